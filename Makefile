@@ -1,0 +1,69 @@
+# SPDX-License-Identifier: Apache-2.0
+#
+# The front door. What is done, and how, stands in scripts/; meson and ninja do the compiling.
+# Variables: OUT (products), BUILD (build directories), TATAMI_CACHE (what is kept between
+# clones), JOBS, KERNEL=auto|ours|distro, AGENT=PATH (another agent, for bench), WERROR=0.
+
+OUT ?= out
+BUILD ?= $(OUT)/.build
+KERNEL ?= auto
+export OUT BUILD KERNEL AGENT
+export TATAMI_T0 := $(shell date +%s)
+SUITES ?= checks unit fuzz rpc oci vm
+
+.PHONY: help demo test soak bench build product asan kernel image clean
+
+help:
+	@echo 'make demo    boot a VM with our init and agent, run "uname -a" in a container in it'
+	@echo 'make test    build everything, run all tests (reduced counts; SUITES="unit rpc")'
+	@echo 'make soak    the full counts that make test left out'
+	@echo 'make bench   measure; prints a table, writes $(OUT)/bench.tsv (AGENT=PATH: another agent)'
+	@echo 'make build   $(OUT)/tatami, $(OUT)/tatamictl, $(OUT)/tatami-initrd'
+	@echo 'make image   $(OUT)/vmlinuz, $(OUT)/initrd.img (KERNEL=ours|distro)'
+	@echo 'make kernel  build our own guest kernel (kept in the cache)'
+	@echo 'make clean   remove $(OUT); the cache stays: '"$${TATAMI_CACHE:-$$HOME/.cache/tatami}"
+	@echo
+	@echo 'Each sets up what it needs: as root it installs Debian packages, else it names them.'
+
+product build:
+	@scripts/setup build
+	@scripts/products
+
+asan:
+	@scripts/setup build test
+	@scripts/mk asan
+
+kernel:
+	@scripts/setup build kernel
+	@kernel-config/build
+
+image:
+	@scripts/setup build demo $(if $(filter ours,$(KERNEL)),kernel)
+	@scripts/products
+	@scripts/image $(KERNEL)
+
+demo:
+	@scripts/setup build demo
+	@scripts/prefetch
+	@scripts/products
+	@scripts/image $(KERNEL)
+	@scripts/host-programs vhost-device-vsock
+	@scripts/demo-rootfs $(OUT)/rootfs
+	@scripts/demo
+
+test:
+	@scripts/test
+
+soak:
+	@SOAK=1 scripts/test
+
+bench:
+	@scripts/setup build demo test
+	@scripts/products
+	@scripts/image $(KERNEL)
+	@scripts/host-programs
+	@scripts/mk bench tests/bench/bench tests/bench/bench-vm
+	@tests/bench/run
+
+clean:
+	@rm -rf $(OUT)

@@ -1,0 +1,473 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The agent's start and end: makes the parts, hands them to each other, runs the loop. */
+#include "agent/agent.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/prctl.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include "agent/confidential.h"
+#include "agent/container/pump.h"
+#include "agent/crash.h"
+#include "agent/debug.h"
+#include "agent/device/device.h"
+#include "agent/files/copy.h"
+#include "agent/guest/guest.h"
+#include "agent/guest/memagent.h"
+#include "agent/job/initlink.h"
+#include "agent/job/job.h"
+#include "agent/network/network.h"
+#include "agent/rpc/rpc.h"
+#include "agent/sandbox/sandbox.h"
+#include "agent/server/logsink.h"
+#include "agent/server/ports.h"
+#include "agent/server/server.h"
+#include "agent/server/trace.h"
+#include "agent/storage/storage.h"
+#include "lib/cleanup.h"
+#include "lib/io.h"
+
+#ifndef TATAMI_VERSION
+#define TATAMI_VERSION "0.0.0"
+#endif
+#ifndef TATAMI_COMMIT
+#define TATAMI_COMMIT "unknown"
+#endif
+
+#define CMDLINE_MAX 16384
+
+/* What only the agent's own start and end need. */
+struct life {
+	struct agent agent;
+	struct rpc_table table;
+	struct server_spec server;
+	const char *listen; /* --listen; NULL: as configured */
+	const char *file;   /* --config; NULL: as the kernel command line says */
+	bool is_question;   /* --print-config: say what is in force, and end */
+	uint64_t main_ns, listening_ns;
+	int signal_fd;
+	struct watch *signal_watch;
+	bool is_ending; /* a signal came: the sandbox is being taken down */
+};
+
+static void
+read_arguments(struct life *life, int argc, char **argv)
+{
+	for (int i = 1; i < argc; i++) {
+		bool is_file = strcmp(argv[i], "-c") == 0 || strcmp(argv[i], "--config") == 0;
+
+		if (strcmp(argv[i], "--listen") == 0 && i + 1 < argc)
+			life->listen = argv[++i];
+		else if (is_file && i + 1 < argc)
+			life->file = argv[++i];
+		else if (strcmp(argv[i], "--print-config") == 0)
+			life->is_question = true;
+		else
+			log_warn("agent", "argument %s: not understood, ignored", argv[i]);
+	}
+}
+
+static void
+read_config(struct config *config, const char *file)
+{
+	char text[CMDLINE_MAX];
+
+	if (read_text_at(AT_FDCWD, "/proc/cmdline", text, sizeof(text)) < 0) {
+		log_warn("agent", "read /proc/cmdline: %s", strerror(errno));
+		text[0] = '\0';
+	}
+	(void)config_load(config, file, text);
+	log_set_level(config->log_level);
+	if (!config->unified_cgroup)
+		log_warn("agent", "cgroup v1 was asked for: there is only v2");
+}
+
+/* The host's client, or whoever sent SIGTERM, has what it was to get. */
+static void
+stop(void *data)
+{
+	struct agent *agent = data;
+
+	loop_stop(agent->loop);
+}
+
+static void
+init_lost(void *data)
+{
+	struct life *life = data;
+
+	/* Nobody would tell us of any process's end any more. */
+	log_crit("agent", "init has gone");
+	life->agent.exit_code = 1;
+	loop_stop(life->agent.loop);
+}
+
+/* What was there is gone, or was given up. */
+static void
+sandbox_ended(const struct error *err, void *data)
+{
+	struct agent *agent = data;
+
+	if (err->code != ERROR_OK)
+		log_warn("agent", "end the sandbox: %s", err->msg);
+	server_drain(agent->server, stop, agent);
+}
+
+/* Containers, mounts and cgroups of a guest that lives on without us are taken down first; that has its limits
+ * (sandbox_destroy()). More signals change nothing: systemd sends one to us and one to our parent, who passes it on. */
+static void
+end_on_signal(struct life *life)
+{
+	struct agent *agent = &life->agent;
+	struct error err = ERROR_INIT;
+	struct op *op;
+
+	if (life->is_ending)
+		return;
+	life->is_ending = true;
+	switch (sandbox_destroy(agent->sandbox, sandbox_ended, agent, &op, &err)) {
+	case OP_PENDING:
+		return;
+	case OP_FAILED: /* the host is ending it just now, or memory is out */
+		log_warn("agent", "end the sandbox: %s", err.msg);
+		break;
+	case OP_DONE:
+		break;
+	}
+	server_drain(agent->server, stop, agent);
+}
+
+static void
+on_signal(uint32_t events, void *data)
+{
+	struct life *life = data;
+	struct signalfd_siginfo info;
+
+	(void)events;
+	if (read(life->signal_fd, &info, sizeof(info)) != sizeof(info))
+		return;
+	log_info("agent", "ending on signal %u", info.ssi_signo);
+	end_on_signal(life);
+}
+
+static int
+watch_signals(struct life *life, struct error *err)
+{
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGINT);
+	(void)sigprocmask(SIG_SETMASK, &set, NULL);
+	(void)signal(SIGPIPE, SIG_IGN);
+	life->signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+	if (life->signal_fd < 0)
+		return error_sys(err, "make a signalfd");
+	life->signal_watch =
+		loop_watch(life->agent.loop, life->signal_fd, EPOLLIN, on_signal, life, err);
+	return life->signal_watch ? 0 : -1;
+}
+
+/* Loop, log, directories, init, workers: what everything else stands on. */
+static int
+make_base(struct life *life, int init_fd, struct error *err)
+{
+	struct agent *agent = &life->agent;
+
+	agent->loop = loop_new(err);
+	if (!agent->loop)
+		return -1;
+	agent->logsink = logsink_new(agent->loop, agent->config.log_vport, err);
+	if (!agent->logsink || watch_signals(life, err) < 0 || roots_open(&agent->roots, err) < 0)
+		return -1;
+	agent->init = initlink_new(agent->loop, init_fd, init_lost, life, err);
+	if (!agent->init)
+		return -1;
+	agent->jobs = jobs_new(agent->loop, agent->init, agent->roots.cgroup, err);
+	return agent->jobs ? 0 : -1;
+}
+
+/* A port that cannot be had is fatal to nobody: calls that name connections are refused then. */
+static void
+make_ports(struct agent *agent)
+{
+	struct error err = ERROR_INIT;
+
+	if (agent->config.passfd_listener_port == 0)
+		return;
+	agent->ports = ports_new(agent->loop, agent->config.passfd_listener_port, &err);
+	if (agent->ports)
+		log_info("agent", "streams are taken on port %u",
+			 agent->config.passfd_listener_port);
+	else
+		log_error("agent", "no streams are passed through: %s", err.msg);
+}
+
+static void
+list_containers(void *data, void (*add)(const char *path, void *add_data), void *add_data)
+{
+	sandbox_each_cgroup(data, add, add_data);
+}
+
+/* Only if it was asked for. Settings that it does not take are those that would have it do nothing. */
+static void
+make_memagent(struct agent *agent)
+{
+	const struct config_mem_agent *c = &agent->config.mem_agent;
+	const struct memagent_parts parts = {
+		.loop = agent->loop,
+		.jobs = agent->jobs,
+		.roots = &agent->roots,
+		.list = list_containers,
+		.list_data = agent->sandbox,
+	};
+	const struct memagent_reclaim reclaim = {
+		.disabled = c->memcg_disable,
+		.swap = c->memcg_swap,
+		.swappiness_max = c->memcg_swappiness_max,
+		.period_secs = c->memcg_period_s,
+		.period_psi_percent_limit = c->memcg_period_psi_percent,
+		.eviction_psi_percent_limit = c->memcg_eviction_psi_percent,
+		.eviction_run_aging_count_min = c->memcg_eviction_run_aging_count_min,
+	};
+	const struct memagent_compact compact = {
+		.disabled = c->compact_disable || c->compact_s_max == 0,
+		.period_secs = c->compact_period_s,
+		.period_psi_percent_limit = c->compact_period_psi_percent,
+		.compact_psi_percent_limit = c->compact_psi_percent,
+		.compact_sec_max = c->compact_s_max > 0 ? (int64_t)c->compact_s_max : 1,
+		.compact_order = c->compact_order,
+		.compact_threshold = c->compact_threshold,
+		.compact_force_times = c->compact_force_times,
+	};
+	struct error why = ERROR_INIT;
+
+	if (!c->enable)
+		return;
+	agent->memagent = memagent_new(&parts, &reclaim, &compact, &why);
+	if (!agent->memagent)
+		log_warn("agent", "no memory agent: %s", why.msg);
+}
+
+static int
+make_guest(struct agent *agent, struct error *err)
+{
+	const struct guest_parts parts = {
+		.loop = agent->loop,
+		.jobs = agent->jobs,
+		.roots = &agent->roots,
+		.devices = agent->devices,
+		.is_pid1 = initlink_is_pid1(agent->init),
+	};
+
+	agent->guest = guest_new(&parts, err);
+	make_memagent(agent);
+	return agent->guest ? 0 : -1;
+}
+
+static int
+make_parts(struct agent *agent, struct error *err)
+{
+	struct sandbox_parts parts = {
+		.loop = agent->loop,
+		.jobs = agent->jobs,
+		.init = agent->init,
+		.roots = &agent->roots,
+		.pipe_size = agent->config.container_pipe_size,
+		.any_disk = agent->config.any_disk,
+		.lsm = lsm_detect(agent->roots.sys),
+		.strict_lsm = agent->config.strict_lsm,
+	};
+
+	make_ports(agent);
+	agent->pump = pump_new(agent->loop, agent->jobs, err);
+	if (!agent->pump)
+		return -1;
+	parts.pump = agent->pump;
+	agent->devices = device_watch_new(agent->loop, &agent->roots,
+					  agent->config.hotplug_timeout_s * 1000ull, err);
+	if (!agent->devices)
+		return -1;
+	agent->network = network_new(agent->loop, agent->jobs, &agent->roots,
+				     agent->config.hotplug_timeout_s * 1000ull, err);
+	if (!agent->network)
+		return -1;
+	agent->storages =
+		storages_new(agent->loop, agent->jobs, agent->devices, &agent->roots, err);
+	if (!agent->storages)
+		return -1;
+	agent->copies = copies_new(agent->loop, agent->jobs, &agent->roots, err);
+	if (!agent->copies)
+		return -1;
+	parts.storages = agent->storages;
+	parts.devices = agent->devices;
+	agent->sandbox = sandbox_new(&parts, err);
+	return agent->sandbox ? make_guest(agent, err) : -1;
+}
+
+/* On what was asked for or, if that is not possible, where hosts look for an agent. */
+static int
+start_listening(struct life *life, struct error *err)
+{
+	struct agent *agent = &life->agent;
+	const char *address = life->listen ? life->listen : agent->config.server_addr;
+
+	if (server_listen(agent->server, address, err) == 0) {
+		log_info("agent", "listening on %s", address);
+		return 0;
+	}
+	if (life->listen || strcmp(address, CONFIG_DEFAULT_ADDR) == 0)
+		return -1;
+	log_warn("agent", "%s; trying " CONFIG_DEFAULT_ADDR, err->msg);
+	return server_listen(agent->server, CONFIG_DEFAULT_ADDR, err);
+}
+
+static int
+make_server(struct life *life, struct error *err)
+{
+	struct agent *agent = &life->agent;
+
+	if (agent->config.tracing) {
+		agent->tracer = tracer_new(agent->loop, NULL, 0, err);
+		if (!agent->tracer)
+			return -1;
+	}
+	if (rpc_table_init(&life->table, err) < 0)
+		return -1;
+	life->server = (struct server_spec){
+		.agent = agent,
+		.services = life->table.services,
+		.n_services = ARRAY_LEN(life->table.services),
+		.gate = rpc_gate,
+		.tracer = agent->tracer,
+	};
+	agent->server = server_new(agent->loop, &life->server, err);
+	if (!agent->server || start_listening(life, err) < 0)
+		return -1;
+	life->listening_ns = monotonic_ns();
+	return 0;
+}
+
+static void
+announce(const struct agent *agent)
+{
+	char config[CONFIG_ADDR_MAX + 128];
+	const struct log_field fields[] = {
+		{ "agent-version", TATAMI_VERSION },
+		{ "api-version", RPC_API_VERSION },
+		{ "agent-commit", TATAMI_COMMIT },
+		{ "config", config },
+		{ "extra-features", "[agent-policy, seccomp]" },
+	};
+
+	(void)snprintf(config, sizeof(config),
+		       "server_addr=%s log_vport=%u hotplug_timeout=%u container_pipe_size=%u",
+		       agent->config.server_addr, agent->config.log_vport,
+		       agent->config.hotplug_timeout_s, agent->config.container_pipe_size);
+	log_write(LOG_LEVEL_INFO, "agent", fields, ARRAY_LEN(fields), "announce");
+}
+
+/* The stages of the boot, in microseconds of CLOCK_MONOTONIC, which begins with the kernel. */
+static void
+log_stages(const struct life *life)
+{
+	static const char *const names[] = { "init-us", "agent-us", "agent-main-us",
+					     "listening-us" };
+	const uint64_t ns[] = {
+		initlink_boot_ns(life->agent.init, 0),
+		initlink_boot_ns(life->agent.init, 1),
+		life->main_ns,
+		life->listening_ns,
+	};
+	char text[ARRAY_LEN(names)][24];
+	struct log_field fields[ARRAY_LEN(names)];
+
+	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+		(void)snprintf(text[i], sizeof(text[i]), "%llu", (unsigned long long)ns[i] / 1000);
+		fields[i] = (struct log_field){ names[i], text[i] };
+	}
+	log_write(LOG_LEVEL_INFO, "agent", fields, ARRAY_LEN(fields), "agent ready");
+}
+
+/* In the reverse order of their making: nothing calls back into what is gone. */
+static void
+release(struct life *life)
+{
+	struct agent *agent = &life->agent;
+
+	server_free(agent->server);
+	tracer_free(agent->tracer);
+	debug_stop(agent);
+	jobs_free(agent->jobs);
+	copies_free(agent->copies);
+	memagent_free(agent->memagent);
+	guest_free(agent->guest);
+	if (agent->sandbox)
+		sandbox_free(agent->sandbox);
+	pump_free(agent->pump);
+	ports_free(agent->ports);
+	if (agent->storages)
+		storages_free(agent->storages);
+	network_free(agent->network);
+	if (agent->devices)
+		device_watch_free(agent->devices);
+	initlink_free(agent->init);
+	roots_close(&agent->roots);
+	loop_unwatch(life->signal_watch);
+	close_fd(&life->signal_fd);
+	logsink_free(agent->logsink);
+	if (agent->loop)
+		loop_free(agent->loop);
+}
+
+static int
+run(struct life *life, int init_fd, struct error *err)
+{
+	struct agent *agent = &life->agent;
+
+	if (make_base(life, init_fd, err) < 0)
+		return -1;
+	announce(agent);
+	if (confidential_refuse(&agent->config, &agent->roots, err) < 0 ||
+	    policy_load(agent, agent->config.policy_file, err) < 0 || make_parts(agent, err) < 0 ||
+	    make_server(life, err) < 0)
+		return -1;
+	log_stages(life);
+	debug_start(agent);
+	/* From here on we do not exit, but for SIGTERM, a DestroySandbox or the loss of init. */
+	return loop_run(agent->loop, err);
+}
+
+int
+agent_main(int argc, char **argv, int init_fd)
+{
+	struct life life = {
+		.agent.roots = { -1, -1, -1, -1, -1, -1 },
+		.main_ns = monotonic_ns(),
+		.signal_fd = -1,
+	};
+	struct error err = ERROR_INIT;
+
+	log_identity("kata-agent", "agent");
+	crash_watch();
+	(void)prctl(PR_SET_DUMPABLE, 0);
+	(void)prctl(PR_SET_NAME,
+		    "kata-agent"); /* executed through an fd, it would be called by its number */
+	read_arguments(&life, argc, argv);
+	read_config(&life.agent.config, life.file);
+	if (life.is_question)
+		return config_print(&life.agent.config, STDOUT_FILENO) < 0;
+	if (run(&life, init_fd, &err) < 0) {
+		log_crit("agent", "%s", err.msg);
+		life.agent.exit_code = 1;
+	}
+	log_info("agent", "shutdown complete");
+	release(&life);
+	return life.agent.exit_code;
+}

@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The root object: everything the agent has, wired by agent/agent.c. */
+#pragma once
+
+#include <stdbool.h>
+
+#include <protobuf-c/protobuf-c.h>
+
+#include "agent/config.h"
+#include "agent/rpc/policy.h"
+#include "agent/roots.h"
+#include "lib/error.h"
+
+/* Asked once for every call of grpc.AgentService, with its name and unpacked request: 0, or -1 and
+ * PERMISSION_DENIED. Must not block. */
+typedef int policy_fn(void *data, const char *method, const ProtobufCMessage *request,
+		      struct error *err);
+
+struct agent {
+	struct config config;
+	struct roots roots;
+	struct loop *loop;
+	struct initlink *init;
+	struct jobs *jobs;
+	struct device_watch *devices;
+	struct storages *storages;
+	struct network *network;
+	struct copies *copies; /* CopyFile */
+	struct guest *guest;
+	struct memagent *memagent; /* NULL: not asked for */
+	struct server *server;
+	struct logsink *logsink;
+	struct ports *
+		ports; /* where hosts connect streams that are passed through; NULL: not configured */
+	struct pump *pump;
+	struct tracer *tracer;   /* NULL: calls leave no spans */
+	struct console *console; /* NULL: none was asked for */
+	struct sandbox
+		*sandbox;  /* exists from the start; sandbox_is_created(): CreateSandbox came */
+	bool is_checked;   /* a host has called Check */
+	policy_fn *policy; /* NULL: everything is allowed */
+	void *policy_data;
+	struct policy policy_rules; /* agent/rpc/policy.c */
+	int exit_code;              /* of the agent, once the loop has stopped */
+};
+
+/* The agent's whole life. init_fd is its end of the socket to init (lib/initproto.h), or -1. Returns the exit code. */
+int agent_main(int argc, char **argv, int init_fd);

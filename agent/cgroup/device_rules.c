@@ -1,0 +1,284 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Device rules of a container, and the program that they become. Called by devices.c and when a spec is checked. */
+#include "agent/cgroup/device_rules.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/cleanup.h"
+
+#define MAJOR_MAX 4095    /* 12 bits (kdev_t) */
+#define MINOR_MAX 1048575 /* 20 bits */
+
+#define NUMBER(type_, major_, minor_)                                                            \
+	{                                                                                        \
+		.allow = true, .types = (type_), .access = DEVICE_ALL_ACCESS, .major = (major_), \
+		.minor = (minor_)                                                                \
+	}
+
+/* After a spec's rules, so they cannot be denied: Documentation/admin-guide/devices.txt has the numbers. */
+static const struct device_rule always[] = {
+	{ .allow = true,
+	  .types = DEVICE_ANY_TYPE,
+	  .access = BPF_DEVCG_ACC_MKNOD,
+	  .any_major = true,
+	  .any_minor = true },
+	NUMBER(BPF_DEVCG_DEV_CHAR, 1, 3), /* null */
+	NUMBER(BPF_DEVCG_DEV_CHAR, 1, 5), /* zero */
+	NUMBER(BPF_DEVCG_DEV_CHAR, 1, 7), /* full */
+	NUMBER(BPF_DEVCG_DEV_CHAR, 1, 8), /* random */
+	NUMBER(BPF_DEVCG_DEV_CHAR, 1, 9), /* urandom */
+	NUMBER(BPF_DEVCG_DEV_CHAR, 5, 0), /* tty */
+	NUMBER(BPF_DEVCG_DEV_CHAR, 5, 1), /* console */
+	NUMBER(BPF_DEVCG_DEV_CHAR, 5, 2), /* ptmx */
+	{ .allow = true,                  /* pts */
+	  .types = BPF_DEVCG_DEV_CHAR,
+	  .access = DEVICE_ALL_ACCESS,
+	  .major = 136,
+	  .any_minor = true },
+	NUMBER(BPF_DEVCG_DEV_CHAR, 10, 200), /* net/tun */
+};
+
+/* The set of kinds a rule's type names; 0 for none that there is. */
+static uint8_t
+types_of(const char *type)
+{
+	if (!*type || strcmp(type, "a") == 0)
+		return DEVICE_ANY_TYPE;
+	if (strcmp(type, "b") == 0)
+		return BPF_DEVCG_DEV_BLOCK;
+	if (strcmp(type, "c") == 0 || strcmp(type, "u") == 0)
+		return BPF_DEVCG_DEV_CHAR;
+	return 0;
+}
+
+/* The set of accesses; 0 if a letter is not one of them, or there is none. */
+static uint8_t
+access_of(const char *access)
+{
+	uint8_t set = 0;
+
+	for (; *access; access++) {
+		switch (*access) {
+		case 'r':
+			set |= BPF_DEVCG_ACC_READ;
+			break;
+		case 'w':
+			set |= BPF_DEVCG_ACC_WRITE;
+			break;
+		case 'm':
+			set |= BPF_DEVCG_ACC_MKNOD;
+			break;
+		default:
+			return 0;
+		}
+	}
+	return set;
+}
+
+int
+device_rules_validate(Grpc__LinuxDeviceCgroup *const *rules, size_t n, struct error *err)
+{
+	if (n > DEVICE_RULES_MAX)
+		return error_set(err, ERROR_INVALID_ARGUMENT,
+				 "linux.resources.devices: %zu rules, at most %d are possible", n,
+				 DEVICE_RULES_MAX);
+	for (size_t i = 0; i < n; i++) {
+		const Grpc__LinuxDeviceCgroup *r = rules[i];
+
+		if (!types_of(r->type))
+			return error_set(err, ERROR_INVALID_ARGUMENT,
+					 "linux.resources.devices: unknown type \"%.8s\"", r->type);
+		if (!access_of(r->access))
+			return error_set(err, ERROR_INVALID_ARGUMENT,
+					 "linux.resources.devices: access \"%.8s\" is not of r, w "
+					 "and m",
+					 r->access);
+		if (r->major < -1 || r->major > MAJOR_MAX || r->minor < -1 || r->minor > MINOR_MAX)
+			return error_set(err, ERROR_INVALID_ARGUMENT,
+					 "linux.resources.devices: number %" PRId64 ":%" PRId64
+					 " is out of range",
+					 r->major, r->minor);
+	}
+	return 0;
+}
+
+static void
+add(struct device_rules *out, const struct device_rule *rule)
+{
+	out->list[out->n++] = *rule;
+}
+
+/* A rule of a spec. On the wire "not given" is 0, so a rule for all types with 0:0 is one for every number. */
+static void
+add_rule(struct device_rules *out, const Grpc__LinuxDeviceCgroup *r, bool any_disk)
+{
+	struct device_rule rule = {
+		.allow = r->allow,
+		.types = types_of(r->type),
+		.access = access_of(r->access),
+		.any_major = r->major < 0,
+		.any_minor = r->minor < 0,
+		.major = (uint32_t)r->major,
+		.minor = (uint32_t)r->minor,
+	};
+
+	if (rule.types == DEVICE_ANY_TYPE && r->major <= 0 && r->minor <= 0)
+		rule.any_major = rule.any_minor = true;
+	if (rule.allow && rule.any_major && rule.types & BPF_DEVCG_DEV_BLOCK && !any_disk) {
+		struct device_rule disks = rule;
+
+		disks.types = BPF_DEVCG_DEV_BLOCK;
+		disks.access &= BPF_DEVCG_ACC_MKNOD;
+		if (disks.access)
+			add(out, &disks);
+		rule.types &= (uint8_t)~BPF_DEVCG_DEV_BLOCK;
+	}
+	if (rule.types)
+		add(out, &rule);
+}
+
+/* Hosts that clear the rules of a spec still mean its devices to be used. */
+static void
+add_device(struct device_rules *out, const Grpc__LinuxDevice *d)
+{
+	struct device_rule rule = {
+		.allow = true,
+		.types = types_of(d->type),
+		.access = DEVICE_ALL_ACCESS,
+		.major = (uint32_t)d->major,
+		.minor = (uint32_t)d->minor,
+	};
+
+	/* a fifo is no device */
+	if (rule.types && *d->type)
+		add(out, &rule);
+}
+
+int
+device_rules_make(Grpc__LinuxDeviceCgroup *const *rules, size_t n,
+		  Grpc__LinuxDevice *const *devices, size_t n_devices, bool any_disk,
+		  struct device_rules *out, struct error *err)
+{
+	/* a rule of a spec may become two */
+	size_t most = 2 * n + n_devices + ARRAY_LEN(always);
+
+	*out = (struct device_rules){ .list = calloc(most, sizeof(*out->list)) };
+	if (!out->list)
+		return error_nomem(err, "reading the device rules");
+	for (size_t i = 0; i < n; i++)
+		add_rule(out, rules[i], any_disk);
+	for (size_t i = 0; n == 0 && i < n_devices; i++)
+		add_device(out, devices[i]);
+	for (size_t i = 0; i < ARRAY_LEN(always); i++)
+		add(out, &always[i]);
+	return 0;
+}
+
+static struct bpf_insn
+insn(uint8_t code, uint8_t dst, uint8_t src, int16_t off, int32_t imm)
+{
+	return (struct bpf_insn){
+		.code = code, .dst_reg = dst & 15, .src_reg = src & 15, .off = off, .imm = imm
+	};
+}
+
+/* What the program keeps where. */
+enum {
+	REG_RESULT = BPF_REG_0,
+	REG_CONTEXT = BPF_REG_1,
+	REG_WANTED = BPF_REG_2, /* accesses that nothing has allowed yet */
+	REG_TYPE = BPF_REG_3,
+	REG_MAJOR = BPF_REG_4,
+	REG_MINOR = BPF_REG_5,
+};
+
+static size_t
+emit_end(struct bpf_insn *p, int allow)
+{
+	p[0] = insn(BPF_ALU64 | BPF_MOV | BPF_K, REG_RESULT, 0, 0, allow);
+	p[1] = insn(BPF_JMP | BPF_EXIT, 0, 0, 0, 0);
+	return 2;
+}
+
+static size_t
+emit_start(struct bpf_insn *p)
+{
+	static const int16_t offsets[] = {
+		offsetof(struct bpf_cgroup_dev_ctx, access_type),
+		offsetof(struct bpf_cgroup_dev_ctx, major),
+		offsetof(struct bpf_cgroup_dev_ctx, minor),
+	};
+
+	p[0] = insn(BPF_LDX | BPF_MEM | BPF_W, REG_WANTED, REG_CONTEXT, offsets[0], 0);
+	p[1] = insn(BPF_LDX | BPF_MEM | BPF_W, REG_MAJOR, REG_CONTEXT, offsets[1], 0);
+	p[2] = insn(BPF_LDX | BPF_MEM | BPF_W, REG_MINOR, REG_CONTEXT, offsets[2], 0);
+	/* access in the upper half, type in the lower */
+	p[3] = insn(BPF_ALU64 | BPF_MOV | BPF_X, REG_TYPE, REG_WANTED, 0, 0);
+	p[4] = insn(BPF_ALU64 | BPF_AND | BPF_K, REG_TYPE, 0, 0, 0xffff);
+	p[5] = insn(BPF_ALU64 | BPF_RSH | BPF_K, REG_WANTED, 0, 0, 16);
+	return 6;
+}
+
+/* One rule: at most 8 instructions. */
+static size_t
+emit_rule(struct bpf_insn *p, const struct device_rule *r)
+{
+	size_t n = 0, conditions;
+
+	if (r->types != DEVICE_ANY_TYPE)
+		p[n++] = insn(BPF_JMP | BPF_JNE | BPF_K, REG_TYPE, 0, 0, r->types);
+	if (!r->any_major)
+		p[n++] = insn(BPF_JMP | BPF_JNE | BPF_K, REG_MAJOR, 0, 0, (int32_t)r->major);
+	if (!r->any_minor)
+		p[n++] = insn(BPF_JMP | BPF_JNE | BPF_K, REG_MINOR, 0, 0, (int32_t)r->minor);
+	conditions = n;
+	if (r->allow) {
+		p[n++] = insn(BPF_ALU64 | BPF_AND | BPF_K, REG_WANTED, 0, 0, ~(int32_t)r->access);
+		p[n++] = insn(BPF_JMP | BPF_JNE | BPF_K, REG_WANTED, 0, 2, 0);
+	} else {
+		p[n++] = insn(BPF_JMP | BPF_JSET | BPF_K, REG_WANTED, 0, 1, r->access);
+		p[n++] = insn(BPF_JMP | BPF_JA, 0, 0, 2, 0);
+	}
+	n += emit_end(p + n, r->allow);
+	/* what does not match goes on behind the rule */
+	for (size_t i = 0; i < conditions; i++)
+		p[i].off = (int16_t)(n - i - 1);
+	return n;
+}
+
+size_t
+device_program_make(const struct device_rules *rules, struct bpf_insn *program)
+{
+	size_t n = emit_start(program);
+
+	for (size_t i = rules->n; i > 0; i--)
+		n += emit_rule(program + n, &rules->list[i - 1]);
+	return n + emit_end(program + n, 0);
+}
+
+static bool
+matches(const struct device_rule *r, uint8_t type, uint32_t major, uint32_t minor)
+{
+	return r->types & type && (r->any_major || r->major == major) &&
+	       (r->any_minor || r->minor == minor);
+}
+
+bool
+device_rules_allow(const struct device_rules *rules, uint8_t type, uint8_t access, uint32_t major,
+		   uint32_t minor)
+{
+	for (unsigned int bit = 1; bit <= DEVICE_ALL_ACCESS; bit <<= 1) {
+		bool allowed = !(access & bit);
+
+		for (size_t i = 0; i < rules->n && access & bit; i++) {
+			if (rules->list[i].access & bit &&
+			    matches(&rules->list[i], type, major, minor))
+				allowed = rules->list[i].allow;
+		}
+		if (!allowed)
+			return false;
+	}
+	return true;
+}

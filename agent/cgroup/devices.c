@@ -1,0 +1,195 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Loading and attaching device programs. Called by workers, when a container is made and updated. */
+#include "agent/cgroup/devices.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "lib/cleanup.h"
+
+/* The kernel reads as much of it as its own version knows, and wants the rest to be zero. */
+static int
+sys_bpf(int command, union bpf_attr *attr)
+{
+	return (int)syscall(SYS_bpf, command, attr, sizeof(*attr));
+}
+
+static int
+load(struct device_program *p, struct error *err)
+{
+	union bpf_attr attr;
+
+	memset(&attr, 0, sizeof(attr));
+	attr.prog_type = BPF_PROG_TYPE_CGROUP_DEVICE;
+	attr.insn_cnt = (uint32_t)p->n;
+	attr.insns = (uint64_t)(uintptr_t)p->instructions;
+	attr.license = (uint64_t)(uintptr_t) "Apache-2.0";
+	memcpy(attr.prog_name, "tatami_devices", sizeof("tatami_devices"));
+	p->fd = sys_bpf(BPF_PROG_LOAD, &attr);
+	if (p->fd >= 0)
+		return 0;
+	if (errno == ENOSYS || errno == EINVAL)
+		return error_sys_code(err, ERROR_FAILED_PRECONDITION,
+				      "linux.resources.devices: the guest kernel takes no device "
+				      "program (CONFIG_CGROUP_BPF)");
+	return error_sys(err, "linux.resources.devices: load %u instructions", attr.insn_cnt);
+}
+
+static int
+id_of(int program, uint32_t *id)
+{
+	struct bpf_prog_info info;
+	union bpf_attr attr;
+
+	memset(&info, 0, sizeof(info));
+	memset(&attr, 0, sizeof(attr));
+	attr.info.bpf_fd = (uint32_t)program;
+	attr.info.info_len = sizeof(info);
+	attr.info.info = (uint64_t)(uintptr_t)&info;
+	if (sys_bpf(BPF_OBJ_GET_INFO_BY_FD, &attr) < 0)
+		return -1;
+	*id = info.id;
+	return 0;
+}
+
+static int
+open_id(uint32_t id)
+{
+	union bpf_attr attr;
+
+	memset(&attr, 0, sizeof(attr));
+	attr.prog_id = id;
+	return sys_bpf(BPF_PROG_GET_FD_BY_ID, &attr);
+}
+
+/* With `former`, in its place and in one step: at no time are there no rules. */
+static int
+attach(int cgroup, int program, int former)
+{
+	union bpf_attr attr;
+
+	memset(&attr, 0, sizeof(attr));
+	attr.target_fd = (uint32_t)cgroup;
+	attr.attach_bpf_fd = (uint32_t)program;
+	attr.attach_type = BPF_CGROUP_DEVICE;
+	attr.attach_flags = BPF_F_ALLOW_MULTI;
+	if (former >= 0) {
+		attr.attach_flags |= BPF_F_REPLACE;
+		attr.replace_bpf_fd = (uint32_t)former;
+	}
+	return sys_bpf(BPF_PROG_ATTACH, &attr);
+}
+
+int
+cgroup_devices_hold(uint32_t id)
+{
+	return id ? open_id(id) : -1;
+}
+
+void
+cgroup_devices_restore(int fd, int former, uint32_t *id)
+{
+	auto_close int program = *id && former >= 0 ? open_id(*id) : -1;
+
+	if (program >= 0 && attach(fd, former, program) == 0)
+		(void)id_of(former, id);
+}
+
+void
+device_program_release(struct device_program *p)
+{
+	close_fd(&p->fd);
+	free(p->instructions);
+	p->instructions = NULL;
+	p->n = 0;
+}
+
+static bool
+same(const struct device_program *a, const struct device_program *b)
+{
+	return a->n == b->n &&
+	       memcmp(a->instructions, b->instructions, a->n * sizeof(*a->instructions)) == 0;
+}
+
+int
+device_program_load(const struct device_rules *rules, const struct device_program *kept,
+		    struct device_program *out, struct error *err)
+{
+	*out = (struct device_program){ .fd = -1 };
+	out->instructions = calloc(DEVICE_PROGRAM_MAX(rules->n), sizeof(*out->instructions));
+	if (!out->instructions)
+		return error_nomem(err, "making a device program");
+	out->n = device_program_make(rules, out->instructions);
+	/* by its id: its fd is not among those of a worker */
+	if (kept && kept->fd >= 0 && same(kept, out))
+		out->fd = open_id(kept->id);
+	if (out->fd >= 0) {
+		out->id = kept->id;
+		return 1;
+	}
+	if (load(out, err) == 0) {
+		if (id_of(out->fd, &out->id) == 0)
+			return 0;
+		error_sys(err, "linux.resources.devices: identify the rules");
+	}
+	device_program_release(out);
+	return -1;
+}
+
+int
+device_program_keep(struct device_program *p, const void *instructions, size_t size, int *fd,
+		    struct error *err)
+{
+	struct bpf_insn *copy;
+	uint32_t id;
+
+	if (size == 0 || size % sizeof(*copy) != 0 || size / sizeof(*copy) > DEVICE_PROGRAM_KEPT)
+		return error_set(err, ERROR_INVALID_ARGUMENT, "a device program of %zu bytes",
+				 size);
+	if (id_of(*fd, &id) < 0)
+		return error_sys(err, "identify a device program");
+	copy = malloc(size);
+	if (!copy)
+		return error_nomem(err, "keeping a device program");
+	memcpy(copy, instructions, size);
+	device_program_release(p);
+	*p = (struct device_program){
+		.fd = steal_fd(fd),
+		.id = id,
+		.n = size / sizeof(*copy),
+		.instructions = copy,
+	};
+	return 0;
+}
+
+int
+device_program_attach(int fd, const struct device_program *p, uint32_t *id, struct error *err)
+{
+	auto_close int former = -1;
+
+	if (*id) {
+		former = open_id(*id);
+		if (former < 0)
+			return error_sys(err, "linux.resources.devices: find the rules in force");
+	}
+	if (attach(fd, p->fd, former) < 0)
+		return error_sys(err, "linux.resources.devices: put the rules in force");
+	*id = p->id;
+	return 0;
+}
+
+int
+cgroup_devices_apply(int fd, const struct device_rules *rules, uint32_t *id, struct error *err)
+{
+	struct device_program program;
+	int result;
+
+	if (device_program_load(rules, NULL, &program, err) < 0)
+		return -1;
+	result = device_program_attach(fd, &program, id, err);
+	device_program_release(&program);
+	return result;
+}

@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Freezing cgroups. Called by workers of PauseContainer and ResumeContainer. */
+#include "agent/cgroup/freeze.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "agent/cgroup/cgroup.h"
+#include "lib/cleanup.h"
+#include "lib/io.h"
+#include "lib/loop.h"
+
+/* Waits until cgroup.events says so, of which the kernel tells by POLLPRI. 0, or -1 and errno (ETIME). */
+static int
+wait_for(int events, bool frozen, int timeout_ms)
+{
+	uint64_t deadline_ns = monotonic_ns() + (uint64_t)timeout_ms * 1000000u;
+	char text[256];
+
+	for (;;) {
+		struct pollfd changed = { .fd = events, .events = POLLPRI };
+		int left = monotonic_ms_until(deadline_ns);
+		ssize_t n = pread(events, text, sizeof(text) - 1, 0);
+
+		if (n < 0)
+			return -1;
+		text[n] = '\0';
+		/* nobody is left to be stopped */
+		if ((strstr(text, "frozen 1") != NULL) == frozen || strstr(text, "populated 0"))
+			return 0;
+		if (left == 0) {
+			errno = ETIME;
+			return -1;
+		}
+		if (poll(&changed, 1, left) < 0 && errno != EINTR)
+			return -1;
+	}
+}
+
+static int
+set_frozen(int root_fd, const char *path, bool frozen, int timeout_ms, struct error *err)
+{
+	const char *what = frozen ? "freeze" : "thaw";
+	auto_close int dir = cgroup_open(root_fd, path);
+	auto_close int events = dir < 0 ? -1 : openat(dir, "cgroup.events", O_RDONLY | O_CLOEXEC);
+
+	if (events < 0 || write_text_at(dir, "cgroup.freeze", frozen ? "1" : "0") < 0)
+		return error_sys(err, "%s cgroup %s", what, path);
+	if (wait_for(events, frozen, timeout_ms) == 0)
+		return 0;
+	error_sys_code(err, errno == ETIME ? ERROR_DEADLINE_EXCEEDED : ERROR_INTERNAL,
+		       "%s cgroup %s within %d ms", what, path, timeout_ms);
+	if (frozen)
+		(void)write_text_at(dir, "cgroup.freeze", "0");
+	return -1;
+}
+
+int
+cgroup_freeze(int root_fd, const char *path, int timeout_ms, struct error *err)
+{
+	return set_frozen(root_fd, path, true, timeout_ms, err);
+}
+
+int
+cgroup_thaw(int root_fd, const char *path, int timeout_ms, struct error *err)
+{
+	return set_frozen(root_fd, path, false, timeout_ms, err);
+}

@@ -1,0 +1,209 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Resources that cannot be, and those that cgroup v2 has no file for. Pure. Called when a spec or an update arrives. */
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "agent/cgroup/device_rules.h"
+#include "agent/cgroup/limits.h"
+#include "lib/cleanup.h"
+#include "lib/parse.h"
+
+#define CPU_PERIOD_MIN_US 1000 /* of the kernel: a millisecond to a second */
+#define CPU_PERIOD_MAX_US 1000000
+#define LIST_NUMBER_MAX   8191 /* CPUs or nodes: more than any kernel is built for */
+#define IO_DEVICES_MAX    256  /* of one kind */
+
+/* A value of a field that is not one. */
+static int
+invalid(struct error *err, const char *field, int64_t value)
+{
+	return error_set(err, ERROR_INVALID_ARGUMENT, "linux.resources.%s: %" PRId64, field, value);
+}
+
+static int
+unknown_to_v2(struct error *err, const char *field)
+{
+	return error_set(err, ERROR_INVALID_ARGUMENT,
+			 "linux.resources.%s: there is no such thing in cgroup v2", field);
+}
+
+static int
+check_memory(const Grpc__LinuxMemory *m, bool update, struct error *err)
+{
+	char value[CGROUP_VALUE_MAX];
+
+	if (m->limit < -1)
+		return invalid(err, "memory.limit", m->limit);
+	if (m->reservation < -1)
+		return invalid(err, "memory.reservation", m->reservation);
+	if (m->swap < -1)
+		return invalid(err, "memory.swap", m->swap);
+	if (m->kernel > 0)
+		return unknown_to_v2(err, "memory.kernel");
+	if (m->kerneltcp > 0)
+		return unknown_to_v2(err, "memory.kernelTCP");
+	if (m->swappiness)
+		return unknown_to_v2(err, "memory.swappiness");
+	if (m->disableoomkiller)
+		return unknown_to_v2(err, "memory.disableOOMKiller");
+	/* an update may count on the limit that is in force */
+	if (update && m->swap > 0 && !m->limit)
+		return 0;
+	return cgroup_swap_max(m->swap, m->limit, value, err) < 0 ? -1 : 0;
+}
+
+/* "0-3,8": numbers and ascending ranges (cpuset(7), list format). */
+static bool
+list_is_valid(const char *text)
+{
+	char word[32], *last;
+	uint32_t from, to;
+	size_t n;
+
+	for (;; text += n + 1) {
+		n = strcspn(text, ",");
+		if (!n || n >= sizeof(word))
+			return false;
+		memcpy(word, text, n);
+		word[n] = '\0';
+		last = strchr(word, '-');
+		if (last)
+			*last++ = '\0';
+		if (!parse_u32(word, &from) || !parse_u32(last ? last : word, &to) || from > to ||
+		    to > LIST_NUMBER_MAX)
+			return false;
+		if (!text[n])
+			return true;
+	}
+}
+
+static int
+check_cpu(const Grpc__LinuxCPU *c, struct error *err)
+{
+	if (c->quota < -1)
+		return invalid(err, "cpu.quota", c->quota);
+	if (c->period && (c->period < CPU_PERIOD_MIN_US || c->period > CPU_PERIOD_MAX_US))
+		return error_set(err, ERROR_INVALID_ARGUMENT,
+				 "linux.resources.cpu.period: %" PRIu64 " is not within %d to %d",
+				 c->period, CPU_PERIOD_MIN_US, CPU_PERIOD_MAX_US);
+	if (c->realtimeruntime > 0)
+		return unknown_to_v2(err, "cpu.realtimeRuntime");
+	if (c->realtimeperiod > 0)
+		return unknown_to_v2(err, "cpu.realtimePeriod");
+	if (*c->cpus && !list_is_valid(c->cpus))
+		return error_set(err, ERROR_INVALID_ARGUMENT,
+				 "linux.resources.cpu.cpus: \"%.64s\" is not a list of CPUs",
+				 c->cpus);
+	if (*c->mems && !list_is_valid(c->mems))
+		return error_set(err, ERROR_INVALID_ARGUMENT,
+				 "linux.resources.cpu.mems: \"%.64s\" is not a list of nodes",
+				 c->mems);
+	return 0;
+}
+
+static int
+check_hugepages(const Grpc__LinuxHugepageLimit *h, struct error *err)
+{
+	const char *size = h->pagesize;
+	size_t digits = strspn(size, "0123456789");
+
+	if (!digits || digits > 8 ||
+	    (strcmp(size + digits, "KB") != 0 && strcmp(size + digits, "MB") != 0 &&
+	     strcmp(size + digits, "GB") != 0))
+		return error_set(err, ERROR_INVALID_ARGUMENT,
+				 "linux.resources.hugepageLimits: page size \"%.20s\"", size);
+	return 0;
+}
+
+static int
+check_number(const char *field, int64_t major, int64_t minor, struct error *err)
+{
+	if (major >= 0 && major <= 4095 && minor >= 0 && minor <= 1048575)
+		return 0;
+	return error_set(err, ERROR_INVALID_ARGUMENT,
+			 "linux.resources.blockIO.%s: device %" PRId64 ":%" PRId64
+			 " is out of range",
+			 field, major, minor);
+}
+
+static int
+check_weight(const char *field, uint32_t weight, uint32_t leaf, struct error *err)
+{
+	if (leaf)
+		return error_set(err, ERROR_INVALID_ARGUMENT,
+				 "linux.resources.blockIO.%s: leafWeight: there is no such thing "
+				 "in cgroup v2",
+				 field);
+	if (weight && (weight < 10 || weight > 1000))
+		return error_set(err, ERROR_INVALID_ARGUMENT,
+				 "linux.resources.blockIO.%s: %" PRIu32 " is not within 10 to 1000",
+				 field, weight);
+	return 0;
+}
+
+static int
+check_throttle(const char *field, Grpc__LinuxThrottleDevice *const *list, size_t n,
+	       struct error *err)
+{
+	if (n > IO_DEVICES_MAX)
+		return invalid(err, field, (int64_t)n);
+	for (size_t i = 0; i < n; i++) {
+		if (check_number(field, list[i]->major, list[i]->minor, err) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+static int
+check_io(const Grpc__LinuxBlockIO *b, struct error *err)
+{
+	if (check_weight("weight", b->weight, b->leafweight, err) < 0)
+		return -1;
+	if (b->n_weightdevice > IO_DEVICES_MAX)
+		return invalid(err, "blockIO.weightDevice", (int64_t)b->n_weightdevice);
+	for (size_t i = 0; i < b->n_weightdevice; i++) {
+		const Grpc__LinuxWeightDevice *d = b->weightdevice[i];
+
+		if (check_weight("weightDevice", d->weight, d->leafweight, err) < 0 ||
+		    check_number("weightDevice", d->major, d->minor, err) < 0)
+			return -1;
+	}
+	if (check_throttle("throttleReadBpsDevice", b->throttlereadbpsdevice,
+			   b->n_throttlereadbpsdevice, err) < 0 ||
+	    check_throttle("throttleWriteBpsDevice", b->throttlewritebpsdevice,
+			   b->n_throttlewritebpsdevice, err) < 0 ||
+	    check_throttle("throttleReadIOPSDevice", b->throttlereadiopsdevice,
+			   b->n_throttlereadiopsdevice, err) < 0)
+		return -1;
+	return check_throttle("throttleWriteIOPSDevice", b->throttlewriteiopsdevice,
+			      b->n_throttlewriteiopsdevice, err);
+}
+
+int
+cgroup_limits_validate(const Grpc__LinuxResources *r, bool update, struct error *err)
+{
+	if (!r)
+		return 0;
+	if (r->memory && check_memory(r->memory, update, err) < 0)
+		return -1;
+	if (r->cpu && check_cpu(r->cpu, err) < 0)
+		return -1;
+	if (r->pids && r->pids->limit < -1)
+		return invalid(err, "pids.limit", r->pids->limit);
+	for (size_t i = 0; i < r->n_hugepagelimits; i++) {
+		if (check_hugepages(r->hugepagelimits[i], err) < 0)
+			return -1;
+	}
+	if (r->blockio && check_io(r->blockio, err) < 0)
+		return -1;
+	if (r->network && r->network->classid)
+		return unknown_to_v2(err, "network.classID");
+	if (r->network && r->network->n_priorities)
+		return error_set(err, ERROR_INVALID_ARGUMENT,
+				 "linux.resources.network.priorities: %.32s %" PRIu32
+				 ": there is no such thing in cgroup v2",
+				 r->network->priorities[0]->name,
+				 r->network->priorities[0]->priority);
+	return device_rules_validate(r->devices, r->n_devices, err);
+}

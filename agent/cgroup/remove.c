@@ -1,0 +1,230 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Killing and removing cgroups. What is below a container's cgroup was made by the container: no depth
+ * or number is trusted, nothing recurses, everything ends at a deadline. */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "agent/cgroup/cgroup.h"
+#include "lib/cleanup.h"
+#include "lib/io.h"
+#include "lib/loop.h"
+#include "lib/parse.h"
+#include "lib/path.h"
+
+/* Between two looks where the kernel offers no event, ms. */
+#define RETRY_MS 5
+
+/* The first process id in a cgroup.procs file, 0 if there is none. */
+static int
+first_pid(int dir)
+{
+	char text[32];
+	uint32_t pid;
+
+	if (read_text_at(dir, "cgroup.procs", text, sizeof(text)) <= 0)
+		return 0;
+	text[strcspn(text, "\n")] = '\0';
+	return parse_u32(text, &pid) ? (int)pid : 0;
+}
+
+/* What one visit to a directory of the walk says. */
+enum visit {
+	VISIT_FAILED = -1,
+	VISIT_UP,
+	VISIT_DOWN,
+};
+
+/* The next subdirectory of an open cgroup directory; NULL at the end. */
+static const char *
+next_child(DIR *d)
+{
+	struct dirent *e;
+
+	while ((e = readdir(d))) {
+		if (e->d_type == DT_DIR && strcmp(e->d_name, ".") != 0 &&
+		    strcmp(e->d_name, "..") != 0)
+			return e->d_name;
+	}
+	return NULL;
+}
+
+/* Removes the children of *dir that have none themselves; steps into the first that cannot be removed. */
+static enum visit
+remove_children(int *dir)
+{
+	auto_close int copy = openat(*dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	const char *name;
+	DIR *d;
+	int child = -1;
+
+	if (copy < 0)
+		return VISIT_FAILED;
+	d = fdopendir(copy);
+	if (!d)
+		return VISIT_FAILED;
+	(void)steal_fd(&copy);
+	while ((name = next_child(d))) {
+		if (unlinkat(*dir, name, AT_REMOVEDIR) == 0 || errno == ENOENT)
+			continue;
+		child = openat(*dir, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+		if (child >= 0)
+			break;
+	}
+	(void)closedir(d);
+	if (child < 0)
+		return VISIT_UP;
+	close_fd(dir);
+	*dir = child;
+	return VISIT_DOWN;
+}
+
+/* Removes everything below top, deepest first. 0, or -1 when the deadline passed or something failed. */
+static int
+remove_below(int top, uint64_t deadline_ns)
+{
+	auto_close int dir = openat(top, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	size_t depth = 0;
+	int up;
+
+	while (dir >= 0) {
+		if (monotonic_ns() >= deadline_ns)
+			return -1;
+		switch (remove_children(&dir)) {
+		case VISIT_FAILED:
+			return -1;
+		case VISIT_DOWN:
+			depth++;
+			break;
+		case VISIT_UP:
+			if (depth-- == 0)
+				return 0;
+			/* cgroupfs lets nobody move a directory to another parent */
+			up = openat(dir, "..", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+			close_fd(&dir);
+			dir = up;
+			break;
+		}
+	}
+	return -1;
+}
+
+/* Kernels before 5.14 have no cgroup.kill: signal by signal, this directory only. */
+static void
+kill_by_pid(int dir)
+{
+	auto_close int fd = openat(dir, "cgroup.procs", O_RDONLY | O_CLOEXEC);
+	char text[4096], *rest = text, *line;
+	uint32_t pid;
+	ssize_t n;
+
+	n = fd < 0 ? -1 : read_full(fd, text, sizeof(text) - 1);
+	if (n <= 0)
+		return;
+	text[n] = '\0';
+	while ((line = strsep(&rest, "\n"))) {
+		if (parse_u32(line, &pid) && pid > 1)
+			(void)kill((pid_t)pid, SIGKILL);
+	}
+}
+
+static int
+kill_dir(int dir)
+{
+	if (write_text_at(dir, "cgroup.kill", "1") == 0)
+		return 0;
+	if (errno != ENOENT)
+		return -1;
+	kill_by_pid(dir);
+	return 0;
+}
+
+int
+cgroup_kill(int root_fd, const char *path)
+{
+	auto_close int fd = cgroup_open(root_fd, path);
+
+	return fd < 0 ? -1 : kill_dir(fd);
+}
+
+/* Waits until nothing lives in and below dir: cgroup.events tells of every change by POLLPRI. */
+static int
+wait_empty(int dir, uint64_t deadline_ns)
+{
+	auto_close int fd = openat(dir, "cgroup.events", O_RDONLY | O_CLOEXEC);
+	char text[256];
+	ssize_t n;
+
+	for (;;) {
+		struct pollfd changed = { .fd = fd, .events = POLLPRI };
+		int left = monotonic_ms_until(deadline_ns);
+
+		n = fd < 0 ? -1 : pread(fd, text, sizeof(text) - 1, 0);
+		if (n < 0)
+			return errno == ENODEV || errno == ENOENT ? 0 : -1;
+		text[n] = '\0';
+		if (!strstr(text, "populated 1"))
+			return 0;
+		if (left == 0)
+			return -1;
+		/* a fork may have raced with the kill: kill again at each change and each tenth of a second */
+		(void)poll(&changed, 1, left > 100 ? 100 : left);
+		(void)kill_dir(dir);
+	}
+}
+
+/* Removes now empty parents, never the first component: other containers may be making theirs there. */
+static void
+remove_parents(int root_fd, const char *path)
+{
+	char part[CGROUP_PATH_MAX + 1], *slash;
+
+	if (strlen(path) >= sizeof(part))
+		return;
+	memcpy(part, path, strlen(path) + 1);
+	while ((slash = strrchr(part, '/')) && slash != strchr(part, '/')) {
+		*slash = '\0';
+		if (unlinkat(root_fd, part, AT_REMOVEDIR) < 0)
+			return;
+	}
+}
+
+int
+cgroup_remove(int root_fd, const char *path, int timeout_ms, struct error *err)
+{
+	uint64_t deadline_ns = monotonic_ns() + (uint64_t)timeout_ms * 1000000u;
+	auto_close int fd = -1;
+
+	if (unlinkat(root_fd, path, AT_REMOVEDIR) == 0) {
+		remove_parents(root_fd, path);
+		return 0;
+	}
+	if (errno == ENOENT)
+		return 0;
+	fd = cgroup_open(root_fd, path);
+	if (fd < 0)
+		return errno == ENOENT ? 0 : error_sys(err, "open cgroup %s", path);
+	if (kill_dir(fd) < 0 && errno != ENODEV)
+		return error_sys(err, "kill cgroup %s", path);
+	if (wait_empty(fd, deadline_ns) < 0)
+		return error_set(err, ERROR_DEADLINE_EXCEEDED, "cgroup %s: process %d does not end",
+				 path, first_pid(fd));
+	for (;;) {
+		(void)remove_below(fd, deadline_ns);
+		if (unlinkat(root_fd, path, AT_REMOVEDIR) == 0 || errno == ENOENT)
+			break;
+		if (monotonic_ns() >= deadline_ns)
+			return error_sys_code(err, ERROR_DEADLINE_EXCEEDED, "remove cgroup %s",
+					      path);
+		/* EBUSY while the kernel is still letting go of the last process: no event tells */
+		(void)poll(NULL, 0, RETRY_MS);
+	}
+	remove_parents(root_fd, path);
+	return 0;
+}

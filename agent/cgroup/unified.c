@@ -1,0 +1,145 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Cgroup files that a host names itself. Only files of the table: never one that moves processes, opens the cgroup to
+ * others or acts beyond it. Called when a spec arrives, and by workers. */
+#include "agent/cgroup/unified.h"
+
+#include <stdbool.h>
+#include <string.h>
+
+#include "agent/cgroup/settings.h"
+#include "lib/cleanup.h"
+
+#define VALUE_MAX 4096
+
+static const char *const files[] = {
+	"cpu.idle",
+	"cpu.max",
+	"cpu.max.burst",
+	"cpu.uclamp.max",
+	"cpu.uclamp.min",
+	"cpu.weight",
+	"cpu.weight.nice",
+	"cpuset.cpus",
+	"cpuset.mems",
+	"io.bfq.weight",
+	"io.latency",
+	"io.max",
+	"io.prio.class",
+	"io.weight",
+	"memory.high",
+	"memory.low",
+	"memory.max",
+	"memory.min",
+	"memory.oom.group",
+	"memory.swap.high",
+	"memory.swap.max",
+	"memory.zswap.max",
+	"memory.zswap.writeback",
+	"misc.max",
+	"pids.max",
+	"rdma.max",
+};
+
+/* "hugetlb.2MB.max", "hugetlb.1GB.rsvd.max" */
+static bool
+is_hugetlb(const char *name)
+{
+	size_t digits;
+
+	if (strncmp(name, "hugetlb.", 8) != 0)
+		return false;
+	name += 8;
+	digits = strspn(name, "0123456789");
+	if (!digits || digits > 8 || !name[digits] || !strchr("KMG", name[digits]))
+		return false;
+	name += digits + 1;
+	return strcmp(name, "B.max") == 0 || strcmp(name, "B.rsvd.max") == 0;
+}
+
+static bool
+is_known(const char *name)
+{
+	for (size_t i = 0; i < ARRAY_LEN(files); i++) {
+		if (strcmp(files[i], name) == 0)
+			return true;
+	}
+	return is_hugetlb(name);
+}
+
+/* The file that an annotation names, or NULL if it is not about cgroups. */
+static const char *
+file_of(const Grpc__Spec__AnnotationsEntry *entry)
+{
+	size_t n = strlen(UNIFIED_PREFIX);
+
+	return strncmp(entry->key, UNIFIED_PREFIX, n) == 0 ? entry->key + n : NULL;
+}
+
+int
+unified_validate(const Grpc__Spec *spec, struct error *err)
+{
+	for (size_t i = 0; i < spec->n_annotations; i++) {
+		const char *file = file_of(spec->annotations[i]);
+		const char *value = spec->annotations[i]->value;
+
+		if (!file)
+			continue;
+		if (!is_known(file))
+			return error_set(err, ERROR_INVALID_ARGUMENT,
+					 "annotations: " UNIFIED_PREFIX
+					 "%.64s is no cgroup file that may be set",
+					 file);
+		if (!*value || strlen(value) > VALUE_MAX)
+			return error_set(err, ERROR_INVALID_ARGUMENT,
+					 "annotations: " UNIFIED_PREFIX
+					 "%.64s: the value is empty or over %d bytes",
+					 file, VALUE_MAX);
+	}
+	return 0;
+}
+
+/* A file with a line for each device takes one line in a write. */
+static int
+add_lines(struct cgroup_settings *s, const char *file, const char *value, struct error *err)
+{
+	size_t n;
+
+	for (; *value; value += n) {
+		value += strspn(value, "\n");
+		n = strcspn(value, "\n");
+		if (n && settings_add(s, SETTING_LIMITS, "linux.resources.unified", file, err,
+				      "%.*s", (int)n, value) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+/* What the annotations say of one file of the table, or (NULL) of all huge page limits. */
+static int
+add_file(struct cgroup_settings *s, const Grpc__Spec *spec, const char *name, struct error *err)
+{
+	for (size_t i = 0; i < spec->n_annotations; i++) {
+		const char *file = file_of(spec->annotations[i]);
+
+		if (!file || (name ? strcmp(file, name) != 0 : !is_hugetlb(file)))
+			continue;
+		if (add_lines(s, file, spec->annotations[i]->value, err) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+int
+unified_apply(int fd, const Grpc__Spec *spec, struct error *err)
+{
+	struct cgroup_settings settings = { 0 };
+	int result = 0;
+
+	/* in the order of their names, as the table has them: cpu.max before cpu.max.burst, which depends on it */
+	for (size_t f = 0; result == 0 && f <= ARRAY_LEN(files); f++)
+		result = add_file(&settings, spec, f < ARRAY_LEN(files) ? files[f] : NULL, err);
+	if (result == 0)
+		result = settings_apply(&settings, fd, false, err);
+	settings_release(&settings);
+	return result;
+}

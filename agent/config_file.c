@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The configuration file: which of its values are ours, and of what kind they must be. Called by config.c, at start. */
+#include <stdio.h>
+#include <string.h>
+
+#include "agent/config_keys.h"
+#include "agent/toml.h"
+
+struct file {
+	struct config *config;
+	const char *name;
+	unsigned int warned;
+};
+
+static void
+warn(struct file *f, unsigned int line, const char *key, const char *why)
+{
+	f->warned++;
+	log_warn("config", "configuration file %s: line %u: %s%s%s, ignored", f->name, line, key,
+		 *key ? ": " : "", why);
+}
+
+/* The row of a key; *part: what follows its name and a dot (of a duration's table), or "". */
+static const struct config_key *
+find(const char *name, const char **part)
+{
+	for (size_t i = 0; i < config_n_keys; i++) {
+		const char *own = config_file_name(&config_keys[i]);
+		size_t n = own ? strlen(own) : 0;
+
+		if (!own || strncmp(own, name, n) != 0 || (name[n] && name[n] != '.'))
+			continue;
+		*part = name[n] ? name + n + 1 : "";
+		return &config_keys[i];
+	}
+	return NULL;
+}
+
+static enum toml_kind
+kind_of(const struct config_key *key)
+{
+	switch (key->type) {
+	case CONFIG_FLAG:
+	case CONFIG_FLAG_BOOL:
+	case CONFIG_BOOL:
+		return TOML_BOOL;
+	case CONFIG_U32:
+	case CONFIG_U64:
+	case CONFIG_PORT:
+	case CONFIG_SECONDS:
+		return TOML_INTEGER;
+	default:
+		return TOML_STRING;
+	}
+}
+
+/* The part of a duration: whole seconds are all that we know. True: nothing more is to be done. */
+static bool
+take_part(struct file *f, const char *name, const char *part, const struct toml_value *value,
+	  unsigned int line)
+{
+	if (strcmp(part, "nanos") == 0) {
+		if (value->kind != TOML_INTEGER || value->integer != 0)
+			warn(f, line, name, "only whole seconds are understood");
+		return true;
+	}
+	return strcmp(part, "secs") != 0;
+}
+
+static void
+on_value(void *data, const char *name, const struct toml_value *value, unsigned int line)
+{
+	struct file *f = data;
+	const char *part, *text = value->text;
+	const struct config_key *key = find(name, &part);
+	char number[24];
+
+	if (!key)
+		return;
+	if (key->type == CONFIG_SECONDS && value->kind == TOML_TABLE && !*part)
+		return;
+	if (*part && (key->type != CONFIG_SECONDS || take_part(f, name, part, value, line)))
+		return;
+	if (value->kind != kind_of(key)) {
+		warn(f, line, name, "a value of another kind was expected");
+		return;
+	}
+	if (value->kind == TOML_BOOL)
+		text = value->boolean ? "true" : "false";
+	if (value->kind == TOML_INTEGER) {
+		(void)snprintf(number, sizeof(number), "%lld", (long long)value->integer);
+		text = number;
+	}
+	if (!config_set(f->config, key, text, CONFIG_FILE))
+		warn(f, line, name, "the value is not understood");
+}
+
+static void
+on_error(void *data, unsigned int line, const char *why)
+{
+	warn(data, line, "", why);
+}
+
+unsigned int
+config_read_file(struct config *c, const char *text, size_t n, const char *name)
+{
+	struct file f = { .config = c, .name = name };
+	const struct toml_events events = { .value = on_value, .error = on_error, .data = &f };
+
+	(void)toml_read(text, n, &events);
+	return f.warned;
+}

@@ -1,0 +1,193 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Who gets a debug shell: the host over vsock, up to CONSOLE_SESSIONS_MAX at a time, or who sits at the guest's console,
+ * one after the other. See console.h. */
+#include "agent/console/console.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <termios.h>
+#include <unistd.h>
+
+#include <linux/vm_sockets.h>
+
+#include "agent/console/private.h"
+#include "agent/server/address.h"
+#include "lib/cleanup.h"
+#include "lib/log.h"
+
+static const char full_text[] = "debug console: all sessions are taken\r\n";
+static const char again_text[] =
+	"\r\ndebug console: the shell has ended; any key starts another\r\n";
+
+/* ---- vsock ---- */
+
+static bool
+is_stranger(const struct console *console, const struct sockaddr_vm *peer)
+{
+	return console->family == AF_VSOCK && peer->svm_cid != VMADDR_CID_HOST;
+}
+
+static void
+on_listener(uint32_t events, void *data)
+{
+	struct console *console = data;
+	union {
+		struct sockaddr sa;
+		struct sockaddr_vm vm;
+		struct sockaddr_storage room;
+	} peer = { .sa.sa_family = AF_UNSPEC };
+	socklen_t size = sizeof(peer);
+	struct error err = ERROR_INIT;
+	int fd = accept4(console->listener, &peer.sa, &size, SOCK_CLOEXEC | SOCK_NONBLOCK);
+
+	(void)events;
+	if (fd < 0)
+		return;
+	if (is_stranger(console, &peer.vm)) {
+		close_fd(&fd);
+	} else if (console->n_sessions >= CONSOLE_SESSIONS_MAX) {
+		(void)!write(fd, full_text, strlen(full_text));
+		close_fd(&fd);
+		log_warn("console", "all %d sessions are taken", CONSOLE_SESSIONS_MAX);
+	} else if (session_start(console, fd, &err) < 0) {
+		log_warn("console", "no session: %s", err.msg);
+	}
+}
+
+static int
+listen_at(struct console *console, struct error *err)
+{
+	console->listener =
+		address_listen(console->spec.address, &console->family, &console->path, err);
+	if (console->listener < 0)
+		return -1;
+	console->watch = loop_watch(console->spec.loop, console->listener, EPOLLIN, on_listener,
+				    console, err);
+	return console->watch ? 0 : -1;
+}
+
+/* ---- the guest's own console ---- */
+
+/* A session of its own copy of the descriptor; what is typed is the session's until that has ended. */
+static int
+start_serial(struct console *console, struct error *err)
+{
+	int fd = fcntl(console->serial, F_DUPFD_CLOEXEC, 3);
+
+	if (fd < 0)
+		return error_sys(err, "start a session on the console");
+	watch_set_events(console->watch, 0);
+	if (session_start(console, fd, err) == 0)
+		return 0;
+	watch_set_events(console->watch, EPOLLIN);
+	return -1;
+}
+
+static void
+on_serial(uint32_t events, void *data)
+{
+	struct console *console = data;
+	struct error err = ERROR_INIT;
+	char key[64];
+
+	(void)events;
+	if (read(console->serial, key, sizeof(key)) < 0 && errno != EAGAIN) {
+		log_warn("console", "read /dev/console: %s", strerror(errno));
+		watch_set_events(console->watch, 0);
+		return;
+	}
+	if (start_serial(console, &err) < 0)
+		log_warn("console", "no session: %s", err.msg);
+}
+
+/* Every key is the shell's; what is printed there is not the shell's alone, and keeps its line ends. */
+static void
+make_raw(struct console *console)
+{
+	struct termios *saved = malloc(sizeof(*saved));
+	struct termios raw;
+
+	if (!saved || tcgetattr(console->serial, saved) < 0) {
+		free(saved);
+		return;
+	}
+	console->saved = saved;
+	raw = *saved;
+	cfmakeraw(&raw);
+	raw.c_oflag = saved->c_oflag;
+	(void)tcsetattr(console->serial, TCSANOW, &raw);
+}
+
+static int
+open_serial(struct console *console, struct error *err)
+{
+	console->serial = openat(console->spec.roots->dev, "console",
+				 O_RDWR | O_NOCTTY | O_NONBLOCK | O_CLOEXEC);
+	if (console->serial < 0)
+		return error_sys(err, "open /dev/console");
+	make_raw(console);
+	console->watch =
+		loop_watch(console->spec.loop, console->serial, EPOLLIN, on_serial, console, err);
+	return console->watch ? start_serial(console, err) : -1;
+}
+
+void
+console_session_gone(struct console *console)
+{
+	console->n_sessions--;
+	if (console->serial < 0 || !console->watch)
+		return;
+	(void)!write(console->serial, again_text, strlen(again_text));
+	watch_set_events(console->watch, EPOLLIN);
+}
+
+/* ---- */
+
+struct console *
+console_new(const struct console_spec *spec, struct error *err)
+{
+	struct console *console = calloc(1, sizeof(*console));
+
+	if (!console) {
+		error_nomem(err, "making the debug console");
+		return NULL;
+	}
+	console->spec = *spec;
+	console->listener = -1;
+	console->serial = -1;
+	list_init(&console->sessions);
+	if ((spec->address ? listen_at(console, err) : open_serial(console, err)) == 0) {
+		console->spec.address = NULL; /* the caller's */
+		return console;
+	}
+	console_free(console);
+	return NULL;
+}
+
+void
+console_free(struct console *console)
+{
+	if (!console)
+		return;
+	loop_unwatch(console->watch);
+	console->watch = NULL;
+	while (!list_is_empty(&console->sessions))
+		session_free(session_of_node(console->sessions.next));
+	if (console->saved)
+		(void)tcsetattr(console->serial, TCSANOW, console->saved);
+	free(console->saved);
+	close_fd(&console->listener);
+	close_fd(&console->serial);
+	address_forget(console->path);
+	free(console);
+}
+
+unsigned int
+console_sessions(const struct console *console)
+{
+	return console->n_sessions;
+}

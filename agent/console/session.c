@@ -1,0 +1,402 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * One session of the debug console: bytes between a peer (a connection, or the serial console) and the terminal of a
+ * shell. Each direction holds one buffer, and is not read while that is full.
+ *
+ *	STARTING (a worker makes the shell) -> RUNNING -> ENDING (peer or shell has gone, the other one follows)
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "agent/console/private.h"
+#include "agent/job/initlink.h"
+#include "lib/cleanup.h"
+#include "lib/sys.h"
+
+#define CHUNK     4096
+#define START_MS  10000
+#define HANGUP_MS 2000 /* from the terminal's hang-up to the shell's kill */
+#define REST_MS   2000 /* for the output that is left behind the shell's end */
+#define EOF_MS    500  /* between two ends of file */
+#define EOF_KEY   4    /* ^D */
+
+struct pipe_buf {
+	char data[CHUNK + WINDOW_HELD + 1];
+	size_t n;
+};
+
+struct session {
+	struct list node;
+	struct console *console;
+	int peer, master, pidfd;
+	struct watch *peer_watch, *master_watch;
+	struct job *job;     /* until the shell runs */
+	struct child *child; /* until it has ended */
+	struct timer *timer, *eof_timer;
+	struct window window;
+	struct pipe_buf in, out;
+	bool is_running;
+	bool has_eof;   /* the peer sends no more */
+	bool has_shell; /* one was started, and has not ended */
+};
+
+static void session_update(struct session *s);
+
+struct session *
+session_of_node(struct list *node)
+{
+	return list_entry(node, struct session, node);
+}
+
+void
+session_free(struct session *s)
+{
+	struct console *console = s->console;
+
+	timer_cancel(s->timer);
+	timer_cancel(s->eof_timer);
+	loop_unwatch(s->peer_watch);
+	loop_unwatch(s->master_watch);
+	child_unwatch(s->child);
+	if (s->has_shell && s->pidfd >= 0)
+		(void)sys_pidfd_send_signal(s->pidfd, SIGKILL);
+	close_fd(&s->peer);
+	close_fd(&s->master);
+	close_fd(&s->pidfd);
+	list_remove(&s->node);
+	free(s);
+	console_session_gone(console);
+}
+
+static void
+drop_peer(struct session *s)
+{
+	loop_unwatch(s->peer_watch);
+	s->peer_watch = NULL;
+	close_fd(&s->peer);
+}
+
+static void
+drop_master(struct session *s)
+{
+	loop_unwatch(s->master_watch);
+	s->master_watch = NULL;
+	close_fd(&s->master);
+}
+
+static void
+kill_shell(void *data)
+{
+	struct session *s = data;
+
+	s->timer = NULL;
+	if (s->pidfd >= 0)
+		(void)sys_pidfd_send_signal(s->pidfd, SIGKILL);
+}
+
+/* Nobody is at the other end any more. The shell hears of it as of a line that was hung up, and once more if it does
+ * not mind; the session is over when it has ended. */
+static void
+hang_up(struct session *s)
+{
+	struct error err = ERROR_INIT;
+
+	drop_peer(s);
+	drop_master(s);
+	timer_cancel(s->eof_timer);
+	s->eof_timer = NULL;
+	s->is_running = false;
+	if (s->job) {
+		job_cancel(s->job, ERROR_CANCELLED, "the console was hung up");
+		return;
+	}
+	if (!s->has_shell) {
+		session_free(s);
+		return;
+	}
+	timer_cancel(s->timer);
+	s->timer = loop_timer(s->console->spec.loop, HANGUP_MS, kill_shell, s, &err);
+	if (!s->timer)
+		kill_shell(s);
+}
+
+/* ---- from the peer to the terminal ---- */
+
+/* As somebody does who presses ^D until the shell has ended: it may be lost on a program that is running just now. */
+static void
+type_eof(void *data)
+{
+	struct session *s = data;
+	struct error err = ERROR_INIT;
+
+	if (s->in.n == 0)
+		s->in.data[s->in.n++] = EOF_KEY;
+	s->eof_timer = loop_timer(s->console->spec.loop, EOF_MS, type_eof, s, &err);
+	if (s->master >= 0)
+		session_update(s);
+}
+
+/* At the end of the input the terminal is told so as a keyboard would. A peer that is gone altogether has no use for
+ * the output either. */
+static bool
+end_input(struct session *s)
+{
+	s->has_eof = true;
+	type_eof(s);
+	return send(s->peer, "", 0, MSG_NOSIGNAL | MSG_DONTWAIT) == 0 || errno == ENOTSOCK;
+}
+
+/* False: the session is to be hung up. */
+static bool
+read_peer(struct session *s)
+{
+	char chunk[CHUNK];
+	struct winsize size;
+	bool found = false;
+	ssize_t n;
+
+	if (s->in.n > 0 || s->has_eof)
+		return true;
+	n = read(s->peer, chunk, sizeof(chunk));
+	if (n < 0)
+		return errno == EAGAIN || errno == EINTR;
+	if (n == 0)
+		return end_input(s);
+	s->in.n = window_filter(&s->window, chunk, (size_t)n, s->in.data, &size, &found);
+	if (found)
+		(void)ioctl(s->master, TIOCSWINSZ, &size);
+	return true;
+}
+
+/* Writes what it takes. False: it takes nothing any more. */
+static bool
+flush(struct pipe_buf *b, int fd)
+{
+	ssize_t n;
+
+	if (b->n == 0 || fd < 0)
+		return true;
+	n = write(fd, b->data, b->n);
+	if (n < 0)
+		return errno == EAGAIN || errno == EINTR;
+	b->n -= (size_t)n;
+	memmove(b->data, b->data + n, b->n);
+	return true;
+}
+
+static void
+on_peer(uint32_t events, void *data)
+{
+	struct session *s = data;
+
+	/* With both directions closed nobody sees what the shell would still say. */
+	if (events & (EPOLLHUP | EPOLLERR) || !flush(&s->out, s->peer) || !read_peer(s)) {
+		hang_up(s);
+		return;
+	}
+	(void)flush(&s->in, s->master);
+	session_update(s);
+}
+
+/* ---- from the terminal to the peer ---- */
+
+/* False: there will be no more. */
+static bool
+read_master(struct session *s)
+{
+	ssize_t n;
+
+	if (s->out.n > 0)
+		return true;
+	n = read(s->master, s->out.data, CHUNK);
+	if (n < 0)
+		return errno == EAGAIN || errno == EINTR;
+	s->out.n = (size_t)n;
+	return n > 0;
+}
+
+static void
+on_master(uint32_t events, void *data)
+{
+	struct session *s = data;
+	bool more;
+
+	(void)events;
+	(void)flush(&s->in, s->master);
+	more = read_master(s);
+	if (!flush(&s->out, s->peer)) {
+		hang_up(s);
+		return;
+	}
+	if (!more)
+		drop_master(s);
+	session_update(s);
+}
+
+/* ---- both ---- */
+
+static void
+rest_over(void *data)
+{
+	struct session *s = data;
+
+	s->timer = NULL;
+	session_free(s);
+}
+
+/* Waits for what can be done next; ends the session when that is nothing. */
+static void
+session_update(struct session *s)
+{
+	if (s->master < 0 && s->out.n == 0) {
+		hang_up(s);
+		return;
+	}
+	/* EPOLLERR: its end is told even if there is nothing to be read or written */
+	watch_set_events(s->peer_watch, EPOLLERR | (s->in.n == 0 && !s->has_eof ? EPOLLIN : 0u) |
+						(s->out.n > 0 ? EPOLLOUT : 0u));
+	if (s->master_watch)
+		watch_set_events(s->master_watch,
+				 (s->out.n == 0 ? EPOLLIN : 0u) | (s->in.n > 0 ? EPOLLOUT : 0u));
+}
+
+static void
+shell_ended(int status, bool gone, void *data)
+{
+	struct session *s = data;
+	struct error err = ERROR_INIT;
+
+	(void)gone;
+	log_info("console", "a shell has ended, wait status %d", status);
+	s->child = NULL;
+	s->has_shell = false;
+	if (s->job)
+		return; /* which fails now */
+	if (!s->is_running) {
+		session_free(s);
+		return;
+	}
+	/* Its last words are on their way, unless somebody else keeps the terminal. */
+	s->timer = loop_timer(s->console->spec.loop, REST_MS, rest_over, s, &err);
+	if (!s->timer)
+		session_free(s);
+}
+
+/* ---- the start ---- */
+
+static int
+take_terminal(struct job *job, uint32_t type, const void *payload, size_t size, int *fds,
+	      size_t n_fds, void *data, struct error *err)
+{
+	struct session *s = data;
+
+	(void)job;
+	(void)payload;
+	(void)size;
+	if (type != SHELL_MSG_TTY || n_fds != 1 || s->master >= 0) {
+		for (size_t i = 0; i < n_fds; i++)
+			close_fd(&fds[i]);
+		return error_set(err, ERROR_INTERNAL, "unexpected message %u of a worker", type);
+	}
+	s->master = fds[0];
+	return fcntl(s->master, F_SETFL, O_NONBLOCK) < 0 ? error_sys(err, "set up a terminal") : 0;
+}
+
+static int
+take_process(struct job *job, pid_t pid, int pidfd, void *data, struct error *err)
+{
+	struct session *s = data;
+
+	(void)job;
+	close_fd(&s->pidfd);
+	s->pidfd = pidfd;
+	s->child = initlink_watch(s->console->spec.init, pid, shell_ended, s, err);
+	s->has_shell = s->child != NULL;
+	return s->child ? 0 : -1;
+}
+
+static void
+say(const struct session *s, const char *text)
+{
+	char line[ERROR_MSG_MAX + 32];
+	int n = snprintf(line, sizeof(line), "debug console: %s\r\n", text);
+
+	if (s->peer >= 0 && n > 0)
+		(void)!write(s->peer, line, strnlen(line, sizeof(line)));
+}
+
+static void
+started(struct job *job, const struct error *failure, void *data)
+{
+	struct session *s = data;
+	struct error err = *failure;
+
+	(void)job;
+	s->job = NULL;
+	if (err.code == ERROR_OK && s->peer >= 0)
+		s->master_watch =
+			loop_watch(s->console->spec.loop, s->master, EPOLLIN, on_master, s, &err);
+	if (!s->master_watch) {
+		if (s->peer >= 0) {
+			log_warn("console", "no shell: %s", err.msg);
+			say(s, err.msg);
+		}
+		hang_up(s);
+		return;
+	}
+	log_info("console", "a shell was started");
+	s->is_running = true;
+	memcpy(s->out.data, WINDOW_QUERY, strlen(WINDOW_QUERY));
+	s->out.n = strlen(WINDOW_QUERY);
+	session_update(s);
+}
+
+static const struct job_ops shell_ops = {
+	.name = "debug console",
+	.work = shell_work,
+	.message = take_terminal,
+	.process = take_process,
+	.done = started,
+};
+
+int
+session_start(struct console *console, int fd, struct error *err)
+{
+	const struct roots *roots = console->spec.roots;
+	const int keep[] = { roots->dev, roots->root, roots->proc };
+	struct session *s = calloc(1, sizeof(*s));
+	const struct job_spec spec = {
+		.ops = &shell_ops,
+		.arg = (void *)(uintptr_t)roots,
+		.data = s,
+		.keep_fds = keep,
+		.n_keep_fds = ARRAY_LEN(keep),
+		.deadline_ms = START_MS,
+	};
+
+	if (!s) {
+		close_fd(&fd);
+		return error_nomem(err, "starting a session");
+	}
+	*s = (struct session){ .console = console, .peer = fd, .master = -1, .pidfd = -1 };
+	s->peer_watch = loop_watch(console->spec.loop, fd, 0, on_peer, s, err);
+	if (s->peer_watch)
+		s->job = job_start(console->spec.jobs, &spec, err);
+	if (!s->job) {
+		loop_unwatch(s->peer_watch);
+		close_fd(&s->peer);
+		free(s);
+		return -1;
+	}
+	list_append(&console->sessions, &s->node);
+	console->n_sessions++;
+	return 0;
+}

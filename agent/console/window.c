@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* See window.h. Called by session.c for all that is typed. */
+#include "agent/console/window.h"
+
+#include <string.h>
+
+#include "lib/parse.h"
+
+#define BEGIN   "\033[8;"
+#define N_BEGIN (sizeof(BEGIN) - 1)
+
+enum match {
+	MATCH_NOT,
+	MATCH_PART, /* of a report so far */
+	MATCH_WHOLE,
+};
+
+static bool
+is_digit(char c)
+{
+	return c >= '0' && c <= '9';
+}
+
+/* ROWS;COLUMNS of up to four digits each, both above 0. */
+static bool
+read_size(const char *text, size_t n, struct winsize *size)
+{
+	char copy[WINDOW_HELD], *columns;
+	uint32_t rows, cols;
+
+	memcpy(copy, text, n);
+	copy[n] = '\0';
+	columns = strchr(copy, ';');
+	if (!columns)
+		return false;
+	*columns++ = '\0';
+	if (!parse_u32(copy, &rows) || !parse_u32(columns, &cols) || rows == 0 || cols == 0)
+		return false;
+	*size = (struct winsize){ .ws_row = (unsigned short)rows, .ws_col = (unsigned short)cols };
+	return true;
+}
+
+static enum match
+match(const char *text, size_t n, struct winsize *size)
+{
+	size_t digits = 0, numbers = 1;
+
+	if (memcmp(text, BEGIN, n < N_BEGIN ? n : N_BEGIN) != 0)
+		return MATCH_NOT;
+	for (size_t i = N_BEGIN; i < n; i++) {
+		if (is_digit(text[i]) && digits < 4) {
+			digits++;
+		} else if (text[i] == ';' && digits > 0 && numbers == 1) {
+			numbers++;
+			digits = 0;
+		} else if (text[i] == 't' && digits > 0 && numbers == 2) {
+			return read_size(text + N_BEGIN, i - N_BEGIN, size) ? MATCH_WHOLE
+									    : MATCH_NOT;
+		} else {
+			return MATCH_NOT;
+		}
+	}
+	return MATCH_PART;
+}
+
+size_t
+window_filter(struct window *w, const char *in, size_t n, char *out, struct winsize *size,
+	      bool *found)
+{
+	size_t done = 0;
+
+	for (size_t i = 0; i < n; i++) {
+		w->held[w->n++] = in[i];
+		switch (match(w->held, w->n, size)) {
+		case MATCH_PART:
+			break;
+		case MATCH_WHOLE:
+			*found = true;
+			w->n = 0;
+			break;
+		case MATCH_NOT:
+			/* The last byte may begin another one. */
+			memcpy(out + done, w->held, w->n - 1);
+			done += w->n - 1;
+			w->held[0] = in[i];
+			w->n = in[i] == BEGIN[0];
+			if (!w->n)
+				out[done++] = in[i];
+			break;
+		}
+	}
+	/* Somebody who has pressed the escape key is not to wait for his next one. */
+	if (w->n < N_BEGIN) {
+		memcpy(out + done, w->held, w->n);
+		done += w->n;
+		w->n = 0;
+	}
+	return done;
+}

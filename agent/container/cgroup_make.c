@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Making a container's cgroup. Called by launch.c; nothing of the container runs yet. */
+#include "agent/container/cgroup_make.h"
+
+#include <fcntl.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "agent/cgroup/cgroup.h"
+#include "agent/cgroup/devices.h"
+#include "agent/cgroup/limits.h"
+#include "agent/cgroup/oom.h"
+#include "agent/cgroup/unified.h"
+#include "agent/container/cgroup_owner.h"
+#include "agent/job/job.h"
+#include "lib/cleanup.h"
+
+/* The next container has probably the same rules. Not worth failing for. */
+static void
+offer(struct worker *w, const struct device_program *p)
+{
+	struct error ignored = ERROR_INIT;
+
+	if (p->n <= DEVICE_PROGRAM_KEPT)
+		(void)worker_send(w, LAUNCH_MSG_DEVICES, p->instructions,
+				  p->n * sizeof(*p->instructions), &p->fd, 1, false, &ignored);
+}
+
+static int
+put_in_force(struct worker *w, const struct launch *l, int fd, const struct device_rules *rules,
+	     uint32_t *id, struct error *err)
+{
+	struct device_program program;
+	int known = device_program_load(rules, l->device_program, &program, err);
+	int result;
+
+	if (known < 0)
+		return -1;
+	result = device_program_attach(fd, &program, id, err);
+	if (result == 0 && !known)
+		offer(w, &program);
+	device_program_release(&program);
+	return result;
+}
+
+static int
+apply_devices(struct worker *w, const struct launch *l, int fd, uint32_t *program,
+	      struct error *err)
+{
+	const Grpc__Linux *linux = l->spec->linux;
+	const Grpc__LinuxResources *r = linux->resources;
+	struct device_rules rules;
+	int result;
+
+	if (device_rules_make(r ? r->devices : NULL, r ? r->n_devices : 0, linux->devices,
+			      linux->n_devices, l->any_disk, &rules, err) < 0)
+		return -1;
+	result = put_in_force(w, l, fd, &rules, program, err);
+	free(rules.list);
+	/* nobody asked for rules, and a kernel without them has served containers without them */
+	if (result < 0 && err->code == ERROR_FAILED_PRECONDITION && (!r || !r->n_devices)) {
+		worker_log(w, LOG_LEVEL_WARN, "container %s: every device may be opened: %s", l->id,
+			   err->msg);
+		*err = ERROR_INIT;
+		return 0;
+	}
+	return result;
+}
+
+/* What the agent needs of the cgroup from now on. */
+static int
+tell(struct worker *w, int fd, uint32_t program, struct error *err)
+{
+	struct launch_cgroup message = { .device_program = program };
+	auto_close int events = openat(fd, "memory.events", O_RDONLY | O_CLOEXEC);
+
+	/* it may have been somebody's before */
+	if (events >= 0 && cgroup_oom_kills(events, &message.oom_kills) < 0)
+		return error_sys(err, "read memory.events");
+	return worker_send(w, LAUNCH_MSG_CGROUP, &message, sizeof(message), &events, events >= 0,
+			   false, err);
+}
+
+int
+cgroup_make(struct worker *w, const struct launch *l, int *out, struct error *err)
+{
+	auto_close int fd = -1;
+	uint32_t program = 0;
+
+	if (l->roots->cgroup < 0)
+		return 0;
+	/* somebody else's would be taken down by the undo */
+	if (cgroup_is_populated(l->roots->cgroup, l->cgroup_path))
+		return error_set(err, ERROR_ALREADY_EXISTS,
+				 "linux.cgroupsPath: cgroup %s is in use", l->cgroup_path);
+	if (worker_step_path(w, UNDO_CGROUP, err, "%s", l->cgroup_path) < 0)
+		return -1;
+	fd = cgroup_create(l->roots->cgroup, l->cgroup_path, err);
+	if (fd < 0)
+		return -1;
+	if (cgroup_limits_apply(fd, l->roots->cgroup, l->spec->linux->resources, err) < 0 ||
+	    unified_apply(fd, l->spec, err) < 0 ||
+	    cgroup_give(fd, l->roots->sys, l->spec, err) < 0 ||
+	    apply_devices(w, l, fd, &program, err) < 0 || tell(w, fd, program, err) < 0)
+		return -1;
+	*out = steal_fd(&fd);
+	return 0;
+}

@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Delegating a container's cgroup to its user. Called by cgroup_make.c; nothing of the container runs yet. */
+#include "agent/container/cgroup_owner.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdbool.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "agent/container/mount_plan.h"
+#include "agent/container/namespaces.h"
+#include "lib/cleanup.h"
+#include "lib/io.h"
+
+#define DELEGATE_MAX 1024 /* bytes of the kernel's list */
+
+/* What the list was before the kernel (4.15) told it. */
+static const char usual[] = "cgroup.procs\ncgroup.threads\ncgroup.subtree_control\n";
+
+static bool
+is_writable_cgroup(const Grpc__Mount *m)
+{
+	bool read_only = false;
+
+	if (strcmp(m->type, "cgroup") != 0 && strcmp(m->type, "cgroup2") != 0)
+		return false;
+	for (size_t i = 0; i < m->n_options; i++) {
+		if (strcmp(m->options[i], "ro") == 0 || strcmp(m->options[i], "rro") == 0)
+			read_only = true;
+		else if (strcmp(m->options[i], "rw") == 0)
+			read_only = false;
+	}
+	return !read_only;
+}
+
+static bool
+is_for_the_container(const Grpc__Spec *spec)
+{
+	const Grpc__LinuxNamespace *ns = ns_find(spec->linux, NS_CGROUP);
+
+	if (ns && *ns->path)
+		return false;
+	for (size_t i = 0; i < spec->n_mounts; i++) {
+		if (is_writable_cgroup(spec->mounts[i]))
+			return true;
+	}
+	return false;
+}
+
+static int
+give_files(int fd, char *names, uid_t uid, struct error *err)
+{
+	char *rest = NULL;
+
+	for (char *name = strtok_r(names, "\n", &rest); name; name = strtok_r(NULL, "\n", &rest)) {
+		if (strchr(name, '/'))
+			continue;
+		if (fchownat(fd, name, uid, (gid_t)-1, AT_SYMLINK_NOFOLLOW) < 0 && errno != ENOENT)
+			return error_sys(err, "give %.64s of the cgroup to user %u", name, uid);
+	}
+	return 0;
+}
+
+int
+cgroup_give(int fd, int sys_fd, const Grpc__Spec *spec, struct error *err)
+{
+	const Grpc__Linux *l = spec->linux;
+	char names[DELEGATE_MAX];
+	uint32_t uid;
+
+	if (!is_for_the_container(spec) ||
+	    !ns_id_outside(l->uidmappings, l->n_uidmappings, spec->process->user->uid, &uid) ||
+	    uid == 0)
+		return 0;
+	if (read_text_at(sys_fd, "kernel/cgroup/delegate", names, sizeof(names)) <= 0)
+		memcpy(names, usual, sizeof(usual));
+	if (fchown(fd, uid, (gid_t)-1) < 0)
+		return error_sys(err, "give the cgroup to user %u", uid);
+	return give_files(fd, names, uid, err);
+}

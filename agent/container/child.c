@@ -1,0 +1,197 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The worker's hold on a container's new process. */
+#include "agent/container/child.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "agent/container/clone.h"
+#include "agent/container/hooks_launch.h"
+#include "agent/container/launch.h"
+#include "agent/container/rlimits.h"
+#include "agent/container/sync.h"
+#include "lib/cleanup.h"
+#include "lib/io.h"
+#include "lib/sys.h"
+
+int
+child_entry(struct entry *e, const struct roots *roots, const Grpc__Spec *spec,
+	    const Grpc__Process *process, struct error *err)
+{
+	*e = (struct entry){
+		.roots = roots,
+		.process = process,
+		.linux = spec->linux,
+		.rlimits = process->rlimits,
+		.n_rlimits = process->n_rlimits,
+		.no_new_privs = process->nonewprivileges,
+		.filtered = spec->linux->seccomp != NULL,
+		.sock = -1,
+		.stdio = { -1, -1, -1 },
+		.gate = -1,
+		.hostname = spec->hostname,
+	};
+	if (!process->capabilities)
+		return error_set(err, ERROR_INVALID_ARGUMENT, "missing process capabilities");
+	return cap_sets_from_spec(process->capabilities, &e->caps, err);
+}
+
+/* Was the user given by name? Then only the child can tell who it is. */
+static bool
+is_named(const struct entry *e)
+{
+	return e->process->user && *e->process->user->username;
+}
+
+static int
+own_stdio(const struct entry *e, uint32_t uid, struct error *err)
+{
+	uint32_t outside = uid;
+
+	if (!e->user && !uid)
+		return 0;
+	if (e->maps ? !ns_map_find(&e->maps->uid, uid, &outside)
+		    : e->user && !ns_id_outside(e->linux->uidmappings, e->linux->n_uidmappings, uid,
+						&outside))
+		return error_set(err, ERROR_INVALID_ARGUMENT, "process.user.uid: %u is not mapped",
+				 uid);
+	for (int i = 0; i < 3; i++) {
+		struct stat st;
+
+		if (e->stdio[i] < 0 || fstat(e->stdio[i], &st) < 0 || !S_ISFIFO(st.st_mode))
+			continue;
+		if (fchown(e->stdio[i], outside, (gid_t)-1) < 0)
+			return error_sys(err, "give stdio to user %u", outside);
+	}
+	return 0;
+}
+
+int
+child_own_stdio(const struct entry *e, struct error *err)
+{
+	return is_named(e) ? 0 : own_stdio(e, e->process->user ? e->process->user->uid : 0, err);
+}
+
+/* What child_own_stdio() had to leave. */
+static int
+await_user(const struct child_process *c, const struct entry *e, struct error *err)
+{
+	uint32_t uid;
+	ssize_t n = sync_recv(c->sock, SYNC_USER, &uid, sizeof(uid), NULL, err);
+
+	if (n < 0)
+		return -1;
+	if (n != sizeof(uid))
+		return error_set(err, ERROR_INTERNAL, "malformed user id of a process");
+	return own_stdio(e, uid, err);
+}
+
+int
+child_start(struct worker *w, struct entry *e, uint64_t flags, int cgroup_fd,
+	    struct child_process *c, struct error *err)
+{
+	struct undo undo = { .kind = UNDO_KILL };
+	struct clone_args args = { 0 };
+	int pair[2], pidfd = -1;
+	pid_t pid;
+
+	/* what the fork inherits: nobody may look into it before its program runs */
+	if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0)
+		return error_sys(err, "clear dumpable");
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
+		return error_sys(err, "make a socket pair");
+	/* with CLONE_PARENT the exit signal is the parent's own: it must be 0 (clone(2)) */
+	args.flags = flags | CLONE_PARENT | CLONE_PIDFD | (cgroup_fd >= 0 ? CLONE_INTO_CGROUP : 0);
+	args.pidfd = (uint64_t)(uintptr_t)&pidfd;
+	args.cgroup = cgroup_fd >= 0 ? (uint64_t)cgroup_fd : 0;
+	e->sock = pair[1];
+	pid = clone_in(e->ns ? e->ns->user_ns : -1, e->ns ? e->ns->pid_ns : -1, &args);
+	if (pid == 0) {
+		(void)close(pair[0]);
+		(void)close(worker_fd(w));
+		entry_run(e);
+	}
+	if (pid < 0)
+		error_sys(err, "clone a process");
+	(void)close(pair[1]);
+	e->sock = -1;
+	if (pid < 0) {
+		(void)close(pair[0]);
+		return -1;
+	}
+	*c = (struct child_process){ .pid = pid, .pidfd = pidfd, .sock = pair[0] };
+	undo.pid = pid;
+	return worker_step(w, &undo, err);
+}
+
+int
+child_set_oom_score(pid_t pid, const struct entry *e, struct error *err)
+{
+	char path[48], value[24];
+
+	if (pid)
+		(void)snprintf(path, sizeof(path), "%d/oom_score_adj", (int)pid);
+	else
+		(void)snprintf(path, sizeof(path), "self/oom_score_adj");
+	(void)snprintf(value, sizeof(value), "%" PRId64, e->process->oomscoreadj);
+	/* EACCES: it would be lowered, and we lack CAP_SYS_RESOURCE. A process that has ended has left word why. */
+	if (write_text_at(e->roots->proc, path, value) < 0 && errno != EACCES && errno != ENOENT &&
+	    errno != ESRCH)
+		return error_sys(err, "set process.oomScoreAdj to %s", value);
+	return 0;
+}
+
+static int
+forward_terminal(struct worker *w, struct child_process *c, struct error *err)
+{
+	auto_close int master = -1;
+
+	if (sync_recv(c->sock, SYNC_TTY, NULL, 0, &master, err) < 0)
+		return -1;
+	return worker_send(w, LAUNCH_MSG_TTY, NULL, 0, &master, 1, true, err);
+}
+
+int
+child_lead(struct worker *w, struct child_process *c, const struct entry *e, struct error *err)
+{
+	if (worker_process(w, c->pid, c->pidfd, err) < 0)
+		return -1;
+	if (!e->join && child_set_oom_score(c->pid, e, err) < 0)
+		return -1;
+	if (is_named(e) && await_user(c, e, err) < 0)
+		return -1;
+	if (e->process->terminal && forward_terminal(w, c, err) < 0)
+		return -1;
+	if (e->hooks && hook_stage_lead(w, e->hooks, c->sock, c->pid, err) < 0)
+		return -1;
+	if (sync_recv(c->sock, SYNC_READY, NULL, 0, NULL, err) < 0)
+		return -1;
+	/* a user namespace has no say in raising limits: only we have */
+	return e->user ? rlimits_apply(c->pid, e->rlimits, e->n_rlimits, err) : 0;
+}
+
+int
+child_release(struct child_process *c, const struct filter *filter, struct error *err)
+{
+	if (sync_send(c->sock, SYNC_RUN, filter, filter ? filter_size(filter) : 0, -1) < 0)
+		return error_sys(err, "release the process");
+	return 0;
+}
+
+void
+child_end(struct child_process *c, bool kill)
+{
+	if (kill && c->pid > 0)
+		(void)sys_pidfd_send_signal(c->pidfd, SIGKILL);
+	close_fd(&c->pidfd);
+	close_fd(&c->sock);
+	c->pid = 0;
+}

@@ -1,0 +1,383 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Containers: which call is allowed when, and which processes there are. Called by agent/sandbox. Must
+ * never touch a file system.
+ */
+#include "agent/container/container.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "agent/container/kept.h"
+#include "agent/container/profile.h"
+#include "agent/roots.h"
+#include "lib/cleanup.h"
+#include "lib/log.h"
+
+#define ALLOWED NULL
+
+/* The reply to every call in every state: what follows "container <id> " if it is refused; the code is
+ * container_allows()'s. Creates, starts, execs and removes have been queued behind each other before they
+ * are looked up here. */
+static const char *const refusals[CONTAINER_STATES][CONTAINER_CALLS] = {
+	[CONTAINER_CREATING] = {
+		[CONTAINER_CALL_CREATE] = "already exists",
+		[CONTAINER_CALL_START] = "is still being created",
+		[CONTAINER_CALL_EXEC] = "is still being created",
+		[CONTAINER_CALL_SIGNAL] = "is still being created",
+		[CONTAINER_CALL_WAIT] = "is still being created",
+		[CONTAINER_CALL_STREAM] = "is still being created",
+		[CONTAINER_CALL_REMOVE] = ALLOWED,
+		[CONTAINER_CALL_UPDATE] = "is still being created",
+		[CONTAINER_CALL_STATS] = "is still being created",
+		[CONTAINER_CALL_PAUSE] = "is still being created",
+		[CONTAINER_CALL_RESUME] = "is still being created",
+	},
+	[CONTAINER_CREATED] = {
+		[CONTAINER_CALL_CREATE] = "already exists",
+		[CONTAINER_CALL_START] = ALLOWED,
+		[CONTAINER_CALL_EXEC] = ALLOWED,
+		[CONTAINER_CALL_SIGNAL] = ALLOWED,
+		[CONTAINER_CALL_WAIT] = ALLOWED,
+		[CONTAINER_CALL_STREAM] = ALLOWED,
+		[CONTAINER_CALL_REMOVE] = ALLOWED,
+		[CONTAINER_CALL_UPDATE] = ALLOWED,
+		[CONTAINER_CALL_STATS] = ALLOWED,
+		[CONTAINER_CALL_PAUSE] = ALLOWED,
+		[CONTAINER_CALL_RESUME] = ALLOWED,
+	},
+	[CONTAINER_RUNNING] = {
+		[CONTAINER_CALL_CREATE] = "already exists",
+		[CONTAINER_CALL_START] = "is running already",
+		[CONTAINER_CALL_EXEC] = ALLOWED,
+		[CONTAINER_CALL_SIGNAL] = ALLOWED,
+		[CONTAINER_CALL_WAIT] = ALLOWED,
+		[CONTAINER_CALL_STREAM] = ALLOWED,
+		[CONTAINER_CALL_REMOVE] = ALLOWED,
+		[CONTAINER_CALL_UPDATE] = ALLOWED,
+		[CONTAINER_CALL_STATS] = ALLOWED,
+		[CONTAINER_CALL_PAUSE] = ALLOWED,
+		[CONTAINER_CALL_RESUME] = ALLOWED,
+	},
+	[CONTAINER_STOPPED] = {
+		[CONTAINER_CALL_CREATE] = "already exists",
+		[CONTAINER_CALL_START] = "has stopped: its init process has ended",
+		[CONTAINER_CALL_EXEC] = "has stopped: its init process has ended",
+		[CONTAINER_CALL_SIGNAL] = ALLOWED,
+		[CONTAINER_CALL_WAIT] = ALLOWED,
+		[CONTAINER_CALL_STREAM] = ALLOWED,
+		[CONTAINER_CALL_REMOVE] = ALLOWED,
+		[CONTAINER_CALL_UPDATE] = ALLOWED,
+		[CONTAINER_CALL_STATS] = ALLOWED,
+		[CONTAINER_CALL_PAUSE] = "has stopped: its init process has ended",
+		[CONTAINER_CALL_RESUME] = "has stopped: its init process has ended",
+	},
+	[CONTAINER_REMOVING] = {
+		[CONTAINER_CALL_CREATE] = "already exists",
+		[CONTAINER_CALL_START] = "is being removed",
+		[CONTAINER_CALL_EXEC] = "is being removed",
+		[CONTAINER_CALL_SIGNAL] = ALLOWED,
+		[CONTAINER_CALL_WAIT] = ALLOWED,
+		[CONTAINER_CALL_STREAM] = ALLOWED,
+		[CONTAINER_CALL_REMOVE] = ALLOWED,
+		[CONTAINER_CALL_UPDATE] = "is being removed",
+		[CONTAINER_CALL_STATS] = "is being removed",
+		[CONTAINER_CALL_PAUSE] = "is being removed",
+		[CONTAINER_CALL_RESUME] = "is being removed",
+	},
+};
+
+static struct process *
+process_of(struct list *node)
+{
+	return list_entry(node, struct process, node);
+}
+
+int
+container_allows(const struct container *c, enum container_call call, struct error *err)
+{
+	const char *refusal = refusals[c->state][call];
+	bool resume = call == CONTAINER_CALL_RESUME;
+	enum error_code code = ERROR_FAILED_PRECONDITION;
+
+	/* what would start something, or wait for it, cannot be done meanwhile */
+	if (!refusal && c->paused != resume &&
+	    (resume || call == CONTAINER_CALL_PAUSE || call == CONTAINER_CALL_START ||
+	     call == CONTAINER_CALL_EXEC))
+		refusal = resume ? "is not paused" : "is paused";
+	if (!refusal)
+		return 0;
+	if (call == CONTAINER_CALL_EXEC && c->state == CONTAINER_STOPPED && c->joins_pids)
+		return 0;
+	if (call == CONTAINER_CALL_CREATE)
+		code = ERROR_ALREADY_EXISTS;
+	else if (call == CONTAINER_CALL_EXEC && c->state == CONTAINER_STOPPED)
+		code = ERROR_NOT_FOUND; /* what it would join is gone */
+	return error_set(err, code, "container %s %s", c->id, refusal);
+}
+
+/* The name by which other containers of the pod ask for its mounts; NULL if it has none. */
+static const char *
+pod_name(const Grpc__Spec *spec)
+{
+	static const char *const keys[] = { "io.kubernetes.cri.container-name",
+					    "io.kubernetes.cri-o.ContainerName" };
+
+	for (size_t k = 0; k < ARRAY_LEN(keys); k++) {
+		for (size_t i = 0; i < spec->n_annotations; i++) {
+			if (strcmp(spec->annotations[i]->key, keys[k]) == 0)
+				return spec->annotations[i]->value;
+		}
+	}
+	return NULL;
+}
+
+/* The parts of a new container that need memory. */
+static int
+fill(struct container *c, const char *id, const Grpc__Spec *spec, struct error *err)
+{
+	char cgroup[PATH_MAX];
+
+	if (cgroup_path_from_spec(spec->linux ? spec->linux->cgroupspath : "", id, cgroup,
+				  sizeof(cgroup), err) < 0)
+		return -1;
+	if (kept_pack(spec, &c->kept, &c->kept_size, err) < 0)
+		return -1;
+	c->id = strdup(id);
+	c->cgroup_path = strdup(cgroup);
+	if (asprintf(&c->bundle, "%s/%s", RUN_DIR, id) < 0)
+		c->bundle = NULL;
+	c->name = pod_name(spec) ? strdup(pod_name(spec)) : NULL;
+	if (!c->id || !c->cgroup_path || !c->bundle || (pod_name(spec) && !c->name))
+		return error_nomem(err, "making a container");
+	c->hooks = hooks_times(spec->hooks);
+	c->init = container_add_process(c, id, err);
+	return c->init ? 0 : -1;
+}
+
+struct container *
+container_new(struct loop *loop, const char *id, const Grpc__Spec *spec, struct error *err)
+{
+	struct container *c = calloc(1, sizeof(*c));
+
+	if (!c) {
+		error_nomem(err, "making a container");
+		return NULL;
+	}
+	list_init(&c->node);
+	list_init(&c->processes);
+	c->loop = loop;
+	c->state = CONTAINER_CREATING;
+	c->gate = -1;
+	for (size_t i = 0; i < NS_KINDS; i++)
+		c->ns[i] = -1;
+	if (fill(c, id, spec, err) < 0) {
+		container_free(c);
+		return NULL;
+	}
+	return c;
+}
+
+void
+container_free(struct container *c)
+{
+	while (!list_is_empty(&c->processes))
+		process_free(process_of(c->processes.next));
+	deferred_cancel(c->sweep);
+	close_fd(&c->gate);
+	for (size_t i = 0; i < NS_KINDS; i++)
+		close_fd(&c->ns[i]);
+	profile_drop(c->profile);
+	free(c->kept);
+	free(c->name);
+	free(c->id);
+	free(c->cgroup_path);
+	free(c->bundle);
+	free(c);
+}
+
+const char *
+container_id(const struct container *c)
+{
+	return c->id;
+}
+
+static bool
+is_init(const struct container *c, const char *exec_id)
+{
+	return exec_id[0] == '\0' || strcmp(exec_id, c->id) == 0;
+}
+
+static struct process *
+find(struct container *c, const char *exec_id)
+{
+	struct list *pos;
+
+	if (is_init(c, exec_id))
+		return c->init;
+	list_for_each (pos, &c->processes) {
+		if (strcmp(process_of(pos)->exec_id, exec_id) == 0)
+			return process_of(pos);
+	}
+	return NULL;
+}
+
+struct process *
+container_process(struct container *c, const char *exec_id, enum container_call call,
+		  struct error *err)
+{
+	struct process *p = find(c, exec_id);
+
+	if (p && p->ready && (!p->collected || call == CONTAINER_CALL_STREAM))
+		return p;
+	error_set(err, ERROR_NOT_FOUND, "process %s not found in container %s",
+		  exec_id[0] != '\0' ? exec_id : "(init)", c->id);
+	return NULL;
+}
+
+static void
+drop(struct container *c, struct process *p)
+{
+	if (p == c->init)
+		c->init = NULL;
+	process_free(p);
+}
+
+struct process *
+container_add_process(struct container *c, const char *exec_id, struct error *err)
+{
+	struct process *p = find(c, exec_id);
+	struct list *pos;
+	size_t n = 0;
+
+	if (exec_id[0] == '\0' || strlen(exec_id) > EXEC_ID_MAX) {
+		error_set(err, ERROR_INVALID_ARGUMENT, "exec_id is empty or over %d bytes",
+			  EXEC_ID_MAX);
+		return NULL;
+	}
+	if ((p && !p->collected) || (c->init_pid != 0 && is_init(c, exec_id))) {
+		error_set(err, ERROR_ALREADY_EXISTS, "exec_id '%s' already exists", exec_id);
+		return NULL;
+	}
+	list_for_each (pos, &c->processes)
+		n++;
+	if (n >= CONTAINER_PROCESSES_MAX) {
+		error_set(err, ERROR_RESOURCE_EXHAUSTED,
+			  "container %s has %zu processes that nobody has waited for", c->id, n);
+		return NULL;
+	}
+	if (p)
+		drop(c, p);
+	p = process_new(c, c->loop, exec_id, err);
+	if (p)
+		list_append(&c->processes, &p->node);
+	return p;
+}
+
+int
+container_start(struct container *c, struct error *err)
+{
+	ssize_t n;
+
+	do
+		n = write(c->gate, "", 1);
+	while (n < 0 && errno == EINTR);
+	if (n != 1)
+		return error_sys_code(err, ERROR_FAILED_PRECONDITION,
+				      "start container %s: its init process is gone", c->id);
+	close_fd(&c->gate);
+	container_started(c);
+	return 0;
+}
+
+void
+container_started(struct container *c)
+{
+	if (!c->init_exited)
+		c->state = CONTAINER_RUNNING;
+	log_debug("container", "container %s is started", c->id);
+}
+
+void
+container_process_exited(struct container *c, struct process *p)
+{
+	container_sweep_later(c);
+	if (p == c->init) {
+		c->init_exited = true;
+		if (c->state == CONTAINER_CREATED || c->state == CONTAINER_RUNNING)
+			c->state = CONTAINER_STOPPED;
+	}
+	if (c->on_exit)
+		c->on_exit(c, c->data);
+}
+
+/* Drops what is over, and the oldest of those that were collected but not read when there are too many. */
+static void
+sweep(void *data)
+{
+	struct container *c = data;
+	struct list *pos, *next;
+	size_t unread = 0;
+
+	c->sweep = NULL;
+	list_for_each_safe (pos, next, &c->processes) {
+		struct process *p = process_of(pos);
+
+		if (process_is_over(p))
+			drop(c, p);
+		else if (p->collected)
+			unread++;
+	}
+	list_for_each_safe (pos, next, &c->processes) {
+		struct process *p = process_of(pos);
+
+		if (unread <= CONTAINER_UNREAD_MAX)
+			break;
+		if (p == c->init || !p->collected)
+			continue;
+		drop(c, p);
+		unread--;
+	}
+}
+
+void
+container_sweep_later(struct container *c)
+{
+	struct error err = ERROR_INIT;
+
+	/* Without memory for it the next event sweeps. */
+	if (!c->sweep)
+		c->sweep = loop_defer(c->loop, sweep, c, &err);
+}
+
+size_t
+container_alive(const struct container *c)
+{
+	struct list *pos;
+	size_t n = 0;
+
+	list_for_each (pos, &c->processes) {
+		const struct process *p = process_of(pos);
+
+		if (p->pid != 0 && !p->exited)
+			n++;
+	}
+	return n;
+}
+
+void
+container_kill_processes(struct container *c)
+{
+	struct list *pos;
+	struct error err = ERROR_INIT;
+
+	list_for_each (pos, &c->processes) {
+		if (process_signal(process_of(pos), SIGKILL, &err) < 0)
+			log_warn("container", "container %s: %s", c->id, err.msg);
+	}
+}

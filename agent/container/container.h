@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A container as the loop sees it: state, processes, pinned namespaces, packed spec. What makes, enters
+ * and takes down the real one is launch.h, in workers. Loop side: never blocks.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "agent/container/hooks.h"
+#include "agent/container/launch.h"
+#include "agent/container/process.h"
+#include "lib/error.h"
+#include "lib/list.h"
+#include "lib/loop.h"
+
+#define CONTAINER_PROCESSES_MAX 1024 /* init and execs that can be named at a time */
+#define CONTAINER_UNREAD_MAX    64 /* collected ones whose output nobody has read: the oldest go */
+
+enum container_state {
+	CONTAINER_CREATING, /* storages, launch: not to be named yet */
+	CONTAINER_CREATED,  /* init waits at its gate */
+	CONTAINER_RUNNING,
+	CONTAINER_STOPPED,  /* init has ended; its status and output may not have been taken */
+	CONTAINER_REMOVING, /* being taken down */
+	CONTAINER_STATES,
+};
+
+/* What hosts ask of a container. */
+enum container_call {
+	CONTAINER_CALL_CREATE,
+	CONTAINER_CALL_START,
+	CONTAINER_CALL_EXEC,
+	CONTAINER_CALL_SIGNAL,
+	CONTAINER_CALL_WAIT,
+	CONTAINER_CALL_STREAM, /* read, write, close, resize */
+	CONTAINER_CALL_REMOVE,
+	CONTAINER_CALL_UPDATE,
+	CONTAINER_CALL_STATS,
+	CONTAINER_CALL_PAUSE,
+	CONTAINER_CALL_RESUME,
+	CONTAINER_CALLS,
+};
+
+struct oom_source;
+struct profile;
+
+struct container {
+	struct list node; /* in its sandbox */
+	char *name;       /* in its pod, as hosts annotate it; NULL: none */
+	struct loop *loop;
+	char *id;
+	enum container_state state;
+	uint8_t *kept; /* of its spec: see kept.h */
+	size_t kept_size;
+	struct profile *profile; /* a reference; NULL: no seccomp */
+	char *cgroup_path;
+	char *bundle;
+	struct oom_source *oom;  /* the sandbox's; NULL: not watched */
+	uint32_t device_program; /* id of the device rules in force; 0: none */
+	bool paused;
+	bool has_storages; /* references are held in its name */
+	int gate;          /* writing end of init's start gate; -1 once used */
+	int ns[NS_KINDS];  /* pinned, for execs; -1: the agent's own */
+	pid_t init_pid;
+	struct hook_times hooks; /* how long they may take */
+	struct process *init;    /* NULL once it is over */
+	bool init_exited;
+	bool joins_pids; /* its pid namespace is that of another container: it does not end with init */
+	struct list processes;
+	struct deferred *sweep;
+	/* Called when a process has ended, last. May free the container. May be NULL. */
+	void (*on_exit)(struct container *c, void *data);
+	void *data;
+};
+
+/* In state CREATING, with an init process that has no streams yet. Copies id and what is kept of the spec.
+ * NULL and err. */
+struct container *container_new(struct loop *loop, const char *id, const Grpc__Spec *spec,
+				struct error *err);
+
+/* Frees it and its processes: see process_free(). The caller has taken it out of its list. */
+void container_free(struct container *c);
+
+const char *container_id(const struct container *c);
+
+/* May this be asked in the container's state? The table of replies to every call in every state is in
+ * container.c. 0, or -1 and err. */
+int container_allows(const struct container *c, enum container_call call, struct error *err);
+
+/* The process exec_id, "" or the container's id being init. Only ready ones; collected ones only for
+ * CONTAINER_CALL_STREAM. NULL and NOT_FOUND. */
+struct process *container_process(struct container *c, const char *exec_id,
+				  enum container_call call, struct error *err);
+
+/* A new process of this name, not ready, in the container. ALREADY_EXISTS `exec_id '<id>' already
+ * exists`. A collected one of this name is dropped. */
+struct process *container_add_process(struct container *c, const char *exec_id, struct error *err);
+
+/* Lets init go: CREATED becomes RUNNING. FAILED_PRECONDITION if init is dead. */
+int container_start(struct container *c, struct error *err);
+
+/* For somebody else who has opened the gate: the same state. */
+void container_started(struct container *c);
+
+/* For process.c: a process has ended; a stream has, or a status was taken (drops what is over, later). */
+void container_process_exited(struct container *c, struct process *p);
+void container_sweep_later(struct container *c);
+
+/* Processes with a pid that have not ended. */
+size_t container_alive(const struct container *c);
+
+/* SIGKILL to each of them, as far as it goes. */
+void container_kill_processes(struct container *c);

@@ -1,0 +1,279 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A container's process before its program: a fork of the worker, alone in its address space, that turns
+ * itself into what the spec says, step by step. Order matters everywhere: what needs a privilege comes before
+ * it is given up, what could be used against us (files, directories, memory) is closed before the container's
+ * own things are touched.
+ */
+#include "agent/container/entry.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/capability.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "agent/container/command.h"
+#include "agent/container/entry_files.h"
+#include "agent/container/hooks_launch.h"
+#include "agent/container/keyring.h"
+#include "agent/container/rlimits.h"
+#include "agent/container/sync.h"
+#include "agent/container/sysctl.h"
+#include "agent/container/tty.h"
+#include "agent/container/user.h"
+#include "lib/cleanup.h"
+#include "lib/io.h"
+#include "lib/parse.h"
+#include "lib/path.h"
+#include "lib/sys.h"
+
+#define SIGNALS_MAX         64 /* of the kernel; what the C library calls NSIG leaves some out */
+#define EXIT_NOT_LOADED     125
+#define EXIT_NOT_EXECUTABLE 126
+#define EXIT_NOT_FOUND      127
+
+/* A terminal in place of the three stdio fds; the master goes to the worker. */
+static int
+set_up_terminal(struct entry *e, int root_fd, int dev_fd, struct error *err)
+{
+	auto_close int master = -1;
+	auto_close int slave = -1;
+
+	if (tty_open(root_fd, e->roots, &master, &slave, err) < 0)
+		return -1;
+	tty_resize(master, e->process->consolesize);
+	if (e->who.uid && fchown(slave, e->who.uid, (gid_t)-1) < 0)
+		return error_sys(err, "give the terminal to user %u", e->who.uid);
+	if (dev_fd >= 0 && tty_console(dev_fd, slave, err) < 0)
+		return -1;
+	if (sync_send(e->sock, SYNC_TTY, NULL, 0, master) < 0)
+		return error_sys(err, "hand over the terminal");
+	for (int i = 0; i < 3; i++) {
+		e->stdio[i] = fcntl(slave, F_DUPFD_CLOEXEC, ENTRY_FILES);
+		if (e->stdio[i] < 0)
+			return error_sys(err, "copy the terminal");
+	}
+	return 0;
+}
+
+/* A name is looked up in the container's files, which are in place; the worker owes that user its stdio. */
+static int
+find_user(struct entry *e, int root_fd, struct error *err)
+{
+	const Grpc__User *user = e->process->user;
+
+	if (user_resolve(root_fd, user, &e->who, err) < 0)
+		return -1;
+	if (user && *user->username &&
+	    sync_send(e->sock, SYNC_USER, &e->who.uid, sizeof(e->who.uid), -1) < 0)
+		return error_sys(err, "tell the user's id");
+	return 0;
+}
+
+/* Everything that only a container's first process does. */
+static int
+set_up_container(struct entry *e, struct error *err)
+{
+	struct rootfs *r = e->rootfs;
+
+	if (e->user && sync_recv(e->sock, SYNC_MAPPED, NULL, 0, NULL, err) < 0)
+		return -1;
+	if (ns_plan_enter(e->ns, e->hostname, err) < 0 || rootfs_enter(r, err) < 0)
+		return -1;
+	if (e->user && user_become_root(err) < 0)
+		return -1;
+	if (rootfs_fill(r, err) < 0 || find_user(e, r->root, err) < 0)
+		return -1;
+	if (e->process->terminal && set_up_terminal(e, r->root, r->dev, err) < 0)
+		return -1;
+	if (hook_stage_follow(e->hooks, e->sock, err) < 0)
+		return -1;
+	if (rootfs_protect(r, err) < 0 ||
+	    sysctl_apply(e->roots->proc, r->launch->spec->linux, err) < 0)
+		return -1;
+	return rootfs_pivot(r, err);
+}
+
+/* The same for one more process. */
+static int
+join_container(struct entry *e, struct error *err)
+{
+	auto_close int root = -1;
+
+	/* the container can see this process already: what is of the guest is closed first */
+	if (entry_close_others(e, err) < 0 || ns_join_all(e->join, err) < 0)
+		return -1;
+	if (e->user && user_become_root(err) < 0)
+		return -1;
+	root = openat(AT_FDCWD, "/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (root < 0)
+		return error_sys(err, "open the container's root");
+	if (find_user(e, root, err) < 0)
+		return -1;
+	return e->process->terminal ? set_up_terminal(e, root, -1, err) : 0;
+}
+
+/* The working directory, never reached by a magic link, and inside the root (a directory of the guest that
+ * somehow got hold of would be "(unreachable)"). */
+static int
+enter_directory(int root_fd, const char *cwd, struct error *err)
+{
+	char seen[PATH_MAX];
+	auto_close int fd = -1;
+
+	fd = path_try_open(root_fd, cwd, O_PATH | O_DIRECTORY, 0, PATH_FOLLOW_ALL);
+	if (fd < 0 || fchdir(fd) < 0)
+		return error_sys_code(err, ERROR_INVALID_ARGUMENT, "enter working directory %s",
+				      cwd);
+	/* the C library's: the system call alone succeeds with "(unreachable)/..." */
+	if (!getcwd(seen, sizeof(seen)))
+		return error_set(err, ERROR_INVALID_ARGUMENT,
+				 "working directory %s is outside the container", cwd);
+	return 0;
+}
+
+static int
+reset_signals(struct error *err)
+{
+	sigset_t none;
+
+	for (int s = 1; s <= SIGNALS_MAX; s++)
+		(void)sys_reset_signal(s); /* fails for those that cannot be changed */
+	sigemptyset(&none);
+	if (sigprocmask(SIG_SETMASK, &none, NULL) < 0)
+		return error_sys(err, "unblock signals");
+	return 0;
+}
+
+/* Gives up what the spec does not grant. */
+static int
+drop_privileges(const struct entry *e, struct error *err)
+{
+	uint64_t extra = 0;
+
+	if (rlimits_reset_files(e->rlimits, e->n_rlimits, err) < 0)
+		return -1;
+	if (!e->user && rlimits_apply(0, e->rlimits, e->n_rlimits, err) < 0)
+		return -1;
+	if (cap_bounding_limit(e->caps.bounding, err) < 0)
+		return -1;
+	if (user_become(&e->who, err) < 0)
+		return -1;
+	if (e->no_new_privs && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
+		return error_sys(err, "set no_new_privs");
+	/* The filter is loaded as the last thing before execve, so that it may forbid whatever it wants. Without
+	 * no_new_privs that takes one capability, which execve does not look at when it computes the program's. */
+	if (e->filtered && !e->no_new_privs)
+		extra = UINT64_C(1) << CAP_SYS_ADMIN;
+	return cap_sets_apply(&e->caps, extra, err);
+}
+
+/* What execve is to get, and the filter it runs under. */
+struct program {
+	char path[PATH_MAX], **args, **env;
+	struct filter filter;
+	struct sync_buffer *buffer; /* for the last word: limits may leave no memory for it */
+};
+
+/* As the guest knows this process. */
+static int
+own_pid(int proc_fd)
+{
+	char text[16];
+	uint32_t pid;
+	ssize_t n = readlinkat(proc_fd, "self", text, sizeof(text) - 1);
+
+	if (n <= 0)
+		return 0;
+	text[n] = '\0';
+	return parse_u32(text, &pid) ? (int)pid : 0;
+}
+
+/* Everything up to execve but for the gate. */
+static int
+prepare(struct entry *e, struct program *program, struct error *err)
+{
+	auto_close int root = -1;
+
+	(void)umask(0);
+	/* a process that joins closes the agent's procfs as it does so; hooks of a first one are not to be labelled */
+	if (!e->rootfs && lsm_apply(e->roots->proc, &e->lsm, e->process, err) < 0)
+		return -1;
+	if (e->rootfs ? set_up_container(e, err) < 0 : join_container(e, err) < 0)
+		return -1;
+	if (e->rootfs && lsm_apply(e->roots->proc, &e->lsm, e->process, err) < 0)
+		return -1;
+	if (keyring_join(e->id, e->init_pid ? e->init_pid : own_pid(e->roots->proc), err) < 0)
+		return -1;
+	(void)umask(022);
+	if (entry_arrange_files(e, err) < 0)
+		return -1;
+	if (setsid() < 0)
+		return error_sys(err, "make a session");
+	if (e->process->terminal && ioctl(0, TIOCSCTTY, 0) < 0)
+		return error_sys(err, "make the terminal the controlling one");
+	root = openat(AT_FDCWD, "/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (root < 0)
+		return error_sys(err, "open the container's root");
+	program->buffer = malloc(sizeof(*program->buffer));
+	if (!program->buffer)
+		return error_nomem(err, "preparing a process");
+	program->args = command_arguments(e->process, err);
+	if (!program->args)
+		return -1;
+	program->env = command_environment(e->process, root, e->who.uid, err);
+	if (!program->env || enter_directory(root, e->process->cwd, err) < 0)
+		return -1;
+	close_fd(&root);
+	if (reset_signals(err) < 0 || drop_privileges(e, err) < 0)
+		return -1;
+	return command_find(program->args[0], program->env, program->path, err);
+}
+
+/* Waits for the worker's last word, perhaps with the filter; the socket is closed then. */
+static void
+wait_to_run(struct entry *e, struct sync_buffer *buffer, struct filter *filter)
+{
+	struct error err = ERROR_INIT;
+	ssize_t n = sync_recv_in(buffer, e->sock, SYNC_RUN, filter,
+				 e->filtered ? sizeof(*filter) : 0, NULL, &err);
+
+	close_fd(&e->sock);
+	if (n < 0)
+		_exit(EXIT_NOT_LOADED);
+	if (e->filtered && (n < (ssize_t)offsetof(struct filter, insns) || !filter->n ||
+			    filter->n > FILTER_MAX || (size_t)n != filter_size(filter)))
+		_exit(EXIT_NOT_LOADED);
+}
+
+_Noreturn void
+entry_run(struct entry *e)
+{
+	struct error err = ERROR_INIT;
+	struct program program;
+	char byte;
+
+	program.filter.n = 0;
+	if (prepare(e, &program, &err) < 0) {
+		(void)sync_send(e->sock, SYNC_FAILED, &err, sizeof(err), -1);
+		_exit(1);
+	}
+	if (sync_send(e->sock, SYNC_READY, NULL, 0, -1) < 0)
+		_exit(1);
+	wait_to_run(e, program.buffer, &program.filter);
+	if (e->gate >= 0 && read_full(e->gate, &byte, 1) != 1)
+		_exit(1);
+	if (e->hooks && hook_stage_start(e->hooks, e->gate, &err) < 0)
+		_exit(1);
+	if (program.filter.n && filter_load(&program.filter) != 0)
+		_exit(EXIT_NOT_LOADED);
+	(void)execve(program.path, program.args, program.env);
+	_exit(errno == ENOENT || errno == ENOTDIR ? EXIT_NOT_FOUND : EXIT_NOT_EXECUTABLE);
+}

@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What a worker's clone does to become a container's process, from the first instruction to execve. */
+#pragma once
+
+#include <stdbool.h>
+
+#include "agent/container/caps.h"
+#include "agent/container/filter.h"
+#include "agent/container/lsm.h"
+#include "agent/container/namespaces.h"
+#include "agent/container/rootfs.h"
+#include "agent/container/user.h"
+#include "oci.pb-c.h"
+
+struct hook_stage;
+
+struct entry {
+	const struct roots *roots;
+	const char *id; /* of the container */
+	int init_pid;   /* of its first process, in the guest's pid namespace; 0: this is it */
+	struct lsm lsm;
+	const Grpc__Process *process; /* whose args, env, cwd, user and terminal count */
+	const Grpc__Linux *linux;     /* the container's: id mappings */
+	struct user who;              /* whom process.user means: known to the new process only */
+	struct cap_sets caps;
+	Grpc__POSIXRlimit *const *rlimits;
+	size_t n_rlimits;
+	bool no_new_privs;
+	bool filtered;              /* a seccomp program comes with SYNC_RUN */
+	const struct ns_maps *maps; /* of its user namespace, as far as they are known */
+	bool user;    /* in a user namespace of the container: rlimits are the worker's business */
+	int sock;     /* to the worker (sync.h) */
+	int stdio[3]; /* -1: /dev/null, or the terminal */
+	int gate;     /* one byte lets it go on to execve; -1: none */
+	/* the first process of a container */
+	struct rootfs *rootfs; /* NULL: one more process */
+	const struct ns_plan *ns;
+	struct hook_stage *hooks;
+	const char *hostname;
+	/* one more process, whose oom score the worker has taken */
+	const int *join; /* NS_KINDS fds; -1: the worker has entered that one */
+};
+
+/* Never returns. What fails before SYNC_READY is reported, afterwards it is the exit code: 127 if the program is
+ * missing, 126 if it cannot be executed, 125 if the filter cannot be loaded. */
+_Noreturn void entry_run(struct entry *e);

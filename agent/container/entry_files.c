@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Which files a container's process has, and has not. What its program gets is exactly 0, 1 and 2. */
+#include "agent/container/entry_files.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include "lib/cleanup.h"
+#include "lib/sys.h"
+
+#define SOCK_FD 3
+#define GATE_FD 4
+
+#define KEEP_MAX 16
+
+static void
+keep(int *list, size_t *n, int fd)
+{
+	size_t i;
+
+	if (fd < 3)
+		return;
+	for (i = (*n)++; i > 0 && list[i - 1] > fd; i--)
+		list[i] = list[i - 1];
+	list[i] = fd;
+}
+
+int
+entry_keep_files(const int *fds, size_t n_fds, struct error *err)
+{
+	unsigned int next = 3;
+	int list[KEEP_MAX];
+	size_t n = 0;
+
+	for (size_t i = 0; i < n_fds && n < KEEP_MAX; i++)
+		keep(list, &n, fds[i]);
+	for (size_t i = 0; i < n; i++) {
+		unsigned int fd = (unsigned int)list[i];
+
+		if (fd > next && sys_close_range(next, fd - 1, 0) < 0)
+			return error_sys(err, "close files");
+		next = fd + 1;
+	}
+	if (sys_close_range(next, ~0u, 0) < 0)
+		return error_sys(err, "close files");
+	return 0;
+}
+
+int
+entry_close_others(const struct entry *e, struct error *err)
+{
+	const int fds[] = { e->stdio[0],       e->stdio[1],
+			    e->stdio[2],       e->sock,
+			    e->gate,           e->process->terminal ? e->roots->dev : -1,
+			    e->roots->proc,    e->join[NS_USER],
+			    e->join[NS_CGROUP] };
+
+	return entry_keep_files(fds, ARRAY_LEN(fds), err);
+}
+
+/* Moves fd to a place of its own above the low ones. */
+static int
+lift(int *fd, struct error *err)
+{
+	int high;
+
+	if (*fd < 0)
+		return 0;
+	high = fcntl(*fd, F_DUPFD_CLOEXEC, ENTRY_FILES);
+	if (high < 0)
+		return error_sys(err, "arrange files");
+	*fd = high;
+	return 0;
+}
+
+int
+entry_arrange_files(struct entry *e, struct error *err)
+{
+	for (int i = 0; i < 3; i++) {
+		/* 0 to 2 are the worker's /dev/null; others survive execve only as copies */
+		if (e->stdio[i] >= 0 && dup2(e->stdio[i], i) < 0)
+			return error_sys(err, "arrange files");
+	}
+	if (lift(&e->sock, err) < 0 || lift(&e->gate, err) < 0)
+		return -1;
+	if (dup3(e->sock, SOCK_FD, O_CLOEXEC) < 0 ||
+	    (e->gate >= 0 && dup3(e->gate, GATE_FD, O_CLOEXEC) < 0))
+		return error_sys(err, "arrange files");
+	e->sock = SOCK_FD;
+	e->gate = e->gate >= 0 ? GATE_FD : -1;
+	if (sys_close_range(e->gate >= 0 ? GATE_FD + 1 : SOCK_FD + 1, ~0u, 0) < 0)
+		return error_sys(err, "close files");
+	return 0;
+}

@@ -1,0 +1,183 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* One more process in a running container. Runs in a worker. */
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <sched.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "agent/cgroup/cgroup.h"
+#include "agent/container/child.h"
+#include "agent/container/entry_files.h"
+#include "agent/container/launch.h"
+#include "agent/container/tty.h"
+#include "lib/cleanup.h"
+#include "lib/io.h"
+
+/* A pidfd is readable once its process has ended, reaped or not. */
+static bool
+is_alive(int pidfd)
+{
+	struct pollfd ended = { .fd = pidfd, .events = POLLIN };
+
+	return pidfd >= 0 && poll(&ended, 1, 0) == 0;
+}
+
+/* What the message leaves out is the container's own. A host that sends no capabilities sends none of the fields
+ * that restrict a process; one that sends them sends everything. */
+static Grpc__Process
+complete(const struct launch_exec *x)
+{
+	const Grpc__Process *container = x->spec->process;
+	Grpc__Process p = *x->process;
+
+	if (!p.capabilities) {
+		p.capabilities = container->capabilities;
+		p.nonewprivileges = container->nonewprivileges;
+		p.oomscoreadj = container->oomscoreadj;
+	}
+	if (!*p.apparmorprofile)
+		p.apparmorprofile = container->apparmorprofile;
+	if (!*p.selinuxlabel)
+		p.selinuxlabel = container->selinuxlabel;
+	if (!p.n_rlimits) {
+		p.n_rlimits = container->n_rlimits;
+		p.rlimits = container->rlimits;
+	}
+	if (!p.user)
+		p.user = container->user;
+	if (!*p.cwd)
+		p.cwd = container->cwd;
+	return p;
+}
+
+/* Where init is now (it may have moved itself below its cgroup), else the container's cgroup. The pid is looked
+ * at while its process is seen to live before and after: it was nobody else's in between. */
+static int
+open_cgroup(const struct launch_exec *x, struct error *err)
+{
+	char path[CGROUP_PATH_MAX + 1];
+	size_t n = strlen(x->cgroup_path);
+	int fd;
+
+	if (is_alive(x->init_pidfd) &&
+	    cgroup_of_process(x->roots->proc, x->init_pid, path, sizeof(path)) == 0 &&
+	    is_alive(x->init_pidfd) && strncmp(path, x->cgroup_path, n) == 0 &&
+	    (path[n] == '/' || !path[n])) {
+		fd = cgroup_open(x->roots->cgroup, path);
+		if (fd >= 0)
+			return fd;
+	}
+	fd = cgroup_open(x->roots->cgroup, x->cgroup_path);
+	if (fd < 0)
+		error_sys(err, "open cgroup %s", x->cgroup_path);
+	return fd;
+}
+
+static int
+not_running(const struct launch_exec *x, struct error *err)
+{
+	return error_set(err, ERROR_NOT_FOUND,
+			 "container %s: its init process has ended: process not found",
+			 x->container_id);
+}
+
+/* What is left of the guest's files once the container has been entered: none, but for what has to be used there. */
+static int
+leave_guest(struct worker *w, const struct launch_exec *x, struct entry *e, int cgroup_fd,
+	    struct roots *left, struct error *err)
+{
+	auto_close int root = openat(AT_FDCWD, "/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	const Grpc__Process *p = e->process;
+	int keep[] = { worker_fd(w),     x->init_pidfd,     cgroup_fd,    e->stdio[0],
+		       e->stdio[1],      e->stdio[2],       -1 /* dev */, -1 /* proc */,
+		       e->join[NS_USER], e->join[NS_CGROUP] };
+
+	if (root < 0)
+		return error_sys(err, "open the container's root");
+	*left = (struct roots){ -1, -1, -1, -1, -1, -1 };
+	if (p->terminal && !tty_has_own(root))
+		keep[6] = left->dev = x->roots->dev;
+	if (*p->apparmorprofile || *p->selinuxlabel)
+		keep[7] = left->proc = x->roots->proc;
+	e->roots = left;
+	return entry_keep_files(keep, ARRAY_LEN(keep), err);
+}
+
+/* Enters the container, but for the namespaces that only the new process can enter: the container sees that process
+ * from the clone on, and may have the capability to look into it, when there must be nothing of the guest in it. */
+static int
+enter_container(struct worker *w, const struct launch_exec *x, struct entry *e, int cgroup_fd,
+		struct roots *left, struct error *err)
+{
+	int outer[NS_KINDS];
+
+	memcpy(outer, x->ns, sizeof(outer));
+	/* whose capabilities are needed for the clone into the cgroup */
+	outer[NS_USER] = outer[NS_CGROUP] = -1;
+	if (child_set_oom_score(0, e, err) < 0 || ns_join_all(outer, err) < 0)
+		return -1;
+	return leave_guest(w, x, e, cgroup_fd, left, err);
+}
+
+static int
+start_child(struct worker *w, const struct launch_exec *x, struct entry *e, int cgroup_fd,
+	    struct child_process *c, struct error *err)
+{
+	if (child_start(w, e, 0, cgroup_fd, c, err) == 0)
+		return 0;
+	/* the pid namespace takes nobody any more: its init has gone */
+	if (err->errnum == ENOMEM && !is_alive(x->init_pidfd))
+		return not_running(x, err);
+	return -1;
+}
+
+static int
+run_child(struct worker *w, const struct launch_exec *x, struct entry *e, struct child_process *c,
+	  struct error *err)
+{
+	auto_close int cgroup_fd = x->roots->cgroup >= 0 ? open_cgroup(x, err) : -1;
+	struct roots left;
+
+	if (x->roots->cgroup >= 0 && cgroup_fd < 0)
+		return -1;
+	if (enter_container(w, x, e, cgroup_fd, &left, err) < 0 ||
+	    start_child(w, x, e, cgroup_fd, c, err) < 0)
+		return -1;
+	if (child_lead(w, c, e, err) < 0) {
+		/* killed with its pid namespace */
+		return is_alive(c->pidfd) || is_alive(x->init_pidfd) || err->code != ERROR_INTERNAL
+			       ? -1
+			       : not_running(x, err);
+	}
+	return child_release(c, x->filter, err);
+}
+
+int
+container_exec(struct worker *w, const struct launch_exec *x, struct error *err)
+{
+	struct child_process child = CHILD_NONE;
+	Grpc__Process process = complete(x);
+	struct entry entry;
+	int join[NS_KINDS];
+	int result;
+
+	if (child_entry(&entry, x->roots, x->spec, &process, err) < 0)
+		return -1;
+	for (unsigned int k = 0; k < NS_KINDS; k++)
+		join[k] = k == NS_USER || k == NS_CGROUP ? x->ns[k] : -1;
+	entry.join = join;
+	entry.id = x->container_id;
+	entry.init_pid = x->init_pid;
+	entry.lsm = x->lsm;
+	entry.filtered = x->filter != NULL;
+	entry.user = join[NS_USER] >= 0;
+	for (int i = 0; i < 3; i++)
+		entry.stdio[i] = x->stdio[i];
+	if (child_own_stdio(&entry, err) < 0)
+		return -1;
+	result = run_child(w, x, &entry, &child, err);
+	child_end(&child, result < 0);
+	return result;
+}

@@ -1,0 +1,329 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A spec's seccomp profile -> rules for filter_bpf.c, and loading the result. Workers compile, the new process
+ * loads. */
+#include "agent/container/filter.h"
+
+#include <errno.h>
+#include <linux/seccomp.h>
+#include <seccomp.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "agent/container/filter_rules.h"
+#include "lib/arena.h"
+#include "lib/cleanup.h"
+
+#define X32_BIT    UINT32_C(0x40000000)
+#define ARCH_64BIT UINT32_C(0x80000000) /* __AUDIT_ARCH_64BIT, linux/audit.h */
+
+/* Conditions and rules of one compilation. */
+#define MEMORY_MAX (16u << 20)
+
+static int
+add_rule(struct filter_arch *arch, const struct filter_rule *rule, struct error *err)
+{
+	if (arch->n_rules == arch->size) {
+		size_t size = arch->size ? 2 * arch->size : 512;
+		struct filter_rule *rules = realloc(arch->rules, size * sizeof(*rules));
+
+		if (!rules)
+			return error_nomem(err, "compiling a seccomp profile");
+		arch->rules = rules;
+		arch->size = size;
+	}
+	arch->rules[arch->n_rules++] = *rule;
+	return 0;
+}
+
+/* i386's socketcall(2) and ipc(2) carry what have numbers of their own elsewhere, and in newer kernels there, too:
+ * libseccomp names them by -100 - call and -200 - call. */
+#define X86_SOCKETCALL 102
+#define X86_IPC        117
+
+/* The direct number of a multiplexed call on i386 (arch/x86/entry/syscalls/syscall_32.tbl), 0 if it has none. */
+static uint32_t
+x86_direct(int pseudo)
+{
+	static const uint16_t socket_calls[] = {
+		0,   359, 361, 362,          363,          0 /* accept */,
+		367, 368, 360, 0 /* send */, 0 /* recv */, 369,
+		371, 373, 366, 365,          370,          372,
+		364, 337, 345,
+	};
+	static const uint16_t ipc_calls[] = {
+		0,
+		0 /* semop */,
+		393,
+		394,
+		0 /* semtimedop */,
+		0,
+		0,
+		0,
+		0,
+		0,
+		0,
+		400,
+		401,
+		399,
+		402,
+		0,
+		0,
+		0,
+		0,
+		0,
+		0,
+		397,
+		398,
+		395,
+		396,
+	};
+
+	if (pseudo <= -100 && -100 - pseudo < (int)ARRAY_LEN(socket_calls))
+		return socket_calls[-100 - pseudo];
+	if (pseudo <= -200 && -200 - pseudo < (int)ARRAY_LEN(ipc_calls))
+		return ipc_calls[-200 - pseudo];
+	return 0;
+}
+
+/* What add_named() and its like work with. */
+struct adding {
+	struct arena *arena;
+	struct filter_arch *arch;
+	uint32_t token; /* of libseccomp; x32 shares x86_64's arch */
+	bool permits;   /* the rule permits more than the default */
+};
+
+/* A call that i386 multiplexes: its own number, and the multiplexer's first argument. */
+static int
+add_multiplexed(const struct adding *to, struct filter_rule rule, int pseudo, struct error *err)
+{
+	bool is_socket = pseudo > -200;
+	struct filter_arg *arg;
+
+	rule.nr = x86_direct(pseudo);
+	if (rule.nr && add_rule(to->arch, &rule, err) < 0)
+		return -1;
+	/* the call's own arguments lie in memory, where no filter sees them: conditions cannot be checked.
+	 * What would permit more is left out, what forbids then forbids all. */
+	if (rule.n_args && to->permits)
+		return 0;
+	arg = arena_alloc(to->arena, sizeof(*arg));
+	if (!arg)
+		return error_nomem(err, "compiling a seccomp profile");
+	*arg = (struct filter_arg){
+		.index = 0,
+		.narrow = true,
+		.op = FILTER_MASKED_EQ,
+		.value = is_socket ? UINT32_MAX
+				   : 0xffff, /* ipc(2) has a version in the upper half */
+		.value_two = (uint64_t)(is_socket ? -100 - pseudo : -200 - pseudo),
+	};
+	rule.nr = is_socket ? X86_SOCKETCALL : X86_IPC;
+	rule.n_args = 1;
+	rule.args = arg;
+	return add_rule(to->arch, &rule, err);
+}
+
+/* One rule of one name for one architecture. */
+static int
+add_named(const struct adding *to, const char *name, const struct filter_rule *model,
+	  struct error *err)
+{
+	int nr = seccomp_syscall_resolve_name_arch(to->token, name);
+	struct filter_rule rule = *model;
+
+	if (nr >= 0) {
+		rule.nr = (uint32_t)nr;
+		return add_rule(to->arch, &rule, err);
+	}
+	if (to->token == SCMP_ARCH_X86 && nr <= -100 && nr > -300)
+		return add_multiplexed(to, rule, nr, err);
+	return 0; /* unknown, or not on this architecture */
+}
+
+/* Do two conditions concern the same argument? Then they are alternatives. */
+static bool
+has_alternatives(const Grpc__LinuxSyscall *call)
+{
+	unsigned int seen = 0;
+
+	for (size_t i = 0; i < call->n_args; i++) {
+		if (seen >> call->args[i]->index & 1)
+			return true;
+		seen |= 1u << call->args[i]->index;
+	}
+	return false;
+}
+
+/* The conditions of a rule of the spec, in the arena. */
+static struct filter_arg *
+make_args(const struct adding *to, const Grpc__LinuxSyscall *call)
+{
+	struct filter_arg *args = arena_zalloc(to->arena, call->n_args + 1, sizeof(*args));
+
+	for (size_t i = 0; args && i < call->n_args; i++) {
+		const Grpc__LinuxSeccompArg *a = call->args[i];
+
+		args[i].index = (uint32_t)a->index;
+		args[i].narrow = !(to->token & ARCH_64BIT);
+		args[i].value = a->value;
+		args[i].value_two = a->valuetwo;
+		(void)filter_op_parse(a->op, &args[i].op);
+	}
+	return args;
+}
+
+/* Larger: permits more. */
+static bool
+permits_more(uint32_t action, uint32_t otherwise)
+{
+	/* the kernel orders actions by their signed value, most restrictive first */
+	return (int32_t)(action & SECCOMP_RET_ACTION_FULL) >
+	       (int32_t)(otherwise & SECCOMP_RET_ACTION_FULL);
+}
+
+/* One entry of the profile's list for one architecture. */
+static int
+add_call(struct adding *to, const Grpc__LinuxSyscall *call, uint32_t otherwise, struct error *err)
+{
+	bool alternatives = has_alternatives(call);
+	struct filter_rule model = { .n_args = (uint32_t)call->n_args };
+
+	(void)filter_action_parse(call->action, filter_errno_of(call), &model.action);
+	if (model.action == otherwise)
+		return 0;
+	model.args = make_args(to, call);
+	if (!model.args)
+		return error_nomem(err, "compiling a seccomp profile");
+	to->permits = permits_more(model.action, otherwise);
+	for (size_t i = 0; i < call->n_names; i++) {
+		if (!alternatives && add_named(to, call->names[i], &model, err) < 0)
+			return -1;
+		for (size_t a = 0; alternatives && a < call->n_args; a++) {
+			struct filter_rule one = model;
+
+			one.args = &model.args[a];
+			one.n_args = 1;
+			if (add_named(to, call->names[i], &one, err) < 0)
+				return -1;
+		}
+	}
+	return 0;
+}
+
+/* Sorts rules by number, equal ones in the order they came in: bytewise, which for a thousand rules takes a tenth
+ * of what qsort(3) does. */
+static int
+sort_rules(struct filter_arch *arch, struct error *err)
+{
+	struct filter_rule *from = arch->rules, *to, *swap;
+
+	to = calloc(arch->n_rules + 1, sizeof(*to));
+	if (!to)
+		return error_nomem(err, "compiling a seccomp profile");
+	for (unsigned int shift = 0; shift < 32; shift += 8) {
+		size_t start[257] = { 0 };
+
+		for (size_t i = 0; i < arch->n_rules; i++)
+			start[(from[i].nr >> shift & 0xff) + 1]++;
+		for (size_t d = 0; d < 256; d++)
+			start[d + 1] += start[d];
+		for (size_t i = 0; i < arch->n_rules; i++)
+			to[start[from[i].nr >> shift & 0xff]++] = from[i];
+		swap = from;
+		from = to;
+		to = swap;
+	}
+	/* after four passes the sorted ones are in `from` again, which is where they began */
+	arch->rules = from;
+	free(to);
+	return 0;
+}
+
+/* The arch that holds a token's rules: x32 is x86_64 with a bit in the number. */
+static struct filter_arch *
+arch_of(struct filter_arch *archs, size_t *n, uint32_t token)
+{
+	uint32_t value = token == SCMP_ARCH_X32 ? SCMP_ARCH_X86_64 : token;
+	size_t i;
+
+	for (i = 0; i < *n && archs[i].token != value; i++)
+		;
+	if (i == *n)
+		archs[(*n)++] = (struct filter_arch){ .token = value };
+	return &archs[i];
+}
+
+static int
+collect(const Grpc__LinuxSeccomp *profile, uint32_t otherwise, struct arena *arena,
+	struct filter_arch *archs, size_t *n, struct error *err)
+{
+	uint32_t tokens[FILTER_ARCHS_MAX] = { seccomp_arch_native() };
+	size_t n_tokens = 1;
+	bool x32 = false;
+
+	for (size_t i = 0; i < profile->n_architectures; i++) {
+		uint32_t token = filter_arch_parse(profile->architectures[i]);
+		size_t t;
+
+		for (t = 0; t < n_tokens && tokens[t] != token; t++)
+			;
+		if (token && t == n_tokens && n_tokens < FILTER_ARCHS_MAX)
+			tokens[n_tokens++] = token;
+	}
+	for (size_t t = 0; t < n_tokens; t++) {
+		struct adding to = { .arena = arena, .token = tokens[t] };
+
+		to.arch = arch_of(archs, n, tokens[t]);
+		x32 |= tokens[t] == SCMP_ARCH_X32;
+		for (size_t i = 0; i < profile->n_syscalls; i++) {
+			if (add_call(&to, profile->syscalls[i], otherwise, err) < 0)
+				return -1;
+		}
+	}
+	for (size_t i = 0; i < *n; i++) {
+		if (sort_rules(&archs[i], err) < 0)
+			return -1;
+		if (archs[i].token == SCMP_ARCH_X86_64 && !x32)
+			archs[i].limit = X32_BIT;
+	}
+	return 0;
+}
+
+int
+filter_compile(const Grpc__LinuxSeccomp *profile, struct filter *out, struct error *err)
+{
+	struct filter_arch archs[FILTER_ARCHS_MAX];
+	struct arena arena;
+	uint32_t otherwise = 0;
+	size_t n = 0;
+	int result;
+
+	out->flags = 0;
+	out->n = 0;
+	(void)filter_action_parse(profile->defaultaction, 0, &otherwise);
+	for (size_t i = 0; i < profile->n_flags; i++)
+		(void)filter_flag_parse(profile->flags[i], &out->flags);
+	arena_init(&arena, MEMORY_MAX);
+	result = collect(profile, otherwise, &arena, archs, &n, err);
+	if (result == 0)
+		result = filter_generate(archs, n, otherwise, SECCOMP_RET_KILL, out, err);
+	for (size_t i = 0; i < n; i++)
+		free(archs[i].rules);
+	arena_release(&arena);
+	return result;
+}
+
+int
+filter_load(const struct filter *filter)
+{
+	struct sock_fprog program = {
+		.len = (unsigned short)filter->n,
+		.filter = (struct sock_filter *)(uintptr_t)filter->insns,
+	};
+
+	return (int)syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, filter->flags, &program);
+}

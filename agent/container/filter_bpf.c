@@ -1,0 +1,281 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Rules -> BPF. The program is written from its end to its beginning, so that each jump's target exists when the
+ * jump is written; a label is the number of instructions behind it. For each architecture the numbers are cut into
+ * ranges with the same outcome, found by binary search. Pure.
+ */
+#include <errno.h>
+#include <linux/seccomp.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "agent/container/filter_rules.h"
+#include "lib/cleanup.h"
+
+/* Conditional jumps reach 255 instructions; a little is kept back for the jumps that lengthen others. */
+#define REACH 250
+
+/* Distinct actions whose return is shared while in reach. */
+#define RETURNS_MAX 16
+
+struct gen {
+	struct sock_filter insns[FILTER_MAX]; /* last instruction first */
+	uint32_t n;
+	bool full;
+	struct {
+		uint32_t action, label;
+	} returns[RETURNS_MAX];
+	uint32_t n_returns;
+	uint32_t otherwise;
+};
+
+/* Puts one instruction in front; returns its label. */
+static uint32_t
+emit(struct gen *g, uint16_t code, uint8_t jt, uint8_t jf, uint32_t k)
+{
+	if (g->n == FILTER_MAX) {
+		g->full = true;
+		return g->n - 1;
+	}
+	g->insns[g->n] = (struct sock_filter){ .code = code, .jt = jt, .jf = jf, .k = k };
+	return g->n++;
+}
+
+/* A label within reach of the next instruction that leads to `label`. */
+static uint32_t
+near(struct gen *g, uint32_t label)
+{
+	if (g->n - label <= REACH)
+		return label;
+	return emit(g, BPF_JMP | BPF_JA, 0, 0, g->n - label - 1);
+}
+
+static uint32_t
+emit_if(struct gen *g, uint16_t op, uint32_t k, uint32_t yes, uint32_t no)
+{
+	yes = near(g, yes);
+	no = near(g, no);
+	return emit(g, (uint16_t)(BPF_JMP | op | BPF_K), (uint8_t)(g->n - yes - 1),
+		    (uint8_t)(g->n - no - 1), k);
+}
+
+static uint32_t
+emit_return(struct gen *g, uint32_t action)
+{
+	uint32_t i;
+
+	for (i = 0; i < g->n_returns && g->returns[i].action != action; i++)
+		;
+	if (i < g->n_returns && g->n - g->returns[i].label < REACH / 2)
+		return g->returns[i].label;
+	if (i == RETURNS_MAX)
+		i = 0;
+	g->returns[i].action = action;
+	g->returns[i].label = emit(g, BPF_RET | BPF_K, 0, 0, action);
+	if (i == g->n_returns)
+		g->n_returns++;
+	return g->returns[i].label;
+}
+
+static uint32_t
+emit_load(struct gen *g, size_t offset)
+{
+	return emit(g, BPF_LD | BPF_W | BPF_ABS, 0, 0, (uint32_t)offset);
+}
+
+/* Offsets of the halves of an argument. */
+static size_t
+low_half(uint32_t index)
+{
+	size_t at = offsetof(struct seccomp_data, args) + index * sizeof(uint64_t);
+
+	return __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__ ? at : at + 4;
+}
+
+static size_t
+high_half(uint32_t index)
+{
+	return low_half(index) ^ 4;
+}
+
+/* arg & mask == value */
+static uint32_t
+emit_equal(struct gen *g, const struct filter_arg *a, uint64_t mask, uint64_t value, uint32_t yes,
+	   uint32_t no)
+{
+	uint32_t low;
+
+	low = emit_if(g, BPF_JEQ, (uint32_t)(value & mask), yes, no);
+	if ((uint32_t)mask != UINT32_MAX)
+		low = emit(g, BPF_ALU | BPF_AND | BPF_K, 0, 0, (uint32_t)mask);
+	low = emit_load(g, low_half(a->index));
+	if (a->narrow)
+		return low;
+	(void)emit_if(g, BPF_JEQ, (uint32_t)((value & mask) >> 32), low, no);
+	if ((uint32_t)(mask >> 32) != UINT32_MAX)
+		(void)emit(g, BPF_ALU | BPF_AND | BPF_K, 0, 0, (uint32_t)(mask >> 32));
+	return emit_load(g, high_half(a->index));
+}
+
+/* arg > value, or arg >= value */
+static uint32_t
+emit_greater(struct gen *g, const struct filter_arg *a, bool or_equal, uint32_t yes, uint32_t no)
+{
+	uint32_t low, same;
+
+	low = emit_if(g, or_equal ? BPF_JGE : BPF_JGT, (uint32_t)a->value, yes, no);
+	low = emit_load(g, low_half(a->index));
+	if (a->narrow)
+		return low;
+	same = emit_if(g, BPF_JEQ, (uint32_t)(a->value >> 32), low, no);
+	(void)emit_if(g, BPF_JGT, (uint32_t)(a->value >> 32), yes, same);
+	return emit_load(g, high_half(a->index));
+}
+
+static uint32_t
+emit_arg(struct gen *g, const struct filter_arg *a, uint32_t yes, uint32_t no)
+{
+	switch (a->op) {
+	case FILTER_EQ:
+		return emit_equal(g, a, UINT64_MAX, a->value, yes, no);
+	case FILTER_NE:
+		return emit_equal(g, a, UINT64_MAX, a->value, no, yes);
+	case FILTER_MASKED_EQ:
+		return emit_equal(g, a, a->value, a->value_two, yes, no);
+	case FILTER_GT:
+		return emit_greater(g, a, false, yes, no);
+	case FILTER_GE:
+		return emit_greater(g, a, true, yes, no);
+	case FILTER_LT:
+		return emit_greater(g, a, true, no, yes);
+	case FILTER_LE:
+		return emit_greater(g, a, false, no, yes);
+	}
+	return no;
+}
+
+/* From `first` on, as long as the last number is wanted: what happens there. */
+struct range {
+	uint32_t first;
+	uint32_t action;                 /* if there are no rules with conditions */
+	const struct filter_rule *rules; /* conditions, tried in order; then `otherwise` */
+	size_t n_rules;
+};
+
+static uint32_t
+emit_outcome(struct gen *g, const struct range *r)
+{
+	uint32_t next, label;
+
+	if (!r->n_rules)
+		return emit_return(g, r->action);
+	next = emit_return(g, g->otherwise);
+	for (size_t i = r->n_rules; i-- > 0;) {
+		label = emit_return(g, r->rules[i].action);
+		for (uint32_t a = r->rules[i].n_args; a-- > 0;)
+			label = emit_arg(g, &r->rules[i].args[a], label, next);
+		next = label;
+	}
+	return next;
+}
+
+/* Binary search over n > 0 ranges; its depth is the logarithm of the number of system calls. */
+static uint32_t
+emit_search(struct gen *g, const struct range *ranges, size_t n)
+{
+	uint32_t low, high;
+
+	if (n == 1)
+		return emit_outcome(g, ranges);
+	high = emit_search(g, ranges + n / 2, n - n / 2);
+	low = emit_search(g, ranges, n / 2);
+	return emit_if(g, BPF_JGE, ranges[n / 2].first, high, low);
+}
+
+/* Starts a range, or goes on with the one before if nothing changes. */
+static void
+add_range(struct range *ranges, size_t *n, struct range next)
+{
+	struct range *last;
+
+	if (*n && ranges[*n - 1].first == next.first)
+		(*n)--;
+	last = *n ? &ranges[*n - 1] : NULL;
+	if (!last || last->n_rules || next.n_rules || last->action != next.action)
+		ranges[(*n)++] = next;
+}
+
+/* The rules of one system call, n > 0: a rule without conditions wins over those with. */
+static struct range
+outcome_of(const struct filter_rule *rules, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		if (!rules[i].n_args)
+			return (struct range){ .first = rules->nr, .action = rules[i].action };
+	}
+	return (struct range){ .first = rules->nr, .rules = rules, .n_rules = n };
+}
+
+/* The code of one architecture, which finds the number at its beginning. */
+static uint32_t
+emit_arch(struct gen *g, const struct filter_arch *arch, uint32_t otherwise, uint32_t bad_arch)
+{
+	/* at most two ranges start at each rule; three more for the ends */
+	auto_free struct range *ranges = calloc(2 * arch->n_rules + 4, sizeof(*ranges));
+	size_t n = 0, same;
+
+	if (!ranges) {
+		g->full = true;
+		return 0;
+	}
+	add_range(ranges, &n, (struct range){ .first = 0, .action = otherwise });
+	for (size_t i = 0; i < arch->n_rules; i += same) {
+		const struct filter_rule *rule = &arch->rules[i];
+
+		for (same = 1; i + same < arch->n_rules && rule[same].nr == rule->nr; same++)
+			;
+		add_range(ranges, &n, outcome_of(rule, same));
+		if (rule->nr != UINT32_MAX)
+			add_range(ranges, &n,
+				  (struct range){ .first = rule->nr + 1, .action = otherwise });
+	}
+	if (arch->limit) {
+		add_range(ranges, &n, (struct range){ .first = arch->limit, .action = bad_arch });
+		/* -1 is what a tracer writes to skip a call (seccomp(2)) */
+		add_range(ranges, &n, (struct range){ .first = UINT32_MAX, .action = otherwise });
+	}
+	(void)emit_search(g, ranges, n);
+	return emit_load(g, offsetof(struct seccomp_data, nr));
+}
+
+int
+filter_generate(const struct filter_arch *archs, size_t n_archs, uint32_t otherwise,
+		uint32_t bad_arch, struct filter *out, struct error *err)
+{
+	auto_free struct gen *g = malloc(sizeof(*g));
+	uint32_t next;
+
+	if (!g)
+		return error_nomem(err, "compiling a seccomp profile");
+	g->n = 0;
+	g->n_returns = 0;
+	g->full = false;
+	g->otherwise = otherwise;
+	next = emit_return(g, bad_arch);
+	for (size_t i = n_archs; i-- > 0;) {
+		uint32_t code = emit_arch(g, &archs[i], otherwise, bad_arch);
+
+		next = emit_if(g, BPF_JEQ, archs[i].token, code, next);
+	}
+	(void)emit_load(g, offsetof(struct seccomp_data, arch));
+	if (g->full)
+		return error_set(
+			err, ERROR_INVALID_ARGUMENT,
+			"linux.seccomp: needs more than the %d instructions that the kernel takes",
+			FILTER_MAX);
+	for (uint32_t i = 0; i < g->n; i++)
+		out->insns[i] = g->insns[g->n - 1 - i];
+	out->n = g->n;
+	return 0;
+}

@@ -1,0 +1,260 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Hooks of a spec: what they are, and running them. Runs in workers and in a container's first process. */
+#include "agent/container/hooks.h"
+
+#include <ctype.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "agent/job/job.h"
+#include "lib/buf.h"
+#include "lib/cleanup.h"
+
+#define STATE_MAX  (1u << 20) /* bytes of JSON */
+#define OUTPUT_MAX 1024       /* bytes that are kept of one hook */
+
+static const char *const kind_names[HOOK_KINDS] = {
+	[HOOK_PRESTART] = "prestart",
+	[HOOK_CREATE_RUNTIME] = "createRuntime",
+	[HOOK_CREATE_CONTAINER] = "createContainer",
+	[HOOK_START_CONTAINER] = "startContainer",
+	[HOOK_POSTSTART] = "poststart",
+	[HOOK_POSTSTOP] = "poststop",
+};
+
+struct hook_list {
+	size_t *n;
+	Grpc__Hook ***hooks;
+};
+
+/* The list of one kind in a message. */
+static struct hook_list
+list_of(Grpc__Hooks *h, enum hook_kind kind)
+{
+	switch (kind) {
+	case HOOK_PRESTART:
+		return (struct hook_list){ &h->n_prestart, &h->prestart };
+	case HOOK_CREATE_RUNTIME:
+		return (struct hook_list){ &h->n_createruntime, &h->createruntime };
+	case HOOK_CREATE_CONTAINER:
+		return (struct hook_list){ &h->n_createcontainer, &h->createcontainer };
+	case HOOK_START_CONTAINER:
+		return (struct hook_list){ &h->n_startcontainer, &h->startcontainer };
+	case HOOK_POSTSTART:
+		return (struct hook_list){ &h->n_poststart, &h->poststart };
+	case HOOK_POSTSTOP:
+	case HOOK_KINDS:
+		break;
+	}
+	return (struct hook_list){ &h->n_poststop, &h->poststop };
+}
+
+static Grpc__Hook *const *
+hooks_of(const Grpc__Hooks *h, enum hook_kind kind, size_t *n)
+{
+	struct hook_list list = list_of((Grpc__Hooks *)(uintptr_t)h, kind);
+
+	*n = *list.n;
+	return *list.hooks;
+}
+
+bool
+hooks_has(const Grpc__Hooks *hooks, enum hook_kind kind)
+{
+	size_t n = 0;
+
+	if (hooks)
+		(void)hooks_of(hooks, kind, &n);
+	return n > 0;
+}
+
+static int
+validate_kind(const Grpc__Hooks *hooks, enum hook_kind kind, struct error *err)
+{
+	const char *name = kind_names[kind];
+	size_t n;
+	Grpc__Hook *const *list = hooks_of(hooks, kind, &n);
+
+	if (n > HOOKS_MAX)
+		return error_set(err, ERROR_INVALID_ARGUMENT, "hooks.%s: more than %d", name,
+				 HOOKS_MAX);
+	for (size_t i = 0; i < n; i++) {
+		if (*list[i]->path != '/' || strlen(list[i]->path) >= PATH_MAX)
+			return error_set(err, ERROR_INVALID_ARGUMENT,
+					 "hooks.%s.path: \"%.128s\" is not absolute", name,
+					 list[i]->path);
+		if (list[i]->timeout < 0 || list[i]->timeout > HOOK_TIMEOUT_MAX_S)
+			return error_set(err, ERROR_INVALID_ARGUMENT,
+					 "hooks.%s.timeout: %" PRId64 " s is out of range", name,
+					 list[i]->timeout);
+	}
+	return 0;
+}
+
+int
+hooks_validate(const Grpc__Hooks *hooks, struct error *err)
+{
+	for (int k = 0; hooks && k < HOOK_KINDS; k++) {
+		if (validate_kind(hooks, (enum hook_kind)k, err) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+static uint64_t
+timeout_ms(const Grpc__Hook *hook)
+{
+	return (uint64_t)(hook->timeout ? hook->timeout : HOOK_TIMEOUT_S) * 1000;
+}
+
+struct hook_times
+hooks_times(const Grpc__Hooks *hooks)
+{
+	uint64_t ms[HOOK_KINDS] = { 0 };
+
+	for (int k = 0; hooks && k < HOOK_KINDS; k++) {
+		size_t n;
+		Grpc__Hook *const *list = hooks_of(hooks, (enum hook_kind)k, &n);
+
+		for (size_t i = 0; i < n; i++)
+			ms[k] += timeout_ms(list[i]);
+	}
+	return (struct hook_times){
+		/* poststop hooks follow a creation that fails */
+		.create_ms = ms[HOOK_PRESTART] + ms[HOOK_CREATE_RUNTIME] +
+			     ms[HOOK_CREATE_CONTAINER] + ms[HOOK_POSTSTOP],
+		.start_ms = ms[HOOK_START_CONTAINER] + ms[HOOK_POSTSTART],
+		.stop_ms = ms[HOOK_POSTSTOP],
+	};
+}
+
+int
+hooks_merge(const Grpc__Hooks *a, const Grpc__Hooks *b, Grpc__Hooks *out, struct error *err)
+{
+	grpc__hooks__init(out);
+	for (int k = 0; k < HOOK_KINDS; k++) {
+		struct hook_list to = list_of(out, (enum hook_kind)k);
+		size_t n_a = 0, n_b = 0;
+		Grpc__Hook *const *from_a = a ? hooks_of(a, (enum hook_kind)k, &n_a) : NULL;
+		Grpc__Hook *const *from_b = b ? hooks_of(b, (enum hook_kind)k, &n_b) : NULL;
+
+		if (!n_a && !n_b)
+			continue;
+		*to.hooks = calloc(n_a + n_b, sizeof(Grpc__Hook *));
+		if (!*to.hooks) {
+			hooks_merge_release(out);
+			return error_nomem(err, "merging hooks");
+		}
+		if (n_a)
+			memcpy(*to.hooks, from_a, n_a * sizeof(*from_a));
+		if (n_b)
+			memcpy(*to.hooks + n_a, from_b, n_b * sizeof(*from_b));
+		*to.n = n_a + n_b;
+	}
+	return 0;
+}
+
+void
+hooks_merge_release(Grpc__Hooks *merged)
+{
+	for (int k = 0; k < HOOK_KINDS; k++) {
+		struct hook_list list = list_of(merged, (enum hook_kind)k);
+
+		free(*list.hooks);
+		*list.hooks = NULL;
+		*list.n = 0;
+	}
+}
+
+/* What a hook printed, in one line, under its path. */
+static void
+tell(struct hook_context *c, const char *path, const char *output)
+{
+	size_t len = strlen(c->said);
+
+	if (!*output)
+		return;
+	if (c->w)
+		worker_log(c->w, LOG_LEVEL_INFO, "hook %s: %s", path, output);
+	else
+		(void)snprintf(c->said + len, sizeof(c->said) - len, "hook %s: %s\n", path, output);
+}
+
+/* What it left behind outside its process group is the container's cgroup's, or the hooks': gone with them. */
+static int
+run_one(struct hook_context *c, const Grpc__Hook *hook, const char *state, struct error *err)
+{
+	auto_free const char **argv = calloc(hook->n_args + 2, sizeof(*argv));
+	auto_free const char **envp = calloc(hook->n_env + 1, sizeof(*envp));
+	char output[OUTPUT_MAX];
+	struct helper_spec spec = {
+		.path = hook->path,
+		.argv = argv,
+		.envp = envp,
+		.input = state,
+		.out = output,
+		.out_size = sizeof(output),
+		.timeout_ms = (int)timeout_ms(hook),
+		.cgroup_fd = c->cgroup_fd,
+	};
+	int status = 0;
+
+	if (!argv || !envp)
+		return error_nomem(err, "running a hook");
+	argv[0] = hook->path;
+	for (size_t i = 0; i < hook->n_args; i++)
+		argv[i] = hook->args[i];
+	for (size_t i = 0; i < hook->n_env; i++)
+		envp[i] = hook->env[i];
+	if (faccessat(AT_FDCWD, hook->path, X_OK, AT_EACCESS) < 0)
+		return error_sys(err, "%s", hook->path);
+	if (helper_run(&spec, &status, err) < 0) {
+		/* it is not the caller's time that is over */
+		err->code = ERROR_INTERNAL;
+		return -1;
+	}
+	for (size_t n = strlen(output); n > 0 && isspace((unsigned char)output[n - 1]);)
+		output[--n] = '\0';
+	if (WIFSIGNALED(status))
+		return error_set(err, ERROR_INTERNAL, "%s was killed by signal %d: %s", hook->path,
+				 WTERMSIG(status), output);
+	if (WEXITSTATUS(status) != 0)
+		return error_set(err, ERROR_INTERNAL, "%s exited with %d: %s", hook->path,
+				 WEXITSTATUS(status), output);
+	tell(c, hook->path, output);
+	return 0;
+}
+
+int
+hooks_run(struct hook_context *c, enum hook_kind kind, struct error *err)
+{
+	bool only_told = kind == HOOK_POSTSTART || kind == HOOK_POSTSTOP;
+	struct buf state;
+	size_t n = 0;
+	Grpc__Hook *const *list = c->spec->hooks ? hooks_of(c->spec->hooks, kind, &n) : NULL;
+	int result = 0;
+
+	if (!n || kind >= HOOK_KINDS)
+		return 0;
+	buf_init(&state, STATE_MAX);
+	if (hook_state(c, kind, &state) < 0)
+		result = error_set(err, ERROR_RESOURCE_EXHAUSTED,
+				   "the state for hooks is over %u bytes", STATE_MAX);
+	for (size_t i = 0; result == 0 && i < n; i++) {
+		if (run_one(c, list[i], (const char *)buf_head(&state), err) == 0)
+			continue;
+		error_wrap(err, "hooks.%s", kind_names[kind]);
+		if (!only_told)
+			result = -1;
+		else if (c->w)
+			worker_log(c->w, LOG_LEVEL_WARN, "container %s: %s", c->id, err->msg);
+	}
+	buf_release(&state);
+	return result;
+}

@@ -1,0 +1,250 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Hooks in the course of a launch. See hooks_launch.h. */
+#include "agent/container/hooks_launch.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <unistd.h>
+
+#include "agent/cgroup/cgroup.h"
+#include "agent/container/json_out.h"
+#include "agent/container/sync.h"
+#include "agent/job/job.h"
+#include "lib/cleanup.h"
+#include "lib/io.h"
+#include "lib/path.h"
+#include "lib/sys.h"
+
+#define CONFIG_MAX (16u << 20) /* bytes of config.json */
+
+static const struct {
+	const char *file;
+	int flag;
+} namespaces[HOOK_NAMESPACES] = {
+	{ "self/ns/ipc", CLONE_NEWIPC },       { "self/ns/uts", CLONE_NEWUTS },
+	{ "self/ns/net", CLONE_NEWNET },       { "self/ns/pid", CLONE_NEWPID },
+	{ "self/ns/cgroup", CLONE_NEWCGROUP }, { "self/ns/time", CLONE_NEWTIME },
+};
+
+void
+hook_cgroup_name(const char *id, char *out, size_t size)
+{
+	(void)snprintf(out, size, "hooks-%s", id);
+}
+
+/* What hooks leave running ends with the container. */
+static int
+make_cgroup(struct worker *w, struct hook_stage *stage, struct error *err)
+{
+	const struct launch *l = stage->launch;
+	char name[CGROUP_PATH_MAX];
+
+	if (l->roots->cgroup < 0)
+		return 0;
+	hook_cgroup_name(l->id, name, sizeof(name));
+	if (worker_step_path(w, UNDO_CGROUP, err, "%s", name) < 0)
+		return -1;
+	stage->cgroup_fd = cgroup_create(l->roots->cgroup, name, err);
+	return stage->cgroup_fd < 0 ? error_wrap(err, "cgroup for hooks") : 0;
+}
+
+/* The bundle is where hooks look for the container's configuration, whose root.path is in there, too. */
+static int
+write_config(struct worker *w, const struct launch *l, int dir, struct error *err)
+{
+	Grpc__Spec spec = *l->spec;
+	Grpc__Root root = *spec.root;
+	char path[PATH_MAX];
+	struct buf text;
+	auto_close int fd = -1;
+	int result = 0;
+
+	(void)snprintf(path, sizeof(path), "%s/rootfs", l->bundle);
+	root.path = path;
+	spec.root = &root;
+	if (worker_step_path(w, UNDO_UNLINK, err, "%s/config.json", l->bundle) < 0)
+		return -1;
+	fd = openat(dir, "config.json", O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+	if (fd < 0)
+		return error_sys(err, "make config.json for hooks");
+	buf_init(&text, CONFIG_MAX);
+	if (json_spec(&text, &spec) < 0)
+		result = error_nomem(err, "writing config.json for hooks");
+	else if (write_full(fd, buf_head(&text), buf_len(&text)) < 0)
+		result = error_sys(err, "write config.json for hooks");
+	buf_release(&text);
+	return result;
+}
+
+/* The root file system as the container is given it, without what is mounted there later. */
+static int
+bind_root(struct worker *w, const struct launch *l, int dir, struct error *err)
+{
+	auto_close int from = path_try_open(l->roots->root, l->spec->root->path,
+					    O_PATH | O_DIRECTORY, 0, PATH_FOLLOW_NONE);
+	auto_close int tree = -1;
+
+	if (from < 0)
+		return error_sys_code(err, ERROR_INVALID_ARGUMENT, "root file system %s",
+				      l->spec->root->path);
+	tree = sys_open_tree(from, "",
+			     OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH | AT_RECURSIVE);
+	if (tree < 0)
+		return error_sys(err, "clone root file system %s", l->spec->root->path);
+	if (worker_step_path(w, UNDO_UMOUNT, err, "%s/rootfs", l->bundle) < 0)
+		return -1;
+	if (sys_move_mount(tree, "", dir, "rootfs", MOVE_MOUNT_F_EMPTY_PATH) < 0)
+		return error_sys(err, "mount the root file system for hooks");
+	return 0;
+}
+
+static int
+fill_bundle(struct worker *w, const struct launch *l, struct error *err)
+{
+	auto_close int dir =
+		openat(l->roots->run, l->id, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	char path[PATH_MAX];
+
+	if (dir < 0)
+		return error_sys(err, "open %s", l->bundle);
+	if (write_config(w, l, dir, err) < 0)
+		return -1;
+	/* a storage may have put it there */
+	(void)snprintf(path, sizeof(path), "%s/rootfs", l->bundle);
+	return strcmp(path, l->spec->root->path) == 0 ? 0 : bind_root(w, l, dir, err);
+}
+
+void
+hook_stage_init(struct hook_stage *stage, const struct launch *l)
+{
+	const Grpc__Hooks *hooks = l->spec->hooks;
+
+	*stage = (struct hook_stage){ .launch = l, .cgroup_fd = -1 };
+	for (size_t i = 0; i < HOOK_NAMESPACES; i++)
+		stage->own[i] = -1;
+	stage->early = hooks_has(hooks, HOOK_PRESTART) || hooks_has(hooks, HOOK_CREATE_RUNTIME) ||
+		       hooks_has(hooks, HOOK_CREATE_CONTAINER);
+}
+
+int
+hook_stage_open(struct worker *w, struct hook_stage *stage, struct error *err)
+{
+	const struct launch *l = stage->launch;
+	const Grpc__Hooks *hooks = l->spec->hooks;
+
+	if (!stage->early && !hooks_has(hooks, HOOK_POSTSTART) && !hooks_has(hooks, HOOK_POSTSTOP))
+		return 0;
+	for (size_t i = 0; i < HOOK_NAMESPACES; i++) {
+		stage->own[i] = openat(l->roots->proc, namespaces[i].file, O_RDONLY | O_CLOEXEC);
+		if (stage->own[i] < 0 && errno != ENOENT)
+			return error_sys(err, "open %s", namespaces[i].file);
+	}
+	if (make_cgroup(w, stage, err) < 0)
+		return -1;
+	return fill_bundle(w, l, err);
+}
+
+/* Back to where the worker came from: the container's namespaces are kept by its process now. */
+static int
+leave_namespaces(struct hook_stage *stage, struct error *err)
+{
+	for (size_t i = 0; i < HOOK_NAMESPACES; i++) {
+		if (stage->own[i] >= 0 && setns(stage->own[i], namespaces[i].flag) < 0)
+			return error_sys(err, "return to the guest's %s", namespaces[i].file);
+		close_fd(&stage->own[i]);
+	}
+	return 0;
+}
+
+static struct hook_context
+context(const struct hook_stage *stage, struct worker *w, pid_t pid)
+{
+	return (struct hook_context){
+		.spec = stage->launch->spec,
+		.id = stage->launch->id,
+		.bundle = stage->launch->bundle,
+		.pid = pid,
+		.cgroup_fd = w ? stage->cgroup_fd : -1,
+		.w = w,
+	};
+}
+
+int
+hook_stage_lead(struct worker *w, struct hook_stage *stage, int sock, pid_t pid, struct error *err)
+{
+	struct hook_context c = context(stage, w, pid);
+	ssize_t n;
+
+	if (!stage->early)
+		return 0;
+	if (sync_recv(sock, SYNC_HOOKS, NULL, 0, NULL, err) < 0 || leave_namespaces(stage, err) < 0)
+		return -1;
+	stage->begun = true;
+	if (hooks_run(&c, HOOK_PRESTART, err) < 0 || hooks_run(&c, HOOK_CREATE_RUNTIME, err) < 0)
+		return -1;
+	if (sync_send(sock, SYNC_HOOKS, NULL, 0, -1) < 0)
+		return error_sys(err, "go on after hooks");
+	n = sync_recv(sock, SYNC_HOOKS, c.said, sizeof(c.said) - 1, NULL, err);
+	if (n > 0) {
+		c.said[n] = '\0';
+		worker_log(w, LOG_LEVEL_INFO, "%s", c.said);
+	}
+	return n < 0 ? -1 : 0;
+}
+
+int
+hook_stage_follow(const struct hook_stage *stage, int sock, struct error *err)
+{
+	struct hook_context c = context(stage, NULL, getpid());
+
+	if (!stage->early)
+		return 0;
+	if (sync_send(sock, SYNC_HOOKS, NULL, 0, -1) < 0)
+		return error_sys(err, "ask for hooks");
+	if (sync_recv(sock, SYNC_HOOKS, NULL, 0, NULL, err) < 0 ||
+	    hooks_run(&c, HOOK_CREATE_CONTAINER, err) < 0)
+		return -1;
+	if (sync_send(sock, SYNC_HOOKS, c.said, strlen(c.said), -1) < 0)
+		return error_sys(err, "go on after hooks");
+	return 0;
+}
+
+void
+hook_stage_fail(struct worker *w, struct hook_stage *stage)
+{
+	struct hook_context c = context(stage, w, 0);
+	struct error err = ERROR_INIT;
+
+	if (!stage->begun)
+		return;
+	if (hooks_run(&c, HOOK_POSTSTOP, &err) < 0)
+		worker_log(w, LOG_LEVEL_WARN, "container %s: %s", c.id, err.msg);
+}
+
+void
+hook_stage_close(struct hook_stage *stage)
+{
+	for (size_t i = 0; i < HOOK_NAMESPACES; i++)
+		close_fd(&stage->own[i]);
+	close_fd(&stage->cgroup_fd);
+}
+
+int
+hook_stage_start(const struct hook_stage *stage, int gate, struct error *err)
+{
+	struct hook_context c = context(stage, NULL, getpid());
+
+	if (!hooks_has(c.spec->hooks, HOOK_START_CONTAINER))
+		return 0;
+	if (hooks_run(&c, HOOK_START_CONTAINER, err) < 0) {
+		(void)sync_send(gate, SYNC_FAILED, err, sizeof(*err), -1);
+		return -1;
+	}
+	if (sync_send(gate, SYNC_HOOKS, c.said, strlen(c.said), -1) < 0)
+		return error_sys(err, "tell that hooks have run");
+	return 0;
+}

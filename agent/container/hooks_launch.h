@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Hooks in the course of a launch. Worker and new process take turns over their socket (sync.h): when the root file
+ * system is filled and not yet entered, the worker runs the hooks of the guest's namespaces, then the process those of
+ * its own. Nothing of this is done for a container without such hooks.
+ */
+#pragma once
+
+#include <stdbool.h>
+
+#include "agent/container/hooks.h"
+#include "agent/container/launch.h"
+
+#define HOOK_NAMESPACES 6 /* that a worker may have left */
+
+struct entry;
+
+struct hook_stage {
+	const struct launch *launch;
+	int own[HOOK_NAMESPACES]; /* the worker's own namespaces, -1 */
+	int cgroup_fd;            /* for hooks that the worker runs, -1 */
+	bool begun; /* some have been run: poststop hooks are due if the launch fails */
+	bool early; /* there are hooks before the root is changed */
+};
+
+/* Before anything else. */
+void hook_stage_init(struct hook_stage *stage, const struct launch *l);
+
+/* If there are hooks, what they need: a cgroup, the bundle's config.json and rootfs. To be called before the
+ * worker joins namespaces; journals its steps. Worker only: may block. */
+int hook_stage_open(struct worker *w, struct hook_stage *stage, struct error *err);
+
+/* The worker's part while the process pid waits at sock. */
+int hook_stage_lead(struct worker *w, struct hook_stage *stage, int sock, pid_t pid,
+		    struct error *err);
+
+/* The process's part. */
+int hook_stage_follow(const struct hook_stage *stage, int sock, struct error *err);
+
+/* After a failed launch, with the process dead: poststop hooks, if any other had been run. */
+void hook_stage_fail(struct worker *w, struct hook_stage *stage);
+
+void hook_stage_close(struct hook_stage *stage);
+
+/* In the process, released by the gate: its startContainer hooks. What they print, or why they failed, goes back
+ * through the gate. */
+int hook_stage_start(const struct hook_stage *stage, int gate, struct error *err);
+
+/* The name of the cgroup that a container's hooks run in, relative to the root. */
+void hook_cgroup_name(const char *id, char *out, size_t size);

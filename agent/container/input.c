@@ -1,0 +1,234 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * stdin, written for the host. Called by process.c and the write calls. Must never block: what a full
+ * pipe does not take waits in the memory of the request that brought it.
+ */
+#include "agent/container/stdio.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/epoll.h>
+#include <termios.h>
+#include <unistd.h>
+
+#include "agent/container/pump.h"
+#include "lib/cleanup.h"
+
+/* Writes for one event: others wait for the loop too. */
+#define ROUNDS_MAX 16
+
+static void on_writable(uint32_t events, void *data);
+
+void
+input_init(struct input *in, struct loop *loop, int fd, bool tty)
+{
+	*in = (struct input){ .loop = loop, .fd = fd, .tty = tty, .closing = fd < 0 };
+	list_init(&in->writers);
+	list_init(&in->end.node);
+}
+
+static void
+close_pipe(struct input *in)
+{
+	pump_drop(in->passed);
+	in->passed = NULL;
+	loop_unwatch(in->watch);
+	in->watch = NULL;
+	close_fd(&in->fd);
+}
+
+void
+input_release(struct input *in)
+{
+	struct error err = ERROR_INIT;
+
+	in->closing = true;
+	close_pipe(in);
+	error_set(&err, ERROR_ABORTED, "write to stdin: the process is gone");
+	while (!list_is_empty(&in->writers)) {
+		struct stdio_write *w = list_entry(in->writers.next, struct stdio_write, node);
+
+		list_remove(&w->node);
+		if (w != &in->end)
+			w->done(w, &err);
+	}
+}
+
+/* What end of input is here: a character of the terminal's choice, or closing the pipe (no bytes). */
+static void
+prepare_end(struct input *in)
+{
+	struct termios attr;
+
+	if (!in->tty)
+		return;
+	in->veof[0] = 'D' - '@';
+	if (tcgetattr(in->fd, &attr) == 0 && attr.c_cc[VEOF] != _POSIX_VDISABLE)
+		in->veof[0] = attr.c_cc[VEOF];
+	in->veof[1] = in->veof[0];
+	in->end.data = in->veof;
+	in->end.len = in->mid_line ? 2 : 1;
+}
+
+/* Writes what it can of w. STDIO_WAITS when not all of it. */
+static enum stdio_outcome
+write_now(struct input *in, struct stdio_write *w, struct error *err)
+{
+	if (w == &in->end)
+		prepare_end(in);
+	for (int i = 0; i < ROUNDS_MAX && w->written < w->len; i++) {
+		ssize_t n = write(in->fd, w->data + w->written, w->len - w->written);
+
+		if (n > 0 && w != &in->end) {
+			uint8_t last = w->data[w->written + (size_t)n - 1];
+
+			in->mid_line = last != '\n' && last != '\r' && last != 'D' - '@';
+		}
+		if (n >= 0) {
+			w->written += (size_t)n;
+			continue;
+		}
+		if (errno == EINTR)
+			continue;
+		if (errno == EAGAIN)
+			return STDIO_WAITS;
+		error_sys_code(err, ERROR_INTERNAL, "write to stdin");
+		return STDIO_FAILED;
+	}
+	return w->written < w->len ? STDIO_WAITS : STDIO_DONE;
+}
+
+/* The queue of writers has changed. */
+static void
+update_watch(struct input *in)
+{
+	if (in->watch)
+		watch_set_events(in->watch, list_is_empty(&in->writers) ? 0 : EPOLLOUT);
+}
+
+static int
+start_waiting(struct input *in, struct error *err)
+{
+	if (!in->watch)
+		in->watch = loop_watch(in->loop, in->fd, EPOLLOUT, on_writable, in, err);
+	return in->watch ? 0 : -1;
+}
+
+enum stdio_outcome
+input_write(struct input *in, struct stdio_write *w, struct error *err)
+{
+	list_init(&w->node);
+	w->written = 0;
+	if (in->closing || in->passed || in->fd < 0) {
+		error_set(err, ERROR_INTERNAL, "Cannot get writer: stdin is %s",
+			  in->passed ? "passed through" : "closed");
+		return STDIO_FAILED;
+	}
+	if (list_is_empty(&in->writers)) {
+		enum stdio_outcome outcome = write_now(in, w, err);
+
+		if (outcome != STDIO_WAITS)
+			return outcome;
+		if (start_waiting(in, err) < 0)
+			return STDIO_FAILED;
+	}
+	list_append(&in->writers, &w->node);
+	update_watch(in);
+	return STDIO_WAITS;
+}
+
+void
+input_write_cancel(struct input *in, struct stdio_write *w)
+{
+	list_remove(&w->node);
+	update_watch(in);
+}
+
+/* `end` was first in the queue and has been dealt with. */
+static void
+ended(struct input *in)
+{
+	list_remove(&in->end.node);
+	if (in->tty)
+		update_watch(in);
+	else
+		close_pipe(in);
+}
+
+void
+input_close(struct input *in)
+{
+	struct error err = ERROR_INIT;
+
+	if (in->closing)
+		return;
+	in->closing = true;
+	if (in->fd < 0) { /* the pump has it */
+		close_pipe(in);
+		return;
+	}
+	if (list_is_empty(&in->writers)) {
+		if (write_now(in, &in->end, &err) != STDIO_WAITS || start_waiting(in, &err) < 0) {
+			ended(in);
+			return;
+		}
+	}
+	list_append(&in->writers, &in->end.node);
+	update_watch(in);
+}
+
+/* The host has closed its end, or the process reads no more. */
+static void
+on_passed(void *data)
+{
+	struct input *in = data;
+
+	in->passed = NULL;
+	in->mid_line = true; /* nobody has looked */
+	input_close(in);
+}
+
+int
+input_pass(struct input *in, struct pump *pump, int from, struct error *err)
+{
+	/* the master is kept: it is what can be resized, and what end of input is typed on */
+	int to = in->tty ? fcntl(in->fd, F_DUPFD_CLOEXEC, 3) : steal_fd(&in->fd);
+
+	if (to < 0) {
+		close_fd(&from);
+		return error_sys_code(err, ERROR_RESOURCE_EXHAUSTED,
+				      "duplicate the terminal's master");
+	}
+	in->passed = pump_add(pump, from, to, on_passed, in, err);
+	return in->passed ? 0 : -1;
+}
+
+void
+input_linger(struct input *in)
+{
+	pump_drop(in->passed);
+	in->passed = NULL;
+}
+
+/* Goes on with the first writer; the loop calls again while there are more. */
+static void
+on_writable(uint32_t events, void *data)
+{
+	struct input *in = data;
+	struct stdio_write *w;
+	struct error err = ERROR_INIT;
+
+	(void)events;
+	if (list_is_empty(&in->writers))
+		return;
+	w = list_entry(in->writers.next, struct stdio_write, node);
+	if (write_now(in, w, &err) == STDIO_WAITS)
+		return;
+	if (w == &in->end) {
+		ended(in);
+		return;
+	}
+	list_remove(&w->node);
+	update_watch(in);
+	w->done(w, &err);
+}

@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What stays of a container's spec. See kept.h; whoever needs one more field keeps it here. */
+#include "agent/container/kept.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* Of a process all that restricts it, nothing of what it ran. */
+static void
+keep_process(const Grpc__Process *p, Grpc__Process *kept)
+{
+	*kept = *p;
+	kept->n_args = 0;
+	kept->args = NULL;
+	kept->n_env = 0;
+	kept->env = NULL;
+	kept->consolesize = NULL;
+}
+
+static void
+keep_linux(const Grpc__Linux *l, Grpc__Linux *kept)
+{
+	grpc__linux__init(kept);
+	kept->uidmappings = l->uidmappings;
+	kept->n_uidmappings = l->n_uidmappings;
+	kept->gidmappings = l->gidmappings;
+	kept->n_gidmappings = l->n_gidmappings;
+	kept->mountlabel = l->mountlabel;
+}
+
+static Grpc__Spec__AnnotationsEntry **
+termination_annotation(const Grpc__Spec *spec)
+{
+	for (size_t i = 0; i < spec->n_annotations; i++) {
+		if (strcmp(spec->annotations[i]->key, KEPT_TERMINATION) == 0)
+			return &spec->annotations[i];
+	}
+	return NULL;
+}
+
+/* The last one is what is seen there. */
+static Grpc__Mount **
+termination_mount(const Grpc__Spec *spec)
+{
+	Grpc__Spec__AnnotationsEntry **annotation = termination_annotation(spec);
+
+	for (size_t i = annotation ? spec->n_mounts : 0; i > 0; i--) {
+		if (strcmp(spec->mounts[i - 1]->destination, (*annotation)->value) == 0)
+			return &spec->mounts[i - 1];
+	}
+	return NULL;
+}
+
+const Grpc__Mount *
+kept_termination(const Grpc__Spec *spec)
+{
+	Grpc__Mount **mount = termination_mount(spec);
+
+	return mount ? *mount : NULL;
+}
+
+int
+kept_pack(const Grpc__Spec *spec, uint8_t **out, size_t *size, struct error *err)
+{
+	Grpc__Spec kept = GRPC__SPEC__INIT;
+	Grpc__Process process = GRPC__PROCESS__INIT;
+	Grpc__Linux linux_part = GRPC__LINUX__INIT;
+
+	if (spec->process)
+		keep_process(spec->process, &process);
+	if (spec->linux)
+		keep_linux(spec->linux, &linux_part);
+	kept.process = &process;
+	kept.linux = &linux_part;
+	kept.version = spec->version;
+	kept.hooks = spec->hooks;
+	if (spec->hooks) { /* the state that hooks are told has them */
+		kept.annotations = spec->annotations;
+		kept.n_annotations = spec->n_annotations;
+	}
+	kept.mounts = termination_mount(spec);
+	kept.n_mounts = kept.mounts ? 1 : 0;
+	if (kept.mounts && !spec->hooks) {
+		kept.annotations = termination_annotation(spec);
+		kept.n_annotations = 1;
+	}
+	*size = grpc__spec__get_packed_size(&kept);
+	*out = malloc(*size);
+	if (!*out)
+		return error_nomem(err, "keeping a container's spec");
+	grpc__spec__pack(&kept, *out);
+	return 0;
+}
+
+Grpc__Spec *
+kept_unpack(const uint8_t *packed, size_t size, struct arena *arena, struct error *err)
+{
+	ProtobufCAllocator allocator = { arena_pb_alloc, arena_pb_free, arena };
+	Grpc__Spec *spec = grpc__spec__unpack(&allocator, size, packed);
+
+	if (!spec || !spec->process || !spec->linux) {
+		error_nomem(err, "unpacking a container's spec");
+		return NULL;
+	}
+	return spec;
+}

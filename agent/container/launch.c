@@ -1,0 +1,158 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Making a container: cgroup, directories, namespaces, root file system, first process. Runs in a worker. */
+#include "agent/container/launch.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "agent/container/cgroup_make.h"
+#include "agent/container/child.h"
+#include "agent/container/hooks_launch.h"
+#include "agent/container/device_entries.h"
+#include "agent/container/rootfs.h"
+#include "agent/container/shared_mounts.h"
+#include "agent/container/sync.h"
+#include "lib/cleanup.h"
+#include "lib/io.h"
+#include "lib/log.h"
+#include "lib/sys.h"
+
+/* The bundle directory and the place where the new process attaches the root, on a tmpfs of ours. A storage may have
+ * made them already. */
+static int
+make_bundle(struct worker *w, const struct launch *l, struct error *err)
+{
+	auto_close int dir = -1;
+
+	if (worker_step_path(w, UNDO_RMDIR, err, "%s", l->bundle) < 0 ||
+	    worker_step_path(w, UNDO_RMDIR, err, "%s/rootfs", l->bundle) < 0)
+		return -1;
+	if (mkdirat(l->roots->run, l->id, 0711) < 0 && errno != EEXIST)
+		return error_sys(err, "make directory %s", l->bundle);
+	dir = openat(l->roots->run, l->id, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (dir < 0 || (mkdirat(dir, "rootfs", 0711) < 0 && errno != EEXIST))
+		return error_sys(err, "make directory %s/rootfs", l->bundle);
+	return 0;
+}
+
+/* Keeps the container's namespaces for later processes: they outlive its init there. */
+static int
+send_namespaces(struct worker *w, const struct launch *l, const struct ns_plan *ns, pid_t pid,
+		struct error *err)
+{
+	uint8_t kinds[NS_KINDS];
+	int fds[NS_KINDS], n, result;
+
+	_Static_assert(NS_KINDS <= IO_FDS_MAX, "all namespaces go in one message");
+	n = ns_open_of(l->roots->proc, pid, ns->pinned, kinds, fds, err);
+	if (n < 0)
+		return -1;
+	/* without them a later process would be in the guest's: the agent must have them */
+	result = worker_send(w, LAUNCH_MSG_NAMESPACES, kinds, (size_t)n, fds, (size_t)n, true, err);
+	while (n > 0)
+		close_fd(&fds[--n]);
+	return result;
+}
+
+/* The first container of its profile compiles it for those that follow. */
+static int
+compile_filter(struct worker *w, const struct launch *l, struct filter **out, struct error *err)
+{
+	struct filter *filter = calloc(1, sizeof(*filter));
+
+	*out = filter;
+	if (!filter)
+		return error_nomem(err, "compiling a seccomp profile");
+	if (filter_compile(l->spec->linux->seccomp, filter, err) < 0)
+		return -1;
+	/* a later process would be without it */
+	return worker_send(w, LAUNCH_MSG_FILTER, filter, filter_size(filter), NULL, 0, true, err);
+}
+
+/* A user namespace's ids, and what belongs to them; the process waits for it. */
+static int
+set_up_ids(const struct launch *l, struct entry *e, const struct child_process *c,
+	   struct ns_maps *maps, struct error *err)
+{
+	if (e->ns->user_ns < 0 && ns_write_id_maps(l->roots->proc, c->pid, l->spec->linux, err) < 0)
+		return -1;
+	if (ns_read_id_maps(l->roots->proc, c->pid, maps, err) < 0)
+		return -1;
+	e->maps = maps;
+	if (rootfs_map_ids(e->rootfs, c->pid, maps, err) < 0 || child_own_stdio(e, err) < 0)
+		return -1;
+	if (sync_send(c->sock, SYNC_MAPPED, NULL, 0, -1) < 0)
+		return error_sys(err, "start the process");
+	return 0;
+}
+
+/* From the clone to the gate. */
+static int
+run_child(struct worker *w, const struct launch *l, struct entry *e, int cgroup_fd,
+	  struct child_process *c, struct ns_maps *maps, struct error *err)
+{
+	auto_free struct filter *compiled = NULL;
+	const struct filter *filter = e->filtered ? l->filter : NULL;
+
+	if (child_start(w, e, e->ns->clone_flags, cgroup_fd, c, err) < 0)
+		return -1;
+	if (e->user && set_up_ids(l, e, c, maps, err) < 0)
+		return -1;
+	/* meanwhile the child sets itself up */
+	if (e->filtered && !filter) {
+		if (compile_filter(w, l, &compiled, err) < 0)
+			return -1;
+		filter = compiled;
+	}
+	if (child_lead(w, c, e, err) < 0 || send_namespaces(w, l, e->ns, c->pid, err) < 0 ||
+	    shared_mounts_apply(w, l, c->pid, err) < 0)
+		return -1;
+	return child_release(c, filter, err);
+}
+
+int
+container_launch(struct worker *w, const struct launch *l, struct error *err)
+{
+	struct child_process child = CHILD_NONE;
+	struct hook_stage hooks = { .cgroup_fd = -1 };
+	struct rootfs rootfs = { .tree = -1, .null_tree = -1, .store = -1 };
+	auto_close int cgroup_fd = -1;
+	struct ns_plan ns;
+	struct ns_maps maps; /* the entry's, in a user namespace */
+	struct entry entry;
+	int result = -1;
+
+	if (device_entries_apply(l, err) < 0 ||
+	    child_entry(&entry, l->roots, l->spec, l->spec->process, err) < 0)
+		return -1;
+	hook_stage_init(&hooks, l);
+	entry.hooks = &hooks;
+	if (ns_plan_make(l, &ns, err) < 0)
+		goto out;
+	entry.ns = &ns;
+	entry.user = ns.user;
+	entry.rootfs = &rootfs;
+	entry.gate = l->start_gate;
+	entry.id = l->id;
+	entry.lsm = l->lsm;
+	for (int i = 0; i < 3; i++)
+		entry.stdio[i] = l->stdio[i];
+	if (cgroup_make(w, l, &cgroup_fd, err) < 0 || make_bundle(w, l, err) < 0 ||
+	    hook_stage_open(w, &hooks, err) < 0)
+		goto out;
+	if (rootfs_plan(l, ns.user, &rootfs, err) < 0 ||
+	    (!ns.user && child_own_stdio(&entry, err) < 0) || ns_plan_join(&ns, err) < 0)
+		goto out;
+	result = run_child(w, l, &entry, cgroup_fd, &child, &maps, err);
+out:
+	child_end(&child, result < 0);
+	if (result < 0)
+		hook_stage_fail(w, &hooks);
+	hook_stage_close(&hooks);
+	if (rootfs.launch)
+		rootfs_release(&rootfs);
+	ns_plan_release(&ns);
+	return result;
+}

@@ -1,0 +1,244 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Understanding a spec's mounts and opening the sources of binds. Runs in the worker, before the clone. */
+#include "agent/container/mount_plan.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "lib/cleanup.h"
+#include "lib/mountopt.h"
+#include "lib/path.h"
+
+#ifndef MS_NOSYMFOLLOW
+#define MS_NOSYMFOLLOW 256
+#endif
+#ifndef MS_LAZYTIME
+#define MS_LAZYTIME (1 << 25)
+#endif
+
+static const struct {
+	unsigned long flag;
+	uint64_t attr;
+} attr_rows[] = {
+	{ MS_RDONLY, MOUNT_ATTR_RDONLY },         { MS_NOSUID, MOUNT_ATTR_NOSUID },
+	{ MS_NODEV, MOUNT_ATTR_NODEV },           { MS_NOEXEC, MOUNT_ATTR_NOEXEC },
+	{ MS_NODIRATIME, MOUNT_ATTR_NODIRATIME }, { MS_NOSYMFOLLOW, MOUNT_ATTR_NOSYMFOLLOW },
+};
+
+/* MS_* flags of a word -> MOUNT_ATTR_*; those that concern a whole file system have none. */
+static uint64_t
+attrs_of(unsigned long flags)
+{
+	uint64_t attrs = 0;
+
+	for (size_t i = 0; i < ARRAY_LEN(attr_rows); i++) {
+		if (flags & attr_rows[i].flag)
+			attrs |= attr_rows[i].attr;
+	}
+	return attrs;
+}
+
+#define ATIME_WORDS (MS_NOATIME | MS_STRICTATIME | MS_RELATIME)
+
+/* One word's flags. The three kinds of atime exclude each other; relatime is the value 0 of that field, and the kernel
+ * clears all of it or nothing (mount_setattr(2)). False: the word is not about attributes of a mount. */
+static bool
+add_attrs(struct mount_attrs *a, unsigned long set, unsigned long clear)
+{
+	uint64_t add = attrs_of(set), drop = attrs_of(clear);
+
+	if (((set | clear) & ATIME_WORDS) != 0) {
+		a->set &= ~(uint64_t)MOUNT_ATTR__ATIME;
+		a->clear |= MOUNT_ATTR__ATIME;
+		if (set & MS_NOATIME)
+			a->set |= MOUNT_ATTR_NOATIME;
+		if (set & MS_STRICTATIME)
+			a->set |= MOUNT_ATTR_STRICTATIME;
+		return true;
+	}
+	a->set = (a->set & ~drop) | add;
+	a->clear = (a->clear & ~add) | drop;
+	return add || drop;
+}
+
+/* "rro", "rnosuid"...: an r before a word that is an attribute of a mount. */
+static bool
+add_recursive_word(struct container_mount *m, const char *word)
+{
+	const struct mountopt *row = word[0] == 'r' ? mountopt_find(word + 1) : NULL;
+
+	return row && add_attrs(&m->below, row->set, row->clear);
+}
+
+/* Words that are flags of neither mount(2) nor a file system. */
+static bool
+add_own_word(struct container_mount *m, const char *word)
+{
+	if (strcmp(word, "tmpcopyup") == 0)
+		m->copy_up = true;
+	else if (strcmp(word, "idmap") == 0)
+		m->idmap = true;
+	else if (strcmp(word, "ridmap") == 0)
+		m->idmap = m->idmap_below = true;
+	else
+		return false;
+	return true;
+}
+
+static bool
+is_ignored(const char *word)
+{
+	return !*word || strncmp(word, "x-", 2) == 0 || strncmp(word, "X-", 2) == 0 ||
+	       strncmp(word, "io.katacontainers.", 18) == 0;
+}
+
+/* A word of mount(8)'s table. */
+static enum mount_word
+add_row(struct container_mount *m, const struct mountopt *row)
+{
+	unsigned long flags = row->set | row->clear;
+
+	if (row->set & MS_BIND)
+		m->kind = MOUNT_BIND;
+	if (row->set & MS_REC)
+		m->recursive = true;
+	if (row->set & MS_REMOUNT)
+		m->remount = true;
+	if (row->propagation && m->n_propagation < MOUNT_PROPAGATIONS_MAX)
+		m->propagation[m->n_propagation++] = row->propagation;
+	(void)add_attrs(&m->own, row->set, row->clear);
+	/* what fsconfig(2) takes by the same name for every file system */
+	if (flags & (MS_SYNCHRONOUS | MS_DIRSYNC | MS_MANDLOCK | MS_LAZYTIME))
+		return MOUNT_WORD_SUPER;
+	return flags & (MS_POSIXACL | MS_I_VERSION) ? MOUNT_WORD_MAYBE : MOUNT_WORD_FLAG;
+}
+
+enum mount_word
+mount_word_add(struct container_mount *m, const char *word)
+{
+	const struct mountopt *row = mountopt_find(word);
+
+	if (row)
+		return add_row(m, row);
+	if (add_recursive_word(m, word) || add_own_word(m, word))
+		return MOUNT_WORD_FLAG;
+	return is_ignored(word) ? MOUNT_WORD_IGNORED : MOUNT_WORD_DATA;
+}
+
+bool
+mount_wants_shared(const struct container_mount *m)
+{
+	for (unsigned int i = 0; i < m->n_propagation; i++) {
+		if (m->propagation[i] & MS_SHARED)
+			return true;
+	}
+	return false;
+}
+
+static int
+refuse(const struct container_mount *m, const char *what, struct error *err)
+{
+	return error_set(err, ERROR_INVALID_ARGUMENT, "mounts: %.128s: %s", m->spec->destination,
+			 what);
+}
+
+/* What would change who owns what, or what is seen, must not be left out silently. */
+static int
+check_words(const struct container_mount *m, struct error *err)
+{
+	bool bind = m->kind == MOUNT_BIND;
+
+	if (m->idmap && !bind)
+		return refuse(m, "option idmap or ridmap is for binds", err);
+	if (m->copy_up && (bind || strcmp(m->spec->type, "tmpfs") != 0))
+		return refuse(m, "option tmpcopyup is for a tmpfs", err);
+	if (m->remount && !bind)
+		return refuse(m, "option remount: there is nothing mounted yet", err);
+	if (bind && m->spec->source[0] != '/')
+		return error_set(err, ERROR_INVALID_ARGUMENT,
+				 "mounts: %.128s: source \"%.128s\" of a bind is not absolute",
+				 m->spec->destination, m->spec->source);
+	if (m->kind == MOUNT_FS && (!*m->spec->type || strcmp(m->spec->type, "none") == 0))
+		return error_set(err, ERROR_INVALID_ARGUMENT, "mounts: %.128s has no type",
+				 m->spec->destination);
+	return 0;
+}
+
+int
+mount_understand(const Grpc__Mount *spec, struct container_mount *out, struct error *err)
+{
+	bool is_cgroup = strcmp(spec->type, "cgroup") == 0 || strcmp(spec->type, "cgroup2") == 0;
+	const char *data = NULL;
+
+	*out = (struct container_mount){ .spec = spec, .kind = MOUNT_FS, .tree = -1 };
+	for (size_t i = 0; i < spec->n_options; i++) {
+		unsigned int n = out->n_propagation;
+
+		if (mount_word_add(out, spec->options[i]) == MOUNT_WORD_DATA)
+			data = spec->options[i];
+		if (n == MOUNT_PROPAGATIONS_MAX && mountopt_find(spec->options[i]) &&
+		    mountopt_find(spec->options[i])->propagation)
+			return refuse(out, "too many propagation options", err);
+	}
+	if (strcmp(spec->type, "bind") == 0)
+		out->kind = MOUNT_BIND;
+	if (out->kind == MOUNT_FS && is_cgroup)
+		out->kind = MOUNT_CGROUP;
+	if (data && out->kind == MOUNT_BIND)
+		return error_set(err, ERROR_INVALID_ARGUMENT,
+				 "mounts: %.128s: option %.64s: a bind takes no options of a file "
+				 "system",
+				 spec->destination, data);
+	return check_words(out, err);
+}
+
+bool
+mount_path_is(const char *path, const char *what)
+{
+	while (*path || *what) {
+		/* "/", "//" and "/." before a slash or the end say nothing */
+		while (*path == '/' && (path[1] == '/' || !path[1] ||
+					(path[1] == '.' && (path[2] == '/' || !path[2]))))
+			path += path[1] == '.' ? 2 : 1;
+		if (*path != *what)
+			return false;
+		if (*path) {
+			path++;
+			what++;
+		}
+	}
+	return true;
+}
+
+int
+mount_open_source(const struct roots *roots, const char *source, bool recursive, int *tree,
+		  bool *directory, struct error *err)
+{
+	size_t run = strlen(RUN_DIR "/");
+	auto_close int fd = -1;
+	struct stat st;
+	int clone;
+
+	if (strncmp(source, RUN_DIR "/", run) == 0)
+		fd = path_try_open(roots->run, source + run, O_PATH, 0, PATH_FOLLOW_ALL);
+	else
+		fd = path_try_open(roots->root, source, O_PATH, 0, PATH_FOLLOW_ALL);
+	if (fd < 0)
+		return error_sys_code(err,
+				      errno == ENOENT ? ERROR_INVALID_ARGUMENT : ERROR_INTERNAL,
+				      "open mount source %s", source);
+	if (fstat(fd, &st) < 0)
+		return error_sys(err, "look at mount source %s", source);
+	clone = sys_open_tree(fd, "",
+			      OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH |
+				      (recursive ? AT_RECURSIVE : 0));
+	if (clone < 0)
+		return error_sys(err, "clone mount source %s", source);
+	*tree = clone;
+	*directory = S_ISDIR(st.st_mode);
+	return 0;
+}

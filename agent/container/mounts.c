@@ -1,0 +1,336 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Mounts of a container. Runs in the new process before it has given up anything; never uses a path by name. */
+#include "agent/container/mounts.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/magic.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "agent/container/copyup.h"
+#include "lib/cleanup.h"
+#include "lib/path.h"
+
+#ifndef PROC_ROOT_INO
+#define PROC_ROOT_INO 1 /* of every procfs: include/linux/proc_fs.h */
+#endif
+
+#define FSCONFIG_VALUE_MAX 255 /* fsconfig(2), FSCONFIG_SET_STRING */
+
+/* File systems of the kernel's own, where a link or a file in the image is never what was meant, and whose
+ * superblocks are shared: read-only is a matter of the mount alone. */
+static bool
+is_pseudo(const char *type)
+{
+	static const char *const types[] = { "proc", "sysfs", "cgroup2", "devpts", "mqueue" };
+
+	for (size_t i = 0; i < ARRAY_LEN(types); i++) {
+		if (strcmp(types[i], type) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* Inside /proc only these may be covered: lxcfs and its like do that. */
+static bool
+is_free_proc_file(int root_fd, const struct stat *dest)
+{
+	static const char *const names[] = {
+		"proc/cpuinfo", "proc/diskstats", "proc/loadavg", "proc/meminfo",
+		"proc/net/dev", "proc/stat",      "proc/swaps",   "proc/uptime",
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+		auto_close int fd = path_try_open(root_fd, names[i], O_PATH, 0, PATH_FOLLOW_ALL);
+		struct stat st;
+
+		if (fd >= 0 && fstat(fd, &st) == 0 && st.st_dev == dest->st_dev &&
+		    st.st_ino == dest->st_ino)
+			return true;
+	}
+	return false;
+}
+
+static bool
+is_procfs(const struct container_mount *m)
+{
+	return m->kind == MOUNT_BIND ? fd_is_fstype(m->tree, PROC_SUPER_MAGIC)
+				     : m->kind == MOUNT_FS && strcmp(m->spec->type, "proc") == 0;
+}
+
+/* Refuses to cover what lies in a procfs, whatever path led there. */
+static int
+guard_proc(int root_fd, int dest_fd, const struct container_mount *m, struct error *err)
+{
+	const char *dest = m->spec->destination;
+	struct stat st;
+
+	if (!fd_is_fstype(dest_fd, PROC_SUPER_MAGIC))
+		return 0;
+	if (fstat(dest_fd, &st) < 0)
+		return error_sys(err, "look at %s", dest);
+	if (st.st_ino == PROC_ROOT_INO) {
+		if (is_procfs(m))
+			return 0;
+		return error_set(err, ERROR_INVALID_ARGUMENT,
+				 "mounts: %s: only a procfs may cover a procfs", dest);
+	}
+	if (is_free_proc_file(root_fd, &st))
+		return 0;
+	return error_set(err, ERROR_INVALID_ARGUMENT, "mounts: %s is inside a procfs", dest);
+}
+
+/* Is what the fd stands for the thing that `name` below the root stands for? */
+static bool
+is_same(int root_fd, const char *name, int fd)
+{
+	auto_close int other = path_try_open(root_fd, name, O_PATH, 0, PATH_FOLLOW_ALL);
+	struct stat a, b;
+
+	return other >= 0 && fstat(other, &a) == 0 && fstat(fd, &b) == 0 && a.st_dev == b.st_dev &&
+	       a.st_ino == b.st_ino;
+}
+
+/* The root and /proc, by whatever name they are meant: the one cannot be covered, the other only by a procfs, even while
+ * nothing is mounted there. */
+static int
+guard_places(int root_fd, int dest_fd, const struct container_mount *m, struct error *err)
+{
+	if (is_same(root_fd, ".", dest_fd))
+		return error_set(err, ERROR_INVALID_ARGUMENT, "mounts: %s is the root itself",
+				 m->spec->destination);
+	if (is_procfs(m) || !is_same(root_fd, "proc", dest_fd))
+		return 0;
+	return error_set(err, ERROR_INVALID_ARGUMENT,
+			 "mounts: %s: only a procfs may be mounted at /proc", m->spec->destination);
+}
+
+/* A destination that must be a real directory, no link on the way. */
+static int
+open_real_directory(int root_fd, const char *path, struct error *err)
+{
+	int fd = path_try_open(root_fd, path, O_PATH | O_DIRECTORY, 0, PATH_FOLLOW_NONE);
+
+	if (fd < 0 && errno == ENOENT) {
+		auto_close int made =
+			path_mkdir_all(root_fd, path, 0755, (uid_t)-1, (gid_t)-1, err);
+
+		if (made < 0)
+			return -1;
+		fd = path_try_open(root_fd, path, O_PATH | O_DIRECTORY, 0, PATH_FOLLOW_NONE);
+	}
+	if (fd < 0)
+		return error_sys_code(err, ERROR_INVALID_ARGUMENT,
+				      "mounts: %s is not a plain directory", path);
+	return fd;
+}
+
+int
+mount_attach(int tree, int dest_fd, const char *name, struct error *err)
+{
+	if (sys_move_mount(tree, "", dest_fd, "",
+			   MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH) < 0)
+		return error_sys(err, "mount at %s", name);
+	return 0;
+}
+
+int
+mount_set(int fd, uint64_t set, uint64_t clear, uint64_t propagation, bool below, struct error *err)
+{
+	struct sys_mount_attr attr = { .attr_set = set,
+				       .attr_clr = clear,
+				       .propagation = propagation };
+
+	if (!set && !clear && !propagation)
+		return 0;
+	if (sys_mount_setattr(fd, "", AT_EMPTY_PATH | (below ? AT_RECURSIVE : 0), &attr) < 0)
+		return error_sys(err, "set mount attributes");
+	return 0;
+}
+
+/* What the kernel says about the last failure of a file system context (fsopen(2)): "e text". */
+static int
+fs_error(int fs, const char *type, const char *doing, const char *word, struct error *err)
+{
+	int saved = errno;
+	char text[160];
+	ssize_t n = read(fs, text, sizeof(text) - 1);
+
+	text[n > 0 ? n : 0] = '\0';
+	text[strcspn(text, "\n")] = '\0';
+	errno = saved;
+	/* a message of the file system itself says more than the number */
+	if (n > 2)
+		return error_sys_code(err,
+				      saved == EINVAL ? ERROR_INVALID_ARGUMENT : ERROR_INTERNAL,
+				      "%s %.128s for %s (%s)", doing, word, type, text + 2);
+	return error_sys_code(err, saved == EINVAL ? ERROR_INVALID_ARGUMENT : ERROR_INTERNAL,
+			      "%s %.128s for %s", doing, word, type);
+}
+
+/* One word of data: "key=value" or "key". */
+static int
+configure(int fs, const char *type, const char *word, struct error *err)
+{
+	const char *equals = strchr(word, '=');
+	char key[64];
+	int r;
+
+	if (equals && strlen(equals + 1) > FSCONFIG_VALUE_MAX)
+		return error_set(err, ERROR_INVALID_ARGUMENT,
+				 "option %.40s... for %s: the kernel takes values of %d bytes",
+				 word, type, FSCONFIG_VALUE_MAX);
+	if (!equals) {
+		r = sys_fsconfig(fs, SYS_FSCONFIG_SET_FLAG, word, NULL, 0);
+	} else {
+		if ((size_t)(equals - word) >= sizeof(key))
+			return error_set(err, ERROR_INVALID_ARGUMENT, "mount option %.64s...",
+					 word);
+		memcpy(key, word, (size_t)(equals - word));
+		key[equals - word] = '\0';
+		r = sys_fsconfig(fs, SYS_FSCONFIG_SET_STRING, key, equals + 1, 0);
+	}
+	return r < 0 ? fs_error(fs, type, "option", word, err) : 0;
+}
+
+/* A word of the spec that is the file system's business. */
+static int
+pass_word(int fs, const char *type, const char *word, struct error *err)
+{
+	struct container_mount scratch = { 0 };
+	struct error ignored = ERROR_INIT;
+
+	switch (mount_word_add(&scratch, word)) {
+	case MOUNT_WORD_DATA:
+	case MOUNT_WORD_SUPER:
+		return configure(fs, type, word, err);
+	case MOUNT_WORD_MAYBE:
+		/* mount(2) has flags for these, and it too leaves what they do to the file system */
+		(void)configure(fs, type, word, &ignored);
+		return 0;
+	default:
+		return 0;
+	}
+}
+
+int
+mount_new_fs(const char *type, const Grpc__Mount *spec, const char *label, uint64_t attrs,
+	     struct error *err)
+{
+	auto_close int fs = sys_fsopen(type, FSOPEN_CLOEXEC);
+	const char *source = spec && *spec->source ? spec->source : type;
+	int fd;
+
+	if (fs < 0)
+		return error_sys_code(err,
+				      errno == ENODEV ? ERROR_INVALID_ARGUMENT : ERROR_INTERNAL,
+				      "file system %s", type);
+	if (sys_fsconfig(fs, SYS_FSCONFIG_SET_STRING, "source", source, 0) < 0)
+		return fs_error(fs, type, "source", source, err);
+	for (size_t i = 0; spec && i < spec->n_options; i++) {
+		if (pass_word(fs, type, spec->options[i], err) < 0)
+			return -1;
+	}
+	if (label && sys_fsconfig(fs, SYS_FSCONFIG_SET_STRING, "context", label, 0) < 0)
+		return fs_error(fs, type, "linux.mountLabel", label, err);
+	if ((attrs & MOUNT_ATTR_RDONLY) && !is_pseudo(type) && strcmp(type, "tmpfs") != 0 &&
+	    sys_fsconfig(fs, SYS_FSCONFIG_SET_FLAG, "ro", NULL, 0) < 0)
+		return fs_error(fs, type, "option", "ro", err);
+	if (sys_fsconfig(fs, SYS_FSCONFIG_CMD_CREATE, NULL, NULL, 0) < 0)
+		return fs_error(fs, type, "source", source, err);
+	fd = sys_fsmount(fs, FSMOUNT_CLOEXEC, (unsigned int)attrs);
+	if (fd < 0)
+		return fs_error(fs, type, "mounting", source, err);
+	return fd;
+}
+
+/* The detached mount with all its attributes. */
+static int
+prepare(struct container_mount *m, bool *pending_ro, struct error *err)
+{
+	uint64_t attrs = m->own.set;
+	int tree;
+
+	*pending_ro = false;
+	if (m->kind != MOUNT_BIND) {
+		const char *type = m->kind == MOUNT_CGROUP ? "cgroup2" : m->spec->type;
+
+		if ((attrs & MOUNT_ATTR_RDONLY) &&
+		    (strcmp(type, "tmpfs") == 0 || mount_path_is(m->spec->destination, "/dev"))) {
+			attrs &= ~(uint64_t)MOUNT_ATTR_RDONLY;
+			*pending_ro = true;
+		}
+		return mount_new_fs(type, m->kind == MOUNT_CGROUP ? NULL : m->spec, m->label, attrs,
+				    err);
+	}
+	tree = steal_fd(&m->tree);
+	if (mount_set(tree, attrs, m->own.clear, 0, false, err) < 0) {
+		close_fd(&tree);
+		return -1;
+	}
+	return tree;
+}
+
+/* Opens the destination, making it if it is missing. */
+static int
+open_destination(int root_fd, const struct container_mount *m, struct error *err)
+{
+	const char *dest = m->spec->destination;
+	auto_close int at = -1;
+
+	if (m->kind == MOUNT_CGROUP || is_pseudo(m->spec->type))
+		at = open_real_directory(root_fd, dest, err);
+	else
+		at = path_make_target(root_fd, dest, m->kind == MOUNT_FS || m->directory, 0755,
+				      err);
+	if (at < 0 || guard_places(root_fd, at, m, err) < 0 || guard_proc(root_fd, at, m, err) < 0)
+		return -1;
+	return steal_fd(&at);
+}
+
+/* Does the spec say itself what the topmost directory is to be? */
+static bool
+names_owner(const Grpc__Mount *spec)
+{
+	static const char *const keys[] = { "mode=", "uid=", "gid=" };
+
+	for (size_t i = 0; i < spec->n_options; i++) {
+		for (size_t k = 0; k < ARRAY_LEN(keys); k++) {
+			if (strncmp(spec->options[i], keys[k], strlen(keys[k])) == 0)
+				return true;
+		}
+	}
+	return false;
+}
+
+/* Fills it before anybody sees it, and mounts it. What is asked of all below is so of a copy's files, too. */
+static int
+put_in_place(const struct container_mount *m, int tree, int at, struct error *err)
+{
+	if (m->copy_up && copyup_tree(at, tree, !names_owner(m->spec), err) < 0)
+		return error_wrap(err, "tmpcopyup");
+	if (mount_set(tree, m->below.set, m->below.clear, 0, true, err) < 0 ||
+	    mount_attach(tree, at, m->spec->destination, err) < 0)
+		return -1;
+	for (unsigned int i = 0; i < m->n_propagation; i++) {
+		unsigned long p = m->propagation[i];
+
+		if (mount_set(tree, 0, 0, p & ~(unsigned long)MS_REC, p & MS_REC, err) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+int
+mount_make(int root_fd, struct container_mount *m, bool *pending_ro, struct error *err)
+{
+	auto_close int at = open_destination(root_fd, m, err);
+	auto_close int tree = at < 0 ? -1 : prepare(m, pending_ro, err);
+
+	if (tree < 0 || put_in_place(m, tree, at, err) < 0)
+		return error_wrap(err, "mount %s", m->spec->destination);
+	return steal_fd(&tree);
+}

@@ -1,0 +1,283 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * stdout and stderr, read for the host. Called by process.c and the read calls. Must never block, and
+ * never read ahead of a request: a container that nobody reads is held back by its own pipe.
+ */
+#include "agent/container/stdio.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <sys/epoll.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include "agent/container/pump.h"
+#include "lib/cleanup.h"
+
+/* What a read gets when the number of waiting bytes is not known. */
+#define READ_GUESS 4096
+
+static void on_readable(uint32_t events, void *data);
+
+void
+output_init(struct output *o, struct loop *loop, int fd, void (*on_end)(void *data), void *data)
+{
+	*o = (struct output){ .loop = loop, .fd = fd, .on_end = on_end, .data = data };
+	o->ended = fd < 0;
+	list_init(&o->readers);
+}
+
+/* Nobody waits for fd any more. */
+static void
+stop_waiting(struct output *o)
+{
+	if (o->watch)
+		watch_set_events(o->watch, 0);
+	if (!o->lingering) {
+		timer_cancel(o->quiet);
+		o->quiet = NULL;
+	}
+}
+
+static void
+close_all(struct output *o)
+{
+	timer_cancel(o->quiet);
+	o->quiet = NULL;
+	loop_unwatch(o->watch);
+	o->watch = NULL;
+	pump_drop(o->passed);
+	o->passed = NULL;
+	close_fd(&o->fd);
+}
+
+/* Every reader gets an empty reply. */
+static void
+end_readers(struct output *o)
+{
+	struct error none = ERROR_INIT;
+
+	while (!list_is_empty(&o->readers)) {
+		struct stdio_read *r = list_entry(o->readers.next, struct stdio_read, node);
+
+		list_remove(&r->node);
+		r->len = 0;
+		r->done(r, &none);
+	}
+}
+
+static void
+end(struct output *o)
+{
+	if (o->ended)
+		return;
+	o->ended = true;
+	close_all(o);
+	if (o->on_end)
+		o->on_end(o->data);
+	end_readers(o);
+}
+
+void
+output_release(struct output *o)
+{
+	o->ended = true;
+	o->on_end = NULL;
+	close_all(o);
+	end_readers(o);
+}
+
+/* How many bytes can be read now; 0 and *at_end if none will ever come. Reading itself does not tell:
+ * memory for the bytes is to be had first. */
+static size_t
+available(const struct output *o, bool *at_end)
+{
+	struct pollfd pfd = { .fd = o->fd, .events = POLLIN };
+	int n = 0;
+
+	*at_end = false;
+	if (ioctl(o->fd, FIONREAD, &n) == 0 && n > 0)
+		return (size_t)n;
+	if (poll(&pfd, 1, 0) <= 0)
+		return 0;
+	if (pfd.revents & POLLIN)
+		return ioctl(o->fd, FIONREAD, &n) == 0 && n > 0 ? (size_t)n : READ_GUESS;
+	*at_end = true;
+	return 0;
+}
+
+/* STDIO_WAITS: nothing there. The stream's end is len 0. */
+static enum stdio_outcome
+read_now(struct output *o, struct stdio_read *r, struct error *err)
+{
+	bool at_end;
+	size_t n = available(o, &at_end);
+	ssize_t got;
+
+	r->len = 0;
+	if (at_end)
+		return STDIO_DONE;
+	if (n == 0)
+		return STDIO_WAITS;
+	if (n > r->max)
+		n = r->max;
+	if (n > STDIO_READ_MAX)
+		n = STDIO_READ_MAX;
+	r->data = r->buffer(r, n);
+	if (!r->data)
+		return error_nomem(err, "reading a stream");
+	do
+		got = read(o->fd, r->data, n);
+	while (got < 0 && errno == EINTR);
+	if (got >= 0) {
+		r->len = (size_t)got;
+		return STDIO_DONE;
+	}
+	if (errno == EAGAIN)
+		return STDIO_WAITS;
+	/* A pty's master when the last slave was closed. */
+	if (errno == EIO)
+		return STDIO_DONE;
+	error_sys(err, "read a stream");
+	return STDIO_FAILED;
+}
+
+static void on_quiet(void *data);
+
+/* (Re)starts the time of silence; without memory for a timer the stream ends here. */
+static void
+arm_quiet(struct output *o)
+{
+	struct error err = ERROR_INIT;
+
+	timer_cancel(o->quiet);
+	o->quiet = loop_timer(o->loop, STDIO_QUIET_MS, on_quiet, o, &err);
+	if (!o->quiet)
+		end(o);
+}
+
+static void
+on_quiet(void *data)
+{
+	struct output *o = data;
+	bool at_end;
+
+	o->quiet = NULL;
+	if (available(o, &at_end) > 0) {
+		/* Readers are about to be served. Unread bytes wait for one. */
+		if (!list_is_empty(&o->readers))
+			arm_quiet(o);
+		return;
+	}
+	end(o);
+}
+
+enum stdio_outcome
+output_read(struct output *o, struct stdio_read *r, struct error *err)
+{
+	enum stdio_outcome outcome;
+
+	list_init(&r->node);
+	r->data = NULL;
+	r->len = 0;
+	if (o->ended || o->is_passed || r->max == 0)
+		return STDIO_DONE;
+	if (list_is_empty(&o->readers)) {
+		outcome = read_now(o, r, err);
+		if (outcome == STDIO_DONE && r->len == 0)
+			end(o);
+		else if (o->lingering)
+			arm_quiet(o);
+		if (outcome != STDIO_WAITS)
+			return outcome;
+		if (!o->watch) {
+			o->watch = loop_watch(o->loop, o->fd, EPOLLIN, on_readable, o, err);
+			if (!o->watch)
+				return STDIO_FAILED;
+		}
+		watch_set_events(o->watch, EPOLLIN);
+		if (o->exited)
+			arm_quiet(o);
+		if (o->ended)
+			return STDIO_DONE;
+	}
+	list_append(&o->readers, &r->node);
+	return STDIO_WAITS;
+}
+
+void
+output_read_cancel(struct output *o, struct stdio_read *r)
+{
+	list_remove(&r->node);
+	if (list_is_empty(&o->readers))
+		stop_waiting(o);
+}
+
+/* Serves one reader; the loop calls again while there is more. */
+static void
+on_readable(uint32_t events, void *data)
+{
+	struct output *o = data;
+	struct stdio_read *r;
+	struct error err = ERROR_INIT;
+	enum stdio_outcome outcome;
+
+	(void)events;
+	if (list_is_empty(&o->readers))
+		return;
+	r = list_entry(o->readers.next, struct stdio_read, node);
+	outcome = read_now(o, r, &err);
+	if (outcome == STDIO_WAITS)
+		return;
+	if (outcome == STDIO_DONE && r->len == 0) {
+		end(o);
+		return;
+	}
+	list_remove(&r->node);
+	if (list_is_empty(&o->readers))
+		stop_waiting(o);
+	else if (o->exited)
+		arm_quiet(o);
+	r->done(r, &err);
+}
+
+void
+output_exited(struct output *o)
+{
+	o->exited = true;
+	if (o->passed)
+		pump_exited(o->passed);
+	else if (!o->ended && !list_is_empty(&o->readers))
+		arm_quiet(o);
+}
+
+static void
+on_passed(void *data)
+{
+	struct output *o = data;
+
+	o->passed = NULL;
+	end(o);
+}
+
+int
+output_pass(struct output *o, struct pump *pump, int to, struct error *err)
+{
+	o->passed = pump_add(pump, steal_fd(&o->fd), to, on_passed, o, err);
+	o->is_passed = true;
+	return o->passed ? 0 : -1;
+}
+
+void
+output_linger(struct output *o)
+{
+	bool at_end;
+
+	o->lingering = true;
+	if (o->ended || o->is_passed || !list_is_empty(&o->readers) || available(o, &at_end) > 0)
+		return;
+	if (at_end)
+		end(o);
+	else
+		arm_quiet(o);
+}

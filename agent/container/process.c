@@ -1,0 +1,184 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Processes that a host can name, from their pid to their exit code. Called by container.c, the sandbox's
+ * operations and the calls on processes. Must never wait for a process: init tells when one has ended.
+ */
+#include "agent/container/process.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+
+#include "agent/container/container.h"
+#include "lib/cleanup.h"
+#include "lib/log.h"
+#include "lib/sys.h"
+
+/* Its status can be told: it has exited, and what it wrote is with the host. */
+static bool
+is_told(const struct process *p)
+{
+	return p->exited && (p->undelivered || stdio_is_delivered(&p->stdio));
+}
+
+static void
+tell_waiters(struct process *p)
+{
+	struct error none = ERROR_INIT;
+
+	timer_cancel(p->delivery);
+	p->delivery = NULL;
+	if (!list_is_empty(&p->waiters)) {
+		p->collected = true;
+		stdio_linger(&p->stdio);
+	}
+	while (!list_is_empty(&p->waiters)) {
+		struct process_waiter *w = list_entry(p->waiters.next, struct process_waiter, node);
+
+		list_remove(&w->node);
+		w->done(w, p->status, &none);
+	}
+}
+
+static void
+on_stream_end(void *data)
+{
+	struct process *p = data;
+
+	if (is_told(p))
+		tell_waiters(p);
+	container_sweep_later(p->container);
+}
+
+static void
+on_delivery_late(void *data)
+{
+	struct process *p = data;
+
+	p->delivery = NULL;
+	p->undelivered = true;
+	log_warn("container", "process %s: the host does not take its output", p->exec_id);
+	tell_waiters(p);
+	container_sweep_later(p->container);
+}
+
+struct process *
+process_new(struct container *c, struct loop *loop, const char *exec_id, struct error *err)
+{
+	struct process *p = calloc(1, sizeof(*p));
+
+	if (p)
+		p->exec_id = strdup(exec_id);
+	if (!p || !p->exec_id) {
+		free(p);
+		error_nomem(err, "making a process");
+		return NULL;
+	}
+	list_init(&p->node);
+	list_init(&p->waiters);
+	p->container = c;
+	p->pidfd = -1;
+	stdio_init(&p->stdio, loop, on_stream_end, p);
+	return p;
+}
+
+void
+process_free(struct process *p)
+{
+	struct error err = ERROR_INIT;
+
+	list_remove(&p->node);
+	child_unwatch(p->child);
+	timer_cancel(p->term.timer);
+	timer_cancel(p->delivery);
+	stdio_release(&p->stdio);
+	error_set(&err, ERROR_NOT_FOUND, "process %s was removed", p->exec_id);
+	while (!list_is_empty(&p->waiters)) {
+		struct process_waiter *w = list_entry(p->waiters.next, struct process_waiter, node);
+
+		list_remove(&w->node);
+		w->done(w, 0, &err);
+	}
+	close_fd(&p->pidfd);
+	free(p->exec_id);
+	free(p);
+}
+
+int
+process_exit_code(int wait_status)
+{
+	if (WIFSIGNALED(wait_status))
+		return 128 + WTERMSIG(wait_status);
+	return WEXITSTATUS(wait_status);
+}
+
+static void
+on_exit_status(int status, bool gone, void *data)
+{
+	struct process *p = data;
+	struct error err = ERROR_INIT;
+	struct container *c = p->container;
+
+	p->child = NULL;
+	p->exited = true;
+	p->status = gone ? 128 + SIGKILL : process_exit_code(status);
+	log_debug("container", "process %s of container %s ended with %d", p->exec_id,
+		  container_id(c), p->status);
+	stdio_exited(&p->stdio);
+	if (!stdio_is_delivered(&p->stdio)) {
+		p->delivery = loop_timer(p->stdio.out.loop, PROCESS_DELIVERY_MS, on_delivery_late,
+					 p, &err);
+		p->undelivered = !p->delivery; /* without a timer it is not waited for */
+	}
+	if (is_told(p))
+		tell_waiters(p);
+	container_process_exited(c, p);
+}
+
+int
+process_attach(struct process *p, struct initlink *link, pid_t pid, int pidfd, struct error *err)
+{
+	p->pid = pid;
+	p->pidfd = pidfd;
+	p->child = initlink_watch(link, pid, on_exit_status, p, err);
+	return p->child ? 0 : -1;
+}
+
+bool
+process_is_over(const struct process *p)
+{
+	return p->collected && stdio_is_ended(&p->stdio);
+}
+
+int
+process_wait(struct process *p, struct process_waiter *w, int *status)
+{
+	list_init(&w->node);
+	if (!is_told(p)) {
+		list_append(&p->waiters, &w->node);
+		return 1;
+	}
+	*status = p->status;
+	p->collected = true;
+	stdio_linger(&p->stdio);
+	container_sweep_later(p->container);
+	return 0;
+}
+
+void
+process_wait_cancel(struct process_waiter *w)
+{
+	list_remove(&w->node);
+}
+
+int
+process_signal(const struct process *p, int signal, struct error *err)
+{
+	if (p->exited || p->pidfd < 0)
+		return 0;
+	if (sys_pidfd_send_signal(p->pidfd, signal) == 0 || errno == ESRCH)
+		return 0;
+	return error_sys(err, "send signal %d to process %s", signal, p->exec_id);
+}

@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Is a process of a spec, or of an exec, one that we understand? Pure. */
+#include <inttypes.h>
+#include <limits.h>
+#include <string.h>
+
+#include "agent/container/caps.h"
+#include "agent/container/launch.h"
+#include "agent/container/rlimits.h"
+
+#define GROUPS_MAX 65536 /* NGROUPS_MAX of the kernel */
+
+static int
+check_user(const Grpc__User *user, struct error *err)
+{
+	if (!user)
+		return 0;
+	/* -1 means "leave it" to setresuid(2): the process would stay root */
+	if (user->uid == UINT32_MAX || user->gid == UINT32_MAX)
+		return error_set(err, ERROR_INVALID_ARGUMENT, "process.user: %s is out of range",
+				 user->uid == UINT32_MAX ? "uid" : "gid");
+	if (user->n_additionalgids > GROUPS_MAX)
+		return error_set(err, ERROR_INVALID_ARGUMENT,
+				 "process.user.additionalGids: more than %d", GROUPS_MAX);
+	for (size_t i = 0; i < user->n_additionalgids; i++) {
+		if (user->additionalgids[i] == UINT32_MAX)
+			return error_set(err, ERROR_INVALID_ARGUMENT,
+					 "process.user.additionalGids: out of range");
+	}
+	return 0;
+}
+
+int
+process_validate(const Grpc__Process *p, struct error *err)
+{
+	struct cap_sets caps;
+
+	if (!p->n_args || !*p->args[0])
+		return error_set(err, ERROR_INVALID_ARGUMENT, "process.args: must not be empty");
+	if (*p->cwd && *p->cwd != '/')
+		return error_set(err, ERROR_INVALID_ARGUMENT,
+				 "process.cwd: \"%.128s\" is not absolute", p->cwd);
+	if (strlen(p->cwd) >= PATH_MAX)
+		return error_set(err, ERROR_INVALID_ARGUMENT, "process.cwd: too long");
+	if (p->oomscoreadj < -1000 || p->oomscoreadj > 1000)
+		return error_set(err, ERROR_INVALID_ARGUMENT,
+				 "process.oomScoreAdj: %" PRId64 " is out of range",
+				 p->oomscoreadj);
+	if (check_user(p->user, err) < 0 || rlimits_validate(p->rlimits, p->n_rlimits, err) < 0)
+		return -1;
+	return p->capabilities ? cap_sets_from_spec(p->capabilities, &caps, err) : 0;
+}

@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Compiled seccomp profiles, shared by the containers that have them. */
+#include "agent/container/profile.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+struct profile *
+profile_take(struct list *all, const Grpc__LinuxSeccomp *seccomp, struct error *err)
+{
+	size_t size = grpc__linux_seccomp__get_packed_size(seccomp);
+	struct profile *p = calloc(1, sizeof(*p) + size);
+	struct list *pos;
+
+	if (!p) {
+		error_nomem(err, "keeping a seccomp profile");
+		return NULL;
+	}
+	p->packed_size = grpc__linux_seccomp__pack(seccomp, p->packed);
+	list_for_each (pos, all) {
+		struct profile *other = list_entry(pos, struct profile, node);
+
+		if (other->packed_size == size && memcmp(other->packed, p->packed, size) == 0) {
+			free(p);
+			other->refs++;
+			return other;
+		}
+	}
+	p->refs = 1;
+	list_append(all, &p->node);
+	return p;
+}
+
+int
+profile_store(struct profile *p, const void *filter, size_t size, struct error *err)
+{
+	uint32_t head[2] = { 0, 0 }; /* flags, n */
+
+	_Static_assert(sizeof(head) == offsetof(struct filter, insns), "the head is flags and n");
+	if (p->filter)
+		return 0;
+	if (size >= sizeof(head))
+		memcpy(head, filter, sizeof(head));
+	if (!head[1] || head[1] > FILTER_MAX ||
+	    size != sizeof(head) + head[1] * sizeof(p->filter->insns[0]))
+		return error_set(err, ERROR_INTERNAL, "a worker sent %zu bytes for a filter", size);
+	p->filter = malloc(size);
+	if (!p->filter)
+		return error_nomem(err, "keeping a seccomp filter");
+	memcpy(p->filter, filter, size);
+	return 0;
+}
+
+void
+profile_drop(struct profile *p)
+{
+	if (!p || --p->refs > 0)
+		return;
+	list_remove(&p->node);
+	free(p->filter);
+	free(p);
+}

@@ -1,0 +1,365 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The pump: a worker with a loop of its own, told over a SOCK_SEQPACKET what to move, and telling what has ended. If it
+ * dies all of its streams have ended, and the next one starts another.
+ */
+#include "agent/container/pump.h"
+
+#include <errno.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+
+#include "agent/container/relay.h"
+#include "agent/job/job.h"
+#include "lib/cleanup.h"
+#include "lib/io.h"
+#include "lib/list.h"
+#include "lib/log.h"
+
+enum pump_order {
+	PUMP_ADD = 1, /* fds: from, to */
+	PUMP_EXITED,
+	PUMP_DROP,
+	PUMP_ENDED, /* to the agent */
+};
+
+struct pump_msg {
+	uint32_t order; /* enum pump_order */
+	int32_t errnum; /* of PUMP_ENDED */
+	uint64_t id;
+};
+
+struct pump {
+	struct loop *loop;
+	struct jobs *jobs;
+	struct job *job; /* NULL: none runs */
+	int near, far;   /* of the socket; far is the worker's, kept for as long as the job is */
+	struct watch *watch;
+	struct list streams;
+	uint64_t last_id;
+};
+
+struct pumped {
+	struct list node;
+	struct pump *pump;
+	uint64_t id;
+	pump_done_fn *done;
+	void *data;
+};
+
+/* ---- the worker ---- */
+
+struct pump_side {
+	struct loop *loop;
+	int sock;
+	struct list relays;
+};
+
+struct moving {
+	struct list node;
+	struct pump_side *side;
+	uint64_t id;
+	struct relay *relay;
+};
+
+static void
+tell_end(const struct pump_side *side, uint64_t id, int errnum)
+{
+	struct pump_msg msg = { .order = PUMP_ENDED, .errnum = errnum, .id = id };
+
+	/* waits for room: the agent always reads */
+	(void)send_msg(side->sock, &msg, sizeof(msg), NULL, 0, 0);
+}
+
+static void
+moving_free(struct moving *m)
+{
+	list_remove(&m->node);
+	relay_free(m->relay);
+	free(m);
+}
+
+static void
+on_relay_done(struct relay *r, int errnum, void *data)
+{
+	struct moving *m = data;
+
+	(void)r;
+	tell_end(m->side, m->id, errnum);
+	moving_free(m);
+}
+
+static void
+begin_moving(struct pump_side *side, uint64_t id, const int *fds)
+{
+	struct error err = ERROR_INIT;
+	struct moving *m = calloc(1, sizeof(*m));
+	int from = fds[0], to = fds[1];
+
+	if (!m) {
+		close_fd(&from);
+		close_fd(&to);
+		tell_end(side, id, ENOMEM);
+		return;
+	}
+	list_init(&m->node);
+	m->side = side;
+	m->id = id;
+	m->relay = relay_new(side->loop, from, to, on_relay_done, m, &err);
+	if (!m->relay) {
+		free(m);
+		tell_end(side, id, err.errnum ? err.errnum : ENOMEM);
+		return;
+	}
+	list_append(&side->relays, &m->node);
+}
+
+static struct moving *
+find_moving(const struct pump_side *side, uint64_t id)
+{
+	struct list *pos;
+
+	list_for_each (pos, &side->relays) {
+		struct moving *m = list_entry(pos, struct moving, node);
+
+		if (m->id == id)
+			return m;
+	}
+	return NULL;
+}
+
+static void
+on_order(uint32_t events, void *data)
+{
+	struct pump_side *side = data;
+	struct pump_msg msg;
+	struct moving *m;
+	int fds[IO_FDS_MAX];
+	size_t n_fds = 0;
+	ssize_t n = recv_msg(side->sock, &msg, sizeof(msg), fds, &n_fds, MSG_DONTWAIT);
+
+	(void)events;
+	if (n < 0 && (errno == EAGAIN || errno == EINTR))
+		return;
+	if (n != sizeof(msg)) {
+		loop_stop(side->loop); /* the agent has gone */
+		return;
+	}
+	if (msg.order == PUMP_ADD && n_fds == 2) {
+		begin_moving(side, msg.id, fds);
+		return;
+	}
+	for (size_t i = 0; i < n_fds; i++)
+		close_fd(&fds[i]);
+	m = find_moving(side, msg.id);
+	if (m && msg.order == PUMP_EXITED)
+		relay_exited(m->relay);
+	else if (m && msg.order == PUMP_DROP)
+		moving_free(m);
+}
+
+static int
+pump_work(struct worker *w, void *arg, struct error *err)
+{
+	const struct pump *p = arg;
+	struct pump_side side = { .sock = p->far };
+
+	(void)w;
+	(void)prctl(PR_SET_NAME, "kata-pump");
+	list_init(&side.relays);
+	side.loop = loop_new(err);
+	if (!side.loop || !loop_watch(side.loop, side.sock, EPOLLIN, on_order, &side, err))
+		return -1;
+	return loop_run(side.loop, err);
+}
+
+/* ---- the agent ---- */
+
+static void
+stream_ended(struct pumped *s)
+{
+	pump_done_fn *done = s->done;
+	void *data = s->data;
+
+	list_remove(&s->node);
+	free(s);
+	done(data);
+}
+
+static void
+on_told(uint32_t events, void *data)
+{
+	struct pump *p = data;
+	struct pump_msg msg;
+	struct list *pos, *next;
+	size_t n_fds = 0;
+	int fds[IO_FDS_MAX];
+	ssize_t n = recv_msg(p->near, &msg, sizeof(msg), fds, &n_fds, MSG_DONTWAIT);
+
+	(void)events;
+	for (size_t i = 0; i < n_fds; i++)
+		close_fd(&fds[i]);
+	if (n != sizeof(msg) || msg.order != PUMP_ENDED) {
+		/* its death is told by the job */
+		if (n >= 0 || (errno != EAGAIN && errno != EINTR))
+			watch_set_events(p->watch, 0);
+		return;
+	}
+	list_for_each_safe (pos, next, &p->streams) {
+		struct pumped *s = list_entry(pos, struct pumped, node);
+
+		if (s->id != msg.id)
+			continue;
+		if (msg.errnum && msg.errnum != EPIPE && msg.errnum != ECONNRESET) {
+			struct error why = ERROR_INIT;
+
+			errno = msg.errnum;
+			error_sys(&why, "pass a stream through");
+			log_warn("stdio", "%s", why.msg);
+		}
+		stream_ended(s);
+		return;
+	}
+}
+
+static void
+hang_up(struct pump *p)
+{
+	loop_unwatch(p->watch);
+	p->watch = NULL;
+	close_fd(&p->near);
+	close_fd(&p->far);
+}
+
+static void
+on_pump_done(struct job *job, const struct error *err, void *data)
+{
+	struct pump *p = data;
+
+	(void)job;
+	log_error("stdio", "the pump has ended, and with it every stream that it moved: %s",
+		  err->code != ERROR_OK ? err->msg : "it says all is well");
+	p->job = NULL;
+	hang_up(p);
+	while (!list_is_empty(&p->streams))
+		stream_ended(list_entry(p->streams.next, struct pumped, node));
+}
+
+static const struct job_ops pump_job = {
+	.name = "pump",
+	.work = pump_work,
+	.done = on_pump_done,
+};
+
+static int
+pump_start(struct pump *p, struct error *err)
+{
+	struct job_spec job = {
+		.ops = &pump_job,
+		.arg = p,
+		.data = p,
+		.keep_fds = &p->far,
+		.n_keep_fds = 1,
+		.flags = JOB_URGENT,
+	};
+	int fds[2];
+
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fds) < 0)
+		return error_sys_code(err, ERROR_RESOURCE_EXHAUSTED, "make the pump's socket");
+	p->near = fds[0];
+	p->far = fds[1];
+	p->watch = loop_watch(p->loop, p->near, EPOLLIN, on_told, p, err);
+	if (p->watch)
+		p->job = job_start(p->jobs, &job, err);
+	if (p->job)
+		return 0;
+	hang_up(p);
+	return -1;
+}
+
+struct pump *
+pump_new(struct loop *loop, struct jobs *jobs, struct error *err)
+{
+	struct pump *p = calloc(1, sizeof(*p));
+
+	if (!p) {
+		error_nomem(err, "making the pump");
+		return NULL;
+	}
+	p->loop = loop;
+	p->jobs = jobs;
+	p->near = p->far = -1;
+	list_init(&p->streams);
+	return p;
+}
+
+void
+pump_free(struct pump *p)
+{
+	if (!p)
+		return;
+	while (!list_is_empty(&p->streams)) {
+		struct pumped *s = list_entry(p->streams.next, struct pumped, node);
+
+		list_remove(&s->node);
+		free(s);
+	}
+	hang_up(p);
+	free(p);
+}
+
+static int
+order(const struct pumped *s, enum pump_order what, const int *fds, size_t n_fds)
+{
+	struct pump_msg msg = { .order = what, .id = s->id };
+
+	return send_msg(s->pump->near, &msg, sizeof(msg), fds, n_fds, MSG_DONTWAIT);
+}
+
+struct pumped *
+pump_add(struct pump *p, int from, int to, pump_done_fn *done, void *data, struct error *err)
+{
+	int fds[2] = { from, to };
+	struct pumped *s = calloc(1, sizeof(*s));
+
+	if (!s) {
+		error_nomem(err, "passing a stream through");
+	} else if (p->job || pump_start(p, err) == 0) {
+		*s = (struct pumped){ .pump = p, .id = ++p->last_id, .done = done, .data = data };
+		if (order(s, PUMP_ADD, fds, 2) < 0) {
+			error_sys_code(err, ERROR_RESOURCE_EXHAUSTED, "tell the pump of a stream");
+			free(steal_ptr(&s));
+		}
+	} else {
+		free(steal_ptr(&s));
+	}
+	close_fd(&fds[0]);
+	close_fd(&fds[1]);
+	if (!s)
+		return NULL;
+	list_append(&p->streams, &s->node);
+	return s;
+}
+
+void
+pump_exited(struct pumped *s)
+{
+	/* one that cannot be told has ended, or is about to */
+	if (order(s, PUMP_EXITED, NULL, 0) < 0)
+		log_warn("stdio", "tell the pump of an exit: %s", strerror(errno));
+}
+
+void
+pump_drop(struct pumped *s)
+{
+	if (!s)
+		return;
+	if (order(s, PUMP_DROP, NULL, 0) < 0)
+		log_warn("stdio", "tell the pump to drop a stream: %s", strerror(errno));
+	list_remove(&s->node);
+	free(s);
+}

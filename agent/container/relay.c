@@ -1,0 +1,250 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* See relay.h. Waits for one of the two sides at a time: a relay that cannot go on costs nothing. */
+#include "agent/container/relay.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <sys/epoll.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "agent/container/stdio.h"
+#include "lib/cleanup.h"
+
+/* Of one splice. To a vsock each is a packet, for which the kernel needs as much memory in one piece; and
+ * vhost-device-vsock (0.3.0) drops a packet that is in more than one, without a word. From elsewhere than a pipe the kernel
+ * allocates what is asked for, whether it comes or not. */
+#define PIECE_MAX (32u << 10)
+#define PIPE_SIZE (256 << 10)
+
+/* For one event: other streams wait for the loop, too. */
+#define ROUNDS_MAX 16
+
+enum step {
+	STEP_MOVED,
+	STEP_WAIT_IN,
+	STEP_WAIT_OUT,
+	STEP_END,
+};
+
+struct relay {
+	struct loop *loop;
+	int from, to;
+	int mid[2];  /* -1: one of the two is a pipe */
+	size_t held; /* bytes in mid */
+	bool exited;
+	int errnum;
+	struct watch *in, *out;
+	struct timer *quiet;
+	relay_done_fn *done;
+	void *data;
+};
+
+static void on_ready(uint32_t events, void *data);
+
+static void
+close_all(struct relay *r)
+{
+	timer_cancel(r->quiet);
+	r->quiet = NULL;
+	loop_unwatch(r->in);
+	loop_unwatch(r->out);
+	r->in = NULL;
+	r->out = NULL;
+	close_fd(&r->from);
+	close_fd(&r->to);
+	close_fd(&r->mid[0]);
+	close_fd(&r->mid[1]);
+}
+
+void
+relay_free(struct relay *r)
+{
+	close_all(r);
+	free(r);
+}
+
+static void
+end(struct relay *r)
+{
+	close_all(r);
+	r->done(r, r->errnum, r->data);
+}
+
+static bool
+is_readable(int fd)
+{
+	struct pollfd pfd = { .fd = fd, .events = POLLIN };
+
+	return poll(&pfd, 1, 0) > 0 && pfd.revents & POLLIN;
+}
+
+/* One splice. Whose fault EAGAIN is is told by the reading side. */
+static enum step
+splice_once(struct relay *r, int from, int to, size_t max, size_t *moved)
+{
+	ssize_t n;
+
+	do
+		n = splice(from, NULL, to, NULL, max, SPLICE_F_MOVE | SPLICE_F_NONBLOCK);
+	while (n < 0 && errno == EINTR);
+	if (n > 0) {
+		*moved = (size_t)n;
+		return STEP_MOVED;
+	}
+	if (n == 0)
+		return STEP_END;
+	if (errno == EAGAIN)
+		return is_readable(from) ? STEP_WAIT_OUT : STEP_WAIT_IN;
+	/* a terminal's master once the last slave was closed */
+	r->errnum = errno == EIO ? 0 : errno;
+	return STEP_END;
+}
+
+static enum step
+step_through(struct relay *r)
+{
+	size_t moved = 0;
+	enum step step;
+
+	if (r->held == 0) {
+		step = splice_once(r, r->from, r->mid[1], PIECE_MAX, &moved);
+		r->held += moved;
+		return step;
+	}
+	step = splice_once(r, r->mid[0], r->to, r->held, &moved);
+	r->held -= moved;
+	/* the pipe of ours is not empty: it is the other side that has no room */
+	return step == STEP_WAIT_IN ? STEP_WAIT_OUT : step;
+}
+
+static enum step
+step_once(struct relay *r)
+{
+	size_t moved;
+
+	if (r->mid[0] >= 0)
+		return step_through(r);
+	return splice_once(r, r->from, r->to, PIECE_MAX, &moved);
+}
+
+static void
+on_quiet(void *data)
+{
+	struct relay *r = data;
+
+	r->quiet = NULL;
+	if (is_readable(r->from))
+		return; /* about to be served */
+	end(r);
+}
+
+/* (Re)starts the time of silence; without memory for a timer the stream ends here. False if it did. */
+static bool
+arm_quiet(struct relay *r)
+{
+	struct error err = ERROR_INIT;
+
+	timer_cancel(r->quiet);
+	r->quiet = loop_timer(r->loop, STDIO_QUIET_MS, on_quiet, r, &err);
+	if (r->quiet)
+		return true;
+	r->errnum = ENOMEM;
+	end(r);
+	return false;
+}
+
+static void
+move_on(struct relay *r)
+{
+	enum step step = STEP_MOVED;
+
+	for (int i = 0; i < ROUNDS_MAX && step == STEP_MOVED; i++)
+		step = step_once(r);
+	if (step == STEP_END) {
+		end(r);
+		return;
+	}
+	timer_cancel(r->quiet);
+	r->quiet = NULL;
+	/* after STEP_MOVED, whatever can go on makes the loop call again */
+	watch_set_events(r->in, step == STEP_WAIT_OUT || r->held > 0 ? 0 : EPOLLIN);
+	watch_set_events(r->out, step == STEP_WAIT_OUT || r->held > 0 ? EPOLLOUT : 0);
+	if (step == STEP_WAIT_IN && r->exited)
+		(void)arm_quiet(r);
+}
+
+static void
+on_ready(uint32_t events, void *data)
+{
+	(void)events;
+	move_on(data);
+}
+
+void
+relay_exited(struct relay *r)
+{
+	if (r->exited)
+		return;
+	r->exited = true;
+	move_on(r);
+}
+
+static int
+prepare_fd(int fd, bool *is_pipe, struct error *err)
+{
+	struct stat st;
+	int flags = fcntl(fd, F_GETFL);
+
+	if (flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0 || fstat(fd, &st) < 0)
+		return error_sys(err, "prepare a stream for passing through");
+	*is_pipe = S_ISFIFO(st.st_mode);
+	/* as many bytes at a time as a socket takes; the pages are the writer's */
+	if (*is_pipe && fcntl(fd, F_GETPIPE_SZ) < PIPE_SIZE)
+		(void)fcntl(fd, F_SETPIPE_SZ, PIPE_SIZE);
+	return 0;
+}
+
+static int
+prepare(struct relay *r, struct error *err)
+{
+	bool from_is_pipe, to_is_pipe;
+
+	if (prepare_fd(r->from, &from_is_pipe, err) < 0 || prepare_fd(r->to, &to_is_pipe, err) < 0)
+		return -1;
+	if (!from_is_pipe && !to_is_pipe && pipe2(r->mid, O_CLOEXEC | O_NONBLOCK) < 0)
+		return error_sys_code(err, ERROR_RESOURCE_EXHAUSTED,
+				      "make a pipe for passing through");
+	r->in = loop_watch(r->loop, r->from, EPOLLIN, on_ready, r, err);
+	if (r->in)
+		r->out = loop_watch(r->loop, r->to, 0, on_ready, r, err);
+	return r->out ? 0 : -1;
+}
+
+struct relay *
+relay_new(struct loop *loop, int from, int to, relay_done_fn *done, void *data, struct error *err)
+{
+	struct relay *r = calloc(1, sizeof(*r));
+
+	if (!r) {
+		close_fd(&from);
+		close_fd(&to);
+		error_nomem(err, "passing a stream through");
+		return NULL;
+	}
+	*r = (struct relay){
+		.loop = loop,
+		.from = from,
+		.to = to,
+		.mid = { -1, -1 },
+		.done = done,
+		.data = data,
+	};
+	if (prepare(r, err) < 0) {
+		relay_free(r);
+		return NULL;
+	}
+	return r;
+}

@@ -1,0 +1,297 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The root file system of a container: first half in the worker, second half in the new process. */
+#include "agent/container/rootfs.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/utsname.h>
+#include <unistd.h>
+
+#include "agent/container/devices.h"
+#include "agent/container/masks.h"
+#include "agent/container/mounts.h"
+#include "lib/cleanup.h"
+#include "lib/path.h"
+
+/* rootfsPropagation: what mounts of the guest become in the container. */
+static uint64_t
+propagation_of(const struct launch *l)
+{
+	const char *word = l->spec->linux->rootfspropagation;
+
+	word += word[0] == 'r';
+	if (strcmp(word, "shared") == 0)
+		return MS_SHARED;
+	if (strcmp(word, "private") == 0)
+		return MS_PRIVATE;
+	if (strcmp(word, "unbindable") == 0)
+		return MS_UNBINDABLE;
+	return MS_SLAVE;
+}
+
+/* A bind's tree leaves the guest's peer groups, unless both the spec's root and this mount are to be shared: then what
+ * is mounted there appears in the guest, and in whoever else has it. */
+static int
+plan_bind(const struct launch *l, struct container_mount *m, const char *source, struct error *err)
+{
+	if (mount_open_source(l->roots, source, m->recursive, &m->tree, &m->directory, err) < 0)
+		return -1;
+	if (propagation_of(l) == MS_SHARED && mount_wants_shared(m))
+		return 0;
+	return mount_set(m->tree, 0, 0, propagation_of(l) == MS_PRIVATE ? MS_PRIVATE : MS_SLAVE,
+			 true, err);
+}
+
+static int
+plan_mount(const struct launch *l, bool user, const Grpc__Mount *spec, struct container_mount *m,
+	   struct error *err)
+{
+	if (mount_understand(spec, m, err) < 0)
+		return -1;
+	m->label = lsm_mount_label(&l->lsm, spec->type, l->spec->linux->mountlabel);
+	/* sysfs shows the network namespace's devices: who does not own that may not mount one */
+	if (user && m->kind == MOUNT_FS && strcmp(spec->type, "sysfs") == 0) {
+		m->kind = MOUNT_BIND;
+		m->own.set |= MOUNT_ATTR_RDONLY;
+		return plan_bind(l, m, "/sys", err);
+	}
+	return m->kind == MOUNT_BIND ? plan_bind(l, m, spec->source, err) : 0;
+}
+
+static int
+plan_root(const struct launch *l, struct rootfs *r, struct error *err)
+{
+	const char *path = l->spec->root->path;
+	auto_close int fd =
+		path_try_open(l->roots->root, path, O_PATH | O_DIRECTORY, 0, PATH_FOLLOW_NONE);
+
+	if (fd < 0)
+		return error_sys_code(err, ERROR_INVALID_ARGUMENT, "root file system %s", path);
+	r->tree = sys_open_tree(fd, "",
+				OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH | AT_RECURSIVE);
+	if (r->tree < 0)
+		return error_sys(err, "clone root file system %s", path);
+	return mount_set(r->tree, 0, 0, MS_SLAVE, true, err);
+}
+
+int
+rootfs_plan(const struct launch *l, bool user, struct rootfs *r, struct error *err)
+{
+	const Grpc__Spec *spec = l->spec;
+
+	*r = (struct rootfs){
+		.launch = l,
+		.user = user,
+		.tree = -1,
+		.null_tree = -1,
+		.store = -1,
+		.root = -1,
+		.dev = -1,
+	};
+	if (plan_root(l, r, err) < 0)
+		return -1;
+	r->mounts = calloc(spec->n_mounts + 1, sizeof(*r->mounts));
+	r->pending = calloc(spec->n_mounts + 1, sizeof(*r->pending));
+	if (!r->mounts || !r->pending)
+		return error_nomem(err, "planning mounts");
+	for (; r->n_mounts < spec->n_mounts; r->n_mounts++) {
+		r->mounts[r->n_mounts].tree = -1;
+		if (plan_mount(l, user, spec->mounts[r->n_mounts], &r->mounts[r->n_mounts], err) <
+		    0) {
+			r->n_mounts++;
+			return -1;
+		}
+	}
+	if (spec->linux->n_maskedpaths && (r->null_tree = devices_null(l->roots, err)) < 0)
+		return -1;
+	return user && (r->store = devices_new_store(err)) < 0 ? -1 : 0;
+}
+
+void
+rootfs_release(struct rootfs *r)
+{
+	close_fd(&r->tree);
+	close_fd(&r->null_tree);
+	for (size_t i = 0; i < r->n_mounts; i++)
+		close_fd(&r->mounts[i].tree);
+	close_fd(&r->store);
+	free(r->mounts);
+	free(r->pending);
+	r->mounts = NULL;
+	r->pending = NULL;
+	r->n_mounts = 0;
+}
+
+static struct devices
+devices_of(const struct rootfs *r)
+{
+	return (struct devices){
+		.roots = r->launch->roots,
+		.linux = r->launch->spec->linux,
+		.store = r->store,
+	};
+}
+
+/* Ids of a bind's files as in the user namespace. Not every file system can do that, in every kernel. */
+static int
+map_mount(const struct container_mount *m, int user_ns, struct error *err)
+{
+	struct sys_mount_attr attr = { .attr_set = MOUNT_ATTR_IDMAP,
+				       .userns_fd = (uint64_t)user_ns };
+	unsigned int below = m->idmap_below ? AT_RECURSIVE : 0;
+	struct utsname kernel;
+
+	if (sys_mount_setattr(m->tree, "", AT_EMPTY_PATH | below, &attr) == 0)
+		return 0;
+	if (errno != EINVAL || uname(&kernel) < 0)
+		return error_sys(err, "mount %s: option idmap", m->spec->destination);
+	return error_sys_code(err, ERROR_INVALID_ARGUMENT,
+			      "mount %.128s: option %s: kernel %.64s cannot map ids of this file "
+			      "system",
+			      m->spec->destination, below ? "ridmap" : "idmap", kernel.release);
+}
+
+int
+rootfs_map_ids(struct rootfs *r, int pid, const struct ns_maps *maps, struct error *err)
+{
+	struct devices devices = devices_of(r);
+	auto_close int user_ns = -1;
+	char path[32];
+
+	if (devices_store(r->store, &devices, maps, err) < 0)
+		return -1;
+	(void)snprintf(path, sizeof(path), "%d/ns/user", pid);
+	user_ns = openat(r->launch->roots->proc, path, O_RDONLY | O_CLOEXEC);
+	if (user_ns < 0)
+		return error_sys(err, "open the user namespace");
+	for (size_t i = 0; i < r->n_mounts; i++) {
+		if (r->mounts[i].idmap && map_mount(&r->mounts[i], user_ns, err) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+int
+rootfs_enter(struct rootfs *r, struct error *err)
+{
+	struct sys_mount_attr slave = { .propagation = MS_SLAVE };
+	char path[PATH_MAX];
+	auto_close int at = -1;
+	auto_close int bundle = -1;
+
+	if (sys_mount_setattr(AT_FDCWD, "/", AT_RECURSIVE, &slave) < 0)
+		return error_sys(err, "cut off mount propagation");
+	/* on a tmpfs of ours, found once more because a mount is attached in one's own mount namespace */
+	if (snprintf(path, sizeof(path), "%s/rootfs", r->launch->bundle) >= (int)sizeof(path))
+		return error_set(err, ERROR_INTERNAL, "bundle path is too long");
+	at = openat(AT_FDCWD, path, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	bundle = openat(AT_FDCWD, r->launch->bundle, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (at < 0 || bundle < 0)
+		return error_sys(err, "open %s in the mount namespace", path);
+	if (mount_attach(r->tree, at, path, err) < 0)
+		return -1;
+	/* what is to be cloned must be in the caller's mount namespace; it goes with the guest's root */
+	if (r->store >= 0 && mount_attach(r->store, bundle, r->launch->bundle, err) < 0)
+		return -1;
+	r->root = steal_fd(&r->tree);
+	return 0;
+}
+
+/* The container's /dev, which must be a real directory: what is made in it must not land elsewhere. */
+static int
+open_dev(struct rootfs *r, struct error *err)
+{
+	auto_close int made = -1;
+
+	r->dev = path_try_open(r->root, "dev", O_PATH | O_DIRECTORY, 0, PATH_FOLLOW_NONE);
+	if (r->dev < 0 && errno == ENOENT) {
+		made = path_mkdir_all(r->root, "dev", 0755, (uid_t)-1, (gid_t)-1, err);
+		if (made < 0)
+			return -1;
+		r->dev = path_try_open(r->root, "dev", O_PATH | O_DIRECTORY, 0, PATH_FOLLOW_NONE);
+	}
+	if (r->dev < 0)
+		return error_sys_code(err, ERROR_INVALID_ARGUMENT, "/dev of the root file system");
+	return 0;
+}
+
+int
+rootfs_fill(struct rootfs *r, struct error *err)
+{
+	struct devices devices = devices_of(r);
+	bool dev_is_bind = false;
+
+	for (size_t i = 0; i < r->n_mounts; i++) {
+		struct container_mount *m = &r->mounts[i];
+		bool pending_ro = false;
+		int fd = mount_make(r->root, m, &pending_ro, err);
+
+		if (fd < 0)
+			return -1;
+		if (mount_path_is(m->spec->destination, "/dev"))
+			dev_is_bind = m->kind == MOUNT_BIND;
+		if (pending_ro)
+			r->pending[r->n_pending++] = fd;
+		else
+			close_fd(&fd);
+	}
+	if (dev_is_bind)
+		return 0;
+	if (open_dev(r, err) < 0)
+		return -1;
+	return devices_make(r->dev, &devices, err);
+}
+
+int
+rootfs_protect(struct rootfs *r, struct error *err)
+{
+	const Grpc__Spec *spec = r->launch->spec;
+	auto_close int cwd = -1;
+
+	if (masks_apply(r->root, spec->linux->maskedpaths, spec->linux->n_maskedpaths,
+			&r->null_tree, err) < 0)
+		return -1;
+	cwd = path_try_open(r->root, spec->process->cwd, O_PATH, 0, PATH_FOLLOW_ALL);
+	if (cwd < 0 && errno != ENOENT)
+		return error_sys_code(err, ERROR_INVALID_ARGUMENT, "working directory %s",
+				      spec->process->cwd);
+	if (cwd < 0)
+		cwd = path_mkdir_all(r->root, spec->process->cwd, 0755, (uid_t)-1, (gid_t)-1, err);
+	if (cwd < 0) {
+		err->code = ERROR_INVALID_ARGUMENT;
+		return error_wrap(err, "working directory");
+	}
+	if (readonly_apply(r->root, spec->linux->readonlypaths, spec->linux->n_readonlypaths, err) <
+	    0)
+		return -1;
+	for (size_t i = 0; i < r->n_pending; i++) {
+		if (mount_set(r->pending[i], MOUNT_ATTR_RDONLY, 0, 0, false, err) < 0)
+			return -1;
+		close_fd(&r->pending[i]);
+	}
+	if (spec->root->readonly && mount_set(r->root, MOUNT_ATTR_RDONLY, 0, 0, false, err) < 0)
+		return error_wrap(err, "make the root read-only");
+	return 0;
+}
+
+int
+rootfs_pivot(struct rootfs *r, struct error *err)
+{
+	uint64_t propagation = propagation_of(r->launch);
+
+	if (fchdir(r->root) < 0)
+		return error_sys(err, "enter the new root");
+	/* the old root is then mounted over the new one, at "/", which "." still is (pivot_root(2)) */
+	if (sys_pivot_root(".", ".") < 0)
+		return error_sys(err, "change the root");
+	if (umount2(".", MNT_DETACH) < 0)
+		return error_sys(err, "detach the guest's root");
+	if (propagation == MS_SLAVE)
+		return 0;
+	return mount_set(r->root, 0, 0, propagation, false, err);
+}

@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The sandbox's persistent ipc and uts namespaces, which exist as long as the agent keeps their fds. */
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "agent/container/launch.h"
+#include "lib/cleanup.h"
+
+/* An fd of one of the calling process's namespaces. In the guest's own mount namespace, where no container
+ * can mount anything over /proc. */
+static int
+own_ns(const char *path, struct error *err)
+{
+	int fd = openat(AT_FDCWD, path, O_RDONLY | O_CLOEXEC);
+
+	if (fd < 0)
+		error_sys(err, "open %s", path);
+	return fd;
+}
+
+int
+sandbox_namespaces_make(struct worker *w, const char *hostname, int *ipc_fd, int *uts_fd,
+			struct error *err)
+{
+	auto_close int old_ipc = -1;
+	auto_close int old_uts = -1;
+	auto_close int ipc = -1;
+	auto_close int uts = -1;
+
+	(void)w;
+	if ((old_ipc = own_ns("/proc/self/ns/ipc", err)) < 0 ||
+	    (old_uts = own_ns("/proc/self/ns/uts", err)) < 0)
+		return -1;
+	if (unshare(CLONE_NEWIPC | CLONE_NEWUTS) < 0)
+		return error_sys(err, "make ipc and uts namespaces");
+	if (*hostname && sethostname(hostname, strlen(hostname)) < 0)
+		return error_sys_code(err,
+				      errno == EINVAL ? ERROR_INVALID_ARGUMENT : ERROR_INTERNAL,
+				      "set host name %.80s", hostname);
+	if ((ipc = own_ns("/proc/self/ns/ipc", err)) < 0 ||
+	    (uts = own_ns("/proc/self/ns/uts", err)) < 0)
+		return -1;
+	/* what else the worker does, it does as part of the guest */
+	if (setns(old_ipc, CLONE_NEWIPC) < 0 || setns(old_uts, CLONE_NEWUTS) < 0)
+		return error_sys(err, "go back to the guest's namespaces");
+	*ipc_fd = steal_fd(&ipc);
+	*uts_fd = steal_fd(&uts);
+	return 0;
+}

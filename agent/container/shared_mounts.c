@@ -1,0 +1,153 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * See shared_mounts.h. Both mount namespaces belong to containers: nothing in them is trusted. Paths are resolved
+ * confined to the namespace's root, without magic links, and used through the fd that comes back.
+ */
+#include "agent/container/shared_mounts.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <sched.h>
+#include <stdio.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "agent/container/mounts.h"
+#include "agent/job/job.h"
+#include "lib/cleanup.h"
+#include "lib/io.h"
+#include "lib/path.h"
+#include "lib/sys.h"
+
+#define WAIT_MS 10000
+
+/* The root of a mount namespace that the worker has just entered. */
+static int
+enter(int ns, const char *whose, struct error *err)
+{
+	int root;
+
+	if (setns(ns, CLONE_NEWNS) < 0)
+		return error_sys(err, "enter the mount namespace of %s", whose);
+	root = openat(AT_FDCWD, "/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (root < 0)
+		error_sys(err, "open the root of %s", whose);
+	return root;
+}
+
+/* The topmost mount at a path, if it is one: fd or -1. */
+static int
+open_mount(int root, const char *path)
+{
+	auto_close int fd = path_try_open(root, path, O_PATH, 0, PATH_FOLLOW_ALL);
+
+	return fd >= 0 && sys_is_mount_root(fd) == 1 ? steal_fd(&fd) : -1;
+}
+
+/* mountinfo reports an exceptional condition whenever a mount comes or goes (proc(5)). -1: not within the time. */
+static int
+await_mount(const struct launch *l, int root, const char *path)
+{
+	auto_close int info = openat(l->roots->proc, "self/mountinfo", O_RDONLY | O_CLOEXEC);
+	uint64_t end = monotonic_ns() + WAIT_MS * UINT64_C(1000000);
+
+	while (info >= 0) {
+		struct pollfd change = { .fd = info, .events = POLLPRI };
+		int left = monotonic_ms_until(end);
+		int fd = open_mount(root, path);
+
+		if (fd >= 0)
+			return fd;
+		if (left == 0)
+			break;
+		(void)poll(&change, 1, left);
+	}
+	return -1;
+}
+
+/* A detached copy of the source: 1, 0 if there is none, -1 and err. */
+static int
+copy_source(struct worker *w, const struct launch *l, const struct launch_shared *s,
+	    struct container_mount *m, struct error *err)
+{
+	auto_close int root = s->mnt_ns < 0 ? -1 : enter(s->mnt_ns, s->src_name, err);
+	auto_close int fd = root < 0 ? -1 : await_mount(l, root, s->src_path);
+	struct stat st;
+
+	if (s->mnt_ns >= 0 && root < 0)
+		return -1;
+	if (fd < 0) {
+		worker_log(w, LOG_LEVEL_WARN, "container %s: shared mount %s: %s %s", l->id,
+			   s->dst_path,
+			   s->mnt_ns < 0 ? "there is no container" : "nothing is mounted at",
+			   s->mnt_ns < 0 ? s->src_name : s->src_path);
+		return 0;
+	}
+	if (fstat(fd, &st) < 0)
+		return error_sys(err, "look at %s", s->src_path);
+	m->directory = S_ISDIR(st.st_mode);
+	m->tree = sys_open_tree(fd, "",
+				OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH | AT_RECURSIVE);
+	if (m->tree < 0)
+		return error_sys(err, "copy the mount %s", s->src_path);
+	return 1;
+}
+
+static int
+share(struct worker *w, const struct launch *l, const struct launch_shared *s, int dst_ns,
+      struct error *err)
+{
+	Grpc__Mount spec = GRPC__MOUNT__INIT;
+	struct container_mount m = { .spec = &spec, .kind = MOUNT_BIND, .tree = -1 };
+	auto_close int root = -1;
+	auto_close int mounted = -1;
+	bool pending;
+	int found = copy_source(w, l, s, &m, err);
+
+	if (found <= 0)
+		return found;
+	spec.destination = (char *)(uintptr_t)s->dst_path;
+	/* what either container mounts there later stays its own, but for what the source adds */
+	if (mount_set(m.tree, 0, 0, MS_SLAVE, true, err) == 0)
+		root = enter(dst_ns, l->id, err);
+	mounted = root < 0 ? -1 : mount_make(root, &m, &pending, err);
+	close_fd(&m.tree);
+	return mounted < 0 ? -1 : 0;
+}
+
+/* Where the worker came from: with its root, which entering a mount namespace changes, too. What it would run or open by
+ * a path from now on must not be a container's. */
+static void
+go_home(const struct launch *l, int own)
+{
+	if (setns(own, CLONE_NEWNS) < 0 || fchdir(l->roots->root) < 0 || chroot(".") < 0)
+		_exit(1);
+}
+
+int
+shared_mounts_apply(struct worker *w, const struct launch *l, pid_t pid, struct error *err)
+{
+	auto_close int own = -1;
+	auto_close int dst = -1;
+	char path[32];
+	int result = 0;
+
+	if (!l->n_shared)
+		return 0;
+	(void)snprintf(path, sizeof(path), "%d/ns/mnt", (int)pid);
+	dst = openat(l->roots->proc, path, O_RDONLY | O_CLOEXEC);
+	if (dst < 0)
+		return error_sys(err, "open the mount namespace of %s", l->id);
+	own = openat(l->roots->proc, "self/ns/mnt", O_RDONLY | O_CLOEXEC);
+	if (own < 0)
+		return error_sys(err, "open the guest's mount namespace");
+	for (size_t i = 0; result == 0 && i < l->n_shared; i++) {
+		result = share(w, l, &l->shared[i], dst, err);
+		if (result < 0)
+			error_wrap(err, "shared mount %s", l->shared[i].dst_path);
+	}
+	go_home(l, own);
+	return result;
+}

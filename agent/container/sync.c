@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Messages between a worker and the child it sets up. Used by launch.c, exec.c and entry.c. */
+#include "agent/container/sync.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "lib/cleanup.h"
+#include "lib/io.h"
+
+int
+sync_send(int sock, enum sync_type type, const void *payload, size_t size, int fd)
+{
+	uint32_t head = (uint32_t)type;
+	auto_free char *msg = NULL;
+
+	/* the usual one needs no memory: a resource limit may already leave none */
+	if (!size)
+		return send_msg(sock, &head, sizeof(head), &fd, fd >= 0 ? 1 : 0, 0);
+	if (size > SYNC_PAYLOAD_MAX) {
+		errno = EMSGSIZE;
+		return -1;
+	}
+	msg = malloc(sizeof(head) + size);
+	if (!msg)
+		return -1;
+	memcpy(msg, &head, sizeof(head));
+	memcpy(msg + sizeof(head), payload, size);
+	return send_msg(sock, msg, sizeof(head) + size, &fd, fd >= 0 ? 1 : 0, 0);
+}
+
+/* The other side's struct error, if it is one. */
+static int
+take_failure(const char *payload, size_t size, struct error *err)
+{
+	struct error got;
+
+	if (size != sizeof(got))
+		return error_set(err, ERROR_INTERNAL, "malformed report of a process");
+	memcpy(&got, payload, sizeof(got));
+	got.msg[sizeof(got.msg) - 1] = '\0';
+	*err = got;
+	return -1;
+}
+
+ssize_t
+sync_recv(int sock, enum sync_type type, void *payload, size_t size, int *fd, struct error *err)
+{
+	auto_free struct sync_buffer *buffer = malloc(sizeof(*buffer));
+
+	if (!buffer)
+		return error_nomem(err, "waiting for a process");
+	return sync_recv_in(buffer, sock, type, payload, size, fd, err);
+}
+
+ssize_t
+sync_recv_in(struct sync_buffer *buffer, int sock, enum sync_type type, void *payload, size_t size,
+	     int *fd, struct error *err)
+{
+	char *msg = buffer->bytes;
+	int fds[IO_FDS_MAX];
+	size_t n_fds = 0;
+	uint32_t head;
+	ssize_t n;
+
+	n = recv_msg(sock, msg, sizeof(buffer->bytes), fds, &n_fds, 0);
+	if (n < 0)
+		return error_sys(err, "wait for a process's set-up");
+	if (n == 0)
+		return error_set(err, ERROR_INTERNAL, "the process ended during its set-up");
+	memcpy(&head, msg, (size_t)n < sizeof(head) ? (size_t)n : sizeof(head));
+	if ((size_t)n >= sizeof(head) && head == type && (size_t)n - sizeof(head) <= size &&
+	    n_fds == (fd ? 1 : 0)) {
+		n -= (ssize_t)sizeof(head);
+		if (n)
+			memcpy(payload, msg + sizeof(head), (size_t)n);
+		if (fd)
+			*fd = fds[0];
+		return n;
+	}
+	for (size_t i = 0; i < n_fds; i++)
+		(void)close(fds[i]);
+	if ((size_t)n >= sizeof(head) && head == SYNC_FAILED)
+		return take_failure(msg + sizeof(head), (size_t)n - sizeof(head), err);
+	return error_set(err, ERROR_INTERNAL, "unexpected message during a process's set-up");
+}

@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What a worker and the process that it clones for a container tell each other, over a SOCK_SEQPACKET pair:
+ *
+ *   worker -> child  SYNC_MAPPED   uid and gid maps are written (only with a new user namespace)
+ *   child -> worker  SYNC_USER     payload: the uid of a user that was given by name (only then)
+ *   child -> worker  SYNC_TTY      one fd: the pty master (only with a terminal)
+ *   child <-> worker SYNC_HOOKS    before the root is changed, if there are hooks then: it is the worker's turn; it has
+ *                                  run its hooks; the child has run its own, payload: what they printed
+ *   child -> worker  SYNC_READY    all is set up; what follows cannot fail but for execve
+ *   worker -> child  SYNC_RUN      payload: the seccomp program, if it is awaited; the worker's work is done
+ *   child -> worker  SYNC_FAILED   payload: struct error; the child ends
+ *
+ * The gate of a container with startContainer or poststart hooks is such a socket, too:
+ *
+ *   child -> worker  SYNC_HOOKS    startContainer hooks have run (only if there are some), payload: what they printed
+ *   child -> worker  SYNC_FAILED   one of them failed; the child ends
+ *
+ * Every length is checked. End of file means that the other side is dead.
+ */
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "lib/error.h"
+
+enum sync_type {
+	SYNC_MAPPED = 1,
+	SYNC_USER,
+	SYNC_TTY,
+	SYNC_HOOKS,
+	SYNC_READY,
+	SYNC_RUN,
+	SYNC_FAILED,
+};
+
+/* Payload of one message: 4096 instructions of a filter and a little. */
+#define SYNC_PAYLOAD_MAX (40u << 10)
+
+struct sync_buffer {
+	char bytes[sizeof(uint32_t) + SYNC_PAYLOAD_MAX];
+};
+
+/* fd is sent along unless it is -1. 0, or -1 and errno. */
+int sync_send(int sock, enum sync_type type, const void *payload, size_t size, int fd);
+
+/* Waits for a message of this type. Returns the payload's size (at most `size`), or -1: a SYNC_FAILED becomes err.
+ * *fd, if not NULL, is the fd that came along; without one the message is refused. */
+ssize_t sync_recv(int sock, enum sync_type type, void *payload, size_t size, int *fd,
+		  struct error *err);
+
+/* The same in memory that the caller has: nothing is allocated. */
+ssize_t sync_recv_in(struct sync_buffer *buffer, int sock, enum sync_type type, void *payload,
+		     size_t size, int *fd, struct error *err);

@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Taking a container down. Runs in a worker; also after a crash, so everything may be missing already. */
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <unistd.h>
+
+#include "agent/cgroup/cgroup.h"
+#include "agent/container/launch.h"
+#include "lib/cleanup.h"
+#include "lib/mountinfo.h"
+#include "lib/path.h"
+
+/* For all of a container's processes to die, ms. */
+#define KILL_TIMEOUT_MS 5000
+
+/* Detaches what is mounted at and below dir, latest first. */
+static void
+detach_in(char *text, const char *dir)
+{
+	size_t n = strlen(dir);
+	char *end = text + strlen(text), *line;
+	struct mountinfo m;
+
+	/* from the last line to the first */
+	while (end > text) {
+		for (line = end; line > text && line[-1] != '\n'; line--)
+			;
+		*end = '\0';
+		if (mountinfo_parse(line, &m) && strncmp(m.point, dir, n) == 0 &&
+		    (m.point[n] == '/' || !m.point[n]))
+			(void)umount2(m.point, MNT_DETACH | UMOUNT_NOFOLLOW);
+		end = line > text ? line - 1 : text;
+	}
+}
+
+static int
+detach_mounts(const struct teardown *t, struct error *err)
+{
+	auto_free char *text = mountinfo_read(t->roots->proc, "self/mountinfo", err);
+
+	if (!text)
+		return -1;
+	detach_in(text, t->bundle);
+	return 0;
+}
+
+int
+container_teardown(struct worker *w, const struct teardown *t, struct error *err)
+{
+	struct error first = ERROR_INIT;
+
+	if (t->roots->cgroup >= 0 && t->cgroup_path && *t->cgroup_path &&
+	    cgroup_remove(t->roots->cgroup, t->cgroup_path, KILL_TIMEOUT_MS, &first) < 0)
+		return error_set(err, first.code, "%s", first.msg);
+	if (container_poststop(w, t, err) < 0)
+		return error_wrap(err, "after the end of container %s", t->id);
+	/* most often nothing is mounted there: then two rmdir(2) are all */
+	auto_close int dir =
+		path_try_open(t->roots->run, t->id, O_PATH | O_DIRECTORY, 0, PATH_FOLLOW_NONE);
+	if (dir < 0)
+		return 0;
+	if (unlinkat(dir, "rootfs", AT_REMOVEDIR) == 0 &&
+	    unlinkat(t->roots->run, t->id, AT_REMOVEDIR) == 0)
+		return 0;
+	if (detach_mounts(t, err) < 0)
+		return -1;
+	close_fd(&dir);
+	if (path_remove_tree(t->roots->run, t->id, err) < 0)
+		return error_wrap(err, "remove %s", t->bundle);
+	return 0;
+}

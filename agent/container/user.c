@@ -1,0 +1,205 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Users of a container. Runs in the new process, before execve. */
+#include "agent/container/user.h"
+
+#include <grp.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+#include "agent/container/accounts.h"
+#include "lib/cleanup.h"
+#include "lib/parse.h"
+
+#define PASSWD          "etc/passwd"
+#define GROUP           "etc/group"
+#define NAME_MAX_BYTES  256
+#define MEMBERSHIPS_MAX 1024 /* groups that list a user */
+
+/* "user" and "group" of a username. */
+struct names {
+	char user[NAME_MAX_BYTES], group[NAME_MAX_BYTES]; /* group "": not given */
+};
+
+static int
+split_name(const char *username, struct names *out, struct error *err)
+{
+	size_t n = strcspn(username, ":");
+	const char *group = username[n] ? username + n + 1 : "";
+
+	if (!n || (username[n] && !*group) || strchr(group, ':'))
+		return error_set(err, ERROR_INVALID_ARGUMENT,
+				 "process.user.username: \"%.64s\" is not user or user:group",
+				 username);
+	if (n >= sizeof(out->user) || strlen(group) >= sizeof(out->group))
+		return error_set(err, ERROR_INVALID_ARGUMENT, "process.user.username: too long");
+	memcpy(out->user, username, n);
+	out->user[n] = '\0';
+	memcpy(out->group, group, strlen(group) + 1);
+	return 0;
+}
+
+static int
+unknown(const char *what, const char *name, const char *file, const struct accounts *a,
+	struct error *err)
+{
+	return error_set(err, ERROR_INVALID_ARGUMENT,
+			 "process.user.username: %s \"%.64s\" was not found in %s%s", what, name,
+			 a->cut ? "the first MiB of /" : "/", file);
+}
+
+/* The user's line. A number that has no line is a uid with group 0 and no name. */
+static int
+find_user(int root_fd, const char *name, struct account *out, bool *named, struct error *err)
+{
+	struct error why = ERROR_INIT;
+	struct accounts passwd;
+	uint32_t uid;
+	bool numeric = parse_u32(name, &uid) && uid != UINT32_MAX;
+	int result = 0;
+
+	if (accounts_read(root_fd, PASSWD, &passwd, &why) < 0 && !numeric) {
+		*err = why;
+		return error_wrap(err, "process.user.username: user \"%.64s\"", name);
+	}
+	*named = accounts_by_name(&passwd, name, out);
+	if (!*named && numeric) {
+		if (!accounts_by_uid(&passwd, uid, out))
+			*out = (struct account){ .uid = uid };
+	} else if (!*named) {
+		result = unknown("user", name, PASSWD, &passwd, err);
+	}
+	accounts_release(&passwd);
+	return result;
+}
+
+/* The spec's groups, and after them those that list the user, each once. */
+static int
+join_groups(const Grpc__User *spec, const struct accounts *group, const char *name,
+	    struct user *out, struct error *err)
+{
+	size_t n = spec->n_additionalgids, found, total = n;
+	uint32_t *all = calloc(n + MEMBERSHIPS_MAX, sizeof(*all));
+
+	if (!all)
+		return error_nomem(err, "listing groups");
+	if (n)
+		memcpy(all, spec->additionalgids, n * sizeof(*all));
+	found = accounts_groups_of(group, name, all + n, MEMBERSHIPS_MAX);
+	for (size_t i = n; found <= MEMBERSHIPS_MAX && i < n + found; i++) {
+		size_t j = 0;
+
+		while (j < total && all[j] != all[i])
+			j++;
+		if (j == total)
+			all[total++] = all[i];
+	}
+	out->groups = all;
+	out->n_groups = total;
+	if (found > MEMBERSHIPS_MAX)
+		return error_set(
+			err, ERROR_INVALID_ARGUMENT,
+			"process.user.username: \"%.64s\" is in more than %d groups of /%s", name,
+			MEMBERSHIPS_MAX, GROUP);
+	return 0;
+}
+
+/* What of it is in the group file: the group that was named, and the user's others. */
+static int
+find_groups(int root_fd, const Grpc__User *spec, const struct names *names, bool named,
+	    struct user *out, struct error *err)
+{
+	struct accounts group;
+	struct error why = ERROR_INIT;
+	bool numeric =
+		!*names->group || (parse_u32(names->group, &out->gid) && out->gid != UINT32_MAX);
+	int result = 0;
+
+	/* an image without the file has no groups; one that must be looked up is another matter */
+	if (accounts_read(root_fd, GROUP, &group, &why) < 0 && !numeric) {
+		*err = why;
+		return error_wrap(err, "process.user.username: group \"%.64s\"", names->group);
+	}
+	if (*names->group && !accounts_group(&group, names->group, &out->gid) && !numeric)
+		result = unknown("group", names->group, GROUP, &group, err);
+	if (result == 0 && named)
+		result = join_groups(spec, &group, names->user, out, err);
+	accounts_release(&group);
+	return result;
+}
+
+int
+user_resolve(int root_fd, const Grpc__User *spec, struct user *out, struct error *err)
+{
+	struct account account;
+	struct names names;
+	bool named;
+
+	*out = (struct user){ 0 };
+	if (!spec)
+		return 0;
+	out->uid = spec->uid;
+	out->gid = spec->gid;
+	out->groups = spec->additionalgids;
+	out->n_groups = spec->n_additionalgids;
+	if (!*spec->username)
+		return 0;
+	if (split_name(spec->username, &names, err) < 0 ||
+	    find_user(root_fd, names.user, &account, &named, err) < 0)
+		return -1;
+	if (spec->uid && spec->uid != account.uid)
+		return error_set(err, ERROR_INVALID_ARGUMENT,
+				 "process.user: uid %u is not that of username %.64s, %u in /%s",
+				 spec->uid, names.user, account.uid, PASSWD);
+	out->uid = account.uid;
+	out->gid = account.gid;
+	if (find_groups(root_fd, spec, &names, named, out, err) < 0)
+		return -1;
+	if (spec->gid)
+		out->gid = spec->gid;
+	return 0;
+}
+
+void
+user_home(int root_fd, uint32_t uid, char *out, size_t size)
+{
+	struct error why = ERROR_INIT;
+	struct accounts passwd;
+	struct account account;
+
+	memcpy(out, "/", 2);
+	/* an image without the file, or with nonsense there, runs as well */
+	if (accounts_read(root_fd, PASSWD, &passwd, &why) < 0)
+		return;
+	if (accounts_by_uid(&passwd, uid, &account) && *account.home && strlen(account.home) < size)
+		memcpy(out, account.home, strlen(account.home) + 1);
+	accounts_release(&passwd);
+}
+
+int
+user_become_root(struct error *err)
+{
+	if (setgroups(0, NULL) < 0)
+		return error_sys(err, "drop groups");
+	if (setresgid(0, 0, 0) < 0 || setresuid(0, 0, 0) < 0)
+		return error_sys(err, "become root of the user namespace");
+	return 0;
+}
+
+int
+user_become(const struct user *user, struct error *err)
+{
+	_Static_assert(sizeof(gid_t) == sizeof(uint32_t), "groups are passed on as they came");
+
+	if (prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0) < 0)
+		return error_sys(err, "keep capabilities");
+	if (setgroups(user->n_groups, user->groups) < 0)
+		return error_sys(err, "set %zu additional groups", user->n_groups);
+	if (setresgid(user->gid, user->gid, user->gid) < 0)
+		return error_sys(err, "become group %u", user->gid);
+	if (setresuid(user->uid, user->uid, user->uid) < 0)
+		return error_sys(err, "become user %u", user->uid);
+	return 0;
+}

@@ -1,0 +1,248 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A copier: a worker that does one order after the other, so that ten thousand small files do not take ten thousand
+ * forks. Order and data are handed over in memory that both share, a byte through a socket says that they are there. It
+ * ends after a while without work. Called by copies.c; knows nothing of paths.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "agent/files/private.h"
+#include "lib/cleanup.h"
+#include "lib/log.h"
+
+#define IDLE_MS  1000
+#define ORDER_MS 60000 /* then the share does not answer any more */
+
+enum copier_msg {
+	COPIER_MSG_RESULT = 1, /* payload: struct copy_result */
+};
+
+/* What both see. */
+struct slot_memory {
+	struct copy_order order;
+	uint8_t data[COPY_DATA_MAX];
+};
+
+struct copier {
+	struct list node; /* its owner's */
+	struct copier_spec spec;
+	struct job *job;
+	int sock[2]; /* ours, the worker's */
+	struct slot_memory *memory;
+	struct timer *timer; /* of an order, or until it ends */
+	bool is_busy, is_ending;
+};
+
+/* ---- in the worker ---- */
+
+static int
+copier_work(struct worker *w, void *arg, struct error *err)
+{
+	const struct copier *c = arg;
+	struct copy_result result;
+	char byte;
+	ssize_t n;
+
+	(void)umask(0);
+	for (;;) {
+		n = read(c->sock[1], &byte, 1);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return error_sys(err, "wait for an order");
+		if (n == 0)
+			return 0;
+		copy_place(c->spec.roots->run, c->spec.roots->proc, &c->memory->order,
+			   c->memory->data, &result);
+		if (worker_send(w, COPIER_MSG_RESULT, &result, sizeof(result), NULL, 0, false,
+				err) < 0)
+			return -1;
+	}
+}
+
+/* ---- in the agent ---- */
+
+static void
+stop_timer(struct copier *c)
+{
+	timer_cancel(c->timer);
+	c->timer = NULL;
+}
+
+/* No more orders: it reads the end, and ends. */
+static void
+on_idle(void *data)
+{
+	struct copier *c = data;
+
+	c->timer = NULL;
+	c->is_ending = true;
+	close_fd(&c->sock[0]);
+}
+
+static void
+on_late(void *data)
+{
+	struct copier *c = data;
+
+	c->timer = NULL;
+	job_cancel(c->job, ERROR_DEADLINE_EXCEEDED,
+		   "the file system did not answer within a minute");
+}
+
+static void
+wait_idle(struct copier *c)
+{
+	struct error err = ERROR_INIT;
+
+	c->timer = loop_timer(c->spec.loop, IDLE_MS, on_idle, c, &err);
+	if (!c->timer)
+		on_idle(c);
+}
+
+static int
+on_message(struct job *job, uint32_t type, const void *payload, size_t size, int *fds, size_t n_fds,
+	   void *data, struct error *err)
+{
+	struct copier *c = data;
+	struct copy_result result;
+
+	(void)job;
+	for (size_t i = 0; i < n_fds; i++)
+		close_fd(&fds[i]);
+	if (type != COPIER_MSG_RESULT || size != sizeof(result) || !c->is_busy)
+		return error_set(err, ERROR_INTERNAL, "a copier sent message %u", type);
+	memcpy(&result, payload, sizeof(result));
+	stop_timer(c);
+	c->is_busy = false;
+	wait_idle(c);
+	c->spec.done(c, &result, c->spec.data);
+	return 0;
+}
+
+static void
+on_done(struct job *job, const struct error *err, void *data)
+{
+	struct copier *c = data;
+	struct copy_result result = { .err = *err };
+
+	(void)job;
+	c->job = NULL;
+	stop_timer(c);
+	c->is_ending = true;
+	if (c->is_busy) {
+		c->is_busy = false;
+		if (result.err.code == ERROR_OK)
+			error_set(&result.err, ERROR_INTERNAL, "the copier ended");
+		c->spec.done(c, &result, c->spec.data);
+	}
+	c->spec.gone(c, c->spec.data);
+}
+
+static const struct job_ops copier_job = {
+	.name = "copy files",
+	.work = copier_work,
+	.message = on_message,
+	.done = on_done,
+};
+
+static int
+copier_start(struct copier *c, struct error *err)
+{
+	int fds[] = { c->sock[1], c->spec.roots->run, c->spec.roots->proc };
+	struct job_spec job = {
+		.ops = &copier_job,
+		.arg = c,
+		.data = c,
+		.keep_fds = fds,
+		.n_keep_fds = ARRAY_LEN(fds),
+	};
+
+	c->job = job_start(c->spec.jobs, &job, err);
+	return c->job ? 0 : -1;
+}
+
+struct copier *
+copier_new(const struct copier_spec *spec, struct error *err)
+{
+	struct copier *c = calloc(1, sizeof(*c));
+	void *memory;
+
+	if (!c) {
+		error_nomem(err, "starting a copier");
+		return NULL;
+	}
+	list_init(&c->node);
+	c->spec = *spec;
+	c->sock[0] = c->sock[1] = -1;
+	memory = mmap(NULL, sizeof(*c->memory), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS,
+		      -1, 0);
+	if (memory == MAP_FAILED) {
+		error_nomem(err, "starting a copier");
+		copier_free(c);
+		return NULL;
+	}
+	c->memory = memory;
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, c->sock) < 0)
+		error_sys(err, "make a copier's socket");
+	else if (copier_start(c, err) == 0)
+		return c;
+	copier_free(c);
+	return NULL;
+}
+
+void
+copier_free(struct copier *c)
+{
+	if (!c)
+		return;
+	list_remove(&c->node);
+	timer_cancel(c->timer);
+	close_fd(&c->sock[0]);
+	close_fd(&c->sock[1]);
+	if (c->memory)
+		(void)munmap(c->memory, sizeof(*c->memory));
+	free(c);
+}
+
+bool
+copier_is_idle(const struct copier *c)
+{
+	return !c->is_busy && !c->is_ending;
+}
+
+void
+copier_give(struct copier *c, const struct copy_order *order, const uint8_t *data)
+{
+	struct error err = ERROR_INIT;
+
+	stop_timer(c);
+	c->is_busy = true;
+	c->memory->order = *order;
+	if (order->len > 0)
+		memcpy(c->memory->data, data, order->len);
+	/* it is asleep, with room for one byte; if it has died, on_done() follows */
+	if (send(c->sock[0], "", 1, MSG_DONTWAIT | MSG_NOSIGNAL) != 1)
+		job_cancel(c->job, ERROR_INTERNAL, "the copier does not take orders");
+	c->timer = loop_timer(c->spec.loop, ORDER_MS, on_late, c, &err);
+	if (!c->timer)
+		log_warn("files", "a copy goes without a limit: %s", err.msg);
+}
+
+struct list *
+copier_node(struct copier *c)
+{
+	return &c->node;
+}
+
+struct copier *
+copier_of_node(struct list *node)
+{
+	return list_entry(node, struct copier, node);
+}

@@ -1,0 +1,434 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The loop's side of CopyFile: what is under way for which path, in which order, by which copier. Touches no file.
+ * See copy.h; called by agent/rpc/files.c.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+
+#include "agent/files/private.h"
+#include "lib/cleanup.h"
+#include "lib/log.h"
+
+#define COPIERS_MAX 8
+#define TARGETS_MAX 1024
+#define UNUSED_MS   300000 /* an unfinished file of which nothing was heard for so long is given up */
+
+struct copies {
+	struct loop *loop;
+	struct jobs *jobs;
+	const struct roots *roots;
+	struct list targets;
+	unsigned int n_targets, n_copiers;
+	struct list copiers;
+	struct post work; /* targets that wait for a copier */
+	struct timer *sweep;
+};
+
+/* ---- targets ---- */
+
+static struct target *
+find_target(const struct copies *c, const char *path)
+{
+	struct list *pos;
+
+	list_for_each (pos, &c->targets) {
+		struct target *t = list_entry(pos, struct target, node);
+
+		if (strcmp(t->path, path) == 0)
+			return t;
+	}
+	return NULL;
+}
+
+/* Beside the target, hidden, and nobody else's. */
+static void
+name_temp(char out[COPY_TEMP_MAX])
+{
+	uint64_t r;
+
+	if (getrandom(&r, sizeof(r), GRND_NONBLOCK) != sizeof(r))
+		r = monotonic_ns(); /* so early in the guest's life there is nobody to guess it */
+	(void)snprintf(out, COPY_TEMP_MAX, ".tatami-%016llx", (unsigned long long)r);
+}
+
+static struct target *
+new_target(struct copies *c, const char *path, struct error *err)
+{
+	size_t len = strlen(path) + 1;
+	struct target *t;
+
+	if (c->n_targets >= TARGETS_MAX) {
+		error_set(err, ERROR_RESOURCE_EXHAUSTED, "%u copies are not finished",
+			  c->n_targets);
+		return NULL;
+	}
+	t = calloc(1, sizeof(*t) + len);
+	if (!t) {
+		error_nomem(err, "copying a file");
+		return NULL;
+	}
+	list_init(&t->parts);
+	memcpy(t->path, path, len);
+	name_temp(t->temp);
+	list_append(&c->targets, &t->node);
+	c->n_targets++;
+	return t;
+}
+
+static void
+free_target(struct copies *c, struct target *t)
+{
+	list_remove(&t->node);
+	c->n_targets--;
+	free(t);
+}
+
+/* Takes the first part off; tells who waits. */
+static void
+end_part(struct target *t, const struct error *err)
+{
+	struct copy *copy = list_entry(t->parts.next, struct copy, node);
+	copy_done_fn *done = copy->done;
+	void *data = copy->data;
+
+	list_remove(&copy->node);
+	free(copy);
+	if (done)
+		done(err, data);
+}
+
+/* ---- what is done next ---- */
+
+static void drop_copier(struct copier *copier, void *data);
+static void on_result(struct copier *copier, const struct copy_result *result, void *data);
+
+/* One that waits, or one more; NULL: none now. */
+static struct copier *
+free_copier(struct copies *c, struct error *err)
+{
+	const struct copier_spec spec = {
+		.loop = c->loop,
+		.jobs = c->jobs,
+		.roots = c->roots,
+		.done = on_result,
+		.gone = drop_copier,
+		.data = c,
+	};
+	struct copier *copier;
+	struct list *pos;
+
+	list_for_each (pos, &c->copiers)
+		if (copier_is_idle(copier_of_node(pos)))
+			return copier_of_node(pos);
+	if (c->n_copiers >= COPIERS_MAX)
+		return NULL;
+	copier = copier_new(&spec, err);
+	if (!copier)
+		return NULL;
+	list_append(&c->copiers, copier_node(copier));
+	c->n_copiers++;
+	return copier;
+}
+
+static void
+give(struct target *t, struct copier *copier, const struct copy_order *o, const uint8_t *data)
+{
+	t->copier = copier;
+	copier_give(copier, o, data);
+}
+
+/* Removes what is left of a file that will not be completed. */
+static void
+give_drop(struct target *t, struct copier *copier)
+{
+	static const struct copy_part nothing = { .uid = -1, .gid = -1 };
+	struct copy_order o;
+
+	copy_make_order(t, &nothing, &o);
+	o.act = COPY_DROP;
+	t->is_drop = true;
+	give(t, copier, &o, NULL);
+}
+
+/* Has it something to do? If it never will again, it is freed. */
+static bool
+has_work(struct copies *c, struct target *t)
+{
+	if (t->copier)
+		return false;
+	if (t->is_spoilt || !list_is_empty(&t->parts))
+		return true;
+	if (!t->is_unfinished)
+		free_target(c, t);
+	return false;
+}
+
+/* False: no copier is free. May call `done` of a part. */
+static bool
+work_on(struct copies *c, struct target *t)
+{
+	struct error err = ERROR_INIT;
+	struct copier *copier = free_copier(c, &err);
+	struct copy_order o;
+	struct copy *copy;
+
+	if (!copier && err.code == ERROR_OK)
+		return false;
+	if (!copier && t->is_spoilt) {
+		log_warn("files", "%s may have left %s: %s", t->path, t->temp, err.msg);
+		t->is_spoilt = false;
+		return true;
+	}
+	if (!copier) {
+		end_part(t, &err);
+		return true;
+	}
+	if (t->is_spoilt) {
+		give_drop(t, copier);
+		return true;
+	}
+	t->used_ns = monotonic_ns();
+	copy = list_entry(t->parts.next, struct copy, node);
+	if (copy_next_order(t, &o, &err) == 0) {
+		give(t, copier, &o, copy->part.data);
+		return true;
+	}
+	t->is_spoilt = t->is_unfinished;
+	copy_set_unfinished(t, false);
+	end_part(t, &err);
+	return true;
+}
+
+/* The next target that has something to do, behind those that were looked at before. */
+static void
+work(void *data)
+{
+	struct copies *c = data;
+	struct list *pos, *tmp;
+
+	list_for_each_safe (pos, tmp, &c->targets) {
+		struct target *t = list_entry(pos, struct target, node);
+
+		if (!has_work(c, t))
+			continue;
+		/* in turns; and whoever is told something may come back with more */
+		list_remove(&t->node);
+		list_append(&c->targets, &t->node);
+		if (work_on(c, t))
+			loop_post(c->loop, &c->work);
+		return;
+	}
+}
+
+/* ---- what became of it ---- */
+
+static void
+drop_copier(struct copier *copier, void *data)
+{
+	struct copies *c = data;
+
+	copier_free(copier);
+	c->n_copiers--;
+	loop_post(c->loop, &c->work);
+}
+
+static struct target *
+target_of(const struct copies *c, const struct copier *copier)
+{
+	struct list *pos;
+
+	list_for_each (pos, &c->targets) {
+		struct target *t = list_entry(pos, struct target, node);
+
+		if (t->copier == copier)
+			return t;
+	}
+	return NULL;
+}
+
+static void on_sweep(void *data);
+
+static void
+begin_sweep(struct copies *c)
+{
+	struct error err = ERROR_INIT;
+
+	if (c->sweep || copies_unfinished(c) == 0)
+		return;
+	c->sweep = loop_timer(c->loop, UNUSED_MS / 4, on_sweep, c, &err);
+	if (!c->sweep)
+		log_warn("files", "unfinished copies are not given up: %s", err.msg);
+}
+
+/* Gives up files of which nothing was heard for long. */
+static void
+on_sweep(void *data)
+{
+	struct copies *c = data;
+	uint64_t now = monotonic_ns();
+	struct list *pos;
+
+	c->sweep = NULL;
+	list_for_each (pos, &c->targets) {
+		struct target *t = list_entry(pos, struct target, node);
+
+		if (!t->is_unfinished || t->copier || !list_is_empty(&t->parts) ||
+		    now - t->used_ns < UNUSED_MS * 1000000ull)
+			continue;
+		log_warn("files", "copy to " COPY_DIR "%s was never completed: given up", t->path);
+		copy_set_unfinished(t, false);
+		t->is_spoilt = true;
+	}
+	begin_sweep(c);
+	loop_post(c->loop, &c->work);
+}
+
+/* Is the file complete, has it more to come, or is it spoilt? */
+static void
+take_result(struct copies *c, struct target *t, const struct copy_result *r, bool is_write)
+{
+	if (r->err.code == ERROR_OK && is_write && t->is_unfinished &&
+	    !extents_cover(&t->there, t->file_size)) {
+		t->dev = r->dev;
+		t->ino = r->ino;
+		t->made = r->made;
+		begin_sweep(c);
+		return;
+	}
+	t->is_spoilt = r->err.code != ERROR_OK && !r->is_clean;
+	if (!t->is_spoilt)
+		t->made = 0;
+	copy_set_unfinished(t, false);
+}
+
+static void
+on_result(struct copier *copier, const struct copy_result *result, void *data)
+{
+	struct copies *c = data;
+	struct target *t = target_of(c, copier);
+	struct error err = result->err;
+	struct copy *copy;
+
+	loop_post(c->loop, &c->work);
+	if (!t)
+		return;
+	t->copier = NULL;
+	t->used_ns = monotonic_ns();
+	if (t->is_drop) {
+		if (result->err.code != ERROR_OK)
+			log_warn("files", "%s may have left %s: %s", t->path, t->temp,
+				 result->err.msg);
+		t->is_drop = t->is_spoilt = false;
+		t->made = 0;
+		return;
+	}
+	copy = list_entry(t->parts.next, struct copy, node);
+	take_result(c, t, result, S_ISREG(copy->part.file_mode));
+	if (err.code != ERROR_OK && !result->is_clean)
+		error_wrap(&err, "copy to " COPY_DIR "%s", t->path);
+	end_part(t, &err);
+}
+
+/* ---- the table ---- */
+
+struct copy *
+copies_submit(struct copies *c, const struct copy_part *part, copy_done_fn *done, void *data,
+	      struct error *err)
+{
+	char path[PATH_MAX];
+	struct copy *copy;
+	struct target *t;
+
+	if (copy_check(part, path, err) < 0) {
+		error_wrap(err, "copy to \"%.256s\"", part->path);
+		return NULL;
+	}
+	copy = calloc(1, sizeof(*copy));
+	if (!copy) {
+		error_nomem(err, "copying a file");
+		return NULL;
+	}
+	t = find_target(c, path);
+	if (!t)
+		t = new_target(c, path, err);
+	if (!t) {
+		free(copy);
+		return NULL;
+	}
+	*copy = (struct copy){ .target = t, .part = *part, .done = done, .data = data };
+	list_append(&t->parts, &copy->node);
+	loop_post(c->loop, &c->work);
+	return copy;
+}
+
+void
+copies_cancel(struct copy *copy)
+{
+	struct target *t = copy->target;
+
+	copy->done = NULL;
+	/* its data are with the copier already */
+	if (t->copier && !t->is_drop && t->parts.next == &copy->node)
+		return;
+	/* of a file that misses a part nothing can become */
+	list_remove(&copy->node);
+	free(copy);
+}
+
+unsigned int
+copies_unfinished(const struct copies *c)
+{
+	const struct list *pos;
+	unsigned int n = 0;
+
+	list_for_each (pos, &c->targets)
+		n += list_entry(pos, struct target, node)->is_unfinished;
+	return n;
+}
+
+struct copies *
+copies_new(struct loop *loop, struct jobs *jobs, const struct roots *roots, struct error *err)
+{
+	struct copies *c = calloc(1, sizeof(*c));
+
+	if (!c) {
+		error_nomem(err, "making the table of copies");
+		return NULL;
+	}
+	c->loop = loop;
+	c->jobs = jobs;
+	c->roots = roots;
+	list_init(&c->targets);
+	list_init(&c->copiers);
+	post_init(&c->work, work, c);
+	return c;
+}
+
+void
+copies_free(struct copies *c)
+{
+	if (!c)
+		return;
+	post_cancel(&c->work);
+	timer_cancel(c->sweep);
+	while (!list_is_empty(&c->copiers))
+		copier_free(copier_of_node(c->copiers.next));
+	while (!list_is_empty(&c->targets)) {
+		struct target *t = list_entry(c->targets.next, struct target, node);
+
+		while (!list_is_empty(&t->parts)) {
+			struct copy *copy = list_entry(t->parts.next, struct copy, node);
+
+			list_remove(&copy->node);
+			free(copy);
+		}
+		free_target(c, t);
+	}
+	free(c);
+}

@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Reseeding the kernel's random numbers. Called by the worker of ReseedRandomDev. */
+#include "agent/guest/entropy.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/random.h>
+#include <string.h>
+#include <sys/ioctl.h>
+
+#include "lib/cleanup.h"
+
+/* Bytes that are mixed in at a time. */
+#define PIECE_MAX 1024
+
+union piece {
+	struct rand_pool_info info;
+	uint8_t bytes[sizeof(struct rand_pool_info) + PIECE_MAX]; /* info.buf is behind info */
+};
+
+/* One call mixes in and counts: what is written first and counted later could be counted without having been mixed in. */
+static int
+mix_in(int fd, const uint8_t *data, size_t n)
+{
+	union piece piece = { .info = { .entropy_count = (int)(n * 8), .buf_size = (int)n } };
+
+	memcpy(piece.bytes + offsetof(struct rand_pool_info, buf), data, n);
+	return ioctl(fd, RNDADDENTROPY, &piece.info);
+}
+
+int
+entropy_reseed(int dev, const uint8_t *data, size_t n, struct error *err)
+{
+	auto_close int fd = -1;
+
+	if (n == 0)
+		return error_set(err, ERROR_INVALID_ARGUMENT, "missing entropy data");
+	fd = openat(dev, "random", O_RDWR | O_NOFOLLOW | O_CLOEXEC);
+	if (fd < 0)
+		return error_sys(err, "open /dev/random");
+	for (size_t done = 0; done < n; done += PIECE_MAX) {
+		size_t left = n - done < PIECE_MAX ? n - done : PIECE_MAX;
+
+		if (mix_in(fd, data + done, left) < 0)
+			return error_sys(err, "add %zu bytes of entropy to /dev/random", left);
+	}
+	if (ioctl(fd, RNDRESEEDCRNG) < 0)
+		return error_sys(err, "reseed /dev/random");
+	return 0;
+}

@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* See guest.h. Called by agent/agent.c. */
+#include "agent/guest/guest.h"
+
+#include <stdlib.h>
+
+#include "agent/guest/clock.h"
+#include "agent/guest/online.h"
+#include "lib/log.h"
+
+struct guest *
+guest_new(const struct guest_parts *parts, struct error *err)
+{
+	struct guest *g = calloc(1, sizeof(*g));
+	struct error why = ERROR_INIT;
+
+	if (!g) {
+		error_nomem(err, "making the guest's services");
+		return NULL;
+	}
+	g->parts = *parts;
+	g->memory = memory_watch_new(g, err);
+	if (!g->memory) {
+		guest_free(g);
+		return NULL;
+	}
+	if (parts->is_pid1)
+		g->clock = clock_keeper_new(parts->loop, parts->roots, &why);
+	if (why.code != ERROR_OK)
+		log_warn("clock", "not kept right: %s", why.msg);
+	return g;
+}
+
+void
+guest_free(struct guest *g)
+{
+	if (!g)
+		return;
+	memory_watch_free(g->memory);
+	clock_keeper_free(g->clock);
+	free(g);
+}

@@ -1,0 +1,457 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The memory agent's periods, on the loop. See memagent.h; called by agent/agent.c and by agent/rpc/memagent.c. */
+#include "agent/guest/memagent.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+
+#include "agent/guest/memagent_work.h"
+#include "agent/job/job.h"
+#include "lib/cleanup.h"
+#include "lib/log.h"
+
+#define PERIOD_MAX_SECS (366ull * 86400)
+#define RECLAIM_MS      600000 /* for all containers of one period */
+
+struct reclaiming {
+	struct memagent_reclaim settings;
+	struct timer *timer;
+	struct job *job;
+	struct memagent_reclaim_work work;
+	struct memagent_target *targets;
+	size_t n;
+	uint64_t last_ns; /* 0: this is the first period */
+};
+
+struct compacting {
+	struct memagent_compact settings;
+	struct timer *timer;
+	struct job *job;
+	int pressure; /* trigger, while the job runs */
+	struct watch *watch;
+	uint64_t last_ns, stalled_usec;
+	uint64_t fragments; /* after the last compaction */
+	uint64_t skipped;   /* periods since then */
+};
+
+struct memagent {
+	struct memagent_parts parts;
+	struct reclaiming r;
+	struct compacting c;
+	struct memagent_counts counts;
+	bool warned;
+};
+
+/* One number of the settings. */
+static int
+check(const char *name, uint64_t value, uint64_t min, uint64_t max, struct error *err)
+{
+	if (value >= min && value <= max)
+		return 0;
+	return error_set(err, ERROR_INVALID_ARGUMENT, "%s is %llu: it must be %llu to %llu", name,
+			 (unsigned long long)value, (unsigned long long)min,
+			 (unsigned long long)max);
+}
+
+int
+memagent_check_reclaim(const struct memagent_reclaim *r, struct error *err)
+{
+	if (check("period_secs", r->period_secs, 1, PERIOD_MAX_SECS, err) < 0 ||
+	    check("swappiness_max", r->swappiness_max, 0, 200, err) < 0 ||
+	    check("period_psi_percent_limit", r->period_psi_percent_limit, 0, 100, err) < 0)
+		return -1;
+	return check("eviction_psi_percent_limit", r->eviction_psi_percent_limit, 0, 100, err);
+}
+
+int
+memagent_check_compact(const struct memagent_compact *c, struct error *err)
+{
+	if (check("period_secs", c->period_secs, 1, PERIOD_MAX_SECS, err) < 0 ||
+	    check("period_psi_percent_limit", c->period_psi_percent_limit, 0, 100, err) < 0 ||
+	    check("compact_psi_percent_limit", c->compact_psi_percent_limit, 0, 100, err) < 0 ||
+	    check("compact_order", c->compact_order, 1, 255, err) < 0)
+		return -1;
+	if (c->compact_sec_max < 1 || c->compact_sec_max > (int64_t)PERIOD_MAX_SECS)
+		return error_set(err, ERROR_INVALID_ARGUMENT,
+				 "compact_sec_max is %lld: it must be 1 to %llu",
+				 (long long)c->compact_sec_max, PERIOD_MAX_SECS);
+	return 0;
+}
+
+/* Waited for in percent of the time since last_ns; both are brought up to date. The first time: 0. */
+static uint64_t
+percent_since(uint64_t *last_ns, uint64_t *last_usec, uint64_t usec)
+{
+	uint64_t now = monotonic_ns(), elapsed = (now - *last_ns) / 1000, percent = 0;
+
+	if (*last_ns > 0 && elapsed > 0 && usec > *last_usec)
+		percent = (usec - *last_usec) * 100 / elapsed;
+	*last_ns = now;
+	*last_usec = usec;
+	return percent;
+}
+
+/* ---- reclaim ---- */
+
+static void begin_reclaim_period(struct memagent *m);
+
+static int
+on_reclaim_message(struct job *job, uint32_t type, const void *payload, size_t size, int *fds,
+		   size_t n_fds, void *data, struct error *err)
+{
+	struct memagent *m = data;
+	struct memagent_reply reply;
+	struct memagent_target *t;
+
+	(void)job;
+	for (size_t i = 0; i < n_fds; i++)
+		close_fd(&fds[i]);
+	if (type != MEMAGENT_MSG_TARGET || size != sizeof(reply))
+		return error_set(err, ERROR_INTERNAL, "a worker sent message %u", type);
+	memcpy(&reply, payload, sizeof(reply));
+	if (reply.index >= m->r.n)
+		return error_set(err, ERROR_INTERNAL, "a worker sent target %llu",
+				 (unsigned long long)reply.index);
+	t = &m->r.targets[reply.index];
+	t->stalled_usec = reply.stalled_usec;
+	t->quiet = reply.quiet;
+	t->is_known = true;
+	m->counts.reclaimed_bytes += reply.reclaimed;
+	m->counts.reclaim_stopped += reply.stopped;
+	if (reply.reclaimed > 0)
+		log_info("memagent", "%llu KiB taken back from %s%s",
+			 (unsigned long long)reply.reclaimed / 1024, t->path,
+			 reply.stopped ? ", until it had to wait" : "");
+	return 0;
+}
+
+static void
+on_reclaim_done(struct job *job, const struct error *err, void *data)
+{
+	struct memagent *m = data;
+
+	(void)job;
+	m->r.job = NULL;
+	if (err->code != ERROR_OK && err->code != ERROR_CANCELLED)
+		log_warn("memagent", "reclaim memory: %s", err->msg);
+	m->counts.reclaim_runs++;
+	begin_reclaim_period(m);
+}
+
+static const struct job_ops reclaim_job = {
+	.name = "reclaim memory",
+	.work = memagent_reclaim_work,
+	.message = on_reclaim_message,
+	.done = on_reclaim_done,
+};
+
+struct new_targets {
+	const struct reclaiming *former;
+	struct memagent_target *list;
+	size_t n;
+};
+
+/* What is known of a container stays known. */
+static void
+add_target(const char *path, void *data)
+{
+	struct new_targets *new = data;
+	struct memagent_target *t = &new->list[new->n];
+
+	if (new->n == MEMAGENT_TARGETS_MAX || strlen(path) >= sizeof(t->path))
+		return;
+	*t = (struct memagent_target){ 0 };
+	for (size_t i = 0; i < new->former->n; i++) {
+		if (strcmp(new->former->targets[i].path, path) == 0)
+			*t = new->former->targets[i];
+	}
+	memcpy(t->path, path, strlen(path) + 1);
+	t->reclaimed = 0;
+	t->stopped = false;
+	new->n++;
+}
+
+static int
+find_targets(struct memagent *m, struct error *err)
+{
+	struct new_targets new = { .former = &m->r };
+	struct memagent_target *fitting;
+
+	new.list = calloc(MEMAGENT_TARGETS_MAX, sizeof(*new.list));
+	if (!new.list)
+		return error_nomem(err, reclaim_job.name);
+	m->parts.list(m->parts.list_data, add_target, &new);
+	fitting = realloc(new.list, (new.n > 0 ? new.n : 1) * sizeof(*fitting));
+	free(m->r.targets);
+	m->r.targets = fitting ? fitting : new.list;
+	m->r.n = new.n;
+	return 0;
+}
+
+static int
+start_reclaim(struct memagent *m, struct error *err)
+{
+	const struct roots *roots = m->parts.roots;
+	const int keep[] = { roots->cgroup, roots->proc };
+	uint64_t now = monotonic_ns();
+	struct job_spec job = {
+		.ops = &reclaim_job,
+		.arg = &m->r.work,
+		.data = m,
+		.keep_fds = keep,
+		.n_keep_fds = ARRAY_LEN(keep),
+		.deadline_ms = RECLAIM_MS,
+	};
+
+	if (find_targets(m, err) < 0)
+		return -1;
+	m->r.work = (struct memagent_reclaim_work){
+		.cgroup = roots->cgroup,
+		.proc = roots->proc,
+		.settings = m->r.settings,
+		.elapsed_usec = m->r.last_ns > 0 ? (now - m->r.last_ns) / 1000 : 0,
+		.targets = m->r.targets,
+		.n = m->r.n,
+	};
+	m->r.last_ns = now;
+	m->r.job = job_start(m->parts.jobs, &job, err);
+	return m->r.job ? 0 : -1;
+}
+
+static void
+on_reclaim_time(void *data)
+{
+	struct memagent *m = data;
+	struct error err = ERROR_INIT;
+
+	m->r.timer = NULL;
+	if (m->parts.roots->cgroup >= 0 && start_reclaim(m, &err) == 0)
+		return;
+	if (err.code != ERROR_OK)
+		log_warn("memagent", "%s", err.msg);
+	begin_reclaim_period(m);
+}
+
+/* The worker begins the next one when it is done. */
+static void
+begin_reclaim_period(struct memagent *m)
+{
+	struct error err = ERROR_INIT;
+
+	timer_cancel(m->r.timer);
+	m->r.timer = NULL;
+	if (m->r.settings.disabled || m->r.job)
+		return;
+	m->r.timer = loop_timer(m->parts.loop, m->r.settings.period_secs * 1000, on_reclaim_time, m,
+				&err);
+	if (!m->r.timer)
+		log_warn("memagent", "memory is not reclaimed any more: %s", err.msg);
+}
+
+/* ---- compaction ---- */
+
+static void begin_compact_period(struct memagent *m);
+
+static void
+end_pressure_watch(struct memagent *m)
+{
+	loop_unwatch(m->c.watch);
+	m->c.watch = NULL;
+	close_fd(&m->c.pressure);
+}
+
+static void
+on_compact_done(struct job *job, const struct error *err, void *data)
+{
+	struct memagent *m = data;
+
+	(void)job;
+	m->c.job = NULL;
+	end_pressure_watch(m);
+	if (err->code == ERROR_OK || err->code == ERROR_CANCELLED ||
+	    err->code == ERROR_DEADLINE_EXCEEDED)
+		m->counts.compact_runs++;
+	else
+		log_warn("memagent", "compact memory: %s", err->msg);
+	(void)memagent_fragments(m->parts.roots->proc, m->c.settings.compact_order,
+				 &m->c.fragments);
+	begin_compact_period(m);
+}
+
+static const struct job_ops compact_job = {
+	.name = "compact memory",
+	.work = memagent_compact_work,
+	.done = on_compact_done,
+};
+
+/* Somebody has to wait for memory: a fatal signal ends the kernel's compaction, and the worker with it. */
+static void
+on_pressure(uint32_t events, void *data)
+{
+	struct memagent *m = data;
+
+	(void)events;
+	end_pressure_watch(m);
+	m->counts.compact_stopped++;
+	log_info("memagent", "compaction stopped: the guest waits for memory");
+	job_cancel(m->c.job, ERROR_CANCELLED, "the guest waits for memory");
+}
+
+static int
+start_compact(struct memagent *m, struct error *err)
+{
+	const int *proc = &m->parts.roots->proc;
+	struct job_spec job = {
+		.ops = &compact_job,
+		.arg = (void *)(uintptr_t)proc,
+		.data = m,
+		.keep_fds = proc,
+		.n_keep_fds = 1,
+		.deadline_ms = (uint64_t)m->c.settings.compact_sec_max * 1000,
+	};
+
+	m->c.pressure =
+		memagent_trigger(*proc, "pressure/memory", m->c.settings.compact_psi_percent_limit);
+	if (m->c.pressure >= 0)
+		m->c.watch =
+			loop_watch(m->parts.loop, m->c.pressure, EPOLLPRI, on_pressure, m, err);
+	if (m->c.pressure < 0 || !m->c.watch) {
+		end_pressure_watch(m);
+		return error_set(err, ERROR_FAILED_PRECONDITION,
+				 "the kernel does not tell of memory pressure");
+	}
+	m->c.job = job_start(m->parts.jobs, &job, err);
+	if (m->c.job)
+		return 0;
+	end_pressure_watch(m);
+	return -1;
+}
+
+/* Is it worth while, and does nobody wait for memory anyway? */
+static bool
+shall_compact(struct memagent *m)
+{
+	const struct memagent_compact *s = &m->c.settings;
+	int proc = m->parts.roots->proc;
+	uint64_t stalled, fragments, percent;
+
+	if (!memagent_stalled(proc, "pressure/memory", &stalled) ||
+	    !memagent_fragments(proc, s->compact_order, &fragments)) {
+		if (!m->warned)
+			log_warn("memagent",
+				 "the kernel does not tell what compaction needs to know");
+		m->warned = true;
+		return false;
+	}
+	percent = percent_since(&m->c.last_ns, &m->c.stalled_usec, stalled);
+	m->c.skipped++;
+	if (percent > s->period_psi_percent_limit)
+		return false;
+	/* what was used up meanwhile counts as much as what came apart */
+	if (fragments < m->c.fragments)
+		m->c.fragments = fragments;
+	return fragments - m->c.fragments >= s->compact_threshold ||
+	       m->c.skipped > s->compact_force_times;
+}
+
+static void
+on_compact_time(void *data)
+{
+	struct memagent *m = data;
+	struct error err = ERROR_INIT;
+
+	m->c.timer = NULL;
+	if (shall_compact(m)) {
+		m->c.skipped = 0;
+		if (start_compact(m, &err) == 0)
+			return;
+		log_warn("memagent", "compact memory: %s", err.msg);
+	}
+	begin_compact_period(m);
+}
+
+static void
+begin_compact_period(struct memagent *m)
+{
+	struct error err = ERROR_INIT;
+
+	timer_cancel(m->c.timer);
+	m->c.timer = NULL;
+	if (m->c.settings.disabled || m->c.job)
+		return;
+	m->c.timer = loop_timer(m->parts.loop, m->c.settings.period_secs * 1000, on_compact_time, m,
+				&err);
+	if (!m->c.timer)
+		log_warn("memagent", "memory is not compacted any more: %s", err.msg);
+}
+
+/* ---- both ---- */
+
+struct memagent *
+memagent_new(const struct memagent_parts *parts, const struct memagent_reclaim *r,
+	     const struct memagent_compact *c, struct error *err)
+{
+	struct memagent *m = calloc(1, sizeof(*m));
+
+	if (!m) {
+		error_nomem(err, "making the memory agent");
+		return NULL;
+	}
+	m->parts = *parts;
+	m->c.pressure = -1;
+	if (memagent_set_reclaim(m, r, err) == 0 && memagent_set_compact(m, c, err) == 0)
+		return m;
+	memagent_free(m);
+	return NULL;
+}
+
+void
+memagent_free(struct memagent *m)
+{
+	if (!m)
+		return;
+	timer_cancel(m->r.timer);
+	timer_cancel(m->c.timer);
+	end_pressure_watch(m);
+	free(m->r.targets);
+	free(m);
+}
+
+const struct memagent_reclaim *
+memagent_reclaim_settings(const struct memagent *m)
+{
+	return &m->r.settings;
+}
+
+const struct memagent_compact *
+memagent_compact_settings(const struct memagent *m)
+{
+	return &m->c.settings;
+}
+
+int
+memagent_set_reclaim(struct memagent *m, const struct memagent_reclaim *r, struct error *err)
+{
+	if (memagent_check_reclaim(r, err) < 0)
+		return -1;
+	m->r.settings = *r;
+	begin_reclaim_period(m);
+	return 0;
+}
+
+int
+memagent_set_compact(struct memagent *m, const struct memagent_compact *c, struct error *err)
+{
+	if (memagent_check_compact(c, err) < 0)
+		return -1;
+	m->c.settings = *c;
+	begin_compact_period(m);
+	return 0;
+}
+
+struct memagent_counts
+memagent_counts(const struct memagent *m)
+{
+	return m->counts;
+}

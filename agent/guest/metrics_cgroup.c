@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What all containers together use, and what init, agent and workers do: kata_guest_cgroup_*. One container alone is
+ * StatsContainer's business. Called by metrics.c.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "agent/guest/metrics_text.h"
+#include "lib/cleanup.h"
+#include "lib/parse.h"
+
+static const char *const groups[] = { "agent", "pods" };
+
+static char *
+read_file(struct metrics *m, const char *group, const char *file)
+{
+	char path[96];
+
+	(void)snprintf(path, sizeof(path), "%s/%s", group, file);
+	return metrics_read(m, m->roots->cgroup, path);
+}
+
+/* A file with one number, or "max": nothing is limited then, and there is no sample. */
+static void
+of_number(struct metrics *m, const char *group, const char *file, const char *item)
+{
+	char *text = read_file(m, group, file);
+	uint64_t value;
+
+	if (text && parse_u64(text, &value))
+		metric_item2(m, "cgroup", group, item, value);
+}
+
+static void
+of_numbers(struct metrics *m, const char *const (*files)[2], size_t n)
+{
+	for (size_t g = 0; g < ARRAY_LEN(groups); g++) {
+		for (size_t i = 0; i < n; i++)
+			of_number(m, groups[g], files[i][0], files[i][1]);
+	}
+}
+
+/* All keys of a flat keyed file. */
+static void
+of_keys(struct metrics *m, const char *file)
+{
+	uint64_t value;
+
+	for (size_t g = 0; g < ARRAY_LEN(groups); g++) {
+		char *text = read_file(m, groups[g], file), *key;
+
+		while (text && metrics_next_pair(&text, &key, &value))
+			metric_item2(m, "cgroup", groups[g], key, value);
+	}
+}
+
+/* "254:0 rbytes=1 wbytes=2 ...": added up over the disks. */
+static void
+of_io(struct metrics *m)
+{
+	static const char *const items[] = { "rbytes", "wbytes", "rios", "wios", "dbytes", "dios" };
+
+	for (size_t g = 0; g < ARRAY_LEN(groups); g++) {
+		char *text = read_file(m, groups[g], "io.stat"), *word, *equals;
+		uint64_t totals[ARRAY_LEN(items)] = { 0 }, value;
+
+		if (!text)
+			continue;
+		while ((word = strsep(&text, " \n")) != NULL) {
+			equals = strchr(word, '=');
+			if (!equals || !parse_u64(equals + 1, &value))
+				continue;
+			*equals = '\0';
+			for (size_t i = 0; i < ARRAY_LEN(items); i++)
+				totals[i] += strcmp(items[i], word) == 0 ? value : 0;
+		}
+		for (size_t i = 0; i < ARRAY_LEN(items); i++)
+			metric_item2(m, "cgroup", groups[g], items[i], totals[i]);
+	}
+}
+
+/* The totals of "some" and "full". */
+static void
+of_pressure(struct metrics *m)
+{
+	static const char *const resources[] = { "cpu", "memory", "io" };
+	char file[32];
+
+	for (size_t g = 0; g < ARRAY_LEN(groups); g++) {
+		for (size_t i = 0; i < ARRAY_LEN(resources); i++) {
+			char *text, *line, *total;
+			uint64_t usec;
+
+			(void)snprintf(file, sizeof(file), "%s.pressure", resources[i]);
+			text = read_file(m, groups[g], file);
+			while ((line = strsep(&text, "\n")) != NULL) {
+				total = strstr(line, " total=");
+				if (!total || !parse_u64(total + strlen(" total="), &usec))
+					continue;
+				line[strcspn(line, " ")] = '\0';
+				metric_sample(m, usec,
+					      METRIC_LABELS({ "cgroup", groups[g] },
+							    { "resource", resources[i] },
+							    { "kind", line }),
+					      3);
+			}
+		}
+	}
+}
+
+void
+metrics_of_cgroups(struct metrics *m)
+{
+	static const char *const memory[][2] = {
+		{ "memory.current", "current" },
+		{ "memory.peak", "peak" },
+		{ "memory.max", "limit" },
+		{ "memory.swap.current", "swap_current" },
+	};
+	static const char *const pids[][2] = { { "pids.current", "current" },
+					       { "pids.peak", "peak" } };
+
+	metric_family(m, "kata_guest_cgroup_memory_bytes", "gauge",
+		      "Memory of all containers (pods), and of init and agent (agent).");
+	of_numbers(m, memory, ARRAY_LEN(memory));
+	metric_family(m, "kata_guest_cgroup_memory_events", "gauge",
+		      "How often limits were reached, and processes killed for it.");
+	of_keys(m, "memory.events");
+	metric_family(m, "kata_guest_cgroup_memory_stat", "gauge",
+		      "What the memory is used for, in bytes, and how often something happened.");
+	of_keys(m, "memory.stat");
+	metric_family(m, "kata_guest_cgroup_cpu", "gauge",
+		      "Processor time in microseconds, and how often it was withheld.");
+	of_keys(m, "cpu.stat");
+	metric_family(m, "kata_guest_cgroup_tasks", "gauge", "Processes and threads.");
+	of_numbers(m, pids, ARRAY_LEN(pids));
+	metric_family(m, "kata_guest_cgroup_io", "gauge",
+		      "Bytes and operations on all disks together.");
+	of_io(m);
+	metric_family(m, "kata_guest_cgroup_pressure_usec", "gauge",
+		      "Time in which some tasks, or all, waited for a resource, in microseconds.");
+	of_pressure(m);
+}

@@ -1,0 +1,230 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Interfaces, disks and file systems of the guest: kata_guest_*. Called by metrics.c. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+
+#include "agent/guest/metrics_text.h"
+#include "lib/cleanup.h"
+#include "lib/mountinfo.h"
+#include "lib/parse.h"
+#include "lib/path.h"
+#include "lib/sys.h"
+
+#define FILESYSTEMS_MAX 256
+
+/* The next word of a line whose columns are set apart by any number of blanks; NULL at its end. */
+static char *
+next_word(char **line)
+{
+	char *word;
+
+	while ((word = strsep(line, " ")) != NULL && !*word) {
+	}
+	return word;
+}
+
+/* "  eth0: 16 numbers" (proc_pid_net(5)). */
+static void
+of_interface(struct metrics *m, char *line)
+{
+	static const char *const items[] = {
+		"recv_bytes", "recv_packets", "recv_errs",       "recv_drop",
+		"recv_fifo",  "recv_frame",   "recv_compressed", "recv_multicast",
+		"sent_bytes", "sent_packets", "sent_errs",       "sent_drop",
+		"sent_fifo",  "sent_colls",   "sent_carrier",    "sent_compressed",
+	};
+	char *colon = strrchr(line, ':'), *name = line + strspn(line, " "), *word;
+	uint64_t value;
+
+	if (!colon)
+		return;
+	*colon++ = '\0';
+	for (size_t i = 0; i < ARRAY_LEN(items) && (word = next_word(&colon)) != NULL; i++) {
+		if (parse_u64(word, &value))
+			metric_item2(m, "interface", name, items[i], value);
+	}
+}
+
+static void
+of_interfaces(struct metrics *m)
+{
+	char *text = metrics_read(m, m->roots->proc, "thread-self/net/dev"), *line;
+
+	metric_family(m, "kata_guest_netdev_stat", "gauge",
+		      "What the guest's interfaces received and sent.");
+	while ((line = strsep(&text, "\n")) != NULL)
+		of_interface(m, line);
+}
+
+/* " 254 0 vda 17 numbers" (Documentation/admin-guide/iostats.rst); older kernels have fewer. */
+static void
+of_disk(struct metrics *m, char *line)
+{
+	static const char *const items[] = {
+		"reads",
+		"merged",
+		"sectors_read",
+		"time_reading",
+		"writes",
+		"writes_merged",
+		"sectors_written",
+		"time_writing",
+		"in_progress",
+		"time_in_progress",
+		"weighted_time_in_progress",
+		"discards",
+		"discards_merged",
+		"sectors_discarded",
+		"time_discarding",
+		"flushes",
+		"time_flushing",
+	};
+	char *name, *word;
+	uint64_t value;
+
+	(void)next_word(&line);
+	(void)next_word(&line);
+	name = next_word(&line);
+	for (size_t i = 0; name && i < ARRAY_LEN(items) && (word = next_word(&line)) != NULL; i++) {
+		if (parse_u64(word, &value))
+			metric_item2(m, "disk", name, items[i], value);
+	}
+}
+
+void
+metrics_of_devices(struct metrics *m)
+{
+	char *text, *line;
+
+	of_interfaces(m);
+	metric_family(m, "kata_guest_diskstat", "gauge",
+		      "What the guest's disks did; sectors of 512 bytes, times in milliseconds.");
+	text = metrics_read(m, m->roots->proc, "diskstats");
+	while ((line = strsep(&text, "\n")) != NULL)
+		of_disk(m, line);
+}
+
+/* ---- file systems ---- */
+
+struct filesystem {
+	char *device, *point; /* the device as "major:minor" and by name, see parse_filesystem() */
+	char *source;
+	struct statvfs stat;
+};
+
+/* Ours and local: what lies on a share may hang, and is the host's to measure. */
+static bool
+is_measured(const char *type)
+{
+	static const char *const types[] = { "ext4", "xfs", "btrfs", "vfat", "overlay" };
+
+	for (size_t i = 0; i < ARRAY_LEN(types); i++) {
+		if (strcmp(types[i], type) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* Of one line of mountinfo, which is cut up. `id` is the mount's. */
+static bool
+parse_filesystem(char *line, struct filesystem *fs, int *id)
+{
+	char *tail = strstr(line, " - "), *type, *options, *device = line;
+	struct mountinfo info;
+
+	if (!tail)
+		return false;
+	*tail = '\0';
+	tail += strlen(" - ");
+	type = strsep(&tail, " ");
+	fs->source = strsep(&tail, " ");
+	options = strsep(&tail, ",");
+	if (!options || strcmp(options, "ro") == 0 || !is_measured(type))
+		return false;
+	for (int i = 0; i < 2 && device; i++) {
+		device = strchr(device, ' ');
+		device = device ? device + 1 : NULL;
+	}
+	if (!device || !mountinfo_parse(line, &info))
+		return false;
+	device[strcspn(device, " ")] = '\0';
+	fs->device = device;
+	fs->point = info.point;
+	*id = info.id;
+	return true;
+}
+
+static bool
+measure(struct metrics *m, struct filesystem *fs, int id)
+{
+	/* the name may lead to another mount by now, or lie below one */
+	auto_close int fd = path_try_open(m->roots->root, fs->point, O_PATH, 0, PATH_FOLLOW_NONE);
+
+	return fd >= 0 && sys_mount_id(fd, "", AT_EMPTY_PATH) == id && fstatvfs(fd, &fs->stat) == 0;
+}
+
+/* Each device once, by its first mount. */
+static size_t
+find_filesystems(struct metrics *m, char *text, struct filesystem *list)
+{
+	char *line;
+	size_t n = 0;
+	int id;
+
+	while (n < FILESYSTEMS_MAX && (line = strsep(&text, "\n")) != NULL) {
+		struct filesystem *fs = &list[n];
+		bool is_new;
+
+		if (!parse_filesystem(line, fs, &id))
+			continue;
+		is_new = true;
+		for (size_t i = 0; i < n && is_new; i++)
+			is_new = strcmp(list[i].device, fs->device) != 0;
+		if (is_new && measure(m, fs, id))
+			n++;
+	}
+	return n;
+}
+
+static void
+add_filesystem(struct metrics *m, const struct filesystem *fs, const char *item, uint64_t value)
+{
+	metric_sample(
+		m, value,
+		METRIC_LABELS({ "mount", fs->point }, { "device", fs->source }, { "item", item }),
+		3);
+}
+
+static void
+add_totals(struct metrics *m, const struct filesystem *fs, uint64_t total, uint64_t free_,
+	   uint64_t unit)
+{
+	if (free_ > total)
+		free_ = total;
+	add_filesystem(m, fs, "total", total * unit);
+	add_filesystem(m, fs, "used", (total - free_) * unit);
+	add_filesystem(m, fs, "available", free_ * unit);
+}
+
+void
+metrics_of_filesystems(struct metrics *m)
+{
+	auto_free struct filesystem *list = calloc(FILESYSTEMS_MAX, sizeof(*list));
+	char *text = metrics_read(m, m->roots->proc, "thread-self/mountinfo");
+	size_t n = list && text ? find_filesystems(m, text, list) : 0;
+
+	metric_family(m, "kata_guest_filesystem_bytes", "gauge",
+		      "Bytes of the guest's file systems on disks.");
+	for (size_t i = 0; i < n; i++)
+		add_totals(m, &list[i], list[i].stat.f_blocks, list[i].stat.f_bfree,
+			   list[i].stat.f_frsize);
+	metric_family(m, "kata_guest_filesystem_inodes", "gauge",
+		      "Inodes of the guest's file systems on disks.");
+	for (size_t i = 0; i < n; i++)
+		add_totals(m, &list[i], list[i].stat.f_files, list[i].stat.f_ffree, 1);
+}

@@ -1,0 +1,293 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* See online.h. Called by agent/rpc for OnlineCPUMem, and by agent/guest/guest.c. */
+#include "agent/guest/online.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "agent/device/device.h"
+#include "agent/guest/guest.h"
+#include "agent/guest/hotplug.h"
+#include "agent/job/job.h"
+#include "lib/cleanup.h"
+#include "lib/log.h"
+
+enum online_msg {
+	ONLINE_MSG_CPUS = 1, /* payload: uint32_t, how many are online */
+};
+
+/* What the worker does. */
+struct online_work {
+	int sys, cgroup;
+	uint32_t cpus;
+	bool memory;
+};
+
+struct online {
+	struct guest *g;
+	struct online_work work;
+	struct job *job;
+	struct timer *limit; /* NULL: it is over */
+	struct device_listener listener;
+	bool again; /* something came while the worker was at it */
+	bool cancelled;
+	uint32_t online;
+	struct error refused; /* what the kernel said of the last processor that it refused */
+	online_done_fn *done;
+	void *data;
+};
+
+static void
+online_free(struct online *o)
+{
+	device_unlisten(&o->listener);
+	timer_cancel(o->limit);
+	free(o);
+}
+
+static void
+finish(struct online *o, const struct error *err)
+{
+	online_done_fn *done = o->done;
+	void *data = o->data;
+
+	online_free(o);
+	done(err, data);
+}
+
+static int
+online_worker(struct worker *w, void *arg, struct error *err)
+{
+	const struct online_work *work = arg;
+	struct error why = ERROR_INIT;
+	unsigned int onlined = 0, failed;
+	uint32_t online = 0;
+
+	if (work->memory) {
+		failed = hotplug_online_memory(work->sys, &onlined);
+		if (failed > 0)
+			worker_log(w, LOG_LEVEL_WARN, "%u blocks of memory stay offline", failed);
+		if (hotplug_limit_pods(work->cgroup, &why) < 0)
+			worker_log(w, LOG_LEVEL_WARN, "%s", why.msg);
+		if (onlined > 0)
+			worker_log(w, LOG_LEVEL_INFO, "%u blocks of memory brought online",
+				   onlined);
+	}
+	if (work->cpus == 0)
+		return 0;
+	why = ERROR_INIT;
+	if (hotplug_online_cpus(work->sys, work->cpus, &online, &why) < 0) {
+		*err = why;
+		return -1;
+	}
+	if (why.code != ERROR_OK)
+		worker_log(w, LOG_LEVEL_WARN, "%s", why.msg);
+	return worker_send(w, ONLINE_MSG_CPUS, &online, sizeof(online), NULL, 0, false, err);
+}
+
+static int
+on_online_message(struct job *job, uint32_t type, const void *payload, size_t size, int *fds,
+		  size_t n_fds, void *data, struct error *err)
+{
+	struct online *o = data;
+
+	(void)job;
+	for (size_t i = 0; i < n_fds; i++)
+		close_fd(&fds[i]);
+	if (type != ONLINE_MSG_CPUS || size != sizeof(o->online))
+		return error_set(err, ERROR_INTERNAL, "a worker sent message %u", type);
+	memcpy(&o->online, payload, size);
+	return 0;
+}
+
+static int try_again(struct online *o, struct error *err);
+
+static void
+too_late(struct online *o)
+{
+	struct error err = ERROR_INIT;
+
+	error_set(&err, ERROR_INTERNAL, "%u of %u processors are online after %d ms", o->online,
+		  o->work.cpus, ONLINE_MS);
+	finish(o, &err);
+}
+
+static void
+on_online_done(struct job *job, const struct error *err, void *data)
+{
+	struct online *o = data;
+	struct error why = *err;
+
+	(void)job;
+	o->job = NULL;
+	if (o->cancelled) {
+		online_free(o);
+		return;
+	}
+	if (why.code != ERROR_OK || o->work.cpus == 0 || o->online >= o->work.cpus) {
+		finish(o, &why);
+		return;
+	}
+	/* the rest is not plugged in yet: its event is what we wait for */
+	o->work.memory = false;
+	if (!o->limit)
+		too_late(o);
+	else if (o->again && try_again(o, &why) < 0)
+		finish(o, &why);
+}
+
+static const struct job_ops online_job = {
+	.name = "bring processors and memory online",
+	.work = online_worker,
+	.message = on_online_message,
+	.done = on_online_done,
+};
+
+static int
+try_again(struct online *o, struct error *err)
+{
+	const int keep[] = { o->work.sys, o->work.cgroup };
+	struct job_spec job = {
+		.ops = &online_job,
+		.arg = &o->work,
+		.data = o,
+		.keep_fds = keep,
+		.n_keep_fds = o->work.cgroup < 0 ? 1 : 2,
+	};
+
+	o->again = false;
+	o->job = job_start(o->g->parts.jobs, &job, err);
+	return o->job ? 0 : -1;
+}
+
+static void
+on_cpu_event(const struct device_event *e, void *data)
+{
+	struct online *o = data;
+	struct error err = ERROR_INIT;
+
+	if (*e->subsystem && strcmp(e->subsystem, "cpu") != 0)
+		return;
+	o->again = true;
+	if (!o->job && try_again(o, &err) < 0)
+		finish(o, &err);
+}
+
+static void
+on_limit(void *data)
+{
+	struct online *o = data;
+
+	o->limit = NULL;
+	if (!o->job)
+		too_late(o);
+}
+
+struct online *
+online_start(struct guest *g, uint32_t cpus, bool memory, online_done_fn *done, void *data,
+	     struct error *err)
+{
+	struct online *o = calloc(1, sizeof(*o));
+
+	if (!o) {
+		error_nomem(err, online_job.name);
+		return NULL;
+	}
+	o->g = g;
+	o->work = (struct online_work){
+		.sys = g->parts.roots->sys,
+		.cgroup = g->parts.roots->cgroup,
+		.cpus = cpus,
+		.memory = memory,
+	};
+	o->done = done;
+	o->data = data;
+	/* before the first look: nothing that comes meanwhile is missed */
+	device_listen(g->parts.devices, &o->listener, on_cpu_event, o);
+	o->limit = loop_timer(g->parts.loop, ONLINE_MS, on_limit, o, err);
+	if (o->limit && try_again(o, err) == 0)
+		return o;
+	online_free(o);
+	return NULL;
+}
+
+void
+online_cancel(struct online *o)
+{
+	if (!o->job) {
+		online_free(o);
+		return;
+	}
+	o->cancelled = true;
+	job_cancel(o->job, ERROR_CANCELLED, "nobody waits any more");
+}
+
+/* ---- memory that nobody asked for ---- */
+
+struct memory_watch {
+	struct guest *g;
+	struct device_listener listener;
+	struct online *running; /* NULL: none */
+	bool again;
+};
+
+static void look_at_memory(struct memory_watch *m);
+
+static void
+on_memory_done(const struct error *err, void *data)
+{
+	struct memory_watch *m = data;
+
+	m->running = NULL;
+	if (err->code != ERROR_OK)
+		log_warn("guest", "bring memory online: %s", err->msg);
+	if (m->again)
+		look_at_memory(m);
+}
+
+/* A gigabyte comes as eight blocks or more, at nearly the same time: one worker runs, and one more after it. */
+static void
+look_at_memory(struct memory_watch *m)
+{
+	struct error err = ERROR_INIT;
+
+	m->again = m->running != NULL;
+	if (m->running)
+		return;
+	m->running = online_start(m->g, 0, true, on_memory_done, m, &err);
+	if (!m->running)
+		log_warn("guest", "bring memory online: %s", err.msg);
+}
+
+static void
+on_memory_event(const struct device_event *e, void *data)
+{
+	/* "online" and "offline" because the pods' limit is to be what there is */
+	if (!*e->subsystem || strcmp(e->subsystem, "memory") == 0)
+		look_at_memory(data);
+}
+
+struct memory_watch *
+memory_watch_new(struct guest *g, struct error *err)
+{
+	struct memory_watch *m = calloc(1, sizeof(*m));
+
+	if (!m) {
+		error_nomem(err, "watching for memory");
+		return NULL;
+	}
+	m->g = g;
+	device_listen(g->parts.devices, &m->listener, on_memory_event, m);
+	return m;
+}
+
+void
+memory_watch_free(struct memory_watch *m)
+{
+	if (!m)
+		return;
+	device_unlisten(&m->listener);
+	if (m->running)
+		online_free(m->running);
+	free(m);
+}

@@ -1,0 +1,454 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Jobs, seen from the agent: the pool, the queue, a job's states and what its worker says. Everything happens
+ * on the loop; nothing here blocks.
+ *
+ *   QUEUED -> RUNNING -> done                    (the worker's result was success)
+ *                     -> UNDOING -> done         (it was a failure, or the worker died)
+ *                     -> STOPPING -> UNDOING -> done   (cancelled or late: killed first)
+ */
+#include "agent/job/job.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "agent/job/initlink.h"
+#include "agent/job/private.h"
+#include "lib/cleanup.h"
+
+#define WORKERS_MAX    64
+#define WORKERS_URGENT 2
+/* Processes in all, those that were given up or are just ending included. */
+#define PROCESSES_MAX 320
+/* From the kill of a worker to its being left to itself. */
+#define STOP_MS         5000
+#define STOP_UNDO_MS    200
+#define UNDO_MS         5000
+#define UNDO_RETRY_MS   100
+#define MESSAGES_A_TURN 64
+
+static void job_undo(struct job *job);
+
+static void
+jobs_kick(struct jobs *jobs)
+{
+	uint64_t one = 1;
+
+	(void)!write(jobs->kick_fd, &one, sizeof(one));
+}
+
+static void
+job_free(struct job *job)
+{
+	list_remove(&job->node);
+	timer_cancel(job->deadline);
+	timer_cancel(job->patience);
+	loop_unwatch(job->watch);
+	close_fd(&job->sock);
+	journal_release(&job->journal);
+	free(job);
+}
+
+/* The worker is no longer this job's: it may still be there, on its way out or for ever. */
+static void
+job_drop_worker(struct job *job)
+{
+	loop_unwatch(job->watch);
+	job->watch = NULL;
+	close_fd(&job->sock);
+	timer_cancel(job->deadline);
+	job->deadline = NULL;
+	timer_cancel(job->patience);
+	job->patience = NULL;
+	if (job->slot)
+		job->slot->job = NULL;
+	job->slot = NULL;
+	if (!job->undone_for && (job->state == JOB_RUNNING || job->state == JOB_STOPPING))
+		job->jobs->n_running--;
+}
+
+/* The end: done is called and the job is gone. Only from the loop. */
+static void
+job_finish(struct job *job)
+{
+	struct jobs *jobs = job->jobs;
+
+	job_drop_worker(job);
+	job->state = JOB_ENDED;
+	if (job->ops->done)
+		job->ops->done(job, &job->err, job->data);
+	job_free(job);
+	if (!list_is_empty(&jobs->queue[0]) || !list_is_empty(&jobs->queue[1]))
+		jobs_kick(jobs);
+}
+
+void
+job_result(struct job *job)
+{
+	if (job->err.code != ERROR_OK && job->journal.n > 0) {
+		job_drop_worker(job);
+		job->state = JOB_UNDOING;
+		job->undo_until_ns = monotonic_ns() + UNDO_MS * 1000000ull;
+		job_undo(job);
+		return;
+	}
+	job_finish(job);
+}
+
+static void
+give_up(void *data)
+{
+	struct job *job = data;
+
+	job->patience = NULL;
+	log_warn("job", "%s: worker %d does not die; left to itself", job->ops->name,
+		 (int)job->slot->pid);
+	(void)job_drain(job, ~0u); /* the steps that it announced */
+	job_result(job);
+}
+
+void
+job_stop(struct job *job)
+{
+	struct error err = ERROR_INIT;
+
+	job->state = JOB_STOPPING;
+	timer_cancel(job->deadline);
+	job->deadline = NULL;
+	watch_set_events(job->watch, 0);
+	slot_kill(job->slot);
+	job->patience = loop_timer(job->jobs->loop, job->undone_for ? STOP_UNDO_MS : STOP_MS,
+				   give_up, job, &err);
+	if (!job->patience)
+		log_warn("job", "%s: no limit for the worker's end: %s", job->ops->name, err.msg);
+}
+
+static void
+late(void *data)
+{
+	struct job *job = data;
+
+	job->deadline = NULL;
+	if (job->state == JOB_QUEUED) {
+		error_set(&job->err, ERROR_DEADLINE_EXCEEDED, "no worker was free within %llu ms",
+			  (unsigned long long)job->deadline_ms);
+		job_finish(job);
+		return;
+	}
+	job->is_cancelled = true;
+	error_set(&job->err, ERROR_DEADLINE_EXCEEDED, "not done within %llu ms",
+		  (unsigned long long)job->deadline_ms);
+	job_stop(job);
+}
+
+static void
+on_socket(uint32_t events, void *data)
+{
+	struct job *job = data;
+
+	(void)events;
+	if (job->state != JOB_RUNNING)
+		return;
+	if (job_drain(job, MESSAGES_A_TURN) != DRAINED_EOF || job->state != JOB_RUNNING)
+		return;
+	/* Dead, or as good as: it cannot report any more. Its exit status follows from init. */
+	error_set(&job->err, ERROR_INTERNAL, "the worker closed its socket without a result");
+	job_stop(job);
+}
+
+static void
+describe_death(struct error *err, int status, bool gone)
+{
+	if (gone)
+		error_set(err, ERROR_INTERNAL, "the worker was gone before it began");
+	else if (WIFSIGNALED(status))
+		error_set(err, ERROR_INTERNAL, "the worker was killed by signal %d",
+			  WTERMSIG(status));
+	else
+		error_set(err, ERROR_INTERNAL, "the worker exited with status %d and no result",
+			  WEXITSTATUS(status));
+}
+
+static void
+worker_ended(struct slot *slot, int status, bool gone, void *data)
+{
+	struct jobs *jobs = data;
+	struct job *job = slot->job;
+
+	jobs->n_processes--;
+	if (!job) {
+		if (!list_is_empty(&jobs->queue[0]) || !list_is_empty(&jobs->queue[1]))
+			jobs_kick(jobs);
+		return;
+	}
+	/* All that it sent before it died is in the socket by now. */
+	if (job_drain(job, ~0u) == DRAINED_ENDED)
+		return;
+	if (!job->is_cancelled)
+		describe_death(&job->err, status, gone);
+	job_result(job);
+}
+
+/* Forks the worker. 0, or -1 with the job as it was. */
+static int
+job_run(struct job *job, struct error *err)
+{
+	struct jobs *jobs = job->jobs;
+	int keep[KEEP_MAX + 1];
+
+	if (jobs->n_processes >= PROCESSES_MAX)
+		return error_set(err, ERROR_RESOURCE_EXHAUSTED, "%u workers hang in the kernel",
+				 jobs->n_processes);
+	memcpy(keep, job->keep, job->n_keep * sizeof(*keep));
+	job->slot = slot_start(jobs->link, jobs->dev_null, keep, job->n_keep, job->ops->work,
+			       job->arg, &job->sock, err);
+	if (!job->slot)
+		return -1;
+	job->slot->job = job;
+	job->slot->on_exit = worker_ended;
+	job->slot->data = jobs;
+	list_append(&jobs->processes, &job->slot->node);
+	job->watch = loop_watch(jobs->loop, job->sock, EPOLLIN, on_socket, job, err);
+	if (!job->watch) {
+		slot_free(steal_ptr(&job->slot));
+		close_fd(&job->sock);
+		return -1;
+	}
+	jobs->n_processes++;
+	if (!job->undone_for)
+		jobs->n_running++;
+	job->state = JOB_RUNNING;
+	list_remove(&job->node);
+	list_append(&jobs->active, &job->node);
+	return 0;
+}
+
+static bool
+may_run(const struct jobs *jobs, unsigned int flags)
+{
+	unsigned int max = flags & JOB_URGENT ? WORKERS_MAX : WORKERS_MAX - WORKERS_URGENT;
+
+	return jobs->n_running < max && jobs->n_processes < PROCESSES_MAX;
+}
+
+static struct job *
+job_new(struct jobs *jobs, const struct job_spec *spec, struct error *err)
+{
+	struct job *job;
+
+	if (spec->n_keep_fds > KEEP_MAX) {
+		error_set(err, ERROR_RESOURCE_EXHAUSTED, "%zu fds for one job", spec->n_keep_fds);
+		return NULL;
+	}
+	job = calloc(1, sizeof(*job));
+	if (!job) {
+		error_nomem(err, "starting a job");
+		return NULL;
+	}
+	list_init(&job->node);
+	job->jobs = jobs;
+	job->ops = spec->ops;
+	job->arg = spec->arg;
+	job->data = spec->data;
+	job->flags = spec->flags;
+	job->deadline_ms = spec->deadline_ms;
+	job->sock = -1;
+	journal_init(&job->journal, jobs->cgroup_root);
+	for (size_t i = 0; i < spec->n_keep_fds; i++) {
+		if (spec->keep_fds[i] > 2)
+			job->keep[job->n_keep++] = spec->keep_fds[i];
+	}
+	if (spec->deadline_ms > 0) {
+		job->deadline = loop_timer(jobs->loop, spec->deadline_ms, late, job, err);
+		if (!job->deadline) {
+			job_free(job);
+			return NULL;
+		}
+	}
+	return job;
+}
+
+struct job *
+job_start(struct jobs *jobs, const struct job_spec *spec, struct error *err)
+{
+	struct list *queue = &jobs->queue[spec->flags & JOB_URGENT ? 1 : 0];
+	struct job *job = job_new(jobs, spec, err);
+
+	if (!job)
+		return NULL;
+	if (!list_is_empty(queue) || !may_run(jobs, spec->flags)) {
+		job->state = JOB_QUEUED;
+		list_append(queue, &job->node);
+		return job;
+	}
+	if (job_run(job, err) < 0) {
+		job_free(job);
+		return NULL;
+	}
+	return job;
+}
+
+static void
+undo_done(struct job *undo, const struct error *err, void *data)
+{
+	struct job *job = data;
+
+	if (err->code != ERROR_OK)
+		log_warn("job", "%s: not everything was undone: %s", job->ops->name, err->msg);
+	(void)undo;
+	job_finish(job);
+}
+
+static const struct job_ops undo_ops = {
+	.name = "undo",
+	.work = journal_undo,
+	.done = undo_done,
+};
+
+static void
+undo_retry(void *data)
+{
+	struct job *job = data;
+
+	job->patience = NULL;
+	job_undo(job);
+}
+
+/* Starts the worker that undoes the journal; while none can be started, tries again until the time is over. */
+static void
+job_undo(struct job *job)
+{
+	struct error err = ERROR_INIT;
+	int fds[JOURNAL_PROCS_MAX + 1];
+	struct job_spec spec = {
+		.ops = &undo_ops,
+		.arg = &job->journal,
+		.data = job,
+		.keep_fds = fds,
+		.n_keep_fds = journal_fds(&job->journal, fds),
+		.deadline_ms = UNDO_MS,
+	};
+	struct job *undo = job_new(job->jobs, &spec, &err);
+
+	if (undo) {
+		undo->undone_for = job;
+		if (job_run(undo, &err) == 0)
+			return;
+		job_free(undo);
+	}
+	if (monotonic_ns() < job->undo_until_ns) {
+		job->patience = loop_timer(job->jobs->loop, UNDO_RETRY_MS, undo_retry, job, &err);
+		if (job->patience)
+			return;
+	}
+	log_error("job", "%s: nothing was undone: %s", job->ops->name, err.msg);
+	list_remove(&job->node);
+	list_append(&job->jobs->ended, &job->node);
+	jobs_kick(job->jobs);
+}
+
+void
+job_cancel(struct job *job, enum error_code code, const char *why)
+{
+	if (!job || (job->state != JOB_QUEUED && job->state != JOB_RUNNING))
+		return;
+	error_set(&job->err, code, "%s", why);
+	job->is_cancelled = true;
+	if (job->state == JOB_RUNNING) {
+		job_stop(job);
+		return;
+	}
+	job->state = JOB_ENDED;
+	list_remove(&job->node);
+	list_append(&job->jobs->ended, &job->node);
+	jobs_kick(job->jobs);
+}
+
+/* Ends what has ended outside of the loop, then starts what waits. */
+static void
+on_kick(uint32_t events, void *data)
+{
+	struct jobs *jobs = data;
+	uint64_t count;
+
+	(void)events;
+	(void)!read(jobs->kick_fd, &count, sizeof(count));
+	while (!list_is_empty(&jobs->ended))
+		job_finish(list_entry(jobs->ended.next, struct job, node));
+	for (int urgent = 1; urgent >= 0; urgent--) {
+		struct list *queue = &jobs->queue[urgent];
+
+		while (!list_is_empty(queue) && may_run(jobs, urgent ? JOB_URGENT : 0)) {
+			struct job *job = list_entry(queue->next, struct job, node);
+
+			if (job_run(job, &job->err) < 0)
+				job_finish(job);
+		}
+	}
+}
+
+struct jobs *
+jobs_new(struct loop *loop, struct initlink *link, int cgroup_root_fd, struct error *err)
+{
+	struct jobs *jobs = calloc(1, sizeof(*jobs));
+
+	if (!jobs) {
+		error_nomem(err, "making the pool of workers");
+		return NULL;
+	}
+	jobs->loop = loop;
+	jobs->link = link;
+	jobs->cgroup_root = cgroup_root_fd;
+	list_init(&jobs->queue[0]);
+	list_init(&jobs->queue[1]);
+	list_init(&jobs->active);
+	list_init(&jobs->ended);
+	list_init(&jobs->processes);
+	jobs->dev_null = open("/dev/null", O_RDWR | O_CLOEXEC);
+	jobs->kick_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (jobs->dev_null < 0 || jobs->kick_fd < 0)
+		error_sys(err, "open /dev/null and an eventfd");
+	else
+		jobs->kick_watch = loop_watch(loop, jobs->kick_fd, EPOLLIN, on_kick, jobs, err);
+	if (!jobs->kick_watch) {
+		jobs_free(jobs);
+		return NULL;
+	}
+	return jobs;
+}
+
+static void
+free_list(struct list *jobs)
+{
+	while (!list_is_empty(jobs))
+		job_free(list_entry(jobs->next, struct job, node));
+}
+
+void
+jobs_free(struct jobs *jobs)
+{
+	if (!jobs)
+		return;
+	while (!list_is_empty(&jobs->processes))
+		slot_free(list_entry(jobs->processes.next, struct slot, node));
+	free_list(&jobs->queue[0]);
+	free_list(&jobs->queue[1]);
+	free_list(&jobs->active);
+	free_list(&jobs->ended);
+	loop_unwatch(jobs->kick_watch);
+	close_fd(&jobs->kick_fd);
+	close_fd(&jobs->dev_null);
+	free(jobs);
+}
+
+unsigned int
+jobs_running(const struct jobs *jobs)
+{
+	return jobs->n_running;
+}

@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Jobs: work that may block, done in a worker process (a fork of the agent, child of init) as
+ * straight-line code. The agent side here never blocks. A worker reports messages and fds over a
+ * SOCK_SEQPACKET pair, announces each step with its undo record before taking it, and ends with a result.
+ * If it fails, dies, overruns its deadline or is cancelled, the journal is undone in another worker, and
+ * only then is `done` called.
+ */
+#pragma once
+
+#include <limits.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "lib/error.h"
+#include "lib/log.h"
+#include "lib/loop.h"
+
+struct initlink;
+struct jobs;
+struct job;
+struct worker;
+
+/* How a step is taken back. Paths are absolute, in the agent's mount namespace and made by us. */
+enum undo_kind {
+	UNDO_UMOUNT =
+		1,   /* umount2(path, MNT_DETACH|UMOUNT_NOFOLLOW) of what is mounted upon `below` */
+	UNDO_RMDIR,  /* rmdir(path), a non-empty directory stays */
+	UNDO_UNLINK, /* unlink(path) */
+	UNDO_REMOVE_TREE, /* path_remove_tree, never across a mount */
+	UNDO_CGROUP, /* kill what is in it, wait, remove it and what is below; path relative to the
+			   * cgroup root */
+	UNDO_KILL,   /* SIGKILL to pid and wait (pidfd) until it is gone */
+};
+
+struct undo {
+	uint32_t kind; /* enum undo_kind */
+	union {
+		int32_t pid;   /* UNDO_KILL */
+		int32_t below; /* UNDO_UMOUNT: id of the mount that path led to before, 0: any */
+	};
+	char path[PATH_MAX];
+};
+
+/* ---- in the worker (may block) ---- */
+
+/* The whole work. Runs in the worker with a copy of the agent's memory as of job_start(); only what
+ * worker_send() sends, and err, come back. Returns 0 or -1. All fds of the agent but those in
+ * job_spec.keep_fds (and 0,1,2 = /dev/null) are closed when it is called. Signals have their default actions
+ * and none is blocked, but SIGPIPE is ignored: what is to exec resets it. */
+typedef int job_work_fn(struct worker *w, void *arg, struct error *err);
+
+/* Announces a step that is about to be taken. Worker only: may block. */
+int worker_step(struct worker *w, const struct undo *undo, struct error *err);
+
+/* Convenience: a step with a path (printf). */
+int worker_step_path(struct worker *w, enum undo_kind kind, struct error *err, const char *fmt, ...)
+	__attribute__((format(printf, 4, 5)));
+
+/* Sends a message of the job's own kind with fds (which stay the caller's) to job_ops.message.
+ * If `wait` is true, blocks until the agent's callback has accepted it, and fails if it refused. */
+int worker_send(struct worker *w, uint32_t type, const void *payload, size_t size, const int *fds,
+		size_t n_fds, bool wait, struct error *err);
+
+/* The socket to the agent, so that a child that the worker clones can close it. */
+int worker_fd(const struct worker *w);
+
+/* Tells the agent about a process that the worker cloned (with CLONE_PARENT) and holds at a gate: the agent
+ * registers it with init and hands pid and pidfd (stays the caller's) to job_ops.process; returns once done. */
+int worker_process(struct worker *w, pid_t pid, int pidfd, struct error *err);
+
+/* A line in the agent's log, under the job's name: what is worth telling but does not fail the job. Records
+ * that the worker gives to log_write() itself go nowhere. */
+void worker_log(struct worker *w, enum log_level level, const char *fmt, ...)
+	__attribute__((format(printf, 3, 4)));
+
+/* Runs a helper program (absolute path, argv, env NULL-terminated) as the worker's own child, feeding
+ * `input` (may be NULL) to its stdin and keeping at most out_size-1 bytes of stdout+stderr (NUL-ended).
+ * Killed with its process group after timeout_ms. 0 and *status as of waitpid(2), or -1. */
+int worker_run(struct worker *w, const char *const argv[], const char *const envp[],
+	       const char *input, char *out, size_t out_size, int timeout_ms, int *status,
+	       struct error *err);
+
+/* The same with more to choose, and for any process that may block: nothing of a worker is needed. */
+struct helper_spec {
+	const char *path; /* absolute; NULL: argv[0] */
+	const char *const *argv, *const *envp;
+	const char *input;
+	char *out;
+	size_t out_size;
+	int timeout_ms;
+	int cgroup_fd; /* it begins in this cgroup; -1: the caller's */
+	int stdout_fd; /* > 0: its stdout, and `out` gets only what it writes to stderr */
+};
+int helper_run(const struct helper_spec *spec, int *status, struct error *err);
+
+/* ---- in the agent (never blocks) ---- */
+
+struct job_ops {
+	const char *name; /* for logs: "create container" */
+	job_work_fn *work;
+	/* A message of the worker. fds belong to the callee. Return -1 to refuse a waiting message. May be NULL. */
+	int (*message)(struct job *job, uint32_t type, const void *payload, size_t size, int *fds,
+		       size_t n_fds, void *data, struct error *err);
+	/* A process was announced; pidfd belongs to the callee, who must initlink_watch(pid) now. May be NULL. */
+	int (*process)(struct job *job, pid_t pid, int pidfd, void *data, struct error *err);
+	/* The job has ended: err->code is ERROR_OK, or what failed, everything undone (or given up after
+	 * 5 s, logged). Called exactly once, never from inside job_start(). */
+	void (*done)(struct job *job, const struct error *err, void *data);
+};
+
+enum job_flags {
+	JOB_URGENT = 1 << 0, /* may use the two workers kept for kill and remove */
+};
+
+struct job_spec {
+	const struct job_ops *ops;
+	void *arg; /* for work: memory as of now; must stay unchanged until job_start returns or, if
+			      * the job is queued for lack of workers, until it starts: own it until done */
+	void *data;          /* for the callbacks */
+	const int *keep_fds; /* fds the worker needs, in any order; must stay open until done */
+	size_t n_keep_fds;
+	uint64_t deadline_ms; /* 0: none */
+	unsigned int flags;
+};
+
+/* The pool: at most 64 workers, two of them kept for JOB_URGENT; more jobs wait in order. cgroup_root_fd
+ * (-1: none) is for UNDO_CGROUP and stays the caller's. */
+struct jobs *jobs_new(struct loop *loop, struct initlink *link, int cgroup_root_fd,
+		      struct error *err);
+
+/* Kills what runs; no `done` is called any more. Before initlink_free() and loop_free(). NULL is allowed. */
+void jobs_free(struct jobs *jobs);
+
+/* NULL and err only if the job cannot even be queued. */
+struct job *job_start(struct jobs *jobs, const struct job_spec *spec, struct error *err);
+
+/* Kills the worker, waits for its end (5 s at most: one in an uninterruptible wait is then left to itself), then
+ * undo, then done with `code` and the text; done is never called from inside. Not after done. NULL is
+ * allowed; a second cancel, or one while the job is being undone, changes nothing. */
+void job_cancel(struct job *job, enum error_code code, const char *why);
+
+/* Workers running now (for tests and shutdown). */
+unsigned int jobs_running(const struct jobs *jobs);

@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What job.c (states, pool) and report.c (what a worker says) share. Nobody else includes this. */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "agent/job/job.h"
+#include "agent/job/journal.h"
+#include "agent/job/slot.h"
+#include "agent/job/wire.h"
+#include "lib/list.h"
+
+#define KEEP_MAX 64 /* fds of one job */
+
+enum job_state {
+	JOB_QUEUED,
+	JOB_RUNNING,
+	JOB_STOPPING,
+	JOB_UNDOING,
+	JOB_ENDED, /* waits in `ended` for its `done` */
+};
+
+struct job {
+	struct list node; /* in one of the pool's lists */
+	struct jobs *jobs;
+	enum job_state state;
+	const struct job_ops *ops;
+	void *arg, *data;
+	unsigned int flags;
+	uint64_t deadline_ms;
+	int keep[KEEP_MAX];
+	size_t n_keep;
+	struct slot *slot;
+	int sock;
+	struct watch *watch;
+	struct timer *deadline; /* while QUEUED or RUNNING */
+	struct timer *patience; /* while STOPPING; between tries to start the undo */
+	struct journal journal;
+	uint64_t undo_until_ns;
+	struct job *undone_for; /* this job undoes that one */
+	bool is_cancelled;      /* err says why; else a worker without a result died by itself */
+	struct error err;
+};
+
+struct jobs {
+	struct loop *loop;
+	struct initlink *link;
+	int cgroup_root;
+	int dev_null;
+	int kick_fd; /* eventfd: look at `ended` and the queues again; needs no memory */
+	struct watch *kick_watch;
+	struct list queue[2]; /* QUEUED; [1] the urgent ones */
+	struct list active;   /* RUNNING, STOPPING, UNDOING */
+	struct list ended;
+	struct list processes; /* struct slot */
+	unsigned int n_processes;
+	unsigned int n_running; /* jobs with a worker, undoing ones not counted */
+	uint8_t in[sizeof(struct job_wire_head) + JOB_PAYLOAD_MAX];
+};
+
+/* Kills the worker; the rest comes with its exit. job->err is set. */
+void job_stop(struct job *job);
+
+/* The worker has said its last: job->err is the result. The job is gone afterwards, or being undone. */
+void job_result(struct job *job);
+
+enum drained {
+	DRAINED,       /* nothing there now, or `max` messages taken */
+	DRAINED_EOF,   /* the worker's end is closed */
+	DRAINED_ENDED, /* the job has ended by a message: do not touch it any more */
+};
+
+/* Takes up to `max` messages of the worker. */
+enum drained job_drain(struct job *job, unsigned int max);

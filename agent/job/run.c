@@ -1,0 +1,216 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * worker_run(): a helper program as the worker's own child, the only kind of process that anybody but
+ * init waits for. Worker only: blocks until the helper has ended.
+ */
+#include "agent/job/job.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "lib/cleanup.h"
+#include "lib/sys.h"
+
+struct helper {
+	pid_t pid;
+	int pidfd; /* readable when it ended; the helper's output may be held open by others */
+	int in;    /* our end of its stdin, -1: closed */
+	int out;   /* our end of its stdout and stderr, -1: at its end */
+	const char *input;
+	size_t input_len;
+	char *text;
+	size_t text_size, text_len;
+};
+
+/* In the helper, up to execve. Only async-signal-safe calls. */
+_Noreturn static void
+helper_exec(const struct helper_spec *spec, int in, int out)
+{
+	sigset_t none;
+
+	/* It must not go on once the worker was given up and what it did is being undone. */
+	(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+	(void)setpgid(0, 0);
+	(void)signal(SIGPIPE, SIG_DFL);
+	sigemptyset(&none);
+	(void)sigprocmask(SIG_SETMASK, &none, NULL);
+	if (dup2(in, 0) < 0 || dup2(spec->stdout_fd > 0 ? spec->stdout_fd : out, 1) < 0 ||
+	    dup2(out, 2) < 0)
+		_exit(126);
+	if (sys_close_range(3, ~0u, 0) < 0)
+		_exit(126);
+	(void)execve(spec->path ? spec->path : spec->argv[0], (char *const *)spec->argv,
+		     (char *const *)spec->envp);
+	_exit(errno == ENOENT ? 127 : 126);
+}
+
+static int
+helper_start(struct helper *h, const struct helper_spec *spec, struct error *err)
+{
+	const char *const *argv = spec->argv;
+	int in[2] = { -1, -1 }, out[2] = { -1, -1 };
+	struct clone_args args = {
+		.flags = CLONE_PIDFD | (spec->cgroup_fd >= 0 ? CLONE_INTO_CGROUP : 0),
+		.pidfd = (uint64_t)(uintptr_t)&h->pidfd,
+		.exit_signal = SIGCHLD,
+		.cgroup = spec->cgroup_fd >= 0 ? (uint64_t)spec->cgroup_fd : 0,
+	};
+
+	if (pipe2(in, O_CLOEXEC) < 0)
+		return error_sys(err, "make a pipe for %s", argv[0]);
+	if (pipe2(out, O_CLOEXEC) < 0) {
+		error_sys(err, "make a pipe for %s", argv[0]);
+		goto fail;
+	}
+	h->pid = sys_clone3(&args);
+	if (h->pid == 0)
+		helper_exec(spec, in[0], out[1]);
+	if (h->pid < 0) {
+		error_sys_code(err, ERROR_RESOURCE_EXHAUSTED, "start %s", argv[0]);
+		goto fail;
+	}
+	(void)setpgid(h->pid, h->pid);
+	close_fd(&in[0]);
+	close_fd(&out[1]);
+	h->in = in[1];
+	h->out = out[0];
+	(void)fcntl(h->in, F_SETFL, O_NONBLOCK);
+	(void)fcntl(h->out, F_SETFL, O_NONBLOCK);
+	return 0;
+fail:
+	close_fd(&in[0]);
+	close_fd(&in[1]);
+	close_fd(&out[0]);
+	close_fd(&out[1]);
+	return -1;
+}
+
+static void
+feed(struct helper *h)
+{
+	ssize_t n = write(h->in, h->input, h->input_len);
+
+	if (n >= 0) {
+		h->input += n;
+		h->input_len -= (size_t)n;
+	} else if (errno != EAGAIN && errno != EINTR) {
+		h->input_len = 0; /* it does not read: not our failure */
+	}
+	if (h->input_len == 0)
+		close_fd(&h->in);
+}
+
+/* Keeps what fits and drops the rest, so that the helper never waits for us. False: nothing there now. */
+static bool
+collect(struct helper *h)
+{
+	char chunk[4096];
+	size_t room = h->text_size - h->text_len;
+	ssize_t n = read(h->out, chunk, sizeof(chunk));
+
+	if (n < 0 && errno == EINTR)
+		return true;
+	if (n < 0 && errno == EAGAIN)
+		return false;
+	if (n <= 0) {
+		close_fd(&h->out);
+		return false;
+	}
+	if ((size_t)n < room)
+		room = (size_t)n;
+	memcpy(h->text + h->text_len, chunk, room);
+	h->text_len += room;
+	return true;
+}
+
+/* Moves data until the helper has ended. False: the time is over. */
+static bool
+pump(struct helper *h, int timeout_ms)
+{
+	uint64_t end = monotonic_ns() + (uint64_t)timeout_ms * 1000000u;
+
+	for (;;) {
+		struct pollfd fds[3] = {
+			{ .fd = h->pidfd, .events = POLLIN },
+			{ .fd = h->out, .events = POLLIN },
+			{ .fd = h->in, .events = POLLOUT },
+		};
+		uint64_t now = monotonic_ns();
+		int left = now >= end ? 0 : (int)((end - now) / 1000000u) + 1;
+
+		if (left == 0)
+			return false;
+		if (poll(fds, ARRAY_LEN(fds), left) < 0 && errno != EINTR)
+			return false;
+		if (h->in >= 0 && fds[2].revents)
+			feed(h);
+		if (h->out >= 0 && fds[1].revents)
+			(void)collect(h);
+		if (fds[0].revents) {
+			while (h->out >= 0 && collect(h))
+				continue;
+			return true;
+		}
+	}
+}
+
+int
+helper_run(const struct helper_spec *spec, int *status, struct error *err)
+{
+	char none[1];
+	struct helper h = {
+		.pidfd = -1,
+		.in = -1,
+		.out = -1,
+		.input = spec->input ? spec->input : "",
+		.input_len = spec->input ? strlen(spec->input) : 0,
+		.text = spec->out_size ? spec->out : none,
+		.text_size = spec->out_size ? spec->out_size - 1 : 0,
+	};
+	bool in_time;
+
+	if (spec->out_size)
+		spec->out[0] = '\0';
+	if (helper_start(&h, spec, err) < 0)
+		return -1;
+	if (h.input_len == 0)
+		close_fd(&h.in);
+	in_time = pump(&h, spec->timeout_ms);
+	/* Also what it left running in its group. */
+	(void)kill(-h.pid, SIGKILL);
+	while (waitpid(h.pid, status, 0) < 0 && errno == EINTR)
+		continue;
+	if (spec->out_size)
+		spec->out[h.text_len] = '\0';
+	close_fd(&h.in);
+	close_fd(&h.out);
+	close_fd(&h.pidfd);
+	if (!in_time)
+		return error_set(err, ERROR_DEADLINE_EXCEEDED, "%s did not end within %d ms",
+				 spec->path ? spec->path : spec->argv[0], spec->timeout_ms);
+	return 0;
+}
+
+int
+worker_run(struct worker *w, const char *const argv[], const char *const envp[], const char *input,
+	   char *out, size_t out_size, int timeout_ms, int *status, struct error *err)
+{
+	const struct helper_spec spec = {
+		.argv = argv,
+		.envp = envp,
+		.input = input,
+		.out = out,
+		.out_size = out_size,
+		.timeout_ms = timeout_ms,
+		.cgroup_fd = -1,
+	};
+
+	(void)w;
+	return helper_run(&spec, status, err);
+}

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * One worker process from its start to its exit, which may come long after its job has ended: a worker that
+ * hangs in the kernel is left to itself. Only agent/job/job.c uses this. Never blocks.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/types.h>
+
+#include "agent/job/job.h"
+#include "lib/list.h"
+
+struct child;
+
+struct slot {
+	struct list node; /* in the pool's list of processes */
+	pid_t pid;
+	int pidfd;
+	struct child *child;
+	struct job *job; /* NULL: the job has ended, only the exit is awaited */
+	/* Called once when the process has ended, before the slot is freed. */
+	void (*on_exit)(struct slot *slot, int status, bool gone, void *data);
+	void *data;
+};
+
+/* Starts a worker that waits at its gate until slot_go(). *sock: our end, non-blocking, the caller's.
+ * `keep` needs room for one more than n_keep: it is sorted and added to. NULL and err on failure, nothing runs then. */
+struct slot *slot_start(struct initlink *link, int dev_null, int *keep, size_t n_keep,
+			job_work_fn *work, void *arg, int *sock, struct error *err);
+
+void slot_kill(const struct slot *slot);
+
+/* Kills, forgets and frees; on_exit is not called. */
+void slot_free(struct slot *slot);

@@ -1,0 +1,129 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Jobs with one result. See task.h. */
+#include "agent/job/task.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "lib/cleanup.h"
+
+enum task_msg {
+	TASK_MSG_RESULT = 1,
+};
+
+struct task {
+	const struct task_class *class;
+	struct job_ops ops; /* with the class's name */
+	void *arg;
+	struct job *job;
+	task_done_fn *done; /* NULL: nobody waits any more */
+	void *data;
+	bool has_result;
+	uint64_t result[TASK_RESULT_MAX / sizeof(uint64_t)]; /* aligned for anything */
+};
+
+int
+task_result(struct worker *w, const void *result, size_t size, struct error *err)
+{
+	return worker_send(w, TASK_MSG_RESULT, result, size, NULL, 0, false, err);
+}
+
+static void
+free_arg(const struct task_class *class, void *arg)
+{
+	if (class->free_arg)
+		class->free_arg(arg);
+	else
+		free(arg);
+}
+
+static int
+on_message(struct job *job, uint32_t type, const void *payload, size_t size, int *fds, size_t n_fds,
+	   void *data, struct error *err)
+{
+	struct task *task = data;
+
+	(void)job;
+	for (size_t i = 0; i < n_fds; i++)
+		close_fd(&fds[i]);
+	if (type != TASK_MSG_RESULT || size != task->class->result_size ||
+	    size > sizeof(task->result))
+		return error_set(err, ERROR_INTERNAL, "%s: a worker sent message %u of %zu bytes",
+				 task->class->name, type, size);
+	memcpy(task->result, payload, size);
+	task->has_result = true;
+	return 0;
+}
+
+static void
+on_done(struct job *job, const struct error *err, void *data)
+{
+	struct task *task = data;
+	struct error why = *err;
+
+	(void)job;
+	task->job = NULL;
+	if (why.code == ERROR_OK && task->class->result_size > 0 && !task->has_result)
+		error_set(&why, ERROR_INTERNAL, "%s: the worker told no result", task->class->name);
+	if (task->done)
+		task->done(&why, why.code == ERROR_OK && task->has_result ? task->result : NULL,
+			   task->data);
+	free_arg(task->class, task->arg);
+	free(task);
+}
+
+static int
+work(struct worker *w, void *arg, struct error *err)
+{
+	const struct task *task = arg;
+
+	return task->class->work(w, task->arg, err);
+}
+
+struct task *
+task_start(struct jobs *jobs, const struct task_class *class, void *arg, const int *keep_fds,
+	   size_t n_keep_fds, task_done_fn *done, void *data, struct error *err)
+{
+	struct task *task = calloc(1, sizeof(*task));
+	struct job_spec spec = {
+		.ops = task ? &task->ops : NULL,
+		.arg = task,
+		.data = task,
+		.keep_fds = keep_fds,
+		.n_keep_fds = n_keep_fds,
+		.deadline_ms = class->deadline_ms,
+	};
+
+	if (!task) {
+		free_arg(class, arg);
+		error_nomem(err, class->name);
+		return NULL;
+	}
+	*task = (struct task){
+		.class = class,
+		.ops = { .name = class->name,
+			 .work = work,
+			 .message = on_message,
+			 .done = on_done },
+		.arg = arg,
+		.done = done,
+		.data = data,
+	};
+	task->job = job_start(jobs, &spec, err);
+	if (task->job)
+		return task;
+	free_arg(class, arg);
+	free(task);
+	return NULL;
+}
+
+void
+task_cancel(struct task *task, bool stop)
+{
+	if (!task)
+		return;
+	task->done = NULL;
+	if (stop)
+		job_cancel(task->job, ERROR_CANCELLED, "nobody waits for it any more");
+}

@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What a worker and the agent tell each other over their SOCK_SEQPACKET pair. Only agent/job knows this.
+ * Both ends are the same binary, of one fork: plain structs.
+ */
+#pragma once
+
+#include <stdint.h>
+
+#include "lib/error.h"
+
+enum job_wire {
+	/* worker -> agent; those marked * are answered with an ACK if `wait` is set */
+	JOB_WIRE_STEP = 1, /* type: enum undo_kind; pid; payload: the path, without NUL */
+	JOB_WIRE_MESSAGE,  /* *type: the job's own; payload and fds as they are */
+	JOB_WIRE_PROCESS,  /* *pid; one fd: its pidfd */
+	JOB_WIRE_LOG,      /* type: enum log_level; payload: text */
+	JOB_WIRE_RESULT,   /* payload: struct error; the last message */
+	/* agent -> worker */
+	JOB_WIRE_GO,  /* registered with init: begin */
+	JOB_WIRE_ACK, /* payload: struct error of the callback */
+};
+
+struct job_wire_head {
+	uint32_t kind;
+	uint32_t type;
+	int32_t pid;
+	uint32_t wait;
+};
+
+/* Payload of one message, without the head. */
+#define JOB_PAYLOAD_MAX (64u << 10)
+
+/* GO and ACK. */
+struct job_wire_ack {
+	struct job_wire_head head;
+	struct error err;
+};

@@ -1,0 +1,218 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The worker's side of a job: what runs between the fork and _exit(). Straight-line code that may block.
+ * It never runs the agent's loop and never touches the agent's tables.
+ */
+#include "agent/job/worker.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "agent/job/journal.h"
+#include "agent/job/wire.h"
+#include "lib/cleanup.h"
+#include "lib/io.h"
+#include "lib/log.h"
+#include "lib/sys.h"
+
+struct worker {
+	int sock;
+	size_t steps, bytes; /* journalled so far, counted as the agent does */
+};
+
+/* Head and payload as one message. */
+static int
+send_wire(struct worker *w, const struct job_wire_head *head, const void *payload, size_t size,
+	  const int *fds, size_t n_fds, struct error *err)
+{
+	auto_free char *msg = malloc(sizeof(*head) + size);
+
+	if (!msg)
+		return error_nomem(err, "reporting to the agent");
+	memcpy(msg, head, sizeof(*head));
+	if (size > 0)
+		memcpy(msg + sizeof(*head), payload, size);
+	if (send_msg(w->sock, msg, sizeof(*head) + size, fds, n_fds, 0) < 0)
+		return error_sys(err, "report to the agent");
+	return 0;
+}
+
+/* Blocks until the agent has answered. 0, or -1 and the agent's error. */
+static int
+wait_for(struct worker *w, enum job_wire kind, struct error *err)
+{
+	struct job_wire_ack ack;
+	int fds[IO_FDS_MAX];
+	size_t n_fds;
+	ssize_t n;
+
+	n = recv_msg(w->sock, &ack, sizeof(ack), fds, &n_fds, 0);
+	if (n < 0)
+		return error_sys(err, "wait for the agent");
+	if (n != sizeof(ack) || ack.head.kind != kind)
+		return error_set(err, ERROR_CANCELLED, "the agent has gone");
+	if (ack.err.code != ERROR_OK) {
+		*err = ack.err;
+		return -1;
+	}
+	return 0;
+}
+
+int
+worker_fd(const struct worker *w)
+{
+	return w->sock;
+}
+
+int
+worker_step(struct worker *w, const struct undo *undo, struct error *err)
+{
+	struct job_wire_head head = {
+		.kind = JOB_WIRE_STEP,
+		.type = undo->kind,
+		.pid = undo->pid,
+	};
+	size_t len = undo->kind == UNDO_KILL ? 0 : strnlen(undo->path, sizeof(undo->path));
+
+	if (len == sizeof(undo->path))
+		return error_set(err, ERROR_INTERNAL, "path of an undo record is too long");
+	if (w->steps >= JOURNAL_STEPS_MAX || w->bytes + len > JOURNAL_BYTES_MAX)
+		return error_set(err, ERROR_RESOURCE_EXHAUSTED, "more than %u steps in one job",
+				 JOURNAL_STEPS_MAX);
+	if (send_wire(w, &head, undo->path, len, NULL, 0, err) < 0)
+		return -1;
+	w->steps++;
+	w->bytes += len;
+	return 0;
+}
+
+int
+worker_step_path(struct worker *w, enum undo_kind kind, struct error *err, const char *fmt, ...)
+{
+	struct undo undo;
+	va_list ap;
+	int n;
+
+	undo.kind = kind;
+	undo.pid = 0;
+	va_start(ap, fmt);
+	n = vsnprintf(undo.path, sizeof(undo.path), fmt, ap);
+	va_end(ap);
+	if (n < 0 || (size_t)n >= sizeof(undo.path))
+		return error_set(err, ERROR_INVALID_ARGUMENT, "path is too long: %.64s...",
+				 undo.path);
+	return worker_step(w, &undo, err);
+}
+
+int
+worker_send(struct worker *w, uint32_t type, const void *payload, size_t size, const int *fds,
+	    size_t n_fds, bool wait, struct error *err)
+{
+	struct job_wire_head head = { .kind = JOB_WIRE_MESSAGE, .type = type, .wait = wait };
+
+	if (size > JOB_PAYLOAD_MAX)
+		return error_set(err, ERROR_RESOURCE_EXHAUSTED, "message of %zu bytes to the agent",
+				 size);
+	if (send_wire(w, &head, payload, size, fds, n_fds, err) < 0)
+		return -1;
+	return wait ? wait_for(w, JOB_WIRE_ACK, err) : 0;
+}
+
+int
+worker_process(struct worker *w, pid_t pid, int pidfd, struct error *err)
+{
+	struct job_wire_head head = { .kind = JOB_WIRE_PROCESS, .pid = pid, .wait = 1 };
+
+	if (send_wire(w, &head, NULL, 0, &pidfd, 1, err) < 0)
+		return -1;
+	return wait_for(w, JOB_WIRE_ACK, err);
+}
+
+void
+worker_log(struct worker *w, enum log_level level, const char *fmt, ...)
+{
+	struct job_wire_head head = { .kind = JOB_WIRE_LOG, .type = level };
+	struct error err = ERROR_INIT;
+	char text[ERROR_MSG_MAX];
+	va_list ap;
+	int n;
+
+	va_start(ap, fmt);
+	n = vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	if (n > 0)
+		(void)send_wire(w, &head, text, strnlen(text, sizeof(text)), NULL, 0, &err);
+}
+
+/* Closes all fds from 3 on but those of the sorted list. */
+static int
+close_all_but(const int *keep, size_t n)
+{
+	unsigned int next = 3;
+
+	for (size_t i = 0; i < n; i++) {
+		unsigned int fd = (unsigned int)keep[i];
+
+		if (fd > next && sys_close_range(next, fd - 1, 0) < 0)
+			return -1;
+		if (fd >= next)
+			next = fd + 1;
+	}
+	return sys_close_range(next, ~0u, 0);
+}
+
+/* Log lines of the worker's own copy of the log go nowhere: worker_log() is what reaches the agent's. */
+static bool
+drop_line(const char *line, size_t len, void *data)
+{
+	(void)line;
+	(void)len;
+	(void)data;
+	return true;
+}
+
+/* What the agent has changed of its signals is put back, but for SIGPIPE, which stays ignored here. */
+static void
+reset_signals(void)
+{
+	static const int changed[] = {
+		SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGSYS, SIGABRT, SIGTERM, SIGINT,
+	};
+	sigset_t none;
+
+	for (size_t i = 0; i < ARRAY_LEN(changed); i++)
+		(void)signal(changed[i], SIG_DFL);
+	sigemptyset(&none);
+	(void)sigprocmask(SIG_SETMASK, &none, NULL);
+}
+
+_Noreturn void
+worker_enter(const struct worker_start *start)
+{
+	struct job_wire_head head = { .kind = JOB_WIRE_RESULT };
+	struct worker w = { .sock = start->sock };
+	struct error err = ERROR_INIT, ignored = ERROR_INIT;
+	int failed = -1;
+
+	log_set_sink(drop_line, NULL);
+	reset_signals();
+	for (int fd = 0; fd < 3; fd++)
+		(void)dup2(start->dev_null, fd);
+	if (close_all_but(start->keep, start->n_keep) < 0)
+		error_sys(&err, "close the agent's files");
+	else if (wait_for(&w, JOB_WIRE_GO, &err) == 0)
+		failed = start->work(&w, start->arg, &err);
+	if (failed && err.code == ERROR_OK)
+		error_set(&err, ERROR_INTERNAL, "failed without a reason");
+	if (!failed)
+		err = ERROR_INIT;
+	(void)send_wire(&w, &head, &err, sizeof(err), NULL, 0, &ignored);
+	_exit(0);
+}

@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* How the agent's side of a job enters the worker after the fork. Only agent/job/job.c calls this. */
+#pragma once
+
+#include <stddef.h>
+
+#include "agent/job/job.h"
+
+struct worker_start {
+	int sock;        /* the worker's end */
+	int dev_null;    /* becomes 0, 1 and 2 */
+	const int *keep; /* sorted, each > 2; sock is among them */
+	size_t n_keep;
+	job_work_fn *work;
+	void *arg;
+};
+
+/* In the child: closes everything else, waits at the gate, works, reports, exits. */
+_Noreturn void worker_enter(const struct worker_start *start);

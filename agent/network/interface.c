@@ -1,0 +1,348 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * UpdateInterface's work: which interface is meant, and what it shall be. Worker only: may block. Every step may be taken
+ * again, so that a host which tries once more finds what it wants. Called by network.c.
+ */
+#include "agent/network/private.h"
+
+#include <errno.h>
+#include <net/if_arp.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include <linux/if_link.h>
+
+#include "agent/network/snapshot.h"
+#include "lib/io.h"
+
+/* One interface that is being changed. */
+struct change {
+	struct worker *w;
+	struct rtnl *r;
+	const struct net_task *task;
+	struct net_link link;
+	struct net_snapshot_of of;
+	struct net_snapshot routes; /* as they were, while the interface is down for our sake */
+	bool is_down;
+};
+
+/* ---- which one ---- */
+
+/* Several may have one hardware address: a VLAN or macvlan has that of what it lies upon, a failover's parts that of the
+ * whole, and interfaces that are ipvlans on the host share one. The smaller, the better. */
+static unsigned int
+distance(const struct net_link *link, const char *name)
+{
+	return (link->master ? 8u : 0) + (link->lower ? 4u : 0) +
+	       (strcmp(link->name, name) != 0 ? 2u : 0) + (link->flags & IFF_UP ? 1u : 0);
+}
+
+static const struct net_link *
+nearest(const struct net_links *links, const struct net_interface *wanted)
+{
+	const struct net_link *best = NULL;
+
+	for (size_t i = 0; i < links->n; i++) {
+		const struct net_link *link = &links->list[i];
+
+		if (net_mac_equal(&link->mac, &wanted->mac) &&
+		    (!best || distance(link, wanted->name) < distance(best, wanted->name)))
+			best = link;
+	}
+	return best;
+}
+
+/* The only card there is, which nobody uses yet and which has the name: its hardware address may be wrong. With any doubt
+ * it is another's. */
+static const struct net_link *
+only_one(const struct net_links *links, const char *name)
+{
+	const struct net_link *only = NULL;
+
+	for (size_t i = 0; links->list && i < links->n; i++) {
+		const struct net_link *link = &links->list[i];
+
+		if (link->type != ARPHRD_ETHER)
+			continue;
+		if (only)
+			return NULL;
+		only = link;
+	}
+	return only && !(only->flags & IFF_UP) && strcmp(only->name, name) == 0 ? only : NULL;
+}
+
+/* Has it the hardware address, and is it a whole of its own? */
+static bool
+is_plainly_it(const struct net_link *link, const struct net_interface *wanted)
+{
+	return net_mac_equal(&link->mac, &wanted->mac) && distance(link, wanted->name) < 4;
+}
+
+/* Where it may well be: by its name, or where it was last seen. 0, 1 or -1. */
+static int
+find_quickly(struct change *c, struct error *err)
+{
+	const struct net_interface *wanted = &c->task->interface;
+	int r = 1;
+
+	if (wanted->name[0])
+		r = net_link_get(c->r, wanted->name, &c->link, err);
+	if (r == 0 && is_plainly_it(&c->link, wanted))
+		return 0;
+	if (r >= 0 && c->task->hint)
+		r = net_link_get_at(c->r, c->task->hint, &c->link, err);
+	else if (r == 0)
+		r = 1;
+	return r == 0 && !is_plainly_it(&c->link, wanted) ? 1 : r;
+}
+
+/* For those that are looked for next. */
+static int
+tell_seen(struct worker *w, const struct net_links *links, struct error *err)
+{
+	_Alignas(struct net_seen_link) char payload[32u << 10];
+	size_t size = sizeof(payload);
+
+	net_seen_fill(links, payload, &size);
+	return worker_send(w, NET_MESSAGE_SEEN, payload, size, NULL, 0, false, err);
+}
+
+/* 0 found, 1 absent, -1 and err. */
+static int
+find_by_mac(struct change *c, struct error *err)
+{
+	const struct net_interface *wanted = &c->task->interface;
+	const struct net_link *found;
+	struct net_links links;
+	int r = find_quickly(c, err);
+
+	if (r <= 0)
+		return r;
+	if (net_links_read(c->r, &links, err) < 0)
+		return -1;
+	if (tell_seen(c->w, &links, err) < 0) {
+		net_links_release(&links);
+		return -1;
+	}
+	found = nearest(&links, wanted);
+	if (!found && c->task->is_last_look && !wanted->has_path)
+		found = only_one(&links, wanted->name);
+	if (found)
+		c->link = *found;
+	net_links_release(&links);
+	return found ? 0 : 1;
+}
+
+/* The same by PCI path; when nothing has come there, by hardware address after all. */
+static int
+find(struct change *c, struct error *err)
+{
+	const struct net_interface *wanted = &c->task->interface;
+	char name[IFNAMSIZ];
+	int r;
+
+	if (!wanted->has_path)
+		return find_by_mac(c, err);
+	if (net_find_at_path(c->task->roots->sys, &wanted->path, name)) {
+		r = net_link_get(c->r, name, &c->link, err);
+		if (r <= 0)
+			return r;
+	}
+	if (!c->task->is_last_look || wanted->mac.len == 0)
+		return 1;
+	r = find_by_mac(c, err);
+	if (r == 0)
+		worker_log(c->w, LOG_LEVEL_WARN,
+			   "%s is not where its PCI path leads: found by hardware address",
+			   c->link.name);
+	return r;
+}
+
+/* ---- what it shall be ---- */
+
+/* Down, with its routes kept in mind and its IPv6 addresses kept by the kernel. */
+static int
+take_down(struct change *c, struct error *err)
+{
+	char key[64];
+
+	c->of = (struct net_snapshot_of){ .link = c->link.index };
+	if (net_snapshot_take(c->r, &c->of, &c->routes, err) < 0)
+		return -1;
+	c->is_down = true;
+	(void)snprintf(key, sizeof(key), "sys/net/ipv6/conf/%s/keep_addr_on_down", c->link.name);
+	(void)write_text_at(c->task->roots->proc, key, "1");
+	if (rtnl_talk(c->r, net_link_change(c->link.index, 0, IFF_UP)) < 0)
+		return rtnl_error(c->r, err, "set %s down", c->link.name);
+	return 0;
+}
+
+/* Up with these flags; what routes it had before it was taken down come back. */
+static int
+bring_up(struct change *c, uint32_t flags, uint32_t mask, struct error *err)
+{
+	struct error why = ERROR_INIT;
+
+	if (rtnl_talk(c->r, net_link_change(c->link.index, IFF_UP | flags, IFF_UP | mask)) < 0)
+		return rtnl_error(c->r, err, "set %s up", c->link.name);
+	if (c->is_down && net_snapshot_restore(c->r, &c->routes, &why) < 0)
+		worker_log(c->w, LOG_LEVEL_WARN, "routes of %s: %s", c->link.name, why.msg);
+	c->is_down = false;
+	return 0;
+}
+
+static void
+release(struct change *c)
+{
+	net_snapshot_release(&c->routes);
+}
+
+/* Most can be changed in an interface that is in use; with some drivers, and before Linux 6.2, not its name or hardware
+ * address. -1 and err says what failed, or -1 and errno in c->r. */
+static int
+set(struct change *c, int type, const void *value, size_t size)
+{
+	struct error ignored = ERROR_INIT;
+
+	for (int i = 0;; i++) {
+		struct nl_msg *msg = net_link_change(c->link.index, 0, 0);
+
+		if (msg && !rtnl_put(msg, type, value, size)) {
+			nlmsg_free(msg);
+			msg = NULL;
+		}
+		if (rtnl_talk(c->r, msg) == 0)
+			return 0;
+		if (i > 0 || c->r->errnum != EBUSY || !(c->link.flags & IFF_UP) || c->is_down)
+			return -1;
+		if (take_down(c, &ignored) < 0)
+			return -1;
+	}
+}
+
+static int
+set_name(struct change *c, const char *name, struct error *err)
+{
+	char former[IFNAMSIZ];
+
+	if (set(c, IFLA_IFNAME, name, strlen(name) + 1) < 0)
+		return rtnl_error(c->r, err, "rename %s to %s", c->link.name, name);
+	memcpy(former, c->link.name, sizeof(former));
+	(void)snprintf(c->link.name, sizeof(c->link.name), "%s", name);
+	worker_log(c->w, LOG_LEVEL_INFO, "interface %s is now %s", former, name);
+	return 0;
+}
+
+/* Another has the name: they change names. */
+static int
+swap_names(struct change *c, struct change *other, const char *name, struct error *err)
+{
+	struct error ignored = ERROR_INIT;
+	char former[IFNAMSIZ], parked[IFNAMSIZ];
+
+	memcpy(former, c->link.name, sizeof(former));
+	(void)snprintf(parked, sizeof(parked), "tmp%u", other->link.index);
+	if (set_name(other, parked, err) < 0)
+		return -1;
+	if (set_name(c, name, err) < 0) {
+		(void)set_name(other, name, &ignored);
+		return -1;
+	}
+	return set_name(other, former, err);
+}
+
+static int
+take_name(struct change *c, struct error *err)
+{
+	const char *name = c->task->interface.name;
+	struct change other = { .w = c->w, .r = c->r, .task = c->task };
+	struct error why = ERROR_INIT;
+	int result;
+
+	if (!name[0] || strcmp(c->link.name, name) == 0)
+		return 0;
+	result = net_link_get(c->r, name, &other.link, err);
+	if (result < 0)
+		return -1;
+	/* it is found by its other names, too, of which the kernel allows to have two alike no more than of the first */
+	if (result == 1 || strcmp(other.link.name, name) != 0)
+		return set_name(c, name, err);
+	result = swap_names(c, &other, name, err);
+	if (other.is_down && bring_up(&other, 0, 0, &why) < 0)
+		worker_log(c->w, LOG_LEVEL_WARN, "%s", why.msg);
+	release(&other);
+	return result;
+}
+
+/* A card that was found by its place has the hardware address that the host says, if its driver lets it. */
+static int
+set_mac(struct change *c, struct error *err)
+{
+	const struct net_interface *wanted = &c->task->interface;
+
+	if (wanted->mac.len == 0 || net_mac_equal(&c->link.mac, &wanted->mac))
+		return 0;
+	if (set(c, IFLA_ADDRESS, wanted->mac.bytes, wanted->mac.len) == 0)
+		return 0;
+	rtnl_error(c->r, err, "set the hardware address of %s", c->link.name);
+	if (!wanted->has_path)
+		return -1;
+	worker_log(c->w, LOG_LEVEL_WARN, "%s", err->msg);
+	*err = ERROR_INIT;
+	return 0;
+}
+
+static int
+configure(struct change *c, struct error *err)
+{
+	const struct net_interface *wanted = &c->task->interface;
+
+	if (set_mac(c, err) < 0)
+		return -1;
+	if (wanted->mtu && wanted->mtu != c->link.mtu &&
+	    set(c, IFLA_MTU, &wanted->mtu, sizeof(wanted->mtu)) < 0)
+		return rtnl_error(c->r, err, "set the MTU of %s to %u", c->link.name, wanted->mtu);
+	if (take_name(c, err) < 0 || bring_up(c, wanted->flags & IFF_NOARP, IFF_NOARP, err) < 0)
+		return -1;
+	return net_addresses_apply(c->w, c->r, &c->link, wanted, net_ipv6_is_off(c->task->roots),
+				   err);
+}
+
+/* An interface that could not be made what it shall be is not left down because of us. */
+static void
+put_back(struct change *c)
+{
+	struct error ignored = ERROR_INIT;
+
+	if (c->is_down)
+		(void)bring_up(c, 0, 0, &ignored);
+}
+
+int
+net_interface_work(struct worker *w, struct net_task *task, struct error *err)
+{
+	struct rtnl r;
+	struct change c = { .w = w, .r = &r, .task = task };
+	char text[NET_MAC_TEXT];
+	int found, result = -1;
+
+	if (rtnl_open(&r, err) < 0)
+		return -1;
+	found = find(&c, err);
+	if (found == 0) {
+		result = configure(&c, err);
+		if (result < 0)
+			put_back(&c);
+	}
+	release(&c);
+	rtnl_close(&r);
+	if (found <= 0)
+		return result;
+	if (worker_send(w, NET_MESSAGE_ABSENT, NULL, 0, NULL, 0, false, err) < 0)
+		return -1;
+	return error_set(err, ERROR_NOT_FOUND, "Link not found (%s%s%s)",
+			 net_format_mac(&task->interface.mac, text),
+			 task->interface.has_path ? " at the PCI path of " : ", for ",
+			 task->interface.name);
+}

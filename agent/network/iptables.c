@@ -1,0 +1,130 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The packet filter, by the tools of the guest's image: their text is what hosts keep and send. Worker only: may block.
+ * Called by network.c.
+ */
+#include "agent/network/private.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "lib/cleanup.h"
+#include "lib/io.h"
+
+#define TOOL_MS   30000 /* its own wait for the lock (5 s), and time for many rules */
+#define OUT_MAX   ((size_t)4 << 20)
+#define WORDS_MAX 400 /* of what a tool says when it fails */
+
+/* The tool's path in the guest's image. */
+static int
+find_tool(const struct roots *roots, const char *name, char *out, size_t size, struct error *err)
+{
+	static const char *const dirs[] = { "usr/sbin", "sbin", "usr/bin", "bin" };
+
+	for (size_t i = 0; i < ARRAY_LEN(dirs); i++) {
+		(void)snprintf(out, size, "/%s/%s", dirs[i], name);
+		if (faccessat(roots->root, out + 1, X_OK, 0) == 0)
+			return 0;
+	}
+	return error_set(err, ERROR_FAILED_PRECONDITION,
+			 "the guest's image has no %s in /usr/sbin, /sbin, /usr/bin or /bin", name);
+}
+
+/* A file in memory that cannot grow past OUT_MAX: a tool that runs wild fails, and not the guest. */
+static int
+output_file(struct error *err)
+{
+	auto_close int fd = memfd_create("iptables", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+
+	if (fd < 0 || ftruncate(fd, (off_t)OUT_MAX) < 0 || fcntl(fd, F_ADD_SEALS, F_SEAL_GROW) < 0)
+		return error_sys(err, "make a file for the output of iptables");
+	return steal_fd(&fd);
+}
+
+/* What was written: the tool's offset is that of our descriptor. */
+static int
+send_output(struct worker *w, int fd, struct error *err)
+{
+	off_t size = lseek(fd, 0, SEEK_CUR);
+	struct buf out;
+	uint8_t *room;
+	int result;
+
+	if (size <= 0)
+		return size < 0 ? error_sys(err, "measure the output of iptables") : 0;
+	buf_init(&out, OUT_MAX);
+	room = buf_reserve(&out, (size_t)size);
+	if (!room || pread(fd, room, (size_t)size, 0) != size) {
+		buf_release(&out);
+		return error_sys(err, "read the output of iptables");
+	}
+	buf_commit(&out, (size_t)size);
+	result = net_send(w, &out, err);
+	buf_release(&out);
+	return result;
+}
+
+/* Runs it and sends what it prints. What it complains about is in the error. */
+static int
+run(struct worker *w, const char *const argv[], const char *input, struct error *err)
+{
+	static const char *const envp[] = { "PATH=/usr/sbin:/usr/bin:/sbin:/bin", NULL };
+	auto_close int fd = output_file(err);
+	char words[WORDS_MAX] = "";
+	struct helper_spec spec = {
+		.argv = argv,
+		.envp = envp,
+		.input = input,
+		.out = words,
+		.out_size = sizeof(words),
+		.timeout_ms = TOOL_MS,
+		.cgroup_fd = -1,
+		.stdout_fd = fd,
+	};
+	int status;
+
+	if (fd < 0 || helper_run(&spec, &status, err) < 0)
+		return -1;
+	for (char *c = words; *c; c++)
+		if (*c == '\n')
+			*c = c[1] ? ' ' : '\0';
+	if (!WIFEXITED(status))
+		return error_set(err, ERROR_INTERNAL, "%s was killed by signal %d", argv[0],
+				 WTERMSIG(status));
+	if (WEXITSTATUS(status) != 0)
+		return error_set(err, ERROR_INTERNAL, "%s ended with %d: %s", argv[0],
+				 WEXITSTATUS(status), words);
+	return send_output(w, fd, err);
+}
+
+int
+net_get_iptables_work(struct worker *w, struct net_task *task, struct error *err)
+{
+	char path[64];
+	const char *const argv[] = { path, NULL };
+
+	if (find_tool(task->roots, task->is_v6 ? "ip6tables-save" : "iptables-save", path,
+		      sizeof(path), err) < 0 ||
+	    run(w, argv, NULL, err) < 0)
+		return error_wrap(err, "get the rules");
+	return 0;
+}
+
+int
+net_set_iptables_work(struct worker *w, struct net_task *task, struct error *err)
+{
+	char path[64];
+	/* another may hold the lock for a moment */
+	const char *const argv[] = { path, "--wait", "5", NULL };
+
+	if (find_tool(task->roots, task->is_v6 ? "ip6tables-restore" : "iptables-restore", path,
+		      sizeof(path), err) < 0 ||
+	    run(w, argv, task->rules, err) < 0)
+		return error_wrap(err, "set the rules");
+	return 0;
+}

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The interfaces that the kernel has. Worker only: may block. */
+#pragma once
+
+#include <net/if.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "agent/network/rtnl.h"
+#include "agent/network/text.h"
+#include "lib/error.h"
+
+#define NET_KIND_MAX 16
+
+struct net_link {
+	uint32_t index, flags, mtu; /* flags: IFF_* */
+	uint32_t master;            /* index of the bridge, bond or failover above it; 0: none */
+	uint32_t lower;             /* index of what it lies upon (VLAN, macvlan); 0: none */
+	uint16_t type;              /* ARPHRD_* */
+	char name[IFNAMSIZ];
+	char kind[NET_KIND_MAX]; /* "veth", "bridge"; "" for hardware */
+	struct net_mac mac;
+};
+
+struct net_links {
+	struct net_link *list; /* by index */
+	size_t n, room;
+	const struct net_link **by_name;
+};
+
+/* All of them. -1 and err. The caller releases. */
+int net_links_read(struct rtnl *r, struct net_links *out, struct error *err);
+void net_links_release(struct net_links *links);
+
+/* NULL if there is none. */
+const struct net_link *net_links_by_index(const struct net_links *links, uint32_t index);
+const struct net_link *net_links_by_name(const struct net_links *links, const char *name);
+
+/* One by its name or index: 0; 1 if there is none; -1 and err. */
+int net_link_get(struct rtnl *r, const char *name, struct net_link *out, struct error *err);
+int net_link_get_at(struct rtnl *r, uint32_t index, struct net_link *out, struct error *err);
+
+/* A request to change the link; attributes are the caller's to add. NULL when memory is out. */
+struct nl_msg *net_link_change(uint32_t index, uint32_t flags, uint32_t mask);

@@ -1,0 +1,232 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What hosts ask for, from text to plain data, checked before anything is changed. Loop side: never blocks, and never
+ * asks the kernel. Called by network.c.
+ */
+#include "agent/network/private.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include <linux/neighbour.h>
+#include <linux/rtnetlink.h>
+
+/* An interface with more is a mistake or an attack: each costs the kernel work with every packet. */
+#define ADDRESSES_MAX 1024
+
+static int
+plan_name(char out[IFNAMSIZ], const char *name, struct error *err)
+{
+	if (!net_name_is_valid(name))
+		return error_set(err, ERROR_INVALID_ARGUMENT,
+				 "\"%.32s\" cannot be an interface's name", name);
+	memcpy(out, name, strlen(name) + 1);
+	return 0;
+}
+
+static int
+plan_address(struct net_address *out, const struct net_address_request *q, struct error *err)
+{
+	if (!net_parse_address(q->address, out))
+		return error_set(err, ERROR_INVALID_ARGUMENT, "address \"%.64s\" is none",
+				 q->address);
+	if (q->length[0] && !net_parse_length(q->length, out->family, &out->len))
+		return error_set(err, ERROR_INVALID_ARGUMENT,
+				 "address %s: \"%.16s\" is no length of a prefix", q->address,
+				 q->length);
+	return 0;
+}
+
+static int
+plan_identity(struct net_interface *i, const struct net_interface_request *q, struct error *err)
+{
+	if (q->name[0] && plan_name(i->name, q->name, err) < 0)
+		return -1;
+	if (q->mac[0] && !net_parse_mac(q->mac, &i->mac))
+		return error_set(err, ERROR_INVALID_ARGUMENT, "\"%.64s\" is no hardware address",
+				 q->mac);
+	if (q->device_path[0] && pci_path_parse(q->device_path, &i->path, err) < 0)
+		return -1;
+	i->has_path = q->device_path[0] != '\0';
+	if (!i->has_path && i->mac.len == 0)
+		return error_set(err, ERROR_INVALID_ARGUMENT,
+				 "neither hardware address nor PCI path");
+	return 0;
+}
+
+int
+net_plan_interface(struct net_task *task, const struct net_interface_request *q, struct error *err)
+{
+	struct net_interface *i = &task->interface;
+
+	if (plan_identity(i, q, err) < 0)
+		return error_wrap(err, "update interface %.32s", q->name);
+	if (q->mtu > UINT32_MAX)
+		return error_set(err, ERROR_INVALID_ARGUMENT, "update interface %s: MTU %llu",
+				 q->name, (unsigned long long)q->mtu);
+	if (q->n_addresses > ADDRESSES_MAX)
+		return error_set(err, ERROR_RESOURCE_EXHAUSTED,
+				 "update interface %s: more than %d addresses", q->name,
+				 ADDRESSES_MAX);
+	i->mtu = (uint32_t)q->mtu;
+	i->flags = q->flags;
+	i->addresses = calloc(q->n_addresses + 1, sizeof(*i->addresses));
+	if (!i->addresses)
+		return error_nomem(err, "updating an interface");
+	for (i->n_addresses = 0; i->n_addresses < q->n_addresses; i->n_addresses++) {
+		if (plan_address(&i->addresses[i->n_addresses], &q->addresses[i->n_addresses],
+				 err) < 0)
+			return error_wrap(err, "update interface %s", q->name);
+	}
+	return 0;
+}
+
+/* "" is none. */
+static int
+plan_optional(struct net_address *out, const char *text, const char *what, struct error *err)
+{
+	if (!text[0] || net_parse_prefix(text, out))
+		return 0;
+	return error_set(err, ERROR_INVALID_ARGUMENT, "%s \"%.64s\" is no address", what, text);
+}
+
+static bool
+is_zero(const struct net_address *a)
+{
+	static const uint8_t zero[sizeof(a->bytes)];
+
+	return memcmp(a->bytes, zero, sizeof(zero)) == 0;
+}
+
+/* The family that the addresses have, where there are any. */
+static uint8_t
+family_of(const struct net_route *r, bool is_v6)
+{
+	if (r->destination.family)
+		return r->destination.family;
+	if (r->gateway.family)
+		return r->gateway.family;
+	if (r->source.family)
+		return r->source.family;
+	return is_v6 ? AF_INET6 : AF_INET;
+}
+
+static int
+check_route(struct net_route *r, struct error *err)
+{
+	unsigned int bits = net_address_bits(r->destination.family);
+
+	if (r->source.family && r->source.family != r->destination.family)
+		return error_set(err, ERROR_INVALID_ARGUMENT,
+				 "source and destination are of two families");
+	if (r->gateway.family == AF_INET && r->destination.family == AF_INET6)
+		return error_set(err, ERROR_INVALID_ARGUMENT,
+				 "an IPv6 destination by an IPv4 gateway");
+	/* Hosts that know no prefix of the source write 0. */
+	if (r->source.family && r->source.len == 0 && !is_zero(&r->source))
+		r->source.len = (uint8_t)bits;
+	if (r->source.family == AF_INET && r->source.len != bits)
+		return error_set(err, ERROR_INVALID_ARGUMENT,
+				 "the source of an IPv4 route is one address");
+	return 0;
+}
+
+static int
+plan_route(struct net_route *r, const struct net_route_request *q, struct error *err)
+{
+	if (strcmp(q->destination, "default") != 0 &&
+	    plan_optional(&r->destination, q->destination, "destination", err) < 0)
+		return -1;
+	if (plan_optional(&r->gateway, q->gateway, "gateway", err) < 0 ||
+	    plan_optional(&r->source, q->source, "source", err) < 0 ||
+	    plan_name(r->device, q->device, err) < 0)
+		return -1;
+	if (q->scope > UINT8_MAX)
+		return error_set(err, ERROR_INVALID_ARGUMENT, "scope %u", q->scope);
+	/* "0.0.0.0" is how some write that there is none */
+	if (is_zero(&r->gateway))
+		r->gateway.family = AF_UNSPEC;
+	r->destination.family = family_of(r, q->is_v6);
+	net_mask_prefix(&r->destination);
+	r->scope = (uint8_t)q->scope;
+	/* What else a host reads from its own routes is its kernel's state, not a wish. A route without gateway is on
+	 * the link as it is, and the kernel refuses to be told so. */
+	r->flags = r->gateway.family ? q->flags & RTNH_F_ONLINK : 0;
+	r->mtu = q->mtu;
+	return check_route(r, err);
+}
+
+int
+net_plan_routes(struct net_task *task, const struct net_route_request *list, size_t count,
+		struct error *err)
+{
+	task->routes = calloc(count + 1, sizeof(*task->routes));
+	if (!task->routes)
+		return error_nomem(err, "updating routes");
+	for (task->count = 0; task->count < count; task->count++) {
+		const struct net_route_request *q = &list[task->count];
+
+		if (plan_route(&task->routes[task->count], q, err) < 0)
+			return error_wrap(err, "update routes: route %zu, to \"%.64s\"",
+					  task->count, q->destination);
+	}
+	return 0;
+}
+
+static int
+plan_neighbour(struct net_neighbour *n, const struct net_neighbour_request *q, struct error *err)
+{
+	if (!net_parse_prefix(q->address, &n->address))
+		return error_set(err, ERROR_INVALID_ARGUMENT, "address \"%.64s\" is none",
+				 q->address);
+	if (plan_name(n->device, q->device, err) < 0)
+		return -1;
+	if (q->mac[0] && !net_parse_mac(q->mac, &n->mac))
+		return error_set(err, ERROR_INVALID_ARGUMENT, "\"%.64s\" is no hardware address",
+				 q->mac);
+	if (q->state < 0 || q->state > UINT16_MAX || q->flags < 0 || q->flags > UINT8_MAX)
+		return error_set(err, ERROR_INVALID_ARGUMENT, "state %d, flags %d", q->state,
+				 q->flags);
+	n->state = q->state ? (uint16_t)q->state : NUD_PERMANENT;
+	n->flags = (uint8_t)q->flags;
+	return 0;
+}
+
+int
+net_plan_neighbours(struct net_task *task, const struct net_neighbour_request *list, size_t count,
+		    struct error *err)
+{
+	task->neighbours = calloc(count + 1, sizeof(*task->neighbours));
+	if (!task->neighbours)
+		return error_nomem(err, "adding neighbours");
+	for (task->count = 0; task->count < count; task->count++) {
+		if (plan_neighbour(&task->neighbours[task->count], &list[task->count], err) < 0)
+			return error_wrap(err, "add neighbour %zu", task->count);
+	}
+	return 0;
+}
+
+int
+net_plan_rules(struct net_task *task, const void *rules, size_t size, struct error *err)
+{
+	if (size > 0 && memchr(rules, '\0', size))
+		return error_set(err, ERROR_INVALID_ARGUMENT, "set the rules: they hold a NUL");
+	task->rules = malloc(size + 1);
+	if (!task->rules)
+		return error_nomem(err, "setting the rules");
+	if (size > 0)
+		memcpy(task->rules, rules, size);
+	task->rules[size] = '\0';
+	return 0;
+}
+
+void
+net_task_release(struct net_task *task)
+{
+	free(task->interface.addresses);
+	free(task->routes);
+	free(task->neighbours);
+	free(task->rules);
+	*task = (struct net_task){ 0 };
+}

@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the files of agent/network share: an operation in plain terms, and the work of each kind. */
+#pragma once
+
+#include "agent/device/pci.h"
+#include "agent/job/job.h"
+#include "agent/network/links.h"
+#include "agent/network/network.h"
+#include "agent/network/rtnl.h"
+#include "agent/network/seen.h"
+#include "lib/list.h"
+
+/* Of what a worker sends. */
+enum net_message {
+	NET_MESSAGE_DATA = 1, /* a part of the reply */
+	NET_MESSAGE_ABSENT,   /* the interface is not there (yet) */
+	NET_MESSAGE_SEEN,     /* seen.h */
+};
+
+/* Of a reply, as records or text: what a message of 4 MiB can hold at most is less. */
+#define NET_REPLY_MAX ((size_t)16 << 20)
+
+struct net_interface {
+	char name[IFNAMSIZ];
+	struct net_mac mac;
+	bool has_path;
+	struct pci_path path;
+	uint32_t mtu, flags;
+	struct net_address *addresses;
+	size_t n_addresses;
+};
+
+struct net_route {
+	struct net_address destination, gateway,
+		source; /* family AF_UNSPEC: none, but of the first */
+	char device[IFNAMSIZ];
+	uint32_t flags, mtu, index;
+	uint8_t scope;
+	bool is_later; /* another of the request, installed before it, has the same destination */
+};
+
+struct net_neighbour {
+	struct net_address address;
+	struct net_mac mac;
+	char device[IFNAMSIZ];
+	uint16_t state;
+	uint8_t flags;
+};
+
+/* What a worker is to do. Plain data: the worker has a copy. */
+struct net_task {
+	const struct roots *roots;
+	struct net_interface interface;
+	bool is_last_look; /* for the interface: the time is over */
+	uint32_t hint;     /* its index, perhaps; 0: not known */
+	struct net_route *routes;
+	struct net_neighbour *neighbours;
+	size_t count; /* of routes or neighbours */
+	bool is_v6;   /* iptables */
+	char *rules;
+};
+
+/* ---- requests made plain: loop side, 0 or -1 and err. What they allocate is net_task_release()'s. ---- */
+
+int net_plan_interface(struct net_task *task, const struct net_interface_request *q,
+		       struct error *err);
+int net_plan_routes(struct net_task *task, const struct net_route_request *list, size_t count,
+		    struct error *err);
+int net_plan_neighbours(struct net_task *task, const struct net_neighbour_request *list,
+			size_t count, struct error *err);
+int net_plan_rules(struct net_task *task, const void *rules, size_t size, struct error *err);
+void net_task_release(struct net_task *task);
+
+/* Is there an interface where this PCI path leads? Its name. Reads sysfs only: never blocks. */
+bool net_find_at_path(int sysfd, const struct pci_path *path, char name[IFNAMSIZ]);
+
+/* The PCI path of an interface, "" if it has none. Reads sysfs only. */
+void net_path_of(int sysfd, const char *name, char *out, size_t size);
+
+/* ---- in workers: may block ---- */
+
+int net_interface_work(struct worker *w, struct net_task *task, struct error *err);
+int net_routes_work(struct worker *w, struct net_task *task, struct error *err);
+int net_neighbours_work(struct worker *w, struct net_task *task, struct error *err);
+int net_list_interfaces_work(struct worker *w, struct net_task *task, struct error *err);
+int net_list_routes_work(struct worker *w, struct net_task *task, struct error *err);
+int net_get_iptables_work(struct worker *w, struct net_task *task, struct error *err);
+int net_set_iptables_work(struct worker *w, struct net_task *task, struct error *err);
+
+/* Sends all of it as the reply. */
+int net_send(struct worker *w, const struct buf *data, struct error *err);
+
+/* Makes exactly these the addresses of the link, beside those that the kernel makes or learns itself. */
+int net_addresses_apply(struct worker *w, struct rtnl *r, const struct net_link *link,
+			const struct net_interface *wanted, bool ipv6_is_off, struct error *err);
+
+/* Is IPv6 missing or switched off in the guest? Its addresses and routes are left out then, as hosts expect. */
+bool net_ipv6_is_off(const struct roots *roots);
+
+/* Lists the routes and sends them. */
+int net_send_routes(struct worker *w, struct rtnl *r, const struct net_links *links,
+		    struct error *err);

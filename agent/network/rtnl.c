@@ -1,0 +1,227 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * libnl-3's sockets and messages. Its own error codes are not used: they fold many errno values into one and drop what
+ * the kernel says in words, so the kernel's NLMSG_ERROR is read here. Called by the workers of agent/network.
+ */
+#include "agent/network/rtnl.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include <linux/netlink.h>
+#include <netlink/attr.h>
+#include <netlink/errno.h>
+#include <netlink/handlers.h>
+#include <netlink/netlink.h>
+#include <netlink/socket.h>
+
+/* A table that changes faster than it can be read is not read for ever. */
+#define DUMP_TRIES 8
+
+/* The kernel fills as much of it as it can (32 KiB) with one part of a dump; without, it sends a page at a time. */
+#define RECEIVE_SIZE ((size_t)64 << 10)
+
+/* What follows the error: netlink(7), NETLINK_EXT_ACK. */
+static void
+take_text(struct rtnl *r, const struct nlmsgerr *e)
+{
+	const struct nlmsghdr *head =
+		(const struct nlmsghdr *)(const void *)((const char *)e - NLMSG_HDRLEN);
+	size_t skip = NLMSG_ALIGN(sizeof(*e));
+	size_t size = head->nlmsg_len - NLMSG_HDRLEN;
+	const struct nlattr *a;
+
+	if (!(head->nlmsg_flags & NLM_F_ACK_TLVS))
+		return;
+	if (!(head->nlmsg_flags & NLM_F_CAPPED))
+		skip += NLMSG_ALIGN(e->msg.nlmsg_len - NLMSG_HDRLEN);
+	if (skip >= size)
+		return;
+	a = nla_find((const struct nlattr *)(const void *)((const char *)e + skip),
+		     (int)(size - skip), NLMSGERR_ATTR_MSG);
+	if (a)
+		(void)snprintf(r->text, sizeof(r->text), "%.*s", nla_len(a),
+			       (const char *)nla_data(a));
+}
+
+static int
+on_error(struct sockaddr_nl *from, struct nlmsgerr *e, void *arg)
+{
+	struct rtnl *r = arg;
+
+	(void)from;
+	r->errnum = -e->error;
+	take_text(r, e);
+	return NL_STOP;
+}
+
+static int
+on_message(struct nl_msg *msg, void *arg)
+{
+	struct rtnl *r = arg;
+
+	if (!r->each || r->errnum)
+		return NL_OK;
+	if (r->each(nlmsg_hdr(msg), r->data) < 0) {
+		r->errnum = errno ? errno : EIO;
+		return NL_STOP;
+	}
+	return NL_OK;
+}
+
+int
+rtnl_open(struct rtnl *r, struct error *err)
+{
+	static const int options[] = { NETLINK_EXT_ACK, NETLINK_CAP_ACK, NETLINK_GET_STRICT_CHK };
+	const int on = 1;
+	int status;
+
+	*r = (struct rtnl){ .sock = nl_socket_alloc() };
+	if (!r->sock)
+		return error_nomem(err, "making a netlink socket");
+	nl_socket_disable_auto_ack(r->sock);
+	nl_socket_disable_msg_peek(r->sock);
+	(void)nl_socket_set_msg_buf_size(r->sock, RECEIVE_SIZE);
+	status = nl_connect(r->sock, NETLINK_ROUTE);
+	if (status < 0) {
+		rtnl_close(r);
+		return error_set(err, ERROR_INTERNAL, "open a netlink socket: %s",
+				 nl_geterror(status));
+	}
+	/* Older kernels know less of these: then there are fewer words, and more to read past. */
+	for (size_t i = 0; i < sizeof(options) / sizeof(options[0]); i++)
+		(void)setsockopt(nl_socket_get_fd(r->sock), SOL_NETLINK, options[i], &on,
+				 sizeof(on));
+	if (nl_socket_modify_err_cb(r->sock, NL_CB_CUSTOM, on_error, r) < 0 ||
+	    nl_socket_modify_cb(r->sock, NL_CB_VALID, NL_CB_CUSTOM, on_message, r) < 0) {
+		rtnl_close(r);
+		return error_nomem(err, "making a netlink socket");
+	}
+	return 0;
+}
+
+void
+rtnl_close(struct rtnl *r)
+{
+	if (r->sock)
+		nl_socket_free(r->sock);
+	r->sock = NULL;
+}
+
+struct nl_msg *
+rtnl_message(uint16_t type, int flags, const void *header, size_t size)
+{
+	struct nl_msg *msg = nlmsg_alloc_simple(type, flags);
+
+	if (msg && nlmsg_append(msg, (void *)(uintptr_t)header, size, NLMSG_ALIGNTO) < 0) {
+		nlmsg_free(msg);
+		return NULL;
+	}
+	return msg;
+}
+
+bool
+rtnl_put(struct nl_msg *msg, int type, const void *data, size_t size)
+{
+	return msg && nla_put(msg, type, (int)size, data) == 0;
+}
+
+bool
+rtnl_put_u32(struct nl_msg *msg, int type, uint32_t value)
+{
+	return rtnl_put(msg, type, &value, sizeof(value));
+}
+
+bool
+rtnl_put_text(struct nl_msg *msg, int type, const char *text)
+{
+	return rtnl_put(msg, type, text, strlen(text) + 1);
+}
+
+/* Sends and frees. 0, or -1 and errno. */
+static int
+post(struct rtnl *r, struct nl_msg *msg, rtnl_each_fn *each, void *data)
+{
+	int status;
+
+	r->errnum = 0;
+	r->text[0] = '\0';
+	r->each = each;
+	r->data = data;
+	if (!msg) {
+		r->errnum = errno = ENOMEM;
+		return -1;
+	}
+	errno = 0;
+	status = nl_send_auto(r->sock, msg);
+	nlmsg_free(msg);
+	if (status >= 0)
+		return 0;
+	r->errnum = errno = errno ? errno : EIO;
+	return -1;
+}
+
+/* libnl's status after an answer was read. */
+static int
+verdict(struct rtnl *r, int status)
+{
+	if (r->errnum == 0 && status < 0)
+		r->errnum = status == -NLE_DUMP_INTR ? EAGAIN : status == -NLE_NOMEM ? ENOMEM : EIO;
+	errno = r->errnum;
+	return r->errnum ? -1 : 0;
+}
+
+int
+rtnl_talk(struct rtnl *r, struct nl_msg *msg)
+{
+	if (msg)
+		nlmsg_hdr(msg)->nlmsg_flags |= NLM_F_ACK;
+	if (post(r, msg, NULL, NULL) < 0)
+		return -1;
+	return verdict(r, nl_wait_for_ack(r->sock));
+}
+
+int
+rtnl_get(struct rtnl *r, struct nl_msg *msg, rtnl_each_fn *each, void *data)
+{
+	if (post(r, msg, each, data) < 0)
+		return -1;
+	return verdict(r, nl_recvmsgs_default(r->sock));
+}
+
+int
+rtnl_dump(struct rtnl *r, const struct rtnl_dump *dump)
+{
+	for (unsigned int i = 0; i < DUMP_TRIES; i++) {
+		struct nl_msg *msg = dump->make(dump->what);
+
+		dump->reset(dump->data);
+		if (msg)
+			nlmsg_hdr(msg)->nlmsg_flags |= NLM_F_DUMP;
+		if (post(r, msg, dump->each, dump->data) < 0)
+			return -1;
+		if (verdict(r, nl_recvmsgs_default(r->sock)) == 0)
+			return 0;
+		if (r->errnum != EAGAIN)
+			return -1;
+	}
+	return -1;
+}
+
+int
+rtnl_error(const struct rtnl *r, struct error *err, const char *fmt, ...)
+{
+	char what[256];
+	va_list ap;
+
+	va_start(ap, fmt);
+	(void)vsnprintf(what, sizeof(what), fmt, ap);
+	va_end(ap);
+	errno = r->errnum;
+	if (r->text[0])
+		return error_sys(err, "%s: %s", what, r->text);
+	return error_sys(err, "%s", what);
+}

@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Where the interfaces were when somebody last looked at all of them. Only a hint, which whoever takes it checks: with it
+ * many interfaces one after the other do not each cost a look at all.
+ */
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "agent/network/links.h"
+#include "agent/network/text.h"
+
+struct net_seen_link {
+	struct net_mac mac;
+	uint32_t index;
+};
+
+struct net_seen {
+	struct net_seen_link *list;
+	size_t n;
+};
+
+/* Takes over a worker's message; what does not fit or cannot be kept is not known. Loop side: never blocks. */
+void net_seen_take(struct net_seen *seen, const void *payload, size_t size);
+void net_seen_release(struct net_seen *seen);
+
+/* The index of the only one with this hardware address, or 0. */
+uint32_t net_seen_find(const struct net_seen *seen, const struct net_mac *mac);
+
+/* The message: as many of the links as there is room for in *size bytes, which then is what they take. */
+void net_seen_fill(const struct net_links *links, void *payload, size_t *size);

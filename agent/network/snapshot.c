@@ -1,0 +1,348 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Routes are kept as the kernel tells them, less what is its state and not the route, so that they can be compared byte
+ * by byte and sent back. Called by routes.c and interface.c.
+ */
+#include "agent/network/snapshot.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <linux/rtnetlink.h>
+#include <netlink/attr.h>
+
+#include "lib/cleanup.h"
+
+#define SNAPSHOT_MAX ((size_t)64 << 20)
+
+/* The flags that a route is made with; the kernel refuses to be told the others. */
+#define KEPT_FLAGS ((unsigned int)(RTNH_F_ONLINK | RTNH_F_PERVASIVE))
+
+static int
+by_address(const void *a, const void *b)
+{
+	return net_address_compare(a, b);
+}
+
+static bool
+leaves_by(struct nlattr **tb, uint32_t link)
+{
+	const struct rtnexthop *hop;
+	int left;
+
+	if (tb[RTA_OIF])
+		return nla_get_u32(tb[RTA_OIF]) == link;
+	if (!tb[RTA_MULTIPATH])
+		return false;
+	hop = nla_data(tb[RTA_MULTIPATH]);
+	left = nla_len(tb[RTA_MULTIPATH]);
+	for (; RTNH_OK(hop, left); left -= NLMSG_ALIGN(hop->rtnh_len), hop = RTNH_NEXT(hop))
+		if ((uint32_t)hop->rtnh_ifindex == link)
+			return true;
+	return false;
+}
+
+static bool
+is_wanted(const struct net_snapshot_of *of, const struct rtmsg *head, struct nlattr **tb)
+{
+	struct net_address key = { .family = head->rtm_family, .len = head->rtm_dst_len };
+
+	if (head->rtm_flags & RTM_F_CLONED)
+		return false;
+	if (of->link)
+		return head->rtm_protocol != RTPROT_KERNEL && leaves_by(tb, of->link);
+	if (head->rtm_table != RT_TABLE_MAIN)
+		return false;
+	if (tb[RTA_DST] && nla_len(tb[RTA_DST]) <= (int)sizeof(key.bytes))
+		memcpy(key.bytes, nla_data(tb[RTA_DST]), (size_t)nla_len(tb[RTA_DST]));
+	return of->n_destinations > 0 &&
+	       bsearch(&key, of->destinations, of->n_destinations, sizeof(key), by_address) != NULL;
+}
+
+/* One attribute as it is, but for the flags of next hops. */
+static bool
+copy(struct nl_msg *msg, const struct nlattr *from)
+{
+	struct nlattr *to = nla_reserve(msg, nla_type(from), nla_len(from));
+	struct rtnexthop *hop;
+	int left;
+
+	if (!to)
+		return false;
+	memcpy(nla_data(to), nla_data(from), (size_t)nla_len(from));
+	if (nla_type(from) != RTA_MULTIPATH)
+		return true;
+	hop = nla_data(to);
+	left = nla_len(to);
+	for (; RTNH_OK(hop, left); left -= NLMSG_ALIGN(hop->rtnh_len), hop = RTNH_NEXT(hop))
+		hop->rtnh_flags &= KEPT_FLAGS;
+	return true;
+}
+
+/* The next hop is told as an object of its own, or in full: never both. */
+static bool
+is_kept(int type, bool has_object)
+{
+	switch (type) {
+	case RTA_CACHEINFO:
+		return false;
+	case RTA_GATEWAY:
+	case RTA_VIA:
+	case RTA_OIF:
+	case RTA_MULTIPATH:
+	case RTA_ENCAP:
+	case RTA_ENCAP_TYPE:
+		return !has_object;
+	default:
+		return true;
+	}
+}
+
+static struct nl_msg *
+request_for(const struct rtmsg *from, struct nlattr **tb)
+{
+	struct rtmsg head = *from;
+	struct nl_msg *msg;
+
+	head.rtm_flags &= KEPT_FLAGS;
+	msg = rtnl_message(RTM_NEWROUTE, 0, &head, sizeof(head));
+	for (int type = 1; msg && type <= RTA_MAX; type++) {
+		if (!tb[type] || !is_kept(type, tb[RTA_NH_ID] != NULL) || copy(msg, tb[type]))
+			continue;
+		nlmsg_free(msg);
+		msg = NULL;
+	}
+	return msg;
+}
+
+static int
+keep(struct net_snapshot *s, const struct nlmsghdr *message)
+{
+	if (s->n == s->room) {
+		size_t room = s->room ? 2 * s->room : 64;
+		size_t *at = reallocarray(s->at, room, sizeof(*at));
+
+		if (!at)
+			return -1;
+		s->at = at;
+		s->room = room;
+	}
+	s->at[s->n] = buf_len(&s->messages);
+	/* its length is a multiple of four: libnl pads what it puts */
+	if (buf_append(&s->messages, message, NLMSG_ALIGN(message->nlmsg_len)) < 0)
+		return -1;
+	s->n++;
+	return 0;
+}
+
+/* A dump of one family, and what there was before. A kernel without IPv6 answers with IPv4 once more. */
+struct reading {
+	struct net_snapshot *s;
+	uint8_t family;
+	size_t n, len;
+};
+
+static int
+take_route(const struct nlmsghdr *message, void *data)
+{
+	const struct rtmsg *head = nlmsg_data(message);
+	const struct reading *reading = data;
+	struct net_snapshot *s = reading->s;
+	struct nlattr *tb[RTA_MAX + 1];
+	struct nl_msg *msg;
+	int result;
+
+	if (message->nlmsg_type != RTM_NEWROUTE ||
+	    nlmsg_parse((struct nlmsghdr *)(uintptr_t)message, sizeof(*head), tb, RTA_MAX, NULL) <
+		    0) {
+		errno = EBADMSG;
+		return -1;
+	}
+	if (head->rtm_family != reading->family || !is_wanted(s->of, head, tb))
+		return 0;
+	msg = request_for(head, tb);
+	if (!msg) {
+		errno = ENOMEM;
+		return -1;
+	}
+	result = keep(s, nlmsg_hdr(msg));
+	nlmsg_free(msg);
+	return result;
+}
+
+/* One family's dump begins again: what there is of the other stays. */
+static void
+forget(void *data)
+{
+	struct reading *reading = data;
+
+	reading->s->n = reading->n;
+	reading->s->messages.len = reading->len;
+}
+
+static struct nl_msg *
+routes_request(const void *what)
+{
+	const struct rtmsg head = { .rtm_family = *(const uint8_t *)what };
+
+	return rtnl_message(RTM_GETROUTE, 0, &head, sizeof(head));
+}
+
+static const struct nlmsghdr *
+message_at(const struct net_snapshot *s, size_t i)
+{
+	return (const struct nlmsghdr *)(const void *)(buf_head(&s->messages) + s->at[i]);
+}
+
+int
+net_snapshot_take(struct rtnl *r, const struct net_snapshot_of *of, struct net_snapshot *out,
+		  struct error *err)
+{
+	static const uint8_t families[] = { AF_INET, AF_INET6 };
+
+	*out = (struct net_snapshot){ .of = of };
+	buf_init(&out->messages, SNAPSHOT_MAX);
+	for (size_t i = 0; i < ARRAY_LEN(families); i++) {
+		struct reading reading = {
+			.s = out,
+			.family = families[i],
+			.n = out->n,
+			.len = buf_len(&out->messages),
+		};
+		const struct rtnl_dump dump = {
+			.make = routes_request,
+			.what = &families[i],
+			.each = take_route,
+			.reset = forget,
+			.data = &reading,
+		};
+
+		if (rtnl_dump(r, &dump) < 0) {
+			net_snapshot_release(out);
+			return rtnl_error(r, err, "read the routing table");
+		}
+	}
+	return 0;
+}
+
+void
+net_snapshot_release(struct net_snapshot *s)
+{
+	buf_release(&s->messages);
+	free(s->at);
+	*s = (struct net_snapshot){ 0 };
+}
+
+/* ---- the way back ---- */
+
+static int
+compare_messages(const struct nlmsghdr *a, const struct nlmsghdr *b)
+{
+	if (a->nlmsg_len != b->nlmsg_len)
+		return a->nlmsg_len < b->nlmsg_len ? -1 : 1;
+	return memcmp(nlmsg_data(a), nlmsg_data(b), a->nlmsg_len - NLMSG_HDRLEN);
+}
+
+static int
+by_content(const void *a, const void *b)
+{
+	const struct nlmsghdr *const *x = a, *const *y = b;
+
+	return compare_messages(*x, *y);
+}
+
+/* The snapshot's messages by content. NULL when memory is out. */
+static const struct nlmsghdr **
+sorted(const struct net_snapshot *s)
+{
+	const struct nlmsghdr **list = calloc(s->n + 1, sizeof(*list));
+
+	for (size_t i = 0; list && i < s->n; i++)
+		list[i] = message_at(s, i);
+	if (list)
+		qsort(list, s->n, sizeof(*list), by_content);
+	return list;
+}
+
+static bool
+has(const struct nlmsghdr **list, size_t n, const struct nlmsghdr *message)
+{
+	return n > 0 && bsearch(&message, list, n, sizeof(*list), by_content) != NULL;
+}
+
+static int
+send_as(struct rtnl *r, const struct nlmsghdr *message, uint16_t type, uint16_t flags)
+{
+	struct nl_msg *msg = nlmsg_convert((struct nlmsghdr *)(uintptr_t)message);
+
+	if (msg) {
+		nlmsg_hdr(msg)->nlmsg_type = type;
+		nlmsg_hdr(msg)->nlmsg_flags = flags;
+		nlmsg_hdr(msg)->nlmsg_seq = 0;
+		nlmsg_hdr(msg)->nlmsg_pid = 0;
+	}
+	return rtnl_talk(r, msg);
+}
+
+static bool
+has_gateway(const struct nlmsghdr *message)
+{
+	return nlmsg_find_attr((struct nlmsghdr *)(uintptr_t)message, sizeof(struct rtmsg),
+			       RTA_GATEWAY) ||
+	       nlmsg_find_attr((struct nlmsghdr *)(uintptr_t)message, sizeof(struct rtmsg),
+			       RTA_VIA) ||
+	       nlmsg_find_attr((struct nlmsghdr *)(uintptr_t)message, sizeof(struct rtmsg),
+			       RTA_MULTIPATH);
+}
+
+/* In the kernel's order; gateways last, since they are looked up. */
+static int
+add_missing(struct rtnl *r, const struct net_snapshot *former, const struct nlmsghdr **present,
+	    size_t n_present, struct error *err)
+{
+	int result = 0;
+
+	for (int pass = 0; pass < 2; pass++) {
+		for (size_t i = 0; i < former->n; i++) {
+			const struct nlmsghdr *message = message_at(former, i);
+
+			if (has_gateway(message) != (pass == 1) || has(present, n_present, message))
+				continue;
+			if (send_as(r, message, RTM_NEWROUTE, NLM_F_CREATE | NLM_F_APPEND) < 0 &&
+			    r->errnum != EEXIST && result == 0)
+				result = rtnl_error(r, err, "bring a route back");
+		}
+	}
+	return result;
+}
+
+int
+net_snapshot_restore(struct rtnl *r, const struct net_snapshot *former, struct error *err)
+{
+	struct net_snapshot now;
+	auto_free const struct nlmsghdr **present = NULL;
+	auto_free const struct nlmsghdr **wanted = NULL;
+	int result = 0;
+
+	if (net_snapshot_take(r, former->of, &now, err) < 0)
+		return -1;
+	present = sorted(&now);
+	wanted = sorted(former);
+	if (!present || !wanted) {
+		net_snapshot_release(&now);
+		return error_nomem(err, "bringing routes back");
+	}
+	for (size_t i = 0; !former->of->link && i < now.n; i++) {
+		const struct nlmsghdr *message = message_at(&now, i);
+
+		if (has(wanted, former->n, message))
+			continue;
+		if (send_as(r, message, RTM_DELROUTE, 0) < 0 && r->errnum != ESRCH && result == 0)
+			result = rtnl_error(r, err, "remove a new route");
+	}
+	if (add_missing(r, former, present, now.n, result ? &ERROR_INIT : err) < 0)
+		result = -1;
+	net_snapshot_release(&now);
+	return result;
+}

@@ -1,0 +1,120 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Opens the directories that the agent works through. Called once, at start, by agent/agent.c. */
+#include "agent/roots.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <linux/magic.h>
+
+#include "lib/cleanup.h"
+#include "lib/log.h"
+#include "lib/path.h"
+#include "lib/sys.h"
+
+#define DIR_FLAGS (O_RDONLY | O_DIRECTORY)
+
+/* A procfs that is mounted nowhere, so that nothing can be mounted over its files. -1 where the kernel or
+ * our privileges do not allow it. */
+static int
+private_proc(void)
+{
+	auto_close int fs = sys_fsopen("proc", FSOPEN_CLOEXEC);
+
+	if (fs < 0 || sys_fsconfig(fs, SYS_FSCONFIG_CMD_CREATE, NULL, NULL, 0) < 0)
+		return -1;
+	return sys_fsmount(fs, FSMOUNT_CLOEXEC,
+			   MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC);
+}
+
+static int
+open_dir(const char *path, int flags, struct error *err)
+{
+	int fd = open(path, flags | O_CLOEXEC);
+
+	return fd < 0 ? error_sys(err, "open %s", path) : fd;
+}
+
+static int
+open_proc(struct error *err)
+{
+	int fd = private_proc();
+
+	if (fd >= 0)
+		return fd;
+	log_info("agent", "no procfs of our own, using /proc: errno %d", errno);
+	return open_dir("/proc", DIR_FLAGS, err);
+}
+
+/* The version 2 hierarchy, also where version 1 holds the usual place. */
+static int
+open_cgroup(void)
+{
+	static const char *const places[] = { "/sys/fs/cgroup", "/sys/fs/cgroup/unified" };
+
+	for (size_t i = 0; i < ARRAY_LEN(places); i++) {
+		auto_close int fd = open(places[i], DIR_FLAGS | O_CLOEXEC);
+
+		if (fd >= 0 && fd_is_fstype(fd, CGROUP2_SUPER_MAGIC))
+			return steal_fd(&fd);
+	}
+	log_warn("agent", "there is no cgroup v2 hierarchy: containers go without limits");
+	return -1;
+}
+
+/* What the agent itself writes must never wait for a disk or a share. */
+static int
+open_run(struct error *err)
+{
+	auto_close int fd = -1;
+
+	if (mkdir("/run", 0755) < 0 && errno != EEXIST)
+		return error_sys(err, "make /run");
+	if (mkdir(RUN_DIR, 0755) < 0 && errno != EEXIST)
+		return error_sys(err, "make " RUN_DIR);
+	fd = open_dir(RUN_DIR, DIR_FLAGS | O_NOFOLLOW, err);
+	if (fd < 0)
+		return -1;
+	if (fd_is_fstype(fd, TMPFS_MAGIC) || fd_is_fstype(fd, RAMFS_MAGIC))
+		return steal_fd(&fd);
+	if (mount("tmpfs", RUN_DIR, "tmpfs", MS_NOSUID | MS_NODEV, "mode=0755") < 0) {
+		log_warn("agent", RUN_DIR " stays on what lies there: errno %d", errno);
+		return steal_fd(&fd);
+	}
+	return open_dir(RUN_DIR, DIR_FLAGS | O_NOFOLLOW, err);
+}
+
+int
+roots_open(struct roots *roots, struct error *err)
+{
+	*roots = (struct roots){ -1, -1, -1, -1, -1, -1 };
+	roots->proc = open_proc(err);
+	if (roots->proc >= 0)
+		roots->sys = open_dir("/sys", DIR_FLAGS, err);
+	if (roots->sys >= 0)
+		roots->dev = open_dir("/dev", DIR_FLAGS, err);
+	if (roots->dev >= 0)
+		roots->root = open_dir("/", O_PATH | O_DIRECTORY, err);
+	if (roots->root >= 0)
+		roots->run = open_run(err);
+	if (roots->run < 0) {
+		roots_close(roots);
+		return -1;
+	}
+	roots->cgroup = open_cgroup();
+	return 0;
+}
+
+void
+roots_close(struct roots *roots)
+{
+	close_fd(&roots->proc);
+	close_fd(&roots->sys);
+	close_fd(&roots->dev);
+	close_fd(&roots->cgroup);
+	close_fd(&roots->run);
+	close_fd(&roots->root);
+}

@@ -1,0 +1,173 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* See calljob.h. */
+#include "agent/rpc/calljob.h"
+
+#include <stdalign.h>
+#include <stdlib.h>
+
+#include "agent/agent.h"
+#include "lib/buf.h"
+#include "lib/cleanup.h"
+#include "lib/log.h"
+
+/* Far below what one message takes. */
+#define PIECE_MAX (32u << 10)
+
+enum calljob_msg {
+	CALLJOB_MSG_OUTPUT = 1, /* payload: bytes */
+};
+
+struct calljob {
+	struct call *call; /* NULL once it has ended */
+	const struct calljob_class *class;
+	struct job_ops ops;
+	struct job *job;
+	struct buf output;
+	int keep[6]; /* the roots */
+	size_t n_keep;
+	alignas(max_align_t) char arg[];
+};
+
+struct calljob *
+calljob_new(struct call *call, const struct calljob_class *class, size_t size, struct error *err)
+{
+	struct calljob *t = calloc(1, sizeof(*t) + size);
+
+	if (!t) {
+		error_nomem(err, class->name);
+		return NULL;
+	}
+	t->call = call;
+	t->class = class;
+	buf_init(&t->output, CALLJOB_OUTPUT_MAX + 1);
+	return t;
+}
+
+void *
+calljob_arg(struct calljob *t)
+{
+	return t->arg;
+}
+
+static void
+calljob_free(struct calljob *t)
+{
+	buf_release(&t->output);
+	free(t);
+}
+
+int
+calljob_send(struct worker *w, const void *data, size_t n, struct error *err)
+{
+	const char *p = data;
+
+	while (n > 0) {
+		size_t piece = n < PIECE_MAX ? n : PIECE_MAX;
+
+		if (worker_send(w, CALLJOB_MSG_OUTPUT, p, piece, NULL, 0, false, err) < 0)
+			return -1;
+		p += piece;
+		n -= piece;
+	}
+	return 0;
+}
+
+static int
+on_job_message(struct job *job, uint32_t type, const void *payload, size_t size, int *fds,
+	       size_t n_fds, void *data, struct error *err)
+{
+	struct calljob *t = data;
+
+	(void)job;
+	for (size_t i = 0; i < n_fds; i++)
+		close_fd(&fds[i]);
+	if (type != CALLJOB_MSG_OUTPUT)
+		return error_set(err, ERROR_INTERNAL, "a worker sent message %u", type);
+	if (buf_append(&t->output, payload, size) < 0)
+		return error_set(err, ERROR_RESOURCE_EXHAUSTED, "the answer is over %u bytes",
+				 CALLJOB_OUTPUT_MAX);
+	return 0;
+}
+
+static int
+answer(struct calljob *t, struct error *err)
+{
+	size_t n = buf_len(&t->output);
+	uint8_t *end;
+
+	if (!t->class->finish)
+		return 0;
+	end = buf_reserve(&t->output, 1);
+	if (!end)
+		return error_nomem(err, t->class->name);
+	*end = '\0';
+	buf_commit(&t->output, 1);
+	return t->class->finish(t->call, (char *)(uintptr_t)buf_head(&t->output), n, err);
+}
+
+static void
+on_job_done(struct job *job, const struct error *err, void *data)
+{
+	struct calljob *t = data;
+	struct error why = *err;
+
+	(void)job;
+	if (t->call) {
+		if (why.code == ERROR_DEADLINE_EXCEEDED && t->class->partial &&
+		    buf_len(&t->output) > 0) {
+			log_warn("agent", "%s: %s; answered with what was there", t->class->name,
+				 why.msg);
+			why = ERROR_INIT;
+		}
+		if (why.code == ERROR_OK && answer(t, &why) == 0)
+			call_reply(t->call);
+		else
+			call_fail(t->call, &why);
+	}
+	calljob_free(t);
+}
+
+static void
+on_call_ended(struct call *call, void *data)
+{
+	struct calljob *t = data;
+
+	(void)call;
+	t->call = NULL;
+	job_cancel(t->job, ERROR_CANCELLED, "the call has ended");
+}
+
+enum rpc_outcome
+calljob_start(struct calljob *t, struct error *err)
+{
+	const struct agent *agent = call_agent(t->call);
+	const struct roots *roots = &agent->roots;
+	const int fds[] = { roots->proc,   roots->sys, roots->dev,
+			    roots->cgroup, roots->run, roots->root };
+	struct job_spec job = {
+		.ops = &t->ops,
+		.arg = t->arg,
+		.data = t,
+		.keep_fds = t->keep,
+		.deadline_ms = t->class->deadline_ms,
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(fds); i++) {
+		if (fds[i] >= 0)
+			t->keep[t->n_keep++] = fds[i];
+	}
+	job.n_keep_fds = t->n_keep;
+	t->ops = (struct job_ops){
+		.name = t->class->name,
+		.work = t->class->work,
+		.message = on_job_message,
+		.done = on_job_done,
+	};
+	t->job = job_start(agent->jobs, &job, err);
+	if (!t->job) {
+		calljob_free(t);
+		return RPC_FAILED;
+	}
+	call_on_cancel(t->call, on_call_ended, t);
+	return RPC_LATER;
+}

@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* CopyFile. */
+#include "agent.pb-c.h"
+#include "agent/agent.h"
+#include "agent/files/copy.h"
+#include "agent/rpc/operation.h"
+#include "agent/rpc/rpc.h"
+#include "agent/server/call.h"
+
+static void
+cancel_copy(struct call *call, void *data)
+{
+	(void)call;
+	copies_cancel(data);
+}
+
+static enum rpc_outcome
+copy_file(struct call *call, const void *request, void *response, struct error *err)
+{
+	const Grpc__CopyFileRequest *req = request;
+	const struct copy_part part = {
+		.path = req->path,
+		.file_mode = req->file_mode,
+		.dir_mode = req->dir_mode,
+		.uid = req->uid,
+		.gid = req->gid,
+		.file_size = req->file_size,
+		.offset = req->offset,
+		.data = req->data.data,
+		.len = req->data.len,
+	};
+	struct copy *copy =
+		copies_submit(call_agent(call)->copies, &part, operation_done, call, err);
+
+	(void)response;
+	if (!copy)
+		return RPC_FAILED;
+	call_on_cancel(call, cancel_copy, copy);
+	return RPC_LATER;
+}
+
+static const struct rpc_method methods[] = {
+	{ "CopyFile", copy_file, 0 },
+};
+const struct rpc_area rpc_files = RPC_AREA(methods);

@@ -1,0 +1,276 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The guest as a whole: GetGuestDetails, OnlineCPUMem, MemHotplugByProbe, SetGuestDateTime, ReseedRandomDev. None of them
+ * needs a sandbox.
+ */
+#include <errno.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "agent.pb-c.h"
+#include "agent/agent.h"
+#include "agent/guest/clock.h"
+#include "agent/guest/entropy.h"
+#include "agent/guest/hotplug.h"
+#include "agent/guest/online.h"
+#include "agent/job/initlink.h"
+#include "agent/rpc/rpc.h"
+#include "agent/rpc/calljob.h"
+#include "agent/sandbox/sandbox.h"
+#include "agent/storage/storage.h"
+#include "lib/cleanup.h"
+#include "lib/io.h"
+#include "lib/parse.h"
+
+#define MEMORY_DIR "devices/system/memory"
+
+static const char *const extra_features[] = { "agent-policy", "seccomp" };
+
+/* 0 where the kernel has no memory hot-plug. */
+static int
+block_size(const struct roots *roots, uint64_t *out, struct error *err)
+{
+	char text[32];
+
+	*out = 0;
+	if (read_text_at(roots->sys, MEMORY_DIR "/block_size_bytes", text, sizeof(text)) < 0)
+		return errno == ENOENT ? 0 : error_sys(err, "read the memory block size");
+	if (!parse_hex(text, out))
+		return error_set(err, ERROR_INTERNAL, "Invalid block size: %s", text);
+	return 0;
+}
+
+static char **
+copy_strings(struct arena *arena, const char *const *strings, size_t n)
+{
+	char **copies = arena_zalloc(arena, n, sizeof(*copies));
+
+	for (size_t i = 0; copies && i < n; i++) {
+		copies[i] = arena_strdup(arena, strings[i]);
+		if (!copies[i])
+			return NULL;
+	}
+	return copies;
+}
+
+static char **
+copy_names(struct arena *arena, const char *(*name)(size_t i), size_t *n)
+{
+	const char *names[64];
+
+	for (*n = 0; *n < ARRAY_LEN(names); ++*n) {
+		names[*n] = name(*n);
+		if (!names[*n])
+			break;
+	}
+	return copy_strings(arena, names, *n);
+}
+
+static int
+agent_details(struct call *call, Grpc__AgentDetails *details)
+{
+	struct arena *arena = call_arena(call);
+
+	details->version = arena_strdup(arena, RPC_AGENT_VERSION);
+	details->init_daemon = initlink_is_pid1(call_agent(call)->init);
+	details->supports_seccomp = true;
+	details->storage_handlers =
+		copy_names(arena, storage_driver_name, &details->n_storage_handlers);
+	details->device_handlers =
+		copy_names(arena, sandbox_device_type, &details->n_device_handlers);
+	details->extra_features = copy_strings(arena, extra_features, ARRAY_LEN(extra_features));
+	details->n_extra_features = ARRAY_LEN(extra_features);
+	return details->version && details->storage_handlers && details->device_handlers &&
+			       details->extra_features
+		       ? 0
+		       : -1;
+}
+
+static enum rpc_outcome
+get_guest_details(struct call *call, const void *request, void *response, struct error *err)
+{
+	const Grpc__GuestDetailsRequest *req = request;
+	Grpc__GuestDetailsResponse *reply = response;
+	const struct roots *roots = &call_agent(call)->roots;
+
+	if (req->mem_block_size && block_size(roots, &reply->mem_block_size_bytes, err) < 0)
+		return RPC_FAILED;
+	if (req->mem_hotplug_probe)
+		reply->support_mem_hotplug_probe =
+			faccessat(roots->sys, MEMORY_DIR "/probe", F_OK, 0) == 0;
+	reply->agent_details = arena_zalloc(call_arena(call), 1, sizeof(*reply->agent_details));
+	if (!reply->agent_details) {
+		error_nomem(err, "telling the agent's details");
+		return RPC_FAILED;
+	}
+	grpc__agent_details__init(reply->agent_details);
+	if (agent_details(call, reply->agent_details) < 0) {
+		error_nomem(err, "telling the agent's details");
+		return RPC_FAILED;
+	}
+	return RPC_REPLY;
+}
+
+/* ---- processors and memory ---- */
+
+struct online_call {
+	struct call *call;
+	struct online *online;
+};
+
+static void
+online_done(const struct error *err, void *data)
+{
+	struct call *call = ((struct online_call *)data)->call;
+
+	if (err->code == ERROR_OK)
+		call_reply(call);
+	else
+		call_fail(call, err);
+}
+
+static void
+cancel_online(struct call *call, void *data)
+{
+	(void)call;
+	online_cancel(((struct online_call *)data)->online);
+}
+
+/* `wait` is ignored, as hosts expect: they go on when the reply comes. */
+static enum rpc_outcome
+online_cpu_mem(struct call *call, const void *request, void *response, struct error *err)
+{
+	const Grpc__OnlineCPUMemRequest *req = request;
+	struct online_call *o = arena_zalloc(call_arena(call), 1, sizeof(*o));
+
+	(void)response;
+	if (!o)
+		return error_nomem(err, "bringing processors online");
+	if (req->nb_cpus == 0 && req->cpu_only)
+		return RPC_REPLY;
+	o->call = call;
+	o->online = online_start(call_agent(call)->guest, req->nb_cpus, !req->cpu_only, online_done,
+				 o, err);
+	if (!o->online)
+		return RPC_FAILED;
+	call_on_cancel(call, cancel_online, o);
+	return RPC_LATER;
+}
+
+#define PROBE_MS   60000
+#define PROBES_MAX 65536 /* 8 TiB in the smallest blocks that there are */
+
+struct probe_work {
+	int sys, cgroup;
+	size_t n;
+	uint64_t addresses[];
+};
+
+static int
+probe_work(struct worker *w, void *arg, struct error *err)
+{
+	const struct probe_work *work = arg;
+	struct error why = ERROR_INIT;
+
+	if (hotplug_probe_memory(work->sys, work->addresses, work->n, err) < 0)
+		return -1;
+	if (hotplug_limit_pods(work->cgroup, &why) < 0)
+		worker_log(w, LOG_LEVEL_WARN, "%s", why.msg);
+	return 0;
+}
+
+static const struct calljob_class probe_class = {
+	.name = "probe memory",
+	.work = probe_work,
+	.deadline_ms = PROBE_MS,
+};
+
+static enum rpc_outcome
+mem_hotplug_by_probe(struct call *call, const void *request, void *response, struct error *err)
+{
+	const Grpc__MemHotplugByProbeRequest *req = request;
+	const struct roots *roots = &call_agent(call)->roots;
+	size_t n = req->n_memhotplugprobeaddr;
+	struct probe_work *work;
+	struct calljob *job;
+
+	(void)response;
+	if (n > PROBES_MAX)
+		return error_set(err, ERROR_INVALID_ARGUMENT, "%zu addresses of memory, at most %d",
+				 n, PROBES_MAX);
+	if (n == 0)
+		return RPC_REPLY;
+	job = calljob_new(call, &probe_class, sizeof(*work) + n * sizeof(work->addresses[0]), err);
+	if (!job)
+		return RPC_FAILED;
+	work = calljob_arg(job);
+	work->sys = roots->sys;
+	work->cgroup = roots->cgroup;
+	work->n = n;
+	memcpy(work->addresses, req->memhotplugprobeaddr, n * sizeof(work->addresses[0]));
+	return calljob_start(job, err);
+}
+
+/* ---- time and randomness ---- */
+
+static enum rpc_outcome
+set_guest_date_time(struct call *call, const void *request, void *response, struct error *err)
+{
+	const Grpc__SetGuestDateTimeRequest *req = request;
+
+	(void)call;
+	(void)response;
+	return clock_set(req->sec, req->usec, err) < 0 ? RPC_FAILED : RPC_REPLY;
+}
+
+#define RESEED_MS 10000
+
+struct reseed_work {
+	int dev;
+	size_t n;
+	uint8_t data[];
+};
+
+static int
+reseed_work(struct worker *w, void *arg, struct error *err)
+{
+	const struct reseed_work *work = arg;
+
+	(void)w;
+	return entropy_reseed(work->dev, work->data, work->n, err);
+}
+
+static const struct calljob_class reseed_class = {
+	.name = "reseed the random numbers",
+	.work = reseed_work,
+	.deadline_ms = RESEED_MS,
+};
+
+static enum rpc_outcome
+reseed_random_dev(struct call *call, const void *request, void *response, struct error *err)
+{
+	const Grpc__ReseedRandomDevRequest *req = request;
+	struct reseed_work *work;
+	struct calljob *job;
+
+	(void)response;
+	if (req->data.len == 0)
+		return error_set(err, ERROR_INVALID_ARGUMENT, "missing entropy data");
+	job = calljob_new(call, &reseed_class, sizeof(*work) + req->data.len, err);
+	if (!job)
+		return RPC_FAILED;
+	work = calljob_arg(job);
+	work->dev = call_agent(call)->roots.dev;
+	work->n = req->data.len;
+	memcpy(work->data, req->data.data, req->data.len);
+	return calljob_start(job, err);
+}
+
+static const struct rpc_method methods[] = {
+	{ "GetGuestDetails", get_guest_details, 0 },
+	{ "OnlineCPUMem", online_cpu_mem, 0 },
+	{ "MemHotplugByProbe", mem_hotplug_by_probe, 0 },
+	{ "SetGuestDateTime", set_guest_date_time, 0 },
+	{ "ReseedRandomDev", reseed_random_dev, 0 },
+};
+const struct rpc_area rpc_guest = RPC_AREA(methods);

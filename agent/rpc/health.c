@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* grpc.Health: the calls that hosts poll. They ask nothing of anybody, so they answer whatever else hangs. */
+#include <stdio.h>
+
+#include "agent/agent.h"
+#include "agent/rpc/rpc.h"
+#include "health.pb-c.h"
+#include "lib/log.h"
+#include "lib/loop.h"
+
+/* The end of the boot, as a host sees it: logged once. */
+static void
+log_first_check(struct agent *agent)
+{
+	char text[24];
+	const struct log_field field = { "first-check-us", text };
+
+	if (agent->is_checked)
+		return;
+	agent->is_checked = true;
+	(void)snprintf(text, sizeof(text), "%llu", (unsigned long long)monotonic_ns() / 1000);
+	log_write(LOG_LEVEL_INFO, "agent", &field, 1, "first Check answered");
+}
+
+static enum rpc_outcome
+check(struct call *call, const void *request, void *response, struct error *err)
+{
+	Grpc__HealthCheckResponse *reply = response;
+
+	(void)request;
+	(void)err;
+	log_first_check(call_agent(call));
+	reply->status = GRPC__HEALTH_CHECK_RESPONSE__SERVING_STATUS__SERVING;
+	return RPC_REPLY;
+}
+
+static enum rpc_outcome
+version(struct call *call, const void *request, void *response, struct error *err)
+{
+	Grpc__VersionCheckResponse *reply = response;
+
+	(void)request;
+	reply->grpc_version = arena_strdup(call_arena(call), RPC_API_VERSION);
+	reply->agent_version = arena_strdup(call_arena(call), RPC_AGENT_VERSION);
+	if (!reply->grpc_version || !reply->agent_version) {
+		error_nomem(err, "telling the version");
+		return RPC_FAILED;
+	}
+	return RPC_REPLY;
+}
+
+static const struct rpc_method methods[] = {
+	{ "Check", check, RPC_NO_POLICY },
+	{ "Version", version, RPC_NO_POLICY },
+};
+const struct rpc_area rpc_health = RPC_AREA(methods);

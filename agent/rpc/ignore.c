@@ -1,0 +1,154 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* See ignore.h. Works on the descriptors: knows no field by name. */
+#include "agent/rpc/ignore.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <strings.h>
+
+#include "agent.pb-c.h"
+
+#define KEY       "tatami.test.ignore"
+#define FIELD_MAX 256
+
+/* Of the container that was created last: the tests make one after the other. */
+static char kept[FIELD_MAX];
+
+static void *
+member(ProtobufCMessage *m, unsigned int offset)
+{
+	return (char *)m + offset;
+}
+
+/* The field as if it had not been sent. */
+static void
+clear(ProtobufCMessage *m, const ProtobufCFieldDescriptor *f)
+{
+	if (f->label == PROTOBUF_C_LABEL_REPEATED) {
+		*(size_t *)member(m, f->quantifier_offset) = 0;
+		return;
+	}
+	if (f->flags & PROTOBUF_C_FIELD_FLAG_ONEOF) {
+		*(uint32_t *)member(m, f->quantifier_offset) = 0;
+		return;
+	}
+	switch (f->type) {
+	case PROTOBUF_C_TYPE_MESSAGE:
+		*(void **)member(m, f->offset) = NULL;
+		return;
+	case PROTOBUF_C_TYPE_STRING:
+		*(const char **)member(m, f->offset) = protobuf_c_empty_string;
+		return;
+	case PROTOBUF_C_TYPE_BYTES:
+		*(ProtobufCBinaryData *)member(m, f->offset) = (ProtobufCBinaryData){ 0 };
+		return;
+	case PROTOBUF_C_TYPE_INT64:
+	case PROTOBUF_C_TYPE_SINT64:
+	case PROTOBUF_C_TYPE_SFIXED64:
+	case PROTOBUF_C_TYPE_UINT64:
+	case PROTOBUF_C_TYPE_FIXED64:
+	case PROTOBUF_C_TYPE_DOUBLE:
+		*(uint64_t *)member(m, f->offset) = 0;
+		return;
+	default:
+		*(uint32_t *)member(m, f->offset) = 0;
+	}
+}
+
+/* An entry of a map is a message with the fields key and value. */
+static bool
+is_map(const ProtobufCFieldDescriptor *f)
+{
+	const ProtobufCMessageDescriptor *d = f->descriptor;
+
+	return f->label == PROTOBUF_C_LABEL_REPEATED && f->type == PROTOBUF_C_TYPE_MESSAGE &&
+	       d->n_fields == 2 && strcmp(d->fields[0].name, "key") == 0 &&
+	       strcmp(d->fields[1].name, "value") == 0 &&
+	       d->fields[0].type == PROTOBUF_C_TYPE_STRING;
+}
+
+static void
+drop_key(ProtobufCMessage *m, const ProtobufCFieldDescriptor *f, const char *key)
+{
+	const ProtobufCMessageDescriptor *d = f->descriptor;
+	ProtobufCMessage **list = *(ProtobufCMessage ***)member(m, f->offset);
+	size_t *n = member(m, f->quantifier_offset);
+	size_t left = 0;
+
+	for (size_t i = 0; i < *n; i++) {
+		if (strcmp(*(const char **)member(list[i], d->fields[0].offset), key) != 0)
+			list[left++] = list[i];
+	}
+	*n = left;
+}
+
+static const ProtobufCFieldDescriptor *
+find(const ProtobufCMessageDescriptor *d, const char *name, size_t len)
+{
+	for (unsigned int i = 0; i < d->n_fields; i++) {
+		if (strncasecmp(d->fields[i].name, name, len) == 0 && !d->fields[i].name[len])
+			return &d->fields[i];
+	}
+	return NULL;
+}
+
+/* One component of the path at each step; what is repeated branches. As deep as the messages. */
+static void
+take_out(ProtobufCMessage *m, const char *path)
+{
+	size_t len = strcspn(path, ".");
+	const ProtobufCFieldDescriptor *f = m ? find(m->descriptor, path, len) : NULL;
+	const char *rest = path[len] ? path + len + 1 : NULL;
+
+	if (!f)
+		return;
+	if (!rest) {
+		clear(m, f);
+	} else if (is_map(f)) {
+		drop_key(m, f, rest);
+	} else if (f->type == PROTOBUF_C_TYPE_MESSAGE && f->label == PROTOBUF_C_LABEL_REPEATED) {
+		ProtobufCMessage **list = *(ProtobufCMessage ***)member(m, f->offset);
+
+		for (size_t i = 0; i < *(size_t *)member(m, f->quantifier_offset); i++)
+			take_out(list[i], rest);
+	} else if (f->type == PROTOBUF_C_TYPE_MESSAGE) {
+		take_out(*(ProtobufCMessage **)member(m, f->offset), rest);
+	}
+}
+
+static void
+on_create(Grpc__Spec *spec)
+{
+	kept[0] = '\0';
+	for (size_t i = 0; spec && i < spec->n_annotations; i++) {
+		if (strcmp(spec->annotations[i]->key, KEY) == 0)
+			(void)snprintf(kept, sizeof(kept), "%s", spec->annotations[i]->value);
+	}
+	if (*kept)
+		take_out(&spec->base, kept);
+}
+
+static void
+on_later(ProtobufCMessage *m, const char *prefix)
+{
+	size_t len = strlen(prefix);
+
+	if (m && strncmp(kept, prefix, len) == 0)
+		take_out(m, kept + len);
+}
+
+void
+ignore_field(const ProtobufCMessage *request)
+{
+	ProtobufCMessage *m = (ProtobufCMessage *)(uintptr_t)request;
+
+	if (m->descriptor == &grpc__create_container_request__descriptor)
+		on_create(((Grpc__CreateContainerRequest *)m)->oci);
+	else if (m->descriptor == &grpc__exec_process_request__descriptor)
+		on_later((ProtobufCMessage *)((Grpc__ExecProcessRequest *)m)->process, "exec.");
+	else if (m->descriptor == &grpc__update_container_request__descriptor)
+		on_later((ProtobufCMessage *)((Grpc__UpdateContainerRequest *)m)->resources,
+			 "update.");
+}

@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* SetPolicy, and the policy that the gate asks (table.c). See policy.h. */
+#include "agent/rpc/policy.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "agent.pb-c.h"
+#include "agent/agent.h"
+#include "agent/rpc/rpc.h"
+#include "lib/cleanup.h"
+#include "lib/io.h"
+#include "lib/log.h"
+
+#define FILE_MAX (1u << 20)
+
+static const ProtobufCServiceDescriptor *const service = &grpc__agent_service__descriptor;
+_Static_assert(POLICY_METHODS_MAX >= RPC_METHODS_MAX, "every method has a place");
+
+static bool
+is_allowed(const struct policy *policy, const ProtobufCMessageDescriptor *type)
+{
+	for (unsigned int i = 0; i < service->n_methods; i++) {
+		if (service->methods[i].input == type)
+			return policy->allowed[i];
+	}
+	return false;
+}
+
+int
+policy_ask(void *data, const char *method, const ProtobufCMessage *request, struct error *err)
+{
+	const struct policy *policy = data;
+
+	if (is_allowed(policy, request->descriptor))
+		return 0;
+	if (policy->allow_failing) {
+		log_warn("policy", "%s is not allowed by the policy, which lets it pass", method);
+		return 0;
+	}
+	return error_set(err, ERROR_PERMISSION_DENIED, "%s is blocked by policy",
+			 request->descriptor->short_name);
+}
+
+/* All that is left when a policy was wanted, and there is none that we could keep to. */
+static void
+lock(struct policy *policy)
+{
+	*policy = (struct policy){ 0 };
+	for (unsigned int i = 0; i < service->n_methods; i++)
+		policy->allowed[i] = strcmp(service->methods[i].name, "SetPolicy") == 0 ||
+				     strcmp(service->methods[i].name, "DestroySandbox") == 0;
+}
+
+int
+policy_set(struct agent *agent, const char *text, struct error *err)
+{
+	struct policy policy;
+	unsigned int n = 0;
+
+	if (policy_read(text, &policy, err) < 0) {
+		if (!agent->policy) {
+			lock(&agent->policy_rules);
+			agent->policy = policy_ask;
+			agent->policy_data = &agent->policy_rules;
+			log_error("policy", "no call is served any more: %s", err->msg);
+		}
+		return -1;
+	}
+	agent->policy_rules = policy;
+	agent->policy = policy_ask;
+	agent->policy_data = &agent->policy_rules;
+	for (unsigned int i = 0; i < service->n_methods; i++)
+		n += policy.allowed[i];
+	log_info("policy", "%u of %u calls are allowed%s", n, service->n_methods,
+		 policy.allow_failing ? ", the others pass with a warning" : "");
+	return 0;
+}
+
+int
+policy_load(struct agent *agent, const char *file, struct error *err)
+{
+	const char *name = *file ? file : POLICY_FILE_DEFAULT;
+	auto_free char *text = malloc(FILE_MAX + 2);
+	ssize_t n;
+
+	if (!text)
+		return error_nomem(err, "reading the policy");
+	n = read_text_at(AT_FDCWD, name, text, FILE_MAX + 2);
+	if (n < 0 && errno == ENOENT && !*file)
+		return 0;
+	if (n < 0)
+		return error_sys(err, "policy file %s", name);
+	if (n >= (ssize_t)FILE_MAX || strlen(text) != (size_t)n)
+		return error_set(err, ERROR_INVALID_ARGUMENT,
+				 "policy file %s: over 1 MiB, or no text", name);
+	return policy_set(agent, text, err) < 0 ? error_wrap(err, "policy file %s", name) : 0;
+}
+
+static enum rpc_outcome
+set_policy(struct call *call, const void *request, void *response, struct error *err)
+{
+	const Grpc__SetPolicyRequest *req = request;
+
+	(void)response;
+	return policy_set(call_agent(call), req->policy, err) < 0 ? RPC_FAILED : RPC_REPLY;
+}
+
+static const struct rpc_method methods[] = {
+	{ "SetPolicy", set_policy, 0 },
+};
+const struct rpc_area rpc_policy = RPC_AREA(methods);

@@ -1,0 +1,175 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The text of a policy. Called by policy.c; fuzzed. See policy.h for what is understood. Pure. */
+#include <string.h>
+
+#include "agent.pb-c.h"
+#include "agent/rpc/policy.h"
+#include "lib/cleanup.h"
+
+#define BLANKS      " \t\r"
+#define QUOTED_MAX  48 /* bytes of a line that an error shows */
+#define ALLOW_FAILS "AllowRequestsFailingPolicy"
+
+static const ProtobufCServiceDescriptor *const service = &grpc__agent_service__descriptor;
+
+/* One line of a policy while it is read, between blanks and in front of a comment. */
+struct words {
+	const char *at, *end;
+};
+
+/* The next word: up to a blank, or up to `:=` or `=`, which are words of their own. */
+static size_t
+next_word(struct words *w, const char **word)
+{
+	size_t n = 0, left;
+
+	while (w->at < w->end && strchr(BLANKS, *w->at))
+		w->at++;
+	left = (size_t)(w->end - w->at);
+	*word = w->at;
+	if (left >= 2 && memcmp(w->at, ":=", 2) == 0)
+		n = 2;
+	else if (left >= 1 && *w->at == '=')
+		n = 1;
+	else
+		while (n < left && !strchr(BLANKS ":=", w->at[n]))
+			n++;
+	w->at += n;
+	return n;
+}
+
+static bool
+is_word(const char *word, size_t n, const char *what)
+{
+	return strlen(what) == n && memcmp(word, what, n) == 0;
+}
+
+/* The rest of the line is exactly this one word. */
+static bool
+ends_with(struct words *w, const char *const *what, size_t n_what)
+{
+	const char *word, *rest;
+	size_t n = next_word(w, &word);
+
+	if (next_word(w, &rest) > 0)
+		return false;
+	for (size_t i = 0; i < n_what; i++) {
+		if (is_word(word, n, what[i]))
+			return true;
+	}
+	return false;
+}
+
+static bool
+is_name(const char *word, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		char c = word[i];
+
+		if (!((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_' ||
+		      (i > 0 && c >= '0' && c <= '9')))
+			return false;
+	}
+	return n > 0;
+}
+
+/* What has been read so far. */
+struct reading {
+	struct policy policy;
+	bool has_package, has_failing;
+	bool has_line[POLICY_METHODS_MAX];
+};
+
+/* Notes a default. Names of messages that we do not have allow and refuse nothing. False: it is there already. */
+static bool
+note(struct reading *r, const char *name, size_t n, bool value)
+{
+	if (is_word(name, n, ALLOW_FAILS)) {
+		if (r->has_failing)
+			return false;
+		r->has_failing = true;
+		r->policy.allow_failing = value;
+		return true;
+	}
+	for (unsigned int i = 0; i < service->n_methods; i++) {
+		if (!is_word(name, n, service->methods[i].input->short_name))
+			continue;
+		if (r->has_line[i])
+			return false;
+		r->has_line[i] = true;
+		r->policy.allowed[i] = value;
+	}
+	return true;
+}
+
+/* default NAME := true */
+static const char *
+read_default(struct reading *r, struct words *w)
+{
+	static const char *const yes[] = { "true" }, *const no[] = { "false" };
+	const char *name, *sign;
+	size_t n = next_word(w, &name);
+	size_t n_sign = next_word(w, &sign);
+	struct words value = *w;
+	bool is_true = ends_with(&value, yes, ARRAY_LEN(yes));
+
+	if (!is_name(name, n) || !(is_word(sign, n_sign, ":=") || is_word(sign, n_sign, "=")) ||
+	    (!is_true && !ends_with(w, no, ARRAY_LEN(no))))
+		return "not `default NAME := true` or `false`";
+	return note(r, name, n, is_true) ? NULL : "a second default for one name";
+}
+
+/* NULL, or what is wrong with it. */
+static const char *
+read_line(struct reading *r, const char *line, size_t len)
+{
+	static const char *const package[] = { "agent_policy" };
+	static const char *const imports[] = { "rego.v1",
+					       "future.keywords",
+					       "future.keywords.in",
+					       "future.keywords.if",
+					       "future.keywords.every",
+					       "future.keywords.contains" };
+	const char *comment = memchr(line, '#', len);
+	struct words w = { .at = line, .end = comment ? comment : line + len };
+	const char *word;
+	size_t n = next_word(&w, &word);
+
+	if (n == 0 && w.at == w.end)
+		return NULL;
+	if (!r->has_package) {
+		r->has_package =
+			is_word(word, n, "package") && ends_with(&w, package, ARRAY_LEN(package));
+		return r->has_package ? NULL : "not `package agent_policy`, which comes first";
+	}
+	if (is_word(word, n, "import"))
+		return ends_with(&w, imports, ARRAY_LEN(imports))
+			       ? NULL
+			       : "an import that is not understood";
+	if (is_word(word, n, "default"))
+		return read_default(r, &w);
+	return "rules are not supported, only `default NAME := true` or `false`";
+}
+
+int
+policy_read(const char *text, struct policy *out, struct error *err)
+{
+	struct reading r = { .has_package = false };
+	unsigned int line = 1;
+
+	for (;; line++) {
+		size_t n = strcspn(text, "\n");
+		const char *why = read_line(&r, text, n);
+
+		if (why)
+			return error_set(err, ERROR_INVALID_ARGUMENT, "policy, line %u: %s: %.*s",
+					 line, why, (int)(n < QUOTED_MAX ? n : QUOTED_MAX), text);
+		if (!text[n])
+			break;
+		text += n + 1;
+	}
+	if (!r.has_package)
+		return error_set(err, ERROR_INVALID_ARGUMENT, "policy: no `package agent_policy`");
+	*out = r.policy;
+	return 0;
+}

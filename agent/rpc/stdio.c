@@ -1,0 +1,198 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* ReadStdout, ReadStderr, WriteStdin, CloseStdin and TtyWinResize. */
+#include "agent.pb-c.h"
+#include "agent/agent.h"
+#include "agent/rpc/rpc.h"
+#include "agent/sandbox/sandbox.h"
+#include "agent/server/call.h"
+
+/* In the call's arena. */
+struct read_call {
+	struct stdio_read read; /* first */
+	struct call *call;
+	struct output *output;
+};
+
+static uint8_t *
+reply_memory(struct stdio_read *r, size_t n)
+{
+	return arena_alloc(call_arena(((struct read_call *)r)->call), n);
+}
+
+static void
+fill_reply(const struct stdio_read *r, Grpc__ReadStreamResponse *reply)
+{
+	reply->data.data = r->data;
+	reply->data.len = r->len;
+}
+
+static void
+read_done(struct stdio_read *r, const struct error *err)
+{
+	struct call *call = ((struct read_call *)r)->call;
+
+	fill_reply(r, call_response(call));
+	if (err->code == ERROR_OK)
+		call_reply(call);
+	else
+		call_fail(call, err);
+}
+
+static void
+cancel_read(struct call *call, void *data)
+{
+	struct read_call *read = data;
+
+	(void)call;
+	output_read_cancel(read->output, &read->read);
+}
+
+static enum rpc_outcome
+read_stream(struct call *call, const void *request, void *response, int which, struct error *err)
+{
+	const Grpc__ReadStreamRequest *req = request;
+	struct process *p = sandbox_process(call_agent(call)->sandbox, req->container_id,
+					    req->exec_id, CONTAINER_CALL_STREAM, err);
+	struct read_call *read;
+
+	if (!p)
+		return RPC_FAILED;
+	read = arena_zalloc(call_arena(call), 1, sizeof(*read));
+	if (!read)
+		return error_nomem(err, "reading a stream");
+	read->read =
+		(struct stdio_read){ .max = req->len, .buffer = reply_memory, .done = read_done };
+	read->call = call;
+	read->output = stdio_output(&p->stdio, which);
+	switch (output_read(read->output, &read->read, err)) {
+	case STDIO_WAITS:
+		call_on_cancel(call, cancel_read, read);
+		return RPC_LATER;
+	case STDIO_DONE:
+		fill_reply(&read->read, response);
+		return RPC_REPLY;
+	case STDIO_FAILED:
+		break;
+	}
+	return RPC_FAILED;
+}
+
+static enum rpc_outcome
+read_stdout(struct call *call, const void *request, void *response, struct error *err)
+{
+	return read_stream(call, request, response, 1, err);
+}
+
+static enum rpc_outcome
+read_stderr(struct call *call, const void *request, void *response, struct error *err)
+{
+	return read_stream(call, request, response, 2, err);
+}
+
+/* In the call's arena; the bytes are the request's. */
+struct write_call {
+	struct stdio_write write; /* first */
+	struct call *call;
+	struct input *input;
+};
+
+static void
+fill_length(struct call *call, const struct stdio_write *w)
+{
+	Grpc__WriteStreamResponse *reply = call_response(call);
+
+	reply->len = (uint32_t)w->len;
+}
+
+static void
+write_done(struct stdio_write *w, const struct error *err)
+{
+	struct call *call = ((struct write_call *)w)->call;
+
+	fill_length(call, w);
+	if (err->code == ERROR_OK)
+		call_reply(call);
+	else
+		call_fail(call, err);
+}
+
+static void
+cancel_write(struct call *call, void *data)
+{
+	struct write_call *write = data;
+
+	(void)call;
+	input_write_cancel(write->input, &write->write);
+}
+
+static enum rpc_outcome
+write_stdin(struct call *call, const void *request, void *response, struct error *err)
+{
+	const Grpc__WriteStreamRequest *req = request;
+	Grpc__WriteStreamResponse *reply = response;
+	struct process *p = sandbox_process(call_agent(call)->sandbox, req->container_id,
+					    req->exec_id, CONTAINER_CALL_STREAM, err);
+	struct write_call *write;
+
+	if (!p)
+		return RPC_FAILED;
+	if (req->data.len == 0) {
+		input_close(&p->stdio.in);
+		return RPC_REPLY;
+	}
+	write = arena_zalloc(call_arena(call), 1, sizeof(*write));
+	if (!write)
+		return error_nomem(err, "writing to stdin");
+	write->write = (struct stdio_write){ .data = req->data.data,
+					     .len = req->data.len,
+					     .done = write_done };
+	write->call = call;
+	write->input = &p->stdio.in;
+	switch (input_write(write->input, &write->write, err)) {
+	case STDIO_WAITS:
+		call_on_cancel(call, cancel_write, write);
+		return RPC_LATER;
+	case STDIO_DONE:
+		reply->len = (uint32_t)req->data.len;
+		return RPC_REPLY;
+	case STDIO_FAILED:
+		break;
+	}
+	return RPC_FAILED;
+}
+
+static enum rpc_outcome
+close_stdin(struct call *call, const void *request, void *response, struct error *err)
+{
+	const Grpc__CloseStdinRequest *req = request;
+	struct process *p = sandbox_process(call_agent(call)->sandbox, req->container_id,
+					    req->exec_id, CONTAINER_CALL_STREAM, err);
+
+	(void)response;
+	if (!p)
+		return RPC_FAILED;
+	input_close(&p->stdio.in);
+	return RPC_REPLY;
+}
+
+static enum rpc_outcome
+tty_win_resize(struct call *call, const void *request, void *response, struct error *err)
+{
+	const Grpc__TtyWinResizeRequest *req = request;
+	struct process *p = sandbox_process(call_agent(call)->sandbox, req->container_id,
+					    req->exec_id, CONTAINER_CALL_STREAM, err);
+
+	(void)response;
+	if (!p || stdio_resize(&p->stdio, req->row, req->column, err) < 0)
+		return RPC_FAILED;
+	return RPC_REPLY;
+}
+
+static const struct rpc_method methods[] = {
+	{ "WriteStdin", write_stdin, RPC_NEEDS_SANDBOX },
+	{ "ReadStdout", read_stdout, RPC_NEEDS_SANDBOX | RPC_BLANK_IF_DENIED },
+	{ "ReadStderr", read_stderr, RPC_NEEDS_SANDBOX | RPC_BLANK_IF_DENIED },
+	{ "CloseStdin", close_stdin, RPC_NEEDS_SANDBOX },
+	{ "TtyWinResize", tty_win_resize, RPC_NEEDS_SANDBOX },
+};
+const struct rpc_area rpc_stdio = RPC_AREA(methods);

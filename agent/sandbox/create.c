@@ -1,0 +1,496 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * CreateContainer and StartContainer as operations: storages, then a worker that launches, then the gate.
+ * Called by agent/rpc through sandbox.h. Whatever fails leaves nothing behind.
+ */
+#include "agent/sandbox/private.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "agent/job/initlink.h"
+#include "lib/cleanup.h"
+#include "lib/log.h"
+#include "lib/parse.h"
+
+struct create_op {
+	struct op op; /* first */
+	struct sandbox *s;
+	struct sandbox_container_request
+		request; /* what it points to may go once this is cancelled */
+	struct container *c;
+	struct storage_request *acquiring;
+	struct extras extras;
+	bool searching;
+	struct job *job;
+	struct launch launch;
+	struct keep_fds keep;
+	struct stdio_ends ends;
+	int pass[3];           /* until the launch: of the host */
+	int gate;              /* init's end */
+	Grpc__Spec with_hooks; /* the spec with the guest's hooks, if there are any */
+	Grpc__Hooks hooks;
+	struct error error;
+};
+
+static struct create_op *
+create_of(struct op *op)
+{
+	return (struct create_op *)op;
+}
+
+static void
+close_far_ends(struct create_op *op)
+{
+	stdio_ends_close(&op->ends);
+	close_fd(&op->gate);
+}
+
+static void
+create_free(struct op *base)
+{
+	struct create_op *op = create_of(base);
+
+	close_far_ends(op);
+	for (size_t i = 0; i < ARRAY_LEN(op->pass); i++)
+		close_fd(&op->pass[i]);
+	extras_release(&op->extras);
+	hooks_merge_release(&op->hooks);
+	free(op);
+}
+
+/* Nothing of it is left: the reply. */
+static void
+undone(struct create_op *op)
+{
+	sandbox_drop(op->s, op->c);
+	op_finish(&op->op, &op->error);
+}
+
+static void
+on_storages_released(const struct error *err, void *data)
+{
+	struct create_op *op = data;
+
+	if (err->code != ERROR_OK)
+		log_warn("sandbox", "container %s: release storages: %s", op->c->id, err->msg);
+	undone(op);
+}
+
+/* The launch has failed and is undone: now the storages. */
+static void
+fail(struct create_op *op, const struct error *why)
+{
+	struct error err = ERROR_INIT;
+
+	op->error = *why;
+	if (!op->c->has_storages) {
+		undone(op);
+		return;
+	}
+	if (storages_release_owner(op->s->parts.storages, op->c->id, on_storages_released, op,
+				   &err) < 0)
+		on_storages_released(&err, op);
+}
+
+static int
+launch_work(struct worker *w, void *arg, struct error *err)
+{
+	struct create_op *op = arg;
+
+	return container_launch(w, &op->launch, err);
+}
+
+/* From now on its OOM kills are seen. */
+static int
+take_cgroup(struct sandbox *s, struct container *c, const struct launch_cgroup *cgroup, int *fds,
+	    size_t n_fds, struct error *err)
+{
+	c->device_program = cgroup->device_program;
+	if (n_fds == 0)
+		return 0;
+	c->oom = oom_watch(&s->oom, c->id, steal_fd(&fds[0]), cgroup->oom_kills, err);
+	return c->oom ? 0 : -1;
+}
+
+static int
+on_launch_message(struct job *job, uint32_t type, const void *payload, size_t size, int *fds,
+		  size_t n_fds, void *data, struct error *err)
+{
+	struct create_op *op = data;
+	struct error ignored = ERROR_INIT;
+
+	(void)job;
+	if (type == LAUNCH_MSG_CGROUP && size == sizeof(struct launch_cgroup) && n_fds <= 1)
+		return take_cgroup(op->s, op->c, payload, fds, n_fds, err);
+	if (type == LAUNCH_MSG_DEVICES && n_fds == 1) {
+		(void)device_program_keep(&op->s->device_program, payload, size, &fds[0], &ignored);
+		close_fd(&fds[0]);
+		return 0;
+	}
+	return launch_message(op->c, op->c->init, type, payload, size, fds, n_fds, err);
+}
+
+static int
+on_launch_process(struct job *job, pid_t pid, int pidfd, void *data, struct error *err)
+{
+	struct create_op *op = data;
+
+	(void)job;
+	op->c->init_pid = pid;
+	return process_attach(op->c->init, op->s->parts.init, pid, pidfd, err);
+}
+
+/* The first container's pid namespace is the sandbox's, for those that ask to share it. */
+static void
+record_pidns(struct sandbox *s, const struct container *c)
+{
+	int fd;
+
+	if (sandbox_containers(s) != 1 || c->ns[NS_PID] < 0)
+		return;
+	fd = fcntl(c->ns[NS_PID], F_DUPFD_CLOEXEC, 3);
+	if (fd < 0) {
+		log_warn("sandbox", "keep the pid namespace of %s: %s", c->id, strerror(errno));
+		return;
+	}
+	close_fd(&s->ns[NS_PID]);
+	s->ns[NS_PID] = fd;
+	s->pidns_owner = c;
+}
+
+static void
+on_launch_done(struct job *job, const struct error *err, void *data)
+{
+	struct create_op *op = data;
+	struct container *c = op->c;
+
+	(void)job;
+	op->job = NULL;
+	close_far_ends(op);
+	if (err->code != ERROR_OK) {
+		fail(op, err);
+		return;
+	}
+	c->state = c->init_exited ? CONTAINER_STOPPED : CONTAINER_CREATED;
+	c->init->ready = true;
+	c->joins_pids = op->launch.sandbox_ns[NS_PID] >= 0;
+	record_pidns(op->s, c);
+	log_debug("sandbox", "container %s is created: process %d", c->id, (int)c->init_pid);
+	op_finish(&op->op, NULL);
+}
+
+static const struct job_ops launch_job = {
+	.name = "create container",
+	.work = launch_work,
+	.message = on_launch_message,
+	.process = on_launch_process,
+	.done = on_launch_done,
+};
+
+static int
+open_gate(struct create_op *op, struct error *err)
+{
+	bool answers = op->c->hooks.start_ms > 0;
+	int fds[2];
+
+	if (answers ? socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fds) < 0
+		    : pipe2(fds, O_CLOEXEC) < 0)
+		return error_sys_code(err, ERROR_RESOURCE_EXHAUSTED, "make a start gate");
+	op->gate = fds[0];
+	op->c->gate = fds[1];
+	if (!answers && fcntl(op->c->gate, F_SETFL, O_NONBLOCK) < 0)
+		return error_sys(err, "make a start gate");
+	return 0;
+}
+
+/* A pid namespace ends with its first process: nothing can be started in it any more. */
+static int
+check_pidns(const struct sandbox *s, struct error *err)
+{
+	if (s->ns[NS_PID] < 0 && sandbox_containers(s) > 1)
+		return error_set(err, ERROR_FAILED_PRECONDITION,
+				 "Sandbox does not have sandbox_pidns");
+	if (s->pidns_owner && s->pidns_owner->init_exited)
+		return error_set(err, ERROR_FAILED_PRECONDITION,
+				 "the sandbox's pid namespace has ended with container %s",
+				 s->pidns_owner->id);
+	return 0;
+}
+
+static void
+fill_launch(struct create_op *op)
+{
+	struct sandbox *s = op->s;
+	struct container *c = op->c;
+
+	/* the spec is the call's: it is there until this is cancelled, and the worker has a copy of its own */
+	op->launch = (struct launch){
+		.id = c->id,
+		.spec = op->request.spec,
+		.filter = c->profile ? c->profile->filter : NULL,
+		.device_program = &s->device_program,
+		.sandbox_id = sandbox_id(s),
+		.roots = s->parts.roots,
+		.cgroup_path = c->cgroup_path,
+		.bundle = c->bundle,
+		.lsm = s->parts.lsm,
+		.any_disk = s->parts.any_disk,
+		.start_gate = op->gate,
+	};
+	memcpy(op->launch.stdio, op->ends.fd, sizeof(op->launch.stdio));
+	for (size_t i = 0; i < NS_KINDS; i++)
+		op->launch.sandbox_ns[i] =
+			i == NS_PID && !op->request.sandbox_pidns ? -1 : s->ns[i];
+}
+
+/* Starts the launch. -1: nothing was started. */
+static int
+launch(struct create_op *op, struct error *err)
+{
+	struct sandbox *s = op->s;
+	struct job_spec job = {
+		.ops = &launch_job,
+		.arg = op,
+		.data = op,
+		.keep_fds = op->keep.fd,
+		.deadline_ms = s->parts.create_timeout_ms + op->c->hooks.create_ms,
+	};
+	const Grpc__Spec *spec = op->request.spec;
+
+	if (op->request.sandbox_pidns && check_pidns(s, err) < 0)
+		return -1;
+	stdio_pass(&op->c->init->stdio, s->parts.pump, op->pass);
+	if (!spec->process->terminal &&
+	    stdio_open_pipes(&op->c->init->stdio, s->parts.pipe_size, &op->ends, err) < 0)
+		return -1;
+	if (open_gate(op, err) < 0)
+		return -1;
+	fill_launch(op);
+	if (extras_fill(s, &op->extras, &op->request, &op->launch, &op->keep, err) < 0)
+		return -1;
+	keep_roots(&op->keep, s->parts.roots);
+	keep_fd(&op->keep, op->gate);
+	for (size_t i = 0; i < 3; i++)
+		keep_fd(&op->keep, op->ends.fd[i]);
+	for (size_t i = 0; i < NS_KINDS; i++)
+		keep_fd(&op->keep, op->launch.sandbox_ns[i]);
+	job.n_keep_fds = op->keep.n;
+	op->job = job_start(s->parts.jobs, &job, err);
+	return op->job ? 0 : -1;
+}
+
+/* All that the launch needs is there. */
+static void
+on_devices_found(const struct error *err, void *data)
+{
+	struct create_op *op = data;
+	struct error why = *err;
+
+	op->searching = false;
+	if (err->code != ERROR_OK || launch(op, &why) < 0) {
+		close_far_ends(op);
+		fail(op, &why);
+	}
+}
+
+/* -1: nothing was started. */
+static int
+find_devices(struct create_op *op, struct error *err)
+{
+	if (op->request.n_devices == 0)
+		return launch(op, err);
+	if (extras_find(op->s, &op->extras, &op->request, on_devices_found, op, err) < 0)
+		return -1;
+	op->searching = true;
+	return 0;
+}
+
+static void
+on_storages_acquired(const struct error *err, void *data)
+{
+	struct create_op *op = data;
+	struct error why = ERROR_INIT;
+
+	op->acquiring = NULL;
+	if (err->code != ERROR_OK) {
+		op->error = *err;
+		undone(op);
+		return;
+	}
+	op->c->has_storages = true;
+	if (find_devices(op, &why) < 0) {
+		close_far_ends(op);
+		fail(op, &why);
+	}
+}
+
+/* What can be said against the request now that it is its turn. */
+static int
+check_request(const struct sandbox *s, const struct sandbox_container_request *request,
+	      struct error *err)
+{
+	const struct container *c = sandbox_find(s, request->id);
+
+	if (s->state != SANDBOX_CREATED)
+		return error_set(err, ERROR_FAILED_PRECONDITION, "there is no sandbox");
+	if (c)
+		return container_allows(c, CONTAINER_CALL_CREATE, err);
+	if (sandbox_containers(s) >= SANDBOX_CONTAINERS_MAX)
+		return error_set(err, ERROR_RESOURCE_EXHAUSTED, "there are %d containers already",
+				 SANDBOX_CONTAINERS_MAX);
+	return 0;
+}
+
+/* Is one path the other, or below it? */
+static bool
+overlap(const char *a, const char *b)
+{
+	size_t n = strlen(a) < strlen(b) ? strlen(a) : strlen(b);
+
+	return strncmp(a, b, n) == 0 && (a[n] == '\0' || a[n] == '/') &&
+	       (b[n] == '\0' || b[n] == '/');
+}
+
+/* A container is killed and removed by its cgroup: nobody else's may be in there. */
+static int
+check_cgroup(const struct sandbox *s, const struct container *c, struct error *err)
+{
+	struct list *pos;
+
+	list_for_each (pos, &s->containers) {
+		const struct container *other = list_entry(pos, struct container, node);
+
+		if (overlap(c->cgroup_path, other->cgroup_path))
+			return error_set(err, ERROR_INVALID_ARGUMENT,
+					 "container %s: cgroupsPath %s is not apart from %s of "
+					 "container %s",
+					 c->id, c->cgroup_path, other->cgroup_path, other->id);
+	}
+	return 0;
+}
+
+static int
+take_profile(struct sandbox *s, struct container *c, const Grpc__Spec *spec, struct error *err)
+{
+	if (!spec->linux || !spec->linux->seccomp)
+		return 0;
+	c->profile = profile_take(&s->profiles, spec->linux->seccomp, err);
+	if (!c->profile)
+		return -1;
+	if (c->profile != s->recent_profile) {
+		profile_drop(s->recent_profile);
+		s->recent_profile = c->profile;
+		c->profile->refs++;
+	}
+	return 0;
+}
+
+/* The spec's hooks, then those of the guest's image. */
+static int
+add_guest_hooks(struct create_op *op, struct error *err)
+{
+	if (!op->s->guest_hooks)
+		return 0;
+	if (hooks_merge(op->request.spec->hooks, op->s->guest_hooks, &op->hooks, err) < 0)
+		return -1;
+	op->with_hooks = *op->request.spec;
+	op->with_hooks.hooks = &op->hooks;
+	op->request.spec = &op->with_hooks;
+	return 0;
+}
+
+static enum op_outcome
+create_run(struct op *base, struct error *err)
+{
+	struct create_op *op = create_of(base);
+	struct sandbox *s = op->s;
+
+	if (check_request(s, &op->request, err) < 0 || add_guest_hooks(op, err) < 0)
+		return OP_FAILED;
+	op->c = container_new(s->parts.loop, op->request.id, op->request.spec, err);
+	if (!op->c)
+		return OP_FAILED;
+	if (check_cgroup(s, op->c, err) < 0 || take_profile(s, op->c, op->request.spec, err) < 0) {
+		sandbox_drop(s, op->c);
+		return OP_FAILED;
+	}
+	list_append(&s->containers, &op->c->node);
+	if (op->request.n_storages > 0) {
+		op->acquiring =
+			storages_acquire(s->parts.storages, op->c->id, op->request.storages,
+					 op->request.n_storages, on_storages_acquired, op, err);
+		if (op->acquiring)
+			return OP_PENDING;
+	} else if (find_devices(op, err) == 0) {
+		return OP_PENDING;
+	}
+	sandbox_drop(s, op->c);
+	return OP_FAILED;
+}
+
+static void
+create_cancel(struct op *base, const struct error *why)
+{
+	struct create_op *op = create_of(base);
+
+	if (op->acquiring) {
+		storages_cancel(op->acquiring);
+		op->acquiring = NULL;
+		op->error = *why;
+		undone(op);
+		return;
+	}
+	if (op->searching) {
+		op->searching = false;
+		extras_release(&op->extras);
+		fail(op, why);
+		return;
+	}
+	job_cancel(op->job, why->code, why->msg);
+}
+
+static const struct op_class create_class = {
+	.name = "create container",
+	.run = create_run,
+	.cancel = create_cancel,
+	.free = create_free,
+};
+
+enum op_outcome
+sandbox_create_container(struct sandbox *s, const struct sandbox_container_request *request,
+			 op_done_fn *done, void *data, struct op **out, struct error *err)
+{
+	struct create_op *op;
+
+	if (!container_id_is_valid(request->id))
+		return error_set(err, ERROR_INVALID_ARGUMENT, "invalid container id '%s'",
+				 request->id);
+	if (sandbox_find(s, request->id) && !op_queue_running(&s->queues, request->id))
+		return error_set(err, ERROR_ALREADY_EXISTS, "container %s already exists",
+				 request->id);
+	if (!request->spec)
+		return error_set(err, ERROR_INVALID_ARGUMENT, "container %s has no OCI spec",
+				 request->id);
+	if (spec_validate(request->spec, err) < 0 || extras_check(request, err) < 0 ||
+	    sandbox_check_labels(s, request->spec->process,
+				 request->spec->linux ? request->spec->linux->mountlabel : NULL,
+				 err) < 0)
+		return error_wrap(err, "container %s", request->id);
+	op = calloc(1, sizeof(*op));
+	if (!op)
+		return error_nomem(err, create_class.name);
+	op->op.class = &create_class;
+	op->s = s;
+	op->request = *request;
+	op->gate = -1;
+	op->ends = (struct stdio_ends){ .fd = { -1, -1, -1 } };
+	for (size_t i = 0; i < ARRAY_LEN(op->pass); i++)
+		op->pass[i] = request->pass ? steal_fd(&request->pass[i]) : -1;
+	*out = &op->op;
+	return op_submit(&s->queues, request->id, &op->op, done, data, err);
+}

@@ -1,0 +1,231 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * DestroySandbox as an operation: every container is removed, all side by side, then the sandbox's
+ * storages are released and its files cleaned up. Called by agent/rpc through sandbox.h. Each step has a
+ * limit, and nothing that fails stops the next: the VM is about to end.
+ */
+#include "agent/sandbox/private.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "agent/sandbox/setup_work.h"
+#include "lib/log.h"
+
+enum destroy_phase {
+	DESTROY_CONTAINERS,
+	DESTROY_STORAGES,
+	DESTROY_FILES,
+};
+
+struct destroy_op {
+	struct op op; /* first */
+	struct sandbox *s;
+	enum destroy_phase phase;
+	size_t pending; /* containers that are being removed */
+	struct timer *limit;
+	struct setup_work work;
+	struct keep_fds keep;
+};
+
+static struct destroy_op *
+destroy_of(struct op *op)
+{
+	return (struct destroy_op *)op;
+}
+
+static void
+destroy_free(struct op *base)
+{
+	struct destroy_op *op = destroy_of(base);
+
+	if (op->s->destroy == op)
+		op->s->destroy = NULL;
+	timer_cancel(op->limit);
+	free(op);
+}
+
+static void
+on_files_done(struct job *job, const struct error *err, void *data)
+{
+	struct destroy_op *op = data;
+
+	(void)job;
+	if (err->code != ERROR_OK)
+		log_warn("sandbox", "clean up: %s", err->msg);
+	op_finish(&op->op, NULL);
+}
+
+static const struct job_ops files_job = {
+	.name = "destroy sandbox",
+	.work = setup_work_last,
+	.done = on_files_done,
+};
+
+/* OP_DONE: there is nothing more to wait for. */
+static enum op_outcome
+clean_files(struct destroy_op *op)
+{
+	struct sandbox *s = op->s;
+	struct error err = ERROR_INIT;
+	struct job_spec job = {
+		.ops = &files_job,
+		.arg = &op->work,
+		.data = op,
+		.keep_fds = op->keep.fd,
+		.deadline_ms = DESTROY_RELEASE_MS,
+		.flags = JOB_URGENT,
+	};
+
+	op->phase = DESTROY_FILES;
+	timer_cancel(op->limit);
+	op->limit = NULL;
+	op->work = (struct setup_work){ .roots = s->parts.roots, .names_bound = s->names_bound };
+	keep_roots(&op->keep, s->parts.roots);
+	job.n_keep_fds = op->keep.n;
+	if (job_start(s->parts.jobs, &job, &err))
+		return OP_PENDING;
+	log_warn("sandbox", "clean up: %s", err.msg);
+	return OP_DONE;
+}
+
+static void
+go_on(struct destroy_op *op, enum op_outcome outcome)
+{
+	if (outcome == OP_DONE)
+		op_finish(&op->op, NULL);
+}
+
+/* May come when the operation is long over: so `data` is the sandbox. */
+static void
+on_storages_released(const struct error *err, void *data)
+{
+	struct sandbox *s = data;
+
+	if (err->code != ERROR_OK)
+		log_warn("sandbox", "release the sandbox's storages: %s", err->msg);
+	if (s->destroy && s->destroy->phase == DESTROY_STORAGES)
+		go_on(s->destroy, clean_files(s->destroy));
+}
+
+static void
+on_storages_late(void *data)
+{
+	struct destroy_op *op = data;
+
+	op->limit = NULL;
+	log_warn("sandbox", "the sandbox's storages are not released yet: given up");
+	go_on(op, clean_files(op));
+}
+
+static enum op_outcome
+release_storages(struct destroy_op *op)
+{
+	struct sandbox *s = op->s;
+	struct error err = ERROR_INIT;
+
+	op->phase = DESTROY_STORAGES;
+	timer_cancel(op->limit);
+	op->limit = loop_timer(s->parts.loop, DESTROY_RELEASE_MS, on_storages_late, op, &err);
+	if (op->limit &&
+	    storages_release_owner(s->parts.storages, "", on_storages_released, s, &err) == 0)
+		return OP_PENDING;
+	log_warn("sandbox", "release the sandbox's storages: %s", err.msg);
+	return clean_files(op);
+}
+
+static void
+on_container_removed(const struct error *err, void *data)
+{
+	struct sandbox *s = data;
+
+	/* One that the host is removing already is gone before its turn. */
+	if (err->code != ERROR_OK && err->code != ERROR_INVALID_ARGUMENT)
+		log_warn("sandbox", "destroy sandbox: %s", err->msg);
+	if (!s->destroy || s->destroy->phase != DESTROY_CONTAINERS)
+		return;
+	if (--s->destroy->pending == 0)
+		go_on(s->destroy, release_storages(s->destroy));
+}
+
+static void
+on_containers_late(void *data)
+{
+	struct destroy_op *op = data;
+
+	op->limit = NULL;
+	log_warn("sandbox", "%zu containers are not removed yet: given up", op->pending);
+	go_on(op, release_storages(op));
+}
+
+static void
+remove_containers(struct destroy_op *op)
+{
+	struct sandbox *s = op->s;
+	struct list *pos, *next;
+
+	list_for_each_safe (pos, next, &s->containers) {
+		struct container *c = list_entry(pos, struct container, node);
+		struct error err = ERROR_INIT;
+		struct op *removal;
+
+		switch (sandbox_remove_container(s, c->id, 0, on_container_removed, s, &removal,
+						 &err)) {
+		case OP_PENDING:
+			op->pending++;
+			break;
+		case OP_FAILED:
+			log_warn("sandbox", "destroy sandbox: %s", err.msg);
+			break;
+		case OP_DONE:
+			break;
+		}
+	}
+}
+
+static enum op_outcome
+destroy_run(struct op *base, struct error *err)
+{
+	struct destroy_op *op = destroy_of(base);
+	struct sandbox *s = op->s;
+
+	s->destroy = op;
+	op->limit = loop_timer(s->parts.loop, DESTROY_MS, on_containers_late, op, err);
+	if (!op->limit)
+		log_warn("sandbox", "destroy sandbox without a limit: %s", err->msg);
+	remove_containers(op);
+	return op->pending > 0 ? OP_PENDING : release_storages(op);
+}
+
+static const struct op_class destroy_class = {
+	.name = "destroy sandbox",
+	.run = destroy_run,
+	.free = destroy_free,
+	.stays = true,
+};
+
+enum op_outcome
+sandbox_destroy(struct sandbox *s, op_done_fn *done, void *data, struct op **out, struct error *err)
+{
+	struct destroy_op *op;
+	struct op *running = op_queue_running(&s->queues, SANDBOX_KEY);
+	struct error why = ERROR_INIT;
+
+	if (s->state == SANDBOX_DESTROYED)
+		return error_set(err, ERROR_FAILED_PRECONDITION,
+				 "the sandbox was destroyed already");
+	op = calloc(1, sizeof(*op));
+	if (!op)
+		return error_nomem(err, destroy_class.name);
+	op->op.class = &destroy_class;
+	op->s = s;
+	s->state = SANDBOX_DESTROYED;
+	error_set(&why, ERROR_INTERNAL, "the sandbox is being destroyed");
+	oom_end(&s->oom, &why);
+	error_set(&why, ERROR_ABORTED, "the sandbox is being destroyed");
+	op_queue_cancel_waiting(&s->queues, SANDBOX_KEY, &why);
+	if (running)
+		op_cancel(running, &why);
+	*out = &op->op;
+	return op_submit(&s->queues, SANDBOX_KEY, &op->op, done, data, err);
+}

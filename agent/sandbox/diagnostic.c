@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* See diagnostic.h. Called by agent/rpc/diagnostic.c. Must never follow a link: the container may have written it. */
+#include "agent/sandbox/diagnostic.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "agent/container/kept.h"
+#include "agent/sandbox/private.h"
+#include "lib/cleanup.h"
+#include "lib/io.h"
+#include "lib/parse.h"
+#include "lib/path.h"
+
+#define REPLACEMENT "\xef\xbf\xbd"
+
+int
+sandbox_termination_path(struct sandbox *s, const char *id, char **path, struct error *err)
+{
+	const struct container *c = sandbox_find(s, id);
+	const Grpc__Mount *mount;
+	struct arena arena;
+	const Grpc__Spec *spec;
+	int result = -1;
+
+	if (!c)
+		return error_no_container(err, id);
+	arena_init(&arena, SPEC_ARENA_MAX);
+	spec = kept_unpack(c->kept, c->kept_size, &arena, err);
+	mount = spec ? kept_termination(spec) : NULL;
+	if (spec && !mount)
+		error_set(err, ERROR_NOT_FOUND,
+			  "container %s has no mount for its " KEPT_TERMINATION, id);
+	if (mount) {
+		*path = strdup(mount->source);
+		result = *path ? 0 : error_nomem(err, "finding a termination message");
+	}
+	arena_release(&arena);
+	return result;
+}
+
+/* Bytes of the character at s, of n that are left; 0 if it is none. */
+static size_t
+character(const char *s, size_t n)
+{
+	for (size_t len = 1; len <= 4 && len <= n; len++) {
+		if (utf8_is_valid(s, len))
+			return len;
+	}
+	return 0;
+}
+
+/* utf8_is_valid() takes no NUL either, which would end the text for hosts. */
+static void
+make_text(const char *bytes, size_t n, char *text)
+{
+	for (size_t i = 0; i < n;) {
+		size_t len = character(bytes + i, n - i);
+
+		if (len > 0) {
+			memcpy(text, bytes + i, len);
+			text += len;
+			i += len;
+		} else {
+			memcpy(text, REPLACEMENT, strlen(REPLACEMENT));
+			text += strlen(REPLACEMENT);
+			i++;
+		}
+	}
+	*text = '\0';
+}
+
+int
+termination_read(int root, const char *path, char text[static TERMINATION_TEXT_MAX],
+		 struct error *err)
+{
+	/* O_NONBLOCK: nobody may be at the other end of a FIFO */
+	auto_close int fd = path_try_open(root, path, O_RDONLY | O_NONBLOCK, 0, PATH_FOLLOW_NONE);
+	char bytes[TERMINATION_MAX];
+	struct stat st;
+	ssize_t n;
+
+	*text = '\0';
+	if (fd < 0)
+		return errno == ENOENT ? 0 : error_sys(err, "open termination message %s", path);
+	if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode))
+		return error_set(err, ERROR_FAILED_PRECONDITION,
+				 "termination message %s is no regular file", path);
+	n = read_full(fd, bytes, sizeof(bytes));
+	if (n < 0)
+		return error_sys(err, "read termination message %s", path);
+	make_text(bytes, (size_t)n, text);
+	return 0;
+}

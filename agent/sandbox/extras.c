@@ -1,0 +1,186 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What a container is given beside its spec: devices by where the host has plugged them in, and mounts of other
+ * containers. Called by create.c. Must never block: devices are awaited, mounts are a worker's business.
+ */
+#include "agent/sandbox/private.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "agent/device/search.h"
+#include "lib/cleanup.h"
+
+/* The fds of the sources are kept for the worker beside the others. */
+#define SHARED_MAX  8
+#define DEVICES_MAX 256
+
+/* Where the host says that a device of this type is. */
+static const struct {
+	const char *type;
+	bool by_id; /* a PCI path; else vm_path, a node of the guest */
+} types[] = {
+	{ "blk", true },
+	{ "mmioblk", false },
+	{ "nvdimm", false },
+};
+
+/* Types of other machines, or of buses that we do not know. */
+static const char *const unsupported[] = {
+	"scsi", "blk-ccw", "vfio-pci", "vfio-pci-gk", "vfio-ap", "vfio-ap-cold",
+};
+
+const char *
+sandbox_device_type(size_t i)
+{
+	return i < ARRAY_LEN(types) ? types[i].type : NULL;
+}
+
+static const char *
+location_of(const struct sandbox_device *d)
+{
+	for (size_t i = 0; i < ARRAY_LEN(types); i++) {
+		if (strcmp(types[i].type, d->type) == 0)
+			return types[i].by_id && *d->id ? d->id : d->vm_path;
+	}
+	return NULL;
+}
+
+static int
+check_device(const struct sandbox_device *d, struct error *err)
+{
+	const char *location = location_of(d);
+
+	if (!*d->type)
+		return error_set(err, ERROR_INVALID_ARGUMENT, "device %.128s has no type", d->id);
+	for (size_t i = 0; i < ARRAY_LEN(unsupported); i++) {
+		if (strcmp(unsupported[i], d->type) == 0)
+			return error_set(err, ERROR_UNIMPLEMENTED,
+					 "device %.128s: type %s is not supported", d->id, d->type);
+	}
+	if (!location)
+		return error_set(err, ERROR_INVALID_ARGUMENT,
+				 "device %.128s: Failed to find the device handler %.64s", d->id,
+				 d->type);
+	if (!*location)
+		return error_set(err, ERROR_INVALID_ARGUMENT,
+				 "device of type %s: neither id nor vm_path says where it is",
+				 d->type);
+	if (!*d->container_path)
+		return error_set(err, ERROR_INVALID_ARGUMENT, "device %.128s has no container_path",
+				 location);
+	return 0;
+}
+
+int
+extras_check(const struct sandbox_container_request *request, struct error *err)
+{
+	if (request->n_devices > DEVICES_MAX)
+		return error_set(err, ERROR_RESOURCE_EXHAUSTED, "more than %d devices",
+				 DEVICES_MAX);
+	if (request->n_shared > SHARED_MAX)
+		return error_set(err, ERROR_RESOURCE_EXHAUSTED, "more than %d shared_mounts",
+				 SHARED_MAX);
+	for (size_t i = 0; i < request->n_devices; i++) {
+		if (check_device(&request->devices[i], err) < 0)
+			return -1;
+	}
+	for (size_t i = 0; i < request->n_shared; i++) {
+		const struct sandbox_shared_mount *m = &request->shared[i];
+
+		if (*m->src_path != '/' || *m->dst_path != '/')
+			return error_set(err, ERROR_INVALID_ARGUMENT,
+					 "shared_mounts: %.128s and %.128s must be absolute",
+					 m->src_path, m->dst_path);
+	}
+	return 0;
+}
+
+int
+extras_find(struct sandbox *s, struct extras *e, const struct sandbox_container_request *request,
+	    void (*done)(const struct error *err, void *data), void *data, struct error *err)
+{
+	const char *locations[DEVICES_MAX];
+
+	if (!s->parts.devices)
+		return error_set(err, ERROR_FAILED_PRECONDITION, "no devices can be found here");
+	for (size_t i = 0; i < request->n_devices; i++)
+		locations[i] = location_of(&request->devices[i]);
+	e->search = device_search_start(s->parts.devices, locations, request->n_devices, done, data,
+					err);
+	return e->search ? 0 : -1;
+}
+
+/* The container that has this name in its pod: the one with a mount namespace. */
+static const struct container *
+find_by_name(const struct sandbox *s, const char *name)
+{
+	struct list *pos;
+
+	list_for_each (pos, &s->containers) {
+		const struct container *c = list_entry(pos, struct container, node);
+
+		if (c->name && strcmp(c->name, name) == 0 && c->ns[NS_MNT] >= 0)
+			return c;
+	}
+	return NULL;
+}
+
+/* The other may be removed meanwhile: the namespace stays as long as this does. */
+static int
+fill_shared(struct sandbox *s, struct launch_shared *out, const struct sandbox_shared_mount *m,
+	    struct error *err)
+{
+	const struct container *c = find_by_name(s, m->src_name);
+
+	*out = (struct launch_shared){
+		.src_name = m->src_name,
+		.src_path = m->src_path,
+		.dst_path = m->dst_path,
+		.mnt_ns = c ? fcntl(c->ns[NS_MNT], F_DUPFD_CLOEXEC, 3) : -1,
+	};
+	if (c && out->mnt_ns < 0)
+		return error_sys_code(err, ERROR_RESOURCE_EXHAUSTED, "keep the mounts of %s",
+				      m->src_name);
+	return 0;
+}
+
+int
+extras_fill(struct sandbox *s, struct extras *e, const struct sandbox_container_request *request,
+	    struct launch *launch, struct keep_fds *keep, struct error *err)
+{
+	e->devices = calloc(request->n_devices + 1, sizeof(*e->devices));
+	e->shared = calloc(request->n_shared + 1, sizeof(*e->shared));
+	if (!e->devices || !e->shared)
+		return error_nomem(err, "creating a container");
+	for (size_t i = 0; i < request->n_devices; i++) {
+		e->devices[i].container_path = request->devices[i].container_path;
+		e->devices[i].node = device_search_node(e->search, i);
+	}
+	e->n_devices = request->n_devices;
+	for (; e->n_shared < request->n_shared; e->n_shared++) {
+		struct launch_shared *shared = &e->shared[e->n_shared];
+
+		if (fill_shared(s, shared, &request->shared[e->n_shared], err) < 0)
+			return -1;
+		keep_fd(keep, shared->mnt_ns);
+	}
+	launch->devices = e->devices;
+	launch->n_devices = e->n_devices;
+	launch->shared = e->shared;
+	launch->n_shared = e->n_shared;
+	return 0;
+}
+
+void
+extras_release(struct extras *e)
+{
+	device_search_free(e->search);
+	for (size_t i = 0; i < e->n_shared; i++)
+		close_fd(&e->shared[i].mnt_ns);
+	free(e->devices);
+	free(e->shared);
+	*e = (struct extras){ 0 };
+}

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Labels of security modules that the guest's kernel does not have. Called for each new container and exec. */
+#include "agent/sandbox/private.h"
+
+#include "lib/log.h"
+
+static void
+warn_once(bool missing, bool *warned, const char *module)
+{
+	if (missing && !*warned)
+		log_warn("sandbox",
+			 "the kernel has no %s: what has a label for it runs without "
+			 "(agent.strict_lsm would refuse it)",
+			 module);
+	*warned |= missing;
+}
+
+int
+sandbox_check_labels(struct sandbox *s, const Grpc__Process *process, const char *mount_label,
+		     struct error *err)
+{
+	struct lsm_missing missing = lsm_missing(&s->parts.lsm, process, mount_label);
+
+	if (s->parts.strict_lsm && missing.apparmor)
+		return error_set(err, ERROR_FAILED_PRECONDITION,
+				 "process.apparmorProfile: the guest's kernel has no AppArmor");
+	if (s->parts.strict_lsm && missing.selinux)
+		return error_set(
+			err, ERROR_FAILED_PRECONDITION, "%s: the guest's kernel has no SELinux",
+			*process->selinuxlabel ? "process.selinuxLabel" : "linux.mountLabel");
+	warn_once(missing.apparmor, &s->warned.apparmor, "AppArmor");
+	warn_once(missing.selinux, &s->warned.selinux, "SELinux");
+	return 0;
+}

@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Giving up a container's mount namespace. Whoever closes the last reference to one unmounts what is mounted in it, which
+ * takes milliseconds at best and has no end where a file system of the container's own does not answer: a worker
+ * does that with its exit, never the loop. Called by sandbox.c and remove.c.
+ */
+#include <stdlib.h>
+
+#include "agent/sandbox/private.h"
+#include "lib/cleanup.h"
+#include "lib/log.h"
+
+struct let_go {
+	int fd;
+};
+
+/* The agent closes its fd when it hears of ours. */
+int
+let_go_work(struct worker *w, struct error *err)
+{
+	return worker_send(w, LET_GO_MSG, NULL, 0, NULL, 0, true, err);
+}
+
+static int
+work(struct worker *w, void *arg, struct error *err)
+{
+	(void)arg;
+	return let_go_work(w, err);
+}
+
+static int
+on_message(struct job *job, uint32_t type, const void *payload, size_t size, int *fds, size_t n_fds,
+	   void *data, struct error *err)
+{
+	struct let_go *l = data;
+
+	(void)job, (void)type, (void)payload, (void)size, (void)fds, (void)n_fds, (void)err;
+	close_fd(&l->fd);
+	return 0;
+}
+
+static void
+on_done(struct job *job, const struct error *err, void *data)
+{
+	struct let_go *l = data;
+
+	(void)job;
+	if (err->code != ERROR_OK)
+		log_warn("sandbox", "let a mount namespace go: %s", err->msg);
+	close_fd(&l->fd);
+	free(l);
+}
+
+static const struct job_ops let_go_job = {
+	.name = "let a mount namespace go",
+	.work = work,
+	.message = on_message,
+	.done = on_done,
+};
+
+void
+let_go_namespace(struct sandbox *s, int *fd)
+{
+	struct let_go *l = *fd >= 0 ? malloc(sizeof(*l)) : NULL;
+	struct error err = ERROR_INIT;
+	struct job_spec job = {
+		.ops = &let_go_job,
+		.arg = l,
+		.data = l,
+		.keep_fds = l ? &l->fd : NULL,
+		.n_keep_fds = 1,
+		.deadline_ms = TEARDOWN_MS,
+		.flags = JOB_URGENT,
+	};
+
+	if (l) {
+		l->fd = steal_fd(fd);
+		if (job_start(s->parts.jobs, &job, &err))
+			return;
+		log_warn("sandbox", "let a mount namespace go: %s", err.msg);
+		close_fd(&l->fd);
+		free(l);
+	}
+	close_fd(fd);
+}

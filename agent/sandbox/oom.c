@@ -1,0 +1,219 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* OOM kills: from memory.events to whoever asks. Called by the sandbox and, through it, by GetOOMEvent. */
+#include "agent/sandbox/oom.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+
+#include "agent/cgroup/oom.h"
+#include "lib/cleanup.h"
+#include "lib/log.h"
+
+struct oom_source {
+	struct list node;
+	struct oom_events *events;
+	struct watch *watch;
+	int fd; /* -1: the container is removed */
+	uint64_t seen, untaken;
+	char id[];
+};
+
+static struct oom_source *
+source_of(struct list *node)
+{
+	return list_entry(node, struct oom_source, node);
+}
+
+void
+oom_init(struct oom_events *events, struct loop *loop)
+{
+	*events = (struct oom_events){ .loop = loop };
+	list_init(&events->sources);
+	list_init(&events->waiters);
+}
+
+static void
+source_close(struct oom_source *s)
+{
+	loop_unwatch(s->watch);
+	s->watch = NULL;
+	close_fd(&s->fd);
+}
+
+static void
+source_free(struct oom_source *s)
+{
+	source_close(s);
+	list_remove(&s->node);
+	free(s);
+}
+
+void
+oom_release(struct oom_events *events)
+{
+	while (!list_is_empty(&events->sources))
+		source_free(source_of(events->sources.next));
+}
+
+/* One kill of this source has been taken: others have their turn. */
+static void
+taken(struct oom_source *s)
+{
+	struct oom_events *events = s->events;
+
+	s->untaken--;
+	list_remove(&s->node);
+	list_append(&events->sources, &s->node);
+	if (s->untaken || s->fd >= 0)
+		return;
+	events->removed--;
+	source_free(s);
+}
+
+/* Gives the source's kills to those who wait. */
+static void
+deliver(struct oom_source *s)
+{
+	struct oom_events *events = s->events;
+	struct error none = ERROR_INIT;
+
+	while (s->untaken && !list_is_empty(&events->waiters)) {
+		struct oom_waiter *w = list_entry(events->waiters.next, struct oom_waiter, node);
+
+		list_remove(&w->node);
+		events->n_waiters--;
+		/* a watched source is not freed by this */
+		taken(s);
+		w->done(w, s->id, &none);
+	}
+}
+
+void
+oom_check(struct oom_source *s)
+{
+	uint64_t kills;
+
+	if (!s || s->fd < 0)
+		return;
+	if (cgroup_oom_kills(s->fd, &kills) < 0) {
+		/* the cgroup is gone: its file would be ready for ever */
+		loop_unwatch(s->watch);
+		s->watch = NULL;
+		return;
+	}
+	if (kills <= s->seen)
+		return;
+	log_info("sandbox", "container %s: out of memory, %llu killed", s->id,
+		 (unsigned long long)(kills - s->seen));
+	s->untaken += kills - s->seen;
+	s->seen = kills;
+	deliver(s);
+}
+
+static void
+on_changed(uint32_t events, void *data)
+{
+	(void)events;
+	oom_check(data);
+}
+
+struct oom_source *
+oom_watch(struct oom_events *events, const char *id, int fd, uint64_t seen, struct error *err)
+{
+	size_t size = strlen(id) + 1;
+	struct oom_source *s = calloc(1, sizeof(*s) + size);
+
+	if (!s) {
+		close_fd(&fd);
+		error_nomem(err, "watching for OOM kills");
+		return NULL;
+	}
+	*s = (struct oom_source){ .events = events, .fd = fd, .seen = seen };
+	memcpy(s->id, id, size);
+	list_append(&events->sources, &s->node);
+	s->watch = loop_watch(events->loop, fd, EPOLLPRI, on_changed, s, err);
+	if (!s->watch) {
+		source_free(s);
+		return NULL;
+	}
+	return s;
+}
+
+/* The oldest removed one is forgotten. */
+static void
+forget(struct oom_events *events)
+{
+	struct list *pos;
+
+	list_for_each (pos, &events->sources) {
+		struct oom_source *s = source_of(pos);
+
+		if (s->fd >= 0)
+			continue;
+		log_warn("sandbox", "container %s: nobody took its %llu OOM kills", s->id,
+			 (unsigned long long)s->untaken);
+		events->removed--;
+		source_free(s);
+		return;
+	}
+}
+
+void
+oom_unwatch(struct oom_source *s)
+{
+	if (!s)
+		return;
+	oom_check(s);
+	if (!s->untaken) {
+		source_free(s);
+		return;
+	}
+	source_close(s);
+	if (++s->events->removed > OOM_REMOVED_MAX)
+		forget(s->events);
+}
+
+int
+oom_take(struct oom_events *events, struct oom_waiter *w, char *id, size_t size, struct error *err)
+{
+	struct list *pos;
+
+	list_init(&w->node);
+	list_for_each (pos, &events->sources) {
+		struct oom_source *s = source_of(pos);
+
+		if (!s->untaken || strlen(s->id) >= size)
+			continue;
+		memcpy(id, s->id, strlen(s->id) + 1);
+		taken(s);
+		return 0;
+	}
+	if (events->n_waiters >= OOM_WAITERS_MAX)
+		return error_set(err, ERROR_RESOURCE_EXHAUSTED,
+				 "%d calls wait for an OOM kill already", OOM_WAITERS_MAX);
+	list_append(&events->waiters, &w->node);
+	events->n_waiters++;
+	return 1;
+}
+
+void
+oom_take_cancel(struct oom_events *events, struct oom_waiter *w)
+{
+	if (list_is_empty(&w->node))
+		return;
+	list_remove(&w->node);
+	events->n_waiters--;
+}
+
+void
+oom_end(struct oom_events *events, const struct error *why)
+{
+	while (!list_is_empty(&events->waiters)) {
+		struct oom_waiter *w = list_entry(events->waiters.next, struct oom_waiter, node);
+
+		list_remove(&w->node);
+		events->n_waiters--;
+		w->done(w, NULL, why);
+	}
+}

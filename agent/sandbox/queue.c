@@ -1,0 +1,256 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Queues of operations, one per container id. Used by the sandbox only. Must never look into an
+ * operation: it runs, cancels and frees it through its class.
+ */
+#include "agent/sandbox/queue.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+struct op_queue {
+	struct list node;
+	struct op_queues *queues;
+	struct list ops; /* the running one first */
+	bool advancing;  /* queue_advance() is at work further up the stack */
+	char id[];
+};
+
+static struct op *
+op_of(struct list *node)
+{
+	return list_entry(node, struct op, node);
+}
+
+static struct op_queue *
+queue_find(const struct op_queues *queues, const char *id)
+{
+	struct list *pos;
+
+	list_for_each (pos, &queues->queues) {
+		struct op_queue *queue = list_entry(pos, struct op_queue, node);
+
+		if (strcmp(queue->id, id) == 0)
+			return queue;
+	}
+	return NULL;
+}
+
+static struct op_queue *
+queue_new(struct op_queues *queues, const char *id)
+{
+	size_t size = strlen(id) + 1;
+	struct op_queue *queue = calloc(1, sizeof(*queue) + size);
+
+	if (!queue)
+		return NULL;
+	queue->queues = queues;
+	list_init(&queue->ops);
+	memcpy(queue->id, id, size);
+	list_append(&queues->queues, &queue->node);
+	return queue;
+}
+
+static void
+queue_free(struct op_queue *queue)
+{
+	list_remove(&queue->node);
+	free(queue);
+}
+
+/* Takes op out of its queue, frees it, tells who waited for it. */
+static void
+op_end(struct op *op, const struct error *err)
+{
+	op_done_fn *done = op->done;
+	void *data = op->data;
+	struct error copy = *err; /* may be the operation's own */
+
+	list_remove(&op->node);
+	op->class->free(op);
+	if (done)
+		done(&copy, data);
+}
+
+/* Runs what is first until something stays pending; frees an empty queue. */
+static void
+queue_advance(struct op_queue *queue)
+{
+	if (queue->advancing)
+		return;
+	queue->advancing = true;
+	while (!list_is_empty(&queue->ops)) {
+		struct op *op = op_of(queue->ops.next);
+		enum op_outcome outcome;
+		struct error err = ERROR_INIT;
+
+		if (op->running)
+			break;
+		op->running = true;
+		outcome = op->class->run(op, &err);
+		if (outcome == OP_PENDING)
+			break;
+		if (outcome == OP_DONE)
+			err = ERROR_INIT;
+		op_end(op, &err);
+	}
+	queue->advancing = false;
+	if (list_is_empty(&queue->ops))
+		queue_free(queue);
+}
+
+void
+op_queues_init(struct op_queues *queues)
+{
+	list_init(&queues->queues);
+}
+
+enum op_outcome
+op_submit(struct op_queues *queues, const char *id, struct op *op, op_done_fn *done, void *data,
+	  struct error *err)
+{
+	struct op_queue *queue = queue_find(queues, id);
+	enum op_outcome outcome;
+
+	list_init(&op->node);
+	if (!queue)
+		queue = queue_new(queues, id);
+	if (!queue) {
+		error_nomem(err, op->class->name);
+		op->class->free(op);
+		return OP_FAILED;
+	}
+	op->queue = queue;
+	op->done = done;
+	op->data = data;
+	op->running = list_is_empty(&queue->ops) && !queue->advancing;
+	op->cancelled = false;
+	list_append(&queue->ops, &op->node);
+	if (!op->running)
+		return OP_PENDING;
+
+	queue->advancing = true;
+	outcome = op->class->run(op, err);
+	queue->advancing = false;
+	if (outcome == OP_PENDING)
+		return outcome;
+	list_remove(&op->node);
+	op->class->free(op);
+	queue_advance(queue);
+	return outcome;
+}
+
+void
+op_finish(struct op *op, const struct error *err)
+{
+	struct op_queue *queue = op->queue;
+	struct error none = ERROR_INIT;
+	bool advancing = queue->advancing;
+
+	/* Keeps the queue while done() may detach others in it. */
+	queue->advancing = true;
+	op_end(op, err ? err : &none);
+	queue->advancing = advancing;
+	queue_advance(queue);
+}
+
+void
+op_cancel(struct op *op, const struct error *why)
+{
+	if (!op->running || op->cancelled || !op->class->cancel)
+		return;
+	op->cancelled = true;
+	op->class->cancel(op, why);
+}
+
+void
+op_detach(struct op *op, bool cancel)
+{
+	struct error why = ERROR_INIT;
+
+	op->done = NULL;
+	if (!cancel)
+		return;
+	if (!op->running) {
+		/* It waits, so something else is first: the queue stays. */
+		list_remove(&op->node);
+		op->class->free(op);
+		return;
+	}
+	error_set(&why, ERROR_CANCELLED, "%s: the caller has gone", op->class->name);
+	op_cancel(op, &why);
+}
+
+void
+op_redirect(struct op *op, op_done_fn *done, void *data)
+{
+	op->done = done;
+	op->data = data;
+}
+
+void
+op_answer(struct op *op, const struct error *err)
+{
+	op_done_fn *done = op->done;
+
+	op->done = NULL;
+	if (done)
+		done(err, op->data);
+}
+
+void
+op_queue_cancel_waiting(struct op_queues *queues, const char *id, const struct error *why)
+{
+	struct op_queue *queue = queue_find(queues, id);
+	struct list waiting;
+	struct list *pos, *next;
+	bool advancing;
+
+	if (!queue)
+		return;
+	list_init(&waiting);
+	list_for_each_safe (pos, next, &queue->ops) {
+		if (op_of(pos)->running || op_of(pos)->class->stays)
+			continue;
+		list_remove(pos);
+		list_append(&waiting, pos);
+	}
+	advancing = queue->advancing;
+	queue->advancing = true;
+	while (!list_is_empty(&waiting))
+		op_end(op_of(waiting.next), why);
+	queue->advancing = advancing;
+	queue_advance(queue);
+}
+
+struct op *
+op_queue_running(const struct op_queues *queues, const char *id)
+{
+	struct op_queue *queue = queue_find(queues, id);
+
+	if (!queue || list_is_empty(&queue->ops))
+		return NULL;
+	return op_of(queue->ops.next)->running ? op_of(queue->ops.next) : NULL;
+}
+
+bool
+op_queues_are_empty(const struct op_queues *queues)
+{
+	return list_is_empty(&queues->queues);
+}
+
+void
+op_queues_release(struct op_queues *queues)
+{
+	while (!list_is_empty(&queues->queues)) {
+		struct op_queue *queue = list_entry(queues->queues.next, struct op_queue, node);
+
+		while (!list_is_empty(&queue->ops)) {
+			struct op *op = op_of(queue->ops.next);
+
+			list_remove(&op->node);
+			op->class->free(op);
+		}
+		queue_free(queue);
+	}
+}

@@ -1,0 +1,276 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * RemoveContainer as an operation: what waits is cancelled, what runs gets a while, then a worker takes
+ * the container down. Called by agent/rpc through sandbox.h, and when the sandbox is destroyed. Goes on
+ * whether or not anybody waits for it.
+ */
+#include "agent/sandbox/private.h"
+
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "agent/container/kept.h"
+#include "lib/cleanup.h"
+#include "lib/log.h"
+
+struct remove_op {
+	struct op op; /* first */
+	struct sandbox *s;
+	char *id;
+	struct container *c;
+	bool holds_mounts; /* the worker has the container's mount namespace */
+	bool was_creating; /* when this came: it may be undone by the time it is its turn */
+	struct job *job;
+	struct teardown teardown;
+	struct keep_fds keep;
+	struct timer *hurry;   /* until what runs before this one is cancelled */
+	struct timer *timeout; /* the caller's */
+	struct timer *exits;
+};
+
+static struct remove_op *
+remove_of(struct op *op)
+{
+	return (struct remove_op *)op;
+}
+
+static void
+remove_free(struct op *base)
+{
+	struct remove_op *op = remove_of(base);
+
+	timer_cancel(op->hurry);
+	timer_cancel(op->timeout);
+	timer_cancel(op->exits);
+	free(op->id);
+	free(op);
+}
+
+static void
+on_storages_released(const struct error *err, void *data)
+{
+	struct remove_op *op = data;
+
+	/* The container is gone all the same, and there is nothing that a host could do about it. */
+	if (err->code != ERROR_OK)
+		log_warn("sandbox", "container %s: release storages: %s", op->id, err->msg);
+	log_debug("sandbox", "container %s is removed", op->id);
+	sandbox_drop(op->s, op->c);
+	op_finish(&op->op, NULL);
+}
+
+/* Everything in it is dead, and its exit status known. */
+static void
+release_storages(struct remove_op *op)
+{
+	struct error err = ERROR_INIT;
+
+	op->c->on_exit = NULL;
+	timer_cancel(op->exits);
+	op->exits = NULL;
+	if (!op->c->has_storages || storages_release_owner(op->s->parts.storages, op->id,
+							   on_storages_released, op, &err) < 0)
+		on_storages_released(&err, op);
+}
+
+static void
+on_exits_late(void *data)
+{
+	struct remove_op *op = data;
+
+	op->exits = NULL;
+	log_warn("sandbox", "container %s: no exit status of %zu processes", op->id,
+		 container_alive(op->c));
+	release_storages(op);
+}
+
+static void
+on_exit_of_process(struct container *c, void *data)
+{
+	if (container_alive(c) == 0)
+		release_storages(data);
+}
+
+static int
+teardown_work(struct worker *w, void *arg, struct error *err)
+{
+	struct remove_op *op = arg;
+
+	struct arena arena;
+
+	arena_init(&arena, SPEC_ARENA_MAX);
+	if (op->holds_mounts && let_go_work(w, err) < 0)
+		return -1;
+	op->teardown.spec = kept_unpack(op->c->kept, op->c->kept_size, &arena, err);
+	if (!op->teardown.spec)
+		return -1;
+	return container_teardown(w, &op->teardown, err);
+}
+
+static void
+on_teardown_done(struct job *job, const struct error *err, void *data)
+{
+	struct remove_op *op = data;
+	struct container *c = op->c;
+	struct error timer_err = ERROR_INIT;
+
+	(void)job;
+	op->job = NULL;
+	if (err->code != ERROR_OK) {
+		/* It stays, so that the host may try again. */
+		c->state = CONTAINER_STOPPED;
+		op_finish(&op->op, err);
+		return;
+	}
+	if (container_alive(c) > 0) {
+		c->on_exit = on_exit_of_process;
+		c->data = op;
+		op->exits = loop_timer(op->s->parts.loop, EXITS_MS, on_exits_late, op, &timer_err);
+		if (op->exits)
+			return;
+	}
+	release_storages(op);
+}
+
+static int
+on_teardown_message(struct job *job, uint32_t type, const void *payload, size_t size, int *fds,
+		    size_t n_fds, void *data, struct error *err)
+{
+	struct remove_op *op = data;
+
+	(void)job, (void)type, (void)payload, (void)size, (void)fds, (void)n_fds, (void)err;
+	close_fd(&op->c->ns[NS_MNT]);
+	return 0;
+}
+
+static const struct job_ops teardown_job = {
+	.name = "remove container",
+	.work = teardown_work,
+	.message = on_teardown_message,
+	.done = on_teardown_done,
+};
+
+static enum op_outcome
+remove_run(struct op *base, struct error *err)
+{
+	struct remove_op *op = remove_of(base);
+	struct sandbox *s = op->s;
+	enum container_state before;
+	struct error ignored = ERROR_INIT;
+	struct job_spec job = {
+		.ops = &teardown_job,
+		.arg = op,
+		.data = op,
+		.keep_fds = op->keep.fd,
+		.deadline_ms = TEARDOWN_MS,
+		.flags = JOB_URGENT,
+	};
+
+	timer_cancel(op->hurry);
+	op->hurry = NULL;
+	op->c = sandbox_container(s, op->id, CONTAINER_CALL_REMOVE, err);
+	if (!op->c)
+		return op->was_creating ? OP_DONE : OP_FAILED;
+	before = op->c->state;
+	op->c->state = CONTAINER_REMOVING;
+	(void)sandbox_kill_all(s, op->c, &ignored);
+	container_kill_processes(op->c);
+	op->teardown = (struct teardown){
+		.id = op->c->id,
+		.roots = s->parts.roots,
+		.cgroup_path = op->c->cgroup_path,
+		.bundle = op->c->bundle,
+	};
+	keep_roots(&op->keep, s->parts.roots);
+	op->holds_mounts = op->c->ns[NS_MNT] >= 0;
+	keep_fd(&op->keep, op->c->ns[NS_MNT]);
+	job.n_keep_fds = op->keep.n;
+	job.deadline_ms += op->c->hooks.stop_ms;
+	op->job = job_start(s->parts.jobs, &job, err);
+	if (op->job)
+		return OP_PENDING;
+	op->c->state = before;
+	return OP_FAILED;
+}
+
+static const struct op_class remove_class = {
+	.name = "remove container",
+	.run = remove_run,
+	.free = remove_free,
+	.stays = true,
+};
+
+static void
+on_hurry(void *data)
+{
+	struct remove_op *op = data;
+	struct op *running = op_queue_running(&op->s->queues, op->id);
+	struct error why = ERROR_INIT;
+
+	op->hurry = NULL;
+	error_set(&why, ERROR_ABORTED, "container %s is being removed", op->id);
+	if (running)
+		op_cancel(running, &why);
+}
+
+static void
+on_timeout(void *data)
+{
+	struct remove_op *op = data;
+	struct error why = ERROR_INIT;
+
+	op->timeout = NULL;
+	error_set(&why, ERROR_DEADLINE_EXCEEDED,
+		  "container %s is not removed yet; the work goes on (ETIME: Timer expired)",
+		  op->id);
+	op_answer(&op->op, &why);
+}
+
+static int
+start_timers(struct remove_op *op, uint32_t timeout_s, struct error *err)
+{
+	struct loop *loop = op->s->parts.loop;
+
+	if (op_queue_running(&op->s->queues, op->id)) {
+		op->hurry = loop_timer(loop, HURRY_MS, on_hurry, op, err);
+		if (!op->hurry)
+			return -1;
+	}
+	if (timeout_s > 0) {
+		op->timeout = loop_timer(loop, (uint64_t)timeout_s * 1000, on_timeout, op, err);
+		if (!op->timeout)
+			return -1;
+	}
+	return 0;
+}
+
+enum op_outcome
+sandbox_remove_container(struct sandbox *s, const char *id, uint32_t timeout_s, op_done_fn *done,
+			 void *data, struct op **out, struct error *err)
+{
+	const struct container *c = sandbox_find(s, id);
+	struct remove_op *op;
+	struct error why = ERROR_INIT;
+
+	if (!c && !op_queue_running(&s->queues, id))
+		return error_no_container(err, id);
+	op = calloc(1, sizeof(*op));
+	if (op)
+		op->id = strdup(id);
+	if (!op || !op->id) {
+		free(op);
+		return error_nomem(err, remove_class.name);
+	}
+	op->op.class = &remove_class;
+	op->s = s;
+	op->was_creating = c && c->state == CONTAINER_CREATING;
+	if (start_timers(op, timeout_s, err) < 0) {
+		remove_free(&op->op);
+		return OP_FAILED;
+	}
+	error_set(&why, ERROR_ABORTED, "container %s is being removed", id);
+	op_queue_cancel_waiting(&s->queues, id, &why);
+	*out = &op->op;
+	return op_submit(&s->queues, id, &op->op, done, data, err);
+}

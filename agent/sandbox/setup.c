@@ -1,0 +1,298 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * CreateSandbox as an operation: a worker for modules and namespaces, then the storages, then a worker for
+ * resolv.conf and names. Called by agent/rpc through sandbox.h. A failure leaves the sandbox as it was before.
+ */
+#include "agent/sandbox/private.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "agent/sandbox/setup_work.h"
+#include "lib/cleanup.h"
+#include "lib/log.h"
+
+struct setup_op {
+	struct op op; /* first */
+	struct sandbox *s;
+	struct setup_work work;
+	struct sandbox_request request; /* what it points to may go once this is cancelled */
+	struct storage_request *acquiring;
+	struct job *job;
+	struct keep_fds keep;
+	char *id;
+	Grpc__Hooks *hooks;
+	uint32_t names_bound;
+	bool has_storages;
+	bool releasing;
+	struct error error;
+};
+
+static struct setup_op *
+setup_of(struct op *op)
+{
+	return (struct setup_op *)op;
+}
+
+static void
+setup_free(struct op *base)
+{
+	struct setup_op *op = setup_of(base);
+
+	free(op->id);
+	if (op->hooks)
+		grpc__hooks__free_unpacked(op->hooks, NULL);
+	free(op);
+}
+
+/* Back to no sandbox: the reply. */
+static void
+undone(struct setup_op *op)
+{
+	close_fd(&op->s->ns[NS_IPC]);
+	close_fd(&op->s->ns[NS_UTS]);
+	if (op->s->state == SANDBOX_CREATING)
+		op->s->state = SANDBOX_NONE;
+	op_finish(&op->op, &op->error);
+}
+
+static void
+on_storages_released(const struct error *err, void *data)
+{
+	struct setup_op *op = data;
+
+	if (err->code != ERROR_OK)
+		log_warn("sandbox", "release the sandbox's storages: %s", err->msg);
+	undone(op);
+}
+
+static void
+fail(struct setup_op *op, const struct error *why)
+{
+	struct error err = ERROR_INIT;
+
+	op->error = *why;
+	op->releasing = true;
+	if (!op->has_storages) {
+		undone(op);
+		return;
+	}
+	if (storages_release_owner(op->s->parts.storages, "", on_storages_released, op, &err) < 0)
+		on_storages_released(&err, op);
+}
+
+static void
+succeed(struct setup_op *op)
+{
+	struct sandbox *s = op->s;
+
+	s->id = steal_ptr(&op->id);
+	s->guest_hooks = steal_ptr(&op->hooks);
+	s->names_bound = op->names_bound;
+	if (s->state == SANDBOX_CREATING)
+		s->state = SANDBOX_CREATED;
+	op_finish(&op->op, NULL);
+}
+
+static void
+on_names_done(struct job *job, const struct error *err, void *data)
+{
+	struct setup_op *op = data;
+
+	(void)job;
+	op->job = NULL;
+	if (err->code != ERROR_OK)
+		fail(op, err);
+	else
+		succeed(op);
+}
+
+static int
+on_names_message(struct job *job, uint32_t type, const void *payload, size_t size, int *fds,
+		 size_t n_fds, void *data, struct error *err)
+{
+	struct setup_op *op = data;
+
+	(void)job;
+	for (size_t i = 0; i < n_fds; i++)
+		close_fd(&fds[i]);
+	if (type != SETUP_MSG_NAMES || size != sizeof(op->names_bound))
+		return error_set(err, ERROR_INTERNAL, "a worker sent message %u", type);
+	memcpy(&op->names_bound, payload, size);
+	return 0;
+}
+
+static const struct job_ops names_job = {
+	.name = "set up resolv.conf, hostname and hosts",
+	.work = setup_work_names,
+	.message = on_names_message,
+	.done = on_names_done,
+};
+
+/* 0, or -1 with nothing started. */
+static int
+start_job(struct setup_op *op, const struct job_ops *ops, struct error *err)
+{
+	struct job_spec job = {
+		.ops = ops,
+		.arg = &op->work,
+		.data = op,
+		.keep_fds = op->keep.fd,
+		.n_keep_fds = op->keep.n,
+	};
+
+	op->job = job_start(op->s->parts.jobs, &job, err);
+	return op->job ? 0 : -1;
+}
+
+static void
+set_up_names(struct setup_op *op)
+{
+	struct error err = ERROR_INIT;
+
+	if (!setup_names_wanted(&op->request))
+		succeed(op);
+	else if (start_job(op, &names_job, &err) < 0)
+		fail(op, &err);
+}
+
+static void
+on_storages_acquired(const struct error *err, void *data)
+{
+	struct setup_op *op = data;
+
+	op->acquiring = NULL;
+	if (err->code != ERROR_OK) {
+		fail(op, err);
+		return;
+	}
+	op->has_storages = true;
+	set_up_names(op);
+}
+
+static int
+on_first_message(struct job *job, uint32_t type, const void *payload, size_t size, int *fds,
+		 size_t n_fds, void *data, struct error *err)
+{
+	struct setup_op *op = data;
+
+	(void)job;
+	if (type == SETUP_MSG_NAMESPACES && n_fds == 2) {
+		op->s->ns[NS_IPC] = fds[0];
+		op->s->ns[NS_UTS] = fds[1];
+		return 0;
+	}
+	if (type == SETUP_MSG_HOOKS && n_fds == 0) {
+		op->hooks = grpc__hooks__unpack(NULL, size, payload);
+		return op->hooks ? 0 : error_nomem(err, "keeping hooks");
+	}
+	for (size_t i = 0; i < n_fds; i++)
+		close_fd(&fds[i]);
+	return error_set(err, ERROR_INTERNAL, "a worker sent message %u with %zu fds", type, n_fds);
+}
+
+static void
+on_first_done(struct job *job, const struct error *err, void *data)
+{
+	struct setup_op *op = data;
+	struct error why = ERROR_INIT;
+
+	(void)job;
+	op->job = NULL;
+	if (err->code != ERROR_OK) {
+		fail(op, err);
+		return;
+	}
+	if (op->request.n_storages == 0) {
+		set_up_names(op);
+		return;
+	}
+	op->acquiring = storages_acquire(op->s->parts.storages, "", op->request.storages,
+					 op->request.n_storages, on_storages_acquired, op, &why);
+	if (!op->acquiring)
+		fail(op, &why);
+}
+
+static const struct job_ops first_job = {
+	.name = "create sandbox",
+	.work = setup_work_first,
+	.message = on_first_message,
+	.done = on_first_done,
+};
+
+static enum op_outcome
+setup_run(struct op *base, struct error *err)
+{
+	struct setup_op *op = setup_of(base);
+	struct sandbox *s = op->s;
+
+	if (s->state == SANDBOX_DESTROYED)
+		return error_set(err, ERROR_FAILED_PRECONDITION, "the sandbox was destroyed");
+	if (s->state != SANDBOX_NONE)
+		return error_set(err, ERROR_ALREADY_EXISTS, "the sandbox exists already");
+	s->state = SANDBOX_CREATING;
+	keep_roots(&op->keep, s->parts.roots);
+	if (start_job(op, &first_job, err) == 0)
+		return OP_PENDING;
+	s->state = SANDBOX_NONE;
+	return OP_FAILED;
+}
+
+static void
+setup_cancel(struct op *base, const struct error *why)
+{
+	struct setup_op *op = setup_of(base);
+
+	if (op->acquiring) {
+		storages_cancel(op->acquiring);
+		op->acquiring = NULL;
+		fail(op, why);
+	} else if (!op->releasing) {
+		job_cancel(op->job, why->code, why->msg);
+	}
+}
+
+static const struct op_class setup_class = {
+	.name = "create sandbox",
+	.run = setup_run,
+	.cancel = setup_cancel,
+	.free = setup_free,
+};
+
+static int
+check_request(const struct sandbox_request *request, struct error *err)
+{
+	if (strlen(request->hostname) > SANDBOX_HOSTNAME_MAX)
+		return error_set(err, ERROR_INVALID_ARGUMENT, "hostname is over %d bytes",
+				 SANDBOX_HOSTNAME_MAX);
+	for (size_t i = 0; i < request->n_modules; i++) {
+		if (request->modules[i].name[0] == '\0')
+			return error_set(err, ERROR_INVALID_ARGUMENT,
+					 "kernel module %zu has no name", i);
+	}
+	return 0;
+}
+
+enum op_outcome
+sandbox_create(struct sandbox *s, const struct sandbox_request *request, op_done_fn *done,
+	       void *data, struct op **out, struct error *err)
+{
+	struct setup_op *op;
+
+	if (check_request(request, err) < 0)
+		return OP_FAILED;
+	if (s->state == SANDBOX_CREATING)
+		return error_set(err, ERROR_FAILED_PRECONDITION, "the sandbox is being created");
+	op = calloc(1, sizeof(*op));
+	if (!op)
+		return error_nomem(err, setup_class.name);
+	*op = (struct setup_op){ .op = { .class = &setup_class }, .s = s, .request = *request };
+	op->work = (struct setup_work){ .request = &op->request, .roots = s->parts.roots };
+	op->id = strdup(request->id);
+	if (!op->id) {
+		setup_free(&op->op);
+		return error_nomem(err, setup_class.name);
+	}
+	*out = &op->op;
+	return op_submit(&s->queues, SANDBOX_KEY, &op->op, done, data, err);
+}

@@ -1,0 +1,213 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The guest's resolv.conf, hostname and hosts as the host wants them: files on our own tmpfs, bound over those that the
+ * guest's root has. Worker only. Must never write to the root itself: it may be read-only, and is the image's.
+ */
+#include <ctype.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "agent/job/job.h"
+#include "agent/sandbox/setup_work.h"
+#include "lib/buf.h"
+#include "lib/cleanup.h"
+#include "lib/io.h"
+#include "lib/path.h"
+#include "lib/sys.h"
+
+#define TEXT_MAX    (1u << 20) /* bytes of one file */
+#define SANDBOX_DIR "sandbox"
+#define HOSTS       "127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback"
+
+/* The host's lines, without the blanks around them and joined by newlines. */
+static int
+resolv_text(struct buf *text, const struct sandbox_request *request, int target)
+{
+	(void)target;
+	for (size_t i = 0; i < request->n_dns; i++) {
+		const char *line = request->dns[i];
+		size_t n;
+
+		line += strspn(line, " \t\r\n");
+		n = strlen(line);
+		while (n > 0 && strchr(" \t\r\n", line[n - 1]))
+			n--;
+		if ((i > 0 && buf_append(text, "\n", 1) < 0) || buf_append(text, line, n) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+static int
+hostname_text(struct buf *text, const struct sandbox_request *request, int target)
+{
+	const char *name = request->hostname;
+
+	(void)target;
+	return buf_append(text, name, strlen(name)) < 0 ? -1 : buf_append(text, "\n", 1);
+}
+
+/* The image's own lines come first: they may name what we know nothing of. */
+static int
+hosts_text(struct buf *text, const struct sandbox_request *request, int target)
+{
+	char own[64 << 10], path[64], line[SANDBOX_HOSTNAME_MAX + 32];
+
+	/* reading takes the last newline away */
+	if (read_text_at(AT_FDCWD, path_of_fd(target, path), own, sizeof(own)) <= 0)
+		(void)snprintf(own, sizeof(own), "%s", HOSTS);
+	(void)snprintf(line, sizeof(line), "\n127.0.1.1\t%s\n", request->hostname);
+	return buf_append(text, own, strlen(own)) < 0 ? -1 : buf_append(text, line, strlen(line));
+}
+
+static bool
+has_dns(const struct sandbox_request *request)
+{
+	return request->n_dns > 0;
+}
+
+/* One that fits on a line, and is one word there. */
+static bool
+has_hostname(const struct sandbox_request *request)
+{
+	const char *c = request->hostname;
+
+	while (isgraph((unsigned char)*c) && *c != '#')
+		c++;
+	return *request->hostname && !*c;
+}
+
+/* A row is a bit of names_bound. */
+static const struct name_file {
+	const char *ours, *target;
+	bool (*is_wanted)(const struct sandbox_request *request);
+	/* target: the guest's own file. -1: it is too long. */
+	int (*text)(struct buf *text, const struct sandbox_request *request, int target);
+	bool is_needed; /* that there is none is worth a warning, and that it is no file an error */
+} files[] = {
+	{ SANDBOX_DIR "/resolv.conf", "/etc/resolv.conf", has_dns, resolv_text, true },
+	{ SANDBOX_DIR "/hostname", "/etc/hostname", has_hostname, hostname_text, false },
+	{ SANDBOX_DIR "/hosts", "/etc/hosts", has_hostname, hosts_text, false },
+};
+
+bool
+setup_names_wanted(const struct sandbox_request *request)
+{
+	for (size_t i = 0; i < ARRAY_LEN(files); i++) {
+		if (files[i].is_wanted(request))
+			return true;
+	}
+	return false;
+}
+
+static int
+write_ours(struct worker *w, int run, const struct name_file *f, const struct buf *text,
+	   struct error *err)
+{
+	auto_close int fd = -1;
+
+	if (mkdirat(run, SANDBOX_DIR, 0755) < 0 && errno != EEXIST)
+		return error_sys(err, "make %s/%s", RUN_DIR, SANDBOX_DIR);
+	if (worker_step_path(w, UNDO_UNLINK, err, "%s/%s", RUN_DIR, f->ours) < 0)
+		return -1;
+	fd = openat(run, f->ours, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0644);
+	if (fd < 0)
+		return error_sys(err, "make %s/%s", RUN_DIR, f->ours);
+	if (write_full(fd, buf_head(text), buf_len(text)) < 0)
+		return error_sys(err, "write %s/%s", RUN_DIR, f->ours);
+	return 0;
+}
+
+/* Binds our file over what `target` is. */
+static int
+bind_ours(struct worker *w, int run, const struct name_file *f, int target, struct error *err)
+{
+	auto_close int tree = sys_open_tree(run, f->ours, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
+
+	if (tree < 0)
+		return error_sys(err, "open %s/%s", RUN_DIR, f->ours);
+	if (worker_step_path(w, UNDO_UMOUNT, err, "%s", f->target) < 0)
+		return -1;
+	if (sys_move_mount(tree, "", target, "",
+			   MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH) < 0)
+		return error_sys(err, "bind %s/%s over %s", RUN_DIR, f->ours, f->target);
+	return 0;
+}
+
+static int
+put_file(struct worker *w, const struct setup_work *work, const struct name_file *f, int target,
+	 struct error *err)
+{
+	struct buf text;
+	int result = 0;
+
+	buf_init(&text, TEXT_MAX);
+	if (f->text(&text, work->request, target) < 0)
+		result = error_set(err, ERROR_RESOURCE_EXHAUSTED, "%s is over %u bytes", f->target,
+				   TEXT_MAX);
+	if (result == 0)
+		result = write_ours(w, work->roots->run, f, &text, err);
+	buf_release(&text);
+	if (result < 0 || target < 0)
+		return result;
+	return bind_ours(w, work->roots->run, f, target, err);
+}
+
+/* 1: it was bound, 0: the guest has no such file, -1 and err. */
+static int
+set_up_file(struct worker *w, const struct setup_work *work, const struct name_file *f,
+	    struct error *err)
+{
+	auto_close int target =
+		path_try_open(work->roots->root, f->target, O_PATH, 0, PATH_FOLLOW_ALL);
+	struct stat st;
+
+	if (target < 0 && errno != ENOENT && f->is_needed)
+		return error_sys(err, "open %s", f->target);
+	if (target >= 0 && fstat(target, &st) == 0 && S_ISDIR(st.st_mode)) {
+		if (f->is_needed)
+			return error_set(err, ERROR_FAILED_PRECONDITION, "%s is a directory",
+					 f->target);
+		close_fd(&target);
+	}
+	if (target < 0 && !f->is_needed)
+		return 0;
+	if (put_file(w, work, f, target, err) < 0)
+		return -1;
+	if (target < 0)
+		worker_log(w, LOG_LEVEL_WARN, "the guest has no %s to bind over", f->target);
+	return target >= 0;
+}
+
+int
+setup_work_names(struct worker *w, void *arg, struct error *err)
+{
+	const struct setup_work *work = arg;
+	uint32_t bound = 0;
+
+	for (size_t i = 0; i < ARRAY_LEN(files); i++) {
+		int r = files[i].is_wanted(work->request) ? set_up_file(w, work, &files[i], err)
+							  : 0;
+
+		if (r < 0)
+			return -1;
+		bound |= r > 0 ? 1u << i : 0;
+	}
+	return worker_send(w, SETUP_MSG_NAMES, &bound, sizeof(bound), NULL, 0, true, err);
+}
+
+void
+setup_names_unbind(struct worker *w, uint32_t bound)
+{
+	for (size_t i = 0; i < ARRAY_LEN(files); i++) {
+		if (bound & 1u << i && umount2(files[i].target, MNT_DETACH) < 0 &&
+		    errno != EINVAL && errno != ENOENT)
+			worker_log(w, LOG_LEVEL_WARN, "unmount %s: %s", files[i].target,
+				   strerror(errno));
+	}
+}

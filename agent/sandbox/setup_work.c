@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The blocking half of CreateSandbox and DestroySandbox. Called in workers only. Must never remove
+ * anything across a mount.
+ */
+#include "agent/sandbox/setup_work.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "agent/container/hooks.h"
+#include "agent/container/launch.h"
+#include "agent/guest/kmod.h"
+#include "lib/cleanup.h"
+#include "lib/path.h"
+
+/* Removes what an earlier agent left. What is or holds a mount stays, and is told. */
+static int
+clean_run_dir(struct worker *w, int run, struct error *err)
+{
+	int fd = openat(run, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+	struct dirent *entry;
+
+	if (!dir) {
+		error_sys(err, "open %s", RUN_DIR);
+		close_fd(&fd);
+		return -1;
+	}
+	while ((entry = readdir(dir)) != NULL) {
+		struct error e = ERROR_INIT;
+
+		if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0)
+			continue;
+		if (path_remove_tree(run, entry->d_name, &e) < 0)
+			worker_log(w, LOG_LEVEL_WARN, "clean %s: %s", RUN_DIR, e.msg);
+	}
+	closedir(dir);
+	return 0;
+}
+
+static int
+load_modules(const struct setup_work *work, struct error *err)
+{
+	const struct sandbox_request *request = work->request;
+	struct kmod_env env;
+	char release[65];
+
+	if (request->n_modules == 0)
+		return 0;
+	if (kmod_env_init(&env, work->roots->root, work->roots->sys, release, err) < 0)
+		return -1;
+	for (size_t i = 0; i < request->n_modules; i++) {
+		const struct sandbox_module *m = &request->modules[i];
+
+		if (kmod_load(&env, m->name, m->parameters, m->n_parameters, err) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+/* Not to find them is no failure. */
+static int
+find_hooks(struct worker *w, const struct setup_work *work, struct error *err)
+{
+	Grpc__Hooks *hooks = hooks_scan(w, work->roots->root, work->request->guest_hook_path, err);
+	auto_free uint8_t *packed = NULL;
+	size_t size;
+
+	if (!hooks)
+		return -1;
+	size = grpc__hooks__get_packed_size(hooks);
+	packed = size ? malloc(size) : NULL;
+	if (packed)
+		grpc__hooks__pack(hooks, packed);
+	grpc__hooks__free_unpacked(hooks, NULL);
+	if (!size)
+		return 0;
+	if (!packed)
+		return error_nomem(err, "looking for hooks");
+	return worker_send(w, SETUP_MSG_HOOKS, packed, size, NULL, 0, true, err);
+}
+
+int
+setup_work_first(struct worker *w, void *arg, struct error *err)
+{
+	const struct setup_work *work = arg;
+	const struct sandbox_request *request = work->request;
+	int ns[2] = { -1, -1 };
+
+	if (clean_run_dir(w, work->roots->run, err) < 0)
+		return -1;
+	if (load_modules(work, err) < 0)
+		return -1;
+	if (*request->guest_hook_path && find_hooks(w, work, err) < 0)
+		return error_wrap(err, "guest hooks");
+	if (sandbox_namespaces_make(w, request->hostname, &ns[0], &ns[1], err) < 0)
+		return -1;
+	/* The worker's end closes them. */
+	return worker_send(w, SETUP_MSG_NAMESPACES, NULL, 0, ns, 2, true, err);
+}
+
+int
+setup_work_last(struct worker *w, void *arg, struct error *err)
+{
+	const struct setup_work *work = arg;
+
+	setup_names_unbind(w, work->names_bound);
+	return clean_run_dir(w, work->roots->run, err);
+}

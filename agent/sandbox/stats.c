@@ -1,0 +1,199 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * StatsContainer as an operation: a worker reads the counters. It waits for no other work on the container, only for
+ * another one of its kind. Called by agent/rpc through sandbox.h.
+ */
+#include "agent/sandbox/private.h"
+
+#include <fcntl.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "agent/cgroup/cgroup.h"
+#include "agent/cgroup/stats.h"
+#include "lib/cleanup.h"
+
+#define STATS_JOB_MS 10000
+
+/* Records in a message: far below what one takes. */
+#define RECORDS_PER_MESSAGE 256
+
+enum stats_msg {
+	STATS_MSG_RECORDS = 1, /* payload: struct stat_record[] */
+};
+
+struct stats_op {
+	struct op op; /* first */
+	struct sandbox *s;
+	struct stats *out; /* the caller's, who is there if somebody waits for this */
+	struct stats read;
+	char *id, *cgroup_path;
+	int net; /* the container's network namespace; -1: the guest's */
+	struct job *job;
+	struct keep_fds keep;
+};
+
+static struct stats_op *
+stats_of(struct op *op)
+{
+	return (struct stats_op *)op;
+}
+
+static void
+stats_free(struct op *base)
+{
+	struct stats_op *op = stats_of(base);
+
+	close_fd(&op->net);
+	free(op->read.list);
+	free(op->cgroup_path);
+	free(op->id);
+	free(op);
+}
+
+static int
+stats_work(struct worker *w, void *arg, struct error *err)
+{
+	struct stats_op *op = arg;
+	const struct roots *roots = op->s->parts.roots;
+	auto_close int fd = roots->cgroup < 0 ? -1 : cgroup_open(roots->cgroup, op->cgroup_path);
+	struct stats s = { 0 };
+
+	if (fd >= 0 && cgroup_stats_read(fd, &s, err) < 0)
+		return -1;
+	if (op->net >= 0 && setns(op->net, CLONE_NEWNET) < 0)
+		return error_sys(err, "join the network namespace");
+	if (net_stats_read(roots->proc, &s, err) < 0)
+		return -1;
+	for (size_t i = 0; i < s.n; i += RECORDS_PER_MESSAGE) {
+		size_t n = s.n - i < RECORDS_PER_MESSAGE ? s.n - i : RECORDS_PER_MESSAGE;
+
+		if (worker_send(w, STATS_MSG_RECORDS, s.list + i, n * sizeof(*s.list), NULL, 0,
+				false, err) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+static int
+on_stats_message(struct job *job, uint32_t type, const void *payload, size_t size, int *fds,
+		 size_t n_fds, void *data, struct error *err)
+{
+	struct stats *s = &((struct stats_op *)data)->read;
+	size_t n = size / sizeof(*s->list);
+	struct stat_record *list;
+
+	(void)job;
+	for (size_t i = 0; i < n_fds; i++)
+		close_fd(&fds[i]);
+	if (type != STATS_MSG_RECORDS || size % sizeof(*s->list) || s->n + n > STATS_MAX)
+		return error_set(err, ERROR_INTERNAL, "a worker sent message %u", type);
+	list = realloc(s->list, (s->n + n) * sizeof(*list));
+	if (!list)
+		return error_nomem(err, "reading statistics");
+	s->list = list;
+	memcpy(list + s->n, payload, size);
+	s->n += n;
+	return 0;
+}
+
+static void
+on_stats_done(struct job *job, const struct error *err, void *data)
+{
+	struct stats_op *op = data;
+
+	(void)job;
+	op->job = NULL;
+	if (op->op.done && err->code == ERROR_OK) {
+		*op->out = op->read;
+		op->read = (struct stats){ 0 };
+	}
+	op_finish(&op->op, err);
+}
+
+static const struct job_ops stats_job = {
+	.name = "container statistics",
+	.work = stats_work,
+	.message = on_stats_message,
+	.done = on_stats_done,
+};
+
+/* What is needed of the container, which may be removed meanwhile. */
+static int
+take_container(struct stats_op *op, struct error *err)
+{
+	const struct container *c = sandbox_container(op->s, op->id, CONTAINER_CALL_STATS, err);
+
+	if (!c)
+		return -1;
+	op->cgroup_path = strdup(c->cgroup_path);
+	if (!op->cgroup_path)
+		return error_nomem(err, stats_job.name);
+	if (c->ns[NS_NET] < 0)
+		return 0;
+	op->net = fcntl(c->ns[NS_NET], F_DUPFD_CLOEXEC, 3);
+	return op->net < 0 ? error_sys(err, "keep the network namespace") : 0;
+}
+
+static enum op_outcome
+stats_run(struct op *base, struct error *err)
+{
+	struct stats_op *op = stats_of(base);
+	const struct roots *roots = op->s->parts.roots;
+	struct job_spec job = {
+		.ops = &stats_job,
+		.arg = op,
+		.data = op,
+		.keep_fds = op->keep.fd,
+		.deadline_ms = STATS_JOB_MS,
+	};
+
+	if (take_container(op, err) < 0)
+		return OP_FAILED;
+	keep_fd(&op->keep, roots->cgroup);
+	keep_fd(&op->keep, roots->proc);
+	keep_fd(&op->keep, op->net);
+	job.n_keep_fds = op->keep.n;
+	op->job = job_start(op->s->parts.jobs, &job, err);
+	return op->job ? OP_PENDING : OP_FAILED;
+}
+
+static void
+stats_cancel(struct op *base, const struct error *why)
+{
+	job_cancel(stats_of(base)->job, why->code, why->msg);
+}
+
+static const struct op_class stats_class = {
+	.name = "container statistics",
+	.run = stats_run,
+	.cancel = stats_cancel,
+	.free = stats_free,
+};
+
+enum op_outcome
+sandbox_container_stats(struct sandbox *s, const char *id, struct stats *out, op_done_fn *done,
+			void *data, struct op **op_out, struct error *err)
+{
+	struct stats_op *op;
+	auto_free char *key = NULL;
+
+	*out = (struct stats){ 0 };
+	if (!sandbox_find(s, id))
+		return error_no_container(err, id);
+	op = calloc(1, sizeof(*op));
+	if (!op)
+		return error_nomem(err, stats_class.name);
+	*op = (struct stats_op){ .op.class = &stats_class, .s = s, .out = out, .net = -1 };
+	op->id = strdup(id);
+	/* a queue of its own: no container's id has a slash */
+	if (!op->id || asprintf(&key, "%s/stats", id) < 0) {
+		key = NULL;
+		stats_free(&op->op);
+		return error_nomem(err, stats_class.name);
+	}
+	*op_out = &op->op;
+	return op_submit(&s->queues, key, &op->op, done, data, err);
+}

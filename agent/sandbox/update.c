@@ -1,0 +1,191 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * UpdateContainer as an operation: a worker that writes the new limits. Called by agent/rpc through sandbox.h. A write
+ * that fails puts back what was there; a worker that is killed at its deadline cannot.
+ */
+#include "agent/sandbox/private.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "agent/cgroup/cgroup.h"
+#include "agent/cgroup/devices.h"
+#include "agent/cgroup/limits.h"
+#include "lib/cleanup.h"
+
+/* The kernel takes memory back that is over a new limit before the write returns. */
+#define UPDATE_JOB_MS 60000
+
+enum update_msg {
+	UPDATE_MSG_DEVICES = 1, /* payload: uint32_t, the id of the new rules */
+};
+
+struct update_op {
+	struct op op; /* first */
+	struct sandbox *s;
+	char *id;
+	uint8_t *packed; /* the resources, for the worker: the call may be gone before it starts */
+	size_t packed_size;
+	struct container *c; /* stays while this runs */
+	struct job *job;
+	struct keep_fds keep;
+};
+
+static struct update_op *
+update_of(struct op *op)
+{
+	return (struct update_op *)op;
+}
+
+static void
+update_free(struct op *base)
+{
+	struct update_op *op = update_of(base);
+
+	free(op->packed);
+	free(op->id);
+	free(op);
+}
+
+/* The rules first, since the former ones can always be put back. *program is what is attached. */
+static int
+update_devices(const struct update_op *op, int fd, const Grpc__LinuxResources *r, uint32_t *program,
+	       struct error *err)
+{
+	struct device_rules rules;
+	int result;
+
+	if (device_rules_make(r->devices, r->n_devices, NULL, 0, op->s->parts.any_disk, &rules,
+			      err) < 0)
+		return -1;
+	result = cgroup_devices_apply(fd, &rules, program, err);
+	free(rules.list);
+	return result;
+}
+
+static int
+update_work(struct worker *w, void *arg, struct error *err)
+{
+	struct update_op *op = arg;
+	Grpc__LinuxResources *r = grpc__linux_resources__unpack(NULL, op->packed_size, op->packed);
+	uint32_t program = op->c->device_program;
+	int root = op->s->parts.roots->cgroup;
+	auto_close int fd = -1;
+	auto_close int former = -1;
+
+	if (!r)
+		return error_nomem(err, "unpacking resources");
+	fd = cgroup_open(root, op->c->cgroup_path);
+	if (fd < 0)
+		return error_sys(err, "open cgroup %s", op->c->cgroup_path);
+	if (r->n_devices == 0)
+		return cgroup_limits_update(fd, root, r, err);
+	former = cgroup_devices_hold(program);
+	if (update_devices(op, fd, r, &program, err) < 0)
+		return -1;
+	if (cgroup_limits_update(fd, root, r, err) < 0) {
+		cgroup_devices_restore(fd, former, &program);
+		return -1;
+	}
+	return worker_send(w, UPDATE_MSG_DEVICES, &program, sizeof(program), NULL, 0, false, err);
+}
+
+static int
+on_update_message(struct job *job, uint32_t type, const void *payload, size_t size, int *fds,
+		  size_t n_fds, void *data, struct error *err)
+{
+	struct update_op *op = data;
+
+	(void)job;
+	for (size_t i = 0; i < n_fds; i++)
+		close_fd(&fds[i]);
+	if (type != UPDATE_MSG_DEVICES || size != sizeof(op->c->device_program))
+		return error_set(err, ERROR_INTERNAL, "a worker sent message %u", type);
+	memcpy(&op->c->device_program, payload, size);
+	return 0;
+}
+
+static void
+on_update_done(struct job *job, const struct error *err, void *data)
+{
+	struct update_op *op = data;
+
+	(void)job;
+	op->job = NULL;
+	op_finish(&op->op, err);
+}
+
+static const struct job_ops update_job = {
+	.name = "update container",
+	.work = update_work,
+	.message = on_update_message,
+	.done = on_update_done,
+};
+
+static enum op_outcome
+update_run(struct op *base, struct error *err)
+{
+	struct update_op *op = update_of(base);
+	const struct roots *roots = op->s->parts.roots;
+	struct job_spec job = {
+		.ops = &update_job,
+		.arg = op,
+		.data = op,
+		.keep_fds = op->keep.fd,
+		.deadline_ms = UPDATE_JOB_MS,
+	};
+
+	op->c = sandbox_container(op->s, op->id, CONTAINER_CALL_UPDATE, err);
+	if (!op->c)
+		return OP_FAILED;
+	if (roots->cgroup < 0) {
+		error_set(err, ERROR_FAILED_PRECONDITION,
+			  "container %s has no limits: the guest has no cgroups", op->id);
+		return OP_FAILED;
+	}
+	keep_fd(&op->keep, roots->cgroup);
+	job.n_keep_fds = op->keep.n;
+	op->job = job_start(op->s->parts.jobs, &job, err);
+	return op->job ? OP_PENDING : OP_FAILED;
+}
+
+static void
+update_cancel(struct op *base, const struct error *why)
+{
+	job_cancel(update_of(base)->job, why->code, why->msg);
+}
+
+static const struct op_class update_class = {
+	.name = "update container",
+	.run = update_run,
+	.cancel = update_cancel,
+	.free = update_free,
+};
+
+enum op_outcome
+sandbox_update_container(struct sandbox *s, const char *id, const Grpc__LinuxResources *resources,
+			 op_done_fn *done, void *data, struct op **out, struct error *err)
+{
+	struct update_op *op;
+
+	if (!sandbox_find(s, id))
+		return error_no_container(err, id);
+	if (cgroup_limits_validate(resources, true, err) < 0)
+		return error_wrap(err, "update container %s", id);
+	op = calloc(1, sizeof(*op));
+	if (!op)
+		return error_nomem(err, update_class.name);
+	op->op.class = &update_class;
+	op->s = s;
+	op->id = strdup(id);
+	op->packed_size = grpc__linux_resources__get_packed_size(resources);
+	op->packed = malloc(op->packed_size > 0 ? op->packed_size : 1);
+	if (!op->id || !op->packed) {
+		update_free(&op->op);
+		return error_nomem(err, update_class.name);
+	}
+	grpc__linux_resources__pack(resources, op->packed);
+	*out = &op->op;
+	return op_submit(&s->queues, id, &op->op, done, data, err);
+}

@@ -1,0 +1,400 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A call: from a request frame to its one answer. The single place where a struct error becomes a Status.
+ * Called by conn.c, and by agent/rpc for calls that were parked. Never blocks.
+ */
+#include "agent/server/call.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "agent/server/private.h"
+#include "agent/server/trace.h"
+#include "lib/cleanup.h"
+#include "lib/log.h"
+#include "lib/pbcheck.h"
+#include "lib/ttrpc/envelope.h"
+
+struct call {
+	struct list node; /* in conn->calls */
+	struct server *server;
+	struct conn *conn; /* NULL: nobody waits for the answer any more */
+	const struct rpc_method *method;
+	const ProtobufCMessageDescriptor *output;
+	uint32_t stream;
+	bool in_handler; /* freed by who called the handler */
+	bool is_ended;   /* answered from inside the handler */
+	bool is_blank;   /* the policy wants an empty reply */
+	struct arena arena;
+	size_t charged;
+	ProtobufCMessage *request, *response;
+	struct timer *timer;
+	void (*on_cancel)(struct call *call, void *data);
+	void *cancel_data;
+	struct trace_span span;
+	enum error_code code; /* of the end, for the span */
+};
+
+struct agent *
+call_agent(struct call *call)
+{
+	return call->server->spec->agent;
+}
+
+struct arena *
+call_arena(struct call *call)
+{
+	return &call->arena;
+}
+
+void *
+call_response(struct call *call)
+{
+	return call->response;
+}
+
+const void *
+call_request(struct call *call)
+{
+	return call->request;
+}
+
+void
+call_on_cancel(struct call *call, void (*fn)(struct call *call, void *data), void *data)
+{
+	call->on_cancel = fn;
+	call->cancel_data = data;
+}
+
+struct call *
+call_of_node(struct list *node)
+{
+	return list_entry(node, struct call, node);
+}
+
+static void
+call_free(struct call *call)
+{
+	bool is_large = call->arena.used > READ_MAX;
+
+	trace_end(call->server->spec->tracer, &call->span, call->code);
+	timer_cancel(call->timer);
+	server_uncharge(call->server, call->charged);
+	arena_release(&call->arena);
+	if (is_large) /* last: without memory for a timer it gives the spare back at once */
+		server_keep_spare(call->server);
+	call->server->counts.calls--;
+	free(call);
+}
+
+/* Off its connection, which does not wait for it any more. */
+static struct conn *
+call_detach(struct call *call)
+{
+	struct conn *conn = call->conn;
+
+	if (!conn)
+		return NULL;
+	call->conn = NULL;
+	list_remove(&call->node);
+	conn->n_calls--;
+	timer_cancel(call->timer);
+	call->timer = NULL;
+	return conn;
+}
+
+static void
+call_end(struct call *call)
+{
+	if (call->in_handler)
+		call->is_ended = true;
+	else
+		call_free(call);
+}
+
+/* Nobody can be answered any more. A module that did not say how to cancel its work ends the call later,
+ * with call_reply() or call_fail(). */
+static void
+call_cancel(struct call *call)
+{
+	void (*fn)(struct call * call, void *data) = call->on_cancel;
+
+	if (!fn)
+		return;
+	call->on_cancel = NULL;
+	fn(call, call->cancel_data);
+	call_end(call);
+}
+
+void
+call_abandon(struct call *call)
+{
+	(void)call_detach(call);
+	call->code = ERROR_CANCELLED;
+	call_cancel(call);
+}
+
+void
+call_reply(struct call *call)
+{
+	struct conn *conn = call_detach(call);
+
+	if (conn) {
+		if (call->is_blank)
+			protobuf_c_message_init(call->output, call->response);
+		call->server->counts.served++;
+		conn->has_served = true;
+		conn_reply(conn, call->stream, call->response);
+	}
+	call_end(call);
+}
+
+/* Who makes every call fail gets FAILURES_LOGGED lines a second, and then their number. */
+static void
+log_failure(struct call *call, const struct error *err)
+{
+	struct failure_log *log = &call->server->failures;
+	const struct log_field fields[] = {
+		{ "method", call->method->name },
+		{ "code", error_code_name(err->code) },
+	};
+	uint64_t now = monotonic_ns();
+
+	if (now - log->since_ns >= 1000000000u) {
+		if (log->silent > 0)
+			log_warn("rpc", "%u more calls failed", log->silent);
+		*log = (struct failure_log){ .since_ns = now };
+	}
+	if (log->lines == FAILURES_LOGGED) {
+		log->silent++;
+		return;
+	}
+	log->lines++;
+	log_write(err->code == ERROR_INTERNAL ? LOG_LEVEL_WARN : LOG_LEVEL_INFO, "rpc", fields,
+		  ARRAY_LEN(fields), "call failed: %s", err->msg);
+}
+
+void
+call_fail(struct call *call, const struct error *err)
+{
+	struct conn *conn = call_detach(call);
+
+	if (call->code == ERROR_OK)
+		call->code = err->code;
+	if (conn) {
+		log_failure(call, err);
+		call->server->counts.served++;
+		conn->has_served = true;
+		conn_fail(conn, call->stream, err);
+	}
+	call_end(call);
+}
+
+static void
+call_late(void *data)
+{
+	struct call *call = data;
+	struct error err = ERROR_INIT;
+	struct conn *conn;
+
+	call->timer = NULL;
+	error_set(&err, ERROR_DEADLINE_EXCEEDED, "timeout");
+	call->code = err.code;
+	conn = call_detach(call);
+	if (conn)
+		conn_fail(conn, call->stream, &err);
+	call_cancel(call);
+}
+
+/* ---- from a frame to a handler ---- */
+
+struct target {
+	const char *service;
+	const struct rpc_method *method; /* NULL: known, but not implemented */
+	const ProtobufCMethodDescriptor *descriptor;
+};
+
+static int
+look_up(const struct server_spec *spec, const char *service, const char *method,
+	struct target *target, struct error *err)
+{
+	const ProtobufCServiceDescriptor *found = NULL;
+
+	for (size_t i = 0; i < spec->n_services; i++) {
+		found = spec->services[i].descriptor;
+		if (strcmp(found->name, service) != 0)
+			continue;
+		target->service = found->name;
+		target->descriptor =
+			protobuf_c_service_descriptor_get_method_by_name(found, method);
+		if (!target->descriptor)
+			return error_set(err, ERROR_UNIMPLEMENTED, "%s method", method);
+		target->method = spec->services[i].methods[target->descriptor - found->methods];
+		if (!target->method)
+			return error_set(err, ERROR_UNIMPLEMENTED, "%s method is not implemented",
+					 method);
+		return 0;
+	}
+	return error_set(err, ERROR_INVALID_ARGUMENT, "%s service does not exist", service);
+}
+
+/* Answered whatever else is exhausted: it is asked by who wants to know whether we hang. */
+static bool
+is_health(const struct rpc_method *method)
+{
+	return (method->flags & RPC_NO_POLICY) != 0;
+}
+
+static int
+call_decode(struct call *call, const ProtobufCMethodDescriptor *descriptor,
+	    const ProtobufCBinaryData *payload, struct error *err)
+{
+	ProtobufCAllocator allocator = { arena_pb_alloc, arena_pb_free, &call->arena };
+	const struct pbcheck_limits limits = PBCHECK_LIMITS_MESSAGE;
+
+	call->output = descriptor->output;
+	call->request = pbcheck_unpack(descriptor->input, payload->data, payload->len, &limits,
+				       &allocator, err);
+	if (!call->request)
+		return error_wrap(err, "%s", call->method->name);
+	call->response = arena_zalloc(&call->arena, 1, descriptor->output->sizeof_message);
+	if (!call->response ||
+	    (!is_health(call->method) && !server_charge(call->server, call->arena.used)))
+		return error_set(err, ERROR_RESOURCE_EXHAUSTED,
+				 "%s: too much memory is taken by requests", call->method->name);
+	call->charged = is_health(call->method) ? 0 : call->arena.used;
+	protobuf_c_message_init(descriptor->output, call->response);
+	return 0;
+}
+
+/* Sets the limit of a call that was parked. */
+static void
+call_park(struct call *call, int64_t timeout_ns)
+{
+	struct error err = ERROR_INIT;
+
+	if (timeout_ns <= 0 || !call->conn)
+		return;
+	call->timer = loop_timer(call->server->loop, ((uint64_t)timeout_ns + 999999u) / 1000000u,
+				 call_late, call, &err);
+	if (!call->timer)
+		log_warn("rpc", "%s goes without its timeout: %s", call->method->name, err.msg);
+}
+
+static void
+call_run(struct call *call, int64_t timeout_ns)
+{
+	const struct server_spec *spec = call->server->spec;
+	struct error err = ERROR_INIT;
+	enum rpc_outcome outcome = RPC_FAILED;
+
+	call->in_handler = true;
+	if (!spec->gate ||
+	    spec->gate(spec->agent, call->method, call->request, &call->is_blank, &err) == 0)
+		outcome = call->method->handler(call, call->request, call->response, &err);
+	if (call->is_ended) {
+		call_free(call);
+		return;
+	}
+	call->in_handler = false;
+	switch (outcome) {
+	case RPC_REPLY:
+		call_reply(call);
+		return;
+	case RPC_LATER:
+		call_park(call, timeout_ns);
+		return;
+	case RPC_FAILED:
+		break;
+	}
+	if (err.code == ERROR_OK)
+		error_set(&err, ERROR_INTERNAL, "%s failed without a reason", call->method->name);
+	call_fail(call, &err);
+}
+
+static struct call *
+call_new(struct conn *conn, uint32_t stream, const struct rpc_method *method, struct error *err)
+{
+	struct server *server = conn->server;
+	struct call *call = calloc(1, sizeof(*call));
+	size_t left = MEMORY_MAX - server->counts.memory;
+
+	if (!call) {
+		error_nomem(err, "taking a call");
+		return NULL;
+	}
+	call->server = server;
+	call->conn = conn;
+	call->method = method;
+	call->stream = stream;
+	arena_init_spare(&call->arena,
+			 is_health(method)       ? HEALTH_ARENA_MAX
+			 : left < CALL_ARENA_MAX ? left
+						 : CALL_ARENA_MAX,
+			 &server->spare);
+	list_append(&conn->calls, &call->node);
+	conn->n_calls++;
+	server->counts.calls++;
+	return call;
+}
+
+/* What can be said before anything is decoded. */
+static int
+may_call(const struct conn *conn, uint32_t stream, struct error *err)
+{
+	if (stream % 2 == 0)
+		return error_set(err, ERROR_INVALID_ARGUMENT, "stream id must be odd");
+	if (conn->server->is_draining)
+		return error_set(err, ERROR_UNAVAILABLE, "the agent is shutting down");
+	return 0;
+}
+
+static int
+take_request(struct conn *conn, uint32_t stream, const struct envelope_request *request,
+	     struct error *err)
+{
+	const ProtobufCBinaryData payload = { .len = request->payload_len,
+					      .data = (uint8_t *)(uintptr_t)request->payload };
+	struct target target = { 0 };
+	struct call *call;
+
+	if (look_up(conn->server->spec, request->service, request->method, &target, err) < 0)
+		return -1;
+	if (conn->n_calls >= CALLS_MAX && !is_health(target.method))
+		return error_set(err, ERROR_RESOURCE_EXHAUSTED,
+				 "%u calls are in flight on this connection", conn->n_calls);
+	if (request->timeout_ns < 0)
+		return error_set(err, ERROR_DEADLINE_EXCEEDED, "timeout");
+	call = call_new(conn, stream, target.method, err);
+	if (!call)
+		return -1;
+	trace_begin(conn->server->spec->tracer, &call->span, target.service, target.method->name,
+		    request->traceparent);
+	if (call_decode(call, target.descriptor, &payload, err) < 0) {
+		call->code = err->code;
+		(void)call_detach(call);
+		call_free(call);
+		return -1;
+	}
+	log_debug("rpc", "%s", target.method->name);
+	call_run(call, request->timeout_ns);
+	return 0;
+}
+
+void
+call_dispatch(struct conn *conn, uint32_t stream, const uint8_t *payload, size_t n)
+{
+	const struct pbcheck_limits limits = PBCHECK_LIMITS_ENVELOPE;
+	struct envelope_request request;
+	struct error err = ERROR_INIT;
+
+	if (may_call(conn, stream, &err) < 0) {
+		conn_fail(conn, stream, &err);
+		return;
+	}
+	if (envelope_read_request(payload, n, &limits, &request, &err) < 0 ||
+	    take_request(conn, stream, &request, &err) < 0) {
+		log_debug("rpc", "request refused: %s", err.msg);
+		conn_fail(conn, stream, &err);
+	}
+}

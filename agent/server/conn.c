@@ -1,0 +1,410 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * One connection: bytes to frames, frames to calls, replies to bytes. Called by the loop, by server.c and by
+ * call.c. Never blocks, and keeps nothing that a peer sized beyond the limits in private.h.
+ */
+#include "agent/server/private.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+
+#include "lib/cleanup.h"
+#include "lib/log.h"
+#include "lib/ttrpc/envelope.h"
+
+/*
+ * At most so much at a time: for more than 32 KiB Linux 6.12 makes a vsock packet of several pieces, and
+ * vhost-device-vsock (0.3.0) loses packets of more than one.
+ */
+#define SEND_MAX (28u << 10)
+
+static void
+update_events(struct conn *conn)
+{
+	uint32_t events = 0;
+
+	if (!conn->is_muted)
+		events |= EPOLLIN;
+	/* Or to be called for what was read already. */
+	if (buf_len(&conn->out) > 0 || (!conn->is_muted && buf_len(&conn->pending) > 0))
+		events |= EPOLLOUT;
+	watch_set_events(conn->watch, events);
+}
+
+/* Closes it at its next event, which the shutdown brings about: what calls this may be working on it. */
+static void
+conn_break(struct conn *conn, const char *why)
+{
+	if (conn->is_broken)
+		return;
+	log_info("server", "closing a connection: %s", why);
+	conn->is_broken = true;
+	(void)shutdown(conn->fd, SHUT_RDWR);
+	watch_set_events(conn->watch, EPOLLIN);
+}
+
+static void
+drop_out(struct conn *conn, size_t n)
+{
+	conn->server->queued -= n;
+	buf_consume(&conn->out, n);
+}
+
+/* Writes what the socket takes. */
+static void
+conn_flush(struct conn *conn)
+{
+	while (!conn->is_broken && buf_len(&conn->out) > 0) {
+		size_t len = buf_len(&conn->out) < SEND_MAX ? buf_len(&conn->out) : SEND_MAX;
+		ssize_t n = send(conn->fd, buf_head(&conn->out), len, MSG_NOSIGNAL | MSG_DONTWAIT);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
+			break;
+		if (n < 0) {
+			conn_break(conn, "it cannot be written to");
+			return;
+		}
+		drop_out(conn, (size_t)n);
+	}
+	if (conn->is_broken)
+		return;
+	if (buf_len(&conn->out) > OUT_HIGH)
+		conn->is_muted = true;
+	else if (buf_len(&conn->out) < OUT_LOW)
+		conn->is_muted = false;
+	update_events(conn);
+	if (buf_len(&conn->out) == 0)
+		server_wrote(conn->server);
+}
+
+/* `before` bytes were in the queue; something was added, or could not be. */
+static void
+queued(struct conn *conn, size_t before, bool is_added)
+{
+	struct server *server = conn->server;
+
+	server->queued += buf_len(&conn->out) - before;
+	if (!is_added || server->queued > QUEUED_MAX)
+		conn_break(conn, "it does not take its replies");
+	else if (!conn->is_corked)
+		conn_flush(conn);
+}
+
+void
+conn_fail(struct conn *conn, uint32_t stream, const struct error *err)
+{
+	size_t before = buf_len(&conn->out);
+
+	if (!conn->is_broken)
+		queued(conn, before, envelope_append_failure(&conn->out, stream, err) == 0);
+}
+
+void
+conn_reply(struct conn *conn, uint32_t stream, const ProtobufCMessage *message)
+{
+	size_t before = buf_len(&conn->out);
+	struct error err = ERROR_INIT;
+
+	if (conn->is_broken)
+		return;
+	if (envelope_append_reply(&conn->out, stream, message, &err) == 0)
+		queued(conn, before, true);
+	else if (err.code == ERROR_INVALID_ARGUMENT)
+		conn_fail(conn, stream, &err);
+	else
+		queued(conn, before, false);
+}
+
+/* ---- reading ---- */
+
+/* An idle connection does not sit on the buffer of a large request: the next large one, whose ever it is, has it. */
+static void
+give_back(struct conn *conn)
+{
+	struct buf *spare = &conn->server->spare_frame;
+	struct buf payload;
+
+	if (conn->reader.payload.size <= READ_MAX)
+		return;
+	frame_reader_take(&conn->reader, &payload);
+	payload.off = payload.len = 0;
+	if (payload.size > spare->size) {
+		struct buf smaller = *spare;
+
+		*spare = payload;
+		payload = smaller;
+	}
+	buf_release(&payload);
+	server_keep_spare(conn->server);
+}
+
+/* Enough of a large frame has come to let it have the memory of the last one. */
+static void
+take_spare(struct conn *conn)
+{
+	struct buf *spare = &conn->server->spare_frame, *payload = &conn->reader.payload;
+	struct buf taken = *spare;
+
+	if (taken.size == 0 || payload->size > READ_MAX || buf_len(payload) < READ_SMALL / 2)
+		return;
+	buf_init(spare, FRAME_PAYLOAD_MAX);
+	(void)buf_append(&taken, buf_head(payload), buf_len(payload));
+	buf_release(payload);
+	*payload = taken;
+}
+
+static void
+frame_arrived(struct conn *conn)
+{
+	const struct frame_header *header = &conn->reader.header;
+	struct error err = ERROR_INIT;
+
+	switch (header->type) {
+	case FRAME_REQUEST:
+		call_dispatch(conn, header->stream, buf_head(&conn->reader.payload),
+			      buf_len(&conn->reader.payload));
+		give_back(conn);
+		break;
+	case FRAME_DATA:
+		error_set(&err, ERROR_INVALID_ARGUMENT, "Stream is no longer active");
+		conn_fail(conn, header->stream, &err);
+		break;
+	default:
+		log_debug("server", "frame of type %d ignored", header->type);
+		break;
+	}
+}
+
+/* Does its peer take what it asked for? Replies wait for the end of a batch, but not if they are many. */
+static bool
+takes_replies(struct conn *conn)
+{
+	if (buf_len(&conn->out) > OUT_HIGH)
+		conn_flush(conn);
+	return !conn->is_muted && !conn->is_broken;
+}
+
+/* Returns how many bytes were used: fewer than n if the rest is to wait, for the peer to take its replies or for
+ * the others to have their turn, or if the connection is broken. */
+static size_t
+take_bytes(struct conn *conn, const uint8_t *data, size_t n, unsigned int *frames)
+{
+	struct error err = ERROR_INIT;
+	uint64_t end = monotonic_ns() + TURN_NS;
+	size_t at = 0, used;
+
+	while (takes_replies(conn) && (*frames == 0 || monotonic_ns() < end)) {
+		switch (frame_reader_feed(&conn->reader, data + at, n - at, &used)) {
+		case FRAME_MORE:
+			return n;
+		case FRAME_READY:
+			frame_arrived(conn);
+			break;
+		case FRAME_OVERSIZE:
+			error_set(&err, ERROR_INVALID_ARGUMENT,
+				  "frame of %u bytes is longer than %u", conn->reader.header.length,
+				  FRAME_PAYLOAD_MAX);
+			conn_fail(conn, conn->reader.header.stream, &err);
+			break;
+		case FRAME_CLOSE:
+			conn_break(conn, "a frame is far too long");
+			break;
+		case FRAME_NOMEM:
+			conn_break(conn, "no memory for its frame");
+			break;
+		}
+		at += used;
+		++*frames;
+	}
+	return at;
+}
+
+/* Half-received frames count as memory of requests, but for what every connection may have. */
+static void
+charge_reader(struct conn *conn)
+{
+	size_t size = conn->reader.payload.size;
+	size_t now = size > READ_MAX ? size : 0;
+
+	if (now > conn->reader_charged &&
+	    !server_charge(conn->server, now - conn->reader_charged)) {
+		conn_break(conn, "too much memory is taken by requests");
+		return;
+	}
+	if (now < conn->reader_charged)
+		server_uncharge(conn->server, conn->reader_charged - now);
+	conn->reader_charged = now;
+}
+
+static void
+frame_late(void *data)
+{
+	struct conn *conn = data;
+	struct error err = ERROR_INIT;
+	uint64_t now = monotonic_ns();
+
+	conn->timer = NULL;
+	if (now >= conn->deadline_ns) {
+		conn_break(conn, "the rest of a frame does not come");
+		return;
+	}
+	conn->timer = loop_timer(conn->server->loop, (conn->deadline_ns - now) / 1000000u + 1,
+				 frame_late, conn, &err);
+}
+
+/* Only a frame that is half here has a deadline: an idle connection sets no timer. */
+static void
+update_deadline(struct conn *conn, unsigned int frames)
+{
+	const struct server *server = conn->server;
+	struct error err = ERROR_INIT;
+	bool in_header = conn->reader.n_head < FRAME_HEADER_SIZE && conn->reader.skip == 0;
+	uint64_t ms = in_header ? server->header_ms : server->body_ms;
+
+	if (conn->is_broken || conn->is_muted || !frame_reader_is_partial(&conn->reader)) {
+		timer_cancel(conn->timer);
+		conn->timer = NULL;
+		conn->in_header = false;
+		return;
+	}
+	/* Any progress will do in a body, but a header must come as a whole. */
+	if (!in_header || !conn->in_header || frames > 0)
+		conn->deadline_ns = monotonic_ns() + ms * 1000000u;
+	conn->in_header = in_header;
+	if (!conn->timer)
+		conn->timer = loop_timer(server->loop, ms, frame_late, conn, &err);
+	if (!conn->timer)
+		conn_break(conn, err.msg);
+}
+
+static void
+conn_take(struct conn *conn, const uint8_t *data, size_t n)
+{
+	unsigned int frames = 0;
+	size_t used;
+
+	conn->is_corked = true;
+	used = take_bytes(conn, data, n, &frames);
+	conn->is_corked = false;
+	if (data != conn->server->in)
+		buf_consume(&conn->pending, used);
+	else if (buf_append(&conn->pending, data + used, n - used) < 0)
+		conn_break(conn, "no memory for its requests");
+	charge_reader(conn);
+	conn_flush(conn);
+	update_deadline(conn, frames);
+}
+
+/* Into the frame itself, if much of a large one is still to come. */
+static ssize_t
+receive(struct conn *conn, size_t *direct)
+{
+	struct server *server = conn->server;
+	struct frame_reader *reader = &conn->reader;
+	bool is_large = reader->skip > 0 ||
+			(frame_reader_is_partial(reader) && reader->n_head == FRAME_HEADER_SIZE &&
+			 reader->header.length - buf_len(&reader->payload) > READ_SMALL);
+	uint8_t *room = NULL;
+	size_t n = 0;
+	ssize_t got;
+
+	*direct = 0;
+	if (is_large && reader->skip == 0) {
+		take_spare(conn);
+		room = frame_reader_room(reader, READ_DIRECT, &n);
+	}
+	if (!room || n < READ_SMALL)
+		return recv(conn->fd, server->in, is_large ? READ_MAX : READ_SMALL, MSG_DONTWAIT);
+	got = recv(conn->fd, room, n, MSG_DONTWAIT);
+	if (got > 0) {
+		frame_reader_received(reader, (size_t)got);
+		*direct = (size_t)got;
+	}
+	return got;
+}
+
+static void
+conn_read(struct conn *conn)
+{
+	size_t direct;
+	ssize_t n = receive(conn, &direct);
+
+	if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR))
+		return;
+	if (n <= 0)
+		conn->is_broken = true;
+	else
+		conn_take(conn, conn->server->in, (size_t)n - direct);
+}
+
+static void
+on_event(uint32_t events, void *data)
+{
+	struct conn *conn = data;
+
+	if (!conn->is_broken && events & EPOLLOUT)
+		conn_flush(conn);
+	if (!conn->is_broken && conn->is_muted && events & (EPOLLHUP | EPOLLERR))
+		conn->is_broken = true;
+	if (!conn->is_broken && !conn->is_muted) {
+		if (buf_len(&conn->pending) > 0)
+			conn_take(conn, buf_head(&conn->pending), buf_len(&conn->pending));
+		else if (events & (EPOLLIN | EPOLLHUP | EPOLLERR))
+			conn_read(conn);
+	}
+	if (conn->is_broken)
+		conn_close(conn);
+}
+
+struct conn *
+conn_new(struct server *server, int fd, struct error *err)
+{
+	struct conn *conn = calloc(1, sizeof(*conn));
+
+	if (!conn) {
+		error_nomem(err, "accepting a connection");
+		return NULL;
+	}
+	conn->watch = loop_watch(server->loop, fd, EPOLLIN, on_event, conn, err);
+	if (!conn->watch) {
+		free(conn);
+		return NULL;
+	}
+	conn->server = server;
+	conn->fd = fd;
+	list_init(&conn->calls);
+	frame_reader_init(&conn->reader);
+	buf_init(&conn->out, OUT_MAX);
+	buf_init(&conn->pending, READ_MAX);
+	list_append(&server->conns, &conn->node);
+	server->counts.connections++;
+	return conn;
+}
+
+void
+conn_close(struct conn *conn)
+{
+	struct server *server = conn->server;
+
+	conn->is_broken = true;
+	loop_unwatch(conn->watch);
+	timer_cancel(conn->timer);
+	list_remove(&conn->node);
+	while (!list_is_empty(&conn->calls))
+		call_abandon(call_of_node(conn->calls.next));
+	server_uncharge(server, conn->reader_charged);
+	frame_reader_release(&conn->reader);
+	server->queued -= buf_len(&conn->out);
+	buf_release(&conn->out);
+	buf_release(&conn->pending);
+	/* A worker that is just being forked has a copy: the peer must hear of the end now. */
+	(void)shutdown(conn->fd, SHUT_RDWR);
+	close_fd(&conn->fd);
+	free(conn);
+	server->counts.connections--;
+	server_conn_gone(server);
+}

@@ -1,0 +1,289 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* See logsink.h. Wired by agent/agent.c; called by lib/log for every line, so it must not log on its way. */
+#include "agent/server/logsink.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <linux/vm_sockets.h>
+
+#include "agent/server/address.h"
+#include "lib/cleanup.h"
+#include "lib/log.h"
+
+#define HISTORY_MAX (32u << 10) /* as much as lib/log's ring */
+
+struct logsink {
+	struct loop *loop;
+	int listener; /* -1: the sink is standard error */
+	int family;
+	char *path;
+	struct watch *listen_watch;
+	int out; /* where lines go, -1: nobody is there */
+	bool is_socket;
+	struct watch *out_watch; /* NULL: a file, which is always ready */
+	/* The last lines that were taken. The first `sent` bytes were given to the present reader, who may not have read
+	 * them; what he has not acknowledged is for the next one. Of standard error only what it has not taken yet. */
+	char history[HISTORY_MAX];
+	size_t n_history, sent;
+};
+
+static void on_out(uint32_t events, void *data);
+
+static ssize_t
+write_some(struct logsink *sink, const char *text, size_t n)
+{
+	ssize_t done;
+
+	do {
+		done = sink->is_socket ? send(sink->out, text, n, MSG_NOSIGNAL | MSG_DONTWAIT)
+				       : write(sink->out, text, n);
+	} while (done < 0 && errno == EINTR);
+	return done;
+}
+
+/* Nobody will ask for the first n bytes any more. */
+static void
+forget(struct logsink *sink, size_t n)
+{
+	sink->n_history -= n;
+	sink->sent -= n < sink->sent ? n : sink->sent;
+	memmove(sink->history, sink->history + n, sink->n_history);
+}
+
+/* Of the lines that were sent, the oldest `n`, or as many as there are. */
+static void
+forget_lines(struct logsink *sink, size_t n)
+{
+	size_t len = 0;
+
+	for (; n > 0; n--) {
+		const char *end = memchr(sink->history + len, '\n', sink->sent - len);
+
+		if (!end)
+			break;
+		len = (size_t)(end + 1 - sink->history);
+	}
+	forget(sink, len);
+}
+
+static void
+hang_up(struct logsink *sink)
+{
+	loop_unwatch(sink->out_watch);
+	sink->out_watch = NULL;
+	if (sink->out >= 0 && sink->listener >= 0)
+		(void)shutdown(sink->out, SHUT_RDWR);
+	close_fd(&sink->out);
+	sink->sent = 0;
+}
+
+/* Asks to be told when there is room, or, on a connection, only of its end. */
+static void
+wait_for_room(struct logsink *sink, bool wait)
+{
+	uint32_t idle = sink->listener >= 0 ? EPOLLIN : 0;
+
+	if (sink->out_watch)
+		watch_set_events(sink->out_watch, wait ? idle | EPOLLOUT : idle);
+}
+
+/* Writes what was taken and is not written yet. Returns whether that is all gone. */
+static bool
+push(struct logsink *sink)
+{
+	while (sink->sent < sink->n_history) {
+		ssize_t n =
+			write_some(sink, sink->history + sink->sent, sink->n_history - sink->sent);
+
+		/* A standard error that takes nothing at all must not keep the lines. */
+		if (n < 0 && errno != EAGAIN && sink->listener < 0)
+			n = (ssize_t)(sink->n_history - sink->sent);
+		if (n <= 0)
+			return false;
+		sink->sent += (size_t)n;
+	}
+	if (sink->listener < 0)
+		forget(sink, sink->n_history);
+	return true;
+}
+
+static bool
+take_line(const char *line, size_t len, void *data)
+{
+	struct logsink *sink = data;
+
+	if (sink->out < 0 || len > HISTORY_MAX)
+		return sink->out >= 0;
+	/* Also when the connection has ended: the watch brings that up, and the next one gets the line. */
+	if (!push(sink)) {
+		wait_for_room(sink, true);
+		return false;
+	}
+	while (sink->n_history + len > HISTORY_MAX) {
+		size_t before = sink->n_history;
+
+		forget_lines(sink, 1);
+		if (sink->n_history == before) /* no line's end: not what lib/log gives */
+			forget(sink, before);
+	}
+	memcpy(sink->history + sink->n_history, line, len);
+	sink->n_history += len;
+	wait_for_room(sink, !push(sink));
+	return true;
+}
+
+/* What a reader sends: each newline acknowledges a line. False: it has gone. */
+static bool
+read_reader(struct logsink *sink)
+{
+	char text[4096];
+	ssize_t n = recv(sink->out, text, sizeof(text), MSG_DONTWAIT);
+	size_t lines = 0;
+
+	if (n < 0)
+		return errno == EAGAIN || errno == EINTR;
+	for (ssize_t i = 0; i < n; i++)
+		lines += text[i] == '\n';
+	forget_lines(sink, lines);
+	return n > 0;
+}
+
+static void
+on_out(uint32_t events, void *data)
+{
+	struct logsink *sink = data;
+
+	if (sink->listener >= 0 && events & (EPOLLIN | EPOLLHUP | EPOLLERR) && !read_reader(sink)) {
+		hang_up(sink);
+		return;
+	}
+	if (push(sink) && log_flush())
+		wait_for_room(sink, false);
+}
+
+static void
+serve(struct logsink *sink, int fd)
+{
+	struct error err = ERROR_INIT;
+
+	/* what the one before has acknowledged may have come in the same moment */
+	if (sink->out >= 0)
+		(void)read_reader(sink);
+	hang_up(sink);
+	sink->out_watch = loop_watch(sink->loop, fd, EPOLLIN | EPOLLOUT, on_out, sink, &err);
+	if (!sink->out_watch) {
+		close_fd(&fd);
+		return;
+	}
+	sink->out = fd;
+	sink->is_socket = true;
+}
+
+/* The newest connection gets the lines: the one before is mostly one whose end was lost. */
+static void
+on_listener(uint32_t events, void *data)
+{
+	struct logsink *sink = data;
+	union {
+		struct sockaddr sa;
+		struct sockaddr_vm vm;
+		struct sockaddr_storage room;
+	} peer = { .sa.sa_family = AF_UNSPEC };
+	socklen_t size = sizeof(peer);
+	int fd = accept4(sink->listener, &peer.sa, &size, SOCK_CLOEXEC | SOCK_NONBLOCK);
+
+	(void)events;
+	if (fd < 0)
+		return;
+	if (sink->family == AF_VSOCK && peer.vm.svm_cid != VMADDR_CID_HOST)
+		close_fd(&fd);
+	else
+		serve(sink, fd);
+}
+
+/* Standard error, non-blocking without touching the flags that init shares with us: terminals and pipes are opened
+ * once more. A regular file is always ready, and its offset must stay the shared one. */
+static void
+use_stderr(struct logsink *sink)
+{
+	struct error err = ERROR_INIT;
+	struct stat st;
+
+	if (fstat(STDERR_FILENO, &st) < 0)
+		return;
+	sink->is_socket = S_ISSOCK(st.st_mode);
+	if (S_ISCHR(st.st_mode) || S_ISFIFO(st.st_mode))
+		sink->out = open("/proc/self/fd/2", O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+	if (sink->out < 0)
+		sink->out = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 3);
+	if (sink->out >= 0 && !S_ISREG(st.st_mode))
+		sink->out_watch = loop_watch(sink->loop, sink->out, 0, on_out, sink, &err);
+}
+
+static void
+use_address(struct logsink *sink, const char *address)
+{
+	struct error err = ERROR_INIT;
+
+	sink->listener = address_listen(address, &sink->family, &sink->path, &err);
+	if (sink->listener >= 0)
+		sink->listen_watch =
+			loop_watch(sink->loop, sink->listener, EPOLLIN, on_listener, sink, &err);
+	if (sink->listen_watch)
+		return;
+	close_fd(&sink->listener);
+	use_stderr(sink);
+	log_warn("log", "the log stays on standard error: %s", err.msg);
+}
+
+struct logsink *
+logsink_new_at(struct loop *loop, const char *address, struct error *err)
+{
+	struct logsink *sink = calloc(1, sizeof(*sink));
+
+	if (!sink) {
+		error_nomem(err, "making the log's sink");
+		return NULL;
+	}
+	sink->loop = loop;
+	sink->listener = -1;
+	sink->out = -1;
+	log_set_sink(take_line, sink);
+	if (address)
+		use_address(sink, address);
+	else
+		use_stderr(sink);
+	(void)log_flush();
+	return sink;
+}
+
+struct logsink *
+logsink_new(struct loop *loop, uint32_t vport, struct error *err)
+{
+	char address[32];
+
+	(void)snprintf(address, sizeof(address), "vsock://-1:%u", vport);
+	return logsink_new_at(loop, vport ? address : NULL, err);
+}
+
+void
+logsink_free(struct logsink *sink)
+{
+	if (!sink)
+		return;
+	(void)log_flush();
+	log_set_sink(NULL, NULL);
+	hang_up(sink);
+	loop_unwatch(sink->listen_watch);
+	close_fd(&sink->listener);
+	address_forget(sink->path);
+	free(sink);
+}

@@ -1,0 +1,222 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* See ports.h. Wired by agent/agent.c; asked by agent/rpc/container.c. */
+#include "agent/server/ports.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+
+#include <linux/vm_sockets.h>
+
+#include "agent/server/address.h"
+#include "lib/cleanup.h"
+#include "lib/log.h"
+
+#define ACCEPTS_A_TURN 16
+
+struct kept {
+	struct list node;
+	uint32_t port;
+	int fd;
+};
+
+struct ports {
+	struct loop *loop;
+	int listener; /* -1: none */
+	struct watch *watch;
+	struct list kept; /* oldest first */
+	unsigned int n_kept;
+	struct list requests;
+};
+
+static void
+kept_free(struct ports *ports, struct kept *kept)
+{
+	list_remove(&kept->node);
+	ports->n_kept--;
+	close_fd(&kept->fd);
+	free(kept);
+}
+
+static struct kept *
+kept_find(const struct ports *ports, uint32_t port)
+{
+	struct list *pos;
+
+	list_for_each (pos, &ports->kept) {
+		struct kept *kept = list_entry(pos, struct kept, node);
+
+		if (kept->port == port)
+			return kept;
+	}
+	return NULL;
+}
+
+/* The first port of the request that nobody has connected from; 0: all are there. */
+static uint32_t
+missing(const struct ports_request *r)
+{
+	for (size_t i = 0; i < ARRAY_LEN(r->port); i++) {
+		if (r->port[i] && !kept_find(r->ports, r->port[i]))
+			return r->port[i];
+	}
+	return 0;
+}
+
+static void
+hand_over(struct ports_request *r)
+{
+	for (size_t i = 0; i < ARRAY_LEN(r->port); i++) {
+		struct kept *kept = r->port[i] ? kept_find(r->ports, r->port[i]) : NULL;
+
+		if (!kept)
+			continue;
+		r->fd[i] = steal_fd(&kept->fd);
+		kept_free(r->ports, kept);
+	}
+}
+
+void
+ports_cancel(struct ports_request *r)
+{
+	list_remove(&r->node);
+	timer_cancel(r->timer);
+	r->timer = NULL;
+}
+
+static void
+on_late(void *data)
+{
+	struct ports_request *r = data;
+	struct error err = ERROR_INIT;
+
+	r->timer = NULL;
+	list_remove(&r->node);
+	error_set(&err, ERROR_NOT_FOUND,
+		  "no connection from port %u for a stream within %u ms; there are %u others",
+		  missing(r), PORTS_WAIT_MS, r->ports->n_kept);
+	r->done(r, &err);
+}
+
+void
+ports_add(struct ports *ports, uint32_t port, int fd)
+{
+	struct kept *kept = kept_find(ports, port);
+	struct list *pos, *next;
+	struct error none = ERROR_INIT;
+
+	if (kept)
+		kept_free(ports, kept);
+	if (ports->n_kept >= PORTS_KEPT_MAX)
+		kept_free(ports, list_entry(ports->kept.next, struct kept, node));
+	kept = calloc(1, sizeof(*kept));
+	if (!kept) {
+		close_fd(&fd);
+		log_warn("stdio", "connection from port %u: out of memory", port);
+		return;
+	}
+	kept->port = port;
+	kept->fd = fd;
+	list_init(&kept->node);
+	list_append(&ports->kept, &kept->node);
+	ports->n_kept++;
+	log_debug("stdio", "connection from port %u", port);
+	list_for_each_safe (pos, next, &ports->requests) {
+		struct ports_request *r = list_entry(pos, struct ports_request, node);
+
+		if (missing(r))
+			continue;
+		ports_cancel(r);
+		hand_over(r);
+		r->done(r, &none);
+		return; /* nobody else asks for this port; what done() did to the list is its own */
+	}
+}
+
+static void
+on_listener(uint32_t events, void *data)
+{
+	struct ports *ports = data;
+
+	(void)events;
+	for (int i = 0; i < ACCEPTS_A_TURN; i++) {
+		union {
+			struct sockaddr sa;
+			struct sockaddr_vm vm;
+		} peer = { .vm = { .svm_cid = VMADDR_CID_ANY } };
+		socklen_t size = sizeof(peer);
+		int fd = accept4(ports->listener, &peer.sa, &size, SOCK_CLOEXEC | SOCK_NONBLOCK);
+
+		if (fd < 0)
+			return;
+		if (peer.vm.svm_cid == VMADDR_CID_HOST)
+			ports_add(ports, peer.vm.svm_port, fd);
+		else
+			close_fd(&fd);
+	}
+}
+
+struct ports *
+ports_new(struct loop *loop, uint32_t vport, struct error *err)
+{
+	struct ports *ports = calloc(1, sizeof(*ports));
+	char address[32], *path = NULL;
+	int family;
+
+	if (!ports) {
+		error_nomem(err, "listening for streams");
+		return NULL;
+	}
+	ports->loop = loop;
+	ports->listener = -1;
+	list_init(&ports->kept);
+	list_init(&ports->requests);
+	if (vport == 0)
+		return ports;
+	(void)snprintf(address, sizeof(address), "vsock://-1:%u", vport);
+	ports->listener = address_listen(address, &family, &path, err);
+	if (ports->listener >= 0)
+		ports->watch = loop_watch(loop, ports->listener, EPOLLIN, on_listener, ports, err);
+	if (ports->watch)
+		return ports;
+	ports_free(ports);
+	return NULL;
+}
+
+void
+ports_free(struct ports *ports)
+{
+	if (!ports)
+		return;
+	while (!list_is_empty(&ports->kept))
+		kept_free(ports, list_entry(ports->kept.next, struct kept, node));
+	loop_unwatch(ports->watch);
+	close_fd(&ports->listener);
+	free(ports);
+}
+
+int
+ports_take(struct ports *ports, struct ports_request *r, struct error *err)
+{
+	list_init(&r->node);
+	r->ports = ports;
+	r->timer = NULL;
+	for (size_t i = 0; i < ARRAY_LEN(r->fd); i++) {
+		r->fd[i] = -1;
+		for (size_t j = 0; j < i; j++)
+			if (r->port[i] && r->port[i] == r->port[j])
+				return error_set(err, ERROR_INVALID_ARGUMENT,
+						 "port %u is asked for two streams", r->port[i]);
+	}
+	if (!missing(r)) {
+		hand_over(r);
+		return 0;
+	}
+	r->timer = loop_timer(ports->loop, PORTS_WAIT_MS, on_late, r, err);
+	if (!r->timer)
+		return -1;
+	list_append(&ports->requests, &r->node);
+	return 1;
+}

@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What server.c, conn.c and call.c share. Nobody else includes this. */
+#pragma once
+
+#include "agent/server/server.h"
+#include "lib/buf.h"
+#include "lib/list.h"
+#include "lib/ttrpc/frame.h"
+
+#define CONNS_MAX  64
+#define CALLS_MAX  4096        /* in flight on one connection */
+#define MEMORY_MAX (32u << 20) /* of requests, half-received frames included, in total */
+#define QUEUED_MAX (48u << 20) /* of replies that were not written yet, in total */
+#define OUT_MAX \
+	(32u    \
+	 << 20) /* the same of one connection, which is closed then: parked reads of 1,000 streams */
+#define OUT_HIGH    (256u << 10) /* above: nothing is read from that connection */
+#define OUT_LOW     (64u << 10)  /* below: it is read again */
+#define READ_MAX    (64u << 10)
+#define READ_DIRECT (256u << 10) /* into a large frame */
+#define READ_SMALL  (16u << 10)  /* unless in the middle of something large */
+#define TURN_NS     500000       /* of one connection, before the others have theirs */
+#define HEADER_MS   10000        /* from a frame's first byte to its whole header */
+#define BODY_MS     30000        /* without any progress in a frame's body */
+#define SPARE_MS    1000         /* for so long the memory of large requests is kept for the next */
+#define HEALTH_ARENA_MAX \
+	(64u << 10)                 /* of calls that are answered even when MEMORY_MAX is reached */
+#define FAILURES_LOGGED 20          /* lines a second */
+#define CALL_ARENA_MAX  (21u << 20) /* a request of 16 MiB once decoded, and its reply */
+
+struct listener {
+	struct list node;
+	struct server *server;
+	int fd;
+	int family;
+	struct watch *watch;
+	char *path; /* of a unix socket, removed at the end; NULL else */
+};
+
+/* Of failed calls, in one second. */
+struct failure_log {
+	uint64_t since_ns;
+	unsigned int lines, silent;
+};
+
+struct server {
+	struct loop *loop;
+	const struct server_spec *spec;
+	struct list listeners;
+	struct list conns; /* oldest first */
+	int spare_fd;      /* given up to accept (and close) one more when fds are out */
+	bool is_paused;    /* all connections are taken by those that may not be evicted */
+	bool is_draining;
+	struct timer *drain_timer;
+	struct deferred *drain_check;
+	void (*drain_done)(void *data);
+	void *drain_data;
+	size_t queued;               /* bytes in all connections' out */
+	uint64_t header_ms, body_ms; /* HEADER_MS, BODY_MS; tests have less time */
+	struct server_counts counts;
+	struct failure_log failures;
+	struct arena_spare spare; /* of calls */
+	struct buf spare_frame;   /* empty, with the memory of the last large one */
+	bool spare_used;          /* lately */
+	struct timer *spare_timer;
+	uint8_t in[READ_MAX];
+};
+
+struct conn {
+	struct list node;
+	struct server *server;
+	int fd;
+	struct watch *watch;
+	struct frame_reader reader;
+	size_t reader_charged; /* of counts.memory */
+	struct buf out;
+	struct buf pending; /* was read, and waits for its turn */
+	struct list calls;  /* parked */
+	unsigned int n_calls;
+	bool has_served; /* completed a call: never evicted */
+	bool is_corked;  /* replies are written at the end of the batch of frames */
+	bool is_broken;  /* to be closed at its next event, which is certain */
+	bool is_muted;   /* not read until it takes what it asked for */
+	struct timer *timer;
+	uint64_t deadline_ns; /* of the frame that is half here */
+	bool in_header;
+};
+
+/* ---- server.c ---- */
+void server_conn_gone(struct server *server);
+void server_wrote(struct server *server);
+/* Takes n more bytes into account, or says no. */
+bool server_charge(struct server *server, size_t n);
+void server_uncharge(struct server *server, size_t n);
+/* There is memory that was a large request's. */
+void server_keep_spare(struct server *server);
+
+/* ---- conn.c ---- */
+struct conn *conn_new(struct server *server, int fd, struct error *err);
+/* Not from inside one of its own events. */
+void conn_close(struct conn *conn);
+void conn_reply(struct conn *conn, uint32_t stream, const ProtobufCMessage *message);
+void conn_fail(struct conn *conn, uint32_t stream, const struct error *err);
+
+/* ---- call.c ---- */
+/* One request frame. */
+void call_dispatch(struct conn *conn, uint32_t stream, const uint8_t *payload, size_t n);
+/* The connection has ended. */
+void call_abandon(struct call *call);
+struct call *call_of_node(struct list *node);

@@ -1,0 +1,346 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Listeners, who may connect, how many at a time, and the memory that all requests share. Wired by
+ * agent/main.c. Never blocks; an idle server has no timers.
+ */
+#include "agent/server/server.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+
+#include <linux/vm_sockets.h>
+
+#include "agent/server/address.h"
+#include "agent/server/private.h"
+#include "lib/cleanup.h"
+#include "lib/log.h"
+
+#define ACCEPTS_A_TURN 16
+#define DRAIN_MS       1000
+
+bool
+server_charge(struct server *server, size_t n)
+{
+	if (n > MEMORY_MAX - server->counts.memory)
+		return false;
+	server->counts.memory += n;
+	return true;
+}
+
+void
+server_uncharge(struct server *server, size_t n)
+{
+	server->counts.memory -= n;
+}
+
+static void
+pause_listeners(struct server *server, bool pause)
+{
+	struct list *pos;
+
+	if (server->is_paused == pause)
+		return;
+	server->is_paused = pause;
+	list_for_each (pos, &server->listeners)
+		watch_set_events(list_entry(pos, struct listener, node)->watch,
+				 pause ? 0 : EPOLLIN);
+}
+
+void
+server_conn_gone(struct server *server)
+{
+	pause_listeners(server, false);
+	server_wrote(server);
+}
+
+/* The oldest connection that never completed a call and waits for none; NULL if all are in use. */
+static struct conn *
+find_unused(struct server *server)
+{
+	struct list *pos;
+
+	list_for_each (pos, &server->conns) {
+		struct conn *conn = list_entry(pos, struct conn, node);
+
+		if (!conn->has_served && conn->n_calls == 0)
+			return conn;
+	}
+	return NULL;
+}
+
+static bool
+make_room(struct server *server)
+{
+	struct conn *unused;
+
+	if (server->counts.connections < CONNS_MAX)
+		return true;
+	unused = find_unused(server);
+	if (!unused)
+		return false;
+	server->counts.evicted++;
+	conn_close(unused);
+	return true;
+}
+
+static bool
+is_host(const struct sockaddr_vm *peer, socklen_t size)
+{
+	return size >= sizeof(*peer) && peer->svm_family == AF_VSOCK &&
+	       peer->svm_cid == VMADDR_CID_HOST;
+}
+
+/* Out of fds: takes one off the queue with the spare one and closes it, so that the listener does not stay
+ * readable for ever. */
+static void
+shed_one(struct listener *listener)
+{
+	struct server *server = listener->server;
+	int fd;
+
+	close_fd(&server->spare_fd);
+	fd = accept4(listener->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+	if (fd >= 0)
+		close_fd(&fd);
+	server->spare_fd = eventfd(0, EFD_CLOEXEC);
+	log_warn("server", "a connection was refused: no file descriptors left");
+}
+
+static void
+accepted(struct listener *listener, int fd, const struct sockaddr_vm *peer, socklen_t size)
+{
+	struct server *server = listener->server;
+	struct error err = ERROR_INIT;
+
+	if (listener->family == AF_VSOCK && !is_host(peer, size)) {
+		/* Anybody in the guest may get here, so the log hears of 1, 2, 4, 8... of them. */
+		uint64_t n = ++server->counts.strangers;
+
+		if ((n & (n - 1)) == 0)
+			log_warn("server",
+				 "connection from context %u closed: not the host (%llu so far)",
+				 peer->svm_cid, (unsigned long long)n);
+		close_fd(&fd);
+		return;
+	}
+	if (server_adopt(server, fd, &err) < 0)
+		log_warn("server", "%s", err.msg);
+}
+
+static void
+on_listener(uint32_t events, void *data)
+{
+	struct listener *listener = data;
+	struct server *server = listener->server;
+
+	(void)events;
+	for (int i = 0; i < ACCEPTS_A_TURN; i++) {
+		union {
+			struct sockaddr sa;
+			struct sockaddr_vm vm;
+			struct sockaddr_storage room;
+		} peer = { .sa.sa_family = AF_UNSPEC };
+		socklen_t size = sizeof(peer);
+		int fd;
+
+		if (server->counts.connections >= CONNS_MAX && !find_unused(server)) {
+			log_warn("server", "all %u connections are in use", CONNS_MAX);
+			pause_listeners(server, true);
+			return;
+		}
+		fd = accept4(listener->fd, &peer.sa, &size, SOCK_CLOEXEC | SOCK_NONBLOCK);
+		if (fd >= 0) {
+			accepted(listener, fd, &peer.vm, size);
+			continue;
+		}
+		if (errno == EMFILE || errno == ENFILE)
+			shed_one(listener);
+		else if (errno != EINTR && errno != ECONNABORTED)
+			return;
+	}
+}
+
+int
+server_adopt(struct server *server, int fd, struct error *err)
+{
+	if (server->is_draining || !make_room(server)) {
+		close_fd(&fd);
+		return error_set(err, ERROR_RESOURCE_EXHAUSTED, "no room for a connection");
+	}
+	if (!conn_new(server, fd, err)) {
+		close_fd(&fd);
+		return -1;
+	}
+	return 0;
+}
+
+static void
+listener_free(struct listener *listener)
+{
+	list_remove(&listener->node);
+	loop_unwatch(listener->watch);
+	close_fd(&listener->fd);
+	address_forget(listener->path);
+	free(listener);
+}
+
+int
+server_listen(struct server *server, const char *address, struct error *err)
+{
+	struct listener *listener = calloc(1, sizeof(*listener));
+
+	if (!listener)
+		return error_nomem(err, "listening");
+	list_init(&listener->node);
+	listener->server = server;
+	listener->fd = address_listen(address, &listener->family, &listener->path, err);
+	if (listener->fd >= 0)
+		listener->watch =
+			loop_watch(server->loop, listener->fd, EPOLLIN, on_listener, listener, err);
+	if (!listener->watch) {
+		listener_free(listener);
+		return -1;
+	}
+	list_append(&server->listeners, &listener->node);
+	return 0;
+}
+
+static void
+drain_over(struct server *server)
+{
+	void (*done)(void *data) = server->drain_done;
+
+	timer_cancel(server->drain_timer);
+	server->drain_timer = NULL;
+	server->drain_done = NULL;
+	if (done)
+		done(server->drain_data);
+}
+
+static void
+release_spare(struct server *server)
+{
+	timer_cancel(server->spare_timer);
+	server->spare_timer = NULL;
+	arena_spare_release(&server->spare);
+	buf_release(&server->spare_frame);
+}
+
+static void
+spare_late(void *data)
+{
+	struct server *server = data;
+
+	server->spare_timer = NULL;
+	if (server->spare_used)
+		server_keep_spare(server);
+	else
+		release_spare(server);
+	server->spare_used = false;
+}
+
+void
+server_keep_spare(struct server *server)
+{
+	struct error err = ERROR_INIT;
+
+	server->spare_used = true;
+	if (server->spare_timer)
+		return;
+	server->spare_timer = loop_timer(server->loop, SPARE_MS, spare_late, server, &err);
+	if (!server->spare_timer)
+		release_spare(server);
+}
+
+static void
+drain_late(void *data)
+{
+	struct server *server = data;
+
+	server->drain_timer = NULL;
+	drain_over(server);
+}
+
+/* After what asked for the end has queued its reply. */
+static void
+drain_check(void *data)
+{
+	struct server *server = data;
+
+	server->drain_check = NULL;
+	server_wrote(server);
+}
+
+void
+server_wrote(struct server *server)
+{
+	if (server->is_draining && !server->drain_check && server->queued == 0)
+		drain_over(server);
+}
+
+void
+server_drain(struct server *server, void (*done)(void *data), void *data)
+{
+	struct error err = ERROR_INIT;
+
+	if (server->is_draining)
+		return;
+	server->is_draining = true;
+	server->drain_done = done;
+	server->drain_data = data;
+	while (!list_is_empty(&server->listeners))
+		listener_free(list_entry(server->listeners.next, struct listener, node));
+	/* Either of the two is enough. */
+	server->drain_timer = loop_timer(server->loop, DRAIN_MS, drain_late, server, &err);
+	server->drain_check = loop_defer(server->loop, drain_check, server, &err);
+	if (!server->drain_timer && !server->drain_check) {
+		log_error("server", "ending without waiting for replies: %s", err.msg);
+		drain_over(server);
+	}
+}
+
+struct server *
+server_new(struct loop *loop, const struct server_spec *spec, struct error *err)
+{
+	struct server *server = calloc(1, sizeof(*server));
+
+	if (!server) {
+		error_nomem(err, "making the server");
+		return NULL;
+	}
+	server->loop = loop;
+	server->spec = spec;
+	server->header_ms = HEADER_MS;
+	server->body_ms = BODY_MS;
+	list_init(&server->listeners);
+	list_init(&server->conns);
+	buf_init(&server->spare_frame, FRAME_PAYLOAD_MAX);
+	server->spare_fd = eventfd(0, EFD_CLOEXEC);
+	return server;
+}
+
+void
+server_free(struct server *server)
+{
+	if (!server)
+		return;
+	server->drain_done = NULL;
+	timer_cancel(server->drain_timer);
+	deferred_cancel(server->drain_check);
+	while (!list_is_empty(&server->listeners))
+		listener_free(list_entry(server->listeners.next, struct listener, node));
+	while (!list_is_empty(&server->conns))
+		conn_close(list_entry(server->conns.next, struct conn, node));
+	release_spare(server);
+	close_fd(&server->spare_fd);
+	free(server);
+}
+
+struct server_counts
+server_counts(const struct server *server)
+{
+	return server->counts;
+}

@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The ttrpc server: listeners, connections and their limits. It is handed the services by agent/main.c
+ * and knows no method by name. Everything runs on the loop; nothing blocks.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "agent/server/call.h"
+#include "lib/error.h"
+#include "lib/loop.h"
+
+struct server;
+struct tracer;
+
+struct server_service {
+	const ProtobufCServiceDescriptor *descriptor;
+	/* One for each method of the descriptor, in its order; NULL: known, but not implemented. */
+	const struct rpc_method *const *methods;
+};
+
+/* Asked once for every call, before its handler: 0, or -1 and the Status. *blank (false before): run the handler, but
+ * send an empty reply. */
+typedef int server_gate_fn(struct agent *agent, const struct rpc_method *method,
+			   const ProtobufCMessage *request, bool *blank, struct error *err);
+
+struct server_spec {
+	struct agent *agent; /* for call_agent(); not looked into */
+	const struct server_service *services;
+	size_t n_services;
+	server_gate_fn *gate;  /* NULL: everything may pass */
+	struct tracer *tracer; /* NULL: calls leave no spans */
+};
+
+/* Everything in spec must outlive the server. Listens nowhere yet. */
+struct server *server_new(struct loop *loop, const struct server_spec *spec, struct error *err);
+
+/* Cancels all calls and closes everything. NULL is allowed. */
+void server_free(struct server *server);
+
+/* vsock://CID:PORT (CID -1: any), unix://PATH, unix://@ABSTRACT or tcp://IP:PORT (IPv6 in brackets; no names). May
+ * be called more than once. On vsock only the host (CID 2) is served. */
+int server_listen(struct server *server, const char *address, struct error *err);
+
+/* Serves a connected stream socket, which becomes the server's (also when this fails). */
+int server_adopt(struct server *server, int fd, struct error *err);
+
+/* The orderly end: no new connections or calls (UNAVAILABLE) from now on; calls `done` once, never from inside, when every
+ * reply that was queued has been written, at the latest after a second. Parked calls are not waited for.
+ * A second call changes nothing. */
+void server_drain(struct server *server, void (*done)(void *data), void *data);
+
+struct server_counts {
+	unsigned int connections; /* now */
+	unsigned int calls;       /* now */
+	size_t memory;            /* bytes that requests take now */
+	uint64_t served;          /* calls answered since start */
+	uint64_t strangers;       /* vsock peers that were not the host: closed unread */
+	uint64_t evicted; /* connections that never completed a call, closed for a new one */
+};
+
+struct server_counts server_counts(const struct server *server);

@@ -1,0 +1,300 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* See trace.h. Called by call.c; wired by agent/agent.c. */
+#include "agent/server/trace.h"
+
+#include <endian.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/random.h>
+#include <time.h>
+
+#include <linux/vm_sockets.h>
+
+#include "lib/buf.h"
+#include "lib/cleanup.h"
+#include "lib/log.h"
+
+#define SPAN_MAX 1024
+
+struct tracer {
+	struct loop *loop;
+	struct sockaddr_storage address;
+	socklen_t size;
+	int fd; /* -1: not connected */
+	bool is_connected;
+	struct watch *watch;
+	struct timer *retry;
+	struct buf out;
+	uint64_t dropped;
+};
+
+static void on_ready(uint32_t events, void *data);
+static void try_connect(struct tracer *tracer);
+
+static void
+on_retry(void *data)
+{
+	struct tracer *tracer = data;
+
+	tracer->retry = NULL;
+	if (buf_len(&tracer->out) > 0)
+		try_connect(tracer);
+}
+
+/* The collector gets whole spans only: what was sent in part is of no use to the next connection. */
+static void
+hang_up(struct tracer *tracer)
+{
+	struct error err = ERROR_INIT;
+
+	loop_unwatch(tracer->watch);
+	tracer->watch = NULL;
+	close_fd(&tracer->fd);
+	tracer->is_connected = false;
+	buf_consume(&tracer->out, buf_len(&tracer->out));
+	if (!tracer->retry)
+		tracer->retry = loop_timer(tracer->loop, TRACE_RETRY_MS, on_retry, tracer, &err);
+}
+
+static void
+try_connect(struct tracer *tracer)
+{
+	struct error err = ERROR_INIT;
+
+	tracer->fd =
+		socket(tracer->address.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (tracer->fd < 0 ||
+	    (connect(tracer->fd, (const struct sockaddr *)&tracer->address, tracer->size) < 0 &&
+	     errno != EINPROGRESS)) {
+		hang_up(tracer);
+		return;
+	}
+	tracer->watch = loop_watch(tracer->loop, tracer->fd, EPOLLOUT, on_ready, tracer, &err);
+	if (!tracer->watch)
+		hang_up(tracer);
+}
+
+/* Writes what goes. */
+static void
+flush(struct tracer *tracer)
+{
+	while (buf_len(&tracer->out) > 0) {
+		/* no more at a time: agent/server/conn.c tells why */
+		size_t len = buf_len(&tracer->out) < 32768 ? buf_len(&tracer->out) : 32768;
+		ssize_t n =
+			send(tracer->fd, buf_head(&tracer->out), len, MSG_NOSIGNAL | MSG_DONTWAIT);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0 && errno != EAGAIN) {
+			hang_up(tracer);
+			return;
+		}
+		if (n < 0)
+			break;
+		buf_consume(&tracer->out, (size_t)n);
+	}
+	watch_set_events(tracer->watch,
+			 buf_len(&tracer->out) > 0 ? EPOLLOUT | EPOLLRDHUP : EPOLLRDHUP);
+}
+
+static void
+on_ready(uint32_t events, void *data)
+{
+	struct tracer *tracer = data;
+	int error = 0;
+	socklen_t size = sizeof(error);
+
+	if (!tracer->is_connected) {
+		if (getsockopt(tracer->fd, SOL_SOCKET, SO_ERROR, &error, &size) < 0 || error) {
+			hang_up(tracer);
+			return;
+		}
+		tracer->is_connected = true;
+	}
+	if (events & (EPOLLERR | EPOLLHUP | EPOLLRDHUP))
+		hang_up(tracer);
+	else
+		flush(tracer);
+}
+
+struct tracer *
+tracer_new(struct loop *loop, const struct sockaddr *address, socklen_t size, struct error *err)
+{
+	const struct sockaddr_vm host = {
+		.svm_family = AF_VSOCK,
+		.svm_cid = VMADDR_CID_HOST,
+		.svm_port = TRACE_PORT,
+	};
+	struct tracer *tracer = calloc(1, sizeof(*tracer));
+
+	if (!tracer) {
+		error_nomem(err, "making the tracer");
+		return NULL;
+	}
+	tracer->loop = loop;
+	tracer->fd = -1;
+	tracer->size = address ? size : (socklen_t)sizeof(host);
+	if (address)
+		memcpy(&tracer->address, address, size);
+	else
+		memcpy(&tracer->address, &host, sizeof(host));
+	buf_init(&tracer->out, TRACE_QUEUED);
+	return tracer;
+}
+
+void
+tracer_free(struct tracer *tracer)
+{
+	if (!tracer)
+		return;
+	timer_cancel(tracer->retry);
+	loop_unwatch(tracer->watch);
+	close_fd(&tracer->fd);
+	buf_release(&tracer->out);
+	free(tracer);
+}
+
+uint64_t
+tracer_dropped(const struct tracer *tracer)
+{
+	return tracer->dropped;
+}
+
+/* ---- spans ---- */
+
+static int
+hex_digit(char c)
+{
+	if (c >= '0' && c <= '9')
+		return c - '0';
+	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1; /* capitals are not allowed there */
+}
+
+/* n bytes of 2n digits; false if they are none, or all zero. */
+static bool
+read_hex(const char *text, uint8_t *out, size_t n)
+{
+	uint8_t any = 0;
+
+	for (size_t i = 0; i < n; i++) {
+		int high = hex_digit(text[2 * i]);
+		int low = high < 0 ? -1 : hex_digit(text[2 * i + 1]);
+
+		if (low < 0)
+			return false;
+		out[i] = (uint8_t)(high << 4 | low);
+		any |= out[i];
+	}
+	return any != 0;
+}
+
+static void
+write_hex(char *out, const uint8_t *bytes, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		(void)snprintf(out + 2 * i, 3, "%02x", bytes[i]);
+}
+
+/* 00-TRACEID-PARENTID-FLAGS; a later version may have more behind that (Trace Context, 3.2). */
+static bool
+read_parent(const char *text, struct trace_span *span, bool *is_sampled)
+{
+	size_t n = text ? strlen(text) : 0;
+	int flags;
+
+	if (n < 55 || hex_digit(text[0]) < 0 || hex_digit(text[1]) < 0 ||
+	    strncmp(text, "ff", 2) == 0 || text[2] != '-' || text[35] != '-' || text[52] != '-' ||
+	    (n > 55 && (strncmp(text, "00", 2) == 0 || text[55] != '-')))
+		return false;
+	flags = hex_digit(text[54]);
+	if (flags < 0 || hex_digit(text[53]) < 0 || !read_hex(text + 3, span->trace_id, 16) ||
+	    !read_hex(text + 36, span->parent_id, 8))
+		return false;
+	*is_sampled = flags & 1;
+	return true;
+}
+
+static uint64_t
+now_ns(void)
+{
+	struct timespec ts;
+
+	(void)clock_gettime(CLOCK_REALTIME, &ts);
+	return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
+}
+
+void
+trace_begin(struct tracer *tracer, struct trace_span *span, const char *service, const char *method,
+	    const char *traceparent)
+{
+	bool is_sampled = true;
+
+	if (!tracer)
+		return;
+	if (!read_parent(traceparent, span, &is_sampled)) {
+		memset(span->parent_id, 0, sizeof(span->parent_id));
+		if (getrandom(span->trace_id, sizeof(span->trace_id), GRND_NONBLOCK) !=
+		    (ssize_t)sizeof(span->trace_id))
+			return;
+	}
+	if (!is_sampled || getrandom(span->span_id, sizeof(span->span_id), GRND_NONBLOCK) !=
+				   (ssize_t)sizeof(span->span_id))
+		return;
+	span->service = service;
+	span->method = method;
+	span->start_ns = now_ns();
+	span->is_on = true;
+}
+
+void
+trace_end(struct tracer *tracer, struct trace_span *span, enum error_code code)
+{
+	char trace_id[33], span_id[17], parent_id[17] = "", json[SPAN_MAX];
+	static const uint8_t none[8];
+	uint64_t head;
+	int n;
+
+	if (!tracer || !span->is_on)
+		return;
+	span->is_on = false;
+	write_hex(trace_id, span->trace_id, sizeof(span->trace_id));
+	write_hex(span_id, span->span_id, sizeof(span->span_id));
+	if (memcmp(span->parent_id, none, sizeof(none)) != 0)
+		write_hex(parent_id, span->parent_id, sizeof(span->parent_id));
+	n = snprintf(json, sizeof(json),
+		     "{\"traceId\":\"%s\",\"spanId\":\"%s\",\"parentSpanId\":\"%s\",\"flags\":1,"
+		     "\"name\":\"%s/%s\",\"kind\":\"SPAN_KIND_SERVER\","
+		     "\"startTimeUnixNano\":\"%llu\",\"endTimeUnixNano\":\"%llu\","
+		     "\"attributes\":{\"rpc.system\":\"ttrpc\",\"rpc.service\":\"%s\","
+		     "\"rpc.method\":\"%s\",\"rpc.grpc.status_code\":%d},"
+		     "\"status\":{\"code\":\"%s\",\"message\":\"%s\"}}",
+		     trace_id, span_id, parent_id, span->service, span->method,
+		     (unsigned long long)span->start_ns, (unsigned long long)now_ns(),
+		     span->service, span->method, (int)code,
+		     code == ERROR_OK ? "STATUS_CODE_OK" : "STATUS_CODE_ERROR",
+		     code == ERROR_OK ? "" : error_code_name(code));
+	head = htobe64((uint64_t)n);
+	if (n < 0 || n >= (int)sizeof(json) ||
+	    TRACE_QUEUED - buf_len(&tracer->out) < sizeof(head) + (size_t)n ||
+	    buf_append(&tracer->out, &head, sizeof(head)) < 0) {
+		tracer->dropped++;
+		return;
+	}
+	if (buf_append(&tracer->out, json, (size_t)n) < 0) {
+		/* a length without its span would shift all that follows */
+		tracer->dropped++;
+		if (tracer->fd >= 0)
+			hang_up(tracer);
+		else
+			buf_consume(&tracer->out, buf_len(&tracer->out));
+		return;
+	}
+	if (tracer->is_connected)
+		flush(tracer);
+	else if (tracer->fd < 0 && !tracer->retry)
+		try_connect(tracer);
+}

@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* blk: the file system on a virtio-blk disk; source is a PCI path or /dev/<name>. */
+#include <string.h>
+#include <sys/wait.h>
+
+#include "agent/job/job.h"
+#include "agent/storage/driver.h"
+
+#define MKFS_TIMEOUT_MS 120000
+
+static bool
+has_driver_option(const struct storage_spec *spec, const char *option)
+{
+	for (size_t i = 0; i < spec->n_driver_options; i++)
+		if (strcmp(spec->driver_options[i], option) == 0)
+			return true;
+	return false;
+}
+
+static int
+check(const struct storage_spec *spec, struct error *err)
+{
+	if (!*spec->fstype)
+		return error_set(err, ERROR_INVALID_ARGUMENT, "storage %s: blk needs an fstype",
+				 spec->mount_point);
+	/* without a key service the data would lie on the disk in clear */
+	if (has_driver_option(spec, "encryption_key=ephemeral"))
+		return error_set(
+			err, ERROR_FAILED_PRECONDITION,
+			"storage %s: encryption_key=ephemeral needs the confidential data hub",
+			spec->mount_point);
+	if (has_driver_option(spec, "create_filesystem") && strcmp(spec->fstype, "ext4") != 0)
+		return error_set(err, ERROR_INVALID_ARGUMENT,
+				 "storage %s: create_filesystem is for ext4, not %.64s",
+				 spec->mount_point, spec->fstype);
+	return 0;
+}
+
+static int
+make_filesystem(struct worker *w, const char *node, struct error *err)
+{
+	const char *const argv[] = {
+		"/sbin/mkfs.ext4", "-F", "-O",  "^has_journal", "-m", "0", "-i",
+		"163840",          "-I", "128", node,           NULL
+	};
+	const char *const envp[] = { "PATH=/usr/sbin:/usr/bin:/sbin:/bin", NULL };
+	char out[256];
+	int status;
+
+	if (worker_run(w, argv, envp, NULL, out, sizeof(out), MKFS_TIMEOUT_MS, &status, err) < 0)
+		return error_wrap(err, "make a file system on %s", node);
+	if (!WIFEXITED(status) || WEXITSTATUS(status) != 0)
+		return error_set(err, ERROR_INTERNAL,
+				 "make a file system on %s: mkfs.ext4 failed: %s", node, out);
+	return 0;
+}
+
+static int
+mount_blk(struct worker *w, const struct storage_mount *m, struct error *err)
+{
+	if (has_driver_option(m->spec, "create_filesystem") && make_filesystem(w, m->node, err) < 0)
+		return -1;
+	return storage_mount_common(w, m, m->node, m->spec->fstype, NULL, err);
+}
+
+const struct storage_driver storage_blk = {
+	.name = "blk",
+	.needs_block_device = true,
+	.mounts = true,
+	.check = check,
+	.mount = mount_blk,
+};

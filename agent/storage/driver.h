@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What a storage driver is: one file that ends in one const struct, named in drivers.c. */
+#pragma once
+
+#include <stdbool.h>
+
+#include "agent/roots.h"
+#include "agent/storage/storage.h"
+#include "lib/error.h"
+
+struct worker;
+
+/* What a driver's mount gets. */
+struct storage_mount {
+	const struct storage_spec *spec;
+	const struct roots *roots;
+	const char *node; /* "/dev/..." if the driver asked for a block device, else NULL */
+};
+
+struct storage_driver {
+	const char *name; /* as in Storage.driver */
+	/* The loop finds the block device that `source` names before the mount. */
+	bool needs_block_device;
+	/* Leaves a mount at mount_point, which a release unmounts; false: only a directory, which stays. */
+	bool mounts;
+	/* Stays when no container uses it any more, until the sandbox ends: a pod's volume outlives a
+	 * container that is restarted. */
+	bool pod_lifetime;
+	/* Checks the fields; INVALID_ARGUMENT. Loop side: never blocks. NULL: nothing more than mount_point. */
+	int (*check)(const struct storage_spec *spec, struct error *err);
+	/* Brings it about. Worker only: may block. Announces each step first. */
+	int (*mount)(struct worker *w, const struct storage_mount *m, struct error *err);
+};
+
+/* The table. NULL if there is none of that name. */
+const struct storage_driver *storage_driver_find(const char *name);
+
+/* ---- common to drivers, worker only: may block ---- */
+
+/* Makes the mount point (journalled), mounts source there with the spec's options, then applies propagation and
+ * fs_group. `extra` words come after the spec's options (may be NULL). */
+int storage_mount_common(struct worker *w, const struct storage_mount *m, const char *source,
+			 const char *fstype, const char *const *extra, struct error *err);
+
+/* Makes mount_point as a directory, or (file) an empty file, journalled. Returns its O_PATH fd. */
+int storage_make_point(struct worker *w, const struct storage_mount *m, bool file,
+		       struct error *err);
+
+/* Gives the tree at fd (a directory or file opened O_PATH) to the spec's fs_group as its policy says. */
+int storage_apply_fs_group(const struct storage_mount *m, int fd, struct error *err);
+
+/* The value behind "key=" among the options, NULL if absent. Pure. */
+const char *storage_option(const struct storage_spec *spec, const char *key);

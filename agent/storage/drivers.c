@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The table of storage drivers: one row to add one. */
+#include <string.h>
+
+#include "agent/storage/driver.h"
+#include "lib/cleanup.h"
+
+extern const struct storage_driver storage_9p, storage_bind, storage_blk, storage_ephemeral,
+	storage_local, storage_virtiofs;
+
+static const struct storage_driver *const drivers[] = {
+	&storage_9p,        &storage_bind,  &storage_blk,
+	&storage_ephemeral, &storage_local, &storage_virtiofs,
+};
+
+const struct storage_driver *
+storage_driver_find(const char *name)
+{
+	for (size_t i = 0; i < ARRAY_LEN(drivers); i++)
+		if (strcmp(drivers[i]->name, name) == 0)
+			return drivers[i];
+	return NULL;
+}
+
+const char *
+storage_driver_name(size_t i)
+{
+	return i < ARRAY_LEN(drivers) ? drivers[i]->name : NULL;
+}

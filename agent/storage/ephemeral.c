@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* ephemeral: memory of the guest as a file system (tmpfs, hugetlbfs); lives as long as the sandbox. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "agent/storage/driver.h"
+#include "lib/cleanup.h"
+#include "lib/io.h"
+#include "lib/parse.h"
+#include "lib/path.h"
+
+/* The number behind "key=" in the options, which may be several words joined by commas. */
+static bool
+joined_number(const struct storage_spec *spec, const char *key, uint64_t *out)
+{
+	size_t len = strlen(key);
+
+	for (size_t i = 0; i < spec->n_options; i++) {
+		const char *s = spec->options[i];
+
+		while (*s) {
+			size_t n = strcspn(s, ",");
+			char value[32];
+
+			if (n > len && strncmp(s, key, len) == 0 && n - len < sizeof(value)) {
+				memcpy(value, s + len, n - len);
+				value[n - len] = '\0';
+				return parse_u64(value, out);
+			}
+			s += n + (s[n] == ',');
+		}
+	}
+	return false;
+}
+
+static int
+check(const struct storage_spec *spec, struct error *err)
+{
+	const char *gid = storage_option(spec, "fsgid");
+	uint64_t page, size;
+	uint32_t v;
+
+	if (gid && !parse_u32(gid, &v))
+		return error_set(err, ERROR_INVALID_ARGUMENT,
+				 "storage %s: fsgid=%.32s is no group id", spec->mount_point, gid);
+	if (!*spec->fstype)
+		return error_set(err, ERROR_INVALID_ARGUMENT,
+				 "storage %s: ephemeral needs an fstype", spec->mount_point);
+	if (strcmp(spec->fstype, "hugetlbfs") != 0)
+		return 0;
+	if (!joined_number(spec, "pagesize=", &page) || !joined_number(spec, "size=", &size) ||
+	    page < 1024 || size < page)
+		return error_set(
+			err, ERROR_INVALID_ARGUMENT,
+			"storage %s: hugetlbfs needs pagesize=<bytes> and size=<bytes> of at least one page",
+			spec->mount_point);
+	return 0;
+}
+
+/* Asks the kernel for the pages and checks that it found them. */
+static int
+reserve_pages(const struct storage_mount *m, struct error *err)
+{
+	uint64_t page = 0, size = 0, got = 0;
+	char path[96], text[32];
+
+	if (!joined_number(m->spec, "pagesize=", &page) ||
+	    !joined_number(m->spec, "size=", &size) || !page)
+		return error_set(err, ERROR_INVALID_ARGUMENT, "storage %s: no page size",
+				 m->spec->mount_point);
+	(void)snprintf(path, sizeof(path), "kernel/mm/hugepages/hugepages-%llukB/nr_hugepages",
+		       (unsigned long long)(page / 1024));
+	(void)snprintf(text, sizeof(text), "%llu", (unsigned long long)(size / page));
+	if (write_text_at(m->roots->sys, path, text) < 0)
+		return error_sys(err, "reserve %s huge pages of %llu bytes", text,
+				 (unsigned long long)page);
+	if (read_text_at(m->roots->sys, path, text, sizeof(text)) < 0 || !parse_u64(text, &got) ||
+	    got < size / page)
+		return error_set(err, ERROR_RESOURCE_EXHAUSTED,
+				 "reserve %llu huge pages of %llu bytes: the kernel found %llu",
+				 (unsigned long long)(size / page), (unsigned long long)page,
+				 (unsigned long long)got);
+	return 0;
+}
+
+static int
+mount_ephemeral(struct worker *w, const struct storage_mount *m, struct error *err)
+{
+	const char *gid_text = storage_option(m->spec, "fsgid");
+	uint32_t gid = 0;
+	struct stat st;
+	char name[64];
+	auto_close int fd = -1;
+
+	if (strcmp(m->spec->fstype, "hugetlbfs") == 0 && reserve_pages(m, err) < 0)
+		return -1;
+	if (storage_mount_common(w, m, *m->spec->source ? m->spec->source : m->spec->fstype,
+				 m->spec->fstype, NULL, err) < 0)
+		return -1;
+	if (!gid_text || !parse_u32(gid_text, &gid))
+		return 0;
+	fd = path_open(m->roots->root, m->spec->mount_point, O_PATH | O_DIRECTORY, 0,
+		       PATH_FOLLOW_ALL, err);
+	if (fd < 0)
+		return -1;
+	if (fchownat(fd, "", (uid_t)-1, gid, AT_EMPTY_PATH) < 0 || fstat(fd, &st) < 0 ||
+	    chmod(path_of_fd(fd, name), (st.st_mode & 07777) | S_ISGID) < 0)
+		return error_sys(err, "give %s to group %u", m->spec->mount_point, gid);
+	return 0;
+}
+
+const struct storage_driver storage_ephemeral = {
+	.name = "ephemeral",
+	.mounts = true,
+	.pod_lifetime = true,
+	.check = check,
+	.mount = mount_ephemeral,
+};

@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* local: a directory of the pod on whatever lies below mount_point; lives as long as the sandbox. */
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "agent/storage/driver.h"
+#include "lib/cleanup.h"
+#include "lib/parse.h"
+#include "lib/path.h"
+
+static int
+check(const struct storage_spec *spec, struct error *err)
+{
+	const char *mode = storage_option(spec, "mode"), *gid = storage_option(spec, "fsgid");
+	uint32_t v;
+
+	if (mode && (!parse_octal(mode, &v) || v > 07777))
+		return error_set(err, ERROR_INVALID_ARGUMENT,
+				 "storage %s: mode=%.32s is no octal mode", spec->mount_point,
+				 mode);
+	if (gid && !parse_u32(gid, &v))
+		return error_set(err, ERROR_INVALID_ARGUMENT,
+				 "storage %s: fsgid=%.32s is no group id", spec->mount_point, gid);
+	return 0;
+}
+
+static int
+make_local(struct worker *w, const struct storage_mount *m, struct error *err)
+{
+	const char *mode_text = storage_option(m->spec, "mode");
+	const char *gid_text = storage_option(m->spec, "fsgid");
+	uint32_t mode = 0755, gid = 0;
+	char name[64];
+	auto_close int fd = storage_make_point(w, m, false, err);
+
+	if (fd < 0)
+		return -1;
+	if (gid_text && parse_u32(gid_text, &gid) &&
+	    fchownat(fd, "", (uid_t)-1, gid, AT_EMPTY_PATH) < 0)
+		return error_sys(err, "give %s to group %u", m->spec->mount_point, gid);
+	if (mode_text)
+		(void)parse_octal(mode_text, &mode);
+	if (gid_text)
+		mode |= S_ISGID;
+	if ((mode_text || gid_text) && chmod(path_of_fd(fd, name), mode) < 0)
+		return error_sys(err, "set mode %o of %s", mode, m->spec->mount_point);
+	return 0;
+}
+
+const struct storage_driver storage_local = {
+	.name = "local",
+	.mounts = false,
+	.pod_lifetime = true,
+	.check = check,
+	.mount = make_local,
+};

@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * RemoveStaleVirtiofsShareMounts: the host has removed directories of the share in which something is mounted here. A path
+ * that is looked up again is asked of the file server, which then finds out that it is gone and drops what it kept for
+ * it; the kernel takes such mounts away by itself. In a worker: the share may hang.
+ */
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "agent/storage/volume.h"
+#include "lib/cleanup.h"
+#include "lib/mountinfo.h"
+#include "lib/path.h"
+
+#define LOOK_MS 10000
+#define SHARED  RUN_DIR "/shared/containers/"
+
+#ifndef AT_STATX_FORCE_SYNC
+#define AT_STATX_FORCE_SYNC 0x2000
+#endif
+
+struct look_arg {
+	const struct roots *roots;
+};
+
+static int
+look_work(struct worker *w, void *arg, struct error *err)
+{
+	const struct roots *roots = ((const struct look_arg *)arg)->roots;
+	auto_free char *text = mountinfo_read(roots->proc, "self/mountinfo", err);
+	char *rest = text, *line;
+	struct mountinfo m;
+	unsigned int n = 0, gone = 0;
+
+	if (!text)
+		return -1;
+	while ((line = strsep(&rest, "\n")) != NULL) {
+		auto_close int fd = -1;
+		struct stat st;
+
+		if (!mountinfo_parse(line, &m) || strncmp(m.point, SHARED, strlen(SHARED)) != 0)
+			continue;
+		n++;
+		/* it is the way there that counts; what is found is of no interest */
+		fd = path_try_open(roots->root, m.point, O_PATH, 0, PATH_FOLLOW_PARENT);
+		if (fd < 0 || fstatat(fd, "", &st, AT_EMPTY_PATH | AT_STATX_FORCE_SYNC) < 0)
+			gone++;
+	}
+	if (gone > 0)
+		worker_log(w, LOG_LEVEL_INFO, "%u of %u mounts below the share are gone", gone, n);
+	return 0;
+}
+
+static const struct task_class look_class = {
+	.name = "look at the share's mounts",
+	.work = look_work,
+	.deadline_ms = LOOK_MS,
+};
+
+struct task *
+volume_look_again(const struct volume_parts *parts, task_done_fn *done, void *data,
+		  struct error *err)
+{
+	int fds[] = { parts->roots->root, parts->roots->proc };
+	struct look_arg *arg = malloc(sizeof(*arg));
+
+	if (!arg) {
+		error_nomem(err, look_class.name);
+		return NULL;
+	}
+	arg->roots = parts->roots;
+	return task_start(parts->jobs, &look_class, arg, fds, ARRAY_LEN(fds), done, data, err);
+}

@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* 9p: a directory of the host, shared by the VMM over virtio; source is the tag. */
+#include "agent/storage/driver.h"
+
+static int
+check(const struct storage_spec *spec, struct error *err)
+{
+	if (!*spec->source)
+		return error_set(err, ERROR_INVALID_ARGUMENT,
+				 "storage %s: 9p needs the share's tag as source",
+				 spec->mount_point);
+	return 0;
+}
+
+static int
+mount_9p(struct worker *w, const struct storage_mount *m, struct error *err)
+{
+	return storage_mount_common(w, m, m->spec->source, "9p", NULL, err);
+}
+
+const struct storage_driver storage_9p = {
+	.name = "9p",
+	.mounts = true,
+	.check = check,
+	.mount = mount_9p,
+};

@@ -1,0 +1,410 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The table of storages, each a state machine keyed by its mount point:
+ *
+ *   (none) -> FINDING -> MOUNTING -> MOUNTED -> UNMOUNTING -> (none)
+ *                 \__________\__ failed or nobody wants it: cancelled and undone -> (none)
+ *
+ * A request walks its list in order; it holds a reference on each storage it has got to, and waits where
+ * that one is not mounted yet. Finding a device and mounting are done by others; nothing here blocks.
+ */
+#include "agent/storage/storage.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "agent/storage/private.h"
+#include "agent/storage/spec.h"
+#include "lib/log.h"
+
+static void request_continue(void *data);
+
+/* ---- table ---- */
+
+struct storages *
+storages_new(struct loop *loop, struct jobs *jobs, struct device_watch *devices,
+	     const struct roots *roots, struct error *err)
+{
+	struct storages *t = calloc(1, sizeof(*t));
+
+	if (!t) {
+		error_nomem(err, "making the table of storages");
+		return NULL;
+	}
+	t->loop = loop;
+	t->jobs = jobs;
+	t->devices = devices;
+	t->roots = roots;
+	list_init(&t->all);
+	list_init(&t->requests);
+	list_init(&t->releases);
+	return t;
+}
+
+struct storage *
+storage_find(const struct storages *t, const char *mount_point)
+{
+	struct list *pos;
+
+	list_for_each (pos, &t->all) {
+		struct storage *s = list_entry(pos, struct storage, node);
+
+		if (strcmp(s->spec->mount_point, mount_point) == 0)
+			return s;
+	}
+	return NULL;
+}
+
+void
+storage_free(struct storage *s)
+{
+	struct list *pos, *tmp;
+
+	list_remove(&s->node);
+	s->table->count--;
+	storage_release_done(s);
+	list_for_each_safe (pos, tmp, &s->refs)
+		free(list_entry(pos, struct ref, node));
+	device_wait_cancel(s->finding);
+	free(s->spec);
+	free(s->real);
+	free(s);
+}
+
+static struct storage *
+storage_new(struct storages *t, const struct storage_spec *spec, struct error *err)
+{
+	struct storage *s = calloc(1, sizeof(*s));
+
+	if (s)
+		s->spec = storage_spec_copy(spec);
+	if (!s || !s->spec) {
+		free(s);
+		error_nomem(err, "taking a storage");
+		return NULL;
+	}
+	s->table = t;
+	s->driver = storage_driver_find(spec->driver);
+	list_init(&s->refs);
+	list_append(&t->all, &s->node);
+	t->count++;
+	return s;
+}
+
+size_t
+storages_count(const struct storages *t)
+{
+	return t->count;
+}
+
+bool
+storages_has(const struct storages *t, const char *mount_point)
+{
+	return storage_find(t, mount_point) != NULL;
+}
+
+/* ---- requests that wait for a storage ---- */
+
+void
+storage_wake_waiters(struct storages *t, const struct storage *s, const struct error *err)
+{
+	struct list *pos;
+
+	list_for_each (pos, &t->requests) {
+		struct storage_request *r = list_entry(pos, struct storage_request, node);
+
+		if (r->waiting != s)
+			continue;
+		if (err && err->code != ERROR_OK)
+			r->err = *err;
+		r->waiting = NULL;
+		loop_post(t->loop, &r->look);
+	}
+}
+
+/* ---- releases ---- */
+
+static bool
+is_ending(const struct storage *s)
+{
+	return s->state == STORAGE_UNMOUNTING || s->unwanted;
+}
+
+static void
+release_look(void *data)
+{
+	struct release *r = data;
+	struct list *pos;
+
+	if (r->left > 0)
+		return;
+	list_for_each (pos, &r->table->all)
+		if (r->everything && is_ending(list_entry(pos, struct storage, node)))
+			return;
+	list_remove(&r->node);
+	if (r->first.code != ERROR_OK)
+		log_warn("storage", "%s", r->first.msg);
+	r->done(&r->first, r->data);
+	free(r);
+}
+
+void
+storage_release_done(struct storage *s)
+{
+	struct list *pos;
+
+	if (s->release)
+		s->release->left--;
+	s->release = NULL;
+	list_for_each (pos, &s->table->releases)
+		loop_post(s->table->loop, &list_entry(pos, struct release, node)->look);
+}
+
+static void
+ref_drop(struct ref *ref)
+{
+	list_remove(&ref->node);
+	free(ref);
+}
+
+/* ---- requests ---- */
+
+static void
+request_free(struct storage_request *r)
+{
+	list_remove(&r->node);
+	post_cancel(&r->look);
+	for (size_t i = 0; i < r->n; i++)
+		free(r->specs[i]);
+	free(r->specs);
+	free(r->owner);
+	free(r);
+}
+
+/* Gives back one reference of the request's owner on each of specs[0..count), the last one first. */
+static void
+request_give_back(struct storage_request *r, size_t count)
+{
+	while (count-- > 0) {
+		struct storage *s = storage_find(r->table, r->specs[count]->mount_point);
+		struct list *pos;
+
+		if (!s)
+			continue;
+		list_for_each (pos, &s->refs) {
+			struct ref *ref = list_entry(pos, struct ref, node);
+
+			if (strcmp(ref->owner, r->owner) != 0)
+				continue;
+			ref_drop(ref);
+			if (list_is_empty(&s->refs))
+				storage_unreferenced(s, false, NULL);
+			break; /* s may be gone */
+		}
+	}
+}
+
+static void
+request_end(struct storage_request *r)
+{
+	storages_done_fn *done = r->done;
+	void *data = r->data;
+	struct error err = r->err;
+
+	if (err.code != ERROR_OK)
+		request_give_back(r, r->at);
+	request_free(r);
+	done(&err, data);
+}
+
+static struct ref *
+ref_new(struct storage *s, const char *owner, struct error *err)
+{
+	size_t len = strlen(owner) + 1;
+	struct ref *ref = malloc(sizeof(*ref) + len);
+
+	if (!ref) {
+		error_nomem(err, "taking a reference on a storage");
+		return NULL;
+	}
+	memcpy(ref->owner, owner, len);
+	list_append(&s->refs, &ref->node);
+	return ref;
+}
+
+/* Takes specs[at]. 0: taken or to be waited for (r->waiting set), -1: failed. */
+static int
+request_take(struct storage_request *r, struct error *err)
+{
+	const struct storage_spec *spec = r->specs[r->at];
+	struct storage *s = storage_find(r->table, spec->mount_point);
+	bool fresh = !s;
+
+	if (s && is_ending(s)) {
+		r->waiting = s; /* until it is gone; then it is made anew */
+		return 0;
+	}
+	if (s && !storage_spec_same(s->spec, spec))
+		return error_set(
+			err, ERROR_FAILED_PRECONDITION,
+			"storage %s: something else is mounted there already (driver %.32s, source %.64s)",
+			spec->mount_point, s->spec->driver, s->spec->source);
+	if (fresh)
+		s = storage_new(r->table, spec, err);
+	if (!s)
+		return -1;
+	if (!ref_new(s, r->owner, err) || (fresh && storage_begin(s, err) < 0)) {
+		if (fresh)
+			storage_free(s);
+		return error_wrap(err, "mount storage %s (driver %s)", spec->mount_point,
+				  spec->driver);
+	}
+	r->at++;
+	if (s->state != STORAGE_MOUNTED)
+		r->waiting = s;
+	return 0;
+}
+
+static void
+request_continue(void *data)
+{
+	struct storage_request *r = data;
+
+	while (r->err.code == ERROR_OK && !r->waiting && r->at < r->n)
+		(void)request_take(r, &r->err);
+	if (r->waiting && r->err.code == ERROR_OK)
+		return;
+	r->waiting = NULL;
+	request_end(r);
+}
+
+struct storage_request *
+storages_acquire(struct storages *t, const char *owner, const struct storage_spec *specs, size_t n,
+		 storages_done_fn *done, void *data, struct error *err)
+{
+	struct storage_request *r;
+
+	for (size_t i = 0; i < n; i++)
+		if (storage_spec_check(&specs[i], err) < 0)
+			return NULL;
+	r = calloc(1, sizeof(*r));
+	if (!r)
+		goto nomem;
+	list_init(&r->node);
+	post_init(&r->look, request_continue, r);
+	r->table = t;
+	r->done = done;
+	r->data = data;
+	r->owner = strdup(owner);
+	r->specs = calloc(n ? n : 1, sizeof(*r->specs));
+	if (!r->owner || !r->specs)
+		goto nomem;
+	for (r->n = 0; r->n < n; r->n++) {
+		r->specs[r->n] = storage_spec_copy(&specs[r->n]);
+		if (!r->specs[r->n])
+			goto nomem;
+	}
+	loop_post(t->loop, &r->look);
+	list_append(&t->requests, &r->node);
+	return r;
+nomem:
+	error_nomem(err, "taking storages");
+	if (r)
+		request_free(r);
+	return NULL;
+}
+
+void
+storages_cancel(struct storage_request *r)
+{
+	if (!r)
+		return;
+	list_remove(&r->node); /* it waits for nothing any more */
+	request_give_back(r, r->at);
+	request_free(r);
+}
+
+/* Requests of the owner (NULL: everybody's) that are not done yet find nothing to wait for any more. */
+static void
+requests_fail(struct storages *t, const char *owner)
+{
+	struct list *pos;
+
+	list_for_each (pos, &t->requests) {
+		struct storage_request *r = list_entry(pos, struct storage_request, node);
+
+		if (owner && strcmp(r->owner, owner) != 0)
+			continue;
+		error_set(&r->err, ERROR_ABORTED, "its storages are being released");
+		r->waiting = NULL;
+		loop_post(t->loop, &r->look);
+	}
+}
+
+/* Takes the owner's references (NULL: all) away. Was there one? */
+static bool
+refs_drop(struct storage *s, const char *owner)
+{
+	struct list *pos, *tmp;
+	bool any = false;
+
+	list_for_each_safe (pos, tmp, &s->refs) {
+		struct ref *ref = list_entry(pos, struct ref, node);
+
+		if (owner && strcmp(ref->owner, owner) != 0)
+			continue;
+		ref_drop(ref);
+		any = true;
+	}
+	return any;
+}
+
+int
+storages_release_owner(struct storages *t, const char *owner, storages_done_fn *done, void *data,
+		       struct error *err)
+{
+	struct release *r = calloc(1, sizeof(*r));
+	struct list *pos, *prev;
+
+	if (!r)
+		return error_nomem(err, "releasing storages");
+	r->table = t;
+	r->done = done;
+	r->data = data;
+	r->everything = *owner == '\0';
+	if (r->everything)
+		owner = NULL;
+	post_init(&r->look, release_look, r);
+	loop_post(t->loop, &r->look);
+	list_append(&t->releases, &r->node);
+	requests_fail(t, owner);
+	for (pos = t->all.prev; pos != &t->all; pos = prev) { /* the last mounted first */
+		struct storage *s = list_entry(pos, struct storage, node);
+		bool dropped = refs_drop(s, owner);
+
+		prev = pos->prev;
+		if ((dropped || r->everything) && list_is_empty(&s->refs))
+			storage_unreferenced(s, r->everything, r);
+	}
+	return 0;
+}
+
+void
+storages_free(struct storages *t)
+{
+	struct list *pos, *tmp;
+
+	if (!t)
+		return;
+	list_for_each_safe (pos, tmp, &t->all)
+		storage_free(list_entry(pos, struct storage, node));
+	list_for_each_safe (pos, tmp, &t->requests)
+		request_free(list_entry(pos, struct storage_request, node));
+	list_for_each_safe (pos, tmp, &t->releases) {
+		struct release *r = list_entry(pos, struct release, node);
+
+		post_cancel(&r->look);
+		free(r);
+	}
+	free(t);
+}

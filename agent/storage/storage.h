@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Storages: mounts of the sandbox and of containers, reference-counted by mount point. Each is a state
+ * machine in the loop (mounting, mounted, unmounting, with waiters); mounting and unmounting are jobs of
+ * their own, so two containers that share a volume never race. Loop side: never blocks.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "agent/roots.h"
+#include "lib/error.h"
+#include "lib/loop.h"
+
+struct jobs;
+struct device_watch; /* agent/device: uevents */
+struct storages;
+struct storage_request;
+
+/* A request's storage in plain terms (agent/rpc copies it from the message; strings owned by the caller until the
+ * callback). */
+struct storage_spec {
+	const char *driver, *source, *fstype, *mount_point;
+	const char *const *options;
+	size_t n_options;
+	const char *const *driver_options;
+	size_t n_driver_options;
+	bool has_fs_group;
+	uint32_t fs_group_id;
+	uint32_t fs_group_policy; /* 0 Always, 1 OnRootMismatch */
+	bool shared;
+};
+
+struct storages *storages_new(struct loop *loop, struct jobs *jobs, struct device_watch *devices,
+			      const struct roots *roots, struct error *err);
+void storages_free(struct storages *s);
+
+/* Takes one reference on each of `specs` in list order, mounting what is not mounted yet, for `owner` (container id, or
+ * "" for the sandbox). All or nothing: on failure everything this request took is released first, then done(err).
+ * done is never called from inside. Cancel with storages_cancel (releases what was taken; done is not called). */
+typedef void storages_done_fn(const struct error *err, void *data);
+struct storage_request *storages_acquire(struct storages *s, const char *owner,
+					 const struct storage_spec *specs, size_t n,
+					 storages_done_fn *done, void *data, struct error *err);
+void storages_cancel(struct storage_request *r);
+
+/* Gives back every reference of `owner`; unmounts at zero (unless `shared` or of a driver that keeps its storages for
+ * the sandbox's life), in reverse order. A request of the owner that is not done fails. "": the sandbox ends, and with
+ * it everybody's references and all storages. done once all are released or given up (err tells the first failure;
+ * nothing else depends on it): an unmount after 5 s, a mount that is cancelled after 10 s. Never from inside. */
+int storages_release_owner(struct storages *s, const char *owner, storages_done_fn *done,
+			   void *data, struct error *err);
+
+/* The name of the i-th driver, NULL past the last: for GetGuestDetails. */
+const char *storage_driver_name(size_t i);
+
+/* Is there a storage of that mount point, in any state? */
+bool storages_has(const struct storages *s, const char *mount_point);
+
+/* Mounted or mounting storages now. */
+size_t storages_count(const struct storages *s);

@@ -1,0 +1,200 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* AddSwap and AddSwapPath: finds the device in the loop, then swapon(2) in a worker, which reads from the disk. */
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/swap.h>
+#include <unistd.h>
+
+#include "agent/device/device.h"
+#include "agent/storage/volume.h"
+#include "lib/cleanup.h"
+#include "lib/io.h"
+#include "lib/path.h"
+
+#define SWAP_MS   60000
+#define SIGNATURE "SWAPSPACE2" /* at the end of the first page (mkswap(8)) */
+#define SWAPS_MAX 8192
+
+struct swap_add {
+	struct volume_parts parts;
+	struct device_wait *wait;
+	struct task *task;
+	volume_done_fn *done; /* NULL: nobody waits any more */
+	void *data;
+	char location[];
+};
+
+struct swap_arg {
+	const struct roots *roots;
+	char path[];
+};
+
+/* ---- in the worker ---- */
+
+/* Does /proc/swaps name it? */
+static bool
+is_in_use(int proc, const char *path)
+{
+	auto_free char *text = malloc(SWAPS_MAX);
+	char *rest = text, *line;
+	size_t len = strlen(path);
+
+	if (!text || read_text_at(proc, "swaps", text, SWAPS_MAX) < 0)
+		return false;
+	while ((line = strsep(&rest, "\n")) != NULL)
+		if (strncmp(line, path, len) == 0 && (line[len] == ' ' || line[len] == '\t'))
+			return true;
+	return false;
+}
+
+static int
+check_signature(int fd, const char *path, struct error *err)
+{
+	long page = sysconf(_SC_PAGESIZE);
+	char signature[sizeof(SIGNATURE) - 1];
+	auto_close int in = path_reopen(fd, O_RDONLY);
+
+	if (in < 0)
+		return error_sys(err, "open %s", path);
+	if (pread(in, signature, sizeof(signature), page - (long)sizeof(signature)) !=
+		    (ssize_t)sizeof(signature) ||
+	    memcmp(signature, SIGNATURE, sizeof(signature)) != 0)
+		return error_set(err, ERROR_FAILED_PRECONDITION,
+				 "%s has no swap signature: mkswap makes one", path);
+	return 0;
+}
+
+static int
+swap_work(struct worker *w, void *arg, struct error *err)
+{
+	const struct swap_arg *a = arg;
+	char link[64], real[PATH_MAX];
+	struct stat st;
+	auto_close int fd = path_try_open(a->roots->root, a->path, O_PATH, 0, PATH_FOLLOW_ALL);
+
+	(void)w;
+	if (fd < 0 || fstat(fd, &st) < 0)
+		return error_sys_code(err, errno == ENOENT ? ERROR_NOT_FOUND : ERROR_INTERNAL,
+				      "open %s", a->path);
+	if (!S_ISBLK(st.st_mode) && !S_ISREG(st.st_mode))
+		return error_set(err, ERROR_INVALID_ARGUMENT,
+				 "%s is neither a block device nor a file", a->path);
+	if (check_signature(fd, a->path, err) < 0)
+		return -1;
+	if (swapon(path_of_fd(fd, link), 0) == 0)
+		return 0;
+	if (errno != EBUSY)
+		return error_sys(err, "swap to %s", a->path);
+	/* asked for a second time, perhaps because the first answer was lost */
+	if (path_real(fd, real) > 0 && is_in_use(a->roots->proc, real))
+		return 0;
+	errno = EBUSY;
+	return error_sys(err, "swap to %s", a->path);
+}
+
+static const struct task_class swap_class = {
+	.name = "add swap",
+	.work = swap_work,
+	.deadline_ms = SWAP_MS,
+};
+
+/* ---- in the loop ---- */
+
+static void
+finish(struct swap_add *s, const struct error *err)
+{
+	volume_done_fn *done = s->done;
+	void *data = s->data;
+
+	free(s);
+	if (done)
+		done(err, data);
+}
+
+static void
+on_task(const struct error *err, const void *result, void *data)
+{
+	struct swap_add *s = data;
+
+	(void)result;
+	s->task = NULL;
+	finish(s, err);
+}
+
+static int
+begin(struct swap_add *s, const char *path, struct error *err)
+{
+	const struct roots *roots = s->parts.roots;
+	int fds[] = { roots->root, roots->proc };
+	struct swap_arg *arg = malloc(sizeof(*arg) + strlen(path) + 1);
+
+	if (!arg)
+		return error_nomem(err, swap_class.name);
+	arg->roots = roots;
+	memcpy(arg->path, path, strlen(path) + 1);
+	s->task = task_start(s->parts.jobs, &swap_class, arg, fds, ARRAY_LEN(fds), on_task, s, err);
+	return s->task ? 0 : -1;
+}
+
+static void
+on_found(const struct error *err, const char *node, void *data)
+{
+	struct swap_add *s = data;
+	struct error why = *err;
+
+	s->wait = NULL;
+	if (node && begin(s, node, &why) == 0)
+		return;
+	error_wrap(&why, "add swap");
+	finish(s, &why);
+}
+
+/* Something whose coming can be waited for? */
+static bool
+is_device(const char *location)
+{
+	return location[0] != '/' ||
+	       (strncmp(location, "/dev/", 5) == 0 && !strchr(location + 5, '/'));
+}
+
+struct swap_add *
+swap_add(const struct volume_parts *parts, const char *location, volume_done_fn *done, void *data,
+	 struct error *err)
+{
+	struct swap_add *s = calloc(1, sizeof(*s) + strlen(location) + 1);
+	int r;
+
+	if (!s) {
+		error_nomem(err, swap_class.name);
+		return NULL;
+	}
+	s->parts = *parts;
+	s->done = done;
+	s->data = data;
+	memcpy(s->location, location, strlen(location) + 1);
+	if (is_device(location)) {
+		s->wait = device_find_block(parts->devices, s->location, on_found, s, err);
+		r = s->wait ? 0 : -1;
+	} else {
+		r = begin(s, s->location, err);
+	}
+	if (r == 0)
+		return s;
+	error_wrap(err, "add swap");
+	free(s);
+	return NULL;
+}
+
+void
+swap_add_forget(struct swap_add *s)
+{
+	s->done = NULL;
+	if (!s->wait)
+		return; /* goes on */
+	device_wait_cancel(s->wait);
+	free(s);
+}

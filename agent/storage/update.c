@@ -1,0 +1,396 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * UpdateEphemeralMounts: the pod's memory volumes get another size when its memory has changed. What is mounted is
+ * reconfigured through fspick(2), which leaves alone what is not named: a remount by mount(2) would take nosuid and
+ * noexec away. New ones are storages of the sandbox like any others.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/magic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/vfs.h>
+#include <unistd.h>
+
+#include "agent/job/job.h"
+#include "agent/storage/spec.h"
+#include "agent/storage/volume.h"
+#include "lib/cleanup.h"
+#include "lib/mountopt.h"
+#include "lib/path.h"
+#include "lib/sys.h"
+
+#define REMOUNT_MS 30000
+#define WORD_MAX   256
+#define UPDATE_MAX 256
+
+struct specs {
+	size_t n;
+	struct storage_spec *at[UPDATE_MAX]; /* owned */
+};
+
+struct remount_arg {
+	const struct roots *roots;
+	struct specs specs;
+};
+
+struct ephemeral_update {
+	struct volume_parts parts;
+	struct specs new;           /* to be mounted */
+	struct storage_spec *plain; /* the same in a row, for storages_acquire() */
+	struct remount_arg *remounts;
+	struct storage_request *request;
+	struct task *task;
+	volume_done_fn *done; /* NULL: nobody waits any more */
+	void *data;
+};
+
+/* Calls fn with each word of the options, also of those that are several, joined by commas. */
+typedef int word_fn(const char *word, void *data, struct error *err);
+
+static int
+each_word(const struct storage_spec *spec, word_fn *fn, void *data, struct error *err)
+{
+	for (size_t i = 0; i < spec->n_options; i++) {
+		for (const char *s = spec->options[i]; *s; s += strspn(s, ",")) {
+			size_t n = strcspn(s, ",");
+			char word[WORD_MAX];
+
+			if (n >= sizeof(word))
+				return error_set(err, ERROR_INVALID_ARGUMENT,
+						 "mount option \"%.32s...\" is too long", s);
+			memcpy(word, s, n);
+			word[n] = '\0';
+			s += n;
+			if (n > 0 && fn(word, data, err) < 0)
+				return -1;
+		}
+	}
+	return 0;
+}
+
+static int
+see_remount(const char *word, void *data, struct error *err)
+{
+	(void)err;
+	*(bool *)data |= strcmp(word, "remount") == 0;
+	return 0;
+}
+
+static void
+release_specs(struct specs *s)
+{
+	for (size_t i = 0; i < s->n; i++)
+		free(s->at[i]);
+	s->n = 0;
+}
+
+static void
+free_remounts(void *arg)
+{
+	struct remount_arg *r = arg;
+
+	if (r)
+		release_specs(&r->specs);
+	free(r);
+}
+
+/* ---- in the worker ---- */
+
+/* One tmpfs that gets other options. */
+struct remount {
+	const struct storage_spec *spec;
+	int fd;        /* its root, O_PATH */
+	int fs;        /* fspick(2)'s; -1: not begun */
+	uint64_t size; /* before, bytes; 0: it had no limit */
+	struct mountopts flags;
+};
+
+static int
+pick(struct remount *r, struct error *err)
+{
+	close_fd(&r->fs);
+	r->fs = sys_fspick(r->fd, "", SYS_FSPICK_CLOEXEC | SYS_FSPICK_EMPTY_PATH);
+	return r->fs < 0 ? error_sys(err, "begin to reconfigure it") : 0;
+}
+
+/* What the file system itself says about why not: "e tmpfs: Too small a size for current use". */
+static int
+error_fs(struct error *err, const struct remount *r, const char *what)
+{
+	int errnum = errno;
+	char text[200];
+	ssize_t n = read(r->fs, text, sizeof(text) - 1);
+
+	errno = errnum;
+	if (n <= 2)
+		return error_sys(err, "%s", what);
+	text[n] = '\0';
+	text[strcspn(text, "\n")] = '\0';
+	return error_sys_code(err, ERROR_INVALID_ARGUMENT, "%s: %s", what, text + 2);
+}
+
+static int
+set_word(const char *word, void *data, struct error *err)
+{
+	static const char *const not_for_kernel[] = { "io.katacontainers.", "X-kata.",
+						      "fsgid=", NULL };
+	struct remount *r = data;
+	char key[WORD_MAX];
+	char *value;
+
+	if (mountopt_find(word)) {
+		(void)mountopts_add(&r->flags, word, NULL);
+		return 0;
+	}
+	for (size_t i = 0; not_for_kernel[i]; i++)
+		if (strncmp(word, not_for_kernel[i], strlen(not_for_kernel[i])) == 0)
+			return 0;
+	(void)snprintf(key, sizeof(key), "%s", word);
+	value = strchr(key, '=');
+	if (value)
+		*value++ = '\0';
+	if (sys_fsconfig(r->fs, value ? SYS_FSCONFIG_SET_STRING : SYS_FSCONFIG_SET_FLAG, key, value,
+			 0) < 0)
+		return error_fs(err, r, word);
+	return 0;
+}
+
+/* Finds it, and takes its options; changes nothing. */
+static int
+prepare(struct remount *r, const struct roots *roots, struct error *err)
+{
+	struct statfs st;
+
+	r->fd = path_open(roots->root, r->spec->mount_point, O_PATH | O_DIRECTORY, 0,
+			  PATH_FOLLOW_ALL, err);
+	if (r->fd < 0)
+		return -1;
+	if (fstatfs(r->fd, &st) < 0)
+		return error_sys(err, "look at it");
+	if (st.f_type != TMPFS_MAGIC || sys_is_mount_root(r->fd) != 1)
+		return error_set(err, ERROR_FAILED_PRECONDITION, "no tmpfs is mounted there");
+	r->size = (uint64_t)st.f_blocks * (uint64_t)st.f_bsize;
+	return pick(r, err) < 0 ? -1 : each_word(r->spec, set_word, r, err);
+}
+
+static int
+set_flags(const struct remount *r, struct error *err)
+{
+	static const struct {
+		unsigned long flag;
+		uint64_t attr;
+	} rows[] = {
+		{ MS_RDONLY, MOUNT_ATTR_RDONLY },
+		{ MS_NOSUID, MOUNT_ATTR_NOSUID },
+		{ MS_NODEV, MOUNT_ATTR_NODEV },
+		{ MS_NOEXEC, MOUNT_ATTR_NOEXEC },
+	};
+	struct sys_mount_attr attr = { 0 };
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+		if (r->flags.flags & rows[i].flag)
+			attr.attr_set |= rows[i].attr;
+	if (attr.attr_set == 0)
+		return 0;
+	if (sys_mount_setattr(r->fd, "", AT_EMPTY_PATH, &attr) < 0)
+		return error_sys(err, "set its flags");
+	return 0;
+}
+
+static int
+apply(const struct remount *r, struct error *err)
+{
+	if (sys_fsconfig(r->fs, SYS_FSCONFIG_CMD_RECONFIGURE, NULL, NULL, 0) < 0)
+		return error_fs(err, r, "reconfigure it");
+	return set_flags(r, err);
+}
+
+/* Back to the size that it had. */
+static void
+take_back(struct worker *w, struct remount *r)
+{
+	struct error err = ERROR_INIT;
+	char size[32];
+
+	(void)snprintf(size, sizeof(size), "%llu", (unsigned long long)r->size);
+	if (pick(r, &err) == 0 &&
+	    sys_fsconfig(r->fs, SYS_FSCONFIG_SET_STRING, "size", size, 0) == 0 &&
+	    sys_fsconfig(r->fs, SYS_FSCONFIG_CMD_RECONFIGURE, NULL, NULL, 0) == 0)
+		return;
+	worker_log(w, LOG_LEVEL_WARN, "%s keeps its new size", r->spec->mount_point);
+}
+
+static int
+remount_all(struct worker *w, const struct remount_arg *a, struct remount *list, struct error *err)
+{
+	const struct storage_spec *spec = NULL;
+	size_t n = a->specs.n, done = 0;
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < n; i++) {
+		spec = list[i].spec;
+		r = prepare(&list[i], a->roots, err);
+	}
+	while (r == 0 && done < n) {
+		spec = list[done].spec;
+		r = apply(&list[done], err);
+		done += r == 0;
+	}
+	if (r == 0)
+		return 0;
+	while (done-- > 0)
+		take_back(w, &list[done]);
+	return error_wrap(err, "remount %s", spec->mount_point);
+}
+
+static int
+remount_work(struct worker *w, void *arg, struct error *err)
+{
+	const struct remount_arg *a = arg;
+	auto_free struct remount *list = calloc(a->specs.n, sizeof(*list));
+
+	if (!list)
+		return error_nomem(err, "remounting");
+	for (size_t i = 0; i < a->specs.n; i++)
+		list[i] = (struct remount){ .spec = a->specs.at[i], .fd = -1, .fs = -1 };
+	/* a worker's fds go with it */
+	return remount_all(w, a, list, err);
+}
+
+static const struct task_class remount_class = {
+	.name = "update ephemeral mounts",
+	.work = remount_work,
+	.deadline_ms = REMOUNT_MS,
+	.free_arg = free_remounts,
+};
+
+/* ---- in the loop ---- */
+
+static void
+free_update(struct ephemeral_update *u)
+{
+	release_specs(&u->new);
+	free_remounts(u->remounts);
+	free(u->plain);
+	free(u);
+}
+
+static void
+finish(struct ephemeral_update *u, const struct error *err)
+{
+	if (u->done)
+		u->done(err, u->data);
+	free_update(u);
+}
+
+static void
+on_remounted(const struct error *err, const void *result, void *data)
+{
+	struct ephemeral_update *u = data;
+
+	(void)result;
+	u->task = NULL;
+	finish(u, err);
+}
+
+static int
+begin_remounts(struct ephemeral_update *u, struct error *err)
+{
+	int fds[] = { u->parts.roots->root, u->parts.roots->proc };
+
+	u->task = task_start(u->parts.jobs, &remount_class, steal_ptr(&u->remounts), fds,
+			     ARRAY_LEN(fds), on_remounted, u, err);
+	return u->task ? 0 : -1;
+}
+
+static void
+on_mounted(const struct error *err, void *data)
+{
+	struct ephemeral_update *u = data;
+	struct error why = *err;
+
+	u->request = NULL;
+	if (why.code == ERROR_OK && u->remounts->specs.n > 0 && begin_remounts(u, &why) == 0)
+		return;
+	finish(u, &why);
+}
+
+/* Those that are not mounted yet; nothing to do is done by a remount of nothing. */
+static int
+begin(struct ephemeral_update *u, struct error *err)
+{
+	if (u->new.n == 0)
+		return begin_remounts(u, err);
+	u->plain = calloc(u->new.n, sizeof(*u->plain));
+	if (!u->plain)
+		return error_nomem(err, remount_class.name);
+	for (size_t i = 0; i < u->new.n; i++)
+		u->plain[i] = *u->new.at[i];
+	u->request =
+		storages_acquire(u->parts.storages, "", u->plain, u->new.n, on_mounted, u, err);
+	return u->request ? 0 : -1;
+}
+
+/* To which of the lists it belongs; a copy. */
+static int
+sort_in(struct ephemeral_update *u, const struct storage_spec *spec, struct error *err)
+{
+	struct storage_spec *copy;
+	bool is_remount = false;
+	struct specs *list;
+
+	if (strcmp(spec->driver, "ephemeral") != 0)
+		return error_set(err, ERROR_INVALID_ARGUMENT,
+				 "storage %.128s: driver %.64s, only ephemeral can be updated",
+				 spec->mount_point, spec->driver);
+	if (storage_spec_check(spec, err) < 0 || each_word(spec, see_remount, &is_remount, err) < 0)
+		return -1;
+	copy = storage_spec_copy(spec);
+	if (!copy)
+		return error_nomem(err, remount_class.name);
+	if (!is_remount && storages_has(u->parts.storages, copy->mount_point)) {
+		free(copy);
+		return 0;
+	}
+	list = is_remount ? &u->remounts->specs : &u->new;
+	list->at[list->n++] = copy;
+	return 0;
+}
+
+struct ephemeral_update *
+ephemeral_update(const struct volume_parts *parts, const struct storage_spec *specs, size_t n,
+		 volume_done_fn *done, void *data, struct error *err)
+{
+	struct ephemeral_update *u = calloc(1, sizeof(*u));
+	int r = 0;
+
+	if (n > UPDATE_MAX)
+		error_set(err, ERROR_RESOURCE_EXHAUSTED, "%zu storages in one call", n);
+	if (u && n <= UPDATE_MAX)
+		u->remounts = calloc(1, sizeof(*u->remounts));
+	if (!u || !u->remounts) {
+		free(u);
+		if (n <= UPDATE_MAX)
+			error_nomem(err, remount_class.name);
+		return NULL;
+	}
+	u->parts = *parts;
+	u->remounts->roots = parts->roots;
+	u->done = done;
+	u->data = data;
+	for (size_t i = 0; r == 0 && i < n; i++)
+		r = sort_in(u, &specs[i], err);
+	if (r == 0 && begin(u, err) == 0)
+		return u;
+	free_update(u);
+	return NULL;
+}
+
+void
+ephemeral_update_forget(struct ephemeral_update *u)
+{
+	u->done = NULL;
+}

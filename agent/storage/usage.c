@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* GetVolumeStats: statfs(2), and whether the file system is still in order. In a worker: the volume may be a share. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/vfs.h>
+
+#include "agent/storage/volume.h"
+#include "lib/cleanup.h"
+#include "lib/mountinfo.h"
+#include "lib/path.h"
+#include "lib/sys.h"
+
+#define USAGE_MS 10000
+
+struct usage_arg {
+	const struct roots *roots;
+	char path[];
+};
+
+static bool
+has_word(const char *words, const char *word)
+{
+	size_t len = strlen(word);
+
+	for (; *words; words += strspn(words, ",")) {
+		size_t n = strcspn(words, ",");
+
+		if (n == len && strncmp(words, word, n) == 0)
+			return true;
+		words += n;
+	}
+	return false;
+}
+
+/* Those whose drivers turn them read-only when they find an error. */
+static bool
+turns_read_only(const char *fstype)
+{
+	static const char *const types[] = { "ext2", "ext3", "ext4", "btrfs" };
+
+	for (size_t i = 0; i < ARRAY_LEN(types); i++)
+		if (strcmp(types[i], fstype) == 0)
+			return true;
+	return false;
+}
+
+/* One line of mountinfo (proc(5)): id parent dev root point options [tags] - type source super-options. */
+static bool
+is_read_only_by_error(char *line)
+{
+	char *tail = strstr(line, " - ");
+	char *save = NULL, *options = NULL, *type, *super;
+
+	if (!tail)
+		return false;
+	*tail = '\0';
+	for (int i = 0; i < 6; i++)
+		options = strtok_r(i == 0 ? line : NULL, " ", &save);
+	type = strtok_r(tail + 3, " ", &save);
+	(void)strtok_r(NULL, " ", &save);
+	super = strtok_r(NULL, " ", &save);
+	if (!options || !type || !super || !turns_read_only(type))
+		return false;
+	/* ext4 of Linux 6.15 and later says it in words of its own */
+	return (has_word(options, "rw") && has_word(super, "ro")) ||
+	       has_word(super, "emergency_ro") || has_word(super, "shutdown");
+}
+
+static void
+look_at_condition(int fd, const struct roots *roots, struct volume_usage *u)
+{
+	struct error ignored = ERROR_INIT;
+	auto_free char *text = mountinfo_read(roots->proc, "self/mountinfo", &ignored);
+	int id = sys_mount_id(fd, "", AT_EMPTY_PATH);
+	char *rest = text, *line, begin[16];
+
+	(void)snprintf(u->message, sizeof(u->message), "OK");
+	(void)snprintf(begin, sizeof(begin), "%d ", id);
+	while (id >= 0 && (line = strsep(&rest, "\n")) != NULL) {
+		if (strncmp(line, begin, strlen(begin)) != 0)
+			continue;
+		u->is_abnormal = is_read_only_by_error(line);
+		if (u->is_abnormal)
+			(void)snprintf(
+				u->message, sizeof(u->message),
+				"the file system turned read-only: its driver found an error");
+		return;
+	}
+}
+
+static int
+usage_work(struct worker *w, void *arg, struct error *err)
+{
+	const struct usage_arg *a = arg;
+	struct volume_usage u = { 0 };
+	struct statfs st;
+	uint64_t block;
+	auto_close int fd = path_try_open(a->roots->root, a->path, O_PATH, 0, PATH_FOLLOW_ALL);
+
+	if (fd < 0 || fstatfs(fd, &st) < 0)
+		return error_sys_code(
+			err, errno == ENOENT || errno == ENOTDIR ? ERROR_NOT_FOUND : ERROR_INTERNAL,
+			"look at volume %s", a->path);
+	block = (uint64_t)(st.f_frsize > 0 ? st.f_frsize : st.f_bsize);
+	u.total = st.f_blocks * block;
+	u.available = st.f_bavail * block;
+	u.used = (st.f_blocks - st.f_bfree) * block;
+	u.inodes = st.f_files;
+	u.inodes_available = st.f_ffree;
+	u.inodes_used = st.f_files - st.f_ffree;
+	look_at_condition(fd, a->roots, &u);
+	return task_result(w, &u, sizeof(u), err);
+}
+
+static const struct task_class usage_class = {
+	.name = "volume statistics",
+	.work = usage_work,
+	.result_size = sizeof(struct volume_usage),
+	.deadline_ms = USAGE_MS,
+};
+
+struct task *
+volume_usage(const struct volume_parts *parts, const char *path, task_done_fn *done, void *data,
+	     struct error *err)
+{
+	const struct roots *roots = parts->roots;
+	int fds[] = { roots->root, roots->proc };
+	struct usage_arg *arg;
+
+	if (path[0] != '/') {
+		error_set(err, ERROR_INVALID_ARGUMENT, "volume \"%.128s\" is no absolute path",
+			  path);
+		return NULL;
+	}
+	arg = malloc(sizeof(*arg) + strlen(path) + 1);
+	if (!arg) {
+		error_nomem(err, usage_class.name);
+		return NULL;
+	}
+	arg->roots = roots;
+	memcpy(arg->path, path, strlen(path) + 1);
+	return task_start(parts->jobs, &usage_class, arg, fds, ARRAY_LEN(fds), done, data, err);
+}

@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* virtio-fs: a directory of the host, served by virtiofsd; source is the tag. */
+#include "agent/storage/driver.h"
+
+static int
+check(const struct storage_spec *spec, struct error *err)
+{
+	if (!*spec->source)
+		return error_set(err, ERROR_INVALID_ARGUMENT,
+				 "storage %s: virtio-fs needs the share's tag as source",
+				 spec->mount_point);
+	return 0;
+}
+
+static int
+mount_virtiofs(struct worker *w, const struct storage_mount *m, struct error *err)
+{
+	const char *fstype = *m->spec->fstype ? m->spec->fstype : "virtiofs";
+
+	return storage_mount_common(w, m, m->spec->source, fstype, NULL, err);
+}
+
+const struct storage_driver storage_virtiofs = {
+	.name = "virtio-fs",
+	.mounts = true,
+	.check = check,
+	.mount = mount_virtiofs,
+};

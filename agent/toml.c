@@ -1,0 +1,500 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* See toml.h. Called by config_file.c. A line is read twice: once to see that it is right, then to tell what it says. Nesting is
+ * bounded, and so is everything that is kept. */
+#include "agent/toml.h"
+
+#include <string.h>
+
+#include "lib/parse.h"
+
+#define DEPTH_MAX 16
+
+struct reader {
+	const char *at, *end;
+	unsigned int line, errors;
+	bool is_silent; /* nothing is told yet */
+	const struct toml_events *events;
+	char table[TOML_KEY_MAX]; /* the last header; "" in front of the first */
+	bool is_foreign;          /* ... and its name is none that can be ours */
+	char text[TOML_STRING_MAX];
+	size_t n_text;
+	bool is_long; /* the string did not fit */
+};
+
+/* A dotted key while it is put together. */
+struct path {
+	char text[TOML_KEY_MAX];
+	size_t n;
+	bool is_foreign;
+};
+
+static bool read_value(struct reader *r, const struct path *path, unsigned int depth);
+
+/* Always false, so that failing is one line. */
+static bool
+fail(struct reader *r, const char *why)
+{
+	r->errors++;
+	r->events->error(r->events->data, r->line, why);
+	return false;
+}
+
+static char
+peek(const struct reader *r)
+{
+	return r->at < r->end ? *r->at : '\0';
+}
+
+/* The next bytes are these: goes behind them. */
+static bool
+take(struct reader *r, const char *what)
+{
+	size_t n = strlen(what);
+
+	if ((size_t)(r->end - r->at) < n || memcmp(r->at, what, n) != 0)
+		return false;
+	r->at += n;
+	return true;
+}
+
+static void
+skip_blanks(struct reader *r)
+{
+	while (r->at < r->end && (*r->at == ' ' || *r->at == '\t'))
+		r->at++;
+}
+
+static void
+skip_line(struct reader *r)
+{
+	while (r->at < r->end && *r->at != '\n')
+		r->at++;
+}
+
+static bool
+take_newline(struct reader *r)
+{
+	if (!take(r, "\n") && !take(r, "\r\n"))
+		return false;
+	r->line++;
+	return true;
+}
+
+/* Blanks, line ends and comments: what may stand between the elements of an array. */
+static void
+skip_space(struct reader *r)
+{
+	for (;;) {
+		skip_blanks(r);
+		if (peek(r) == '#')
+			skip_line(r);
+		if (!take_newline(r))
+			return;
+	}
+}
+
+/* ---- strings ---- */
+
+static void
+put(struct reader *r, const char *bytes, size_t n)
+{
+	if (r->is_long || r->n_text + n >= sizeof(r->text)) {
+		r->is_long = true;
+		return;
+	}
+	memcpy(r->text + r->n_text, bytes, n);
+	r->n_text += n;
+}
+
+static bool
+put_character(struct reader *r, uint64_t c)
+{
+	static const unsigned char leads[] = { 0, 0, 0xc0, 0xe0, 0xf0 };
+	size_t n = c < 0x80 ? 1 : c < 0x800 ? 2 : c < 0x10000 ? 3 : 4;
+	char utf8[4];
+
+	if (c == 0 || c > 0x10ffff || (c >= 0xd800 && c <= 0xdfff))
+		return fail(r, "an escape that is no character");
+	utf8[0] = (char)(leads[n] | c >> 6 * (n - 1));
+	for (size_t i = 1; i < n; i++)
+		utf8[i] = (char)(0x80 | (c >> (6 * (n - 1 - i)) & 0x3f));
+	put(r, utf8, n);
+	return true;
+}
+
+/* \uXXXX or \UXXXXXXXX, behind the letter. */
+static bool
+read_code(struct reader *r, size_t digits)
+{
+	char hex[9];
+	uint64_t c;
+
+	if ((size_t)(r->end - r->at) < digits)
+		return fail(r, "an escape without its digits");
+	memcpy(hex, r->at, digits);
+	hex[digits] = '\0';
+	if (hex[1] == 'x' || hex[1] == 'X' || !parse_hex(hex, &c))
+		return fail(r, "an escape without its digits");
+	r->at += digits;
+	return put_character(r, c);
+}
+
+/* Behind the backslash. */
+static bool
+read_escape(struct reader *r, bool is_multi)
+{
+	static const char letters[] = "btnfr\"\\", bytes[] = "\b\t\n\f\r\"\\";
+	const char *found = peek(r) ? strchr(letters, peek(r)) : NULL;
+
+	if (found) {
+		r->at++;
+		put(r, &bytes[found - letters], 1);
+		return true;
+	}
+	if (peek(r) == 'u' || peek(r) == 'U')
+		return read_code(r, *r->at++ == 'u' ? 4 : 8);
+	skip_blanks(r);
+	if (!is_multi || !take_newline(r))
+		return fail(r, "an escape that there is not");
+	do {
+		skip_blanks(r);
+	} while (take_newline(r));
+	return true;
+}
+
+/* One character of a string, or one escape. */
+static bool
+read_character(struct reader *r, bool is_basic, bool is_multi)
+{
+	unsigned char c;
+
+	if (r->at == r->end)
+		return fail(r, "a string without an end");
+	if (is_basic && take(r, "\\"))
+		return read_escape(r, is_multi);
+	if (is_multi && take_newline(r)) {
+		put(r, "\n", 1);
+		return true;
+	}
+	c = (unsigned char)*r->at;
+	if ((c < 0x20 && c != '\t') || c == 0x7f)
+		return fail(r, c == '\n' || c == '\r' ? "a string without an end"
+						      : "a control character in a string");
+	put(r, r->at, 1);
+	r->at++;
+	return true;
+}
+
+/* Up to two more quotes than the three that end it belong to the string. */
+static void
+put_quotes(struct reader *r, const char *quote)
+{
+	for (int i = 0; i < 2 && peek(r) == *quote; i++) {
+		put(r, quote, 1);
+		r->at++;
+	}
+}
+
+/* From its first quote on; the text is in r->text. */
+static bool
+read_string(struct reader *r, bool may_be_multi)
+{
+	bool is_basic = peek(r) == '"';
+	const char *quote = is_basic ? "\"" : "'";
+	const char *three = is_basic ? "\"\"\"" : "'''";
+	bool is_multi = take(r, three);
+
+	r->n_text = 0;
+	r->is_long = false;
+	if (is_multi && !may_be_multi)
+		return fail(r, "a key over several lines");
+	if (is_multi)
+		(void)take_newline(r);
+	else
+		r->at++;
+	while (!take(r, is_multi ? three : quote)) {
+		if (!read_character(r, is_basic, is_multi))
+			return false;
+	}
+	if (is_multi)
+		put_quotes(r, quote);
+	r->text[r->n_text] = '\0';
+	return utf8_is_valid(r->text, r->n_text) || r->is_long ||
+	       fail(r, "a string that is not UTF-8");
+}
+
+/* ---- keys ---- */
+
+static bool
+is_bare(char c)
+{
+	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+	       c == '_' || c == '-';
+}
+
+static void
+path_add(struct path *p, const char *part, size_t n)
+{
+	size_t dot = p->n > 0;
+
+	for (size_t i = 0; i < n; i++)
+		p->is_foreign |= !is_bare(part[i]);
+	if (p->is_foreign || n == 0 || p->n + dot + n >= sizeof(p->text)) {
+		p->is_foreign = true;
+		return;
+	}
+	if (dot)
+		p->text[p->n++] = '.';
+	memcpy(p->text + p->n, part, n);
+	p->n += n;
+	p->text[p->n] = '\0';
+}
+
+static bool
+read_part(struct reader *r, struct path *p)
+{
+	const char *begin = r->at;
+
+	if (peek(r) == '"' || peek(r) == '\'') {
+		if (!read_string(r, false))
+			return false;
+		path_add(p, r->text, r->n_text);
+		p->is_foreign |= r->is_long;
+		return true;
+	}
+	while (r->at < r->end && is_bare(*r->at))
+		r->at++;
+	if (r->at == begin)
+		return fail(r, "a key was expected");
+	path_add(p, begin, (size_t)(r->at - begin));
+	return true;
+}
+
+/* a.b."c", appended to what is in p. */
+static bool
+read_key(struct reader *r, struct path *p)
+{
+	do {
+		skip_blanks(r);
+		if (!read_part(r, p))
+			return false;
+		skip_blanks(r);
+	} while (take(r, "."));
+	return true;
+}
+
+/* ---- values ---- */
+
+/* Elements of arrays (path NULL) are nobody's. */
+static void
+tell(struct reader *r, const struct path *path, const struct toml_value *value, unsigned int line)
+{
+	if (path && !r->is_silent)
+		r->events->value(r->events->data, path->is_foreign ? "" : path->text, value, line);
+}
+
+static bool
+read_array(struct reader *r, const struct path *path, unsigned int depth)
+{
+	const struct toml_value value = { .kind = TOML_OTHER };
+
+	tell(r, path, &value, r->line);
+	r->at++;
+	for (;;) {
+		skip_space(r);
+		if (take(r, "]"))
+			return true;
+		if (!read_value(r, NULL, depth + 1))
+			return false;
+		skip_space(r);
+		if (peek(r) != ']' && !take(r, ","))
+			return fail(r, "an array without an end");
+	}
+}
+
+static bool
+read_pair(struct reader *r, const struct path *table, unsigned int depth)
+{
+	struct path path = { .n = 0 };
+
+	if (table)
+		path = *table;
+	if (!read_key(r, &path))
+		return false;
+	if (!take(r, "="))
+		return fail(r, "`=` was expected");
+	skip_blanks(r);
+	return read_value(r, table ? &path : NULL, depth);
+}
+
+static bool
+read_table(struct reader *r, const struct path *path, unsigned int depth)
+{
+	const struct toml_value value = { .kind = TOML_TABLE };
+
+	tell(r, path, &value, r->line);
+	r->at++;
+	skip_blanks(r);
+	if (take(r, "}"))
+		return true;
+	do {
+		if (!read_pair(r, path, depth + 1))
+			return false;
+		skip_blanks(r);
+	} while (take(r, ","));
+	return take(r, "}") || fail(r, "a table without an end");
+}
+
+/* Underscores between digits are left out. */
+static bool
+drop_underscores(const char *word, size_t n, char *out, size_t size)
+{
+	size_t len = 0;
+
+	if (n >= size)
+		return false;
+	for (size_t i = 0; i < n; i++) {
+		if (word[i] != '_')
+			out[len++] = word[i];
+		else if (i == 0 || i + 1 == n || !is_bare(word[i - 1]) || !is_bare(word[i + 1]) ||
+			 word[i - 1] == '_' || word[i + 1] == '_')
+			return false;
+	}
+	out[len] = '\0';
+	return len > 0;
+}
+
+/* Decimal and 0x; other notations are of no use in a configuration. */
+static bool
+to_integer(const char *word, size_t n, int64_t *out)
+{
+	char digits[32];
+	uint64_t hex;
+
+	if (!drop_underscores(word, n, digits, sizeof(digits)))
+		return false;
+	if (strncmp(digits, "0x", 2) == 0 && parse_hex(digits, &hex) && hex <= INT64_MAX) {
+		*out = (int64_t)hex;
+		return true;
+	}
+	return parse_i64(digits[0] == '+' ? digits + 1 : digits, out);
+}
+
+/* A word that is no string: booleans, numbers, dates. */
+static bool
+read_word(struct reader *r, const struct path *path)
+{
+	struct toml_value value = { .kind = TOML_OTHER };
+	const char *begin = r->at;
+	size_t n;
+
+	while (r->at < r->end && (is_bare(*r->at) || strchr("+.:", *r->at)) && *r->at)
+		r->at++;
+	n = (size_t)(r->at - begin);
+	if (n == 0)
+		return fail(r, "a value was expected");
+	if (n == 4 && memcmp(begin, "true", n) == 0) {
+		value.kind = TOML_BOOL;
+		value.boolean = true;
+	} else if (n == 5 && memcmp(begin, "false", n) == 0) {
+		value.kind = TOML_BOOL;
+	} else if (to_integer(begin, n, &value.integer)) {
+		value.kind = TOML_INTEGER;
+	} else if (!strchr("0123456789+-in", *begin)) {
+		return fail(r, "a value was expected");
+	}
+	tell(r, path, &value, r->line);
+	return true;
+}
+
+/* path NULL: whatever it is, nobody is told. */
+static bool
+read_value(struct reader *r, const struct path *path, unsigned int depth)
+{
+	struct toml_value value = { .kind = TOML_STRING, .text = r->text };
+	unsigned int line = r->line;
+
+	if (depth > DEPTH_MAX)
+		return fail(r, "values nested too deep");
+	switch (peek(r)) {
+	case '[':
+		return read_array(r, path, depth);
+	case '{':
+		return read_table(r, path, depth);
+	case '"':
+	case '\'':
+		if (!read_string(r, true))
+			return false;
+		if (r->is_long)
+			value.kind = TOML_OTHER;
+		tell(r, path, &value, line);
+		return true;
+	default:
+		return read_word(r, path);
+	}
+}
+
+/* ---- lines ---- */
+
+/* [table] or [[table]], from the bracket on. What is in an array of tables is nobody's. */
+static bool
+read_header(struct reader *r)
+{
+	const struct toml_value value = { .kind = TOML_TABLE };
+	bool is_array = take(r, "[[");
+	struct path path = { .is_foreign = is_array };
+
+	r->is_foreign = true;
+	if (!is_array)
+		r->at++;
+	if (!read_key(r, &path))
+		return false;
+	if (!take(r, is_array ? "]]" : "]"))
+		return fail(r, "a header without an end");
+	r->is_foreign = path.is_foreign;
+	memcpy(r->table, path.text, sizeof(r->table));
+	tell(r, &path, &value, r->line);
+	return true;
+}
+
+static bool
+read_line(struct reader *r)
+{
+	struct path table = { .n = strlen(r->table), .is_foreign = r->is_foreign };
+
+	memcpy(table.text, r->table, sizeof(table.text));
+	if (!(peek(r) == '[' ? read_header(r) : read_pair(r, &table, 0)))
+		return false;
+	skip_blanks(r);
+	if (peek(r) == '#')
+		skip_line(r);
+	return r->at == r->end || take_newline(r) || fail(r, "more than one thing on a line");
+}
+
+unsigned int
+toml_read(const char *text, size_t n, const struct toml_events *events)
+{
+	struct reader r = { .at = text, .end = text + n, .line = 1, .events = events };
+
+	(void)take(&r, "\xef\xbb\xbf");
+	for (;;) {
+		struct reader begin;
+
+		skip_space(&r);
+		if (r.at == r.end)
+			return r.errors;
+		begin = r;
+		r.is_silent = true;
+		if (read_line(&r)) {
+			r = begin;
+			(void)read_line(&r);
+			continue;
+		}
+		r.is_silent = false;
+		skip_line(&r);
+		if (r.errors >= TOML_ERRORS_MAX) {
+			(void)fail(&r, "too many errors: the rest is left out");
+			return r.errors;
+		}
+	}
+}

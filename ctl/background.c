@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The monitor process of a VM in the background. */
+#include "ctl/background.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/signalfd.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "ctl/commands.h"
+#include "ctl/pod.h"
+#include "lib/cleanup.h"
+#include "lib/io.h"
+
+/* Makes it known to ps, exec and stop. *lock: held for as long as the monitor lives. */
+static int
+register_vm(const struct background *b, int *lock, struct error *err)
+{
+	const struct vm *vm = b->vm(b->self);
+	struct vm_state state = { .monitor = getpid(), .started = time(NULL) };
+
+	(void)snprintf(state.dir, sizeof(state.dir), "%s", vm->dir);
+	(void)snprintf(state.address, sizeof(state.address), "%s", vm->address);
+	b->describe(b->self, &state);
+	*lock = open(vm->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (*lock < 0 || flock(*lock, LOCK_EX | LOCK_NB) < 0)
+		return error_sys(err, "lock %s", vm->dir);
+	return state_write(&state, err);
+}
+
+static void
+look_after(const struct background *b)
+{
+	auto_close int stop = -1;
+	sigset_t set;
+
+	(void)sigemptyset(&set);
+	(void)sigaddset(&set, SIGALRM);
+	stop = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+	b->look_after(b->self, stop);
+}
+
+/* Tells the parent through `tell` how it went, then stays. */
+static int
+monitor(const struct background *b, const char *dir, int tell)
+{
+	struct error err = ERROR_INIT;
+	auto_close int lock = -1;
+	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+	bool is_up = false;
+
+	/* `stop` sends SIGALRM: what a user or a system sends goes to the container as with run */
+	pod_block_signals();
+	(void)setsid();
+	if (null < 0)
+		error_sys(&err, "open /dev/null");
+	else
+		is_up = b->start(b->self, dir, &err) == 0;
+	if (is_up && register_vm(b, &lock, &err) < 0)
+		b->stop(b->self);
+	(void)write_full(tell, &err, sizeof(err));
+	(void)close(tell);
+	if (err.code != ERROR_OK)
+		return EXIT_FAILED;
+	for (int fd = 0; fd < 3; fd++)
+		(void)dup2(null, fd);
+	look_after(b);
+	b->stop(b->self);
+	return 0;
+}
+
+int
+background_start(const struct background *b, const char *dir, struct error *err)
+{
+	int pipe_fds[2];
+	struct error told = ERROR_INIT;
+	ssize_t n;
+	pid_t pid;
+
+	(void)signal(SIGPIPE, SIG_IGN);
+	if (pipe2(pipe_fds, O_CLOEXEC) < 0)
+		return error_sys(err, "make a pipe");
+	pid = fork();
+	if (pid == 0) {
+		(void)close(pipe_fds[0]);
+		_exit(monitor(b, dir, pipe_fds[1]));
+	}
+	(void)close(pipe_fds[1]);
+	n = pid < 0 ? -1 : read_full(pipe_fds[0], &told, sizeof(told));
+	(void)close(pipe_fds[0]);
+	if (n != (ssize_t)sizeof(told))
+		return error_set(err, ERROR_INTERNAL,
+				 "the monitor process ended before the VM was up");
+	if (told.code != ERROR_OK) {
+		*err = told;
+		return -1;
+	}
+	return 0;
+}

@@ -1,0 +1,134 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* tatamictl boot: a VM in the background, looked after by a monitor process of ours. */
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "ctl/background.h"
+#include "ctl/commands.h"
+#include "ctl/options.h"
+#include "ctl/pod.h"
+#include "ctl/session.h"
+#include "ctl/state.h"
+#include "lib/cleanup.h"
+
+static const char usage[] =
+	"usage: tatamictl boot --rootfs DIR|IMAGE [--name NAME] [options] [-- COMMAND [ARGUMENT…]]\n"
+	"Boots a VM in the background and runs COMMAND (default: sleep for ever) in a container in it. Prints the\n"
+	"VM's name; `tatamictl exec NAME` uses it, `tatamictl stop NAME` ends it. It also ends with COMMAND.\n";
+
+struct booted {
+	struct run_options *o;
+	struct pod pod;
+};
+
+static int
+boot(void *self, const char *dir, struct error *err)
+{
+	struct booted *b = self;
+
+	return pod_start(&b->pod, b->o, dir, err);
+}
+
+static const struct vm *
+booted_vm(void *self)
+{
+	return &((struct booted *)self)->pod.vm;
+}
+
+static void
+describe(void *self, struct vm_state *s)
+{
+	const struct run_options *o = ((struct booted *)self)->o;
+	size_t len = 0;
+
+	(void)snprintf(s->name, sizeof(s->name), "%s", o->name);
+	(void)snprintf(s->container, sizeof(s->container), POD_CONTAINER);
+	if (o->no_container)
+		return;
+	(void)snprintf(s->rootfs, sizeof(s->rootfs), "%s", o->vm.shares[0].path);
+	for (char *const *arg = o->container.args; *arg && len + 2 < sizeof(s->command); arg++) {
+		int n = snprintf(s->command + len, sizeof(s->command) - len, "%s%s", len ? " " : "",
+				 *arg);
+
+		len = n < 0 ? len : len + (size_t)n;
+	}
+}
+
+/* Until somebody ends it, or the container or VM ends. */
+static void
+look_after(void *self, int stop_fd)
+{
+	struct booted *b = self;
+	struct pod *p = &b->pod;
+	char log[PATH_MAX + 32];
+	struct error err = ERROR_INIT;
+	auto_close int pidfd = vm_pidfd(&p->vm);
+	auto_close int out = -1;
+	struct session s = {
+		.client = p->client,
+		.container_id = POD_CONTAINER,
+		.exec_id = POD_CONTAINER,
+		.in = -1,
+		.vm_pidfd = pidfd,
+		.stop_fd = stop_fd,
+	};
+	struct pollfd ends[] = { { .fd = pidfd, .events = POLLIN },
+				 { .fd = stop_fd, .events = POLLIN } };
+
+	if (b->o->no_container) {
+		while (poll(ends, ARRAY_LEN(ends), -1) < 0 && errno == EINTR)
+			continue;
+		return;
+	}
+	(void)snprintf(log, sizeof(log), "%s/output.log", p->vm.dir);
+	out = open(log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+	s.out = out;
+	s.err = out;
+	(void)session_run(&s, &err);
+}
+
+static void
+end(void *self)
+{
+	pod_stop(&((struct booted *)self)->pod);
+}
+
+int
+cmd_boot(int argc, char **argv)
+{
+	auto_free struct run_options *o = calloc(1, sizeof(*o));
+	auto_free struct booted *b = calloc(1, sizeof(*b));
+	struct background background = { boot, booted_vm, describe, look_after, end, b };
+	char dir[PATH_MAX], name[64];
+	struct error err = ERROR_INIT;
+
+	if (!o || !b)
+		return EXIT_FAILED;
+	b->o = o;
+	if (options_parse(o, argc, argv, OPTIONS_BOOT, &err) < 0) {
+		(void)fprintf(stderr, "tatamictl boot: %s\n", err.msg);
+		return EXIT_USAGE;
+	}
+	if (o->want_help) {
+		(void)printf("%s\n%s", usage, options_help);
+		return 0;
+	}
+	if (!o->name) {
+		(void)snprintf(name, sizeof(name), "vm-%d", (int)getpid());
+		o->name = name;
+	}
+	if (state_dir(o->name, dir, sizeof(dir), &err) < 0 ||
+	    background_start(&background, dir, &err) < 0) {
+		if (err.errnum == EEXIST)
+			error_set(&err, ERROR_ALREADY_EXISTS, "there is a VM named %s already",
+				  o->name);
+		(void)fprintf(stderr, "tatamictl boot: %s\n", err.msg);
+		return err.code == ERROR_INVALID_ARGUMENT ? EXIT_USAGE : EXIT_FAILED;
+	}
+	(void)printf("%s\n", o->name);
+	return 0;
+}

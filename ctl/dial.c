@@ -1,0 +1,214 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Getting through to the agent of a VM that is booting. Nothing on the host tells when the guest begins to listen but
+ * its console. To try before that is not harmless: vhost-device-vsock (0.3.0) queues junk for the guest while a
+ * connection is pending, and dies of an answer to somebody who has hung up. So: look first, then connect with patience.
+ */
+#include "ctl/dial.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/inotify.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include "health.pb-c.h"
+#include "lib/cleanup.h"
+#include "lib/loop.h"
+#include "lib/ttrpc/address.h"
+#include "lib/ttrpc/client.h"
+
+/* What the console says, and how long after it the first attempt is made. */
+#define AGENT_LISTENS "listening on vsock"
+#define AGENT_STARTED "the agent is started"
+#define STARTED_MS    3000  /* an agent that does not say when it listens */
+#define SILENT_MS     20000 /* a guest that says nothing at all */
+#define RETRY_MS      500
+#define CHECK_MS      30000 /* a VM that dies now is not noticed before */
+
+/* A boot that is being waited for. */
+struct wait {
+	struct vm *vm;
+	uint64_t end_ns;
+	int stop_fd; /* an epoll of the next two, readable: */
+	int pidfd;   /* the VM ended */
+	int signals; /* somebody wants us to end; the signal stays pending for whoever comes next */
+	int inotify_fd; /* readable: the console grew */
+	off_t seen;     /* bytes of the console that were looked at */
+	bool started, listens;
+};
+
+static uint64_t
+after(uint64_t ns, unsigned int ms)
+{
+	return ns + (uint64_t)ms * 1000000;
+}
+
+/* Milliseconds until then, rounded up. */
+static int
+until(uint64_t ns)
+{
+	uint64_t now = monotonic_ns();
+
+	return now >= ns ? 0 : (int)((ns - now + 999999) / 1000000);
+}
+
+static void
+wait_release(struct wait *w)
+{
+	close_fd(&w->stop_fd);
+	close_fd(&w->pidfd);
+	close_fd(&w->signals);
+	close_fd(&w->inotify_fd);
+}
+
+static int
+wait_open(struct wait *w, struct error *err)
+{
+	struct epoll_event e = { .events = EPOLLIN };
+	sigset_t set;
+
+	(void)sigemptyset(&set);
+	(void)sigaddset(&set, SIGINT);
+	(void)sigaddset(&set, SIGTERM);
+	(void)sigaddset(&set, SIGHUP);
+	(void)sigaddset(&set, SIGALRM);
+	w->pidfd = vm_pidfd(w->vm);
+	w->signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+	w->stop_fd = epoll_create1(EPOLL_CLOEXEC);
+	w->inotify_fd = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
+	if (w->pidfd < 0 || w->signals < 0 || w->stop_fd < 0 || w->inotify_fd < 0 ||
+	    epoll_ctl(w->stop_fd, EPOLL_CTL_ADD, w->pidfd, &e) < 0 ||
+	    epoll_ctl(w->stop_fd, EPOLL_CTL_ADD, w->signals, &e) < 0 ||
+	    inotify_add_watch(w->inotify_fd, w->vm->dir, IN_CREATE | IN_MODIFY) < 0)
+		return error_sys(err, "watch the VM in %s", w->vm->dir);
+	return 0;
+}
+
+/* Sleeps until the console may have grown, or `until_ns`, or the wait is over: then -1 and err says why. */
+static int
+pause_until(struct wait *w, uint64_t until_ns, struct error *err)
+{
+	struct pollfd p[] = { { .fd = w->stop_fd, .events = POLLIN },
+			      { .fd = w->inotify_fd, .events = POLLIN } };
+	char events[4096], why[400];
+
+	(void)poll(p, ARRAY_LEN(p), until(until_ns < w->end_ns ? until_ns : w->end_ns));
+	while (read(w->inotify_fd, events, sizeof(events)) > 0)
+		continue;
+	if (vm_has_ended(w->vm, why, sizeof(why)))
+		return error_set(err, ERROR_UNAVAILABLE,
+				 "the VM ended before its agent answered: %s", why);
+	if (p[0].revents)
+		return error_set(err, ERROR_CANCELLED, "interrupted while the VM was booting");
+	if (until(w->end_ns) == 0)
+		return error_set(err, ERROR_DEADLINE_EXCEEDED, "nothing on the guest's console");
+	return 0;
+}
+
+/* Looks at what is new on the console, and at the end of what is not. */
+static void
+look(struct wait *w)
+{
+	char text[4096];
+	auto_close int fd = open(w->vm->console, O_RDONLY | O_CLOEXEC);
+	off_t overlap = sizeof(AGENT_STARTED) + sizeof(AGENT_LISTENS);
+	ssize_t n;
+
+	if (fd < 0)
+		return;
+	do {
+		n = pread(fd, text, sizeof(text), w->seen > overlap ? w->seen - overlap : 0);
+		if (n <= 0)
+			return;
+		w->started |= memmem(text, (size_t)n, AGENT_STARTED, strlen(AGENT_STARTED)) != NULL;
+		w->listens |= memmem(text, (size_t)n, AGENT_LISTENS, strlen(AGENT_LISTENS)) != NULL;
+		w->seen = (w->seen > overlap ? w->seen - overlap : 0) + n;
+	} while (n == sizeof(text));
+}
+
+/* The console's word, or the time after which we do without. */
+static int
+wait_word(struct wait *w, struct error *err)
+{
+	uint64_t begin = monotonic_ns(), limit = after(begin, SILENT_MS);
+
+	for (;;) {
+		bool started = w->started;
+
+		look(w);
+		if (w->started && !started)
+			limit = after(monotonic_ns(), STARTED_MS);
+		if (w->listens || until(limit) == 0)
+			return 0;
+		if (pause_until(w, limit, err) < 0)
+			return -1;
+	}
+}
+
+static struct ttrpc_client *
+try_once(struct wait *w, const struct address *address, struct error *err)
+{
+	Grpc__CheckRequest q = GRPC__CHECK_REQUEST__INIT;
+	struct ttrpc_client *client = NULL;
+	int left = until(w->end_ns);
+	int fd = address_connect_unless(address, left, w->stop_fd, err);
+
+	if (fd >= 0)
+		client = ttrpc_client_new(fd, err);
+	if (client && ttrpc_client_call(client, &grpc__health__descriptor, "Check", &q.base,
+					left < CHECK_MS ? left : CHECK_MS, NULL, err) == 0)
+		return client;
+	ttrpc_client_free(client);
+	return NULL;
+}
+
+static struct ttrpc_client *
+dial(struct wait *w, struct error *err)
+{
+	struct address address;
+
+	if (address_parse(w->vm->address, &address, err) < 0 || wait_open(w, err) < 0 ||
+	    wait_word(w, err) < 0)
+		return NULL;
+	for (;;) {
+		struct error why = ERROR_INIT;
+		struct ttrpc_client *client = try_once(w, &address, &why);
+		uint64_t next = after(monotonic_ns(), RETRY_MS);
+
+		if (client)
+			return client;
+		/* whatever goes on on the console meanwhile does not shorten this */
+		do {
+			if (pause_until(w, next, err) < 0) {
+				if (err->code == ERROR_DEADLINE_EXCEEDED)
+					*err = why;
+				return NULL;
+			}
+		} while (until(next) > 0);
+	}
+}
+
+struct ttrpc_client *
+dial_agent(struct vm *vm, int timeout_ms, struct error *err)
+{
+	struct wait w = { .vm = vm, .stop_fd = -1, .pidfd = -1, .signals = -1, .inotify_fd = -1 };
+	struct ttrpc_client *client;
+
+	w.end_ns = after(monotonic_ns(), (unsigned int)timeout_ms);
+	client = dial(&w, err);
+	wait_release(&w);
+	if (!client && err->code == ERROR_DEADLINE_EXCEEDED)
+		error_wrap(err,
+			   "the agent did not answer within %d s; on the guest's console it %s",
+			   timeout_ms / 1000,
+			   w.listens   ? "listens"
+			   : w.started ? "was started, but does not say that it listens"
+				       : "was not started");
+	return client;
+}

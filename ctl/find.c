@@ -1,0 +1,224 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Where things are on the host. */
+#include "ctl/find.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "ctl/spawn.h"
+#include "lib/cleanup.h"
+#include "lib/io.h"
+
+#define KVM_TRIAL_MS 8000
+
+/* The directory of our own executable. */
+static int
+own_directory(char *out, size_t size)
+{
+	ssize_t n = readlink("/proc/self/exe", out, size - 1);
+	char *slash;
+
+	if (n < 0)
+		return -1;
+	out[n] = '\0';
+	slash = strrchr(out, '/');
+	if (!slash)
+		return -1;
+	*slash = '\0';
+	return 0;
+}
+
+static bool
+try_path(char *out, size_t size, const char *dir, const char *sub, const char *name, int mode)
+{
+	struct stat st;
+
+	if ((size_t)snprintf(out, size, "%s%s/%s", dir, sub, name) >= size)
+		return false;
+	return stat(out, &st) == 0 && S_ISREG(st.st_mode) && access(out, mode) == 0;
+}
+
+static bool
+try_search_path(char *out, size_t size, const char *name)
+{
+	const char *path = getenv("PATH");
+
+	while (path && *path) {
+		size_t n = strcspn(path, ":");
+		char dir[PATH_MAX];
+
+		if (n && n < sizeof(dir)) {
+			memcpy(dir, path, n);
+			dir[n] = '\0';
+			if (try_path(out, size, dir, "", name, X_OK))
+				return true;
+		}
+		path += n + (path[n] == ':');
+	}
+	return false;
+}
+
+int
+find_program(const char *name, char *out, size_t size, struct error *err)
+{
+	static const char *const dirs[] = { "/usr/bin", "/usr/libexec", "/usr/lib/qemu",
+					    "/usr/local/bin", "/usr/libexec/qemu-kvm" };
+	char own[PATH_MAX];
+
+	if (own_directory(own, sizeof(own)) == 0 &&
+	    try_path(out, size, own, "/libexec", name, X_OK))
+		return 0;
+	if (try_search_path(out, size, name))
+		return 0;
+	for (size_t i = 0; i < ARRAY_LEN(dirs); i++)
+		if (try_path(out, size, dirs[i], "", name, X_OK))
+			return 0;
+	return error_set(
+		err, ERROR_NOT_FOUND,
+		"the program %s was not found (in libexec/ beside tatamictl, $PATH, /usr/libexec)",
+		name);
+}
+
+int
+find_guest_file(const char *name, char *out, size_t size, struct error *err)
+{
+	char own[PATH_MAX];
+
+	if (own_directory(own, sizeof(own)) == 0 && try_path(out, size, own, "", name, R_OK))
+		return 0;
+	if (try_path(out, size, "/usr/share/tatami", "", name, R_OK))
+		return 0;
+	return error_set(err, ERROR_NOT_FOUND,
+			 "the guest's %s was not found beside tatamictl or in /usr/share/tatami",
+			 name);
+}
+
+/* Does a VM with this kernel get as far as its first console output under KVM? */
+static bool
+kvm_boots(const char *qemu, const char *kernel, const char *initrd)
+{
+	char log[] = "/tmp/tatami-kvm-XXXXXX";
+	auto_close int fd = mkostemp(log, O_CLOEXEC);
+	struct argv a = { 0 };
+	struct error err = ERROR_INIT;
+	struct stat st = { 0 };
+	pid_t pid;
+	int status = 0;
+	bool ended;
+
+	if (fd < 0)
+		return false;
+	argv_add(&a, "%s", qemu);
+	for (const char *const *s =
+		     (const char *const[]){ "-nodefaults", "-no-user-config", "-no-reboot",
+					    "-display", "none", "-M", "q35,accel=kvm", "-cpu",
+					    "host", "-m", "256", NULL };
+	     *s; s++)
+		argv_add(&a, "%s", *s);
+	argv_add(&a, "-kernel");
+	argv_add(&a, "%s", kernel);
+	if (initrd) {
+		argv_add(&a, "-initrd");
+		argv_add(&a, "%s", initrd);
+	}
+	argv_add(&a, "-append");
+	/* ends by itself as soon as init is up: PID 1 leaves, the kernel panics, -no-reboot ends QEMU */
+	argv_add(&a, "console=ttyS0 panic=-1 rdinit=/nonexistent init=/nonexistent");
+	argv_add(&a, "-serial");
+	argv_add(&a, "stdio");
+	pid = spawn(&a, fd, -1, &err);
+	argv_release(&a);
+	ended = pid > 0 && wait_for(pid, KVM_TRIAL_MS, &status);
+	if (pid > 0 && !ended) {
+		(void)kill(pid, SIGKILL);
+		(void)waitpid(pid, &status, 0);
+	}
+	(void)fstat(fd, &st);
+	(void)unlink(log);
+	return ended && WIFEXITED(status) && WEXITSTATUS(status) == 0 && st.st_size > 0;
+}
+
+/* A file whose name holds the boot id of this machine: the answer may change with a reboot. */
+static int
+memo_path(char *out, size_t size)
+{
+	const char *cache = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
+	char boot[64] = "";
+	char dir[PATH_MAX];
+
+	if (read_text_at(AT_FDCWD, "/proc/sys/kernel/random/boot_id", boot, sizeof(boot)) < 0)
+		return -1;
+	if (cache && *cache)
+		(void)snprintf(dir, sizeof(dir), "%s", cache);
+	else if (home && *home)
+		(void)snprintf(dir, sizeof(dir), "%s/.cache", home);
+	else
+		return -1;
+	(void)mkdir(dir, 0700);
+	return (size_t)snprintf(out, size, "%s/tatami-accel-%s", dir, boot) < size ? 0 : -1;
+}
+
+const char *
+find_accel(const char *qemu, const char *kernel, const char *initrd)
+{
+	char memo[PATH_MAX + 128], text[16];
+	bool have_memo = memo_path(memo, sizeof(memo)) == 0;
+	const char *answer = "tcg";
+
+	if (access("/dev/kvm", R_OK | W_OK) < 0)
+		return answer;
+	if (have_memo && read_text_at(AT_FDCWD, memo, text, sizeof(text)) > 0)
+		return strcmp(text, "kvm") == 0 ? "kvm" : "tcg";
+	if (kvm_boots(qemu, kernel, initrd))
+		answer = "kvm";
+	if (have_memo) {
+		auto_close int fd =
+			open(memo, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+
+		if (fd >= 0)
+			(void)write_full(fd, answer, strlen(answer));
+	}
+	return answer;
+}
+
+const char *
+find_fstype(const char *image, struct error *err)
+{
+	static const struct {
+		const char *fstype;
+		off_t at;
+		unsigned char magic[4];
+		size_t n;
+	} known[] = {
+		{ "ext4", 1080, { 0x53, 0xef }, 2 },
+		{ "xfs", 0, { 'X', 'F', 'S', 'B' }, 4 },
+		{ "erofs", 1024, { 0xe2, 0xe1, 0xf5, 0xe0 }, 4 },
+		{ "squashfs", 0, { 'h', 's', 'q', 's' }, 4 },
+	};
+	auto_close int fd = open(image, O_RDONLY | O_CLOEXEC);
+
+	if (fd < 0) {
+		error_sys(err, "open image %s", image);
+		return NULL;
+	}
+	for (size_t i = 0; i < ARRAY_LEN(known); i++) {
+		unsigned char magic[4];
+
+		if (pread(fd, magic, known[i].n, known[i].at) == (ssize_t)known[i].n &&
+		    memcmp(magic, known[i].magic, known[i].n) == 0)
+			return known[i].fstype;
+	}
+	error_set(err, ERROR_INVALID_ARGUMENT,
+		  "image %s holds no file system that is known here (ext4, xfs, erofs, squashfs)",
+		  image);
+	return NULL;
+}

@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* An initrd with another agent than ours: the base initrd and one more segment. */
+#include "ctl/initrd.h"
+
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <sys/sendfile.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "lib/cleanup.h"
+#include "lib/io.h"
+#include "rootfs-builder/initrd.h"
+
+static int
+append_file(int out, const char *path, struct error *err)
+{
+	auto_close int in = open(path, O_RDONLY | O_CLOEXEC);
+	struct stat st;
+	off_t left;
+
+	if (in < 0 || fstat(in, &st) < 0)
+		return error_sys(err, "open %s", path);
+	for (left = st.st_size; left > 0;) {
+		ssize_t n = sendfile(out, in, NULL, (size_t)left);
+
+		if (n <= 0)
+			return error_sys(err, "copy %s", path);
+		left -= n;
+	}
+	return 0;
+}
+
+int
+initrd_with_agent(const char *base, const char *init, const char *agent, const char *output,
+		  struct error *err)
+{
+	char segment[PATH_MAX];
+	struct initrd_spec spec = {
+		.init = init,
+		.agent = agent,
+		.output = segment,
+		.format = PACK_NONE,
+		.epoch = INITRD_EPOCH,
+	};
+	static const char zeros[4];
+	auto_close int out = -1;
+	off_t size;
+	int r;
+
+	if ((size_t)snprintf(segment, sizeof(segment), "%s.segment", output) >= sizeof(segment))
+		return error_set(err, ERROR_INVALID_ARGUMENT, "%s: name is too long", output);
+	if (initrd_build(&spec, NULL, err) < 0)
+		return -1;
+	out = open(output, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+	if (out < 0) {
+		(void)unlink(segment);
+		return error_sys(err, "write %s", output);
+	}
+	r = append_file(out, base, err);
+	size = lseek(out, 0, SEEK_CUR);
+	/* the kernel looks for the next segment at a multiple of four */
+	if (r == 0 && size % 4 && write_full(out, zeros, 4 - (size_t)size % 4) < 0)
+		r = error_sys(err, "write %s", output);
+	if (r == 0)
+		r = append_file(out, segment, err);
+	(void)unlink(segment);
+	return r;
+}

@@ -1,0 +1,407 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* JSON to messages. What is allocated here is freed by protobuf-c, so plain malloc() everywhere. */
+#include "ctl/json.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "ctl/base64.h"
+#include "lib/parse.h"
+
+/* Where in the document we are, for messages: "OCI.Process.Args[2]". */
+struct where {
+	char path[200];
+	size_t len;
+	struct error *err;
+};
+
+static int message_fill(struct where *w, ProtobufCMessage *message, const json_t *json);
+
+static int
+fail(struct where *w, const char *why)
+{
+	return error_set(w->err, ERROR_INVALID_ARGUMENT, "%s%s%s", w->path, w->len ? ": " : "",
+			 why);
+}
+
+static int
+nomem(struct where *w)
+{
+	return error_nomem(w->err, "reading JSON");
+}
+
+/* Appends to the path; returns what to hand to where_pop(). A path that is too long is cut. */
+static size_t __attribute__((format(printf, 2, 3)))
+where_push(struct where *w, const char *fmt, ...)
+{
+	size_t old = w->len, room = sizeof(w->path) - w->len;
+	va_list ap;
+	int n;
+
+	va_start(ap, fmt);
+	n = vsnprintf(w->path + w->len, room, fmt, ap);
+	va_end(ap);
+	w->len += n < 0 ? 0 : (size_t)n < room ? (size_t)n : room - 1;
+	return old;
+}
+
+static void
+where_pop(struct where *w, size_t old)
+{
+	w->len = old;
+	w->path[old] = '\0';
+}
+
+static int
+expected(struct where *w, const char *what, const json_t *json)
+{
+	static const char *const names[] = {
+		[JSON_OBJECT] = "an object", [JSON_ARRAY] = "an array",  [JSON_STRING] = "a string",
+		[JSON_INTEGER] = "a number", [JSON_REAL] = "a fraction", [JSON_TRUE] = "true",
+		[JSON_FALSE] = "false",      [JSON_NULL] = "null",
+	};
+	char why[100];
+
+	snprintf(why, sizeof(why), "expected %s, not %s", what, names[json_typeof(json)]);
+	return fail(w, why);
+}
+
+bool
+json_field_is_map(const ProtobufCMessageDescriptor *desc, const ProtobufCFieldDescriptor *field)
+{
+	const ProtobufCMessageDescriptor *entry = field->descriptor;
+	size_t n = strlen(desc->name);
+	const char *name;
+	bool up = true;
+
+	if (field->label != PROTOBUF_C_LABEL_REPEATED || field->type != PROTOBUF_C_TYPE_MESSAGE)
+		return false;
+	/* protoc makes a message OUTER.FieldNameEntry {key = 1; value = 2} of the field field_name. */
+	if (strncmp(entry->name, desc->name, n) != 0 || entry->name[n] != '.')
+		return false;
+	name = entry->name + n + 1;
+	for (const char *c = field->name; *c; c++) {
+		if (*c == '_') {
+			up = true;
+			continue;
+		}
+		if (*name++ != (up ? toupper((unsigned char)*c) : *c))
+			return false;
+		up = false;
+	}
+	return strcmp(name, "Entry") == 0 && entry->n_fields == 2 && entry->fields[0].id == 1 &&
+	       entry->fields[1].id == 2;
+}
+
+/* An integer within [min, max], as number or decimal string. */
+static int
+read_signed(struct where *w, const json_t *json, int64_t min, int64_t max, int64_t *out)
+{
+	if (json_is_integer(json))
+		*out = json_integer_value(json);
+	else if (!json_is_string(json))
+		return expected(w, "an integer", json);
+	else if (!parse_i64(json_string_value(json), out))
+		return fail(w, "not an integer of 64 bits");
+	if (*out < min || *out > max)
+		return fail(w, "number is out of range");
+	return 0;
+}
+
+static int
+read_unsigned(struct where *w, const json_t *json, uint64_t max, uint64_t *out)
+{
+	if (json_is_integer(json) && json_integer_value(json) < 0)
+		return fail(w, "number must not be negative");
+	if (json_is_integer(json))
+		*out = (uint64_t)json_integer_value(json);
+	else if (!json_is_string(json))
+		return expected(w, "an integer", json);
+	else if (!parse_u64(json_string_value(json), out))
+		return fail(w, "not an unsigned integer of 64 bits");
+	if (*out > max)
+		return fail(w, "number is out of range");
+	return 0;
+}
+
+static int
+read_number(struct where *w, ProtobufCType type, const json_t *json, void *member)
+{
+	bool wide = type == PROTOBUF_C_TYPE_INT64 || type == PROTOBUF_C_TYPE_UINT64;
+	int64_t s;
+	uint64_t u;
+
+	switch (type) {
+	case PROTOBUF_C_TYPE_INT32:
+	case PROTOBUF_C_TYPE_INT64:
+		if (read_signed(w, json, wide ? INT64_MIN : INT32_MIN, wide ? INT64_MAX : INT32_MAX,
+				&s) < 0)
+			return -1;
+		if (wide)
+			*(int64_t *)member = s;
+		else
+			*(int32_t *)member = (int32_t)s;
+		return 0;
+	case PROTOBUF_C_TYPE_UINT32:
+	case PROTOBUF_C_TYPE_UINT64:
+		if (read_unsigned(w, json, wide ? UINT64_MAX : UINT32_MAX, &u) < 0)
+			return -1;
+		if (wide)
+			*(uint64_t *)member = u;
+		else
+			*(uint32_t *)member = (uint32_t)u;
+		return 0;
+	default:
+		return fail(w, "numbers of this type are not supported");
+	}
+}
+
+static int
+read_enum(struct where *w, const ProtobufCEnumDescriptor *desc, const json_t *json, int *member)
+{
+	const ProtobufCEnumValue *value;
+	int64_t number;
+	char why[300];
+	size_t n;
+
+	if (json_is_string(json)) {
+		value = protobuf_c_enum_descriptor_get_value_by_name(desc, json_string_value(json));
+		if (value) {
+			*member = value->value;
+			return 0;
+		}
+	} else {
+		if (read_signed(w, json, INT32_MIN, INT32_MAX, &number) < 0)
+			return -1;
+		*member = (int)number;
+		return 0;
+	}
+	n = (size_t)snprintf(why, sizeof(why), "must be one of");
+	for (unsigned i = 0; i < desc->n_values && n < sizeof(why); i++)
+		n += (size_t)snprintf(why + n, sizeof(why) - n, "%s %s", i ? "," : "",
+				      desc->values[i].name);
+	return fail(w, why);
+}
+
+static int
+read_string(struct where *w, const json_t *json, char **member)
+{
+	if (!json_is_string(json))
+		return expected(w, "a string", json);
+	if (strlen(json_string_value(json)) != json_string_length(json))
+		return fail(w, "NUL in a string");
+	*member = strdup(json_string_value(json));
+	return *member ? 0 : nomem(w);
+}
+
+static int
+read_bytes(struct where *w, const json_t *json, ProtobufCBinaryData *member)
+{
+	if (!json_is_string(json))
+		return expected(w, "base64", json);
+	member->data =
+		base64_decode(json_string_value(json), json_string_length(json), &member->len);
+	if (!member->data)
+		return errno == ENOMEM ? nomem(w) : fail(w, "not base64");
+	return 0;
+}
+
+static int
+read_message(struct where *w, const ProtobufCMessageDescriptor *desc, const json_t *json,
+	     ProtobufCMessage **member)
+{
+	ProtobufCMessage *message = malloc(desc->sizeof_message);
+
+	if (!message)
+		return nomem(w);
+	protobuf_c_message_init(desc, message);
+	if (message_fill(w, message, json) < 0) {
+		protobuf_c_message_free_unpacked(message, NULL);
+		return -1;
+	}
+	*member = message;
+	return 0;
+}
+
+/* One value into `member`, a place of the field's type that holds nothing yet. */
+static int
+read_value(struct where *w, const ProtobufCFieldDescriptor *f, const json_t *json, void *member)
+{
+	switch (f->type) {
+	case PROTOBUF_C_TYPE_STRING:
+		return read_string(w, json, member);
+	case PROTOBUF_C_TYPE_BYTES:
+		return read_bytes(w, json, member);
+	case PROTOBUF_C_TYPE_MESSAGE:
+		return read_message(w, f->descriptor, json, member);
+	case PROTOBUF_C_TYPE_ENUM:
+		return read_enum(w, f->descriptor, json, member);
+	case PROTOBUF_C_TYPE_BOOL:
+		if (!json_is_boolean(json))
+			return expected(w, "true or false", json);
+		*(protobuf_c_boolean *)member = json_is_true(json);
+		return 0;
+	default:
+		return read_number(w, f->type, json, member);
+	}
+}
+
+size_t
+json_element_size(ProtobufCType type)
+{
+	switch (type) {
+	case PROTOBUF_C_TYPE_STRING:
+	case PROTOBUF_C_TYPE_MESSAGE:
+		return sizeof(void *);
+	case PROTOBUF_C_TYPE_BYTES:
+		return sizeof(ProtobufCBinaryData);
+	case PROTOBUF_C_TYPE_INT64:
+	case PROTOBUF_C_TYPE_UINT64:
+		return 8;
+	default:
+		return 4;
+	}
+}
+
+/* *count only counts elements that are whole, so that a half-filled message can be freed. */
+static int
+read_array(struct where *w, const ProtobufCFieldDescriptor *f, const json_t *json, uint8_t **member,
+	   size_t *count)
+{
+	size_t n = json_array_size(json), size = json_element_size(f->type);
+
+	if (!json_is_array(json))
+		return expected(w, "an array", json);
+	if (n == 0)
+		return 0;
+	*member = calloc(n, size);
+	if (!*member)
+		return nomem(w);
+	for (size_t i = 0; i < n; i++) {
+		size_t old = where_push(w, "[%zu]", i);
+
+		if (read_value(w, f, json_array_get(json, i), *member + i * size) < 0)
+			return -1;
+		*count += 1;
+		where_pop(w, old);
+	}
+	return 0;
+}
+
+static int
+read_map(struct where *w, const ProtobufCFieldDescriptor *f, const json_t *json,
+	 ProtobufCMessage ***member, size_t *count)
+{
+	const ProtobufCMessageDescriptor *entry = f->descriptor;
+	const char *key;
+	json_t *value;
+
+	if (!json_is_object(json))
+		return expected(w, "an object", json);
+	if (json_object_size(json) == 0)
+		return 0;
+	*member = calloc(json_object_size(json), sizeof(**member));
+	if (!*member)
+		return nomem(w);
+	json_object_foreach((json_t *)json, key, value)
+	{
+		size_t old = where_push(w, "[\"%s\"]", key);
+		json_t *text = json_string(key);
+		ProtobufCMessage *m = malloc(entry->sizeof_message);
+		int rc = -1;
+
+		if (m)
+			protobuf_c_message_init(entry, m);
+		if (!m || !text)
+			nomem(w);
+		else
+			rc = read_value(w, &entry->fields[0], text,
+					(uint8_t *)m + entry->fields[0].offset);
+		if (rc == 0)
+			rc = read_value(w, &entry->fields[1], value,
+					(uint8_t *)m + entry->fields[1].offset);
+		json_decref(text);
+		if (rc < 0) {
+			protobuf_c_message_free_unpacked(m, NULL);
+			return -1;
+		}
+		(*member)[(*count)++] = m;
+		where_pop(w, old);
+	}
+	return 0;
+}
+
+/* A name that is only spelt with other capitals is worth a hint. */
+static int
+unknown_field(struct where *w, const ProtobufCMessageDescriptor *desc, const char *name)
+{
+	char why[200];
+
+	for (unsigned i = 0; i < desc->n_fields; i++) {
+		if (strcasecmp(desc->fields[i].name, name) != 0)
+			continue;
+		snprintf(why, sizeof(why), "%s has no such field; did you mean '%s'?", desc->name,
+			 desc->fields[i].name);
+		return fail(w, why);
+	}
+	snprintf(why, sizeof(why), "%s has no such field", desc->name);
+	return fail(w, why);
+}
+
+static int
+field_fill(struct where *w, ProtobufCMessage *message, const ProtobufCFieldDescriptor *f,
+	   const json_t *json)
+{
+	uint8_t *base = (uint8_t *)message;
+	void *member = base + f->offset, *quantifier = base + f->quantifier_offset;
+
+	if (json_field_is_map(message->descriptor, f))
+		return read_map(w, f, json, member, quantifier);
+	if (f->label == PROTOBUF_C_LABEL_REPEATED)
+		return read_array(w, f, json, member, quantifier);
+	if (!(f->flags & PROTOBUF_C_FIELD_FLAG_ONEOF))
+		return read_value(w, f, json, member);
+	if (*(uint32_t *)quantifier != 0)
+		return fail(w, "another member of the same oneof is set too");
+	if (read_value(w, f, json, member) < 0)
+		return -1;
+	*(uint32_t *)quantifier = f->id;
+	return 0;
+}
+
+static int
+message_fill(struct where *w, ProtobufCMessage *message, const json_t *json)
+{
+	const char *name;
+	json_t *value;
+
+	if (!json_is_object(json))
+		return expected(w, "an object", json);
+	json_object_foreach((json_t *)json, name, value)
+	{
+		const ProtobufCFieldDescriptor *f =
+			protobuf_c_message_descriptor_get_field_by_name(message->descriptor, name);
+		size_t old = where_push(w, "%s%s", w->len ? "." : "", name);
+
+		if (!f)
+			return unknown_field(w, message->descriptor, name);
+		if (!json_is_null(value) && field_fill(w, message, f, value) < 0)
+			return -1;
+		where_pop(w, old);
+	}
+	return 0;
+}
+
+ProtobufCMessage *
+json_to_message(const ProtobufCMessageDescriptor *desc, const json_t *json, struct error *err)
+{
+	struct where w = { .err = err };
+	ProtobufCMessage *message = NULL;
+
+	return read_message(&w, desc, json, &message) < 0 ? NULL : message;
+}

@@ -1,0 +1,169 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Messages to JSON, for people: fields that hold their default are shown as well. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "ctl/base64.h"
+#include "ctl/json.h"
+
+/* A value just made, or NULL and the error that there was no memory for it. */
+static json_t *
+made(json_t *json, struct error *err)
+{
+	if (!json)
+		error_nomem(err, "writing JSON");
+	return json;
+}
+
+static json_t *
+from_bytes(const ProtobufCBinaryData *bytes)
+{
+	char *text = base64_encode(bytes->data, bytes->len);
+	json_t *json = text ? json_string(text) : NULL;
+
+	free(text);
+	return json;
+}
+
+static json_t *
+from_enum(const ProtobufCEnumDescriptor *desc, int number)
+{
+	const ProtobufCEnumValue *value = protobuf_c_enum_descriptor_get_value(desc, number);
+
+	return value ? json_string(value->name) : json_integer(number);
+}
+
+static json_t *
+from_u64(uint64_t v)
+{
+	char text[24];
+
+	/* Above 2^63 a JSON library's integer ends. */
+	if (v <= INT64_MAX)
+		return json_integer((json_int_t)v);
+	snprintf(text, sizeof(text), "%llu", (unsigned long long)v);
+	return json_string(text);
+}
+
+static json_t *
+from_string(const char *s, struct error *err)
+{
+	json_t *json = json_string(s ? s : "");
+
+	if (!json)
+		error_set(err, ERROR_INVALID_ARGUMENT, "a string is not UTF-8");
+	return json;
+}
+
+static json_t *
+from_value(const ProtobufCFieldDescriptor *f, const void *member, struct error *err)
+{
+	switch (f->type) {
+	case PROTOBUF_C_TYPE_STRING:
+		return from_string(*(char *const *)member, err);
+	case PROTOBUF_C_TYPE_BYTES:
+		return made(from_bytes(member), err);
+	case PROTOBUF_C_TYPE_MESSAGE:
+		return json_from_message(*(ProtobufCMessage *const *)member, err);
+	case PROTOBUF_C_TYPE_ENUM:
+		return made(from_enum(f->descriptor, *(const int *)member), err);
+	case PROTOBUF_C_TYPE_BOOL:
+		return json_boolean(*(const protobuf_c_boolean *)member);
+	case PROTOBUF_C_TYPE_INT32:
+		return made(json_integer(*(const int32_t *)member), err);
+	case PROTOBUF_C_TYPE_UINT32:
+		return made(json_integer(*(const uint32_t *)member), err);
+	case PROTOBUF_C_TYPE_INT64:
+		return made(json_integer(*(const int64_t *)member), err);
+	case PROTOBUF_C_TYPE_UINT64:
+		return made(from_u64(*(const uint64_t *)member), err);
+	default:
+		error_set(err, ERROR_INVALID_ARGUMENT, "%s: numbers of this type are not supported",
+			  f->name);
+		return NULL;
+	}
+}
+
+static json_t *
+from_array(const ProtobufCFieldDescriptor *f, const uint8_t *elements, size_t n, struct error *err)
+{
+	json_t *array = made(json_array(), err);
+
+	for (size_t i = 0; array && i < n; i++) {
+		json_t *value = from_value(f, elements + i * json_element_size(f->type), err);
+
+		/* The _new functions take the value even when they fail. */
+		if (!value || (json_array_append_new(array, value) < 0 && !made(NULL, err))) {
+			json_decref(array);
+			return NULL;
+		}
+	}
+	return array;
+}
+
+static json_t *
+from_map(ProtobufCMessage *const *entries, size_t n, struct error *err)
+{
+	json_t *object = made(json_object(), err);
+
+	for (size_t i = 0; object && i < n; i++) {
+		const ProtobufCFieldDescriptor *fields = entries[i]->descriptor->fields;
+		const uint8_t *base = (const uint8_t *)entries[i];
+		const char *key = *(char *const *)(base + fields[0].offset);
+		json_t *value = from_value(&fields[1], base + fields[1].offset, err);
+
+		if (!value ||
+		    (json_object_set_new(object, key ? key : "", value) < 0 && !made(NULL, err))) {
+			json_decref(object);
+			return NULL;
+		}
+	}
+	return object;
+}
+
+/* *json stays NULL for a field that is not set. */
+static int
+from_field(const ProtobufCMessage *message, const ProtobufCFieldDescriptor *f, json_t **json,
+	   struct error *err)
+{
+	const uint8_t *base = (const uint8_t *)message;
+	const void *member = base + f->offset;
+	const void *quantifier = base + f->quantifier_offset;
+
+	if (f->flags & PROTOBUF_C_FIELD_FLAG_ONEOF && *(const uint32_t *)quantifier != f->id)
+		return 0;
+	if (f->label == PROTOBUF_C_LABEL_REPEATED) {
+		size_t n = *(const size_t *)quantifier;
+
+		if (json_field_is_map(message->descriptor, f) &&
+		    ((const ProtobufCMessageDescriptor *)f->descriptor)->fields[0].type ==
+			    PROTOBUF_C_TYPE_STRING)
+			*json = from_map(*(ProtobufCMessage *const *const *)member, n, err);
+		else
+			*json = from_array(f, *(const uint8_t *const *)member, n, err);
+	} else if (f->type == PROTOBUF_C_TYPE_MESSAGE && !*(void *const *)member) {
+		return 0;
+	} else {
+		*json = from_value(f, member, err);
+	}
+	return *json ? 0 : -1;
+}
+
+json_t *
+json_from_message(const ProtobufCMessage *message, struct error *err)
+{
+	const ProtobufCMessageDescriptor *desc = message->descriptor;
+	json_t *object = made(json_object(), err);
+
+	for (unsigned i = 0; object && i < desc->n_fields; i++) {
+		json_t *value = NULL;
+
+		if (from_field(message, &desc->fields[i], &value, err) < 0 ||
+		    (value && json_object_set_new(object, desc->fields[i].name, value) < 0 &&
+		     !made(NULL, err))) {
+			json_decref(object);
+			return NULL;
+		}
+	}
+	return object;
+}

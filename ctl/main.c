@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* tatamictl: boots VMs with a Kata agent in them and drives the agent. The table of commands. */
+#include <stdio.h>
+#include <string.h>
+
+#include "ctl/commands.h"
+#include "ctl/rpc.h"
+#include "lib/cleanup.h"
+
+static const struct {
+	const char *name;
+	int (*run)(int argc, char **argv);
+	const char *help;
+} commands[] = {
+	{ "run", cmd_run, "boot a VM, run a command in a container in it, clean up" },
+	{ "boot", cmd_boot, "boot a VM with a container and leave it running" },
+	{ "pod", cmd_pod, "boot a VM with the pod that a file describes" },
+	{ "ps", cmd_ps, "list the VMs that are running" },
+	{ "exec", cmd_exec, "run one more process in the container of a running VM" },
+	{ "stop", cmd_stop, "end a running VM" },
+	{ "rpc", cmd_rpc, "call any method of an agent, JSON in and out" },
+};
+
+static void
+print_help(FILE *to)
+{
+	(void)fprintf(to, "usage: tatamictl COMMAND [options]\n\n");
+	for (size_t i = 0; i < ARRAY_LEN(commands); i++)
+		(void)fprintf(to, "  %-6s %s\n", commands[i].name, commands[i].help);
+	(void)fprintf(
+		to,
+		"\n`tatamictl COMMAND --help` tells more; tatamictl(1) tells all.\n"
+		"Exit codes: the process's own; 2 wrong usage; 125 tatamictl or the VM failed.\n");
+}
+
+int
+main(int argc, char **argv)
+{
+	if (argc >= 2 && (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "help") == 0)) {
+		print_help(stdout);
+		return 0;
+	}
+	if (argc >= 2 && strcmp(argv[1], "--version") == 0) {
+		(void)printf("tatamictl %s\n", TATAMI_VERSION);
+		return 0;
+	}
+	for (size_t i = 0; argc >= 2 && i < ARRAY_LEN(commands); i++)
+		if (strcmp(argv[1], commands[i].name) == 0)
+			return commands[i].run(argc - 1, argv + 1);
+	if (argc >= 2)
+		(void)fprintf(stderr, "tatamictl: there is no command \"%s\"\n", argv[1]);
+	print_help(stderr);
+	return EXIT_USAGE;
+}

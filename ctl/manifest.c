@@ -1,0 +1,450 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The description of a pod, from JSON. */
+#include "ctl/manifest.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/cleanup.h"
+#include "lib/parse.h"
+
+/* An object in the file, and where it is there. */
+struct at {
+	const json_t *json;
+	char path[200];
+};
+
+static int __attribute__((format(printf, 3, 4)))
+wrong(struct error *err, const struct at *at, const char *fmt, ...)
+{
+	char text[256];
+	va_list ap;
+
+	va_start(ap, fmt);
+	(void)vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	return error_set(err, ERROR_INVALID_ARGUMENT, "%s: %s", at->path, text);
+}
+
+/* Takes the members of an object apart; one that the format does not name is refused. */
+#define UNPACK(err, at, ...)                                                                       \
+	({                                                                                         \
+		json_error_t why_;                                                                 \
+		json_unpack_ex((json_t *)(uintptr_t)(at)->json, &why_, JSON_STRICT, __VA_ARGS__) < \
+				0                                                                  \
+			? wrong((err), (at), "%s", why_.text)                                      \
+			: 0;                                                                       \
+	})
+
+/* Element i of a list. */
+static struct at
+element(const struct at *at, const char *name, const json_t *list, size_t i)
+{
+	struct at e = { .json = json_array_get(list, i) };
+
+	(void)snprintf(e.path, sizeof(e.path), "%.120s.%s[%zu]", at->path, name, i);
+	return e;
+}
+
+static struct at
+member(const struct at *at, const char *name, const json_t *json)
+{
+	struct at e = { .json = json };
+
+	(void)snprintf(e.path, sizeof(e.path), "%.120s.%s", at->path, name);
+	return e;
+}
+
+static int
+check_list(const struct at *at, const char *name, const json_t *list, size_t max, struct error *err)
+{
+	if (list && !json_is_array(list))
+		return wrong(err, at, "%s is not a list", name);
+	if (json_array_size(list) > max)
+		return wrong(err, at, "%s has over %zu elements", name, max);
+	return 0;
+}
+
+static int
+read_words(const struct at *at, const char *name, const json_t *list, const char **out, size_t *n,
+	   struct error *err)
+{
+	const json_t *word;
+	size_t i;
+
+	if (check_list(at, name, list, MANIFEST_WORDS_MAX - *n, err) < 0)
+		return -1;
+	json_array_foreach(list, i, word)
+	{
+		if (!json_is_string(word))
+			return wrong(err, at, "%s[%zu] is not a string", name, i);
+		out[(*n)++] = json_string_value(word);
+	}
+	return 0;
+}
+
+/* A number with a unit behind it: *unit is what follows the digits. */
+static bool
+split_number(const char *text, uint64_t *n, const char **unit)
+{
+	size_t digits = strspn(text, "0123456789");
+	char number[24];
+
+	if (digits >= sizeof(number))
+		return false;
+	memcpy(number, text, digits);
+	number[digits] = '\0';
+	*unit = text + digits;
+	return parse_u64(number, n);
+}
+
+/* "64Mi", "1G", "1048576". */
+static int
+read_size(const struct at *at, const char *text, uint64_t *out, struct error *err)
+{
+	static const struct {
+		const char *name;
+		uint64_t bytes;
+	} units[] = {
+		{ "", 1 },          { "k", 1000 },      { "M", 1000000 },   { "G", 1000000000 },
+		{ "Ki", 1u << 10 }, { "Mi", 1u << 20 }, { "Gi", 1u << 30 },
+	};
+	const char *unit;
+	uint64_t n;
+
+	if (!text)
+		return 0;
+	for (size_t i = 0; split_number(text, &n, &unit) && i < ARRAY_LEN(units); i++) {
+		if (strcmp(unit, units[i].name) != 0 || n > INT64_MAX / units[i].bytes)
+			continue;
+		*out = n * units[i].bytes;
+		return 0;
+	}
+	return wrong(err, at, "\"%s\" is not a size", text);
+}
+
+/* "500m", "2". */
+static int
+read_cpu(const struct at *at, const char *text, unsigned int *out, struct error *err)
+{
+	const char *unit;
+	uint64_t n;
+
+	if (!text)
+		return 0;
+	if (!split_number(text, &n, &unit) || n == 0 || n > 1000000 ||
+	    (*unit && strcmp(unit, "m") != 0))
+		return wrong(err, at, "\"%s\" is not a number of processors", text);
+	*out = (unsigned int)(*unit ? n : n * 1000);
+	return 0;
+}
+
+static int
+read_probe(const struct at *parent, const char *name, const json_t *json, struct manifest_probe *p,
+	   struct error *err)
+{
+	const struct at at = member(parent, name, json);
+	const json_t *command = NULL;
+	size_t n = 0;
+
+	*p = (struct manifest_probe){ .period_s = 10, .timeout_s = 1, .failures = 3 };
+	if (!json)
+		return 0;
+	if (UNPACK(err, &at, "{s:{s:o}, s?i, s?i, s?i, s?i}", "exec", "command", &command,
+		   "initialDelaySeconds", &p->delay_s, "periodSeconds", &p->period_s,
+		   "timeoutSeconds", &p->timeout_s, "failureThreshold", &p->failures) < 0 ||
+	    read_words(&at, "exec.command", command, p->command, &n, err) < 0)
+		return -1;
+	if (n == 0 || p->delay_s < 0 || p->period_s < 1 || p->timeout_s < 1 || p->failures < 1)
+		return wrong(err, &at, "needs a command, and numbers over 0");
+	return 0;
+}
+
+static int
+read_mount(const struct manifest *m, const struct at *at, struct manifest_mount *out,
+	   struct error *err)
+{
+	const char *name;
+	int read_only = 0;
+
+	if (UNPACK(err, at, "{s:s, s:s, s?b}", "name", &name, "mountPath", &out->path, "readOnly",
+		   &read_only) < 0)
+		return -1;
+	out->read_only = read_only;
+	if (out->path[0] != '/')
+		return wrong(err, at, "mountPath is not absolute");
+	for (size_t i = 0; i < m->n_volumes; i++) {
+		if (strcmp(m->volumes[i].name, name) == 0) {
+			out->volume = (unsigned int)i;
+			return 0;
+		}
+	}
+	return wrong(err, at, "there is no volume %s", name);
+}
+
+static int
+read_env(const struct at *at, const json_t *list, struct manifest_container *c, struct error *err)
+{
+	const char *name, *value;
+
+	if (check_list(at, "env", list, MANIFEST_WORDS_MAX - 1, err) < 0)
+		return -1;
+	for (size_t i = 0; i < json_array_size(list); i++) {
+		const struct at e = element(at, "env", list, i);
+
+		if (UNPACK(err, &e, "{s:s, s:s}", "name", &name, "value", &value) < 0)
+			return -1;
+		if (asprintf(&c->env[c->n_env], "%s=%s", name, value) < 0)
+			return error_nomem(err, "reading a pod");
+		c->n_env++;
+	}
+	return 0;
+}
+
+static int
+read_port(struct manifest *m, const struct at *at, struct error *err)
+{
+	const char *host = "127.0.0.1", *name = NULL, *protocol = "TCP";
+	int guest = 0, port = 0;
+
+	if (UNPACK(err, at, "{s:i, s?i, s?s, s?s, s?s}", "containerPort", &guest, "hostPort", &port,
+		   "hostIP", &host, "name", &name, "protocol", &protocol) < 0)
+		return -1;
+	if (!port)
+		return 0;
+	if (strcmp(protocol, "TCP") != 0)
+		return wrong(err, at, "only TCP ports can lead to the host");
+	if (m->n_ports == MANIFEST_PORTS_MAX)
+		return wrong(err, at, "more than %d ports of the host", MANIFEST_PORTS_MAX);
+	(void)snprintf(m->ports[m->n_ports++], sizeof(m->ports[0]), "%.60s:%d:%d", host, port,
+		       guest);
+	return 0;
+}
+
+static int
+read_security(const struct at *parent, const json_t *json, struct manifest_container *c,
+	      struct error *err)
+{
+	const struct at at = member(parent, "securityContext", json);
+	int read_only = 0, privileged = 0;
+
+	if (json &&
+	    UNPACK(err, &at, "{s?i, s?i, s?b, s?b}", "runAsUser", &c->uid, "runAsGroup", &c->gid,
+		   "readOnlyRootFilesystem", &read_only, "privileged", &privileged) < 0)
+		return -1;
+	c->read_only = read_only;
+	c->privileged = privileged;
+	return 0;
+}
+
+static int
+read_limits(const struct at *parent, const json_t *json, struct manifest_container *c,
+	    struct error *err)
+{
+	const struct at at = member(parent, "resources", json);
+	const char *memory = NULL, *cpu = NULL;
+	const json_t *requests = NULL;
+
+	if (!json)
+		return 0;
+	if (UNPACK(err, &at, "{s?{s?s, s?s}, s?o}", "limits", "memory", &memory, "cpu", &cpu,
+		   "requests", &requests) < 0 ||
+	    read_size(&at, memory, &c->memory, err) < 0)
+		return -1;
+	return read_cpu(&at, cpu, &c->milli, err);
+}
+
+/* Lists of a container. */
+static int
+read_lists(struct manifest *m, const struct at *at, struct manifest_container *c,
+	   const json_t *mounts, const json_t *ports, struct error *err)
+{
+	if (check_list(at, "volumeMounts", mounts, MANIFEST_MOUNTS_MAX, err) < 0 ||
+	    check_list(at, "ports", ports, MANIFEST_WORDS_MAX, err) < 0)
+		return -1;
+	for (size_t i = 0; i < json_array_size(mounts); i++) {
+		const struct at e = element(at, "volumeMounts", mounts, i);
+
+		if (read_mount(m, &e, &c->mounts[c->n_mounts++], err) < 0)
+			return -1;
+	}
+	for (size_t i = 0; i < json_array_size(ports); i++) {
+		const struct at e = element(at, "ports", ports, i);
+
+		if (read_port(m, &e, err) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+static int
+read_container(struct manifest *m, const struct at *at, struct manifest_container *c,
+	       struct error *err)
+{
+	const json_t *command = NULL, *args = NULL, *env = NULL, *mounts = NULL, *ports = NULL;
+	const json_t *limits = NULL, *security = NULL, *ready = NULL, *alive = NULL;
+	size_t n = 0;
+
+	c->cwd = "/";
+	if (UNPACK(err, at, "{s:s, s:s, s?o, s?o, s?o, s?s, s?o, s?o, s?o, s?o, s?o, s?o}", "name",
+		   &c->name, "image", &c->image, "command", &command, "args", &args, "env", &env,
+		   "workingDir", &c->cwd, "volumeMounts", &mounts, "ports", &ports, "resources",
+		   &limits, "securityContext", &security, "readinessProbe", &ready, "livenessProbe",
+		   &alive) < 0)
+		return -1;
+	if (strlen(c->name) == 0 || strlen(c->name) > 63 ||
+	    strspn(c->name, "abcdefghijklmnopqrstuvwxyz0123456789-") != strlen(c->name))
+		return wrong(err, at, "name: letters, digits and -, at most 63");
+	if (read_words(at, "command", command, c->command, &n, err) < 0 ||
+	    read_words(at, "args", args, c->command, &n, err) < 0 ||
+	    read_env(at, env, c, err) < 0 || read_lists(m, at, c, mounts, ports, err) < 0 ||
+	    read_limits(at, limits, c, err) < 0 || read_security(at, security, c, err) < 0 ||
+	    read_probe(at, "readinessProbe", ready, &c->readiness, err) < 0)
+		return -1;
+	if (n == 0)
+		return wrong(err, at, "command and args are empty; an image here brings none");
+	return read_probe(at, "livenessProbe", alive, &c->liveness, err);
+}
+
+static int
+read_volume(const struct at *at, struct manifest_volume *v, struct error *err)
+{
+	const json_t *config = NULL, *secret = NULL, *empty = NULL, *host = NULL;
+	const char *medium = "", *size = NULL;
+
+	if (UNPACK(err, at, "{s:s, s?o, s?o, s?o, s?o}", "name", &v->name, "configMap", &config,
+		   "secret", &secret, "emptyDir", &empty, "hostPath", &host) < 0)
+		return -1;
+	if (!v->name[0] || strchr(v->name, '/') || v->name[0] == '.')
+		return wrong(err, at, "name \"%s\" cannot be that of a directory", v->name);
+	if (!!config + !!secret + !!empty + !!host != 1)
+		return wrong(err, at, "must be one of configMap, secret, emptyDir and hostPath");
+	if (config) {
+		const struct at e = member(at, "configMap", config);
+
+		v->kind = VOLUME_CONFIG_MAP;
+		return UNPACK(err, &e, "{s?o, s?o}", "data", &v->text, "binaryData", &v->bytes);
+	}
+	if (secret) {
+		const struct at e = member(at, "secret", secret);
+
+		v->kind = VOLUME_SECRET;
+		return UNPACK(err, &e, "{s?o, s?o}", "stringData", &v->text, "data", &v->bytes);
+	}
+	if (host) {
+		const struct at e = member(at, "hostPath", host);
+
+		v->kind = VOLUME_HOST_PATH;
+		return UNPACK(err, &e, "{s:s}", "path", &v->path);
+	}
+	v->kind = VOLUME_EMPTY_DIR;
+	{
+		const struct at e = member(at, "emptyDir", empty);
+
+		if (UNPACK(err, &e, "{s?s, s?s}", "medium", &medium, "sizeLimit", &size) < 0)
+			return -1;
+		v->in_memory = strcmp(medium, "Memory") == 0;
+		return read_size(&e, size, &v->size, err);
+	}
+}
+
+static int
+read_restart(const struct at *at, const char *text, enum manifest_restart *out, struct error *err)
+{
+	static const char *const names[] = { "Always", "OnFailure", "Never" };
+
+	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+		if (strcmp(text, names[i]) == 0) {
+			*out = (enum manifest_restart)i;
+			return 0;
+		}
+	}
+	return wrong(err, at, "restartPolicy %s: expected Always, OnFailure or Never", text);
+}
+
+static int
+read_spec(struct manifest *m, const struct at *at, struct error *err)
+{
+	const json_t *containers = NULL, *volumes = NULL, *servers = NULL;
+	const char *restart = "Always";
+	int share = 0;
+
+	m->hostname = m->name;
+	if (UNPACK(err, at, "{s:o, s?o, s?s, s?b, s?s, s?{s:o}}", "containers", &containers,
+		   "volumes", &volumes, "hostname", &m->hostname, "shareProcessNamespace", &share,
+		   "restartPolicy", &restart, "dnsConfig", "nameservers", &servers) < 0 ||
+	    read_restart(at, restart, &m->restart, err) < 0 ||
+	    check_list(at, "volumes", volumes, MANIFEST_VOLUMES_MAX, err) < 0 ||
+	    check_list(at, "containers", containers, MANIFEST_CONTAINERS_MAX, err) < 0 ||
+	    read_words(at, "dnsConfig.nameservers", servers, m->servers, &m->n_servers, err) < 0)
+		return -1;
+	m->share_pids = share;
+	for (size_t i = 0; i < json_array_size(volumes); i++) {
+		const struct at e = element(at, "volumes", volumes, i);
+
+		if (read_volume(&e, &m->volumes[m->n_volumes++], err) < 0)
+			return -1;
+	}
+	for (size_t i = 0; i < json_array_size(containers); i++) {
+		const struct at e = element(at, "containers", containers, i);
+
+		if (read_container(m, &e, &m->containers[m->n_containers++], err) < 0)
+			return -1;
+	}
+	if (m->n_containers == 0)
+		return wrong(err, at, "there are no containers");
+	return 0;
+}
+
+static int
+read_pod(struct manifest *m, struct error *err)
+{
+	const struct at top = { .json = m->json, .path = "pod" };
+	const char *version = "v1", *kind = "Pod";
+	struct at spec = { .path = "spec" };
+
+	if (UNPACK(err, &top, "{s?s, s?s, s:{s:s}, s:o}", "apiVersion", &version, "kind", &kind,
+		   "metadata", "name", &m->name, "spec", &spec.json) < 0)
+		return -1;
+	if (strcmp(kind, "Pod") != 0)
+		return wrong(err, &top, "kind %s: expected Pod", kind);
+	return read_spec(m, &spec, err);
+}
+
+static int
+loaded(struct manifest *m, const json_error_t *why, struct error *err)
+{
+	if (!m->json)
+		return error_set(err, ERROR_INVALID_ARGUMENT, "line %d, column %d: %s", why->line,
+				 why->column, why->text);
+	return read_pod(m, err);
+}
+
+int
+manifest_parse(struct manifest *m, const char *text, struct error *err)
+{
+	json_error_t why;
+
+	*m = (struct manifest){ .json = json_loads(text, JSON_REJECT_DUPLICATES, &why) };
+	return loaded(m, &why, err);
+}
+
+int
+manifest_read(struct manifest *m, const char *path, struct error *err)
+{
+	json_error_t why;
+
+	*m = (struct manifest){ .json = json_load_file(path, JSON_REJECT_DUPLICATES, &why) };
+	return loaded(m, &why, err) < 0 ? error_wrap(err, "%s", path) : 0;
+}
+
+void
+manifest_release(struct manifest *m)
+{
+	for (size_t i = 0; i < m->n_containers; i++)
+		for (size_t e = 0; e < m->containers[i].n_env; e++)
+			free(m->containers[i].env[e]);
+	json_decref(m->json);
+	*m = (struct manifest){ 0 };
+}

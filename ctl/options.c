@@ -1,0 +1,474 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The options that `run` and `boot` share. */
+#include "ctl/options.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "ctl/find.h"
+#include "lib/cleanup.h"
+#include "lib/parse.h"
+
+enum {
+	OPT_ROOTFS = 256,
+	OPT_SHARE,
+	OPT_HOSTNAME,
+	OPT_READ_ONLY,
+	OPT_PRIVILEGED,
+	OPT_MEMORY,
+	OPT_CPUS,
+	OPT_MAX_MEMORY,
+	OPT_MAX_CPUS,
+	OPT_KERNEL,
+	OPT_INITRD,
+	OPT_ROOT_IMAGE,
+	OPT_AGENT,
+	OPT_APPEND,
+	OPT_LOG,
+	OPT_ACCEL,
+	OPT_ICOUNT,
+	OPT_TIMING,
+	OPT_VERBOSE,
+	OPT_NAME,
+	OPT_ATTACH,
+	OPT_GUEST_PROC,
+	OPT_NIC,
+	OPT_NO_CONTAINER,
+};
+
+static const struct option long_options[] = {
+	{ "rootfs", required_argument, NULL, OPT_ROOTFS },
+	{ "share", required_argument, NULL, OPT_SHARE },
+	{ "volume", required_argument, NULL, 'v' },
+	{ "tty", no_argument, NULL, 't' },
+	{ "interactive", no_argument, NULL, 'i' },
+	{ "env", required_argument, NULL, 'e' },
+	{ "cwd", required_argument, NULL, 'w' },
+	{ "user", required_argument, NULL, 'u' },
+	{ "hostname", required_argument, NULL, OPT_HOSTNAME },
+	{ "read-only", no_argument, NULL, OPT_READ_ONLY },
+	{ "privileged", no_argument, NULL, OPT_PRIVILEGED },
+	{ "memory", required_argument, NULL, OPT_MEMORY },
+	{ "cpus", required_argument, NULL, OPT_CPUS },
+	{ "max-memory", required_argument, NULL, OPT_MAX_MEMORY },
+	{ "max-cpus", required_argument, NULL, OPT_MAX_CPUS },
+	{ "kernel", required_argument, NULL, OPT_KERNEL },
+	{ "initrd", required_argument, NULL, OPT_INITRD },
+	{ "root-image", required_argument, NULL, OPT_ROOT_IMAGE },
+	{ "agent-binary", required_argument, NULL, OPT_AGENT },
+	{ "append", required_argument, NULL, OPT_APPEND },
+	{ "log", required_argument, NULL, OPT_LOG },
+	{ "accel", required_argument, NULL, OPT_ACCEL },
+	{ "icount", no_argument, NULL, OPT_ICOUNT },
+	{ "timing", no_argument, NULL, OPT_TIMING },
+	{ "verbose", no_argument, NULL, OPT_VERBOSE },
+	{ "attach", required_argument, NULL, OPT_ATTACH },
+	{ "guest-proc", required_argument, NULL, OPT_GUEST_PROC },
+	{ "name", required_argument, NULL, OPT_NAME },
+	{ "nic", no_argument, NULL, OPT_NIC },
+	{ "publish", required_argument, NULL, 'p' },
+	{ "no-container", no_argument, NULL, OPT_NO_CONTAINER },
+	{ "help", no_argument, NULL, 'h' },
+	{ NULL, 0, NULL, 0 },
+};
+
+static int
+parse_share(const char *text, enum share_kind *out, struct error *err)
+{
+	static const char *const names[] = {
+		[SHARE_9P] = "9p", [SHARE_VIRTIOFS] = "virtio-fs", [SHARE_BLK] = "blk"
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+		if (strcmp(text, names[i]) == 0) {
+			*out = (enum share_kind)i;
+			return 0;
+		}
+	}
+	return error_set(err, ERROR_INVALID_ARGUMENT, "--share %s: expected 9p, virtio-fs or blk",
+			 text);
+}
+
+static int
+parse_number(const char *option, const char *text, unsigned int min, unsigned int max,
+	     unsigned int *out, struct error *err)
+{
+	uint32_t v;
+
+	if (!parse_u32(text, &v) || v < min || v > max)
+		return error_set(err, ERROR_INVALID_ARGUMENT,
+				 "%s %s: expected a number from %u to %u", option, text, min, max);
+	*out = v;
+	return 0;
+}
+
+/* KIND:PATH; the shares are put in order once all options are known. */
+static int
+parse_attach(struct run_options *o, char *text, struct error *err)
+{
+	char *colon = strchr(text, ':');
+
+	if (!colon || o->n_attached == ATTACH_MAX)
+		return error_set(err, ERROR_INVALID_ARGUMENT,
+				 "--attach %s: expected KIND:PATH, at most %d times", text,
+				 ATTACH_MAX);
+	*colon = '\0';
+	o->attached[o->n_attached].path = colon + 1;
+	return parse_share(text, &o->attached[o->n_attached++].kind, err);
+}
+
+/* UID[:GID] */
+static int
+parse_user(struct run_options *o, char *text, struct error *err)
+{
+	char *colon = strchr(text, ':');
+
+	if (colon)
+		*colon = '\0';
+	if (!parse_u32(text, &o->container.uid) ||
+	    (colon && !parse_u32(colon + 1, &o->container.gid)))
+		return error_set(err, ERROR_INVALID_ARGUMENT, "--user %s: expected UID[:GID]",
+				 text);
+	return 0;
+}
+
+/* SRC:DST[:ro] */
+static int
+parse_volume(struct run_options *o, const char *text, struct error *err)
+{
+	size_t n = o->container.n_volumes;
+	struct volume *v = &o->volumes[n];
+	const char *colon = strchr(text, ':'), *dst = colon ? colon + 1 : NULL;
+	const char *end = dst ? strchr(dst, ':') : NULL;
+	char source[PATH_MAX];
+	struct stat st;
+
+	if (n == SPEC_VOLUMES_MAX)
+		return error_set(err, ERROR_INVALID_ARGUMENT, "more than %d volumes",
+				 SPEC_VOLUMES_MAX);
+	if (!dst || dst[0] != '/' || colon == text || (size_t)(colon - text) >= sizeof(source) ||
+	    strlen(dst) >= sizeof(v->target) ||
+	    (end && strcmp(end, ":ro") != 0 && strcmp(end, ":rw") != 0))
+		return error_set(err, ERROR_INVALID_ARGUMENT,
+				 "-v %s: expected SRC:DST[:ro], DST absolute", text);
+	(void)snprintf(source, sizeof(source), "%.*s", (int)(colon - text), text);
+	(void)snprintf(v->target, sizeof(v->target), "%.*s",
+		       (int)(end ? end - dst : (int)strlen(dst)), dst);
+	if (!realpath(source, v->source) || stat(v->source, &st) < 0)
+		return error_sys_code(err, ERROR_INVALID_ARGUMENT, "-v %s: look at %s", text,
+				      source);
+	if (!S_ISDIR(st.st_mode) && !S_ISREG(st.st_mode))
+		return error_set(err, ERROR_INVALID_ARGUMENT,
+				 "-v %s: %s is neither directory nor file", text, source);
+	v->is_file = S_ISREG(st.st_mode);
+	v->readonly = end && strcmp(end, ":ro") == 0;
+	o->container.n_volumes = n + 1;
+	return 0;
+}
+
+int
+options_publish(struct vm_options *vm, const char *text, struct error *err)
+{
+	struct vm_publish *p = &vm->publish[vm->n_publish];
+	struct in_addr ignored;
+	char copy[96], local[] = "127.0.0.1", *host = copy, *guest, *port;
+
+	if (vm->n_publish == VM_PUBLISH_MAX)
+		return error_set(err, ERROR_INVALID_ARGUMENT, "more than %d ports", VM_PUBLISH_MAX);
+	(void)snprintf(copy, sizeof(copy), "%s", text);
+	guest = strrchr(copy, ':');
+	if (guest)
+		*guest++ = '\0';
+	port = guest ? strrchr(copy, ':') : NULL;
+	if (port)
+		*port++ = '\0';
+	else {
+		port = copy;
+		host = local;
+	}
+	if (!guest || strlen(text) >= sizeof(copy) || inet_pton(AF_INET, host, &ignored) != 1 ||
+	    parse_number("port", port, 1, UINT16_MAX, &p->host_port, err) < 0 ||
+	    parse_number("port", guest, 1, UINT16_MAX, &p->guest_port, err) < 0)
+		return error_set(err, ERROR_INVALID_ARGUMENT,
+				 "-p %s: expected [ADDRESS:]HOSTPORT:GUESTPORT", text);
+	(void)snprintf(p->host, sizeof(p->host), "%.15s", host);
+	vm->n_publish++;
+	vm->nic = true;
+	return 0;
+}
+
+static int
+parse_env(struct run_options *o, const char *text, struct error *err)
+{
+	if (o->container.n_env == OPTIONS_ENV_MAX)
+		return error_set(err, ERROR_INVALID_ARGUMENT, "more than %d --env",
+				 OPTIONS_ENV_MAX);
+	if (!strchr(text, '=') || text[0] == '=')
+		return error_set(err, ERROR_INVALID_ARGUMENT, "--env %s: expected KEY=VALUE", text);
+	o->env[o->container.n_env++] = text;
+	return 0;
+}
+
+/* Where an option that is a text as it stands goes; NULL: it is another kind. */
+static const char **
+text_option(struct run_options *o, int opt)
+{
+	switch (opt) {
+	case OPT_ROOTFS:
+		return &o->rootfs;
+	case 'w':
+		return &o->container.cwd;
+	case OPT_HOSTNAME:
+		return &o->container.hostname;
+	case OPT_KERNEL:
+		return &o->vm.kernel;
+	case OPT_INITRD:
+		return &o->vm.initrd;
+	case OPT_ROOT_IMAGE:
+		return &o->vm.root_image;
+	case OPT_AGENT:
+		return &o->vm.agent_binary;
+	case OPT_APPEND:
+		return &o->vm.append;
+	case OPT_LOG:
+		return &o->vm.log_level;
+	case OPT_ACCEL:
+		return &o->vm.accel;
+	case OPT_NAME:
+		return &o->name;
+	case OPT_GUEST_PROC:
+		return &o->container.guest_proc;
+	default:
+		return NULL;
+	}
+}
+
+/* What an option without a value sets; NULL: it is another kind. */
+static bool *
+flag_option(struct run_options *o, int opt)
+{
+	switch (opt) {
+	case 't':
+		return &o->container.terminal;
+	case 'i':
+		return &o->interactive;
+	case OPT_READ_ONLY:
+		return &o->container.read_only;
+	case OPT_PRIVILEGED:
+		return &o->container.privileged;
+	case OPT_ICOUNT:
+		return &o->vm.icount;
+	case OPT_NIC:
+		return &o->vm.nic;
+	case OPT_NO_CONTAINER:
+		return &o->no_container;
+	case OPT_TIMING:
+		return &o->timing;
+	case OPT_VERBOSE:
+		return &o->verbose;
+	case 'h':
+		return &o->want_help;
+	default:
+		return NULL;
+	}
+}
+
+static int
+parse_one(struct run_options *o, int opt, char *arg, struct error *err)
+{
+	const char **text = text_option(o, opt);
+	bool *flag = flag_option(o, opt);
+
+	if (text)
+		*text = arg;
+	if (flag)
+		*flag = true;
+	if (text || flag)
+		return 0;
+	switch (opt) {
+	case OPT_SHARE:
+		o->share_given = true;
+		return parse_share(arg, &o->share, err);
+	case 'v':
+		return parse_volume(o, arg, err);
+	case 'e':
+		return parse_env(o, arg, err);
+	case 'p':
+		return options_publish(&o->vm, arg, err);
+	case 'u':
+		return parse_user(o, arg, err);
+	case OPT_MEMORY:
+		return parse_number("--memory", arg, 64, 1u << 20, &o->vm.memory_mib, err);
+	case OPT_CPUS:
+		return parse_number("--cpus", arg, 1, 240, &o->vm.cpus, err);
+	case OPT_MAX_MEMORY:
+		return parse_number("--max-memory", arg, 64, 1u << 20, &o->vm.max_memory_mib, err);
+	case OPT_MAX_CPUS:
+		return parse_number("--max-cpus", arg, 1, 240, &o->vm.max_cpus, err);
+	case OPT_ATTACH:
+		return parse_attach(o, arg, err);
+	default:
+		return error_set(err, ERROR_INVALID_ARGUMENT, "unknown option (see --help)");
+	}
+}
+
+static int
+set_share(struct vm_share *s, enum share_kind kind, const char *path, bool readonly,
+	  struct error *err)
+{
+	s->kind = kind;
+	s->readonly = readonly;
+	if (!realpath(path, s->path))
+		return error_sys_code(err, ERROR_INVALID_ARGUMENT, "look at %s", path);
+	return 0;
+}
+
+static int
+fill_attached(struct run_options *o, struct error *err)
+{
+	for (size_t i = 0; i < o->n_attached; i++) {
+		if (o->vm.n_shares == VM_SHARES_MAX)
+			return error_set(err, ERROR_INVALID_ARGUMENT, "more than %d shares",
+					 VM_SHARES_MAX);
+		if (set_share(&o->vm.shares[o->vm.n_shares], o->attached[i].kind,
+			      o->attached[i].path, false, err) < 0)
+			return -1;
+		o->vm.n_shares++;
+	}
+	return 0;
+}
+
+static int
+fill_shares(struct run_options *o, struct error *err)
+{
+	struct stat st;
+
+	if (o->no_container)
+		return fill_attached(o, err);
+	if (!o->rootfs)
+		return error_set(err, ERROR_INVALID_ARGUMENT,
+				 "--rootfs is missing: what shall the container see as /?");
+	if (stat(o->rootfs, &st) < 0)
+		return error_sys_code(err, ERROR_INVALID_ARGUMENT, "--rootfs %s", o->rootfs);
+	if (S_ISREG(st.st_mode) || S_ISBLK(st.st_mode)) {
+		if (o->share_given && o->share != SHARE_BLK)
+			return error_set(err, ERROR_INVALID_ARGUMENT,
+					 "--rootfs %s is an image: it can only be shared as blk",
+					 o->rootfs);
+		o->share = SHARE_BLK;
+	} else if (o->share == SHARE_BLK) {
+		return error_set(
+			err, ERROR_INVALID_ARGUMENT,
+			"--rootfs %s is a directory: --share blk needs an image (mke2fs -d makes one)",
+			o->rootfs);
+	}
+	if (set_share(&o->vm.shares[0], o->share, o->rootfs, false, err) < 0)
+		return -1;
+	o->vm.n_shares = 1;
+	for (size_t i = 0; i < o->container.n_volumes; i++) {
+		const struct volume *v = &o->volumes[i];
+		char dir[PATH_MAX];
+
+		/* a file is shared through its directory, and bound from there */
+		(void)snprintf(dir, sizeof(dir), "%s", v->source);
+		if (v->is_file)
+			strrchr(dir, '/')[strrchr(dir, '/') == dir ? 1 : 0] = '\0';
+		if (set_share(&o->vm.shares[1 + i], o->share == SHARE_BLK ? SHARE_9P : o->share,
+			      dir, v->readonly, err) < 0)
+			return -1;
+		o->vm.n_shares++;
+	}
+	return fill_attached(o, err);
+}
+
+static int
+fill_guest_files(struct run_options *o, struct error *err)
+{
+	if (!o->vm.kernel) {
+		if (find_guest_file("vmlinuz", o->kernel, sizeof(o->kernel), err) < 0)
+			return -1;
+		o->vm.kernel = o->kernel;
+	}
+	if (!o->vm.initrd && !o->vm.root_image) {
+		if (find_guest_file("initrd.img", o->initrd, sizeof(o->initrd), err) < 0)
+			return -1;
+		o->vm.initrd = o->initrd;
+	}
+	if (o->vm.agent_binary) {
+		if (find_guest_file("tatami", o->init, sizeof(o->init), err) < 0)
+			return -1;
+		o->vm.init_binary = o->init;
+	}
+	return 0;
+}
+
+static int
+check_together(const struct run_options *o, enum options_for command, struct error *err)
+{
+	bool detached = command != OPTIONS_RUN;
+
+	if (o->no_container && (command != OPTIONS_BOOT || o->rootfs))
+		return error_set(err, ERROR_INVALID_ARGUMENT,
+				 "--no-container is for boot, without --rootfs");
+	if (detached && (o->container.terminal || o->interactive))
+		return error_set(err, ERROR_INVALID_ARGUMENT,
+				 "boot runs in the background: no -t and no -i");
+	if (!detached && o->name)
+		return error_set(err, ERROR_INVALID_ARGUMENT, "--name is for boot");
+	if (o->vm.accel && strcmp(o->vm.accel, "kvm") != 0 && strcmp(o->vm.accel, "tcg") != 0)
+		return error_set(err, ERROR_INVALID_ARGUMENT, "--accel %s: expected kvm or tcg",
+				 o->vm.accel);
+	if (o->vm.icount && o->vm.accel && strcmp(o->vm.accel, "tcg") != 0)
+		return error_set(err, ERROR_INVALID_ARGUMENT, "--icount needs --accel tcg");
+	if (!detached && !o->container.args[0])
+		return error_set(err, ERROR_INVALID_ARGUMENT,
+				 "nothing to run: give a command after --");
+	return 0;
+}
+
+int
+options_parse(struct run_options *o, int argc, char **argv, enum options_for command,
+	      struct error *err)
+{
+	static char *idle[] = { (char *)"sleep", (char *)"2147483647", NULL };
+	int opt;
+
+	memset(o, 0, sizeof(*o));
+	o->vm.memory_mib = 256;
+	o->vm.cpus = 1;
+	o->container.hostname = "tatami";
+	o->container.cwd = "/";
+	o->env[o->container.n_env++] =
+		"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+	optind = 0;
+	opterr = 0;
+	while ((opt = getopt_long(argc, argv, "+:v:tie:w:u:p:h", long_options, NULL)) != -1) {
+		if (opt == ':' || opt == '?')
+			return error_set(err, ERROR_INVALID_ARGUMENT, "%s: %s (see --help)",
+					 argv[optind > 0 ? optind - 1 : 0],
+					 opt == ':' ? "needs a value" : "unknown option");
+		if (parse_one(o, opt, optarg, err) < 0)
+			return -1;
+	}
+	if (o->want_help)
+		return 0;
+	o->container.args = argv + optind;
+	if (command == OPTIONS_BOOT && !o->container.args[0])
+		o->container.args = idle;
+	if (o->vm.icount)
+		o->vm.accel = o->vm.accel ? o->vm.accel : "tcg";
+	if (o->container.terminal && parse_env(o, "TERM=xterm", err) < 0)
+		return -1;
+	o->container.env = o->env;
+	o->container.volumes = o->volumes;
+	o->container.shares = o->vm.shares;
+	if (check_together(o, command, err) < 0 ||
+	    (command != OPTIONS_POD && fill_shares(o, err) < 0))
+		return -1;
+	return fill_guest_files(o, err);
+}

@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A VM with one container in it. */
+#include "ctl/pod.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "agent.pb-c.h"
+#include "ctl/dial.h"
+#include "ctl/spec.h"
+#include "lib/arena.h"
+#include "lib/loop.h"
+#include "lib/ttrpc/client.h"
+
+#define BOOT_TIMEOUT_MS 180000
+#define CALL_TIMEOUT_MS 60000
+#define STOP_GRACE_MS   10000
+#define REQUEST_MAX     (1u << 20)
+
+static int
+call(struct pod *p, const char *method, const ProtobufCMessage *request, int timeout_ms,
+     struct error *err)
+{
+	if (ttrpc_client_call(p->client, &grpc__agent_service__descriptor, method, request,
+			      timeout_ms, NULL, err) < 0)
+		return error_wrap(err, "%s", method);
+	return 0;
+}
+
+void
+pod_block_signals(void)
+{
+	sigset_t set;
+
+	(void)sigemptyset(&set);
+	(void)sigaddset(&set, SIGINT);
+	(void)sigaddset(&set, SIGTERM);
+	(void)sigaddset(&set, SIGHUP);
+	(void)sigaddset(&set, SIGALRM);
+	(void)sigprocmask(SIG_BLOCK, &set, NULL);
+	(void)signal(SIGPIPE, SIG_IGN);
+}
+
+static int
+make_container(struct pod *p, struct run_options *o, struct arena *a, struct error *err)
+{
+	Grpc__CreateSandboxRequest *sandbox = spec_sandbox(a, POD_CONTAINER, o->container.hostname);
+	Grpc__CreateContainerRequest *container;
+	Grpc__StartContainerRequest start = GRPC__START_CONTAINER_REQUEST__INIT;
+
+	o->container.id = POD_CONTAINER;
+	container = spec_container(a, &o->container);
+	if (!sandbox || !container)
+		return error_nomem(err, "making the requests");
+	if (call(p, "CreateSandbox", &sandbox->base, CALL_TIMEOUT_MS, err) < 0)
+		return -1;
+	p->timeline.sandbox = monotonic_ns();
+	if (call(p, "CreateContainer", &container->base, CALL_TIMEOUT_MS, err) < 0)
+		return -1;
+	p->timeline.created = monotonic_ns();
+	start.container_id = (char *)(uintptr_t)POD_CONTAINER;
+	if (call(p, "StartContainer", &start.base, CALL_TIMEOUT_MS, err) < 0)
+		return -1;
+	p->timeline.started = monotonic_ns();
+	return 0;
+}
+
+static void
+print_console(const struct vm *vm)
+{
+	char tail[4096];
+
+	vm_console_tail(vm, tail, sizeof(tail));
+	if (tail[0])
+		(void)fprintf(stderr, "--- end of the guest's console ---\n%s\n---\n", tail);
+}
+
+int
+pod_start(struct pod *p, struct run_options *o, const char *dir, struct error *err)
+{
+	struct arena a;
+	int r;
+
+	if (vm_start(&p->vm, &o->vm, dir, err) < 0)
+		return -1;
+	p->timeline.vm = p->vm.started_ns;
+	arena_init(&a, REQUEST_MAX);
+	p->client = dial_agent(&p->vm, BOOT_TIMEOUT_MS, err);
+	r = p->client ? 0 : -1;
+	if (r == 0) {
+		p->timeline.agent = monotonic_ns();
+		r = o->no_container ? 0 : make_container(p, o, &a, err);
+	} else if (err->code != ERROR_CANCELLED) {
+		print_console(&p->vm);
+	}
+	arena_release(&a);
+	if (r < 0) {
+		if (o->verbose && p->client)
+			print_console(&p->vm);
+		pod_stop(p);
+	}
+	return r;
+}
+
+void
+pod_stop(struct pod *p)
+{
+	Grpc__RemoveContainerRequest remove = GRPC__REMOVE_CONTAINER_REQUEST__INIT;
+	Grpc__DestroySandboxRequest destroy = GRPC__DESTROY_SANDBOX_REQUEST__INIT;
+	struct error err = ERROR_INIT;
+	int grace = 0;
+
+	remove.container_id = (char *)(uintptr_t)POD_CONTAINER;
+	if (p->client && p->timeline.created)
+		(void)call(p, "RemoveContainer", &remove.base, STOP_GRACE_MS, &err);
+	if (p->client && call(p, "DestroySandbox", &destroy.base, STOP_GRACE_MS, &err) == 0)
+		grace = STOP_GRACE_MS;
+	ttrpc_client_free(p->client);
+	p->client = NULL;
+	timeline_read_console(&p->timeline, p->vm.console);
+	vm_stop(&p->vm, grace);
+	p->timeline.stopped = monotonic_ns();
+}

@@ -1,0 +1,145 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A config map in a pod is a directory with ..data, a link to a directory of its files, and a link through ..data for each
+ * file: what is changed later is changed for all files at once.
+ */
+#include "ctl/podfiles.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/sendfile.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "ctl/base64.h"
+#include "lib/cleanup.h"
+#include "lib/io.h"
+
+#define GENERATION "..2025_01_01_00_00_00.1"
+
+static int
+write_file(int dir, const char *name, const void *data, size_t n, mode_t mode, struct error *err)
+{
+	auto_close int fd = openat(dir, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode);
+
+	if (fd < 0 || fchmod(fd, mode) < 0 || write_full(fd, data, n) < 0)
+		return error_sys(err, "make the file %s", name);
+	return 0;
+}
+
+static int
+check_name(const char *name, struct error *err)
+{
+	if (!name[0] || name[0] == '.' || strchr(name, '/'))
+		return error_set(err, ERROR_INVALID_ARGUMENT, "\"%s\" cannot be a file's name",
+				 name);
+	return 0;
+}
+
+/* One key of a config map: the file in the generation, and the link to it. */
+static int
+make_key(int dir, int data, const char *name, const void *bytes, size_t n, mode_t mode,
+	 struct error *err)
+{
+	char target[300];
+
+	(void)snprintf(target, sizeof(target), "..data/%.250s", name);
+	if (check_name(name, err) < 0 || write_file(data, name, bytes, n, mode, err) < 0)
+		return -1;
+	if (symlinkat(target, dir, name) < 0)
+		return error_sys(err, "make the link %s", name);
+	return 0;
+}
+
+static int
+make_keys(const struct manifest_volume *v, int dir, int data, struct error *err)
+{
+	mode_t mode = v->kind == VOLUME_SECRET ? 0600 : 0644;
+	const char *name;
+	json_t *value;
+
+	json_object_foreach((json_t *)(uintptr_t)v->text, name, value)
+	{
+		if (!json_is_string(value))
+			return error_set(err, ERROR_INVALID_ARGUMENT, "%s is not a string", name);
+		if (make_key(dir, data, name, json_string_value(value), json_string_length(value),
+			     mode, err) < 0)
+			return -1;
+	}
+	json_object_foreach((json_t *)(uintptr_t)v->bytes, name, value)
+	{
+		size_t n = 0;
+		auto_free uint8_t *bytes = json_is_string(value)
+						   ? base64_decode(json_string_value(value),
+								   json_string_length(value), &n)
+						   : NULL;
+
+		if (!bytes)
+			return error_set(err, ERROR_INVALID_ARGUMENT, "%s is not base64", name);
+		if (make_key(dir, data, name, bytes, n, mode, err) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+static int
+make_map(const struct manifest_volume *v, int top, struct error *err)
+{
+	auto_close int dir = -1;
+	auto_close int data = -1;
+
+	if (mkdirat(top, v->name, 0755) < 0)
+		return error_sys(err, "make its directory");
+	dir = openat(top, v->name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (dir < 0 || mkdirat(dir, GENERATION, 0755) < 0)
+		return error_sys(err, "make its directory");
+	data = openat(dir, GENERATION, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (data < 0 || symlinkat(GENERATION, dir, "..data") < 0)
+		return error_sys(err, "make its directory");
+	return make_keys(v, dir, data, err);
+}
+
+static int
+make_pause(int top, const char *binary, struct error *err)
+{
+	static const char *const dirs[] = { PODFILES_PAUSE, PODFILES_PAUSE "/proc",
+					    PODFILES_PAUSE "/dev", PODFILES_PAUSE "/sys",
+					    PODFILES_PAUSE "/sys/fs" };
+	auto_close int from = open(binary, O_RDONLY | O_CLOEXEC);
+	auto_close int to = -1;
+	ssize_t n;
+
+	for (size_t i = 0; i < ARRAY_LEN(dirs); i++)
+		if (mkdirat(top, dirs[i], 0755) < 0)
+			return error_sys(err, "make directory %s", dirs[i]);
+	to = openat(top, PODFILES_PAUSE "/pause", O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0755);
+	if (from < 0 || to < 0)
+		return error_sys(err, "copy %s", binary);
+	do
+		n = sendfile(to, from, NULL, 1u << 20);
+	while (n > 0);
+	return n < 0 ? error_sys(err, "copy %s", binary) : 0;
+}
+
+int
+podfiles_make(const struct manifest *m, const char *dir, const char *binary, struct error *err)
+{
+	auto_close int top = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	if (top < 0)
+		return error_sys(err, "open %s", dir);
+	for (size_t i = 0; i < m->n_volumes; i++) {
+		const struct manifest_volume *v = &m->volumes[i];
+
+		if (v->kind != VOLUME_CONFIG_MAP && v->kind != VOLUME_SECRET)
+			continue;
+		if (strcmp(v->name, PODFILES_PAUSE) == 0)
+			return error_set(err, ERROR_INVALID_ARGUMENT,
+					 "a volume cannot be called %s", v->name);
+		if (make_map(v, top, err) < 0)
+			return error_wrap(err, "volume %s", v->name);
+	}
+	return make_pause(top, binary, err) < 0 ? error_wrap(err, "make the pause container") : 0;
+}

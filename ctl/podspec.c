@@ -1,0 +1,266 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Making a pod: from its description to requests. */
+#include "ctl/podspec.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "agent.pb-c.h"
+#include "ctl/podfiles.h"
+#include "ctl/spec.h"
+#include "lib/arena.h"
+#include "lib/cleanup.h"
+#include "lib/ttrpc/client.h"
+
+#define SHARED          "/run/kata-containers/shared/containers"
+#define FILES           SHARED "/kubelet"
+#define CALL_TIMEOUT_MS 60000
+#define REQUEST_MAX     (4u << 20)
+#define ID_MAX          160
+
+static int
+call(const struct podspec *p, const char *method, const ProtobufCMessage *request,
+     struct error *err)
+{
+	if (ttrpc_client_call(p->client, &grpc__agent_service__descriptor, method, request,
+			      CALL_TIMEOUT_MS, NULL, err) < 0)
+		return error_wrap(err, "%s", method);
+	return 0;
+}
+
+void
+podspec_id(const struct podspec *p, size_t i, char *out, size_t size)
+{
+	(void)snprintf(out, size, "%.63s-%.63s", p->m->name, p->m->containers[i].name);
+}
+
+static int
+add_share(struct vm_options *vm, const char *path, bool may_be_image, struct error *err)
+{
+	struct vm_share *s = &vm->shares[vm->n_shares];
+	struct stat st;
+
+	if (vm->n_shares == VM_SHARES_MAX)
+		return error_set(err, ERROR_INVALID_ARGUMENT, "more than %d shares", VM_SHARES_MAX);
+	if (!realpath(path, s->path) || stat(s->path, &st) < 0)
+		return error_sys_code(err, ERROR_INVALID_ARGUMENT, "look at %s", path);
+	if (!S_ISDIR(st.st_mode) && !(may_be_image && S_ISREG(st.st_mode)))
+		return error_set(err, ERROR_INVALID_ARGUMENT, "%s is not a directory%s", path,
+				 may_be_image ? ", nor an image" : "");
+	s->kind = S_ISDIR(st.st_mode) ? SHARE_9P : SHARE_BLK;
+	vm->n_shares++;
+	return 0;
+}
+
+int
+podspec_shares(const struct manifest *m, const char *files, struct vm_options *vm,
+	       struct error *err)
+{
+	for (size_t i = 0; i < m->n_containers; i++)
+		if (add_share(vm, m->containers[i].image, true, err) < 0)
+			return error_wrap(err, "image of container %s", m->containers[i].name);
+	if (add_share(vm, files, false, err) < 0)
+		return -1;
+	for (size_t i = 0; i < m->n_volumes; i++)
+		if (m->volumes[i].kind == VOLUME_HOST_PATH &&
+		    add_share(vm, m->volumes[i].path, false, err) < 0)
+			return error_wrap(err, "volume %s", m->volumes[i].name);
+	return 0;
+}
+
+static char *
+text(const char *s)
+{
+	return (char *)(uintptr_t)s;
+}
+
+/* The card gets its address and the way out, before there is a sandbox. */
+static int
+set_network(const struct podspec *p, struct error *err)
+{
+	Types__IPAddress address = TYPES__IPADDRESS__INIT, *addresses = &address;
+	Types__Interface interface = TYPES__INTERFACE__INIT;
+	Grpc__UpdateInterfaceRequest update = GRPC__UPDATE_INTERFACE_REQUEST__INIT;
+	Types__Route route = TYPES__ROUTE__INIT, *list = &route;
+	Grpc__Routes all = GRPC__ROUTES__INIT;
+	Grpc__UpdateRoutesRequest routes = GRPC__UPDATE_ROUTES_REQUEST__INIT;
+
+	if (!p->vm->nic)
+		return 0;
+	address.address = text(VM_ADDRESS);
+	address.mask = text("24");
+	interface.device = interface.name = text("eth0");
+	interface.ipaddresses = &addresses;
+	interface.n_ipaddresses = 1;
+	interface.mtu = 1500;
+	interface.hwaddr = text(VM_MAC);
+	interface.type = text("veth");
+	update.interface = &interface;
+	route.gateway = text(VM_GATEWAY);
+	route.device = text("eth0");
+	all.routes = &list;
+	all.n_routes = 1;
+	routes.routes = &all;
+	if (call(p, "UpdateInterface", &update.base, err) < 0)
+		return -1;
+	return call(p, "UpdateRoutes", &routes.base, err);
+}
+
+static int
+create_and_start(const struct podspec *p, struct arena *a, const struct container_options *o,
+		 struct error *err)
+{
+	Grpc__CreateContainerRequest *create = spec_container(a, o);
+	Grpc__StartContainerRequest start = GRPC__START_CONTAINER_REQUEST__INIT;
+
+	if (!create)
+		return error_nomem(err, "making the requests");
+	start.container_id = text(o->id);
+	if (call(p, "CreateContainer", &create->base, err) < 0)
+		return -1;
+	return call(p, "StartContainer", &start.base, err);
+}
+
+static int
+start_pause(const struct podspec *p, struct arena *a, struct error *err)
+{
+	static char *const args[] = { (char *)(uintptr_t) "/pause", NULL };
+	const struct spec_pod pod = { .sandbox = p->m->name, .root = FILES "/" PODFILES_PAUSE };
+	const struct container_options o = {
+		.id = p->m->name,
+		.hostname = p->m->hostname,
+		.args = args,
+		.cwd = "/",
+		.uid = 65535,
+		.gid = 65535,
+		.read_only = true,
+		.pod = &pod,
+	};
+
+	return create_and_start(p, a, &o, err) < 0 ? error_wrap(err, "pause container") : 0;
+}
+
+static int
+make_sandbox(const struct podspec *p, struct arena *a, struct error *err)
+{
+	const struct manifest *m = p->m;
+	const struct vm_share *shares = &p->vm->shares[m->n_containers];
+	const char *points[1 + MANIFEST_VOLUMES_MAX] = { FILES };
+	const char *dns[MANIFEST_WORDS_MAX + 1];
+	size_t n = 1, n_dns = 0;
+	Grpc__CreateSandboxRequest *r = spec_sandbox(a, m->name, m->hostname);
+
+	for (size_t i = 0; i < m->n_volumes; i++)
+		if (m->volumes[i].kind == VOLUME_HOST_PATH)
+			points[n++] = arena_printf(a, SHARED "/host-%s", m->volumes[i].name);
+	for (size_t i = 0; i < m->n_servers; i++)
+		dns[n_dns++] = arena_printf(a, "nameserver %s", m->servers[i]);
+	if (p->vm->nic && n_dns == 0)
+		dns[n_dns++] = "nameserver " VM_DNS;
+	if (!r || spec_sandbox_add(a, r, shares, points, n, dns, n_dns) < 0)
+		return error_nomem(err, "making the requests");
+	r->sandbox_pidns = m->share_pids;
+	return call(p, "CreateSandbox", &r->base, err);
+}
+
+int
+podspec_sandbox(const struct podspec *p, struct error *err)
+{
+	struct arena a;
+	int r;
+
+	arena_init(&a, REQUEST_MAX);
+	r = set_network(p, err) < 0 || make_sandbox(p, &a, err) < 0 || start_pause(p, &a, err) < 0
+		    ? -1
+		    : 0;
+	arena_release(&a);
+	return r;
+}
+
+/* A volume of the pod as mount and storage of one of its containers; *storage->driver NULL: the storage is the sandbox's. */
+static void
+place_volume(const struct podspec *p, struct arena *a, const struct manifest_volume *v,
+	     struct spec_bind *bind, struct spec_storage *storage)
+{
+	*storage = (struct spec_storage){ 0 };
+	bind->type = "bind";
+	switch (v->kind) {
+	case VOLUME_CONFIG_MAP:
+	case VOLUME_SECRET:
+		bind->source = arena_printf(a, FILES "/%s", v->name);
+		bind->readonly = true;
+		return;
+	case VOLUME_HOST_PATH:
+		bind->source = arena_printf(a, SHARED "/host-%s", v->name);
+		return;
+	case VOLUME_EMPTY_DIR:
+		break;
+	}
+	if (v->in_memory) {
+		bind->source =
+			arena_printf(a, "/run/kata-containers/sandbox/ephemeral/%s", v->name);
+		*storage = (struct spec_storage){ "ephemeral", "tmpfs", "tmpfs", "", bind->source };
+		if (v->size)
+			storage->options =
+				arena_printf(a, "size=%llu", (unsigned long long)v->size);
+		return;
+	}
+	bind->source = arena_printf(a, SHARED "/%s/rootfs/local/%s", p->m->name, v->name);
+	bind->type = "local";
+	*storage = (struct spec_storage){ "local", "local", "local", "mode=0777", bind->source };
+}
+
+int
+podspec_start(const struct podspec *p, size_t i, struct error *err)
+{
+	static const char path[] =
+		"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+	const struct manifest_container *c = &p->m->containers[i];
+	struct spec_bind binds[MANIFEST_MOUNTS_MAX];
+	struct spec_storage storages[MANIFEST_MOUNTS_MAX];
+	const char *env[MANIFEST_WORDS_MAX + 1] = { path };
+	char id[ID_MAX];
+	struct spec_pod pod = {
+		.sandbox = p->m->name,
+		.name = c->name,
+		.share_pids = p->m->share_pids,
+		.memory = c->memory,
+		.milli = c->milli,
+		.binds = binds,
+		.storages = storages,
+	};
+	const struct container_options o = {
+		.id = id,
+		.hostname = p->m->hostname,
+		.args = (char *const *)(uintptr_t)c->command,
+		.env = env,
+		.n_env = c->n_env + 1,
+		.cwd = c->cwd,
+		.uid = (uint32_t)c->uid,
+		.gid = (uint32_t)c->gid,
+		.read_only = c->read_only,
+		.privileged = c->privileged,
+		.shares = &p->vm->shares[i],
+		.pod = &pod,
+	};
+	struct arena a;
+	int r;
+
+	podspec_id(p, i, id, sizeof(id));
+	arena_init(&a, REQUEST_MAX);
+	memcpy(env + 1, c->env, c->n_env * sizeof(*env));
+	for (size_t v = 0; v < c->n_mounts; v++) {
+		struct spec_bind *bind = &binds[pod.n_binds++];
+
+		*bind = (struct spec_bind){ .target = c->mounts[v].path };
+		place_volume(p, &a, &p->m->volumes[c->mounts[v].volume], bind,
+			     &storages[pod.n_storages]);
+		bind->readonly |= c->mounts[v].read_only;
+		pod.n_storages += storages[pod.n_storages].driver != NULL;
+	}
+	r = create_and_start(p, &a, &o, err);
+	arena_release(&a);
+	return r < 0 ? error_wrap(err, "container %s", c->name) : 0;
+}

@@ -1,0 +1,189 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* QEMU's command line. */
+#include "ctl/qemu.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#define FIRST_SHARE_SLOT 8
+#define MEMORY_SLOTS     16 /* modules that can be plugged in */
+
+unsigned int
+qemu_share_slot(unsigned int i)
+{
+	return FIRST_SHARE_SLOT + i;
+}
+
+void
+qemu_append(char *out, size_t size, const struct vm_options *o)
+{
+	(void)snprintf(
+		out, size,
+		"console=ttyS0 quiet panic=-1 reboot=k no_timer_check tsc=reliable%s%s%s%s%s",
+		o->root_image ? " root=/dev/vda1 ro rootfstype=ext4 rootwait" : "",
+		o->log_level ? " agent.log=" : "", o->log_level ? o->log_level : "",
+		o->append ? " " : "", o->append ? o->append : "");
+}
+
+/* A comma in an option value is written twice. */
+static const char *
+escaped(char out[2 * PATH_MAX], const char *path)
+{
+	size_t n = 0;
+
+	for (; *path && n + 2 < 2 * (size_t)PATH_MAX; path++) {
+		if (*path == ',')
+			out[n++] = ',';
+		out[n++] = *path;
+	}
+	out[n] = '\0';
+	return out;
+}
+
+static void
+add_share(struct argv *a, const struct vm_share *s, unsigned int i, const char *dir)
+{
+	unsigned int slot = qemu_share_slot(i);
+	char path[2 * PATH_MAX];
+
+	switch (s->kind) {
+	case SHARE_9P:
+		argv_add(a, "-fsdev");
+		argv_add(a, "local,id=share%u,path=%s,security_model=%s,multidevs=remap%s", i,
+			 escaped(path, s->path), geteuid() == 0 ? "passthrough" : "none",
+			 s->readonly ? ",readonly=on" : "");
+		argv_add(a, "-device");
+		argv_add(a, "virtio-9p-pci,fsdev=share%u,mount_tag=%s,addr=0x%x", i, s->tag, slot);
+		return;
+	case SHARE_VIRTIOFS:
+		argv_add(a, "-chardev");
+		argv_add(a, "socket,id=share%u,path=%s/fs%u.sock", i, escaped(path, dir), i);
+		argv_add(a, "-device");
+		argv_add(a, "vhost-user-fs-pci,chardev=share%u,tag=%s,queue-size=1024,addr=0x%x", i,
+			 s->tag, slot);
+		return;
+	case SHARE_BLK:
+		argv_add(a, "-drive");
+		argv_add(a, "if=none,id=share%u,format=raw,file=%s%s", i, escaped(path, s->path),
+			 s->readonly ? ",readonly=on" : "");
+		argv_add(a, "-device");
+		argv_add(a, "virtio-blk-pci,drive=share%u,addr=0x%x", i, slot);
+		return;
+	}
+}
+
+static void
+add_vsock(struct argv *a, const struct qemu_parts *p)
+{
+	char dir[2 * PATH_MAX];
+
+	if (p->vhost_fd >= 0) {
+		argv_add(a, "-device");
+		argv_add(a, "vhost-vsock-pci,guest-cid=%u,vhostfd=%d,addr=0x4", p->vsock_cid,
+			 p->vhost_fd);
+		return;
+	}
+	argv_add(a, "-chardev");
+	argv_add(a, "socket,id=vsock,path=%s/vhost.sock", escaped(dir, p->dir));
+	argv_add(a, "-device");
+	argv_add(a, "vhost-user-vsock-pci,chardev=vsock,addr=0x4");
+}
+
+/* A card that nobody has configured yet, and what of it the host's own network sees. */
+static void
+add_nic(struct argv *a, const struct vm_options *o)
+{
+	char forward[VM_PUBLISH_MAX * 128] = "";
+	size_t n = 0;
+
+	if (!o->nic)
+		return;
+	for (unsigned int i = 0; i < o->n_publish; i++) {
+		const struct vm_publish *p = &o->publish[i];
+
+		n += (size_t)snprintf(forward + n, sizeof(forward) - n,
+				      ",hostfwd=tcp:%s:%u-" VM_ADDRESS ":%u", p->host, p->host_port,
+				      p->guest_port);
+	}
+	argv_add(a, "-netdev");
+	argv_add(a, "user,id=net0,ipv6=off%s", forward);
+	argv_add(a, "-device");
+	argv_add(a, "virtio-net-pci,netdev=net0,mac=" VM_MAC ",romfile=,addr=0x6");
+}
+
+static void
+add_sizes(struct argv *a, const struct vm_options *o)
+{
+	argv_add(a, "-m");
+	if (o->max_memory_mib > o->memory_mib)
+		argv_add(a, "%u,slots=%d,maxmem=%uM", o->memory_mib, MEMORY_SLOTS,
+			 o->max_memory_mib);
+	else
+		argv_add(a, "%u", o->memory_mib);
+	argv_add(a, "-smp");
+	/* each in a socket of its own: Linux 6.9 and later adds none to a socket unless it knows its hypervisor */
+	if (o->max_cpus > o->cpus)
+		argv_add(a, "%u,sockets=%u,maxcpus=%u", o->cpus, o->max_cpus, o->max_cpus);
+	else
+		argv_add(a, "%u", o->cpus);
+}
+
+void
+qemu_argv(struct argv *a, const struct vm_options *o, const struct qemu_parts *p)
+{
+	static const char *const fixed[] = { "-nodefaults", "-no-user-config", "-no-reboot",
+					     "-display", "none" };
+	char dir[2 * PATH_MAX], append[2048];
+
+	argv_add(a, "%s", p->qemu);
+	for (size_t i = 0; i < sizeof(fixed) / sizeof(fixed[0]); i++)
+		argv_add(a, "%s", fixed[i]);
+	argv_add(a, "-M");
+	argv_add(a, "q35,memory-backend=ram");
+	argv_add(a, "-accel");
+	/* One thread for all processors: a kernel that patches its own code while others run it does not always survive
+	 * QEMU's translation in several (seen with 7.2 and two processors: an int3 that nobody owned up to). */
+	argv_add(a, "%s%s", p->accel, strcmp(p->accel, "tcg") == 0 ? ",thread=single" : "");
+	argv_add(a, "-cpu");
+	argv_add(a, "%s", strcmp(p->accel, "kvm") == 0 ? "host" : "max");
+	add_sizes(a, o);
+	/* vhost-user devices read the guest's memory: it must be shareable */
+	argv_add(a, "-object");
+	argv_add(a, "memory-backend-memfd,id=ram,size=%uM,share=on", o->memory_mib);
+	if (o->icount) {
+		argv_add(a, "-icount");
+		argv_add(a, "shift=0");
+	}
+	argv_add(a, "-kernel");
+	argv_add(a, "%s", o->kernel);
+	if (p->initrd) {
+		argv_add(a, "-initrd");
+		argv_add(a, "%s", p->initrd);
+	}
+	qemu_append(append, sizeof(append), o);
+	argv_add(a, "-append");
+	argv_add(a, "%s", append);
+	argv_add(a, "-chardev");
+	argv_add(a, "file,id=console,path=%s/console.log", escaped(dir, p->dir));
+	argv_add(a, "-serial");
+	argv_add(a, "chardev:console");
+	argv_add(a, "-qmp");
+	argv_add(a, "unix:%s/qmp.sock,server=on,wait=off", escaped(dir, p->dir));
+	argv_add(a, "-device");
+	argv_add(a, "virtio-rng-pci,addr=0x3");
+	add_vsock(a, p);
+	add_nic(a, o);
+	/* an empty slot behind a bridge, for devices that are plugged in later */
+	argv_add(a, "-device");
+	argv_add(a, "pcie-root-port,id=hotplug0,chassis=1,slot=1,addr=0x1e");
+	if (o->root_image) {
+		argv_add(a, "-drive");
+		argv_add(a, "if=none,id=root,format=raw,readonly=on,file=%s",
+			 escaped(dir, o->root_image));
+		argv_add(a, "-device");
+		argv_add(a, "virtio-blk-pci,drive=root,addr=0x5");
+	}
+	for (unsigned int i = 0; i < o->n_shares; i++)
+		add_share(a, &o->shares[i], i, p->dir);
+}

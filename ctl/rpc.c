@@ -1,0 +1,345 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * One call of any method: JSON in and out. What there is to call comes from the generated descriptors, so
+ * nothing here knows any method by name.
+ */
+#include "ctl/rpc.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <limits.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "agent.pb-c.h"
+#include "ctl/json.h"
+#include "health.pb-c.h"
+#include "lib/cleanup.h"
+#include "lib/io.h"
+#include "lib/parse.h"
+#include "lib/ttrpc/address.h"
+#include "lib/ttrpc/client.h"
+
+#define CONNECT_TIMEOUT_MS 60000
+
+enum {
+	EXIT_OK = 0,
+	EXIT_STATUS = 1,
+	EXIT_USAGE = 2,
+	EXIT_TRANSPORT = 125,
+};
+
+static const ProtobufCServiceDescriptor *const services[] = {
+	&grpc__agent_service__descriptor,
+	&grpc__health__descriptor,
+};
+
+/* A method and the service that has it. */
+struct method {
+	const ProtobufCServiceDescriptor *service;
+	const ProtobufCMethodDescriptor *method;
+};
+
+struct options {
+	bool help, list, raw, compact;
+	int timeout_ms; /* -1: none */
+};
+
+static int
+usage(FILE *to)
+{
+	fputs("Usage: tatamictl rpc [OPTION]… ADDRESS METHOD [JSON|@FILE|-]\n"
+	      "       tatamictl rpc --list [METHOD]\n"
+	      "\n"
+	      "Calls a method of an agent and prints its reply as JSON. The request is a JSON object with\n"
+	      "the field names of the protocol (default {}), read from FILE, or from standard input for -.\n"
+	      "Bytes are base64, 64-bit numbers may be strings.\n"
+	      "\n"
+	      "  --list           list all methods, or show the messages of one\n"
+	      "  --timeout SEC    give up after so many seconds (default: never)\n"
+	      "  --raw            write the bytes of the reply's bytes field as they are\n"
+	      "  --compact        the reply on one line\n"
+	      "\n"
+	      "ADDRESS: unix:///PATH  vsock://CID:PORT  tcp://HOST:PORT  hvsock:///PATH:PORT\n"
+	      "METHOD:  CreateContainer, or with its service: grpc.Health/Check\n"
+	      "Exit code: 0 success, 1 the call failed, 2 usage, 125 no connection.\n",
+	      to);
+	return to == stdout ? EXIT_OK : EXIT_USAGE;
+}
+
+static int
+complain(int code, const struct error *err)
+{
+	fprintf(stderr, "tatamictl: %s\n", err->msg);
+	return code;
+}
+
+/* "Check" or "grpc.Health/Check". */
+static bool
+method_find(const char *name, struct method *out)
+{
+	const char *slash = strchr(name, '/');
+
+	for (size_t i = 0; i < ARRAY_LEN(services); i++) {
+		if (slash && strncmp(services[i]->name, name, (size_t)(slash - name)) != 0)
+			continue;
+		if (slash && services[i]->name[slash - name])
+			continue;
+		out->service = services[i];
+		out->method = protobuf_c_service_descriptor_get_method_by_name(
+			services[i], slash ? slash + 1 : name);
+		if (out->method)
+			return true;
+	}
+	fprintf(stderr, "tatamictl: no method %s; see tatamictl rpc --list\n", name);
+	return false;
+}
+
+static int
+list_methods(void)
+{
+	for (size_t i = 0; i < ARRAY_LEN(services); i++) {
+		printf("%s\n", services[i]->name);
+		for (unsigned j = 0; j < services[i]->n_methods; j++) {
+			const ProtobufCMethodDescriptor *m = &services[i]->methods[j];
+
+			printf("  %-30s %s -> %s\n", m->name, m->input->short_name,
+			       m->output->short_name);
+		}
+	}
+	return EXIT_OK;
+}
+
+static const char *
+type_name(const ProtobufCFieldDescriptor *f)
+{
+	static const char *const names[] = {
+		[PROTOBUF_C_TYPE_INT32] = "int32",   [PROTOBUF_C_TYPE_INT64] = "int64",
+		[PROTOBUF_C_TYPE_UINT32] = "uint32", [PROTOBUF_C_TYPE_UINT64] = "uint64",
+		[PROTOBUF_C_TYPE_BOOL] = "bool",     [PROTOBUF_C_TYPE_STRING] = "string",
+		[PROTOBUF_C_TYPE_BYTES] = "bytes",
+	};
+
+	if (f->type == PROTOBUF_C_TYPE_MESSAGE)
+		return ((const ProtobufCMessageDescriptor *)f->descriptor)->name;
+	if (f->type == PROTOBUF_C_TYPE_ENUM)
+		return ((const ProtobufCEnumDescriptor *)f->descriptor)->name;
+	return f->type < ARRAY_LEN(names) && names[f->type] ? names[f->type] : "number";
+}
+
+/* Prints a message's fields, and below each its own; no message contains itself, but depth is limited. */
+static void
+show_message(const ProtobufCMessageDescriptor *desc, int depth)
+{
+	for (unsigned i = 0; i < desc->n_fields; i++) {
+		const ProtobufCFieldDescriptor *f = &desc->fields[i];
+		const ProtobufCMessageDescriptor *inner = f->descriptor;
+		bool map = json_field_is_map(desc, f);
+		const ProtobufCFieldDescriptor *shown = map ? &inner->fields[1] : f;
+
+		printf("%*s%s: %s%s%s\n", 2 * depth, "", f->name, map ? "{name: " : "",
+		       type_name(shown),
+		       map                                     ? "}"
+		       : f->label == PROTOBUF_C_LABEL_REPEATED ? "[]"
+							       : "");
+		if (shown->type == PROTOBUF_C_TYPE_MESSAGE && depth < 10)
+			show_message(shown->descriptor, depth + 1);
+	}
+}
+
+static int
+show_method(const char *name)
+{
+	struct method m;
+
+	if (!method_find(name, &m))
+		return EXIT_USAGE;
+	printf("%s/%s\nrequest %s\n", m.service->name, m.method->name, m.method->input->name);
+	show_message(m.method->input, 1);
+	printf("response %s\n", m.method->output->name);
+	show_message(m.method->output, 1);
+	return EXIT_OK;
+}
+
+/* The request from the command line, a file or standard input; NULL after a complaint. */
+static ProtobufCMessage *
+request_read(const struct method *m, const char *arg)
+{
+	struct error err = ERROR_INIT;
+	ProtobufCMessage *request;
+	json_error_t why;
+	json_t *json;
+
+	if (strcmp(arg, "-") == 0)
+		json = json_loadf(stdin, JSON_REJECT_DUPLICATES, &why);
+	else if (arg[0] == '@')
+		json = json_load_file(arg + 1, JSON_REJECT_DUPLICATES, &why);
+	else
+		json = json_loads(arg, JSON_REJECT_DUPLICATES, &why);
+	if (!json) {
+		fprintf(stderr, "tatamictl: request: line %d, column %d: %s\n", why.line,
+			why.column, why.text);
+		return NULL;
+	}
+	request = json_to_message(m->method->input, json, &err);
+	json_decref(json);
+	if (!request)
+		complain(EXIT_USAGE, &err);
+	return request;
+}
+
+static int
+write_raw(const ProtobufCMessage *reply)
+{
+	const ProtobufCMessageDescriptor *desc = reply->descriptor;
+
+	for (unsigned i = 0; i < desc->n_fields; i++) {
+		const ProtobufCBinaryData *bytes =
+			(const void *)((const uint8_t *)reply + desc->fields[i].offset);
+
+		if (desc->fields[i].type != PROTOBUF_C_TYPE_BYTES ||
+		    desc->fields[i].label == PROTOBUF_C_LABEL_REPEATED)
+			continue;
+		if (write_full(STDOUT_FILENO, bytes->data, bytes->len) == 0)
+			return EXIT_OK;
+		fprintf(stderr, "tatamictl: write to standard output: %s\n", strerror(errno));
+		return EXIT_STATUS;
+	}
+	fprintf(stderr, "tatamictl: %s has no bytes field\n", desc->name);
+	return EXIT_USAGE;
+}
+
+static int
+reply_print(const ProtobufCMessage *reply, const struct options *o)
+{
+	struct error err = ERROR_INIT;
+	json_t *json;
+	int rc;
+
+	if (o->raw)
+		return write_raw(reply);
+	json = json_from_message(reply, &err);
+	if (!json)
+		return complain(EXIT_STATUS, &err);
+	rc = json_dumpf(json, stdout, o->compact ? JSON_COMPACT : JSON_INDENT(2));
+	json_decref(json);
+	if (rc < 0 || putchar('\n') == EOF || fflush(stdout) == EOF) {
+		fputs("tatamictl: cannot write to standard output\n", stderr);
+		return EXIT_STATUS;
+	}
+	return EXIT_OK;
+}
+
+static int
+perform(struct ttrpc_client *client, const struct method *m, const ProtobufCMessage *request,
+	const struct options *o)
+{
+	struct error err = ERROR_INIT;
+	ProtobufCMessage *reply = NULL;
+	int rc;
+
+	if (ttrpc_client_call(client, m->service, m->method->name, request, o->timeout_ms, &reply,
+			      &err) < 0) {
+		if (ttrpc_client_is_broken(client))
+			return complain(EXIT_TRANSPORT, &err);
+		fprintf(stderr, "tatamictl: %s: %s: %s\n", m->method->name,
+			error_code_name(err.code), err.msg);
+		return EXIT_STATUS;
+	}
+	rc = reply_print(reply, o);
+	protobuf_c_message_free_unpacked(reply, NULL);
+	return rc;
+}
+
+static int
+call(const char *address_text, const char *name, const char *json, const struct options *o)
+{
+	struct error err = ERROR_INIT;
+	struct ttrpc_client *client = NULL;
+	struct address address;
+	ProtobufCMessage *request;
+	struct method m;
+	int fd, rc = EXIT_TRANSPORT;
+
+	if (address_parse(address_text, &address, &err) < 0)
+		return complain(EXIT_USAGE, &err);
+	if (!method_find(name, &m))
+		return EXIT_USAGE;
+	request = request_read(&m, json);
+	if (!request)
+		return EXIT_USAGE;
+	fd = address_connect(&address, CONNECT_TIMEOUT_MS, &err);
+	if (fd >= 0)
+		client = ttrpc_client_new(fd, &err);
+	if (client)
+		rc = perform(client, &m, request, o);
+	else
+		complain(EXIT_TRANSPORT, &err);
+	ttrpc_client_free(client);
+	protobuf_c_message_free_unpacked(request, NULL);
+	return rc;
+}
+
+static bool
+options_read(int argc, char **argv, struct options *o)
+{
+	static const struct option known[] = {
+		{ "help", no_argument, NULL, 'h' },          { "list", no_argument, NULL, 'l' },
+		{ "timeout", required_argument, NULL, 't' }, { "raw", no_argument, NULL, 'r' },
+		{ "compact", no_argument, NULL, 'c' },       { NULL, 0, NULL, 0 },
+	};
+	uint32_t seconds;
+	int c;
+
+	*o = (struct options){ .timeout_ms = -1 };
+	optind = 0; /* main() may have used getopt before */
+	while ((c = getopt_long(argc, argv, "+h", known, NULL)) != -1) {
+		switch (c) {
+		case 'h':
+			o->help = true;
+			break;
+		case 'l':
+			o->list = true;
+			break;
+		case 'r':
+			o->raw = true;
+			break;
+		case 'c':
+			o->compact = true;
+			break;
+		case 't':
+			if (parse_u32(optarg, &seconds) && seconds > 0 &&
+			    seconds <= INT_MAX / 1000) {
+				o->timeout_ms = (int)seconds * 1000;
+				break;
+			}
+			fprintf(stderr, "tatamictl: --timeout: '%s' is not a number of seconds\n",
+				optarg);
+			return false;
+		default:
+			return false; /* getopt_long() has complained */
+		}
+	}
+	return true;
+}
+
+int
+cmd_rpc(int argc, char **argv)
+{
+	struct options o;
+
+	if (!options_read(argc, argv, &o))
+		return EXIT_USAGE;
+	if (o.help)
+		return usage(stdout);
+	argc -= optind;
+	argv += optind;
+	if (o.list && argc <= 1)
+		return argc ? show_method(argv[0]) : list_methods();
+	if (o.list || argc < 2 || argc > 3)
+		return usage(stderr);
+	return call(argv[0], argv[1], argc == 3 ? argv[2] : "{}", &o);
+}

@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* tatamictl run: boot a VM, run one container in it, leave nothing behind. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "ctl/commands.h"
+#include "ctl/options.h"
+#include "ctl/pod.h"
+#include "ctl/session.h"
+#include "lib/cleanup.h"
+
+static const char usage[] =
+	"usage: tatamictl run --rootfs DIR|IMAGE [options] -- COMMAND [ARGUMENT…]\n"
+	"Boots a VM, runs COMMAND in a container in it, passes its output, signals and exit code on.\n";
+
+static int
+run_session(struct pod *p, const struct run_options *o, struct error *err)
+{
+	auto_close int pidfd = vm_pidfd(&p->vm);
+	struct session s = {
+		.client = p->client,
+		.container_id = POD_CONTAINER,
+		.exec_id = POD_CONTAINER,
+		.terminal = o->container.terminal,
+		.in = o->interactive ? STDIN_FILENO : -1,
+		.out = STDOUT_FILENO,
+		.err = STDERR_FILENO,
+		.vm_pidfd = pidfd,
+		.stop_fd = -1,
+	};
+	int code = session_run(&s, err);
+
+	p->timeline.first_byte = s.first_byte_ns;
+	p->timeline.exited = s.exit_ns;
+	return code;
+}
+
+int
+cmd_run(int argc, char **argv)
+{
+	auto_free struct run_options *o = calloc(1, sizeof(*o));
+	auto_free struct pod *p = calloc(1, sizeof(*p));
+	struct error err = ERROR_INIT;
+	int code;
+
+	if (!o || !p)
+		return EXIT_FAILED;
+	if (options_parse(o, argc, argv, OPTIONS_RUN, &err) < 0) {
+		(void)fprintf(stderr, "tatamictl run: %s\n", err.msg);
+		return EXIT_USAGE;
+	}
+	if (o->want_help) {
+		(void)printf("%s\n%s", usage, options_help);
+		return 0;
+	}
+	pod_block_signals();
+	if (pod_start(p, o, NULL, &err) < 0) {
+		(void)fprintf(stderr, "tatamictl run: %s\n", err.msg);
+		return EXIT_FAILED;
+	}
+	code = run_session(p, o, &err);
+	pod_stop(p);
+	if (o->timing)
+		timeline_print(&p->timeline);
+	if (code < 0) {
+		(void)fprintf(stderr, "tatamictl run: %s\n", err.msg);
+		return EXIT_FAILED;
+	}
+	return code;
+}

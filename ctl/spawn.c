@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Starting programs on the host. */
+#include "ctl/spawn.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "lib/cleanup.h"
+#include "lib/sys.h"
+
+void
+argv_add(struct argv *a, const char *fmt, ...)
+{
+	va_list ap;
+	char *s = NULL;
+
+	if (a->n == ARGV_MAX) {
+		a->failed = true;
+		return;
+	}
+	va_start(ap, fmt);
+	if (vasprintf(&s, fmt, ap) < 0)
+		s = NULL;
+	va_end(ap);
+	if (s)
+		a->items[a->n++] = s;
+	else
+		a->failed = true;
+}
+
+void
+argv_release(struct argv *a)
+{
+	for (size_t i = 0; i < a->n; i++)
+		free(a->items[i]);
+	*a = (struct argv){ 0 };
+}
+
+/* In the child; never returns. */
+static void
+run(const struct argv *a, int log_fd, pid_t parent, int pass_fd)
+{
+	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+	sigset_t none;
+
+	(void)sigemptyset(&none);
+	(void)sigprocmask(SIG_SETMASK, &none, NULL);
+	(void)signal(SIGPIPE, SIG_DFL);
+	if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || getppid() != parent)
+		_exit(127);
+	/* not the terminal's foreground job: ^C is for the container */
+	(void)setpgid(0, 0);
+	if (null < 0 || dup2(null, STDIN_FILENO) < 0)
+		_exit(127);
+	if (log_fd >= 0 && (dup2(log_fd, STDOUT_FILENO) < 0 || dup2(log_fd, STDERR_FILENO) < 0))
+		_exit(127);
+	if (pass_fd >= 0) {
+		(void)fcntl(pass_fd, F_SETFD, 0);
+		(void)sys_close_range((unsigned int)pass_fd + 1, ~0u, 0);
+		if (pass_fd > 3)
+			(void)sys_close_range(3, (unsigned int)pass_fd - 1, 0);
+	} else {
+		(void)sys_close_range(3, ~0u, 0);
+	}
+	(void)execv(a->items[0], a->items);
+	dprintf(STDERR_FILENO, "%s: cannot be run: errno %d\n", a->items[0], errno);
+	_exit(127);
+}
+
+pid_t
+spawn(const struct argv *a, int log_fd, int pass_fd, struct error *err)
+{
+	pid_t parent = getpid(), pid;
+
+	if (a->failed || a->n == 0)
+		return error_nomem(err, "collecting the arguments of a program");
+	pid = fork();
+	if (pid < 0)
+		return error_sys(err, "start %s", a->items[0]);
+	if (pid == 0)
+		run(a, log_fd, parent, pass_fd);
+	return pid;
+}
+
+bool
+wait_for(pid_t pid, int timeout_ms, int *status)
+{
+	struct pollfd p = { .events = POLLIN };
+	auto_close int fd = sys_pidfd_open(pid, 0);
+
+	if (waitpid(pid, status, WNOHANG) == pid)
+		return true;
+	p.fd = fd;
+	if (fd < 0 || poll(&p, 1, timeout_ms) <= 0)
+		return waitpid(pid, status, WNOHANG) == pid;
+	return waitpid(pid, status, 0) == pid;
+}

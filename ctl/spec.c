@@ -1,0 +1,455 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The OCI spec that `tatamictl run` sends: what containerd makes for a plain container, less what a Kata runtime
+ * strips before it asks the agent. */
+#include "ctl/spec.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "lib/cleanup.h"
+
+#define SHARED "/run/kata-containers/shared/containers"
+
+/* The capabilities that container engines leave by default. */
+static const char *const default_caps[] = {
+	"CAP_CHOWN",   "CAP_DAC_OVERRIDE", "CAP_FSETID",           "CAP_FOWNER",
+	"CAP_MKNOD",   "CAP_NET_RAW",      "CAP_SETGID",           "CAP_SETUID",
+	"CAP_SETFCAP", "CAP_SETPCAP",      "CAP_NET_BIND_SERVICE", "CAP_SYS_CHROOT",
+	"CAP_KILL",    "CAP_AUDIT_WRITE",
+};
+static const char *const all_caps[] = {
+	"CAP_CHOWN",
+	"CAP_DAC_OVERRIDE",
+	"CAP_DAC_READ_SEARCH",
+	"CAP_FOWNER",
+	"CAP_FSETID",
+	"CAP_KILL",
+	"CAP_SETGID",
+	"CAP_SETUID",
+	"CAP_SETPCAP",
+	"CAP_LINUX_IMMUTABLE",
+	"CAP_NET_BIND_SERVICE",
+	"CAP_NET_BROADCAST",
+	"CAP_NET_ADMIN",
+	"CAP_NET_RAW",
+	"CAP_IPC_LOCK",
+	"CAP_IPC_OWNER",
+	"CAP_SYS_MODULE",
+	"CAP_SYS_RAWIO",
+	"CAP_SYS_CHROOT",
+	"CAP_SYS_PTRACE",
+	"CAP_SYS_PACCT",
+	"CAP_SYS_ADMIN",
+	"CAP_SYS_BOOT",
+	"CAP_SYS_NICE",
+	"CAP_SYS_RESOURCE",
+	"CAP_SYS_TIME",
+	"CAP_SYS_TTY_CONFIG",
+	"CAP_MKNOD",
+	"CAP_LEASE",
+	"CAP_AUDIT_WRITE",
+	"CAP_AUDIT_CONTROL",
+	"CAP_SETFCAP",
+	"CAP_MAC_OVERRIDE",
+	"CAP_MAC_ADMIN",
+	"CAP_SYSLOG",
+	"CAP_WAKE_ALARM",
+	"CAP_BLOCK_SUSPEND",
+	"CAP_AUDIT_READ",
+	"CAP_PERFMON",
+	"CAP_BPF",
+	"CAP_CHECKPOINT_RESTORE",
+};
+static const char *const masked[] = {
+	"/proc/acpi",          "/proc/asound",     "/proc/kcore",       "/proc/keys",
+	"/proc/latency_stats", "/proc/timer_list", "/proc/timer_stats", "/proc/sched_debug",
+	"/proc/scsi",          "/sys/firmware",
+};
+static const char *const readonly[] = {
+	"/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger",
+};
+
+/* One row of the default mounts; options separated by commas. */
+static const struct {
+	const char *target, *type, *source, *options;
+} default_mounts[] = {
+	{ "/proc", "proc", "proc", "nosuid,noexec,nodev" },
+	{ "/dev", "tmpfs", "tmpfs", "nosuid,strictatime,mode=755,size=65536k" },
+	{ "/dev/pts", "devpts", "devpts",
+	  "nosuid,noexec,newinstance,ptmxmode=0666,mode=0620,gid=5" },
+	{ "/dev/shm", "bind", "/run/kata-containers/sandbox/shm", "rbind" },
+	{ "/dev/mqueue", "mqueue", "mqueue", "nosuid,noexec,nodev" },
+	{ "/sys", "sysfs", "sysfs", "nosuid,noexec,nodev,ro" },
+	{ "/sys/fs/cgroup", "cgroup", "cgroup", "ro,nosuid,noexec,nodev" },
+};
+
+/* The requests live in an arena; a failed allocation is remembered and told at the end. */
+struct maker {
+	struct arena *arena;
+	bool failed;
+};
+
+static void *
+make(struct maker *m, size_t n, size_t size)
+{
+	void *p = arena_zalloc(m->arena, n ? n : 1, size);
+
+	if (!p)
+		m->failed = true;
+	return p;
+}
+
+static char *
+copy(struct maker *m, const char *s)
+{
+	char *p = arena_strdup(m->arena, s);
+
+	if (!p)
+		m->failed = true;
+	return p;
+}
+
+#define NEW(m, type, init_fn)                            \
+	({                                               \
+		type *new_ = make((m), 1, sizeof(type)); \
+		if (new_)                                \
+			init_fn(new_);                   \
+		new_;                                    \
+	})
+
+static char **
+copy_list(struct maker *m, const char *const *list, size_t n, size_t *n_out)
+{
+	char **out = make(m, n, sizeof(*out));
+
+	*n_out = out ? n : 0;
+	for (size_t i = 0; out && i < n; i++)
+		out[i] = copy(m, list[i]);
+	return out;
+}
+
+static char **
+split(struct maker *m, const char *text, size_t *n_out)
+{
+	const char *parts[16];
+	size_t n = 0;
+	char *s = copy(m, text);
+
+	*n_out = 0;
+	if (!s)
+		return NULL;
+	for (char *save = NULL, *part = strtok_r(s, ",", &save); part && n < ARRAY_LEN(parts);
+	     part = strtok_r(NULL, ",", &save))
+		parts[n++] = part;
+	return copy_list(m, parts, n, n_out);
+}
+
+static Grpc__Storage *
+new_storage(struct maker *m, const char *driver, const char *source, const char *fstype,
+	    const char *options, const char *mount_point)
+{
+	Grpc__Storage *s = NEW(m, Grpc__Storage, grpc__storage__init);
+
+	if (!s)
+		return NULL;
+	s->driver = copy(m, driver);
+	s->source = copy(m, source);
+	s->fstype = copy(m, fstype);
+	s->mount_point = copy(m, mount_point);
+	s->options = split(m, options, &s->n_options);
+	return s;
+}
+
+Grpc__CreateSandboxRequest *
+spec_sandbox(struct arena *a, const char *id, const char *hostname)
+{
+	struct maker m = { .arena = a };
+	Grpc__CreateSandboxRequest *r =
+		NEW(&m, Grpc__CreateSandboxRequest, grpc__create_sandbox_request__init);
+
+	if (!r)
+		return NULL;
+	r->sandbox_id = copy(&m, id);
+	r->hostname = copy(&m, hostname);
+	r->storages = make(&m, 1, sizeof(*r->storages));
+	if (m.failed)
+		return NULL;
+	r->storages[0] = new_storage(&m, "ephemeral", "shm", "tmpfs",
+				     "noexec,nosuid,nodev,mode=1777,size=67108864",
+				     "/run/kata-containers/sandbox/shm");
+	r->n_storages = 1;
+	return m.failed ? NULL : r;
+}
+
+/* How a share is mounted in the guest. */
+static Grpc__Storage *
+share_storage(struct maker *m, const struct vm_share *s, const char *mount_point)
+{
+	switch (s->kind) {
+	case SHARE_9P:
+		return new_storage(
+			m, "9p", s->tag, "9p",
+			s->readonly
+				? "trans=virtio,version=9p2000.L,msize=512000,cache=mmap,nodev,ro"
+				: "trans=virtio,version=9p2000.L,msize=512000,cache=mmap,nodev",
+			mount_point);
+	case SHARE_VIRTIOFS:
+		return new_storage(m, "virtio-fs", s->tag, "virtiofs",
+				   s->readonly ? "nodev,ro" : "nodev", mount_point);
+	case SHARE_BLK:
+		return new_storage(m, "blk", s->tag, s->fstype, s->readonly ? "ro" : "",
+				   mount_point);
+	}
+	return NULL;
+}
+
+int
+spec_sandbox_add(struct arena *a, Grpc__CreateSandboxRequest *r, const struct vm_share *shares,
+		 const char *const *points, size_t n, const char *const *dns, size_t n_dns)
+{
+	struct maker m = { .arena = a };
+	Grpc__Storage **storages = make(&m, r->n_storages + n, sizeof(*storages));
+
+	if (!storages)
+		return -1;
+	memcpy(storages, r->storages, r->n_storages * sizeof(*storages));
+	for (size_t i = 0; i < n; i++)
+		storages[r->n_storages + i] = share_storage(&m, &shares[i], points[i]);
+	r->storages = storages;
+	r->n_storages += n;
+	r->dns = copy_list(&m, dns, n_dns, &r->n_dns);
+	return m.failed ? -1 : 0;
+}
+
+static Grpc__LinuxCapabilities *
+new_caps(struct maker *m, bool privileged)
+{
+	Grpc__LinuxCapabilities *c =
+		NEW(m, Grpc__LinuxCapabilities, grpc__linux_capabilities__init);
+	const char *const *list = privileged ? all_caps : default_caps;
+	size_t n = privileged ? ARRAY_LEN(all_caps) : ARRAY_LEN(default_caps);
+
+	if (!c)
+		return NULL;
+	c->bounding = copy_list(m, list, n, &c->n_bounding);
+	c->effective = copy_list(m, list, n, &c->n_effective);
+	c->permitted = copy_list(m, list, n, &c->n_permitted);
+	return c;
+}
+
+static Grpc__Process *
+new_process(struct maker *m, const struct container_options *o)
+{
+	Grpc__Process *p = NEW(m, Grpc__Process, grpc__process__init);
+	size_t n_args = 0;
+
+	if (!p)
+		return NULL;
+	while (o->args[n_args])
+		n_args++;
+	p->terminal = o->terminal;
+	p->user = NEW(m, Grpc__User, grpc__user__init);
+	if (p->user) {
+		p->user->uid = o->uid;
+		p->user->gid = o->gid;
+	}
+	p->args = copy_list(m, (const char *const *)o->args, n_args, &p->n_args);
+	p->env = copy_list(m, o->env, o->n_env, &p->n_env);
+	p->cwd = copy(m, o->cwd);
+	p->capabilities = new_caps(m, o->privileged);
+	p->nonewprivileges = !o->privileged;
+	return p;
+}
+
+Grpc__Process *
+spec_process(struct arena *a, const struct container_options *o)
+{
+	struct maker m = { .arena = a };
+	Grpc__Process *p = new_process(&m, o);
+
+	return m.failed ? NULL : p;
+}
+
+static Grpc__Mount *
+new_mount(struct maker *m, const char *target, const char *type, const char *source,
+	  const char *options)
+{
+	Grpc__Mount *mount = NEW(m, Grpc__Mount, grpc__mount__init);
+
+	if (!mount)
+		return NULL;
+	mount->destination = copy(m, target);
+	mount->type = copy(m, type);
+	mount->source = copy(m, source);
+	mount->options = split(m, options, &mount->n_options);
+	return mount;
+}
+
+/* Where volume i lies in the guest. */
+static char *
+volume_point(struct maker *m, const char *id, size_t i)
+{
+	char *s = arena_printf(m->arena, SHARED "/%s-volume%zu", id, i);
+
+	if (!s)
+		m->failed = true;
+	return s;
+}
+
+static void
+add_mounts(struct maker *m, const struct container_options *o, Grpc__Spec *spec)
+{
+	size_t n = 0;
+
+	size_t n_binds = o->pod ? o->pod->n_binds : 0;
+
+	spec->mounts = make(m, ARRAY_LEN(default_mounts) + o->n_volumes + n_binds + 1,
+			    sizeof(*spec->mounts));
+	if (!spec->mounts)
+		return;
+	for (size_t i = 0; i < ARRAY_LEN(default_mounts); i++)
+		spec->mounts[n++] = new_mount(m, default_mounts[i].target, default_mounts[i].type,
+					      default_mounts[i].source, default_mounts[i].options);
+	for (size_t i = 0; i < o->n_volumes; i++) {
+		const struct volume *v = &o->volumes[i];
+		const char *source = volume_point(m, o->id, i);
+
+		if (v->is_file && source)
+			source = arena_printf(m->arena, "%s%s", source, strrchr(v->source, '/'));
+		spec->mounts[n++] = new_mount(m, v->target, "bind", source ? source : "",
+					      v->readonly ? "rbind,ro" : "rbind");
+	}
+	for (size_t i = 0; i < n_binds; i++) {
+		const struct spec_bind *b = &o->pod->binds[i];
+
+		spec->mounts[n++] =
+			new_mount(m, b->target, b->type, b->source,
+				  b->readonly ? "rbind,rprivate,ro" : "rbind,rprivate,rw");
+	}
+	if (o->guest_proc)
+		spec->mounts[n++] = new_mount(m, o->guest_proc, "bind", "/proc", "rbind");
+	spec->n_mounts = n;
+}
+
+static Grpc__Linux *
+new_linux(struct maker *m, const struct container_options *o)
+{
+	static const char *const kinds[] = { "mount", "ipc", "uts", "cgroup" };
+	Grpc__Linux *l = NEW(m, Grpc__Linux, grpc__linux__init);
+
+	if (!l)
+		return NULL;
+	l->cgroupspath = arena_printf(m->arena, "/%s", o->id);
+	l->namespaces = make(m, ARRAY_LEN(kinds), sizeof(*l->namespaces));
+	for (size_t i = 0; l->namespaces && i < ARRAY_LEN(kinds); i++) {
+		l->namespaces[i] = NEW(m, Grpc__LinuxNamespace, grpc__linux_namespace__init);
+		if (l->namespaces[i])
+			l->namespaces[i]->type = copy(m, kinds[i]);
+		l->n_namespaces = i + 1;
+	}
+	if (!o->privileged) {
+		l->maskedpaths = copy_list(m, masked, ARRAY_LEN(masked), &l->n_maskedpaths);
+		l->readonlypaths = copy_list(m, readonly, ARRAY_LEN(readonly), &l->n_readonlypaths);
+	}
+	if (!l->cgroupspath)
+		m->failed = true;
+	return l;
+}
+
+/* Limits as a kubelet sets them. */
+static Grpc__LinuxResources *
+new_resources(struct maker *m, const struct spec_pod *pod)
+{
+	Grpc__LinuxResources *r = NEW(m, Grpc__LinuxResources, grpc__linux_resources__init);
+
+	if (!r)
+		return NULL;
+	r->memory = NEW(m, Grpc__LinuxMemory, grpc__linux_memory__init);
+	r->cpu = NEW(m, Grpc__LinuxCPU, grpc__linux_cpu__init);
+	if (m->failed)
+		return NULL;
+	r->memory->limit = (int64_t)pod->memory;
+	r->cpu->shares = pod->milli ? (pod->milli * 1024ull + 999) / 1000 : 2;
+	if (pod->milli) {
+		r->cpu->period = 100000;
+		r->cpu->quota = (int64_t)pod->milli * 100;
+	}
+	return r;
+}
+
+static void
+add_annotation(struct maker *m, Grpc__Spec *spec, const char *key, const char *value)
+{
+	Grpc__Spec__AnnotationsEntry *e =
+		NEW(m, Grpc__Spec__AnnotationsEntry, grpc__spec__annotations_entry__init);
+
+	if (!e || !spec->annotations)
+		return;
+	e->key = copy(m, key);
+	e->value = copy(m, value);
+	spec->annotations[spec->n_annotations++] = e;
+}
+
+/* What makes it one of a pod. */
+static void
+join_pod(struct maker *m, const struct spec_pod *pod, Grpc__CreateContainerRequest *r)
+{
+	Grpc__Spec *spec = r->oci;
+	size_t n = r->n_storages;
+
+	spec->annotations = make(m, 3, sizeof(*spec->annotations));
+	add_annotation(m, spec, "io.kubernetes.cri.container-type",
+		       pod->name ? "container" : "sandbox");
+	add_annotation(m, spec, "io.kubernetes.cri.sandbox-id", pod->sandbox);
+	if (pod->name)
+		add_annotation(m, spec, "io.kubernetes.cri.container-name", pod->name);
+	spec->linux->cgroupspath = arena_printf(m->arena, "/kubepods/burstable/pod-%s/%s",
+						pod->sandbox, r->container_id);
+	spec->linux->resources = new_resources(m, pod);
+	r->sandbox_pidns = pod->share_pids;
+	for (size_t i = 0; i < pod->n_storages; i++) {
+		const struct spec_storage *s = &pod->storages[i];
+
+		r->storages[n + i] =
+			new_storage(m, s->driver, s->source, s->fstype, s->options, s->mount_point);
+	}
+	r->n_storages = n + pod->n_storages;
+}
+
+Grpc__CreateContainerRequest *
+spec_container(struct arena *a, const struct container_options *o)
+{
+	struct maker m = { .arena = a };
+	Grpc__CreateContainerRequest *r =
+		NEW(&m, Grpc__CreateContainerRequest, grpc__create_container_request__init);
+	Grpc__Spec *spec = NEW(&m, Grpc__Spec, grpc__spec__init);
+	const char *root = o->pod ? o->pod->root : NULL;
+	char *rootfs = root ? arena_strdup(a, root) : arena_printf(a, SHARED "/%s/rootfs", o->id);
+
+	if (!r || !spec || !rootfs)
+		return NULL;
+	r->container_id = copy(&m, o->id);
+	r->exec_id = copy(&m, o->id);
+	r->oci = spec;
+	spec->version = copy(&m, "1.1.0");
+	spec->root = NEW(&m, Grpc__Root, grpc__root__init);
+	if (spec->root) {
+		spec->root->path = rootfs;
+		spec->root->readonly = o->read_only;
+	}
+	spec->process = new_process(&m, o);
+	spec->linux = new_linux(&m, o);
+	add_mounts(&m, o, spec);
+	r->storages = make(&m, 1 + o->n_volumes + (o->pod ? o->pod->n_storages : 0),
+			   sizeof(*r->storages));
+	if (m.failed)
+		return NULL;
+	if (!root)
+		r->storages[r->n_storages++] = share_storage(&m, &o->shares[0], rootfs);
+	for (size_t i = 0; i < o->n_volumes; i++)
+		r->storages[r->n_storages++] =
+			share_storage(&m, &o->shares[1 + i], volume_point(&m, o->id, i));
+	if (o->pod)
+		join_pod(&m, o->pod, r);
+	return m.failed ? NULL : r;
+}

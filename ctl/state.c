@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The state files of VMs that run in the background. */
+#include "ctl/state.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <jansson.h>
+
+#include "lib/cleanup.h"
+#include "lib/parse.h"
+
+static int
+base_dir(char *out, size_t size, struct error *err)
+{
+	const char *runtime = getenv("XDG_RUNTIME_DIR");
+	struct stat st;
+	int n;
+
+	if (runtime && *runtime && strlen(runtime) < 40)
+		n = snprintf(out, size, "%s/tatami", runtime);
+	else
+		n = snprintf(out, size, "/tmp/tatami-vms-%u", (unsigned int)geteuid());
+	if (n < 0 || (size_t)n >= size)
+		return error_set(err, ERROR_INTERNAL, "the run directory has too long a name");
+	if (mkdir(out, 0700) < 0 && errno != EEXIST)
+		return error_sys(err, "make directory %s", out);
+	/* below /tmp somebody else may have been first */
+	if (lstat(out, &st) < 0 || !S_ISDIR(st.st_mode) || st.st_uid != geteuid() ||
+	    (st.st_mode & 022))
+		return error_set(err, ERROR_PERMISSION_DENIED,
+				 "%s is not a directory of ours alone", out);
+	return 0;
+}
+
+int
+state_dir(const char *name, char *out, size_t size, struct error *err)
+{
+	char base[PATH_MAX];
+
+	if (!container_id_is_valid(name) || strlen(name) > 24)
+		return error_set(
+			err, ERROR_INVALID_ARGUMENT,
+			"VM name \"%.32s\": expected 2 to 24 letters, digits, '.', '_' or '-'",
+			name);
+	if (base_dir(base, sizeof(base), err) < 0)
+		return -1;
+	if ((size_t)snprintf(out, size, "%s/%s", base, name) >= size)
+		return error_set(err, ERROR_INTERNAL, "the VM's directory has too long a name");
+	return 0;
+}
+
+int
+state_write(const struct vm_state *s, struct error *err)
+{
+	char path[PATH_MAX + 32], new_path[PATH_MAX + 32];
+	json_t *j = json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:I, s:I}", "name", s->name, "pod",
+			      s->pod, "container", s->container, "address", s->address, "rootfs",
+			      s->rootfs, "command", s->command, "monitor", (json_int_t)s->monitor,
+			      "started", (json_int_t)s->started);
+	int r;
+
+	if (!j)
+		return error_set(err, ERROR_INVALID_ARGUMENT,
+				 "write the VM's state: a name is not UTF-8");
+	(void)snprintf(path, sizeof(path), "%s/state.json", s->dir);
+	(void)snprintf(new_path, sizeof(new_path), "%s/.state.json", s->dir);
+	r = json_dump_file(j, new_path, JSON_INDENT(2));
+	json_decref(j);
+	if (r < 0 || rename(new_path, path) < 0)
+		return error_sys(err, "write %s", path);
+	return 0;
+}
+
+static void
+copy_string(char *out, size_t size, const json_t *j, const char *key)
+{
+	const char *s = json_string_value(json_object_get(j, key));
+
+	(void)snprintf(out, size, "%s", s ? s : "");
+}
+
+int
+state_read(const char *name, struct vm_state *out, struct error *err)
+{
+	char path[PATH_MAX + 32];
+	json_t *j;
+
+	memset(out, 0, sizeof(*out));
+	if (state_dir(name, out->dir, sizeof(out->dir), err) < 0)
+		return -1;
+	(void)snprintf(path, sizeof(path), "%s/state.json", out->dir);
+	j = json_load_file(path, 0, NULL);
+	if (!j)
+		return error_set(err, ERROR_NOT_FOUND, "there is no VM named %s", name);
+	copy_string(out->name, sizeof(out->name), j, "name");
+	copy_string(out->address, sizeof(out->address), j, "address");
+	copy_string(out->pod, sizeof(out->pod), j, "pod");
+	copy_string(out->container, sizeof(out->container), j, "container");
+	copy_string(out->rootfs, sizeof(out->rootfs), j, "rootfs");
+	copy_string(out->command, sizeof(out->command), j, "command");
+	out->monitor = (pid_t)json_integer_value(json_object_get(j, "monitor"));
+	out->started = json_integer_value(json_object_get(j, "started"));
+	json_decref(j);
+	return 0;
+}
+
+/* The monitor holds a lock on its directory for as long as it lives: a pid may belong to somebody else by now. */
+bool
+state_is_alive(const struct vm_state *s)
+{
+	auto_close int fd = open(s->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	return fd >= 0 && flock(fd, LOCK_SH | LOCK_NB) < 0 && errno == EWOULDBLOCK;
+}
+
+int
+state_for_each(void (*fn)(const struct vm_state *state, void *data), void *data, struct error *err)
+{
+	char base[PATH_MAX];
+	struct dirent *e;
+	DIR *dir;
+
+	if (base_dir(base, sizeof(base), err) < 0)
+		return -1;
+	dir = opendir(base);
+	if (!dir)
+		return error_sys(err, "read %s", base);
+	while ((e = readdir(dir)) != NULL) {
+		struct error ignored = ERROR_INIT;
+		struct vm_state s;
+
+		if (e->d_name[0] != '.' && state_read(e->d_name, &s, &ignored) == 0)
+			fn(&s, data);
+	}
+	(void)closedir(dir);
+	return 0;
+}

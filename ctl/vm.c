@@ -1,0 +1,322 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A VM and the helper programs of its devices. */
+#include "ctl/vm.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <linux/vhost.h>
+
+#include "ctl/find.h"
+#include "ctl/initrd.h"
+#include "ctl/qemu.h"
+#include "ctl/spawn.h"
+#include "ctl/tempdir.h"
+#include "lib/cleanup.h"
+#include "lib/loop.h"
+#include "lib/path.h"
+#include "lib/sys.h"
+
+#define AGENT_PORT      1024
+#define HELPER_READY_MS 10000
+
+static int
+open_log(const struct vm *vm, const char *name, struct error *err)
+{
+	char path[PATH_MAX + 32];
+	int fd;
+
+	(void)snprintf(path, sizeof(path), "%s/%s.log", vm->dir, name);
+	fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+	if (fd < 0)
+		return error_sys(err, "open %s", path);
+	return fd;
+}
+
+/* Says why a program ended, with the end of its log. */
+static int
+ended_early(const struct vm *vm, const char *name, int status, struct error *err)
+{
+	char path[PATH_MAX + 32], text[300] = "";
+	auto_close int fd = -1;
+	ssize_t n;
+
+	(void)snprintf(path, sizeof(path), "%s/%s.log", vm->dir, name);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd >= 0) {
+		off_t size = lseek(fd, 0, SEEK_END);
+
+		n = pread(fd, text, sizeof(text) - 1,
+			  size > (off_t)sizeof(text) ? size - (off_t)sizeof(text) + 1 : 0);
+		text[n > 0 ? n : 0] = '\0';
+	}
+	if (WIFSIGNALED(status))
+		return error_set(err, ERROR_UNAVAILABLE, "%s was killed by signal %d: %s", name,
+				 WTERMSIG(status), text);
+	return error_set(err, ERROR_UNAVAILABLE, "%s ended with exit code %d: %s", name,
+			 WEXITSTATUS(status), text);
+}
+
+static int
+start_child(struct vm *vm, unsigned int slot, const char *name, struct argv *a, int pass_fd,
+	    struct error *err)
+{
+	auto_close int log = open_log(vm, name, err);
+	pid_t pid;
+
+	if (log < 0) {
+		argv_release(a);
+		return -1;
+	}
+	pid = spawn(a, log, pass_fd, err);
+	argv_release(a);
+	if (pid < 0)
+		return -1;
+	vm->children[slot] = pid;
+	if (slot >= vm->n_children)
+		vm->n_children = slot + 1;
+	return 0;
+}
+
+/* A helper is ready once its socket is there. */
+static int
+wait_socket(struct vm *vm, unsigned int slot, const char *name, const char *socket_name,
+	    struct error *err)
+{
+	char path[PATH_MAX + 32];
+	struct stat st;
+	int status;
+
+	(void)snprintf(path, sizeof(path), "%s/%s", vm->dir, socket_name);
+	for (int waited = 0; waited < HELPER_READY_MS; waited += 5) {
+		if (stat(path, &st) == 0)
+			return 0;
+		if (wait_for(vm->children[slot], 5, &status)) {
+			vm->children[slot] = 0;
+			return ended_early(vm, name, status, err);
+		}
+	}
+	return error_set(err, ERROR_DEADLINE_EXCEEDED, "%s did not make its socket %s within %d ms",
+			 name, path, HELPER_READY_MS);
+}
+
+static int
+start_virtiofsd(struct vm *vm, const struct vm_share *s, unsigned int i, struct error *err)
+{
+	char program[PATH_MAX], name[32], socket_name[32];
+	unsigned int slot = VM_VIRTIOFSD + i;
+	struct argv a = { 0 };
+
+	if (find_program("virtiofsd", program, sizeof(program), err) < 0)
+		return -1;
+	(void)snprintf(name, sizeof(name), "virtiofsd-%u", i);
+	(void)snprintf(socket_name, sizeof(socket_name), "fs%u.sock", i);
+	argv_add(&a, "%s", program);
+	argv_add(&a, "--socket-path=%s/%s", vm->dir, socket_name);
+	argv_add(&a, "--shared-dir=%s", s->path);
+	argv_add(&a, "--cache=auto");
+	argv_add(&a, "--sandbox=namespace");
+	if (s->readonly)
+		argv_add(&a, "--readonly");
+	if (start_child(vm, slot, name, &a, -1, err) < 0)
+		return -1;
+	return wait_socket(vm, slot, name, socket_name, err);
+}
+
+/* vsock by the kernel: a free CID and the open vhost device; or by vhost-device-vsock. */
+static int
+start_vsock(struct vm *vm, struct qemu_parts *parts, struct error *err)
+{
+	char program[PATH_MAX];
+	struct argv a = { 0 };
+
+	parts->vhost_fd = open("/dev/vhost-vsock", O_RDWR | O_CLOEXEC);
+	if (parts->vhost_fd >= 0) {
+		uint64_t cid;
+
+		for (int i = 0; i < 64; i++) {
+			uint32_t r = 0;
+
+			(void)getrandom(&r, sizeof(r), 0);
+			cid = 3 + (r % 0x7ffffff0u);
+			if (ioctl(parts->vhost_fd, VHOST_VSOCK_SET_GUEST_CID, &cid) == 0) {
+				parts->vsock_cid = (unsigned int)cid;
+				(void)snprintf(vm->address, sizeof(vm->address), "vsock://%u:%d",
+					       parts->vsock_cid, AGENT_PORT);
+				return 0;
+			}
+		}
+		close_fd(&parts->vhost_fd);
+	}
+	parts->vsock_cid = 3;
+	if (find_program("vhost-device-vsock", program, sizeof(program), err) < 0)
+		return error_wrap(err, "this machine has no /dev/vhost-vsock");
+	argv_add(&a, "%s", program);
+	argv_add(&a, "--guest-cid=%u", parts->vsock_cid);
+	argv_add(&a, "--socket=%s/vhost.sock", vm->dir);
+	argv_add(&a, "--uds-path=%s/vsock.sock", vm->dir);
+	(void)snprintf(vm->address, sizeof(vm->address), "hvsock://%.200s/vsock.sock:%d", vm->dir,
+		       AGENT_PORT);
+	if (start_child(vm, VM_VSOCK, "vhost-device-vsock", &a, -1, err) < 0)
+		return -1;
+	return wait_socket(vm, VM_VSOCK, "vhost-device-vsock", "vhost.sock", err);
+}
+
+static int
+make_directory(struct vm *vm, const char *dir, struct error *err)
+{
+	if (!dir) {
+		vm->lock = tempdir_make("/tmp/tatami", vm->dir, sizeof(vm->dir), err);
+		if (vm->lock < 0)
+			vm->dir[0] = '\0';
+		return vm->lock < 0 ? -1 : 0;
+	}
+	/* unix socket addresses are short (unix(7)) */
+	if (strlen(dir) > 80)
+		return error_set(err, ERROR_INVALID_ARGUMENT,
+				 "the directory %s has too long a name", dir);
+	if (mkdir(dir, 0700) < 0)
+		return error_sys(err, "make directory %s", dir);
+	(void)snprintf(vm->dir, sizeof(vm->dir), "%s", dir);
+	return 0;
+}
+
+static int
+prepare_shares(struct vm_options *o, struct error *err)
+{
+	for (unsigned int i = 0; i < o->n_shares; i++) {
+		struct vm_share *s = &o->shares[i];
+
+		if (s->kind != SHARE_BLK) {
+			(void)snprintf(s->tag, sizeof(s->tag), "share%u", i);
+			continue;
+		}
+		(void)snprintf(s->tag, sizeof(s->tag), "%02x", qemu_share_slot(i));
+		s->fstype = find_fstype(s->path, err);
+		if (!s->fstype)
+			return -1;
+	}
+	return 0;
+}
+
+static int
+start_all(struct vm *vm, struct vm_options *o, struct error *err)
+{
+	char qemu[PATH_MAX], initrd[PATH_MAX + 32];
+	struct qemu_parts parts = { .qemu = qemu, .dir = vm->dir, .vhost_fd = -1 };
+	struct argv a = { 0 };
+	int status, r;
+
+	if (find_program("qemu-system-x86_64", qemu, sizeof(qemu), err) < 0 ||
+	    prepare_shares(o, err) < 0)
+		return -1;
+	parts.initrd = o->initrd;
+	if (o->agent_binary) {
+		(void)snprintf(initrd, sizeof(initrd), "%s/initrd.img", vm->dir);
+		if (initrd_with_agent(o->initrd, o->init_binary, o->agent_binary, initrd, err) < 0)
+			return error_wrap(err, "make an initrd with the agent %s", o->agent_binary);
+		parts.initrd = initrd;
+	}
+	parts.accel = o->accel ? o->accel : find_accel(qemu, o->kernel, o->initrd);
+	if (start_vsock(vm, &parts, err) < 0)
+		return -1;
+	for (unsigned int i = 0; i < o->n_shares; i++)
+		if (o->shares[i].kind == SHARE_VIRTIOFS &&
+		    start_virtiofsd(vm, &o->shares[i], i, err) < 0)
+			return -1;
+	qemu_argv(&a, o, &parts);
+	vm->started_ns = monotonic_ns();
+	r = start_child(vm, VM_QEMU, "qemu", &a, parts.vhost_fd, err);
+	close_fd(&parts.vhost_fd);
+	if (r < 0)
+		return -1;
+	/* a wrong option ends QEMU at once */
+	if (wait_for(vm->children[VM_QEMU], 20, &status)) {
+		vm->children[VM_QEMU] = 0;
+		return ended_early(vm, "qemu", status, err);
+	}
+	return 0;
+}
+
+int
+vm_start(struct vm *vm, struct vm_options *o, const char *dir, struct error *err)
+{
+	vm->lock = -1;
+	if (make_directory(vm, dir, err) < 0)
+		return -1;
+	(void)snprintf(vm->console, sizeof(vm->console), "%.*s/console.log", PATH_MAX - 16,
+		       vm->dir);
+	if (start_all(vm, o, err) < 0) {
+		vm_stop(vm, 0);
+		return error_wrap(err, "start the VM");
+	}
+	return 0;
+}
+
+bool
+vm_has_ended(struct vm *vm, char *exit_text, size_t size)
+{
+	struct error err = ERROR_INIT;
+	int status;
+
+	if (vm->children[VM_QEMU] > 0 && !wait_for(vm->children[VM_QEMU], 0, &status))
+		return false;
+	if (vm->children[VM_QEMU] > 0) {
+		vm->children[VM_QEMU] = 0;
+		(void)ended_early(vm, "qemu", status, &err);
+	}
+	if (exit_text)
+		(void)snprintf(exit_text, size, "%s", err.msg);
+	return true;
+}
+
+int
+vm_pidfd(const struct vm *vm)
+{
+	return vm->children[VM_QEMU] > 0 ? sys_pidfd_open(vm->children[VM_QEMU], 0) : -1;
+}
+
+void
+vm_stop(struct vm *vm, int grace_ms)
+{
+	struct error err = ERROR_INIT;
+	int status;
+
+	if (vm->children[VM_QEMU] > 0 && grace_ms > 0 &&
+	    wait_for(vm->children[VM_QEMU], grace_ms, &status))
+		vm->children[VM_QEMU] = 0;
+	for (unsigned int i = 0; i < vm->n_children; i++) {
+		if (vm->children[i] <= 0)
+			continue;
+		/* the whole group: virtiofsd forks, and a stopped one must wake up to die */
+		(void)kill(-vm->children[i], SIGKILL);
+		(void)kill(vm->children[i], SIGKILL);
+		(void)waitpid(vm->children[i], &status, 0);
+		vm->children[i] = 0;
+	}
+	if (vm->dir[0] && path_remove_tree(AT_FDCWD, vm->dir, &err) < 0)
+		(void)fprintf(stderr, "tatamictl: remove %s: %s\n", vm->dir, err.msg);
+	vm->dir[0] = '\0';
+	close_fd(&vm->lock);
+}
+
+void
+vm_console_tail(const struct vm *vm, char *out, size_t size)
+{
+	auto_close int fd = open(vm->console, O_RDONLY | O_CLOEXEC);
+	off_t end = fd >= 0 ? lseek(fd, 0, SEEK_END) : 0;
+	off_t at = end > (off_t)size - 1 ? end - (off_t)size + 1 : 0;
+	ssize_t n = fd >= 0 ? pread(fd, out, size - 1, at) : 0;
+
+	out[n > 0 ? n : 0] = '\0';
+}

@@ -1,0 +1,232 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* tatamictl ps, exec, stop: using a VM that `boot` left running. */
+#include <errno.h>
+#include <fcntl.h>
+#include <getopt.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "agent.pb-c.h"
+#include "ctl/commands.h"
+#include "ctl/pod.h"
+#include "ctl/session.h"
+#include "ctl/spec.h"
+#include "ctl/state.h"
+#include "lib/arena.h"
+#include "lib/cleanup.h"
+#include "lib/loop.h"
+#include "lib/parse.h"
+#include "lib/path.h"
+#include "lib/ttrpc/client.h"
+
+#define STOP_TIMEOUT_MS 30000
+#define CALL_TIMEOUT_MS 60000
+#define ENV_MAX         32
+
+static int
+complain(const char *command, const struct error *err, int code)
+{
+	(void)fprintf(stderr, "tatamictl %s: %s\n", command, err->msg);
+	return code;
+}
+
+/* ---- ps ---- */
+
+static void
+print_vm(const struct vm_state *s, void *data)
+{
+	int *count = data;
+	int64_t age = (int64_t)time(NULL) - s->started;
+
+	if ((*count)++ == 0)
+		(void)printf("%-24s %-6s %8s  %-8s  %s\n", "NAME", "STATE", "AGE/s", "MONITOR",
+			     "COMMAND");
+	(void)printf("%-24s %-6s %8lld  %-8d  %s\n", s->name, state_is_alive(s) ? "up" : "dead",
+		     (long long)age, (int)s->monitor, s->command);
+}
+
+int
+cmd_ps(int argc, char **argv)
+{
+	struct error err = ERROR_INIT;
+	int count = 0;
+
+	if (argc > 1) {
+		(void)printf("usage: tatamictl ps\nLists the VMs that `tatamictl boot` started.\n");
+		return strcmp(argv[1], "--help") == 0 ? 0 : EXIT_USAGE;
+	}
+	return state_for_each(print_vm, &count, &err) < 0 ? complain("ps", &err, EXIT_FAILED) : 0;
+}
+
+/* ---- exec ---- */
+
+struct exec_options {
+	struct container_options process;
+	const char *env[ENV_MAX];
+	bool interactive;
+	const char *vm, *container;
+	char id[160];
+};
+
+static const char exec_usage[] =
+	"usage: tatamictl exec [-p] [-t] [-i] [-e KEY=VALUE] [-w DIR] [-u UID] [-c CONTAINER] NAME\n"
+	"                      -- COMMAND [ARGUMENT…]\n"
+	"Runs one more process in the container of VM NAME; passes stdio, signals and the exit code on.\n";
+
+/* 0; 1 help was printed; -1 wrong usage. */
+static int
+parse_exec(struct exec_options *o, int argc, char **argv)
+{
+	int opt;
+
+	o->process.cwd = "/";
+	o->process.env = o->env;
+	o->env[o->process.n_env++] =
+		"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+	optind = 0;
+	while ((opt = getopt_long(
+			argc, argv, "+ptie:w:u:c:h",
+			(const struct option[]){ { "help", no_argument, NULL, 'h' }, { 0 } },
+			NULL)) != -1) {
+		if (opt == 't') {
+			o->process.terminal = true;
+		} else if (opt == 'i') {
+			o->interactive = true;
+		} else if (opt == 'p') {
+			o->process.privileged = true;
+		} else if (opt == 'e' && o->process.n_env < ENV_MAX - 1 && strchr(optarg, '=')) {
+			o->env[o->process.n_env++] = optarg;
+		} else if (opt == 'c') {
+			o->container = optarg;
+		} else if (opt == 'w') {
+			o->process.cwd = optarg;
+		} else if (opt == 'u' && parse_u32(optarg, &o->process.uid)) {
+			continue;
+		} else if (opt == 'h') {
+			(void)printf("%s", exec_usage);
+			return 1;
+		} else {
+			return -1;
+		}
+	}
+	if (o->process.terminal)
+		o->env[o->process.n_env++] = "TERM=xterm";
+	if (optind >= argc)
+		return -1;
+	o->vm = argv[optind++];
+	if (optind < argc && strcmp(argv[optind], "--") == 0)
+		optind++;
+	o->process.args = argv + optind;
+	return argv[optind] ? 0 : -1;
+}
+
+static int
+exec_in(struct ttrpc_client *client, const struct exec_options *o, struct error *err)
+{
+	Grpc__ExecProcessRequest q = GRPC__EXEC_PROCESS_REQUEST__INIT;
+	char exec_id[64];
+	struct arena a;
+	int r;
+	struct session s = {
+		.client = client,
+		.container_id = o->id,
+		.exec_id = exec_id,
+		.terminal = o->process.terminal,
+		.in = o->interactive ? STDIN_FILENO : -1,
+		.out = STDOUT_FILENO,
+		.err = STDERR_FILENO,
+		.vm_pidfd = -1,
+		.stop_fd = -1,
+	};
+
+	(void)snprintf(exec_id, sizeof(exec_id), "exec-%d-%llu", (int)getpid(),
+		       (unsigned long long)monotonic_ns());
+	arena_init(&a, 1u << 20);
+	q.container_id = (char *)(uintptr_t)o->id;
+	q.exec_id = exec_id;
+	q.process = spec_process(&a, &o->process);
+	if (!q.process)
+		r = error_nomem(err, "making the request");
+	else
+		r = ttrpc_client_call(client, &grpc__agent_service__descriptor, "ExecProcess",
+				      &q.base, CALL_TIMEOUT_MS, NULL, err);
+	arena_release(&a);
+	return r < 0 ? -1 : session_run(&s, err);
+}
+
+int
+cmd_exec(int argc, char **argv)
+{
+	struct exec_options o = { 0 };
+	struct vm_state state;
+	struct error err = ERROR_INIT;
+	struct ttrpc_client *client;
+	int r = parse_exec(&o, argc, argv);
+
+	if (r > 0)
+		return 0;
+	if (r < 0) {
+		(void)fprintf(stderr, "%s", exec_usage);
+		return EXIT_USAGE;
+	}
+	(void)signal(SIGPIPE, SIG_IGN);
+	if (state_read(o.vm, &state, &err) < 0)
+		return complain("exec", &err, EXIT_FAILED);
+	if (o.container && state.pod[0])
+		(void)snprintf(o.id, sizeof(o.id), "%s-%.63s", state.pod, o.container);
+	else
+		(void)snprintf(o.id, sizeof(o.id), "%.159s",
+			       o.container ? o.container : state.container);
+	client = ttrpc_client_dial(state.address, CALL_TIMEOUT_MS, &err);
+	if (!client)
+		return complain("exec", &err, EXIT_FAILED);
+	r = exec_in(client, &o, &err);
+	ttrpc_client_free(client);
+	return r < 0 ? complain("exec", &err, EXIT_FAILED) : r;
+}
+
+/* ---- stop ---- */
+
+/* Waits until the monitor has removed the VM's directory. */
+static bool
+wait_gone(const struct vm_state *s, int timeout_ms)
+{
+	struct timespec pause = { .tv_nsec = 20000000 };
+
+	for (int waited = 0; waited < timeout_ms; waited += 20) {
+		if (!state_is_alive(s))
+			return true;
+		(void)nanosleep(&pause, NULL);
+	}
+	return false;
+}
+
+int
+cmd_stop(int argc, char **argv)
+{
+	struct vm_state s;
+	struct error err = ERROR_INIT;
+
+	if (argc != 2 || strcmp(argv[1], "--help") == 0) {
+		(void)printf(
+			"usage: tatamictl stop NAME\nEnds a VM and removes what belongs to it.\n");
+		return argc == 2 ? 0 : EXIT_USAGE;
+	}
+	if (state_read(argv[1], &s, &err) < 0)
+		return complain("stop", &err, EXIT_FAILED);
+	if (state_is_alive(&s)) {
+		/* the monitor asks the container, then the guest, to end */
+		(void)kill(s.monitor, SIGALRM);
+		if (!wait_gone(&s, STOP_TIMEOUT_MS)) {
+			(void)kill(s.monitor, SIGKILL); /* its children die with it */
+			(void)wait_gone(&s, STOP_TIMEOUT_MS);
+		}
+	}
+	if (path_remove_tree(AT_FDCWD, s.dir, &err) < 0)
+		return complain("stop", &err, EXIT_FAILED);
+	return 0;
+}

@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Ends what the agent left behind when PID 1 is not ours: it would otherwise live on as a child of the
+ * machine's init, in mounts and cgroups that nobody cleans up. Called by the supervise loop at its end.
+ */
+#include "init/leftovers.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "init/children.h"
+#include "lib/cleanup.h"
+#include "lib/io.h"
+#include "lib/log.h"
+#include "lib/loop.h"
+#include "lib/parse.h"
+
+#define PATIENCE_NS 2000000000ull
+
+/* SIGKILL to each child that the kernel lists. Needs CONFIG_PROC_CHILDREN; false without. All pids are our
+ * unreaped children, so none can have been used again. */
+static bool
+kill_listed(void)
+{
+	char path[64], text[4096], *save = NULL;
+	ssize_t n;
+
+	(void)snprintf(path, sizeof(path), "/proc/self/task/%d/children", (int)getpid());
+	n = read_text_at(AT_FDCWD, path, text, sizeof(text));
+	if (n < 0)
+		return false;
+	if ((size_t)n == sizeof(text) - 1)
+		*strrchr(text, ' ') = '\0'; /* the last number may be cut; it comes again */
+	for (char *word = strtok_r(text, " ", &save); word; word = strtok_r(NULL, " ", &save)) {
+		uint32_t pid;
+
+		if (parse_u32(word, &pid) && pid > 1)
+			(void)kill((pid_t)pid, SIGKILL);
+	}
+	return true;
+}
+
+static void
+kill_known(struct children *known)
+{
+	struct child_entry *e;
+	size_t pos = 0;
+
+	while ((e = children_next(known, &pos, CHILD_LIVE)))
+		(void)kill(e->pid, SIGKILL);
+}
+
+/* Returns false once there are no children left. */
+static bool
+reap_ready(struct children *known, uint64_t *reaped)
+{
+	for (;;) {
+		pid_t pid = waitpid(-1, NULL, WNOHANG | __WALL);
+		struct child_entry *e;
+
+		if (pid < 0 && errno == EINTR)
+			continue;
+		if (pid <= 0)
+			return pid == 0;
+		++*reaped;
+		e = children_find(known, pid);
+		if (e)
+			e->flags &= (uint16_t)~CHILD_LIVE;
+	}
+}
+
+void
+leftovers_end(struct children *known, uint64_t *reaped)
+{
+	uint64_t deadline = monotonic_ns() + PATIENCE_NS, now;
+	sigset_t chld;
+
+	(void)sigemptyset(&chld);
+	(void)sigaddset(&chld, SIGCHLD);
+	while (reap_ready(known, reaped)) {
+		struct timespec wait;
+
+		if (!kill_listed())
+			kill_known(known);
+		now = monotonic_ns();
+		if (now >= deadline) {
+			log_warn("supervise", "some processes do not end and are left behind");
+			return;
+		}
+		wait.tv_sec = (time_t)((deadline - now) / 1000000000);
+		wait.tv_nsec = (long)((deadline - now) % 1000000000);
+		(void)sigtimedwait(&chld, NULL, &wait);
+	}
+}

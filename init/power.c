@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The way out, used by init when the agent has ended or asked for it, and by its crash handler. Never
+ * waits for a disk longer than it was told; never logs through lib/log; never returns in the product.
+ */
+#include "init/power.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/reboot.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/reboot.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "init/cgroups.h"
+#include "init/crash.h"
+
+#define SYNC_MS 5000
+
+static void
+write_file(const char *path, const char *text)
+{
+	int fd = open(path, O_WRONLY | O_CLOEXEC);
+
+	if (fd < 0)
+		return;
+	(void)!write(fd, text, strlen(text));
+	(void)close(fd);
+}
+
+static void
+kill_pods(void)
+{
+	write_file(CGROUP_MOUNT "/" CGROUP_PODS "/cgroup.kill", "1");
+}
+
+static void
+real_sync(void)
+{
+	sync();
+}
+
+static int
+real_reboot(int how)
+{
+	return reboot(how);
+}
+
+static void
+real_rest(void)
+{
+	for (;;)
+		(void)pause();
+}
+
+const struct power_ops power_real = {
+	.kill_all = kill_pods,
+	.sync = real_sync,
+	.reboot = real_reboot,
+	.rest = real_rest,
+	.sync_ms = SYNC_MS,
+};
+
+static long long
+now_ms(void)
+{
+	struct timespec ts;
+
+	(void)clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (long long)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
+}
+
+/* Waits for the child, which may hang in the kernel for ever. Returns whether it ended in time. */
+static bool
+wait_at_most(pid_t child, unsigned int ms)
+{
+	long long deadline = now_ms() + ms, left;
+	sigset_t chld;
+
+	(void)sigemptyset(&chld);
+	(void)sigaddset(&chld, SIGCHLD);
+	for (;;) {
+		struct timespec wait;
+		pid_t pid = waitpid(child, NULL, WNOHANG | __WALL);
+
+		if (pid == child || (pid < 0 && errno == ECHILD))
+			return true;
+		left = deadline - now_ms();
+		if (left <= 0)
+			return false;
+		wait.tv_sec = (time_t)(left / 1000);
+		wait.tv_nsec = (long)(left % 1000) * 1000000;
+		(void)sigtimedwait(&chld, NULL, &wait); /* other children may end too */
+	}
+}
+
+static void
+sync_bounded(const struct power_ops *ops)
+{
+	static const struct timespec settle = { .tv_sec = 1 };
+	/* fork(2) without the C library's locks and handlers: we may be inside a signal handler */
+	pid_t child = (pid_t)syscall(SYS_clone, SIGCHLD, 0, 0, 0, 0);
+
+	if (child == 0) {
+		ops->sync();
+		_exit(0);
+	}
+	if (child > 0) {
+		if (!wait_at_most(child, ops->sync_ms))
+			crash_say("tatami-init: disks were not synced in time\n");
+		return;
+	}
+	/* No process to be had: the kernel can sync on its own, but does not say when it is done. */
+	crash_say("tatami-init: no process for sync, asking the kernel\n");
+	write_file("/proc/sysrq-trigger", "s");
+	(void)nanosleep(&settle, NULL);
+}
+
+void
+power_off(const struct power_ops *ops, bool without_sync)
+{
+	if (!without_sync) {
+		ops->kill_all();
+		sync_bounded(ops);
+	}
+	(void)ops->reboot(RB_POWER_OFF);
+	crash_say("tatami-init: power-off refused, trying to reboot\n");
+	(void)ops->reboot(RB_AUTOBOOT);
+	crash_say("tatami-init: reboot refused too, halting\n");
+	ops->rest();
+}

@@ -1,0 +1,155 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * One binary, two roles. As PID 1 we are init under any name; with a socket to init we are the agent;
+ * else we become the agent's parent ourselves (`tatami supervise`, or started by another init system).
+ */
+#include "init/role.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "init/boot.h"
+#include "init/init.h"
+#include "init/pause.h"
+#include "init/supervise.h"
+#include "lib/initproto.h"
+#include "lib/log.h"
+#include "lib/loop.h"
+#include "lib/parse.h"
+
+#ifndef TATAMI_VERSION
+#define TATAMI_VERSION "0.0.0"
+#endif
+#ifndef TATAMI_COMMIT
+#define TATAMI_COMMIT "unknown"
+#endif
+
+static const char usage[] =
+	"usage: tatami [supervise [--]] [--config FILE] [--listen ADDRESS]\n"
+	"       tatami --print-config [--config FILE]\n"
+	"       tatami --version | --help\n"
+	"\n"
+	"The guest half of Kata Containers: init and agent in one program.\n"
+	"As PID 1, under any name, it boots the guest, runs the agent and powers off.\n"
+	"Otherwise it runs the agent as its child and reaps what the agent starts.\n"
+	"\n"
+	"  -c, --config FILE  configuration, instead of the kernel command line\n"
+	"  --listen ADDRESS   where the agent listens: vsock://, unix:// or tcp://\n"
+	"  --print-config     print the configuration with who said what, and exit\n"
+	"  -v, --version      print the version and exit\n"
+	"  -h, --help         print this and exit\n"
+	"\n"
+	"More in tatami(8).\n";
+
+static bool
+is_word(const char *arg, const char *brief, const char *full)
+{
+	return strcmp(arg, brief) == 0 || strcmp(arg, full) == 0;
+}
+
+/* The fd that INITPROTO_ENV names, if it is a socket; -1 if we have no such parent. */
+static int
+init_fd(void)
+{
+	const char *text = getenv(INITPROTO_ENV);
+	struct stat st;
+	uint32_t fd;
+
+	if (!text)
+		return -1;
+	if (!parse_u32(text, &fd) || fd <= STDERR_FILENO || fd > INT32_MAX ||
+	    fstat((int)fd, &st) < 0 || !S_ISSOCK(st.st_mode)) {
+		log_warn("role", INITPROTO_ENV "=%s is no socket: ignored", text);
+		return -1;
+	}
+	(void)fcntl((int)fd, F_SETFD, FD_CLOEXEC);
+	(void)unsetenv(INITPROTO_ENV);
+	return (int)fd;
+}
+
+/* As a shell tells it: 128 and the signal. */
+static int
+exit_code(const struct supervise_result *result)
+{
+	int code = WIFSIGNALED(result->status) ? 128 + WTERMSIG(result->status)
+					       : WEXITSTATUS(result->status);
+
+	if (result->cause == SUPERVISE_POWEROFF_ASKED && code == 0)
+		return result->exit_code;
+	return code;
+}
+
+/* argv[0] is followed by the agent's arguments only. */
+static int
+supervise(int argc, char **argv, uint64_t main_ns, agent_main_fn *agent_main)
+{
+	struct program program = { .argc = argc, .argv = argv, .agent_main = agent_main };
+	struct supervise_spec spec = {
+		.main_ns = main_ns,
+		.start = program_start,
+		.data = &program,
+		.has_protocol = true,
+	};
+	struct supervise_result result;
+	struct error err = ERROR_INIT;
+	char text[128];
+
+	log_identity("tatami-supervise", "supervise");
+	if (supervise_run(&spec, &result, &err) < 0) {
+		log_crit("role", "%s", err.msg);
+		return 1;
+	}
+	if (result.status != 0) {
+		supervise_describe(result.status, text, sizeof(text));
+		log_error("role", "the agent %s", text);
+	}
+	(void)log_flush();
+	return exit_code(&result);
+}
+
+int
+role_main(int argc, char **argv, agent_main_fn *agent_main)
+{
+	uint64_t main_ns = monotonic_ns();
+	const char *name = argc > 0 ? argv[0] : "tatami";
+	int fd, skip = 0;
+
+	/* before anything else: process 1 of a pod's pid namespace is not the guest's */
+	if (strcmp(strrchr(name, '/') ? strrchr(name, '/') + 1 : name, "pause") == 0)
+		return pause_run();
+	if (getpid() == 1)
+		init_run(argc, argv, main_ns, agent_main);
+	boot_reserve_stdio();
+	if (argc > 1 && is_word(argv[1], "-v", "--version")) {
+		(void)dprintf(STDOUT_FILENO,
+			      "kata-agent version " TATAMI_VERSION
+			      " (api version: 0.0.1, commit version: " TATAMI_VERSION
+			      "-" TATAMI_COMMIT
+			      ", type: c, extra-features: [agent-policy, seccomp])\n");
+		return 0;
+	}
+	if (argc > 1 && is_word(argv[1], "-h", "--help")) {
+		(void)dprintf(STDOUT_FILENO, "%s", usage);
+		return 0;
+	}
+	if (argc > 1 && strcmp(argv[1], "--print-config") == 0)
+		return agent_main(argc, argv, -1);
+	if (argc < 1 || strcmp(strrchr(name, '/') ? strrchr(name, '/') + 1 : name, "init") == 0) {
+		/* never by accident: its duties would take over the machine it runs on */
+		(void)dprintf(STDERR_FILENO, "%s: init only runs as PID 1; try --help\n", name);
+		return 2;
+	}
+	fd = init_fd();
+	if (fd >= 0)
+		return agent_main(argc, argv, fd);
+	if (argc > 1 && strcmp(argv[1], "supervise") == 0)
+		skip += 1;
+	if (skip && argc > 2 && strcmp(argv[2], "--") == 0)
+		skip += 1;
+	return supervise(argc - skip, argv + skip, main_ns, agent_main);
+}

@@ -1,0 +1,454 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Parent and only reaper of everything. Called by init and by `tatami supervise`. The order "peek, drain,
+ * reap" makes sure that a registration sent before a process could end is known when it is reaped. Never
+ * blocks but in its own poll(2), allocates nothing, and survives whatever comes through the socket.
+ */
+#include "init/supervise.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "init/children.h"
+#include "init/leftovers.h"
+#include "lib/cleanup.h"
+#include "lib/initproto.h"
+#include "lib/io.h"
+#include "lib/log.h"
+#include "lib/loop.h"
+#include "lib/sys.h"
+
+/* How long an agent that asked `tatami supervise` for the end may take to end itself. */
+#define FAREWELL_MS 5000
+
+struct supervisor {
+	const struct supervise_spec *spec;
+	struct supervise_result *result;
+	struct children children;
+	pid_t agent;       /* 0 once it is reaped */
+	int sock;          /* -1: no protocol, or the agent closed its end */
+	int signals;       /* signalfd */
+	bool has_unsent;   /* the socket was full: some entries wait for it */
+	bool is_asked;     /* POWEROFF came */
+	uint64_t farewell; /* CLOCK_MONOTONIC ns; 0: none */
+	bool is_done;
+};
+
+/* Signals that are read; all others but faults are ignored while we run. */
+static const int read_signals[] = { SIGCHLD, SIGTERM, SIGINT, SIGPWR, SIGHUP };
+static const int fault_signals[] = { SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGSYS, SIGABRT, SIGTRAP };
+
+static bool
+is_among(const int *list, size_t n, int sig)
+{
+	for (size_t i = 0; i < n; i++)
+		if (list[i] == sig)
+			return true;
+	return false;
+}
+
+/* Ignoring discards a signal at once; blocking would let a flood of queued ones use up memory. */
+static int
+take_signals(struct error *err)
+{
+	struct sigaction ignore = { .sa_handler = SIG_IGN };
+	sigset_t set;
+	int fd;
+
+	(void)sigemptyset(&set);
+	for (size_t i = 0; i < ARRAY_LEN(read_signals); i++)
+		(void)sigaddset(&set, read_signals[i]);
+	if (sigprocmask(SIG_SETMASK, &set, NULL) < 0)
+		return error_sys(err, "block signals");
+	for (int sig = 1; sig <= SIGRTMAX; sig++)
+		if (!is_among(read_signals, ARRAY_LEN(read_signals), sig) &&
+		    !is_among(fault_signals, ARRAY_LEN(fault_signals), sig))
+			(void)sigaction(sig, &ignore, NULL);
+	fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+	if (fd < 0)
+		return error_sys(err, "create a signalfd");
+	return fd;
+}
+
+static void
+give_signals_back(void)
+{
+	struct sigaction standard = { .sa_handler = SIG_DFL };
+	sigset_t none;
+
+	for (int sig = 1; sig <= SIGRTMAX; sig++)
+		(void)sigaction(sig, &standard, NULL);
+	(void)sigemptyset(&none);
+	(void)sigprocmask(SIG_SETMASK, &none, NULL);
+}
+
+/* Returns false when the message must be sent again later. */
+static bool
+send_to_agent(struct supervisor *s, uint32_t type, pid_t pid, int32_t value)
+{
+	struct initproto_msg msg = { .type = type, .pid = pid, .value = value };
+
+	if (s->sock < 0 || send(s->sock, &msg, sizeof(msg), MSG_DONTWAIT | MSG_NOSIGNAL) >= 0)
+		return true;
+	if (errno != EAGAIN && errno != EINTR && errno != ENOBUFS && errno != ENOMEM)
+		return true; /* nobody will ever read it */
+	s->has_unsent = true;
+	return false;
+}
+
+/* Sends what is due for one entry, which may be dropped by that. */
+static bool
+send_entry(struct supervisor *s, struct child_entry *e)
+{
+	if (e->flags & CHILD_UNSENT) {
+		if (!send_to_agent(s, INITPROTO_EXIT, e->pid, e->status))
+			return false;
+		e->flags &= (uint16_t)~CHILD_UNSENT;
+		if (s->sock >= 0)
+			e->owed++;
+	}
+	if (e->flags & CHILD_GONE) {
+		if (!send_to_agent(s, INITPROTO_GONE, e->pid, 0))
+			return false;
+		e->flags &= (uint16_t)~CHILD_GONE;
+	}
+	children_drop(&s->children, e);
+	return true;
+}
+
+static void
+send_waiting(struct supervisor *s)
+{
+	struct child_entry *e;
+	size_t pos = 0;
+
+	s->has_unsent = false;
+	while ((e = children_next(&s->children, &pos, CHILD_UNSENT | CHILD_GONE))) {
+		size_t used = s->children.used;
+
+		if (!send_entry(s, e))
+			return;
+		if (s->children.used != used)
+			pos = 0; /* entries have moved */
+	}
+}
+
+static bool
+is_child(pid_t pid)
+{
+	siginfo_t info;
+
+	return waitid(P_PID, (id_t)pid, &info, WEXITED | WNOHANG | WNOWAIT | __WALL) == 0 ||
+	       errno != ECHILD;
+}
+
+static void
+register_child(struct supervisor *s, pid_t pid)
+{
+	struct child_entry *e;
+
+	if (pid <= 0 || pid == s->agent) {
+		log_warn("supervise", "the agent registered process %d, which cannot be its own",
+			 (int)pid);
+		return;
+	}
+	e = children_add(&s->children, pid);
+	if (!e) {
+		/* its status could not be kept: end it and say that it is gone, which is then true */
+		log_error("supervise", "no room for process %d: killed", (int)pid);
+		(void)kill(pid, SIGKILL);
+		(void)send_to_agent(s, INITPROTO_GONE, pid, 0);
+		return;
+	}
+	if (is_child(pid)) {
+		e->flags |= CHILD_LIVE;
+		return;
+	}
+	e->flags |= CHILD_GONE;
+	(void)send_entry(s, e);
+}
+
+static void
+status_taken(struct supervisor *s, pid_t pid)
+{
+	struct child_entry *e = children_find(&s->children, pid);
+
+	if (!e)
+		return;
+	if (e->owed)
+		e->owed--;
+	else
+		e->flags &= (uint16_t)~CHILD_LIVE; /* not wanted any more */
+	children_drop(&s->children, e);
+}
+
+static void
+poweroff_asked(struct supervisor *s, int exit_code)
+{
+	if (s->is_asked)
+		return;
+	s->is_asked = true;
+	s->result->cause = SUPERVISE_POWEROFF_ASKED;
+	s->result->exit_code = exit_code;
+	if (s->spec->is_pid1)
+		s->is_done = true;
+	else
+		s->farewell = monotonic_ns() + FAREWELL_MS * 1000000ull;
+}
+
+static void
+message(struct supervisor *s, const struct initproto_msg *msg)
+{
+	switch (msg->type) {
+	case INITPROTO_REGISTER:
+		register_child(s, msg->pid);
+		break;
+	case INITPROTO_TAKEN:
+		status_taken(s, msg->pid);
+		break;
+	case INITPROTO_POWEROFF:
+		poweroff_asked(s, msg->value);
+		break;
+	default:
+		log_debug("supervise", "unknown message %u", (unsigned int)msg->type);
+		break;
+	}
+}
+
+/* Takes every message that is there. */
+static void
+drain(struct supervisor *s)
+{
+	struct initproto_msg msg;
+
+	while (s->sock >= 0) {
+		/* no room for control data is given: fds sent along are dropped by the kernel */
+		ssize_t n = recv(s->sock, &msg, sizeof(msg), MSG_DONTWAIT | MSG_TRUNC);
+
+		if (n == (ssize_t)sizeof(msg))
+			message(s, &msg);
+		else if (n < 0 && errno == EINTR)
+			continue;
+		else if (n < 0 && errno == EAGAIN)
+			return;
+		else if (n <= 0)
+			close_fd(
+				&s->sock); /* the agent closed its end; its death, if any, comes by itself */
+		else
+			log_debug("supervise", "message of %zd bytes", n);
+	}
+}
+
+static void
+child_ended(struct supervisor *s, pid_t pid, int status)
+{
+	struct child_entry *e;
+
+	if (pid == s->agent) {
+		s->agent = 0;
+		s->is_done = true;
+		s->result->status = status;
+		return;
+	}
+	e = children_find(&s->children, pid);
+	if (!e || !(e->flags & CHILD_LIVE)) {
+		s->result->strangers++;
+		return;
+	}
+	e->flags = (uint16_t)((e->flags & ~CHILD_LIVE) | CHILD_UNSENT);
+	e->status = status;
+	(void)send_entry(s, e);
+}
+
+static void
+reap(struct supervisor *s)
+{
+	for (;;) {
+		siginfo_t info = { 0 };
+		int status;
+
+		/* peek: who has ended? */
+		if (waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT | __WALL) < 0 &&
+		    errno == EINTR)
+			continue;
+		if (info.si_pid <= 0)
+			return;
+		/* drain: whoever knew this process has said so by now */
+		drain(s);
+		/* reap */
+		if (waitpid(info.si_pid, &status, WNOHANG | __WALL) != info.si_pid)
+			return;
+		child_ended(s, info.si_pid, status);
+	}
+}
+
+static void
+on_signal(struct supervisor *s, int sig)
+{
+	if (sig == SIGCHLD)
+		return; /* reap() runs on every wake-up */
+	if (!s->spec->is_pid1) {
+		if (s->agent > 0)
+			(void)kill(s->agent, SIGTERM);
+		return;
+	}
+	if (sig != SIGINT && sig != SIGPWR) {
+		log_info("supervise", "signal %d ignored", sig);
+		return;
+	}
+	if (s->is_done)
+		return;
+	s->is_done = true;
+	s->result->cause = SUPERVISE_SIGNALLED;
+	s->result->status = sig;
+}
+
+static void
+read_signalfd(struct supervisor *s)
+{
+	struct signalfd_siginfo info;
+
+	while (read(s->signals, &info, sizeof(info)) == (ssize_t)sizeof(info))
+		on_signal(s, (int)info.ssi_signo);
+}
+
+/* Milliseconds that poll may wait; -1: for ever. */
+static int
+poll_timeout(struct supervisor *s)
+{
+	uint64_t now;
+
+	if (!s->farewell)
+		return -1;
+	now = monotonic_ns();
+	if (now < s->farewell)
+		return (int)((s->farewell - now) / 1000000) + 1;
+	s->farewell = 0;
+	log_warn("supervise", "the agent did not end: killed");
+	if (s->agent > 0)
+		(void)kill(s->agent, SIGKILL);
+	return -1;
+}
+
+static void
+wait_for_events(struct supervisor *s)
+{
+	bool has_lines = !log_flush();
+	struct pollfd fds[3] = {
+		{ .fd = s->signals, .events = POLLIN },
+		{ .fd = s->sock, .events = (short)(POLLIN | (s->has_unsent ? POLLOUT : 0)) },
+		{ .fd = has_lines ? STDERR_FILENO : -1, .events = POLLOUT },
+	};
+
+	if (poll(fds, ARRAY_LEN(fds), poll_timeout(s)) < 0)
+		return;
+	if (fds[0].revents)
+		read_signalfd(s);
+	if (fds[1].revents & ~POLLOUT)
+		drain(s);
+	if (fds[1].revents & POLLOUT)
+		send_waiting(s);
+}
+
+/* As fork(2), into the agent's cgroup if there is one: moving it there later would take 10 ms. */
+static pid_t
+fork_agent(int cgroup_fd)
+{
+	struct clone_args args = {
+		.flags = CLONE_INTO_CGROUP,
+		.exit_signal = SIGCHLD,
+		.cgroup = (uint64_t)cgroup_fd,
+	};
+	pid_t pid = cgroup_fd > 0 ? sys_clone3(&args) : -1;
+
+	if (pid >= 0)
+		return pid;
+	pid = fork();
+	if (pid == 0 && cgroup_fd > 0 && write_text_at(cgroup_fd, "cgroup.procs", "0") < 0)
+		log_warn("supervise", "move the agent into its cgroup: %s", strerror(errno));
+	return pid;
+}
+
+static int
+start_agent(struct supervisor *s, struct error *err)
+{
+	struct initproto_msg boot = {
+		.type = INITPROTO_BOOT,
+		.flags = s->spec->is_pid1 ? INITPROTO_IS_PID1 : 0,
+		.ns = { s->spec->main_ns, monotonic_ns() },
+	};
+	int pair[2] = { -1, -1 };
+	pid_t pid;
+
+	if (s->spec->has_protocol) {
+		if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
+			return error_sys(err, "create the socket to the agent");
+		if (send(pair[0], &boot, sizeof(boot), MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
+			log_warn("supervise", "send the boot times: %s", strerror(errno));
+	}
+	pid = fork_agent(s->spec->cgroup_fd);
+	if (pid == 0) {
+		close_fd(&pair[0]);
+		close_fd(&s->signals);
+		give_signals_back();
+		if (s->spec->is_pid1)
+			(void)setsid(); /* keys on the console are no signals to the agent */
+		_exit(s->spec->start(pair[1], s->spec->data));
+	}
+	close_fd(&pair[1]);
+	if (pid < 0) {
+		close_fd(&pair[0]);
+		return error_sys(err, "start the agent's process");
+	}
+	s->agent = pid;
+	s->sock = pair[0];
+	return 0;
+}
+
+int
+supervise_run(const struct supervise_spec *spec, struct supervise_result *result, struct error *err)
+{
+	struct supervisor s = { .spec = spec, .result = result, .sock = -1 };
+
+	*result = (struct supervise_result){ .cause = SUPERVISE_AGENT_ENDED };
+	children_init(&s.children);
+	s.signals = take_signals(err);
+	if (s.signals < 0)
+		return -1;
+	if (!spec->is_pid1 && prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) < 0)
+		log_warn("supervise", "become the parent of orphans: %s", strerror(errno));
+	if (start_agent(&s, err) < 0) {
+		close_fd(&s.signals);
+		return -1;
+	}
+	if (spec->started)
+		spec->started(spec->data);
+	while (!s.is_done) {
+		wait_for_events(&s);
+		reap(&s);
+	}
+	if (!spec->is_pid1)
+		leftovers_end(&s.children, &result->strangers);
+	children_release(&s.children);
+	close_fd(&s.signals);
+	close_fd(&s.sock);
+	return 0;
+}
+
+void
+supervise_describe(int status, char *text, size_t size)
+{
+	if (WIFSIGNALED(status))
+		(void)snprintf(text, size, "was killed by signal %d (%s)%s", WTERMSIG(status),
+			       strsignal(WTERMSIG(status)),
+			       WCOREDUMP(status) ? ", core dumped" : "");
+	else
+		(void)snprintf(text, size, "exited with code %d", WEXITSTATUS(status));
+}

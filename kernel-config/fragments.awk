@@ -1,0 +1,79 @@
+# SPDX-License-Identifier: Apache-2.0
+#
+# Reads kernel-config fragments (and, with -v exceptions=FILE, the list of exceptions) for one
+# kernel version and prints one line per request: SYMBOL <tab> VALUE <tab> ask|assert <tab> FILE:LINE.
+# Used by kernel-config/build and kernel-config/check. Every fault of the input is told on stderr,
+# and the exit status is 1 then. Variables: version=6.12 (wanted; "6.12.95" will do).
+
+# Grammar, one request a line:   CONFIG_NAME=VALUE # [assert] [since V] [until V:] REASON
+# A line that starts with "#" and an empty one say nothing.
+
+function fault(text)
+{
+	print FILENAME ":" FNR ": " text >"/dev/stderr"
+	faults++
+}
+
+# number("6.12.95") = 6012: major and minor only.
+function number(v,  p)
+{
+	split(v, p, ".")
+	return p[1] * 1000 + p[2]
+}
+
+# range(): takes "since V" and "until V" off the front of `rest`; 1 if this kernel is meant.
+function range(  meant, word)
+{
+	meant = 1
+	while (match(rest, /^(since|until) [0-9]+\.[0-9]+:?( |$)/)) {
+		word = substr(rest, 1, RLENGTH)
+		rest = substr(rest, RLENGTH + 1)
+		if (word ~ /^since/ && number(version) < number(substr(word, 7)))
+			meant = 0
+		if (word ~ /^until/ && number(version) > number(substr(word, 7)))
+			meant = 0
+	}
+	return meant
+}
+
+BEGIN {
+	if (version !~ /^[0-9]+\.[0-9]+/) {
+		print "fragments.awk: no version given" >"/dev/stderr"
+		exit faults = 1
+	}
+}
+
+/^[ \t]*(#.*)?$/ { next }
+
+!/^CONFIG_[A-Za-z0-9_]+=([ymn]|-?[0-9]+|0x[0-9a-fA-F]+|"[^"]*")[ \t]+#[ \t]*[^ \t]/ {
+	fault("not of the form CONFIG_NAME=VALUE # reason: " $0)
+	next
+}
+
+{
+	symbol = substr($0, 1, index($0, "=") - 1)
+	rest = substr($0, index($0, "=") + 1)
+	match(rest, /^("[^"]*"|[^ \t]+)/)
+	value = substr(rest, 1, RLENGTH)
+	rest = substr(rest, RLENGTH + 1)
+	sub(/^[ \t]+#[ \t]*/, "", rest)
+	kind = "ask"
+	if (sub(/^assert(:? |$)/, "", rest))
+		kind = "assert"
+	if (!range())
+		next
+	if (rest !~ /[A-Za-z]/)
+		fault(symbol " has no reason")
+	if (symbol in seen) {
+		if (seen[symbol] == value)
+			fault(symbol " was asked for before, in " where[symbol])
+		else
+			fault(symbol "=" value " contradicts =" seen[symbol] " in " where[symbol])
+		next
+	}
+	seen[symbol] = value
+	where[symbol] = FILENAME ":" FNR
+	print symbol "\t" value "\t" kind "\t" where[symbol]
+}
+
+END { exit faults > 0 }

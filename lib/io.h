@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Small reads, writes and messages with fds. EINTR and short I/O are handled here and nowhere else. */
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+/* All n bytes or fewer at end of file; -1 and errno. May block as fd does. */
+ssize_t read_full(int fd, void *buf, size_t n);
+
+/* All n bytes: 0, or -1 and errno. May block as fd does. */
+int write_full(int fd, const void *buf, size_t n);
+
+/* Reads at most size-1 bytes of the file `path` below dirfd and ends them with NUL; trailing newline is
+ * dropped. The byte count, or -1 and errno. For trusted trees (proc, sys, cgroup): never on a share. */
+ssize_t read_text_at(int dirfd, const char *path, char *buf, size_t size);
+
+/* Writes a string in one write(2) to an existing file: 0, or -1 and errno. Trusted trees only. */
+int write_text_at(int dirfd, const char *path, const char *text);
+
+#define IO_FDS_MAX 8
+
+/* One SOCK_SEQPACKET message with up to IO_FDS_MAX fds (SCM_RIGHTS); MSG_NOSIGNAL|flags.
+ * 0, or -1 and errno. fds stay the caller's. */
+int send_msg(int sock, const void *msg, size_t n, const int *fds, size_t n_fds, int flags);
+
+/* Receives one message. Received fds are CLOEXEC, stored in fds (room for IO_FDS_MAX), *n_fds set; the
+ * caller owns them. Returns bytes, 0 at end, or -1 and errno (EMSGSIZE: message or fds were cut; all
+ * fds are closed then). flags as recvmsg(2). */
+ssize_t recv_msg(int sock, void *msg, size_t size, int *fds, size_t *n_fds, int flags);

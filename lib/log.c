@@ -1,0 +1,306 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Log lines as JSON. Lines wait in a ring while the sink takes none; the newest line that does not fit is
+ * dropped and counted, and a line that says how many is written once there is room.
+ */
+#include "lib/log.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/time.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "lib/parse.h"
+
+#ifndef TATAMI_VERSION
+#define TATAMI_VERSION "0.1.0"
+#endif
+
+#define RING_SIZE (32u << 10)
+#define LINE_MAX_ 4096u
+#define MSG_MAX_  2048u
+
+struct line {
+	char text[LINE_MAX_];
+	size_t len;
+};
+
+/* The one piece of mutable file-scope state in the program. */
+static struct {
+	enum log_level level;
+	const char *name, *source;
+	log_sink_fn *sink;
+	void *sink_data;
+	char ring[RING_SIZE]; /* lines as u16 length + bytes */
+	size_t head, used;
+	uint64_t dropped, reported;
+} g_log = { .level = LOG_LEVEL_INFO, .name = "kata-agent", .source = "agent" };
+
+static const struct {
+	const char *word;
+	enum log_level level;
+} level_words[] = {
+	{ "critical", LOG_LEVEL_CRIT }, { "fatal", LOG_LEVEL_CRIT },  { "panic", LOG_LEVEL_CRIT },
+	{ "error", LOG_LEVEL_ERROR },   { "warn", LOG_LEVEL_WARN },   { "warning", LOG_LEVEL_WARN },
+	{ "info", LOG_LEVEL_INFO },     { "debug", LOG_LEVEL_DEBUG }, { "trace", LOG_LEVEL_TRACE },
+};
+
+static const char *const level_names[] = {
+	[LOG_LEVEL_CRIT] = "CRIT", [LOG_LEVEL_ERROR] = "ERRO", [LOG_LEVEL_WARN] = "WARN",
+	[LOG_LEVEL_INFO] = "INFO", [LOG_LEVEL_DEBUG] = "DEBG", [LOG_LEVEL_TRACE] = "TRCE",
+};
+
+void
+log_identity(const char *name, const char *source)
+{
+	g_log.name = name;
+	g_log.source = source;
+}
+
+void
+log_set_level(enum log_level level)
+{
+	g_log.level = level;
+}
+
+bool
+log_level_parse(const char *s, enum log_level *out)
+{
+	for (size_t i = 0; i < sizeof(level_words) / sizeof(level_words[0]); i++) {
+		if (strcmp(s, level_words[i].word) == 0) {
+			*out = level_words[i].level;
+			return true;
+		}
+	}
+	return false;
+}
+
+void
+log_set_sink(log_sink_fn *fn, void *data)
+{
+	g_log.sink = fn;
+	g_log.sink_data = data;
+}
+
+uint64_t
+log_dropped(void)
+{
+	return g_log.dropped;
+}
+
+static bool
+sink_default(const char *text, size_t len)
+{
+	ssize_t n = write(STDERR_FILENO, text, len);
+
+	/* a broken stderr must not keep lines for ever; only "try again" does */
+	return n >= 0 || (errno != EAGAIN && errno != EINTR);
+}
+
+static bool
+sink_line(const char *text, size_t len)
+{
+	if (g_log.sink)
+		return g_log.sink(text, len, g_log.sink_data);
+	return sink_default(text, len);
+}
+
+static void
+ring_copy_in(size_t pos, const void *src, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		g_log.ring[(pos + i) % RING_SIZE] = ((const char *)src)[i];
+}
+
+static void
+ring_copy_out(size_t pos, void *dst, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		((char *)dst)[i] = g_log.ring[(pos + i) % RING_SIZE];
+}
+
+static bool
+ring_put(const char *text, size_t len)
+{
+	uint16_t n = (uint16_t)len;
+
+	if (g_log.used + sizeof(n) + len > RING_SIZE)
+		return false;
+	ring_copy_in(g_log.head + g_log.used, &n, sizeof(n));
+	ring_copy_in(g_log.head + g_log.used + sizeof(n), text, len);
+	g_log.used += sizeof(n) + len;
+	return true;
+}
+
+/* Appends if all of it fits below `limit`; else false and nothing. */
+static bool
+line_raw(struct line *l, const char *s, size_t n, size_t limit)
+{
+	if (l->len + n > limit)
+		return false;
+	memcpy(l->text + l->len, s, n);
+	l->len += n;
+	return true;
+}
+
+/* Bytes of one character to copy as they are; 0: it must be escaped. */
+static size_t
+plain_length(const char *s)
+{
+	unsigned char c = (unsigned char)*s;
+	size_t n = 1;
+
+	if (c < 0x20 || c == 0x7f || c == '"' || c == '\\')
+		return 0;
+	if (c < 0x80)
+		return 1;
+	while (n < 4 && ((unsigned char)s[n] & 0xc0) == 0x80)
+		n++;
+	return utf8_is_valid(s, n) ? n : 0;
+}
+
+/* Appends s as the inside of a JSON string, cut at a character if it does not fit below `limit`. */
+static bool
+line_escaped(struct line *l, const char *s, size_t limit)
+{
+	while (*s) {
+		size_t n = plain_length(s);
+		char esc[8];
+
+		if (n) {
+			if (!line_raw(l, s, n, limit))
+				return false;
+			s += n;
+			continue;
+		}
+		if (*s == '"' || *s == '\\')
+			(void)snprintf(esc, sizeof(esc), "\\%c", *s);
+		else if (*s == '\n')
+			(void)snprintf(esc, sizeof(esc), "\\n");
+		else if ((unsigned char)*s < 0x80)
+			(void)snprintf(esc, sizeof(esc), "\\u%04x", (unsigned char)*s);
+		else
+			(void)snprintf(esc, sizeof(esc), "\\ufffd");
+		if (!line_raw(l, esc, strlen(esc), limit))
+			return false;
+		s++;
+	}
+	return true;
+}
+
+/* A whole field, or none of it. */
+static void
+line_field(struct line *l, const char *key, const char *value)
+{
+	size_t before = l->len;
+
+	if (line_raw(l, l->len > 1 ? ",\"" : "\"", l->len > 1 ? 2 : 1, LINE_MAX_ - 8) &&
+	    line_escaped(l, key, LINE_MAX_ - 8) && line_raw(l, "\":\"", 3, LINE_MAX_ - 8) &&
+	    line_escaped(l, value ? value : "", LINE_MAX_ - 8) &&
+	    line_raw(l, "\"", 1, LINE_MAX_ - 8))
+		return;
+	l->len = before;
+}
+
+/* The message comes first and may be cut, so that the other fields find room. */
+static void
+line_message(struct line *l, const char *msg)
+{
+	(void)line_raw(l, "{\"msg\":\"", 8, LINE_MAX_);
+	(void)line_escaped(l, msg, LINE_MAX_ - 1024);
+	(void)line_raw(l, "\"", 1, LINE_MAX_);
+}
+
+static void
+line_time(struct line *l)
+{
+	struct timespec ts;
+	struct tm tm;
+	char text[64];
+
+	(void)clock_gettime(CLOCK_REALTIME, &ts);
+	memset(&tm, 0, sizeof(tm));
+	(void)gmtime_r(&ts.tv_sec, &tm);
+	(void)snprintf(text, sizeof(text), "%04d-%02d-%02dT%02d:%02d:%02d.%09ldZ",
+		       tm.tm_year + 1900, tm.tm_mon + 1, tm.tm_mday, tm.tm_hour, tm.tm_min,
+		       tm.tm_sec, ts.tv_nsec);
+	line_field(l, "ts", text);
+}
+
+static void
+line_record(struct line *l, enum log_level level, const char *subsystem,
+	    const struct log_field *fields, size_t n_fields, const char *msg)
+{
+	char pid[16];
+
+	l->len = 0;
+	line_message(l, msg);
+	line_field(l, "level", level_names[level]);
+	line_time(l);
+	(void)snprintf(pid, sizeof(pid), "%d", (int)getpid());
+	line_field(l, "pid", pid);
+	line_field(l, "name", g_log.name);
+	line_field(l, "source", g_log.source);
+	line_field(l, "subsystem", subsystem);
+	line_field(l, "version", TATAMI_VERSION);
+	for (size_t i = 0; i < n_fields; i++)
+		line_field(l, fields[i].key, fields[i].value);
+	memcpy(l->text + l->len, "}\n", 2);
+	l->len += 2;
+}
+
+static void
+report_dropped(void)
+{
+	struct line l;
+	char msg[96];
+
+	if (g_log.dropped == g_log.reported)
+		return;
+	(void)snprintf(msg, sizeof(msg), "%llu log lines were dropped: nobody read them in time",
+		       (unsigned long long)(g_log.dropped - g_log.reported));
+	line_record(&l, LOG_LEVEL_WARN, "log", NULL, 0, msg);
+	if (sink_line(l.text, l.len))
+		g_log.reported = g_log.dropped;
+}
+
+bool
+log_flush(void)
+{
+	char text[LINE_MAX_];
+
+	while (g_log.used) {
+		uint16_t n;
+
+		ring_copy_out(g_log.head, &n, sizeof(n));
+		ring_copy_out(g_log.head + sizeof(n), text, n);
+		if (!sink_line(text, n))
+			return false;
+		g_log.head = (g_log.head + sizeof(n) + n) % RING_SIZE;
+		g_log.used -= sizeof(n) + n;
+	}
+	report_dropped();
+	return true;
+}
+
+void
+log_write(enum log_level level, const char *subsystem, const struct log_field *fields,
+	  size_t n_fields, const char *fmt, ...)
+{
+	char msg[MSG_MAX_];
+	struct line l;
+	va_list ap;
+
+	if (level > g_log.level)
+		return;
+	va_start(ap, fmt);
+	(void)vsnprintf(msg, sizeof(msg), fmt, ap);
+	va_end(ap);
+	line_record(&l, level, subsystem, fields, n_fields, msg);
+	if (!log_flush() || !sink_line(l.text, l.len))
+		if (!ring_put(l.text, l.len))
+			g_log.dropped++;
+}

@@ -1,0 +1,357 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The event loop. A removed watch leaves epoll at once and its memory after the batch, so a callback may
+ * remove any watch, its own too. Timers are a sorted list: there are few, and the head sets the wait.
+ */
+#include "lib/loop.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <sys/epoll.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "lib/list.h"
+
+#define BATCH 64
+
+struct loop {
+	int epfd;
+	bool stop;
+	struct list watches;
+	struct list timers;   /* by due time, earliest first */
+	struct list deferred; /* in order of loop_defer() */
+	struct list dead;     /* watches removed in this batch */
+};
+
+struct watch {
+	struct list node;
+	struct loop *loop;
+	int fd;
+	uint32_t events; /* 0: not in epoll */
+	watch_fn *fn;    /* NULL: removed */
+	void *data;
+};
+
+struct timer {
+	struct list node;
+	uint64_t due_ns;
+	timer_fn *fn;
+	void *data;
+};
+
+struct deferred {
+	struct post post;
+	timer_fn *fn;
+	void *data;
+};
+
+uint64_t
+monotonic_ns(void)
+{
+	struct timespec ts;
+
+	(void)clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
+}
+
+int
+monotonic_ms_until(uint64_t deadline_ns)
+{
+	uint64_t now = monotonic_ns();
+
+	if (deadline_ns == UINT64_MAX)
+		return -1;
+	if (now >= deadline_ns)
+		return 0;
+	now = (deadline_ns - now - 1) / 1000000 + 1;
+	return now > INT_MAX ? INT_MAX : (int)now;
+}
+
+struct loop *
+loop_new(struct error *err)
+{
+	struct loop *loop = calloc(1, sizeof(*loop));
+
+	if (!loop) {
+		error_nomem(err, "making the event loop");
+		return NULL;
+	}
+	list_init(&loop->watches);
+	list_init(&loop->timers);
+	list_init(&loop->deferred);
+	list_init(&loop->dead);
+	loop->epfd = epoll_create1(EPOLL_CLOEXEC);
+	if (loop->epfd < 0) {
+		error_sys(err, "make the event loop: epoll_create1");
+		free(loop);
+		return NULL;
+	}
+	return loop;
+}
+
+static void
+free_watches(struct list *head)
+{
+	struct list *pos, *tmp;
+
+	list_for_each_safe (pos, tmp, head) {
+		list_remove(pos);
+		free(list_entry(pos, struct watch, node));
+	}
+}
+
+static void run_deferred_one(void *data);
+
+void
+loop_free(struct loop *loop)
+{
+	struct list *pos, *tmp;
+
+	if (!loop)
+		return;
+	free_watches(&loop->watches);
+	free_watches(&loop->dead);
+	list_for_each_safe (pos, tmp, &loop->timers)
+		free(list_entry(pos, struct timer, node));
+	list_for_each_safe (pos, tmp, &loop->deferred) {
+		struct post *p = list_entry(pos, struct post, node);
+
+		list_remove(&p->node);
+		if (p->fn == run_deferred_one)
+			free(p->data);
+	}
+	(void)close(loop->epfd);
+	free(loop);
+}
+
+struct watch *
+loop_watch(struct loop *loop, int fd, uint32_t events, watch_fn *fn, void *data, struct error *err)
+{
+	struct watch *w = calloc(1, sizeof(*w));
+	struct epoll_event ev = { .events = events };
+
+	if (!w) {
+		error_nomem(err, "watching a file descriptor");
+		return NULL;
+	}
+	ev.data.ptr = w;
+	if (events && epoll_ctl(loop->epfd, EPOLL_CTL_ADD, fd, &ev) < 0) {
+		error_sys(err, "watch fd %d: epoll_ctl", fd);
+		free(w);
+		return NULL;
+	}
+	w->loop = loop;
+	w->fd = fd;
+	w->events = events;
+	w->fn = fn;
+	w->data = data;
+	list_append(&loop->watches, &w->node);
+	return w;
+}
+
+void
+watch_set_events(struct watch *w, uint32_t events)
+{
+	struct epoll_event ev = { .events = events };
+	int op = EPOLL_CTL_MOD;
+
+	if (events == w->events)
+		return;
+	if (!events)
+		op = EPOLL_CTL_DEL;
+	else if (!w->events)
+		op = EPOLL_CTL_ADD;
+	ev.data.ptr = w;
+	/* ADD can fail for lack of memory only: the watch then stays out, and the next change tries again */
+	if (epoll_ctl(w->loop->epfd, op, w->fd, &ev) == 0 || op == EPOLL_CTL_DEL)
+		w->events = events;
+}
+
+void
+loop_unwatch(struct watch *w)
+{
+	if (!w)
+		return;
+	watch_set_events(w, 0);
+	w->fn = NULL;
+	list_remove(&w->node);
+	list_append(&w->loop->dead, &w->node);
+}
+
+struct timer *
+loop_timer(struct loop *loop, uint64_t ms, timer_fn *fn, void *data, struct error *err)
+{
+	struct timer *t = calloc(1, sizeof(*t));
+	struct list *pos;
+	uint64_t now = monotonic_ns();
+
+	if (!t) {
+		error_nomem(err, "setting a timer");
+		return NULL;
+	}
+	t->fn = fn;
+	t->data = data;
+	t->due_ns = ms > (UINT64_MAX - now) / 1000000u ? UINT64_MAX : now + ms * 1000000u;
+	list_for_each (pos, &loop->timers) {
+		if (list_entry(pos, struct timer, node)->due_ns > t->due_ns)
+			break;
+	}
+	list_append(pos, &t->node); /* in front of pos, or at the end */
+	return t;
+}
+
+void
+timer_cancel(struct timer *t)
+{
+	if (!t)
+		return;
+	list_remove(&t->node);
+	free(t);
+}
+
+void
+post_init(struct post *p, timer_fn *fn, void *data)
+{
+	list_init(&p->node);
+	p->fn = fn;
+	p->data = data;
+}
+
+void
+loop_post(struct loop *loop, struct post *p)
+{
+	if (list_is_empty(&p->node))
+		list_append(&loop->deferred, &p->node);
+}
+
+void
+post_cancel(struct post *p)
+{
+	list_remove(&p->node);
+}
+
+static void
+run_deferred_one(void *data)
+{
+	struct deferred *d = data;
+	timer_fn *fn = d->fn;
+	void *its_data = d->data;
+
+	free(d);
+	fn(its_data);
+}
+
+struct deferred *
+loop_defer(struct loop *loop, timer_fn *fn, void *data, struct error *err)
+{
+	struct deferred *d = calloc(1, sizeof(*d));
+
+	if (!d) {
+		error_nomem(err, "deferring work");
+		return NULL;
+	}
+	d->fn = fn;
+	d->data = data;
+	post_init(&d->post, run_deferred_one, d);
+	loop_post(loop, &d->post);
+	return d;
+}
+
+void
+deferred_cancel(struct deferred *d)
+{
+	if (!d)
+		return;
+	post_cancel(&d->post);
+	free(d);
+}
+
+static int
+wait_ms(const struct loop *loop, int limit)
+{
+	int ms;
+
+	if (!list_is_empty(&loop->deferred))
+		return 0;
+	if (list_is_empty(&loop->timers))
+		return limit;
+	ms = monotonic_ms_until(list_entry(loop->timers.next, struct timer, node)->due_ns);
+	return ms < 0 || (limit >= 0 && limit < ms) ? limit : ms;
+}
+
+static void
+run_timers(struct loop *loop)
+{
+	uint64_t now = monotonic_ns();
+
+	while (!list_is_empty(&loop->timers)) {
+		struct timer *t = list_entry(loop->timers.next, struct timer, node);
+		timer_fn *fn = t->fn;
+		void *data = t->data;
+
+		if (t->due_ns > now)
+			break;
+		timer_cancel(t);
+		fn(data);
+	}
+}
+
+/* What is deferred by deferred work runs in the next batch, so a batch always ends. */
+static void
+run_deferred(struct loop *loop)
+{
+	struct list todo;
+	struct list *head = &loop->deferred;
+
+	if (list_is_empty(head))
+		return;
+	todo = *head;
+	todo.next->prev = &todo;
+	todo.prev->next = &todo;
+	list_init(head);
+	while (!list_is_empty(&todo)) {
+		struct post *p = list_entry(todo.next, struct post, node);
+
+		list_remove(&p->node);
+		p->fn(p->data);
+	}
+}
+
+int
+loop_run_once(struct loop *loop, int timeout_ms, struct error *err)
+{
+	struct epoll_event events[BATCH];
+	int n = epoll_wait(loop->epfd, events, BATCH, wait_ms(loop, timeout_ms));
+
+	if (n < 0 && errno != EINTR)
+		return error_sys(err, "wait for events: epoll_wait");
+	run_timers(loop);
+	for (int i = 0; i < n; i++) {
+		struct watch *w = events[i].data.ptr;
+
+		/* fn and events: the watch may have been removed or muted earlier in this batch */
+		if (w->fn && w->events)
+			w->fn(events[i].events, w->data);
+	}
+	run_deferred(loop);
+	free_watches(&loop->dead);
+	return 0;
+}
+
+int
+loop_run(struct loop *loop, struct error *err)
+{
+	loop->stop = false;
+	while (!loop->stop)
+		if (loop_run_once(loop, -1, err) < 0)
+			return -1;
+	return 0;
+}
+
+void
+loop_stop(struct loop *loop)
+{
+	loop->stop = true;
+}

@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The event loop: one epoll, no threads. Callbacks never block. Order inside a batch: timers that
+ * are due, then fds, then deferred work, then frees. An idle loop has no wake-ups: without a timer
+ * it sleeps for ever. All functions are called from the loop's own thread.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "lib/error.h"
+#include "lib/list.h"
+
+struct loop;
+struct watch;
+struct timer;
+struct deferred;
+
+/* `events` are EPOLL* bits (see epoll_ctl(2)). */
+typedef void watch_fn(uint32_t events, void *data);
+typedef void timer_fn(void *data);
+
+/* NULL and err when epoll or memory fails. The caller frees it with loop_free(). */
+struct loop *loop_new(struct error *err);
+
+/* Frees the loop and every watch and timer that is left; closes no fd it was given. */
+void loop_free(struct loop *loop);
+
+/* Calls fn when fd has one of `events`, level-triggered. The fd stays the caller's. NULL on failure. */
+struct watch *loop_watch(struct loop *loop, int fd, uint32_t events, watch_fn *fn, void *data,
+			 struct error *err);
+
+/* Changes the events waited for (0 is allowed: only errors and hang-ups are then ignored too).
+ * Cannot fail for a live watch; with 0 the fd is taken out of epoll altogether. */
+void watch_set_events(struct watch *w, uint32_t events);
+
+/* Ends the watch; call it BEFORE closing the fd. Safe in any callback, also the watch's own: fn is
+ * not called again, memory is freed after the batch. NULL is allowed. */
+void loop_unwatch(struct watch *w);
+
+/* Calls fn once after `ms` milliseconds of CLOCK_MONOTONIC. The handle is dead once fn is called. */
+struct timer *loop_timer(struct loop *loop, uint64_t ms, timer_fn *fn, void *data,
+			 struct error *err);
+
+/* Ends a timer that has not fired. NULL is allowed. */
+void timer_cancel(struct timer *t);
+
+/* Work for later whose memory is its owner's: posting it cannot fail. */
+struct post {
+	struct list node;
+	timer_fn *fn;
+	void *data;
+};
+
+void post_init(struct post *p, timer_fn *fn, void *data);
+
+/* Calls p->fn once, later in this batch or at the start of the next; never from inside this call. Posted again
+ * before that: still once. */
+void loop_post(struct loop *loop, struct post *p);
+
+/* fn will not be called. Also if it was never posted. */
+void post_cancel(struct post *p);
+
+/* As loop_post() with memory of its own. Calls fn once, later in this batch or at the start of the next; never from inside this call. */
+struct deferred *loop_defer(struct loop *loop, timer_fn *fn, void *data, struct error *err);
+void deferred_cancel(struct deferred *d);
+
+/* Runs until loop_stop(). 0, or -1 when epoll_wait fails for good. */
+int loop_run(struct loop *loop, struct error *err);
+
+/* One batch, waiting at most timeout_ms (-1: for ever). For tests and shutdown. */
+int loop_run_once(struct loop *loop, int timeout_ms, struct error *err);
+
+/* Makes loop_run() return after the batch. */
+void loop_stop(struct loop *loop);
+
+/* Milliseconds from now until a time of monotonic_ns(), rounded up, as poll(2) and epoll_wait(2) take them: 0 when it is
+ * over, -1 for UINT64_MAX (for ever). */
+int monotonic_ms_until(uint64_t deadline_ns);
+
+/* CLOCK_MONOTONIC in nanoseconds. */
+uint64_t monotonic_ns(void);

@@ -1,0 +1,241 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The plan of modtree.h: a walk in depth over dependencies. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/cleanup.h"
+#include "lib/modtree_internal.h"
+
+/* One more word of a text with blanks between; false at its end. */
+static bool
+next_word(const char **text, const char **word, size_t *len)
+{
+	*word = *text + strspn(*text, " \t");
+	*len = strcspn(*word, " \t\n");
+	*text = *word + *len;
+	return *len > 0;
+}
+
+/* The rest of the next line of `text` that starts with the word `first`, NULL if there is none;
+ * *text moves behind that line. */
+static const char *
+next_line(const char **text, const char *first)
+{
+	size_t len = strlen(first);
+
+	while (*text && **text) {
+		const char *line = *text, *end = strchrnul(line, '\n');
+
+		*text = *end ? end + 1 : end;
+		if (!strncmp(line, first, len) && (line[len] == ' ' || line[len] == '\t'))
+			return line + len;
+	}
+	return NULL;
+}
+
+static bool
+is_builtin(const struct modtree *tree, const char *name)
+{
+	const char *text = tree->builtin, *word;
+	char built_in[MODULE_NAME_MAX];
+	size_t len;
+
+	while (text && *text) {
+		if (next_word(&text, &word, &len) && modtree_name(word, len, built_in) &&
+		    !strcmp(built_in, name))
+			return true;
+		text += strspn(text, "\n");
+	}
+	return false;
+}
+
+/* A softdep may name an alias ("crypto-crc32c"). Of several modules with that alias, a generic
+ * one is enough: the others want a certain processor. */
+static struct module *
+find_alias(const struct modtree *tree, const char *alias)
+{
+	const char *text = tree->alias, *line, *word;
+	char pattern[MODULE_NAME_MAX], name[MODULE_NAME_MAX];
+	struct module *found = NULL, *module;
+	size_t len;
+
+	while ((line = next_line(&text, "alias"))) {
+		if (!next_word(&line, &word, &len) || !modtree_name(word, len, pattern) ||
+		    strcmp(pattern, alias) != 0)
+			continue;
+		if (!next_word(&line, &word, &len) || !modtree_name(word, len, name))
+			continue;
+		module = modtree_find(tree, name);
+		if (module && (!found || strstr(name, "_generic")))
+			found = module;
+	}
+	return found;
+}
+
+static int plan(struct modtree *tree, struct module *module, struct error *err);
+
+/* Names the circle, as far as the plan's open modules tell it. */
+static int
+circle(const struct modtree *tree, const struct module *module, struct error *err)
+{
+	char names[256] = "";
+	size_t used = 0;
+
+	for (size_t i = 0; i < tree->n; i++) {
+		if (tree->all[i].state != MODULE_OPEN || &tree->all[i] == module)
+			continue;
+		used += (size_t)snprintf(names + used, sizeof(names) - used, " %s",
+					 tree->all[i].name);
+		if (used >= sizeof(names))
+			break;
+	}
+	return error_set(err, ERROR_FAILED_PRECONDITION,
+			 "modules.dep: module %s depends on itself%s%s", module->name,
+			 names[0] ? ", through" : "", names);
+}
+
+static int
+plan_deps(struct modtree *tree, struct module *module, struct error *err)
+{
+	const char *text = module->deps, *word;
+	char name[MODULE_NAME_MAX];
+	size_t len;
+
+	while (next_word(&text, &word, &len)) {
+		struct module *dep =
+			modtree_name(word, len, name) ? modtree_find(tree, name) : NULL;
+
+		if (!dep)
+			return error_set(err, ERROR_NOT_FOUND,
+					 "modules.dep: %s needs %.*s, which has no line of its own",
+					 module->path, (int)len, word);
+		if (dep->state == MODULE_OPEN)
+			return circle(tree, dep, err);
+		if (plan(tree, dep, err) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+/* Does modules.dep list `module` for `dep`? depmod writes whole closures, so one line tells. */
+static bool
+needs(const struct module *dep, const struct module *module)
+{
+	const char *text = dep->deps, *word;
+	char name[MODULE_NAME_MAX];
+	size_t len;
+
+	while (next_word(&text, &word, &len)) {
+		if (modtree_name(word, len, name) && !strcmp(name, module->name))
+			return true;
+	}
+	return false;
+}
+
+/* "softdep NAME pre: A B post: C" is a wish: one that is missing, or that needs the module
+ * first, is passed over. */
+static int
+plan_softdeps(struct modtree *tree, struct module *module, const char *when, struct error *err)
+{
+	const char *text = tree->softdep, *line, *word;
+	char name[MODULE_NAME_MAX];
+	size_t len;
+
+	while ((line = next_line(&text, "softdep"))) {
+		bool ours = false;
+
+		if (!next_word(&line, &word, &len) || !modtree_name(word, len, name) ||
+		    strcmp(name, module->name) != 0)
+			continue;
+		while (next_word(&line, &word, &len)) {
+			struct module *dep;
+
+			if (word[len - 1] == ':') {
+				ours = len == strlen(when) && !strncmp(word, when, len);
+				continue;
+			}
+			if (!ours || !modtree_name(word, len, name))
+				continue;
+			dep = modtree_find(tree, name);
+			if (!dep && !is_builtin(tree, name))
+				dep = find_alias(tree, name);
+			if (!dep || dep->state != MODULE_UNSEEN)
+				continue;
+			if (module->state == MODULE_OPEN && needs(dep, module))
+				continue;
+			if (plan(tree, dep, err) < 0)
+				return -1;
+		}
+	}
+	return 0;
+}
+
+static int
+plan(struct modtree *tree, struct module *module, struct error *err)
+{
+	if (module->state != MODULE_UNSEEN)
+		return 0;
+	module->state = MODULE_OPEN;
+	if (plan_softdeps(tree, module, "pre:", err) < 0 || plan_deps(tree, module, err) < 0)
+		return -1;
+	module->state = MODULE_PLANNED;
+	tree->plan[tree->n_planned++] = module;
+	return plan_softdeps(tree, module, "post:", err);
+}
+
+static int
+set_params(struct module *module, const char *params, struct error *err)
+{
+	if (!*params || (module->params && !strcmp(module->params, params)))
+		return 0;
+	if (module->params)
+		return error_set(err, ERROR_INVALID_ARGUMENT,
+				 "module %s is wanted with \"%s\" and with \"%s\"", module->name,
+				 module->params, params);
+	module->params = strdup(params);
+	return module->params ? 0 : error_nomem(err, "planning modules");
+}
+
+int
+modtree_want(struct modtree *tree, const char *spec, struct error *err)
+{
+	const char *rest = spec, *word;
+	char name[MODULE_NAME_MAX];
+	struct module *module;
+	size_t len;
+
+	if (strchr(spec, '\n'))
+		return error_set(err, ERROR_INVALID_ARGUMENT,
+				 "module \"%.40s\": it holds a newline", spec);
+	if (!next_word(&rest, &word, &len) || !modtree_name(word, len, name))
+		return error_set(err, ERROR_INVALID_ARGUMENT, "\"%.80s\" is no module name", spec);
+	module = modtree_find(tree, name);
+	if (!module && is_builtin(tree, name))
+		return 0;
+	if (!module)
+		return error_set(err, ERROR_NOT_FOUND,
+				 "the kernel %s has no module %s, and has not built it in either",
+				 tree->release, name);
+	if (set_params(module, rest + strspn(rest, " \t"), err) < 0)
+		return -1;
+	return plan(tree, module, err);
+}
+
+const char *
+modtree_planned(const struct modtree *tree, size_t i)
+{
+	return i < tree->n_planned ? tree->plan[i]->path : NULL;
+}
+
+const char *
+modtree_planned_name(const struct modtree *tree, size_t i)
+{
+	return i < tree->n_planned ? tree->plan[i]->name : NULL;
+}
+
+const char *
+modtree_planned_params(const struct modtree *tree, size_t i)
+{
+	return i < tree->n_planned && tree->plan[i]->params ? tree->plan[i]->params : "";
+}

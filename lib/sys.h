@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* System calls and constants that musl 1.2.3 has no wrapper for. Each behaves as its man page says:
+ * -1 and errno on failure. */
+#pragma once
+
+#include <fcntl.h>
+#include <signal.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include <linux/openat2.h>
+#include <linux/sched.h> /* struct clone_args, CLONE_* */
+
+#ifndef CLONE_NEWTIME
+#define CLONE_NEWTIME 0x00000080
+#endif
+#ifndef CLONE_INTO_CGROUP
+#define CLONE_INTO_CGROUP 0x200000000ULL
+#endif
+#ifndef P_PIDFD
+#define P_PIDFD 3
+#endif
+#ifndef OPEN_TREE_CLONE
+#define OPEN_TREE_CLONE 1
+#endif
+#ifndef OPEN_TREE_CLOEXEC
+#define OPEN_TREE_CLOEXEC O_CLOEXEC
+#endif
+#ifndef AT_RECURSIVE
+#define AT_RECURSIVE 0x8000
+#endif
+#ifndef MOVE_MOUNT_F_EMPTY_PATH
+#define MOVE_MOUNT_F_EMPTY_PATH 0x00000004
+#endif
+#ifndef MOVE_MOUNT_T_EMPTY_PATH
+#define MOVE_MOUNT_T_EMPTY_PATH 0x00000040
+#endif
+#ifndef FSOPEN_CLOEXEC
+#define FSOPEN_CLOEXEC 1
+#endif
+#ifndef FSMOUNT_CLOEXEC
+#define FSMOUNT_CLOEXEC 1
+#endif
+enum {
+	SYS_FSCONFIG_SET_FLAG = 0,
+	SYS_FSCONFIG_SET_STRING = 1,
+	SYS_FSCONFIG_CMD_CREATE = 6,
+	SYS_FSCONFIG_CMD_RECONFIGURE = 7,
+};
+enum {
+	SYS_FSPICK_CLOEXEC = 1,
+	SYS_FSPICK_EMPTY_PATH = 8,
+};
+enum {
+	SYS_RENAME_EXCHANGE = 2,
+};
+#ifndef MOUNT_ATTR_RDONLY
+#define MOUNT_ATTR_RDONLY      0x00000001
+#define MOUNT_ATTR_NOSUID      0x00000002
+#define MOUNT_ATTR_NODEV       0x00000004
+#define MOUNT_ATTR_NOEXEC      0x00000008
+#define MOUNT_ATTR__ATIME      0x00000070
+#define MOUNT_ATTR_NOATIME     0x00000010
+#define MOUNT_ATTR_STRICTATIME 0x00000020
+#define MOUNT_ATTR_NODIRATIME  0x00000080
+#define MOUNT_ATTR_IDMAP       0x00100000
+#endif
+#ifndef MOUNT_ATTR_NOSYMFOLLOW
+#define MOUNT_ATTR_NOSYMFOLLOW 0x00200000
+#endif
+
+/* Same layout as the kernel's struct mount_attr (mount_setattr(2)). */
+struct sys_mount_attr {
+	uint64_t attr_set, attr_clr, propagation, userns_fd;
+};
+
+int sys_openat2(int dirfd, const char *path, const struct open_how *how);
+/* In the child 0 is returned, with a copy of the caller's stack (no CLONE_VM). glibc/musl's atfork
+ * handlers and pid caches are not involved; the agent has one thread. */
+pid_t sys_clone3(struct clone_args *args);
+int sys_execveat(int dirfd, const char *path, char *const argv[], char *const envp[], int flags);
+int sys_pidfd_open(pid_t pid, unsigned int flags);
+int sys_pidfd_send_signal(int pidfd, int sig);
+int sys_close_range(unsigned int first, unsigned int last, unsigned int flags);
+int sys_open_tree(int dirfd, const char *path, unsigned int flags);
+int sys_move_mount(int from_dirfd, const char *from, int to_dirfd, const char *to,
+		   unsigned int flags);
+int sys_mount_setattr(int dirfd, const char *path, unsigned int flags,
+		      const struct sys_mount_attr *attr);
+int sys_fsopen(const char *fstype, unsigned int flags);
+int sys_fsconfig(int fd, unsigned int cmd, const char *key, const void *value, int aux);
+int sys_fsmount(int fd, unsigned int flags, unsigned int attr_flags);
+int sys_fspick(int dirfd, const char *path, unsigned int flags);
+int sys_renameat2(int from_dirfd, const char *from, int to_dirfd, const char *to,
+		  unsigned int flags);
+int sys_pivot_root(const char *new_root, const char *put_old);
+/* The id of the mount that dirfd and path lead to (statx(2), STATX_MNT_ID; flags: AT_*), -1 and errno. An id is
+ * only good for comparing while the mount lasts. */
+int sys_mount_id(int dirfd, const char *path, int flags);
+/* Is fd the root of a mount? 1, 0, or -1 and errno (statx(2), STATX_ATTR_MOUNT_ROOT; Linux 5.8). */
+int sys_is_mount_root(int fd);
+/* Gives a signal its default action, also those that the C library keeps for itself and signal(2) refuses: they
+ * may have been inherited as ignored. -1 and EINVAL for SIGKILL and SIGSTOP. */
+int sys_reset_signal(int sig);
+int sys_finit_module(int fd, const char *params, int flags);

@@ -1,0 +1,427 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Calls over one non-blocking stream socket. What the server sends is checked like any peer's bytes. */
+#include "lib/ttrpc/client.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "lib/buf.h"
+#include "lib/cleanup.h"
+#include "lib/loop.h"
+#include "lib/pbcheck.h"
+#include "lib/ttrpc/address.h"
+#include "lib/ttrpc/envelope.h"
+#include "lib/ttrpc/frame.h"
+#include "ttrpc.pb-c.h"
+
+#define OUT_MAX   (64u << 20) /* requests that the server has not taken yet */
+#define READ_SIZE 65536
+#define N_BUCKETS 1024
+
+struct pending {
+	struct pending *next; /* in its bucket */
+	uint32_t id;
+	const ProtobufCMessageDescriptor *output;
+	ttrpc_reply_fn *fn; /* NULL: for ttrpc_client_wait() */
+	void *data;
+	bool done;
+	ProtobufCMessage *reply; /* once done, or NULL and: */
+	struct error failure;
+};
+
+struct ttrpc_client {
+	int fd;
+	uint32_t next_id; /* odd, increasing */
+	unsigned n_pending;
+	bool broken;
+	struct error why; /* once broken */
+	struct frame_reader reader;
+	struct buf out;
+	struct pending *buckets[N_BUCKETS];
+	uint8_t chunk[READ_SIZE];
+};
+
+static struct pending **
+pending_find(struct ttrpc_client *client, uint32_t id)
+{
+	struct pending **p = &client->buckets[id / 2 % N_BUCKETS];
+
+	while (*p && (*p)->id != id)
+		p = &(*p)->next;
+	return p;
+}
+
+/* The first in a bucket without an answer. */
+static struct pending **
+first_open(struct pending **bucket)
+{
+	while (*bucket && (*bucket)->done)
+		bucket = &(*bucket)->next;
+	return bucket;
+}
+
+static void
+pending_free(struct pending *p)
+{
+	if (p->reply)
+		protobuf_c_message_free_unpacked(p->reply, NULL);
+	free(p);
+}
+
+/* Gives a call its answer; the reply is the callback's or the waiter's from here on. */
+static void
+settle(struct ttrpc_client *client, struct pending **at, ProtobufCMessage *reply,
+       const struct error *failure)
+{
+	struct pending *p = *at;
+
+	client->n_pending--;
+	if (!p->fn) {
+		p->done = true;
+		p->reply = reply;
+		if (!reply)
+			p->failure = *failure;
+		return;
+	}
+	*at = p->next;
+	p->fn(p->data, reply, reply ? NULL : failure);
+	free(p);
+}
+
+/* The connection is over: every call fails. Callbacks may not start new ones any more. */
+static int
+set_broken(struct ttrpc_client *client, struct error *err)
+{
+	if (!client->broken) {
+		client->broken = true;
+		client->why = *err;
+		for (size_t i = 0; i < N_BUCKETS; i++) {
+			struct pending **at;
+
+			/* From the start each time: a callback may have forgotten others. */
+			while (*(at = first_open(&client->buckets[i])))
+				settle(client, at, NULL, &client->why);
+		}
+	}
+	*err = client->why;
+	return -1;
+}
+
+struct ttrpc_client *
+ttrpc_client_new(int fd, struct error *err)
+{
+	struct ttrpc_client *client;
+	int flags = fcntl(fd, F_GETFL);
+
+	if (flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0) {
+		error_sys(err, "make the connection non-blocking");
+		close_fd(&fd);
+		return NULL;
+	}
+	client = calloc(1, sizeof(*client));
+	if (!client) {
+		error_nomem(err, "making a client");
+		close_fd(&fd);
+		return NULL;
+	}
+	client->fd = fd;
+	client->next_id = 1;
+	frame_reader_init(&client->reader);
+	buf_init(&client->out, OUT_MAX);
+	return client;
+}
+
+struct ttrpc_client *
+ttrpc_client_dial(const char *text, int timeout_ms, struct error *err)
+{
+	struct address address;
+	int fd;
+
+	if (address_parse(text, &address, err) < 0)
+		return NULL;
+	fd = address_dial(&address, timeout_ms, err);
+	return fd < 0 ? NULL : ttrpc_client_new(fd, err);
+}
+
+void
+ttrpc_client_free(struct ttrpc_client *client)
+{
+	if (!client)
+		return;
+	for (size_t i = 0; i < N_BUCKETS; i++) {
+		while (client->buckets[i]) {
+			struct pending *p = client->buckets[i];
+
+			client->buckets[i] = p->next;
+			pending_free(p);
+		}
+	}
+	frame_reader_release(&client->reader);
+	buf_release(&client->out);
+	close_fd(&client->fd);
+	free(client);
+}
+
+/* Writes what the socket takes. */
+static int
+flush(struct ttrpc_client *client, struct error *err)
+{
+	while (buf_len(&client->out) > 0) {
+		ssize_t n = send(client->fd, buf_head(&client->out), buf_len(&client->out),
+				 MSG_NOSIGNAL | MSG_DONTWAIT);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0 && errno == EAGAIN)
+			return 0;
+		if (n < 0)
+			return error_sys_code(err, ERROR_UNAVAILABLE, "send to server");
+		buf_consume(&client->out, (size_t)n);
+	}
+	return 0;
+}
+
+uint32_t
+ttrpc_client_start(struct ttrpc_client *client, const ProtobufCServiceDescriptor *service,
+		   const char *name, const ProtobufCMessage *request, int64_t timeout_ns,
+		   ttrpc_reply_fn *fn, void *data, struct error *err)
+{
+	const ProtobufCMethodDescriptor *method =
+		protobuf_c_service_descriptor_get_method_by_name(service, name);
+	struct pending *p;
+
+	if (client->broken) {
+		*err = client->why;
+		return 0;
+	}
+	if (!method || method->input != request->descriptor) {
+		error_set(err, ERROR_INVALID_ARGUMENT, "%s/%s: no method with a %s", service->name,
+			  name, request->descriptor->name);
+		return 0;
+	}
+	p = calloc(1, sizeof(*p));
+	if (!p) {
+		error_nomem(err, "starting a call");
+		return 0;
+	}
+	*p = (struct pending){
+		.id = client->next_id, .output = method->output, .fn = fn, .data = data
+	};
+	if (envelope_append_request(&client->out, p->id, service->name, name, timeout_ns, request,
+				    err) < 0) {
+		free(p);
+		return 0;
+	}
+	client->next_id += 2;
+	client->n_pending++;
+	p->next = client->buckets[p->id / 2 % N_BUCKETS];
+	client->buckets[p->id / 2 % N_BUCKETS] = p;
+	/* A failure to send is found again, and told to all calls, by whoever waits. */
+	(void)flush(client, &(struct error){ 0 });
+	return p->id;
+}
+
+/* The reply in a response's payload, or NULL and the failure that it carries. */
+static ProtobufCMessage *
+open_response(const struct pending *p, const struct buf *payload, struct error *failure)
+{
+	const struct pbcheck_limits envelope = PBCHECK_LIMITS_ENVELOPE;
+	const struct pbcheck_limits message = PBCHECK_LIMITS_MESSAGE;
+	ProtobufCMessage *reply = NULL;
+	Ttrpc__Response *response =
+		(Ttrpc__Response *)pbcheck_unpack(&ttrpc__response__descriptor, buf_head(payload),
+						  buf_len(payload), &envelope, NULL, failure);
+
+	if (!response) {
+		error_wrap(failure, "bad response");
+		failure->code = ERROR_INTERNAL;
+		return NULL;
+	}
+	if (response->status && response->status->code != 0) {
+		error_set(failure, (enum error_code)response->status->code, "%s",
+			  response->status->message);
+	} else {
+		reply = pbcheck_unpack(p->output, response->payload.data, response->payload.len,
+				       &message, NULL, failure);
+		if (!reply) {
+			error_wrap(failure, "bad reply");
+			failure->code = ERROR_INTERNAL;
+		}
+	}
+	ttrpc__response__free_unpacked(response, NULL);
+	return reply;
+}
+
+static void
+frame_ready(struct ttrpc_client *client)
+{
+	struct pending **at = pending_find(client, client->reader.header.stream);
+	struct error failure = ERROR_INIT;
+	ProtobufCMessage *reply;
+
+	/* An answer to a forgotten call, or no answer at all. */
+	if (client->reader.header.type != FRAME_RESPONSE || !*at || (*at)->done)
+		return;
+	reply = open_response(*at, &client->reader.payload, &failure);
+	settle(client, at, reply, &failure);
+}
+
+static void
+frame_refused(struct ttrpc_client *client)
+{
+	struct pending **at = pending_find(client, client->reader.header.stream);
+	struct error failure = ERROR_INIT;
+
+	error_set(&failure, ERROR_RESOURCE_EXHAUSTED, "response of %u bytes is over the limit",
+		  client->reader.header.length);
+	if (*at && !(*at)->done)
+		settle(client, at, NULL, &failure);
+}
+
+static int
+received(struct ttrpc_client *client, size_t n, struct error *err)
+{
+	for (size_t at = 0;;) {
+		size_t used;
+
+		switch (frame_reader_feed(&client->reader, client->chunk + at, n - at, &used)) {
+		case FRAME_MORE:
+			return 0;
+		case FRAME_READY:
+			frame_ready(client);
+			break;
+		case FRAME_OVERSIZE:
+			frame_refused(client);
+			break;
+		case FRAME_CLOSE:
+			return error_set(err, ERROR_UNAVAILABLE, "server sent a frame of %u bytes",
+					 client->reader.header.length);
+		case FRAME_NOMEM:
+			return error_nomem(err, "receiving a response");
+		}
+		at += used;
+	}
+}
+
+int
+ttrpc_client_handle(struct ttrpc_client *client, struct error *err)
+{
+	if (client->broken || flush(client, err) < 0)
+		return set_broken(client, err);
+	for (;;) {
+		ssize_t n = recv(client->fd, client->chunk, sizeof(client->chunk), MSG_DONTWAIT);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0 && errno == EAGAIN)
+			return 0;
+		if (n < 0)
+			error_sys_code(err, ERROR_UNAVAILABLE, "receive from server");
+		if (n == 0)
+			error_set(err, ERROR_UNAVAILABLE, "server closed the connection");
+		if (n <= 0 || received(client, (size_t)n, err) < 0)
+			return set_broken(client, err);
+		if ((size_t)n < sizeof(client->chunk))
+			return 0;
+	}
+}
+
+int
+ttrpc_client_poll(struct ttrpc_client *client, int timeout_ms, struct error *err)
+{
+	struct pollfd pfd = { .fd = client->fd, .events = ttrpc_client_events(client) };
+	int n = client->broken ? 1 : poll(&pfd, 1, timeout_ms);
+
+	if (n < 0 && errno != EINTR)
+		return error_sys(err, "wait for the server");
+	if (n <= 0)
+		return 0;
+	return ttrpc_client_handle(client, err) < 0 ? -1 : 1;
+}
+
+int
+ttrpc_client_wait(struct ttrpc_client *client, uint32_t id, int timeout_ms,
+		  ProtobufCMessage **reply, struct error *err)
+{
+	uint64_t deadline =
+		timeout_ms < 0 ? UINT64_MAX : monotonic_ns() + (uint64_t)timeout_ms * 1000000;
+
+	for (bool last = false;; last = monotonic_ms_until(deadline) == 0) {
+		struct pending **at = pending_find(client, id), *p = *at;
+
+		if (!p || p->fn)
+			return error_set(err, ERROR_INVALID_ARGUMENT, "no call %u to wait for", id);
+		if (p->done) {
+			int rc = p->reply ? 0 : -1;
+
+			*at = p->next;
+			if (rc < 0)
+				*err = p->failure;
+			else if (reply)
+				*reply = steal_ptr(&p->reply);
+			pending_free(p);
+			return rc;
+		}
+		if (last)
+			return error_set(err, ERROR_DEADLINE_EXCEEDED, "no answer in %d ms",
+					 timeout_ms);
+		/* What broke the connection has become the failure of this call too. */
+		(void)ttrpc_client_poll(client, monotonic_ms_until(deadline), err);
+	}
+}
+
+int
+ttrpc_client_call(struct ttrpc_client *client, const ProtobufCServiceDescriptor *service,
+		  const char *method, const ProtobufCMessage *request, int timeout_ms,
+		  ProtobufCMessage **reply, struct error *err)
+{
+	int64_t timeout_ns = timeout_ms < 0 ? 0 : (int64_t)timeout_ms * 1000000;
+	uint32_t id =
+		ttrpc_client_start(client, service, method, request, timeout_ns, NULL, NULL, err);
+	int rc = id ? ttrpc_client_wait(client, id, timeout_ms, reply, err) : -1;
+
+	if (rc < 0 && id)
+		ttrpc_client_forget(client, id);
+	return rc;
+}
+
+void
+ttrpc_client_forget(struct ttrpc_client *client, uint32_t id)
+{
+	struct pending **at = pending_find(client, id), *p = *at;
+
+	if (!p)
+		return;
+	if (!p->done)
+		client->n_pending--;
+	*at = p->next;
+	pending_free(p);
+}
+
+int
+ttrpc_client_fd(const struct ttrpc_client *client)
+{
+	return client->fd;
+}
+
+short
+ttrpc_client_events(const struct ttrpc_client *client)
+{
+	return buf_len(&client->out) > 0 ? POLLIN | POLLOUT : POLLIN;
+}
+
+unsigned
+ttrpc_client_n_pending(const struct ttrpc_client *client)
+{
+	return client->n_pending;
+}
+
+bool
+ttrpc_client_is_broken(const struct ttrpc_client *client)
+{
+	return client->broken;
+}

@@ -1,0 +1,179 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Frames from a byte stream that may be cut anywhere, by a peer that may say anything. */
+#include "lib/ttrpc/frame.h"
+
+#include <errno.h>
+#include <string.h>
+
+static void
+put32(uint8_t *out, uint32_t v)
+{
+	out[0] = (uint8_t)(v >> 24);
+	out[1] = (uint8_t)(v >> 16);
+	out[2] = (uint8_t)(v >> 8);
+	out[3] = (uint8_t)v;
+}
+
+static uint32_t
+get32(const uint8_t *in)
+{
+	return (uint32_t)in[0] << 24 | (uint32_t)in[1] << 16 | (uint32_t)in[2] << 8 | in[3];
+}
+
+void
+frame_header_encode(const struct frame_header *header, uint8_t out[FRAME_HEADER_SIZE])
+{
+	put32(out, header->length);
+	put32(out + 4, header->stream);
+	out[8] = header->type;
+	out[9] = header->flags;
+}
+
+void
+frame_header_decode(struct frame_header *header, const uint8_t in[FRAME_HEADER_SIZE])
+{
+	header->length = get32(in);
+	header->stream = get32(in + 4);
+	header->type = in[8];
+	header->flags = in[9];
+}
+
+void
+frame_reader_init(struct frame_reader *reader)
+{
+	memset(reader, 0, sizeof(*reader));
+	buf_init(&reader->payload, FRAME_PAYLOAD_MAX);
+}
+
+void
+frame_reader_release(struct frame_reader *reader)
+{
+	buf_release(&reader->payload);
+	frame_reader_init(reader);
+}
+
+static size_t
+min(size_t a, size_t b)
+{
+	return a < b ? a : b;
+}
+
+/* Header complete: decode it and see whether its payload is wanted. */
+static enum frame_event
+header_ready(struct frame_reader *reader)
+{
+	uint32_t length;
+
+	frame_header_decode(&reader->header, reader->head);
+	length = reader->header.length;
+	if (length <= FRAME_PAYLOAD_MAX)
+		return FRAME_MORE;
+	reader->skip_closes = length > FRAME_PAYLOAD_MAX + FRAME_DRAIN_MAX;
+	reader->skip = reader->skip_closes ? FRAME_PAYLOAD_MAX + FRAME_DRAIN_MAX : length;
+	return FRAME_OVERSIZE;
+}
+
+static enum frame_event
+fail(struct frame_reader *reader, enum frame_event event)
+{
+	reader->failed = (uint8_t)event;
+	buf_release(&reader->payload);
+	return event;
+}
+
+enum frame_event
+frame_reader_feed(struct frame_reader *reader, const uint8_t *data, size_t n, size_t *used)
+{
+	size_t take;
+
+	*used = 0;
+	if (reader->failed)
+		return (enum frame_event)reader->failed;
+	if (reader->ready) {
+		reader->ready = 0;
+		reader->n_head = 0;
+		buf_consume(&reader->payload, buf_len(&reader->payload));
+	}
+	if (reader->skip > 0) {
+		take = min(n, reader->skip);
+		reader->skip -= (uint32_t)take;
+		*used = take;
+		if (reader->skip > 0)
+			return FRAME_MORE;
+		if (reader->skip_closes)
+			return fail(reader, FRAME_CLOSE);
+		reader->n_head = 0;
+	}
+	if (reader->n_head < FRAME_HEADER_SIZE) {
+		take = min(n - *used, (size_t)(FRAME_HEADER_SIZE - reader->n_head));
+		if (take == 0)
+			return FRAME_MORE;
+		memcpy(reader->head + reader->n_head, data + *used, take);
+		reader->n_head = (uint8_t)(reader->n_head + take);
+		*used += take;
+		if (reader->n_head < FRAME_HEADER_SIZE)
+			return FRAME_MORE;
+		if (header_ready(reader) == FRAME_OVERSIZE)
+			return FRAME_OVERSIZE;
+	}
+	take = min(n - *used, reader->header.length - buf_len(&reader->payload));
+	if (take > 0 && buf_append(&reader->payload, data + *used, take) < 0)
+		return fail(reader, FRAME_NOMEM);
+	*used += take;
+	if (buf_len(&reader->payload) < reader->header.length)
+		return FRAME_MORE;
+	reader->ready = 1;
+	return FRAME_READY;
+}
+
+uint8_t *
+frame_reader_room(struct frame_reader *reader, size_t max, size_t *n)
+{
+	size_t len = buf_len(&reader->payload);
+
+	if (reader->failed || reader->ready || reader->skip > 0 ||
+	    reader->n_head < FRAME_HEADER_SIZE || len == 0 || len >= reader->header.length)
+		return NULL;
+	*n = min(reader->header.length - len, min(len, max));
+	return buf_reserve(&reader->payload, *n);
+}
+
+void
+frame_reader_received(struct frame_reader *reader, size_t n)
+{
+	buf_commit(&reader->payload, n);
+}
+
+void
+frame_reader_take(struct frame_reader *reader, struct buf *out)
+{
+	*out = reader->payload;
+	buf_init(&reader->payload, FRAME_PAYLOAD_MAX);
+}
+
+bool
+frame_reader_is_partial(const struct frame_reader *reader)
+{
+	return !reader->ready && reader->n_head > 0;
+}
+
+int
+frame_append(struct buf *out, uint32_t stream, enum frame_type type, const void *payload, size_t n)
+{
+	struct frame_header header = { .stream = stream, .type = (uint8_t)type };
+	uint8_t *at;
+
+	if (n > FRAME_PAYLOAD_MAX) {
+		errno = EMSGSIZE;
+		return -1;
+	}
+	header.length = (uint32_t)n;
+	at = buf_reserve(out, FRAME_HEADER_SIZE + n);
+	if (!at)
+		return -1;
+	frame_header_encode(&header, at);
+	if (n > 0)
+		memcpy(at + FRAME_HEADER_SIZE, payload, n);
+	buf_commit(out, FRAME_HEADER_SIZE + n);
+	return 0;
+}

@@ -1,0 +1,338 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "rootfs-builder/cpio.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+#include <zlib.h>
+
+#include "lib/cleanup.h"
+#include "lib/io.h"
+#include "lib/parse.h"
+
+#define MAGIC         "070701"
+#define MAGIC_CRC     "070702" /* the same with a checksum, which the kernel takes as well */
+#define TRAILER       "TRAILER!!!"
+#define HEADER_LEN    ((size_t)110)
+#define FIELDS        13
+#define FIELD_LEN     ((size_t)8)
+#define ARCHIVE_ALIGN ((size_t)512)
+#define CHUNK         ((size_t)64 << 10)
+
+/* The header's numbers, in the order of the format. */
+enum field {
+	FIELD_INO,
+	FIELD_MODE,
+	FIELD_UID,
+	FIELD_GID,
+	FIELD_NLINK,
+	FIELD_MTIME,
+	FIELD_SIZE,
+	FIELD_MAJOR, /* of the file system it came from: always 0 */
+	FIELD_MINOR,
+	FIELD_DEV_MAJOR, /* of a device node */
+	FIELD_DEV_MINOR,
+	FIELD_NAME_LEN, /* with its NUL */
+	FIELD_CHECK,
+};
+
+struct writer {
+	struct packer *packer;
+	uint64_t at; /* bytes written */
+	uint32_t mtime;
+};
+
+static int
+put(struct writer *w, const void *data, size_t n, struct error *err)
+{
+	w->at += n;
+	return packer_write(w->packer, data, n, err);
+}
+
+static int
+put_padding(struct writer *w, size_t align, struct error *err)
+{
+	static const uint8_t zeros[ARCHIVE_ALIGN];
+
+	return put(w, zeros, (align - w->at % align) % align, err);
+}
+
+static int
+put_header(struct writer *w, const char *name, const uint32_t fields[FIELDS], struct error *err)
+{
+	char header[HEADER_LEN + 1] = MAGIC;
+
+	for (size_t i = 0; i < FIELDS; i++)
+		(void)snprintf(header + strlen(MAGIC) + i * FIELD_LEN, FIELD_LEN + 1, "%08X",
+			       fields[i]);
+	if (put(w, header, HEADER_LEN, err) < 0 || put(w, name, strlen(name) + 1, err) < 0)
+		return -1;
+	return put_padding(w, 4, err);
+}
+
+static int
+changed(const struct image_entry *entry, struct error *err)
+{
+	return error_set(err, ERROR_ABORTED, "read %s: it changed while the image was made",
+			 entry->source);
+}
+
+static int
+open_source(const struct image_entry *entry, struct error *err)
+{
+	struct stat st;
+	int fd = open(entry->source, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+
+	if (fd < 0)
+		return error_sys_code(err, errno == ENOENT ? ERROR_NOT_FOUND : ERROR_INTERNAL,
+				      "open %s", entry->source);
+	if (fstat(fd, &st) < 0) {
+		error_sys(err, "stat %s", entry->source);
+	} else if (st.st_dev != entry->seen.st_dev || st.st_ino != entry->seen.st_ino ||
+		   st.st_size != entry->seen.st_size ||
+		   st.st_mtim.tv_sec != entry->seen.st_mtim.tv_sec ||
+		   st.st_mtim.tv_nsec != entry->seen.st_mtim.tv_nsec) {
+		changed(entry, err);
+	} else {
+		return fd;
+	}
+	(void)close(fd);
+	return -1;
+}
+
+static int
+put_source(struct writer *w, struct image_entry *entry, struct error *err)
+{
+	auto_close int fd = open_source(entry, err);
+	uint64_t left = entry->size;
+	uint8_t bytes[CHUNK];
+
+	if (fd < 0)
+		return -1;
+	while (left) {
+		ssize_t n = read_full(fd, bytes, left < CHUNK ? (size_t)left : CHUNK);
+
+		if (n < 0)
+			return error_sys(err, "read %s", entry->source);
+		if (n == 0)
+			return changed(entry, err);
+		entry->crc = (uint32_t)crc32(entry->crc, bytes, (uInt)n);
+		if (put(w, bytes, (size_t)n, err) < 0)
+			return -1;
+		left -= (uint64_t)n;
+	}
+	return 0;
+}
+
+static int
+put_entry(struct writer *w, struct image_entry *entry, uint32_t ino, struct error *err)
+{
+	uint32_t fields[FIELDS] = {
+		[FIELD_INO] = ino,
+		[FIELD_MODE] = entry->mode,
+		[FIELD_UID] = entry->uid,
+		[FIELD_GID] = entry->gid,
+		[FIELD_NLINK] = S_ISDIR(entry->mode) ? 2 : 1,
+		[FIELD_MTIME] = w->mtime,
+		[FIELD_SIZE] = (uint32_t)entry->size, /* image_add_file() keeps it below 4 GiB */
+		[FIELD_DEV_MAJOR] = entry->dev_major,
+		[FIELD_DEV_MINOR] = entry->dev_minor,
+		[FIELD_NAME_LEN] = (uint32_t)strlen(entry->path) + 1,
+	};
+
+	if (put_header(w, entry->path, fields, err) < 0)
+		return -1;
+	entry->crc = (uint32_t)crc32(0, NULL, 0);
+	if (entry->data)
+		entry->crc = (uint32_t)crc32(entry->crc, entry->data, (uInt)entry->size);
+	if (entry->data && put(w, entry->data, entry->size, err) < 0)
+		return -1;
+	if (entry->source && put_source(w, entry, err) < 0)
+		return -1;
+	return put_padding(w, 4, err);
+}
+
+int
+cpio_write(struct image *image, uint32_t mtime, struct packer *packer, struct error *err)
+{
+	static const uint32_t end[FIELDS] = {
+		[FIELD_NLINK] = 1,
+		[FIELD_NAME_LEN] = sizeof(TRAILER),
+	};
+	struct writer w = { .packer = packer, .mtime = mtime };
+
+	image_sort(image);
+	for (size_t i = 0; i < image->n; i++) {
+		if (put_entry(&w, image->entries[i], (uint32_t)i + 1, err) < 0)
+			return -1;
+	}
+	if (put_header(&w, TRAILER, end, err) < 0)
+		return -1;
+	return put_padding(&w, ARCHIVE_ALIGN, err);
+}
+
+struct reader {
+	struct unpacker *unpacker;
+	const struct cpio_visitor *visitor;
+	uint64_t at; /* bytes read */
+	char name[PATH_MAX];
+};
+
+/* Exactly n bytes, or fewer at the stream's end. */
+static ssize_t
+get(struct reader *r, void *out, size_t n, struct error *err)
+{
+	size_t used = 0;
+	ssize_t got = 1;
+
+	while (used < n && got > 0) {
+		got = unpacker_read(r->unpacker, (uint8_t *)out + used, n - used, err);
+		if (got < 0)
+			return -1;
+		used += (size_t)got;
+	}
+	r->at += used;
+	return (ssize_t)used;
+}
+
+static int
+get_all(struct reader *r, void *out, size_t n, struct error *err)
+{
+	ssize_t got = get(r, out, n, err);
+
+	if (got < 0)
+		return -1;
+	if ((size_t)got < n)
+		return error_set(err, ERROR_DATA_LOSS, "read the archive: it ends in the middle");
+	return 0;
+}
+
+static int
+skip_padding(struct reader *r, struct error *err)
+{
+	uint8_t bytes[4];
+
+	return get_all(r, bytes, (4 - r->at % 4) % 4, err);
+}
+
+/* Passes zeros over. 1 with the header's first byte in *first, 0 at the stream's end. */
+static int
+next_header(struct reader *r, char *first, struct error *err)
+{
+	ssize_t got;
+
+	do {
+		got = get(r, first, 1, err);
+	} while (got == 1 && *first == '\0');
+	return (int)got;
+}
+
+static int
+parse_header(const char *header, uint32_t fields[FIELDS], uint64_t at, struct error *err)
+{
+	char text[FIELD_LEN + 1] = "";
+	uint64_t value;
+
+	if (memcmp(header, MAGIC, strlen(MAGIC)) != 0 &&
+	    memcmp(header, MAGIC_CRC, strlen(MAGIC_CRC)) != 0)
+		return error_set(err, ERROR_DATA_LOSS, "read the archive: no header at byte %llu",
+				 (unsigned long long)at);
+	for (size_t i = 0; i < FIELDS; i++) {
+		memcpy(text, header + strlen(MAGIC) + i * FIELD_LEN, FIELD_LEN);
+		if (!parse_hex(text, &value) || strspn(text, "0123456789abcdefABCDEF") != FIELD_LEN)
+			return error_set(err, ERROR_DATA_LOSS,
+					 "read the archive: bad number in the header at byte %llu",
+					 (unsigned long long)at);
+		fields[i] = (uint32_t)value;
+	}
+	return 0;
+}
+
+static int
+get_content(struct reader *r, uint64_t left, struct error *err)
+{
+	uint8_t bytes[CHUNK];
+
+	while (left) {
+		size_t n = left < CHUNK ? (size_t)left : CHUNK;
+
+		if (get_all(r, bytes, n, err) < 0)
+			return -1;
+		if (r->visitor->content && r->visitor->content(bytes, n, r->visitor->data, err) < 0)
+			return -1;
+		left -= n;
+	}
+	return skip_padding(r, err);
+}
+
+/* One member whose header's first byte has been read. 1: it was the archive's end. */
+static int
+get_member(struct reader *r, char first, struct error *err)
+{
+	uint64_t at = r->at - 1;
+	char header[HEADER_LEN] = { first };
+	uint32_t fields[FIELDS] = { 0 };
+	struct cpio_member member;
+	size_t name_len;
+
+	if (get_all(r, header + 1, HEADER_LEN - 1, err) < 0 ||
+	    parse_header(header, fields, at, err) < 0)
+		return -1;
+	name_len = fields[FIELD_NAME_LEN];
+	if (name_len == 0 || name_len > sizeof(r->name))
+		return error_set(err, ERROR_DATA_LOSS,
+				 "read the archive: a name of %zu bytes at byte %llu", name_len,
+				 (unsigned long long)at);
+	if (get_all(r, r->name, name_len, err) < 0 || skip_padding(r, err) < 0)
+		return -1;
+	if (strnlen(r->name, name_len) != name_len - 1)
+		return error_set(
+			err, ERROR_DATA_LOSS,
+			"read the archive: a name that does not end where it says at byte %llu",
+			(unsigned long long)at);
+	if (!strcmp(r->name, TRAILER))
+		return 1;
+	member = (struct cpio_member){
+		.path = r->name,
+		.ino = fields[FIELD_INO],
+		.mode = fields[FIELD_MODE],
+		.uid = fields[FIELD_UID],
+		.gid = fields[FIELD_GID],
+		.nlink = fields[FIELD_NLINK],
+		.mtime = fields[FIELD_MTIME],
+		.dev_major = fields[FIELD_DEV_MAJOR],
+		.dev_minor = fields[FIELD_DEV_MINOR],
+		.size = fields[FIELD_SIZE],
+	};
+	if (r->visitor->member(&member, r->visitor->data, err) < 0)
+		return -1;
+	return get_content(r, member.size, err);
+}
+
+int
+cpio_read(struct unpacker *unpacker, const struct cpio_visitor *visitor, struct error *err)
+{
+	struct reader r = { .unpacker = unpacker, .visitor = visitor };
+	unsigned archives = 0;
+	char first;
+	int got;
+
+	while ((got = next_header(&r, &first, err)) > 0) {
+		r.at = 1; /* padding counts from each archive's start */
+		do {
+			got = get_member(&r, first, err);
+			if (got == 0)
+				got = get_all(&r, &first, 1, err) < 0 ? -1 : 0;
+		} while (got == 0);
+		if (got < 0)
+			return -1;
+		archives++;
+	}
+	if (got < 0)
+		return -1;
+	if (!archives)
+		return error_set(err, ERROR_DATA_LOSS, "read the archive: it is empty");
+	return 0;
+}

@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "rootfs-builder/hostfile.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "lib/cleanup.h"
+#include "lib/io.h"
+
+int
+hostfile_read(const char *path, size_t max, char **out, size_t *len, struct error *err)
+{
+	auto_close int fd = -1;
+	auto_free char *text = NULL;
+	struct stat st;
+	ssize_t n;
+
+	fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+	if (fd < 0)
+		return error_sys_code(err, errno == ENOENT ? ERROR_NOT_FOUND : ERROR_INTERNAL,
+				      "open %s", path);
+	if (fstat(fd, &st) < 0)
+		return error_sys(err, "stat %s", path);
+	if (!S_ISREG(st.st_mode))
+		return error_set(err, ERROR_INVALID_ARGUMENT, "read %s: not a regular file", path);
+	if ((uint64_t)st.st_size > max)
+		return error_set(err, ERROR_RESOURCE_EXHAUSTED,
+				 "read %s: it has %lld bytes, more than the %zu allowed", path,
+				 (long long)st.st_size, max);
+	text = malloc((size_t)st.st_size + 1);
+	if (!text)
+		return error_nomem(err, "reading a file");
+	n = read_full(fd, text, (size_t)st.st_size);
+	if (n < 0)
+		return error_sys(err, "read %s", path);
+	if (n != st.st_size)
+		return error_set(err, ERROR_ABORTED, "read %s: it shrank while it was read", path);
+	text[n] = '\0';
+	*len = (size_t)n;
+	*out = steal_ptr(&text);
+	return 0;
+}
+
+int
+hostfile_create(struct hostfile *file, const char *path, struct error *err)
+{
+	const char *slash = strrchr(path, '/');
+	const char *name = slash ? slash + 1 : path;
+	int dir_len = slash ? (int)(slash + 1 - path) : 0;
+
+	*file = HOSTFILE_INIT;
+	if (!*name)
+		return error_set(err, ERROR_INVALID_ARGUMENT, "write %s: not a file name", path);
+	file->path = strdup(path);
+	if (!file->path || asprintf(&file->temp, "%.*s.%s.XXXXXX", dir_len, path, name) < 0) {
+		file->temp = NULL;
+		hostfile_discard(file);
+		return error_nomem(err, "naming a file");
+	}
+	file->fd = mkostemp(file->temp, O_CLOEXEC);
+	if (file->fd < 0) {
+		error_sys(err, "create a temporary file beside %s", path);
+		free(steal_ptr(&file->temp)); /* nothing of ours lies there */
+		hostfile_discard(file);
+		return -1;
+	}
+	return 0;
+}
+
+int
+hostfile_commit(struct hostfile *file, struct error *err)
+{
+	int r = 0;
+
+	if (fchmod(file->fd, 0644) < 0)
+		r = error_sys(err, "chmod %s", file->temp);
+	else if (fsync(file->fd) < 0)
+		r = error_sys(err, "write %s to disk", file->temp);
+	else if (rename(file->temp, file->path) < 0)
+		r = error_sys(err, "rename %s to %s", file->temp, file->path);
+	else
+		free(steal_ptr(&file->temp)); /* nothing left to remove */
+	hostfile_discard(file);
+	return r;
+}
+
+void
+hostfile_discard(struct hostfile *file)
+{
+	if (file->temp)
+		(void)unlink(file->temp);
+	close_fd(&file->fd);
+	free(steal_ptr(&file->temp));
+	free(steal_ptr(&file->path));
+}

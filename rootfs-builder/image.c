@@ -1,0 +1,421 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "rootfs-builder/image.h"
+
+#include <errno.h>
+#include <search.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/sysmacros.h>
+
+#include "lib/cleanup.h"
+
+#define SYMLINKS_MAX 40 /* as path_resolution(7) */
+
+static int
+compare_paths(const void *a, const void *b)
+{
+	const struct image_entry *x = a, *y = b;
+
+	return strcmp(x->path, y->path);
+}
+
+static int
+compare_slots(const void *a, const void *b)
+{
+	struct image_entry *const *x = a, *const *y = b;
+
+	return compare_paths(*x, *y);
+}
+
+static void
+entry_free(struct image_entry *entry)
+{
+	if (!entry)
+		return;
+	free(entry->path);
+	free(entry->source);
+	free(entry->data);
+	free(entry);
+}
+
+static void
+keep_node(void *node)
+{
+	(void)node; /* the entries are freed through the array */
+}
+
+void
+image_release(struct image *image)
+{
+	tdestroy(image->index, keep_node);
+	for (size_t i = 0; i < image->n; i++)
+		entry_free(image->entries[i]);
+	free(image->entries);
+	*image = IMAGE_INIT;
+}
+
+void
+image_sort(struct image *image)
+{
+	if (image->n > 1)
+		qsort(image->entries, image->n, sizeof(struct image_entry *), compare_slots);
+}
+
+static struct image_entry *
+find_exact(const struct image *image, const char *path)
+{
+	struct image_entry key = { .path = (char *)path };
+	struct image_entry *const *node = tfind(&key, &image->index, compare_paths);
+
+	return node ? *node : NULL;
+}
+
+/* A path on its way to its canonical form. */
+struct walk {
+	char done[PATH_MAX]; /* canonical so far */
+	char rest[PATH_MAX]; /* still to be walked */
+	unsigned links;
+};
+
+static int
+path_failed(struct error *err, const char *path, const char *why)
+{
+	return error_set(err, ERROR_INVALID_ARGUMENT, "put %.200s into the image: %s", path, why);
+}
+
+/* Replaces the component just read, a symlink, by its target. */
+static int
+follow_link(struct walk *walk, const struct image_entry *link, const char *rest, const char *path,
+	    struct error *err)
+{
+	auto_free char *joined = NULL;
+
+	if (++walk->links > SYMLINKS_MAX)
+		return error_set(err, ERROR_NOT_FOUND,
+				 "resolve %.200s in the image: too many symlinks", path);
+	if (link->data[0] == '/')
+		walk->done[0] = '\0';
+	if (asprintf(&joined, "%s/%s", (const char *)link->data, rest) < 0)
+		return error_nomem(err, "resolving a path");
+	if (strlen(joined) >= sizeof(walk->rest))
+		return path_failed(err, path,
+				   "the path is too long once its symlinks are resolved");
+	memcpy(walk->rest, joined, strlen(joined) + 1);
+	return 0;
+}
+
+static void
+drop_last(char *path)
+{
+	char *slash = strrchr(path, '/');
+
+	if (slash)
+		*slash = '\0';
+	else
+		path[0] = '\0';
+}
+
+/* One component of walk->rest is moved to walk->done. */
+static int
+step(const struct image *image, struct walk *walk, bool follow_last, const char *path,
+     struct error *err)
+{
+	char rest[PATH_MAX], *name = walk->rest + strspn(walk->rest, "/");
+	size_t len = strcspn(name, "/"), used = strlen(walk->done);
+	struct image_entry *entry;
+	bool last;
+
+	memcpy(rest, name + len, strlen(name + len) + 1);
+	name[len] = '\0';
+	last = rest[strspn(rest, "/")] == '\0';
+	if (!strcmp(name, "..")) {
+		drop_last(walk->done);
+	} else if (len && strcmp(name, ".") != 0) {
+		if (len > NAME_MAX)
+			return path_failed(err, path, "a component is longer than 255 bytes");
+		if (used + 1 + len >= sizeof(walk->done))
+			return path_failed(err, path, "the path is longer than 4095 bytes");
+		if (used)
+			walk->done[used++] = '/';
+		memcpy(walk->done + used, name, len + 1);
+		entry = find_exact(image, walk->done);
+		if (entry && S_ISLNK(entry->mode) && (!last || follow_last)) {
+			drop_last(walk->done);
+			return follow_link(walk, entry, rest, path, err);
+		}
+		if (entry && !last && !S_ISDIR(entry->mode))
+			return error_set(
+				err, ERROR_ALREADY_EXISTS,
+				"put %.200s into the image: /%.200s is there and no directory",
+				path, walk->done);
+	}
+	memcpy(walk->rest, rest, strlen(rest) + 1);
+	return 0;
+}
+
+/* The canonical form of a path, whether or not anything is there. */
+static int
+canonical(const struct image *image, const char *path, bool follow_last, char out[PATH_MAX],
+	  struct error *err)
+{
+	struct walk walk = { .links = 0 };
+
+	if (strlen(path) >= sizeof(walk.rest))
+		return path_failed(err, path, "the path is longer than 4095 bytes");
+	memcpy(walk.rest, path, strlen(path) + 1);
+	while (walk.rest[strspn(walk.rest, "/")]) {
+		if (step(image, &walk, follow_last, path, err) < 0)
+			return -1;
+	}
+	memcpy(out, walk.done, strlen(walk.done) + 1);
+	return 0;
+}
+
+struct image_entry *
+image_find(const struct image *image, const char *path)
+{
+	struct error ignored;
+	char full[PATH_MAX];
+
+	if (canonical(image, path, false, full, &ignored) < 0)
+		return NULL;
+	return find_exact(image, full);
+}
+
+struct image_entry *
+image_resolve(const struct image *image, const char *path, struct error *err)
+{
+	char full[PATH_MAX];
+	struct image_entry *entry;
+
+	if (canonical(image, path, true, full, err) < 0)
+		return NULL;
+	entry = find_exact(image, full);
+	if (!entry)
+		error_set(err, ERROR_NOT_FOUND, "%.200s is not in the image (looked for /%.200s)",
+			  path, full);
+	return entry;
+}
+
+/* Files and links take what they hold from `entry`; the old one is freed. */
+static int
+replace(struct image_entry *old, struct image_entry *entry, struct error *err)
+{
+	struct image_entry swap = *old;
+
+	if (S_ISDIR(old->mode) != S_ISDIR(entry->mode)) {
+		error_set(err, ERROR_ALREADY_EXISTS,
+			  "put /%.200s into the image: a %s is there already", old->path,
+			  S_ISDIR(old->mode) ? "directory" : "file");
+		entry_free(entry);
+		return -1;
+	}
+	*old = *entry;
+	*entry = swap;
+	entry_free(entry);
+	return 0;
+}
+
+/* Puts an entry whose path is canonical and whose parents exist. Takes the entry in every case. */
+static int
+insert(struct image *image, struct image_entry *entry, struct error *err)
+{
+	struct image_entry *old = find_exact(image, entry->path);
+	struct image_entry **grown;
+
+	if (old)
+		return replace(old, entry, err);
+	if (image->n == image->size) {
+		size_t size = image->size ? image->size * 2 : 256;
+
+		grown = reallocarray(image->entries, size, sizeof(struct image_entry *));
+		if (!grown)
+			goto nomem;
+		image->entries = grown;
+		image->size = size;
+	}
+	if (!tsearch(entry, &image->index, compare_paths))
+		goto nomem;
+	image->entries[image->n++] = entry;
+	return 0;
+nomem:
+	entry_free(entry);
+	return error_nomem(err, "adding to the image");
+}
+
+static struct image_entry *
+entry_new(const char *path, uint32_t mode, struct error *err)
+{
+	struct image_entry *entry = calloc(1, sizeof(*entry));
+
+	if (entry)
+		entry->path = strdup(path);
+	if (!entry || !entry->path) {
+		entry_free(entry);
+		error_nomem(err, "adding to the image");
+		return NULL;
+	}
+	entry->mode = mode;
+	return entry;
+}
+
+static int
+make_parents(struct image *image, const char *path, struct error *err)
+{
+	char prefix[PATH_MAX];
+	struct image_entry *dir;
+
+	for (const char *slash = strchr(path, '/'); slash; slash = strchr(slash + 1, '/')) {
+		memcpy(prefix, path, (size_t)(slash - path));
+		prefix[slash - path] = '\0';
+		if (find_exact(image, prefix))
+			continue;
+		dir = entry_new(prefix, S_IFDIR | 0755, err);
+		if (!dir || insert(image, dir, err) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+/* A new entry for any path, not in the image yet; its parents are. */
+static struct image_entry *
+prepare(struct image *image, const char *path, uint32_t mode, struct error *err)
+{
+	char full[PATH_MAX];
+
+	for (const char *c = path; *c; c++) {
+		if ((unsigned char)*c < 0x20 || *c == 0x7f) {
+			path_failed(err, path,
+				    "the name holds a newline or another control character");
+			return NULL;
+		}
+	}
+	if (canonical(image, path, false, full, err) < 0)
+		return NULL;
+	if (!full[0]) {
+		path_failed(err, path, "it names the image's root");
+		return NULL;
+	}
+	if (!strcmp(full, "TRAILER!!!")) {
+		path_failed(err, path, "an archive ends with an entry of this name");
+		return NULL;
+	}
+	if (make_parents(image, full, err) < 0)
+		return NULL;
+	return entry_new(full, mode, err);
+}
+
+int
+image_add_dir(struct image *image, const char *path, uint32_t perm, struct error *err)
+{
+	struct image_entry *entry = image_find(image, path);
+	struct error ignored;
+
+	if (entry && S_ISLNK(entry->mode)) {
+		entry = image_resolve(image, path, &ignored);
+		if (entry && S_ISDIR(entry->mode))
+			return 0; /* a link to a directory serves as one: /lib of a merged /usr */
+	}
+	entry = prepare(image, path, S_IFDIR | (perm & 07777), err);
+	return entry ? insert(image, entry, err) : -1;
+}
+
+int
+image_add_data(struct image *image, const char *path, uint32_t perm, const void *data, size_t n,
+	       struct error *err)
+{
+	struct image_entry *entry = prepare(image, path, S_IFREG | (perm & 07777), err);
+
+	if (!entry)
+		return -1;
+	if (n) {
+		entry->data = malloc(n);
+		if (!entry->data) {
+			entry_free(entry);
+			return error_nomem(err, "adding a file to the image");
+		}
+		memcpy(entry->data, data, n);
+		entry->size = n;
+	}
+	return insert(image, entry, err);
+}
+
+int
+image_add_symlink(struct image *image, const char *path, const char *target, struct error *err)
+{
+	struct image_entry *entry;
+	size_t n = strlen(target);
+
+	if (n == 0 || n >= PATH_MAX)
+		return path_failed(err, path, "a symlink's target must have 1 to 4095 bytes");
+	entry = prepare(image, path, S_IFLNK | 0777, err);
+	if (!entry)
+		return -1;
+	entry->data = (uint8_t *)strdup(target);
+	if (!entry->data) {
+		entry_free(entry);
+		return error_nomem(err, "adding a symlink to the image");
+	}
+	entry->size = n;
+	return insert(image, entry, err);
+}
+
+int
+image_add_node(struct image *image, const char *path, uint32_t mode, uint32_t dev_major,
+	       uint32_t dev_minor, struct error *err)
+{
+	struct image_entry *entry;
+
+	if (!S_ISCHR(mode) && !S_ISBLK(mode) && !S_ISFIFO(mode) && !S_ISSOCK(mode))
+		return path_failed(err, path, "not a kind of file that has no content");
+	entry = prepare(image, path, mode & (S_IFMT | 07777), err);
+	if (!entry)
+		return -1;
+	entry->dev_major = dev_major;
+	entry->dev_minor = dev_minor;
+	return insert(image, entry, err);
+}
+
+int
+image_add_file(struct image *image, const char *path, uint32_t perm, const char *source,
+	       struct error *err)
+{
+	struct image_entry *entry;
+	struct stat st;
+
+	if (stat(source, &st) < 0)
+		return error_sys_code(err, errno == ENOENT ? ERROR_NOT_FOUND : ERROR_INTERNAL,
+				      "stat %s", source);
+	if (!S_ISREG(st.st_mode))
+		return error_set(err, ERROR_INVALID_ARGUMENT, "%s is not a regular file", source);
+	if (st.st_size > UINT32_MAX)
+		return error_set(err, ERROR_INVALID_ARGUMENT,
+				 "%s has %lld bytes; an archive's member holds less than 4 GiB",
+				 source, (long long)st.st_size);
+	entry = prepare(image, path, S_IFREG | (perm & 07777), err);
+	if (!entry)
+		return -1;
+	entry->size = (uint64_t)st.st_size;
+	entry->seen = st;
+	entry->source = strdup(source);
+	if (!entry->source) {
+		entry_free(entry);
+		return error_nomem(err, "adding a file to the image");
+	}
+	return insert(image, entry, err);
+}
+
+int
+image_set_owner(struct image *image, const char *path, uint32_t uid, uint32_t gid,
+		struct error *err)
+{
+	struct image_entry *entry = image_find(image, path);
+
+	if (!entry)
+		return error_set(err, ERROR_NOT_FOUND, "set the owner of %.200s: not in the image",
+				 path);
+	entry->uid = uid;
+	entry->gid = gid;
+	return 0;
+}

@@ -1,0 +1,169 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Reads a directory of the host into an image. Names are taken in bytewise order, so that what the
+ * directory's file system returns first decides nothing. Other file systems mounted below are left
+ * out, their mount points stay.
+ */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+#include "lib/cleanup.h"
+#include "rootfs-builder/image.h"
+
+struct tree {
+	struct image *image;
+	const char *top; /* the directory on the host */
+	dev_t dev;       /* its file system */
+	bool keep_owners;
+	char **todo; /* directories below top still to be read, "" is top */
+	size_t n_todo, size;
+};
+
+static int
+push(struct tree *tree, char *path)
+{
+	char **grown;
+
+	if (tree->n_todo == tree->size) {
+		size_t size = tree->size ? tree->size * 2 : 64;
+
+		grown = reallocarray(tree->todo, size, sizeof(*grown));
+		if (!grown)
+			return -1;
+		tree->todo = grown;
+		tree->size = size;
+	}
+	tree->todo[tree->n_todo++] = path;
+	return 0;
+}
+
+static int
+add_symlink(struct tree *tree, int dirfd, const char *name, const char *path, struct error *err)
+{
+	char target[PATH_MAX];
+	ssize_t n = readlinkat(dirfd, name, target, sizeof(target));
+
+	if (n < 0)
+		return error_sys(err, "read the symlink %s/%s", tree->top, path);
+	if ((size_t)n == sizeof(target))
+		return error_set(err, ERROR_INVALID_ARGUMENT,
+				 "read the symlink %s/%s: its target is longer than 4095 bytes",
+				 tree->top, path);
+	target[n] = '\0';
+	return image_add_symlink(tree->image, path, target, err);
+}
+
+static int
+add_dir(struct tree *tree, const char *path, const struct stat *st, struct error *err)
+{
+	char *todo;
+
+	if (image_add_dir(tree->image, path, st->st_mode, err) < 0)
+		return -1;
+	if (st->st_dev != tree->dev)
+		return 0;
+	todo = strdup(path);
+	if (!todo || push(tree, todo) < 0) {
+		free(todo);
+		return error_nomem(err, "reading a directory tree");
+	}
+	return 0;
+}
+
+static int
+add_one(struct tree *tree, int dirfd, const char *dir, const char *name, struct error *err)
+{
+	auto_free char *path = NULL, *source = NULL;
+	struct stat st;
+	int r;
+
+	if (asprintf(&path, "%s%s%s", dir, *dir ? "/" : "", name) < 0 ||
+	    asprintf(&source, "%s/%s", tree->top, path) < 0)
+		return error_nomem(err, "reading a directory tree");
+	if (fstatat(dirfd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+		return error_sys(err, "stat %s", source);
+	if (S_ISDIR(st.st_mode))
+		r = add_dir(tree, path, &st, err);
+	else if (S_ISLNK(st.st_mode))
+		r = add_symlink(tree, dirfd, name, path, err);
+	else if (S_ISREG(st.st_mode))
+		r = image_add_file(tree->image, path, st.st_mode, source, err);
+	else
+		r = image_add_node(tree->image, path, st.st_mode, major(st.st_rdev),
+				   minor(st.st_rdev), err);
+	if (r < 0)
+		return -1;
+	return tree->keep_owners ? image_set_owner(tree->image, path, st.st_uid, st.st_gid, err)
+				 : 0;
+}
+
+static int
+no_dots(const struct dirent *d)
+{
+	return strcmp(d->d_name, ".") != 0 && strcmp(d->d_name, "..") != 0;
+}
+
+static int
+bytewise(const struct dirent **a, const struct dirent **b)
+{
+	return strcmp((*a)->d_name, (*b)->d_name);
+}
+
+static int
+read_dir(struct tree *tree, const char *dir, struct error *err)
+{
+	auto_close int fd = -1;
+	auto_free char *source = NULL;
+	struct dirent **names = NULL;
+	int n, r = 0;
+
+	if (asprintf(&source, "%s%s%s", tree->top, *dir ? "/" : "", dir) < 0)
+		return error_nomem(err, "reading a directory tree");
+	fd = open(source, O_RDONLY | O_DIRECTORY | O_CLOEXEC | (*dir ? O_NOFOLLOW : 0));
+	if (fd < 0)
+		return error_sys_code(err, errno == ENOENT ? ERROR_NOT_FOUND : ERROR_INTERNAL,
+				      "open the directory %s", source);
+	n = scandirat(fd, ".", &names, no_dots, bytewise);
+	if (n < 0)
+		return error_sys(err, "read the directory %s", source);
+	for (int i = 0; i < n; i++) {
+		if (r == 0)
+			r = add_one(tree, fd, dir, names[i]->d_name, err);
+		free(names[i]);
+	}
+	free(names);
+	return r;
+}
+
+int
+image_add_tree(struct image *image, const char *dir, bool keep_owners, struct error *err)
+{
+	struct tree tree = { .image = image, .top = dir, .keep_owners = keep_owners };
+	char *top = strdup("");
+	struct stat st;
+	int r = 0;
+
+	if (!top || push(&tree, top) < 0) {
+		free(top);
+		return error_nomem(err, "reading a directory tree");
+	}
+	if (stat(dir, &st) < 0)
+		r = error_sys_code(err, errno == ENOENT ? ERROR_NOT_FOUND : ERROR_INTERNAL,
+				   "stat %s", dir);
+	tree.dev = r == 0 ? st.st_dev : 0;
+	while (r == 0 && tree.n_todo) {
+		auto_free char *next = tree.todo[--tree.n_todo];
+
+		r = read_dir(&tree, next, err);
+	}
+	while (tree.n_todo)
+		free(tree.todo[--tree.n_todo]);
+	free(tree.todo);
+	return r < 0 ? error_wrap(err, "add the tree %s", dir) : 0;
+}

@@ -1,0 +1,296 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* tatami-initrd: the command line of initrd.h. */
+#include <errno.h>
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/cleanup.h"
+#include "lib/error.h"
+#include "lib/parse.h"
+#include "rootfs-builder/initrd.h"
+
+#ifndef TATAMI_VERSION
+#define TATAMI_VERSION "unknown"
+#endif
+
+enum exit_status {
+	EXIT_DONE = 0,
+	EXIT_FAILED = 1,
+	EXIT_USAGE = 2,
+};
+
+static const char help[] =
+	"usage: tatami-initrd -o FILE --init PROGRAM [OPTION...]\n"
+	"       tatami-initrd --list FILE\n"
+	"Makes an initrd that boots PROGRAM (the static tatami binary) as init.\n"
+	"\n"
+	"  -o, --output FILE       where the initrd goes; replaced only when all went well\n"
+	"  -i, --init PROGRAM      our static program: becomes /init\n"
+	"  -a, --agent PROGRAM     another agent for /usr/bin/kata-agent (else: PROGRAM itself)\n"
+	"  -t, --tree DIR          put DIR's content into the image first (repeat for more)\n"
+	"      --keep-init         /sbin/init is the tree's (systemd): PROGRAM is the agent only\n"
+	"      --keep-owners       of the trees' files (else: root)\n"
+	"      --owner UID:GID:PATH  owner of one path (repeat)\n"
+	"  -m, --modules DIR       kernel modules from DIR, a .../lib/modules/RELEASE\n"
+	"      --module NAME       one more than the default set, \"NAME PARAMETERS\" (repeat)\n"
+	"      --no-default-modules  only those named with --module\n"
+	"      --modules-as-is     leave packed modules packed\n"
+	"  -c, --compress HOW      none, gzip (default: any kernel unpacks it) or zstd\n"
+	"      --max-size N        fail if the file is larger: bytes, or with K or M\n"
+	"      --arch ARCH         x86_64, aarch64 or riscv64 (default: this machine's)\n"
+	"  -l, --list FILE         print what is in an initrd: mode, owner, size, path\n"
+	"  -q, --quiet             say nothing when all went well\n"
+	"  -h, --help   -V, --version\n"
+	"\n"
+	"SOURCE_DATE_EPOCH is the time of every entry.\n"
+	"Exit status: 0 done, 1 failed, 2 bad usage.\n";
+
+enum option_key {
+	KEY_KEEP_INIT = 256,
+	KEY_KEEP_OWNERS,
+	KEY_OWNER,
+	KEY_MODULE,
+	KEY_NO_DEFAULT_MODULES,
+	KEY_MODULES_AS_IS,
+	KEY_MAX_SIZE,
+	KEY_ARCH,
+};
+
+static const struct option options[] = {
+	{ "output", required_argument, NULL, 'o' },
+	{ "init", required_argument, NULL, 'i' },
+	{ "agent", required_argument, NULL, 'a' },
+	{ "tree", required_argument, NULL, 't' },
+	{ "keep-init", no_argument, NULL, KEY_KEEP_INIT },
+	{ "keep-owners", no_argument, NULL, KEY_KEEP_OWNERS },
+	{ "owner", required_argument, NULL, KEY_OWNER },
+	{ "modules", required_argument, NULL, 'm' },
+	{ "module", required_argument, NULL, KEY_MODULE },
+	{ "no-default-modules", no_argument, NULL, KEY_NO_DEFAULT_MODULES },
+	{ "modules-as-is", no_argument, NULL, KEY_MODULES_AS_IS },
+	{ "compress", required_argument, NULL, 'c' },
+	{ "max-size", required_argument, NULL, KEY_MAX_SIZE },
+	{ "arch", required_argument, NULL, KEY_ARCH },
+	{ "list", required_argument, NULL, 'l' },
+	{ "quiet", no_argument, NULL, 'q' },
+	{ "help", no_argument, NULL, 'h' },
+	{ "version", no_argument, NULL, 'V' },
+	{ NULL, 0, NULL, 0 },
+};
+
+/* What the command line asks for. The lists have room for every argument. */
+struct request {
+	struct initrd_spec spec;
+	const char **trees, **modules, **owners;
+	size_t n_trees, n_modules, n_owners;
+	const char *list;
+	bool quiet;
+};
+
+static int bad_usage(const char *format, const char *value) __attribute__((format(printf, 1, 0)));
+
+static int
+bad_usage(const char *format, const char *value)
+{
+	(void)fprintf(stderr, "tatami-initrd: ");
+	(void)fprintf(stderr, format, value);
+	(void)fprintf(stderr, "; try tatami-initrd --help\n");
+	return EXIT_USAGE;
+}
+
+static bool
+parse_size(const char *text, uint64_t *out)
+{
+	size_t len = strlen(text);
+	char digits[24];
+	uint64_t n, unit = 1;
+
+	if (len && (text[len - 1] == 'K' || text[len - 1] == 'M'))
+		unit = text[--len] == 'K' ? 1024 : 1024 * 1024;
+	if (len >= sizeof(digits))
+		return false;
+	memcpy(digits, text, len);
+	digits[len] = '\0';
+	if (!parse_u64(digits, &n) || n == 0 || n > UINT64_MAX / unit)
+		return false;
+	*out = n * unit;
+	return true;
+}
+
+/* Options that stand for themselves. -1 to go on, else the exit status. */
+static int
+take_flag(int key, struct request *request)
+{
+	switch (key) {
+	case KEY_KEEP_INIT:
+		request->spec.keep_init = true;
+		break;
+	case KEY_KEEP_OWNERS:
+		request->spec.keep_owners = true;
+		break;
+	case KEY_NO_DEFAULT_MODULES:
+		request->spec.no_default_modules = true;
+		break;
+	case KEY_MODULES_AS_IS:
+		request->spec.modules_as_is = true;
+		break;
+	case 'q':
+		request->quiet = true;
+		break;
+	case 'h':
+		(void)fputs(help, stdout);
+		return EXIT_DONE;
+	case 'V':
+		(void)puts("tatami-initrd " TATAMI_VERSION);
+		return EXIT_DONE;
+	default: /* getopt_long has said what is wrong */
+		return EXIT_USAGE;
+	}
+	return -1;
+}
+
+static int
+take_option(int key, struct request *request)
+{
+	struct initrd_spec *spec = &request->spec;
+
+	switch (key) {
+	case 'o':
+		spec->output = optarg;
+		break;
+	case 'i':
+		spec->init = optarg;
+		break;
+	case 'a':
+		spec->agent = optarg;
+		break;
+	case 't':
+		request->trees[request->n_trees++] = optarg;
+		break;
+	case KEY_OWNER:
+		request->owners[request->n_owners++] = optarg;
+		break;
+	case 'm':
+		spec->modules_dir = optarg;
+		break;
+	case KEY_MODULE:
+		request->modules[request->n_modules++] = optarg;
+		break;
+	case 'c':
+		if (!pack_format_parse(optarg, &spec->format))
+			return bad_usage("--compress %s: not none, gzip or zstd", optarg);
+		break;
+	case KEY_MAX_SIZE:
+		if (!parse_size(optarg, &spec->max_size))
+			return bad_usage("--max-size %s: not a size", optarg);
+		break;
+	case KEY_ARCH:
+		spec->arch = optarg;
+		break;
+	case 'l':
+		request->list = optarg;
+		break;
+	default:
+		return take_flag(key, request);
+	}
+	return -1;
+}
+
+static int
+check_request(struct request *request)
+{
+	const char *epoch = getenv("SOURCE_DATE_EPOCH");
+
+	if (request->list)
+		return -1;
+	if (!request->spec.output || !request->spec.init)
+		return bad_usage("%s is missing", request->spec.output ? "--init" : "--output");
+	if ((request->n_modules || request->spec.no_default_modules) && !request->spec.modules_dir)
+		return bad_usage("%s wants --modules DIR",
+				 request->n_modules ? "--module" : "--no-default-modules");
+	if (epoch && *epoch && !parse_u32(epoch, &request->spec.epoch))
+		return bad_usage("SOURCE_DATE_EPOCH=%s: not seconds below 2^32", epoch);
+	return -1;
+}
+
+static int
+parse_args(int argc, char **argv, struct request *request)
+{
+	int key, status = -1;
+
+	while (status < 0 &&
+	       (key = getopt_long(argc, argv, "o:i:a:t:m:c:l:qhV", options, NULL)) != -1)
+		status = take_option(key, request);
+	if (status >= 0)
+		return status;
+	if (optind < argc)
+		return bad_usage("what is %s?", argv[optind]);
+	return check_request(request);
+}
+
+static void
+say_note(const char *text, void *data)
+{
+	(void)data;
+	(void)fprintf(stderr, "tatami-initrd: %s\n", text);
+}
+
+static int
+build(const struct request *request, struct error *err)
+{
+	struct initrd_result result;
+
+	if (initrd_build(&request->spec, &result, err) < 0)
+		return -1;
+	if (!request->quiet)
+		(void)printf("%s: %llu bytes (%llu unpacked), %zu entries, %zu kernel modules\n",
+			     request->spec.output, (unsigned long long)result.size,
+			     (unsigned long long)result.raw_size, result.entries, result.modules);
+	return 0;
+}
+
+static int
+run(int argc, char **argv, struct request *request)
+{
+	struct error err = ERROR_INIT;
+	int r, status = parse_args(argc, argv, request);
+
+	if (status >= 0)
+		return status;
+	r = request->list ? initrd_list(request->list, stdout, &err) : build(request, &err);
+	if (fflush(stdout) != 0 && r == 0)
+		r = error_sys(&err, "write the output");
+	if (r == 0)
+		return EXIT_DONE;
+	(void)fprintf(stderr, "tatami-initrd: %s\n", err.msg);
+	return EXIT_FAILED;
+}
+
+int
+main(int argc, char **argv)
+{
+	auto_free const char **trees = calloc((size_t)argc + 1, sizeof(char *));
+	auto_free const char **modules = calloc((size_t)argc + 1, sizeof(char *));
+	auto_free const char **owners = calloc((size_t)argc + 1, sizeof(char *));
+	struct request request = {
+		.spec = {
+			.format = PACK_GZIP,
+			.epoch = INITRD_EPOCH,
+			.note = say_note,
+			.trees = trees,
+			.modules = modules,
+			.owners = owners,
+		},
+		.trees = trees,
+		.modules = modules,
+		.owners = owners,
+	};
+
+	if (!trees || !modules || !owners) {
+		(void)fputs("tatami-initrd: out of memory\n", stderr);
+		return EXIT_FAILED;
+	}
+	return run(argc, argv, &request);
+}

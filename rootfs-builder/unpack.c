@@ -1,0 +1,276 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The reading side of pack.h. Input may be damaged or hostile: sizes are checked by those who
+ * read. */
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <lzma.h>
+#include <stdlib.h>
+#include <string.h>
+#include <zlib.h>
+#include <zstd.h>
+
+#include "lib/cleanup.h"
+#include "lib/io.h"
+#include "rootfs-builder/pack.h"
+
+#define CHUNK         ((size_t)64 << 10)
+#define XZ_MEMORY_MAX ((uint64_t)256 << 20) /* for the dictionary; xz -9 wants 65 MiB */
+
+struct unpacker {
+	int fd;
+	enum pack_format format;
+	z_stream gzip;
+	ZSTD_DStream *zstd;
+	lzma_stream xz;
+	bool gzip_open, xz_open;
+	bool input_ended, frame_ended; /* of the file; of the compressed stream in it */
+	size_t pos, len;               /* unread bytes of buf */
+	uint8_t buf[CHUNK];
+};
+
+static const struct {
+	enum pack_format format;
+	uint8_t len;
+	uint8_t magic[6];
+} magics[] = {
+	{ PACK_GZIP, 2, { 0x1f, 0x8b } },
+	{ PACK_ZSTD, 4, { 0x28, 0xb5, 0x2f, 0xfd } },
+	{ PACK_XZ, 6, { 0xfd, '7', 'z', 'X', 'Z', 0 } },
+};
+
+static int
+damaged(struct error *err, const char *how)
+{
+	return error_set(err, ERROR_DATA_LOSS, "unpack: %s", how);
+}
+
+/* Makes at least one unread byte available, unless the input is at its end. */
+static int
+fill(struct unpacker *unpacker, struct error *err)
+{
+	ssize_t n;
+
+	if (unpacker->pos < unpacker->len || unpacker->input_ended)
+		return 0;
+	n = read_full(unpacker->fd, unpacker->buf, CHUNK);
+	if (n < 0)
+		return error_sys(err, "read");
+	unpacker->input_ended = (size_t)n < CHUNK;
+	unpacker->pos = 0;
+	unpacker->len = (size_t)n;
+	return 0;
+}
+
+static int
+start(struct unpacker *unpacker, struct error *err)
+{
+	if (fill(unpacker, err) < 0)
+		return -1;
+	for (size_t i = 0; i < ARRAY_LEN(magics); i++) {
+		if (unpacker->len >= magics[i].len &&
+		    !memcmp(unpacker->buf, magics[i].magic, magics[i].len))
+			unpacker->format = magics[i].format;
+	}
+	switch (unpacker->format) {
+	case PACK_NONE:
+		return 0;
+	case PACK_GZIP:
+		unpacker->gzip_open = inflateInit2(&unpacker->gzip, 15 + 16) == Z_OK;
+		return unpacker->gzip_open ? 0 : error_nomem(err, "starting gzip");
+	case PACK_ZSTD:
+		unpacker->zstd = ZSTD_createDStream();
+		return unpacker->zstd ? 0 : error_nomem(err, "starting zstd");
+	case PACK_XZ:
+		unpacker->xz = (lzma_stream)LZMA_STREAM_INIT;
+		unpacker->xz_open = lzma_stream_decoder(&unpacker->xz, XZ_MEMORY_MAX, 0) == LZMA_OK;
+		return unpacker->xz_open ? 0 : error_nomem(err, "starting xz");
+	}
+	return 0;
+}
+
+struct unpacker *
+unpacker_new(int fd, struct error *err)
+{
+	struct unpacker *unpacker = calloc(1, sizeof(*unpacker));
+
+	if (!unpacker) {
+		error_nomem(err, "opening a stream");
+		return NULL;
+	}
+	unpacker->fd = fd;
+	if (start(unpacker, err) < 0) {
+		unpacker_free(unpacker);
+		return NULL;
+	}
+	return unpacker;
+}
+
+void
+unpacker_free(struct unpacker *unpacker)
+{
+	if (!unpacker)
+		return;
+	if (unpacker->gzip_open)
+		(void)inflateEnd(&unpacker->gzip);
+	(void)ZSTD_freeDStream(unpacker->zstd);
+	if (unpacker->xz_open)
+		lzma_end(&unpacker->xz);
+	free(unpacker);
+}
+
+/* Each of these unpacks from buf into out and returns how many bytes came out. */
+
+static ssize_t
+gzip_step(struct unpacker *unpacker, uint8_t *out, size_t n, struct error *err)
+{
+	z_stream *z = &unpacker->gzip;
+	int r;
+
+	z->next_in = unpacker->buf + unpacker->pos;
+	z->avail_in = (uInt)(unpacker->len - unpacker->pos);
+	z->next_out = out;
+	z->avail_out = n > UINT_MAX ? UINT_MAX : (uInt)n;
+	n = z->avail_out;
+	r = inflate(z, Z_NO_FLUSH);
+	unpacker->pos = unpacker->len - z->avail_in;
+	if (r == Z_STREAM_END)
+		unpacker->frame_ended = true;
+	else if (r == Z_MEM_ERROR)
+		return error_nomem(err, "unpacking gzip");
+	else if (r != Z_OK && r != Z_BUF_ERROR)
+		return damaged(err, z->msg ? z->msg : "damaged gzip data");
+	return (ssize_t)(n - z->avail_out);
+}
+
+static ssize_t
+zstd_step(struct unpacker *unpacker, uint8_t *out, size_t n, struct error *err)
+{
+	ZSTD_inBuffer in = { unpacker->buf, unpacker->len, unpacker->pos };
+	ZSTD_outBuffer dst = { out, n, 0 };
+	size_t r = ZSTD_decompressStream(unpacker->zstd, &dst, &in);
+
+	unpacker->pos = in.pos;
+	if (ZSTD_isError(r))
+		return damaged(err, ZSTD_getErrorName(r));
+	unpacker->frame_ended = r == 0;
+	return (ssize_t)dst.pos;
+}
+
+static ssize_t
+xz_step(struct unpacker *unpacker, uint8_t *out, size_t n, struct error *err)
+{
+	lzma_stream *xz = &unpacker->xz;
+	lzma_ret r;
+
+	xz->next_in = unpacker->buf + unpacker->pos;
+	xz->avail_in = unpacker->len - unpacker->pos;
+	xz->next_out = out;
+	xz->avail_out = n;
+	r = lzma_code(xz, LZMA_RUN);
+	unpacker->pos = unpacker->len - xz->avail_in;
+	if (r == LZMA_STREAM_END)
+		unpacker->frame_ended = true;
+	else if (r == LZMA_MEM_ERROR || r == LZMA_MEMLIMIT_ERROR)
+		return error_nomem(err, "unpacking xz");
+	else if (r != LZMA_OK && r != LZMA_BUF_ERROR)
+		return damaged(err, "damaged xz data");
+	return (ssize_t)(n - xz->avail_out);
+}
+
+static ssize_t
+plain_step(struct unpacker *unpacker, uint8_t *out, size_t n)
+{
+	size_t left = unpacker->len - unpacker->pos;
+
+	if (n > left)
+		n = left;
+	memcpy(out, unpacker->buf + unpacker->pos, n);
+	unpacker->pos += n;
+	return (ssize_t)n;
+}
+
+/* Behind the end of a compressed stream only zeros may follow: archives of several parts are not
+ * read. */
+static int
+check_rest(struct unpacker *unpacker, struct error *err)
+{
+	for (;;) {
+		if (fill(unpacker, err) < 0)
+			return -1;
+		if (unpacker->pos == unpacker->len)
+			return 0;
+		if (unpacker->buf[unpacker->pos++])
+			return error_set(
+				err, ERROR_UNIMPLEMENTED,
+				"unpack: more data follows the end of the compressed data");
+	}
+}
+
+ssize_t
+unpacker_read(struct unpacker *unpacker, void *out, size_t n, struct error *err)
+{
+	while (n && !unpacker->frame_ended) {
+		ssize_t got;
+		size_t before;
+		bool at_end;
+
+		if (fill(unpacker, err) < 0)
+			return -1;
+		before = unpacker->pos;
+		at_end = unpacker->pos == unpacker->len;
+		if (unpacker->format == PACK_NONE)
+			return plain_step(unpacker, out, n);
+		if (unpacker->format == PACK_GZIP)
+			got = gzip_step(unpacker, out, n, err);
+		else if (unpacker->format == PACK_ZSTD)
+			got = zstd_step(unpacker, out, n, err);
+		else
+			got = xz_step(unpacker, out, n, err);
+		if (got)
+			return got; /* bytes, or an error */
+		if (unpacker->pos == before && !unpacker->frame_ended)
+			return damaged(err, at_end ? "the data ends in the middle"
+						   : "the data makes no sense");
+	}
+	return n ? check_rest(unpacker, err) : 0;
+}
+
+int
+unpack_file(const char *path, size_t max, uint8_t **out, size_t *len, struct error *err)
+{
+	auto_close int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+	auto_free uint8_t *all = NULL;
+	struct unpacker *unpacker;
+	size_t used = 0, size = 0;
+	ssize_t n = 1;
+
+	if (fd < 0)
+		return error_sys_code(err, errno == ENOENT ? ERROR_NOT_FOUND : ERROR_INTERNAL,
+				      "open %s", path);
+	unpacker = unpacker_new(fd, err);
+	while (unpacker && n > 0) {
+		if (used == size) {
+			uint8_t *grown = size < max ? realloc(all, size + CHUNK * 4) : NULL;
+
+			n = -1;
+			if (size >= max)
+				error_set(err, ERROR_RESOURCE_EXHAUSTED,
+					  "it has more than the %zu bytes allowed", max);
+			else if (!grown)
+				error_nomem(err, "unpacking a file");
+			if (!grown)
+				break;
+			all = grown;
+			size += CHUNK * 4;
+		}
+		n = unpacker_read(unpacker, all + used, size - used, err);
+		used += n > 0 ? (size_t)n : 0;
+	}
+	unpacker_free(unpacker);
+	if (!unpacker || n < 0)
+		return error_wrap(err, "%s", path);
+	*len = used;
+	*out = steal_ptr(&all);
+	return 0;
+}

@@ -1,0 +1,171 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "rootfs-builder/verify.h"
+
+#include <string.h>
+#include <unistd.h>
+#include <zlib.h>
+
+#include "lib/cleanup.h"
+#include "rootfs-builder/cpio.h"
+#include "rootfs-builder/elffile.h"
+#include "rootfs-builder/initrd.h"
+
+#define HEAD_MAX    \
+	((size_t)16 \
+	 << 10) /* program headers and interpreter lie in the first page of real programs */
+
+/* The first bytes of a program, as the archive has them. */
+struct head {
+	const struct image_entry *entry;
+	size_t n;
+	uint8_t bytes[HEAD_MAX];
+};
+
+struct verify {
+	const struct image *image;
+	uint32_t mtime;
+	size_t next; /* the entry that the next member must be */
+	uint32_t crc;
+	struct head init, agent;
+};
+
+static int
+differs(struct error *err, const char *path, const char *what)
+{
+	return error_set(err, ERROR_DATA_LOSS, "/%s has not the %s that it was given", path, what);
+}
+
+/* The content of the member before this one has been read. */
+static int
+check_last(const struct verify *v, struct error *err)
+{
+	const struct image_entry *last = v->next ? v->image->entries[v->next - 1] : NULL;
+
+	return last && last->crc != v->crc ? differs(err, last->path, "content") : 0;
+}
+
+static int
+see_member(const struct cpio_member *member, void *data, struct error *err)
+{
+	struct verify *v = data;
+	const struct image_entry *entry;
+
+	if (check_last(v, err) < 0)
+		return -1;
+	if (v->next == v->image->n)
+		return error_set(err, ERROR_DATA_LOSS, "%s is more than there should be",
+				 member->path);
+	entry = v->image->entries[v->next++];
+	if (strcmp(member->path, entry->path) != 0)
+		return error_set(err, ERROR_DATA_LOSS, "/%s stands where /%s should", member->path,
+				 entry->path);
+	if (member->mode != entry->mode || member->size != entry->size)
+		return differs(err, entry->path, "mode and size");
+	if (member->uid != entry->uid || member->gid != entry->gid)
+		return differs(err, entry->path, "owner");
+	if (member->dev_major != entry->dev_major || member->dev_minor != entry->dev_minor)
+		return differs(err, entry->path, "device number");
+	if (member->mtime != v->mtime || member->ino != v->next)
+		return differs(err, entry->path, "time and number");
+	v->crc = (uint32_t)crc32(0, NULL, 0);
+	return 0;
+}
+
+static void
+keep_head(struct head *head, const struct image_entry *entry, const uint8_t *bytes, size_t n)
+{
+	if (head->entry != entry)
+		return;
+	if (n > HEAD_MAX - head->n)
+		n = HEAD_MAX - head->n;
+	memcpy(head->bytes + head->n, bytes, n);
+	head->n += n;
+}
+
+static int
+see_content(const uint8_t *bytes, size_t n, void *data, struct error *err)
+{
+	struct verify *v = data;
+	const struct image_entry *entry = v->image->entries[v->next - 1];
+
+	(void)err;
+	v->crc = (uint32_t)crc32(v->crc, bytes, (uInt)n);
+	keep_head(&v->init, entry, bytes, n);
+	keep_head(&v->agent, entry, bytes, n);
+	return 0;
+}
+
+/* The program that a path leads to, which must be one that can be started. */
+static int
+find_program(const struct image *image, const char *path, struct head *head, struct error *err)
+{
+	head->entry = image_resolve(image, path, err);
+	if (!head->entry)
+		return -1;
+	if (!S_ISREG(head->entry->mode) || !(head->entry->mode & 0100))
+		return error_set(err, ERROR_INVALID_ARGUMENT, "%s is no executable file", path);
+	return 0;
+}
+
+static int
+check_program(const struct verify *v, const char *path, const struct head *head, bool is_static,
+	      uint16_t machine, struct error *err)
+{
+	const char *interp;
+
+	if (elf_check(path, head->bytes, head->n, machine, err) < 0 ||
+	    elf_interpreter(path, head->bytes, head->n, &interp, err) < 0)
+		return -1;
+	if (interp && is_static)
+		return error_set(err, ERROR_INVALID_ARGUMENT,
+				 "%s is not a static program: it wants %s", path, interp);
+	if (interp && !image_resolve(v->image, interp, err))
+		return error_wrap(err, "%s wants an interpreter; give a tree that has it", path);
+	return 0;
+}
+
+static int
+read_back(int fd, struct verify *v, struct error *err)
+{
+	const struct cpio_visitor visitor = {
+		.member = see_member,
+		.content = see_content,
+		.data = v,
+	};
+	struct unpacker *unpacker;
+	int r;
+
+	if (lseek(fd, 0, SEEK_SET) < 0)
+		return error_sys(err, "go to its start");
+	unpacker = unpacker_new(fd, err);
+	if (!unpacker)
+		return -1;
+	r = cpio_read(unpacker, &visitor, err);
+	unpacker_free(unpacker);
+	if (r < 0 || check_last(v, err) < 0)
+		return -1;
+	if (v->next != v->image->n)
+		return error_set(err, ERROR_DATA_LOSS, "/%s is missing",
+				 v->image->entries[v->next]->path);
+	return 0;
+}
+
+int
+verify_archive(int fd, const struct image *image, uint32_t mtime, uint16_t machine,
+	       bool static_init, struct error *err)
+{
+	auto_free struct verify *v = calloc(1, sizeof(*v));
+
+	if (!v)
+		return error_nomem(err, "verifying an archive");
+	v->image = image;
+	v->mtime = mtime;
+	if (find_program(image, "/init", &v->init, err) < 0 ||
+	    find_program(image, "/sbin/init", &v->agent, err) < 0 ||
+	    find_program(image, INITRD_AGENT_PATH, &v->agent, err) < 0 ||
+	    read_back(fd, v, err) < 0 ||
+	    check_program(v, "/init", &v->init, static_init, machine, err) < 0 ||
+	    check_program(v, INITRD_AGENT_PATH, &v->agent, false, machine, err) < 0)
+		return error_wrap(err, "verify the archive");
+	return 0;
+}

@@ -1,0 +1,94 @@
+# SPDX-License-Identifier: Apache-2.0
+#
+# What the scripts share; sourced with ". scripts/common.sh" by POSIX shells. It
+# prints progress on stderr, so that a script's stdout stays usable as a value.
+
+TATAMI_CACHE=${TATAMI_CACHE:-${HOME:-/root}/.cache/tatami}
+export TATAMI_CACHE
+
+say_started=$(date +%s)
+
+# say WORDS: one line of progress, with the seconds since the outermost script began.
+say()
+{
+	printf '[%4ds] %s\n' $(($(date +%s) - ${TATAMI_T0:-$say_started})) "$*" >&2
+}
+
+die()
+{
+	printf '%s: %s\n' "${0##*/}" "$*" >&2
+	exit 1
+}
+
+# jobs: how many compilers may run at once.
+jobs()
+{
+	echo "${JOBS:-$(nproc 2>/dev/null || echo 2)}"
+}
+
+# hash_of: the first 16 hex digits of the SHA-256 of stdin.
+hash_of()
+{
+	sha256sum | cut -c1-16
+}
+
+sha256_is()	# FILE SHA256
+{
+	test -f "$1" && test "$(sha256sum <"$1" | cut -d' ' -f1)" = "$2"
+}
+
+# debian_mirrors: base URLs of the Debian archive that this system's apt uses.
+debian_mirrors()
+{
+	command -v apt-get >/dev/null || return 0
+	apt-get indextargets --format '$(ORIGIN) $(REPO_URI)' 'Created-By: Packages' 2>/dev/null |
+		awk '$1 == "Debian" && $2 !~ /security/ && !seen[$2]++ { print $2 }'
+}
+
+# download URL FILE: one attempt, quiet; non-zero when it did not work.
+download()
+{
+	case $1 in
+	debian:*)
+		for mirror in $(debian_mirrors); do
+			/usr/lib/apt/apt-helper -qq download-file \
+				"${mirror%/}/${1#debian:}" "$2" >/dev/null 2>&1 && return 0
+		done
+		return 1 ;;
+	esac
+	if command -v curl >/dev/null; then
+		curl -fsSL --connect-timeout 15 --retry 2 -o "$2" "$1"
+	elif command -v wget >/dev/null; then
+		wget -q -T 30 -t 2 -O "$2" "$1"
+	else
+		/usr/lib/apt/apt-helper -qq download-file "$1" "$2" >/dev/null 2>&1
+	fi
+}
+
+# fetch SHA256 NAME URL...: makes $TATAMI_CACHE/src/NAME, trying the URLs in turn, and
+# prints its path. "debian:pool/..." means the Debian archive that apt is set up for.
+# Nothing is used whose checksum is not the given one.
+fetch()
+{
+	fetch_sum=$1
+	fetch_file=$TATAMI_CACHE/src/$2
+	shift 2
+	if ! sha256_is "$fetch_file" "$fetch_sum"; then
+		mkdir -p "$TATAMI_CACHE/src"
+		fetch_part=$fetch_file.part.$$
+		for fetch_url; do
+			say "  fetching $fetch_url"
+			rm -f "$fetch_part"
+			download "$fetch_url" "$fetch_part" || continue
+			if sha256_is "$fetch_part" "$fetch_sum"; then
+				mv -f "$fetch_part" "$fetch_file"
+				break
+			fi
+			say "  wrong checksum, not used: $fetch_url"
+		done
+		rm -f "$fetch_part"
+		sha256_is "$fetch_file" "$fetch_sum" ||
+			die "cannot get ${fetch_file##*/} with SHA-256 $fetch_sum"
+	fi
+	echo "$fetch_file"
+}

@@ -1,0 +1,262 @@
+# SPDX-License-Identifier: Apache-2.0
+#
+# Shell functions of the fetch-* scripts and of kernel-config/build (POSIX sh, to be sourced).
+# They get Debian packages into the cache without touching the machine's own apt configuration:
+# apt runs on a configuration, lists and archives of its own below the cache directory, and checks
+# signatures with the keyring Debian installs. They never need root and never install anything.
+#
+# Environment:
+#   TATAMI_CACHE     where everything goes            (default: ~/.cache/tatami)
+#   TATAMI_REFRESH   1: ask the mirror even if a package lies in the cache
+#   TATAMI_OFFLINE   1: never ask the mirror
+
+# shellcheck shell=sh
+# sid: the caller sets $me to its own name before sourcing this.
+
+CACHE=${TATAMI_CACHE:-${HOME:-/root}/.cache/tatami}
+PATH=$PATH:/usr/sbin:/sbin
+export PATH LC_ALL=C
+
+DEBIAN_KEYRING=/usr/share/keyrings/debian-archive-keyring.gpg
+
+say()
+{
+	printf '%s: %s\n' "$me" "$*" >&2
+}
+
+die()
+{
+	say "error: $*"
+	exit 1
+}
+
+# need COMMAND PACKAGE: stop with the command to type if COMMAND is missing.
+need()
+{
+	command -v "$1" >/dev/null 2>&1 ||
+		die "$1 is missing; install it with: apt-get install $2"
+}
+
+# cache_lock NAME: one fetch at a time per NAME; held until this shell ends.
+cache_lock()
+{
+	mkdir -p "$CACHE" || die "cannot make the cache directory $CACHE"
+	need flock util-linux
+	exec 9>"$CACHE/.lock-$1"
+	if ! flock -n 9; then
+		say "waiting for another run to finish with $1"
+		flock 9
+	fi
+}
+
+# debian_codename: the codename of this Debian, from os-release.
+debian_codename()
+{
+	# shellcheck disable=SC1091
+	(. /etc/os-release && printf '%s\n' "${VERSION_CODENAME:-}")
+}
+
+# debian_mirror SUITE: the URL that this machine itself uses for that suite, from the one-line
+# and the deb822 files of apt. TATAMI_DEBIAN_ETC (tests) replaces /etc/apt.
+debian_mirror()
+{
+	etc=${TATAMI_DEBIAN_ETC:-/etc/apt}
+	suite=$1
+	url=
+	for f in "$etc/sources.list" "$etc"/sources.list.d/*.list; do
+		[ -n "$url" ] || [ ! -f "$f" ] || url=$(awk -v suite="$suite" '
+			$1 == "deb" {
+				line = $0
+				sub(/^[ \t]*deb[ \t]+/, "", line)
+				sub(/^\[[^]]*\][ \t]*/, "", line)
+				n = split(line, w, /[ \t]+/)
+				if (n >= 2 && w[2] == suite) { print w[1]; exit }
+			}' "$f")
+	done
+	for f in "$etc"/sources.list.d/*.sources; do
+		[ -n "$url" ] || [ ! -f "$f" ] || url=$(awk -v suite="$suite" '
+			function flush(  i, n, s) {
+				n = split(suites, s, /[ \t]+/)
+				if (types ~ /(^|[ \t])deb([ \t]|$)/ && tolower(on) != "no" && uri != "")
+					for (i = 1; i <= n; i++)
+						if (s[i] == suite && !done) { print uri; done = 1 }
+				types = suites = uri = on = field = ""
+			}
+			/^[ \t]*#/ { next }
+			/^[ \t]*$/ { flush(); next }
+			/^[A-Za-z-]+:/ {
+				field = tolower(substr($0, 1, index($0, ":") - 1))
+				value = substr($0, index($0, ":") + 1)
+			}
+			/^[ \t]/ { value = $0 }
+			field == "types" { types = types " " value }
+			field == "suites" { suites = suites " " value }
+			field == "enabled" { gsub(/[ \t]/, "", value); on = value }
+			field == "uris" && uri == "" { split(value, u); uri = u[1] }
+			END { flush() }' "$f")
+	done
+	[ -n "$url" ] || return 1
+	printf '%s\n' "${url%/}"
+}
+
+# apt_private SUITE: prepares the private apt for SUITE ("system": the machine's own sources) and
+# sets $APT_CONF. It asks the mirror for its lists at most once a day. Returns 1 if it has no lists.
+apt_private()
+{
+	need apt-get apt
+	dir=$CACHE/apt/$1
+	APT_CONF=$dir/apt.conf
+	mkdir -p "$dir/state/lists/partial" "$dir/cache/archives/partial" || return 1
+	: >>"$dir/status"
+	if [ "$1" = system ]; then
+		sources=
+	else
+		mirror=$(debian_mirror "$(debian_codename)") || {
+			say "no mirror for $(debian_codename) found in /etc/apt/sources.list(.d)"
+			return 1
+		}
+		[ -f "$DEBIAN_KEYRING" ] || {
+			say "$DEBIAN_KEYRING is missing; install it with: apt-get install debian-archive-keyring"
+			return 1
+		}
+		printf 'deb [signed-by=%s] %s %s main\n' "$DEBIAN_KEYRING" "$mirror" "$1" \
+			>"$dir/sources.list.new"
+		cmp -s "$dir/sources.list.new" "$dir/sources.list" || rm -f "$dir/updated"
+		mv "$dir/sources.list.new" "$dir/sources.list"
+		sources="Dir::Etc::sourcelist \"$dir/sources.list\";
+Dir::Etc::sourceparts \"/dev/null\";"
+	fi
+	cat >"$APT_CONF" <<-EOF
+	Dir::State "$dir/state";
+	Dir::State::status "$dir/status";
+	Dir::Cache "$dir/cache";
+	Dir::Cache::pkgcache "pkgcache.bin";
+	Dir::Cache::srcpkgcache "srcpkgcache.bin";
+	$sources
+	APT::Sandbox::User "root";
+	APT::Get::AllowUnauthenticated "false";
+	Acquire::AllowInsecureRepositories "false";
+	Acquire::AllowWeakRepositories "false";
+	Acquire::Languages "none";
+	Acquire::Retries "3";
+	Acquire::IndexTargets::deb::DEP-11::DefaultEnabled "false";
+	Acquire::IndexTargets::deb::DEP-11-icons-small::DefaultEnabled "false";
+	Acquire::IndexTargets::deb::DEP-11-icons::DefaultEnabled "false";
+	#clear APT::Update::Post-Invoke;
+	#clear APT::Update::Post-Invoke-Success;
+	EOF
+	if [ -n "$(find "$dir/updated" -mmin -1440 2>/dev/null)" ] &&
+	   [ "${TATAMI_REFRESH:-0}" != 1 ]; then
+		return 0
+	fi
+	say "reading the package lists of ${1}${mirror:+ from $mirror}"
+	if apt-get -q -q -c "$APT_CONF" update >"$dir/update.log" 2>&1; then
+		: >"$dir/updated"
+		return 0
+	fi
+	# A mirror that lags behind, or is frozen on purpose, serves lists past their date. Their
+	# signature is checked all the same, and so is every package's checksum in them.
+	if grep -q 'Release file for .* is expired' "$dir/update.log"; then
+		say 'the lists of this mirror are past their date: taking them as they are'
+		if apt-get -q -q -c "$APT_CONF" -o Acquire::Check-Valid-Until=false update \
+			>"$dir/update.log" 2>&1; then
+			: >"$dir/updated"
+			return 0
+		fi
+	fi
+	sed 's/^/    /' "$dir/update.log" >&2
+	# Lists of an earlier day are better than none; the archive's checksums still hold.
+	[ -f "$dir/updated" ]
+}
+
+# pinned_sha256 FILE: the checksum that scripts/fetch.sha256 records for a file of this name.
+pinned_sha256()
+{
+	[ -f "$SCRIPTS/fetch.sha256" ] || return 0
+	awk -v name="$1" '$2 == name { print $1 }' "$SCRIPTS/fetch.sha256"
+}
+
+# deb_known SUITE PACKAGE: prints the path of the package if it lies in the cache, without reading
+# it: for what was made from it already. deb_sum prints the checksum it had when it was fetched.
+deb_known()
+{
+	[ "${TATAMI_REFRESH:-0}" != 1 ] && read -r sum file <"$CACHE/debs/$1/$2.sha256" &&
+		[ -f "$CACHE/debs/$1/$file" ] && printf '%s\n' "$CACHE/debs/$1/$file"
+} 2>/dev/null
+
+deb_sum()
+{
+	read -r sum file <"$CACHE/debs/$1/$2.sha256" && printf '%s\n' "$sum"
+}
+
+# deb_cached SUITE PACKAGE: prints the path of the package if it lies whole in the cache.
+deb_cached()
+{
+	record=$CACHE/debs/$1/$2.sha256
+	[ -f "$record" ] || return 1
+	read -r sum file <"$record" || return 1
+	[ -f "$CACHE/debs/$1/$file" ] || return 1
+	if [ "$(sha256sum <"$CACHE/debs/$1/$file" | cut -d' ' -f1)" != "$sum" ]; then
+		say "$CACHE/debs/$1/$file is damaged; fetching it again"
+		rm -f "$CACHE/debs/$1/$file" "$record"
+		return 1
+	fi
+	printf '%s\n' "$CACHE/debs/$1/$file"
+}
+
+# deb_fetch SUITE PACKAGE: prints the path of the package's .deb in the cache, fetching it if it is
+# not there. apt has checked the archive's signature and the package's checksum; a version that
+# scripts/fetch.sha256 lists must have the checksum listed there, too.
+deb_fetch()
+{
+	if [ "${TATAMI_REFRESH:-0}" != 1 ] && deb_cached "$1" "$2"; then
+		return 0
+	fi
+	if [ "${TATAMI_OFFLINE:-0}" = 1 ]; then
+		say "$2 is not in the cache ($CACHE/debs/$1), and TATAMI_OFFLINE=1"
+		return 1
+	fi
+	apt_private "$1" || {
+		say "cannot read the package lists of $1: no network, or no such mirror?"
+		deb_cached "$1" "$2"
+		return
+	}
+	tmp=$CACHE/debs/$1/.new.$2.$$
+	rm -rf "$tmp"
+	mkdir -p "$tmp" || return 1
+	say "downloading $2 from $1"
+	if ! (cd "$tmp" && apt-get -q -q -c "$APT_CONF" download "$2" >apt.log 2>&1); then
+		sed 's/^/    /' "$tmp/apt.log" >&2
+		rm -rf "$tmp"
+		say "cannot download $2 from Debian's suite $1"
+		deb_cached "$1" "$2"
+		return
+	fi
+	file=$(cd "$tmp" && ls -- *.deb 2>/dev/null)
+	sum=$(sha256sum <"$tmp/$file" | cut -d' ' -f1)
+	pin=$(pinned_sha256 "$file")
+	if [ -n "$pin" ] && [ "$pin" != "$sum" ]; then
+		say "$file has the checksum $sum, but $pin is recorded in scripts/fetch.sha256"
+		rm -rf "$tmp"
+		return 1
+	fi
+	mv "$tmp/$file" "$CACHE/debs/$1/$file" &&
+		printf '%s %s\n' "$sum" "$file" >"$CACHE/debs/$1/.$2.$$" &&
+		mv "$CACHE/debs/$1/.$2.$$" "$CACHE/debs/$1/$2.sha256" || return 1
+	rm -rf "$tmp"
+	printf '%s\n' "$CACHE/debs/$1/$file"
+}
+
+# deb_unpack DEB DIRECTORY: unpacks the package's files below DIRECTORY, as the present user.
+deb_unpack()
+{
+	need dpkg-deb dpkg
+	mkdir -p "$2" && dpkg-deb --fsys-tarfile "$1" | tar -x --no-same-owner -C "$2"
+}
+
+# deb_name DEB: file name without the path and ".deb": a key for what was made from it.
+deb_name()
+{
+	name=${1##*/}
+	printf '%s\n' "${name%.deb}"
+}

@@ -1,0 +1,314 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Connecting, running cases, seeing that each leaves nothing behind. See oci.h and suite.h. */
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "lib/loop.h"
+#include "tests/oci/oci.h"
+#include "tests/oci/suite.h"
+
+#define ARENA_MAX (64u << 20)
+#define DIAL_MS   60000
+#define SETTLE_MS 10000
+#define SETTLED   5 /* counts in a row that are alike */
+#define ROW_MAX   512
+
+static const struct {
+	const struct oci_case *cases;
+	const size_t *n;
+} areas[] = {
+	{ oci_default_cases, &n_oci_default_cases },
+	{ oci_process_cases, &n_oci_process_cases },
+	{ oci_exec_cases, &n_oci_exec_cases },
+	{ oci_shared_cases, &n_oci_shared_cases },
+	{ oci_namespaces_cases, &n_oci_namespaces_cases },
+	{ oci_mounts_cases, &n_oci_mounts_cases },
+	{ oci_devices_cases, &n_oci_devices_cases },
+	{ oci_cgroup_cases, &n_oci_cgroup_cases },
+	{ oci_resources_cases, &n_oci_resources_cases },
+	{ oci_security_cases, &n_oci_security_cases },
+	{ oci_hooks_cases, &n_oci_hooks_cases },
+	{ oci_hostile_cases, &n_oci_hostile_cases },
+	{ oci_rootfs_cases, &n_oci_rootfs_cases },
+	{ oci_bombs_cases, &n_oci_bombs_cases },
+};
+
+void
+suite_list(void)
+{
+	for (size_t i = 0; i < ARRAY_LEN(areas); i++) {
+		for (size_t k = 0; k < *areas[i].n; k++)
+			printf("%s\t%s\n", areas[i].cases[k].field, areas[i].cases[k].name);
+	}
+}
+
+void
+oci_failed(struct oci *t, const char *file, int line, const char *what, const char *fmt, ...)
+{
+	va_list args;
+
+	t->h.failures++;
+	if (t->is_quiet)
+		return;
+	printf("# %s:%d: %s\n#   ", file, line, what);
+	va_start(args, fmt);
+	(void)vprintf(fmt, args);
+	va_end(args);
+	printf("\n");
+}
+
+bool
+oci_needs_vm(struct oci *t)
+{
+	if (!t->is_vm)
+		t->skip = "needs the VM";
+	return !t->is_vm;
+}
+
+static const char *
+required(const char *name)
+{
+	const char *value = getenv(name);
+
+	if (value && *value)
+		return value;
+	printf("Bail out! %s is not set\n", name);
+	exit(1);
+}
+
+static void
+begin(struct oci *t, const struct suite_options *o)
+{
+	arena_init(&t->arena, ARENA_MAX);
+	t->base = required("ROOTFS");
+	t->h.soak = getenv("SOAK") && strcmp(getenv("SOAK"), "1") == 0;
+	t->ignore = o->ignore;
+	if (o->address) {
+		t->is_vm = true;
+		(void)snprintf(t->h.address, sizeof(t->h.address), "%s", o->address);
+		(void)snprintf(t->h.rootfs, sizeof(t->h.rootfs), "%s", required("GUEST_ROOTFS"));
+		t->h.client = ttrpc_client_dial(t->h.address, DIAL_MS, &t->err);
+		if (!t->h.client || check_health(t->h.client, &t->err) < 0) {
+			printf("Bail out! the agent does not answer: %s\n", t->err.msg);
+			exit(1);
+		}
+	} else {
+		harness_start(&t->h);
+	}
+	(void)snprintf(t->guest_base, sizeof(t->guest_base), "%s", t->h.rootfs);
+	if (oci_guest_open(t) < 0) {
+		printf("Bail out! looking at the guest: %s\n", t->err.msg);
+		exit(1);
+	}
+}
+
+static bool
+same(const struct oci_counts *a, const struct oci_counts *b)
+{
+	return a->fds == b->fds && a->mounts == b->mounts && a->cgroups == b->cgroups &&
+	       a->processes == b->processes && a->run_entries == b->run_entries;
+}
+
+static void
+pause_ms(unsigned int ms)
+{
+	(void)nanosleep(&(struct timespec){ .tv_nsec = (long)ms * 1000000 }, NULL);
+}
+
+/* What there is once nothing changes any more. */
+static void
+settle(struct oci *t, struct oci_counts *out)
+{
+	uint64_t end = monotonic_ns() + SETTLE_MS * 1000000ull;
+	unsigned int alike = 0;
+
+	oci_count(t, out);
+	while (alike < SETTLED && monotonic_ns() < end) {
+		struct oci_counts next;
+
+		pause_ms(20);
+		oci_count(t, &next);
+		alike = same(out, &next) ? alike + 1 : 0;
+		*out = next;
+	}
+}
+
+/* Workers that end, connections that close: what goes away by itself is given time. */
+static void
+check_leaks(struct oci *t)
+{
+	const struct oci_counts *before = &t->counts;
+	struct oci_counts now;
+	uint64_t end = monotonic_ns() + SETTLE_MS * 1000000ull;
+
+	do {
+		oci_count(t, &now);
+		if (same(before, &now))
+			return;
+		pause_ms(20);
+	} while (monotonic_ns() < end);
+	OCI_CHECK(
+		t, false,
+		"left behind (before/now): agent's fds %u/%u mounts %u/%u cgroups %u/%u processes %u/%u run entries %u/%u",
+		before->fds, now.fds, before->mounts, now.mounts, before->cgroups, now.cgroups,
+		before->processes, now.processes, before->run_entries, now.run_entries);
+	t->counts = now; /* told once */
+}
+
+/* true: it passed (or was skipped). */
+static bool
+run_case(struct oci *t, const struct oci_case *c)
+{
+	unsigned int failures;
+
+	t->running = c;
+	t->skip = NULL;
+	t->err = ERROR_INIT;
+	t->h.failures = 0;
+	c->run(t);
+	failures = t->h.failures;
+	t->is_quiet = false; /* what follows has to hold in any case */
+	oci_calls_end(t);
+	oci_rootfs_end(t);
+	check_leaks(t);
+	OCI_CHECK(t, check_health(t->h.client, &t->err) == 0, "Check after the case: %s",
+		  t->err.msg);
+	arena_release(&t->arena);
+	if (ttrpc_client_is_broken(t->h.client)) {
+		printf("Bail out! the connection is gone after case \"%s\"\n", c->name);
+		exit(1);
+	}
+	if (t->h.failures > failures)
+		printf("# ^ after case \"%s\"\n", c->name);
+	return t->h.failures == 0;
+}
+
+static unsigned int
+ms_since(uint64_t start_ns)
+{
+	return (unsigned int)((monotonic_ns() - start_ns) / 1000000);
+}
+
+static bool
+is_wanted(const struct suite_options *o, const struct oci_case *c)
+{
+	for (size_t i = 0; i < o->n_only; i++) {
+		if (strstr(c->name, o->only[i]) || strstr(c->field, o->only[i]))
+			return true;
+	}
+	return o->n_only == 0;
+}
+
+static unsigned int
+run_all(struct oci *t, const struct suite_options *o)
+{
+	unsigned int failed = 0;
+
+	for (size_t i = 0; i < ARRAY_LEN(areas); i++) {
+		for (size_t k = 0; k < *areas[i].n; k++) {
+			const struct oci_case *c = &areas[i].cases[k];
+			uint64_t start_ns = monotonic_ns();
+			bool passed;
+
+			if (!is_wanted(o, c))
+				continue;
+			passed = run_case(t, c);
+			failed += !passed;
+			t->h.n_run++;
+			if (t->skip && passed)
+				printf("ok - %s: %s # SKIP %s\n", c->field, c->name, t->skip);
+			else
+				printf("%sok - %s: %s (%u ms)\n", passed ? "" : "not ", c->field,
+				       c->name, ms_since(start_ns));
+		}
+	}
+	return failed;
+}
+
+static const struct oci_case *
+find_case(const char *name)
+{
+	for (size_t i = 0; i < ARRAY_LEN(areas); i++) {
+		for (size_t k = 0; k < *areas[i].n; k++) {
+			if (strcmp(areas[i].cases[k].name, name) == 0)
+				return &areas[i].cases[k];
+		}
+	}
+	return NULL;
+}
+
+/* Fails if the case does not. */
+static bool
+run_row(struct oci *t, const char *field, const char *name)
+{
+	const struct oci_case *c = find_case(name);
+	uint64_t start_ns = monotonic_ns();
+	bool passed;
+
+	t->h.n_run++;
+	if (!c) {
+		printf("not ok - %s: there is no case \"%s\"\n", field, name);
+		return false;
+	}
+	if (!suite_has_field(field)) {
+		printf("not ok - %s: there is no such field\n", field);
+		return false;
+	}
+	t->ignore = field;
+	t->is_quiet = true;
+	passed = run_case(t, c);
+	t->is_quiet = false;
+	t->ignore = NULL;
+	if (t->skip) {
+		printf("ok - %s ignored: %s # SKIP %s\n", field, name, t->skip);
+		return true;
+	}
+	printf("%sok - %s ignored: \"%s\" fails (%u ms)\n", passed ? "not " : "", field, name,
+	       ms_since(start_ns));
+	return !passed;
+}
+
+static unsigned int
+run_rows(struct oci *t, const struct suite_options *o)
+{
+	char line[ROW_MAX];
+	unsigned int failed = 0;
+	FILE *f = fopen(o->rows, "re");
+
+	if (!f) {
+		printf("Bail out! cannot read %s\n", o->rows);
+		exit(1);
+	}
+	while (fgets(line, sizeof(line), f)) {
+		char *name = strchr(line, '\t');
+
+		line[strcspn(line, "\n")] = '\0';
+		if (!name)
+			continue;
+		*name++ = '\0';
+		failed += !run_row(t, line, name);
+	}
+	(void)fclose(f);
+	return failed;
+}
+
+int
+suite_run(const struct suite_options *o)
+{
+	static struct oci t;
+	unsigned int failed;
+
+	begin(&t, o);
+	settle(&t, &t.counts);
+	failed = o->rows ? run_rows(&t, o) : run_all(&t, o);
+	if (t.is_vm) {
+		oci_guest_close(&t);
+		ttrpc_client_free(t.h.client);
+	} else {
+		failed += harness_stop(&t.h);
+	}
+	printf("1..%u\n", t.h.n_run);
+	return failed != 0;
+}

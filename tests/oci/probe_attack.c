@@ -1,0 +1,318 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The probes that are hostile: what a container might try. See probe.c. */
+#include "tests/oci/probe.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/magic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/sysmacros.h>
+#include <sys/vfs.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#define CHUNK (16u << 20)
+#define FLIP  2 /* RENAME_EXCHANGE of renameat2(2) */
+
+/* flip A B: exchanges two names for ever, in one step where the file system can. */
+int
+probe_flip(int n, char **args)
+{
+	char spare[4096];
+
+	if (n < 2)
+		return 2;
+	(void)snprintf(spare, sizeof(spare), "%s.spare", args[0]);
+	for (;;) {
+		if (syscall(SYS_renameat2, AT_FDCWD, args[0], AT_FDCWD, args[1], FLIP) == 0)
+			continue;
+		if (rename(args[0], spare) < 0 || rename(args[1], args[0]) < 0 ||
+		    rename(spare, args[1]) < 0)
+			return 1;
+	}
+}
+
+/* Takes memory until it is killed. */
+int
+probe_hog(int n, char **args)
+{
+	(void)n;
+	(void)args;
+	for (;;) {
+		char *p = mmap(NULL, CHUNK, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1,
+			       0);
+
+		for (size_t i = 0; p != MAP_FAILED && i < CHUNK; i += 4096)
+			p[i] = (char)i;
+	}
+}
+
+/* Forks, and all that comes of it does. */
+int
+probe_forks(int n, char **args)
+{
+	(void)n;
+	(void)args;
+	for (;;)
+		(void)fork();
+}
+
+static struct stat own_programs[2]; /* busybox and this one */
+
+/* Is what this process runs none of the container's own programs (which are all busybox or this one)? */
+static int
+is_foreign(int pid_fd, char *name, size_t size)
+{
+	struct stat s;
+	ssize_t n = readlinkat(pid_fd, "exe", name, size - 1);
+
+	if (n < 0)
+		return 0;
+	name[n] = '\0';
+	if (fstatat(pid_fd, "exe", &s, 0) < 0)
+		return 0;
+	for (size_t i = 0; i < 2; i++) {
+		if (s.st_dev == own_programs[i].st_dev && s.st_ino == own_programs[i].st_ino)
+			return 0;
+	}
+	return 1;
+}
+
+/* One try at a process's program: through its link, and through an fd of it once nobody runs it any more. */
+static void
+try_exe(int pid_fd, const char *pid, int *held, unsigned int *n_held)
+{
+	char name[4096];
+	int fd;
+
+	if (!is_foreign(pid_fd, name, sizeof(name)))
+		return;
+	fd = openat(pid_fd, "exe", O_WRONLY | O_CLOEXEC);
+	if (fd >= 0) {
+		printf("writable: %s of %s\n", name, pid);
+		(void)close(fd);
+	}
+	fd = openat(pid_fd, "exe", O_RDONLY | O_CLOEXEC);
+	if (fd >= 0 && *n_held < 64)
+		held[(*n_held)++] = fd;
+	else if (fd >= 0)
+		(void)close(fd);
+}
+
+static void
+try_held(const int *held, unsigned int n)
+{
+	for (unsigned int i = 0; i < n; i++) {
+		char path[64];
+		int fd;
+
+		(void)snprintf(path, sizeof(path), "/proc/self/fd/%d", held[i]);
+		fd = open(path, O_WRONLY | O_CLOEXEC);
+		if (fd >= 0) {
+			printf("writable when it had ended: fd %d\n", held[i]);
+			(void)close(fd);
+		}
+	}
+}
+
+static void
+each_process(void (*fn)(int pid_fd, const char *pid, void *data), void *data)
+{
+	DIR *dir = opendir("/proc");
+	struct dirent *e;
+
+	while (dir && (e = readdir(dir)) != NULL) {
+		int fd;
+
+		if (e->d_name[0] < '0' || e->d_name[0] > '9' || atoi(e->d_name) == getpid())
+			continue;
+		fd = openat(dirfd(dir), e->d_name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		if (fd < 0)
+			continue;
+		fn(fd, e->d_name, data);
+		(void)close(fd);
+	}
+	if (dir)
+		(void)closedir(dir);
+}
+
+struct writer {
+	int held[64];
+	unsigned int n_held, seen;
+};
+
+static void
+writer_look(int pid_fd, const char *pid, void *data)
+{
+	struct writer *w = data;
+	unsigned int before = w->n_held;
+
+	try_exe(pid_fd, pid, w->held, &w->n_held);
+	w->seen += w->n_held > before;
+}
+
+static void
+own_program(void)
+{
+	if (stat("/bin/busybox", &own_programs[0]) < 0 ||
+	    stat("/bin/oci-probe", &own_programs[1]) < 0)
+		printf("no programs\n");
+}
+
+/* exe-writer FILE: until FILE is there, tries to open for writing what every other process runs. */
+int
+probe_exe_writer(int n, char **args)
+{
+	struct writer w = { .n_held = 0 };
+
+	own_program();
+	printf("armed\n");
+	(void)fflush(stdout);
+	while (n > 0 && access(args[0], F_OK) != 0) {
+		each_process(writer_look, &w);
+		try_held(w.held, w.n_held);
+	}
+	printf("programs that were not of this container: %u\n", w.seen);
+	return 0;
+}
+
+/* What a process that is being set up for this container might let slip. */
+static void
+snoop_look(int pid_fd, const char *pid, void *data)
+{
+	static const char *const links[] = {
+		"root", "cwd", "fd/3", "fd/4", "fd/5", "fd/6", "fd/7"
+	};
+	char name[4096];
+	int fd;
+
+	(void)data;
+	if (!is_foreign(pid_fd, name, sizeof(name)))
+		return;
+	fd = openat(pid_fd, "mem", O_RDWR | O_CLOEXEC);
+	if (fd >= 0) {
+		printf("mem of %s (%s)\n", pid, name);
+		(void)close(fd);
+	}
+	for (size_t i = 0; i < sizeof(links) / sizeof(links[0]); i++) {
+		struct stat own, other;
+
+		fd = openat(pid_fd, links[i], O_PATH | O_CLOEXEC);
+		if (fd < 0)
+			continue;
+		if (fstat(fd, &other) == 0 && stat("/", &own) == 0 && other.st_dev != own.st_dev)
+			printf("%s of %s (%s)\n", links[i], pid, name);
+		(void)close(fd);
+	}
+}
+
+/* Is it a directory or device of none of the container's own file systems? But for the cgroup that the process was
+ * cloned into, which is the container's and goes first. */
+static int
+is_outside(int fd)
+{
+	static const char *const inside[] = { "/", "/dev", "/dev/pts", "/proc" };
+	struct stat own, other;
+	struct statfs fs;
+
+	if (fstat(fd, &other) < 0 || fstatfs(fd, &fs) < 0 || fs.f_type == CGROUP2_SUPER_MAGIC)
+		return 0;
+	for (size_t i = 0; i < sizeof(inside) / sizeof(inside[0]); i++) {
+		if (stat(inside[i], &own) == 0 && own.st_dev == other.st_dev)
+			return 0;
+	}
+	return S_ISDIR(other.st_mode) || S_ISCHR(other.st_mode) || S_ISBLK(other.st_mode);
+}
+
+static void
+snoop_guest(int pid_fd, const char *pid, void *data)
+{
+	char name[4096], link[16];
+
+	if (!is_foreign(pid_fd, name, sizeof(name)))
+		return;
+	for (int i = 1; i < 64; i++) {
+		int fd;
+
+		/* 0 to 2 are the agent's /dev/null or the process's own */
+		(void)snprintf(link, sizeof(link), "fd/%d", i);
+		fd = openat(pid_fd, i == 1 ? "root" : i == 2 ? "cwd" : link, O_PATH | O_CLOEXEC);
+		if (fd < 0)
+			continue;
+		if (is_outside(fd))
+			printf("%s of %s (%s)\n",
+			       i == 1   ? "root"
+			       : i == 2 ? "cwd"
+					: link,
+			       pid, name);
+		(void)close(fd);
+		(*(unsigned int *)data)++;
+	}
+}
+
+/* snoop-guest FILE: the same for files of the guest, by one who may look into every process. */
+int
+probe_snoop_guest(int n, char **args)
+{
+	unsigned int seen = 0;
+
+	own_program();
+	printf("armed\n");
+	(void)fflush(stdout);
+	while (n > 0 && access(args[0], F_OK) != 0)
+		each_process(snoop_guest, &seen);
+	printf("%s\n", seen ? "done" : "nothing seen");
+	return 0;
+}
+
+/* snoop FILE: until FILE is there, tries to get at other processes of this container that run something foreign. */
+int
+probe_snoop(int n, char **args)
+{
+	own_program();
+	printf("armed\n");
+	(void)fflush(stdout);
+	while (n > 0 && access(args[0], F_OK) != 0)
+		each_process(snoop_look, NULL);
+	printf("done\n");
+	return 0;
+}
+
+/* mknod-all: a node for every block device that the kernel names, and which of them can be opened. */
+int
+probe_mknod_all(int n, char **args)
+{
+	DIR *dir = opendir("/sys/dev/block");
+	struct dirent *e;
+	unsigned int found = 0;
+
+	(void)n;
+	(void)args;
+	while (dir && (e = readdir(dir)) != NULL) {
+		unsigned int major, minor;
+		int fd;
+
+		if (sscanf(e->d_name, "%u:%u", &major, &minor) != 2)
+			continue;
+		found++;
+		(void)unlink("/tmp/node");
+		if (mknod("/tmp/node", S_IFBLK | 0600, makedev(major, minor)) < 0)
+			continue;
+		fd = open("/tmp/node", O_RDONLY | O_CLOEXEC);
+		if (fd >= 0 || errno != EPERM)
+			printf("%s: %s\n", e->d_name, fd >= 0 ? "opened" : strerror(errno));
+		if (fd >= 0)
+			(void)close(fd);
+	}
+	if (dir)
+		(void)closedir(dir);
+	(void)unlink("/tmp/node");
+	printf("%s\n", found ? "looked" : "no block device");
+	return 0;
+}

@@ -1,0 +1,160 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Containers that take all they can get: each is stopped and gone in seconds, and the agent answers meanwhile. See oci.h. */
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "lib/loop.h"
+#include "tests/oci/checker.h"
+#include "tests/oci/oci.h"
+
+#define STOP_MS  10000
+#define CHECK_US 100000
+#define BURN_MS  3000 /* how long a bomb goes on */
+#define SOAK_MS  20000
+#define GREW_KIB 2048 /* that the agent may take for it all */
+
+static unsigned int
+agent_rss(struct oci *t)
+{
+	char out[128];
+
+	if (oci_guest(t, out, sizeof(out), "grep RssAnon $P/$A/status | tr -dc 0-9") < 0) {
+		OCI_CHECK(t, false, "the agent's memory: %s", t->err.msg);
+		return 0;
+	}
+	return (unsigned int)atoi(out);
+}
+
+/* It burns for a while: that is what is measured. */
+static void
+burn(const struct oci *t)
+{
+	unsigned int ms = t->h.soak ? SOAK_MS : BURN_MS;
+
+	(void)nanosleep(
+		&(struct timespec){ .tv_sec = ms / 1000, .tv_nsec = (long)(ms % 1000) * 1000000 },
+		NULL);
+}
+
+/* Starts it, lets it burn, stops and removes it as a runtime does. It says "armed" first. */
+static void
+detonate(struct oci *t, Grpc__Spec *spec, const char *what)
+{
+	unsigned int before = agent_rss(t), after;
+	struct checker checker;
+	uint64_t start_ns;
+	unsigned int ms;
+
+	checker_start(&checker, t);
+	OCI_CHECK(t, oci_launch(t, "bomb", spec) == 0, "%s", t->err.msg);
+	OCI_CHECK(t, oci_read_line(t, "bomb", "", "armed") == 0, "%s", t->err.msg);
+	burn(t);
+	start_ns = monotonic_ns();
+	OCI_CHECK(t, oci_kill(t, "bomb", "", SIGTERM) == 0, "SIGTERM: %s", t->err.msg);
+	OCI_CHECK(t, oci_kill(t, "bomb", "", SIGKILL) == 0, "SIGKILL: %s", t->err.msg);
+	OCI_CHECK(t, oci_wait(t, "bomb", "") >= 128, "wait: %s", t->err.msg);
+	OCI_CHECK(t, oci_remove(t, "bomb") == 0, "remove: %s", t->err.msg);
+	ms = (unsigned int)((monotonic_ns() - start_ns) / 1000000);
+	checker_stop(&checker, what);
+	after = agent_rss(t);
+	printf("# %s: stopped and removed in %u ms; the agent had %u KiB before, %u after\n", what,
+	       ms, before, after);
+	OCI_CHECK(t, ms <= STOP_MS, "%u ms", ms);
+	OCI_CHECK(t, checker.failures == 0, "%u calls of Check failed", checker.failures);
+	OCI_CHECK(t, checker.slowest_own_us <= CHECK_US, "Check took %u us",
+		  checker.slowest_own_us);
+	/* sanitizers keep what was freed */
+	OCI_CHECK(t, !t->is_vm || after <= before + GREW_KIB, "the agent grew from %u to %u KiB",
+		  before, after);
+}
+
+#define FORK_BOMB "echo armed; oci-probe forks & read x; exit 9"
+
+static void
+fork_bomb(struct oci *t)
+{
+	Grpc__Spec *spec = oci_sh(t, FORK_BOMB);
+
+	if (oci_needs_vm(t))
+		return;
+	oci_pids(t, spec, 400);
+	detonate(t, spec, "a fork bomb of 400 processes");
+}
+
+/* Nobody limits it; the guest has no other limit than its memory. */
+static void
+fork_bomb_without_limit(struct oci *t)
+{
+	if (oci_needs_vm(t))
+		return;
+	detonate(t, oci_sh(t, FORK_BOMB), "a fork bomb");
+}
+
+#define MEMORY_HOG "echo armed; while :; do oci-probe hog; done"
+
+static void
+memory_hog(struct oci *t)
+{
+	Grpc__Spec *spec = oci_sh(t, MEMORY_HOG);
+
+	if (oci_needs_vm(t))
+		return;
+	oci_memory(t, spec)->limit = 64 << 20;
+	detonate(t, spec, "a memory hog of 64 MiB");
+}
+
+/* The guest's own memory ends: the hog dies, not the agent or another container. */
+static void
+memory_hog_without_limit(struct oci *t)
+{
+	Grpc__Spec *hog = oci_sh(t, MEMORY_HOG);
+	char out[64];
+
+	if (oci_needs_vm(t))
+		return;
+	OCI_REQUIRE(t, oci_launch(t, "other", oci_sh(t, "read x; echo alive")) == 0, "%s",
+		    t->err.msg);
+	hog->process->oomscoreadj = 500;
+	detonate(t, hog, "a memory hog");
+	OCI_CHECK(t, close_stdin(&t->h, "other", "", &t->err) == 0, "%s", t->err.msg);
+	OCI_CHECK(t, oci_read(t, "other", "", out, sizeof(out)) == 6, "the other container: %s",
+		  t->err.msg);
+}
+
+static void
+flood(struct oci *t)
+{
+	detonate(t, oci_sh(t, "echo armed; yes 0123456789 >&2 & exec yes 0123456789"),
+		 "a flood of output that nobody reads");
+}
+
+/* SIGTERM changes nothing; all of them are out of sight of sessions, groups and parents. */
+static void
+hiders(struct oci *t)
+{
+	Grpc__Spec *spec = oci_sh(
+		t,
+		"trap 'echo no' TERM; trap '' HUP INT; i=0\n"
+		"while test $i -lt 50; do i=$((i + 1))\n"
+		"(setsid sh -c 'trap \"\" TERM HUP INT; (setsid sh -c \"trap : TERM; while :; do sleep 3600; done\" &); while :; do sleep 3600; done' &)\n"
+		"done; echo armed; while :; do sleep 0.1; done");
+
+	OCI_REQUIRE(t, oci_launch(t, "hider", spec) == 0, "%s", t->err.msg);
+	OCI_CHECK(t, oci_read_line(t, "hider", "", "armed") == 0, "%s", t->err.msg);
+	OCI_CHECK(t, oci_kill(t, "hider", "", SIGTERM) == 0, "%s", t->err.msg);
+	OCI_CHECK(t, oci_read_line(t, "hider", "", "no") == 0, "%s", t->err.msg);
+	OCI_CHECK(t, oci_remove(t, "hider") == 0, "removing it alive: %s", t->err.msg);
+	detonate(t, spec, "processes that hide and ignore SIGTERM");
+}
+
+const struct oci_case oci_bombs_cases[] = {
+	{ "bomb", "a fork bomb under a pids limit", fork_bomb },
+	{ "bomb", "a fork bomb without a limit", fork_bomb_without_limit },
+	{ "bomb", "a memory hog under a limit", memory_hog },
+	{ "bomb", "a memory hog without a limit", memory_hog_without_limit },
+	{ "bomb", "a flood of output", flood },
+	{ "bomb", "processes that hide and ignore SIGTERM", hiders },
+};
+const size_t n_oci_bombs_cases = ARRAY_LEN(oci_bombs_cases);

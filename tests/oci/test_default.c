@@ -1,0 +1,260 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the runtime specification promises of every container, whatever its spec says: default file systems, links,
+ * the order of states, signals. See oci.h. */
+#include <signal.h>
+#include <string.h>
+
+#include "tests/oci/oci.h"
+
+static void
+file_systems(struct oci *t)
+{
+	OCI_PRINTS(
+		t,
+		oci_sh(t,
+		       "for m in /proc /dev /dev/pts /dev/shm /dev/mqueue /sys /sys/fs/cgroup; do "
+		       "awk -v m=$m '$5 == m { sub(/.* - /, \"\"); fs = $1 } END { print m, fs }' /proc/self/mountinfo; done"),
+		"/proc proc\n/dev tmpfs\n/dev/pts devpts\n/dev/shm tmpfs\n/dev/mqueue mqueue\n/sys sysfs\n/sys/fs/cgroup cgroup2\n");
+}
+
+/* The pid namespace that /proc shows is the container's own. */
+static void
+proc_is_its_own(struct oci *t)
+{
+	OCI_PRINTS(t, oci_sh(t, "readlink /proc/self; echo $$; set -- /proc/[0-9]*; echo $#"),
+		   "2\n1\n1\n");
+}
+
+static void
+default_devices(struct oci *t)
+{
+	OCI_PRINTS(
+		t,
+		oci_sh(t,
+		       "cd /dev; for d in null zero full random urandom tty; do stat -c '%%n %%F %%t:%%T %%a %%u:%%g' $d; done"),
+		"null character special file 1:3 666 0:0\n"
+		"zero character special file 1:5 666 0:0\n"
+		"full character special file 1:7 666 0:0\n"
+		"random character special file 1:8 666 0:0\n"
+		"urandom character special file 1:9 666 0:0\n"
+		"tty character special file 5:0 666 0:0\n");
+}
+
+static void
+default_devices_work(struct oci *t)
+{
+	OCI_PRINTS(
+		t,
+		oci_sh(t,
+		       "echo x >/dev/null; head -c 3 /dev/zero | od -An -tx1; head -c 4 /dev/urandom | wc -c; "
+		       "echo x 2>/dev/null >/dev/full || echo full; cat /dev/null | wc -c"),
+		" 00 00 00\n4\nfull\n0\n");
+}
+
+static void
+default_links(struct oci *t)
+{
+	OCI_PRINTS(
+		t,
+		oci_sh(t,
+		       "for l in fd stdin stdout stderr ptmx; do readlink /dev/$l; done; echo through >/dev/stdout"),
+		"/proc/self/fd\n/proc/self/fd/0\n/proc/self/fd/1\n/proc/self/fd/2\npts/ptmx\nthrough\n");
+}
+
+static void
+without_linux(struct oci *t)
+{
+	Grpc__Spec *spec = oci_sh(t, "true");
+
+	spec->linux = NULL;
+	OCI_REFUSED(t, spec, ERROR_INVALID_ARGUMENT, "linux: missing");
+}
+
+static void
+intel_rdt(struct oci *t)
+{
+	Grpc__Spec *spec = oci_sh(t, "true");
+	Grpc__LinuxIntelRdt *rdt = OCI_MSG(t, spec->linux->intelrdt, grpc__linux_intel_rdt__init);
+
+	OCI_REFUSED(t, spec, ERROR_INVALID_ARGUMENT, "linux.intelRdt");
+	rdt->l3cacheschema = oci_str(t, "L3:0=f");
+	OCI_REFUSED(t, spec, ERROR_INVALID_ARGUMENT, "linux.intelRdt");
+}
+
+/* What other platforms have is no part of a guest, and no reason to refuse a container. */
+static void
+other_platforms(struct oci *t)
+{
+	Grpc__Spec *spec = oci_sh(t, "echo runs");
+
+	(void)OCI_MSG(t, spec->solaris, grpc__solaris__init);
+	OCI_MSG(t, spec->windows, grpc__windows__init)->dummy = oci_str(t, "x");
+	OCI_PRINTS(t, spec, "runs\n");
+}
+
+/* ---- states ---- */
+
+static void
+states_in_order(struct oci *t)
+{
+	OCI_CHECK(t, oci_start(t, "c1") < 0, "started before it was created");
+	OCI_REQUIRE(t, oci_create(t, "c1", oci_sh(t, "read x; exit 3")) == 0, "%s", t->err.msg);
+	OCI_CHECK(t,
+		  oci_create(t, "c1", oci_sh(t, "true")) < 0 && t->err.code == ERROR_ALREADY_EXISTS,
+		  "created twice: %s", t->err.msg);
+	OCI_CHECK(t, oci_start(t, "c1") == 0, "%s", t->err.msg);
+	OCI_CHECK(t, oci_start(t, "c1") < 0, "started twice");
+	OCI_CHECK(t, close_stdin(&t->h, "c1", "", &t->err) == 0, "%s", t->err.msg);
+	OCI_CHECK(t, oci_wait(t, "c1", "") == 3, "%s", t->err.msg);
+	OCI_CHECK(t, oci_start(t, "c1") < 0, "started after its end");
+	OCI_CHECK(t,
+		  oci_exec(t, "c1", "x1", oci_process(t, ARGS("/bin/true"))) < 0 &&
+			  t->err.code == ERROR_NOT_FOUND,
+		  "exec after the end: %s", t->err.msg);
+	OCI_CHECK(t, oci_remove(t, "c1") == 0, "%s", t->err.msg);
+	OCI_CHECK(t, oci_remove(t, "c1") < 0 && strstr(t->err.msg, "c1"), "removed twice: %s",
+		  t->err.msg);
+	OCI_CHECK(t, oci_kill(t, "c1", "", SIGKILL) < 0, "killed after it was removed");
+	OCI_CHECK(t, oci_start(t, "c1") < 0, "started after it was removed");
+}
+
+static void
+removed_without_start(struct oci *t)
+{
+	(void)oci_rootfs(t);
+	OCI_REQUIRE(t, oci_create(t, "c1", oci_sh(t, "echo ran >/ran")) == 0, "%s", t->err.msg);
+	OCI_CHECK(t, oci_remove(t, "c1") == 0, "%s", t->err.msg);
+	OCI_CHECK(t, !*oci_file_text(t, "ran"), "its program ran");
+	OCI_PRINTS(t, oci_sh(t, "echo again"), "again\n");
+}
+
+static void
+removed_while_it_runs(struct oci *t)
+{
+	OCI_REQUIRE(t, oci_launch(t, "c1", oci_sh(t, "echo r; sleep 3600")) == 0, "%s", t->err.msg);
+	OCI_CHECK(t, oci_read_line(t, "c1", "", "r") == 0, "%s", t->err.msg);
+	OCI_CHECK(t, oci_remove(t, "c1") == 0, "%s", t->err.msg);
+}
+
+/* An id names a directory and a cgroup. */
+static void
+ids(struct oci *t)
+{
+	static const char *const bad[] = { "",    ".",  "..", "a/b", "../a",    "a b",
+					   "a\n", "/a", "-x", "a%s", "\xc3\xa4" };
+
+	for (size_t i = 0; i < ARRAY_LEN(bad); i++)
+		OCI_CHECK(t,
+			  oci_create(t, bad[i], oci_sh(t, "true")) < 0 &&
+				  t->err.code == ERROR_INVALID_ARGUMENT,
+			  "\"%s\": %s", bad[i], t->err.msg);
+	OCI_CHECK(t, oci_create(t, "A.b_c-9", oci_sh(t, "true")) == 0, "%s", t->err.msg);
+}
+
+static void
+what_it_leaves_is_gone(struct oci *t)
+{
+	char out[OCI_OUT];
+
+	if (oci_needs_vm(t))
+		return;
+	OCI_REQUIRE(t, oci_launch(t, "c-left", oci_sh(t, "setsid sleep 3600 & exit 0")) == 0, "%s",
+		    t->err.msg);
+	OCI_CHECK(t, oci_wait(t, "c-left", "") == 0, "%s", t->err.msg);
+	OCI_CHECK(t, oci_remove(t, "c-left") == 0, "%s", t->err.msg);
+	OCI_CHECK(
+		t,
+		oci_guest(
+			t, out, sizeof(out),
+			"find $R/sys/fs/cgroup $R/run -name '*c-left*' 2>/dev/null; grep c-left $P/1/mountinfo; true") ==
+			0,
+		"%s", t->err.msg);
+	OCI_CHECK(t, !*out, "left: %s", out);
+}
+
+/* ---- kill ---- */
+
+static void
+signals_arrive(struct oci *t)
+{
+	static const struct {
+		int number;
+		const char *name;
+	} rows[] = { { SIGHUP, "HUP" },    { SIGINT, "INT" },   { SIGQUIT, "QUIT" },
+		     { SIGUSR1, "USR1" },  { SIGUSR2, "USR2" }, { SIGTERM, "TERM" },
+		     { SIGWINCH, "WINCH" } };
+
+	OCI_REQUIRE(
+		t,
+		oci_launch(
+			t, "c1",
+			oci_sh(t,
+			       "for s in HUP INT QUIT USR1 USR2 TERM WINCH; do trap \"echo $s\" $s; done; "
+			       "echo armed; while :; do sleep 0.05; done")) == 0,
+		"%s", t->err.msg);
+	OCI_REQUIRE(t, oci_read_line(t, "c1", "", "armed") == 0, "%s", t->err.msg);
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		OCI_CHECK(t, oci_kill(t, "c1", "", rows[i].number) == 0, "%s", t->err.msg);
+		OCI_CHECK(t, oci_read_line(t, "c1", "", rows[i].name) == 0, "%s: %s", rows[i].name,
+			  t->err.msg);
+	}
+	OCI_CHECK(t, oci_kill(t, "c1", "", SIGKILL) == 0, "%s", t->err.msg);
+	OCI_CHECK(t, oci_wait(t, "c1", "") == 128 + SIGKILL, "%s", t->err.msg);
+}
+
+static void
+killed_before_start(struct oci *t)
+{
+	(void)oci_rootfs(t);
+	OCI_REQUIRE(t, oci_create(t, "c1", oci_sh(t, "echo ran >/ran")) == 0, "%s", t->err.msg);
+	OCI_CHECK(t, oci_kill(t, "c1", "", SIGKILL) == 0, "%s", t->err.msg);
+	OCI_CHECK(t, oci_wait(t, "c1", "") == 128 + SIGKILL, "%s", t->err.msg);
+	OCI_CHECK(t, oci_start(t, "c1") < 0, "a dead container started");
+	OCI_CHECK(t, !*oci_file_text(t, "ran"), "its program ran");
+}
+
+static void
+a_kill_after_the_end_is_no_error(struct oci *t)
+{
+	OCI_REQUIRE(t, oci_launch(t, "c1", oci_sh(t, "exit 0")) == 0, "%s", t->err.msg);
+	OCI_CHECK(t, oci_wait(t, "c1", "") == 0, "%s", t->err.msg);
+	OCI_CHECK(t, oci_kill(t, "c1", "", SIGKILL) == 0, "%s", t->err.msg);
+	/* hosts take this for success */
+	OCI_CHECK(t, oci_kill(t, "c1", "", SIGTERM) < 0 && t->err.code == ERROR_NOT_FOUND, "%s",
+		  t->err.msg);
+}
+
+/* SIGKILL without a process is for all of the container, an exec's children too. */
+static void
+sigkill_is_for_all(struct oci *t)
+{
+	OCI_REQUIRE(t, oci_launch(t, "c1", oci_sh(t, "sleep 3600")) == 0, "%s", t->err.msg);
+	OCI_REQUIRE(t,
+		    oci_exec(t, "c1", "x1",
+			     oci_process(t, ARGS("/bin/sh", "-c", "sleep 3600 & wait"))) == 0,
+		    "%s", t->err.msg);
+	OCI_CHECK(t, oci_kill(t, "c1", "", SIGKILL) == 0, "%s", t->err.msg);
+	OCI_CHECK(t, oci_wait(t, "c1", "") == 137, "%s", t->err.msg);
+	OCI_CHECK(t, oci_wait(t, "c1", "x1") == 137, "%s", t->err.msg);
+}
+
+const struct oci_case oci_default_cases[] = {
+	{ "default", "default file systems", file_systems },
+	{ "default", "the container's own /proc", proc_is_its_own },
+	{ "default", "default devices", default_devices },
+	{ "default", "default devices work", default_devices_work },
+	{ "default", "default links", default_links },
+	{ "linux", "a spec without linux is refused", without_linux },
+	{ "linux.intelrdt", "intelRdt is refused", intel_rdt },
+	{ "windows", "what is of other platforms is left alone", other_platforms },
+	{ "state", "states in order", states_in_order },
+	{ "state", "removed without a start", removed_without_start },
+	{ "state", "removed while it runs", removed_while_it_runs },
+	{ "state", "container ids", ids },
+	{ "state", "what a container leaves is gone", what_it_leaves_is_gone },
+	{ "kill", "signals arrive", signals_arrive },
+	{ "kill", "killed before its start", killed_before_start },
+	{ "kill", "a kill after the end is no error", a_kill_after_the_end_is_no_error },
+	{ "kill", "SIGKILL is for all of the container", sigkill_is_for_all },
+};
+const size_t n_oci_default_cases = ARRAY_LEN(oci_default_cases);

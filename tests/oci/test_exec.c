@@ -1,0 +1,341 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * ExecProcess, with the messages of both host runtimes: the Go one sends args, env, cwd, user and terminal, the Rust one
+ * a whole process. What a message leaves out is the container's. See oci.h.
+ */
+#include <string.h>
+
+#include "tests/oci/oci.h"
+
+#define ID "joined"
+
+#define STATUS \
+	"grep -E '^(Cap|NoNewPrivs|Seccomp:)' /proc/self/status | tr -d '\\t'; cat /proc/self/oom_score_adj; ulimit -n"
+
+/* A container that waits, and can be exec'd into. */
+static Grpc__Spec *
+sleeper(struct oci *t)
+{
+	return oci_sh(t, "echo ready; sleep 1000");
+}
+
+static int
+up(struct oci *t, Grpc__Spec *spec)
+{
+	if (oci_launch(t, ID, spec) < 0 || oci_read_line(t, ID, "", "ready") < 0) {
+		OCI_CHECK(t, false, "the container does not run: %s", t->err.msg);
+		return -1;
+	}
+	return 0;
+}
+
+static Grpc__Process *
+shell(struct oci *t, const char *script)
+{
+	return oci_process(t, ARGS("/bin/sh", "-c", script));
+}
+
+/* ExecProcess fails with that code, and the text has that in it. */
+static void
+refused(struct oci *t, Grpc__Process *p, enum error_code code, const char *part)
+{
+	int result = oci_exec(t, ID, "refused", p);
+
+	OCI_CHECK(t, result < 0 && t->err.code == code && strstr(t->err.msg, part),
+		  "%d, %s: %s; wanted \"%s\"", result, error_code_name(t->err.code), t->err.msg,
+		  part);
+}
+
+static void
+user(struct oci *t)
+{
+	static uint32_t more[] = { 10, 11 };
+	Grpc__Process *p = shell(t, "id -u; id -g; id -G; echo again > /dev/stdout");
+	Grpc__Spec *spec = sleeper(t);
+
+	spec->process->user->uid = 5;
+	if (up(t, spec) < 0)
+		return;
+	p->user->uid = 1000;
+	p->user->gid = 1001;
+	p->user->additionalgids = more;
+	p->user->n_additionalgids = 2;
+	OCI_EXEC_PRINTS(t, ID, p, "1000\n1001\n1001 10 11\nagain\n");
+	/* a message with a user means that one, root as well; without one it is the container's */
+	grpc__user__init(p->user);
+	OCI_EXEC_PRINTS(t, ID, p, "0\n0\n0\nagain\n");
+	p->user = NULL;
+	OCI_EXEC_PRINTS(t, ID, p, "5\n0\n0\nagain\n");
+}
+
+static void
+username(struct oci *t)
+{
+	Grpc__Process *p = shell(t, "id -u; id -G; echo $HOME");
+
+	(void)oci_rootfs(t);
+	oci_file(t, "etc/passwd", 0644, "app:x:1000:1001::/home/app:/bin/sh\n");
+	oci_file(t, "etc/group", 0644, "app:x:1001:\nwheel:x:10:a,app\n");
+	if (up(t, sleeper(t)) < 0)
+		return;
+	p->user->username = oci_str(t, "app");
+	OCI_EXEC_PRINTS(t, ID, p, "1000\n1001 10\n/home/app\n");
+	p->user->username = oci_str(t, "nobody");
+	refused(t, p, ERROR_INVALID_ARGUMENT, "user \"nobody\" was not found in /etc/passwd");
+	oci_unlink(t, "etc/passwd");
+	refused(t, p, ERROR_INVALID_ARGUMENT, "/etc/passwd");
+}
+
+static void
+program(struct oci *t)
+{
+	Grpc__Process *p = oci_process(t, ARGS("/bin/echo", "a b", "", "c"));
+	char out[64];
+
+	(void)oci_rootfs(t);
+	oci_dir(t, "special", 0755);
+	oci_file(t, "special/program", 0755, "#!/bin/sh\necho \"<$KEY>\"; pwd\n");
+	oci_file(t, "data", 0755, "no program");
+	oci_file(t, "script", 0755, "#!/no/interpreter\n");
+	if (up(t, sleeper(t)) < 0)
+		return;
+	OCI_EXEC_PRINTS(t, ID, p, "a b  c\n");
+	p->args = oci_strings(t, &p->n_args, ARGS("program"));
+	p->env = oci_strings(t, &p->n_env, ARGS("KEY= x ", "PATH=/none:/special:/bin"));
+	p->cwd = oci_str(t, "/special");
+	OCI_EXEC_PRINTS(t, ID, p, "< x >\n/special\n");
+	p->args = oci_strings(t, &p->n_args, ARGS("nowhere"));
+	refused(t, p, ERROR_INVALID_ARGUMENT, "the file nowhere was not found");
+	p->args = oci_strings(t, &p->n_args, ARGS("/data"));
+	OCI_CHECK(t, oci_exec_run(t, ID, p, out, sizeof(out)) == 126, "no program");
+	p->args = oci_strings(t, &p->n_args, ARGS("/script"));
+	OCI_CHECK(t, oci_exec_run(t, ID, p, out, sizeof(out)) == 127, "no interpreter");
+	/* a directory is made for a container, not for an exec */
+	p->cwd = oci_str(t, "/special/none");
+	refused(t, p, ERROR_INVALID_ARGUMENT, "working directory /special/none");
+}
+
+static void
+cwd_escape(struct oci *t)
+{
+	Grpc__Process *p = shell(t, "true");
+	char out[64];
+	Grpc__Spec *spec;
+
+	(void)oci_rootfs(t);
+	/* a link that the container makes is followed inside of its root */
+	spec = oci_sh(
+		t, "ln -s /proc/self/fd/5 /fd; ln -s ../../../../.. /up; echo ready; sleep 1000");
+	if (up(t, spec) < 0)
+		return;
+	for (int fd = 0; fd < 64; fd++) {
+		p->cwd = oci_str(t, "/proc/self/fd/%d", fd);
+		refused(t, p, ERROR_INVALID_ARGUMENT, "working directory");
+	}
+	p->cwd = oci_str(t, "/proc/1/root");
+	refused(t, p, ERROR_INVALID_ARGUMENT, "working directory");
+	p->cwd = oci_str(t, "/proc/self/cwd");
+	refused(t, p, ERROR_INVALID_ARGUMENT, "working directory");
+	p->cwd = oci_str(t, "/fd");
+	refused(t, p, ERROR_INVALID_ARGUMENT, "working directory");
+	p->cwd = oci_str(t, "/up");
+	p->args = oci_strings(t, &p->n_args, ARGS("/bin/oci-probe", "getcwd"));
+	OCI_CHECK(t, oci_exec_run(t, ID, p, out, sizeof(out)) == 0 && strcmp(out, "/ /\n") == 0,
+		  "%s", out);
+}
+
+static void
+terminal(struct oci *t)
+{
+	Grpc__Process *p =
+		shell(t, "tty; stty size; test -t 2 && stat -c %u $(tty); cat /proc/self/stat "
+			 "| cut -d' ' -f7; oci-probe fds | cut -d' ' -f1");
+
+	if (up(t, sleeper(t)) < 0)
+		return;
+	p->terminal = true;
+	p->user->uid = 1000;
+	(void)OCI_MSG(t, p->consolesize, grpc__box__init);
+	p->consolesize->height = 44;
+	p->consolesize->width = 99;
+	OCI_EXEC_PRINTS(t, ID, p, "/dev/pts/0\r\n44 99\r\n1000\r\n34816\r\n0\r\n1\r\n2\r\n");
+	p->terminal = false;
+	p->args = oci_strings(t, &p->n_args, ARGS("/bin/sh", "-c", "tty; oci-probe fds | wc -l"));
+	OCI_EXEC_PRINTS(t, ID, p, "not a tty\n3\n");
+}
+
+static Grpc__Spec *
+restricted(struct oci *t)
+{
+	Grpc__Spec *spec = sleeper(t);
+
+	oci_caps(t, spec->process, "CAP_CHOWN,CAP_KILL");
+	oci_rlimit(t, spec->process, "RLIMIT_NOFILE", 77, 99);
+	spec->process->nonewprivileges = true;
+	spec->process->oomscoreadj = 321;
+	oci_seccomp(t, spec, "swapon", "SCMP_ACT_ERRNO");
+	return spec;
+}
+
+/* The Go runtime sends nothing that restricts: the container's holds. */
+static void
+go_shape(struct oci *t)
+{
+	if (up(t, restricted(t)) < 0)
+		return;
+	OCI_EXEC_PRINTS(
+		t, ID, shell(t, STATUS),
+		"CapInh:0000000000000021\nCapPrm:0000000000000021\nCapEff:0000000000000021\n"
+		"CapBnd:0000000000000021\nCapAmb:0000000000000021\nNoNewPrivs:1\nSeccomp:2\n"
+		"321\n77\n");
+}
+
+/* The Rust runtime sends a whole process: that holds, but for the profile, which no process has. */
+static void
+rust_shape(struct oci *t)
+{
+	Grpc__Process *p = shell(t, STATUS "; ulimit -Hn");
+
+	if (up(t, restricted(t)) < 0)
+		return;
+	(void)OCI_MSG(t, p->capabilities, grpc__linux_capabilities__init);
+	oci_caps(t, p, "CAP_NET_RAW");
+	oci_rlimit(t, p, "RLIMIT_NOFILE", 55, 66);
+	p->nonewprivileges = false;
+	p->oomscoreadj = 500;
+	OCI_EXEC_PRINTS(
+		t, ID, p,
+		"CapInh:0000000000002000\nCapPrm:0000000000002000\nCapEff:0000000000002000\n"
+		"CapBnd:0000000000002000\nCapAmb:0000000000002000\nNoNewPrivs:0\nSeccomp:2\n"
+		"500\n55\n66\n");
+	p->nonewprivileges = true;
+	p->args = oci_strings(t, &p->n_args, ARGS("/bin/grep", "NoNewPrivs", "/proc/self/status"));
+	OCI_EXEC_PRINTS(t, ID, p, "NoNewPrivs:\t1\n");
+	p->capabilities->bounding = oci_words(t, "CAP_NO_SUCH", &p->capabilities->n_bounding);
+	refused(t, p, ERROR_INVALID_ARGUMENT, "CAP_NO_SUCH");
+}
+
+/* Each set of an exec shows somewhere, as a container's do. */
+static void
+capabilities(struct oci *t)
+{
+	Grpc__Process *p = shell(t, "grep Cap /proc/self/status | tr -d '\\t'");
+	Grpc__LinuxCapabilities *c;
+
+	(void)oci_rootfs(t);
+	oci_dir(t, "hidden", 0700);
+	oci_link(t, "hidden/echo", "/bin/busybox");
+	if (up(t, sleeper(t)) < 0)
+		return;
+	c = OCI_MSG(t, p->capabilities, grpc__linux_capabilities__init);
+	c->bounding = oci_words(t, "CAP_CHOWN,CAP_KILL,CAP_SETUID", &c->n_bounding);
+	c->permitted = oci_words(t, "CAP_CHOWN,CAP_KILL", &c->n_permitted);
+	p->nonewprivileges = true;
+	OCI_EXEC_PRINTS(
+		t, ID, p,
+		"CapInh:0000000000000000\nCapPrm:0000000000000021\nCapEff:0000000000000021\n"
+		"CapBnd:00000000000000a1\nCapAmb:0000000000000000\n");
+	p->user->uid = 1000;
+	c->inheritable = oci_words(t, "CAP_KILL,CAP_CHOWN", &c->n_inheritable);
+	c->ambient = oci_words(t, "CAP_KILL", &c->n_ambient);
+	OCI_EXEC_PRINTS(
+		t, ID, p,
+		"CapInh:0000000000000021\nCapPrm:0000000000000020\nCapEff:0000000000000020\n"
+		"CapBnd:00000000000000a1\nCapAmb:0000000000000020\n");
+	grpc__linux_capabilities__init(c);
+	c->permitted = oci_words(t, "CAP_DAC_OVERRIDE", &c->n_permitted);
+	c->effective = oci_words(t, "CAP_DAC_OVERRIDE", &c->n_effective);
+	p->args = oci_strings(t, &p->n_args, ARGS("/hidden/echo", "found"));
+	OCI_EXEC_PRINTS(t, ID, p, "found\n");
+}
+
+/* CAP_SYS_PTRACE of the guest's own user namespace: nothing stops it from looking into a process that is being set up.
+ * There must be nothing of the guest in it: no root, no directory, no open file. */
+static void
+holds_nothing(struct oci *t)
+{
+	Grpc__Spec *spec;
+	char out[OCI_OUT];
+
+	(void)oci_rootfs(t);
+	oci_dir(t, "tmp", 0777);
+	spec = oci_spec(t, ARGS("/bin/oci-probe", "snoop-guest", "/tmp/stop"));
+	oci_caps(t, spec->process, "CAP_SYS_PTRACE,CAP_SYS_ADMIN,CAP_DAC_OVERRIDE,CAP_KILL");
+	OCI_REQUIRE(t, oci_launch(t, ID, spec) == 0, "%s", t->err.msg);
+	OCI_REQUIRE(t, oci_read_line(t, ID, "", "armed") == 0, "%s", t->err.msg);
+	for (int i = 0; i < 50; i++) {
+		Grpc__Process *p = oci_process(t, ARGS("/bin/true"));
+
+		p->terminal = i % 2;
+		OCI_CHECK(t, oci_exec_run(t, ID, p, out, sizeof(out)) == 0, "%s", t->err.msg);
+	}
+	oci_file(t, "tmp/stop", 0644, "");
+	OCI_CHECK(t, oci_read(t, ID, "", out, sizeof(out)) > 0, "%s", t->err.msg);
+	OCI_CHECK(t, strcmp(out, "done\n") == 0, "within reach: %.2000s", out);
+}
+
+/* It is where the container is: every namespace, its cgroup, its session is its own. */
+static void
+joins(struct oci *t)
+{
+	if (up(t, sleeper(t)) < 0)
+		return;
+	OCI_EXEC_PRINTS(t, ID,
+			shell(t,
+			      "for n in mnt pid ipc uts cgroup net user time; do test $(readlink "
+			      "/proc/1/ns/$n) = $(readlink /proc/self/ns/$n) || echo $n; done; "
+			      "cmp /proc/1/cgroup /proc/self/cgroup && oci-probe umask; "
+			      "test $(cut -d' ' -f6 /proc/self/stat) = $$ && echo session"),
+			"0022\nsession\n");
+}
+
+/* At once, whether the host has taken its status or not. */
+static void
+after_the_end(struct oci *t)
+{
+	if (up(t, sleeper(t)) < 0)
+		return;
+	OCI_CHECK(t, oci_kill(t, ID, "", 9) == 0, "%s", t->err.msg);
+	OCI_CHECK(t, oci_wait(t, ID, "") == 137, "killed");
+	refused(t, shell(t, "true"), ERROR_NOT_FOUND, "init process has ended");
+}
+
+/* In the sandbox's pid namespace, which is another container's, there is still somebody to be child of. */
+static void
+after_the_end_shared(struct oci *t)
+{
+	Grpc__CreateContainerRequest *q;
+	Grpc__Process *p = shell(t, "echo alive; cat /proc/1/comm");
+
+	if (oci_launch(t, "first", sleeper(t)) < 0 || oci_read_line(t, "first", "", "ready") < 0) {
+		OCI_CHECK(t, false, "%s", t->err.msg);
+		return;
+	}
+	q = oci_request(t, ID, oci_sh(t, "echo ready"));
+	q->sandbox_pidns = true;
+	OCI_REQUIRE(t, oci_create_request(t, q) == 0 && oci_start(t, ID) == 0, "%s", t->err.msg);
+	OCI_CHECK(t, oci_wait(t, ID, "") == 0, "%s", t->err.msg);
+	OCI_EXEC_PRINTS(t, ID, p, "alive\nsleep\n");
+	/* in a VM the sandbox has had a container before */
+	if (t->is_vm)
+		return;
+	OCI_CHECK(t, oci_kill(t, "first", "", 9) == 0 && oci_wait(t, "first", "") == 137, "%s",
+		  t->err.msg);
+	refused(t, p, ERROR_NOT_FOUND, "init process has ended");
+}
+
+const struct oci_case oci_exec_cases[] = {
+	{ "exec.user", "an exec's user", user },
+	{ "exec.user.username", "an exec's user by name", username },
+	{ "exec.args", "an exec's program, environment and directory", program },
+	{ "exec.terminal", "an exec's terminal", terminal },
+	{ "exec.capabilities", "an exec's capability sets", capabilities },
+	{ "exec", "an exec as the Go runtime sends it", go_shape },
+	{ "exec", "an exec as the Rust runtime sends it", rust_shape },
+	{ "exec", "an exec joins its container", joins },
+	{ "exec", "an exec after the end", after_the_end },
+	{ "exec", "an exec after the end in a shared pid namespace", after_the_end_shared },
+	{ "attack", "an exec's working directory outside", cwd_escape },
+	{ "attack", "an exec being set up holds nothing of the guest", holds_nothing },
+};
+const size_t n_oci_exec_cases = ARRAY_LEN(oci_exec_cases);

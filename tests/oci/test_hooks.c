@@ -1,0 +1,361 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Hooks, and the order of states. See oci.h. */
+#include <signal.h>
+#include <string.h>
+
+#include "lib/loop.h"
+#include "tests/oci/oci.h"
+
+/* The program of a container runs only when it is started. */
+static void
+created_is_not_started(struct oci *t)
+{
+	char out[64];
+
+	(void)oci_rootfs(t);
+	OCI_REQUIRE(t, oci_create(t, "c1", oci_sh(t, "echo ran >/ran")) == 0, "%s", t->err.msg);
+	OCI_CHECK(t, !*oci_file_text(t, "ran"), "it ran before StartContainer");
+	OCI_REQUIRE(t, oci_start(t, "c1") == 0, "%s", t->err.msg);
+	OCI_CHECK(t, oci_read(t, "c1", "", out, sizeof(out)) == 0, "%s", t->err.msg);
+	OCI_CHECK(t, oci_wait(t, "c1", "") == 0, "%s", t->err.msg);
+	OCI_CHECK(t, *oci_file_text(t, "ran"), "it did not run after StartContainer");
+}
+
+enum kind {
+	PRESTART,
+	CREATE_RUNTIME,
+	CREATE_CONTAINER,
+	START_CONTAINER,
+	POSTSTART,
+	POSTSTOP,
+	KINDS
+};
+
+static const struct {
+	const char *name, *status;
+} kinds[KINDS] = {
+	[PRESTART] = { "prestart", "creating" },
+	[CREATE_RUNTIME] = { "createRuntime", "creating" },
+	[CREATE_CONTAINER] = { "createContainer", "creating" },
+	[START_CONTAINER] = { "startContainer", "created" },
+	[POSTSTART] = { "poststart", "running" },
+	[POSTSTOP] = { "poststop", "stopped" },
+};
+
+static Grpc__Hook *
+new_hook(struct oci *t, Grpc__Spec *spec, enum kind kind)
+{
+	Grpc__Hooks *h = OCI_MSG(t, spec->hooks, grpc__hooks__init);
+
+	switch (kind) {
+	case PRESTART:
+		return OCI_ADD(t, h->prestart, h->n_prestart, grpc__hook__init);
+	case CREATE_RUNTIME:
+		return OCI_ADD(t, h->createruntime, h->n_createruntime, grpc__hook__init);
+	case CREATE_CONTAINER:
+		return OCI_ADD(t, h->createcontainer, h->n_createcontainer, grpc__hook__init);
+	case START_CONTAINER:
+		return OCI_ADD(t, h->startcontainer, h->n_startcontainer, grpc__hook__init);
+	case POSTSTART:
+		return OCI_ADD(t, h->poststart, h->n_poststart, grpc__hook__init);
+	case POSTSTOP:
+	case KINDS:
+		break;
+	}
+	return OCI_ADD(t, h->poststop, h->n_poststop, grpc__hook__init);
+}
+
+/* A hook that runs a script: $B is a busybox, $D the root directory of the case's container, both as the hook sees them,
+ * $K its kind. */
+static Grpc__Hook *
+add_hook(struct oci *t, Grpc__Spec *spec, enum kind kind, const char *script)
+{
+	Grpc__Hook *h = new_hook(t, spec, kind);
+	const char *root = kind == START_CONTAINER ? "" : spec->root->path;
+
+	h->path = oci_str(t, "%s/bin/busybox", root);
+	h->args = oci_strings(t, &h->n_args, ARGS("sh", "-c", script));
+	oci_append(t, &h->env, &h->n_env, oci_str(t, "B=%s/bin/busybox", root));
+	oci_append(t, &h->env, &h->n_env, oci_str(t, "D=%s", root));
+	oci_append(t, &h->env, &h->n_env, oci_str(t, "K=%s", kinds[kind].name));
+	return h;
+}
+
+#define NOTE "$B cat >$D/state-$K; echo $K >>$D/log; $B readlink /proc/self/ns/mnt >$D/mnt-$K"
+
+/* Create, start, wait, remove: the container's life, for what its hooks leave in files. */
+static bool
+live(struct oci *t, Grpc__Spec *spec)
+{
+	char out[256];
+
+	if (oci_run(t, spec, out, sizeof(out)) == 0)
+		return true;
+	OCI_CHECK(t, false, "%s", t->err.msg);
+	return false;
+}
+
+/* Path, arguments and environment of one hook; it has nothing else in its environment, and only its three files. */
+static void
+one_hook(struct oci *t, enum kind kind)
+{
+	Grpc__Spec *spec;
+	Grpc__Hook *h;
+	char *text;
+
+	(void)oci_rootfs(t);
+	spec = oci_sh(t, "true");
+	h = add_hook(t, spec, kind,
+		     "echo $0 $1 >$D/out; $B env | $B sort | $B grep -v -e PWD -e PATH >>$D/out; "
+		     "exec $B ls /proc/self/fd >>$D/out");
+	oci_append(t, &h->args, &h->n_args, oci_str(t, "zero"));
+	oci_append(t, &h->args, &h->n_args, oci_str(t, "one"));
+	oci_append(t, &h->env, &h->n_env, oci_str(t, "X=a  b"));
+	if (!live(t, spec))
+		return;
+	text = oci_file_text(t, "out");
+	/* 3 is the directory that ls reads; sh adds SHLVL, PATH and PWD */
+	OCI_CHECK(
+		t,
+		strcmp(text, oci_str(t, "zero one\nB=%s\nD=%s\nK=%s\nSHLVL=1\nX=a  b\n0\n1\n2\n3\n",
+				     h->path, kind == START_CONTAINER ? "" : spec->root->path,
+				     kinds[kind].name)) == 0,
+		"%s", text);
+}
+
+/* A hook that hangs is killed, with what it started; the container is not created, not started, or goes on. */
+static void
+hook_timeout(struct oci *t, enum kind kind)
+{
+	uint64_t since;
+	Grpc__Spec *spec;
+	Grpc__Hook *h;
+	char out[64];
+	int result;
+
+	(void)oci_rootfs(t);
+	spec = oci_sh(t, "true");
+	h = add_hook(t, spec, kind, "$B sleep 20 & $B sleep 20; echo late >>$D/log");
+	h->timeout = 1;
+	since = monotonic_ns();
+	result = oci_run(t, spec, out, sizeof(out));
+	OCI_CHECK(t, monotonic_ns() - since < UINT64_C(7000000000), "it took too long");
+	OCI_CHECK(t, (result == 0) == (kind >= POSTSTART), "%d %s", result, t->err.msg);
+	if (kind < POSTSTART)
+		OCI_CHECK(t, strstr(t->err.msg, "did not end within 1000 ms"), "%s", t->err.msg);
+	OCI_CHECK(t, !*oci_file_text(t, "log"), "it went on");
+}
+
+/* A hook that fails says why; OCI lets it abort what is before the program, and nothing after that. */
+static void
+hook_failure(struct oci *t, enum kind kind)
+{
+	Grpc__Spec *spec;
+	char out[64];
+	int result;
+
+	(void)oci_rootfs(t);
+	spec = oci_sh(t, "true");
+	(void)add_hook(t, spec, kind, "echo not today >&2; exit 3");
+	if (kind != POSTSTOP)
+		(void)add_hook(t, spec, POSTSTOP, NOTE);
+	result = oci_run(t, spec, out, sizeof(out));
+	OCI_CHECK(t, (result == 0) == (kind >= POSTSTART), "%d %s", result, t->err.msg);
+	if (kind < POSTSTART) {
+		OCI_CHECK(t, strstr(t->err.msg, oci_str(t, "hooks.%s: ", kinds[kind].name)), "%s",
+			  t->err.msg);
+		OCI_CHECK(t,
+			  strstr(t->err.msg, "exited with 3: not today") &&
+				  !strchr(t->err.msg, '?'),
+			  "%s", t->err.msg);
+	}
+	/* what was made is taken down, which ends with these */
+	(void)oci_remove(t, "c1");
+	OCI_CHECK(t, kind == POSTSTOP || strcmp(oci_file_text(t, "log"), "poststop\n") == 0, "%s",
+		  oci_file_text(t, "log"));
+}
+
+#define KIND_CASES(prefix, KIND)                    \
+	static void prefix##_hook(struct oci *t)    \
+	{                                           \
+		one_hook(t, KIND);                  \
+	}                                           \
+	static void prefix##_timeout(struct oci *t) \
+	{                                           \
+		hook_timeout(t, KIND);              \
+	}                                           \
+	static void prefix##_failure(struct oci *t) \
+	{                                           \
+		hook_failure(t, KIND);              \
+	}
+
+KIND_CASES(prestart, PRESTART)
+KIND_CASES(createruntime, CREATE_RUNTIME)
+KIND_CASES(createcontainer, CREATE_CONTAINER)
+KIND_CASES(startcontainer, START_CONTAINER)
+KIND_CASES(poststart, POSTSTART)
+KIND_CASES(poststop, POSTSTOP)
+
+/* All kinds, two of one: called in order, each in its namespaces, before and after what it has to be. */
+static void
+order(struct oci *t)
+{
+	char *log, *mnt[KINDS], out[128];
+	Grpc__Spec *spec;
+
+	(void)oci_rootfs(t);
+	spec = oci_sh(t, "readlink /proc/self/ns/mnt; echo program >>/log; sleep 100");
+	for (int k = KINDS - 1; k >= 0; k--)
+		(void)add_hook(t, spec, (enum kind)k, NOTE);
+	(void)add_hook(t, spec, CREATE_RUNTIME, "echo again >>$D/log");
+	OCI_REQUIRE(t, oci_create(t, "c1", spec) == 0, "%s", t->err.msg);
+	log = oci_file_text(t, "log");
+	OCI_CHECK(t, strcmp(log, "prestart\ncreateRuntime\nagain\ncreateContainer\n") == 0, "%s",
+		  log);
+	OCI_REQUIRE(t, oci_start(t, "c1") == 0, "%s", t->err.msg);
+	log = oci_file_text(t, "log");
+	OCI_CHECK(t,
+		  strstr(log, "createContainer\nstartContainer\n") && strstr(log, "poststart\n") &&
+			  !strstr(log, "poststop"),
+		  "%s", log);
+	OCI_CHECK(t, oci_kill(t, "c1", "", SIGKILL) == 0, "%s", t->err.msg);
+	OCI_CHECK(t, oci_read(t, "c1", "", out, sizeof(out)) > 0, "%s", t->err.msg);
+	OCI_CHECK(t, oci_remove(t, "c1") == 0, "%s", t->err.msg);
+	log = oci_file_text(t, "log");
+	OCI_CHECK(t, strlen(log) > 9 && strcmp(log + strlen(log) - 9, "poststop\n") == 0, "%s",
+		  log);
+	for (int k = 0; k < KINDS; k++)
+		mnt[k] = oci_file_text(t, oci_str(t, "mnt-%s", kinds[k].name));
+	OCI_CHECK(t,
+		  *mnt[PRESTART] && strcmp(mnt[PRESTART], mnt[CREATE_RUNTIME]) == 0 &&
+			  strcmp(mnt[PRESTART], mnt[POSTSTART]) == 0 &&
+			  strcmp(mnt[PRESTART], mnt[POSTSTOP]) == 0 &&
+			  strcmp(mnt[PRESTART], mnt[CREATE_CONTAINER]) != 0,
+		  "%s%s%s%s", mnt[PRESTART], mnt[CREATE_RUNTIME], mnt[POSTSTART], mnt[POSTSTOP]);
+	OCI_CHECK(t,
+		  strcmp(mnt[CREATE_CONTAINER], out) == 0 && strcmp(mnt[START_CONTAINER], out) == 0,
+		  "%s%s%s", mnt[CREATE_CONTAINER], mnt[START_CONTAINER], out);
+}
+
+/* What is told of the container, as JSON whatever is in the annotations; its pid is its reader's. */
+static void
+state(struct oci *t)
+{
+	char *text, *pid, seen[32];
+	Grpc__Spec *spec;
+
+	(void)oci_rootfs(t);
+	spec = oci_sh(t, "true");
+	spec->version = oci_str(t, "1.0.2-tested");
+	oci_annotation(t, spec, "org.example/a", "quote \" backslash \\ line\n\ttab \x01 \xc3\xa9");
+	for (int k = 0; k < KINDS; k++)
+		(void)add_hook(t, spec, (enum kind)k, NOTE);
+	(void)add_hook(
+		t, spec, PRESTART,
+		"p=$($B sed 's/.*\"pid\":\\([0-9]*\\),.*/\\1/'); $B readlink /proc/$p/ns/mnt >$D/seen");
+	if (!live(t, spec))
+		return;
+	for (int k = 0; k < KINDS; k++) {
+		text = oci_file_text(t, oci_str(t, "state-%s", kinds[k].name));
+		OCI_CHECK(t,
+			  strstr(text, oci_str(t,
+					       "{\"ociVersion\":\"1.0.2-tested\",\"id\":\"c1\","
+					       "\"status\":\"%s\",",
+					       kinds[k].status)),
+			  "%s", text);
+		OCI_CHECK(t,
+			  strstr(text, "\"bundle\":\"/run/kata-containers/c1\",\"annotations\":{"
+				       "\"org.example/a\":\"quote \\\" backslash \\\\ line\\u000a"
+				       "\\u0009tab \\u0001 \xc3\xa9\"}}"),
+			  "%s", text);
+		pid = strstr(text, "\"pid\":");
+		OCI_CHECK(t, (pid != NULL) == (k != POSTSTOP), "%s", text);
+		if (k == CREATE_CONTAINER || k == START_CONTAINER)
+			OCI_CHECK(t, pid && strncmp(pid, "\"pid\":1,", 8) == 0, "%s", text);
+	}
+	(void)snprintf(seen, sizeof(seen), "%s", oci_file_text(t, "seen"));
+	OCI_CHECK(t, strcmp(seen, oci_file_text(t, "mnt-createContainer")) == 0, "%s", seen);
+}
+
+/* The bundle that the state names has the configuration and the root file system. */
+static void
+bundle(struct oci *t)
+{
+	Grpc__Spec *spec;
+	char *text;
+
+	(void)oci_rootfs(t);
+	oci_file(t, "mark", 0644, "here");
+	spec = oci_sh(t, "true");
+	spec->process->rlimits = NULL;
+	spec->process->n_rlimits = 0;
+	oci_rlimit(t, spec->process, "RLIMIT_NOFILE", 17, 18);
+	(void)add_hook(
+		t, spec, CREATE_RUNTIME,
+		"b=$($B sed 's/.*\"bundle\":\"\\([^\"]*\\)\".*/\\1/'); $B cat $b/rootfs/mark "
+		"$b/config.json >$D/out");
+	if (!live(t, spec))
+		return;
+	text = oci_file_text(t, "out");
+	OCI_CHECK(t, strncmp(text, "here{\"ociVersion\":", 17) == 0, "%s", text);
+	OCI_CHECK(t, strstr(text, "\"root\":{\"path\":\"/run/kata-containers/c1/rootfs\""), "%s",
+		  text);
+	OCI_CHECK(t, strstr(text, "{\"type\":\"RLIMIT_NOFILE\",\"hard\":18,\"soft\":17}"), "%s",
+		  text);
+	OCI_CHECK(t, strstr(text, "\"maskedPaths\":["), "%s", text);
+}
+
+/* What a hook leaves running ends with the container; output is never waited for, and bounded. */
+static void
+leftovers(struct oci *t)
+{
+	Grpc__Spec *spec;
+
+	(void)oci_rootfs(t);
+	spec = oci_sh(t, "true");
+	(void)add_hook(t, spec, CREATE_RUNTIME,
+		       "$B seq 1 20000; $B setsid $B sh -c 'while true; do $B sleep 1; done' & "
+		       "echo $K >>$D/log");
+	(void)add_hook(t, spec, POSTSTART, "echo $K >>$D/log");
+	if (live(t, spec))
+		OCI_CHECK(t, strcmp(oci_file_text(t, "log"), "createRuntime\npoststart\n") == 0,
+			  "%s", oci_file_text(t, "log"));
+}
+
+static void
+refused(struct oci *t)
+{
+	Grpc__Spec *spec = oci_sh(t, "true");
+
+	new_hook(t, spec, CREATE_RUNTIME)->path = oci_str(t, "bin/true");
+	OCI_REFUSED(t, spec, ERROR_INVALID_ARGUMENT, "hooks.createRuntime.path");
+	spec = oci_sh(t, "true");
+	add_hook(t, spec, POSTSTOP, "true")->timeout = -1;
+	OCI_REFUSED(t, spec, ERROR_INVALID_ARGUMENT, "hooks.poststop.timeout");
+	spec = oci_sh(t, "true");
+	new_hook(t, spec, PRESTART)->path = oci_str(t, "/no/such/hook");
+	OCI_REFUSED(t, spec, ERROR_INTERNAL, "/no/such/hook: No such file");
+}
+
+#define KIND_ROWS(prefix)                                                              \
+	{ "hooks." #prefix ".path", #prefix " hook", prefix##_hook },                  \
+		{ "hooks." #prefix ".timeout", #prefix " timeout", prefix##_timeout }, \
+	{                                                                              \
+		"hooks." #prefix, #prefix " failure", prefix##_failure                 \
+	}
+
+const struct oci_case oci_hooks_cases[] = {
+	{ "state", "created is not started", created_is_not_started },
+	KIND_ROWS(prestart),
+	KIND_ROWS(createruntime),
+	KIND_ROWS(createcontainer),
+	KIND_ROWS(startcontainer),
+	KIND_ROWS(poststart),
+	KIND_ROWS(poststop),
+	{ "hooks", "order of hooks", order },
+	{ "annotations", "state for hooks", state },
+	{ "hooks", "bundle for hooks", bundle },
+	{ "hooks", "what hooks leave", leftovers },
+	{ "hooks", "hooks refused", refused },
+};
+const size_t n_oci_hooks_cases = ARRAY_LEN(oci_hooks_cases);

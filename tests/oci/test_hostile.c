@@ -1,0 +1,340 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Images and containers that want out: through fds that leak, the working directory, the agent's program, the process
+ * that is being set up, the cgroup's name. Those about mounts, masks and /dev are in test_mounts.c and test_devices.c. See oci.h.
+ */
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/loop.h"
+#include "tests/oci/oci.h"
+
+#define FD_MAX    24 /* a leaked fd would be below */
+#define EXECS     30
+#define REMOVE_MS 10000
+
+/* ---- fds ---- */
+
+static void
+only_three_fds(struct oci *t, const char *out, const char *who)
+{
+	unsigned int lines = 0;
+
+	for (const char *p = out; (p = strchr(p, '\n')) != NULL; p++)
+		lines++;
+	OCI_CHECK(t, lines == 3 && out[0] == '0' && strstr(out, "\n1 ") && strstr(out, "\n2 "),
+		  "%s has: %s", who, out);
+}
+
+static void
+fd_census(struct oci *t)
+{
+	char out[OCI_OUT];
+	Grpc__Process *p;
+
+	for (int i = 0; i < 20; i++)
+		OCI_REQUIRE(t,
+			    oci_launch(t, oci_str(t, "other%d", i), oci_sh(t, "sleep 3600")) == 0,
+			    "%s", t->err.msg);
+	OCI_CHECK(t, oci_run(t, oci_spec(t, ARGS("/bin/oci-probe", "fds")), out, sizeof(out)) == 0,
+		  "%s", t->err.msg);
+	only_three_fds(t, out, "a container");
+	p = oci_process(t, ARGS("/bin/oci-probe", "fds"));
+	OCI_CHECK(t, oci_exec_run(t, "other0", p, out, sizeof(out)) == 0, "%s", t->err.msg);
+	only_three_fds(t, out, "an exec");
+	p->terminal = true;
+	OCI_CHECK(t, oci_exec_run(t, "other0", p, out, sizeof(out)) == 0, "%s", t->err.msg);
+	only_three_fds(t, out, "an exec with a terminal");
+}
+
+/* ---- the working directory ---- */
+
+/* Wherever it starts: the C library and the kernel agree that it is inside. */
+static void
+cwd_is_inside(struct oci *t, int code, const char *out, const char *cwd)
+{
+	if (code < 0)
+		return; /* refused */
+	OCI_CHECK(t, out[0] == '/' && !strstr(out, "(unreachable)"), "cwd %s: %s", cwd, out);
+}
+
+static void
+leaked_cwd(struct oci *t)
+{
+	static const char *const paths[] = {
+		"/proc/self/root/..", "/proc/1/cwd",     "/proc/self/cwd", "/proc/thread-self/cwd",
+		"/links/1",           "/links/dangling", "/links/up",
+	};
+	char out[OCI_OUT];
+
+	(void)oci_rootfs(t);
+	oci_dir(t, "links", 0755);
+	oci_link(t, "links/1", "/proc/self/fd/7");
+	oci_link(t, "links/dangling", "/proc/self/fd/9/new");
+	oci_link(t, "links/up", "../../../../../../..");
+	OCI_REQUIRE(t, oci_launch(t, "c1", oci_sh(t, "sleep 3600")) == 0, "%s", t->err.msg);
+	for (size_t i = 0; i < FD_MAX + ARRAY_LEN(paths); i++) {
+		const char *cwd =
+			i < FD_MAX ? oci_str(t, "/proc/self/fd/%zu", i) : paths[i - FD_MAX];
+		Grpc__Spec *spec = oci_spec(t, ARGS("/bin/oci-probe", "getcwd"));
+		Grpc__Process *p = oci_process(t, ARGS("/bin/oci-probe", "getcwd"));
+		int code;
+
+		spec->process->cwd = p->cwd = oci_str(t, "%s", cwd);
+		OCI_CHECK(t,
+			  oci_launch(t, "c2", spec) < 0 ||
+				  (oci_read(t, "c2", "", out, sizeof(out)) >= 0),
+			  "%s", t->err.msg);
+		code = oci_wait(t, "c2", "");
+		cwd_is_inside(t, code, out, cwd);
+		(void)oci_remove(t, "c2");
+		code = oci_exec_run(t, "c1", p, out, sizeof(out));
+		cwd_is_inside(t, code, out, cwd);
+	}
+}
+
+/* ---- the agent's program ---- */
+
+static char *
+agent_hash(struct oci *t)
+{
+	char *out = oci_zalloc(t, 256, 1);
+
+	OCI_CHECK(t, oci_guest(t, out, 256, "sha256sum $P/$A/exe | cut -c 1-64") == 0, "%s",
+		  t->err.msg);
+	return out;
+}
+
+/* CVE-2019-5736: the image makes the agent run itself inside, and somebody waits for the chance to write to it. */
+static void
+self_exe(struct oci *t)
+{
+	static const char *const programs[] = { "/proc/self/exe", "/bin/self", "/bin/script" };
+	char *before = agent_hash(t), out[OCI_OUT];
+
+	(void)oci_rootfs(t);
+	oci_link(t, "bin/self", "/proc/self/exe");
+	oci_file(t, "bin/script", 0755, "#!/proc/self/exe\n");
+	OCI_REQUIRE(t,
+		    oci_launch(t, "c1",
+			       oci_spec(t, ARGS("/bin/oci-probe", "exe-writer", "/tmp/stop"))) == 0,
+		    "%s", t->err.msg);
+	OCI_REQUIRE(t, oci_read_line(t, "c1", "", "armed") == 0, "%s", t->err.msg);
+	for (size_t i = 0; i < EXECS; i++) {
+		Grpc__Process *p = oci_process(t, ARGS(programs[i % 3], "--version"));
+		char said[OCI_OUT];
+
+		(void)oci_exec_run(t, "c1", p, said, sizeof(said));
+	}
+	for (size_t i = 0; i < ARRAY_LEN(programs); i++)
+		(void)oci_run(t, oci_spec(t, ARGS(programs[i], "--version")), out, sizeof(out));
+	oci_file(t, "tmp/stop", 0644, "");
+	OCI_CHECK(t, oci_read(t, "c1", "", out, sizeof(out)) > 0, "%s", t->err.msg);
+	OCI_CHECK(t, !strstr(out, "writable") && strstr(out, "programs that were not"), "%s", out);
+	printf("# %s", out);
+	OCI_CHECK(t, oci_wait(t, "c1", "") == 0, "%s", t->err.msg);
+	OCI_CHECK(t, strlen(before) >= 64 && strcmp(before, agent_hash(t)) == 0,
+		  "the agent's program was %s", before);
+}
+
+/* Looks from inside of a running container at each process that is set up for an exec. */
+static void
+snoop(struct oci *t, Grpc__Spec *spec)
+{
+	char out[OCI_OUT];
+
+	OCI_REQUIRE(t, oci_launch(t, "c1", spec) == 0, "%s", t->err.msg);
+	OCI_REQUIRE(t, oci_read_line(t, "c1", "", "armed") == 0, "%s", t->err.msg);
+	for (int i = 0; i < EXECS; i++) {
+		char said[64];
+
+		OCI_CHECK(t,
+			  oci_exec_run(t, "c1", oci_process(t, ARGS("/bin/true")), said,
+				       sizeof(said)) == 0,
+			  "%s", t->err.msg);
+	}
+	oci_file(t, "tmp/stop", 0644, "");
+	OCI_CHECK(t, oci_read(t, "c1", "", out, sizeof(out)) > 0, "%s", t->err.msg);
+	OCI_CHECK(t, strcmp(out, "done\n") == 0, "within reach: %.2000s", out);
+	OCI_CHECK(t, oci_remove(t, "c1") == 0, "%s", t->err.msg);
+	oci_unlink(t, "tmp/stop");
+}
+
+/* CVE-2016-9962. Root of the same user namespace with CAP_SYS_PTRACE may look at whatever it sees: the kernel has
+ * nothing against that. Everybody else must not. */
+static void
+snooped_exec(struct oci *t)
+{
+	Grpc__Spec *spec;
+
+	(void)oci_rootfs(t);
+	oci_dir(t, "tmp", 0777);
+	snoop(t, oci_spec(t, ARGS("/bin/oci-probe", "snoop", "/tmp/stop")));
+	spec = oci_spec(t, ARGS("/bin/oci-probe", "snoop", "/tmp/stop"));
+	oci_userns(t, spec, 100000, 65536);
+	oci_caps(t, spec->process,
+		 "CAP_SYS_PTRACE,CAP_SYS_ADMIN,CAP_DAC_OVERRIDE,CAP_DAC_READ_SEARCH,CAP_KILL");
+	snoop(t, spec);
+}
+
+/* A container that lies to the agent about how many capabilities there are: exec keeps to the spec. */
+static void
+forged_cap_last_cap(struct oci *t)
+{
+	Grpc__Spec *spec = oci_sh(
+		t,
+		"echo 5 >/tmp/five; mount --bind /tmp/five /proc/sys/kernel/cap_last_cap; "
+		"mount --bind /tmp/five /proc/self/status; cat /proc/sys/kernel/cap_last_cap; sleep 3600");
+	Grpc__Process *p = oci_process(t, ARGS("/bin/grep", "CapBnd", "/proc/thread-self/status"));
+
+	oci_caps(t, spec->process, "CAP_SYS_ADMIN,CAP_CHOWN,CAP_SYSLOG");
+	spec->linux->n_maskedpaths = spec->linux->n_readonlypaths = 0;
+	OCI_REQUIRE(t, oci_launch(t, "c1", spec) == 0, "%s", t->err.msg);
+	OCI_REQUIRE(t, oci_read_line(t, "c1", "", "5") == 0, "%s", t->err.msg);
+	oci_caps(t, p, "CAP_CHOWN,CAP_SYSLOG");
+	OCI_EXEC_PRINTS(t, "c1", p, "CapBnd:\t0000000400000001\n");
+}
+
+/* ---- cgroups ---- */
+
+static void
+cgroup_names(struct oci *t)
+{
+	static const char *const bad[] = { "..",          "/..",
+					   "../../agent", "/a/../../agent",
+					   "a/../../..",  "/a/./../../x" };
+	char out[OCI_OUT];
+	char *path;
+
+	for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
+		Grpc__Spec *spec = oci_sh(t, "true");
+
+		spec->linux->cgroupspath = oci_str(t, "%s", bad[i]);
+		OCI_REFUSED(t, spec, ERROR_INVALID_ARGUMENT, "cgroup");
+	}
+	for (int slash = 0; slash < 2; slash++) {
+		Grpc__Spec *spec = oci_sh(t, "true");
+
+		path = oci_zalloc(t, 1, 5001);
+		memset(path, 'a', 5000);
+		for (size_t i = 0; slash && i < 5000; i += 100)
+			path[i] = '/';
+		spec->linux->cgroupspath = path;
+		OCI_REFUSED(t, spec, ERROR_INVALID_ARGUMENT, "cgroup");
+	}
+	if (!t->is_vm)
+		return;
+	{
+		static const char *const tame[] = { "/agent", "agent", "a:b:c",
+						    "/sys/fs/cgroup/x" };
+
+		for (size_t i = 0; i < ARRAY_LEN(tame); i++) {
+			Grpc__Spec *spec = oci_sh(t, "echo r; sleep 3600");
+
+			spec->linux->cgroupspath = oci_str(t, "%s", tame[i]);
+			OCI_CHECK(t, oci_launch(t, "cg", spec) == 0, "%s: %s", tame[i], t->err.msg);
+			OCI_CHECK(t, oci_read_line(t, "cg", "", "r") == 0, "%s", t->err.msg);
+			OCI_CHECK(
+				t,
+				oci_guest(
+					t, out, sizeof(out),
+					"for d in $P/[0-9]*; do grep -qs '^sleep.3600' $d/cmdline && cat $d/cgroup; done; true") ==
+						0 &&
+					strncmp(out, "0::/../", 7) == 0 && !strstr(out, "/../.."),
+				"%s became: %s", tame[i], out);
+			OCI_CHECK(t, oci_remove(t, "cg") == 0, "%s", t->err.msg);
+		}
+	}
+}
+
+/* Nobody's cgroup but one's own is to be seen, and even that is not writable. */
+static void
+cgroup_escape(struct oci *t)
+{
+	Grpc__Spec *spec = oci_sh(
+		t,
+		"cat /proc/self/cgroup; ls -d /sys/fs/cgroup/agent /sys/fs/cgroup/pods 2>/dev/null; "
+		"echo $$ >/sys/fs/cgroup/cgroup.procs; mkdir /sys/fs/cgroup/x; "
+		"mount -o remount,rw /sys/fs/cgroup; umount /sys/fs/cgroup; true");
+
+	if (oci_needs_vm(t))
+		return;
+	OCI_PRINTS(t, spec, "0::/\n");
+	/* with every right in its namespaces: its own tree, and nobody else's */
+	spec = oci_sh(
+		t,
+		"mkdir /tmp/cg; mount -t cgroup2 none /tmp/cg && ls -d /tmp/cg/pods /tmp/cg/agent /tmp/cg/main 2>/dev/null; "
+		"echo $$ >/tmp/cg/../cgroup.procs; test -e /tmp/cg/cgroup.kill && echo own; "
+		"echo 1 >/tmp/cg/pids.max && echo wrote; umount /tmp/cg");
+	oci_caps(t, spec->process, "CAP_SYS_ADMIN,CAP_DAC_OVERRIDE");
+	spec->process->nonewprivileges = false;
+	oci_pids(t, spec, 50);
+	OCI_PRINTS(t, spec, "own\n");
+}
+
+static unsigned int
+remove_ms(struct oci *t, const char *id)
+{
+	uint64_t start_ns = monotonic_ns();
+
+	OCI_CHECK(t, oci_remove(t, id) == 0, "%s", t->err.msg);
+	return (unsigned int)((monotonic_ns() - start_ns) / 1000000);
+}
+
+/* A tree of cgroups, one of them frozen with a process in it, is removed all the same. */
+static void
+nested_and_frozen(struct oci *t)
+{
+	Grpc__Mount *m;
+	Grpc__Spec *spec = oci_sh(
+		t,
+		"cd /sys/fs/cgroup; i=0; while test $i -lt 300; do mkdir -p d$((i / 20))/c$i; i=$((i + 1)); done; "
+		"mkdir frozen; sleep 3600 & echo $! >frozen/cgroup.procs; echo 1 >frozen/cgroup.freeze; "
+		"until grep -q 'frozen 1' frozen/cgroup.events; do :; done; echo ready; sleep 3600");
+	unsigned int ms;
+
+	if (oci_needs_vm(t))
+		return;
+	m = oci_mount_find(spec, "/sys/fs/cgroup");
+	m->options = oci_words(t, "rw,nosuid,noexec,nodev", &m->n_options);
+	oci_caps(t, spec->process, "CAP_SYS_ADMIN,CAP_DAC_OVERRIDE");
+	OCI_REQUIRE(t, oci_launch(t, "c1", spec) == 0, "%s", t->err.msg);
+	OCI_CHECK(t, oci_read_line(t, "c1", "", "ready") == 0, "%s", t->err.msg);
+	OCI_CHECK(t, oci_kill(t, "c1", "", SIGKILL) == 0, "%s", t->err.msg);
+	OCI_CHECK(t, oci_wait(t, "c1", "") == 137, "%s", t->err.msg);
+	ms = remove_ms(t, "c1");
+	OCI_CHECK(t, ms <= REMOVE_MS, "removed in %u ms", ms);
+}
+
+/* ---- devices ---- */
+
+/* The disk of the guest is there, and CAP_MKNOD makes a node of it: which cannot be opened. */
+static void
+mknod_of_every_disk(struct oci *t)
+{
+	Grpc__Spec *spec = oci_spec(t, ARGS("/bin/oci-probe", "mknod-all"));
+	Grpc__LinuxResources *r = oci_resources(t, spec);
+	Grpc__LinuxDeviceCgroup *rule =
+		OCI_ADD(t, r->devices, r->n_devices, grpc__linux_device_cgroup__init);
+
+	if (oci_needs_vm(t))
+		return;
+	rule->allow = false;
+	rule->access = oci_str(t, "rwm");
+	rule->major = rule->minor = -1;
+	OCI_PRINTS(t, spec, "looked\n");
+}
+
+const struct oci_case oci_hostile_cases[] = {
+	{ "attack", "three fds and no more", fd_census },
+	{ "attack", "a working directory of a leaked fd", leaked_cwd },
+	{ "attack", "the agent's program cannot be written", self_exe },
+	{ "attack", "an exec being set up cannot be looked at", snooped_exec },
+	{ "attack", "a forged cap_last_cap", forged_cap_last_cap },
+	{ "attack", "cgroup paths stay below /pods", cgroup_names },
+	{ "attack", "no way out of the cgroup", cgroup_escape },
+	{ "attack", "nested and frozen cgroups are removed", nested_and_frozen },
+	{ "attack", "no disk can be opened", mknod_of_every_disk },
+};
+const size_t n_oci_hostile_cases = ARRAY_LEN(oci_hostile_cases);

@@ -1,0 +1,467 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The calls on a container's cgroup: Update, Stats, Pause, Resume, and OOM events. See oci.h. */
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/loop.h"
+#include "tests/oci/oci.h"
+
+#define CG "/sys/fs/cgroup/"
+
+/* A container that waits for its end. */
+static Grpc__Spec *
+idle(struct oci *t)
+{
+	return oci_sh(t, "echo up; read x");
+}
+
+static int
+launch_idle(struct oci *t, Grpc__Spec *spec)
+{
+	return oci_launch(t, "c1", spec) < 0 ? -1 : oci_read_line(t, "c1", "", "up");
+}
+
+static int
+update(struct oci *t, Grpc__LinuxResources *r)
+{
+	Grpc__UpdateContainerRequest q = GRPC__UPDATE_CONTAINER_REQUEST__INIT;
+
+	q.container_id = "c1";
+	q.resources = r;
+	return oci_call(t, "UpdateContainer", &q, NULL);
+}
+
+static int
+pause_it(struct oci *t)
+{
+	Grpc__PauseContainerRequest q = GRPC__PAUSE_CONTAINER_REQUEST__INIT;
+
+	q.container_id = "c1";
+	return oci_call(t, "PauseContainer", &q, NULL);
+}
+
+static int
+resume_it(struct oci *t)
+{
+	Grpc__ResumeContainerRequest q = GRPC__RESUME_CONTAINER_REQUEST__INIT;
+
+	q.container_id = "c1";
+	return oci_call(t, "ResumeContainer", &q, NULL);
+}
+
+static Grpc__StatsContainerResponse *
+stats_of(struct oci *t, const char *id)
+{
+	Grpc__StatsContainerRequest q = GRPC__STATS_CONTAINER_REQUEST__INIT;
+	ProtobufCMessage *reply = NULL;
+
+	q.container_id = oci_str(t, "%s", id);
+	return oci_call(t, "StatsContainer", &q, &reply) < 0
+		       ? NULL
+		       : (Grpc__StatsContainerResponse *)(void *)reply;
+}
+
+static void
+stats_free(Grpc__StatsContainerResponse *s)
+{
+	grpc__stats_container_response__free_unpacked(s, NULL);
+}
+
+/* What an exec prints. */
+#define SEES(t, want, ...) OCI_EXEC_PRINTS(t, "c1", oci_process(t, IN_SH(__VA_ARGS__)), want)
+#define IN_SH(...)         ((const char *const[]){ "/bin/sh", "-c", __VA_ARGS__, NULL })
+
+/* The numbers of the second disk. */
+static bool
+find_disk(struct oci *t, int64_t *major, int64_t *minor)
+{
+	char out[64], *colon;
+
+	if (oci_guest(t, out, sizeof(out), "cat $R/sys/block/vdb/dev") < 0)
+		return false;
+	colon = strchr(out, ':');
+	*major = atoi(out);
+	*minor = colon ? atoi(colon + 1) : 0;
+	return *minor > 0;
+}
+
+static void
+throttle_disk(struct oci *t, Grpc__LinuxBlockIO *b, uint64_t rate)
+{
+	Grpc__LinuxThrottleDevice *d =
+		OCI_ADD(t, b->throttlereadbpsdevice, b->n_throttlereadbpsdevice,
+			grpc__linux_throttle_device__init);
+
+	OCI_CHECK(t, find_disk(t, &d->major, &d->minor), "no disk: %s", t->err.msg);
+	d->rate = rate;
+}
+
+/* Only what is sent changes. */
+static void
+updates(struct oci *t)
+{
+	static const char look[] = "cd " CG "; echo $(cat memory.max memory.low memory.swap.max "
+				   "cpu.weight cpu.max cpuset.cpus cpuset.mems pids.max "
+				   "hugetlb.2MB.max io.max)";
+	Grpc__LinuxResources r = GRPC__LINUX_RESOURCES__INIT;
+	Grpc__LinuxMemory m = GRPC__LINUX_MEMORY__INIT;
+	Grpc__LinuxCPU c = GRPC__LINUX_CPU__INIT;
+	Grpc__LinuxPids p = GRPC__LINUX_PIDS__INIT;
+	Grpc__LinuxHugepageLimit page = GRPC__LINUX_HUGEPAGE_LIMIT__INIT, *pages[] = { &page };
+	Grpc__Spec *spec = idle(t);
+
+	if (oci_needs_vm(t))
+		return;
+	oci_memory(t, spec)->limit = 64 << 20;
+	oci_memory(t, spec)->swap = 96 << 20;
+	oci_cpu(t, spec)->quota = 50000;
+	oci_pids(t, spec, 50);
+	OCI_REQUIRE(t, launch_idle(t, spec) == 0, "%s", t->err.msg);
+	SEES(t, "67108864 0 33554432 100 50000 100000 50 max\n", look);
+	r.memory = &m;
+	m.limit = 80 << 20;
+	OCI_CHECK(t, update(t, &r) == 0, "%s", t->err.msg);
+	SEES(t, "83886080 0 33554432 100 50000 100000 50 max\n", look);
+	/* counted on the limit that is in force */
+	m.limit = 0;
+	m.swap = 100 << 20;
+	r.cpu = &c;
+	c.period = 20000;
+	c.shares = 512;
+	OCI_CHECK(t, update(t, &r) == 0, "%s", t->err.msg);
+	SEES(t, "83886080 0 20971520 59 50000 20000 50 max\n", look);
+	/* the period stays */
+	c = (Grpc__LinuxCPU)GRPC__LINUX_CPU__INIT;
+	m = (Grpc__LinuxMemory)GRPC__LINUX_MEMORY__INIT;
+	c.quota = 7000;
+	c.cpus = "0";
+	c.mems = "0";
+	m.reservation = 16 << 20;
+	OCI_CHECK(t, update(t, &r) == 0, "%s", t->err.msg);
+	SEES(t, "83886080 16777216 20971520 59 7000 20000 0 0 50 max\n", look);
+	/* -1 is unlimited */
+	m.reservation = 0;
+	m.limit = -1;
+	c.quota = -1;
+	p.limit = -1;
+	r.pids = &p;
+	r.hugepagelimits = pages;
+	r.n_hugepagelimits = 1;
+	page.pagesize = "2MB";
+	page.limit = 4 << 20;
+	OCI_CHECK(t, update(t, &r) == 0, "%s", t->err.msg);
+	SEES(t, "max 16777216 max 59 max 20000 0 0 max 4194304\n", look);
+	r = (Grpc__LinuxResources)GRPC__LINUX_RESOURCES__INIT;
+	r.blockio = OCI_MSG(t, r.blockio, grpc__linux_block_io__init);
+	throttle_disk(t, r.blockio, 1 << 20);
+	OCI_CHECK(t, update(t, &r) == 0, "%s", t->err.msg);
+	SEES(t, "rbps=1048576 wbps=max riops=max wiops=max\n", "cut -d' ' -f2- " CG "io.max");
+	r.blockio->throttlereadbpsdevice[0]->rate = 0;
+	OCI_CHECK(t, update(t, &r) == 0, "%s", t->err.msg);
+	SEES(t, "", "cat " CG "io.max");
+}
+
+/* What is refused, before or on the way, leaves all as it was. */
+static void
+updates_refused(struct oci *t)
+{
+	static const char look[] =
+		"cd " CG "; echo $(cat memory.max cpu.weight cpuset.cpus io.max)";
+	Grpc__LinuxThrottleDevice d = GRPC__LINUX_THROTTLE_DEVICE__INIT, *devices[] = { &d };
+	Grpc__LinuxResources r = GRPC__LINUX_RESOURCES__INIT;
+	Grpc__LinuxMemory m = GRPC__LINUX_MEMORY__INIT;
+	Grpc__LinuxBlockIO b = GRPC__LINUX_BLOCK_IO__INIT;
+	Grpc__LinuxCPU c = GRPC__LINUX_CPU__INIT;
+	Grpc__Spec *spec = idle(t);
+
+	if (oci_needs_vm(t))
+		return;
+	oci_memory(t, spec)->limit = 64 << 20;
+	OCI_REQUIRE(t, launch_idle(t, spec) == 0, "%s", t->err.msg);
+	r.memory = &m;
+	r.cpu = &c;
+	m.limit = 80 << 20;
+	c.shares = 2048;
+	c.cpus = "1,7000"; /* no machine of ours has it, which only the kernel can tell */
+	OCI_CHECK(t, update(t, &r) < 0, "7000 CPUs");
+	OCI_CHECK(t, strstr(t->err.msg, "linux.resources.cpu.cpus"), "%s", t->err.msg);
+	SEES(t, "67108864 100\n", look);
+	c.cpus = "1";
+	r.blockio = &b;
+	b.throttlereadbpsdevice = devices;
+	b.n_throttlereadbpsdevice = 1;
+	d.major = 4001;
+	d.rate = 1000;
+	OCI_CHECK(t, update(t, &r) < 0, "a disk that is not there");
+	SEES(t, "67108864 100\n", look);
+	r.blockio = NULL;
+	m.limit = -7;
+	OCI_CHECK(t, update(t, &r) < 0 && t->err.code == ERROR_INVALID_ARGUMENT, "%s", t->err.msg);
+	SEES(t, "67108864 100\n", look);
+}
+
+static Grpc__LinuxDeviceCgroup *
+rule(struct oci *t, Grpc__LinuxResources *r, bool allow, const char *type, int64_t major,
+     int64_t minor)
+{
+	Grpc__LinuxDeviceCgroup *d =
+		OCI_ADD(t, r->devices, r->n_devices, grpc__linux_device_cgroup__init);
+
+	d->allow = allow;
+	d->type = oci_str(t, "%s", type);
+	d->major = major;
+	d->minor = minor;
+	d->access = "rwm";
+	return d;
+}
+
+/* New device rules are in force at once, and there is no moment without any. */
+static void
+device_updates(struct oci *t)
+{
+	Grpc__LinuxResources some = GRPC__LINUX_RESOURCES__INIT, none = some;
+	Grpc__Spec *spec = oci_sh(t, "mknod /dev/fuse c 10 229; mknod /dev/bad c 10 183; echo up;"
+				     "while :; do (: </dev/bad) 2>/dev/null && echo window; done");
+	unsigned int n = t->h.soak ? 10000 : 100;
+	char out[64];
+
+	if (oci_needs_vm(t))
+		return;
+	OCI_REQUIRE(t, launch_idle(t, spec) == 0, "%s", t->err.msg);
+	(void)rule(t, &none, false, "a", -1, -1);
+	(void)rule(t, &some, false, "a", -1, -1);
+	(void)rule(t, &some, true, "c", 10, 229);
+	OCI_CHECK(t, update(t, &some) == 0, "%s", t->err.msg);
+	SEES(t, "open\n", "(: </dev/fuse) 2>&1 | sed 's/.*: //'; echo open");
+	OCI_CHECK(t, update(t, &none) == 0, "%s", t->err.msg);
+	SEES(t, "Operation not permitted\n", "(: </dev/fuse) 2>&1 | sed 's/.*: //'");
+	for (unsigned int i = 0; i < n; i++)
+		OCI_REQUIRE(t, update(t, i % 2 ? &none : &some) == 0, "update %u: %s", i,
+			    t->err.msg);
+	OCI_CHECK(t, oci_kill(t, "c1", "", SIGKILL) == 0, "%s", t->err.msg);
+	OCI_CHECK(t, oci_read(t, "c1", "", out, sizeof(out)) == 0, "it could be opened: %s", out);
+}
+
+/* All of it stops, and goes on where it was. */
+static void
+pauses(struct oci *t)
+{
+	const char *first, *second;
+	Grpc__Spec *spec;
+	char out[64];
+
+	if (oci_needs_vm(t))
+		return;
+	(void)oci_rootfs(t);
+	spec = oci_sh(t, "trap 'echo term' TERM; echo up; while :; do echo $((i++)) >/n; done");
+	OCI_CHECK(t, pause_it(t) < 0 && t->err.code == ERROR_INVALID_ARGUMENT, "%s", t->err.msg);
+	OCI_REQUIRE(t, oci_create(t, "c1", spec) == 0, "%s", t->err.msg);
+	OCI_CHECK(t, resume_it(t) < 0 && t->err.code == ERROR_FAILED_PRECONDITION, "%s",
+		  t->err.msg);
+	OCI_CHECK(t, pause_it(t) == 0, "%s", t->err.msg);
+	OCI_CHECK(t, oci_start(t, "c1") < 0 && strstr(t->err.msg, "is paused"), "%s", t->err.msg);
+	OCI_CHECK(t, resume_it(t) == 0, "%s", t->err.msg);
+	OCI_CHECK(t, oci_start(t, "c1") == 0, "%s", t->err.msg);
+	OCI_REQUIRE(t, oci_read_line(t, "c1", "", "up") == 0, "%s", t->err.msg);
+	OCI_REQUIRE(t, pause_it(t) == 0, "%s", t->err.msg);
+	OCI_CHECK(t,
+		  oci_guest(t, out, sizeof(out),
+			    "grep frozen $R/sys/fs/cgroup/pods/c1/cgroup.events") == 0 &&
+			  strcmp(out, "frozen 1\n") == 0,
+		  "%s", out);
+	first = oci_file_text(t, "/n");
+	OCI_CHECK(t, pause_it(t) < 0 && t->err.code == ERROR_FAILED_PRECONDITION, "%s", t->err.msg);
+	OCI_CHECK(t,
+		  oci_exec(t, "c1", "x1", oci_process(t, IN_SH("true"))) < 0 &&
+			  strstr(t->err.msg, "is paused"),
+		  "%s", t->err.msg);
+	/* signals wait */
+	OCI_CHECK(t, oci_kill(t, "c1", "", SIGTERM) == 0, "%s", t->err.msg);
+	stats_free(stats_of(t, "c1"));
+	second = oci_file_text(t, "/n");
+	OCI_CHECK(t, strcmp(first, second) == 0, "it ran: %s, then %s", first, second);
+	OCI_CHECK(t, resume_it(t) == 0, "%s", t->err.msg);
+	OCI_CHECK(t, oci_read_line(t, "c1", "", "term") == 0, "%s", t->err.msg);
+	SEES(t, "x\n", "echo x");
+}
+
+/* SIGKILL needs no resuming, neither does removing. */
+static void
+paused_dies(struct oci *t)
+{
+	if (oci_needs_vm(t))
+		return;
+	OCI_REQUIRE(t, launch_idle(t, idle(t)) == 0, "%s", t->err.msg);
+	OCI_CHECK(t, pause_it(t) == 0, "%s", t->err.msg);
+	OCI_CHECK(t, oci_kill(t, "c1", "", SIGKILL) == 0, "%s", t->err.msg);
+	OCI_CHECK(t, oci_wait(t, "c1", "") == 128 + SIGKILL, "%s", t->err.msg);
+	OCI_CHECK(t, pause_it(t) < 0 && t->err.code == ERROR_FAILED_PRECONDITION, "%s", t->err.msg);
+	OCI_CHECK(t, oci_remove(t, "c1") == 0, "%s", t->err.msg);
+	OCI_REQUIRE(t, launch_idle(t, idle(t)) == 0, "%s", t->err.msg);
+	OCI_CHECK(t, pause_it(t) == 0, "%s", t->err.msg);
+	OCI_CHECK(t, oci_remove(t, "c1") == 0, "%s", t->err.msg);
+}
+
+static uint64_t
+memory_stat(const Grpc__StatsContainerResponse *s, const char *key)
+{
+	const Grpc__MemoryStats *m = s->cgroup_stats->memory_stats;
+
+	for (size_t i = 0; i < m->n_stats; i++) {
+		if (strcmp(m->stats[i]->key, key) == 0)
+			return m->stats[i]->value;
+	}
+	return UINT64_MAX;
+}
+
+static uint64_t
+io_bytes(const Grpc__StatsContainerResponse *s, const char *op)
+{
+	const Grpc__BlkioStats *b = s->cgroup_stats->blkio_stats;
+	uint64_t sum = 0;
+
+	for (size_t i = 0; i < b->n_io_service_bytes_recursive; i++) {
+		if (strcmp(b->io_service_bytes_recursive[i]->op, op) == 0)
+			sum += b->io_service_bytes_recursive[i]->value;
+	}
+	return sum;
+}
+
+static void
+check_stats(struct oci *t, const Grpc__StatsContainerResponse *s)
+{
+	const Grpc__CgroupStats *g = s->cgroup_stats;
+	const Grpc__CpuUsage *cpu = g->cpu_stats->cpu_usage;
+	const Grpc__MemoryStats *m = g->memory_stats;
+	const Grpc__HugetlbStats *h = NULL;
+
+	OCI_CHECK(t, cpu->total_usage > 1000000, "%lu", cpu->total_usage);
+	OCI_CHECK(t, cpu->usage_in_usermode + cpu->usage_in_kernelmode <= cpu->total_usage + 1000,
+		  "%lu %lu", cpu->usage_in_usermode, cpu->usage_in_kernelmode);
+	OCI_CHECK(t, g->cpu_stats->throttling_data->periods > 0, "no periods");
+	OCI_CHECK(t, g->cpu_stats->throttling_data->throttled_periods > 0, "never throttled");
+	OCI_CHECK(t, g->cpu_stats->throttling_data->throttled_time > 1000000, "throttled");
+	OCI_CHECK(t, m->usage->limit == 64 << 20, "%lu", m->usage->limit);
+	OCI_CHECK(t, m->usage->usage > 4096 && m->usage->usage <= 64 << 20, "%lu", m->usage->usage);
+	OCI_CHECK(t, m->usage->max_usage >= m->usage->usage, "%lu", m->usage->max_usage);
+	OCI_CHECK(t, m->swap_usage->limit == 32 << 20, "%lu", m->swap_usage->limit);
+	OCI_CHECK(t, m->kernel_usage->limit == UINT64_MAX && m->kernel_usage->usage > 0, "kernel");
+	OCI_CHECK(t, m->cache > 0 && m->cache == memory_stat(s, "file"), "%lu", m->cache);
+	OCI_CHECK(t, memory_stat(s, "anon") < 64 << 20 && memory_stat(s, "slab") < 64 << 20, "map");
+	OCI_CHECK(t, memory_stat(s, "pressure_some_total_usec") != UINT64_MAX, "no PSI");
+	OCI_CHECK(t, g->pids_stats->current == 2 && g->pids_stats->limit == 50, "%lu %lu",
+		  g->pids_stats->current, g->pids_stats->limit);
+	OCI_CHECK(t, io_bytes(s, "read") >= 1 << 20 && io_bytes(s, "rios") > 0, "read %lu",
+		  io_bytes(s, "read"));
+	for (size_t i = 0; i < g->n_hugetlb_stats; i++) {
+		if (strcmp(g->hugetlb_stats[i]->key, "2MB") == 0)
+			h = g->hugetlb_stats[i]->value;
+	}
+	OCI_CHECK(t, h && h->usage == 0 && h->failcnt == 0, "huge pages");
+}
+
+static void
+stats(struct oci *t)
+{
+	Grpc__Spec *spec =
+		oci_sh(t, "dd if=/dev/disk of=/dev/null bs=64k count=32 2>/dev/null;"
+			  "echo data >/dev/shm/f; i=0; while test $i -lt 5000; do i=$((i+1)); done;"
+			  "sleep 3600 & echo up; read x");
+	Grpc__StatsContainerResponse *s;
+	Grpc__LinuxDevice *d;
+
+	if (oci_needs_vm(t))
+		return;
+	d = OCI_ADD(t, spec->linux->devices, spec->linux->n_devices, grpc__linux_device__init);
+	d->path = "/dev/disk";
+	d->type = "b";
+	OCI_REQUIRE(t, find_disk(t, &d->major, &d->minor), "no disk: %s", t->err.msg);
+	oci_memory(t, spec)->limit = 64 << 20;
+	oci_memory(t, spec)->swap = 96 << 20;
+	oci_cpu(t, spec)->quota = 40000;
+	oci_pids(t, spec, 50);
+	oci_namespace(t, spec, "network", "");
+	OCI_CHECK(t, !stats_of(t, "c1") && t->err.code == ERROR_INVALID_ARGUMENT, "%s", t->err.msg);
+	OCI_REQUIRE(t, launch_idle(t, spec) == 0, "%s", t->err.msg);
+	s = stats_of(t, "c1");
+	OCI_REQUIRE(t, s, "%s", t->err.msg);
+	check_stats(t, s);
+	/* of its own, where there is only a loopback */
+	OCI_CHECK(t, s->n_network_stats == 0, "%zu interfaces", s->n_network_stats);
+	stats_free(s);
+}
+
+/* They are asked for while the container goes. */
+static void
+stats_in_teardown(struct oci *t)
+{
+	unsigned int n = t->h.soak ? 200 : 10;
+
+	for (unsigned int i = 0; i < n; i++) {
+		Grpc__StatsContainerResponse *s;
+
+		OCI_REQUIRE(t, launch_idle(t, idle(t)) == 0, "%s", t->err.msg);
+		OCI_CHECK(t, oci_kill(t, "c1", "", SIGKILL) == 0, "%s", t->err.msg);
+		s = stats_of(t, "c1");
+		OCI_CHECK(t, s && s->cgroup_stats, "%s", t->err.msg);
+		stats_free(s);
+		OCI_CHECK(t, oci_remove(t, "c1") == 0, "%s", t->err.msg);
+	}
+}
+
+/* Takes events until n of the container have come; others may lie there from earlier containers. */
+static unsigned int
+take_events(struct oci *t, const char *id, unsigned int n)
+{
+	Grpc__GetOOMEventRequest q = GRPC__GET_OOMEVENT_REQUEST__INIT;
+	unsigned int seen = 0;
+
+	while (seen < n) {
+		ProtobufCMessage *reply = NULL;
+
+		if (oci_call(t, "GetOOMEvent", &q, &reply) < 0)
+			break;
+		seen += strcmp(((Grpc__OOMEvent *)(void *)reply)->container_id, id) == 0;
+		protobuf_c_message_free_unpacked(reply, NULL);
+	}
+	return seen;
+}
+
+/* Every kill is told, once, whether or not somebody waited for it, and after the container's end. */
+static void
+oom_events(struct oci *t)
+{
+	Grpc__Spec *spec = oci_sh(t, "echo up; read x; i=0; while test $i -lt 5; do i=$((i+1)); "
+				     "oci-probe hog; done; echo done; read x");
+	char out[64];
+
+	if (oci_needs_vm(t))
+		return;
+	oci_memory(t, spec)->limit = 24 << 20;
+	oci_memory(t, spec)->swap = 24 << 20;
+	OCI_REQUIRE(t, oci_launch(t, "oom-1", spec) == 0, "%s", t->err.msg);
+	OCI_REQUIRE(t, oci_read_line(t, "oom-1", "", "up") == 0, "%s", t->err.msg);
+	OCI_REQUIRE(t, write_stdin(&t->h, "oom-1", "", "\n", 1, &t->err) == 0, "%s", t->err.msg);
+	OCI_CHECK(t, take_events(t, "oom-1", 2) == 2, "%s", t->err.msg);
+	OCI_REQUIRE(t, oci_read_line(t, "oom-1", "", "done") == 0, "%s", t->err.msg);
+	OCI_CHECK(t,
+		  oci_guest(t, out, sizeof(out),
+			    "grep '^oom_kill ' $R/sys/fs/cgroup/pods/oom-1/memory.events") == 0 &&
+			  strcmp(out, "oom_kill 5\n") == 0,
+		  "%s", out);
+	OCI_CHECK(t, oci_remove(t, "oom-1") == 0, "%s", t->err.msg);
+	OCI_CHECK(t, take_events(t, "oom-1", 3) == 3, "after the removal: %s", t->err.msg);
+}
+
+const struct oci_case oci_resources_cases[] = {
+	{ "update", "update changes only what is sent", updates },
+	{ "update", "an update that is refused changes nothing", updates_refused },
+	{ "update.devices", "device rules are replaced in one step", device_updates },
+	{ "state", "pause and resume", pauses },
+	{ "state", "a paused container dies", paused_dies },
+	{ "stats", "statistics", stats },
+	{ "attack", "statistics while the container goes", stats_in_teardown },
+	{ "oom", "every OOM kill is told once", oom_events },
+};
+const size_t n_oci_resources_cases = ARRAY_LEN(oci_resources_cases);

@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Runs the real agent on a unix socket in private mount and cgroup namespaces of this machine, with tatami
+ * supervise as its parent, and drives it with real frames. After every test what must not leak is counted:
+ * the agent's fds, mounts, cgroups, processes, zombies and run directories.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <sys/types.h>
+
+#include "agent.pb-c.h"
+#include "health.pb-c.h"
+#include "lib/arena.h"
+#include "lib/error.h"
+#include "lib/ttrpc/client.h"
+
+/* What is counted; a test must bring each back to what it was. */
+struct counts {
+	unsigned int fds, mounts, cgroups, processes, zombies, run_entries;
+	uint64_t rss_kib;
+};
+
+struct harness {
+	pid_t supervisor, agent;
+	char address[128];
+	char rootfs[256];
+	char guest_hooks[300]; /* of the next sandbox; "" none */
+	struct ttrpc_client *client;
+	struct counts before_start;
+	bool soak, is_product;
+	unsigned int failures; /* of the running test */
+	unsigned int n_run;
+};
+
+struct test {
+	const char *name;
+	void (*run)(struct harness *h);
+};
+
+/* Failing does not end the test: the rest may tell more. */
+#define CHECK(h, ok, ...)                                                     \
+	do {                                                                  \
+		if (!(ok)) {                                                  \
+			(h)->failures++;                                      \
+			printf("# %s:%d: %s\n#   ", __FILE__, __LINE__, #ok); \
+			printf(__VA_ARGS__);                                  \
+			printf("\n");                                         \
+		}                                                             \
+	} while (0)
+
+/* Starts agent and supervisor and makes the sandbox; dies with a message if that fails. */
+void harness_start(struct harness *h);
+/* Ends the sandbox, and another agent by a signal, which are tests too: the number of failed tests. */
+unsigned int harness_stop(struct harness *h);
+
+/* Runs the tests, checks leaks after each, prints TAP. The number of failed tests. */
+unsigned int harness_run(struct harness *h, const struct test *tests, size_t n);
+
+void harness_count(const struct harness *h, struct counts *out);
+/* The same once nothing changes any more. */
+void harness_settle(const struct harness *h, struct counts *out);
+
+/* Hooks of the guest's image for the next sandbox, in which two containers are created; what they have done. */
+void make_guest_hooks(struct harness *h);
+void check_guest_hooks(struct harness *h);
+
+/* ---- calls; each -1 and err as the client says ---- */
+
+int call(struct harness *h, const char *method, const void *request, ProtobufCMessage **reply,
+	 struct error *err);
+int check_health(struct ttrpc_client *client, struct error *err);
+
+/* A request for a container of the busybox rootfs that runs args (NULL-terminated); in the arena. */
+Grpc__CreateContainerRequest *make_create(struct harness *h, struct arena *a, const char *id,
+					  const char *const *args, bool terminal);
+
+int create(struct harness *h, const char *id, const char *const *args, struct error *err);
+int create_start(struct harness *h, const char *id, const char *const *args, struct error *err);
+int create_start_tty(struct harness *h, const char *id, const char *const *args, struct error *err);
+int start(struct harness *h, const char *id, struct error *err);
+int exec(struct harness *h, const char *id, const char *exec_id, const char *const *args,
+	 bool terminal, struct error *err);
+int remove_container(struct harness *h, const char *id, struct error *err);
+int kill_process(struct harness *h, const char *id, const char *exec_id, int sig,
+		 struct error *err);
+/* The exit code. */
+int wait_process(struct harness *h, const char *id, const char *exec_id, struct error *err);
+/* Bytes read (0: end), at most size. */
+ssize_t read_stream(struct harness *h, bool from_stderr, const char *id, const char *exec_id,
+		    void *buf, size_t size, struct error *err);
+/* Reads to the end; at most size-1 bytes are kept, NUL-ended. */
+ssize_t read_all(struct harness *h, bool from_stderr, const char *id, const char *exec_id,
+		 char *buf, size_t size, struct error *err);
+int write_stdin(struct harness *h, const char *id, const char *exec_id, const void *data, size_t n,
+		struct error *err);
+int close_stdin(struct harness *h, const char *id, const char *exec_id, struct error *err);
+
+/* Create, start, wait, read all of stdout, remove: the exit code. */
+int run_container(struct harness *h, const char *id, const char *const *args, char *out,
+		  size_t size, struct error *err);
+
+#define ARGS(...)  ((const char *const[]){ __VA_ARGS__, NULL })
+#define SH(script) ARGS("/bin/sh", "-c", script)
+
+extern const struct test tests_lifecycle[], tests_stdio[], tests_errors[], tests_many[],
+	tests_wire[], tests_attack[], tests_files[], tests_storm[], tests_interfaces[],
+	tests_network[], tests_guest[];
+extern const size_t n_tests_lifecycle, n_tests_stdio, n_tests_errors, n_tests_many, n_tests_wire,
+	n_tests_attack, n_tests_files, n_tests_storm, n_tests_interfaces, n_tests_network,
+	n_tests_guest;

@@ -1,0 +1,395 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Peers and containers that take all they can get: others are served meanwhile, and nothing stays. */
+#include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "lib/cleanup.h"
+#include "lib/loop.h"
+#include "lib/ttrpc/address.h"
+#include "tests/rpc/harness.h"
+#include "tests/rpc/probe.h"
+#include "tests/rpc/raw.h"
+
+#define CONNS_MAX 64    /* of the agent */
+#define CALLS_MAX 4096  /* of the agent, on a connection */
+#define HEADER_MS 10000 /* that the agent gives a header */
+#define SHORT_US  10000 /* a short call, 99 of 100 times, on the product */
+#define REPLY_MS  10000
+
+static int
+dial(struct harness *h)
+{
+	struct error err = ERROR_INIT;
+	struct address address;
+
+	if (address_parse(h->address, &address, &err) < 0)
+		return -1;
+	return address_dial(&address, 5000, &err);
+}
+
+/* What the probe found. The limit is the product's, and counts in a soak, where there are enough calls. */
+static void
+check_short(struct harness *h, struct probe *p, const char *what)
+{
+	probe_stop(p, what);
+	CHECK(h, p->p99_us != UINT32_MAX, "a call failed");
+	if (h->soak && h->is_product && probe_is_judged(p, SHORT_US))
+		CHECK(h, p->p99_us < SHORT_US, "Check's p99 is %u us", p->p99_us);
+}
+
+static unsigned int
+fds_of_agent(const struct harness *h)
+{
+	struct counts now;
+
+	harness_count(h, &now);
+	return now.fds;
+}
+
+/* ---- connections ---- */
+
+static void
+connections_that_say_nothing(struct harness *h)
+{
+	enum { OPEN = 200 };
+	unsigned int n = h->soak ? 10000 : 2000, most = 0, before = fds_of_agent(h);
+	int fds[OPEN];
+	struct probe probe;
+
+	memset(fds, -1, sizeof(fds));
+	probe_start(&probe, h);
+	for (unsigned int i = 0; i < n; i++) {
+		int *fd = &fds[i % OPEN];
+		unsigned int now;
+
+		close_fd(fd);
+		*fd = dial(h);
+		CHECK(h, *fd >= 0, "connection %u", i);
+		if (*fd < 0)
+			break;
+		now = i % 50 ? 0 : fds_of_agent(h);
+		most = now > most ? now : most;
+	}
+	check_short(h, &probe, "Check beside a flood of connections");
+	CHECK(h, most <= before + CONNS_MAX, "%u fds, %u before", most, before);
+	for (size_t i = 0; i < OPEN; i++)
+		close_fd(&fds[i]);
+}
+
+/* 60 connections that send a header byte by byte: each has 10 s for it, however it goes on. */
+static void
+slow_headers(struct harness *h)
+{
+	enum { N = 60 };
+	uint64_t start_ns = monotonic_ns(), end = start_ns + (HEADER_MS + 4000) * 1000000ull;
+	struct raw *raws = calloc(N, sizeof(*raws));
+	struct error err = ERROR_INIT;
+	unsigned int closed = 0, bytes = 0;
+	struct probe probe;
+
+	for (size_t i = 0; i < N; i++)
+		CHECK(h, raw_open(&raws[i], h->address, &err) == 0, "%s", err.msg);
+	probe_start(&probe, h);
+	while (h->soak && closed < N && monotonic_ns() < end) {
+		bool due = monotonic_ns() - start_ns > bytes * 3000000000ull;
+
+		for (size_t i = 0; i < N; i++) {
+			if (raws[i].fd >= 0 && raw_is_closed(&raws[i], 1)) {
+				raw_close(&raws[i]);
+				closed++;
+			} else if (raws[i].fd >= 0 && due) {
+				(void)raw_send(&raws[i], "", 1);
+			}
+		}
+		bytes += due;
+	}
+	for (size_t i = 0; !h->soak && i < N; i++)
+		CHECK(h, raw_send(&raws[i], "", 1), "send");
+	check_short(h, &probe, "Check beside slow headers");
+	CHECK(h, !h->soak || closed == N, "%u of %d were closed", closed, N);
+	for (size_t i = 0; i < N; i++)
+		raw_close(&raws[i]);
+	free(raws);
+}
+
+/* Asks and never reads: the agent stops taking its requests. */
+static void
+a_client_that_never_reads(struct harness *h)
+{
+	enum { TRIES = 2000 };
+	Grpc__GuestDetailsRequest q = GRPC__GUEST_DETAILS_REQUEST__INIT;
+	struct counts before, after;
+	struct error err = ERROR_INIT;
+	struct buf frames;
+	struct raw *r = malloc(sizeof(*r));
+	struct probe probe;
+	size_t sent = 0;
+	int stuck = 0;
+
+	harness_count(h, &before);
+	CHECK(h, raw_open(r, h->address, &err) == 0, "%s", err.msg);
+	probe_start(&probe, h);
+	buf_init(&frames, 1 << 20);
+	for (uint32_t i = 0; i < 1000; i++)
+		raw_request(&frames, 2 * i + 1, "GetGuestDetails", 0, &q);
+	for (int i = 0; i < TRIES && stuck < 100; i++) {
+		struct buf copy;
+		size_t left;
+
+		buf_init(&copy, 1 << 20);
+		(void)buf_append(&copy, buf_head(&frames), buf_len(&frames));
+		(void)raw_flush(r, &copy);
+		left = buf_len(&copy);
+		sent += buf_len(&frames) - left;
+		stuck = left == buf_len(&frames) ? stuck + 1 : 0;
+		buf_release(&copy);
+		if (stuck)
+			(void)check_health(h->client, &err);
+	}
+	harness_count(h, &after);
+	probe_stop(&probe, "Check beside a client that never reads");
+	CHECK(h, probe.p99_us != UINT32_MAX, "a call failed");
+	printf("# it took %zu KiB of requests; RSS %llu -> %llu KiB\n", sent >> 10,
+	       (unsigned long long)before.rss_kib, (unsigned long long)after.rss_kib);
+	CHECK(h, stuck >= 100, "the agent still takes requests");
+	CHECK(h, !h->is_product || after.rss_kib < before.rss_kib + 2048, "RSS grew");
+	buf_release(&frames);
+	raw_close(r);
+	free(r);
+}
+
+/* ---- calls ---- */
+
+static void
+more_calls_than_may_wait(struct harness *h)
+{
+	enum { N = 10000 };
+	Grpc__WaitProcessRequest q = GRPC__WAIT_PROCESS_REQUEST__INIT;
+	struct error err = ERROR_INIT;
+	struct raw *r = malloc(sizeof(*r));
+	struct raw_reply reply = { 0 };
+	unsigned int refused = 0;
+	uint64_t start_ns;
+	struct buf frames;
+
+	CHECK(h, create_start(h, "c1", SH("sleep 3600"), &err) == 0, "%s", err.msg);
+	CHECK(h, raw_open(r, h->address, &err) == 0, "%s", err.msg);
+	q.container_id = (char *)"c1";
+	q.exec_id = (char *)"c1";
+	buf_init(&frames, 4 << 20);
+	for (uint32_t i = 0; i < N; i++)
+		raw_request(&frames, 2 * i + 1, "WaitProcess", 0, &q);
+	CHECK(h, raw_send(r, buf_head(&frames), buf_len(&frames)), "send");
+	while (refused < N - CALLS_MAX && raw_next(r, REPLY_MS, &reply) > 0) {
+		CHECK(h,
+		      reply.status.code == ERROR_RESOURCE_EXHAUSTED && reply.stream > 2 * CALLS_MAX,
+		      "stream %u: %d %s", reply.stream, reply.status.code, reply.status.msg);
+		refused++;
+	}
+	CHECK(h, refused == N - CALLS_MAX, "%u were refused", refused);
+	start_ns = monotonic_ns();
+	CHECK(h,
+	      raw_check(r, 2 * N + 1) && raw_wait(r, 2 * N + 1, REPLY_MS, &reply) &&
+		      !reply.status.code,
+	      "Check on that connection: %s", reply.status.msg);
+	CHECK(h, monotonic_ns() - start_ns < 100000000u, "it took %llu us",
+	      (unsigned long long)((monotonic_ns() - start_ns) / 1000));
+	raw_close(r);
+	CHECK(h, remove_container(h, "c1", &err) == 0, "%s", err.msg);
+	buf_release(&frames);
+	free(r);
+}
+
+static void
+wait_races(struct harness *h)
+{
+	struct error err = ERROR_INIT;
+
+	CHECK(h, create_start(h, "c1", SH("exit 6"), &err) == 0, "%s", err.msg);
+	CHECK(h, wait_process(h, "c1", "c1", &err) == 6, "%s", err.msg);
+	CHECK(h, wait_process(h, "c1", "", &err) < 0 && err.code == ERROR_NOT_FOUND,
+	      "once more: %d %s", err.code, err.msg);
+	CHECK(h, remove_container(h, "c1", &err) == 0, "%s", err.msg);
+	CHECK(h, wait_process(h, "c1", "c1", &err) < 0 && err.code == ERROR_INVALID_ARGUMENT,
+	      "after the remove: %d %s", err.code, err.msg);
+	CHECK(h, create_start(h, "c1", SH("sleep 3600"), &err) == 0, "%s", err.msg);
+	CHECK(h, exec(h, "c1", "e1", SH("exit 2"), false, &err) == 0, "%s", err.msg);
+	CHECK(h, wait_process(h, "c1", "e1", &err) == 2, "%s", err.msg);
+	CHECK(h, remove_container(h, "c1", &err) == 0, "%s", err.msg);
+}
+
+/* ---- file descriptors of the agent ---- */
+
+/* It has this many left. */
+static void
+limit_fds(struct harness *h, rlim_t n)
+{
+	struct rlimit limit;
+
+	CHECK(h, prlimit(h->agent, RLIMIT_NOFILE, NULL, &limit) == 0, "prlimit");
+	limit.rlim_cur = n < limit.rlim_max ? n : limit.rlim_max;
+	CHECK(h, prlimit(h->agent, RLIMIT_NOFILE, &limit, NULL) == 0, "prlimit");
+}
+
+static void
+no_file_descriptors_left(struct harness *h)
+{
+	enum { N = 30 };
+	struct rlimit old = { 0 };
+	struct error err = ERROR_INIT;
+	int fds[N];
+	char out[64];
+
+	CHECK(h, create_start(h, "c1", SH("sleep 3600"), &err) == 0, "%s", err.msg);
+	CHECK(h, prlimit(h->agent, RLIMIT_NOFILE, NULL, &old) == 0, "prlimit");
+	for (unsigned int spare = 0; spare < 24; spare += h->soak ? 1 : 5) {
+		/* numbers of fds are limited, so it is as many as there are, if they have no gaps */
+		limit_fds(h, fds_of_agent(h) + spare);
+		for (size_t i = 0; i < N; i++)
+			fds[i] = dial(h);
+		CHECK(h, check_health(h->client, &err) == 0, "%u spare: %s", spare, err.msg);
+		if (create(h, "c2", SH("true"), &err) == 0)
+			CHECK(h, spare > 4, "made with %u fds left", spare);
+		if (exec(h, "c1", "e1", SH("true"), false, &err) == 0)
+			(void)wait_process(h, "c1", "e1", &err);
+		for (size_t i = 0; i < N; i++)
+			close_fd(&fds[i]);
+		limit_fds(h, old.rlim_cur);
+		(void)remove_container(h, "c2", &err);
+		CHECK(h, run_container(h, "c2", SH("true"), out, sizeof(out), &err) == 0,
+		      "with fds again: %s", err.msg);
+	}
+	CHECK(h, remove_container(h, "c1", &err) == 0, "%s", err.msg);
+}
+
+/* ---- streams ---- */
+
+/* Containers that write without end, and nobody who reads. */
+static void
+floods_that_nobody_reads(struct harness *h)
+{
+	enum { N = 10 };
+	struct timespec while_it_flows = { .tv_sec = h->soak ? 10 : 1 };
+	struct counts before, after;
+	struct error err = ERROR_INIT;
+	struct probe probe;
+	char id[8];
+
+	harness_count(h, &before);
+	for (int i = 0; i < N; i++) {
+		(void)snprintf(id, sizeof(id), "f%d", i);
+		CHECK(h, create_start(h, id, ARGS("/bin/yes"), &err) == 0, "%s: %s", id, err.msg);
+	}
+	probe_start(&probe, h);
+	(void)nanosleep(&while_it_flows, NULL);
+	check_short(h, &probe, "Check beside ten floods");
+	harness_count(h, &after);
+	printf("# RSS %llu -> %llu KiB\n", (unsigned long long)before.rss_kib,
+	       (unsigned long long)after.rss_kib);
+	CHECK(h, !h->is_product || after.rss_kib < before.rss_kib + 2048, "RSS grew");
+	for (int i = 0; i < N; i++) {
+		(void)snprintf(id, sizeof(id), "f%d", i);
+		CHECK(h, remove_container(h, id, &err) == 0, "%s: %s", id, err.msg);
+	}
+}
+
+/* Each exec leaves a process behind that holds its stdout. */
+static void
+background_children(struct harness *h)
+{
+	int n = h->soak ? 200 : 20;
+	struct error err = ERROR_INIT;
+
+	CHECK(h, create_start(h, "c1", SH("sleep 3600"), &err) == 0, "%s", err.msg);
+	for (int i = 0; i < n && !h->failures; i++) {
+		char exec_id[16];
+
+		(void)snprintf(exec_id, sizeof(exec_id), "e%d", i);
+		CHECK(h, exec(h, "c1", exec_id, SH("sleep 86400 &"), false, &err) == 0, "%s: %s",
+		      exec_id, err.msg);
+		CHECK(h, wait_process(h, "c1", exec_id, &err) == 0, "%s: %s", exec_id, err.msg);
+	}
+	CHECK(h, remove_container(h, "c1", &err) == 0, "%s", err.msg);
+}
+
+static void
+small_outputs_while_one_is_stuck(struct harness *h)
+{
+	int n = h->soak ? 500 : 50;
+	struct error err = ERROR_INIT;
+	Grpc__WriteStreamRequest q = GRPC__WRITE_STREAM_REQUEST__INIT;
+	uint32_t stuck;
+	uint8_t *big = calloc(1, 1 << 20);
+
+	CHECK(h, create_start(h, "c1", SH("sleep 3600"), &err) == 0, "%s", err.msg);
+	q.container_id = (char *)"c1";
+	q.exec_id = (char *)"c1";
+	q.data.data = big;
+	q.data.len = 1 << 20;
+	stuck = ttrpc_client_start(h->client, &grpc__agent_service__descriptor, "WriteStdin",
+				   &q.base, 0, NULL, NULL, &err);
+	for (int i = 0; i < n && !h->failures; i++) {
+		char exec_id[16], out[32], want[32];
+
+		(void)snprintf(exec_id, sizeof(exec_id), "e%d", i);
+		(void)snprintf(want, sizeof(want), "%d\n", i);
+		want[strlen(want) - 1] = '\0';
+		CHECK(h, exec(h, "c1", exec_id, ARGS("/bin/echo", "-n", want), false, &err) == 0,
+		      "%s: %s", exec_id, err.msg);
+		CHECK(h,
+		      read_all(h, false, "c1", exec_id, out, sizeof(out), &err) >= 0 &&
+			      strcmp(out, want) == 0,
+		      "%s: \"%s\" %s", exec_id, out, err.msg);
+		CHECK(h, wait_process(h, "c1", exec_id, &err) == 0, "%s: %s", exec_id, err.msg);
+	}
+	CHECK(h, close_stdin(h, "c1", "c1", &err) == 0, "%s", err.msg);
+	CHECK(h, remove_container(h, "c1", &err) == 0, "%s", err.msg);
+	CHECK(h, ttrpc_client_wait(h->client, stuck, REPLY_MS, NULL, &err) < 0, "it was written");
+	free(big);
+}
+
+static void
+resized_again_and_again(struct harness *h)
+{
+	enum { N = 1000 };
+	int rounds = h->soak ? 100 : 5;
+	Grpc__TtyWinResizeRequest q = GRPC__TTY_WIN_RESIZE_REQUEST__INIT;
+	struct error err = ERROR_INIT;
+	uint32_t ids[N];
+
+	CHECK(h, create_start_tty(h, "c1", SH("sleep 3600"), &err) == 0, "%s", err.msg);
+	q.container_id = (char *)"c1";
+	q.exec_id = (char *)"c1";
+	for (int round = 0; round < rounds; round++) {
+		for (uint32_t i = 0; i < N; i++) {
+			q.row = i;
+			q.column = UINT32_MAX - i;
+			ids[i] = ttrpc_client_start(h->client, &grpc__agent_service__descriptor,
+						    "TtyWinResize", &q.base, 0, NULL, NULL, &err);
+		}
+		for (uint32_t i = 0; i < N; i++)
+			(void)ttrpc_client_wait(h->client, ids[i], REPLY_MS, NULL, &err);
+	}
+	q.column = 80;
+	CHECK(h, call(h, "TtyWinResize", &q, NULL, &err) == 0, "%s", err.msg);
+	CHECK(h, remove_container(h, "c1", &err) == 0, "%s", err.msg);
+}
+
+const struct test tests_attack[] = {
+	{ "connections that say nothing", connections_that_say_nothing },
+	{ "slow headers", slow_headers },
+	{ "a client that never reads", a_client_that_never_reads },
+	{ "more calls than may wait", more_calls_than_may_wait },
+	{ "waits before, after and without", wait_races },
+	{ "no file descriptors left", no_file_descriptors_left },
+	{ "floods that nobody reads", floods_that_nobody_reads },
+	{ "background children hold nothing up", background_children },
+	{ "small outputs while one stream is stuck", small_outputs_while_one_is_stuck },
+	{ "a terminal resized again and again", resized_again_and_again },
+};
+const size_t n_tests_attack = ARRAY_LEN(tests_attack);

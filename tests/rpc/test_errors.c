@@ -1,0 +1,270 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What goes wrong gives the right code and a text that names the thing, and leaves nothing. */
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/cleanup.h"
+#include "tests/rpc/harness.h"
+#include "tests/rpc/raw.h"
+
+static void
+unknown_containers(struct harness *h)
+{
+	struct error err = ERROR_INIT;
+	char buf[8];
+	int r[8];
+	struct error errs[8];
+
+	for (size_t i = 0; i < ARRAY_LEN(errs); i++)
+		errs[i] = err;
+	r[0] = start(h, "nobody", &errs[0]);
+	r[1] = remove_container(h, "nobody", &errs[1]);
+	r[2] = kill_process(h, "nobody", "", SIGTERM, &errs[2]);
+	r[3] = wait_process(h, "nobody", "", &errs[3]);
+	r[4] = (int)read_stream(h, false, "nobody", "", buf, 1, &errs[4]);
+	r[5] = write_stdin(h, "nobody", "", "x", 1, &errs[5]);
+	r[6] = close_stdin(h, "nobody", "", &errs[6]);
+	r[7] = exec(h, "nobody", "e", SH("true"), false, &errs[7]);
+	for (size_t i = 0; i < ARRAY_LEN(errs); i++) {
+		CHECK(h, r[i] < 0, "call %zu succeeded", i);
+		CHECK(h, errs[i].code == ERROR_INVALID_ARGUMENT, "call %zu: code %d", i,
+		      errs[i].code);
+		CHECK(h, strstr(errs[i].msg, "container nobody not found"), "call %zu: %s", i,
+		      errs[i].msg);
+	}
+}
+
+static void
+unknown_processes(struct harness *h)
+{
+	struct error err = ERROR_INIT;
+	char buf[8];
+
+	CHECK(h, create_start(h, "c1", SH("sleep 3600"), &err) == 0, "%s", err.msg);
+	CHECK(h, kill_process(h, "c1", "nope", SIGTERM, &err) < 0 && err.code == ERROR_NOT_FOUND,
+	      "%d %s", err.code, err.msg);
+	CHECK(h, wait_process(h, "c1", "nope", &err) < 0 && err.code == ERROR_NOT_FOUND, "%d %s",
+	      err.code, err.msg);
+	CHECK(h,
+	      read_stream(h, true, "c1", "nope", buf, 1, &err) < 0 && err.code == ERROR_NOT_FOUND,
+	      "%d %s", err.code, err.msg);
+	CHECK(h, write_stdin(h, "c1", "nope", "x", 1, &err) < 0 && err.code == ERROR_NOT_FOUND,
+	      "%d %s", err.code, err.msg);
+	CHECK(h, kill_process(h, "c1", "", 65, &err) < 0 && err.code == ERROR_INVALID_ARGUMENT,
+	      "signal 65: %d %s", err.code, err.msg);
+	CHECK(h, kill_process(h, "c1", "", 0, &err) == 0, "signal 0: %s", err.msg);
+	CHECK(h, remove_container(h, "c1", &err) == 0, "%s", err.msg);
+}
+
+/* Changes one thing of a good request. */
+struct bad_create {
+	const char *name;
+	void (*spoil)(Grpc__CreateContainerRequest *q, struct arena *a);
+	enum error_code code;
+	const char *text; /* in the message */
+};
+
+static void
+missing_rootfs(Grpc__CreateContainerRequest *q, struct arena *a)
+{
+	(void)a;
+	q->oci->root->path = (char *)"/no/such/rootfs";
+}
+
+static void
+missing_binary(Grpc__CreateContainerRequest *q, struct arena *a)
+{
+	(void)a;
+	q->oci->process->args[0] = (char *)"/no/such/binary";
+}
+
+static void
+bad_mount_option(Grpc__CreateContainerRequest *q, struct arena *a)
+{
+	Grpc__Mount *m = q->oci->mounts[1];
+
+	m->options = arena_zalloc(a, 1, sizeof(char *));
+	m->options[0] = (char *)"nosuchoption=17";
+	m->n_options = 1;
+}
+
+static void
+unknown_driver(Grpc__CreateContainerRequest *q, struct arena *a)
+{
+	Grpc__Storage *s = arena_zalloc(a, 1, sizeof(*s));
+
+	grpc__storage__init(s);
+	s->driver = (char *)"floppy";
+	s->mount_point = (char *)"/run/kata-containers/floppy";
+	q->storages = arena_zalloc(a, 1, sizeof(*q->storages));
+	q->storages[0] = s;
+	q->n_storages = 1;
+}
+
+/* The first storage is fine, the second cannot be mounted: the first must go again. */
+static void
+second_storage_fails(Grpc__CreateContainerRequest *q, struct arena *a)
+{
+	q->storages = arena_zalloc(a, 2, sizeof(*q->storages));
+	q->n_storages = 2;
+	for (int i = 0; i < 2; i++) {
+		Grpc__Storage *s = arena_zalloc(a, 1, sizeof(*s));
+
+		grpc__storage__init(s);
+		s->driver = (char *)"bind";
+		s->fstype = (char *)"bind";
+		s->source = (char *)(i ? "/no/such/source" : "/tmp");
+		s->mount_point =
+			(char *)(i ? "/run/kata-containers/b/two" : "/run/kata-containers/a/one");
+		q->storages[i] = s;
+	}
+}
+
+static void
+no_process(Grpc__CreateContainerRequest *q, struct arena *a)
+{
+	(void)a;
+	q->oci->process = NULL;
+}
+
+static void
+no_spec(Grpc__CreateContainerRequest *q, struct arena *a)
+{
+	(void)a;
+	q->oci = NULL;
+}
+
+static void
+no_args(Grpc__CreateContainerRequest *q, struct arena *a)
+{
+	(void)a;
+	q->oci->process->n_args = 0;
+}
+
+static void
+unknown_capability(Grpc__CreateContainerRequest *q, struct arena *a)
+{
+	(void)a;
+	q->oci->process->capabilities->bounding[0] = (char *)"CAP_FLY";
+}
+
+static void
+unknown_namespace(Grpc__CreateContainerRequest *q, struct arena *a)
+{
+	(void)a;
+	q->oci->linux->namespaces[0]->type = (char *)"dream";
+}
+
+static void
+escaping_cgroup(Grpc__CreateContainerRequest *q, struct arena *a)
+{
+	(void)a;
+	q->oci->linux->cgroupspath = (char *)"/../../escape";
+}
+
+static void
+relative_cwd(Grpc__CreateContainerRequest *q, struct arena *a)
+{
+	(void)a;
+	q->oci->process->cwd = (char *)"not/absolute";
+}
+
+static void
+bad_id(Grpc__CreateContainerRequest *q, struct arena *a)
+{
+	(void)a;
+	q->container_id = (char *)"../evil";
+}
+
+static void
+unknown_device(Grpc__CreateContainerRequest *q, struct arena *a)
+{
+	Grpc__Device *d = arena_zalloc(a, 1, sizeof(*d));
+
+	grpc__device__init(d);
+	d->id = (char *)"x";
+	d->type = (char *)"teleporter";
+	d->container_path = (char *)"/dev/x";
+	q->devices = arena_zalloc(a, 1, sizeof(*q->devices));
+	q->devices[0] = d;
+	q->n_devices = 1;
+}
+
+static void
+bad_creates(struct harness *h)
+{
+	static const struct bad_create rows[] = {
+		{ "missing rootfs", missing_rootfs, ERROR_INVALID_ARGUMENT, "/no/such/rootfs" },
+		{ "missing binary", missing_binary, ERROR_INVALID_ARGUMENT, "/no/such/binary" },
+		{ "bad mount option", bad_mount_option, ERROR_INVALID_ARGUMENT, "nosuchoption=17" },
+		{ "unknown driver", unknown_driver, ERROR_INVALID_ARGUMENT, "floppy" },
+		{ "second storage fails", second_storage_fails, ERROR_INTERNAL, "/no/such/source" },
+		{ "no process", no_process, ERROR_INVALID_ARGUMENT, "rocess" },
+		{ "no spec", no_spec, ERROR_INVALID_ARGUMENT, "OCI" },
+		{ "no args", no_args, ERROR_INVALID_ARGUMENT, "rgs" },
+		{ "unknown capability", unknown_capability, ERROR_INVALID_ARGUMENT, "CAP_FLY" },
+		{ "unknown namespace", unknown_namespace, ERROR_INVALID_ARGUMENT, "dream" },
+		{ "escaping cgroup", escaping_cgroup, ERROR_INVALID_ARGUMENT, "escape" },
+		{ "relative cwd", relative_cwd, ERROR_INVALID_ARGUMENT, "not/absolute" },
+		{ "bad id", bad_id, ERROR_INVALID_ARGUMENT, "evil" },
+		{ "unknown device", unknown_device, ERROR_INVALID_ARGUMENT, "teleporter" },
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct error err = ERROR_INIT;
+		struct arena a;
+		Grpc__CreateContainerRequest *q;
+		char out[64];
+
+		arena_init(&a, 1 << 20);
+		q = make_create(h, &a, "c1", ARGS("/bin/true"), false);
+		rows[i].spoil(q, &a);
+		CHECK(h, call(h, "CreateContainer", q, NULL, &err) < 0, "%s: succeeded",
+		      rows[i].name);
+		CHECK(h, err.code == rows[i].code, "%s: code %d: %s", rows[i].name, err.code,
+		      err.msg);
+		CHECK(h, strstr(err.msg, rows[i].text), "%s: the text does not name it: %s",
+		      rows[i].name, err.msg);
+		arena_release(&a);
+		/* the id is free again at once */
+		CHECK(h, run_container(h, "c1", ARGS("/bin/true"), out, sizeof(out), &err) == 0,
+		      "%s: afterwards: %s", rows[i].name, err.msg);
+	}
+}
+
+static void
+every_method_has_a_handler(struct harness *h)
+{
+	const ProtobufCServiceDescriptor *s = &grpc__agent_service__descriptor;
+	struct raw *raw = malloc(sizeof(*raw));
+	struct error err = ERROR_INIT;
+
+	CHECK(h, raw && raw_open(raw, h->address, &err) == 0, "%s", err.msg);
+	for (unsigned int i = 0; i < s->n_methods; i++)
+		CHECK(h, raw_has_handler(raw, 2 * i + 1, s->name, s->methods[i].name), "%s",
+		      s->methods[i].name);
+	CHECK(h, !raw_has_handler(raw, 2 * s->n_methods + 1, s->name, "NoSuchMethod"),
+	      "one that there is not");
+	raw_close(raw);
+	free(raw);
+}
+
+static void
+a_second_sandbox_is_refused(struct harness *h)
+{
+	Grpc__CreateSandboxRequest q = GRPC__CREATE_SANDBOX_REQUEST__INIT;
+	struct error err = ERROR_INIT;
+
+	q.sandbox_id = (char *)"sb2";
+	CHECK(h, call(h, "CreateSandbox", &q, NULL, &err) < 0, "made twice");
+}
+
+const struct test tests_errors[] = {
+	{ "unknown containers", unknown_containers },
+	{ "unknown processes", unknown_processes },
+	{ "bad CreateContainer requests", bad_creates },
+	{ "every method has a handler", every_method_has_a_handler },
+	{ "a second sandbox is refused", a_second_sandbox_is_refused },
+};
+const size_t n_tests_errors = ARRAY_LEN(tests_errors);

@@ -1,0 +1,351 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* CopyFile and the calls on volumes, looked at through the agent's own root directory. */
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/statfs.h>
+#include <unistd.h>
+
+#include "lib/cleanup.h"
+#include "lib/io.h"
+#include "lib/loop.h"
+#include "lib/path.h"
+#include "tests/rpc/harness.h"
+
+#define SHARED         "/run/kata-containers/shared"
+#define PLACE          SHARED "/containers/"
+#define PART           (1u << 20)
+#define RSS_GROWTH_KIB 64
+
+static char *
+str(const char *s)
+{
+	return (char *)(uintptr_t)s;
+}
+
+/* The guest's root, as it is for the agent. */
+static int
+guest_root(const struct harness *h)
+{
+	char path[64];
+
+	(void)snprintf(path, sizeof(path), "/proc/%d/root", (int)h->agent);
+	return open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+}
+
+/* What was copied goes, so that the next test finds what it found. */
+static void
+clean(struct harness *h)
+{
+	auto_close int root = guest_root(h);
+	auto_close int run = path_try_open(root, "/run/kata-containers", O_PATH | O_DIRECTORY, 0,
+					   PATH_FOLLOW_NONE);
+	struct error err = ERROR_INIT;
+
+	CHECK(h, path_remove_tree(run, "shared", &err) == 0, "%s", err.msg);
+}
+
+struct copied {
+	const char *path;
+	uint32_t mode;
+	int64_t size, offset;
+	const void *data;
+	size_t n;
+};
+
+static int
+copy(struct harness *h, const struct copied *c, struct error *err)
+{
+	Grpc__CopyFileRequest q = GRPC__COPY_FILE_REQUEST__INIT;
+	char path[PATH_MAX + 64];
+
+	(void)snprintf(path, sizeof(path), PLACE "%s", c->path);
+	*err = ERROR_INIT;
+	q.path = path;
+	q.file_mode = c->mode;
+	q.dir_mode = 020000000000u | 0750; /* as a host in Go writes "directory" */
+	q.uid = q.gid = -1;
+	q.file_size = c->size;
+	q.offset = c->offset;
+	q.data.data = (uint8_t *)(uintptr_t)c->data;
+	q.data.len = c->n;
+	return call(h, "CopyFile", &q, NULL, err);
+}
+
+/* A whole small one. */
+static int
+put(struct harness *h, const char *path, uint32_t mode, const char *data, struct error *err)
+{
+	struct copied c = { path, mode, (int64_t)strlen(data), 0, data, strlen(data) };
+
+	return copy(h, &c, err);
+}
+
+/* Is shared/containers/path this? */
+static bool
+has(const struct harness *h, const char *path, const uint8_t *data, size_t n)
+{
+	auto_close int root = guest_root(h);
+	auto_free uint8_t *got = malloc(n + 1);
+	auto_close int fd = -1;
+	char name[256];
+
+	(void)snprintf(name, sizeof(name), PLACE "%s", path);
+	fd = path_try_open(root, name, O_RDONLY, 0, PATH_FOLLOW_NONE);
+	return got && fd >= 0 && read_full(fd, got, n + 1) == (ssize_t)n &&
+	       memcmp(got, data, n) == 0;
+}
+
+static void
+parts(struct harness *h)
+{
+	size_t size = 3 * PART + 12345;
+	auto_free uint8_t *data = malloc(size);
+	struct error err = ERROR_INIT;
+	struct copied c = { "d/large", S_IFREG | 0644, (int64_t)size, 0, NULL, 0 };
+	unsigned int seed = 1;
+
+	for (size_t i = 0; i < size; i++)
+		data[i] = (uint8_t)((seed = seed * 1103515245u + 12345u) >> 16);
+	for (size_t at = 0; at < size; at += PART) {
+		c.offset = (int64_t)at;
+		c.data = data + at;
+		c.n = size - at < PART ? size - at : PART;
+		CHECK(h, copy(h, &c, &err) == 0, "%s", err.msg);
+	}
+	CHECK(h, has(h, "d/large", data, size), "not what was sent");
+	/* the whole in one message, over what is there */
+	data[0] ^= 1;
+	c.offset = 0;
+	c.data = data;
+	c.n = size;
+	CHECK(h, copy(h, &c, &err) == 0, "%s", err.msg);
+	CHECK(h, has(h, "d/large", data, size), "not what was sent in one message");
+	CHECK(h, put(h, "d/empty", S_IFREG | 0600, "", &err) == 0, "%s", err.msg);
+	CHECK(h, has(h, "d/empty", data, 0), "not empty");
+	clean(h);
+}
+
+/* A config map as hosts send it, twice: links are replaced. */
+static void
+config_map(struct harness *h)
+{
+	static const char *const versions[] = { "..2024_01_01", "..2024_01_02" };
+	struct error err = ERROR_INIT;
+	char path[128];
+
+	for (int i = 0; i < 2; i++) {
+		(void)snprintf(path, sizeof(path), "map/%s", versions[i]);
+		CHECK(h, put(h, "map", S_IFDIR | 0755, "", &err) == 0, "%s", err.msg);
+		CHECK(h, put(h, path, S_IFDIR | 0755, "", &err) == 0, "%s", err.msg);
+		(void)snprintf(path, sizeof(path), "map/%s/key", versions[i]);
+		CHECK(h, put(h, path, S_IFREG | 0644, versions[i], &err) == 0, "%s", err.msg);
+		CHECK(h, put(h, "map/..data", S_IFLNK | 0777, versions[i], &err) == 0, "%s",
+		      err.msg);
+		CHECK(h, put(h, "map/key", S_IFLNK | 0777, "..data/key", &err) == 0, "%s", err.msg);
+	}
+	(void)snprintf(path, sizeof(path), "map/%s/key", versions[1]);
+	CHECK(h, has(h, path, (const uint8_t *)versions[1], strlen(versions[1])), "not the second");
+	/* but nothing is copied through one */
+	CHECK(h, put(h, "map/..data/key", S_IFREG | 0644, "x", &err) < 0, "through a link");
+	CHECK(h, err.code == ERROR_PERMISSION_DENIED && strstr(err.msg, "symlink"), "%d %s",
+	      err.code, err.msg);
+	clean(h);
+}
+
+static void
+refused(struct harness *h)
+{
+	static const struct {
+		const char *path;
+		uint32_t mode;
+		enum error_code code;
+	} rows[] = {
+		{ "../../evil", S_IFREG, ERROR_INVALID_ARGUMENT },
+		{ "", S_IFREG, ERROR_INVALID_ARGUMENT },
+		{ "f/", S_IFREG, ERROR_INVALID_ARGUMENT },
+		{ "f", 0644, ERROR_INVALID_ARGUMENT },
+		{ "f", S_IFBLK | 0644, ERROR_INVALID_ARGUMENT },
+		{ "f", S_IFMT | 0644, ERROR_INVALID_ARGUMENT },
+		{ "out/etc/evil", S_IFREG, ERROR_PERMISSION_DENIED },
+		{ "out/tmp", S_IFDIR, ERROR_PERMISSION_DENIED },
+	};
+	struct error err = ERROR_INIT;
+	struct copied c = { "f", S_IFREG | 0600, 9, 3, "abc", 3 };
+
+	CHECK(h, put(h, "out", S_IFLNK, "/", &err) == 0, "%s", err.msg);
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+		CHECK(h,
+		      put(h, rows[i].path, rows[i].mode, "evil", &err) < 0 &&
+			      err.code == rows[i].code,
+		      "row %zu: %d %s", i, err.code, err.msg);
+	CHECK(h, copy(h, &c, &err) < 0 && err.code == ERROR_FAILED_PRECONDITION, "%d %s", err.code,
+	      err.msg);
+	CHECK(h, access("/etc/evil", F_OK) < 0, "it is there");
+	clean(h);
+}
+
+/* The connection ends while the agent has its calls. */
+static void
+abandoned(struct harness *h)
+{
+	Grpc__CopyFileRequest q = GRPC__COPY_FILE_REQUEST__INIT;
+	auto_free uint8_t *data = calloc(1, PART);
+	struct error err = ERROR_INIT;
+	char path[64];
+
+	q.path = path;
+	q.file_mode = S_IFREG | 0600;
+	q.file_size = q.data.len = PART;
+	q.data.data = data;
+	for (int round = 0; round < 5; round++) {
+		struct ttrpc_client *client = ttrpc_client_dial(h->address, 5000, &err);
+
+		CHECK(h, client, "%s", err.msg);
+		for (int i = 0; client && i < 20; i++) {
+			(void)snprintf(path, sizeof(path), PLACE "a/%d", i % 4);
+			CHECK(h,
+			      ttrpc_client_start(client, &grpc__agent_service__descriptor,
+						 "CopyFile", &q.base, 0, NULL, NULL, &err) > 0,
+			      "%s", err.msg);
+			if (i == 10)
+				(void)ttrpc_client_poll(client, 100, &err);
+		}
+		ttrpc_client_free(client);
+	}
+	CHECK(h, put(h, "a/last", S_IFREG | 0600, "x", &err) == 0, "%s", err.msg);
+	clean(h);
+}
+
+static void
+many_small(struct harness *h)
+{
+	unsigned int n = h->soak ? 10000 : 1000;
+	struct counts before, after;
+	struct error err = ERROR_INIT;
+	char path[64];
+	uint64_t start_ns;
+
+	for (unsigned int i = 0; i < 200; i++)
+		CHECK(h, put(h, "m/first", S_IFREG | 0600, "x", &err) == 0, "%s", err.msg);
+	harness_settle(h, &before);
+	start_ns = monotonic_ns();
+	for (unsigned int i = 0; i < n && !h->failures; i++) {
+		(void)snprintf(path, sizeof(path), "m/%u/%u", i / 100, i);
+		CHECK(h, put(h, path, S_IFREG | 0600, "some text", &err) == 0, "%s", err.msg);
+	}
+	start_ns = monotonic_ns() - start_ns;
+	harness_settle(h, &after);
+	printf("# %u files, %llu us each; RSS %llu -> %llu KiB\n", n,
+	       (unsigned long long)(start_ns / 1000 / n), (unsigned long long)before.rss_kib,
+	       (unsigned long long)after.rss_kib);
+	if (h->is_product)
+		CHECK(h, after.rss_kib <= before.rss_kib + RSS_GROWTH_KIB, "RSS grew");
+	clean(h);
+}
+
+static void
+volume_stats(struct harness *h)
+{
+	Grpc__VolumeStatsRequest q = GRPC__VOLUME_STATS_REQUEST__INIT;
+	auto_close int root = guest_root(h);
+	auto_close int run =
+		path_try_open(root, "/run/kata-containers", O_PATH, 0, PATH_FOLLOW_NONE);
+	const Grpc__VolumeStatsResponse *r;
+	ProtobufCMessage *reply = NULL;
+	struct error err = ERROR_INIT;
+	struct statfs st;
+
+	q.volume_guest_path = str("/run/kata-containers");
+	CHECK(h, fstatfs(run, &st) == 0, "statfs");
+	CHECK(h, call(h, "GetVolumeStats", &q, &reply, &err) == 0, "%s", err.msg);
+	r = (const Grpc__VolumeStatsResponse *)reply;
+	CHECK(h, r && r->n_usage == 2 && r->volume_condition, "an incomplete reply");
+	if (r && r->n_usage == 2) {
+		uint64_t total = (uint64_t)st.f_blocks * (uint64_t)st.f_bsize;
+
+		CHECK(h, r->usage[0]->unit == GRPC__VOLUME_USAGE__UNIT__BYTES, "unit");
+		CHECK(h, r->usage[0]->total == total, "%llu not %llu",
+		      (unsigned long long)r->usage[0]->total, (unsigned long long)total);
+		CHECK(h, r->usage[0]->used + r->usage[0]->available <= total, "more than all");
+		CHECK(h, r->usage[1]->unit == GRPC__VOLUME_USAGE__UNIT__INODES, "unit");
+		CHECK(h, r->usage[1]->total == st.f_files, "inodes");
+		CHECK(h, !r->volume_condition->abnormal, "%s", r->volume_condition->message);
+	}
+	if (reply)
+		protobuf_c_message_free_unpacked(reply, NULL);
+	q.volume_guest_path = str("/no/such");
+	CHECK(h, call(h, "GetVolumeStats", &q, NULL, &err) < 0 && err.code == ERROR_NOT_FOUND,
+	      "%d %s", err.code, err.msg);
+	q.volume_guest_path = str("relative");
+	CHECK(h,
+	      call(h, "GetVolumeStats", &q, NULL, &err) < 0 && err.code == ERROR_INVALID_ARGUMENT,
+	      "%d %s", err.code, err.msg);
+}
+
+static void
+volume_errors(struct harness *h)
+{
+	static char *options[] = { (char *)"remount", (char *)"size=1M" };
+	Grpc__UpdateEphemeralMountsRequest update = GRPC__UPDATE_EPHEMERAL_MOUNTS_REQUEST__INIT;
+	Grpc__ResizeVolumeRequest resize = GRPC__RESIZE_VOLUME_REQUEST__INIT;
+	Grpc__AddSwapPathRequest path = GRPC__ADD_SWAP_PATH_REQUEST__INIT;
+	Grpc__AddSwapRequest swap = GRPC__ADD_SWAP_REQUEST__INIT;
+	Grpc__RemoveStaleVirtiofsShareMountsRequest stale =
+		GRPC__REMOVE_STALE_VIRTIOFS_SHARE_MOUNTS_REQUEST__INIT;
+	Grpc__Storage storage = GRPC__STORAGE__INIT, *storages[] = { &storage };
+	struct error err = ERROR_INIT;
+	uint32_t slot = 32;
+
+	CHECK(h, call(h, "RemoveStaleVirtiofsShareMounts", &stale, NULL, &err) == 0, "%s", err.msg);
+	CHECK(h, call(h, "UpdateEphemeralMounts", &update, NULL, &err) == 0, "%s", err.msg);
+	storage.driver = str("ephemeral");
+	storage.fstype = str("tmpfs");
+	storage.mount_point = str("/proc");
+	storage.options = options;
+	storage.n_options = 2;
+	update.storages = storages;
+	update.n_storages = 1;
+	CHECK(h,
+	      call(h, "UpdateEphemeralMounts", &update, NULL, &err) < 0 &&
+		      err.code == ERROR_FAILED_PRECONDITION && strstr(err.msg, "/proc"),
+	      "%d %s", err.code, err.msg);
+	storage.driver = str("local");
+	CHECK(h,
+	      call(h, "UpdateEphemeralMounts", &update, NULL, &err) < 0 &&
+		      err.code == ERROR_INVALID_ARGUMENT,
+	      "%d %s", err.code, err.msg);
+	resize.volume_guest_path = str("/run/kata-containers");
+	CHECK(h,
+	      call(h, "ResizeVolume", &resize, NULL, &err) < 0 &&
+		      err.code == ERROR_FAILED_PRECONDITION &&
+		      strstr(err.msg, "/run/kata-containers"),
+	      "%d %s", err.code, err.msg);
+	CHECK(h, call(h, "AddSwap", &swap, NULL, &err) < 0 && err.code == ERROR_INVALID_ARGUMENT,
+	      "%d %s", err.code, err.msg);
+	swap.pcipath = &slot;
+	swap.n_pcipath = 1;
+	CHECK(h, call(h, "AddSwap", &swap, NULL, &err) < 0 && err.code == ERROR_INVALID_ARGUMENT,
+	      "%d %s", err.code, err.msg);
+	path.path = str("/etc/passwd");
+	CHECK(h,
+	      call(h, "AddSwapPath", &path, NULL, &err) < 0 &&
+		      err.code == ERROR_FAILED_PRECONDITION && strstr(err.msg, "mkswap"),
+	      "%d %s", err.code, err.msg);
+	path.path = str("/etc");
+	CHECK(h,
+	      call(h, "AddSwapPath", &path, NULL, &err) < 0 && err.code == ERROR_INVALID_ARGUMENT,
+	      "%d %s", err.code, err.msg);
+}
+
+const struct test tests_files[] = {
+	{ "CopyFile: in parts, and whole in one message", parts },
+	{ "CopyFile: a config map, twice", config_map },
+	{ "CopyFile: what leads out of the shared directory is refused", refused },
+	{ "CopyFile: a connection that ends in the middle", abandoned },
+	{ "CopyFile: many small files, no growth", many_small },
+	{ "GetVolumeStats", volume_stats },
+	{ "volumes: what cannot be", volume_errors },
+};
+const size_t n_tests_files = ARRAY_LEN(tests_files);

@@ -1,0 +1,264 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The guest as a whole, as far as it can be asked for on this machine without changing it: what is refused, metrics and
+ * their cost, last words.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "agent/sandbox/diagnostic.h"
+#include "lib/cleanup.h"
+#include "lib/io.h"
+#include "lib/loop.h"
+#include "tests/rpc/harness.h"
+
+#define RSS_GROWTH_KIB 64
+
+/* The call fails with this code and text. */
+static void
+expect_refusal(struct harness *h, const char *method, const void *request, enum error_code code,
+	       const char *text)
+{
+	struct error err = ERROR_INIT;
+
+	CHECK(h, call(h, method, request, NULL, &err) < 0, "%s was done", method);
+	CHECK(h, err.code == code && strstr(err.msg, text), "%s: %s %s, not %s", method,
+	      error_code_name(err.code), err.msg, text);
+}
+
+static void
+refusals(struct harness *h)
+{
+	Grpc__SetGuestDateTimeRequest time = GRPC__SET_GUEST_DATE_TIME_REQUEST__INIT;
+	Grpc__ReseedRandomDevRequest reseed = GRPC__RESEED_RANDOM_DEV_REQUEST__INIT;
+	Grpc__MemHotplugByProbeRequest probe = GRPC__MEM_HOTPLUG_BY_PROBE_REQUEST__INIT;
+	Grpc__MemAgentMemcgConfig memcg = GRPC__MEM_AGENT_MEMCG_CONFIG__INIT;
+	Grpc__MemAgentCompactConfig compact = GRPC__MEM_AGENT_COMPACT_CONFIG__INIT;
+	Grpc__GetDiagnosticDataRequest words = GRPC__GET_DIAGNOSTIC_DATA_REQUEST__INIT;
+	struct error err = ERROR_INIT;
+
+	time.sec = -1;
+	expect_refusal(h, "SetGuestDateTime", &time, ERROR_INVALID_ARGUMENT, "-1 s");
+	time.sec = 1;
+	time.usec = 1000000;
+	expect_refusal(h, "SetGuestDateTime", &time, ERROR_INVALID_ARGUMENT, "1000000 us");
+	expect_refusal(h, "ReseedRandomDev", &reseed, ERROR_INVALID_ARGUMENT,
+		       "missing entropy data");
+	CHECK(h, call(h, "MemHotplugByProbe", &probe, NULL, &err) == 0, "no address: %s", err.msg);
+	expect_refusal(h, "MemAgentMemcgSet", &memcg, ERROR_INTERNAL, "mem-agent is disabled");
+	expect_refusal(h, "MemAgentCompactSet", &compact, ERROR_INTERNAL, "mem-agent is disabled");
+	words.log_type = (char *)"core_dump";
+	expect_refusal(h, "GetDiagnosticData", &words, ERROR_INVALID_ARGUMENT, "core_dump");
+	words.log_type = (char *)"termination_log";
+	words.container_id = (char *)"nobody";
+	expect_refusal(h, "GetDiagnosticData", &words, ERROR_INVALID_ARGUMENT,
+		       "container nobody not found");
+}
+
+/* Processors that are there, and more than ever will be; a caller who goes does not leave anything behind. */
+static void
+processors(struct harness *h)
+{
+	Grpc__OnlineCPUMemRequest q = GRPC__ONLINE_CPUMEM_REQUEST__INIT;
+	struct error err = ERROR_INIT;
+	struct ttrpc_client *other;
+	uint64_t begin;
+
+	q.cpu_only = true;
+	CHECK(h, call(h, "OnlineCPUMem", &q, NULL, &err) == 0, "%s", err.msg);
+	q.nb_cpus = 1;
+	CHECK(h, call(h, "OnlineCPUMem", &q, NULL, &err) == 0, "%s", err.msg);
+	q.nb_cpus = 60000;
+	begin = monotonic_ns();
+	expect_refusal(h, "OnlineCPUMem", &q, ERROR_INTERNAL, "of 60000 processors are online");
+	CHECK(h, (monotonic_ns() - begin) / 1000000 < 8000, "it took too long");
+	other = ttrpc_client_dial(h->address, 5000, &err);
+	CHECK(h, other, "%s", err.msg);
+	for (int i = 0; other && i < 20; i++)
+		(void)ttrpc_client_start(other, &grpc__agent_service__descriptor, "OnlineCPUMem",
+					 &q.base, 0, NULL, NULL, &err);
+	CHECK(h, other && check_health(other, &err) == 0, "%s", err.msg);
+	ttrpc_client_free(other);
+}
+
+/* The number of a line, or -1. */
+static long long
+value_of(const char *text, const char *line)
+{
+	long long value;
+
+	for (const char *p = text; (p = strstr(p, line)) != NULL; p++) {
+		if ((p == text || p[-1] == '\n') && sscanf(p + strlen(line), " %lld", &value) == 1)
+			return value;
+	}
+	return -1;
+}
+
+static int
+scrape(struct harness *h, ProtobufCMessage **reply, struct error *err)
+{
+	Grpc__GetMetricsRequest q = GRPC__GET_METRICS_REQUEST__INIT;
+
+	return call(h, "GetMetrics", &q, reply, err);
+}
+
+static void
+metrics_of_the_agent(struct harness *h)
+{
+	long long scrapes = 0;
+	struct error err = ERROR_INIT;
+
+	for (int i = 0; i < 2; i++) {
+		ProtobufCMessage *reply = NULL;
+		const char *text;
+
+		CHECK(h, scrape(h, &reply, &err) == 0, "%s", err.msg);
+		if (!reply)
+			return;
+		text = ((Grpc__Metrics *)reply)->metrics;
+		CHECK(h, value_of(text, "kata_agent_threads") == 1, "one thread");
+		CHECK(h, value_of(text, "kata_agent_total_rss") > 100000, "%.400s", text);
+		CHECK(h, value_of(text, "kata_agent_fds") > 5, "descriptors");
+		CHECK(h, value_of(text, "kata_guest_meminfo{item=\"mem_total\"}") > 1 << 20,
+		      "memory of the machine");
+		CHECK(h, !strstr(text, "kata_agent_mem_agent"), "there is no memory agent");
+		if (i == 1)
+			CHECK(h, value_of(text, "kata_agent_scrape_count") == scrapes + 1,
+			      "the count");
+		scrapes = value_of(text, "kata_agent_scrape_count");
+		protobuf_c_message_free_unpacked(reply, NULL);
+	}
+}
+
+/* A scrape a second for twenty hours, as fast as it goes: nothing grows. */
+static void
+many_scrapes(struct harness *h)
+{
+	int n = h->soak && h->is_product ? 72000 : 200;
+	struct error err = ERROR_INIT;
+	struct counts before, after;
+	uint64_t begin;
+
+	for (int i = 0; i < 50; i++) /* warm up */
+		CHECK(h, scrape(h, NULL, &err) == 0, "%s", err.msg);
+	harness_settle(h, &before);
+	begin = monotonic_ns();
+	for (int i = 0; i < n && !h->failures; i++)
+		CHECK(h, scrape(h, NULL, &err) == 0, "scrape %d: %s", i, err.msg);
+	harness_settle(h, &after);
+	printf("# %d scrapes, %llu us each; RSS %llu -> %llu KiB\n", n,
+	       (unsigned long long)((monotonic_ns() - begin) / 1000 / (uint64_t)n),
+	       (unsigned long long)before.rss_kib, (unsigned long long)after.rss_kib);
+	if (h->is_product)
+		CHECK(h, after.rss_kib <= before.rss_kib + RSS_GROWTH_KIB,
+		      "RSS grew from %llu to %llu KiB", (unsigned long long)before.rss_kib,
+		      (unsigned long long)after.rss_kib);
+}
+
+/* ---- last words ---- */
+
+/* A container that has `source` as the file of its last words; it is never started. */
+static void
+create_with_words(struct harness *h, const char *id, const char *source, struct error *err)
+{
+	Grpc__Spec__AnnotationsEntry annotation = GRPC__SPEC__ANNOTATIONS_ENTRY__INIT;
+	Grpc__Spec__AnnotationsEntry *annotations[] = { &annotation };
+	Grpc__Mount mount = GRPC__MOUNT__INIT;
+	Grpc__CreateContainerRequest *q;
+	char *options[] = { (char *)"bind" };
+	Grpc__Mount **mounts;
+	struct arena a;
+
+	arena_init(&a, 1 << 20);
+	q = make_create(h, &a, id, SH("true"), false);
+	mounts = q ? arena_zalloc(&a, q->oci->n_mounts + 1, sizeof(*mounts)) : NULL;
+	CHECK(h, mounts, "memory");
+	if (!mounts)
+		return;
+	memcpy(mounts, q->oci->mounts, q->oci->n_mounts * sizeof(*mounts));
+	mounts[q->oci->n_mounts++] = &mount;
+	q->oci->mounts = mounts;
+	mount.destination = (char *)"/dev/termination-log";
+	mount.type = (char *)"bind";
+	mount.source = (char *)(uintptr_t)source;
+	mount.options = options;
+	mount.n_options = 1;
+	annotation.key = (char *)"io.kubernetes.container.terminationMessagePath";
+	annotation.value = mount.destination;
+	q->oci->annotations = annotations;
+	q->oci->n_annotations = 1;
+	CHECK(h, call(h, "CreateContainer", q, NULL, err) == 0, "%s", err->msg);
+	arena_release(&a);
+}
+
+static void
+put_file(struct harness *h, const char *path, const char *bytes, size_t n)
+{
+	auto_close int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+
+	CHECK(h, fd >= 0 && write_full(fd, bytes, n) == 0, "%s: %s", path, strerror(errno));
+}
+
+static void
+expect_words(struct harness *h, const char *id, const char *want, size_t len)
+{
+	Grpc__GetDiagnosticDataRequest q = GRPC__GET_DIAGNOSTIC_DATA_REQUEST__INIT;
+	ProtobufCMessage *reply = NULL;
+	struct error err = ERROR_INIT;
+	const char *data;
+
+	q.log_type = (char *)"termination_log";
+	q.container_id = (char *)(uintptr_t)id;
+	CHECK(h, call(h, "GetDiagnosticData", &q, &reply, &err) == 0, "%s", err.msg);
+	if (!reply)
+		return;
+	data = ((Grpc__GetDiagnosticDataResponse *)reply)->data;
+	CHECK(h, strlen(data) == len && strncmp(data, want, len) == 0, "\"%.80s\" (%zu bytes)",
+	      data, strlen(data));
+	protobuf_c_message_free_unpacked(reply, NULL);
+}
+
+static void
+last_words(struct harness *h)
+{
+	static const char path[] = "/run/words", bytes[] = "so \xff\0long\n";
+	Grpc__GetDiagnosticDataRequest q = GRPC__GET_DIAGNOSTIC_DATA_REQUEST__INIT;
+	struct error err = ERROR_INIT;
+	char many[TERMINATION_MAX + 100];
+
+	put_file(h, path, "", 0);
+	create_with_words(h, "w1", path, &err);
+	expect_words(h, "w1", "", 0);
+	put_file(h, path, bytes, sizeof(bytes) - 1);
+	expect_words(h, "w1", "so \xef\xbf\xbd\xef\xbf\xbdlong\n", 14);
+	memset(many, 'x', sizeof(many));
+	put_file(h, path, many, sizeof(many));
+	expect_words(h, "w1", many, TERMINATION_MAX);
+	q.log_type = (char *)"termination_log";
+	q.container_id = (char *)"w1";
+	/* what takes the file's place on the guest's side: none of it is followed, opened or waited for */
+	CHECK(h, unlink(path) == 0 && symlink("/etc/passwd", path) == 0, "%s", strerror(errno));
+	expect_refusal(h, "GetDiagnosticData", &q, ERROR_INTERNAL, "ymbolic link");
+	CHECK(h, unlink(path) == 0 && mkfifo(path, 0600) == 0, "%s", strerror(errno));
+	expect_refusal(h, "GetDiagnosticData", &q, ERROR_FAILED_PRECONDITION, "no regular file");
+	CHECK(h, unlink(path) == 0, "%s", strerror(errno));
+	expect_words(h, "w1", "", 0);
+	CHECK(h, remove_container(h, "w1", &err) == 0, "%s", err.msg);
+	CHECK(h, create(h, "w2", SH("true"), &err) == 0, "%s", err.msg);
+	q.container_id = (char *)"w2";
+	expect_refusal(h, "GetDiagnosticData", &q, ERROR_NOT_FOUND, "no mount");
+	CHECK(h, remove_container(h, "w2", &err) == 0, "%s", err.msg);
+}
+
+const struct test tests_guest[] = {
+	{ "the guest: what is refused", refusals },
+	{ "the guest: processors", processors },
+	{ "metrics of the agent", metrics_of_the_agent },
+	{ "many scrapes leave memory as it was", many_scrapes },
+	{ "last words", last_words },
+};
+const size_t n_tests_guest = ARRAY_LEN(tests_guest);

@@ -1,0 +1,210 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* UpdateInterface, in the namespace that the agent and we share; what came of it is read with libmnl. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/cleanup.h"
+#include "lib/loop.h"
+#include "tests/rpc/net.h"
+
+#define WAIT_MS 3000 /* agent.hotplug_timeout as it is by default */
+
+static void
+an_interface(struct harness *h)
+{
+	struct wanted w = {
+		.mac = "02:00:00:00:00:01",
+		.name = "eth0",
+		.addresses = "10.0.0.2/24 10.9.0.1/32 fd00::2/64",
+		.mtu = 1400,
+	};
+	struct error err = ERROR_INIT;
+
+	CHECK(h, mnl_add_link("net0", 1) == 0, "no link can be made");
+	CHECK(h, update_interface(h, &w, &err) == 0, "%s", err.msg);
+	has(h, MNL_LINKS, "eth0 mac 02:00:00:00:00:01 mtu 1400 up");
+	has(h, MNL_ADDRESSES, "eth0 10.0.0.2/24 brd 10.0.0.255");
+	has(h, MNL_ADDRESSES, "eth0 10.9.0.1/32");
+	has(h, MNL_ADDRESSES, "eth0 fd00::2/64"); /* and not tentative */
+	/* once more, with other addresses: the former ones go, what is the kernel's stays */
+	w.addresses = "10.0.0.3/24 10.0.0.2/16 fd00::2/64";
+	w.mtu = 0;
+	w.flags = 0x80; /* IFF_NOARP */
+	CHECK(h, update_interface(h, &w, &err) == 0, "%s", err.msg);
+	has(h, MNL_LINKS, "eth0 mac 02:00:00:00:00:01 mtu 1400 up noarp");
+	has(h, MNL_ADDRESSES, "eth0 10.0.0.3/24 brd 10.0.0.255");
+	has(h, MNL_ADDRESSES, "eth0 10.0.0.2/16 brd 10.0.255.255");
+	has(h, MNL_ADDRESSES, "eth0 fd00::2/64");
+	CHECK(h, !mnl_has(MNL_ADDRESSES, "eth0 10.0.0.2/24 brd 10.0.0.255"), "a stale address");
+	CHECK(h, !mnl_has(MNL_ADDRESSES, "eth0 10.9.0.1/32"), "a stale address");
+	/* a primary address goes, and takes its secondaries with it, unless they are looked after */
+	w.addresses = "10.0.0.4/24 10.0.0.5/24";
+	CHECK(h, update_interface(h, &w, &err) == 0, "%s", err.msg);
+	w.addresses = "10.0.0.5/24";
+	w.flags = 0;
+	CHECK(h, update_interface(h, &w, &err) == 0, "%s", err.msg);
+	has(h, MNL_ADDRESSES, "eth0 10.0.0.5/24 brd 10.0.0.255");
+	has(h, MNL_LINKS, "eth0 mac 02:00:00:00:00:01 mtu 1400 up");
+	CHECK(h, !mnl_has(MNL_ADDRESSES, "eth0 10.0.0.4/24 brd 10.0.0.255"), "a stale address");
+	remove_links();
+}
+
+/* Each has the other's name; routes of both stay. */
+static void
+names_that_clash(struct harness *h)
+{
+	const struct wanted first = { .mac = "02:00:00:00:00:01",
+				      .name = "eth1",
+				      .addresses = "10.0.0.2/24" };
+	const struct wanted second = { .mac = "02:00:00:00:00:02",
+				       .name = "eth0",
+				       .addresses = "10.0.1.2/24" };
+	const struct route route = { .dest = "10.5.0.0/16",
+				     .gateway = "10.0.0.1",
+				     .device = "eth1" };
+	struct error err = ERROR_INIT;
+
+	CHECK(h, mnl_add_link("eth0", 1) == 0 && mnl_add_link("eth1", 2) == 0, "no links");
+	CHECK(h, update_interface(h, &first, &err) == 0, "%s", err.msg);
+	has(h, MNL_LINKS, "eth1 mac 02:00:00:00:00:01 mtu 1500 up");
+	CHECK(h, update_routes(h, &route, 1, &err) > 0, "%s", err.msg);
+	CHECK(h, update_interface(h, &second, &err) == 0, "%s", err.msg);
+	has(h, MNL_LINKS, "eth0 mac 02:00:00:00:00:02 mtu 1500 up");
+	has(h, MNL_LINKS, "eth1 mac 02:00:00:00:00:01 mtu 1500 up");
+	/* and round: one that is up, with a route, loses its name to a third */
+	CHECK(h, mnl_add_link("net2", 3) == 0, "no link");
+	CHECK(h,
+	      update_interface(h, &(struct wanted){ .mac = "02:00:00:00:00:03", .name = "eth1" },
+			       &err) == 0,
+	      "%s", err.msg);
+	has(h, MNL_LINKS, "eth1 mac 02:00:00:00:00:03 mtu 1500 up");
+	has(h, MNL_LINKS, "net2 mac 02:00:00:00:00:01 mtu 1500 up");
+	has(h, MNL_ROUTES, "10.5.0.0/16 via 10.0.0.1 dev net2 scope 0");
+	has(h, MNL_ADDRESSES, "net2 10.0.0.2/24 brd 10.0.0.255");
+	remove_links();
+}
+
+/* It comes while the call waits; nobody waits with it. */
+static void
+a_late_interface(struct harness *h)
+{
+	const struct wanted late = { .mac = "02:00:00:00:00:02",
+				     .name = "eth1",
+				     .addresses = "10.0.1.2/24" };
+	struct error err = ERROR_INIT;
+	struct interface *i = calloc(1, sizeof(*i));
+	uint64_t start_ns = monotonic_ns(), others_ns;
+	uint32_t id;
+
+	make_interface(i, &late);
+	id = ttrpc_client_start(h->client, &grpc__agent_service__descriptor, "UpdateInterface",
+				&i->q.base, 0, NULL, NULL, &err);
+	CHECK(h, id != 0, "%s", err.msg);
+	make_eth0(h);
+	others_ns = monotonic_ns() - start_ns;
+	CHECK(h, others_ns < WAIT_MS * 1000000ull, "another waited with it: %llu ms",
+	      (unsigned long long)others_ns / 1000000);
+	CHECK(h,
+	      ttrpc_client_wait(h->client, id, 0, NULL, &err) < 0 &&
+		      err.code == ERROR_DEADLINE_EXCEEDED,
+	      "it did not wait: %s", err.msg);
+	CHECK(h, mnl_add_link("net1", 2) == 0, "no link");
+	CHECK(h, ttrpc_client_wait(h->client, id, 20000, NULL, &err) == 0, "%s", err.msg);
+	has(h, MNL_LINKS, "eth1 mac 02:00:00:00:00:02 mtu 1500 up");
+	has(h, MNL_ADDRESSES, "eth1 10.0.1.2/24 brd 10.0.1.255");
+	free(i);
+	remove_links();
+}
+
+static void
+one_that_never_comes(struct harness *h)
+{
+	const struct wanted w = { .mac = "02:00:00:00:00:99", .name = "eth0" };
+	struct error err = ERROR_INIT;
+	uint64_t start_ns;
+
+	make_eth0(h);
+	start_ns = monotonic_ns();
+	CHECK(h,
+	      update_interface(h, &w, &err) < 0 && err.code == ERROR_NOT_FOUND &&
+		      strstr(err.msg, "Link not found"),
+	      "%d %s", err.code, err.msg);
+	CHECK(h, monotonic_ns() - start_ns >= WAIT_MS * 1000000ull, "it did not wait");
+	/* the only card is up: nobody took it for the one that was meant */
+	has(h, MNL_LINKS, "eth0 mac 02:00:00:00:00:01 mtu 1500 up");
+	remove_links();
+}
+
+/* The only card there is has the name, nobody uses it, and its hardware address is not what the host says. */
+static void
+the_only_card(struct harness *h)
+{
+	const struct wanted w = { .mac = "02:00:00:00:00:99",
+				  .name = "net0",
+				  .addresses = "10.0.0.2/24" };
+	struct error err = ERROR_INIT;
+
+	CHECK(h, mnl_add_link("net0", 1) == 0 && mnl_add_link("net1", 2) == 0, "no links");
+	CHECK(h, update_interface(h, &w, &err) < 0 && strstr(err.msg, "Link not found"),
+	      "one of two: %s", err.msg);
+	has(h, MNL_LINKS, "net1 mac 02:00:00:00:00:02 mtu 1500 down");
+	(void)mnl_remove_link("net1");
+	CHECK(h, update_interface(h, &w, &err) == 0, "%s", err.msg);
+	has(h, MNL_LINKS, "net0 mac 02:00:00:00:00:99 mtu 1500 up");
+	remove_links();
+}
+
+static void
+bad_interfaces(struct harness *h)
+{
+	static const struct {
+		struct wanted w;
+		const char *text;
+	} rows[] = {
+		{ { .mac = "", .name = "eth0" }, "neither hardware address nor PCI path" },
+		{ { .mac = "02:00:00", .name = "eth0/x" }, "eth0/x" },
+		{ { .mac = "02:00:00:00:00:01", .name = "a-name-of-16-byt" }, "a-name-of-16-byt" },
+		{ { .mac = "02:00:00:00:00:zz", .name = "eth0" }, "02:00:00:00:00:zz" },
+		{ { .mac = "02:00:00:00:00:01", .name = "eth0", .path = "xx/yy" }, "xx/yy" },
+		{ { .mac = "02:00:00:00:00:01", .name = "eth0", .addresses = "10.0.0.300/24" },
+		  "10.0.0.300" },
+		{ { .mac = "02:00:00:00:00:01", .name = "eth0", .addresses = "10.0.0.2/33" },
+		  "33" },
+		{ { .mac = "02:00:00:00:00:01", .name = "eth0", .mtu = 1ull << 40 }, "MTU" },
+	};
+	struct error err = ERROR_INIT;
+	Grpc__UpdateInterfaceRequest empty = GRPC__UPDATE_INTERFACE_REQUEST__INIT;
+
+	CHECK(h, mnl_add_link("net0", 1) == 0, "no link");
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+		CHECK(h,
+		      update_interface(h, &rows[i].w, &err) < 0 &&
+			      err.code == ERROR_INVALID_ARGUMENT && strstr(err.msg, rows[i].text),
+		      "row %zu: %d %s", i, err.code, err.msg);
+	CHECK(h,
+	      call(h, "UpdateInterface", &empty, NULL, &err) < 0 &&
+		      err.code == ERROR_INVALID_ARGUMENT,
+	      "%d %s", err.code, err.msg);
+	has(h, MNL_LINKS, "net0 mac 02:00:00:00:00:01 mtu 1500 down");
+	/* the kernel's own words reach the host */
+	CHECK(h,
+	      update_interface(h,
+			       &(struct wanted){ .mac = "02:00:00:00:00:01",
+						 .name = "eth0",
+						 .mtu = 1u << 31 },
+			       &err) < 0 &&
+		      strstr(err.msg, "MTU of net0"),
+	      "%s", err.msg);
+	has(h, MNL_LINKS, "net0 mac 02:00:00:00:00:01 mtu 1500 down");
+	remove_links();
+}
+
+const struct test tests_interfaces[] = {
+	{ "an interface gets name, MTU, flags and exactly its addresses", an_interface },
+	{ "interfaces whose names clash; routes stay", names_that_clash },
+	{ "an interface that comes while the call waits", a_late_interface },
+	{ "an interface that never comes is Link not found", one_that_never_comes },
+	{ "the only card may have another hardware address; one of two may not", the_only_card },
+	{ "interfaces that cannot be", bad_interfaces },
+};
+const size_t n_tests_interfaces = ARRAY_LEN(tests_interfaces);

@@ -1,0 +1,145 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Many containers, one after another and at the same time: nothing grows. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/cleanup.h"
+#include "lib/loop.h"
+#include "tests/rpc/harness.h"
+
+#define RSS_GROWTH_KIB 64
+
+static void
+cycles(struct harness *h, int n)
+{
+	for (int i = 0; i < n && !h->failures; i++) {
+		struct error err = ERROR_INIT;
+		char out[64], id[16];
+		int code;
+
+		(void)snprintf(id, sizeof(id), "c%d", i);
+		code = run_container(h, id, SH("echo $((6*7))"), out, sizeof(out), &err);
+		CHECK(h, code == 0 && strcmp(out, "42\n") == 0, "cycle %d: code %d \"%s\" %s", i,
+		      code, out, err.msg);
+	}
+}
+
+/* The sanitizers keep what was freed. */
+static void
+check_rss(struct harness *h, const struct counts *before, const struct counts *after)
+{
+	if (h->is_product)
+		CHECK(h, after->rss_kib <= before->rss_kib + RSS_GROWTH_KIB,
+		      "RSS grew from %llu to %llu KiB", (unsigned long long)before->rss_kib,
+		      (unsigned long long)after->rss_kib);
+}
+
+static void
+one_after_another(struct harness *h)
+{
+	struct counts before, after;
+	int n = h->soak ? 200 : 40;
+	uint64_t start_ns;
+
+	cycles(h, 20); /* warm up */
+	harness_settle(h, &before);
+	start_ns = monotonic_ns();
+	cycles(h, n);
+	harness_settle(h, &after);
+	printf("# %d containers, %llu us each; RSS %llu -> %llu KiB\n", n,
+	       (unsigned long long)((monotonic_ns() - start_ns) / 1000 / (uint64_t)n),
+	       (unsigned long long)before.rss_kib, (unsigned long long)after.rss_kib);
+	check_rss(h, &before, &after);
+}
+
+enum { TOGETHER_MAX = 64 };
+
+static void
+together(struct harness *h, int n)
+{
+	struct error err = ERROR_INIT;
+	uint32_t calls[TOGETHER_MAX];
+
+	for (int i = 0; i < n; i++) {
+		char id[16];
+		struct arena a;
+		Grpc__CreateContainerRequest *q;
+
+		(void)snprintf(id, sizeof(id), "m%d", i);
+		arena_init(&a, 1 << 20);
+		q = make_create(h, &a, id, SH("echo $HOSTNAME; sleep 3600"), false);
+		calls[i] = ttrpc_client_start(h->client, &grpc__agent_service__descriptor,
+					      "CreateContainer", &q->base, 0, NULL, NULL, &err);
+		arena_release(&a);
+	}
+	for (int i = 0; i < n; i++) {
+		char id[16];
+
+		(void)snprintf(id, sizeof(id), "m%d", i);
+		CHECK(h, ttrpc_client_wait(h->client, calls[i], 60000, NULL, &err) == 0,
+		      "create %s: %s", id, err.msg);
+		CHECK(h, start(h, id, &err) == 0, "start %s: %s", id, err.msg);
+	}
+	CHECK(h, check_health(h->client, &err) == 0, "%s", err.msg);
+	for (int i = 0; i < n; i++) {
+		Grpc__RemoveContainerRequest q = GRPC__REMOVE_CONTAINER_REQUEST__INIT;
+		char id[16];
+
+		(void)snprintf(id, sizeof(id), "m%d", i);
+		q.container_id = id;
+		calls[i] = ttrpc_client_start(h->client, &grpc__agent_service__descriptor,
+					      "RemoveContainer", &q.base, 0, NULL, NULL, &err);
+	}
+	for (int i = 0; i < n; i++)
+		CHECK(h, ttrpc_client_wait(h->client, calls[i], 60000, NULL, &err) == 0,
+		      "remove m%d: %s", i, err.msg);
+}
+
+static void
+at_the_same_time(struct harness *h)
+{
+	int n = h->soak ? TOGETHER_MAX : 16;
+	struct counts before, after;
+
+	together(h, n); /* warm up */
+	harness_settle(h, &before);
+	together(h, n);
+	harness_settle(h, &after);
+	printf("# %d containers at the same time; RSS %llu -> %llu KiB\n", n,
+	       (unsigned long long)before.rss_kib, (unsigned long long)after.rss_kib);
+	check_rss(h, &before, &after);
+}
+
+static void
+exec_storm(struct harness *h)
+{
+	enum { N = 50 };
+	struct error err = ERROR_INIT;
+
+	CHECK(h, create_start(h, "c1", SH("sleep 3600"), &err) == 0, "%s", err.msg);
+	for (int i = 0; i < N; i++) {
+		char exec_id[16];
+
+		(void)snprintf(exec_id, sizeof(exec_id), "e%d", i);
+		CHECK(h, exec(h, "c1", exec_id, SH("echo $((1+1))"), false, &err) == 0, "%s: %s",
+		      exec_id, err.msg);
+	}
+	for (int i = 0; i < N; i++) {
+		char exec_id[16], out[16];
+
+		(void)snprintf(exec_id, sizeof(exec_id), "e%d", i);
+		CHECK(h,
+		      read_all(h, false, "c1", exec_id, out, sizeof(out), &err) >= 0 &&
+			      strcmp(out, "2\n") == 0,
+		      "%s: \"%s\" %s", exec_id, out, err.msg);
+		CHECK(h, wait_process(h, "c1", exec_id, &err) == 0, "%s: %s", exec_id, err.msg);
+	}
+	CHECK(h, remove_container(h, "c1", &err) == 0, "%s", err.msg);
+}
+
+const struct test tests_many[] = {
+	{ "one after another", one_after_another },
+	{ "at the same time", at_the_same_time },
+	{ "exec storm", exec_storm },
+};
+const size_t n_tests_many = ARRAY_LEN(tests_many);

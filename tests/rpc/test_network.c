@@ -1,0 +1,359 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Routes, neighbours and listings, in the namespace that the agent and we share; what came of it is read with libmnl. */
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "lib/cleanup.h"
+#include "tests/rpc/net.h"
+
+static char *
+str(const char *s)
+{
+	return (char *)(uintptr_t)s;
+}
+
+static void
+routes(struct harness *h)
+{
+	/* those that others need come last */
+	static const struct route list[] = {
+		{ .dest = "", .gateway = "10.0.0.1", .device = "eth0" },
+		{ .dest = "192.168.7.0/24", .gateway = "169.254.1.1", .device = "eth0" },
+		{ .dest = "10.7.0.0/16",
+		  .gateway = "10.0.0.1",
+		  .device = "eth0",
+		  .mtu = 1300,
+		  .source = "10.0.0.2" },
+		{ .dest = "10.8.0.0/16", .gateway = "172.16.0.1", .device = "eth0", .flags = 4 },
+		{ .dest = "", .gateway = "fd00::1", .device = "eth0", .is_v6 = true },
+		{ .dest = "fd01::/64", .device = "eth0", .source = "fd00::2", .is_v6 = true },
+		{ .dest = "169.254.1.1/32", .device = "eth0", .scope = 253 },
+		{ .dest = "10.6.0.1/16", .device = "eth0", .source = "10.0.0.2/0" },
+		/* a kernel's state, which nobody asks for */
+		{ .dest = "10.11.0.0/16", .gateway = "10.0.0.1", .device = "eth0", .flags = 16 },
+	};
+	static const char *const lines[] = {
+		"default via 10.0.0.1 dev eth0 scope 0",
+		"192.168.7.0/24 via 169.254.1.1 dev eth0 scope 0",
+		"10.7.0.0/16 via 10.0.0.1 dev eth0 src 10.0.0.2 scope 0 mtu 1300",
+		"10.8.0.0/16 via 172.16.0.1 dev eth0 scope 0 onlink",
+		"default v6 via fd00::1 dev eth0 scope 0",
+		"fd01::/64 dev eth0 src fd00::2 scope 0",
+		"169.254.1.1/32 dev eth0 scope 253",
+		"10.6.0.0/16 dev eth0 src 10.0.0.2 scope 253",
+		"10.11.0.0/16 via 10.0.0.1 dev eth0 scope 0",
+	};
+	static char before[1 << 14], after[1 << 14];
+	struct error err = ERROR_INIT;
+	int n;
+
+	make_eth0(h);
+	n = update_routes(h, list, ARRAY_LEN(list), &err);
+	CHECK(h, n > 0, "%s", err.msg);
+	CHECK(h, n == mnl_read(MNL_ROUTES, before, sizeof(before)), "the reply has %d routes", n);
+	for (size_t i = 0; i < ARRAY_LEN(lines); i++)
+		has(h, MNL_ROUTES, lines[i]);
+	CHECK(h, update_routes(h, list, ARRAY_LEN(list), &err) == n, "again: %s", err.msg);
+	(void)mnl_read(MNL_ROUTES, after, sizeof(after));
+	CHECK(h, strlen(before) == strlen(after), "it is not the same again:\n%s\n%s", before,
+	      after);
+	remove_links();
+}
+
+/* One of many cannot be: the table is as it was, whatever was replaced before that. */
+static void
+all_routes_or_none(struct harness *h)
+{
+	static const struct route first[] = {
+		{ .dest = "", .gateway = "10.0.0.1", .device = "eth0", .mtu = 1300 },
+		{ .dest = "10.7.0.0/16", .gateway = "10.0.0.1", .device = "eth0" },
+		{ .dest = "", .gateway = "fd00::1", .device = "eth0", .is_v6 = true },
+	};
+	static const struct route bad[] = {
+		{ .dest = "", .gateway = "10.0.0.9", .device = "eth0" },
+		{ .dest = "10.7.0.0/16", .device = "eth0" },
+		{ .dest = "10.0.0.0/24", .device = "eth0" }, /* the kernel's own */
+		{ .dest = "10.8.0.0/16", .gateway = "10.0.0.1", .device = "eth0" },
+		{ .dest = "fd09::/64", .device = "eth0", .is_v6 = true },
+		{ .dest = "", .gateway = "fd00::9", .device = "eth0", .is_v6 = true },
+		{ .dest = "10.9.0.0/16", .gateway = "203.0.113.1", .device = "eth0" },
+	};
+	static const struct {
+		struct route route;
+		enum error_code code;
+		const char *text;
+	} rows[] = {
+		{ { .dest = "10.9.0.0/99", .device = "eth0" },
+		  ERROR_INVALID_ARGUMENT,
+		  "10.9.0.0/99" },
+		{ { .dest = "10.9.0.0/16", .device = "eth7" }, ERROR_NOT_FOUND, "Link not found" },
+		{ { .dest = "10.9.0.0/16", .device = "" }, ERROR_INVALID_ARGUMENT, "route 0" },
+		{ { .dest = "10.9.0.0/16", .gateway = "gw", .device = "eth0" },
+		  ERROR_INVALID_ARGUMENT,
+		  "gateway \"gw\"" },
+		{ { .dest = "10.9.0.0/16", .device = "eth0", .scope = 256 },
+		  ERROR_INVALID_ARGUMENT,
+		  "scope 256" },
+		{ { .dest = "10.9.0.0/16", .device = "eth0", .source = "fd00::2" },
+		  ERROR_INVALID_ARGUMENT,
+		  "two families" },
+	};
+	static char before[1 << 14], after[1 << 14];
+	struct error err = ERROR_INIT;
+
+	make_eth0(h);
+	CHECK(h, update_routes(h, first, ARRAY_LEN(first), &err) > 0, "%s", err.msg);
+	(void)mnl_read(MNL_ROUTES, before, sizeof(before));
+	CHECK(h, update_routes(h, bad, ARRAY_LEN(bad), &err) < 0 && strstr(err.msg, "203.0.113.1"),
+	      "%s", err.msg);
+	(void)mnl_read(MNL_ROUTES, after, sizeof(after));
+	CHECK(h, strcmp(before, after) == 0, "before:\n%safter:\n%s", before, after);
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+		CHECK(h,
+		      update_routes(h, &rows[i].route, 1, &err) < 0 && err.code == rows[i].code &&
+			      strstr(err.msg, rows[i].text),
+		      "row %zu: %d %s", i, err.code, err.msg);
+	(void)mnl_read(MNL_ROUTES, after, sizeof(after));
+	CHECK(h, strcmp(before, after) == 0, "before:\n%safter:\n%s", before, after);
+	remove_links();
+}
+
+/* ---- neighbours ---- */
+
+static void
+neighbours(struct harness *h)
+{
+	Grpc__AddARPNeighborsRequest q = GRPC__ADD_ARPNEIGHBORS_REQUEST__INIT;
+	Grpc__ARPNeighbors list = GRPC__ARPNEIGHBORS__INIT;
+	Types__ARPNeighbor n[2] = { TYPES__ARPNEIGHBOR__INIT, TYPES__ARPNEIGHBOR__INIT };
+	Types__IPAddress a[2] = { TYPES__IPADDRESS__INIT, TYPES__IPADDRESS__INIT };
+	Types__ARPNeighbor *pointers[] = { &n[0], &n[1] };
+	struct error err = ERROR_INIT;
+
+	make_eth0(h);
+	CHECK(h,
+	      call(h, "AddARPNeighbors", &q, NULL, &err) < 0 && err.code == ERROR_INVALID_ARGUMENT,
+	      "%d %s", err.code, err.msg);
+	for (size_t i = 0; i < ARRAY_LEN(n); i++) {
+		n[i].toipaddress = &a[i];
+		n[i].device = str("eth0");
+		n[i].lladdr = str("02:00:00:00:00:77");
+	}
+	a[0].address = str("10.0.0.9");
+	a[1].address = str("fd00::9");
+	a[1].family = TYPES__IPFAMILY__v6;
+	n[1].state = 0x40; /* NUD_NOARP */
+	q.neighbors = &list;
+	list.arpneighbors = pointers;
+	list.n_arpneighbors = ARRAY_LEN(pointers);
+	CHECK(h, call(h, "AddARPNeighbors", &q, NULL, &err) == 0, "%s", err.msg);
+	has(h, MNL_NEIGHBOURS, "10.0.0.9 dev eth0 mac 02:00:00:00:00:77 state 128");
+	has(h, MNL_NEIGHBOURS, "fd00::9 dev eth0 mac 02:00:00:00:00:77 state 64");
+	n[0].lladdr = str("02:00:00:00:00:78");
+	CHECK(h, call(h, "AddARPNeighbors", &q, NULL, &err) == 0, "replace: %s", err.msg);
+	has(h, MNL_NEIGHBOURS, "10.0.0.9 dev eth0 mac 02:00:00:00:00:78 state 128");
+	n[1].device = str("eth7");
+	CHECK(h,
+	      call(h, "AddARPNeighbors", &q, NULL, &err) < 0 && strstr(err.msg, "Link not found"),
+	      "%s", err.msg);
+	a[0].address = str("");
+	CHECK(h,
+	      call(h, "AddARPNeighbors", &q, NULL, &err) < 0 && err.code == ERROR_INVALID_ARGUMENT,
+	      "%d %s", err.code, err.msg);
+	remove_links();
+}
+
+/* ---- listings ---- */
+
+static const Types__Interface *
+find_interface(const Grpc__Interfaces *all, const char *name)
+{
+	for (size_t i = 0; i < all->n_interfaces; i++)
+		if (strcmp(all->interfaces[i]->name, name) == 0)
+			return all->interfaces[i];
+	return NULL;
+}
+
+static void
+check_addresses(struct harness *h, const Types__Interface *i)
+{
+	unsigned int seen = 0;
+
+	for (size_t k = 0; k < i->n_ipaddresses; k++) {
+		const Types__IPAddress *a = i->ipaddresses[k];
+
+		if (strcmp(a->address, "10.0.0.2") == 0 && strcmp(a->mask, "24") == 0 &&
+		    a->family == TYPES__IPFAMILY__v4)
+			seen |= 1;
+		if (strcmp(a->address, "fd00::2") == 0 && strcmp(a->mask, "64") == 0 &&
+		    a->family == TYPES__IPFAMILY__v6)
+			seen |= 2;
+	}
+	CHECK(h, seen == 3, "addresses or families are wrong: %u", seen);
+}
+
+static void
+listings(struct harness *h)
+{
+	static const struct route list[] = {
+		{ .dest = "10.7.0.0/16",
+		  .gateway = "10.0.0.1",
+		  .device = "eth0",
+		  .mtu = 1300,
+		  .source = "10.0.0.2" },
+		{ .dest = "", .gateway = "fd00::1", .device = "eth0", .is_v6 = true },
+	};
+	Grpc__ListInterfacesRequest qi = GRPC__LIST_INTERFACES_REQUEST__INIT;
+	Grpc__ListRoutesRequest qr = GRPC__LIST_ROUTES_REQUEST__INIT;
+	static char text[1 << 14];
+	struct error err = ERROR_INIT;
+	ProtobufCMessage *reply = NULL;
+	const Types__Interface *i;
+	unsigned int seen = 0;
+
+	make_eth0(h);
+	CHECK(h, update_routes(h, list, ARRAY_LEN(list), &err) > 0, "%s", err.msg);
+	if (call(h, "ListInterfaces", &qi, &reply, &err) == 0) {
+		const Grpc__Interfaces *all = (const Grpc__Interfaces *)reply;
+
+		CHECK(h, (int)all->n_interfaces == mnl_read(MNL_LINKS, text, sizeof(text)),
+		      "%zu interfaces", all->n_interfaces);
+		CHECK(h, find_interface(all, "lo"), "no loopback");
+		i = find_interface(all, "eth0");
+		CHECK(h,
+		      i && i->mtu == 1500 && strcmp(i->hwaddr, "02:00:00:00:00:01") == 0 &&
+			      i->type[0] && i->raw_flags & 1,
+		      "eth0 is not itself");
+		if (i)
+			check_addresses(h, i);
+		protobuf_c_message_free_unpacked(reply, NULL);
+	}
+	CHECK(h, call(h, "ListRoutes", &qr, &reply, &err) == 0, "%s", err.msg);
+	for (size_t k = 0; err.code == ERROR_OK && k < ((Grpc__Routes *)reply)->n_routes; k++) {
+		const Types__Route *r = ((Grpc__Routes *)reply)->routes[k];
+
+		if (strcmp(r->dest, "10.7.0.0/16") == 0 && strcmp(r->gateway, "10.0.0.1") == 0 &&
+		    strcmp(r->source, "10.0.0.2") == 0 && strcmp(r->device, "eth0") == 0 &&
+		    r->mtu == 1300 && r->family == TYPES__IPFAMILY__v4)
+			seen |= 1;
+		if (strcmp(r->dest, "") == 0 && strcmp(r->gateway, "fd00::1") == 0 &&
+		    r->family == TYPES__IPFAMILY__v6)
+			seen |= 2;
+		if (strcmp(r->dest, "10.0.0.0/24") == 0 && r->scope == 253 && !r->gateway[0])
+			seen |= 4;
+	}
+	CHECK(h, seen == 7, "routes are missing or wrong: %u", seen);
+	if (err.code == ERROR_OK)
+		protobuf_c_message_free_unpacked(reply, NULL);
+	remove_links();
+}
+
+/* ---- iptables ---- */
+
+#define MANY_RULES (3u << 20)
+
+/* A tool of the image that keeps rules in a file. */
+static void
+put_tool(struct harness *h, const char *name, const char *script)
+{
+	char path[64];
+	FILE *f;
+
+	(void)snprintf(path, sizeof(path), "/usr/sbin/%s", name);
+	f = fopen(path, "we");
+	CHECK(h,
+	      f && fprintf(f, "#!/bin/sh\n%s\n", script) > 0 && fclose(f) == 0 &&
+		      chmod(path, 0755) == 0,
+	      "make %s", path);
+}
+
+static int
+set_rules(struct harness *h, bool is_v6, const char *rules, struct error *err)
+{
+	Grpc__SetIPTablesRequest q = GRPC__SET_IPTABLES_REQUEST__INIT;
+
+	*err = ERROR_INIT;
+	q.is_ipv6 = is_v6;
+	q.data.data = (uint8_t *)str(rules);
+	q.data.len = strlen(rules);
+	return call(h, "SetIPTables", &q, NULL, err);
+}
+
+/* Are these the rules that are told? */
+static bool
+are_rules(struct harness *h, bool is_v6, const char *rules, struct error *err)
+{
+	Grpc__GetIPTablesRequest q = GRPC__GET_IPTABLES_REQUEST__INIT;
+	ProtobufCMessage *reply = NULL;
+	const ProtobufCBinaryData *data;
+	bool is_same;
+
+	*err = ERROR_INIT;
+	q.is_ipv6 = is_v6;
+	if (call(h, "GetIPTables", &q, &reply, err) < 0)
+		return false;
+	data = &((Grpc__GetIPTablesResponse *)reply)->data;
+	is_same = data->len == strlen(rules) &&
+		  (data->len == 0 || memcmp(data->data, rules, data->len) == 0);
+	protobuf_c_message_free_unpacked(reply, NULL);
+	return is_same;
+}
+
+/* The tools' part is a script's: what reaches it, and what comes back. The VM has the real ones. */
+static void
+iptables(struct harness *h)
+{
+	struct error err = ERROR_INIT;
+	char *many = calloc(1, MANY_RULES + 1);
+
+	CHECK(h, many && mount("tmpfs", "/usr/sbin", "tmpfs", 0, NULL) == 0, "no /usr/sbin");
+	CHECK(h,
+	      !are_rules(h, false, "", &err) && err.code == ERROR_FAILED_PRECONDITION &&
+		      strstr(err.msg, "no iptables-save"),
+	      "%d %s", err.code, err.msg);
+	CHECK(h,
+	      set_rules(h, true, "", &err) < 0 && err.code == ERROR_FAILED_PRECONDITION &&
+		      strstr(err.msg, "no ip6tables-restore"),
+	      "%d %s", err.code, err.msg);
+	put_tool(h, "iptables-save", "echo '# a warning' >&2; exec cat /run/rules4");
+	put_tool(h, "iptables-restore", "test \"$*\" = '--wait 5' && exec cat >/run/rules4");
+	put_tool(h, "ip6tables-save", "exec cat /run/rules6");
+	put_tool(h, "ip6tables-restore", "test \"$*\" = '--wait 5' && exec cat >/run/rules6");
+	CHECK(h, set_rules(h, false, "four\n", &err) == 0, "%s", err.msg);
+	CHECK(h, set_rules(h, true, "six\n", &err) == 0, "%s", err.msg);
+	CHECK(h, are_rules(h, false, "four\n", &err), "%s", err.msg);
+	CHECK(h, are_rules(h, true, "six\n", &err), "%s", err.msg);
+	CHECK(h, set_rules(h, false, "", &err) == 0 && are_rules(h, false, "", &err), "%s",
+	      err.msg);
+	if (many) {
+		memset(many, 'r', MANY_RULES);
+		CHECK(h, set_rules(h, false, many, &err) == 0, "%s", err.msg);
+		CHECK(h, are_rules(h, false, many, &err), "%s", err.msg);
+	}
+	put_tool(h, "iptables-restore", "echo first >&2; echo second >&2; exit 7");
+	CHECK(h,
+	      set_rules(h, false, "x", &err) < 0 && err.code == ERROR_INTERNAL &&
+		      strstr(err.msg, "ended with 7: first second"),
+	      "%d %s", err.code, err.msg);
+	/* more than a reply can hold fails the tool, and nothing else */
+	put_tool(h, "iptables-save", "exec head -c 9000000 /dev/zero");
+	CHECK(h, !are_rules(h, false, "", &err) && err.code == ERROR_INTERNAL, "%d %s", err.code,
+	      err.msg);
+	CHECK(h, check_health(h->client, &err) == 0, "%s", err.msg);
+	(void)umount2("/usr/sbin", MNT_DETACH);
+	(void)unlink("/run/rules4");
+	(void)unlink("/run/rules6");
+	free(many);
+}
+
+const struct test tests_network[] = {
+	{ "routes in any order, of all kinds", routes },
+	{ "all routes or the former table", all_routes_or_none },
+	{ "neighbours", neighbours },
+	{ "iptables by the tools of the image", iptables },
+	{ "interfaces and routes are listed as they are", listings },
+};
+const size_t n_tests_network = ARRAY_LEN(tests_network);

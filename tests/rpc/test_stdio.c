@@ -1,0 +1,414 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Streams: whole, in order, ended; terminals. */
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "lib/cleanup.h"
+#include "lib/loop.h"
+#include "tests/rpc/harness.h"
+
+#define CHUNK (256u << 10)
+
+/* A generator whose bytes can be checked without keeping them (xorshift64). */
+static void
+fill(uint64_t *state, unsigned char *out, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		*state ^= *state << 13;
+		*state ^= *state >> 7;
+		*state ^= *state << 17;
+		out[i] = (unsigned char)(*state >> 32);
+	}
+}
+
+struct echo {
+	struct harness *h;
+	uint64_t out_state, in_state, written, read, total;
+	bool writing, ended;
+	unsigned char chunk[CHUNK], want[CHUNK];
+};
+
+static void next_write(struct echo *e);
+static void next_read(struct echo *e);
+
+static void
+on_written(void *data, ProtobufCMessage *reply, const struct error *failure)
+{
+	struct echo *e = data;
+
+	e->writing = false;
+	CHECK(e->h, reply, "WriteStdin: %s", failure ? failure->msg : "?");
+	if (!reply)
+		e->ended = true;
+	else
+		next_write(e);
+	if (reply)
+		protobuf_c_message_free_unpacked(reply, NULL);
+}
+
+static void
+on_closed(void *data, ProtobufCMessage *reply, const struct error *failure)
+{
+	(void)data;
+	(void)failure;
+	if (reply)
+		protobuf_c_message_free_unpacked(reply, NULL);
+}
+
+static void
+next_write(struct echo *e)
+{
+	struct error err = ERROR_INIT;
+	Grpc__WriteStreamRequest q = GRPC__WRITE_STREAM_REQUEST__INIT;
+	Grpc__CloseStdinRequest c = GRPC__CLOSE_STDIN_REQUEST__INIT;
+	size_t n = e->total - e->written < CHUNK ? (size_t)(e->total - e->written) : CHUNK;
+
+	if (!n) {
+		c.container_id = (char *)"c1";
+		c.exec_id = (char *)"c1";
+		(void)ttrpc_client_start(e->h->client, &grpc__agent_service__descriptor,
+					 "CloseStdin", &c.base, 0, on_closed, e, &err);
+		return;
+	}
+	fill(&e->out_state, e->chunk, n);
+	q.container_id = (char *)"c1";
+	q.exec_id = (char *)"c1";
+	q.data.data = e->chunk;
+	q.data.len = n;
+	e->written += n;
+	e->writing = ttrpc_client_start(e->h->client, &grpc__agent_service__descriptor,
+					"WriteStdin", &q.base, 0, on_written, e, &err) != 0;
+}
+
+static void
+on_read(void *data, ProtobufCMessage *reply, const struct error *failure)
+{
+	struct echo *e = data;
+	const Grpc__ReadStreamResponse *r = (const Grpc__ReadStreamResponse *)reply;
+
+	if (!r || r->data.len == 0) {
+		CHECK(e->h, r, "ReadStdout: %s", failure ? failure->msg : "?");
+		e->ended = true;
+	} else {
+		fill(&e->in_state, e->want, r->data.len);
+		if (memcmp(e->want, r->data.data, r->data.len) != 0) {
+			CHECK(e->h, false, "bytes differ behind %llu", (unsigned long long)e->read);
+			e->ended = true;
+		}
+		e->read += r->data.len;
+		next_read(e);
+	}
+	if (reply)
+		protobuf_c_message_free_unpacked(reply, NULL);
+}
+
+static void
+next_read(struct echo *e)
+{
+	struct error err = ERROR_INIT;
+	Grpc__ReadStreamRequest q = GRPC__READ_STREAM_REQUEST__INIT;
+
+	q.container_id = (char *)"c1";
+	q.exec_id = (char *)"c1";
+	q.len = CHUNK;
+	(void)ttrpc_client_start(e->h->client, &grpc__agent_service__descriptor, "ReadStdout",
+				 &q.base, 0, on_read, e, &err);
+}
+
+/* Random bytes through `cat`, all of them, in order. */
+static void
+cat_gives_back_every_byte(struct harness *h)
+{
+	struct error err = ERROR_INIT;
+	struct echo *e = calloc(1, sizeof(*e));
+	uint64_t start_ns = monotonic_ns();
+
+	e->h = h;
+	e->total = !h->soak ? 32ull << 20 : h->is_product ? 1ull << 30 : 256ull << 20;
+	e->out_state = e->in_state = 88172645463325252ull;
+	CHECK(h, create_start(h, "c1", ARGS("/bin/cat"), &err) == 0, "%s", err.msg);
+	next_read(e);
+	next_write(e);
+	while (!e->ended && ttrpc_client_poll(h->client, 60000, &err) > 0)
+		;
+	CHECK(h, e->read == e->total, "%llu of %llu bytes came back: %s",
+	      (unsigned long long)e->read, (unsigned long long)e->total, err.msg);
+	printf("# %llu MiB in %llu ms\n", (unsigned long long)(e->read >> 20),
+	       (unsigned long long)((monotonic_ns() - start_ns) / 1000000));
+	CHECK(h, wait_process(h, "c1", "c1", &err) == 0, "%s", err.msg);
+	CHECK(h, remove_container(h, "c1", &err) == 0, "%s", err.msg);
+	free(e);
+}
+
+/* Two streams read at the same time. */
+struct lines {
+	struct harness *h;
+	const char *method;
+	char *text;
+	size_t len, size;
+	bool ended;
+};
+
+static void lines_read(struct lines *l);
+
+static void
+on_lines(void *data, ProtobufCMessage *reply, const struct error *failure)
+{
+	struct lines *l = data;
+	const Grpc__ReadStreamResponse *r = (const Grpc__ReadStreamResponse *)reply;
+
+	CHECK(l->h, r, "%s: %s", l->method, failure ? failure->msg : "?");
+	l->ended = !r || r->data.len == 0;
+	if (!l->ended && l->len + r->data.len < l->size) {
+		memcpy(l->text + l->len, r->data.data, r->data.len);
+		l->len += r->data.len;
+	}
+	if (!l->ended)
+		lines_read(l);
+	if (reply)
+		protobuf_c_message_free_unpacked(reply, NULL);
+}
+
+static void
+lines_read(struct lines *l)
+{
+	struct error err = ERROR_INIT;
+	Grpc__ReadStreamRequest q = GRPC__READ_STREAM_REQUEST__INIT;
+
+	q.container_id = (char *)"c1";
+	q.exec_id = (char *)"c1";
+	q.len = 8192;
+	(void)ttrpc_client_start(l->h->client, &grpc__agent_service__descriptor, l->method, &q.base,
+				 0, on_lines, l, &err);
+}
+
+static void
+lines_on_both_streams_arrive_whole(struct harness *h)
+{
+	struct error err = ERROR_INIT;
+	struct lines l[2] = { { .h = h, .method = "ReadStdout" },
+			      { .h = h, .method = "ReadStderr" } };
+
+	CHECK(h,
+	      create_start(
+		      h, "c1",
+		      SH("i=0; while [ $i -lt 10000 ]; do echo out $i; echo err $i >&2; i=$((i+1)); done"),
+		      &err) == 0,
+	      "%s", err.msg);
+	for (int i = 0; i < 2; i++) {
+		l[i].size = 1 << 20;
+		l[i].text = calloc(1, l[i].size);
+		lines_read(&l[i]);
+	}
+	while ((!l[0].ended || !l[1].ended) && ttrpc_client_poll(h->client, 30000, &err) > 0)
+		;
+	for (int i = 0; i < 2; i++) {
+		char *at = l[i].text;
+		int n = 0;
+
+		for (; n < 10000; n++) {
+			char want[32];
+			size_t len = (size_t)snprintf(want, sizeof(want), "%s %d\n",
+						      i ? "err" : "out", n);
+
+			if (strncmp(at, want, len) != 0)
+				break;
+			at += len;
+		}
+		CHECK(h, n == 10000 && *at == '\0', "%s: %d whole lines, then \"%.20s\"",
+		      l[i].method, n, at);
+		free(l[i].text);
+	}
+	CHECK(h, wait_process(h, "c1", "c1", &err) == 0, "%s", err.msg);
+	CHECK(h, remove_container(h, "c1", &err) == 0, "%s", err.msg);
+}
+
+/* `sh -c 'sleep 1d &'` must end though the pipe stays open in the grandchild. */
+static void
+a_grandchild_does_not_hold_the_stream(struct harness *h)
+{
+	struct error err = ERROR_INIT;
+	char out[64];
+	uint64_t start_ns;
+
+	CHECK(h, create_start(h, "c1", SH("sleep 3600"), &err) == 0, "%s", err.msg);
+	CHECK(h, exec(h, "c1", "e1", SH("echo hi; sleep 3600 &"), false, &err) == 0, "%s", err.msg);
+	start_ns = monotonic_ns();
+	CHECK(h, wait_process(h, "c1", "e1", &err) == 0, "%s", err.msg);
+	CHECK(h, monotonic_ns() - start_ns < 400000000ull, "the wait took %llu ms",
+	      (unsigned long long)((monotonic_ns() - start_ns) / 1000000));
+	/* read only now: the output is still there, its end comes soon */
+	CHECK(h, read_all(h, false, "c1", "e1", out, sizeof(out), &err) >= 0, "%s", err.msg);
+	CHECK(h, strcmp(out, "hi\n") == 0, "\"%s\"", out);
+	CHECK(h, monotonic_ns() - start_ns < 3000000000ull, "the end took too long");
+	CHECK(h, remove_container(h, "c1", &err) == 0, "%s", err.msg);
+}
+
+static void
+output_is_read_after_the_exit(struct harness *h)
+{
+	struct error err = ERROR_INIT;
+	char out[64];
+
+	CHECK(h, create_start(h, "c1", SH("echo one; echo two >&2; exit 4"), &err) == 0, "%s",
+	      err.msg);
+	CHECK(h, wait_process(h, "c1", "c1", &err) == 4, "%s", err.msg);
+	CHECK(h,
+	      read_all(h, false, "c1", "c1", out, sizeof(out), &err) >= 0 &&
+		      strcmp(out, "one\n") == 0,
+	      "\"%s\" %s", out, err.msg);
+	CHECK(h,
+	      read_all(h, true, "c1", "c1", out, sizeof(out), &err) >= 0 &&
+		      strcmp(out, "two\n") == 0,
+	      "\"%s\" %s", out, err.msg);
+	CHECK(h, remove_container(h, "c1", &err) == 0, "%s", err.msg);
+}
+
+/* A full stdin pipe holds up that call only. */
+static void
+a_process_that_does_not_read(struct harness *h)
+{
+	struct error err = ERROR_INIT;
+	Grpc__WriteStreamRequest q = GRPC__WRITE_STREAM_REQUEST__INIT;
+	unsigned char *big = calloc(1, 1 << 20);
+	uint32_t id;
+
+	CHECK(h, create_start(h, "c1", SH("sleep 3600"), &err) == 0, "%s", err.msg);
+	q.container_id = (char *)"c1";
+	q.exec_id = (char *)"c1";
+	q.data.data = big;
+	q.data.len = 1 << 20;
+	id = ttrpc_client_start(h->client, &grpc__agent_service__descriptor, "WriteStdin", &q.base,
+				0, NULL, NULL, &err);
+	CHECK(h, id, "%s", err.msg);
+	CHECK(h, check_health(h->client, &err) == 0, "%s", err.msg);
+	CHECK(h,
+	      ttrpc_client_wait(h->client, id, 50, NULL, &err) < 0 &&
+		      err.code == ERROR_DEADLINE_EXCEEDED,
+	      "it was answered: %s", err.msg);
+	CHECK(h, kill_process(h, "c1", "", SIGKILL, &err) == 0, "%s", err.msg);
+	CHECK(h,
+	      ttrpc_client_wait(h->client, id, 10000, NULL, &err) < 0 &&
+		      err.code != ERROR_DEADLINE_EXCEEDED,
+	      "the write must fail when its reader is gone: %s", err.msg);
+	CHECK(h, remove_container(h, "c1", &err) == 0, "%s", err.msg);
+	free(big);
+}
+
+/* Reads until `want` came by. */
+static bool
+expect(struct harness *h, const char *exec_id, char *seen, size_t size, const char *want)
+{
+	struct error err = ERROR_INIT;
+	size_t len = strlen(seen);
+
+	while (!strstr(seen, want)) {
+		ssize_t n = len + 1 < size ? read_stream(h, false, "c1", exec_id, seen + len,
+							 size - 1 - len, &err)
+					   : 0;
+
+		if (n <= 0)
+			break;
+		len += (size_t)n;
+		seen[len] = '\0';
+	}
+	CHECK(h, strstr(seen, want), "waiting for \"%s\", saw \"%s\" (%s)", want, seen, err.msg);
+	return strstr(seen, want) != NULL;
+}
+
+static void
+a_shell_on_a_terminal(struct harness *h)
+{
+	static const char script[] = "PS1='<''>'; stty size; tty; echo a$((40+2))b\n";
+	struct error err = ERROR_INIT;
+	Grpc__TtyWinResizeRequest q = GRPC__TTY_WIN_RESIZE_REQUEST__INIT;
+	char seen[4096] = "", rest[64];
+
+	CHECK(h, create_start(h, "c1", SH("sleep 3600"), &err) == 0, "%s", err.msg);
+	CHECK(h, exec(h, "c1", "e1", ARGS("/bin/sh"), true, &err) == 0, "%s", err.msg);
+	q.container_id = (char *)"c1";
+	q.exec_id = (char *)"e1";
+	q.row = 33;
+	q.column = 101;
+	CHECK(h, call(h, "TtyWinResize", &q, NULL, &err) == 0, "%s", err.msg);
+	CHECK(h, write_stdin(h, "c1", "e1", script, strlen(script), &err) == 0, "%s", err.msg);
+	(void)expect(h, "e1", seen, sizeof(seen), "echo a$((40+2))b"); /* it echoes */
+	/* a ^D that comes before the shell is at its prompt is lost between two modes of the terminal */
+	(void)expect(h, "e1", seen, sizeof(seen), "a42b\r\n<>");
+	CHECK(h, strstr(seen, "33 101"), "\"%s\"", seen);
+	CHECK(h, strstr(seen, "/dev/pts/"), "\"%s\"", seen);
+	CHECK(h, write_stdin(h, "c1", "e1", "\x04", 1, &err) == 0, "%s", err.msg); /* ^D */
+	CHECK(h, read_all(h, false, "c1", "e1", rest, sizeof(rest), &err) >= 0, "%s", err.msg);
+	CHECK(h, wait_process(h, "c1", "e1", &err) == 0, "%s", err.msg);
+	q.exec_id = (char *)"c1";
+	CHECK(h, call(h, "TtyWinResize", &q, NULL, &err) < 0 && err.code == ERROR_UNAVAILABLE,
+	      "no tty: %d %s", err.code, err.msg);
+	CHECK(h, remove_container(h, "c1", &err) == 0, "%s", err.msg);
+}
+
+static void
+an_init_on_a_terminal(struct harness *h)
+{
+	struct error err = ERROR_INIT;
+	char seen[4096] = "";
+
+	CHECK(h,
+	      create_start_tty(
+		      h, "c1",
+		      SH("test -t 0 && echo tty$((1+1)); ls -l /dev/console; read x; echo got:$x"),
+		      &err) == 0,
+	      "%s", err.msg);
+	(void)expect(h, "c1", seen, sizeof(seen), "tty2");
+	(void)expect(h, "c1", seen, sizeof(seen), "/dev/console");
+	/* CloseStdin is end of input, not of the terminal */
+	CHECK(h, write_stdin(h, "c1", "c1", "abc", 3, &err) == 0, "%s", err.msg);
+	CHECK(h, close_stdin(h, "c1", "c1", &err) == 0, "%s", err.msg);
+	CHECK(h, close_stdin(h, "c1", "c1", &err) == 0, "%s", err.msg);
+	(void)expect(h, "c1", seen, sizeof(seen), "got:abc");
+	CHECK(h, wait_process(h, "c1", "c1", &err) == 0, "%s", err.msg);
+	CHECK(h, remove_container(h, "c1", &err) == 0, "%s", err.msg);
+}
+
+static void
+read_lengths(struct harness *h)
+{
+	static const uint32_t lengths[] = { 1, 4u << 20, UINT32_MAX };
+	struct error err = ERROR_INIT;
+	Grpc__ReadStreamRequest q = GRPC__READ_STREAM_REQUEST__INIT;
+
+	CHECK(h, create_start(h, "c1", SH("sleep 0.2; printf abcdef; sleep 3600"), &err) == 0, "%s",
+	      err.msg);
+	q.container_id = (char *)"c1";
+	q.exec_id = (char *)"c1";
+	for (size_t i = 0; i < ARRAY_LEN(lengths); i++) {
+		ProtobufCMessage *reply = NULL;
+
+		q.len = lengths[i];
+		if (i == 2) { /* nothing is there: it parks, and goes with the container */
+			(void)ttrpc_client_start(h->client, &grpc__agent_service__descriptor,
+						 "ReadStdout", &q.base, 0, on_closed, NULL, &err);
+			continue;
+		}
+		CHECK(h, call(h, "ReadStdout", &q, &reply, &err) == 0, "len %u: %s", q.len,
+		      err.msg);
+		CHECK(h, reply && ((Grpc__ReadStreamResponse *)reply)->data.len == (i ? 5 : 1),
+		      "len %u", q.len);
+		if (reply)
+			protobuf_c_message_free_unpacked(reply, NULL);
+	}
+	CHECK(h, remove_container(h, "c1", &err) == 0, "%s", err.msg);
+}
+
+const struct test tests_stdio[] = {
+	{ "cat gives back every byte", cat_gives_back_every_byte },
+	{ "10,000 lines on both streams arrive whole", lines_on_both_streams_arrive_whole },
+	{ "a grandchild does not hold the stream", a_grandchild_does_not_hold_the_stream },
+	{ "output is read after the exit", output_is_read_after_the_exit },
+	{ "a process that does not read its stdin", a_process_that_does_not_read },
+	{ "a shell on a terminal", a_shell_on_a_terminal },
+	{ "an init on a terminal", an_init_on_a_terminal },
+	{ "read lengths", read_lengths },
+};
+const size_t n_tests_stdio = ARRAY_LEN(tests_stdio);

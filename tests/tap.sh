@@ -1,0 +1,65 @@
+# SPDX-License-Identifier: Apache-2.0
+#
+# For tests/check-*: TAP from bash. A check is a function that prints what it finds wrong and
+# returns non-zero if it found anything; every check is also shown to fail where it should.
+
+set -u -o pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit 1
+export LC_ALL=C
+BUILD=${BUILD:-out/.build} OUT=${OUT:-out}
+TATAMI_CACHE=${TATAMI_CACHE:-${HOME:-/root}/.cache/tatami}
+tap_n=0 tap_bad=0
+scratch=$(mktemp -d "${TMPDIR:-/tmp}/tatami-check.XXXXXX")
+trap 'rm -rf "$scratch"' EXIT
+
+result()	# ok|not WHAT
+{
+	tap_n=$((tap_n + 1))
+	if test "$1" = ok; then
+		echo "ok $tap_n - $2"
+	else
+		tap_bad=$((tap_bad + 1))
+		echo "not ok $tap_n - $2"
+	fi
+}
+
+# passes WHAT COMMAND...: COMMAND has nothing to complain of.
+passes()
+{
+	local what=$1 said
+	shift
+	if said=$("$@" 2>&1); then
+		result ok "$what"
+	else
+		printf '%s\n' "$said" | sed 's/^/# /'
+		result not "$what"
+	fi
+}
+
+# refuses TEXT WHAT COMMAND...: COMMAND complains, and TEXT is part of the complaint.
+refuses()
+{
+	local text=$1 what=$2 said
+	shift 2
+	if said=$("$@" 2>&1); then
+		result not "accepted: $what"
+	elif [[ $said == *"$text"* ]]; then
+		result ok "refuses $what"
+	else
+		printf '%s\n' "$said" | sed 's/^/# /'
+		result not "refuses $what, but not by saying: $text"
+	fi
+}
+
+finish()
+{
+	echo "1..$tap_n"
+	test $tap_bad = 0
+	exit
+}
+
+# sources DIR...: the C files below; a directory need not exist.
+sources()
+{
+	{ find "$@" -name '*.[ch]' -type f 2>/dev/null; true; } | sort
+}

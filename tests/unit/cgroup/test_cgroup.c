@@ -1,0 +1,318 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Conversions of limits, limits against a made-up cgroup directory, and real cgroups where there are some. */
+#include <criterion/criterion.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/magic.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "agent/cgroup/cgroup.h"
+#include "agent/cgroup/limits.h"
+#include "lib/cleanup.h"
+#include "lib/io.h"
+#include "lib/path.h"
+#include "lib/sys.h"
+
+Test(limits, cpu_weight)
+{
+	static const struct {
+		uint64_t shares, weight;
+	} rows[] = { { 0, 1 },
+		     { 1, 1 },
+		     { 2, 1 },
+		     { 3, 2 },
+		     { 512, 59 },
+		     { 1024, 100 },
+		     { 2048, 174 },
+		     { 102400, 4429 },
+		     { 262143, 10000 },
+		     { 262144, 10000 },
+		     { UINT64_MAX, 10000 } };
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+		cr_expect_eq(cgroup_cpu_weight(rows[i].shares), rows[i].weight);
+}
+
+Test(limits, cpu_max)
+{
+	static const struct {
+		int64_t quota;
+		uint64_t period;
+		const char *expected;
+	} rows[] = {
+		{ 0, 0, NULL },
+		{ 50000, 0, "50000 100000" },
+		{ 50000, 200000, "50000 200000" },
+		{ -1, 100000, "max 100000" },
+		{ 0, 100000, "max 100000" },
+		{ -1, 0, "max 100000" },
+	};
+	char value[CGROUP_VALUE_MAX];
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		bool given = cgroup_cpu_max(rows[i].quota, rows[i].period, value);
+
+		cr_expect_eq(given, rows[i].expected != NULL);
+		if (given && rows[i].expected)
+			cr_expect_str_eq(value, rows[i].expected);
+	}
+}
+
+Test(limits, swap)
+{
+	static const struct {
+		int64_t swap, memory;
+		int result;
+		const char *expected;
+	} rows[] = {
+		{ 0, 0, 0, NULL },     { 0, 100, 0, NULL },   { 300, 100, 1, "200" },
+		{ 100, 100, 1, "0" },  { -1, 100, 1, "max" }, { -1, 0, 1, "max" },
+		{ 0, -1, 1, "max" },   { 50, 100, -1, NULL }, { 300, 0, -1, NULL },
+		{ 300, -1, -1, NULL },
+	};
+	char value[CGROUP_VALUE_MAX];
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct error err = ERROR_INIT;
+
+		cr_expect_eq(cgroup_swap_max(rows[i].swap, rows[i].memory, value, &err),
+			     rows[i].result, "row %zu", i);
+		if (rows[i].expected)
+			cr_expect_str_eq(value, rows[i].expected);
+		if (rows[i].result < 0)
+			cr_expect_eq(err.code, ERROR_INVALID_ARGUMENT);
+	}
+}
+
+/* A directory with files for all but the missing controllers. */
+static int
+fake_cgroup(char *dir, const char *const *files)
+{
+	int fd;
+
+	cr_assert(mkdtemp(dir));
+	fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	cr_assert_geq(fd, 0);
+	for (; *files; files++) {
+		int file = openat(fd, *files, O_CREAT | O_WRONLY | O_CLOEXEC, 0600);
+
+		cr_assert_geq(file, 0);
+		close(file);
+	}
+	return fd;
+}
+
+static void
+remove_fake(int fd, const char *dir)
+{
+	auto_close int tmp = open("/tmp", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	struct error err = ERROR_INIT;
+
+	close(fd);
+	cr_assert_eq(path_remove_tree(tmp, dir + strlen("/tmp/"), &err), 0);
+}
+
+static void
+expect_file(int fd, const char *name, const char *content)
+{
+	char text[128] = "";
+
+	(void)read_text_at(fd, name, text, sizeof(text));
+	cr_expect_str_eq(text, content, "%s: \"%s\"", name, text);
+}
+
+Test(limits, written)
+{
+	static const char *const files[] = {
+		"memory.max", "memory.swap.max", "memory.low",  "cpu.weight",  "cpu.max",
+		"pids.max",   "hugetlb.2MB.max", "cpuset.cpus", "cpuset.mems", NULL,
+	};
+	Grpc__LinuxHugepageLimit small = GRPC__LINUX_HUGEPAGE_LIMIT__INIT, big = small,
+				 *pages[] = { &small, &big };
+	Grpc__LinuxResources r = GRPC__LINUX_RESOURCES__INIT;
+	Grpc__LinuxMemory m = GRPC__LINUX_MEMORY__INIT;
+	Grpc__LinuxCPU c = GRPC__LINUX_CPU__INIT;
+	Grpc__LinuxPids p = GRPC__LINUX_PIDS__INIT;
+	char dir[] = "/tmp/test-limits-XXXXXX";
+	struct error err = ERROR_INIT;
+	int fd = fake_cgroup(dir, files);
+
+	cr_expect_eq(cgroup_limits_apply(fd, -1, NULL, &err), 0);
+	m.limit = 1 << 20;
+	m.swap = 3 << 20;
+	m.reservation = 1 << 19;
+	c.shares = 1024;
+	c.quota = 20000;
+	c.cpus = "0-1";
+	c.mems = "0";
+	p.limit = 100;
+	small.pagesize = "2MB";
+	small.limit = 2 << 20;
+	big.pagesize = "1GB"; /* no such size here, and no limit on it */
+	r.memory = &m;
+	r.cpu = &c;
+	r.pids = &p;
+	r.hugepagelimits = pages;
+	r.n_hugepagelimits = 2;
+	cr_assert_eq(cgroup_limits_apply(fd, -1, &r, &err), 0, "%s", err.msg);
+	expect_file(fd, "memory.max", "1048576");
+	expect_file(fd, "memory.swap.max", "2097152");
+	expect_file(fd, "memory.low", "524288");
+	expect_file(fd, "cpu.weight", "100");
+	expect_file(fd, "cpu.max", "20000 100000");
+	expect_file(fd, "cpuset.cpus", "0-1");
+	expect_file(fd, "cpuset.mems", "0");
+	expect_file(fd, "pids.max", "100");
+	expect_file(fd, "hugetlb.2MB.max", "2097152");
+	p.limit = -1;
+	m = (Grpc__LinuxMemory)GRPC__LINUX_MEMORY__INIT;
+	m.limit = -1;
+	cr_assert_eq(cgroup_limits_apply(fd, -1, &r, &err), 0, "%s", err.msg);
+	remove_fake(fd, dir);
+}
+
+/* A limit without its controller is an error that names it; no limit is not. */
+Test(limits, missing_controllers)
+{
+	static const char *const none[] = { NULL };
+	Grpc__LinuxResources r = GRPC__LINUX_RESOURCES__INIT;
+	Grpc__LinuxMemory m = GRPC__LINUX_MEMORY__INIT;
+	Grpc__LinuxCPU c = GRPC__LINUX_CPU__INIT;
+	Grpc__LinuxPids p = GRPC__LINUX_PIDS__INIT;
+	char dir[] = "/tmp/test-limits-XXXXXX";
+	struct error err = ERROR_INIT;
+	int fd = fake_cgroup(dir, none);
+
+	m.limit = -1;
+	p.limit = -1;
+	c.quota = -1;
+	r.memory = &m;
+	r.pids = &p;
+	r.cpu = &c;
+	cr_expect_eq(cgroup_limits_apply(fd, -1, &r, &err), 0, "%s", err.msg);
+	p.limit = 5;
+	cr_expect_eq(cgroup_limits_apply(fd, -1, &r, &err), -1);
+	cr_expect(strstr(err.msg, "pids controller"), "%s", err.msg);
+	m.limit = 4096;
+	cr_expect_eq(cgroup_limits_apply(fd, -1, &r, &err), -1);
+	cr_expect(strstr(err.msg, "memory controller"), "%s", err.msg);
+	m.limit = 0;
+	c.shares = 10;
+	cr_expect_eq(cgroup_limits_apply(fd, -1, &r, &err), -1);
+	cr_expect(strstr(err.msg, "cpu controller"), "%s", err.msg);
+	remove_fake(fd, dir);
+}
+
+static int
+cgroup_root(void)
+{
+	static const char *const places[] = { "/sys/fs/cgroup", "/sys/fs/cgroup/unified" };
+
+	for (size_t i = 0; i < ARRAY_LEN(places); i++) {
+		int fd = open(places[i], O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+		if (fd >= 0 && fd_is_fstype(fd, CGROUP2_SUPER_MAGIC) && geteuid() == 0)
+			return fd;
+		if (fd >= 0)
+			close(fd);
+	}
+	cr_skip_test("needs root and a cgroup v2 hierarchy");
+	return -1;
+}
+
+/* A process in the cgroup that sleeps. */
+static pid_t
+start_in(int fd)
+{
+	struct clone_args args = {
+		.flags = CLONE_INTO_CGROUP,
+		.exit_signal = SIGCHLD,
+		.cgroup = (uint64_t)fd,
+	};
+	pid_t pid = sys_clone3(&args);
+
+	if (pid == 0) {
+		for (;;)
+			pause();
+	}
+	cr_assert_gt(pid, 0);
+	return pid;
+}
+
+Test(cgroup, make_kill_remove)
+{
+	auto_close int root = cgroup_root();
+	struct error err = ERROR_INIT;
+	char path[64], deep[128], seen[CGROUP_PATH_MAX];
+	auto_close int fd = -1;
+	auto_close int inner = -1;
+	auto_close int proc = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	pid_t pid, second;
+	int status;
+
+	snprintf(path, sizeof(path), "pods/test-%d/a/c1", (int)getpid());
+	snprintf(deep, sizeof(deep), "%s/x/y", path);
+	fd = cgroup_create(root, path, &err);
+	cr_assert_geq(fd, 0, "%s", err.msg);
+	/* empty: may be taken over */
+	close(cgroup_create(root, path, &err));
+	cr_assert_not(cgroup_is_populated(root, path));
+	pid = start_in(fd);
+	cr_assert(cgroup_is_populated(root, path));
+	cr_assert_eq(cgroup_of_process(proc, pid, seen, sizeof(seen)), 0);
+	cr_assert_str_eq(seen, path);
+	cr_assert_eq(cgroup_create(root, path, &err), -1);
+	cr_assert_eq(err.code, ERROR_ALREADY_EXISTS);
+	/* what the container made below goes, too */
+	inner = cgroup_create(root, deep, &err);
+	cr_assert_geq(inner, 0, "%s", err.msg);
+	second = start_in(inner);
+	cr_assert_eq(cgroup_remove(root, path, 5000, &err), 0, "%s", err.msg);
+	cr_assert_eq(waitpid(pid, &status, 0), pid);
+	cr_assert(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+	cr_assert_eq(waitpid(second, &status, 0), second);
+	cr_assert_eq(cgroup_open(root, path), -1);
+	/* parents that were only there for it go, the first stays */
+	snprintf(path, sizeof(path), "pods/test-%d", (int)getpid());
+	cr_assert_eq(cgroup_open(root, path), -1);
+	cr_assert_eq(cgroup_remove(root, path, 5000, &err), 0);
+	cr_assert_eq(cgroup_kill(root, path), -1);
+	cr_assert_eq(errno, ENOENT);
+}
+
+/* A container may nest as deep and wide as it likes. */
+Test(cgroup, remove_many)
+{
+	auto_close int root = cgroup_root();
+	struct error err = ERROR_INIT;
+	char path[64], name[32];
+	auto_close int top = -1;
+	int dir;
+
+	snprintf(path, sizeof(path), "pods/test-%d/many", (int)getpid());
+	top = cgroup_create(root, path, &err);
+	cr_assert_geq(top, 0, "%s", err.msg);
+	for (int i = 0; i < 300; i++) {
+		snprintf(name, sizeof(name), "wide%d", i);
+		cr_assert_eq(mkdirat(top, name, 0755), 0);
+	}
+	dir = dup(top);
+	for (int i = 0; i < 100; i++) {
+		int next;
+
+		cr_assert_eq(mkdirat(dir, "deep", 0755), 0);
+		next = openat(dir, "deep", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		cr_assert_geq(next, 0);
+		close(dir);
+		dir = next;
+	}
+	close(dir);
+	cr_assert_eq(cgroup_remove(root, path, 5000, &err), 0, "%s", err.msg);
+	(void)unlinkat(root, "pods", AT_REMOVEDIR);
+}

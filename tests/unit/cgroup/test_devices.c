@@ -1,0 +1,421 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Device rules: what they mean, that the program says the same for every question (it is run here, instruction by
+ * instruction), that the kernel takes it, and that it is in force for a process in the cgroup.
+ */
+#include <criterion/criterion.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/magic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "agent/cgroup/cgroup.h"
+#include "agent/cgroup/devices.h"
+#include "lib/cleanup.h"
+#include "lib/path.h"
+#include "lib/sys.h"
+
+#define BLOCK BPF_DEVCG_DEV_BLOCK
+#define CHAR  BPF_DEVCG_DEV_CHAR
+#define R     BPF_DEVCG_ACC_READ
+#define W     BPF_DEVCG_ACC_WRITE
+#define M     BPF_DEVCG_ACC_MKNOD
+
+/* A rule as a spec has it. */
+struct row {
+	bool allow;
+	const char *type;
+	int64_t major, minor;
+	const char *access;
+};
+
+static struct device_rules
+make(const struct row *rows, size_t n, Grpc__LinuxDevice *const *devices, size_t n_devices,
+     bool any_disk)
+{
+	static Grpc__LinuxDeviceCgroup spec[DEVICE_RULES_MAX];
+	static Grpc__LinuxDeviceCgroup *list[DEVICE_RULES_MAX];
+	struct error err = ERROR_INIT;
+	struct device_rules rules;
+
+	for (size_t i = 0; i < n; i++) {
+		grpc__linux_device_cgroup__init(&spec[i]);
+		spec[i].allow = rows[i].allow;
+		spec[i].type = (char *)(uintptr_t)rows[i].type;
+		spec[i].major = rows[i].major;
+		spec[i].minor = rows[i].minor;
+		spec[i].access = (char *)(uintptr_t)rows[i].access;
+		list[i] = &spec[i];
+	}
+	cr_assert_eq(device_rules_validate(list, n, &err), 0, "%s", err.msg);
+	cr_assert_eq(device_rules_make(list, n, devices, n_devices, any_disk, &rules, &err), 0);
+	return rules;
+}
+
+/* What the kernel would answer: the few instructions that the program is made of. */
+static bool
+run(const struct bpf_insn *program, size_t n, const struct bpf_cgroup_dev_ctx *context)
+{
+	uint64_t reg[BPF_REG_10] = { 0 };
+	size_t steps = 0;
+
+	for (size_t at = 0; at < n; at++) {
+		const struct bpf_insn *i = &program[at];
+		uint64_t imm = (uint64_t)(int64_t)i->imm;
+		uint64_t *dst = &reg[i->dst_reg];
+
+		cr_assert_lt(++steps, n + 1, "a loop");
+		switch (i->code) {
+		case BPF_LDX | BPF_MEM | BPF_W:
+			*dst = *(const uint32_t *)(const void *)((const char *)context + i->off);
+			break;
+		case BPF_ALU64 | BPF_MOV | BPF_X:
+			*dst = reg[i->src_reg];
+			break;
+		case BPF_ALU64 | BPF_MOV | BPF_K:
+			*dst = imm;
+			break;
+		case BPF_ALU64 | BPF_AND | BPF_K:
+			*dst &= imm;
+			break;
+		case BPF_ALU64 | BPF_RSH | BPF_K:
+			*dst >>= imm;
+			break;
+		case BPF_JMP | BPF_JNE | BPF_K:
+			at += *dst != imm ? (size_t)i->off : 0;
+			break;
+		case BPF_JMP | BPF_JSET | BPF_K:
+			at += *dst & imm ? (size_t)i->off : 0;
+			break;
+		case BPF_JMP | BPF_JA:
+			at += (size_t)i->off;
+			break;
+		case BPF_JMP | BPF_EXIT:
+			return reg[0] != 0;
+		default:
+			cr_assert_fail("instruction %#x", i->code);
+		}
+	}
+	cr_assert_fail("ran off the end");
+	return false;
+}
+
+/* The program and the rules themselves, which must agree. */
+static bool
+allows(const struct device_rules *rules, uint8_t type, uint8_t access, uint32_t major,
+       uint32_t minor)
+{
+	struct bpf_insn *program = calloc(DEVICE_PROGRAM_MAX(rules->n), sizeof(*program));
+	struct bpf_cgroup_dev_ctx context = { .access_type = (uint32_t)access << 16 | type,
+					      .major = major,
+					      .minor = minor };
+	size_t n = device_program_make(rules, program);
+	bool allowed = run(program, n, &context);
+
+	cr_assert_leq(n, DEVICE_PROGRAM_MAX(rules->n));
+	cr_expect_eq(allowed, device_rules_allow(rules, type, access, major, minor),
+		     "type %u access %u %u:%u", type, access, major, minor);
+	free(program);
+	return allowed;
+}
+
+Test(devices, validate)
+{
+	static const struct {
+		struct row row;
+		const char *text;
+	} bad[] = {
+		{ { true, "x", 1, 3, "r" }, "type" },
+		{ { true, "p", 1, 3, "r" }, "type" },
+		{ { true, "cc", 1, 3, "r" }, "type" },
+		{ { true, "c", 1, 3, "" }, "access" },
+		{ { true, "c", 1, 3, "rx" }, "access" },
+		{ { true, "c", -2, 3, "r" }, "range" },
+		{ { true, "c", 1, -2, "r" }, "range" },
+		{ { true, "c", 4096, 3, "r" }, "range" },
+		{ { true, "c", 1, 1 << 20, "r" }, "range" },
+	};
+	Grpc__LinuxDeviceCgroup r = GRPC__LINUX_DEVICE_CGROUP__INIT, *list[] = { &r };
+	Grpc__LinuxDeviceCgroup *many[DEVICE_RULES_MAX + 1];
+	struct error err = ERROR_INIT;
+
+	for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
+		r.type = (char *)(uintptr_t)bad[i].row.type;
+		r.major = bad[i].row.major;
+		r.minor = bad[i].row.minor;
+		r.access = (char *)(uintptr_t)bad[i].row.access;
+		cr_expect_eq(device_rules_validate(list, 1, &err), -1, "row %zu", i);
+		cr_expect(strstr(err.msg, bad[i].text), "row %zu: %s", i, err.msg);
+		cr_expect_eq(err.code, ERROR_INVALID_ARGUMENT);
+	}
+	r = (Grpc__LinuxDeviceCgroup)GRPC__LINUX_DEVICE_CGROUP__INIT;
+	r.access = "rwm";
+	for (size_t i = 0; i < ARRAY_LEN(many); i++)
+		many[i] = &r;
+	cr_expect_eq(device_rules_validate(many, DEVICE_RULES_MAX, &err), 0, "%s", err.msg);
+	cr_expect_eq(device_rules_validate(many, DEVICE_RULES_MAX + 1, &err), -1);
+}
+
+/* What containerd sends first: everything is denied, but what every container has. */
+Test(devices, deny_all)
+{
+	static const struct row rows[] = { { false, "", 0, 0, "rwm" } };
+	struct device_rules rules = make(rows, 1, NULL, 0, false);
+
+	cr_expect(allows(&rules, CHAR, R | W | M, 1, 3));
+	cr_expect(allows(&rules, CHAR, R | W, 5, 2));
+	cr_expect(allows(&rules, CHAR, R | W, 136, 77));
+	cr_expect(allows(&rules, CHAR, R | W, 10, 200));
+	cr_expect(allows(&rules, CHAR, M, 1, 1));
+	cr_expect(allows(&rules, BLOCK, M, 8, 0));
+	cr_expect_not(allows(&rules, CHAR, R, 1, 1));
+	cr_expect_not(allows(&rules, CHAR, R | M, 1, 1));
+	cr_expect_not(allows(&rules, BLOCK, R, 8, 0));
+	cr_expect_not(allows(&rules, BLOCK, R, 1, 3));
+	cr_expect_not(allows(&rules, CHAR, W, 10, 201));
+	free(rules.list);
+}
+
+/* The last rule that speaks of an access decides, each access by itself. */
+Test(devices, order_and_wildcards)
+{
+	static const struct row rows[] = {
+		{ false, "a", -1, -1, "rwm" }, { true, "c", 10, -1, "rw" },
+		{ false, "c", 10, 5, "w" },    { true, "b", 8, 1, "r" },
+		{ true, "b", 8, 1, "w" },      { true, "c", -1, 7, "r" },
+		{ false, "c", 1, 3, "rwm" }, /* a default device */
+		{ true, "c", 0, 0, "r" },    /* of a type: 0 is a number */
+	};
+	struct device_rules rules = make(rows, ARRAY_LEN(rows), NULL, 0, false);
+
+	cr_expect(allows(&rules, CHAR, R | W, 10, 4));
+	cr_expect(allows(&rules, CHAR, R, 10, 5));
+	cr_expect_not(allows(&rules, CHAR, W, 10, 5));
+	cr_expect_not(allows(&rules, CHAR, R | W, 10, 5));
+	cr_expect(allows(&rules, BLOCK, R | W, 8, 1), "two rules together");
+	cr_expect_not(allows(&rules, BLOCK, R, 8, 2));
+	cr_expect(allows(&rules, CHAR, R, 99, 7));
+	cr_expect_not(allows(&rules, CHAR, W, 99, 7));
+	cr_expect_not(allows(&rules, BLOCK, R, 99, 7));
+	cr_expect(allows(&rules, CHAR, R | W | M, 1, 3), "default devices cannot be denied");
+	cr_expect(allows(&rules, CHAR, R, 0, 0));
+	cr_expect_not(allows(&rules, CHAR, R, 4, 64));
+	free(rules.list);
+}
+
+/* A privileged container may open everything but disks that are not its own. */
+Test(devices, allow_all)
+{
+	static const struct row rows[] = {
+		{ false, "a", 0, 0, "rwm" },
+		{ true, "b", 254, 16, "rw" }, /* its own */
+		{ true, "a", -1, -1, "rwm" },
+	};
+	struct device_rules rules = make(rows, ARRAY_LEN(rows), NULL, 0, false);
+
+	cr_expect(allows(&rules, CHAR, R | W | M, 1, 1));
+	cr_expect(allows(&rules, BLOCK, R | W | M, 254, 16));
+	cr_expect(allows(&rules, BLOCK, M, 254, 0));
+	cr_expect_not(allows(&rules, BLOCK, R, 254, 0));
+	cr_expect_not(allows(&rules, BLOCK, W, 259, 0));
+	free(rules.list);
+	rules = make(rows, ARRAY_LEN(rows), NULL, 0, true);
+	cr_expect(allows(&rules, BLOCK, R | W | M, 259, 0), "opted out");
+	free(rules.list);
+	/* a host that names a major means it */
+	rules = make((const struct row[]){ { true, "b", 7, -1, "rwm" } }, 1, NULL, 0, false);
+	cr_expect(allows(&rules, BLOCK, R | W, 7, 3));
+	free(rules.list);
+}
+
+/* Hosts that clear the rules. */
+Test(devices, devices_without_rules)
+{
+	Grpc__LinuxDevice d = GRPC__LINUX_DEVICE__INIT, *devices[] = { &d };
+	static const struct row deny[] = { { false, "a", -1, -1, "rwm" } };
+	struct device_rules rules;
+
+	d.type = "b";
+	d.major = 254;
+	d.minor = 32;
+	rules = make(NULL, 0, devices, 1, false);
+	cr_expect(allows(&rules, BLOCK, R | W, 254, 32));
+	cr_expect_not(allows(&rules, BLOCK, R, 254, 48));
+	cr_expect_not(allows(&rules, CHAR, R, 254, 32));
+	free(rules.list);
+	rules = make(deny, 1, devices, 1, false);
+	cr_expect_not(allows(&rules, BLOCK, R, 254, 32), "rules are what they say");
+	free(rules.list);
+}
+
+/* Random lists: program and rules agree everywhere. */
+Test(devices, random)
+{
+	static const char *const types[] = { "a", "b", "c", "" };
+	static const char *const accesses[] = { "r", "w", "m", "rw", "rm", "wm", "rwm" };
+	struct row rows[20];
+	unsigned int seed = 1;
+
+	for (int round = 0; round < 300; round++) {
+		size_t n = (size_t)rand_r(&seed) % ARRAY_LEN(rows);
+		struct device_rules rules;
+
+		for (size_t i = 0; i < n; i++)
+			rows[i] = (struct row){
+				.allow = rand_r(&seed) % 2,
+				.type = types[rand_r(&seed) % 4],
+				.major = rand_r(&seed) % 4 - 1,
+				.minor = rand_r(&seed) % 4 - 1,
+				.access = accesses[rand_r(&seed) % 7],
+			};
+		rules = make(rows, n, NULL, 0, rand_r(&seed) % 2);
+		for (uint32_t q = 0; q < 2 * 7 * 16; q++)
+			(void)allows(&rules, (uint8_t)(1 + q % 2), (uint8_t)(1 + q / 2 % 7),
+				     q / 14 % 4, q / 56);
+		free(rules.list);
+	}
+}
+
+static int
+cgroup_root(void)
+{
+	static const char *const places[] = { "/sys/fs/cgroup", "/sys/fs/cgroup/unified" };
+
+	for (size_t i = 0; i < ARRAY_LEN(places); i++) {
+		int fd = open(places[i], O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+		if (fd >= 0 && fd_is_fstype(fd, CGROUP2_SUPER_MAGIC) && geteuid() == 0)
+			return fd;
+		if (fd >= 0)
+			close(fd);
+	}
+	cr_skip_test("needs root and a cgroup v2 hierarchy");
+	return -1;
+}
+
+/* In the cgroup: can a node of these numbers be made and opened? The errno of what failed, or 0. */
+static int
+try_open(int cgroup, mode_t type, unsigned int major, unsigned int minor)
+{
+	struct clone_args args = { .flags = CLONE_INTO_CGROUP,
+				   .exit_signal = SIGCHLD,
+				   .cgroup = (uint64_t)cgroup };
+	pid_t pid = sys_clone3(&args);
+	char path[64];
+	int status, fd;
+
+	if (pid == 0) {
+		(void)snprintf(path, sizeof(path), "/dev/shm/test-devices-%d", (int)getpid());
+		if (mknod(path, type | 0600, makedev(major, minor)) < 0)
+			_exit(errno);
+		fd = open(path, O_RDONLY | O_NONBLOCK);
+		status = fd < 0 ? errno : 0;
+		unlink(path);
+		_exit(status);
+	}
+	cr_assert_gt(pid, 0);
+	cr_assert_eq(waitpid(pid, &status, 0), pid);
+	cr_assert(WIFEXITED(status));
+	return WEXITSTATUS(status);
+}
+
+/* The kernel takes the program, replaces it in one step, and obeys it. */
+Test(devices, in_force)
+{
+	static const struct row deny[] = { { false, "a", -1, -1, "rwm" } };
+	static const struct row kmsg[] = { { false, "a", -1, -1, "rwm" },
+					   { true, "c", 1, 11, "r" } };
+	auto_close int root = cgroup_root();
+	struct device_rules rules = make(deny, 1, NULL, 0, false);
+	struct error err = ERROR_INIT;
+	auto_close int fd = -1;
+	auto_close int former = -1;
+	uint32_t id = 0, first;
+	char path[64];
+
+	snprintf(path, sizeof(path), "pods/test-devices-%d", (int)getpid());
+	fd = cgroup_create(root, path, &err);
+	cr_assert_geq(fd, 0, "%s", err.msg);
+	if (try_open(fd, S_IFCHR, 1, 11) != 0)
+		cr_skip_test("devices are kept from this machine by something else");
+	cr_assert_eq(cgroup_devices_apply(fd, &rules, &id, &err), 0, "%s", err.msg);
+	free(rules.list);
+	cr_assert_neq(id, 0);
+	cr_expect_eq(try_open(fd, S_IFCHR, 1, 3), 0);
+	cr_expect_eq(try_open(fd, S_IFCHR, 1, 11), EPERM);
+	cr_expect_eq(try_open(fd, S_IFBLK, 7, 0), EPERM);
+	first = id;
+	former = cgroup_devices_hold(id);
+	rules = make(kmsg, 2, NULL, 0, false);
+	cr_assert_eq(cgroup_devices_apply(fd, &rules, &id, &err), 0, "%s", err.msg);
+	free(rules.list);
+	cr_expect_neq(id, first);
+	cr_expect_eq(try_open(fd, S_IFCHR, 1, 11), 0);
+	cgroup_devices_restore(fd, former, &id);
+	cr_expect_eq(id, first);
+	cr_expect_eq(try_open(fd, S_IFCHR, 1, 11), EPERM);
+	cr_expect_eq(cgroup_remove(root, path, 5000, &err), 0, "%s", err.msg);
+	(void)unlinkat(root, "pods", AT_REMOVEDIR);
+}
+
+/* The longest list there can be is one that the kernel's verifier takes. */
+Test(devices, longest)
+{
+	static struct row rows[DEVICE_RULES_MAX];
+	auto_close int root = cgroup_root();
+	struct error err = ERROR_INIT;
+	struct device_rules rules;
+	auto_close int fd = -1;
+	uint32_t id = 0;
+	char path[64];
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+		rows[i] = (struct row){ i % 2 == 0, i % 3 ? "c" : "b", (int64_t)i, (int64_t)i % 7,
+					i % 5 ? "rwm" : "r" };
+	rules = make(rows, ARRAY_LEN(rows), NULL, 0, false);
+	snprintf(path, sizeof(path), "pods/test-longest-%d", (int)getpid());
+	fd = cgroup_create(root, path, &err);
+	cr_assert_geq(fd, 0, "%s", err.msg);
+	cr_expect_eq(cgroup_devices_apply(fd, &rules, &id, &err), 0, "%s", err.msg);
+	free(rules.list);
+	cr_expect_eq(cgroup_remove(root, path, 5000, &err), 0, "%s", err.msg);
+	(void)unlinkat(root, "pods", AT_REMOVEDIR);
+}
+
+/* One that is kept is used again for the same rules, for other rules it is not, and a program that has gone is made anew. */
+Test(devices, kept_program)
+{
+	static const struct row deny[] = { { false, "a", -1, -1, "rwm" } };
+	struct device_program kept = { .fd = -1 }, p;
+	struct device_rules rules = make(deny, 1, NULL, 0, false);
+	static const struct row kmsg[] = { { true, "c", 1, 11, "r" } };
+	struct device_rules others = make(kmsg, 1, NULL, 0, false);
+	struct error err = ERROR_INIT;
+
+	cr_assert_eq(device_program_load(&rules, &kept, &p, &err), 0, "%s", err.msg);
+	cr_expect_eq(device_program_keep(&kept, p.instructions, 7, &p.fd, &err), -1);
+	cr_expect_eq(err.code, ERROR_INVALID_ARGUMENT);
+	cr_assert_eq(device_program_keep(&kept, p.instructions, p.n * sizeof(*p.instructions),
+					 &p.fd, &err),
+		     0, "%s", err.msg);
+	cr_expect_eq(p.fd, -1);
+	device_program_release(&p);
+	cr_expect_eq(device_program_load(&rules, &kept, &p, &err), 1, "%s", err.msg);
+	cr_expect_eq(p.id, kept.id);
+	device_program_release(&p);
+	cr_expect_eq(device_program_load(&others, &kept, &p, &err), 0, "%s", err.msg);
+	cr_expect_neq(p.id, kept.id);
+	device_program_release(&p);
+	kept.id = UINT32_MAX;
+	cr_expect_eq(device_program_load(&rules, &kept, &p, &err), 0, "%s", err.msg);
+	device_program_release(&p);
+	device_program_release(&kept);
+	free(rules.list);
+	free(others.list);
+}

@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Reports of a window's size are taken out of what is typed, wherever the bytes are cut; all else arrives as it is. */
+#include <criterion/criterion.h>
+#include <string.h>
+
+#include "agent/console/window.h"
+#include "lib/cleanup.h"
+
+#define ESC "\033"
+
+static const struct {
+	const char *in, *out;
+	unsigned short rows, columns; /* 0: there was no report */
+} rows[] = {
+	{ "", "", 0, 0 },
+	{ "ls -l\r", "ls -l\r", 0, 0 },
+	{ ESC "[8;33;77t", "", 33, 77 },
+	{ "a" ESC "[8;33;77tb", "ab", 33, 77 },
+	{ ESC "[8;1;1t" ESC "[8;9999;9999t", "", 9999, 9999 },
+	{ ESC "[A" ESC "[8~" ESC "[18t", ESC "[A" ESC "[8~" ESC "[18t", 0, 0 },
+	{ ESC ESC "[8;33;77tx", ESC "x", 33, 77 },
+	{ ESC "[8" ESC "[8;33;77t", ESC "[8", 33, 77 },
+	{ ESC "[8;0;77t", ESC "[8;0;77t", 0, 0 },
+	{ ESC "[8;33;0t", ESC "[8;33;0t", 0, 0 },
+	{ ESC "[8;33;77;1t", ESC "[8;33;77;1t", 0, 0 },
+	{ ESC "[8;33333;77t", ESC "[8;33333;77t", 0, 0 },
+	{ ESC "[8;;77t", ESC "[8;;77t", 0, 0 },
+	{ ESC "[8;33t", ESC "[8;33t", 0, 0 },
+	{ ESC "[8;-1;77t", ESC "[8;-1;77t", 0, 0 },
+};
+
+/* In two pieces, cut at `cut`. Pieces of a report are kept; those that are too short to be told from a key are not. */
+static void
+check(size_t row, size_t cut)
+{
+	const char *in = rows[row].in;
+	size_t n = strlen(in), done = 0;
+	struct window w = { .n = 0 };
+	struct winsize size = { 0 };
+	bool found = false;
+	char out[256];
+
+	done += window_filter(&w, in, cut, out, &size, &found);
+	done += window_filter(&w, in + cut, n - cut, out + done, &size, &found);
+	cr_assert_leq(done, sizeof(out));
+	cr_expect(done == strlen(rows[row].out) && memcmp(out, rows[row].out, done) == 0,
+		  "row %zu cut at %zu: %.*s", row, cut, (int)done, out);
+	cr_expect_eq(found, rows[row].rows > 0, "row %zu cut at %zu", row, cut);
+	if (found)
+		cr_expect(size.ws_row == rows[row].rows && size.ws_col == rows[row].columns,
+			  "row %zu cut at %zu: %u x %u", row, cut, size.ws_row, size.ws_col);
+}
+
+Test(window, reports)
+{
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+		check(i, strlen(rows[i].in));
+}
+
+Test(window, reports_in_pieces)
+{
+	static const char report[] = ESC "[8;";
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		for (size_t cut = 0; cut <= strlen(rows[i].in); cut++) {
+			bool is_short = false;
+
+			/* cut within the first bytes of something that begins like a report */
+			for (size_t n = 1; n < strlen(report); n++)
+				is_short |=
+					cut >= n && memcmp(rows[i].in + cut - n, report, n) == 0;
+			if (!is_short)
+				check(i, cut);
+		}
+	}
+}
+
+/* The escape key is not held back, and nothing that is held back is lost. */
+Test(window, keys_are_not_kept_waiting)
+{
+	struct window w = { .n = 0 };
+	struct winsize size;
+	bool found = false;
+	char out[256];
+
+	cr_expect_eq(window_filter(&w, ESC, 1, out, &size, &found), 1);
+	cr_expect_eq(window_filter(&w, ESC "[", 2, out, &size, &found), 2);
+	cr_expect_eq(window_filter(&w, ESC "[8;3", 5, out, &size, &found), 0);
+	cr_expect_eq(window_filter(&w, "x", 1, out, &size, &found), 6);
+	cr_expect(memcmp(out, ESC "[8;3x", 6) == 0);
+	cr_expect_not(found);
+}
+
+Test(window, any_bytes)
+{
+	static const char alphabet[] = ESC "[8;t019x";
+	struct window w = { .n = 0 };
+	unsigned int seed = 1;
+
+	for (int round = 0; round < 100000; round++) {
+		char in[64], out[64 + WINDOW_HELD];
+		struct winsize size;
+		bool found = false;
+		size_t n, held = w.n, got;
+
+		seed = seed * 1103515245 + 12345;
+		n = seed >> 16 & 63;
+		for (size_t i = 0; i < n; i++) {
+			seed = seed * 1103515245 + 12345;
+			in[i] = alphabet[(seed >> 16) % (sizeof(alphabet) - 1)];
+		}
+		got = window_filter(&w, in, n, out, &size, &found);
+		cr_assert(found || got + w.n == held + n, "nothing is lost");
+		cr_assert_leq(got, n + WINDOW_HELD);
+		cr_assert_lt(w.n, WINDOW_HELD);
+	}
+}

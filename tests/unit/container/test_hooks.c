@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Hooks as data: merging, deadlines, refusals, and the JSON that they are told. Running them is tests/oci's. */
+#include <criterion/criterion.h>
+#include <string.h>
+
+#include "agent/container/hooks.h"
+#include "agent/container/json_out.h"
+#include "lib/cleanup.h"
+
+static char path_a[] = "/a", path_b[] = "/b", relative[] = "c";
+
+Test(hooks, merged_in_order)
+{
+	Grpc__Hook a = GRPC__HOOK__INIT, b = GRPC__HOOK__INIT;
+	Grpc__Hook *list_a[] = { &a }, *list_b[] = { &b };
+	Grpc__Hooks spec = GRPC__HOOKS__INIT, guest = GRPC__HOOKS__INIT, merged;
+	struct error err = ERROR_INIT;
+
+	a.path = path_a;
+	b.path = path_b;
+	spec.prestart = list_a;
+	guest.prestart = list_b;
+	guest.poststop = list_b;
+	spec.n_prestart = guest.n_prestart = guest.n_poststop = 1;
+	cr_assert_eq(hooks_merge(&spec, &guest, &merged, &err), 0);
+	cr_assert_eq(merged.n_prestart, 2);
+	cr_assert(merged.prestart[0] == &a && merged.prestart[1] == &b);
+	cr_assert_eq(merged.n_poststop, 1);
+	cr_assert_eq(merged.n_poststart, 0);
+	hooks_merge_release(&merged);
+	cr_assert_eq(hooks_merge(NULL, &guest, &merged, &err), 0);
+	cr_assert(hooks_has(&merged, HOOK_POSTSTOP) && !hooks_has(&merged, HOOK_START_CONTAINER));
+	hooks_merge_release(&merged);
+	cr_assert(!hooks_has(NULL, HOOK_PRESTART));
+}
+
+Test(hooks, times)
+{
+	Grpc__Hook a = GRPC__HOOK__INIT, b = GRPC__HOOK__INIT;
+	Grpc__Hook *both[] = { &a, &b };
+	Grpc__Hooks h = GRPC__HOOKS__INIT;
+	struct hook_times t = hooks_times(NULL);
+
+	cr_assert(t.create_ms == 0 && t.start_ms == 0 && t.stop_ms == 0);
+	a.timeout = 3;
+	h.createcontainer = h.poststart = both;
+	h.n_createcontainer = h.n_poststart = 2;
+	t = hooks_times(&h);
+	cr_assert_eq(t.create_ms, 13000); /* one has the usual 10 s */
+	cr_assert_eq(t.start_ms, 13000);
+	cr_assert_eq(t.stop_ms, 0);
+}
+
+Test(hooks, refusals)
+{
+	Grpc__Hook a = GRPC__HOOK__INIT, *list[HOOKS_MAX + 1];
+	Grpc__Hooks h = GRPC__HOOKS__INIT;
+	struct error err = ERROR_INIT;
+
+	for (size_t i = 0; i < ARRAY_LEN(list); i++)
+		list[i] = &a;
+	a.path = path_a;
+	h.startcontainer = list;
+	h.n_startcontainer = HOOKS_MAX;
+	cr_assert_eq(hooks_validate(&h, &err), 0);
+	h.n_startcontainer++;
+	cr_assert_eq(hooks_validate(&h, &err), -1);
+	cr_assert(strstr(err.msg, "hooks.startContainer: more than"));
+	h.n_startcontainer = 1;
+	a.timeout = HOOK_TIMEOUT_MAX_S + 1;
+	cr_assert_eq(hooks_validate(&h, &err), -1);
+	cr_assert(strstr(err.msg, "hooks.startContainer.timeout"));
+	a.timeout = 0;
+	a.path = relative;
+	cr_assert_eq(hooks_validate(&h, &err), -1);
+	cr_assert(strstr(err.msg, "hooks.startContainer.path: \"c\" is not absolute"));
+	cr_assert_eq(err.code, ERROR_INVALID_ARGUMENT);
+}
+
+/* Names are runtime-spec's; what has its default value is left out; maps are objects. */
+Test(hooks, config_json)
+{
+	static char key[] = "net.x", value[] = "a\"b\x1f", version[] = "1.1.0", path[] = "/r";
+	Grpc__Spec spec = GRPC__SPEC__INIT;
+	Grpc__Root root = GRPC__ROOT__INIT;
+	Grpc__Linux linux_part = GRPC__LINUX__INIT;
+	Grpc__LinuxResources resources = GRPC__LINUX_RESOURCES__INIT;
+	Grpc__LinuxCPU cpu = GRPC__LINUX_CPU__INIT;
+	Grpc__LinuxIDMapping map = GRPC__LINUX_IDMAPPING__INIT, *maps[] = { &map };
+	Grpc__Linux__SysctlEntry entry = GRPC__LINUX__SYSCTL_ENTRY__INIT, *entries[] = { &entry };
+	struct buf b;
+
+	spec.version = version;
+	spec.root = &root;
+	spec.linux = &linux_part;
+	root.path = path;
+	root.readonly = true;
+	linux_part.uidmappings = maps;
+	linux_part.n_uidmappings = 1;
+	map.hostid = 100000;
+	map.size = 1;
+	linux_part.sysctl = entries;
+	linux_part.n_sysctl = 1;
+	entry.key = key;
+	entry.value = value;
+	linux_part.resources = &resources;
+	resources.cpu = &cpu;
+	cpu.quota = -1;
+	buf_init(&b, 4096);
+	cr_assert_eq(json_spec(&b, &spec), 0);
+	cr_assert_eq(buf_append(&b, "", 1), 0);
+	cr_assert_str_eq(
+		(const char *)buf_head(&b),
+		"{\"ociVersion\":\"1.1.0\",\"root\":{\"path\":\"/r\",\"readonly\":true},"
+		"\"linux\":{\"uidMappings\":[{\"hostID\":100000,\"size\":1}],"
+		"\"sysctl\":{\"net.x\":\"a\\\"b\\u001f\"},\"resources\":{\"cpu\":{\"quota\":-1}}}}");
+	buf_release(&b);
+	/* a full buffer is told, not cut */
+	buf_init(&b, 20);
+	cr_assert_eq(json_spec(&b, &spec), -1);
+	buf_release(&b);
+}

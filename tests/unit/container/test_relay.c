@@ -1,0 +1,275 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Relays: every pair of descriptors that streams have, sides that stall, ends, and the silence after an exit. */
+#include <criterion/criterion.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <pty.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <termios.h>
+#include <unistd.h>
+
+#include "agent/container/relay.h"
+#include "agent/container/stdio.h"
+#include "lib/cleanup.h"
+
+#define MUCH (4u << 20)
+
+struct ended {
+	int times, errnum;
+};
+
+static struct loop *loop;
+
+static void
+on_done(struct relay *r, int errnum, void *data)
+{
+	struct ended *e = data;
+
+	e->times++;
+	e->errnum = errnum;
+	relay_free(r);
+}
+
+static void
+begin(void)
+{
+	struct error err = ERROR_INIT;
+
+	signal(SIGPIPE, SIG_IGN);
+	loop = loop_new(&err);
+	cr_assert(loop);
+}
+
+static void
+finish(void)
+{
+	loop_free(loop);
+}
+
+TestSuite(relay, .init = begin, .fini = finish);
+
+static void
+turn(int ms)
+{
+	struct error err = ERROR_INIT;
+
+	cr_assert_eq(loop_run_once(loop, ms, &err), 0);
+}
+
+static struct relay *
+relay(int from, int to, struct ended *e)
+{
+	struct error err = ERROR_INIT;
+	struct relay *r = relay_new(loop, from, to, on_done, e, &err);
+
+	cr_assert(r, "%s", err.msg);
+	return r;
+}
+
+static void
+pair(int fds[2])
+{
+	cr_assert_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, fds), 0);
+}
+
+static void
+make_pipe(int fds[2])
+{
+	cr_assert_eq(pipe2(fds, O_CLOEXEC | O_NONBLOCK), 0);
+}
+
+static uint8_t
+byte_at(size_t i)
+{
+	return (uint8_t)(i * 7 + i / 251);
+}
+
+/* Feeds MUCH bytes in at one end and takes them out at the other, in pieces that do not match. */
+static void
+pump_through(int in, int out, struct ended *e)
+{
+	static uint8_t piece[40000], got[33333];
+	size_t sent = 0, received = 0;
+	uint64_t limit = monotonic_ns() + 20000000000ull;
+
+	while (monotonic_ns() < limit) {
+		ssize_t n;
+
+		if (sent < MUCH) {
+			size_t len = MUCH - sent < sizeof(piece) ? MUCH - sent : sizeof(piece);
+
+			for (size_t i = 0; i < len; i++)
+				piece[i] = byte_at(sent + i);
+			n = write(in, piece, len);
+			sent += n > 0 ? (size_t)n : 0;
+			if (sent == MUCH)
+				close(in);
+		}
+		turn(0);
+		n = read(out, got, sizeof(got));
+		for (ssize_t i = 0; i < n; i++)
+			cr_assert_eq(got[i], byte_at(received + (size_t)i), "byte %zu",
+				     received + (size_t)i);
+		received += n > 0 ? (size_t)n : 0;
+		if (n == 0)
+			break;
+	}
+	cr_assert_eq(received, MUCH, "%zu bytes", received);
+	cr_assert_eq(e->times, 1);
+	cr_assert_eq(e->errnum, 0);
+}
+
+Test(relay, a_pipe_to_a_socket)
+{
+	struct ended e = { 0 };
+	int p[2], s[2];
+
+	make_pipe(p);
+	pair(s);
+	relay(p[0], s[0], &e);
+	pump_through(p[1], s[1], &e);
+	close(s[1]);
+}
+
+Test(relay, a_socket_to_a_pipe)
+{
+	struct ended e = { 0 };
+	int p[2], s[2];
+
+	make_pipe(p);
+	pair(s);
+	relay(s[0], p[1], &e);
+	pump_through(s[1], p[0], &e);
+	close(p[0]);
+}
+
+Test(relay, a_socket_to_a_socket_through_a_pipe_of_its_own)
+{
+	struct ended e = { 0 };
+	int a[2], b[2];
+
+	pair(a);
+	pair(b);
+	relay(a[0], b[0], &e);
+	pump_through(a[1], b[1], &e);
+	close(b[1]);
+}
+
+Test(relay, a_terminal_both_ways)
+{
+	struct ended in = { 0 }, out = { 0 };
+	int master, slave, s[2], t[2];
+	struct termios raw;
+	char got[64] = "";
+	ssize_t n = -1;
+
+	cr_assert_eq(openpty(&master, &slave, NULL, NULL, NULL), 0);
+	cr_assert_eq(tcgetattr(slave, &raw), 0);
+	cfmakeraw(&raw);
+	cr_assert_eq(tcsetattr(slave, TCSANOW, &raw), 0);
+	pair(s);
+	pair(t);
+	relay(s[0], dup(master), &in);
+	relay(master, t[0], &out);
+	cr_assert_eq(write(s[1], "typed", 5), 5);
+	cr_assert_eq(write(slave, "said", 4), 4);
+	for (int i = 0; i < 100 && n <= 0; i++) {
+		turn(20);
+		n = read(t[1], got, sizeof(got));
+	}
+	cr_assert_eq(n, 4);
+	cr_assert_eq(memcmp(got, "said", 4), 0);
+	for (int i = 0; i < 10; i++)
+		turn(5);
+	cr_assert_eq(read(slave, got, sizeof(got)), 5);
+	cr_assert_eq(memcmp(got, "typed", 5), 0);
+	/* the last slave goes: the output has ended, which is no failure */
+	close(slave);
+	for (int i = 0; i < 100 && !out.times; i++)
+		turn(20);
+	cr_assert_eq(out.times, 1);
+	cr_assert_eq(out.errnum, 0);
+	close(s[1]);
+	for (int i = 0; i < 100 && !in.times; i++)
+		turn(20);
+	cr_assert_eq(in.times, 1);
+	close(t[1]);
+}
+
+Test(relay, who_reads_nothing_costs_nothing)
+{
+	static char block[65536];
+	struct ended e = { 0 };
+	int p[2], s[2];
+	uint64_t before;
+	struct relay *r;
+
+	make_pipe(p);
+	pair(s);
+	r = relay(p[0], s[0], &e);
+	for (int i = 0; i < 400; i++) {
+		(void)!write(p[1], block, sizeof(block));
+		turn(0);
+	}
+	cr_assert_lt(write(p[1], block, sizeof(block)), 0, "the writer is not held back");
+	/* asleep: nothing is ready until somebody reads */
+	before = monotonic_ns();
+	turn(100);
+	cr_assert_geq(monotonic_ns() - before, 90000000ull);
+	/* not even after the exit, however long */
+	relay_exited(r);
+	before = monotonic_ns();
+	turn(STDIO_QUIET_MS + 100);
+	cr_assert_geq(monotonic_ns() - before, (STDIO_QUIET_MS + 90) * 1000000ull);
+	cr_assert_eq(e.times, 0);
+	close(s[1]);
+	turn(100);
+	cr_assert_eq(e.times, 1);
+	cr_assert(e.errnum == EPIPE || e.errnum == ECONNRESET, "%s", strerror(e.errnum));
+	close(p[1]);
+}
+
+Test(relay, silence_after_the_exit_is_the_end)
+{
+	struct ended e = { 0 };
+	int p[2], s[2];
+	uint64_t before = monotonic_ns();
+	char got[16];
+	struct relay *r;
+
+	make_pipe(p); /* p[1] stays open: a grandchild */
+	pair(s);
+	r = relay(p[0], s[0], &e);
+	cr_assert_eq(write(p[1], "last", 4), 4);
+	relay_exited(r);
+	relay_exited(r);
+	while (!e.times && monotonic_ns() - before < 3000000000ull)
+		turn(100);
+	cr_assert_eq(e.times, 1);
+	cr_assert_eq(e.errnum, 0);
+	cr_assert_geq(monotonic_ns() - before, STDIO_QUIET_MS * 1000000ull);
+	cr_assert_eq(read(s[1], got, sizeof(got)), 4);
+	cr_assert_eq(read(s[1], got, sizeof(got)), 0);
+	cr_assert_lt(write(p[1], "x", 1), 0, "nobody reads the pipe any more");
+	close(p[1]);
+	close(s[1]);
+}
+
+Test(relay, freed_in_the_middle_it_closes_everything_and_says_nothing)
+{
+	struct ended e = { 0 };
+	int a[2], b[2];
+	char c;
+
+	pair(a);
+	pair(b);
+	relay_free(relay(a[0], b[0], &e));
+	turn(0);
+	cr_assert_eq(e.times, 0);
+	cr_assert_eq(read(a[1], &c, 1), 0);
+	cr_assert_eq(read(b[1], &c, 1), 0);
+	close(a[1]);
+	close(b[1]);
+}

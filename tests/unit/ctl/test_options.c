@@ -1,0 +1,186 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The options of `tatamictl run` and `boot`: what they come to, and how wrong ones are refused. */
+#include <criterion/criterion.h>
+#include <criterion/parameterized.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "ctl/options.h"
+#include "lib/cleanup.h"
+
+#define ARGS_MAX 48
+
+static char dir[64], image[96], file[96];
+
+static void
+make_files(void)
+{
+	FILE *f;
+
+	(void)snprintf(dir, sizeof(dir), "/tmp/ctl-options-XXXXXX");
+	cr_assert(mkdtemp(dir) != NULL);
+	(void)snprintf(image, sizeof(image), "%s/image", dir);
+	(void)snprintf(file, sizeof(file), "%s/file", dir);
+	f = fopen(image, "we");
+	cr_assert(f != NULL);
+	(void)fclose(f);
+	f = fopen(file, "we");
+	cr_assert(f != NULL);
+	(void)fclose(f);
+}
+
+static void
+remove_files(void)
+{
+	(void)unlink(image);
+	(void)unlink(file);
+	(void)rmdir(dir);
+}
+
+/* Parses "run" and the words of `line`; %d and %i stand for the directory and the image, %f for the file. The words
+ * live as long as the options: *words is the caller's to free. */
+static int
+parse(struct run_options *o, const char *line, bool detached, char **words, struct error *err)
+{
+	static char *argv[ARGS_MAX + 1];
+	char *text = NULL, *save = NULL;
+	size_t size = 0;
+	FILE *f = open_memstream(&text, &size);
+	int argc = 0;
+
+	for (const char *p = line; *p; p++) {
+		if (*p == '%' && p[1])
+			(void)fputs(*++p == 'd' ? dir : *p == 'i' ? image : file, f);
+		else
+			(void)fputc(*p, f);
+	}
+	(void)fclose(f);
+	argv[argc++] = (char *)(uintptr_t) "run";
+	for (char *w = strtok_r(text, " ", &save); w && argc < ARGS_MAX;
+	     w = strtok_r(NULL, " ", &save))
+		argv[argc++] = w;
+	argv[argc] = NULL;
+	*words = text;
+	return options_parse(o, argc, argv, detached, err);
+}
+
+#define FILES "--kernel %f --initrd %f "
+
+static const struct wrong {
+	char line[100], says[60];
+	bool detached;
+} wrongs[] = {
+	{ FILES "-- true", "--rootfs is missing", false },
+	{ FILES "--rootfs %d", "nothing to run", false },
+	{ FILES "--rootfs /no/such/place -- true", "/no/such/place", false },
+	{ FILES "--rootfs %d --share nfs -- true", "--share nfs", false },
+	{ FILES "--rootfs %d --share blk -- true", "is a directory", false },
+	{ FILES "--rootfs %i --share 9p -- true", "is an image", false },
+	{ FILES "--rootfs %d --memory 12 -- true", "--memory 12", false },
+	{ FILES "--rootfs %d --memory 2G -- true", "--memory 2G", false },
+	{ FILES "--rootfs %d --cpus 0 -- true", "--cpus 0", false },
+	{ FILES "--rootfs %d --cpus -1 -- true", "--cpus -1", false },
+	{ FILES "--rootfs %d --accel hvf -- true", "--accel hvf", false },
+	{ FILES "--rootfs %d --accel kvm --icount -- true", "--icount needs", false },
+	{ FILES "--rootfs %d -v nothing -- true", "-v nothing", false },
+	{ FILES "--rootfs %d -v %d:relative -- true", "DST absolute", false },
+	{ FILES "--rootfs %d -v %d:/x:rx -- true", "SRC:DST[:ro]", false },
+	{ FILES "--rootfs %d -v /no/such:/x -- true", "/no/such", false },
+	{ FILES "--rootfs %d -v /dev/null:/x -- true", "neither directory nor file", false },
+	{ FILES "--rootfs %d -e NOTHING -- true", "KEY=VALUE", false },
+	{ FILES "--rootfs %d -e =x -- true", "KEY=VALUE", false },
+	{ FILES "--rootfs %d -u root -- true", "UID[:GID]", false },
+	{ FILES "--rootfs %d -u 1:x -- true", "UID[:GID]", false },
+	{ FILES "--rootfs %d --attach %d -- true", "KIND:PATH", false },
+	{ FILES "--rootfs %d --name x -- true", "--name is for boot", false },
+	{ FILES "--rootfs %d --wrong -- true", "--wrong", false },
+	{ FILES "--rootfs %d --memory", "needs a value", false },
+	{ FILES "--rootfs %d -t", "no -t and no -i", true },
+	{ FILES "--rootfs %d -i", "no -t and no -i", true },
+};
+
+ParameterizedTestParameters(ctl_options, wrong)
+{
+	return cr_make_param_array(struct wrong, (void *)(uintptr_t)wrongs, ARRAY_LEN(wrongs));
+}
+
+ParameterizedTest(struct wrong *w, ctl_options, wrong, .init = make_files, .fini = remove_files)
+{
+	struct run_options *o = calloc(1, sizeof(*o));
+	auto_free char *words = NULL;
+	struct error err = ERROR_INIT;
+
+	cr_assert(o != NULL);
+	cr_expect_eq(parse(o, w->line, w->detached, &words, &err), -1, "%s", w->line);
+	cr_expect_eq(err.code, ERROR_INVALID_ARGUMENT, "%s", w->line);
+	cr_expect(strstr(err.msg, w->says) != NULL, "%s: says \"%s\"", w->line, err.msg);
+	free(o);
+}
+
+Test(ctl_options, everything, .init = make_files, .fini = remove_files)
+{
+	struct run_options *o = calloc(1, sizeof(*o));
+	auto_free char *words = NULL;
+	struct error err = ERROR_INIT;
+
+	cr_assert(o != NULL);
+	cr_assert_eq(parse(o,
+			   FILES
+			   "--rootfs %d --share virtio-fs -v %d:/a:ro -v %f:/b -i -e A=1 -w /w "
+			   "-u 7:8 --memory 512 --cpus 2 --attach 9p:%d --log debug -- cmd -x",
+			   false, &words, &err),
+		     0, "%s", err.msg);
+	cr_expect_eq(o->vm.memory_mib, 512);
+	cr_expect_eq(o->vm.cpus, 2);
+	cr_expect_str_eq(o->vm.log_level, "debug");
+	cr_assert_eq(o->vm.n_shares, 4);
+	cr_expect_eq(o->vm.shares[0].kind, SHARE_VIRTIOFS);
+	cr_expect(!o->vm.shares[0].readonly && o->vm.shares[1].readonly);
+	/* a file is shared through its directory */
+	cr_expect_str_eq(o->vm.shares[2].path, dir);
+	cr_expect(o->volumes[1].is_file);
+	cr_expect_eq(o->vm.shares[3].kind, SHARE_9P);
+	cr_expect_str_eq(o->container.args[0], "cmd");
+	cr_expect_str_eq(o->container.args[1], "-x");
+	cr_expect_eq(o->container.uid, 7);
+	cr_expect_eq(o->container.gid, 8);
+	cr_expect_str_eq(o->container.cwd, "/w");
+	cr_expect_str_eq(o->container.env[o->container.n_env - 1], "A=1");
+	cr_expect(o->interactive && !o->container.terminal);
+	free(o);
+}
+
+Test(ctl_options, defaults, .init = make_files, .fini = remove_files)
+{
+	struct run_options *o = calloc(1, sizeof(*o));
+	auto_free char *words = NULL;
+	struct error err = ERROR_INIT;
+
+	cr_assert(o != NULL);
+	cr_assert_eq(parse(o, FILES "--rootfs %d", true, &words, &err), 0, "%s", err.msg);
+	cr_expect_str_eq(o->container.args[0], "sleep", "boot without a command waits");
+	cr_expect_eq(o->vm.memory_mib, 256);
+	cr_expect_eq(o->vm.cpus, 1);
+	cr_expect_eq(o->vm.shares[0].kind, SHARE_9P);
+	cr_expect(o->vm.accel == NULL, "KVM is tried");
+	free(o);
+}
+
+Test(ctl_options, image_is_a_disk, .init = make_files, .fini = remove_files)
+{
+	struct run_options *o = calloc(1, sizeof(*o));
+	auto_free char *words = NULL;
+	struct error err = ERROR_INIT;
+
+	cr_assert(o != NULL);
+	cr_assert_eq(parse(o, "--kernel %f --root-image %i --rootfs %i -v %d:/v -- true", false,
+			   &words, &err),
+		     0, "%s", err.msg);
+	cr_expect(o->vm.initrd == NULL, "a root image needs no initrd");
+	cr_expect_eq(o->vm.shares[0].kind, SHARE_BLK);
+	cr_expect_eq(o->vm.shares[1].kind, SHARE_9P, "the volumes are no disks");
+	free(o);
+}

@@ -1,0 +1,284 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* QEMU's command line, the requests of `run`, the timeline: what comes out for what goes in. */
+#include <criterion/criterion.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "ctl/qemu.h"
+#include "ctl/spec.h"
+#include "ctl/tempdir.h"
+#include "ctl/timeline.h"
+#include "lib/cleanup.h"
+
+/* The argument behind the n-th `name`, "" if there is none. */
+static const char *
+value_of(const struct argv *a, const char *name, int n)
+{
+	for (size_t i = 0; i + 1 < a->n; i++)
+		if (strcmp(a->items[i], name) == 0 && n-- == 0)
+			return a->items[i + 1];
+	return "";
+}
+
+static bool
+has(const struct argv *a, const char *text)
+{
+	for (size_t i = 0; i < a->n; i++)
+		if (strcmp(a->items[i], text) == 0)
+			return true;
+	return false;
+}
+
+static const struct qemu_parts parts = {
+	.qemu = "/bin/qemu",
+	.accel = "tcg",
+	.dir = "/d",
+	.initrd = "/i",
+	.vhost_fd = -1,
+};
+
+Test(ctl_qemu, plain)
+{
+	struct vm_options o = { .kernel = "/k", .memory_mib = 300, .cpus = 3 };
+	struct argv a = { 0 };
+
+	qemu_argv(&a, &o, &parts);
+	cr_assert(!a.failed);
+	cr_expect_str_eq(a.items[0], "/bin/qemu");
+	cr_expect_str_eq(value_of(&a, "-M", 0), "q35,memory-backend=ram");
+	cr_expect_str_eq(value_of(&a, "-accel", 0), "tcg,thread=single");
+	cr_expect_str_eq(value_of(&a, "-cpu", 0), "max");
+	cr_expect_str_eq(value_of(&a, "-m", 0), "300");
+	cr_expect_str_eq(value_of(&a, "-smp", 0), "3");
+	cr_expect_str_eq(value_of(&a, "-object", 0),
+			 "memory-backend-memfd,id=ram,size=300M,share=on");
+	cr_expect_str_eq(value_of(&a, "-kernel", 0), "/k");
+	cr_expect_str_eq(value_of(&a, "-initrd", 0), "/i");
+	cr_expect(has(&a, "-no-reboot") && has(&a, "-nodefaults"));
+	cr_expect(has(&a, "vhost-user-vsock-pci,chardev=vsock,addr=0x4"));
+	cr_expect(!has(&a, "-icount") && !has(&a, "-fsdev") && !has(&a, "-drive"));
+	argv_release(&a);
+}
+
+Test(ctl_qemu, room_to_plug_in)
+{
+	struct vm_options o = {
+		.kernel = "/k", .memory_mib = 256, .cpus = 1, .max_memory_mib = 1024, .max_cpus = 2
+	};
+	struct argv a = { 0 };
+
+	qemu_argv(&a, &o, &parts);
+	cr_expect_str_eq(value_of(&a, "-m", 0), "256,slots=16,maxmem=1024M");
+	cr_expect_str_eq(value_of(&a, "-smp", 0), "1,sockets=2,maxcpus=2");
+	cr_expect_str_eq(value_of(&a, "-object", 0),
+			 "memory-backend-memfd,id=ram,size=256M,share=on");
+	argv_release(&a);
+	/* less than there is: nothing can be plugged in */
+	a = (struct argv){ 0 };
+	o.max_memory_mib = 128;
+	o.max_cpus = 1;
+	qemu_argv(&a, &o, &parts);
+	cr_expect_str_eq(value_of(&a, "-m", 0), "256");
+	cr_expect_str_eq(value_of(&a, "-smp", 0), "1");
+	argv_release(&a);
+}
+
+Test(ctl_qemu, shares)
+{
+	struct vm_options o = { .kernel = "/k", .memory_mib = 64, .cpus = 1, .n_shares = 3 };
+	struct argv a = { 0 };
+
+	o.shares[0] = (struct vm_share){ SHARE_9P, "/a,b", true, "share0", NULL };
+	o.shares[1] = (struct vm_share){ SHARE_VIRTIOFS, "/v", false, "share1", NULL };
+	o.shares[2] = (struct vm_share){ SHARE_BLK, "/disk", true, "0a", "ext4" };
+	qemu_argv(&a, &o, &parts);
+	cr_assert(!a.failed);
+	cr_expect(strstr(value_of(&a, "-fsdev", 0), "path=/a,,b,") != NULL, "a comma is doubled");
+	cr_expect(strstr(value_of(&a, "-fsdev", 0), ",readonly=on") != NULL);
+	cr_expect(has(&a, "virtio-9p-pci,fsdev=share0,mount_tag=share0,addr=0x8"));
+	cr_expect(has(&a, "socket,id=share1,path=/d/fs1.sock"));
+	cr_expect(has(&a, "vhost-user-fs-pci,chardev=share1,tag=share1,queue-size=1024,addr=0x9"));
+	cr_expect(has(&a, "if=none,id=share2,format=raw,file=/disk,readonly=on"));
+	cr_expect(has(&a, "virtio-blk-pci,drive=share2,addr=0xa"));
+	cr_expect_eq(qemu_share_slot(2), 0xa);
+	argv_release(&a);
+}
+
+Test(ctl_qemu, kvm_vhost_and_root_image)
+{
+	struct vm_options o = {
+		.kernel = "/k", .root_image = "/r", .memory_mib = 64, .cpus = 1, .icount = true
+	};
+	struct qemu_parts p = parts;
+	struct argv a = { 0 };
+
+	p.accel = "kvm";
+	p.vhost_fd = 9;
+	p.vsock_cid = 77;
+	p.initrd = NULL;
+	qemu_argv(&a, &o, &p);
+	cr_expect_str_eq(value_of(&a, "-cpu", 0), "host");
+	cr_expect(has(&a, "vhost-vsock-pci,guest-cid=77,vhostfd=9,addr=0x4"));
+	cr_expect_str_eq(value_of(&a, "-initrd", 0), "");
+	cr_expect_str_eq(value_of(&a, "-icount", 0), "shift=0");
+	cr_expect(has(&a, "if=none,id=root,format=raw,readonly=on,file=/r"));
+	cr_expect(strstr(value_of(&a, "-append", 0), "root=/dev/vda1 ro") != NULL);
+	argv_release(&a);
+}
+
+Test(ctl_qemu, append)
+{
+	struct vm_options o = { .log_level = "debug", .append = "a=b c" };
+	char text[400], small[12];
+
+	qemu_append(text, sizeof(text), &o);
+	cr_expect(strstr(text, "console=ttyS0") == text);
+	cr_expect(strstr(text, " agent.log=debug a=b c") != NULL);
+	qemu_append(small, sizeof(small), &o);
+	cr_expect_eq(strlen(small), sizeof(small) - 1, "cut, not written past its end");
+}
+
+/* The container's request, in an arena. */
+static Grpc__CreateContainerRequest *
+request(struct arena *a, bool privileged, bool read_only)
+{
+	static char *args[] = { (char *)(uintptr_t) "sh", (char *)(uintptr_t) "-c", NULL };
+	static const char *const env[] = { "A=1" };
+	static const struct volume volume = { "/host/vol", "/vol", true, false };
+	static const struct vm_share shares[] = {
+		{ SHARE_BLK, "/i", false, "08", "ext4" },
+		{ SHARE_9P, "/host/vol", true, "share1", NULL },
+	};
+	struct container_options o = { .id = "main",
+				       .args = args,
+				       .env = env,
+				       .n_env = 1,
+				       .cwd = "/w",
+				       .uid = 5,
+				       .privileged = privileged,
+				       .read_only = read_only,
+				       .volumes = &volume,
+				       .n_volumes = 1,
+				       .shares = shares };
+
+	return spec_container(a, &o);
+}
+
+static const Grpc__Mount *
+mount_at(const Grpc__Spec *spec, const char *target)
+{
+	for (size_t i = 0; i < spec->n_mounts; i++)
+		if (strcmp(spec->mounts[i]->destination, target) == 0)
+			return spec->mounts[i];
+	return NULL;
+}
+
+Test(ctl_spec, container)
+{
+	struct arena arena;
+	Grpc__CreateContainerRequest *r;
+	const Grpc__Mount *m;
+
+	arena_init(&arena, 1u << 20);
+	r = request(&arena, false, true);
+	cr_assert(r != NULL);
+	cr_expect_str_eq(r->container_id, "main");
+	cr_expect_str_eq(r->exec_id, "main");
+	cr_assert_eq(r->n_storages, 2);
+	cr_expect_str_eq(r->storages[0]->driver, "blk");
+	cr_expect_str_eq(r->storages[0]->source, "08");
+	cr_expect_str_eq(r->storages[0]->fstype, "ext4");
+	cr_expect_str_eq(r->storages[0]->mount_point, r->oci->root->path, "the rootfs is mounted");
+	cr_expect_str_eq(r->storages[1]->driver, "9p");
+	cr_expect_str_eq(r->storages[1]->options[r->storages[1]->n_options - 1], "ro");
+	m = mount_at(r->oci, "/vol");
+	cr_assert(m != NULL);
+	cr_expect_str_eq(m->source, r->storages[1]->mount_point);
+	cr_expect_str_eq(m->options[m->n_options - 1], "ro");
+	cr_expect(r->oci->root->readonly);
+	cr_expect(r->oci->process->nonewprivileges);
+	cr_expect_eq(r->oci->process->user->uid, 5);
+	cr_expect_str_eq(r->oci->process->cwd, "/w");
+	cr_expect_eq(r->oci->process->n_args, 2);
+	cr_expect(r->oci->linux->n_maskedpaths > 0 && r->oci->linux->n_readonlypaths > 0);
+	for (size_t i = 0; i < r->oci->process->capabilities->n_bounding; i++)
+		cr_expect(strcmp(r->oci->process->capabilities->bounding[i], "CAP_SYS_ADMIN") != 0);
+	arena_release(&arena);
+}
+
+Test(ctl_spec, privileged_and_no_memory)
+{
+	struct arena arena;
+	Grpc__CreateContainerRequest *r;
+
+	arena_init(&arena, 1u << 20);
+	r = request(&arena, true, false);
+	cr_assert(r != NULL);
+	cr_expect(!r->oci->process->nonewprivileges);
+	cr_expect_eq(r->oci->linux->n_maskedpaths, 0);
+	cr_expect_gt(r->oci->process->capabilities->n_bounding, 30);
+	arena_release(&arena);
+	arena_init(&arena, 256);
+	cr_expect(request(&arena, false, false) == NULL, "too little memory is told");
+	arena_release(&arena);
+}
+
+static const char console[] =
+	"SeaBIOS {\n[    0.1] Linux\n"
+	"{\"msg\":\"guest is set up\",\"source\":\"init\",\"mounts\":\"12.345 ms\",\"bad\":\"x ms\"}\n"
+	"\x01garbage {\"a\" ms\"\n"
+	"{\"msg\":\"up\",\"source\":\"agent\",\"init-us\":\"1500\",\"first-check-us\":\"2500000\"}\n"
+	"{\"msg\":\"cut\",\"source\":\"agent\",\"init-us\":\"15";
+
+Test(ctl_timeline, console)
+{
+	struct timeline t = { 0 };
+	char path[] = "/tmp/ctl-console-XXXXXX";
+	int fd = mkstemp(path);
+
+	cr_assert(fd >= 0 && write(fd, console, sizeof(console) - 1) > 0);
+	(void)close(fd);
+	timeline_read_console(&t, path);
+	(void)unlink(path);
+	cr_assert_eq(t.n_stages, 3);
+	cr_expect_str_eq(t.stages[0].name, "init: mounts");
+	cr_expect_float_eq(t.stages[0].ms, 12.345, 1e-9);
+	cr_expect_str_eq(t.stages[1].name, "guest: PID 1");
+	cr_expect_float_eq(t.stages[1].ms, 1.5, 1e-9);
+	cr_expect_float_eq(t.stages[2].ms, 2500.0, 1e-9);
+	timeline_read_console(&t, "/no/such/console");
+	cr_expect_eq(t.n_stages, 0);
+}
+
+Test(ctl_tempdir, dead_ones_are_swept_and_living_ones_are_not)
+{
+	char base[] = "/tmp/ctl-tempdir-XXXXXX", prefix[64], first[96], second[96], inner[128];
+	struct error err = ERROR_INIT;
+	struct stat st;
+	int a, b;
+
+	cr_assert(mkdtemp(base) != NULL);
+	(void)snprintf(prefix, sizeof(prefix), "%s/x", base);
+	a = tempdir_make(prefix, first, sizeof(first), &err);
+	cr_assert(a >= 0, "%s", err.msg);
+	cr_expect(fcntl(a, F_GETFD) & FD_CLOEXEC);
+	(void)snprintf(inner, sizeof(inner), "%s/inner", first);
+	cr_assert_eq(mkdir(inner, 0700), 0);
+	b = tempdir_make(prefix, second, sizeof(second), &err);
+	cr_assert(b >= 0, "%s", err.msg);
+	cr_expect_eq(stat(first, &st), 0, "its owner lives");
+	cr_expect_eq(st.st_mode & 0777, 0700);
+	(void)close(a);
+	(void)close(b);
+	b = tempdir_make(prefix, inner, sizeof(inner), &err);
+	cr_assert(b >= 0, "%s", err.msg);
+	cr_expect(stat(first, &st) < 0 && stat(second, &st) < 0, "their owners are dead");
+	(void)close(b);
+	(void)rmdir(inner);
+	cr_expect_eq(rmdir(base), 0, "nothing else is left");
+}

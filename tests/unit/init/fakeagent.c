@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the made-up agents of test_supervise.c are built of. */
+#include "tests/unit/init/fakeagent.h"
+
+#include <fcntl.h>
+#include <sched.h>
+#include <signal.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "tests/unit/init/sandbox.h"
+
+void
+agent_tell(int fd, uint32_t type, int32_t pid, int32_t value)
+{
+	struct initproto_msg msg = { .type = type, .pid = pid, .value = value };
+
+	MUST(send(fd, &msg, sizeof(msg), MSG_NOSIGNAL) == (ssize_t)sizeof(msg));
+}
+
+struct initproto_msg
+agent_hear(int fd)
+{
+	struct initproto_msg msg;
+
+	MUST(recv(fd, &msg, sizeof(msg), 0) == (ssize_t)sizeof(msg));
+	return msg;
+}
+
+void
+agent_expect_boot(int fd, bool is_pid1)
+{
+	struct initproto_msg msg = agent_hear(fd);
+
+	MUST(msg.type == INITPROTO_BOOT);
+	MUST(((msg.flags & INITPROTO_IS_PID1) != 0) == is_pid1);
+	MUST(msg.ns[0] == 12345 && msg.ns[1] > msg.ns[0]);
+}
+
+/* Memory is shared with us and the stack a small one of its own, so that thousands are quickly made. */
+#define STACK_SIZE 8192
+#define STACKS     2048 /* more than ever run at once */
+
+struct quick {
+	int code, gate[2];
+};
+
+static unsigned char stacks[STACKS][STACK_SIZE] __attribute__((aligned(16)));
+static struct quick quicks[STACKS];
+
+__attribute__((no_sanitize("address", "undefined"))) static int
+quick_main(void *data)
+{
+	const struct quick *q = data;
+	char c;
+
+	(void)syscall(SYS_close, q->gate[1]);
+	(void)syscall(SYS_read, q->gate[0], &c, 1);
+	(void)syscall(SYS_exit, q->code);
+	return 0;
+}
+
+/* A new process that exits with code once all write ends of the gate are closed. */
+pid_t
+agent_quick_start(int flags, int code, const int gate[2])
+{
+	static unsigned int next;
+	unsigned int i = next++ % STACKS;
+	pid_t pid;
+
+	quicks[i] = (struct quick){ .code = code, .gate = { gate[0], gate[1] } };
+	pid = clone(quick_main, stacks[i] + STACK_SIZE, CLONE_VM | SIGCHLD | flags, &quicks[i]);
+	MUST(pid > 0);
+	return pid;
+}
+
+/* A child of our parent, which waits for *gate to be closed, then exits with code. */
+pid_t
+agent_sibling(int code, int *gate)
+{
+	int ends[2];
+	pid_t pid;
+
+	MUST(pipe2(ends, O_CLOEXEC) == 0);
+	pid = agent_quick_start(CLONE_PARENT, code, ends);
+	(void)close(ends[0]);
+	*gate = ends[1];
+	return pid;
+}
+
+static int32_t expected[1 << 16]; /* pid -> exit code + 1 */
+
+void
+agent_register(int fd, pid_t pid, int code)
+{
+	expected[pid] = code + 1;
+	agent_tell(fd, INITPROTO_REGISTER, pid, 0);
+}
+
+void
+agent_take_exit(int fd)
+{
+	struct initproto_msg msg = agent_hear(fd);
+
+	MUST(msg.type == INITPROTO_EXIT);
+	MUST(msg.pid > 0 && msg.pid < (int32_t)(sizeof(expected) / sizeof(expected[0])));
+	MUST(expected[msg.pid] > 0);
+	MUST(WIFEXITED(msg.value) && WEXITSTATUS(msg.value) == expected[msg.pid] - 1);
+	expected[msg.pid] = 0;
+	agent_tell(fd, INITPROTO_TAKEN, msg.pid, 0);
+}
+
+/* Starts a sibling that ends at once, after it was registered. */
+pid_t
+agent_start_one(int fd, int i)
+{
+	int gate;
+	pid_t pid = agent_sibling(i % 256, &gate);
+
+	agent_register(fd, pid, i % 256);
+	(void)close(gate);
+	return pid;
+}

@@ -1,0 +1,287 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Boot duties in new namespaces on an empty root: mounts, links, loopback, host name; and in the poorest
+ * environment: nothing there at all, nothing allowed.
+ */
+#include <criterion/criterion.h>
+#include <fcntl.h>
+#include <linux/magic.h>
+#include <net/if.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mount.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/utsname.h>
+#include <sys/vfs.h>
+#include <unistd.h>
+
+#include "init/boot.h"
+#include "init/cgroups.h"
+#include "init/mounts.h"
+#include "init/root.h"
+#include "lib/io.h"
+#include "lib/log.h"
+#include "tests/unit/init/sandbox.h"
+
+#define MIB (1024ull * 1024)
+
+static bool
+drop(const char *line, size_t len, void *data)
+{
+	(void)line;
+	(void)len;
+	(void)data;
+	return true;
+}
+
+static void
+empty_root(bool is_read_only)
+{
+	log_set_sink(drop, NULL);
+	MUST(mount("root", "/mnt", "tmpfs", 0, "") == 0);
+	if (is_read_only)
+		MUST(mount(NULL, "/mnt", NULL, MS_REMOUNT | MS_RDONLY, NULL) == 0);
+	MUST(chdir("/mnt") == 0 && chroot(".") == 0);
+}
+
+static bool
+is_of_type(const char *path, long magic)
+{
+	struct statfs fs;
+
+	return statfs(path, &fs) == 0 && fs.f_type == magic;
+}
+
+static size_t
+count_mounts(void)
+{
+	static char text[16384];
+	size_t n = 0;
+
+	MUST(read_text_at(AT_FDCWD, "/proc/self/mountinfo", text, sizeof(text)) > 0);
+	for (const char *p = text; *p; p++)
+		n += *p == '\n';
+	return n;
+}
+
+static int
+mounts(void *data)
+{
+	struct stat st;
+	size_t before;
+
+	(void)data;
+	empty_root(false);
+	(void)mounts_boot();
+	MUST(is_of_type("/proc", PROC_SUPER_MAGIC));
+	MUST(is_of_type("/sys", SYSFS_MAGIC));
+	MUST(is_of_type("/run", TMPFS_MAGIC));
+	MUST(is_of_type("/tmp", TMPFS_MAGIC));
+	MUST(stat("/tmp", &st) == 0 && (st.st_mode & 07777) == 01777);
+	if (is_of_type("/dev", TMPFS_MAGIC) && stat("/dev/null", &st) == 0) {
+		MUST(is_of_type("/dev/pts", DEVPTS_SUPER_MAGIC));
+		MUST(is_of_type("/dev/shm", TMPFS_MAGIC));
+		MUST(stat("/dev/shm", &st) == 0 && (st.st_mode & 07777) == 01777);
+	}
+	/* a second time: everything is there already */
+	before = count_mounts();
+	(void)mounts_boot();
+	MUST(count_mounts() == before);
+	return 0;
+}
+
+Test(boot, mounts_once_and_only_once, .timeout = 30)
+{
+	sandbox_require();
+	if (getuid() != 0)
+		cr_skip_test("devtmpfs needs root");
+	cr_assert_eq(sandbox_run(CLONE_NEWNS | CLONE_NEWNET | CLONE_NEWIPC, mounts, NULL), 0);
+}
+
+static int
+duties(void *data)
+{
+	struct ifreq req = { .ifr_name = "lo" };
+	struct utsname uts;
+	struct rlimit files;
+	char link[64] = "";
+	int fd;
+
+	(void)data;
+	empty_root(false);
+	MUST(mkdir("/dev", 0755) == 0 && mkdir("/etc", 0755) == 0);
+	boot_dev_links();
+	MUST(readlink("/dev/ptmx", link, sizeof(link) - 1) == 8 && strcmp(link, "pts/ptmx") == 0);
+	boot_dev_links(); /* twice is fine */
+	boot_loopback();
+	fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	MUST(fd >= 0 && ioctl(fd, SIOCGIFFLAGS, &req) == 0 && (req.ifr_flags & IFF_UP));
+	boot_hostname("/etc/hostname");
+	MUST(uname(&uts) == 0 && strcmp(uts.nodename, "localhost") == 0);
+	fd = open("/etc/hostname", O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
+	MUST(fd >= 0 && dprintf(fd, "  guest-7 second\nthird\n") > 0);
+	boot_hostname("/etc/hostname");
+	MUST(uname(&uts) == 0 && strcmp(uts.nodename, "guest-7") == 0);
+	boot_limits();
+	MUST(getrlimit(RLIMIT_NOFILE, &files) == 0 && files.rlim_cur == files.rlim_max);
+	return 0;
+}
+
+Test(boot, does_the_small_duties, .timeout = 30)
+{
+	sandbox_require();
+	cr_assert_eq(sandbox_run(CLONE_NEWNS | CLONE_NEWNET | CLONE_NEWUTS, duties, NULL), 0);
+}
+
+/* Neither directories nor the right to make them, closed stdio: everything fails, nothing ends us. */
+static int
+poorest(void *data)
+{
+	char cmdline[] = "sysctl. = sysctl.kernel.sysrq agent.log=nonsense";
+
+	(void)data;
+	empty_root(true);
+	for (int fd = 0; fd < 3; fd++)
+		(void)close(fd);
+	boot_reserve_stdio();
+	for (int fd = 0; fd < 3; fd++)
+		if (fcntl(fd, F_GETFD) < 0)
+			return 2;
+	if (mounts_boot() == 0)
+		return 3;
+	if (boot_console())
+		return 4;
+	boot_dev_links();
+	boot_limits();
+	boot_sysctls(cmdline);
+	boot_loopback();
+	boot_hostname("/etc/hostname");
+	if (open("/", O_PATH | O_CLOEXEC) < 3)
+		return 5;
+	return 0;
+}
+
+Test(boot, survives_an_empty_world, .timeout = 30)
+{
+	sandbox_require();
+	cr_assert_eq(sandbox_run(CLONE_NEWNS | CLONE_NEWNET | CLONE_NEWUTS, poorest, NULL), 0);
+}
+
+/* A root in memory is moved over itself: files, and what is created later, are the same on both sides. */
+static int
+memory_root(void *data)
+{
+	struct error err = ERROR_INIT;
+	struct stat before, after;
+	bool moved = false;
+
+	(void)data;
+	empty_root(false);
+	MUST(mkdir("/here", 0755) == 0 && stat("/", &before) == 0);
+	MUST(root_prepare(&moved, &err) == 0);
+	MUST(moved);
+	MUST(stat("/", &after) == 0);
+	MUST(before.st_dev == after.st_dev && before.st_ino == after.st_ino);
+	MUST(access("/here", F_OK) == 0 && access("/.root", F_OK) < 0);
+	return 0;
+}
+
+Test(boot, moves_a_memory_root_over_itself, .timeout = 30)
+{
+	sandbox_require();
+	cr_assert_eq(sandbox_run(CLONE_NEWNS, memory_root, NULL), 0);
+}
+
+/* ---- cgroups, on a made-up tree ---- */
+
+static int
+fake_cgroups(char *dir)
+{
+	static const char *const files[] = {
+		"cgroup.controllers",          "cgroup.subtree_control", "pods/cgroup.controllers",
+		"pods/cgroup.subtree_control", "pods/memory.max",        "agent/cgroup.procs",
+	};
+	int fd;
+
+	cr_assert_not_null(mkdtemp(dir));
+	fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	cr_assert(fd >= 0);
+	cr_assert(mkdirat(fd, "pods", 0755) == 0 && mkdirat(fd, "agent", 0755) == 0);
+	for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++) {
+		int file = openat(fd, files[i], O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
+
+		cr_assert(file >= 0);
+		if (strstr(files[i], "controllers"))
+			cr_assert(dprintf(file, "cpu io memory\n") > 0);
+		(void)close(file);
+	}
+	return fd;
+}
+
+static void
+expect_text(int dirfd, const char *file, const char *text)
+{
+	char found[64];
+
+	cr_assert(read_text_at(dirfd, file, found, sizeof(found)) >= 0, "%s", file);
+	cr_expect_str_eq(found, text, "%s", file);
+}
+
+Test(boot, lays_out_cgroups)
+{
+	char dir[] = "/tmp/tatami-cgroups-XXXXXX", found[64], command[64];
+	int fd = fake_cgroups(dir);
+
+	cr_expect_eq(cgroups_setup(fd), 0);
+	cgroups_join_agent(fd);
+	expect_text(fd, "agent/cgroup.procs", "0");
+	expect_text(fd, "cgroup.subtree_control", "+cpu +io +memory");
+	expect_text(fd, "pods/cgroup.subtree_control", "+cpu +io +memory");
+	cr_assert(read_text_at(fd, "pods/memory.max", found, sizeof(found)) > 0);
+	cr_expect_gt(strtoull(found, NULL, 10), 8 * MIB);
+	(void)close(fd);
+	(void)snprintf(command, sizeof(command), "rm -r %s", dir);
+	cr_assert_eq(system(command), 0);
+}
+
+Test(boot, survives_a_missing_cgroup_tree)
+{
+	char dir[] = "/tmp/tatami-cgroups-XXXXXX";
+	int fd;
+
+	log_set_sink(drop, NULL);
+	cr_assert_not_null(mkdtemp(dir));
+	fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	cr_expect_gt(cgroups_setup(fd), 0);
+	(void)unlinkat(fd, "agent", AT_REMOVEDIR);
+	(void)unlinkat(fd, "pods", AT_REMOVEDIR);
+	(void)rmdir(dir);
+	(void)close(fd);
+}
+
+Test(boot, reserves_memory)
+{
+	static const struct {
+		uint64_t total, root, limit;
+	} rows[] = {
+		{ 64 * MIB, 0, 48 * MIB },
+		{ 256 * MIB, 0, 240 * MIB },
+		{ 512 * MIB, 0, 480 * MIB },
+		{ 512 * MIB, 100 * MIB, 380 * MIB },
+		{ 2048 * MIB, 0, 1920 * MIB },
+		{ 65536 * MIB, 0, 65408 * MIB },
+		{ 16 * MIB, 0, 8 * MIB },
+		{ 512 * MIB, 400 * MIB, 256 * MIB },
+		{ 512 * MIB, UINT64_MAX, 256 * MIB },
+		{ 0, 0, 0 },
+	};
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+		cr_expect_eq(cgroups_pods_limit(rows[i].total, rows[i].root), rows[i].limit,
+			     "row %zu", i);
+}

@@ -1,0 +1,237 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The end of the guest: power-off with its fallbacks, a sync that hangs, and faults of PID 1 itself. */
+#include <criterion/criterion.h>
+#include <fcntl.h>
+#include <linux/reboot.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/reboot.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "init/crash.h"
+#include "init/power.h"
+#include "lib/loop.h"
+#include "tests/unit/init/sandbox.h"
+
+/* Shared with the forked process: what was called, in order. */
+static struct {
+	char text[64];
+	int is_sync_hanging;
+} * seen;
+
+static void
+note(const char *what)
+{
+	size_t n = strlen(seen->text);
+
+	(void)strncpy(seen->text + n, what, sizeof(seen->text) - 1 - n);
+}
+
+static void
+fake_kill(void)
+{
+	note("k");
+}
+
+static void
+fake_sync(void)
+{
+	note("s");
+	while (seen->is_sync_hanging)
+		(void)pause();
+}
+
+static int
+fake_reboot(int how)
+{
+	note(how == (int)RB_POWER_OFF ? "P" : how == (int)RB_AUTOBOOT ? "B" : "?");
+	return -1; /* as with EPERM */
+}
+
+static void
+fake_rest(void)
+{
+	_exit(42);
+}
+
+static const struct power_ops fake = {
+	.kill_all = fake_kill,
+	.sync = fake_sync,
+	.reboot = fake_reboot,
+	.rest = fake_rest,
+	.sync_ms = 300,
+};
+
+static void
+setup(void)
+{
+	seen = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	cr_assert_neq((void *)seen, MAP_FAILED);
+}
+
+static int
+end(void *data)
+{
+	sigset_t chld;
+
+	(void)sigemptyset(&chld);
+	(void)sigaddset(&chld, SIGCHLD);
+	MUST(sigprocmask(SIG_BLOCK, &chld, NULL) == 0);
+	power_off(&fake, data != NULL);
+	return 1;
+}
+
+Test(end, kills_syncs_powers_off_and_falls_back, .init = setup, .timeout = 30)
+{
+	sandbox_require();
+	cr_assert_eq(sandbox_run(0, end, NULL), 42);
+	cr_expect_str_eq(seen->text, "ksPB");
+}
+
+Test(end, can_do_without_sync, .init = setup, .timeout = 30)
+{
+	sandbox_require();
+	cr_assert_eq(sandbox_run(0, end, &fake_rest), 42);
+	cr_expect_str_eq(seen->text, "PB");
+}
+
+Test(end, does_not_wait_for_a_hung_sync, .init = setup, .timeout = 30)
+{
+	uint64_t start = monotonic_ns(), ms;
+
+	sandbox_require();
+	seen->is_sync_hanging = 1;
+	start = monotonic_ns();
+	cr_assert_eq(sandbox_run(0, end, NULL), 42);
+	ms = (monotonic_ns() - start) / 1000000;
+	cr_expect_str_eq(seen->text, "ksPB");
+	cr_expect(ms >= 300 && ms < 2500, "%llu ms", (unsigned long long)ms);
+}
+
+/* ---- faults ---- */
+
+static volatile int sink;
+
+__attribute__((noinline)) static int
+overflow(int depth)
+{
+	volatile char frame[4096];
+
+	frame[depth % 4096] = (char)depth;
+	return depth < 1 << 30 ? overflow(depth + 1) + frame[0] : frame[1];
+}
+
+static void
+fault(int kind)
+{
+	char *nowhere;
+	int fd;
+
+	switch (kind) {
+	case SIGSEGV:
+		nowhere = mmap(NULL, 4096, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+		*(volatile char *)nowhere = 1;
+		break;
+	case SIGBUS:
+		fd = memfd_create("short", MFD_CLOEXEC);
+		nowhere = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+		*(volatile char *)nowhere = 1;
+		break;
+	case SIGILL:
+		__builtin_trap();
+	case SIGABRT:
+		abort();
+	default:
+		sink = overflow(0);
+		break;
+	}
+}
+
+static int
+crash(void *data)
+{
+	struct rlimit stack = { 1 << 20, 1 << 20 };
+	int quiet = open("/dev/null", O_WRONLY | O_CLOEXEC);
+
+	(void)setrlimit(RLIMIT_STACK, &stack);
+	(void)dup2(quiet, STDERR_FILENO);
+	crash_install(&fake);
+	fault(*(int *)data);
+	return 1;
+}
+
+Test(end, powers_off_after_a_fault, .init = setup, .timeout = 60)
+{
+	static int kinds[] = { SIGSEGV, SIGBUS, SIGILL, SIGABRT, 0 };
+
+	sandbox_require();
+	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
+		memset(seen->text, 0, sizeof(seen->text));
+		cr_expect_eq(sandbox_run(0, crash, &kinds[i]), 42, "fault %d", kinds[i]);
+		cr_expect_str_eq(seen->text, "ksPB", "fault %d", kinds[i]);
+	}
+}
+
+/* A fault inside the handler: no second sync, straight to the end. */
+static void
+faulty_kill(void)
+{
+	note("!");
+	fault(SIGSEGV);
+}
+
+static int
+crash_twice(void *data)
+{
+	struct power_ops faulty = fake;
+	int quiet = open("/dev/null", O_WRONLY | O_CLOEXEC);
+
+	(void)data;
+	faulty.kill_all = faulty_kill;
+	(void)dup2(quiet, STDERR_FILENO);
+	crash_install(&faulty);
+	fault(SIGSEGV);
+	return 1;
+}
+
+Test(end, ends_even_if_the_handler_faults, .init = setup, .timeout = 30)
+{
+	sandbox_require();
+	cr_assert_eq(sandbox_run(0, crash_twice, NULL), 42);
+	cr_expect_str_eq(seen->text, "!PB");
+}
+
+/* The same signals, but sent by somebody: PID 1 goes on. */
+static int
+sent(void *data)
+{
+	static const int sigs[] = { SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGSYS, SIGABRT };
+	int status;
+	pid_t pid;
+
+	(void)data;
+	crash_install(&fake);
+	pid = fork();
+	MUST(pid >= 0);
+	if (pid == 0) {
+		for (size_t i = 0; i < sizeof(sigs) / sizeof(sigs[0]); i++)
+			if (kill(1, sigs[i]) < 0)
+				_exit(1);
+		_exit(0);
+	}
+	MUST(waitpid(pid, &status, 0) == pid && status == 0);
+	return 17;
+}
+
+Test(end, ignores_faults_that_were_sent, .init = setup, .timeout = 30)
+{
+	sandbox_require();
+	cr_assert_eq(sandbox_run(0, sent, NULL), 17);
+	cr_expect_str_eq(seen->text, "");
+}

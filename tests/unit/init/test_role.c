@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Which role is taken from arguments and environment, when we are not PID 1. */
+#include <criterion/criterion.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "init/role.h"
+#include "lib/initproto.h"
+
+static int
+agent(int argc, char **argv, int init_fd)
+{
+	(void)argv;
+	/* CLOEXEC, and no trace of it in the environment of what the agent will start */
+	if (init_fd < 3 || !(fcntl(init_fd, F_GETFD) & FD_CLOEXEC) || getenv(INITPROTO_ENV))
+		return 99;
+	return 50 + argc;
+}
+
+/* Runs role_main() in a forked process; what it prints goes to text. */
+static int
+run(char **argv, const char *env, char *text, size_t size)
+{
+	int argc = 0, ends[2], status;
+	size_t len = 0;
+	ssize_t n;
+	pid_t pid;
+
+	while (argv[argc])
+		argc++;
+	cr_assert_eq(pipe2(ends, O_CLOEXEC), 0);
+	(void)fflush(NULL);
+	pid = fork();
+	cr_assert(pid >= 0);
+	if (pid == 0) {
+		(void)dup2(ends[1], 1);
+		(void)dup2(ends[1], 2);
+		(void)close(ends[1]);
+		if (env)
+			(void)setenv(INITPROTO_ENV, env, 1);
+		_exit(role_main(argc, argv, agent));
+	}
+	(void)close(ends[1]);
+	while ((n = read(ends[0], text + len, size - 1 - len)) > 0)
+		len += (size_t)n;
+	text[len] = '\0';
+	(void)close(ends[0]);
+	cr_assert_eq(waitpid(pid, &status, 0), pid);
+	cr_assert(WIFEXITED(status));
+	return WEXITSTATUS(status);
+}
+
+Test(role, prints_its_version)
+{
+	char text[512];
+	char *brief[] = { (char[]){ "kata-agent" }, (char[]){ "-v" }, NULL };
+	char *full[] = { (char[]){ "/usr/bin/tatami" }, (char[]){ "--version" }, NULL };
+
+	cr_expect_eq(run(brief, NULL, text, sizeof(text)), 0);
+	cr_expect(strncmp(text, "kata-agent version ", 19) == 0, "%s", text);
+	cr_expect_not_null(strstr(text, "(api version: 0.0.1, commit version: "));
+	cr_expect_not_null(strstr(text, ", type: c, extra-features: [agent-policy, seccomp])\n"));
+	cr_expect_eq(run(full, NULL, text, sizeof(text)), 0);
+	cr_expect(strncmp(text, "kata-agent version ", 19) == 0, "%s", text);
+}
+
+Test(role, prints_help)
+{
+	char *argv[] = { (char[]){ "tatami" }, (char[]){ "--help" }, NULL };
+	char text[4096];
+
+	cr_expect_eq(run(argv, NULL, text, sizeof(text)), 0);
+	cr_expect(strncmp(text, "usage: ", 7) == 0);
+}
+
+/* The agent's part answers, without a parent. */
+static int
+asked(int argc, char **argv, int init_fd)
+{
+	return init_fd < 0 && argc == 2 && strcmp(argv[1], "--print-config") == 0 ? 77 : 99;
+}
+
+Test(role, prints_the_configuration)
+{
+	char *argv[] = { (char[]){ "tatami" }, (char[]){ "--print-config" }, NULL };
+
+	cr_expect_eq(role_main(2, argv, asked), 77);
+}
+
+Test(role, refuses_to_be_init_on_a_host)
+{
+	char *argv[] = { (char[]){ "/sbin/init" }, NULL };
+	char text[512];
+
+	cr_expect_eq(run(argv, NULL, text, sizeof(text)), 2);
+	cr_expect_not_null(strstr(text, "only runs as PID 1"));
+}
+
+Test(role, is_the_agent_with_a_socket)
+{
+	char *argv[] = { (char[]){ "kata-agent" }, (char[]){ "-c" }, (char[]){ "f" }, NULL };
+	char text[512], env[16];
+	int fd = socket(AF_UNIX, SOCK_SEQPACKET, 0);
+
+	cr_assert(fd >= 0);
+	(void)snprintf(env, sizeof(env), "%d", fd);
+	cr_expect_eq(run(argv, env, text, sizeof(text)), 53, "%s", text);
+	(void)close(fd);
+}

@@ -1,0 +1,270 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Errors, arena, buffers, numbers and option words. */
+#include <errno.h>
+#include <string.h>
+#include <sys/mount.h>
+
+#include <criterion/criterion.h>
+
+#include "lib/arena.h"
+#include "lib/buf.h"
+#include "lib/error.h"
+#include "lib/mountopt.h"
+#include "lib/parse.h"
+
+Test(error, chain_reads_from_the_outside_in)
+{
+	struct error err = ERROR_INIT;
+
+	errno = ENOENT;
+	cr_assert_eq(error_sys(&err, "open %s", "/nope"), -1);
+	cr_assert_eq(error_wrap(&err, "mount storage %d", 3), -1);
+	error_wrap(&err, "create container c1");
+	cr_assert_str_eq(
+		err.msg,
+		"create container c1: mount storage 3: open /nope: No such file or directory");
+	cr_assert_eq(err.code, ERROR_INTERNAL);
+	cr_assert_eq(err.errnum, ENOENT);
+}
+
+Test(error, out_of_memory_is_resource_exhausted)
+{
+	struct error err = ERROR_INIT;
+
+	errno = ENOMEM;
+	error_sys(&err, "read");
+	cr_assert_eq(err.code, ERROR_RESOURCE_EXHAUSTED);
+}
+
+Test(error, text_is_printable_utf8_and_bounded)
+{
+	struct error err = ERROR_INIT;
+	char big[2 * ERROR_MSG_MAX];
+
+	error_set(&err, ERROR_INTERNAL, "name \"a\nb\x1b[31m\xff\xc3\"");
+	cr_assert(utf8_is_valid(err.msg, strlen(err.msg)));
+	cr_assert_null(strpbrk(err.msg, "\n\x1b"));
+	for (size_t i = 0; i + 1 < sizeof(big); i += 2)
+		memcpy(big + i, "\xc3\xa9", 2);
+	big[sizeof(big) - 1] = '\0';
+	error_set(&err, ERROR_INTERNAL, "%s", big);
+	error_wrap(&err, "x");
+	cr_assert(utf8_is_valid(err.msg, strlen(err.msg)), "a cut character must not stay");
+	cr_assert_lt(strlen(err.msg), sizeof(err.msg));
+}
+
+Test(error, every_code_has_a_name)
+{
+	for (int c = ERROR_OK; c <= ERROR_UNAUTHENTICATED; c++)
+		cr_assert_gt(strlen(error_code_name((enum error_code)c)), 1);
+	cr_assert_str_eq(error_code_name((enum error_code)99), "UNKNOWN");
+}
+
+Test(arena, refuses_what_passes_the_cap)
+{
+	struct arena a;
+	volatile size_t huge = SIZE_MAX; /* the compiler would refuse the constant */
+	size_t taken = 0;
+
+	arena_init(&a, 64 << 10);
+	while (arena_alloc(&a, 1000))
+		taken += 1000;
+	cr_assert_gt(taken, 50000);
+	cr_assert_leq(a.used, 64 << 10);
+	cr_assert_null(arena_alloc(&a, huge));
+	cr_assert_null(arena_zalloc(&a, huge / 2, 4));
+	arena_release(&a);
+	cr_assert_not_null(arena_alloc(&a, 1000), "it can be used again");
+	arena_release(&a);
+}
+
+Test(arena, aligned_and_distinct)
+{
+	struct arena a;
+	char *last = NULL;
+
+	arena_init(&a, 1 << 20);
+	for (size_t i = 1; i < 300; i++) {
+		char *p = arena_zalloc(&a, 1, i);
+
+		cr_assert_eq((uintptr_t)p % 16, 0);
+		cr_assert_neq(p, last);
+		for (size_t k = 0; k < i; k++)
+			cr_assert_eq(p[k], 0);
+		memset(p, 0xff, i);
+		last = p;
+	}
+	cr_assert_str_eq(arena_printf(&a, "%s-%d", "id", 7), "id-7");
+	arena_release(&a);
+}
+
+Test(buf, holds_to_its_maximum_and_keeps_order)
+{
+	struct buf b;
+	unsigned char next = 0, want = 0;
+
+	buf_init(&b, 1000);
+	for (int round = 0; round < 2000; round++) {
+		unsigned char bytes[7];
+		size_t take = (size_t)round % 7;
+
+		for (size_t i = 0; i < sizeof(bytes); i++)
+			bytes[i] = (unsigned char)(next + i);
+		if (buf_append(&b, bytes, sizeof(bytes)) == 0)
+			next = (unsigned char)(next + sizeof(bytes));
+		cr_assert_leq(buf_len(&b), 1000);
+		if (take > buf_len(&b))
+			take = buf_len(&b);
+		for (size_t i = 0; i < take; i++)
+			cr_assert_eq(buf_head(&b)[i], (unsigned char)(want + i));
+		want = (unsigned char)(want + take);
+		buf_consume(&b, take);
+	}
+	cr_assert_null(buf_reserve(&b, SIZE_MAX));
+	buf_release(&b);
+}
+
+Test(buf, gives_large_memory_back_when_empty)
+{
+	struct buf b;
+
+	buf_init(&b, 4 << 20);
+	cr_assert_not_null(buf_reserve(&b, 1 << 20));
+	buf_commit(&b, 1 << 20);
+	buf_consume(&b, 1 << 20);
+	cr_assert_eq(b.size, 0);
+	buf_release(&b);
+}
+
+Test(parse, numbers_are_whole_or_nothing)
+{
+	static const struct {
+		const char *text;
+		bool ok;
+		uint64_t value;
+	} rows[] = {
+		{ "0", true, 0 },
+		{ "42", true, 42 },
+		{ "18446744073709551615", true, UINT64_MAX },
+		{ "", false, 0 },
+		{ "-1", false, 0 },
+		{ "18446744073709551616", false, 0 },
+		{ " 1", false, 0 },
+		{ "1 ", false, 0 },
+		{ "1x", false, 0 },
+		{ "+1", false, 0 },
+		{ "0x10", false, 0 },
+		{ "99999999999999999999", false, 0 },
+	};
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		uint64_t v = 77;
+
+		cr_expect_eq(parse_u64(rows[i].text, &v), rows[i].ok, "\"%s\"", rows[i].text);
+		cr_expect_eq(v, rows[i].ok ? rows[i].value : 77, "\"%s\"", rows[i].text);
+	}
+}
+
+Test(parse, signed_and_narrow)
+{
+	int64_t i = 0;
+	uint32_t u = 0;
+	uint64_t h = 0;
+
+	cr_assert(parse_i64("-9223372036854775808", &i) && i == INT64_MIN);
+	cr_assert_not(parse_i64("9223372036854775808", &i));
+	cr_assert_not(parse_u32("4294967296", &u), "2^32 must not become 0");
+	cr_assert(parse_u32("4294967295", &u) && u == UINT32_MAX);
+	cr_assert(parse_octal("0777", &u) && u == 0777);
+	cr_assert_not(parse_octal("8", &u));
+	cr_assert(parse_hex("0xFf", &h) && h == 255);
+	cr_assert_not(parse_hex("0x", &h));
+}
+
+Test(parse, bool_words)
+{
+	bool b = false;
+
+	cr_assert(parse_bool("true", &b) && b);
+	cr_assert(parse_bool("0", &b) && !b);
+	cr_assert(parse_bool("17", &b) && b);
+	cr_assert_not(parse_bool("maybe", &b));
+}
+
+Test(parse, utf8)
+{
+	static const struct {
+		const char *bytes;
+		size_t n;
+		bool ok;
+	} rows[] = {
+		{ "", 0, true },
+		{ "abc", 3, true },
+		{ "a\0b", 3, false },
+		{ "\xc3\xa9", 2, true },
+		{ "\xc3", 1, false },
+		{ "\xc0\x80", 2, false },         /* overlong NUL */
+		{ "\xed\xa0\x80", 3, false },     /* surrogate */
+		{ "\xf0\x9f\x98\x80", 4, true },  /* U+1F600 */
+		{ "\xf4\x90\x80\x80", 4, false }, /* above U+10FFFF */
+		{ "\xe2\x82", 2, false },
+	};
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+		cr_expect_eq(utf8_is_valid(rows[i].bytes, rows[i].n), rows[i].ok, "row %zu", i);
+}
+
+Test(parse, container_ids)
+{
+	static const char *const good[] = { "c1", "a.b_c-D", "0123456789abcdef" };
+	static const char *const bad[] = { "",
+					   "a",
+					   ".",
+					   "..",
+					   "a/b",
+					   "-a",
+					   "a b",
+					   "a\nb",
+					   "shared",
+					   "sandbox",
+					   "\xd0\xb0\xd0\xb1",
+					   "image" };
+	char longest[130];
+
+	for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++)
+		cr_expect(container_id_is_valid(good[i]), "%s", good[i]);
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+		cr_expect_not(container_id_is_valid(bad[i]), "%s", bad[i]);
+	memset(longest, 'a', sizeof(longest));
+	longest[129] = '\0';
+	cr_expect_not(container_id_is_valid(longest));
+	longest[128] = '\0';
+	cr_expect(container_id_is_valid(longest));
+}
+
+Test(mountopt, words_set_and_clear)
+{
+	static const char *const strip[] = { "io.katacontainers.", NULL };
+	struct mountopts o = { 0 };
+	static const char *const words[] = { "ro",       "nosuid", "rw",
+					     "size=4k",  "rbind",  "rslave",
+					     "mode=755", "",       "io.katacontainers.fs-opt=x",
+					     "noatime" };
+
+	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
+		cr_assert_eq(mountopts_add(&o, words[i], strip), 0);
+	cr_assert_eq(o.flags, (unsigned long)(MS_NOSUID | MS_BIND | MS_REC | MS_NOATIME));
+	cr_assert_eq(o.propagation, (unsigned long)(MS_SLAVE | MS_REC));
+	cr_assert_str_eq(o.data, "size=4k,mode=755");
+}
+
+Test(mountopt, data_of_more_than_a_page_is_refused)
+{
+	struct mountopts o = { 0 };
+	int r = 0;
+
+	for (int i = 0; i < 1000 && r == 0; i++)
+		r = mountopts_add(&o, "lowerdir=/a/b/c", NULL);
+	cr_assert_eq(r, -1);
+	cr_assert_lt(strlen(o.data), sizeof(o.data));
+}

@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Messages with fds. */
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <criterion/criterion.h>
+
+#include "lib/cleanup.h"
+#include "lib/io.h"
+
+Test(io, fds_arrive_with_their_message_and_close_on_exec)
+{
+	int s[2], fds[IO_FDS_MAX], sent[2];
+	size_t n_fds = 9;
+	char msg[16];
+
+	cr_assert_eq(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, s), 0);
+	cr_assert_eq(pipe(sent), 0);
+	cr_assert_eq(send_msg(s[0], "hello", 5, sent, 2, 0), 0);
+	cr_assert_eq(recv_msg(s[1], msg, sizeof(msg), fds, &n_fds, 0), 5);
+	cr_assert_eq(n_fds, 2);
+	cr_assert(fcntl(fds[0], F_GETFD) & FD_CLOEXEC);
+	cr_assert_eq(write(fds[1], "x", 1), 1);
+	cr_assert_eq(read(sent[0], msg, 1), 1);
+	for (int i = 0; i < 2; i++) {
+		close(s[i]);
+		close(fds[i]);
+		close(sent[i]);
+	}
+}
+
+Test(io, a_message_that_does_not_fit_is_refused_and_its_fds_closed)
+{
+	int s[2], fds[IO_FDS_MAX], p[2];
+	size_t n_fds;
+	char msg[4], c;
+
+	cr_assert_eq(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, s), 0);
+	cr_assert_eq(pipe(p), 0);
+	cr_assert_eq(send_msg(s[0], "too long", 8, &p[1], 1, 0), 0);
+	close(p[1]);
+	cr_assert_eq(recv_msg(s[1], msg, sizeof(msg), fds, &n_fds, 0), -1);
+	cr_assert_eq(errno, EMSGSIZE);
+	cr_assert_eq(n_fds, 0);
+	cr_assert_eq(read(p[0], &c, 1), 0, "nobody holds the write end");
+	close(p[0]);
+	close(s[0]);
+	close(s[1]);
+}
+
+Test(io, text_files)
+{
+	char name[] = "/tmp/test-io-XXXXXX", text[8];
+	int fd = mkstemp(name);
+
+	cr_assert_eq(write(fd, "abc\n", 4), 4);
+	cr_assert_eq(read_text_at(AT_FDCWD, name, text, sizeof(text)), 3);
+	cr_assert_str_eq(text, "abc");
+	cr_assert_eq(write_text_at(AT_FDCWD, name, "xyz0123456789"), 0);
+	cr_assert_eq(read_text_at(AT_FDCWD, name, text, sizeof(text)), 7);
+	cr_assert_str_eq(text, "xyz0123");
+	cr_assert_eq(write_text_at(AT_FDCWD, "/nonexistent/file", "1"), -1);
+	close(fd);
+	unlink(name);
+}

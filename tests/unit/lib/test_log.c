@@ -1,0 +1,124 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Log lines: valid JSON whatever is logged, bounded, nothing lost while there is room, losses counted. */
+#include <stdlib.h>
+#include <string.h>
+
+#include <criterion/criterion.h>
+#include <jansson.h>
+
+#include "lib/log.h"
+
+struct sink {
+	char text[256 << 10];
+	size_t len, lines;
+	bool blocked;
+};
+
+static bool
+take(const char *line, size_t len, void *data)
+{
+	struct sink *s = data;
+
+	if (s->blocked)
+		return false;
+	if (s->len + len < sizeof(s->text)) {
+		memcpy(s->text + s->len, line, len);
+		s->len += len;
+	}
+	s->lines++;
+	return true;
+}
+
+static struct sink *
+new_sink(void)
+{
+	struct sink *s = calloc(1, sizeof(*s));
+
+	log_set_sink(take, s);
+	log_set_level(LOG_LEVEL_INFO);
+	return s;
+}
+
+Test(log, lines_are_json_with_the_keys_that_hosts_read)
+{
+	struct sink *s = new_sink();
+	const struct log_field fields[] = { { "container", "c\"1\\\n\x01" } };
+	json_t *j;
+
+	log_write(LOG_LEVEL_WARN, "sandbox", fields, 1, "it \"broke\"\t%d%%\xff", 7);
+	j = json_loads(s->text, 0, NULL);
+	cr_assert_not_null(j, "%s", s->text);
+	cr_assert_str_eq(json_string_value(json_object_get(j, "level")), "WARN");
+	cr_assert_str_eq(json_string_value(json_object_get(j, "subsystem")), "sandbox");
+	cr_assert_str_eq(json_string_value(json_object_get(j, "source")), "agent");
+	cr_assert_str_eq(json_string_value(json_object_get(j, "container")), "c\"1\\\n\x01");
+	cr_assert_not_null(
+		strstr(json_string_value(json_object_get(j, "msg")), "it \"broke\"\t7%"));
+	cr_assert_not_null(json_object_get(j, "ts"));
+	cr_assert_not_null(json_object_get(j, "pid"));
+	json_decref(j);
+	free(s);
+}
+
+Test(log, huge_text_is_cut_and_still_json)
+{
+	struct sink *s = new_sink();
+	char *big = malloc(20000);
+	struct log_field fields[] = { { "a", big }, { "b", big } };
+	json_t *j;
+
+	memset(big, '"', 19999);
+	big[19999] = '\0';
+	log_write(LOG_LEVEL_ERROR, "x", fields, 2, "%s", big);
+	cr_assert_eq(s->lines, 1);
+	j = json_loads(s->text, 0, NULL);
+	cr_assert_not_null(j, "%s", s->text);
+	json_decref(j);
+	free(big);
+	free(s);
+}
+
+Test(log, a_blocked_sink_loses_nothing_until_the_ring_is_full)
+{
+	struct sink *s = new_sink();
+
+	s->blocked = true;
+	for (int i = 0; i < 20; i++)
+		log_info("x", "line %d", i);
+	cr_assert_eq(s->lines, 0);
+	s->blocked = false;
+	cr_assert(log_flush());
+	cr_assert_eq(s->lines, 20);
+	cr_assert_not_null(strstr(s->text, "line 0\""));
+	cr_assert_not_null(strstr(s->text, "line 19\""));
+	cr_assert_eq(log_dropped(), 0);
+	free(s);
+}
+
+Test(log, losses_are_counted_and_told)
+{
+	struct sink *s = new_sink();
+
+	s->blocked = true;
+	for (int i = 0; i < 5000; i++)
+		log_info("x", "line %d", i);
+	cr_assert_gt(log_dropped(), 1000);
+	s->blocked = false;
+	cr_assert(log_flush());
+	cr_assert_not_null(strstr(s->text, "log lines were dropped"));
+	cr_assert_eq(s->lines, 5000 - log_dropped() + 1);
+	free(s);
+}
+
+Test(log, levels)
+{
+	struct sink *s = new_sink();
+	enum log_level level;
+
+	log_debug("x", "quiet");
+	cr_assert_eq(s->lines, 0);
+	cr_assert(log_level_parse("warning", &level) && level == LOG_LEVEL_WARN);
+	cr_assert(log_level_parse("panic", &level) && level == LOG_LEVEL_CRIT);
+	cr_assert_not(log_level_parse("loud", &level));
+	free(s);
+}

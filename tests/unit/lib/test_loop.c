@@ -1,0 +1,310 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The event loop: order, removal in callbacks, timers. */
+#include <stdlib.h>
+#include <sys/epoll.h>
+#include <unistd.h>
+
+#include <criterion/criterion.h>
+
+#include "lib/cleanup.h"
+#include "lib/loop.h"
+
+struct two {
+	struct loop *loop;
+	int a[2], b[2];
+	struct watch *wa, *wb;
+	int calls_a, calls_b;
+};
+
+static void
+on_a(uint32_t events, void *data)
+{
+	struct two *t = data;
+
+	(void)events;
+	t->calls_a++;
+	loop_unwatch(t->wb); /* the other one, which may be due in this very batch */
+	loop_unwatch(t->wa); /* and itself */
+	t->wa = t->wb = NULL;
+}
+
+static void
+on_b(uint32_t events, void *data)
+{
+	struct two *t = data;
+
+	(void)events;
+	t->calls_b++;
+	loop_unwatch(t->wa);
+	loop_unwatch(t->wb);
+	t->wa = t->wb = NULL;
+}
+
+Test(loop, a_callback_may_remove_any_watch)
+{
+	struct error err = ERROR_INIT;
+	struct two t = { 0 };
+
+	t.loop = loop_new(&err);
+	cr_assert_not_null(t.loop);
+	cr_assert_eq(pipe(t.a), 0);
+	cr_assert_eq(pipe(t.b), 0);
+	t.wa = loop_watch(t.loop, t.a[0], EPOLLIN, on_a, &t, &err);
+	t.wb = loop_watch(t.loop, t.b[0], EPOLLIN, on_b, &t, &err);
+	cr_assert_eq(write(t.a[1], "x", 1), 1);
+	cr_assert_eq(write(t.b[1], "x", 1), 1);
+	for (int i = 0; i < 3; i++)
+		cr_assert_eq(loop_run_once(t.loop, 0, &err), 0);
+	cr_assert_eq(t.calls_a + t.calls_b, 1, "whoever came first removed both");
+	loop_free(t.loop);
+	for (int i = 0; i < 2; i++) {
+		close(t.a[i]);
+		close(t.b[i]);
+	}
+}
+
+static char order[16];
+static size_t order_n;
+
+static void
+note(void *data)
+{
+	order[order_n++] = *(const char *)data;
+}
+
+Test(loop, timers_fire_in_order_of_their_time)
+{
+	struct error err = ERROR_INIT;
+	struct loop *loop = loop_new(&err);
+	struct timer *dropped;
+
+	order_n = 0;
+	cr_assert_not_null(loop_timer(loop, 20, note, (void *)(uintptr_t) "c", &err));
+	cr_assert_not_null(loop_timer(loop, 1, note, (void *)(uintptr_t) "a", &err));
+	dropped = loop_timer(loop, 5, note, (void *)(uintptr_t) "x", &err);
+	cr_assert_not_null(loop_timer(loop, 10, note, (void *)(uintptr_t) "b", &err));
+	timer_cancel(dropped);
+	cr_assert_not_null(loop_timer(loop, UINT64_MAX, note, (void *)(uintptr_t) "z", &err),
+			   "a time past the end of the clock is for ever, not now");
+	for (int i = 0; i < 50 && order_n < 3; i++)
+		cr_assert_eq(loop_run_once(loop, 100, &err), 0);
+	order[order_n] = '\0';
+	cr_assert_str_eq(order, "abc");
+	loop_free(loop);
+}
+
+static void
+defer_again(void *data)
+{
+	struct loop *loop = data;
+	struct error err = ERROR_INIT;
+
+	order[order_n++] = 'd';
+	if (order_n < 3)
+		cr_assert_not_null(loop_defer(loop, defer_again, loop, &err));
+}
+
+Test(loop, deferred_work_runs_once_a_batch)
+{
+	struct error err = ERROR_INIT;
+	struct loop *loop = loop_new(&err);
+
+	order_n = 0;
+	cr_assert_not_null(loop_defer(loop, defer_again, loop, &err));
+	cr_assert_eq(loop_run_once(loop, 0, &err), 0);
+	cr_assert_eq(order_n, 1, "what deferred work defers waits for the next batch");
+	cr_assert_eq(loop_run_once(loop, 0, &err), 0);
+	cr_assert_eq(loop_run_once(loop, 0, &err), 0);
+	cr_assert_eq(order_n, 3);
+	loop_free(loop);
+}
+
+static void
+count(uint32_t events, void *data)
+{
+	(void)events;
+	++*(int *)data;
+}
+
+Test(loop, a_muted_watch_is_silent_even_at_hang_up)
+{
+	struct error err = ERROR_INIT;
+	struct loop *loop = loop_new(&err);
+	struct watch *w;
+	int fds[2], calls = 0;
+
+	cr_assert_eq(pipe(fds), 0);
+	w = loop_watch(loop, fds[0], EPOLLIN, count, &calls, &err);
+	watch_set_events(w, 0);
+	close(fds[1]);
+	cr_assert_eq(loop_run_once(loop, 0, &err), 0);
+	cr_assert_eq(calls, 0);
+	watch_set_events(w, EPOLLIN);
+	cr_assert_eq(loop_run_once(loop, 0, &err), 0);
+	cr_assert_eq(calls, 1);
+	loop_unwatch(w);
+	close(fds[0]);
+	loop_free(loop);
+}
+
+/* ---- posts ---- */
+
+struct posted {
+	struct loop *loop;
+	struct post post, other;
+	int calls;
+	bool again;
+};
+
+static void
+on_post(void *data)
+{
+	struct posted *p = data;
+
+	p->calls++;
+	if (p->again)
+		loop_post(p->loop, &p->post);
+}
+
+static void
+cancel_other(void *data)
+{
+	struct posted *p = data;
+
+	p->calls++;
+	post_cancel(&p->other);
+}
+
+static void
+a_batch(struct loop *loop)
+{
+	struct error err = ERROR_INIT;
+
+	cr_assert_eq(loop_run_once(loop, 0, &err), 0);
+}
+
+Test(loop, posts_run_in_the_order_they_came_and_never_at_once)
+{
+	struct error err = ERROR_INIT;
+	struct loop *loop = loop_new(&err);
+	struct post a, b;
+
+	order_n = 0;
+	post_init(&a, note, (void *)(uintptr_t) "a");
+	post_init(&b, note, (void *)(uintptr_t) "b");
+	loop_post(loop, &b);
+	cr_assert_not_null(loop_defer(loop, note, (void *)(uintptr_t) "d", &err));
+	loop_post(loop, &a);
+	loop_post(loop, &b); /* keeps its place */
+	cr_assert_eq(order_n, 0);
+	a_batch(loop);
+	order[order_n] = '\0';
+	cr_assert_str_eq(order, "bda");
+	a_batch(loop);
+	cr_assert_eq(order_n, 3, "each once");
+	loop_post(loop, &a);
+	a_batch(loop);
+	cr_assert_eq(order_n, 4, "it may be posted again afterwards");
+	loop_free(loop);
+}
+
+Test(loop, a_cancelled_post_does_not_run)
+{
+	struct error err = ERROR_INIT;
+	struct posted p = { .loop = loop_new(&err) };
+
+	post_init(&p.post, on_post, &p);
+	post_cancel(&p.post); /* never posted */
+	loop_post(p.loop, &p.post);
+	post_cancel(&p.post);
+	post_cancel(&p.post);
+	a_batch(p.loop);
+	cr_assert_eq(p.calls, 0);
+	loop_post(p.loop, &p.post);
+	a_batch(p.loop);
+	cr_assert_eq(p.calls, 1);
+
+	/* one of the same batch takes it out */
+	post_init(&p.other, on_post, &p);
+	post_init(&p.post, cancel_other, &p);
+	loop_post(p.loop, &p.post);
+	loop_post(p.loop, &p.other);
+	a_batch(p.loop);
+	a_batch(p.loop);
+	cr_assert_eq(p.calls, 2);
+	loop_free(p.loop);
+}
+
+Test(loop, a_post_from_its_own_callback_waits_for_the_next_batch)
+{
+	struct error err = ERROR_INIT;
+	struct posted p = { .loop = loop_new(&err), .again = true };
+
+	post_init(&p.post, on_post, &p);
+	loop_post(p.loop, &p.post);
+	a_batch(p.loop);
+	cr_assert_eq(p.calls, 1);
+	a_batch(p.loop);
+	cr_assert_eq(p.calls, 2);
+	p.again = false;
+	a_batch(p.loop);
+	a_batch(p.loop);
+	cr_assert_eq(p.calls, 3);
+	loop_free(p.loop);
+}
+
+static void
+free_own_memory(void *data)
+{
+	struct posted *p = data;
+
+	order[order_n++] = 'f';
+	free(p);
+}
+
+Test(loop, a_post_may_free_its_memory_when_it_runs)
+{
+	struct error err = ERROR_INIT;
+	struct loop *loop = loop_new(&err);
+	struct posted *p = calloc(1, sizeof(*p));
+
+	cr_assert_not_null(p);
+	order_n = 0;
+	post_init(&p->post, free_own_memory, p);
+	loop_post(loop, &p->post);
+	a_batch(loop);
+	a_batch(loop);
+	cr_assert_eq(order_n, 1);
+	loop_free(loop);
+}
+
+Test(loop, a_post_outlives_the_loop_that_it_waits_in)
+{
+	struct error err = ERROR_INIT;
+	struct posted p = { .loop = loop_new(&err) };
+
+	post_init(&p.post, on_post, &p);
+	loop_post(p.loop, &p.post);
+	cr_assert_not_null(loop_defer(p.loop, on_post, &p, &err));
+	loop_free(p.loop);
+	cr_assert_eq(p.calls, 0);
+	/* its owner ends later, or takes it elsewhere */
+	post_cancel(&p.post);
+	p.loop = loop_new(&err);
+	loop_post(p.loop, &p.post);
+	a_batch(p.loop);
+	cr_assert_eq(p.calls, 1);
+	loop_free(p.loop);
+}
+
+Test(loop, a_post_wakes_a_loop_that_would_sleep)
+{
+	struct error err = ERROR_INIT;
+	struct posted p = { .loop = loop_new(&err) };
+
+	post_init(&p.post, on_post, &p);
+	loop_post(p.loop, &p.post);
+	cr_assert_eq(loop_run_once(p.loop, -1, &err), 0);
+	cr_assert_eq(p.calls, 1);
+	loop_free(p.loop);
+}

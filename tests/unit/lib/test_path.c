@@ -1,0 +1,216 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Confined paths: nothing outside the root is ever touched, whatever links the tree holds. */
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <criterion/criterion.h>
+
+#include "lib/cleanup.h"
+#include "lib/path.h"
+
+struct tree {
+	char dir[64];
+	int root;    /* dir/root: the confined tree */
+	int outside; /* dir/outside: the canary */
+};
+
+static void
+tree_make(struct tree *t)
+{
+	int dir;
+
+	strcpy(t->dir, "/tmp/test-path-XXXXXX");
+	cr_assert_not_null(mkdtemp(t->dir));
+	dir = open(t->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	cr_assert_eq(mkdirat(dir, "root", 0755), 0);
+	cr_assert_eq(mkdirat(dir, "outside", 0755), 0);
+	t->root = openat(dir, "root", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	t->outside = openat(dir, "outside", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	close(dir);
+}
+
+static void
+tree_end(struct tree *t)
+{
+	struct error err = ERROR_INIT;
+	struct stat st;
+
+	cr_assert_eq(fstat(t->outside, &st), 0);
+	cr_assert_eq(st.st_nlink, 2, "a directory was made outside");
+	close(t->root);
+	close(t->outside);
+	cr_assert_eq(path_remove_tree(AT_FDCWD, t->dir, &err), 0, "%s", err.msg);
+}
+
+static bool
+outside_has(const struct tree *t, const char *name)
+{
+	return faccessat(t->outside, name, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
+}
+
+Test(path, links_to_the_outside_stay_inside)
+{
+	static const char *const links[] = { "../outside", "/../outside", "/etc",
+					     "../../../../../../etc", "../../.." };
+	struct tree t;
+	struct error err = ERROR_INIT;
+
+	tree_make(&t);
+	for (size_t i = 0; i < sizeof(links) / sizeof(links[0]); i++) {
+		char name[16];
+		int fd;
+
+		snprintf(name, sizeof(name), "link%zu/evil", i);
+		*strchr(name, '/') = '\0';
+		cr_assert_eq(symlinkat(links[i], t.root, name), 0);
+		name[strlen(name)] = '/';
+		fd = path_make_target(t.root, name, false, 0644, &err);
+		if (fd >= 0)
+			close(fd);
+		fd = path_mkdir_all(t.root, name, 0755, (uid_t)-1, (gid_t)-1, &err);
+		if (fd >= 0)
+			close(fd);
+		cr_expect_not(outside_has(&t, "evil"), "through %s", links[i]);
+	}
+	cr_assert_neq(access("/etc/evil", F_OK), 0);
+	tree_end(&t);
+}
+
+Test(path, follow_modes)
+{
+	struct tree t;
+	struct error err = ERROR_INIT;
+	int fd;
+
+	tree_make(&t);
+	cr_assert_eq(mkdirat(t.root, "d", 0755), 0);
+	fd = path_open(t.root, "d/f", O_CREAT | O_WRONLY, 0600, PATH_FOLLOW_ALL, &err);
+	cr_assert_geq(fd, 0, "%s", err.msg);
+	close(fd);
+	cr_assert_eq(symlinkat("/d", t.root, "l"), 0);
+	fd = path_open(t.root, "/l/f", O_RDONLY, 0, PATH_FOLLOW_ALL, &err);
+	cr_assert_geq(fd, 0, "absolute links are resolved inside: %s", err.msg);
+	close(fd);
+	cr_assert_lt(path_open(t.root, "l/f", O_RDONLY, 0, PATH_FOLLOW_NONE, &err), 0);
+	cr_assert_eq(err.errnum, ELOOP);
+	cr_assert_lt(path_open(t.root, "l", O_RDONLY, 0, PATH_FOLLOW_PARENT, &err), 0);
+	cr_assert_not_null(strstr(err.msg, "open l"));
+	tree_end(&t);
+}
+
+Test(path, magic_links_are_refused)
+{
+	auto_close int proc = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	struct error err = ERROR_INIT;
+
+	cr_assert_lt(path_open(proc, "self/root/etc", O_RDONLY, 0, PATH_FOLLOW_ALL, &err), 0);
+	cr_assert_lt(path_open(proc, "self/cwd", O_RDONLY, 0, PATH_FOLLOW_ALL, &err), 0);
+}
+
+Test(path, an_existing_file_is_not_truncated)
+{
+	struct tree t;
+	struct error err = ERROR_INIT;
+	struct stat st;
+	int fd;
+
+	tree_make(&t);
+	fd = openat(t.root, "f", O_CREAT | O_WRONLY | O_CLOEXEC, 0600);
+	cr_assert_eq(write(fd, "data", 4), 4);
+	close(fd);
+	fd = path_make_target(t.root, "/f", false, 0644, &err);
+	cr_assert_geq(fd, 0);
+	cr_assert_eq(fstat(fd, &st), 0);
+	cr_assert_eq(st.st_size, 4);
+	close(fd);
+	tree_end(&t);
+}
+
+Test(path, a_dangling_link_is_no_target)
+{
+	struct tree t;
+	struct error err = ERROR_INIT;
+
+	tree_make(&t);
+	cr_assert_eq(symlinkat("../outside/new", t.root, "l"), 0);
+	cr_assert_lt(path_make_target(t.root, "l", false, 0644, &err), 0);
+	cr_assert_not(outside_has(&t, "new"));
+	tree_end(&t);
+}
+
+Test(path, odd_names)
+{
+	static const char *const bad[] = { "", "/", ".", "a/..", "//", "..", "a/." };
+	struct tree t;
+	struct error err = ERROR_INIT;
+	char name[NAME_MAX + 1], big[PATH_MAX + 10];
+
+	tree_make(&t);
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+		cr_expect_lt(path_open_parent(t.root, bad[i], false, 0, name, &err), 0, "\"%s\"",
+			     bad[i]);
+	memset(big, 'a', sizeof(big));
+	big[sizeof(big) - 1] = '\0';
+	cr_expect_lt(path_open_parent(t.root, big, true, 0755, name, &err), 0);
+	cr_expect_lt(path_mkdir_all(t.root, big, 0755, (uid_t)-1, (gid_t)-1, &err), 0);
+	tree_end(&t);
+}
+
+Test(path, remove_tree_is_deep_and_keeps_to_itself)
+{
+	struct tree t;
+	struct error err = ERROR_INIT;
+	int fd, next;
+
+	tree_make(&t);
+	fd = openat(t.outside, "keep", O_CREAT | O_WRONLY | O_CLOEXEC, 0600);
+	close(fd);
+	cr_assert_eq(mkdirat(t.root, "top", 0755), 0);
+	fd = openat(t.root, "top", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	for (int i = 0; i < 600; i++) {
+		cr_assert_eq(mkdirat(fd, "d", 0755), 0);
+		cr_assert_eq(symlinkat("../../../outside", fd, "link"), 0);
+		next = openat(fd, "d", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		close(fd);
+		fd = next;
+	}
+	close(fd);
+	cr_assert_eq(path_remove_tree(t.root, "top", &err), 0, "%s", err.msg);
+	cr_assert_neq(faccessat(t.root, "top", F_OK, 0), 0);
+	cr_assert(outside_has(&t, "keep"));
+	cr_assert_eq(path_remove_tree(t.root, "top", &err), 0, "what is gone is removed");
+	cr_assert_eq(unlinkat(t.outside, "keep", 0), 0);
+	tree_end(&t);
+}
+
+static int
+count_entry(int dirfd, const char *name, const struct stat *st, void *data, struct error *err)
+{
+	(void)dirfd;
+	(void)name;
+	(void)st;
+	(void)err;
+	++*(int *)data;
+	return 0;
+}
+
+Test(path, walk_sees_each_entry_once_and_follows_nothing)
+{
+	struct tree t;
+	struct error err = ERROR_INIT;
+	int n = 0;
+
+	tree_make(&t);
+	cr_assert_eq(mkdirat(t.root, "a", 0755), 0);
+	cr_assert_eq(mkdirat(t.root, "a/b", 0755), 0);
+	cr_assert_eq(symlinkat("/", t.root, "a/b/l"), 0);
+	cr_assert_eq(path_walk(t.root, count_entry, &n, &err), 0);
+	cr_assert_eq(n, 4);
+	tree_end(&t);
+}

@@ -1,0 +1,248 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Frames: bytes cut anywhere give the same frames; what is too long is skipped, not stored. */
+#include <criterion/criterion.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/ttrpc/frame.h"
+
+/* Feeds all of it in pieces of `step`; the events other than FRAME_MORE, as text, and payload sums. */
+struct seen {
+	char events[64]; /* R ready, O oversize, C close, N no memory */
+	size_t n;
+	uint32_t streams[64];
+	uint32_t sums[64];
+	size_t buffered; /* the most that the reader held */
+};
+
+static void
+feed(struct frame_reader *r, const uint8_t *data, size_t n, size_t step, struct seen *s)
+{
+	size_t at = 0;
+
+	while (at < n) {
+		size_t piece = n - at < step ? n - at : step;
+		size_t end = at + piece;
+
+		while (at <= end) {
+			size_t used = 0;
+			enum frame_event e = frame_reader_feed(r, data + at, end - at, &used);
+
+			cr_assert_leq(used, end - at);
+			at += used;
+			if (r->payload.size > s->buffered)
+				s->buffered = r->payload.size;
+			if (e == FRAME_MORE) {
+				cr_assert_eq(at, end, "FRAME_MORE with bytes left");
+				break;
+			}
+			cr_assert(s->n < 63);
+			s->streams[s->n] = r->header.stream;
+			for (size_t i = 0; e == FRAME_READY && i < buf_len(&r->payload); i++)
+				s->sums[s->n] = s->sums[s->n] * 31 + buf_head(&r->payload)[i] + 1;
+			s->events[s->n++] = "?ROCN"[e];
+			if (e == FRAME_CLOSE || e == FRAME_NOMEM)
+				return;
+		}
+	}
+}
+
+static size_t
+put_frame(uint8_t *out, uint32_t stream, uint8_t type, const void *payload, uint32_t n)
+{
+	struct frame_header h = { n, stream, type, 0 };
+
+	frame_header_encode(&h, out);
+	memcpy(out + FRAME_HEADER_SIZE, payload, n);
+	return FRAME_HEADER_SIZE + n;
+}
+
+Test(frame, header)
+{
+	/* As a host's runtime sends it for Check. */
+	static const uint8_t wire[FRAME_HEADER_SIZE] = { 0, 0, 0, 0x1a, 0, 0, 0, 1, 1, 0 };
+	struct frame_header h;
+	uint8_t back[FRAME_HEADER_SIZE];
+
+	frame_header_decode(&h, wire);
+	cr_expect_eq(h.length, 26);
+	cr_expect_eq(h.stream, 1);
+	cr_expect_eq(h.type, FRAME_REQUEST);
+	cr_expect_eq(h.flags, 0);
+	h = (struct frame_header){ 0x01020304, 0xfffffffe, 0x81, 0x7f };
+	frame_header_encode(&h, back);
+	cr_expect_arr_eq(back, "\1\2\3\4\xff\xff\xff\xfe\x81\x7f", FRAME_HEADER_SIZE);
+}
+
+Test(frame, every_split_point)
+{
+	uint8_t wire[256];
+	struct frame_reader whole, r;
+	struct seen want = { 0 };
+	size_t n = 0;
+
+	n += put_frame(wire + n, 1, FRAME_REQUEST, "hello", 5);
+	n += put_frame(wire + n, 3, FRAME_REQUEST, "", 0);
+	n += put_frame(wire + n, 0xffffffff, 77, "a longer payload than the header", 32);
+	n += put_frame(wire + n, 5, FRAME_RESPONSE, "", 0);
+	frame_reader_init(&whole);
+	feed(&whole, wire, n, n, &want);
+	cr_assert_str_eq(want.events, "RRRR");
+	cr_assert_eq(want.streams[2], 0xffffffff);
+	frame_reader_release(&whole);
+	for (size_t first = 1; first < n; first++) {
+		struct seen got = { 0 };
+
+		frame_reader_init(&r);
+		feed(&r, wire, first, first, &got);
+		feed(&r, wire + first, n - first, n, &got);
+		cr_assert_str_eq(got.events, "RRRR", "split at %zu", first);
+		cr_assert_arr_eq(got.sums, want.sums, sizeof(want.sums), "split at %zu", first);
+		cr_assert_arr_eq(got.streams, want.streams, sizeof(want.streams));
+		cr_assert(!frame_reader_is_partial(&r));
+		frame_reader_release(&r);
+	}
+	for (size_t step = 1; step < n; step++) {
+		struct seen got = { 0 };
+
+		frame_reader_init(&r);
+		feed(&r, wire, n, step, &got);
+		cr_assert_arr_eq(got.sums, want.sums, sizeof(want.sums), "steps of %zu", step);
+		frame_reader_release(&r);
+	}
+}
+
+Test(frame, partial)
+{
+	struct frame_reader r;
+	struct seen s = { 0 };
+	uint8_t wire[64];
+	size_t n = put_frame(wire, 1, FRAME_REQUEST, "x", 1);
+
+	frame_reader_init(&r);
+	cr_expect(!frame_reader_is_partial(&r));
+	feed(&r, wire, 1, 1, &s);
+	cr_expect(frame_reader_is_partial(&r));
+	feed(&r, wire + 1, n - 1, n, &s);
+	cr_expect_str_eq(s.events, "R");
+	cr_expect(!frame_reader_is_partial(&r));
+	frame_reader_release(&r);
+}
+
+struct size_row {
+	uint32_t length;
+	const char *events;
+};
+
+/* A frame of this length and a small one behind it. */
+static const struct size_row sizes[] = {
+	{ FRAME_PAYLOAD_MAX, "RR" },
+	{ FRAME_PAYLOAD_MAX + 1, "OR" },
+	{ FRAME_PAYLOAD_MAX + FRAME_DRAIN_MAX, "OR" },
+	{ FRAME_PAYLOAD_MAX + FRAME_DRAIN_MAX + 1, "OC" },
+	{ 0xffffffff, "OC" },
+};
+
+Test(frame, limits)
+{
+	for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+		size_t body = sizes[i].length > (16u << 20) ? (16u << 20) : sizes[i].length;
+		uint8_t *wire = calloc(1, body + 64);
+		struct frame_header h = { sizes[i].length, 9, FRAME_REQUEST, 0 };
+		struct frame_reader r;
+		struct seen s = { 0 };
+		size_t n = FRAME_HEADER_SIZE + body;
+
+		frame_header_encode(&h, wire);
+		n += put_frame(wire + n, 11, FRAME_REQUEST, "ok", 2);
+		frame_reader_init(&r);
+		feed(&r, wire, n, 65536, &s);
+		cr_expect_str_eq(s.events, sizes[i].events, "length %u", sizes[i].length);
+		cr_expect_eq(s.streams[0], 9);
+		if (sizes[i].events[1] == 'R')
+			cr_expect_eq(s.streams[1], 11);
+		if (sizes[i].events[0] == 'O')
+			cr_expect_lt(s.buffered, 4096u, "stored %zu bytes of a refused frame",
+				     s.buffered);
+		frame_reader_release(&r);
+		free(wire);
+	}
+}
+
+Test(frame, close_is_final)
+{
+	uint8_t wire[FRAME_HEADER_SIZE] = { 0xff, 0xff, 0xff, 0xff, 0, 0, 0, 1, 1, 0 };
+	static uint8_t zero[1 << 20];
+	struct frame_reader r;
+	struct seen s = { 0 };
+	size_t used;
+
+	frame_reader_init(&r);
+	feed(&r, wire, sizeof(wire), 1, &s);
+	for (int i = 0; i < 12; i++)
+		feed(&r, zero, sizeof(zero), sizeof(zero), &s);
+	cr_expect_str_eq(s.events, "OC");
+	cr_expect_eq(frame_reader_feed(&r, wire, sizeof(wire), &used), FRAME_CLOSE);
+	cr_expect_eq(used, 0);
+	frame_reader_release(&r);
+}
+
+/* A header alone reserves nothing; the buffer follows what has arrived. */
+Test(frame, memory_follows_bytes)
+{
+	uint8_t wire[FRAME_HEADER_SIZE] = { 0, 0x40, 0, 0, 0, 0, 0, 1, 1, 0 }; /* 4 MiB */
+	static uint8_t body[100000];
+	struct frame_reader r;
+	struct seen s = { 0 };
+
+	frame_reader_init(&r);
+	feed(&r, wire, sizeof(wire), sizeof(wire), &s);
+	cr_expect_eq(r.payload.size, 0);
+	feed(&r, body, 1000, 1000, &s);
+	cr_expect_leq(r.payload.size, 65536);
+	feed(&r, body, sizeof(body), 4096, &s);
+	cr_expect_leq(r.payload.size, 4 * sizeof(body));
+	frame_reader_release(&r);
+}
+
+Test(frame, take)
+{
+	uint8_t wire[64];
+	size_t n = put_frame(wire, 1, FRAME_REQUEST, "mine", 4), used;
+	struct frame_reader r;
+	struct buf mine;
+	struct seen s = { 0 };
+
+	frame_reader_init(&r);
+	cr_assert_eq(frame_reader_feed(&r, wire, n, &used), FRAME_READY);
+	frame_reader_take(&r, &mine);
+	feed(&r, wire, n, 3, &s);
+	cr_expect_str_eq(s.events, "R");
+	cr_expect_eq(buf_len(&mine), 4);
+	cr_expect_arr_eq(buf_head(&mine), "mine", 4);
+	buf_release(&mine);
+	frame_reader_release(&r);
+}
+
+Test(frame, append)
+{
+	struct buf out;
+	struct frame_reader r;
+	struct seen s = { 0 };
+	static uint8_t big[FRAME_PAYLOAD_MAX + 1];
+
+	buf_init(&out, FRAME_PAYLOAD_MAX + 2 * FRAME_HEADER_SIZE + 3);
+	cr_assert_eq(frame_append(&out, 7, FRAME_RESPONSE, "abc", 3), 0);
+	cr_assert_eq(frame_append(&out, 9, FRAME_RESPONSE, big, sizeof(big)), -1);
+	cr_expect_eq(errno, EMSGSIZE);
+	cr_assert_eq(frame_append(&out, 9, FRAME_RESPONSE, big, sizeof(big) - 1), 0);
+	cr_assert_eq(frame_append(&out, 9, FRAME_RESPONSE, "", 0), -1);
+	cr_expect_eq(errno, ENOMEM);
+	frame_reader_init(&r);
+	feed(&r, buf_head(&out), buf_len(&out), 10000, &s);
+	cr_expect_str_eq(s.events, "RR");
+	cr_expect_eq(s.streams[0], 7);
+	frame_reader_release(&r);
+	buf_release(&out);
+}

@@ -1,0 +1,198 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The list of what goes into an image: where things land, and what is refused. */
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "fixture.h"
+#include "lib/cleanup.h"
+#include "rootfs-builder/image.h"
+
+static struct image image;
+static struct error err;
+
+static void
+fini(void)
+{
+	image_release(&image);
+	scratch_fini();
+}
+
+TestSuite(image, .fini = fini);
+
+static void
+add_text(const char *path, const char *text)
+{
+	cr_assert(image_add_data(&image, path, 0644, text, strlen(text), &err) == 0, "%s", err.msg);
+}
+
+static void
+add_link(const char *path, const char *target)
+{
+	cr_assert(image_add_symlink(&image, path, target, &err) == 0, "%s", err.msg);
+}
+
+static void
+add_dir(const char *path)
+{
+	cr_assert(image_add_dir(&image, path, 0755, &err) == 0, "%s", err.msg);
+}
+
+/* Where a file lands that is put below symlinks of the image. */
+Test(image, canonical_paths)
+{
+	static const struct {
+		const char *put, *lands;
+	} rows[] = {
+		{ "/sbin/init", "usr/sbin/init" }, { "sbin/../etc/a", "usr/etc/a" },
+		{ "//etc///./b", "etc/b" },        { "/../../etc/c", "etc/c" },
+		{ "/abs/d", "usr/lib/d" },         { "/two/e", "usr/lib/e" },
+		{ "/usr/up/f", "etc/f" },          { "/new/dir/g", "new/dir/g" },
+		{ "/dangling/h", "not/yet/h" },
+	};
+
+	add_dir("usr/sbin");
+	add_dir("usr/lib");
+	add_dir("etc");
+	add_link("sbin", "usr/sbin");
+	add_link("abs", "/usr/lib");
+	add_link("two", "abs");
+	add_link("usr/up", "../etc");
+	add_link("dangling", "not/yet");
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		add_text(rows[i].put, "x");
+		cr_expect(image_find(&image, rows[i].lands), "%s: not at %s", rows[i].put,
+			  rows[i].lands);
+		cr_expect(!strcmp(image_resolve(&image, rows[i].put, &err)->path, rows[i].lands),
+			  "%s", rows[i].put);
+	}
+	cr_expect(image_find(&image, "new/dir")->mode == (S_IFDIR | 0755));
+}
+
+Test(image, resolve)
+{
+	add_text("usr/bin/kata-agent", "x");
+	add_link("init", "/usr/bin/kata-agent");
+	add_link("usr/bin/tatami", "kata-agent");
+	add_link("loop", "loop2");
+	add_link("loop2", "/loop");
+	add_link("nowhere", "gone");
+	cr_expect(!strcmp(image_resolve(&image, "/init", &err)->path, "usr/bin/kata-agent"));
+	cr_expect(!strcmp(image_resolve(&image, "/usr/bin/tatami", &err)->path,
+			  "usr/bin/kata-agent"));
+	cr_expect(S_ISLNK(image_find(&image, "/init")->mode));
+	cr_expect(!image_resolve(&image, "/loop", &err));
+	expect_error(&err, ERROR_NOT_FOUND, "too many symlinks");
+	cr_expect(!image_resolve(&image, "/nowhere", &err));
+	expect_error(&err, ERROR_NOT_FOUND, "looked for /gone");
+	cr_expect(!image_find(&image, "/loop/x"));
+}
+
+Test(image, refused_paths)
+{
+	char component[NAME_MAX + 2], deep[PATH_MAX + 8];
+	const struct {
+		const char *path, *why;
+	} rows[] = {
+		{ "a\nb", "newline" },
+		{ "a/\x1b[2J", "control character" },
+		{ "a/b\x7f", "control character" },
+		{ "/", "root" },
+		{ "..", "root" },
+		{ "", "root" },
+		{ "TRAILER!!!", "ends with an entry of this name" },
+		{ component, "longer than 255" },
+		{ deep, "longer than 4095" },
+	};
+
+	memset(component, 'c', sizeof(component) - 1);
+	component[sizeof(component) - 1] = '\0';
+	for (size_t i = 0; i < sizeof(deep); i++)
+		deep[i] = i % 2 ? '/' : 'd';
+	deep[sizeof(deep) - 1] = '\0';
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		cr_expect(image_add_data(&image, rows[i].path, 0644, "x", 1, &err) == -1, "%s",
+			  rows[i].why);
+		expect_error(&err, ERROR_INVALID_ARGUMENT, rows[i].why);
+	}
+	cr_expect(image_add_symlink(&image, "l", "", &err) == -1);
+	expect_error(&err, ERROR_INVALID_ARGUMENT, "target");
+	cr_expect(image.n == 0, "%zu entries were left", image.n);
+	component[NAME_MAX] = '\0';
+	add_text(component, "the longest name there is");
+}
+
+/* Names in other alphabets are names. */
+Test(image, utf8)
+{
+	add_text("etc/F\xc5\x91tan\xc3\xbas\xc3\xadtv\xc3\xa1ny.pem", "x");
+	cr_expect(image_find(&image, "etc/F\xc5\x91tan\xc3\xbas\xc3\xadtv\xc3\xa1ny.pem"));
+}
+
+Test(image, replacing)
+{
+	add_text("etc/hostname", "one");
+	add_text("etc/hostname", "three");
+	cr_expect(image_find(&image, "etc/hostname")->size == 5);
+	add_link("etc/hostname", "elsewhere");
+	add_text("etc/hostname", "x");
+	cr_expect(S_ISREG(image_find(&image, "etc/hostname")->mode));
+	cr_expect(image.n == 2);
+	cr_expect(image_add_data(&image, "etc", 0644, "x", 1, &err) == -1);
+	expect_error(&err, ERROR_ALREADY_EXISTS, "/etc");
+	cr_expect(image_add_dir(&image, "etc/hostname", 0755, &err) == -1);
+	expect_error(&err, ERROR_ALREADY_EXISTS, "/etc/hostname");
+	cr_expect(image_add_data(&image, "etc/hostname/x", 0644, "x", 1, &err) == -1);
+	expect_error(&err, ERROR_ALREADY_EXISTS, "/etc/hostname");
+	cr_assert(image_add_dir(&image, "etc", 0700, &err) == 0);
+	cr_expect(image_find(&image, "etc")->mode == (S_IFDIR | 0700));
+}
+
+/* A tree with a real /lib over one where /lib is a link, as after a merged /usr. */
+Test(image, directory_over_link)
+{
+	add_dir("usr/lib");
+	add_link("lib", "usr/lib");
+	add_dir("lib");
+	add_text("lib/x", "x");
+	cr_expect(S_ISLNK(image_find(&image, "lib")->mode));
+	cr_expect(image_find(&image, "usr/lib/x"));
+}
+
+Test(image, nodes_and_owners)
+{
+	cr_assert(image_add_node(&image, "dev/null", S_IFCHR | 0666, 1, 3, &err) == 0);
+	cr_expect(image_add_node(&image, "dev/x", S_IFREG | 0666, 1, 3, &err) == -1);
+	expect_error(&err, ERROR_INVALID_ARGUMENT, "dev/x");
+	cr_assert(image_set_owner(&image, "/dev/null", 7, 8, &err) == 0);
+	cr_expect(image_find(&image, "dev/null")->uid == 7);
+	cr_expect(image_find(&image, "dev/null")->gid == 8);
+	cr_expect(image_set_owner(&image, "/dev/none", 7, 8, &err) == -1);
+	expect_error(&err, ERROR_NOT_FOUND, "/dev/none");
+}
+
+Test(image, trees)
+{
+	const char *dir = scratch_dir(NULL);
+
+	put_file(path_in(dir, "etc/shadow"), "s", 1, 0640);
+	put_file(path_in(dir, "bin/su"), "su", 2, 04755);
+	put_text(path_in(dir, "empty"), "");
+	cr_assert(symlink("../bin/su", path_in(dir, "etc/link")) == 0);
+	cr_assert(mkfifo(path_in(dir, "fifo"), 0600) == 0);
+	cr_assert(image_add_tree(&image, dir, false, &err) == 0, "%s", err.msg);
+	cr_expect(image_find(&image, "etc/shadow")->mode == (S_IFREG | 0640));
+	cr_expect(image_find(&image, "bin/su")->mode == (S_IFREG | 04755));
+	cr_expect(image_find(&image, "empty")->size == 0);
+	cr_expect(!strcmp((char *)image_find(&image, "etc/link")->data, "../bin/su"));
+	cr_expect(S_ISFIFO(image_find(&image, "fifo")->mode));
+	cr_expect(image_find(&image, "bin/su")->uid == 0);
+	cr_assert(image_add_tree(&image, dir, true, &err) == 0, "%s", err.msg);
+	cr_expect(image_find(&image, "bin/su")->uid == getuid());
+	cr_expect(image_add_tree(&image, path_in(dir, "none"), false, &err) == -1);
+	expect_error(&err, ERROR_NOT_FOUND, "none");
+	cr_expect(image_add_tree(&image, path_in(dir, "empty"), false, &err) == -1);
+	expect_error(&err, ERROR_INTERNAL, "Not a directory");
+	put_text(path_in(dir, "bin/a\nb"), "x");
+	cr_expect(image_add_tree(&image, dir, false, &err) == -1);
+	expect_error(&err, ERROR_INVALID_ARGUMENT, "newline");
+}

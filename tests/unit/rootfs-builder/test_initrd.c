@@ -1,0 +1,321 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Whole builds: the same bytes from the same input, the layout, and what makes a build fail. */
+#include <dirent.h>
+#include <elf.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <sys/time.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "fixture.h"
+#include "lib/cleanup.h"
+#include "rootfs-builder/initrd.h"
+
+static const char *dir;
+static struct error err;
+static struct initrd_spec spec;
+static char notes[1000];
+
+static void
+take_note(const char *text, void *data)
+{
+	(void)data;
+	strncat(notes, text, sizeof(notes) - strlen(notes) - 1);
+}
+
+static void
+init(void)
+{
+	dir = scratch_dir(NULL);
+	put_elf(path_in(dir, "tatami"), EM_X86_64, NULL);
+	spec = (struct initrd_spec){
+		.init = path_in(dir, "tatami"),
+		.output = path_in(dir, "initrd.img"),
+		.format = PACK_NONE,
+		.arch = "x86_64",
+		.epoch = INITRD_EPOCH,
+		.note = take_note,
+	};
+}
+
+TestSuite(initrd, .init = init, .fini = scratch_fini);
+
+static char *
+list(void)
+{
+	static char text[16384];
+	FILE *out = fmemopen(text, sizeof(text), "w");
+
+	cr_assert(initrd_list(spec.output, out, &err) == 0, "%s", err.msg);
+	(void)fclose(out);
+	return text;
+}
+
+/* Files besides the output in its directory: a build leaves nothing behind. */
+static unsigned
+leftovers(void)
+{
+	DIR *d = opendir(dir);
+	unsigned n = 0;
+
+	for (struct dirent *e; (e = readdir(d));)
+		n += strstr(e->d_name, "initrd.img.") != NULL;
+	(void)closedir(d);
+	return n;
+}
+
+Test(initrd, layout)
+{
+	const char *want = "d0755 0:0          0 dev\n"
+			   "c0600 0:0        5,1 dev/console\n"
+			   "c0666 0:0        1,3 dev/null\n"
+			   "d0755 0:0          0 etc\n"
+			   "-0644 0:0         10 etc/hostname\n"
+			   "-0644 0:0         61 etc/hosts\n"
+			   "-0444 0:0          0 etc/machine-id\n"
+			   "-0644 0:0          0 etc/resolv.conf\n"
+			   "l0777 0:0         19 init -> /usr/bin/kata-agent\n"
+			   "d0755 0:0          0 mnt\n"
+			   "d0555 0:0          0 proc\n"
+			   "d0700 0:0          0 root\n"
+			   "d0755 0:0          0 run\n"
+			   "d0755 0:0          0 sbin\n"
+			   "l0777 0:0         19 sbin/init -> /usr/bin/kata-agent\n"
+			   "d0555 0:0          0 sys\n"
+			   "d1777 0:0          0 tmp\n"
+			   "d0755 0:0          0 usr\n"
+			   "d0755 0:0          0 usr/bin\n"
+			   "-0755 0:0        240 usr/bin/kata-agent\n"
+			   "l0777 0:0         10 usr/bin/tatami -> kata-agent\n"
+			   "d0755 0:0          0 var\n";
+	struct initrd_result result;
+
+	cr_assert(initrd_build(&spec, &result, &err) == 0, "%s", err.msg);
+	cr_expect(!strcmp(list(), want), "%s", list());
+	cr_expect(result.entries == 22 && result.modules == 0);
+	cr_expect(result.size == result.raw_size && leftovers() == 0);
+}
+
+Test(initrd, other_agent)
+{
+	const char *const trees[] = { path_in(dir, "tree"), NULL };
+
+	put_elf(path_in(dir, "agent"), EM_X86_64, "/lib64/ld.so.2");
+	spec.agent = path_in(dir, "agent");
+	cr_expect(initrd_build(&spec, NULL, &err) == -1);
+	expect_error(&err, ERROR_NOT_FOUND, "/usr/bin/kata-agent wants an interpreter");
+	put_elf(path_in(dir, "tree/usr/lib/ld.so"), EM_X86_64, NULL);
+	cr_assert(symlink("usr/lib", path_in(dir, "tree/lib64")) == 0);
+	cr_assert(symlink("ld.so", path_in(dir, "tree/usr/lib/ld.so.2")) == 0);
+	spec.trees = trees;
+	cr_assert(initrd_build(&spec, NULL, &err) == 0, "%s", err.msg);
+	cr_expect(strstr(list(), " init -> /usr/bin/tatami\n"));
+	cr_expect(strstr(list(), " sbin/init -> /usr/bin/tatami\n"));
+	cr_expect(strstr(list(), "-0755 0:0        240 usr/bin/kata-agent\n"));
+	cr_expect(strstr(list(), "-0755 0:0        240 usr/bin/tatami\n"));
+}
+
+/* A userland with a merged /usr, an init and settings of its own. */
+Test(initrd, userland)
+{
+	const char *const trees[] = { path_in(dir, "tree"), NULL };
+	const char *const owners[] = { "33:4:/srv/www", NULL };
+
+	put_text(path_in(dir, "tree/usr/sbin/nginx"), "x");
+	put_text(path_in(dir, "tree/usr/lib/systemd/systemd"), "x");
+	put_text(path_in(dir, "tree/etc/hostname"), "mine\n");
+	put_text(path_in(dir, "tree/srv/www/index.html"), "x");
+	cr_assert(symlink("usr/sbin", path_in(dir, "tree/sbin")) == 0);
+	cr_assert(symlink("../run/resolv.conf", path_in(dir, "tree/etc/resolv.conf")) == 0);
+	cr_assert(symlink("/usr/lib/systemd/systemd", path_in(dir, "tree/usr/sbin/init")) == 0);
+	spec.trees = trees;
+	spec.owners = owners;
+	cr_assert(initrd_build(&spec, NULL, &err) == 0, "%s", err.msg);
+	cr_expect(strstr(list(), " sbin -> usr/sbin\n"));
+	cr_expect(strstr(list(), " usr/sbin/init -> /usr/bin/kata-agent\n"));
+	cr_expect(strstr(list(), " 5 etc/hostname\n"));
+	cr_expect(strstr(list(), " etc/resolv.conf -> ../run/resolv.conf\n"));
+	cr_expect(strstr(list(), "d0755 33:4          0 srv/www\n"));
+}
+
+/* systemd stays PID 1, and starts our program as a service. */
+Test(initrd, keep_init)
+{
+	const char *const trees[] = { path_in(dir, "tree"), NULL };
+
+	spec.keep_init = true;
+	cr_expect(initrd_build(&spec, NULL, &err) == -1);
+	expect_error(&err, ERROR_NOT_FOUND, "looked for /sbin/init");
+	put_elf(path_in(dir, "tree/usr/lib/systemd/systemd"), EM_X86_64, "/lib64/ld.so");
+	put_text(path_in(dir, "tree/usr/sbin/x"), "");
+	cr_assert(symlink("usr/sbin", path_in(dir, "tree/sbin")) == 0);
+	cr_assert(symlink("/usr/lib/systemd/systemd", path_in(dir, "tree/usr/sbin/init")) == 0);
+	spec.trees = trees;
+	cr_expect(initrd_build(&spec, NULL, &err) == -1);
+	expect_error(&err, ERROR_NOT_FOUND, "/init wants an interpreter");
+	put_elf(path_in(dir, "tree/lib64/ld.so"), EM_X86_64, NULL);
+	cr_assert(initrd_build(&spec, NULL, &err) == 0, "%s", err.msg);
+	cr_expect(strstr(list(), " usr/sbin/init -> /usr/lib/systemd/systemd\n"));
+	cr_expect(strstr(list(), " init -> sbin/init\n"));
+	cr_expect(strstr(list(), " 240 usr/bin/kata-agent\n"));
+	cr_expect(strstr(list(), " usr/bin/tatami -> kata-agent\n"));
+}
+
+/* Two copies of a tree, made in opposite order on different file systems at different times, built
+ * under another umask and time zone: the same bytes. */
+static const char *const names[] = { "b/two", "a/one", "b/three", "z", "b/a/deep", "m", "a/0" };
+
+static void
+make_copy(const char *top, bool backwards, long when)
+{
+	const struct timeval times[2] = { { .tv_sec = when }, { .tv_sec = when } };
+
+	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+		char *path = path_in(top, names[backwards ? ARRAY_LEN(names) - 1 - i : i]);
+
+		put_text(path, strrchr(path, '/'));
+		cr_assert(utimes(path, times) == 0);
+	}
+	cr_assert(symlink("b", path_in(top, "link")) == 0);
+	cr_assert(utimes(top, times) == 0);
+}
+
+Test(initrd, reproducible)
+{
+	const char *other = scratch_dir(access("/dev/shm", W_OK) == 0 ? "/dev/shm" : NULL);
+	const char *const trees1[] = { path_in(dir, "x"), NULL };
+	const char *const trees2[] = { path_in(other, "a/longer/name/for/it"), NULL };
+	const char *const trees3[] = { path_in(dir, "different"), NULL };
+	static const enum pack_format formats[] = { PACK_NONE, PACK_GZIP, PACK_ZSTD };
+
+	make_copy(trees1[0], false, 1000000000);
+	make_copy(trees2[0], true, 1900000000);
+	make_copy(trees3[0], false, 1000000000);
+	cr_assert(chmod(path_in(trees3[0], "z"), 0600) == 0);
+	for (size_t i = 0; i < ARRAY_LEN(formats); i++) {
+		size_t n1, n2, n3;
+		uint8_t *one, *two, *three;
+
+		spec.format = formats[i];
+		(void)setenv("TZ", "Asia/Tokyo", 1);
+		tzset();
+		(void)umask(0022);
+		spec.trees = trees1;
+		spec.output = path_in(dir, "one.img");
+		cr_assert(initrd_build(&spec, NULL, &err) == 0, "%s", err.msg);
+		(void)setenv("TZ", "America/New_York", 1);
+		tzset();
+		(void)umask(0077);
+		spec.trees = trees2;
+		spec.output = path_in(other, "two.img");
+		cr_assert(initrd_build(&spec, NULL, &err) == 0, "%s", err.msg);
+		spec.trees = trees3;
+		spec.output = path_in(other, "three.img");
+		cr_assert(initrd_build(&spec, NULL, &err) == 0, "%s", err.msg);
+		one = get_file(path_in(dir, "one.img"), &n1);
+		two = get_file(path_in(other, "two.img"), &n2);
+		three = get_file(path_in(other, "three.img"), &n3);
+		cr_expect(n1 == n2 && !memcmp(one, two, n1), "format %zu: bytes differ", i);
+		cr_expect(n1 != n3 || memcmp(one, three, n1) != 0, "the mode left no trace");
+	}
+}
+
+Test(initrd, modules)
+{
+	const char *tree = path_in(dir, "lib/modules/6.1.0-test");
+	const char *const wanted[] = { "extra", NULL };
+	struct initrd_result result;
+
+	put_text(path_in(tree, "modules.dep"), "kernel/extra.ko: kernel/base.ko\n"
+					       "kernel/base.ko:\n");
+	put_text(
+		path_in(tree, "modules.builtin"),
+		"kernel/virtio_pci.ko\nkernel/virtio_blk.ko\nkernel/vmw_vsock_virtio_transport.ko\n"
+		"kernel/overlay.ko\n");
+	put_elf(path_in(tree, "kernel/extra.ko"), EM_X86_64, NULL);
+	put_elf(path_in(tree, "kernel/base.ko"), EM_X86_64, NULL);
+	spec.modules_dir = tree;
+	spec.modules = wanted;
+	cr_expect(initrd_build(&spec, NULL, &err) == -1);
+	expect_error(&err, ERROR_NOT_FOUND, "has no module ext4");
+	spec.no_default_modules = true;
+	cr_assert(initrd_build(&spec, &result, &err) == 0, "%s", err.msg);
+	cr_expect(result.modules == 2);
+	cr_expect(strstr(list(), " lib/modules/6.1.0-test/kernel/base.ko\n"));
+	spec.no_default_modules = false;
+	put_text(
+		path_in(tree, "modules.builtin"),
+		"kernel/virtio_pci.ko\nkernel/virtio_blk.ko\nkernel/vmw_vsock_virtio_transport.ko\n"
+		"kernel/overlay.ko\nkernel/ext4.ko\n");
+	notes[0] = '\0';
+	cr_assert(initrd_build(&spec, &result, &err) == 0, "%s", err.msg);
+	cr_expect(result.modules == 2);
+	cr_expect(strstr(notes, "this kernel has no virtiofs"), "%s", notes);
+}
+
+/* What fails leaves the file that was there, and nothing else. */
+Test(initrd, failures)
+{
+	static const char *const bad_owner[] = { "1:x:/etc", NULL };
+	static const char *const no_owner[] = { "1:1:/nothing", NULL };
+	size_t n;
+
+	put_text(spec.output, "the old one");
+	spec.max_size = 100;
+	cr_expect(initrd_build(&spec, NULL, &err) == -1);
+	expect_error(&err, ERROR_RESOURCE_EXHAUSTED, "100 are allowed");
+	spec.max_size = 0;
+
+	put_elf(spec.init, EM_X86_64, "/lib64/ld.so");
+	cr_expect(initrd_build(&spec, NULL, &err) == -1);
+	expect_error(&err, ERROR_INVALID_ARGUMENT,
+		     "/init is not a static program: it wants /lib64");
+	put_elf(spec.init, EM_AARCH64, NULL);
+	cr_expect(initrd_build(&spec, NULL, &err) == -1);
+	expect_error(&err, ERROR_INVALID_ARGUMENT, "/init is for aarch64");
+	put_text(spec.init, "#!/bin/sh\n");
+	cr_expect(initrd_build(&spec, NULL, &err) == -1);
+	expect_error(&err, ERROR_INVALID_ARGUMENT, "/init is not an ELF file");
+	cr_assert(unlink(spec.init) == 0);
+	cr_expect(initrd_build(&spec, NULL, &err) == -1);
+	expect_error(&err, ERROR_NOT_FOUND, "add the init program");
+	put_elf(spec.init, EM_X86_64, NULL);
+
+	spec.owners = bad_owner;
+	cr_expect(initrd_build(&spec, NULL, &err) == -1);
+	expect_error(&err, ERROR_INVALID_ARGUMENT, "1:x:/etc");
+	spec.owners = no_owner;
+	cr_expect(initrd_build(&spec, NULL, &err) == -1);
+	expect_error(&err, ERROR_NOT_FOUND, "/nothing");
+	spec.owners = NULL;
+	spec.arch = "vax";
+	cr_expect(initrd_build(&spec, NULL, &err) == -1);
+	expect_error(&err, ERROR_INVALID_ARGUMENT, "vax");
+	spec.arch = "x86_64";
+	cr_expect(!strcmp((char *)get_file(spec.output, &n), "the old one"));
+	cr_expect(leftovers() == 0);
+
+	spec.output = path_in(dir, "no/such/directory/x");
+	cr_expect(initrd_build(&spec, NULL, &err) == -1);
+	expect_error(&err, ERROR_INTERNAL, "no/such/directory");
+}
+
+/* Names do not reach the terminal as they are; what is no archive is said to be none. */
+Test(initrd, names_from_foreign_archives)
+{
+	char *make[] = { "sh", "-c",
+			 "mkdir t && : >\"t/$(printf 'a\\033[31mb')\" && find t | sort |"
+			 "cpio --quiet -o -H newc >initrd.img",
+			 NULL };
+	char *out;
+
+	cr_assert(run_program(dir, NULL, make, &out) == 0, "%s", out);
+	cr_expect(strstr(list(), " t/a\\x1b[31mb\n"), "%s", list());
+	cr_expect(initrd_list(path_in(dir, "none"), stdout, &err) == -1);
+	expect_error(&err, ERROR_NOT_FOUND, "none");
+	put_text(spec.output, "nothing of the kind");
+	cr_expect(initrd_list(spec.output, stdout, &err) == -1);
+	expect_error(&err, ERROR_DATA_LOSS, "initrd.img");
+}

@@ -1,0 +1,240 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The plan of kernel modules, over a made-up tree. */
+#include <elf.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "fixture.h"
+#include "lib/cleanup.h"
+#include "rootfs-builder/modules.h"
+
+static const char dep[] = "kernel/a.ko:\n"
+			  "kernel/b.ko: kernel/a.ko\n"
+			  "kernel/net/c-one.ko.xz: kernel/b.ko kernel/a.ko\n"
+			  "kernel/d.ko.zst: kernel/net/c-one.ko.xz kernel/b.ko kernel/a.ko\n"
+			  "kernel/soft.ko: kernel/a.ko\n"
+			  "kernel/aliased.ko:\n"
+			  "kernel/hash_intel.ko:\n"
+			  "kernel/hash_generic.ko:\n"
+			  "kernel/back.ko: kernel/front.ko\n"
+			  "kernel/front.ko:\n"
+			  "kernel/loop1.ko: kernel/loop2.ko\n"
+			  "kernel/loop2.ko: kernel/loop1.ko\n"
+			  "kernel/self.ko: kernel/self.ko\n"
+			  "kernel/orphan.ko: kernel/lost.ko\n";
+static const char softdep[] = "# Soft dependencies extracted from modules themselves.\n"
+			      "softdep soft pre: b gone post: d\n"
+			      "softdep aliased pre: crypto-hash built-in\n"
+			      "softdep front pre: back\n";
+static const char alias[] = "alias pci:v00001AF4d* virtio_pci\n"
+			    "alias crypto-hash hash_intel\n"
+			    "alias crypto-hash hash_generic\n"
+			    "alias built-in hash_intel\n";
+static const char builtin[] = "kernel/fs/ext4/ext4.ko\nkernel/built-in.ko\n";
+
+static const char *tree;
+static struct error err;
+
+static void
+init(void)
+{
+	tree = path_in(scratch_dir(NULL), "lib/modules/6.1.0-test");
+	put_text(path_in(tree, "modules.dep"), dep);
+	put_text(path_in(tree, "modules.softdep"), softdep);
+	put_text(path_in(tree, "modules.alias"), alias);
+	put_text(path_in(tree, "modules.builtin"), builtin);
+}
+
+TestSuite(modules, .init = init, .fini = scratch_fini);
+
+/* The planned names, blanks between. */
+static void
+join_plan(const struct modtree *modules, char out[512])
+{
+	const char *path;
+	size_t used = 0;
+
+	out[0] = '\0';
+	for (size_t i = 0; (path = modtree_planned(modules, i)); i++)
+		used += (size_t)snprintf(out + used, 512 - used, "%s%s", i ? " " : "",
+					 strrchr(path, '/') + 1);
+}
+
+Test(modules, order)
+{
+	static const struct {
+		const char *want[3];
+		const char *plan;
+	} rows[] = {
+		{ { "a" }, "a.ko" },
+		{ { "d" }, "a.ko b.ko c-one.ko.xz d.ko.zst" },
+		{ { "c_one" }, "a.ko b.ko c-one.ko.xz" },
+		{ { "c-one" }, "a.ko b.ko c-one.ko.xz" },
+		{ { "d", "a", "b" }, "a.ko b.ko c-one.ko.xz d.ko.zst" },
+		{ { "b", "d" }, "a.ko b.ko c-one.ko.xz d.ko.zst" },
+		{ { "ext4" }, "" },
+		{ { "ext4", "built_in", "a" }, "a.ko" },
+		/* pre before it, what is missing passed over, post behind it */
+		{ { "soft" }, "a.ko b.ko soft.ko c-one.ko.xz d.ko.zst" },
+		/* an alias has two modules: the generic one works on every processor */
+		{ { "aliased" }, "hash_generic.ko aliased.ko" },
+		/* a wish that contradicts a need */
+		{ { "front" }, "front.ko" },
+		{ { "back" }, "front.ko back.ko" },
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct modtree *modules = modules_open(tree, &err);
+		char plan[512];
+
+		cr_assert(modules, "%s", err.msg);
+		for (size_t w = 0; w < 3 && rows[i].want[w]; w++)
+			cr_expect(modtree_want(modules, rows[i].want[w], &err) == 0, "%s", err.msg);
+		join_plan(modules, plan);
+		cr_expect(!strcmp(plan, rows[i].plan), "%s: \"%s\", not \"%s\"", rows[i].want[0],
+			  plan, rows[i].plan);
+		modtree_free(modules);
+	}
+}
+
+Test(modules, refused)
+{
+	static const struct {
+		const char *want;
+		enum error_code code;
+		const char *why;
+	} rows[] = {
+		{ "nothing", ERROR_NOT_FOUND, "6.1.0-test has no module nothing" },
+		{ "loop1", ERROR_FAILED_PRECONDITION, "loop1 depends on itself, through loop2" },
+		{ "self", ERROR_FAILED_PRECONDITION, "self depends on itself" },
+		{ "orphan", ERROR_NOT_FOUND, "kernel/orphan.ko needs kernel/lost.ko" },
+		{ "a\nb", ERROR_INVALID_ARGUMENT, "newline" },
+		{ "", ERROR_INVALID_ARGUMENT, "no module name" },
+		{ " ", ERROR_INVALID_ARGUMENT, "no module name" },
+		{ "/", ERROR_INVALID_ARGUMENT, "no module name" },
+		{ "a-name-that-is-longer-than-any-module-name-could-ever-be-in-any-kernel-tree",
+		  ERROR_INVALID_ARGUMENT, "no module name" },
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct modtree *modules = modules_open(tree, &err);
+
+		cr_assert(modules, "%s", err.msg);
+		cr_expect(modtree_want(modules, rows[i].want, &err) == -1, "%s", rows[i].why);
+		expect_error(&err, rows[i].code, rows[i].why);
+		modtree_free(modules);
+	}
+}
+
+Test(modules, damaged_trees)
+{
+	static const struct {
+		const char *dep, *why;
+	} rows[] = {
+		{ "kernel/a.ko\n", "line 1: no colon" },
+		{ "kernel/a.ko:\nkernel/b:\n", "line 2: \"kernel/b\" is no path" },
+		{ "/kernel/a.ko:\n", "is no path" },
+		{ "../../a.ko:\n", "is no path" },
+		{ "kernel/a b.ko:\n", "is no path" },
+		{ "kernel/a-b.ko:\nkernel/x/a_b.ko:\n", "has module a_b twice" },
+	};
+	struct modtree *modules;
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		put_text(path_in(tree, "modules.dep"), rows[i].dep);
+		cr_expect(!modules_open(tree, &err), "%s", rows[i].why);
+		expect_error(&err, ERROR_INVALID_ARGUMENT, rows[i].why);
+	}
+	put_file(path_in(tree, "modules.dep"), "kernel/a.ko:\0\n", 14, 0644);
+	cr_expect(!modules_open(tree, &err));
+	expect_error(&err, ERROR_INVALID_ARGUMENT, "NUL");
+	put_text(path_in(tree, "modules.dep"), "");
+	modules = modules_open(tree, &err);
+	cr_assert(modules, "%s", err.msg);
+	cr_expect(modtree_want(modules, "a", &err) == -1);
+	modtree_free(modules);
+	cr_assert(remove(path_in(tree, "modules.dep")) == 0);
+	cr_expect(!modules_open(tree, &err));
+	expect_error(&err, ERROR_NOT_FOUND, "depmod -b");
+}
+
+static void
+put_module(const char *name, const char *command, uint16_t machine)
+{
+	char *path = path_in(tree, name), *packer[] = { "sh", "-c", (char *)command, NULL }, *out;
+
+	if (!command) {
+		put_elf(path, machine, NULL);
+		return;
+	}
+	put_elf(path_in(tree, "plain"), machine, NULL);
+	cr_assert(run_program(tree, NULL, packer, &out) == 0, "%s", out);
+}
+
+/* The files in the image, and the list that init reads: unpacked, unless they stay as they are. */
+Test(modules, in_the_image)
+{
+	static const char *const lists[] = {
+		"/lib/modules/6.1.0-test/kernel/a.ko\n"
+		"/lib/modules/6.1.0-test/kernel/b.ko\n"
+		"/lib/modules/6.1.0-test/kernel/net/c-one.ko\n"
+		"/lib/modules/6.1.0-test/kernel/d.ko x=1 y=\"2 3\"\n",
+		"/lib/modules/6.1.0-test/kernel/a.ko\n"
+		"/lib/modules/6.1.0-test/kernel/b.ko\n"
+		"/lib/modules/6.1.0-test/kernel/net/c-one.ko.xz\n"
+		"/lib/modules/6.1.0-test/kernel/d.ko.zst x=1 y=\"2 3\"\n",
+	};
+
+	put_module("kernel/a.ko", NULL, EM_X86_64);
+	put_module("kernel/b.ko", NULL, EM_X86_64);
+	put_module("plain", "mkdir kernel/net && xz -c plain >kernel/net/c-one.ko.xz", EM_X86_64);
+	put_module("plain", "zstd -q -c plain >kernel/d.ko.zst", EM_X86_64);
+	for (int as_is = 0; as_is < 2; as_is++) {
+		struct modtree *modules = modules_open(tree, &err);
+		struct image image = IMAGE_INIT;
+		const struct image_entry *list, *c_one;
+
+		cr_assert(modules, "%s", err.msg);
+		cr_assert(modtree_want(modules, "a", &err) == 0);
+		cr_assert(modtree_want(modules, "d x=1 y=\"2 3\"", &err) == 0);
+		cr_assert(modtree_want(modules, "d", &err) == 0);
+		cr_assert(modules_add(modules, &image, as_is, EM_X86_64, &err) == 0, "%s", err.msg);
+		list = image_find(&image, "/etc/tatami/modules");
+		cr_assert(list);
+		cr_expect(list->size == strlen(lists[as_is]) &&
+				  !memcmp(list->data, lists[as_is], list->size),
+			  "%.*s", (int)list->size, (const char *)list->data);
+		c_one = image_find(&image, as_is ? "lib/modules/6.1.0-test/kernel/net/c-one.ko.xz"
+						 : "lib/modules/6.1.0-test/kernel/net/c-one.ko");
+		cr_assert(c_one);
+		cr_expect(as_is ? c_one->source != NULL : !memcmp(c_one->data, "\177ELF", 4));
+		cr_expect(modtree_want(modules, "d x=2", &err) == -1);
+		expect_error(&err, ERROR_INVALID_ARGUMENT, "module d is wanted with");
+		modtree_free(modules);
+		image_release(&image);
+	}
+}
+
+Test(modules, bad_files)
+{
+	struct modtree *modules = modules_open(tree, &err);
+	struct image image = IMAGE_INIT;
+	char spec[1200] = "a ";
+
+	cr_assert(modules && modtree_want(modules, "a", &err) == 0);
+	cr_expect(modules_add(modules, &image, false, EM_X86_64, &err) == -1);
+	expect_error(&err, ERROR_NOT_FOUND, "add module a: ");
+	put_text(path_in(tree, "kernel/a.ko"), "no ELF");
+	cr_expect(modules_add(modules, &image, false, EM_X86_64, &err) == -1);
+	expect_error(&err, ERROR_INVALID_ARGUMENT, "kernel/a.ko is not an ELF file");
+	put_module("kernel/a.ko", NULL, EM_AARCH64);
+	cr_expect(modules_add(modules, &image, false, EM_X86_64, &err) == -1);
+	expect_error(&err, ERROR_INVALID_ARGUMENT, "is for aarch64");
+	put_module("kernel/a.ko", NULL, EM_X86_64);
+	memset(spec + 2, 'p', sizeof(spec) - 3);
+	cr_assert(modtree_want(modules, spec, &err) == 0);
+	cr_expect(modules_add(modules, &image, false, EM_X86_64, &err) == -1);
+	expect_error(&err, ERROR_INVALID_ARGUMENT, "more than the 1023 that init takes");
+	modtree_free(modules);
+	image_release(&image);
+}

@@ -1,0 +1,183 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Compressed streams: what goes in comes out; what is damaged is said to be. */
+#include <fcntl.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "fixture.h"
+#include "lib/cleanup.h"
+#include "rootfs-builder/pack.h"
+
+TestSuite(pack, .fini = scratch_fini);
+
+static const struct {
+	const char *name;
+	enum pack_format format;
+} formats[] = {
+	{ "none", PACK_NONE },
+	{ "gzip", PACK_GZIP },
+	{ "zstd", PACK_ZSTD },
+};
+
+/* Neither constant nor noise: both ends of a compressor. */
+static void
+make_bytes(uint8_t *bytes, size_t n)
+{
+	uint32_t x = 12345;
+
+	for (size_t i = 0; i < n; i++) {
+		x = x * 1664525 + 1013904223;
+		bytes[i] = i % 7000 < 3500 ? (uint8_t)(i / 300) : (uint8_t)(x >> 24);
+	}
+}
+
+static void
+pack_to(const char *path, enum pack_format format, const uint8_t *bytes, size_t n)
+{
+	auto_close int fd = open(path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+	struct error err = ERROR_INIT;
+	struct packer *packer = packer_new(fd, format, &err);
+	uint64_t in, out;
+
+	cr_assert(packer, "%s", err.msg);
+	cr_assert(packer_write(packer, bytes, n, &err) == 0, "%s", err.msg);
+	cr_assert(packer_finish(packer, &in, &out, &err) == 0, "%s", err.msg);
+	packer_free(packer);
+	cr_expect(in == n);
+	cr_expect(out == (uint64_t)lseek(fd, 0, SEEK_END));
+}
+
+Test(pack, names)
+{
+	enum pack_format format = PACK_XZ;
+
+	for (size_t i = 0; i < ARRAY_LEN(formats); i++) {
+		cr_expect(pack_format_parse(formats[i].name, &format));
+		cr_expect(format == formats[i].format);
+	}
+	cr_expect(!pack_format_parse("xz", &format));
+	cr_expect(!pack_format_parse("", &format));
+}
+
+Test(pack, round_trip)
+{
+	static const size_t sizes[] = { 0, 1, 65535, 65536, 65537, 3 << 20 };
+	auto_free uint8_t *bytes = malloc(3 << 20);
+	const char *file = path_in(scratch_dir(NULL), "x");
+	struct error err = ERROR_INIT;
+
+	make_bytes(bytes, 3 << 20);
+	for (size_t f = 0; f < ARRAY_LEN(formats); f++) {
+		for (size_t s = 0; s < ARRAY_LEN(sizes); s++) {
+			auto_free uint8_t *back = NULL;
+			size_t n = 0;
+
+			pack_to(file, formats[f].format, bytes, sizes[s]);
+			cr_assert(unpack_file(file, 4 << 20, &back, &n, &err) == 0, "%s %zu: %s",
+				  formats[f].name, sizes[s], err.msg);
+			cr_expect(n == sizes[s], "%s: %zu of %zu", formats[f].name, n, sizes[s]);
+			cr_expect(n == 0 || !memcmp(back, bytes, n), "%s %zu", formats[f].name, n);
+		}
+	}
+}
+
+/* The programs that everybody has read what was packed, and what they packed is read. */
+Test(pack, other_programs)
+{
+	static char *const pack[][5] = {
+		{ "gzip", "-c", NULL },
+		{ "zstd", "-q", "-c", NULL },
+		{ "xz", "-c", NULL },
+	};
+	static char *const unpack[][5] = {
+		{ "gzip", "-d", "-c", NULL },
+		{ "zstd", "-q", "-d", "-c", NULL },
+	};
+	static const enum pack_format format[] = { PACK_GZIP, PACK_ZSTD, PACK_XZ };
+	const char *dir = scratch_dir(NULL), *file = path_in(dir, "x"),
+		   *text = path_in(dir, "text");
+	struct error err = ERROR_INIT;
+	size_t n;
+	char *out;
+
+	put_text(text, "module bytes, module bytes, module bytes\n");
+	for (size_t i = 0; i < ARRAY_LEN(pack); i++) {
+		auto_free uint8_t *back = NULL;
+		char *const shell[] = { "sh",       "-c",       "\"$@\" <text >x", "sh",
+					pack[i][0], pack[i][1], pack[i][2],        NULL };
+
+		cr_assert(run_program(dir, NULL, shell, &out) == 0, "%s: %s", pack[i][0], out);
+		cr_assert(unpack_file(file, 1000, &back, &n, &err) == 0, "%s", err.msg);
+		cr_expect(n == 41 && !memcmp(back, "module bytes", 12), "%s", pack[i][0]);
+	}
+	for (size_t i = 0; i < ARRAY_LEN(unpack); i++) {
+		pack_to(file, format[i], (const uint8_t *)"hello", 5);
+		cr_assert(run_program(dir, file, unpack[i], &out) == 0, "%s: %s", unpack[i][0],
+			  out);
+		cr_expect(!strcmp(out, "hello"), "%s: %s", unpack[i][0], out);
+	}
+}
+
+/* RFC 1952: neither a time nor a name nor a machine may get into the header. */
+Test(pack, gzip_header)
+{
+	static const uint8_t want[] = { 0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 2, 255 };
+	const char *file = path_in(scratch_dir(NULL), "x");
+	uint8_t *bytes;
+	size_t n;
+
+	pack_to(file, PACK_GZIP, (const uint8_t *)"abc", 3);
+	bytes = get_file(file, &n);
+	cr_assert(n > sizeof(want));
+	cr_expect(!memcmp(bytes, want, sizeof(want)));
+}
+
+Test(pack, damaged)
+{
+	auto_free uint8_t *bytes = malloc(200000);
+	const char *file = path_in(scratch_dir(NULL), "x");
+
+	make_bytes(bytes, 200000);
+	for (size_t f = 1; f < ARRAY_LEN(formats); f++) {
+		struct error err = ERROR_INIT;
+		auto_free uint8_t *back = NULL, *more = NULL;
+		uint8_t *packed;
+		size_t n, got;
+
+		pack_to(file, formats[f].format, bytes, 200000);
+		packed = get_file(file, &n);
+		put_file(file, packed, n - 5, 0600);
+		cr_expect(unpack_file(file, 1 << 20, &back, &got, &err) == -1);
+		expect_error(&err, ERROR_DATA_LOSS, "ends in the middle");
+
+		packed[n / 2] ^= 0x55;
+		put_file(file, packed, n, 0600);
+		cr_expect(unpack_file(file, 1 << 20, &back, &got, &err) == -1, "%s",
+			  formats[f].name);
+		expect_error(&err, ERROR_DATA_LOSS, file);
+
+		packed[n / 2] ^= 0x55;
+		more = malloc(n + 1);
+		memcpy(more, packed, n);
+		more[n] = 'x';
+		put_file(file, more, n + 1, 0600);
+		cr_expect(unpack_file(file, 1 << 20, &back, &got, &err) == -1);
+		expect_error(&err, ERROR_UNIMPLEMENTED, "more data follows");
+	}
+}
+
+Test(pack, limits)
+{
+	const char *file = path_in(scratch_dir(NULL), "x");
+	auto_free uint8_t *zeros = calloc(1, 8 << 20);
+	struct error err = ERROR_INIT;
+	uint8_t *back = NULL;
+	size_t n;
+
+	pack_to(file, PACK_GZIP, zeros, 8 << 20);
+	cr_expect(unpack_file(file, 1 << 20, &back, &n, &err) == -1);
+	expect_error(&err, ERROR_RESOURCE_EXHAUSTED, "1048576");
+	cr_expect(packer_new(1, PACK_XZ, &err) == NULL);
+	expect_error(&err, ERROR_INVALID_ARGUMENT, "xz");
+	cr_expect(unpack_file(path_in(file, "none"), 1, &back, &n, &err) == -1);
+}

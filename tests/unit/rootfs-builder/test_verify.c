@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Reading back: an archive that is not what the image says is refused, whatever differs. */
+#include <elf.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "fixture.h"
+#include "lib/cleanup.h"
+#include "rootfs-builder/cpio.h"
+#include "rootfs-builder/verify.h"
+
+#define EPOCH 1000u
+
+static struct image image;
+static struct error err;
+static const char *dir;
+
+static void
+init(void)
+{
+	dir = scratch_dir(NULL);
+	put_elf(path_in(dir, "tatami"), EM_X86_64, NULL);
+	cr_assert(image_add_file(&image, "usr/bin/kata-agent", 0755, path_in(dir, "tatami"),
+				 &err) == 0);
+	cr_assert(image_add_symlink(&image, "init", "usr/bin/kata-agent", &err) == 0);
+	cr_assert(image_add_symlink(&image, "sbin/init", "/init", &err) == 0);
+	cr_assert(image_add_data(&image, "etc/x", 0644, "some text", 9, &err) == 0);
+}
+
+static void
+fini(void)
+{
+	image_release(&image);
+	scratch_fini();
+}
+
+TestSuite(verify, .init = init, .fini = fini);
+
+static int
+write_archive(void)
+{
+	int fd = open(path_in(dir, "archive"), O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+	struct packer *packer = packer_new(fd, PACK_NONE, &err);
+
+	cr_assert(packer);
+	cr_assert(cpio_write(&image, EPOCH, packer, &err) == 0, "%s", err.msg);
+	cr_assert(packer_finish(packer, NULL, NULL, &err) == 0);
+	packer_free(packer);
+	return fd;
+}
+
+static int
+verify(int fd)
+{
+	return verify_archive(fd, &image, EPOCH, EM_X86_64, true, &err);
+}
+
+Test(verify, every_byte_counts)
+{
+	auto_close int fd = write_archive();
+	size_t n, end, unnoticed = 0;
+	uint8_t *bytes = get_file(path_in(dir, "archive"), &n);
+
+	cr_assert(verify(fd) == 0, "%s", err.msg);
+	end = (size_t)((uint8_t *)memmem(bytes, n, "TRAILER!!!", 10) - bytes) - 110;
+	for (size_t at = 0; at < end; at++) {
+		uint8_t other = bytes[at] == '1' ? '2' : '1';
+
+		cr_assert(pwrite(fd, &other, 1, (off_t)at) == 1);
+		if (verify(fd) == 0)
+			unnoticed++;
+		else
+			cr_assert(err.code == ERROR_DATA_LOSS, "%zu: %s", at, err.msg);
+		cr_assert(pwrite(fd, &bytes[at], 1, (off_t)at) == 1);
+	}
+	/* Per member: number of links, file system (two) and checksum, which nobody reads, 8 digits
+	 * each; the magic's last digit, which may be 1 or 2; up to 3 + 3 bytes of padding. */
+	cr_expect(unnoticed <= image.n * (4 * 8 + 1 + 6), "%zu bytes may change unnoticed",
+		  unnoticed);
+	cr_expect(verify(fd) == 0, "%s", err.msg);
+}
+
+Test(verify, other_lists)
+{
+	auto_close int fd = write_archive();
+
+	cr_assert(image_add_data(&image, "zzz", 0644, "x", 1, &err) == 0);
+	image_sort(&image);
+	cr_expect(verify(fd) == -1);
+	expect_error(&err, ERROR_DATA_LOSS, "/zzz is missing");
+	close_fd(&fd);
+	fd = write_archive();
+	image.n--;
+	cr_expect(verify(fd) == -1);
+	expect_error(&err, ERROR_DATA_LOSS, "zzz is more than there should be");
+	image.n++;
+	cr_assert(image_set_owner(&image, "zzz", 1, 0, &err) == 0);
+	cr_expect(verify(fd) == -1);
+	expect_error(&err, ERROR_DATA_LOSS, "/zzz has not the owner");
+}
+
+Test(verify, programs)
+{
+	static const struct {
+		const char *target, *why;
+		enum error_code code;
+	} rows[] = {
+		{ "gone", "/init is not in the image", ERROR_NOT_FOUND },
+		{ "etc/x", "/init is no executable file", ERROR_INVALID_ARGUMENT },
+		{ "etc", "/init is no executable file", ERROR_INVALID_ARGUMENT },
+		{ "short", "/init is not an ELF file", ERROR_INVALID_ARGUMENT },
+		{ "init", "too many symlinks", ERROR_NOT_FOUND },
+	};
+
+	cr_assert(image_add_data(&image, "short", 0755, "\177ELF", 4, &err) == 0);
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		auto_close int fd = -1;
+
+		cr_assert(image_add_symlink(&image, "init", rows[i].target, &err) == 0);
+		fd = write_archive();
+		cr_expect(verify(fd) == -1, "%s", rows[i].target);
+		expect_error(&err, rows[i].code, rows[i].why);
+	}
+}

@@ -1,0 +1,233 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Policies: which calls each of the plain ones allows, what is refused as richer, and what is in force after that. */
+#include <criterion/criterion.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "agent.pb-c.h"
+#include "agent/agent.h"
+#include "agent/rpc/policy.h"
+#include "agent/rpc/rpc.h"
+#include "lib/cleanup.h"
+#include "lib/log.h"
+
+#define HEAD "package agent_policy\n"
+
+static const ProtobufCServiceDescriptor *const service = &grpc__agent_service__descriptor;
+static struct error err;
+static char logged[8192];
+
+static bool
+collect(const char *line, size_t len, void *data)
+{
+	(void)data;
+	strncat(logged, line, len < sizeof(logged) - strlen(logged) - 1 ? len : 0);
+	return true;
+}
+
+static void
+quiet(void)
+{
+	log_set_sink(collect, NULL);
+}
+
+TestSuite(policy, .init = quiet);
+
+static char *
+document(const char *name)
+{
+	static char text[65536];
+	char path[512];
+	FILE *f;
+
+	(void)snprintf(path, sizeof(path), "%s/%s", POLICIES, name);
+	f = fopen(path, "re");
+	cr_assert(f, "%s", path);
+	text[fread(text, 1, sizeof(text) - 1, f)] = '\0';
+	fclose(f);
+	return text;
+}
+
+/* Asked as the gate asks, with a message of the method's type. */
+static bool
+is_allowed(struct agent *agent, unsigned int method)
+{
+	ProtobufCMessage *request = calloc(1, service->methods[method].input->sizeof_message);
+	struct error why = ERROR_INIT;
+	int result;
+
+	cr_assert(request);
+	protobuf_c_message_init(service->methods[method].input, request);
+	result = agent->policy(agent->policy_data, service->methods[method].name, request, &why);
+	free(request);
+	if (result < 0) {
+		cr_expect_eq(why.code, ERROR_PERMISSION_DENIED);
+		cr_expect(strstr(why.msg, "is blocked by policy"), "%s", why.msg);
+	}
+	return result == 0;
+}
+
+static bool
+is_one_of(const char *name, const char *const *names)
+{
+	for (; *names; names++) {
+		if (strcmp(*names, name) == 0)
+			return true;
+	}
+	return false;
+}
+
+Test(policy, documents_call_by_call)
+{
+	/* These have no line in the documents: refused by all. */
+	static const char *const nowhere[] = { "AddSwapPath",  "GetIPTables",    "SetIPTables",
+					       "ResizeVolume", "GetVolumeStats", NULL };
+	static const char *const exec[] = { "ExecProcess", "CopyFile", NULL };
+	static const char *const set[] = { "SetPolicy", NULL };
+	static const char *const none[] = { NULL };
+	static const struct {
+		const char *name;
+		const char *const *others; /* than the rest */
+		bool rest;
+	} rows[] = {
+		{ "allow-all.rego", none, true },
+		{ "no-exec.rego", exec, true },
+		{ "set-policy-only.rego", set, false },
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct agent agent = { .policy = NULL };
+
+		cr_assert_eq(policy_set(&agent, document(rows[i].name), &err), 0, "%s", err.msg);
+		for (unsigned int m = 0; m < service->n_methods; m++) {
+			const char *name = service->methods[m].name;
+			bool want = is_one_of(name, rows[i].others) ? !rows[i].rest : rows[i].rest;
+
+			if (is_one_of(name, nowhere))
+				want = false;
+			cr_expect_eq(is_allowed(&agent, m), want, "%s: %s", rows[i].name, name);
+		}
+	}
+}
+
+Test(policy, forms_that_are_understood)
+{
+	static const char *const texts[] = {
+		HEAD "default ExecProcessRequest := true",
+		HEAD "default ExecProcessRequest = true\n",
+		HEAD "default ExecProcessRequest:=true # why\r\n",
+		"# comment\n\n \tpackage agent_policy # x\nimport future.keywords.in\nimport rego.v1\n"
+		"\tdefault\tExecProcessRequest  :=  true\n",
+		HEAD "default SomethingElseRequest := false\ndefault ExecProcessRequest := true\n",
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(texts); i++) {
+		struct policy policy;
+		unsigned int n = 0;
+
+		cr_assert_eq(policy_read(texts[i], &policy, &err), 0, "%s: %s", texts[i], err.msg);
+		for (unsigned int m = 0; m < service->n_methods; m++) {
+			n += policy.allowed[m];
+			cr_expect_eq(policy.allowed[m],
+				     strcmp(service->methods[m].name, "ExecProcess") == 0);
+		}
+		cr_expect_eq(n, 1, "%s", texts[i]);
+	}
+}
+
+Test(policy, what_is_richer_is_refused)
+{
+	static const struct {
+		const char *text, *says;
+	} rows[] = {
+		{ "", "no `package agent_policy`" },
+		{ "\n\n", "no `package agent_policy`" },
+		{ "default ExecProcessRequest := true\n", "line 1: not `package agent_policy`" },
+		{ "package other\n", "line 1: not `package agent_policy`" },
+		{ "package agent_policy.x\n", "line 1: not" },
+		{ "package agent_policy x\n", "line 1: not" },
+		{ HEAD "package agent_policy\n", "line 2: rules" },
+		{ HEAD "import input\n", "line 2: an import" },
+		{ HEAD "import data.x as y\n", "line 2: an import" },
+		{ HEAD "default ExecProcessRequest := True\n", "line 2: not `default" },
+		{ HEAD "default ExecProcessRequest := true false\n", "line 2: not `default" },
+		{ HEAD "default ExecProcessRequest := {\"allowed\": true}\n",
+		  "line 2: not `default" },
+		{ HEAD "default ExecProcessRequest true\n", "line 2: not `default" },
+		{ HEAD "default ExecProcessRequest :=\n", "line 2: not `default" },
+		{ HEAD "default := true\n", "line 2: not `default" },
+		{ HEAD "default data.x := true\n", "line 2: not `default" },
+		{ HEAD "default f(x) := true\n", "line 2: not `default" },
+		{ HEAD "defaultExecProcessRequest := true\n", "line 2: rules" },
+		{ HEAD "ExecProcessRequest := true\n", "line 2: rules" },
+		{ HEAD "default ExecProcessRequest := false\n\nExecProcessRequest if { true }\n",
+		  "line 4: rules" },
+		{ HEAD "default ExecProcessRequest := true\ndefault ExecProcessRequest := false\n",
+		  "line 3: a second default" },
+		{ HEAD "default AllowRequestsFailingPolicy := true\ndefault "
+		       "AllowRequestsFailingPolicy := true\n",
+		  "line 3: a second default" },
+		{ HEAD "policy_data := {\n", "line 2: rules" },
+		{ HEAD "\x0c\n", "line 2: rules" },
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct policy policy;
+
+		err = ERROR_INIT;
+		cr_expect_eq(policy_read(rows[i].text, &policy, &err), -1, "%s", rows[i].text);
+		cr_expect_eq(err.code, ERROR_INVALID_ARGUMENT);
+		cr_expect(strstr(err.msg, rows[i].says), "%s: says %s", rows[i].text, err.msg);
+	}
+}
+
+Test(policy, closed_when_it_fails)
+{
+	struct agent agent = { .policy = NULL };
+
+	/* Nobody has kept to anything so far: from here on everything is refused but a way out. */
+	cr_assert_eq(policy_set(&agent, HEAD "ExecProcessRequest if { true }", &err), -1);
+	cr_assert(agent.policy);
+	for (unsigned int m = 0; m < service->n_methods; m++) {
+		const char *name = service->methods[m].name;
+
+		cr_expect_eq(is_allowed(&agent, m),
+			     strcmp(name, "SetPolicy") == 0 || strcmp(name, "DestroySandbox") == 0,
+			     "%s", name);
+	}
+	cr_expect(strstr(logged, "no call is served any more"));
+	/* One that is understood opens it; another that is not leaves that as it was. */
+	cr_assert_eq(policy_set(&agent, HEAD "default ExecProcessRequest := true", &err), 0);
+	cr_assert_eq(policy_set(&agent, "?", &err), -1);
+	for (unsigned int m = 0; m < service->n_methods; m++)
+		cr_expect_eq(is_allowed(&agent, m),
+			     strcmp(service->methods[m].name, "ExecProcess") == 0);
+}
+
+Test(policy, what_fails_may_pass)
+{
+	struct agent agent = { .policy = NULL };
+
+	cr_assert_eq(policy_set(&agent, HEAD "default AllowRequestsFailingPolicy := true", &err),
+		     0);
+	for (unsigned int m = 0; m < service->n_methods; m++)
+		cr_expect(is_allowed(&agent, m), "%s", service->methods[m].name);
+	cr_expect(strstr(logged, "which lets it pass"));
+}
+
+/* The policy of the image: none is none, one that cannot be kept to is no guest. */
+Test(policy, file)
+{
+	struct agent agent = { .policy = NULL };
+	char path[512];
+
+	cr_expect_eq(policy_load(&agent, "/nonexistent/policy.rego", &err), -1);
+	cr_expect(strstr(err.msg, "/nonexistent/policy.rego"), "%s", err.msg);
+	cr_expect_null(agent.policy);
+	(void)snprintf(path, sizeof(path), "%s/no-exec.rego", POLICIES);
+	cr_expect_eq(policy_load(&agent, path, &err), 0, "%s", err.msg);
+	cr_expect(agent.policy);
+	cr_expect_eq(policy_load(&agent, "/dev/zero", &err), -1, "too large");
+	cr_expect_eq(policy_load(&agent, "/", &err), -1);
+}

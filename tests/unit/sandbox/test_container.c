@@ -1,0 +1,416 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Containers and their processes: the reply to every call in every state, names, exit statuses, waiters,
+ * and when an entry goes. The test plays init on the other end of the link.
+ */
+#include <criterion/criterion.h>
+#include <dirent.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "agent/container/container.h"
+#include "agent/job/initlink.h"
+#include "lib/cleanup.h"
+#include "lib/initproto.h"
+#include "lib/sys.h"
+
+static struct loop *loop;
+static struct initlink *to_init;
+static int init_end = -1;
+static struct container *c;
+static int fds_before;
+
+static int
+count_fds(void)
+{
+	DIR *dir = opendir("/proc/self/fd");
+	int n = 0;
+
+	cr_assert(dir);
+	while (readdir(dir))
+		n++;
+	closedir(dir);
+	return n;
+}
+
+static void
+begin(void)
+{
+	Grpc__Spec spec = GRPC__SPEC__INIT;
+	struct error err = ERROR_INIT;
+	int fds[2];
+
+	signal(SIGPIPE, SIG_IGN);
+	fds_before = count_fds();
+	loop = loop_new(&err);
+	cr_assert(loop);
+	cr_assert_eq(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, fds), 0);
+	init_end = fds[0];
+	to_init = initlink_new(loop, fds[1], NULL, NULL, &err);
+	cr_assert(to_init, "%s", err.msg);
+	c = container_new(loop, "web", &spec, &err);
+	cr_assert(c, "%s", err.msg);
+}
+
+static void
+finish(void)
+{
+	if (c)
+		container_free(c);
+	initlink_free(to_init);
+	loop_free(loop);
+	close_fd(&init_end);
+	cr_assert_eq(count_fds(), fds_before, "fds: %d before, %d after", fds_before, count_fds());
+}
+
+TestSuite(container, .init = begin, .fini = finish);
+
+/* What init sends when a process has ended. */
+static void
+init_says(pid_t pid, int wait_status)
+{
+	struct initproto_msg msg = { .type = INITPROTO_EXIT, .pid = pid, .value = wait_status };
+	struct error err = ERROR_INIT;
+
+	cr_assert_eq(send(init_end, &msg, sizeof(msg), 0), (ssize_t)sizeof(msg));
+	for (int i = 0; i < 3; i++)
+		cr_assert_eq(loop_run_once(loop, 0, &err), 0);
+}
+
+static void
+turn(void)
+{
+	struct error err = ERROR_INIT;
+
+	cr_assert_eq(loop_run_once(loop, 0, &err), 0);
+}
+
+/* Gives a process a pid that init will talk about, and a pidfd of this process. */
+static void
+attach(struct process *p, pid_t pid)
+{
+	struct error err = ERROR_INIT;
+
+	cr_assert_eq(process_attach(p, to_init, pid, sys_pidfd_open(getpid(), 0), &err), 0, "%s",
+		     err.msg);
+	p->ready = true;
+	if (p == c->init) {
+		c->init_pid = pid;
+		c->state = CONTAINER_RUNNING;
+	}
+}
+
+static struct process *
+add(const char *exec_id, pid_t pid)
+{
+	struct error err = ERROR_INIT;
+	struct process *p = container_add_process(c, exec_id, &err);
+
+	cr_assert(p, "%s", err.msg);
+	attach(p, pid);
+	return p;
+}
+
+static enum error_code
+refusal_code(int state, int call)
+{
+	if (call == CONTAINER_CALL_CREATE)
+		return ERROR_ALREADY_EXISTS;
+	if (call == CONTAINER_CALL_EXEC && state == CONTAINER_STOPPED)
+		return ERROR_NOT_FOUND;
+	return ERROR_FAILED_PRECONDITION;
+}
+
+Test(container, every_call_in_every_state)
+{
+	static const char *const names[CONTAINER_STATES] = { "creating", "created", "running",
+							     "stopped", "removing" };
+	/* create start exec signal wait stream remove update stats pause resume: which are allowed */
+	static const char *const allowed[CONTAINER_STATES] = {
+		[CONTAINER_CREATING] = "......R....", [CONTAINER_CREATED] = ".SEIWTRUAP.",
+		[CONTAINER_RUNNING] = "..EIWTRUAP.",  [CONTAINER_STOPPED] = "...IWTRUA..",
+		[CONTAINER_REMOVING] = "...IWTR....",
+	};
+
+	_Static_assert(CONTAINER_CALLS == 11, "a letter for each call");
+
+	for (int state = 0; state < CONTAINER_STATES; state++) {
+		for (int call = 0; call < CONTAINER_CALLS; call++) {
+			struct error err = ERROR_INIT;
+			int result;
+
+			c->state = state;
+			result = container_allows(c, call, &err);
+			cr_assert_eq(result == 0, allowed[state][call] != '.', "%s, call %d: %d",
+				     names[state], call, result);
+			if (result == 0)
+				continue;
+			cr_assert_eq(err.code, refusal_code(state, call), "%s, call %d: %d",
+				     names[state], call, err.code);
+			cr_assert(strstr(err.msg, "container web "), "%s", err.msg);
+		}
+	}
+}
+
+Test(container, what_a_paused_one_allows)
+{
+	static const char allowed[] = "...IWTRUA.M"; /* as above */
+	struct error err = ERROR_INIT;
+
+	c->state = CONTAINER_RUNNING;
+	c->paused = true;
+	for (int call = 0; call < CONTAINER_CALLS; call++)
+		cr_assert_eq(container_allows(c, call, &err) == 0, allowed[call] != '.', "call %d",
+			     call);
+	cr_assert_eq(container_allows(c, CONTAINER_CALL_EXEC, &err), -1);
+	cr_assert(strstr(err.msg, "is paused"), "%s", err.msg);
+}
+
+Test(container, exit_codes)
+{
+	static const struct {
+		const char *name;
+		int wait_status, code;
+	} rows[] = {
+		{ "success", 0, 0 },           { "exit 1", 1 << 8, 1 },
+		{ "exit 255", 255 << 8, 255 }, { "SIGHUP", SIGHUP, 129 },
+		{ "SIGKILL", SIGKILL, 137 },   { "SIGSEGV and a core", SIGSEGV | 0x80, 139 },
+		{ "signal 64", 64, 192 },
+	};
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+		cr_assert_eq(process_exit_code(rows[i].wait_status), rows[i].code, "%s",
+			     rows[i].name);
+}
+
+Test(container, init_has_two_names_and_others_one)
+{
+	struct error err = ERROR_INIT;
+	struct process *p;
+
+	cr_assert_null(container_process(c, "", CONTAINER_CALL_WAIT, &err));
+	cr_assert_eq(err.code, ERROR_NOT_FOUND);
+	attach(c->init, 100);
+	p = add("exec-1", 101);
+	cr_assert_eq(container_process(c, "", CONTAINER_CALL_WAIT, &err), c->init);
+	cr_assert_eq(container_process(c, "web", CONTAINER_CALL_WAIT, &err), c->init);
+	cr_assert_eq(container_process(c, "exec-1", CONTAINER_CALL_WAIT, &err), p);
+	cr_assert_null(container_process(c, "exec-2", CONTAINER_CALL_WAIT, &err));
+	cr_assert_eq(err.code, ERROR_NOT_FOUND);
+	cr_assert(strstr(err.msg, "exec-2 not found"), "%s", err.msg);
+}
+
+Test(container, names_of_new_processes)
+{
+	static const char longest[EXEC_ID_MAX + 2] = { [0 ... EXEC_ID_MAX] = 'x' };
+	static const struct {
+		const char *name, *exec_id;
+		enum error_code code;
+		const char *text;
+	} rows[] = {
+		{ "taken", "exec-1", ERROR_ALREADY_EXISTS, "exec_id 'exec-1' already exists" },
+		{ "init's", "web", ERROR_ALREADY_EXISTS, "exec_id 'web' already exists" },
+		{ "none", "", ERROR_INVALID_ARGUMENT, "empty" },
+		{ "too long", longest, ERROR_INVALID_ARGUMENT, "1024" },
+	};
+
+	attach(c->init, 100);
+	add("exec-1", 101);
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct error err = ERROR_INIT;
+
+		cr_assert_null(container_add_process(c, rows[i].exec_id, &err));
+		cr_assert_eq(err.code, rows[i].code, "%s: %s", rows[i].name, err.msg);
+		cr_assert(strstr(err.msg, rows[i].text), "%s: %s", rows[i].name, err.msg);
+	}
+}
+
+Test(container, processes_are_limited)
+{
+	struct error err = ERROR_INIT;
+	char name[16];
+
+	for (int i = 1; i < CONTAINER_PROCESSES_MAX; i++) {
+		snprintf(name, sizeof(name), "e%d", i);
+		cr_assert(container_add_process(c, name, &err), "%d: %s", i, err.msg);
+	}
+	cr_assert_null(container_add_process(c, "one-more", &err));
+	cr_assert_eq(err.code, ERROR_RESOURCE_EXHAUSTED);
+}
+
+struct waiter {
+	struct process_waiter waiter; /* first */
+	int calls, status;
+	struct error err;
+};
+
+static void
+waited(struct process_waiter *w, int status, const struct error *err)
+{
+	struct waiter *waiter = (struct waiter *)w;
+
+	waiter->calls++;
+	waiter->status = status;
+	waiter->err = *err;
+}
+
+Test(container, all_waiters_get_the_code_and_later_ones_nothing)
+{
+	struct waiter a = { .waiter.done = waited }, b = a, gone = a;
+	struct error err = ERROR_INIT;
+	int status;
+
+	attach(c->init, 100);
+	cr_assert_eq(process_wait(c->init, &a.waiter, &status), 1);
+	cr_assert_eq(process_wait(c->init, &gone.waiter, &status), 1);
+	cr_assert_eq(process_wait(c->init, &b.waiter, &status), 1);
+	process_wait_cancel(&gone.waiter);
+	init_says(100, 7 << 8);
+	cr_assert_eq(a.calls + b.calls, 2);
+	cr_assert_eq(a.status, 7);
+	cr_assert_eq(b.status, 7);
+	cr_assert_eq(gone.calls, 0);
+	cr_assert_eq(c->state, CONTAINER_STOPPED);
+	cr_assert_null(container_process(c, "web", CONTAINER_CALL_WAIT, &err));
+	cr_assert_eq(err.code, ERROR_NOT_FOUND);
+	cr_assert_null(c->init, "collected and without streams: over");
+}
+
+Test(container, an_exit_before_the_wait_is_kept)
+{
+	struct waiter a = { .waiter.done = waited };
+	struct process *p;
+	int status = -1;
+
+	attach(c->init, 100);
+	p = add("exec-1", 101);
+	init_says(101, SIGTERM);
+	cr_assert_eq(c->state, CONTAINER_RUNNING);
+	cr_assert_eq(process_wait(p, &a.waiter, &status), 0);
+	cr_assert_eq(status, 143);
+	cr_assert_eq(a.calls, 0);
+}
+
+Test(container, removal_ends_waiters)
+{
+	struct waiter a = { .waiter.done = waited };
+	int status;
+
+	attach(c->init, 100);
+	cr_assert_eq(process_wait(c->init, &a.waiter, &status), 1);
+	container_free(c);
+	c = NULL;
+	cr_assert_eq(a.calls, 1);
+	cr_assert_eq(a.err.code, ERROR_NOT_FOUND);
+}
+
+Test(container, an_entry_stays_until_its_output_was_read)
+{
+	struct stdio_ends ends;
+	struct waiter a = { .waiter.done = waited };
+	struct error err = ERROR_INIT;
+	struct process *p;
+	int status;
+
+	attach(c->init, 100);
+	p = add("exec-1", 101);
+	cr_assert_eq(stdio_open_pipes(&p->stdio, 0, &ends, &err), 0);
+	cr_assert_eq(write(ends.fd[1], "text", 4), 4);
+	stdio_ends_close(&ends);
+	init_says(101, 0);
+	cr_assert_eq(process_wait(p, &a.waiter, &status), 0);
+	turn();
+	cr_assert_null(container_process(c, "exec-1", CONTAINER_CALL_WAIT, &err));
+	cr_assert_eq(container_process(c, "exec-1", CONTAINER_CALL_STREAM, &err), p);
+	/* The name may be taken again all the same. */
+	cr_assert_neq(container_add_process(c, "exec-1", &err), NULL);
+}
+
+Test(container, unread_entries_are_limited)
+{
+	struct error err = ERROR_INIT;
+	char name[16];
+
+	attach(c->init, 99);
+	for (int i = 0; i < CONTAINER_UNREAD_MAX + 10; i++) {
+		struct waiter a = { .waiter.done = waited };
+		struct stdio_ends ends;
+		struct process *p;
+		int status;
+
+		snprintf(name, sizeof(name), "e%d", i);
+		p = add(name, 100 + i);
+		cr_assert_eq(stdio_open_pipes(&p->stdio, 0, &ends, &err), 0, "%s", err.msg);
+		cr_assert_eq(write(ends.fd[1], "x", 1), 1);
+		stdio_ends_close(&ends);
+		init_says(100 + i, 0);
+		cr_assert_eq(process_wait(p, &a.waiter, &status), 0);
+		turn();
+	}
+	cr_assert_null(container_process(c, "e0", CONTAINER_CALL_STREAM, &err));
+	cr_assert_null(container_process(c, "e9", CONTAINER_CALL_STREAM, &err));
+	cr_assert(container_process(c, "e10", CONTAINER_CALL_STREAM, &err));
+}
+
+Test(container, starting_opens_the_gate_once)
+{
+	struct error err = ERROR_INIT;
+	int gate[2];
+	char byte;
+
+	cr_assert_eq(pipe2(gate, O_CLOEXEC), 0);
+	attach(c->init, 100);
+	c->state = CONTAINER_CREATED;
+	c->gate = gate[1];
+	cr_assert_eq(container_start(c, &err), 0);
+	cr_assert_eq(read(gate[0], &byte, 1), 1);
+	cr_assert_eq(read(gate[0], &byte, 1), 0, "the gate was not closed");
+	cr_assert_eq(c->state, CONTAINER_RUNNING);
+	close(gate[0]);
+}
+
+Test(container, starting_a_dead_init_fails)
+{
+	struct error err = ERROR_INIT;
+	int gate[2];
+
+	cr_assert_eq(pipe2(gate, O_CLOEXEC), 0);
+	attach(c->init, 100);
+	c->state = CONTAINER_CREATED;
+	c->gate = gate[1];
+	close(gate[0]);
+	cr_assert_eq(container_start(c, &err), -1);
+	cr_assert_eq(err.code, ERROR_FAILED_PRECONDITION);
+	cr_assert_eq(c->state, CONTAINER_CREATED);
+	init_says(100, SIGKILL);
+	cr_assert_eq(c->state, CONTAINER_STOPPED);
+}
+
+Test(container, signals)
+{
+	struct error err = ERROR_INIT;
+	pid_t child = fork();
+	int status;
+
+	if (child == 0) {
+		pause();
+		_exit(0);
+	}
+	cr_assert_gt(child, 0);
+	cr_assert_eq(process_attach(c->init, to_init, child, sys_pidfd_open(child, 0), &err), 0);
+	cr_assert_eq(container_alive(c), 1);
+	cr_assert_eq(process_signal(c->init, SIGUSR1, &err), 0);
+	cr_assert_eq(waitpid(child, &status, 0), child);
+	cr_assert(WIFSIGNALED(status) && WTERMSIG(status) == SIGUSR1);
+	/* Dead, but nobody has told us: as good as delivered. */
+	cr_assert_eq(process_signal(c->init, SIGTERM, &err), 0, "%s", err.msg);
+	init_says(child, status);
+	cr_assert_eq(container_alive(c), 0);
+	cr_assert_eq(process_signal(c->init, 9999, &err), 0);
+}

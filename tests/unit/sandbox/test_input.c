@@ -1,0 +1,294 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* stdin: full pipes, order, closing, terminals and their size. */
+#include <criterion/criterion.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <pty.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <termios.h>
+#include <unistd.h>
+
+#include "agent/container/stdio.h"
+#include "lib/cleanup.h"
+
+struct writer {
+	struct stdio_write write; /* first */
+	int done;
+	struct error err;
+	char order;
+};
+
+static struct loop *loop;
+static struct input in;
+static int far = -1; /* the process's end */
+static char order[16];
+
+static void
+done(struct stdio_write *w, const struct error *err)
+{
+	struct writer *writer = (struct writer *)w;
+
+	writer->done++;
+	writer->err = *err;
+	strncat(order, &writer->order, 1);
+}
+
+static struct writer
+writer_of(const void *data, size_t len, char name)
+{
+	return (struct writer){
+		.write = { .data = data, .len = len, .done = done },
+		.order = name,
+	};
+}
+
+static void
+begin(void)
+{
+	struct error err = ERROR_INIT;
+	int fds[2];
+
+	signal(SIGPIPE, SIG_IGN);
+	loop = loop_new(&err);
+	cr_assert(loop);
+	cr_assert_eq(pipe2(fds, O_CLOEXEC), 0);
+	cr_assert_eq(fcntl(fds[1], F_SETFL, O_NONBLOCK), 0);
+	input_init(&in, loop, fds[1], false);
+	far = fds[0];
+	order[0] = '\0';
+}
+
+static void
+finish(void)
+{
+	input_release(&in);
+	close_fd(&far);
+	loop_free(loop);
+}
+
+TestSuite(input, .init = begin, .fini = finish);
+
+static void
+turn(void)
+{
+	struct error err = ERROR_INIT;
+
+	cr_assert_eq(loop_run_once(loop, 0, &err), 0);
+}
+
+/* Reads the far end to its end, or until nothing comes any more, running the loop in between. */
+static size_t
+drain(uint8_t *out, size_t size)
+{
+	size_t n = 0;
+	int idle = 0;
+
+	cr_assert_eq(fcntl(far, F_SETFL, O_NONBLOCK), 0);
+	while (idle < 3) {
+		ssize_t got = read(far, out + n, size - n);
+
+		if (got == 0)
+			break;
+		if (got > 0) {
+			n += (size_t)got;
+			idle = 0;
+		} else {
+			cr_assert_eq(errno, EAGAIN);
+			idle++;
+		}
+		turn();
+	}
+	return n;
+}
+
+Test(input, small_writes_are_taken_at_once)
+{
+	struct writer w = writer_of("abc", 3, 'a');
+	struct error err = ERROR_INIT;
+	uint8_t got[8];
+
+	cr_assert_eq(input_write(&in, &w.write, &err), STDIO_DONE);
+	cr_assert_eq(drain(got, sizeof(got)), 3);
+	cr_assert_eq(memcmp(got, "abc", 3), 0);
+	cr_assert_eq(w.done, 0);
+}
+
+Test(input, more_than_the_pipe_holds_arrives_whole_in_order_then_the_end)
+{
+	const size_t size = 1 << 20;
+	uint8_t *data = malloc(2 * size), *got = malloc(2 * size + 1);
+	struct writer a, b, late;
+	struct error err = ERROR_INIT;
+
+	cr_assert(data && got);
+	for (size_t i = 0; i < 2 * size; i++)
+		data[i] = (uint8_t)(i * 7 + i / 251);
+	a = writer_of(data, size, 'a');
+	b = writer_of(data + size, size, 'b');
+	late = writer_of("x", 1, 'c');
+	cr_assert_eq(input_write(&in, &a.write, &err), STDIO_WAITS);
+	cr_assert_eq(input_write(&in, &b.write, &err), STDIO_WAITS);
+	input_close(&in);
+	input_close(&in);
+	cr_assert_eq(input_write(&in, &late.write, &err), STDIO_FAILED);
+	cr_assert(strstr(err.msg, "Cannot get writer"));
+	cr_assert_eq(drain(got, 2 * size + 1), 2 * size);
+	cr_assert_eq(memcmp(data, got, 2 * size), 0);
+	cr_assert_str_eq(order, "ab");
+	cr_assert_eq(a.err.code + b.err.code, 0);
+	cr_assert_eq(in.fd, -1);
+	free(data);
+	free(got);
+}
+
+Test(input, no_reader_is_an_error)
+{
+	struct writer w = writer_of("abc", 3, 'a');
+	struct error err = ERROR_INIT;
+
+	close_fd(&far);
+	cr_assert_eq(input_write(&in, &w.write, &err), STDIO_FAILED);
+	cr_assert_eq(err.code, ERROR_INTERNAL);
+	cr_assert_eq(err.errnum, EPIPE);
+}
+
+Test(input, readers_leaving_fail_all_that_waits)
+{
+	static uint8_t big[1 << 20];
+	struct writer a = writer_of(big, sizeof(big), 'a'), b = writer_of(big, 1, 'b');
+	struct error err = ERROR_INIT;
+
+	cr_assert_eq(input_write(&in, &a.write, &err), STDIO_WAITS);
+	cr_assert_eq(input_write(&in, &b.write, &err), STDIO_WAITS);
+	close_fd(&far);
+	for (int i = 0; i < 4; i++)
+		turn();
+	cr_assert_str_eq(order, "ab");
+	cr_assert_eq(a.err.errnum, EPIPE);
+	cr_assert_eq(b.err.errnum, EPIPE);
+}
+
+Test(input, a_cancelled_write_leaves_the_others)
+{
+	static uint8_t big[1 << 20];
+	struct writer a = writer_of(big, sizeof(big), 'a'), b = writer_of("tail", 4, 'b');
+	struct error err = ERROR_INIT;
+	uint8_t *got = malloc(1 << 20);
+	size_t n;
+
+	cr_assert(got);
+	cr_assert_eq(input_write(&in, &a.write, &err), STDIO_WAITS);
+	cr_assert_eq(input_write(&in, &b.write, &err), STDIO_WAITS);
+	input_write_cancel(&in, &a.write);
+	n = drain(got, 1 << 20);
+	cr_assert_str_eq(order, "b");
+	cr_assert_eq(n, a.write.written + 4);
+	cr_assert_eq(memcmp(got + n - 4, "tail", 4), 0);
+	free(got);
+}
+
+Test(input, release_fails_who_waits)
+{
+	static uint8_t big[1 << 20];
+	struct writer a = writer_of(big, sizeof(big), 'a');
+	struct error err = ERROR_INIT;
+
+	cr_assert_eq(input_write(&in, &a.write, &err), STDIO_WAITS);
+	input_release(&in);
+	cr_assert_eq(a.done, 1);
+	cr_assert_eq(a.err.code, ERROR_ABORTED);
+}
+
+Test(input, closing_a_terminal_types_its_end_of_file)
+{
+	struct stdio s;
+	struct error err = ERROR_INIT;
+	struct writer w = writer_of("line\n", 5, 'a');
+	struct termios attr;
+	int master, slave;
+	char text[16];
+
+	cr_assert_eq(openpty(&master, &slave, NULL, NULL, NULL), 0);
+	cr_assert_eq(tcgetattr(slave, &attr), 0);
+	attr.c_cc[VEOF] = 'Q';
+	cr_assert_eq(tcsetattr(slave, TCSANOW, &attr), 0);
+	stdio_init(&s, loop, NULL, NULL);
+	cr_assert_eq(stdio_open_tty(&s, master, &err), 0);
+	cr_assert_eq(input_write(&s.in, &w.write, &err), STDIO_DONE);
+	input_close(&s.in);
+	input_close(&s.in);
+	cr_assert_eq(read(slave, text, sizeof(text)), 5);
+	cr_assert_eq(read(slave, text, sizeof(text)), 0);
+	/* The terminal is still there. */
+	cr_assert_eq(write(slave, "out", 3), 3);
+	cr_assert_eq(input_write(&s.in, &w.write, &err), STDIO_FAILED);
+	cr_assert_eq(fcntl(slave, F_SETFL, O_NONBLOCK), 0);
+	cr_assert_eq(read(slave, text, sizeof(text)), -1);
+	close(slave);
+	stdio_release(&s);
+}
+
+Test(input, sizes_of_a_terminal)
+{
+	static const struct {
+		const char *name;
+		uint32_t rows, columns;
+		enum error_code code;
+	} rows[] = {
+		{ "usual", 24, 80, ERROR_OK },
+		{ "nothing", 0, 0, ERROR_OK },
+		{ "largest", 65535, 65535, ERROR_OK },
+		{ "rows over", 65536, 80, ERROR_INVALID_ARGUMENT },
+		{ "columns over", 24, UINT32_MAX, ERROR_INVALID_ARGUMENT },
+	};
+	struct stdio s;
+	struct error err = ERROR_INIT;
+	struct winsize size;
+	int master, slave;
+
+	stdio_init(&s, loop, NULL, NULL);
+	cr_assert_eq(stdio_resize(&s, 24, 80, &err), -1);
+	cr_assert_eq(err.code, ERROR_UNAVAILABLE);
+	cr_assert_str_eq(err.msg, "no tty");
+	cr_assert_eq(openpty(&master, &slave, NULL, NULL, NULL), 0);
+	cr_assert_eq(stdio_open_tty(&s, master, &err), 0);
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct error e = ERROR_INIT;
+
+		stdio_resize(&s, rows[i].rows, rows[i].columns, &e);
+		cr_assert_eq(e.code, rows[i].code, "%s", rows[i].name);
+		if (e.code != ERROR_OK)
+			continue;
+		cr_assert_eq(ioctl(slave, TIOCGWINSZ, &size), 0);
+		cr_assert_eq(size.ws_row, rows[i].rows, "%s", rows[i].name);
+		cr_assert_eq(size.ws_col, rows[i].columns, "%s", rows[i].name);
+	}
+	close(slave);
+	stdio_release(&s);
+}
+
+Test(input, pipes_of_a_process)
+{
+	struct stdio s;
+	struct stdio_ends ends;
+	struct error err = ERROR_INIT;
+
+	stdio_init(&s, loop, NULL, NULL);
+	cr_assert(stdio_is_ended(&s));
+	cr_assert_eq(stdio_open_pipes(&s, 131072, &ends, &err), 0);
+	cr_assert_not(stdio_is_ended(&s));
+	cr_assert_eq(fcntl(s.out.fd, F_GETPIPE_SZ), 131072);
+	cr_assert_eq(fcntl(s.err.fd, F_GETPIPE_SZ), 131072);
+	for (int i = 0; i < 3; i++) {
+		cr_assert(fcntl(ends.fd[i], F_GETFD) & FD_CLOEXEC);
+		cr_assert_not(fcntl(ends.fd[i], F_GETFL) & O_NONBLOCK);
+	}
+	cr_assert(fcntl(s.in.fd, F_GETFL) & O_NONBLOCK);
+	cr_assert(fcntl(s.out.fd, F_GETFL) & O_NONBLOCK);
+	stdio_ends_close(&ends);
+	stdio_release(&s);
+}

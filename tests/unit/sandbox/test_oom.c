@@ -1,0 +1,246 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* OOM kills on their way to who asks: counted, in turn, kept when the container goes. The counters are made up: this
+ * program's cgroup_oom_kills() takes the place of the guest library's. */
+#include <criterion/criterion.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "agent/cgroup/oom.h"
+#include "agent/sandbox/oom.h"
+#include "lib/cleanup.h"
+
+struct taker {
+	struct oom_waiter w; /* first */
+	int ended;
+	char id[64];
+	struct error err;
+};
+
+static struct loop *loop;
+static struct oom_events events;
+
+static void
+set_up(void)
+{
+	struct error err = ERROR_INIT;
+
+	loop = loop_new(&err);
+	cr_assert(loop);
+	oom_init(&events, loop);
+}
+
+static void
+tear_down(void)
+{
+	oom_release(&events);
+	loop_free(loop);
+}
+
+TestSuite(oom_events, .init = set_up, .fini = tear_down);
+
+/* What memory.events of the source whose fd it is would say; one for each fd. */
+static uint64_t kills_of[1024];
+
+int
+cgroup_oom_kills(int fd, uint64_t *kills)
+{
+	*kills = kills_of[fd];
+	return kills_of[fd] == UINT64_MAX ? -1 : 0;
+}
+
+/* A container; its fd is one that can be watched. */
+static struct oom_source *
+watch(const char *id, uint64_t seen, int *fd)
+{
+	struct error err = ERROR_INIT;
+	struct oom_source *s;
+	int ends[2];
+
+	cr_assert_eq(pipe2(ends, O_CLOEXEC), 0);
+	close(ends[1]);
+	*fd = ends[0];
+	cr_assert_lt(ends[0], 1024);
+	kills_of[ends[0]] = seen;
+	s = oom_watch(&events, id, ends[0], seen, &err);
+	cr_assert(s, "%s", err.msg);
+	return s;
+}
+
+static void
+took(struct oom_waiter *w, const char *id, const struct error *err)
+{
+	struct taker *t = (struct taker *)w;
+
+	t->ended++;
+	t->err = *err;
+	(void)snprintf(t->id, sizeof(t->id), "%s", id ? id : "");
+}
+
+static bool
+take(struct taker *t)
+{
+	struct error err = ERROR_INIT;
+
+	*t = (struct taker){ .w.done = took };
+	return oom_take(&events, &t->w, t->id, sizeof(t->id), &err) == 0;
+}
+
+/* Kills of before it was watched are nobody's business; each of those after it is told once. */
+Test(oom_events, each_once)
+{
+	struct taker first, second, third;
+	struct oom_source *s;
+	int fd;
+
+	s = watch("c1", 5, &fd);
+	cr_expect_not(take(&first));
+	oom_check(s);
+	cr_expect_eq(first.ended, 0);
+	kills_of[fd] = 7;
+	oom_check(s);
+	cr_expect_eq(first.ended, 1);
+	cr_expect_str_eq(first.id, "c1");
+	cr_expect(take(&second), "the other kill had to wait for somebody");
+	cr_expect_str_eq(second.id, "c1");
+	cr_expect_not(take(&third));
+	oom_take_cancel(&events, &third.w);
+	kills_of[fd] = 8;
+	oom_check(s);
+	cr_expect_eq(third.ended, 0);
+	cr_expect(take(&second), "not lost with the one who went away");
+	oom_unwatch(s);
+}
+
+/* Each event goes to one; who waits first is told first. */
+Test(oom_events, several_wait)
+{
+	struct taker t[3];
+	struct oom_source *s;
+	int fd;
+
+	s = watch("c1", 0, &fd);
+	for (size_t i = 0; i < ARRAY_LEN(t); i++)
+		cr_expect_not(take(&t[i]));
+	kills_of[fd] = 2;
+	oom_check(s);
+	cr_expect_eq(t[0].ended, 1);
+	cr_expect_eq(t[1].ended, 1);
+	cr_expect_eq(t[2].ended, 0);
+	oom_take_cancel(&events, &t[2].w);
+	oom_unwatch(s);
+}
+
+/* A container with many kills does not keep the others' from being told. */
+Test(oom_events, in_turn)
+{
+	struct oom_source *a, *b;
+	struct taker t;
+	int fa, fb;
+
+	a = watch("a", 0, &fa);
+	b = watch("b", 0, &fb);
+	kills_of[fa] = 1000;
+	kills_of[fb] = 1;
+	oom_check(a);
+	oom_check(b);
+	cr_expect(take(&t));
+	cr_expect_str_eq(t.id, "a");
+	cr_expect(take(&t));
+	cr_expect_str_eq(t.id, "b");
+	for (int i = 0; i < 999; i++)
+		cr_assert(take(&t), "kill %d", i);
+	cr_expect_not(take(&t));
+	oom_take_cancel(&events, &t.w);
+	oom_unwatch(a);
+	oom_unwatch(b);
+}
+
+/* What a removed container leaves is there to be taken, the last look included. */
+Test(oom_events, removed)
+{
+	struct oom_source *s;
+	struct taker t;
+	int fd;
+
+	s = watch("c1", 0, &fd);
+	kills_of[fd] = 2;
+	oom_unwatch(s);
+	cr_expect(take(&t));
+	cr_expect(take(&t));
+	cr_expect_str_eq(t.id, "c1");
+	cr_expect_not(take(&t));
+	oom_take_cancel(&events, &t.w);
+	cr_expect_eq(events.removed, 0);
+	cr_expect(list_is_empty(&events.sources));
+}
+
+/* Nobody asks, for ever: the oldest are forgotten. */
+Test(oom_events, bounded)
+{
+	struct taker t;
+	char id[32];
+	int fd;
+
+	for (int i = 0; i < 3 * OOM_REMOVED_MAX; i++) {
+		struct oom_source *s;
+
+		snprintf(id, sizeof(id), "c%d", i);
+		s = watch(id, 0, &fd);
+		kills_of[fd] = 1;
+		oom_unwatch(s);
+		cr_assert_leq(events.removed, OOM_REMOVED_MAX);
+	}
+	cr_expect(take(&t));
+	cr_expect_str_eq(t.id, "c200");
+}
+
+/* The cgroup is gone before the container is. */
+Test(oom_events, gone)
+{
+	struct oom_source *s;
+	int fd;
+
+	s = watch("c1", 0, &fd);
+	kills_of[fd] = UINT64_MAX;
+	oom_check(s);
+	oom_check(s);
+	oom_unwatch(s);
+	oom_unwatch(NULL);
+	oom_check(NULL);
+}
+
+Test(oom_events, end)
+{
+	struct error why = ERROR_INIT;
+	struct taker t[2];
+
+	cr_expect_not(take(&t[0]));
+	cr_expect_not(take(&t[1]));
+	error_set(&why, ERROR_INTERNAL, "the end");
+	oom_end(&events, &why);
+	for (size_t i = 0; i < ARRAY_LEN(t); i++) {
+		cr_expect_eq(t[i].ended, 1);
+		cr_expect_eq(t[i].err.code, ERROR_INTERNAL);
+	}
+}
+
+Test(oom_events, only_so_many_wait)
+{
+	static struct taker t[OOM_WAITERS_MAX + 1];
+	struct error err = ERROR_INIT;
+
+	for (size_t i = 0; i < OOM_WAITERS_MAX; i++)
+		cr_expect_not(take(&t[i]));
+	t[OOM_WAITERS_MAX] = (struct taker){ .w.done = took };
+	cr_expect_eq(oom_take(&events, &t[OOM_WAITERS_MAX].w, t->id, sizeof(t->id), &err), -1);
+	cr_expect_eq(err.code, ERROR_RESOURCE_EXHAUSTED);
+	oom_take_cancel(&events, &t[OOM_WAITERS_MAX].w);
+	oom_take_cancel(&events, &t[0].w);
+	cr_expect_not(take(&t[0]), "one has gone");
+	for (size_t i = 0; i < OOM_WAITERS_MAX; i++)
+		oom_take_cancel(&events, &t[i].w);
+	cr_expect_eq(events.n_waiters, 0);
+}

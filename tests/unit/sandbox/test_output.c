@@ -1,0 +1,346 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* stdout and stderr: what is there, waiting, the end, and the silence after the exit. */
+#include <criterion/criterion.h>
+#include <fcntl.h>
+#include <pty.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <termios.h>
+#include <unistd.h>
+
+#include "agent/container/stdio.h"
+#include "lib/cleanup.h"
+
+struct reader {
+	struct stdio_read read; /* first */
+	uint8_t *memory;
+	bool refuses;
+	int done;
+	struct error err;
+	char order;
+};
+
+static struct loop *loop;
+static struct output out;
+static int far = -1; /* the process's end */
+static int ends;     /* calls of on_end */
+static char order[16];
+
+static uint8_t *
+buffer(struct stdio_read *r, size_t n)
+{
+	struct reader *reader = (struct reader *)r;
+
+	if (reader->refuses)
+		return NULL;
+	free(reader->memory);
+	reader->memory = malloc(n);
+	return reader->memory;
+}
+
+static void
+done(struct stdio_read *r, const struct error *err)
+{
+	struct reader *reader = (struct reader *)r;
+
+	reader->done++;
+	reader->err = *err;
+	strncat(order, &reader->order, 1);
+}
+
+static struct reader
+reader_of(size_t max, char name)
+{
+	return (struct reader){
+		.read = { .max = max, .buffer = buffer, .done = done },
+		.order = name,
+	};
+}
+
+static void
+on_end(void *data)
+{
+	(void)data;
+	ends++;
+}
+
+static void
+begin(void)
+{
+	struct error err = ERROR_INIT;
+	int fds[2];
+
+	loop = loop_new(&err);
+	cr_assert(loop);
+	cr_assert_eq(pipe2(fds, O_CLOEXEC), 0);
+	cr_assert_eq(fcntl(fds[0], F_SETFL, O_NONBLOCK), 0);
+	output_init(&out, loop, fds[0], on_end, NULL);
+	far = fds[1];
+	ends = 0;
+	order[0] = '\0';
+}
+
+static void
+finish(void)
+{
+	output_release(&out);
+	close_fd(&far);
+	loop_free(loop);
+}
+
+/* Until the reader is done, for two seconds. */
+static void
+run_until_done(const struct reader *r)
+{
+	struct error err = ERROR_INIT;
+	uint64_t limit = monotonic_ns() + 2000000000ull;
+
+	while (!r->done && monotonic_ns() < limit)
+		cr_assert_eq(loop_run_once(loop, 100, &err), 0);
+}
+
+TestSuite(output, .init = begin, .fini = finish);
+
+static void
+say(const char *text)
+{
+	cr_assert_eq(write(far, text, strlen(text)), (ssize_t)strlen(text));
+}
+
+static void
+has(struct reader *r, const char *text)
+{
+	cr_assert_eq(r->read.len, strlen(text), "%zu bytes", r->read.len);
+	cr_assert_eq(memcmp(r->read.data, text, r->read.len), 0);
+	free(r->memory);
+	r->memory = NULL;
+}
+
+Test(output, what_is_there_at_once_and_never_more_than_asked)
+{
+	struct reader r = reader_of(3, 'a');
+	struct error err = ERROR_INIT;
+
+	say("hello");
+	cr_assert_eq(output_read(&out, &r.read, &err), STDIO_DONE);
+	has(&r, "hel");
+	cr_assert_eq(output_read(&out, &r.read, &err), STDIO_DONE);
+	has(&r, "lo");
+	cr_assert_eq(r.done, 0);
+}
+
+Test(output, lengths)
+{
+	static const struct {
+		const char *name;
+		size_t asked, most;
+	} rows[] = {
+		{ "none", 0, 0 },
+		{ "one", 1, 1 },
+		{ "4 MiB", 4u << 20, STDIO_READ_MAX },
+		{ "all", UINT32_MAX, STDIO_READ_MAX },
+	};
+	static char block[4096];
+	struct error err = ERROR_INIT;
+	int there;
+
+	/* Over the clamp where we may have such a pipe. */
+	(void)fcntl(far, F_SETPIPE_SZ, 2 << 20);
+	cr_assert_eq(fcntl(far, F_SETFL, O_NONBLOCK), 0);
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct reader r = reader_of(rows[i].asked, 'a');
+		size_t want = rows[i].most;
+
+		while (write(far, block, sizeof(block)) > 0)
+			;
+		cr_assert_eq(ioctl(far, FIONREAD, &there), 0);
+		if (want > (size_t)there)
+			want = (size_t)there;
+		cr_assert_eq(output_read(&out, &r.read, &err), STDIO_DONE, "%s", rows[i].name);
+		cr_assert_eq(r.read.len, want, "%s: %zu", rows[i].name, r.read.len);
+		free(r.memory);
+	}
+	cr_assert_eq(ends, 0);
+}
+
+Test(output, waiting_readers_are_served_in_order)
+{
+	struct reader a = reader_of(2, 'a'), b = reader_of(10, 'b');
+	struct error err = ERROR_INIT;
+
+	cr_assert_eq(output_read(&out, &a.read, &err), STDIO_WAITS);
+	cr_assert_eq(output_read(&out, &b.read, &err), STDIO_WAITS);
+	say("xyz");
+	run_until_done(&b);
+	has(&a, "xy");
+	has(&b, "z");
+	cr_assert_str_eq(order, "ab");
+}
+
+Test(output, a_cancelled_reader_takes_nothing)
+{
+	struct reader a = reader_of(2, 'a'), b = reader_of(10, 'b');
+	struct error err = ERROR_INIT;
+
+	cr_assert_eq(output_read(&out, &a.read, &err), STDIO_WAITS);
+	cr_assert_eq(output_read(&out, &b.read, &err), STDIO_WAITS);
+	output_read_cancel(&out, &a.read);
+	say("xyz");
+	run_until_done(&b);
+	has(&b, "xyz");
+	cr_assert_eq(a.done, 0);
+}
+
+Test(output, the_end_is_an_empty_reply_to_everybody_for_ever)
+{
+	struct reader a = reader_of(2, 'a'), b = reader_of(10, 'b');
+	struct error err = ERROR_INIT;
+
+	cr_assert_eq(output_read(&out, &a.read, &err), STDIO_WAITS);
+	cr_assert_eq(output_read(&out, &b.read, &err), STDIO_WAITS);
+	close_fd(&far);
+	run_until_done(&b);
+	cr_assert_eq(a.done + b.done, 2);
+	cr_assert_eq(a.read.len + b.read.len, 0);
+	cr_assert_eq(ends, 1);
+	cr_assert_eq(output_read(&out, &a.read, &err), STDIO_DONE);
+	cr_assert_eq(a.read.len, 0);
+}
+
+Test(output, bytes_before_the_end_come_first)
+{
+	struct reader a = reader_of(10, 'a');
+	struct error err = ERROR_INIT;
+
+	say("last");
+	close_fd(&far);
+	cr_assert_eq(output_read(&out, &a.read, &err), STDIO_DONE);
+	has(&a, "last");
+	cr_assert_eq(ends, 0);
+	cr_assert_eq(output_read(&out, &a.read, &err), STDIO_DONE);
+	cr_assert_eq(a.read.len, 0);
+	cr_assert_eq(ends, 1);
+}
+
+Test(output, silence_after_the_exit_is_the_end_though_somebody_holds_the_pipe)
+{
+	struct reader a = reader_of(10, 'a'), b = reader_of(10, 'b');
+	struct error err = ERROR_INIT;
+	uint64_t before;
+
+	/* One that waits already, ... */
+	cr_assert_eq(output_read(&out, &a.read, &err), STDIO_WAITS);
+	before = monotonic_ns();
+	output_exited(&out);
+	say("more");
+	run_until_done(&a);
+	has(&a, "more");
+	/* ... and one that comes after the exit. */
+	cr_assert_eq(output_read(&out, &b.read, &err), STDIO_WAITS);
+	run_until_done(&b);
+	cr_assert_eq(b.done, 1);
+	cr_assert_eq(b.read.len, 0);
+	cr_assert_geq((monotonic_ns() - before) / 1000000, STDIO_QUIET_MS);
+	cr_assert_eq(ends, 1);
+}
+
+Test(output, without_an_exit_silence_is_no_end)
+{
+	struct reader a = reader_of(10, 'a');
+	struct error err = ERROR_INIT;
+	uint64_t limit = monotonic_ns() + (STDIO_QUIET_MS + 200) * 1000000ull;
+
+	cr_assert_eq(output_read(&out, &a.read, &err), STDIO_WAITS);
+	while (monotonic_ns() < limit)
+		cr_assert_eq(loop_run_once(loop, 50, &err), 0);
+	cr_assert_eq(a.done, 0);
+	output_read_cancel(&out, &a.read);
+}
+
+Test(output, nobody_reads_a_collected_process)
+{
+	struct error err = ERROR_INIT;
+	uint64_t limit = monotonic_ns() + 2000000000ull;
+
+	output_exited(&out);
+	output_linger(&out);
+	cr_assert_eq(ends, 0);
+	while (!ends && monotonic_ns() < limit)
+		cr_assert_eq(loop_run_once(loop, 100, &err), 0);
+	cr_assert_eq(ends, 1);
+}
+
+Test(output, unread_bytes_of_a_collected_process_stay)
+{
+	struct reader a = reader_of(10, 'a');
+	struct error err = ERROR_INIT;
+	uint64_t limit = monotonic_ns() + (STDIO_QUIET_MS + 200) * 1000000ull;
+
+	say("kept");
+	close_fd(&far);
+	output_exited(&out);
+	output_linger(&out);
+	while (monotonic_ns() < limit)
+		cr_assert_eq(loop_run_once(loop, 50, &err), 0);
+	cr_assert_eq(ends, 0);
+	cr_assert_eq(output_read(&out, &a.read, &err), STDIO_DONE);
+	has(&a, "kept");
+}
+
+Test(output, no_memory_for_the_reply_loses_nothing)
+{
+	struct reader a = reader_of(10, 'a');
+	struct error err = ERROR_INIT;
+
+	say("safe");
+	a.refuses = true;
+	cr_assert_eq(output_read(&out, &a.read, &err), STDIO_FAILED);
+	cr_assert_eq(err.code, ERROR_RESOURCE_EXHAUSTED);
+	a.refuses = false;
+	cr_assert_eq(output_read(&out, &a.read, &err), STDIO_DONE);
+	has(&a, "safe");
+}
+
+Test(output, release_ends_who_waits)
+{
+	struct reader a = reader_of(10, 'a');
+	struct error err = ERROR_INIT;
+
+	cr_assert_eq(output_read(&out, &a.read, &err), STDIO_WAITS);
+	output_release(&out);
+	cr_assert_eq(a.done, 1);
+	cr_assert_eq(a.err.code, ERROR_OK);
+	cr_assert_eq(a.read.len, 0);
+	cr_assert_eq(ends, 0);
+}
+
+Test(output, a_terminal_whose_last_user_left_has_ended)
+{
+	struct stdio s;
+	struct reader a = reader_of(100, 'a'), b = reader_of(100, 'b');
+	struct error err = ERROR_INIT;
+	struct termios raw;
+	int master, slave;
+
+	cr_assert_eq(openpty(&master, &slave, NULL, NULL, NULL), 0);
+	cr_assert_eq(tcgetattr(slave, &raw), 0);
+	cfmakeraw(&raw);
+	cr_assert_eq(tcsetattr(slave, TCSANOW, &raw), 0);
+	stdio_init(&s, loop, on_end, NULL);
+	cr_assert_eq(stdio_open_tty(&s, master, &err), 0);
+	cr_assert_eq(stdio_output(&s, 1), stdio_output(&s, 2));
+	cr_assert_eq(output_read(&s.out, &a.read, &err), STDIO_WAITS);
+	cr_assert_eq(write(slave, "prompt", 6), 6);
+	run_until_done(&a);
+	has(&a, "prompt");
+	cr_assert_eq(output_read(&s.out, &b.read, &err), STDIO_WAITS);
+	close(slave);
+	run_until_done(&b);
+	cr_assert_eq(b.err.code, ERROR_OK);
+	cr_assert_eq(b.read.len, 0);
+	cr_assert(stdio_is_ended(&s));
+	free(b.memory);
+	stdio_release(&s);
+}

@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A server with made-up handlers on a loop of its own, and clients on socket pairs, all in one thread: a client
+ * never blocks, it lets the loop run until it has what it waits for.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "agent/server/private.h"
+#include "lib/buf.h"
+
+#define BENCH_PARKED_MAX 8192
+
+struct bench {
+	struct loop *loop;
+	struct server *server;
+	struct server_spec spec;
+	struct server_service services[2];
+	const struct rpc_method *agent[64], *health[8];
+	/* WaitProcess parks here, in the order of arrival. */
+	struct call *parked[BENCH_PARKED_MAX];
+	size_t n_parked, n_cancelled;
+	size_t read_size; /* what ReadStdout replies */
+	bool is_blank;    /* the gate's word */
+};
+
+struct client {
+	struct bench *bench;
+	int fd;
+	struct frame_reader reader;
+	uint8_t in[65536];
+	size_t n_in, at;
+	bool is_closed;
+};
+
+struct reply {
+	uint32_t stream;
+	int code; /* of the status */
+	char message[512];
+	size_t payload; /* its length */
+};
+
+void bench_init(struct bench *b);
+void bench_release(struct bench *b);
+
+void client_init(struct client *c, struct bench *b);
+void client_release(struct client *c);
+
+/* Sends all of it, running the loop as needed; false if the server closed the connection first. */
+bool client_send(struct client *c, const void *data, size_t n);
+
+/* Sends a call of service "Health" or "AgentService". data goes into a string field: container_id of
+ * WaitProcess, data of WriteStdin; NULL for none. */
+bool client_call(struct client *c, uint32_t stream, const char *method, int64_t timeout_ns);
+
+/* The request frame that client_call() sends. */
+void make_call(struct buf *out, uint32_t stream, const char *method, int64_t timeout_ns);
+
+/* The next reply; false if the connection ended, or nothing came within two seconds. */
+bool client_reply(struct client *c, struct reply *reply);
+
+/* Lets the loop do what is there to be done. */
+void bench_settle(struct bench *b);

@@ -1,0 +1,279 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Log lines to whoever connects: the ring until then, whole lines, a new connection after the old, no waiting. */
+#include <criterion/criterion.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "agent/server/logsink.h"
+#include "lib/cleanup.h"
+#include "lib/log.h"
+
+static struct loop *loop;
+static struct logsink *sink;
+static struct error err;
+static char dir[] = "/tmp/test-logsink-XXXXXX", path[64];
+static char text[8u << 20];
+static size_t n_text;
+
+static void
+up(void)
+{
+	char address[80];
+
+	cr_assert(mkdtemp(dir));
+	snprintf(path, sizeof(path), "%s/log", dir);
+	snprintf(address, sizeof(address), "unix://%s", path);
+	loop = loop_new(&err);
+	cr_assert(loop);
+	sink = logsink_new_at(loop, address, &err);
+	cr_assert(sink, "%s", err.msg);
+}
+
+static void
+down(void)
+{
+	logsink_free(sink);
+	loop_free(loop);
+	cr_expect_eq(rmdir(dir), 0, "nothing is left behind");
+}
+
+TestSuite(logsink, .init = up, .fini = down);
+
+static void
+settle(void)
+{
+	for (int i = 0; i < 20; i++)
+		cr_assert_eq(loop_run_once(loop, 0, &err), 0);
+}
+
+static int
+dial(int size)
+{
+	struct sockaddr_un a = { .sun_family = AF_UNIX };
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	strcpy(a.sun_path, path);
+	cr_assert_geq(fd, 0);
+	if (size > 0)
+		cr_assert_eq(setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &size, sizeof(size)), 0);
+	cr_assert_eq(connect(fd, (struct sockaddr *)&a, sizeof(a)), 0);
+	return fd;
+}
+
+/* Appends what is there to text, letting the sink go on. */
+static void
+slurp(int fd)
+{
+	for (int quiet = 0; quiet < 3; quiet++) {
+		ssize_t n;
+
+		settle();
+		while ((n = recv(fd, text + n_text, sizeof(text) - n_text - 1, MSG_DONTWAIT)) > 0) {
+			n_text += (size_t)n;
+			quiet = 0;
+			settle();
+		}
+	}
+	text[n_text] = '\0';
+}
+
+/* All lines that were read so far. */
+static void
+acknowledge(int fd)
+{
+	for (const char *at = text; (at = strchr(at, '\n')); at++)
+		cr_assert_eq(send(fd, "\n", 1, MSG_NOSIGNAL), 1);
+}
+
+static size_t
+count(const char *what)
+{
+	size_t n = 0;
+
+	for (const char *at = text; (at = strstr(at, what)); at++)
+		n++;
+	return n;
+}
+
+static void
+expect_whole_lines(void)
+{
+	size_t lines = 0;
+
+	for (char *at = text; *at; lines++) {
+		char *end = strchr(at, '\n');
+
+		cr_assert(end, "the last line has its end");
+		cr_assert(at[0] == '{' && end[-1] == '}', "%.*s", (int)(end - at), at);
+		at = end + 1;
+	}
+	cr_expect_gt(lines, 0);
+}
+
+Test(logsink, keeps_lines_until_somebody_comes)
+{
+	int fd;
+
+	log_info("test", "before anybody");
+	settle();
+	fd = dial(0);
+	slurp(fd);
+	log_info("test", "with somebody");
+	slurp(fd);
+	expect_whole_lines();
+	cr_expect_eq(count("before anybody"), 1);
+	cr_expect_eq(count("with somebody"), 1);
+	close(fd);
+}
+
+Test(logsink, comes_back_after_the_end)
+{
+	int fd = dial(0);
+
+	slurp(fd);
+	log_info("test", "first");
+	slurp(fd);
+	acknowledge(fd);
+	close(fd);
+	settle();
+	log_info("test", "between");
+	settle();
+	fd = dial(0);
+	slurp(fd);
+	log_info("test", "second");
+	slurp(fd);
+	expect_whole_lines();
+	cr_expect_eq(count("\"first\""), 1);
+	cr_expect_eq(count("between"), 1, "what came while nobody was there is not lost");
+	cr_expect_eq(count("second"), 1);
+	/* The newest gets the lines, the older one its end. */
+	int newer = dial(0);
+	char byte;
+	settle();
+	cr_expect_eq(recv(fd, &byte, 1, MSG_DONTWAIT), 0);
+	n_text = 0;
+	log_info("test", "third");
+	slurp(newer);
+	cr_expect_eq(count("third"), 1);
+	close(fd);
+	close(newer);
+}
+
+/* Who goes without having read, or having said so, leaves it to the next one; so does who has read a part of a line. */
+Test(logsink, what_nobody_has_read_is_told_again)
+{
+	int fd = dial(0);
+	char piece[10];
+
+	settle();
+	for (int i = 0; i < 3; i++)
+		log_info("test", "number %d", i);
+	settle();
+	cr_assert_eq(recv(fd, piece, sizeof(piece), 0), sizeof(piece));
+	close(fd);
+	settle();
+	fd = dial(0);
+	slurp(fd);
+	expect_whole_lines();
+	for (int i = 0; i < 3; i++) {
+		snprintf(piece, sizeof(piece), "number %d", i);
+		cr_expect_eq(count(piece), 1, "%s", piece);
+	}
+	/* Two of the three are acknowledged. */
+	cr_assert_eq(send(fd, "\n\n", 2, 0), 2);
+	close(fd);
+	settle();
+	n_text = 0;
+	fd = dial(0);
+	slurp(fd);
+	expect_whole_lines();
+	cr_expect_eq(count("number 0") + count("number 1"), 0);
+	cr_expect_eq(count("number 2"), 1);
+	/* More than there are, and other bytes, are no harm. */
+	cr_assert_eq(send(fd, "\n\n\nxx\n\n", 7, 0), 7);
+	settle();
+	log_info("test", "number 3");
+	close(fd);
+	settle();
+	n_text = 0;
+	fd = dial(0);
+	slurp(fd);
+	cr_expect_eq(count("number 2"), 0);
+	cr_expect_eq(count("number 3"), 1);
+	close(fd);
+}
+
+#define VISITS 1000
+
+/* A reader comes, reads everything, a little or nothing, and goes, over and over, while lines are written before, between
+ * and after: every line arrives whole with somebody. */
+Test(logsink, comes_stalls_and_goes)
+{
+	static bool seen[3 * VISITS];
+	uint64_t dropped = log_dropped();
+	unsigned int missing = 0;
+
+	for (int i = 0; i < VISITS; i++) {
+		int fd;
+
+		log_info("test", "visit %d.", 3 * i);
+		fd = dial(i % 2 ? 4096 : 0);
+		settle();
+		log_info("test", "visit %d.", 3 * i + 1);
+		n_text = 0;
+		if (i % 3 == 0 || i + 1 == VISITS)
+			slurp(fd);
+		else if (i % 3 == 1)
+			n_text = (size_t)recv(fd, text, 300, 0);
+		text[n_text] = '\0';
+		if (i % 5 == 0)
+			acknowledge(fd);
+		log_info("test", "visit %d.", 3 * i + 2);
+		if (i + 1 == VISITS)
+			slurp(fd);
+		close(fd);
+		settle();
+		for (const char *at = text; (at = strstr(at, "visit ")); at++) {
+			const char *end = strchr(at, '\n');
+
+			if (end)
+				seen[atoi(at + 6)] = true;
+		}
+	}
+	for (int i = 0; i < 3 * VISITS; i++)
+		missing += !seen[i];
+	cr_expect_eq(missing, 0, "%u lines are missing", missing);
+	cr_expect_eq(log_dropped(), dropped);
+}
+
+Test(logsink, who_does_not_read_costs_lines_and_nothing_else)
+{
+	uint64_t begin = monotonic_ns(), dropped = log_dropped();
+	int fd = dial(4096);
+
+	settle();
+	for (int i = 0; i < 20000; i++)
+		log_info("test", "line %d of many that are longer than a little", i);
+	cr_expect_lt(monotonic_ns() - begin, 10000000000, "never waits");
+	cr_expect_gt(log_dropped(), dropped);
+	slurp(fd);
+	log_info("test", "the last");
+	slurp(fd);
+	expect_whole_lines();
+	cr_expect_eq(count("line 0 of"), 1);
+	cr_expect_eq(count("the last"), 1);
+	cr_expect_geq(count("dropped"), 1, "the loss is reported");
+	close(fd);
+}
+
+Test(logsink, port_that_cannot_be_had)
+{
+	struct logsink *other = logsink_new_at(loop, "unix:///nonexistent/log", &err);
+
+	cr_assert(other, "there is always standard error");
+	logsink_free(other);
+}

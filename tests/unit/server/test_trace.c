@@ -1,0 +1,176 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Spans: whose trace they belong to, how they are sent, and that nobody who listens badly holds anything up. */
+#include <criterion/criterion.h>
+#include <endian.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "agent/server/trace.h"
+#include "lib/cleanup.h"
+
+#define PARENT "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+
+static struct loop *loop;
+static struct tracer *tracer;
+static int listener = -1;
+
+static void
+begin(void)
+{
+	struct sockaddr_un addr = { .sun_family = AF_UNIX };
+	struct error err = ERROR_INIT;
+
+	(void)snprintf(addr.sun_path + 1, sizeof(addr.sun_path) - 1, "test-trace-%d", getpid());
+	loop = loop_new(&err);
+	listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	cr_assert_eq(bind(listener, (struct sockaddr *)&addr, sizeof(addr)), 0);
+	cr_assert_eq(listen(listener, 4), 0);
+	tracer = tracer_new(loop, (struct sockaddr *)&addr, sizeof(addr), &err);
+	cr_assert(tracer, "%s", err.msg);
+}
+
+static void
+finish(void)
+{
+	tracer_free(tracer);
+	close_fd(&listener);
+	loop_free(loop);
+}
+
+TestSuite(trace, .init = begin, .fini = finish);
+
+static void
+turn(void)
+{
+	struct error err = ERROR_INIT;
+
+	for (int i = 0; i < 5; i++)
+		cr_assert_eq(loop_run_once(loop, 5, &err), 0);
+}
+
+static struct trace_span
+one(const char *parent)
+{
+	struct trace_span span = { 0 };
+
+	trace_begin(tracer, &span, "grpc.AgentService", "Check", parent);
+	return span;
+}
+
+/* Takes a whole span off the connection. */
+static void
+receive(int fd, char *json, size_t size)
+{
+	uint64_t n;
+
+	cr_assert_eq(read(fd, &n, sizeof(n)), (ssize_t)sizeof(n));
+	n = be64toh(n);
+	cr_assert_lt(n, size);
+	cr_assert_eq(read(fd, json, n), (ssize_t)n);
+	json[n] = '\0';
+}
+
+Test(trace, a_span_of_the_hosts_trace)
+{
+	struct trace_span span = one(PARENT);
+	char json[2048];
+	int fd;
+
+	trace_end(tracer, &span, ERROR_NOT_FOUND);
+	turn();
+	fd = accept(listener, NULL, NULL);
+	cr_assert_geq(fd, 0);
+	turn();
+	receive(fd, json, sizeof(json));
+	cr_assert(strstr(json, "\"traceId\":\"0af7651916cd43dd8448eb211c80319c\""), "%s", json);
+	cr_assert(strstr(json, "\"parentSpanId\":\"b7ad6b7169203331\""), "%s", json);
+	cr_assert(strstr(json, "\"name\":\"grpc.AgentService/Check\""), "%s", json);
+	cr_assert(strstr(json, "\"message\":\"NOT_FOUND\""), "%s", json);
+	cr_assert_eq(json[strlen(json) - 1], '}');
+	/* once */
+	trace_end(tracer, &span, ERROR_OK);
+	span = one(NULL);
+	trace_end(tracer, &span, ERROR_OK);
+	turn();
+	receive(fd, json, sizeof(json));
+	cr_assert(strstr(json, "\"parentSpanId\":\"\""), "%s", json);
+	cr_assert(strstr(json, "STATUS_CODE_OK"), "%s", json);
+	close(fd);
+}
+
+Test(trace, what_is_no_trace_context_is_a_trace_of_its_own)
+{
+	static const char *const bad[] = {
+		"",
+		"00",
+		"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331",
+		"ff-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+		"00-00000000000000000000000000000000-b7ad6b7169203331-01",
+		"00-0af7651916cd43dd8448eb211c80319c-0000000000000000-01",
+		"00-0AF7651916CD43DD8448EB211C80319C-b7ad6b7169203331-01",
+		PARENT "-more",
+		PARENT "x",
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
+		struct trace_span span = one(bad[i]);
+
+		cr_assert(span.is_on, "%s", bad[i]);
+		cr_assert_eq(span.parent_id[0] | span.parent_id[7], 0, "%s", bad[i]);
+	}
+	cr_assert_eq(
+		one("01-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01-more").parent_id[0],
+		0xb7);
+}
+
+Test(trace, what_is_not_sampled_leaves_no_span)
+{
+	cr_assert_not(one("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00").is_on);
+}
+
+Test(trace, without_a_tracer_nothing_happens)
+{
+	struct trace_span span = { 0 };
+
+	trace_begin(NULL, &span, "s", "m", PARENT);
+	cr_assert_not(span.is_on);
+	trace_end(NULL, &span, ERROR_OK);
+}
+
+Test(trace, nobody_listens)
+{
+	close_fd(&listener);
+	for (int i = 0; i < 5000; i++) {
+		struct trace_span span = one(NULL);
+
+		trace_end(tracer, &span, ERROR_OK);
+	}
+	turn();
+	cr_assert_gt(tracer_dropped(tracer), 0);
+}
+
+Test(trace, nobody_reads)
+{
+	int fd;
+
+	for (int i = 0; i < 5000; i++) {
+		struct trace_span span = one(NULL);
+
+		trace_end(tracer, &span, ERROR_OK);
+		if (i == 10)
+			turn();
+	}
+	cr_assert_gt(tracer_dropped(tracer), 0);
+	/* what comes is whole, up to where nothing was taken any more */
+	fd = accept(listener, NULL, NULL);
+	for (int i = 0; i < 100; i++) {
+		char json[2048];
+
+		receive(fd, json, sizeof(json));
+		cr_assert_eq(json[0], '{');
+	}
+	close(fd);
+}

@@ -1,0 +1,182 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Copies and checks of storage requests. */
+#include <criterion/criterion.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "agent/storage/spec.h"
+#include "lib/cleanup.h"
+
+static const char *const options[] = { "ro", "size=1M", "" };
+static const char *const driver_options[] = { "create_filesystem" };
+
+static struct storage_spec
+example(void)
+{
+	return (struct storage_spec){ .driver = "ephemeral",
+				      .source = "tmpfs",
+				      .fstype = "tmpfs",
+				      .mount_point = "/run/pod/shm",
+				      .options = options,
+				      .n_options = ARRAY_LEN(options),
+				      .driver_options = driver_options,
+				      .n_driver_options = ARRAY_LEN(driver_options),
+				      .has_fs_group = true,
+				      .fs_group_id = 7,
+				      .fs_group_policy = 1,
+				      .shared = true };
+}
+
+Test(storage_spec, a_copy_is_deep)
+{
+	char source[] = "tmpfs", option[] = "ro";
+	const char *list[] = { option };
+	struct storage_spec spec = example();
+	struct storage_spec *copy;
+
+	spec.source = source;
+	spec.options = list;
+	spec.n_options = 1;
+	copy = storage_spec_copy(&spec);
+	cr_assert(copy);
+	memset(source, 'x', sizeof(source));
+	memset(option, 'x', sizeof(option));
+	list[0] = NULL;
+	cr_assert_str_eq(copy->source, "tmpfs");
+	cr_assert_str_eq(copy->options[0], "ro");
+	cr_assert_eq(copy->n_options, 1);
+	cr_assert_str_eq(copy->driver, "ephemeral");
+	cr_assert_str_eq(copy->fstype, "tmpfs");
+	cr_assert_str_eq(copy->mount_point, "/run/pod/shm");
+	cr_assert_str_eq(copy->driver_options[0], "create_filesystem");
+	cr_assert(copy->has_fs_group && copy->shared);
+	cr_assert_eq(copy->fs_group_id, 7);
+	cr_assert_eq(copy->fs_group_policy, 1);
+	free(copy);
+}
+
+Test(storage_spec, a_copy_of_empty_lists_and_strings)
+{
+	struct storage_spec spec = { .driver = "", .source = "", .fstype = "", .mount_point = "" };
+	struct storage_spec *copy = storage_spec_copy(&spec);
+
+	cr_assert(copy);
+	cr_assert_eq(copy->n_options, 0);
+	cr_assert_str_eq(copy->mount_point, "");
+	free(copy);
+}
+
+Test(storage_spec, slashes_at_the_end_do_not_count)
+{
+	struct storage_spec spec = example();
+	struct storage_spec *copy;
+
+	spec.mount_point = "/run/pod/shm/";
+	copy = storage_spec_copy(&spec);
+	cr_assert(copy);
+	cr_assert_str_eq(copy->mount_point, "/run/pod/shm");
+	free(copy);
+}
+
+Test(storage_spec, the_same_is_driver_source_and_type)
+{
+	struct storage_spec a = example(), b = example();
+
+	b.n_options = 0;
+	b.shared = false;
+	cr_assert(storage_spec_same(&a, &b));
+	b.source = "other";
+	cr_assert_not(storage_spec_same(&a, &b));
+	b = a;
+	b.fstype = "hugetlbfs";
+	cr_assert_not(storage_spec_same(&a, &b));
+	b = a;
+	b.driver = "local";
+	cr_assert_not(storage_spec_same(&a, &b));
+}
+
+static void
+expect(const struct storage_spec *spec, const char *text)
+{
+	struct error err = ERROR_INIT;
+	int r = storage_spec_check(spec, &err);
+
+	if (!text) {
+		cr_assert_eq(r, 0, "%s", err.msg);
+		return;
+	}
+	cr_assert_eq(r, -1, "accepted: wanted \"%s\"", text);
+	cr_assert_eq(err.code, ERROR_INVALID_ARGUMENT);
+	cr_assert(strstr(err.msg, text), "\"%s\" has no \"%s\"", err.msg, text);
+}
+
+Test(storage_spec, mount_points_are_plain_absolute_paths)
+{
+	static const char *const good[] = { "/a", "/a/b", "/a/b/", "/a/..b/.c/d..", "/ " };
+	static const char *const bad[] = { "",      "/",       "a",      "a/b", "/a//b",
+					   "//a",   "/a/../b", "/a/./b", "/..", "/.",
+					   "/a/..", "/a/.",    "./a",    "//" };
+	struct storage_spec spec = example();
+	char *long_path = malloc(5000);
+
+	for (size_t i = 0; i < ARRAY_LEN(good); i++) {
+		spec.mount_point = good[i];
+		expect(&spec, NULL);
+	}
+	for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
+		spec.mount_point = bad[i];
+		expect(&spec, "mount_point");
+	}
+	cr_assert(long_path);
+	memset(long_path, 'a', 4999);
+	long_path[0] = '/';
+	long_path[4999] = '\0';
+	spec.mount_point = long_path;
+	expect(&spec, "mount_point");
+	free(long_path);
+}
+
+/* A row: what is set in the example, and what the refusal says (NULL: none). */
+struct row {
+	const char *driver, *source, *fstype, *option, *driver_option, *text;
+};
+
+static const struct row rows[] = {
+	{ "nosuch", "", "", NULL, NULL, "Failed to find the storage handler nosuch" },
+	{ "", "", "", NULL, NULL, "Failed to find the storage handler" },
+	{ "ephemeral", "tmpfs", "tmpfs", "fsgid=100", NULL, NULL },
+	{ "ephemeral", "tmpfs", "tmpfs", "fsgid=ten", NULL, "fsgid=ten" },
+	{ "ephemeral", "tmpfs", "", NULL, NULL, "fstype" },
+	{ "ephemeral", "none", "hugetlbfs", "pagesize=2097152,size=4194304", NULL, NULL },
+	{ "ephemeral", "none", "hugetlbfs", "size=4194304", NULL, "pagesize" },
+	{ "ephemeral", "none", "hugetlbfs", "pagesize=2097152,size=1", NULL, "pagesize" },
+	{ "ephemeral", "none", "hugetlbfs", "pagesize=0,size=1", NULL, "pagesize" },
+	{ "ephemeral", "none", "hugetlbfs", "pagesize=x,size=1", NULL, "pagesize" },
+	{ "local", "local", "local", "mode=0777", NULL, NULL },
+	{ "local", "local", "local", "mode=0999", NULL, "mode=0999" },
+	{ "local", "local", "local", "mode=10000", NULL, "mode=10000" },
+	{ "local", "local", "local", "fsgid=-1", NULL, "fsgid=-1" },
+	{ "bind", "/a", "bind", NULL, NULL, NULL },
+	{ "bind", "a", "bind", NULL, NULL, "no absolute path" },
+	{ "blk", "02", "ext4", NULL, NULL, NULL },
+	{ "blk", "02", "", NULL, NULL, "fstype" },
+	{ "blk", "02", "ext4", NULL, "create_filesystem", NULL },
+	{ "blk", "02", "xfs", NULL, "create_filesystem", "create_filesystem" },
+};
+
+Test(storage_spec, drivers_check_their_fields)
+{
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		const struct row *r = &rows[i];
+		struct storage_spec spec = example();
+
+		spec.driver = r->driver;
+		spec.source = r->source;
+		spec.fstype = r->fstype;
+		spec.options = &r->option;
+		spec.n_options = r->option ? 1 : 0;
+		spec.driver_options = &r->driver_option;
+		spec.n_driver_options = r->driver_option ? 1 : 0;
+		expect(&spec, r->text);
+	}
+}

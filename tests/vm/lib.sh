@@ -1,0 +1,219 @@
+# SPDX-License-Identifier: Apache-2.0
+# shellcheck shell=bash
+# What the scenarios share. Each has: $kernel, $scenario, $work (its own files; removed at the end), $rootfs
+# (a userland of its lane), ctl.
+
+guest_rootfs=/run/kata-containers/shared/containers/main/rootfs # of the VM's own container, in the guest
+vms=()
+
+# ctl ARGUMENT...: tatamictl, bounded
+ctl() { timeout -k 5 "${LIMIT:-180}" "$OUT/tatamictl" "$@"; }
+
+# vm_options: what boots this kernel
+vm_options() { echo --kernel "$OUT/kernel/$kernel/vmlinuz" --initrd "$OUT/kernel/$kernel/initrd.img"; }
+
+# ok NAME COMMAND...: one test; what the command prints is shown if it fails
+ok()
+{
+	local status=0
+	try "$@" || status=$?
+	test "$1" = "${LAST-}" || return $status
+	lane_end	# the rest of the scenario is not asked for
+	exit $status
+}
+
+try()
+{
+	local name=$1 begin=${EPOCHREALTIME/./}
+	shift
+	tests_run=$((tests_run + 1))
+	if "$@" >"$work/said" 2>&1; then
+		echo "ok - $kernel $scenario: $name ($(((${EPOCHREALTIME/./} - begin) / 1000)) ms)"
+		return 0
+	fi
+	tests_failed=$((tests_failed + 1))
+	# in one piece: another lane writes too
+	printf '%s\n' "not ok - $kernel $scenario: $name
+$(sed 's/^/#   /' "$work/said" | tail -n 40)"
+	return 1
+}
+
+skip()
+{
+	tests_run=$((tests_run + 1))
+	echo "ok - $kernel $scenario: $1 # SKIP $2"
+}
+
+# is WANT COMMAND...: the command succeeds and prints WANT
+is()
+{
+	local want=$1 got
+	shift
+	got=$("$@") || { echo "failed with $?: $*"; echo "$got"; return 1; }
+	test "$got" = "$want" || { echo "printed: $got"; echo "not: $want"; return 1; }
+}
+
+# code WANT COMMAND...: the command ends with exit code WANT
+code()
+{
+	local want=$1 got=0
+	shift
+	"$@" </dev/null || got=$?
+	test "$got" = "$want" || { echo "exit code $got, not $want: $*"; return 1; }
+}
+
+# says TEXT COMMAND...: the command fails and its output has TEXT
+says()
+{
+	local text=$1 got
+	shift
+	if got=$("$@" 2>&1); then
+		echo "it succeeded: $got"
+		return 1
+	fi
+	case $got in *"$text"*) return 0 ;; esac
+	echo "said: $got"
+	return 1
+}
+
+# boot NAME OPTION...: a VM in the background; its address in $address, its directory in $vmdir
+boot()
+{
+	local name=$1
+	shift
+	# shellcheck disable=SC2046
+	ctl boot --name "$name" $(vm_options) "$@" || return 1
+	vms+=("$name")
+	vmdir=${XDG_RUNTIME_DIR:+$XDG_RUNTIME_DIR/tatami}
+	vmdir=${vmdir:-/tmp/tatami-vms-$(id -u)}/$name
+	address=$(sed -n 's/.*"address": "\(.*\)".*/\1/p' "$vmdir/state.json")
+	test -n "$address"
+}
+
+# The first process of a privileged container has all capabilities, unlike what is executed later. With this as its command it does
+# what privileged() says: a shell that hears it in /dev/shm.
+# shellcheck disable=SC2016,SC2034
+obeys='mkfifo /dev/shm/command /dev/shm/output; while :; do read -r line </dev/shm/command; sh -c "$line" >/dev/shm/output 2>&1; done'
+# privileged NAME COMMAND
+privileged() { printf '%s\n' "$2" | ctl exec -i "$1" -- sh -c 'cat >/dev/shm/command; cat /dev/shm/output'; }
+
+# guest_busybox NAME ARGUMENT...: busybox in the guest's own mount namespace; the VM was booted with --guest-proc /hostproc
+guest_busybox()
+{
+	local name=$1
+	shift
+	privileged "$name" "nsenter --mount=/hostproc/1/ns/mnt $guest_rootfs/bin/busybox $*"
+}
+
+stop()
+{
+	ctl stop "$1" || return 1
+	local rest=() vm
+	for vm in ${vms[@]+"${vms[@]}"}; do test "$vm" = "$1" || rest+=("$vm"); done
+	vms=(${rest[@]+"${rest[@]}"})
+	test ! -e "$vmdir" || { echo "$vmdir is still there"; return 1; }
+	for vm in $(seq 50); do
+		pgrep -f "$vmdir/" >/dev/null || return 0
+		sleep 0.1
+	done
+	echo 'left:'
+	pgrep -af "$vmdir/"
+	return 1
+}
+
+# vsock_address: of the VM, as vsock-cat takes it
+vsock_address() { case $address in vsock://*) echo "$address" ;; *) echo "$vmdir/vsock.sock" ;; esac; }
+
+# rpc METHOD JSON
+rpc() { ctl rpc "$address" "$@"; }
+
+# Milliseconds that Check takes: the median of ten, so that a machine that was busy with something else does not count.
+check_ms()
+{
+	local i begin
+	for i in 1 2 3 4 5 6 7 8 9 10; do
+		begin=${EPOCHREALTIME/./}
+		rpc Check '{}' >/dev/null || return 1
+		echo $(((${EPOCHREALTIME/./} - begin) / 1000))
+	done >"$work/check-ms"
+	sort -n "$work/check-ms" | sed -n 5p
+}
+
+# spec ID ROOT COMMAND...: a CreateContainer request as JSON, without storages
+spec()
+{
+	local id=$1 root=$2 args='' a
+	shift 2
+	for a in "$@"; do args="$args${args:+,}\"$a\""; done
+	cat <<-END
+	{"container_id":"$id","OCI":{"Version":"1.1.0","Root":{"Path":"$root"},
+	 "Process":{"Args":[$args],"Env":["PATH=/bin:/sbin:/usr/bin:/usr/sbin"],"Cwd":"/","User":{}, "Capabilities":{}},
+	 "Mounts":[{"destination":"/proc","type":"proc","source":"proc"},
+	  {"destination":"/dev","type":"tmpfs","source":"tmpfs","options":["nosuid","mode=755"]}${EXTRA_MOUNTS-}],
+	 "Linux":{"CgroupsPath":"/$id","Namespaces":[{"Type":"mount"},{"Type":"ipc"},{"Type":"uts"}]}}${EXTRA_FIELDS-}}
+	END
+}
+
+# disk_options: what boots this kernel from a disk. The distribution's kernel needs modules for that: an initrd that
+# loads those of its usual one, and goes over to the disk.
+disk_options()
+{
+	local tree=$work/switch
+	printf -- '--kernel %s' "$OUT/kernel/$kernel/vmlinuz"
+	test "$kernel" = distro || return 0
+	if test ! -f "$work/switch.img"; then
+		mkdir -p "$tree/bin" "$tree/proc" "$tree/disk" &&
+			zcat "$OUT/kernel/distro/initrd.img" | (cd "$tree" && cpio -id --quiet --no-absolute-filenames 'etc/tatami/*' 'lib/*') &&
+			cp "$rootfs/bin/busybox" "$tree/bin/busybox" || return 1
+		cat >"$tree/init" <<-'END'
+		#!/bin/busybox sh
+		export PATH=/bin
+		busybox mkdir -p /dev
+		busybox mount -t devtmpfs dev /dev
+		while read -r module parameters; do busybox insmod $module $parameters; done </etc/tatami/modules
+		until test -b /dev/vda1; do busybox usleep 10000; done
+		busybox mount -t ext4 -o ro /dev/vda1 /disk || exit 1
+		busybox umount -l /dev
+		exec busybox switch_root /disk /sbin/init
+		END
+		chmod 755 "$tree/init"
+		(cd "$tree" && find . | cpio -o -H newc --quiet | gzip -1) >"$work/switch.img" || return 1
+	fi
+	printf -- ' --initrd %s' "$work/switch.img"
+}
+
+# ignore_agent: the agent that ignores a field of a spec, in $work/tatami-ignore
+ignore_agent()
+{
+	test ! -f "$work/tatami-ignore" || return 0
+	flock "$base/lock-ignore" scripts/mk ignore tatami && strip -s -o "$work/tatami-ignore" "$BUILD/ignore/tatami"
+}
+
+build_tools()
+{
+	mkdir -p "$work/bin"
+	"$(scripts/deps)/bin/musl-cc" -std=c17 -D_GNU_SOURCE -O1 -static tests/vm/vsock-probe.c -o "$work/bin/vsock-probe" &&
+		cc -std=c17 -D_GNU_SOURCE -O1 -Wall tests/vm/hangfs.c -o "$work/bin/hangfs" &&
+		cc -std=c17 -D_GNU_SOURCE -O1 -Wall tests/vm/qmp.c -o "$work/bin/qmp" &&
+		cc -std=c17 -D_GNU_SOURCE -O1 -Wall tests/vm/vsock-cat.c -o "$work/bin/vsock-cat" ||
+		{ echo 'Bail out! the tools of the vm tests cannot be built'; exit 1; }
+}
+
+# Nothing of a scenario is left: its VMs are stopped, no QEMU or helper of ours runs.
+scenario_end()
+{
+	local vm
+	for vm in ${vms[@]+"${vms[@]}"}; do
+		echo "# console of $vm:"
+		tail -n 15 "$vmdir/console.log" 2>/dev/null | sed 's/^/#   /'
+		ctl stop "$vm" >/dev/null 2>&1
+	done
+	vms=()
+}
+
+cleanup()
+{
+	scenario_end
+	find "$work" -maxdepth 1 -name 'mnt*' -exec umount -l {} \; 2>/dev/null
+	rm -rf --one-file-system "$work"
+}

@@ -1,0 +1,30 @@
+# SPDX-License-Identifier: Apache-2.0
+# shellcheck shell=bash disable=SC2046
+# long
+# Generated specs, each run by the agent and by crun in one VM, and what the containers see compared: tests/diff. The seed
+# is printed; DIFF_SEED=N picks another one, DIFF_COUNT=N how many. One kernel is enough: ours, where it is built.
+
+diff_seed=${DIFF_SEED:-1} diff_count=${DIFF_COUNT:-$((SOAK ? 500 : 40))}
+
+# Both run the same on what the same kernel gives; what is not in explained.txt fails.
+compare_with_crun()
+{
+	timeout 1500 "$BUILD/asan/tests/diff/diff" "$address" "$diff_seed" "$diff_count" | tee "$work/diff.txt"
+}
+
+diff_boot()
+{
+	tests/diff/image "$work/diff.img" || return 1
+	cat "$OUT/kernel/$kernel/initrd.img" "$work/diff.img" >"$work/diff-initrd.img"
+	boot diff --initrd "$work/diff-initrd.img" --memory 768 --cpus 2 --rootfs "$rootfs"
+}
+
+if test "$kernel" = distro && test -f "$OUT/kernel/ours/vmlinuz"; then
+	: # the other kernel's turn
+elif ! command -v crun >/dev/null; then
+	skip 'generated specs beside crun' 'crun is not installed'
+elif ok 'boot with crun in the initrd' diff_boot; then
+	ok "$diff_count generated specs of seed $diff_seed look the same from inside as with crun, or it is explained why not" compare_with_crun
+	tail -n 3 "$work/diff.txt" | grep '^# seed'
+	ok 'stop leaves nothing' stop diff
+fi

@@ -1,0 +1,75 @@
+# SPDX-License-Identifier: Apache-2.0
+# shellcheck shell=bash disable=SC2046
+# once: ours
+# How a guest ends: an agent that crashes, a tatamictl that is told to end, or killed.
+
+# gone MARK: no process has MARK in its command line, and no directory is left
+gone()
+{
+	local i
+	for i in $(seq 100); do
+		pgrep -f "$1" >/dev/null || return 0
+		sleep 0.1
+	done
+	echo 'left:'
+	pgrep -af "$1"
+	return 1
+}
+
+# begin_run: a run in the background, up to where QEMU runs; $pid, its $dir
+begin_run()
+{
+	"$OUT/tatamictl" run $(vm_options) --rootfs "$rootfs" -- sleep 3600 2>"$work/said-run" &
+	pid=$!
+	for _ in $(seq 200); do
+		dir=$(pgrep -P $pid -a 2>/dev/null | sed -n 's/.*path=\(\/tmp\/tatami-[^/]*\)\/console.log.*/\1/p')
+		test -z "$dir" || return 0
+		sleep 0.1
+	done
+	kill -KILL $pid
+	echo 'QEMU was not started'
+	return 1
+}
+
+interrupted()
+{
+	local status=0
+	begin_run || return 1
+	kill -TERM $pid
+	wait $pid || status=$?
+	echo "exit code $status: $(cat "$work/said-run")"
+	test $status = 125 || return 1
+	test ! -e "$dir" || { echo "$dir is left"; return 1; }
+	gone "$dir/"
+}
+
+killed_run()
+{
+	local old
+	begin_run || return 1
+	old=$dir
+	kill -KILL $pid
+	wait $pid 2>/dev/null
+	gone "$old/" || return 1
+	# what it could not remove goes with the next start
+	begin_run || return 1
+	kill -TERM $pid
+	wait $pid
+	test ! -e "$old" || { echo "$old is still there"; return 1; }
+}
+
+printf 'int main(void) { volatile int *p = 0; return *p; }\n' >"$work/crash.c"
+cc -O0 -static -w "$work/crash.c" -o "$work/crash"
+
+ok 'an agent that crashes is told with its cause, and the VM powers off' \
+	says 'killed by signal 11' ctl run $(vm_options) --rootfs "$rootfs" --agent-binary "$work/crash" -- true
+if test "$kernel" = ours; then
+	# what another agent would take for the configuration of a confidential guest
+	mke2fs -q -t ext4 "$work/initdata.img" 1M >/dev/null 2>&1 && printf initdata | dd of="$work/initdata.img" conv=notrunc status=none
+	ok 'a disk with initdata: it is told, and there is no guest' \
+		says 'holds initdata: confidential guests are not supported' ctl run $(vm_options) --rootfs "$rootfs" --attach "blk:$work/initdata.img" -- true
+	ok 'guest components are asked for: the same' \
+		says 'guest_components_procs is configured' ctl run $(vm_options) --rootfs "$rootfs" --append agent.guest_components_procs=attestation-agent -- true
+fi
+ok 'run that is interrupted leaves nothing' interrupted
+ok 'run that is killed leaves no process, and its directory goes with the next start' killed_run

@@ -1,0 +1,165 @@
+# SPDX-License-Identifier: Apache-2.0
+# shellcheck shell=bash disable=SC2016
+# only on: ours
+# Files that the host copies in, and calls on volumes: looked at through the guest's own /proc (whose init's root is the guest's),
+# by what statfs(2) says to a shell there, and on the disks, from the host's side. docs/protocol.md names these tests.
+
+guest=/hostproc/1/root # the guest's root, as container main sees it
+containers=/run/kata-containers/shared/containers
+volume=/run/kata-containers/sandbox/storage/vol
+
+# look SCRIPT: a shell that sees the whole guest
+look() { ctl exec -p files -- sh -c "cd $guest && { $1; }"; }
+
+# copy PATH MODE SIZE OFFSET DATA [FIELDS]: one CopyFile
+copy()
+{
+	rpc CopyFile '{"path":"'"$1"'","file_mode":'"$((8#$2))"',"dir_mode":488,"uid":1000,"gid":2000,"file_size":'"$3"',"offset":'"$4"',
+		"data":"'"$(printf %s "$5" | base64 -w0)"'"'"${6-}"'}'
+}
+
+# Three parts, not in order; a directory; a link, which replaces another.
+copied()
+{
+	copy $containers/in/conf/app.yaml 100640 9 0 abc && copy $containers/in/conf/app.yaml 100640 9 6 ghi || return 1
+	look "test ! -e .$containers/in/conf/app.yaml" || { echo 'there before it is complete'; return 1; }
+	copy $containers/in/conf/app.yaml 100640 9 3 def && copy $containers/in/dir 042750 0 0 '' &&
+		copy $containers/in/link 120777 0 0 first && copy $containers/in/link 120777 0 0 conf || return 1
+	is "640 1000 2000 abcdefghi
+2750 1000 2000
+conf
+app.yaml dir link" look "cd .$containers/in && echo \$(stat -c '%a %u %g' conf/app.yaml) \$(cat conf/app.yaml) &&
+		stat -c '%a %u %g' dir && readlink link && echo \$(cd link && echo *) dir link"
+}
+
+# What a host, or a container that writes to the directory, might try: nothing but the error comes of it.
+hostile()
+{
+	local before
+	before=$(look 'find run/kata-containers etc -xdev ! -path "*/in/*" | sort | md5sum; md5sum etc/* 2>/dev/null') || return 1
+	copy $containers/in/out 120777 0 0 / || return 1
+	says 'a symlink is on the way' copy $containers/in/out/etc/evil 100644 4 0 evil || return 1
+	says 'a symlink is on the way' copy $containers/in/out/run/evil 040755 0 0 '' || return 1
+	says 'has . or ..' copy $containers/in/../../../../etc/evil 100644 4 0 evil || return 1
+	says 'not below' copy /etc/evil 100644 4 0 evil || return 1
+	says 'neither of a file' copy $containers/in/dev 060600 4 0 evil || return 1
+	is "$before" look 'find run/kata-containers etc -xdev ! -path "*/in/*" | sort | md5sum; md5sum etc/* 2>/dev/null'
+}
+
+# bytes: of the volume, as the guest's kernel says: total available
+bytes() { look "set -- \$(stat -f -c '%b %a %S %f %c %d' .$volume); echo \$((\$1 * \$3)) \$((\$2 * \$3)) \$(((\$1 - \$4) * \$3)) \$5 \$6"; }
+
+# A disk with ext4 is plugged in, and a container lives with it.
+with_volume()
+{
+	mke2fs -q -t ext4 "$work/vol.ext4" 16M >/dev/null 2>&1 || return 1
+	"$work/bin/qmp" "$vmdir/qmp.sock" \
+		'{"execute":"blockdev-add","arguments":{"node-name":"n1","driver":"raw","file":{"driver":"file","filename":"'"$work/vol.ext4"'"}}}' \
+		'{"execute":"device_add","arguments":{"driver":"virtio-blk-pci","id":"d1","drive":"n1","bus":"hotplug0"}}' || return 1
+	EXTRA_FIELDS=',"storages":[{"driver":"blk","source":"1e/00","fstype":"ext4","mount_point":"'$volume'"}]'
+	EXTRA_MOUNTS=',{"destination":"/vol","type":"bind","source":"'$volume'","options":["rbind"]}'
+	rpc CreateContainer "$(spec vol "$guest_rootfs" sleep 3600)" || return 1
+	EXTRA_FIELDS='' EXTRA_MOUNTS=''
+	rpc StartContainer '{"container_id":"vol"}'
+}
+
+usage()
+{
+	local want
+	want=$(bytes) || return 1
+	is "$want" sh -c 'echo "$1" | jq -r "[.usage[0].total, .usage[0].available, .usage[0].used, .usage[1].total, .usage[1].available] | map(tostring) | join(\" \")"' \
+		sh "$(rpc GetVolumeStats '{"volume_guest_path":"'$volume'"}')" || return 1
+	says NOT_FOUND rpc GetVolumeStats '{"volume_guest_path":"/no/such/volume"}'
+}
+
+resize_disk() { "$work/bin/qmp" "$vmdir/qmp.sock" '{"execute":"block_resize","arguments":{"node-name":"n1","size":'"$1"'}}'; }
+
+# To a size, to all of the disk; then it takes what could not have been there before, and is in order.
+resized()
+{
+	local total rest
+	says OUT_OF_RANGE rpc ResizeVolume '{"volume_guest_path":"'$volume'","size":67108864}' || return 1
+	says 'cannot shrink' rpc ResizeVolume '{"volume_guest_path":"'$volume'","size":1048576}' || return 1
+	resize_disk 100663296 && rpc ResizeVolume '{"volume_guest_path":"'$volume'","size":67108864}' || return 1
+	read -r total rest < <(bytes)
+	echo "asked for 67108864: $total ($rest)"
+	test "$total" -gt 50000000 && test "$total" -le 67108864 || return 1
+	rpc ResizeVolume '{"volume_guest_path":"'$volume'"}' || return 1
+	read -r total rest < <(bytes)
+	echo "asked for all: $total ($rest)"
+	test "$total" -gt 80000000 || return 1
+	look "dd if=/dev/zero of=.$volume/large bs=1M count=64 2>/dev/null && sync" || return 1
+	rpc RemoveContainer '{"container_id":"vol"}' && e2fsck -fn "$work/vol.ext4"
+}
+
+# The sandbox's own /dev/shm: another size, the same flags and the same content.
+remounted()
+{
+	local shm=/run/kata-containers/sandbox/shm storage
+	storage='{"driver":"ephemeral","source":"shm","fstype":"tmpfs","mount_point":"'$shm'","options":["remount","size=9M"]}'
+	look "echo kept >.$shm/file && dd if=/dev/zero of=.$shm/large bs=1M count=4 2>/dev/null" || return 1
+	rpc UpdateEphemeralMounts '{"storages":['"$storage"']}' || return 1
+	is $'9437184\nkept' look "set -- \$(stat -f -c '%b %S' .$shm); echo \$((\$1 * \$2)); cat .$shm/file" || return 1
+	look "grep ' $shm ' /hostproc/1/mounts" | tee /dev/stderr | grep -q 'nosuid,nodev,noexec' || return 1
+	says 'Too small a size' rpc UpdateEphemeralMounts "{\"storages\":[${storage/9M/1M}]}" || return 1
+	says 'only ephemeral' rpc UpdateEphemeralMounts "{\"storages\":[${storage/\"ephemeral\"/\"local\"}]}" || return 1
+	rpc UpdateEphemeralMounts '{"storages":[]}'
+}
+
+# A directory of a share goes, in which something is mounted in the guest: that mount goes, too.
+stale()
+{
+	local at=$containers/stale
+	EXTRA_FIELDS=',"storages":[{"driver":"virtio-fs","source":"share1","fstype":"virtiofs","mount_point":"'$at'"},
+		{"driver":"ephemeral","source":"tmpfs","fstype":"tmpfs","mount_point":"'$at/gone'"},
+		{"driver":"ephemeral","source":"tmpfs","fstype":"tmpfs","mount_point":"'$at/stays'"}]'
+	rpc CreateContainer "$(spec stale "$guest_rootfs" sleep 3600)" || return 1
+	EXTRA_FIELDS=''
+	is 3 look "grep -c ' $at' /hostproc/1/mounts" || return 1
+	rmdir "$work/share/gone" || return 1
+	sleep 1.1 # for so long the guest may believe what it was told before
+	is 3 look "grep -c ' $at' /hostproc/1/mounts" || return 1
+	rpc RemoveStaleVirtiofsShareMounts '{}' || return 1
+	is "$at $at/stays" look "echo \$(grep ' $at' /hostproc/1/mounts | cut -d' ' -f2)" || return 1
+	rpc RemoveContainer '{"container_id":"stale"}'
+}
+
+swaps() { look "cut -d' ' -f1 /hostproc/swaps | tail -n +2"; }
+
+# The disk in slot 0a; a second time is no failure; one without a signature is.
+swap_by_pci()
+{
+	rpc AddSwap '{"PCIPath":[10]}' && rpc AddSwap '{"PCIPath":[10]}' || return 1
+	is "/dev/$(look 'ls /sys/bus/pci/devices/0000:00:0a.0/virtio*/block')" swaps || return 1
+	says 'no swap signature' rpc AddSwap '{"PCIPath":[12]}' || return 1
+	says '05/00' rpc AddSwap '{"PCIPath":[5,0]}'
+}
+
+swap_by_path()
+{
+	local node
+	node=/dev/$(look 'ls /sys/bus/pci/devices/0000:00:0b.0/virtio*/block')
+	rpc AddSwapPath '{"path":"'"$node"'"}' && swaps | tee /dev/stderr | grep -qx "$node"
+}
+
+mkdir -p "$work/share/gone" "$work/share/stays" "$rootfs/hostproc"
+for n in swap1 swap2 noswap; do
+	truncate -s 8M "$work/$n"
+	test $n = noswap || mkswap "$work/$n" >/dev/null 2>&1
+	# tatamictl attaches file systems only; what stands here means nothing to swap
+	printf XFSB | dd of="$work/$n" conv=notrunc 2>/dev/null
+done
+
+if ok 'boot with a share and disks' boot files --rootfs "$rootfs" --privileged --guest-proc /hostproc --attach "virtio-fs:$work/share" \
+	--attach "blk:$work/swap1" --attach "blk:$work/swap2" --attach "blk:$work/noswap"; then
+	ok 'CopyFile: a file in parts, a directory and a link are there, with owners and modes' copied
+	ok 'CopyFile: what would lead out of the shared directory is refused, and changes nothing' hostile
+	ok 'a volume is plugged in' with_volume
+	ok 'GetVolumeStats: what statfs says in the guest' usage
+	ok 'ResizeVolume: ext4 grows while it is used' resized
+	ok 'UpdateEphemeralMounts: a tmpfs has another size, and the flags it had' remounted
+	ok 'RemoveStaleVirtiofsShareMounts: what is mounted on a directory that has gone goes' stale
+	ok 'AddSwap: the guest swaps to the disk in that slot' swap_by_pci
+	ok 'AddSwapPath: the guest swaps to that disk' swap_by_path
+	ok 'stop' stop files
+fi

@@ -1,0 +1,106 @@
+# SPDX-License-Identifier: Apache-2.0
+# shellcheck shell=bash disable=SC2046
+# long
+# once: ours
+# The agent's log over a vsock port: from its first line, kept while nobody listens, as JSON.
+
+log_port=1025
+
+# listen FILE: connects to the log's port; $listener, and what comes goes to FILE
+listen()
+{
+	rm -f "$work/acknowledge"
+	mkfifo "$work/acknowledge"
+	"$work/bin/vsock-cat" "$(vsock_address)" $log_port <>"$work/acknowledge" >"$1" &
+	listener=$!
+}
+
+# acknowledge FILE: what has come so far was read: a newline for each line
+acknowledge() { tr -cd '\n' <"$1" >"$work/acknowledge"; }
+
+hang_up()
+{
+	kill "$listener"
+	wait "$listener" 2>/dev/null
+	listener=
+}
+
+# comes TEXT FILE: within 10 s
+comes()
+{
+	for _ in $(seq 100); do
+		grep -q -- "$1" "$2" && return 0
+		sleep 0.1
+	done
+	echo "no line with $1:"
+	tail -n 20 "$2"
+	return 1
+}
+
+from_the_start()
+{
+	listen "$work/log1"
+	comes '"msg":"agent ready"' "$work/log1" && grep -q '"msg":"announce"' "$work/log1"
+}
+
+as_it_happens() { rpc Version '{}' && comes '"msg":"Version"' "$work/log1"; }
+
+# What is logged while nobody is there is for the next one, who does not get again what was acknowledged.
+kept()
+{
+	rpc Version '{}' && acknowledge "$work/log1" || return 1
+	hang_up
+	rpc GetGuestDetails '{}' || return 1
+	listen "$work/log2"
+	comes '"msg":"GetGuestDetails"' "$work/log2" || return 1
+	! grep '"msg":"agent ready"' "$work/log2" || { echo 'told twice'; return 1; }
+	hang_up
+	# of this reader's lines nobody has said that they were read
+	listen "$work/log2"
+	comes '"msg":"GetGuestDetails"' "$work/log2" || return 1
+	rpc Version '{}' && comes '"msg":"Version"' "$work/log2"
+}
+
+all_json()
+{
+	hang_up
+	local lines
+	lines=$(cat "$work/log1" "$work/log2" | jq -r 'select(.level and .ts and .subsystem) | .msg' | wc -l)
+	echo "$lines lines"
+	test "$lines" -gt 5 && test "$lines" = "$(cat "$work/log1" "$work/log2" | wc -l)"
+}
+
+# One who comes, stalls and goes, over and over, while calls are logged: each call's line arrives with him or with who comes last.
+stalls()
+{
+	local times=$((SOAK ? 1000 : 20)) calls=0 arrived reader
+	"$work/bin/vsock-cat" "$(vsock_address)" $log_port stall $times >"$work/log3" &
+	reader=$!
+	while kill -0 $reader 2>/dev/null; do
+		rpc Version '{}' >/dev/null || return 1
+		calls=$((calls + 1))
+	done
+	wait $reader || return 1
+	listen "$work/log4"
+	rpc GetGuestDetails '{}' >/dev/null && comes '"msg":"GetGuestDetails"' "$work/log4" || return 1
+	hang_up
+	# lines that came twice are the same; those of earlier calls were read before
+	arrived=$(grep -ah '^{"msg":"Version".*}$' "$work/log3" "$work/log4" | sort -u | comm -23 - <(sort -u "$work/log1" "$work/log2") | wc -l)
+	echo "$calls calls, $arrived lines of them; $(wc -l <"$work/log3") lines in all"
+	cat "$work/log3" "$work/log4" | grep -a 'lines were dropped' && return 1
+	test "$calls" -gt 10 && test "$arrived" = "$calls"
+}
+
+not_on_console() { grep 'the agent is started' "$vmdir/console.log" && ! grep '"msg":"agent ready"' "$vmdir/console.log"; }
+
+if ok 'boot with the log on a port' boot log --rootfs "$rootfs" --append "agent.log=debug agent.log_vport=$log_port"; then
+	ok 'it begins with the first line' from_the_start
+	ok 'lines come as they are written' as_it_happens
+	ok 'lines are kept while nobody listens' kept
+	ok 'each is a JSON object' all_json
+	ok 'the console has only what init says' not_on_console
+	ok 'a reader that comes, stalls and goes costs no line' stalls
+	ok 'no debug console where none was asked for' says '' "$work/bin/vsock-cat" "$(vsock_address)" 1026
+	ok 'stop' stop log
+fi
+rm -f "$work"/log[1-4]

@@ -1,0 +1,44 @@
+# SPDX-License-Identifier: Apache-2.0
+# shellcheck shell=bash
+# only on: ours
+# What CreateSandbox does to the guest itself: resolv.conf, hostname, hosts, kernel modules. The guest's initrd has the kernel's
+# module tree and a userland in /box; containers of that look at the guest.
+
+# make_initrd: that guest
+make_initrd()
+{
+	local kernel_dir tree=$work/names-tree
+	kernel_dir=$(kernel-config/build --cached) || return 1
+	mkdir -p "$tree/box" "$tree/lib" && cp -a "$rootfs/." "$tree/box/" && cp -a "$kernel_dir/lib/modules" "$tree/lib/" &&
+		"$OUT/tatami-initrd" --quiet -o "$work/names.img" --init "$OUT/tatami" --tree "$tree"
+}
+
+create() { rpc CreateSandbox "$1"; }
+sandbox='{"sandbox_id":"names","hostname":"pod-one","dns":["nameserver 10.1.2.3 ",""," search example.org"],"kernel_modules":[MODULE]}'
+with_module() { printf '%s' "${sandbox/MODULE/$1}"; }
+
+# in_guest SCRIPT: a container with the guest's /etc and /sys; its exit code. What it prints is shown.
+in_guest()
+{
+	EXTRA_MOUNTS=',{"destination":"/guest-etc","type":"bind","source":"/etc","options":["rbind","ro"]},{"destination":"/sys","type":"bind","source":"/sys","options":["rbind","ro"]}'
+	rpc CreateContainer "$(spec look /box sh -c "$1")" >/dev/null || return 1
+	EXTRA_MOUNTS=''
+	local status=0
+	rpc StartContainer '{"container_id":"look"}' >/dev/null || status=1
+	rpc ReadStdout '{"container_id":"look","exec_id":"look","len":4096}' | sed -n 's/.*"data": "\(.*\)".*/\1/p' | base64 -d
+	rpc WaitProcess '{"container_id":"look","exec_id":"look"}' | grep -q '"status": 0' || status=1
+	rpc RemoveContainer '{"container_id":"look"}' >/dev/null && return $status
+}
+
+mkdir -p "$work/names-tree"
+if ok 'make a guest with modules' make_initrd && ok 'boot it' boot names --no-container --initrd "$work/names.img"; then
+	ok 'an unknown module is an error by name' says 'load kernel module no-such-thing' \
+		create "$(with_module '{"name":"no-such-thing"}')"
+	ok 'CreateSandbox' create "$(with_module '{"name":"dummy","parameters":["numdummies=3"]}')"
+	ok 'resolv.conf is as the host says' is $'nameserver 10.1.2.3\n\nsearch example.org' in_guest 'cat /guest-etc/resolv.conf'
+	ok 'hostname, in the file and in the kernel' is 'pod-one pod-one' in_guest 'echo $(cat /guest-etc/hostname) $(hostname)'
+	ok 'hosts has it beside what the image has' is $'127.0.0.1\tlocalhost\n127.0.1.1\tpod-one' in_guest 'grep -E ^127 /guest-etc/hosts'
+	ok 'the module is loaded, with its parameter' is 'dummy0 dummy1 dummy2' in_guest 'echo $(ls /sys/class/net | grep dummy)'
+	ok 'stop leaves nothing' stop names
+fi
+rm -rf "$work/names-tree"

@@ -1,0 +1,148 @@
+# SPDX-License-Identifier: Apache-2.0
+# shellcheck shell=bash disable=SC2046
+# only on: ours
+# The network calls: a card that is plugged in while the agent waits for it, routes and neighbours that packets follow, rules that
+# stop them. What came of each is looked at by a shell in the guest's network namespace. docs/protocol.md names these tests.
+
+# The guest's image has iptables: what this Debian has, as a second archive behind the initrd.
+with_iptables()
+{
+	local tree=$work/iptables tool library
+	local extensions=/usr/lib/$(gcc -dumpmachine)/xtables
+	test ! -f "$work/iptables.img" || return 0
+	mkdir -p "$tree/usr/sbin" "$tree$extensions" "$tree/run" || return 1
+	cp /usr/sbin/xtables-legacy-multi "$tree/usr/sbin/" || return 1
+	for tool in iptables ip6tables; do
+		ln -s xtables-legacy-multi "$tree/usr/sbin/$tool-save" && ln -s xtables-legacy-multi "$tree/usr/sbin/$tool-restore" || return 1
+	done
+	for tool in libxt_standard libxt_comment libipt_icmp libip6t_icmp6 libxt_tcp; do
+		cp "$extensions/$tool.so" "$tree$extensions/" || return 1
+	done
+	ldd /usr/sbin/xtables-legacy-multi | awk '$2 == "=>" && $3 ~ /^\// { print $3 } $1 ~ /^\// { print $1 }' | while read -r library; do
+		mkdir -p "$tree${library%/*}" && cp -L "$library" "$tree$library" || return 1
+	done
+	(cd "$tree" && find . -mindepth 1 | cpio -o -H newc -R 0:0 --quiet | gzip -1) >"$work/iptables.cpio" &&
+		cat "$OUT/kernel/$kernel/initrd.img" "$work/iptables.cpio" >"$work/iptables.img"
+}
+
+look() { ctl exec net -- "$@"; }
+looks() { look sh -c "$1"; }
+
+# The card: QEMU's own network, 10.0.2.0/24 and fec0::/64, with the host's end at .2
+mac=02:00:00:00:00:42
+interface='"name":"pod0","device":"pod0","hwAddr":"'$mac'","devicePath":"1e/00"'
+
+plugged()
+{
+	rpc UpdateInterface '{"interface":{'"$interface"',"mtu":1400,"IPAddresses":[{"address":"10.0.2.15","mask":"24"},
+		{"family":1,"address":"fec0::15","mask":"64"}]}}' >"$work/plugged" 2>&1 &
+	local call=$!
+	# nobody waits with it
+	rpc ListInterfaces '{}' >/dev/null || return 1
+	kill -0 $call || { echo "it did not wait: $(cat "$work/plugged")"; return 1; }
+	"$work/bin/qmp" "$vmdir/qmp.sock" '{"execute":"netdev_add","arguments":{"type":"user","id":"n0"}}' \
+		'{"execute":"device_add","arguments":{"driver":"virtio-net-pci","id":"nic0","netdev":"n0","bus":"hotplug0","mac":"'$mac'","romfile":""}}' || return 1
+	wait $call || { cat "$work/plugged"; return 1; }
+	look ip addr show dev pod0 | tee "$work/pod0"
+	grep -q 'mtu 1400' "$work/pod0" && grep -q 'UP' "$work/pod0" && grep -q "link/ether $mac" "$work/pod0" &&
+		grep -q 'inet 10.0.2.15/24 brd 10.0.2.255' "$work/pod0" && grep -q 'inet6 fec0::15/64' "$work/pod0" &&
+		look ping -c 1 -W 5 10.0.2.2
+}
+
+# At its place a card is known by that: a VF comes with whatever hardware address.
+changed()
+{
+	rpc UpdateInterface '{"interface":{"name":"pod0","hwAddr":"02:00:00:00:00:43","devicePath":"1e/00","mtu":1300,
+		"IPAddresses":[{"address":"10.0.2.16","mask":"24"}]}}' || return 1
+	look ip addr show dev pod0 | tee "$work/pod0"
+	grep -q 'link/ether 02:00:00:00:00:43' "$work/pod0" && grep -q 'mtu 1300' "$work/pod0" && grep -q 'inet 10.0.2.16/24' "$work/pod0" &&
+		! grep -q 10.0.2.15 "$work/pod0" && ! grep -q fec0::15 "$work/pod0"
+}
+
+never() { rpc UpdateInterface '{"interface":{"name":"pod1","hwAddr":"02:00:00:00:00:99","devicePath":"1e/01"}}'; }
+
+listed()
+{
+	local told seen
+	told=$(rpc ListInterfaces '{}' | jq -r '.Interfaces[] | "\(.name) \(.hwAddr | ascii_downcase) \(.mtu)"' | sort)
+	# "2: pod0: <...> mtu 1300 qdisc ...\    link/ether 02:..."
+	seen=$(look ip -o link | awk '{ for (i = 1; i < NF; i++) { if ($i == "mtu") mtu = $(i + 1); if ($i ~ /^.?link\//) mac = $(i + 1) }
+		sub(/:$/, "", $2); print $2, mac, mtu }' | sort)
+	test "$told" = "$seen" || { printf 'told:\n%s\nseen:\n%s\n' "$told" "$seen"; return 1; }
+	rpc ListInterfaces '{}' | jq -e '.Interfaces[] | select(.name == "pod0") | .devicePath == "1e/00" and
+		any(.IPAddresses[]; .address == "10.0.2.16" and .mask == "24")'
+}
+
+# The way to 203.0.113.0/24 leads by the host's end, whatever the order; a list with a route that cannot be changes nothing.
+routed()
+{
+	local before
+	rpc UpdateRoutes '{"routes":{"Routes":[{"dest":"203.0.113.0/24","gateway":"10.0.2.2","device":"pod0","mtu":1200},
+		{"gateway":"10.0.2.2","device":"pod0"},{"dest":"10.0.2.0/24","device":"pod0","scope":253,"source":"10.0.2.16"}]}}' || return 1
+	before=$(look ip route) || return 1
+	echo "$before"
+	grep -q '^203.0.113.0/24 via 10.0.2.2 dev pod0' <<<"$before" && grep -q '^default via 10.0.2.2 dev pod0' <<<"$before" || return 1
+	look ip route get 203.0.113.5 | tee /dev/stderr | grep -q 'via 10.0.2.2' || return 1
+	says 198.51.100.9 rpc UpdateRoutes '{"routes":{"Routes":[{"dest":"203.0.113.0/24","device":"pod0"},
+		{"dest":"192.0.2.0/24","gateway":"198.51.100.9","device":"pod0"}]}}' || return 1
+	test "$(look ip route)" = "$before" || { echo 'after a list that failed:'; look ip route; return 1; }
+}
+
+routes_listed()
+{
+	local told seen
+	told=$(rpc ListRoutes '{}' | jq -r '.Routes[] | select((.family // "v4") | tostring | . == "v4" or . == "0") |
+		"\(if (.dest // "") == "" then "default" else .dest end) \(.gateway // "")"' | sed 's/ $//' | sort)
+	seen=$(look ip route | awk '{ print $1 ($2 == "via" ? " " $3 : "") }' | sort)
+	test "$told" = "$seen" || { printf 'told:\n%s\nseen:\n%s\n' "$told" "$seen"; return 1; }
+}
+
+# An address that answers nobody has an entry all the same.
+neighbour()
+{
+	rpc AddARPNeighbors '{"neighbors":{"ARPNeighbors":[{"toIPAddress":{"address":"10.0.2.77"},"device":"pod0","lladdr":"02:00:00:00:00:77"}]}}' || return 1
+	looks 'cat /proc/net/arp' | tee /dev/stderr | grep -q '^10.0.2.77 .* 0x6 .*02:00:00:00:00:77 .*pod0'
+}
+
+# rules FAMILY TEXT
+rules() { rpc SetIPTables '{"is_ipv6":'"$1"',"data":"'"$(base64 -w0 <<<"$2")"'"}'; }
+ping_host() { look ping -c 1 -W "$1" 10.0.2.2 >/dev/null 2>&1; }
+
+filtered()
+{
+	local drop=$'*filter\n-A OUTPUT -d 10.0.2.2/32 -m comment --comment "no way" -j DROP\nCOMMIT'
+	ping_host 5 || { echo 'no answer without any rule'; return 1; }
+	rules false "$drop" || return 1
+	! ping_host 1 || { echo 'the rule stops nothing'; return 1; }
+	says 'line 2' rules false $'*filter\n-A NOWHERE -j DROP\nCOMMIT' || return 1
+	! ping_host 1 || { echo 'rules that cannot be have replaced the former ones'; return 1; }
+}
+
+filtered6()
+{
+	rules true $'*filter\n-A INPUT -s fec0::99/128 -j DROP\nCOMMIT' || return 1
+	looks 'cat /hostproc/1/net/ip6_tables_names' | tee /dev/stderr | grep -qx filter
+}
+
+filter_told()
+{
+	rpc GetIPTables '{"is_ipv6":true}' | jq -r .data | base64 -d | grep -q '^-A INPUT -s fec0::99/128 -j DROP$' || return 1
+	rpc GetIPTables '{}' | jq -r .data | base64 -d | tee "$work/rules"
+	grep -q '^-A OUTPUT -d 10.0.2.2/32 -m comment --comment "no way" -j DROP$' "$work/rules" || return 1
+	# what it tells is what it takes: the counter of the packets that were stopped begins anew, the way is free without it
+	rules false "$(grep -v 'no way' "$work/rules")" && ping_host 5
+}
+
+if ok 'an initrd with iptables' with_iptables && ok 'boot without a card' boot net --initrd "$work/iptables.img" --rootfs "$rootfs" --privileged --guest-proc /hostproc -- sleep 3600; then
+	ok 'UpdateInterface: a card that is plugged in meanwhile has name, MTU and addresses, and works' plugged
+	ok 'UpdateInterface: other addresses take the place of the former, the hardware address, too' changed
+	ok 'UpdateInterface: a card that never comes is Link not found' says 'Link not found' never
+	ok 'ListInterfaces tells what ip does' listed
+	ok 'UpdateRoutes: packets follow them; a list that fails changes nothing' routed
+	ok 'ListRoutes tells what ip does' routes_listed
+	ok 'AddARPNeighbors: the entry is permanent' neighbour
+	ok 'SetIPTables: packets are stopped' filtered
+	ok 'SetIPTables: rules for IPv6' filtered6
+	ok 'GetIPTables tells the rules, and takes them back' filter_told
+	ok 'stop leaves nothing' stop net
+fi

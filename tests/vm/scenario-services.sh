@@ -1,0 +1,191 @@
+# SPDX-License-Identifier: Apache-2.0
+# shellcheck shell=bash
+# only on: ours
+# What the guest as a whole offers, each seen from within, not as the agent tells it: the shell is in the VM's own
+# container, privileged, and looks at the guest through its /proc.
+
+inside() { ctl exec services -- sh -c "$1"; }
+
+# One second of a day in 2031, far from what the host's clock says.
+set_time()
+{
+	local before after
+	before=$(inside 'cat /proc/uptime; date +%s')
+	rpc SetGuestDateTime '{"Sec":"1930000000","Usec":"250000"}' || return 1
+	after=$(inside 'date +%s; cut -d. -f1 /proc/uptime')
+	echo "before: $before; after: $after"
+	test "${after%%$'\n'*}" -ge 1930000000 && test "${after%%$'\n'*}" -lt 1930000060
+}
+
+# Time that has passed stays what it was: a timeout of before is not over, and calls are answered.
+time_passes_as_before()
+{
+	rpc Check '{}' && is 7 ctl exec services -- sh -c 'sleep 0.2; echo 7'
+}
+
+# This guest trusts neither the processor's random numbers nor the host's device: they are not ready until somebody
+# gives it some.
+entropy() { inside 'cat /proc/sys/kernel/random/entropy_avail'; }
+reseed()
+{
+	local before
+	before=$(entropy)
+	echo "before: $before"
+	test "$before" -lt 256 || return 1
+	rpc ReseedRandomDev "{\"data\":\"$(head -c 64 /dev/urandom | base64 -w 0)\"}" || return 1
+	echo "after: $(entropy)"
+	test "$(entropy)" = 256
+}
+
+# Every family, and one number of each kind that the shell can see for itself.
+scrape() { rpc GetMetrics '{}' | sed 's/^ *"metrics": "//; s/\\n/\n/g; s/\\"/"/g' >"$work/metrics"; }
+value() { sed -n "s|^$1 ||p" "$work/metrics"; }
+metrics()
+{
+	local family total pages load
+	scrape || return 1
+	for family in agent_scrape_count agent_threads agent_total_time agent_total_vm agent_total_rss agent_proc_status \
+		agent_io_stat agent_proc_stat guest_load guest_tasks guest_cpu_time guest_vm_stat guest_netdev_stat \
+		guest_meminfo guest_pressure_percent guest_cgroup_memory_bytes guest_cgroup_cpu guest_cgroup_tasks \
+		guest_diskstat guest_filesystem_bytes guest_filesystem_inodes; do
+		grep -q "^kata_$family[{ ]" "$work/metrics" || { echo "no kata_$family"; return 1; }
+	done
+	total=$(inside "awk '/^MemTotal/ { print \$2 * 1024 }' /proc/meminfo")
+	test "$(value 'kata_guest_meminfo{item="mem_total"}')" = "$total" || { echo "mem_total is not $total"; return 1; }
+	pages=$(inside "df -k / | awk 'END { print \$(NF - 4) * 1024 }'")
+	value 'kata_guest_filesystem_bytes{mount="[^"]*",device="/dev/vda",item="total"}' | grep -qx "$pages" ||
+		{ echo "the disk has $pages bytes"; grep filesystem "$work/metrics"; return 1; }
+	load=$(inside 'cat /proc/sys/kernel/random/entropy_avail')
+	test "$(value kata_guest_entropy_bits)" = "$load"
+}
+
+# What the pods use grows by what a container takes.
+pods_total()
+{
+	local before after
+	scrape
+	before=$(value 'kata_guest_cgroup_memory_bytes{cgroup="pods",item="current"}')
+	inside 'dd if=/dev/zero of=/dev/shm/ballast bs=1M count=24 2>/dev/null' || return 1
+	scrape
+	after=$(value 'kata_guest_cgroup_memory_bytes{cgroup="pods",item="current"}')
+	inside 'rm /dev/shm/ballast'
+	echo "before $before, after $after"
+	test $((after - before)) -ge $((24 << 20)) && test "$(value kata_agent_scrape_count)" = 3
+}
+
+# one ID SOURCE DESTINATION SCRIPT: a container that has SOURCE of the guest at DESTINATION, and says its last words there
+one()
+{
+	EXTRA_MOUNTS=",{\"destination\":\"$3\",\"type\":\"bind\",\"source\":\"$2\",\"options\":[\"bind\",\"rw\"]}"
+	rpc CreateContainer "$(spec "$1" "$guest_rootfs" sh -c "$4" |
+		sed 's|"Linux":{|"Annotations":{"io.kubernetes.container.terminationMessagePath":"'"$3"'"},&|')" || return 1
+	EXTRA_MOUNTS=''
+	rpc StartContainer "{\"container_id\":\"$1\"}" && rpc WaitProcess "{\"container_id\":\"$1\",\"exec_id\":\"$1\"}"
+}
+
+# The file is made by another container; some of the words are no text.
+last_words()
+{
+	one maker /run/kata-containers/sandbox /sandbox 'true >/sandbox/words' &&
+		one sayer /run/kata-containers/sandbox/words /last-words 'printf it-ended-\\\\377-badly >/last-words' || return 1
+	rpc GetDiagnosticData '{"log_type":"termination_log","container_id":"sayer"}' | tee /dev/stderr |
+		grep -q "$(printf '"data": "it-ended-\357\277\275-badly"')" || return 1
+	says 'no regular file' rpc GetDiagnosticData '{"log_type":"termination_log","container_id":"maker"}' &&
+		says 'container nobody not found' rpc GetDiagnosticData '{"log_type":"termination_log","container_id":"nobody"}' &&
+		says 'no mount' rpc GetDiagnosticData '{"log_type":"termination_log","container_id":"main"}' &&
+		rpc RemoveContainer '{"container_id":"maker"}' && rpc RemoveContainer '{"container_id":"sayer"}'
+}
+
+# A container whose memory is full of a file that it does not read again; nothing else is there to push that out.
+file_bytes() { inside "awk '/^file / { print \$2 }' /sys/fs/cgroup/memory.stat"; }
+reclaim()
+{
+	local before
+	inside 'dd if=/dev/zero of=/ballast bs=1M count=32 2>/dev/null; sync; cat /ballast >/dev/null'
+	before=$(file_bytes)
+	rpc MemAgentMemcgSet '{"period_secs":"1","period_psi_percent_limit":100,"eviction_psi_percent_limit":100,"eviction_run_aging_count_min":"1"}' || return 1
+	for _ in $(seq 100); do test "$(file_bytes)" -lt $((before / 2)) && break; done
+	echo "of the file $((before >> 10)) KiB were in memory, $(($(file_bytes) >> 10)) KiB are"
+	test "$before" -gt $((24 << 20)) && test "$(file_bytes)" -lt $((before / 2)) &&
+		rpc MemAgentMemcgSet '{"disabled":true}' &&
+		says 'swappiness_max is 201' rpc MemAgentMemcgSet '{"swappiness_max":201}'
+}
+
+# One that reads its file again and again: what it is made to read anew counts as waiting, and stops it.
+stopped() { rpc GetMetrics '{}' | sed 's/\\n/\n/g' | sed -n 's/^kata_agent_mem_agent{item=.*reclaim_stopped.*} //p'; }
+pressure()
+{
+	inside 'while test ! -e /enough; do cat /ballast >/dev/null; done' &
+	local reader=$!
+	rpc MemAgentMemcgSet '{"disabled":false,"period_secs":"1","period_psi_percent_limit":100,"eviction_psi_percent_limit":0}' || return 1
+	for _ in $(seq 100); do test "$(stopped)" -gt 0 && break; done
+	inside ': >/enough'
+	wait $reader
+	echo "stopped $(stopped) times"
+	test "$(stopped)" -gt 0 && rpc MemAgentMemcgSet '{"disabled":true}'
+}
+
+# Runs of the kernel's compaction, as it counts them.
+compactions() { inside "awk '/^compact_(migrate|free)_scanned/ { n += \$2 } END { print n + 0 }' /proc/vmstat"; }
+compact()
+{
+	local before
+	before=$(compactions)
+	rpc MemAgentCompactSet '{"period_secs":"1","period_psi_percent_limit":100,"compact_psi_percent_limit":100,"compact_threshold":"0"}' || return 1
+	for _ in $(seq 100); do test "$(compactions)" -gt "$before" && break; done
+	echo "scanned before: $before, after: $(compactions)"
+	test "$(compactions)" -gt "$before" && rpc MemAgentCompactSet '{"disabled":true}'
+}
+
+# A processor that is there, but that the kernel was told not to start (maxcpus=1). To plug one in is scenario-hotplug's.
+processors() { inside 'grep -c ^processor /proc/cpuinfo'; }
+online() { test "$(processors)" = 1 && rpc OnlineCPUMem '{"nb_cpus":2,"cpu_only":true}' && is 2 processors; }
+
+# The kernel of this VM takes no addresses: a directory of the test's stands in for that of sysfs.
+probe()
+{
+	local memory=/sys/devices/system/memory
+	says "no $memory/probe" rpc MemHotplugByProbe '{"memHotplugProbeAddr":["5368709120"]}' &&
+		guest_busybox services mount -t tmpfs stand-in $memory &&
+		guest_busybox services sh -c "'echo 8000000 >$memory/block_size_bytes; : >$memory/probe'" &&
+		rpc GetGuestDetails '{"mem_hotplug_probe":true}' | grep '"support_mem_hotplug_probe": true' &&
+		rpc MemHotplugByProbe '{"memHotplugProbeAddr":["5368709120"]}' &&
+		is 0x140000000 guest_busybox services cat $memory/probe &&
+		says 'does not start a block' rpc MemHotplugByProbe '{"memHotplugProbeAddr":["5368709121"]}' &&
+		guest_busybox services umount $memory
+}
+
+details()
+{
+	rpc GetGuestDetails '{"mem_block_size":true,"mem_hotplug_probe":true}' >"$work/details" || return 1
+	cat "$work/details"
+	local block
+	block=$(inside 'cat /sys/devices/system/memory/block_size_bytes')
+	grep -q "\"mem_block_size_bytes\": \"*$((0x$block))\"*" "$work/details" && grep -q '"device_handlers"' "$work/details" &&
+		grep -q '"init_daemon": true' "$work/details"
+}
+
+cp -a "$rootfs" "$work/services"
+mkdir -p "$work/services/hostproc"
+mke2fs -q -t ext4 -d "$work/services" "$work/services.ext4" 64M >/dev/null 2>&1
+if ok 'boot' boot services --rootfs "$work/services.ext4" --privileged --guest-proc /hostproc \
+	--append 'random.trust_cpu=off random.trust_bootloader=off rng_core.default_quality=0 agent.mem_agent_enable=true maxcpus=1' \
+	--cpus 2 -- sh -c "$obeys"; then
+	ok 'SetGuestDateTime sets the clock' set_time
+	ok 'nothing waits longer or shorter for that' time_passes_as_before
+	ok 'ReseedRandomDev makes random numbers ready' reseed
+	ok 'the host gives random numbers, too' is virtio_rng.0 inside 'cat /sys/class/misc/hw_random/rng_current'
+	ok 'ReseedRandomDev without data' says 'missing entropy data' rpc ReseedRandomDev '{}'
+	ok 'GetMetrics has every family, and they are right' metrics
+	ok 'GetMetrics has what all pods together use' pods_total
+	ok 'GetGuestDetails' details
+	ok 'OnlineCPUMem: a second processor runs' online
+	ok 'MemHotplugByProbe: the kernel is told of the address' probe
+	ok 'GetDiagnosticData tells the last words of a container' last_words
+	ok 'MemAgentMemcgSet: unused memory goes back' reclaim
+	grep 'of the file' "$work/said" | sed 's/^/# /'
+	ok 'pressure stops it' pressure
+	ok 'MemAgentCompactSet: free memory comes together' compact
+	ok 'stop leaves nothing' stop services
+fi
+rm -rf "$work/services"

@@ -1,0 +1,44 @@
+# SPDX-License-Identifier: Apache-2.0
+# only on: ours
+# shellcheck shell=bash
+# Spans of calls: the agent connects to port 10240 of the host and sends each as eight bytes of length and JSON.
+
+# What the collector has got so far, a span a line.
+spans() { tr -cd '\40-\176' <"$work/spans" | sed 's/{"traceId"/\n&/g'; }
+
+collected()
+{
+	local i
+	for i in $(seq 100); do
+		spans | grep -q "$1" && return 0
+		sleep 0.1
+	done
+	spans
+	return 1
+}
+
+# The collector is there before the first call that it shall hear of.
+collect()
+{
+	case $address in
+	vsock://*) socat -u VSOCK-LISTEN:10240 "CREATE:$work/spans" & ;;
+	*) socat -u "UNIX-LISTEN:$vmdir/vsock.sock_10240" "CREATE:$work/spans" & ;;
+	esac
+	collector=$!
+}
+
+# A connection that was refused is tried again only every five seconds.
+heard() { local i; for i in $(seq 8); do rpc Version '{}' >/dev/null; sleep 1; grep -qs Version "$work/spans" && return 0; done; return 1; }
+failed() { ! rpc RemoveContainer '{"container_id":"nobody"}' 2>/dev/null && collected '"name":"grpc.AgentService/RemoveContainer".*"message":"INVALID_ARGUMENT"'; }
+length() { test "$(head -c 8 "$work/spans" | od -An -tx1 | tr -d ' \n' | cut -c1-12)" = 000000000000; }
+
+if ok 'boot with tracing' boot trace --rootfs "$rootfs" --append agent.trace; then
+	collect
+	ok 'a call becomes a span' heard
+	ok 'it begins with its length' length
+	ok 'a call that fails tells its code' failed
+	kill "$collector" 2>/dev/null
+	ok 'without a collector calls are answered as ever' is 0 eval 'rpc Check "{}" >/dev/null; echo $?'
+	ok 'stop leaves nothing' stop trace
+fi
+rm -f "$work/spans"

@@ -1,0 +1,45 @@
+# SPDX-License-Identifier: Apache-2.0
+# only on: ours
+# shellcheck shell=bash
+# The calls that the two runtimes make in a pod's whole life (tests/transcript), to an agent in a VM that has been asked
+# for nothing yet; with all that they compare.
+
+share=$work/transcript
+
+# root ID...: root file systems in the share, where the runtime has them
+make_roots()
+{
+	local id
+	for id in "$@"; do
+		mkdir -p "$share/$id" && cp -a "$rootfs" "$share/$id/rootfs" || return 1
+	done
+}
+
+replay() { timeout -k 5 150 "$BUILD/asan/tests/transcript/replay" "$address" "tests/transcript/$1.transcript" TAG=share0 MAC=02:00:00:00:00:01; }
+
+bare() { boot "$1" --no-container --nic --attach "virtio-fs:$share"; }
+
+# Both runtimes give up a VM whose connection breaks: it must end by itself after DestroySandbox.
+ends()
+{
+	local i
+	for i in $(seq 100); do
+		test ! -S "$vmdir/qmp.sock" && return 0
+		sleep 0.1
+	done
+	tail -n 5 "$vmdir/console.log"
+	return 1
+}
+
+make_roots 6f3c1e0a9b a17d22c3 passthrough/rs0 passthrough/rs1
+echo "the host's file" >"$share/a17d22c3-0011223344556677-hostname"
+if ok 'boot a VM that nobody asks for anything' bare go; then
+	ok 'the runtime in Go: a pod'"'"'s life' replay go
+	ok 'the VM has ended by itself' ends
+	vms=()
+fi
+if ok 'boot another' bare rust; then
+	ok 'the runtime in Rust: a pod'"'"'s life' replay rust
+	ok 'stop leaves nothing' stop rust
+fi
+rm -rf "$share"
