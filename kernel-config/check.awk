@@ -17,6 +17,12 @@ function fault(text)
 	found++
 }
 
+# knows(name): this kernel has that symbol; without a list of all, its configuration tells.
+function knows(name)
+{
+	return checked ? name in exists : name in known
+}
+
 # load_config(): the final values; a symbol that is not set, or not there, is "n".
 function load_config(  line, name, word, values, status)
 {
@@ -77,8 +83,11 @@ BEGIN {
 	load_exceptions()
 }
 
-NF == 4 {
+NF == 5 {
 	asked++
+	# Renamed: the line of the other name speaks for this kernel.
+	if ($5 != "-" && !knows($1) && knows($5))
+		next
 	if (checked && !($1 in exists) && !($1 in excepted)) {
 		fault($4 ": this kernel knows no " $1)
 		next

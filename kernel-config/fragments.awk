@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 #
 # Reads kernel-config fragments (and, with -v exceptions=FILE, the list of exceptions) for one
-# kernel version and prints one line per request: SYMBOL <tab> VALUE <tab> ask|assert <tab> FILE:LINE.
+# kernel version and prints one line per request: SYMBOL <tab> VALUE <tab> ask|assert <tab> FILE:LINE <tab> OTHER,
+# OTHER being the symbol of "or", else "-".
 # Used by kernel-config/build and kernel-config/check. Every fault of the input is told on stderr,
 # and the exit status is 1 then. Variables: version=6.12 (wanted; "6.12.95" will do).
 
-# Grammar, one request a line:   CONFIG_NAME=VALUE # [assert] [since V] [until V:] REASON
+# Grammar, one request a line:   CONFIG_NAME=VALUE # [assert] [since V] [until V:] [or CONFIG_OTHER:] REASON
 # A line that starts with "#" and an empty one say nothing.
 
 function fault(text)
@@ -62,6 +63,12 @@ BEGIN {
 		kind = "assert"
 	if (!range())
 		next
+	other = "-"
+	if (match(rest, /^or CONFIG_[A-Za-z0-9_]+:?( |$)/)) {
+		other = substr(rest, 4, RLENGTH - 3)
+		sub(/:? ?$/, "", other)
+		rest = substr(rest, RLENGTH + 1)
+	}
 	if (rest !~ /[A-Za-z]/)
 		fault(symbol " has no reason")
 	if (symbol in seen) {
@@ -73,7 +80,7 @@ BEGIN {
 	}
 	seen[symbol] = value
 	where[symbol] = FILENAME ":" FNR
-	print symbol "\t" value "\t" kind "\t" where[symbol]
+	print symbol "\t" value "\t" kind "\t" where[symbol] "\t" other
 }
 
 END { exit faults > 0 }
