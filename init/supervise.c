@@ -227,6 +227,7 @@ static void
 drain(struct supervisor *s)
 {
 	struct initproto_msg msg;
+	bool has_ended = false;
 
 	while (s->sock >= 0) {
 		/* no room for control data is given: fds sent along are dropped by the kernel */
@@ -238,6 +239,9 @@ drain(struct supervisor *s)
 			continue;
 		else if (n < 0 && errno == EAGAIN)
 			return;
+		else if (n == 0 && !has_ended)
+			has_ended =
+				true; /* its last message may have come meanwhile: see recv_msg() */
 		else if (n <= 0)
 			close_fd(
 				&s->sock); /* the agent closed its end; its death, if any, comes by itself */

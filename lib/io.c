@@ -151,6 +151,19 @@ take_fds(struct msghdr *hdr, int *fds)
 	return count;
 }
 
+static ssize_t
+recv_once(int sock, struct msghdr *hdr, void *control, size_t control_size, int flags)
+{
+	ssize_t r;
+
+	hdr->msg_control = control;
+	hdr->msg_controllen = control_size;
+	do
+		r = recvmsg(sock, hdr, MSG_CMSG_CLOEXEC | flags);
+	while (r < 0 && errno == EINTR);
+	return r;
+}
+
 ssize_t
 recv_msg(int sock, void *msg, size_t size, int *fds, size_t *n_fds, int flags)
 {
@@ -162,12 +175,12 @@ recv_msg(int sock, void *msg, size_t size, int *fds, size_t *n_fds, int flags)
 	struct msghdr hdr = { .msg_iov = &iov, .msg_iovlen = 1 };
 	ssize_t r;
 
-	hdr.msg_control = control.space;
-	hdr.msg_controllen = sizeof(control.space);
 	*n_fds = 0;
-	do
-		r = recvmsg(sock, &hdr, MSG_CMSG_CLOEXEC | flags);
-	while (r < 0 && errno == EINTR);
+	r = recv_once(sock, &hdr, control.space, sizeof(control.space), flags);
+	/* The kernel looks into the queue, then whether the other end has gone, and in between that may have sent its last: only
+	 * a second look at the end tells. */
+	if (r == 0)
+		r = recv_once(sock, &hdr, control.space, sizeof(control.space), flags);
 	if (r < 0)
 		return -1;
 	*n_fds = take_fds(&hdr, fds);

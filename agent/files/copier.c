@@ -189,10 +189,12 @@ copier_new(const struct copier_spec *spec, struct error *err)
 		return NULL;
 	}
 	c->memory = memory;
-	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, c->sock) < 0)
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, c->sock) < 0) {
 		error_sys(err, "make a copier's socket");
-	else if (copier_start(c, err) == 0)
+	} else if (copier_start(c, err) == 0) {
+		wait_idle(c); /* the order may turn out to be none */
 		return c;
+	}
 	copier_free(c);
 	return NULL;
 }
@@ -206,8 +208,11 @@ copier_free(struct copier *c)
 	timer_cancel(c->timer);
 	close_fd(&c->sock[0]);
 	close_fd(&c->sock[1]);
-	if (c->memory)
+	if (c->memory) {
+		/* workers that were forked meanwhile have it, too, the pump for ever */
+		(void)madvise(c->memory, sizeof(*c->memory), MADV_REMOVE);
 		(void)munmap(c->memory, sizeof(*c->memory));
+	}
 	free(c);
 }
 

@@ -17,6 +17,8 @@
 #include "lib/cleanup.h"
 #include "lib/sys.h"
 
+#define DRAINS_MAX 32 /* reads of 4 KiB: more than a pipe holds */
+
 struct helper {
 	pid_t pid;
 	int pidfd; /* readable when it ended; the helper's output may be held open by others */
@@ -153,7 +155,8 @@ pump(struct helper *h, int timeout_ms)
 		if (h->out >= 0 && fds[1].revents)
 			(void)collect(h);
 		if (fds[0].revents) {
-			while (h->out >= 0 && collect(h))
+			/* what is there now: who still writes may never stop */
+			for (int i = 0; i < DRAINS_MAX && h->out >= 0 && collect(h); i++)
 				continue;
 			return true;
 		}

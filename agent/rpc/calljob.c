@@ -23,7 +23,8 @@ struct calljob {
 	struct job_ops ops;
 	struct job *job;
 	struct buf output;
-	int keep[6]; /* the roots */
+	struct error lost; /* of the answer a piece found no room */
+	int keep[6];       /* the roots */
 	size_t n_keep;
 	alignas(max_align_t) char arg[];
 };
@@ -39,6 +40,7 @@ calljob_new(struct call *call, const struct calljob_class *class, size_t size, s
 	}
 	t->call = call;
 	t->class = class;
+	t->lost = ERROR_INIT;
 	buf_init(&t->output, CALLJOB_OUTPUT_MAX + 1);
 	return t;
 }
@@ -83,10 +85,13 @@ on_job_message(struct job *job, uint32_t type, const void *payload, size_t size,
 		close_fd(&fds[i]);
 	if (type != CALLJOB_MSG_OUTPUT)
 		return error_set(err, ERROR_INTERNAL, "a worker sent message %u", type);
-	if (buf_append(&t->output, payload, size) < 0)
-		return error_set(err, ERROR_RESOURCE_EXHAUSTED, "the answer is over %u bytes",
-				 CALLJOB_OUTPUT_MAX);
-	return 0;
+	if (buf_append(&t->output, payload, size) == 0)
+		return 0;
+	/* the worker does not wait for what becomes of a piece */
+	error_set(&t->lost, ERROR_RESOURCE_EXHAUSTED, "no room for an answer of over %zu bytes",
+		  buf_len(&t->output));
+	*err = t->lost;
+	return -1;
 }
 
 static int
@@ -119,6 +124,8 @@ on_job_done(struct job *job, const struct error *err, void *data)
 				 why.msg);
 			why = ERROR_INIT;
 		}
+		if (why.code == ERROR_OK)
+			why = t->lost;
 		if (why.code == ERROR_OK && answer(t, &why) == 0)
 			call_reply(t->call);
 		else

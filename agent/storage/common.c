@@ -47,11 +47,15 @@ announce_missing(struct worker *w, const struct storage_mount *m, unsigned int *
 		if ((path[i] != '/' && path[i] != '\0') || path[i - 1] == '/')
 			continue;
 		(void)snprintf(prefix, sizeof(prefix), "%.*s", (int)i, path);
-		fd = path_try_open(m->roots->root, prefix, O_PATH, 0, PATH_FOLLOW_ALL);
+		/* a link is there, wherever it leads */
+		fd = path_try_open(m->roots->root, prefix, O_PATH, 0, PATH_FOLLOW_PARENT);
 		if (fd >= 0) {
 			(void)close(fd);
 			continue;
 		}
+		/* what cannot be looked at may be there: it is not ours to remove */
+		if (errno != ENOENT)
+			return error_sys(err, "look at %s", prefix);
 		++*missing;
 		/* undone by rmdir or unlink, whichever it has become */
 		if (worker_step_path(w, UNDO_UNLINK, err, "%s", prefix) < 0 ||

@@ -62,11 +62,11 @@ check(const struct storage_spec *spec, struct error *err)
 	return 0;
 }
 
-/* Asks the kernel for the pages and checks that it found them. */
+/* Asks the kernel for this volume's pages, beside those that others have, and checks that it found them. */
 static int
 reserve_pages(const struct storage_mount *m, struct error *err)
 {
-	uint64_t page = 0, size = 0, got = 0;
+	uint64_t page = 0, size = 0, had = 0, got = 0, wanted;
 	char path[96], text[32];
 
 	if (!joined_number(m->spec, "pagesize=", &page) ||
@@ -75,16 +75,24 @@ reserve_pages(const struct storage_mount *m, struct error *err)
 				 m->spec->mount_point);
 	(void)snprintf(path, sizeof(path), "kernel/mm/hugepages/hugepages-%llukB/nr_hugepages",
 		       (unsigned long long)(page / 1024));
-	(void)snprintf(text, sizeof(text), "%llu", (unsigned long long)(size / page));
+	if (read_text_at(m->roots->sys, path, text, sizeof(text)) < 0 || !parse_u64(text, &had))
+		return error_sys(err, "count the huge pages of %llu bytes",
+				 (unsigned long long)page);
+	wanted = had + size / page;
+	(void)snprintf(text, sizeof(text), "%llu", (unsigned long long)wanted);
 	if (write_text_at(m->roots->sys, path, text) < 0)
 		return error_sys(err, "reserve %s huge pages of %llu bytes", text,
 				 (unsigned long long)page);
 	if (read_text_at(m->roots->sys, path, text, sizeof(text)) < 0 || !parse_u64(text, &got) ||
-	    got < size / page)
+	    got < wanted) {
+		/* nobody has a use for those that it found */
+		(void)snprintf(text, sizeof(text), "%llu", (unsigned long long)had);
+		(void)write_text_at(m->roots->sys, path, text);
 		return error_set(err, ERROR_RESOURCE_EXHAUSTED,
 				 "reserve %llu huge pages of %llu bytes: the kernel found %llu",
 				 (unsigned long long)(size / page), (unsigned long long)page,
-				 (unsigned long long)got);
+				 (unsigned long long)(got > had ? got - had : 0));
+	}
 	return 0;
 }
 

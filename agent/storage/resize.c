@@ -251,9 +251,9 @@ volume_resize(const struct volume_parts *parts, const char *path, uint64_t size,
 	int fds[] = { roots->root, roots->sys, roots->dev };
 	struct resize_arg *arg;
 
-	if (path[0] != '/') {
-		error_set(err, ERROR_INVALID_ARGUMENT, "volume \"%.128s\" is no absolute path",
-			  path);
+	if (path[0] != '/' || strlen(path) >= PATH_MAX) {
+		error_set(err, ERROR_INVALID_ARGUMENT,
+			  "volume \"%.128s\" is no absolute path that a kernel takes", path);
 		return NULL;
 	}
 	arg = malloc(sizeof(*arg) + strlen(path) + 1);

@@ -165,9 +165,15 @@ struct swap_add *
 swap_add(const struct volume_parts *parts, const char *location, volume_done_fn *done, void *data,
 	 struct error *err)
 {
-	struct swap_add *s = calloc(1, sizeof(*s) + strlen(location) + 1);
+	struct swap_add *s;
 	int r;
 
+	if (strlen(location) >= PATH_MAX) {
+		error_set(err, ERROR_INVALID_ARGUMENT,
+			  "add swap: \"%.128s\" is longer than any path", location);
+		return NULL;
+	}
+	s = calloc(1, sizeof(*s) + strlen(location) + 1);
 	if (!s) {
 		error_nomem(err, swap_class.name);
 		return NULL;

@@ -76,6 +76,17 @@ says()
 	return 1
 }
 
+# within SECONDS COMMAND...: the command succeeds by then; until that it is tried ten times a second
+within()
+{
+	local end=$((${EPOCHREALTIME/./} + $1 * 1000000))
+	shift
+	until "$@"; do
+		test "${EPOCHREALTIME/./}" -lt $end || { echo "not in time: $*"; return 1; }
+		sleep 0.1
+	done
+}
+
 # boot NAME OPTION...: a VM in the background; its address in $address, its directory in $vmdir
 boot()
 {
@@ -112,14 +123,14 @@ stop()
 	for vm in ${vms[@]+"${vms[@]}"}; do test "$vm" = "$1" || rest+=("$vm"); done
 	vms=(${rest[@]+"${rest[@]}"})
 	test ! -e "$vmdir" || { echo "$vmdir is still there"; return 1; }
-	for vm in $(seq 50); do
-		pgrep -f "$vmdir/" >/dev/null || return 0
-		sleep 0.1
-	done
+	within 5 no_process "$vmdir/" >/dev/null && return 0
 	echo 'left:'
 	pgrep -af "$vmdir/"
 	return 1
 }
+
+# no_process TEXT: none has TEXT in its command line
+no_process() { ! pgrep -f "$1" >/dev/null; }
 
 # vsock_address: of the VM, as vsock-cat takes it
 vsock_address() { case $address in vsock://*) echo "$address" ;; *) echo "$vmdir/vsock.sock" ;; esac; }

@@ -10,13 +10,11 @@ guest=/hostproc/1/root   # the guest's root, as container main sees it
 # there FILE [TEXT]: the host sees FILE, with TEXT in it, within 10 s
 there()
 {
-	for _ in $(seq 100); do
-		test -e "$share/$1" && grep -q -- "${2-}" "$share/$1" && return 0
-		sleep 0.1
-	done
+	within 10 has "$@" && return 0
 	echo "$1: $(cat "$share/$1" 2>&1)"
 	return 1
 }
+has() { test -e "$share/$1" && grep -q -- "${2-}" "$share/$1"; }
 
 # not_there FILE: the host does not see it (yet)
 not_there() { test ! -e "$share/$1" || { echo "$1 is there: $(cat "$share/$1")"; return 1; }; }
@@ -102,17 +100,15 @@ limited()
 		is $'77\n16777216' look 'cat one/pids.max one/memory.max'
 }
 
-# Twice, because a process may come or go in between.
-counted()
+# More than once, because a process may come or go in between.
+counted() { within 5 counts_agree; }
+counts_agree()
 {
 	local told kernel
-	for _ in 1 2 3 4 5; do
-		told=$(rpc StatsContainer '{"container_id":"one"}' | jq -r '.cgroup_stats.pids_stats | "\(.current) \(.limit)"')
-		kernel=$(look 'echo $(cat one/pids.current one/pids.max)')
-		echo "told $told, the cgroup says $kernel"
-		test "$told" = "$kernel" && return 0
-	done
-	return 1
+	told=$(rpc StatsContainer '{"container_id":"one"}' | jq -r '.cgroup_stats.pids_stats | "\(.current) \(.limit)"')
+	kernel=$(look 'echo $(cat one/pids.current one/pids.max)')
+	echo "told $told, the cgroup says $kernel"
+	test "$told" = "$kernel"
 }
 
 ticks() { stat -c %s "$share/ticks" 2>/dev/null || echo 0; }
@@ -121,13 +117,9 @@ moves()
 {
 	local before
 	before=$(ticks)
-	for _ in $(seq 100); do
-		test "$(ticks)" -gt "$before" && return 0
-		sleep 0.1
-	done
-	echo "still at $before"
-	return 1
+	within 10 ticked_since "$before"
 }
+ticked_since() { test "$(ticks)" -gt "$1"; }
 
 paused()
 {
@@ -175,31 +167,22 @@ destroyed()
 	local monitor
 	monitor=$(jq -r .monitor "$vmdir/state.json")
 	kill -STOP "$monitor" || return 1
-	rpc DestroySandbox '{}' && powered_off
+	rpc DestroySandbox '{}' && within 15 powered_off
 	local status=$?
 	tail -n 3 "$vmdir/console.log"
 	kill -CONT "$monitor"
 	return $status
 }
 
-powered_off()
-{
-	for _ in $(seq 150); do
-		grep -q 'powering off as the agent asked' "$vmdir/console.log" && ! pgrep -f -r R,S,D "qemu-system.*$vmdir/" >/dev/null && return 0
-		sleep 0.1
-	done
-	return 1
-}
+powered_off() { grep -q 'powering off as the agent asked' "$vmdir/console.log" && ! pgrep -f -r R,S,D "qemu-system.*$vmdir/" >/dev/null; }
 
 gone()
 {
-	for _ in $(seq 100); do
-		pgrep -f "$vmdir/" >/dev/null || test -e "$vmdir" || { vms=(); return 0; }
-		sleep 0.1
-	done
+	within 10 nothing_left && vms=() && return 0
 	pgrep -af "$vmdir/"
 	return 1
 }
+nothing_left() { no_process "$vmdir/" && test ! -e "$vmdir"; }
 
 cp -a "$rootfs" "$share"
 mkdir -p "$share/hostproc"

@@ -32,6 +32,12 @@ config()
 		grep -Eq '^log_level = "debug" +# environment: KATA_AGENT_LOG_LEVEL$' "$work/config.out"
 }
 
+one_more()
+{
+	typed 'echo again-$((300 + 3)); exit' >"$work/console.5"
+	grep -q again-303 "$work/console.5"
+}
+
 # Four that stay, a fifth that is sent away, and room again when they have gone.
 four()
 {
@@ -42,18 +48,13 @@ four()
 		pids+=($!)
 	done
 	for i in 1 2 3 4; do
-		for _ in $(seq 100); do grep -q "ready-$((100 + i))-$((200 + i))" "$work/console.$i" && break; sleep 0.1; done
-		grep -q "ready-$((100 + i))-$((200 + i))" "$work/console.$i" || { cat "$work/console.$i"; return 1; }
+		within 10 grep -q "ready-$((100 + i))-$((200 + i))" "$work/console.$i" || { cat "$work/console.$i"; return 1; }
 	done
 	typed 'echo fifth' | tee /dev/stderr | grep 'all sessions are taken' || return 1
 	# timeout passes the signal on
 	kill "${pids[@]}"
 	wait "${pids[@]}" 2>/dev/null
-	for _ in $(seq 50); do
-		typed 'echo again-$((300 + 3)); exit' >"$work/console.5"
-		grep -q again-303 "$work/console.5" && return 0
-		sleep 0.1
-	done
+	within 10 one_more && return 0
 	cat "$work/console.5"
 	return 1
 }

@@ -6,14 +6,17 @@
 # gone MARK: no process has MARK in its command line, and no directory is left
 gone()
 {
-	local i
-	for i in $(seq 100); do
-		pgrep -f "$1" >/dev/null || return 0
-		sleep 0.1
-	done
+	within 10 no_process "$1" >/dev/null && return 0
 	echo 'left:'
 	pgrep -af "$1"
 	return 1
+}
+
+# run_dir: where the run of $pid has its files
+run_dir()
+{
+	dir=$(pgrep -P $pid -a 2>/dev/null | sed -n 's/.*path=\(\/tmp\/tatami-[^/]*\)\/console.log.*/\1/p')
+	test -n "$dir"
 }
 
 # begin_run: a run in the background, up to where QEMU runs; $pid, its $dir
@@ -21,11 +24,7 @@ begin_run()
 {
 	"$OUT/tatamictl" run $(vm_options) --rootfs "$rootfs" -- sleep 3600 2>"$work/said-run" &
 	pid=$!
-	for _ in $(seq 200); do
-		dir=$(pgrep -P $pid -a 2>/dev/null | sed -n 's/.*path=\(\/tmp\/tatami-[^/]*\)\/console.log.*/\1/p')
-		test -z "$dir" || return 0
-		sleep 0.1
-	done
+	within 20 run_dir && return 0
 	kill -KILL $pid
 	echo 'QEMU was not started'
 	return 1

@@ -28,10 +28,7 @@ hang_up()
 # comes TEXT FILE: within 10 s
 comes()
 {
-	for _ in $(seq 100); do
-		grep -q -- "$1" "$2" && return 0
-		sleep 0.1
-	done
+	within 10 grep -q -- "$1" "$2" >/dev/null && return 0
 	echo "no line with $1:"
 	tail -n 20 "$2"
 	return 1

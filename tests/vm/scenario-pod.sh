@@ -62,15 +62,12 @@ memory_dir() { in_side 'grep " /fast " /proc/mounts' | tee /dev/stderr | grep 't
 limits() { in_side 'cat /sys/fs/cgroup/memory.max' && ctl exec site -- cat /sys/fs/cgroup/memory.max /sys/fs/cgroup/cpu.max; }
 read_only() { ! in_side 'echo x >/etc/key/token' && ! ctl exec site -- sh -c 'echo x >/var/www/html/index.html'; }
 
+started_twice() { status '"side".*"ready":true,"restarts":1' 2>/dev/null && test "$(grep -c 'side is up' "$vmdir/side.log")" = 2; }
 restarted()
 {
-	local i
 	status '"side".*"restarts":0' || return 1
 	in_side 'rm /tmp/alive' || return 1
-	for i in $(seq 150); do
-		status '"side".*"ready":true,"restarts":1' 2>/dev/null && test "$(grep -c 'side is up' "$vmdir/side.log")" = 2 && return 0
-		sleep 0.1
-	done
+	within 15 started_twice && return 0
 	status '"side".*"ready":true,"restarts":1'
 	cat "$vmdir/side.log"
 	return 1

@@ -74,7 +74,7 @@ hang_9p()
 	mkdir -p "$work/mnt/sub"
 	"$work/bin/hangfs" "$work/mnt/sub" &
 	hangfs=$!
-	for _ in 1 2 3 4 5 6 7 8 9 10; do grep -q " $work/mnt/sub fuse" /proc/mounts && break; sleep 0.1; done
+	within 5 grep -q " $work/mnt/sub fuse" /proc/mounts
 	begin_hung '{"driver":"9p","source":"share5","fstype":"9p","options":["trans=virtio","version=9p2000.L"],"mount_point":"/run/kata-containers/shared/nine"}' \
 		/run/kata-containers/shared/nine/sub || hang=1
 	test $hang = 0 && { other_lives || hang=1; }

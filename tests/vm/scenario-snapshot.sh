@@ -108,14 +108,9 @@ counting()
 
 saved()
 {
-	local i
 	in_guest 'cat /tmp/count' >"$snap/count" || return 1
 	"$work/bin/qmp" "$qmp" '{"execute":"stop"}' "{\"execute\":\"migrate\",\"arguments\":{\"uri\":\"exec:cat >$snap/state\"}}" || return 1
-	for i in $(seq 300); do
-		qmp_says query-migrate '"completed"' && break
-		sleep 0.1
-	done
-	qmp_says query-migrate '"completed"' || return 1
+	within 40 qmp_says query-migrate '"completed"' || return 1
 	saved_at=$(date +%s)
 	end_vm
 }
@@ -126,10 +121,7 @@ restored()
 	local i
 	cp "$snap/first.ext4" "$snap/$1.ext4"
 	start "$1" -incoming "exec:cat $snap/state" || return 1
-	for i in $(seq 300); do
-		qmp_says query-status '"paused"' && break
-		sleep 0.1
-	done
+	within 40 qmp_says query-status '"paused"' || return 1
 	# so long that a clock which only went on is wrong
 	while test $(($(date +%s) - saved_at)) -lt 8; do sleep 0.2; done
 	"$work/bin/qmp" "$qmp" '{"execute":"cont"}' && answers || return 1

@@ -6,13 +6,10 @@
 # What the collector has got so far, a span a line.
 spans() { tr -cd '\40-\176' <"$work/spans" | sed 's/{"traceId"/\n&/g'; }
 
+has_span() { spans | grep -q "$1"; }
 collected()
 {
-	local i
-	for i in $(seq 100); do
-		spans | grep -q "$1" && return 0
-		sleep 0.1
-	done
+	within 10 has_span "$1" && return 0
 	spans
 	return 1
 }

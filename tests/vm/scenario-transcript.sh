@@ -22,11 +22,7 @@ bare() { boot "$1" --no-container --nic --attach "virtio-fs:$share"; }
 # Both runtimes give up a VM whose connection breaks: it must end by itself after DestroySandbox.
 ends()
 {
-	local i
-	for i in $(seq 100); do
-		test ! -S "$vmdir/qmp.sock" && return 0
-		sleep 0.1
-	done
+	within 10 test ! -S "$vmdir/qmp.sock" && return 0
 	tail -n 5 "$vmdir/console.log"
 	return 1
 }

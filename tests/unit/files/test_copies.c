@@ -208,6 +208,11 @@ AGENT_TEST(beginning_again_begins_anew)
 	CHECK(tree_names(&b->t, "d") == 3 && copies_unfinished(b->copies) == 0);
 }
 
+AGENT_TEST(a_part_of_nothing_leaves_no_copier)
+{
+	CHECK(copy(b, "a", S_IFREG, 3, 1, "x") == ERROR_FAILED_PRECONDITION);
+}
+
 AGENT_TEST(what_cannot_be_is_refused)
 {
 	static const uint32_t types[] = { 0, S_IFBLK, S_IFCHR, S_IFSOCK, S_IFIFO, S_IFMT };

@@ -3,7 +3,9 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <criterion/criterion.h>
@@ -49,6 +51,66 @@ Test(io, a_message_that_does_not_fit_is_refused_and_its_fds_closed)
 	close(p[0]);
 	close(s[0]);
 	close(s[1]);
+}
+
+/* The other end sends and goes, at the very moment of each look. Sockets come in rounds, because fds do not suffice. */
+enum { RACE_ROUNDS = 100, RACE_SOCKETS = 200 };
+
+static void
+send_when_asked(int (*s)[2], _Atomic int *asked)
+{
+	for (int i = 0; i < RACE_SOCKETS; i++)
+		(void)close(s[i][1]);
+	for (int i = 0; i < RACE_SOCKETS; i++) {
+		while (*asked < i)
+			continue;
+		(void)send_msg(s[i][0], "last", 4, NULL, 0, 0);
+		(void)close(s[i][0]);
+	}
+	_exit(0);
+}
+
+static unsigned int
+lost_in_a_round(_Atomic int *asked, int flags)
+{
+	int s[RACE_SOCKETS][2], fds[IO_FDS_MAX], status;
+	unsigned int lost = 0;
+	size_t n_fds;
+	char msg[8];
+	pid_t pid;
+
+	*asked = -1;
+	for (int i = 0; i < RACE_SOCKETS; i++)
+		cr_assert_eq(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, s[i]), 0);
+	pid = fork();
+	if (pid == 0)
+		send_when_asked(s, asked);
+	for (int i = 0; i < RACE_SOCKETS; i++)
+		(void)close(s[i][0]);
+	for (int i = 0; i < RACE_SOCKETS; i++) {
+		ssize_t n;
+
+		*asked = i;
+		do
+			n = recv_msg(s[i][1], msg, sizeof(msg), fds, &n_fds, flags);
+		while (n < 0 && errno == EAGAIN);
+		lost += n != 4;
+		(void)close(s[i][1]);
+	}
+	cr_assert_eq(waitpid(pid, &status, 0), pid);
+	return lost;
+}
+
+Test(io, the_last_message_is_not_taken_for_the_end)
+{
+	_Atomic int *asked = mmap(NULL, sizeof(*asked), PROT_READ | PROT_WRITE,
+				  MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	unsigned int lost = 0;
+
+	cr_assert(asked != MAP_FAILED);
+	for (int i = 0; i < RACE_ROUNDS; i++)
+		lost += lost_in_a_round(asked, i % 2 ? MSG_DONTWAIT : 0);
+	cr_assert_eq(lost, 0, "%u lost", lost);
 }
 
 Test(io, text_files)

@@ -50,6 +50,31 @@ AGENT_TEST(storage_point, directories_made_on_the_way_go_with_the_last_that_need
 	CHECK(rmdir(at(b, "src")) == 0);
 }
 
+/* The undo of a mount that failed must not reach through a link that the mount itself is not allowed to follow. */
+AGENT_TEST(storage_point, what_lies_behind_a_magic_link_is_left_alone)
+{
+	struct storage_spec s = memory(b, "file");
+	char path[192];
+
+	put_file(b, "file");
+	(void)snprintf(path, sizeof(path), "/proc/self/root%s", at(b, "file"));
+	s.mount_point = path;
+	CHECK(acquire(b, "one", &s, 1).code != ERROR_OK);
+	CHECK(exists(b, "file"));
+	CHECK(unlink(at(b, "file")) == 0);
+}
+
+AGENT_TEST(storage_point, a_link_at_the_mount_point_is_left_alone)
+{
+	struct storage_spec s = memory(b, "link");
+	struct stat st;
+
+	CHECK(symlink("nowhere", at(b, "link")) == 0);
+	CHECK(acquire(b, "one", &s, 1).code != ERROR_OK);
+	CHECK(lstat(at(b, "link"), &st) == 0);
+	CHECK(unlink(at(b, "link")) == 0);
+}
+
 AGENT_TEST(storage_point, a_mount_that_was_there_before_stays)
 {
 	struct storage_spec s;
