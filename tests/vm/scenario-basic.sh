@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
+# soak: ours
 # shellcheck shell=bash disable=SC2046
 # What users try first, with busybox over 9p: one VM that `run` makes and removes, one that stays.
 
@@ -54,10 +55,7 @@ if ok 'boot' boot basic --rootfs "$rootfs"; then
 	ok 'exec passes the exit code on' code 7 ctl exec basic -- sh -c 'exit 7'
 	ok 'exec passes stdout and stderr on' is $'err\nout' streams
 	ok 'a missing binary is told by name' says '/no/such/binary' ctl exec basic -- /no/such/binary
-	# the full count once: on our kernel, if it is tested at all
-	mib=16
-	test "$SOAK" = 0 || mib=64
-	test "$SOAK" = 0 || { test "$kernel" = distro && test -f "$OUT/kernel/ours/vmlinuz"; } || mib=1024
+	mib=$((SOAK ? 1024 : 16))
 	head -c ${mib}M /dev/urandom >"$work/random"
 	LIMIT=1500 ok "$mib MiB of random bytes through cat arrive with their checksum" is "$(sha256sum <"$work/random")" checksum
 	rm -f "$work/random"

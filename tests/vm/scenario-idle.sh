@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
+# soak: ours distro
 # shellcheck shell=bash disable=SC2046
 # What init and agent cost when nothing happens; booted with kernel parameters that are all wrong.
 

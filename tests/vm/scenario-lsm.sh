@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
+# soak: distro
 # shellcheck shell=bash
 # only on: distro
 # Labels of security modules: the distribution's kernel has AppArmor and SELinux, one a VM, with a small policy loaded; and

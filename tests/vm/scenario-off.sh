@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
+# soak: ours
 # shellcheck shell=bash
 # long
 # only on: ours

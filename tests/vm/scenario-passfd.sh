@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # only on: ours
+# soak: ours
 # shellcheck shell=bash disable=SC2016
 # Streams that are passed through: the host connects them to a vsock port, and no call carries a byte of them.
 

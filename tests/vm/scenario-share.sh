@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
+# soak: ours distro
 # shellcheck shell=bash disable=SC2046
 # Every way to the rootfs and to volumes; disks that are plugged in; a share whose server stops answering.
 
