@@ -30,7 +30,6 @@ static const struct device_rule always[] = {
 	NUMBER(BPF_DEVCG_DEV_CHAR, 1, 8), /* random */
 	NUMBER(BPF_DEVCG_DEV_CHAR, 1, 9), /* urandom */
 	NUMBER(BPF_DEVCG_DEV_CHAR, 5, 0), /* tty */
-	NUMBER(BPF_DEVCG_DEV_CHAR, 5, 1), /* console */
 	NUMBER(BPF_DEVCG_DEV_CHAR, 5, 2), /* ptmx */
 	{ .allow = true,                  /* pts */
 	  .types = BPF_DEVCG_DEV_CHAR,

@@ -298,6 +298,11 @@ read_interface(char *line, struct stats *s, struct error *err)
 
 	if (!colon || !set_name(&r, name, (size_t)(colon - name)) || strcmp(r.name, "lo") == 0)
 		return 0;
+	/* what a container calls an interface may be no text, which hosts cannot decode */
+	for (char *c = r.name; *c && !utf8_is_valid(r.name, strlen(r.name)); c++) {
+		if ((unsigned char)*c >= 0x80)
+			*c = '?';
+	}
 	line = colon + 1;
 	while (n < 16 && (word = strsep(&line, " "))) {
 		if (*word && !parse_u64(word, &values[n++]))

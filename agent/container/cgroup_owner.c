@@ -67,11 +67,11 @@ cgroup_give(int fd, int sys_fd, const Grpc__Spec *spec, struct error *err)
 {
 	const Grpc__Linux *l = spec->linux;
 	char names[DELEGATE_MAX];
+	uint32_t inside = spec->process->user ? spec->process->user->uid : 0;
 	uint32_t uid;
 
 	if (!is_for_the_container(spec) ||
-	    !ns_id_outside(l->uidmappings, l->n_uidmappings, spec->process->user->uid, &uid) ||
-	    uid == 0)
+	    !ns_id_outside(l->uidmappings, l->n_uidmappings, inside, &uid) || uid == 0)
 		return 0;
 	if (read_text_at(sys_fd, "kernel/cgroup/delegate", names, sizeof(names)) <= 0)
 		memcpy(names, usual, sizeof(usual));

@@ -60,6 +60,7 @@ struct container {
 	char *bundle;
 	struct oom_source *oom;  /* the sandbox's; NULL: not watched */
 	uint32_t device_program; /* id of the device rules in force; 0: none */
+	bool renumbered; /* its devices have the guest's numbers: device rules that come later have the host's */
 	bool paused;
 	bool has_storages; /* references are held in its name */
 	int gate;          /* writing end of init's start gate; -1 once used */

@@ -279,5 +279,8 @@ devices_null(const struct roots *roots, struct error *err)
 		return error_sys(err, "open the guest's /dev/null");
 	if (!S_ISCHR(st.st_mode) || st.st_rdev != makedev(1, 3))
 		return error_set(err, ERROR_INTERNAL, "the guest's /dev/null is not a null device");
+	/* what it masks is given to containers, who must not change the guest's node */
+	if (mount_set(fd, MOUNT_ATTR_RDONLY, 0, 0, false, err) < 0)
+		return -1;
 	return steal_fd(&fd);
 }

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/mount.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "agent/cgroup/cgroup.h"
@@ -200,13 +201,20 @@ int
 hook_stage_follow(const struct hook_stage *stage, int sock, struct error *err)
 {
 	struct hook_context c = context(stage, NULL, getpid());
+	mode_t mask;
+	int result;
 
 	if (!stage->early)
 		return 0;
 	if (sync_send(sock, SYNC_HOOKS, NULL, 0, -1) < 0)
 		return error_sys(err, "ask for hooks");
-	if (sync_recv(sock, SYNC_HOOKS, NULL, 0, NULL, err) < 0 ||
-	    hooks_run(&c, HOOK_CREATE_CONTAINER, err) < 0)
+	if (sync_recv(sock, SYNC_HOOKS, NULL, 0, NULL, err) < 0)
+		return -1;
+	/* the set-up around them goes without one */
+	mask = umask(022);
+	result = hooks_run(&c, HOOK_CREATE_CONTAINER, err);
+	(void)umask(mask);
+	if (result < 0)
 		return -1;
 	if (sync_send(sock, SYNC_HOOKS, c.said, strlen(c.said), -1) < 0)
 		return error_sys(err, "go on after hooks");

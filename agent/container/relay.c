@@ -172,7 +172,8 @@ move_on(struct relay *r)
 	/* after STEP_MOVED, whatever can go on makes the loop call again */
 	watch_set_events(r->in, step == STEP_WAIT_OUT || r->held > 0 ? 0 : EPOLLIN);
 	watch_set_events(r->out, step == STEP_WAIT_OUT || r->held > 0 ? EPOLLOUT : 0);
-	if (step == STEP_WAIT_IN && r->exited)
+	/* after STEP_MOVED, too: that may have been the last of it */
+	if (step != STEP_WAIT_OUT && r->held == 0 && r->exited)
 		(void)arm_quiet(r);
 }
 

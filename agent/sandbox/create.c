@@ -415,6 +415,7 @@ create_run(struct op *base, struct error *err)
 	op->c = container_new(s->parts.loop, op->request.id, op->request.spec, err);
 	if (!op->c)
 		return OP_FAILED;
+	op->c->renumbered = op->request.n_devices > 0;
 	if (check_cgroup(s, op->c, err) < 0 || take_profile(s, op->c, op->request.spec, err) < 0) {
 		sandbox_drop(s, op->c);
 		return OP_FAILED;

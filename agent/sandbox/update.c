@@ -79,7 +79,8 @@ update_work(struct worker *w, void *arg, struct error *err)
 	fd = cgroup_open(root, op->c->cgroup_path);
 	if (fd < 0)
 		return error_sys(err, "open cgroup %s", op->c->cgroup_path);
-	if (r->n_devices == 0)
+	/* hosts send the rules of the whole spec again, in numbers that are other devices' here */
+	if (r->n_devices == 0 || op->c->renumbered)
 		return cgroup_limits_update(fd, root, r, err);
 	former = cgroup_devices_hold(program);
 	if (update_devices(op, fd, r, &program, err) < 0)

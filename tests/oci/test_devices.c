@@ -187,6 +187,27 @@ plugged_in(struct oci *t)
 	}
 }
 
+/* containerd sends the rules of the whole spec again with whatever it changes; there the disk has the host's number. */
+static void
+plugged_in_and_updated(struct oci *t)
+{
+	Grpc__UpdateContainerRequest u = GRPC__UPDATE_CONTAINER_REQUEST__INIT;
+	Grpc__CreateContainerRequest *q;
+	Grpc__LinuxResources *r;
+
+	if (oci_needs_vm(t))
+		return;
+	q = with_disk(t, "sleep 3600", "blk", "", "/dev/vda");
+	r = q->oci->linux->resources;
+	OCI_REQUIRE(t, oci_create_request(t, q) == 0 && oci_start(t, "c1") == 0, "%s", t->err.msg);
+	u.container_id = "c1";
+	u.resources = r;
+	OCI_CHECK(t, oci_call(t, "UpdateContainer", &u, NULL) == 0, "%s", t->err.msg);
+	OCI_EXEC_PRINTS(t, "c1",
+			oci_process(t, ARGS("/bin/sh", "-c", "head -c 1024 /dev/data | wc -c")),
+			"1024\n");
+}
+
 static void
 plugged_in_refused(struct oci *t)
 {
@@ -269,6 +290,7 @@ const struct oci_case oci_devices_cases[] = {
 	{ "linux.devices", "devices in a user namespace", nodes_in_user_namespace },
 	{ "linux.devices.path", "devices that cannot be", refused },
 	{ "devices", "a disk that the host plugs in", plugged_in },
+	{ "devices", "a disk that was plugged in, and an update", plugged_in_and_updated },
 	{ "devices", "devices that cannot be plugged in", plugged_in_refused },
 	{ "shared_mounts", "mounts of another container", shared_mounts },
 };

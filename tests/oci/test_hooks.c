@@ -95,7 +95,7 @@ live(struct oci *t, Grpc__Spec *spec)
 	return false;
 }
 
-/* Path, arguments and environment of one hook; it has nothing else in its environment, and only its three files. */
+/* Path, arguments and environment of one hook; it has nothing else in its environment, only its three files, and the usual umask. */
 static void
 one_hook(struct oci *t, enum kind kind)
 {
@@ -105,9 +105,10 @@ one_hook(struct oci *t, enum kind kind)
 
 	(void)oci_rootfs(t);
 	spec = oci_sh(t, "true");
-	h = add_hook(t, spec, kind,
-		     "echo $0 $1 >$D/out; $B env | $B sort | $B grep -v -e PWD -e PATH >>$D/out; "
-		     "exec $B ls /proc/self/fd >>$D/out");
+	h = add_hook(
+		t, spec, kind,
+		"echo $0 $1 >$D/out; umask >>$D/out; $B env | $B sort | $B grep -v -e PWD -e PATH >>$D/out; "
+		"exec $B ls /proc/self/fd >>$D/out");
 	oci_append(t, &h->args, &h->n_args, oci_str(t, "zero"));
 	oci_append(t, &h->args, &h->n_args, oci_str(t, "one"));
 	oci_append(t, &h->env, &h->n_env, oci_str(t, "X=a  b"));
@@ -117,9 +118,10 @@ one_hook(struct oci *t, enum kind kind)
 	/* 3 is the directory that ls reads; sh adds SHLVL, PATH and PWD */
 	OCI_CHECK(
 		t,
-		strcmp(text, oci_str(t, "zero one\nB=%s\nD=%s\nK=%s\nSHLVL=1\nX=a  b\n0\n1\n2\n3\n",
-				     h->path, kind == START_CONTAINER ? "" : spec->root->path,
-				     kinds[kind].name)) == 0,
+		strcmp(text,
+		       oci_str(t, "zero one\n0022\nB=%s\nD=%s\nK=%s\nSHLVL=1\nX=a  b\n0\n1\n2\n3\n",
+			       h->path, kind == START_CONTAINER ? "" : spec->root->path,
+			       kinds[kind].name)) == 0,
 		"%s", text);
 }
 

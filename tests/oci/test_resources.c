@@ -364,10 +364,10 @@ check_stats(struct oci *t, const Grpc__StatsContainerResponse *s)
 static void
 stats(struct oci *t)
 {
-	Grpc__Spec *spec =
-		oci_sh(t, "dd if=/dev/disk of=/dev/null bs=64k count=32 2>/dev/null;"
-			  "echo data >/dev/shm/f; i=0; while test $i -lt 5000; do i=$((i+1)); done;"
-			  "sleep 3600 & echo up; read x");
+	Grpc__Spec *spec = oci_sh(
+		t, "dd if=/dev/disk of=/dev/null bs=64k count=32 2>/dev/null;"
+		   "echo data >/dev/shm/f; i=0; while test $i -lt 10000; do i=$((i+1)); done;"
+		   "sleep 3600 & echo up; read x");
 	Grpc__StatsContainerResponse *s;
 	Grpc__LinuxDevice *d;
 
@@ -379,7 +379,7 @@ stats(struct oci *t)
 	OCI_REQUIRE(t, find_disk(t, &d->major, &d->minor), "no disk: %s", t->err.msg);
 	oci_memory(t, spec)->limit = 64 << 20;
 	oci_memory(t, spec)->swap = 96 << 20;
-	oci_cpu(t, spec)->quota = 40000;
+	oci_cpu(t, spec)->quota = 20000; /* of 100000: throttled however fast the machine is */
 	oci_pids(t, spec, 50);
 	oci_namespace(t, spec, "network", "");
 	OCI_CHECK(t, !stats_of(t, "c1") && t->err.code == ERROR_INVALID_ARGUMENT, "%s", t->err.msg);

@@ -39,7 +39,8 @@ seen_on_console(unsigned int *last)
 	while (f && fgets(line, sizeof(line), f)) {
 		const char *at = strstr(line, word);
 
-		if (!at || !strstr(line, "\"DEBG\""))
+		/* the last line may be written just now */
+		if (!at || !strstr(line, "\"DEBG\"") || !strchr(line, '\n'))
 			continue;
 		*last = (unsigned int)strtoul(at + strlen(word), NULL, 10);
 		n++;
@@ -179,7 +180,7 @@ main(int argc, char **argv)
 	pid = start_command(argv + 3);
 	start_input(&fd[0], fd + 1);
 	while (p[1].fd >= 0 || p[2].fd >= 0) {
-		int n = poll(p, 3, 500);
+		int n = poll(p, 3, 3000);
 
 		if (n < 0 && errno != EINTR)
 			die("poll");

@@ -101,7 +101,7 @@ flood()
 {
 	local mib=$1 before after begin=${EPOCHREALTIME/./} took
 	before=$(ticks) || return 1
-	pass_exec "flood$mib" false dd if=/dev/zero bs=1M count="$mib" </dev/null 2>/dev/null | wc -c >"$work/count" || return 1
+	pass_exec "flood$mib" false dd if=/dev/zero bs=1M count="$mib" </dev/null 2>"$work/flood-errors" | wc -c >"$work/count" || { cat "$work/flood-errors" "$work/count"; return 1; }
 	after=$(ticks) || return 1
 	took=$((${EPOCHREALTIME/./} - begin))
 	# shellcheck disable=SC2086

@@ -1,19 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0
-# only on: distro
+# once: ours
 # shellcheck shell=bash
 # A VM is stopped, written to a file by QEMU, and that is restored twice, each under a generation id of its own: the container
 # goes on, and the two get other random numbers, the host's time and another network identity. vhost-user devices cannot be
-# written to a file, so the agent is on tcp:// and the container's root on virtio-blk; the distribution's kernel has vmgenid.
+# written to a file, so the agent is on tcp:// and the container's root on virtio-blk.
 
 snap=$work/snapshot
 
 # An initrd that sets the card up before the agent is started: no host could ask it to otherwise.
 make_initrd()
 {
-	local tree=$snap/tree modules
-	modules=$(scripts/fetch-kernel) && modules=$(echo "$modules"/lib/modules/*) || return 1
-	mkdir -p "$tree/bin" && "$OUT/tatami-initrd" --quiet -o "$snap/base.img" --init "$OUT/tatami" --modules "$modules" \
-		--module virtio_net --module virtio_blk --module ext4 || return 1
+	local tree=$snap/tree built modules=()
+	if test "$kernel" = distro; then
+		built=$(scripts/fetch-kernel) || return 1
+		modules=(--modules "$(echo "$built"/lib/modules/*)" --module virtio_net --module virtio_blk --module ext4)
+	fi
+	mkdir -p "$tree/bin" && "$OUT/tatami-initrd" --quiet -o "$snap/base.img" --init "$OUT/tatami" ${modules[@]+"${modules[@]}"} || return 1
 	zcat "$snap/base.img" | (cd "$tree" && cpio -id --quiet --no-absolute-filenames) || return 1
 	mkdir -p "$tree/sbin" && rm -f "$tree/sbin/init" && cp "$OUT/tatami" "$tree/sbin/init" && cp "$rootfs/bin/busybox" "$tree/bin/busybox" || return 1
 	rm -f "$tree/init"
@@ -22,7 +24,7 @@ make_initrd()
 	export PATH=/bin
 	busybox mkdir -p /dev /proc /sys
 	busybox mount -t devtmpfs dev /dev
-	while read -r module parameters; do busybox insmod $module $parameters; done </etc/tatami/modules
+	test ! -e /etc/tatami/modules || while read -r module parameters; do busybox insmod $module $parameters; done </etc/tatami/modules
 	until busybox ip link set eth0 up 2>/dev/null; do busybox usleep 10000; done
 	busybox ip address add 10.0.2.15/24 dev eth0
 	busybox ip route add default via 10.0.2.2
@@ -50,7 +52,7 @@ start()
 	qmp=$snap/$name.qmp console=$snap/$name.console address=tcp://127.0.0.1:$port
 	test -f "$snap/$name.ext4" || cp "$snap/root.ext4" "$snap/$name.ext4"
 	qemu-system-x86_64 -nodefaults -no-user-config -no-reboot -display none -M q35 -accel tcg,thread=single -cpu max -m 256 -smp 1 \
-		-kernel "$OUT/kernel/distro/vmlinuz" -initrd "$snap/initrd.img" \
+		-kernel "$OUT/kernel/$kernel/vmlinuz" -initrd "$snap/initrd.img" \
 		-append 'console=ttyS0 loglevel=6 panic=-1 no_timer_check agent.server_addr=tcp://0.0.0.0:1024' \
 		-chardev "file,id=console,path=$console" -serial chardev:console -qmp "unix:$qmp,server=on,wait=off" \
 		-netdev "user,id=net0,ipv6=off,hostfwd=tcp:127.0.0.1:$port-10.0.2.15:1024" \

@@ -184,9 +184,13 @@ Test(stats, interfaces)
 	    "0    0    0     0       0          0\n"
 	    "  eth0:    1000      10    1    2    0     0          0         0     2000      20    "
 	    "3    4    0     0       0          0\n"
-	    "  bad0:    1000      10\n");
+	    "  bad0:    1000      10\n"
+	    "a\xffz:    1001      10    1    2    0     0          0         0     2000      20    "
+	    "3    4    0     0       0          0\n");
 	cr_assert_eq(net_stats_read(fd, &s, &err), 0);
-	cr_expect_eq(s.n, (size_t)STAT_NET_FIELDS);
+	cr_expect_eq(s.n, (size_t)(2 * STAT_NET_FIELDS));
+	/* hosts decode only UTF-8 */
+	cr_expect_eq(value(&s, STAT_NET, "a?z", STAT_RX_BYTES), 1001);
 	cr_expect_eq(value(&s, STAT_NET, "eth0", STAT_RX_BYTES), 1000);
 	cr_expect_eq(value(&s, STAT_NET, "eth0", STAT_RX_DROPPED), 2);
 	cr_expect_eq(value(&s, STAT_NET, "eth0", STAT_TX_BYTES), 2000);
