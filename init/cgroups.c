@@ -18,6 +18,8 @@
 #include "lib/log.h"
 
 #define MIB (1024ull * 1024)
+#define AGENT_WEIGHT \
+	"1000" /* ten times that of all pods together: calls are answered beside whatever runs there */
 
 /* Enables one controller, or several at once ("+cpu +io"). */
 static int
@@ -79,6 +81,11 @@ cgroups_setup(int root_fd)
 	failed += make_group(root_fd, CGROUP_PODS);
 	failed += enable_controllers(root_fd, ".");
 	failed += enable_controllers(root_fd, CGROUP_PODS);
+	if (write_text_at(root_fd, CGROUP_AGENT "/cpu.weight", AGENT_WEIGHT) < 0 &&
+	    errno != ENOENT) {
+		log_warn("cgroups", "write " CGROUP_AGENT "/cpu.weight: %s", strerror(errno));
+		failed++;
+	}
 	if (cgroups_limit_pods(root_fd, &err) < 0) {
 		log_warn("cgroups", "%s", err.msg);
 		failed++;

@@ -203,8 +203,10 @@ static int
 fake_cgroups(char *dir)
 {
 	static const char *const files[] = {
-		"cgroup.controllers",          "cgroup.subtree_control", "pods/cgroup.controllers",
-		"pods/cgroup.subtree_control", "pods/memory.max",        "agent/cgroup.procs",
+		"cgroup.controllers",      "cgroup.subtree_control",
+		"pods/cgroup.controllers", "pods/cgroup.subtree_control",
+		"pods/memory.max",         "agent/cgroup.procs",
+		"agent/cpu.weight",
 	};
 	int fd;
 
@@ -240,6 +242,7 @@ Test(boot, lays_out_cgroups)
 	cr_expect_eq(cgroups_setup(fd), 0);
 	cgroups_join_agent(fd);
 	expect_text(fd, "agent/cgroup.procs", "0");
+	expect_text(fd, "agent/cpu.weight", "1000");
 	expect_text(fd, "cgroup.subtree_control", "+cpu +io +memory");
 	expect_text(fd, "pods/cgroup.subtree_control", "+cpu +io +memory");
 	cr_assert(read_text_at(fd, "pods/memory.max", found, sizeof(found)) > 0);
