@@ -14,6 +14,7 @@
 
 #define BLANKS    " \t\n\v\f\r"
 #define DAY       86400
+#define YEAR      (366 * DAY) /* as memagent.c takes */
 #define VALUE_MAX 1024
 #define FILE_KEY  "agent.config_file="
 
@@ -53,7 +54,7 @@ const struct config_key config_keys[] = {
 	{ "agent.mem_agent_memcg_swappiness_max", 0, 0, CONFIG_U32,
 	  FIELD(mem_agent.memcg_swappiness_max), 0, 200, 0 },
 	{ "agent.mem_agent_memcg_period_secs", 0, 0, CONFIG_U64, FIELD(mem_agent.memcg_period_s), 1,
-	  INT32_MAX, 0 },
+	  YEAR, 0 },
 	{ "agent.mem_agent_memcg_period_psi_percent_limit", 0, 0, CONFIG_U32,
 	  FIELD(mem_agent.memcg_period_psi_percent), 0, 100, 0 },
 	{ "agent.mem_agent_memcg_eviction_psi_percent_limit", 0, 0, CONFIG_U32,
@@ -63,14 +64,14 @@ const struct config_key config_keys[] = {
 	{ "agent.mem_agent_compact_disable", 0, 0, CONFIG_BOOL, FIELD(mem_agent.compact_disable), 0,
 	  0, 0 },
 	{ "agent.mem_agent_compact_period_secs", 0, 0, CONFIG_U64,
-	  FIELD(mem_agent.compact_period_s), 1, INT32_MAX, 0 },
+	  FIELD(mem_agent.compact_period_s), 1, YEAR, 0 },
 	{ "agent.mem_agent_compact_period_psi_percent_limit", 0, 0, CONFIG_U32,
 	  FIELD(mem_agent.compact_period_psi_percent), 0, 100, 0 },
 	{ "agent.mem_agent_compact_psi_percent_limit", 0, 0, CONFIG_U32,
 	  FIELD(mem_agent.compact_psi_percent), 0, 100, 0 },
 	{ "agent.mem_agent_compact_sec_max", 0, 0, CONFIG_U64, FIELD(mem_agent.compact_s_max), 0,
-	  INT32_MAX, 0 },
-	{ "agent.mem_agent_compact_order", 0, 0, CONFIG_U32, FIELD(mem_agent.compact_order), 0, 255,
+	  YEAR, 0 },
+	{ "agent.mem_agent_compact_order", 0, 0, CONFIG_U32, FIELD(mem_agent.compact_order), 1, 255,
 	  0 },
 	{ "agent.mem_agent_compact_threshold", 0, 0, CONFIG_U64, FIELD(mem_agent.compact_threshold),
 	  0, INT64_MAX, 0 },

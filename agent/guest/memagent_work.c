@@ -183,6 +183,7 @@ reclaim(const struct memagent_reclaim_work *work, int fd, struct memagent_target
 		memagent_trigger(fd, "memory.pressure", work->settings.eviction_psi_percent_limit);
 	uint64_t step_max = goal / STEPS > STEP_BYTES ? goal / STEPS : STEP_BYTES;
 	unsigned int idle = 0;
+	uint64_t last;
 
 	if (swappiness < -1)
 		return;
@@ -201,8 +202,9 @@ reclaim(const struct memagent_reclaim_work *work, int fd, struct memagent_target
 			break;
 		}
 	}
-	if (current_bytes(fd) < first)
-		t->reclaimed = first - current_bytes(fd);
+	last = current_bytes(fd);
+	if (last > 0 && last < first) /* 0: it has gone */
+		t->reclaimed = first - last;
 }
 
 void

@@ -12,6 +12,9 @@
 #include "lib/cleanup.h"
 #include "lib/log.h"
 
+/* Of one worker: the kernel takes a while for a lot of memory. */
+#define WORK_MS 60000
+
 enum online_msg {
 	ONLINE_MSG_CPUS = 1, /* payload: uint32_t, how many are online */
 };
@@ -153,6 +156,7 @@ try_again(struct online *o, struct error *err)
 		.data = o,
 		.keep_fds = keep,
 		.n_keep_fds = o->work.cgroup < 0 ? 1 : 2,
+		.deadline_ms = WORK_MS,
 	};
 
 	o->again = false;

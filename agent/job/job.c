@@ -364,6 +364,9 @@ job_cancel(struct job *job, enum error_code code, const char *why)
 		job_stop(job);
 		return;
 	}
+	/* it may be due before the kick is read */
+	timer_cancel(job->deadline);
+	job->deadline = NULL;
 	job->state = JOB_ENDED;
 	list_remove(&job->node);
 	list_append(&job->jobs->ended, &job->node);

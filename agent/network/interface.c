@@ -94,7 +94,10 @@ find_quickly(struct change *c, struct error *err)
 		r = net_link_get_at(c->r, c->task->hint, &c->link, err);
 	else if (r == 0)
 		r = 1;
-	return r == 0 && !is_plainly_it(&c->link, wanted) ? 1 : r;
+	/* one that is up may be another's by now, and a nearer one have come: all are looked at then */
+	if (r == 0 && (!is_plainly_it(&c->link, wanted) || c->link.flags & IFF_UP))
+		r = 1;
+	return r;
 }
 
 /* For those that are looked for next. */

@@ -264,13 +264,17 @@ net_routes_work(struct worker *w, struct net_task *task, struct error *err)
 	};
 	struct net_links links = { 0 };
 	struct rtnl r = { 0 };
+	struct error why = ERROR_INIT;
 	int result = -1;
 
 	if (!plan.order || !plan.addresses)
 		error_nomem(err, "updating routes");
 	else if (rtnl_open(&r, err) == 0 && net_links_read(&r, &links, err) == 0 &&
 		 make_plan(w, task, &links, &plan, err) == 0 && apply(w, &r, &plan, err) == 0)
-		result = net_send_routes(w, &r, &links, err);
+		result = 0;
+	/* they are in force, whether they can be told or not */
+	if (result == 0 && net_send_routes(w, &r, &links, &why) < 0)
+		worker_log(w, LOG_LEVEL_WARN, "the routes are not told: %s", why.msg);
 	net_links_release(&links);
 	rtnl_close(&r);
 	free(plan.order);

@@ -266,6 +266,18 @@ routes_done(const struct error *err, const struct buf *reply, void *data)
 	       err->code != ERROR_OK || fill_routes(call_arena(call), reply, call_response(call)));
 }
 
+/* What has been done has not failed because there is no room to tell it. */
+static void
+routes_updated(const struct error *err, const struct buf *reply, void *data)
+{
+	struct call *call = data;
+	Grpc__Routes *to = call_response(call);
+
+	if (err->code == ERROR_OK && !fill_routes(call_arena(call), reply, to))
+		to->n_routes = 0;
+	finish(call, err, true);
+}
+
 static enum rpc_outcome
 update_routes(struct call *call, const void *request, void *response, struct error *err)
 {
@@ -297,7 +309,7 @@ update_routes(struct call *call, const void *request, void *response, struct err
 		};
 	}
 	return begun(call, network_update_routes(call_agent(call)->network, list, routes->n_routes,
-						 routes_done, call, err));
+						 routes_updated, call, err));
 }
 
 static enum rpc_outcome

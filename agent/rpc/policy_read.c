@@ -51,7 +51,8 @@ ends_with(struct words *w, const char *const *what, size_t n_what)
 	const char *word, *rest;
 	size_t n = next_word(w, &word);
 
-	if (next_word(w, &rest) > 0)
+	/* a lone colon is no word, and no end */
+	if (next_word(w, &rest) > 0 || w->at < w->end)
 		return false;
 	for (size_t i = 0; i < n_what; i++) {
 		if (is_word(word, n, what[i]))

@@ -321,12 +321,17 @@ body_pool(int fd, void *data)
 	start(&b, OPS(work_ok), &arg, 50, 0);
 	run_until(&b, 3);
 	CHECK(b.last.code == ERROR_DEADLINE_EXCEEDED);
+	/* Or both: its time is over before the loop comes to what was cancelled. */
+	job_cancel(start(&b, OPS(work_ok), &arg, 1, 0), ERROR_CANCELLED, "was queued, too");
+	(void)usleep(5000);
+	run_until(&b, 4);
+	CHECK(b.last.code == ERROR_CANCELLED);
 	/* Each that ends lets the next in, in order. */
 	for (int i = 0; i < 3; i++)
 		job_cancel(urgent[i], ERROR_CANCELLED, "end");
 	for (int i = 0; i < 69; i++)
 		job_cancel(hung[i], ERROR_CANCELLED, "end");
-	run_until(&b, 3 + 3 + 69);
+	run_until(&b, 4 + 3 + 69);
 	CHECK(jobs_running(b.jobs) == 0);
 	bench_release(&b);
 	return 0;
