@@ -164,18 +164,41 @@ recv_once(int sock, struct msghdr *hdr, void *control, size_t control_size, int 
 	return r;
 }
 
+static pid_t
+sender_of(struct msghdr *hdr)
+{
+	for (struct cmsghdr *c = CMSG_FIRSTHDR(hdr); c; c = CMSG_NXTHDR(hdr, c)) {
+		struct ucred who;
+
+		if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_CREDENTIALS)
+			continue;
+		memcpy(&who, CMSG_DATA(c), sizeof(who));
+		return who.pid;
+	}
+	return 0;
+}
+
 ssize_t
 recv_msg(int sock, void *msg, size_t size, int *fds, size_t *n_fds, int flags)
 {
+	pid_t ignored;
+
+	return recv_msg_from(sock, msg, size, fds, n_fds, flags, &ignored);
+}
+
+ssize_t
+recv_msg_from(int sock, void *msg, size_t size, int *fds, size_t *n_fds, int flags, pid_t *sender)
+{
 	union {
 		struct cmsghdr align;
-		char space[CMSG_SPACE(sizeof(int) * IO_FDS_MAX)];
+		char space[CMSG_SPACE(sizeof(int) * IO_FDS_MAX) + CMSG_SPACE(sizeof(struct ucred))];
 	} control;
 	struct iovec iov = { .iov_base = msg, .iov_len = size };
 	struct msghdr hdr = { .msg_iov = &iov, .msg_iovlen = 1 };
 	ssize_t r;
 
 	*n_fds = 0;
+	*sender = 0;
 	r = recv_once(sock, &hdr, control.space, sizeof(control.space), flags);
 	/* The kernel looks into the queue, then whether the other end has gone, and in between that may have sent its last: only
 	 * a second look at the end tells. */
@@ -184,6 +207,7 @@ recv_msg(int sock, void *msg, size_t size, int *fds, size_t *n_fds, int flags)
 	if (r < 0)
 		return -1;
 	*n_fds = take_fds(&hdr, fds);
+	*sender = sender_of(&hdr);
 	if (hdr.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) {
 		for (size_t i = 0; i < *n_fds; i++)
 			(void)close(fds[i]);

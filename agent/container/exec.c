@@ -11,9 +11,11 @@
 #include "agent/container/child.h"
 #include "agent/container/entry_files.h"
 #include "agent/container/launch.h"
+#include "agent/container/mounts.h"
 #include "agent/container/tty.h"
 #include "lib/cleanup.h"
 #include "lib/io.h"
+#include "lib/sys.h"
 
 /* A pidfd is readable once its process has ended, reaped or not. */
 static bool
@@ -52,6 +54,22 @@ complete(const struct launch_exec *x)
 	return p;
 }
 
+/* The same directory as a read-only mount of its own, with nothing above it: the new process holds it until it has run its first
+ * lines, where another one of the container may take it, and the way up leads to the guest's cgroups. */
+static int
+shut_off(int cgroup_fd, struct error *err)
+{
+	auto_close int dir = cgroup_fd;
+	auto_close int fd =
+		sys_open_tree(dir, "", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH);
+
+	if (fd < 0)
+		return error_sys(err, "shut the container's cgroup off");
+	if (mount_set(fd, MOUNT_ATTR_RDONLY, 0, 0, false, err) < 0)
+		return -1;
+	return steal_fd(&fd);
+}
+
 /* Where init is now (it may have moved itself below its cgroup), else the container's cgroup. The pid is looked
  * at while its process is seen to live before and after: it was nobody else's in between. */
 static int
@@ -67,12 +85,12 @@ open_cgroup(const struct launch_exec *x, struct error *err)
 	    (path[n] == '/' || !path[n])) {
 		fd = cgroup_open(x->roots->cgroup, path);
 		if (fd >= 0)
-			return fd;
+			return shut_off(fd, err);
 	}
 	fd = cgroup_open(x->roots->cgroup, x->cgroup_path);
 	if (fd < 0)
-		error_sys(err, "open cgroup %s", x->cgroup_path);
-	return fd;
+		return error_sys(err, "open cgroup %s", x->cgroup_path);
+	return shut_off(fd, err);
 }
 
 static int

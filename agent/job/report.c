@@ -139,10 +139,12 @@ job_drain(struct job *job, unsigned int max)
 	uint8_t *in = job->jobs->in;
 	int fds[IO_FDS_MAX];
 	size_t n_fds;
+	pid_t sender;
 	ssize_t n;
 
 	while (max-- > 0) {
-		n = recv_msg(job->sock, in, sizeof(job->jobs->in), fds, &n_fds, MSG_DONTWAIT);
+		n = recv_msg_from(job->sock, in, sizeof(job->jobs->in), fds, &n_fds, MSG_DONTWAIT,
+				  &sender);
 		if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
 			return DRAINED;
 		/* ECONNRESET: it died without reading our last answer, which is told once, before what it
@@ -155,7 +157,9 @@ job_drain(struct job *job, unsigned int max)
 		}
 		if (n <= 0)
 			return DRAINED_EOF;
-		if ((size_t)n < sizeof(struct job_wire_head))
+		/* A new process of a container holds the worker's end until it has run its first lines, and another one of that
+		 * container, if it may trace, can take it from there. */
+		if ((size_t)n < sizeof(struct job_wire_head) || sender != job->slot->pid)
 			close_all(fds, n_fds);
 		else if (!take(job, in, (size_t)n, fds, n_fds))
 			return DRAINED_ENDED;

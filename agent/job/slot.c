@@ -84,7 +84,9 @@ slot_start(struct initlink *link, int dev_null, int *keep, size_t n_keep, job_wo
 	ours = pair[0];
 	theirs = pair[1];
 	slot = calloc(1, sizeof(*slot));
-	if (!slot || fcntl(ours, F_SETFL, O_NONBLOCK) < 0) {
+	/* the sender goes with each message: a container's process may get hold of the other end (report.c) */
+	if (!slot || fcntl(ours, F_SETFL, O_NONBLOCK) < 0 ||
+	    setsockopt(ours, SOL_SOCKET, SO_PASSCRED, &(int){ 1 }, sizeof(int)) < 0) {
 		free(slot);
 		error_nomem(err, "starting a worker");
 		return NULL;

@@ -212,8 +212,25 @@ snoop_look(int pid_fd, const char *pid, void *data)
 	}
 }
 
-/* Is it a directory or device of none of the container's own file systems? But for the cgroup that the process was
- * cloned into, which is the container's and goes first. */
+/* Does this directory of cgroups lead up, or let itself be written to? */
+static int
+is_cgroup_in_use(int fd)
+{
+	struct stat own, up;
+	int file;
+
+	if (fstat(fd, &own) < 0 || fstatat(fd, "..", &up, 0) < 0)
+		return 0;
+	if (own.st_ino != up.st_ino)
+		return 1;
+	file = openat(fd, "cgroup.procs", O_WRONLY | O_CLOEXEC);
+	if (file >= 0)
+		(void)close(file);
+	return file >= 0;
+}
+
+/* Is it a directory or device of none of the container's own file systems? The cgroup that the process was cloned into is the
+ * container's, and there must be no way on from there. */
 static int
 is_outside(int fd)
 {
@@ -221,8 +238,10 @@ is_outside(int fd)
 	struct stat own, other;
 	struct statfs fs;
 
-	if (fstat(fd, &other) < 0 || fstatfs(fd, &fs) < 0 || fs.f_type == CGROUP2_SUPER_MAGIC)
+	if (fstat(fd, &other) < 0 || fstatfs(fd, &fs) < 0)
 		return 0;
+	if (fs.f_type == CGROUP2_SUPER_MAGIC)
+		return is_cgroup_in_use(fd);
 	for (size_t i = 0; i < sizeof(inside) / sizeof(inside[0]); i++) {
 		if (stat(inside[i], &own) == 0 && own.st_dev == other.st_dev)
 			return 0;

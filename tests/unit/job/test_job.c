@@ -170,6 +170,42 @@ Test(job, messages_and_fds)
 	in_agent(body_talk);
 }
 
+/* What another process says that has got hold of the worker's end: a fork, as a new process of a container is one. */
+static int
+work_robbed(struct worker *w, void *arg, struct error *err)
+{
+	int status;
+	pid_t pid;
+
+	(void)arg;
+	pid = fork();
+	if (pid == 0)
+		_exit(worker_send(w, 6, "forged", 6, NULL, 0, false, err) ? 1 : 0);
+	if (pid < 0 || waitpid(pid, &status, 0) != pid || status != 0)
+		return error_set(err, ERROR_INTERNAL, "nothing was forged");
+	return worker_send(w, 6, "mine", 4, NULL, 0, false, err);
+}
+
+static int
+body_robbed(int fd, void *data)
+{
+	struct bench b;
+
+	(void)data;
+	bench_init(&b, fd);
+	start(&b, OPS(work_robbed), NULL, 0, 0);
+	run_until(&b, 1);
+	CHECK(b.last.code == ERROR_OK);
+	CHECK(b.n_messages == 1);
+	bench_release(&b);
+	return 0;
+}
+
+Test(job, only_the_worker_itself_is_heard)
+{
+	in_agent(body_robbed);
+}
+
 /* Sends an fd that nobody waits for, then would go on as if it had arrived. */
 static int
 work_send_and_go(struct worker *w, void *arg, struct error *err)
