@@ -16,6 +16,7 @@
 
 #include "lib/io.h"
 #include "lib/log.h"
+#include "lib/parse.h"
 
 #define MIB (1024ull * 1024)
 #define AGENT_WEIGHT \
@@ -71,6 +72,46 @@ make_group(int root_fd, const char *name)
 	return 1;
 }
 
+static uint64_t
+kernel_number(const char *path, uint64_t otherwise)
+{
+	char text[32];
+	uint64_t n;
+
+	return read_text_at(AT_FDCWD, path, text, sizeof(text)) > 0 && parse_u64(text, &n)
+		       ? n
+		       : otherwise;
+}
+
+uint64_t
+cgroups_pods_tasks(uint64_t total)
+{
+	uint64_t reserve = total / 8;
+
+	if (reserve < 256)
+		reserve = 256;
+	if (reserve > 1024)
+		reserve = 1024;
+	return reserve > total / 2 ? total / 2 : total - reserve;
+}
+
+/* Hosts leave out the limits of single containers: none may take the process that a worker needs. */
+static int
+limit_tasks(int root_fd)
+{
+	uint64_t threads = kernel_number("/proc/sys/kernel/threads-max", 32768);
+	uint64_t pids = kernel_number("/proc/sys/kernel/pid_max", 32768);
+	char text[32];
+
+	(void)snprintf(text, sizeof(text), "%llu",
+		       (unsigned long long)cgroups_pods_tasks(threads < pids ? threads : pids));
+	if (write_text_at(root_fd, CGROUP_PODS "/pids.max", text) == 0 || errno == ENOENT)
+		return 0;
+	log_warn("cgroups", "limit the processes of cgroup " CGROUP_PODS " to %s: %s", text,
+		 strerror(errno));
+	return 1;
+}
+
 int
 cgroups_setup(int root_fd)
 {
@@ -81,6 +122,7 @@ cgroups_setup(int root_fd)
 	failed += make_group(root_fd, CGROUP_PODS);
 	failed += enable_controllers(root_fd, ".");
 	failed += enable_controllers(root_fd, CGROUP_PODS);
+	failed += limit_tasks(root_fd);
 	if (write_text_at(root_fd, CGROUP_AGENT "/cpu.weight", AGENT_WEIGHT) < 0 &&
 	    errno != ENOENT) {
 		log_warn("cgroups", "write " CGROUP_AGENT "/cpu.weight: %s", strerror(errno));

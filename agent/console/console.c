@@ -8,11 +8,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <termios.h>
 #include <unistd.h>
-
-#include <linux/vm_sockets.h>
 
 #include "agent/console/private.h"
 #include "agent/server/address.h"
@@ -25,31 +24,18 @@ static const char again_text[] =
 
 /* ---- vsock ---- */
 
-static bool
-is_stranger(const struct console *console, const struct sockaddr_vm *peer)
-{
-	return console->family == AF_VSOCK && peer->svm_cid != VMADDR_CID_HOST;
-}
-
 static void
 on_listener(uint32_t events, void *data)
 {
 	struct console *console = data;
-	union {
-		struct sockaddr sa;
-		struct sockaddr_vm vm;
-		struct sockaddr_storage room;
-	} peer = { .sa.sa_family = AF_UNSPEC };
-	socklen_t size = sizeof(peer);
 	struct error err = ERROR_INIT;
-	int fd = accept4(console->listener, &peer.sa, &size, SOCK_CLOEXEC | SOCK_NONBLOCK);
+	uint32_t port;
+	int fd = address_accept(console->listener, &console->spare, &port);
 
 	(void)events;
 	if (fd < 0)
 		return;
-	if (is_stranger(console, &peer.vm)) {
-		close_fd(&fd);
-	} else if (console->n_sessions >= CONSOLE_SESSIONS_MAX) {
+	if (console->n_sessions >= CONSOLE_SESSIONS_MAX) {
 		(void)!write(fd, full_text, strlen(full_text));
 		close_fd(&fd);
 		log_warn("console", "all %d sessions are taken", CONSOLE_SESSIONS_MAX);
@@ -61,8 +47,10 @@ on_listener(uint32_t events, void *data)
 static int
 listen_at(struct console *console, struct error *err)
 {
-	console->listener =
-		address_listen(console->spec.address, &console->family, &console->path, err);
+	int family;
+
+	console->spare = eventfd(0, EFD_CLOEXEC);
+	console->listener = address_listen(console->spec.address, &family, &console->path, err);
 	if (console->listener < 0)
 		return -1;
 	console->watch = loop_watch(console->spec.loop, console->listener, EPOLLIN, on_listener,
@@ -158,6 +146,7 @@ console_new(const struct console_spec *spec, struct error *err)
 	}
 	console->spec = *spec;
 	console->listener = -1;
+	console->spare = -1;
 	console->serial = -1;
 	list_init(&console->sessions);
 	if ((spec->address ? listen_at(console, err) : open_serial(console, err)) == 0) {
@@ -181,6 +170,7 @@ console_free(struct console *console)
 		(void)tcsetattr(console->serial, TCSANOW, console->saved);
 	free(console->saved);
 	close_fd(&console->listener);
+	close_fd(&console->spare);
 	close_fd(&console->serial);
 	address_forget(console->path);
 	free(console);

@@ -14,9 +14,9 @@ struct session;
 
 struct console {
 	struct console_spec spec;
-	int listener, family;
-	char *path; /* of a unix socket */
-	int serial; /* /dev/console, -1: there is a listener */
+	int listener, spare; /* spare: for address_accept() */
+	char *path;          /* of a unix socket */
+	int serial;          /* /dev/console, -1: there is a listener */
 	struct watch *watch;
 	void *saved; /* struct termios of the serial console */
 	struct list sessions;

@@ -30,8 +30,9 @@ struct create_op {
 	struct launch launch;
 	struct keep_fds keep;
 	struct stdio_ends ends;
-	int pass[3];           /* until the launch: of the host */
-	int gate;              /* init's end */
+	int pass[3]; /* until the launch: of the host */
+	int gate;    /* init's end */
+	int pidns; /* the sandbox's, ours: its container may be removed while the launch waits for a worker */
 	Grpc__Spec with_hooks; /* the spec with the guest's hooks, if there are any */
 	Grpc__Hooks hooks;
 	struct error error;
@@ -48,6 +49,7 @@ close_far_ends(struct create_op *op)
 {
 	stdio_ends_close(&op->ends);
 	close_fd(&op->gate);
+	close_fd(&op->pidns);
 }
 
 static void
@@ -244,8 +246,7 @@ fill_launch(struct create_op *op)
 	};
 	memcpy(op->launch.stdio, op->ends.fd, sizeof(op->launch.stdio));
 	for (size_t i = 0; i < NS_KINDS; i++)
-		op->launch.sandbox_ns[i] =
-			i == NS_PID && !op->request.sandbox_pidns ? -1 : s->ns[i];
+		op->launch.sandbox_ns[i] = i == NS_PID ? op->pidns : s->ns[i];
 }
 
 /* Starts the launch. -1: nothing was started. */
@@ -270,6 +271,11 @@ launch(struct create_op *op, struct error *err)
 		return -1;
 	if (open_gate(op, err) < 0)
 		return -1;
+	if (op->request.sandbox_pidns && s->ns[NS_PID] >= 0) {
+		op->pidns = fcntl(s->ns[NS_PID], F_DUPFD_CLOEXEC, 3);
+		if (op->pidns < 0)
+			return error_sys(err, "hold the sandbox's pid namespace");
+	}
 	fill_launch(op);
 	if (extras_fill(s, &op->extras, &op->request, &op->launch, &op->keep, err) < 0)
 		return -1;
@@ -489,6 +495,7 @@ sandbox_create_container(struct sandbox *s, const struct sandbox_container_reque
 	op->s = s;
 	op->request = *request;
 	op->gate = -1;
+	op->pidns = -1;
 	op->ends = (struct stdio_ends){ .fd = { -1, -1, -1 } };
 	for (size_t i = 0; i < ARRAY_LEN(op->pass); i++)
 		op->pass[i] = request->pass ? steal_fd(&request->pass[i]) : -1;

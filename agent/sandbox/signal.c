@@ -64,10 +64,11 @@ static enum heed
 heeds_sigterm(int proc, pid_t pid)
 {
 	char path[32];
-	char status[4096];
+	char status[16384]; /* a list of groups comes before the masks */
 
 	(void)snprintf(path, sizeof(path), "%d/status", (int)pid);
 	if (read_text_at(proc, path, status, sizeof(status)) <= 0 ||
+	    !strstr(status, "\nSigCgt:") || /* cut off */
 	    mask_has(status, "\nSigIgn:", SIGTERM) || mask_has(status, "\nSigCgt:", SIGTERM))
 		return HEED_YES;
 	return mask_has(status, "\nSigBlk:", SIGTERM) ? HEED_BLOCKS : HEED_NO;

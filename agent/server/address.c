@@ -7,6 +7,7 @@
 #include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -133,6 +134,25 @@ address_forget(char *path)
 	if (path)
 		(void)unlink(path);
 	free(path);
+}
+
+int
+address_accept(int listener, int *spare, uint32_t *port)
+{
+	union any_address peer = { .sa.sa_family = AF_UNSPEC };
+	socklen_t size = sizeof(peer);
+	int fd = accept4(listener, &peer.sa, &size, SOCK_CLOEXEC | SOCK_NONBLOCK);
+
+	if (fd < 0 && (errno == EMFILE || errno == ENFILE)) {
+		close_fd(spare);
+		fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+		close_fd(&fd);
+		*spare = eventfd(0, EFD_CLOEXEC);
+	}
+	*port = peer.sa.sa_family == AF_VSOCK ? peer.vm.svm_port : 0;
+	if (fd >= 0 && peer.sa.sa_family == AF_VSOCK && peer.vm.svm_cid != VMADDR_CID_HOST)
+		close_fd(&fd);
+	return fd;
 }
 
 int

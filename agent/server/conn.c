@@ -81,6 +81,21 @@ conn_flush(struct conn *conn)
 		server_wrote(conn->server);
 }
 
+/* Whose queue is the longest. One that is broken already counts, too: what it holds is about to go. */
+static struct conn *
+fullest(struct conn *conn)
+{
+	struct list *pos;
+
+	list_for_each (pos, &conn->server->conns) {
+		struct conn *c = list_entry(pos, struct conn, node);
+
+		if (buf_len(&c->out) > buf_len(&conn->out))
+			conn = c;
+	}
+	return conn;
+}
+
 /* `before` bytes were in the queue; something was added, or could not be. */
 static void
 queued(struct conn *conn, size_t before, bool is_added)
@@ -88,9 +103,11 @@ queued(struct conn *conn, size_t before, bool is_added)
 	struct server *server = conn->server;
 
 	server->queued += buf_len(&conn->out) - before;
-	if (!is_added || server->queued > QUEUED_MAX)
+	if (!is_added)
 		conn_break(conn, "it does not take its replies");
-	else if (!conn->is_corked)
+	else if (server->queued > QUEUED_MAX)
+		conn_break(fullest(conn), "it does not take its replies");
+	if (!conn->is_broken && !conn->is_corked)
 		conn_flush(conn);
 }
 
@@ -223,21 +240,55 @@ take_bytes(struct conn *conn, const uint8_t *data, size_t n, unsigned int *frame
 	return at;
 }
 
+static void
+uncharge_reader(struct conn *conn, size_t n)
+{
+	server_uncharge(conn->server, n);
+	conn->server->readers -= n;
+	conn->reader_charged -= n;
+}
+
+/* Ends the half-received frame of another connection: the one that has stood still for longest. False: there is none. */
+static bool
+end_stalest(const struct conn *conn)
+{
+	struct conn *stale = NULL;
+	struct list *pos;
+
+	list_for_each (pos, &conn->server->conns) {
+		struct conn *c = list_entry(pos, struct conn, node);
+
+		if (c != conn && c->reader_charged > 0 &&
+		    (!stale || c->deadline_ns < stale->deadline_ns))
+			stale = c;
+	}
+	if (!stale)
+		return false;
+	conn_break(stale, "half a frame of it takes the memory of others");
+	frame_reader_release(&stale->reader);
+	uncharge_reader(stale, stale->reader_charged);
+	return true;
+}
+
 /* Half-received frames count as memory of requests, but for what every connection may have. */
 static void
 charge_reader(struct conn *conn)
 {
+	struct server *server = conn->server;
 	size_t size = conn->reader.payload.size;
 	size_t now = size > READ_MAX ? size : 0;
+	size_t more = now > conn->reader_charged ? now - conn->reader_charged : 0;
 
-	if (now > conn->reader_charged &&
-	    !server_charge(conn->server, now - conn->reader_charged)) {
+	if (now < conn->reader_charged)
+		uncharge_reader(conn, conn->reader_charged - now);
+	while (more > 0 && server->readers + more > READERS_MAX && end_stalest(conn))
+		continue;
+	if (more > 0 && !server_charge(server, more)) {
 		conn_break(conn, "too much memory is taken by requests");
 		return;
 	}
-	if (now < conn->reader_charged)
-		server_uncharge(conn->server, conn->reader_charged - now);
-	conn->reader_charged = now;
+	server->readers += more;
+	conn->reader_charged += more;
 }
 
 static void
@@ -396,7 +447,7 @@ conn_close(struct conn *conn)
 	list_remove(&conn->node);
 	while (!list_is_empty(&conn->calls))
 		call_abandon(call_of_node(conn->calls.next));
-	server_uncharge(server, conn->reader_charged);
+	uncharge_reader(conn, conn->reader_charged);
 	frame_reader_release(&conn->reader);
 	server->queued -= buf_len(&conn->out);
 	buf_release(&conn->out);

@@ -8,11 +8,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
-
-#include <linux/vm_sockets.h>
 
 #include "agent/server/address.h"
 #include "lib/cleanup.h"
@@ -23,7 +22,7 @@
 struct logsink {
 	struct loop *loop;
 	int listener; /* -1: the sink is standard error */
-	int family;
+	int spare;    /* for address_accept() */
 	char *path;
 	struct watch *listen_watch;
 	int out; /* where lines go, -1: nobody is there */
@@ -192,20 +191,11 @@ static void
 on_listener(uint32_t events, void *data)
 {
 	struct logsink *sink = data;
-	union {
-		struct sockaddr sa;
-		struct sockaddr_vm vm;
-		struct sockaddr_storage room;
-	} peer = { .sa.sa_family = AF_UNSPEC };
-	socklen_t size = sizeof(peer);
-	int fd = accept4(sink->listener, &peer.sa, &size, SOCK_CLOEXEC | SOCK_NONBLOCK);
+	uint32_t port;
+	int fd = address_accept(sink->listener, &sink->spare, &port);
 
 	(void)events;
-	if (fd < 0)
-		return;
-	if (sink->family == AF_VSOCK && peer.vm.svm_cid != VMADDR_CID_HOST)
-		close_fd(&fd);
-	else
+	if (fd >= 0)
 		serve(sink, fd);
 }
 
@@ -232,8 +222,10 @@ static void
 use_address(struct logsink *sink, const char *address)
 {
 	struct error err = ERROR_INIT;
+	int family;
 
-	sink->listener = address_listen(address, &sink->family, &sink->path, &err);
+	sink->spare = eventfd(0, EFD_CLOEXEC);
+	sink->listener = address_listen(address, &family, &sink->path, &err);
 	if (sink->listener >= 0)
 		sink->listen_watch =
 			loop_watch(sink->loop, sink->listener, EPOLLIN, on_listener, sink, &err);
@@ -255,6 +247,7 @@ logsink_new_at(struct loop *loop, const char *address, struct error *err)
 	}
 	sink->loop = loop;
 	sink->listener = -1;
+	sink->spare = -1;
 	sink->out = -1;
 	log_set_sink(take_line, sink);
 	if (address)
@@ -284,6 +277,7 @@ logsink_free(struct logsink *sink)
 	hang_up(sink);
 	loop_unwatch(sink->listen_watch);
 	close_fd(&sink->listener);
+	close_fd(&sink->spare);
 	address_forget(sink->path);
 	free(sink);
 }

@@ -6,9 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
-#include <sys/socket.h>
-
-#include <linux/vm_sockets.h>
+#include <sys/eventfd.h>
 
 #include "agent/server/address.h"
 #include "lib/cleanup.h"
@@ -25,6 +23,7 @@ struct kept {
 struct ports {
 	struct loop *loop;
 	int listener; /* -1: none */
+	int spare;    /* for address_accept() */
 	struct watch *watch;
 	struct list kept; /* oldest first */
 	unsigned int n_kept;
@@ -142,19 +141,13 @@ on_listener(uint32_t events, void *data)
 
 	(void)events;
 	for (int i = 0; i < ACCEPTS_A_TURN; i++) {
-		union {
-			struct sockaddr sa;
-			struct sockaddr_vm vm;
-		} peer = { .vm = { .svm_cid = VMADDR_CID_ANY } };
-		socklen_t size = sizeof(peer);
-		int fd = accept4(ports->listener, &peer.sa, &size, SOCK_CLOEXEC | SOCK_NONBLOCK);
+		uint32_t port;
+		int fd = address_accept(ports->listener, &ports->spare, &port);
 
-		if (fd < 0)
+		if (fd >= 0)
+			ports_add(ports, port, fd);
+		else if (errno == EAGAIN)
 			return;
-		if (peer.vm.svm_cid == VMADDR_CID_HOST)
-			ports_add(ports, peer.vm.svm_port, fd);
-		else
-			close_fd(&fd);
 	}
 }
 
@@ -171,6 +164,7 @@ ports_new(struct loop *loop, uint32_t vport, struct error *err)
 	}
 	ports->loop = loop;
 	ports->listener = -1;
+	ports->spare = -1;
 	list_init(&ports->kept);
 	list_init(&ports->requests);
 	if (vport == 0)
@@ -179,6 +173,7 @@ ports_new(struct loop *loop, uint32_t vport, struct error *err)
 	ports->listener = address_listen(address, &family, &path, err);
 	if (ports->listener >= 0)
 		ports->watch = loop_watch(loop, ports->listener, EPOLLIN, on_listener, ports, err);
+	ports->spare = eventfd(0, EFD_CLOEXEC);
 	if (ports->watch)
 		return ports;
 	ports_free(ports);
@@ -194,6 +189,7 @@ ports_free(struct ports *ports)
 		kept_free(ports, list_entry(ports->kept.next, struct kept, node));
 	loop_unwatch(ports->watch);
 	close_fd(&ports->listener);
+	close_fd(&ports->spare);
 	free(ports);
 }
 

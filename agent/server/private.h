@@ -7,10 +7,11 @@
 #include "lib/list.h"
 #include "lib/ttrpc/frame.h"
 
-#define CONNS_MAX  64
-#define CALLS_MAX  4096        /* in flight on one connection */
-#define MEMORY_MAX (32u << 20) /* of requests, half-received frames included, in total */
-#define QUEUED_MAX (48u << 20) /* of replies that were not written yet, in total */
+#define CONNS_MAX   64
+#define CALLS_MAX   4096             /* in flight on one connection */
+#define MEMORY_MAX  (32u << 20)      /* of requests, half-received frames included, in total */
+#define READERS_MAX (MEMORY_MAX / 2) /* of that, in half-received frames */
+#define QUEUED_MAX  (48u << 20)      /* of replies that were not written yet, in total */
 #define OUT_MAX \
 	(32u    \
 	 << 20) /* the same of one connection, which is closed then: parked reads of 1,000 streams */
@@ -56,6 +57,7 @@ struct server {
 	void (*drain_done)(void *data);
 	void *drain_data;
 	size_t queued;               /* bytes in all connections' out */
+	size_t readers;              /* of counts.memory: in half-received frames */
 	uint64_t header_ms, body_ms; /* HEADER_MS, BODY_MS; tests have less time */
 	struct server_counts counts;
 	struct failure_log failures;

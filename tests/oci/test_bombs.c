@@ -107,6 +107,21 @@ fork_bomb_without_limit(struct oci *t)
 	detonate(t, oci_sh(t, FORK_BOMB), "a fork bomb");
 }
 
+/* All that there is goes to the bomb, but for what the agent needs to remove another container. */
+static void
+remove_beside_a_bomb(struct oci *t)
+{
+	if (oci_needs_vm(t))
+		return;
+	OCI_REQUIRE(t, oci_launch(t, "other", oci_sh(t, "echo up; read x")) == 0, "%s", t->err.msg);
+	OCI_CHECK(t, oci_read_line(t, "other", "", "up") == 0, "%s", t->err.msg);
+	OCI_REQUIRE(t, oci_launch(t, "bomb", oci_sh(t, FORK_BOMB)) == 0, "%s", t->err.msg);
+	OCI_CHECK(t, oci_read_line(t, "bomb", "", "armed") == 0, "%s", t->err.msg);
+	burn(t);
+	OCI_CHECK(t, oci_remove(t, "other") == 0, "remove the other: %s", t->err.msg);
+	OCI_CHECK(t, oci_remove(t, "bomb") == 0, "remove the bomb: %s", t->err.msg);
+}
+
 #define MEMORY_HOG "echo armed; while :; do oci-probe hog; done"
 
 static void
@@ -167,6 +182,7 @@ hiders(struct oci *t)
 const struct oci_case oci_bombs_cases[] = {
 	{ "bomb", "a fork bomb under a pids limit", fork_bomb },
 	{ "bomb", "a fork bomb without a limit", fork_bomb_without_limit },
+	{ "bomb", "removing another beside a fork bomb", remove_beside_a_bomb },
 	{ "bomb", "a memory hog under a limit", memory_hog },
 	{ "bomb", "a memory hog without a limit", memory_hog_without_limit },
 	{ "bomb", "a flood of output", flood },

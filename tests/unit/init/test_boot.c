@@ -206,7 +206,7 @@ fake_cgroups(char *dir)
 		"cgroup.controllers",      "cgroup.subtree_control",
 		"pods/cgroup.controllers", "pods/cgroup.subtree_control",
 		"pods/memory.max",         "agent/cgroup.procs",
-		"agent/cpu.weight",
+		"agent/cpu.weight",        "pods/pids.max",
 	};
 	int fd;
 
@@ -247,6 +247,8 @@ Test(boot, lays_out_cgroups)
 	expect_text(fd, "pods/cgroup.subtree_control", "+cpu +io +memory");
 	cr_assert(read_text_at(fd, "pods/memory.max", found, sizeof(found)) > 0);
 	cr_expect_gt(strtoull(found, NULL, 10), 8 * MIB);
+	cr_assert(read_text_at(fd, "pods/pids.max", found, sizeof(found)) > 0);
+	cr_expect_gt(strtoull(found, NULL, 10), 100);
 	(void)close(fd);
 	(void)snprintf(command, sizeof(command), "rm -r %s", dir);
 	cr_assert_eq(system(command), 0);
@@ -265,6 +267,15 @@ Test(boot, survives_a_missing_cgroup_tree)
 	(void)unlinkat(fd, "pods", AT_REMOVEDIR);
 	(void)rmdir(dir);
 	(void)close(fd);
+}
+
+Test(boot, reserves_tasks)
+{
+	cr_expect_eq(cgroups_pods_tasks(32768), 32768 - 1024);
+	cr_expect_eq(cgroups_pods_tasks(4096), 4096 - 512);
+	cr_expect_eq(cgroups_pods_tasks(1000), 1000 - 256);
+	cr_expect_eq(cgroups_pods_tasks(100), 50);
+	cr_expect_eq(cgroups_pods_tasks(0), 0);
 }
 
 Test(boot, reserves_memory)

@@ -108,6 +108,50 @@ Test(limits, memory_of_requests)
 	free(id);
 }
 
+/* Frames of one host client that are nearly here, for ever: those that stand still give way to one that comes. */
+Test(limits, half_frames)
+{
+	static struct client idle[12], busy;
+	const struct frame_header header = { .length = FRAME_PAYLOAD_MAX,
+					     .stream = 1,
+					     .type = FRAME_REQUEST };
+	uint8_t *frame = calloc(1, FRAME_HEADER_SIZE + FRAME_PAYLOAD_MAX);
+	Grpc__WaitProcessRequest wait = GRPC__WAIT_PROCESS_REQUEST__INIT;
+	struct error err = ERROR_INIT;
+	struct buf out;
+	char *id = malloc(3u << 20);
+
+	cr_assert(frame && id);
+	frame_header_encode(&header, frame);
+	for (size_t i = 0; i < ARRAY_LEN(idle); i++) {
+		client_init(&idle[i], &b);
+		(void)client_send(&idle[i], frame, FRAME_HEADER_SIZE + FRAME_PAYLOAD_MAX - 1);
+		bench_settle(&b);
+		cr_expect_leq(server_counts(b.server).memory, READERS_MAX + READ_MAX);
+	}
+	client_init(&busy, &b);
+	memset(id, 'x', (3u << 20) - 1);
+	id[(3u << 20) - 1] = '\0';
+	wait.container_id = id;
+	buf_init(&out, 4u << 20);
+	cr_assert_eq(envelope_append_request(&out, 1, "grpc.AgentService", "WaitProcess", 0,
+					     &wait.base, &err),
+		     0);
+	cr_expect(client_send(&busy, buf_head(&out), buf_len(&out)));
+	bench_settle(&b);
+	cr_expect_eq(b.n_parked, 1, "the large request is served");
+	cr_expect(check_works(&busy));
+	for (size_t i = 0; i < ARRAY_LEN(idle); i++)
+		client_release(&idle[i]);
+	client_release(&busy);
+	bench_settle(&b);
+	cr_expect_eq(server_counts(b.server).memory, 0);
+	cr_expect_eq(b.server->readers, 0);
+	buf_release(&out);
+	free(frame);
+	free(id);
+}
+
 Test(limits, who_never_reads)
 {
 	static struct client c, other;
