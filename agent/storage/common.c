@@ -153,6 +153,19 @@ announce_mount(struct worker *w, int fd, struct error *err)
 	return real_path(fd, undo.path, err) < 0 ? -1 : worker_step(w, &undo, err);
 }
 
+void
+storage_await_disk(const struct roots *roots, const char *node)
+{
+	for (unsigned int ms = 1; ms <= 1024; ms *= 2) {
+		auto_close int fd =
+			path_try_open(roots->root, node, O_RDONLY | O_NONBLOCK, 0, PATH_FOLLOW_ALL);
+
+		if (fd >= 0 || errno != ENXIO)
+			return;
+		(void)usleep(ms * 1000);
+	}
+}
+
 int
 storage_mount_common(struct worker *w, const struct storage_mount *m, const char *source,
 		     const char *fstype, const char *const *extra, struct error *err)

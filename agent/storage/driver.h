@@ -37,6 +37,10 @@ const struct storage_driver *storage_driver_find(const char *name);
 
 /* ---- common to drivers, worker only: may block ---- */
 
+/* Waits (2 s at most) until a disk that has just been plugged in can be opened: its node is there a moment earlier, and opening it fails with
+ * ENXIO. Whatever else is wrong with it is for what opens it next. Worker only: blocks. */
+void storage_await_disk(const struct roots *roots, const char *node);
+
 /* Makes the mount point (journalled), mounts source there with the spec's options, then applies propagation and
  * fs_group. `extra` words come after the spec's options (may be NULL). */
 int storage_mount_common(struct worker *w, const struct storage_mount *m, const char *source,

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "agent/device/device.h"
+#include "agent/storage/driver.h"
 #include "agent/storage/volume.h"
 #include "lib/cleanup.h"
 #include "lib/io.h"
@@ -74,9 +75,11 @@ swap_work(struct worker *w, void *arg, struct error *err)
 	const struct swap_arg *a = arg;
 	char link[64], real[PATH_MAX];
 	struct stat st;
-	auto_close int fd = path_try_open(a->roots->root, a->path, O_PATH, 0, PATH_FOLLOW_ALL);
+	auto_close int fd = -1;
 
 	(void)w;
+	storage_await_disk(a->roots, a->path);
+	fd = path_try_open(a->roots->root, a->path, O_PATH, 0, PATH_FOLLOW_ALL);
 	if (fd < 0 || fstat(fd, &st) < 0)
 		return error_sys_code(err, errno == ENOENT ? ERROR_NOT_FOUND : ERROR_INTERNAL,
 				      "open %s", a->path);

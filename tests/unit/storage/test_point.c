@@ -4,9 +4,14 @@
 #include <fcntl.h>
 #include <string.h>
 #include <sys/mount.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
+#include "agent/storage/driver.h"
+#include "lib/loop.h"
 #include "tests/unit/storage/bench.h"
 
 static struct storage_spec
@@ -73,6 +78,36 @@ AGENT_TEST(storage_point, a_link_at_the_mount_point_is_left_alone)
 	CHECK(acquire(b, "one", &s, 1).code != ERROR_OK);
 	CHECK(lstat(at(b, "link"), &st) == 0);
 	CHECK(unlink(at(b, "link")) == 0);
+}
+
+/* A socket's name stands in for the node of a disk that the kernel is still about to add: opening either fails with ENXIO. */
+AGENT_TEST(storage_point, a_disk_that_is_not_live_yet_is_waited_for)
+{
+	struct sockaddr_un un = { .sun_family = AF_UNIX };
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0), status;
+	uint64_t since;
+	pid_t pid;
+
+	(void)snprintf(un.sun_path, sizeof(un.sun_path), "%s", at(b, "disk"));
+	CHECK(fd >= 0 && bind(fd, (struct sockaddr *)&un, sizeof(un)) == 0);
+	CHECK(close(fd) == 0);
+	since = monotonic_ns();
+	pid = fork();
+	if (pid == 0) {
+		(void)usleep(50000);
+		put_file(b, "new");
+		_exit(rename(at(b, "new"), at(b, "disk")) == 0 ? 0 : 1);
+	}
+	storage_await_disk(&b->roots, at(b, "disk"));
+	CHECK(monotonic_ns() - since >= 50000000);
+	fd = open(at(b, "disk"), O_RDONLY | O_CLOEXEC);
+	CHECK(fd >= 0 && close(fd) == 0);
+	CHECK(waitpid(pid, &status, 0) == pid && status == 0);
+	/* what is not there at all is not */
+	since = monotonic_ns();
+	CHECK(unlink(at(b, "disk")) == 0);
+	storage_await_disk(&b->roots, at(b, "disk"));
+	CHECK(monotonic_ns() - since < 1000000000);
 }
 
 AGENT_TEST(storage_point, a_mount_that_was_there_before_stays)
