@@ -261,21 +261,18 @@ launch(struct create_op *op, struct error *err)
 		.keep_fds = op->keep.fd,
 		.deadline_ms = s->parts.create_timeout_ms + op->c->hooks.create_ms,
 	};
-	const Grpc__Spec *spec = op->request.spec;
 
 	if (op->request.sandbox_pidns && check_pidns(s, err) < 0)
 		return -1;
 	stdio_pass(&op->c->init->stdio, s->parts.pump, op->pass);
-	if (!spec->process->terminal &&
+	if (!op->request.spec->process->terminal &&
 	    stdio_open_pipes(&op->c->init->stdio, s->parts.pipe_size, &op->ends, err) < 0)
 		return -1;
 	if (open_gate(op, err) < 0)
 		return -1;
-	if (op->request.sandbox_pidns && s->ns[NS_PID] >= 0) {
-		op->pidns = fcntl(s->ns[NS_PID], F_DUPFD_CLOEXEC, 3);
-		if (op->pidns < 0)
-			return error_sys(err, "hold the sandbox's pid namespace");
-	}
+	if (op->request.sandbox_pidns && s->ns[NS_PID] >= 0 &&
+	    (op->pidns = fcntl(s->ns[NS_PID], F_DUPFD_CLOEXEC, 3)) < 0)
+		return error_sys(err, "hold the sandbox's pid namespace");
 	fill_launch(op);
 	if (extras_fill(s, &op->extras, &op->request, &op->launch, &op->keep, err) < 0)
 		return -1;
@@ -494,8 +491,7 @@ sandbox_create_container(struct sandbox *s, const struct sandbox_container_reque
 	op->op.class = &create_class;
 	op->s = s;
 	op->request = *request;
-	op->gate = -1;
-	op->pidns = -1;
+	op->gate = op->pidns = -1;
 	op->ends = (struct stdio_ends){ .fd = { -1, -1, -1 } };
 	for (size_t i = 0; i < ARRAY_LEN(op->pass); i++)
 		op->pass[i] = request->pass ? steal_fd(&request->pass[i]) : -1;

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "agent/job/job.h"
@@ -156,13 +157,14 @@ announce_mount(struct worker *w, int fd, struct error *err)
 void
 storage_await_disk(const struct roots *roots, const char *node)
 {
-	for (unsigned int ms = 1; ms <= 1024; ms *= 2) {
+	for (long ms = 1; ms < 1000; ms *= 2) {
+		const struct timespec pause = { .tv_nsec = ms * 1000000 };
 		auto_close int fd =
 			path_try_open(roots->root, node, O_RDONLY | O_NONBLOCK, 0, PATH_FOLLOW_ALL);
 
 		if (fd >= 0 || errno != ENXIO)
 			return;
-		(void)usleep(ms * 1000);
+		(void)nanosleep(&pause, NULL);
 	}
 }
 

@@ -37,7 +37,7 @@ const struct storage_driver *storage_driver_find(const char *name);
 
 /* ---- common to drivers, worker only: may block ---- */
 
-/* Waits (2 s at most) until a disk that has just been plugged in can be opened: its node is there a moment earlier, and opening it fails with
+/* Waits (1 s at most) until a disk that has just been plugged in can be opened: its node is there a moment earlier, and opening it fails with
  * ENXIO. Whatever else is wrong with it is for what opens it next. Worker only: blocks. */
 void storage_await_disk(const struct roots *roots, const char *node);
 
