@@ -62,7 +62,7 @@ bench:
 	@scripts/products
 	@scripts/image $(KERNEL)
 	@scripts/host-programs
-	@scripts/mk bench tests/bench/bench tests/bench/bench-vm
+	@scripts/mk bench benches
 	@tests/bench/run
 
 clean:
