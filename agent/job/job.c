@@ -15,6 +15,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -101,6 +102,14 @@ job_result(struct job *job)
 	job_finish(job);
 }
 
+/* All that the worker has sent. Nobody can add to it meanwhile: whoever else has got hold of its end would keep the loop here. */
+static enum drained
+drain_last(struct job *job)
+{
+	(void)shutdown(job->sock, SHUT_RD);
+	return job_drain(job, ~0u);
+}
+
 static void
 give_up(void *data)
 {
@@ -109,7 +118,7 @@ give_up(void *data)
 	job->patience = NULL;
 	log_warn("job", "%s: worker %d does not die; left to itself", job->ops->name,
 		 (int)job->slot->pid);
-	(void)job_drain(job, ~0u); /* the steps that it announced */
+	(void)drain_last(job); /* the steps that it announced */
 	job_result(job);
 }
 
@@ -188,7 +197,7 @@ worker_ended(struct slot *slot, int status, bool gone, void *data)
 		return;
 	}
 	/* All that it sent before it died is in the socket by now. */
-	if (job_drain(job, ~0u) == DRAINED_ENDED)
+	if (drain_last(job) == DRAINED_ENDED)
 		return;
 	if (!job->is_cancelled)
 		describe_death(&job->err, status, gone);

@@ -136,6 +136,17 @@ address_forget(char *path)
 	free(path);
 }
 
+void
+address_shed(int listener, int *spare)
+{
+	int fd;
+
+	close_fd(spare);
+	fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+	close_fd(&fd);
+	*spare = eventfd(0, EFD_CLOEXEC);
+}
+
 int
 address_accept(int listener, int *spare, uint32_t *port)
 {
@@ -143,12 +154,8 @@ address_accept(int listener, int *spare, uint32_t *port)
 	socklen_t size = sizeof(peer);
 	int fd = accept4(listener, &peer.sa, &size, SOCK_CLOEXEC | SOCK_NONBLOCK);
 
-	if (fd < 0 && (errno == EMFILE || errno == ENFILE)) {
-		close_fd(spare);
-		fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
-		close_fd(&fd);
-		*spare = eventfd(0, EFD_CLOEXEC);
-	}
+	if (fd < 0 && (errno == EMFILE || errno == ENFILE))
+		address_shed(listener, spare);
 	*port = peer.sa.sa_family == AF_VSOCK ? peer.vm.svm_port : 0;
 	if (fd >= 0 && peer.sa.sa_family == AF_VSOCK && peer.vm.svm_cid != VMADDR_CID_HOST)
 		close_fd(&fd);

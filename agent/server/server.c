@@ -93,19 +93,10 @@ is_host(const struct sockaddr_vm *peer, socklen_t size)
 	       peer->svm_cid == VMADDR_CID_HOST;
 }
 
-/* Out of fds: takes one off the queue with the spare one and closes it, so that the listener does not stay
- * readable for ever. */
 static void
 shed_one(struct listener *listener)
 {
-	struct server *server = listener->server;
-	int fd;
-
-	close_fd(&server->spare_fd);
-	fd = accept4(listener->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
-	if (fd >= 0)
-		close_fd(&fd);
-	server->spare_fd = eventfd(0, EFD_CLOEXEC);
+	address_shed(listener->fd, &listener->server->spare_fd);
 	log_warn("server", "a connection was refused: no file descriptors left");
 }
 
