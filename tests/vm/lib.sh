@@ -31,11 +31,24 @@ try()
 		echo "ok - $kernel $scenario: $name ($(((${EPOCHREALTIME/./} - begin) / 1000)) ms)"
 		return 0
 	fi
-	tests_failed=$((tests_failed + 1))
-	# in one piece: another lane writes too
-	printf '%s\n' "not ok - $kernel $scenario: $name
-$(sed 's/^/#   /' "$work/said" | tail -n 40)"
+	failed "$name" "$(sed 's/^/#   /' "$work/said" | tail -n 40)"
 	return 1
+}
+
+# failed NAME TEXT: that test has failed, if it is not to be tried again. $tests_run counts it already.
+failed()
+{
+	local how='not ok -'
+	if test "$again" = 1; then
+		how='# failed:' tests_run=$((tests_run - 1))
+		failures=$failures,$1
+		echo "$kernel $scenario: $1" >>"$base/unsteady"
+	else
+		tests_failed=$((tests_failed + 1))
+	fi
+	# in one piece: another lane writes too
+	printf '%s\n' "$how $kernel $scenario: $1${2:+
+$2}"
 }
 
 skip()

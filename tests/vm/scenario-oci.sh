@@ -30,10 +30,13 @@ oci_suite()
 	local line whole=false
 	while IFS= read -r line; do
 		case $line in
-		'ok '*|'not ok '*)
+		'ok '*)
 			tests_run=$((tests_run + 1))
-			test "${line#not }" = "$line" || tests_failed=$((tests_failed + 1))
 			echo "${line/ok - /ok - $kernel $scenario: }" ;;
+		'not ok '*)
+			tests_run=$((tests_run + 1))
+			line=${line#not ok - }
+			failed "${line% (*ms)}" '' ;;
 		1..*) whole=true ;;
 		*) echo "$line" ;;
 		esac
@@ -41,8 +44,8 @@ oci_suite()
 		"$BUILD/asan/tests/oci/oci-suite" "$address" "$@" || echo "# oci-suite ended with $?")
 	# it ends early when the agent does not answer, and is ended when it takes too long
 	$whole && return
-	tests_run=$((tests_run + 1)) tests_failed=$((tests_failed + 1))
-	echo "not ok - $kernel $scenario: the suite came to its end"
+	tests_run=$((tests_run + 1))
+	failed 'the suite came to its end' ''
 }
 
 # ignored_rows: each row of docs/oci.md against an agent that ignores the field. ROWS=REGEX: only fields that match

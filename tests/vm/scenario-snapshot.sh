@@ -104,7 +104,7 @@ counting()
 	start first && answers || return 1
 	ask CreateSandbox '{"sandbox_id":"sb","hostname":"before"}' || return 1
 	EXTRA_FIELDS=',"storages":[{"driver":"blk","source":"07","fstype":"ext4","mount_point":"/run/kata-containers/shared/containers/box/rootfs"}]' \
-		spec box /run/kata-containers/shared/containers/box/rootfs sh -c 'n=0; while :; do n=$((n+1)); echo $n >/tmp/count; sleep 0.1; done' >"$snap/create.json"
+		spec box /run/kata-containers/shared/containers/box/rootfs sh -c 'n=0; while :; do n=$((n+1)); echo $n >/tmp/next; mv /tmp/next /tmp/count; sleep 0.1; done' >"$snap/create.json"
 	ask CreateContainer @"$snap/create.json" && ask StartContainer '{"container_id":"box"}' && in_guest 'until test -s /tmp/count; do sleep 0.1; done'
 }
 
@@ -138,7 +138,9 @@ restored()
 goes_on()
 {
 	local before now
-	before=$(in_guest 'cat /tmp/count') && sleep 1 && now=$(in_guest 'cat /tmp/count') || return 1
+	before=$(in_guest 'cat /tmp/count') || { echo "cat failed: $before"; return 1; }
+	sleep 1
+	now=$(in_guest 'cat /tmp/count') || { echo "cat failed: $now"; return 1; }
 	echo "$(cat "$snap/count"), restored $before, then $now"
 	test "$before" -ge "$(cat "$snap/count")" && test "$now" -gt "$before"
 }
