@@ -186,6 +186,39 @@ Test(limits, who_never_reads)
 	buf_release(&out);
 }
 
+/* Together they hold more than there may be: the one that holds most goes, not the one that came last. */
+Test(limits, the_fullest_goes)
+{
+	static struct client greedy, modest[20];
+	size_t n = 0, all;
+
+	b.read_size = 4000000;
+	client_init(&greedy, &b);
+	cr_assert(client_call(&greedy, 1, "ReadStdout", 0));
+	bench_settle(&b);
+	cr_assert_gt(b.server->queued, 3000000);
+	b.read_size = 3500000;
+	all = server_counts(b.server).connections;
+	while (n < ARRAY_LEN(modest) && server_counts(b.server).connections == all + n) {
+		cr_assert_leq(b.server->queued, QUEUED_MAX);
+		client_init(&modest[n], &b);
+		cr_assert(client_call(&modest[n++], 1, "ReadStdout", 0));
+		bench_settle(&b);
+	}
+	cr_assert_lt(n, ARRAY_LEN(modest));
+	cr_expect_leq(b.server->queued, QUEUED_MAX);
+	for (size_t i = 0; i < n; i++) {
+		cr_expect(client_reply(&modest[i], &r), "%zu of %zu", i, n);
+		cr_expect_geq(r.payload, b.read_size);
+	}
+	cr_expect_not(client_reply(&greedy, &r));
+	cr_expect(greedy.is_closed);
+	cr_expect_eq(b.server->queued, 0);
+	client_release(&greedy);
+	for (size_t i = 0; i < n; i++)
+		client_release(&modest[i]);
+}
+
 Test(limits, connections_and_eviction)
 {
 	static struct client clients[CONNS_MAX + 3];
