@@ -235,8 +235,8 @@ drain(struct supervisor *s)
 
 		if (n == (ssize_t)sizeof(msg))
 			message(s, &msg);
-		else if (n < 0 && errno == EINTR)
-			continue;
+		else if (n < 0 && (errno == EINTR || errno == ECONNRESET))
+			continue; /* what it sent is still there, although it did not read all of ours */
 		else if (n < 0 && errno == EAGAIN)
 			return;
 		else if (n == 0 && !has_ended)

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdbool.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
@@ -186,6 +187,8 @@ recv_msg(int sock, void *msg, size_t size, int *fds, size_t *n_fds, int flags)
 	return recv_msg_from(sock, msg, size, fds, n_fds, flags, &ignored);
 }
 
+/* The kernel looks into the queue, then whether the other end has gone, and in between that may have sent its last: only a second
+ * look at the end tells. That it went without having read all is told once (ECONNRESET), before what it had sent. */
 ssize_t
 recv_msg_from(int sock, void *msg, size_t size, int *fds, size_t *n_fds, int flags, pid_t *sender)
 {
@@ -195,15 +198,20 @@ recv_msg_from(int sock, void *msg, size_t size, int *fds, size_t *n_fds, int fla
 	} control;
 	struct iovec iov = { .iov_base = msg, .iov_len = size };
 	struct msghdr hdr = { .msg_iov = &iov, .msg_iovlen = 1 };
+	bool is_reset = false, is_end = false;
 	ssize_t r;
 
 	*n_fds = 0;
 	*sender = 0;
-	r = recv_once(sock, &hdr, control.space, sizeof(control.space), flags);
-	/* The kernel looks into the queue, then whether the other end has gone, and in between that may have sent its last: only
-	 * a second look at the end tells. */
-	if (r == 0)
+	for (;;) {
 		r = recv_once(sock, &hdr, control.space, sizeof(control.space), flags);
+		if (r < 0 && errno == ECONNRESET && !is_reset)
+			is_reset = true;
+		else if (r == 0 && !is_end)
+			is_end = true;
+		else
+			break;
+	}
 	if (r < 0)
 		return -1;
 	*n_fds = take_fds(&hdr, fds);

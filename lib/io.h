@@ -26,8 +26,8 @@ int write_text_at(int dirfd, const char *path, const char *text);
 int send_msg(int sock, const void *msg, size_t n, const int *fds, size_t n_fds, int flags);
 
 /* Receives one message. Received fds are CLOEXEC, stored in fds (room for IO_FDS_MAX), *n_fds set; the
- * caller owns them. Returns bytes, 0 at end, or -1 and errno (EMSGSIZE: message or fds were cut; all
- * fds are closed then). flags as recvmsg(2). */
+ * caller owns them. Returns bytes, 0 at end (behind all that was sent), or -1 and errno (EMSGSIZE: message or fds
+ * were cut; all fds are closed then). flags as recvmsg(2). */
 ssize_t recv_msg(int sock, void *msg, size_t size, int *fds, size_t *n_fds, int flags);
 /* The same on a socket with SO_PASSCRED (unix(7)): *sender is the process that sent it, as the kernel saw it (who is in another pid
  * namespace cannot pretend to be one of ours); 0 without that option. */

@@ -174,9 +174,6 @@ drain(struct initlink *l)
 		}
 		if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
 			return;
-		/* Told once, before what was sent earlier, if init ended without reading everything. */
-		if (n < 0 && errno == ECONNRESET)
-			continue;
 		if (n == 0 || (n < 0 && errno != EMSGSIZE)) {
 			lost(l);
 			return;

@@ -147,10 +147,6 @@ job_drain(struct job *job, unsigned int max)
 				  &sender);
 		if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
 			return DRAINED;
-		/* ECONNRESET: it died without reading our last answer, which is told once, before what it
-		 * had sent. */
-		if (n < 0 && errno == ECONNRESET)
-			continue;
 		if (n < 0 && errno == EMSGSIZE) {
 			message_lost(job);
 			continue;

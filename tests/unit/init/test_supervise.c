@@ -37,6 +37,7 @@
 
 struct run {
 	int (*agent)(int fd, void *data);
+	void (*started)(void *data);
 	bool is_pid1;
 	/* what must come of it */
 	enum supervise_cause cause;
@@ -52,6 +53,7 @@ parent(void *data)
 		.is_pid1 = run->is_pid1,
 		.main_ns = 12345,
 		.start = run->agent,
+		.started = run->started,
 		.has_protocol = true,
 	};
 	struct supervise_result result;
@@ -261,6 +263,33 @@ agent_asks(int fd, void *data)
 Test(supervise, powers_off_when_asked, .timeout = 60)
 {
 	check_run((struct run){ .agent = agent_asks,
+				.is_pid1 = true,
+				.cause = SUPERVISE_POWEROFF_ASKED,
+				.exit_code = 5 });
+}
+
+/* It goes with init's first message unread, before init has looked at its own. */
+static int
+agent_asks_unhearing(int fd, void *data)
+{
+	(void)data;
+	agent_tell(fd, INITPROTO_POWEROFF, 0, 5);
+	return 0;
+}
+
+static void
+wait_for_its_end(void *data)
+{
+	siginfo_t info;
+
+	(void)data;
+	MUST(waitid(P_ALL, 0, &info, WEXITED | WNOWAIT) == 0);
+}
+
+Test(supervise, powers_off_when_asked_by_who_has_gone, .timeout = 60)
+{
+	check_run((struct run){ .agent = agent_asks_unhearing,
+				.started = wait_for_its_end,
 				.is_pid1 = true,
 				.cause = SUPERVISE_POWEROFF_ASKED,
 				.exit_code = 5 });

@@ -113,6 +113,22 @@ Test(io, the_last_message_is_not_taken_for_the_end)
 	cr_assert_eq(lost, 0, "%u lost", lost);
 }
 
+/* The other end goes without having read: that is told first (ECONNRESET), although what it sent is there. */
+Test(io, the_last_message_of_who_did_not_read)
+{
+	int s[2], fds[IO_FDS_MAX];
+	size_t n_fds;
+	char msg[8];
+
+	cr_assert_eq(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, s), 0);
+	cr_assert_eq(send_msg(s[1], "unread", 6, NULL, 0, 0), 0);
+	cr_assert_eq(send_msg(s[0], "last", 4, NULL, 0, 0), 0);
+	(void)close(s[0]);
+	cr_expect_eq(recv_msg(s[1], msg, sizeof(msg), fds, &n_fds, 0), 4);
+	cr_expect_eq(recv_msg(s[1], msg, sizeof(msg), fds, &n_fds, 0), 0);
+	(void)close(s[1]);
+}
+
 Test(io, text_files)
 {
 	char name[] = "/tmp/test-io-XXXXXX", text[8];
