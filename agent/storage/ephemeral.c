@@ -62,42 +62,86 @@ check(const struct storage_spec *spec, struct error *err)
 	return 0;
 }
 
-/* Asks the kernel for this volume's pages, beside those that others have, and checks that it found them. */
-static int
-reserve_pages(const struct storage_mount *m, struct error *err)
-{
-	uint64_t page = 0, size = 0, had = 0, got = 0, wanted;
-	char path[96], text[32];
+/* The pages of one size that the guest has put aside. */
+struct page_pool {
+	uint64_t page, wanted; /* bytes of one; how many the volume has */
+	char path[96];         /* below /sys */
+};
 
-	if (!joined_number(m->spec, "pagesize=", &page) ||
-	    !joined_number(m->spec, "size=", &size) || !page)
+static int
+pool_of(const struct storage_mount *m, struct page_pool *p, struct error *err)
+{
+	uint64_t size = 0;
+
+	if (!joined_number(m->spec, "pagesize=", &p->page) ||
+	    !joined_number(m->spec, "size=", &size) || !p->page)
 		return error_set(err, ERROR_INVALID_ARGUMENT, "storage %s: no page size",
 				 m->spec->mount_point);
-	(void)snprintf(path, sizeof(path), "kernel/mm/hugepages/hugepages-%llukB/nr_hugepages",
-		       (unsigned long long)(page / 1024));
-	if (read_text_at(m->roots->sys, path, text, sizeof(text)) < 0 || !parse_u64(text, &had))
-		return error_sys(err, "count the huge pages of %llu bytes",
-				 (unsigned long long)page);
-	wanted = had + size / page;
-	(void)snprintf(text, sizeof(text), "%llu", (unsigned long long)wanted);
-	if (write_text_at(m->roots->sys, path, text) < 0)
-		return error_sys(err, "reserve %s huge pages of %llu bytes", text,
-				 (unsigned long long)page);
-	if (read_text_at(m->roots->sys, path, text, sizeof(text)) < 0 || !parse_u64(text, &got) ||
-	    got < wanted) {
-		/* nobody has a use for those that it found */
-		(void)snprintf(text, sizeof(text), "%llu", (unsigned long long)had);
-		(void)write_text_at(m->roots->sys, path, text);
-		return error_set(err, ERROR_RESOURCE_EXHAUSTED,
-				 "reserve %llu huge pages of %llu bytes: the kernel found %llu",
-				 (unsigned long long)(size / page), (unsigned long long)page,
-				 (unsigned long long)(got > had ? got - had : 0));
-	}
+	p->wanted = size / p->page;
+	(void)snprintf(p->path, sizeof(p->path),
+		       "kernel/mm/hugepages/hugepages-%llukB/nr_hugepages",
+		       (unsigned long long)(p->page / 1024));
 	return 0;
 }
 
 static int
-mount_ephemeral(struct worker *w, const struct storage_mount *m, struct error *err)
+pool_count(const struct storage_mount *m, const struct page_pool *p, uint64_t *n)
+{
+	char text[32];
+
+	return read_text_at(m->roots->sys, p->path, text, sizeof(text)) > 0 && parse_u64(text, n)
+		       ? 0
+		       : -1;
+}
+
+static int
+pool_set(const struct storage_mount *m, const struct page_pool *p, uint64_t n)
+{
+	char text[32];
+
+	(void)snprintf(text, sizeof(text), "%llu", (unsigned long long)n);
+	return write_text_at(m->roots->sys, p->path, text);
+}
+
+/* Asks the kernel for this volume's pages, beside those that others have, and checks that it found them. */
+static int
+reserve_pages(const struct storage_mount *m, struct error *err)
+{
+	struct page_pool p;
+	uint64_t had = 0, got = 0;
+
+	if (pool_of(m, &p, err) < 0)
+		return -1;
+	if (pool_count(m, &p, &had) < 0)
+		return error_sys(err, "count the huge pages of %llu bytes",
+				 (unsigned long long)p.page);
+	if (pool_set(m, &p, had + p.wanted) < 0)
+		return error_sys(err, "reserve %llu huge pages of %llu bytes",
+				 (unsigned long long)p.wanted, (unsigned long long)p.page);
+	if (pool_count(m, &p, &got) == 0 && got >= had + p.wanted)
+		return 0;
+	(void)pool_set(m, &p, had); /* nobody has a use for those that it found */
+	return error_set(err, ERROR_RESOURCE_EXHAUSTED,
+			 "reserve %llu huge pages of %llu bytes: the kernel found %llu",
+			 (unsigned long long)p.wanted, (unsigned long long)p.page,
+			 (unsigned long long)(got > had ? got - had : 0));
+}
+
+/* Those of a volume that could not be mounted; others may have got theirs meanwhile. */
+static void
+return_pages(const struct storage_mount *m)
+{
+	struct error err = ERROR_INIT;
+	struct page_pool p;
+	uint64_t now;
+
+	if (pool_of(m, &p, &err) == 0 && pool_count(m, &p, &now) == 0 && now >= p.wanted)
+		(void)pool_set(m, &p, now - p.wanted);
+}
+
+/* fsgid: the group to which it belongs, and all that is made in it. */
+static int
+give_to_group(const struct storage_mount *m, struct error *err)
 {
 	const char *gid_text = storage_option(m->spec, "fsgid");
 	uint32_t gid = 0;
@@ -105,11 +149,6 @@ mount_ephemeral(struct worker *w, const struct storage_mount *m, struct error *e
 	char name[64];
 	auto_close int fd = -1;
 
-	if (strcmp(m->spec->fstype, "hugetlbfs") == 0 && reserve_pages(m, err) < 0)
-		return -1;
-	if (storage_mount_common(w, m, *m->spec->source ? m->spec->source : m->spec->fstype,
-				 m->spec->fstype, NULL, err) < 0)
-		return -1;
 	if (!gid_text || !parse_u32(gid_text, &gid))
 		return 0;
 	fd = path_open(m->roots->root, m->spec->mount_point, O_PATH | O_DIRECTORY, 0,
@@ -120,6 +159,22 @@ mount_ephemeral(struct worker *w, const struct storage_mount *m, struct error *e
 	    chmod(path_of_fd(fd, name), (st.st_mode & 07777) | S_ISGID) < 0)
 		return error_sys(err, "give %s to group %u", m->spec->mount_point, gid);
 	return 0;
+}
+
+static int
+mount_ephemeral(struct worker *w, const struct storage_mount *m, struct error *err)
+{
+	bool is_huge = strcmp(m->spec->fstype, "hugetlbfs") == 0;
+
+	if (is_huge && reserve_pages(m, err) < 0)
+		return -1;
+	if (storage_mount_common(w, m, *m->spec->source ? m->spec->source : m->spec->fstype,
+				 m->spec->fstype, NULL, err) == 0 &&
+	    give_to_group(m, err) == 0)
+		return 0;
+	if (is_huge)
+		return_pages(m);
+	return -1;
 }
 
 const struct storage_driver storage_ephemeral = {

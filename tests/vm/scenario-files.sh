@@ -106,6 +106,35 @@ remounted()
 	rpc UpdateEphemeralMounts '{"storages":[]}'
 }
 
+# pages: huge pages of 2 MiB that the guest has put aside
+pages() { look 'cat sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages'; }
+
+# huge_volume NAME SIZE [OPTIONS]: as a runtime describes one, in one word
+huge_volume()
+{
+	echo '{"driver":"ephemeral","source":"nodev","fstype":"hugetlbfs","mount_point":"'$containers/huge/"$1"'",
+		"options":["pagesize=2097152,size='"$2${3-}"'"]}'
+}
+
+# Each volume has its own pages and no more; what cannot be mounted leaves none.
+huge()
+{
+	local before
+	before=$(pages) || return 1
+	EXTRA_FIELDS=",\"storages\":[$(huge_volume one 4194304),$(huge_volume two 2097152)]"
+	EXTRA_MOUNTS=',{"destination":"/huge","type":"bind","source":"'$containers'/huge/one","options":["rbind"]}'
+	rpc CreateContainer "$(spec huge "$guest_rootfs" sh -c 'stat -f -c %S:%b /huge >/huge.said; fallocate -l 4194304 /huge/a && ! fallocate -l 2097152 /huge/b && echo full >>/huge.said; sleep 3600')" || return 1
+	EXTRA_FIELDS='' EXTRA_MOUNTS=''
+	rpc StartContainer '{"container_id":"huge"}' && is $((before + 3)) pages || return 1
+	within 10 look 'grep -q full /huge.said' && is $'2097152:2\nfull' look 'cat /huge.said' || return 1
+	EXTRA_FIELDS=",\"storages\":[$(huge_volume three 4194304 ,bogus=1)]"
+	says "$containers/huge/three" rpc CreateContainer "$(spec huge3 "$guest_rootfs" true)" || return 1
+	EXTRA_FIELDS=",\"storages\":[$(huge_volume four 1099511627776)]"
+	says 'reserve 524288 huge pages' rpc CreateContainer "$(spec huge4 "$guest_rootfs" true)" || return 1
+	EXTRA_FIELDS=''
+	is $((before + 3)) pages && rpc RemoveContainer '{"container_id":"huge"}'
+}
+
 # A directory of a share goes, in which something is mounted in the guest: that mount goes, too.
 stale()
 {
@@ -158,6 +187,7 @@ if ok 'boot with a share and disks' boot files --rootfs "$rootfs" --privileged -
 	ok 'GetVolumeStats: what statfs says in the guest' usage
 	ok 'ResizeVolume: ext4 grows while it is used' resized
 	ok 'UpdateEphemeralMounts: a tmpfs has another size, and the flags it had' remounted
+	ok 'volumes of huge pages: each has its own, a failed mount none' huge
 	ok 'RemoveStaleVirtiofsShareMounts: what is mounted on a directory that has gone goes' stale
 	ok 'AddSwap: the guest swaps to the disk in that slot' swap_by_pci
 	ok 'AddSwapPath: the guest swaps to that disk' swap_by_path
