@@ -106,6 +106,19 @@ remounted()
 	rpc UpdateEphemeralMounts '{"storages":[]}'
 }
 
+# What a runtime makes of an emptyDir with an fsGroup, in memory and not: its group, its mode, and what else the options say.
+for_a_group()
+{
+	local at=$containers/group
+	EXTRA_FIELDS=',"storages":[{"driver":"ephemeral","source":"tmpfs","fstype":"tmpfs","mount_point":"'$at'/memory","options":["size=1M","noexec","mode=0750","fsgid=3000"]},
+		{"driver":"local","mount_point":"'$at'/directory","options":["fsgid=3000","mode=0770"]}]'
+	rpc CreateContainer "$(spec group "$guest_rootfs" true)" || return 1
+	EXTRA_FIELDS=''
+	is $'2750 0 3000\n2770 0 3000\n1048576' look "cd .$at && stat -c '%a %u %g' memory directory && set -- \$(stat -f -c '%b %S' memory) && echo \$((\$1 * \$2))" || return 1
+	look "grep ' $at/memory ' /hostproc/1/mounts" | tee /dev/stderr | grep -q noexec || return 1
+	rpc RemoveContainer '{"container_id":"group"}'
+}
+
 # pages: huge pages of 2 MiB that the guest has put aside
 pages() { look 'cat sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages'; }
 
@@ -187,6 +200,7 @@ if ok 'boot with a share and disks' boot files --rootfs "$rootfs" --privileged -
 	ok 'GetVolumeStats: what statfs says in the guest' usage
 	ok 'ResizeVolume: ext4 grows while it is used' resized
 	ok 'UpdateEphemeralMounts: a tmpfs has another size, and the flags it had' remounted
+	ok 'volumes for a group: its own, with mode and size' for_a_group
 	ok 'volumes of huge pages: each has its own, a failed mount none' huge
 	ok 'RemoveStaleVirtiofsShareMounts: what is mounted on a directory that has gone goes' stale
 	ok 'AddSwap: the guest swaps to the disk in that slot' swap_by_pci
