@@ -202,22 +202,19 @@ storage_mount_common(struct worker *w, const struct storage_mount *m, const char
 	return 0;
 }
 
-/* Modes that a group needs (agent-side fsGroup of Kubernetes): read or read-write, search and setgid for
- * directories. */
-struct group_change {
-	gid_t gid;
-	mode_t file_bits;
-};
+/* Modes that a group needs (agent-side fsGroup of Kubernetes): read and write, search and setgid for directories. */
+#define GROUP_BITS     ((mode_t)0660)
+#define DIRECTORY_BITS ((mode_t)(0110 | S_ISGID))
 
 static int
-change_fd(int fd, const struct stat *st, const struct group_change *c)
+change_fd(int fd, const struct stat *st, gid_t gid)
 {
 	char name[64];
-	mode_t mode = (st->st_mode & 07777) | c->file_bits;
+	mode_t mode = (st->st_mode & 07777) | GROUP_BITS;
 
 	if (S_ISDIR(st->st_mode))
-		mode |= 0110 | S_ISGID;
-	if (st->st_gid != c->gid && fchownat(fd, "", (uid_t)-1, c->gid, AT_EMPTY_PATH) < 0)
+		mode |= DIRECTORY_BITS;
+	if (st->st_gid != gid && fchownat(fd, "", (uid_t)-1, gid, AT_EMPTY_PATH) < 0)
 		return -1;
 	/* after the chown, which clears setgid bits */
 	return chmod(path_of_fd(fd, name), mode);
@@ -226,7 +223,7 @@ change_fd(int fd, const struct stat *st, const struct group_change *c)
 static int
 change_entry(int dirfd, const char *name, const struct stat *st, void *data, struct error *err)
 {
-	const struct group_change *c = data;
+	const gid_t *gid = data;
 	struct stat now;
 	auto_close int fd = -1;
 
@@ -237,7 +234,7 @@ change_entry(int dirfd, const char *name, const struct stat *st, void *data, str
 		return errno == ENOENT ? 0 : error_sys(err, "open %s", name);
 	if (fstat(fd, &now) < 0 || S_ISLNK(now.st_mode))
 		return 0;
-	if (change_fd(fd, &now, c) < 0)
+	if (change_fd(fd, &now, *gid) < 0)
 		return error_sys(err, "change group and mode of %s", name);
 	return 0;
 }
@@ -246,24 +243,24 @@ int
 storage_apply_fs_group(const struct storage_mount *m, int fd, struct error *err)
 {
 	const struct storage_spec *spec = m->spec;
+	const mode_t needed = GROUP_BITS | DIRECTORY_BITS;
 	struct mountopts o = { 0 };
-	struct group_change c = { .gid = spec->fs_group_id, .file_bits = 0660 };
+	gid_t gid = spec->fs_group_id;
 	struct stat st;
 	auto_close int dir = -1;
 
 	if (collect_options(spec, NULL, &o, err) < 0)
 		return -1;
 	if (o.flags & MS_RDONLY)
-		c.file_bits = 0440;
+		return 0;
 	if (fstat(fd, &st) < 0)
 		return error_sys(err, "look at the mount point");
-	if (spec->fs_group_policy == 1 && st.st_gid == c.gid &&
-	    (st.st_mode & (c.file_bits | 0110 | S_ISGID)) == (c.file_bits | 0110 | S_ISGID))
+	if (spec->fs_group_policy == 1 && st.st_gid == gid && (st.st_mode & needed) == needed)
 		return 0;
 	if (!S_ISDIR(st.st_mode))
-		return change_fd(fd, &st, &c) < 0 ? error_sys(err, "change group and mode") : 0;
+		return change_fd(fd, &st, gid) < 0 ? error_sys(err, "change group and mode") : 0;
 	dir = openat(fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (dir < 0)
 		return error_sys(err, "open the mount point");
-	return path_walk(dir, change_entry, &c, err);
+	return path_walk(dir, change_entry, &gid, err);
 }

@@ -50,7 +50,8 @@ int storage_mount_common(struct worker *w, const struct storage_mount *m, const 
 int storage_make_point(struct worker *w, const struct storage_mount *m, bool file,
 		       struct error *err);
 
-/* Gives the tree at fd (a directory or file opened O_PATH) to the spec's fs_group as its policy says. */
+/* Gives the tree at fd (a directory or file opened O_PATH) to the spec's fs_group as its policy says. What is mounted read-only keeps
+ * its owners, as with the kubelet. */
 int storage_apply_fs_group(const struct storage_mount *m, int fd, struct error *err);
 
 /* The value behind "key=" among the options, NULL if absent. Pure. */

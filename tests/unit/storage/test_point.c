@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "agent/storage/driver.h"
+#include "lib/cleanup.h"
 #include "lib/loop.h"
 #include "tests/unit/storage/bench.h"
 
@@ -146,20 +147,81 @@ AGENT_TEST(storage_point, what_was_mounted_upon_it_is_undone)
 	CHECK(mkdir(at(b, "a b"), 0755) == 0);
 	CHECK(mount("before", at(b, "a b"), "tmpfs", 0, NULL) == 0);
 	put_file(b, "a b/before");
-	/* mounted, and only then it fails: no such group of a file system that is read-only */
 	s = memory(b, "a b");
 	s.options = options;
 	s.n_options = 1;
 	CHECK(acquire(b, "one", &s, 1).code != ERROR_OK);
 	CHECK(exists(b, "a b/before") && mounts_at(b, "a b") == 1);
-	static const char *const readonly[] = { "ro" };
+	/* mounted, and only then it fails: nothing changes its group on a file system that is read-only */
+	static const char *const readonly[] = { "ro", "fsgid=77" };
 
 	s.options = readonly;
-	s.has_fs_group = true;
-	s.fs_group_id = 77;
-	CHECK(acquire(b, "one", &s, 1).code != ERROR_OK);
+	s.n_options = 2;
+	CHECK(strstr(acquire(b, "one", &s, 1).msg, "group 77"));
 	CHECK(exists(b, "a b/before") && mounts_at(b, "a b") == 1);
 	CHECK(umount2(at(b, "a b"), MNT_DETACH) == 0 && rmdir(at(b, "a b")) == 0);
+}
+
+/* Does the file have this mode and the test's group? Links are not followed. */
+static bool
+is_given(const struct bench *b, const char *name, mode_t mode, gid_t gid)
+{
+	struct stat st;
+
+	CHECK(lstat(at(b, name), &st) == 0);
+	if ((st.st_mode & 07777) == mode && st.st_gid == gid)
+		return true;
+	fprintf(stderr, "%s: %o, group %u\n", name, st.st_mode & 07777, st.st_gid);
+	return false;
+}
+
+/* What a volume of a group looks like: all of it, but nothing behind a link. */
+AGENT_TEST(storage_point, a_volume_is_given_to_its_group)
+{
+	static const char *const readonly[] = { "ro" };
+	static const char *const made[] = { "v/file", "v/sub/tool", "out/file" };
+	struct storage_spec s;
+
+	CHECK(mkdir(at(b, "v"), 0755) == 0 && mkdir(at(b, "v/sub"), 0700) == 0);
+	CHECK(mkdir(at(b, "out"), 0700) == 0);
+	for (size_t i = 0; i < ARRAY_LEN(made); i++)
+		put_file(b, made[i]);
+	CHECK(chmod(at(b, "v/file"), 0600) == 0 && chmod(at(b, "v/sub/tool"), 0755) == 0);
+	CHECK(chmod(at(b, "out/file"), 0600) == 0);
+	CHECK(symlink("../out", at(b, "v/directory")) == 0);
+	CHECK(symlink("../out/file", at(b, "v/link")) == 0);
+	s = bind_of(b, "v", "at");
+	s.has_fs_group = true;
+	s.fs_group_id = 77;
+	/* read-only: not at all */
+	s.options = readonly;
+	s.n_options = 1;
+	CHECK(acquire(b, "one", &s, 1).code == ERROR_OK);
+	CHECK(is_given(b, "at", 0755, 0) && is_given(b, "at/file", 0600, 0));
+	CHECK(release(b, "one").code == ERROR_OK);
+	s.n_options = 0;
+	CHECK(acquire(b, "one", &s, 1).code == ERROR_OK);
+	CHECK(is_given(b, "v", 02775, 77) && is_given(b, "v/file", 0660, 77));
+	CHECK(is_given(b, "v/sub", 02770, 77) && is_given(b, "v/sub/tool", 0775, 77));
+	CHECK(is_given(b, "v/link", 0777, 0) && is_given(b, "v/directory", 0777, 0));
+	CHECK(is_given(b, "out", 0700, 0) && is_given(b, "out/file", 0600, 0));
+	CHECK(release(b, "one").code == ERROR_OK);
+	/* OnRootMismatch: the root says that all is done; Always does not ask it */
+	CHECK(chmod(at(b, "v/file"), 0600) == 0);
+	s.fs_group_policy = 1;
+	CHECK(acquire(b, "one", &s, 1).code == ERROR_OK && is_given(b, "v/file", 0600, 77));
+	CHECK(release(b, "one").code == ERROR_OK);
+	s.fs_group_policy = 0;
+	CHECK(acquire(b, "one", &s, 1).code == ERROR_OK && is_given(b, "v/file", 0660, 77));
+	CHECK(release(b, "one").code == ERROR_OK);
+	CHECK(chmod(at(b, "v"), 0755) == 0 && chmod(at(b, "v/file"), 0600) == 0);
+	s.fs_group_policy = 1;
+	CHECK(acquire(b, "one", &s, 1).code == ERROR_OK && is_given(b, "v/file", 0660, 77));
+	CHECK(release(b, "one").code == ERROR_OK);
+	CHECK(unlink(at(b, "v/link")) == 0 && unlink(at(b, "v/directory")) == 0);
+	for (size_t i = 0; i < ARRAY_LEN(made); i++)
+		CHECK(unlink(at(b, made[i])) == 0);
+	CHECK(rmdir(at(b, "v/sub")) == 0 && rmdir(at(b, "v")) == 0 && rmdir(at(b, "out")) == 0);
 }
 
 AGENT_TEST(storage_point, a_file_is_bound_to_a_file)
