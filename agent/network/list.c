@@ -240,7 +240,7 @@ add_hops(struct listing *l, const struct net_route_record *route, const struct n
 	const struct rtnexthop *hop = nla_data(hops);
 	int left = nla_len(hops);
 
-	for (; RTNH_OK(hop, left); left -= NLMSG_ALIGN(hop->rtnh_len), hop = RTNH_NEXT(hop)) {
+	for (; rtnl_has_hop(hop, left); left -= NLMSG_ALIGN(hop->rtnh_len), hop = RTNH_NEXT(hop)) {
 		int size = (int)hop->rtnh_len - (int)sizeof(*hop);
 		const struct nlattr *attrs = (const struct nlattr *)(const void *)RTNH_DATA(hop);
 		struct net_route_record record = *route;

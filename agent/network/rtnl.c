@@ -174,6 +174,12 @@ verdict(struct rtnl *r, int status)
 	return r->errnum ? -1 : 0;
 }
 
+bool
+rtnl_has_hop(const struct rtnexthop *hop, int left)
+{
+	return left >= (int)sizeof(*hop) && RTNH_OK(hop, left);
+}
+
 int
 rtnl_talk(struct rtnl *r, struct nl_msg *msg)
 {

@@ -13,6 +13,8 @@
 
 #include "lib/error.h"
 
+struct rtnexthop;
+
 struct nl_sock;
 
 /* One message of an answer: 0, or -1 and errno, which ends the reading. */
@@ -37,6 +39,9 @@ struct nl_msg *rtnl_message(uint16_t type, int flags, const void *header, size_t
 bool rtnl_put(struct nl_msg *msg, int type, const void *data, size_t size);
 bool rtnl_put_u32(struct nl_msg *msg, int type, uint32_t value);
 bool rtnl_put_text(struct nl_msg *msg, int type, const char *text);
+
+/* Is there a whole next hop in the `left` bytes of an RTA_MULTIPATH (rtnetlink(7))? RTNH_OK() alone looks behind them to tell. */
+bool rtnl_has_hop(const struct rtnexthop *hop, int left);
 
 /* Sends and frees msg (NULL: ENOMEM) and waits for the kernel's verdict: 0, or -1 and errno. */
 int rtnl_talk(struct rtnl *r, struct nl_msg *msg);

@@ -37,7 +37,7 @@ leaves_by(struct nlattr **tb, uint32_t link)
 		return false;
 	hop = nla_data(tb[RTA_MULTIPATH]);
 	left = nla_len(tb[RTA_MULTIPATH]);
-	for (; RTNH_OK(hop, left); left -= NLMSG_ALIGN(hop->rtnh_len), hop = RTNH_NEXT(hop))
+	for (; rtnl_has_hop(hop, left); left -= NLMSG_ALIGN(hop->rtnh_len), hop = RTNH_NEXT(hop))
 		if ((uint32_t)hop->rtnh_ifindex == link)
 			return true;
 	return false;
@@ -75,7 +75,7 @@ copy(struct nl_msg *msg, const struct nlattr *from)
 		return true;
 	hop = nla_data(to);
 	left = nla_len(to);
-	for (; RTNH_OK(hop, left); left -= NLMSG_ALIGN(hop->rtnh_len), hop = RTNH_NEXT(hop))
+	for (; rtnl_has_hop(hop, left); left -= NLMSG_ALIGN(hop->rtnh_len), hop = RTNH_NEXT(hop))
 		hop->rtnh_flags &= KEPT_FLAGS;
 	return true;
 }

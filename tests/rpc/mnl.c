@@ -160,7 +160,8 @@ say_route(struct reading *r, const struct nlmsghdr *m)
 	}
 	hop = mnl_attr_get_payload(attrs.of[RTA_MULTIPATH]);
 	left = mnl_attr_get_payload_len(attrs.of[RTA_MULTIPATH]);
-	for (; RTNH_OK(hop, left); left -= (int)RTNH_ALIGN(hop->rtnh_len), hop = RTNH_NEXT(hop)) {
+	for (; left >= (int)sizeof(*hop) && RTNH_OK(hop, left);
+	     left -= (int)RTNH_ALIGN(hop->rtnh_len), hop = RTNH_NEXT(hop)) {
 		struct attrs of = { 0 };
 
 		mnl_attr_parse_payload(RTNH_DATA(hop), hop->rtnh_len - sizeof(*hop), keep, &of);
@@ -332,5 +333,40 @@ mnl_remove_link(const char *name)
 	m->nlmsg_flags = NLM_F_REQUEST | NLM_F_ACK;
 	mnl_nlmsg_put_extra_header(m, sizeof(struct ifinfomsg));
 	mnl_attr_put_strz(m, IFLA_IFNAME, name);
+	return talk(m, NULL, NULL) < 0 ? -1 : 0;
+}
+
+int
+mnl_add_hops(const char *name, const char *dest, uint8_t len, const char *const *gateways, size_t n)
+{
+	char bytes[1024];
+	struct nlmsghdr *m = mnl_nlmsg_put_header(bytes);
+	struct rtnexthop *hop;
+	struct rtmsg *head;
+	struct nlattr *hops;
+	uint32_t to, via;
+
+	m->nlmsg_type = RTM_NEWROUTE;
+	m->nlmsg_flags = NLM_F_REQUEST | NLM_F_CREATE | NLM_F_EXCL | NLM_F_ACK;
+	head = mnl_nlmsg_put_extra_header(m, sizeof(*head));
+	*head = (struct rtmsg){ .rtm_family = AF_INET,
+				.rtm_dst_len = len,
+				.rtm_table = RT_TABLE_MAIN,
+				.rtm_protocol = RTPROT_STATIC,
+				.rtm_type = RTN_UNICAST };
+	if (inet_pton(AF_INET, dest, &to) != 1)
+		return -1;
+	mnl_attr_put_u32(m, RTA_DST, to);
+	hops = mnl_attr_nest_start(m, RTA_MULTIPATH);
+	for (size_t i = 0; i < n; i++) {
+		if (inet_pton(AF_INET, gateways[i], &via) != 1)
+			return -1;
+		hop = mnl_nlmsg_get_payload_tail(m);
+		*hop = (struct rtnexthop){ .rtnh_len = sizeof(*hop) + MNL_ATTR_HDRLEN + sizeof(via),
+					   .rtnh_ifindex = (int)if_nametoindex(name) };
+		m->nlmsg_len += (uint32_t)sizeof(*hop);
+		mnl_attr_put_u32(m, RTA_GATEWAY, via);
+	}
+	mnl_attr_nest_end(m, hops);
 	return talk(m, NULL, NULL) < 0 ? -1 : 0;
 }

@@ -29,3 +29,7 @@ int mnl_add_link(const char *name, uint16_t number);
 /* The same of a kind that costs the kernel little (dummy or ifb), but may not be able to change its hardware address. */
 int mnl_add_plain_link(const char *name, uint16_t number);
 int mnl_remove_link(const char *name);
+
+/* Makes an IPv4 route with several next hops, all by the link `name`. 0, or -1 and errno. */
+int mnl_add_hops(const char *name, const char *dest, uint8_t len, const char *const *gateways,
+		 size_t n);

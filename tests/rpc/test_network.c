@@ -34,6 +34,8 @@ routes(struct harness *h)
 		{ .dest = "10.6.0.1/16", .device = "eth0", .source = "10.0.0.2/0" },
 		/* a kernel's state, which nobody asks for */
 		{ .dest = "10.11.0.0/16", .gateway = "10.0.0.1", .device = "eth0", .flags = 16 },
+		/* IPv4 by a neighbour that has none (RFC 5549) */
+		{ .dest = "10.12.0.0/16", .gateway = "fd00::1", .device = "eth0" },
 	};
 	static const char *const lines[] = {
 		"default via 10.0.0.1 dev eth0 scope 0",
@@ -45,6 +47,7 @@ routes(struct harness *h)
 		"169.254.1.1/32 dev eth0 scope 253",
 		"10.6.0.0/16 dev eth0 src 10.0.0.2 scope 253",
 		"10.11.0.0/16 via 10.0.0.1 dev eth0 scope 0",
+		"10.12.0.0/16 via fd00::1 dev eth0 scope 0",
 	};
 	static char before[1 << 14], after[1 << 14];
 	struct error err = ERROR_INIT;
@@ -61,6 +64,18 @@ routes(struct harness *h)
 	CHECK(h, strlen(before) == strlen(after), "it is not the same again:\n%s\n%s", before,
 	      after);
 	remove_links();
+}
+
+/* A route with two next hops that somebody else has made, for 10.8.0.0/16. */
+static void
+make_hops(struct harness *h)
+{
+	static const char *const gateways[] = { "10.0.0.3", "10.0.0.4" };
+
+	CHECK(h, mnl_add_hops("eth0", "10.8.0.0", 16, gateways, ARRAY_LEN(gateways)) == 0,
+	      "a route with two next hops");
+	has(h, MNL_ROUTES, "10.8.0.0/16 via 10.0.0.3 dev eth0 scope 0");
+	has(h, MNL_ROUTES, "10.8.0.0/16 via 10.0.0.4 dev eth0 scope 0");
 }
 
 /* One of many cannot be: the table is as it was, whatever was replaced before that. */
@@ -105,6 +120,7 @@ all_routes_or_none(struct harness *h)
 	struct error err = ERROR_INIT;
 
 	make_eth0(h);
+	make_hops(h);
 	CHECK(h, update_routes(h, first, ARRAY_LEN(first), &err) > 0, "%s", err.msg);
 	(void)mnl_read(MNL_ROUTES, before, sizeof(before));
 	CHECK(h, update_routes(h, bad, ARRAY_LEN(bad), &err) < 0 && strstr(err.msg, "203.0.113.1"),
@@ -215,6 +231,7 @@ listings(struct harness *h)
 	unsigned int seen = 0;
 
 	make_eth0(h);
+	make_hops(h);
 	CHECK(h, update_routes(h, list, ARRAY_LEN(list), &err) > 0, "%s", err.msg);
 	if (call(h, "ListInterfaces", &qi, &reply, &err) == 0) {
 		const Grpc__Interfaces *all = (const Grpc__Interfaces *)reply;
@@ -244,8 +261,13 @@ listings(struct harness *h)
 			seen |= 2;
 		if (strcmp(r->dest, "10.0.0.0/24") == 0 && r->scope == 253 && !r->gateway[0])
 			seen |= 4;
+		/* one for each next hop */
+		if (strcmp(r->dest, "10.8.0.0/16") == 0 && strcmp(r->device, "eth0") == 0)
+			seen |= strcmp(r->gateway, "10.0.0.3") == 0   ? 8
+				: strcmp(r->gateway, "10.0.0.4") == 0 ? 16
+								      : 0;
 	}
-	CHECK(h, seen == 7, "routes are missing or wrong: %u", seen);
+	CHECK(h, seen == 31, "routes are missing or wrong: %u", seen);
 	if (err.code == ERROR_OK)
 		protobuf_c_message_free_unpacked(reply, NULL);
 	remove_links();
