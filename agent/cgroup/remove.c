@@ -5,7 +5,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
-#include <signal.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -115,34 +114,10 @@ remove_below(int top, uint64_t deadline_ns)
 	return -1;
 }
 
-/* Kernels before 5.14 have no cgroup.kill: signal by signal, this directory only. */
-static void
-kill_by_pid(int dir)
-{
-	auto_close int fd = openat(dir, "cgroup.procs", O_RDONLY | O_CLOEXEC);
-	char text[4096], *rest = text, *line;
-	uint32_t pid;
-	ssize_t n;
-
-	n = fd < 0 ? -1 : read_full(fd, text, sizeof(text) - 1);
-	if (n <= 0)
-		return;
-	text[n] = '\0';
-	while ((line = strsep(&rest, "\n"))) {
-		if (parse_u32(line, &pid) && pid > 1)
-			(void)kill((pid_t)pid, SIGKILL);
-	}
-}
-
 static int
 kill_dir(int dir)
 {
-	if (write_text_at(dir, "cgroup.kill", "1") == 0)
-		return 0;
-	if (errno != ENOENT)
-		return -1;
-	kill_by_pid(dir);
-	return 0;
+	return write_text_at(dir, "cgroup.kill", "1");
 }
 
 int

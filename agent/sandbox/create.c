@@ -182,6 +182,7 @@ on_launch_done(struct job *job, const struct error *err, void *data)
 	c->init->ready = true;
 	c->joins_pids = op->launch.sandbox_ns[NS_PID] >= 0;
 	record_pidns(op->s, c);
+	storages_settle(op->s->parts.storages, c->id);
 	log_debug("sandbox", "container %s is created: process %d", c->id, (int)c->init_pid);
 	op_finish(&op->op, NULL);
 }

@@ -166,7 +166,6 @@ on_storages_acquired(const struct error *err, void *data)
 		fail(op, err);
 		return;
 	}
-	op->has_storages = true;
 	set_up_names(op);
 }
 
@@ -207,6 +206,7 @@ on_first_done(struct job *job, const struct error *err, void *data)
 		set_up_names(op);
 		return;
 	}
+	op->has_storages = true;
 	op->acquiring = storages_acquire(op->s->parts.storages, "", op->request.storages,
 					 op->request.n_storages, on_storages_acquired, op, &why);
 	if (!op->acquiring)

@@ -230,7 +230,7 @@ storage_unreferenced(struct storage *s, bool everything, struct release *release
 		job_cancel(s->job, ERROR_CANCELLED, "nobody needs the storage any more");
 		return;
 	case STORAGE_MOUNTED:
-		if (!everything && (s->driver->pod_lifetime || s->spec->shared))
+		if (!everything && s->is_settled && (s->driver->pod_lifetime || s->spec->shared))
 			return;
 		wait_for_end(s, release);
 		storage_begin_unmount(s);

@@ -49,7 +49,8 @@ struct storage {
 	struct unmount unmount;          /* argument of the unmount job */
 	struct device_wait *finding;
 	struct job *job;
-	bool unwanted;           /* MOUNTING: cancelled, the undo is running */
+	bool unwanted;   /* MOUNTING: cancelled, the undo is running */
+	bool is_settled; /* an owner that came about has it: a pod's volume stays when he goes */
 	struct release *release; /* waits for its end; NULL: none */
 };
 

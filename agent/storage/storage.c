@@ -390,6 +390,20 @@ storages_release_owner(struct storages *t, const char *owner, storages_done_fn *
 }
 
 void
+storages_settle(struct storages *t, const char *owner)
+{
+	struct list *pos, *ref;
+
+	list_for_each (pos, &t->all) {
+		struct storage *s = list_entry(pos, struct storage, node);
+
+		list_for_each (ref, &s->refs)
+			if (strcmp(list_entry(ref, struct ref, node)->owner, owner) == 0)
+				s->is_settled = true;
+	}
+}
+
+void
 storages_free(struct storages *t)
 {
 	struct list *pos, *tmp;

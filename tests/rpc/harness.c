@@ -143,6 +143,29 @@ child_of(pid_t parent)
 	return parse_u32(text, &pid) ? (pid_t)pid : 0;
 }
 
+/* A sandbox that cannot be: its second storage is of no kind. It is as if it had not been asked for. */
+static void
+try_bad_sandbox(struct harness *h, const Grpc__CreateSandboxRequest *good)
+{
+	Grpc__Storage bad = *good->storages[0], *list[] = { good->storages[0], &bad };
+	Grpc__CreateSandboxRequest q = *good;
+	static char before[1 << 16], after[1 << 16];
+	struct error err = ERROR_INIT;
+
+	bad.fstype = (char *)"nosuchfs";
+	bad.mount_point = (char *)"/run/kata-containers/sandbox/bad";
+	q.storages = list;
+	q.n_storages = ARRAY_LEN(list);
+	if (read_text_at(AT_FDCWD, "/proc/self/mounts", before, sizeof(before)) > 0 &&
+	    call(h, "CreateSandbox", &q, NULL, &err) < 0 && strstr(err.msg, "nosuchfs") &&
+	    read_text_at(AT_FDCWD, "/proc/self/mounts", after, sizeof(after)) > 0 &&
+	    strcmp(before, after) == 0)
+		return;
+	printf("Bail out! a sandbox that cannot be: %s\nbefore:\n%safter:\n%s", err.msg, before,
+	       after);
+	exit(1);
+}
+
 static void
 make_sandbox(struct harness *h)
 {
@@ -162,6 +185,7 @@ make_sandbox(struct harness *h)
 	q.guest_hook_path = h->guest_hooks;
 	q.storages = &list;
 	q.n_storages = 1;
+	try_bad_sandbox(h, &q);
 	if (call(h, "CreateSandbox", &q, NULL, &err) < 0) {
 		printf("Bail out! CreateSandbox: %s\n", err.msg);
 		exit(1);

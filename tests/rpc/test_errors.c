@@ -121,6 +121,23 @@ second_storage_fails(Grpc__CreateContainerRequest *q, struct arena *a)
 	}
 }
 
+/* A volume of the pod, which outlives containers, goes with one that never came about. */
+static void
+missing_binary_beside_a_volume(Grpc__CreateContainerRequest *q, struct arena *a)
+{
+	Grpc__Storage *s = arena_zalloc(a, 1, sizeof(*s));
+
+	grpc__storage__init(s);
+	s->driver = (char *)"ephemeral";
+	s->fstype = (char *)"tmpfs";
+	s->source = (char *)"tmpfs";
+	s->mount_point = (char *)"/run/kata-containers/sandbox/ephemeral/volume";
+	q->storages = arena_zalloc(a, 1, sizeof(*q->storages));
+	q->storages[0] = s;
+	q->n_storages = 1;
+	missing_binary(q, a);
+}
+
 static void
 no_process(Grpc__CreateContainerRequest *q, struct arena *a)
 {
@@ -197,6 +214,8 @@ bad_creates(struct harness *h)
 	static const struct bad_create rows[] = {
 		{ "missing rootfs", missing_rootfs, ERROR_INVALID_ARGUMENT, "/no/such/rootfs" },
 		{ "missing binary", missing_binary, ERROR_INVALID_ARGUMENT, "/no/such/binary" },
+		{ "missing binary beside a volume", missing_binary_beside_a_volume,
+		  ERROR_INVALID_ARGUMENT, "/no/such/binary" },
 		{ "bad mount option", bad_mount_option, ERROR_INVALID_ARGUMENT, "nosuchoption=17" },
 		{ "unknown driver", unknown_driver, ERROR_INVALID_ARGUMENT, "floppy" },
 		{ "second storage fails", second_storage_fails, ERROR_INTERNAL, "/no/such/source" },

@@ -219,6 +219,8 @@ acquire(struct bench *b, const char *owner, const struct storage_spec *specs, si
 
 	submit(b, owner, specs, n, &r);
 	UNTIL(b, r.ended);
+	if (r.err.code == ERROR_OK)
+		storages_settle(b->t, owner);
 	return r.err;
 }
 

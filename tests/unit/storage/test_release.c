@@ -140,6 +140,31 @@ AGENT_TEST(storage_release, a_volume_of_the_pod_outlives_its_containers)
 	      !exists(b, "bound"));
 }
 
+/* One of two that share a volume comes about: it is the pod's. One that only failures had is nobody's. */
+AGENT_TEST(storage_release, a_volume_of_the_pod_that_only_failures_had_goes)
+{
+	struct storage_spec s[2];
+	struct result r;
+
+	s[0] = memory(b, "mem");
+	s[1] = memory(b, "bad");
+	s[1].fstype = "nosuchfs";
+	CHECK(acquire(b, "one", s, 2).code != ERROR_OK);
+	UNTIL(b, storages_count(b->t) == 0);
+	CHECK(!exists(b, "mem"));
+	/* mounted, but then its owner fails */
+	submit(b, "one", s, 1, &r);
+	UNTIL(b, r.ended);
+	CHECK(r.err.code == ERROR_OK && release(b, "one").code == ERROR_OK);
+	CHECK(storages_count(b->t) == 0 && !exists(b, "mem"));
+	submit(b, "one", s, 1, &r);
+	UNTIL(b, r.ended);
+	CHECK(acquire(b, "two", s, 1).code == ERROR_OK);
+	CHECK(release(b, "two").code == ERROR_OK && release(b, "one").code == ERROR_OK);
+	CHECK(storages_count(b->t) == 1 && mounts_at(b, "mem") == 1);
+	CHECK(release(b, "").code == ERROR_OK && storages_count(b->t) == 0);
+}
+
 AGENT_TEST(storage_release, the_table_may_be_freed_at_any_time)
 {
 	struct result in, late, out;
