@@ -9,7 +9,7 @@
 #include "lib/error.h"
 
 #define OPTIONS_ENV_MAX 64
-#define ATTACH_MAX      4
+#define ATTACH_MAX      8
 
 struct run_options {
 	struct vm_options vm;

@@ -206,6 +206,23 @@ disk_options()
 	printf -- ' --initrd %s' "$work/switch.img"
 }
 
+# copy_program TREE FILE: a program of this machine, with its libraries
+copy_program()
+{
+	local library
+	mkdir -p "$1${2%/*}" && cp -L "$2" "$1$2" || return 1
+	ldd "$2" | awk '$2 == "=>" && $3 ~ /^\// { print $3 } $1 ~ /^\// { print $1 }' | while read -r library; do
+		mkdir -p "$1${library%/*}" && cp -L "$library" "$1$library" || return 1
+	done
+}
+
+# initrd_with TREE FILE: this kernel's initrd and, as a second archive behind it, that tree
+initrd_with()
+{
+	(cd "$1" && find . -mindepth 1 | cpio -o -H newc -R 0:0 --quiet | gzip -1) >"$2.cpio" &&
+		cat "$OUT/kernel/$kernel/initrd.img" "$2.cpio" >"$2"
+}
+
 # ignore_agent: the agent that ignores a field of a spec, in $work/tatami-ignore
 ignore_agent()
 {

@@ -106,6 +106,30 @@ remounted()
 	rpc UpdateEphemeralMounts '{"storages":[]}'
 }
 
+# A file system is made on an empty disk by the image's own tool, without a journal.
+formatted()
+{
+	EXTRA_FIELDS=',"storages":[{"driver":"blk","source":"0d","fstype":"ext4","mount_point":"'$containers'/made","driver_options":["create_filesystem"]}]'
+	rpc CreateContainer "$(spec made "$guest_rootfs" true)" || return 1
+	EXTRA_FIELDS=''
+	look "grep ' $containers/made ext4 ' /hostproc/1/mounts && echo data >.$containers/made/file" || return 1
+	rpc RemoveContainer '{"container_id":"made"}' && e2fsck -fn "$work/empty" && is data debugfs -R 'cat /file' "$work/empty" &&
+		! dumpe2fs -h "$work/empty" | grep -q has_journal
+}
+
+# A directory takes the place of a file and the other way round, also where two names cannot be exchanged at once: on 9p.
+copied_to_9p()
+{
+	local at=$containers/nine
+	EXTRA_FIELDS=',"storages":[{"driver":"9p","source":"share6","fstype":"9p","mount_point":"'$at'","options":["trans=virtio","version=9p2000.L"]}]'
+	rpc CreateContainer "$(spec nine "$guest_rootfs" true)" || return 1
+	EXTRA_FIELDS=''
+	copy $at/thing 100644 3 0 abc && is abc cat "$work/nine/thing" || return 1
+	copy $at/thing 040755 0 0 '' && copy $at/thing/file 100644 3 0 def && is def cat "$work/nine/thing/file" || return 1
+	copy $at/thing 100644 3 0 ghi && is ghi cat "$work/nine/thing" && is thing ls -A "$work/nine" || return 1
+	rpc RemoveContainer '{"container_id":"nine"}'
+}
+
 # What a runtime makes of an emptyDir with an fsGroup, in memory and not: its group, its mode, and what else the options say.
 for_a_group()
 {
@@ -184,22 +208,26 @@ swap_by_path()
 	rpc AddSwapPath '{"path":"'"$node"'"}' && swaps | tee /dev/stderr | grep -qx "$node"
 }
 
-mkdir -p "$work/share/gone" "$work/share/stays" "$rootfs/hostproc"
-for n in swap1 swap2 noswap; do
-	truncate -s 8M "$work/$n"
-	test $n = noswap || mkswap "$work/$n" >/dev/null 2>&1
+mkdir -p "$work/share/gone" "$work/share/stays" "$work/nine" "$rootfs/hostproc"
+for n in swap1 swap2 noswap empty; do
+	truncate -s 16M "$work/$n"
+	test $n = noswap || test $n = empty || mkswap "$work/$n" >/dev/null 2>&1
 	# tatamictl attaches file systems only; what stands here means nothing to swap
 	printf XFSB | dd of="$work/$n" conv=notrunc 2>/dev/null
 done
 
-if ok 'boot with a share and disks' boot files --rootfs "$rootfs" --privileged --guest-proc /hostproc --attach "virtio-fs:$work/share" \
-	--attach "blk:$work/swap1" --attach "blk:$work/swap2" --attach "blk:$work/noswap"; then
+with_mkfs() { copy_program "$work/mkfs" /sbin/mkfs.ext4 && initrd_with "$work/mkfs" "$work/mkfs.img"; }
+
+if ok 'an initrd with mkfs.ext4' with_mkfs && ok 'boot with a share and disks' boot files --initrd "$work/mkfs.img" --rootfs "$rootfs" --privileged --guest-proc /hostproc --attach "virtio-fs:$work/share" \
+	--attach "blk:$work/swap1" --attach "blk:$work/swap2" --attach "blk:$work/noswap" --attach "blk:$work/empty" --attach "9p:$work/nine"; then
 	ok 'CopyFile: a file in parts, a directory and a link are there, with owners and modes' copied
 	ok 'CopyFile: what would lead out of the shared directory is refused, and changes nothing' hostile
+	ok 'CopyFile: on 9p, a file takes a directory'"'"'s place and the other way round' copied_to_9p
 	ok 'a volume is plugged in' with_volume
 	ok 'GetVolumeStats: what statfs says in the guest' usage
 	ok 'ResizeVolume: ext4 grows while it is used' resized
 	ok 'UpdateEphemeralMounts: a tmpfs has another size, and the flags it had' remounted
+	ok 'a file system is made on a disk that has none' formatted
 	ok 'volumes for a group: its own, with mode and size' for_a_group
 	ok 'volumes of huge pages: each has its own, a failed mount none' huge
 	ok 'RemoveStaleVirtiofsShareMounts: what is mounted on a directory that has gone goes' stale

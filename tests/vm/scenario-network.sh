@@ -7,22 +7,17 @@
 # The guest's image has iptables: what this Debian has, as a second archive behind the initrd.
 with_iptables()
 {
-	local tree=$work/iptables tool library
+	local tree=$work/iptables tool
 	local extensions=/usr/lib/$(gcc -dumpmachine)/xtables
 	test ! -f "$work/iptables.img" || return 0
-	mkdir -p "$tree/usr/sbin" "$tree$extensions" "$tree/run" || return 1
-	cp /usr/sbin/xtables-legacy-multi "$tree/usr/sbin/" || return 1
+	mkdir -p "$tree$extensions" "$tree/run" && copy_program "$tree" /usr/sbin/xtables-legacy-multi || return 1
 	for tool in iptables ip6tables; do
 		ln -s xtables-legacy-multi "$tree/usr/sbin/$tool-save" && ln -s xtables-legacy-multi "$tree/usr/sbin/$tool-restore" || return 1
 	done
 	for tool in libxt_standard libxt_comment libipt_icmp libip6t_icmp6 libxt_tcp; do
 		cp "$extensions/$tool.so" "$tree$extensions/" || return 1
 	done
-	ldd /usr/sbin/xtables-legacy-multi | awk '$2 == "=>" && $3 ~ /^\// { print $3 } $1 ~ /^\// { print $1 }' | while read -r library; do
-		mkdir -p "$tree${library%/*}" && cp -L "$library" "$tree$library" || return 1
-	done
-	(cd "$tree" && find . -mindepth 1 | cpio -o -H newc -R 0:0 --quiet | gzip -1) >"$work/iptables.cpio" &&
-		cat "$OUT/kernel/$kernel/initrd.img" "$work/iptables.cpio" >"$work/iptables.img"
+	initrd_with "$tree" "$work/iptables.img"
 }
 
 look() { ctl exec net -- "$@"; }
