@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/*
- * CreateContainer and StartContainer as operations: storages, then a worker that launches, then the gate.
- * Called by agent/rpc through sandbox.h. Whatever fails leaves nothing behind.
- */
+/* CreateContainer as an operation: storages, then a worker that launches. Called by agent/rpc through sandbox.h.
+ * Whatever fails leaves nothing behind. */
 #include "agent/sandbox/private.h"
 
 #include <errno.h>
