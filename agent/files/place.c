@@ -258,17 +258,12 @@ set_owner_and_mode(int fd, const struct copy_order *o, struct error *err)
 	return 0;
 }
 
-/* One that is there keeps what it has; anything else makes way. */
+/* What is no directory makes way for one. */
 static int
-make_dir(struct site *s, struct error *err)
+replace_by_dir(struct site *s, struct error *err)
 {
-	auto_close int fd =
-		path_try_open(s->parent, s->name, O_RDONLY | O_DIRECTORY, 0, PATH_FOLLOW_NONE);
+	auto_close int fd = -1;
 
-	if (fd >= 0)
-		return set_owner_and_mode(fd, s->order, err);
-	if (errno != ENOENT && errno != ENOTDIR && errno != ELOOP)
-		return error_sys(err, "open it");
 	if (mkdirat(s->parent, s->order->temp, 0700) < 0)
 		return error_file(err, "make it");
 	s->has_temp = true;
@@ -276,6 +271,26 @@ make_dir(struct site *s, struct error *err)
 	if (fd < 0)
 		return error_sys(err, "open it");
 	return set_owner_and_mode(fd, s->order, err) < 0 ? -1 : put_in_place(s, true, err);
+}
+
+/* One that is there keeps what it has: also one that another order makes just now, on the way to what lies in it. */
+static int
+make_dir(struct site *s, struct error *err)
+{
+	bool is_made = mkdirat(s->parent, s->name, 0700) == 0;
+	auto_close int fd = -1;
+
+	if (!is_made && errno != EEXIST)
+		return error_file(err, "make it");
+	fd = path_try_open(s->parent, s->name, O_RDONLY | O_DIRECTORY, 0, PATH_FOLLOW_NONE);
+	if (fd < 0)
+		return errno == ENOTDIR || errno == ELOOP ? replace_by_dir(s, err)
+							  : error_sys(err, "open it");
+	if (set_owner_and_mode(fd, s->order, err) == 0)
+		return 0;
+	if (is_made)
+		(void)unlinkat(s->parent, s->name, AT_REMOVEDIR);
+	return -1;
 }
 
 static int
@@ -387,6 +402,15 @@ place(struct site *s, const uint8_t *data, struct error *err)
 	return error_set(err, ERROR_INTERNAL, "unknown order %d", (int)o->act);
 }
 
+/* Another order that failed has taken back the directory, since it had made it, after it was opened here. */
+static bool
+is_unmade(const struct site *s)
+{
+	struct stat st;
+
+	return s->parent >= 0 && fstat(s->parent, &st) == 0 && st.st_nlink == 0;
+}
+
 void
 copy_place(int run, int proc, const struct copy_order *order, const uint8_t *data,
 	   struct copy_result *result)
@@ -405,11 +429,18 @@ copy_place(int run, int proc, const struct copy_order *order, const uint8_t *dat
 		.made = order->made,
 		.is_clean = true,
 	};
-	if (place(&s, data, &result->err) < 0) {
+	for (int i = 0; place(&s, data, &result->err) < 0; i++) {
+		if (i < 8 && is_unmade(&s)) {
+			close_fd(&s.parent);
+			s.has_temp = false;
+			result->err = ERROR_INIT;
+			continue;
+		}
 		if (s.has_temp && s.parent >= 0)
 			(void)remove_temp(&s);
 		unmake_way(&s);
 		error_wrap(&result->err, "copy to " COPY_DIR "%s", order->path);
+		break;
 	}
 	close_fd(&s.parent);
 }

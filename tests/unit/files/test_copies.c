@@ -275,6 +275,27 @@ AGENT_TEST(what_is_sent_for_one_path_is_done_in_that_order)
 	CHECK(tree_mode(&b->t, "a2") == (S_IFREG | 0600));
 }
 
+/* A directory and what lies in it, by different copiers, in whatever order they come to it. */
+AGENT_TEST(a_directory_and_what_lies_in_it_at_once)
+{
+	char name[32];
+
+	for (int i = 0; i < 300; i++) {
+		(void)snprintf(name, sizeof(name), "e%d", i);
+		CHECK(submit(b, name, S_IFDIR | 0750, 0, 0, ""));
+		(void)snprintf(name, sizeof(name), "e%d/c", i);
+		CHECK(submit(b, name, S_IFREG | 0600, 1, 0, "c"));
+	}
+	run_until(b, 600);
+	CHECK(b->failed == 0);
+	for (int i = 0; i < 300; i++) {
+		(void)snprintf(name, sizeof(name), "e%d/c", i);
+		CHECK(tree_has(&b->t, name, "c"));
+		(void)snprintf(name, sizeof(name), "e%d", i);
+		CHECK(tree_mode(&b->t, name) == (S_IFDIR | 0750));
+	}
+}
+
 /* A part that nobody waits for any more is not done if it has not begun, and the rest goes on. */
 AGENT_TEST(a_call_may_end_before_its_copy)
 {
