@@ -50,9 +50,10 @@ void storages_cancel(struct storage_request *r);
  * stays from now on when he goes. What only those had who failed is unmounted with them. */
 void storages_settle(struct storages *s, const char *owner);
 
-/* Gives back every reference of `owner`; unmounts at zero (unless it is the pod's and settled), in reverse order. A request of the owner that is not done fails. "": the sandbox ends, and with
- * it everybody's references and all storages. done once all are released or given up (err tells the first failure;
- * nothing else depends on it): an unmount after 5 s, a mount that is cancelled after 10 s. Never from inside. */
+/* Gives back every reference of `owner`; unmounts at zero (unless it is the pod's and settled), in reverse order. A
+ * request of the owner that is not done fails. "": the sandbox ends, and with it everybody's references and all
+ * storages. done once all are released or given up (err tells the first failure; nothing else depends on it): an unmount
+ * after 5 s, a mount that is cancelled after 10 s. Never from inside. */
 int storages_release_owner(struct storages *s, const char *owner, storages_done_fn *done,
 			   void *data, struct error *err);
 
