@@ -328,6 +328,36 @@ io_bytes(const Grpc__StatsContainerResponse *s, const char *op)
 	return sum;
 }
 
+/* What containerd and the kubelet compute on hosts with cgroup v1 and v2 is the same, and right. */
+static void
+check_memory_formulas(struct oci *t, const Grpc__StatsContainerResponse *s)
+{
+	static const char *const pairs[][2] = {
+		{ "total_inactive_file", "inactive_file" },
+		{ "total_rss", "anon" },
+		{ "rss", "anon" },
+		{ "total_cache", "file" },
+		{ "cache", "file" },
+		{ "total_mapped_file", "file_mapped" },
+		{ "mapped_file", "file_mapped" },
+		{ "total_swap", "swap" },
+	};
+	uint64_t usage = s->cgroup_stats->memory_stats->usage->usage;
+
+	for (size_t i = 0; i < ARRAY_LEN(pairs); i++)
+		OCI_CHECK(t,
+			  memory_stat(s, pairs[i][0]) != UINT64_MAX &&
+				  memory_stat(s, pairs[i][0]) == memory_stat(s, pairs[i][1]),
+			  "%s %lu, %s %lu", pairs[i][0], memory_stat(s, pairs[i][0]), pairs[i][1],
+			  memory_stat(s, pairs[i][1]));
+	/* 2 MiB of a disk were read once: page cache, and no part of the working set */
+	OCI_CHECK(t, memory_stat(s, "total_inactive_file") >= 1 << 20, "inactive %lu",
+		  memory_stat(s, "total_inactive_file"));
+	OCI_CHECK(t, usage - memory_stat(s, "total_inactive_file") >= memory_stat(s, "total_rss"),
+		  "working set of %lu below RSS %lu", usage - memory_stat(s, "total_inactive_file"),
+		  memory_stat(s, "total_rss"));
+}
+
 static void
 check_stats(struct oci *t, const Grpc__StatsContainerResponse *s)
 {
@@ -387,6 +417,7 @@ stats(struct oci *t)
 	s = stats_of(t, "c1");
 	OCI_REQUIRE(t, s, "%s", t->err.msg);
 	check_stats(t, s);
+	check_memory_formulas(t, s);
 	/* of its own, where there is only a loopback */
 	OCI_CHECK(t, s->n_network_stats == 0, "%zu interfaces", s->n_network_stats);
 	stats_free(s);
