@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "agent/network/absent.h"
 #include "agent/network/events.h"
 #include "agent/network/private.h"
 #include "lib/cleanup.h"
@@ -31,6 +32,7 @@ struct network {
 	struct list queued, waiting, reading;
 	struct net_events events; /* while an operation on an interface lasts */
 	struct net_seen seen;
+	struct net_absent absent;
 };
 
 /* One kind of operation. */
@@ -210,8 +212,10 @@ op_ended(struct net_op *op, const struct error *err)
 			op_wait(op);
 			return;
 		}
-		error_set(&why, err->code, "%s: it did not appear within %llu ms", err->msg,
-			  (unsigned long long)op->network->timeout_ms);
+		net_absent_report(&op->network->absent, &op->task.interface,
+				  op->network->timeout_ms, monotonic_ns(), &why);
+	} else if (op->kind->waits && err->code == ERROR_OK) {
+		net_absent_forget(&op->network->absent, &op->task.interface);
 	}
 	op_finish(op, &why);
 }
@@ -401,8 +405,11 @@ op_submit(struct net_op *op, int planned, struct error *err)
 	struct network *n = op->network;
 
 	if (planned == 0 && op->kind->waits) {
-		op->timer = loop_timer(n->loop, n->timeout_ms, on_timeout, op, err);
-		planned = op->timer ? 0 : -1;
+		op->task.is_last_look =
+			net_absent_is_known(&n->absent, &op->task.interface, monotonic_ns());
+		if (!op->task.is_last_look)
+			op->timer = loop_timer(n->loop, n->timeout_ms, on_timeout, op, err);
+		planned = op->timer || op->task.is_last_look ? 0 : -1;
 	}
 	if (planned == 0 && op->kind->changes && (n->running || !list_is_empty(&n->queued))) {
 		op_queue(op);

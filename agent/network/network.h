@@ -55,7 +55,8 @@ struct net_interface_request {
 };
 
 /* Finds the interface, waiting for it if need be, gives it name, MTU, flags and exactly these addresses (beside
- * those that the kernel makes itself), and sets it up. NOT_FOUND "Link not found ..." after the timeout. */
+ * those that the kernel makes itself), and sets it up. NOT_FOUND "Link not found ..." after the timeout; a call that
+ * repeats one which failed so does not wait again (absent.h). */
 struct net_op *network_update_interface(struct network *n, const struct net_interface_request *q,
 					net_done_fn *done, void *data, struct error *err);
 

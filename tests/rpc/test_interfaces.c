@@ -120,6 +120,8 @@ static void
 one_that_never_comes(struct harness *h)
 {
 	const struct wanted w = { .mac = "02:00:00:00:00:99", .name = "eth0" };
+	const struct wanted other = { .mac = "02:00:00:00:00:98", .name = "eth0" };
+	const struct wanted late = { .mac = "02:00:00:00:00:99", .name = "eth1" };
 	struct error err = ERROR_INIT;
 	uint64_t start_ns;
 
@@ -130,6 +132,18 @@ one_that_never_comes(struct harness *h)
 		      strstr(err.msg, "Link not found"),
 	      "%d %s", err.code, err.msg);
 	CHECK(h, monotonic_ns() - start_ns >= WAIT_MS * 1000000ull, "it did not wait");
+	start_ns = monotonic_ns();
+	for (unsigned int i = 0; i < 3; i++)
+		CHECK(h, update_interface(h, &w, &err) < 0 && strstr(err.msg, "Link not found"),
+		      "%d %s", err.code, err.msg);
+	CHECK(h, monotonic_ns() - start_ns < WAIT_MS * 1000000ull, "it waited again");
+	/* another card is waited for, and this one is found once it has come */
+	start_ns = monotonic_ns();
+	CHECK(h, update_interface(h, &other, &err) < 0, "no failure");
+	CHECK(h, monotonic_ns() - start_ns >= WAIT_MS * 1000000ull, "the other: no wait");
+	CHECK(h, mnl_add_link("net1", 0x99) == 0, "no link");
+	CHECK(h, update_interface(h, &late, &err) == 0, "%s", err.msg);
+	has(h, MNL_LINKS, "eth1 mac 02:00:00:00:00:99 mtu 1500 up");
 	/* the only card is up: nobody took it for the one that was meant */
 	has(h, MNL_LINKS, "eth0 mac 02:00:00:00:00:01 mtu 1500 up");
 	remove_links();
@@ -144,6 +158,7 @@ the_only_card(struct harness *h)
 				  .addresses = "10.0.0.2/24" };
 	struct error err = ERROR_INIT;
 
+	remove_links();
 	CHECK(h, mnl_add_link("net0", 1) == 0 && mnl_add_link("net1", 2) == 0, "no links");
 	CHECK(h, update_interface(h, &w, &err) < 0 && strstr(err.msg, "Link not found"),
 	      "one of two: %s", err.msg);
@@ -203,7 +218,7 @@ const struct test tests_interfaces[] = {
 	{ "an interface gets name, MTU, flags and exactly its addresses", an_interface },
 	{ "interfaces whose names clash; routes stay", names_that_clash },
 	{ "an interface that comes while the call waits", a_late_interface },
-	{ "an interface that never comes is Link not found", one_that_never_comes },
+	{ "an interface that never comes is Link not found, after one wait", one_that_never_comes },
 	{ "the only card may have another hardware address; one of two may not", the_only_card },
 	{ "interfaces that cannot be", bad_interfaces },
 };
