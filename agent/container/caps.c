@@ -6,13 +6,12 @@
 #include <ctype.h>
 #include <errno.h>
 #include <linux/capability.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/capability.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
-
-#include "lib/cleanup.h"
 
 #ifndef PR_CAP_AMBIENT
 #define PR_CAP_AMBIENT           47
@@ -20,15 +19,13 @@
 #define PR_CAP_AMBIENT_CLEAR_ALL 4
 #endif
 
-#define CAP_NAME_MAX 40
-
-bool
-cap_name_parse(const char *name, unsigned int *out)
+/* Writes the name as libcap has it: "cap_chown". False if it cannot be one. */
+static bool
+caps_plain_name(const char *name, char out[CAP_NAME_SIZE])
 {
-	char text[CAP_NAME_MAX] = "cap_";
 	size_t len = strlen(name);
-	cap_value_t value;
 
+	/* a client may send what it has read from JSON */
 	if (len >= 2 && name[0] == '"' && name[len - 1] == '"') {
 		name++;
 		len -= 2;
@@ -37,68 +34,120 @@ cap_name_parse(const char *name, unsigned int *out)
 		name += 4;
 		len -= 4;
 	}
-	if (!len || len + 4 >= sizeof(text))
+	if (!len || len + sizeof("cap_") > CAP_NAME_SIZE)
 		return false;
+	memcpy(out, "cap_", sizeof("cap_"));
 	for (size_t i = 0; i < len; i++) {
 		/* libcap also takes bare numbers; a spec has names */
 		if (!isalpha((unsigned char)name[i]) && name[i] != '_')
 			return false;
-		text[4 + i] = (char)tolower((unsigned char)name[i]);
+		out[4 + i] = (char)tolower((unsigned char)name[i]);
 	}
-	if (cap_from_name(text, &value) < 0 || value < 0 || value > 63)
+	out[4 + len] = '\0';
+	return true;
+}
+
+bool
+cap_name_parse(const char *name, unsigned int *out)
+{
+	char text[CAP_NAME_SIZE];
+	cap_value_t value;
+
+	if (!caps_plain_name(name, text) || cap_from_name(text, &value) < 0 || value < 0 ||
+	    value > 63)
 		return false;
 	*out = (unsigned int)value;
 	return true;
 }
 
-static int
-parse_set(const char *set, char *const *names, size_t n, uint64_t *out, struct error *err)
+bool
+cap_name_canonical(const char *name, char out[CAP_NAME_SIZE])
 {
-	*out = 0;
+	if (!caps_plain_name(name, out))
+		return false;
+	for (char *c = out; *c; c++)
+		*c = (char)toupper((unsigned char)*c);
+	return true;
+}
+
+/* Returns whether the list "a, b, c" holds `word`. */
+static bool
+caps_list_has(const char *list, const char *word)
+{
+	size_t n = strlen(word);
+
+	for (const char *at = list; (at = strstr(at, word)); at += n) {
+		if ((at == list || at[-1] == ' ') && (!at[n] || at[n] == ','))
+			return true;
+	}
+	return false;
+}
+
+/* Adds a capability to the list of those that were left out, once. A list that is full ends with "...". */
+static void
+caps_left_out(const char *name, char list[CAP_LEFT_OUT_MAX])
+{
+	char word[CAP_NAME_SIZE];
+	size_t len = strlen(list);
+
+	(void)snprintf(word, sizeof(word), "%s", *name ? name : "?");
+	/* it goes to the log as it is */
+	for (char *c = word; *c; c++) {
+		if (!isalnum((unsigned char)*c) && *c != '_')
+			*c = '?';
+	}
+	if (caps_list_has(list, word) || caps_list_has(list, "..."))
+		return;
+	if (len + strlen(word) + sizeof(", , ...") > CAP_LEFT_OUT_MAX)
+		(void)snprintf(word, sizeof(word), "...");
+	(void)snprintf(list + len, CAP_LEFT_OUT_MAX - len, "%s%s", len ? ", " : "", word);
+}
+
+/* The capabilities of a list, but for those outside `possible`. */
+static uint64_t
+caps_parse_set(char *const *names, size_t n, uint64_t possible, char left_out[CAP_LEFT_OUT_MAX])
+{
+	uint64_t set = 0;
+
 	for (size_t i = 0; i < n; i++) {
 		unsigned int cap;
 
-		if (!cap_name_parse(names[i], &cap))
-			return error_set(err, ERROR_INVALID_ARGUMENT,
-					 "process.capabilities.%s: unknown capability %.40s", set,
-					 names[i]);
-		*out |= UINT64_C(1) << cap;
+		if (cap_name_parse(names[i], &cap) && possible & UINT64_C(1) << cap)
+			set |= UINT64_C(1) << cap;
+		else
+			caps_left_out(names[i], left_out);
 	}
-	return 0;
+	return set;
 }
 
-int
-cap_sets_from_spec(const Grpc__LinuxCapabilities *spec, struct cap_sets *out, struct error *err)
+void
+cap_sets_from_spec(const Grpc__LinuxCapabilities *spec, uint64_t grantable, struct cap_sets *out,
+		   char left_out[CAP_LEFT_OUT_MAX])
 {
-	const struct {
-		const char *name;
-		char *const *names;
-		size_t n;
-		uint64_t *out;
-	} sets[] = {
-		{ "bounding", spec->bounding, spec->n_bounding, &out->bounding },
-		{ "effective", spec->effective, spec->n_effective, &out->effective },
-		{ "permitted", spec->permitted, spec->n_permitted, &out->permitted },
-		{ "inheritable", spec->inheritable, spec->n_inheritable, &out->inheritable },
-		{ "ambient", spec->ambient, spec->n_ambient, &out->ambient },
-	};
-
-	for (size_t i = 0; i < ARRAY_LEN(sets); i++) {
-		if (parse_set(sets[i].name, sets[i].names, sets[i].n, sets[i].out, err) < 0)
-			return -1;
-	}
-	return 0;
+	left_out[0] = '\0';
+	out->bounding = caps_parse_set(spec->bounding, spec->n_bounding, grantable, left_out);
+	out->permitted = caps_parse_set(spec->permitted, spec->n_permitted, grantable, left_out);
+	/* what capset(2) and PR_CAP_AMBIENT_RAISE would refuse with EPERM */
+	out->effective =
+		caps_parse_set(spec->effective, spec->n_effective, out->permitted, left_out);
+	out->inheritable =
+		caps_parse_set(spec->inheritable, spec->n_inheritable, out->bounding, left_out);
+	out->ambient = caps_parse_set(spec->ambient, spec->n_ambient,
+				      out->permitted & out->inheritable, left_out);
 }
 
-/* All capabilities of the running kernel. */
-static uint64_t
-known_caps(void)
+uint64_t
+cap_grantable(bool all)
 {
-	unsigned int cap = 0;
+	uint64_t set = 0;
+	int has;
 
-	while (cap < 64 && prctl(PR_CAPBSET_READ, cap, 0, 0, 0) >= 0)
-		cap++;
-	return cap < 64 ? (UINT64_C(1) << cap) - 1 : UINT64_MAX;
+	for (unsigned int cap = 0; cap < 64 && (has = prctl(PR_CAPBSET_READ, cap, 0, 0, 0)) >= 0;
+	     cap++) {
+		if (has || all)
+			set |= UINT64_C(1) << cap;
+	}
+	return set;
 }
 
 int
@@ -121,24 +170,21 @@ cap_bounding_limit(uint64_t keep, struct error *err)
 int
 cap_sets_apply(const struct cap_sets *sets, uint64_t extra, struct error *err)
 {
-	uint64_t known = known_caps();
-	uint64_t permitted = ((sets->permitted & known) | extra), effective, inheritable;
+	uint64_t permitted = sets->permitted | extra, effective = sets->effective | extra;
 	struct __user_cap_header_struct head = { .version = _LINUX_CAPABILITY_VERSION_3 };
 	struct __user_cap_data_struct data[2];
 
-	effective = (sets->effective & known) | extra;
-	inheritable = sets->inheritable & known;
 	for (unsigned int i = 0; i < 2; i++) {
 		data[i].effective = (uint32_t)(effective >> (32 * i));
 		data[i].permitted = (uint32_t)(permitted >> (32 * i));
-		data[i].inheritable = (uint32_t)(inheritable >> (32 * i));
+		data[i].inheritable = (uint32_t)(sets->inheritable >> (32 * i));
 	}
 	if (syscall(SYS_capset, &head, data) < 0)
 		return error_sys(err, "set capabilities");
 	if (prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) < 0 && errno != EINVAL)
 		return error_sys(err, "clear ambient capabilities");
 	for (unsigned int cap = 0; cap < 64; cap++) {
-		if (!(sets->ambient & known & UINT64_C(1) << cap))
+		if (!(sets->ambient & UINT64_C(1) << cap))
 			continue;
 		if (prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, cap, 0, 0) < 0 && errno != EPERM)
 			return error_sys(err, "raise ambient capability %u", cap);

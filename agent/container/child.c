@@ -41,7 +41,20 @@ child_entry(struct entry *e, const struct roots *roots, const Grpc__Spec *spec,
 	};
 	if (!process->capabilities)
 		return error_set(err, ERROR_INVALID_ARGUMENT, "missing process capabilities");
-	return cap_sets_from_spec(process->capabilities, &e->caps, err);
+	return 0;
+}
+
+void
+child_caps(struct worker *w, struct entry *e, bool warn)
+{
+	char left_out[CAP_LEFT_OUT_MAX];
+
+	cap_sets_from_spec(e->process->capabilities, cap_grantable(e->user), &e->caps, left_out);
+	if (warn && *left_out)
+		worker_log(w, LOG_LEVEL_WARN,
+			   "container %s: process.capabilities: left out, unknown or cannot be "
+			   "granted: %s",
+			   e->id, left_out);
 }
 
 /* Was the user given by name? Then only the child can tell who it is. */

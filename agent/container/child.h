@@ -43,3 +43,7 @@ int child_own_stdio(const struct entry *e, struct error *err);
 /* Fills the parts of an entry that depend on a process and the profile alone. */
 int child_entry(struct entry *e, const struct roots *roots, const Grpc__Spec *spec,
 		const Grpc__Process *process, struct error *err);
+
+/* Takes the process's capabilities over, once the entry says whether there is a user namespace. With `warn`, those that are
+ * left out are logged. */
+void child_caps(struct worker *w, struct entry *e, bool warn);

@@ -191,6 +191,8 @@ container_exec(struct worker *w, const struct launch_exec *x, struct error *err)
 	entry.lsm = x->lsm;
 	entry.filtered = x->filter != NULL;
 	entry.user = join[NS_USER] >= 0;
+	/* those of the container have been spoken of when it was made */
+	child_caps(w, &entry, x->process->capabilities != NULL);
 	for (int i = 0; i < 3; i++)
 		entry.stdio[i] = x->stdio[i];
 	if (child_own_stdio(&entry, err) < 0)

@@ -137,6 +137,7 @@ container_launch(struct worker *w, const struct launch *l, struct error *err)
 	entry.gate = l->start_gate;
 	entry.id = l->id;
 	entry.lsm = l->lsm;
+	child_caps(w, &entry, true);
 	for (int i = 0; i < 3; i++)
 		entry.stdio[i] = l->stdio[i];
 	if (cgroup_make(w, l, &cgroup_fd, err) < 0 || make_bundle(w, l, err) < 0 ||

@@ -4,7 +4,6 @@
 #include <limits.h>
 #include <string.h>
 
-#include "agent/container/caps.h"
 #include "agent/container/launch.h"
 #include "agent/container/rlimits.h"
 
@@ -33,8 +32,6 @@ check_user(const Grpc__User *user, struct error *err)
 int
 process_validate(const Grpc__Process *p, struct error *err)
 {
-	struct cap_sets caps;
-
 	if (!p->n_args || !*p->args[0])
 		return error_set(err, ERROR_INVALID_ARGUMENT, "process.args: must not be empty");
 	if (*p->cwd && *p->cwd != '/')
@@ -46,7 +43,7 @@ process_validate(const Grpc__Process *p, struct error *err)
 		return error_set(err, ERROR_INVALID_ARGUMENT,
 				 "process.oomScoreAdj: %" PRId64 " is out of range",
 				 p->oomscoreadj);
-	if (check_user(p->user, err) < 0 || rlimits_validate(p->rlimits, p->n_rlimits, err) < 0)
+	if (check_user(p->user, err) < 0)
 		return -1;
-	return p->capabilities ? cap_sets_from_spec(p->capabilities, &caps, err) : 0;
+	return rlimits_validate(p->rlimits, p->n_rlimits, err);
 }

@@ -212,7 +212,9 @@ rust_shape(struct oci *t)
 	p->args = oci_strings(t, &p->n_args, ARGS("/bin/grep", "NoNewPrivs", "/proc/self/status"));
 	OCI_EXEC_PRINTS(t, ID, p, "NoNewPrivs:\t1\n");
 	p->capabilities->bounding = oci_words(t, "CAP_NO_SUCH", &p->capabilities->n_bounding);
-	refused(t, p, ERROR_INVALID_ARGUMENT, "CAP_NO_SUCH");
+	OCI_EXEC_PRINTS(t, ID, p, "NoNewPrivs:\t1\n");
+	oci_rlimit(t, p, "RLIMIT_NO_SUCH", 1, 1);
+	refused(t, p, ERROR_INVALID_ARGUMENT, "RLIMIT_NO_SUCH");
 }
 
 /* Each set of an exec shows somewhere, as a container's do. */

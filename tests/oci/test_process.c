@@ -272,8 +272,26 @@ capabilities(struct oci *t)
 	OCI_PRINTS(t, spec,
 		   "CapInh:0000000000000021\nCapPrm:0000000000000020\nCapEff:0000000000000020\n"
 		   "CapBnd:00000000000000a1\nCapAmb:0000000000000020\n");
-	c->bounding = oci_words(t, "CAP_NO_SUCH", &c->n_bounding);
-	OCI_REFUSED(t, spec, ERROR_INVALID_ARGUMENT, "CAP_NO_SUCH");
+}
+
+/* Neither names that nobody knows nor sets that cannot be are what a container is refused for: they are left out. */
+static void
+capabilities_left_out(struct oci *t)
+{
+	Grpc__Spec *spec = oci_sh(t, CAPS);
+	Grpc__LinuxCapabilities *c = spec->process->capabilities;
+
+	c->bounding = oci_words(t, "CAP_NO_SUCH,CAP_CHOWN,63,,CAP_KILL", &c->n_bounding);
+	c->permitted = oci_words(t, "CAP_KILL,CAP_NO_SUCH", &c->n_permitted);
+	/* effective: not permitted; inheritable: not in the bounding set; ambient: not inheritable */
+	c->effective = oci_words(t, "CAP_KILL,CAP_CHOWN", &c->n_effective);
+	c->inheritable = oci_words(t, "CAP_KILL,CAP_NET_RAW", &c->n_inheritable);
+	c->ambient = oci_words(t, "CAP_KILL,CAP_NET_RAW,CAP_CHOWN", &c->n_ambient);
+	spec->process->user->uid = 1000;
+	spec->process->nonewprivileges = true;
+	OCI_PRINTS(t, spec,
+		   "CapInh:0000000000000020\nCapPrm:0000000000000020\nCapEff:0000000000000020\n"
+		   "CapBnd:0000000000000021\nCapAmb:0000000000000020\n");
 }
 
 /* The effective set is gone with execve, but it is what finds and executes the program. */
@@ -425,6 +443,7 @@ const struct oci_case oci_process_cases[] = {
 	{ "attack", "a working directory outside", cwd_escape },
 	{ "process.terminal", "a terminal of its own", terminal },
 	{ "process.capabilities", "capability sets", capabilities },
+	{ "process.capabilities", "capabilities that cannot be granted", capabilities_left_out },
 	{ "process.capabilities.effective", "the effective set executes the program", effective },
 	{ "process.rlimits", "every resource limit", rlimits },
 	{ "process.rlimits", "limits below the set-up's own needs", tight_rlimits },

@@ -160,10 +160,15 @@ no_args(Grpc__CreateContainerRequest *q, struct arena *a)
 }
 
 static void
-unknown_capability(Grpc__CreateContainerRequest *q, struct arena *a)
+unknown_rlimit(Grpc__CreateContainerRequest *q, struct arena *a)
 {
-	(void)a;
-	q->oci->process->capabilities->bounding[0] = (char *)"CAP_FLY";
+	Grpc__POSIXRlimit *limit = arena_zalloc(a, 1, sizeof(*limit));
+
+	grpc__posixrlimit__init(limit);
+	limit->type = (char *)"RLIMIT_FUN";
+	q->oci->process->rlimits = arena_zalloc(a, 1, sizeof(limit));
+	q->oci->process->rlimits[0] = limit;
+	q->oci->process->n_rlimits = 1;
 }
 
 static void
@@ -222,7 +227,7 @@ bad_creates(struct harness *h)
 		{ "no process", no_process, ERROR_INVALID_ARGUMENT, "rocess" },
 		{ "no spec", no_spec, ERROR_INVALID_ARGUMENT, "OCI" },
 		{ "no args", no_args, ERROR_INVALID_ARGUMENT, "rgs" },
-		{ "unknown capability", unknown_capability, ERROR_INVALID_ARGUMENT, "CAP_FLY" },
+		{ "unknown rlimit", unknown_rlimit, ERROR_INVALID_ARGUMENT, "RLIMIT_FUN" },
 		{ "unknown namespace", unknown_namespace, ERROR_INVALID_ARGUMENT, "dream" },
 		{ "escaping cgroup", escaping_cgroup, ERROR_INVALID_ARGUMENT, "escape" },
 		{ "relative cwd", relative_cwd, ERROR_INVALID_ARGUMENT, "not/absolute" },
@@ -250,6 +255,48 @@ bad_creates(struct harness *h)
 		CHECK(h, run_container(h, "c1", ARGS("/bin/true"), out, sizeof(out), &err) == 0,
 		      "%s: afterwards: %s", rows[i].name, err.msg);
 	}
+}
+
+/* How many lines of the agent's log have all of the texts. */
+static unsigned int
+count_log_lines(const char *text, const char *other)
+{
+	FILE *log = fopen(getenv("AGENT_LOG"), "re");
+	char *line = NULL;
+	size_t size = 0;
+	unsigned int n = 0;
+
+	while (log && getline(&line, &size, log) > 0)
+		n += strstr(line, text) && strstr(line, other);
+	free(line);
+	if (log)
+		(void)fclose(log);
+	return n;
+}
+
+/* It is not what a container is refused for: the runtime specification wants a warning. */
+static void
+an_unknown_capability_is_left_out(struct harness *h)
+{
+	struct arena a;
+	struct error err = ERROR_INIT;
+	Grpc__CreateContainerRequest *q;
+	Grpc__LinuxCapabilities *c;
+
+	arena_init(&a, 1 << 20);
+	q = make_create(h, &a, "caps", SH("grep -q 'CapBnd:.*[02468ace]$' /proc/self/status"),
+			false);
+	c = q->oci->process->capabilities;
+	/* in the place of CAP_CHOWN, bit 0 */
+	CHECK(h, strstr(c->bounding[0], "CHOWN"), "%s", c->bounding[0]);
+	c->bounding[0] = c->permitted[0] = c->effective[0] = (char *)"CAP_FLY";
+	CHECK(h, call(h, "CreateContainer", q, NULL, &err) == 0, "%s", err.msg);
+	CHECK(h, start(h, "caps", &err) == 0, "%s", err.msg);
+	CHECK(h, wait_process(h, "caps", "", &err) == 0, "%s", err.msg);
+	CHECK(h, remove_container(h, "caps", &err) == 0, "%s", err.msg);
+	CHECK(h, count_log_lines("process.capabilities", "CAP_FLY") == 1, "%u warnings",
+	      count_log_lines("process.capabilities", "CAP_FLY"));
+	arena_release(&a);
 }
 
 static void
@@ -283,6 +330,7 @@ const struct test tests_errors[] = {
 	{ "unknown containers", unknown_containers },
 	{ "unknown processes", unknown_processes },
 	{ "bad CreateContainer requests", bad_creates },
+	{ "an unknown capability is left out with a warning", an_unknown_capability_is_left_out },
 	{ "every method has a handler", every_method_has_a_handler },
 	{ "a second sandbox is refused", a_second_sandbox_is_refused },
 };

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The small pure functions: mount words, capability names, passwd lines, sysctl keys, the environment. */
 #include <criterion/criterion.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
@@ -159,6 +160,41 @@ Test(words, capability_names)
 	cr_expect_not(cap_name_parse("CAP_CHOWN ", &cap));
 	cr_expect_not(
 		cap_name_parse("CAP_CHOWN_BUT_VERY_MUCH_LONGER_THAN_ANY_NAME_EVER_WAS", &cap));
+}
+
+Test(words, capabilities_left_out)
+{
+	Grpc__Spec *s = spec_new("/r");
+	Grpc__LinuxCapabilities *c = s->process->capabilities;
+	char left_out[CAP_LEFT_OUT_MAX], many[64][16];
+	char *names[64];
+	struct cap_sets sets;
+
+	cap_sets_from_spec(c, UINT64_MAX, &sets, left_out);
+	cr_expect_str_eq(left_out, "");
+	c->bounding = spec_names(&c->n_bounding, "CAP_FLY", "CAP_CHOWN", "KILL", "BPF", NULL);
+	c->permitted = spec_names(&c->n_permitted, "CAP_CHOWN", "CAP_FLY", "CAP_F", "", NULL);
+	/* not permitted */
+	c->effective = spec_names(&c->n_effective, "CAP_CHOWN", "CAP_KILL", NULL);
+	/* not in the bounding set */
+	c->inheritable = spec_names(&c->n_inheritable, "CAP_KILL", "NET_RAW", NULL);
+	/* not permitted; not inheritable */
+	c->ambient = spec_names(&c->n_ambient, "CAP_KILL", "CAP_CHOWN", "a\nb", NULL);
+	/* the kernel has no CAP_BPF, which is 39 */
+	cap_sets_from_spec(c, (UINT64_C(1) << 39) - 1, &sets, left_out);
+	cr_expect_str_eq(left_out, "CAP_FLY, BPF, CAP_F, ?, CAP_KILL, NET_RAW, CAP_CHOWN, a?b");
+	cr_expect(sets.bounding == 0x21 && sets.permitted == 0x1 && sets.effective == 0x1 &&
+		  sets.inheritable == 0x20 && sets.ambient == 0);
+	for (size_t i = 0; i < ARRAY_LEN(many); i++) {
+		(void)snprintf(many[i], sizeof(many[i]), "CAP_%c%c_FLY", (int)('A' + i / 26),
+			       (int)('A' + i % 26));
+		names[i] = many[i];
+	}
+	c->bounding = names;
+	c->n_bounding = ARRAY_LEN(names);
+	cap_sets_from_spec(c, UINT64_MAX, &sets, left_out);
+	cr_expect(strlen(left_out) > CAP_LEFT_OUT_MAX - 60);
+	cr_expect_str_eq(left_out + strlen(left_out) - 3, "...");
 }
 
 static struct accounts
