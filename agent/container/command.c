@@ -17,16 +17,72 @@
 /* Where programs are looked for when the environment does not say. */
 #define PATH_DEFAULT "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
+/* Returns the length of the name in "NAME=value"; 0 for an entry that is no variable. */
+static size_t
+command_name_length(const char *entry)
+{
+	const char *equals = strchr(entry, '=');
+
+	return equals ? (size_t)(equals - entry) : 0;
+}
+
 const char *
 command_variable(char *const *env, const char *name)
 {
 	size_t n = strlen(name);
+	const char *value = NULL;
 
 	for (; *env; env++) {
-		if (strncmp(*env, name, n) == 0 && (*env)[n] == '=')
-			return *env + n + 1;
+		if (command_name_length(*env) == n && strncmp(*env, name, n) == 0)
+			value = *env + n + 1;
 	}
-	return NULL;
+	return value;
+}
+
+/* Enters env[at] into a hash table of 1 + index of the first entry of a name; `mask` + 1 is its size. False if an entry of
+ * that name is there. */
+static bool
+command_enter(uint32_t *table, uint32_t mask, char *const *env, uint32_t at)
+{
+	size_t n = command_name_length(env[at]);
+	uint32_t hash = 2166136261u; /* FNV-1a */
+
+	for (size_t i = 0; i < n; i++)
+		hash = (hash ^ (unsigned char)env[at][i]) * 16777619u;
+	for (hash &= mask; table[hash]; hash = (hash + 1) & mask) {
+		const char *other = env[table[hash] - 1];
+
+		if (command_name_length(other) == n && strncmp(other, env[at], n) == 0)
+			return false;
+	}
+	table[hash] = at + 1;
+	return true;
+}
+
+int
+command_last_wins(char **env, size_t *n, struct error *err)
+{
+	auto_free uint32_t *table = NULL;
+	size_t size = 4, first = *n;
+
+	if (!*n)
+		return 0;
+	/* an index is 32 bits; a message is 4 MiB */
+	while (size < 2 * *n && size < UINT32_MAX / 2)
+		size *= 2;
+	table = calloc(size, sizeof(*table));
+	if (!table || size < 2 * *n)
+		return error_nomem(err, "making the environment");
+	/* from the end; what stays moves to the end, over what has been seen */
+	for (size_t i = *n; i-- > 0;) {
+		env[first - 1] = env[i];
+		if (!command_name_length(env[i]) ||
+		    command_enter(table, (uint32_t)size - 1, env, (uint32_t)first - 1))
+			first--;
+	}
+	*n -= first;
+	memmove(env, env + first, *n * sizeof(*env));
+	return 0;
 }
 
 char **
@@ -48,6 +104,8 @@ command_environment(const Grpc__Process *process, int root_fd, uint32_t uid, str
 {
 	static const char home[] = "HOME=";
 	char **env = calloc(process->n_env + 2, sizeof(*env));
+	size_t n = process->n_env;
+	const char *value;
 	char *entry;
 
 	if (!env) {
@@ -56,17 +114,30 @@ command_environment(const Grpc__Process *process, int root_fd, uint32_t uid, str
 	}
 	if (process->n_env)
 		memcpy(env, process->env, process->n_env * sizeof(*env));
-	if (command_variable(env, "HOME"))
-		return env;
 	entry = malloc(sizeof(home) + PATH_MAX);
-	if (!entry) {
-		free(env);
+	if (!entry)
 		error_nomem(err, "making the environment");
+	if (!entry || command_last_wins(env, &n, err) < 0) {
+		free(entry);
+		free(env);
 		return NULL;
 	}
+	env[n] = NULL;
+	value = command_variable(env, "HOME");
+	if (value && *value) {
+		free(entry);
+		return env;
+	}
+	/* an empty one counts as missing */
+	for (size_t i = 0, kept = 0; value && i <= n; i++) {
+		env[kept] = env[i];
+		kept += !env[i] || env[i] + sizeof(home) - 1 != value;
+	}
+	n -= value != NULL;
 	memcpy(entry, home, sizeof(home));
 	user_home(root_fd, uid, entry + sizeof(home) - 1, PATH_MAX);
-	env[process->n_env] = entry; /* lives until execve */
+	env[n] = entry; /* lives until execve */
+	env[n + 1] = NULL;
 	return env;
 }
 

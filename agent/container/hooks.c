@@ -12,6 +12,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "agent/container/command.h"
 #include "agent/job/job.h"
 #include "lib/buf.h"
 #include "lib/cleanup.h"
@@ -191,12 +192,13 @@ static int
 run_one(struct hook_context *c, const Grpc__Hook *hook, const char *state, struct error *err)
 {
 	auto_free const char **argv = calloc(hook->n_args + 2, sizeof(*argv));
-	auto_free const char **envp = calloc(hook->n_env + 1, sizeof(*envp));
+	auto_free char **env = calloc(hook->n_env + 1, sizeof(*env));
+	size_t n_env = hook->n_env;
 	char output[OUTPUT_MAX];
 	struct helper_spec spec = {
 		.path = hook->path,
 		.argv = argv,
-		.envp = envp,
+		.envp = (const char *const *)env,
 		.input = state,
 		.out = output,
 		.out_size = sizeof(output),
@@ -205,13 +207,16 @@ run_one(struct hook_context *c, const Grpc__Hook *hook, const char *state, struc
 	};
 	int status = 0;
 
-	if (!argv || !envp)
+	if (!argv || !env)
 		return error_nomem(err, "running a hook");
 	argv[0] = hook->path;
 	for (size_t i = 0; i < hook->n_args; i++)
 		argv[i] = hook->args[i];
-	for (size_t i = 0; i < hook->n_env; i++)
-		envp[i] = hook->env[i];
+	if (n_env)
+		memcpy(env, hook->env, n_env * sizeof(*env));
+	if (command_last_wins(env, &n_env, err) < 0)
+		return -1;
+	env[n_env] = NULL;
 	if (faccessat(AT_FDCWD, hook->path, X_OK, AT_EACCESS) < 0)
 		return error_sys(err, "%s", hook->path);
 	if (helper_run(&spec, &status, err) < 0) {

@@ -101,7 +101,8 @@ program(struct oci *t)
 		return;
 	OCI_EXEC_PRINTS(t, ID, p, "a b  c\n");
 	p->args = oci_strings(t, &p->n_args, ARGS("program"));
-	p->env = oci_strings(t, &p->n_env, ARGS("KEY= x ", "PATH=/none:/special:/bin"));
+	p->env = oci_strings(t, &p->n_env,
+			     ARGS("PATH=/bin", "KEY=y", "KEY= x ", "PATH=/none:/special:/bin"));
 	p->cwd = oci_str(t, "/special");
 	OCI_EXEC_PRINTS(t, ID, p, "< x >\n/special\n");
 	p->args = oci_strings(t, &p->n_args, ARGS("nowhere"));

@@ -111,6 +111,7 @@ one_hook(struct oci *t, enum kind kind)
 		"exec $B ls /proc/self/fd >>$D/out");
 	oci_append(t, &h->args, &h->n_args, oci_str(t, "zero"));
 	oci_append(t, &h->args, &h->n_args, oci_str(t, "one"));
+	oci_append(t, &h->env, &h->n_env, oci_str(t, "X=of another"));
 	oci_append(t, &h->env, &h->n_env, oci_str(t, "X=a  b"));
 	if (!live(t, spec))
 		return;

@@ -163,7 +163,8 @@ exit_codes(struct oci *t)
 static void
 env(struct oci *t)
 {
-	static const char want[] = "PATH=/bin\0KEY=  two\twords \0NOTHING\0KEY=again\0=x\0EMPTY=\0"
+	/* of two entries of a name the last, where it was; what is no variable as it came */
+	static const char want[] = "KEY=  two\twords \0NOTHING\0=x\0EMPTY=\0MODE=pod\0PATH=/bin\0"
 				   "HOME=/home/app";
 	Grpc__Spec *spec = oci_spec(t, ARGS("/bin/cat", "/proc/self/environ"));
 	char out[OCI_OUT];
@@ -173,18 +174,22 @@ env(struct oci *t)
 	oci_file(t, "etc/passwd", 0644, "app:x:1000:1001::/home/app:/bin/sh\n");
 	spec = oci_spec(t, ARGS("/bin/cat", "/proc/self/environ"));
 	spec->process->user->uid = 1000;
-	spec->process->env = oci_strings(
-		t, &spec->process->n_env,
-		ARGS("PATH=/bin", "KEY=  two\twords ", "NOTHING", "KEY=again", "=x", "EMPTY="));
+	spec->process->env =
+		oci_strings(t, &spec->process->n_env,
+			    ARGS("PATH=/nowhere", "MODE=image", "KEY=  two\twords ", "NOTHING",
+				 "=x", "EMPTY=", "HOME=", "MODE=pod", "PATH=/bin"));
+	/* looked up in the PATH that it is given */
+	spec->process->args =
+		oci_strings(t, &spec->process->n_args, ARGS("cat", "/proc/self/environ"));
 	OCI_REQUIRE(t, oci_launch(t, "env", spec) == 0, "%s", t->err.msg);
 	n = oci_read(t, "env", "", out, sizeof(out));
 	OCI_CHECK(t, n == (ssize_t)sizeof(want) && memcmp(out, want, sizeof(want)) == 0,
 		  "%zd bytes", n);
 	OCI_CHECK(t, oci_wait(t, "env", "") == 0, "cat");
-	oci_append(t, &spec->process->env, &spec->process->n_env, "HOME=");
+	oci_append(t, &spec->process->env, &spec->process->n_env, "HOME=/of/mine");
 	spec->process->args =
 		oci_strings(t, &spec->process->n_args, ARGS("/bin/sh", "-c", "echo \"<$HOME>\""));
-	OCI_PRINTS(t, spec, "<>\n");
+	OCI_PRINTS(t, spec, "</of/mine>\n");
 }
 
 static void
@@ -438,7 +443,7 @@ const struct oci_case oci_process_cases[] = {
 	{ "process.args", "arguments arrive verbatim", args },
 	{ "process.args", "the program is found in PATH", path },
 	{ "state", "exit codes of programs that cannot be executed", exit_codes },
-	{ "process.env", "the environment arrives verbatim", env },
+	{ "process.env", "the environment, of each name the last", env },
 	{ "process.cwd", "the working directory", cwd },
 	{ "attack", "a working directory outside", cwd_escape },
 	{ "process.terminal", "a terminal of its own", terminal },

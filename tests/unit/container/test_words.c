@@ -336,9 +336,83 @@ Test(words, environment)
 	free(env);
 }
 
+/* The entries of a list, each in brackets. */
+static const char *
+joined(char *const *env)
+{
+	static char text[512];
+
+	text[0] = '\0';
+	for (; *env; env++) {
+		strcat(text, "[");
+		strcat(text, *env);
+		strcat(text, "]");
+	}
+	return text;
+}
+
+/* Of an image's variable and the pod's, both of which hosts send, the pod's counts: it comes later. */
+Test(words, duplicate_variables)
+{
+	static const struct {
+		const char *env, *out; /* separated by commas; PATH=/bin before each */
+	} rows[] = {
+		{ "MODE=image,X=1,MODE=pod,HOME=/h", "[PATH=/bin][X=1][MODE=pod][HOME=/h]" },
+		{ "A=1,A=2,A=3,HOME=/a,HOME=/b", "[PATH=/bin][A=3][HOME=/b]" },
+		{ "HOME=/a,PATH=/x,PATH=/y", "[HOME=/a][PATH=/y]" },
+		{ "HOME=", "[PATH=/bin][HOME=/]" },
+		{ "HOME=,A=", "[PATH=/bin][A=][HOME=/]" },
+		{ "HOME=/a,HOME=", "[PATH=/bin][HOME=/]" },
+		{ "HOME=,HOME=/a", "[PATH=/bin][HOME=/a]" },
+		{ "A,=1,A,=1,A=1,AA=2,HOME=/a", "[PATH=/bin][A][=1][A][=1][A=1][AA=2][HOME=/a]" },
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		Grpc__Process *p = spec_exec();
+		struct error err = ERROR_INIT;
+		char *copy = strdup(rows[i].env), *rest = copy, *entry, **env;
+
+		while ((entry = strsep(&rest, ",")))
+			spec_env(p, entry);
+		env = command_environment(p, -1, 0, &err);
+		cr_assert(env);
+		cr_expect_str_eq(joined(env), rows[i].out);
+		for (size_t e = 0; env[e]; e++) {
+			if (strcmp(env[e], "HOME=/") == 0)
+				free(env[e]);
+		}
+		free(env);
+		free(copy);
+	}
+}
+
+/* Many names, each twice: the second ones in their order, and in no time. */
+Test(words, many_variables)
+{
+	enum { N = 20000 };
+	char **env = calloc(2 * N, sizeof(*env)), **all = calloc(2 * N, sizeof(*env)), text[32];
+	struct error err = ERROR_INIT;
+	size_t n = 2 * N;
+
+	for (size_t i = 0; i < n; i++) {
+		(void)snprintf(text, sizeof(text), "NAME_%zu=%zu", i * 7919 % N, i);
+		env[i] = all[i] = strdup(text);
+	}
+	cr_assert_eq(command_last_wins(env, &n, &err), 0);
+	cr_assert_eq(n, N);
+	for (size_t i = 0; i < N; i++)
+		cr_assert_eq(env[i], all[N + i], "%zu: %s", i, env[i]);
+	for (size_t i = 0; i < 2 * N; i++)
+		free(all[i]);
+	free(all);
+	free(env);
+	n = 0;
+	cr_assert_eq(command_last_wins(NULL, &n, &err), 0);
+}
+
 Test(words, programs)
 {
-	static char *env[] = { "PATH=/nonexistent::/bin", NULL };
+	static char *env[] = { "PATH=/nowhere", "PATH=/nonexistent::/bin", NULL };
 	struct error err = ERROR_INIT;
 	char path[PATH_MAX];
 
