@@ -39,7 +39,8 @@ static const struct device_rule always[] = {
 	NUMBER(BPF_DEVCG_DEV_CHAR, 10, 200), /* net/tun */
 };
 
-/* The set of kinds a rule's type names; 0 for none that there is. */
+/* Returns the set of kinds that a type stands for. It is empty for an unknown type, and for "p": a FIFO is no device, a
+ * rule for it has no effect. */
 static uint8_t
 types_of(const char *type)
 {
@@ -86,7 +87,7 @@ device_rules_validate(Grpc__LinuxDeviceCgroup *const *rules, size_t n, struct er
 	for (size_t i = 0; i < n; i++) {
 		const Grpc__LinuxDeviceCgroup *r = rules[i];
 
-		if (!types_of(r->type))
+		if (!types_of(r->type) && strcmp(r->type, "p") != 0)
 			return error_set(err, ERROR_INVALID_ARGUMENT,
 					 "linux.resources.devices: unknown type \"%.8s\"", r->type);
 		if (!access_of(r->access))

@@ -108,6 +108,8 @@ filter_arch_parse(const char *name)
 	if (strncmp(name, "SCMP_ARCH_", 10) != 0)
 		return 0;
 	name += 10;
+	if (strcmp(name, "NATIVE") == 0)
+		return seccomp_arch_native();
 	len = strlen(name);
 	if (len >= sizeof(text))
 		return 0;

@@ -8,6 +8,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "agent/container/caps.h"
+#include "agent/container/namespaces.h"
 #include "lib/cleanup.h"
 
 #define DEPTH_MAX 16 /* of the spec's messages; they do not refer to themselves */
@@ -83,6 +85,28 @@ write_name(struct buf *b, const char *name)
 	return json_quoted(b, text);
 }
 
+static bool
+is_field_of(const ProtobufCFieldDescriptor *f, const ProtobufCMessageDescriptor *d)
+{
+	return f >= d->fields && f < d->fields + d->n_fields;
+}
+
+/* Writes a text. Words of which the protocol has more than one spelling get that of the runtime specification. */
+static int
+write_text(struct buf *b, const ProtobufCFieldDescriptor *f, const char *text)
+{
+	enum ns_kind kind;
+	char name[CAP_NAME_SIZE];
+
+	if (is_field_of(f, &grpc__linux_namespace__descriptor) && strcmp(f->name, "Type") == 0 &&
+	    ns_kind_parse(text, &kind))
+		text = ns_kind_name(kind);
+	else if (is_field_of(f, &grpc__linux_capabilities__descriptor) &&
+		 cap_name_canonical(text, name))
+		text = name;
+	return json_quoted(b, text);
+}
+
 static int write_message(struct buf *b, const ProtobufCMessage *m, int depth);
 
 /* The value at p. False in *set: it is the default, nothing was written. */
@@ -91,7 +115,7 @@ write_value(struct buf *b, const ProtobufCFieldDescriptor *f, const void *p, int
 {
 	switch (f->type) {
 	case PROTOBUF_C_TYPE_STRING:
-		return json_quoted(b, *(char *const *)p);
+		return write_text(b, f, *(char *const *)p);
 	case PROTOBUF_C_TYPE_BOOL:
 		return json_raw(b, *(const protobuf_c_boolean *)p ? "true" : "false");
 	case PROTOBUF_C_TYPE_UINT32:

@@ -20,9 +20,11 @@
 #include "lib/path.h"
 #include "lib/sys.h"
 
+/* `type` is the name of the runtime specification, `file` that of the link in /proc/<pid>/ns. Clients send either: the
+ * Go runtime "mount" and "network", the Rust runtime and agent-ctl "mnt" and "net". */
 static const struct {
-	const char *type; /* in config.json */
-	const char *file; /* in /proc/<pid>/ns */
+	const char *type;
+	const char *file;
 	uint64_t flag;
 } kinds_table[NS_KINDS] = {
 	[NS_USER] = { "user", "user", CLONE_NEWUSER },
@@ -39,7 +41,8 @@ bool
 ns_kind_parse(const char *type, enum ns_kind *out)
 {
 	for (unsigned int k = 0; k < NS_KINDS; k++) {
-		if (strcmp(kinds_table[k].type, type) == 0) {
+		if (strcmp(kinds_table[k].type, type) == 0 ||
+		    strcmp(kinds_table[k].file, type) == 0) {
 			*out = (enum ns_kind)k;
 			return true;
 		}
@@ -47,11 +50,19 @@ ns_kind_parse(const char *type, enum ns_kind *out)
 	return false;
 }
 
+const char *
+ns_kind_name(enum ns_kind kind)
+{
+	return kind < NS_KINDS ? kinds_table[kind].type : "";
+}
+
 const Grpc__LinuxNamespace *
 ns_find(const Grpc__Linux *linux, enum ns_kind kind)
 {
 	for (size_t i = 0; i < linux->n_namespaces; i++) {
-		if (strcmp(linux->namespaces[i]->type, kinds_table[kind].type) == 0)
+		enum ns_kind found;
+
+		if (ns_kind_parse(linux->namespaces[i]->type, &found) && found == kind)
 			return linux->namespaces[i];
 	}
 	return NULL;

@@ -24,8 +24,12 @@ struct ns_plan {
 	uint32_t pinned; /* bit per ns_kind: differs from the agent's, is sent for later execs */
 };
 
-/* The namespace of a type in config.json ("mount", "network"...); false if there is none. */
+/* Parses the type of a namespace, as the runtime specification spells it ("mount", "network") or as the Rust clients do
+ * ("mnt", "net"). Returns false for an unknown type. */
 bool ns_kind_parse(const char *type, enum ns_kind *out);
+
+/* Returns the runtime specification's name of a kind. */
+const char *ns_kind_name(enum ns_kind kind);
 
 /* The first namespace entry of a kind, or NULL. */
 const Grpc__LinuxNamespace *ns_find(const Grpc__Linux *linux, enum ns_kind kind);

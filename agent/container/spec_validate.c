@@ -83,7 +83,9 @@ check_namespaces(const Grpc__Linux *l, struct error *err)
 
 	if (!l->n_namespaces)
 		return error_set(err, ERROR_INVALID_ARGUMENT,
-				 "linux.namespaces: missing (cannot find the pid ns)");
+				 "linux.namespaces: empty: \"mount\" is required, \"ipc\" and "
+				 "\"uts\" are expected; without them the container would get the "
+				 "guest's own (cannot find the pid ns)");
 	for (size_t i = 0; i < l->n_namespaces; i++) {
 		const Grpc__LinuxNamespace *ns = l->namespaces[i];
 		enum ns_kind kind;
@@ -100,7 +102,9 @@ check_namespaces(const Grpc__Linux *l, struct error *err)
 			return -1;
 	}
 	if (!(seen & 1u << NS_MNT))
-		return invalid(err, "linux.namespaces", "no mount namespace");
+		return invalid(err, "linux.namespaces",
+			       "no mount namespace: \"mount\" is required, the container would "
+			       "change the guest's own mounts");
 	return 0;
 }
 

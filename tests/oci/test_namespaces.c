@@ -161,11 +161,25 @@ types(struct oci *t)
 	OCI_REFUSED(t, spec, ERROR_INVALID_ARGUMENT, "linux.namespaces: no mount namespace");
 	spec = oci_sh(t, "true");
 	spec->linux->n_namespaces = 0;
-	OCI_REFUSED(t, spec, ERROR_INVALID_ARGUMENT, "linux.namespaces");
+	OCI_REFUSED(t, spec, ERROR_INVALID_ARGUMENT, "\"mount\" is required");
 	spec = oci_sh(t, "true");
 	OCI_ADD(t, spec->linux->namespaces, spec->linux->n_namespaces, grpc__linux_namespace__init)
 		->type = oci_str(t, "mount");
 	OCI_REFUSED(t, spec, ERROR_INVALID_ARGUMENT, "mount is given twice");
+}
+
+/* The Rust clients have names of their own for two types. */
+static void
+rust_types(struct oci *t)
+{
+	Grpc__Spec *spec = oci_sh(t, "awk -F: 'NR > 2 { print $1 }' /proc/net/dev");
+
+	oci_namespace_drop(spec, "mount");
+	oci_namespace(t, spec, "mnt", "");
+	oci_namespace(t, spec, "net", "");
+	OCI_PRINTS(t, spec, "    lo\n");
+	oci_namespace(t, spec, "network", "");
+	OCI_REFUSED(t, spec, ERROR_INVALID_ARGUMENT, "network is given twice");
 }
 
 static void
@@ -326,6 +340,7 @@ const struct oci_case oci_namespaces_cases[] = {
 	{ "linux.namespaces.path", "namespaces by path", by_path },
 	{ "linux.namespaces.path", "paths that are none of a namespace", path_refused },
 	{ "linux.namespaces.type", "types of namespaces", types },
+	{ "linux.namespaces.type", "types as the Rust clients name them", rust_types },
 	{ "linux.namespaces", "a network namespace of its own", new_network },
 	{ "linux.namespaces", "a time namespace of its own", new_time },
 	{ "linux.namespaces", "an exec joins all namespaces", exec_joins },
