@@ -76,6 +76,12 @@ sys_pidfd_send_signal(int pidfd, int sig)
 }
 
 int
+sys_tgkill(pid_t pid, pid_t tid, int sig)
+{
+	return (int)syscall(SYS_tgkill, pid, tid, sig);
+}
+
+int
 sys_close_range(unsigned int first, unsigned int last, unsigned int flags)
 {
 	return (int)syscall(SYS_close_range, first, last, flags);

@@ -81,6 +81,8 @@ pid_t sys_clone3(struct clone_args *args);
 int sys_execveat(int dirfd, const char *path, char *const argv[], char *const envp[], int flags);
 int sys_pidfd_open(pid_t pid, unsigned int flags);
 int sys_pidfd_send_signal(int pidfd, int sig);
+/* Sends a signal to one thread. */
+int sys_tgkill(pid_t pid, pid_t tid, int sig);
 int sys_close_range(unsigned int first, unsigned int last, unsigned int flags);
 int sys_open_tree(int dirfd, const char *path, unsigned int flags);
 int sys_move_mount(int from_dirfd, const char *from, int to_dirfd, const char *to,

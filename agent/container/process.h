@@ -40,7 +40,7 @@ struct process {
 		struct timer *timer;
 		unsigned int looks;
 		int proc;
-	} term; /* an init that blocked SIGTERM is looked at again: agent/sandbox/signal.c */
+	} term; /* a SIGTERM that is yet to be sent: agent/sandbox/terminate.c */
 	struct stdio stdio;
 };
 

@@ -109,6 +109,10 @@ int let_go_work(struct worker *w, struct error *err);
 /* The same in a worker of its own. *fd may be -1, and is afterwards. */
 void let_go_namespace(struct sandbox *s, int *fd);
 
+/* Sends SIGTERM to a container's first process, or SIGKILL if the kernel would drop it, perhaps some milliseconds later:
+ * see terminate.c. */
+int sandbox_terminate(const struct sandbox *s, struct process *p, struct error *err);
+
 /* job_ops.message of jobs that start a process: stores what LAUNCH_MSG_* bring. */
 int launch_message(struct container *c, struct process *p, uint32_t type, const void *payload,
 		   size_t size, int *fds, size_t n_fds, struct error *err);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * SIGTERM to the init of a pid namespace, which the kernel drops unless it has a handler. Real processes. One that
- * blocks it just now (every fork does) must end all the same; one that means to block it is left alone.
+ * SIGTERM to the init of a pid namespace, which the kernel drops unless it is handled in some way. Real processes.
+ * Whoever would handle it must get it, however it waits; who would not must end by SIGKILL.
  */
 #include <criterion/criterion.h>
 #include <fcntl.h>
@@ -10,6 +10,8 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/signalfd.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -63,11 +65,157 @@ block_sigterm(int how)
 	(void)sigprocmask(how, &set, NULL);
 }
 
-/* The init of a pid namespace that blocks SIGTERM, for block_ms or (negative) for ever. */
 static void
-start_init(int block_ms)
+unblock(void)
 {
-	struct clone_args args = { .flags = CLONE_NEWPID | CLONE_PIDFD, .exit_signal = SIGCHLD };
+	block_sigterm(SIG_UNBLOCK);
+}
+
+/* What a program does that ends in order: it no longer needs the signal blocked. */
+_Noreturn static void
+end_in_order(void)
+{
+	unblock();
+	(void)poll(NULL, 0, 300);
+	_exit(0);
+}
+
+/* One that waits for a signal, and for no more than ms (0: without an end) at a time. */
+static void
+wait_for_signal(int sig, int ms)
+{
+	struct timespec timeout = { .tv_nsec = ms * 1000000L };
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, sig);
+	while (sigtimedwait(&set, NULL, ms ? &timeout : NULL) != sig)
+		continue;
+}
+
+static void
+init_sleeps(void)
+{
+	for (;;)
+		(void)pause();
+}
+
+static void
+init_runs(void)
+{
+	for (;;)
+		__asm__ volatile("");
+}
+
+static void
+init_blocks_for_a_moment(void)
+{
+	(void)poll(NULL, 0, 20);
+	unblock();
+	init_sleeps();
+}
+
+static void
+init_waits_in_sigwait(void)
+{
+	wait_for_signal(SIGTERM, 0);
+	end_in_order();
+}
+
+static void
+init_waits_in_short_turns(void)
+{
+	wait_for_signal(SIGTERM, 1);
+	end_in_order();
+}
+
+static void
+init_waits_for_another_signal(void)
+{
+	unblock();
+	wait_for_signal(SIGUSR1, 0);
+	end_in_order();
+}
+
+static void
+init_reads_signalfd(void)
+{
+	struct signalfd_siginfo info;
+	sigset_t set;
+	int fd;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGTERM);
+	fd = signalfd(-1, &set, SFD_CLOEXEC);
+	(void)!read(fd, &info, sizeof(info));
+	end_in_order();
+}
+
+static volatile sig_atomic_t got_term;
+
+static void
+on_term(int sig)
+{
+	(void)sig;
+	got_term = 1;
+}
+
+static void
+init_waits_in_ppoll(void)
+{
+	sigset_t none;
+
+	(void)signal(SIGTERM, on_term);
+	sigemptyset(&none);
+	while (!got_term)
+		(void)ppoll(NULL, 0, NULL, &none);
+	end_in_order();
+}
+
+/* A thread that shares all with its maker, also what the C library keeps of threads: it makes system calls only. */
+static int
+thread_waits(void *arg)
+{
+	(void)arg;
+	block_sigterm(SIG_BLOCK);
+	wait_for_signal(SIGTERM, 0);
+	(void)poll(NULL, 0, 300);
+	(void)syscall(SYS_exit_group, 0);
+	return 0;
+}
+
+static void
+start_thread(void)
+{
+	static char stack[256 << 10] __attribute__((aligned(16)));
+
+	(void)clone(thread_waits, stack + sizeof(stack),
+		    CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD |
+			    CLONE_SYSVSEM,
+		    NULL);
+	(void)poll(NULL, 0, 50);
+}
+
+static void
+init_has_a_thread_that_waits(void)
+{
+	start_thread();
+	init_sleeps();
+}
+
+static void
+init_unblocks_beside_a_thread_that_waits(void)
+{
+	start_thread();
+	unblock();
+	init_sleeps();
+}
+
+/* The init of a pid namespace, or an ordinary process, that has blocked SIGTERM at first. */
+static void
+start_process(uint64_t flags, void (*run)(void))
+{
+	struct clone_args args = { .flags = flags | CLONE_PIDFD, .exit_signal = SIGCHLD };
 	int ready[2], pidfd = -1;
 	char byte;
 
@@ -77,12 +225,8 @@ start_init(int block_ms)
 	if (c->init->pid == 0) {
 		block_sigterm(SIG_BLOCK);
 		(void)!write(ready[1], "", 1);
-		if (block_ms >= 0) {
-			(void)poll(NULL, 0, block_ms);
-			block_sigterm(SIG_UNBLOCK);
-		}
-		for (;;)
-			(void)pause();
+		run();
+		_exit(1);
 	}
 	cr_assert(c->init->pid > 0, "clone: %s (root?)", strerror(errno));
 	c->init->pidfd = pidfd;
@@ -107,26 +251,80 @@ run_until_end(int ms)
 	return -1;
 }
 
-Test(signal, an_init_that_blocks_sigterm_for_a_moment_ends)
+/* Sends SIGTERM once it is as `run` says, and returns what it ends with, as a host is told. */
+static int
+terminate(uint64_t flags, void (*run)(void))
 {
 	struct error err = ERROR_INIT;
 	int status;
 
-	start_init(50);
+	start_process(flags, run);
+	(void)poll(NULL, 0, 100);
+	cr_assert_eq(sandbox_signal(s, c->init, SIGTERM, &err), 0, "%s", err.msg);
+	status = run_until_end(5000);
+	cr_assert_neq(status, -1, "it lives on");
+	return process_exit_code(status);
+}
+
+#define TERMINATES(name, flags, code)                         \
+	Test(signal, name)                                    \
+	{                                                     \
+		int got = terminate(flags, name);             \
+		cr_assert_eq(got, code, "exit code %d", got); \
+	}
+
+TERMINATES(init_waits_in_sigwait, CLONE_NEWPID, 0)
+TERMINATES(init_waits_in_short_turns, CLONE_NEWPID, 0)
+TERMINATES(init_reads_signalfd, CLONE_NEWPID, 0)
+TERMINATES(init_waits_in_ppoll, CLONE_NEWPID, 0)
+TERMINATES(init_has_a_thread_that_waits, CLONE_NEWPID, 0)
+TERMINATES(init_unblocks_beside_a_thread_that_waits, CLONE_NEWPID, 0)
+TERMINATES(init_waits_for_another_signal, CLONE_NEWPID, 137)
+
+static void
+init_has_no_handler(void)
+{
+	unblock();
+	init_sleeps();
+}
+TERMINATES(init_has_no_handler, CLONE_NEWPID, 137)
+
+static void
+init_has_no_handler_and_runs(void)
+{
+	unblock();
+	init_runs();
+}
+TERMINATES(init_has_no_handler_and_runs, CLONE_NEWPID, 137)
+
+static void
+not_an_init(void)
+{
+	unblock();
+	init_sleeps();
+}
+TERMINATES(not_an_init, 0, 143)
+
+Test(signal, init_that_blocks_it_for_a_moment_ends)
+{
+	struct error err = ERROR_INIT;
+	int status;
+
+	start_process(CLONE_NEWPID, init_blocks_for_a_moment);
 	cr_assert_eq(sandbox_signal(s, c->init, SIGTERM, &err), 0, "%s", err.msg);
 	status = run_until_end(5000);
 	cr_assert(status >= 0 && WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL, "status %d",
 		  status);
 }
 
-Test(signal, an_init_that_goes_on_blocking_it_is_left_alone)
+Test(signal, init_that_goes_on_blocking_it_is_left_alone)
 {
 	struct error err = ERROR_INIT;
 
-	start_init(-1);
+	start_process(CLONE_NEWPID, init_sleeps);
 	cr_assert_eq(sandbox_signal(s, c->init, SIGTERM, &err), 0, "%s", err.msg);
 	cr_assert_eq(run_until_end(500), -1);
-	cr_assert_null(c->init->term.timer, "it is looked at for ever");
+	cr_assert_null(c->init->term.timer, "it is looked at forever");
 	cr_assert_eq(sandbox_signal(s, c->init, SIGKILL, &err), 0, "%s", err.msg);
 	cr_assert(run_until_end(5000) >= 0);
 }
