@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <sys/epoll.h>
 #include <termios.h>
 #include <unistd.h>
@@ -32,6 +33,8 @@ close_pipe(struct input *in)
 {
 	pump_drop(in->passed);
 	in->passed = NULL;
+	timer_cancel(in->retry);
+	in->retry = NULL;
 	loop_unwatch(in->watch);
 	in->watch = NULL;
 	close_fd(&in->fd);
@@ -70,6 +73,31 @@ prepare_end(struct input *in)
 	in->end.len = in->mid_line ? 2 : 1;
 }
 
+static void
+input_on_retry(void *data)
+{
+	struct input *in = data;
+
+	in->retry = NULL;
+	on_writable(0, in);
+}
+
+/* There is no room. A terminal that no process has open reports that for as long as it lasts, and another process may
+ * open it while the one it was made for lives: it is tried again by a timer. False: there is nothing to wait for. */
+static bool
+input_wait_room(struct input *in)
+{
+	struct pollfd pfd = { .fd = in->fd };
+	struct error err = ERROR_INIT;
+
+	if (!in->tty || poll(&pfd, 1, 0) <= 0 || !(pfd.revents & POLLHUP))
+		return true;
+	if (!in->retry && !in->exited)
+		in->retry = loop_timer(in->loop, STDIO_RETRY_MS, input_on_retry, in, &err);
+	errno = EIO;
+	return in->retry != NULL;
+}
+
 /* Writes what it can of w. STDIO_WAITS when not all of it. */
 static enum stdio_outcome
 write_now(struct input *in, struct stdio_write *w, struct error *err)
@@ -90,7 +118,7 @@ write_now(struct input *in, struct stdio_write *w, struct error *err)
 		}
 		if (errno == EINTR)
 			continue;
-		if (errno == EAGAIN)
+		if (errno == EAGAIN && input_wait_room(in))
 			return STDIO_WAITS;
 		error_sys_code(err, ERROR_INTERNAL, "write to stdin");
 		return STDIO_FAILED;
@@ -102,8 +130,13 @@ write_now(struct input *in, struct stdio_write *w, struct error *err)
 static void
 update_watch(struct input *in)
 {
+	if (list_is_empty(&in->writers)) {
+		timer_cancel(in->retry);
+		in->retry = NULL;
+	}
 	if (in->watch)
-		watch_set_events(in->watch, list_is_empty(&in->writers) ? 0 : EPOLLOUT);
+		watch_set_events(in->watch,
+				 list_is_empty(&in->writers) || in->retry ? 0 : EPOLLOUT);
 }
 
 static int
@@ -204,6 +237,16 @@ input_pass(struct input *in, struct pump *pump, int from, struct error *err)
 }
 
 void
+input_exited(struct input *in)
+{
+	in->exited = true;
+	if (!in->retry)
+		return;
+	timer_cancel(in->retry);
+	input_on_retry(in);
+}
+
+void
 input_linger(struct input *in)
 {
 	pump_drop(in->passed);
@@ -222,8 +265,10 @@ on_writable(uint32_t events, void *data)
 	if (list_is_empty(&in->writers))
 		return;
 	w = list_entry(in->writers.next, struct stdio_write, node);
-	if (write_now(in, w, &err) == STDIO_WAITS)
+	if (write_now(in, w, &err) == STDIO_WAITS) {
+		update_watch(in);
 		return;
+	}
 	if (w == &in->end) {
 		ended(in);
 		return;

@@ -87,6 +87,13 @@ output_release(struct output *o)
 	end_readers(o);
 }
 
+/* A terminal that no process has open just now can be opened again, while the process it was made for lives. */
+static bool
+output_may_reopen(const struct output *o)
+{
+	return o->tty && !o->exited;
+}
+
 /* How many bytes can be read now; 0 and *at_end if none will ever come. Reading itself does not tell:
  * memory for the bytes is to be had first. */
 static size_t
@@ -102,7 +109,7 @@ available(const struct output *o, bool *at_end)
 		return 0;
 	if (pfd.revents & POLLIN)
 		return ioctl(o->fd, FIONREAD, &n) == 0 && n > 0 ? (size_t)n : READ_GUESS;
-	*at_end = true;
+	*at_end = !output_may_reopen(o);
 	return 0;
 }
 
@@ -135,9 +142,9 @@ read_now(struct output *o, struct stdio_read *r, struct error *err)
 	}
 	if (errno == EAGAIN)
 		return STDIO_WAITS;
-	/* A pty's master when the last slave was closed. */
+	/* a pty's master when the last slave was closed */
 	if (errno == EIO)
-		return STDIO_DONE;
+		return output_may_reopen(o) ? STDIO_WAITS : STDIO_DONE;
 	error_sys(err, "read a stream");
 	return STDIO_FAILED;
 }
@@ -172,6 +179,17 @@ on_quiet(void *data)
 	end(o);
 }
 
+/* Waits for something to read. A terminal that no process has open reports that as long as it lasts, so that only
+ * changes count. */
+static void
+output_wait(struct output *o)
+{
+	struct pollfd pfd = { .fd = o->fd, .events = POLLIN };
+	bool is_hung_up = output_may_reopen(o) && poll(&pfd, 1, 0) > 0 && !(pfd.revents & POLLIN);
+
+	watch_set_events(o->watch, is_hung_up ? EPOLLIN | EPOLLET : EPOLLIN);
+}
+
 enum stdio_outcome
 output_read(struct output *o, struct stdio_read *r, struct error *err)
 {
@@ -195,7 +213,7 @@ output_read(struct output *o, struct stdio_read *r, struct error *err)
 			if (!o->watch)
 				return STDIO_FAILED;
 		}
-		watch_set_events(o->watch, EPOLLIN);
+		output_wait(o);
 		if (o->exited)
 			arm_quiet(o);
 		if (o->ended)
@@ -227,27 +245,40 @@ on_readable(uint32_t events, void *data)
 		return;
 	r = list_entry(o->readers.next, struct stdio_read, node);
 	outcome = read_now(o, r, &err);
-	if (outcome == STDIO_WAITS)
+	if (outcome == STDIO_WAITS) {
+		output_wait(o);
 		return;
+	}
 	if (outcome == STDIO_DONE && r->len == 0) {
 		end(o);
 		return;
 	}
 	list_remove(&r->node);
-	if (list_is_empty(&o->readers))
+	if (list_is_empty(&o->readers)) {
 		stop_waiting(o);
-	else if (o->exited)
-		arm_quiet(o);
+	} else {
+		output_wait(o);
+		if (o->exited)
+			arm_quiet(o);
+	}
 	r->done(r, &err);
 }
 
 void
 output_exited(struct output *o)
 {
+	bool at_end;
+
 	o->exited = true;
-	if (o->passed)
+	if (o->passed) {
 		pump_exited(o->passed);
-	else if (!o->ended && !list_is_empty(&o->readers))
+		return;
+	}
+	if (o->ended || list_is_empty(&o->readers))
+		return;
+	if (available(o, &at_end) == 0 && at_end)
+		end(o);
+	else
 		arm_quiet(o);
 }
 

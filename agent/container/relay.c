@@ -26,6 +26,7 @@ enum step {
 	STEP_MOVED,
 	STEP_WAIT_IN,
 	STEP_WAIT_OUT,
+	STEP_HUNG_UP, /* no process has the terminal open */
 	STEP_END,
 };
 
@@ -34,15 +35,17 @@ struct relay {
 	int from, to;
 	int mid[2];  /* -1: one of the two is a pipe */
 	size_t held; /* bytes in mid */
+	bool from_tty, to_tty;
 	bool exited;
 	int errnum;
 	struct watch *in, *out;
-	struct timer *quiet;
+	struct timer *quiet; /* also the time until the next try to write to a terminal */
 	relay_done_fn *done;
 	void *data;
 };
 
 static void on_ready(uint32_t events, void *data);
+static void move_on(struct relay *r);
 
 static void
 close_all(struct relay *r)
@@ -81,6 +84,14 @@ is_readable(int fd)
 	return poll(&pfd, 1, 0) > 0 && pfd.revents & POLLIN;
 }
 
+static bool
+is_hung_up(int fd)
+{
+	struct pollfd pfd = { .fd = fd };
+
+	return poll(&pfd, 1, 0) > 0 && pfd.revents & POLLHUP;
+}
+
 /* One splice. Whose fault EAGAIN is is told by the reading side. */
 static enum step
 splice_once(struct relay *r, int from, int to, size_t max, size_t *moved)
@@ -96,9 +107,13 @@ splice_once(struct relay *r, int from, int to, size_t max, size_t *moved)
 	}
 	if (n == 0)
 		return STEP_END;
+	if (errno == EAGAIN && is_readable(from))
+		return r->to_tty && is_hung_up(r->to) ? STEP_HUNG_UP : STEP_WAIT_OUT;
 	if (errno == EAGAIN)
-		return is_readable(from) ? STEP_WAIT_OUT : STEP_WAIT_IN;
+		return STEP_WAIT_IN;
 	/* a terminal's master once the last slave was closed */
+	if (errno == EIO && !r->exited && r->from_tty)
+		return STEP_HUNG_UP;
 	r->errnum = errno == EIO ? 0 : errno;
 	return STEP_END;
 }
@@ -157,6 +172,33 @@ arm_quiet(struct relay *r)
 }
 
 static void
+on_retry(void *data)
+{
+	struct relay *r = data;
+
+	r->quiet = NULL;
+	move_on(r);
+}
+
+/* No process has the terminal open: another one may open it, while the process it was made for lives. What it writes is
+ * a change on our side; that it reads is not. */
+static void
+wait_reopen(struct relay *r)
+{
+	struct error err = ERROR_INIT;
+
+	watch_set_events(r->in, r->from_tty ? EPOLLIN | EPOLLET : 0);
+	watch_set_events(r->out, 0);
+	if (r->from_tty)
+		return;
+	r->quiet = loop_timer(r->loop, STDIO_RETRY_MS, on_retry, r, &err);
+	if (!r->quiet) {
+		r->errnum = ENOMEM;
+		end(r);
+	}
+}
+
+static void
 move_on(struct relay *r)
 {
 	enum step step = STEP_MOVED;
@@ -169,6 +211,10 @@ move_on(struct relay *r)
 	}
 	timer_cancel(r->quiet);
 	r->quiet = NULL;
+	if (step == STEP_HUNG_UP) {
+		wait_reopen(r);
+		return;
+	}
 	/* after STEP_MOVED, whatever can go on makes the loop call again */
 	watch_set_events(r->in, step == STEP_WAIT_OUT || r->held > 0 ? 0 : EPOLLIN);
 	watch_set_events(r->out, step == STEP_WAIT_OUT || r->held > 0 ? EPOLLOUT : 0);
@@ -194,7 +240,7 @@ relay_exited(struct relay *r)
 }
 
 static int
-prepare_fd(int fd, bool *is_pipe, struct error *err)
+prepare_fd(int fd, bool *is_pipe, bool *is_tty, struct error *err)
 {
 	struct stat st;
 	int flags = fcntl(fd, F_GETFL);
@@ -202,6 +248,7 @@ prepare_fd(int fd, bool *is_pipe, struct error *err)
 	if (flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0 || fstat(fd, &st) < 0)
 		return error_sys(err, "prepare a stream for passing through");
 	*is_pipe = S_ISFIFO(st.st_mode);
+	*is_tty = S_ISCHR(st.st_mode);
 	/* as many bytes at a time as a socket takes; the pages are the writer's */
 	if (*is_pipe && fcntl(fd, F_GETPIPE_SZ) < PIPE_SIZE)
 		(void)fcntl(fd, F_SETPIPE_SZ, PIPE_SIZE);
@@ -213,7 +260,8 @@ prepare(struct relay *r, struct error *err)
 {
 	bool from_is_pipe, to_is_pipe;
 
-	if (prepare_fd(r->from, &from_is_pipe, err) < 0 || prepare_fd(r->to, &to_is_pipe, err) < 0)
+	if (prepare_fd(r->from, &from_is_pipe, &r->from_tty, err) < 0 ||
+	    prepare_fd(r->to, &to_is_pipe, &r->to_tty, err) < 0)
 		return -1;
 	if (!from_is_pipe && !to_is_pipe && pipe2(r->mid, O_CLOEXEC | O_NONBLOCK) < 0)
 		return error_sys_code(err, ERROR_RESOURCE_EXHAUSTED,

@@ -14,7 +14,7 @@
 struct relay;
 
 /* After the last thing that is done to it: both descriptors are closed, the relay is to be freed. errnum: why it ended,
- * 0 for the end of the stream (EIO of a terminal is that, too). */
+ * 0 for the end of the stream. A terminal ends it only once the process has exited: until then it may be opened again. */
 typedef void relay_done_fn(struct relay *r, int errnum, void *data);
 
 /* Takes both descriptors over, also when it fails, and makes them non-blocking. NULL and err. done is never called from

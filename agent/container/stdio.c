@@ -131,6 +131,7 @@ stdio_open_tty(struct stdio *s, int master, struct error *err)
 		s->in.tty = true;
 		s->in.closing = false;
 		s->out.fd = master;
+		s->out.tty = true;
 		s->out.ended = false;
 		return start_passing(s, err);
 	}
@@ -171,6 +172,7 @@ stdio_is_ended(const struct stdio *s)
 void
 stdio_exited(struct stdio *s)
 {
+	input_exited(&s->in);
 	output_exited(&s->out);
 	output_exited(&s->err);
 }

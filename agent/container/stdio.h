@@ -16,6 +16,7 @@
 #include "lib/loop.h"
 
 #define STDIO_READ_MAX (1u << 20) /* bytes of one read, whatever was asked for */
+#define STDIO_RETRY_MS 100 /* between tries to write to a full terminal that no process has open */
 #define STDIO_QUIET_MS 500 /* of silence after the exit end a stream that someone else holds open */
 
 struct pump;
@@ -55,6 +56,7 @@ struct output {
 	struct watch *watch;
 	struct timer *quiet;
 	struct list readers;
+	bool tty;       /* the master of a pty */
 	bool exited;    /* the process has: silence may end the stream */
 	bool lingering; /* its status was taken: nobody may be going to read on */
 	bool ended;
@@ -71,6 +73,8 @@ struct input {
 	bool tty;
 	bool closing; /* no write is taken any more; `end` is queued or done */
 	struct watch *watch;
+	struct timer *retry; /* while no process has the terminal open that is to take more */
+	bool exited;         /* the process has: nothing is waited for any more */
 	struct pumped
 		*passed; /* comes from the host by itself: nothing else is written; NULL: not */
 	struct list writers;
@@ -94,7 +98,7 @@ enum stdio_outcome output_read(struct output *o, struct stdio_read *r, struct er
 void output_read_cancel(struct output *o, struct stdio_read *r);
 
 /* The process has exited: from now on what is there can be read, and then STDIO_QUIET_MS of silence are
- * the end, whoever else has the stream open. */
+ * the end, whoever else has the stream open. A terminal has no end before that, also while no process has it open. */
 void output_exited(struct output *o);
 
 /* The process's status was taken as well: a stream without unread bytes ends by itself. */
@@ -124,6 +128,9 @@ void input_close(struct input *in);
 /* From now on stdin comes from the socket `from` (taken over, also on failure), and its end is end of input; writes are
  * refused. Only for an open stream without writers. 0, or -1 and err. */
 int input_pass(struct input *in, struct pump *pump, int from, struct error *err);
+
+/* The process has exited: writes that a terminal without any user does not take fail from now on. */
+void input_exited(struct input *in);
 
 /* The process's status was taken: nobody reads what the host may still send. */
 void input_linger(struct input *in);

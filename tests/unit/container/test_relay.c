@@ -161,18 +161,20 @@ Test(relay, a_terminal_both_ways)
 {
 	struct ended in = { 0 }, out = { 0 };
 	int master, slave, s[2], t[2];
+	struct relay *from_tty;
 	struct termios raw;
-	char got[64] = "";
+	char got[64] = "", name[64];
+	uint64_t before;
 	ssize_t n = -1;
 
-	cr_assert_eq(openpty(&master, &slave, NULL, NULL, NULL), 0);
+	cr_assert_eq(openpty(&master, &slave, name, NULL, NULL), 0);
 	cr_assert_eq(tcgetattr(slave, &raw), 0);
 	cfmakeraw(&raw);
 	cr_assert_eq(tcsetattr(slave, TCSANOW, &raw), 0);
 	pair(s);
 	pair(t);
 	relay(s[0], dup(master), &in);
-	relay(master, t[0], &out);
+	from_tty = relay(master, t[0], &out);
 	cr_assert_eq(write(s[1], "typed", 5), 5);
 	cr_assert_eq(write(slave, "said", 4), 4);
 	for (int i = 0; i < 100 && n <= 0; i++) {
@@ -185,8 +187,30 @@ Test(relay, a_terminal_both_ways)
 		turn(5);
 	cr_assert_eq(read(slave, got, sizeof(got)), 5);
 	cr_assert_eq(memcmp(got, "typed", 5), 0);
-	/* the last slave goes: the output has ended, which is no failure */
+	/* no process has it open: another one may have it later */
 	close(slave);
+	cr_assert_eq(write(s[1], "later", 5), 5);
+	for (int i = 0; i < 40; i++)
+		turn(5);
+	cr_assert_eq(out.times + in.times, 0);
+	before = monotonic_ns();
+	turn(STDIO_RETRY_MS / 2);
+	turn(STDIO_RETRY_MS / 2);
+	turn(STDIO_RETRY_MS / 2);
+	cr_assert_geq(monotonic_ns() - before, STDIO_RETRY_MS / 2 * 1000000ull,
+		      "the loop runs all the time");
+	slave = open(name, O_RDWR | O_NOCTTY);
+	cr_assert(slave >= 0);
+	cr_assert_eq(write(slave, "back", 4), 4);
+	for (int i = 0; i < 40; i++)
+		turn(5);
+	cr_assert_eq(read(t[1], got, sizeof(got)), 4);
+	cr_assert_eq(memcmp(got, "back", 4), 0);
+	cr_assert_eq(read(slave, got, sizeof(got)), 5);
+	cr_assert_eq(memcmp(got, "later", 5), 0);
+	/* the last slave goes after the process: the output has ended, which is no failure */
+	close(slave);
+	relay_exited(from_tty);
 	for (int i = 0; i < 100 && !out.times; i++)
 		turn(20);
 	cr_assert_eq(out.times, 1);

@@ -232,6 +232,68 @@ Test(input, closing_a_terminal_types_its_end_of_file)
 	stdio_release(&s);
 }
 
+static int
+turns_for(int ms)
+{
+	uint64_t end = monotonic_ns() + (uint64_t)ms * 1000000u;
+	struct error err = ERROR_INIT;
+	int n = 0;
+
+	for (; monotonic_ns() < end; n++)
+		cr_assert_eq(loop_run_once(loop, ms < 10 ? ms : 10, &err), 0);
+	return n;
+}
+
+/* The kernel keeps some of it for the next process that opens the terminal. */
+Test(input, terminal_that_is_closed_for_a_moment_takes_the_rest_later)
+{
+	static char much[256 << 10], got[sizeof(much)];
+	struct stdio s;
+	struct error err = ERROR_INIT;
+	struct writer a = writer_of(much, sizeof(much), 'a'), b = writer_of("more", 4, 'b');
+	struct termios raw;
+	int master, slave;
+	size_t n = 0;
+	char name[64];
+
+	cr_assert_eq(openpty(&master, &slave, name, NULL, NULL), 0);
+	cr_assert_eq(tcgetattr(slave, &raw), 0);
+	cfmakeraw(&raw);
+	cr_assert_eq(tcsetattr(slave, TCSANOW, &raw), 0);
+	stdio_init(&s, loop, NULL, NULL);
+	cr_assert_eq(stdio_open_tty(&s, master, &err), 0);
+	close(slave);
+	for (size_t i = 0; i < sizeof(much); i++)
+		much[i] = (char)('a' + i % 23);
+	cr_assert_eq(input_write(&s.in, &a.write, &err), STDIO_WAITS);
+	cr_assert_eq(input_write(&s.in, &b.write, &err), STDIO_WAITS);
+	cr_assert_lt(turns_for(3 * STDIO_RETRY_MS), 100, "the loop runs all the time");
+	cr_assert_eq(a.done, 0);
+	slave = open(name, O_RDWR | O_NOCTTY | O_NONBLOCK);
+	cr_assert(slave >= 0);
+	for (int i = 0; i < 2000 && n < sizeof(much); i++) {
+		ssize_t some = read(slave, got + n, sizeof(got) - n);
+
+		n += some > 0 ? (size_t)some : 0;
+		(void)turns_for(1);
+	}
+	cr_assert_eq(a.done, 1);
+	cr_assert_eq(a.err.code, ERROR_OK, "%s", a.err.msg);
+	cr_assert_eq(n, sizeof(much), "%zu bytes", n);
+	cr_assert_eq(memcmp(got, much, n), 0);
+	/* after the exit nobody is waited for */
+	close(slave);
+	a.done = b.done = 0;
+	cr_assert_eq(input_write(&s.in, &a.write, &err), STDIO_WAITS);
+	cr_assert_eq(input_write(&s.in, &b.write, &err), STDIO_WAITS);
+	stdio_exited(&s);
+	(void)turns_for(50);
+	cr_assert_eq(a.done, 1);
+	cr_assert_eq(b.done, 1);
+	cr_assert_eq(b.err.code, ERROR_INTERNAL);
+	stdio_release(&s);
+}
+
 Test(input, sizes_of_a_terminal)
 {
 	static const struct {

@@ -316,20 +316,42 @@ Test(output, release_ends_who_waits)
 	cr_assert_eq(ends, 0);
 }
 
-Test(output, a_terminal_whose_last_user_left_has_ended)
+static int
+open_raw_terminal(struct stdio *s, char *name)
 {
-	struct stdio s;
-	struct reader a = reader_of(100, 'a'), b = reader_of(100, 'b');
 	struct error err = ERROR_INIT;
 	struct termios raw;
 	int master, slave;
 
-	cr_assert_eq(openpty(&master, &slave, NULL, NULL, NULL), 0);
+	cr_assert_eq(openpty(&master, &slave, name, NULL, NULL), 0);
 	cr_assert_eq(tcgetattr(slave, &raw), 0);
 	cfmakeraw(&raw);
 	cr_assert_eq(tcsetattr(slave, TCSANOW, &raw), 0);
-	stdio_init(&s, loop, on_end, NULL);
-	cr_assert_eq(stdio_open_tty(&s, master, &err), 0);
+	stdio_init(s, loop, on_end, NULL);
+	cr_assert_eq(stdio_open_tty(s, master, &err), 0);
+	return slave;
+}
+
+/* Nothing happens, and nothing runs meanwhile. */
+static void
+stays_quiet(int ms)
+{
+	uint64_t end = monotonic_ns() + (uint64_t)ms * 1000000u;
+	struct error err = ERROR_INIT;
+	int turns = 0;
+
+	for (; monotonic_ns() < end; turns++)
+		cr_assert_eq(loop_run_once(loop, ms, &err), 0);
+	cr_assert_lt(turns, 10, "the loop runs all the time");
+}
+
+Test(output, terminal_ends_with_process_and_last_user)
+{
+	struct stdio s;
+	struct reader a = reader_of(100, 'a'), b = reader_of(100, 'b');
+	struct error err = ERROR_INIT;
+	int slave = open_raw_terminal(&s, NULL);
+
 	cr_assert_eq(stdio_output(&s, 1), stdio_output(&s, 2));
 	cr_assert_eq(output_read(&s.out, &a.read, &err), STDIO_WAITS);
 	cr_assert_eq(write(slave, "prompt", 6), 6);
@@ -337,10 +359,54 @@ Test(output, a_terminal_whose_last_user_left_has_ended)
 	has(&a, "prompt");
 	cr_assert_eq(output_read(&s.out, &b.read, &err), STDIO_WAITS);
 	close(slave);
+	stdio_exited(&s);
 	run_until_done(&b);
 	cr_assert_eq(b.err.code, ERROR_OK);
 	cr_assert_eq(b.read.len, 0);
 	cr_assert(stdio_is_ended(&s));
+	free(b.memory);
+	stdio_release(&s);
+}
+
+Test(output, terminal_closed_for_a_moment_goes_on)
+{
+	struct stdio s;
+	struct reader a = reader_of(100, 'a'), b = reader_of(100, 'b');
+	struct error err = ERROR_INIT;
+	char name[64];
+	int slave = open_raw_terminal(&s, name);
+
+	/* with a reader that waits */
+	cr_assert_eq(output_read(&s.out, &a.read, &err), STDIO_WAITS);
+	close(slave);
+	stays_quiet(100);
+	cr_assert_eq(a.done, 0);
+	slave = open(name, O_RDWR | O_NOCTTY);
+	cr_assert_eq(write(slave, "again", 5), 5);
+	run_until_done(&a);
+	has(&a, "again");
+	/* and with one that comes while it is closed, after what was written before */
+	cr_assert_eq(write(slave, "last", 4), 4);
+	close(slave);
+	cr_assert_eq(output_read(&s.out, &b.read, &err), STDIO_DONE);
+	has(&b, "last");
+	cr_assert_eq(output_read(&s.out, &b.read, &err), STDIO_WAITS);
+	stays_quiet(100);
+	slave = open(name, O_RDWR | O_NOCTTY);
+	cr_assert_eq(write(slave, "more", 4), 4);
+	run_until_done(&b);
+	has(&b, "more");
+	cr_assert_eq(ends, 0);
+	/* the exit finds it closed, and a reader */
+	b.done = 0;
+	cr_assert_eq(output_read(&s.out, &b.read, &err), STDIO_WAITS);
+	close(slave);
+	stays_quiet(50);
+	cr_assert_eq(b.done, 0);
+	stdio_exited(&s);
+	cr_assert_eq(b.done, 1);
+	cr_assert_eq(b.read.len, 0);
+	free(a.memory);
 	free(b.memory);
 	stdio_release(&s);
 }
