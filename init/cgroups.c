@@ -1,24 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Lays out the cgroup v2 tree. cgroups_setup() is called once by init; the memory limit of the pods is
- * written again by the agent when memory is added. Never touches a container's own cgroup.
+ * Lays out the cgroup v2 tree. cgroups_setup() is called once by init; the limits of the pods are those of
+ * limits.c. Never touches a container's own cgroup.
  */
 #include "init/cgroups.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/magic.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/sysinfo.h>
-#include <sys/vfs.h>
 
 #include "lib/io.h"
 #include "lib/log.h"
-#include "lib/parse.h"
 
-#define MIB (1024ull * 1024)
 #define AGENT_WEIGHT \
 	"1000" /* ten times that of all pods together: calls are answered beside whatever runs there */
 
@@ -72,64 +67,18 @@ make_group(int root_fd, const char *name)
 	return 1;
 }
 
-static uint64_t
-kernel_number(const char *path, uint64_t otherwise)
-{
-	char text[32];
-	uint64_t n;
-
-	return read_text_at(AT_FDCWD, path, text, sizeof(text)) > 0 && parse_u64(text, &n)
-		       ? n
-		       : otherwise;
-}
-
-uint64_t
-cgroups_pods_tasks(uint64_t total)
-{
-	uint64_t reserve = total / 8;
-
-	if (reserve < 256)
-		reserve = 256;
-	if (reserve > 1024)
-		reserve = 1024;
-	return reserve > total / 2 ? total / 2 : total - reserve;
-}
-
-/* Hosts leave out the limits of single containers: none may take the process that a worker needs. */
-static int
-limit_tasks(int root_fd)
-{
-	uint64_t threads = kernel_number("/proc/sys/kernel/threads-max", 32768);
-	uint64_t pids = kernel_number("/proc/sys/kernel/pid_max", 32768);
-	char text[32];
-
-	(void)snprintf(text, sizeof(text), "%llu",
-		       (unsigned long long)cgroups_pods_tasks(threads < pids ? threads : pids));
-	if (write_text_at(root_fd, CGROUP_PODS "/pids.max", text) == 0 || errno == ENOENT)
-		return 0;
-	log_warn("cgroups", "limit the processes of cgroup " CGROUP_PODS " to %s: %s", text,
-		 strerror(errno));
-	return 1;
-}
-
 int
 cgroups_setup(int root_fd)
 {
-	struct error err = ERROR_INIT;
 	int failed = 0;
 
 	failed += make_group(root_fd, CGROUP_AGENT);
 	failed += make_group(root_fd, CGROUP_PODS);
 	failed += enable_controllers(root_fd, ".");
 	failed += enable_controllers(root_fd, CGROUP_PODS);
-	failed += limit_tasks(root_fd);
 	if (write_text_at(root_fd, CGROUP_AGENT "/cpu.weight", AGENT_WEIGHT) < 0 &&
 	    errno != ENOENT) {
 		log_warn("cgroups", "write " CGROUP_AGENT "/cpu.weight: %s", strerror(errno));
-		failed++;
-	}
-	if (cgroups_limit_pods(root_fd, &err) < 0) {
-		log_warn("cgroups", "%s", err.msg);
 		failed++;
 	}
 	return failed;
@@ -146,40 +95,4 @@ cgroups_join_agent(int root_fd)
 {
 	if (write_text_at(root_fd, CGROUP_AGENT "/cgroup.procs", "0") < 0)
 		log_warn("cgroups", "move init into cgroup " CGROUP_AGENT ": %s", strerror(errno));
-}
-
-uint64_t
-cgroups_pods_limit(uint64_t total, uint64_t root_used)
-{
-	uint64_t reserve = total / 16;
-
-	if (reserve < 16 * MIB)
-		reserve = 16 * MIB;
-	if (reserve > 128 * MIB)
-		reserve = 128 * MIB;
-	if (root_used > total || reserve + root_used > total / 2)
-		return total / 2;
-	return total - reserve - root_used;
-}
-
-int
-cgroups_limit_pods(int root_fd, struct error *err)
-{
-	uint64_t root_used = 0;
-	struct sysinfo info;
-	struct statfs fs;
-	char text[32];
-
-	if (sysinfo(&info) < 0)
-		return error_sys(err, "ask for the size of memory");
-	/* The files of an initramfs stay in memory and belong to no cgroup. */
-	if (statfs("/", &fs) == 0 && fs.f_type == TMPFS_MAGIC)
-		root_used = (uint64_t)(fs.f_blocks - fs.f_bfree) * (uint64_t)fs.f_bsize;
-	(void)snprintf(text, sizeof(text), "%llu",
-		       (unsigned long long)cgroups_pods_limit(
-			       (uint64_t)info.totalram * info.mem_unit, root_used));
-	if (write_text_at(root_fd, CGROUP_PODS "/memory.max", text) < 0)
-		return error_sys(err, "limit the memory of cgroup " CGROUP_PODS " to %s bytes",
-				 text);
-	return 0;
 }

@@ -17,6 +17,7 @@
 #include "init/cgroups.h"
 #include "init/cmdline.h"
 #include "init/crash.h"
+#include "init/limits.h"
 #include "init/modules.h"
 #include "init/mounts.h"
 #include "init/power.h"
@@ -134,6 +135,7 @@ struct boot {
 	struct timeline timeline;
 	struct program program;
 	int cgroups; /* root directory of the hierarchy; -1: none */
+	struct limits_size size;
 	char cmdline[CMDLINE_MAX];
 };
 
@@ -145,6 +147,30 @@ set_up_cgroups(struct boot *b)
 		log_warn("init", "open %s: %s", CGROUP_MOUNT, strerror(errno));
 	else
 		(void)cgroups_setup(b->cgroups);
+}
+
+/* Sets limits that follow from memory, which is measured once, before there is an agent or a container. */
+static void
+set_limits(struct boot *b, unsigned int kinds)
+{
+	auto_close int proc = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	const struct limits_place place = {
+		.proc = proc,
+		.cgroup = b->cgroups,
+		.cmdline = b->cmdline,
+	};
+	struct error err = ERROR_INIT;
+	unsigned int failed;
+
+	if (b->size.total == 0 && limits_measure(&place, &b->size, &err) < 0) {
+		log_warn("init", "%s", err.msg);
+		return;
+	}
+	failed = limits_apply(&place, &b->size, kinds, &err);
+	if (failed > 0)
+		log_warn("init", "%u limits are not set: %s", failed, err.msg);
+	if (limits_apply_process(0, &b->size, &err) < 0)
+		log_warn("init", "%s", err.msg);
 }
 
 /* What the agent needs before it starts. */
@@ -171,6 +197,7 @@ boot_guest(struct boot *b)
 	boot_limits();
 	stamp(t, "cgroups", monotonic_ns());
 	(void)modules_load(MODULES_LIST, &failed);
+	set_limits(b, LIMITS_CGROUPS);
 	stamp(t, "modules", monotonic_ns());
 	boot_loopback();
 	boot_hostname("/etc/hostname");
@@ -186,6 +213,7 @@ boot_rest(void *data)
 
 	stamp(t, "agent", monotonic_ns());
 	boot_sysctls(b->cmdline);
+	set_limits(b, LIMITS_SYSCTLS);
 	if (b->cgroups >= 0)
 		cgroups_join_agent(b->cgroups);
 	(void)reboot(RB_DISABLE_CAD); /* Ctrl-Alt-Del becomes SIGINT: an orderly power-off */

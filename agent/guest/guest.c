@@ -3,10 +3,33 @@
 #include "agent/guest/guest.h"
 
 #include <stdlib.h>
+#include <sys/sysinfo.h>
 
 #include "agent/guest/clock.h"
 #include "agent/guest/online.h"
+#include "init/limits.h"
 #include "lib/log.h"
+
+/* MemTotal of now, without a read that may block. */
+static uint64_t
+guest_memory(void)
+{
+	struct sysinfo info;
+
+	return sysinfo(&info) < 0 ? 0 : (uint64_t)info.totalram * info.mem_unit;
+}
+
+void
+guest_own_limits(const struct guest *g)
+{
+	struct limits_size size = { .total = g->memory_total };
+	struct error err = ERROR_INIT;
+
+	if (!g->parts.is_pid1)
+		return;
+	if (limits_apply_process(0, &size, &err) < 0 || limits_apply_process(1, &size, &err) < 0)
+		log_warn("guest", "%s", err.msg);
+}
 
 struct guest *
 guest_new(const struct guest_parts *parts, struct error *err)
@@ -24,6 +47,7 @@ guest_new(const struct guest_parts *parts, struct error *err)
 		guest_free(g);
 		return NULL;
 	}
+	g->memory_total = guest_memory();
 	if (parts->is_pid1)
 		g->clock = clock_keeper_new(parts->loop, parts->roots, &why);
 	if (why.code != ERROR_OK)

@@ -29,10 +29,14 @@ struct guest {
 	struct guest_parts parts;
 	struct clock_keeper *clock; /* NULL: there is nothing to keep it by */
 	struct memory_watch *memory;
-	uint64_t scrapes; /* GetMetrics so far */
+	uint64_t scrapes;      /* GetMetrics so far */
+	uint64_t memory_total; /* bytes of memory for which limits are set; see memory_limits.h */
 };
 
 struct guest *guest_new(const struct guest_parts *parts, struct error *err);
+
+/* Sets the agent's own limits that follow from memory, and those of our init: what they start inherits them. */
+void guest_own_limits(const struct guest *g);
 
 /* After jobs_free(). NULL is allowed. */
 void guest_free(struct guest *g);

@@ -10,7 +10,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "init/cgroups.h"
 #include "lib/cleanup.h"
 #include "lib/io.h"
 #include "lib/parse.h"
@@ -194,16 +193,4 @@ hotplug_probe_memory(int sys, const uint64_t *addresses, size_t n, struct error 
 			return -1;
 	}
 	return 0;
-}
-
-int
-hotplug_limit_pods(int root, struct error *err)
-{
-	char text[32];
-	uint64_t limit;
-
-	if (root < 0 || read_text_at(root, CGROUP_PODS "/memory.max", text, sizeof(text)) < 0 ||
-	    !parse_u64(text, &limit))
-		return 0;
-	return cgroups_limit_pods(root, err);
 }

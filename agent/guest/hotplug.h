@@ -23,7 +23,3 @@ unsigned int hotplug_online_memory(int sys, unsigned int *onlined);
 /* Tells the kernel of memory at physical addresses that no firmware announced. Stops at the first that is refused.
  * FAILED_PRECONDITION where the kernel has no interface for it, INVALID_ARGUMENT for what is no start of a block. */
 int hotplug_probe_memory(int sys, const uint64_t *addresses, size_t n, struct error *err);
-
-/* Writes the memory limit of the pods anew from what the guest has now, if our init has set one. root is the cgroup
- * root, -1: there is none. */
-int hotplug_limit_pods(int root, struct error *err);

@@ -8,6 +8,7 @@
 #include "agent/device/device.h"
 #include "agent/guest/guest.h"
 #include "agent/guest/hotplug.h"
+#include "agent/guest/memory_limits.h"
 #include "agent/job/job.h"
 #include "lib/cleanup.h"
 #include "lib/log.h"
@@ -17,13 +18,17 @@
 
 enum online_msg {
 	ONLINE_MSG_CPUS = 1, /* payload: uint32_t, how many are online */
+	ONLINE_MSG_MEMORY =
+		2, /* payload: uint64_t, bytes of memory for which the limits are set now */
 };
 
 /* What the worker does. */
 struct online_work {
-	int sys, cgroup;
+	const struct roots *roots;
 	uint32_t cpus;
 	bool memory;
+	bool is_pid1;
+	uint64_t total; /* bytes of memory for which the limits were set last */
 };
 
 struct online {
@@ -64,22 +69,24 @@ online_worker(struct worker *w, void *arg, struct error *err)
 	const struct online_work *work = arg;
 	struct error why = ERROR_INIT;
 	unsigned int onlined = 0, failed;
+	uint64_t total = work->total;
 	uint32_t online = 0;
 
 	if (work->memory) {
-		failed = hotplug_online_memory(work->sys, &onlined);
+		failed = hotplug_online_memory(work->roots->sys, &onlined);
 		if (failed > 0)
 			worker_log(w, LOG_LEVEL_WARN, "%u blocks of memory stay offline", failed);
-		if (hotplug_limit_pods(work->cgroup, &why) < 0)
-			worker_log(w, LOG_LEVEL_WARN, "%s", why.msg);
 		if (onlined > 0)
 			worker_log(w, LOG_LEVEL_INFO, "%u blocks of memory brought online",
 				   onlined);
+		memory_limits_follow(work->roots, work->is_pid1, &total, w);
+		if (worker_send(w, ONLINE_MSG_MEMORY, &total, sizeof(total), NULL, 0, false, err) <
+		    0)
+			return -1;
 	}
 	if (work->cpus == 0)
 		return 0;
-	why = ERROR_INIT;
-	if (hotplug_online_cpus(work->sys, work->cpus, &online, &why) < 0) {
+	if (hotplug_online_cpus(work->roots->sys, work->cpus, &online, &why) < 0) {
 		*err = why;
 		return -1;
 	}
@@ -97,10 +104,16 @@ on_online_message(struct job *job, uint32_t type, const void *payload, size_t si
 	(void)job;
 	for (size_t i = 0; i < n_fds; i++)
 		close_fd(&fds[i]);
-	if (type != ONLINE_MSG_CPUS || size != sizeof(o->online))
-		return error_set(err, ERROR_INTERNAL, "a worker sent message %u", type);
-	memcpy(&o->online, payload, size);
-	return 0;
+	if (type == ONLINE_MSG_CPUS && size == sizeof(o->online)) {
+		memcpy(&o->online, payload, size);
+		return 0;
+	}
+	if (type == ONLINE_MSG_MEMORY && size == sizeof(o->g->memory_total)) {
+		memcpy(&o->g->memory_total, payload, size);
+		guest_own_limits(o->g);
+		return 0;
+	}
+	return error_set(err, ERROR_INTERNAL, "a worker sent message %u", type);
 }
 
 static int try_again(struct online *o, struct error *err);
@@ -149,17 +162,19 @@ static const struct job_ops online_job = {
 static int
 try_again(struct online *o, struct error *err)
 {
-	const int keep[] = { o->work.sys, o->work.cgroup };
+	const struct roots *roots = o->work.roots;
+	const int keep[] = { roots->sys, roots->proc, roots->root, roots->cgroup };
 	struct job_spec job = {
 		.ops = &online_job,
 		.arg = &o->work,
 		.data = o,
 		.keep_fds = keep,
-		.n_keep_fds = o->work.cgroup < 0 ? 1 : 2,
+		.n_keep_fds = roots->cgroup < 0 ? 3 : 4,
 		.deadline_ms = WORK_MS,
 	};
 
 	o->again = false;
+	o->work.total = o->g->memory_total;
 	o->job = job_start(o->g->parts.jobs, &job, err);
 	return o->job ? 0 : -1;
 }
@@ -199,10 +214,10 @@ online_start(struct guest *g, uint32_t cpus, bool memory, online_done_fn *done, 
 	}
 	o->g = g;
 	o->work = (struct online_work){
-		.sys = g->parts.roots->sys,
-		.cgroup = g->parts.roots->cgroup,
+		.roots = g->parts.roots,
 		.cpus = cpus,
 		.memory = memory,
+		.is_pid1 = g->parts.is_pid1,
 	};
 	o->done = done;
 	o->data = data;
@@ -266,7 +281,7 @@ look_at_memory(struct memory_watch *m)
 static void
 on_memory_event(const struct device_event *e, void *data)
 {
-	/* "online" and "offline" because the pods' limit is to be what there is */
+	/* "online" and "offline", too: the limits follow what there is */
 	if (!*e->subsystem || strcmp(e->subsystem, "memory") == 0)
 		look_at_memory(data);
 }

@@ -161,7 +161,7 @@ online_cpu_mem(struct call *call, const void *request, void *response, struct er
 #define PROBES_MAX 65536 /* 8 TiB in the smallest blocks that there are */
 
 struct probe_work {
-	int sys, cgroup;
+	int sys;
 	size_t n;
 	uint64_t addresses[];
 };
@@ -170,13 +170,10 @@ static int
 probe_work(struct worker *w, void *arg, struct error *err)
 {
 	const struct probe_work *work = arg;
-	struct error why = ERROR_INIT;
 
-	if (hotplug_probe_memory(work->sys, work->addresses, work->n, err) < 0)
-		return -1;
-	if (hotplug_limit_pods(work->cgroup, &why) < 0)
-		worker_log(w, LOG_LEVEL_WARN, "%s", why.msg);
-	return 0;
+	(void)w;
+	/* limits follow by the events of the new blocks (agent/guest/online.c) */
+	return hotplug_probe_memory(work->sys, work->addresses, work->n, err);
 }
 
 static const struct calljob_class probe_class = {
@@ -205,7 +202,6 @@ mem_hotplug_by_probe(struct call *call, const void *request, void *response, str
 		return RPC_FAILED;
 	work = calljob_arg(job);
 	work->sys = roots->sys;
-	work->cgroup = roots->cgroup;
 	work->n = n;
 	memcpy(work->addresses, req->memhotplugprobeaddr, n * sizeof(work->addresses[0]));
 	return calljob_start(job, err);

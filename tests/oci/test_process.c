@@ -370,6 +370,18 @@ rlimits(struct oci *t)
 	OCI_REFUSED(t, spec, ERROR_INVALID_ARGUMENT, "is above hard limit");
 }
 
+/* What systemd makes of fs.nr_open in Kata's own image: hosts hand it on to containers. */
+static void
+many_files(struct oci *t)
+{
+	Grpc__Spec *spec = oci_sh(t, "ulimit -n; ulimit -Hn");
+
+	if (oci_needs_vm(t))
+		return;
+	oci_rlimit(t, spec->process, "RLIMIT_NOFILE", 1073741816, 1073741816);
+	OCI_PRINTS(t, spec, "1073741816\n1073741816\n");
+}
+
 /* Limits below what the set-up itself would like to have: the program meets them, not we. */
 static void
 tight_rlimits(struct oci *t)
@@ -452,6 +464,7 @@ const struct oci_case oci_process_cases[] = {
 	{ "process.capabilities.effective", "the effective set executes the program", effective },
 	{ "process.rlimits", "every resource limit", rlimits },
 	{ "process.rlimits", "limits below the set-up's own needs", tight_rlimits },
+	{ "process.rlimits", "RLIMIT_NOFILE of 1073741816", many_files },
 	{ "process.nonewprivileges", "no_new_privs", no_new_privs },
 	{ "process.oomscoreadj", "the oom score", oom_score },
 	{ "process", "umask, signals and session of a process", fresh },

@@ -57,8 +57,29 @@ memory_by_itself()
 memory_by_call()
 {
 	plug_memory 2 512 && rpc OnlineCPUMem '{}' || return 1
-	within 20 grown_to 890 800
+	within 20 grown_to 890 780
 }
+
+# Every limit that follows from memory: NAME VALUE, sizes of file systems in MiB.
+limits()
+{
+	inside 'for f in kernel/threads-max fs/epoll/max_user_watches fs/inotify/max_user_instances user/max_mnt_namespaces \
+		user/max_net_namespaces user/max_user_namespaces; do echo $f $(cat /proc/sys/$f); done' &&
+		privileged plug 'cd /hostproc/1/root; for f in pids.max memory.max memory.high; do echo pods/$f $(cat sys/fs/cgroup/pods/$f); done; for f in run tmp dev/shm; do echo /$f $(stat -f -c %b $f); done; echo init-signals $(awk "/pending signals/ { print \$4 }" /hostproc/1/limits)' &&
+		inside 'echo own-signals $(awk "/pending signals/ { print \$4 }" /proc/self/limits)'
+}
+
+# After growth from 256 MiB to 1 GiB each is three times as large, at least.
+limits_follow()
+{
+	limits >"$work/limits-after" || return 1
+	paste -d ' ' "$work/limits-before" "$work/limits-after"
+	test "$(wc -l <"$work/limits-after")" -eq 14 &&
+		paste -d ' ' "$work/limits-before" "$work/limits-after" | awk '$1 != $3 || $4 < 3 * $2 { bad = 1; print "not grown: " $0 } END { exit bad }'
+}
+
+# As systemd sets them in Kata's own image.
+files() { test "$(inside 'echo $(cat /proc/sys/fs/nr_open /proc/sys/fs/file-max)')" = '1073741816 9223372036854775807'; }
 
 # 240 MiB in one process: there was not so much before.
 use_it() { inside 'dd if=/dev/zero of=/dev/null bs=240M count=1'; }
@@ -68,11 +89,14 @@ mkdir -p "$work/plug/hostproc"
 if ok 'boot with one processor and 256 MiB' boot plug --rootfs "$work/plug" --privileged --guest-proc /hostproc --cpus 1 --max-cpus 2 \
 	--memory 256 --max-memory 2048 --append 'memhp_default_state=offline' \
 	-- sh -c "$obeys"; then
+	ok 'the number of open files has no limit of its own' files
+	limits >"$work/limits-before"
 	ok 'a container is allowed a processor that is not there yet' set_cpuset
 	ok 'OnlineCPUMem waits for the second processor, and the container sees it' cpu
 	ok 'the container may use both' is $'0-1\nCpus_allowed_list:\t0-1' cpuset
 	ok 'memory is brought online on its event' memory_by_itself
 	ok 'OnlineCPUMem brings the rest: 1 GiB, and the pods may use it' memory_by_call
+	ok 'every limit that follows from memory has grown' limits_follow
 	ok 'a container uses it' use_it
 	ok 'stop leaves nothing' stop plug
 fi

@@ -110,23 +110,3 @@ Test(hotplug, probes_in_order_until_one_is_refused)
 	cr_expect_eq(hotplug_probe_memory(t.roots.sys, odd, 0, &err), 0);
 	tree_remove(&t);
 }
-
-/* Only a limit that our init has set is set anew. */
-Test(hotplug, limit_of_the_pods)
-{
-	struct error err = ERROR_INIT;
-	char text[32];
-
-	tree_make(&t);
-	cr_expect_eq(hotplug_limit_pods(-1, &err), 0);
-	cr_expect_eq(hotplug_limit_pods(t.roots.cgroup, &err), 0, "no such cgroup");
-	tree_put(t.roots.cgroup, "pods/memory.max", "max\n");
-	cr_expect_eq(hotplug_limit_pods(t.roots.cgroup, &err), 0);
-	tree_get(t.roots.cgroup, "pods/memory.max", text, sizeof(text));
-	cr_expect_str_eq(text, "max");
-	tree_put(t.roots.cgroup, "pods/memory.max", "1\n");
-	cr_expect_eq(hotplug_limit_pods(t.roots.cgroup, &err), 0, "%s", err.msg);
-	tree_get(t.roots.cgroup, "pods/memory.max", text, sizeof(text));
-	cr_expect_gt(strlen(text), 6, "\"%s\"", text);
-	tree_remove(&t);
-}

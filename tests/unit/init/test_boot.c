@@ -28,8 +28,6 @@
 #include "lib/log.h"
 #include "tests/unit/init/sandbox.h"
 
-#define MIB (1024ull * 1024)
-
 static bool
 drop(const char *line, size_t len, void *data)
 {
@@ -236,7 +234,7 @@ expect_text(int dirfd, const char *file, const char *text)
 
 Test(boot, lays_out_cgroups)
 {
-	char dir[] = "/tmp/tatami-cgroups-XXXXXX", found[64], command[64];
+	char dir[] = "/tmp/tatami-cgroups-XXXXXX", command[64];
 	int fd = fake_cgroups(dir);
 
 	cr_expect_eq(cgroups_setup(fd), 0);
@@ -245,10 +243,6 @@ Test(boot, lays_out_cgroups)
 	expect_text(fd, "agent/cpu.weight", "1000");
 	expect_text(fd, "cgroup.subtree_control", "+cpu +io +memory");
 	expect_text(fd, "pods/cgroup.subtree_control", "+cpu +io +memory");
-	cr_assert(read_text_at(fd, "pods/memory.max", found, sizeof(found)) > 0);
-	cr_expect_gt(strtoull(found, NULL, 10), 8 * MIB);
-	cr_assert(read_text_at(fd, "pods/pids.max", found, sizeof(found)) > 0);
-	cr_expect_gt(strtoull(found, NULL, 10), 100);
 	(void)close(fd);
 	(void)snprintf(command, sizeof(command), "rm -r %s", dir);
 	cr_assert_eq(system(command), 0);
@@ -267,35 +261,4 @@ Test(boot, survives_a_missing_cgroup_tree)
 	(void)unlinkat(fd, "pods", AT_REMOVEDIR);
 	(void)rmdir(dir);
 	(void)close(fd);
-}
-
-Test(boot, reserves_tasks)
-{
-	cr_expect_eq(cgroups_pods_tasks(32768), 32768 - 1024);
-	cr_expect_eq(cgroups_pods_tasks(4096), 4096 - 512);
-	cr_expect_eq(cgroups_pods_tasks(1000), 1000 - 256);
-	cr_expect_eq(cgroups_pods_tasks(100), 50);
-	cr_expect_eq(cgroups_pods_tasks(0), 0);
-}
-
-Test(boot, reserves_memory)
-{
-	static const struct {
-		uint64_t total, root, limit;
-	} rows[] = {
-		{ 64 * MIB, 0, 48 * MIB },
-		{ 256 * MIB, 0, 240 * MIB },
-		{ 512 * MIB, 0, 480 * MIB },
-		{ 512 * MIB, 100 * MIB, 380 * MIB },
-		{ 2048 * MIB, 0, 1920 * MIB },
-		{ 65536 * MIB, 0, 65408 * MIB },
-		{ 16 * MIB, 0, 8 * MIB },
-		{ 512 * MIB, 400 * MIB, 256 * MIB },
-		{ 512 * MIB, UINT64_MAX, 256 * MIB },
-		{ 0, 0, 0 },
-	};
-
-	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
-		cr_expect_eq(cgroups_pods_limit(rows[i].total, rows[i].root), rows[i].limit,
-			     "row %zu", i);
 }

@@ -1,0 +1,295 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* See limits.h. Called by init at boot and by the agent's workers. */
+#include "init/limits.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+
+#include "init/cgroups.h"
+#include "init/cmdline.h"
+#include "lib/cleanup.h"
+#include "lib/io.h"
+#include "lib/parse.h"
+
+#define KIB 1024ull
+#define MIB (1024 * KIB)
+
+#define MEMINFO_MAX 8192
+#define STAT_MAX    16384
+
+static uint64_t
+clamp(uint64_t n, uint64_t least, uint64_t most)
+{
+	return n < least ? least : n > most ? most : n;
+}
+
+/* As many tasks as the kernel itself allows at boot: their stacks of 16 KiB fill an eighth of memory. */
+static uint64_t
+threads(const struct limits_size *s)
+{
+	return clamp(s->total / (8 * 16 * KIB), 512, 4194304);
+}
+
+/* An eighth less than there can be, at least 256 and at most 1024 less, so that a worker can be started whatever
+ * runs in the pods. At least half. */
+static uint64_t
+pods_tasks(const struct limits_size *s)
+{
+	uint64_t all = threads(s) < s->pid_max ? threads(s) : s->pid_max;
+	uint64_t reserve = clamp(all / 8, 256, 1024);
+
+	return reserve > all / 2 ? all / 2 : all - reserve;
+}
+
+/* What is kept from the pods beyond the base, for memory that is charged to no cgroup and comes with use (network
+ * namespaces, percpu data, the charges that processors hold in advance) and for workers. */
+static uint64_t
+headroom(const struct limits_size *s)
+{
+	return clamp(s->total / 16, 12 * MIB, 128 * MIB);
+}
+
+static uint64_t
+pods_memory(const struct limits_size *s)
+{
+	uint64_t reserve = s->base > s->total ? s->total : s->base + headroom(s);
+
+	return reserve > s->total / 2 ? s->total / 2 : s->total - reserve;
+}
+
+/* From here on the kernel slows the pods down and takes page cache back; the room up to the limit is there for what
+ * is under way meanwhile. */
+static uint64_t
+pods_memory_high(const struct limits_size *s)
+{
+	uint64_t max = pods_memory(s);
+
+	return max - clamp(max / 16, 4 * MIB, 64 * MIB);
+}
+
+/* One of them costs more than that, and all of it is charged to the cgroup of its maker, whose own limit comes first:
+ * no container can use up what the agent needs, too. */
+static uint64_t
+more_than_memory_holds(const struct limits_size *s)
+{
+	return clamp(s->total / 128, 65536, 2147483647);
+}
+
+/* The kernel's own computation: 1% of memory, at 1280 bytes for a watch and the inodes that it holds. */
+static uint64_t
+inotify_watches(const struct limits_size *s)
+{
+	return clamp(s->total / 100 / 1280, 8192, 1048576);
+}
+
+/* The kernel has 128 for each user, however large the guest: few for several containers of one user. */
+static uint64_t
+inotify_instances(const struct limits_size *s)
+{
+	return clamp(s->total / MIB, 128, 8192);
+}
+
+/* Most of a network namespace is charged to nobody: together they take a sixteenth of memory at most. */
+static uint64_t
+net_namespaces(const struct limits_size *s)
+{
+	return clamp(s->total / 16 / (128 * KIB), 64, 65536);
+}
+
+static uint64_t
+user_namespaces(const struct limits_size *s)
+{
+	return clamp(s->total / 16 / (4 * KIB), 1024, 65536);
+}
+
+/* The two that systemd raises in the same way in Kata's own image: open files cost their owner's memory, which is what
+ * limits them. */
+static uint64_t
+any_number_of_files(const struct limits_size *s)
+{
+	(void)s;
+	return INT64_MAX;
+}
+
+static uint64_t
+fd_numbers(const struct limits_size *s)
+{
+	(void)s;
+	return 1073741816;
+}
+
+struct limit {
+	unsigned int kind;
+	const char *name; /* of a sysctl, with dots; else a file below the cgroup root */
+	uint64_t (*value)(const struct limits_size *);
+};
+
+static const struct limit limits[] = {
+	{ LIMITS_CGROUPS, CGROUP_PODS "/pids.max", pods_tasks },
+	{ LIMITS_CGROUPS, CGROUP_PODS "/memory.max", pods_memory },
+	{ LIMITS_CGROUPS, CGROUP_PODS "/memory.high", pods_memory_high },
+	{ LIMITS_SYSCTLS, "kernel.threads-max", threads },
+	{ LIMITS_SYSCTLS, "fs.nr_open", fd_numbers },
+	{ LIMITS_SYSCTLS, "fs.file-max", any_number_of_files },
+	{ LIMITS_SYSCTLS, "fs.inotify.max_user_watches", inotify_watches },
+	{ LIMITS_SYSCTLS, "fs.inotify.max_user_instances", inotify_instances },
+	{ LIMITS_SYSCTLS, "fs.epoll.max_user_watches", more_than_memory_holds },
+	{ LIMITS_SYSCTLS, "user.max_cgroup_namespaces", more_than_memory_holds },
+	{ LIMITS_SYSCTLS, "user.max_ipc_namespaces", more_than_memory_holds },
+	{ LIMITS_SYSCTLS, "user.max_mnt_namespaces", more_than_memory_holds },
+	{ LIMITS_SYSCTLS, "user.max_net_namespaces", net_namespaces },
+	{ LIMITS_SYSCTLS, "user.max_pid_namespaces", more_than_memory_holds },
+	{ LIMITS_SYSCTLS, "user.max_time_namespaces", more_than_memory_holds },
+	{ LIMITS_SYSCTLS, "user.max_user_namespaces", user_namespaces },
+	{ LIMITS_SYSCTLS, "user.max_uts_namespaces", more_than_memory_holds },
+};
+
+/* Takes `value` of the line that begins with `key` and blanks, in bytes: 0 without such a line. */
+static uint64_t
+field(const char *text, const char *key)
+{
+	size_t len = strlen(key);
+
+	for (const char *line = text; line; line = strchr(line, '\n')) {
+		char number[24];
+		uint64_t n;
+		size_t digits;
+
+		line += *line == '\n';
+		if (strncmp(line, key, len) != 0)
+			continue;
+		line += len + strspn(line + len, " ");
+		digits = strspn(line, "0123456789");
+		if (digits == 0 || digits >= sizeof(number))
+			continue;
+		memcpy(number, line, digits);
+		number[digits] = '\0';
+		if (parse_u64(number, &n))
+			return n;
+	}
+	return 0;
+}
+
+/* Bytes of the pods that cannot be taken back: no part of MemAvailable, and not the guest's own need. */
+static uint64_t
+pods_used(int cgroup, char *text)
+{
+	uint64_t current, file;
+
+	if (cgroup < 0 || read_text_at(cgroup, CGROUP_PODS "/memory.current", text, STAT_MAX) < 0 ||
+	    !parse_u64(text, &current) ||
+	    read_text_at(cgroup, CGROUP_PODS "/memory.stat", text, STAT_MAX) < 0)
+		return 0;
+	file = field(text, "active_file ") + field(text, "inactive_file ") +
+	       field(text, "slab_reclaimable ");
+	return file > current ? 0 : current - file;
+}
+
+int
+limits_measure(const struct limits_place *place, struct limits_size *size, struct error *err)
+{
+	auto_free char *text = malloc(STAT_MAX);
+	uint64_t available, pods;
+
+	*size = (struct limits_size){ .pid_max = 32768 };
+	if (!text)
+		return error_nomem(err, "measuring memory");
+	if (read_text_at(place->proc, "meminfo", text, MEMINFO_MAX) < 0)
+		return error_sys(err, "read /proc/meminfo");
+	size->total = field(text, "MemTotal:") * KIB;
+	available = field(text, "MemAvailable:") * KIB;
+	if (size->total == 0 || available > size->total)
+		return error_set(err, ERROR_INTERNAL,
+				 "/proc/meminfo: invalid MemTotal or MemAvailable");
+	pods = pods_used(place->cgroup, text);
+	size->base = size->total - available;
+	size->base -= pods < size->base ? pods : size->base;
+	if (read_text_at(place->proc, "sys/kernel/pid_max", text, STAT_MAX) < 0 ||
+	    !parse_u64(text, &size->pid_max))
+		size->pid_max = 32768;
+	return 0;
+}
+
+uint64_t
+limits_value(const char *name, const struct limits_size *size)
+{
+	for (size_t i = 0; i < ARRAY_LEN(limits); i++) {
+		if (strcmp(limits[i].name, name) == 0)
+			return limits[i].value(size);
+	}
+	return UINT64_MAX;
+}
+
+static int
+path_of(const struct limits_place *place, const struct limit *limit, char *path, size_t size)
+{
+	if (limit->kind == LIMITS_CGROUPS) {
+		(void)snprintf(path, size, "%s", limit->name);
+		return place->cgroup;
+	}
+	(void)snprintf(path, size, "sys/%s", limit->name);
+	for (char *p = path; *p; p++)
+		if (*p == '.')
+			*p = '/';
+	return place->proc;
+}
+
+static int
+apply(const struct limits_place *place, const struct limits_size *size, const struct limit *limit,
+      struct error *err)
+{
+	uint64_t value = limit->value(size), now;
+	char path[96], text[32];
+	int dir = path_of(place, limit, path, sizeof(path));
+
+	if (place->only_raise && (read_text_at(dir, path, text, sizeof(text)) < 0 ||
+				  !parse_u64(text, &now) || now >= value))
+		return 0;
+	(void)snprintf(text, sizeof(text), "%llu", (unsigned long long)value);
+	if (write_text_at(dir, path, text) == 0 || errno == ENOENT)
+		return 0;
+	return error_sys(err, "set %s to %s", limit->name, text);
+}
+
+unsigned int
+limits_apply(const struct limits_place *place, const struct limits_size *size, unsigned int kinds,
+	     struct error *err)
+{
+	unsigned int failed = 0;
+
+	for (size_t i = 0; i < ARRAY_LEN(limits); i++) {
+		struct error why = ERROR_INIT;
+		char key[96];
+
+		if (!(limits[i].kind & kinds) ||
+		    (limits[i].kind == LIMITS_CGROUPS ? place->cgroup : place->proc) < 0)
+			continue;
+		(void)snprintf(key, sizeof(key), "sysctl.%s", limits[i].name);
+		if (cmdline_has(place->cmdline, key) || apply(place, size, &limits[i], &why) == 0)
+			continue;
+		if (failed++ == 0)
+			*err = why;
+	}
+	return failed;
+}
+
+int
+limits_apply_process(int pid, const struct limits_size *size, struct error *err)
+{
+	rlim_t n = threads(size) / 2;
+	struct rlimit limit = { .rlim_cur = n, .rlim_max = n };
+
+	if (prlimit(pid, RLIMIT_SIGPENDING, &limit, NULL) < 0)
+		return error_sys(err, "set RLIMIT_SIGPENDING to %llu", (unsigned long long)n);
+	return 0;
+}
+
+uint64_t
+limits_tmpfs_size(uint64_t total)
+{
+	return total / 2;
+}

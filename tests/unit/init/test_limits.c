@@ -1,0 +1,327 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Limits that follow from memory: their values, and what is written where in a synthetic procfs and cgroup tree. */
+#include <criterion/criterion.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "init/limits.h"
+#include "lib/cleanup.h"
+#include "lib/io.h"
+#include "lib/parse.h"
+#include "lib/path.h"
+
+#define MIB (1024ull * 1024)
+#define GIB (1024 * MIB)
+
+static const char *const names[] = {
+	"pods/pids.max",
+	"pods/memory.max",
+	"pods/memory.high",
+	"kernel.threads-max",
+	"fs.nr_open",
+	"fs.file-max",
+	"fs.inotify.max_user_watches",
+	"fs.inotify.max_user_instances",
+	"fs.epoll.max_user_watches",
+	"user.max_cgroup_namespaces",
+	"user.max_ipc_namespaces",
+	"user.max_mnt_namespaces",
+	"user.max_net_namespaces",
+	"user.max_pid_namespaces",
+	"user.max_time_namespaces",
+	"user.max_user_namespaces",
+	"user.max_uts_namespaces",
+};
+
+static char dir[40];
+static struct limits_place place;
+
+static void
+put(int root, const char *path, const char *text)
+{
+	char prefix[128];
+	auto_close int fd = -1;
+
+	for (size_t i = 1; path[i]; i++) {
+		if (path[i] != '/')
+			continue;
+		(void)snprintf(prefix, sizeof(prefix), "%.*s", (int)i, path);
+		(void)mkdirat(root, prefix, 0755);
+	}
+	fd = openat(root, path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+	cr_assert(fd >= 0, "%s", path);
+	cr_assert_eq(write_full(fd, text, strlen(text)), 0);
+}
+
+/* The file of a row, and the directory below which it is. */
+static int
+file_of(const char *name, char path[static 96])
+{
+	if (strncmp(name, "pods/", 5) == 0) {
+		(void)snprintf(path, 96, "%s", name);
+		return place.cgroup;
+	}
+	(void)snprintf(path, 96, "sys/%s", name);
+	for (char *p = path; *p; p++)
+		if (*p == '.')
+			*p = '/';
+	return place.proc;
+}
+
+static uint64_t
+now(const char *name)
+{
+	char path[96], text[64];
+	uint64_t value = 0;
+	int root = file_of(name, path);
+
+	cr_assert(read_text_at(root, path, text, sizeof(text)) >= 0, "%s", path);
+	cr_assert(parse_u64(text, &value), "%s: %s", path, text);
+	return value;
+}
+
+/* A guest of that many bytes, of which `used` are used, `pods` of them by the pods. */
+static void
+set_memory(uint64_t total, uint64_t used, uint64_t pods)
+{
+	char text[512];
+
+	(void)snprintf(text, sizeof(text),
+		       "MemTotal:       %llu kB\nMemFree:  1 kB\nMemAvailable:   %llu kB\n",
+		       (unsigned long long)total / 1024, (unsigned long long)(total - used) / 1024);
+	put(place.proc, "meminfo", text);
+	(void)snprintf(text, sizeof(text), "%llu\n", (unsigned long long)pods + 3000);
+	put(place.cgroup, "pods/memory.current", text);
+	put(place.cgroup, "pods/memory.stat",
+	    "anon 1\nfile 5000\nslab_reclaimable 1000\ninactive_file 1500\nactive_file 500\n");
+}
+
+static void
+setup(void)
+{
+	int root;
+
+	strcpy(dir, "/tmp/test-limits-XXXXXX");
+	cr_assert(mkdtemp(dir));
+	root = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	cr_assert(root >= 0 && mkdirat(root, "proc", 0755) == 0 &&
+		  mkdirat(root, "cgroup", 0755) == 0);
+	place = (struct limits_place){
+		.proc = openat(root, "proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC),
+		.cgroup = openat(root, "cgroup", O_RDONLY | O_DIRECTORY | O_CLOEXEC),
+		.cmdline = "",
+	};
+	close(root);
+	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+		char path[96];
+		int where = file_of(names[i], path);
+
+		put(where, path, "7\n");
+	}
+	put(place.proc, "sys/kernel/pid_max", "32768\n");
+}
+
+static void
+teardown(void)
+{
+	auto_close int tmp = open("/tmp", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	struct error err = ERROR_INIT;
+
+	close(place.proc);
+	close(place.cgroup);
+	cr_assert_eq(path_remove_tree(tmp, dir + strlen("/tmp/"), &err), 0);
+}
+
+TestSuite(limits, .init = setup, .fini = teardown);
+
+/* Every row is written at boot, and again when memory has grown: those that depend on it become larger. */
+Test(limits, follow_memory)
+{
+	static const char *const fixed[] = { "fs.nr_open", "fs.file-max",
+					     "fs.inotify.max_user_watches" /* 8192 at least */ };
+	uint64_t before[ARRAY_LEN(names)];
+	struct error err = ERROR_INIT;
+	struct limits_size size;
+
+	set_memory(256 * MIB, 40 * MIB, 0);
+	cr_assert_eq(limits_measure(&place, &size, &err), 0, "%s", err.msg);
+	cr_assert_eq(limits_apply(&place, &size, LIMITS_ALL, &err), 0, "%s", err.msg);
+	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+		before[i] = now(names[i]);
+		cr_expect_eq(before[i], limits_value(names[i], &size), "%s", names[i]);
+		cr_expect_gt(before[i], 7, "%s", names[i]);
+	}
+	set_memory(1024 * MIB, 60 * MIB, 10 * MIB);
+	cr_assert_eq(limits_measure(&place, &size, &err), 0, "%s", err.msg);
+	cr_assert_eq(limits_apply(&place, &size, LIMITS_ALL, &err), 0, "%s", err.msg);
+	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+		bool is_fixed = false;
+
+		for (size_t k = 0; k < ARRAY_LEN(fixed); k++)
+			is_fixed |= strcmp(fixed[k], names[i]) == 0;
+		cr_expect(now(names[i]) > before[i] || (is_fixed && now(names[i]) == before[i]),
+			  "%s: %lu, then %lu", names[i], before[i], now(names[i]));
+	}
+}
+
+/* As systemd does in Kata's own image: a container may ask for RLIMIT_NOFILE 1073741816. */
+Test(limits, files_are_not_limited_by_number)
+{
+	const struct limits_size size = { .total = 192 * MIB, .pid_max = 32768 };
+
+	cr_expect_geq(limits_value("fs.nr_open", &size), 1073741816);
+	cr_expect_eq(limits_value("fs.file-max", &size), INT64_MAX);
+}
+
+/* What the kernel, the agent and files in memory need is measured, and what the pods use is no part of it. */
+Test(limits, measures_the_base)
+{
+	struct error err = ERROR_INIT;
+	struct limits_size size;
+
+	set_memory(512 * MIB, 150 * MIB, 100 * MIB);
+	cr_assert_eq(limits_measure(&place, &size, &err), 0, "%s", err.msg);
+	cr_expect_eq(size.total, 512 * MIB);
+	cr_expect_eq(size.base, 50 * MIB);
+	cr_expect_eq(size.pid_max, 32768);
+	/* absurd numbers are refused, or lead to no absurd limit */
+	set_memory(512 * MIB, 10 * MIB, 100 * MIB);
+	cr_assert_eq(limits_measure(&place, &size, &err), 0, "%s", err.msg);
+	cr_expect_eq(size.base, 0);
+	put(place.proc, "meminfo", "MemTotal: 10 kB\nMemAvailable: 20 kB\n");
+	cr_expect_eq(limits_measure(&place, &size, &err), -1);
+	put(place.proc, "meminfo", "");
+	cr_expect_eq(limits_measure(&place, &size, &err), -1);
+}
+
+Test(limits, reserve_memory)
+{
+	static const struct {
+		uint64_t total, base, max;
+	} rows[] = {
+		{ 192 * MIB, 40 * MIB, 140 * MIB },    { 256 * MIB, 40 * MIB, 200 * MIB },
+		{ 512 * MIB, 100 * MIB, 380 * MIB },   { 2 * GIB, 100 * MIB, 1820 * MIB },
+		{ 64 * GIB, 1024 * MIB, 64384 * MIB }, { 64 * MIB, 40 * MIB, 32 * MIB },
+		{ 512 * MIB, UINT64_MAX, 256 * MIB },  { 0, 0, 0 },
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		const struct limits_size size = { rows[i].total, rows[i].base, 32768 };
+		uint64_t max = limits_value("pods/memory.max", &size);
+		uint64_t high = limits_value("pods/memory.high", &size);
+
+		cr_expect_eq(max, rows[i].max, "row %zu: %lu MiB", i, max / MIB);
+		if (max)
+			cr_expect(high < max && high >= max / 2, "row %zu: %lu MiB", i, high / MIB);
+	}
+}
+
+Test(limits, reserve_tasks)
+{
+	struct limits_size size = { .pid_max = 32768 };
+
+	size.total = 64 * GIB;
+	cr_expect_eq(limits_value("pods/pids.max", &size), 32768 - 1024);
+	size.total = 512 * MIB;
+	cr_expect_eq(limits_value("pods/pids.max", &size), 4096 - 512);
+	size.total = 192 * MIB;
+	cr_expect_eq(limits_value("pods/pids.max", &size), 1536 - 256);
+	size.total = 0;
+	cr_expect_eq(limits_value("pods/pids.max", &size), 256);
+	size.pid_max = 0;
+	cr_expect_eq(limits_value("pods/pids.max", &size), 0);
+}
+
+/* A container reaches the limit of its memory before it has used up what the agent needs, too. */
+Test(limits, quotas_that_agent_and_containers_share)
+{
+	static const struct {
+		const char *name;
+		uint64_t bytes; /* of one, at least: what the smallest kernel object takes */
+	} rows[] = {
+		{ "fs.epoll.max_user_watches", 128 },  { "user.max_mnt_namespaces", 256 },
+		{ "user.max_cgroup_namespaces", 128 }, { "user.max_ipc_namespaces", 512 },
+		{ "user.max_pid_namespaces", 128 },    { "user.max_uts_namespaces", 256 },
+	};
+
+	for (uint64_t total = 128 * MIB; total < 128 * GIB; total *= 2) {
+		const struct limits_size size = { .total = total, .pid_max = 32768 };
+
+		for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+			cr_expect_geq(limits_value(rows[i].name, &size) * rows[i].bytes,
+				      limits_value("pods/memory.max", &size), "%s at %lu MiB",
+				      rows[i].name, total / MIB);
+	}
+}
+
+/* What the host has set on the kernel command line, and what this kernel does not have, is left alone. */
+Test(limits, rows_that_are_left_alone)
+{
+	struct error err = ERROR_INIT;
+	struct limits_size size;
+
+	set_memory(256 * MIB, 40 * MIB, 0);
+	place.cmdline = "quiet sysctl.fs.nr_open=7 sysctl.user.max_net_namespaces=7";
+	cr_assert_eq(unlinkat(place.proc, "sys/user/max_time_namespaces", 0), 0);
+	cr_assert_eq(limits_measure(&place, &size, &err), 0, "%s", err.msg);
+	cr_assert_eq(limits_apply(&place, &size, LIMITS_ALL, &err), 0, "%s", err.msg);
+	cr_expect_eq(now("fs.nr_open"), 7);
+	cr_expect_eq(now("user.max_net_namespaces"), 7);
+	cr_expect_gt(now("user.max_user_namespaces"), 7);
+	/* one kind at a time, and no directory at all */
+	put(place.proc, "sys/fs/file-max", "7\n");
+	cr_assert_eq(limits_apply(&place, &size, LIMITS_CGROUPS, &err), 0);
+	cr_expect_eq(now("fs.file-max"), 7);
+	place.cmdline = "";
+	close_fd(&place.cgroup);
+	cr_assert_eq(limits_apply(&place, &size, LIMITS_ALL, &err), 0);
+	place.cgroup = open("/tmp", O_PATH | O_DIRECTORY | O_CLOEXEC);
+}
+
+/* Where another init has booted the guest. */
+Test(limits, only_raised)
+{
+	struct error err = ERROR_INIT;
+	struct limits_size size;
+
+	set_memory(256 * MIB, 40 * MIB, 0);
+	put(place.proc, "sys/kernel/threads-max", "1000000\n");
+	place.only_raise = true;
+	cr_assert_eq(limits_measure(&place, &size, &err), 0, "%s", err.msg);
+	cr_assert_eq(limits_apply(&place, &size, LIMITS_ALL, &err), 0, "%s", err.msg);
+	cr_expect_eq(now("kernel.threads-max"), 1000000);
+	cr_expect_gt(now("fs.inotify.max_user_watches"), 7);
+}
+
+Test(limits, failures_are_counted)
+{
+	struct error err = ERROR_INIT;
+	struct limits_size size;
+
+	set_memory(256 * MIB, 40 * MIB, 0);
+	cr_assert_eq(limits_measure(&place, &size, &err), 0, "%s", err.msg);
+	cr_assert_eq(unlinkat(place.proc, "sys/fs/nr_open", 0), 0);
+	cr_assert_eq(mkdirat(place.proc, "sys/fs/nr_open", 0755), 0);
+	cr_expect_eq(limits_apply(&place, &size, LIMITS_ALL, &err), 1);
+	cr_expect(strstr(err.msg, "fs.nr_open"), "%s", err.msg);
+	cr_expect_gt(now("fs.file-max"), 7, "the rows after it are written");
+}
+
+Test(limits, queued_signals)
+{
+	const struct limits_size size = { .total = 256 * MIB };
+	struct error err = ERROR_INIT;
+	struct rlimit limit;
+
+	if (getuid() != 0)
+		cr_skip_test("raising limits needs root");
+	cr_assert_eq(limits_apply_process(0, &size, &err), 0, "%s", err.msg);
+	cr_assert_eq(getrlimit(RLIMIT_SIGPENDING, &limit), 0);
+	cr_expect_eq(limit.rlim_cur, 1024);
+	cr_expect_eq(limit.rlim_max, 1024);
+}
