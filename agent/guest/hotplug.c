@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "lib/cleanup.h"
 #include "lib/io.h"
@@ -160,6 +161,19 @@ hotplug_online_memory(int sys, unsigned int *onlined)
 	return failed;
 }
 
+/* Has firmware announced the memory at this address already, or an earlier call? */
+static bool
+has_block(int sys, uint64_t address, uint64_t block)
+{
+	char path[80];
+
+	if (block == 0)
+		return false;
+	(void)snprintf(path, sizeof(path), MEMORY_DIR "/memory%llu",
+		       (unsigned long long)(address / block));
+	return faccessat(sys, path, F_OK, 0) == 0;
+}
+
 static int
 probe_block(int sys, uint64_t address, uint64_t block, struct error *err)
 {
@@ -169,8 +183,10 @@ probe_block(int sys, uint64_t address, uint64_t block, struct error *err)
 		return error_set(err, ERROR_INVALID_ARGUMENT,
 				 "memory at 0x%llx does not start a block of 0x%llx bytes",
 				 (unsigned long long)address, (unsigned long long)block);
+	if (has_block(sys, address, block))
+		return 0;
 	(void)snprintf(text, sizeof(text), "0x%llX", (unsigned long long)address);
-	if (write_text_at(sys, MEMORY_DIR "/probe", text) == 0)
+	if (write_text_at(sys, MEMORY_DIR "/probe", text) == 0 || errno == EEXIST)
 		return 0;
 	if (errno == ENOENT)
 		return error_set(

@@ -20,6 +20,7 @@ int hotplug_online_cpus(int sys, uint32_t wanted, uint32_t *online, struct error
 /* Brings all memory online that is offline, as far as it goes: how many blocks could not be. */
 unsigned int hotplug_online_memory(int sys, unsigned int *onlined);
 
-/* Tells the kernel of memory at physical addresses that no firmware announced. Stops at the first that is refused.
+/* Tells the kernel of memory at physical addresses that no firmware announced. Memory that is there already is
+ * passed over. Stops at the first address that is refused.
  * FAILED_PRECONDITION where the kernel has no interface for it, INVALID_ARGUMENT for what is no start of a block. */
 int hotplug_probe_memory(int sys, const uint64_t *addresses, size_t n, struct error *err);

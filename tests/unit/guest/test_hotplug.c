@@ -110,3 +110,25 @@ Test(hotplug, probes_in_order_until_one_is_refused)
 	cr_expect_eq(hotplug_probe_memory(t.roots.sys, odd, 0, &err), 0);
 	tree_remove(&t);
 }
+
+/* ACPI has added the block, or the host asks twice: also on a kernel without the interface. */
+Test(hotplug, probes_nothing_that_is_there)
+{
+	static const uint64_t both[] = { 0x140000000, 0x148000000 };
+	struct error err = ERROR_INIT;
+
+	tree_make(&t);
+	tree_put(t.roots.sys, MEMORY "/block_size_bytes", "8000000\n");
+	tree_put(t.roots.sys, MEMORY "/memory40/state", "online\n");
+	cr_expect_eq(hotplug_probe_memory(t.roots.sys, both, 1, &err), 0, "%s", err.msg);
+	cr_expect_eq(hotplug_probe_memory(t.roots.sys, both, 2, &err), -1);
+	cr_expect_eq(err.code, ERROR_FAILED_PRECONDITION, "%s", err.msg);
+	tree_put(t.roots.sys, MEMORY "/probe", "");
+	cr_expect_eq(hotplug_probe_memory(t.roots.sys, both, 2, &err), 0, "%s", err.msg);
+	expect(MEMORY "/probe", "0x148000000");
+	tree_put(t.roots.sys, MEMORY "/memory41/state", "offline\n");
+	tree_put(t.roots.sys, MEMORY "/probe", "");
+	cr_expect_eq(hotplug_probe_memory(t.roots.sys, both, 2, &err), 0, "%s", err.msg);
+	expect(MEMORY "/probe", "");
+	tree_remove(&t);
+}
