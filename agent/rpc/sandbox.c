@@ -114,7 +114,7 @@ destroy_sandbox(struct call *call, const void *request, void *response, struct e
 }
 
 static const struct rpc_method methods[] = {
-	{ "CreateSandbox", create_sandbox, 0 },
+	{ "CreateSandbox", create_sandbox, RPC_OF_RUNTIME },
 	{ "DestroySandbox", destroy_sandbox, 0 },
 };
 const struct rpc_area rpc_sandbox = RPC_AREA(methods);

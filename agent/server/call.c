@@ -144,6 +144,8 @@ call_reply(struct call *call)
 			protobuf_c_message_init(call->output, call->response);
 		call->server->counts.served++;
 		conn->has_served = true;
+		if (call->method->flags & RPC_OF_RUNTIME)
+			call->server->runtime = conn;
 		conn_reply(conn, call->stream, call->response);
 	}
 	call_end(call);

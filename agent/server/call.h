@@ -33,6 +33,7 @@ enum rpc_flags {
 	RPC_NEEDS_SANDBOX = 1 << 0,   /* FAILED_PRECONDITION before CreateSandbox */
 	RPC_NO_POLICY = 1 << 1,       /* never asked of the policy (Health) */
 	RPC_BLANK_IF_DENIED = 1 << 2, /* refused by policy: done all the same, reply emptied */
+	RPC_OF_RUNTIME = 1 << 3,      /* its connection is never closed for another one's sake */
 };
 
 struct rpc_method {

@@ -22,8 +22,12 @@
 #define READ_SMALL  (16u << 10)  /* unless in the middle of something large */
 #define TURN_NS     500000       /* of one connection, before the others have theirs */
 #define HEADER_MS   10000        /* from a frame's first byte to its whole header */
-#define BODY_MS     30000        /* without any progress in a frame's body */
-#define SPARE_MS    1000         /* for so long the memory of large requests is kept for the next */
+#define BODY_MS     30000        /* for each SLOW_BYTES of a frame's body */
+#define SLOW_BYTES \
+	(16u << 10)   /* fewer in SLOW_MS, of a frame or of replies, and the peer is slow */
+#define SLOW_MS  5000 /* then it makes room when all places are taken */
+#define PAUSE_MS 1000 /* until it is looked again for one that has become slow */
+#define SPARE_MS 1000 /* for so long the memory of large requests is kept for the next */
 #define HEALTH_ARENA_MAX \
 	(64u << 10)                 /* of calls that are answered even when MEMORY_MAX is reached */
 #define FAILURES_LOGGED 20          /* lines a second */
@@ -48,17 +52,20 @@ struct server {
 	struct loop *loop;
 	const struct server_spec *spec;
 	struct list listeners;
-	struct list conns; /* oldest first */
-	int spare_fd;      /* given up to accept (and close) one more when fds are out */
-	bool is_paused;    /* all connections are taken by those that may not be evicted */
+	struct list conns;   /* oldest first */
+	int spare_fd;        /* given up to accept (and close) one more when fds are out */
+	bool is_paused;      /* all connections are taken by those that may not be evicted */
+	bool is_full_logged; /* since a connection was last accepted */
+	struct timer *pause_timer;
+	struct conn *runtime; /* created the sandbox: not closed for others; NULL: none */
 	bool is_draining;
 	struct timer *drain_timer;
 	struct deferred *drain_check;
 	void (*drain_done)(void *data);
 	void *drain_data;
-	size_t queued;               /* bytes in all connections' out */
-	size_t readers;              /* of counts.memory: in half-received frames */
-	uint64_t header_ms, body_ms; /* HEADER_MS, BODY_MS; tests have less time */
+	size_t queued;                        /* bytes in all connections' out */
+	size_t readers;                       /* of counts.memory: in half-received frames */
+	uint64_t header_ms, body_ms, slow_ms; /* HEADER_MS and so on; tests have less time */
 	struct server_counts counts;
 	struct failure_log failures;
 	struct arena_spare spare; /* of calls */
@@ -66,6 +73,12 @@ struct server {
 	bool spare_used;          /* lately */
 	struct timer *spare_timer;
 	uint8_t in[READ_MAX];
+};
+
+/* Of a peer that owes something: when it began or last made SLOW_BYTES of progress, and the bytes since. */
+struct progress {
+	uint64_t since_ns; /* 0: it owes nothing */
+	size_t bytes;
 };
 
 struct conn {
@@ -86,6 +99,11 @@ struct conn {
 	struct timer *timer;
 	uint64_t deadline_ns; /* of the frame that is half here */
 	bool in_header;
+	bool is_vsock;
+	uint64_t begun_ns;      /* when it was accepted */
+	struct progress coming; /* the rest of a frame */
+	struct progress going;  /* the peer's taking of replies */
+	size_t received;        /* bytes that came with the last read */
 };
 
 /* ---- server.c ---- */
@@ -96,6 +114,17 @@ bool server_charge(struct server *server, size_t n);
 void server_uncharge(struct server *server, size_t n);
 /* There is memory that was a large request's. */
 void server_keep_spare(struct server *server);
+
+/* ---- room.c ---- */
+/* n bytes have moved; begins if nothing was owed. */
+void progress_add(struct progress *p, size_t n, uint64_t now_ns);
+void progress_end(struct progress *p);
+/* The connection to close for a new one; NULL: all are in use. */
+struct conn *room_victim(const struct server *server);
+/* The one whose queue is the longest; NULL: there is only the runtime's. */
+struct conn *room_fullest(const struct server *server);
+/* The one whose half-received frame has stood still for longest, but for one; NULL: there is none. */
+struct conn *room_stalest(const struct server *server, const struct conn *but);
 
 /* ---- conn.c ---- */
 struct conn *conn_new(struct server *server, int fd, struct error *err);

@@ -37,52 +37,70 @@ server_uncharge(struct server *server, size_t n)
 }
 
 static void
-pause_listeners(struct server *server, bool pause)
+listen_again(struct server *server)
 {
 	struct list *pos;
 
-	if (server->is_paused == pause)
-		return;
-	server->is_paused = pause;
+	timer_cancel(server->pause_timer);
+	server->pause_timer = NULL;
+	server->is_paused = false;
 	list_for_each (pos, &server->listeners)
-		watch_set_events(list_entry(pos, struct listener, node)->watch,
-				 pause ? 0 : EPOLLIN);
+		watch_set_events(list_entry(pos, struct listener, node)->watch, EPOLLIN);
+}
+
+static void
+pause_over(void *data)
+{
+	struct server *server = data;
+
+	server->pause_timer = NULL;
+	listen_again(server);
+}
+
+/* Until a connection ends, or for a while: one that is in use now may have become slow by then. */
+static void
+pause_listeners(struct server *server)
+{
+	struct error err = ERROR_INIT;
+	struct list *pos;
+
+	if (server->is_paused)
+		return;
+	server->is_paused = true;
+	list_for_each (pos, &server->listeners)
+		watch_set_events(list_entry(pos, struct listener, node)->watch, 0);
+	server->pause_timer = loop_timer(server->loop, PAUSE_MS, pause_over, server, &err);
+	if (!server->pause_timer)
+		log_warn("server", "no connection is accepted until one ends: %s", err.msg);
 }
 
 void
 server_conn_gone(struct server *server)
 {
-	pause_listeners(server, false);
+	if (server->is_paused)
+		listen_again(server);
 	server_wrote(server);
-}
-
-/* The oldest connection that never completed a call and waits for none; NULL if all are in use. */
-static struct conn *
-find_unused(struct server *server)
-{
-	struct list *pos;
-
-	list_for_each (pos, &server->conns) {
-		struct conn *conn = list_entry(pos, struct conn, node);
-
-		if (!conn->has_served && conn->n_calls == 0)
-			return conn;
-	}
-	return NULL;
 }
 
 static bool
 make_room(struct server *server)
 {
-	struct conn *unused;
+	struct conn *victim;
+	uint64_t n;
 
 	if (server->counts.connections < CONNS_MAX)
 		return true;
-	unused = find_unused(server);
-	if (!unused)
+	victim = room_victim(server);
+	if (!victim)
 		return false;
-	server->counts.evicted++;
-	conn_close(unused);
+	/* a peer may bring this about as often as it likes, so the log hears of 1, 2, 4, 8... of them */
+	n = ++server->counts.evicted;
+	if ((n & (n - 1)) == 0)
+		log_info("server", "closing a connection for a new one: it %s (%llu so far)",
+			 victim->has_served ? "sends a frame or takes its replies too slowly"
+					    : "was never used",
+			 (unsigned long long)n);
+	conn_close(victim);
 	return true;
 }
 
@@ -137,9 +155,11 @@ on_listener(uint32_t events, void *data)
 		socklen_t size = sizeof(peer);
 		int fd;
 
-		if (server->counts.connections >= CONNS_MAX && !find_unused(server)) {
-			log_warn("server", "all %u connections are in use", CONNS_MAX);
-			pause_listeners(server, true);
+		if (server->counts.connections >= CONNS_MAX && !room_victim(server)) {
+			if (!server->is_full_logged)
+				log_warn("server", "all %u connections are in use", CONNS_MAX);
+			server->is_full_logged = true;
+			pause_listeners(server);
 			return;
 		}
 		fd = accept4(listener->fd, &peer.sa, &size, SOCK_CLOEXEC | SOCK_NONBLOCK);
@@ -165,6 +185,7 @@ server_adopt(struct server *server, int fd, struct error *err)
 		close_fd(&fd);
 		return -1;
 	}
+	server->is_full_logged = false;
 	return 0;
 }
 
@@ -306,6 +327,7 @@ server_new(struct loop *loop, const struct server_spec *spec, struct error *err)
 	server->spec = spec;
 	server->header_ms = HEADER_MS;
 	server->body_ms = BODY_MS;
+	server->slow_ms = SLOW_MS;
 	list_init(&server->listeners);
 	list_init(&server->conns);
 	buf_init(&server->spare_frame, FRAME_PAYLOAD_MAX);
@@ -319,6 +341,7 @@ server_free(struct server *server)
 	if (!server)
 		return;
 	server->drain_done = NULL;
+	timer_cancel(server->pause_timer);
 	timer_cancel(server->drain_timer);
 	deferred_cancel(server->drain_check);
 	while (!list_is_empty(&server->listeners))

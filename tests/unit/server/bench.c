@@ -124,6 +124,7 @@ static const struct rpc_method agent_methods[] = {
 	{ "WaitProcess", wait_process, 0 },       { "ExecProcess", exec_process, 0 },
 	{ "ReadStdout", read_stdout, 0 },         { "RemoveContainer", remove_container, 0 },
 	{ "StartContainer", start_container, 0 }, { "PauseContainer", no_reason, 0 },
+	{ "CreateSandbox", start_container, RPC_OF_RUNTIME },
 };
 static const struct rpc_method health_methods[] = { { "Check", check, RPC_NO_POLICY } };
 
