@@ -205,6 +205,41 @@ floor_copy(uint64_t bytes, size_t part)
 }
 
 double
+floor_send(uint64_t bytes, size_t part)
+{
+	auto_free char *data = calloc(1, part);
+	char byte[1];
+	int socks[2], status;
+	uint64_t start_ns;
+	pid_t pid;
+
+	if (!data || socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, socks) < 0)
+		return 0;
+	pid = fork();
+	if (pid == 0) {
+		static char block[256u << 10];
+		ssize_t n;
+
+		(void)close(socks[0]);
+		while ((n = read(socks[1], block, sizeof(block))) > 0)
+			continue;
+		_exit(n < 0 || write_full(socks[1], "x", 1) < 0);
+	}
+	(void)close(socks[1]);
+	start_ns = monotonic_ns();
+	for (uint64_t sent = 0; sent < bytes; sent += part)
+		if (write_full(socks[0], data, part) < 0)
+			break;
+	(void)shutdown(socks[0], SHUT_WR);
+	(void)read_full(socks[0], byte, 1);
+	start_ns = monotonic_ns() - start_ns;
+	(void)close(socks[0]);
+	if (waitpid(pid, &status, 0) != pid || status != 0)
+		return 0;
+	return (double)bytes / 1048576 * 1e9 / (double)start_ns;
+}
+
+double
 floor_file(unsigned int n, size_t size)
 {
 	char dir[] = SCRATCH, name[32];

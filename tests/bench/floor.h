@@ -21,5 +21,8 @@ double floor_pipe(uint64_t bytes);
 /* MiB a second: bytes through a unix stream socket, `part` at a time, to a process that writes them to a file on tmpfs. */
 double floor_copy(uint64_t bytes, size_t part);
 
+/* MiB a second: bytes of zeros through a unix stream socket, sent in parts of this size, to a process that drops them. */
+double floor_send(uint64_t bytes, size_t part);
+
 /* Milliseconds to make and write each of n files on tmpfs. */
 double floor_file(unsigned int n, size_t size);

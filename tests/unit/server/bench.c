@@ -121,9 +121,12 @@ no_reason(struct call *call, const void *request, void *response, struct error *
 }
 
 static const struct rpc_method agent_methods[] = {
-	{ "WaitProcess", wait_process, 0 },       { "ExecProcess", exec_process, 0 },
-	{ "ReadStdout", read_stdout, 0 },         { "RemoveContainer", remove_container, 0 },
-	{ "StartContainer", start_container, 0 }, { "PauseContainer", no_reason, 0 },
+	{ "WaitProcess", wait_process, 0 },
+	{ "ExecProcess", exec_process, 0 },
+	{ "ReadStdout", read_stdout, 0 },
+	{ "RemoveContainer", remove_container, 0 },
+	{ "StartContainer", start_container, 0 },
+	{ "PauseContainer", no_reason, 0 },
 	{ "CreateSandbox", start_container, RPC_OF_RUNTIME },
 };
 static const struct rpc_method health_methods[] = { { "Check", check, RPC_NO_POLICY } };
