@@ -59,6 +59,7 @@ struct server {
 	struct timer *pause_timer;
 	struct conn *runtime; /* created the sandbox: not closed for others; NULL: none */
 	bool is_draining;
+	bool is_closing; /* drained: only the peers' ends are waited for */
 	struct timer *drain_timer;
 	struct deferred *drain_check;
 	void (*drain_done)(void *data);

@@ -20,6 +20,7 @@
 
 #define ACCEPTS_A_TURN 16
 #define DRAIN_MS       1000
+#define CLOSE_MS       200 /* for the peers to close their connections */
 
 bool
 server_charge(struct server *server, size_t n)
@@ -276,6 +277,23 @@ drain_late(void *data)
 	drain_over(server);
 }
 
+/* Ends what we send on every connection and waits for the peers to close theirs. What follows may power the VM off, and a
+ * reply that is still in a host program's buffers would be lost with it. */
+static void
+drain_close(struct server *server)
+{
+	struct error err = ERROR_INIT;
+	struct list *pos;
+
+	server->is_closing = true;
+	list_for_each (pos, &server->conns)
+		(void)shutdown(list_entry(pos, struct conn, node)->fd, SHUT_WR);
+	timer_cancel(server->drain_timer);
+	server->drain_timer = loop_timer(server->loop, CLOSE_MS, drain_late, server, &err);
+	if (!server->drain_timer || list_is_empty(&server->conns))
+		drain_over(server);
+}
+
 /* After what asked for the end has queued its reply. */
 static void
 drain_check(void *data)
@@ -289,7 +307,11 @@ drain_check(void *data)
 void
 server_wrote(struct server *server)
 {
-	if (server->is_draining && !server->drain_check && server->queued == 0)
+	if (!server->is_draining || server->drain_check || server->queued > 0)
+		return;
+	if (!server->is_closing)
+		drain_close(server);
+	else if (list_is_empty(&server->conns))
 		drain_over(server);
 }
 

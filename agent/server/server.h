@@ -49,8 +49,8 @@ int server_listen(struct server *server, const char *address, struct error *err)
 int server_adopt(struct server *server, int fd, struct error *err);
 
 /* The orderly end: no new connections or calls (UNAVAILABLE) from now on; calls `done` once, never from inside, when every
- * reply that was queued has been written, at the latest after a second. Parked calls are not waited for.
- * A second call changes nothing. */
+ * reply that was queued has been written and the clients have closed their connections, at the latest after a second for the
+ * one and a fifth of a second for the other. Parked calls are not waited for. A second call changes nothing. */
 void server_drain(struct server *server, void (*done)(void *data), void *data);
 
 struct server_counts {

@@ -430,32 +430,57 @@ Test(limits, drain)
 	cr_expect_eq(n, 0, "never from inside");
 	call_reply(b.parked[0]);
 	cr_assert(client_reply(&c, &r));
+	cr_expect_eq(r.stream, 1);
+	cr_expect_eq(r.code, ERROR_OK);
+	bench_settle(&b);
+	cr_expect_eq(n, 0, "the reply may still be on its way to the client");
+	cr_expect_not(client_reply(&c, &r), "the end of replies");
+	cr_expect(c.is_closed);
+	client_release(&c);
 	bench_settle(&b);
 	cr_expect_eq(n, 1);
-	cr_assert(client_call(&c, 3, "Check", 0));
-	cr_assert(client_reply(&c, &r));
-	cr_expect_eq(r.code, ERROR_UNAVAILABLE);
+}
+
+/* A client that does not close its connection delays the end for a fifth of a second. */
+Test(limits, drain_with_a_silent_connection)
+{
+	static struct client c;
+	struct error err = ERROR_INIT;
+	uint64_t begin = monotonic_ns();
+	int n = 0;
+
+	client_init(&c, &b);
+	bench_settle(&b);
+	server_drain(b.server, drained, &n);
+	while (n == 0 && monotonic_ns() - begin < 5000000000)
+		cr_assert_eq(loop_run_once(b.loop, 100, &err), 0);
 	cr_expect_eq(n, 1);
+	cr_expect_geq(monotonic_ns() - begin, 190000000);
 	client_release(&c);
 }
 
 Test(limits, drain_waits_a_second_for_who_does_not_read)
 {
-	static struct client c;
+	static struct client c, other;
 	struct error err = ERROR_INIT;
 	uint64_t begin;
 	int n = 0;
 
 	client_init(&c, &b);
+	client_init(&other, &b);
 	b.read_size = 4000000;
 	cr_assert(client_call(&c, 1, "ReadStdout", 0));
 	bench_settle(&b);
 	cr_assert_gt(b.server->queued, 0);
 	begin = monotonic_ns();
 	server_drain(b.server, drained, &n);
+	cr_assert(client_call(&other, 1, "Check", 0));
+	cr_assert(client_reply(&other, &r));
+	cr_expect_eq(r.code, ERROR_UNAVAILABLE);
 	while (n == 0 && monotonic_ns() - begin < 5000000000)
 		cr_assert_eq(loop_run_once(b.loop, 100, &err), 0);
 	cr_expect_eq(n, 1);
 	cr_expect_geq(monotonic_ns() - begin, 900000000);
+	client_release(&other);
 	client_release(&c);
 }
