@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* CopyFile. */
+#include <sys/stat.h>
+
 #include "agent.pb-c.h"
 #include "agent/agent.h"
 #include "agent/files/copy.h"
@@ -20,7 +22,8 @@ copy_file(struct call *call, const void *request, void *response, struct error *
 	const Grpc__CopyFileRequest *req = request;
 	const struct copy_part part = {
 		.path = req->path,
-		.file_mode = req->file_mode,
+		/* permissions alone mean a regular file */
+		.file_mode = req->file_mode & S_IFMT ? req->file_mode : req->file_mode | S_IFREG,
 		.dir_mode = req->dir_mode,
 		.uid = req->uid,
 		.gid = req->gid,

@@ -165,8 +165,8 @@ refused(struct harness *h)
 		{ "../../evil", S_IFREG, ERROR_INVALID_ARGUMENT },
 		{ "", S_IFREG, ERROR_INVALID_ARGUMENT },
 		{ "f/", S_IFREG, ERROR_INVALID_ARGUMENT },
-		{ "f", 0644, ERROR_INVALID_ARGUMENT },
 		{ "f", S_IFBLK | 0644, ERROR_INVALID_ARGUMENT },
+		{ "f", S_IFIFO | 0644, ERROR_INVALID_ARGUMENT },
 		{ "f", S_IFMT | 0644, ERROR_INVALID_ARGUMENT },
 		{ "out/etc/evil", S_IFREG, ERROR_PERMISSION_DENIED },
 		{ "out/tmp", S_IFDIR, ERROR_PERMISSION_DENIED },
@@ -183,6 +183,19 @@ refused(struct harness *h)
 	CHECK(h, copy(h, &c, &err) < 0 && err.code == ERROR_FAILED_PRECONDITION, "%d %s", err.code,
 	      err.msg);
 	CHECK(h, access("/etc/evil", F_OK) < 0, "it is there");
+	clean(h);
+}
+
+/* Permissions alone, without the bits of a file's type, mean a regular file. */
+static void
+mode_without_type(struct harness *h)
+{
+	struct error err = ERROR_INIT;
+
+	CHECK(h, put(h, "plain", 0640, "text", &err) == 0, "%s", err.msg);
+	CHECK(h, has(h, "plain", (const uint8_t *)"text", 4), "no regular file");
+	CHECK(h, put(h, "plain", 0, "other", &err) == 0, "%s", err.msg);
+	CHECK(h, has(h, "plain", (const uint8_t *)"other", 5), "not replaced");
 	clean(h);
 }
 
@@ -343,6 +356,7 @@ const struct test tests_files[] = {
 	{ "CopyFile: in parts, and whole in one message", parts },
 	{ "CopyFile: a config map, twice", config_map },
 	{ "CopyFile: what leads out of the shared directory is refused", refused },
+	{ "CopyFile: a mode without a file type is that of a regular file", mode_without_type },
 	{ "CopyFile: a connection that ends in the middle", abandoned },
 	{ "CopyFile: many small files, no growth", many_small },
 	{ "GetVolumeStats", volume_stats },
