@@ -137,7 +137,9 @@ boot_limits(void)
 	raise_limit(RLIMIT_NPROC, RLIM_INFINITY, "processes");
 }
 
-/* Name below /proc/sys with dots for slashes, as on the kernel command line. */
+/* Names below /proc/sys with dots for slashes, as on the kernel command line. Nothing here changes what a program in a
+ * container can do with its own files and processes: that (fs.protected_*, kernel.yama.*) is the kernel's default, or
+ * the host's to set by sysctl.NAME=VALUE on the kernel command line. */
 static const struct {
 	const char *name, *value;
 } sysctls[] = {
@@ -145,13 +147,8 @@ static const struct {
 	{ "kernel.sysrq", "0" },    /* no keys on the console; /proc/sysrq-trigger still works */
 	{ "kernel.kptr_restrict", "2" },  /* no kernel addresses for anybody */
 	{ "kernel.dmesg_restrict", "1" }, /* the kernel log is not for containers */
-	{ "kernel.yama.ptrace_scope", "1" },
 	{ "kernel.unprivileged_bpf_disabled", "1" },
 	{ "kernel.core_pattern", "core" }, /* a file: never a program of the guest's root */
-	{ "fs.protected_symlinks", "1" },
-	{ "fs.protected_hardlinks", "1" },
-	{ "fs.protected_fifos", "1" },
-	{ "fs.protected_regular", "1" },
 };
 
 void

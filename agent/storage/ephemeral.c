@@ -38,6 +38,23 @@ joined_number(const struct storage_spec *spec, const char *key, uint64_t *out)
 	return false;
 }
 
+/* Is there an option "key=…", which may be one of several words joined by commas? */
+static bool
+has_joined(const struct storage_spec *spec, const char *key)
+{
+	size_t len = strlen(key);
+
+	for (size_t i = 0; i < spec->n_options; i++) {
+		for (const char *s = spec->options[i]; *s;) {
+			if (strncmp(s, key, len) == 0)
+				return true;
+			s += strcspn(s, ",");
+			s += *s == ',';
+		}
+	}
+	return false;
+}
+
 static int
 check(const struct storage_spec *spec, struct error *err)
 {
@@ -164,12 +181,16 @@ give_to_group(const struct storage_mount *m, struct error *err)
 static int
 mount_ephemeral(struct worker *w, const struct storage_mount *m, struct error *err)
 {
+	/* The kernel's default for a tmpfs is 1777. The kubelet makes emptyDir volumes 0777, so that the users of a pod
+	 * may rename and remove each other's files, and append to them whatever fs.protected_regular is. */
+	static const char *const open_to_all[] = { "mode=0777", NULL };
 	bool is_huge = strcmp(m->spec->fstype, "hugetlbfs") == 0;
+	bool has_mode = strcmp(m->spec->fstype, "tmpfs") != 0 || has_joined(m->spec, "mode=");
 
 	if (is_huge && reserve_pages(m, err) < 0)
 		return -1;
 	if (storage_mount_common(w, m, *m->spec->source ? m->spec->source : m->spec->fstype,
-				 m->spec->fstype, NULL, err) == 0 &&
+				 m->spec->fstype, has_mode ? NULL : open_to_all, err) == 0 &&
 	    give_to_group(m, err) == 0)
 		return 0;
 	if (is_huge)

@@ -238,12 +238,27 @@ sigkill_is_for_all(struct oci *t)
 	OCI_CHECK(t, oci_wait(t, "c1", "x1") == 137, "%s", t->err.msg);
 }
 
+/* fs.protected_regular would refuse it, fs.protected_hardlinks the link: pods get them only if the host asks. */
+static void
+files_of_other_users(struct oci *t)
+{
+	Grpc__Spec *spec =
+		oci_sh(t, "mkdir -m 1777 /shared; echo one >/shared/f; chown 1000 /shared/f;"
+			  "echo two >>/shared/f; cat /shared/f;"
+			  "cat /proc/sys/fs/protected_regular /proc/sys/fs/protected_fifos");
+
+	if (oci_needs_vm(t))
+		return;
+	OCI_PRINTS(t, spec, "one\ntwo\n0\n0\n");
+}
+
 const struct oci_case oci_default_cases[] = {
 	{ "default", "default file systems", file_systems },
 	{ "default", "the container's own /proc", proc_is_its_own },
 	{ "default", "default devices", default_devices },
 	{ "default", "default devices work", default_devices_work },
 	{ "default", "default links", default_links },
+	{ "default", "files of other users", files_of_other_users },
 	{ "linux", "a spec without linux is refused", without_linux },
 	{ "linux.intelrdt", "intelRdt is refused", intel_rdt },
 	{ "windows", "what is of other platforms is left alone", other_platforms },

@@ -175,6 +175,29 @@ is_given(const struct bench *b, const char *name, mode_t mode, gid_t gid)
 	return false;
 }
 
+/* A volume in memory is open to all users of the pod, unless the host gives a mode. */
+AGENT_TEST(storage_point, a_volume_in_memory_is_open_to_all)
+{
+	static const char *const options[] = { "size=1m,mode=1770", "fsgid=77" };
+	struct storage_spec s = memory(b, "v");
+
+	CHECK(acquire(b, "one", &s, 1).code == ERROR_OK);
+	CHECK(is_given(b, "v", 0777, 0));
+	CHECK(release(b, "").code == ERROR_OK);
+	s = memory(b, "group");
+	s.options = options + 1;
+	s.n_options = 1;
+	CHECK(acquire(b, "one", &s, 1).code == ERROR_OK);
+	CHECK(is_given(b, "group", 02777, 77));
+	CHECK(release(b, "").code == ERROR_OK);
+	s = memory(b, "mode");
+	s.options = options;
+	s.n_options = 1;
+	CHECK(acquire(b, "one", &s, 1).code == ERROR_OK);
+	CHECK(is_given(b, "mode", 01770, 0));
+	CHECK(release(b, "").code == ERROR_OK);
+}
+
 /* What a volume of a group looks like: all of it, but nothing behind a link. */
 AGENT_TEST(storage_point, a_volume_is_given_to_its_group)
 {
