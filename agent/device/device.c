@@ -22,6 +22,9 @@
 #include "lib/list.h"
 #include "lib/log.h"
 
+/* The rest comes in the next turn: a container that makes and removes devices all the time does not keep the loop. */
+#define EVENTS_A_TURN 64
+
 struct device_watch {
 	struct loop *loop;
 	const struct roots *roots;
@@ -256,14 +259,14 @@ parse_event(char *text, size_t n, struct device_event *event)
 	}
 }
 
-/* Reads all events that wait. true if a device was added, or events were lost. */
+/* Reads events that wait. true if a device was added, or events were lost. */
 static bool
 drain_events(struct device_watch *w)
 {
 	static const struct device_event lost = { "", "", "" };
 	bool added = false;
 
-	for (;;) {
+	for (int i = 0; i < EVENTS_A_TURN; i++) {
 		char text[4096];
 		struct sockaddr_nl from = { 0 };
 		socklen_t from_len = sizeof(from);
@@ -290,6 +293,7 @@ drain_events(struct device_watch *w)
 		added = added || strcmp(event.action, "add") == 0;
 		tell_listeners(w, &event);
 	}
+	return added;
 }
 
 static void

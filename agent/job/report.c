@@ -9,14 +9,21 @@
 #include "lib/cleanup.h"
 #include "lib/io.h"
 
-/* Answers a waiting message. */
+/* Answers a waiting message. A worker that is never answered would wait until its time is over, or forever. */
 static void
 acknowledge(struct job *job, const struct error *err)
 {
 	struct job_wire_ack ack = { .head.kind = JOB_WIRE_ACK, .err = *err };
 
-	if (send_msg(job->sock, &ack, sizeof(ack), NULL, 0, MSG_DONTWAIT) < 0)
-		log_debug("job", "%s: worker not answered: %s", job->ops->name, strerror(errno));
+	if (send_msg(job->sock, &ack, sizeof(ack), NULL, 0, MSG_DONTWAIT) == 0 ||
+	    job->state != JOB_RUNNING)
+		return;
+	/* it has died: its exit status says more */
+	if (errno == EPIPE || errno == ECONNRESET)
+		return;
+	error_sys(&job->err, "%s: answer the worker", job->ops->name);
+	job->is_cancelled = true;
+	job_stop(job);
 }
 
 /* Makes a callback's verdict and its error agree. */

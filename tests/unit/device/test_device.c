@@ -231,3 +231,35 @@ Test(device, a_callback_may_cancel_others)
 	device_wait_cancel(NULL);
 	free_bench(&b);
 }
+
+static void
+count_event(const struct device_event *event, void *data)
+{
+	(void)event;
+	++*(unsigned int *)data;
+}
+
+Test(device, a_flood_of_events_leaves_others_their_turn)
+{
+	struct device_listener listener;
+	struct error err = ERROR_INIT;
+	unsigned int n = 0, before;
+	struct bench b;
+
+	make_bench(&b, 60000);
+	device_listen(b.watch, &listener, count_event, &n);
+	for (int i = 0; i < 300; i++) {
+		if (write_text_at(AT_FDCWD, A_DEVICE, "change") < 0) {
+			free_bench(&b);
+			cr_skip_test("no uevents can be made here");
+		}
+	}
+	for (int turn = 0; turn < 100 && n < 300; turn++) {
+		before = n;
+		cr_assert_eq(loop_run_once(b.loop, 1000, &err), 0);
+		cr_expect_leq(n - before, 64, "%u in one turn", n - before);
+	}
+	cr_expect_geq(n, 300, "%u", n);
+	device_unlisten(&listener);
+	free_bench(&b);
+}

@@ -7,7 +7,9 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -168,6 +170,60 @@ body_talk(int fd, void *data)
 Test(job, messages_and_fds)
 {
 	in_agent(body_talk);
+}
+
+/* ---- an answer that cannot be sent ---- */
+
+static bool answers_fail;
+
+/* Stands in for the C library's: with answers_fail, the next message that may not wait finds no memory. */
+ssize_t
+sendmsg(int fd, const struct msghdr *hdr, int flags)
+{
+	if (answers_fail && flags & MSG_DONTWAIT) {
+		answers_fail = false;
+		errno = ENOBUFS;
+		return -1;
+	}
+	return syscall(SYS_sendmsg, fd, hdr, flags);
+}
+
+static int
+work_ask(struct worker *w, void *arg, struct error *err)
+{
+	(void)arg;
+	return worker_send(w, 5, "hello", 5, NULL, 0, true, err);
+}
+
+static int
+on_question(struct job *job, uint32_t type, const void *payload, size_t size, int *fds,
+	    size_t n_fds, void *data, struct error *err)
+{
+	answers_fail = true;
+	return on_message(job, type, payload, size, fds, n_fds, data, err);
+}
+
+static int
+body_unanswered(int fd, void *data)
+{
+	static const struct job_ops ops = {
+		.name = "ask", .work = work_ask, .message = on_question, .done = on_done
+	};
+	struct bench b;
+
+	(void)data;
+	bench_init(&b, fd);
+	start(&b, &ops, NULL, 0, 0);
+	run_until(&b, 1);
+	CHECK(b.last.code == ERROR_INTERNAL || b.last.code == ERROR_RESOURCE_EXHAUSTED);
+	CHECK(strstr(b.last.msg, "answer the worker"));
+	bench_release(&b);
+	return 0;
+}
+
+Test(job, a_lost_answer_ends_the_job)
+{
+	in_agent(body_unanswered);
 }
 
 /* What another process says that has got hold of the worker's end: a fork, as a new process of a container is one. */
