@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The event loop. A removed watch leaves epoll at once and its memory after the batch, so a callback may
- * remove any watch, its own too. Timers are a sorted list: there are few, and the head sets the wait.
+ * remove any watch, its own too. The first of the timers sets the wait.
  */
 #include "lib/loop.h"
 
@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "lib/list.h"
+#include "lib/timers.h"
 
 #define BATCH 64
 
@@ -20,7 +21,7 @@ struct loop {
 	int epfd;
 	bool stop;
 	struct list watches;
-	struct list timers;   /* by due time, earliest first */
+	struct timers timers;
 	struct list deferred; /* in order of loop_defer() */
 	struct list dead;     /* watches removed in this batch */
 };
@@ -31,13 +32,6 @@ struct watch {
 	int fd;
 	uint32_t events; /* 0: not in epoll */
 	watch_fn *fn;    /* NULL: removed */
-	void *data;
-};
-
-struct timer {
-	struct list node;
-	uint64_t due_ns;
-	timer_fn *fn;
 	void *data;
 };
 
@@ -79,7 +73,6 @@ loop_new(struct error *err)
 		return NULL;
 	}
 	list_init(&loop->watches);
-	list_init(&loop->timers);
 	list_init(&loop->deferred);
 	list_init(&loop->dead);
 	loop->epfd = epoll_create1(EPOLL_CLOEXEC);
@@ -113,8 +106,7 @@ loop_free(struct loop *loop)
 		return;
 	free_watches(&loop->watches);
 	free_watches(&loop->dead);
-	list_for_each_safe (pos, tmp, &loop->timers)
-		free(list_entry(pos, struct timer, node));
+	timers_release(&loop->timers);
 	list_for_each_safe (pos, tmp, &loop->deferred) {
 		struct post *p = list_entry(pos, struct post, node);
 
@@ -183,32 +175,17 @@ loop_unwatch(struct watch *w)
 struct timer *
 loop_timer(struct loop *loop, uint64_t ms, timer_fn *fn, void *data, struct error *err)
 {
-	struct timer *t = calloc(1, sizeof(*t));
-	struct list *pos;
 	uint64_t now = monotonic_ns();
+	uint64_t due = ms > (UINT64_MAX - now) / 1000000u ? UINT64_MAX : now + ms * 1000000u;
 
-	if (!t) {
-		error_nomem(err, "setting a timer");
-		return NULL;
-	}
-	t->fn = fn;
-	t->data = data;
-	t->due_ns = ms > (UINT64_MAX - now) / 1000000u ? UINT64_MAX : now + ms * 1000000u;
-	list_for_each (pos, &loop->timers) {
-		if (list_entry(pos, struct timer, node)->due_ns > t->due_ns)
-			break;
-	}
-	list_append(pos, &t->node); /* in front of pos, or at the end */
-	return t;
+	return timers_add(&loop->timers, due, fn, data, err);
 }
 
 void
 timer_cancel(struct timer *t)
 {
-	if (!t)
-		return;
-	list_remove(&t->node);
-	free(t);
+	if (t)
+		timers_remove(t);
 }
 
 void
@@ -271,13 +248,14 @@ deferred_cancel(struct deferred *d)
 static int
 wait_ms(const struct loop *loop, int limit)
 {
+	const struct timer *first = timers_first(&loop->timers);
 	int ms;
 
 	if (!list_is_empty(&loop->deferred))
 		return 0;
-	if (list_is_empty(&loop->timers))
+	if (!first)
 		return limit;
-	ms = monotonic_ms_until(list_entry(loop->timers.next, struct timer, node)->due_ns);
+	ms = monotonic_ms_until(first->due_ns);
 	return ms < 0 || (limit >= 0 && limit < ms) ? limit : ms;
 }
 
@@ -286,14 +264,11 @@ run_timers(struct loop *loop)
 {
 	uint64_t now = monotonic_ns();
 
-	while (!list_is_empty(&loop->timers)) {
-		struct timer *t = list_entry(loop->timers.next, struct timer, node);
+	for (struct timer *t; (t = timers_first(&loop->timers)) != NULL && t->due_ns <= now;) {
 		timer_fn *fn = t->fn;
 		void *data = t->data;
 
-		if (t->due_ns > now)
-			break;
-		timer_cancel(t);
+		timers_remove(t);
 		fn(data);
 	}
 }

@@ -234,6 +234,45 @@ sends(void)
 	    "in parts of 64 KiB", floor_send(SENT_SIZE, 64u << 10));
 }
 
+static void
+on_timer(void *data)
+{
+	(void)data;
+}
+
+/* Nanoseconds for each of n timers to be set, the later the longer, and cancelled in that order. */
+static double
+timers_ns(size_t n)
+{
+	auto_free struct timer **t = calloc(n, sizeof(struct timer *));
+	struct error err = ERROR_INIT;
+	struct loop *loop = loop_new(&err);
+	uint64_t start_ns;
+
+	if (!t || !loop)
+		die_of("timers", &err);
+	start_ns = monotonic_ns();
+	for (size_t i = 0; i < n; i++) {
+		t[i] = loop_timer(loop, 60000 + i, on_timer, NULL, &err);
+		if (!t[i])
+			die_of("timers", &err);
+	}
+	for (size_t i = 0; i < n; i++)
+		timer_cancel(t[i]);
+	start_ns = monotonic_ns() - start_ns;
+	loop_free(loop);
+	return (double)start_ns / (double)n;
+}
+
+/* As many as parked calls can have at most, against as many as a busy pod has. */
+static void
+timers(void)
+{
+	(void)timers_ns(10000); /* memory is warm */
+	row("a timer of 262,144 set and cancelled", timers_ns(64u * 4096u), "ns", "one of 100",
+	    timers_ns(100));
+}
+
 /* Memory of agent and supervisor after all that, while nothing happens. */
 static double
 pss_kib(pid_t pid)
@@ -281,6 +320,7 @@ main(void)
 	output(&h);
 	bench_copies(&h);
 	sends();
+	timers();
 	row("PSS of agent and its parent, native, idle", idle_pss_kib(&h), "KiB", "this program",
 	    pss_kib(getpid()));
 	(void)freopen("/dev/null", "w", stdout);
