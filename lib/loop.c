@@ -2,6 +2,11 @@
 /*
  * The event loop. A removed watch leaves epoll at once and its memory after the batch, so a callback may
  * remove any watch, its own too. The first of the timers sets the wait.
+ *
+ * The kernel counts the watches of each user (fs.epoll.max_user_watches), and root in a container without a
+ * user namespace is the same user as the agent. Two things keep a container from taking the agent's share: the
+ * epoll instance belongs to a user id that nothing else in the guest has, and a registered fd stays registered
+ * until loop_unwatch(), so that only loop_watch() can fail, which its callers report.
  */
 #include "lib/loop.h"
 
@@ -9,6 +14,7 @@
 #include <limits.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
+#include <sys/random.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -16,6 +22,17 @@
 #include "lib/timers.h"
 
 #define BATCH 64
+
+/* A registration for which nothing is reported. Errors and hang-ups always are, but only once with this flag. */
+#define MUTED EPOLLONESHOT
+
+/* Owners of epoll instances: ids from here on, 30 random bits, so that a container cannot guess one. */
+#define QUOTA_UID_FIRST 0x80000000u
+#define QUOTA_UID_MASK  0x3fffffffu
+
+#ifndef GRND_INSECURE
+#define GRND_INSECURE 0x0004 /* getrandom(2): never waits for the pool to be ready */
+#endif
 
 struct loop {
 	int epfd;
@@ -30,7 +47,7 @@ struct watch {
 	struct list node;
 	struct loop *loop;
 	int fd;
-	uint32_t events; /* 0: not in epoll */
+	uint32_t events; /* 0: muted */
 	watch_fn *fn;    /* NULL: removed */
 	void *data;
 };
@@ -63,6 +80,28 @@ monotonic_ms_until(uint64_t deadline_ns)
 	return now > INT_MAX ? INT_MAX : (int)now;
 }
 
+/* Returns an epoll instance whose watches are counted for a user id of its own: the kernel takes the real one of
+ * the process that creates it. Where that cannot be changed (an unprivileged program), it is the caller's. */
+static int
+loop_create_epoll(void)
+{
+	uid_t saved = getuid();
+	uint32_t random;
+	int fd, errnum;
+
+	if (getrandom(&random, sizeof(random), GRND_INSECURE) != (ssize_t)sizeof(random))
+		random = (uint32_t)monotonic_ns();
+	if (setresuid(QUOTA_UID_FIRST + (random & QUOTA_UID_MASK), (uid_t)-1, (uid_t)-1) < 0)
+		return epoll_create1(EPOLL_CLOEXEC);
+	fd = epoll_create1(EPOLL_CLOEXEC);
+	errnum = errno;
+	/* cannot fail for the effective id; going on as another user is worse than ending */
+	if (setresuid(saved, (uid_t)-1, (uid_t)-1) < 0)
+		abort();
+	errno = errnum;
+	return fd;
+}
+
 struct loop *
 loop_new(struct error *err)
 {
@@ -75,7 +114,7 @@ loop_new(struct error *err)
 	list_init(&loop->watches);
 	list_init(&loop->deferred);
 	list_init(&loop->dead);
-	loop->epfd = epoll_create1(EPOLL_CLOEXEC);
+	loop->epfd = loop_create_epoll();
 	if (loop->epfd < 0) {
 		error_sys(err, "make the event loop: epoll_create1");
 		free(loop);
@@ -122,14 +161,14 @@ struct watch *
 loop_watch(struct loop *loop, int fd, uint32_t events, watch_fn *fn, void *data, struct error *err)
 {
 	struct watch *w = calloc(1, sizeof(*w));
-	struct epoll_event ev = { .events = events };
+	struct epoll_event ev = { .events = events ? events : MUTED };
 
 	if (!w) {
 		error_nomem(err, "watching a file descriptor");
 		return NULL;
 	}
 	ev.data.ptr = w;
-	if (events && epoll_ctl(loop->epfd, EPOLL_CTL_ADD, fd, &ev) < 0) {
+	if (epoll_ctl(loop->epfd, EPOLL_CTL_ADD, fd, &ev) < 0) {
 		error_sys(err, "watch fd %d: epoll_ctl", fd);
 		free(w);
 		return NULL;
@@ -146,18 +185,13 @@ loop_watch(struct loop *loop, int fd, uint32_t events, watch_fn *fn, void *data,
 void
 watch_set_events(struct watch *w, uint32_t events)
 {
-	struct epoll_event ev = { .events = events };
-	int op = EPOLL_CTL_MOD;
+	struct epoll_event ev = { .events = events ? events : MUTED };
 
 	if (events == w->events)
 		return;
-	if (!events)
-		op = EPOLL_CTL_DEL;
-	else if (!w->events)
-		op = EPOLL_CTL_ADD;
 	ev.data.ptr = w;
-	/* ADD can fail for lack of memory only: the watch then stays out, and the next change tries again */
-	if (epoll_ctl(w->loop->epfd, op, w->fd, &ev) == 0 || op == EPOLL_CTL_DEL)
+	/* takes no memory and no share of a quota: it fails only for an fd that was closed before loop_unwatch() */
+	if (epoll_ctl(w->loop->epfd, EPOLL_CTL_MOD, w->fd, &ev) == 0)
 		w->events = events;
 }
 
@@ -166,7 +200,8 @@ loop_unwatch(struct watch *w)
 {
 	if (!w)
 		return;
-	watch_set_events(w, 0);
+	(void)epoll_ctl(w->loop->epfd, EPOLL_CTL_DEL, w->fd, NULL);
+	w->events = 0;
 	w->fn = NULL;
 	list_remove(&w->node);
 	list_append(&w->loop->dead, &w->node);

@@ -21,18 +21,20 @@ struct deferred;
 typedef void watch_fn(uint32_t events, void *data);
 typedef void timer_fn(void *data);
 
-/* NULL and err when epoll or memory fails. The caller frees it with loop_free(). */
+/* NULL and err when epoll or memory fails. The caller frees it with loop_free(). With the privilege to change its
+ * real user id for a moment, the watches count against a quota that nothing else in the guest uses. */
 struct loop *loop_new(struct error *err);
 
 /* Frees the loop and every watch and timer that is left; closes no fd it was given. */
 void loop_free(struct loop *loop);
 
-/* Calls fn when fd has one of `events`, level-triggered. The fd stays the caller's. NULL on failure. */
+/* Calls fn when fd has one of `events`, level-triggered. The fd stays the caller's. NULL on failure: it is the only
+ * call for a watch that can fail. */
 struct watch *loop_watch(struct loop *loop, int fd, uint32_t events, watch_fn *fn, void *data,
 			 struct error *err);
 
-/* Changes the events waited for (0 is allowed: only errors and hang-ups are then ignored too).
- * Cannot fail for a live watch; with 0 the fd is taken out of epoll altogether. */
+/* Changes the events waited for; with 0, fn is not called for errors and hang-ups either. Cannot fail: the fd stays
+ * registered, so that it takes no share of a quota again. */
 void watch_set_events(struct watch *w, uint32_t events);
 
 /* Ends the watch; call it BEFORE closing the fd. Safe in any callback, also the watch's own: fn is

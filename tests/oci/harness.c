@@ -33,6 +33,7 @@ static const struct {
 	{ oci_hostile_cases, &n_oci_hostile_cases },
 	{ oci_rootfs_cases, &n_oci_rootfs_cases },
 	{ oci_bombs_cases, &n_oci_bombs_cases },
+	{ oci_quotas_cases, &n_oci_quotas_cases },
 };
 
 void

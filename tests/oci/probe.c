@@ -102,6 +102,7 @@ static const struct {
 	{ "snoop", probe_snoop },
 	{ "snoop-guest", probe_snoop_guest },
 	{ "mknod-all", probe_mknod_all },
+	{ "quota", probe_quota },
 };
 
 int

@@ -1,13 +1,28 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The event loop: order, removal in callbacks, timers. */
+/* The event loop: order, removal in callbacks, timers, and a kernel that takes no more watches. */
+#include <errno.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <criterion/criterion.h>
 
 #include "lib/cleanup.h"
 #include "lib/loop.h"
+
+static bool quota_reached; /* of fs.epoll.max_user_watches */
+
+/* In place of the C library's. */
+int
+epoll_ctl(int epfd, int op, int fd, struct epoll_event *event)
+{
+	if (op == EPOLL_CTL_ADD && quota_reached) {
+		errno = ENOSPC;
+		return -1;
+	}
+	return (int)syscall(SYS_epoll_ctl, epfd, op, fd, event);
+}
 
 struct two {
 	struct loop *loop;
@@ -144,6 +159,89 @@ Test(loop, a_muted_watch_is_silent_even_at_hang_up)
 	cr_assert_eq(calls, 1);
 	loop_unwatch(w);
 	close(fds[0]);
+	loop_free(loop);
+}
+
+Test(loop, a_watch_is_unmuted_when_the_quota_is_reached)
+{
+	struct error err = ERROR_INIT;
+	struct loop *loop = loop_new(&err);
+	struct watch *muted, *muted_from_the_start;
+	int a[2], b[2], calls_a = 0, calls_b = 0;
+
+	cr_assert_eq(pipe(a), 0);
+	cr_assert_eq(pipe(b), 0);
+	muted = loop_watch(loop, a[0], EPOLLIN, count, &calls_a, &err);
+	watch_set_events(muted, 0);
+	muted_from_the_start = loop_watch(loop, b[0], 0, count, &calls_b, &err);
+	cr_assert_eq(write(a[1], "x", 1), 1);
+	cr_assert_eq(write(b[1], "x", 1), 1);
+	quota_reached = true;
+	watch_set_events(muted, EPOLLIN);
+	watch_set_events(muted_from_the_start, EPOLLIN);
+	cr_assert_eq(loop_run_once(loop, 0, &err), 0);
+	cr_expect_eq(calls_a, 1);
+	cr_expect_eq(calls_b, 1);
+	loop_unwatch(muted);
+	loop_unwatch(muted_from_the_start);
+	for (int i = 0; i < 2; i++) {
+		close(a[i]);
+		close(b[i]);
+	}
+	loop_free(loop);
+}
+
+Test(loop, a_watch_beyond_the_quota_is_an_error_even_if_muted)
+{
+	struct error err = ERROR_INIT;
+	struct loop *loop = loop_new(&err);
+	int fds[2], calls = 0;
+
+	cr_assert_eq(pipe(fds), 0);
+	quota_reached = true;
+	cr_expect_null(loop_watch(loop, fds[0], 0, count, &calls, &err));
+	cr_expect_eq(err.errnum, ENOSPC);
+	close(fds[0]);
+	close(fds[1]);
+	loop_free(loop);
+}
+
+Test(loop, a_muted_watch_that_is_hung_up_does_not_keep_the_loop_awake)
+{
+	struct error err = ERROR_INIT;
+	struct loop *loop = loop_new(&err);
+	struct watch *w;
+	int fds[2], calls = 0;
+	uint64_t start;
+
+	cr_assert_eq(pipe(fds), 0);
+	w = loop_watch(loop, fds[0], EPOLLIN, count, &calls, &err);
+	watch_set_events(w, 0);
+	close(fds[1]);
+	/* the hang-up is reported once, to nobody */
+	cr_assert_eq(loop_run_once(loop, 0, &err), 0);
+	start = monotonic_ns();
+	cr_assert_eq(loop_run_once(loop, 50, &err), 0);
+	cr_expect_geq(monotonic_ns() - start, 40000000u);
+	cr_expect_eq(calls, 0);
+	loop_unwatch(w);
+	close(fds[0]);
+	loop_free(loop);
+}
+
+Test(loop, the_real_user_is_the_same_after_a_loop_was_made)
+{
+	struct error err = ERROR_INIT;
+	uid_t real, effective, saved, after[3];
+	struct loop *loop;
+
+	cr_assert_eq(getresuid(&real, &effective, &saved), 0);
+	loop = loop_new(&err);
+	cr_assert_not_null(loop);
+	cr_assert_eq(getresuid(&after[0], &after[1], &after[2]), 0);
+	cr_expect_eq(after[0], real);
+	cr_expect_eq(after[1], effective);
+	cr_expect_eq(after[2], saved);
 	loop_free(loop);
 }
 

@@ -1,0 +1,199 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A probe that takes all of one of the kernel's quotas, which are counted by user or for the whole guest. See probe.c. */
+#include "tests/oci/probe.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <mqueue.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/inotify.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#define WATCHED   400 /* fds in each epoll instance */
+#define IN_FLIGHT 240 /* fds in a message; the kernel takes 253, the C library fewer */
+#define PIPE_ROOM (1 << 20)
+#define KEY_BYTES 32767 /* of a user key */
+
+/* Each takes one piece more and returns 0, or -1 and errno when the kernel refuses. */
+
+static int
+take_watch(unsigned long n)
+{
+	static int watched[WATCHED], ep = -1;
+	static unsigned long last = ~0ul;
+	struct epoll_event ev = { .events = EPOLLET };
+
+	for (int i = 0; n == 0 && i < WATCHED; i++) {
+		watched[i] = eventfd(0, EFD_CLOEXEC);
+		if (watched[i] < 0)
+			return -1;
+	}
+	if (n % WATCHED == 0 && n != last) {
+		ep = epoll_create1(EPOLL_CLOEXEC);
+		last = n;
+	}
+	return ep < 0 ? -1 : epoll_ctl(ep, EPOLL_CTL_ADD, watched[n % WATCHED], &ev);
+}
+
+/* As large as they can be, and smaller and smaller ones until nothing fits. */
+static int
+take_key(unsigned long n)
+{
+	static char payload[KEY_BYTES];
+	size_t size = KEY_BYTES;
+	char name[32];
+
+	(void)snprintf(name, sizeof(name), "%lx", n);
+	for (; size > 0; size /= 2) {
+		/* -2: KEY_SPEC_PROCESS_KEYRING */
+		if (syscall(SYS_add_key, "user", name, payload, size, -2) >= 0)
+			return 0;
+		if (errno != EDQUOT)
+			return -1;
+	}
+	return -1;
+}
+
+static int
+take_inotify(unsigned long n)
+{
+	(void)n;
+	return inotify_init1(IN_CLOEXEC) < 0 ? -1 : 0;
+}
+
+static int
+take_signal(unsigned long n)
+{
+	union sigval value = { .sival_int = (int)n };
+	sigset_t set;
+
+	if (n == 0) {
+		sigemptyset(&set);
+		sigaddset(&set, SIGRTMIN);
+		(void)sigprocmask(SIG_BLOCK, &set, NULL);
+	}
+	return sigqueue(getpid(), SIGRTMIN, value);
+}
+
+static int
+take_queue(unsigned long n)
+{
+	struct mq_attr attr = { .mq_maxmsg = 10, .mq_msgsize = 8192 };
+	char name[32];
+
+	(void)snprintf(name, sizeof(name), "/quota%lu", n);
+	return mq_open(name, O_RDWR | O_CREAT, 0600, &attr) < 0 ? -1 : 0;
+}
+
+static int
+take_pipe(unsigned long n)
+{
+	int fds[2];
+
+	(void)n;
+	if (pipe(fds) < 0)
+		return -1;
+	if (fcntl(fds[0], F_SETPIPE_SZ, PIPE_ROOM) >= 0)
+		return 0;
+	(void)close(fds[0]);
+	(void)close(fds[1]);
+	return -1;
+}
+
+static int
+take_pty(unsigned long n)
+{
+	(void)n;
+	return open("/dev/ptmx", O_RDWR | O_NOCTTY | O_CLOEXEC) < 0 ? -1 : 0;
+}
+
+static int
+take_file(unsigned long n)
+{
+	if (n > 0 && n % 1000 == 0 && fork() > 0) {
+		for (;;)
+			(void)pause();
+	}
+	return open("/", O_PATH | O_DIRECTORY | O_CLOEXEC) < 0 ? -1 : 0;
+}
+
+/* A message full of descriptors, which nobody receives. */
+static int
+take_in_flight(unsigned long n)
+{
+	static int pair[2] = { -1, -1 };
+	union {
+		struct cmsghdr head;
+		char room[CMSG_SPACE(IN_FLIGHT * sizeof(int))];
+	} control;
+	struct iovec iov = { .iov_base = (void *)"x", .iov_len = 1 };
+	struct msghdr msg = { .msg_iov = &iov,
+			      .msg_iovlen = 1,
+			      .msg_control = &control,
+			      .msg_controllen = sizeof(control) };
+	int fds[IN_FLIGHT] = { 0 };
+
+	memset(&control, 0, sizeof(control));
+	control.head.cmsg_level = SOL_SOCKET;
+	control.head.cmsg_type = SCM_RIGHTS;
+	control.head.cmsg_len = CMSG_LEN(sizeof(fds));
+	memcpy(CMSG_DATA(&control.head), fds, sizeof(fds));
+	for (int tries = 0; tries < 2; tries++) {
+		if (n > 0 && sendmsg(pair[0], &msg, MSG_DONTWAIT) >= 0)
+			return 0;
+		if (n > 0 && errno != EAGAIN)
+			return -1;
+		n = 1;
+		if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
+			return -1;
+	}
+	return sendmsg(pair[0], &msg, MSG_DONTWAIT) < 0 ? -1 : 0;
+}
+
+static const struct {
+	const char *name;
+	int (*take)(unsigned long n);
+} quotas[] = {
+	{ "watches", take_watch },  { "keys", take_key },     { "inotify", take_inotify },
+	{ "signals", take_signal }, { "queues", take_queue }, { "pipes", take_pipe },
+	{ "ptys", take_pty },       { "files", take_file },   { "in-flight", take_in_flight },
+};
+
+/* quota NAME MOST: takes all, or MOST pieces, tells how many and why no more, keeps them, and takes what becomes
+ * free as soon as it does. */
+int
+probe_quota(int n, char **args)
+{
+	unsigned long taken = 0, most = n > 1 ? strtoul(args[1], NULL, 10) : 0;
+	struct rlimit files;
+
+	if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
+		files.rlim_cur = files.rlim_max;
+		(void)setrlimit(RLIMIT_NOFILE, &files);
+	}
+	for (size_t i = 0; n > 0 && i < sizeof(quotas) / sizeof(quotas[0]); i++) {
+		if (strcmp(quotas[i].name, args[0]) != 0)
+			continue;
+		errno = 0;
+		while (taken < most && quotas[i].take(taken) == 0)
+			taken++;
+		printf("armed\n%s: %lu, then %s\n", args[0], taken, strerror(errno));
+		(void)fflush(stdout);
+		for (;;) {
+			if (taken < most && quotas[i].take(taken) == 0)
+				taken++;
+			else
+				(void)nanosleep(&(struct timespec){ .tv_nsec = 200000 }, NULL);
+		}
+	}
+	return 2;
+}

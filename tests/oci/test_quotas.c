@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Quotas of the kernel that are counted by user, or for the whole guest: one container takes all of it, and the agent
+ * and another container work as before. Root of a container is root of the guest, unless it has a user namespace. See
+ * oci.h, and docs/limits.md.
+ */
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "tests/oci/oci.h"
+
+#define WORD "alive\n"
+
+/* A process with stdout only, one with a terminal. */
+static void
+other_execs(struct oci *t, const char *what)
+{
+	char out[OCI_OUT];
+	Grpc__Process *p = oci_process(t, ARGS("/bin/echo", "alive"));
+
+	OCI_CHECK(t, oci_exec_run(t, "other", p, out, sizeof(out)) == 0 && strcmp(out, WORD) == 0,
+		  "%s: exec: %s", what, t->err.msg);
+	p->terminal = true;
+	OCI_CHECK(t, oci_exec_run(t, "other", p, out, sizeof(out)) == 0 && strstr(out, "alive"),
+		  "%s: exec with a terminal: %s", what, t->err.msg);
+	/* the reader has to wait: its fd is watched */
+	p = oci_process(t, ARGS("/bin/sh", "-c", "sleep 0.2; echo alive"));
+	OCI_CHECK(t, oci_exec_run(t, "other", p, out, sizeof(out)) == 0 && strcmp(out, WORD) == 0,
+		  "%s: exec with late output: %s", what, t->err.msg);
+}
+
+static void
+new_containers(struct oci *t, const char *what)
+{
+	Grpc__Spec *spec = oci_sh(t, "sleep 0.2; echo alive");
+	char out[OCI_OUT];
+
+	OCI_CHECK(t, oci_run(t, spec, out, sizeof(out)) == 0 && strcmp(out, WORD) == 0,
+		  "%s: a new container: %s", what, t->err.msg);
+	spec->process->terminal = true;
+	OCI_CHECK(t, oci_run(t, spec, out, sizeof(out)) == 0 && strstr(out, "alive"),
+		  "%s: a new container with a terminal: %s", what, t->err.msg);
+	spec = oci_sh(t, "echo alive");
+	oci_userns(t, spec, 100000, 65536);
+	OCI_CHECK(t, oci_run(t, spec, out, sizeof(out)) == 0 && strcmp(out, WORD) == 0,
+		  "%s: a new container with a user namespace: %s", what, t->err.msg);
+}
+
+/* `most`: more than the quota can be, so that a quota without end is found, too. */
+static void
+eat_all(struct oci *t, const char *quota, const char *most)
+{
+	char out[OCI_OUT];
+	ssize_t n;
+
+	/* its stdout has been waited for before: the second time is another registration */
+	OCI_REQUIRE(
+		t, oci_launch(t, "other", oci_sh(t, "sleep 0.2; echo up; read x; echo alive")) == 0,
+		"%s", t->err.msg);
+	OCI_CHECK(t, oci_read_line(t, "other", "", "up") == 0, "%s", t->err.msg);
+	OCI_REQUIRE(t,
+		    oci_launch(t, "hog",
+			       oci_spec(t, ARGS("/bin/oci-probe", "quota", quota, most))) == 0,
+		    "%s", t->err.msg);
+	OCI_REQUIRE(t, oci_read_line(t, "hog", "", "armed") == 0, "%s", t->err.msg);
+	n = read_stream(&t->h, false, "hog", "hog", out, sizeof(out) - 1, &t->err);
+	OCI_REQUIRE(t, n > 0, "%s", t->err.msg);
+	out[n] = '\0';
+	printf("# it took %s", out);
+	other_execs(t, quota);
+	new_containers(t, quota);
+	OCI_CHECK(t, close_stdin(&t->h, "other", "", &t->err) == 0, "%s", t->err.msg);
+	OCI_CHECK(t, oci_read(t, "other", "", out, sizeof(out)) >= 0 && strcmp(out, WORD) == 0,
+		  "the other container says %s: %s", out, t->err.msg);
+	OCI_CHECK(t, oci_wait(t, "other", "") == 0, "%s", t->err.msg);
+	OCI_CHECK(t, oci_kill(t, "hog", "", SIGKILL) == 0, "%s", t->err.msg);
+	OCI_CHECK(t, oci_remove(t, "hog") == 0, "%s", t->err.msg);
+}
+
+#define EATEN(function, quota, most)             \
+	static void function(struct oci *t)      \
+	{                                        \
+		if (!oci_needs_vm(t))            \
+			eat_all(t, quota, most); \
+	}
+
+EATEN(watches, "watches", "200000")
+EATEN(keys, "keys", "100000")
+EATEN(inotify, "inotify", "20000")
+EATEN(queued_signals, "signals", "100000")
+EATEN(message_queues, "queues", "1000")
+EATEN(pipe_pages, "pipes", "200")
+EATEN(ptys, "ptys", "5000")
+EATEN(files, "files", "120000")
+EATEN(in_flight, "in-flight", "5000")
+
+const struct oci_case oci_quotas_cases[] = {
+	{ "quota", "a container takes all epoll watches", watches },
+	{ "quota", "a container takes all keys", keys },
+	{ "quota", "a container takes all inotify instances", inotify },
+	{ "quota", "a container takes all queued signals", queued_signals },
+	{ "quota", "a container takes all message queues", message_queues },
+	{ "quota", "a container takes all pages of pipes", pipe_pages },
+	{ "quota", "a container takes all terminals", ptys },
+	{ "quota", "a container takes all open files", files },
+	{ "quota", "a container takes all descriptors in flight", in_flight },
+};
+const size_t n_oci_quotas_cases = ARRAY_LEN(oci_quotas_cases);
