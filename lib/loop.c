@@ -14,11 +14,11 @@
 #include <limits.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
-#include <sys/random.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "lib/list.h"
+#include "lib/sys.h"
 #include "lib/timers.h"
 
 #define BATCH 64
@@ -29,10 +29,6 @@
 /* Owners of epoll instances: ids from here on, 30 random bits, so that a container cannot guess one. */
 #define QUOTA_UID_FIRST 0x80000000u
 #define QUOTA_UID_MASK  0x3fffffffu
-
-#ifndef GRND_INSECURE
-#define GRND_INSECURE 0x0004 /* getrandom(2): never waits for the pool to be ready */
-#endif
 
 struct loop {
 	int epfd;
@@ -89,8 +85,7 @@ loop_create_epoll(void)
 	uint32_t random;
 	int fd, errnum;
 
-	if (getrandom(&random, sizeof(random), GRND_INSECURE) != (ssize_t)sizeof(random))
-		random = (uint32_t)monotonic_ns();
+	sys_random(&random, sizeof(random));
 	if (setresuid(QUOTA_UID_FIRST + (random & QUOTA_UID_MASK), (uid_t)-1, (uid_t)-1) < 0)
 		return epoll_create1(EPOLL_CLOEXEC);
 	fd = epoll_create1(EPOLL_CLOEXEC);

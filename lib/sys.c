@@ -5,9 +5,15 @@
 #include <errno.h>
 #include <linux/stat.h>
 #include <stddef.h>
+#include <string.h>
+#include <sys/random.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
+#ifndef GRND_INSECURE
+#define GRND_INSECURE 0x0004
+#endif
 #ifndef SYS_pidfd_send_signal
 #define SYS_pidfd_send_signal 424
 #endif
@@ -179,4 +185,18 @@ int
 sys_finit_module(int fd, const char *params, int flags)
 {
 	return (int)syscall(SYS_finit_module, fd, params, flags);
+}
+
+void
+sys_random(void *out, size_t size)
+{
+	struct timespec now;
+
+	if (getrandom(out, size, GRND_INSECURE) == (ssize_t)size ||
+	    getrandom(out, size, GRND_NONBLOCK) == (ssize_t)size)
+		return;
+	/* Linux before 5.6 with a pool that is not ready: what differs from boot to boot */
+	(void)clock_gettime(CLOCK_MONOTONIC, &now);
+	memset(out, 0, size);
+	memcpy(out, &now.tv_nsec, size < sizeof(now.tv_nsec) ? size : sizeof(now.tv_nsec));
 }

@@ -104,4 +104,6 @@ int sys_is_mount_root(int fd);
 /* Gives a signal its default action, also those that the C library keeps for itself and signal(2) refuses: they
  * may have been inherited as ignored. -1 and EINVAL for SIGKILL and SIGSTOP. */
 int sys_reset_signal(int sig);
+/* Fills `out`, 256 bytes at most, with random bytes, without waiting for the kernel's pool to be ready. */
+void sys_random(void *out, size_t size);
 int sys_finit_module(int fd, const char *params, int flags);

@@ -174,6 +174,7 @@ container_new(struct loop *loop, const char *id, const Grpc__Spec *spec, struct 
 	c->loop = loop;
 	c->state = CONTAINER_CREATING;
 	c->gate = -1;
+	keyring_make_name(c->keyring);
 	for (size_t i = 0; i < NS_KINDS; i++)
 		c->ns[i] = -1;
 	if (fill(c, id, spec, err) < 0) {

@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 #include "agent/container/hooks.h"
+#include "agent/container/keyring.h"
 #include "agent/container/launch.h"
 #include "agent/container/process.h"
 #include "lib/error.h"
@@ -58,8 +59,9 @@ struct container {
 	struct profile *profile; /* a reference; NULL: no seccomp */
 	char *cgroup_path;
 	char *bundle;
-	struct oom_source *oom;  /* the sandbox's; NULL: not watched */
-	uint32_t device_program; /* id of the device rules in force; 0: none */
+	char keyring[KEYRING_NAME_SIZE]; /* the name of its session keyring, for execs */
+	struct oom_source *oom;          /* the sandbox's; NULL: not watched */
+	uint32_t device_program;         /* id of the device rules in force; 0: none */
 	bool renumbered; /* its devices have the guest's numbers: device rules that come later have the host's */
 	bool paused;
 	bool has_storages; /* references are held in its name */

@@ -30,7 +30,6 @@
 #include "agent/container/user.h"
 #include "lib/cleanup.h"
 #include "lib/io.h"
-#include "lib/parse.h"
 #include "lib/path.h"
 #include "lib/sys.h"
 
@@ -182,20 +181,6 @@ struct program {
 	struct sync_buffer *buffer; /* for the last word: limits may leave no memory for it */
 };
 
-/* As the guest knows this process. */
-static int
-own_pid(int proc_fd)
-{
-	char text[16];
-	uint32_t pid;
-	ssize_t n = readlinkat(proc_fd, "self", text, sizeof(text) - 1);
-
-	if (n <= 0)
-		return 0;
-	text[n] = '\0';
-	return parse_u32(text, &pid) ? (int)pid : 0;
-}
-
 /* Everything up to execve but for the gate. */
 static int
 prepare(struct entry *e, struct program *program, struct error *err)
@@ -210,7 +195,7 @@ prepare(struct entry *e, struct program *program, struct error *err)
 		return -1;
 	if (e->rootfs && lsm_apply(e->roots->proc, &e->lsm, e->process, err) < 0)
 		return -1;
-	if (keyring_join(e->id, e->init_pid ? e->init_pid : own_pid(e->roots->proc), err) < 0)
+	if (keyring_join(e->keyring, err) < 0)
 		return -1;
 	(void)umask(022);
 	if (entry_arrange_files(e, err) < 0)

@@ -16,8 +16,8 @@ struct hook_stage;
 
 struct entry {
 	const struct roots *roots;
-	const char *id; /* of the container */
-	int init_pid;   /* of its first process, in the guest's pid namespace; 0: this is it */
+	const char *id;      /* of the container */
+	const char *keyring; /* the name of its session keyring */
 	struct lsm lsm;
 	const Grpc__Process *process; /* whose args, env, cwd, user and terminal count */
 	const Grpc__Linux *linux;     /* the container's: id mappings */

@@ -187,7 +187,7 @@ container_exec(struct worker *w, const struct launch_exec *x, struct error *err)
 		join[k] = k == NS_USER || k == NS_CGROUP ? x->ns[k] : -1;
 	entry.join = join;
 	entry.id = x->container_id;
-	entry.init_pid = x->init_pid;
+	entry.keyring = x->keyring;
 	entry.lsm = x->lsm;
 	entry.filtered = x->filter != NULL;
 	entry.user = join[NS_USER] >= 0;

@@ -4,61 +4,49 @@
 
 #include <errno.h>
 #include <linux/keyctl.h>
+#include <stdint.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "lib/parse.h"
+#include "lib/sys.h"
 
-#define KEY_USR_SEARCH 0x00080000u /* linux/key.h of the kernel: the owner may search */
-#define NAME_MAX_LEN   160
+/* Permissions of a key, linux/key.h of the kernel: everything for its holders; the owner may search it, which is what
+ * joining by name asks for, but neither see its name nor read it. */
+#define KEY_POS_ALL    0x3f000000u
+#define KEY_USR_SEARCH 0x00080000u
 
 static long
-keyctl(int operation, unsigned long a, unsigned long b, unsigned long c)
+keyctl(int operation, unsigned long a, unsigned long b)
 {
-	return syscall(SYS_keyctl, operation, a, b, c, 0UL);
+	return syscall(SYS_keyctl, operation, a, b, 0UL, 0UL);
 }
 
-/* "type;uid;gid;perm;description", perm in hexadecimal (keyctl_describe(3)). */
-static bool
-permissions_of(unsigned long key, uint32_t *out)
+void
+keyring_make_name(char name[KEYRING_NAME_SIZE])
 {
-	char text[NAME_MAX_LEN + 64], *field = text;
-	uint64_t value;
-	long n = keyctl(KEYCTL_DESCRIBE, key, (unsigned long)(uintptr_t)text, sizeof(text) - 1);
+	uint64_t random[2];
 
-	if (n <= 0 || (size_t)n >= sizeof(text))
-		return false;
-	text[n] = '\0';
-	for (int i = 0; i < 3 && field; i++)
-		field = strchr(field, ';') ? strchr(field, ';') + 1 : NULL;
-	if (!field)
-		return false;
-	field[strcspn(field, ";")] = '\0';
-	if (!parse_hex(field, &value) || value > UINT32_MAX)
-		return false;
-	*out = (uint32_t)value;
-	return true;
+	sys_random(random, sizeof(random));
+	(void)snprintf(name, KEYRING_NAME_SIZE, "_ses.%016llx%016llx",
+		       (unsigned long long)random[0], (unsigned long long)random[1]);
 }
 
 int
-keyring_join(const char *id, int init, struct error *err)
+keyring_join(const char *name, struct error *err)
 {
-	char name[NAME_MAX_LEN];
-	uint32_t permissions;
-	long key;
+	long key = keyctl(KEYCTL_JOIN_SESSION_KEYRING, (unsigned long)(uintptr_t)name, 0);
 
-	(void)snprintf(name, sizeof(name), "_ses.%s.%d", id, init);
-	key = keyctl(KEYCTL_JOIN_SESSION_KEYRING, (unsigned long)(uintptr_t)name, 0, 0);
+	if (key < 0 && (errno == EDQUOT || errno == ENOMEM)) {
+		/* Containers share the quota of their user. The kernel makes the first anonymous session keyring of a
+		 * process regardless of it. */
+		if (keyctl(KEYCTL_JOIN_SESSION_KEYRING, 0, 0) < 0)
+			return error_sys(err, "make an anonymous session keyring");
+		return 0;
+	}
 	if (key < 0)
 		return errno == ENOSYS ? 0 : error_sys(err, "join session keyring %s", name);
-	if (!permissions_of((unsigned long)key, &permissions))
-		return error_sys(err, "look at session keyring %s", name);
-	if (permissions & KEY_USR_SEARCH)
-		return 0;
-	if (keyctl(KEYCTL_SETPERM, (unsigned long)key, permissions | KEY_USR_SEARCH, 0) < 0)
-		return error_sys(err, "set permissions of session keyring %s", name);
+	/* cannot fail for a new one; of one that is there, the container may have given away the right to do so */
+	(void)keyctl(KEYCTL_SETPERM, (unsigned long)key, KEY_POS_ALL | KEY_USR_SEARCH);
 	return 0;
 }

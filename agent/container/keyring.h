@@ -4,7 +4,14 @@
 
 #include "lib/error.h"
 
-/* Makes or joins the keyring "_ses.<id>.<init>" of the caller's user namespace, and lets its owner search it, so that more
- * processes of the container find it by name. init: the pid of the container's first process in the guest, so that
- * another container of this id does not find it. A kernel without keyrings is success. */
-int keyring_join(const char *id, int init, struct error *err);
+/* "_ses.", 128 random bits, NUL. */
+#define KEYRING_NAME_SIZE 38
+
+/* Makes a name that no other container can guess: whoever knows it can join the keyring. Never blocks. */
+void keyring_make_name(char name[KEYRING_NAME_SIZE]);
+
+/* Makes or joins the keyring of this name in the caller's user namespace. Nobody but its holders may look at it; its
+ * owner may join it by name, as later processes of the container do. When the keys of the user are used up it is one
+ * without a name, which is charged to nobody and is the calling process's alone. A kernel without keyrings is
+ * success. */
+int keyring_join(const char *name, struct error *err);

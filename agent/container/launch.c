@@ -136,6 +136,7 @@ container_launch(struct worker *w, const struct launch *l, struct error *err)
 	entry.rootfs = &rootfs;
 	entry.gate = l->start_gate;
 	entry.id = l->id;
+	entry.keyring = l->keyring;
 	entry.lsm = l->lsm;
 	child_caps(w, &entry, true);
 	for (int i = 0; i < 3; i++)

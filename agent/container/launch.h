@@ -71,6 +71,7 @@ struct launch {
 	const struct device_program *device_program; /* what may be the same; NULL: nothing */
 	const struct roots *roots;
 	const char *cgroup_path; /* "pods/...", relative to the cgroup root; confined */
+	const char *keyring;     /* the name of its session keyring, see keyring.h */
 	const char *bundle;      /* RUN_DIR/<id> */
 	struct lsm lsm;          /* what the kernel has */
 	bool any_disk;           /* a device rule for everything covers disks, too */
@@ -104,7 +105,8 @@ struct launch_exec {
 	int init_pidfd; /* to find init's present cgroup and check that it is alive */
 	int32_t init_pid;
 	const char *cgroup_path;
-	int ns[NS_KINDS]; /* kept fds, -1 = the agent's own */
+	const char *keyring; /* the container's */
+	int ns[NS_KINDS];    /* kept fds, -1 = the agent's own */
 	int stdio[3];
 };
 

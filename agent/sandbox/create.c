@@ -238,6 +238,7 @@ fill_launch(struct create_op *op)
 		.sandbox_id = sandbox_id(s),
 		.roots = s->parts.roots,
 		.cgroup_path = c->cgroup_path,
+		.keyring = c->keyring,
 		.bundle = c->bundle,
 		.lsm = s->parts.lsm,
 		.any_disk = s->parts.any_disk,

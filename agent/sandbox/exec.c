@@ -120,6 +120,7 @@ start_job(struct exec_op *op, struct error *err)
 		.init_pidfd = c->init ? c->init->pidfd : -1, /* it may be over, and collected */
 		.init_pid = c->init_pid,
 		.cgroup_path = c->cgroup_path,
+		.keyring = c->keyring,
 	};
 	memcpy(op->exec.ns, c->ns, sizeof(op->exec.ns));
 	memcpy(op->exec.stdio, op->ends.fd, sizeof(op->exec.stdio));

@@ -338,6 +338,30 @@ keyring(struct oci *t)
 	OCI_CHECK(t, !strstr(other, "error") && strcmp(first, other) != 0, "%s", other);
 }
 
+/* Root of another container is the same user. It sees neither the name of the keyring, by which it could join, nor
+ * that there is one. */
+static void
+keyring_of_another(struct oci *t)
+{
+	Grpc__Spec *spec =
+		oci_sh(t, "grep -v _uid_ses /proc/keys | grep -o '_ses[^:]*'; sleep 100");
+	char name[512], out[OCI_OUT];
+	ssize_t n;
+
+	spec->linux->n_maskedpaths = 0;
+	OCI_REQUIRE(t, oci_launch(t, "other", spec) == 0, "%s", t->err.msg);
+	n = read_stream(&t->h, false, "other", "other", name, sizeof(name) - 1, &t->err);
+	OCI_REQUIRE(t, n > 0, "%s", t->err.msg);
+	name[n] = '\0';
+	OCI_REQUIRE(t, strncmp(name, "_ses.", 5) == 0, "the keyring's name: %s", name);
+	name[strcspn(name, "\n")] = '\0';
+	spec = oci_sh(t, "grep -c '%s' /proc/keys", name);
+	spec->linux->n_maskedpaths = 0;
+	OCI_CHECK(t, strcspn(name, ".") == 4 && strlen(name) == 37, "the keyring's name: %s", name);
+	OCI_CHECK(t, oci_run(t, spec, out, sizeof(out)) >= 0 && strcmp(out, "0\n") == 0,
+		  "another container sees: %s", out);
+}
+
 /* ---- labels: tests/vm/scenario-lsm.sh runs these in kernels that have the modules, with a policy loaded ---- */
 
 static bool
@@ -454,6 +478,7 @@ const struct oci_case oci_security_cases[] = {
 	{ "attack", "fd census", fd_census },
 	{ "attack", "the agent's program", agent_program },
 	{ "keyring", "session keyring", keyring },
+	{ "keyring", "another container's session keyring", keyring_of_another },
 	{ "process.apparmorprofile", "AppArmor profile", apparmor },
 	{ "process.selinuxlabel", "SELinux label", selinux },
 	{ "linux.mountlabel", "SELinux mount label", mount_label },
