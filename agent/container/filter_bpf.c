@@ -217,7 +217,7 @@ outcome_of(const struct filter_rule *rules, size_t n)
 	return (struct range){ .first = rules->nr, .rules = rules, .n_rules = n };
 }
 
-/* The code of one architecture, which finds the number at its beginning. */
+/* The code of one architecture. */
 static uint32_t
 emit_arch(struct gen *g, const struct filter_arch *arch, uint32_t otherwise, uint32_t bad_arch)
 {
@@ -245,6 +245,9 @@ emit_arch(struct gen *g, const struct filter_arch *arch, uint32_t otherwise, uin
 		/* -1 is what a tracer writes to skip a call (seccomp(2)) */
 		add_range(ranges, &n, (struct range){ .first = UINT32_MAX, .action = otherwise });
 	}
+	/* no search, and so nothing that would follow the load: the outcome may be a return elsewhere */
+	if (n == 1)
+		return emit_outcome(g, ranges);
 	(void)emit_search(g, ranges, n);
 	return emit_load(g, offsetof(struct seccomp_data, nr));
 }

@@ -121,6 +121,22 @@ Test(filter, same_as_libseccomp)
 }
 
 /* Values beyond 32 bits. */
+/* The default is the answer for each architecture, not the refusal of a foreign one. */
+Test(filter, same_as_libseccomp_without_rules)
+{
+	static const uint32_t tokens[] = { SCMP_ARCH_X86_64, SCMP_ARCH_X86, SCMP_ARCH_X32 };
+	static const char *const actions[] = { "SCMP_ACT_ALLOW", "SCMP_ACT_LOG", "SCMP_ACT_ERRNO" };
+	auto_free struct filter *ours = malloc(sizeof(*ours));
+	static struct reference theirs;
+
+	cr_assert(ours);
+	for (size_t i = 0; i < ARRAY_LEN(actions); i++) {
+		cr_assert(reference_make(actions[i], tokens, ARRAY_LEN(tokens), NULL, 0, &theirs));
+		reference_ours(actions[i], three, NULL, 0, ours);
+		compare_all(ours, &theirs);
+	}
+}
+
 Test(filter, same_as_libseccomp_for_wide_values)
 {
 	static struct rule_row wide[] = {
