@@ -21,7 +21,7 @@ const char *modtree_release(const struct modtree *tree);
 
 /* Plans a module: "NAME" or "NAME PARAMETERS". '-' and '_' are the same. What it depends on comes
  * before it, softdeps where the tree has them. A name that is built into the kernel plans nothing.
- * NOT_FOUND for an unknown name; FAILED_PRECONDITION for a circle of dependencies, naming it;
+ * NOT_FOUND for an unknown name; FAILED_PRECONDITION for a circle of dependencies, naming it, or one that is not listed;
  * INVALID_ARGUMENT for parameters that are given twice, differently. The plan is of no use after an
  * error other than NOT_FOUND. */
 int modtree_want(struct modtree *tree, const char *spec, struct error *err);

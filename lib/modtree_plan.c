@@ -107,7 +107,7 @@ plan_deps(struct modtree *tree, struct module *module, struct error *err)
 			modtree_name(word, len, name) ? modtree_find(tree, name) : NULL;
 
 		if (!dep)
-			return error_set(err, ERROR_NOT_FOUND,
+			return error_set(err, ERROR_FAILED_PRECONDITION,
 					 "modules.dep: %s needs %.*s, which has no line of its own",
 					 module->path, (int)len, word);
 		if (dep->state == MODULE_OPEN)
