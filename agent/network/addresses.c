@@ -39,7 +39,7 @@ net_ipv6_is_off(const struct roots *roots)
 static bool
 is_set_by_hand(const struct ifaddrmsg *head, const struct nlattr *flags)
 {
-	uint32_t all = flags ? nla_get_u32(flags) : head->ifa_flags;
+	uint32_t all = flags ? rtnl_u32(flags) : head->ifa_flags;
 
 	if (!(all & IFA_F_PERMANENT))
 		return false;

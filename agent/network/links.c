@@ -30,12 +30,6 @@ take_text(char *out, size_t size, const struct nlattr *a)
 		(void)snprintf(out, size, "%.*s", nla_len(a), (const char *)nla_data(a));
 }
 
-static uint32_t
-number(const struct nlattr *a)
-{
-	return a && nla_len(a) >= (int)sizeof(uint32_t) ? nla_get_u32(a) : 0;
-}
-
 /* -1 and errno if the message is none of a link. */
 static int
 take_link(const struct nlmsghdr *message, struct net_link *out)
@@ -53,10 +47,10 @@ take_link(const struct nlmsghdr *message, struct net_link *out)
 		.index = (uint32_t)head->ifi_index,
 		.flags = head->ifi_flags,
 		.type = head->ifi_type,
-		.mtu = number(tb[IFLA_MTU]),
-		.master = number(tb[IFLA_MASTER]),
+		.mtu = rtnl_u32(tb[IFLA_MTU]),
+		.master = rtnl_u32(tb[IFLA_MASTER]),
 		/* of another namespace: the other end of a veth, say */
-		.lower = tb[IFLA_LINK_NETNSID] ? 0 : number(tb[IFLA_LINK]),
+		.lower = tb[IFLA_LINK_NETNSID] ? 0 : rtnl_u32(tb[IFLA_LINK]),
 	};
 	take_text(out->name, sizeof(out->name), tb[IFLA_IFNAME]);
 	take_mac(&out->mac, tb[IFLA_ADDRESS]);

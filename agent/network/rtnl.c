@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 
@@ -72,6 +73,31 @@ on_message(struct nl_msg *msg, void *arg)
 	return NL_OK;
 }
 
+/* Receives from the kernel alone, whose port is 0. A process with CAP_NET_ADMIN in this network namespace, which a
+ * container of the pod may be, can send to our port as well: its message would pass for an answer, or end the reading. */
+static int
+receive(struct nl_sock *sock, struct sockaddr_nl *from, unsigned char **bytes, struct ucred **creds)
+{
+	for (;;) {
+		int n = nl_recv(sock, from, bytes, creds);
+
+		if (n <= 0 || from->nl_pid == 0)
+			return n;
+		free(*bytes);
+		*bytes = NULL;
+	}
+}
+
+/* nl_recv() gives *creds only to sockets with NL_SOCK_PASSCRED. */
+static void
+hear_only_the_kernel(struct nl_sock *sock)
+{
+	struct nl_cb *cb = nl_socket_get_cb(sock);
+
+	nl_cb_overwrite_recv(cb, receive);
+	nl_cb_put(cb);
+}
+
 int
 rtnl_open(struct rtnl *r, struct error *err)
 {
@@ -85,6 +111,7 @@ rtnl_open(struct rtnl *r, struct error *err)
 	nl_socket_disable_auto_ack(r->sock);
 	nl_socket_disable_msg_peek(r->sock);
 	(void)nl_socket_set_msg_buf_size(r->sock, RECEIVE_SIZE);
+	hear_only_the_kernel(r->sock);
 	status = nl_connect(r->sock, NETLINK_ROUTE);
 	if (status < 0) {
 		rtnl_close(r);
@@ -172,6 +199,12 @@ verdict(struct rtnl *r, int status)
 		r->errnum = status == -NLE_DUMP_INTR ? EAGAIN : status == -NLE_NOMEM ? ENOMEM : EIO;
 	errno = r->errnum;
 	return r->errnum ? -1 : 0;
+}
+
+uint32_t
+rtnl_u32(const struct nlattr *a)
+{
+	return a && nla_len(a) >= (int)sizeof(uint32_t) ? nla_get_u32(a) : 0;
 }
 
 bool

@@ -40,6 +40,9 @@ bool rtnl_put(struct nl_msg *msg, int type, const void *data, size_t size);
 bool rtnl_put_u32(struct nl_msg *msg, int type, uint32_t value);
 bool rtnl_put_text(struct nl_msg *msg, int type, const char *text);
 
+/* The number in an attribute; 0 if there is none, or it is too short for one. */
+uint32_t rtnl_u32(const struct nlattr *a);
+
 /* Is there a whole next hop in the `left` bytes of an RTA_MULTIPATH (rtnetlink(7))? RTNH_OK() alone looks behind them to tell. */
 bool rtnl_has_hop(const struct rtnexthop *hop, int left);
 

@@ -32,7 +32,7 @@ leaves_by(struct nlattr **tb, uint32_t link)
 	int left;
 
 	if (tb[RTA_OIF])
-		return nla_get_u32(tb[RTA_OIF]) == link;
+		return rtnl_u32(tb[RTA_OIF]) == link;
 	if (!tb[RTA_MULTIPATH])
 		return false;
 	hop = nla_data(tb[RTA_MULTIPATH]);
