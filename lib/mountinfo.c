@@ -3,6 +3,7 @@
 #include "lib/mountinfo.h"
 
 #include <fcntl.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -45,7 +46,7 @@ take_number(char **at, int *out)
 		return false;
 	memcpy(text, *at, n);
 	text[n] = '\0';
-	if (!parse_u32(text, &v))
+	if (!parse_u32(text, &v) || v > INT32_MAX)
 		return false;
 	*out = (int)v;
 	*at += n + 1;
