@@ -2,7 +2,7 @@
 #
 # The front door. What is done, and how, stands in scripts/; meson and ninja do the compiling.
 # Variables: OUT (products), BUILD (build directories), TATAMI_CACHE (what is kept between
-# clones), JOBS, KERNEL=auto|ours|distro, AGENT=PATH (another agent, for bench), WERROR=0.
+# clones), JOBS, FUZZ_SECONDS, KERNEL=auto|ours|distro, AGENT=PATH (another agent, for bench), WERROR=0.
 
 OUT ?= out
 BUILD ?= $(OUT)/.build
@@ -11,12 +11,13 @@ export OUT BUILD KERNEL AGENT
 export TATAMI_T0 := $(shell date +%s)
 SUITES ?= checks unit fuzz rpc oci vm
 
-.PHONY: help demo test soak bench build product asan kernel image clean
+.PHONY: help demo test soak fuzz bench build product asan kernel image clean
 
 help:
 	@echo 'make demo    boot a VM with our init and agent, run "uname -a" in a container in it'
 	@echo 'make test    build everything, run all tests (reduced counts; SUITES="unit rpc")'
 	@echo 'make soak    the full counts that make test left out'
+	@echo 'make fuzz    run every fuzz target for FUZZ_SECONDS (20) with libFuzzer; prints executions and coverage'
 	@echo 'make bench   measure; prints a table, writes $(OUT)/bench.tsv (AGENT=PATH: another agent)'
 	@echo 'make build   $(OUT)/tatami, $(OUT)/tatamictl, $(OUT)/tatami-initrd'
 	@echo 'make image   $(OUT)/vmlinuz, $(OUT)/initrd.img (KERNEL=ours|distro)'
@@ -56,6 +57,10 @@ test:
 
 soak:
 	@SOAK=1 scripts/test
+
+fuzz:
+	@scripts/setup build test fuzz
+	@tests/fuzz/run
 
 bench:
 	@scripts/setup build demo test

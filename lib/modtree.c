@@ -99,8 +99,8 @@ parse_line(struct module *module, char *line, unsigned number, struct error *err
 	return 0;
 }
 
-static int
-parse_dep(struct modtree *tree, struct error *err)
+int
+modtree_parse(struct modtree *tree, struct error *err)
 {
 	size_t lines = 1;
 	unsigned number = 0;
@@ -198,7 +198,7 @@ load(struct modtree *tree, int dirfd, const char *dir, struct error *err)
 	    read_index(tree, dirfd, "modules.alias", false, &tree->alias, &ignored, err) < 0 ||
 	    read_index(tree, dirfd, "modules.builtin", false, &tree->builtin, &ignored, err) < 0)
 		return -1;
-	return parse_dep(tree, err);
+	return modtree_parse(tree, err);
 }
 
 struct modtree *

@@ -37,4 +37,7 @@ struct modtree {
  * long or empty. */
 bool modtree_name(const char *path, size_t len, char out[MODULE_NAME_MAX]);
 
+/* Fills tree->all from tree->dep, which it cuts into strings. 0, or -1 and INVALID_ARGUMENT naming the line. */
+int modtree_parse(struct modtree *tree, struct error *err);
+
 struct module *modtree_find(const struct modtree *tree, const char *name);

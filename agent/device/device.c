@@ -240,9 +240,8 @@ tell_listeners(struct device_watch *w, const struct device_event *event)
 	}
 }
 
-/* "action@path", then NUL-ended "KEY=value" (kobject_uevent(9)); text ends with a NUL behind its n bytes. */
-static void
-parse_event(char *text, size_t n, struct device_event *event)
+void
+device_event_parse(char *text, size_t n, struct device_event *event)
 {
 	static const char subsystem[] = "SUBSYSTEM=";
 	char *at = strchr(text, '@');
@@ -289,7 +288,7 @@ drain_events(struct device_watch *w)
 		if (from_len < sizeof(from) || from.nl_pid != 0)
 			continue;
 		text[n] = '\0';
-		parse_event(text, (size_t)n, &event);
+		device_event_parse(text, (size_t)n, &event);
 		added = added || strcmp(event.action, "add") == 0;
 		tell_listeners(w, &event);
 	}

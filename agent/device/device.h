@@ -43,6 +43,10 @@ struct device_event {
 };
 typedef void device_event_fn(const struct device_event *event, void *data);
 
+/* Splits a message of the kernel, in place: "action@path", then NUL-ended "KEY=value" (kobject_uevent(9)). A NUL must
+ * follow the n bytes of text. The event points into text. */
+void device_event_parse(char *text, size_t n, struct device_event *event);
+
 /* Its owner's, who gives it back with device_unlisten() before it goes. */
 struct device_listener {
 	struct list node;

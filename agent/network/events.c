@@ -17,10 +17,10 @@
 /* The rest comes in the next turn: who changes links all the time does not keep the loop. */
 #define EVENTS_A_TURN 64
 
-static void
-take_events(struct net_events *e, void *data, int size)
+void
+net_events_parse(void *bytes, int size, net_events_fn *fn, void *data)
 {
-	struct nlmsghdr *message = data;
+	struct nlmsghdr *message = bytes;
 
 	for (; nlmsg_ok(message, size); message = nlmsg_next(message, &size)) {
 		struct net_mac mac = { 0 };
@@ -33,7 +33,7 @@ take_events(struct net_events *e, void *data, int size)
 			mac.len = (uint8_t)nla_len(a);
 			memcpy(mac.bytes, nla_data(a), mac.len);
 		}
-		e->fn(&mac, e->data);
+		fn(&mac, data);
 	}
 }
 
@@ -61,7 +61,7 @@ on_events(uint32_t events, void *data)
 			return;
 		/* only the kernel's: port 0 */
 		if (from_len >= sizeof(from) && from.nl_pid == 0)
-			take_events(e, bytes, (int)size);
+			net_events_parse(bytes, (int)size, e->fn, e->data);
 	}
 }
 

@@ -24,6 +24,9 @@ struct net_events {
 /* Calls fn from the loop for each, between begin and end. */
 void net_events_init(struct net_events *e, struct loop *loop, net_events_fn *fn, void *data);
 
+/* Calls fn for each interface in what was received from the kernel: `size` bytes, aligned for struct nlmsghdr. */
+void net_events_parse(void *bytes, int size, net_events_fn *fn, void *data);
+
 /* May be nested. -1 and err. */
 int net_events_begin(struct net_events *e, struct error *err);
 void net_events_end(struct net_events *e);

@@ -112,7 +112,7 @@ by_link(const void *a, const void *b)
 /* ---- interfaces ---- */
 
 static int
-add_interface(struct buf *out, const struct net_task *task, const struct net_link *link,
+add_interface(struct buf *out, const struct roots *roots, const struct net_link *link,
 	      const struct address *addresses, size_t n)
 {
 	struct net_interface_record record = {
@@ -124,7 +124,7 @@ add_interface(struct buf *out, const struct net_task *task, const struct net_lin
 
 	memcpy(record.name, link->name, sizeof(record.name));
 	memcpy(record.kind, link->kind, sizeof(record.kind));
-	net_path_of(task->roots->sys, link->name, record.device_path, sizeof(record.device_path));
+	net_path_of(roots->sys, link->name, record.device_path, sizeof(record.device_path));
 	if (buf_append(out, &record, sizeof(record)) < 0)
 		return -1;
 	for (size_t i = 0; i < n; i++)
@@ -135,7 +135,7 @@ add_interface(struct buf *out, const struct net_task *task, const struct net_lin
 
 /* Both lists are in the order of the interfaces' indexes. */
 static int
-add_interfaces(struct buf *out, const struct net_task *task, const struct net_links *links,
+add_interfaces(struct buf *out, const struct roots *roots, const struct net_links *links,
 	       const struct addresses *all)
 {
 	size_t begin = 0, end;
@@ -147,19 +147,35 @@ add_interfaces(struct buf *out, const struct net_task *task, const struct net_li
 			begin++;
 		for (end = begin; end < all->n && all->list[end].link == index;)
 			end++;
-		if (add_interface(out, task, &links->list[i], &all->list[begin], end - begin) < 0)
+		if (add_interface(out, roots, &links->list[i], &all->list[begin], end - begin) < 0)
 			return -1;
 	}
 	return 0;
 }
 
 int
-net_list_interfaces_work(struct worker *w, struct net_task *task, struct error *err)
+net_read_interfaces(struct rtnl *r, const struct roots *roots, struct buf *out, struct error *err)
 {
 	struct addresses all = { 0 };
 	const struct rtnl_dump dump = { addresses_request, NULL, take_address, forget_addresses,
 					&all };
 	struct net_links links = { 0 };
+	int result = net_links_read(r, &links, err);
+
+	if (result == 0 && rtnl_dump(r, &dump) < 0)
+		result = rtnl_error(r, err, "list the addresses");
+	if (result == 0 && all.n > 0)
+		qsort(all.list, all.n, sizeof(*all.list), by_link);
+	if (result == 0 && add_interfaces(out, roots, &links, &all) < 0)
+		result = error_nomem(err, "listing the interfaces");
+	net_links_release(&links);
+	free(all.list);
+	return result;
+}
+
+int
+net_list_interfaces_work(struct worker *w, struct net_task *task, struct error *err)
+{
 	struct rtnl r;
 	struct buf out;
 	int result;
@@ -167,20 +183,10 @@ net_list_interfaces_work(struct worker *w, struct net_task *task, struct error *
 	if (rtnl_open(&r, err) < 0)
 		return -1;
 	buf_init(&out, NET_REPLY_MAX);
-	result = net_links_read(&r, &links, err);
-	if (result == 0 && rtnl_dump(&r, &dump) < 0)
-		result = rtnl_error(&r, err, "list the addresses");
-	if (result == 0) {
-		if (all.n > 0)
-			qsort(all.list, all.n, sizeof(*all.list), by_link);
-		if (add_interfaces(&out, task, &links, &all) < 0)
-			result = error_nomem(err, "listing the interfaces");
-		else
-			result = net_send(w, &out, err);
-	}
+	result = net_read_interfaces(&r, task->roots, &out, err);
+	if (result == 0)
+		result = net_send(w, &out, err);
 	buf_release(&out);
-	net_links_release(&links);
-	free(all.list);
 	rtnl_close(&r);
 	return result;
 }
@@ -189,7 +195,7 @@ net_list_interfaces_work(struct worker *w, struct net_task *task, struct error *
 
 struct listing {
 	const struct net_links *links;
-	struct buf out;
+	struct buf *out;
 	size_t before; /* what there was before this family */
 	uint8_t family;
 };
@@ -231,7 +237,7 @@ add_hop(struct listing *l, struct net_route_record *record, uint32_t index)
 	if (!link)
 		return 0;
 	memcpy(record->device, link->name, sizeof(record->device));
-	return buf_append(&l->out, record, sizeof(*record));
+	return buf_append(l->out, record, sizeof(*record));
 }
 
 static int
@@ -261,7 +267,7 @@ take_mtu(struct net_route_record *record, const struct nlattr *metrics)
 
 	if (nla_parse_nested(tb, RTAX_MAX, (struct nlattr *)(uintptr_t)metrics, NULL) == 0 &&
 	    tb[RTAX_MTU])
-		record->mtu = nla_get_u32(tb[RTAX_MTU]);
+		record->mtu = rtnl_u32(tb[RTAX_MTU]);
 }
 
 static int
@@ -271,13 +277,14 @@ take_route(const struct nlmsghdr *message, void *data)
 	struct nlattr *tb[RTA_MAX + 1];
 	struct listing *l = data;
 	struct net_route_record record;
-	uint8_t family = head->rtm_family;
+	uint8_t family;
 
 	if (nlmsg_parse((struct nlmsghdr *)(uintptr_t)message, sizeof(*head), tb, RTA_MAX, NULL) <
 	    0) {
 		errno = EBADMSG;
 		return -1;
 	}
+	family = head->rtm_family;
 	if (family != l->family || head->rtm_table != RT_TABLE_MAIN ||
 	    head->rtm_type != RTN_UNICAST || head->rtm_flags & RTM_F_CLONED)
 		return 0;
@@ -300,7 +307,7 @@ take_route(const struct nlmsghdr *message, void *data)
 	if (tb[RTA_MULTIPATH])
 		return add_hops(l, &record, tb[RTA_MULTIPATH]);
 	take_gateway(&record, family, tb[RTA_GATEWAY], tb[RTA_VIA]);
-	return tb[RTA_OIF] ? add_hop(l, &record, nla_get_u32(tb[RTA_OIF])) : 0;
+	return tb[RTA_OIF] ? add_hop(l, &record, rtnl_u32(tb[RTA_OIF])) : 0;
 }
 
 static void
@@ -308,7 +315,7 @@ forget_routes(void *data)
 {
 	struct listing *l = data;
 
-	l->out.len = l->before;
+	l->out->len = l->before;
 }
 
 static struct nl_msg *
@@ -320,23 +327,32 @@ routes_request(const void *what)
 }
 
 int
-net_send_routes(struct worker *w, struct rtnl *r, const struct net_links *links, struct error *err)
+net_read_routes(struct rtnl *r, const struct net_links *links, struct buf *out, struct error *err)
 {
 	static const uint8_t families[] = { AF_INET, AF_INET6 };
-	struct listing l = { .links = links };
+	struct listing l = { .links = links, .out = out };
 	const struct rtnl_dump dump = { routes_request, &l.family, take_route, forget_routes, &l };
-	int result = 0;
 
-	buf_init(&l.out, NET_REPLY_MAX);
-	for (size_t i = 0; result == 0 && i < ARRAY_LEN(families); i++) {
+	for (size_t i = 0; i < ARRAY_LEN(families); i++) {
 		l.family = families[i];
-		l.before = buf_len(&l.out);
+		l.before = buf_len(out);
 		if (rtnl_dump(r, &dump) < 0)
-			result = rtnl_error(r, err, "list the routes");
+			return rtnl_error(r, err, "list the routes");
 	}
+	return 0;
+}
+
+int
+net_send_routes(struct worker *w, struct rtnl *r, const struct net_links *links, struct error *err)
+{
+	struct buf out;
+	int result;
+
+	buf_init(&out, NET_REPLY_MAX);
+	result = net_read_routes(r, links, &out, err);
 	if (result == 0)
-		result = net_send(w, &l.out, err);
-	buf_release(&l.out);
+		result = net_send(w, &out, err);
+	buf_release(&out);
 	return result;
 }
 

@@ -97,6 +97,12 @@ int net_addresses_apply(struct worker *w, struct rtnl *r, const struct net_link 
 /* Is IPv6 missing or switched off in the guest? Its addresses and routes are left out then, as hosts expect. */
 bool net_ipv6_is_off(const struct roots *roots);
 
+/* Append a record for each interface, followed by its addresses, and for each route. */
+int net_read_interfaces(struct rtnl *r, const struct roots *roots, struct buf *out,
+			struct error *err);
+int net_read_routes(struct rtnl *r, const struct net_links *links, struct buf *out,
+		    struct error *err);
+
 /* Lists the routes and sends them. */
 int net_send_routes(struct worker *w, struct rtnl *r, const struct net_links *links,
 		    struct error *err);
