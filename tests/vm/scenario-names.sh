@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 # shellcheck shell=bash
 # only on: ours
-# What CreateSandbox does to the guest itself: resolv.conf, hostname, hosts, kernel modules. The guest's initrd has the kernel's
+# What CreateSandbox does to the guest itself: resolv.conf, hostname, hosts, kernel modules; and what our kernel offers to
+# containers in containers. The guest's initrd has the kernel's
 # module tree and a userland in /box; containers of that look at the guest.
 
 # make_initrd: that guest
@@ -9,7 +10,7 @@ make_initrd()
 {
 	local kernel_dir tree=$work/names-tree
 	kernel_dir=$(kernel-config/build --cached) || return 1
-	mkdir -p "$tree/box" "$tree/lib" && cp -a "$rootfs/." "$tree/box/" && cp -a "$kernel_dir/lib/modules" "$tree/lib/" &&
+	mkdir -p "$tree/box" "$tree/lib" && cp -a "$rootfs/." "$tree/box/" && cp "$work/bin/net-probe" "$tree/box/bin/" && cp -a "$kernel_dir/lib/modules" "$tree/lib/" &&
 		"$OUT/tatami-initrd" --quiet -o "$work/names.img" --init "$OUT/tatami" --tree "$tree"
 }
 
@@ -30,15 +31,27 @@ in_guest()
 	rpc RemoveContainer '{"container_id":"look"}' >/dev/null && return $status
 }
 
+# nested_network: what containers in containers use of the kernel's network, tried in a container with a network namespace of its own
+nested_network()
+{
+	local caps='["CAP_NET_ADMIN","CAP_NET_RAW"]' all
+	all="{\"Bounding\":$caps,\"Effective\":$caps,\"Permitted\":$caps}"
+	rpc CreateContainer "$(spec nested /box net-probe | sed "s/\"Capabilities\":{}/\"Capabilities\":$all/; s/{\"Type\":\"uts\"}/&,{\"Type\":\"network\"}/")" >/dev/null || return 1
+	rpc StartContainer '{"container_id":"nested"}' >/dev/null || return 1
+	rpc ReadStdout '{"container_id":"nested","exec_id":"nested","len":4096}' | sed -n 's/.*"data": "\(.*\)".*/\1/p' | base64 -d
+	rpc WaitProcess '{"container_id":"nested","exec_id":"nested"}' >/dev/null && rpc RemoveContainer '{"container_id":"nested"}' >/dev/null
+}
+
 mkdir -p "$work/names-tree"
 if ok 'make a guest with modules' make_initrd && ok 'boot it' boot names --no-container --initrd "$work/names.img"; then
 	ok 'an unknown module is an error by name' says 'load kernel module no-such-thing' \
 		create "$(with_module '{"name":"no-such-thing"}')"
-	ok 'CreateSandbox' create "$(with_module '{"name":"dummy","parameters":["numdummies=3"]}')"
+	ok 'CreateSandbox' create "$(with_module '{"name":"ifb","parameters":["numifbs=3"]}')"
 	ok 'resolv.conf is as the host says' is $'nameserver 10.1.2.3\n\nsearch example.org' in_guest 'cat /guest-etc/resolv.conf'
 	ok 'hostname, in the file and in the kernel' is 'pod-one pod-one' in_guest 'echo $(cat /guest-etc/hostname) $(hostname)'
 	ok 'hosts has it beside what the image has' is $'127.0.0.1\tlocalhost\n127.0.1.1\tpod-one' in_guest 'grep -E ^127 /guest-etc/hosts'
-	ok 'the module is loaded, with its parameter' is 'dummy0 dummy1 dummy2' in_guest 'echo $(ls /sys/class/net | grep dummy)'
+	ok 'the module is loaded, with its parameter' is 'ifb0 ifb1 ifb2' in_guest 'echo $(ls /sys/class/net | grep ifb)'
+	ok 'IPVS, IPsec policies, NFQUEUE and dummy interfaces work in a container' is $'ipvs\nxfrm\nnfqueue\ndummy' nested_network
 	ok 'stop leaves nothing' stop names
 fi
 rm -rf "$work/names-tree"
