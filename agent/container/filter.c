@@ -92,18 +92,33 @@ x86_direct(int pseudo)
 struct adding {
 	struct arena *arena;
 	struct filter_arch *arch;
-	uint32_t token; /* of libseccomp; x32 shares x86_64's arch */
-	bool permits;   /* the rule permits more than the default */
+	uint32_t token;  /* of libseccomp; x32 shares x86_64's arch */
+	uint32_t newest; /* the highest number that the profile names so far */
+	bool permits;    /* the rule permits more than the default */
+	bool repeats;    /* the rule repeats the default: only its names count */
+	bool enosys;     /* calls that are newer than the profile get ENOSYS */
 };
+
+/* Takes note of a number that the profile names. */
+static void
+note_number(struct adding *to, uint32_t nr)
+{
+	if (nr > to->newest)
+		to->newest = nr;
+}
 
 /* A call that i386 multiplexes: its own number, and the multiplexer's first argument. */
 static int
-add_multiplexed(const struct adding *to, struct filter_rule rule, int pseudo, struct error *err)
+add_multiplexed(struct adding *to, struct filter_rule rule, int pseudo, struct error *err)
 {
 	bool is_socket = pseudo > -200;
 	struct filter_arg *arg;
 
 	rule.nr = x86_direct(pseudo);
+	note_number(to, rule.nr);
+	note_number(to, is_socket ? X86_SOCKETCALL : X86_IPC);
+	if (to->repeats)
+		return 0;
 	if (rule.nr && add_rule(to->arch, &rule, err) < 0)
 		return -1;
 	/* the call's own arguments lie in memory, where no filter sees them: conditions cannot be checked.
@@ -129,15 +144,15 @@ add_multiplexed(const struct adding *to, struct filter_rule rule, int pseudo, st
 
 /* One rule of one name for one architecture. */
 static int
-add_named(const struct adding *to, const char *name, const struct filter_rule *model,
-	  struct error *err)
+add_named(struct adding *to, const char *name, const struct filter_rule *model, struct error *err)
 {
 	int nr = seccomp_syscall_resolve_name_arch(to->token, name);
 	struct filter_rule rule = *model;
 
 	if (nr >= 0) {
 		rule.nr = (uint32_t)nr;
-		return add_rule(to->arch, &rule, err);
+		note_number(to, rule.nr);
+		return to->repeats ? 0 : add_rule(to->arch, &rule, err);
 	}
 	if (to->token == SCMP_ARCH_X86 && nr <= -100 && nr > -300)
 		return add_multiplexed(to, rule, nr, err);
@@ -193,7 +208,8 @@ add_call(struct adding *to, const Grpc__LinuxSyscall *call, uint32_t otherwise, 
 	struct filter_rule model = { .n_args = (uint32_t)call->n_args };
 
 	(void)filter_action_parse(call->action, filter_errno_of(call), &model.action);
-	if (model.action == otherwise)
+	to->repeats = model.action == otherwise;
+	if (to->repeats && !to->enosys)
 		return 0;
 	model.args = make_args(to, call);
 	if (!model.args)
@@ -257,6 +273,38 @@ arch_of(struct filter_arch *archs, size_t *n, uint32_t token)
 	return &archs[i];
 }
 
+/* Does the default action let a call through? A tracer is expected to answer for calls that it does not know. */
+static bool
+is_permissive(uint32_t otherwise)
+{
+	uint32_t action = otherwise & SECCOMP_RET_ACTION_FULL;
+
+	return action == SECCOMP_RET_ALLOW || action == SECCOMP_RET_LOG ||
+	       action == SECCOMP_RET_TRACE;
+}
+
+/* Calls of one ABI above the highest number that the profile names did not exist when it was written. As with runc, they get
+ * ENOSYS and not the default action, as if the kernel did not have them: programs fall back to older calls on ENOSYS, and take
+ * EPERM for a real refusal. */
+static void
+mark_newer(struct filter_arch *arch, uint32_t token, uint32_t newest)
+{
+	struct filter_newer newer = {
+		.first = newest + 1,
+		.end = token == SCMP_ARCH_X86_64 ? X32_BIT : 0,
+	};
+	size_t at = arch->n_newer;
+
+	if (!newest || at == FILTER_NEWER_MAX)
+		return;
+	if (at > 0 && arch->newer[at - 1].first > newer.first) {
+		arch->newer[at] = arch->newer[at - 1];
+		at--;
+	}
+	arch->newer[at] = newer;
+	arch->n_newer++;
+}
+
 static int
 collect(const Grpc__LinuxSeccomp *profile, uint32_t otherwise, struct arena *arena,
 	struct filter_arch *archs, size_t *n, struct error *err)
@@ -275,7 +323,11 @@ collect(const Grpc__LinuxSeccomp *profile, uint32_t otherwise, struct arena *are
 			tokens[n_tokens++] = token;
 	}
 	for (size_t t = 0; t < n_tokens; t++) {
-		struct adding to = { .arena = arena, .token = tokens[t] };
+		struct adding to = {
+			.arena = arena,
+			.token = tokens[t],
+			.enosys = !is_permissive(otherwise),
+		};
 
 		to.arch = arch_of(archs, n, tokens[t]);
 		x32 |= tokens[t] == SCMP_ARCH_X32;
@@ -283,6 +335,8 @@ collect(const Grpc__LinuxSeccomp *profile, uint32_t otherwise, struct arena *are
 			if (add_call(&to, profile->syscalls[i], otherwise, err) < 0)
 				return -1;
 		}
+		if (to.enosys)
+			mark_newer(to.arch, tokens[t], to.newest);
 	}
 	for (size_t i = 0; i < *n; i++) {
 		if (sort_rules(&archs[i], err) < 0)

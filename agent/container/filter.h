@@ -25,7 +25,8 @@ struct filter {
 /* Known actions, operators, architectures, flags; argument indexes. INVALID_ARGUMENT naming the field. Pure. */
 int filter_validate(const Grpc__LinuxSeccomp *profile, struct error *err);
 
-/* Compiles. System calls that libseccomp does not know are left out, as are rules that repeat the default.
+/* Compiles. System calls that libseccomp does not know are left out, as are rules that repeat the default. Unless the default
+ * lets calls through, those above the highest number that the profile names get ENOSYS, for each ABI.
  * Several conditions on one argument are alternatives, on different ones all must hold. */
 int filter_compile(const Grpc__LinuxSeccomp *profile, struct filter *out, struct error *err);
 

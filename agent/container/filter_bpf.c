@@ -217,13 +217,31 @@ outcome_of(const struct filter_rule *rules, size_t n)
 	return (struct range){ .first = rules->nr, .rules = rules, .n_rules = n };
 }
 
+/* Adds the ranges of newer calls that start up to `nr`, from the *k-th on. */
+static void
+add_newer(struct range *ranges, size_t *n, const struct filter_arch *arch, size_t *k, uint32_t nr,
+	  uint32_t otherwise)
+{
+	for (; *k < arch->n_newer && arch->newer[*k].first <= nr; ++*k) {
+		const struct filter_newer *newer = &arch->newer[*k];
+
+		add_range(ranges, n,
+			  (struct range){ .first = newer->first,
+					  .action = SECCOMP_RET_ERRNO | ENOSYS });
+		if (newer->end)
+			add_range(ranges, n,
+				  (struct range){ .first = newer->end, .action = otherwise });
+	}
+}
+
 /* The code of one architecture. */
 static uint32_t
 emit_arch(struct gen *g, const struct filter_arch *arch, uint32_t otherwise, uint32_t bad_arch)
 {
-	/* at most two ranges start at each rule; three more for the ends */
-	auto_free struct range *ranges = calloc(2 * arch->n_rules + 4, sizeof(*ranges));
-	size_t n = 0, same;
+	/* at most two ranges start at each rule and at newer calls; three more for the ends */
+	auto_free struct range *ranges =
+		calloc(2 * (arch->n_rules + FILTER_NEWER_MAX) + 4, sizeof(*ranges));
+	size_t n = 0, newer = 0, same;
 
 	if (!ranges) {
 		g->full = true;
@@ -235,11 +253,13 @@ emit_arch(struct gen *g, const struct filter_arch *arch, uint32_t otherwise, uin
 
 		for (same = 1; i + same < arch->n_rules && rule[same].nr == rule->nr; same++)
 			;
+		add_newer(ranges, &n, arch, &newer, rule->nr, otherwise);
 		add_range(ranges, &n, outcome_of(rule, same));
 		if (rule->nr != UINT32_MAX)
 			add_range(ranges, &n,
 				  (struct range){ .first = rule->nr + 1, .action = otherwise });
 	}
+	add_newer(ranges, &n, arch, &newer, UINT32_MAX, otherwise);
 	if (arch->limit) {
 		add_range(ranges, &n, (struct range){ .first = arch->limit, .action = bad_arch });
 		/* -1 is what a tracer writes to skip a call (seccomp(2)) */

@@ -36,16 +36,27 @@ struct filter_rule {
 	const struct filter_arg *args;
 };
 
+/* Numbers from `first` on, up to but not including `end` (0: all that follow): calls that are newer than a profile. No rule
+ * names one of them. */
+struct filter_newer {
+	uint32_t first, end;
+};
+
+#define FILTER_NEWER_MAX 2 /* ABIs that share an architecture's token */
+
 /* What holds for system calls of one value of seccomp_data.arch. */
 struct filter_arch {
 	uint32_t token;
 	struct filter_rule *rules; /* sorted by nr; earlier ones first */
 	size_t n_rules, size;
-	uint32_t
-		limit; /* from this number on (0: none) calls are of an ABI that the profile does not list */
+	struct filter_newer newer[FILTER_NEWER_MAX]; /* in ascending order */
+	size_t n_newer;
+	/* from this number on (0: none) calls are of an ABI that the profile does not list */
+	uint32_t limit;
 };
 
-/* A program for all archs: `otherwise` for calls without a rule, `bad_arch` for other archs and ABIs. */
+/* Makes a program for all archs: `otherwise` for calls without a rule, ENOSYS for newer ones, `bad_arch` for other archs and
+ * ABIs. */
 int filter_generate(const struct filter_arch *archs, size_t n_archs, uint32_t otherwise,
 		    uint32_t bad_arch, struct filter *out, struct error *err);
 

@@ -53,6 +53,91 @@ reference_answer(const struct sock_filter *insns, size_t n, const struct seccomp
 	return 0;
 }
 
+uint32_t
+reference_expects(const struct reference *r, const struct seccomp_data *data)
+{
+	uint32_t nr = (uint32_t)data->nr, bit = nr & 0x40000000;
+
+	for (size_t i = 0; i < r->n_newest; i++) {
+		uint32_t token = r->newest[i].token;
+
+		/* x32 is x86_64 with a bit in the number */
+		if (token == SCMP_ARCH_X32
+			    ? data->arch != SCMP_ARCH_X86_64 || !bit
+			    : data->arch != token || (token == SCMP_ARCH_X86_64 && bit))
+			continue;
+		if (r->newest[i].newest && nr > r->newest[i].newest)
+			return SECCOMP_RET_ERRNO | ENOSYS;
+	}
+	return reference_answer(r->insns, r->n, data);
+}
+
+/* Numbers of system calls in the kernel's tables end somewhere below. */
+#define REFERENCE_CALLS 480
+
+/* The number of a call; 0 if the ABI does not have it. Those that i386 multiplexes have one of their own in its table, too, which
+ * libseccomp finds only by the number. */
+static uint32_t
+number_of(uint32_t token, const char *name)
+{
+	int nr = seccomp_syscall_resolve_name_arch(token, name);
+
+	for (int direct = 0; nr <= -100 && direct < REFERENCE_CALLS; direct++) {
+		char *found = seccomp_syscall_resolve_num_arch(token, direct);
+		bool same = found && strcmp(found, name) == 0;
+
+		free(found);
+		if (same)
+			return (uint32_t)direct;
+	}
+	if (nr <= -100)
+		nr = seccomp_syscall_resolve_name_rewrite(token, name);
+	return nr > 0 ? (uint32_t)nr : 0;
+}
+
+/* The highest number of an ABI among the names of all rows that reference_ours() takes. */
+static uint32_t
+newest_of(uint32_t token, const struct rule_row *rows, size_t n)
+{
+	uint32_t newest = 0;
+
+	for (size_t i = 0; i < n; i++) {
+		char *list = strdup(rows[i].refused ? "" : rows[i].names), *rest = list, *name;
+
+		while ((name = strsep(&rest, ","))) {
+			uint32_t nr = number_of(token, name);
+
+			newest = nr > newest ? nr : newest;
+		}
+		free(list);
+	}
+	return newest;
+}
+
+static void
+find_newest(const char *default_action, const uint32_t *archs, size_t n_archs,
+	    const struct rule_row *rows, size_t n, struct reference *out)
+{
+	static const char *const permissive[] = { "SCMP_ACT_ALLOW", "SCMP_ACT_LOG",
+						  "SCMP_ACT_TRACE" };
+	uint32_t native = seccomp_arch_native();
+
+	out->n_newest = 0;
+	for (size_t i = 0; i < ARRAY_LEN(permissive); i++) {
+		if (strcmp(permissive[i], default_action) == 0)
+			return;
+	}
+	for (size_t i = 0; i <= n_archs; i++) {
+		uint32_t token = i ? archs[i - 1] : native;
+
+		if (i && token == native)
+			continue;
+		cr_assert_lt(out->n_newest, REFERENCE_ARCHS_MAX);
+		out->newest[out->n_newest].token = token;
+		out->newest[out->n_newest++].newest = newest_of(token, rows, n);
+	}
+}
+
 static enum scmp_compare
 op_of(const char *name)
 {
@@ -176,6 +261,7 @@ reference_make(const char *default_action, const uint32_t *archs, size_t n_archs
 		size = pread(fd, out->insns, sizeof(out->insns), 0);
 	out->n = size > 0 ? (size_t)size / sizeof(out->insns[0]) : 0;
 	seccomp_release(ctx);
+	find_newest(default_action, archs, n_archs, rows, n, out);
 	return out->n > 0 && out->n < FILTER_MAX;
 }
 

@@ -24,14 +24,24 @@ struct rule_row {
 	bool refused;    /* by libseccomp: it contradicts an earlier one */
 };
 
+#define REFERENCE_ARCHS_MAX 4
+
 struct reference {
 	struct sock_filter insns[FILTER_MAX];
 	size_t n;
+	/* the highest number that the profile names, of each ABI; no ABIs if the default action lets calls through */
+	struct {
+		uint32_t token, newest;
+	} newest[REFERENCE_ARCHS_MAX];
+	size_t n_newest;
 };
 
 /* What the kernel would do (Documentation/networking/filter.rst). */
 uint32_t reference_answer(const struct sock_filter *insns, size_t n,
 			  const struct seccomp_data *data);
+
+/* What libseccomp's program says, but for calls that are newer than the profile: those get ENOSYS, as with runc. */
+uint32_t reference_expects(const struct reference *r, const struct seccomp_data *data);
 
 /* An action's value, 0 being EPERM. */
 uint32_t reference_action(const char *name, uint32_t number);
