@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What the runtime specification promises of every container, whatever its spec says: default file systems, links,
  * the order of states, signals. See oci.h. */
+#include <fcntl.h>
 #include <signal.h>
 #include <string.h>
+#include <unistd.h>
 
+#include "lib/io.h"
 #include "tests/oci/oci.h"
 
 static void
@@ -140,8 +143,8 @@ removed_while_it_runs(struct oci *t)
 static void
 ids(struct oci *t)
 {
-	static const char *const bad[] = { "",    ".",  "..", "a/b", "../a",    "a b",
-					   "a\n", "/a", "-x", "a%s", "\xc3\xa4" };
+	static const char *const bad[] = { "",   ".",  "..",  "a/b", "../a", "a b", "a",
+					   ".x", "_x", "a\n", "/a",  "-x",   "a%s", "\xc3\xa4" };
 
 	for (size_t i = 0; i < ARRAY_LEN(bad); i++)
 		OCI_CHECK(t,
@@ -252,6 +255,45 @@ files_of_other_users(struct oci *t)
 	OCI_PRINTS(t, spec, "one\ntwo\n0\n0\n");
 }
 
+/* Our kernel runs 64-bit programs only; that of a distribution may run others, too. */
+static void
+program_32(struct oci *t)
+{
+#if defined(__x86_64__)
+	/* i386: one segment that is the file, at 0x8048000; exit(42) by int 0x80 */
+	static const uint8_t
+		elf[] = {
+			0x7f, 'E', 'L',  'F', 1, 1,  1, 0,    0,  0,    0,    0, 0,    0,    0,
+			0,    2,   0,    3,   0, 1,  0, 0,    0,  0x54, 0x80, 4, 8,    52,   0,
+			0,    0,   0,    0,   0, 0,  0, 0,    0,  0,    52,   0, 32,   0,    1,
+			0,    0,   0,    0,   0, 0,  0, /* program header */
+			1,    0,   0,    0,   0, 0,  0, 0,    0,  0x80, 4,    8, 0,    0x80, 4,
+			8,    96,  0,    0,   0, 96, 0, 0,    0,  5,    0,    0, 0,    0,    0x10,
+			0,    0,   0xb8, 1,   0, 0,  0, 0xbb, 42, 0,    0,    0, 0xcd, 0x80,
+		};
+	char out[OCI_OUT], path[600];
+	auto_close int fd = -1;
+	bool runs;
+
+	/* a parameter that only a kernel with 32-bit programs has */
+	OCI_REQUIRE(t,
+		    oci_guest(t, out, sizeof(out),
+			      "test -e $P/sys/abi/vsyscall32 && echo yes; true") == 0,
+		    "%s", t->err.msg);
+	runs = strncmp(out, "yes", 3) == 0;
+	(void)oci_rootfs(t);
+	oci_file(t, "i386", 0755, "");
+	(void)snprintf(path, sizeof(path), "%s/i386", t->rootfs);
+	fd = open(path, O_WRONLY | O_CLOEXEC);
+	OCI_REQUIRE(t, fd >= 0 && write_full(fd, elf, sizeof(elf)) == 0, "write %s", path);
+	close_fd(&fd);
+	OCI_CHECK(t, oci_run(t, oci_spec(t, ARGS("/i386")), out, sizeof(out)) == (runs ? 42 : 126),
+		  "%s", runs ? "run" : "refused");
+#else
+	t->skip = "needs a program of 32-bit ARM";
+#endif
+}
+
 const struct oci_case oci_default_cases[] = {
 	{ "default", "default file systems", file_systems },
 	{ "default", "the container's own /proc", proc_is_its_own },
@@ -259,6 +301,7 @@ const struct oci_case oci_default_cases[] = {
 	{ "default", "default devices work", default_devices_work },
 	{ "default", "default links", default_links },
 	{ "default", "files of other users", files_of_other_users },
+	{ "default", "a 32-bit program", program_32 },
 	{ "linux", "a spec without linux is refused", without_linux },
 	{ "linux.intelrdt", "intelRdt is refused", intel_rdt },
 	{ "windows", "what is of other platforms is left alone", other_platforms },
