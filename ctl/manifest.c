@@ -6,8 +6,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "ctl/expand.h"
+#include "ctl/quantity.h"
 #include "lib/cleanup.h"
-#include "lib/parse.h"
+
+#define CPU_MILLI_MAX 1000000000
+#define TEXTS_MAX     (64u << 20) /* bytes; a reference may be shorter than its value */
 
 /* An object in the file, and where it is there. */
 struct at {
@@ -84,59 +88,58 @@ read_words(const struct at *at, const char *name, const json_t *list, const char
 	return 0;
 }
 
-/* A number with a unit behind it: *unit is what follows the digits. */
-static bool
-split_number(const char *text, uint64_t *n, const char **unit)
+/* A quantity, which may be a text or a number; NULL: not given. */
+static int
+read_quantity(const struct at *at, const json_t *json, int digits, uint64_t max, const char *what,
+	      uint64_t *out, struct error *err)
 {
-	size_t digits = strspn(text, "0123456789");
-	char number[24];
+	char text[64] = "";
+	size_t n = 0;
 
-	if (digits >= sizeof(number))
-		return false;
-	memcpy(number, text, digits);
-	number[digits] = '\0';
-	*unit = text + digits;
-	return parse_u64(number, n);
+	if (!json)
+		return 0;
+	if (json_is_string(json))
+		n = (size_t)snprintf(text, sizeof(text), "%s", json_string_value(json));
+	else if (json_is_number(json))
+		/* as many digits as are certain: 0.1 is a tenth */
+		n = json_dumpb(json, text, sizeof(text) - 1,
+			       JSON_ENCODE_ANY | JSON_REAL_PRECISION(15));
+	if (n == 0 || n >= sizeof(text) || !quantity_parse(text, digits, max, out))
+		return wrong(err, at, "\"%.60s\" is not a %s", text, what);
+	return 0;
 }
 
-/* "64Mi", "1G", "1048576". */
+/* "64Mi", "1.5G", 1048576. */
 static int
-read_size(const struct at *at, const char *text, uint64_t *out, struct error *err)
+read_size(const struct at *at, const json_t *json, uint64_t *out, struct error *err)
 {
-	static const struct {
-		const char *name;
-		uint64_t bytes;
-	} units[] = {
-		{ "", 1 },          { "k", 1000 },      { "M", 1000000 },   { "G", 1000000000 },
-		{ "Ki", 1u << 10 }, { "Mi", 1u << 20 }, { "Gi", 1u << 30 },
-	};
-	const char *unit;
-	uint64_t n;
+	return read_quantity(at, json, 0, INT64_MAX, "size", out, err);
+}
 
-	if (!text)
-		return 0;
-	for (size_t i = 0; split_number(text, &n, &unit) && i < ARRAY_LEN(units); i++) {
-		if (strcmp(unit, units[i].name) != 0 || n > INT64_MAX / units[i].bytes)
-			continue;
-		*out = n * units[i].bytes;
-		return 0;
+/* "500m", "0.5", 2. */
+static int
+read_cpu(const struct at *at, const json_t *json, unsigned int *out, struct error *err)
+{
+	uint64_t milli = 0;
+
+	if (read_quantity(at, json, 3, CPU_MILLI_MAX, "number of processors", &milli, err) < 0)
+		return -1;
+	if (json && milli == 0)
+		return wrong(err, at, "0 is not a number of processors");
+	*out = (unsigned int)milli;
+	return 0;
+}
+
+/* Expands the references to variables in the words of a command. */
+static int
+expand_words(struct manifest *m, const struct manifest_container *c, const char **words,
+	     struct error *err)
+{
+	for (; *words; words++) {
+		*words = expand_text(&m->texts, *words, c->env, c->n_env);
+		if (!*words)
+			return error_nomem(err, "reading a pod");
 	}
-	return wrong(err, at, "\"%s\" is not a size", text);
-}
-
-/* "500m", "2". */
-static int
-read_cpu(const struct at *at, const char *text, unsigned int *out, struct error *err)
-{
-	const char *unit;
-	uint64_t n;
-
-	if (!text)
-		return 0;
-	if (!split_number(text, &n, &unit) || n == 0 || n > 1000000 ||
-	    (*unit && strcmp(unit, "m") != 0))
-		return wrong(err, at, "\"%s\" is not a number of processors", text);
-	*out = (unsigned int)(*unit ? n : n * 1000);
 	return 0;
 }
 
@@ -183,8 +186,10 @@ read_mount(const struct manifest *m, const struct at *at, struct manifest_mount 
 	return wrong(err, at, "there is no volume %s", name);
 }
 
+/* A value may refer to the variables before it. */
 static int
-read_env(const struct at *at, const json_t *list, struct manifest_container *c, struct error *err)
+read_env(struct manifest *m, const struct at *at, const json_t *list, struct manifest_container *c,
+	 struct error *err)
 {
 	const char *name, *value;
 
@@ -193,9 +198,14 @@ read_env(const struct at *at, const json_t *list, struct manifest_container *c, 
 	for (size_t i = 0; i < json_array_size(list); i++) {
 		const struct at e = element(at, "env", list, i);
 
-		if (UNPACK(err, &e, "{s:s, s:s}", "name", &name, "value", &value) < 0)
+		value = "";
+		if (UNPACK(err, &e, "{s:s, s?s}", "name", &name, "value", &value) < 0)
 			return -1;
-		if (asprintf(&c->env[c->n_env], "%s=%s", name, value) < 0)
+		if (!*name || strchr(name, '='))
+			return wrong(err, &e, "name \"%s\" cannot be that of a variable", name);
+		value = expand_text(&m->texts, value, c->env, c->n_env);
+		c->env[c->n_env] = value ? arena_printf(&m->texts, "%s=%s", name, value) : NULL;
+		if (!c->env[c->n_env])
 			return error_nomem(err, "reading a pod");
 		c->n_env++;
 	}
@@ -243,12 +253,11 @@ read_limits(const struct at *parent, const json_t *json, struct manifest_contain
 	    struct error *err)
 {
 	const struct at at = member(parent, "resources", json);
-	const char *memory = NULL, *cpu = NULL;
-	const json_t *requests = NULL;
+	const json_t *memory = NULL, *cpu = NULL, *requests = NULL;
 
 	if (!json)
 		return 0;
-	if (UNPACK(err, &at, "{s?{s?s, s?s}, s?o}", "limits", "memory", &memory, "cpu", &cpu,
+	if (UNPACK(err, &at, "{s?{s?o, s?o}, s?o}", "limits", "memory", &memory, "cpu", &cpu,
 		   "requests", &requests) < 0 ||
 	    read_size(&at, memory, &c->memory, err) < 0)
 		return -1;
@@ -298,20 +307,25 @@ read_container(struct manifest *m, const struct at *at, struct manifest_containe
 		return wrong(err, at, "name: letters, digits and -, at most 63");
 	if (read_words(at, "command", command, c->command, &n, err) < 0 ||
 	    read_words(at, "args", args, c->command, &n, err) < 0 ||
-	    read_env(at, env, c, err) < 0 || read_lists(m, at, c, mounts, ports, err) < 0 ||
-	    read_limits(at, limits, c, err) < 0 || read_security(at, security, c, err) < 0 ||
+	    read_env(m, at, env, c, err) < 0 || expand_words(m, c, c->command, err) < 0 ||
+	    read_lists(m, at, c, mounts, ports, err) < 0 || read_limits(at, limits, c, err) < 0 ||
+	    read_security(at, security, c, err) < 0 ||
 	    read_probe(at, "readinessProbe", ready, &c->readiness, err) < 0)
 		return -1;
 	if (n == 0)
 		return wrong(err, at, "command and args are empty; an image here brings none");
-	return read_probe(at, "livenessProbe", alive, &c->liveness, err);
+	if (read_probe(at, "livenessProbe", alive, &c->liveness, err) < 0 ||
+	    expand_words(m, c, c->readiness.command, err) < 0)
+		return -1;
+	return expand_words(m, c, c->liveness.command, err);
 }
 
 static int
 read_volume(const struct at *at, struct manifest_volume *v, struct error *err)
 {
 	const json_t *config = NULL, *secret = NULL, *empty = NULL, *host = NULL;
-	const char *medium = "", *size = NULL;
+	const json_t *size = NULL;
+	const char *medium = "";
 
 	if (UNPACK(err, at, "{s:s, s?o, s?o, s?o, s?o}", "name", &v->name, "configMap", &config,
 		   "secret", &secret, "emptyDir", &empty, "hostPath", &host) < 0)
@@ -342,7 +356,7 @@ read_volume(const struct at *at, struct manifest_volume *v, struct error *err)
 	{
 		const struct at e = member(at, "emptyDir", empty);
 
-		if (UNPACK(err, &e, "{s?s, s?s}", "medium", &medium, "sizeLimit", &size) < 0)
+		if (UNPACK(err, &e, "{s?s, s?o}", "medium", &medium, "sizeLimit", &size) < 0)
 			return -1;
 		v->in_memory = strcmp(medium, "Memory") == 0;
 		return read_size(&e, size, &v->size, err);
@@ -427,6 +441,7 @@ manifest_parse(struct manifest *m, const char *text, struct error *err)
 	json_error_t why;
 
 	*m = (struct manifest){ .json = json_loads(text, JSON_REJECT_DUPLICATES, &why) };
+	arena_init(&m->texts, TEXTS_MAX);
 	return loaded(m, &why, err);
 }
 
@@ -436,15 +451,14 @@ manifest_read(struct manifest *m, const char *path, struct error *err)
 	json_error_t why;
 
 	*m = (struct manifest){ .json = json_load_file(path, JSON_REJECT_DUPLICATES, &why) };
+	arena_init(&m->texts, TEXTS_MAX);
 	return loaded(m, &why, err) < 0 ? error_wrap(err, "%s", path) : 0;
 }
 
 void
 manifest_release(struct manifest *m)
 {
-	for (size_t i = 0; i < m->n_containers; i++)
-		for (size_t e = 0; e < m->containers[i].n_env; e++)
-			free(m->containers[i].env[e]);
+	arena_release(&m->texts);
 	json_decref(m->json);
 	*m = (struct manifest){ 0 };
 }

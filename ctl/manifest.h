@@ -10,6 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "lib/arena.h"
 #include "lib/error.h"
 
 #define MANIFEST_CONTAINERS_MAX 8
@@ -57,7 +58,7 @@ struct manifest_container {
 	const char *name;
 	const char *image; /* a directory, or an image of a file system */
 	const char *command[MANIFEST_WORDS_MAX + 1];
-	char *env[MANIFEST_WORDS_MAX]; /* "NAME=value", ours to free */
+	char *env[MANIFEST_WORDS_MAX]; /* "NAME=value" */
 	size_t n_env;
 	const char *cwd;
 	int uid, gid;
@@ -70,7 +71,8 @@ struct manifest_container {
 };
 
 struct manifest {
-	json_t *json; /* what all the strings belong to */
+	json_t *json;       /* what all strings belong to, but for */
+	struct arena texts; /* those with variables in them */
 	const char *name, *hostname;
 	bool share_pids;
 	enum manifest_restart restart;

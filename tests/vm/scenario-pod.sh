@@ -34,10 +34,10 @@ describe()
 	  {"name": "nginx", "image": "$work/pod.ext4", "command": ["nginx", "-g", "daemon off;"],
 	   "ports": [{"containerPort": 80, "hostPort": $port}],
 	   "volumeMounts": [{"name": "pages", "mountPath": "/var/www/html", "readOnly": true}, {"name": "scratch", "mountPath": "/scratch"}],
-	   "resources": {"limits": {"memory": "96Mi", "cpu": "900m"}},
+	   "resources": {"limits": {"memory": "0.09375Gi", "cpu": 0.9}},
 	   "readinessProbe": {"exec": {"command": ["curl", "-sf", "-o", "/dev/null", "http://127.0.0.1/"]}, "periodSeconds": 1, "timeoutSeconds": 10, "failureThreshold": 60}},
 	  {"name": "side", "image": "$work/side", "command": ["sh", "-c"], "args": ["echo side is up; echo \$GREETING >/scratch/said; touch /tmp/alive; exec sleep 3600"],
-	   "env": [{"name": "GREETING", "value": "hello"}],
+	   "env": [{"name": "WORD", "value": "hello"}, {"name": "GREETING", "value": "of the image"}, {"name": "GREETING", "value": "\$(WORD)"}],
 	   "volumeMounts": [{"name": "scratch", "mountPath": "/scratch"}, {"name": "fast", "mountPath": "/fast"}, {"name": "key", "mountPath": "/etc/key"}],
 	   "resources": {"limits": {"memory": "32Mi"}},
 	   "livenessProbe": {"exec": {"command": ["test", "-e", "/tmp/alive"]}, "periodSeconds": 1, "timeoutSeconds": 5, "failureThreshold": 2}}]}}

@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Descriptions of pods: what is understood, and what is refused by its path. */
 #include <criterion/criterion.h>
+#include <stdio.h>
 #include <string.h>
 
+#include "ctl/expand.h"
 #include "ctl/manifest.h"
+#include "ctl/quantity.h"
 #include "lib/cleanup.h"
 
 #define POD(spec) "{\"metadata\":{\"name\":\"p\"},\"spec\":{" spec "}}"
@@ -99,6 +102,13 @@ Test(manifest, what_is_refused)
 		{ POD(CONTAINERS(",\"resources\":{\"limits\":{\"memory\":\"99999999999Gi\"}}")),
 		  "is not a size" },
 		{ POD(CONTAINERS(",\"resources\":{\"limits\":{\"cpu\":\"0\"}}")), "processors" },
+		{ POD(CONTAINERS(",\"resources\":{\"limits\":{\"cpu\":\"-1\"}}")),
+		  "\"-1\" is not a number of processors" },
+		{ POD(CONTAINERS(",\"resources\":{\"limits\":{\"cpu\":true}}")), "processors" },
+		{ POD(CONTAINERS(",\"resources\":{\"limits\":{\"memory\":\"\"}}")),
+		  "\"\" is not a size" },
+		{ POD(CONTAINERS(",\"env\":[{\"name\":\"A=B\",\"value\":\"x\"}]")),
+		  "spec.containers[0].env[0]: name \"A=B\"" },
 		{ POD(CONTAINERS(",\"livenessProbe\":{\"exec\":{\"command\":[]}}")),
 		  "livenessProbe" },
 		{ POD(CONTAINERS(",\"livenessProbe\":{\"httpGet\":{}}")), "livenessProbe" },
@@ -117,4 +127,179 @@ Test(manifest, what_is_refused)
 		cr_assert(strstr(err.msg, rows[i].said), "%s: %s", rows[i].text, err.msg);
 		manifest_release(&m);
 	}
+}
+
+Test(manifest, quantities)
+{
+	static const struct {
+		const char *text;
+		int digits;
+		int64_t value; /* -1: none */
+	} rows[] = {
+		{ "0", 0, 0 },
+		{ "1048576", 0, 1 << 20 },
+		{ "+64Mi", 0, 64 << 20 },
+		{ "1.5Gi", 0, 3ll << 29 },
+		{ "0.5", 0, 1 },
+		{ ".5Ki", 0, 512 },
+		{ "5.", 0, 5 },
+		{ "1e3", 0, 1000 },
+		{ "1E3", 0, 1000 },
+		{ "12e-1", 0, 2 },
+		{ "1.5e+3", 0, 1500 },
+		{ "1E", 0, 1000000000000000000 },
+		{ "129M", 0, 129000000 },
+		{ "2k", 0, 2000 },
+		{ "3T", 0, 3000000000000 },
+		{ "1Pi", 0, 1ll << 50 },
+		{ "7Ei", 0, 7ll << 60 },
+		{ "100m", 0, 1 },
+		{ "1e-100", 0, 1 },
+		{ "0.10000000000000000000000000000000000000000000", 1, 1 },
+		{ "0.10000000000000000000000000000000000000000001", 1, 2 },
+		{ "0.5", 3, 500 },
+		{ "100m", 3, 100 },
+		{ "1e3", 3, 1000000 },
+		{ "2", 3, 2000 },
+		{ "0.0001", 3, 1 },
+		{ "1.0005", 3, 1001 },
+		{ "250000u", 3, 250 },
+		{ "1000000n", 3, 1 },
+		{ "", 0, -1 },
+		{ ".", 0, -1 },
+		{ "Mi", 0, -1 },
+		{ "-1", 0, -1 },
+		{ "1 ", 0, -1 },
+		{ "1K", 0, -1 },
+		{ "1MB", 0, -1 },
+		{ "1e", 0, -1 },
+		{ "1e3Ki", 0, -1 },
+		{ "1e1000", 0, -1 },
+		{ "1.2.3", 0, -1 },
+		{ "8Ei", 0, -1 },
+		{ "0x10", 0, -1 },
+		{ "99999999999999999999", 0, -1 },
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		uint64_t value = 0;
+		bool valid = quantity_parse(rows[i].text, rows[i].digits, INT64_MAX, &value);
+
+		cr_expect_eq(valid, rows[i].value >= 0, "\"%s\"", rows[i].text);
+		if (valid && rows[i].value >= 0)
+			cr_expect_eq(value, (uint64_t)rows[i].value, "\"%s\": %llu", rows[i].text,
+				     (unsigned long long)value);
+	}
+}
+
+/* Numbers of JSON, too. */
+Test(manifest, limits)
+{
+	static const struct {
+		const char *text;
+		uint64_t memory;
+		unsigned int milli;
+	} rows[] = {
+		{ "\"memory\":\"1.5Gi\",\"cpu\":\"0.5\"", 3ull << 29, 500 },
+		{ "\"memory\":\"1e8\",\"cpu\":\"1e-1\"", 100000000, 100 },
+		{ "\"memory\":67108864,\"cpu\":0.1", 64 << 20, 100 },
+		{ "\"memory\":1e6,\"cpu\":2", 1000000, 2000 },
+		{ "\"memory\":0", 0, 0 },
+	};
+	char text[512];
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct error err = ERROR_INIT;
+
+		(void)snprintf(text, sizeof(text),
+			       POD(CONTAINERS(",\"resources\":{\"limits\":{%s}}")), rows[i].text);
+		cr_assert_eq(manifest_parse(&m, text, &err), 0, "%s: %s", rows[i].text, err.msg);
+		cr_expect_eq(m.containers[0].memory, rows[i].memory, "%s", rows[i].text);
+		cr_expect_eq(m.containers[0].milli, rows[i].milli, "%s: %u", rows[i].text,
+			     m.containers[0].milli);
+		manifest_release(&m);
+	}
+}
+
+/* The rows are those of the kubelet's own test, with the same meaning. */
+Test(manifest, references_to_variables)
+{
+	static char a[] = "VAR_A=A", b[] = "VAR_B=B", old[] = "VAR_C=old", c[] = "VAR_C=C",
+		    reference[] = "VAR_REF=$(VAR_A)", empty[] = "VAR_EMPTY=";
+	static char *const env[] = { a, b, old, c, reference, empty };
+	static const char *const rows[][2] = {
+		{ "$(VAR_A)", "A" },
+		{ "___$(VAR_B)___", "___B___" },
+		{ "___$(VAR_C)", "___C" },
+		{ "$(VAR_A)-$(VAR_A)", "A-A" },
+		{ "$(VAR_EMPTY)-1", "-1" },
+		{ "$(VAR_A)_$(VAR_B)_$(VAR_C)", "A_B_C" },
+		{ "$$(VAR_B)_$(VAR_A)", "$(VAR_B)_A" },
+		{ "$$(VAR_A)_$$(VAR_B)", "$(VAR_A)_$(VAR_B)" },
+		{ "f000-$$VAR_A", "f000-$VAR_A" },
+		{ "foo\\$(VAR_C)bar", "foo\\Cbar" },
+		{ "foo\\\\$(VAR_C)bar", "foo\\\\Cbar" },
+		{ "$(VAR_REF)", "$(VAR_A)" },
+		{ "%%$(VAR_REF)--$(VAR_REF)%%", "%%$(VAR_A)--$(VAR_A)%%" },
+		{ "foo$(VAR_EMPTY)bar", "foobar" },
+		{ "foo$(VAR_Awhoops!", "foo$(VAR_Awhoops!" },
+		{ "f00__(VAR_A)__", "f00__(VAR_A)__" },
+		{ "$?_boo_$!", "$?_boo_$!" },
+		{ "$VAR_A", "$VAR_A" },
+		{ "$(VAR_DNE)", "$(VAR_DNE)" },
+		{ "$$$$$$(BIG_MONEY)", "$$$(BIG_MONEY)" },
+		{ "$$$$$$(VAR_A)", "$$$(VAR_A)" },
+		{ "$$$$$$$(GOOD_ODDS)", "$$$$(GOOD_ODDS)" },
+		{ "$$$$$$$(VAR_A)", "$$$A" },
+		{ "$VAR_A)", "$VAR_A)" },
+		{ "${VAR_A}", "${VAR_A}" },
+		{ "$(VAR_B)_______$(A", "B_______$(A" },
+		{ "$(VAR_C)_______$(", "C_______$(" },
+		{ "$(VAR_A)foobarzab$", "Afoobarzab$" },
+		{ "foo-\\$(VAR_A", "foo-\\$(VAR_A" },
+		{ "--$($($($($--", "--$($($($($--" },
+		{ "$($($($($--foo$(", "$($($($($--foo$(" },
+		{ "foo0--$($($($(", "foo0--$($($($(" },
+		{ "$(foo$$var)", "$(foo$$var)" },
+		{ "$()", "$()" },
+		{ "", "" },
+	};
+	struct arena arena;
+
+	arena_init(&arena, 1u << 20);
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+		cr_expect_str_eq(expand_text(&arena, rows[i][0], env, ARRAY_LEN(env)), rows[i][1]);
+	arena_release(&arena);
+}
+
+Test(manifest, variables_of_a_container)
+{
+	struct error err = ERROR_INIT;
+	const struct manifest_container *c = &m.containers[0];
+
+	cr_assert_eq(
+		manifest_parse(
+			&m,
+			POD(CONTAINERS(
+				",\"args\":[\"$(A)\",\"$(URL)\",\"$$(A)\",\"$(NONE)\"],"
+				"\"env\":[{\"name\":\"A\",\"value\":\"image\"},{\"name\":\"EMPTY\"},"
+				"{\"name\":\"URL\",\"value\":\"http://$(A):$(PORT)/$$(A)\"},"
+				"{\"name\":\"PORT\",\"value\":\"80\"},{\"name\":\"A\",\"value\":\"pod\"}],"
+				"\"readinessProbe\":{\"exec\":{\"command\":[\"get\",\"$(URL)\"]}},"
+				"\"livenessProbe\":{\"exec\":{\"command\":[\"$(PORT)\"]}}")),
+			&err),
+		0, "%s", err.msg);
+	cr_assert_eq(c->n_env, 5);
+	/* only what stands before */
+	cr_expect_str_eq(c->env[1], "EMPTY=");
+	cr_expect_str_eq(c->env[2], "URL=http://image:$(PORT)/$(A)");
+	/* of two the last; no second round */
+	cr_expect_str_eq(c->command[0], "x");
+	cr_expect_str_eq(c->command[1], "pod");
+	cr_expect_str_eq(c->command[2], "http://image:$(PORT)/$(A)");
+	cr_expect_str_eq(c->command[3], "$(A)");
+	cr_expect_str_eq(c->command[4], "$(NONE)");
+	cr_expect_null(c->command[5]);
+	cr_expect_str_eq(c->readiness.command[1], "http://image:$(PORT)/$(A)");
+	cr_expect_str_eq(c->liveness.command[0], "80");
 }
