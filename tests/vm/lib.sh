@@ -216,6 +216,20 @@ copy_program()
 	done
 }
 
+# iptables_into TREE: the programs that save and restore rules, as this Debian has them
+iptables_into()
+{
+	local tree=$1 tool
+	local extensions=/usr/lib/$(gcc -dumpmachine)/xtables
+	mkdir -p "$tree$extensions" "$tree/run" && copy_program "$tree" /usr/sbin/xtables-legacy-multi || return 1
+	for tool in iptables ip6tables; do
+		ln -s xtables-legacy-multi "$tree/usr/sbin/$tool-save" && ln -s xtables-legacy-multi "$tree/usr/sbin/$tool-restore" || return 1
+	done
+	for tool in libxt_standard libxt_comment libipt_icmp libip6t_icmp6 libxt_tcp; do
+		cp "$extensions/$tool.so" "$tree$extensions/" || return 1
+	done
+}
+
 # initrd_with TREE FILE: this kernel's initrd and, as a second archive behind it, that tree
 initrd_with()
 {

@@ -4,20 +4,11 @@
 # The network calls: a card that is plugged in while the agent waits for it, routes and neighbours that packets follow, rules that
 # stop them. What came of each is looked at by a shell in the guest's network namespace. docs/protocol.md names these tests.
 
-# The guest's image has iptables: what this Debian has, as a second archive behind the initrd.
+# The guest's image has iptables, as a second archive behind the initrd.
 with_iptables()
 {
-	local tree=$work/iptables tool
-	local extensions=/usr/lib/$(gcc -dumpmachine)/xtables
 	test ! -f "$work/iptables.img" || return 0
-	mkdir -p "$tree$extensions" "$tree/run" && copy_program "$tree" /usr/sbin/xtables-legacy-multi || return 1
-	for tool in iptables ip6tables; do
-		ln -s xtables-legacy-multi "$tree/usr/sbin/$tool-save" && ln -s xtables-legacy-multi "$tree/usr/sbin/$tool-restore" || return 1
-	done
-	for tool in libxt_standard libxt_comment libipt_icmp libip6t_icmp6 libxt_tcp; do
-		cp "$extensions/$tool.so" "$tree$extensions/" || return 1
-	done
-	initrd_with "$tree" "$work/iptables.img"
+	iptables_into "$work/iptables" && initrd_with "$work/iptables" "$work/iptables.img"
 }
 
 look() { ctl exec net -- "$@"; }

@@ -1,0 +1,136 @@
+# SPDX-License-Identifier: Apache-2.0
+# shellcheck shell=bash
+# once: distro
+# What real clients were recorded to ask for (tests/transcript), where it needs a share, limits, disks or a network card. One VM
+# for all: its init is a shell that starts one agent after the other, each for one transcript, from the first call to the end.
+
+share=$work/recordings
+
+# The guest's init: goes over to a tmpfs, since a container cannot leave an initramfs by pivot_root, and starts agents.
+guest_init()
+{
+	cat >"$1/init" <<-'END'
+	#!/bin/busybox sh
+	busybox mkdir -p /new
+	busybox mount -t tmpfs -o mode=755 new /new
+	busybox cp -a /agents /bin /etc /hooks /kata-agent /lib* /usr /new/
+	exec busybox switch_root /new /agents
+	END
+	cat >"$1/agents" <<-'END'
+	#!/bin/busybox sh
+	export PATH=/bin KATA_AGENT_SERVER_ADDR=vsock://-1:1024
+	busybox mkdir -p /proc /sys /dev /run /tmp /sbin
+	busybox mount -t proc proc /proc
+	busybox mount -t sysfs sysfs /sys
+	busybox mount -t devtmpfs dev /dev
+	busybox mount -t cgroup2 cgroup2 /sys/fs/cgroup
+	while read -r module parameters; do busybox insmod $module $parameters; done </etc/tatami/modules
+	busybox ip link set lo up
+	while :; do
+		for card in /sys/class/net/eth*; do
+			test -e "$card" || continue
+			busybox ip addr flush dev ${card##*/}
+			busybox ip link set ${card##*/} down
+		done
+		busybox unshare -m -u -i busybox sh -c 'busybox mount -t tmpfs run /run; exec /kata-agent'
+		echo "an agent has ended: $?"
+	done
+	END
+	chmod 755 "$1/init" "$1/agents"
+}
+
+# make_disks: a root file system, and volumes of 64 MiB, on a disk of that size and on one of 100 MiB
+make_disks()
+{
+	mkdir -p "$work/volume" && echo on-disk >"$work/volume/f" &&
+		mke2fs -q -t ext4 -d "$work/userland" "$work/root.ext4" 64M &&
+		mke2fs -q -t ext4 -d "$work/volume" "$work/volume.ext4" 64M &&
+		cp "$work/volume.ext4" "$work/large.ext4" && truncate -s 100M "$work/large.ext4"
+}
+
+# The guest's image: iptables, hooks, a kernel module that nothing has loaded.
+make_guest()
+{
+	local tree=$work/guest built release modules=()
+	mkdir -p "$tree/hooks/prestart" "$tree/etc" "$share"
+	if test "$kernel" = distro; then
+		built=$(scripts/fetch-kernel) || return 1
+		release=$(cat "$built/release")
+		modules=(--modules "$built/lib/modules/$release" --module iptable_filter --module ip6table_filter --module xt_tcpudp)
+	fi
+	"$OUT/tatami-initrd" --quiet -o "$work/base.img" --init "$OUT/tatami" ${modules[@]+"${modules[@]}"} || return 1
+	zcat "$work/base.img" | (cd "$tree" && cpio -idu --quiet --no-absolute-filenames) || return 1
+	if test -n "$release"; then
+		for file in modules.dep modules.builtin kernel/drivers/block/loop.ko; do
+			mkdir -p "$(dirname "$tree/lib/modules/$release/$file")" && cp "$built/lib/modules/$release/$file" "$tree/lib/modules/$release/$file" || return 1
+		done
+	fi
+	iptables_into "$tree" && cp -a "$rootfs/bin/." "$tree/bin/" && mv "$tree/init" "$tree/kata-agent" && guest_init "$tree" &&
+		printf '#!/bin/sh\necho ran >/run/hook\n' >"$tree/hooks/prestart/hook" && chmod 755 "$tree/hooks/prestart/hook" &&
+		(cd "$tree" && find . | cpio -o -H newc -R 0:0 --quiet | gzip -1) >"$work/recordings.img"
+}
+
+boot_guest()
+{
+	ctl boot --name recordings --kernel "$OUT/kernel/$kernel/vmlinuz" --initrd "$work/recordings.img" --no-container --nic --memory 768 --max-memory 2048 --max-cpus 2 \
+		--attach "9p:$share" --attach "virtio-fs:$share" --attach "blk:$work/root.ext4" --attach "blk:$work/volume.ext4" \
+		--attach "blk:$work/large.ext4" || return 1
+	vms+=(recordings)
+	vmdir=${XDG_RUNTIME_DIR:+$XDG_RUNTIME_DIR/tatami}
+	vmdir=${vmdir:-/tmp/tatami-vms-$(id -u)}/recordings
+	address=$(sed -n 's/.*"address": "\(.*\)".*/\1/p' "$vmdir/state.json")
+	test -n "$address"
+}
+
+replay_recording()
+{
+	case $1 in *-07-*) plug_card || return 1 ;; *-08a-*) plug_cpu_and_memory || return 1 ;; esac
+	rm -rf "${share:?}"/*
+	prepare "$1" "$share" "$work/userland" || return 1
+	LSAN_OPTIONS=detect_leaks=0 timeout -k 5 150 "$BUILD/asan/tests/transcript/replay" --tag share1 "$address" "$1" && return 0
+	tail -n 12 "$vmdir/console.log" | cut -c1-300
+	rpc DestroySandbox '{}' >/dev/null # the next one has a sandbox of its own
+	return 1
+}
+
+qmp() { "$work/bin/qmp" "$vmdir/qmp.sock" "$@"; }
+
+# What the host has plugged in when the calls come.
+plug_card()
+{
+	qmp '{"execute":"netdev_add","arguments":{"type":"user","id":"n1"}}' \
+		'{"execute":"device_add","arguments":{"driver":"virtio-net-pci","id":"nic1","netdev":"n1","bus":"hotplug0","mac":"02:00:00:00:00:02","romfile":""}}'
+}
+
+plug_cpu_and_memory()
+{
+	qmp '{"execute":"device_add","arguments":{"driver":"max-x86_64-cpu","id":"c1","socket-id":1,"core-id":0,"thread-id":0}}' \
+		'{"execute":"object-add","arguments":{"qom-type":"memory-backend-memfd","id":"m1","size":268435456,"share":true}}' \
+		'{"execute":"device_add","arguments":{"driver":"pc-dimm","id":"dimm1","memdev":"m1"}}'
+}
+
+# replay_all PATTERN...: the transcripts whose name has one of these
+replay_all()
+{
+	local pattern recording
+	for pattern; do
+		for recording in tests/transcript/*$pattern*.transcript; do
+			grep -qx '#vm' "$recording" || continue
+			ok "recording: $(basename "$recording" .transcript)" replay_recording "$recording"
+		done
+	done
+}
+
+# shellcheck source=tests/transcript/prepare.sh
+. tests/transcript/prepare.sh
+if userland "$work/userland" 2>/dev/null && ok 'make disks' make_disks && ok 'make a guest that starts agents' make_guest && ok 'boot it' boot_guest; then
+	# What is plugged in stays: last.
+	replay_all go-0[1-6] go-07 go-08[cd] go-09 go-1 rs-
+	if test "$kernel" = distro; then
+		replay_all go-08[ab]
+	else
+		skip 'recording: go-08a, go-08b' 'this kernel leaves no room for processors'
+	fi
+	ok 'stop leaves nothing' stop recordings
+fi
+rm -rf "$share" "$work/guest" "$work/userland" "$work/volume" "$work"/{root,volume,large}.ext4
