@@ -9,7 +9,7 @@ BUILD ?= $(OUT)/.build
 KERNEL ?= auto
 export OUT BUILD KERNEL AGENT
 export TATAMI_T0 := $(shell date +%s)
-SUITES ?= checks unit fuzz rpc oci vm
+SUITES ?= checks unit fuzz rpc oci transcript vm
 
 .PHONY: help demo test soak fuzz bench build product asan kernel image clean
 

@@ -1,0 +1,41 @@
+# SPDX-License-Identifier: Apache-2.0
+# What a transcript cannot take over from its recording as it is, by scenario:
+#   native       it is replayed without a VM: it was recorded so, and needs no share, disk, limits or second processor
+#   replace      pairs of texts: the second stands for the first everywhere
+#   content      a regular expression for files that the host has prepared, and their text; of directories: a file in it, its text
+#   skip         calls that are left out: the method, a regular expression that the request matches, the reason
+#   free_output  regular expressions of command lines whose output depends on the machine: it is not compared
+#   drop_text    regular expressions of output that depends on the machine, where the rest of it is compared
+#   succeeds     methods that failed for want of something that the guest of the tests has
+def cri_files: [["-hosts$", "127.0.0.1 localhost\\n127.0.0.1 hosta\\n127.0.0.1 hb\\n"],
+	["-resolv.conf$", "search example.test\\nnameserver 10.89.77.1\\noptions ndots:2\\n"]];
+def disks($first): [["\"source\":\"" + $first + "\"", "\"source\":\"0a\""]];
+def rules: {
+	"go-01-ctr-run": { free_output: ["^sh -c uname"] },
+	"go-03-crictl-pod": {
+		content: (cri_files + [["-data$", "f", "from-host\\n"], ["-one$", "single\\n"]]),
+		free_output: ["^sh -c ps;"] },
+	"go-05-copyfile-no-shared-fs": {
+		replace: (disks("05") + [["do echo \\\"$i $(cat /cfg/key) $(cat /sec/key)\\\"; sleep 1;",
+			"do echo \\\"$i $(cat /cfg/key) $(cat /sec/key)\\\"; sleep .3;"]]),
+		free_output: ["^sh -c ls"] },
+	"go-06a-block-rootfs": { replace: disks("06"), content: [["-b$", "f", "c\\n"]], free_output: ["^sh -c mount"] },
+	"go-06b-block-device": { replace: (disks("06") + [["\"id\":\"07\"", "\"id\":\"0b\""]]), free_output: ["^sh -c ls"] },
+	"go-06c-direct-volume": {
+		replace: (disks("06") + [["\"source\":\"07\"", "\"source\":\"0b\""], ["sleep 12", "sleep 04"]]), free_output: ["^sh -c mount"] },
+	"go-06d-direct-volume-resize": {
+		replace: (disks("06") + [["\"source\":\"07\"", "\"source\":\"0c\""], ["sleep 10", "sleep 04"]]), free_output: ["^sh -c mount"] },
+	"go-07-network": { free_output: ["^sh -c ip addr"] },
+	"go-08a-hotplug-debian-ctr": { drop_text: ["^Mem:"] },
+	"go-08b-hotplug-debian-crictl": { content: cri_files, drop_text: ["^Mem:", "^Filesystem"] },
+	"go-09-oom-pidns-seccomp": { content: cri_files, drop_text: ["/proc/kcore"], free_output: ["^ps$", "^sh -c ps; exit 0$"] },
+	"go-11-volumes-attach": {
+		# the host waited until the first container had written
+		replace: [["\"cat /disk/x /mem/y\"", "\"until test -s /mem/y; do sleep .1; done; cat /disk/x /mem/y\""]],
+		free_output: ["^sh -c mount"] },
+	"go-14-termination-log": { replace: disks("05") },
+	"rs-01-drive": { native: true, replace: [["/host/ctl/b1/rootfs", "${ROOTFS}"]] },
+	"rs-02-drive-vm": { succeeds: ["GetIPTables"] },
+	"agentctl-01-all-commands": { native: true, replace: [["/run/kata-containers/testing/mycontainer/rootfs", "${ROOTFS}"]] },
+	"agentctl-02-bats": { native: true, replace: [["29975", "10001"], ["/run/kata-containers/testing/test_container_4142/rootfs", "${ROOTFS}"], ["test_container_4142", "test_container_0001"]] }
+};
