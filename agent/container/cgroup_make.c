@@ -84,6 +84,7 @@ tell(struct worker *w, int fd, uint32_t program, struct error *err)
 int
 cgroup_make(struct worker *w, const struct launch *l, int *out, struct error *err)
 {
+	const struct undo undo = { .kind = UNDO_CGROUP, .fd = -1, .name = l->cgroup_path };
 	auto_close int fd = -1;
 	uint32_t program = 0;
 
@@ -93,7 +94,7 @@ cgroup_make(struct worker *w, const struct launch *l, int *out, struct error *er
 	if (cgroup_is_populated(l->roots->cgroup, l->cgroup_path))
 		return error_set(err, ERROR_ALREADY_EXISTS,
 				 "linux.cgroupsPath: cgroup %s is in use", l->cgroup_path);
-	if (worker_step_path(w, UNDO_CGROUP, err, "%s", l->cgroup_path) < 0)
+	if (worker_step(w, &undo, err) < 0)
 		return -1;
 	fd = cgroup_create(l->roots->cgroup, l->cgroup_path, err);
 	if (fd < 0)

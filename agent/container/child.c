@@ -141,7 +141,8 @@ child_start(struct worker *w, struct entry *e, uint64_t flags, int cgroup_fd,
 		return -1;
 	}
 	*c = (struct child_process){ .pid = pid, .pidfd = pidfd, .sock = pair[0] };
-	undo.pid = pid;
+	undo.id = pid;
+	undo.fd = pidfd;
 	return worker_step(w, &undo, err);
 }
 

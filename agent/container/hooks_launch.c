@@ -43,11 +43,12 @@ make_cgroup(struct worker *w, struct hook_stage *stage, struct error *err)
 {
 	const struct launch *l = stage->launch;
 	char name[CGROUP_PATH_MAX];
+	const struct undo undo = { .kind = UNDO_CGROUP, .fd = -1, .name = name };
 
 	if (l->roots->cgroup < 0)
 		return 0;
 	hook_cgroup_name(l->id, name, sizeof(name));
-	if (worker_step_path(w, UNDO_CGROUP, err, "%s", name) < 0)
+	if (worker_step(w, &undo, err) < 0)
 		return -1;
 	stage->cgroup_fd = cgroup_create(l->roots->cgroup, name, err);
 	return stage->cgroup_fd < 0 ? error_wrap(err, "cgroup for hooks") : 0;
@@ -67,11 +68,9 @@ write_config(struct worker *w, const struct launch *l, int dir, struct error *er
 	(void)snprintf(path, sizeof(path), "%s/rootfs", l->bundle);
 	root.path = path;
 	spec.root = &root;
-	if (worker_step_path(w, UNDO_UNLINK, err, "%s/config.json", l->bundle) < 0)
-		return -1;
-	fd = openat(dir, "config.json", O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+	fd = worker_create(w, dir, "config.json", 0600, NULL, err);
 	if (fd < 0)
-		return error_sys(err, "make config.json for hooks");
+		return error_wrap(err, "write the configuration for hooks");
 	buf_init(&text, CONFIG_MAX);
 	if (json_spec(&text, &spec) < 0)
 		result = error_nomem(err, "writing config.json for hooks");
@@ -87,7 +86,9 @@ bind_root(struct worker *w, const struct launch *l, int dir, struct error *err)
 {
 	auto_close int from = path_try_open(l->roots->root, l->spec->root->path,
 					    O_PATH | O_DIRECTORY, 0, PATH_FOLLOW_NONE);
+	struct undo undo = { .kind = UNDO_UMOUNT, .name = "the root file system for hooks" };
 	auto_close int tree = -1;
+	auto_close int at = -1;
 
 	if (from < 0)
 		return error_sys_code(err, ERROR_INVALID_ARGUMENT, "root file system %s",
@@ -96,9 +97,16 @@ bind_root(struct worker *w, const struct launch *l, int dir, struct error *err)
 			     OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH | AT_RECURSIVE);
 	if (tree < 0)
 		return error_sys(err, "clone root file system %s", l->spec->root->path);
-	if (worker_step_path(w, UNDO_UMOUNT, err, "%s/rootfs", l->bundle) < 0)
+	at = openat(dir, "rootfs", O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (at < 0)
+		return error_sys(err, "open %s/rootfs", l->bundle);
+	undo.fd = at;
+	undo.id = sys_mount_id(tree, "", AT_EMPTY_PATH);
+	if (undo.id < 0)
+		return error_sys(err, "find the id of a mount");
+	if (worker_step(w, &undo, err) < 0)
 		return -1;
-	if (sys_move_mount(tree, "", dir, "rootfs", MOVE_MOUNT_F_EMPTY_PATH) < 0)
+	if (sys_move_mount(tree, "", at, "", MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH) < 0)
 		return error_sys(err, "mount the root file system for hooks");
 	return 0;
 }

@@ -26,14 +26,13 @@ make_bundle(struct worker *w, const struct launch *l, struct error *err)
 {
 	auto_close int dir = -1;
 
-	if (worker_step_path(w, UNDO_RMDIR, err, "%s", l->bundle) < 0 ||
-	    worker_step_path(w, UNDO_RMDIR, err, "%s/rootfs", l->bundle) < 0)
-		return -1;
-	if (mkdirat(l->roots->run, l->id, 0711) < 0 && errno != EEXIST)
-		return error_sys(err, "make directory %s", l->bundle);
+	if (worker_mkdir(w, l->roots->run, l->id, 0711, NULL, err) < 0)
+		return error_wrap(err, "make bundle %s", l->bundle);
 	dir = openat(l->roots->run, l->id, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	if (dir < 0 || (mkdirat(dir, "rootfs", 0711) < 0 && errno != EEXIST))
-		return error_sys(err, "make directory %s/rootfs", l->bundle);
+	if (dir < 0)
+		return error_sys(err, "open bundle %s", l->bundle);
+	if (worker_mkdir(w, dir, "rootfs", 0711, NULL, err) < 0)
+		return error_wrap(err, "make bundle %s", l->bundle);
 	return 0;
 }
 

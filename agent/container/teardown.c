@@ -14,13 +14,16 @@
 #include "lib/cleanup.h"
 #include "lib/mountinfo.h"
 #include "lib/path.h"
+#include "lib/sys.h"
 
 /* For all of a container's processes to die, ms. */
 #define KILL_TIMEOUT_MS 5000
 
-/* Detaches what is mounted at and below dir, latest first. */
+/* Detaches what is mounted at and below dir, latest first, and with it what is mounted on that. `own` is the mount that
+ * dir lies in, a tmpfs of ours: only there a path leads where it did, while in what is mounted a container may have
+ * put a link in the way. */
 static void
-detach_in(char *text, const char *dir)
+detach_in(char *text, const char *dir, int own)
 {
 	size_t n = strlen(dir);
 	char *end = text + strlen(text), *line;
@@ -31,7 +34,7 @@ detach_in(char *text, const char *dir)
 		for (line = end; line > text && line[-1] != '\n'; line--)
 			;
 		*end = '\0';
-		if (mountinfo_parse(line, &m) && strncmp(m.point, dir, n) == 0 &&
+		if (mountinfo_parse(line, &m) && m.parent == own && strncmp(m.point, dir, n) == 0 &&
 		    (m.point[n] == '/' || !m.point[n]))
 			(void)umount2(m.point, MNT_DETACH | UMOUNT_NOFOLLOW);
 		end = line > text ? line - 1 : text;
@@ -43,9 +46,13 @@ detach_mounts(const struct teardown *t, struct error *err)
 {
 	auto_free char *text = mountinfo_read(t->roots->proc, "self/mountinfo", err);
 
+	int own = sys_mount_id(t->roots->run, "", AT_EMPTY_PATH);
+
+	if (own < 0)
+		return error_sys(err, "find the mount of %s", RUN_DIR);
 	if (!text)
 		return -1;
-	detach_in(text, t->bundle);
+	detach_in(text, t->bundle, own);
 	return 0;
 }
 

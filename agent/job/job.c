@@ -30,13 +30,9 @@
 /* From the kill of a worker to its being left to itself. */
 #define STOP_MS         5000
 #define STOP_UNDO_MS    200
-#define UNDO_MS         5000
-#define UNDO_RETRY_MS   100
 #define MESSAGES_A_TURN 64
 
-static void job_undo(struct job *job);
-
-static void
+void
 jobs_kick(struct jobs *jobs)
 {
 	uint64_t one = 1;
@@ -44,7 +40,7 @@ jobs_kick(struct jobs *jobs)
 	(void)!write(jobs->kick_fd, &one, sizeof(one));
 }
 
-static void
+void
 job_free(struct job *job)
 {
 	list_remove(&job->node);
@@ -74,8 +70,7 @@ job_drop_worker(struct job *job)
 		job->jobs->n_running--;
 }
 
-/* The end: done is called and the job is gone. Only from the loop. */
-static void
+void
 job_finish(struct job *job)
 {
 	struct jobs *jobs = job->jobs;
@@ -94,9 +89,7 @@ job_result(struct job *job)
 {
 	if (job->err.code != ERROR_OK && job->journal.n > 0) {
 		job_drop_worker(job);
-		job->state = JOB_UNDOING;
-		job->undo_until_ns = monotonic_ns() + UNDO_MS * 1000000ull;
-		job_undo(job);
+		job_undo_begin(job);
 		return;
 	}
 	job_finish(job);
@@ -184,6 +177,28 @@ describe_death(struct error *err, int status, bool gone)
 			  WEXITSTATUS(status));
 }
 
+/* Another worker does the work from its beginning, before all that waits. */
+static void
+job_again(struct job *job)
+{
+	struct jobs *jobs = job->jobs;
+	struct error err = ERROR_INIT;
+
+	log_warn("job", "%s: %s; starting another worker", job->ops->name, job->err.msg);
+	job_drop_worker(job);
+	job->again++;
+	job->err = ERROR_INIT;
+	job->state = JOB_QUEUED;
+	if (job->deadline_ms > 0) {
+		job->deadline = loop_timer(jobs->loop, job->deadline_ms, late, job, &err);
+		if (!job->deadline)
+			log_warn("job", "%s: no deadline: %s", job->ops->name, err.msg);
+	}
+	list_remove(&job->node);
+	list_append(jobs->queue[job->flags & JOB_URGENT ? 1 : 0].next, &job->node);
+	jobs_kick(jobs);
+}
+
 static void
 worker_ended(struct slot *slot, int status, bool gone, void *data)
 {
@@ -199,13 +214,18 @@ worker_ended(struct slot *slot, int status, bool gone, void *data)
 	/* All that it sent before it died is in the socket by now. */
 	if (drain_last(job) == DRAINED_ENDED)
 		return;
-	if (!job->is_cancelled)
+	if (!job->is_cancelled) {
 		describe_death(&job->err, status, gone);
+		job->has_died = true;
+		if ((job->flags & JOB_AGAIN) && job->journal.n == 0 && job->again < JOB_AGAIN_MAX) {
+			job_again(job);
+			return;
+		}
+	}
 	job_result(job);
 }
 
-/* Forks the worker. 0, or -1 with the job as it was. */
-static int
+int
 job_run(struct job *job, struct error *err)
 {
 	struct jobs *jobs = job->jobs;
@@ -246,7 +266,7 @@ may_run(const struct jobs *jobs, unsigned int flags)
 	return jobs->n_running < max && jobs->n_processes < PROCESSES_MAX;
 }
 
-static struct job *
+struct job *
 job_new(struct jobs *jobs, const struct job_spec *spec, struct error *err)
 {
 	struct job *job;
@@ -303,65 +323,6 @@ job_start(struct jobs *jobs, const struct job_spec *spec, struct error *err)
 	return job;
 }
 
-static void
-undo_done(struct job *undo, const struct error *err, void *data)
-{
-	struct job *job = data;
-
-	if (err->code != ERROR_OK)
-		log_warn("job", "%s: not everything was undone: %s", job->ops->name, err->msg);
-	(void)undo;
-	job_finish(job);
-}
-
-static const struct job_ops undo_ops = {
-	.name = "undo",
-	.work = journal_undo,
-	.done = undo_done,
-};
-
-static void
-undo_retry(void *data)
-{
-	struct job *job = data;
-
-	job->patience = NULL;
-	job_undo(job);
-}
-
-/* Starts the worker that undoes the journal; while none can be started, tries again until the time is over. */
-static void
-job_undo(struct job *job)
-{
-	struct error err = ERROR_INIT;
-	int fds[JOURNAL_PROCS_MAX + 1];
-	struct job_spec spec = {
-		.ops = &undo_ops,
-		.arg = &job->journal,
-		.data = job,
-		.keep_fds = fds,
-		.n_keep_fds = journal_fds(&job->journal, fds),
-		.deadline_ms = UNDO_MS,
-	};
-	struct job *undo = job_new(job->jobs, &spec, &err);
-
-	if (undo) {
-		undo->undone_for = job;
-		if (job_run(undo, &err) == 0)
-			return;
-		job_free(undo);
-	}
-	if (monotonic_ns() < job->undo_until_ns) {
-		job->patience = loop_timer(job->jobs->loop, UNDO_RETRY_MS, undo_retry, job, &err);
-		if (job->patience)
-			return;
-	}
-	log_error("job", "%s: nothing was undone: %s", job->ops->name, err.msg);
-	list_remove(&job->node);
-	list_append(&job->jobs->ended, &job->node);
-	jobs_kick(job->jobs);
-}
-
 void
 job_cancel(struct job *job, enum error_code code, const char *why)
 {
@@ -380,6 +341,17 @@ job_cancel(struct job *job, enum error_code code, const char *why)
 	list_remove(&job->node);
 	list_append(&job->jobs->ended, &job->node);
 	jobs_kick(job->jobs);
+}
+
+void
+job_forget_fd(struct job *job, int fd)
+{
+	for (size_t i = 0; i < job->n_keep; i++) {
+		if (job->keep[i] == fd) {
+			job->keep[i] = job->keep[--job->n_keep];
+			return;
+		}
+	}
 }
 
 /* Ends what has ended outside of the loop, then starts what waits. */

@@ -8,10 +8,10 @@
  */
 #pragma once
 
-#include <limits.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/stat.h>
 #include <sys/types.h>
 
 #include "lib/error.h"
@@ -23,25 +23,29 @@ struct jobs;
 struct job;
 struct worker;
 
-/* How a step is taken back. Paths are absolute, in the agent's mount namespace and made by us. */
+/* How a step is taken back: through a file descriptor that was opened when the step was taken. A name is looked up
+ * only in a directory that is held, so that a container that renames what lies above it redirects nothing. */
 enum undo_kind {
-	UNDO_UMOUNT =
-		1,   /* umount2(path, MNT_DETACH|UMOUNT_NOFOLLOW) of what is mounted upon `below` */
-	UNDO_RMDIR,  /* rmdir(path), a non-empty directory stays */
-	UNDO_UNLINK, /* unlink(path) */
-	UNDO_REMOVE_TREE, /* path_remove_tree, never across a mount */
-	UNDO_CGROUP, /* kill what is in it, wait, remove it and what is below; path relative to the
-			   * cgroup root */
-	UNDO_KILL,   /* SIGKILL to pid and wait (pidfd) until it is gone */
+	/* Detaches the mount `id` from the mount point `fd` (O_PATH). */
+	UNDO_UMOUNT = 1,
+	/* Removes the directory `name` of the directory `fd`, if it is the one that was made and is empty. */
+	UNDO_RMDIR,
+	/* Removes the file `name` of the directory `fd`, if it is the one that was made. */
+	UNDO_UNLINK,
+	/* Kills the processes of the cgroup `name` (relative to the cgroup root), waits, removes it and those below. */
+	UNDO_CGROUP,
+	/* Sends SIGKILL to the process of the pidfd `fd` and waits until it is gone. */
+	UNDO_KILL,
 };
 
 struct undo {
-	uint32_t kind; /* enum undo_kind */
-	union {
-		int32_t pid;   /* UNDO_KILL */
-		int32_t below; /* UNDO_UMOUNT: id of the mount that path led to before, 0: any */
-	};
-	char path[PATH_MAX];
+	enum undo_kind kind;
+	/* Stays the caller's, the agent keeps a duplicate; -1 for UNDO_CGROUP. */
+	int fd;
+	/* UNDO_UMOUNT: the mount's id, 0: whichever is there. UNDO_KILL: the pid, for messages. */
+	int32_t id;
+	/* Also for messages; NULL: none. */
+	const char *name;
 };
 
 /* ---- in the worker (may block) ---- */
@@ -55,9 +59,19 @@ typedef int job_work_fn(struct worker *w, void *arg, struct error *err);
 /* Announces a step that is about to be taken. Worker only: may block. */
 int worker_step(struct worker *w, const struct undo *undo, struct error *err);
 
-/* Convenience: a step with a path (printf). */
-int worker_step_path(struct worker *w, enum undo_kind kind, struct error *err, const char *fmt, ...)
-	__attribute__((format(printf, 4, 5)));
+/* Tells what became of the UNDO_RMDIR or UNDO_UNLINK that was announced last: what `made` describes was made, or
+ * (NULL) nothing, because there was something of that name. */
+int worker_taken(struct worker *w, const struct stat *made, struct error *err);
+
+/* Makes the directory `name` of dirfd unless it is there, announced first. 1 made, 0 it was there, -1 and err. `made` is
+ * filled if it was made (may be NULL). */
+int worker_mkdir(struct worker *w, int dirfd, const char *name, mode_t mode, struct stat *made,
+		 struct error *err);
+
+/* Makes the file `name` of dirfd, which must not exist, announced first: its fd, open for writing. EEXIST is
+ * reported as ERROR_ALREADY_EXISTS. */
+int worker_create(struct worker *w, int dirfd, const char *name, mode_t mode, struct stat *made,
+		  struct error *err);
 
 /* Sends a message of the job's own kind with fds (which stay the caller's) to job_ops.message.
  * If `wait` is true, blocks until the agent's callback has accepted it, and fails if it refused. */
@@ -112,8 +126,13 @@ struct job_ops {
 };
 
 enum job_flags {
-	JOB_URGENT = 1 << 0, /* may use the two workers kept for kill and remove */
+	/* May use the two workers kept for kill and remove. */
+	JOB_URGENT = 1 << 0,
+	/* The work may be repeated: if its worker is killed or crashes, another one begins anew, up to
+	 * JOB_AGAIN_MAX times. Such a job journals nothing. */
+	JOB_AGAIN = 1 << 1,
 };
+#define JOB_AGAIN_MAX 16
 
 struct job_spec {
 	const struct job_ops *ops;
@@ -141,6 +160,10 @@ struct job *job_start(struct jobs *jobs, const struct job_spec *spec, struct err
  * undo, then done with `code` and the text; done is never called from inside. Not after done. NULL is
  * allowed; a second cancel, or one while the job is being undone, changes nothing. */
 void job_cancel(struct job *job, enum error_code code, const char *why);
+
+/* The caller closes this fd of keep_fds before `done`: a worker that takes the place of one that died
+ * (JOB_AGAIN) goes without it. */
+void job_forget_fd(struct job *job, int fd);
 
 /* Workers running now (for tests and shutdown). */
 unsigned int jobs_running(const struct jobs *jobs);

@@ -3,7 +3,6 @@
 #include "agent/job/journal.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -16,58 +15,68 @@ journal_init(struct journal *j, int cgroup_root)
 }
 
 void
-journal_release(struct journal *j)
+journal_close_fds(struct journal *j)
 {
 	for (size_t i = 0; i < j->n; i++)
-		free(j->steps[i].path);
+		close_fd(&j->steps[i].fd);
+}
+
+void
+journal_release(struct journal *j)
+{
+	journal_close_fds(j);
+	for (size_t i = 0; i < j->n; i++)
+		free(j->steps[i].name);
 	free(j->steps);
-	for (size_t i = 0; i < j->n_procs; i++)
-		close_fd(&j->procs[i].pidfd);
 	journal_init(j, j->cgroup_root);
 }
 
-int
-journal_add(struct journal *j, enum undo_kind kind, pid_t pid, const char *path, size_t len)
+static int
+journal_grow(struct journal *j)
 {
-	struct journal_step *steps;
-	char *copy = NULL;
-	size_t size;
+	size_t size = j->size ? j->size * 2 : 16;
+	struct journal_step *steps = reallocarray(j->steps, size, sizeof(*steps));
 
-	if (j->n >= JOURNAL_STEPS_MAX || len > JOURNAL_BYTES_MAX - j->bytes) {
+	if (!steps)
+		return -1;
+	j->steps = steps;
+	j->size = size;
+	return 0;
+}
+
+int
+journal_add(struct journal *j, const struct journal_step *step, size_t len)
+{
+	auto_close int fd = step->fd;
+	char *name;
+
+	if (j->n >= JOURNAL_STEPS_MAX || len > JOURNAL_NAME_MAX) {
 		errno = ENOSPC;
 		return -1;
 	}
-	if (j->n == j->size) {
-		size = j->size ? j->size * 2 : 16;
-		steps = reallocarray(j->steps, size, sizeof(*steps));
-		if (!steps)
-			return -1;
-		j->steps = steps;
-		j->size = size;
-	}
-	if (kind != UNDO_KILL) {
-		copy = strndup(path, len);
-		if (!copy)
-			return -1;
-	}
-	j->steps[j->n++] = (struct journal_step){ .kind = kind, .pid = pid, .path = copy };
-	j->bytes += len;
+	if (j->n == j->size && journal_grow(j) < 0)
+		return -1;
+	name = strndup(step->name, len);
+	if (!name)
+		return -1;
+	j->steps[j->n] = *step;
+	j->steps[j->n].name = name;
+	j->n++;
+	(void)steal_fd(&fd);
 	return 0;
 }
 
 void
-journal_add_process(struct journal *j, pid_t pid, int pidfd)
+journal_taken(struct journal *j, bool taken, dev_t dev, ino_t ino)
 {
-	int fd;
+	struct journal_step *last;
 
-	if (j->n_procs == JOURNAL_PROCS_MAX)
+	if (j->n == 0)
 		return;
-	fd = fcntl(pidfd, F_DUPFD_CLOEXEC, 3);
-	if (fd < 0)
-		return;
-	j->procs[j->n_procs].pid = pid;
-	j->procs[j->n_procs].pidfd = fd;
-	j->n_procs++;
+	last = &j->steps[j->n - 1];
+	last->taken = taken ? JOURNAL_TAKEN : JOURNAL_NOT_TAKEN;
+	last->dev = dev;
+	last->ino = ino;
 }
 
 size_t
@@ -77,7 +86,9 @@ journal_fds(const struct journal *j, int *fds)
 
 	if (j->cgroup_root >= 0)
 		fds[n++] = j->cgroup_root;
-	for (size_t i = 0; i < j->n_procs; i++)
-		fds[n++] = j->procs[i].pidfd;
+	for (size_t i = 0; i < j->n; i++) {
+		if (j->steps[i].fd >= 0)
+			fds[n++] = j->steps[i].fd;
+	}
 	return n;
 }

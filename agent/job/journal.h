@@ -12,39 +12,50 @@
 
 #include "agent/job/job.h"
 
-#define JOURNAL_STEPS_MAX 2048
-#define JOURNAL_BYTES_MAX (512u << 10)
-#define JOURNAL_PROCS_MAX 16
+/* Each may hold an fd of the agent. */
+#define JOURNAL_STEPS_MAX 80
+#define JOURNAL_NAME_MAX  4096
+
+/* What is known about a step that makes something. */
+enum journal_taken {
+	JOURNAL_UNKNOWN, /* the worker has said nothing more */
+	JOURNAL_TAKEN,   /* dev and ino are what was made */
+	JOURNAL_NOT_TAKEN,
+};
 
 struct journal_step {
 	enum undo_kind kind;
-	pid_t pid;
-	char *path; /* owned; NULL for UNDO_KILL */
+	enum journal_taken taken;
+	int32_t id;
+	int fd; /* owned, -1: none */
+	dev_t dev;
+	ino_t ino;
+	char *name; /* owned, "" if there is none */
 };
 
 struct journal {
 	struct journal_step *steps;
-	size_t n, size, bytes;
-	struct {
-		pid_t pid;
-		int pidfd; /* owned: the pid may be another process's by the time of the undo */
-	} procs[JOURNAL_PROCS_MAX];
-	size_t n_procs;
+	size_t n, size;
 	int cgroup_root; /* for UNDO_CGROUP; not owned */
 };
 
 void journal_init(struct journal *j, int cgroup_root);
 void journal_release(struct journal *j);
 
-/* Copies one step; 0, or -1 and errno (ENOMEM, ENOSPC when full). */
-int journal_add(struct journal *j, enum undo_kind kind, pid_t pid, const char *path, size_t len);
+/* Adds one step and takes over step->fd; step->name (`len` bytes) is copied. 0, or -1 and errno (ENOMEM, ENOSPC when
+ * full) with the fd closed. */
+int journal_add(struct journal *j, const struct journal_step *step, size_t len);
 
-/* Keeps a duplicate of a process's pidfd for UNDO_KILL; best effort. */
-void journal_add_process(struct journal *j, pid_t pid, int pidfd);
+/* What became of the step that was added last. */
+void journal_taken(struct journal *j, bool taken, dev_t dev, ino_t ino);
 
-/* The fds that an undoing worker needs; room for JOURNAL_PROCS_MAX + 1. */
+/* The fds that an undoing worker needs; room for JOURNAL_STEPS_MAX + 1. */
 size_t journal_fds(const struct journal *j, int *fds);
 
-/* job_work_fn over a struct journal: undoes all steps, latest first, each whatever became of the others.
- * err: the first that failed. Worker only: may block. */
+/* Closes the fds of the steps. The last one to close an fd may have to wait for a file system: that is to be a worker. */
+void journal_close_fds(struct journal *j);
+
+/* job_work_fn over a struct journal: undoes all steps, latest first, each whatever became of the others. err: the first
+ * that failed. Sends one waiting message at the end, on which the agent calls journal_close_fds(). Worker only:
+ * may block. */
 int journal_undo(struct worker *w, void *journal, struct error *err);

@@ -11,7 +11,7 @@
 #include "agent/job/wire.h"
 #include "lib/list.h"
 
-#define KEEP_MAX 64 /* fds of one job */
+#define KEEP_MAX 96 /* fds of one job; also a journal's (journal_fds()) */
 
 enum job_state {
 	JOB_QUEUED,
@@ -40,6 +40,8 @@ struct job {
 	uint64_t undo_until_ns;
 	struct job *undone_for; /* this job undoes that one */
 	bool is_cancelled;      /* err says why; else a worker without a result died by itself */
+	bool has_died;          /* its worker was killed or crashed */
+	unsigned int again;     /* how often another worker took its place */
 	struct error err;
 };
 
@@ -59,11 +61,33 @@ struct jobs {
 	uint8_t in[sizeof(struct job_wire_head) + JOB_PAYLOAD_MAX];
 };
 
+/* ---- job.c ---- */
+
+/* Makes the loop look at `ended` and at the queues. */
+void jobs_kick(struct jobs *jobs);
+
+/* A job that is in no list yet; NULL and err. */
+struct job *job_new(struct jobs *jobs, const struct job_spec *spec, struct error *err);
+void job_free(struct job *job);
+
+/* Forks the worker. 0, or -1 with the job as it was. */
+int job_run(struct job *job, struct error *err);
+
+/* The end: done is called and the job is gone. Only from the loop. */
+void job_finish(struct job *job);
+
 /* Kills the worker; the rest comes with its exit. job->err is set. */
 void job_stop(struct job *job);
 
 /* The worker has said its last: job->err is the result. The job is gone afterwards, or being undone. */
 void job_result(struct job *job);
+
+/* ---- undoing.c ---- */
+
+/* Undoes the job's journal, then finishes the job. */
+void job_undo_begin(struct job *job);
+
+/* ---- report.c ---- */
 
 enum drained {
 	DRAINED,       /* nothing there now, or `max` messages taken */

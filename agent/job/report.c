@@ -44,9 +44,18 @@ close_all(int *fds, size_t n)
 }
 
 static void
-take_step(struct job *job, const struct job_wire_head *head, const char *path, size_t len)
+take_step(struct job *job, const struct job_wire_head *head, const char *name, size_t len, int *fds,
+	  size_t n_fds)
 {
-	if (journal_add(&job->journal, (enum undo_kind)head->type, head->pid, path, len) == 0)
+	const struct journal_step step = {
+		.kind = (enum undo_kind)head->type,
+		.id = head->pid,
+		.fd = n_fds > 0 ? steal_fd(&fds[0]) : -1,
+		.name = (char *)(uintptr_t)name,
+	};
+
+	close_all(fds, n_fds);
+	if (journal_add(&job->journal, &step, len) == 0)
 		return;
 	/* What cannot be undone must not be done. */
 	if (job->state != JOB_RUNNING)
@@ -54,6 +63,16 @@ take_step(struct job *job, const struct job_wire_head *head, const char *path, s
 	error_sys_code(&job->err, ERROR_RESOURCE_EXHAUSTED, "keep the journal");
 	job->is_cancelled = true;
 	job_stop(job);
+}
+
+static void
+take_taken(struct job *job, const void *payload, size_t size)
+{
+	struct job_wire_taken taken = { 0 };
+
+	if (size == sizeof(taken))
+		memcpy(&taken, payload, sizeof(taken));
+	journal_taken(&job->journal, size == sizeof(taken), taken.dev, taken.ino);
 }
 
 static void
@@ -79,8 +98,6 @@ take_process(struct job *job, const struct job_wire_head *head, int *fds, size_t
 {
 	struct error err = ERROR_INIT;
 
-	if (n_fds > 0)
-		journal_add_process(&job->journal, head->pid, fds[0]);
 	if (n_fds != 1 || job->state != JOB_RUNNING || !job->ops->process) {
 		close_all(fds, n_fds);
 		error_set(&err, ERROR_CANCELLED, "process %d is not wanted", (int)head->pid);
@@ -99,11 +116,15 @@ take(struct job *job, const uint8_t *in, size_t n, int *fds, size_t n_fds)
 	size_t size = n - sizeof(head);
 
 	memcpy(&head, in, sizeof(head));
-	if (head.kind != JOB_WIRE_MESSAGE && head.kind != JOB_WIRE_PROCESS)
+	if (head.kind != JOB_WIRE_MESSAGE && head.kind != JOB_WIRE_PROCESS &&
+	    head.kind != JOB_WIRE_STEP)
 		close_all(fds, n_fds);
 	switch ((enum job_wire)head.kind) {
 	case JOB_WIRE_STEP:
-		take_step(job, &head, payload, size);
+		take_step(job, &head, payload, size, fds, n_fds);
+		return true;
+	case JOB_WIRE_TAKEN:
+		take_taken(job, payload, size);
 		return true;
 	case JOB_WIRE_MESSAGE:
 		take_message(job, &head, payload, size, fds, n_fds);

@@ -10,17 +10,16 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "lib/cleanup.h"
 #include "lib/io.h"
-#include "lib/mountinfo.h"
 #include "lib/path.h"
 #include "lib/sys.h"
+#include "lib/unmount.h"
 
 #define KILL_WAIT_MS 2000
 
@@ -30,87 +29,57 @@ is_gone(int errnum)
 	return errnum == ENOENT || errnum == ENOTDIR;
 }
 
-/* Is something mounted at path, upon the mount `below`? The list tells without a look at what may hang. */
+static int
+undo_umount(const struct journal_step *step, struct error *err)
+{
+	if (unmount_upon(step->fd, step->id, MNT_DETACH) < 0)
+		return error_sys(err, "unmount %s", step->name);
+	return 0;
+}
+
+/* Is the entry what the step has made? A worker that was killed may not have said what that was: then a directory is
+ * taken for it, which goes only if it is empty, and so is an empty file. */
 static bool
-is_mounted_upon(int below, const char *path)
+is_made(const struct journal_step *step)
 {
-	struct error err = ERROR_INIT;
-	auto_free char *text = mountinfo_read(AT_FDCWD, "/proc/self/mountinfo", &err);
-	struct mountinfo m;
-	char *rest = text, *line;
+	struct stat st;
 
-	while ((line = strsep(&rest, "\n")))
-		if (mountinfo_parse(line, &m) && m.parent == below && strcmp(m.point, path) == 0)
-			return true;
-	return !text;
+	if (step->taken == JOURNAL_NOT_TAKEN ||
+	    fstatat(step->fd, step->name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+		return false;
+	if (step->taken == JOURNAL_TAKEN)
+		return st.st_dev == step->dev && st.st_ino == step->ino;
+	return step->kind == UNDO_RMDIR ? S_ISDIR(st.st_mode)
+					: S_ISREG(st.st_mode) && st.st_size == 0;
 }
 
 static int
-undo_umount(const char *path, int below, struct error *err)
+undo_entry(const struct journal_step *step, struct error *err)
 {
-	/* announced but not taken: what is mounted there belongs to somebody else */
-	if (below > 0 && !is_mounted_upon(below, path))
+	int flags = step->kind == UNDO_RMDIR ? AT_REMOVEDIR : 0;
+
+	if (!is_made(step) || unlinkat(step->fd, step->name, flags) == 0)
 		return 0;
-	/* EINVAL: nothing is mounted there, the step was announced but not taken. */
-	if (umount2(path, MNT_DETACH | UMOUNT_NOFOLLOW) < 0 && errno != EINVAL && !is_gone(errno))
-		return error_sys(err, "unmount %s", path);
-	return 0;
+	/* EBUSY: something is mounted there that is not the step's */
+	if (flags && (errno == ENOTEMPTY || errno == EEXIST || errno == EBUSY))
+		return 0;
+	return is_gone(errno) ? 0 : error_sys(err, "remove %s", step->name);
 }
 
 static int
-undo_rmdir(const char *path, struct error *err)
+undo_kill(const struct journal_step *step, struct error *err)
 {
-	if (rmdir(path) < 0 && errno != ENOTEMPTY && errno != EEXIST && !is_gone(errno))
-		return error_sys(err, "remove directory %s", path);
-	return 0;
-}
+	struct pollfd ended = { .fd = step->fd, .events = POLLIN };
+	uint64_t end = monotonic_ns() + KILL_WAIT_MS * 1000000ull;
+	int r;
 
-static int
-undo_unlink(const char *path, struct error *err)
-{
-	if (unlink(path) < 0 && !is_gone(errno))
-		return error_sys(err, "remove %s", path);
-	return 0;
-}
-
-static int
-undo_remove_tree(const char *path, struct error *err)
-{
-	const char *slash = strrchr(path, '/');
-	auto_free char *parent = NULL;
-	auto_close int fd = -1;
-
-	if (!slash || slash[1] == '\0')
-		return error_set(err, ERROR_INTERNAL, "remove %s: not a path below a directory",
-				 path);
-	parent = strndup(path, slash == path ? 1 : (size_t)(slash - path));
-	if (!parent)
-		return error_nomem(err, "removing a tree");
-	fd = open(parent, O_PATH | O_DIRECTORY | O_CLOEXEC);
-	if (fd < 0)
-		return is_gone(errno) ? 0 : error_sys(err, "open %s", parent);
-	return path_remove_tree(fd, slash + 1, err);
-}
-
-static int
-undo_kill(const struct journal *j, pid_t pid, struct error *err)
-{
-	auto_close int own = -1;
-	int pidfd = -1;
-
-	for (size_t i = 0; i < j->n_procs && pidfd < 0; i++) {
-		if (j->procs[i].pid == pid)
-			pidfd = j->procs[i].pidfd;
-	}
-	if (pidfd < 0)
-		pidfd = own = sys_pidfd_open(pid, 0);
-	if (pidfd < 0)
-		return errno == ESRCH ? 0 : error_sys(err, "find process %d", (int)pid);
-	if (sys_pidfd_send_signal(pidfd, SIGKILL) < 0)
-		return errno == ESRCH ? 0 : error_sys(err, "kill process %d", (int)pid);
-	struct pollfd ended = { .fd = pidfd, .events = POLLIN };
-	if (poll(&ended, 1, KILL_WAIT_MS) == 0)
-		return error_set(err, ERROR_INTERNAL, "process %d did not die", (int)pid);
+	if (sys_pidfd_send_signal(step->fd, SIGKILL) < 0)
+		return errno == ESRCH ? 0 : error_sys(err, "kill process %d", (int)step->id);
+	do
+		r = poll(&ended, 1, monotonic_ms_until(end));
+	while (r < 0 && errno == EINTR);
+	if (r == 0)
+		return error_set(err, ERROR_INTERNAL, "process %d did not die", (int)step->id);
 	return 0;
 }
 
@@ -193,19 +162,19 @@ undo_cgroup(const struct journal *j, const char *path, struct error *err)
 static int
 undo_step(const struct journal *j, const struct journal_step *step, struct error *err)
 {
+	/* closed when all was undone, by a worker that was killed then */
+	if (step->fd < 0 && step->kind != UNDO_CGROUP)
+		return 0;
 	switch (step->kind) {
 	case UNDO_UMOUNT:
-		return undo_umount(step->path, step->pid, err);
+		return undo_umount(step, err);
 	case UNDO_RMDIR:
-		return undo_rmdir(step->path, err);
 	case UNDO_UNLINK:
-		return undo_unlink(step->path, err);
-	case UNDO_REMOVE_TREE:
-		return undo_remove_tree(step->path, err);
+		return undo_entry(step, err);
 	case UNDO_CGROUP:
-		return undo_cgroup(j, step->path, err);
+		return undo_cgroup(j, step->name, err);
 	case UNDO_KILL:
-		return undo_kill(j, step->pid, err);
+		return undo_kill(step, err);
 	}
 	return error_set(err, ERROR_INTERNAL, "unknown undo record %d", (int)step->kind);
 }
@@ -214,6 +183,7 @@ int
 journal_undo(struct worker *w, void *journal, struct error *err)
 {
 	const struct journal *j = journal;
+	struct error ignored = ERROR_INIT;
 	int result = 0;
 
 	for (size_t i = j->n; i-- > 0;) {
@@ -226,5 +196,7 @@ journal_undo(struct worker *w, void *journal, struct error *err)
 			*err = failed;
 		result = -1;
 	}
+	/* the agent closes its fds before this worker does */
+	(void)worker_send(w, 0, NULL, 0, NULL, 0, true, &ignored);
 	return result;
 }

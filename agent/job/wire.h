@@ -11,11 +11,13 @@
 
 enum job_wire {
 	/* worker -> agent; those marked * are answered with an ACK if `wait` is set */
-	JOB_WIRE_STEP = 1, /* type: enum undo_kind; pid; payload: the path, without NUL */
-	JOB_WIRE_MESSAGE,  /* *type: the job's own; payload and fds as they are */
-	JOB_WIRE_PROCESS,  /* *pid; one fd: its pidfd */
-	JOB_WIRE_LOG,      /* type: enum log_level; payload: text */
-	JOB_WIRE_RESULT,   /* payload: struct error; the last message */
+	JOB_WIRE_STEP =
+		1, /* type: enum undo_kind; pid: the id; its fd, if it has one; payload: the name */
+	JOB_WIRE_TAKEN, /* payload: struct job_wire_taken, or nothing: the last step was not taken */
+	JOB_WIRE_MESSAGE, /* *type: the job's own; payload and fds as they are */
+	JOB_WIRE_PROCESS, /* *pid; one fd: its pidfd */
+	JOB_WIRE_LOG,     /* type: enum log_level; payload: text */
+	JOB_WIRE_RESULT,  /* payload: struct error; the last message */
 	/* agent -> worker */
 	JOB_WIRE_GO,  /* registered with init: begin */
 	JOB_WIRE_ACK, /* payload: struct error of the callback */
@@ -26,6 +28,11 @@ struct job_wire_head {
 	uint32_t type;
 	int32_t pid;
 	uint32_t wait;
+};
+
+/* What the last step has made. */
+struct job_wire_taken {
+	uint64_t dev, ino;
 };
 
 /* Payload of one message, without the head. */

@@ -24,7 +24,7 @@
 
 struct worker {
 	int sock;
-	size_t steps, bytes; /* journalled so far, counted as the agent does */
+	size_t steps; /* journalled so far, counted as the agent does */
 };
 
 /* Head and payload as one message. */
@@ -77,38 +77,33 @@ worker_step(struct worker *w, const struct undo *undo, struct error *err)
 	struct job_wire_head head = {
 		.kind = JOB_WIRE_STEP,
 		.type = undo->kind,
-		.pid = undo->pid,
+		.pid = undo->id,
 	};
-	size_t len = undo->kind == UNDO_KILL ? 0 : strnlen(undo->path, sizeof(undo->path));
+	size_t len = undo->name ? strnlen(undo->name, JOURNAL_NAME_MAX + 1) : 0;
 
-	if (len == sizeof(undo->path))
-		return error_set(err, ERROR_INTERNAL, "path of an undo record is too long");
-	if (w->steps >= JOURNAL_STEPS_MAX || w->bytes + len > JOURNAL_BYTES_MAX)
-		return error_set(err, ERROR_RESOURCE_EXHAUSTED, "more than %u steps in one job",
+	if (len > JOURNAL_NAME_MAX)
+		return error_set(err, ERROR_INVALID_ARGUMENT, "path is too long: %.64s...",
+				 undo->name);
+	if (w->steps >= JOURNAL_STEPS_MAX)
+		return error_set(err, ERROR_RESOURCE_EXHAUSTED, "more than %d steps in one job",
 				 JOURNAL_STEPS_MAX);
-	if (send_wire(w, &head, undo->path, len, NULL, 0, err) < 0)
+	if (send_wire(w, &head, undo->name, len, &undo->fd, undo->fd >= 0, err) < 0)
 		return -1;
 	w->steps++;
-	w->bytes += len;
 	return 0;
 }
 
 int
-worker_step_path(struct worker *w, enum undo_kind kind, struct error *err, const char *fmt, ...)
+worker_taken(struct worker *w, const struct stat *made, struct error *err)
 {
-	struct undo undo;
-	va_list ap;
-	int n;
+	struct job_wire_head head = { .kind = JOB_WIRE_TAKEN };
+	struct job_wire_taken taken = { 0 };
 
-	undo.kind = kind;
-	undo.pid = 0;
-	va_start(ap, fmt);
-	n = vsnprintf(undo.path, sizeof(undo.path), fmt, ap);
-	va_end(ap);
-	if (n < 0 || (size_t)n >= sizeof(undo.path))
-		return error_set(err, ERROR_INVALID_ARGUMENT, "path is too long: %.64s...",
-				 undo.path);
-	return worker_step(w, &undo, err);
+	if (made) {
+		taken.dev = made->st_dev;
+		taken.ino = made->st_ino;
+	}
+	return send_wire(w, &head, &taken, made ? sizeof(taken) : 0, NULL, 0, err);
 }
 
 int

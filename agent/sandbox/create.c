@@ -443,10 +443,9 @@ create_cancel(struct op *base, const struct error *why)
 	struct create_op *op = create_of(base);
 
 	if (op->acquiring) {
-		storages_cancel(op->acquiring);
-		op->acquiring = NULL;
 		op->error = *why;
-		undone(op);
+		storages_cancel(op->acquiring, on_storages_released, op);
+		op->acquiring = NULL;
 		return;
 	}
 	if (op->searching) {

@@ -9,7 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "agent/sandbox/setup_work.h"
 #include "lib/log.h"
 
 enum destroy_phase {
@@ -74,14 +73,16 @@ clean_files(struct destroy_op *op)
 		.data = op,
 		.keep_fds = op->keep.fd,
 		.deadline_ms = DESTROY_RELEASE_MS,
-		.flags = JOB_URGENT,
+		.flags = JOB_URGENT | JOB_AGAIN,
 	};
 
 	op->phase = DESTROY_FILES;
 	timer_cancel(op->limit);
 	op->limit = NULL;
-	op->work = (struct setup_work){ .roots = s->parts.roots, .names_bound = s->names_bound };
+	op->work = (struct setup_work){ .roots = s->parts.roots, .names = s->names };
 	keep_roots(&op->keep, s->parts.roots);
+	for (size_t i = 0; i < s->names.n; i++)
+		keep_fd(&op->keep, s->names.point[i]);
 	job.n_keep_fds = op->keep.n;
 	if (job_start(s->parts.jobs, &job, &err))
 		return OP_PENDING;

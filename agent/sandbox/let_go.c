@@ -34,7 +34,8 @@ on_message(struct job *job, uint32_t type, const void *payload, size_t size, int
 {
 	struct let_go *l = data;
 
-	(void)job, (void)type, (void)payload, (void)size, (void)fds, (void)n_fds, (void)err;
+	(void)type, (void)payload, (void)size, (void)fds, (void)n_fds, (void)err;
+	job_forget_fd(job, l->fd);
 	close_fd(&l->fd);
 	return 0;
 }
@@ -70,7 +71,7 @@ let_go_namespace(struct sandbox *s, int *fd)
 		.keep_fds = l ? &l->fd : NULL,
 		.n_keep_fds = 1,
 		.deadline_ms = TEARDOWN_MS,
-		.flags = JOB_URGENT,
+		.flags = JOB_URGENT | JOB_AGAIN,
 	};
 
 	if (l) {

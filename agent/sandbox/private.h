@@ -11,6 +11,7 @@
 #include "agent/sandbox/oom.h"
 #include "agent/sandbox/queue.h"
 #include "agent/sandbox/sandbox.h"
+#include "agent/sandbox/setup_work.h"
 
 #define LAUNCH_MS          120000 /* from worker to gate; hosts ask for less */
 #define HURRY_MS           5000   /* what runs gets, before a remove abandons it */
@@ -46,7 +47,7 @@ struct sandbox {
 	struct oom_events oom;
 	int ns[NS_KINDS];                    /* ipc, uts; pid of pidns_owner; others -1 */
 	const struct container *pidns_owner; /* its init keeps the shared pid namespace alive */
-	uint32_t names_bound;       /* files of ours that lie over the guest's: setup_names.c */
+	struct setup_names names;
 	struct destroy_op *destroy; /* while it runs */
 };
 

@@ -139,7 +139,8 @@ on_teardown_message(struct job *job, uint32_t type, const void *payload, size_t 
 {
 	struct remove_op *op = data;
 
-	(void)job, (void)type, (void)payload, (void)size, (void)fds, (void)n_fds, (void)err;
+	(void)type, (void)payload, (void)size, (void)fds, (void)n_fds, (void)err;
+	job_forget_fd(job, op->c->ns[NS_MNT]);
 	close_fd(&op->c->ns[NS_MNT]);
 	return 0;
 }
@@ -164,7 +165,7 @@ remove_run(struct op *base, struct error *err)
 		.data = op,
 		.keep_fds = op->keep.fd,
 		.deadline_ms = TEARDOWN_MS,
-		.flags = JOB_URGENT,
+		.flags = JOB_URGENT | JOB_AGAIN,
 	};
 
 	timer_cancel(op->hurry);

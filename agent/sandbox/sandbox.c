@@ -56,6 +56,7 @@ sandbox_free(struct sandbox *s)
 	device_program_release(&s->device_program);
 	for (size_t i = 0; i < NS_KINDS; i++)
 		close_fd(&s->ns[i]);
+	setup_names_close(&s->names);
 	free(s->id);
 	if (s->guest_hooks)
 		grpc__hooks__free_unpacked(s->guest_hooks, NULL);

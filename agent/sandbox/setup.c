@@ -8,7 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "agent/sandbox/setup_work.h"
 #include "lib/cleanup.h"
 #include "lib/log.h"
 
@@ -22,7 +21,7 @@ struct setup_op {
 	struct keep_fds keep;
 	char *id;
 	Grpc__Hooks *hooks;
-	uint32_t names_bound;
+	struct setup_names names;
 	bool has_storages;
 	bool releasing;
 	struct error error;
@@ -39,6 +38,7 @@ setup_free(struct op *base)
 {
 	struct setup_op *op = setup_of(base);
 
+	setup_names_close(&op->names);
 	free(op->id);
 	if (op->hooks)
 		grpc__hooks__free_unpacked(op->hooks, NULL);
@@ -88,7 +88,9 @@ succeed(struct setup_op *op)
 
 	s->id = steal_ptr(&op->id);
 	s->guest_hooks = steal_ptr(&op->hooks);
-	s->names_bound = op->names_bound;
+	setup_names_close(&s->names);
+	s->names = op->names;
+	op->names.n = 0;
 	if (s->state == SANDBOX_CREATING)
 		s->state = SANDBOX_CREATED;
 	op_finish(&op->op, NULL);
@@ -114,11 +116,17 @@ on_names_message(struct job *job, uint32_t type, const void *payload, size_t siz
 	struct setup_op *op = data;
 
 	(void)job;
-	for (size_t i = 0; i < n_fds; i++)
-		close_fd(&fds[i]);
-	if (type != SETUP_MSG_NAMES || size != sizeof(op->names_bound))
+	if (type != SETUP_MSG_NAMES || n_fds > SETUP_NAMES_MAX ||
+	    size != n_fds * sizeof(op->names.id[0])) {
+		for (size_t i = 0; i < n_fds; i++)
+			close_fd(&fds[i]);
 		return error_set(err, ERROR_INTERNAL, "a worker sent message %u", type);
-	memcpy(&op->names_bound, payload, size);
+	}
+	setup_names_close(&op->names);
+	for (size_t i = 0; i < n_fds; i++)
+		op->names.point[i] = steal_fd(&fds[i]);
+	memcpy(op->names.id, payload, size);
+	op->names.n = n_fds;
 	return 0;
 }
 
@@ -244,9 +252,10 @@ setup_cancel(struct op *base, const struct error *why)
 	struct setup_op *op = setup_of(base);
 
 	if (op->acquiring) {
-		storages_cancel(op->acquiring);
+		op->error = *why;
+		op->releasing = true;
+		storages_cancel(op->acquiring, on_storages_released, op);
 		op->acquiring = NULL;
-		fail(op, why);
 	} else if (!op->releasing) {
 		job_cancel(op->job, why->code, why->msg);
 	}

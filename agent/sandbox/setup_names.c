@@ -19,6 +19,7 @@
 #include "lib/io.h"
 #include "lib/path.h"
 #include "lib/sys.h"
+#include "lib/unmount.h"
 
 #define TEXT_MAX    (1u << 20) /* bytes of one file */
 #define SANDBOX_DIR "sandbox"
@@ -82,7 +83,6 @@ has_hostname(const struct sandbox_request *request)
 	return *request->hostname && !*c;
 }
 
-/* A row is a bit of names_bound. */
 static const struct name_file {
 	const char *ours, *target;
 	bool (*is_wanted)(const struct sandbox_request *request);
@@ -113,11 +113,12 @@ write_ours(struct worker *w, int run, const struct name_file *f, const struct bu
 
 	if (mkdirat(run, SANDBOX_DIR, 0755) < 0 && errno != EEXIST)
 		return error_sys(err, "make %s/%s", RUN_DIR, SANDBOX_DIR);
-	if (worker_step_path(w, UNDO_UNLINK, err, "%s/%s", RUN_DIR, f->ours) < 0)
-		return -1;
-	fd = openat(run, f->ours, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0644);
+	/* of an earlier try */
+	if (unlinkat(run, f->ours, 0) < 0 && errno != ENOENT)
+		return error_sys(err, "remove the old %s/%s", RUN_DIR, f->ours);
+	fd = worker_create(w, run, f->ours, 0644, NULL, err);
 	if (fd < 0)
-		return error_sys(err, "make %s/%s", RUN_DIR, f->ours);
+		return -1;
 	if (write_full(fd, buf_head(text), buf_len(text)) < 0)
 		return error_sys(err, "write %s/%s", RUN_DIR, f->ours);
 	return 0;
@@ -125,13 +126,18 @@ write_ours(struct worker *w, int run, const struct name_file *f, const struct bu
 
 /* Binds our file over what `target` is. */
 static int
-bind_ours(struct worker *w, int run, const struct name_file *f, int target, struct error *err)
+bind_ours(struct worker *w, int run, const struct name_file *f, int target, int32_t *id,
+	  struct error *err)
 {
 	auto_close int tree = sys_open_tree(run, f->ours, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
+	struct undo undo = { .kind = UNDO_UMOUNT, .fd = target, .name = f->target };
 
 	if (tree < 0)
 		return error_sys(err, "open %s/%s", RUN_DIR, f->ours);
-	if (worker_step_path(w, UNDO_UMOUNT, err, "%s", f->target) < 0)
+	undo.id = *id = sys_mount_id(tree, "", AT_EMPTY_PATH);
+	if (*id < 0)
+		return error_sys(err, "find the id of the mount over %s", f->target);
+	if (worker_step(w, &undo, err) < 0)
 		return -1;
 	if (sys_move_mount(tree, "", target, "",
 			   MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH) < 0)
@@ -141,7 +147,7 @@ bind_ours(struct worker *w, int run, const struct name_file *f, int target, stru
 
 static int
 put_file(struct worker *w, const struct setup_work *work, const struct name_file *f, int target,
-	 struct error *err)
+	 int32_t *id, struct error *err)
 {
 	struct buf text;
 	int result = 0;
@@ -155,13 +161,13 @@ put_file(struct worker *w, const struct setup_work *work, const struct name_file
 	buf_release(&text);
 	if (result < 0 || target < 0)
 		return result;
-	return bind_ours(w, work->roots->run, f, target, err);
+	return bind_ours(w, work->roots->run, f, target, id, err);
 }
 
-/* 1: it was bound, 0: the guest has no such file, -1 and err. */
+/* 1: it was bound on *point, which stays open, as the mount *id; 0: the guest has no such file, -1 and err. */
 static int
-set_up_file(struct worker *w, const struct setup_work *work, const struct name_file *f,
-	    struct error *err)
+set_up_file(struct worker *w, const struct setup_work *work, const struct name_file *f, int *point,
+	    int32_t *id, struct error *err)
 {
 	auto_close int target =
 		path_try_open(work->roots->root, f->target, O_PATH, 0, PATH_FOLLOW_ALL);
@@ -177,37 +183,53 @@ set_up_file(struct worker *w, const struct setup_work *work, const struct name_f
 	}
 	if (target < 0 && !f->is_needed)
 		return 0;
-	if (put_file(w, work, f, target, err) < 0)
+	if (put_file(w, work, f, target, id, err) < 0)
 		return -1;
-	if (target < 0)
+	if (target < 0) {
 		worker_log(w, LOG_LEVEL_WARN, "the guest has no %s to bind over", f->target);
-	return target >= 0;
+		return 0;
+	}
+	*point = steal_fd(&target);
+	return 1;
 }
 
 int
 setup_work_names(struct worker *w, void *arg, struct error *err)
 {
 	const struct setup_work *work = arg;
-	uint32_t bound = 0;
+	int32_t ids[SETUP_NAMES_MAX];
+	int points[SETUP_NAMES_MAX];
+	size_t n = 0;
 
+	_Static_assert(ARRAY_LEN(files) <= SETUP_NAMES_MAX && SETUP_NAMES_MAX <= IO_FDS_MAX,
+		       "they go in one message");
 	for (size_t i = 0; i < ARRAY_LEN(files); i++) {
-		int r = files[i].is_wanted(work->request) ? set_up_file(w, work, &files[i], err)
-							  : 0;
+		int r = files[i].is_wanted(work->request)
+				? set_up_file(w, work, &files[i], &points[n], &ids[n], err)
+				: 0;
 
 		if (r < 0)
 			return -1;
-		bound |= r > 0 ? 1u << i : 0;
+		n += r > 0;
 	}
-	return worker_send(w, SETUP_MSG_NAMES, &bound, sizeof(bound), NULL, 0, true, err);
+	/* the worker's end closes its own */
+	return worker_send(w, SETUP_MSG_NAMES, ids, n * sizeof(ids[0]), points, n, true, err);
 }
 
 void
-setup_names_unbind(struct worker *w, uint32_t bound)
+setup_names_close(struct setup_names *names)
 {
-	for (size_t i = 0; i < ARRAY_LEN(files); i++) {
-		if (bound & 1u << i && umount2(files[i].target, MNT_DETACH) < 0 &&
-		    errno != EINVAL && errno != ENOENT)
-			worker_log(w, LOG_LEVEL_WARN, "unmount %s: %s", files[i].target,
+	while (names->n > 0)
+		close_fd(&names->point[--names->n]);
+}
+
+void
+setup_names_unbind(struct worker *w, const struct setup_names *names)
+{
+	for (size_t i = 0; i < names->n; i++) {
+		if (unmount_upon(names->point[i], names->id[i], MNT_DETACH) < 0)
+			worker_log(w, LOG_LEVEL_WARN,
+				   "unmount a file of the sandbox from the guest's: %s",
 				   strerror(errno));
 	}
 }

@@ -110,6 +110,6 @@ setup_work_last(struct worker *w, void *arg, struct error *err)
 {
 	const struct setup_work *work = arg;
 
-	setup_names_unbind(w, work->names_bound);
+	setup_names_unbind(w, &work->names);
 	return clean_run_dir(w, work->roots->run, err);
 }

@@ -12,14 +12,23 @@
 enum setup_msg {
 	SETUP_MSG_NAMESPACES = 1, /* fds: ipc, uts */
 	SETUP_MSG_HOOKS = 2,      /* payload: packed Grpc__Hooks, the guest's */
-	SETUP_MSG_NAMES = 3,      /* payload: uint32_t, see setup_names_unbind() */
+	SETUP_MSG_NAMES =
+		3, /* payload: ids of mounts; fds: their mount points. See struct setup_names */
+};
+
+/* Files of ours that lie over the guest's: mounts and where they were put. */
+#define SETUP_NAMES_MAX 4
+struct setup_names {
+	size_t n;
+	int point[SETUP_NAMES_MAX]; /* O_PATH, opened before the mount; owned */
+	int32_t id[SETUP_NAMES_MAX];
 };
 
 /* The argument of all of them. */
 struct setup_work {
 	const struct sandbox_request *request; /* not for setup_work_last */
 	const struct roots *roots;
-	uint32_t names_bound; /* setup_work_last only */
+	struct setup_names names; /* setup_work_last only; not owned */
 };
 
 /* An empty run directory, the kernel modules, the namespaces. */
@@ -29,8 +38,9 @@ int setup_work_first(struct worker *w, void *arg, struct error *err);
 int setup_work_names(struct worker *w, void *arg, struct error *err);
 /* Is there anything for it to do? */
 bool setup_names_wanted(const struct sandbox_request *request);
-/* Takes those away again whose bits are set. */
-void setup_names_unbind(struct worker *w, uint32_t bound);
+/* Unmounts those files again. */
+void setup_names_unbind(struct worker *w, const struct setup_names *names);
+void setup_names_close(struct setup_names *names);
 
 /* Takes resolv.conf and the run directory's content away. */
 int setup_work_last(struct worker *w, void *arg, struct error *err);

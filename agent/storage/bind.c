@@ -1,10 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* bind: a file or directory of the guest once more at mount_point. */
-#include <fcntl.h>
-
 #include "agent/storage/driver.h"
-#include "lib/cleanup.h"
-#include "lib/path.h"
 
 static int
 check(const struct storage_spec *spec, struct error *err)
@@ -20,15 +16,13 @@ static int
 mount_bind(struct worker *w, const struct storage_mount *m, struct error *err)
 {
 	static const char *const plain[] = { "bind", NULL };
-	char name[64];
-	auto_close int fd =
-		path_open(m->roots->root, m->spec->source, O_PATH, 0, PATH_FOLLOW_ALL, err);
+	const struct storage_source source = {
+		.name = m->spec->source,
+		.type = "bind",
+		.extra = plain,
+	};
 
-	if (fd < 0)
-		return error_wrap(err, "bind %s to %s", m->spec->source, m->spec->mount_point);
-	if (storage_mount_common(w, m, path_of_fd(fd, name), "bind", plain, err) < 0)
-		return error_wrap(err, "bind %s", m->spec->source);
-	return 0;
+	return storage_mount_common(w, m, &source, NULL, err);
 }
 
 const struct storage_driver storage_bind = {

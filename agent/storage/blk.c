@@ -58,10 +58,12 @@ make_filesystem(struct worker *w, const char *node, struct error *err)
 static int
 mount_blk(struct worker *w, const struct storage_mount *m, struct error *err)
 {
+	const struct storage_source source = { .name = m->node, .type = m->spec->fstype };
+
 	storage_await_disk(m->roots, m->node);
 	if (has_driver_option(m->spec, "create_filesystem") && make_filesystem(w, m->node, err) < 0)
 		return -1;
-	return storage_mount_common(w, m, m->node, m->spec->fstype, NULL, err);
+	return storage_mount_common(w, m, &source, NULL, err);
 }
 
 const struct storage_driver storage_blk = {

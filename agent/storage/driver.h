@@ -41,14 +41,21 @@ const struct storage_driver *storage_driver_find(const char *name);
  * ENXIO. Whatever else is wrong with it is for what opens it next. Worker only: blocks. */
 void storage_await_disk(const struct roots *roots, const char *node);
 
-/* Makes the mount point (journalled), mounts source there with the spec's options, then applies propagation and
- * fs_group. `extra` words come after the spec's options (may be NULL). */
-int storage_mount_common(struct worker *w, const struct storage_mount *m, const char *source,
-			 const char *fstype, const char *const *extra, struct error *err);
+/* What is mounted. */
+struct storage_source {
+	const char *name, *type;
+	/* Options that come after the spec's, NULL-terminated; NULL: none. */
+	const char *const *extra;
+};
 
-/* Makes mount_point as a directory, or (file) an empty file, journalled. Returns its O_PATH fd. */
-int storage_make_point(struct worker *w, const struct storage_mount *m, bool file,
-		       struct error *err);
+/* What a driver does to the mount (its fd) before it is handed out. */
+typedef int storage_finish_fn(const struct storage_mount *m, int tree, struct error *err);
+
+/* Mounts source with the spec's options at its mount point, which is made if it is missing, applies propagation and fs_group,
+ * calls finish (may be NULL), and tells the loop. Journalled. */
+int storage_mount_common(struct worker *w, const struct storage_mount *m,
+			 const struct storage_source *source, storage_finish_fn *finish,
+			 struct error *err);
 
 /* Gives the tree at fd (a directory or file opened O_PATH) to the spec's fs_group as its policy says. What is mounted read-only keeps
  * its owners, as with the kubelet. */

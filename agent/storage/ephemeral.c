@@ -158,22 +158,17 @@ return_pages(const struct storage_mount *m)
 
 /* fsgid: the group to which it belongs, and all that is made in it. */
 static int
-give_to_group(const struct storage_mount *m, struct error *err)
+give_to_group(const struct storage_mount *m, int tree, struct error *err)
 {
 	const char *gid_text = storage_option(m->spec, "fsgid");
 	uint32_t gid = 0;
 	struct stat st;
 	char name[64];
-	auto_close int fd = -1;
 
 	if (!gid_text || !parse_u32(gid_text, &gid))
 		return 0;
-	fd = path_open(m->roots->root, m->spec->mount_point, O_PATH | O_DIRECTORY, 0,
-		       PATH_FOLLOW_ALL, err);
-	if (fd < 0)
-		return -1;
-	if (fchownat(fd, "", (uid_t)-1, gid, AT_EMPTY_PATH) < 0 || fstat(fd, &st) < 0 ||
-	    chmod(path_of_fd(fd, name), (st.st_mode & 07777) | S_ISGID) < 0)
+	if (fchownat(tree, "", (uid_t)-1, gid, AT_EMPTY_PATH) < 0 || fstat(tree, &st) < 0 ||
+	    chmod(path_of_fd(tree, name), (st.st_mode & 07777) | S_ISGID) < 0)
 		return error_sys(err, "give %s to group %u", m->spec->mount_point, gid);
 	return 0;
 }
@@ -186,12 +181,15 @@ mount_ephemeral(struct worker *w, const struct storage_mount *m, struct error *e
 	static const char *const open_to_all[] = { "mode=0777", NULL };
 	bool is_huge = strcmp(m->spec->fstype, "hugetlbfs") == 0;
 	bool has_mode = strcmp(m->spec->fstype, "tmpfs") != 0 || has_joined(m->spec, "mode=");
+	const struct storage_source source = {
+		.name = *m->spec->source ? m->spec->source : m->spec->fstype,
+		.type = m->spec->fstype,
+		.extra = has_mode ? NULL : open_to_all,
+	};
 
 	if (is_huge && reserve_pages(m, err) < 0)
 		return -1;
-	if (storage_mount_common(w, m, *m->spec->source ? m->spec->source : m->spec->fstype,
-				 m->spec->fstype, has_mode ? NULL : open_to_all, err) == 0 &&
-	    give_to_group(m, err) == 0)
+	if (storage_mount_common(w, m, &source, give_to_group, err) == 0)
 		return 0;
 	if (is_huge)
 		return_pages(m);

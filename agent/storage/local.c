@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "agent/storage/driver.h"
+#include "agent/storage/point.h"
 #include "lib/cleanup.h"
 #include "lib/parse.h"
 #include "lib/path.h"
@@ -25,17 +26,15 @@ check(const struct storage_spec *spec, struct error *err)
 	return 0;
 }
 
+/* Gives the directory its mode and its group. */
 static int
-make_local(struct worker *w, const struct storage_mount *m, struct error *err)
+set_owner(const struct storage_mount *m, int fd, struct error *err)
 {
 	const char *mode_text = storage_option(m->spec, "mode");
 	const char *gid_text = storage_option(m->spec, "fsgid");
 	uint32_t mode = 0755, gid = 0;
 	char name[64];
-	auto_close int fd = storage_make_point(w, m, false, err);
 
-	if (fd < 0)
-		return -1;
 	if (gid_text && parse_u32(gid_text, &gid) &&
 	    fchownat(fd, "", (uid_t)-1, gid, AT_EMPTY_PATH) < 0)
 		return error_sys(err, "give %s to group %u", m->spec->mount_point, gid);
@@ -46,6 +45,20 @@ make_local(struct worker *w, const struct storage_mount *m, struct error *err)
 	if ((mode_text || gid_text) && chmod(path_of_fd(fd, name), mode) < 0)
 		return error_sys(err, "set mode %o of %s", mode, m->spec->mount_point);
 	return 0;
+}
+
+static int
+make_local(struct worker *w, const struct storage_mount *m, struct error *err)
+{
+	struct storage_place place;
+	int r = storage_place_make(w, m, false, &place, err);
+
+	if (r == 0)
+		r = set_owner(m, place.fd, err);
+	if (r == 0)
+		r = storage_place_keep(w, &place, -1, err);
+	storage_place_release(&place);
+	return r;
 }
 
 const struct storage_driver storage_local = {

@@ -6,10 +6,10 @@
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "agent/storage/point.h"
 #include "agent/storage/private.h"
+#include "lib/cleanup.h"
 #include "lib/log.h"
 
 static int
@@ -20,38 +20,72 @@ mount_work(struct worker *w, void *arg, struct error *err)
 	return s->driver->mount(w, &s->mount, err);
 }
 
-/* The outermost directory that was made for s: so many bytes of s->real; 0: none. */
-static size_t
-made_top(const struct storage *s)
+static unsigned int
+depth(const char *path)
 {
-	size_t n = s->real ? strlen(s->real) : 0;
+	unsigned int n = 0;
 
-	if (s->made == 0)
-		return 0;
-	for (unsigned int i = 1; i < s->made && n > 0; i++)
-		while (n > 0 && s->real[--n] != '/')
-			;
+	for (; *path; path++)
+		n += *path == '/';
 	return n;
 }
 
-/* Directories that another storage made on the way to this one are removed by the last that needs them. */
-static void
-share_made(struct storage *s)
+/* The first n components of a path: so many bytes. */
+static size_t
+prefix(const char *path, unsigned int n)
 {
+	const char *end = path;
+
+	for (; *end && n > 0; n--)
+		end += 1 + strcspn(end + 1, "/");
+	return (size_t)(end - path);
+}
+
+/* Directories that `from` made on the way to `to`, too, are removed by the last that needs them. */
+static void
+share_made(const struct storage *from, struct storage *to)
+{
+	unsigned int deep = depth(from->real), to_deep = depth(to->real);
+
+	for (unsigned int i = 0; i < from->made; i++) {
+		unsigned int level = deep - i;
+		size_t n = prefix(from->real, level);
+		unsigned int at = to_deep - level;
+
+		if (level >= to_deep || at >= STORAGE_MADE_MAX ||
+		    strncmp(from->real, to->real, n) != 0 || to->real[n] != '/')
+			continue;
+		if (to->made <= at)
+			to->made = at + 1;
+		if (from->files[i].ino != 0)
+			to->files[at] = from->files[i];
+	}
+}
+
+static int
+take_point(struct storage *s, const void *payload, size_t size, struct error *err)
+{
+	const size_t head = offsetof(struct storage_point, path);
 	struct list *pos;
 
+	if (size <= head || ((const char *)payload)[size - 1] != '\0')
+		return error_set(err, ERROR_INTERNAL, "malformed mount point of a mount");
+	memcpy(&s->made, payload, sizeof(s->made));
+	memcpy(s->files, (const char *)payload + offsetof(struct storage_point, files),
+	       sizeof(s->files));
+	free(s->real);
+	s->real = strdup((const char *)payload + head);
+	if (!s->real)
+		return error_nomem(err, "noting a mount point");
 	list_for_each (pos, &s->table->all) {
-		const struct storage *other = list_entry(pos, struct storage, node);
-		size_t top = other == s ? 0 : made_top(other);
-		unsigned int n = 1;
+		struct storage *other = list_entry(pos, struct storage, node);
 
-		if (top == 0 || strncmp(s->real, other->real, top) != 0 || s->real[top] != '/')
+		if (other == s || !other->real)
 			continue;
-		for (const char *c = s->real + top; *c; c++)
-			n += *c == '/';
-		if (n > s->made)
-			s->made = n;
+		share_made(other, s);
+		share_made(s, other);
 	}
+	return 0;
 }
 
 static int
@@ -59,20 +93,22 @@ mount_message(struct job *job, uint32_t type, const void *payload, size_t size, 
 	      size_t n_fds, void *data, struct error *err)
 {
 	struct storage *s = data;
+	int r = -1;
 
 	(void)job;
+	if (type == STORAGE_MSG_POINT && n_fds == 0) {
+		r = take_point(s, payload, size, err);
+	} else if (type == STORAGE_MSG_MOUNTED && n_fds == 2 && size == sizeof(s->id)) {
+		memcpy(&s->id, payload, sizeof(s->id));
+		storage_place_release(&s->place);
+		s->place = (struct storage_place){ steal_fd(&fds[0]), steal_fd(&fds[1]) };
+		r = 0;
+	} else {
+		error_set(err, ERROR_INTERNAL, "unexpected message %u of a mount", type);
+	}
 	for (size_t i = 0; i < n_fds; i++)
-		(void)close(fds[i]);
-	if (type != STORAGE_MSG_POINT || size <= offsetof(struct storage_point, path) ||
-	    ((const char *)payload)[size - 1] != '\0')
-		return error_set(err, ERROR_INTERNAL, "unexpected message %u of a mount", type);
-	memcpy(&s->made, payload, sizeof(s->made));
-	free(s->real);
-	s->real = strdup((const char *)payload + offsetof(struct storage_point, path));
-	if (!s->real)
-		return error_nomem(err, "noting a mount point");
-	share_made(s);
-	return 0;
+		close_fd(&fds[i]);
+	return r;
 }
 
 static void
@@ -106,7 +142,8 @@ static int
 storage_begin_mount(struct storage *s, struct error *err)
 {
 	struct job_spec spec = { .ops = &mount_ops, .arg = s, .data = s };
-	int fds[] = { s->table->roots->proc, s->table->roots->sys, s->table->roots->root };
+	const struct roots *roots = s->table->roots;
+	int fds[] = { roots->proc, roots->sys, roots->root, roots->run };
 
 	s->mount.spec = s->spec;
 	s->mount.roots = s->table->roots;
@@ -178,26 +215,47 @@ unmount_work(struct worker *w, void *arg, struct error *err)
 	return storage_unmount_work(w, arg, err);
 }
 
+/* The worker has its fds for itself now. */
+static int
+unmount_message(struct job *job, uint32_t type, const void *payload, size_t size, int *fds,
+		size_t n_fds, void *data, struct error *err)
+{
+	struct storage *s = data;
+
+	(void)type, (void)payload, (void)size, (void)fds, (void)n_fds, (void)err;
+	job_forget_fd(job, s->place.fd);
+	job_forget_fd(job, s->place.parent);
+	storage_place_release(&s->place);
+	s->unmount.place = STORAGE_PLACE_NONE;
+	return 0;
+}
+
 static const struct job_ops unmount_ops = {
 	.name = "unmount storage",
 	.work = unmount_work,
+	.message = unmount_message,
 	.done = unmount_done,
 };
 
 static void
 storage_begin_unmount(struct storage *s)
 {
+	const int fds[] = { s->place.fd, s->place.parent };
 	struct job_spec spec = { .ops = &unmount_ops,
 				 .arg = &s->unmount,
 				 .data = s,
+				 .keep_fds = fds,
+				 .n_keep_fds = 2,
 				 .deadline_ms = UNMOUNT_DEADLINE_MS,
-				 .flags = JOB_URGENT };
+				 .flags = JOB_URGENT | JOB_AGAIN };
 	struct error err = ERROR_INIT;
 
 	s->state = STORAGE_UNMOUNTING;
 	s->unmount.path = s->real ? s->real : s->spec->mount_point;
-	s->unmount.mounted = s->driver->mounts;
+	s->unmount.place = s->place;
+	s->unmount.id = s->id;
 	s->unmount.made = s->made;
+	memcpy(s->unmount.files, s->files, sizeof(s->files));
 	s->job = job_start(s->table->jobs, &spec, &err);
 	if (s->job)
 		return;
@@ -226,6 +284,8 @@ storage_unreferenced(struct storage *s, bool everything, struct release *release
 		return;
 	case STORAGE_MOUNTING:
 		s->unwanted = true;
+		/* the undo has them, too, and closes them last */
+		storage_place_release(&s->place);
 		wait_for_end(s, release);
 		job_cancel(s->job, ERROR_CANCELLED, "nobody needs the storage any more");
 		return;

@@ -15,7 +15,9 @@ check(const struct storage_spec *spec, struct error *err)
 static int
 mount_9p(struct worker *w, const struct storage_mount *m, struct error *err)
 {
-	return storage_mount_common(w, m, m->spec->source, "9p", NULL, err);
+	const struct storage_source source = { .name = m->spec->source, .type = "9p" };
+
+	return storage_mount_common(w, m, &source, NULL, err);
 }
 
 const struct storage_driver storage_9p = {

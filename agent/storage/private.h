@@ -7,6 +7,7 @@
 #include "agent/device/device.h"
 #include "agent/job/job.h"
 #include "agent/storage/driver.h"
+#include "agent/storage/point.h"
 #include "agent/storage/storage.h"
 #include "agent/storage/unmount.h"
 #include "lib/list.h"
@@ -45,8 +46,11 @@ struct storage {
 	char node_path[DEVICE_NODE_MAX]; /* "" if it has no device */
 	char *real;                      /* mount point without symlinks, once known */
 	struct storage_mount mount;      /* argument of the mount job */
-	unsigned int made;               /* components of it that the mount made */
-	struct unmount unmount;          /* argument of the unmount job */
+	uint32_t made;                   /* components of it that mounts made, from the end */
+	struct storage_file files[STORAGE_MADE_MAX]; /* which those are; 0, 0: unknown */
+	struct storage_place place;                  /* once it is mounted */
+	int32_t id;                                  /* of the mount, 0: it is only a directory */
+	struct unmount unmount;                      /* argument of the unmount job */
 	struct device_wait *finding;
 	struct job *job;
 	bool unwanted;   /* MOUNTING: cancelled, the undo is running */
@@ -61,8 +65,9 @@ struct storage_request {
 	struct storage_spec **specs;
 	size_t n, at; /* specs[0..at) are taken */
 	struct storage *waiting;
-	storages_done_fn *done;
+	storages_done_fn *done; /* NULL: cancelled by a caller who waits for nothing */
 	void *data;
+	bool is_ending;   /* what it took is being given back; done follows */
 	struct post look; /* at its storages again */
 	struct error err;
 };

@@ -67,6 +67,7 @@ storage_free(struct storage *s)
 		free(list_entry(pos, struct ref, node));
 	device_wait_cancel(s->finding);
 	free(s->spec);
+	storage_place_release(&s->place);
 	free(s->real);
 	free(s);
 }
@@ -83,6 +84,7 @@ storage_new(struct storages *t, const struct storage_spec *spec, struct error *e
 		error_nomem(err, "taking a storage");
 		return NULL;
 	}
+	s->place = STORAGE_PLACE_NONE;
 	s->table = t;
 	s->driver = storage_driver_find(spec->driver);
 	list_init(&s->refs);
@@ -101,6 +103,14 @@ bool
 storages_has(const struct storages *t, const char *mount_point)
 {
 	return storage_find(t, mount_point) != NULL;
+}
+
+int32_t
+storages_mount_id(const struct storages *t, const char *mount_point)
+{
+	const struct storage *s = storage_find(t, mount_point);
+
+	return s ? s->id : 0;
 }
 
 /* ---- requests that wait for a storage ---- */
@@ -148,6 +158,24 @@ release_look(void *data)
 	free(r);
 }
 
+static struct release *
+release_new(struct storages *t, storages_done_fn *done, void *data, struct error *err)
+{
+	struct release *r = calloc(1, sizeof(*r));
+
+	if (!r) {
+		error_nomem(err, "releasing storages");
+		return NULL;
+	}
+	r->table = t;
+	r->done = done;
+	r->data = data;
+	post_init(&r->look, release_look, r);
+	loop_post(t->loop, &r->look);
+	list_append(&t->releases, &r->node);
+	return r;
+}
+
 void
 storage_release_done(struct storage *s)
 {
@@ -183,7 +211,7 @@ request_free(struct storage_request *r)
 
 /* Gives back one reference of the request's owner on each of specs[0..count), the last one first. */
 static void
-request_give_back(struct storage_request *r, size_t count)
+request_give_back(struct storage_request *r, size_t count, struct release *release)
 {
 	while (count-- > 0) {
 		struct storage *s = storage_find(r->table, r->specs[count]->mount_point);
@@ -198,23 +226,56 @@ request_give_back(struct storage_request *r, size_t count)
 				continue;
 			ref_drop(ref);
 			if (list_is_empty(&s->refs))
-				storage_unreferenced(s, false, NULL);
+				storage_unreferenced(s, false, release);
 			break; /* s may be gone */
 		}
 	}
 }
 
 static void
-request_end(struct storage_request *r)
+request_finish(struct storage_request *r)
 {
 	storages_done_fn *done = r->done;
 	void *data = r->data;
 	struct error err = r->err;
 
-	if (err.code != ERROR_OK)
-		request_give_back(r, r->at);
 	request_free(r);
-	done(&err, data);
+	if (done)
+		done(&err, data);
+}
+
+/* What the request took has gone, or was given up (that is in the log). */
+static void
+request_gone(const struct error *err, void *data)
+{
+	(void)err;
+	request_finish(data);
+}
+
+/* Gives everything back and waits for the end of what nobody else needs. */
+static void
+request_give_up(struct storage_request *r)
+{
+	struct error err = ERROR_INIT;
+	struct release *release = release_new(r->table, request_gone, r, &err);
+
+	r->is_ending = true;
+	r->waiting = NULL;
+	if (!release)
+		log_warn("storage", "not waiting for the unmounts of a failed request: %s",
+			 err.msg);
+	request_give_back(r, r->at, release);
+	if (!release)
+		request_finish(r);
+}
+
+static void
+request_end(struct storage_request *r)
+{
+	if (r->err.code == ERROR_OK || r->at == 0)
+		request_finish(r);
+	else
+		request_give_up(r);
 }
 
 static struct ref *
@@ -270,6 +331,8 @@ request_continue(void *data)
 {
 	struct storage_request *r = data;
 
+	if (r->is_ending)
+		return;
 	while (r->err.code == ERROR_OK && !r->waiting && r->at < r->n)
 		(void)request_take(r, &r->err);
 	if (r->waiting && r->err.code == ERROR_OK)
@@ -315,13 +378,15 @@ nomem:
 }
 
 void
-storages_cancel(struct storage_request *r)
+storages_cancel(struct storage_request *r, storages_done_fn *gone, void *data)
 {
 	if (!r)
 		return;
-	list_remove(&r->node); /* it waits for nothing any more */
-	request_give_back(r, r->at);
-	request_free(r);
+	r->done = gone;
+	r->data = data;
+	r->err = ERROR_INIT;
+	if (!r->is_ending)
+		request_give_up(r);
 }
 
 /* Requests of the owner (NULL: everybody's) that are not done yet find nothing to wait for any more. */
@@ -333,7 +398,7 @@ requests_fail(struct storages *t, const char *owner)
 	list_for_each (pos, &t->requests) {
 		struct storage_request *r = list_entry(pos, struct storage_request, node);
 
-		if (owner && strcmp(r->owner, owner) != 0)
+		if (r->is_ending || (owner && strcmp(r->owner, owner) != 0))
 			continue;
 		error_set(&r->err, ERROR_ABORTED, "its storages are being released");
 		r->waiting = NULL;
@@ -363,20 +428,14 @@ int
 storages_release_owner(struct storages *t, const char *owner, storages_done_fn *done, void *data,
 		       struct error *err)
 {
-	struct release *r = calloc(1, sizeof(*r));
+	struct release *r = release_new(t, done, data, err);
 	struct list *pos, *prev;
 
 	if (!r)
-		return error_nomem(err, "releasing storages");
-	r->table = t;
-	r->done = done;
-	r->data = data;
+		return -1;
 	r->everything = *owner == '\0';
 	if (r->everything)
 		owner = NULL;
-	post_init(&r->look, release_look, r);
-	loop_post(t->loop, &r->look);
-	list_append(&t->releases, &r->node);
 	requests_fail(t, owner);
 	for (pos = t->all.prev; pos != &t->all; pos = prev) { /* the last mounted first */
 		struct storage *s = list_entry(pos, struct storage, node);

@@ -38,13 +38,16 @@ struct storages *storages_new(struct loop *loop, struct jobs *jobs, struct devic
 void storages_free(struct storages *s);
 
 /* Takes one reference on each of `specs` in list order, mounting what is not mounted yet, for `owner` (container id, or
- * "" for the sandbox). All or nothing: on failure everything this request took is released first, then done(err).
- * done is never called from inside. Cancel with storages_cancel (releases what was taken; done is not called). */
+ * "" for the sandbox). All or nothing: on failure everything this request took is released, and what was mounted for it
+ * is unmounted, before done(err). done is never called from inside. */
 typedef void storages_done_fn(const struct error *err, void *data);
 struct storage_request *storages_acquire(struct storages *s, const char *owner,
 					 const struct storage_spec *specs, size_t n,
 					 storages_done_fn *done, void *data, struct error *err);
-void storages_cancel(struct storage_request *r);
+
+/* Ends a request whose `done` was not called, and now never is: releases what it took. gone (may be NULL) is called once what
+ * was mounted for it is unmounted. NULL is allowed for r. */
+void storages_cancel(struct storage_request *r, storages_done_fn *gone, void *data);
 
 /* The owner has come about: what he has of the pod's (`shared`, or of a driver that keeps its storages for the sandbox's life)
  * stays from now on when he goes. What only those had who failed is unmounted with them. */
@@ -62,6 +65,9 @@ const char *storage_driver_name(size_t i);
 
 /* Is there a storage of that mount point, in any state? */
 bool storages_has(const struct storages *s, const char *mount_point);
+
+/* The id (sys_mount_id()) of the mount of the storage at that mount point, 0 if there is none. */
+int32_t storages_mount_id(const struct storages *s, const char *mount_point);
 
 /* Mounted or mounting storages now. */
 size_t storages_count(const struct storages *s);

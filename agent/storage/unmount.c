@@ -1,54 +1,82 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Unmounting a storage. Runs in workers only: may block. */
+/* Unmounting a storage, through file descriptors that were opened when it was mounted. Runs in workers only: may block. */
 #include "agent/storage/unmount.h"
 
 #include <errno.h>
-#include <limits.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mount.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
+
+#include "agent/job/job.h"
+#include "lib/cleanup.h"
+#include "lib/unmount.h"
 
 /* A process that was just killed may hold the mount for a moment: 5 ms, doubled, half a second in all. */
 #define FIRST_WAIT_NS 5000000L
 #define WAITS         7
 
-/* From the inside out, until one was there before or is not empty. */
+static bool
+is_file(int dir, const char *name, const struct storage_file *file, struct stat *st)
+{
+	return fstatat(dir, name, st, AT_SYMLINK_NOFOLLOW) == 0 && st->st_dev == file->dev &&
+	       st->st_ino == file->ino && file->ino != 0;
+}
+
+/* From the inside out, until one was there before, is not empty, or is no longer where it was made. */
 static void
 remove_made(const struct unmount *u)
 {
 	char path[PATH_MAX];
-	char *slash;
+	auto_close int up = -1;
+	int dir = u->place.parent;
 
 	(void)snprintf(path, sizeof(path), "%s", u->path);
-	for (unsigned int i = 0; i < u->made; i++) {
-		if (rmdir(path) < 0 && (errno != ENOTDIR || unlink(path) < 0)) /* a bind's file */
-			return;
-		slash = strrchr(path, '/');
-		if (!slash || slash == path)
+	for (unsigned int i = 0; i < u->made && i < STORAGE_MADE_MAX; i++) {
+		char *slash = strrchr(path, '/');
+		struct stat st;
+		int next;
+
+		if (!slash || !is_file(dir, slash + 1, &u->files[i], &st) ||
+		    unlinkat(dir, slash + 1, S_ISDIR(st.st_mode) ? AT_REMOVEDIR : 0) < 0)
 			return;
 		*slash = '\0';
+		/* wherever that may be by now: it is looked at before anything in it is removed */
+		next = openat(dir, "..", O_PATH | O_DIRECTORY | O_CLOEXEC);
+		if (next < 0)
+			return;
+		close_fd(&up);
+		dir = up = next;
 	}
+}
+
+static int
+unmount(const struct unmount *u)
+{
+	struct timespec wait = { .tv_nsec = FIRST_WAIT_NS };
+	int r = unmount_upon(u->place.fd, u->id, 0);
+
+	for (int i = 0; r < 0 && errno == EBUSY && i < WAITS; i++) {
+		(void)nanosleep(&wait, NULL);
+		wait.tv_nsec *= 2;
+		r = unmount_upon(u->place.fd, u->id, 0);
+	}
+	return r < 0 && errno == EBUSY ? unmount_upon(u->place.fd, u->id, MNT_DETACH) : r;
 }
 
 int
 storage_unmount_work(struct worker *w, void *arg, struct error *err)
 {
 	const struct unmount *u = arg;
-	struct timespec wait = { .tv_nsec = FIRST_WAIT_NS };
-	int r = u->mounted ? umount2(u->path, UMOUNT_NOFOLLOW) : 0;
 
-	(void)w;
-	for (int i = 0; r < 0 && errno == EBUSY && i < WAITS; i++) {
-		(void)nanosleep(&wait, NULL);
-		wait.tv_nsec *= 2;
-		r = umount2(u->path, UMOUNT_NOFOLLOW);
-	}
-	if (r < 0 && errno == EBUSY)
-		r = umount2(u->path, UMOUNT_NOFOLLOW | MNT_DETACH);
-	if (r < 0 && errno != EINVAL && errno != ENOENT) /* not mounted, or gone: as wanted */
+	/* a worker before this one has done it all, and died before it could say so */
+	if (u->place.fd < 0)
+		return 0;
+	if (u->id > 0 && unmount(u) < 0)
 		return error_sys(err, "unmount %s", u->path);
 	remove_made(u);
-	return 0;
+	return worker_send(w, 0, NULL, 0, NULL, 0, true, err);
 }

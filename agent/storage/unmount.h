@@ -2,8 +2,9 @@
 /* Taking a storage's mount away, in a worker. */
 #pragma once
 
-#include <stdbool.h>
+#include <stdint.h>
 
+#include "agent/storage/point.h"
 #include "lib/error.h"
 
 struct worker;
@@ -12,11 +13,15 @@ struct worker;
 #define UNMOUNT_DEADLINE_MS 5000
 
 struct unmount {
-	const char *path;  /* without symlinks */
-	bool mounted;      /* something is mounted there */
+	const char *
+		path; /* the mount point as it was called: the names of what was made, and for messages */
+	struct storage_place place;
+	int32_t id;        /* of the mount, 0: nothing is mounted */
 	unsigned int made; /* components of path that mounts made, from the end */
+	struct storage_file files[STORAGE_MADE_MAX]; /* which those are, the mount point first */
 };
 
-/* Unmounts, waiting a little while it is busy, then detaches; removes what the mount made and is empty. Worker
- * only: may block. */
+/* Unmounts, waiting a little while it is busy, then detaches; removes what mounts made and is empty. At the end it sends a
+ * waiting message, on which the agent closes its fds: whoever closes the last one may have to wait for the file
+ * system. Worker only: may block. */
 int storage_unmount_work(struct worker *w, void *arg, struct error *err);

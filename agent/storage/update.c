@@ -29,6 +29,7 @@
 struct specs {
 	size_t n;
 	struct storage_spec *at[UPDATE_MAX]; /* owned */
+	int32_t id[UPDATE_MAX];              /* of the mount, 0: unknown */
 };
 
 struct remount_arg {
@@ -102,6 +103,7 @@ free_remounts(void *arg)
 /* One tmpfs that gets other options. */
 struct remount {
 	const struct storage_spec *spec;
+	int32_t id;    /* the mount that it must be, 0: any */
 	int fd;        /* its root, O_PATH */
 	int fs;        /* fspick(2)'s; -1: not begun */
 	uint64_t size; /* before, bytes; 0: it had no limit */
@@ -168,6 +170,10 @@ prepare(struct remount *r, const struct roots *roots, struct error *err)
 			  PATH_FOLLOW_ALL, err);
 	if (r->fd < 0)
 		return -1;
+	/* the way there may lead through a directory that a container has renamed */
+	if (r->id > 0 && sys_mount_id(r->fd, "", AT_EMPTY_PATH) != r->id)
+		return error_set(err, ERROR_FAILED_PRECONDITION,
+				 "the path leads to another mount than the storage's");
 	if (fstatfs(r->fd, &st) < 0)
 		return error_sys(err, "look at it");
 	if (st.f_type != TMPFS_MAGIC || sys_is_mount_root(r->fd) != 1)
@@ -255,7 +261,9 @@ remount_work(struct worker *w, void *arg, struct error *err)
 	if (!list)
 		return error_nomem(err, "remounting");
 	for (size_t i = 0; i < a->specs.n; i++)
-		list[i] = (struct remount){ .spec = a->specs.at[i], .fd = -1, .fs = -1 };
+		list[i] = (struct remount){
+			.spec = a->specs.at[i], .id = a->specs.id[i], .fd = -1, .fs = -1
+		};
 	/* a worker's fds go with it */
 	return remount_all(w, a, list, err);
 }
@@ -356,6 +364,7 @@ sort_in(struct ephemeral_update *u, const struct storage_spec *spec, struct erro
 		return 0;
 	}
 	list = is_remount ? &u->remounts->specs : &u->new;
+	list->id[list->n] = storages_mount_id(u->parts.storages, copy->mount_point);
 	list->at[list->n++] = copy;
 	return 0;
 }

@@ -15,9 +15,12 @@ check(const struct storage_spec *spec, struct error *err)
 static int
 mount_virtiofs(struct worker *w, const struct storage_mount *m, struct error *err)
 {
-	const char *fstype = *m->spec->fstype ? m->spec->fstype : "virtiofs";
+	const struct storage_source source = {
+		.name = m->spec->source,
+		.type = *m->spec->fstype ? m->spec->fstype : "virtiofs",
+	};
 
-	return storage_mount_common(w, m, m->spec->source, fstype, NULL, err);
+	return storage_mount_common(w, m, &source, NULL, err);
 }
 
 const struct storage_driver storage_virtiofs = {

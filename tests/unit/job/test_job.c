@@ -315,7 +315,7 @@ work_process(struct worker *w, void *arg, struct error *err)
 	}
 	if (pid < 0)
 		return error_sys(err, "clone");
-	struct undo kill_it = { .kind = UNDO_KILL, .pid = pid };
+	struct undo kill_it = { .kind = UNDO_KILL, .fd = pidfd, .id = pid };
 	if (worker_step(w, &kill_it, err) < 0 || worker_process(w, pid, pidfd, err) < 0)
 		return -1;
 	if (arg)

@@ -23,25 +23,23 @@ enum ending { END_FAIL, END_CRASH, END_EXIT, END_HANG, END_OK };
 static int
 work_journal(struct worker *w, void *arg, struct error *err)
 {
-	char path[128];
-	int fd;
+	static const char *const names[] = { "a", "b", "c" };
+	int fd = open(dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
 
 	for (int i = 0; i < 3; i++) {
-		if (worker_step_path(w, UNDO_RMDIR, err, "%s/%.*s", dir, 2 * i + 1, "a/b/c") < 0)
+		int at = fd;
+
+		if (worker_mkdir(w, at, names[i], 0700, NULL, err) < 0)
 			return -1;
-		snprintf(path, sizeof(path), "%s/%.*s", dir, 2 * i + 1, "a/b/c");
-		if (mkdir(path, 0700) < 0)
-			return error_sys(err, "mkdir %s", path);
+		fd = openat(at, names[i], O_PATH | O_DIRECTORY | O_CLOEXEC);
 	}
-	if (worker_step_path(w, UNDO_UNLINK, err, "%s/a/b/c/file", dir) < 0)
+	if (worker_create(w, fd, "file", 0600, NULL, err) < 0)
 		return -1;
-	snprintf(path, sizeof(path), "%s/a/b/c/file", dir);
-	fd = open(path, O_CREAT | O_WRONLY, 0600);
-	if (fd < 0)
-		return error_sys(err, "create %s", path);
 	/* Announced and not taken. */
-	if (worker_step_path(w, UNDO_UMOUNT, err, "%s/a", dir) < 0 ||
-	    worker_step_path(w, UNDO_REMOVE_TREE, err, "%s/never", dir) < 0)
+	const struct undo mounted = { .kind = UNDO_UMOUNT, .fd = fd, .id = INT32_MAX };
+	const struct undo never = { .kind = UNDO_RMDIR, .fd = fd, .name = "never" };
+
+	if (worker_step(w, &mounted, err) < 0 || worker_step(w, &never, err) < 0)
 		return -1;
 	if (worker_send(w, 1, "ready", 5, NULL, 0, false, err) < 0)
 		return -1;
@@ -154,9 +152,11 @@ Test(job, journal_is_undone, .init = make_dir, .fini = remove_dir)
 static int
 work_endless_steps(struct worker *w, void *arg, struct error *err)
 {
+	const struct undo step = { .kind = UNDO_RMDIR, .fd = worker_fd(w), .name = "nonexistent" };
+
 	(void)arg;
 	for (;;) {
-		if (worker_step_path(w, UNDO_RMDIR, err, "/nonexistent/%0200d", 1) < 0)
+		if (worker_step(w, &step, err) < 0)
 			return -1;
 	}
 }

@@ -33,43 +33,42 @@ remove_dir(void)
 	(void)rmdir(dir);
 }
 
-/* ---- mounts and trees ---- */
+/* ---- mounts ---- */
 
 static int
-make_at(const char *name, mode_t mode, struct error *err)
+new_tmpfs(void)
 {
-	char path[256];
+	auto_close int fs = sys_fsopen("tmpfs", FSOPEN_CLOEXEC);
 
-	(void)snprintf(path, sizeof(path), "%s/%s", dir, name);
-	return mknod(path, mode, 0) < 0 ? error_sys(err, "make %s", path) : 0;
+	if (fs < 0 || sys_fsconfig(fs, SYS_FSCONFIG_CMD_CREATE, NULL, NULL, 0) < 0)
+		return -1;
+	return sys_fsmount(fs, FSMOUNT_CLOEXEC, 0);
 }
 
 static int
 work_mounts(struct worker *w, void *arg, struct error *err)
 {
-	char path[64];
+	auto_close int top = open(dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
 
 	(void)arg;
-	(void)snprintf(path, sizeof(path), "%s/tree", dir);
-	if (worker_step_path(w, UNDO_REMOVE_TREE, err, "%s", path) < 0)
+	if (worker_mkdir(w, top, "mount", 0755, NULL, err) < 0)
 		return -1;
-	if (mkdir(path, 0755) < 0)
-		return error_sys(err, "mkdir");
-	if (make_at("tree/file", S_IFREG | 0600, err) < 0 ||
-	    make_at("tree/fifo", S_IFIFO | 0600, err) < 0)
-		return -1;
-	(void)snprintf(path, sizeof(path), "%s/tree/mount", dir);
-	if (mkdir(path, 0755) < 0)
-		return error_sys(err, "mkdir");
 	/* Two of them, one upon the other. */
 	for (int i = 0; i < 2; i++) {
-		if (worker_step_path(w, UNDO_UMOUNT, err, "%s", path) < 0)
-			return -1;
-		if (mount("tmpfs", path, "tmpfs", 0, NULL) < 0)
+		auto_close int point = openat(top, "mount", O_PATH | O_DIRECTORY | O_CLOEXEC);
+		auto_close int tree = new_tmpfs();
+		const struct undo undo = { .kind = UNDO_UMOUNT,
+					   .fd = point,
+					   .id = sys_mount_id(tree, "", AT_EMPTY_PATH) };
+
+		if (undo.id < 0 || worker_step(w, &undo, err) < 0)
+			return error_sys(err, "announce a mount");
+		if (sys_move_mount(tree, "", point, "",
+				   MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH) < 0)
 			return error_sys(err, "mount");
 	}
 	/* In use: the mount goes all the same. */
-	if (chdir(path) < 0 || make_at("tree/mount/busy", S_IFREG | 0600, err) < 0)
+	if (fchdir(top) < 0 || chdir("mount") < 0 || mknod("busy", S_IFREG | 0600, 0) < 0)
 		return error_sys(err, "chdir");
 	return error_set(err, ERROR_ABORTED, "as told");
 }
@@ -93,7 +92,7 @@ body_mounts(int fd, void *data)
 	return 0;
 }
 
-Test(undo, mounts_and_trees, .init = make_dir, .fini = remove_dir)
+Test(undo, mounts, .init = make_dir, .fini = remove_dir)
 {
 	in_agent(body_mounts);
 }
@@ -110,7 +109,9 @@ work_cgroup(struct worker *w, void *arg, struct error *err)
 	char byte;
 	pid_t pid;
 
-	if (worker_step_path(w, UNDO_CGROUP, err, CGROUP) < 0)
+	const struct undo undo = { .kind = UNDO_CGROUP, .fd = -1, .name = CGROUP };
+
+	if (worker_step(w, &undo, err) < 0)
 		return -1;
 	if (mkdirat(root, CGROUP, 0755) < 0 || mkdirat(root, CGROUP "/below", 0755) < 0 ||
 	    mkdirat(root, CGROUP "/below/it", 0755) < 0 || pipe2(ready, O_CLOEXEC) < 0)

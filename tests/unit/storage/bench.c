@@ -242,6 +242,12 @@ exists(const struct bench *b, const char *name)
 }
 
 int
+mounts_added(const struct bench *b)
+{
+	return count_mounts(NULL) - b->mounts_before;
+}
+
+int
 mounts_at(const struct bench *b, const char *name)
 {
 	return count_mounts(at(b, name));

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * A table of storages with real jobs and real mounts, in a forked "agent" with a mount namespace of its own. The
- * driver "gate" mounts a tmpfs once one byte came through the FIFO that is its source: 'o', or fails with 'f'.
+ * driver "gate" mounts a tmpfs once one byte came through the FIFO that is its source: 'o'; it fails before that with 'f', after it with 'u'.
  */
 #pragma once
 
@@ -79,6 +79,8 @@ struct error acquire(struct bench *b, const char *owner, const struct storage_sp
 struct error release(struct bench *b, const char *owner);
 
 bool exists(const struct bench *b, const char *name);
+/* Mounts that there are now and were not when the bench began. */
+int mounts_added(const struct bench *b);
 /* Mounts that are at b->dir/<name>. */
 int mounts_at(const struct bench *b, const char *name);
 void put_file(const struct bench *b, const char *name);

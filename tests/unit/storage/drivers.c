@@ -1,16 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The table of drivers with one more: "gate", see bench.h. */
 #include <fcntl.h>
-#include <stdio.h>
 #include <string.h>
-#include <sys/mount.h>
 #include <unistd.h>
 
 #include "agent/job/job.h"
 #include "agent/storage/driver.h"
+#include "agent/storage/point.h"
+#include "agent/storage/tree.h"
 #include "lib/cleanup.h"
 #include "lib/io.h"
-#include "lib/sys.h"
 
 extern const struct storage_driver storage_9p, storage_bind, storage_blk, storage_ephemeral,
 	storage_local, storage_virtiofs;
@@ -19,25 +18,25 @@ extern const struct storage_driver storage_9p, storage_bind, storage_blk, storag
 static int
 mount_gate(struct worker *w, const struct storage_mount *m, struct error *err)
 {
-	auto_close int point = storage_make_point(w, m, false, err);
+	const struct storage_fs fs = { .source = "gate", .type = "tmpfs", .data = "" };
+	struct storage_place place;
 	auto_close int gate = -1;
-	struct undo undo = { .kind = UNDO_UMOUNT };
+	auto_close int tree = -1;
 	char go = 0;
 
-	if (point < 0)
+	if (storage_place_make(w, m, false, &place, err) < 0)
 		return -1;
-	undo.below = sys_mount_id(point, "", AT_EMPTY_PATH);
-	(void)snprintf(undo.path, sizeof(undo.path), "%s", m->spec->mount_point);
-	if (undo.below < 0 || worker_step(w, &undo, err) < 0)
-		return error_sys(err, "announce");
 	gate = open(m->spec->source, O_RDONLY | O_CLOEXEC);
 	if (gate < 0 || read_full(gate, &go, 1) != 1)
 		return error_sys(err, "read %s", m->spec->source);
 	if (go == 'f')
 		return error_set(err, ERROR_UNAVAILABLE, "told to fail");
-	if (mount("gate", m->spec->mount_point, "tmpfs", 0, NULL) < 0)
-		return error_sys(err, "mount");
-	return 0;
+	tree = storage_tree_mount(w, &fs, m->roots->run, err);
+	if (tree < 0 || storage_place_mount(w, &place, tree, err) < 0)
+		return -1;
+	if (go == 'u')
+		return error_set(err, ERROR_UNAVAILABLE, "told to fail once mounted");
+	return storage_place_keep(w, &place, tree, err);
 }
 
 static const struct storage_driver storage_gate = {

@@ -56,7 +56,7 @@ AGENT_TEST(storage_release, one_that_stays_busy_is_detached)
 	start_release(b, "one", &out);
 	submit(b, "two", &s, 1, &in);
 	CHECK(loop_run_once(b->loop, 0, &in.err) == 0);
-	storages_cancel(in.request);
+	storages_cancel(in.request, NULL, NULL);
 	/* busy for good: detached in the end */
 	UNTIL(b, out.ended);
 	CHECK(out.err.code == ERROR_OK && !in.ended);
@@ -91,7 +91,7 @@ AGENT_TEST(storage_release, the_end_of_the_sandbox_takes_everything)
 	s[1] = gate(b, "c");
 	submit(b, "two", &s[1], 1, &in);
 	UNTIL(b, exists(b, "c"));
-	storages_cancel(in.request);
+	storages_cancel(in.request, NULL, NULL);
 	/* and one that is asked for at the same time */
 	make_gate(b, "d");
 	s[2] = gate(b, "d");
@@ -163,6 +163,31 @@ AGENT_TEST(storage_release, a_volume_of_the_pod_that_only_failures_had_goes)
 	CHECK(release(b, "two").code == ERROR_OK && release(b, "one").code == ERROR_OK);
 	CHECK(storages_count(b->t) == 1 && mounts_at(b, "mem") == 1);
 	CHECK(release(b, "").code == ERROR_OK && storages_count(b->t) == 0);
+}
+
+/* Whoever hears of a failure may ask for the same again at once, and finds nothing of the first. */
+AGENT_TEST(storage_release, a_failure_is_told_when_all_that_was_mounted_is_gone)
+{
+	struct storage_spec s[2];
+	struct result r, gone = { 0 };
+
+	s[0] = memory(b, "mem");
+	s[1] = memory(b, "bad");
+	s[1].fstype = "nosuchfs";
+	submit(b, "one", s, 2, &r);
+	UNTIL(b, r.ended);
+	CHECK(r.err.code != ERROR_OK && strstr(r.err.msg, "nosuchfs"));
+	CHECK(storages_count(b->t) == 0 && mounts_added(b) == 0 && !exists(b, "mem"));
+	/* one that is cancelled, too */
+	make_gate(b, "v");
+	s[1] = gate(b, "v");
+	submit(b, "one", s, 2, &r);
+	UNTIL(b, exists(b, "v"));
+	storages_cancel(r.request, on_done, &gone);
+	CHECK(!gone.ended);
+	UNTIL(b, gone.ended);
+	CHECK(!r.ended && storages_count(b->t) == 0 && mounts_added(b) == 0);
+	CHECK(!exists(b, "mem") && !exists(b, "v"));
 }
 
 AGENT_TEST(storage_release, the_table_may_be_freed_at_any_time)

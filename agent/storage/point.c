@@ -1,0 +1,223 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Making mount points. A container may rename directories on the way to one that lies in a volume of its own: so a
+ * path is looked up once, and from then on only file descriptors count, here, in the undo, and at the unmount.
+ * Runs in workers only: may block.
+ */
+#include "agent/storage/point.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stddef.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "agent/job/job.h"
+#include "lib/cleanup.h"
+#include "lib/path.h"
+#include "lib/sys.h"
+
+/* A walk from the last directory that exists to the mount point. */
+struct walk {
+	struct worker *w;
+	const char *rest; /* components that are missing */
+	bool file;
+	struct storage_place *place;
+	struct storage_point *point;
+};
+
+void
+storage_place_release(struct storage_place *place)
+{
+	close_fd(&place->fd);
+	close_fd(&place->parent);
+}
+
+/* Notes what was made, or (NULL) that another mount was faster. The mount point comes last but is to be the first in the
+ * list. */
+static void
+note(struct storage_point *point, const struct stat *made)
+{
+	memmove(&point->files[1], &point->files[0], point->made * sizeof(point->files[0]));
+	point->files[0] = (struct storage_file){ 0 };
+	if (made)
+		point->files[0] = (struct storage_file){ made->st_dev, made->st_ino };
+	point->made++;
+}
+
+/* Makes the file that a file is bound to. */
+static int
+make_file(const struct walk *walk, const char *name, struct error *err)
+{
+	struct stat st;
+	int fd = worker_create(walk->w, walk->place->parent, name, 0644, &st, err);
+
+	if (fd < 0 && err->code != ERROR_ALREADY_EXISTS)
+		return -1;
+	note(walk->point, fd < 0 ? NULL : &st);
+	close_fd(&fd);
+	*err = ERROR_INIT;
+	walk->place->fd = path_open(walk->place->parent, name, O_PATH, 0, PATH_FOLLOW_PARENT, err);
+	if (walk->place->fd < 0)
+		return -1;
+	if (fstat(walk->place->fd, &st) < 0 || S_ISLNK(st.st_mode))
+		return error_set(err, ERROR_INVALID_ARGUMENT, "%s is a dangling link", name);
+	return 0;
+}
+
+static int
+make_directory(const struct walk *walk, const char *name, struct error *err)
+{
+	struct stat st;
+	int made = worker_mkdir(walk->w, walk->place->parent, name, 0755, &st, err);
+
+	if (made < 0)
+		return -1;
+	note(walk->point, made ? &st : NULL);
+	/* a dangling link is refused */
+	walk->place->fd = path_open(walk->place->parent, name, O_PATH | O_DIRECTORY, 0,
+				    PATH_FOLLOW_PARENT, err);
+	return walk->place->fd < 0 ? -1 : 0;
+}
+
+/* From the directory place->fd along the missing components. */
+static int
+walk_on(struct walk *walk, struct error *err)
+{
+	const char *rest = walk->rest;
+
+	while (*rest) {
+		size_t n = strcspn(rest, "/");
+		char name[NAME_MAX + 1];
+		bool last = rest[n] == '\0';
+
+		if (n > NAME_MAX)
+			return error_set(err, ERROR_INVALID_ARGUMENT, "name %.32s... is too long",
+					 rest);
+		if (walk->point->made == STORAGE_MADE_MAX)
+			return error_set(err, ERROR_RESOURCE_EXHAUSTED,
+					 "more than %d directories are missing", STORAGE_MADE_MAX);
+		memcpy(name, rest, n);
+		name[n] = '\0';
+		rest += n + !last;
+		close_fd(&walk->place->parent);
+		walk->place->parent = steal_fd(&walk->place->fd);
+		if ((last && walk->file ? make_file : make_directory)(walk, name, err) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+/* Opens the deepest directory on the path that exists: *fd. The rest of the path, "" if all of it exists; NULL and err. */
+static const char *
+open_existing(const struct storage_mount *m, int *fd, struct error *err)
+{
+	const char *path = m->spec->mount_point;
+	size_t end = strlen(path);
+
+	for (;;) {
+		char prefix[PATH_MAX];
+
+		memcpy(prefix, path, end);
+		prefix[end] = '\0';
+		*fd = path_try_open(m->roots->root, end ? prefix : "/", O_PATH, 0, PATH_FOLLOW_ALL);
+		if (*fd >= 0)
+			return path[end] ? path + end + 1 : path + end;
+		if (errno != ENOENT || end == 0)
+			break;
+		while (end > 0 && path[end - 1] != '/')
+			end--;
+		end -= end > 0;
+	}
+	error_sys(err, "open the way to %s", path);
+	return NULL;
+}
+
+/* Is what was opened as the mount point of the kind that is needed, and where does it lie? */
+static int
+take_existing(const struct storage_mount *m, bool file, struct storage_place *place,
+	      struct error *err)
+{
+	const char *path = m->spec->mount_point;
+	char name[NAME_MAX + 1];
+	struct stat st;
+
+	if (fstat(place->fd, &st) < 0)
+		return error_sys(err, "look at %s", path);
+	if (!file && !S_ISDIR(st.st_mode)) {
+		errno = ENOTDIR;
+		return error_sys(err, "open %s", path);
+	}
+	/* only needed to remove what was made: here nothing was, and so any directory will do */
+	place->parent = path_open_parent(m->roots->root, path, false, 0, name, err);
+	return place->parent < 0 ? -1 : 0;
+}
+
+static int
+send_point(struct worker *w, const struct storage_place *place, struct storage_point *point,
+	   struct error *err)
+{
+	if (path_real(place->fd, point->path) < 0)
+		return error_sys(err, "find the real path of a mount point");
+	return worker_send(w, STORAGE_MSG_POINT, point,
+			   offsetof(struct storage_point, path) + strlen(point->path) + 1, NULL, 0,
+			   false, err);
+}
+
+int
+storage_place_make(struct worker *w, const struct storage_mount *m, bool file,
+		   struct storage_place *place, struct error *err)
+{
+	struct storage_point point = { 0 };
+	struct walk walk = {
+		.w = w,
+		.file = file,
+		.place = place,
+		.point = &point,
+	};
+	int r;
+
+	*place = STORAGE_PLACE_NONE;
+	walk.rest = open_existing(m, &place->fd, err);
+	if (!walk.rest)
+		return -1;
+	r = *walk.rest ? walk_on(&walk, err) : take_existing(m, file, place, err);
+	if (r < 0)
+		return error_wrap(err, "make mount point %s", m->spec->mount_point);
+	return send_point(w, place, &point, err);
+}
+
+int
+storage_place_mount(struct worker *w, const struct storage_place *place, int tree,
+		    struct error *err)
+{
+	char path[PATH_MAX] = "a storage";
+	struct undo undo = {
+		.kind = UNDO_UMOUNT,
+		.fd = place->fd,
+		.id = sys_mount_id(tree, "", AT_EMPTY_PATH),
+		.name = path,
+	};
+
+	if (undo.id < 0)
+		return error_sys(err, "find the id of a mount");
+	(void)path_real(place->fd, path);
+	if (worker_step(w, &undo, err) < 0)
+		return -1;
+	if (sys_move_mount(tree, "", place->fd, "",
+			   MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH) < 0)
+		return error_sys(err, "attach a mount at %s", path);
+	return 0;
+}
+
+int
+storage_place_keep(struct worker *w, const struct storage_place *place, int tree, struct error *err)
+{
+	int fds[] = { place->fd, place->parent };
+	int32_t id = tree < 0 ? 0 : sys_mount_id(tree, "", AT_EMPTY_PATH);
+
+	if (id < 0)
+		return error_sys(err, "find the id of a mount");
+	return worker_send(w, STORAGE_MSG_MOUNTED, &id, sizeof(id), fds, ARRAY_LEN(fds), true, err);
+}

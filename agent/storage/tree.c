@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Detached mounts: known by their fd before they are attached anywhere. mount(2) can make none, but it alone takes every
+ * option of every file system: so it mounts in a directory of the agent's own, which is cloned, and is gone before
+ * anything else happens. Runs in workers only: may block.
+ */
+#include "agent/storage/tree.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <unistd.h>
+
+#include "agent/job/job.h"
+#include "lib/cleanup.h"
+#include "lib/path.h"
+#include "lib/sys.h"
+#include "lib/unmount.h"
+
+#ifndef MS_NOSYMFOLLOW
+#define MS_NOSYMFOLLOW 256
+#endif
+
+/* Flags of mount(2) that are a mount's own, as in mount_setattr(2). */
+static uint64_t
+attributes(unsigned long flags)
+{
+	static const struct {
+		unsigned long flag;
+		uint64_t attr;
+	} rows[] = {
+		{ MS_RDONLY, MOUNT_ATTR_RDONLY },
+		{ MS_NOSUID, MOUNT_ATTR_NOSUID },
+		{ MS_NODEV, MOUNT_ATTR_NODEV },
+		{ MS_NOEXEC, MOUNT_ATTR_NOEXEC },
+		{ MS_NODIRATIME, MOUNT_ATTR_NODIRATIME },
+		{ MS_NOSYMFOLLOW, MOUNT_ATTR_NOSYMFOLLOW },
+	};
+	uint64_t attrs = 0;
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+		if (flags & rows[i].flag)
+			attrs |= rows[i].attr;
+	return attrs;
+}
+
+/* As a remount of a bind does (mount(2)): the flags that are given replace all others, but for the kind of atime, which stays
+ * if none is given. */
+static int
+set_flags(int tree, unsigned long flags)
+{
+	const uint64_t all = attributes(~0ul);
+	struct sys_mount_attr attr = { .attr_set = attributes(flags) };
+
+	attr.attr_clr = all & ~attr.attr_set;
+	if (flags & (MS_NOATIME | MS_STRICTATIME | MS_RELATIME)) {
+		attr.attr_clr |= MOUNT_ATTR__ATIME;
+		if (flags & MS_NOATIME)
+			attr.attr_set |= MOUNT_ATTR_NOATIME;
+		else if (flags & MS_STRICTATIME)
+			attr.attr_set |= MOUNT_ATTR_STRICTATIME;
+	}
+	return sys_mount_setattr(tree, "", AT_EMPTY_PATH, &attr);
+}
+
+int
+storage_tree_bind(int source, unsigned long flags, struct error *err)
+{
+	unsigned long later = flags & ~(unsigned long)(MS_BIND | MS_REC | MS_REMOUNT | MS_SILENT);
+	auto_close int tree = sys_open_tree(source, "",
+					    OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH |
+						    (flags & MS_REC ? AT_RECURSIVE : 0));
+
+	if (tree < 0)
+		return error_sys(err, "clone the source of a bind");
+	if (later && set_flags(tree, later) < 0)
+		return error_sys(err, "set the flags of a bind");
+	return steal_fd(&tree);
+}
+
+/* In the directory `name` of run, which no container can reach: so the name may be used. */
+static int
+mount_aside(struct worker *w, const struct storage_fs *fs, int run, const char *name,
+	    struct error *err)
+{
+	char target[64];
+	auto_close int under = path_open(run, name, O_PATH | O_DIRECTORY, 0, PATH_FOLLOW_NONE, err);
+	const struct undo undo = { .kind = UNDO_UMOUNT, .fd = under, .name = name };
+	auto_close int top = -1;
+	auto_close int tree = -1;
+
+	if (under < 0 || worker_step(w, &undo, err) < 0)
+		return -1;
+	if (mount(fs->source, path_of_fd(under, target), fs->type, fs->flags, fs->data) < 0)
+		return error_sys(err, "mount %s (type %s, options \"%s\")", fs->source, fs->type,
+				 fs->data);
+	top = path_open(run, name, O_PATH, 0, PATH_FOLLOW_NONE, err);
+	if (top < 0)
+		return -1;
+	tree = sys_open_tree(top, "", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH);
+	if (tree < 0)
+		return error_sys(err, "clone the mount of %s", fs->source);
+	if (unmount_upon(under, 0, MNT_DETACH) < 0)
+		return error_sys(err, "detach the mount of %s", fs->source);
+	return steal_fd(&tree);
+}
+
+int
+storage_tree_mount(struct worker *w, const struct storage_fs *fs, int run, struct error *err)
+{
+	char name[32];
+	auto_close int tree = -1;
+
+	(void)snprintf(name, sizeof(name), ".mount-%d", (int)getpid());
+	if (worker_mkdir(w, run, name, 0700, NULL, err) < 0)
+		return error_wrap(err, "mount %s", fs->source);
+	tree = mount_aside(w, fs, run, name, err);
+	if (tree < 0)
+		return -1;
+	if (unlinkat(run, name, AT_REMOVEDIR) < 0)
+		worker_log(w, LOG_LEVEL_WARN, "remove directory %s: %s", name, strerror(errno));
+	return steal_fd(&tree);
+}

@@ -1,0 +1,164 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A container renames directories of its volume while storages are mounted in it: nothing outside of it is touched. */
+#include <criterion/criterion.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "lib/cleanup.h"
+#include "lib/sys.h"
+#include "tests/unit/storage/bench.h"
+
+#define ROUNDS 60
+
+/* A volume with a directory, and a directory elsewhere in which everything has the same names: foreign. */
+static void
+set_up(const struct bench *b)
+{
+	CHECK(mkdir(at(b, "volume"), 0755) == 0 && mkdir(at(b, "volume/a"), 0755) == 0);
+	CHECK(mkdir(at(b, "foreign"), 0755) == 0 && mkdir(at(b, "foreign/v"), 0755) == 0);
+	CHECK(mkdir(at(b, "foreign/new"), 0755) == 0 && mkdir(at(b, "foreign/new/v"), 0755) == 0);
+	CHECK(mount("foreign", at(b, "foreign/v"), "tmpfs", 0, NULL) == 0);
+	put_file(b, "foreign/v/file");
+	CHECK(symlink("../foreign", at(b, "volume/link")) == 0);
+}
+
+static void
+check_foreign(const struct bench *b)
+{
+	struct stat st;
+
+	CHECK(mounts_at(b, "foreign/v") == 1 && exists(b, "foreign/v/file"));
+	CHECK(stat(at(b, "foreign/v/file"), &st) == 0 && st.st_gid == 0);
+	CHECK((st.st_mode & 07777) == 0600);
+	CHECK(exists(b, "foreign/new/v"));
+}
+
+static void
+tear_down(const struct bench *b)
+{
+	CHECK(umount2(at(b, "foreign/v"), 0) == 0);
+	CHECK(rmdir(at(b, "foreign/new/v")) == 0 && rmdir(at(b, "foreign/new")) == 0);
+	CHECK(rmdir(at(b, "foreign/v")) == 0 && rmdir(at(b, "foreign")) == 0);
+	(void)unlink(at(b, "volume/link"));
+	(void)unlink(at(b, "volume/a"));
+	(void)rmdir(at(b, "volume/link"));
+	(void)rmdir(at(b, "volume/a"));
+	CHECK(rmdir(at(b, "volume")) == 0);
+}
+
+/* What a container can do to "volume/a": it becomes a link to "foreign". */
+static void
+exchange(const struct bench *b)
+{
+	CHECK(sys_renameat2(AT_FDCWD, at(b, "volume/a"), AT_FDCWD, at(b, "volume/link"),
+			    SYS_RENAME_EXCHANGE) == 0);
+}
+
+AGENT_TEST(storage_race, an_unmount_follows_no_link_that_was_put_on_the_way)
+{
+	struct storage_spec s;
+
+	set_up(b);
+	s = memory(b, "volume/a/v");
+	CHECK(acquire(b, "", &s, 1).code == ERROR_OK);
+	CHECK(mounts_added(b) == 2);
+	exchange(b);
+	CHECK(release(b, "").code == ERROR_OK);
+	check_foreign(b);
+	CHECK(mounts_added(b) == 1 && !exists(b, "volume/link/v"));
+	tear_down(b);
+}
+
+AGENT_TEST(storage_race, only_directories_that_were_made_are_removed)
+{
+	struct storage_spec s;
+
+	set_up(b);
+	s = memory(b, "volume/a/new/v");
+	CHECK(acquire(b, "", &s, 1).code == ERROR_OK);
+	exchange(b);
+	CHECK(release(b, "").code == ERROR_OK);
+	check_foreign(b);
+	CHECK(mounts_added(b) == 1 && !exists(b, "volume/link/new"));
+	tear_down(b);
+}
+
+static void
+check_undo(struct bench *b, char how)
+{
+	struct storage_spec s;
+	struct result r;
+
+	s = gate(b, "volume/a/new/v");
+	CHECK(mkfifo(at(b, "deep.gate"), 0600) == 0);
+	s.source = at(b, "deep.gate");
+	submit(b, "one", &s, 1, &r);
+	UNTIL(b, exists(b, "volume/a/new/v"));
+	exchange(b);
+	auto_close int fd = open(at(b, "deep.gate"), O_WRONLY | O_CLOEXEC);
+	CHECK(fd >= 0 && write(fd, &how, 1) == 1);
+	UNTIL(b, r.ended);
+	CHECK(r.err.code == ERROR_UNAVAILABLE);
+	check_foreign(b);
+	CHECK(mounts_added(b) == 1 && !exists(b, "volume/link/new"));
+	exchange(b);
+	CHECK(unlink(at(b, "deep.gate")) == 0);
+}
+
+AGENT_TEST(storage_race, an_undo_takes_back_what_was_done)
+{
+	set_up(b);
+	check_undo(b, 'f');
+	check_undo(b, 'u');
+	tear_down(b);
+}
+
+/* The volume's directories change places all the time. */
+static pid_t
+start_exchanging(const struct bench *b)
+{
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		char a[128], link[128];
+
+		/* a check that fails ends the agent without a word to this */
+		(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+
+		(void)snprintf(a, sizeof(a), "%s", at(b, "volume/a"));
+		(void)snprintf(link, sizeof(link), "%s", at(b, "volume/link"));
+		for (;;)
+			(void)sys_renameat2(AT_FDCWD, a, AT_FDCWD, link, SYS_RENAME_EXCHANGE);
+	}
+	CHECK(pid > 0);
+	return pid;
+}
+
+AGENT_TEST(storage_race, renames_during_mounts_and_unmounts_touch_nothing_foreign)
+{
+	static const char *const points[] = { "volume/a/v", "volume/a/new/v" };
+	struct storage_spec s;
+	int status;
+	pid_t pid;
+
+	set_up(b);
+	pid = start_exchanging(b);
+	for (int i = 0; i < ROUNDS; i++) {
+		s = memory(b, points[i % 2]);
+		s.has_fs_group = true;
+		s.fs_group_id = 77;
+		if (acquire(b, "", &s, 1).code == ERROR_OK)
+			CHECK(release(b, "").code == ERROR_OK);
+		UNTIL(b, storages_count(b->t) == 0);
+		check_foreign(b);
+		CHECK(mounts_added(b) == 1);
+	}
+	CHECK(kill(pid, SIGKILL) == 0 && waitpid(pid, &status, 0) == pid);
+	tear_down(b);
+}
