@@ -117,11 +117,15 @@ set_parameters(const struct kmod_env *env, const char *name, char *const *parame
 					 parameters[i]);
 		(void)snprintf(path, sizeof(path), "module/%s/parameters/%.*s", own, (int)len,
 			       parameters[i]);
-		if (write_text_at(env->sys, path, value) < 0)
-			return error_sys_code(
-				err, ERROR_FAILED_PRECONDITION,
-				"it is in the kernel already, and its parameter %.*s cannot be set",
-				(int)len, parameters[i]);
+		if (write_text_at(env->sys, path, value) < 0) {
+			struct error why = ERROR_INIT;
+
+			(void)error_sys(&why,
+					"kernel module %.80s is built in or loaded already: failed "
+					"to set its parameter %.*s",
+					name, (int)len, parameters[i]);
+			env->warn(env->data, why.msg);
+		}
 	}
 	return 0;
 }

@@ -17,6 +17,9 @@ struct kmod_env {
 	int sys;             /* /sys */
 	const char *release; /* of the kernel (uname(2)) */
 	int (*load)(int fd, const char *parameters, int flags); /* finit_module(2) */
+	/* Reports what an operator should know but does not fail the call. */
+	void (*warn)(void *data, const char *text);
+	void *data;
 };
 
 /* The running kernel's; release is kept in the caller's buffer. */
@@ -24,6 +27,6 @@ int kmod_env_init(struct kmod_env *env, int root, int sys, char release[static 6
 		  struct error *err);
 
 /* Loads the module with all that it needs; parameters are "name=value". One that is there already, or built in, is given
- * the parameters through sysfs: those that the kernel does not let anybody change are FAILED_PRECONDITION. */
+ * the parameters through sysfs, with a warning for each that cannot be set any more: modprobe ignores them all. */
 int kmod_load(const struct kmod_env *env, const char *name, char *const *parameters, size_t n,
 	      struct error *err);

@@ -44,8 +44,14 @@ clean_run_dir(struct worker *w, int run, struct error *err)
 	return 0;
 }
 
+static void
+warn(void *data, const char *text)
+{
+	worker_log(data, LOG_LEVEL_WARN, "%s", text);
+}
+
 static int
-load_modules(const struct setup_work *work, struct error *err)
+load_modules(struct worker *w, const struct setup_work *work, struct error *err)
 {
 	const struct sandbox_request *request = work->request;
 	struct kmod_env env;
@@ -55,6 +61,8 @@ load_modules(const struct setup_work *work, struct error *err)
 		return 0;
 	if (kmod_env_init(&env, work->roots->root, work->roots->sys, release, err) < 0)
 		return -1;
+	env.warn = warn;
+	env.data = w;
 	for (size_t i = 0; i < request->n_modules; i++) {
 		const struct sandbox_module *m = &request->modules[i];
 
@@ -95,7 +103,7 @@ setup_work_first(struct worker *w, void *arg, struct error *err)
 
 	if (clean_run_dir(w, work->roots->run, err) < 0)
 		return -1;
-	if (load_modules(work, err) < 0)
+	if (load_modules(w, work, err) < 0)
 		return -1;
 	if (*request->guest_hook_path && find_hooks(w, work, err) < 0)
 		return error_wrap(err, "guest hooks");

@@ -16,6 +16,7 @@
 static struct tree t;
 static struct kmod_env env;
 static char loaded[512];  /* "content(parameters)flags " of each file */
+static char warned[512];  /* the last warning */
 static const char *there; /* content of a module that is in the kernel already */
 
 static int
@@ -39,11 +40,23 @@ fake_load(int fd, const char *parameters, int flags)
 }
 
 static void
+take_warning(void *data, const char *text)
+{
+	(void)data;
+	(void)snprintf(warned, sizeof(warned), "%s", text);
+}
+
+static void
 init(void)
 {
 	tree_make(&t);
+	warned[0] = '\0';
 	env = (struct kmod_env){
-		.root = t.roots.root, .sys = t.roots.sys, .release = "6.1.0-test", .load = fake_load
+		.root = t.roots.root,
+		.sys = t.roots.sys,
+		.release = "6.1.0-test",
+		.load = fake_load,
+		.warn = take_warning,
 	};
 	loaded[0] = '\0';
 	there = NULL;
@@ -103,9 +116,16 @@ Test(kmod, one_that_is_there_gets_its_parameters)
 	cr_expect_str_eq(loaded, "A()0 ");
 	tree_get(t.roots.sys, "module/b_one/parameters/speed", text, sizeof(text));
 	cr_expect_str_eq(text, "9");
-	cr_expect_eq(load("b-one", "fixed=9", NULL, &err), -1);
-	cr_expect_eq(err.code, ERROR_FAILED_PRECONDITION, "%s", err.msg);
-	cr_expect(strstr(err.msg, "fixed"), "%s", err.msg);
+	cr_expect_str_eq(warned, "");
+	cr_expect_eq(load("b-one", "fixed=9", "speed=8", &err), 0, "%s", err.msg);
+	cr_expect(strstr(warned, "b-one") && strstr(warned, "fixed"), "%s", warned);
+	tree_get(t.roots.sys, "module/b_one/parameters/speed", text, sizeof(text));
+	cr_expect_str_eq(text, "8");
+	/* built in, as dummy is in many kernels */
+	cr_expect_eq(load("inside", "numdummies=3", NULL, &err), 0, "%s", err.msg);
+	cr_expect(strstr(warned, "inside") && strstr(warned, "numdummies"), "%s", warned);
+	loaded[0] = '\0';
+	there = NULL;
 	/* a dependency that is there is no reason to stop, nor to set anything */
 	there = "A";
 	loaded[0] = '\0';
