@@ -87,6 +87,22 @@ set_up_ids(const struct launch *l, struct entry *e, const struct child_process *
 	return 0;
 }
 
+/* What other runtimes ignore silently. */
+static void
+warn_of_mounts(struct worker *w, const struct launch *l, const struct rootfs *r)
+{
+	for (size_t i = 0; i < r->n_mounts; i++) {
+		const struct container_mount *m = &r->mounts[i];
+
+		if (m->ignored)
+			worker_log(
+				w, LOG_LEVEL_WARN,
+				"container %s: mount %s: ignoring option %.64s: a bind mount has "
+				"the options of its source's file system",
+				l->id, m->spec->destination, m->ignored);
+	}
+}
+
 /* From the clone to the gate. */
 static int
 run_child(struct worker *w, const struct launch *l, struct entry *e, int cgroup_fd,
@@ -143,8 +159,10 @@ container_launch(struct worker *w, const struct launch *l, struct error *err)
 	if (cgroup_make(w, l, &cgroup_fd, err) < 0 || make_bundle(w, l, err) < 0 ||
 	    hook_stage_open(w, &hooks, err) < 0)
 		goto out;
-	if (rootfs_plan(l, ns.user, &rootfs, err) < 0 ||
-	    (!ns.user && child_own_stdio(&entry, err) < 0) || ns_plan_join(&ns, err) < 0)
+	if (rootfs_plan(l, ns.user, &rootfs, err) < 0)
+		goto out;
+	warn_of_mounts(w, l, &rootfs);
+	if ((!ns.user && child_own_stdio(&entry, err) < 0) || ns_plan_join(&ns, err) < 0)
 		goto out;
 	result = run_child(w, l, &entry, cgroup_fd, &child, &maps, err);
 out:

@@ -188,11 +188,8 @@ mount_understand(const Grpc__Mount *spec, struct container_mount *out, struct er
 		out->kind = MOUNT_BIND;
 	if (out->kind == MOUNT_FS && is_cgroup)
 		out->kind = MOUNT_CGROUP;
-	if (data && out->kind == MOUNT_BIND)
-		return error_set(err, ERROR_INVALID_ARGUMENT,
-				 "mounts: %.128s: option %.64s: a bind takes no options of a file "
-				 "system",
-				 spec->destination, data);
+	if (out->kind == MOUNT_BIND)
+		out->ignored = data;
 	return check_words(out, err);
 }
 

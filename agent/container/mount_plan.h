@@ -42,6 +42,9 @@ struct container_mount {
 	const char *label; /* SELinux context of a new file system; NULL: the policy's */
 	int tree;          /* MOUNT_BIND: detached clone of the source, owned */
 	bool directory;    /* is it one? */
+	const char *
+		ignored; /* MOUNT_BIND: an option of a file system, which a bind has no use for; NULL: none */
+	const char *aside; /* a directory of ours in the guest, to mount in for a moment */
 };
 
 /* How one option word of a mount was understood. */

@@ -11,14 +11,13 @@
 #include <unistd.h>
 
 #include "agent/container/copyup.h"
+#include "agent/container/mount_long.h"
 #include "lib/cleanup.h"
 #include "lib/path.h"
 
 #ifndef PROC_ROOT_INO
 #define PROC_ROOT_INO 1 /* of every procfs: include/linux/proc_fs.h */
 #endif
-
-#define FSCONFIG_VALUE_MAX 255 /* fsconfig(2), FSCONFIG_SET_STRING */
 
 /* File systems of the kernel's own, where a link or a file in the image is never what was meant, and whose
  * superblocks are shared: read-only is a matter of the mount alone. */
@@ -179,10 +178,6 @@ configure(int fs, const char *type, const char *word, struct error *err)
 	char key[64];
 	int r;
 
-	if (equals && strlen(equals + 1) > FSCONFIG_VALUE_MAX)
-		return error_set(err, ERROR_INVALID_ARGUMENT,
-				 "option %.40s... for %s: the kernel takes values of %d bytes",
-				 word, type, FSCONFIG_VALUE_MAX);
 	if (!equals) {
 		r = sys_fsconfig(fs, SYS_FSCONFIG_SET_FLAG, word, NULL, 0);
 	} else {
@@ -263,6 +258,8 @@ prepare(struct container_mount *m, bool *pending_ro, struct error *err)
 			attrs &= ~(uint64_t)MOUNT_ATTR_RDONLY;
 			*pending_ro = true;
 		}
+		if (m->kind == MOUNT_FS && mount_is_long(m->spec))
+			return mount_long_fs(m->spec, m->label, attrs, m->aside, err);
 		return mount_new_fs(type, m->kind == MOUNT_CGROUP ? NULL : m->spec, m->label, attrs,
 				    err);
 	}

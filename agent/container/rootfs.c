@@ -54,6 +54,7 @@ plan_mount(const struct launch *l, bool user, const Grpc__Mount *spec, struct co
 	if (mount_understand(spec, m, err) < 0)
 		return -1;
 	m->label = lsm_mount_label(&l->lsm, spec->type, l->spec->linux->mountlabel);
+	m->aside = l->bundle;
 	/* sysfs shows the network namespace's devices: who does not own that may not mount one */
 	if (user && m->kind == MOUNT_FS && strcmp(spec->type, "sysfs") == 0) {
 		m->kind = MOUNT_BIND;

@@ -93,8 +93,14 @@ make_tree(struct worker *w, const struct storage_mount *m, const struct storage_
 	};
 
 	*file = false;
-	if (o->flags & MS_BIND)
+	if (o->flags & MS_BIND) {
+		if (*o->data)
+			worker_log(w, LOG_LEVEL_WARN,
+				   "storage %s: ignoring options \"%.128s\": a bind mount has the "
+				   "options of its source's file system",
+				   m->spec->mount_point, o->data);
 		return make_bind(m, source, o, file, err);
+	}
 	return storage_tree_mount(w, &fs, m->roots->run, err);
 }
 
