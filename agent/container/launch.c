@@ -159,7 +159,7 @@ container_launch(struct worker *w, const struct launch *l, struct error *err)
 	if (cgroup_make(w, l, &cgroup_fd, err) < 0 || make_bundle(w, l, err) < 0 ||
 	    hook_stage_open(w, &hooks, err) < 0)
 		goto out;
-	if (rootfs_plan(l, ns.user, &rootfs, err) < 0)
+	if (rootfs_plan(l, &ns, &rootfs, err) < 0)
 		goto out;
 	warn_of_mounts(w, l, &rootfs);
 	if ((!ns.user && child_own_stdio(&entry, err) < 0) || ns_plan_join(&ns, err) < 0)

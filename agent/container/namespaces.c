@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/magic.h>
+#include <linux/nsfs.h>
 #include <net/if.h>
 #include <sched.h>
 #include <stdio.h>
@@ -203,6 +204,20 @@ ns_plan_release(struct ns_plan *p)
 {
 	for (unsigned int k = 0; k < NS_KINDS; k++)
 		close_fd(&p->opened[k]);
+}
+
+bool
+ns_plan_owns_net(const struct ns_plan *p)
+{
+	struct stat owner, user;
+	auto_close int fd = -1;
+
+	/* clone3() makes the user namespace first: it owns those that are made with it */
+	if (p->net || p->opened[NS_NET] < 0 || p->user_ns < 0)
+		return p->net;
+	fd = ioctl(p->opened[NS_NET], NS_GET_USERNS);
+	return fd >= 0 && fstat(fd, &owner) == 0 && fstat(p->user_ns, &user) == 0 &&
+	       owner.st_dev == user.st_dev && owner.st_ino == user.st_ino;
 }
 
 static int

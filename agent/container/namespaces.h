@@ -38,6 +38,10 @@ const Grpc__LinuxNamespace *ns_find(const Grpc__Linux *linux, enum ns_kind kind)
 int ns_plan_make(const struct launch *l, struct ns_plan *plan, struct error *err);
 void ns_plan_release(struct ns_plan *plan);
 
+/* Does the user namespace of the container own its network namespace? Both are new, or were made together by somebody
+ * else. */
+bool ns_plan_owns_net(const struct ns_plan *plan);
+
 /* Enters what the plan says. Changes the calling worker for good. */
 int ns_plan_join(const struct ns_plan *plan, struct error *err);
 

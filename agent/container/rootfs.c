@@ -48,15 +48,17 @@ plan_bind(const struct launch *l, struct container_mount *m, const char *source,
 }
 
 static int
-plan_mount(const struct launch *l, bool user, const Grpc__Mount *spec, struct container_mount *m,
-	   struct error *err)
+plan_mount(const struct launch *l, const struct ns_plan *ns, const Grpc__Mount *spec,
+	   struct container_mount *m, struct error *err)
 {
 	if (mount_understand(spec, m, err) < 0)
 		return -1;
 	m->label = lsm_mount_label(&l->lsm, spec->type, l->spec->linux->mountlabel);
 	m->aside = l->bundle;
-	/* sysfs shows the network namespace's devices: who does not own that may not mount one */
-	if (user && m->kind == MOUNT_FS && strcmp(spec->type, "sysfs") == 0) {
+	/* A sysfs shows the devices of the network namespace in which it is mounted, and only a process whose user namespace owns
+	 * that may do so: one that has a user namespace of its own, but not the network, gets the guest's. */
+	if (ns->user && !ns_plan_owns_net(ns) && m->kind == MOUNT_FS &&
+	    strcmp(spec->type, "sysfs") == 0) {
 		m->kind = MOUNT_BIND;
 		m->own.set |= MOUNT_ATTR_RDONLY;
 		return plan_bind(l, m, "/sys", err);
@@ -81,13 +83,13 @@ plan_root(const struct launch *l, struct rootfs *r, struct error *err)
 }
 
 int
-rootfs_plan(const struct launch *l, bool user, struct rootfs *r, struct error *err)
+rootfs_plan(const struct launch *l, const struct ns_plan *ns, struct rootfs *r, struct error *err)
 {
 	const Grpc__Spec *spec = l->spec;
 
 	*r = (struct rootfs){
 		.launch = l,
-		.user = user,
+		.user = ns->user,
 		.tree = -1,
 		.null_tree = -1,
 		.store = -1,
@@ -102,7 +104,7 @@ rootfs_plan(const struct launch *l, bool user, struct rootfs *r, struct error *e
 		return error_nomem(err, "planning mounts");
 	for (; r->n_mounts < spec->n_mounts; r->n_mounts++) {
 		r->mounts[r->n_mounts].tree = -1;
-		if (plan_mount(l, user, spec->mounts[r->n_mounts], &r->mounts[r->n_mounts], err) <
+		if (plan_mount(l, ns, spec->mounts[r->n_mounts], &r->mounts[r->n_mounts], err) <
 		    0) {
 			r->n_mounts++;
 			return -1;
@@ -110,7 +112,7 @@ rootfs_plan(const struct launch *l, bool user, struct rootfs *r, struct error *e
 	}
 	if (spec->linux->n_maskedpaths && (r->null_tree = devices_null(l->roots, err)) < 0)
 		return -1;
-	return user && (r->store = devices_new_store(err)) < 0 ? -1 : 0;
+	return ns->user && (r->store = devices_new_store(err)) < 0 ? -1 : 0;
 }
 
 void

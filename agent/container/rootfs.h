@@ -29,7 +29,8 @@ struct rootfs {
 };
 
 /* In the worker. Release in both cases. */
-int rootfs_plan(const struct launch *l, bool user, struct rootfs *r, struct error *err);
+int rootfs_plan(const struct launch *l, const struct ns_plan *ns, struct rootfs *r,
+		struct error *err);
 void rootfs_release(struct rootfs *r);
 
 /* In the worker, while the process waits that has the user namespace: device nodes, id-mapped mounts. */

@@ -193,6 +193,31 @@ new_network(struct oci *t)
 }
 
 /* A kernel without time namespaces has to say so. */
+/* A bind of the guest's /sys would list the guest's devices, and be the guest's superblock. */
+static void
+own_sysfs(struct oci *t)
+{
+	static const char *const script =
+		"ls /sys/class/net; stat -c %d /sys; mount | grep -c ' /sys .*ro[,)]'";
+	char guest[32], want[64], out[OCI_OUT];
+	Grpc__Spec *spec = oci_sh(t, "%s", script);
+
+	OCI_REQUIRE(t, oci_guest(t, guest, sizeof(guest), "stat -c %%d $R/sys") == 0, "%s",
+		    t->err.msg);
+	oci_userns(t, spec, 200000, 65536);
+	oci_namespace(t, spec, "network", "");
+	OCI_REQUIRE(t, oci_run(t, spec, out, sizeof(out)) == 0, "%s", t->err.msg);
+	(void)snprintf(want, sizeof(want), "lo\n%s", guest);
+	OCI_CHECK(t, strncmp(out, "lo\n", 3) == 0, "%s", out);
+	OCI_CHECK(t, strncmp(out, want, strlen(want)) != 0, "%s is the guest's", out);
+	OCI_CHECK(t, strstr(out, "\n1\n") != NULL, "%s: not read-only", out);
+	/* the guest's network has an owner that the container has no say over: its sysfs is the guest's, read-only */
+	spec = oci_sh(t, "%s", script);
+	oci_userns(t, spec, 200000, 65536);
+	OCI_REQUIRE(t, oci_run(t, spec, out, sizeof(out)) == 0, "%s", t->err.msg);
+	OCI_CHECK(t, strstr(out, guest) && strstr(out, "\n1\n"), "%s: want %s", out, guest);
+}
+
 static void
 new_time(struct oci *t)
 {
@@ -342,6 +367,7 @@ const struct oci_case oci_namespaces_cases[] = {
 	{ "linux.namespaces.type", "types of namespaces", types },
 	{ "linux.namespaces.type", "types as the Rust clients name them", rust_types },
 	{ "linux.namespaces", "a network namespace of its own", new_network },
+	{ "linux.namespaces", "sysfs shows the devices of the container's network", own_sysfs },
 	{ "linux.namespaces", "a time namespace of its own", new_time },
 	{ "linux.namespaces", "an exec joins all namespaces", exec_joins },
 	{ "sandbox_pidns", "the sandbox's pid namespace", sandbox_pidns },
