@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "lib/cleanup.h"
+#include "lib/io.h"
 #include "lib/log.h"
 
 #define MAGIC     "initdata"
@@ -35,7 +36,7 @@ is_initdata(int dev, const char *name)
 	    !(S_ISBLK(st.st_mode) || S_ISREG(st.st_mode)))
 		return false;
 	fd = openat(dev, name, O_RDONLY | O_NONBLOCK | O_NOFOLLOW | O_NOCTTY | O_CLOEXEC);
-	if (fd < 0 || pread(fd, head, sizeof(head), 0) < 0) {
+	if (fd < 0 || RETRY_EINTR(pread(fd, head, sizeof(head), 0)) < 0) {
 		log_debug("confidential", "read /dev/%s: %s", name, strerror(errno));
 		return false;
 	}

@@ -394,7 +394,8 @@ start_agent(struct supervisor *s, struct error *err)
 	if (s->spec->has_protocol) {
 		if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
 			return error_sys(err, "create the socket to the agent");
-		if (send(pair[0], &boot, sizeof(boot), MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
+		if (RETRY_EINTR(send(pair[0], &boot, sizeof(boot), MSG_DONTWAIT | MSG_NOSIGNAL)) <
+		    0)
 			log_warn("supervise", "send the boot times: %s", strerror(errno));
 	}
 	pid = fork_agent(s->spec->cgroup_fd);

@@ -2,9 +2,21 @@
 /* Small reads, writes and messages with fds. EINTR and short I/O are handled here and nowhere else. */
 #pragma once
 
+#include <errno.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
+
+/* The value of a system call, repeated while a signal interrupts it: RETRY_EINTR(send(fd, p, n, 0)). For calls that may wait
+ * without a limit, or not at all. */
+#define RETRY_EINTR(call)                             \
+	({                                            \
+		__typeof__(call) value_;              \
+		do                                    \
+			value_ = (call);              \
+		while (value_ < 0 && errno == EINTR); \
+		value_;                               \
+	})
 
 /* All n bytes or fewer at end of file; -1 and errno. May block as fd does. */
 ssize_t read_full(int fd, void *buf, size_t n);

@@ -25,7 +25,7 @@ wait_for(int events, bool frozen, int timeout_ms)
 	for (;;) {
 		struct pollfd changed = { .fd = events, .events = POLLPRI };
 		int left = monotonic_ms_until(deadline_ns);
-		ssize_t n = pread(events, text, sizeof(text) - 1, 0);
+		ssize_t n = RETRY_EINTR(pread(events, text, sizeof(text) - 1, 0));
 
 		if (n < 0)
 			return -1;

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "lib/io.h"
 #include "lib/parse.h"
 
 int
@@ -13,7 +14,7 @@ cgroup_oom_kills(int fd, uint64_t *kills)
 {
 	static const char key[] = "oom_kill ";
 	char text[512], *line;
-	ssize_t n = pread(fd, text, sizeof(text) - 1, 0);
+	ssize_t n = RETRY_EINTR(pread(fd, text, sizeof(text) - 1, 0));
 
 	if (n < 0)
 		return -1;

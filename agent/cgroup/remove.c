@@ -140,7 +140,7 @@ wait_empty(int dir, uint64_t deadline_ns)
 		struct pollfd changed = { .fd = fd, .events = POLLPRI };
 		int left = monotonic_ms_until(deadline_ns);
 
-		n = fd < 0 ? -1 : pread(fd, text, sizeof(text) - 1, 0);
+		n = fd < 0 ? -1 : RETRY_EINTR(pread(fd, text, sizeof(text) - 1, 0));
 		if (n < 0)
 			return errno == ENODEV || errno == ENOENT ? 0 : -1;
 		text[n] = '\0';

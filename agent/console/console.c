@@ -16,6 +16,7 @@
 #include "agent/console/private.h"
 #include "agent/server/address.h"
 #include "lib/cleanup.h"
+#include "lib/io.h"
 #include "lib/log.h"
 
 static const char full_text[] = "debug console: all sessions are taken\r\n";
@@ -83,7 +84,7 @@ on_serial(uint32_t events, void *data)
 	char key[64];
 
 	(void)events;
-	if (read(console->serial, key, sizeof(key)) < 0 && errno != EAGAIN) {
+	if (RETRY_EINTR(read(console->serial, key, sizeof(key))) < 0 && errno != EAGAIN) {
 		log_warn("console", "read /dev/console: %s", strerror(errno));
 		watch_set_events(console->watch, 0);
 		return;

@@ -19,6 +19,7 @@
 #include "agent/console/private.h"
 #include "agent/job/initlink.h"
 #include "lib/cleanup.h"
+#include "lib/io.h"
 #include "lib/sys.h"
 
 #define CHUNK     4096
@@ -151,7 +152,8 @@ end_input(struct session *s)
 {
 	s->has_eof = true;
 	type_eof(s);
-	return send(s->peer, "", 0, MSG_NOSIGNAL | MSG_DONTWAIT) == 0 || errno == ENOTSOCK;
+	return RETRY_EINTR(send(s->peer, "", 0, MSG_NOSIGNAL | MSG_DONTWAIT)) == 0 ||
+	       errno == ENOTSOCK;
 }
 
 /* False: the session is to be hung up. */

@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "lib/cleanup.h"
+#include "lib/io.h"
 
 #define DEPTH_MAX 128
 #define NAMES_MAX 65536 /* of a file's extended attributes: the kernel's own limit (xattr(7)) */
@@ -85,7 +86,7 @@ copy_file(struct copy *c, int from_dir, int to_dir, const char *name, struct err
 	to = openat(to_dir, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
 	if (to < 0)
 		return error_sys(err, "make %.64s", name);
-	while ((n = sendfile(to, from, NULL, COPY_STEP)) > 0)
+	while ((n = RETRY_EINTR(sendfile(to, from, NULL, COPY_STEP))) > 0)
 		;
 	if (n < 0)
 		return error_sys(err, "copy %.64s", name);

@@ -23,7 +23,7 @@ is_alive(int pidfd)
 {
 	struct pollfd ended = { .fd = pidfd, .events = POLLIN };
 
-	return pidfd >= 0 && poll(&ended, 1, 0) == 0;
+	return pidfd >= 0 && RETRY_EINTR(poll(&ended, 1, 0)) == 0;
 }
 
 /* What the message leaves out is the container's own. A host that sends no capabilities sends none of the fields

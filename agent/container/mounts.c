@@ -13,6 +13,7 @@
 #include "agent/container/copyup.h"
 #include "agent/container/mount_long.h"
 #include "lib/cleanup.h"
+#include "lib/io.h"
 #include "lib/path.h"
 
 #ifndef PROC_ROOT_INO
@@ -156,7 +157,7 @@ fs_error(int fs, const char *type, const char *doing, const char *word, struct e
 {
 	int saved = errno;
 	char text[160];
-	ssize_t n = read(fs, text, sizeof(text) - 1);
+	ssize_t n = RETRY_EINTR(read(fs, text, sizeof(text) - 1));
 
 	text[n > 0 ? n : 0] = '\0';
 	text[strcspn(text, "\n")] = '\0';

@@ -13,6 +13,7 @@
 
 #include "agent/container/pump.h"
 #include "lib/cleanup.h"
+#include "lib/io.h"
 
 /* What a read gets when the number of waiting bytes is not known. */
 #define READ_GUESS 4096
@@ -105,7 +106,7 @@ available(const struct output *o, bool *at_end)
 	*at_end = false;
 	if (ioctl(o->fd, FIONREAD, &n) == 0 && n > 0)
 		return (size_t)n;
-	if (poll(&pfd, 1, 0) <= 0)
+	if (RETRY_EINTR(poll(&pfd, 1, 0)) <= 0)
 		return 0;
 	if (pfd.revents & POLLIN)
 		return ioctl(o->fd, FIONREAD, &n) == 0 && n > 0 ? (size_t)n : READ_GUESS;

@@ -12,6 +12,7 @@
 
 #include "agent/container/stdio.h"
 #include "lib/cleanup.h"
+#include "lib/io.h"
 
 /* Of one splice. To a vsock each is a packet, for which the kernel needs as much memory in one piece; and
  * vhost-device-vsock (0.3.0) drops a packet that is in more than one, without a word. From elsewhere than a pipe the kernel
@@ -81,7 +82,7 @@ is_readable(int fd)
 {
 	struct pollfd pfd = { .fd = fd, .events = POLLIN };
 
-	return poll(&pfd, 1, 0) > 0 && pfd.revents & POLLIN;
+	return RETRY_EINTR(poll(&pfd, 1, 0)) > 0 && pfd.revents & POLLIN;
 }
 
 static bool

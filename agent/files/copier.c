@@ -14,6 +14,7 @@
 
 #include "agent/files/private.h"
 #include "lib/cleanup.h"
+#include "lib/io.h"
 #include "lib/log.h"
 
 #define IDLE_MS  1000
@@ -233,7 +234,7 @@ copier_give(struct copier *c, const struct copy_order *order, const uint8_t *dat
 	if (order->len > 0)
 		memcpy(c->memory->data, data, order->len);
 	/* it is asleep, with room for one byte; if it has died, on_done() follows */
-	if (send(c->sock[0], "", 1, MSG_DONTWAIT | MSG_NOSIGNAL) != 1)
+	if (RETRY_EINTR(send(c->sock[0], "", 1, MSG_DONTWAIT | MSG_NOSIGNAL)) != 1)
 		job_cancel(c->job, ERROR_INTERNAL, "the copier does not take orders");
 	c->timer = loop_timer(c->spec.loop, ORDER_MS, on_late, c, &err);
 	if (!c->timer)

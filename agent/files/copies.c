@@ -13,6 +13,7 @@
 
 #include "agent/files/private.h"
 #include "lib/cleanup.h"
+#include "lib/io.h"
 #include "lib/log.h"
 
 #define COPIERS_MAX 8
@@ -52,7 +53,7 @@ name_temp(char out[COPY_TEMP_MAX])
 {
 	uint64_t r;
 
-	if (getrandom(&r, sizeof(r), GRND_NONBLOCK) != sizeof(r))
+	if (RETRY_EINTR(getrandom(&r, sizeof(r), GRND_NONBLOCK)) != sizeof(r))
 		r = monotonic_ns(); /* so early in the guest's life there is nobody to guess it */
 	(void)snprintf(out, COPY_TEMP_MAX, ".tatami-%016llx", (unsigned long long)r);
 }

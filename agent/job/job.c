@@ -22,6 +22,7 @@
 #include "agent/job/initlink.h"
 #include "agent/job/private.h"
 #include "lib/cleanup.h"
+#include "lib/io.h"
 
 #define WORKERS_MAX    64
 #define WORKERS_URGENT 2
@@ -37,7 +38,7 @@ jobs_kick(struct jobs *jobs)
 {
 	uint64_t one = 1;
 
-	(void)!write(jobs->kick_fd, &one, sizeof(one));
+	(void)!RETRY_EINTR(write(jobs->kick_fd, &one, sizeof(one)));
 }
 
 void

@@ -97,7 +97,7 @@ cgroup_wait_empty(int dir, const char *path, struct error *err)
 	for (;;) {
 		struct pollfd changed = { .fd = fd, .events = POLLPRI };
 
-		n = pread(fd, text, sizeof(text) - 1, 0);
+		n = RETRY_EINTR(pread(fd, text, sizeof(text) - 1, 0));
 		if (n < 0)
 			return errno == ENODEV ? 0
 					       : error_sys(err, "read cgroup.events of %s", path);

@@ -59,7 +59,7 @@ send_output(struct worker *w, int fd, struct error *err)
 		return size < 0 ? error_sys(err, "measure the output of iptables") : 0;
 	buf_init(&out, OUT_MAX);
 	room = buf_reserve(&out, (size_t)size);
-	if (!room || pread(fd, room, (size_t)size, 0) != size) {
+	if (!room || RETRY_EINTR(pread(fd, room, (size_t)size, 0)) != size) {
 		buf_release(&out);
 		return error_sys(err, "read the output of iptables");
 	}

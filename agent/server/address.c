@@ -16,6 +16,7 @@
 #include <linux/vm_sockets.h>
 
 #include "lib/cleanup.h"
+#include "lib/io.h"
 #include "lib/parse.h"
 
 #define BACKLOG 128
@@ -142,7 +143,7 @@ address_shed(int listener, int *spare)
 	int fd;
 
 	close_fd(spare);
-	fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+	fd = RETRY_EINTR(accept4(listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK));
 	close_fd(&fd);
 	*spare = eventfd(0, EFD_CLOEXEC);
 }
@@ -152,7 +153,7 @@ address_accept(int listener, int *spare, uint32_t *port)
 {
 	union any_address peer = { .sa.sa_family = AF_UNSPEC };
 	socklen_t size = sizeof(peer);
-	int fd = accept4(listener, &peer.sa, &size, SOCK_CLOEXEC | SOCK_NONBLOCK);
+	int fd = RETRY_EINTR(accept4(listener, &peer.sa, &size, SOCK_CLOEXEC | SOCK_NONBLOCK));
 
 	if (fd < 0 && (errno == EMFILE || errno == ENFILE))
 		address_shed(listener, spare);

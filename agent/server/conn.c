@@ -11,6 +11,7 @@
 #include <sys/socket.h>
 
 #include "lib/cleanup.h"
+#include "lib/io.h"
 #include "lib/log.h"
 #include "lib/ttrpc/envelope.h"
 
@@ -365,8 +366,9 @@ receive(struct conn *conn, size_t *direct)
 		room = frame_reader_room(reader, READ_DIRECT, &n);
 	}
 	if (!room || n < READ_SMALL)
-		return recv(conn->fd, server->in, is_large ? READ_MAX : READ_SMALL, MSG_DONTWAIT);
-	got = recv(conn->fd, room, n, MSG_DONTWAIT);
+		return RETRY_EINTR(
+			recv(conn->fd, server->in, is_large ? READ_MAX : READ_SMALL, MSG_DONTWAIT));
+	got = RETRY_EINTR(recv(conn->fd, room, n, MSG_DONTWAIT));
 	if (got > 0) {
 		frame_reader_received(reader, (size_t)got);
 		*direct = (size_t)got;

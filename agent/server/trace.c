@@ -15,6 +15,7 @@
 
 #include "lib/buf.h"
 #include "lib/cleanup.h"
+#include "lib/io.h"
 #include "lib/log.h"
 
 #define SPAN_MAX 1024
@@ -67,7 +68,8 @@ try_connect(struct tracer *tracer)
 	tracer->fd =
 		socket(tracer->address.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (tracer->fd < 0 ||
-	    (connect(tracer->fd, (const struct sockaddr *)&tracer->address, tracer->size) < 0 &&
+	    (RETRY_EINTR(connect(tracer->fd, (const struct sockaddr *)&tracer->address,
+				 tracer->size)) < 0 &&
 	     errno != EINPROGRESS)) {
 		hang_up(tracer);
 		return;
@@ -237,12 +239,12 @@ trace_begin(struct tracer *tracer, struct trace_span *span, const char *service,
 		return;
 	if (!read_parent(traceparent, span, &is_sampled)) {
 		memset(span->parent_id, 0, sizeof(span->parent_id));
-		if (getrandom(span->trace_id, sizeof(span->trace_id), GRND_NONBLOCK) !=
+		if (RETRY_EINTR(getrandom(span->trace_id, sizeof(span->trace_id), GRND_NONBLOCK)) !=
 		    (ssize_t)sizeof(span->trace_id))
 			return;
 	}
-	if (!is_sampled || getrandom(span->span_id, sizeof(span->span_id), GRND_NONBLOCK) !=
-				   (ssize_t)sizeof(span->span_id))
+	if (!is_sampled || RETRY_EINTR(getrandom(span->span_id, sizeof(span->span_id),
+						 GRND_NONBLOCK)) != (ssize_t)sizeof(span->span_id))
 		return;
 	span->service = service;
 	span->method = method;

@@ -9,6 +9,7 @@
 
 #include "agent/storage/grow.h"
 #include "lib/cleanup.h"
+#include "lib/io.h"
 
 #define EXT4_MAGIC     0xEF53
 #define IOC_RESIZE_FS  _IOW('f', 16, uint64_t)
@@ -46,7 +47,7 @@ look_ext4(struct grow *g, struct error *err)
 	fd = grow_open_device(g->roots, g->device, err);
 	if (fd < 0)
 		return -1;
-	if (pread(fd, super, sizeof(super), SUPER_OFFSET) != sizeof(super))
+	if (RETRY_EINTR(pread(fd, super, sizeof(super), SUPER_OFFSET)) != sizeof(super))
 		return error_sys(err, "read the superblock");
 	if ((le32_at(super, MAGIC) & 0xffff) != EXT4_MAGIC ||
 	    le32_at(super, LOG_BLOCK_SIZE) > LOG_BLOCK_MAX)

@@ -61,7 +61,7 @@ check_signature(int fd, const char *path, struct error *err)
 
 	if (in < 0)
 		return error_sys(err, "open %s", path);
-	if (pread(in, signature, sizeof(signature), page - (long)sizeof(signature)) !=
+	if (RETRY_EINTR(pread(in, signature, sizeof(signature), page - (long)sizeof(signature))) !=
 		    (ssize_t)sizeof(signature) ||
 	    memcmp(signature, SIGNATURE, sizeof(signature)) != 0)
 		return error_set(err, ERROR_FAILED_PRECONDITION,

@@ -18,6 +18,7 @@
 #include "agent/storage/spec.h"
 #include "agent/storage/volume.h"
 #include "lib/cleanup.h"
+#include "lib/io.h"
 #include "lib/mountopt.h"
 #include "lib/path.h"
 #include "lib/sys.h"
@@ -124,7 +125,7 @@ error_fs(struct error *err, const struct remount *r, const char *what)
 {
 	int errnum = errno;
 	char text[200];
-	ssize_t n = read(r->fs, text, sizeof(text) - 1);
+	ssize_t n = RETRY_EINTR(read(r->fs, text, sizeof(text) - 1));
 
 	errno = errnum;
 	if (n <= 2)

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The loop's side with real copiers: order, parts, what is refused, what a copier's death leaves. */
+#include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -26,6 +28,21 @@
 			exit(1);                                                   \
 		}                                                                  \
 	} while (0)
+
+/* Calls of send(2) that a signal is to interrupt. */
+static int interruptions;
+
+/* Takes the place of the C library's. */
+ssize_t
+send(int fd, const void *bytes, size_t n, int flags)
+{
+	if (interruptions > 0) {
+		interruptions--;
+		errno = EINTR;
+		return -1;
+	}
+	return sendto(fd, bytes, n, flags, NULL, 0);
+}
 
 struct bench {
 	struct tree t;
@@ -181,6 +198,13 @@ AGENT_TEST(parts_in_any_size_and_order_become_the_file)
 	CHECK(tree_has(&b->t, "a", "new"));
 	CHECK(copy(b, "a", S_IFREG | 0600, 0, 0, "") == ERROR_OK);
 	CHECK(tree_has(&b->t, "a", ""));
+}
+
+AGENT_TEST(a_signal_does_not_lose_an_order)
+{
+	interruptions = 3;
+	CHECK(copy(b, "a", S_IFREG | 0600, 3, 0, "abc") == ERROR_OK);
+	CHECK(interruptions == 0 && tree_has(&b->t, "a", "abc"));
 }
 
 AGENT_TEST(two_files_of_one_name_but_for_the_extension_do_not_meet)
