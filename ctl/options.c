@@ -462,8 +462,8 @@ options_parse(struct run_options *o, int argc, char **argv, enum options_for com
 		o->container.args = idle;
 	if (o->vm.icount)
 		o->vm.accel = o->vm.accel ? o->vm.accel : "tcg";
-	if (o->container.terminal && parse_env(o, "TERM=xterm", err) < 0)
-		return -1;
+	if (o->container.terminal)
+		spec_env_default(o->env, &o->container.n_env, "TERM=xterm");
 	o->container.env = o->env;
 	o->container.volumes = o->volumes;
 	o->container.shares = o->vm.shares;

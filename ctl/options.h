@@ -15,7 +15,7 @@ struct run_options {
 	struct vm_options vm;
 	struct container_options container;
 	struct volume volumes[SPEC_VOLUMES_MAX];
-	const char *env[OPTIONS_ENV_MAX];
+	const char *env[OPTIONS_ENV_MAX + 1]; /* and TERM */
 	struct {
 		enum share_kind kind;
 		const char *path;

@@ -269,6 +269,7 @@ probe_begin(struct probing *b)
 	Grpc__ReadStreamRequest read = GRPC__READ_STREAM_REQUEST__INIT;
 	Grpc__Process process = GRPC__PROCESS__INIT;
 	Grpc__User user = GRPC__USER__INIT;
+	const char *env[MANIFEST_WORDS_MAX + 1];
 	struct podrun *p = b->c->run;
 	struct error err = ERROR_INIT;
 	char id[64];
@@ -284,8 +285,8 @@ probe_begin(struct probing *b)
 	process.args = (char **)(uintptr_t)b->p->command;
 	while (b->p->command[process.n_args])
 		process.n_args++;
-	process.env = (char *[]){ text("PATH=/usr/sbin:/usr/bin:/sbin:/bin") };
-	process.n_env = 1;
+	process.env = (char **)(uintptr_t)env;
+	process.n_env = podspec_env(b->c->m, env);
 	process.cwd = text(b->c->m->cwd);
 	exec.container_id = wait.container_id = read.container_id = b->c->id;
 	exec.exec_id = wait.exec_id = read.exec_id = id;

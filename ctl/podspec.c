@@ -212,15 +212,21 @@ place_volume(const struct podspec *p, struct arena *a, const struct manifest_vol
 	*storage = (struct spec_storage){ "local", "local", "local", "mode=0777", bind->source };
 }
 
+size_t
+podspec_env(const struct manifest_container *c, const char *env[MANIFEST_WORDS_MAX + 1])
+{
+	env[0] = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+	memcpy(env + 1, c->env, c->n_env * sizeof(*env));
+	return c->n_env + 1;
+}
+
 int
 podspec_start(const struct podspec *p, size_t i, struct error *err)
 {
-	static const char path[] =
-		"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 	const struct manifest_container *c = &p->m->containers[i];
 	struct spec_bind binds[MANIFEST_MOUNTS_MAX];
 	struct spec_storage storages[MANIFEST_MOUNTS_MAX];
-	const char *env[MANIFEST_WORDS_MAX + 1] = { path };
+	const char *env[MANIFEST_WORDS_MAX + 1];
 	char id[ID_MAX];
 	struct spec_pod pod = {
 		.sandbox = p->m->name,
@@ -236,7 +242,7 @@ podspec_start(const struct podspec *p, size_t i, struct error *err)
 		.hostname = p->m->hostname,
 		.args = (char *const *)(uintptr_t)c->command,
 		.env = env,
-		.n_env = c->n_env + 1,
+		.n_env = podspec_env(c, env),
 		.cwd = c->cwd,
 		.uid = (uint32_t)c->uid,
 		.gid = (uint32_t)c->gid,
@@ -250,7 +256,6 @@ podspec_start(const struct podspec *p, size_t i, struct error *err)
 
 	podspec_id(p, i, id, sizeof(id));
 	arena_init(&a, REQUEST_MAX);
-	memcpy(env + 1, c->env, c->n_env * sizeof(*env));
 	for (size_t v = 0; v < c->n_mounts; v++) {
 		struct spec_bind *bind = &binds[pod.n_binds++];
 

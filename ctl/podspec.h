@@ -24,5 +24,8 @@ int podspec_sandbox(const struct podspec *p, struct error *err);
 /* Creates and starts container i. */
 int podspec_start(const struct podspec *p, size_t i, struct error *err);
 
+/* Fills the environment of a container and of its probes: PATH, and what the description says. Returns the number of entries. */
+size_t podspec_env(const struct manifest_container *c, const char *env[MANIFEST_WORDS_MAX + 1]);
+
 /* The id of container i in the protocol. */
 void podspec_id(const struct podspec *p, size_t i, char *out, size_t size);

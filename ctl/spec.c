@@ -453,3 +453,11 @@ spec_container(struct arena *a, const struct container_options *o)
 		join_pod(&m, o->pod, r);
 	return m.failed ? NULL : r;
 }
+
+void
+spec_env_default(const char **env, size_t *n, const char *entry)
+{
+	memmove(env + 1, env, *n * sizeof(*env));
+	env[0] = entry;
+	++*n;
+}

@@ -60,6 +60,9 @@ struct container_options {
 	const struct spec_pod *pod;    /* NULL: a container by itself */
 };
 
+/* Puts an entry before those of a user, which win over it; there must be room. */
+void spec_env_default(const char **env, size_t *n, const char *entry);
+
 /* All in the arena. NULL: out of memory. */
 Grpc__CreateSandboxRequest *spec_sandbox(struct arena *a, const char *id, const char *hostname);
 

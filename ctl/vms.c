@@ -114,7 +114,7 @@ parse_exec(struct exec_options *o, int argc, char **argv)
 		}
 	}
 	if (o->process.terminal)
-		o->env[o->process.n_env++] = "TERM=xterm";
+		spec_env_default(o->env, &o->process.n_env, "TERM=xterm");
 	if (optind >= argc)
 		return -1;
 	o->vm = argv[optind++];

@@ -40,7 +40,7 @@ describe()
 	   "env": [{"name": "WORD", "value": "hello"}, {"name": "GREETING", "value": "of the image"}, {"name": "GREETING", "value": "\$(WORD)"}],
 	   "volumeMounts": [{"name": "scratch", "mountPath": "/scratch"}, {"name": "fast", "mountPath": "/fast"}, {"name": "key", "mountPath": "/etc/key"}],
 	   "resources": {"limits": {"memory": "32Mi"}},
-	   "livenessProbe": {"exec": {"command": ["test", "-e", "/tmp/alive"]}, "periodSeconds": 1, "timeoutSeconds": 5, "failureThreshold": 2}}]}}
+	   "livenessProbe": {"exec": {"command": ["sh", "-c", "test \"\$GREETING \$(WORD)\" = 'hello hello' && test -e /tmp/alive"]}, "periodSeconds": 1, "timeoutSeconds": 5, "failureThreshold": 2}}]}}
 	END
 }
 

@@ -169,6 +169,29 @@ Test(ctl_options, defaults, .init = make_files, .fini = remove_files)
 	free(o);
 }
 
+/* Of two entries the agent takes the last: what the user gives comes after what it is by default. */
+Test(ctl_options, environment, .init = make_files, .fini = remove_files)
+{
+	static const char *const want[] = {
+		"TERM=xterm",
+		"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:"
+		"/sbin:/bin",
+		"TERM=vt100", "PATH=/mine"
+	};
+	struct run_options *o = calloc(1, sizeof(*o));
+	auto_free char *words = NULL;
+	struct error err = ERROR_INIT;
+
+	cr_assert(o != NULL);
+	cr_assert_eq(parse(o, FILES "--rootfs %d -t -e TERM=vt100 -e PATH=/mine -- sh", false,
+			   &words, &err),
+		     0, "%s", err.msg);
+	cr_assert_eq(o->container.n_env, ARRAY_LEN(want));
+	for (size_t i = 0; i < ARRAY_LEN(want); i++)
+		cr_expect_str_eq(o->container.env[i], want[i]);
+	free(o);
+}
+
 Test(ctl_options, image_is_a_disk, .init = make_files, .fini = remove_files)
 {
 	struct run_options *o = calloc(1, sizeof(*o));
