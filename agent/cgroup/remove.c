@@ -128,26 +128,34 @@ cgroup_kill(int root_fd, const char *path)
 	return fd < 0 ? -1 : kill_dir(fd);
 }
 
-/* Waits until nothing lives in and below dir: cgroup.events tells of every change by POLLPRI. */
+/* Waits until nothing lives in and below dir: cgroup.events tells of every change by POLLPRI. A read that fails is tried again.
+ * -1 and errno: ETIMEDOUT, or why the last read failed. */
 static int
 wait_empty(int dir, uint64_t deadline_ns)
 {
-	auto_close int fd = openat(dir, "cgroup.events", O_RDONLY | O_CLOEXEC);
+	auto_close int fd = -1;
 	char text[256];
 	ssize_t n;
 
 	for (;;) {
-		struct pollfd changed = { .fd = fd, .events = POLLPRI };
-		int left = monotonic_ms_until(deadline_ns);
+		struct pollfd changed = { .events = POLLPRI };
+		int left = monotonic_ms_until(deadline_ns), errnum = ETIMEDOUT;
 
+		if (fd < 0)
+			fd = openat(dir, "cgroup.events", O_RDONLY | O_CLOEXEC);
 		n = fd < 0 ? -1 : RETRY_EINTR(pread(fd, text, sizeof(text) - 1, 0));
 		if (n < 0)
-			return errno == ENODEV || errno == ENOENT ? 0 : -1;
-		text[n] = '\0';
-		if (!strstr(text, "populated 1"))
+			errnum = errno;
+		if (errnum == ENODEV || errnum == ENOENT)
 			return 0;
-		if (left == 0)
+		text[n < 0 ? 0 : n] = '\0';
+		if (n >= 0 && !strstr(text, "populated 1"))
+			return 0;
+		if (left == 0) {
+			errno = errnum;
 			return -1;
+		}
+		changed.fd = fd;
 		/* a fork may have raced with the kill: kill again at each change and each tenth of a second */
 		(void)poll(&changed, 1, left > 100 ? 100 : left);
 		(void)kill_dir(dir);
@@ -187,9 +195,12 @@ cgroup_remove(int root_fd, const char *path, int timeout_ms, struct error *err)
 		return errno == ENOENT ? 0 : error_sys(err, "open cgroup %s", path);
 	if (kill_dir(fd) < 0 && errno != ENODEV)
 		return error_sys(err, "kill cgroup %s", path);
-	if (wait_empty(fd, deadline_ns) < 0)
+	if (wait_empty(fd, deadline_ns) < 0) {
+		if (errno != ETIMEDOUT)
+			return error_sys(err, "read the events of cgroup %s", path);
 		return error_set(err, ERROR_DEADLINE_EXCEEDED, "cgroup %s: process %d does not end",
 				 path, first_pid(fd));
+	}
 	for (;;) {
 		(void)remove_below(fd, deadline_ns);
 		if (unlinkat(root_fd, path, AT_REMOVEDIR) == 0 || errno == ENOENT)

@@ -111,6 +111,8 @@ start_supervisor(const struct harness *h)
 	const char *program = required("AGENT");
 	pid_t pid = fork();
 
+	if (pid > 0 && h->faults && h->listen(h->faults, pid) < 0)
+		die("make system calls fail (that needs Linux 5.14)");
 	if (pid != 0)
 		return pid;
 	{
@@ -124,6 +126,8 @@ start_supervisor(const struct harness *h)
 		(void)dup2(log, 1);
 		(void)dup2(log, 2);
 		(void)setenv("KATA_AGENT_SERVER_ADDR", h->address, 1);
+		if (h->faults)
+			h->install(h->faults);
 		(void)execl(program, "kata-agent", (char *)NULL);
 		_exit(127);
 	}
@@ -385,8 +389,8 @@ harness_settle(const struct harness *h, struct counts *out)
 	}
 }
 
-static void
-check_leaks(struct harness *h, const struct counts *before)
+void
+harness_check_leaks(struct harness *h, const struct counts *before)
 {
 	struct counts now;
 	uint64_t end = monotonic_ns() + SETTLE_MS * 1000000ull;
@@ -428,7 +432,7 @@ harness_run(struct harness *h, const struct test *tests, size_t n)
 		h->failures = 0;
 		harness_settle(h, &before);
 		tests[i].run(h);
-		check_leaks(h, &before);
+		harness_check_leaks(h, &before);
 		CHECK(h, check_health(h->client, &err) == 0, "Check after the test: %s", err.msg);
 		CHECK(h, kill(h->agent, 0) == 0, "the agent is gone");
 		report(h, tests[i].name, start_ns);

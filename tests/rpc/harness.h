@@ -24,7 +24,13 @@ struct counts {
 	uint64_t rss_kib;
 };
 
+struct faults;
+
 struct harness {
+	/* makes the agent's system calls fail (faults.h); NULL: nothing does */
+	struct faults *faults;
+	void (*install)(struct faults *f);
+	int (*listen)(struct faults *f, pid_t child);
 	pid_t supervisor, agent;
 	char address[128];
 	char rootfs[256];
@@ -63,6 +69,9 @@ unsigned int harness_run(struct harness *h, const struct test *tests, size_t n);
 void harness_count(const struct harness *h, struct counts *out);
 /* The same once nothing changes any more. */
 void harness_settle(const struct harness *h, struct counts *out);
+
+/* Fails the test if a count does not come back to what it was. */
+void harness_check_leaks(struct harness *h, const struct counts *before);
 
 /* Hooks of the guest's image for the next sandbox, in which two containers are created; what they have done. */
 void make_guest_hooks(struct harness *h);

@@ -1,0 +1,322 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The fault suite: the k-th system call of each kind fails once while a container lives, files are copied, and interfaces and
+ * routes are set. Whatever fails, each call is answered, the agent lives, and nothing is left. TAP on stdout; started by
+ * tests/rpc/run. POINTS: how many failures are tried of each scenario, spread over all (0: all of them). KIND=TEXT tries only those
+ * of kinds that have TEXT in their name (faults.c).
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "lib/cleanup.h"
+#include "lib/io.h"
+#include "lib/loop.h"
+#include "lib/path.h"
+#include "tests/rpc/faults.h"
+#include "tests/rpc/harness.h"
+#include "tests/rpc/net.h"
+
+#define POINTS  20
+#define SHARED  "/run/kata-containers/shared"
+#define SLOW_MS 20000 /* a call that takes longer waits for something that will not come */
+
+/* What is done while a call fails, and what is done before and afterwards, when none does. */
+struct scenario {
+	const char *name;
+	void (*before)(struct harness *h);
+	void (*run)(struct harness *h);
+	void (*after)(struct harness *h);
+};
+
+/* What came of the failures of one scenario. */
+static struct {
+	size_t tried, happened, refused; /* refused: in how many a call said that it failed */
+	bool is_refused;
+} sum;
+
+/* Any error will do, but the call must end by the agent's doing. */
+static bool
+is_done(struct harness *h, const char *what, int r, const struct error *err)
+{
+	CHECK(h, r >= 0 || (err->code != ERROR_DEADLINE_EXCEEDED && err->code != ERROR_UNAVAILABLE),
+	      "%s: %s", what, err->msg);
+	sum.is_refused = sum.is_refused || r < 0;
+	return r >= 0;
+}
+
+/* ---- a container ---- */
+
+static void
+container_run(struct harness *h)
+{
+	struct error err = ERROR_INIT;
+	char out[256];
+
+	if (!is_done(h, "create", create(h, "faulty", SH("echo begun; read x; echo $x"), &err),
+		     &err) ||
+	    !is_done(h, "start", start(h, "faulty", &err), &err))
+		return;
+	if (is_done(h, "exec", exec(h, "faulty", "exec", SH("echo hello; exit 3"), false, &err),
+		    &err)) {
+		(void)is_done(h, "read",
+			      (int)read_all(h, false, "faulty", "exec", out, sizeof(out), &err),
+			      &err);
+		(void)is_done(h, "wait", wait_process(h, "faulty", "exec", &err), &err);
+	}
+	(void)is_done(h, "write", write_stdin(h, "faulty", "faulty", "line\n", 5, &err), &err);
+	(void)is_done(h, "close", close_stdin(h, "faulty", "faulty", &err), &err);
+	(void)is_done(h, "kill", kill_process(h, "faulty", "faulty", SIGKILL, &err), &err);
+	(void)is_done(h, "wait", wait_process(h, "faulty", "faulty", &err), &err);
+	(void)is_done(h, "remove", remove_container(h, "faulty", &err), &err);
+}
+
+static void
+terminal_run(struct harness *h)
+{
+	struct error err = ERROR_INIT;
+	char out[256];
+
+	if (!is_done(h, "create", create_start_tty(h, "faulty", SH("stty size; sleep 100"), &err),
+		     &err))
+		return;
+	if (is_done(h, "exec", exec(h, "faulty", "exec", SH("tty"), true, &err), &err)) {
+		(void)is_done(h, "read",
+			      (int)read_all(h, false, "faulty", "exec", out, sizeof(out), &err),
+			      &err);
+		(void)is_done(h, "wait", wait_process(h, "faulty", "exec", &err), &err);
+	}
+	(void)is_done(h, "remove", remove_container(h, "faulty", &err), &err);
+}
+
+/* The container goes at the latest when it is removed once more. */
+static void
+container_after(struct harness *h)
+{
+	struct error err = ERROR_INIT;
+	char out[64];
+
+	(void)remove_container(h, "faulty", &err);
+	CHECK(h, run_container(h, "faulty", SH("echo again"), out, sizeof(out), &err) == 0,
+	      "another of this name: %s", err.msg);
+}
+
+/* ---- files ---- */
+
+static int
+copy(struct harness *h, const char *path, uint32_t mode, const char *data, int64_t offset,
+     int64_t size, struct error *err)
+{
+	Grpc__CopyFileRequest q = GRPC__COPY_FILE_REQUEST__INIT;
+
+	q.path = (char *)(uintptr_t)path;
+	q.file_mode = mode;
+	q.dir_mode = 0750;
+	q.file_size = size;
+	q.offset = offset;
+	q.data.data = (uint8_t *)(uintptr_t)data;
+	q.data.len = strlen(data);
+	return call(h, "CopyFile", &q, NULL, err);
+}
+
+static void
+files_run(struct harness *h)
+{
+	static const char dir[] = SHARED "/containers/f-dir",
+			  file[] = SHARED "/containers/f-dir/a/b",
+			  link[] = SHARED "/containers/f-dir/link";
+	struct error err = ERROR_INIT;
+
+	(void)is_done(h, "directory", copy(h, dir, S_IFDIR | 0755, "", 0, 0, &err), &err);
+	(void)is_done(h, "first part", copy(h, file, S_IFREG | 0644, "one", 0, 6, &err), &err);
+	(void)is_done(h, "last part", copy(h, file, S_IFREG | 0644, "two", 3, 6, &err), &err);
+	(void)is_done(h, "link", copy(h, link, S_IFLNK | 0777, "a/b", 0, 0, &err), &err);
+	(void)is_done(h, "link", copy(h, link, S_IFLNK | 0777, "a/c", 0, 0, &err), &err);
+}
+
+static void
+files_after(struct harness *h)
+{
+	char path[64];
+	auto_close int root = -1;
+	auto_close int run = -1;
+	struct error err = ERROR_INIT;
+
+	(void)snprintf(path, sizeof(path), "/proc/%d/root", (int)h->agent);
+	root = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	run = path_try_open(root, "/run/kata-containers", O_PATH | O_DIRECTORY, 0,
+			    PATH_FOLLOW_NONE);
+	CHECK(h, path_remove_tree(run, "shared", &err) == 0, "%s", err.msg);
+}
+
+/* ---- the network ---- */
+
+static void
+network_before(struct harness *h)
+{
+	CHECK(h, mnl_add_link("net7", 7) == 0, "no link");
+}
+
+static void
+network_run(struct harness *h)
+{
+	const struct wanted w = { .mac = "02:00:00:00:00:07",
+				  .name = "eth0",
+				  .addresses = "10.0.0.2/24 fd00::2/64",
+				  .mtu = 1400 };
+	const struct route routes[] = {
+		{ .dest = "", .gateway = "10.0.0.1", .device = "eth0" },
+		{ .dest = "10.7.0.0/16", .gateway = "10.0.0.1", .device = "eth0" },
+	};
+	struct error err = ERROR_INIT;
+	ProtobufCMessage *reply = NULL;
+	Grpc__ListInterfacesRequest q = GRPC__LIST_INTERFACES_REQUEST__INIT;
+
+	(void)is_done(h, "UpdateInterface", update_interface(h, &w, &err), &err);
+	(void)is_done(h, "UpdateRoutes", update_routes(h, routes, ARRAY_LEN(routes), &err), &err);
+	(void)is_done(h, "ListInterfaces", call(h, "ListInterfaces", &q, &reply, &err), &err);
+	if (reply)
+		protobuf_c_message_free_unpacked(reply, NULL);
+}
+
+/* What failed is done when it is asked for again. */
+static void
+network_after(struct harness *h)
+{
+	network_run(h);
+	has(h, MNL_LINKS, "eth0 mac 02:00:00:00:00:07 mtu 1400 up");
+	has(h, MNL_ADDRESSES, "eth0 10.0.0.2/24 brd 10.0.0.255");
+	has(h, MNL_ROUTES, "10.7.0.0/16 via 10.0.0.1 dev eth0 scope 0");
+	remove_links();
+}
+
+static const struct scenario scenarios[] = {
+	{ "a container and an exec", NULL, container_run, container_after },
+	{ "a container and an exec with terminals", NULL, terminal_run, container_after },
+	{ "files", NULL, files_run, files_after },
+	{ "interfaces and routes", network_before, network_run, network_after },
+};
+
+/* ---- the failures ---- */
+
+struct failure {
+	size_t kind;
+	uint64_t k;
+};
+
+static uint64_t
+run_once(struct harness *h, const struct scenario *s, const struct failure *f,
+	 struct fault_hit *hit)
+{
+	uint64_t start_ns = monotonic_ns();
+
+	if (s->before)
+		s->before(h);
+	sum.is_refused = false;
+	faults_arm(h->faults, f->kind, f->k);
+	s->run(h);
+	sum.tried++;
+	sum.happened += faults_disarm(h->faults, hit);
+	sum.refused += sum.is_refused;
+	start_ns = monotonic_ns() - start_ns;
+	s->after(h);
+	return start_ns / 1000000;
+}
+
+/* One failure, and what must hold after it. */
+static void
+try_failure(struct harness *h, const struct scenario *s, const struct failure *f,
+	    const struct counts *before)
+{
+	unsigned int failures = h->failures;
+	struct error err = ERROR_INIT;
+	struct fault_hit hit;
+	uint64_t ms;
+
+	ms = run_once(h, s, f, &hit);
+	CHECK(h, ms < SLOW_MS, "it took %llu ms", (unsigned long long)ms);
+	harness_check_leaks(h, before);
+	CHECK(h, kill(h->agent, 0) == 0, "the agent is gone");
+	if (check_health(h->client, &err) < 0) {
+		CHECK(h, false, "Check: %s", err.msg);
+		ttrpc_client_free(h->client);
+		h->client = ttrpc_client_dial(h->address, 5000, &err);
+		if (!h->client) {
+			printf("Bail out! the agent does not answer: %s\n", err.msg);
+			exit(1);
+		}
+	}
+	if (h->failures > failures)
+		printf("#   when the call number %llu of \"%s\" failed: system call %d of process %d, %s\n",
+		       (unsigned long long)f->k, fault_kinds[f->kind].name, hit.call, (int)hit.pid,
+		       hit.process);
+}
+
+/* Of all calls that the scenario makes, as many as there are points, spread evenly. At least half of the failures must have come
+ * about: the number of calls differs from run to run, but not that much. */
+static void
+try_all(struct harness *h, const struct scenario *s, uint64_t points)
+{
+	uint64_t seen[64] = { 0 }, total = 0, step, at = 0;
+	struct failure none = { 0, 0 };
+	struct fault_hit hit;
+	const char *only = getenv("KIND");
+	struct counts before;
+
+	harness_settle(h, &before);
+	run_once(h, s, &none, &hit);
+	harness_check_leaks(h, &before);
+	memset(&sum, 0, sizeof(sum));
+	for (size_t i = 0; i < n_fault_kinds; i++)
+		total += seen[i] = faults_seen(h->faults, i);
+	step = points > 0 && points < total ? total / points : 1;
+	for (size_t i = 0; i < n_fault_kinds; i++) {
+		for (uint64_t k = 1; k <= seen[i]; k++, at++) {
+			const struct failure f = { i, k };
+
+			if (at % step != 0 || (only && !strstr(fault_kinds[i].name, only)))
+				continue;
+			try_failure(h, s, &f, &before);
+		}
+	}
+	printf("# %s: of %llu calls %zu were to fail, %zu did, and %zu times a reply said so\n",
+	       s->name, (unsigned long long)total, sum.tried, sum.happened, sum.refused);
+	CHECK(h, sum.happened * 2 >= sum.tried, "few calls failed");
+}
+
+int
+main(void)
+{
+	const char *only = getenv("ONLY"), *points = getenv("POINTS");
+	struct harness h = { .install = faults_install, .listen = faults_listen };
+	unsigned int failed = 0, n = 0;
+
+	(void)signal(SIGPIPE, SIG_IGN);
+	(void)setvbuf(stdout, NULL, _IOLBF, 0);
+	h.faults = faults_new();
+	if (!h.faults)
+		return 1;
+	harness_start(&h);
+	for (size_t i = 0; i < ARRAY_LEN(scenarios); i++) {
+		char title[128];
+
+		(void)snprintf(title, sizeof(title), "%s: every system call may fail",
+			       scenarios[i].name);
+		if (only && *only && !strstr(title, only))
+			continue;
+		h.failures = 0;
+		try_all(&h, &scenarios[i], points ? strtoull(points, NULL, 10) : POINTS);
+		printf("%sok - %s\n", h.failures ? "not " : "", title);
+		failed += h.failures != 0;
+		n++;
+	}
+	h.faults = NULL;
+	failed += harness_stop(&h);
+	printf("1..%u\n", n + h.n_run);
+	return failed != 0;
+}
