@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What the runtime specification promises of every container, whatever its spec says: default file systems, links,
- * the order of states, signals. See oci.h. */
+ * the order of states, signals; what programs may fall back from. See oci.h. */
 #include <fcntl.h>
 #include <signal.h>
 #include <string.h>
@@ -294,6 +294,36 @@ program_32(struct oci *t)
 #endif
 }
 
+/* A call that is newer than the newest one of the profile did not exist when that was written: a program that is told so falls
+ * back, one that is told EPERM gives up. From 424 on numbers are the same on all architectures. */
+static void
+seccomp_newer(struct oci *t)
+{
+	/* what the probe needs, and the newest: pidfd_send_signal, 424 */
+	static const char names[] =
+		"execve,exit_group,exit,write,writev,brk,mmap,mprotect,munmap,fstat,newfstatat,"
+		"arch_prctl,set_tid_address,set_robust_list,rseq,prlimit64,readlink,readlinkat,"
+		"getrandom,ioctl,pidfd_send_signal";
+	static const struct {
+		int nr;
+		const char *want;
+	} rows[] = {
+		{ 423, "error 1 Operation not permitted\n" },
+		{ 424, "error 9 Bad file descriptor\n" },
+		{ 425, "error 38 Function not implemented\n" }, /* io_uring_setup */
+		{ 434, "error 38 Function not implemented\n" }, /* pidfd_open */
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		Grpc__Spec *spec = oci_spec(
+			t, ARGS("/bin/oci-probe", "syscall", oci_str(t, "%d", rows[i].nr), "-1"));
+
+		(void)oci_seccomp(t, spec, names, "SCMP_ACT_ALLOW");
+		spec->linux->seccomp->defaultaction = oci_str(t, "SCMP_ACT_ERRNO");
+		OCI_PRINTS(t, spec, rows[i].want);
+	}
+}
+
 const struct oci_case oci_default_cases[] = {
 	{ "default", "default file systems", file_systems },
 	{ "default", "the container's own /proc", proc_is_its_own },
@@ -302,6 +332,7 @@ const struct oci_case oci_default_cases[] = {
 	{ "default", "default links", default_links },
 	{ "default", "files of other users", files_of_other_users },
 	{ "default", "a 32-bit program", program_32 },
+	{ "linux.seccomp.syscalls.names", "calls newer than the profile", seccomp_newer },
 	{ "linux", "a spec without linux is refused", without_linux },
 	{ "linux.intelrdt", "intelRdt is refused", intel_rdt },
 	{ "windows", "what is of other platforms is left alone", other_platforms },

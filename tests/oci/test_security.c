@@ -177,36 +177,6 @@ seccomp_default(struct oci *t)
 	OCI_CHECK(t, oci_wait(t, "c1", "") == 128 + 31, "it ran");
 }
 
-/* A call that is newer than the newest one of the profile did not exist when that was written: a program that is told so falls
- * back, one that is told EPERM gives up. From 424 on numbers are the same on all architectures. */
-static void
-seccomp_newer(struct oci *t)
-{
-	/* what the probe needs, and the newest: pidfd_send_signal, 424 */
-	static const char names[] =
-		"execve,exit_group,exit,write,writev,brk,mmap,mprotect,munmap,fstat,newfstatat,"
-		"arch_prctl,set_tid_address,set_robust_list,rseq,prlimit64,readlink,readlinkat,"
-		"getrandom,ioctl,pidfd_send_signal";
-	static const struct {
-		int nr;
-		const char *want;
-	} rows[] = {
-		{ 423, "error 1 Operation not permitted\n" },
-		{ 424, "error 9 Bad file descriptor\n" },
-		{ 425, "error 38 Function not implemented\n" }, /* io_uring_setup */
-		{ 434, "error 38 Function not implemented\n" }, /* pidfd_open */
-	};
-
-	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
-		Grpc__Spec *spec = oci_spec(
-			t, ARGS("/bin/oci-probe", "syscall", oci_str(t, "%d", rows[i].nr), "-1"));
-
-		(void)oci_seccomp(t, spec, names, "SCMP_ACT_ALLOW");
-		spec->linux->seccomp->defaultaction = oci_str(t, "SCMP_ACT_ERRNO");
-		OCI_PRINTS(t, spec, rows[i].want);
-	}
-}
-
 /* Calls of an architecture that is not listed kill: those of x32 carry a bit in the number. */
 static void
 seccomp_architectures(struct oci *t)
@@ -502,7 +472,6 @@ const struct oci_case oci_security_cases[] = {
 	{ "linux.seccomp.syscalls.args.index", "seccomp arguments", seccomp_index },
 	{ "linux.seccomp.syscalls.action", "seccomp actions", seccomp_actions },
 	{ "linux.seccomp.defaultaction", "seccomp default", seccomp_default },
-	{ "linux.seccomp.syscalls.names", "calls newer than the profile", seccomp_newer },
 	{ "linux.seccomp.architectures", "seccomp architectures", seccomp_architectures },
 	{ "linux.seccomp.flags", "seccomp flags", seccomp_flags },
 	{ "linux.seccomp", "seccomp is loaded last", seccomp_last },

@@ -4,21 +4,21 @@
  * docs/protocol.md has a row for each test, and tests/check-protocol compares the spellings.
  */
 #include <criterion/criterion.h>
-#include <errno.h>
-#include <linux/seccomp.h>
-#include <seccomp.h>
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/resource.h>
 
 #include "agent/cgroup/device_rules.h"
+#include "agent/cgroup/limits.h"
 #include "agent/container/caps.h"
-#include "agent/container/filter_rules.h"
 #include "agent/container/json_out.h"
 #include "agent/container/launch.h"
 #include "agent/container/mount_plan.h"
 #include "agent/container/namespaces.h"
 #include "agent/container/rlimits.h"
+#include "agent/sandbox/sandbox.h"
+#include "agent/storage/driver.h"
+#include "agent/storage/storage.h"
 #include "lib/cleanup.h"
 #include "lib/parse.h"
 #include "tests/unit/container/spec.h"
@@ -168,142 +168,6 @@ Test(strings, rlimits)
 	expect_spec(s, "unknown type NOFILE");
 }
 
-static uint32_t
-action_of(const char *name, uint32_t number)
-{
-	uint32_t action = 0;
-
-	cr_expect(filter_action_parse(name, number, &action), "%s", name);
-	return action;
-}
-
-Test(strings, seccomp_actions)
-{
-	static const struct {
-		const char *name;
-		uint32_t action;
-	} rows[] = {
-		{ "SCMP_ACT_KILL", SCMP_ACT_KILL },
-		{ "SCMP_ACT_KILL_THREAD", SCMP_ACT_KILL_THREAD },
-		{ "SCMP_ACT_KILL_PROCESS", SCMP_ACT_KILL_PROCESS },
-		{ "SCMP_ACT_TRAP", SCMP_ACT_TRAP },
-		{ "SCMP_ACT_ERRNO", SCMP_ACT_ERRNO(5) },
-		{ "SCMP_ACT_TRACE", SCMP_ACT_TRACE(5) },
-		{ "SCMP_ACT_LOG", SCMP_ACT_LOG },
-		{ "SCMP_ACT_ALLOW", SCMP_ACT_ALLOW },
-	};
-	Grpc__Spec *s = spec_new("/root");
-
-	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
-		cr_expect_eq(action_of(rows[i].name, 5), rows[i].action, "%s", rows[i].name);
-	s->linux->seccomp = spec_seccomp("SCMP_ACT_NOTIFY");
-	expect_spec(s, "SCMP_ACT_NOTIFY");
-}
-
-/* The Rust runtime always sends the field, 0 if the profile has none. A call that is refused must not succeed. */
-Test(strings, errno_return_unset)
-{
-	Grpc__LinuxSyscall call = GRPC__LINUX_SYSCALL__INIT;
-
-	cr_expect_eq(action_of("SCMP_ACT_ERRNO", filter_errno_of(&call)), SCMP_ACT_ERRNO(EPERM));
-	call.errno_ret_case = GRPC__LINUX_SYSCALL__ERRNO_RET_ERRNORET;
-	call.errnoret = 0;
-	cr_expect_eq(action_of("SCMP_ACT_ERRNO", filter_errno_of(&call)), SCMP_ACT_ERRNO(EPERM));
-	cr_expect_eq(action_of("SCMP_ACT_TRACE", filter_errno_of(&call)), SCMP_ACT_TRACE(EPERM));
-	call.errnoret = ENOSYS;
-	cr_expect_eq(action_of("SCMP_ACT_ERRNO", filter_errno_of(&call)), SCMP_ACT_ERRNO(ENOSYS));
-}
-
-Test(strings, seccomp_operators)
-{
-	static const struct {
-		const char *name;
-		enum filter_op op;
-	} rows[] = {
-		{ "SCMP_CMP_NE", FILTER_NE },
-		{ "SCMP_CMP_LT", FILTER_LT },
-		{ "SCMP_CMP_LE", FILTER_LE },
-		{ "SCMP_CMP_EQ", FILTER_EQ },
-		{ "SCMP_CMP_GE", FILTER_GE },
-		{ "SCMP_CMP_GT", FILTER_GT },
-		{ "SCMP_CMP_MASKED_EQ", FILTER_MASKED_EQ },
-	};
-	enum filter_op op;
-
-	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
-		cr_expect(filter_op_parse(rows[i].name, &op) && op == rows[i].op, "%s",
-			  rows[i].name);
-	cr_expect_not(filter_op_parse("EQ", &op));
-}
-
-Test(strings, seccomp_architectures)
-{
-	static const struct {
-		const char *name;
-		uint32_t
-			token; /* 0: of machines that we do not run on, and libseccomp may not know */
-	} rows[] = {
-		{ "SCMP_ARCH_X86", SCMP_ARCH_X86 },
-		{ "SCMP_ARCH_X86_64", SCMP_ARCH_X86_64 },
-		{ "SCMP_ARCH_X32", SCMP_ARCH_X32 },
-		{ "SCMP_ARCH_ARM", SCMP_ARCH_ARM },
-		{ "SCMP_ARCH_AARCH64", SCMP_ARCH_AARCH64 },
-		{ "SCMP_ARCH_MIPS", SCMP_ARCH_MIPS },
-		{ "SCMP_ARCH_MIPS64", SCMP_ARCH_MIPS64 },
-		{ "SCMP_ARCH_MIPS64N32", SCMP_ARCH_MIPS64N32 },
-		{ "SCMP_ARCH_MIPSEL", SCMP_ARCH_MIPSEL },
-		{ "SCMP_ARCH_MIPSEL64", SCMP_ARCH_MIPSEL64 },
-		{ "SCMP_ARCH_MIPSEL64N32", SCMP_ARCH_MIPSEL64N32 },
-		{ "SCMP_ARCH_PPC", SCMP_ARCH_PPC },
-		{ "SCMP_ARCH_PPC64", SCMP_ARCH_PPC64 },
-		{ "SCMP_ARCH_PPC64LE", SCMP_ARCH_PPC64LE },
-		{ "SCMP_ARCH_S390", SCMP_ARCH_S390 },
-		{ "SCMP_ARCH_S390X", SCMP_ARCH_S390X },
-		{ "SCMP_ARCH_PARISC", 0 },
-		{ "SCMP_ARCH_PARISC64", 0 },
-		{ "SCMP_ARCH_RISCV64", 0 },
-		{ "SCMP_ARCH_LOONGARCH64", 0 },
-		{ "SCMP_ARCH_M68K", 0 },
-		{ "SCMP_ARCH_SH", 0 },
-		{ "SCMP_ARCH_SHEB", 0 },
-	};
-	Grpc__Spec *s = spec_new("/root");
-
-	cr_expect_eq(filter_arch_parse("SCMP_ARCH_NATIVE"), seccomp_arch_native());
-	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
-		if (rows[i].token)
-			cr_expect_eq(filter_arch_parse(rows[i].name), rows[i].token, "%s",
-				     rows[i].name);
-		s->linux->seccomp = spec_seccomp("SCMP_ACT_ALLOW");
-		s->linux->seccomp->architectures =
-			spec_names(&s->linux->seccomp->n_architectures, rows[i].name,
-				   "SCMP_ARCH_NATIVE", NULL);
-		expect_spec(s, NULL);
-	}
-}
-
-Test(strings, seccomp_flags)
-{
-	static const struct {
-		const char *name;
-		const char *says;
-	} rows[] = {
-		{ "SECCOMP_FILTER_FLAG_LOG", NULL },
-		{ "SECCOMP_FILTER_FLAG_TSYNC", NULL },
-		{ "SECCOMP_FILTER_FLAG_SPEC_ALLOW", NULL },
-		{ "SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV", "SCMP_ACT_NOTIFY" },
-	};
-
-	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
-		Grpc__Spec *s = spec_new("/root");
-
-		s->linux->seccomp = spec_seccomp("SCMP_ACT_ALLOW");
-		s->linux->seccomp->flags =
-			spec_names(&s->linux->seccomp->n_flags, rows[i].name, NULL);
-		expect_spec(s, rows[i].says);
-	}
-}
-
 static const struct {
 	const char *word;
 	uint64_t flags;
@@ -409,6 +273,103 @@ Test(strings, device_rule_types)
 		free(none.list);
 		free(some.list);
 	}
+}
+
+Test(strings, device_rule_access)
+{
+	static const char *const good[] = { "r", "w", "m", "rw", "mrw", "rr" };
+	static const char *const bad[] = { "", "x", "rwx", "R", "r w" };
+	Grpc__LinuxDeviceCgroup rule = GRPC__LINUX_DEVICE_CGROUP__INIT, *list = &rule;
+	struct error err = ERROR_INIT;
+
+	for (size_t i = 0; i < ARRAY_LEN(good); i++) {
+		rule.access = (char *)(uintptr_t)good[i];
+		cr_expect_eq(device_rules_validate(&list, 1, &err), 0, "\"%s\"", good[i]);
+	}
+	for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
+		rule.access = (char *)(uintptr_t)bad[i];
+		cr_expect_eq(device_rules_validate(&list, 1, &err), -1, "\"%s\"", bad[i]);
+	}
+}
+
+Test(strings, huge_page_sizes)
+{
+	static const char *const good[] = { "64KB", "2MB", "32MB", "1GB" };
+	static const char *const bad[] = { "", "2", "MB", "2M", "2MiB", "2mb", "1TB" };
+	Grpc__LinuxHugepageLimit limit = GRPC__LINUX_HUGEPAGE_LIMIT__INIT, *list = &limit;
+	Grpc__LinuxResources r = GRPC__LINUX_RESOURCES__INIT;
+	struct error err = ERROR_INIT;
+
+	r.hugepagelimits = &list;
+	r.n_hugepagelimits = 1;
+	for (size_t i = 0; i < ARRAY_LEN(good); i++) {
+		limit.pagesize = (char *)(uintptr_t)good[i];
+		cr_expect_eq(cgroup_limits_validate(&r, false, &err), 0, "\"%s\"", good[i]);
+	}
+	for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
+		limit.pagesize = (char *)(uintptr_t)bad[i];
+		cr_expect_eq(cgroup_limits_validate(&r, false, &err), -1, "\"%s\"", bad[i]);
+	}
+}
+
+/* Types that are not the name of a file system. */
+Test(strings, mount_types)
+{
+	static const struct {
+		const char *type, *options;
+		int kind; /* -1: refused */
+	} rows[] = {
+		{ "bind", "", MOUNT_BIND },
+		{ "none", "bind", MOUNT_BIND },
+		{ "", "rbind", MOUNT_BIND },
+		{ "local", "rbind", MOUNT_BIND },
+		{ "cgroup", "", MOUNT_CGROUP },
+		{ "cgroup2", "", MOUNT_CGROUP },
+		{ "tmpfs", "", MOUNT_FS },
+		{ "none", "", -1 },
+		{ "", "ro", -1 },
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		Grpc__Spec *s = spec_new("/root");
+		Grpc__Mount *m = spec_mount(s, "/x", rows[i].type, "/src", rows[i].options);
+		struct error err = ERROR_INIT;
+		struct container_mount out;
+
+		cr_expect_eq(mount_understand(m, &out, &err), rows[i].kind < 0 ? -1 : 0, "%zu", i);
+		if (rows[i].kind >= 0)
+			cr_expect_eq((int)out.kind, rows[i].kind, "%zu", i);
+	}
+}
+
+/* As GetGuestDetails lists them: nothing else, and in one spelling. */
+static void
+expect_list(const char *(*name)(size_t i), const char *const *want, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		cr_assert(name(i), "%s is missing", want[i]);
+		cr_expect_str_eq(name(i), want[i]);
+	}
+	cr_expect_null(name(n));
+}
+
+Test(strings, storage_drivers)
+{
+	static const char *const names[] = {
+		"9p", "bind", "blk", "ephemeral", "local", "virtio-fs"
+	};
+
+	expect_list(storage_driver_name, names, ARRAY_LEN(names));
+	for (size_t i = 0; i < ARRAY_LEN(names); i++)
+		cr_expect(storage_driver_find(names[i]), "%s", names[i]);
+	cr_expect_null(storage_driver_find("virtiofs"));
+}
+
+Test(strings, device_handlers)
+{
+	static const char *const names[] = { "blk", "mmioblk", "nvdimm" };
+
+	expect_list(sandbox_device_type, names, ARRAY_LEN(names));
 }
 
 Test(strings, container_ids)
