@@ -61,14 +61,14 @@ pods_memory(const struct limits_size *s)
 	return reserve > s->total / 2 ? s->total / 2 : s->total - reserve;
 }
 
-/* From here on the kernel slows the pods down and takes page cache back; the room up to the limit is there for what
- * is under way meanwhile. */
+/* From here on the kernel slows the pods down and takes page cache back, and the agent holds the container that uses
+ * the most (agent/sandbox/pressure.c). The room up to the limit is for what is under way meanwhile. */
 static uint64_t
 pods_memory_high(const struct limits_size *s)
 {
 	uint64_t max = pods_memory(s);
 
-	return max - clamp(max / 16, 4 * MIB, 64 * MIB);
+	return max - clamp(max / 8, 8 * MIB, 128 * MIB);
 }
 
 /* One of them costs more than that, and all of it is charged to the cgroup of its maker, whose own limit comes first:
@@ -93,17 +93,12 @@ inotify_instances(const struct limits_size *s)
 	return clamp(s->total / MIB, 128, 8192);
 }
 
-/* Most of a network namespace is charged to nobody: together they take a sixteenth of memory at most. */
+/* Of the 200 KiB of a network namespace more than half are charged to nobody: all together take a sixteenth of memory
+ * at most. */
 static uint64_t
 net_namespaces(const struct limits_size *s)
 {
 	return clamp(s->total / 16 / (128 * KIB), 64, 65536);
-}
-
-static uint64_t
-user_namespaces(const struct limits_size *s)
-{
-	return clamp(s->total / 16 / (4 * KIB), 1024, 65536);
 }
 
 /* The two that systemd raises in the same way in Kata's own image: open files cost their owner's memory, which is what
@@ -144,7 +139,7 @@ static const struct limit limits[] = {
 	{ LIMITS_SYSCTLS, "user.max_net_namespaces", net_namespaces },
 	{ LIMITS_SYSCTLS, "user.max_pid_namespaces", more_than_memory_holds },
 	{ LIMITS_SYSCTLS, "user.max_time_namespaces", more_than_memory_holds },
-	{ LIMITS_SYSCTLS, "user.max_user_namespaces", user_namespaces },
+	{ LIMITS_SYSCTLS, "user.max_user_namespaces", more_than_memory_holds },
 	{ LIMITS_SYSCTLS, "user.max_uts_namespaces", more_than_memory_holds },
 };
 

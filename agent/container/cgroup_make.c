@@ -2,7 +2,9 @@
 /* Making a container's cgroup. Called by launch.c; nothing of the container runs yet. */
 #include "agent/container/cgroup_make.h"
 
+#include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -13,7 +15,12 @@
 #include "agent/cgroup/unified.h"
 #include "agent/container/cgroup_owner.h"
 #include "agent/job/job.h"
+#include "init/cgroups.h"
 #include "lib/cleanup.h"
+#include "lib/io.h"
+#include "lib/parse.h"
+
+#define CGROUPS_BELOW "4096"
 
 /* The next container has probably the same rules. Not worth failing for. */
 static void
@@ -81,6 +88,29 @@ tell(struct worker *w, int fd, uint32_t program, struct error *err)
 			   false, err);
 }
 
+/* Bounds that no host sends, so that one container cannot take what new processes and containers need: of the tasks
+ * of all pods three quarters, if it has no limit of its own, and cgroups below its own. The kernel has 65535 cgroups
+ * with memory limits. */
+static int
+bound(int fd, const struct launch *l, struct error *err)
+{
+	const Grpc__LinuxResources *r = l->spec->linux->resources;
+	char text[32];
+	uint64_t tasks;
+
+	if (write_text_at(fd, "cgroup.max.descendants", CGROUPS_BELOW) < 0 && errno != ENOENT)
+		return error_sys(err, "limit the cgroups below %s", l->cgroup_path);
+	/* none is sent as 0 or not at all; a host that sends -1 wants no limit */
+	if ((r && r->pids && r->pids->limit != 0) ||
+	    read_text_at(l->roots->cgroup, CGROUP_PODS "/pids.max", text, sizeof(text)) < 0 ||
+	    !parse_u64(text, &tasks))
+		return 0;
+	(void)snprintf(text, sizeof(text), "%llu", (unsigned long long)(tasks - tasks / 4));
+	if (write_text_at(fd, "pids.max", text) < 0 && errno != ENOENT)
+		return error_sys(err, "limit the tasks of cgroup %s", l->cgroup_path);
+	return 0;
+}
+
 int
 cgroup_make(struct worker *w, const struct launch *l, int *out, struct error *err)
 {
@@ -99,7 +129,8 @@ cgroup_make(struct worker *w, const struct launch *l, int *out, struct error *er
 	fd = cgroup_create(l->roots->cgroup, l->cgroup_path, err);
 	if (fd < 0)
 		return -1;
-	if (cgroup_limits_apply(fd, l->roots->cgroup, l->spec->linux->resources, err) < 0 ||
+	if (bound(fd, l, err) < 0 ||
+	    cgroup_limits_apply(fd, l->roots->cgroup, l->spec->linux->resources, err) < 0 ||
 	    unified_apply(fd, l->spec, err) < 0 ||
 	    cgroup_give(fd, l->roots->sys, l->spec, err) < 0 ||
 	    apply_devices(w, l, fd, &program, err) < 0 || tell(w, fd, program, err) < 0)

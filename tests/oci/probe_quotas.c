@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <mqueue.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,6 +16,7 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -159,13 +161,60 @@ take_in_flight(unsigned long n)
 	return sendmsg(pair[0], &msg, MSG_DONTWAIT) < 0 ? -1 : 0;
 }
 
+/* One more namespace of a kind, kept by an fd. A user namespace of our own gives the capability to make them; in the
+ * guest's they count for root. */
+static int
+take_namespace(unsigned long n, int flag, const char *path)
+{
+	if (n == 0 && unshare(CLONE_NEWUSER) < 0)
+		return -1;
+	if (unshare(flag) < 0)
+		return -1;
+	return open(path, O_RDONLY | O_CLOEXEC) < 0 ? -1 : 0;
+}
+
+static int
+take_mnt(unsigned long n)
+{
+	return take_namespace(n, CLONE_NEWNS, "/proc/self/ns/mnt");
+}
+
+static int
+take_cgroup(unsigned long n)
+{
+	return take_namespace(n, CLONE_NEWCGROUP, "/proc/self/ns/cgroup");
+}
+
+static int
+keep_user(void *kept)
+{
+	*(int *)kept = open("/proc/self/ns/user", O_RDONLY | O_CLOEXEC);
+	return 0;
+}
+
+/* They cannot be nested deeply: a child is started in each, which shares our memory and files and ends at once. */
+static int
+take_user(unsigned long n)
+{
+	static char stack[16384] __attribute__((aligned(16)));
+	int kept = -1;
+	pid_t pid = clone(keep_user, stack + sizeof(stack),
+			  CLONE_VM | CLONE_VFORK | CLONE_FILES | CLONE_NEWUSER | SIGCHLD, &kept);
+
+	(void)n;
+	if (pid > 0)
+		(void)waitpid(pid, NULL, 0);
+	return pid > 0 && kept >= 0 ? 0 : -1;
+}
+
 static const struct {
 	const char *name;
 	int (*take)(unsigned long n);
 } quotas[] = {
-	{ "watches", take_watch },  { "keys", take_key },     { "inotify", take_inotify },
-	{ "signals", take_signal }, { "queues", take_queue }, { "pipes", take_pipe },
-	{ "ptys", take_pty },       { "files", take_file },   { "in-flight", take_in_flight },
+	{ "watches", take_watch },  { "keys", take_key },      { "inotify", take_inotify },
+	{ "signals", take_signal }, { "queues", take_queue },  { "pipes", take_pipe },
+	{ "ptys", take_pty },       { "files", take_file },    { "in-flight", take_in_flight },
+	{ "mnt", take_mnt },        { "cgroup", take_cgroup }, { "user", take_user },
 };
 
 /* quota NAME MOST: takes all, or MOST pieces, tells how many and why no more, keeps them, and takes what becomes

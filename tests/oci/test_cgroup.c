@@ -20,6 +20,25 @@ pids_limit(struct oci *t)
 	OCI_PRINTS(t, spec, "42\n");
 	oci_pids(t, spec, -1);
 	OCI_PRINTS(t, spec, "max\n");
+	/* others are left some */
+	spec = oci_sh(t, "test $(cat " CG "pids.max) -gt 100 && echo a number");
+	OCI_PRINTS(t, spec, "a number\n");
+}
+
+/* Cgroups with a memory limit are few in the whole kernel. */
+static void
+cgroups_below(struct oci *t)
+{
+	char out[64];
+
+	if (oci_needs_vm(t))
+		return;
+	OCI_REQUIRE(t, oci_launch(t, "c1", oci_sh(t, "read x")) == 0, "%s", t->err.msg);
+	OCI_CHECK(t,
+		  oci_guest(t, out, sizeof(out),
+			    "cat $R/sys/fs/cgroup/pods/c1/cgroup.max.descendants") == 0 &&
+			  strcmp(out, "4096\n") == 0,
+		  "%s", out);
 }
 
 static void
@@ -438,6 +457,7 @@ delegation(struct oci *t)
 
 const struct oci_case oci_cgroup_cases[] = {
 	{ "linux.resources.pids.limit", "pids limit", pids_limit },
+	{ "quota", "cgroups below a container's", cgroups_below },
 	{ "linux.resources.memory", "memory limits", memory_limits },
 	{ "linux.resources.cpu", "cpu limits", cpu_limits },
 	{ "linux.resources.hugepagelimits", "huge page limits", hugepage_limits },

@@ -111,6 +111,10 @@ EATEN(message_queues, "queues", "1000")
 EATEN(pipe_pages, "pipes", "200")
 EATEN(ptys, "ptys", "5000")
 EATEN(in_flight, "in-flight", "5000")
+/* more than the kernel's own limit, which follows from memory: 2700 of each kind in a guest of 768 MiB */
+EATEN(mount_namespaces, "mnt", "4000")
+EATEN(cgroup_namespaces, "cgroup", "4000")
+EATEN(user_namespaces, "user", "4000")
 
 const struct oci_case oci_quotas_cases[] = {
 	{ "quota", "a container takes all epoll watches", watches },
@@ -121,5 +125,8 @@ const struct oci_case oci_quotas_cases[] = {
 	{ "quota", "a container takes all pages of pipes", pipe_pages },
 	{ "quota", "a container takes all terminals", ptys },
 	{ "quota", "a container takes all descriptors in flight", in_flight },
+	{ "quota", "a container takes all mount namespaces", mount_namespaces },
+	{ "quota", "a container takes all cgroup namespaces", cgroup_namespaces },
+	{ "quota", "a container takes all user namespaces", user_namespaces },
 };
 const size_t n_oci_quotas_cases = ARRAY_LEN(oci_quotas_cases);
