@@ -9,6 +9,7 @@
 #include "agent/container/profile.h"
 #include "agent/job/job.h"
 #include "agent/sandbox/oom.h"
+#include "agent/sandbox/pressure.h"
 #include "agent/sandbox/queue.h"
 #include "agent/sandbox/sandbox.h"
 #include "agent/sandbox/setup_work.h"
@@ -45,6 +46,7 @@ struct sandbox {
 	struct device_program device_program;
 	struct op_queues queues;
 	struct oom_events oom;
+	struct pressure pressure;
 	int ns[NS_KINDS];                    /* ipc, uts; pid of pidns_owner; others -1 */
 	const struct container *pidns_owner; /* its init keeps the shared pid namespace alive */
 	struct setup_names names;

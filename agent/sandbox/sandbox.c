@@ -33,6 +33,7 @@ sandbox_new(const struct sandbox_parts *parts, struct error *err)
 	list_init(&s->profiles);
 	op_queues_init(&s->queues);
 	oom_init(&s->oom, parts->loop);
+	pressure_start(&s->pressure, s);
 	s->device_program.fd = -1;
 	for (size_t i = 0; i < NS_KINDS; i++)
 		s->ns[i] = -1;
@@ -52,6 +53,7 @@ sandbox_free(struct sandbox *s)
 		sandbox_drop(s, c);
 	}
 	oom_release(&s->oom);
+	pressure_release(&s->pressure);
 	profile_drop(s->recent_profile);
 	device_program_release(&s->device_program);
 	for (size_t i = 0; i < NS_KINDS; i++)

@@ -135,8 +135,9 @@ oci_guest_open(struct oci *t)
 	p = oci_process(t, ARGS("/bin/sh"));
 	p->capabilities = oci_zalloc(t, 1, sizeof(*p->capabilities));
 	grpc__linux_capabilities__init(p->capabilities);
-	oci_caps(t, p,
-		 "CAP_SYS_PTRACE,CAP_DAC_OVERRIDE,CAP_DAC_READ_SEARCH,CAP_SYS_ADMIN,CAP_KILL");
+	oci_caps(
+		t, p,
+		"CAP_SYS_PTRACE,CAP_DAC_OVERRIDE,CAP_DAC_READ_SEARCH,CAP_SYS_ADMIN,CAP_KILL,CAP_SYSLOG");
 	if (oci_exec(t, MAIN, peek_id(), p) < 0)
 		return -1;
 	if (asprintf(&text, "%s%secho " MARK "0\n", begin, find_agent) < 0)

@@ -96,6 +96,7 @@ static const struct {
 	{ "rlimit", do_rlimit },
 	{ "fds", do_fds },
 	{ "hog", probe_hog },
+	{ "hold", probe_hold },
 	{ "flip", probe_flip },
 	{ "forks", probe_forks },
 	{ "exe-writer", probe_exe_writer },

@@ -4,6 +4,7 @@
 
 int probe_flip(int n, char **args);
 int probe_hog(int n, char **args);
+int probe_hold(int n, char **args);
 int probe_forks(int n, char **args);
 int probe_exe_writer(int n, char **args);
 int probe_snoop(int n, char **args);

@@ -53,6 +53,25 @@ probe_hog(int n, char **args)
 	}
 }
 
+/* Takes as many MiB as the argument says and says "up"; at the next line of input, that it still has them: "alive". */
+int
+probe_hold(int n, char **args)
+{
+	size_t size = n > 0 ? (size_t)atoi(args[0]) << 20 : 0, sum = 0;
+	char *p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	char line[16];
+
+	if (p == MAP_FAILED)
+		return 1;
+	for (size_t i = 0; i < size; i += 4096)
+		p[i] = 1;
+	if (write(STDOUT_FILENO, "up\n", 3) != 3 || read(STDIN_FILENO, line, sizeof(line)) < 0)
+		return 1;
+	for (size_t i = 0; i < size; i += 4096)
+		sum += (size_t)p[i];
+	return sum == size / 4096 && write(STDOUT_FILENO, "alive\n", 6) == 6 ? 0 : 1;
+}
+
 /* Forks, and all that comes of it does. */
 int
 probe_forks(int n, char **args)

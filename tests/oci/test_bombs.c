@@ -153,6 +153,94 @@ memory_hog_without_limit(struct oci *t)
 		  t->err.msg);
 }
 
+/* OOM kills in bombs and elsewhere; of all of them those for which the memory of the guest itself had run out. */
+struct kills {
+	unsigned int bombs, others, global;
+};
+
+static void
+count_kills(struct oci *t, struct kills *k)
+{
+	char out[128];
+
+	*k = (struct kills){ 0 };
+	if (oci_guest(
+		    t, out, sizeof(out),
+		    "cd $R/sys/fs/cgroup\n"
+		    "kills() { cat \"$@\" 2>/dev/null | awk '/^oom_kill / { n += $2 } END { print n + 0 }'; }\n"
+		    "kills pods/bomb-*/memory.events\n"
+		    "kills pods/main/memory.events pods/other/memory.events agent/memory.events\n"
+		    "dmesg | grep -c ' Out of memory: Killed' || true") < 0)
+		OCI_CHECK(t, false, "%s", t->err.msg);
+	OCI_CHECK(t, sscanf(out, "%u %u %u", &k->bombs, &k->others, &k->global) == 3,
+		  "counting kills: %s", out);
+}
+
+#define BOMBS_MS 6000
+
+/* A bomb's neighbour is the largest process of the guest, which the kernel would choose: it, the agent and the container
+ * that answers all live, and what is killed is in a bomb. No container has a limit of its own. */
+static void
+neighbour_lives(struct oci *t, const char *const *scripts, size_t n, const char *what)
+{
+	struct kills before, after;
+	struct checker checker;
+	char out[2048], id[32];
+
+	if (oci_needs_vm(t))
+		return;
+	OCI_REQUIRE(t,
+		    oci_launch(t, "other", oci_spec(t, ARGS("/bin/oci-probe", "hold", "24"))) == 0,
+		    "%s", t->err.msg);
+	OCI_CHECK(t, oci_read_line(t, "other", "", "up") == 0, "%s", t->err.msg);
+	count_kills(t, &before);
+	checker_start(&checker, t);
+	for (size_t i = 0; i < n; i++) {
+		(void)snprintf(id, sizeof(id), "bomb-%zu", i);
+		OCI_CHECK(t, oci_launch(t, id, oci_sh(t, "%s", scripts[i])) == 0, "%s", t->err.msg);
+		OCI_CHECK(t, oci_read_line(t, id, "", "armed") == 0, "%s", t->err.msg);
+	}
+	(void)nanosleep(&(struct timespec){ .tv_sec = BOMBS_MS / 1000 }, NULL);
+	count_kills(t, &after);
+	printf("# %s: %u killed in bombs, %u elsewhere; guest out of memory %u times\n", what,
+	       after.bombs, after.others - before.others, after.global - before.global);
+	if (oci_guest(t, out, sizeof(out),
+		      "cd $R/sys/fs/cgroup/pods; grep -H . memory.max memory.high memory.peak "
+		      "pids.max */memory.peak */memory.max | sed 's/^/# /'") == 0)
+		printf("%s", out);
+	OCI_CHECK(t, after.others == before.others, "%u killed beside the bombs",
+		  after.others - before.others);
+	OCI_CHECK(t, after.global == before.global, "the guest was out of memory");
+	OCI_CHECK(t, write_stdin(&t->h, "other", "", "\n", 1, &t->err) == 0, "%s", t->err.msg);
+	OCI_CHECK(t, oci_read_line(t, "other", "", "alive") == 0, "the neighbour: %s", t->err.msg);
+	for (size_t i = 0; i < n; i++) {
+		(void)snprintf(id, sizeof(id), "bomb-%zu", i);
+		OCI_CHECK(t, oci_remove(t, id) == 0, "remove %s: %s", id, t->err.msg);
+	}
+	checker_stop(&checker, what);
+	OCI_CHECK(t, checker.failures == 0, "%u calls of Check failed", checker.failures);
+	OCI_CHECK(t, oci_remove(t, "other") == 0, "%s", t->err.msg);
+}
+
+static void
+fork_bomb_and_neighbour(struct oci *t)
+{
+	neighbour_lives(t, (const char *const[]){ FORK_BOMB }, 1, "a fork bomb");
+}
+
+static void
+memory_hog_and_neighbour(struct oci *t)
+{
+	neighbour_lives(t, (const char *const[]){ MEMORY_HOG }, 1, "a memory hog");
+}
+
+static void
+both_and_neighbour(struct oci *t)
+{
+	neighbour_lives(t, (const char *const[]){ FORK_BOMB, MEMORY_HOG }, 2,
+			"a fork bomb and a memory hog");
+}
+
 static void
 flood(struct oci *t)
 {
@@ -185,6 +273,9 @@ const struct oci_case oci_bombs_cases[] = {
 	{ "bomb", "removing another beside a fork bomb", remove_beside_a_bomb },
 	{ "bomb", "a memory hog under a limit", memory_hog },
 	{ "bomb", "a memory hog without a limit", memory_hog_without_limit },
+	{ "bomb", "the neighbour of a fork bomb lives", fork_bomb_and_neighbour },
+	{ "bomb", "the neighbour of a memory hog lives", memory_hog_and_neighbour },
+	{ "bomb", "the neighbour of both lives", both_and_neighbour },
 	{ "bomb", "a flood of output", flood },
 	{ "bomb", "processes that hide and ignore SIGTERM", hiders },
 };

@@ -215,9 +215,10 @@ Test(limits, reserve_memory)
 		uint64_t max = limits_value("pods/memory.max", &size);
 		uint64_t high = limits_value("pods/memory.high", &size);
 
-		cr_expect_eq(max, rows[i].max, "row %zu: %lu MiB", i, max / MIB);
+		cr_expect_eq(max, rows[i].max, "row %zu: %lu MiB", i, (unsigned long)(max / MIB));
 		if (max)
-			cr_expect(high < max && high >= max / 2, "row %zu: %lu MiB", i, high / MIB);
+			cr_expect(high < max && high >= max / 2, "row %zu: %lu MiB", i,
+				  (unsigned long)(high / MIB));
 	}
 }
 
@@ -255,7 +256,7 @@ Test(limits, quotas_that_agent_and_containers_share)
 		for (size_t i = 0; i < ARRAY_LEN(rows); i++)
 			cr_expect_geq(limits_value(rows[i].name, &size) * rows[i].bytes,
 				      limits_value("pods/memory.max", &size), "%s at %lu MiB",
-				      rows[i].name, total / MIB);
+				      rows[i].name, (unsigned long)(total / MIB));
 	}
 }
 

@@ -1,0 +1,162 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* See pressure.h. Called by the worker of agent/sandbox/pressure.c. */
+#include "agent/cgroup/pressure.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "agent/cgroup/cgroup.h"
+#include "init/cgroups.h"
+#include "lib/cleanup.h"
+#include "lib/io.h"
+#include "lib/parse.h"
+
+#define STAT_MAX 16384
+
+/* A cgroup below this share of memory.high is not large: to limit it would help nobody. */
+#define LARGE_SHARE 8
+
+static bool
+read_number(int dir, const char *file, uint64_t *n)
+{
+	char text[32];
+
+	if (read_text_at(dir, file, text, sizeof(text)) < 0)
+		return false;
+	if (strcmp(text, "max") != 0)
+		return parse_u64(text, n);
+	*n = UINT64_MAX;
+	return true;
+}
+
+/* The sum of the numbers of these keys in a flat keyed file. */
+static uint64_t
+sum_of(const char *text, const char *const *keys)
+{
+	uint64_t sum = 0, n;
+
+	for (; *keys; keys++) {
+		size_t len = strlen(*keys);
+		const char *line = text;
+		char number[24];
+
+		while (line && (strncmp(line, *keys, len) != 0 || line[len] != ' ')) {
+			line = strchr(line, '\n');
+			line = line ? line + 1 : NULL;
+		}
+		if (!line)
+			continue;
+		(void)snprintf(number, sizeof(number), "%.*s", (int)strcspn(line + len + 1, "\n"),
+			       line + len + 1);
+		if (parse_u64(number, &n))
+			sum += n;
+	}
+	return sum;
+}
+
+/* Bytes that cannot be taken back without killing. */
+static bool
+hard_usage(int dir, uint64_t *out)
+{
+	static const char *const soft[] = { "active_file", "inactive_file", "slab_reclaimable",
+					    NULL };
+	auto_free char *text = malloc(STAT_MAX);
+	uint64_t n, file;
+
+	if (!text || !read_number(dir, "memory.current", &n) ||
+	    read_text_at(dir, "memory.stat", text, STAT_MAX) < 0)
+		return false;
+	file = sum_of(text, soft);
+	*out = file < n ? n - file : 0;
+	return true;
+}
+
+struct candidate {
+	size_t index;
+	uint64_t used, own;
+};
+
+static void
+larger(struct candidate *most, const struct candidate *c)
+{
+	if (c->used > most->used)
+		*most = *c;
+}
+
+int
+pressure_choose(int root, const char *const *paths, size_t n, struct pressure_choice *out)
+{
+	struct candidate free_one = { 0 }, any = { 0 }, *chosen;
+	auto_close int pods = cgroup_open(root, CGROUP_PODS);
+	uint64_t high, max, used, room, others;
+
+	if (pods < 0)
+		return -1;
+	if (!hard_usage(pods, &used) || !read_number(pods, "memory.high", &high) ||
+	    !read_number(pods, "memory.max", &max) || high >= max)
+		goto invalid;
+	for (size_t i = 0; i < n; i++) {
+		auto_close int dir = cgroup_open(root, paths[i]);
+		struct candidate c = { .index = i };
+
+		if (dir < 0 || !hard_usage(dir, &c.used) || !read_number(dir, "memory.max", &c.own))
+			continue;
+		larger(&any, &c);
+		if (c.own >= max)
+			larger(&free_one, &c);
+	}
+	chosen = free_one.used >= high / LARGE_SHARE ? &free_one : &any;
+	/* so much below memory.high that the others have some room, too */
+	room = high - (max - high) / 2;
+	others = used > chosen->used ? used - chosen->used : 0;
+	if (chosen->used < high / LARGE_SHARE || others + chosen->used <= room)
+		return 0;
+	*out = (struct pressure_choice){ .index = chosen->index, .own = chosen->own };
+	out->limit = others < room ? room - others : 0;
+	if (out->limit < chosen->used / 2)
+		out->limit = chosen->used / 2;
+	/* the kernel counts in pages */
+	out->limit -= out->limit % 65536;
+	return out->limit < chosen->own;
+invalid:
+	errno = EINVAL;
+	return -1;
+}
+
+int
+pressure_set_limit(int root, const char *path, uint64_t limit)
+{
+	auto_close int dir = cgroup_open(root, path);
+	char text[32] = "max";
+
+	if (limit != UINT64_MAX)
+		(void)snprintf(text, sizeof(text), "%llu", (unsigned long long)limit);
+	return dir < 0 ? -1 : write_text_at(dir, "memory.max", text);
+}
+
+bool
+pressure_is_over(int root, const char *path, uint64_t limit, bool *mine)
+{
+	auto_close int dir = cgroup_open(root, path);
+	uint64_t used, now;
+
+	*mine = dir >= 0 && read_number(dir, "memory.max", &now) && now == limit;
+	return !*mine || (hard_usage(dir, &used) && used < limit / 2);
+}
+
+int
+pressure_events(int fd, uint64_t *n)
+{
+	static const char *const keys[] = { "high", "max", NULL };
+	char text[512];
+	ssize_t r = pread(fd, text, sizeof(text) - 1, 0);
+
+	if (r < 0)
+		return -1;
+	text[r] = '\0';
+	*n = sum_of(text, keys);
+	return 0;
+}

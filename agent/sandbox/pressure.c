@@ -1,0 +1,303 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * See pressure.h. Called by agent/sandbox/sandbox.c.
+ *
+ *   idle --memory.high--> look (worker) --> pause (PAUSE_MS, or CALM_MS while a container is held) --> look or idle
+ */
+#include "agent/sandbox/pressure.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+
+#include "agent/cgroup/pressure.h"
+#include "agent/sandbox/private.h"
+#include "init/cgroups.h"
+#include "lib/cleanup.h"
+#include "lib/log.h"
+
+#define LOOK_MS  20000 /* the kernel kills one process after the other before the write returns */
+#define PAUSE_MS 100
+#define CALM_MS  5000
+#define LOOK_MAX 1024 /* containers that are compared */
+
+#define ID_SIZE 256
+
+struct hold {
+	struct list node;
+	uint64_t limit, own;
+	char id[ID_SIZE];
+};
+
+enum pressure_msg {
+	PRESSURE_MSG_HOLD = 1,    /* payload: struct hold_message; waits */
+	PRESSURE_MSG_RELEASE = 2, /* the same: its own limit is in force again, or gone */
+};
+
+/* Without padding that would be sent uninitialised. */
+struct hold_message {
+	uint64_t limit, own;
+	char id[ID_SIZE];
+};
+
+static struct hold *
+pressure_find(const struct pressure *p, const char *id)
+{
+	struct list *pos;
+
+	list_for_each (pos, &p->holds) {
+		struct hold *h = list_entry(pos, struct hold, node);
+
+		if (strcmp(h->id, id) == 0)
+			return h;
+	}
+	return NULL;
+}
+
+static void
+pressure_drop(struct hold *h)
+{
+	list_remove(&h->node);
+	free(h);
+}
+
+/* ---- in the worker ---- */
+
+static int
+pressure_send(struct worker *w, uint32_t type, const char *id, uint64_t limit, uint64_t own,
+	      struct error *err)
+{
+	struct hold_message m = { .limit = limit, .own = own };
+
+	(void)snprintf(m.id, sizeof(m.id), "%s", id);
+	return worker_send(w, type, &m, sizeof(m), NULL, 0, true, err);
+}
+
+/* Gives the containers that have calmed down their own limits. */
+static int
+pressure_let_go(struct worker *w, const struct pressure *p, struct error *err)
+{
+	int root = p->s->parts.roots->cgroup;
+	struct list *pos;
+
+	list_for_each (pos, &p->holds) {
+		const struct hold *h = list_entry(pos, struct hold, node);
+		const struct container *c = sandbox_find(p->s, h->id);
+		bool mine = false;
+
+		if (c && !pressure_is_over(root, c->cgroup_path, h->limit, &mine))
+			continue;
+		if (mine && pressure_set_limit(root, c->cgroup_path, h->own) == 0)
+			worker_log(w, LOG_LEVEL_INFO, "container %s has its own limit again",
+				   h->id);
+		if (pressure_send(w, PRESSURE_MSG_RELEASE, h->id, 0, 0, err) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+static int
+pressure_work(struct worker *w, void *arg, struct error *err)
+{
+	const struct pressure *p = arg;
+	int root = p->s->parts.roots->cgroup;
+	const struct container *list[LOOK_MAX];
+	const char *paths[LOOK_MAX];
+	struct pressure_choice choice;
+	const struct hold *before;
+	struct list *pos;
+	size_t n = 0;
+	int found;
+
+	if (pressure_let_go(w, p, err) < 0)
+		return -1;
+	if (!p->again)
+		return 0;
+	list_for_each (pos, &p->s->containers) {
+		const struct container *c = list_entry(pos, struct container, node);
+
+		if (n == LOOK_MAX || !c->cgroup_path || strlen(c->id) >= ID_SIZE)
+			continue;
+		list[n] = c;
+		paths[n++] = c->cgroup_path;
+	}
+	found = pressure_choose(root, paths, n, &choice);
+	if (found < 0)
+		return error_sys(err, "read the memory of cgroup " CGROUP_PODS);
+	if (found == 0)
+		return 0;
+	before = pressure_find(p, list[choice.index]->id);
+	/* recorded first: whoever ends this worker meanwhile, the limit does not stay */
+	if (pressure_send(w, PRESSURE_MSG_HOLD, list[choice.index]->id, choice.limit,
+			  before && before->limit == choice.own ? before->own : choice.own,
+			  err) < 0)
+		return -1;
+	worker_log(
+		w, LOG_LEVEL_WARN,
+		"the pods' memory runs out: container %s, which uses the most, is held at %llu MiB",
+		list[choice.index]->id, (unsigned long long)(choice.limit >> 20));
+	if (pressure_set_limit(root, paths[choice.index], choice.limit) < 0 && errno != ENOENT)
+		return error_sys(err, "limit the memory of container %s", list[choice.index]->id);
+	return 0;
+}
+
+/* ---- on the loop ---- */
+
+static int
+pressure_on_message(struct job *job, uint32_t type, const void *payload, size_t size, int *fds,
+		    size_t n_fds, void *data, struct error *err)
+{
+	struct pressure *p = data;
+	struct hold_message m;
+	struct hold *h;
+
+	(void)job;
+	for (size_t i = 0; i < n_fds; i++)
+		close_fd(&fds[i]);
+	if ((type != PRESSURE_MSG_HOLD && type != PRESSURE_MSG_RELEASE) || size != sizeof(m))
+		return error_set(err, ERROR_INTERNAL, "a worker sent message %u", type);
+	memcpy(&m, payload, size);
+	m.id[ID_SIZE - 1] = '\0';
+	h = pressure_find(p, m.id);
+	if (type == PRESSURE_MSG_RELEASE) {
+		if (h)
+			pressure_drop(h);
+		return 0;
+	}
+	if (!h) {
+		h = calloc(1, sizeof(*h));
+		if (!h)
+			return error_nomem(err, "holding a container");
+		memcpy(h->id, m.id, sizeof(h->id));
+		list_append(&p->holds, &h->node);
+	}
+	h->limit = m.limit;
+	h->own = m.own;
+	return 0;
+}
+
+static void pressure_look(struct pressure *p);
+
+static void
+pressure_on_timer(void *data)
+{
+	struct pressure *p = data;
+
+	p->timer = NULL;
+	if (p->again || !list_is_empty(&p->holds))
+		pressure_look(p);
+}
+
+static void
+pressure_pause(struct pressure *p)
+{
+	struct error err = ERROR_INIT;
+
+	if (!p->again && list_is_empty(&p->holds))
+		return;
+	p->timer = loop_timer(p->s->parts.loop, p->again ? PAUSE_MS : CALM_MS, pressure_on_timer, p,
+			      &err);
+	if (!p->timer)
+		log_warn("sandbox", "watch the pods' memory: %s", err.msg);
+}
+
+static void
+pressure_on_done(struct job *job, const struct error *err, void *data)
+{
+	struct pressure *p = data;
+	uint64_t n;
+
+	(void)job;
+	p->job = NULL;
+	if (err->code != ERROR_OK)
+		log_warn("sandbox", "watch the pods' memory: %s", err->msg);
+	p->again = pressure_events(p->fd, &n) == 0 && n != p->seen;
+	if (p->again)
+		p->seen = n;
+	pressure_pause(p);
+}
+
+static const struct job_ops pressure_job = {
+	.name = "hold the container that uses the most memory",
+	.work = pressure_work,
+	.message = pressure_on_message,
+	.done = pressure_on_done,
+};
+
+static void
+pressure_look(struct pressure *p)
+{
+	struct error err = ERROR_INIT;
+	const int keep[] = { p->s->parts.roots->cgroup };
+	const struct job_spec job = {
+		.ops = &pressure_job,
+		.arg = p,
+		.data = p,
+		.keep_fds = keep,
+		.n_keep_fds = 1,
+		.deadline_ms = LOOK_MS,
+		.flags = JOB_URGENT,
+	};
+
+	p->job = job_start(p->s->parts.jobs, &job, &err);
+	if (p->job)
+		return;
+	log_warn("sandbox", "watch the pods' memory: %s", err.msg);
+	pressure_pause(p);
+}
+
+static void
+pressure_on_event(uint32_t events, void *data)
+{
+	struct pressure *p = data;
+	uint64_t n;
+
+	(void)events;
+	if (pressure_events(p->fd, &n) < 0) {
+		loop_unwatch(p->watch);
+		p->watch = NULL;
+		return;
+	}
+	if (n == p->seen)
+		return;
+	/* the end of a look reads the counters; a short pause after one is kept */
+	if (p->job || (p->timer && p->again))
+		return;
+	p->seen = n;
+	p->again = true;
+	/* a held container waits long for its next look, memory that runs out does not */
+	timer_cancel(p->timer);
+	p->timer = NULL;
+	pressure_look(p);
+}
+
+void
+pressure_start(struct pressure *p, struct sandbox *s)
+{
+	const struct roots *roots = s->parts.roots;
+	struct error err = ERROR_INIT;
+
+	*p = (struct pressure){ .s = s, .fd = -1 };
+	list_init(&p->holds);
+	if (!roots || roots->cgroup < 0)
+		return;
+	p->fd = openat(roots->cgroup, CGROUP_PODS "/memory.events.local", O_RDONLY | O_CLOEXEC);
+	if (p->fd < 0 || pressure_events(p->fd, &p->seen) < 0)
+		return;
+	p->watch = loop_watch(s->parts.loop, p->fd, EPOLLPRI, pressure_on_event, p, &err);
+	if (!p->watch)
+		log_warn("sandbox", "watch the pods' memory: %s", err.msg);
+}
+
+void
+pressure_release(struct pressure *p)
+{
+	loop_unwatch(p->watch);
+	timer_cancel(p->timer);
+	close_fd(&p->fd);
+	while (!list_is_empty(&p->holds))
+		pressure_drop(list_entry(p->holds.next, struct hold, node));
+}

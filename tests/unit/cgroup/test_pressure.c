@@ -1,0 +1,155 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Which container has to give memory back, in a synthetic cgroup tree. */
+#include <criterion/criterion.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "agent/cgroup/pressure.h"
+#include "lib/cleanup.h"
+#include "lib/io.h"
+#include "lib/path.h"
+
+#define MIB (1024ull * 1024)
+
+static char dir[40];
+static int root;
+static const char *const paths[] = { "pods/pause", "pods/web", "pods/bomb", "pods/gone" };
+
+static void
+put(const char *path, const char *file, const char *text)
+{
+	char name[128];
+	auto_close int fd = -1;
+
+	(void)mkdirat(root, path, 0755);
+	(void)snprintf(name, sizeof(name), "%s/%s", path, file);
+	fd = openat(root, name, O_CREAT | O_TRUNC | O_WRONLY | O_CLOEXEC, 0600);
+	cr_assert(fd >= 0, "%s", name);
+	cr_assert_eq(write_full(fd, text, strlen(text)), 0);
+}
+
+/* A cgroup that uses `used` and has `cache` bytes of page cache beside that. max 0: no limit. */
+static void
+use(const char *path, uint64_t used, uint64_t cache, uint64_t max)
+{
+	char text[160];
+
+	(void)snprintf(text, sizeof(text), "%llu\n", (unsigned long long)(used + cache));
+	put(path, "memory.current", text);
+	(void)snprintf(text, sizeof(text),
+		       "anon %llu\nfile 1\ninactive_file %llu\nactive_file 1000\n"
+		       "slab_reclaimable 24\n",
+		       (unsigned long long)used, (unsigned long long)cache - 1024);
+	put(path, "memory.stat", text);
+	(void)snprintf(text, sizeof(text), "%llu\n", (unsigned long long)max);
+	put(path, "memory.max", max ? text : "max\n");
+}
+
+static void
+setup(void)
+{
+	strcpy(dir, "/tmp/test-pressure-XXXXXX");
+	cr_assert(mkdtemp(dir));
+	root = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	cr_assert(root >= 0);
+	use("pods", 100 * MIB, 20 * MIB, 110 * MIB);
+	put("pods", "memory.high", "100000000\n");
+	use("pods/pause", 1 * MIB, 1 * MIB, 0);
+	use("pods/web", 30 * MIB, 15 * MIB, 0);
+	use("pods/bomb", 69 * MIB, 4 * MIB, 0);
+}
+
+static void
+teardown(void)
+{
+	auto_close int tmp = open("/tmp", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	struct error err = ERROR_INIT;
+
+	close(root);
+	cr_assert_eq(path_remove_tree(tmp, dir + strlen("/tmp/"), &err), 0);
+}
+
+TestSuite(pressure, .init = setup, .fini = teardown);
+
+/* The largest is held at less than it uses, with room for the others below memory.high. */
+Test(pressure, the_largest_is_chosen)
+{
+	struct pressure_choice c;
+
+	cr_assert_eq(pressure_choose(root, paths, ARRAY_LEN(paths), &c), 1);
+	cr_expect_eq(c.index, 2);
+	cr_expect_eq(c.own, UINT64_MAX);
+	cr_expect_lt(c.limit, 69 * MIB);
+	cr_expect_lt(c.limit + 31 * MIB, 100000000);
+	cr_expect_gt(c.limit, 40 * MIB);
+}
+
+/* What has no limit of its own comes first, if it is large; what has one was promised that much. */
+Test(pressure, a_limit_of_its_own)
+{
+	struct pressure_choice c;
+
+	use("pods/bomb", 69 * MIB, 4 * MIB, 80 * MIB);
+	cr_assert_eq(pressure_choose(root, paths, ARRAY_LEN(paths), &c), 1);
+	cr_expect_eq(c.index, 1);
+	use("pods/web", 5 * MIB, 15 * MIB, 0);
+	use("pods", 75 * MIB + 20 * MIB, 20 * MIB, 110 * MIB);
+	cr_assert_eq(pressure_choose(root, paths, ARRAY_LEN(paths), &c), 1);
+	cr_expect_eq(c.index, 2);
+	cr_expect_eq(c.own, 80 * MIB);
+}
+
+/* Page cache is taken back by the kernel; without a large container nobody is to blame. */
+Test(pressure, nobody_is_chosen)
+{
+	struct pressure_choice c;
+
+	use("pods", 60 * MIB, 60 * MIB, 110 * MIB);
+	use("pods/bomb", 29 * MIB, 80 * MIB, 0);
+	cr_expect_eq(pressure_choose(root, paths, ARRAY_LEN(paths), &c), 0, "files");
+	use("pods", 100 * MIB, 0 * MIB + 1024, 110 * MIB);
+	cr_expect_eq(pressure_choose(root, paths, 1, &c), 0, "small");
+	cr_expect_eq(pressure_choose(root, paths, 0, &c), 0);
+	put("pods", "memory.high", "max\n");
+	cr_expect_eq(pressure_choose(root, paths, ARRAY_LEN(paths), &c), -1);
+}
+
+Test(pressure, held_until_it_is_calm)
+{
+	char text[32];
+	bool mine;
+
+	cr_assert_eq(pressure_set_limit(root, "pods/bomb", 60 * MIB), 0);
+	cr_assert(read_text_at(root, "pods/bomb/memory.max", text, sizeof(text)) > 0);
+	cr_expect_str_eq(text, "62914560");
+	cr_expect_not(pressure_is_over(root, "pods/bomb", 60 * MIB, &mine));
+	cr_expect(mine);
+	use("pods/bomb", 20 * MIB, 30 * MIB, 60 * MIB);
+	cr_expect(pressure_is_over(root, "pods/bomb", 60 * MIB, &mine));
+	cr_expect(mine);
+	/* UpdateContainer has set another limit meanwhile */
+	use("pods/bomb", 50 * MIB, 3 * MIB, 70 * MIB);
+	cr_expect(pressure_is_over(root, "pods/bomb", 60 * MIB, &mine));
+	cr_expect_not(mine);
+	cr_expect(pressure_is_over(root, "pods/gone", 60 * MIB, &mine));
+	cr_expect_not(mine);
+	cr_assert_eq(pressure_set_limit(root, "pods/bomb", UINT64_MAX), 0);
+	cr_assert(read_text_at(root, "pods/bomb/memory.max", text, sizeof(text)) > 0);
+	cr_expect(strncmp(text, "max", 3) == 0);
+	cr_expect_eq(pressure_set_limit(root, "pods/gone", 1), -1);
+}
+
+Test(pressure, counts_events)
+{
+	auto_close int fd = -1;
+	uint64_t n;
+
+	put("pods", "memory.events.local", "low 9\nhigh 3\nmax 4\noom 7\noom_kill 7\n");
+	fd = openat(root, "pods/memory.events.local", O_RDONLY | O_CLOEXEC);
+	cr_assert_eq(pressure_events(fd, &n), 0);
+	cr_expect_eq(n, 7);
+}
