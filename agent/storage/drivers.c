@@ -3,14 +3,15 @@
 #include <string.h>
 
 #include "agent/storage/driver.h"
+#include "agent/storage/watchable.h"
 #include "lib/cleanup.h"
 
-extern const struct storage_driver storage_9p, storage_bind, storage_blk, storage_ephemeral,
-	storage_local, storage_virtiofs;
+extern const struct storage_driver storage_9p, storage_blk, storage_ephemeral, storage_local,
+	storage_virtiofs;
 
 static const struct storage_driver *const drivers[] = {
-	&storage_9p,        &storage_bind,  &storage_blk,
-	&storage_ephemeral, &storage_local, &storage_virtiofs,
+	&storage_9p,    &storage_bind,     &storage_blk,       &storage_ephemeral,
+	&storage_local, &storage_virtiofs, &storage_watchable,
 };
 
 const struct storage_driver *
@@ -19,6 +20,9 @@ storage_driver_find(const char *name)
 	for (size_t i = 0; i < ARRAY_LEN(drivers); i++)
 		if (strcmp(drivers[i]->name, name) == 0)
 			return drivers[i];
+	/* the agent's own, which no peer can ask for */
+	if (strcmp(storage_watchable_tmpfs.name, name) == 0)
+		return &storage_watchable_tmpfs;
 	return NULL;
 }
 

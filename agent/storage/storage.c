@@ -15,6 +15,7 @@
 
 #include "agent/storage/private.h"
 #include "agent/storage/spec.h"
+#include "agent/storage/watchable.h"
 #include "lib/log.h"
 
 static void request_continue(void *data);
@@ -341,6 +342,13 @@ request_continue(void *data)
 	request_end(r);
 }
 
+static int
+request_add(struct storage_request *r, const struct storage_spec *spec)
+{
+	r->specs[r->n] = storage_spec_copy(spec);
+	return r->specs[r->n++] ? 0 : -1;
+}
+
 struct storage_request *
 storages_acquire(struct storages *t, const char *owner, const struct storage_spec *specs, size_t n,
 		 storages_done_fn *done, void *data, struct error *err)
@@ -359,12 +367,13 @@ storages_acquire(struct storages *t, const char *owner, const struct storage_spe
 	r->done = done;
 	r->data = data;
 	r->owner = strdup(owner);
-	r->specs = calloc(n ? n : 1, sizeof(*r->specs));
+	r->specs = calloc(2 * n + 1, sizeof(*r->specs));
 	if (!r->owner || !r->specs)
 		goto nomem;
-	for (r->n = 0; r->n < n; r->n++) {
-		r->specs[r->n] = storage_spec_copy(&specs[r->n]);
-		if (!r->specs[r->n])
+	for (size_t i = 0; i < n; i++) {
+		const struct storage_spec *below = storage_watchable_directory(&specs[i]);
+
+		if ((below && request_add(r, below) < 0) || request_add(r, &specs[i]) < 0)
 			goto nomem;
 	}
 	loop_post(t->loop, &r->look);

@@ -112,6 +112,9 @@ int close_stdin(struct harness *h, const char *id, const char *exec_id, struct e
 int run_container(struct harness *h, const char *id, const char *const *args, char *out,
 		  size_t size, struct error *err);
 
+/* Removes what CopyFile has made, so that the next test finds what this one found. */
+void remove_copies(struct harness *h);
+
 #define ARGS(...)  ((const char *const[]){ __VA_ARGS__, NULL })
 #define SH(script) ARGS("/bin/sh", "-c", script)
 

@@ -34,9 +34,8 @@ guest_root(const struct harness *h)
 	return open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
 }
 
-/* What was copied goes, so that the next test finds what it found. */
-static void
-clean(struct harness *h)
+void
+remove_copies(struct harness *h)
 {
 	auto_close int root = guest_root(h);
 	auto_close int run = path_try_open(root, "/run/kata-containers", O_PATH | O_DIRECTORY, 0,
@@ -124,7 +123,7 @@ parts(struct harness *h)
 	CHECK(h, has(h, "d/large", data, size), "not what was sent in one message");
 	CHECK(h, put(h, "d/empty", S_IFREG | 0600, "", &err) == 0, "%s", err.msg);
 	CHECK(h, has(h, "d/empty", data, 0), "not empty");
-	clean(h);
+	remove_copies(h);
 }
 
 /* A config map as hosts send it, twice: links are replaced. */
@@ -151,7 +150,7 @@ config_map(struct harness *h)
 	CHECK(h, put(h, "map/..data/key", S_IFREG | 0644, "x", &err) < 0, "through a link");
 	CHECK(h, err.code == ERROR_PERMISSION_DENIED && strstr(err.msg, "symlink"), "%d %s",
 	      err.code, err.msg);
-	clean(h);
+	remove_copies(h);
 }
 
 static void
@@ -183,7 +182,7 @@ refused(struct harness *h)
 	CHECK(h, copy(h, &c, &err) < 0 && err.code == ERROR_FAILED_PRECONDITION, "%d %s", err.code,
 	      err.msg);
 	CHECK(h, access("/etc/evil", F_OK) < 0, "it is there");
-	clean(h);
+	remove_copies(h);
 }
 
 /* Permissions alone, without the bits of a file's type, mean a regular file. */
@@ -196,7 +195,75 @@ mode_without_type(struct harness *h)
 	CHECK(h, has(h, "plain", (const uint8_t *)"text", 4), "no regular file");
 	CHECK(h, put(h, "plain", 0, "other", &err) == 0, "%s", err.msg);
 	CHECK(h, has(h, "plain", (const uint8_t *)"other", 5), "not replaced");
-	clean(h);
+	remove_copies(h);
+}
+
+/* A container with the volume as watchable-bind, as the runtime in Go asks for a ConfigMap, at /cfg. */
+static int
+create_with_config(struct harness *h, const char *id, const char *point, struct error *err)
+{
+	static const char *const options[] = { "rbind", "rprivate", "ro" };
+	Grpc__Storage storage = GRPC__STORAGE__INIT, *storages[] = { &storage };
+	Grpc__Mount mount = GRPC__MOUNT__INIT, *mounts[16];
+	Grpc__CreateContainerRequest *q;
+	struct arena a;
+	int r;
+
+	arena_init(&a, 1 << 20);
+	q = make_create(h, &a, id, SH("cat /cfg/key; read x; cat /cfg/key; echo z >/cfg/key"),
+			false);
+	storage.driver = (char *)"watchable-bind";
+	storage.fstype = (char *)"bind";
+	storage.source = (char *)PLACE "vol";
+	mount.source = storage.mount_point = (char *)(uintptr_t)point;
+	mount.destination = (char *)"/cfg";
+	mount.type = (char *)"bind";
+	mount.options = storage.options = (char **)(uintptr_t)options;
+	mount.n_options = storage.n_options = ARRAY_LEN(options);
+	q->storages = storages;
+	q->n_storages = ARRAY_LEN(storages);
+	memcpy(mounts, q->oci->mounts, q->oci->n_mounts * sizeof(*mounts));
+	mounts[q->oci->n_mounts++] = &mount;
+	q->oci->mounts = mounts;
+	r = call(h, "CreateContainer", q, NULL, err);
+	arena_release(&a);
+	return r;
+}
+
+/* Two containers hold a volume that the host changes; both see that, and neither can write. */
+static void
+watchable(struct harness *h)
+{
+	static const char *const ids[] = { "c1", "c2" };
+	struct error err = ERROR_INIT;
+	char out[256];
+
+	CHECK(h, put(h, "vol", S_IFDIR | 0755, "", &err) == 0, "%s", err.msg);
+	CHECK(h, put(h, "vol/key", S_IFREG | 0644, "one ", &err) == 0, "%s", err.msg);
+	CHECK(h, create_with_config(h, "c0", PLACE "elsewhere/vol", &err) < 0, "elsewhere");
+	CHECK(h, err.code == ERROR_INVALID_ARGUMENT && strstr(err.msg, PLACE "watchable"), "%s",
+	      err.msg);
+	CHECK(h, create_with_config(h, "c1", PLACE "watchable/c1-vol", &err) == 0, "%s", err.msg);
+	CHECK(h, create_with_config(h, "c2", PLACE "watchable/c2-vol", &err) == 0, "%s", err.msg);
+	for (size_t i = 0; i < ARRAY_LEN(ids); i++) {
+		CHECK(h, start(h, ids[i], &err) == 0, "%s", err.msg);
+		CHECK(h, read_stream(h, false, ids[i], ids[i], out, sizeof(out), &err) == 4, "%s",
+		      err.msg);
+	}
+	CHECK(h, put(h, "vol/key", S_IFREG | 0644, "two", &err) == 0, "%s", err.msg);
+	for (size_t i = 0; i < ARRAY_LEN(ids); i++) {
+		CHECK(h, write_stdin(h, ids[i], ids[i], "\n", 1, &err) == 0, "%s", err.msg);
+		CHECK(h,
+		      read_all(h, false, ids[i], ids[i], out, sizeof(out), &err) >= 0 &&
+			      strcmp(out, "two") == 0,
+		      "%s read \"%s\": %s", ids[i], out, err.msg);
+		CHECK(h,
+		      read_all(h, true, ids[i], ids[i], out, sizeof(out), &err) >= 0 &&
+			      strstr(out, "Read-only file system"),
+		      "%s wrote: \"%s\" %s", ids[i], out, err.msg);
+		CHECK(h, remove_container(h, ids[i], &err) == 0, "%s", err.msg);
+	}
+	remove_copies(h);
 }
 
 /* The connection ends while the agent has its calls. */
@@ -228,7 +295,7 @@ abandoned(struct harness *h)
 		ttrpc_client_free(client);
 	}
 	CHECK(h, put(h, "a/last", S_IFREG | 0600, "x", &err) == 0, "%s", err.msg);
-	clean(h);
+	remove_copies(h);
 }
 
 static void
@@ -255,7 +322,7 @@ many_small(struct harness *h)
 	       (unsigned long long)after.rss_kib);
 	if (h->is_product)
 		CHECK(h, after.rss_kib <= before.rss_kib + RSS_GROWTH_KIB, "RSS grew");
-	clean(h);
+	remove_copies(h);
 }
 
 static void
@@ -359,6 +426,7 @@ const struct test tests_files[] = {
 	{ "CopyFile: a mode without a file type is that of a regular file", mode_without_type },
 	{ "CopyFile: a connection that ends in the middle", abandoned },
 	{ "CopyFile: many small files, no growth", many_small },
+	{ "watchable-bind: containers see what the host changes", watchable },
 	{ "GetVolumeStats", volume_stats },
 	{ "volumes: what cannot be", volume_errors },
 };

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A storm: frames mutated by grammar from valid ones of every method (tests/fuzz/mutate.h), over several connections at a
- * time, while containers come and go, and while another process asks Check how it is. Every request that was sent on a
- * connection that lived must be answered exactly once. */
+/* A storm: frames mutated by grammar from valid ones (tests/fuzz/mutate.h), over several connections, while containers come
+ * and go, and another process calls Check. Every request on a connection that lived must be answered exactly once. */
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
@@ -491,6 +490,7 @@ storm(struct harness *h)
 	CHECK(h, unanswered(s) == 0, "%llu requests were never answered",
 	      (unsigned long long)unanswered(s));
 	storm_free(s);
+	remove_copies(h);
 	free(s);
 }
 
