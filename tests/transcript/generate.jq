@@ -134,7 +134,8 @@ def stream_lines($s; $at):
 		else ["end \($s.name) \($s.bytes)"] end);
 
 [ $all[] | .key as $at | .value | . as $f
-| if .note then ["", "# --- " + (.note | gsub("/host/[^ \"]*"; "PATH"))]
+| if .note then .note as $note | ["", "# --- " + (.note | gsub("/host/[^ \"]*"; "PATH"))]
+	+ [rules[$scenario].host[]? | . as $h | select($note | test($h[0])) | "host " + $h[1]]
 elif .event == "open" then ["open \(.conn)"]
 elif .event == "client closed" then ["close \(.conn)"]
 elif .dir == ">" and in_stream then
@@ -158,9 +159,10 @@ else [] end
 | "/run/kata-containers/shared/containers/" as $place
 | ([$records[] | select(.dir == ">" and .method == "CreateContainer") | .payload]) as $creates
 | ([$creates[].storages[]?.mount_point] + [$records[] | select(.dir == ">" and .method == "CopyFile") | .payload.path]) as $made
-| ([$creates[].OCI | (.Root.Path // "" | select(startswith($place)) | "root " + .),
+| ([$creates[] | (.storages[]? | select(.driver == "watchable-bind") | "dir " + .source),
+	(.OCI | (.Root.Path // "" | select(startswith($place)) | "root " + .),
 	(.Mounts[]? | .source // "" | select(startswith($place))
-		| (if test("(hostname|hosts|resolv.conf|one)$") then "file " else "dir " end) + .)]
+		| (if test("(hostname|hosts|resolv.conf|one)$") then "file " else "dir " end) + .))]
 	| reduce .[] as $n ([]; if index([$n]) then . else . + [$n] end)
 	| map(select(sub("^[a-z]+ "; "") as $p | any($made[]; . == $p) | not))
 	# the content of files, also in directories

@@ -17,12 +17,14 @@
  *   last NAME                       the read is not repeated after the answer to the one that is under way
  *   end NAME [N]                    waits for the stream's end, or for the answer to the last read: N bytes were read
  *   data NAME JSON-STRING           waits for the end, and compares all that was read
+ *   host NAME                       runs the program of --host with this argument
  *   skip REASON                     leaves the next call out, with what is said about its answer
  * MANNER is @N (the connection), 60s (the timeout that is sent), KEY=VALUE (metadata), +N (the frame's body has N bytes).
  * In JSON, {"bytes": N, "first64": BASE64} stands for N bytes that begin so and repeat. Lines that begin with a tab continue
  * the one before; # begins a comment; ${NAME} is replaced. Options:
  *   --share DIR      storages of a host's share (virtio-fs, 9p) become bind mounts of DIR: for an agent outside of a VM
  *   --tag TAG        the tag of the virtio-fs share
+ *   --host PROGRAM   does what the recorded host did
  * Exit code 1 with the line's number at the first difference, or when nothing was called.
  */
 #include <getopt.h>
@@ -30,6 +32,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "lib/buf.h"
 #include "tests/transcript/replay.h"
@@ -207,6 +211,23 @@ do_fails(struct replay *r, char *rest)
 }
 
 static void
+do_host(const struct replay *r, const char *rest)
+{
+	int status = -1;
+	pid_t pid;
+
+	if (!r->host)
+		die(r, "no --host for \"%s\"", rest);
+	pid = fork();
+	if (pid == 0) {
+		(void)execl(r->host, r->host, rest, (char *)NULL);
+		_exit(127);
+	}
+	if (pid < 0 || waitpid(pid, &status, 0) != pid || status != 0)
+		die(r, "%s %s: status %#x", r->host, rest, (unsigned int)status);
+}
+
+static void
 do_line(struct replay *r, char *rest)
 {
 	const char *what = request_word(r, &rest);
@@ -238,6 +259,8 @@ do_line(struct replay *r, char *rest)
 		do_end(r, rest, what[0] == 'd');
 	else if (strcmp(what, "answer") == 0 || strcmp(what, "refused") == 0)
 		do_answer(r, rest, what[0] == 'r');
+	else if (strcmp(what, "host") == 0)
+		do_host(r, rest);
 	else if (strcmp(what, "skip") == 0)
 		(void)snprintf(r->skip, sizeof(r->skip), "%s", rest);
 	else
@@ -313,7 +336,7 @@ run(struct replay *r, FILE *f)
 static int
 usage(void)
 {
-	fprintf(stderr, "usage: replay [--share DIR] [--tag TAG] ADDRESS FILE "
+	fprintf(stderr, "usage: replay [--share DIR] [--tag TAG] [--host PROGRAM] ADDRESS FILE "
 			"[NAME=VALUE...]\n");
 	return 2;
 }
@@ -325,6 +348,7 @@ read_options(struct replay *r, int argc, char **argv)
 	static const struct option options[] = {
 		{ "share", required_argument, NULL, 's' },
 		{ "tag", required_argument, NULL, 't' },
+		{ "host", required_argument, NULL, 'h' },
 		{ NULL, 0, NULL, 0 },
 	};
 	int c;
@@ -334,6 +358,8 @@ read_options(struct replay *r, int argc, char **argv)
 			r->share = optarg;
 		else if (c == 't')
 			r->tag = optarg;
+		else if (c == 'h')
+			r->host = optarg;
 		else
 			return false;
 	}

@@ -48,7 +48,7 @@ struct conn {
 };
 
 struct replay {
-	const char *address, *file, *share, *tag;
+	const char *address, *file, *share, *tag, *host;
 	unsigned int line;
 	char *const *vars;
 	struct conn conns[CONN_MAX];

@@ -3,6 +3,7 @@
 #   native       it is replayed without a VM: it was recorded so, and needs no share, disk, limits or second processor
 #   replace      pairs of texts: the second stands for the first everywhere
 #   content      a regular expression for files that the host has prepared, and their text; of directories: a file in it, its text
+#   host         what the host does: a regular expression for the note about it, its name for replay's --host
 #   skip         calls that are left out: the method, a regular expression that the request matches, the reason
 #   free_output  regular expressions of command lines whose output depends on the machine: it is not compared
 #   drop_text    regular expressions of output that depends on the machine, where the rest of it is compared
@@ -15,6 +16,11 @@ def rules: {
 	"go-03-crictl-pod": {
 		content: (cri_files + [["-data$", "f", "from-host\\n"], ["-one$", "single\\n"]]),
 		free_output: ["^sh -c ps;"] },
+	"go-04a-configmap-virtiofs-refagent": {
+		content: (cri_files + [["-cfg$", "key", "v1\\n"], ["-sec$", "key", "v1\\n"]]),
+		host: [["the host changes both volumes", "change-volumes"]],
+		drop_text: ["^(mount|none|tmpfs|kata|share|[2-9] )"] },
+	"go-04b-configmap-virtiofs-tatami": { content: cri_files, succeeds: ["CreateContainer"] },
 	"go-05-copyfile-no-shared-fs": {
 		replace: (disks("05") + [["do echo \\\"$i $(cat /cfg/key) $(cat /sec/key)\\\"; sleep 1;",
 			"do echo \\\"$i $(cat /cfg/key) $(cat /sec/key)\\\"; sleep .3;"]]),

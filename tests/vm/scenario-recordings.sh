@@ -82,12 +82,31 @@ boot_guest()
 	test -n "$address"
 }
 
+# What the recorded host did between calls, for replay --host.
+make_host()
+{
+	cat >"$work/host" <<-END
+	#!/bin/sh -e
+	test "\$1" = change-volumes
+	# as the kubelet does: a new directory, to which ..data is turned
+	for volume in "$share"/*-cfg "$share"/*-sec; do
+		mkdir "\$volume/..new"
+		echo v2 >"\$volume/..new/key"
+		ln -s ..new "\$volume/..data_tmp"
+		mv -T "\$volume/..data_tmp" "\$volume/..data"
+		ln -s ..data/key "\$volume/key_tmp"
+		mv -T "\$volume/key_tmp" "\$volume/key"
+	done
+	END
+	chmod 755 "$work/host"
+}
+
 replay_recording()
 {
 	case $1 in *-07-*) plug_card || return 1 ;; *-08a-*) plug_cpu_and_memory || return 1 ;; esac
 	rm -rf "${share:?}"/*
 	prepare "$1" "$share" "$work/userland" || return 1
-	LSAN_OPTIONS=detect_leaks=0 timeout -k 5 150 "$BUILD/asan/tests/transcript/replay" --tag share1 "$address" "$1" && return 0
+	LSAN_OPTIONS=detect_leaks=0 timeout -k 5 150 "$BUILD/asan/tests/transcript/replay" --tag share1 --host "$work/host" "$address" "$1" && return 0
 	tail -n 12 "$vmdir/console.log" | cut -c1-300
 	rpc DestroySandbox '{}' >/dev/null # the next one has a sandbox of its own
 	return 1
@@ -123,7 +142,7 @@ replay_all()
 
 # shellcheck source=tests/transcript/prepare.sh
 . tests/transcript/prepare.sh
-if userland "$work/userland" 2>/dev/null && ok 'make disks' make_disks && ok 'make a guest that starts agents' make_guest && ok 'boot it' boot_guest; then
+if userland "$work/userland" 2>/dev/null && make_host && ok 'make disks' make_disks && ok 'make a guest that starts agents' make_guest && ok 'boot it' boot_guest; then
 	# What is plugged in stays: last.
 	replay_all go-0[1-6] go-07 go-08[cd] go-09 go-1 rs-
 	if test "$kernel" = distro; then
