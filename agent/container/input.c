@@ -249,8 +249,7 @@ input_exited(struct input *in)
 void
 input_linger(struct input *in)
 {
-	pump_drop(in->passed);
-	in->passed = NULL;
+	input_release(in);
 }
 
 /* Goes on with the first writer; the loop calls again while there are more. */

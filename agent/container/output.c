@@ -23,7 +23,13 @@ static void on_readable(uint32_t events, void *data);
 void
 output_init(struct output *o, struct loop *loop, int fd, void (*on_end)(void *data), void *data)
 {
-	*o = (struct output){ .loop = loop, .fd = fd, .on_end = on_end, .data = data };
+	*o = (struct output){
+		.loop = loop,
+		.fd = fd,
+		.unread_ms = STDIO_UNREAD_MS,
+		.on_end = on_end,
+		.data = data,
+	};
 	o->ended = fd < 0;
 	list_init(&o->readers);
 }
@@ -165,19 +171,39 @@ arm_quiet(struct output *o)
 }
 
 static void
+on_unread(void *data)
+{
+	struct output *o = data;
+
+	o->quiet = NULL;
+	end(o);
+}
+
+/* (Re)starts the life of bytes that nobody reads, once the process's status was taken. */
+static void
+arm_unread(struct output *o)
+{
+	struct error err = ERROR_INIT;
+
+	timer_cancel(o->quiet);
+	o->quiet = loop_timer(o->loop, o->unread_ms, on_unread, o, &err);
+	if (!o->quiet)
+		end(o);
+}
+
+static void
 on_quiet(void *data)
 {
 	struct output *o = data;
 	bool at_end;
 
 	o->quiet = NULL;
-	if (available(o, &at_end) > 0) {
-		/* Readers are about to be served. Unread bytes wait for one. */
-		if (!list_is_empty(&o->readers))
-			arm_quiet(o);
-		return;
-	}
-	end(o);
+	if (available(o, &at_end) == 0)
+		end(o);
+	else if (!list_is_empty(&o->readers)) /* they are about to be served */
+		arm_quiet(o);
+	else if (o->lingering)
+		arm_unread(o);
 }
 
 /* Waits for something to read. A terminal that no process has open reports that as long as it lasts, so that only
@@ -306,9 +332,11 @@ output_linger(struct output *o)
 	bool at_end;
 
 	o->lingering = true;
-	if (o->ended || o->is_passed || !list_is_empty(&o->readers) || available(o, &at_end) > 0)
+	if (o->ended || o->is_passed || !list_is_empty(&o->readers))
 		return;
-	if (at_end)
+	if (available(o, &at_end) > 0)
+		arm_unread(o);
+	else if (at_end)
 		end(o);
 	else
 		arm_quiet(o);

@@ -14,6 +14,7 @@
 #include <sys/socket.h>
 
 #include "agent/container/relay.h"
+#include "agent/container/stdio.h"
 #include "agent/job/job.h"
 #include "lib/cleanup.h"
 #include "lib/io.h"
@@ -157,7 +158,7 @@ on_order(uint32_t events, void *data)
 		close_fd(&fds[i]);
 	m = find_moving(side, msg.id);
 	if (m && msg.order == PUMP_EXITED)
-		relay_exited(m->relay);
+		relay_exited(m->relay, STDIO_UNREAD_MS);
 	else if (m && msg.order == PUMP_DROP)
 		moving_free(m);
 }

@@ -38,9 +38,11 @@ struct relay {
 	size_t held; /* bytes in mid */
 	bool from_tty, to_tty;
 	bool exited;
+	uint64_t unread_ms; /* once exited */
 	int errnum;
 	struct watch *in, *out;
-	struct timer *quiet; /* also the time until the next try to write to a terminal */
+	/* silence after the exit; the life of what the host does not take; the next try to write to a terminal */
+	struct timer *quiet;
 	relay_done_fn *done;
 	void *data;
 };
@@ -157,19 +159,29 @@ on_quiet(void *data)
 	end(r);
 }
 
-/* (Re)starts the time of silence; without memory for a timer the stream ends here. False if it did. */
-static bool
-arm_quiet(struct relay *r)
+/* The host takes nothing of what the process has left. */
+static void
+on_unread(void *data)
+{
+	struct relay *r = data;
+
+	r->quiet = NULL;
+	r->errnum = ETIMEDOUT;
+	end(r);
+}
+
+/* (Re)starts the timer; without memory for one the stream ends here. */
+static void
+arm(struct relay *r, uint64_t ms, timer_fn *fn)
 {
 	struct error err = ERROR_INIT;
 
 	timer_cancel(r->quiet);
-	r->quiet = loop_timer(r->loop, STDIO_QUIET_MS, on_quiet, r, &err);
+	r->quiet = loop_timer(r->loop, ms, fn, r, &err);
 	if (r->quiet)
-		return true;
+		return;
 	r->errnum = ENOMEM;
 	end(r);
-	return false;
 }
 
 static void
@@ -186,17 +198,10 @@ on_retry(void *data)
 static void
 wait_reopen(struct relay *r)
 {
-	struct error err = ERROR_INIT;
-
 	watch_set_events(r->in, r->from_tty ? EPOLLIN | EPOLLET : 0);
 	watch_set_events(r->out, 0);
-	if (r->from_tty)
-		return;
-	r->quiet = loop_timer(r->loop, STDIO_RETRY_MS, on_retry, r, &err);
-	if (!r->quiet) {
-		r->errnum = ENOMEM;
-		end(r);
-	}
+	if (!r->from_tty)
+		arm(r, STDIO_RETRY_MS, on_retry);
 }
 
 static void
@@ -220,8 +225,12 @@ move_on(struct relay *r)
 	watch_set_events(r->in, step == STEP_WAIT_OUT || r->held > 0 ? 0 : EPOLLIN);
 	watch_set_events(r->out, step == STEP_WAIT_OUT || r->held > 0 ? EPOLLOUT : 0);
 	/* after STEP_MOVED, too: that may have been the last of it */
-	if (step != STEP_WAIT_OUT && r->held == 0 && r->exited)
-		(void)arm_quiet(r);
+	if (!r->exited)
+		return;
+	if (step != STEP_WAIT_OUT && r->held == 0)
+		arm(r, STDIO_QUIET_MS, on_quiet);
+	else
+		arm(r, r->unread_ms, on_unread);
 }
 
 static void
@@ -232,11 +241,12 @@ on_ready(uint32_t events, void *data)
 }
 
 void
-relay_exited(struct relay *r)
+relay_exited(struct relay *r, uint64_t unread_ms)
 {
 	if (r->exited)
 		return;
 	r->exited = true;
+	r->unread_ms = unread_ms;
 	move_on(r);
 }
 

@@ -23,8 +23,8 @@ struct relay *relay_new(struct loop *loop, int from, int to, relay_done_fn *done
 			struct error *err);
 
 /* The process has exited: what is there is moved on, and then STDIO_QUIET_MS of silence are the end, whoever else holds
- * the stream open. */
-void relay_exited(struct relay *r);
+ * the stream open. If the other side takes nothing for unread_ms, the rest is dropped: done gets ETIMEDOUT. */
+void relay_exited(struct relay *r, uint64_t unread_ms);
 
 /* Closes what is open; done is not called. */
 void relay_free(struct relay *r);

@@ -18,6 +18,8 @@
 #define STDIO_READ_MAX (1u << 20) /* bytes of one read, whatever was asked for */
 #define STDIO_RETRY_MS 100 /* between tries to write to a full terminal that no process has open */
 #define STDIO_QUIET_MS 500 /* of silence after the exit end a stream that someone else holds open */
+/* Life of output that the host does not take once the process's status was taken, from the last read on. */
+#define STDIO_UNREAD_MS 60000
 
 struct pump;
 struct pumped;
@@ -54,7 +56,8 @@ struct output {
 	struct loop *loop;
 	int fd; /* -1: none */
 	struct watch *watch;
-	struct timer *quiet;
+	struct timer *quiet; /* silence after the exit, or the life of bytes that nobody reads */
+	uint64_t unread_ms;  /* STDIO_UNREAD_MS, but in tests */
 	struct list readers;
 	bool tty;       /* the master of a pty */
 	bool exited;    /* the process has: silence may end the stream */
@@ -101,7 +104,8 @@ void output_read_cancel(struct output *o, struct stdio_read *r);
  * the end, whoever else has the stream open. A terminal has no end before that, also while no process has it open. */
 void output_exited(struct output *o);
 
-/* The process's status was taken as well: a stream without unread bytes ends by itself. */
+/* The process's status was taken as well: a stream without unread bytes ends by itself, and unread bytes are dropped
+ * STDIO_UNREAD_MS after the last read. */
 void output_linger(struct output *o);
 
 /* What is written from now on goes to the socket `to` (taken over, also on failure) without being read here; reads get
@@ -132,7 +136,7 @@ int input_pass(struct input *in, struct pump *pump, int from, struct error *err)
 /* The process has exited: writes that a terminal without any user does not take fail from now on. */
 void input_exited(struct input *in);
 
-/* The process's status was taken: nobody reads what the host may still send. */
+/* The process's status was taken: nobody reads what the host may still send. Fails waiting writes, closes the fd. */
 void input_linger(struct input *in);
 
 /* A process's three streams. On a terminal stderr is stdout. */

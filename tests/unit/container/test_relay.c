@@ -210,7 +210,7 @@ Test(relay, a_terminal_both_ways)
 	cr_assert_eq(memcmp(got, "later", 5), 0);
 	/* the last slave goes after the process: the output has ended, which is no failure */
 	close(slave);
-	relay_exited(from_tty);
+	relay_exited(from_tty, STDIO_UNREAD_MS);
 	for (int i = 0; i < 100 && !out.times; i++)
 		turn(20);
 	cr_assert_eq(out.times, 1);
@@ -243,7 +243,7 @@ Test(relay, who_reads_nothing_costs_nothing)
 	turn(100);
 	cr_assert_geq(monotonic_ns() - before, 90000000ull);
 	/* not even after the exit, however long */
-	relay_exited(r);
+	relay_exited(r, STDIO_UNREAD_MS);
 	before = monotonic_ns();
 	turn(STDIO_QUIET_MS + 100);
 	cr_assert_geq(monotonic_ns() - before, (STDIO_QUIET_MS + 90) * 1000000ull);
@@ -253,6 +253,41 @@ Test(relay, who_reads_nothing_costs_nothing)
 	cr_assert_eq(e.times, 1);
 	cr_assert(e.errnum == EPIPE || e.errnum == ECONNRESET, "%s", strerror(e.errnum));
 	close(p[1]);
+}
+
+Test(relay, rest_that_nobody_takes_has_a_bounded_life)
+{
+	static char block[65536], got[65536];
+	struct ended e = { 0 };
+	int p[2], s[2];
+	struct relay *r;
+	uint64_t left;
+
+	make_pipe(p);
+	pair(s);
+	r = relay(p[0], s[0], &e);
+	for (int i = 0; i < 400; i++) {
+		(void)!write(p[1], block, sizeof(block));
+		turn(0);
+	}
+	relay_exited(r, 300);
+	/* progress begins it anew */
+	for (int i = 0; i < 4; i++) {
+		left = monotonic_ns() + 150000000ull;
+		while (read(s[1], got, sizeof(got)) > 0)
+			continue;
+		while (monotonic_ns() < left) {
+			turn(10);
+			(void)!write(p[1], block, sizeof(block));
+		}
+	}
+	cr_assert_eq(e.times, 0);
+	while (!e.times && monotonic_ns() < left + 3000000000ull)
+		turn(100);
+	cr_assert_eq(e.times, 1);
+	cr_assert_eq(e.errnum, ETIMEDOUT);
+	close(p[1]);
+	close(s[1]);
 }
 
 Test(relay, silence_after_the_exit_is_the_end)
@@ -267,8 +302,8 @@ Test(relay, silence_after_the_exit_is_the_end)
 	pair(s);
 	r = relay(p[0], s[0], &e);
 	cr_assert_eq(write(p[1], "last", 4), 4);
-	relay_exited(r);
-	relay_exited(r);
+	relay_exited(r, STDIO_UNREAD_MS);
+	relay_exited(r, STDIO_UNREAD_MS);
 	while (!e.times && monotonic_ns() - before < 3000000000ull)
 		turn(100);
 	cr_assert_eq(e.times, 1);

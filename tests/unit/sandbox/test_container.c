@@ -358,6 +358,32 @@ Test(container, unread_entries_are_limited)
 	cr_assert(container_process(c, "e10", CONTAINER_CALL_STREAM, &err));
 }
 
+/* A host that closes an exec's stdin may never read its output again: recorded of Kata's Go runtime. */
+Test(container, unread_output_goes_after_its_time)
+{
+	struct error err = ERROR_INIT;
+	struct waiter a = { .waiter.done = waited };
+	uint64_t limit = monotonic_ns() + 5000000000ull;
+	struct stdio_ends ends;
+	struct process *p;
+	int status;
+
+	attach(c->init, 99);
+	p = add("e1", 100);
+	cr_assert_eq(stdio_open_pipes(&p->stdio, 0, &ends, &err), 0, "%s", err.msg);
+	p->stdio.out.unread_ms = p->stdio.err.unread_ms = 200;
+	cr_assert_eq(write(ends.fd[1], "x", 1), 1);
+	cr_assert_eq(write(ends.fd[2], "y", 1), 1);
+	stdio_ends_close(&ends);
+	init_says(100, 0);
+	cr_assert_eq(process_wait(p, &a.waiter, &status), 0);
+	cr_assert_eq(p->stdio.in.fd, -1, "stdin is open, and nobody reads it");
+	cr_assert(container_process(c, "e1", CONTAINER_CALL_STREAM, &err));
+	while (container_process(c, "e1", CONTAINER_CALL_STREAM, &err) && monotonic_ns() < limit)
+		cr_assert_eq(loop_run_once(loop, 50, &err), 0);
+	cr_assert_null(container_process(c, "e1", CONTAINER_CALL_STREAM, &err));
+}
+
 Test(container, starting_opens_the_gate_once)
 {
 	struct error err = ERROR_INIT;

@@ -289,6 +289,30 @@ Test(output, unread_bytes_of_a_collected_process_stay)
 	has(&a, "kept");
 }
 
+Test(output, unread_bytes_of_a_collected_process_have_a_bounded_life)
+{
+	struct reader a = reader_of(2, 'a');
+	struct error err = ERROR_INIT;
+	uint64_t limit = monotonic_ns() + 5000000000ull, before;
+
+	say("kept"); /* far stays open: a grandchild may hold the pipe */
+	out.unread_ms = 600;
+	output_exited(&out);
+	output_linger(&out);
+	while (monotonic_ns() < limit - 4700000000ull)
+		cr_assert_eq(loop_run_once(loop, 50, &err), 0);
+	/* a read begins it anew */
+	cr_assert_eq(output_read(&out, &a.read, &err), STDIO_DONE);
+	has(&a, "ke");
+	before = monotonic_ns();
+	while (!ends && monotonic_ns() < limit)
+		cr_assert_eq(loop_run_once(loop, 50, &err), 0);
+	cr_assert_eq(ends, 1);
+	cr_assert_geq(monotonic_ns() - before, 600000000ull);
+	cr_assert_eq(out.fd, -1);
+	free(a.memory);
+}
+
 Test(output, no_memory_for_the_reply_loses_nothing)
 {
 	struct reader a = reader_of(10, 'a');
