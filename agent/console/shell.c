@@ -11,6 +11,7 @@
 
 #include "agent/console/private.h"
 #include "lib/cleanup.h"
+#include "lib/exec_error.h"
 #include "lib/io.h"
 #include "lib/sys.h"
 
@@ -90,7 +91,8 @@ run(const struct shell *shell)
 {
 	const char *argv[] = { shells[shell->which].name, NULL };
 	const char *env[ENVIRONMENT_MAX];
-	char byte;
+	char byte, reason[EXEC_ERROR_MAX];
+	int failed;
 
 	make_environment(env);
 	if (read_full(shell->gate, &byte, 1) != 1)
@@ -107,7 +109,10 @@ run(const struct shell *shell)
 		_exit(1);
 	(void)execve(shells[shell->which].path, (char *const *)(uintptr_t)argv,
 		     (char *const *)(uintptr_t)env);
-	_exit(errno == ENOENT ? 127 : 126);
+	failed = errno;
+	exec_error_explain(shells[shell->which].path, failed, reason);
+	exec_error_write(STDERR_FILENO, shells[shell->which].path, reason, failed);
+	_exit(exec_error_code(failed));
 }
 
 /* Registered with init, its terminal handed over: then it may go. */

@@ -37,6 +37,7 @@ child_entry(struct entry *e, const struct roots *roots, const Grpc__Spec *spec,
 		.sock = -1,
 		.stdio = { -1, -1, -1 },
 		.gate = -1,
+		.report = -1,
 		.hostname = spec->hostname,
 	};
 	if (!process->capabilities)
@@ -107,6 +108,20 @@ await_user(const struct child_process *c, const struct entry *e, struct error *e
 	return own_stdio(e, uid, err);
 }
 
+/* The pipe for what a failed execve leaves: the agent has its end before the process is there. */
+static int
+open_report(struct worker *w, struct entry *e, struct error *err)
+{
+	int fds[2], result;
+
+	if (pipe2(fds, O_CLOEXEC) < 0)
+		return error_sys(err, "make a pipe for reports");
+	e->report = fds[1];
+	result = worker_send(w, LAUNCH_MSG_REPORT, NULL, 0, fds, 1, false, err);
+	(void)close(fds[0]);
+	return result;
+}
+
 int
 child_start(struct worker *w, struct entry *e, uint64_t flags, int cgroup_fd,
 	    struct child_process *c, struct error *err)
@@ -119,6 +134,10 @@ child_start(struct worker *w, struct entry *e, uint64_t flags, int cgroup_fd,
 	/* what the fork inherits: nobody may look into it before its program runs */
 	if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0)
 		return error_sys(err, "clear dumpable");
+	if (open_report(w, e, err) < 0) {
+		close_fd(&e->report);
+		return -1;
+	}
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
 		return error_sys(err, "make a socket pair");
 	/* with CLONE_PARENT the exit signal is the parent's own: it must be 0 (clone(2)) */
@@ -136,6 +155,7 @@ child_start(struct worker *w, struct entry *e, uint64_t flags, int cgroup_fd,
 		error_sys(err, "clone a process");
 	(void)close(pair[1]);
 	e->sock = -1;
+	close_fd(&e->report);
 	if (pid < 0) {
 		(void)close(pair[0]);
 		return -1;

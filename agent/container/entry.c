@@ -21,6 +21,7 @@
 
 #include "agent/container/command.h"
 #include "agent/container/entry_files.h"
+#include "agent/container/exec_report.h"
 #include "agent/container/hooks_launch.h"
 #include "agent/container/keyring.h"
 #include "agent/container/rlimits.h"
@@ -33,10 +34,11 @@
 #include "lib/path.h"
 #include "lib/sys.h"
 
-#define SIGNALS_MAX         64 /* of the kernel; what the C library calls NSIG leaves some out */
-#define EXIT_NOT_LOADED     125
-#define EXIT_NOT_EXECUTABLE 126
-#define EXIT_NOT_FOUND      127
+/* Of the kernel; what the C library calls NSIG leaves some out. */
+#define SIGNALS_MAX 64
+
+/* The seccomp filter is missing. */
+#define EXIT_NOT_LOADED 125
 
 /* A terminal in place of the three stdio fds; the master goes to the worker. */
 static int
@@ -260,5 +262,6 @@ entry_run(struct entry *e)
 	if (program.filter.n && filter_load(&program.filter) != 0)
 		_exit(EXIT_NOT_LOADED);
 	(void)execve(program.path, program.args, program.env);
-	_exit(errno == ENOENT || errno == ENOTDIR ? EXIT_NOT_FOUND : EXIT_NOT_EXECUTABLE);
+	_exit(exec_report_failure(e->report, program.path, errno,
+				  program.filter.n ? &program.filter : NULL));
 }

@@ -31,6 +31,7 @@ struct entry {
 	bool user;    /* in a user namespace of the container: rlimits are the worker's business */
 	int sock;     /* to the worker (sync.h) */
 	int stdio[3]; /* -1: /dev/null, or the terminal */
+	int report;   /* a pipe for a failed execve (exec_report.h); -1: none */
 	int gate;     /* one byte lets it go on to execve; -1: none */
 	/* the first process of a container */
 	struct rootfs *rootfs; /* NULL: one more process */
@@ -41,6 +42,6 @@ struct entry {
 	const int *join; /* NS_KINDS fds; -1: the worker has entered that one */
 };
 
-/* Never returns. What fails before SYNC_READY is reported, afterwards it is the exit code: 127 if the program is
- * missing, 126 if it cannot be executed, 125 if the filter cannot be loaded. */
+/* Never returns. What fails before SYNC_READY is reported, afterwards it is the exit code: 127 if the program or its
+ * interpreter is missing, 126 if it cannot be executed, 125 if the filter cannot be loaded; why is on its stderr. */
 _Noreturn void entry_run(struct entry *e);

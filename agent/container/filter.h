@@ -7,6 +7,7 @@
 #pragma once
 
 #include <linux/filter.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -32,6 +33,10 @@ int filter_compile(const Grpc__LinuxSeccomp *profile, struct filter *out, struct
 
 /* Puts it in force for the caller, who needs no_new_privs or CAP_SYS_ADMIN. 0, or -1 and errno. */
 int filter_load(const struct filter *filter);
+
+/* Returns whether a process under the filter lives on after this system call of the machine's own architecture, with
+ * arguments of 0, and is not handed to a tracer or a listener. Pure. */
+bool filter_survives(const struct filter *filter, long number);
 
 /* Bytes of a filter that are in use, for sending it. */
 static inline size_t

@@ -41,6 +41,7 @@ enum launch_msg {
 	LAUNCH_MSG_CGROUP = 4, /* struct launch_cgroup; fd: its memory.events, if there is one */
 	LAUNCH_MSG_FILTER =
 		3, /* payload: struct filter, compiled from the spec's seccomp profile */
+	LAUNCH_MSG_REPORT = 6,  /* fd: the reading end for a struct exec_report */
 	LAUNCH_MSG_DEVICES = 5, /* payload: instructions of a device program; fd: the program */
 };
 

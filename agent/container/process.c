@@ -6,12 +6,16 @@
 #include "agent/container/process.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include "agent/container/container.h"
+#include "agent/container/exec_report.h"
 #include "lib/cleanup.h"
 #include "lib/log.h"
 #include "lib/sys.h"
@@ -64,6 +68,63 @@ on_delivery_late(void *data)
 	container_sweep_later(p->container);
 }
 
+static void
+close_report(struct process *p)
+{
+	loop_unwatch(p->report_watch);
+	p->report_watch = NULL;
+	close_fd(&p->report);
+}
+
+static void
+log_report(const struct process *p, struct exec_report *r)
+{
+	const char *why = r->errnum > 0 ? strerror(r->errnum) : "unknown error";
+	const struct log_field fields[] = {
+		{ "container-id", container_id(p->container) },
+		{ "exec-id", p->exec_id },
+		{ "path", r->path },
+		{ "reason", *r->reason ? r->reason : why },
+		{ "error", why },
+	};
+
+	log_write(LOG_LEVEL_WARN, "container", fields, ARRAY_LEN(fields),
+		  "failed to execute %s: %s%s%s", r->path, r->reason, *r->reason ? ": " : "", why);
+}
+
+/* The process has run its program, has ended, or tells why it does not run it. */
+static void
+on_report(uint32_t events, void *data)
+{
+	struct process *p = data;
+	struct exec_report r;
+
+	(void)events;
+	if (p->report < 0)
+		return;
+	if (read(p->report, &r, sizeof(r)) == sizeof(r)) {
+		r.path[sizeof(r.path) - 1] = r.reason[sizeof(r.reason) - 1] = '\0';
+		log_report(p, &r);
+	}
+	close_report(p);
+}
+
+int
+process_take_report(struct process *p, int fd, struct error *err)
+{
+	close_report(p);
+	p->report = fd;
+	if (fcntl(fd, F_SETFL, O_NONBLOCK) < 0) {
+		error_sys(err, "watch the start of process %s", p->exec_id);
+		close_report(p);
+		return -1;
+	}
+	p->report_watch = loop_watch(p->container->loop, fd, EPOLLIN, on_report, p, err);
+	if (!p->report_watch)
+		close_report(p);
+	return p->report_watch ? 0 : -1;
+}
+
 struct process *
 process_new(struct container *c, struct loop *loop, const char *exec_id, struct error *err)
 {
@@ -79,7 +140,7 @@ process_new(struct container *c, struct loop *loop, const char *exec_id, struct 
 	list_init(&p->node);
 	list_init(&p->waiters);
 	p->container = c;
-	p->pidfd = -1;
+	p->pidfd = p->report = -1;
 	stdio_init(&p->stdio, loop, on_stream_end, p);
 	return p;
 }
@@ -91,6 +152,7 @@ process_free(struct process *p)
 
 	list_remove(&p->node);
 	child_unwatch(p->child);
+	close_report(p);
 	timer_cancel(p->term.timer);
 	timer_cancel(p->delivery);
 	stdio_release(&p->stdio);
@@ -122,6 +184,7 @@ on_exit_status(int status, bool gone, void *data)
 	struct container *c = p->container;
 
 	p->child = NULL;
+	on_report(0, p);
 	p->exited = true;
 	p->status = gone ? 128 + SIGKILL : process_exit_code(status);
 	log_debug("container", "process %s of container %s ended with %d", p->exec_id,

@@ -28,6 +28,8 @@ struct process {
 	pid_t pid;     /* in the agent's pid namespace; 0: none yet */
 	int pidfd;
 	struct child *child;
+	int report; /* the reading end of its pipe for a struct exec_report; -1: none, or over */
+	struct watch *report_watch;
 	bool ready; /* the call that made it has succeeded: it can be named */
 	bool exited;
 	bool collected; /* somebody took its status: it can no longer be named but to read its output */
@@ -62,6 +64,9 @@ void process_free(struct process *p);
 /* Takes pidfd over and watches the process, which still waits at a gate. 0, or -1. */
 int process_attach(struct process *p, struct initlink *link, pid_t pid, int pidfd,
 		   struct error *err);
+
+/* Takes over the pipe in which the process tells why it could not become its program, for the log. 0, or -1. */
+int process_take_report(struct process *p, int fd, struct error *err);
 
 /* Can it be dropped? */
 bool process_is_over(const struct process *p);

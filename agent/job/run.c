@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "lib/cleanup.h"
+#include "lib/exec_error.h"
 #include "lib/sys.h"
 
 #define DRAINS_MAX 32 /* reads of 4 KiB: more than a pipe holds */
@@ -30,11 +31,14 @@ struct helper {
 	size_t text_size, text_len;
 };
 
-/* In the helper, up to execve. Only async-signal-safe calls. */
+/* In the helper, up to execve. The worker has one thread. */
 _Noreturn static void
 helper_exec(const struct helper_spec *spec, int in, int out)
 {
+	const char *path = spec->path ? spec->path : spec->argv[0];
+	char reason[EXEC_ERROR_MAX];
 	sigset_t none;
+	int failed;
 
 	/* It must not go on once the worker was given up and what it did is being undone. */
 	(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
@@ -47,9 +51,11 @@ helper_exec(const struct helper_spec *spec, int in, int out)
 		_exit(126);
 	if (sys_close_range(3, ~0u, 0) < 0)
 		_exit(126);
-	(void)execve(spec->path ? spec->path : spec->argv[0], (char *const *)spec->argv,
-		     (char *const *)spec->envp);
-	_exit(errno == ENOENT ? 127 : 126);
+	(void)execve(path, (char *const *)spec->argv, (char *const *)spec->envp);
+	failed = errno;
+	exec_error_explain(path, failed, reason);
+	exec_error_write(STDERR_FILENO, path, reason, failed);
+	_exit(exec_error_code(failed));
 }
 
 static int

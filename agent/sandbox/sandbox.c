@@ -195,6 +195,8 @@ launch_message(struct container *c, struct process *p, uint32_t type, const void
 		result = profile_store(c->profile, payload, size, err);
 	} else if (type == LAUNCH_MSG_TTY && n_fds == 1) {
 		result = stdio_open_tty(&p->stdio, steal_fd(&fds[0]), err);
+	} else if (type == LAUNCH_MSG_REPORT && n_fds == 1) {
+		result = process_take_report(p, steal_fd(&fds[0]), err);
 	} else {
 		result = error_set(err, ERROR_INTERNAL, "a worker sent message %u with %zu fds",
 				   type, n_fds);

@@ -88,6 +88,11 @@ task_message(struct job *job, uint32_t type, const void *payload, size_t size, i
 			close_fd(&fds[0]);
 		return 0;
 	}
+	if (type == LAUNCH_MSG_REPORT) {
+		CHECK(n_fds == 1);
+		close_fd(&fds[0]);
+		return 0;
+	}
 	CHECK(type == LAUNCH_MSG_NAMESPACES && size == n_fds);
 	for (size_t i = 0; i < n_fds; i++) {
 		CHECK(kinds[i] < NS_KINDS && t->c->ns[kinds[i]] < 0);

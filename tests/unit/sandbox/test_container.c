@@ -5,6 +5,7 @@
  */
 #include <criterion/criterion.h>
 #include <dirent.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
@@ -15,9 +16,11 @@
 #include <unistd.h>
 
 #include "agent/container/container.h"
+#include "agent/container/exec_report.h"
 #include "agent/job/initlink.h"
 #include "lib/cleanup.h"
 #include "lib/initproto.h"
+#include "lib/log.h"
 #include "lib/sys.h"
 
 static struct loop *loop;
@@ -382,6 +385,57 @@ Test(container, unread_output_goes_after_its_time)
 	while (container_process(c, "e1", CONTAINER_CALL_STREAM, &err) && monotonic_ns() < limit)
 		cr_assert_eq(loop_run_once(loop, 50, &err), 0);
 	cr_assert_null(container_process(c, "e1", CONTAINER_CALL_STREAM, &err));
+}
+
+static char logged[4096];
+
+static bool
+keep_line(const char *line, size_t len, void *data)
+{
+	(void)data;
+	(void)snprintf(logged, sizeof(logged), "%.*s", (int)len, line);
+	return true;
+}
+
+/* What the process that failed says of itself is a record of the log. It may as well be a hostile one. */
+Test(container, failed_execve_is_logged)
+{
+	struct exec_report r = { .errnum = ENOENT };
+	struct error err = ERROR_INIT;
+	int fds[2];
+
+	memcpy(r.path, "/script", 8);
+	memcpy(r.reason, "its interpreter /x does not exist", 34);
+	log_set_sink(keep_line, NULL);
+	attach(c->init, 100);
+	cr_assert_eq(pipe2(fds, O_CLOEXEC), 0);
+	cr_assert_eq(process_take_report(c->init, fds[0], &err), 0, "%s", err.msg);
+	cr_assert_eq(write(fds[1], &r, sizeof(r)), (ssize_t)sizeof(r));
+	close(fds[1]);
+	/* the exit may be the first that is heard of */
+	init_says(100, 127 << 8);
+	cr_assert(strstr(logged, "\"path\":\"/script\""), "%s", logged);
+	cr_assert(strstr(logged, "\"reason\":\"its interpreter /x does not exist\""), "%s", logged);
+	cr_assert(strstr(logged, "\"error\":\"No such file or directory\""), "%s", logged);
+	cr_assert(strstr(logged, "\"container-id\":\"web\""), "%s", logged);
+	cr_assert_eq(c->init->report, -1);
+	logged[0] = '\0';
+	memset(&r, 'x', sizeof(r));
+	cr_assert_eq(pipe2(fds, O_CLOEXEC), 0);
+	cr_assert_eq(process_take_report(c->init, fds[0], &err), 0, "%s", err.msg);
+	cr_assert_eq(write(fds[1], &r, sizeof(r)), (ssize_t)sizeof(r));
+	cr_assert_eq(loop_run_once(loop, 100, &err), 0);
+	cr_assert(*logged);
+	cr_assert_eq(c->init->report, -1);
+	close(fds[1]);
+	/* success: the end of the pipe */
+	logged[0] = '\0';
+	cr_assert_eq(pipe2(fds, O_CLOEXEC), 0);
+	cr_assert_eq(process_take_report(c->init, fds[0], &err), 0, "%s", err.msg);
+	close(fds[1]);
+	cr_assert_eq(loop_run_once(loop, 100, &err), 0);
+	cr_assert_eq(c->init->report, -1);
+	cr_assert(!*logged, "%s", logged);
 }
 
 Test(container, starting_opens_the_gate_once)

@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* See exec_report.h. Runs in the container's process, between a failed execve(2) and its end. */
+#include "agent/container/exec_report.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "agent/container/filter.h"
+#include "lib/cleanup.h"
+
+/* Can all system calls be made that looking at the file takes, by whatever C library? */
+static bool
+report_may_look(const struct filter *filter)
+{
+	static const long calls[] = {
+#ifdef SYS_stat
+		SYS_stat,       SYS_access,
+#endif
+#ifdef SYS_newfstatat
+		SYS_newfstatat,
+#endif
+		SYS_openat,     SYS_statx,   SYS_faccessat, SYS_faccessat2, SYS_pread64, SYS_statfs,
+		SYS_close,      SYS_geteuid, SYS_getuid,    SYS_getgid,     SYS_getegid,
+	};
+
+	for (size_t i = 0; filter && i < ARRAY_LEN(calls); i++) {
+		if (!filter_survives(filter, calls[i]))
+			return false;
+	}
+	return true;
+}
+
+int
+exec_report_failure(int fd, const char *path, int errnum, const struct filter *filter)
+{
+	struct exec_report report = { .errnum = errnum };
+
+	if (filter && !filter_survives(filter, SYS_write))
+		return exec_error_code(errnum);
+	(void)snprintf(report.path, sizeof(report.path), "%.*s", EXEC_ERROR_MAX - 1, path);
+	if (report_may_look(filter))
+		exec_error_explain(path, errnum, report.reason);
+	if (fd >= 0)
+		(void)!write(fd, &report, sizeof(report));
+	exec_error_write(STDERR_FILENO, path, report.reason, errnum);
+	return exec_error_code(errnum);
+}

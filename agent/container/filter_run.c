@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What a compiled filter says to one system call. Pure. */
+#include <linux/seccomp.h>
+#include <seccomp.h>
+#include <stddef.h>
+#include <string.h>
+
+#include "agent/container/filter.h"
+
+/* The value that an instruction of the program compares with. Only words are loaded, by filter_bpf.c. */
+static uint32_t
+run_load(const struct seccomp_data *call, uint32_t offset)
+{
+	uint32_t word = 0;
+
+	if (offset <= sizeof(*call) - sizeof(word))
+		memcpy(&word, (const char *)call + offset, sizeof(word));
+	return word;
+}
+
+/* The program's verdict. What filter_bpf.c does not write counts as the worst one. */
+static uint32_t
+run(const struct filter *f, const struct seccomp_data *call)
+{
+	uint32_t a = 0;
+
+	for (uint32_t pc = 0; pc < f->n; pc++) {
+		const struct sock_filter *i = &f->insns[pc];
+		bool jump;
+
+		switch (i->code) {
+		case BPF_LD | BPF_W | BPF_ABS:
+			a = run_load(call, i->k);
+			continue;
+		case BPF_ALU | BPF_AND | BPF_K:
+			a &= i->k;
+			continue;
+		case BPF_JMP | BPF_JA:
+			pc += i->k;
+			continue;
+		case BPF_RET | BPF_K:
+			return i->k;
+		case BPF_JMP | BPF_JEQ | BPF_K:
+			jump = a == i->k;
+			break;
+		case BPF_JMP | BPF_JGT | BPF_K:
+			jump = a > i->k;
+			break;
+		case BPF_JMP | BPF_JGE | BPF_K:
+			jump = a >= i->k;
+			break;
+		default:
+			return SECCOMP_RET_KILL_PROCESS;
+		}
+		pc += jump ? i->jt : i->jf;
+	}
+	return SECCOMP_RET_KILL_PROCESS;
+}
+
+bool
+filter_survives(const struct filter *f, long number)
+{
+	struct seccomp_data call = { .nr = (int)number, .arch = seccomp_arch_native() };
+	uint32_t action = run(f, &call) & SECCOMP_RET_ACTION_FULL;
+
+	return action == SECCOMP_RET_ALLOW || action == SECCOMP_RET_LOG ||
+	       action == SECCOMP_RET_ERRNO;
+}

@@ -1,0 +1,200 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Reasons for a failed execve(2), of files that the kernel here has really refused. */
+#include <criterion/criterion.h>
+#include <elf.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "lib/cleanup.h"
+#include "lib/exec_error.h"
+
+#if defined(__aarch64__)
+#define OUR_MACHINE   EM_AARCH64
+#define OTHER_MACHINE EM_X86_64
+#define OTHER_NAME    "x86_64"
+#else
+#define OUR_MACHINE   EM_X86_64
+#define OTHER_MACHINE EM_AARCH64
+#define OTHER_NAME    "arm64"
+#endif
+
+static char dir[] = "/tmp/exec-error-XXXXXX";
+static char path[64];
+
+static void
+begin(void)
+{
+	cr_assert(mkdtemp(dir));
+	(void)snprintf(path, sizeof(path), "%s/program", dir);
+}
+
+static void
+finish(void)
+{
+	(void)unlink(path);
+	(void)rmdir(path);
+	(void)rmdir(dir);
+}
+
+TestSuite(exec_error, .init = begin, .fini = finish);
+
+static void
+make(const void *content, size_t size, mode_t mode)
+{
+	int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC, 0600);
+
+	cr_assert(fd >= 0);
+	cr_assert_eq(write(fd, content, size), (ssize_t)size);
+	cr_assert_eq(fchmod(fd, mode), 0);
+	close(fd);
+}
+
+/* The errno with which the kernel refuses it. */
+static int
+refusal(void)
+{
+	char *argv[] = { path, NULL };
+	int status, fds[2], failed = 0;
+	pid_t pid;
+
+	cr_assert_eq(pipe2(fds, O_CLOEXEC), 0);
+	pid = fork();
+	if (pid == 0) {
+		(void)execv(path, argv);
+		(void)!write(fds[1], &errno, sizeof(errno));
+		_exit(0);
+	}
+	close(fds[1]);
+	(void)!read(fds[0], &failed, sizeof(failed));
+	close(fds[0]);
+	cr_assert_eq(waitpid(pid, &status, 0), pid);
+	return failed;
+}
+
+static void
+check(int errnum, int code, const char *want)
+{
+	char why[EXEC_ERROR_MAX];
+	int failed = refusal();
+
+	cr_assert_eq(failed, errnum, "the kernel says %s", strerror(failed));
+	cr_assert_eq(exec_error_code(failed), code);
+	exec_error_explain(path, failed, why);
+	cr_assert(strstr(why, want), "\"%s\"", why);
+}
+
+static void
+script(const char *text, int errnum, int code, const char *want)
+{
+	make(text, strlen(text), 0755);
+	check(errnum, code, want);
+}
+
+/* A program of no use, with the loader that it asks for. */
+static void
+elf(unsigned char class, unsigned int machine, unsigned int type, const char *loader)
+{
+	struct {
+		Elf64_Ehdr head;
+		Elf64_Phdr segment;
+		char loader[64];
+	} f = { 0 };
+
+	memcpy(f.head.e_ident, ELFMAG, SELFMAG);
+	f.head.e_ident[EI_CLASS] = class;
+	f.head.e_ident[EI_DATA] = ELFDATA2LSB;
+	f.head.e_ident[EI_VERSION] = EV_CURRENT;
+	f.head.e_type = (Elf64_Half)type;
+	f.head.e_machine = (Elf64_Half)machine;
+	f.head.e_version = EV_CURRENT;
+	f.head.e_phoff = sizeof(f.head);
+	f.head.e_ehsize = sizeof(f.head);
+	f.head.e_phentsize = sizeof(f.segment);
+	f.head.e_phnum = 1;
+	f.segment.p_type = PT_INTERP;
+	f.segment.p_offset = sizeof(f.head) + sizeof(f.segment);
+	f.segment.p_filesz = strlen(loader) + 1;
+	memcpy(f.loader, loader, strlen(loader));
+	make(&f, sizeof(f), 0755);
+}
+
+Test(exec_error, missing_file)
+{
+	char why[EXEC_ERROR_MAX];
+
+	cr_assert_eq(refusal(), ENOENT);
+	exec_error_explain(path, ENOENT, why);
+	cr_assert_str_eq(why, "");
+}
+
+Test(exec_error, directory)
+{
+	cr_assert_eq(mkdir(path, 0755), 0);
+	check(EACCES, 126, "it is a directory");
+}
+
+Test(exec_error, no_permission)
+{
+	make("#!/bin/sh\n", 10, 0644);
+	check(EACCES, 126, "it has no execute permission");
+}
+
+Test(exec_error, scripts)
+{
+	script("#!/no/such/thing -x\n", ENOENT, 127,
+	       "its interpreter /no/such/thing does not exist");
+	script("#!/bin/sh\r\necho\r\n", ENOENT, 127, "carriage return");
+	script("#! /bin/sh\r\n", ENOENT, 127, "interpreter's name /bin/sh");
+	script("#!/etc\n", EACCES, 126, "its interpreter /etc: it is a directory");
+	script("#!/etc/passwd\n", EACCES, 126, "its interpreter /etc/passwd: it has no execute");
+	script("#!\n", ENOEXEC, 126, "names no interpreter");
+	script("echo hello\n", ENOEXEC, 126, "neither an ELF program nor a script");
+	script("", ENOEXEC, 126, "it is empty");
+}
+
+Test(exec_error, another_architecture)
+{
+	elf(ELFCLASS64, OTHER_MACHINE, ET_EXEC, "");
+	check(ENOEXEC, 126, "it is a program for " OTHER_NAME ", and this machine is ");
+}
+
+Test(exec_error, object_file)
+{
+	elf(ELFCLASS64, OUR_MACHINE, ET_REL, "");
+	check(ENOEXEC, 126, "an ELF file, but not a program");
+}
+
+Test(exec_error, missing_loader)
+{
+	elf(ELFCLASS64, OUR_MACHINE, ET_EXEC, "/lib/ld-of-another-libc.so.1");
+	check(ENOENT, 127, "its dynamic loader /lib/ld-of-another-libc.so.1 does not exist");
+}
+
+/* A kernel without IA32 refuses it as it refuses any unknown format; others may not. */
+Test(exec_error, thirty_two_bits)
+{
+	char why[EXEC_ERROR_MAX];
+
+	elf(ELFCLASS32, OUR_MACHINE == EM_X86_64 ? EM_386 : EM_ARM, ET_EXEC, "");
+	exec_error_explain(path, ENOEXEC, why);
+	cr_assert(strstr(why, "it is a 32-bit program ("), "\"%s\"", why);
+}
+
+Test(exec_error, message)
+{
+	char line[EXEC_ERROR_MAX] = "";
+	int fds[2];
+
+	cr_assert_eq(pipe2(fds, O_CLOEXEC), 0);
+	exec_error_write(fds[1], "/data", "it is a directory", EACCES);
+	exec_error_write(fds[1], "/gone", "", ENOENT);
+	cr_assert_gt(read(fds[0], line, sizeof(line) - 1), 0);
+	cr_assert_str_eq(line, "failed to execute /data: it is a directory: Permission denied\n"
+			       "failed to execute /gone: No such file or directory\n");
+}
