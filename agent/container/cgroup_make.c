@@ -74,18 +74,22 @@ apply_devices(struct worker *w, const struct launch *l, int fd, uint32_t *progra
 	return result;
 }
 
-/* What the agent needs of the cgroup from now on. */
+/* What the agent needs of the cgroup from now on. Waits for the answer: a container whose OOM kills are not watched must
+ * not run as if they were. */
 static int
 tell(struct worker *w, int fd, uint32_t program, struct error *err)
 {
 	struct launch_cgroup message = { .device_program = program };
 	auto_close int events = openat(fd, "memory.events", O_RDONLY | O_CLOEXEC);
 
+	/* a kernel without the memory controller has none */
+	if (events < 0 && errno != ENOENT)
+		return error_sys(err, "open memory.events");
 	/* it may have been somebody's before */
 	if (events >= 0 && cgroup_oom_kills(events, &message.oom_kills) < 0)
 		return error_sys(err, "read memory.events");
 	return worker_send(w, LAUNCH_MSG_CGROUP, &message, sizeof(message), &events, events >= 0,
-			   false, err);
+			   true, err);
 }
 
 /* Bounds that no host sends, so that one container cannot take what new processes and containers need: of the tasks

@@ -91,6 +91,9 @@ take_message(struct job *job, const struct job_wire_head *head, const void *payl
 	}
 	if (head->wait)
 		acknowledge(job, &err);
+	else if (err.code != ERROR_OK && job->state == JOB_RUNNING)
+		log_warn("job", "%s: message %u of the worker was refused: %s", job->ops->name,
+			 head->type, err.msg);
 }
 
 static void

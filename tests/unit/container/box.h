@@ -59,6 +59,7 @@ struct box {
 	struct jobs *jobs;
 	struct roots roots;
 	int sandbox_ns[NS_KINDS];
+	bool refuses_cgroup; /* the agent cannot watch it */
 	/* of the last job */
 	bool done;
 	struct error error;

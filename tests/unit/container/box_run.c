@@ -66,7 +66,6 @@ task_message(struct job *job, uint32_t type, const void *payload, size_t size, i
 	const uint8_t *kinds = payload;
 
 	(void)job;
-	(void)err;
 	if (type == LAUNCH_MSG_TTY) {
 		CHECK(n_fds == 1);
 		t->p->pty = fds[0];
@@ -86,6 +85,8 @@ task_message(struct job *job, uint32_t type, const void *payload, size_t size, i
 		CHECK(size == sizeof(struct launch_cgroup) && n_fds <= 1);
 		if (n_fds)
 			close_fd(&fds[0]);
+		if (t->p->box->refuses_cgroup)
+			return error_set(err, ERROR_RESOURCE_EXHAUSTED, "no watches are left");
 		return 0;
 	}
 	if (type == LAUNCH_MSG_REPORT) {

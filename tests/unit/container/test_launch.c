@@ -190,6 +190,21 @@ body_failures(struct box *b)
 	box_refuse(b, s, ERROR_INVALID_ARGUMENT, "working directory");
 }
 
+/* Its OOM kills would go unnoticed. */
+static void
+body_unwatched_cgroup(struct box *b)
+{
+	if (b->roots.cgroup < 0)
+		return;
+	b->refuses_cgroup = true;
+	box_refuse(b, spec_new(BOX_ROOT), ERROR_RESOURCE_EXHAUSTED, "no watches are left");
+}
+
+Test(launch, cgroup_that_cannot_be_watched_fails_it)
+{
+	in_box(body_unwatched_cgroup);
+}
+
 Test(launch, failures_leave_nothing)
 {
 	in_box(body_failures);
