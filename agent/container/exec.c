@@ -70,8 +70,31 @@ shut_off(int cgroup_fd, struct error *err)
 	return steal_fd(&fd);
 }
 
-/* Where init is now (it may have moved itself below its cgroup), else the container's cgroup. The pid is looked
- * at while its process is seen to live before and after: it was nobody else's in between. */
+/* Has the container frozen a cgroup on the way from its own to `path`, which lies below it? What is started there would
+ * stop before its program, with the caller waiting for it. */
+static bool
+is_frozen_below(const struct launch_exec *x, const char *path)
+{
+	char part[CGROUP_PATH_MAX + 1], value[8];
+	const char *end = path + strlen(x->cgroup_path);
+
+	while (*end) {
+		auto_close int dir = -1;
+
+		end++;
+		end += strcspn(end, "/");
+		memcpy(part, path, (size_t)(end - path));
+		part[end - path] = '\0';
+		dir = cgroup_open(x->roots->cgroup, part);
+		if (dir >= 0 && read_text_at(dir, "cgroup.freeze", value, sizeof(value)) > 0 &&
+		    *value == '1')
+			return true;
+	}
+	return false;
+}
+
+/* Where init is now (it may have moved itself below its cgroup), unless that is frozen, else the container's cgroup.
+ * The pid is looked at while its process is seen to live before and after: it was nobody else's in between. */
 static int
 open_cgroup(const struct launch_exec *x, struct error *err)
 {
@@ -82,7 +105,7 @@ open_cgroup(const struct launch_exec *x, struct error *err)
 	if (is_alive(x->init_pidfd) &&
 	    cgroup_of_process(x->roots->proc, x->init_pid, path, sizeof(path)) == 0 &&
 	    is_alive(x->init_pidfd) && strncmp(path, x->cgroup_path, n) == 0 &&
-	    (path[n] == '/' || !path[n])) {
+	    (path[n] == '/' || !path[n]) && !is_frozen_below(x, path)) {
 		fd = cgroup_open(x->roots->cgroup, path);
 		if (fd >= 0)
 			return shut_off(fd, err);
@@ -148,6 +171,12 @@ start_child(struct worker *w, const struct launch_exec *x, struct entry *e, int 
 	/* the pid namespace takes nobody any more: its init has gone */
 	if (err->errnum == ENOMEM && !is_alive(x->init_pidfd))
 		return not_running(x, err);
+	/* cgroups(7), "no internal processes": the container has handed controllers down */
+	if (err->errnum == EBUSY)
+		return error_set(
+			err, ERROR_FAILED_PRECONDITION,
+			"container %s: cgroup %s takes no processes, and that of the init process is frozen",
+			x->container_id, x->cgroup_path);
 	return -1;
 }
 

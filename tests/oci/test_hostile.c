@@ -307,6 +307,35 @@ nested_and_frozen(struct oci *t)
 	OCI_CHECK(t, ms <= REMOVE_MS, "removed in %u ms", ms);
 }
 
+/* An init that sits in a cgroup that its container has frozen holds no exec up. */
+static void
+exec_beside_frozen(struct oci *t)
+{
+	Grpc__Mount *m;
+	Grpc__Spec *spec = oci_sh(
+		t,
+		"cd /sys/fs/cgroup; mkdir -p a/b; (until grep -q '/a/b' /proc/1/cgroup; do :; done; "
+		"echo 1 >a/cgroup.freeze; until grep -q 'frozen 1' a/cgroup.events; do :; done; "
+		"echo ready; sleep 3600) & echo 1 >a/b/cgroup.procs; while :; do sleep 1; done");
+	char out[OCI_OUT];
+	uint64_t start_ns;
+
+	if (oci_needs_vm(t))
+		return;
+	m = oci_mount_find(spec, "/sys/fs/cgroup");
+	m->options = oci_words(t, "rw,nosuid,noexec,nodev", &m->n_options);
+	oci_caps(t, spec->process, "CAP_SYS_ADMIN,CAP_DAC_OVERRIDE");
+	OCI_REQUIRE(t, oci_launch(t, "c1", spec) == 0, "%s", t->err.msg);
+	OCI_CHECK(t, oci_read_line(t, "c1", "", "ready") == 0, "%s", t->err.msg);
+	start_ns = monotonic_ns();
+	OCI_CHECK(t,
+		  oci_exec_run(t, "c1", oci_process(t, ARGS("/bin/cat", "/proc/self/cgroup")), out,
+			       sizeof(out)) == 0,
+		  "%s", t->err.msg);
+	OCI_CHECK(t, strcmp(out, "0::/\n") == 0, "the exec is in %s", out);
+	OCI_CHECK(t, monotonic_ns() - start_ns < 5000000000ull, "it took its time");
+}
+
 /* ---- devices ---- */
 
 /* The disk of the guest is there, and CAP_MKNOD makes a node of it: which cannot be opened. */
@@ -335,6 +364,7 @@ const struct oci_case oci_hostile_cases[] = {
 	{ "attack", "cgroup paths stay below /pods", cgroup_names },
 	{ "attack", "no way out of the cgroup", cgroup_escape },
 	{ "attack", "nested and frozen cgroups are removed", nested_and_frozen },
+	{ "attack", "an init in a frozen cgroup holds no exec up", exec_beside_frozen },
 	{ "attack", "no disk can be opened", mknod_of_every_disk },
 };
 const size_t n_oci_hostile_cases = ARRAY_LEN(oci_hostile_cases);
