@@ -167,8 +167,8 @@ cap_bounding_limit(uint64_t keep, struct error *err)
 	return 0;
 }
 
-int
-cap_sets_apply(const struct cap_sets *sets, uint64_t extra, struct error *err)
+static int
+caps_set(const struct cap_sets *sets, uint64_t extra)
 {
 	uint64_t permitted = sets->permitted | extra, effective = sets->effective | extra;
 	struct __user_cap_header_struct head = { .version = _LINUX_CAPABILITY_VERSION_3 };
@@ -179,7 +179,19 @@ cap_sets_apply(const struct cap_sets *sets, uint64_t extra, struct error *err)
 		data[i].permitted = (uint32_t)(permitted >> (32 * i));
 		data[i].inheritable = (uint32_t)(sets->inheritable >> (32 * i));
 	}
-	if (syscall(SYS_capset, &head, data) < 0)
+	return (int)syscall(SYS_capset, &head, data);
+}
+
+int
+cap_sets_drop_extra(const struct cap_sets *sets)
+{
+	return caps_set(sets, 0);
+}
+
+int
+cap_sets_apply(const struct cap_sets *sets, uint64_t extra, struct error *err)
+{
+	if (caps_set(sets, extra) < 0)
 		return error_sys(err, "set capabilities");
 	if (prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) < 0 && errno != EINVAL)
 		return error_sys(err, "clear ambient capabilities");

@@ -42,3 +42,6 @@ int cap_bounding_limit(uint64_t keep, struct error *err);
 /* Sets effective, permitted, inheritable and ambient of the caller; `extra` stays permitted and effective in addition,
  * until execve. An ambient capability that the caller's securebits forbid is left out. */
 int cap_sets_apply(const struct cap_sets *sets, uint64_t extra, struct error *err);
+
+/* Takes the extra capabilities of cap_sets_apply() away again, by capset(2) alone. 0, or -1 and errno. */
+int cap_sets_drop_extra(const struct cap_sets *sets);

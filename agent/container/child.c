@@ -38,6 +38,7 @@ child_entry(struct entry *e, const struct roots *roots, const Grpc__Spec *spec,
 		.stdio = { -1, -1, -1 },
 		.gate = -1,
 		.report = -1,
+		.pid_ns = -1,
 		.hostname = spec->hostname,
 	};
 	if (!process->capabilities)
@@ -196,7 +197,7 @@ forward_terminal(struct worker *w, struct child_process *c, struct error *err)
 int
 child_lead(struct worker *w, struct child_process *c, const struct entry *e, struct error *err)
 {
-	if (worker_process(w, c->pid, c->pidfd, err) < 0)
+	if (e->pid_ns < 0 && worker_process(w, c->pid, c->pidfd, err) < 0)
 		return -1;
 	if (!e->join && child_set_oom_score(c->pid, e, err) < 0)
 		return -1;
@@ -209,7 +210,31 @@ child_lead(struct worker *w, struct child_process *c, const struct entry *e, str
 	if (sync_recv(c->sock, SYNC_READY, NULL, 0, NULL, err) < 0)
 		return -1;
 	/* a user namespace has no say in raising limits: only we have */
-	return e->user ? rlimits_apply(c->pid, e->rlimits, e->n_rlimits, err) : 0;
+	return e->user && e->pid_ns < 0 ? rlimits_apply(c->pid, e->rlimits, e->n_rlimits, err) : 0;
+}
+
+int
+child_fork_last(struct worker *w, struct child_process *c, const struct entry *e,
+		const struct filter *filter, struct error *err)
+{
+	struct undo undo = { .kind = UNDO_KILL };
+	int pidfd = -1;
+	pid_t pid;
+
+	if (sync_name_senders(c->sock) < 0)
+		return error_sys(err, "prepare the last fork");
+	if (child_release(c, filter, err) < 0 ||
+	    sync_recv_process(c->sock, c->pid, &pid, &pidfd, err) < 0)
+		return -1;
+	close_fd(&c->pidfd);
+	c->pid = undo.id = pid;
+	c->pidfd = undo.fd = pidfd;
+	if (worker_step(w, &undo, err) < 0 || worker_process(w, c->pid, c->pidfd, err) < 0 ||
+	    rlimits_apply(c->pid, e->rlimits, e->n_rlimits, err) < 0)
+		return -1;
+	if (send_msg(c->sock, "", 1, NULL, 0, 0) < 0)
+		return error_sys(err, "release the process");
+	return 0;
 }
 
 int

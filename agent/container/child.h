@@ -33,6 +33,11 @@ int child_lead(struct worker *w, struct child_process *c, const struct entry *e,
 /* Lets it go, with the seccomp program (NULL: there is none). */
 int child_release(struct child_process *c, const struct filter *filter, struct error *err);
 
+/* The same for an entry with a pid_ns: it makes the last process, which is the child from then on, is registered, given
+ * its limits, and let go. */
+int child_fork_last(struct worker *w, struct child_process *c, const struct entry *e,
+		    const struct filter *filter, struct error *err);
+
 /* Closes our ends; kills it if `kill`. */
 void child_end(struct child_process *c, bool kill);
 

@@ -15,6 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -24,11 +25,14 @@
 #include "agent/container/exec_report.h"
 #include "agent/container/hooks_launch.h"
 #include "agent/container/keyring.h"
+#include "agent/container/last_fork.h"
+#include "agent/container/program.h"
 #include "agent/container/rlimits.h"
 #include "agent/container/sync.h"
 #include "agent/container/sysctl.h"
 #include "agent/container/tty.h"
 #include "agent/container/user.h"
+#include "agent/container/wipe.h"
 #include "lib/cleanup.h"
 #include "lib/io.h"
 #include "lib/path.h"
@@ -36,9 +40,6 @@
 
 /* Of the kernel; what the C library calls NSIG leaves some out. */
 #define SIGNALS_MAX 64
-
-/* The seccomp filter is missing. */
-#define EXIT_NOT_LOADED 125
 
 /* A terminal in place of the three stdio fds; the master goes to the worker. */
 static int
@@ -161,7 +162,7 @@ drop_privileges(const struct entry *e, struct error *err)
 
 	if (rlimits_reset_files(e->rlimits, e->n_rlimits, err) < 0)
 		return -1;
-	if (!e->user && rlimits_apply(0, e->rlimits, e->n_rlimits, err) < 0)
+	if (!e->user && e->pid_ns < 0 && rlimits_apply(0, e->rlimits, e->n_rlimits, err) < 0)
 		return -1;
 	if (cap_bounding_limit(e->caps.bounding, err) < 0)
 		return -1;
@@ -170,22 +171,16 @@ drop_privileges(const struct entry *e, struct error *err)
 	if (e->no_new_privs && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
 		return error_sys(err, "set no_new_privs");
 	/* The filter is loaded as the last thing before execve, so that it may forbid whatever it wants. Without
-	 * no_new_privs that takes one capability, which execve does not look at when it computes the program's. */
-	if (e->filtered && !e->no_new_privs)
+	 * no_new_privs that takes one capability, which execve does not look at when it computes the program's. So does
+	 * entering the pid namespace. */
+	if (e->pid_ns >= 0 || (e->filtered && !e->no_new_privs))
 		extra = UINT64_C(1) << CAP_SYS_ADMIN;
 	return cap_sets_apply(&e->caps, extra, err);
 }
 
-/* What execve is to get, and the filter it runs under. */
-struct program {
-	char path[PATH_MAX], **args, **env;
-	struct filter filter;
-	struct sync_buffer *buffer; /* for the last word: limits may leave no memory for it */
-};
-
 /* Everything up to execve but for the gate. */
 static int
-prepare(struct entry *e, struct program *program, struct error *err)
+prepare(struct entry *e, struct program *program, struct sync_buffer **buffer, struct error *err)
 {
 	auto_close int root = -1;
 
@@ -202,15 +197,13 @@ prepare(struct entry *e, struct program *program, struct error *err)
 	(void)umask(022);
 	if (entry_arrange_files(e, err) < 0)
 		return -1;
-	if (setsid() < 0)
+	if (e->pid_ns < 0 && program_make_session(e) < 0)
 		return error_sys(err, "make a session");
-	if (e->process->terminal && ioctl(0, TIOCSCTTY, 0) < 0)
-		return error_sys(err, "make the terminal the controlling one");
 	root = openat(AT_FDCWD, "/", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (root < 0)
 		return error_sys(err, "open the container's root");
-	program->buffer = malloc(sizeof(*program->buffer));
-	if (!program->buffer)
+	*buffer = malloc(sizeof(**buffer));
+	if (!*buffer)
 		return error_nomem(err, "preparing a process");
 	program->args = command_arguments(e->process, err);
 	if (!program->args)
@@ -232,7 +225,8 @@ wait_to_run(struct entry *e, struct sync_buffer *buffer, struct filter *filter)
 	ssize_t n = sync_recv_in(buffer, e->sock, SYNC_RUN, filter,
 				 e->filtered ? sizeof(*filter) : 0, NULL, &err);
 
-	close_fd(&e->sock);
+	if (e->pid_ns < 0)
+		close_fd(&e->sock);
 	if (n < 0)
 		_exit(EXIT_NOT_LOADED);
 	if (e->filtered && (n < (ssize_t)offsetof(struct filter, insns) || !filter->n ||
@@ -240,28 +234,112 @@ wait_to_run(struct entry *e, struct sync_buffer *buffer, struct filter *filter)
 		_exit(EXIT_NOT_LOADED);
 }
 
+/* Copies the strings, and the list, to `at`. Returns what lies behind them. */
+static char *
+move_strings(char ***list, char *at)
+{
+	char **from = *list, **to = (char **)(void *)at;
+	size_t n = 0;
+
+	while (from[n])
+		n++;
+	at += (n + 1) * sizeof(*to);
+	for (size_t i = 0; i < n; i++) {
+		size_t len = strlen(from[i]) + 1;
+
+		memcpy(at, from[i], len);
+		to[i] = at;
+		at += len;
+	}
+	to[n] = NULL;
+	*list = to;
+	return at;
+}
+
+static size_t
+strings_size(char *const *list)
+{
+	size_t size = sizeof(*list);
+
+	for (; *list; list++)
+		size += sizeof(*list) + strlen(*list) + 1;
+	return (size + sizeof(*list) - 1) & ~(sizeof(*list) - 1);
+}
+
+/* Puts what execve gets into memory of its own. */
+static int
+move_program(struct program *program, struct error *err)
+{
+	size_t args = strings_size(program->args), env = strings_size(program->env);
+	char *memory =
+		mmap(NULL, args + env, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	if (memory == MAP_FAILED)
+		return error_nomem(err, "preparing a process");
+	(void)move_strings(&program->args, memory);
+	(void)move_strings(&program->env, memory + args);
+	return 0;
+}
+
+/* The last fork: the worker is told of the process. Its own memory of all else is gone: nothing may be allocated. */
+_Noreturn static void
+fork_and_end(const struct entry *e, const struct program *program)
+{
+	struct error err = ERROR_INIT;
+	int pidfd = -1;
+	pid_t pid;
+
+	wipe_apply(e->wipe);
+	pid = last_fork(e, program, &pidfd);
+	if (pid < 0) {
+		error_sys(&err, "clone a process");
+		(void)sync_send(e->sock, SYNC_FAILED, &err, sizeof(err), -1);
+	} else {
+		(void)sync_send(e->sock, SYNC_PROCESS, &pid, sizeof(pid), pidfd);
+	}
+	_exit(0);
+}
+
+int
+program_make_session(const struct entry *e)
+{
+	if (setsid() < 0)
+		return -1;
+	return e->process->terminal ? ioctl(0, TIOCSCTTY, 0) : 0;
+}
+
+_Noreturn void
+program_run(const struct entry *e, const struct program *program, bool is_filtered)
+{
+	if (program->filter.n && !is_filtered && filter_load(&program->filter) != 0)
+		_exit(EXIT_NOT_LOADED);
+	(void)execve(program->path, program->args, program->env);
+	_exit(exec_report_failure(e->report, program->path, errno,
+				  program->filter.n ? &program->filter : NULL));
+}
+
 _Noreturn void
 entry_run(struct entry *e)
 {
 	struct error err = ERROR_INIT;
+	struct sync_buffer *buffer;
 	struct program program;
 	char byte;
 
 	program.filter.n = 0;
-	if (prepare(e, &program, &err) < 0) {
+	if (prepare(e, &program, &buffer, &err) < 0 ||
+	    (e->pid_ns >= 0 && move_program(&program, &err) < 0)) {
 		(void)sync_send(e->sock, SYNC_FAILED, &err, sizeof(err), -1);
 		_exit(1);
 	}
 	if (sync_send(e->sock, SYNC_READY, NULL, 0, -1) < 0)
 		_exit(1);
-	wait_to_run(e, program.buffer, &program.filter);
+	wait_to_run(e, buffer, &program.filter);
+	if (e->pid_ns >= 0)
+		fork_and_end(e, &program);
 	if (e->gate >= 0 && read_full(e->gate, &byte, 1) != 1)
 		_exit(1);
 	if (e->hooks && hook_stage_start(e->hooks, e->gate, &err) < 0)
 		_exit(1);
-	if (program.filter.n && filter_load(&program.filter) != 0)
-		_exit(EXIT_NOT_LOADED);
-	(void)execve(program.path, program.args, program.env);
-	_exit(exec_report_failure(e->report, program.path, errno,
-				  program.filter.n ? &program.filter : NULL));
+	program_run(e, &program, false);
 }

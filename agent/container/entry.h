@@ -13,6 +13,7 @@
 #include "oci.pb-c.h"
 
 struct hook_stage;
+struct wipe;
 
 struct entry {
 	const struct roots *roots;
@@ -38,6 +39,9 @@ struct entry {
 	const struct ns_plan *ns;
 	struct hook_stage *hooks;
 	const char *hostname;
+	/* one more process, which enters its pid namespace by a last fork (last_fork.h); -1: it was born there */
+	int pid_ns;
+	const struct wipe *wipe; /* what is emptied before that */
 	/* one more process, whose oom score the worker has taken */
 	const int *join; /* NS_KINDS fds; -1: the worker has entered that one */
 };

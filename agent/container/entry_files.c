@@ -11,6 +11,7 @@
 #define SOCK_FD   3
 #define GATE_FD   4
 #define REPORT_FD 5
+#define PIDNS_FD  6
 
 #define KEEP_MAX 16
 
@@ -50,15 +51,11 @@ entry_keep_files(const int *fds, size_t n_fds, struct error *err)
 int
 entry_close_others(const struct entry *e, struct error *err)
 {
-	const int fds[] = { e->stdio[0],
-			    e->stdio[1],
-			    e->stdio[2],
-			    e->sock,
-			    e->gate,
-			    e->report,
-			    e->process->terminal ? e->roots->dev : -1,
-			    e->roots->proc,
-			    e->join[NS_USER],
+	const int fds[] = { e->stdio[0],       e->stdio[1],
+			    e->stdio[2],       e->sock,
+			    e->gate,           e->report,
+			    e->pid_ns,         e->process->terminal ? e->roots->dev : -1,
+			    e->roots->proc,    e->join[NS_USER],
 			    e->join[NS_CGROUP] };
 
 	return entry_keep_files(fds, ARRAY_LEN(fds), err);
@@ -99,14 +96,15 @@ entry_arrange_files(struct entry *e, struct error *err)
 		if (e->stdio[i] >= 0 && dup2(e->stdio[i], i) < 0)
 			return error_sys(err, "arrange files");
 	}
-	if (lift(&e->sock, err) < 0 || lift(&e->gate, err) < 0 || lift(&e->report, err) < 0)
+	if (lift(&e->sock, err) < 0 || lift(&e->gate, err) < 0 || lift(&e->report, err) < 0 ||
+	    lift(&e->pid_ns, err) < 0)
 		return -1;
-	if (sys_close_range(SOCK_FD, REPORT_FD, 0) < 0)
+	if (sys_close_range(SOCK_FD, PIDNS_FD, 0) < 0)
 		return error_sys(err, "close files");
 	if (lower(&e->sock, SOCK_FD, err) < 0 || lower(&e->gate, GATE_FD, err) < 0 ||
-	    lower(&e->report, REPORT_FD, err) < 0)
+	    lower(&e->report, REPORT_FD, err) < 0 || lower(&e->pid_ns, PIDNS_FD, err) < 0)
 		return -1;
-	if (sys_close_range(REPORT_FD + 1, ~0u, 0) < 0)
+	if (sys_close_range(PIDNS_FD + 1, ~0u, 0) < 0)
 		return error_sys(err, "close files");
 	return 0;
 }

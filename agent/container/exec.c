@@ -13,6 +13,7 @@
 #include "agent/container/launch.h"
 #include "agent/container/mounts.h"
 #include "agent/container/tty.h"
+#include "agent/container/wipe.h"
 #include "lib/cleanup.h"
 #include "lib/io.h"
 #include "lib/sys.h"
@@ -131,9 +132,9 @@ leave_guest(struct worker *w, const struct launch_exec *x, struct entry *e, int 
 {
 	auto_close int root = openat(AT_FDCWD, "/", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	const Grpc__Process *p = e->process;
-	int keep[] = { worker_fd(w),     x->init_pidfd,     cgroup_fd,    e->stdio[0],
-		       e->stdio[1],      e->stdio[2],       -1 /* dev */, -1 /* proc */,
-		       e->join[NS_USER], e->join[NS_CGROUP] };
+	int keep[] = { worker_fd(w),     x->init_pidfd,      cgroup_fd,    e->stdio[0],
+		       e->stdio[1],      e->stdio[2],        -1 /* dev */, -1 /* proc */,
+		       e->join[NS_USER], e->join[NS_CGROUP], e->pid_ns };
 
 	if (root < 0)
 		return error_sys(err, "open the container's root");
@@ -146,8 +147,8 @@ leave_guest(struct worker *w, const struct launch_exec *x, struct entry *e, int 
 	return entry_keep_files(keep, ARRAY_LEN(keep), err);
 }
 
-/* Enters the container, but for the namespaces that only the new process can enter: the container sees that process
- * from the clone on, and may have the capability to look into it, when there must be nothing of the guest in it. */
+/* Enters the container, but for the namespaces that only the new process can enter, and the pid namespace, which the last
+ * fork alone enters: the container sees that process, and may have the capability to look into it. */
 static int
 enter_container(struct worker *w, const struct launch_exec *x, struct entry *e, int cgroup_fd,
 		struct roots *left, struct error *err)
@@ -155,29 +156,11 @@ enter_container(struct worker *w, const struct launch_exec *x, struct entry *e, 
 	int outer[NS_KINDS];
 
 	memcpy(outer, x->ns, sizeof(outer));
-	/* whose capabilities are needed for the clone into the cgroup */
-	outer[NS_USER] = outer[NS_CGROUP] = -1;
+	/* whose capabilities are needed for the clone into the cgroup; and what the last fork enters */
+	outer[NS_USER] = outer[NS_CGROUP] = outer[NS_PID] = -1;
 	if (child_set_oom_score(0, e, err) < 0 || ns_join_all(outer, err) < 0)
 		return -1;
 	return leave_guest(w, x, e, cgroup_fd, left, err);
-}
-
-static int
-start_child(struct worker *w, const struct launch_exec *x, struct entry *e, int cgroup_fd,
-	    struct child_process *c, struct error *err)
-{
-	if (child_start(w, e, 0, cgroup_fd, c, err) == 0)
-		return 0;
-	/* the pid namespace takes nobody any more: its init has gone */
-	if (err->errnum == ENOMEM && !is_alive(x->init_pidfd))
-		return not_running(x, err);
-	/* cgroups(7), "no internal processes": the container has handed controllers down */
-	if (err->errnum == EBUSY)
-		return error_set(
-			err, ERROR_FAILED_PRECONDITION,
-			"container %s: cgroup %s takes no processes, and that of the init process is frozen",
-			x->container_id, x->cgroup_path);
-	return -1;
 }
 
 static int
@@ -189,16 +172,27 @@ run_child(struct worker *w, const struct launch_exec *x, struct entry *e, struct
 
 	if (x->roots->cgroup >= 0 && cgroup_fd < 0)
 		return -1;
-	if (enter_container(w, x, e, cgroup_fd, &left, err) < 0 ||
-	    start_child(w, x, e, cgroup_fd, c, err) < 0)
+	if (enter_container(w, x, e, cgroup_fd, &left, err) < 0)
 		return -1;
-	if (child_lead(w, c, e, err) < 0) {
-		/* killed with its pid namespace */
-		return is_alive(c->pidfd) || is_alive(x->init_pidfd) || err->code != ERROR_INTERNAL
-			       ? -1
-			       : not_running(x, err);
+	if (child_start(w, e, 0, cgroup_fd, c, err) < 0) {
+		/* cgroups(7), "no internal processes": the container has handed controllers down */
+		if (err->errnum == EBUSY)
+			return error_set(
+				err, ERROR_FAILED_PRECONDITION,
+				"container %s: cgroup %s takes no processes, and that of the init process is frozen",
+				x->container_id, x->cgroup_path);
+		return -1;
 	}
-	return child_release(c, x->filter, err);
+	if (child_lead(w, c, e, err) < 0)
+		return -1;
+	if (e->pid_ns < 0)
+		return child_release(c, x->filter, err);
+	if (child_fork_last(w, c, e, x->filter, err) == 0)
+		return 0;
+	/* the pid namespace takes nobody any more, or has killed it: its init has gone */
+	if (is_alive(x->init_pidfd) || (err->code != ERROR_INTERNAL && err->errnum != ENOMEM))
+		return -1;
+	return not_running(x, err);
 }
 
 int
@@ -207,6 +201,7 @@ container_exec(struct worker *w, const struct launch_exec *x, struct error *err)
 	struct child_process child = CHILD_NONE;
 	Grpc__Process process = complete(x);
 	struct entry entry;
+	struct wipe wipe;
 	int join[NS_KINDS];
 	int result;
 
@@ -215,6 +210,10 @@ container_exec(struct worker *w, const struct launch_exec *x, struct error *err)
 	for (unsigned int k = 0; k < NS_KINDS; k++)
 		join[k] = k == NS_USER || k == NS_CGROUP ? x->ns[k] : -1;
 	entry.join = join;
+	entry.pid_ns = x->ns[NS_PID];
+	entry.wipe = &wipe;
+	if (wipe_plan(x->roots->proc, &wipe, err) < 0)
+		return -1;
 	entry.id = x->container_id;
 	entry.keyring = x->keyring;
 	entry.lsm = x->lsm;

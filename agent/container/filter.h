@@ -38,6 +38,9 @@ int filter_load(const struct filter *filter);
  * arguments of 0, and is not handed to a tracer or a listener. Pure. */
 bool filter_survives(const struct filter *filter, long number);
 
+/* Returns whether the filter lets the call be made with these arguments, the others being 0. Pure. */
+bool filter_allows(const struct filter *filter, long number, const uint64_t args[2]);
+
 /* Bytes of a filter that are in use, for sending it. */
 static inline size_t
 filter_size(const struct filter *f)

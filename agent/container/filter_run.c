@@ -57,12 +57,30 @@ run(const struct filter *f, const struct seccomp_data *call)
 	return SECCOMP_RET_KILL_PROCESS;
 }
 
+static uint32_t
+verdict(const struct filter *f, long number, const uint64_t args[2])
+{
+	struct seccomp_data call = { .nr = (int)number, .arch = seccomp_arch_native() };
+
+	call.args[0] = args[0];
+	call.args[1] = args[1];
+	return run(f, &call) & SECCOMP_RET_ACTION_FULL;
+}
+
 bool
 filter_survives(const struct filter *f, long number)
 {
-	struct seccomp_data call = { .nr = (int)number, .arch = seccomp_arch_native() };
-	uint32_t action = run(f, &call) & SECCOMP_RET_ACTION_FULL;
+	static const uint64_t none[2];
+	uint32_t action = verdict(f, number, none);
 
 	return action == SECCOMP_RET_ALLOW || action == SECCOMP_RET_LOG ||
 	       action == SECCOMP_RET_ERRNO;
+}
+
+bool
+filter_allows(const struct filter *f, long number, const uint64_t args[2])
+{
+	uint32_t action = verdict(f, number, args);
+
+	return action == SECCOMP_RET_ALLOW || action == SECCOMP_RET_LOG;
 }

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "lib/cleanup.h"
@@ -14,11 +15,16 @@ int
 sync_send(int sock, enum sync_type type, const void *payload, size_t size, int fd)
 {
 	uint32_t head = (uint32_t)type;
+	char small[sizeof(head) + sizeof(struct error)];
 	auto_free char *msg = NULL;
 
-	/* the usual one needs no memory: a resource limit may already leave none */
-	if (!size)
-		return send_msg(sock, &head, sizeof(head), &fd, fd >= 0 ? 1 : 0, 0);
+	/* the usual one needs no memory: there may be none left by then */
+	if (size <= sizeof(struct error)) {
+		memcpy(small, &head, sizeof(head));
+		if (size)
+			memcpy(small + sizeof(head), payload, size);
+		return send_msg(sock, small, sizeof(head) + size, &fd, fd >= 0 ? 1 : 0, 0);
+	}
 	if (size > SYNC_PAYLOAD_MAX) {
 		errno = EMSGSIZE;
 		return -1;
@@ -83,6 +89,41 @@ sync_recv_in(struct sync_buffer *buffer, int sock, enum sync_type type, void *pa
 	for (size_t i = 0; i < n_fds; i++)
 		(void)close(fds[i]);
 	if ((size_t)n >= sizeof(head) && head == SYNC_FAILED)
+		return take_failure(msg + sizeof(head), (size_t)n - sizeof(head), err);
+	return error_set(err, ERROR_INTERNAL, "unexpected message during a process's set-up");
+}
+
+int
+sync_name_senders(int sock)
+{
+	return setsockopt(sock, SOL_SOCKET, SO_PASSCRED, &(int){ 1 }, sizeof(int));
+}
+
+int
+sync_recv_process(int sock, pid_t sender, pid_t *pid, int *pidfd, struct error *err)
+{
+	char msg[sizeof(uint32_t) + sizeof(struct error)];
+	int fds[IO_FDS_MAX];
+	size_t n_fds = 0;
+	uint32_t head = 0;
+	pid_t from = 0;
+	ssize_t n = recv_msg_from(sock, msg, sizeof(msg), fds, &n_fds, 0, &from);
+
+	if (n < 0)
+		return error_sys(err, "wait for a process's set-up");
+	if (n == 0)
+		return error_set(err, ERROR_INTERNAL, "the process ended during its set-up");
+	if ((size_t)n >= sizeof(head))
+		memcpy(&head, msg, sizeof(head));
+	if (from == sender && head == SYNC_PROCESS && (size_t)n == sizeof(head) + sizeof(*pid) &&
+	    n_fds == 1) {
+		memcpy(pid, msg + sizeof(head), sizeof(*pid));
+		*pidfd = fds[0];
+		return 0;
+	}
+	for (size_t i = 0; i < n_fds; i++)
+		(void)close(fds[i]);
+	if (from == sender && head == SYNC_FAILED)
 		return take_failure(msg + sizeof(head), (size_t)n - sizeof(head), err);
 	return error_set(err, ERROR_INTERNAL, "unexpected message during a process's set-up");
 }

@@ -8,7 +8,10 @@
  *   child <-> worker SYNC_HOOKS    before the root is changed, if there are hooks then: it is the worker's turn; it has
  *                                  run its hooks; the child has run its own, payload: what they printed
  *   child -> worker  SYNC_READY    all is set up; what follows cannot fail but for execve
- *   worker -> child  SYNC_RUN      payload: the seccomp program, if it is awaited; the worker's work is done
+ *   worker -> child  SYNC_RUN      payload: the seccomp program, if it is awaited; the worker's work is done, but if
+ *                                  the child makes another process (last_fork.h):
+ *   child -> worker  SYNC_PROCESS  payload: its pid; one fd: its pidfd; the child ends
+ *   worker -> that   one byte      it may run its program
  *   child -> worker  SYNC_FAILED   payload: struct error; the child ends
  *
  * The gate of a container with startContainer or poststart hooks is such a socket, too:
@@ -34,6 +37,7 @@ enum sync_type {
 	SYNC_READY,
 	SYNC_RUN,
 	SYNC_FAILED,
+	SYNC_PROCESS,
 };
 
 /* Payload of one message: 4096 instructions of a filter and a little. */
@@ -50,6 +54,13 @@ int sync_send(int sock, enum sync_type type, const void *payload, size_t size, i
  * *fd, if not NULL, is the fd that came along; without one the message is refused. */
 ssize_t sync_recv(int sock, enum sync_type type, void *payload, size_t size, int *fd,
 		  struct error *err);
+
+/* Has the kernel name the sender of each message from now on. 0, or -1 and errno. */
+int sync_name_senders(int sock);
+
+/* Waits for SYNC_PROCESS from `sender`. Another process may hold that end of the socket, too: a message of any other is
+ * refused. 0 with *pid and *pidfd, or -1. */
+int sync_recv_process(int sock, pid_t sender, pid_t *pid, int *pidfd, struct error *err);
 
 /* The same in memory that the caller has: nothing is allocated. */
 ssize_t sync_recv_in(struct sync_buffer *buffer, int sock, enum sync_type type, void *payload,

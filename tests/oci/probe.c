@@ -104,6 +104,7 @@ static const struct {
 	{ "snoop-guest", probe_snoop_guest },
 	{ "mknod-all", probe_mknod_all },
 	{ "quota", probe_quota },
+	{ "trace", probe_trace },
 };
 
 int

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Probes of probe_attack.c and probe_quotas.c. The exit code; args are what follows the probe's name. */
+/* Probes of probe_attack.c, probe_quotas.c and probe_trace.c. The exit code; args are what follows the probe's name. */
 #pragma once
+
+#include <stddef.h>
 
 int probe_flip(int n, char **args);
 int probe_hog(int n, char **args);
@@ -11,3 +13,10 @@ int probe_snoop(int n, char **args);
 int probe_snoop_guest(int n, char **args);
 int probe_mknod_all(int n, char **args);
 int probe_quota(int n, char **args);
+int probe_trace(int n, char **args);
+
+/* For probes that look at other processes (probe_attack.c): remembers the container's own programs; calls fn for each other
+ * process, with its directory in /proc; does one run something else, whose name is stored? */
+void own_program(void);
+void each_process(void (*fn)(int pid_fd, const char *pid, void *data), void *data);
+int is_foreign(int pid_fd, char *name, size_t size);

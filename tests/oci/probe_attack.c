@@ -85,7 +85,7 @@ probe_forks(int n, char **args)
 static struct stat own_programs[2]; /* busybox and this one */
 
 /* Is what this process runs none of the container's own programs (which are all busybox or this one)? */
-static int
+int
 is_foreign(int pid_fd, char *name, size_t size)
 {
 	struct stat s;
@@ -140,7 +140,7 @@ try_held(const int *held, unsigned int n)
 	}
 }
 
-static void
+void
 each_process(void (*fn)(int pid_fd, const char *pid, void *data), void *data)
 {
 	DIR *dir = opendir("/proc");
@@ -176,7 +176,7 @@ writer_look(int pid_fd, const char *pid, void *data)
 	w->seen += w->n_held > before;
 }
 
-static void
+void
 own_program(void)
 {
 	if (stat("/bin/busybox", &own_programs[0]) < 0 ||

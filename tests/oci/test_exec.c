@@ -5,6 +5,8 @@
  */
 #include <string.h>
 
+#include "agent.pb-c.h"
+#include "lib/ttrpc/client.h"
 #include "tests/oci/oci.h"
 
 #define ID "joined"
@@ -252,7 +254,7 @@ capabilities(struct oci *t)
 	OCI_EXEC_PRINTS(t, ID, p, "found\n");
 }
 
-/* CAP_SYS_PTRACE of the guest's own user namespace: nothing stops it from looking into a process that is being set up.
+/* CAP_SYS_PTRACE of the guest's own user namespace: nothing stops it from looking into a process that it sees.
  * There must be nothing of the guest in it: no root, no directory, no open file. */
 static void
 holds_nothing(struct oci *t)
@@ -275,6 +277,86 @@ holds_nothing(struct oci *t)
 	oci_file(t, "tmp/stop", 0644, "");
 	OCI_CHECK(t, oci_read(t, ID, "", out, sizeof(out)) > 0, "%s", t->err.msg);
 	OCI_CHECK(t, strcmp(out, "done\n") == 0, "within reach: %.2000s", out);
+}
+
+#define MARKER_BEGIN "the-secret-of-"
+#define MARKER_END   "another-container"
+
+static void
+ignore_reply(void *data, ProtobufCMessage *reply, const struct error *failure)
+{
+	(void)data;
+	(void)failure;
+	if (reply)
+		protobuf_c_message_free_unpacked(reply, NULL);
+}
+
+/* What another container of the pod has been given: its environment, and a call that the agent holds until its process
+ * reads. */
+static void
+leave_secrets(struct oci *t)
+{
+	static char much[1 << 20];
+	Grpc__Spec *spec = oci_sh(t, "exec sleep 3600");
+	Grpc__WriteStreamRequest q = GRPC__WRITE_STREAM_REQUEST__INIT;
+
+	oci_append(t, &spec->process->env, &spec->process->n_env, "TOKEN=" MARKER_BEGIN MARKER_END);
+	OCI_REQUIRE(t, oci_launch(t, "other", spec) == 0, "%s", t->err.msg);
+	for (size_t i = 0; i + sizeof(MARKER_BEGIN MARKER_END) < sizeof(much);
+	     i += sizeof(MARKER_BEGIN MARKER_END))
+		memcpy(much + i, MARKER_BEGIN MARKER_END, sizeof(MARKER_BEGIN MARKER_END));
+	q.container_id = oci_str(t, "other");
+	q.exec_id = oci_str(t, "other");
+	q.data.data = (uint8_t *)much;
+	q.data.len = sizeof(much);
+	OCI_CHECK(t,
+		  ttrpc_client_start(t->h.client, &grpc__agent_service__descriptor, "WriteStdin",
+				     &q.base, 0, ignore_reply, NULL, &t->err),
+		  "%s", t->err.msg);
+}
+
+/* Everything that is set up for a container whose processes may trace is traced at every instant that comes up: it must have
+ * no privilege and no memory that is not the container's. */
+static void
+traced(struct oci *t, const char *filter, bool no_new_privs)
+{
+	/* the sanitizers need the memory that would be emptied */
+	bool looks_at_memory = t->is_vm || t->h.is_product;
+	const char *const args[] = { "/bin/oci-probe", "trace",
+				     "/tmp/stop",      looks_at_memory ? MARKER_BEGIN : NULL,
+				     MARKER_END,       NULL };
+	Grpc__Spec *spec;
+	char out[OCI_OUT];
+
+	(void)oci_rootfs(t);
+	oci_dir(t, "tmp", 0777);
+	leave_secrets(t);
+	spec = oci_spec(t, args);
+	oci_caps(t, spec->process, "CAP_SYS_PTRACE,CAP_CHOWN");
+	spec->process->nonewprivileges = no_new_privs;
+	if (filter)
+		(void)oci_seccomp(t, spec, filter, "SCMP_ACT_ERRNO");
+	OCI_REQUIRE(t, oci_launch(t, ID, spec) == 0, "%s", t->err.msg);
+	OCI_REQUIRE(t, oci_read_line(t, ID, "", "armed") == 0, "%s", t->err.msg);
+	for (int i = 0; i < 40; i++) {
+		Grpc__Process *p = oci_process(t, ARGS("/bin/true"));
+
+		p->terminal = i % 2;
+		OCI_CHECK(t, oci_exec_run(t, ID, p, out, sizeof(out)) == 0, "%s", t->err.msg);
+	}
+	oci_file(t, "tmp/stop", 0644, "");
+	OCI_CHECK(t, oci_read(t, ID, "", out, sizeof(out)) > 0, "%s", t->err.msg);
+	OCI_CHECK(t, strcmp(out, "done\n") == 0, "within reach: %.2000s", out);
+	OCI_CHECK(t, oci_remove(t, ID) == 0 && oci_remove(t, "other") == 0, "%s", t->err.msg);
+	oci_unlink(t, "tmp/stop");
+}
+
+static void
+traced_exec(struct oci *t)
+{
+	traced(t, NULL, false);
+	traced(t, "mkdir", false);
+	traced(t, "mkdir", true);
 }
 
 /* It is where the container is: every namespace, its cgroup, its session is its own. */
@@ -340,5 +422,6 @@ const struct oci_case oci_exec_cases[] = {
 	{ "exec", "an exec after the end in a shared pid namespace", after_the_end_shared },
 	{ "attack", "an exec's working directory outside", cwd_escape },
 	{ "attack", "an exec being set up holds nothing of the guest", holds_nothing },
+	{ "attack", "an exec being set up is traced for nothing", traced_exec },
 };
 const size_t n_oci_exec_cases = ARRAY_LEN(oci_exec_cases);

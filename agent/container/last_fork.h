@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * An exec's process enters the pid namespace of its container, where others may be able to trace it, by the last fork
+ * before its program, when it has nothing left that they must not have:
+ *
+ *   worker --clone--> set-up process: outside of the pid namespace, does everything but that
+ *                        `--clone--> with the same memory, enters the pid namespace, loads the seccomp filter, gives
+ *                                    up the capability for these two
+ *                                       `--clone--> in the pid namespace: waits for the worker's word, execve
+ */
+#pragma once
+
+#include <sys/types.h>
+
+struct entry;
+struct program;
+
+/* Makes the last process, which never returns from here, in the caller's files and memory. Returns its pid with *pidfd,
+ * or -1 and errno. Allocates nothing. */
+pid_t last_fork(const struct entry *e, const struct program *program, int *pidfd);

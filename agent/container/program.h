@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The last thing a container's process does of ours. Used by entry.c and last_fork.c. */
+#pragma once
+
+#include <limits.h>
+#include <stdbool.h>
+
+#include "agent/container/filter.h"
+
+struct entry;
+
+/* What execve is to get, and the filter it runs under. */
+struct program {
+	char path[PATH_MAX], **args, **env;
+	struct filter filter;
+};
+
+/* Exit code: the seccomp filter is missing. */
+#define EXIT_NOT_LOADED 125
+
+/* Makes a session, with the terminal if there is one. 0, or -1 and errno. */
+int program_make_session(const struct entry *e);
+
+/* Loads the filter, unless it is in force already, and runs the program. Allocates nothing; the caller's stack may be another
+ * than the sanitizer's. */
+__attribute__((no_sanitize_address)) _Noreturn void program_run(const struct entry *e,
+								const struct program *program,
+								bool is_filtered);
