@@ -74,7 +74,7 @@ int
 wipe_plan(int proc_fd, struct wipe *plan, struct error *err)
 {
 	int fd = openat(proc_fd, "self/maps", O_RDONLY | O_CLOEXEC);
-	FILE *f = fd < 0 ? NULL : fdopen(fd, "r");
+	FILE *f = fd < 0 ? NULL : fdopen(fd, "re");
 	struct mapping m, before = { 0 };
 	char line[PATH_MAX + 128];
 	int result = 0;

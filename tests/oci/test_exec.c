@@ -409,6 +409,62 @@ after_the_end_shared(struct oci *t)
 	refused(t, p, ERROR_NOT_FOUND, "init process has ended");
 }
 
+#define FAILS(what) "failed to execute " what "\n"
+
+/* Why, for the container's user on its stderr. */
+static void
+exec_failures(struct oci *t)
+{
+	static const struct {
+		const char *program;
+		int code;
+		const char *says;
+	} rows[] = {
+		{ "/data", 126,
+		  FAILS("/data: it is neither an ELF program nor a script that begins with #!: Exec format error") },
+		{ "/script", 127,
+		  FAILS("/script: its interpreter /no/interpreter does not exist: No such file or directory") },
+		{ "/crlf", 127,
+		  FAILS("/crlf: its first line ends with a carriage return (CR LF line ends), which is taken "
+			"for a part of the interpreter's name /bin/sh: No such file or directory") },
+		{ "/bin", 126, FAILS("/bin: it is a directory: Permission denied") },
+	};
+	char out[OCI_OUT];
+	Grpc__Spec *spec;
+
+	(void)oci_rootfs(t);
+	oci_file(t, "data", 0755, "no program");
+	oci_file(t, "script", 0755, "#!/no/interpreter\n");
+	oci_file(t, "crlf", 0755, "#!/bin/sh\r\necho hello\r\n");
+	OCI_REQUIRE(t, oci_launch(t, "c1", oci_sh(t, "sleep 3600")) == 0, "%s", t->err.msg);
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		const char *const args[] = { rows[i].program, NULL };
+
+		OCI_REQUIRE(t, oci_launch(t, "failing", oci_spec(t, args)) == 0, "%s", t->err.msg);
+		OCI_CHECK(t, oci_read_err(t, "failing", "", out, sizeof(out)) >= 0, "%s",
+			  t->err.msg);
+		OCI_CHECK(t, strcmp(out, rows[i].says) == 0, "\"%s\"", out);
+		OCI_CHECK(t, oci_wait(t, "failing", "") == rows[i].code, "%s", args[0]);
+		OCI_CHECK(t, oci_remove(t, "failing") == 0, "%s", t->err.msg);
+		OCI_REQUIRE(t, oci_exec(t, "c1", "e1", oci_process(t, args)) == 0, "%s",
+			    t->err.msg);
+		OCI_CHECK(t, oci_read_err(t, "c1", "e1", out, sizeof(out)) >= 0, "%s", t->err.msg);
+		OCI_CHECK(t, strcmp(out, rows[i].says) == 0, "exec: \"%s\"", out);
+		OCI_CHECK(t, oci_wait(t, "c1", "e1") == rows[i].code, "exec of %s", args[0]);
+	}
+	OCI_CHECK(t, oci_remove(t, "c1") == 0, "%s", t->err.msg);
+	/* a filter that kills whoever looks at the file, and one that kills whoever says something */
+	spec = oci_spec(t, ARGS("/data"));
+	(void)oci_seccomp(t, spec, "openat,statfs", "SCMP_ACT_KILL_PROCESS");
+	OCI_REQUIRE(t, oci_launch(t, "c2", spec) == 0, "%s", t->err.msg);
+	OCI_CHECK(t, oci_read_err(t, "c2", "", out, sizeof(out)) >= 0, "%s", t->err.msg);
+	OCI_CHECK(t, strcmp(out, FAILS("/data: Exec format error")) == 0, "\"%s\"", out);
+	OCI_CHECK(t, oci_wait(t, "c2", "") == 126, "under a filter");
+	spec = oci_spec(t, ARGS("/data"));
+	(void)oci_seccomp(t, spec, "write", "SCMP_ACT_KILL_PROCESS");
+	OCI_CHECK(t, oci_run(t, spec, out, sizeof(out)) == 126, "under a filter without write");
+}
+
 const struct oci_case oci_exec_cases[] = {
 	{ "exec.user", "an exec's user", user },
 	{ "exec.user.username", "an exec's user by name", username },
@@ -420,6 +476,7 @@ const struct oci_case oci_exec_cases[] = {
 	{ "exec", "an exec joins its container", joins },
 	{ "exec", "an exec after the end", after_the_end },
 	{ "exec", "an exec after the end in a shared pid namespace", after_the_end_shared },
+	{ "state", "an execve that fails says why", exec_failures },
 	{ "attack", "an exec's working directory outside", cwd_escape },
 	{ "attack", "an exec being set up holds nothing of the guest", holds_nothing },
 	{ "attack", "an exec being set up is traced for nothing", traced_exec },

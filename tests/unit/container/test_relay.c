@@ -157,20 +157,28 @@ Test(relay, a_socket_to_a_socket_through_a_pipe_of_its_own)
 	close(b[1]);
 }
 
+/* A raw terminal; its name has room for 64 bytes. */
+static void
+make_terminal(int *master, int *slave, char *name)
+{
+	struct termios raw;
+
+	cr_assert_eq(openpty(master, slave, name, NULL, NULL), 0);
+	cr_assert_eq(tcgetattr(*slave, &raw), 0);
+	cfmakeraw(&raw);
+	cr_assert_eq(tcsetattr(*slave, TCSANOW, &raw), 0);
+}
+
 Test(relay, a_terminal_both_ways)
 {
 	struct ended in = { 0 }, out = { 0 };
 	int master, slave, s[2], t[2];
 	struct relay *from_tty;
-	struct termios raw;
 	char got[64] = "", name[64];
 	uint64_t before;
 	ssize_t n = -1;
 
-	cr_assert_eq(openpty(&master, &slave, name, NULL, NULL), 0);
-	cr_assert_eq(tcgetattr(slave, &raw), 0);
-	cfmakeraw(&raw);
-	cr_assert_eq(tcsetattr(slave, TCSANOW, &raw), 0);
+	make_terminal(&master, &slave, name);
 	pair(s);
 	pair(t);
 	relay(s[0], dup(master), &in);
