@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # shellcheck shell=bash
 # once: distro
+# long
 # What real clients were recorded to ask for (tests/transcript), where it needs a share, limits, disks or a network card. One VM
 # for all: its init is a shell that starts one agent after the other, each for one transcript, from the first call to the end.
 
