@@ -51,7 +51,7 @@ find_target(const struct copies *c, const char *path)
 static void
 name_temp(char out[COPY_TEMP_MAX])
 {
-	uint64_t r;
+	uint64_t r = 0;
 
 	if (RETRY_EINTR(getrandom(&r, sizeof(r), GRND_NONBLOCK)) != sizeof(r))
 		r = monotonic_ns(); /* so early in the guest's life there is nobody to guess it */

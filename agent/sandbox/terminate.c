@@ -80,6 +80,7 @@ term_look(int proc, const char *path, struct term_view *v)
 	char status[16384], word[256];
 	const char *last;
 
+	*v = (struct term_view){ 0 };
 	if (read_text_at(proc, path, status, sizeof(status)) <= 0 ||
 	    !term_field(status, "\nvoluntary_ctxt_switches:", v->switches[0],
 			sizeof(v->switches[0])) ||

@@ -56,7 +56,7 @@ static int
 check_signature(int fd, const char *path, struct error *err)
 {
 	long page = sysconf(_SC_PAGESIZE);
-	char signature[sizeof(SIGNATURE) - 1];
+	char signature[sizeof(SIGNATURE) - 1] = { 0 };
 	auto_close int in = path_reopen(fd, O_RDONLY);
 
 	if (in < 0)

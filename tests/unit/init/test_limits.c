@@ -15,7 +15,7 @@
 #include "lib/parse.h"
 #include "lib/path.h"
 
-#define MIB (1024ull * 1024)
+#define MIB ((uint64_t)1024 * 1024)
 #define GIB (1024 * MIB)
 
 static const char *const names[] = {
