@@ -172,12 +172,9 @@ Test(ctl_options, defaults, .init = make_files, .fini = remove_files)
 /* Of two entries the agent takes the last: what the user gives comes after what it is by default. */
 Test(ctl_options, environment, .init = make_files, .fini = remove_files)
 {
-	static const char *const want[] = {
-		"TERM=xterm",
-		"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:"
-		"/sbin:/bin",
-		"TERM=vt100", "PATH=/mine"
-	};
+	static const char path[] = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:"
+				   "/sbin:/bin";
+	static const char *const want[] = { "TERM=xterm", path, "TERM=vt100", "PATH=/mine" };
 	struct run_options *o = calloc(1, sizeof(*o));
 	auto_free char *words = NULL;
 	struct error err = ERROR_INIT;
