@@ -272,8 +272,10 @@ try_all(struct harness *h, const struct scenario *s, uint64_t points)
 	run_once(h, s, &none, &hit);
 	harness_check_leaks(h, &before);
 	memset(&sum, 0, sizeof(sum));
-	for (size_t i = 0; i < n_fault_kinds; i++)
-		total += seen[i] = faults_seen(h->faults, i);
+	for (size_t i = 0; i < n_fault_kinds; i++) {
+		if (h->is_product || strcmp(fault_kinds[i].name, FAULT_MEMORY) != 0)
+			total += seen[i] = faults_seen(h->faults, i);
+	}
 	step = points > 0 && points < total ? total / points : 1;
 	for (size_t i = 0; i < n_fault_kinds; i++) {
 		for (uint64_t k = 1; k <= seen[i]; k++, at++) {

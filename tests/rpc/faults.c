@@ -82,6 +82,7 @@ const struct fault_kind fault_kinds[] = {
 	{ "limits: refused", EPERM, { __NR_prlimit64 } },
 	{ "roots and directories: I/O error", EIO, { __NR_pivot_root, __NR_fchdir, __NR_chdir } },
 	{ "ioctl: no memory", ENOMEM, { __NR_ioctl } },
+	{ FAULT_MEMORY, ENOMEM, { __NR_mmap, __NR_mremap } },
 };
 const size_t n_fault_kinds = ARRAY_LEN(fault_kinds);
 

@@ -13,6 +13,9 @@
 
 #define FAULT_CALLS_MAX 8
 
+/* The kind that the sanitizers do not survive: their own memory fails. */
+#define FAULT_MEMORY "memory: none left"
+
 /* Calls that fail alike, and how. */
 struct fault_kind {
 	const char *name;
