@@ -3,6 +3,7 @@
 #pragma once
 
 #include <errno.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -30,6 +31,15 @@ ssize_t read_text_at(int dirfd, const char *path, char *buf, size_t size);
 
 /* Writes a string in one write(2) to an existing file: 0, or -1 and errno. Trusted trees only. */
 int write_text_at(int dirfd, const char *path, const char *text);
+
+/* Tells whether a read or write that failed so may succeed later: nothing is there yet, the kernel is out of memory for a moment, or
+ * a signal came. Not a reason to end a connection. */
+static inline bool
+io_is_for_now(int errnum)
+{
+	return errnum == EAGAIN || errnum == EWOULDBLOCK || errnum == EINTR || errnum == ENOBUFS ||
+	       errnum == ENOMEM;
+}
 
 #define IO_FDS_MAX 8
 

@@ -169,7 +169,7 @@ read_peer(struct session *s)
 		return true;
 	n = read(s->peer, chunk, sizeof(chunk));
 	if (n < 0)
-		return errno == EAGAIN || errno == EINTR;
+		return io_is_for_now(errno);
 	if (n == 0)
 		return end_input(s);
 	s->in.n = window_filter(&s->window, chunk, (size_t)n, s->in.data, &size, &found);
@@ -188,7 +188,7 @@ flush(struct pipe_buf *b, int fd)
 		return true;
 	n = write(fd, b->data, b->n);
 	if (n < 0)
-		return errno == EAGAIN || errno == EINTR;
+		return io_is_for_now(errno);
 	b->n -= (size_t)n;
 	memmove(b->data, b->data + n, b->n);
 	return true;
@@ -220,7 +220,7 @@ read_master(struct session *s)
 		return true;
 	n = read(s->master, s->out.data, CHUNK);
 	if (n < 0)
-		return errno == EAGAIN || errno == EINTR;
+		return io_is_for_now(errno);
 	s->out.n = (size_t)n;
 	return n > 0;
 }

@@ -65,7 +65,7 @@ flush_out(struct initlink *l)
 
 	while (buf_len(&l->out) >= sizeof(msg)) {
 		memcpy(&msg, buf_head(&l->out), sizeof(msg));
-		if (send_now(l, &msg) < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
+		if (send_now(l, &msg) < 0 && io_is_for_now(errno))
 			return false;
 		buf_consume(&l->out, sizeof(msg));
 	}
@@ -88,7 +88,7 @@ send_ordered(struct initlink *l, const struct initproto_msg *msg, bool now)
 	}
 	if (flush_out(l) && send_now(l, msg) == 0)
 		return 0;
-	if (buf_len(&l->out) == 0 && errno != EAGAIN && errno != EWOULDBLOCK)
+	if (buf_len(&l->out) == 0 && !io_is_for_now(errno))
 		return -1;
 	if (now) {
 		errno = EAGAIN;
@@ -172,7 +172,7 @@ drain(struct initlink *l)
 			received(l, &msg);
 			continue;
 		}
-		if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
+		if (n < 0 && io_is_for_now(errno))
 			return;
 		if (n == 0 || (n < 0 && errno != EMSGSIZE)) {
 			lost(l);

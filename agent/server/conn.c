@@ -57,15 +57,6 @@ drop_out(struct conn *conn, size_t n)
 		progress_end(&conn->going);
 }
 
-/* Will the same system call succeed later? A connection is not closed because the kernel is out of memory for a moment: with the
- * runtime's the sandbox would end. */
-static bool
-is_for_now(int errnum)
-{
-	return errnum == EAGAIN || errnum == EWOULDBLOCK || errnum == EINTR || errnum == ENOBUFS ||
-	       errnum == ENOMEM;
-}
-
 /* Writes what the socket takes. */
 static void
 conn_flush(struct conn *conn)
@@ -79,7 +70,7 @@ conn_flush(struct conn *conn)
 		n = send(conn->fd, buf_head(&conn->out), len, MSG_NOSIGNAL | MSG_DONTWAIT);
 		if (n < 0 && errno == EINTR)
 			continue;
-		if (n < 0 && is_for_now(errno))
+		if (n < 0 && io_is_for_now(errno))
 			break;
 		if (n < 0) {
 			conn_break(conn, "it cannot be written to");
@@ -392,7 +383,7 @@ conn_read(struct conn *conn)
 	ssize_t n = receive(conn, &direct);
 
 	conn->received = n > 0 ? (size_t)n : 0;
-	if (n < 0 && is_for_now(errno))
+	if (n < 0 && io_is_for_now(errno))
 		return;
 	if (n <= 0)
 		conn->is_broken = true;

@@ -15,6 +15,7 @@
 
 #include "agent/server/address.h"
 #include "lib/cleanup.h"
+#include "lib/io.h"
 #include "lib/log.h"
 
 #define HISTORY_MAX (32u << 10) /* as much as lib/log's ring */
@@ -103,7 +104,7 @@ push(struct logsink *sink)
 			write_some(sink, sink->history + sink->sent, sink->n_history - sink->sent);
 
 		/* A standard error that takes nothing at all must not keep the lines. */
-		if (n < 0 && errno != EAGAIN && sink->listener < 0)
+		if (n < 0 && !io_is_for_now(errno) && sink->listener < 0)
 			n = (ssize_t)(sink->n_history - sink->sent);
 		if (n <= 0)
 			return false;
@@ -148,7 +149,7 @@ read_reader(struct logsink *sink)
 	size_t lines = 0;
 
 	if (n < 0)
-		return errno == EAGAIN || errno == EINTR;
+		return io_is_for_now(errno);
 	for (ssize_t i = 0; i < n; i++)
 		lines += text[i] == '\n';
 	forget_lines(sink, lines);

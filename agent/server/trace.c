@@ -91,7 +91,7 @@ flush(struct tracer *tracer)
 
 		if (n < 0 && errno == EINTR)
 			continue;
-		if (n < 0 && errno != EAGAIN) {
+		if (n < 0 && !io_is_for_now(errno)) {
 			hang_up(tracer);
 			return;
 		}
