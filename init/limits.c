@@ -101,6 +101,35 @@ net_namespaces(const struct limits_size *s)
 	return clamp(s->total / 16 / (128 * KIB), 64, 65536);
 }
 
+/* A terminal takes 32 KiB, most of it charged to no cgroup: together they take a sixteenth of memory at most. */
+static uint64_t
+terminals(const struct limits_size *s)
+{
+	return clamp(s->total / 16 / (32 * KIB), 512, 4096);
+}
+
+/* Of these, those that only the guest's own devpts gives: the agent turns to it when a container's has no more. */
+static uint64_t
+terminals_reserve(const struct limits_size *s)
+{
+	(void)s;
+	return 128;
+}
+
+/* A key takes some 300 bytes besides what it holds, all of it charged to no cgroup. */
+static uint64_t
+root_keys(const struct limits_size *s)
+{
+	return clamp(s->total / 16 / 512, 4096, 1000000);
+}
+
+/* What the keys of root may hold, at most as much as the kernel allows in a large guest. */
+static uint64_t
+root_key_bytes(const struct limits_size *s)
+{
+	return clamp(s->total / 64, 4 * MIB, 25000000);
+}
+
 /* The two that systemd raises in the same way in Kata's own image: open files cost their owner's memory, which is what
  * limits them. */
 static uint64_t
@@ -128,6 +157,10 @@ static const struct limit limits[] = {
 	{ LIMITS_CGROUPS, CGROUP_PODS "/memory.max", pods_memory },
 	{ LIMITS_CGROUPS, CGROUP_PODS "/memory.high", pods_memory_high },
 	{ LIMITS_SYSCTLS, "kernel.threads-max", threads },
+	{ LIMITS_SYSCTLS, "kernel.pty.reserve", terminals_reserve }, /* before the sum */
+	{ LIMITS_SYSCTLS, "kernel.pty.max", terminals },
+	{ LIMITS_SYSCTLS, "kernel.keys.root_maxkeys", root_keys },
+	{ LIMITS_SYSCTLS, "kernel.keys.root_maxbytes", root_key_bytes },
 	{ LIMITS_SYSCTLS, "fs.nr_open", fd_numbers },
 	{ LIMITS_SYSCTLS, "fs.file-max", any_number_of_files },
 	{ LIMITS_SYSCTLS, "fs.inotify.max_user_watches", inotify_watches },

@@ -110,6 +110,7 @@ EATEN(queued_signals, "signals", "100000")
 EATEN(message_queues, "queues", "1000")
 EATEN(pipe_pages, "pipes", "200")
 EATEN(ptys, "ptys", "5000")
+EATEN(files, "files", "120000")
 EATEN(in_flight, "in-flight", "5000")
 /* more than the kernel's own limit, which follows from memory: 2700 of each kind in a guest of 768 MiB */
 EATEN(mount_namespaces, "mnt", "4000")
@@ -124,6 +125,7 @@ const struct oci_case oci_quotas_cases[] = {
 	{ "quota", "a container takes all message queues", message_queues },
 	{ "quota", "a container takes all pages of pipes", pipe_pages },
 	{ "quota", "a container takes all terminals", ptys },
+	{ "quota", "a container takes all open files", files },
 	{ "quota", "a container takes all descriptors in flight", in_flight },
 	{ "quota", "a container takes all mount namespaces", mount_namespaces },
 	{ "quota", "a container takes all cgroup namespaces", cgroup_namespaces },

@@ -23,6 +23,10 @@ static const char *const names[] = {
 	"pods/memory.max",
 	"pods/memory.high",
 	"kernel.threads-max",
+	"kernel.pty.reserve",
+	"kernel.pty.max",
+	"kernel.keys.root_maxkeys",
+	"kernel.keys.root_maxbytes",
 	"fs.nr_open",
 	"fs.file-max",
 	"fs.inotify.max_user_watches",
@@ -142,7 +146,7 @@ TestSuite(limits, .init = setup, .fini = teardown);
 /* Every row is written at boot, and again when memory has grown: those that depend on it become larger. */
 Test(limits, follow_memory)
 {
-	static const char *const fixed[] = { "fs.nr_open", "fs.file-max",
+	static const char *const fixed[] = { "kernel.pty.reserve", "fs.nr_open", "fs.file-max",
 					     "fs.inotify.max_user_watches" /* 8192 at least */ };
 	uint64_t before[ARRAY_LEN(names)];
 	struct error err = ERROR_INIT;
@@ -257,6 +261,29 @@ Test(limits, quotas_that_agent_and_containers_share)
 			cr_expect_geq(limits_value(rows[i].name, &size) * rows[i].bytes,
 				      limits_value("pods/memory.max", &size), "%s at %lu MiB",
 				      rows[i].name, (unsigned long)(total / MIB));
+	}
+}
+
+/* What is charged to no cgroup takes a small part of memory, however much of it a container asks for. */
+Test(limits, quotas_that_no_cgroup_limits)
+{
+	static const struct {
+		const char *name;
+		uint64_t bytes; /* of one */
+	} rows[] = {
+		{ "kernel.pty.max", 32 * 1024 },
+		{ "kernel.keys.root_maxkeys", 300 },
+		{ "kernel.keys.root_maxbytes", 1 },
+	};
+
+	for (uint64_t total = 128 * MIB; total < 128 * GIB; total *= 2) {
+		const struct limits_size size = { .total = total, .pid_max = 32768 };
+
+		for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+			cr_expect_leq(limits_value(rows[i].name, &size) * rows[i].bytes, total / 8,
+				      "%s at %lu MiB", rows[i].name, total / MIB);
+		cr_expect_leq(limits_value("kernel.pty.reserve", &size) * 4,
+			      limits_value("kernel.pty.max", &size));
 	}
 }
 
