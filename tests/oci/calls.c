@@ -44,6 +44,7 @@ oci_create_request(struct oci *t, const Grpc__CreateContainerRequest *q)
 {
 	if (t->ignore)
 		oci_annotation(t, q->oci, IGNORE_KEY, t->ignore);
+	oci_rootfs_settle(t);
 	if (call(&t->h, "CreateContainer", q, NULL, &t->err) < 0)
 		return -1;
 	remember(t, q->container_id);
@@ -59,6 +60,7 @@ oci_create(struct oci *t, const char *id, Grpc__Spec *spec)
 int
 oci_start(struct oci *t, const char *id)
 {
+	oci_rootfs_settle(t);
 	return start(&t->h, id, &t->err);
 }
 
@@ -76,6 +78,7 @@ oci_exec(struct oci *t, const char *id, const char *exec_id, Grpc__Process *p)
 	q.container_id = oci_str(t, "%s", id);
 	q.exec_id = oci_str(t, "%s", exec_id);
 	q.process = p;
+	oci_rootfs_settle(t);
 	return call(&t->h, "ExecProcess", &q, NULL, &t->err);
 }
 

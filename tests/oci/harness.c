@@ -85,6 +85,7 @@ begin(struct oci *t, const struct suite_options *o)
 	arena_init(&t->arena, ARENA_MAX);
 	t->base = required("ROOTFS");
 	t->h.soak = getenv("SOAK") && strcmp(getenv("SOAK"), "1") == 0;
+	t->cache_ms = getenv("ROOTFS_CACHE_MS") ? (unsigned int)atoi(getenv("ROOTFS_CACHE_MS")) : 0;
 	t->ignore = o->ignore;
 	if (o->address) {
 		t->is_vm = true;
@@ -195,6 +196,8 @@ ms_since(uint64_t start_ns)
 static bool
 is_wanted(const struct suite_options *o, const struct oci_case *c)
 {
+	if (o->without && strcmp(c->field, o->without) == 0)
+		return false;
 	for (size_t i = 0; i < o->n_only; i++) {
 		if (strstr(c->name, o->only[i]) || strstr(c->field, o->only[i]))
 			return true;

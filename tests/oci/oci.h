@@ -49,6 +49,10 @@ struct oci {
 	bool is_vm, is_quiet;  /* quiet: a failure is what is wanted */
 	char ids[OCI_IDS][80]; /* containers made by the case, "" free */
 	unsigned int n_rootfs;
+	/* how long the guest may go on with what it knows of a file that changed here */
+	unsigned int cache_ms;
+	bool rootfs_is_known;     /* the guest has looked into the private rootfs */
+	uint64_t changed_ns;      /* when it was changed after that; 0: not */
 	struct oci_counts counts; /* of what may stay */
 };
 
@@ -208,6 +212,8 @@ int oci_guest_open(struct oci *t);
 void oci_guest_close(struct oci *t);
 void oci_count(struct oci *t, struct oci_counts *out);
 void oci_rootfs_end(struct oci *t);
+/* The guest is about to look into the rootfs: returns when it sees what was changed here. */
+void oci_rootfs_settle(struct oci *t);
 void oci_calls_end(struct oci *t); /* removes what is left of the case's containers */
 
 extern const struct oci_case oci_default_cases[], oci_process_cases[], oci_namespaces_cases[],

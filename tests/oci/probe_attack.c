@@ -322,6 +322,24 @@ probe_snoop(int n, char **args)
 	return 0;
 }
 
+/* A node of that device at `path` must not be opened. The guest's device rules say EPERM; a mount without devices,
+ * as a share may be, EACCES. */
+static void
+try_node(const char *path, const char *name, dev_t device, int wanted)
+{
+	int fd;
+
+	(void)unlink(path);
+	if (mknod(path, S_IFBLK | 0600, device) < 0)
+		return;
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd >= 0 || (errno != EPERM && errno != wanted))
+		printf("%s at %s: %s\n", name, path, fd >= 0 ? "opened" : strerror(errno));
+	if (fd >= 0)
+		(void)close(fd);
+	(void)unlink(path);
+}
+
 /* mknod-all: a node for every block device that the kernel names, and which of them can be opened. */
 int
 probe_mknod_all(int n, char **args)
@@ -334,23 +352,15 @@ probe_mknod_all(int n, char **args)
 	(void)args;
 	while (dir && (e = readdir(dir)) != NULL) {
 		unsigned int major, minor;
-		int fd;
 
 		if (sscanf(e->d_name, "%u:%u", &major, &minor) != 2)
 			continue;
 		found++;
-		(void)unlink("/tmp/node");
-		if (mknod("/tmp/node", S_IFBLK | 0600, makedev(major, minor)) < 0)
-			continue;
-		fd = open("/tmp/node", O_RDONLY | O_CLOEXEC);
-		if (fd >= 0 || errno != EPERM)
-			printf("%s: %s\n", e->d_name, fd >= 0 ? "opened" : strerror(errno));
-		if (fd >= 0)
-			(void)close(fd);
+		try_node("/dev/node", e->d_name, makedev(major, minor), EPERM);
+		try_node("/tmp/node", e->d_name, makedev(major, minor), EACCES);
 	}
 	if (dir)
 		(void)closedir(dir);
-	(void)unlink("/tmp/node");
 	printf("%s\n", found ? "looked" : "no block device");
 	return 0;
 }

@@ -121,9 +121,12 @@ take_pty(unsigned long n)
 static int
 take_file(unsigned long n)
 {
-	if (n > 0 && n % 1000 == 0 && fork() > 0) {
-		for (;;)
-			(void)pause();
+	if (n > 0 && n % 1000 == 0) {
+		if (fork() > 0) {
+			for (;;)
+				(void)pause();
+		}
+		(void)syscall(SYS_close_range, 3, ~0u, 0);
 	}
 	return open("/", O_PATH | O_DIRECTORY | O_CLOEXEC) < 0 ? -1 : 0;
 }

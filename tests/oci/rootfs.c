@@ -7,9 +7,11 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "lib/io.h"
+#include "lib/loop.h"
 #include "tests/oci/oci.h"
 
 #define COPIES "oci-roots" /* directory in the base */
@@ -59,7 +61,22 @@ oci_rootfs_end(struct oci *t)
 	if (*t->rootfs)
 		run_program(ARGS("rm", "-rf", "--one-file-system", t->rootfs));
 	t->rootfs[0] = '\0';
+	t->rootfs_is_known = false;
+	t->changed_ns = 0;
 	(void)snprintf(t->h.rootfs, sizeof(t->h.rootfs), "%s", t->guest_base);
+}
+
+void
+oci_rootfs_settle(struct oci *t)
+{
+	uint64_t until = t->changed_ns + (uint64_t)t->cache_ms * 1000000, now = monotonic_ns();
+
+	t->rootfs_is_known = *t->rootfs != '\0';
+	if (t->changed_ns && now < until)
+		(void)nanosleep(&(struct timespec){ .tv_sec = (time_t)((until - now) / 1000000000),
+						    .tv_nsec = (long)((until - now) % 1000000000) },
+				NULL);
+	t->changed_ns = 0;
 }
 
 static char *
@@ -68,16 +85,27 @@ below(struct oci *t, const char *path)
 	return oci_str(t, "%s/%s", oci_rootfs(t), path);
 }
 
+/* Where it is, and it is going to change. */
+static char *
+changing(struct oci *t, const char *path)
+{
+	char *full = below(t, path);
+
+	if (t->rootfs_is_known)
+		t->changed_ns = monotonic_ns();
+	return full;
+}
+
 void
 oci_unlink(struct oci *t, const char *path)
 {
-	run_program(ARGS("rm", "-rf", "--one-file-system", below(t, path)));
+	run_program(ARGS("rm", "-rf", "--one-file-system", changing(t, path)));
 }
 
 void
 oci_file(struct oci *t, const char *path, unsigned int mode, const char *text)
 {
-	char *full = below(t, path);
+	char *full = changing(t, path);
 	auto_close int fd = -1;
 
 	(void)unlink(full);
@@ -89,7 +117,7 @@ oci_file(struct oci *t, const char *path, unsigned int mode, const char *text)
 void
 oci_dir(struct oci *t, const char *path, unsigned int mode)
 {
-	char *full = below(t, path);
+	char *full = changing(t, path);
 
 	if ((mkdir(full, 0700) < 0 && errno != EEXIST) || chmod(full, mode) < 0)
 		die_of("make", full);
@@ -98,7 +126,7 @@ oci_dir(struct oci *t, const char *path, unsigned int mode)
 void
 oci_link(struct oci *t, const char *path, const char *target)
 {
-	char *full = below(t, path);
+	char *full = changing(t, path);
 
 	oci_unlink(t, path);
 	if (symlink(target, full) < 0)

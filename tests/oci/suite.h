@@ -11,6 +11,7 @@ struct suite_options {
 	const char *address; /* NULL: start an agent here */
 	const char *only[SUITE_ONLY_MAX];
 	size_t n_only;
+	const char *without; /* cases about this are left out; NULL: none */
 	const char *ignore, *rows;
 };
 

@@ -6,47 +6,7 @@
 # Every field of the OCI spec: the cases of tests/oci in one VM, with what they need of a guest: memory, two
 # processors, huge pages, a disk.
 
-# oci_boot NAME OPTION...: a VM whose rootfs is our own copy, writable
-oci_boot()
-{
-	local name=$1
-	shift
-	if test ! -d "$work/oci-rootfs"; then
-		scripts/demo-rootfs "$work/oci-rootfs" >/dev/null && mkdir -p "$work/oci-rootfs/hostproc" &&
-			tests/oci/probe-build "$work/oci-rootfs/bin/oci-probe" &&
-			mke2fs -q -t ext4 "$work/oci-disk.ext4" 32M >/dev/null 2>&1 &&
-			mke2fs -q -t ext4 "$work/oci-disk2.ext4" 8M >/dev/null 2>&1 || return 1
-	fi
-	boot "$name" --rootfs "$work/oci-rootfs" --privileged --guest-proc /hostproc --memory 768 --cpus 2 \
-		--append "${OCI_APPEND-hugepages=16}" --attach "blk:$work/oci-disk.ext4" --attach "blk:$work/oci-disk2.ext4" "$@" || return 1
-	# A quota that limits nothing, for ever: when the first comes and the last goes, the kernel patches its scheduler,
-	# which a guest under TCG with two processors does not always survive (an int3 stays behind).
-	rpc UpdateContainer '{"container_id":"main","resources":{"CPU":{"Quota":4000000,"Period":1000000}}}'
-}
-
-# oci_suite ARGUMENT...: its TAP becomes ours
-oci_suite()
-{
-	local line whole=false
-	while IFS= read -r line; do
-		case $line in
-		'ok '*)
-			tests_run=$((tests_run + 1))
-			echo "${line/ok - /ok - $kernel $scenario: }" ;;
-		'not ok '*)
-			tests_run=$((tests_run + 1))
-			line=${line#not ok - }
-			failed "${line% (*ms)}" '' ;;
-		1..*) whole=true ;;
-		*) echo "$line" ;;
-		esac
-	done < <(VM_PIDS=$(pgrep -f "$vmdir/" | tr '\n' ' ') ROOTFS="$work/oci-rootfs" GUEST_ROOTFS=$guest_rootfs timeout -k 10 1500 \
-		"$BUILD/asan/tests/oci/oci-suite" "$address" "$@" || echo "# oci-suite ended with $?")
-	# it ends early when the agent does not answer, and is ended when it takes too long
-	$whole && return
-	tests_run=$((tests_run + 1))
-	failed 'the suite came to its end' ''
-}
+. tests/vm/oci.sh
 
 # ignored_rows: each row of docs/oci.md against an agent that ignores the field. ROWS=REGEX: only fields that match
 ignored_rows()
