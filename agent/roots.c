@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <string.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -117,4 +118,14 @@ roots_close(struct roots *roots)
 	close_fd(&roots->cgroup);
 	close_fd(&roots->run);
 	close_fd(&roots->root);
+}
+
+int
+roots_open_path(const struct roots *roots, const char *path)
+{
+	const size_t run = strlen(RUN_DIR "/");
+
+	if (strncmp(path, RUN_DIR "/", run) == 0)
+		return path_try_open(roots->run, path + run, O_PATH, 0, PATH_FOLLOW_NONE);
+	return path_open_trusted(roots->root, path);
 }

@@ -26,3 +26,8 @@ struct roots {
 int roots_open(struct roots *roots, struct error *err);
 
 void roots_close(struct roots *roots);
+
+/* Opens (O_PATH) a path of the guest that a host named. Symlinks are followed only where no container can make them: on
+ * the mount of the guest's root, never below RUN_DIR. fd, or -1 and errno, ELOOP for a link that is not followed.
+ * Worker only: may block. */
+int roots_open_path(const struct roots *roots, const char *path);

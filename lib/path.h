@@ -29,6 +29,10 @@ int path_open(int rootfd, const char *path, int flags, mode_t mode, enum path_fo
 /* As path_open, but -1 and errno instead of an error (for "is it there?" questions). */
 int path_try_open(int rootfd, const char *path, int flags, mode_t mode, enum path_follow follow);
 
+/* Opens (O_PATH) `path` below rootfd, following only symlinks that lie on rootfd's own mount: on any other, a container
+ * may have made them. fd, or -1 and errno, ELOOP for such a link. */
+int path_open_trusted(int rootfd, const char *path);
+
 /* mkdir -p confined: returns an O_PATH|O_DIRECTORY fd of the last directory. New directories get `mode`
  * and belong to uid:gid (-1: unchanged). Existing symlinks are followed inside the root; dangling ones fail. */
 int path_mkdir_all(int rootfd, const char *path, mode_t mode, uid_t uid, gid_t gid,

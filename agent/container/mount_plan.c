@@ -215,15 +215,15 @@ int
 mount_open_source(const struct roots *roots, const char *source, bool recursive, int *tree,
 		  bool *directory, struct error *err)
 {
-	size_t run = strlen(RUN_DIR "/");
-	auto_close int fd = -1;
+	auto_close int fd = roots_open_path(roots, source);
 	struct stat st;
 	int clone;
 
-	if (strncmp(source, RUN_DIR "/", run) == 0)
-		fd = path_try_open(roots->run, source + run, O_PATH, 0, PATH_FOLLOW_ALL);
-	else
-		fd = path_try_open(roots->root, source, O_PATH, 0, PATH_FOLLOW_ALL);
+	if (fd < 0 && errno == ELOOP)
+		return error_set(err, ERROR_INVALID_ARGUMENT,
+				 "open mount source %s: it leads through a symbolic link that a "
+				 "container may have made",
+				 source);
 	if (fd < 0)
 		return error_sys_code(err,
 				      errno == ENOENT ? ERROR_INVALID_ARGUMENT : ERROR_INTERNAL,

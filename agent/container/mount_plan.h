@@ -62,8 +62,8 @@ enum mount_word mount_word_add(struct container_mount *m, const char *word);
 /* Kind and flags of one mount. Pure: opens nothing. */
 int mount_understand(const Grpc__Mount *spec, struct container_mount *out, struct error *err);
 
-/* Opens the source of a bind as a detached clone: *tree is owned by the caller. Links in it are followed, below
- * RUN_DIR never out of it. Worker only: may block. */
+/* Opens the source of a bind as a detached clone: *tree is owned by the caller. A link that a container may have made in a
+ * volume is refused (roots_open_path()). Worker only: may block. */
 int mount_open_source(const struct roots *roots, const char *source, bool recursive, int *tree,
 		      bool *directory, struct error *err);
 

@@ -70,11 +70,10 @@ make_bind(const struct storage_mount *m, const struct storage_source *source,
 	  const struct mountopts *o, bool *file, struct error *err)
 {
 	struct stat st;
-	auto_close int fd =
-		path_open(m->roots->root, source->name, O_PATH, 0, PATH_FOLLOW_ALL, err);
+	auto_close int fd = roots_open_path(m->roots, source->name);
 
 	if (fd < 0)
-		return -1;
+		return error_sys(err, "open %s", source->name);
 	if (fstat(fd, &st) < 0)
 		return error_sys(err, "look at %s", source->name);
 	*file = !S_ISDIR(st.st_mode);

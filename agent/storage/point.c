@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -121,7 +122,7 @@ open_existing(const struct storage_mount *m, int *fd, struct error *err)
 
 		memcpy(prefix, path, end);
 		prefix[end] = '\0';
-		*fd = path_try_open(m->roots->root, end ? prefix : "/", O_PATH, 0, PATH_FOLLOW_ALL);
+		*fd = roots_open_path(m->roots, end ? prefix : "/");
 		if (*fd >= 0)
 			return path[end] ? path + end + 1 : path + end;
 		if (errno != ENOENT || end == 0)
@@ -140,7 +141,7 @@ take_existing(const struct storage_mount *m, bool file, struct storage_place *pl
 	      struct error *err)
 {
 	const char *path = m->spec->mount_point;
-	char name[NAME_MAX + 1];
+	char parent[PATH_MAX];
 	struct stat st;
 
 	if (fstat(place->fd, &st) < 0)
@@ -150,8 +151,9 @@ take_existing(const struct storage_mount *m, bool file, struct storage_place *pl
 		return error_sys(err, "open %s", path);
 	}
 	/* only needed to remove what was made: here nothing was, and so any directory will do */
-	place->parent = path_open_parent(m->roots->root, path, false, 0, name, err);
-	return place->parent < 0 ? -1 : 0;
+	(void)snprintf(parent, sizeof(parent), "%.*s", (int)(strrchr(path, '/') - path), path);
+	place->parent = roots_open_path(m->roots, *parent ? parent : "/");
+	return place->parent < 0 ? error_sys(err, "open the directory of %s", path) : 0;
 }
 
 static int

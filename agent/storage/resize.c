@@ -211,7 +211,7 @@ resize(struct worker *w, const struct resize_arg *a, struct error *err)
 {
 	struct stat st;
 	struct grow g = { .roots = a->roots };
-	auto_close int path = path_try_open(a->roots->root, a->path, O_PATH, 0, PATH_FOLLOW_ALL);
+	auto_close int path = roots_open_path(a->roots, a->path);
 	auto_close int fd = -1;
 
 	if (path < 0 || fstat(path, &st) < 0)
@@ -248,7 +248,7 @@ volume_resize(const struct volume_parts *parts, const char *path, uint64_t size,
 	      void *data, struct error *err)
 {
 	const struct roots *roots = parts->roots;
-	int fds[] = { roots->root, roots->sys, roots->dev };
+	int fds[] = { roots->root, roots->sys, roots->dev, roots->run };
 	struct resize_arg *arg;
 
 	if (path[0] != '/' || strlen(path) >= PATH_MAX) {

@@ -79,7 +79,7 @@ swap_work(struct worker *w, void *arg, struct error *err)
 
 	(void)w;
 	storage_await_disk(a->roots, a->path);
-	fd = path_try_open(a->roots->root, a->path, O_PATH, 0, PATH_FOLLOW_ALL);
+	fd = roots_open_path(a->roots, a->path);
 	if (fd < 0 || fstat(fd, &st) < 0)
 		return error_sys_code(err, errno == ENOENT ? ERROR_NOT_FOUND : ERROR_INTERNAL,
 				      "open %s", a->path);
@@ -132,7 +132,7 @@ static int
 begin(struct swap_add *s, const char *path, struct error *err)
 {
 	const struct roots *roots = s->parts.roots;
-	int fds[] = { roots->root, roots->proc };
+	int fds[] = { roots->root, roots->proc, roots->run };
 	struct swap_arg *arg = malloc(sizeof(*arg) + strlen(path) + 1);
 
 	if (!arg)

@@ -167,10 +167,9 @@ prepare(struct remount *r, const struct roots *roots, struct error *err)
 {
 	struct statfs st;
 
-	r->fd = path_open(roots->root, r->spec->mount_point, O_PATH | O_DIRECTORY, 0,
-			  PATH_FOLLOW_ALL, err);
+	r->fd = roots_open_path(roots, r->spec->mount_point);
 	if (r->fd < 0)
-		return -1;
+		return error_sys(err, "open it");
 	/* the way there may lead through a directory that a container has renamed */
 	if (r->id > 0 && sys_mount_id(r->fd, "", AT_EMPTY_PATH) != r->id)
 		return error_set(err, ERROR_FAILED_PRECONDITION,
@@ -308,7 +307,7 @@ on_remounted(const struct error *err, const void *result, void *data)
 static int
 begin_remounts(struct ephemeral_update *u, struct error *err)
 {
-	int fds[] = { u->parts.roots->root, u->parts.roots->proc };
+	int fds[] = { u->parts.roots->root, u->parts.roots->proc, u->parts.roots->run };
 
 	u->task = task_start(u->parts.jobs, &remount_class, steal_ptr(&u->remounts), fds,
 			     ARRAY_LEN(fds), on_remounted, u, err);

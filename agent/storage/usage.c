@@ -98,7 +98,7 @@ usage_work(struct worker *w, void *arg, struct error *err)
 	struct volume_usage u = { 0 };
 	struct statfs st;
 	uint64_t block;
-	auto_close int fd = path_try_open(a->roots->root, a->path, O_PATH, 0, PATH_FOLLOW_ALL);
+	auto_close int fd = roots_open_path(a->roots, a->path);
 
 	if (fd < 0 || fstatfs(fd, &st) < 0)
 		return error_sys_code(
@@ -127,7 +127,7 @@ volume_usage(const struct volume_parts *parts, const char *path, task_done_fn *d
 	     struct error *err)
 {
 	const struct roots *roots = parts->roots;
-	int fds[] = { roots->root, roots->proc };
+	int fds[] = { roots->root, roots->proc, roots->run };
 	struct usage_arg *arg;
 
 	if (path[0] != '/') {

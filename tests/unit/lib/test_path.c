@@ -3,9 +3,11 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -212,5 +214,63 @@ Test(path, walk_sees_each_entry_once_and_follows_nothing)
 	cr_assert_eq(symlinkat("/", t.root, "a/b/l"), 0);
 	cr_assert_eq(path_walk(t.root, count_entry, &n, &err), 0);
 	cr_assert_eq(n, 4);
+	tree_end(&t);
+}
+
+/* What path_open_trusted() finds: 0 and the inode of `want`, or an errno. */
+static void
+expect_trusted(const struct tree *t, const char *path, const char *want, int errnum)
+{
+	auto_close int fd = path_open_trusted(t->root, path);
+	int saved = errno;
+	struct stat a, b;
+
+	if (errnum) {
+		cr_expect(fd < 0 && saved == errnum, "%s: %d %s", path, fd, strerror(saved));
+		return;
+	}
+	cr_assert(fd >= 0, "%s: %s", path, strerror(saved));
+	cr_assert(fstat(fd, &a) == 0 && fstatat(t->root, want, &b, 0) == 0);
+	cr_expect(a.st_dev == b.st_dev && a.st_ino == b.st_ino, "%s", path);
+}
+
+Test(path, links_are_followed_only_where_no_container_can_make_them)
+{
+	struct tree t;
+	char path[128];
+
+	if (geteuid() != 0)
+		cr_skip_test("needs root");
+	cr_assert(unshare(CLONE_NEWNS) == 0 &&
+		  mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0);
+	tree_make(&t);
+	cr_assert(mkdirat(t.root, "dir", 0755) == 0 && mkdirat(t.root, "dir/sub", 0755) == 0);
+	cr_assert(mkdirat(t.root, "volume", 0755) == 0);
+	(void)snprintf(path, sizeof(path), "%s/root/volume", t.dir);
+	cr_assert(mount("volume", path, "tmpfs", 0, NULL) == 0);
+	cr_assert(mkdirat(t.root, "volume/own", 0755) == 0);
+	cr_assert(symlinkat("dir", t.root, "relative") == 0);
+	cr_assert(symlinkat("/dir/../relative", t.root, "absolute") == 0);
+	cr_assert(symlinkat("../../../dir", t.root, "dir/above") == 0);
+	cr_assert(symlinkat("volume/own", t.root, "into") == 0);
+	cr_assert(symlinkat("loop", t.root, "loop") == 0);
+	cr_assert(symlinkat("missing", t.root, "dangling") == 0);
+	cr_assert(symlinkat("own", t.root, "volume/inside") == 0);
+	cr_assert(symlinkat("../dir", t.root, "volume/out") == 0);
+	cr_assert(symlinkat("/proc/self/root", t.root, "magic") == 0);
+	expect_trusted(&t, "dir/sub", "dir/sub", 0);
+	expect_trusted(&t, "/relative/sub", "dir/sub", 0);
+	expect_trusted(&t, "absolute//sub/.", "dir/sub", 0);
+	expect_trusted(&t, "dir/above/sub/..", "dir", 0);
+	expect_trusted(&t, "into", "volume/own", 0);
+	expect_trusted(&t, "volume/own", "volume/own", 0);
+	expect_trusted(&t, "volume/inside", NULL, ELOOP);
+	expect_trusted(&t, "volume/out/sub", NULL, ELOOP);
+	expect_trusted(&t, "volume/own/../out", NULL, ELOOP);
+	expect_trusted(&t, "loop", NULL, ELOOP);
+	expect_trusted(&t, "dangling", NULL, ENOENT);
+	expect_trusted(&t, "relative/missing", NULL, ENOENT);
+	expect_trusted(&t, "magic/etc", NULL, ENOENT);
+	cr_assert(umount2(path, 0) == 0);
 	tree_end(&t);
 }
