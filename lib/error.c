@@ -74,6 +74,22 @@ error_set(struct error *err, enum error_code code, const char *fmt, ...)
 	return -1;
 }
 
+/* What a host may find room for, and then try again. */
+static enum error_code
+code_of(int errnum)
+{
+	switch (errnum) {
+	case ENOMEM:
+	case ENOSPC:
+	case EDQUOT:
+	case EMFILE:
+	case ENFILE:
+		return ERROR_RESOURCE_EXHAUSTED;
+	default:
+		return ERROR_INTERNAL;
+	}
+}
+
 int
 error_sys(struct error *err, const char *fmt, ...)
 {
@@ -81,7 +97,7 @@ error_sys(struct error *err, const char *fmt, ...)
 	va_list ap;
 
 	va_start(ap, fmt);
-	format(err, saved == ENOMEM ? ERROR_RESOURCE_EXHAUSTED : ERROR_INTERNAL, saved, fmt, ap);
+	format(err, code_of(saved), saved, fmt, ap);
 	va_end(ap);
 	errno = saved;
 	return -1;

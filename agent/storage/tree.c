@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "agent/job/job.h"
+#include "agent/roots.h"
 #include "lib/cleanup.h"
 #include "lib/path.h"
 #include "lib/sys.h"
@@ -115,7 +116,7 @@ storage_tree_mount(struct worker *w, const struct storage_fs *fs, int run, struc
 
 	(void)snprintf(name, sizeof(name), ".mount-%d", (int)getpid());
 	if (worker_mkdir(w, run, name, 0700, NULL, err) < 0)
-		return error_wrap(err, "mount %s", fs->source);
+		return error_wrap(err, "make a directory to mount in below %s", RUN_DIR);
 	tree = mount_aside(w, fs, run, name, err);
 	if (tree < 0)
 		return -1;

@@ -12,17 +12,12 @@ main(void)
 		const struct test *tests;
 		const size_t *n;
 	} suites[] = {
-		{ tests_errors, &n_tests_errors },
-		{ tests_lifecycle, &n_tests_lifecycle },
-		{ tests_stdio, &n_tests_stdio },
-		{ tests_wire, &n_tests_wire },
-		{ tests_interfaces, &n_tests_interfaces },
-		{ tests_network, &n_tests_network },
-		{ tests_files, &n_tests_files },
-		{ tests_attack, &n_tests_attack },
-		{ tests_many, &n_tests_many },
-		{ tests_guest, &n_tests_guest },
-		{ tests_storm, &n_tests_storm },
+		{ tests_errors, &n_tests_errors },         { tests_lifecycle, &n_tests_lifecycle },
+		{ tests_stdio, &n_tests_stdio },           { tests_wire, &n_tests_wire },
+		{ tests_interfaces, &n_tests_interfaces }, { tests_network, &n_tests_network },
+		{ tests_files, &n_tests_files },           { tests_full, &n_tests_full },
+		{ tests_attack, &n_tests_attack },         { tests_many, &n_tests_many },
+		{ tests_guest, &n_tests_guest },           { tests_storm, &n_tests_storm },
 	};
 	struct harness h = { 0 };
 	unsigned int failed = 0;
