@@ -297,7 +297,7 @@ copy_up(struct oci *t)
 	OCI_PRINTS(t, spec, "copied\nrefused\n700\n");
 	spec = oci_sh(t, "true");
 	oci_mount(t, spec, "/bin", "tmpfs", "tmpfs", "tmpcopyup,size=16k");
-	OCI_REFUSED(t, spec, ERROR_INTERNAL, "tmpcopyup");
+	OCI_REFUSED(t, spec, ERROR_RESOURCE_EXHAUSTED, "tmpcopyup");
 	spec = oci_sh(t, "true");
 	oci_mount(t, spec, "/x", "ramfs", "ramfs", "tmpcopyup");
 	OCI_REFUSED(t, spec, ERROR_INVALID_ARGUMENT, "tmpcopyup");
