@@ -20,6 +20,7 @@
 #include "agent/files/copy.h"
 #include "agent/guest/guest.h"
 #include "agent/guest/memagent.h"
+#include "agent/cgroup/cgroup.h"
 #include "agent/job/initlink.h"
 #include "agent/job/job.h"
 #include "agent/network/network.h"
@@ -190,7 +191,10 @@ make_base(struct life *life, int init_fd, struct error *err)
 	if (!agent->init)
 		return -1;
 	agent->jobs = jobs_new(agent->loop, agent->init, agent->roots.cgroup, err);
-	return agent->jobs ? 0 : -1;
+	if (!agent->jobs)
+		return -1;
+	jobs_set_cgroup_remove(agent->jobs, cgroup_remove);
+	return 0;
 }
 
 /* A port that cannot be had is fatal to nobody: calls that name connections are refused then. */

@@ -173,22 +173,19 @@ remove_parents(int root_fd, const char *path)
 	memcpy(part, path, strlen(path) + 1);
 	while ((slash = strrchr(part, '/')) && slash != strchr(part, '/')) {
 		*slash = '\0';
-		if (unlinkat(root_fd, part, AT_REMOVEDIR) < 0)
+		/* a creation that failed may not have made all of them */
+		if (RETRY_EINTR(unlinkat(root_fd, part, AT_REMOVEDIR)) < 0 && errno != ENOENT)
 			return;
 	}
 }
 
-int
-cgroup_remove(int root_fd, const char *path, int timeout_ms, struct error *err)
+/* One pass over all of it. 0 when the cgroup is gone, or -1 and err. */
+static int
+remove_once(int root_fd, const char *path, uint64_t deadline_ns, struct error *err)
 {
-	uint64_t deadline_ns = monotonic_ns() + (uint64_t)timeout_ms * 1000000u;
 	auto_close int fd = -1;
 
-	if (unlinkat(root_fd, path, AT_REMOVEDIR) == 0) {
-		remove_parents(root_fd, path);
-		return 0;
-	}
-	if (errno == ENOENT)
+	if (unlinkat(root_fd, path, AT_REMOVEDIR) == 0 || errno == ENOENT)
 		return 0;
 	fd = cgroup_open(root_fd, path);
 	if (fd < 0)
@@ -201,14 +198,28 @@ cgroup_remove(int root_fd, const char *path, int timeout_ms, struct error *err)
 		return error_set(err, ERROR_DEADLINE_EXCEEDED, "cgroup %s: process %d does not end",
 				 path, first_pid(fd));
 	}
+	(void)remove_below(fd, deadline_ns);
+	if (unlinkat(root_fd, path, AT_REMOVEDIR) == 0 || errno == ENOENT)
+		return 0;
+	return error_sys_code(err, ERROR_DEADLINE_EXCEEDED, "remove cgroup %s", path);
+}
+
+int
+cgroup_remove(int root_fd, const char *path, int timeout_ms, struct error *err)
+{
+	uint64_t deadline_ns = monotonic_ns() + (uint64_t)timeout_ms * 1000000u;
+	struct error failed;
+
+	/* EBUSY while the kernel is still letting go of the last process, for which there is no event. A call that fails for
+	 * another reason, for lack of memory or of open files, is worth another try as well: nobody else removes it. */
 	for (;;) {
-		(void)remove_below(fd, deadline_ns);
-		if (unlinkat(root_fd, path, AT_REMOVEDIR) == 0 || errno == ENOENT)
+		failed = ERROR_INIT;
+		if (remove_once(root_fd, path, deadline_ns, &failed) == 0)
 			break;
-		if (monotonic_ns() >= deadline_ns)
-			return error_sys_code(err, ERROR_DEADLINE_EXCEEDED, "remove cgroup %s",
-					      path);
-		/* EBUSY while the kernel is still letting go of the last process: no event tells */
+		if (monotonic_ns() >= deadline_ns) {
+			*err = failed;
+			return -1;
+		}
 		(void)poll(NULL, 0, RETRY_MS);
 	}
 	remove_parents(root_fd, path);

@@ -289,7 +289,7 @@ job_new(struct jobs *jobs, const struct job_spec *spec, struct error *err)
 	job->flags = spec->flags;
 	job->deadline_ms = spec->deadline_ms;
 	job->sock = -1;
-	journal_init(&job->journal, jobs->cgroup_root);
+	journal_init(&job->journal, jobs->cgroup_root, jobs->remove_cgroup);
 	for (size_t i = 0; i < spec->n_keep_fds; i++) {
 		if (spec->keep_fds[i] > 2)
 			job->keep[job->n_keep++] = spec->keep_fds[i];
@@ -406,6 +406,12 @@ jobs_new(struct loop *loop, struct initlink *link, int cgroup_root_fd, struct er
 		return NULL;
 	}
 	return jobs;
+}
+
+void
+jobs_set_cgroup_remove(struct jobs *jobs, job_cgroup_fn *remove)
+{
+	jobs->remove_cgroup = remove;
 }
 
 static void

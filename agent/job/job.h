@@ -150,6 +150,10 @@ struct job_spec {
 struct jobs *jobs_new(struct loop *loop, struct initlink *link, int cgroup_root_fd,
 		      struct error *err);
 
+/* How UNDO_CGROUP is done: cgroup_remove() of agent/cgroup, which this directory does not know. Worker only. */
+typedef int job_cgroup_fn(int root_fd, const char *path, int timeout_ms, struct error *err);
+void jobs_set_cgroup_remove(struct jobs *jobs, job_cgroup_fn *remove);
+
 /* Kills what runs; no `done` is called any more. Before initlink_free() and loop_free(). NULL is allowed. */
 void jobs_free(struct jobs *jobs);
 

@@ -9,9 +9,9 @@
 #include "lib/cleanup.h"
 
 void
-journal_init(struct journal *j, int cgroup_root)
+journal_init(struct journal *j, int cgroup_root, job_cgroup_fn *remove_cgroup)
 {
-	*j = (struct journal){ .cgroup_root = cgroup_root };
+	*j = (struct journal){ .cgroup_root = cgroup_root, .remove_cgroup = remove_cgroup };
 }
 
 void
@@ -28,7 +28,7 @@ journal_release(struct journal *j)
 	for (size_t i = 0; i < j->n; i++)
 		free(j->steps[i].name);
 	free(j->steps);
-	journal_init(j, j->cgroup_root);
+	journal_init(j, j->cgroup_root, j->remove_cgroup);
 }
 
 static int

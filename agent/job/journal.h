@@ -37,9 +37,10 @@ struct journal {
 	struct journal_step *steps;
 	size_t n, size;
 	int cgroup_root; /* for UNDO_CGROUP; not owned */
+	job_cgroup_fn *remove_cgroup;
 };
 
-void journal_init(struct journal *j, int cgroup_root);
+void journal_init(struct journal *j, int cgroup_root, job_cgroup_fn *remove_cgroup);
 void journal_release(struct journal *j);
 
 /* Adds one step and takes over step->fd; step->name (`len` bytes) is copied. 0, or -1 and errno (ENOMEM, ENOSPC when

@@ -49,6 +49,7 @@ struct jobs {
 	struct loop *loop;
 	struct initlink *link;
 	int cgroup_root;
+	job_cgroup_fn *remove_cgroup;
 	int dev_null;
 	int kick_fd; /* eventfd: look at `ended` and the queues again; needs no memory */
 	struct watch *kick_watch;

@@ -5,19 +5,15 @@
  */
 #include "agent/job/journal.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
-#include <string.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "lib/cleanup.h"
-#include "lib/io.h"
-#include "lib/path.h"
 #include "lib/sys.h"
 #include "lib/unmount.h"
 
@@ -83,80 +79,16 @@ undo_kill(const struct journal_step *step, struct error *err)
 	return 0;
 }
 
-/* Waits until cgroup.events says that nothing lives at and below dir. */
-static int
-cgroup_wait_empty(int dir, const char *path, struct error *err)
-{
-	uint64_t end = monotonic_ns() + KILL_WAIT_MS * 1000000ull;
-	auto_close int fd = openat(dir, "cgroup.events", O_RDONLY | O_CLOEXEC);
-	char text[256];
-	ssize_t n;
-
-	if (fd < 0)
-		return is_gone(errno) ? 0 : error_sys(err, "open cgroup.events of %s", path);
-	for (;;) {
-		struct pollfd changed = { .fd = fd, .events = POLLPRI };
-
-		n = RETRY_EINTR(pread(fd, text, sizeof(text) - 1, 0));
-		if (n < 0)
-			return errno == ENODEV ? 0
-					       : error_sys(err, "read cgroup.events of %s", path);
-		text[n] = '\0';
-		if (strstr(text, "populated 0"))
-			return 0;
-		if (monotonic_ns() >= end)
-			return error_set(err, ERROR_INTERNAL, "cgroup %s does not get empty", path);
-		(void)poll(&changed, 1, 100);
-	}
-}
-
-/* Removes the cgroups below dir, deepest first; a tree of directories that we named, of bounded depth. */
-static int
-cgroup_remove_below(int dir, int depth)
-{
-	int fd = openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	DIR *entries = fd < 0 ? NULL : fdopendir(fd);
-	struct dirent *e;
-
-	if (!entries) {
-		close_fd(&fd);
-		return -1;
-	}
-	while (depth > 0 && (e = readdir(entries))) {
-		if (e->d_type != DT_DIR || e->d_name[0] == '.')
-			continue;
-		if (unlinkat(dir, e->d_name, AT_REMOVEDIR) == 0)
-			continue;
-		auto_close int sub =
-			openat(dir, e->d_name, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-		if (sub >= 0)
-			(void)cgroup_remove_below(sub, depth - 1);
-		(void)unlinkat(dir, e->d_name, AT_REMOVEDIR);
-	}
-	(void)closedir(entries);
-	return 0;
-}
-
 static int
 undo_cgroup(const struct journal *j, const char *path, struct error *err)
 {
-	auto_close int dir = -1;
-
 	while (*path == '/')
 		path++;
 	if (j->cgroup_root < 0 || *path == '\0')
 		return 0;
-	dir = path_try_open(j->cgroup_root, path, O_PATH | O_DIRECTORY, 0, PATH_FOLLOW_NONE);
-	if (dir < 0)
-		return is_gone(errno) ? 0 : error_sys(err, "open cgroup %s", path);
-	/* Absent in the root of a hierarchy without it and on made-up trees: then rmdir tells. */
-	(void)write_text_at(dir, "cgroup.kill", "1");
-	if (cgroup_wait_empty(dir, path, err) < 0)
-		return -1;
-	(void)cgroup_remove_below(dir, 16);
-	if (unlinkat(j->cgroup_root, path, AT_REMOVEDIR) < 0 && !is_gone(errno))
-		return error_sys(err, "remove cgroup %s", path);
-	return 0;
+	if (!j->remove_cgroup)
+		return error_set(err, ERROR_INTERNAL, "remove cgroup %s: no way to do it", path);
+	return j->remove_cgroup(j->cgroup_root, path, KILL_WAIT_MS, err);
 }
 
 static int

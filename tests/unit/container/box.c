@@ -169,6 +169,7 @@ run_body(int init_fd, void *data)
 	CHECK(b.link && roots_open(&b.roots, &err) == 0);
 	b.jobs = jobs_new(b.loop, b.link, b.roots.cgroup, &err);
 	CHECK(b.jobs);
+	jobs_set_cgroup_remove(b.jobs, cgroup_remove);
 	mounts = count_lines("/proc/self/mountinfo");
 	fds = count_fds();
 	body->fn(&b);

@@ -11,6 +11,7 @@
 
 #include <linux/magic.h>
 
+#include "agent/cgroup/cgroup.h"
 #include "lib/cleanup.h"
 #include "lib/io.h"
 #include "lib/path.h"
@@ -99,7 +100,10 @@ Test(undo, mounts, .init = make_dir, .fini = remove_dir)
 
 /* ---- cgroups ---- */
 
-#define CGROUP "tatami-test-undo"
+/* Its parents go with it, but for the first. */
+#define TOP    "tatami-test-undo"
+#define PARENT TOP "/a"
+#define CGROUP PARENT "/b"
 
 static int
 work_cgroup(struct worker *w, void *arg, struct error *err)
@@ -113,7 +117,8 @@ work_cgroup(struct worker *w, void *arg, struct error *err)
 
 	if (worker_step(w, &undo, err) < 0)
 		return -1;
-	if (mkdirat(root, CGROUP, 0755) < 0 || mkdirat(root, CGROUP "/below", 0755) < 0 ||
+	if (mkdirat(root, TOP, 0755) < 0 || mkdirat(root, PARENT, 0755) < 0 ||
+	    mkdirat(root, CGROUP, 0755) < 0 || mkdirat(root, CGROUP "/below", 0755) < 0 ||
 	    mkdirat(root, CGROUP "/below/it", 0755) < 0 || pipe2(ready, O_CLOEXEC) < 0)
 		return error_sys(err, "make cgroups");
 	pid = sys_clone3(&args);
@@ -162,12 +167,14 @@ body_cgroup(int fd, void *data)
 	jobs_free(b.jobs);
 	b.jobs = jobs_new(b.loop, b.link, root, &err);
 	CHECK(b.jobs);
+	jobs_set_cgroup_remove(b.jobs, cgroup_remove);
 	CHECK(job_start(b.jobs, &spec, &err));
 	run_until(&b, 1);
 	if (b.last.code != ERROR_ABORTED)
 		fprintf(stderr, "%s\n", b.last.msg);
 	CHECK(b.last.code == ERROR_ABORTED);
-	CHECK(faccessat(root, CGROUP, F_OK, 0) < 0);
+	CHECK(faccessat(root, PARENT, F_OK, 0) < 0);
+	CHECK(unlinkat(root, TOP, AT_REMOVEDIR) == 0);
 	bench_release(&b);
 	return 0;
 }
@@ -176,9 +183,9 @@ Test(undo, cgroups, .init = make_dir, .fini = remove_dir)
 {
 	int root = cgroup_root();
 
-	if (root < 0 || mkdirat(root, CGROUP ".probe", 0755) < 0)
+	if (root < 0 || mkdirat(root, TOP ".probe", 0755) < 0)
 		cr_skip_test("no cgroup v2 to write to");
-	(void)unlinkat(root, CGROUP ".probe", AT_REMOVEDIR);
+	(void)unlinkat(root, TOP ".probe", AT_REMOVEDIR);
 	cr_expect_eq(fakeinit_run(body_cgroup, &root, NULL), 0);
 	close_fd(&root);
 }
