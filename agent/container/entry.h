@@ -39,7 +39,7 @@ struct entry {
 	const struct ns_plan *ns;
 	struct hook_stage *hooks;
 	const char *hostname;
-	/* one more process, which enters its pid namespace by a last fork (last_fork.h); -1: it was born there */
+	/* one that enters its pid namespace, where others are, by a last fork (last_fork.h); -1: it was born there */
 	int pid_ns;
 	const struct wipe *wipe; /* what is emptied before that */
 	/* one more process, whose oom score the worker has taken */

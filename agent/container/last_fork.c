@@ -65,7 +65,8 @@ run(const struct forking *f, bool is_filtered)
 {
 	char byte;
 
-	if (program_make_session(f->e) < 0 || read_full(f->e->sock, &byte, 1) != 1)
+	if (program_make_session(f->e) < 0 || read_full(f->e->sock, &byte, 1) != 1 ||
+	    (f->e->gate >= 0 && read_full(f->e->gate, &byte, 1) != 1))
 		_exit(1);
 	program_run(f->e, f->program, is_filtered);
 }

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * An exec's process enters the pid namespace of its container, where others may be able to trace it, by the last fork
- * before its program, when it has nothing left that they must not have:
+ * The process of an exec, and the first one of a container in a shared pid namespace, enter the pid namespace, where
+ * others may be able to trace them, by the last fork before their program, with nothing left that they must not have:
  *
  *   worker --clone--> set-up process: outside of the pid namespace, does everything but that
  *                        `--clone--> with the same memory, enters the pid namespace, loads the seccomp filter, gives
  *                                    up the capability for these two
- *                                       `--clone--> in the pid namespace: waits for the worker's word, execve
+ *                                       `--clone--> in the pid namespace: waits for the worker's word, and at the gate; execve
  */
 #pragma once
 

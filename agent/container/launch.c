@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -14,6 +15,7 @@
 #include "agent/container/rootfs.h"
 #include "agent/container/shared_mounts.h"
 #include "agent/container/sync.h"
+#include "agent/container/wipe.h"
 #include "lib/cleanup.h"
 #include "lib/io.h"
 #include "lib/log.h"
@@ -121,10 +123,61 @@ run_child(struct worker *w, const struct launch *l, struct entry *e, int cgroup_
 			return -1;
 		filter = compiled;
 	}
-	if (child_lead(w, c, e, err) < 0 || send_namespaces(w, l, e->ns, c->pid, err) < 0 ||
+	if (child_lead(w, c, e, err) < 0 ||
+	    (e->pid_ns >= 0 && child_fork_last(w, c, e, filter, err) < 0) ||
+	    send_namespaces(w, l, e->ns, c->pid, err) < 0 ||
 	    shared_mounts_apply(w, l, c->pid, err) < 0)
 		return -1;
-	return child_release(c, filter, err);
+	/* the one of a last fork waits at the gate by now */
+	return e->pid_ns >= 0 ? 0 : child_release(c, filter, err);
+}
+
+/* Can the shared pid namespace be left to the last fork? Hooks are run by the process itself, or are told its pid; of a user
+ * namespace of its own nothing is to be had for others. */
+static bool
+may_fork_last(const struct launch *l, const struct ns_plan *ns, const struct hook_stage *hooks)
+{
+	size_t n = 0;
+
+	if (ns->join[NS_PID] < 0 || l->pidns_mounts < 0 ||
+	    ns->join[NS_PID] != l->sandbox_ns[NS_PID] || ns->user || hooks->early ||
+	    hooks_times(l->spec->hooks).start_ms)
+		return false;
+	for (size_t i = 0; i < l->spec->n_mounts; i++) {
+		const Grpc__Mount *m = l->spec->mounts[i];
+
+		if (strcmp(m->type, "proc") != 0)
+			continue;
+		if (++n > 1)
+			return false;
+		/* options of the file system itself would be the other containers', too */
+		for (size_t k = 0; k < m->n_options; k++) {
+			if (strchr(m->options[k], '='))
+				return false;
+		}
+	}
+	return true;
+}
+
+/* Others in the pid namespace may be able to trace the process: it enters that at the very end. */
+static int
+plan_last_fork(struct worker *w, const struct launch *l, struct ns_plan *ns, struct entry *e,
+	       struct wipe *wipe, int *procfs, struct error *err)
+{
+	struct error why = ERROR_INIT;
+
+	if (!may_fork_last(l, ns, e->hooks))
+		return 0;
+	if (shared_procfs(l, procfs, &why) < 0) {
+		worker_log(w, LOG_LEVEL_WARN,
+			   "container %s: set up inside of the shared pid namespace: %s", l->id,
+			   why.msg);
+		return 0;
+	}
+	e->pid_ns = ns->join[NS_PID];
+	ns->join[NS_PID] = -1;
+	e->wipe = wipe;
+	return wipe_plan(l->roots->proc, wipe, err);
 }
 
 int
@@ -134,6 +187,8 @@ container_launch(struct worker *w, const struct launch *l, struct error *err)
 	struct hook_stage hooks = { .cgroup_fd = -1 };
 	struct rootfs rootfs = { .tree = -1, .null_tree = -1, .store = -1 };
 	auto_close int cgroup_fd = -1;
+	auto_close int procfs = -1;
+	struct wipe wipe;
 	struct ns_plan ns;
 	struct ns_maps maps; /* the entry's, in a user namespace */
 	struct entry entry;
@@ -159,7 +214,8 @@ container_launch(struct worker *w, const struct launch *l, struct error *err)
 	if (cgroup_make(w, l, &cgroup_fd, err) < 0 || make_bundle(w, l, err) < 0 ||
 	    hook_stage_open(w, &hooks, err) < 0)
 		goto out;
-	if (rootfs_plan(l, &ns, &rootfs, err) < 0)
+	if (plan_last_fork(w, l, &ns, &entry, &wipe, &procfs, err) < 0 ||
+	    rootfs_plan(l, &ns, &procfs, &rootfs, err) < 0)
 		goto out;
 	warn_of_mounts(w, l, &rootfs);
 	if ((!ns.user && child_own_stdio(&entry, err) < 0) || ns_plan_join(&ns, err) < 0)

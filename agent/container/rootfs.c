@@ -48,7 +48,7 @@ plan_bind(const struct launch *l, struct container_mount *m, const char *source,
 }
 
 static int
-plan_mount(const struct launch *l, const struct ns_plan *ns, const Grpc__Mount *spec,
+plan_mount(const struct launch *l, const struct ns_plan *ns, const Grpc__Mount *spec, int *procfs,
 	   struct container_mount *m, struct error *err)
 {
 	if (mount_understand(spec, m, err) < 0)
@@ -62,6 +62,16 @@ plan_mount(const struct launch *l, const struct ns_plan *ns, const Grpc__Mount *
 		m->kind = MOUNT_BIND;
 		m->own.set |= MOUNT_ATTR_RDONLY;
 		return plan_bind(l, m, "/sys", err);
+	}
+	/* a procfs is that of the pid namespace in which it is mounted, which only the last fork enters */
+	if (*procfs >= 0 && m->kind == MOUNT_FS && strcmp(spec->type, "proc") == 0) {
+		m->kind = MOUNT_BIND;
+		m->tree = steal_fd(procfs);
+		m->directory = true;
+		m->own.clear = (MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV |
+				MOUNT_ATTR_NOEXEC) &
+			       ~m->own.set;
+		return mount_set(m->tree, 0, 0, MS_PRIVATE, false, err);
 	}
 	return m->kind == MOUNT_BIND ? plan_bind(l, m, spec->source, err) : 0;
 }
@@ -83,7 +93,8 @@ plan_root(const struct launch *l, struct rootfs *r, struct error *err)
 }
 
 int
-rootfs_plan(const struct launch *l, const struct ns_plan *ns, struct rootfs *r, struct error *err)
+rootfs_plan(const struct launch *l, const struct ns_plan *ns, int *procfs, struct rootfs *r,
+	    struct error *err)
 {
 	const Grpc__Spec *spec = l->spec;
 
@@ -104,8 +115,8 @@ rootfs_plan(const struct launch *l, const struct ns_plan *ns, struct rootfs *r, 
 		return error_nomem(err, "planning mounts");
 	for (; r->n_mounts < spec->n_mounts; r->n_mounts++) {
 		r->mounts[r->n_mounts].tree = -1;
-		if (plan_mount(l, ns, spec->mounts[r->n_mounts], &r->mounts[r->n_mounts], err) <
-		    0) {
+		if (plan_mount(l, ns, spec->mounts[r->n_mounts], procfs, &r->mounts[r->n_mounts],
+			       err) < 0) {
 			r->n_mounts++;
 			return -1;
 		}

@@ -28,8 +28,9 @@ struct rootfs {
 	size_t n_pending;
 };
 
-/* In the worker. Release in both cases. */
-int rootfs_plan(const struct launch *l, const struct ns_plan *ns, struct rootfs *r,
+/* In the worker. Release in both cases. *procfs (-1: none) is a detached procfs to be used instead of a new one, and is taken
+ * over if it is. */
+int rootfs_plan(const struct launch *l, const struct ns_plan *ns, int *procfs, struct rootfs *r,
 		struct error *err);
 void rootfs_release(struct rootfs *r);
 

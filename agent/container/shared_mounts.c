@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <poll.h>
 #include <sched.h>
 #include <stdio.h>
@@ -150,4 +151,41 @@ shared_mounts_apply(struct worker *w, const struct launch *l, pid_t pid, struct 
 	}
 	go_home(l, own);
 	return result;
+}
+
+/* Is it the root of a procfs of that pid namespace? */
+static bool
+is_procfs_of(int fd, int pid_ns)
+{
+	struct stat first, ns;
+
+	return fd_is_fstype(fd, PROC_SUPER_MAGIC) && sys_is_mount_root(fd) == 1 &&
+	       fstatat(fd, "1/ns/pid", &first, 0) == 0 && fstat(pid_ns, &ns) == 0 &&
+	       first.st_dev == ns.st_dev && first.st_ino == ns.st_ino;
+}
+
+int
+shared_procfs(const struct launch *l, int *tree, struct error *err)
+{
+	auto_close int own = openat(l->roots->proc, "self/ns/mnt", O_RDONLY | O_CLOEXEC);
+	auto_close int root = -1;
+	auto_close int fd = -1;
+
+	if (own < 0)
+		return error_sys(err, "open the guest's mount namespace");
+	*tree = -1;
+	root = enter(l->pidns_mounts, "the pid namespace's owner", err);
+	if (root >= 0) {
+		fd = path_try_open(root, "proc", O_PATH | O_DIRECTORY, 0, PATH_FOLLOW_NONE);
+		if (fd < 0 || !is_procfs_of(fd, l->sandbox_ns[NS_PID]))
+			error_set(err, ERROR_FAILED_PRECONDITION,
+				  "the pid namespace's owner has no procfs of it at /proc");
+		else
+			*tree = sys_open_tree(fd, "",
+					      OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH);
+		if (*tree < 0 && err->code == ERROR_OK)
+			error_sys(err, "copy the procfs of the pid namespace");
+	}
+	go_home(l, own);
+	return *tree < 0 ? -1 : 0;
 }

@@ -338,7 +338,7 @@ traced(struct oci *t, const char *filter, bool no_new_privs)
 		(void)oci_seccomp(t, spec, filter, "SCMP_ACT_ERRNO");
 	OCI_REQUIRE(t, oci_launch(t, ID, spec) == 0, "%s", t->err.msg);
 	OCI_REQUIRE(t, oci_read_line(t, ID, "", "armed") == 0, "%s", t->err.msg);
-	for (int i = 0; i < 40; i++) {
+	for (int i = 0; i < 25; i++) {
 		Grpc__Process *p = oci_process(t, ARGS("/bin/true"));
 
 		p->terminal = i % 2;
@@ -349,6 +349,52 @@ traced(struct oci *t, const char *filter, bool no_new_privs)
 	OCI_CHECK(t, strcmp(out, "done\n") == 0, "within reach: %.2000s", out);
 	OCI_CHECK(t, oci_remove(t, ID) == 0 && oci_remove(t, "other") == 0, "%s", t->err.msg);
 	oci_unlink(t, "tmp/stop");
+}
+
+/* The first processes of containers that share the pid namespace with one that traces. */
+static void
+traced_launch(struct oci *t)
+{
+	const char *const args[] = {
+		"/bin/oci-probe", "trace",
+		"/tmp/stop",      t->is_vm || t->h.is_product ? MARKER_BEGIN : NULL,
+		MARKER_END,       NULL
+	};
+	Grpc__CreateContainerRequest *q;
+	Grpc__Spec *spec;
+	char out[OCI_OUT];
+
+	/* in a VM the sandbox has had a container before, which owns the pid namespace */
+	(void)oci_rootfs(t);
+	oci_dir(t, "tmp", 0777);
+	if (!t->is_vm)
+		OCI_REQUIRE(t, oci_launch(t, "pause", sleeper(t)) == 0, "%s", t->err.msg);
+	leave_secrets(t);
+	spec = oci_spec(t, args);
+	oci_caps(t, spec->process, "CAP_SYS_PTRACE,CAP_CHOWN");
+	q = oci_request(t, ID, spec);
+	q->sandbox_pidns = true;
+	OCI_REQUIRE(t, oci_create_request(t, q) == 0 && oci_start(t, ID) == 0, "%s", t->err.msg);
+	OCI_REQUIRE(t, oci_read_line(t, ID, "", "armed") == 0, "%s", t->err.msg);
+	for (int i = 0; i < 12; i++) {
+		spec = oci_sh(t, "ls /proc/1/comm; readlink /proc/self");
+		spec->process->terminal = i % 2;
+		oci_caps(t, spec->process, "CAP_CHOWN");
+		if (i % 3 == 0)
+			(void)oci_seccomp(t, spec, "mkdir", "SCMP_ACT_ERRNO");
+		spec->process->nonewprivileges = i % 4 == 0;
+		q = oci_request(t, "next", spec);
+		q->sandbox_pidns = true;
+		OCI_REQUIRE(t, oci_create_request(t, q) == 0 && oci_start(t, "next") == 0, "%s",
+			    t->err.msg);
+		OCI_CHECK(t, oci_read(t, "next", "", out, sizeof(out)) > 0, "%s", t->err.msg);
+		OCI_CHECK(t, strncmp(out, "/proc/1/comm", 12) == 0, "%s", out);
+		OCI_CHECK(t, oci_wait(t, "next", "") == 0, "%s", out);
+		OCI_CHECK(t, oci_remove(t, "next") == 0, "%s", t->err.msg);
+	}
+	oci_file(t, "tmp/stop", 0644, "");
+	OCI_CHECK(t, oci_read(t, ID, "", out, sizeof(out)) > 0, "%s", t->err.msg);
+	OCI_CHECK(t, strcmp(out, "done\n") == 0, "within reach: %.2000s", out);
 }
 
 static void
@@ -480,5 +526,6 @@ const struct oci_case oci_exec_cases[] = {
 	{ "attack", "an exec's working directory outside", cwd_escape },
 	{ "attack", "an exec being set up holds nothing of the guest", holds_nothing },
 	{ "attack", "an exec being set up is traced for nothing", traced_exec },
+	{ "attack", "a container in a shared pid namespace is traced for nothing", traced_launch },
 };
 const size_t n_oci_exec_cases = ARRAY_LEN(oci_exec_cases);
