@@ -322,7 +322,7 @@ _Noreturn void
 entry_run(struct entry *e)
 {
 	struct error err = ERROR_INIT;
-	struct sync_buffer *buffer;
+	struct sync_buffer *buffer = NULL;
 	struct program program;
 	char byte;
 
