@@ -446,7 +446,7 @@ body_many(int fd, void *data)
 	before = count_fds();
 	t0 = monotonic_ns();
 	for (int i = 0; i < 500; i++) {
-		start(&b, OPS(work_ok), &arg, 1000, 0);
+		start(&b, OPS(work_ok), &arg, 20000, 0);
 		run_until(&b, i + 1);
 		CHECK(b.last.code == ERROR_OK);
 	}
