@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The loop's side of CopyFile: what is under way for which path, in which order, by which copier. Touches no file.
- * See copy.h; called by agent/rpc/files.c.
+ * The loop's side of CopyFile: what is under way for which path, in which order, by which copier.
+ * Touches no file. See copy.h; called by agent/rpc/files.c.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -18,6 +18,7 @@
 
 #define COPIERS_MAX 8
 #define TARGETS_MAX 1024
+#define DROPS_MAX   5      /* for what one file has left */
 #define UNUSED_MS   300000 /* an unfinished file of which nothing was heard for so long is given up */
 
 struct copies {
@@ -308,6 +309,19 @@ take_result(struct copies *c, struct target *t, const struct copy_result *r, boo
 	copy_set_unfinished(t, false);
 }
 
+/* What was left is gone, unless the copier died: then the next one goes on, a few times. */
+static void
+end_drop(struct target *t, const struct copy_result *r)
+{
+	t->is_drop = false;
+	if (r->err.code != ERROR_OK && !r->is_clean && ++t->drops < DROPS_MAX)
+		return;
+	if (r->err.code != ERROR_OK)
+		log_warn("files", "%s may have left %s: %s", t->path, t->temp, r->err.msg);
+	t->is_spoilt = false;
+	t->made = t->drops = 0;
+}
+
 static void
 on_result(struct copier *copier, const struct copy_result *result, void *data)
 {
@@ -322,11 +336,7 @@ on_result(struct copier *copier, const struct copy_result *result, void *data)
 	t->copier = NULL;
 	t->used_ns = monotonic_ns();
 	if (t->is_drop) {
-		if (result->err.code != ERROR_OK)
-			log_warn("files", "%s may have left %s: %s", t->path, t->temp,
-				 result->err.msg);
-		t->is_drop = t->is_spoilt = false;
-		t->made = 0;
+		end_drop(t, result);
 		return;
 	}
 	copy = list_entry(t->parts.next, struct copy, node);

@@ -114,6 +114,7 @@ struct target {
 	bool is_spoilt;        /* something of it may be there that has to go */
 	uint64_t file_size, dev, ino;
 	unsigned int made;
+	unsigned int drops; /* copiers that died while they removed what is left of it */
 	uint64_t used_ns;
 	struct extents there;
 	char temp[COPY_TEMP_MAX];

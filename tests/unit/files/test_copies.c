@@ -339,34 +339,59 @@ AGENT_TEST(a_call_may_end_before_its_copy)
 	CHECK(tree_has(&b->t, "c", "c"));
 }
 
-AGENT_TEST(a_copier_that_dies_leaves_nothing)
+/* A signal for the children of our parent, but for us: copiers. True if there was one. */
+static bool
+signal_copiers(int sig)
 {
 	char path[64], text[256];
-	int status = -1;
+	bool found = false;
 
-	CHECK(copy(b, "d/a", S_IFREG | 0600, 6, 0, "abc") == ERROR_OK);
-	/* the only child of our parent beside us */
 	(void)snprintf(path, sizeof(path), "/proc/%d/task/%d/children", (int)getppid(),
 		       (int)getppid());
 	CHECK(read_text_at(AT_FDCWD, path, text, sizeof(text)) > 0);
 	for (char *save = NULL, *word = strtok_r(text, " ", &save); word;
 	     word = strtok_r(NULL, " ", &save))
 		if ((pid_t)atol(word) != getpid())
-			status = kill((pid_t)atol(word), SIGSTOP);
-	CHECK(status == 0);
+			found |= kill((pid_t)atol(word), sig) == 0;
+	return found;
+}
+
+/* Half a file is there, and the rest is with a copier that is stopped. */
+static void
+stop_with_half_a_file(struct bench *b)
+{
+	CHECK(copy(b, "d/a", S_IFREG | 0600, 6, 0, "abc") == ERROR_OK);
+	CHECK(signal_copiers(SIGSTOP));
 	CHECK(submit(b, "d/a", S_IFREG | 0600, 6, 3, "def"));
 	run_for(b, 50);
 	CHECK(b->ended == 1);
-	CHECK(read_text_at(AT_FDCWD, path, text, sizeof(text)) > 0);
-	for (char *save = NULL, *word = strtok_r(text, " ", &save); word;
-	     word = strtok_r(NULL, " ", &save))
-		if ((pid_t)atol(word) != getpid())
-			status = kill((pid_t)atol(word), SIGKILL);
+}
+
+AGENT_TEST(a_copier_that_dies_leaves_nothing)
+{
+	stop_with_half_a_file(b);
+	CHECK(signal_copiers(SIGKILL));
 	run_until(b, 2);
 	CHECK(b->last.code == ERROR_INTERNAL && strstr(b->last.msg, "d/a"));
 	run_for(b, 200);
 	CHECK(tree_names(&b->t, ".") == 0 && copies_unfinished(b->copies) == 0);
 	CHECK(copy(b, "d/a", S_IFREG | 0600, 3, 0, "abc") == ERROR_OK);
+}
+
+/* The one that is to remove what the first has left waits to be registered when it is killed. */
+AGENT_TEST(copiers_that_die_while_removing_leave_nothing)
+{
+	struct error err = ERROR_INIT;
+
+	stop_with_half_a_file(b);
+	for (int killed = 0; killed < 3;) {
+		killed += signal_copiers(SIGKILL);
+		run_until(b, killed > 0 ? 2 : 1);
+		CHECK(loop_run_once(b->loop, 10, &err) == 0);
+	}
+	CHECK(b->last.code == ERROR_INTERNAL);
+	run_for(b, 300);
+	CHECK(tree_names(&b->t, ".") == 0 && copies_unfinished(b->copies) == 0);
 }
 
 AGENT_TEST(many_small_files)
