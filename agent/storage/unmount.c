@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Unmounting a storage, through file descriptors that were opened when it was mounted. Runs in workers only: may block. */
+/* Unmounting a storage, through file descriptors that were opened when it was mounted. Runs in
+ * workers only: may block. */
 #include "agent/storage/unmount.h"
 
 #include <errno.h>
@@ -15,18 +16,34 @@
 #include "lib/cleanup.h"
 #include "lib/unmount.h"
 
-/* A process that was just killed may hold the mount for a moment: 5 ms, doubled, half a second in all. */
+/* A process that was just killed may hold the mount for a moment: 5 ms, doubled, half a second in
+ * all. */
 #define FIRST_WAIT_NS 5000000L
 #define WAITS         7
 
+/* errno is 0 if it is another one. */
 static bool
 is_file(int dir, const char *name, const struct storage_file *file, struct stat *st)
 {
+	errno = 0;
 	return fstatat(dir, name, st, AT_SYMLINK_NOFOLLOW) == 0 && st->st_dev == file->dev &&
 	       st->st_ino == file->ino && file->ino != 0;
 }
 
-/* From the inside out, until one was there before, is not empty, or is no longer where it was made. */
+/* Removes one thing that was made for the mount; true if it is gone, as it is when a worker
+ * before this one was killed. */
+static bool
+remove_one(int dir, const char *name, const struct storage_file *file)
+{
+	struct stat st;
+
+	if (!is_file(dir, name, file, &st))
+		return errno == ENOENT;
+	return unlinkat(dir, name, S_ISDIR(st.st_mode) ? AT_REMOVEDIR : 0) == 0 || errno == ENOENT;
+}
+
+/* From the inside out, until one was there before, is not empty, or is no longer where it was
+ * made. */
 static void
 remove_made(const struct unmount *u)
 {
@@ -37,11 +54,9 @@ remove_made(const struct unmount *u)
 	(void)snprintf(path, sizeof(path), "%s", u->path);
 	for (unsigned int i = 0; i < u->made && i < STORAGE_MADE_MAX; i++) {
 		char *slash = strrchr(path, '/');
-		struct stat st;
 		int next;
 
-		if (!slash || !is_file(dir, slash + 1, &u->files[i], &st) ||
-		    unlinkat(dir, slash + 1, S_ISDIR(st.st_mode) ? AT_REMOVEDIR : 0) < 0)
+		if (!slash || !remove_one(dir, slash + 1, &u->files[i]))
 			return;
 		*slash = '\0';
 		/* wherever that may be by now: it is looked at before anything in it is removed */
