@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * passwd(5) and group(5) as a container may have written them. The first byte says whether the file goes on past the
- * text; up to the first newline follows the name that is looked for. Whatever is found must be a line of the text.
+ * passwd(5) and group(5) as a container may have written them. The first byte says whether the
+ * file goes on past the text; up to the first newline follows the name that is looked for.
+ * Whatever is found must be a line of the text.
  */
 #include <string.h>
 

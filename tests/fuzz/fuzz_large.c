@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Frames of up to more than 4 MiB on three connections of the server, in pieces of any size: receiving into a frame without a
- * copy, and handing the memory of one large frame to the next (agent/server/conn.c). The input is orders of four bytes.
- * Each request that arrives whole reaches its handler with the bytes that were sent, and nothing stays behind when the
+ * Frames of up to more than 4 MiB on three connections of the server, in pieces of any size:
+ * receiving into a frame without a copy, and handing the memory of one large frame to the next
+ * (agent/server/conn.c). The input is orders of four bytes. Each request that arrives whole
+ * reaches its handler with the bytes that were sent, and nothing stays behind when the
  * connections are closed.
  */
 #include <errno.h>

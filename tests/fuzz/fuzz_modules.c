@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The index files of a tree of kernel modules, separated by bytes 0xff: modules.dep, modules.softdep, modules.alias,
- * modules.builtin, and the modules that are wanted, each on a line with its parameters. A plan has each module once,
- * after everything that it needs.
+ * The index files of a tree of kernel modules, separated by bytes 0xff: modules.dep,
+ * modules.softdep, modules.alias, modules.builtin, and the modules that are wanted, each on a
+ * line with its parameters. A plan has each module once, after everything that it needs.
  */
 #include <string.h>
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A list of mounts, line by line: a line that is understood has two ids and a mount point within the line. */
+/* A list of mounts, line by line: a line that is understood has two ids and a mount point within
+ * the line. */
 #include <string.h>
 
 #include "lib/mountinfo.h"

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Answers of rtnetlink(7). The first byte chooses the question; the rest is datagrams, each behind its length in two
- * bytes. libnl's socket is real, but what it sends is dropped, and what it receives is the input. Whatever the kernel
- * answers, the records made of it are whole, and of devices that it named.
+ * Answers of rtnetlink(7). The first byte chooses the question; the rest is datagrams, each
+ * behind its length in two bytes. libnl's socket is real, but what it sends is dropped, and what
+ * it receives is the input. Whatever the kernel answers, the records made of it are whole, and of
+ * devices that it named.
  */
 #include <errno.h>
 #include <string.h>

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A container's resources (grpc.LinuxResources), without and with limits in force. What is accepted is written to the
- * files of a cgroup, which here are plain files, some of them missing: an update that fails has changed nothing. The
- * device program answers as the rules do.
+ * A container's resources (grpc.LinuxResources), without and with limits in force. What is
+ * accepted is written to the files of a cgroup, which here are plain files, some of them missing:
+ * an update that fails has changed nothing. The device program answers as the rules do.
  */
 #include <fcntl.h>
 #include <stdio.h>
@@ -22,7 +22,8 @@ struct file {
 	const char *name, *text;
 };
 
-/* With values as long as any that is written, so that they are as they were when they are written back. */
+/* With values as long as any that is written, so that they are as they were when they are written
+ * back. */
 static const struct file files[] = {
 	{ "memory.max", "9223372036854775807" },
 	{ "memory.swap.max", "9223372036854775807" },
@@ -107,7 +108,8 @@ apply(const Grpc__LinuxResources *r)
 	}
 }
 
-/* What the kernel would answer (linux/bpf.h), in the few instructions that the program is made of. */
+/* What the kernel would answer (linux/bpf.h), in the few instructions that the program is made
+ * of. */
 static bool
 run(const struct bpf_insn *program, size_t n, const struct bpf_cgroup_dev_ctx *context)
 {

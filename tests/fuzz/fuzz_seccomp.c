@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A seccomp profile (grpc.LinuxSeccomp). What is accepted compiles, or is too large; the program ends, and answers a call
- * as the rules do when they are read one by one.
+ * A seccomp profile (grpc.LinuxSeccomp). What is accepted compiles, or is too large; the program
+ * ends, and answers a call as the rules do when they are read one by one.
  */
 #include <errno.h>
 #include <seccomp.h>
@@ -17,7 +17,8 @@
 #include "tests/fuzz/pbmutate.h"
 #include "tests/fuzz/target.h"
 
-/* Runs the program (Documentation/networking/filter.rst), and checks what the kernel's bpf_check_classic() does. */
+/* Runs the program (Documentation/networking/filter.rst), and checks what the kernel's
+ * bpf_check_classic() does. */
 static uint32_t
 run(const struct filter *f, const struct seccomp_data *data)
 {
@@ -117,8 +118,8 @@ names(const Grpc__LinuxSyscall *call, int nr)
 	return false;
 }
 
-/* What the rules say of a call of the native architecture: one without conditions first, then the first that matches.
- * *is_named: some rule is about this call. */
+/* What the rules say of a call of the native architecture: one without conditions first, then the
+ * first that matches. *is_named: some rule is about this call. */
 static uint32_t
 expected(const Grpc__LinuxSeccomp *p, uint32_t otherwise, const struct seccomp_data *data,
 	 bool *is_named)

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A container's spec (grpc.Spec). A refusal has a reason; a spec that is accepted has what the rest of agent/container
- * relies on: paths without "..", mounts that are understood, a cgroup below pods/.
+ * A container's spec (grpc.Spec). A refusal has a reason; a spec that is accepted has what the
+ * rest of agent/container relies on: paths without "..", mounts that are understood, a cgroup
+ * below pods/.
  */
 #include <limits.h>
 #include <string.h>

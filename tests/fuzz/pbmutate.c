@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* See pbmutate.h. Messages are changed as structures: bytes that no longer decode would teach nothing about a spec. */
+/* See pbmutate.h. Messages are changed as structures: bytes that no longer decode would teach
+ * nothing about a spec. */
 #include "tests/fuzz/pbmutate.h"
 
 #include <string.h>

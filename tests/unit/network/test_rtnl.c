@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Answers over netlink: only the kernel's count. Needs CAP_NET_ADMIN, as whoever sends the others has it. */
+/* Answers over netlink: only the kernel's count. Needs CAP_NET_ADMIN, as whoever sends the others
+ * has it. */
 #include <criterion/criterion.h>
 #include <errno.h>
 #include <net/if.h>
