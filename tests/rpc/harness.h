@@ -45,6 +45,7 @@ struct harness {
 struct test {
 	const char *name;
 	void (*run)(struct harness *h);
+	bool leaves_volumes; /* which live as long as the sandbox: it looks for leaks itself */
 };
 
 /* Failing does not end the test: the rest may tell more. */
@@ -70,8 +71,12 @@ void harness_count(const struct harness *h, struct counts *out);
 /* The same once nothing changes any more. */
 void harness_settle(const struct harness *h, struct counts *out);
 
-/* Fails the test if a count does not come back to what it was. */
-void harness_check_leaks(struct harness *h, const struct counts *before);
+/* Waits for a few seconds until everything but memory is as before; if it is not, fails the test and
+ * shows what is there. */
+bool harness_check_leaks(struct harness *h, const struct counts *before);
+
+/* Prints the agent's fds, mounts, cgroups, run directories and processes. */
+void harness_show(const struct harness *h);
 
 /* Hooks of the guest's image for the next sandbox, in which two containers are created; what they have done. */
 void make_guest_hooks(struct harness *h);
@@ -120,7 +125,7 @@ void remove_copies(struct harness *h);
 
 extern const struct test tests_lifecycle[], tests_stdio[], tests_errors[], tests_many[],
 	tests_wire[], tests_attack[], tests_files[], tests_storm[], tests_interfaces[],
-	tests_network[], tests_guest[], tests_full[];
+	tests_network[], tests_guest[], tests_state[], tests_full[];
 extern const size_t n_tests_lifecycle, n_tests_stdio, n_tests_errors, n_tests_many, n_tests_wire,
 	n_tests_attack, n_tests_files, n_tests_storm, n_tests_interfaces, n_tests_network,
-	n_tests_guest, n_tests_full;
+	n_tests_guest, n_tests_state, n_tests_full;
