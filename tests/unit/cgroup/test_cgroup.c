@@ -286,6 +286,23 @@ Test(cgroup, make_kill_remove)
 	cr_assert_eq(errno, ENOENT);
 }
 
+/* A worker that was killed has removed the container's own cgroup, and perhaps some of the parents. */
+Test(cgroup, remove_goes_on_with_parents)
+{
+	auto_close int root = cgroup_root();
+	struct error err = ERROR_INIT;
+	char top[32], middle[48], path[64];
+
+	snprintf(top, sizeof(top), "pods/test-%d", (int)getpid());
+	snprintf(middle, sizeof(middle), "%s/a", top);
+	snprintf(path, sizeof(path), "%s/b/c1", middle);
+	close(cgroup_create(root, middle, &err));
+	cr_assert_eq(cgroup_remove(root, path, 5000, &err), 0, "%s", err.msg);
+	cr_assert_eq(cgroup_open(root, middle), -1);
+	cr_assert_eq(cgroup_open(root, top), -1);
+	(void)unlinkat(root, "pods", AT_REMOVEDIR);
+}
+
 /* A container may nest as deep and wide as it likes. */
 Test(cgroup, remove_many)
 {
