@@ -20,7 +20,7 @@ storage_driver_find(const char *name)
 	for (size_t i = 0; i < ARRAY_LEN(drivers); i++)
 		if (strcmp(drivers[i]->name, name) == 0)
 			return drivers[i];
-	/* the agent's own, which no peer can ask for */
+	/* the agent's own, which no list shows to a peer */
 	if (strcmp(storage_watchable_tmpfs.name, name) == 0)
 		return &storage_watchable_tmpfs;
 	return NULL;

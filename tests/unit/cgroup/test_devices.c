@@ -132,7 +132,6 @@ Test(devices, validate)
 		const char *text;
 	} bad[] = {
 		{ { true, "x", 1, 3, "r" }, "type" },
-		{ { true, "p", 1, 3, "r" }, "type" },
 		{ { true, "cc", 1, 3, "r" }, "type" },
 		{ { true, "c", 1, 3, "" }, "access" },
 		{ { true, "c", 1, 3, "rx" }, "access" },
