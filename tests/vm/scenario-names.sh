@@ -38,8 +38,10 @@ nested_network()
 	all="{\"Bounding\":$caps,\"Effective\":$caps,\"Permitted\":$caps}"
 	rpc CreateContainer "$(spec nested /box net-probe | sed "s/\"Capabilities\":{}/\"Capabilities\":$all/; s/{\"Type\":\"uts\"}/&,{\"Type\":\"network\"}/")" >/dev/null || return 1
 	rpc StartContainer '{"container_id":"nested"}' >/dev/null || return 1
+	# all of it has been printed by then: one read takes only what is there
+	rpc WaitProcess '{"container_id":"nested","exec_id":"nested"}' >/dev/null || return 1
 	rpc ReadStdout '{"container_id":"nested","exec_id":"nested","len":4096}' | sed -n 's/.*"data": "\(.*\)".*/\1/p' | base64 -d
-	rpc WaitProcess '{"container_id":"nested","exec_id":"nested"}' >/dev/null && rpc RemoveContainer '{"container_id":"nested"}' >/dev/null
+	rpc RemoveContainer '{"container_id":"nested"}' >/dev/null
 }
 
 mkdir -p "$work/names-tree"
