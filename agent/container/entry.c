@@ -311,8 +311,11 @@ program_make_session(const struct entry *e)
 _Noreturn void
 program_run(const struct entry *e, const struct program *program, bool is_filtered)
 {
-	if (program->filter.n && !is_filtered && filter_load(&program->filter) != 0)
+	if (program->filter.n && !is_filtered && filter_load(&program->filter) != 0) {
+		exec_report_reason(e->report, program->path, "its seccomp filter cannot be loaded",
+				   errno);
 		_exit(EXIT_NOT_LOADED);
+	}
 	(void)execve(program->path, program->args, program->env);
 	_exit(exec_report_failure(e->report, program->path, errno,
 				  program->filter.n ? &program->filter : NULL));

@@ -32,6 +32,24 @@ report_may_look(const struct filter *filter)
 	return true;
 }
 
+static void
+report_send(int fd, const char *path, struct exec_report *report)
+{
+	(void)snprintf(report->path, sizeof(report->path), "%.*s", EXEC_ERROR_MAX - 1, path);
+	if (fd >= 0)
+		(void)!write(fd, report, sizeof(*report));
+	exec_error_write(STDERR_FILENO, path, report->reason, report->errnum);
+}
+
+void
+exec_report_reason(int fd, const char *path, const char *reason, int errnum)
+{
+	struct exec_report report = { .errnum = errnum };
+
+	(void)snprintf(report.reason, sizeof(report.reason), "%s", reason);
+	report_send(fd, path, &report);
+}
+
 int
 exec_report_failure(int fd, const char *path, int errnum, const struct filter *filter)
 {
@@ -39,11 +57,8 @@ exec_report_failure(int fd, const char *path, int errnum, const struct filter *f
 
 	if (filter && !filter_survives(filter, SYS_write))
 		return exec_error_code(errnum);
-	(void)snprintf(report.path, sizeof(report.path), "%.*s", EXEC_ERROR_MAX - 1, path);
 	if (report_may_look(filter))
 		exec_error_explain(path, errnum, report.reason);
-	if (fd >= 0)
-		(void)!write(fd, &report, sizeof(report));
-	exec_error_write(STDERR_FILENO, path, report.reason, errnum);
+	report_send(fd, path, &report);
 	return exec_error_code(errnum);
 }

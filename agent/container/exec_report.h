@@ -20,3 +20,6 @@ struct exec_report {
 /* Reports that execve(2) of `path` failed with errnum, to stderr and to the pipe `fd` (-1: none), and returns the exit
  * code. The filter that is in force (NULL: none) may kill whoever makes a call: then less is reported. May block. */
 int exec_report_failure(int fd, const char *path, int errnum, const struct filter *filter);
+
+/* Reports the same for a reason that is known. No filter is in force. */
+void exec_report_reason(int fd, const char *path, const char *reason, int errnum);

@@ -68,12 +68,28 @@ Test(worker_run, missing_program)
 {
 	const char *argv[] = { "/nonexistent/program", NULL };
 	struct error err = ERROR_INIT;
-	char out[8];
+	char out[128];
 	int status = 0;
 
 	cr_assert_eq(worker_run(NULL, argv, no_env, NULL, out, sizeof(out), 5000, &status, &err),
 		     0);
 	cr_assert_eq(WEXITSTATUS(status), 127);
+	cr_assert_str_eq(out, "failed to execute /nonexistent/program: "
+			      "No such file or directory\n");
+}
+
+/* A hook's error text is what it has written. */
+Test(worker_run, program_that_cannot_be_executed)
+{
+	const char *argv[] = { "/", NULL };
+	struct error err = ERROR_INIT;
+	char out[128];
+	int status = 0;
+
+	cr_assert_eq(worker_run(NULL, argv, no_env, NULL, out, sizeof(out), 5000, &status, &err),
+		     0);
+	cr_assert_eq(WEXITSTATUS(status), 126);
+	cr_assert_str_eq(out, "failed to execute /: it is a directory: Permission denied\n");
 }
 
 Test(worker_run, much_input)
