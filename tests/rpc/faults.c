@@ -135,7 +135,7 @@ list_calls(int *calls)
 void
 faults_install(struct faults *f)
 {
-	int calls[KINDS_MAX * FAULT_CALLS_MAX];
+	int calls[KINDS_MAX * FAULT_CALLS_MAX] = { 0 };
 	size_t n = list_calls(calls), at = 0;
 	struct sock_filter code[256];
 	struct sock_fprog program = { .filter = code };
