@@ -266,13 +266,14 @@ strings_size(char *const *list)
 	return (size + sizeof(*list) - 1) & ~(sizeof(*list) - 1);
 }
 
-/* Puts what execve gets into memory of its own. */
+/* Puts what execve gets into memory of its own. It may come to lie where something lay that was unmapped after the wipe
+ * was planned: shared memory keeps its content when it is wiped (MADV_DONTNEED), private memory would be zeros. */
 static int
 move_program(struct program *program, struct error *err)
 {
 	size_t args = strings_size(program->args), env = strings_size(program->env);
 	char *memory =
-		mmap(NULL, args + env, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+		mmap(NULL, args + env, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 
 	if (memory == MAP_FAILED)
 		return error_nomem(err, "preparing a process");
