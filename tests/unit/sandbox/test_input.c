@@ -277,7 +277,10 @@ Test(input, terminal_that_is_closed_for_a_moment_takes_the_rest_later)
 		n += some > 0 ? (size_t)some : 0;
 		(void)turns_for(1);
 	}
+	for (int i = 0; i < 2000 && !b.done; i++)
+		(void)turns_for(1);
 	cr_assert_eq(a.done, 1);
+	cr_assert_eq(b.done, 1);
 	cr_assert_eq(a.err.code, ERROR_OK, "%s", a.err.msg);
 	cr_assert_eq(n, sizeof(much), "%zu bytes", n);
 	cr_assert_eq(memcmp(got, much, n), 0);
@@ -287,10 +290,11 @@ Test(input, terminal_that_is_closed_for_a_moment_takes_the_rest_later)
 	cr_assert_eq(input_write(&s.in, &a.write, &err), STDIO_WAITS);
 	cr_assert_eq(input_write(&s.in, &b.write, &err), STDIO_WAITS);
 	stdio_exited(&s);
-	(void)turns_for(50);
+	for (int i = 0; i < 2000 && !b.done; i++)
+		(void)turns_for(1);
 	cr_assert_eq(a.done, 1);
-	cr_assert_eq(b.done, 1);
-	cr_assert_eq(b.err.code, ERROR_INTERNAL);
+	cr_assert_eq(a.err.code, ERROR_INTERNAL);
+	cr_assert_eq(b.done, 1); /* the kernel may have found room for so little */
 	stdio_release(&s);
 }
 
