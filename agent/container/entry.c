@@ -328,9 +328,13 @@ entry_run(struct entry *e)
 	struct error err = ERROR_INIT;
 	struct sync_buffer *buffer = NULL;
 	struct program program;
+	char *no_words[] = { NULL };
 	char byte;
 
 	program.filter.n = 0;
+	/* set by prepare(), which is more than the analyzer follows */
+	program.args = no_words;
+	program.env = no_words;
 	if (prepare(e, &program, &buffer, &err) < 0 ||
 	    (e->pid_ns >= 0 && move_program(&program, &err) < 0)) {
 		(void)sync_send(e->sock, SYNC_FAILED, &err, sizeof(err), -1);
