@@ -274,7 +274,9 @@ charge_reader(struct conn *conn)
 	while (more > 0 && server->readers + more > READERS_MAX && end_stalest(conn))
 		continue;
 	if (more > 0 && !server_charge(server, more)) {
-		conn_break(conn, "too much memory is taken by requests");
+		/* the rest of the runtime's frame is not counted: its call is refused when the frame is complete */
+		if (conn != server->runtime)
+			conn_break(conn, "too much memory is taken by requests");
 		return;
 	}
 	server->readers += more;

@@ -264,3 +264,21 @@ Test(room, the_stalest_but_the_runtime)
 	cr_expect_eq(b.n_cancelled, 0);
 	free(frame);
 }
+
+/* The calls of others take all memory: a large request of the runtime's is refused, and its connection stays. */
+Test(room, the_runtime_without_memory)
+{
+	uint8_t *body = calloc(1, 1u << 20);
+	size_t before = server_counts(b.server).memory;
+
+	cr_assert(body);
+	cr_assert(server_charge(b.server, MEMORY_MAX - before));
+	cr_assert(client_send(&runtime, header, sizeof(header)));
+	cr_expect(client_send(&runtime, body, 1u << 20));
+	cr_expect(client_reply(&runtime, &r) && r.stream == 1 && r.code != 0);
+	cr_expect(works(&runtime));
+	cr_expect_eq(b.n_cancelled, 0);
+	cr_expect_eq(server_counts(b.server).memory, MEMORY_MAX);
+	server_uncharge(b.server, MEMORY_MAX - before);
+	free(body);
+}
