@@ -212,8 +212,10 @@ op_ended(struct net_op *op, const struct error *err)
 			op_wait(op);
 			return;
 		}
-		net_absent_report(&op->network->absent, &op->task.interface,
-				  op->network->timeout_ms, monotonic_ns(), &why);
+		/* a call that was given up has not waited: the next one does */
+		if (op->done)
+			net_absent_report(&op->network->absent, &op->task.interface,
+					  op->network->timeout_ms, monotonic_ns(), &why);
 	} else if (op->kind->waits && err->code == ERROR_OK) {
 		net_absent_forget(&op->network->absent, &op->task.interface);
 	}
