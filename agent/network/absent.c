@@ -91,7 +91,8 @@ net_absent_report(struct net_absent *a, const struct net_interface *wanted, uint
 	error_set(err, why.code, "no interface %s%s%s appeared within %llu ms, giving up",
 		  net_format_mac(&wanted->mac, text),
 		  wanted->has_path ? " at the PCI path of " : ", for ", wanted->name, ms);
-	*one = (struct net_absent_one){ 0 };
+	/* may lie before the clock's beginning: only differences count */
+	one->last_ns = now_ns - (NET_ABSENT_FORGET_MS - NET_ABSENT_OVER_MS) * (uint64_t)NS_PER_MS;
 }
 
 void

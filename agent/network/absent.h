@@ -24,6 +24,10 @@
 /* A call that comes this long after the last one repeats nothing: it is the first of a new series. */
 #define NET_ABSENT_FORGET_MS 60000
 
+/* After its end a series is remembered for this long: where the first wait alone was as long as a series, the Rust runtime
+ * goes on all the same. */
+#define NET_ABSENT_OVER_MS 1000
+
 struct net_interface;
 
 /* begun_ns 0: unused. */

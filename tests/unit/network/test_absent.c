@@ -55,7 +55,8 @@ Test(network_absent, the_go_runtime_gives_up_in_time)
 		cr_expect(tries > 5 && tries < 20, "%u tries", tries);
 		cr_expect_lt(now - start, 30000 * MS, "%llu ms",
 			     (unsigned long long)((now - start) / MS));
-		/* that was all: the next call waits again */
+		/* that was all: a call that repeats nothing waits again */
+		now += NET_ABSENT_OVER_MS * MS;
 		cr_expect_not(net_absent_is_known(&a, &i, now));
 	}
 }
@@ -71,6 +72,30 @@ Test(network_absent, the_rust_runtime_waits_once)
 		cr_expect(try_once(&a, &i, &now, &waits));
 	cr_expect_eq(waits, 1);
 	cr_expect_lt(now, 5000 * MS);
+}
+
+/* Where agent.hotplug_timeout is as long as a series. */
+Test(network_absent, the_rust_runtime_waits_once_for_long)
+{
+	static struct net_absent a;
+	const struct net_interface i = card(1);
+	uint64_t now = 1;
+	unsigned int waits = 0;
+
+	for (unsigned int n = 0; n < 10; n++, now += 100 * MS) {
+		struct error err = ERROR_INIT;
+
+		error_set(&err, ERROR_NOT_FOUND, "Link not found (X)");
+		if (!net_absent_is_known(&a, &i, now)) {
+			now += NET_ABSENT_SERIES_MS * MS;
+			waits++;
+		}
+		net_absent_report(&a, &i, NET_ABSENT_SERIES_MS, now, &err);
+		cr_expect_null(strstr(err.msg, "Link not found"));
+	}
+	cr_expect_eq(waits, 1, "%u", waits);
+	now += NET_ABSENT_OVER_MS * MS;
+	cr_expect_not(net_absent_is_known(&a, &i, now));
 }
 
 Test(network_absent, each_is_remembered_by_itself)
