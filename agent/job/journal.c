@@ -50,6 +50,7 @@ journal_add(struct journal *j, const struct journal_step *step, size_t len)
 	auto_close int fd = step->fd;
 	char *name;
 
+	j->is_lost = true;
 	if (j->n >= JOURNAL_STEPS_MAX || len > JOURNAL_NAME_MAX) {
 		errno = ENOSPC;
 		return -1;
@@ -62,6 +63,7 @@ journal_add(struct journal *j, const struct journal_step *step, size_t len)
 	j->steps[j->n] = *step;
 	j->steps[j->n].name = name;
 	j->n++;
+	j->is_lost = false;
 	(void)steal_fd(&fd);
 	return 0;
 }
@@ -71,7 +73,7 @@ journal_taken(struct journal *j, bool taken, dev_t dev, ino_t ino)
 {
 	struct journal_step *last;
 
-	if (j->n == 0)
+	if (j->n == 0 || j->is_lost)
 		return;
 	last = &j->steps[j->n - 1];
 	last->taken = taken ? JOURNAL_TAKEN : JOURNAL_NOT_TAKEN;

@@ -36,6 +36,7 @@ struct journal_step {
 struct journal {
 	struct journal_step *steps;
 	size_t n, size;
+	bool is_lost;    /* the step that was announced last is not among them */
 	int cgroup_root; /* for UNDO_CGROUP; not owned */
 	job_cgroup_fn *remove_cgroup;
 };
@@ -47,7 +48,7 @@ void journal_release(struct journal *j);
  * full) with the fd closed. */
 int journal_add(struct journal *j, const struct journal_step *step, size_t len);
 
-/* What became of the step that was added last. */
+/* What became of the step that was announced last. Changes nothing if that could not be added (is_lost). */
 void journal_taken(struct journal *j, bool taken, dev_t dev, ino_t ino);
 
 /* The fds that an undoing worker needs; room for JOURNAL_STEPS_MAX + 1. */

@@ -156,6 +156,8 @@ take(struct job *job, const uint8_t *in, size_t n, int *fds, size_t n_fds)
 static void
 message_lost(struct job *job)
 {
+	/* it may have been a step: what is told about that is not about the one before */
+	job->journal.is_lost = true;
 	if (job->state != JOB_RUNNING)
 		return;
 	error_set(&job->err, ERROR_RESOURCE_EXHAUSTED,

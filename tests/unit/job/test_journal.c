@@ -6,11 +6,13 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "lib/cleanup.h"
+#include "lib/io.h"
 #include "lib/sys.h"
 #include "tests/unit/job/bench.h"
 
@@ -178,6 +180,78 @@ body_bounded(int fd, void *data)
 Test(job, journal_is_bounded)
 {
 	in_agent(body_bounded);
+}
+
+/* ---- a step of which the agent does not learn ---- */
+
+static int all_said[2];
+static struct rlimit files;
+
+static int
+work_lost_step(struct worker *w, void *arg, struct error *err)
+{
+	auto_close int top = open(dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	const struct undo lost = { .kind = UNDO_RMDIR, .fd = top, .name = "lost" };
+
+	(void)arg;
+	if (worker_mkdir(w, top, "a", 0700, NULL, err) < 0 ||
+	    worker_send(w, 1, "ready", 5, NULL, 0, false, err) < 0 ||
+	    worker_step(w, &lost, err) < 0 || worker_taken(w, NULL, err) < 0)
+		return -1;
+	(void)write_full(all_said[1], "", 1);
+	for (;;)
+		(void)pause();
+}
+
+/* From here on it can open no file; what follows is in the socket by then. */
+static int
+on_ready(struct job *job, uint32_t type, const void *payload, size_t size, int *fds, size_t n_fds,
+	 void *data, struct error *err)
+{
+	struct rlimit none;
+	char byte;
+
+	CHECK(read_full(all_said[0], &byte, 1) == 1);
+	CHECK(getrlimit(RLIMIT_NOFILE, &files) == 0);
+	none = files;
+	none.rlim_cur = 3;
+	CHECK(setrlimit(RLIMIT_NOFILE, &none) == 0);
+	return on_message(job, type, payload, size, fds, n_fds, data, err);
+}
+
+static int
+body_lost_step(int fd, void *data)
+{
+	static const struct job_ops ops = {
+		.name = "lost step", .work = work_lost_step, .message = on_ready, .done = on_done
+	};
+	struct error err = ERROR_INIT;
+	struct bench b;
+	int keep[1];
+	struct job_spec spec = { .ops = &ops, .data = &b, .keep_fds = keep, .n_keep_fds = 1 };
+
+	(void)data;
+	bench_init(&b, fd);
+	CHECK(pipe2(all_said, O_CLOEXEC) == 0);
+	keep[0] = all_said[1];
+	CHECK(job_start(b.jobs, &spec, &err));
+	while (b.n_messages == 0)
+		CHECK(loop_run_once(b.loop, 5000, &err) == 0);
+	CHECK(setrlimit(RLIMIT_NOFILE, &files) == 0);
+	run_until(&b, 1);
+	CHECK(b.last.code == ERROR_RESOURCE_EXHAUSTED);
+	CHECK(strstr(b.last.msg, "too many open files"));
+	/* that "lost" was not made says nothing about it */
+	CHECK(!is_there("a"));
+	close_fd(&all_said[0]);
+	close_fd(&all_said[1]);
+	bench_release(&b);
+	return 0;
+}
+
+Test(job, lost_step_does_not_change_the_one_before, .init = make_dir, .fini = remove_dir)
+{
+	in_agent(body_lost_step);
 }
 
 /* ---- a worker that cannot be killed ---- */
