@@ -56,8 +56,8 @@ storage_await_disk(const struct roots *roots, const char *node)
 {
 	for (long ms = 1; ms < 1000; ms *= 2) {
 		const struct timespec pause = { .tv_nsec = ms * 1000000 };
-		auto_close int fd =
-			path_try_open(roots->root, node, O_RDONLY | O_NONBLOCK, 0, PATH_FOLLOW_ALL);
+		auto_close int path = roots_open_path(roots, node);
+		auto_close int fd = path < 0 ? -1 : path_reopen(path, O_RDONLY | O_NONBLOCK);
 
 		if (fd >= 0 || errno != ENXIO)
 			return;
