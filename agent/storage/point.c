@@ -19,6 +19,9 @@
 #include "lib/path.h"
 #include "lib/sys.h"
 
+/* How often the way is made again when a part of it was removed meanwhile. */
+#define MAKE_TRIES 8
+
 /* A walk from the last directory that exists to the mount point. */
 struct walk {
 	struct worker *w;
@@ -167,26 +170,47 @@ send_point(struct worker *w, const struct storage_place *place, struct storage_p
 			   false, err);
 }
 
-int
-storage_place_make(struct worker *w, const struct storage_mount *m, bool file,
-		   struct storage_place *place, struct error *err)
+/* Another storage has made the directory, and removed it at its end after it was opened here. */
+static bool
+is_removed(const struct storage_place *place)
 {
-	struct storage_point point = { 0 };
+	struct stat st;
+
+	return place->parent >= 0 && fstat(place->parent, &st) == 0 && st.st_nlink == 0;
+}
+
+/* Opens the mount point, and makes what is missing of it. */
+static int
+make_once(struct worker *w, const struct storage_mount *m, bool file, struct storage_place *place,
+	  struct storage_point *point, struct error *err)
+{
 	struct walk walk = {
 		.w = w,
 		.file = file,
 		.place = place,
-		.point = &point,
+		.point = point,
 	};
-	int r;
 
 	*place = STORAGE_PLACE_NONE;
+	*point = (struct storage_point){ 0 };
 	walk.rest = open_existing(m, &place->fd, err);
 	if (!walk.rest)
 		return -1;
-	r = *walk.rest ? walk_on(&walk, err) : take_existing(m, file, place, err);
-	if (r < 0)
-		return error_wrap(err, "make mount point %s", m->spec->mount_point);
+	return *walk.rest ? walk_on(&walk, err) : take_existing(m, file, place, err);
+}
+
+int
+storage_place_make(struct worker *w, const struct storage_mount *m, bool file,
+		   struct storage_place *place, struct error *err)
+{
+	struct storage_point point;
+
+	for (int i = 0; make_once(w, m, file, place, &point, err) < 0; i++) {
+		if (i == MAKE_TRIES || !is_removed(place))
+			return error_wrap(err, "make mount point %s", m->spec->mount_point);
+		storage_place_release(place);
+		*err = ERROR_INIT;
+	}
 	return send_point(w, place, &point, err);
 }
 

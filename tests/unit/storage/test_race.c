@@ -7,6 +7,7 @@
 #include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -15,6 +16,20 @@
 #include "tests/unit/storage/bench.h"
 
 #define ROUNDS 60
+
+/* Is removed just before "late" is made; "": nothing is. */
+static char vanishing[128];
+
+/* Takes the place of the C library's. */
+int
+mkdirat(int dir, const char *name, mode_t mode)
+{
+	if (*vanishing && strcmp(name, "late") == 0) {
+		(void)rmdir(vanishing);
+		*vanishing = '\0';
+	}
+	return (int)syscall(SYS_mkdirat, dir, name, mode);
+}
 
 /* A volume with a directory, and a directory elsewhere in which everything has the same names: foreign. */
 static void
@@ -161,4 +176,18 @@ AGENT_TEST(storage_race, renames_during_mounts_and_unmounts_touch_nothing_foreig
 	}
 	CHECK(kill(pid, SIGKILL) == 0 && waitpid(pid, &status, 0) == pid);
 	tear_down(b);
+}
+
+/* As another storage does at its end that had made it. */
+AGENT_TEST(storage_race, a_directory_that_is_removed_on_the_way_is_made_again)
+{
+	struct storage_spec s = memory(b, "way/late");
+
+	CHECK(mkdir(at(b, "way"), 0755) == 0);
+	(void)snprintf(vanishing, sizeof(vanishing), "%s", at(b, "way"));
+	CHECK(acquire(b, "", &s, 1).code == ERROR_OK);
+	CHECK(mounts_at(b, "way/late") == 1);
+	*vanishing = '\0';
+	CHECK(release(b, "").code == ERROR_OK);
+	CHECK(mounts_added(b) == 0 && !exists(b, "way"));
 }
