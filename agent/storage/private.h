@@ -68,6 +68,7 @@ struct storage_request {
 	storages_done_fn *done; /* NULL: cancelled by a caller who waits for nothing */
 	void *data;
 	bool is_ending;   /* what it took is being given back; done follows */
+	bool is_gone;     /* nothing is waited for any more: done follows in the next round */
 	struct post look; /* at its storages again */
 	struct error err;
 };

@@ -266,8 +266,11 @@ request_give_up(struct storage_request *r)
 		log_warn("storage", "not waiting for the unmounts of a failed request: %s",
 			 err.msg);
 	request_give_back(r, r->at, release);
-	if (!release)
-		request_finish(r);
+	if (release)
+		return;
+	/* not from in here: the caller may be storages_cancel()'s */
+	r->is_gone = true;
+	loop_post(r->table->loop, &r->look);
 }
 
 static void
@@ -332,8 +335,11 @@ request_continue(void *data)
 {
 	struct storage_request *r = data;
 
-	if (r->is_ending)
+	if (r->is_ending) {
+		if (r->is_gone)
+			request_finish(r);
 		return;
+	}
 	while (r->err.code == ERROR_OK && !r->waiting && r->at < r->n)
 		(void)request_take(r, &r->err);
 	if (r->waiting && r->err.code == ERROR_OK)
