@@ -114,6 +114,9 @@ available(const struct output *o, bool *at_end)
 		return (size_t)n;
 	if (RETRY_EINTR(poll(&pfd, 1, 0)) <= 0)
 		return 0;
+	/* The kernel looks for bytes first and for writers afterwards: the last one may have written and closed in between. */
+	if (!(pfd.revents & POLLIN))
+		(void)RETRY_EINTR(poll(&pfd, 1, 0));
 	if (pfd.revents & POLLIN)
 		return ioctl(o->fd, FIONREAD, &n) == 0 && n > 0 ? (size_t)n : READ_GUESS;
 	*at_end = !output_may_reopen(o);

@@ -104,6 +104,9 @@ splice_once(struct relay *r, int from, int to, size_t max, size_t *moved)
 	do
 		n = splice(from, NULL, to, NULL, max, SPLICE_F_MOVE | SPLICE_F_NONBLOCK);
 	while (n < 0 && errno == EINTR);
+	/* A terminal looks for bytes first and for users afterwards: the last one may have written and closed in between. */
+	if (n < 0 && errno == EIO && r->from_tty && from == r->from && is_readable(from))
+		n = splice(from, NULL, to, NULL, max, SPLICE_F_MOVE | SPLICE_F_NONBLOCK);
 	if (n > 0) {
 		*moved = (size_t)n;
 		return STEP_MOVED;

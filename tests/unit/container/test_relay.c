@@ -7,6 +7,7 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <termios.h>
 #include <unistd.h>
 
@@ -228,6 +229,46 @@ Test(relay, a_terminal_both_ways)
 		turn(20);
 	cr_assert_eq(in.times, 1);
 	close(t[1]);
+}
+
+/* Written to last_slave, which is closed then, in the middle of the next splice(2). */
+static const char *last_words;
+static int last_slave = -1;
+
+/* In place of the C library's. A terminal looks whether there are bytes before it looks whether it is open. */
+ssize_t
+splice(int in, loff_t *in_at, int to, loff_t *to_at, size_t n, unsigned int flags)
+{
+	if (last_words) {
+		cr_assert_eq(write(last_slave, last_words, strlen(last_words)),
+			     (ssize_t)strlen(last_words));
+		last_words = NULL;
+		close_fd(&last_slave);
+		errno = EIO;
+		return -1;
+	}
+	return syscall(SYS_splice, in, in_at, to, to_at, n, flags);
+}
+
+Test(relay, last_words_on_a_terminal_during_a_look_for_the_end)
+{
+	struct ended e = { 0 };
+	char got[64] = "", name[64];
+	int master, s[2];
+	struct relay *r;
+
+	make_terminal(&master, &last_slave, name);
+	pair(s);
+	r = relay(master, s[0], &e);
+	last_words = "last";
+	relay_exited(r, STDIO_UNREAD_MS);
+	for (int i = 0; i < 100 && !e.times; i++)
+		turn(20);
+	cr_assert_eq(e.times, 1);
+	cr_assert_eq(e.errnum, 0);
+	cr_assert_eq(read(s[1], got, sizeof(got)), 4);
+	cr_assert_eq(memcmp(got, "last", 4), 0);
+	close(s[1]);
 }
 
 Test(relay, who_reads_nothing_costs_nothing)

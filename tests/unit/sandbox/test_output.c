@@ -2,11 +2,13 @@
 /* stdout and stderr: what is there, waiting, the end, and the silence after the exit. */
 #include <criterion/criterion.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <pty.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/syscall.h>
 #include <termios.h>
 #include <unistd.h>
 
@@ -116,6 +118,40 @@ has(struct reader *r, const char *text)
 	cr_assert_eq(memcmp(r->read.data, text, r->read.len), 0);
 	free(r->memory);
 	r->memory = NULL;
+}
+
+/* Written by the process, which closes its end then, in the middle of the next poll(2). */
+static const char *last_words;
+
+/* In place of the C library's. The kernel looks whether there are bytes before it looks whether there are writers. */
+int
+poll(struct pollfd *fds, nfds_t n, int timeout)
+{
+	const struct timespec time = { .tv_sec = timeout / 1000,
+				       .tv_nsec = timeout % 1000 * 1000000l };
+
+	if (last_words && n == 1) {
+		say(last_words);
+		last_words = NULL;
+		close_fd(&far);
+		fds->revents = POLLHUP;
+		return 1;
+	}
+	return (int)syscall(SYS_ppoll, fds, n, timeout < 0 ? NULL : &time, NULL, 0);
+}
+
+Test(output, last_words_during_a_look_for_the_end)
+{
+	struct reader a = reader_of(100, 'a');
+	struct error err = ERROR_INIT;
+
+	last_words = "last";
+	cr_assert_eq(output_read(&out, &a.read, &err), STDIO_DONE);
+	has(&a, "last");
+	cr_assert_eq(output_read(&out, &a.read, &err), STDIO_DONE);
+	cr_assert_eq(a.read.len, 0);
+	cr_assert_eq(ends, 1);
+	free(a.memory);
 }
 
 Test(output, what_is_there_at_once_and_never_more_than_asked)
