@@ -306,7 +306,7 @@ program_make_session(const struct entry *e)
 {
 	if (setsid() < 0)
 		return -1;
-	return e->process->terminal ? ioctl(0, TIOCSCTTY, 0) : 0;
+	return e->terminal ? ioctl(0, TIOCSCTTY, 0) : 0;
 }
 
 _Noreturn void

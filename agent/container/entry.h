@@ -27,7 +27,8 @@ struct entry {
 	Grpc__POSIXRlimit *const *rlimits;
 	size_t n_rlimits;
 	bool no_new_privs;
-	bool filtered;              /* a seccomp program comes with SYNC_RUN */
+	bool terminal; /* process->terminal, which is not there any more for a last fork */
+	bool filtered; /* a seccomp program comes with SYNC_RUN */
 	const struct ns_maps *maps; /* of its user namespace, as far as they are known */
 	bool user;    /* in a user namespace of the container: rlimits are the worker's business */
 	int sock;     /* to the worker (sync.h) */

@@ -42,12 +42,9 @@ fork_under_filter(const struct entry *e, const struct filter *filter)
 		long number;
 		uint64_t args[2];
 	} calls[] = {
-		{ SYS_capset, { 0 } },
-		{ SYS_clone, { CLONE_FLAGS } },
-		{ SYS_setsid, { 0 } },
-		{ SYS_read, { (uint64_t)e->sock } },
-		{ SYS_exit, { 0 } },
-		{ e->process->terminal ? SYS_ioctl : SYS_setsid, { 0, TIOCSCTTY } },
+		{ SYS_capset, { 0 } }, { SYS_clone, { CLONE_FLAGS } },
+		{ SYS_setsid, { 0 } }, { SYS_read, { (uint64_t)e->sock } },
+		{ SYS_exit, { 0 } },   { e->terminal ? SYS_ioctl : SYS_setsid, { 0, TIOCSCTTY } },
 	};
 
 	if (!filter->n || e->no_new_privs)

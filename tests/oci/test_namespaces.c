@@ -270,6 +270,14 @@ sandbox_pidns(struct oci *t)
 	OCI_CHECK(t, strcmp(out, shared) == 0, "%s is not %s", out, shared);
 	OCI_REQUIRE(t, oci_run(t, showing(t, "pid"), out, sizeof(out)) == 0, "%s", t->err.msg);
 	OCI_CHECK(t, strcmp(out, shared) != 0, "%s without being asked", out);
+	/* a terminal controls its process there, too */
+	q = oci_request(t, "p3", oci_sh(t, "tty; cut -d' ' -f7 /proc/self/stat"));
+	q->sandbox_pidns = q->oci->process->terminal = true;
+	OCI_REQUIRE(t,
+		    oci_create_request(t, q) == 0 && oci_start(t, "p3") == 0 &&
+			    oci_read(t, "p3", "", out, sizeof(out)) > 0 && oci_remove(t, "p3") == 0,
+		    "%s", t->err.msg);
+	OCI_CHECK(t, strcmp(out, "/dev/pts/0\r\n34816\r\n") == 0, "%s", out);
 }
 
 static void

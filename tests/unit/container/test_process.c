@@ -2,10 +2,14 @@
 /* Who a real container's process is, where it starts and what it is given; and the same of execs as hosts send them. */
 #include <criterion/criterion.h>
 #include <fcntl.h>
+#include <pty.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
+#include "agent/container/child.h"
+#include "agent/container/program.h"
 #include "lib/cleanup.h"
 #include "tests/unit/container/box.h"
 #include "tests/unit/container/spec.h"
@@ -208,4 +212,28 @@ body_named_stdio(struct box *b)
 Test(process, stdio_of_a_named_user)
 {
 	in_box(body_named_stdio);
+}
+
+/* The last fork finds zeros where the request was (wipe.h). */
+Test(process, terminal_controls_a_process_whose_request_is_gone)
+{
+	Grpc__Spec *spec = spec_new("/");
+	struct error err = ERROR_INIT;
+	struct entry entry;
+	int master, slave, status;
+	pid_t pid;
+
+	spec->process->terminal = true;
+	cr_assert_eq(child_entry(&entry, NULL, spec, spec->process, &err), 0, "%s", err.msg);
+	memset(spec->process, 0, sizeof(*spec->process));
+	cr_assert_eq(openpty(&master, &slave, NULL, NULL, NULL), 0);
+	pid = fork();
+	cr_assert(pid >= 0);
+	if (pid == 0)
+		_exit(dup2(slave, 0) != 0 || program_make_session(&entry) < 0 ||
+		      tcgetsid(0) != getpid());
+	cr_assert_eq(waitpid(pid, &status, 0), pid);
+	cr_assert_eq(status, 0);
+	close(master);
+	close(slave);
 }
