@@ -43,8 +43,8 @@ static Grpc__Spec *
 probe(struct oci *t, int n, Grpc__LinuxSyscall **rule)
 {
 	Grpc__Spec *spec = oci_sh(t,
-				  "i=0; while [ $i -lt %d ]; do oci-probe syscall %d 9 $i; "
-				  "i=$((i+1)); done",
+				  "i=0; while [ $i -lt %d ]; do "
+				  "oci-probe syscall %d 9 $i 2>&1 || exit; i=$((i+1)); done",
 				  n, SYS_getpriority);
 
 	*rule = oci_seccomp(t, spec, "getpriority", "SCMP_ACT_ERRNO");
