@@ -224,7 +224,7 @@ explain(const char *path, int errnum, int depth, char out[EXEC_ERROR_MAX])
 						   : "it is not a regular file");
 		return;
 	}
-	if (faccessat(AT_FDCWD, path, X_OK, AT_EACCESS) < 0) {
+	if (faccessat(AT_FDCWD, path, X_OK, AT_EACCESS) < 0 && errno == EACCES) {
 		bool is_noexec;
 
 		fd = openat(AT_FDCWD, path, O_PATH | O_CLOEXEC);

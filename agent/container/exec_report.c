@@ -21,8 +21,8 @@ report_may_look(const struct filter *filter)
 #ifdef SYS_newfstatat
 		SYS_newfstatat,
 #endif
-		SYS_openat,     SYS_statx,   SYS_faccessat, SYS_faccessat2, SYS_pread64, SYS_statfs,
-		SYS_close,      SYS_geteuid, SYS_getuid,    SYS_getgid,     SYS_getegid,
+		SYS_openat,     SYS_statx,  SYS_faccessat, SYS_faccessat2, SYS_pread64, SYS_statfs,
+		SYS_fstatfs,    SYS_close,  SYS_geteuid,   SYS_getuid,     SYS_getgid,  SYS_getegid,
 	};
 
 	for (size_t i = 0; filter && i < ARRAY_LEN(calls); i++) {

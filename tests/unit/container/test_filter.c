@@ -10,8 +10,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
+#include "agent/container/exec_report.h"
 #include "agent/container/filter.h"
 #include "lib/cleanup.h"
 #include "tests/unit/container/filter_reference.h"
@@ -358,4 +362,37 @@ Test(filter, refusals)
 	p->defaultaction = (char *)(uintptr_t) "SCMP_ACT_NOTIFY";
 	cr_assert_eq(filter_validate(p, &err), -1);
 	cr_assert(strstr(err.msg, "linux.seccomp.defaultAction: SCMP_ACT_NOTIFY"));
+}
+
+/* A process whose program cannot be executed says so with system calls that its filter does not kill it for. */
+Test(filter, failed_execve_is_reported_without_forbidden_calls)
+{
+	static const char *const calls[] = { "statfs",     "fstatfs", "faccessat", "faccessat2",
+					     "newfstatat", "openat",  "pread64",   "close",
+					     "statx",      "getuid",  "write" };
+	auto_free struct filter *f = malloc(sizeof(*f));
+	char path[] = "/tmp/not-executable-XXXXXX";
+	int fd = mkstemp(path);
+
+	cr_assert(fd >= 0 && fchmod(fd, 0644) == 0);
+	close(fd);
+	for (size_t i = 0; i < ARRAY_LEN(calls); i++) {
+		Grpc__LinuxSeccomp *p = spec_seccomp("SCMP_ACT_ALLOW");
+		struct error err = ERROR_INIT;
+		int status;
+		pid_t pid;
+
+		(void)spec_seccomp_rule(p, "SCMP_ACT_KILL_PROCESS", calls[i]);
+		cr_assert_eq(filter_compile(p, f, &err), 0, "%s", err.msg);
+		pid = fork();
+		cr_assert(pid >= 0);
+		if (pid == 0) {
+			if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 || filter_load(f) != 0)
+				_exit(1);
+			_exit(exec_report_failure(-1, path, EACCES, f));
+		}
+		cr_assert_eq(waitpid(pid, &status, 0), pid);
+		cr_expect_eq(status, 126 << 8, "%s: %#x", calls[i], (unsigned int)status);
+	}
+	(void)unlink(path);
 }

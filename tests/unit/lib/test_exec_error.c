@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -143,6 +144,31 @@ Test(exec_error, no_permission)
 {
 	make("#!/bin/sh\n", 10, 0644);
 	check(EACCES, 126, "it has no execute permission");
+}
+
+static int
+	access_error; /* what faccessat(2) fails with, as under a seccomp filter; 0: what it says */
+
+/* In place of the C library's. */
+int
+faccessat(int at, const char *name, int mode, int flags)
+{
+	if (access_error) {
+		errno = access_error;
+		return -1;
+	}
+	return (int)syscall(SYS_faccessat2, at, name, mode, flags);
+}
+
+Test(exec_error, permission_that_cannot_be_asked_for)
+{
+	char why[EXEC_ERROR_MAX];
+
+	make("#!/no/such/shell\n", 17, 0755);
+	access_error = EPERM;
+	exec_error_explain(path, ENOENT, why);
+	access_error = 0;
+	cr_assert(strstr(why, "its interpreter /no/such/shell does not exist"), "\"%s\"", why);
 }
 
 Test(exec_error, scripts)
