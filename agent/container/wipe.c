@@ -62,6 +62,11 @@ add(struct wipe *plan, const struct mapping *m, const struct mapping *before, st
 	if (!m->is_private || !m->is_writable || m->has_file || m->is_special ||
 	    (before->has_file && before->end == m->start) || (own >= m->start && own < m->end))
 		return 0;
+	/* with nothing but a hole between them, two are one: madvise(2) goes on behind a hole */
+	if (plan->n > 0 && plan->range[plan->n - 1].end == before->end) {
+		plan->range[plan->n - 1].end = m->end;
+		return 0;
+	}
 	if (plan->n == WIPE_RANGES_MAX)
 		return error_set(err, ERROR_RESOURCE_EXHAUSTED,
 				 "more than %d pieces of memory to be wiped", WIPE_RANGES_MAX);
