@@ -110,7 +110,7 @@ error_sys_code(struct error *err, enum error_code code, const char *fmt, ...)
 	va_list ap;
 
 	va_start(ap, fmt);
-	format(err, code, saved, fmt, ap);
+	format(err, code == ERROR_INTERNAL ? code_of(saved) : code, saved, fmt, ap);
 	va_end(ap);
 	errno = saved;
 	return -1;

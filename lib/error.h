@@ -44,11 +44,11 @@ struct error {
 int error_set(struct error *err, enum error_code code, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
 
-/* As error_set with ERROR_INTERNAL (RESOURCE_EXHAUSTED for ENOMEM), appending ": " and the text
- * of errno. Returns -1 and keeps errno. */
+/* As error_set with ERROR_INTERNAL (RESOURCE_EXHAUSTED if errno is a lack of memory, space or descriptors), appending
+ * ": " and the text of errno. Returns -1 and keeps errno. */
 int error_sys(struct error *err, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
-/* As error_sys, with a given code. */
+/* As error_sys, with a given code in place of those two, unless it is ERROR_INTERNAL. */
 int error_sys_code(struct error *err, enum error_code code, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
 

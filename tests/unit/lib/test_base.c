@@ -36,6 +36,25 @@ Test(error, out_of_memory_is_resource_exhausted)
 	cr_assert_eq(err.code, ERROR_RESOURCE_EXHAUSTED);
 }
 
+/* Also where the code is chosen by other errnos: errno == EEXIST ? ... : ERROR_INTERNAL. */
+Test(error, lack_of_room_with_a_code)
+{
+	static const int full[] = { ENOMEM, ENOSPC, EDQUOT, EMFILE, ENFILE };
+	struct error err = ERROR_INIT;
+
+	for (size_t i = 0; i < sizeof(full) / sizeof(full[0]); i++) {
+		errno = full[i];
+		cr_assert_eq(error_sys_code(&err, ERROR_INTERNAL, "make file"), -1);
+		cr_expect_eq(err.code, ERROR_RESOURCE_EXHAUSTED, "%s", strerror(full[i]));
+		errno = full[i];
+		error_sys_code(&err, ERROR_FAILED_PRECONDITION, "make file");
+		cr_expect_eq(err.code, ERROR_FAILED_PRECONDITION);
+	}
+	errno = EIO;
+	error_sys_code(&err, ERROR_INTERNAL, "make file");
+	cr_expect_eq(err.code, ERROR_INTERNAL);
+}
+
 Test(error, text_is_printable_utf8_and_bounded)
 {
 	struct error err = ERROR_INIT;
