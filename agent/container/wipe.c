@@ -52,24 +52,34 @@ parse_mapping(char *line, struct mapping *m)
 
 /* The mapping behind a file's own holds the variables of its program or library, which goes on running; so does the one
  * with the C library's variables of this thread. */
-static int
-add(struct wipe *plan, const struct mapping *m, const struct mapping *before, struct error *err)
+static bool
+is_private_memory(const struct mapping *m, const struct mapping *before)
 {
 	uintptr_t own = (uintptr_t)&errno;
 
+	return m->is_private && m->is_writable && !m->has_file && !m->is_special &&
+	       !(before->has_file && before->end == m->start) && !(own >= m->start && own < m->end);
+}
+
+static int
+add(struct wipe *plan, const struct mapping *m, const struct mapping *before, struct error *err)
+{
+	bool is_shared = !m->is_private && !m->is_special;
+
 	if (m->is_stack)
 		plan->stack = m->start;
-	if (!m->is_private || !m->is_writable || m->has_file || m->is_special ||
-	    (before->has_file && before->end == m->start) || (own >= m->start && own < m->end))
+	if (!is_shared && !is_private_memory(m, before))
 		return 0;
 	/* with nothing but a hole between them, two are one: madvise(2) goes on behind a hole */
-	if (plan->n > 0 && plan->range[plan->n - 1].end == before->end) {
+	if (!is_shared && plan->n > 0 && plan->range[plan->n - 1].end == before->end &&
+	    !plan->range[plan->n - 1].is_shared) {
 		plan->range[plan->n - 1].end = m->end;
 		return 0;
 	}
 	if (plan->n == WIPE_RANGES_MAX)
 		return error_set(err, ERROR_RESOURCE_EXHAUSTED,
 				 "more than %d pieces of memory to be wiped", WIPE_RANGES_MAX);
+	plan->range[plan->n].is_shared = is_shared;
 	plan->range[plan->n].start = m->start;
 	plan->range[plan->n++].end = m->end;
 	return 0;
@@ -118,10 +128,14 @@ wipe_apply(const struct wipe *plan)
 	uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE), here = (uintptr_t)&page;
 	uintptr_t end = (here - WIPE_STACK_ROOM) & ~(page - 1);
 
-	/* private and anonymous: it reads as zeros from now on */
-	for (size_t i = 0; i < plan->n; i++)
-		(void)madvise((void *)plan->range[i].start,
-			      plan->range[i].end - plan->range[i].start, MADV_DONTNEED);
+	/* private and anonymous: it reads as zeros from now on; what is shared stays as it is for the others */
+	for (size_t i = 0; i < plan->n; i++) {
+		void *start = (void *)plan->range[i].start;
+		size_t size = plan->range[i].end - plan->range[i].start;
+
+		(void)(plan->range[i].is_shared ? munmap(start, size)
+						: madvise(start, size, MADV_DONTNEED));
+	}
 	if (plan->stack && plan->stack < end && end < here)
 		(void)madvise((void *)plan->stack, end - plan->stack, MADV_DONTNEED);
 }

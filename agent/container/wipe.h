@@ -5,6 +5,7 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -12,10 +13,12 @@
 
 #define WIPE_RANGES_MAX 256
 
-/* Memory of the agent that a fork has a copy of: everything that is allocated. */
+/* Memory of the agent that a fork has a copy of: everything that is allocated. And what it shares with its workers, in which
+ * a fork could even write: orders and data of copies, for example. */
 struct wipe {
 	struct {
 		uintptr_t start, end;
+		bool is_shared; /* with the agent and other workers */
 	} range[WIPE_RANGES_MAX];
 	size_t n;
 	uintptr_t stack; /* the lowest address of the stack */
