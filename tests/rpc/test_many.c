@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "ctl/spec.h"
 #include "lib/cleanup.h"
 #include "lib/loop.h"
 #include "tests/rpc/harness.h"
@@ -137,9 +138,113 @@ exec_storm(struct harness *h)
 	CHECK(h, remove_container(h, "c1", &err) == 0, "%s", err.msg);
 }
 
+/* Asks for an exec that prints how many bytes its last argument has, and does not wait for the answer. */
+static uint32_t
+begin_exec(struct harness *h, const char *exec_id, size_t bytes, struct error *err)
+{
+	static const char *const env[] = { "PATH=/bin:/sbin:/usr/bin" };
+	Grpc__ExecProcessRequest q = GRPC__EXEC_PROCESS_REQUEST__INIT;
+	auto_free char *last = malloc(bytes + 1);
+	struct container_options o = { .env = env, .n_env = 1, .cwd = "/" };
+	struct arena a;
+	uint32_t id = 0;
+
+	if (!last)
+		return 0;
+	memset(last, 'x', bytes);
+	last[bytes] = '\0';
+	o.args = (char *const *)(uintptr_t)ARGS("/bin/sh", "-c", "echo ${#1}", "sh", last);
+	arena_init(&a, 1 << 20);
+	q.container_id = (char *)(uintptr_t) "c1";
+	q.exec_id = (char *)(uintptr_t)exec_id;
+	q.process = spec_process(&a, &o);
+	if (q.process)
+		id = ttrpc_client_start(h->client, &grpc__agent_service__descriptor, "ExecProcess",
+					&q.base, 0, NULL, NULL, err);
+	arena_release(&a);
+	return id;
+}
+
+/* Of the specs of its containers the agent keeps some. Creates one of which that is `bytes` more than usual. */
+static int
+create_kept(struct harness *h, const char *id, size_t bytes, struct error *err)
+{
+	auto_free char *version = malloc(bytes + 16);
+	Grpc__CreateContainerRequest *q;
+	struct arena a;
+	int r = -1;
+
+	if (!version)
+		return error_nomem(err, "making a request");
+	(void)snprintf(version, bytes + 16, "1.2.0+%0*d", (int)bytes, 0);
+	arena_init(&a, 1 << 20);
+	q = make_create(h, &a, id, ARGS("/bin/true"), false);
+	if (q) {
+		q->oci->version = version;
+		r = call(h, "CreateContainer", q, NULL, err);
+	}
+	arena_release(&a);
+	return r;
+}
+
+/* Two execs at the same time print how many bytes their last arguments have. */
+static void
+check_arguments(struct harness *h, size_t bytes)
+{
+	enum { TOGETHER = 2 };
+	struct error err = ERROR_INIT;
+	uint32_t calls[TOGETHER];
+	char id[16], out[64], want[32];
+
+	for (size_t i = 0; i < TOGETHER; i++) {
+		(void)snprintf(id, sizeof(id), "e%zu", i);
+		calls[i] = begin_exec(h, id, bytes + i, &err);
+	}
+	for (size_t i = 0; i < TOGETHER; i++)
+		CHECK(h, ttrpc_client_wait(h->client, calls[i], 30000, NULL, &err) == 0, "%s",
+		      err.msg);
+	for (size_t i = 0; i < TOGETHER; i++) {
+		(void)snprintf(id, sizeof(id), "e%zu", i);
+		(void)snprintf(want, sizeof(want), "%zu\n", bytes + i);
+		CHECK(h,
+		      read_all(h, false, "c1", id, out, sizeof(out), &err) >= 0 &&
+			      strcmp(out, want) == 0,
+		      "an argument of %zu bytes: \"%s\" %s", bytes + i, out, err.msg);
+		CHECK(h, wait_process(h, "c1", id, &err) == 0, "%s", err.msg);
+	}
+}
+
+/* Before it runs its program an exec wipes the memory that it has got from the agent, but not its own arguments. What
+ * lies where depends on what the agent has in its memory, and on what it had: so containers come and go meanwhile. */
+static void
+arguments_side_by_side(struct harness *h)
+{
+	enum { CONTAINERS = 12 };
+	/* with the sanitizers nothing is wiped */
+	const size_t rounds = h->is_product ? 16 : 2;
+	struct error err = ERROR_INIT;
+	char id[16];
+
+	CHECK(h, create_start(h, "c1", SH("sleep 3600"), &err) == 0, "%s", err.msg);
+	for (size_t round = 0; round < rounds && !h->failures; round++) {
+		for (size_t i = 0; i < CONTAINERS; i++) {
+			(void)snprintf(id, sizeof(id), "kept%zu", i);
+			CHECK(h, create_kept(h, id, 1 + 50 * round, &err) == 0, "%s", err.msg);
+			check_arguments(h, 100 * round);
+		}
+		for (size_t i = 0; i < CONTAINERS; i++) {
+			(void)snprintf(id, sizeof(id), "kept%zu", (i + round) % CONTAINERS);
+			CHECK(h, remove_container(h, id, &err) == 0, "%s", err.msg);
+			check_arguments(h, 100 * round);
+		}
+	}
+	CHECK(h, remove_container(h, "c1", &err) == 0, "%s", err.msg);
+}
+
 const struct test tests_many[] = {
 	{ "one after another", one_after_another },
 	{ "at the same time", at_the_same_time },
 	{ "exec storm", exec_storm },
+	{ "execs side by side get their arguments", arguments_side_by_side },
 };
 const size_t n_tests_many = ARRAY_LEN(tests_many);
