@@ -441,6 +441,27 @@ Test(limits, drain)
 	cr_expect_eq(n, 1);
 }
 
+Test(limits, drain_takes_no_new_connections)
+{
+	static struct client c;
+	char dir[] = "/tmp/test-server-XXXXXX", address[64];
+	struct error err = ERROR_INIT;
+	int pair[2], n = 0;
+
+	cr_assert(mkdtemp(dir));
+	snprintf(address, sizeof(address), "unix://%s/sock", dir);
+	cr_assert_eq(server_listen(b.server, address, &err), 0, "%s", err.msg);
+	client_init(&c, &b);
+	server_drain(b.server, drained, &n);
+	cr_expect_eq(dial(address + strlen("unix://")), -1);
+	cr_expect_eq(access(address + strlen("unix://"), F_OK), -1);
+	cr_assert_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
+	cr_expect_eq(server_adopt(b.server, pair[1], &err), -1);
+	close_fd(&pair[0]);
+	client_release(&c);
+	cr_assert_eq(rmdir(dir), 0);
+}
+
 /* A client that does not close its connection delays the end for a fifth of a second. */
 Test(limits, drain_with_a_silent_connection)
 {
