@@ -96,6 +96,42 @@ pages_of(const char *path)
 	return (uint64_t)fs.f_blocks;
 }
 
+static uint64_t
+inodes_of(const char *path)
+{
+	struct statfs fs;
+
+	cr_assert_eq(statfs(path, &fs), 0, "%s", path);
+	return (uint64_t)fs.f_files;
+}
+
+/* Mounts become private to this process. Returns whether that is allowed. */
+static bool
+own_mounts(void)
+{
+	return getuid() == 0 && unshare(CLONE_NEWNS) == 0 &&
+	       mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0;
+}
+
+/* Sizes of tmpfs mounts follow with the limits. */
+Test(memory_limits, tmpfs_of_a_guest_that_grows)
+{
+	uint64_t total = 1 << 28, page = (uint64_t)sysconf(_SC_PAGESIZE);
+
+	if (!own_mounts())
+		cr_skip_test("mounting needs root");
+	fill_in();
+	cr_assert_eq(mount("none", "/mnt", "tmpfs", 0, "size=128m"), 0);
+	close_fd(&t.roots.root);
+	t.roots.root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	tree_put(t.roots.proc, "self/mountinfo",
+		 "900 1 0:90 / /mnt rw,relatime - tmpfs none rw,size=131072k\n");
+	memory_limits_follow(&t.roots, true, &total, NULL);
+	cr_expect_eq(pages_of("/mnt"), (1 << 29) / page, "%lu", pages_of("/mnt"));
+	cr_assert_eq(umount2("/mnt", MNT_DETACH), 0);
+	tree_remove(&t);
+}
+
 /* A tmpfs without a size of its own grows with memory, one with a size keeps it. */
 Test(memory_limits, sizes_of_tmpfs)
 {
@@ -104,8 +140,7 @@ Test(memory_limits, sizes_of_tmpfs)
 	struct roots roots = { -1, -1, -1, -1, -1, -1 };
 	uint64_t total, page = (uint64_t)sysconf(_SC_PAGESIZE);
 
-	if (getuid() != 0 || unshare(CLONE_NEWNS) < 0 ||
-	    mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
+	if (!own_mounts())
 		cr_skip_test("mounting needs root");
 	cr_assert_eq(sysinfo(&info), 0);
 	total = (uint64_t)info.totalram * info.mem_unit;
@@ -117,6 +152,7 @@ Test(memory_limits, sizes_of_tmpfs)
 	roots.proc = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	cr_expect_eq(memory_limits_tmpfs(&roots, total, total * 2, &err), 0, "%s", err.msg);
 	cr_expect_eq(pages_of("/tmp/a b"), total / page, "%lu", pages_of("/tmp/a b"));
+	cr_expect_eq(inodes_of("/tmp/a b"), total / page, "%lu", inodes_of("/tmp/a b"));
 	cr_expect_eq(pages_of("/tmp/fixed"), (1 << 20) / page);
 	cr_expect_eq(memory_limits_tmpfs(&roots, total * 2, total, &err), 0, "%s", err.msg);
 	cr_expect_eq(pages_of("/tmp/a b"), (total / 2 + page - 1) / page);
