@@ -88,6 +88,20 @@ Test(pressure, the_largest_is_chosen)
 	cr_expect_gt(c.limit, 40 * MIB);
 }
 
+/* Not at less than half of it, however much the others use: what it is held at must be in its reach. */
+Test(pressure, the_largest_keeps_half)
+{
+	struct pressure_choice c;
+
+	use("pods/web", 60 * MIB, 15 * MIB, 0);
+	use("pods", 130 * MIB, 20 * MIB, 160 * MIB);
+	put("pods", "memory.high", "100000000\n");
+	cr_assert_eq(pressure_choose(root, paths, ARRAY_LEN(paths), &c), 1);
+	cr_expect_eq(c.index, 2);
+	cr_expect_geq(c.limit, 34 * MIB, "%lu", (unsigned long)c.limit);
+	cr_expect_leq(c.limit, 35 * MIB, "%lu", (unsigned long)c.limit);
+}
+
 /* What has no limit of its own comes first, if it is large; what has one was promised that much. */
 Test(pressure, a_limit_of_its_own)
 {
@@ -128,6 +142,9 @@ Test(pressure, held_until_it_is_calm)
 	cr_expect_str_eq(text, "62914560");
 	cr_expect_not(pressure_is_over(root, "pods/bomb", 60 * MIB, &mine));
 	cr_expect(mine);
+	/* less than its limit: it would be back at once */
+	use("pods/bomb", 40 * MIB, 10 * MIB, 60 * MIB);
+	cr_expect_not(pressure_is_over(root, "pods/bomb", 60 * MIB, &mine));
 	use("pods/bomb", 20 * MIB, 30 * MIB, 60 * MIB);
 	cr_expect(pressure_is_over(root, "pods/bomb", 60 * MIB, &mine));
 	cr_expect(mine);
