@@ -46,6 +46,9 @@ await(int helper, int report, struct outcome *o)
 		if (errno != EINTR)
 			return -1;
 	}
+	/* it may have reported and died between the two looks of one call */
+	if (!(fds[0].revents & POLLIN))
+		(void)RETRY_EINTR(poll(fds, 1, 0));
 	if (!(fds[0].revents & POLLIN) || read_full(report, o, sizeof(*o)) != sizeof(*o)) {
 		errno = ESRCH;
 		return -1;
