@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "agent/storage/driver.h"
@@ -111,13 +112,22 @@ AGENT_TEST(storage_point, a_disk_that_is_not_live_yet_is_waited_for)
 	CHECK(monotonic_ns() - since < 1000000000);
 }
 
+static int naps;
+
+/* Takes the place of the C library's: between two tries to open a disk. */
+int
+nanosleep(const struct timespec *wanted, struct timespec *left)
+{
+	naps++;
+	return clock_nanosleep(CLOCK_MONOTONIC, 0, wanted, left);
+}
+
 /* A path that the host names is not opened through a link that a container may have made: opening some
  * devices has effects. */
 AGENT_TEST(storage_point, no_disk_is_awaited_through_a_link_of_a_volume)
 {
 	struct sockaddr_un un = { .sun_family = AF_UNIX };
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	uint64_t since;
 
 	CHECK(mkdir(at(b, "volume"), 0755) == 0);
 	CHECK(mount("volume", at(b, "volume"), "tmpfs", 0, NULL) == 0);
@@ -125,10 +135,11 @@ AGENT_TEST(storage_point, no_disk_is_awaited_through_a_link_of_a_volume)
 	CHECK(fd >= 0 && bind(fd, (struct sockaddr *)&un, sizeof(un)) == 0);
 	CHECK(close(fd) == 0);
 	CHECK(symlink(at(b, "disk"), at(b, "volume/link")) == 0);
-	since = monotonic_ns();
+	naps = 0;
+	storage_await_disk(&b->roots, at(b, "disk"));
+	CHECK(naps == 10);
 	storage_await_disk(&b->roots, at(b, "volume/link"));
-	/* what is opened in vain is tried for a second */
-	CHECK(monotonic_ns() - since < 900000000);
+	CHECK(naps == 10);
 	CHECK(unlink(at(b, "disk")) == 0 && umount2(at(b, "volume"), 0) == 0);
 	CHECK(rmdir(at(b, "volume")) == 0);
 }
