@@ -86,11 +86,19 @@ pressure_let_go(struct worker *w, const struct pressure *p, struct error *err)
 	list_for_each (pos, &p->holds) {
 		const struct hold *h = list_entry(pos, struct hold, node);
 		const struct container *c = sandbox_find(p->s, h->id);
-		bool mine = false;
+		bool mine = false, is_set;
 
 		if (c && !pressure_is_over(root, c->cgroup_path, h->limit, &mine))
 			continue;
-		if (mine && pressure_set_limit(root, c->cgroup_path, h->own) == 0)
+		is_set = mine && pressure_set_limit(root, c->cgroup_path, h->own) == 0;
+		if (mine && !is_set && errno != ENOENT) {
+			/* nobody else takes the limit back: the next look tries again */
+			worker_log(w, LOG_LEVEL_WARN,
+				   "failed to give container %s its own memory limit: %s", h->id,
+				   strerror(errno));
+			continue;
+		}
+		if (is_set)
 			worker_log(w, LOG_LEVEL_INFO, "container %s has its own limit again",
 				   h->id);
 		if (pressure_send(w, PRESSURE_MSG_RELEASE, h->id, 0, 0, err) < 0)

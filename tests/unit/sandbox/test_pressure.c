@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Containers that are held get their own limits back, in a worker of which only the system calls are synthetic. */
+#include <criterion/criterion.h>
+#include <errno.h>
+
+#include "agent/cgroup/pressure.h"
+#include "agent/sandbox/pressure.h"
+#include "agent/sandbox/private.h"
+
+/* errno of the next write of a limit, 0: it succeeds. */
+static int failure;
+static uint64_t written;
+static int releases;
+
+static bool
+fake_is_over(int root, const char *path, uint64_t limit, bool *mine)
+{
+	(void)root, (void)path, (void)limit;
+	*mine = true;
+	return true;
+}
+
+static int
+fake_set_limit(int root, const char *path, uint64_t limit)
+{
+	(void)root, (void)path;
+	errno = failure;
+	if (failure)
+		return -1;
+	written = limit;
+	return 0;
+}
+
+static int
+fake_send(struct worker *w, uint32_t type, const void *payload, size_t size, const int *fds,
+	  size_t n_fds, bool wait, struct error *err)
+{
+	(void)w, (void)type, (void)payload, (void)size, (void)fds, (void)n_fds, (void)wait,
+		(void)err;
+	releases++;
+	return 0;
+}
+
+static void
+fake_log(struct worker *w, enum log_level level, const char *fmt, ...)
+{
+	(void)w, (void)level, (void)fmt;
+}
+
+/* It takes the place of the guest library's. */
+#define pressure_is_over   fake_is_over
+#define pressure_set_limit fake_set_limit
+#define worker_send        fake_send
+#define worker_log         fake_log
+#include "agent/sandbox/pressure.c"
+
+Test(sandbox_pressure, a_limit_that_cannot_be_taken_back_is_tried_again)
+{
+	static char id[] = "web", path[] = "pods/web";
+	const struct roots roots = { -1, -1, -1, -1, -1, -1 };
+	struct hold hold = { .limit = 1000, .own = 5000, .id = "web" };
+	struct container c = { .id = id, .cgroup_path = path };
+	struct sandbox s = { .parts.roots = &roots };
+	struct pressure p = { .s = &s };
+	struct error err = ERROR_INIT;
+
+	list_init(&s.containers);
+	list_append(&s.containers, &c.node);
+	list_init(&p.holds);
+	list_append(&p.holds, &hold.node);
+	failure = ENOMEM;
+	cr_assert_eq(pressure_let_go(NULL, &p, &err), 0);
+	cr_expect_eq(releases, 0);
+	failure = 0;
+	cr_assert_eq(pressure_let_go(NULL, &p, &err), 0);
+	cr_expect_eq(releases, 1);
+	cr_expect_eq(written, 5000);
+	/* its cgroup is being removed */
+	failure = ENOENT;
+	cr_assert_eq(pressure_let_go(NULL, &p, &err), 0);
+	cr_expect_eq(releases, 2);
+}
