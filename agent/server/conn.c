@@ -311,9 +311,12 @@ update_deadline(struct conn *conn, unsigned int frames)
 	bool in_header = conn->reader.n_head < FRAME_HEADER_SIZE && conn->reader.skip == 0;
 	uint64_t ms = in_header ? server->header_ms : server->body_ms;
 
-	/* A header must come as a whole, a body SLOW_BYTES at a time. */
-	if (frames > 0 || in_header != conn->in_header)
+	/* A header must come as a whole, a body SLOW_BYTES at a time; the one has less time than the other. */
+	if (frames > 0 || in_header != conn->in_header) {
 		progress_end(&conn->coming);
+		timer_cancel(conn->timer);
+		conn->timer = NULL;
+	}
 	if (conn->is_broken || conn->is_muted || !frame_reader_is_partial(&conn->reader)) {
 		progress_end(&conn->coming);
 		timer_cancel(conn->timer);

@@ -170,6 +170,27 @@ Test(room, the_runtime_has_no_deadline)
 	cr_expect_eq(b.n_cancelled, 0);
 }
 
+/* The beginning of a header that comes with the end of a body does not get the body's time. */
+Test(room, a_header_after_a_body_is_late)
+{
+	static const uint8_t begun[] = { 0, 0, 4, 0, 0, 0, 0, 1, 1, 0 }; /* a frame of 1 KiB */
+	const uint8_t rest[1024 + 3] = { 0 };
+	struct error err = ERROR_INIT;
+	uint64_t begin;
+
+	b.server->header_ms = 200;
+	b.server->body_ms = 20000;
+	client_init(&slow[0], &b);
+	cr_assert(client_send(&slow[0], begun, sizeof(begun)));
+	bench_settle(&b);
+	cr_assert(client_send(&slow[0], rest, sizeof(rest)));
+	cr_expect(client_reply(&slow[0], &r) && r.code != 0);
+	begin = monotonic_ns();
+	while (server_counts(b.server).connections == 2 && monotonic_ns() < begin + 3000000000ull)
+		cr_assert_eq(loop_run_once(b.loop, 5, &err), 0);
+	cr_expect_eq(server_counts(b.server).connections, 1);
+}
+
 /* Any byte is not progress enough. */
 Test(room, a_body_by_bytes_is_late)
 {
