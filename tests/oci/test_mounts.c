@@ -225,10 +225,11 @@ recursive(struct oci *t)
 static void
 data(struct oci *t)
 {
-	Grpc__Spec *spec = oci_sh(t, "df -k /m | awk 'END { print $2 }'; stat -c '%%a %%u %%g' /m");
+	Grpc__Spec *spec = oci_sh(t, "df -k /m | awk 'END { print $2 }'; stat -c '%%a %%u %%g' /m;"
+				     "grep -c ' /m .* - .*sync.*lazytime' /proc/self/mountinfo");
 
 	oci_mount(t, spec, "/m", "tmpfs", "tmpfs", "size=64k,mode=0710,uid=3,gid=4,sync,lazytime");
-	OCI_PRINTS(t, spec, "64\n710 3 4\n");
+	OCI_PRINTS(t, spec, "64\n710 3 4\n1\n");
 	spec = oci_sh(t, "true");
 	oci_mount(t, spec, "/x", "tmpfs", "tmpfs", "colour=blue");
 	OCI_REFUSED(t, spec, ERROR_INVALID_ARGUMENT, "colour=blue");
