@@ -230,6 +230,19 @@ create_with_config(struct harness *h, const char *id, const char *point, struct 
 	return r;
 }
 
+/* Is the directory of the mount points a file system of its own? The share is the host's, and may be read-only. */
+static bool
+has_own_directory(const struct harness *h)
+{
+	auto_close int root = guest_root(h);
+	auto_close int share = path_try_open(root, PLACE, O_PATH, 0, PATH_FOLLOW_NONE);
+	auto_close int dir = path_try_open(root, PLACE "watchable", O_PATH, 0, PATH_FOLLOW_NONE);
+	struct stat a, b;
+
+	return share >= 0 && fstat(share, &a) == 0 && dir >= 0 && fstat(dir, &b) == 0 &&
+	       a.st_dev != b.st_dev;
+}
+
 /* Two containers hold a volume that the host changes; both see that, and neither can write. */
 static void
 watchable(struct harness *h)
@@ -245,6 +258,7 @@ watchable(struct harness *h)
 	      err.msg);
 	CHECK(h, create_with_config(h, "c1", PLACE "watchable/c1-vol", &err) == 0, "%s", err.msg);
 	CHECK(h, create_with_config(h, "c2", PLACE "watchable/c2-vol", &err) == 0, "%s", err.msg);
+	CHECK(h, has_own_directory(h), "the mount points are in the share");
 	for (size_t i = 0; i < ARRAY_LEN(ids); i++) {
 		CHECK(h, start(h, ids[i], &err) == 0, "%s", err.msg);
 		CHECK(h, read_stream(h, false, ids[i], ids[i], out, sizeof(out), &err) == 4, "%s",
@@ -262,6 +276,7 @@ watchable(struct harness *h)
 			      strstr(out, "Read-only file system"),
 		      "%s wrote: \"%s\" %s", ids[i], out, err.msg);
 		CHECK(h, remove_container(h, ids[i], &err) == 0, "%s", err.msg);
+		CHECK(h, has_own_directory(h) == (i == 0), "with %zu of 2 left", 1 - i);
 	}
 	remove_copies(h);
 }
