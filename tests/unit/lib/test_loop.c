@@ -24,6 +24,16 @@ epoll_ctl(int epfd, int op, int fd, struct epoll_event *event)
 	return (int)syscall(SYS_epoll_ctl, epfd, op, fd, event);
 }
 
+static uid_t created_by; /* the real user id with which the epoll instance was made */
+
+/* In place of the C library's. */
+int
+epoll_create1(int flags)
+{
+	created_by = getuid();
+	return (int)syscall(SYS_epoll_create1, flags);
+}
+
 struct two {
 	struct loop *loop;
 	int a[2], b[2];
@@ -160,6 +170,27 @@ Test(loop, a_muted_watch_is_silent_even_at_hang_up)
 	loop_unwatch(w);
 	close(fds[0]);
 	loop_free(loop);
+}
+
+/* The watches of each loop are counted for a user that nothing else is. */
+Test(loop, the_quota_is_its_own)
+{
+	struct error err = ERROR_INIT;
+	struct loop *a, *b;
+	uid_t first;
+
+	if (getuid() != 0)
+		cr_skip_test("another user id needs root");
+	a = loop_new(&err);
+	first = created_by;
+	b = loop_new(&err);
+	cr_assert(a && b, "%s", err.msg);
+	cr_expect_geq(first, 0x80000000u);
+	cr_expect_geq(created_by, 0x80000000u);
+	cr_expect_neq(created_by, first);
+	cr_expect_eq(getuid(), 0);
+	loop_free(a);
+	loop_free(b);
 }
 
 Test(loop, a_watch_is_unmuted_when_the_quota_is_reached)
