@@ -1,8 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What a container's process gets, and what not: files, directory, capabilities, groups, system calls. */
 #include <criterion/criterion.h>
+#include <errno.h>
+#include <linux/keyctl.h>
+#include <stdio.h>
 #include <string.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
+#include "agent/container/keyring.h"
 #include "lib/cleanup.h"
 #include "tests/unit/container/box.h"
 #include "tests/unit/container/spec.h"
@@ -248,4 +255,42 @@ body_seccomp_exec(struct box *b)
 Test(privilege, seccomp_of_an_exec)
 {
 	in_box(body_seccomp_exec);
+}
+
+/* As a user that has as many keys as it may: 0 if it can join a session keyring all the same, 2 if there are no keys here. */
+static int
+join_without_quota(void)
+{
+	struct error err = ERROR_INIT;
+	char name[32];
+
+	if (setresuid(0x70000000u + (uid_t)getpid(), (uid_t)-1, (uid_t)-1) < 0 ||
+	    setresuid((uid_t)-1, getuid(), getuid()) < 0)
+		return 2;
+	for (int i = 0; i < 1000000; i++) {
+		(void)snprintf(name, sizeof(name), "key %d", i);
+		if (syscall(SYS_add_key, "user", name, "x", 1, KEY_SPEC_PROCESS_KEYRING) < 0)
+			break;
+	}
+	if (errno != EDQUOT)
+		return 2;
+	return keyring_join("_ses.test", &err) < 0 ? 1 : 0;
+}
+
+/* All containers share root's. */
+Test(privilege, session_keyring_beyond_the_quota)
+{
+	int status;
+	pid_t pid;
+
+	if (getuid() != 0)
+		cr_skip_test("another user id needs root");
+	pid = fork();
+	if (pid == 0)
+		_exit(join_without_quota());
+	cr_assert_eq(waitpid(pid, &status, 0), pid);
+	cr_assert(WIFEXITED(status));
+	if (WEXITSTATUS(status) == 2)
+		cr_skip_test("no keys can be made here");
+	cr_expect_eq(WEXITSTATUS(status), 0);
 }
