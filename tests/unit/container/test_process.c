@@ -8,9 +8,11 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "agent/cgroup/cgroup.h"
 #include "agent/container/child.h"
 #include "agent/container/program.h"
 #include "lib/cleanup.h"
+#include "lib/io.h"
 #include "tests/unit/container/box.h"
 #include "tests/unit/container/spec.h"
 
@@ -236,4 +238,45 @@ Test(process, terminal_controls_a_process_whose_request_is_gone)
 	cr_assert_eq(status, 0);
 	close(master);
 	close(slave);
+}
+
+/* What the container has done to its own cgroups, which hold no exec up. */
+static void
+body_frozen(struct box *b)
+{
+	Grpc__Spec *s = spec_new(BOX_ROOT);
+	Grpc__Process *x = spec_exec();
+	struct box_container c;
+	struct box_process p;
+	auto_close int top = -1;
+	char text[32];
+
+	if (b->roots.cgroup < 0)
+		return;
+	spec_args(s->process, "/bin/sleep", "100", NULL);
+	CHECK(box_launch(b, &c, "c1", s) == 0);
+	box_start(&c);
+	top = cgroup_open(b->roots.cgroup, c.cgroup_path);
+	CHECK(top >= 0);
+	CHECK(read_text_at(top, "cgroup.max.descendants", text, sizeof(text)) > 0);
+	CHECK(strcmp(text, "4096") == 0);
+	CHECK(mkdirat(top, "a", 0755) == 0 && mkdirat(top, "a/b", 0755) == 0);
+	(void)snprintf(text, sizeof(text), "%d", (int)c.init.pid);
+	CHECK(write_text_at(top, "a/b/cgroup.procs", text) == 0);
+	CHECK(write_text_at(top, "a/cgroup.freeze", "1") == 0);
+	spec_sh(x, "grep '^0:' /proc/self/cgroup");
+	CHECK(box_exec(b, &c, x, &p) == 0);
+	CHECK(box_wait(b, &p) == 0);
+	CHECK(strstr(p.output, "0::/\n"));
+	/* one that goes on is where the init process is */
+	CHECK(write_text_at(top, "a/cgroup.freeze", "0") == 0);
+	CHECK(box_exec(b, &c, x, &p) == 0);
+	CHECK(box_wait(b, &p) == 0);
+	CHECK(strstr(p.output, "/a/b\n"));
+	box_remove(b, &c);
+}
+
+Test(process, cgroups_of_the_container, .timeout = 60)
+{
+	in_box(body_frozen);
 }
