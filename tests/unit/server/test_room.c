@@ -159,6 +159,74 @@ Test(room, the_runtime_stays)
 	cr_expect_eq(b.n_cancelled, 0);
 }
 
+/* A new connection takes the place of one that was never used, but not of one that has only just come. */
+Test(room, the_unused_go_first)
+{
+	/* longer than anything below takes on a busy machine */
+	b.server->slow_ms = 300;
+	for (size_t i = 0; i < SLOW - 1; i++)
+		begin_slowly(&slow[i], IN_BODY);
+	drip(320, IN_BODY, 1);
+	client_init(&slow[SLOW - 1], &b);
+	client_init(&fresh[0], &b);
+	cr_expect(works(&fresh[0]));
+	cr_expect(works(&slow[SLOW - 1]));
+	client_init(&fresh[1], &b);
+	drip(320, IN_BODY, 1);
+	client_init(&fresh[2], &b);
+	cr_expect(works(&fresh[2]));
+	cr_expect_not(works(&fresh[1]));
+	cr_expect_eq(server_counts(b.server).evicted, 3);
+}
+
+/* Of the slow ones those without calls go first. */
+Test(room, one_that_waits_for_an_answer_stays)
+{
+	client_init(&slow[0], &b);
+	cr_assert(client_call(&slow[0], 7, "WaitProcess", 0));
+	cr_assert(works(&slow[0]));
+	cr_assert(client_send(&slow[0], header, sizeof(header)));
+	drip(20, IN_BODY, 0);
+	for (size_t i = 1; i < SLOW; i++)
+		begin_slowly(&slow[i], IN_BODY);
+	drip(60, IN_BODY, 1);
+	client_init(&fresh[0], &b);
+	cr_expect(works(&fresh[0]));
+	cr_expect_eq(server_counts(b.server).evicted, 1);
+	cr_expect_eq(b.n_cancelled, 0);
+}
+
+/* A peer that always has a frame on its way, each time another one, is not slow. */
+Test(room, whole_frames_are_progress)
+{
+	enum { N = 9 };
+	struct error err = ERROR_INIT;
+	struct buf calls;
+	size_t size;
+	int pair[2];
+
+	b.server->slow_ms = 200;
+	for (size_t i = 0; i < SLOW; i++) {
+		client_init(&slow[i], &b);
+		cr_assert(works(&slow[i]));
+	}
+	buf_init(&calls, FRAME_PAYLOAD_MAX);
+	for (uint32_t i = 0; i < N; i++)
+		make_call(&calls, 7 + 2 * i, "Check", 0);
+	size = buf_len(&calls) / N;
+	cr_assert(client_send(&slow[0], buf_head(&calls), size - 1));
+	for (size_t i = 1; i < N; i++) {
+		drip(30, TAKES_NOTHING, 0);
+		/* the last byte of one, and all but that of the next */
+		cr_assert(client_send(&slow[0], buf_head(&calls) + i * size - 1, size));
+	}
+	bench_settle(&b);
+	buf_release(&calls);
+	cr_assert_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
+	cr_expect_eq(server_adopt(b.server, pair[1], &err), -1);
+	close_fd(&pair[0]);
+}
+
 /* A rest that does not come ends a connection at some time, but not the runtime's. */
 Test(room, the_runtime_has_no_deadline)
 {
