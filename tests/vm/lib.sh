@@ -111,6 +111,8 @@ boot()
 	vmdir=${XDG_RUNTIME_DIR:+$XDG_RUNTIME_DIR/tatami}
 	vmdir=${vmdir:-/tmp/tatami-vms-$(id -u)}/$name
 	address=$(sed -n 's/.*"address": "\(.*\)".*/\1/p' "$vmdir/state.json")
+	# tatamictl removes it with the VM, and what a VM said before it died is wanted most
+	ln -f "$vmdir/console.log" "$work/console-$name" 2>/dev/null
 	test -n "$address"
 }
 
@@ -261,7 +263,7 @@ scenario_end()
 	local vm
 	for vm in ${vms[@]+"${vms[@]}"}; do
 		echo "# console of $vm:"
-		tail -n 15 "$vmdir/console.log" 2>/dev/null | sed 's/^/#   /'
+		tail -n 30 "$work/console-$vm" 2>/dev/null | sed 's/^/#   /'
 		ctl stop "$vm" >/dev/null 2>&1
 	done
 	vms=()
