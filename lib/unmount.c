@@ -15,21 +15,28 @@
 /* Mounts that lie upon each other at one place. */
 #define STACK_MAX 64
 
-bool
-is_mounted_upon(int point, int id)
+/* Returns 1 if the mount `id` lies on what `point` stands for, 0 if not, -1 with errno if that cannot be found out. */
+static int
+unmount_look(int point, int id)
 {
 	struct error err = ERROR_INIT;
 	int below = sys_mount_id(point, "", AT_EMPTY_PATH);
-	auto_free char *text = mountinfo_read(AT_FDCWD, "/proc/self/mountinfo", &err);
+	auto_free char *text = NULL;
 	struct mountinfo m;
-	char *rest = text, *line;
+	char *rest, *line;
 
-	if (!text || below < 0)
-		return true;
+	if (below < 0)
+		return -1;
+	text = mountinfo_read(AT_FDCWD, "/proc/self/mountinfo", &err);
+	if (!text) {
+		errno = err.errnum ? err.errnum : ENOMEM;
+		return -1;
+	}
+	rest = text;
 	while ((line = strsep(&rest, "\n")))
 		if (mountinfo_parse(line, &m) && m.id == id && m.parent == below)
-			return true;
-	return false;
+			return 1;
+	return 0;
 }
 
 int
@@ -40,8 +47,10 @@ unmount_upon(int point, int id, int flags)
 	/* The kernel takes the topmost of those that lie upon each other there. If nothing does, it could be the one in which
 	 * the point itself lies: so each time its id is looked for first. */
 	for (int i = 0; i < STACK_MAX; i++) {
-		if (id > 0 && !is_mounted_upon(point, id))
-			return 0;
+		int found = id > 0 ? unmount_look(point, id) : 1;
+
+		if (found <= 0)
+			return found;
 		if (umount2(path_of_fd(point, path), flags) < 0)
 			return errno == EINVAL || errno == ENOENT ? 0 : -1;
 		if (id == 0)

@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A container renames directories of its volume while storages are mounted in it: nothing outside of it is touched. */
 #include <criterion/criterion.h>
+#include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -13,6 +16,7 @@
 
 #include "lib/cleanup.h"
 #include "lib/sys.h"
+#include "lib/unmount.h"
 #include "tests/unit/storage/bench.h"
 
 #define ROUNDS 60
@@ -190,4 +194,25 @@ AGENT_TEST(storage_race, a_directory_that_is_removed_on_the_way_is_made_again)
 	*vanishing = '\0';
 	CHECK(release(b, "").code == ERROR_OK);
 	CHECK(mounts_added(b) == 0 && !exists(b, "way"));
+}
+
+/* Without the table of mounts it is not known which mount would go. */
+AGENT_TEST(storage_race, nothing_is_unmounted_without_the_table_of_mounts)
+{
+	struct rlimit old, none;
+	int point;
+
+	CHECK(mkdir(at(b, "p"), 0755) == 0);
+	point = open(at(b, "p"), O_PATH | O_CLOEXEC);
+	CHECK(point >= 0 && mount("other", at(b, "p"), "tmpfs", 0, NULL) == 0);
+	CHECK(getrlimit(RLIMIT_NOFILE, &old) == 0);
+	none = (struct rlimit){ .rlim_cur = 0, .rlim_max = old.rlim_max };
+	CHECK(setrlimit(RLIMIT_NOFILE, &none) == 0);
+	CHECK(unmount_upon(point, INT_MAX, MNT_DETACH) == -1 && errno == EMFILE);
+	CHECK(setrlimit(RLIMIT_NOFILE, &old) == 0);
+	CHECK(mounts_at(b, "p") == 1);
+	/* and the one that is there is not the one that was asked for */
+	CHECK(unmount_upon(point, INT_MAX, MNT_DETACH) == 0 && mounts_at(b, "p") == 1);
+	CHECK(close(point) == 0);
+	CHECK(umount2(at(b, "p"), 0) == 0 && rmdir(at(b, "p")) == 0);
 }
