@@ -305,6 +305,14 @@ not_an_init(void)
 }
 TERMINATES(not_an_init, 0, 143)
 
+static void
+not_an_init_that_runs(void)
+{
+	unblock();
+	init_runs();
+}
+TERMINATES(not_an_init_that_runs, 0, 143)
+
 Test(signal, init_that_blocks_it_for_a_moment_ends)
 {
 	struct error err = ERROR_INIT;
