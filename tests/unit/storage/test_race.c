@@ -138,6 +138,56 @@ AGENT_TEST(storage_race, an_undo_takes_back_what_was_done)
 	tear_down(b);
 }
 
+/* A directory that was made for the mount is moved, and the container has another one of its name. */
+static void
+replace_made(const struct bench *b, const char *other)
+{
+	CHECK(rename(at(b, "volume/a/new"), at(b, "volume/moved")) == 0);
+	CHECK(mkdir(at(b, other), 0755) == 0);
+}
+
+static void
+check_replaced(const struct bench *b, const char *other)
+{
+	CHECK(mounts_added(b) == 1 && exists(b, other) && !exists(b, "volume/moved/v"));
+	CHECK(rmdir(at(b, other)) == 0 && rmdir(at(b, "volume/moved")) == 0);
+	check_foreign(b);
+	tear_down(b);
+}
+
+AGENT_TEST(storage_race, an_unmount_leaves_a_directory_of_the_same_name)
+{
+	struct storage_spec s;
+
+	set_up(b);
+	s = memory(b, "volume/a/new/v");
+	CHECK(acquire(b, "", &s, 1).code == ERROR_OK);
+	/* beside what was moved: that is where it is looked for */
+	replace_made(b, "volume/new");
+	CHECK(release(b, "").code == ERROR_OK);
+	check_replaced(b, "volume/new");
+}
+
+AGENT_TEST(storage_race, an_undo_leaves_a_directory_of_the_same_name)
+{
+	struct storage_spec s;
+	struct result r;
+
+	set_up(b);
+	s = gate(b, "volume/a/new/v");
+	CHECK(mkfifo(at(b, "deep.gate"), 0600) == 0);
+	s.source = at(b, "deep.gate");
+	submit(b, "one", &s, 1, &r);
+	UNTIL(b, exists(b, "volume/a/new/v"));
+	replace_made(b, "volume/a/new");
+	auto_close int fd = open(at(b, "deep.gate"), O_WRONLY | O_CLOEXEC);
+	CHECK(fd >= 0 && write(fd, "u", 1) == 1);
+	UNTIL(b, r.ended);
+	CHECK(r.err.code == ERROR_UNAVAILABLE);
+	CHECK(unlink(at(b, "deep.gate")) == 0);
+	check_replaced(b, "volume/a/new");
+}
+
 /* The volume's directories change places all the time. */
 static pid_t
 start_exchanging(const struct bench *b)
