@@ -256,6 +256,13 @@ Test(loop, a_muted_watch_that_is_hung_up_does_not_keep_the_loop_awake)
 	cr_expect_geq(monotonic_ns() - start, 40000000u);
 	cr_expect_eq(calls, 0);
 	loop_unwatch(w);
+	/* nor one that begins so */
+	w = loop_watch(loop, fds[0], 0, count, &calls, &err);
+	cr_assert_eq(loop_run_once(loop, 0, &err), 0);
+	start = monotonic_ns();
+	cr_assert_eq(loop_run_once(loop, 50, &err), 0);
+	cr_expect_geq(monotonic_ns() - start, 40000000u);
+	loop_unwatch(w);
 	close(fds[0]);
 	loop_free(loop);
 }
