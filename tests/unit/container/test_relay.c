@@ -231,6 +231,51 @@ Test(relay, a_terminal_both_ways)
 	close(t[1]);
 }
 
+/* More than the kernel keeps for the next process that opens it. */
+Test(relay, a_closed_terminal_takes_the_rest_later)
+{
+	static char much[256 << 10], got[sizeof(much)];
+	struct ended e = { 0 };
+	size_t sent = 0, n = 0;
+	int master, slave, s[2], turns = 0;
+	char name[64];
+	uint64_t end;
+
+	make_terminal(&master, &slave, name);
+	pair(s);
+	relay(s[0], master, &e);
+	close(slave);
+	for (size_t i = 0; i < sizeof(much); i++)
+		much[i] = (char)('a' + i % 23);
+	for (int i = 0; i < 50; i++) {
+		ssize_t some = write(s[1], much + sent, sizeof(much) - sent);
+
+		sent += some > 0 ? (size_t)some : 0;
+		turn(0);
+	}
+	cr_assert_gt(sent, 64 << 10);
+	end = monotonic_ns() + 3 * STDIO_RETRY_MS * 1000000ull;
+	for (; monotonic_ns() < end; turns++)
+		turn(10);
+	cr_assert_lt(turns, 100, "the loop runs all the time");
+	cr_assert_eq(e.times, 0);
+	slave = open(name, O_RDWR | O_NOCTTY | O_NONBLOCK);
+	cr_assert(slave >= 0);
+	for (int i = 0; i < 5000 && n < sent; i++) {
+		ssize_t some = read(slave, got + n, sizeof(got) - n);
+
+		n += some > 0 ? (size_t)some : 0;
+		turn(1);
+	}
+	cr_assert_eq(n, sent, "%zu of %zu bytes", n, sent);
+	cr_assert_eq(memcmp(got, much, n), 0);
+	close(slave);
+	close(s[1]);
+	for (int i = 0; i < 100 && !e.times; i++)
+		turn(20);
+	cr_assert_eq(e.times, 1);
+}
+
 /* Written to last_slave, which is closed then, in the middle of the next splice(2). */
 static const char *last_words;
 static int last_slave = -1;
