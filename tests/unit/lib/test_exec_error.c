@@ -4,9 +4,11 @@
 #include <elf.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -169,6 +171,16 @@ Test(exec_error, permission_that_cannot_be_asked_for)
 	exec_error_explain(path, ENOENT, why);
 	access_error = 0;
 	cr_assert(strstr(why, "its interpreter /no/such/shell does not exist"), "\"%s\"", why);
+}
+
+Test(exec_error, mounted_noexec)
+{
+	if (unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
+		cr_skip_test("mounting needs root");
+	cr_assert_eq(mount("none", dir, "tmpfs", MS_NOEXEC, NULL), 0);
+	make("#!/bin/sh\n", 10, 0755);
+	check(EACCES, 126, "its file system is mounted noexec");
+	cr_assert_eq(umount2(dir, MNT_DETACH), 0);
 }
 
 Test(exec_error, scripts)
