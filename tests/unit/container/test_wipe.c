@@ -37,7 +37,8 @@ Test(wipe, memory_in_many_pieces)
 	for (size_t i = 0; i < ISLANDS; i++)
 		cr_assert(find(&plan, memory + 2 * i * page) >= 0, "piece %zu", i);
 	cr_assert_eq(find(&plan, variable), -1);
-	cr_assert_eq(find(&plan, &plan), -1);
+	/* not &plan: that may lie in memory of the sanitizer's */
+	cr_assert_eq(find(&plan, __builtin_frame_address(0)), -1);
 	close(proc);
 }
 
