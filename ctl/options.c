@@ -17,6 +17,7 @@
 enum {
 	OPT_ROOTFS = 256,
 	OPT_SHARE,
+	OPT_VIRTIOFS_CACHE,
 	OPT_HOSTNAME,
 	OPT_READ_ONLY,
 	OPT_PRIVILEGED,
@@ -44,6 +45,7 @@ enum {
 static const struct option long_options[] = {
 	{ "rootfs", required_argument, NULL, OPT_ROOTFS },
 	{ "share", required_argument, NULL, OPT_SHARE },
+	{ "virtiofs-cache", required_argument, NULL, OPT_VIRTIOFS_CACHE },
 	{ "volume", required_argument, NULL, 'v' },
 	{ "tty", no_argument, NULL, 't' },
 	{ "interactive", no_argument, NULL, 'i' },
@@ -92,6 +94,21 @@ parse_share(const char *text, enum share_kind *out, struct error *err)
 	}
 	return error_set(err, ERROR_INVALID_ARGUMENT, "--share %s: expected 9p, virtio-fs or blk",
 			 text);
+}
+
+static int
+parse_virtiofs_cache(const char *text, const char **out, struct error *err)
+{
+	static const char *const names[] = { "never", "metadata", "auto", "always" };
+
+	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+		if (strcmp(text, names[i]) == 0) {
+			*out = names[i];
+			return 0;
+		}
+	}
+	return error_set(err, ERROR_INVALID_ARGUMENT,
+			 "--virtiofs-cache %s: expected never, metadata, auto or always", text);
 }
 
 static int
@@ -294,6 +311,8 @@ parse_one(struct run_options *o, int opt, char *arg, struct error *err)
 	case OPT_SHARE:
 		o->share_given = true;
 		return parse_share(arg, &o->share, err);
+	case OPT_VIRTIOFS_CACHE:
+		return parse_virtiofs_cache(arg, &o->vm.virtiofs_cache, err);
 	case 'v':
 		return parse_volume(o, arg, err);
 	case 'e':

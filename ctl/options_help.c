@@ -6,6 +6,8 @@ const char options_help[] =
 	"  --rootfs DIR|IMAGE     the container's root: a directory, or an image of a file system\n"
 	"  --share 9p|virtio-fs|blk\n"
 	"                         how the guest gets at DIR (default 9p; an IMAGE is always blk)\n"
+	"  --virtiofs-cache never|metadata|auto|always\n"
+	"                         how long the guest keeps what it has read over virtio-fs (default auto)\n"
 	"  -v, --volume SRC:DST[:ro]\n"
 	"                         also show the host's SRC at DST in the container\n"
 	"  --attach KIND:PATH     give the VM one more share (9p, virtio-fs, blk) and mount it nowhere; its\n"

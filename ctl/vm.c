@@ -111,9 +111,10 @@ wait_socket(struct vm *vm, unsigned int slot, const char *name, const char *sock
 }
 
 static int
-start_virtiofsd(struct vm *vm, const struct vm_share *s, unsigned int i, struct error *err)
+start_virtiofsd(struct vm *vm, const struct vm_options *o, unsigned int i, struct error *err)
 {
 	char program[PATH_MAX], name[32], socket_name[32];
+	const struct vm_share *s = &o->shares[i];
 	unsigned int slot = VM_VIRTIOFSD + i;
 	struct argv a = { 0 };
 
@@ -124,7 +125,7 @@ start_virtiofsd(struct vm *vm, const struct vm_share *s, unsigned int i, struct 
 	argv_add(&a, "%s", program);
 	argv_add(&a, "--socket-path=%s/%s", vm->dir, socket_name);
 	argv_add(&a, "--shared-dir=%s", s->path);
-	argv_add(&a, "--cache=auto");
+	argv_add(&a, "--cache=%s", o->virtiofs_cache ? o->virtiofs_cache : "auto");
 	argv_add(&a, "--sandbox=namespace");
 	if (s->readonly)
 		argv_add(&a, "--readonly");
@@ -231,8 +232,7 @@ start_all(struct vm *vm, struct vm_options *o, struct error *err)
 	if (start_vsock(vm, &parts, err) < 0)
 		return -1;
 	for (unsigned int i = 0; i < o->n_shares; i++)
-		if (o->shares[i].kind == SHARE_VIRTIOFS &&
-		    start_virtiofsd(vm, &o->shares[i], i, err) < 0)
+		if (o->shares[i].kind == SHARE_VIRTIOFS && start_virtiofsd(vm, o, i, err) < 0)
 			return -1;
 	qemu_argv(&a, o, &parts);
 	vm->started_ns = monotonic_ns();

@@ -57,6 +57,7 @@ struct vm_options {
 	unsigned int n_publish;
 	struct vm_share shares[VM_SHARES_MAX];
 	unsigned int n_shares;
+	const char *virtiofs_cache; /* what virtiofsd's --cache takes; NULL: "auto" */
 };
 
 enum vm_child {

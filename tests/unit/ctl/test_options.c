@@ -77,6 +77,7 @@ static const struct wrong {
 	{ FILES "--rootfs %d", "nothing to run", false },
 	{ FILES "--rootfs /no/such/place -- true", "/no/such/place", false },
 	{ FILES "--rootfs %d --share nfs -- true", "--share nfs", false },
+	{ FILES "--rootfs %d --virtiofs-cache some -- true", "--virtiofs-cache some", false },
 	{ FILES "--rootfs %d --share blk -- true", "is a directory", false },
 	{ FILES "--rootfs %i --share 9p -- true", "is an image", false },
 	{ FILES "--rootfs %d --memory 12 -- true", "--memory 12", false },
@@ -127,17 +128,19 @@ Test(ctl_options, everything, .init = make_files, .fini = remove_files)
 	struct error err = ERROR_INIT;
 
 	cr_assert(o != NULL);
-	cr_assert_eq(parse(o,
-			   FILES
-			   "--rootfs %d --share virtio-fs -v %d:/a:ro -v %f:/b -i -e A=1 -w /w "
-			   "-u 7:8 --memory 512 --cpus 2 --attach 9p:%d --log debug -- cmd -x",
-			   false, &words, &err),
-		     0, "%s", err.msg);
+	cr_assert_eq(
+		parse(o,
+		      FILES
+		      "--rootfs %d --share virtio-fs --virtiofs-cache always -v %d:/a:ro -v %f:/b -i -e A=1 -w /w "
+		      "-u 7:8 --memory 512 --cpus 2 --attach 9p:%d --log debug -- cmd -x",
+		      false, &words, &err),
+		0, "%s", err.msg);
 	cr_expect_eq(o->vm.memory_mib, 512);
 	cr_expect_eq(o->vm.cpus, 2);
 	cr_expect_str_eq(o->vm.log_level, "debug");
 	cr_assert_eq(o->vm.n_shares, 4);
 	cr_expect_eq(o->vm.shares[0].kind, SHARE_VIRTIOFS);
+	cr_expect_str_eq(o->vm.virtiofs_cache, "always");
 	cr_expect(!o->vm.shares[0].readonly && o->vm.shares[1].readonly);
 	/* a file is shared through its directory */
 	cr_expect_str_eq(o->vm.shares[2].path, dir);
