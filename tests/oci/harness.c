@@ -196,8 +196,10 @@ ms_since(uint64_t start_ns)
 static bool
 is_wanted(const struct suite_options *o, const struct oci_case *c)
 {
-	if (o->without && strcmp(c->field, o->without) == 0)
-		return false;
+	for (size_t i = 0; i < o->n_without; i++) {
+		if (strcmp(c->field, o->without[i]) == 0 || strcmp(c->name, o->without[i]) == 0)
+			return false;
+	}
 	for (size_t i = 0; i < o->n_only; i++) {
 		if (strstr(c->name, o->only[i]) || strstr(c->field, o->only[i]))
 			return true;

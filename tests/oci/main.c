@@ -8,12 +8,12 @@
 #include "tests/oci/suite.h"
 
 static const char usage[] =
-	"usage: oci-suite [ADDRESS] [--only TEXT]… [--without FIELD] [--ignore FIELD] [--rows FILE] [--list]\n"
+	"usage: oci-suite [ADDRESS] [--only TEXT]… [--without TEXT]… [--ignore FIELD] [--rows FILE] [--list]\n"
 	"Without ADDRESS an agent is started here ($AGENT, $AGENT_LOG, $ROOTFS). With that of a VM of tatamictl boot:\n"
 	"$ROOTFS is its root file system, $GUEST_ROOTFS where the guest has it, $ROOTFS_CACHE_MS for how long the guest\n"
 	"may not see what changes there.\n"
 	"  --only TEXT     cases whose name or field has TEXT in it\n"
-	"  --without FIELD no case of exactly this field\n"
+	"  --without TEXT  no case whose field or name is exactly TEXT\n"
 	"  --ignore FIELD  the agent (a test build) is told to ignore this field\n"
 	"  --rows FILE     lines of FIELD<tab>CASE: each case has to fail with its field ignored\n"
 	"  --list          print field and name of each case\n"
@@ -55,8 +55,8 @@ main(int argc, char **argv)
 			return bad_usage();
 		if (strcmp(argv[i], "--only") == 0 && o.n_only < SUITE_ONLY_MAX)
 			o.only[o.n_only++] = value;
-		else if (strcmp(argv[i], "--without") == 0)
-			o.without = value;
+		else if (strcmp(argv[i], "--without") == 0 && o.n_without < SUITE_ONLY_MAX)
+			o.without[o.n_without++] = value;
 		else if (strcmp(argv[i], "--ignore") == 0)
 			o.ignore = value;
 		else if (strcmp(argv[i], "--rows") == 0)

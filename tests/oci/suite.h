@@ -11,7 +11,9 @@ struct suite_options {
 	const char *address; /* NULL: start an agent here */
 	const char *only[SUITE_ONLY_MAX];
 	size_t n_only;
-	const char *without; /* cases about this are left out; NULL: none */
+	/* cases of this field or this name are left out */
+	const char *without[SUITE_ONLY_MAX];
+	size_t n_without;
 	const char *ignore, *rows;
 };
 
