@@ -295,8 +295,11 @@ fork_and_end(const struct entry *e, const struct program *program)
 	if (pid < 0) {
 		error_sys(&err, "clone a process");
 		(void)sync_send(e->sock, SYNC_FAILED, &err, sizeof(err), -1);
-	} else {
-		(void)sync_send(e->sock, SYNC_PROCESS, &pid, sizeof(pid), pidfd);
+	} else if (sync_send(e->sock, SYNC_PROCESS, &pid, sizeof(pid), pidfd) < 0) {
+		/* the process holds the socket too: while it lives, the worker would wait */
+		error_sys(&err, "report a process");
+		(void)sys_pidfd_send_signal(pidfd, SIGKILL);
+		(void)sync_send(e->sock, SYNC_FAILED, &err, sizeof(err), -1);
 	}
 	_exit(0);
 }
