@@ -27,7 +27,6 @@ mount_bind(struct worker *w, const struct storage_mount *m, struct error *err)
 
 const struct storage_driver storage_bind = {
 	.name = "bind",
-	.mounts = true,
 	.check = check,
 	.mount = mount_bind,
 };

@@ -69,7 +69,6 @@ mount_blk(struct worker *w, const struct storage_mount *m, struct error *err)
 const struct storage_driver storage_blk = {
 	.name = "blk",
 	.needs_block_device = true,
-	.mounts = true,
 	.check = check,
 	.mount = mount_blk,
 };

@@ -21,8 +21,6 @@ struct storage_driver {
 	const char *name; /* as in Storage.driver */
 	/* The loop finds the block device that `source` names before the mount. */
 	bool needs_block_device;
-	/* Leaves a mount at mount_point, which a release unmounts; false: only a directory, which stays. */
-	bool mounts;
 	/* Stays when no container uses it any more, until the sandbox ends: a pod's volume outlives a
 	 * container that is restarted. */
 	bool pod_lifetime;

@@ -198,7 +198,6 @@ mount_ephemeral(struct worker *w, const struct storage_mount *m, struct error *e
 
 const struct storage_driver storage_ephemeral = {
 	.name = "ephemeral",
-	.mounts = true,
 	.pod_lifetime = true,
 	.check = check,
 	.mount = mount_ephemeral,

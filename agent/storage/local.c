@@ -63,7 +63,6 @@ make_local(struct worker *w, const struct storage_mount *m, struct error *err)
 
 const struct storage_driver storage_local = {
 	.name = "local",
-	.mounts = false,
 	.pod_lifetime = true,
 	.check = check,
 	.mount = make_local,

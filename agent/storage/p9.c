@@ -22,7 +22,6 @@ mount_9p(struct worker *w, const struct storage_mount *m, struct error *err)
 
 const struct storage_driver storage_9p = {
 	.name = "9p",
-	.mounts = true,
 	.check = check,
 	.mount = mount_9p,
 };

@@ -25,7 +25,6 @@ mount_virtiofs(struct worker *w, const struct storage_mount *m, struct error *er
 
 const struct storage_driver storage_virtiofs = {
 	.name = "virtio-fs",
-	.mounts = true,
 	.check = check,
 	.mount = mount_virtiofs,
 };

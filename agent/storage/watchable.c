@@ -74,7 +74,6 @@ watchable_mount(struct worker *w, const struct storage_mount *m, struct error *e
 
 const struct storage_driver storage_watchable = {
 	.name = "watchable-bind",
-	.mounts = true,
 	.check = watchable_check,
 	.mount = watchable_mount,
 };
@@ -100,7 +99,6 @@ directory_mount(struct worker *w, const struct storage_mount *m, struct error *e
 
 const struct storage_driver storage_watchable_tmpfs = {
 	.name = "watchable-bind directory",
-	.mounts = true,
 	.check = directory_check,
 	.mount = directory_mount,
 };

@@ -41,7 +41,6 @@ mount_gate(struct worker *w, const struct storage_mount *m, struct error *err)
 
 static const struct storage_driver storage_gate = {
 	.name = "gate",
-	.mounts = true,
 	.mount = mount_gate,
 };
 
