@@ -18,8 +18,13 @@ look() { ctl exec card -- "$@"; }
 # update NAME MAC
 update() { rpc UpdateInterface '{"interface":{"name":"'"$1"'","device":"'"$1"'","hwAddr":"'"$2"'","devicePath":"06",'"$addresses"',"mtu":1400}}'; }
 
-# state NAME: its addresses and routes, without its name
-state() { { look ip addr show dev "$1" && look ip route && look ip -6 route; } | sed "s/$1/NAME/; s/^[0-9]*: //" | grep -v 'fe80\|valid_lft\|link/ether'; }
+# state NAME: prints its addresses and routes without its name. The kernel reports the carrier up to a second after the
+# interface is up (linkwatch), so the flag for it is left out: ping shows that the link works.
+state()
+{
+	{ look ip addr show dev "$1" && look ip route && look ip -6 route; } |
+		sed "s/$1/NAME/; s/^[0-9]*: //; s/<NO-CARRIER,/</" | grep -v 'fe80\|valid_lft\|link/ether'
+}
 
 set_up()
 {
