@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/time.h>
 #include <time.h>
@@ -32,6 +33,8 @@ struct line {
 static struct {
 	enum log_level level;
 	const char *name, *source;
+	const struct log_context *context;
+	const char *sandbox;
 	log_sink_fn *sink;
 	void *sink_data;
 	char ring[RING_SIZE]; /* lines as u16 length + bytes */
@@ -58,6 +61,65 @@ log_identity(const char *name, const char *source)
 {
 	g_log.name = name;
 	g_log.source = source;
+}
+
+const struct log_context *
+log_context_set(const struct log_context *context)
+{
+	const struct log_context *former = g_log.context;
+
+	g_log.context = context;
+	return former;
+}
+
+void
+log_set_sandbox(const char *id)
+{
+	g_log.sandbox = id;
+}
+
+/* Copies the beginning of a value to *at and moves that on. NULL stays NULL. */
+static const char *
+context_put(char **at, const char *value)
+{
+	char *copy = *at;
+	size_t n;
+
+	if (!value)
+		return NULL;
+	n = strnlen(value, LOG_CONTEXT_VALUE_MAX);
+	memcpy(copy, value, n);
+	copy[n] = '\0';
+	*at += n + 1;
+	return copy;
+}
+
+static size_t
+context_size(const char *value)
+{
+	return value ? strnlen(value, LOG_CONTEXT_VALUE_MAX) + 1 : 0;
+}
+
+struct log_context *
+log_context_copy(void)
+{
+	const struct log_context *from = g_log.context;
+	struct log_context *copy;
+	char *at;
+
+	if (!from)
+		return NULL;
+	copy = malloc(sizeof(*copy) + context_size(from->method) +
+		      context_size(from->container_id) + context_size(from->exec_id) +
+		      context_size(from->sandbox));
+	if (!copy)
+		return NULL;
+	at = (char *)(copy + 1);
+	copy->method = context_put(&at, from->method);
+	copy->container_id = context_put(&at, from->container_id);
+	copy->exec_id = context_put(&at, from->exec_id);
+	copy->sandbox = context_put(&at, from->sandbox);
+	return copy;
 }
 
 void
@@ -205,6 +267,34 @@ line_field(struct line *l, const char *key, const char *value)
 	l->len = before;
 }
 
+/* A key of the context, unless it is empty or the record has one of its own. */
+static void
+line_context_field(struct line *l, const struct log_field *fields, size_t n_fields, const char *key,
+		   const char *value)
+{
+	char text[LOG_CONTEXT_VALUE_MAX + 1], *at = text;
+
+	if (!value || !*value)
+		return;
+	for (size_t i = 0; i < n_fields; i++) {
+		if (strcmp(fields[i].key, key) == 0)
+			return;
+	}
+	line_field(l, key, context_put(&at, value));
+}
+
+static void
+line_context(struct line *l, const struct log_field *fields, size_t n_fields)
+{
+	static const struct log_context none;
+	const struct log_context *c = g_log.context ? g_log.context : &none;
+
+	line_context_field(l, fields, n_fields, "sandbox", c->sandbox ? c->sandbox : g_log.sandbox);
+	line_context_field(l, fields, n_fields, "method", c->method);
+	line_context_field(l, fields, n_fields, "container-id", c->container_id);
+	line_context_field(l, fields, n_fields, "exec-id", c->exec_id);
+}
+
 /* The message comes first and may be cut, so that the other fields find room. */
 static void
 line_message(struct line *l, const char *msg)
@@ -248,6 +338,7 @@ line_record(struct line *l, enum log_level level, const char *subsystem,
 	line_field(l, "version", TATAMI_VERSION);
 	for (size_t i = 0; i < n_fields; i++)
 		line_field(l, fields[i].key, fields[i].value);
+	line_context(l, fields, n_fields);
 	memcpy(l->text + l->len, "}\n", 2);
 	l->len += 2;
 }

@@ -44,7 +44,31 @@ bool log_flush(void);
 /* Lines dropped because the ring was full, since start. */
 uint64_t log_dropped(void);
 
-/* One record: subsystem, message (printf). Message text longer than 2 KiB is cut. */
+/* The call on whose behalf the program works at the moment. Every member may be NULL or empty: records then go without
+ * that key. */
+struct log_context {
+	const char *method;       /* key "method" */
+	const char *container_id; /* key "container-id" */
+	const char *exec_id;      /* key "exec-id" */
+	const char *sandbox;      /* key "sandbox", in place of log_set_sandbox()'s */
+};
+
+/* Values of a context are cut to this many bytes. */
+#define LOG_CONTEXT_VALUE_MAX 128
+
+/* Adds the context's keys to every record from now on, until the next call of this function. Returns the former context,
+ * which the caller restores. NULL: none. Kept by reference, the strings too. */
+const struct log_context *log_context_set(const struct log_context *context);
+
+/* Returns a copy of the current context, for work that goes on after its call: free() releases it, strings included. NULL
+ * if there is no context, or no memory. */
+struct log_context *log_context_copy(void);
+
+/* Sets the sandbox that every record names under the key "sandbox". NULL: none. Kept by reference. */
+void log_set_sandbox(const char *id);
+
+/* One record: subsystem, message (printf). Message text longer than 2 KiB is cut. A field replaces the context's of the
+ * same key. */
 void log_write(enum log_level level, const char *subsystem, const struct log_field *fields,
 	       size_t n_fields, const char *fmt, ...) __attribute__((format(printf, 5, 6)));
 

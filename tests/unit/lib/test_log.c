@@ -60,6 +60,129 @@ Test(log, lines_are_json_with_the_keys_that_hosts_read)
 	free(s);
 }
 
+static const char *
+text_of(json_t *record, const char *key)
+{
+	const char *text = json_string_value(json_object_get(record, key));
+
+	return text ? text : "(none)";
+}
+
+/* The last line of a sink, as an object. */
+static json_t *
+last_record(struct sink *s)
+{
+	json_t *j;
+
+	s->text[s->len] = '\0';
+	j = json_loads(s->text, JSON_REJECT_DUPLICATES, NULL);
+	cr_assert_not_null(j, "%s", s->text);
+	s->len = 0;
+	return j;
+}
+
+Test(log, a_context_is_in_every_record)
+{
+	struct sink *s = new_sink();
+	const struct log_context c = { .method = "ExecProcess",
+				       .container_id = "web",
+				       .exec_id = "e\"1" };
+	const struct log_context other = { .method = "CreateSandbox", .sandbox = "new" };
+	const struct log_field own = { "container-id", "other" };
+	json_t *j;
+
+	log_info("x", "before");
+	j = last_record(s);
+	cr_expect_null(json_object_get(j, "method"));
+	cr_expect_null(json_object_get(j, "sandbox"));
+	json_decref(j);
+
+	log_set_sandbox("pod");
+	cr_expect_null(log_context_set(&c));
+	log_info("x", "within");
+	j = last_record(s);
+	cr_expect_str_eq(text_of(j, "sandbox"), "pod");
+	cr_expect_str_eq(text_of(j, "method"), "ExecProcess");
+	cr_expect_str_eq(text_of(j, "container-id"), "web");
+	cr_expect_str_eq(text_of(j, "exec-id"), "e\"1");
+	json_decref(j);
+
+	/* a key is there once, and the record's own value wins */
+	log_write(LOG_LEVEL_INFO, "x", &own, 1, "own");
+	j = last_record(s);
+	cr_expect_str_eq(text_of(j, "container-id"), "other");
+	json_decref(j);
+
+	cr_expect_eq(log_context_set(&other), &c);
+	log_info("x", "another");
+	j = last_record(s);
+	cr_expect_str_eq(text_of(j, "sandbox"), "new");
+	cr_expect_str_eq(text_of(j, "exec-id"), "(none)");
+	json_decref(j);
+
+	cr_expect_eq(log_context_set(NULL), &other);
+	log_set_sandbox(NULL);
+	log_info("x", "after");
+	j = last_record(s);
+	cr_expect_null(json_object_get(j, "method"));
+	cr_expect_null(json_object_get(j, "sandbox"));
+	json_decref(j);
+	free(s);
+}
+
+Test(log, a_copied_context_outlives_its_call)
+{
+	struct sink *s = new_sink();
+	char id[4096];
+	struct log_context c = { .method = "ExecProcess", .container_id = "web", .exec_id = id };
+	struct log_context *copy;
+	json_t *j;
+
+	cr_expect_null(log_context_copy());
+	memset(id, 'x', sizeof(id) - 1);
+	id[sizeof(id) - 1] = '\0';
+	(void)log_context_set(&c);
+	copy = log_context_copy();
+	cr_assert_not_null(copy);
+	memset(id, 'y', sizeof(id) - 1);
+	memset(&c, 0xff, sizeof(c));
+	(void)log_context_set(copy);
+	log_info("x", "later");
+	j = last_record(s);
+	cr_expect_str_eq(text_of(j, "method"), "ExecProcess");
+	cr_expect_str_eq(text_of(j, "container-id"), "web");
+	cr_expect_eq(strlen(text_of(j, "exec-id")), LOG_CONTEXT_VALUE_MAX);
+	cr_expect_eq(strspn(text_of(j, "exec-id"), "x"), LOG_CONTEXT_VALUE_MAX);
+	cr_expect_eq(json_object_get(j, "sandbox"), NULL);
+	json_decref(j);
+	(void)log_context_set(NULL);
+	free(copy);
+	free(s);
+}
+
+/* What a client may choose must not cost the record its other keys. */
+Test(log, a_huge_context_leaves_room)
+{
+	struct sink *s = new_sink();
+	char id[4096], big[3000];
+	const struct log_context c = { .method = id, .container_id = id, .exec_id = id };
+	const struct log_field own = { "code", "INTERNAL" };
+	json_t *j;
+
+	memset(id, '\x01', sizeof(id) - 1);
+	id[sizeof(id) - 1] = '\0';
+	memset(big, 'm', sizeof(big) - 1);
+	big[sizeof(big) - 1] = '\0';
+	(void)log_context_set(&c);
+	log_write(LOG_LEVEL_INFO, "x", &own, 1, "%.1000s", big);
+	j = last_record(s);
+	cr_expect_str_eq(text_of(j, "code"), "INTERNAL");
+	cr_expect_eq(strlen(text_of(j, "exec-id")), LOG_CONTEXT_VALUE_MAX);
+	json_decref(j);
+	(void)log_context_set(NULL);
+	free(s);
+}
+
 Test(log, huge_text_is_cut_and_still_json)
 {
 	struct sink *s = new_sink();
