@@ -225,7 +225,7 @@ child_fork_last(struct worker *w, struct child_process *c, const struct entry *e
 	if (sync_name_senders(c->sock) < 0)
 		return error_sys(err, "prepare the last fork");
 	if (child_release(c, filter, err) < 0 ||
-	    sync_recv_process(c->sock, c->pid, &pid, &pidfd, err) < 0)
+	    sync_recv_process(c->sock, c->pid, c->pidfd, &pid, &pidfd, err) < 0)
 		return -1;
 	close_fd(&c->pidfd);
 	c->pid = undo.id = pid;

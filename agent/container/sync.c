@@ -3,6 +3,7 @@
 #include "agent/container/sync.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -99,19 +100,36 @@ sync_name_senders(int sock)
 	return setsockopt(sock, SOL_SOCKET, SO_PASSCRED, &(int){ 1 }, sizeof(int));
 }
 
+/* Waits for a message, or for the end of the process that is to send it. */
+static int
+await_message(int sock, int sender_pidfd, struct error *err)
+{
+	struct pollfd fds[] = { { .fd = sock, .events = POLLIN },
+				{ .fd = sender_pidfd, .events = POLLIN } };
+
+	if (RETRY_EINTR(poll(fds, ARRAY_LEN(fds), -1)) < 0)
+		return error_sys(err, "wait for a process's set-up");
+	return 0;
+}
+
 int
-sync_recv_process(int sock, pid_t sender, pid_t *pid, int *pidfd, struct error *err)
+sync_recv_process(int sock, pid_t sender, int sender_pidfd, pid_t *pid, int *pidfd,
+		  struct error *err)
 {
 	char msg[sizeof(uint32_t) + sizeof(struct error)];
 	int fds[IO_FDS_MAX];
 	size_t n_fds = 0;
 	uint32_t head = 0;
 	pid_t from = 0;
-	ssize_t n = recv_msg_from(sock, msg, sizeof(msg), fds, &n_fds, 0, &from);
+	ssize_t n;
 
-	if (n < 0)
+	if (await_message(sock, sender_pidfd, err) < 0)
+		return -1;
+	/* a message that was sent before the sender ended is there by now */
+	n = recv_msg_from(sock, msg, sizeof(msg), fds, &n_fds, MSG_DONTWAIT, &from);
+	if (n < 0 && errno != EAGAIN)
 		return error_sys(err, "wait for a process's set-up");
-	if (n == 0)
+	if (n <= 0)
 		return error_set(err, ERROR_INTERNAL, "the process ended during its set-up");
 	if ((size_t)n >= sizeof(head))
 		memcpy(&head, msg, sizeof(head));

@@ -58,9 +58,11 @@ ssize_t sync_recv(int sock, enum sync_type type, void *payload, size_t size, int
 /* Has the kernel name the sender of each message from now on. 0, or -1 and errno. */
 int sync_name_senders(int sock);
 
-/* Waits for SYNC_PROCESS from `sender`. Another process may hold that end of the socket, too: a message of any other is
- * refused. 0 with *pid and *pidfd, or -1. */
-int sync_recv_process(int sock, pid_t sender, pid_t *pid, int *pidfd, struct error *err);
+/* Waits for SYNC_PROCESS from `sender`, which `sender_pidfd` refers to. Another process may hold that end of the socket,
+ * too: a message of any other is refused, and the end of the sender is noticed although the socket stays open.
+ * Returns 0 with *pid and *pidfd, or -1. Blocks. */
+int sync_recv_process(int sock, pid_t sender, int sender_pidfd, pid_t *pid, int *pidfd,
+		      struct error *err);
 
 /* The same in memory that the caller has: nothing is allocated. */
 ssize_t sync_recv_in(struct sync_buffer *buffer, int sock, enum sync_type type, void *payload,

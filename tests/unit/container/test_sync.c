@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The report of the last process, while another process holds the same end of the socket. */
+#include <criterion/criterion.h>
+#include <signal.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "agent/container/sync.h"
+#include "lib/sys.h"
+
+struct fixture {
+	int worker, other; /* the two ends */
+	pid_t sender;
+	int sender_pidfd;
+};
+
+/* Starts the process whose report is awaited. It reports itself, or ends without a word. */
+static void
+set_up(struct fixture *f, bool reports)
+{
+	int pair[2];
+
+	cr_assert_eq(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair), 0);
+	cr_assert_eq(sync_name_senders(pair[0]), 0);
+	*f = (struct fixture){ .worker = pair[0], .other = pair[1] };
+	f->sender = fork();
+	cr_assert(f->sender >= 0);
+	if (f->sender == 0) {
+		pid_t pid = getpid();
+		int pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
+
+		_exit(reports && sync_send(pair[1], SYNC_PROCESS, &pid, sizeof(pid), pidfd) < 0);
+	}
+	f->sender_pidfd = (int)syscall(SYS_pidfd_open, f->sender, 0);
+	cr_assert(f->sender_pidfd >= 0);
+}
+
+static void
+tear_down(struct fixture *f)
+{
+	cr_assert_eq(waitpid(f->sender, NULL, 0), f->sender);
+	close(f->sender_pidfd);
+	close(f->worker);
+	close(f->other);
+}
+
+/* The process that the sender made last holds the socket until it runs: its end is not the sender's. */
+Test(sync, sender_that_ends_without_a_report, .timeout = 10)
+{
+	struct error err = ERROR_INIT;
+	struct fixture f;
+	pid_t pid = 0;
+	int pidfd = -1;
+
+	set_up(&f, false);
+	cr_assert_eq(sync_recv_process(f.worker, f.sender, f.sender_pidfd, &pid, &pidfd, &err), -1);
+	cr_expect_str_eq(err.msg, "the process ended during its set-up");
+	cr_expect_eq(pidfd, -1);
+	tear_down(&f);
+}
+
+Test(sync, report_of_a_sender_that_has_ended, .timeout = 10)
+{
+	struct error err = ERROR_INIT;
+	siginfo_t info;
+	struct fixture f;
+	pid_t pid = 0;
+	int pidfd = -1;
+
+	set_up(&f, true);
+	cr_assert_eq(waitid(P_PID, (id_t)f.sender, &info, WEXITED | WNOWAIT), 0);
+	cr_assert_eq(sync_recv_process(f.worker, f.sender, f.sender_pidfd, &pid, &pidfd, &err), 0,
+		     "%s", err.msg);
+	cr_expect_eq(pid, f.sender);
+	cr_expect(pidfd >= 0);
+	close(pidfd);
+	tear_down(&f);
+}
+
+Test(sync, report_of_another_process, .timeout = 10)
+{
+	struct error err = ERROR_INIT;
+	struct fixture f;
+	pid_t pid = getpid();
+	int pidfd = -1;
+
+	set_up(&f, false);
+	cr_assert_eq(sync_send(f.other, SYNC_PROCESS, &pid, sizeof(pid), f.sender_pidfd), 0);
+	cr_assert_eq(sync_recv_process(f.worker, f.sender, f.sender_pidfd, &pid, &pidfd, &err), -1);
+	cr_expect_str_eq(err.msg, "unexpected message during a process's set-up");
+	tear_down(&f);
+}
