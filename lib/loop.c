@@ -35,8 +35,8 @@ struct loop {
 	bool stop;
 	struct list watches;
 	struct timers timers;
-	struct list deferred; /* in order of loop_defer() */
-	struct list dead;     /* watches removed in this batch */
+	struct list posts; /* in the order in which they came */
+	struct list dead;  /* watches removed in this batch */
 };
 
 struct watch {
@@ -45,12 +45,6 @@ struct watch {
 	int fd;
 	uint32_t events; /* 0: muted */
 	watch_fn *fn;    /* NULL: removed */
-	void *data;
-};
-
-struct deferred {
-	struct post post;
-	timer_fn *fn;
 	void *data;
 };
 
@@ -107,7 +101,7 @@ loop_new(struct error *err)
 		return NULL;
 	}
 	list_init(&loop->watches);
-	list_init(&loop->deferred);
+	list_init(&loop->posts);
 	list_init(&loop->dead);
 	loop->epfd = loop_create_epoll();
 	if (loop->epfd < 0) {
@@ -129,8 +123,6 @@ free_watches(struct list *head)
 	}
 }
 
-static void run_deferred_one(void *data);
-
 void
 loop_free(struct loop *loop)
 {
@@ -141,13 +133,8 @@ loop_free(struct loop *loop)
 	free_watches(&loop->watches);
 	free_watches(&loop->dead);
 	timers_release(&loop->timers);
-	list_for_each_safe (pos, tmp, &loop->deferred) {
-		struct post *p = list_entry(pos, struct post, node);
-
-		list_remove(&p->node);
-		if (p->fn == run_deferred_one)
-			free(p->data);
-	}
+	list_for_each_safe (pos, tmp, &loop->posts)
+		list_remove(pos);
 	(void)close(loop->epfd);
 	free(loop);
 }
@@ -229,8 +216,8 @@ post_init(struct post *p, timer_fn *fn, void *data)
 void
 loop_post(struct loop *loop, struct post *p)
 {
-	if (list_is_empty(&p->node))
-		list_append(&loop->deferred, &p->node);
+	if (!post_is_pending(p))
+		list_append(&loop->posts, &p->node);
 }
 
 void
@@ -239,49 +226,13 @@ post_cancel(struct post *p)
 	list_remove(&p->node);
 }
 
-static void
-run_deferred_one(void *data)
-{
-	struct deferred *d = data;
-	timer_fn *fn = d->fn;
-	void *its_data = d->data;
-
-	free(d);
-	fn(its_data);
-}
-
-struct deferred *
-loop_defer(struct loop *loop, timer_fn *fn, void *data, struct error *err)
-{
-	struct deferred *d = calloc(1, sizeof(*d));
-
-	if (!d) {
-		error_nomem(err, "deferring work");
-		return NULL;
-	}
-	d->fn = fn;
-	d->data = data;
-	post_init(&d->post, run_deferred_one, d);
-	loop_post(loop, &d->post);
-	return d;
-}
-
-void
-deferred_cancel(struct deferred *d)
-{
-	if (!d)
-		return;
-	post_cancel(&d->post);
-	free(d);
-}
-
 static int
 wait_ms(const struct loop *loop, int limit)
 {
 	const struct timer *first = timers_first(&loop->timers);
 	int ms;
 
-	if (!list_is_empty(&loop->deferred))
+	if (!list_is_empty(&loop->posts))
 		return 0;
 	if (!first)
 		return limit;
@@ -303,12 +254,12 @@ run_timers(struct loop *loop)
 	}
 }
 
-/* What is deferred by deferred work runs in the next batch, so a batch always ends. */
+/* Posts of a post run in the next batch, so that a batch always ends. */
 static void
-run_deferred(struct loop *loop)
+run_posts(struct loop *loop)
 {
 	struct list todo;
-	struct list *head = &loop->deferred;
+	struct list *head = &loop->posts;
 
 	if (list_is_empty(head))
 		return;
@@ -340,7 +291,7 @@ loop_run_once(struct loop *loop, int timeout_ms, struct error *err)
 		if (w->fn && w->events)
 			w->fn(events[i].events, w->data);
 	}
-	run_deferred(loop);
+	run_posts(loop);
 	free_watches(&loop->dead);
 	return 0;
 }

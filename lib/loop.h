@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The event loop: one epoll, no threads. Callbacks never block. Order inside a batch: timers that
- * are due, then fds, then deferred work, then frees. An idle loop has no wake-ups: without a timer
+ * are due, then fds, then posts, then frees. An idle loop has no wake-ups: without a timer
  * it sleeps for ever. All functions are called from the loop's own thread.
  */
 #pragma once
@@ -15,7 +15,6 @@
 struct loop;
 struct watch;
 struct timer;
-struct deferred;
 
 /* `events` are EPOLL* bits (see epoll_ctl(2)). */
 typedef void watch_fn(uint32_t events, void *data);
@@ -48,7 +47,7 @@ struct timer *loop_timer(struct loop *loop, uint64_t ms, timer_fn *fn, void *dat
 /* Ends a timer that has not fired. NULL is allowed. */
 void timer_cancel(struct timer *t);
 
-/* Work for later whose memory is its owner's: posting it cannot fail. */
+/* Work for later in this batch. Its memory is the owner's, so that posting it cannot fail. */
 struct post {
 	struct list node;
 	timer_fn *fn;
@@ -61,12 +60,15 @@ void post_init(struct post *p, timer_fn *fn, void *data);
  * before that: still once. */
 void loop_post(struct loop *loop, struct post *p);
 
-/* fn will not be called. Also if it was never posted. */
-void post_cancel(struct post *p);
+/* Tells whether p->fn is still to be called. */
+static inline bool
+post_is_pending(const struct post *p)
+{
+	return !list_is_empty(&p->node);
+}
 
-/* As loop_post() with memory of its own. Calls fn once, later in this batch or at the start of the next; never from inside this call. */
-struct deferred *loop_defer(struct loop *loop, timer_fn *fn, void *data, struct error *err);
-void deferred_cancel(struct deferred *d);
+/* Takes the call back. Changes nothing if it was never posted. */
+void post_cancel(struct post *p);
 
 /* Runs until loop_stop(). 0, or -1 when epoll_wait fails for good. */
 int loop_run(struct loop *loop, struct error *err);

@@ -121,6 +121,8 @@ container_allows(const struct container *c, enum container_call call, struct err
 	return error_set(err, code, "container %s %s", c->id, refusal);
 }
 
+static void sweep(void *data);
+
 /* The name by which other containers of the pod ask for its mounts; NULL if it has none. */
 static const char *
 pod_name(const Grpc__Spec *spec)
@@ -171,6 +173,7 @@ container_new(struct loop *loop, const char *id, const Grpc__Spec *spec, struct 
 	}
 	list_init(&c->node);
 	list_init(&c->processes);
+	post_init(&c->sweep, sweep, c);
 	c->loop = loop;
 	c->state = CONTAINER_CREATING;
 	c->gate = -1;
@@ -189,7 +192,7 @@ container_free(struct container *c)
 {
 	while (!list_is_empty(&c->processes))
 		process_free(process_of(c->processes.next));
-	deferred_cancel(c->sweep);
+	post_cancel(&c->sweep);
 	close_fd(&c->gate);
 	for (size_t i = 0; i < NS_KINDS; i++)
 		close_fd(&c->ns[i]);
@@ -325,7 +328,6 @@ sweep(void *data)
 	struct list *pos, *next;
 	size_t unread = 0;
 
-	c->sweep = NULL;
 	list_for_each_safe (pos, next, &c->processes) {
 		struct process *p = process_of(pos);
 
@@ -349,11 +351,7 @@ sweep(void *data)
 void
 container_sweep_later(struct container *c)
 {
-	struct error err = ERROR_INIT;
-
-	/* Without memory for it the next event sweeps. */
-	if (!c->sweep)
-		c->sweep = loop_defer(c->loop, sweep, c, &err);
+	loop_post(c->loop, &c->sweep);
 }
 
 size_t

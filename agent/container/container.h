@@ -73,7 +73,7 @@ struct container {
 	bool init_exited;
 	bool joins_pids; /* its pid namespace is that of another container: it does not end with init */
 	struct list processes;
-	struct deferred *sweep;
+	struct post sweep;
 	/* Called when a process has ended, last. May free the container. May be NULL. */
 	void (*on_exit)(struct container *c, void *data);
 	void *data;

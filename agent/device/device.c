@@ -44,7 +44,7 @@ struct device_wait {
 	device_found_fn *found;
 	void *data;
 	struct timer *timer;
-	struct deferred *deferred;
+	struct post first_look;
 };
 
 static void
@@ -52,7 +52,7 @@ wait_free(struct device_wait *wait)
 {
 	list_remove(&wait->node);
 	timer_cancel(wait->timer);
-	deferred_cancel(wait->deferred);
+	post_cancel(&wait->first_look);
 	free(wait);
 }
 
@@ -176,7 +176,6 @@ on_first_look(void *data)
 	struct device_wait *wait = data;
 	struct error err = ERROR_INIT;
 
-	wait->deferred = NULL;
 	if (try_finish(wait))
 		return;
 	wait->timer =
@@ -195,7 +194,7 @@ again:
 	list_for_each (pos, &w->waits) {
 		struct device_wait *wait = list_entry(pos, struct device_wait, node);
 
-		if (!wait->deferred && try_finish(wait))
+		if (!post_is_pending(&wait->first_look) && try_finish(wait))
 			goto again;
 	}
 }
@@ -396,12 +395,12 @@ device_find_block(struct device_watch *w, const char *location, device_found_fn 
 		r = pci_path_parse(location, &wait->pci, err);
 	else
 		r = check_node_name(location, err);
-	if (r == 0)
-		wait->deferred = loop_defer(w->loop, on_first_look, wait, err);
-	if (!wait->deferred) {
+	if (r < 0) {
 		free(wait);
 		return NULL;
 	}
+	post_init(&wait->first_look, on_first_look, wait);
+	loop_post(w->loop, &wait->first_look);
 	(void)snprintf(wait->location, sizeof(wait->location), "%s", location);
 	list_append(&w->waits, &wait->node);
 	return wait;

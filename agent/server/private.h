@@ -61,7 +61,7 @@ struct server {
 	bool is_draining;
 	bool is_closing; /* drained: only the peers' ends are waited for */
 	struct timer *drain_timer;
-	struct deferred *drain_check;
+	struct post drain_check;
 	void (*drain_done)(void *data);
 	void *drain_data;
 	size_t queued;                        /* bytes in all connections' out */

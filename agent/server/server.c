@@ -300,14 +300,13 @@ drain_check(void *data)
 {
 	struct server *server = data;
 
-	server->drain_check = NULL;
 	server_wrote(server);
 }
 
 void
 server_wrote(struct server *server)
 {
-	if (!server->is_draining || server->drain_check || server->queued > 0)
+	if (!server->is_draining || post_is_pending(&server->drain_check) || server->queued > 0)
 		return;
 	if (!server->is_closing)
 		drain_close(server);
@@ -327,13 +326,10 @@ server_drain(struct server *server, void (*done)(void *data), void *data)
 	server->drain_data = data;
 	while (!list_is_empty(&server->listeners))
 		listener_free(list_entry(server->listeners.next, struct listener, node));
-	/* Either of the two is enough. */
 	server->drain_timer = loop_timer(server->loop, DRAIN_MS, drain_late, server, &err);
-	server->drain_check = loop_defer(server->loop, drain_check, server, &err);
-	if (!server->drain_timer && !server->drain_check) {
-		log_error("server", "ending without waiting for replies: %s", err.msg);
-		drain_over(server);
-	}
+	if (!server->drain_timer)
+		log_warn("server", "no limit for sending the last replies: %s", err.msg);
+	loop_post(server->loop, &server->drain_check);
 }
 
 struct server *
@@ -352,6 +348,7 @@ server_new(struct loop *loop, const struct server_spec *spec, struct error *err)
 	server->slow_ms = SLOW_MS;
 	list_init(&server->listeners);
 	list_init(&server->conns);
+	post_init(&server->drain_check, drain_check, server);
 	buf_init(&server->spare_frame, FRAME_PAYLOAD_MAX);
 	server->spare_fd = eventfd(0, EFD_CLOEXEC);
 	return server;
@@ -365,7 +362,7 @@ server_free(struct server *server)
 	server->drain_done = NULL;
 	timer_cancel(server->pause_timer);
 	timer_cancel(server->drain_timer);
-	deferred_cancel(server->drain_check);
+	post_cancel(&server->drain_check);
 	while (!list_is_empty(&server->listeners))
 		listener_free(list_entry(server->listeners.next, struct listener, node));
 	while (!list_is_empty(&server->conns))
