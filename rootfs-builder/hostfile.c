@@ -10,41 +10,6 @@
 #include <unistd.h>
 
 #include "lib/cleanup.h"
-#include "lib/io.h"
-
-int
-hostfile_read(const char *path, size_t max, char **out, size_t *len, struct error *err)
-{
-	auto_close int fd = -1;
-	auto_free char *text = NULL;
-	struct stat st;
-	ssize_t n;
-
-	fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
-	if (fd < 0)
-		return error_sys_code(err, errno == ENOENT ? ERROR_NOT_FOUND : ERROR_INTERNAL,
-				      "open %s", path);
-	if (fstat(fd, &st) < 0)
-		return error_sys(err, "stat %s", path);
-	if (!S_ISREG(st.st_mode))
-		return error_set(err, ERROR_INVALID_ARGUMENT, "read %s: not a regular file", path);
-	if ((uint64_t)st.st_size > max)
-		return error_set(err, ERROR_RESOURCE_EXHAUSTED,
-				 "read %s: it has %lld bytes, more than the %zu allowed", path,
-				 (long long)st.st_size, max);
-	text = malloc((size_t)st.st_size + 1);
-	if (!text)
-		return error_nomem(err, "reading a file");
-	n = read_full(fd, text, (size_t)st.st_size);
-	if (n < 0)
-		return error_sys(err, "read %s", path);
-	if (n != st.st_size)
-		return error_set(err, ERROR_ABORTED, "read %s: it shrank while it was read", path);
-	text[n] = '\0';
-	*len = (size_t)n;
-	*out = steal_ptr(&text);
-	return 0;
-}
 
 int
 hostfile_create(struct hostfile *file, const char *path, struct error *err)

@@ -1,18 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Files of the machine that builds the image: read whole, or written so that a reader sees the old
- * file or the new one and never half of one. Host side only; everything here may block.
+ * Files of the machine that builds the image, written so that a reader sees the old file or the new one, never half of
+ * one. Host side only; everything here may block.
  */
 #pragma once
 
-#include <stddef.h>
-#include <stdint.h>
-
 #include "lib/error.h"
-
-/* Reads a regular file of at most max bytes. *out is the caller's (free()), ends with a NUL that
- * *len does not count. NOT_FOUND if it is absent, RESOURCE_EXHAUSTED if it is larger than max. */
-int hostfile_read(const char *path, size_t max, char **out, size_t *len, struct error *err);
 
 /* A file on its way to `path`: written under a temporary name beside it. */
 struct hostfile {
