@@ -2,16 +2,11 @@
 /* Mount option words. Pure functions. */
 #include "lib/mountopt.h"
 
+#include <stddef.h>
 #include <string.h>
-#include <sys/mount.h>
 
-#ifndef MS_LAZYTIME
-#define MS_LAZYTIME (1 << 25)
-#endif
-#ifndef MS_NOSYMFOLLOW
-#define MS_NOSYMFOLLOW 256
-#endif
-#define ATIME_FLAGS (MS_NOATIME | MS_RELATIME | MS_STRICTATIME)
+#include "lib/cleanup.h"
+#include "lib/sys.h"
 
 static const struct mountopt words[] = {
 	{ .name = "acl", .set = MS_POSIXACL },
@@ -28,7 +23,7 @@ static const struct mountopt words[] = {
 	{ .name = "loud", .clear = MS_SILENT },
 	{ .name = "mand", .set = MS_MANDLOCK },
 	{ .name = "noacl", .clear = MS_POSIXACL },
-	{ .name = "noatime", .set = MS_NOATIME, .clear = ATIME_FLAGS },
+	{ .name = "noatime", .set = MS_NOATIME, .clear = MOUNTOPT_ATIME },
 	{ .name = "nodev", .set = MS_NODEV },
 	{ .name = "nodiratime", .set = MS_NODIRATIME },
 	{ .name = "noexec", .set = MS_NOEXEC },
@@ -41,7 +36,7 @@ static const struct mountopt words[] = {
 	{ .name = "nosymfollow", .set = MS_NOSYMFOLLOW },
 	{ .name = "private", .propagation = MS_PRIVATE },
 	{ .name = "rbind", .set = MS_BIND | MS_REC },
-	{ .name = "relatime", .set = MS_RELATIME, .clear = ATIME_FLAGS },
+	{ .name = "relatime", .set = MS_RELATIME, .clear = MOUNTOPT_ATIME },
 	{ .name = "remount", .set = MS_REMOUNT },
 	{ .name = "ro", .set = MS_RDONLY },
 	{ .name = "rprivate", .propagation = MS_PRIVATE | MS_REC },
@@ -52,7 +47,7 @@ static const struct mountopt words[] = {
 	{ .name = "shared", .propagation = MS_SHARED },
 	{ .name = "silent", .set = MS_SILENT },
 	{ .name = "slave", .propagation = MS_SLAVE },
-	{ .name = "strictatime", .set = MS_STRICTATIME, .clear = ATIME_FLAGS },
+	{ .name = "strictatime", .set = MS_STRICTATIME, .clear = MOUNTOPT_ATIME },
 	{ .name = "suid", .clear = MS_NOSUID },
 	{ .name = "symfollow", .clear = MS_NOSYMFOLLOW },
 	{ .name = "sync", .set = MS_SYNCHRONOUS },
@@ -62,7 +57,7 @@ static const struct mountopt words[] = {
 const struct mountopt *
 mountopt_find(const char *word)
 {
-	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
+	for (size_t i = 0; i < ARRAY_LEN(words); i++)
 		if (strcmp(words[i].name, word) == 0)
 			return &words[i];
 	return NULL;
@@ -97,4 +92,30 @@ mountopts_add(struct mountopts *o, const char *word, const char *const *strip)
 		if (strncmp(word, *strip, strlen(*strip)) == 0)
 			return 0;
 	return add_data(o, word);
+}
+
+uint64_t
+mountopt_attrs(unsigned long flags)
+{
+	static const struct {
+		unsigned long flag;
+		uint64_t attr;
+	} rows[] = {
+		{ MS_RDONLY, MOUNT_ATTR_RDONLY },
+		{ MS_NOSUID, MOUNT_ATTR_NOSUID },
+		{ MS_NODEV, MOUNT_ATTR_NODEV },
+		{ MS_NOEXEC, MOUNT_ATTR_NOEXEC },
+		{ MS_NODIRATIME, MOUNT_ATTR_NODIRATIME },
+		{ MS_NOSYMFOLLOW, MOUNT_ATTR_NOSYMFOLLOW },
+	};
+	uint64_t attrs = 0;
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+		if (flags & rows[i].flag)
+			attrs |= rows[i].attr;
+	if (flags & MS_NOATIME)
+		attrs |= MOUNT_ATTR_NOATIME;
+	else if (flags & MS_STRICTATIME)
+		attrs |= MOUNT_ATTR_STRICTATIME;
+	return attrs;
 }

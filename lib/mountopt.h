@@ -2,8 +2,18 @@
 /* Words of fstab(5)/mount(8) options that are flags of mount(2): one table for storages and containers. */
 #pragma once
 
-#include <stdbool.h>
-#include <stddef.h>
+#include <stdint.h>
+#include <sys/mount.h>
+
+#ifndef MS_LAZYTIME
+#define MS_LAZYTIME (1 << 25)
+#endif
+#ifndef MS_NOSYMFOLLOW
+#define MS_NOSYMFOLLOW 256
+#endif
+
+/* The flags that choose the kind of atime; they exclude each other. */
+#define MOUNTOPT_ATIME (MS_NOATIME | MS_RELATIME | MS_STRICTATIME)
 
 /* What one option word does to the flags of mount(2). */
 struct mountopt {
@@ -24,3 +34,7 @@ struct mountopts {
 	char data[4096];
 };
 int mountopts_add(struct mountopts *o, const char *word, const char *const *strip);
+
+/* Returns the attributes of mount_setattr(2) that flags of mount(2) stand for: those that belong to a mount, not to its
+ * file system. A caller whose flags hold one of MOUNTOPT_ATIME also clears MOUNT_ATTR__ATIME, in which relatime is 0. */
+uint64_t mountopt_attrs(unsigned long flags);

@@ -13,51 +13,16 @@
 #include "lib/mountopt.h"
 #include "lib/path.h"
 
-#ifndef MS_NOSYMFOLLOW
-#define MS_NOSYMFOLLOW 256
-#endif
-#ifndef MS_LAZYTIME
-#define MS_LAZYTIME (1 << 25)
-#endif
-
-static const struct {
-	unsigned long flag;
-	uint64_t attr;
-} attr_rows[] = {
-	{ MS_RDONLY, MOUNT_ATTR_RDONLY },         { MS_NOSUID, MOUNT_ATTR_NOSUID },
-	{ MS_NODEV, MOUNT_ATTR_NODEV },           { MS_NOEXEC, MOUNT_ATTR_NOEXEC },
-	{ MS_NODIRATIME, MOUNT_ATTR_NODIRATIME }, { MS_NOSYMFOLLOW, MOUNT_ATTR_NOSYMFOLLOW },
-};
-
-/* MS_* flags of a word -> MOUNT_ATTR_*; those that concern a whole file system have none. */
-static uint64_t
-attrs_of(unsigned long flags)
-{
-	uint64_t attrs = 0;
-
-	for (size_t i = 0; i < ARRAY_LEN(attr_rows); i++) {
-		if (flags & attr_rows[i].flag)
-			attrs |= attr_rows[i].attr;
-	}
-	return attrs;
-}
-
-#define ATIME_WORDS (MS_NOATIME | MS_STRICTATIME | MS_RELATIME)
-
 /* One word's flags. The three kinds of atime exclude each other; relatime is the value 0 of that field, and the kernel
  * clears all of it or nothing (mount_setattr(2)). False: the word is not about attributes of a mount. */
 static bool
 add_attrs(struct mount_attrs *a, unsigned long set, unsigned long clear)
 {
-	uint64_t add = attrs_of(set), drop = attrs_of(clear);
+	uint64_t add = mountopt_attrs(set), drop = mountopt_attrs(clear);
 
-	if (((set | clear) & ATIME_WORDS) != 0) {
-		a->set &= ~(uint64_t)MOUNT_ATTR__ATIME;
+	if (((set | clear) & MOUNTOPT_ATIME) != 0) {
+		a->set = (a->set & ~(uint64_t)MOUNT_ATTR__ATIME) | add;
 		a->clear |= MOUNT_ATTR__ATIME;
-		if (set & MS_NOATIME)
-			a->set |= MOUNT_ATTR_NOATIME;
-		if (set & MS_STRICTATIME)
-			a->set |= MOUNT_ATTR_STRICTATIME;
 		return true;
 	}
 	a->set = (a->set & ~drop) | add;

@@ -10,59 +10,27 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/mount.h>
 #include <unistd.h>
 
 #include "agent/job/job.h"
 #include "agent/roots.h"
 #include "lib/cleanup.h"
+#include "lib/mountopt.h"
 #include "lib/path.h"
 #include "lib/sys.h"
 #include "lib/unmount.h"
-
-#ifndef MS_NOSYMFOLLOW
-#define MS_NOSYMFOLLOW 256
-#endif
-
-/* Flags of mount(2) that are a mount's own, as in mount_setattr(2). */
-static uint64_t
-attributes(unsigned long flags)
-{
-	static const struct {
-		unsigned long flag;
-		uint64_t attr;
-	} rows[] = {
-		{ MS_RDONLY, MOUNT_ATTR_RDONLY },
-		{ MS_NOSUID, MOUNT_ATTR_NOSUID },
-		{ MS_NODEV, MOUNT_ATTR_NODEV },
-		{ MS_NOEXEC, MOUNT_ATTR_NOEXEC },
-		{ MS_NODIRATIME, MOUNT_ATTR_NODIRATIME },
-		{ MS_NOSYMFOLLOW, MOUNT_ATTR_NOSYMFOLLOW },
-	};
-	uint64_t attrs = 0;
-
-	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
-		if (flags & rows[i].flag)
-			attrs |= rows[i].attr;
-	return attrs;
-}
 
 /* As a remount of a bind does (mount(2)): the flags that are given replace all others, but for the kind of atime, which stays
  * if none is given. */
 static int
 set_flags(int tree, unsigned long flags)
 {
-	const uint64_t all = attributes(~0ul);
-	struct sys_mount_attr attr = { .attr_set = attributes(flags) };
+	const uint64_t all = mountopt_attrs(~0ul) & ~(uint64_t)MOUNT_ATTR__ATIME;
+	struct sys_mount_attr attr = { .attr_set = mountopt_attrs(flags) };
 
 	attr.attr_clr = all & ~attr.attr_set;
-	if (flags & (MS_NOATIME | MS_STRICTATIME | MS_RELATIME)) {
+	if (flags & MOUNTOPT_ATIME)
 		attr.attr_clr |= MOUNT_ATTR__ATIME;
-		if (flags & MS_NOATIME)
-			attr.attr_set |= MOUNT_ATTR_NOATIME;
-		else if (flags & MS_STRICTATIME)
-			attr.attr_set |= MOUNT_ATTR_STRICTATIME;
-	}
 	return sys_mount_setattr(tree, "", AT_EMPTY_PATH, &attr);
 }
 

@@ -10,7 +10,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mount.h>
 #include <sys/vfs.h>
 #include <unistd.h>
 
@@ -185,21 +184,12 @@ prepare(struct remount *r, const struct roots *roots, struct error *err)
 static int
 set_flags(const struct remount *r, struct error *err)
 {
-	static const struct {
-		unsigned long flag;
-		uint64_t attr;
-	} rows[] = {
-		{ MS_RDONLY, MOUNT_ATTR_RDONLY },
-		{ MS_NOSUID, MOUNT_ATTR_NOSUID },
-		{ MS_NODEV, MOUNT_ATTR_NODEV },
-		{ MS_NOEXEC, MOUNT_ATTR_NOEXEC },
-	};
-	struct sys_mount_attr attr = { 0 };
+	unsigned long flags = r->flags.flags;
+	struct sys_mount_attr attr = { .attr_set = mountopt_attrs(flags) };
 
-	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
-		if (r->flags.flags & rows[i].flag)
-			attr.attr_set |= rows[i].attr;
-	if (attr.attr_set == 0)
+	if (flags & MOUNTOPT_ATIME)
+		attr.attr_clr = MOUNT_ATTR__ATIME;
+	if (attr.attr_set == 0 && attr.attr_clr == 0)
 		return 0;
 	if (sys_mount_setattr(r->fd, "", AT_EMPTY_PATH, &attr) < 0)
 		return error_sys(err, "set its flags");

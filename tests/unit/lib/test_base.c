@@ -8,9 +8,11 @@
 
 #include "lib/arena.h"
 #include "lib/buf.h"
+#include "lib/cleanup.h"
 #include "lib/error.h"
 #include "lib/mountopt.h"
 #include "lib/parse.h"
+#include "lib/sys.h"
 
 Test(error, chain_reads_from_the_outside_in)
 {
@@ -275,6 +277,27 @@ Test(mountopt, words_set_and_clear)
 	cr_assert_eq(o.flags, (unsigned long)(MS_NOSUID | MS_BIND | MS_REC | MS_NOATIME));
 	cr_assert_eq(o.propagation, (unsigned long)(MS_SLAVE | MS_REC));
 	cr_assert_str_eq(o.data, "size=4k,mode=755");
+}
+
+Test(mountopt, attributes_of_flags)
+{
+	static const struct {
+		unsigned long flags;
+		uint64_t attrs;
+	} rows[] = {
+		{ 0, 0 },
+		{ MS_RDONLY | MS_NOSUID, MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID },
+		{ MS_NODEV | MS_NOEXEC, MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC },
+		{ MS_NODIRATIME | MS_NOSYMFOLLOW, MOUNT_ATTR_NODIRATIME | MOUNT_ATTR_NOSYMFOLLOW },
+		{ MS_NOATIME, MOUNT_ATTR_NOATIME },
+		{ MS_STRICTATIME, MOUNT_ATTR_STRICTATIME },
+		{ MS_RELATIME, 0 },
+		/* not of a mount, but of its file system or of the call */
+		{ MS_SYNCHRONOUS | MS_LAZYTIME | MS_BIND | MS_REC | MS_REMOUNT, 0 },
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+		cr_expect_eq(mountopt_attrs(rows[i].flags), rows[i].attrs, "row %zu", i);
 }
 
 Test(mountopt, data_of_more_than_a_page_is_refused)

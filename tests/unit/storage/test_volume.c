@@ -249,7 +249,7 @@ AGENT_TEST(storage_volume, a_tmpfs_gets_another_size_and_keeps_the_rest)
 {
 	static const char *const sized[] = { "nosuid", "noexec", "size=8M", "nr_inodes=100" };
 	static const char *const larger[] = { "remount", "size=12M", "fsgid=7" };
-	static const char *const joined[] = { "remount,size=13M,nodev" };
+	static const char *const joined[] = { "remount,size=13M,nodev,noatime,nodiratime" };
 	static const char *const small[] = { "remount", "size=1M" };
 	static const char *const bad[] = { "remount", "nosuch=1" };
 	struct storage_spec s = remount(b, "v", sized, 4);
@@ -274,6 +274,8 @@ AGENT_TEST(storage_volume, a_tmpfs_gets_another_size_and_keeps_the_rest)
 	s = remount(b, "v", joined, 1);
 	CHECK(update(b, &s, 1).code == ERROR_OK && size_of(at(b, "v")) == 13 * MIB);
 	CHECK(statvfs(at(b, "v"), &st) == 0 && (st.f_flag & ST_NODEV) && (st.f_flag & ST_NOSUID));
+	CHECK((st.f_flag & ST_NOATIME) && (st.f_flag & ST_NODIRATIME) &&
+	      !(st.f_flag & ST_RELATIME));
 	s = remount(b, "v", small, 2);
 	CHECK(strstr(update(b, &s, 1).msg, "Too small a size"));
 	s = remount(b, "v", bad, 2);
