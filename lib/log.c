@@ -123,6 +123,14 @@ log_context_copy(void)
 }
 
 void
+log_context_free(struct log_context *context)
+{
+	if (context && g_log.context == context)
+		g_log.context = NULL;
+	free(context);
+}
+
+void
 log_set_level(enum log_level level)
 {
 	g_log.level = level;

@@ -60,9 +60,11 @@ struct log_context {
  * which the caller restores. NULL: none. Kept by reference, the strings too. */
 const struct log_context *log_context_set(const struct log_context *context);
 
-/* Returns a copy of the current context, for work that goes on after its call: free() releases it, strings included. NULL
- * if there is no context, or no memory. */
+/* Returns a copy of the current context, for work that goes on after its call. NULL if there is no context, or no memory. */
 struct log_context *log_context_copy(void);
+
+/* Releases a copy; records go without it if it is the current one. NULL is allowed. */
+void log_context_free(struct log_context *context);
 
 /* Sets the sandbox that every record names under the key "sandbox". NULL: none. Kept by reference. */
 void log_set_sandbox(const char *id);

@@ -267,6 +267,7 @@ pump_start(struct pump *p, struct error *err)
 		.n_keep_fds = 1,
 		.flags = JOB_URGENT,
 	};
+	const struct log_context *former;
 	int fds[2];
 
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fds) < 0)
@@ -274,8 +275,11 @@ pump_start(struct pump *p, struct error *err)
 	p->near = fds[0];
 	p->far = fds[1];
 	p->watch = loop_watch(p->loop, p->near, EPOLLIN, on_told, p, err);
+	/* It serves the streams of all calls: its records are not those of the first one. */
+	former = log_context_set(NULL);
 	if (p->watch)
 		p->job = job_start(p->jobs, &job, err);
+	(void)log_context_set(former);
 	if (p->job)
 		return 0;
 	hang_up(p);

@@ -50,6 +50,7 @@ job_free(struct job *job)
 	loop_unwatch(job->watch);
 	close_fd(&job->sock);
 	journal_release(&job->journal);
+	log_context_free(job->log);
 	free(job);
 }
 
@@ -75,11 +76,13 @@ void
 job_finish(struct job *job)
 {
 	struct jobs *jobs = job->jobs;
+	const struct log_context *former = log_context_set(job->log);
 
 	job_drop_worker(job);
 	job->state = JOB_ENDED;
 	if (job->ops->done)
 		job->ops->done(job, &job->err, job->data);
+	(void)log_context_set(former);
 	job_free(job);
 	if (!list_is_empty(&jobs->queue[0]) || !list_is_empty(&jobs->queue[1]))
 		jobs_kick(jobs);
@@ -108,12 +111,14 @@ static void
 give_up(void *data)
 {
 	struct job *job = data;
+	const struct log_context *former = log_context_set(job->log);
 
 	job->patience = NULL;
 	log_warn("job", "%s: worker %d does not die; left to itself", job->ops->name,
 		 (int)job->slot->pid);
 	(void)drain_last(job); /* the steps that it announced */
 	job_result(job);
+	(void)log_context_set(former);
 }
 
 void
@@ -136,6 +141,7 @@ static void
 late(void *data)
 {
 	struct job *job = data;
+	const struct log_context *former;
 
 	job->deadline = NULL;
 	if (job->state == JOB_QUEUED) {
@@ -144,9 +150,21 @@ late(void *data)
 		job_finish(job);
 		return;
 	}
+	former = log_context_set(job->log);
 	job->is_cancelled = true;
 	error_set(&job->err, ERROR_DEADLINE_EXCEEDED, "not done within %llu ms",
 		  (unsigned long long)job->deadline_ms);
+	job_stop(job);
+	(void)log_context_set(former);
+}
+
+static void
+take_messages(struct job *job)
+{
+	if (job_drain(job, MESSAGES_A_TURN) != DRAINED_EOF || job->state != JOB_RUNNING)
+		return;
+	/* Dead, or as good as: it cannot report any more. Its exit status follows from init. */
+	error_set(&job->err, ERROR_INTERNAL, "the worker closed its socket without a result");
 	job_stop(job);
 }
 
@@ -154,15 +172,14 @@ static void
 on_socket(uint32_t events, void *data)
 {
 	struct job *job = data;
+	const struct log_context *former;
 
 	(void)events;
 	if (job->state != JOB_RUNNING)
 		return;
-	if (job_drain(job, MESSAGES_A_TURN) != DRAINED_EOF || job->state != JOB_RUNNING)
-		return;
-	/* Dead, or as good as: it cannot report any more. Its exit status follows from init. */
-	error_set(&job->err, ERROR_INTERNAL, "the worker closed its socket without a result");
-	job_stop(job);
+	former = log_context_set(job->log);
+	take_messages(job);
+	(void)log_context_set(former);
 }
 
 static void
@@ -200,18 +217,10 @@ job_again(struct job *job)
 	jobs_kick(jobs);
 }
 
+/* What becomes of a job whose worker has ended. */
 static void
-worker_ended(struct slot *slot, int status, bool gone, void *data)
+job_worker_ended(struct job *job, int status, bool gone)
 {
-	struct jobs *jobs = data;
-	struct job *job = slot->job;
-
-	jobs->n_processes--;
-	if (!job) {
-		if (!list_is_empty(&jobs->queue[0]) || !list_is_empty(&jobs->queue[1]))
-			jobs_kick(jobs);
-		return;
-	}
 	/* All that it sent before it died is in the socket by now. */
 	if (drain_last(job) == DRAINED_ENDED)
 		return;
@@ -224,6 +233,24 @@ worker_ended(struct slot *slot, int status, bool gone, void *data)
 		}
 	}
 	job_result(job);
+}
+
+static void
+worker_ended(struct slot *slot, int status, bool gone, void *data)
+{
+	struct jobs *jobs = data;
+	struct job *job = slot->job;
+	const struct log_context *former;
+
+	jobs->n_processes--;
+	if (!job) {
+		if (!list_is_empty(&jobs->queue[0]) || !list_is_empty(&jobs->queue[1]))
+			jobs_kick(jobs);
+		return;
+	}
+	former = log_context_set(job->log);
+	job_worker_ended(job, status, gone);
+	(void)log_context_set(former);
 }
 
 int
@@ -289,6 +316,7 @@ job_new(struct jobs *jobs, const struct job_spec *spec, struct error *err)
 	job->flags = spec->flags;
 	job->deadline_ms = spec->deadline_ms;
 	job->sock = -1;
+	job->log = log_context_copy();
 	journal_init(&job->journal, jobs->cgroup_root, jobs->remove_cgroup);
 	for (size_t i = 0; i < spec->n_keep_fds; i++) {
 		if (spec->keep_fds[i] > 2)
@@ -371,9 +399,11 @@ on_kick(uint32_t events, void *data)
 
 		while (!list_is_empty(queue) && may_run(jobs, urgent ? JOB_URGENT : 0)) {
 			struct job *job = list_entry(queue->next, struct job, node);
+			const struct log_context *former = log_context_set(job->log);
 
 			if (job_run(job, &job->err) < 0)
 				job_finish(job);
+			(void)log_context_set(former);
 		}
 	}
 }

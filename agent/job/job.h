@@ -85,8 +85,8 @@ int worker_fd(const struct worker *w);
  * registers it with init and hands pid and pidfd (stays the caller's) to job_ops.process; returns once done. */
 int worker_process(struct worker *w, pid_t pid, int pidfd, struct error *err);
 
-/* A line in the agent's log, under the job's name: what is worth telling but does not fail the job. Records
- * that the worker gives to log_write() itself go nowhere. */
+/* A line in the agent's log, under the job's name and with the keys of the call that the job was started for: what is worth
+ * telling but does not fail the job. Records that the worker gives to log_write() itself go nowhere. */
 void worker_log(struct worker *w, enum log_level level, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
 
@@ -157,7 +157,8 @@ void jobs_set_cgroup_remove(struct jobs *jobs, job_cgroup_fn *remove);
 /* Kills what runs; no `done` is called any more. Before initlink_free() and loop_free(). NULL is allowed. */
 void jobs_free(struct jobs *jobs);
 
-/* NULL and err only if the job cannot even be queued. */
+/* NULL and err only if the job cannot even be queued. Records that are written for the job, by its worker, or from inside
+ * its callbacks, have the present context of the log (lib/log.h). */
 struct job *job_start(struct jobs *jobs, const struct job_spec *spec, struct error *err);
 
 /* Kills the worker, waits for its end (5 s at most: one in an uninterruptible wait is then left to itself), then

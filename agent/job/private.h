@@ -43,6 +43,8 @@ struct job {
 	bool has_died;          /* its worker was killed or crashed */
 	unsigned int again;     /* how often another worker took its place */
 	struct error err;
+	struct log_context *
+		log; /* of the call that it was started for: its records, and those of its callbacks, have that */
 };
 
 struct jobs {

@@ -51,9 +51,11 @@ static void
 undo_retry(void *data)
 {
 	struct job *job = data;
+	const struct log_context *former = log_context_set(job->log);
 
 	job->patience = NULL;
 	job_undo(job);
+	(void)log_context_set(former);
 }
 
 /* Starts the worker that undoes the journal; while none can be started, tries again until the time is over. */

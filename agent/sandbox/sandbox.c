@@ -10,6 +10,7 @@
 
 #include "agent/job/initlink.h"
 #include "lib/cleanup.h"
+#include "lib/log.h"
 
 static struct container *
 container_of(struct list *node)
@@ -59,6 +60,7 @@ sandbox_free(struct sandbox *s)
 	for (size_t i = 0; i < NS_KINDS; i++)
 		close_fd(&s->ns[i]);
 	setup_names_close(&s->names);
+	log_set_sandbox(NULL);
 	free(s->id);
 	if (s->guest_hooks)
 		grpc__hooks__free_unpacked(s->guest_hooks, NULL);

@@ -87,6 +87,7 @@ succeed(struct setup_op *op)
 	struct sandbox *s = op->s;
 
 	s->id = steal_ptr(&op->id);
+	log_set_sandbox(s->id);
 	s->guest_hooks = steal_ptr(&op->hooks);
 	setup_names_close(&s->names);
 	s->names = op->names;

@@ -32,6 +32,8 @@ struct call {
 	void (*on_cancel)(struct call *call, void *data);
 	void *cancel_data;
 	struct trace_span span;
+	struct log_context
+		log; /* the keys of records that are written for it; the strings are the request's */
 	enum error_code code; /* of the end, for the span */
 };
 
@@ -118,11 +120,14 @@ static void
 call_cancel(struct call *call)
 {
 	void (*fn)(struct call * call, void *data) = call->on_cancel;
+	const struct log_context *former;
 
 	if (!fn)
 		return;
 	call->on_cancel = NULL;
+	former = log_context_set(&call->log);
 	fn(call, call->cancel_data);
+	(void)log_context_set(former);
 	call_end(call);
 }
 
@@ -157,9 +162,9 @@ log_failure(struct call *call, const struct error *err)
 {
 	struct failure_log *log = &call->server->failures;
 	const struct log_field fields[] = {
-		{ "method", call->method->name },
 		{ "code", error_code_name(err->code) },
 	};
+	const struct log_context *former;
 	uint64_t now = monotonic_ns();
 
 	if (now - log->since_ns >= 1000000000u) {
@@ -172,8 +177,10 @@ log_failure(struct call *call, const struct error *err)
 		return;
 	}
 	log->lines++;
+	former = log_context_set(&call->log);
 	log_write(err->code == ERROR_INTERNAL ? LOG_LEVEL_WARN : LOG_LEVEL_INFO, "rpc", fields,
 		  ARRAY_LEN(fields), "call failed: %s", err->msg);
+	(void)log_context_set(former);
 }
 
 void
@@ -247,6 +254,19 @@ is_health(const struct rpc_method *method)
 	return (method->flags & RPC_NO_POLICY) != 0;
 }
 
+/* Returns the text of a request's field, or NULL if its message has no field of that name. */
+static const char *
+request_text(const ProtobufCMessage *request, const char *name)
+{
+	const ProtobufCFieldDescriptor *field =
+		protobuf_c_message_descriptor_get_field_by_name(request->descriptor, name);
+
+	if (!field || field->type != PROTOBUF_C_TYPE_STRING ||
+	    field->label == PROTOBUF_C_LABEL_REPEATED)
+		return NULL;
+	return *(const char *const *)((const char *)request + field->offset);
+}
+
 static int
 call_decode(struct call *call, const ProtobufCMethodDescriptor *descriptor,
 	    const ProtobufCBinaryData *payload, struct error *err)
@@ -266,6 +286,9 @@ call_decode(struct call *call, const ProtobufCMethodDescriptor *descriptor,
 				 "%s: too much memory is taken by requests", call->method->name);
 	call->charged = is_health(call->method) ? 0 : call->arena.used;
 	protobuf_c_message_init(descriptor->output, call->response);
+	call->log.container_id = request_text(call->request, "container_id");
+	call->log.exec_id = request_text(call->request, "exec_id");
+	call->log.sandbox = request_text(call->request, "sandbox_id");
 	return 0;
 }
 
@@ -287,13 +310,16 @@ static void
 call_run(struct call *call, int64_t timeout_ns)
 {
 	const struct server_spec *spec = call->server->spec;
+	const struct log_context *former = log_context_set(&call->log);
 	struct error err = ERROR_INIT;
 	enum rpc_outcome outcome = RPC_FAILED;
 
+	log_debug("rpc", "%s", call->method->name);
 	call->in_handler = true;
 	if (!spec->gate ||
 	    spec->gate(spec->agent, call->method, call->request, &call->is_blank, &err) == 0)
 		outcome = call->method->handler(call, call->request, call->response, &err);
+	(void)log_context_set(former);
 	if (call->is_ended) {
 		call_free(call);
 		return;
@@ -328,6 +354,7 @@ call_new(struct conn *conn, uint32_t stream, const struct rpc_method *method, st
 	call->server = server;
 	call->conn = conn;
 	call->method = method;
+	call->log.method = method->name;
 	call->stream = stream;
 	arena_init_spare(&call->arena,
 			 is_health(method)       ? HEALTH_ARENA_MAX
@@ -378,7 +405,6 @@ take_request(struct conn *conn, uint32_t stream, const struct envelope_request *
 		call_free(call);
 		return -1;
 	}
-	log_debug("rpc", "%s", target.method->name);
 	call_run(call, request->timeout_ns);
 	return 0;
 }

@@ -125,6 +125,101 @@ Test(job, inherits_only_what_is_kept)
 	in_agent(body_inherit);
 }
 
+/* ---- the log ---- */
+
+static char logged[65536];
+
+static bool
+keep_lines(const char *line, size_t len, void *data)
+{
+	(void)data;
+	strncat(logged, line, len < sizeof(logged) - strlen(logged) - 1 ? len : 0);
+	return true;
+}
+
+static int
+work_log(struct worker *w, void *arg, struct error *err)
+{
+	worker_log(w, LOG_LEVEL_WARN, "from the worker %s", (const char *)arg);
+	return error_set(err, ERROR_INTERNAL, "failed");
+}
+
+static void
+on_done_log(struct job *job, const struct error *err, void *data)
+{
+	log_warn("test", "done %s", err->msg);
+	on_done(job, err, data);
+}
+
+/* Does the line that has `text` have this key with this value? NULL: is the key not there? */
+static bool
+line_has(const char *text, const char *key, const char *value)
+{
+	char part[64], line[4096];
+	const char *at = strstr(logged, text), *end = at ? strchr(at, '\n') : NULL;
+
+	if (!end)
+		return false;
+	while (at > logged && at[-1] != '\n')
+		at--;
+	(void)snprintf(line, sizeof(line), "%.*s", (int)(end - at), at);
+	(void)snprintf(part, sizeof(part), value ? "\"%s\":\"%s\"" : "\"%s\":", key, value);
+	return (strstr(line, part) != NULL) == (value != NULL);
+}
+
+/* Records for a job have the keys of the call that it was started for, whichever call is at work when they are written, and
+ * whether the job had to wait for a worker or not. */
+static int
+body_log(int fd, void *data)
+{
+	const struct job_ops ops = { .name = "log", .work = work_log, .done = on_done_log };
+	char *args[66];
+	struct bench b;
+
+	(void)data;
+	bench_init(&b, fd);
+	log_set_sink(keep_lines, NULL);
+	for (int i = 0; i < 66; i++) {
+		char id[8];
+		struct log_context call = { .method = "ExecProcess",
+					    .container_id = id,
+					    .exec_id = i % 2 ? "odd" : NULL };
+		struct job_spec spec = { .ops = &ops, .data = &b };
+		struct error err = ERROR_INIT;
+
+		(void)snprintf(id, sizeof(id), "c%d", i);
+		args[i] = malloc(16);
+		CHECK(args[i]);
+		(void)snprintf(args[i], 16, "#%d#", i);
+		spec.arg = args[i];
+		(void)log_context_set(&call);
+		CHECK(job_start(b.jobs, &spec, &err));
+		(void)log_context_set(NULL);
+		memset(id, 'x', sizeof(id) - 1);
+	}
+	CHECK(log_context_set(NULL) == NULL);
+	run_until(&b, 66);
+	CHECK(log_context_set(NULL) == NULL);
+	for (int i = 0; i < 66; i++) {
+		char id[8], text[32];
+
+		(void)snprintf(id, sizeof(id), "c%d", i);
+		(void)snprintf(text, sizeof(text), "from the worker #%d#", i);
+		CHECK(line_has(text, "container-id", id));
+		CHECK(line_has(text, "method", "ExecProcess"));
+		CHECK(line_has(text, "exec-id", i % 2 ? "odd" : NULL));
+		free(args[i]);
+	}
+	CHECK(line_has("done failed", "method", "ExecProcess"));
+	bench_release(&b);
+	return 0;
+}
+
+Test(job, records_have_the_keys_of_the_call)
+{
+	in_agent(body_log);
+}
+
 /* ---- messages ---- */
 
 static int

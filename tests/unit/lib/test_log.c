@@ -155,8 +155,8 @@ Test(log, a_copied_context_outlives_its_call)
 	cr_expect_eq(strspn(text_of(j, "exec-id"), "x"), LOG_CONTEXT_VALUE_MAX);
 	cr_expect_eq(json_object_get(j, "sandbox"), NULL);
 	json_decref(j);
-	(void)log_context_set(NULL);
-	free(copy);
+	log_context_free(copy);
+	cr_expect_null(log_context_set(NULL), "a context that is gone is current");
 	free(s);
 }
 

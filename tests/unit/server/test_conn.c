@@ -2,10 +2,12 @@
 /* Frames in, replies out: fragments, sizes, ids, names, limits of time, and ends of connections. */
 #include <arpa/inet.h>
 #include <criterion/criterion.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 
 #include "agent.pb-c.h"
+#include "lib/log.h"
 #include "lib/ttrpc/envelope.h"
 #include "tests/unit/server/bench.h"
 
@@ -109,6 +111,70 @@ Test(conn, cut_at_every_offset)
 		cr_assert_eq(server_counts(b.server).connections, 1);
 	}
 	buf_release(&out);
+}
+
+/* ---- what is logged ---- */
+
+static char logged[8192];
+
+static bool
+keep_line(const char *line, size_t len, void *data)
+{
+	(void)data;
+	(void)snprintf(logged, sizeof(logged), "%.*s", (int)len, line);
+	return true;
+}
+
+static void
+send_message(uint32_t stream, const char *method, const ProtobufCMessage *message)
+{
+	struct error err = ERROR_INIT;
+	struct buf out;
+
+	buf_init(&out, 65536);
+	cr_assert_eq(envelope_append_request(&out, stream, "grpc.AgentService", method, 0, message,
+					     &err),
+		     0);
+	cr_assert(client_send(&c, buf_head(&out), buf_len(&out)));
+	buf_release(&out);
+}
+
+#define EXPECT_LOGGED(text) cr_expect(strstr(logged, text), "no %s: %s", text, logged)
+
+/* A failed call's record says which one, when it is answered from a handler as when it was parked. */
+Test(conn, records_name_their_call)
+{
+	Grpc__RemoveContainerRequest remove = GRPC__REMOVE_CONTAINER_REQUEST__INIT;
+	Grpc__WaitProcessRequest wait = GRPC__WAIT_PROCESS_REQUEST__INIT;
+	const struct error why = { .code = ERROR_NOT_FOUND, .msg = "gone" };
+
+	log_set_sink(keep_line, NULL);
+	log_set_level(LOG_LEVEL_INFO);
+	remove.container_id = (char *)"web";
+	send_message(1, "RemoveContainer", &remove.base);
+	cr_assert(client_reply(&c, &r));
+	EXPECT_LOGGED("\"method\":\"RemoveContainer\"");
+	EXPECT_LOGGED("\"container-id\":\"web\"");
+	EXPECT_LOGGED("\"code\":\"NOT_FOUND\"");
+	cr_expect_null(strstr(logged, "exec-id"), "%s", logged);
+
+	logged[0] = '\0';
+	wait.container_id = (char *)"app";
+	wait.exec_id = (char *)"e1";
+	send_message(3, "WaitProcess", &wait.base);
+	bench_settle(&b);
+	cr_assert_eq(b.n_parked, 1);
+	cr_expect_null(log_context_set(NULL), "a parked call's context stays");
+	call_fail(b.parked[0], &why);
+	cr_assert(client_reply(&c, &r));
+	EXPECT_LOGGED("\"method\":\"WaitProcess\"");
+	EXPECT_LOGGED("\"container-id\":\"app\"");
+	EXPECT_LOGGED("\"exec-id\":\"e1\"");
+
+	/* what follows belongs to no call */
+	log_info("test", "afterwards");
+	cr_expect_null(strstr(logged, "\"method\""), "%s", logged);
+	log_set_level(LOG_LEVEL_CRIT);
 }
 
 /* ---- what is refused ---- */
