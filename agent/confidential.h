@@ -2,7 +2,7 @@
 /*
  * A confidential guest needs parts that this agent does not have (guest components, initdata that is bound to a
  * measurement, a policy engine). Whoever asks for one is told so and gets no guest at all: never one that only looks
- * like it. What a container asks for (sealed secrets, trusted storage) is refused by agent/container/sealed.c.
+ * like it. What a container asks for (sealed secrets, trusted storage) is refused by agent/container/spec/sealed.c.
  */
 #pragma once
 

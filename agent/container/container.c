@@ -13,7 +13,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "agent/container/kept.h"
+#include "agent/container/spec/retain.h"
 #include "agent/container/profile.h"
 #include "agent/roots.h"
 #include "lib/cleanup.h"

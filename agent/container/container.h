@@ -54,7 +54,7 @@ struct container {
 	struct loop *loop;
 	char *id;
 	enum container_state state;
-	uint8_t *kept; /* of its spec: see kept.h */
+	uint8_t *kept; /* of its spec: see spec/retain.h */
 	size_t kept_size;
 	struct profile *profile; /* a reference; NULL: no seccomp */
 	char *cgroup_path;

@@ -12,7 +12,7 @@
 #include <unistd.h>
 
 #include "agent/cgroup/cgroup.h"
-#include "agent/container/json_out.h"
+#include "agent/container/spec/json.h"
 #include "agent/container/sync.h"
 #include "agent/job/job.h"
 #include "lib/cleanup.h"

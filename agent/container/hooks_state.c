@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What hooks read on their standard input. Pure. */
 #include "agent/container/hooks.h"
-#include "agent/container/json_out.h"
+#include "agent/container/spec/json.h"
 
 /* runtime-spec, runtime.md: "state". */
 static const char *const statuses[HOOK_KINDS] = {

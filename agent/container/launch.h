@@ -100,7 +100,7 @@ int container_launch(struct worker *w, const struct launch *l, struct error *err
 /* One more process in a running container. */
 struct launch_exec {
 	const char *container_id;
-	const Grpc__Spec *spec;       /* what is kept of the container's: see kept.h */
+	const Grpc__Spec *spec;       /* what is kept of the container's: see spec/retain.h */
 	const struct filter *filter;  /* the container's; NULL: none */
 	const Grpc__Process *process; /* the exec's own */
 	const struct roots *roots;

@@ -8,7 +8,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "agent/container/kept.h"
+#include "agent/container/spec/retain.h"
 #include "agent/sandbox/private.h"
 #include "lib/cleanup.h"
 #include "lib/io.h"

@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "agent/container/kept.h"
+#include "agent/container/spec/retain.h"
 #include "lib/cleanup.h"
 
 struct exec_op {

@@ -7,7 +7,7 @@
 
 #include <stdlib.h>
 
-#include "agent/container/kept.h"
+#include "agent/container/spec/retain.h"
 #include "lib/cleanup.h"
 #include "lib/log.h"
 

@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "agent/container/hooks.h"
-#include "agent/container/json_out.h"
+#include "agent/container/spec/json.h"
 #include "lib/cleanup.h"
 
 static char path_a[] = "/a", path_b[] = "/b", relative[] = "c";

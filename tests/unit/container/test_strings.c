@@ -11,7 +11,7 @@
 #include "agent/cgroup/device_rules.h"
 #include "agent/cgroup/limits.h"
 #include "agent/container/caps.h"
-#include "agent/container/json_out.h"
+#include "agent/container/spec/json.h"
 #include "agent/container/launch.h"
 #include "agent/container/mount_plan.h"
 #include "agent/container/namespaces.h"

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What only a confidential guest can give to a container: secrets that it unseals, storage that it vouches for. There is
- * nobody here who could, and a container that believes it has them is worse than none. Called by spec_validate.c. Pure. */
+ * nobody here who could, and a container that believes it has them is worse than none. Called by validate.c. Pure. */
 #include <string.h>
 
 #include "agent/container/launch.h"

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Writing JSON: a container's state and its config.json, both for hooks. */
-#include "agent/container/json_out.h"
+#include "agent/container/spec/json.h"
 
 #include <ctype.h>
 #include <inttypes.h>

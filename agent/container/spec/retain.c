@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What stays of a container's spec. See kept.h; whoever needs one more field keeps it here. */
-#include "agent/container/kept.h"
+/* What stays of a container's spec. See retain.h; whoever needs one more field keeps it here. */
+#include "agent/container/spec/retain.h"
 
 #include <stdlib.h>
 #include <string.h>
