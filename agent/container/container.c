@@ -14,7 +14,7 @@
 #include <unistd.h>
 
 #include "agent/container/spec/retain.h"
-#include "agent/container/profile.h"
+#include "agent/container/seccomp/cache.h"
 #include "agent/roots.h"
 #include "lib/cleanup.h"
 #include "lib/log.h"

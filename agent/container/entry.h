@@ -5,7 +5,7 @@
 #include <stdbool.h>
 
 #include "agent/container/caps.h"
-#include "agent/container/filter.h"
+#include "agent/container/seccomp/filter.h"
 #include "agent/container/lsm.h"
 #include "agent/container/namespaces.h"
 #include "agent/container/rootfs.h"

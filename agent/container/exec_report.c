@@ -7,7 +7,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "agent/container/filter.h"
+#include "agent/container/seccomp/filter.h"
 #include "lib/cleanup.h"
 
 /* Can all system calls be made that looking at the file takes, by whatever C library? */

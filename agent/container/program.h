@@ -5,7 +5,7 @@
 #include <limits.h>
 #include <stdbool.h>
 
-#include "agent/container/filter.h"
+#include "agent/container/seccomp/filter.h"
 
 struct entry;
 

@@ -6,7 +6,7 @@
 
 #include "agent/cgroup/devices.h"
 #include "agent/container/container.h"
-#include "agent/container/profile.h"
+#include "agent/container/seccomp/cache.h"
 #include "agent/job/job.h"
 #include "agent/sandbox/oom.h"
 #include "agent/sandbox/pressure.h"

@@ -10,8 +10,8 @@
 #include <linux/audit.h>
 #include <linux/seccomp.h>
 
-#include "agent/container/filter.h"
-#include "agent/container/filter_rules.h"
+#include "agent/container/seccomp/filter.h"
+#include "agent/container/seccomp/rules.h"
 #include "lib/cleanup.h"
 #include "lib/pbcheck.h"
 #include "tests/fuzz/pbmutate.h"

@@ -12,7 +12,7 @@
 #include "agent/cgroup/limits.h"
 #include "agent/cgroup/unified.h"
 #include "agent/container/devices.h"
-#include "agent/container/filter.h"
+#include "agent/container/seccomp/filter.h"
 #include "agent/container/hooks.h"
 #include "agent/container/launch.h"
 #include "agent/container/mount_plan.h"

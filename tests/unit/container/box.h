@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <sys/types.h>
 
-#include "agent/container/filter.h"
+#include "agent/container/seccomp/filter.h"
 #include "agent/container/launch.h"
 #include "agent/job/initlink.h"
 #include "agent/job/job.h"

@@ -8,7 +8,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "agent/container/filter.h"
+#include "agent/container/seccomp/filter.h"
 
 #define RULE_ARGS_MAX 6
 

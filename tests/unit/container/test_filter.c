@@ -16,7 +16,7 @@
 #include <unistd.h>
 
 #include "agent/container/exec_report.h"
-#include "agent/container/filter.h"
+#include "agent/container/seccomp/filter.h"
 #include "lib/cleanup.h"
 #include "tests/unit/container/filter_reference.h"
 #include "tests/unit/container/spec.h"

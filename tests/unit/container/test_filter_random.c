@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "agent/container/filter.h"
+#include "agent/container/seccomp/filter.h"
 #include "lib/cleanup.h"
 #include "tests/unit/container/filter_reference.h"
 #include "tests/unit/container/spec.h"
@@ -106,7 +106,7 @@ make_arg(struct world *w, struct rule_row *row)
 }
 
 /* Calls that i386 has inside socketcall(2) and ipc(2): there libseccomp drops conditions that it cannot check, and we
- * drop what they would permit (filter.c). Compared without conditions only. */
+ * drop what they would permit (seccomp/compile.c). Compared without conditions only. */
 static bool
 is_multiplexed(const char *name)
 {

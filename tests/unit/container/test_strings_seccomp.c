@@ -6,7 +6,7 @@
 #include <seccomp.h>
 #include <string.h>
 
-#include "agent/container/filter_rules.h"
+#include "agent/container/seccomp/rules.h"
 #include "lib/cleanup.h"
 #include "tests/unit/container/spec.h"
 

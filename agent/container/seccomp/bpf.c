@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "agent/container/filter_rules.h"
+#include "agent/container/seccomp/rules.h"
 #include "lib/cleanup.h"
 
 /* Conditional jumps reach 255 instructions; a little is kept back for the jumps that lengthen others. */

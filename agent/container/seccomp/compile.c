@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A spec's seccomp profile -> rules for filter_bpf.c, and loading the result. Workers compile, the new process
+/* A spec's seccomp profile -> rules for bpf.c, and loading the result. Workers compile, the new process
  * loads. */
-#include "agent/container/filter.h"
+#include "agent/container/seccomp/filter.h"
 
 #include <errno.h>
 #include <linux/seccomp.h>
@@ -12,7 +12,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "agent/container/filter_rules.h"
+#include "agent/container/seccomp/rules.h"
 #include "lib/arena.h"
 #include "lib/cleanup.h"
 

@@ -5,9 +5,9 @@
 #include <stddef.h>
 #include <string.h>
 
-#include "agent/container/filter.h"
+#include "agent/container/seccomp/filter.h"
 
-/* The value that an instruction of the program compares with. Only words are loaded, by filter_bpf.c. */
+/* The value that an instruction of the program compares with. Only words are loaded, by bpf.c. */
 static uint32_t
 run_load(const struct seccomp_data *call, uint32_t offset)
 {
@@ -18,7 +18,7 @@ run_load(const struct seccomp_data *call, uint32_t offset)
 	return word;
 }
 
-/* The program's verdict. What filter_bpf.c does not write counts as the worst one. */
+/* The program's verdict. What bpf.c does not write counts as the worst one. */
 static uint32_t
 run(const struct filter *f, const struct seccomp_data *call)
 {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Compiled seccomp profiles, shared by the containers that have them. */
-#include "agent/container/profile.h"
+#include "agent/container/seccomp/cache.h"
 
 #include <stdlib.h>
 #include <string.h>

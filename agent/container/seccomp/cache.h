@@ -9,7 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "agent/container/filter.h"
+#include "agent/container/seccomp/filter.h"
 #include "lib/error.h"
 #include "lib/list.h"
 #include "oci.pb-c.h"

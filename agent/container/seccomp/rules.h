@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Between filter.c, which knows specs, and filter_bpf.c, which knows BPF. Nobody else includes this. */
+/* Between compile.c, which knows specs, and bpf.c, which knows BPF. Nobody else includes this. */
 #pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
-#include "agent/container/filter.h"
+#include "agent/container/seccomp/filter.h"
 
 #define FILTER_ARGS_MAX  6
 #define FILTER_ARCHS_MAX 24

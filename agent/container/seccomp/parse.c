@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The words of a seccomp profile, and whether all of a profile's are known. Pure. Called by filter.c and, through
+/* The words of a seccomp profile, and whether all of a profile's are known. Pure. Called by compile.c and, through
  * filter_validate(), on the loop. */
 #include <ctype.h>
 #include <errno.h>
@@ -8,7 +8,7 @@
 #include <seccomp.h>
 #include <string.h>
 
-#include "agent/container/filter_rules.h"
+#include "agent/container/seccomp/rules.h"
 #include "lib/cleanup.h"
 
 #ifndef SECCOMP_RET_KILL_PROCESS
