@@ -14,7 +14,7 @@
 #include <unistd.h>
 
 #include "agent/container/clone.h"
-#include "agent/container/hooks_launch.h"
+#include "agent/container/hooks/launch.h"
 #include "agent/container/launch.h"
 #include "agent/container/rlimits.h"
 #include "agent/container/sync.h"

@@ -9,7 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "agent/container/hooks.h"
+#include "agent/container/hooks/hooks.h"
 #include "agent/container/keyring.h"
 #include "agent/container/launch.h"
 #include "agent/container/process.h"

@@ -23,7 +23,7 @@
 #include "agent/container/command.h"
 #include "agent/container/entry_files.h"
 #include "agent/container/exec_report.h"
-#include "agent/container/hooks_launch.h"
+#include "agent/container/hooks/launch.h"
 #include "agent/container/keyring.h"
 #include "agent/container/last_fork.h"
 #include "agent/container/program.h"

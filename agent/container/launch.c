@@ -10,7 +10,7 @@
 
 #include "agent/container/cgroup_make.h"
 #include "agent/container/child.h"
-#include "agent/container/hooks_launch.h"
+#include "agent/container/hooks/launch.h"
 #include "agent/container/device_entries.h"
 #include "agent/container/rootfs.h"
 #include "agent/container/shared_mounts.h"

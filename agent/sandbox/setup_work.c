@@ -13,7 +13,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "agent/container/hooks.h"
+#include "agent/container/hooks/hooks.h"
 #include "agent/container/launch.h"
 #include "agent/guest/kmod.h"
 #include "lib/cleanup.h"

@@ -13,7 +13,7 @@
 #include "agent/cgroup/unified.h"
 #include "agent/container/devices.h"
 #include "agent/container/seccomp/filter.h"
-#include "agent/container/hooks.h"
+#include "agent/container/hooks/hooks.h"
 #include "agent/container/launch.h"
 #include "agent/container/mount_plan.h"
 #include "agent/container/namespaces.h"

@@ -3,7 +3,7 @@
 #include <criterion/criterion.h>
 #include <string.h>
 
-#include "agent/container/hooks.h"
+#include "agent/container/hooks/hooks.h"
 #include "agent/container/spec/json.h"
 #include "lib/cleanup.h"
 

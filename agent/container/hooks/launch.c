@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Hooks in the course of a launch. See hooks_launch.h. */
-#include "agent/container/hooks_launch.h"
+/* Hooks in the course of a launch. See launch.h. */
+#include "agent/container/hooks/launch.h"
 
 #include <errno.h>
 #include <fcntl.h>

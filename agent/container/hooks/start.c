@@ -5,7 +5,7 @@
 #include <unistd.h>
 
 #include "agent/cgroup/cgroup.h"
-#include "agent/container/hooks_launch.h"
+#include "agent/container/hooks/launch.h"
 #include "agent/container/sync.h"
 #include "agent/job/job.h"
 #include "lib/cleanup.h"

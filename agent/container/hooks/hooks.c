@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Hooks of a spec: what they are, and running them. Runs in workers and in a container's first process. */
-#include "agent/container/hooks.h"
+#include "agent/container/hooks/hooks.h"
 
 #include <ctype.h>
 #include <fcntl.h>

@@ -9,7 +9,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "agent/container/hooks.h"
+#include "agent/container/hooks/hooks.h"
 #include "agent/job/job.h"
 #include "lib/cleanup.h"
 #include "lib/path.h"

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What hooks read on their standard input. Pure. */
-#include "agent/container/hooks.h"
+#include "agent/container/hooks/hooks.h"
 #include "agent/container/spec/json.h"
 
 /* runtime-spec, runtime.md: "state". */
