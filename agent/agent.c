@@ -13,7 +13,7 @@
 #include <unistd.h>
 
 #include "agent/confidential.h"
-#include "agent/container/pump.h"
+#include "agent/container/stdio/splice_worker.h"
 #include "agent/crash.h"
 #include "agent/debug.h"
 #include "agent/device/device.h"

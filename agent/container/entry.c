@@ -30,7 +30,7 @@
 #include "agent/container/rlimits.h"
 #include "agent/container/sync.h"
 #include "agent/container/sysctl.h"
-#include "agent/container/tty.h"
+#include "agent/container/stdio/tty.h"
 #include "agent/container/user.h"
 #include "agent/container/wipe.h"
 #include "lib/cleanup.h"

@@ -12,7 +12,7 @@
 #include "agent/container/entry_files.h"
 #include "agent/container/launch.h"
 #include "agent/container/mounts.h"
-#include "agent/container/tty.h"
+#include "agent/container/stdio/tty.h"
 #include "agent/container/wipe.h"
 #include "lib/cleanup.h"
 #include "lib/io.h"

@@ -10,7 +10,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-#include "agent/container/stdio.h"
+#include "agent/container/stdio/stdio.h"
 #include "agent/job/initlink.h"
 #include "lib/error.h"
 #include "lib/list.h"

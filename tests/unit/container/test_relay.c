@@ -11,8 +11,8 @@
 #include <termios.h>
 #include <unistd.h>
 
-#include "agent/container/relay.h"
-#include "agent/container/stdio.h"
+#include "agent/container/stdio/splice.h"
+#include "agent/container/stdio/stdio.h"
 #include "lib/cleanup.h"
 
 #define MUCH (4u << 20)

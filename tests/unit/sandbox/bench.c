@@ -9,7 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "agent/container/pump.h"
+#include "agent/container/stdio/splice_worker.h"
 
 static int
 count_fds(void)

@@ -12,7 +12,7 @@
 #include <termios.h>
 #include <unistd.h>
 
-#include "agent/container/stdio.h"
+#include "agent/container/stdio/stdio.h"
 #include "lib/cleanup.h"
 
 struct reader {

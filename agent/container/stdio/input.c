@@ -3,7 +3,7 @@
  * stdin, written for the host. Called by process.c and the write calls. Must never block: what a full
  * pipe does not take waits in the memory of the request that brought it.
  */
-#include "agent/container/stdio.h"
+#include "agent/container/stdio/stdio.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -12,7 +12,7 @@
 #include <termios.h>
 #include <unistd.h>
 
-#include "agent/container/pump.h"
+#include "agent/container/stdio/splice_worker.h"
 #include "lib/cleanup.h"
 
 /* Writes for one event: others wait for the loop too. */

@@ -3,7 +3,7 @@
  * A process's streams together: making the pipes, taking a pty, resizing it. Called by process.c and the
  * create and exec operations; the streams themselves are output.c and input.c. Must never block.
  */
-#include "agent/container/stdio.h"
+#include "agent/container/stdio/stdio.h"
 
 #include <errno.h>
 #include <fcntl.h>

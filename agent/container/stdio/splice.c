@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* See relay.h. Waits for one of the two sides at a time: a relay that cannot go on costs nothing. */
-#include "agent/container/relay.h"
+/* See splice.h. Waits for one of the two sides at a time: a relay that cannot go on costs nothing. */
+#include "agent/container/stdio/splice.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -10,7 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "agent/container/stdio.h"
+#include "agent/container/stdio/stdio.h"
 #include "lib/cleanup.h"
 #include "lib/io.h"
 

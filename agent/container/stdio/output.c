@@ -3,7 +3,7 @@
  * stdout and stderr, read for the host. Called by process.c and the read calls. Must never block, and
  * never read ahead of a request: a container that nobody reads is held back by its own pipe.
  */
-#include "agent/container/stdio.h"
+#include "agent/container/stdio/stdio.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -11,7 +11,7 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
-#include "agent/container/pump.h"
+#include "agent/container/stdio/splice_worker.h"
 #include "lib/cleanup.h"
 #include "lib/io.h"
 

@@ -3,7 +3,7 @@
  * The pump: a worker with a loop of its own, told over a SOCK_SEQPACKET what to move, and telling what has ended. If it
  * dies all of its streams have ended, and the next one starts another.
  */
-#include "agent/container/pump.h"
+#include "agent/container/stdio/splice_worker.h"
 
 #include <errno.h>
 #include <stdint.h>
@@ -13,8 +13,8 @@
 #include <sys/prctl.h>
 #include <sys/socket.h>
 
-#include "agent/container/relay.h"
-#include "agent/container/stdio.h"
+#include "agent/container/stdio/splice.h"
+#include "agent/container/stdio/stdio.h"
 #include "agent/job/job.h"
 #include "lib/cleanup.h"
 #include "lib/io.h"

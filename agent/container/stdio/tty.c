@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Ptys. Nothing that the container can put at /dev/ptmx or /dev/pts is trusted to be one: file system and device
  * number are checked, and the slave comes from the master itself (ioctl_tty(2), TIOCGPTPEER). */
-#include "agent/container/tty.h"
+#include "agent/container/stdio/tty.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -2,7 +2,7 @@
 /*
  * One stream of a process that is passed through: bytes go from one descriptor to another with splice(2), never
  * through our memory. A pipe is spliced directly; between a terminal and a socket there is a pipe of our own. Used by
- * the worker of pump.c. Loop side: never blocks; must never log (a worker's log goes nowhere).
+ * the worker of splice_worker.c. Loop side: never blocks; must never log (a worker's log goes nowhere).
  */
 #pragma once
 
