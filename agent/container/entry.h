@@ -7,8 +7,8 @@
 #include "agent/container/caps.h"
 #include "agent/container/seccomp/filter.h"
 #include "agent/container/lsm.h"
-#include "agent/container/namespaces.h"
-#include "agent/container/rootfs.h"
+#include "agent/container/ns/namespaces.h"
+#include "agent/container/rootfs/rootfs.h"
 #include "agent/container/user.h"
 #include "oci.pb-c.h"
 

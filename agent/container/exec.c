@@ -11,7 +11,7 @@
 #include "agent/container/child.h"
 #include "agent/container/entry_files.h"
 #include "agent/container/launch.h"
-#include "agent/container/mounts.h"
+#include "agent/container/rootfs/mounts.h"
 #include "agent/container/stdio/tty.h"
 #include "agent/container/wipe.h"
 #include "lib/cleanup.h"

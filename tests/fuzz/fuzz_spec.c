@@ -8,8 +8,8 @@
 #include <string.h>
 
 #include "agent/container/launch.h"
-#include "agent/container/mount_plan.h"
-#include "agent/container/namespaces.h"
+#include "agent/container/rootfs/mount_plan.h"
+#include "agent/container/ns/namespaces.h"
 #include "lib/pbcheck.h"
 #include "tests/fuzz/pbmutate.h"
 #include "tests/fuzz/target.h"

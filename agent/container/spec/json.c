@@ -9,7 +9,7 @@
 #include <string.h>
 
 #include "agent/container/caps.h"
-#include "agent/container/namespaces.h"
+#include "agent/container/ns/namespaces.h"
 #include "lib/cleanup.h"
 
 #define DEPTH_MAX 16 /* of the spec's messages; they do not refer to themselves */

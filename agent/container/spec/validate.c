@@ -11,12 +11,12 @@
 
 #include "agent/cgroup/limits.h"
 #include "agent/cgroup/unified.h"
-#include "agent/container/devices.h"
+#include "agent/container/rootfs/devices.h"
 #include "agent/container/seccomp/filter.h"
 #include "agent/container/hooks/hooks.h"
 #include "agent/container/launch.h"
-#include "agent/container/mount_plan.h"
-#include "agent/container/namespaces.h"
+#include "agent/container/rootfs/mount_plan.h"
+#include "agent/container/ns/namespaces.h"
 #include "agent/container/sysctl.h"
 #include "lib/cleanup.h"
 

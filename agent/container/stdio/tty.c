@@ -12,7 +12,7 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
-#include "agent/container/mounts.h"
+#include "agent/container/rootfs/mounts.h"
 #include "lib/cleanup.h"
 #include "lib/path.h"
 #include "lib/sys.h"

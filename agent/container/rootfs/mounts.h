@@ -7,7 +7,7 @@
 
 #include <stdbool.h>
 
-#include "agent/container/mount_plan.h"
+#include "agent/container/rootfs/mount_plan.h"
 
 /* Carries out one planned mount. Returns the fd of the new mount's root (O_PATH), or -1; m->tree is used up. A
  * read-only tmpfs (and /dev) is left writable: the caller makes it read-only when all else is in place

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Namespaces of a container. Called by launch.c and exec.c in workers; the sandbox's own are made here, too. */
-#include "agent/container/namespaces.h"
+#include "agent/container/ns/namespaces.h"
 
 #include <errno.h>
 #include <fcntl.h>

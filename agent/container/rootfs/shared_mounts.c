@@ -3,7 +3,7 @@
  * See shared_mounts.h. Both mount namespaces belong to containers: nothing in them is trusted. Paths are resolved
  * confined to the namespace's root, without magic links, and used through the fd that comes back.
  */
-#include "agent/container/shared_mounts.h"
+#include "agent/container/rootfs/shared_mounts.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -15,7 +15,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "agent/container/mounts.h"
+#include "agent/container/rootfs/mounts.h"
 #include "agent/job/job.h"
 #include "lib/cleanup.h"
 #include "lib/io.h"

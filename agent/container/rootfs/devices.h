@@ -6,7 +6,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "agent/container/namespaces.h"
+#include "agent/container/ns/namespaces.h"
 #include "agent/roots.h"
 #include "lib/error.h"
 #include "oci.pb-c.h"

@@ -3,7 +3,7 @@
  * mount(2) takes a page of options, fsconfig(2) a quarter of a kilobyte for each: but only the newer calls know mounts that
  * are attached nowhere. So what is long is mounted by the former, in a place of our own, and cloned from there.
  */
-#include "agent/container/mount_long.h"
+#include "agent/container/rootfs/mount_long.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -12,8 +12,8 @@
 #include <sys/mount.h>
 #include <unistd.h>
 
-#include "agent/container/mount_plan.h"
-#include "agent/container/mounts.h"
+#include "agent/container/rootfs/mount_plan.h"
+#include "agent/container/rootfs/mounts.h"
 #include "lib/cleanup.h"
 #include "lib/mountopt.h"
 #include "lib/path.h"

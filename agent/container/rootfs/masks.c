@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Masked and read-only paths. Everything is mounted through fds: nothing that the container's root holds can be
  * taken for what is mounted, or for where. */
-#include "agent/container/masks.h"
+#include "agent/container/rootfs/masks.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -9,7 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "agent/container/mounts.h"
+#include "agent/container/rootfs/mounts.h"
 #include "lib/cleanup.h"
 #include "lib/path.h"
 #include "lib/sys.h"

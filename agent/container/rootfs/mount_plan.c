@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Understanding a spec's mounts and opening the sources of binds. Runs in the worker, before the clone. */
-#include "agent/container/mount_plan.h"
+#include "agent/container/rootfs/mount_plan.h"
 
 #include <errno.h>
 #include <fcntl.h>

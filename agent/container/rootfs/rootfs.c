@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The root file system of a container: first half in the worker, second half in the new process. */
-#include "agent/container/rootfs.h"
+#include "agent/container/rootfs/rootfs.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -12,9 +12,9 @@
 #include <sys/utsname.h>
 #include <unistd.h>
 
-#include "agent/container/devices.h"
-#include "agent/container/masks.h"
-#include "agent/container/mounts.h"
+#include "agent/container/rootfs/devices.h"
+#include "agent/container/rootfs/masks.h"
+#include "agent/container/rootfs/mounts.h"
 #include "lib/cleanup.h"
 #include "lib/path.h"
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Copies a directory of a container's root into a tmpfs. What it reads is the image's: names, depths and types are
  * whatever somebody likes, and may change meanwhile. */
-#include "agent/container/copyup.h"
+#include "agent/container/rootfs/copyup.h"
 
 #include <dirent.h>
 #include <errno.h>

@@ -10,8 +10,8 @@
 #include <stddef.h>
 
 #include "agent/container/launch.h"
-#include "agent/container/mount_plan.h"
-#include "agent/container/namespaces.h"
+#include "agent/container/rootfs/mount_plan.h"
+#include "agent/container/ns/namespaces.h"
 
 struct rootfs {
 	const struct launch *launch;

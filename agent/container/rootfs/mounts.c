@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Mounts of a container. Runs in the new process before it has given up anything; never uses a path by name. */
-#include "agent/container/mounts.h"
+#include "agent/container/rootfs/mounts.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -10,8 +10,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "agent/container/copyup.h"
-#include "agent/container/mount_long.h"
+#include "agent/container/rootfs/copyup.h"
+#include "agent/container/rootfs/mount_long.h"
 #include "lib/cleanup.h"
 #include "lib/io.h"
 #include "lib/path.h"

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* /dev of a container. dev_fd is the real directory: every name below is one component, or confined to it. */
-#include "agent/container/devices.h"
+#include "agent/container/rootfs/devices.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -12,7 +12,7 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
-#include "agent/container/mounts.h"
+#include "agent/container/rootfs/mounts.h"
 #include "lib/cleanup.h"
 #include "lib/path.h"
 #include "lib/sys.h"
