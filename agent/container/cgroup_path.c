@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "agent/cgroup/cgroup.h"
-#include "agent/container/launch.h"
+#include "agent/container/launch/launch.h"
 
 #define BASE "pods"
 

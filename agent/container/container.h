@@ -10,8 +10,8 @@
 #include <stdint.h>
 
 #include "agent/container/hooks/hooks.h"
-#include "agent/container/keyring.h"
-#include "agent/container/launch.h"
+#include "agent/container/launch/keyring.h"
+#include "agent/container/launch/launch.h"
 #include "agent/container/process.h"
 #include "lib/error.h"
 #include "lib/list.h"

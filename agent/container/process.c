@@ -15,7 +15,7 @@
 #include <unistd.h>
 
 #include "agent/container/container.h"
-#include "agent/container/exec_report.h"
+#include "agent/container/launch/exec_report.h"
 #include "lib/cleanup.h"
 #include "lib/log.h"
 #include "lib/sys.h"

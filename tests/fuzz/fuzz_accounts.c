@@ -6,7 +6,7 @@
  */
 #include <string.h>
 
-#include "agent/container/accounts.h"
+#include "agent/container/launch/accounts.h"
 #include "tests/fuzz/target.h"
 
 #define GIDS_MAX 64

@@ -7,7 +7,7 @@
 #include <limits.h>
 #include <string.h>
 
-#include "agent/container/launch.h"
+#include "agent/container/launch/launch.h"
 #include "agent/container/rootfs/mount_plan.h"
 #include "agent/container/ns/namespaces.h"
 #include "lib/pbcheck.h"

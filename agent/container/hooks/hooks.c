@@ -12,7 +12,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "agent/container/command.h"
+#include "agent/container/launch/command.h"
 #include "agent/job/job.h"
 #include "lib/buf.h"
 #include "lib/cleanup.h"

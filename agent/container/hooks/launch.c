@@ -13,7 +13,7 @@
 
 #include "agent/cgroup/cgroup.h"
 #include "agent/container/spec/json.h"
-#include "agent/container/sync.h"
+#include "agent/container/launch/handshake.h"
 #include "agent/job/job.h"
 #include "lib/cleanup.h"
 #include "lib/io.h"

@@ -8,7 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "agent/container/caps.h"
+#include "agent/container/launch/caps.h"
 #include "agent/container/ns/namespaces.h"
 #include "lib/cleanup.h"
 

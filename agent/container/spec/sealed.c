@@ -3,7 +3,7 @@
  * nobody here who could, and a container that believes it has them is worse than none. Called by validate.c. Pure. */
 #include <string.h>
 
-#include "agent/container/launch.h"
+#include "agent/container/launch/launch.h"
 
 #define PREFIX        "sealed."
 #define TRUSTED_STORE "/dev/trusted_store"

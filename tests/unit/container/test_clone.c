@@ -12,7 +12,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "agent/container/clone.h"
+#include "agent/container/launch/clone.h"
 #include "lib/cleanup.h"
 
 static bool

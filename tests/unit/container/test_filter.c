@@ -15,7 +15,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "agent/container/exec_report.h"
+#include "agent/container/launch/exec_report.h"
 #include "agent/container/seccomp/filter.h"
 #include "lib/cleanup.h"
 #include "tests/unit/container/filter_reference.h"

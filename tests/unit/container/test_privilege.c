@@ -9,7 +9,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "agent/container/keyring.h"
+#include "agent/container/launch/keyring.h"
 #include "lib/cleanup.h"
 #include "tests/unit/container/box.h"
 #include "tests/unit/container/spec.h"

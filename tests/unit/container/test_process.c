@@ -9,8 +9,8 @@
 #include <unistd.h>
 
 #include "agent/cgroup/cgroup.h"
-#include "agent/container/child.h"
-#include "agent/container/program.h"
+#include "agent/container/launch/child.h"
+#include "agent/container/launch/program.h"
 #include "lib/cleanup.h"
 #include "lib/io.h"
 #include "tests/unit/container/box.h"

@@ -7,7 +7,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "agent/container/sync.h"
+#include "agent/container/launch/handshake.h"
 #include "lib/sys.h"
 
 struct fixture {

@@ -4,7 +4,7 @@
 #include <limits.h>
 #include <string.h>
 
-#include "agent/container/launch.h"
+#include "agent/container/launch/launch.h"
 #include "lib/cleanup.h"
 #include "tests/unit/container/spec.h"
 

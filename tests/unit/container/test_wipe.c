@@ -5,7 +5,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "agent/container/wipe.h"
+#include "agent/container/launch/wipe.h"
 
 #define ISLANDS (2 * WIPE_RANGES_MAX)
 

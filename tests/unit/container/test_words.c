@@ -8,13 +8,13 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "agent/container/accounts.h"
-#include "agent/container/caps.h"
-#include "agent/container/command.h"
+#include "agent/container/launch/accounts.h"
+#include "agent/container/launch/caps.h"
+#include "agent/container/launch/command.h"
 #include "agent/container/rootfs/devices.h"
 #include "agent/container/rootfs/mount_plan.h"
 #include "agent/container/ns/namespaces.h"
-#include "agent/container/sysctl.h"
+#include "agent/container/launch/sysctl.h"
 #include "lib/cleanup.h"
 #include "tests/unit/container/spec.h"
 

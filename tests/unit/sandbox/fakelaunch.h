@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Stand-ins for the worker side of containers (agent/container/launch.h), so that the loop's side can be tested
+ * Stand-ins for the worker side of containers (agent/container/launch/launch.h), so that the loop's side can be tested
  * without root, cgroups and mounts. What they do is told by the spec's hostname and version:
  *   ""         init says "up\n" on stdout once it may go, then waits for the end of its stdin and exits with 7
  *   "quick"    init exits with 3 as soon as it may go
@@ -12,4 +12,4 @@
  */
 #pragma once
 
-#include "agent/container/launch.h"
+#include "agent/container/launch/launch.h"

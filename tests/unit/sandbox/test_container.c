@@ -16,7 +16,7 @@
 #include <unistd.h>
 
 #include "agent/container/container.h"
-#include "agent/container/exec_report.h"
+#include "agent/container/launch/exec_report.h"
 #include "agent/job/initlink.h"
 #include "lib/cleanup.h"
 #include "lib/initproto.h"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Capabilities. Names are libcap's; the sets are put in force with the system calls. What the kernel knows is
  * asked of the kernel itself, never of a /proc that a container may have put there. */
-#include "agent/container/caps.h"
+#include "agent/container/launch/caps.h"
 
 #include <ctype.h>
 #include <errno.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Environment and program of a process. Runs inside the container, as its user. */
-#include "agent/container/command.h"
+#include "agent/container/launch/command.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -11,7 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "agent/container/user.h"
+#include "agent/container/launch/user.h"
 #include "lib/cleanup.h"
 
 /* Where programs are looked for when the environment does not say. */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Kernel parameters, written by the new process through the agent's private procfs, never through the container's. */
-#include "agent/container/sysctl.h"
+#include "agent/container/launch/sysctl.h"
 
 #include <errno.h>
 #include <fcntl.h>

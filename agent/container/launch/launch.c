@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Making a container: cgroup, directories, namespaces, root file system, first process. Runs in a worker. */
-#include "agent/container/launch.h"
+#include "agent/container/launch/launch.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -9,13 +9,13 @@
 #include <unistd.h>
 
 #include "agent/container/cgroup_make.h"
-#include "agent/container/child.h"
+#include "agent/container/launch/child.h"
 #include "agent/container/hooks/launch.h"
-#include "agent/container/device_entries.h"
+#include "agent/container/launch/device_entries.h"
 #include "agent/container/rootfs/rootfs.h"
 #include "agent/container/rootfs/shared_mounts.h"
-#include "agent/container/sync.h"
-#include "agent/container/wipe.h"
+#include "agent/container/launch/handshake.h"
+#include "agent/container/launch/wipe.h"
 #include "lib/cleanup.h"
 #include "lib/io.h"
 #include "lib/log.h"

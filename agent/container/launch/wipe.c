@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* See wipe.h. */
-#include "agent/container/wipe.h"
+#include "agent/container/launch/wipe.h"
 
 #include <errno.h>
 #include <fcntl.h>

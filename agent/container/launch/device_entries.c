@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* CreateContainer's device entries, in the spec. See device_entries.h; called by launch.c. */
-#include "agent/container/device_entries.h"
+#include "agent/container/launch/device_entries.h"
 
 #include <fcntl.h>
 #include <inttypes.h>

@@ -8,12 +8,12 @@
 #include <unistd.h>
 
 #include "agent/cgroup/cgroup.h"
-#include "agent/container/child.h"
-#include "agent/container/entry_files.h"
-#include "agent/container/launch.h"
+#include "agent/container/launch/child.h"
+#include "agent/container/launch/inherit_fds.h"
+#include "agent/container/launch/launch.h"
 #include "agent/container/rootfs/mounts.h"
 #include "agent/container/stdio/tty.h"
-#include "agent/container/wipe.h"
+#include "agent/container/launch/wipe.h"
 #include "lib/cleanup.h"
 #include "lib/io.h"
 #include "lib/sys.h"

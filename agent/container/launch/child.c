@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The worker's hold on a container's new process. */
-#include "agent/container/child.h"
+#include "agent/container/launch/child.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -13,11 +13,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "agent/container/clone.h"
+#include "agent/container/launch/clone.h"
 #include "agent/container/hooks/launch.h"
-#include "agent/container/launch.h"
-#include "agent/container/rlimits.h"
-#include "agent/container/sync.h"
+#include "agent/container/launch/launch.h"
+#include "agent/container/launch/rlimits.h"
+#include "agent/container/launch/handshake.h"
 #include "lib/cleanup.h"
 #include "lib/io.h"
 #include "lib/sys.h"

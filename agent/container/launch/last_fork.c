@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* See last_fork.h. Between the wipe and execve: nothing here allocates memory. */
-#include "agent/container/last_fork.h"
+#include "agent/container/launch/last_fork.h"
 
 #include <errno.h>
 #include <sched.h>
@@ -13,8 +13,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "agent/container/entry.h"
-#include "agent/container/program.h"
+#include "agent/container/launch/container_init.h"
+#include "agent/container/launch/program.h"
 #include "lib/cleanup.h"
 #include "lib/io.h"
 

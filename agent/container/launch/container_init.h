@@ -4,12 +4,12 @@
 
 #include <stdbool.h>
 
-#include "agent/container/caps.h"
+#include "agent/container/launch/caps.h"
 #include "agent/container/seccomp/filter.h"
-#include "agent/container/lsm.h"
+#include "agent/container/launch/lsm.h"
 #include "agent/container/ns/namespaces.h"
 #include "agent/container/rootfs/rootfs.h"
-#include "agent/container/user.h"
+#include "agent/container/launch/user.h"
 #include "oci.pb-c.h"
 
 struct hook_stage;
@@ -31,7 +31,7 @@ struct entry {
 	bool filtered; /* a seccomp program comes with SYNC_RUN */
 	const struct ns_maps *maps; /* of its user namespace, as far as they are known */
 	bool user;    /* in a user namespace of the container: rlimits are the worker's business */
-	int sock;     /* to the worker (sync.h) */
+	int sock;     /* to the worker (handshake.h) */
 	int stdio[3]; /* -1: /dev/null, or the terminal */
 	int report;   /* a pipe for a failed execve (exec_report.h); -1: none */
 	int gate;     /* one byte lets it go on to execve; -1: none */

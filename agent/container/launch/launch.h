@@ -11,7 +11,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-#include "agent/container/lsm.h"
+#include "agent/container/launch/lsm.h"
 #include "agent/roots.h"
 #include "lib/error.h"
 #include "oci.pb-c.h"
@@ -85,7 +85,7 @@ struct launch {
 	int stdio[3]; /* the process's ends; -1 with a terminal */
 	int sandbox_ns
 		[NS_KINDS]; /* shared namespaces to join (ipc, uts, pid if sandbox_pidns), else -1 */
-	/* init waits for one byte here before execve; end of file: exit. A SOCK_SEQPACKET (sync.h) if hooks_times() has
+	/* init waits for one byte here before execve; end of file: exit. A SOCK_SEQPACKET (handshake.h) if hooks_times() has
 	 * a start_ms, else a pipe may do. */
 	int start_gate;
 };

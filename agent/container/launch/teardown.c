@@ -10,7 +10,7 @@
 #include <unistd.h>
 
 #include "agent/cgroup/cgroup.h"
-#include "agent/container/launch.h"
+#include "agent/container/launch/launch.h"
 #include "lib/cleanup.h"
 #include "lib/mountinfo.h"
 #include "lib/path.h"

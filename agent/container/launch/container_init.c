@@ -5,7 +5,7 @@
  * it is given up, what could be used against us (files, directories, memory) is closed before the container's
  * own things are touched.
  */
-#include "agent/container/entry.h"
+#include "agent/container/launch/container_init.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -20,19 +20,19 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "agent/container/command.h"
-#include "agent/container/entry_files.h"
-#include "agent/container/exec_report.h"
+#include "agent/container/launch/command.h"
+#include "agent/container/launch/inherit_fds.h"
+#include "agent/container/launch/exec_report.h"
 #include "agent/container/hooks/launch.h"
-#include "agent/container/keyring.h"
-#include "agent/container/last_fork.h"
-#include "agent/container/program.h"
-#include "agent/container/rlimits.h"
-#include "agent/container/sync.h"
-#include "agent/container/sysctl.h"
+#include "agent/container/launch/keyring.h"
+#include "agent/container/launch/last_fork.h"
+#include "agent/container/launch/program.h"
+#include "agent/container/launch/rlimits.h"
+#include "agent/container/launch/handshake.h"
+#include "agent/container/launch/sysctl.h"
 #include "agent/container/stdio/tty.h"
-#include "agent/container/user.h"
-#include "agent/container/wipe.h"
+#include "agent/container/launch/user.h"
+#include "agent/container/launch/wipe.h"
 #include "lib/cleanup.h"
 #include "lib/io.h"
 #include "lib/path.h"

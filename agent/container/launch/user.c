@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Users of a container. Runs in the new process, before execve. */
-#include "agent/container/user.h"
+#include "agent/container/launch/user.h"
 
 #include <grp.h>
 #include <stdbool.h>
@@ -9,7 +9,7 @@
 #include <sys/prctl.h>
 #include <unistd.h>
 
-#include "agent/container/accounts.h"
+#include "agent/container/launch/accounts.h"
 #include "lib/cleanup.h"
 #include "lib/parse.h"
 

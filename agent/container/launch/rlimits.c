@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Resource limits: names and putting them in force. One row for each limit. */
-#include "agent/container/rlimits.h"
+#include "agent/container/launch/rlimits.h"
 
 #include <errno.h>
 #include <inttypes.h>

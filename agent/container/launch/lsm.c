@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Labels of Linux security modules. Detected at start; applied by new processes, launch.c and exec.c's. */
-#include "agent/container/lsm.h"
+#include "agent/container/launch/lsm.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Parsing of passwd(5) and group(5). See accounts.h; called by user.c. Never follows a path out of the root. */
-#include "agent/container/accounts.h"
+#include "agent/container/launch/accounts.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The last thing a container's process does of ours. Used by entry.c and last_fork.c. */
+/* The last thing a container's process does of ours. Used by container_init.c and last_fork.c. */
 #pragma once
 
 #include <limits.h>

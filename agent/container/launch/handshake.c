@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Messages between a worker and the child it sets up. Used by launch.c, exec.c and entry.c. */
-#include "agent/container/sync.h"
+/* Messages between a worker and the child it sets up. Used by launch.c, exec.c and container_init.c. */
+#include "agent/container/launch/handshake.h"
 
 #include <errno.h>
 #include <poll.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Which files a container's process has, and has not. What its program gets is exactly 0, 1 and 2. */
-#include "agent/container/entry_files.h"
+#include "agent/container/launch/inherit_fds.h"
 
 #include <fcntl.h>
 #include <unistd.h>

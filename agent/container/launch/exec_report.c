@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* See exec_report.h. Runs in the container's process, between a failed execve(2) and its end. */
-#include "agent/container/exec_report.h"
+#include "agent/container/launch/exec_report.h"
 
 #include <stdio.h>
 #include <string.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A container's session keyring. Called by a new process in its namespaces, before it gives anything up. */
-#include "agent/container/keyring.h"
+#include "agent/container/launch/keyring.h"
 
 #include <errno.h>
 #include <linux/keyctl.h>

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The open files of a container's process before its program. Only entry.c calls this. */
+/* The open files of a container's process before its program. Only container_init.c calls this. */
 #pragma once
 
-#include "agent/container/entry.h"
+#include "agent/container/launch/container_init.h"
 #include "lib/error.h"
 
 /* Numbers from here on are free for use while files are arranged. */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* clone3() in a user namespace of somebody else: see clone.h. Called by child.c. */
-#include "agent/container/clone.h"
+#include "agent/container/launch/clone.h"
 
 #include <errno.h>
 #include <fcntl.h>
