@@ -6,7 +6,7 @@
 
 #include <protobuf-c/protobuf-c.h>
 
-#include "agent/config.h"
+#include "agent/config/config.h"
 #include "agent/rpc/policy.h"
 #include "agent/roots.h"
 #include "lib/error.h"

@@ -6,7 +6,7 @@
  */
 #pragma once
 
-#include "agent/config.h"
+#include "agent/config/config.h"
 #include "agent/roots.h"
 #include "lib/error.h"
 

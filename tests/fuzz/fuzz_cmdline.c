@@ -5,7 +5,7 @@
  */
 #include <string.h>
 
-#include "agent/config.h"
+#include "agent/config/config.h"
 #include "lib/parse.h"
 #include "tests/fuzz/target.h"
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The table of keys as config.c, config_file.c and config_print.c share it. Nobody else includes this. */
+/* The table of keys as config.c, file.c and print.c share it. Nobody else includes this. */
 #pragma once
 
-#include "agent/config.h"
+#include "agent/config/config.h"
 
 enum config_type {
 	CONFIG_FLAG,      /* bare word; with a value it is not understood */

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The table of configuration keys: one row to add one. Called at start by agent/agent.c. Never fails. */
-#include "agent/config.h"
+#include "agent/config/config.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "agent/config_keys.h"
+#include "agent/config/keys.h"
 #include "lib/cleanup.h"
 #include "lib/io.h"
 #include "lib/parse.h"

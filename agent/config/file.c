@@ -3,8 +3,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "agent/config_keys.h"
-#include "agent/toml.h"
+#include "agent/config/keys.h"
+#include "agent/config/toml.h"
 
 struct file {
 	struct config *config;

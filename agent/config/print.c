@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "agent/config_keys.h"
+#include "agent/config/keys.h"
 #include "lib/cleanup.h"
 #include "lib/io.h"
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* See toml.h. Called by config_file.c. A line is read twice: once to see that it is right, then to tell what it says. Nesting is
+/* See toml.h. Called by file.c. A line is read twice: once to see that it is right, then to tell what it says. Nesting is
  * bounded, and so is everything that is kept. */
-#include "agent/toml.h"
+#include "agent/config/toml.h"
 
 #include <string.h>
 

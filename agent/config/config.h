@@ -100,7 +100,7 @@ unsigned int config_read_cmdline(struct config *c, const char *text);
 /* Environment variables. Returns how many were warned about. */
 unsigned int config_read_env(struct config *c);
 
-/* The text of a configuration file: the flat part of TOML (agent/toml.h). name is for warnings. Returns how many
+/* The text of a configuration file: the flat part of TOML (agent/config/toml.h). name is for warnings. Returns how many
  * there were. */
 unsigned int config_read_file(struct config *c, const char *text, size_t n, const char *name);
 
