@@ -7,7 +7,7 @@
 #include <protobuf-c/protobuf-c.h>
 
 #include "agent/config/config.h"
-#include "agent/rpc/policy.h"
+#include "agent/policy/policy.h"
 #include "agent/roots.h"
 #include "lib/error.h"
 
@@ -40,7 +40,7 @@ struct agent {
 	bool is_checked;   /* a host has called Check */
 	policy_fn *policy; /* NULL: everything is allowed */
 	void *policy_data;
-	struct policy policy_rules; /* agent/rpc/policy.c */
+	struct policy policy_rules; /* agent/policy/policy.c */
 	int exit_code;              /* of the agent, once the loop has stopped */
 };
 

@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "agent.pb-c.h"
-#include "agent/rpc/policy.h"
+#include "agent/policy/policy.h"
 #include "tests/fuzz/target.h"
 
 /* Is there a line that begins with "default" and has the name and then "true" in it? */

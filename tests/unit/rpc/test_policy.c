@@ -7,7 +7,7 @@
 
 #include "agent.pb-c.h"
 #include "agent/agent.h"
-#include "agent/rpc/policy.h"
+#include "agent/policy/policy.h"
 #include "agent/rpc/rpc.h"
 #include "lib/cleanup.h"
 #include "lib/log.h"

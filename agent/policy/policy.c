@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* SetPolicy, and the policy that the gate asks (table.c). See policy.h. */
-#include "agent/rpc/policy.h"
+/* The policy that the gate of calls asks (agent/rpc/table.c). See policy.h. */
+#include "agent/policy/policy.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -9,7 +9,6 @@
 
 #include "agent.pb-c.h"
 #include "agent/agent.h"
-#include "agent/rpc/rpc.h"
 #include "lib/cleanup.h"
 #include "lib/io.h"
 #include "lib/log.h"
@@ -17,7 +16,6 @@
 #define FILE_MAX (1u << 20)
 
 static const ProtobufCServiceDescriptor *const service = &grpc__agent_service__descriptor;
-_Static_assert(POLICY_METHODS_MAX >= RPC_METHODS_MAX, "every method has a place");
 
 static bool
 is_allowed(const struct policy *policy, const ProtobufCMessageDescriptor *type)
@@ -98,17 +96,3 @@ policy_load(struct agent *agent, const char *file, struct error *err)
 				 "policy file %s: over 1 MiB, or no text", name);
 	return policy_set(agent, text, err) < 0 ? error_wrap(err, "policy file %s", name) : 0;
 }
-
-static enum rpc_outcome
-set_policy(struct call *call, const void *request, void *response, struct error *err)
-{
-	const Grpc__SetPolicyRequest *req = request;
-
-	(void)response;
-	return policy_set(call_agent(call), req->policy, err) < 0 ? RPC_FAILED : RPC_REPLY;
-}
-
-static const struct rpc_method methods[] = {
-	{ "SetPolicy", set_policy, 0 },
-};
-const struct rpc_area rpc_policy = RPC_AREA(methods);

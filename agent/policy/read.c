@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "agent.pb-c.h"
-#include "agent/rpc/policy.h"
+#include "agent/policy/policy.h"
 #include "lib/cleanup.h"
 
 #define BLANKS      " \t\r"
