@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The loop's side of CopyFile: what is under way for which path, in which order, by which copier.
- * Touches no file. See copy.h; called by agent/rpc/files.c.
+ * Touches no file. See copy.h; called by agent/rpc/rpc_files.c.
  */
 #include <errno.h>
 #include <fcntl.h>

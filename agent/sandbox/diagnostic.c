@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* See diagnostic.h. Called by agent/rpc/diagnostic.c. Must never follow a link: the container may have written it. */
+/* See diagnostic.h. Called by agent/rpc/rpc_diagnostic.c. Must never follow a link: the container may have written it. */
 #include "agent/sandbox/diagnostic.h"
 
 #include <errno.h>
