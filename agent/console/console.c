@@ -13,7 +13,7 @@
 #include <termios.h>
 #include <unistd.h>
 
-#include "agent/console/private.h"
+#include "agent/console/console_internal.h"
 #include "agent/server/address.h"
 #include "lib/cleanup.h"
 #include "lib/io.h"

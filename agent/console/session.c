@@ -16,7 +16,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "agent/console/private.h"
+#include "agent/console/console_internal.h"
 #include "agent/job/initlink.h"
 #include "lib/cleanup.h"
 #include "lib/io.h"

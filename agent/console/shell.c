@@ -9,7 +9,7 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
-#include "agent/console/private.h"
+#include "agent/console/console_internal.h"
 #include "lib/cleanup.h"
 #include "lib/exec_error.h"
 #include "lib/io.h"

@@ -12,7 +12,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "agent/files/private.h"
+#include "agent/files/files_internal.h"
 #include "lib/cleanup.h"
 #include "lib/io.h"
 #include "lib/log.h"

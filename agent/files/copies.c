@@ -11,7 +11,7 @@
 #include <sys/random.h>
 #include <sys/stat.h>
 
-#include "agent/files/private.h"
+#include "agent/files/files_internal.h"
 #include "lib/cleanup.h"
 #include "lib/io.h"
 #include "lib/log.h"

@@ -2,7 +2,7 @@
 /* Which bytes of a file have been written: pieces in order. Pure. Called by copies.c. */
 #include <string.h>
 
-#include "agent/files/private.h"
+#include "agent/files/files_internal.h"
 
 bool
 extents_add(struct extents *e, uint64_t from, uint64_t to)

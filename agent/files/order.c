@@ -5,7 +5,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "agent/files/private.h"
+#include "agent/files/files_internal.h"
 
 #define DIR_MODE 0750 /* where the host does not say */
 

@@ -20,7 +20,7 @@
 #include <unistd.h>
 
 #include "agent/job/initlink.h"
-#include "agent/job/private.h"
+#include "agent/job/job_internal.h"
 #include "lib/cleanup.h"
 #include "lib/io.h"
 

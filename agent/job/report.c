@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What a worker says, taken from its socket and handed to the job's callbacks. Called by job.c. Never blocks. */
-#include "agent/job/private.h"
+#include "agent/job/job_internal.h"
 
 #include <errno.h>
 #include <string.h>

@@ -3,7 +3,7 @@
  * Undoing a job, seen from the agent: a job of its own, whose worker walks the journal (undo.c). If that worker is killed
  * another one begins anew. Called by job.c. Never blocks.
  */
-#include "agent/job/private.h"
+#include "agent/job/job_internal.h"
 
 #include "lib/cleanup.h"
 

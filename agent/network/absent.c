@@ -2,7 +2,7 @@
 /* Series of calls for an interface that is not there. Called by network.c. */
 #include "agent/network/absent.h"
 
-#include "agent/network/private.h"
+#include "agent/network/network_internal.h"
 
 #define NS_PER_MS 1000000u
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The addresses of one interface, made what the host wants. Worker only: may block. Called by interface.c. */
-#include "agent/network/private.h"
+#include "agent/network/network_internal.h"
 
 #include <errno.h>
 #include <stdio.h>

@@ -3,7 +3,7 @@
  * UpdateInterface's work: which interface is meant, and what it shall be. Worker only: may block. Every step may be taken
  * again, so that a host which tries once more finds what it wants. Called by network.c.
  */
-#include "agent/network/private.h"
+#include "agent/network/network_internal.h"
 
 #include <errno.h>
 #include <net/if_arp.h>

@@ -3,7 +3,7 @@
  * The packet filter, by the tools of the guest's image: their text is what hosts keep and send. Worker only: may block.
  * Called by network.c.
  */
-#include "agent/network/private.h"
+#include "agent/network/network_internal.h"
 
 #include <fcntl.h>
 #include <stdio.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What there is: interfaces with their addresses, and routes, as records of network.h. Worker only: may block. */
-#include "agent/network/private.h"
+#include "agent/network/network_internal.h"
 
 #include <errno.h>
 #include <stdio.h>

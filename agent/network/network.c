@@ -16,7 +16,7 @@
 
 #include "agent/network/absent.h"
 #include "agent/network/events.h"
-#include "agent/network/private.h"
+#include "agent/network/network_internal.h"
 #include "lib/cleanup.h"
 
 #define CHANGE_MS 30000 /* the kernel's lock may be held by a driver that hangs */

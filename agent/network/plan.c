@@ -3,7 +3,7 @@
  * What hosts ask for, from text to plain data, checked before anything is changed. Loop side: never blocks, and never
  * asks the kernel. Called by network.c.
  */
-#include "agent/network/private.h"
+#include "agent/network/network_internal.h"
 
 #include <stdlib.h>
 #include <string.h>

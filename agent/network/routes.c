@@ -3,7 +3,7 @@
  * UpdateRoutes' work: routes in the order that they need each other, all of them or none. Worker only: may block. Called
  * by network.c.
  */
-#include "agent/network/private.h"
+#include "agent/network/network_internal.h"
 
 #include <errno.h>
 #include <stdio.h>

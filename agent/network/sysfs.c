@@ -3,7 +3,7 @@
  * Where interfaces lie among the PCI devices. Reads sysfs only, through the fd that it is given: never blocks. Called by
  * network.c on the loop, and by the workers.
  */
-#include "agent/network/private.h"
+#include "agent/network/network_internal.h"
 
 #include <dirent.h>
 #include <fcntl.h>

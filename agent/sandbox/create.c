@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* CreateContainer as an operation: storages, then a worker that launches. Called by agent/rpc through sandbox.h.
  * Whatever fails leaves nothing behind. */
-#include "agent/sandbox/private.h"
+#include "agent/sandbox/sandbox_internal.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -4,7 +4,7 @@
  * storages are released and its files cleaned up. Called by agent/rpc through sandbox.h. Each step has a
  * limit, and nothing that fails stops the next: the VM is about to end.
  */
-#include "agent/sandbox/private.h"
+#include "agent/sandbox/sandbox_internal.h"
 
 #include <stdlib.h>
 #include <string.h>

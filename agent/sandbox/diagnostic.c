@@ -9,7 +9,7 @@
 #include <sys/stat.h>
 
 #include "agent/container/spec/retain.h"
-#include "agent/sandbox/private.h"
+#include "agent/sandbox/sandbox_internal.h"
 #include "lib/cleanup.h"
 #include "lib/io.h"
 #include "lib/parse.h"

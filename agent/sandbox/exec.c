@@ -3,7 +3,7 @@
  * ExecProcess as an operation: a worker that starts one more process in a container. Called by agent/rpc
  * through sandbox.h. Whatever fails leaves nothing behind.
  */
-#include "agent/sandbox/private.h"
+#include "agent/sandbox/sandbox_internal.h"
 
 #include <stdlib.h>
 #include <string.h>

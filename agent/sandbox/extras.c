@@ -3,7 +3,7 @@
  * What a container is given beside its spec: devices by where the host has plugged them in, and mounts of other
  * containers. Called by create.c. Must never block: devices are awaited, mounts are a worker's business.
  */
-#include "agent/sandbox/private.h"
+#include "agent/sandbox/sandbox_internal.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -6,7 +6,7 @@
  */
 #include <stdlib.h>
 
-#include "agent/sandbox/private.h"
+#include "agent/sandbox/sandbox_internal.h"
 #include "lib/cleanup.h"
 #include "lib/log.h"
 

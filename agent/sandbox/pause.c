@@ -3,7 +3,7 @@
  * PauseContainer and ResumeContainer as operations: a worker that freezes or thaws and waits until it is so.
  * Called by agent/rpc through sandbox.h. What fails leaves the container running; signals need neither.
  */
-#include "agent/sandbox/private.h"
+#include "agent/sandbox/sandbox_internal.h"
 
 #include <errno.h>
 #include <limits.h>

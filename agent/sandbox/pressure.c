@@ -14,7 +14,7 @@
 #include <sys/epoll.h>
 
 #include "agent/cgroup/pressure.h"
-#include "agent/sandbox/private.h"
+#include "agent/sandbox/sandbox_internal.h"
 #include "init/cgroups.h"
 #include "lib/cleanup.h"
 #include "lib/log.h"

@@ -4,7 +4,7 @@
  * the container down. Called by agent/rpc through sandbox.h, and when the sandbox is destroyed. Goes on
  * whether or not anybody waits for it.
  */
-#include "agent/sandbox/private.h"
+#include "agent/sandbox/sandbox_internal.h"
 
 #include <stdbool.h>
 #include <stdlib.h>

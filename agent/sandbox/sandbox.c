@@ -3,7 +3,7 @@
  * The sandbox's tables: which containers there are, and finding what a call names. Called by agent/rpc;
  * the operations are the other files here. Must never block.
  */
-#include "agent/sandbox/private.h"
+#include "agent/sandbox/sandbox_internal.h"
 
 #include <stdlib.h>
 #include <string.h>

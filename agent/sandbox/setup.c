@@ -3,7 +3,7 @@
  * CreateSandbox as an operation: a worker for modules and namespaces, then the storages, then a worker for
  * resolv.conf and names. Called by agent/rpc through sandbox.h. A failure leaves the sandbox as it was before.
  */
-#include "agent/sandbox/private.h"
+#include "agent/sandbox/sandbox_internal.h"
 
 #include <stdlib.h>
 #include <string.h>

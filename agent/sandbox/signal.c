@@ -4,7 +4,7 @@
  * works any more. Called by SignalProcess and when a container is taken down. Must never wait for what it
  * killed.
  */
-#include "agent/sandbox/private.h"
+#include "agent/sandbox/sandbox_internal.h"
 
 #include <errno.h>
 #include <signal.h>

@@ -3,7 +3,7 @@
  * StartContainer as an operation: the gate is opened at once or, if there are hooks around that, by a worker. Called by
  * agent/rpc through sandbox.h. A start that fails in a hook ends the container.
  */
-#include "agent/sandbox/private.h"
+#include "agent/sandbox/sandbox_internal.h"
 
 #include <stdlib.h>
 

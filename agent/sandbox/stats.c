@@ -3,7 +3,7 @@
  * StatsContainer as an operation: a worker reads the counters. It waits for no other work on the container, only for
  * another one of its kind. Called by agent/rpc through sandbox.h.
  */
-#include "agent/sandbox/private.h"
+#include "agent/sandbox/sandbox_internal.h"
 
 #include <fcntl.h>
 #include <sched.h>

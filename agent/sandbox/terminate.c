@@ -12,7 +12,7 @@
  * in sigtimedwait(2): the mask alone cannot tell such a process from one without a handler. But a signal that is not
  * dropped wakes the thread up, and that can be seen. Loop side: reads only files of procfs that never wait.
  */
-#include "agent/sandbox/private.h"
+#include "agent/sandbox/sandbox_internal.h"
 
 #include <dirent.h>
 #include <errno.h>

@@ -3,7 +3,7 @@
  * UpdateContainer as an operation: a worker that writes the new limits. Called by agent/rpc through sandbox.h. A write
  * that fails puts back what was there; a worker that is killed at its deadline cannot.
  */
-#include "agent/sandbox/private.h"
+#include "agent/sandbox/sandbox_internal.h"
 
 #include <stdlib.h>
 #include <string.h>

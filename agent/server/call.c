@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "agent/server/private.h"
+#include "agent/server/server_internal.h"
 #include "agent/server/trace.h"
 #include "lib/cleanup.h"
 #include "lib/log.h"

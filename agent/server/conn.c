@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * One connection: bytes to frames, frames to calls, replies to bytes. Called by the loop, by server.c and by
- * call.c. Never blocks, and keeps nothing that a peer sized beyond the limits in private.h.
+ * call.c. Never blocks, and keeps nothing that a peer sized beyond the limits in server_internal.h.
  */
-#include "agent/server/private.h"
+#include "agent/server/server_internal.h"
 
 #include <errno.h>
 #include <stdlib.h>

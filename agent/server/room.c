@@ -4,7 +4,7 @@
  * frames and takes its replies a byte at a time keeps its place only while nobody else needs it. The connection over which
  * the sandbox was created is the runtime's: it is never closed for another. Called by server.c and conn.c. Never blocks.
  */
-#include "agent/server/private.h"
+#include "agent/server/server_internal.h"
 
 /* ---- how far a peer is ---- */
 

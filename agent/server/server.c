@@ -14,7 +14,7 @@
 #include <linux/vm_sockets.h>
 
 #include "agent/server/address.h"
-#include "agent/server/private.h"
+#include "agent/server/server_internal.h"
 #include "lib/cleanup.h"
 #include "lib/log.h"
 

@@ -8,7 +8,7 @@
 #include <string.h>
 
 #include "agent/storage/point.h"
-#include "agent/storage/private.h"
+#include "agent/storage/storage_internal.h"
 #include "lib/cleanup.h"
 #include "lib/log.h"
 

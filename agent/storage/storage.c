@@ -13,7 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "agent/storage/private.h"
+#include "agent/storage/storage_internal.h"
 #include "agent/storage/spec.h"
 #include "agent/storage/watchable.h"
 #include "lib/log.h"

@@ -14,7 +14,7 @@
 #include <netlink/socket.h>
 
 #include "agent/network/events.h"
-#include "agent/network/private.h"
+#include "agent/network/network_internal.h"
 #include "agent/network/snapshot.h"
 #include "tests/fuzz/target.h"
 

@@ -4,7 +4,7 @@
 
 #include <criterion/criterion.h>
 
-#include "agent/files/private.h"
+#include "agent/files/files_internal.h"
 
 #define SIZE 200
 

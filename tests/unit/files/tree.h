@@ -5,7 +5,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "agent/files/private.h"
+#include "agent/files/files_internal.h"
 
 struct tree {
 	char dir[64];

@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "agent/network/absent.h"
-#include "agent/network/private.h"
+#include "agent/network/network_internal.h"
 
 #define MS      1000000ull
 #define WAIT_MS 3000

@@ -4,7 +4,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
-#include "agent/network/private.h"
+#include "agent/network/network_internal.h"
 #include "lib/cleanup.h"
 
 static struct error err;

@@ -4,7 +4,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "agent/network/private.h"
+#include "agent/network/network_internal.h"
 #include "lib/cleanup.h"
 #include "tests/unit/device/tree.h"
 

@@ -9,7 +9,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "agent/job/private.h"
+#include "agent/job/job_internal.h"
 #include "lib/cleanup.h"
 #include "tests/unit/sandbox/bench.h"
 

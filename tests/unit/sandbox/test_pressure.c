@@ -5,7 +5,7 @@
 
 #include "agent/cgroup/pressure.h"
 #include "agent/sandbox/pressure.h"
-#include "agent/sandbox/private.h"
+#include "agent/sandbox/sandbox_internal.h"
 
 /* errno of the next write of a limit, 0: it succeeds. */
 static int failure;

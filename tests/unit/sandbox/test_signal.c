@@ -16,7 +16,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "agent/sandbox/private.h"
+#include "agent/sandbox/sandbox_internal.h"
 #include "lib/cleanup.h"
 #include "lib/io.h"
 #include "lib/sys.h"

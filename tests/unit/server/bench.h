@@ -9,7 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "agent/server/private.h"
+#include "agent/server/server_internal.h"
 #include "lib/buf.h"
 
 #define BENCH_PARKED_MAX 8192
