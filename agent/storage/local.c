@@ -5,7 +5,7 @@
 #include <unistd.h>
 
 #include "agent/storage/driver.h"
-#include "agent/storage/point.h"
+#include "agent/storage/mount_point.h"
 #include "lib/cleanup.h"
 #include "lib/parse.h"
 #include "lib/path.h"

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "agent/storage/point.h"
+#include "agent/storage/mount_point.h"
 #include "agent/storage/storage_internal.h"
 #include "lib/cleanup.h"
 #include "lib/log.h"

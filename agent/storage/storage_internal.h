@@ -7,7 +7,7 @@
 #include "agent/device/device.h"
 #include "agent/job/job.h"
 #include "agent/storage/driver.h"
-#include "agent/storage/point.h"
+#include "agent/storage/mount_point.h"
 #include "agent/storage/storage.h"
 #include "agent/storage/unmount.h"
 #include "lib/list.h"

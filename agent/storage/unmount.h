@@ -4,7 +4,7 @@
 
 #include <stdint.h>
 
-#include "agent/storage/point.h"
+#include "agent/storage/mount_point.h"
 #include "lib/error.h"
 
 struct worker;

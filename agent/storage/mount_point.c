@@ -4,7 +4,7 @@
  * path is looked up once, and from then on only file descriptors count, here, in the undo, and at the unmount.
  * Runs in workers only: may block.
  */
-#include "agent/storage/point.h"
+#include "agent/storage/mount_point.h"
 
 #include <errno.h>
 #include <fcntl.h>
