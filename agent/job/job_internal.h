@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What job.c (states, pool) and report.c (what a worker says) share. Nobody else includes this. */
+/* What job.c (states, pool) and job_messages.c (what a worker says) share. Nobody else includes this. */
 #pragma once
 
 #include <stdbool.h>
@@ -7,7 +7,7 @@
 
 #include "agent/job/job.h"
 #include "agent/job/journal.h"
-#include "agent/job/slot.h"
+#include "agent/job/worker_proc.h"
 #include "agent/job/wire.h"
 #include "lib/list.h"
 
@@ -85,12 +85,12 @@ void job_stop(struct job *job);
 /* The worker has said its last: job->err is the result. The job is gone afterwards, or being undone. */
 void job_result(struct job *job);
 
-/* ---- undoing.c ---- */
+/* ---- undo_job.c ---- */
 
 /* Undoes the job's journal, then finishes the job. */
 void job_undo_begin(struct job *job);
 
-/* ---- report.c ---- */
+/* ---- job_messages.c ---- */
 
 enum drained {
 	DRAINED,       /* nothing there now, or `max` messages taken */

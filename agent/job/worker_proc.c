@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Starting, killing and outliving worker processes. Called by job.c. Never blocks. */
-#include "agent/job/slot.h"
+#include "agent/job/worker_proc.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -84,7 +84,7 @@ slot_start(struct initlink *link, int dev_null, int *keep, size_t n_keep, job_wo
 	ours = pair[0];
 	theirs = pair[1];
 	slot = calloc(1, sizeof(*slot));
-	/* the sender goes with each message: a container's process may get hold of the other end (report.c) */
+	/* the sender goes with each message: a container's process may get hold of the other end (job_messages.c) */
 	if (!slot || fcntl(ours, F_SETFL, O_NONBLOCK) < 0 ||
 	    setsockopt(ours, SOL_SOCKET, SO_PASSCRED, &(int){ 1 }, sizeof(int)) < 0) {
 		free(slot);
