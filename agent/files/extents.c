@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Which bytes of a file have been written: pieces in order. Pure. Called by copies.c. */
+/* Which bytes of a file have been written: pieces in order. Pure. Called by copyfile.c. */
 #include <string.h>
 
 #include "agent/files/files_internal.h"

@@ -42,13 +42,13 @@ struct copy_result {
 	bool is_clean;     /* a failure has left nothing; false: the copier died */
 };
 
-/* ---- place.c: what a copier does. Worker only: may block. ---- */
+/* ---- copy_apply.c: what a copier does. Worker only: may block. ---- */
 
 /* Does one order; run and proc as in struct roots. The result says it all. */
 void copy_place(int run, int proc, const struct copy_order *order, const uint8_t *data,
 		struct copy_result *result);
 
-/* ---- copier.c: a process that does orders, one at a time ---- */
+/* ---- copy_worker.c: a process that does orders, one at a time ---- */
 
 struct copier;
 
@@ -102,7 +102,7 @@ bool extents_overlap(const struct extents *e, uint64_t from, uint64_t to);
 /* Is everything of [0, size) there? */
 bool extents_cover(const struct extents *e, uint64_t size);
 
-/* ---- order.c: what calls ask for, and what a copier is to do ---- */
+/* ---- copy_plan.c: what calls ask for, and what a copier is to do ---- */
 
 /* A path with something under way: parts that wait or are being written, or a file that is not complete. */
 struct target {

@@ -2,7 +2,7 @@
 /*
  * A copier: a worker that does one order after the other, so that ten thousand small files do not take ten thousand
  * forks. Order and data are handed over in memory that both share, a byte through a socket says that they are there. It
- * ends after a while without work. Called by copies.c; knows nothing of paths.
+ * ends after a while without work. Called by copyfile.c; knows nothing of paths.
  */
 #include <errno.h>
 #include <stdlib.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What a call may ask for, and what it comes to for a copier. Called by copies.c; pure: touches no file. */
+/* What a call may ask for, and what it comes to for a copier. Called by copyfile.c; pure: touches no file. */
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
