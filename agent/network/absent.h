@@ -11,7 +11,7 @@
 #include <stdint.h>
 
 #include "agent/device/pci.h"
-#include "agent/network/text.h"
+#include "agent/network/addr_parse.h"
 #include "lib/error.h"
 
 /* Interfaces remembered at a time. The oldest makes room for another, which costs one more wait. */

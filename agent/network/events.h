@@ -5,7 +5,7 @@
  */
 #pragma once
 
-#include "agent/network/text.h"
+#include "agent/network/addr_parse.h"
 #include "lib/error.h"
 #include "lib/loop.h"
 

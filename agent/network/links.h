@@ -7,7 +7,7 @@
 #include <stdint.h>
 
 #include "agent/network/rtnl.h"
-#include "agent/network/text.h"
+#include "agent/network/addr_parse.h"
 #include "lib/error.h"
 
 #define NET_KIND_MAX 16

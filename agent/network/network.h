@@ -11,7 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "agent/network/text.h"
+#include "agent/network/addr_parse.h"
 #include "agent/roots.h"
 #include "lib/buf.h"
 #include "lib/error.h"

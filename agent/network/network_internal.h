@@ -7,14 +7,14 @@
 #include "agent/network/links.h"
 #include "agent/network/network.h"
 #include "agent/network/rtnl.h"
-#include "agent/network/seen.h"
+#include "agent/network/ifindex_cache.h"
 #include "lib/list.h"
 
 /* Of what a worker sends. */
 enum net_message {
 	NET_MESSAGE_DATA = 1, /* a part of the reply */
 	NET_MESSAGE_ABSENT,   /* the interface is not there (yet) */
-	NET_MESSAGE_SEEN,     /* seen.h */
+	NET_MESSAGE_SEEN,     /* ifindex_cache.h */
 };
 
 /* Of a reply, as records or text: what a message of 4 MiB can hold at most is less. */

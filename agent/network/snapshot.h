@@ -6,7 +6,7 @@
 #include <stdint.h>
 
 #include "agent/network/rtnl.h"
-#include "agent/network/text.h"
+#include "agent/network/addr_parse.h"
 #include "lib/buf.h"
 #include "lib/error.h"
 

@@ -5,7 +5,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
-#include "agent/network/text.h"
+#include "agent/network/addr_parse.h"
 #include "lib/cleanup.h"
 
 Test(network_text, prefixes)

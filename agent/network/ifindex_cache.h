@@ -9,7 +9,7 @@
 #include <stdint.h>
 
 #include "agent/network/links.h"
-#include "agent/network/text.h"
+#include "agent/network/addr_parse.h"
 
 struct net_seen_link {
 	struct net_mac mac;
