@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* One program, several roles: init/role.c decides which. */
+/* One program, several roles: init/main_dispatch.c decides which. */
 #include "agent/agent.h"
-#include "init/role.h"
+#include "init/main_dispatch.h"
 
 int
 main(int argc, char **argv)

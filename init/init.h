@@ -4,7 +4,7 @@
 
 #include <stdint.h>
 
-#include "init/program.h"
+#include "init/agent_exec.h"
 
 /* Boots the guest, runs the agent, powers off. Never returns. main_ns: CLOCK_MONOTONIC when main() was
  * entered. argv is what the kernel passed: words of its command line that it did not know, of which only

@@ -17,7 +17,7 @@
 #include <unistd.h>
 
 #include "init/children.h"
-#include "init/leftovers.h"
+#include "init/kill_orphans.h"
 #include "lib/cleanup.h"
 #include "lib/initproto.h"
 #include "lib/io.h"

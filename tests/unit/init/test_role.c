@@ -9,7 +9,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "init/role.h"
+#include "init/main_dispatch.h"
 #include "lib/initproto.h"
 
 static int

@@ -3,7 +3,7 @@
  * One binary, two roles. As PID 1 we are init under any name; with a socket to init we are the agent;
  * else we become the agent's parent ourselves (`tatami supervise`, or started by another init system).
  */
-#include "init/role.h"
+#include "init/main_dispatch.h"
 
 #include <fcntl.h>
 #include <stdio.h>

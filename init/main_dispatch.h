@@ -2,7 +2,7 @@
 /* Decides what this process is: init, supervise or agent. */
 #pragma once
 
-#include "init/program.h"
+#include "init/agent_exec.h"
 
 /* The whole of main(): as PID 1 it never returns; else it returns the exit code. agent_main is called when we
  * are the agent, with fd of the socket to our parent (lib/initproto.h), CLOEXEC set. */

@@ -3,7 +3,7 @@
  * Ends what the agent left behind when PID 1 is not ours: it would otherwise live on as a child of the
  * machine's init, in mounts and cgroups that nobody cleans up. Called by the supervise loop at its end.
  */
-#include "init/leftovers.h"
+#include "init/kill_orphans.h"
 
 #include <errno.h>
 #include <fcntl.h>

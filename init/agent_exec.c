@@ -3,7 +3,7 @@
  * Turns the process that init or supervise has forked into the agent. Never runs in init itself, so it
  * may allocate.
  */
-#include "init/program.h"
+#include "init/agent_exec.h"
 
 #include <errno.h>
 #include <fcntl.h>
