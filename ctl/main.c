@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "ctl/commands.h"
-#include "ctl/rpc.h"
+#include "ctl/cmd_rpc.h"
 #include "lib/cleanup.h"
 
 static const struct {

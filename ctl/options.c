@@ -10,7 +10,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "ctl/find.h"
+#include "ctl/vm/find.h"
 #include "lib/cleanup.h"
 #include "lib/parse.h"
 

@@ -5,7 +5,7 @@
 #include <stdbool.h>
 
 #include "ctl/spec.h"
-#include "ctl/vm.h"
+#include "ctl/vm/vm.h"
 #include "lib/error.h"
 
 #define OPTIONS_ENV_MAX 64

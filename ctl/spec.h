@@ -6,7 +6,7 @@
 #include <stdint.h>
 
 #include "agent.pb-c.h"
-#include "ctl/vm.h"
+#include "ctl/vm/vm.h"
 #include "lib/arena.h"
 #include "lib/error.h"
 

@@ -4,9 +4,9 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "ctl/expand.h"
-#include "ctl/manifest.h"
-#include "ctl/quantity.h"
+#include "ctl/pod/expand.h"
+#include "ctl/pod/manifest.h"
+#include "ctl/pod/quantity.h"
 #include "lib/cleanup.h"
 
 #define POD(spec) "{\"metadata\":{\"name\":\"p\"},\"spec\":{" spec "}}"

@@ -9,9 +9,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "ctl/qemu.h"
+#include "ctl/vm/qemu.h"
 #include "ctl/spec.h"
-#include "ctl/tempdir.h"
+#include "ctl/vm/tempdir.h"
 #include "ctl/timeline.h"
 #include "lib/cleanup.h"
 

@@ -10,7 +10,7 @@
 #include <unistd.h>
 
 #include "agent.pb-c.h"
-#include "ctl/rpc.h"
+#include "ctl/cmd_rpc.h"
 #include "health.pb-c.h"
 #include "lib/buf.h"
 #include "lib/cleanup.h"

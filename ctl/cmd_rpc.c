@@ -3,7 +3,7 @@
  * One call of any method: JSON in and out. What there is to call comes from the generated descriptors, so
  * nothing here knows any method by name.
  */
-#include "ctl/rpc.h"
+#include "ctl/cmd_rpc.h"
 
 #include <errno.h>
 #include <getopt.h>

@@ -6,7 +6,7 @@
 
 #include "ctl/commands.h"
 #include "ctl/options.h"
-#include "ctl/pod.h"
+#include "ctl/single.h"
 #include "ctl/session.h"
 #include "lib/cleanup.h"
 

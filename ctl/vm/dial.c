@@ -4,7 +4,7 @@
  * its console. To try before that is not harmless: vhost-device-vsock (0.3.0) queues junk for the guest while a
  * connection is pending, and dies of an answer to somebody who has hung up. So: look first, then connect with patience.
  */
-#include "ctl/dial.h"
+#include "ctl/vm/dial.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -3,7 +3,7 @@
  * A config map in a pod is a directory with ..data, a link to a directory of its files, and a link through ..data for each
  * file: what is changed later is changed for all files at once.
  */
-#include "ctl/podfiles.h"
+#include "ctl/pod/files.h"
 
 #include <errno.h>
 #include <fcntl.h>

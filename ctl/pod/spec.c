@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Making a pod: from its description to requests. */
-#include "ctl/podspec.h"
+#include "ctl/pod/spec.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -8,7 +8,7 @@
 #include <sys/stat.h>
 
 #include "agent.pb-c.h"
-#include "ctl/podfiles.h"
+#include "ctl/pod/files.h"
 #include "ctl/spec.h"
 #include "lib/arena.h"
 #include "lib/cleanup.h"

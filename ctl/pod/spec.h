@@ -2,8 +2,8 @@
 /* The calls that make a pod in a VM that has been asked for nothing yet, as a Kata runtime makes them. Blocks. */
 #pragma once
 
-#include "ctl/manifest.h"
-#include "ctl/vm.h"
+#include "ctl/pod/manifest.h"
+#include "ctl/vm/vm.h"
 #include "lib/error.h"
 
 struct ttrpc_client;
@@ -14,7 +14,7 @@ struct podspec {
 	struct ttrpc_client *client;
 };
 
-/* Containers' images, then `files` (podfiles.h), then directories of the host. INVALID_ARGUMENT for one that is not there. */
+/* Containers' images, then `files` (files.h), then directories of the host. INVALID_ARGUMENT for one that is not there. */
 int podspec_shares(const struct manifest *m, const char *files, struct vm_options *vm,
 		   struct error *err);
 

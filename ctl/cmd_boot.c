@@ -7,12 +7,12 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "ctl/background.h"
+#include "ctl/vm/background.h"
 #include "ctl/commands.h"
 #include "ctl/options.h"
-#include "ctl/pod.h"
+#include "ctl/single.h"
 #include "ctl/session.h"
-#include "ctl/state.h"
+#include "ctl/vm/state.h"
 #include "lib/cleanup.h"
 
 static const char usage[] =

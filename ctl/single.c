@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A VM with one container in it. */
-#include "ctl/pod.h"
+#include "ctl/single.h"
 
 #include <signal.h>
 #include <stdio.h>
@@ -8,7 +8,7 @@
 #include <string.h>
 
 #include "agent.pb-c.h"
-#include "ctl/dial.h"
+#include "ctl/vm/dial.h"
 #include "ctl/spec.h"
 #include "lib/arena.h"
 #include "lib/loop.h"

@@ -6,7 +6,7 @@
  */
 #pragma once
 
-#include "ctl/podspec.h"
+#include "ctl/pod/spec.h"
 #include "lib/error.h"
 
 struct podrun;

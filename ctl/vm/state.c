@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The state files of VMs that run in the background. */
-#include "ctl/state.h"
+#include "ctl/vm/state.h"
 
 #include <dirent.h>
 #include <errno.h>

@@ -3,7 +3,7 @@
  * root. One directory, shared with the guest. May block. */
 #pragma once
 
-#include "ctl/manifest.h"
+#include "ctl/pod/manifest.h"
 #include "lib/error.h"
 
 #define PODFILES_PAUSE \

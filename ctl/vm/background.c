@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The monitor process of a VM in the background. */
-#include "ctl/background.h"
+#include "ctl/vm/background.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -13,7 +13,7 @@
 #include <unistd.h>
 
 #include "ctl/commands.h"
-#include "ctl/pod.h"
+#include "ctl/single.h"
 #include "lib/cleanup.h"
 #include "lib/io.h"
 

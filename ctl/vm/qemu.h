@@ -2,8 +2,8 @@
 /* QEMU's command line, from what the VM shall be. Pure: touches nothing. */
 #pragma once
 
-#include "ctl/spawn.h"
-#include "ctl/vm.h"
+#include "ctl/vm/spawn.h"
+#include "ctl/vm/vm.h"
 
 /* What the command line names besides the options. */
 struct qemu_parts {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* An initrd with another agent than ours: the base initrd and one more segment. */
-#include "ctl/initrd.h"
+#include "ctl/vm/initrd.h"
 
 #include <fcntl.h>
 #include <limits.h>

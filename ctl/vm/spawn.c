@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Starting programs on the host. */
-#include "ctl/spawn.h"
+#include "ctl/vm/spawn.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Private temporary directories: a lock tells the living from the dead, as a pid could not. */
-#include "ctl/tempdir.h"
+#include "ctl/vm/tempdir.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* References to variables. See expand.h. */
-#include "ctl/expand.h"
+#include "ctl/pod/expand.h"
 
 #include <string.h>
 

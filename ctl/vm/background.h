@@ -5,8 +5,8 @@
  */
 #pragma once
 
-#include "ctl/state.h"
-#include "ctl/vm.h"
+#include "ctl/vm/state.h"
+#include "ctl/vm/vm.h"
 #include "lib/error.h"
 
 /* What is looked after. Everything is called in the monitor, which has blocked the signals of pod_block_signals(). */

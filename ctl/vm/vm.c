@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A VM and the helper programs of its devices. */
-#include "ctl/vm.h"
+#include "ctl/vm/vm.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -17,11 +17,11 @@
 
 #include <linux/vhost.h>
 
-#include "ctl/find.h"
-#include "ctl/initrd.h"
-#include "ctl/qemu.h"
-#include "ctl/spawn.h"
-#include "ctl/tempdir.h"
+#include "ctl/vm/find.h"
+#include "ctl/vm/initrd.h"
+#include "ctl/vm/qemu.h"
+#include "ctl/vm/spawn.h"
+#include "ctl/vm/tempdir.h"
 #include "lib/cleanup.h"
 #include "lib/loop.h"
 #include "lib/path.h"

@@ -6,7 +6,7 @@
 
 #include "ctl/options.h"
 #include "ctl/timeline.h"
-#include "ctl/vm.h"
+#include "ctl/vm/vm.h"
 
 #define POD_CONTAINER "main"
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The containers of a pod that runs. */
-#include "ctl/podrun.h"
+#include "ctl/pod/run.h"
 
 #include <errno.h>
 #include <fcntl.h>

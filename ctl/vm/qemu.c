@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* QEMU's command line. */
-#include "ctl/qemu.h"
+#include "ctl/vm/qemu.h"
 
 #include <stdio.h>
 #include <string.h>

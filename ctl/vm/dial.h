@@ -2,7 +2,7 @@
 /* Getting through to the agent of a VM that is booting. */
 #pragma once
 
-#include "ctl/vm.h"
+#include "ctl/vm/vm.h"
 #include "lib/error.h"
 
 struct ttrpc_client;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Quantities. See quantity.h; the format is that of k8s.io/apimachinery's resource.Quantity. */
-#include "ctl/quantity.h"
+#include "ctl/pod/quantity.h"
 
 #include <stddef.h>
 #include <string.h>

@@ -12,10 +12,10 @@
 
 #include "agent.pb-c.h"
 #include "ctl/commands.h"
-#include "ctl/pod.h"
+#include "ctl/single.h"
 #include "ctl/session.h"
 #include "ctl/spec.h"
-#include "ctl/state.h"
+#include "ctl/vm/state.h"
 #include "lib/arena.h"
 #include "lib/cleanup.h"
 #include "lib/loop.h"

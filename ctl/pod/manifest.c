@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The description of a pod, from JSON. */
-#include "ctl/manifest.h"
+#include "ctl/pod/manifest.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "ctl/expand.h"
-#include "ctl/quantity.h"
+#include "ctl/pod/expand.h"
+#include "ctl/pod/quantity.h"
 #include "lib/cleanup.h"
 
 #define CPU_MILLI_MAX 1000000000

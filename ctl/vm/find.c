@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Where things are on the host. */
-#include "ctl/find.h"
+#include "ctl/vm/find.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -14,7 +14,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "ctl/spawn.h"
+#include "ctl/vm/spawn.h"
 #include "lib/cleanup.h"
 #include "lib/io.h"
 
