@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Hooks in the course of a launch. Worker and new process take turns over their socket (sync.h): when the root file
+ * Hooks in the course of a launch. Worker and new process take turns over their socket (launch/handshake.h): when the root file
  * system is filled and not yet entered, the worker runs the hooks of the guest's namespaces, then the process those of
  * its own. Nothing of this is done for a container without such hooks.
  */
