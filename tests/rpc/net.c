@@ -2,6 +2,7 @@
 /* See net.h. */
 #include "tests/rpc/net.h"
 
+#include <net/if.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -110,13 +111,16 @@ has(struct harness *h, enum mnl_what what, const char *line)
 	CHECK(h, false, "no \"%s\" in:\n%s", line, all);
 }
 
+/* The agent may have given a link any name. "lo" and what the kernel adds by itself cannot be removed. */
 void
 remove_links(void)
 {
-	static const char *const names[] = { "eth0", "eth1", "eth2", "net0", "net1", "net2" };
+	struct if_nameindex *links = if_nameindex();
 
-	for (size_t i = 0; i < ARRAY_LEN(names); i++)
-		(void)mnl_remove_link(names[i]);
+	for (const struct if_nameindex *l = links; l && l->if_index != 0; l++)
+		(void)mnl_remove_link(l->if_name);
+	if (links)
+		if_freenameindex(links);
 }
 
 void

@@ -10,6 +10,7 @@
 #include "tests/fuzz/mutate.h"
 #include "tests/rpc/harness.h"
 #include "tests/rpc/mnl.h"
+#include "tests/rpc/net.h"
 #include "tests/rpc/probe.h"
 #include "tests/rpc/raw.h"
 
@@ -490,6 +491,7 @@ storm(struct harness *h)
 	CHECK(h, unanswered(s) == 0, "%llu requests were never answered",
 	      (unsigned long long)unanswered(s));
 	storm_free(s);
+	remove_links();
 	remove_copies(h);
 	free(s);
 }
