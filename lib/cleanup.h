@@ -57,4 +57,12 @@ close_fd(int *fd)
 	*fd = -1;
 }
 
+/* Closes each of the n fds that is one, leaves -1 behind. */
+static inline void
+close_fds(int *fds, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		close_fd(&fds[i]);
+}
+
 #define ARRAY_LEN(a) (sizeof(a) / sizeof((a)[0]))

@@ -295,20 +295,14 @@ shell_ended(int status, bool gone, void *data)
 /* ---- the start ---- */
 
 static int
-take_terminal(struct job *job, uint32_t type, const void *payload, size_t size, int *fds,
-	      size_t n_fds, void *data, struct error *err)
+take_terminal(struct job *job, const struct job_message *m, void *data, struct error *err)
 {
 	struct session *s = data;
 
 	(void)job;
-	(void)payload;
-	(void)size;
-	if (type != SHELL_MSG_TTY || n_fds != 1 || s->master >= 0) {
-		for (size_t i = 0; i < n_fds; i++)
-			close_fd(&fds[i]);
-		return error_set(err, ERROR_INTERNAL, "unexpected message %u of a worker", type);
-	}
-	s->master = fds[0];
+	if (s->master >= 0)
+		return error_set(err, ERROR_INTERNAL, "a worker sent a second terminal");
+	s->master = steal_fd(&m->fds[0]);
 	return fcntl(s->master, F_SETFL, O_NONBLOCK) < 0 ? error_sys(err, "set up a terminal") : 0;
 }
 
@@ -361,10 +355,15 @@ started(struct job *job, const struct error *failure, void *data)
 	session_update(s);
 }
 
+static const struct job_message_type shell_messages[] = {
+	[SHELL_MSG_TTY] = { .handler = take_terminal, .n_fds = 1 },
+};
+
 static const struct job_ops shell_ops = {
 	.name = "debug console",
 	.work = shell_work,
-	.message = take_terminal,
+	.messages = shell_messages,
+	.n_messages = ARRAY_LEN(shell_messages),
 	.process = take_process,
 	.done = started,
 };

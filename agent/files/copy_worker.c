@@ -108,18 +108,15 @@ wait_idle(struct copier *c)
 }
 
 static int
-on_message(struct job *job, uint32_t type, const void *payload, size_t size, int *fds, size_t n_fds,
-	   void *data, struct error *err)
+take_result(struct job *job, const struct job_message *m, void *data, struct error *err)
 {
 	struct copier *c = data;
 	struct copy_result result;
 
 	(void)job;
-	for (size_t i = 0; i < n_fds; i++)
-		close_fd(&fds[i]);
-	if (type != COPIER_MSG_RESULT || size != sizeof(result) || !c->is_busy)
-		return error_set(err, ERROR_INTERNAL, "a copier sent message %u", type);
-	memcpy(&result, payload, sizeof(result));
+	if (!c->is_busy)
+		return error_set(err, ERROR_INTERNAL, "a copier sent a result without an order");
+	memcpy(&result, m->payload, sizeof(result));
 	stop_timer(c);
 	c->is_busy = false;
 	wait_idle(c);
@@ -146,10 +143,15 @@ on_done(struct job *job, const struct error *err, void *data)
 	c->spec.gone(c, c->spec.data);
 }
 
+static const struct job_message_type messages[] = {
+	[COPIER_MSG_RESULT] = { .handler = take_result, .size = sizeof(struct copy_result) },
+};
+
 static const struct job_ops copier_job = {
 	.name = "copy files",
 	.work = copier_work,
-	.message = on_message,
+	.messages = messages,
+	.n_messages = ARRAY_LEN(messages),
 	.done = on_done,
 };
 

@@ -97,19 +97,14 @@ percent_since(uint64_t *last_ns, uint64_t *last_usec, uint64_t usec)
 static void begin_reclaim_period(struct memagent *m);
 
 static int
-on_reclaim_message(struct job *job, uint32_t type, const void *payload, size_t size, int *fds,
-		   size_t n_fds, void *data, struct error *err)
+take_target(struct job *job, const struct job_message *message, void *data, struct error *err)
 {
 	struct memagent *m = data;
 	struct memagent_reply reply;
 	struct memagent_target *t;
 
 	(void)job;
-	for (size_t i = 0; i < n_fds; i++)
-		close_fd(&fds[i]);
-	if (type != MEMAGENT_MSG_TARGET || size != sizeof(reply))
-		return error_set(err, ERROR_INTERNAL, "a worker sent message %u", type);
-	memcpy(&reply, payload, sizeof(reply));
+	memcpy(&reply, message->payload, sizeof(reply));
 	if (reply.index >= m->r.n)
 		return error_set(err, ERROR_INTERNAL, "a worker sent target %llu",
 				 (unsigned long long)reply.index);
@@ -139,10 +134,15 @@ on_reclaim_done(struct job *job, const struct error *err, void *data)
 	begin_reclaim_period(m);
 }
 
+static const struct job_message_type reclaim_messages[] = {
+	[MEMAGENT_MSG_TARGET] = { .handler = take_target, .size = sizeof(struct memagent_reply) },
+};
+
 static const struct job_ops reclaim_job = {
 	.name = "reclaim memory",
 	.work = memagent_reclaim_work,
-	.message = on_reclaim_message,
+	.messages = reclaim_messages,
+	.n_messages = ARRAY_LEN(reclaim_messages),
 	.done = on_reclaim_done,
 };
 

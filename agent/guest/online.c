@@ -96,25 +96,32 @@ online_worker(struct worker *w, void *arg, struct error *err)
 }
 
 static int
-on_online_message(struct job *job, uint32_t type, const void *payload, size_t size, int *fds,
-		  size_t n_fds, void *data, struct error *err)
+take_cpus(struct job *job, const struct job_message *m, void *data, struct error *err)
 {
 	struct online *o = data;
 
 	(void)job;
-	for (size_t i = 0; i < n_fds; i++)
-		close_fd(&fds[i]);
-	if (type == ONLINE_MSG_CPUS && size == sizeof(o->online)) {
-		memcpy(&o->online, payload, size);
-		return 0;
-	}
-	if (type == ONLINE_MSG_MEMORY && size == sizeof(o->g->memory_total)) {
-		memcpy(&o->g->memory_total, payload, size);
-		guest_own_limits(o->g);
-		return 0;
-	}
-	return error_set(err, ERROR_INTERNAL, "a worker sent message %u", type);
+	(void)err;
+	memcpy(&o->online, m->payload, sizeof(o->online));
+	return 0;
 }
+
+static int
+take_memory(struct job *job, const struct job_message *m, void *data, struct error *err)
+{
+	struct online *o = data;
+
+	(void)job;
+	(void)err;
+	memcpy(&o->g->memory_total, m->payload, sizeof(o->g->memory_total));
+	guest_own_limits(o->g);
+	return 0;
+}
+
+static const struct job_message_type online_messages[] = {
+	[ONLINE_MSG_CPUS] = { .handler = take_cpus, .size = sizeof(uint32_t) },
+	[ONLINE_MSG_MEMORY] = { .handler = take_memory, .size = sizeof(uint64_t) },
+};
 
 static int try_again(struct online *o, struct error *err);
 
@@ -155,7 +162,8 @@ on_online_done(struct job *job, const struct error *err, void *data)
 static const struct job_ops online_job = {
 	.name = "bring processors and memory online",
 	.work = online_worker,
-	.message = on_online_message,
+	.messages = online_messages,
+	.n_messages = ARRAY_LEN(online_messages),
 	.done = on_online_done,
 };
 

@@ -73,8 +73,8 @@ int worker_mkdir(struct worker *w, int dirfd, const char *name, mode_t mode, str
 int worker_create(struct worker *w, int dirfd, const char *name, mode_t mode, struct stat *made,
 		  struct error *err);
 
-/* Sends a message of the job's own kind with fds (which stay the caller's) to job_ops.message.
- * If `wait` is true, blocks until the agent's callback has accepted it, and fails if it refused. */
+/* Sends a message of job_ops.messages, with fds (which stay the caller's). If `wait` is true, blocks until the agent's
+ * handler has accepted it, and fails if it was refused. */
 int worker_send(struct worker *w, uint32_t type, const void *payload, size_t size, const int *fds,
 		size_t n_fds, bool wait, struct error *err);
 
@@ -112,12 +112,40 @@ int helper_run(const struct helper_spec *spec, int *status, struct error *err);
 
 /* ---- in the agent (never blocks) ---- */
 
+/* Bytes of one message at most. */
+#define JOB_MESSAGE_MAX (64u << 10)
+
+/* A message of a worker that agrees with its row. */
+struct job_message {
+	uint32_t type;
+	const void *payload;
+	size_t size;
+	/* The handler keeps an fd by steal_fd(). The others are closed when it returns. */
+	int *fds;
+	size_t n_fds;
+};
+
+/* Returns 0, or -1 and err to refuse the message, which fails a worker that waits for the answer. */
+typedef int job_message_fn(struct job *job, const struct job_message *m, void *data,
+			   struct error *err);
+
+/* One type of message. A table of these is indexed by type; a message of another type, size or number of fds ends the
+ * job. */
+struct job_message_type {
+	/* NULL: there is no message of this type. */
+	job_message_fn *handler;
+	/* Bytes of the payload: exactly `size`, or from `size` to `size_max` if that is given. */
+	size_t size, size_max;
+	/* The same for its fds. */
+	size_t n_fds, n_fds_max;
+};
+
 struct job_ops {
 	const char *name; /* for logs: "create container" */
 	job_work_fn *work;
-	/* A message of the worker. fds belong to the callee. Return -1 to refuse a waiting message. May be NULL. */
-	int (*message)(struct job *job, uint32_t type, const void *payload, size_t size, int *fds,
-		       size_t n_fds, void *data, struct error *err);
+	/* What the worker may send by worker_send(). NULL: nothing. */
+	const struct job_message_type *messages;
+	size_t n_messages;
 	/* A process was announced; pidfd belongs to the callee, who must initlink_watch(pid) now. May be NULL. */
 	int (*process)(struct job *job, pid_t pid, int pidfd, void *data, struct error *err);
 	/* The job has ended: err->code is ERROR_OK, or what failed, everything undone (or given up after

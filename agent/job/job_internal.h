@@ -2,7 +2,9 @@
 /* What job.c (states, pool) and job_messages.c (what a worker says) share. Nobody else includes this. */
 #pragma once
 
+#include <stdalign.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "agent/job/job.h"
@@ -61,7 +63,8 @@ struct jobs {
 	struct list processes; /* struct slot */
 	unsigned int n_processes;
 	unsigned int n_running; /* jobs with a worker, undoing ones not counted */
-	uint8_t in[sizeof(struct job_wire_head) + JOB_PAYLOAD_MAX];
+	/* One message. The payload is aligned for any type. */
+	alignas(max_align_t) uint8_t in[sizeof(struct job_wire_head) + JOB_MESSAGE_MAX];
 };
 
 /* ---- job.c ---- */

@@ -9,6 +9,14 @@
 #include "lib/cleanup.h"
 #include "lib/io.h"
 
+/* Ends a job whose worker does not keep to the rules, or can no longer be relied on. job->err is set. */
+static void
+abort_job(struct job *job)
+{
+	job->is_cancelled = true;
+	job_stop(job);
+}
+
 /* Answers a waiting message. A worker that is never answered would wait until its time is over, or forever. */
 static void
 acknowledge(struct job *job, const struct error *err)
@@ -22,8 +30,7 @@ acknowledge(struct job *job, const struct error *err)
 	if (errno == EPIPE || errno == ECONNRESET)
 		return;
 	error_sys(&job->err, "%s: answer the worker", job->ops->name);
-	job->is_cancelled = true;
-	job_stop(job);
+	abort_job(job);
 }
 
 /* Makes a callback's verdict and its error agree. */
@@ -37,58 +44,78 @@ settle(int result, struct error *err)
 }
 
 static void
-close_all(int *fds, size_t n)
-{
-	for (size_t i = 0; i < n; i++)
-		close_fd(&fds[i]);
-}
-
-static void
-take_step(struct job *job, const struct job_wire_head *head, const char *name, size_t len, int *fds,
-	  size_t n_fds)
+take_step(struct job *job, const struct job_wire_head *head, struct job_message *m)
 {
 	const struct journal_step step = {
 		.kind = (enum undo_kind)head->type,
 		.id = head->pid,
-		.fd = n_fds > 0 ? steal_fd(&fds[0]) : -1,
-		.name = (char *)(uintptr_t)name,
+		.fd = m->n_fds > 0 ? steal_fd(&m->fds[0]) : -1,
+		.name = (char *)(uintptr_t)m->payload,
 	};
 
-	close_all(fds, n_fds);
-	if (journal_add(&job->journal, &step, len) == 0)
+	if (journal_add(&job->journal, &step, m->size) == 0)
 		return;
 	/* What cannot be undone must not be done. */
 	if (job->state != JOB_RUNNING)
 		return;
 	error_sys_code(&job->err, ERROR_RESOURCE_EXHAUSTED, "keep the journal");
-	job->is_cancelled = true;
-	job_stop(job);
+	abort_job(job);
 }
 
 static void
-take_taken(struct job *job, const void *payload, size_t size)
+take_taken(struct job *job, const struct job_message *m)
 {
 	struct job_wire_taken taken = { 0 };
 
-	if (size == sizeof(taken))
-		memcpy(&taken, payload, sizeof(taken));
-	journal_taken(&job->journal, size == sizeof(taken), taken.dev, taken.ino);
+	if (m->size == sizeof(taken))
+		memcpy(&taken, m->payload, sizeof(taken));
+	journal_taken(&job->journal, m->size == sizeof(taken), taken.dev, taken.ino);
+}
+
+static bool
+is_within(size_t n, size_t exact, size_t max)
+{
+	return max > 0 ? n >= exact && n <= max : n == exact;
+}
+
+/* Returns the row of a message, or NULL and err if there is none or the message differs from it. */
+static const struct job_message_type *
+find_row(const struct job *job, const struct job_message *m, struct error *err)
+{
+	const struct job_message_type *row = NULL;
+
+	if (m->type < job->ops->n_messages && job->ops->messages[m->type].handler)
+		row = &job->ops->messages[m->type];
+	if (!row)
+		error_set(err, ERROR_INTERNAL, "the worker sent a message of unknown type %u",
+			  m->type);
+	else if (!is_within(m->size, row->size, row->size_max) ||
+		 !is_within(m->n_fds, row->n_fds, row->n_fds_max))
+		error_set(
+			err, ERROR_INTERNAL,
+			"the worker sent message %u with %zu bytes and %zu fds, expected %zu and %zu",
+			m->type, m->size, m->n_fds, row->size, row->n_fds);
+	else
+		return row;
+	return NULL;
 }
 
 static void
-take_message(struct job *job, const struct job_wire_head *head, const void *payload, size_t size,
-	     int *fds, size_t n_fds)
+take_message(struct job *job, const struct job_wire_head *head, struct job_message *m)
 {
+	const struct job_message_type *row;
 	struct error err = ERROR_INIT;
 
-	if (job->state != JOB_RUNNING || !job->ops->message) {
-		close_all(fds, n_fds);
-		error_set(&err, ERROR_CANCELLED, "message %u is not wanted", head->type);
-	} else {
-		settle(job->ops->message(job, head->type, payload, size, fds, n_fds, job->data,
-					 &err),
-		       &err);
+	/* its worker is being killed: an answer would find no reader */
+	if (job->state != JOB_RUNNING)
+		return;
+	m->type = head->type;
+	row = find_row(job, m, &job->err);
+	if (!row) {
+		abort_job(job);
+		return;
 	}
+	settle(row->handler(job, m, job->data, &err), &err);
 	if (head->wait)
 		acknowledge(job, &err);
 	else if (err.code != ERROR_OK && job->state == JOB_RUNNING)
@@ -97,52 +124,43 @@ take_message(struct job *job, const struct job_wire_head *head, const void *payl
 }
 
 static void
-take_process(struct job *job, const struct job_wire_head *head, int *fds, size_t n_fds)
+take_process(struct job *job, const struct job_wire_head *head, struct job_message *m)
 {
 	struct error err = ERROR_INIT;
 
-	if (n_fds != 1 || job->state != JOB_RUNNING || !job->ops->process) {
-		close_all(fds, n_fds);
+	if (m->n_fds != 1 || job->state != JOB_RUNNING || !job->ops->process)
 		error_set(&err, ERROR_CANCELLED, "process %d is not wanted", (int)head->pid);
-	} else {
-		settle(job->ops->process(job, head->pid, fds[0], job->data, &err), &err);
-	}
+	else
+		settle(job->ops->process(job, head->pid, steal_fd(&m->fds[0]), job->data, &err),
+		       &err);
 	acknowledge(job, &err);
 }
 
-/* One message. Returns false when the job has ended by it. */
+/* Takes one message. Returns false when the job has ended by it. */
 static bool
-take(struct job *job, const uint8_t *in, size_t n, int *fds, size_t n_fds)
+take(struct job *job, const struct job_wire_head *head, struct job_message *m)
 {
-	struct job_wire_head head;
-	const void *payload = in + sizeof(head);
-	size_t size = n - sizeof(head);
-
-	memcpy(&head, in, sizeof(head));
-	if (head.kind != JOB_WIRE_MESSAGE && head.kind != JOB_WIRE_PROCESS &&
-	    head.kind != JOB_WIRE_STEP)
-		close_all(fds, n_fds);
-	switch ((enum job_wire)head.kind) {
+	switch ((enum job_wire)head->kind) {
 	case JOB_WIRE_STEP:
-		take_step(job, &head, payload, size, fds, n_fds);
+		take_step(job, head, m);
 		return true;
 	case JOB_WIRE_TAKEN:
-		take_taken(job, payload, size);
+		take_taken(job, m);
 		return true;
 	case JOB_WIRE_MESSAGE:
-		take_message(job, &head, payload, size, fds, n_fds);
+		take_message(job, head, m);
 		return true;
 	case JOB_WIRE_PROCESS:
-		take_process(job, &head, fds, n_fds);
+		take_process(job, head, m);
 		return true;
 	case JOB_WIRE_LOG:
-		log_write((enum log_level)head.type, "job", NULL, 0, "%s: %.*s", job->ops->name,
-			  (int)size, (const char *)payload);
+		log_write((enum log_level)head->type, "job", NULL, 0, "%s: %.*s", job->ops->name,
+			  (int)m->size, (const char *)m->payload);
 		return true;
 	case JOB_WIRE_RESULT:
-		if (size != sizeof(job->err) || job->state != JOB_RUNNING)
+		if (m->size != sizeof(job->err) || job->state != JOB_RUNNING)
 			return true;
-		memcpy(&job->err, payload, sizeof(job->err));
+		memcpy(&job->err, m->payload, sizeof(job->err));
 		job_result(job);
 		return false;
 	case JOB_WIRE_GO:
@@ -150,6 +168,26 @@ take(struct job *job, const uint8_t *in, size_t n, int *fds, size_t n_fds)
 		break;
 	}
 	return true;
+}
+
+/* Takes the message in jobs->in. Whatever fds nobody has kept are closed. */
+static bool
+take_and_close(struct job *job, size_t n, int *fds, size_t n_fds)
+{
+	const uint8_t *in = job->jobs->in;
+	struct job_wire_head head;
+	struct job_message m = {
+		.payload = in + sizeof(head),
+		.size = n - sizeof(head),
+		.fds = fds,
+		.n_fds = n_fds,
+	};
+	bool goes_on;
+
+	memcpy(&head, in, sizeof(head));
+	goes_on = take(job, &head, &m);
+	close_fds(fds, n_fds);
+	return goes_on;
 }
 
 /* Its fds found no room here (MSG_CTRUNC, recvmsg(2)). What the worker goes on to do may rest on it. */
@@ -162,8 +200,7 @@ message_lost(struct job *job)
 		return;
 	error_set(&job->err, ERROR_RESOURCE_EXHAUSTED,
 		  "a message of the worker is lost: too many open files");
-	job->is_cancelled = true;
-	job_stop(job);
+	abort_job(job);
 }
 
 enum drained
@@ -189,8 +226,8 @@ job_drain(struct job *job, unsigned int max)
 		/* A new process of a container holds the worker's end until it has run its first lines, and another one of that
 		 * container, if it may trace, can take it from there. */
 		if ((size_t)n < sizeof(struct job_wire_head) || sender != job->slot->pid)
-			close_all(fds, n_fds);
-		else if (!take(job, in, (size_t)n, fds, n_fds))
+			close_fds(fds, n_fds);
+		else if (!take_and_close(job, (size_t)n, fds, n_fds))
 			return DRAINED_ENDED;
 	}
 	return DRAINED;

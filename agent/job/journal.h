@@ -57,7 +57,11 @@ size_t journal_fds(const struct journal *j, int *fds);
 /* Closes the fds of the steps. The last one to close an fd may have to wait for a file system: that is to be a worker. */
 void journal_close_fds(struct journal *j);
 
+enum undo_msg {
+	/* Everything was tried: the agent is to call journal_close_fds(). Waits. */
+	UNDO_MSG_DONE = 1,
+};
+
 /* job_work_fn over a struct journal: undoes all steps, latest first, each whatever became of the others. err: the first
- * that failed. Sends one waiting message at the end, on which the agent calls journal_close_fds(). Worker only:
- * may block. */
+ * that failed. Sends UNDO_MSG_DONE at the end. Worker only: may block. */
 int journal_undo(struct worker *w, void *journal, struct error *err);

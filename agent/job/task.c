@@ -14,7 +14,8 @@ enum task_msg {
 
 struct task {
 	const struct task_class *class;
-	struct job_ops ops; /* with the class's name */
+	struct job_ops ops;                                    /* with the class's name */
+	struct job_message_type messages[TASK_MSG_RESULT + 1]; /* with the class's size */
 	void *arg;
 	struct job *job;
 	task_done_fn *done; /* NULL: nobody waits any more */
@@ -39,19 +40,13 @@ free_arg(const struct task_class *class, void *arg)
 }
 
 static int
-on_message(struct job *job, uint32_t type, const void *payload, size_t size, int *fds, size_t n_fds,
-	   void *data, struct error *err)
+take_result(struct job *job, const struct job_message *m, void *data, struct error *err)
 {
 	struct task *task = data;
 
 	(void)job;
-	for (size_t i = 0; i < n_fds; i++)
-		close_fd(&fds[i]);
-	if (type != TASK_MSG_RESULT || size != task->class->result_size ||
-	    size > sizeof(task->result))
-		return error_set(err, ERROR_INTERNAL, "%s: a worker sent message %u of %zu bytes",
-				 task->class->name, type, size);
-	memcpy(task->result, payload, size);
+	(void)err;
+	memcpy(task->result, m->payload, m->size);
 	task->has_result = true;
 	return 0;
 }
@@ -104,8 +99,11 @@ task_start(struct jobs *jobs, const struct task_class *class, void *arg, const i
 		.class = class,
 		.ops = { .name = class->name,
 			 .work = work,
-			 .message = on_message,
+			 .messages = task->messages,
+			 .n_messages = ARRAY_LEN(task->messages),
 			 .done = on_done },
+		.messages = { [TASK_MSG_RESULT] = { .handler = take_result,
+						    .size = class->result_size } },
 		.arg = arg,
 		.done = done,
 		.data = data,

@@ -129,6 +129,6 @@ journal_undo(struct worker *w, void *journal, struct error *err)
 		result = -1;
 	}
 	/* the agent closes its fds before this worker does */
-	(void)worker_send(w, 0, NULL, 0, NULL, 0, true, &ignored);
+	(void)worker_send(w, UNDO_MSG_DONE, NULL, 0, NULL, 0, true, &ignored);
 	return result;
 }

@@ -30,20 +30,24 @@ undo_done(struct job *undo, const struct error *err, void *data)
 
 /* The undoing worker has its fds for itself now (see journal_close_fds()). */
 static int
-undo_message(struct job *undo, uint32_t type, const void *payload, size_t size, int *fds,
-	     size_t n_fds, void *data, struct error *err)
+undo_close_fds(struct job *undo, const struct job_message *m, void *data, struct error *err)
 {
 	struct job *job = data;
 
-	(void)undo, (void)type, (void)payload, (void)size, (void)fds, (void)n_fds, (void)err;
+	(void)undo, (void)m, (void)err;
 	journal_close_fds(&job->journal);
 	return 0;
 }
 
+static const struct job_message_type undo_messages[] = {
+	[UNDO_MSG_DONE] = { .handler = undo_close_fds },
+};
+
 static const struct job_ops undo_ops = {
 	.name = "undo",
 	.work = journal_undo,
-	.message = undo_message,
+	.messages = undo_messages,
+	.n_messages = ARRAY_LEN(undo_messages),
 	.done = undo_done,
 };
 

@@ -5,6 +5,7 @@
  */
 #pragma once
 
+#include <stddef.h>
 #include <stdint.h>
 
 #include "lib/error.h"
@@ -30,13 +31,13 @@ struct job_wire_head {
 	uint32_t wait;
 };
 
+_Static_assert(sizeof(struct job_wire_head) % _Alignof(max_align_t) == 0,
+	       "a payload is aligned behind its head");
+
 /* What the last step has made. */
 struct job_wire_taken {
 	uint64_t dev, ino;
 };
-
-/* Payload of one message, without the head. */
-#define JOB_PAYLOAD_MAX (64u << 10)
 
 /* GO and ACK. */
 struct job_wire_ack {

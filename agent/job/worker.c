@@ -112,7 +112,7 @@ worker_send(struct worker *w, uint32_t type, const void *payload, size_t size, c
 {
 	struct job_wire_head head = { .kind = JOB_WIRE_MESSAGE, .type = type, .wait = wait };
 
-	if (size > JOB_PAYLOAD_MAX)
+	if (size > JOB_MESSAGE_MAX)
 		return error_set(err, ERROR_RESOURCE_EXHAUSTED, "message of %zu bytes to the agent",
 				 size);
 	if (send_wire(w, &head, payload, size, fds, n_fds, err) < 0)

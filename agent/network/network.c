@@ -237,23 +237,43 @@ on_job_done(struct job *job, const struct error *err, void *data)
 }
 
 static int
-on_message(struct job *job, uint32_t type, const void *payload, size_t size, int *fds, size_t n_fds,
-	   void *data, struct error *err)
+take_data(struct job *job, const struct job_message *m, void *data, struct error *err)
 {
 	struct net_op *op = data;
 
 	(void)job;
-	for (size_t i = 0; i < n_fds; i++)
-		close_fd(&fds[i]);
-	if (type == NET_MESSAGE_ABSENT)
-		op->is_absent = true;
-	else if (type == NET_MESSAGE_SEEN)
-		net_seen_take(&op->network->seen, payload, size);
-	else if (buf_append(&op->reply, payload, size) < 0)
-		op->is_incomplete = true;
 	(void)err;
+	if (buf_append(&op->reply, m->payload, m->size) < 0)
+		op->is_incomplete = true;
 	return 0;
 }
+
+static int
+take_absent(struct job *job, const struct job_message *m, void *data, struct error *err)
+{
+	struct net_op *op = data;
+
+	(void)job, (void)m, (void)err;
+	op->is_absent = true;
+	return 0;
+}
+
+static int
+take_seen(struct job *job, const struct job_message *m, void *data, struct error *err)
+{
+	struct net_op *op = data;
+
+	(void)job;
+	(void)err;
+	net_seen_take(&op->network->seen, m->payload, m->size);
+	return 0;
+}
+
+static const struct job_message_type messages[] = {
+	[NET_MESSAGE_DATA] = { .handler = take_data, .size_max = JOB_MESSAGE_MAX },
+	[NET_MESSAGE_ABSENT] = { .handler = take_absent },
+	[NET_MESSAGE_SEEN] = { .handler = take_seen, .size_max = JOB_MESSAGE_MAX },
+};
 
 static int
 op_work(struct worker *w, void *arg, struct error *err)
@@ -263,9 +283,10 @@ op_work(struct worker *w, void *arg, struct error *err)
 	return op->kind->work(w, &op->task, err);
 }
 
-#define JOB(what)                                                                            \
-	{                                                                                    \
-		.name = (what), .work = op_work, .message = on_message, .done = on_job_done, \
+#define JOB(what)                                                       \
+	{                                                               \
+		.name = (what), .work = op_work, .messages = messages,  \
+		.n_messages = ARRAY_LEN(messages), .done = on_job_done, \
 	}
 
 static const struct kind kind_interface = {

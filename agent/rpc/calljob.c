@@ -75,17 +75,12 @@ calljob_send(struct worker *w, const void *data, size_t n, struct error *err)
 }
 
 static int
-on_job_message(struct job *job, uint32_t type, const void *payload, size_t size, int *fds,
-	       size_t n_fds, void *data, struct error *err)
+take_output(struct job *job, const struct job_message *m, void *data, struct error *err)
 {
 	struct calljob *t = data;
 
 	(void)job;
-	for (size_t i = 0; i < n_fds; i++)
-		close_fd(&fds[i]);
-	if (type != CALLJOB_MSG_OUTPUT)
-		return error_set(err, ERROR_INTERNAL, "a worker sent message %u", type);
-	if (buf_append(&t->output, payload, size) == 0)
+	if (buf_append(&t->output, m->payload, m->size) == 0)
 		return 0;
 	/* the worker does not wait for what becomes of a piece */
 	error_set(&t->lost, ERROR_RESOURCE_EXHAUSTED, "no room for an answer of over %zu bytes",
@@ -93,6 +88,10 @@ on_job_message(struct job *job, uint32_t type, const void *payload, size_t size,
 	*err = t->lost;
 	return -1;
 }
+
+static const struct job_message_type job_messages[] = {
+	[CALLJOB_MSG_OUTPUT] = { .handler = take_output, .size_max = PIECE_MAX },
+};
 
 static int
 answer(struct calljob *t, struct error *err)
@@ -167,7 +166,8 @@ calljob_start(struct calljob *t, struct error *err)
 	t->ops = (struct job_ops){
 		.name = t->class->name,
 		.work = t->class->work,
-		.message = on_job_message,
+		.messages = job_messages,
+		.n_messages = ARRAY_LEN(job_messages),
 		.done = on_job_done,
 	};
 	t->job = job_start(agent->jobs, &job, err);

@@ -107,33 +107,98 @@ launch_work(struct worker *w, void *arg, struct error *err)
 
 /* From now on its OOM kills are seen. */
 static int
-take_cgroup(struct sandbox *s, struct container *c, const struct launch_cgroup *cgroup, int *fds,
-	    size_t n_fds, struct error *err)
+create_take_cgroup(struct job *job, const struct job_message *m, void *data, struct error *err)
 {
-	c->device_program = cgroup->device_program;
-	if (n_fds == 0)
+	struct create_op *op = data;
+	struct container *c = op->c;
+	struct launch_cgroup cgroup;
+
+	(void)job;
+	memcpy(&cgroup, m->payload, sizeof(cgroup));
+	c->device_program = cgroup.device_program;
+	if (m->n_fds == 0)
 		return 0;
-	c->oom = oom_watch(&s->oom, c->id, steal_fd(&fds[0]), cgroup->oom_kills, err);
+	c->oom = oom_watch(&op->s->oom, c->id, steal_fd(&m->fds[0]), cgroup.oom_kills, err);
 	return c->oom ? 0 : -1;
 }
 
+/* Without it the next container loads its own. */
 static int
-on_launch_message(struct job *job, uint32_t type, const void *payload, size_t size, int *fds,
-		  size_t n_fds, void *data, struct error *err)
+create_take_devices(struct job *job, const struct job_message *m, void *data, struct error *err)
 {
 	struct create_op *op = data;
 	struct error ignored = ERROR_INIT;
 
 	(void)job;
-	if (type == LAUNCH_MSG_CGROUP && size == sizeof(struct launch_cgroup) && n_fds <= 1)
-		return take_cgroup(op->s, op->c, payload, fds, n_fds, err);
-	if (type == LAUNCH_MSG_DEVICES && n_fds == 1) {
-		(void)device_program_keep(&op->s->device_program, payload, size, &fds[0], &ignored);
-		close_fd(&fds[0]);
-		return 0;
-	}
-	return launch_message(op->c, op->c->init, type, payload, size, fds, n_fds, err);
+	(void)err;
+	(void)device_program_keep(&op->s->device_program, m->payload, m->size, &m->fds[0],
+				  &ignored);
+	return 0;
 }
+
+/* Keeps the namespaces for later processes. */
+static int
+create_take_namespaces(struct job *job, const struct job_message *m, void *data, struct error *err)
+{
+	struct create_op *op = data;
+	const uint8_t *kinds = m->payload;
+
+	(void)job;
+	if (m->size != m->n_fds)
+		return error_set(err, ERROR_INTERNAL, "a worker sent %zu fds for %zu namespaces",
+				 m->n_fds, m->size);
+	for (size_t i = 0; i < m->n_fds; i++) {
+		if (kinds[i] >= NS_KINDS)
+			continue;
+		close_fd(&op->c->ns[kinds[i]]);
+		op->c->ns[kinds[i]] = steal_fd(&m->fds[i]);
+	}
+	return 0;
+}
+
+static int
+create_take_filter(struct job *job, const struct job_message *m, void *data, struct error *err)
+{
+	struct create_op *op = data;
+
+	(void)job;
+	if (!op->c->profile)
+		return error_set(err, ERROR_INTERNAL, "a worker compiled a profile of nothing");
+	return profile_store(op->c->profile, m->payload, m->size, err);
+}
+
+static int
+create_take_tty(struct job *job, const struct job_message *m, void *data, struct error *err)
+{
+	struct create_op *op = data;
+
+	(void)job;
+	return stdio_open_tty(&op->c->init->stdio, steal_fd(&m->fds[0]), err);
+}
+
+static int
+create_take_report(struct job *job, const struct job_message *m, void *data, struct error *err)
+{
+	struct create_op *op = data;
+
+	(void)job;
+	return process_take_report(op->c->init, steal_fd(&m->fds[0]), err);
+}
+
+static const struct job_message_type launch_messages[] = {
+	[LAUNCH_MSG_CGROUP] = { .handler = create_take_cgroup,
+				.size = sizeof(struct launch_cgroup),
+				.n_fds_max = 1 },
+	[LAUNCH_MSG_DEVICES] = { .handler = create_take_devices,
+				 .size_max = JOB_MESSAGE_MAX,
+				 .n_fds = 1 },
+	[LAUNCH_MSG_NAMESPACES] = { .handler = create_take_namespaces,
+				    .size_max = NS_KINDS,
+				    .n_fds_max = NS_KINDS },
+	[LAUNCH_MSG_FILTER] = { .handler = create_take_filter, .size_max = sizeof(struct filter) },
+	[LAUNCH_MSG_TTY] = { .handler = create_take_tty, .n_fds = 1 },
+	[LAUNCH_MSG_REPORT] = { .handler = create_take_report, .n_fds = 1 },
+};
 
 static int
 on_launch_process(struct job *job, pid_t pid, int pidfd, void *data, struct error *err)
@@ -188,7 +253,8 @@ on_launch_done(struct job *job, const struct error *err, void *data)
 static const struct job_ops launch_job = {
 	.name = "create container",
 	.work = launch_work,
-	.message = on_launch_message,
+	.messages = launch_messages,
+	.n_messages = ARRAY_LEN(launch_messages),
 	.process = on_launch_process,
 	.done = on_launch_done,
 };

@@ -58,14 +58,27 @@ exec_work(struct worker *w, void *arg, struct error *err)
 }
 
 static int
-on_exec_message(struct job *job, uint32_t type, const void *payload, size_t size, int *fds,
-		size_t n_fds, void *data, struct error *err)
+exec_take_tty(struct job *job, const struct job_message *m, void *data, struct error *err)
 {
 	struct exec_op *op = data;
 
 	(void)job;
-	return launch_message(op->c, op->p, type, payload, size, fds, n_fds, err);
+	return stdio_open_tty(&op->p->stdio, steal_fd(&m->fds[0]), err);
 }
+
+static int
+exec_take_report(struct job *job, const struct job_message *m, void *data, struct error *err)
+{
+	struct exec_op *op = data;
+
+	(void)job;
+	return process_take_report(op->p, steal_fd(&m->fds[0]), err);
+}
+
+static const struct job_message_type exec_messages[] = {
+	[LAUNCH_MSG_TTY] = { .handler = exec_take_tty, .n_fds = 1 },
+	[LAUNCH_MSG_REPORT] = { .handler = exec_take_report, .n_fds = 1 },
+};
 
 static int
 on_exec_process(struct job *job, pid_t pid, int pidfd, void *data, struct error *err)
@@ -94,7 +107,8 @@ on_exec_done(struct job *job, const struct error *err, void *data)
 static const struct job_ops exec_job = {
 	.name = "exec",
 	.work = exec_work,
-	.message = on_exec_message,
+	.messages = exec_messages,
+	.n_messages = ARRAY_LEN(exec_messages),
 	.process = on_exec_process,
 	.done = on_exec_done,
 };

@@ -18,7 +18,7 @@ struct let_go {
 int
 let_go_work(struct worker *w, struct error *err)
 {
-	return worker_send(w, LET_GO_MSG, NULL, 0, NULL, 0, true, err);
+	return worker_send(w, LET_GO_MSG_CLOSE, NULL, 0, NULL, 0, true, err);
 }
 
 static int
@@ -29,12 +29,12 @@ work(struct worker *w, void *arg, struct error *err)
 }
 
 static int
-on_message(struct job *job, uint32_t type, const void *payload, size_t size, int *fds, size_t n_fds,
-	   void *data, struct error *err)
+let_go_close(struct job *job, const struct job_message *m, void *data, struct error *err)
 {
 	struct let_go *l = data;
 
-	(void)type, (void)payload, (void)size, (void)fds, (void)n_fds, (void)err;
+	(void)m;
+	(void)err;
 	job_forget_fd(job, l->fd);
 	close_fd(&l->fd);
 	return 0;
@@ -52,10 +52,15 @@ on_done(struct job *job, const struct error *err, void *data)
 	free(l);
 }
 
+static const struct job_message_type let_go_messages[] = {
+	[LET_GO_MSG_CLOSE] = { .handler = let_go_close },
+};
+
 static const struct job_ops let_go_job = {
 	.name = "let a mount namespace go",
 	.work = work,
-	.message = on_message,
+	.messages = let_go_messages,
+	.n_messages = ARRAY_LEN(let_go_messages),
 	.done = on_done,
 };
 

@@ -154,27 +154,39 @@ pressure_work(struct worker *w, void *arg, struct error *err)
 
 /* ---- on the loop ---- */
 
-static int
-pressure_on_message(struct job *job, uint32_t type, const void *payload, size_t size, int *fds,
-		    size_t n_fds, void *data, struct error *err)
+static struct hold_message
+pressure_read(const struct job_message *message)
 {
-	struct pressure *p = data;
 	struct hold_message m;
-	struct hold *h;
+
+	memcpy(&m, message->payload, sizeof(m));
+	m.id[ID_SIZE - 1] = '\0';
+	return m;
+}
+
+static int
+pressure_take_release(struct job *job, const struct job_message *message, void *data,
+		      struct error *err)
+{
+	const struct hold_message m = pressure_read(message);
+	struct hold *h = pressure_find(data, m.id);
 
 	(void)job;
-	for (size_t i = 0; i < n_fds; i++)
-		close_fd(&fds[i]);
-	if ((type != PRESSURE_MSG_HOLD && type != PRESSURE_MSG_RELEASE) || size != sizeof(m))
-		return error_set(err, ERROR_INTERNAL, "a worker sent message %u", type);
-	memcpy(&m, payload, size);
-	m.id[ID_SIZE - 1] = '\0';
-	h = pressure_find(p, m.id);
-	if (type == PRESSURE_MSG_RELEASE) {
-		if (h)
-			pressure_drop(h);
-		return 0;
-	}
+	(void)err;
+	if (h)
+		pressure_drop(h);
+	return 0;
+}
+
+static int
+pressure_take_hold(struct job *job, const struct job_message *message, void *data,
+		   struct error *err)
+{
+	struct pressure *p = data;
+	const struct hold_message m = pressure_read(message);
+	struct hold *h = pressure_find(p, m.id);
+
+	(void)job;
 	if (!h) {
 		h = calloc(1, sizeof(*h));
 		if (!h)
@@ -186,6 +198,13 @@ pressure_on_message(struct job *job, uint32_t type, const void *payload, size_t 
 	h->own = m.own;
 	return 0;
 }
+
+static const struct job_message_type pressure_messages[] = {
+	[PRESSURE_MSG_HOLD] = { .handler = pressure_take_hold,
+				.size = sizeof(struct hold_message) },
+	[PRESSURE_MSG_RELEASE] = { .handler = pressure_take_release,
+				   .size = sizeof(struct hold_message) },
+};
 
 static void pressure_look(struct pressure *p);
 
@@ -231,7 +250,8 @@ pressure_on_done(struct job *job, const struct error *err, void *data)
 static const struct job_ops pressure_job = {
 	.name = "hold the container that uses the most memory",
 	.work = pressure_work,
-	.message = pressure_on_message,
+	.messages = pressure_messages,
+	.n_messages = ARRAY_LEN(pressure_messages),
 	.done = pressure_on_done,
 };
 

@@ -134,21 +134,26 @@ on_teardown_done(struct job *job, const struct error *err, void *data)
 }
 
 static int
-on_teardown_message(struct job *job, uint32_t type, const void *payload, size_t size, int *fds,
-		    size_t n_fds, void *data, struct error *err)
+remove_close_mounts(struct job *job, const struct job_message *m, void *data, struct error *err)
 {
 	struct remove_op *op = data;
 
-	(void)type, (void)payload, (void)size, (void)fds, (void)n_fds, (void)err;
+	(void)m;
+	(void)err;
 	job_forget_fd(job, op->c->ns[NS_MNT]);
 	close_fd(&op->c->ns[NS_MNT]);
 	return 0;
 }
 
+static const struct job_message_type teardown_messages[] = {
+	[LET_GO_MSG_CLOSE] = { .handler = remove_close_mounts },
+};
+
 static const struct job_ops teardown_job = {
 	.name = "remove container",
 	.work = teardown_work,
-	.message = on_teardown_message,
+	.messages = teardown_messages,
+	.n_messages = ARRAY_LEN(teardown_messages),
 	.done = on_teardown_done,
 };
 

@@ -178,32 +178,3 @@ keep_roots(struct keep_fds *keep, const struct roots *roots)
 	keep_fd(keep, roots->run);
 	keep_fd(keep, roots->root);
 }
-
-int
-launch_message(struct container *c, struct process *p, uint32_t type, const void *payload,
-	       size_t size, int *fds, size_t n_fds, struct error *err)
-{
-	const uint8_t *kinds = payload;
-	int result = 0;
-
-	if (type == LAUNCH_MSG_NAMESPACES && size == n_fds) {
-		for (size_t i = 0; i < n_fds; i++) {
-			if (kinds[i] >= NS_KINDS)
-				continue;
-			close_fd(&c->ns[kinds[i]]);
-			c->ns[kinds[i]] = steal_fd(&fds[i]);
-		}
-	} else if (type == LAUNCH_MSG_FILTER && n_fds == 0 && c->profile) {
-		result = profile_store(c->profile, payload, size, err);
-	} else if (type == LAUNCH_MSG_TTY && n_fds == 1) {
-		result = stdio_open_tty(&p->stdio, steal_fd(&fds[0]), err);
-	} else if (type == LAUNCH_MSG_REPORT && n_fds == 1) {
-		result = process_take_report(p, steal_fd(&fds[0]), err);
-	} else {
-		result = error_set(err, ERROR_INTERNAL, "a worker sent message %u with %zu fds",
-				   type, n_fds);
-	}
-	for (size_t i = 0; i < n_fds; i++)
-		close_fd(&fds[i]);
-	return result;
-}

@@ -104,10 +104,13 @@ void extras_release(struct extras *e);
 /* Takes the container out of the sandbox and frees it. */
 void sandbox_drop(struct sandbox *s, struct container *c);
 
-#define LET_GO_MSG 100
+enum let_go_msg {
+	/* The agent is to close its fd of the mount namespace. Waits. */
+	LET_GO_MSG_CLOSE = 1,
+};
 
 /* In a worker that keeps a container's mount namespace: has the agent close its own fd, so that the worker's is the last.
- * The job's message callback closes it. May block. */
+ * The handler of LET_GO_MSG_CLOSE closes it. May block. */
 int let_go_work(struct worker *w, struct error *err);
 
 /* The same in a worker of its own. *fd may be -1, and is afterwards. */
@@ -116,7 +119,3 @@ void let_go_namespace(struct sandbox *s, int *fd);
 /* Sends SIGTERM to a container's first process, or SIGKILL if the kernel would drop it, perhaps some milliseconds later:
  * see terminate.c. */
 int sandbox_terminate(const struct sandbox *s, struct process *p, struct error *err);
-
-/* job_ops.message of jobs that start a process: stores what LAUNCH_MSG_* bring. */
-int launch_message(struct container *c, struct process *p, uint32_t type, const void *payload,
-		   size_t size, int *fds, size_t n_fds, struct error *err);

@@ -111,30 +111,33 @@ on_names_done(struct job *job, const struct error *err, void *data)
 }
 
 static int
-on_names_message(struct job *job, uint32_t type, const void *payload, size_t size, int *fds,
-		 size_t n_fds, void *data, struct error *err)
+setup_take_names(struct job *job, const struct job_message *m, void *data, struct error *err)
 {
 	struct setup_op *op = data;
 
 	(void)job;
-	if (type != SETUP_MSG_NAMES || n_fds > SETUP_NAMES_MAX ||
-	    size != n_fds * sizeof(op->names.id[0])) {
-		for (size_t i = 0; i < n_fds; i++)
-			close_fd(&fds[i]);
-		return error_set(err, ERROR_INTERNAL, "a worker sent message %u", type);
-	}
+	if (m->size != m->n_fds * sizeof(op->names.id[0]))
+		return error_set(err, ERROR_INTERNAL, "a worker sent %zu fds for %zu bytes of ids",
+				 m->n_fds, m->size);
 	setup_names_close(&op->names);
-	for (size_t i = 0; i < n_fds; i++)
-		op->names.point[i] = steal_fd(&fds[i]);
-	memcpy(op->names.id, payload, size);
-	op->names.n = n_fds;
+	for (size_t i = 0; i < m->n_fds; i++)
+		op->names.point[i] = steal_fd(&m->fds[i]);
+	memcpy(op->names.id, m->payload, m->size);
+	op->names.n = m->n_fds;
 	return 0;
 }
+
+static const struct job_message_type names_messages[] = {
+	[SETUP_MSG_NAMES] = { .handler = setup_take_names,
+			      .size_max = SETUP_NAMES_MAX * sizeof(int32_t),
+			      .n_fds_max = SETUP_NAMES_MAX },
+};
 
 static const struct job_ops names_job = {
 	.name = "set up resolv.conf, hostname and hosts",
 	.work = setup_work_names,
-	.message = on_names_message,
+	.messages = names_messages,
+	.n_messages = ARRAY_LEN(names_messages),
 	.done = on_names_done,
 };
 
@@ -179,25 +182,31 @@ on_storages_acquired(const struct error *err, void *data)
 }
 
 static int
-on_first_message(struct job *job, uint32_t type, const void *payload, size_t size, int *fds,
-		 size_t n_fds, void *data, struct error *err)
+setup_take_namespaces(struct job *job, const struct job_message *m, void *data, struct error *err)
 {
 	struct setup_op *op = data;
 
 	(void)job;
-	if (type == SETUP_MSG_NAMESPACES && n_fds == 2) {
-		op->s->ns[NS_IPC] = fds[0];
-		op->s->ns[NS_UTS] = fds[1];
-		return 0;
-	}
-	if (type == SETUP_MSG_HOOKS && n_fds == 0) {
-		op->hooks = grpc__hooks__unpack(NULL, size, payload);
-		return op->hooks ? 0 : error_nomem(err, "keeping hooks");
-	}
-	for (size_t i = 0; i < n_fds; i++)
-		close_fd(&fds[i]);
-	return error_set(err, ERROR_INTERNAL, "a worker sent message %u with %zu fds", type, n_fds);
+	(void)err;
+	op->s->ns[NS_IPC] = steal_fd(&m->fds[0]);
+	op->s->ns[NS_UTS] = steal_fd(&m->fds[1]);
+	return 0;
 }
+
+static int
+setup_take_hooks(struct job *job, const struct job_message *m, void *data, struct error *err)
+{
+	struct setup_op *op = data;
+
+	(void)job;
+	op->hooks = grpc__hooks__unpack(NULL, m->size, m->payload);
+	return op->hooks ? 0 : error_nomem(err, "keeping hooks");
+}
+
+static const struct job_message_type first_messages[] = {
+	[SETUP_MSG_NAMESPACES] = { .handler = setup_take_namespaces, .n_fds = 2 },
+	[SETUP_MSG_HOOKS] = { .handler = setup_take_hooks, .size_max = JOB_MESSAGE_MAX },
+};
 
 static void
 on_first_done(struct job *job, const struct error *err, void *data)
@@ -225,7 +234,8 @@ on_first_done(struct job *job, const struct error *err, void *data)
 static const struct job_ops first_job = {
 	.name = "create sandbox",
 	.work = setup_work_first,
-	.message = on_first_message,
+	.messages = first_messages,
+	.n_messages = ARRAY_LEN(first_messages),
 	.done = on_first_done,
 };
 

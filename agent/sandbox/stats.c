@@ -78,26 +78,30 @@ stats_work(struct worker *w, void *arg, struct error *err)
 }
 
 static int
-on_stats_message(struct job *job, uint32_t type, const void *payload, size_t size, int *fds,
-		 size_t n_fds, void *data, struct error *err)
+stats_take_records(struct job *job, const struct job_message *m, void *data, struct error *err)
 {
 	struct stats *s = &((struct stats_op *)data)->read;
-	size_t n = size / sizeof(*s->list);
+	size_t n = m->size / sizeof(*s->list);
 	struct stat_record *list;
 
 	(void)job;
-	for (size_t i = 0; i < n_fds; i++)
-		close_fd(&fds[i]);
-	if (type != STATS_MSG_RECORDS || size % sizeof(*s->list) || s->n + n > STATS_MAX)
-		return error_set(err, ERROR_INTERNAL, "a worker sent message %u", type);
+	if (m->size % sizeof(*s->list) || s->n + n > STATS_MAX)
+		return error_set(err, ERROR_INTERNAL, "a worker sent %zu bytes of statistics",
+				 m->size);
 	list = realloc(s->list, (s->n + n) * sizeof(*list));
 	if (!list)
 		return error_nomem(err, "reading statistics");
 	s->list = list;
-	memcpy(list + s->n, payload, size);
+	memcpy(list + s->n, m->payload, m->size);
 	s->n += n;
 	return 0;
 }
+
+static const struct job_message_type stats_messages[] = {
+	[STATS_MSG_RECORDS] = { .handler = stats_take_records,
+				.size = sizeof(struct stat_record),
+				.size_max = RECORDS_PER_MESSAGE * sizeof(struct stat_record) },
+};
 
 static void
 on_stats_done(struct job *job, const struct error *err, void *data)
@@ -116,7 +120,8 @@ on_stats_done(struct job *job, const struct error *err, void *data)
 static const struct job_ops stats_job = {
 	.name = "container statistics",
 	.work = stats_work,
-	.message = on_stats_message,
+	.messages = stats_messages,
+	.n_messages = ARRAY_LEN(stats_messages),
 	.done = on_stats_done,
 };
 

@@ -93,19 +93,19 @@ update_work(struct worker *w, void *arg, struct error *err)
 }
 
 static int
-on_update_message(struct job *job, uint32_t type, const void *payload, size_t size, int *fds,
-		  size_t n_fds, void *data, struct error *err)
+update_take_devices(struct job *job, const struct job_message *m, void *data, struct error *err)
 {
 	struct update_op *op = data;
 
 	(void)job;
-	for (size_t i = 0; i < n_fds; i++)
-		close_fd(&fds[i]);
-	if (type != UPDATE_MSG_DEVICES || size != sizeof(op->c->device_program))
-		return error_set(err, ERROR_INTERNAL, "a worker sent message %u", type);
-	memcpy(&op->c->device_program, payload, size);
+	(void)err;
+	memcpy(&op->c->device_program, m->payload, m->size);
 	return 0;
 }
+
+static const struct job_message_type update_messages[] = {
+	[UPDATE_MSG_DEVICES] = { .handler = update_take_devices, .size = sizeof(uint32_t) },
+};
 
 static void
 on_update_done(struct job *job, const struct error *err, void *data)
@@ -120,7 +120,8 @@ on_update_done(struct job *job, const struct error *err, void *data)
 static const struct job_ops update_job = {
 	.name = "update container",
 	.work = update_work,
-	.message = on_update_message,
+	.messages = update_messages,
+	.n_messages = ARRAY_LEN(update_messages),
 	.done = on_update_done,
 };
 

@@ -62,19 +62,22 @@ share_made(const struct storage *from, struct storage *to)
 	}
 }
 
+#define POINT_HEAD offsetof(struct storage_point, path)
+
 static int
-take_point(struct storage *s, const void *payload, size_t size, struct error *err)
+take_point(struct job *job, const struct job_message *m, void *data, struct error *err)
 {
-	const size_t head = offsetof(struct storage_point, path);
+	struct storage *s = data;
+	const char *payload = m->payload;
 	struct list *pos;
 
-	if (size <= head || ((const char *)payload)[size - 1] != '\0')
+	(void)job;
+	if (payload[m->size - 1] != '\0')
 		return error_set(err, ERROR_INTERNAL, "malformed mount point of a mount");
 	memcpy(&s->made, payload, sizeof(s->made));
-	memcpy(s->files, (const char *)payload + offsetof(struct storage_point, files),
-	       sizeof(s->files));
+	memcpy(s->files, payload + offsetof(struct storage_point, files), sizeof(s->files));
 	free(s->real);
-	s->real = strdup((const char *)payload + head);
+	s->real = strdup(payload + POINT_HEAD);
 	if (!s->real)
 		return error_nomem(err, "noting a mount point");
 	list_for_each (pos, &s->table->all) {
@@ -89,27 +92,26 @@ take_point(struct storage *s, const void *payload, size_t size, struct error *er
 }
 
 static int
-mount_message(struct job *job, uint32_t type, const void *payload, size_t size, int *fds,
-	      size_t n_fds, void *data, struct error *err)
+take_mounted(struct job *job, const struct job_message *m, void *data, struct error *err)
 {
 	struct storage *s = data;
-	int r = -1;
 
 	(void)job;
-	if (type == STORAGE_MSG_POINT && n_fds == 0) {
-		r = take_point(s, payload, size, err);
-	} else if (type == STORAGE_MSG_MOUNTED && n_fds == 2 && size == sizeof(s->id)) {
-		memcpy(&s->id, payload, sizeof(s->id));
-		storage_place_release(&s->place);
-		s->place = (struct storage_place){ steal_fd(&fds[0]), steal_fd(&fds[1]) };
-		r = 0;
-	} else {
-		error_set(err, ERROR_INTERNAL, "unexpected message %u of a mount", type);
-	}
-	for (size_t i = 0; i < n_fds; i++)
-		close_fd(&fds[i]);
-	return r;
+	(void)err;
+	memcpy(&s->id, m->payload, sizeof(s->id));
+	storage_place_release(&s->place);
+	s->place = (struct storage_place){ steal_fd(&m->fds[0]), steal_fd(&m->fds[1]) };
+	return 0;
 }
+
+static const struct job_message_type mount_messages[] = {
+	[STORAGE_MSG_POINT] = { .handler = take_point,
+				.size = POINT_HEAD + 1,
+				.size_max = sizeof(struct storage_point) },
+	[STORAGE_MSG_MOUNTED] = { .handler = take_mounted,
+				  .size = sizeof(((struct storage *)NULL)->id),
+				  .n_fds = 2 },
+};
 
 static void
 mount_done(struct job *job, const struct error *err, void *data)
@@ -134,7 +136,8 @@ mount_done(struct job *job, const struct error *err, void *data)
 static const struct job_ops mount_ops = {
 	.name = "mount storage",
 	.work = mount_work,
-	.message = mount_message,
+	.messages = mount_messages,
+	.n_messages = ARRAY_LEN(mount_messages),
 	.done = mount_done,
 };
 
@@ -217,12 +220,12 @@ unmount_work(struct worker *w, void *arg, struct error *err)
 
 /* The worker has its fds for itself now. */
 static int
-unmount_message(struct job *job, uint32_t type, const void *payload, size_t size, int *fds,
-		size_t n_fds, void *data, struct error *err)
+unmount_close_place(struct job *job, const struct job_message *m, void *data, struct error *err)
 {
 	struct storage *s = data;
 
-	(void)type, (void)payload, (void)size, (void)fds, (void)n_fds, (void)err;
+	(void)m;
+	(void)err;
 	job_forget_fd(job, s->place.fd);
 	job_forget_fd(job, s->place.parent);
 	storage_place_release(&s->place);
@@ -230,10 +233,15 @@ unmount_message(struct job *job, uint32_t type, const void *payload, size_t size
 	return 0;
 }
 
+static const struct job_message_type unmount_messages[] = {
+	[UNMOUNT_MSG_CLOSE] = { .handler = unmount_close_place },
+};
+
 static const struct job_ops unmount_ops = {
 	.name = "unmount storage",
 	.work = unmount_work,
-	.message = unmount_message,
+	.messages = unmount_messages,
+	.n_messages = ARRAY_LEN(unmount_messages),
 	.done = unmount_done,
 };
 

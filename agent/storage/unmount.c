@@ -93,5 +93,5 @@ storage_unmount_work(struct worker *w, void *arg, struct error *err)
 	if (u->id > 0 && unmount(u) < 0)
 		return error_sys(err, "unmount %s", u->path);
 	remove_made(u);
-	return worker_send(w, 0, NULL, 0, NULL, 0, true, err);
+	return worker_send(w, UNMOUNT_MSG_CLOSE, NULL, 0, NULL, 0, true, err);
 }

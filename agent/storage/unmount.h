@@ -21,7 +21,12 @@ struct unmount {
 	struct storage_file files[STORAGE_MADE_MAX]; /* which those are, the mount point first */
 };
 
-/* Unmounts, waiting a little while it is busy, then detaches; removes what mounts made and is empty. At the end it sends a
- * waiting message, on which the agent closes its fds: whoever closes the last one may have to wait for the file
- * system. Worker only: may block. */
+enum unmount_msg {
+	/* The agent is to close its fds of the place: the process that closes the last one may have to wait for the file system,
+	 * and that is to be the worker. Waits. */
+	UNMOUNT_MSG_CLOSE = 1,
+};
+
+/* Unmounts, waiting a little while it is busy, then detaches; removes what mounts made and is empty. Sends UNMOUNT_MSG_CLOSE
+ * at the end. Worker only: may block. */
 int storage_unmount_work(struct worker *w, void *arg, struct error *err);

@@ -35,14 +35,18 @@ enum ns_kind {
 
 /* Messages of launch and exec jobs, beside worker_process(). */
 enum launch_msg {
-	LAUNCH_MSG_NAMESPACES =
-		1, /* payload uint8_t kinds[n]; fds: one namespace fd each, for later execs */
-	LAUNCH_MSG_TTY = 2,    /* fd: the pty master */
-	LAUNCH_MSG_CGROUP = 4, /* struct launch_cgroup; fd: its memory.events, if there is one */
-	LAUNCH_MSG_FILTER =
-		3, /* payload: struct filter, compiled from the spec's seccomp profile */
-	LAUNCH_MSG_REPORT = 6,  /* fd: the reading end for a struct exec_report */
-	LAUNCH_MSG_DEVICES = 5, /* payload: instructions of a device program; fd: the program */
+	/* Payload: uint8_t kinds[n]. Fds: a namespace each, for later execs. */
+	LAUNCH_MSG_NAMESPACES = 1,
+	/* Fd: the pty master. */
+	LAUNCH_MSG_TTY,
+	/* Payload: struct filter, compiled from the spec's seccomp profile. */
+	LAUNCH_MSG_FILTER,
+	/* Payload: struct launch_cgroup. Fd: its memory.events, if there is one. */
+	LAUNCH_MSG_CGROUP,
+	/* Payload: instructions of a device program. Fd: the program. */
+	LAUNCH_MSG_DEVICES,
+	/* Fd: the reading end for a struct exec_report. */
+	LAUNCH_MSG_REPORT,
 };
 
 /* What the agent keeps of a container's cgroup. */

@@ -59,48 +59,77 @@ task_done(struct job *job, const struct error *err, void *data)
 }
 
 static int
-task_message(struct job *job, uint32_t type, const void *payload, size_t size, int *fds,
-	     size_t n_fds, void *data, struct error *err)
+take_tty(struct job *job, const struct job_message *m, void *data, struct error *err)
 {
 	struct task *t = data;
-	const uint8_t *kinds = payload;
 
 	(void)job;
-	if (type == LAUNCH_MSG_TTY) {
-		CHECK(n_fds == 1);
-		t->p->pty = fds[0];
-		return 0;
-	}
-	if (type == LAUNCH_MSG_FILTER) {
-		CHECK(n_fds == 0 && size <= sizeof(t->c->filter));
-		memcpy(&t->c->filter, payload, size);
-		return 0;
-	}
-	if (type == LAUNCH_MSG_DEVICES) {
-		CHECK(size > 0 && n_fds == 1);
-		close_fd(&fds[0]);
-		return 0;
-	}
-	if (type == LAUNCH_MSG_CGROUP) {
-		CHECK(size == sizeof(struct launch_cgroup) && n_fds <= 1);
-		if (n_fds)
-			close_fd(&fds[0]);
-		if (t->p->box->refuses_cgroup)
-			return error_set(err, ERROR_RESOURCE_EXHAUSTED, "no watches are left");
-		return 0;
-	}
-	if (type == LAUNCH_MSG_REPORT) {
-		CHECK(n_fds == 1);
-		close_fd(&fds[0]);
-		return 0;
-	}
-	CHECK(type == LAUNCH_MSG_NAMESPACES && size == n_fds);
-	for (size_t i = 0; i < n_fds; i++) {
+	(void)err;
+	t->p->pty = steal_fd(&m->fds[0]);
+	return 0;
+}
+
+static int
+take_filter(struct job *job, const struct job_message *m, void *data, struct error *err)
+{
+	struct task *t = data;
+
+	(void)job;
+	(void)err;
+	memcpy(&t->c->filter, m->payload, m->size);
+	return 0;
+}
+
+static int
+take_cgroup(struct job *job, const struct job_message *m, void *data, struct error *err)
+{
+	struct task *t = data;
+
+	(void)job;
+	(void)m;
+	if (t->p->box->refuses_cgroup)
+		return error_set(err, ERROR_RESOURCE_EXHAUSTED, "no watches are left");
+	return 0;
+}
+
+static int
+take_nothing(struct job *job, const struct job_message *m, void *data, struct error *err)
+{
+	(void)job, (void)m, (void)data, (void)err;
+	return 0;
+}
+
+static int
+take_namespaces(struct job *job, const struct job_message *m, void *data, struct error *err)
+{
+	struct task *t = data;
+	const uint8_t *kinds = m->payload;
+
+	(void)job;
+	(void)err;
+	CHECK(m->size == m->n_fds);
+	for (size_t i = 0; i < m->n_fds; i++) {
 		CHECK(kinds[i] < NS_KINDS && t->c->ns[kinds[i]] < 0);
-		t->c->ns[kinds[i]] = fds[i];
+		t->c->ns[kinds[i]] = steal_fd(&m->fds[i]);
 	}
 	return 0;
 }
+
+static const struct job_message_type messages[] = {
+	[LAUNCH_MSG_TTY] = { .handler = take_tty, .n_fds = 1 },
+	[LAUNCH_MSG_FILTER] = { .handler = take_filter, .size_max = sizeof(struct filter) },
+	[LAUNCH_MSG_DEVICES] = { .handler = take_nothing,
+				 .size = 8,
+				 .size_max = JOB_MESSAGE_MAX,
+				 .n_fds = 1 },
+	[LAUNCH_MSG_CGROUP] = { .handler = take_cgroup,
+				.size = sizeof(struct launch_cgroup),
+				.n_fds_max = 1 },
+	[LAUNCH_MSG_REPORT] = { .handler = take_nothing, .n_fds = 1 },
+	[LAUNCH_MSG_NAMESPACES] = { .handler = take_namespaces,
+				    .size_max = NS_KINDS,
+				    .n_fds_max = NS_KINDS },
+};
 
 static int
 task_process(struct job *job, pid_t pid, int pidfd, void *data, struct error *err)
@@ -222,7 +251,8 @@ box_launch(struct box *b, struct box_container *c, const char *id, const Grpc__S
 	static const struct job_ops ops = {
 		.name = "launch",
 		.work = launch_work,
-		.message = task_message,
+		.messages = messages,
+		.n_messages = ARRAY_LEN(messages),
 		.process = task_process,
 		.done = task_done,
 	};
@@ -350,7 +380,8 @@ box_exec(struct box *b, struct box_container *c, const Grpc__Process *process,
 	static const struct job_ops ops = {
 		.name = "exec",
 		.work = exec_work,
-		.message = task_message,
+		.messages = messages,
+		.n_messages = ARRAY_LEN(messages),
 		.process = task_process,
 		.done = task_done,
 	};

@@ -42,25 +42,29 @@ run_until(struct bench *b, int ended)
 }
 
 int
-on_message(struct job *job, uint32_t type, const void *payload, size_t size, int *fds, size_t n_fds,
-	   void *data, struct error *err)
+on_message(struct job *job, const struct job_message *m, void *data, struct error *err)
 {
 	struct bench *b = data;
 
 	(void)job;
 	b->n_messages++;
-	if (size < sizeof(b->text)) {
-		memcpy(b->text, payload, size);
-		b->text[size] = '\0';
+	if (m->size < sizeof(b->text)) {
+		memcpy(b->text, m->payload, m->size);
+		b->text[m->size] = '\0';
 	}
-	for (size_t i = 0; i < n_fds; i++) {
-		CHECK(write(fds[i], "fd", 2) == 2);
-		close_fd(&fds[i]);
-	}
+	/* that they are closed is the core's */
+	for (size_t i = 0; i < m->n_fds; i++)
+		CHECK(write(m->fds[i], "fd", 2) == 2);
 	if (b->refuse)
-		return error_set(err, ERROR_ALREADY_EXISTS, "no %u", type);
+		return error_set(err, ERROR_ALREADY_EXISTS, "no %u", m->type);
 	return 0;
 }
+
+const struct job_message_type bench_messages[BENCH_MESSAGES] = {
+	[1] = { .handler = on_message, .size_max = JOB_MESSAGE_MAX },
+	[5] = { .handler = on_message, .size = 5, .n_fds_max = 1 },
+	[6] = { .handler = on_message, .size = 4 },
+};
 
 static void
 on_child(int status, bool gone, void *data)

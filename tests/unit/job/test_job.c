@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stddef.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -267,6 +268,106 @@ Test(job, messages_and_fds)
 	in_agent(body_talk);
 }
 
+/* ---- the table of messages ---- */
+
+/* A message, and what becomes of the job that sends it. */
+struct odd_message {
+	uint32_t type;
+	size_t size, n_fds;
+	bool wait;
+	const char *error; /* NULL: it is taken */
+};
+
+static const struct odd_message odd_messages[] = {
+	{ .type = 1, .size = 0 },
+	{ .type = 1, .size = JOB_MESSAGE_MAX },
+	{ .type = 1, .size = 8, .n_fds = 1, .error = "message 1 with 8 bytes and 1 fds" },
+	{ .type = 2, .size = 8, .n_fds = 2 },
+	{ .type = 2, .size = 16, .n_fds = 2 },
+	{ .type = 2, .size = 7, .n_fds = 2, .error = "message 2 with 7 bytes and 2 fds" },
+	{ .type = 2, .size = 17, .n_fds = 2, .error = "message 2 with 17 bytes and 2 fds" },
+	{ .type = 2, .size = 8, .n_fds = 1, .error = "message 2 with 8 bytes and 1 fds" },
+	{ .type = 2, .size = 8, .n_fds = 3, .error = "message 2 with 8 bytes and 3 fds" },
+	{ .type = 2, .size = 8, .wait = true, .error = "message 2 with 8 bytes and 0 fds" },
+	{ .type = 3, .size = 4, .n_fds = 0 },
+	{ .type = 3, .size = 4, .n_fds = 1 },
+	{ .type = 3, .size = 4, .n_fds = 2, .error = "message 3 with 4 bytes and 2 fds" },
+	{ .type = 3, .size = 5, .error = "message 3 with 5 bytes and 0 fds" },
+	{ .type = 0, .error = "unknown type 0" },
+	{ .type = 4, .n_fds = 2, .wait = true, .error = "unknown type 4" },
+	{ .type = 5, .error = "unknown type 5" },
+	{ .type = UINT32_MAX, .n_fds = 8, .error = "unknown type 4294967295" },
+};
+
+static int
+work_odd(struct worker *w, void *arg, struct error *err)
+{
+	static const char payload[JOB_MESSAGE_MAX];
+	const struct odd_message *m = arg;
+	int fds[8];
+
+	for (size_t i = 0; i < ARRAY_LEN(fds); i++)
+		fds[i] = worker_fd(w);
+	return worker_send(w, m->type, payload, m->size, fds, m->n_fds, m->wait, err);
+}
+
+static int
+take_and_keep_none(struct job *job, const struct job_message *m, void *data, struct error *err)
+{
+	struct bench *b = data;
+
+	(void)job;
+	(void)err;
+	CHECK((uintptr_t)m->payload % _Alignof(max_align_t) == 0);
+	b->n_messages++;
+	return 0;
+}
+
+static int
+body_odd(int fd, void *data)
+{
+	static const struct job_message_type messages[] = {
+		[1] = { .handler = take_and_keep_none, .size_max = JOB_MESSAGE_MAX },
+		[2] = { .handler = take_and_keep_none, .size = 8, .size_max = 16, .n_fds = 2 },
+		[3] = { .handler = take_and_keep_none, .size = 4, .n_fds_max = 1 },
+		[5] = { .size = 0 },
+	};
+	static const struct job_ops ops = { .name = "odd",
+					    .work = work_odd,
+					    .messages = messages,
+					    .n_messages = ARRAY_LEN(messages),
+					    .done = on_done };
+	struct bench b;
+	struct error err = ERROR_INIT;
+	int before;
+
+	(void)data;
+	bench_init(&b, fd);
+	before = count_fds();
+	for (size_t i = 0; i < ARRAY_LEN(odd_messages); i++) {
+		struct odd_message m = odd_messages[i];
+		int n = b.n_messages;
+
+		start(&b, &ops, &m, 0, 0);
+		run_until(&b, b.ended + 1);
+		if (b.n_messages - n != !m.error || (m.error && !strstr(b.last.msg, m.error)))
+			fprintf(stderr, "row %zu: %d %s\n", i, b.last.code, b.last.msg);
+		CHECK(b.n_messages - n == !m.error);
+		CHECK(b.last.code == (m.error ? ERROR_INTERNAL : ERROR_OK));
+		CHECK(!m.error || strstr(b.last.msg, m.error));
+		/* the worker's end has gone when its exit was heard of */
+		while (count_fds() > before)
+			CHECK(loop_run_once(b.loop, 5000, &err) == 0);
+	}
+	bench_release(&b);
+	return 0;
+}
+
+Test(job, a_message_against_the_table_ends_the_job)
+{
+	in_agent(body_odd);
+}
+
 /* ---- an answer that cannot be sent ---- */
 
 static bool answers_fail;
@@ -291,19 +392,23 @@ work_ask(struct worker *w, void *arg, struct error *err)
 }
 
 static int
-on_question(struct job *job, uint32_t type, const void *payload, size_t size, int *fds,
-	    size_t n_fds, void *data, struct error *err)
+on_question(struct job *job, const struct job_message *m, void *data, struct error *err)
 {
 	answers_fail = true;
-	return on_message(job, type, payload, size, fds, n_fds, data, err);
+	return on_message(job, m, data, err);
 }
 
 static int
 body_unanswered(int fd, void *data)
 {
-	static const struct job_ops ops = {
-		.name = "ask", .work = work_ask, .message = on_question, .done = on_done
+	static const struct job_message_type messages[] = {
+		[5] = { .handler = on_question, .size = 5 },
 	};
+	static const struct job_ops ops = { .name = "ask",
+					    .work = work_ask,
+					    .messages = messages,
+					    .n_messages = ARRAY_LEN(messages),
+					    .done = on_done };
 	struct bench b;
 
 	(void)data;
@@ -331,7 +436,7 @@ work_robbed(struct worker *w, void *arg, struct error *err)
 	(void)arg;
 	pid = fork();
 	if (pid == 0)
-		_exit(worker_send(w, 6, "forged", 6, NULL, 0, false, err) ? 1 : 0);
+		_exit(worker_send(w, 6, "fake", 4, NULL, 0, false, err) ? 1 : 0);
 	if (pid < 0 || waitpid(pid, &status, 0) != pid || status != 0)
 		return error_set(err, ERROR_INTERNAL, "nothing was forged");
 	return worker_send(w, 6, "mine", 4, NULL, 0, false, err);

@@ -205,8 +205,7 @@ work_lost_step(struct worker *w, void *arg, struct error *err)
 
 /* From here on it can open no file; what follows is in the socket by then. */
 static int
-on_ready(struct job *job, uint32_t type, const void *payload, size_t size, int *fds, size_t n_fds,
-	 void *data, struct error *err)
+on_ready(struct job *job, const struct job_message *m, void *data, struct error *err)
 {
 	struct rlimit none;
 	char byte;
@@ -216,15 +215,20 @@ on_ready(struct job *job, uint32_t type, const void *payload, size_t size, int *
 	none = files;
 	none.rlim_cur = 3;
 	CHECK(setrlimit(RLIMIT_NOFILE, &none) == 0);
-	return on_message(job, type, payload, size, fds, n_fds, data, err);
+	return on_message(job, m, data, err);
 }
 
 static int
 body_lost_step(int fd, void *data)
 {
-	static const struct job_ops ops = {
-		.name = "lost step", .work = work_lost_step, .message = on_ready, .done = on_done
+	static const struct job_message_type messages[] = {
+		[1] = { .handler = on_ready, .size = 5 },
 	};
+	static const struct job_ops ops = { .name = "lost step",
+					    .work = work_lost_step,
+					    .messages = messages,
+					    .n_messages = ARRAY_LEN(messages),
+					    .done = on_done };
 	struct error err = ERROR_INIT;
 	struct bench b;
 	int keep[1];
