@@ -1,0 +1,85 @@
+# SPDX-License-Identifier: Apache-2.0
+# bash completion of tatamictl
+
+# _tatamictl_vms: the names of the VMs that run in the background
+_tatamictl_vms() { "${COMP_WORDS[0]}" ps 2>/dev/null | awk 'NR > 1 { print $1 }'; }
+
+_tatamictl_methods() { "${COMP_WORDS[0]}" rpc --list 2>/dev/null | awk '/^  / { print $1 }'; }
+
+# _tatamictl_files TEST: files and directories that begin with the current word; TEST: -f or -d
+_tatamictl_files() { compopt -o filenames; mapfile -t COMPREPLY < <(compgen "$1" -- "${COMP_WORDS[COMP_CWORD]}"); }
+
+# _tatamictl_words WORDS: those that begin with the current word
+_tatamictl_words() { mapfile -t COMPREPLY < <(compgen -W "$1" -- "${COMP_WORDS[COMP_CWORD]}"); }
+
+_tatamictl()
+{
+	local word=${COMP_WORDS[COMP_CWORD]} last=${COMP_WORDS[COMP_CWORD - 1]} i n=0
+	local vm='--rootfs --share --virtiofs-cache --volume --attach --tty --interactive --env --cwd --user
+		--hostname --read-only --privileged --guest-proc --memory --cpus --max-memory --max-cpus
+		--kernel --initrd --root-image --agent-binary --nic --publish --no-container --append --log
+		--accel --icount --timing --verbose --help'
+
+	COMPREPLY=()
+	if test "$COMP_CWORD" = 1; then
+		_tatamictl_words 'run boot pod ps exec stop rpc --help --version'
+		return
+	fi
+	for ((i = 2; i < COMP_CWORD; i++)); do
+		# The container's command: its program lies in the container.
+		test "${COMP_WORDS[i]}" = -- && return
+		[[ ${COMP_WORDS[i]} = -* ]] || n=$((n + 1))
+	done
+	case ${COMP_WORDS[1]}:$last in
+	rpc:--list)
+		_tatamictl_words "$(_tatamictl_methods)"
+		return ;;
+	*:--timeout)
+		return ;;
+	pod:--status)
+		_tatamictl_words "$(_tatamictl_vms)"
+		return ;;
+	*:--rootfs|*:--kernel|*:--initrd|*:--root-image|*:--agent-binary|*:-v|*:--volume)
+		_tatamictl_files -f
+		return ;;
+	*:--share)
+		_tatamictl_words '9p virtio-fs blk'
+		return ;;
+	*:--virtiofs-cache)
+		_tatamictl_words 'never metadata auto always'
+		return ;;
+	*:--accel)
+		_tatamictl_words 'kvm tcg'
+		return ;;
+	*:--log)
+		_tatamictl_words 'error warn info debug'
+		return ;;
+	*:--attach|*:--env|*:--cwd|*:--user|*:--hostname|*:--guest-proc|*:--memory|*:--cpus|*:--max-memory|*:--max-cpus|*:--publish|*:--append|*:--name|*:-[ewupc])
+		return ;;
+	esac
+	case ${COMP_WORDS[1]}:$word in
+	run:*)
+		_tatamictl_words "$vm" ;;
+	boot:*)
+		_tatamictl_words "$vm --name" ;;
+	pod:-*)
+		_tatamictl_words "$vm --name --status" ;;
+	pod:*)
+		_tatamictl_files -f ;;
+	exec:-*)
+		_tatamictl_words '-p -t -i -e -w -u -c --help' ;;
+	exec:*|stop:*)
+		_tatamictl_words "$(_tatamictl_vms)" ;;
+	rpc:-*)
+		_tatamictl_words '--list --timeout --raw --compact --help' ;;
+	rpc:*)
+		if test $n = 0; then
+			_tatamictl_words 'unix:// vsock:// tcp:// hvsock://'
+			compopt -o nospace
+		elif test $n = 1; then
+			_tatamictl_words "$(_tatamictl_methods)"
+		fi ;;
+	esac
+}
+
+complete -F _tatamictl tatamictl

@@ -1,0 +1,79 @@
+# SPDX-License-Identifier: Apache-2.0
+# fish completion of tatamictl
+
+function __tatamictl_vms
+    tatamictl ps 2>/dev/null | awk 'NR > 1 { print $1 }'
+end
+
+function __tatamictl_methods
+    tatamictl rpc --list 2>/dev/null | awk '/^  / { print $1 }'
+end
+
+# True if the command line's command is one of the arguments, and the container's own has not begun.
+function __tatamictl_in
+    set -l words (commandline -opc)
+    contains -- "$words[2]" $argv; and not contains -- -- $words
+end
+
+complete -c tatamictl -f
+complete -c tatamictl -n __fish_use_subcommand -l help -d 'Print a summary'
+complete -c tatamictl -n __fish_use_subcommand -l version -d 'Print the version'
+complete -c tatamictl -n __fish_use_subcommand -a run -d 'Boot a VM, run a command in a container, clean up'
+complete -c tatamictl -n __fish_use_subcommand -a boot -d 'Boot a VM with a container in the background'
+complete -c tatamictl -n __fish_use_subcommand -a pod -d 'Boot a VM with the pod of a file'
+complete -c tatamictl -n __fish_use_subcommand -a ps -d 'List the running VMs'
+complete -c tatamictl -n __fish_use_subcommand -a exec -d 'Run a process in the container of a VM'
+complete -c tatamictl -n __fish_use_subcommand -a stop -d 'End a VM'
+complete -c tatamictl -n __fish_use_subcommand -a rpc -d 'Call a method of an agent'
+
+set -l vm '__tatamictl_in run boot pod'
+complete -c tatamictl -n $vm -l rootfs -rF -d 'Root of the container'
+complete -c tatamictl -n $vm -l share -x -a '9p virtio-fs blk' -d 'How to share the root'
+complete -c tatamictl -n $vm -l virtiofs-cache -x -a 'never metadata auto always' -d 'Cache of virtio-fs'
+complete -c tatamictl -n $vm -s v -l volume -rF -d 'SRC:DST[:ro]'
+complete -c tatamictl -n $vm -l attach -x -d 'KIND:PATH, an additional share'
+complete -c tatamictl -n $vm -s t -l tty -d 'Give the process a terminal'
+complete -c tatamictl -n $vm -s i -l interactive -d 'Pass standard input on'
+complete -c tatamictl -n $vm -s e -l env -x -d 'KEY=VALUE'
+complete -c tatamictl -n $vm -s w -l cwd -x -d 'Working directory'
+complete -c tatamictl -n $vm -s u -l user -x -d 'UID[:GID]'
+complete -c tatamictl -n $vm -l hostname -x -d 'Host name'
+complete -c tatamictl -n $vm -l read-only -d 'Read-only root'
+complete -c tatamictl -n $vm -l privileged -d 'All capabilities, nothing masked'
+complete -c tatamictl -n $vm -l guest-proc -x -d 'Mount the guest\'s /proc here'
+complete -c tatamictl -n $vm -l memory -x -d 'Memory of the VM in MiB'
+complete -c tatamictl -n $vm -l cpus -x -d 'Processors of the VM'
+complete -c tatamictl -n $vm -l max-memory -x -d 'Memory including hot-plugged memory'
+complete -c tatamictl -n $vm -l max-cpus -x -d 'Processors including hot-plugged ones'
+complete -c tatamictl -n $vm -l kernel -rF -d 'Kernel to boot'
+complete -c tatamictl -n $vm -l initrd -rF -d 'Initrd to boot'
+complete -c tatamictl -n $vm -l root-image -rF -d 'Disk to boot from'
+complete -c tatamictl -n $vm -l agent-binary -rF -d 'Another agent'
+complete -c tatamictl -n $vm -l nic -d 'Add a network card'
+complete -c tatamictl -n $vm -s p -l publish -x -d '[ADDRESS:]HOSTPORT:GUESTPORT'
+complete -c tatamictl -n $vm -l no-container -d 'Make no call to the agent'
+complete -c tatamictl -n $vm -l append -x -d 'More kernel parameters'
+complete -c tatamictl -n $vm -l log -x -a 'error warn info debug' -d 'Log level of the agent'
+complete -c tatamictl -n $vm -l accel -x -a 'kvm tcg' -d 'Accelerator'
+complete -c tatamictl -n $vm -l icount -d 'Count instructions as time'
+complete -c tatamictl -n $vm -l timing -d 'Print a timeline'
+complete -c tatamictl -n $vm -l verbose -d 'Print the console on failure'
+complete -c tatamictl -n $vm -l help -d 'Print a summary'
+complete -c tatamictl -n '__tatamictl_in boot pod' -l name -x -d 'Name of the VM'
+complete -c tatamictl -n '__tatamictl_in pod' -l status -x -a '(__tatamictl_vms)' -d 'Print the state of a pod'
+complete -c tatamictl -n '__tatamictl_in pod' -F
+
+complete -c tatamictl -n '__tatamictl_in exec stop' -a '(__tatamictl_vms)'
+complete -c tatamictl -n '__tatamictl_in exec' -s p -d 'All capabilities'
+complete -c tatamictl -n '__tatamictl_in exec' -s t -d 'Give the process a terminal'
+complete -c tatamictl -n '__tatamictl_in exec' -s i -d 'Pass standard input on'
+complete -c tatamictl -n '__tatamictl_in exec' -s e -x -d 'KEY=VALUE'
+complete -c tatamictl -n '__tatamictl_in exec' -s w -x -d 'Working directory'
+complete -c tatamictl -n '__tatamictl_in exec' -s u -x -d 'User id'
+complete -c tatamictl -n '__tatamictl_in exec' -s c -x -d 'Container of a pod'
+
+complete -c tatamictl -n '__tatamictl_in rpc' -l list -d 'List the methods'
+complete -c tatamictl -n '__tatamictl_in rpc' -l timeout -x -d 'Seconds to wait'
+complete -c tatamictl -n '__tatamictl_in rpc' -l raw -d 'Write the bytes of the reply'
+complete -c tatamictl -n '__tatamictl_in rpc' -l compact -d 'Print the reply on one line'
+complete -c tatamictl -n '__tatamictl_in rpc' -a '(__tatamictl_methods)'

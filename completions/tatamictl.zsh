@@ -1,0 +1,101 @@
+#compdef tatamictl
+# SPDX-License-Identifier: Apache-2.0
+# zsh completion of tatamictl
+
+_tatamictl_vms()
+{
+	local -a names
+	names=(${(f)"$(tatamictl ps 2>/dev/null | awk 'NR > 1 { print $1 }')"})
+	compadd -a names
+}
+
+_tatamictl_methods()
+{
+	local -a names
+	names=(${(f)"$(tatamictl rpc --list 2>/dev/null | awk '/^  / { print $1 }')"})
+	compadd -a names
+}
+
+_tatamictl()
+{
+	local context state state_descr line ret=1
+	typeset -A opt_args
+	local -a commands vm
+	commands=(
+		'run:boot a VM, run a command in a container, clean up'
+		'boot:boot a VM with a container in the background'
+		'pod:boot a VM with the pod of a file'
+		'ps:list the running VMs'
+		'exec:run a process in the container of a VM'
+		'stop:end a VM'
+		'rpc:call a method of an agent'
+	)
+	vm=(
+		'--rootfs[root of the container]:directory or image:_files'
+		'--share[how to share the root]:kind:(9p virtio-fs blk)'
+		'--virtiofs-cache[cache of virtio-fs]:policy:(never metadata auto always)'
+		'*'{-v,--volume}'[mount a directory or file of the host]:SRC\:DST[\:ro]:_files'
+		'*--attach[an additional share]:KIND\:PATH: '
+		'(-t --tty)'{-t,--tty}'[give the process a terminal]'
+		'(-i --interactive)'{-i,--interactive}'[pass standard input on]'
+		'*'{-e,--env}'[environment variable]:KEY=VALUE: '
+		'(-w --cwd)'{-w,--cwd}'[working directory]:directory: '
+		'(-u --user)'{-u,--user}'[user and group]:UID[\:GID]: '
+		'--hostname[host name]:name: '
+		'--read-only[read-only root]'
+		'--privileged[all capabilities, nothing masked]'
+		'--guest-proc[mount /proc of the guest]:directory: '
+		'--memory[memory of the VM]:MiB: '
+		'--cpus[processors of the VM]:number: '
+		'--max-memory[memory including hot-plugged memory]:MiB: '
+		'--max-cpus[processors including hot-plugged ones]:number: '
+		'--kernel[kernel to boot]:file:_files'
+		'--initrd[initrd to boot]:file:_files'
+		'--root-image[disk to boot from]:file:_files'
+		'--agent-binary[another agent]:file:_files'
+		'--nic[add a network card]'
+		'*'{-p,--publish}'[forward a port of the host]:[ADDRESS\:]HOSTPORT\:GUESTPORT: '
+		'--no-container[make no call to the agent]'
+		'--append[more kernel parameters]:parameters: '
+		'--log[log level of the agent]:level:(error warn info debug)'
+		'--accel[accelerator]:accelerator:(kvm tcg)'
+		'--icount[count instructions as time]'
+		'--timing[print a timeline]'
+		'--verbose[print the console on failure]'
+		'(- *)'{-h,--help}'[print a summary]'
+	)
+
+	_arguments -C '(- *)--help[print a summary]' '(- *)--version[print the version]' \
+		'1:command:->command' '*::argument:->argument' && ret=0
+	case $state in
+	command)
+		_describe command commands && ret=0 ;;
+	argument)
+		# $words[1] is the command now.
+		case $words[1] in
+		run)
+			_arguments -S $vm && ret=0 ;;
+		boot)
+			_arguments -S $vm '--name[name of the VM]:name: ' && ret=0 ;;
+		pod)
+			_arguments -S $vm '--name[name of the VM]:name: ' \
+				'--status[print the state of a pod]:name:_tatamictl_vms' '1:file:_files' && ret=0 ;;
+		exec)
+			_arguments -S '-p[all capabilities]' '-t[give the process a terminal]' \
+				'-i[pass standard input on]' '*-e[environment variable]:KEY=VALUE: ' \
+				'-w[working directory]:directory: ' '-u[user]:UID: ' \
+				'-c[container of a pod]:container: ' '(- *)--help[print a summary]' \
+				'1:VM:_tatamictl_vms' && ret=0 ;;
+		stop)
+			_arguments '1:VM:_tatamictl_vms' && ret=0 ;;
+		rpc)
+			_arguments '(2 3)--list[list the methods]' '--timeout[seconds to wait]:seconds: ' \
+				'--raw[write the bytes of the reply]' '--compact[print the reply on one line]' \
+				'(- *)--help[print a summary]' '1:address: ' '2:method:_tatamictl_methods' \
+				'3:request:_files' && ret=0 ;;
+		esac ;;
+	esac
+	return ret
+}
+
+_tatamictl "$@"
