@@ -1,0 +1,486 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What a hostile image or spec tries with files and mounts: each case checks that the agent's side is untouched as
+ * well as what the container sees. /box/outside stands for the guest's own files.
+ */
+#include <criterion/criterion.h>
+#include <dirent.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "lib/cleanup.h"
+#include "lib/path.h"
+#include "tests/unit/agent/container/box.h"
+#include "tests/unit/agent/container/spec.h"
+
+/* Removes what the root has at a path. */
+static void
+clear_path(const char *name)
+{
+	struct error err = ERROR_INIT;
+	auto_close int root = open(BOX_ROOT, O_PATH | O_DIRECTORY | O_CLOEXEC);
+
+	CHECK(root >= 0 && path_remove_tree(root, name, &err) == 0);
+}
+
+static size_t
+count_entries(const char *path)
+{
+	DIR *d = opendir(path);
+	size_t n = 0;
+
+	CHECK(d);
+	while (readdir(d))
+		n++;
+	closedir(d);
+	return n - 2;
+}
+
+static void
+body_dev_link(struct box *b)
+{
+	Grpc__Spec *s = spec_new(BOX_ROOT);
+
+	CHECK(mkdir("/box/outside", 0755) == 0);
+	box_write("/box/outside/ptmx", "marker");
+	clear_path("dev");
+	CHECK(symlink("/box/outside", BOX_ROOT "/dev") == 0);
+	/* with a tmpfs in the spec, and without */
+	box_refuse(b, s, ERROR_INTERNAL, "/dev");
+	spec_unmount(s, "/dev");
+	spec_unmount(s, "/dev/pts");
+	spec_unmount(s, "/dev/shm");
+	spec_unmount(s, "/dev/mqueue");
+	box_refuse(b, s, ERROR_INVALID_ARGUMENT, "/dev");
+	/* a relative link out of the root ends at the root: made there, or refused */
+	clear_path("dev");
+	CHECK(symlink("../outside", BOX_ROOT "/dev") == 0);
+	box_refuse(b, s, ERROR_INVALID_ARGUMENT, "/dev");
+	CHECK(strcmp(box_read("/box/outside/ptmx"), "marker") == 0);
+	CHECK(count_entries("/box/outside") == 1);
+}
+
+Test(attack, dev_is_a_link)
+{
+	in_box(body_dev_link);
+}
+
+static void
+body_proc_link(struct box *b)
+{
+	static const char *const names[] = { "proc", "sys" };
+
+	CHECK(mkdir("/box/outside", 0755) == 0);
+	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+		char path[64];
+
+		snprintf(path, sizeof(path), BOX_ROOT "/%s", names[i]);
+		clear_path(names[i]);
+		CHECK(symlink("/tmp", path) == 0);
+		box_refuse(b, spec_new(BOX_ROOT), ERROR_INVALID_ARGUMENT,
+			   "is not a plain directory");
+		clear_path(names[i]);
+		box_write(path, "a file");
+		box_refuse(b, spec_new(BOX_ROOT), ERROR_INVALID_ARGUMENT,
+			   "is not a plain directory");
+		clear_path(names[i]);
+		CHECK(mkdir(path, 0755) == 0);
+	}
+	CHECK(count_entries("/box/outside") == 0);
+}
+
+Test(attack, proc_is_a_link)
+{
+	in_box(body_proc_link);
+}
+
+static void
+body_destinations(struct box *b)
+{
+	static const struct {
+		const char *link, *target, *dest;
+		const char *inside; /* where it must land, NULL: refused */
+	} rows[] = {
+		{ "tmp/abs", "/box/outside", "/tmp/abs/x", NULL }, /* dangling inside the root */
+		{ "tmp/abs2", "/etc", "/tmp/abs2/x", "/etc/x" },
+		{ "tmp/rel", "../../../../../../etc", "/tmp/rel/y", "/etc/y" },
+		{ "tmp/trail", "/etc", "/tmp/trail", "/etc" },
+		{ "tmp/up", "/../../..", "/tmp/up/top", "/top" },
+	};
+
+	CHECK(mkdir("/box/outside", 0755) == 0);
+	CHECK(mkdir("/box/volume", 0755) == 0);
+	box_write("/box/volume/token", "v");
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		Grpc__Spec *s = spec_new(BOX_ROOT);
+		char path[128], script[128];
+
+		snprintf(path, sizeof(path), BOX_ROOT "/%s", rows[i].link);
+		CHECK(symlink(rows[i].target, path) == 0);
+		spec_mount(s, rows[i].dest, "bind", "/box/volume", "rbind");
+		if (rows[i].inside) {
+			snprintf(script, sizeof(script), "cat %s/token", rows[i].inside);
+			box_sh(b, s, script, "v");
+		} else {
+			box_refuse(b, s, ERROR_INTERNAL, rows[i].dest);
+		}
+		CHECK(count_entries("/box/outside") == 0);
+		CHECK(!box_exists("/box/top") && !box_exists("/top"));
+	}
+	/* .. in the destination itself */
+	Grpc__Spec *s = spec_new(BOX_ROOT);
+	spec_mount(s, "/tmp/../../x", "bind", "/box/volume", "rbind");
+	box_refuse(b, s, ERROR_INVALID_ARGUMENT, "mounts.destination");
+	/* an existing file is covered, not truncated; a missing one is made */
+	s = spec_new(BOX_ROOT);
+	box_write(BOX_ROOT "/etc/precious", "content");
+	spec_mount(s, "/etc/precious", "bind", "/box/volume/token", "bind,ro");
+	spec_mount(s, "/etc/new/file", "bind", "/box/volume/token", "bind,ro");
+	box_sh(b, s,
+	       "cat /etc/precious /etc/new/file; echo x 2>/dev/null > /etc/precious || echo ro",
+	       "vvro\n");
+	CHECK(strcmp(box_read(BOX_ROOT "/etc/precious"), "content") == 0);
+	CHECK(strcmp(box_read("/box/volume/token"), "v") == 0);
+}
+
+Test(attack, destinations_through_links)
+{
+	in_box(body_destinations);
+}
+
+/* Exchanges two names for ever: the other container with the same volume. */
+static pid_t
+start_flipping(const char *one, const char *two)
+{
+	pid_t pid = fork();
+
+	CHECK(pid >= 0);
+	if (pid > 0)
+		return pid;
+	if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0)
+		_exit(1);
+	for (;;)
+		(void)renameat2(AT_FDCWD, one, AT_FDCWD, two, RENAME_EXCHANGE);
+}
+
+static void
+body_race(struct box *b)
+{
+	int landed = 0, refused = 0;
+	pid_t flipper;
+
+	CHECK(mkdir("/box/outside", 0755) == 0);
+	CHECK(mkdir("/box/volume", 0755) == 0);
+	CHECK(mkdir("/box/volume/dir", 0755) == 0);
+	CHECK(symlink("/box/outside", "/box/volume/link") == 0);
+	flipper = start_flipping("/box/volume/dir", "/box/volume/link");
+	for (int i = 0; i < 100; i++) {
+		Grpc__Spec *s = spec_new(BOX_ROOT);
+		struct box_container c;
+
+		spec_mount(s, "/vol", "bind", "/box/volume", "rbind");
+		spec_mount(s, "/vol/dir/inner", "tmpfs", "tmpfs", "");
+		if (box_launch(b, &c, "c1", s) == 0) {
+			landed++;
+			box_remove(b, &c);
+		} else {
+			refused++;
+		}
+		CHECK(count_entries("/box/outside") == 0);
+	}
+	b->error = ERROR_INIT;
+	CHECK(kill(flipper, SIGKILL) == 0 && waitpid(flipper, NULL, 0) == flipper);
+	fprintf(stderr, "race: %d mounted, %d refused\n", landed, refused);
+	CHECK(landed > 0);
+}
+
+Test(attack, volume_race, .timeout = 120)
+{
+	in_box(body_race);
+}
+
+static void
+body_over_proc(struct box *b)
+{
+	static const char *const refused[] = {
+		"/proc/self/attr",  "/proc/sys",  "/proc/1",
+		"/proc/sys/kernel", "/alias/sys", "/proc/self/task",
+	};
+	static const char *const allowed[] = { "/proc/cpuinfo", "/proc/uptime", "/proc/meminfo" };
+	Grpc__Spec *s;
+
+	CHECK(symlink("/proc", BOX_ROOT "/alias") == 0);
+	CHECK(mkdir("/box/volume", 0755) == 0);
+	box_write("/box/volume/file", "fake\n");
+	for (size_t i = 0; i < ARRAY_LEN(refused); i++) {
+		s = spec_new(BOX_ROOT);
+		spec_mount(s, refused[i], "bind", "/box/volume", "rbind");
+		box_refuse(b, s, ERROR_INVALID_ARGUMENT, "inside a procfs");
+		s = spec_new(BOX_ROOT);
+		spec_mount(s, refused[i], "tmpfs", "tmpfs", "");
+		box_refuse(b, s, ERROR_INVALID_ARGUMENT, "inside a procfs");
+	}
+	/* something else than a procfs at /proc, before or after the real one */
+	s = spec_new(BOX_ROOT);
+	spec_mount(s, "/proc", "tmpfs", "tmpfs", "");
+	box_refuse(b, s, ERROR_INVALID_ARGUMENT, "/proc");
+	s = spec_new(BOX_ROOT);
+	spec_unmount(s, "/proc");
+	spec_mount(s, "//proc/", "bind", "/box/volume", "rbind");
+	box_refuse(b, s, ERROR_INVALID_ARGUMENT, "/proc");
+	s = spec_new(BOX_ROOT);
+	spec_mount(s, "/alias", "tmpfs", "tmpfs", "");
+	box_refuse(b, s, ERROR_INVALID_ARGUMENT, "procfs");
+	for (size_t i = 0; i < ARRAY_LEN(allowed); i++) {
+		char script[64];
+
+		s = spec_new(BOX_ROOT);
+		spec_mount(s, allowed[i], "bind", "/box/volume/file", "rbind");
+		snprintf(script, sizeof(script), "cat %s", allowed[i]);
+		box_sh(b, s, script, "fake\n");
+	}
+	s = spec_new(BOX_ROOT);
+	spec_mount(s, "/procx", "bind", "/box/volume", "rbind");
+	box_sh(b, s, "cat /procx/file", "fake\n");
+}
+
+Test(attack, mounts_over_proc)
+{
+	in_box(body_over_proc);
+}
+
+static void
+body_masks(struct box *b)
+{
+	Grpc__Spec *s = spec_new(BOX_ROOT);
+
+	/* an image's own /dev/null must not become what masks a file */
+	CHECK(mkdir(BOX_ROOT "/secret", 0755) == 0);
+	box_write(BOX_ROOT "/secret/file", "hidden");
+	box_write(BOX_ROOT "/plain", "hidden");
+	CHECK(symlink("/plain", BOX_ROOT "/link") == 0);
+	CHECK(symlink("/proc/uptime", BOX_ROOT "/fakenull") == 0);
+	spec_mask(s, "/secret");
+	spec_mask(s, "/link");
+	spec_mask(s, "/missing");
+	spec_mask(s, "/plain/not/a/directory");
+	spec_mask(s, "/secret");
+	box_sh(b, s,
+	       "ls /secret; touch /secret/x 2>&1; cat /plain; echo x > /plain; stat -c %t:%T /plain; "
+	       "ls /sys/firmware; stat -c %t:%T /proc/keys",
+	       "touch: /secret/x: Read-only file system\n1:3\n1:3\n");
+	CHECK(strcmp(box_read(BOX_ROOT "/plain"), "hidden") == 0);
+	/* without a tmpfs on /dev: the image's null is a link to a file of procfs */
+	s = spec_new(BOX_ROOT);
+	spec_unmount(s, "/dev");
+	CHECK(symlink("/proc/uptime", BOX_ROOT "/dev/null") == 0);
+	box_refuse(b, s, ERROR_INVALID_ARGUMENT, "make device null");
+}
+
+Test(attack, masked_paths)
+{
+	in_box(body_masks);
+}
+
+static void
+body_readonly(struct box *b)
+{
+	Grpc__Spec *s = spec_new(BOX_ROOT);
+
+	CHECK(mkdir("/box/volume", 0755) == 0);
+	CHECK(mkdir(BOX_ROOT "/ro", 0755) == 0);
+	CHECK(mkdir(BOX_ROOT "/ro/below", 0755) == 0);
+	spec_mount(s, "/ro/below", "bind", "/box/volume", "rbind");
+	spec_readonly(s, "/ro");
+	spec_readonly(s, "/missing");
+	spec_readonly(s, "/ro");
+	box_sh(b, s,
+	       "touch /ro/x 2>&1; touch /ro/below/x 2>&1; echo 1 2>&1 > /proc/sys/kernel/domainname; true",
+	       "touch: /ro/x: Read-only file system\ntouch: /ro/below/x: Read-only file system\n"
+	       "/bin/sh: can't create /proc/sys/kernel/domainname: Read-only file system\n");
+	CHECK(count_entries("/box/volume") == 0);
+}
+
+Test(attack, readonly_paths)
+{
+	in_box(body_readonly);
+}
+
+static void
+body_sysctl(struct box *b)
+{
+	Grpc__Spec *s = spec_new(BOX_ROOT);
+
+	/* what the image has at /proc/sys does not matter, nor does a name that climbs */
+	spec_sysctl(s, "kernel.msgmax", "9000");
+	spec_sysctl(s, "kernel/domainname", "example");
+	box_sh(b, s, "cat /proc/sys/kernel/msgmax /proc/sys/kernel/domainname", "9000\nexample\n");
+	s = spec_new(BOX_ROOT);
+	spec_sysctl(s, "net/../kernel/core_pattern", "|/x");
+	box_refuse(b, s, ERROR_INVALID_ARGUMENT, "linux.sysctl");
+	s = spec_new(BOX_ROOT);
+	spec_sysctl(s, "kernel.core_pattern", "|/x");
+	box_refuse(b, s, ERROR_INVALID_ARGUMENT, "linux.sysctl");
+	/* no procfs in the container at all: still written truly */
+	s = spec_new(BOX_ROOT);
+	spec_unmount(s, "/proc");
+	spec_mask(s, "");
+	spec_readonly(s, "");
+	CHECK(mkdir(BOX_ROOT "/proc/sys", 0755) == 0);
+	CHECK(mkdir(BOX_ROOT "/proc/sys/kernel", 0755) == 0);
+	box_write(BOX_ROOT "/proc/sys/kernel/domainname", "canary");
+	spec_sysctl(s, "kernel.domainname", "changed");
+	box_sh(b, s, "cat /proc/sys/kernel/domainname; mount -t proc proc /tmp 2>/dev/null; true",
+	       "canary");
+}
+
+Test(attack, sysctl_through_a_fake_proc)
+{
+	in_box(body_sysctl);
+}
+
+static void
+body_cgroup_mount(struct box *b)
+{
+	Grpc__Spec *s = spec_new(BOX_ROOT);
+	struct box_container c;
+
+	if (b->roots.cgroup < 0)
+		return;
+	spec_mount(s, "/sys/fs/cgroup", "cgroup", "cgroup", "nosuid,noexec,nodev,relatime,ro");
+	spec_sh(s->process,
+		"grep '^0:' /proc/self/cgroup; ls -d /sys/fs/cgroup/pods; mkdir /sys/fs/cgroup/x");
+	CHECK(box_run(b, &c, s) == 1);
+	CHECK(strstr(c.init.output, "0::/\n"));
+	CHECK(strstr(c.init.output, "pods: No such file"));
+	CHECK(strstr(c.init.output, "Read-only file system"));
+	/* the place is a link in the image */
+	s = spec_new(BOX_ROOT);
+	spec_unmount(s, "/sys");
+	spec_mask(s, "");
+	CHECK(mkdir(BOX_ROOT "/sys/fs", 0755) == 0);
+	CHECK(symlink("/etc", BOX_ROOT "/sys/fs/cgroup") == 0);
+	spec_mount(s, "/sys/fs/cgroup", "cgroup", "cgroup", "ro");
+	box_refuse(b, s, ERROR_INVALID_ARGUMENT, "is not a plain directory");
+}
+
+Test(attack, cgroup_mount)
+{
+	in_box(body_cgroup_mount);
+}
+
+static void
+body_propagation(struct box *b)
+{
+	Grpc__Spec *s = spec_new(BOX_ROOT);
+	struct box_container c;
+
+	/* the guest's mounts are shared, as under systemd: nothing may come back from the container */
+	CHECK(mkdir("/box/volume", 0755) == 0);
+	CHECK(mount(NULL, "/", NULL, MS_REC | MS_SHARED, NULL) == 0);
+	spec_mount(s, "/vol", "bind", "/box/volume", "rbind");
+	*s->process->capabilities = (Grpc__LinuxCapabilities)GRPC__LINUX_CAPABILITIES__INIT;
+	s->process->capabilities->bounding = s->process->capabilities->effective =
+		s->process->capabilities->permitted =
+			spec_names(&s->process->capabilities->n_bounding, "CAP_SYS_ADMIN", NULL);
+	s->process->capabilities->n_effective = s->process->capabilities->n_permitted = 1;
+	spec_sh(s->process,
+		"for i in $(seq 1 50); do mount -t tmpfs x /vol || exit 1; done; echo mounted");
+	CHECK(box_run(b, &c, s) == 0);
+	CHECK(strcmp(c.init.output, "mounted\n") == 0);
+	CHECK(mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0);
+}
+
+Test(attack, propagation)
+{
+	in_box(body_propagation);
+}
+
+static void
+body_devices(struct box *b)
+{
+	Grpc__Spec *s = spec_new(BOX_ROOT);
+	Grpc__LinuxDevice *d;
+
+	spec_device(s, "/dev/fd/../x", "c", 1, 3);
+	box_refuse(b, s, ERROR_INVALID_ARGUMENT, "linux.devices");
+	s = spec_new(BOX_ROOT);
+	spec_device(s, "/dev", "c", 1, 3);
+	box_refuse(b, s, ERROR_INVALID_ARGUMENT, "linux.devices");
+	s = spec_new(BOX_ROOT);
+	spec_device(s, "/etc/x", "c", 1, 3);
+	box_refuse(b, s, ERROR_INVALID_ARGUMENT, "linux.devices");
+	/* below a link of /dev: confined to /dev, where nothing is called so */
+	s = spec_new(BOX_ROOT);
+	spec_device(s, "/dev/fd/x", "c", 1, 3);
+	box_refuse(b, s, ERROR_INTERNAL, "fd/x");
+	s = spec_new(BOX_ROOT);
+	spec_device(s, "/dev/null", "c", 1, 3); /* the same once more */
+	d = spec_device(s, "/dev/deep/er/zero", "c", 1, 5);
+	d->filemode = 0640;
+	d->uid = 7;
+	d->gid = 8;
+	spec_device(s, "/dev/pipe", "p", 0, 0)->filemode = 0600;
+	box_sh(b, s, "stat -c '%t:%T %a %u:%g %F' /dev/deep/er/zero /dev/null /dev/pipe",
+	       "1:5 640 7:8 character special file\n1:3 666 0:0 character special file\n0:0 600 0:0 fifo\n");
+	/* a default one by other numbers, mode and owner; but one name for two devices is refused */
+	s = spec_new(BOX_ROOT);
+	d = spec_device(s, "/dev/null", "c", 1, 5);
+	d->filemode = 0604;
+	d->gid = 9;
+	box_sh(b, s, "stat -c '%t:%T %a %u:%g' /dev/null", "1:5 604 0:9\n");
+	spec_device(s, "/dev/null", "c", 1, 3);
+	box_refuse(b, s, ERROR_INVALID_ARGUMENT, "something else is there");
+}
+
+Test(attack, device_nodes)
+{
+	in_box(body_devices);
+}
+
+static void
+body_passwd(struct box *b)
+{
+	Grpc__Spec *s = spec_new(BOX_ROOT);
+
+	CHECK(unlink(BOX_ROOT "/etc/passwd") == 0);
+	CHECK(mkfifo(BOX_ROOT "/etc/passwd", 0644) == 0);
+	box_sh(b, s, "echo $HOME", "/\n");
+	CHECK(unlink(BOX_ROOT "/etc/passwd") == 0);
+	CHECK(symlink("/dev/zero", BOX_ROOT "/etc/passwd") == 0);
+	box_sh(b, s, "echo $HOME", "/\n");
+	CHECK(unlink(BOX_ROOT "/etc/passwd") == 0);
+	box_write(BOX_ROOT "/etc/passwd", "");
+	CHECK(truncate(BOX_ROOT "/etc/passwd", 1 << 30) == 0);
+	box_sh(b, s, "echo $HOME", "/\n");
+}
+
+Test(attack, passwd)
+{
+	in_box(body_passwd);
+}
+
+static void
+body_bare(struct box *b)
+{
+	Grpc__Spec *s = spec_new("/box/bare");
+	struct box_container c;
+
+	/* nothing but one program */
+	CHECK(mkdir("/box/bare", 0755) == 0);
+	CHECK(rename(BOX_ROOT "/bin/busybox", "/box/bare/busybox") == 0);
+	spec_args(s->process, "/busybox", "echo", "bare", NULL);
+	CHECK(box_run(b, &c, s) == 0);
+	CHECK(strcmp(c.init.output, "bare\n") == 0);
+}
+
+Test(attack, bare_image)
+{
+	in_box(body_bare);
+}

@@ -1,0 +1,265 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Finding block devices in a made-up /sys and /dev: at once, later, never. */
+#include <criterion/criterion.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+#include "agent/device/device.h"
+#include "lib/cleanup.h"
+#include "lib/io.h"
+#include "tests/unit/agent/device/tree.h"
+
+#define DISK "devices/pci0000:00/0000:00:02.0"
+
+/* The kernel tells everybody about a device of no consequence once more. */
+#define A_DEVICE "/sys/class/mem/null/uevent"
+
+struct bench {
+	struct tree tree;
+	struct loop *loop;
+	struct device_watch *watch;
+};
+
+struct found {
+	int calls;
+	struct error err;
+	char node[DEVICE_NODE_MAX];
+	struct device_wait *cancels; /* when it is called */
+};
+
+static void
+make_bench(struct bench *b, uint64_t timeout_ms)
+{
+	struct error err = ERROR_INIT;
+
+	tree_make(&b->tree);
+	b->loop = loop_new(&err);
+	b->watch = device_watch_new(b->loop, &b->tree.roots, timeout_ms, &err);
+	cr_assert(b->loop && b->watch, "%s", err.msg);
+}
+
+static void
+free_bench(struct bench *b)
+{
+	device_watch_free(b->watch);
+	loop_free(b->loop);
+	tree_remove(&b->tree);
+}
+
+static void
+on_found(const struct error *err, const char *node, void *data)
+{
+	struct found *f = data;
+
+	f->calls++;
+	f->err = node ? ERROR_INIT : *err;
+	(void)snprintf(f->node, sizeof(f->node), "%s", node ? node : "");
+	device_wait_cancel(f->cancels);
+}
+
+static struct device_wait *
+find(struct bench *b, const char *location, struct found *f)
+{
+	struct error err = ERROR_INIT;
+	struct device_wait *wait;
+
+	*f = (struct found){ 0 };
+	wait = device_find_block(b->watch, location, on_found, f, &err);
+	cr_assert(wait, "%s", err.msg);
+	cr_assert_eq(f->calls, 0, "not from inside");
+	return wait;
+}
+
+static void
+run(struct bench *b, const struct found *f)
+{
+	struct error err = ERROR_INIT;
+	uint64_t limit = monotonic_ns() + 20000000000ull;
+
+	while (!f->calls) {
+		cr_assert(monotonic_ns() < limit, "it does not come");
+		cr_assert_eq(loop_run_once(b->loop, 1000, &err), 0);
+	}
+}
+
+static void
+add_node(struct bench *b, const char *name, mode_t type)
+{
+	if (mknodat(b->tree.roots.dev, name, type | 0600, makedev(1, 0)) < 0)
+		cr_skip_test("mknod is not allowed here");
+}
+
+Test(device, a_disk_that_is_there)
+{
+	struct bench b;
+	struct found f;
+
+	make_bench(&b, 10000);
+	add_node(&b, "vdb", S_IFBLK);
+	find(&b, "/dev/vdb", &f);
+	run(&b, &f);
+	cr_assert_str_eq(f.node, "/dev/vdb");
+
+	tree_dir(&b.tree, DISK "/virtio3/block/vdb");
+	find(&b, "02", &f);
+	run(&b, &f);
+	cr_assert_str_eq(f.node, "/dev/vdb");
+	free_bench(&b);
+}
+
+Test(device, what_is_no_disk)
+{
+	struct bench b;
+	struct found f;
+
+	make_bench(&b, 10000);
+	add_node(&b, "tty", S_IFCHR);
+	find(&b, "/dev/tty", &f);
+	run(&b, &f);
+	cr_assert_eq(f.err.code, ERROR_INVALID_ARGUMENT);
+	cr_assert(strstr(f.err.msg, "/dev/tty is not a block device"), "%s", f.err.msg);
+	/* nor is a name that leads to one */
+	add_node(&b, "vda", S_IFBLK);
+	cr_assert_eq(symlinkat("vda", b.tree.roots.dev, "link"), 0);
+	find(&b, "/dev/link", &f);
+	run(&b, &f);
+	cr_assert_eq(f.err.code, ERROR_INVALID_ARGUMENT);
+	free_bench(&b);
+}
+
+Test(device, malformed_locations)
+{
+	static const char *const bad[] = {
+		"",          "/dev/",       "/dev/..", "/dev/.",       "/dev/a/b",
+		"/dev/../x", "/etc/passwd", "vda",     "/dev/.hidden", "33"
+	};
+	struct bench b;
+	struct found f = { 0 };
+	char name[128];
+
+	make_bench(&b, 10000);
+	for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
+		struct error err = ERROR_INIT;
+
+		cr_assert_null(device_find_block(b.watch, bad[i], on_found, &f, &err), "%s",
+			       bad[i]);
+		cr_assert_eq(err.code, ERROR_INVALID_ARGUMENT, "%s", bad[i]);
+	}
+	memset(name, 'a', sizeof(name));
+	memcpy(name, "/dev/", 5);
+	name[DEVICE_NODE_MAX] = '\0';
+	struct error err = ERROR_INIT;
+
+	cr_assert_null(device_find_block(b.watch, name, on_found, &f, &err));
+	cr_assert_eq(f.calls, 0);
+	free_bench(&b);
+}
+
+Test(device, one_that_never_comes)
+{
+	struct bench b;
+	struct found f;
+
+	make_bench(&b, 30);
+	tree_dir(&b.tree, DISK); /* the device, but no driver */
+	find(&b, "02", &f);
+	run(&b, &f);
+	cr_assert_eq(f.err.code, ERROR_NOT_FOUND);
+	cr_assert(strstr(f.err.msg, "02") && strstr(f.err.msg, "30 ms"), "%s", f.err.msg);
+	free_bench(&b);
+}
+
+Test(device, one_that_came_without_an_event_is_found_in_the_end)
+{
+	struct error err = ERROR_INIT;
+	struct bench b;
+	struct found f;
+
+	make_bench(&b, 30);
+	find(&b, "/dev/vdc", &f);
+	cr_assert_eq(loop_run_once(b.loop, 0, &err), 0);
+	cr_assert_eq(f.calls, 0);
+	add_node(&b, "vdc", S_IFBLK);
+	run(&b, &f);
+	cr_assert_str_eq(f.node, "/dev/vdc");
+	free_bench(&b);
+}
+
+Test(device, an_event_makes_all_who_wait_look)
+{
+	struct error err = ERROR_INIT;
+	struct bench b;
+	struct found one, two, other;
+
+	make_bench(&b, 60000);
+	find(&b, "/dev/vdc", &one);
+	find(&b, "02", &two);
+	find(&b, "03", &other);
+	cr_assert_eq(loop_run_once(b.loop, 0, &err), 0);
+	add_node(&b, "vdc", S_IFBLK);
+	tree_dir(&b.tree, DISK "/virtio9/block/vdc");
+	if (write_text_at(AT_FDCWD, A_DEVICE, "add") < 0) {
+		free_bench(&b);
+		cr_skip_test("no uevents can be made here");
+	}
+	run(&b, &one);
+	run(&b, &two);
+	cr_assert_str_eq(one.node, "/dev/vdc");
+	cr_assert_str_eq(two.node, "/dev/vdc");
+	cr_assert_eq(other.calls, 0);
+	free_bench(&b); /* with one that still waits */
+	cr_assert_eq(other.calls, 0);
+}
+
+Test(device, a_callback_may_cancel_others)
+{
+	struct error err = ERROR_INIT;
+	struct bench b;
+	struct found one, two;
+
+	make_bench(&b, 60000);
+	find(&b, "/dev/vdc", &one);
+	one.cancels = find(&b, "/dev/vdc", &two);
+	add_node(&b, "vdc", S_IFBLK);
+	run(&b, &one);
+	cr_assert_eq(loop_run_once(b.loop, 0, &err), 0);
+	cr_assert_eq(two.calls, 0);
+	device_wait_cancel(NULL);
+	free_bench(&b);
+}
+
+static void
+count_event(const struct device_event *event, void *data)
+{
+	(void)event;
+	++*(unsigned int *)data;
+}
+
+Test(device, a_flood_of_events_leaves_others_their_turn)
+{
+	struct device_listener listener;
+	struct error err = ERROR_INIT;
+	unsigned int n = 0, before;
+	struct bench b;
+
+	make_bench(&b, 60000);
+	device_listen(b.watch, &listener, count_event, &n);
+	for (int i = 0; i < 300; i++) {
+		if (write_text_at(AT_FDCWD, A_DEVICE, "change") < 0) {
+			free_bench(&b);
+			cr_skip_test("no uevents can be made here");
+		}
+	}
+	for (int turn = 0; turn < 100 && n < 300; turn++) {
+		before = n;
+		cr_assert_eq(loop_run_once(b.loop, 1000, &err), 0);
+		cr_expect_leq(n - before, 64, "%u in one turn", n - before);
+	}
+	cr_expect_geq(n, 300, "%u", n);
+	device_unlisten(&listener);
+	free_bench(&b);
+}

@@ -1,0 +1,137 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* PCI paths: how they are written, and where they lead in a made-up sysfs. */
+#include <criterion/criterion.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "agent/device/pci.h"
+#include "lib/cleanup.h"
+#include "tests/unit/agent/device/tree.h"
+
+/* root and hops as "slot.function" each; NULL: refused. */
+struct parse_row {
+	const char *text, *want;
+};
+
+static const struct parse_row parse_rows[] = {
+	{ "02", "00: 2.0" },
+	{ "2", "00: 2.0" },
+	{ "1f.7", "00: 31.7" },
+	{ "02/05", "00: 2.0 5.0" },
+	{ "02.1/05.3", "00: 2.1 5.3" },
+	{ "0a/1B", "00: 10.0 27.0" },
+	/* 0x20 is no slot: with three parts it is a root bus, with two it is wrong */
+	{ "20/02/05", "20: 2.0 5.0" },
+	{ "ff/00/01", "ff: 0.0 1.0" },
+	{ "20/02", NULL },
+	{ "1f/02/05", "00: 31.0 2.0 5.0" },
+	{ "01/02/03/04/05/06/07/08", "00: 1.0 2.0 3.0 4.0 5.0 6.0 7.0 8.0" },
+	{ "01/02/03/04/05/06/07/08/09", NULL },
+	{ "20/01/02/03/04/05/06/07/08", "20: 1.0 2.0 3.0 4.0 5.0 6.0 7.0 8.0" },
+	{ "", NULL },
+	{ "/", NULL },
+	{ "02/", NULL },
+	{ "/02", NULL },
+	{ "02//05", NULL },
+	{ "02.8", NULL },
+	{ "02.", NULL },
+	{ ".1", NULL },
+	{ "02.1.1", NULL },
+	{ "0x2", NULL },
+	{ "x2", NULL },
+	{ "002", NULL },
+	{ "g", NULL },
+	{ " 2", NULL },
+	{ "-1", NULL },
+	{ "+1", NULL },
+	{ "0000:00:02.0", NULL },
+	{ "../02", NULL },
+};
+
+Test(pci, paths_as_hosts_write_them)
+{
+	for (size_t i = 0; i < ARRAY_LEN(parse_rows); i++) {
+		const struct parse_row *row = &parse_rows[i];
+		struct error err = ERROR_INIT;
+		struct pci_path path;
+		char got[128];
+		int n, r = pci_path_parse(row->text, &path, &err);
+
+		if (!row->want) {
+			cr_assert_eq(r, -1, "\"%s\" is taken", row->text);
+			cr_assert_eq(err.code, ERROR_INVALID_ARGUMENT);
+			cr_assert(strstr(err.msg, row->text), "%s", err.msg);
+			continue;
+		}
+		cr_assert_eq(r, 0, "\"%s\": %s", row->text, err.msg);
+		n = snprintf(got, sizeof(got), "%02x:", path.root);
+		for (unsigned int h = 0; h < path.n; h++)
+			n += snprintf(got + n, sizeof(got) - (size_t)n, " %u.%u", path.hops[h].slot,
+				      path.hops[h].function);
+		cr_assert_str_eq(got, row->want, "\"%s\": %s", row->text, got);
+	}
+}
+
+static int
+resolve(const struct tree *t, const char *text, char *out, size_t size, struct error *err)
+{
+	struct pci_path path;
+
+	*err = ERROR_INIT;
+	cr_assert_eq(pci_path_parse(text, &path, err), 0);
+	return pci_path_resolve(t->roots.sys, &path, out, size, err);
+}
+
+Test(pci, a_device_on_the_root_bus)
+{
+	struct tree t;
+	struct error err;
+	char out[256];
+
+	tree_make(&t);
+	cr_assert_eq(resolve(&t, "02", out, sizeof(out), &err), 1, "not there yet");
+	tree_dir(&t, "devices/pci0000:00/0000:00:02.0");
+	cr_assert_eq(resolve(&t, "02", out, sizeof(out), &err), 0);
+	cr_assert_str_eq(out, "devices/pci0000:00/0000:00:02.0");
+	cr_assert_eq(resolve(&t, "02.1", out, sizeof(out), &err), 1);
+	cr_assert_eq(resolve(&t, "02", out, 8, &err), -1, "it does not fit");
+	tree_remove(&t);
+}
+
+Test(pci, behind_bridges)
+{
+	struct tree t;
+	struct error err;
+	char out[256];
+
+	tree_make(&t);
+	tree_dir(&t, "devices/pci0000:00/0000:00:02.0");
+	cr_assert_eq(resolve(&t, "02/05", out, sizeof(out), &err), 1, "no bus yet");
+	tree_dir(&t, "devices/pci0000:00/0000:00:02.0/pci_bus/0000:01");
+	cr_assert_eq(resolve(&t, "02/05", out, sizeof(out), &err), 1, "no device yet");
+	tree_dir(&t, "devices/pci0000:00/0000:00:02.0/0000:01:05.0/pci_bus/0000:0a");
+	cr_assert_eq(resolve(&t, "02/05", out, sizeof(out), &err), 0);
+	cr_assert_str_eq(out, "devices/pci0000:00/0000:00:02.0/0000:01:05.0");
+	tree_dir(&t, "devices/pci0000:00/0000:00:02.0/0000:01:05.0/0000:0a:1f.7");
+	cr_assert_eq(resolve(&t, "02/05/1f.7", out, sizeof(out), &err), 0);
+	cr_assert_str_eq(out, "devices/pci0000:00/0000:00:02.0/0000:01:05.0/0000:0a:1f.7");
+	/* a bridge that leads to two buses leads nowhere */
+	tree_dir(&t, "devices/pci0000:00/0000:00:02.0/pci_bus/0000:02");
+	cr_assert_eq(resolve(&t, "02/05", out, sizeof(out), &err), -1);
+	cr_assert(strstr(err.msg, "0000:00:02.0") && strstr(err.msg, "more than one bus"));
+	tree_remove(&t);
+}
+
+Test(pci, another_root)
+{
+	struct tree t;
+	struct error err;
+	char out[256];
+
+	tree_make(&t);
+	tree_dir(&t, "devices/pci0000:20/0000:20:00.0/pci_bus/0000:21");
+	tree_dir(&t, "devices/pci0000:20/0000:20:00.0/0000:21:01.0");
+	cr_assert_eq(resolve(&t, "20/00/01", out, sizeof(out), &err), 0);
+	cr_assert_str_eq(out, "devices/pci0000:20/0000:20:00.0/0000:21:01.0");
+	tree_remove(&t);
+}

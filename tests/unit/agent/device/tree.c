@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* See tree.h. */
+#include "tests/unit/agent/device/tree.h"
+
+#include <criterion/criterion.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "lib/cleanup.h"
+#include "lib/path.h"
+
+static int
+open_dir(const struct tree *t, const char *name)
+{
+	char path[64];
+	int fd;
+
+	(void)snprintf(path, sizeof(path), "%s/%s", t->dir, name);
+	cr_assert_eq(mkdir(path, 0755), 0);
+	fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	cr_assert(fd >= 0);
+	return fd;
+}
+
+void
+tree_make(struct tree *t)
+{
+	*t = (struct tree){ .dir = "/tmp/test-device-XXXXXX", .roots = { -1, -1, -1, -1, -1, -1 } };
+	cr_assert(mkdtemp(t->dir));
+	t->roots.sys = open_dir(t, "sys");
+	t->roots.dev = open_dir(t, "dev");
+}
+
+void
+tree_remove(struct tree *t)
+{
+	struct error err = ERROR_INIT;
+
+	close_fd(&t->roots.sys);
+	close_fd(&t->roots.dev);
+	cr_assert_eq(path_remove_tree(AT_FDCWD, t->dir, &err), 0, "%s", err.msg);
+}
+
+void
+tree_dir(const struct tree *t, const char *path)
+{
+	char prefix[512];
+
+	for (size_t i = 1; i <= strlen(path); i++) {
+		if (path[i] != '/' && path[i] != '\0')
+			continue;
+		(void)snprintf(prefix, sizeof(prefix), "%.*s", (int)i, path);
+		(void)mkdirat(t->roots.sys, prefix, 0755);
+	}
+	cr_assert_eq(faccessat(t->roots.sys, path, F_OK, 0), 0, "%s", path);
+}

@@ -1,0 +1,409 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The loop's side with real copiers: order, parts, what is refused, what a copier's death leaves. */
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <criterion/criterion.h>
+
+#include "agent/job/initlink.h"
+#include "lib/cleanup.h"
+#include "lib/io.h"
+#include "tests/support/fakeinit.h"
+#include "tests/unit/agent/files/tree.h"
+
+#define MANY 2000
+
+/* In the agent, where Criterion's own checks do not work. */
+#define CHECK(what)                                                                \
+	do {                                                                       \
+		if (!(what)) {                                                     \
+			fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #what); \
+			exit(1);                                                   \
+		}                                                                  \
+	} while (0)
+
+/* Calls of send(2) that a signal is to interrupt. */
+static int interruptions;
+
+/* Takes the place of the C library's. */
+ssize_t
+send(int fd, const void *bytes, size_t n, int flags)
+{
+	if (interruptions > 0) {
+		interruptions--;
+		errno = EINTR;
+		return -1;
+	}
+	return sendto(fd, bytes, n, flags, NULL, 0);
+}
+
+struct bench {
+	struct tree t;
+	struct loop *loop;
+	struct initlink *link;
+	struct jobs *jobs;
+	struct roots roots;
+	struct copies *copies;
+	unsigned int ended, failed;
+	struct error last;
+};
+
+static void
+on_done(const struct error *err, void *data)
+{
+	struct bench *b = data;
+
+	b->ended++;
+	b->failed += err->code != ERROR_OK;
+	b->last = *err;
+}
+
+static void
+run_until(struct bench *b, unsigned int ended)
+{
+	struct error err = ERROR_INIT;
+	uint64_t limit = monotonic_ns() + 30000000000ull;
+
+	while (b->ended < ended) {
+		CHECK(monotonic_ns() < limit);
+		CHECK(loop_run_once(b->loop, 1000, &err) == 0);
+	}
+}
+
+static void
+run_for(struct bench *b, uint64_t ms)
+{
+	struct error err = ERROR_INIT;
+	uint64_t end = monotonic_ns() + ms * 1000000;
+
+	while (monotonic_ns() < end)
+		CHECK(loop_run_once(b->loop, 10, &err) == 0);
+}
+
+static struct copy *
+submit(struct bench *b, const char *name, uint32_t mode, int64_t size, int64_t offset,
+       const char *data)
+{
+	static char path[PATH_MAX + 128];
+	struct copy_part part = { .path = path,
+				  .file_mode = mode,
+				  .uid = -1,
+				  .gid = -1,
+				  .file_size = size,
+				  .offset = offset,
+				  .len = strlen(data),
+				  .data = (const uint8_t *)data };
+
+	(void)snprintf(path, sizeof(path), "%s%s", COPY_DIR, name);
+	b->last = ERROR_INIT;
+	return copies_submit(b->copies, &part, on_done, b, &b->last);
+}
+
+/* Waits for it, too; its code. */
+static enum error_code
+copy(struct bench *b, const char *name, uint32_t mode, int64_t size, int64_t offset,
+     const char *data)
+{
+	if (submit(b, name, mode, size, offset, data))
+		run_until(b, b->ended + 1);
+	return b->last.code;
+}
+
+static void
+bench_init(struct bench *b, int init_fd)
+{
+	struct error err = ERROR_INIT;
+
+	memset(b, 0, sizeof(*b));
+	(void)signal(SIGPIPE, SIG_IGN);
+	tree_make(&b->t);
+	b->loop = loop_new(&err);
+	CHECK(b->loop);
+	b->link = initlink_new(b->loop, init_fd, NULL, NULL, &err);
+	CHECK(b->link);
+	b->jobs = jobs_new(b->loop, b->link, -1, &err);
+	CHECK(b->jobs);
+	b->roots = (struct roots){
+		.proc = b->t.proc, .sys = -1, .dev = -1, .cgroup = -1, .run = b->t.run, .root = -1
+	};
+	b->copies = copies_new(b->loop, b->jobs, &b->roots, &err);
+	CHECK(b->copies);
+}
+
+static void
+bench_release(struct bench *b)
+{
+	uint64_t limit = monotonic_ns() + 10000000000ull;
+	struct error err = ERROR_INIT;
+
+	/* copiers go by themselves */
+	while (jobs_running(b->jobs) > 0) {
+		CHECK(monotonic_ns() < limit);
+		CHECK(loop_run_once(b->loop, 100, &err) == 0);
+	}
+	jobs_free(b->jobs);
+	copies_free(b->copies);
+	initlink_free(b->link);
+	loop_free(b->loop);
+	CHECK(tree_canary(&b->t) == b->t.canary);
+	tree_end(&b->t);
+}
+
+static void
+in_agent(fakeinit_body *body)
+{
+	int leaked = -1;
+
+	cr_assert_eq(fakeinit_run(body, NULL, &leaked), 0);
+	cr_assert_eq(leaked, 0, "%d processes left behind", leaked);
+}
+
+#define AGENT_TEST(name)                                    \
+	static void body_##name(struct bench *b);           \
+	static int in_agent_##name(int init_fd, void *data) \
+	{                                                   \
+		static struct bench b;                      \
+                                                            \
+		(void)data;                                 \
+		bench_init(&b, init_fd);                    \
+		body_##name(&b);                            \
+		bench_release(&b);                          \
+		return 0;                                   \
+	}                                                   \
+	Test(files_copies, name)                            \
+	{                                                   \
+		in_agent(in_agent_##name);                  \
+	}                                                   \
+	static void body_##name(struct bench *b)
+
+AGENT_TEST(parts_in_any_size_and_order_become_the_file)
+{
+	CHECK(copy(b, "a", S_IFREG | 0600, 9, 0, "abc") == ERROR_OK);
+	CHECK(tree_mode(&b->t, "a") == 0 && tree_temps(&b->t, ".") == 1);
+	CHECK(copies_unfinished(b->copies) == 1);
+	CHECK(copy(b, "a", S_IFREG | 0600, 9, 6, "ghi") == ERROR_OK);
+	CHECK(tree_mode(&b->t, "a") == 0);
+	CHECK(copy(b, "a", S_IFREG | 0604, 9, 2, "cdef") == ERROR_OK);
+	CHECK(tree_has(&b->t, "a", "abcdefghi") && tree_mode(&b->t, "a") == (S_IFREG | 0604));
+	CHECK(tree_temps(&b->t, ".") == 0 && copies_unfinished(b->copies) == 0);
+	/* whole, and empty */
+	CHECK(copy(b, "a", S_IFREG | 0600, 3, 0, "new") == ERROR_OK);
+	CHECK(tree_has(&b->t, "a", "new"));
+	CHECK(copy(b, "a", S_IFREG | 0600, 0, 0, "") == ERROR_OK);
+	CHECK(tree_has(&b->t, "a", ""));
+}
+
+AGENT_TEST(a_signal_does_not_lose_an_order)
+{
+	interruptions = 3;
+	CHECK(copy(b, "a", S_IFREG | 0600, 3, 0, "abc") == ERROR_OK);
+	CHECK(interruptions == 0 && tree_has(&b->t, "a", "abc"));
+}
+
+AGENT_TEST(two_files_of_one_name_but_for_the_extension_do_not_meet)
+{
+	CHECK(copy(b, "x.conf", S_IFREG | 0600, 4, 0, "AA") == ERROR_OK);
+	CHECK(copy(b, "x.key", S_IFREG | 0600, 4, 0, "BB") == ERROR_OK);
+	CHECK(copy(b, "x.conf", S_IFREG | 0600, 4, 2, "aa") == ERROR_OK);
+	CHECK(copy(b, "x.key", S_IFREG | 0600, 4, 2, "bb") == ERROR_OK);
+	CHECK(tree_has(&b->t, "x.conf", "AAaa") && tree_has(&b->t, "x.key", "BBbb"));
+}
+
+AGENT_TEST(beginning_again_begins_anew)
+{
+	CHECK(copy(b, "a", S_IFREG | 0600, 6, 0, "old") == ERROR_OK);
+	CHECK(copy(b, "a", S_IFREG | 0600, 6, 0, "new") == ERROR_OK);
+	CHECK(copy(b, "a", S_IFREG | 0600, 6, 3, "er!") == ERROR_OK);
+	CHECK(tree_has(&b->t, "a", "newer!"));
+	/* another size, another kind */
+	CHECK(copy(b, "d/a", S_IFREG | 0600, 6, 0, "old") == ERROR_OK);
+	CHECK(copy(b, "d/a", S_IFREG | 0600, 2, 0, "ok") == ERROR_OK);
+	CHECK(copy(b, "d/b", S_IFREG | 0600, 6, 0, "old") == ERROR_OK);
+	CHECK(copy(b, "d/b", S_IFLNK, 1, 0, "a") == ERROR_OK);
+	CHECK(copy(b, "d/c", S_IFREG | 0600, 6, 0, "old") == ERROR_OK);
+	CHECK(copy(b, "d/c", S_IFDIR | 0700, 0, 0, "") == ERROR_OK);
+	CHECK(tree_names(&b->t, "d") == 3 && copies_unfinished(b->copies) == 0);
+}
+
+AGENT_TEST(a_part_of_nothing_leaves_no_copier)
+{
+	CHECK(copy(b, "a", S_IFREG, 3, 1, "x") == ERROR_FAILED_PRECONDITION);
+}
+
+AGENT_TEST(what_cannot_be_is_refused)
+{
+	static const uint32_t types[] = { 0, S_IFBLK, S_IFCHR, S_IFSOCK, S_IFIFO, S_IFMT };
+	static const char *const paths[] = {
+		"", ".", "..", "/", "a/../b", "./a", "a/.", "a/..", "../containers/a", "a/",
+	};
+	char name[NAME_MAX + 8];
+
+	for (size_t i = 0; i < ARRAY_LEN(types); i++)
+		CHECK(copy(b, "t", types[i] | 0600, 1, 0, "x") == ERROR_INVALID_ARGUMENT);
+	for (size_t i = 0; i < ARRAY_LEN(paths); i++)
+		CHECK(copy(b, paths[i], S_IFREG | 0600, 1, 0, "x") == ERROR_INVALID_ARGUMENT);
+	CHECK(copy(b, "a", S_IFREG, 1, -1, "x") == ERROR_INVALID_ARGUMENT);
+	CHECK(copy(b, "a", S_IFREG, -1, 0, "") == ERROR_INVALID_ARGUMENT);
+	CHECK(copy(b, "a", S_IFREG, 3, 3, "x") == ERROR_INVALID_ARGUMENT);
+	CHECK(copy(b, "a", S_IFREG, INT64_MAX, INT64_MAX, "x") == ERROR_INVALID_ARGUMENT);
+	CHECK(copy(b, "a", S_IFLNK, 0, 0, "") == ERROR_INVALID_ARGUMENT);
+	CHECK(copy(b, "a", S_IFREG, 3, 1, "x") == ERROR_FAILED_PRECONDITION);
+	memset(name, 'n', sizeof(name));
+	name[NAME_MAX] = '\0';
+	CHECK(copy(b, name, S_IFREG | 0600, 1, 0, "x") == ERROR_OK);
+	CHECK(tree_has(&b->t, name, "x"));
+	name[NAME_MAX] = 'n';
+	name[NAME_MAX + 1] = '\0';
+	CHECK(copy(b, name, S_IFREG | 0600, 1, 0, "x") == ERROR_INVALID_ARGUMENT);
+	/* what names the same */
+	CHECK(copy(b, "d//e///", S_IFDIR | 0700, 0, 0, "") == ERROR_OK);
+	CHECK(tree_mode(&b->t, "d/e") == (S_IFDIR | 0700));
+	CHECK(tree_names(&b->t, ".") == 2);
+}
+
+AGENT_TEST(a_part_that_fails_takes_the_file_with_it)
+{
+	CHECK(copy(b, "d/a", S_IFREG | 0600, 6, 0, "abc") == ERROR_OK);
+	CHECK(copy(b, "d/a", S_IFREG | 0600, 7, 3, "def") == ERROR_FAILED_PRECONDITION);
+	CHECK(strstr(b->last.msg, "d/a"));
+	CHECK(copy(b, "d/a", S_IFREG | 0600, 6, 3, "def") == ERROR_FAILED_PRECONDITION);
+	run_for(b, 100);
+	CHECK(tree_names(&b->t, ".") == 0 && copies_unfinished(b->copies) == 0);
+	/* no place for it any more */
+	CHECK(copy(b, "d/a", S_IFREG | 0600, 6, 0, "abc") == ERROR_OK);
+	CHECK(renameat(b->t.shared, "d", b->t.shared, "e") == 0);
+	CHECK(copy(b, "d/a", S_IFREG | 0600, 6, 3, "def") != ERROR_OK);
+	CHECK(tree_temps(&b->t, "e") == 1);
+}
+
+AGENT_TEST(what_is_sent_for_one_path_is_done_in_that_order)
+{
+	static const char *const text[] = { "0", "1", "2", "3", "4", "5", "6", "7", "8", "9" };
+
+	for (int i = 0; i < 10; i++)
+		CHECK(submit(b, "a", S_IFREG | 0600, 10, i, text[i]));
+	CHECK(submit(b, "b", S_IFDIR | 0700, 0, 0, ""));
+	CHECK(submit(b, "b/c", S_IFREG | 0600, 1, 0, "c"));
+	CHECK(submit(b, "a2", S_IFLNK, 0, 0, "a"));
+	CHECK(submit(b, "a2", S_IFREG | 0600, 2, 0, "a2"));
+	run_until(b, 14);
+	CHECK(b->failed == 0);
+	CHECK(tree_has(&b->t, "a", "0123456789") && tree_has(&b->t, "b/c", "c"));
+	CHECK(tree_mode(&b->t, "a2") == (S_IFREG | 0600));
+}
+
+/* A directory and what lies in it, by different copiers, in whatever order they come to it. */
+AGENT_TEST(a_directory_and_what_lies_in_it_at_once)
+{
+	char name[32];
+
+	for (int i = 0; i < 300; i++) {
+		(void)snprintf(name, sizeof(name), "e%d", i);
+		CHECK(submit(b, name, S_IFDIR | 0750, 0, 0, ""));
+		(void)snprintf(name, sizeof(name), "e%d/c", i);
+		CHECK(submit(b, name, S_IFREG | 0600, 1, 0, "c"));
+	}
+	run_until(b, 600);
+	CHECK(b->failed == 0);
+	for (int i = 0; i < 300; i++) {
+		(void)snprintf(name, sizeof(name), "e%d/c", i);
+		CHECK(tree_has(&b->t, name, "c"));
+		(void)snprintf(name, sizeof(name), "e%d", i);
+		CHECK(tree_mode(&b->t, name) == (S_IFDIR | 0750));
+	}
+}
+
+/* A part that nobody waits for any more is not done if it has not begun, and the rest goes on. */
+AGENT_TEST(a_call_may_end_before_its_copy)
+{
+	struct copy *first = submit(b, "a", S_IFREG | 0600, 2, 0, "a");
+	struct copy *second = submit(b, "a", S_IFREG | 0600, 2, 1, "b");
+
+	CHECK(first && second);
+	copies_cancel(second);
+	run_until(b, 1);
+	CHECK(tree_mode(&b->t, "a") == 0);
+	first = submit(b, "c", S_IFREG | 0600, 1, 0, "c");
+	CHECK(first);
+	run_for(b, 1); /* until it is with a copier, or done */
+	if (b->ended == 1)
+		copies_cancel(first);
+	run_for(b, 100);
+	CHECK(tree_has(&b->t, "c", "c"));
+}
+
+/* A signal for the children of our parent, but for us: copiers. True if there was one. */
+static bool
+signal_copiers(int sig)
+{
+	char path[64], text[256];
+	bool found = false;
+
+	(void)snprintf(path, sizeof(path), "/proc/%d/task/%d/children", (int)getppid(),
+		       (int)getppid());
+	CHECK(read_text_at(AT_FDCWD, path, text, sizeof(text)) > 0);
+	for (char *save = NULL, *word = strtok_r(text, " ", &save); word;
+	     word = strtok_r(NULL, " ", &save))
+		if ((pid_t)atol(word) != getpid())
+			found |= kill((pid_t)atol(word), sig) == 0;
+	return found;
+}
+
+/* Half a file is there, and the rest is with a copier that is stopped. */
+static void
+stop_with_half_a_file(struct bench *b)
+{
+	CHECK(copy(b, "d/a", S_IFREG | 0600, 6, 0, "abc") == ERROR_OK);
+	CHECK(signal_copiers(SIGSTOP));
+	CHECK(submit(b, "d/a", S_IFREG | 0600, 6, 3, "def"));
+	run_for(b, 50);
+	CHECK(b->ended == 1);
+}
+
+AGENT_TEST(a_copier_that_dies_leaves_nothing)
+{
+	stop_with_half_a_file(b);
+	CHECK(signal_copiers(SIGKILL));
+	run_until(b, 2);
+	CHECK(b->last.code == ERROR_INTERNAL && strstr(b->last.msg, "d/a"));
+	run_for(b, 200);
+	CHECK(tree_names(&b->t, ".") == 0 && copies_unfinished(b->copies) == 0);
+	CHECK(copy(b, "d/a", S_IFREG | 0600, 3, 0, "abc") == ERROR_OK);
+}
+
+/* The one that is to remove what the first has left waits to be registered when it is killed. */
+AGENT_TEST(copiers_that_die_while_removing_leave_nothing)
+{
+	struct error err = ERROR_INIT;
+
+	stop_with_half_a_file(b);
+	for (int killed = 0; killed < 3;) {
+		killed += signal_copiers(SIGKILL);
+		run_until(b, killed > 0 ? 2 : 1);
+		CHECK(loop_run_once(b->loop, 10, &err) == 0);
+	}
+	CHECK(b->last.code == ERROR_INTERNAL);
+	run_for(b, 300);
+	CHECK(tree_names(&b->t, ".") == 0 && copies_unfinished(b->copies) == 0);
+}
+
+AGENT_TEST(many_small_files)
+{
+	char name[32];
+
+	for (unsigned int i = 0; i < MANY; i++) {
+		(void)snprintf(name, sizeof(name), "m/%u", i);
+		CHECK(submit(b, name, S_IFREG | 0600, 3, 0, "abc"));
+		if (i % 64 == 63)
+			run_until(b, i + 1);
+	}
+	run_until(b, MANY);
+	CHECK(b->failed == 0 && tree_names(&b->t, "m") == MANY);
+}

@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What is done about a clock that is off, and which clock it is compared with. The clock itself is set in VMs only. */
+#include <criterion/criterion.h>
+#include <string.h>
+
+#include "agent/guest/clock.h"
+#include "lib/cleanup.h"
+#include "tests/unit/agent/guest/tree.h"
+
+Test(clock, times_that_are_none)
+{
+	static const struct {
+		int64_t sec, usec;
+	} rows[] = {
+		{ -1, 0 },        { 0, -1 },        { 5, 1000000 }, { INT64_MIN, 0 },
+		{ 5, INT64_MAX }, { INT64_MAX, 0 }, /* the kernel's limit: some 230 years before the counter ends */
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct error err = ERROR_INIT;
+
+		cr_expect_eq(clock_set(rows[i].sec, rows[i].usec, &err), -1, "row %zu", i);
+		cr_expect_eq(err.code, ERROR_INVALID_ARGUMENT, "row %zu: %s", i, err.msg);
+	}
+}
+
+Test(clock, steps_only_when_far_off)
+{
+	cr_expect_eq(clock_action(0), CLOCK_FINE);
+	cr_expect_eq(clock_action(-1000), CLOCK_FINE);
+	cr_expect_eq(clock_action(1001), CLOCK_SLEW);
+	cr_expect_eq(clock_action(-99999999), CLOCK_SLEW);
+	cr_expect_eq(clock_action(CLOCK_STEP_NS), CLOCK_STEP);
+	cr_expect_eq(clock_action(-CLOCK_STEP_NS), CLOCK_STEP);
+	cr_expect_eq(clock_action(INT64_MIN), CLOCK_STEP);
+}
+
+Test(clock, offset_by_the_nearest_pair)
+{
+	/* ours, theirs, ours, ...: the second comparison took 10 ns, the others longer */
+	static const int64_t readings[] = { 100, 1150, 200, 1205, 210, 1500, 310 };
+
+	cr_expect_eq(clock_offset(readings, 3), 1000);
+	cr_expect_eq(clock_offset(readings, 1), 1000);
+	cr_expect_eq(clock_offset(readings + 4, 1), 1240);
+}
+
+Test(clock, finds_the_hypervisors)
+{
+	struct tree t;
+	char name[16] = "";
+
+	tree_make(&t);
+	cr_expect(!clock_find_ptp(t.roots.sys, name, sizeof(name)));
+	tree_put(t.roots.sys, "class/ptp/ptp0/clock_name", "some network card\n");
+	cr_expect(!clock_find_ptp(t.roots.sys, name, sizeof(name)));
+	tree_put(t.roots.sys, "class/ptp/ptp1/clock_name", "KVM virtual PTP\n");
+	cr_expect(clock_find_ptp(t.roots.sys, name, sizeof(name)));
+	cr_expect_str_eq(name, "ptp1");
+	cr_expect(!clock_find_ptp(t.roots.sys, name, 4), "it does not fit");
+	tree_remove(&t);
+}

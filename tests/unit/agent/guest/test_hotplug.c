@@ -1,0 +1,134 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Bringing processors and memory of a made-up sysfs online: what is written where. */
+#include <criterion/criterion.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "agent/guest/hotplug.h"
+#include "lib/cleanup.h"
+#include "tests/unit/agent/guest/tree.h"
+
+#define CPU    "devices/system/cpu"
+#define MEMORY "devices/system/memory"
+
+static struct tree t;
+
+static void
+expect(const char *path, const char *want)
+{
+	char text[64];
+
+	tree_get(t.roots.sys, path, text, sizeof(text));
+	cr_expect_str_eq(text, want, "%s is %s", path, text);
+}
+
+Test(hotplug, counts_what_is_online)
+{
+	static const struct {
+		const char *text;
+		int n; /* -1: it is no list */
+	} rows[] = {
+		{ "0\n", 1 },     { "0-3\n", 4 },  { "0-1,3,5-6\n", 5 },   { "255\n", 1 },
+		{ "", -1 },       { "1-0\n", -1 }, { "a\n", -1 },          { "0-\n", -1 },
+		{ "0--1\n", -1 }, { "0,,1", -1 },  { "0-99999999\n", -1 },
+	};
+
+	tree_make(&t);
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct error err = ERROR_INIT;
+		uint32_t n = 0;
+		int r;
+
+		tree_put(t.roots.sys, CPU "/online", rows[i].text);
+		r = hotplug_cpus_online(t.roots.sys, &n, &err);
+		cr_expect_eq(r, rows[i].n < 0 ? -1 : 0, "%s", rows[i].text);
+		if (r == 0)
+			cr_expect_eq((int)n, rows[i].n, "%s", rows[i].text);
+	}
+	tree_remove(&t);
+}
+
+Test(hotplug, brings_no_more_processors_than_wanted)
+{
+	struct error err = ERROR_INIT;
+	uint32_t online;
+	char path[64];
+
+	tree_make(&t);
+	tree_put(t.roots.sys, CPU "/online", "0\n");
+	tree_put(t.roots.sys, CPU "/cpufreq/boost", "0\n");
+	for (int i = 1; i < 12; i++) { /* the first has no such file */
+		(void)snprintf(path, sizeof(path), CPU "/cpu%d/online", i);
+		tree_put(t.roots.sys, path, i == 2 ? "1\n" : "0\n");
+	}
+	cr_expect_eq(hotplug_online_cpus(t.roots.sys, 1, &online, &err), 0);
+	expect(CPU "/cpu1/online", "0");
+	/* the file `online` stays as it is here: how many there are is what the kernel says */
+	cr_expect_eq(hotplug_online_cpus(t.roots.sys, 3, &online, &err), 0, "%s", err.msg);
+	cr_expect_eq(online, 1);
+	expect(CPU "/cpu1/online", "1");
+	expect(CPU "/cpu3/online", "1");
+	expect(CPU "/cpu4/online", "0");
+	expect(CPU "/cpu10/online", "0");
+	tree_remove(&t);
+}
+
+Test(hotplug, brings_all_memory)
+{
+	unsigned int onlined = 0;
+	char path[64];
+
+	tree_make(&t);
+	cr_expect_eq(hotplug_online_memory(t.roots.sys, &onlined), 0);
+	cr_expect_eq(onlined, 0);
+	for (int i = 0; i < 130; i++) { /* more than are listed at a time */
+		(void)snprintf(path, sizeof(path), MEMORY "/memory%d/online", i);
+		tree_put(t.roots.sys, path, i % 2 ? "0\n" : "1\n");
+	}
+	tree_put(t.roots.sys, MEMORY "/memoryx/online", "0\n");
+	cr_expect_eq(hotplug_online_memory(t.roots.sys, &onlined), 0);
+	cr_expect_eq(onlined, 65);
+	expect(MEMORY "/memory129/online", "1");
+	expect(MEMORY "/memoryx/online", "0");
+	tree_remove(&t);
+}
+
+Test(hotplug, probes_in_order_until_one_is_refused)
+{
+	static const uint64_t good[] = { 0x140000000, 0xABC8000000 }, odd[] = { 0x140000001 };
+	struct error err = ERROR_INIT;
+
+	tree_make(&t);
+	cr_expect_eq(hotplug_probe_memory(t.roots.sys, good, 2, &err), -1);
+	cr_expect_eq(err.code, ERROR_FAILED_PRECONDITION, "%s", err.msg);
+	tree_put(t.roots.sys, MEMORY "/probe", "");
+	tree_put(t.roots.sys, MEMORY "/block_size_bytes", "8000000\n");
+	cr_expect_eq(hotplug_probe_memory(t.roots.sys, good, 2, &err), 0, "%s", err.msg);
+	expect(MEMORY "/probe", "0xABC8000000");
+	cr_expect_eq(hotplug_probe_memory(t.roots.sys, odd, 1, &err), -1);
+	cr_expect_eq(err.code, ERROR_INVALID_ARGUMENT, "%s", err.msg);
+	cr_expect_eq(hotplug_probe_memory(t.roots.sys, odd, 0, &err), 0);
+	tree_remove(&t);
+}
+
+/* ACPI has added the block, or the host asks twice: also on a kernel without the interface. */
+Test(hotplug, probes_nothing_that_is_there)
+{
+	static const uint64_t both[] = { 0x140000000, 0x148000000 };
+	struct error err = ERROR_INIT;
+
+	tree_make(&t);
+	tree_put(t.roots.sys, MEMORY "/block_size_bytes", "8000000\n");
+	tree_put(t.roots.sys, MEMORY "/memory40/state", "online\n");
+	cr_expect_eq(hotplug_probe_memory(t.roots.sys, both, 1, &err), 0, "%s", err.msg);
+	cr_expect_eq(hotplug_probe_memory(t.roots.sys, both, 2, &err), -1);
+	cr_expect_eq(err.code, ERROR_FAILED_PRECONDITION, "%s", err.msg);
+	tree_put(t.roots.sys, MEMORY "/probe", "");
+	cr_expect_eq(hotplug_probe_memory(t.roots.sys, both, 2, &err), 0, "%s", err.msg);
+	expect(MEMORY "/probe", "0x148000000");
+	tree_put(t.roots.sys, MEMORY "/memory41/state", "offline\n");
+	tree_put(t.roots.sys, MEMORY "/probe", "");
+	cr_expect_eq(hotplug_probe_memory(t.roots.sys, both, 2, &err), 0, "%s", err.msg);
+	expect(MEMORY "/probe", "");
+	tree_remove(&t);
+}

@@ -1,0 +1,183 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Which files are loaded for a module, in which order, with which parameters; what happens to one that is there. */
+#include <criterion/criterion.h>
+#include <errno.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "agent/guest/kmod.h"
+#include "lib/cleanup.h"
+#include "tests/unit/agent/guest/tree.h"
+
+#define TREE "lib/modules/6.1.0-test/"
+
+static struct tree t;
+static struct kmod_env env;
+static char loaded[512];  /* "content(parameters)flags " of each file */
+static char warned[512];  /* the last warning */
+static const char *there; /* content of a module that is in the kernel already */
+
+static int
+fake_load(int fd, const char *parameters, int flags)
+{
+	char content[64] = "";
+	size_t used = strlen(loaded);
+
+	cr_assert(read(fd, content, sizeof(content) - 1) > 0);
+	if (there && strcmp(content, there) == 0) {
+		errno = EEXIST;
+		return -1;
+	}
+	if (strcmp(content, "broken") == 0) {
+		errno = ENOEXEC;
+		return -1;
+	}
+	(void)snprintf(loaded + used, sizeof(loaded) - used, "%s(%s)%d ", content, parameters,
+		       flags);
+	return 0;
+}
+
+static void
+take_warning(void *data, const char *text)
+{
+	(void)data;
+	(void)snprintf(warned, sizeof(warned), "%s", text);
+}
+
+static void
+init(void)
+{
+	tree_make(&t);
+	warned[0] = '\0';
+	env = (struct kmod_env){
+		.root = t.roots.root,
+		.sys = t.roots.sys,
+		.release = "6.1.0-test",
+		.load = fake_load,
+		.warn = take_warning,
+	};
+	loaded[0] = '\0';
+	there = NULL;
+	tree_put(t.roots.root, TREE "modules.dep",
+		 "kernel/a.ko:\nkernel/b-one.ko.xz: kernel/a.ko\n"
+		 "kernel/c.ko: kernel/b-one.ko.xz kernel/a.ko\nkernel/bad.ko:\nkernel/gone.ko:\n");
+	tree_put(t.roots.root, TREE "modules.softdep", "softdep c post: late\n");
+	tree_put(t.roots.root, TREE "modules.builtin", "kernel/inside.ko\n");
+	tree_put(t.roots.root, TREE "kernel/a.ko", "A");
+	tree_put(t.roots.root, TREE "kernel/b-one.ko.xz", "B");
+	tree_put(t.roots.root, TREE "kernel/c.ko", "C");
+	tree_put(t.roots.root, TREE "kernel/bad.ko", "broken");
+	tree_put(t.roots.sys, "module/inside/parameters/level", "1\n");
+	tree_put(t.roots.sys, "module/b_one/parameters/speed", "1\n");
+}
+
+static void
+fini(void)
+{
+	tree_remove(&t);
+}
+
+TestSuite(kmod, .init = init, .fini = fini);
+
+static int
+load(const char *name, const char *one, const char *two, struct error *err)
+{
+	char *parameters[] = { (char *)(uintptr_t)one, (char *)(uintptr_t)two };
+
+	*err = ERROR_INIT;
+	return kmod_load(&env, name, parameters, one ? two ? 2 : 1 : 0, err);
+}
+
+Test(kmod, dependencies_come_first)
+{
+	struct error err;
+
+	cr_expect_eq(load("c", "x=1", "name=two words", &err), 0, "%s", err.msg);
+	cr_expect_str_eq(loaded, "A()0 B()4 C(x=1 name=\"two words\")0 ");
+}
+
+Test(kmod, dash_and_underscore_are_the_same)
+{
+	struct error err;
+
+	cr_expect_eq(load("b_one", "flag", NULL, &err), 0, "%s", err.msg);
+	cr_expect_str_eq(loaded, "A()0 B(flag)4 ");
+}
+
+Test(kmod, one_that_is_there_gets_its_parameters)
+{
+	struct error err;
+	char text[32];
+
+	there = "B";
+	cr_expect_eq(load("b-one", "speed=9", NULL, &err), 0, "%s", err.msg);
+	cr_expect_str_eq(loaded, "A()0 ");
+	tree_get(t.roots.sys, "module/b_one/parameters/speed", text, sizeof(text));
+	cr_expect_str_eq(text, "9");
+	cr_expect_str_eq(warned, "");
+	cr_expect_eq(load("b-one", "fixed=9", "speed=8", &err), 0, "%s", err.msg);
+	cr_expect(strstr(warned, "b-one") && strstr(warned, "fixed"), "%s", warned);
+	tree_get(t.roots.sys, "module/b_one/parameters/speed", text, sizeof(text));
+	cr_expect_str_eq(text, "8");
+	/* built in, as dummy is in many kernels */
+	cr_expect_eq(load("inside", "numdummies=3", NULL, &err), 0, "%s", err.msg);
+	cr_expect(strstr(warned, "inside") && strstr(warned, "numdummies"), "%s", warned);
+	loaded[0] = '\0';
+	there = NULL;
+	/* a dependency that is there is no reason to stop, nor to set anything */
+	there = "A";
+	loaded[0] = '\0';
+	cr_expect_eq(load("c", "y=2", NULL, &err), 0, "%s", err.msg);
+	cr_expect_str_eq(loaded, "B()4 C(y=2)0 ");
+}
+
+Test(kmod, built_in)
+{
+	struct error err;
+	char text[32];
+
+	cr_expect_eq(load("inside", NULL, NULL, &err), 0, "%s", err.msg);
+	cr_expect_eq(load("inside", "level=7", NULL, &err), 0, "%s", err.msg);
+	tree_get(t.roots.sys, "module/inside/parameters/level", text, sizeof(text));
+	cr_expect_str_eq(text, "7");
+	cr_expect_str_eq(loaded, "");
+}
+
+Test(kmod, a_kernel_without_modules)
+{
+	struct error err;
+
+	env.release = "5.0";
+	cr_expect_eq(load("inside", NULL, NULL, &err), 0, "it is in sysfs: %s", err.msg);
+	cr_expect_eq(load("c", NULL, NULL, &err), -1);
+	cr_expect_eq(err.code, ERROR_NOT_FOUND, "%s", err.msg);
+	cr_expect(strstr(err.msg, "load kernel module c"), "%s", err.msg);
+}
+
+Test(kmod, refused)
+{
+	static const struct {
+		const char *name, *parameter;
+		enum error_code code;
+	} rows[] = {
+		{ "", NULL, ERROR_INVALID_ARGUMENT },
+		{ "-r", NULL, ERROR_INVALID_ARGUMENT },
+		{ "../../etc/passwd", NULL, ERROR_INVALID_ARGUMENT },
+		{ "a b", NULL, ERROR_INVALID_ARGUMENT },
+		{ "a", "x=1\ny", ERROR_INVALID_ARGUMENT },
+		{ "inside", "../../x=1", ERROR_INVALID_ARGUMENT },
+		{ "inside", "=1", ERROR_INVALID_ARGUMENT },
+		{ "unknown", NULL, ERROR_NOT_FOUND },
+		{ "bad", NULL, ERROR_INTERNAL },
+		{ "gone", NULL, ERROR_INTERNAL },
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct error err;
+
+		cr_expect_eq(load(rows[i].name, rows[i].parameter, NULL, &err), -1, "row %zu", i);
+		cr_expect_eq(err.code, rows[i].code, "row %zu: %d %s", i, err.code, err.msg);
+	}
+}

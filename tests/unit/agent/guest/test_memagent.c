@@ -1,0 +1,185 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the memory agent reads, accepts, and writes for a made-up container. Its effect is seen in VMs. */
+#include <criterion/criterion.h>
+#include <string.h>
+
+#include "agent/guest/memagent_work.h"
+#include "lib/cleanup.h"
+#include "tests/unit/agent/guest/tree.h"
+
+static struct tree t;
+
+Test(memagent, reads_pressure)
+{
+	static const struct {
+		const char *text;
+		long long total; /* -1: that is none */
+	} rows[] = {
+		{ "some avg10=0.00 avg60=0.00 avg300=0.00 total=77\nfull avg10=0.00 total=5\n",
+		  77 },
+		{ "full avg10=0.00 avg60=0.00 avg300=0.00 total=5\n", -1 },
+		{ "some avg10=0.00 avg60=0.00\nfull total=5\n", -1 },
+		{ "some total=x\n", -1 },
+		{ "some total=99999999999999999999\n", -1 },
+		{ "", -1 },
+	};
+
+	tree_make(&t);
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		uint64_t usec = 0;
+
+		tree_put(t.roots.proc, "pressure/memory", rows[i].text);
+		cr_expect_eq(memagent_stalled(t.roots.proc, "pressure/memory", &usec),
+			     rows[i].total >= 0, "row %zu", i);
+		if (rows[i].total >= 0)
+			cr_expect_eq(usec, (uint64_t)rows[i].total);
+	}
+	cr_expect(!memagent_stalled(t.roots.proc, "pressure/none", &(uint64_t){ 0 }));
+	tree_remove(&t);
+}
+
+Test(memagent, counts_fragments)
+{
+	uint64_t pages;
+
+	tree_make(&t);
+	cr_expect(!memagent_fragments(t.roots.proc, 3, &pages));
+	tree_put(t.roots.proc, "buddyinfo",
+		 "Node 0, zone      DMA      1      1      1     10\n"
+		 "Node 0, zone   Normal      5      0      2      7\n");
+	cr_expect(memagent_fragments(t.roots.proc, 3, &pages));
+	cr_expect_eq(pages, 1 + 2 + 4 + 5 + 8);
+	cr_expect(memagent_fragments(t.roots.proc, 1, &pages));
+	cr_expect_eq(pages, 6);
+	cr_expect(memagent_fragments(t.roots.proc, 255, &pages), "there are no more orders");
+	cr_expect_eq(pages, 1 + 2 + 4 + 80 + 5 + 8 + 56);
+	tree_put(t.roots.proc, "buddyinfo", "Node\nzone\nzone x\nNode 0, zone Normal x y\n");
+	cr_expect(memagent_fragments(t.roots.proc, 3, &pages));
+	cr_expect_eq(pages, 0);
+	tree_remove(&t);
+}
+
+static const struct memagent_reclaim good_reclaim = {
+	.swappiness_max = 50,
+	.period_secs = 600,
+	.period_psi_percent_limit = 1,
+	.eviction_psi_percent_limit = 1,
+	.eviction_run_aging_count_min = 3,
+};
+static const struct memagent_compact good_compact = {
+	.period_secs = 600,
+	.period_psi_percent_limit = 1,
+	.compact_psi_percent_limit = 5,
+	.compact_sec_max = 300,
+	.compact_order = 9,
+	.compact_threshold = 1024,
+	.compact_force_times = INT64_MAX,
+};
+
+#define EXPECT_REFUSED(kind, field, value)                                       \
+	do {                                                                     \
+		struct memagent_##kind s = good_##kind;                          \
+		struct error why_ = ERROR_INIT;                                  \
+		s.field = (value);                                               \
+		cr_expect_eq(memagent_check_##kind(&s, &why_), -1, #field);      \
+		cr_expect_eq(why_.code, ERROR_INVALID_ARGUMENT, "%s", why_.msg); \
+		cr_expect(strstr(why_.msg, #field), "%s", why_.msg);             \
+	} while (0)
+
+Test(memagent, refuses_by_name)
+{
+	struct error err = ERROR_INIT;
+
+	cr_expect_eq(memagent_check_reclaim(&good_reclaim, &err), 0, "%s", err.msg);
+	cr_expect_eq(memagent_check_compact(&good_compact, &err), 0, "%s", err.msg);
+	EXPECT_REFUSED(reclaim, period_secs, 0);
+	EXPECT_REFUSED(reclaim, period_secs, UINT64_MAX);
+	EXPECT_REFUSED(reclaim, swappiness_max, 201);
+	EXPECT_REFUSED(reclaim, period_psi_percent_limit, 101);
+	EXPECT_REFUSED(reclaim, eviction_psi_percent_limit, 101);
+	EXPECT_REFUSED(compact, period_secs, 0);
+	EXPECT_REFUSED(compact, compact_order, 0);
+	EXPECT_REFUSED(compact, compact_sec_max, 0);
+	EXPECT_REFUSED(compact, compact_sec_max, -1);
+	EXPECT_REFUSED(compact, compact_sec_max, INT64_MAX);
+	EXPECT_REFUSED(compact, compact_psi_percent_limit, 101);
+}
+
+/* ---- one container over several periods ---- */
+
+static struct memagent_target target;
+static struct memagent_reclaim_work work;
+
+static void
+begin(void)
+{
+	tree_make(&t);
+	target = (struct memagent_target){ .path = "pods/c1" };
+	work = (struct memagent_reclaim_work){
+		.cgroup = t.roots.cgroup,
+		.proc = t.roots.proc,
+		.settings = good_reclaim,
+		.elapsed_usec = 1000000,
+		.targets = &target,
+		.n = 1,
+	};
+	work.settings.eviction_run_aging_count_min = 2;
+	tree_put(t.roots.proc, "swaps", "Filename\tType\n");
+	tree_put(t.roots.cgroup, "pods/c1/memory.stat",
+		 "anon 5\ninactive_anon 1000\ninactive_file 3000\ninactive_filex 9\n");
+	tree_put(t.roots.cgroup, "pods/c1/memory.current", "100000\n");
+	tree_put(t.roots.cgroup, "pods/c1/memory.reclaim", "");
+	tree_put(t.roots.cgroup, "pods/c1/io.pressure", "some total=0\n");
+}
+
+/* A period in which tasks waited until that total. What was asked for, "" if nothing. */
+static const char *
+period(const char *pressure)
+{
+	static char asked[64];
+
+	tree_put(t.roots.cgroup, "pods/c1/memory.reclaim", "");
+	tree_put(t.roots.cgroup, "pods/c1/memory.pressure", pressure);
+	memagent_look_at(&work, &target);
+	target.is_known = true;
+	tree_get(t.roots.cgroup, "pods/c1/memory.reclaim", asked, sizeof(asked));
+	return asked;
+}
+
+Test(memagent, takes_after_quiet_periods_only)
+{
+	begin();
+	cr_expect_str_eq(period("some total=500\n"), "", "the first period tells nothing");
+	cr_expect_str_eq(period("some total=500\n"), "", "one quiet period is not enough");
+	cr_expect_str_eq(period("some total=10500\n"), "3000 swappiness=0", "1 %% is allowed");
+	cr_expect_str_eq(period("some total=40500\n"), "", "3 %% is too much");
+	cr_expect_eq(target.quiet, 0);
+	cr_expect_str_eq(period("some total=40500\n"), "", "it begins anew");
+	cr_expect_str_eq(period("some total=40500\n"), "3000 swappiness=0");
+	tree_put(t.roots.cgroup, "pods/c1/io.pressure", "some total=90000\n");
+	cr_expect_str_eq(period("some total=40500\n"), "", "waiting for a disk counts, too");
+	tree_remove(&t);
+}
+
+Test(memagent, anonymous_memory_only_with_swap)
+{
+	begin();
+	work.settings.eviction_run_aging_count_min = 0;
+	work.settings.swap = true;
+	(void)period("some total=0\n");
+	cr_expect_str_eq(period("some total=0\n"), "3000 swappiness=0", "there is no swap");
+	tree_put(t.roots.proc, "swaps", "Filename\tType\n/dev/vdb partition 1 0 -2\n");
+	cr_expect_str_eq(period("some total=0\n"), "4000 swappiness=50");
+	tree_remove(&t);
+}
+
+Test(memagent, without_what_it_needs_it_does_nothing)
+{
+	begin();
+	work.settings.eviction_run_aging_count_min = 0;
+	cr_expect_str_eq(period(""), "");
+	cr_expect_str_eq(period(""), "", "a kernel that tells of no pressure");
+	memcpy(target.path, "pods/c9", sizeof("pods/c9"));
+	cr_expect_str_eq(period("some total=0\n"), "", "a container that has gone");
+	tree_remove(&t);
+}

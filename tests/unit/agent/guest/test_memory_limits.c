@@ -1,0 +1,161 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What is brought up to date when the guest's memory changes: limits in a synthetic tree, real tmpfs mounts. */
+#include <criterion/criterion.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/sysinfo.h>
+#include <sys/vfs.h>
+#include <unistd.h>
+
+#include "agent/guest/memory_limits.h"
+#include "lib/cleanup.h"
+#include "lib/io.h"
+#include "lib/path.h"
+#include "tests/unit/agent/guest/tree.h"
+
+static struct tree t;
+
+static void
+expect(int root, const char *path, const char *want)
+{
+	char text[64];
+
+	tree_get(root, path, text, sizeof(text));
+	cr_expect_str_eq(text, want, "%s is %s", path, text);
+}
+
+static void
+fill_in(void)
+{
+	tree_make(&t);
+	tree_put(t.roots.proc, "meminfo", "MemTotal: 1048576 kB\nMemAvailable: 1000000 kB\n");
+	tree_put(t.roots.proc, "cmdline", "quiet sysctl.fs.nr_open=1\n");
+	tree_put(t.roots.proc, "self/mountinfo", "");
+	tree_put(t.roots.proc, "sys/kernel/threads-max", "7\n");
+	tree_put(t.roots.proc, "sys/fs/nr_open", "7\n");
+	tree_put(t.roots.cgroup, "pods/pids.max", "7\n");
+	tree_put(t.roots.cgroup, "pods/memory.max", "1\n");
+}
+
+Test(memory_limits, of_a_guest_that_our_init_has_booted)
+{
+	uint64_t total = 1 << 28;
+
+	fill_in();
+	memory_limits_follow(&t.roots, true, &total, NULL);
+	cr_expect_eq(total, 1 << 30);
+	expect(t.roots.proc, "sys/kernel/threads-max", "8192");
+	expect(t.roots.proc, "sys/fs/nr_open", "7");
+	expect(t.roots.cgroup, "pods/pids.max", "7168");
+	tree_remove(&t);
+}
+
+/* Only limits of pods that our init has set are set anew. */
+Test(memory_limits, of_pods_that_have_none)
+{
+	uint64_t total = 1 << 28;
+
+	fill_in();
+	tree_put(t.roots.cgroup, "pods/memory.max", "max\n");
+	memory_limits_follow(&t.roots, true, &total, NULL);
+	expect(t.roots.cgroup, "pods/memory.max", "max");
+	expect(t.roots.cgroup, "pods/pids.max", "7");
+	tree_remove(&t);
+}
+
+/* systemd as process 1: nothing is touched until memory changes, and then nothing is lowered. */
+Test(memory_limits, of_a_guest_that_another_init_has_booted)
+{
+	uint64_t total = 1 << 30;
+
+	fill_in();
+	memory_limits_follow(&t.roots, false, &total, NULL);
+	expect(t.roots.proc, "sys/kernel/threads-max", "7");
+	total = 1 << 28;
+	memory_limits_follow(&t.roots, false, &total, NULL);
+	expect(t.roots.proc, "sys/kernel/threads-max", "8192");
+	tree_put(t.roots.proc, "sys/kernel/threads-max", "9000\n");
+	total = 1 << 28;
+	memory_limits_follow(&t.roots, false, &total, NULL);
+	expect(t.roots.proc, "sys/kernel/threads-max", "9000");
+	tree_remove(&t);
+}
+
+/* In pages, which a tmpfs counts in; half of an odd number of them is rounded up. */
+static uint64_t
+pages_of(const char *path)
+{
+	struct statfs fs;
+
+	cr_assert_eq(statfs(path, &fs), 0, "%s", path);
+	return (uint64_t)fs.f_blocks;
+}
+
+static uint64_t
+inodes_of(const char *path)
+{
+	struct statfs fs;
+
+	cr_assert_eq(statfs(path, &fs), 0, "%s", path);
+	return (uint64_t)fs.f_files;
+}
+
+/* Mounts become private to this process. Returns whether that is allowed. */
+static bool
+own_mounts(void)
+{
+	return getuid() == 0 && unshare(CLONE_NEWNS) == 0 &&
+	       mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0;
+}
+
+/* Sizes of tmpfs mounts follow with the limits. */
+Test(memory_limits, tmpfs_of_a_guest_that_grows)
+{
+	uint64_t total = 1 << 28, page = (uint64_t)sysconf(_SC_PAGESIZE);
+
+	if (!own_mounts())
+		cr_skip_test("mounting needs root");
+	fill_in();
+	cr_assert_eq(mount("none", "/mnt", "tmpfs", 0, "size=128m"), 0);
+	close_fd(&t.roots.root);
+	t.roots.root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	tree_put(t.roots.proc, "self/mountinfo",
+		 "900 1 0:90 / /mnt rw,relatime - tmpfs none rw,size=131072k\n");
+	memory_limits_follow(&t.roots, true, &total, NULL);
+	cr_expect_eq(pages_of("/mnt"), (1 << 29) / page, "%lu", pages_of("/mnt"));
+	cr_assert_eq(umount2("/mnt", MNT_DETACH), 0);
+	tree_remove(&t);
+}
+
+/* A tmpfs without a size of its own grows with memory, one with a size keeps it. */
+Test(memory_limits, sizes_of_tmpfs)
+{
+	struct error err = ERROR_INIT;
+	struct sysinfo info;
+	struct roots roots = { -1, -1, -1, -1, -1, -1 };
+	uint64_t total, page = (uint64_t)sysconf(_SC_PAGESIZE);
+
+	if (!own_mounts())
+		cr_skip_test("mounting needs root");
+	cr_assert_eq(sysinfo(&info), 0);
+	total = (uint64_t)info.totalram * info.mem_unit;
+	cr_assert_eq(mount("none", "/tmp", "tmpfs", 0, ""), 0);
+	cr_assert(mkdir("/tmp/a b", 0755) == 0 && mkdir("/tmp/fixed", 0755) == 0);
+	cr_assert_eq(mount("none", "/tmp/a b", "tmpfs", 0, "mode=1777"), 0);
+	cr_assert_eq(mount("none", "/tmp/fixed", "tmpfs", 0, "size=1m"), 0);
+	roots.root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	roots.proc = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	cr_expect_eq(memory_limits_tmpfs(&roots, total, total * 2, &err), 0, "%s", err.msg);
+	cr_expect_eq(pages_of("/tmp/a b"), total / page, "%lu", pages_of("/tmp/a b"));
+	cr_expect_eq(inodes_of("/tmp/a b"), total / page, "%lu", inodes_of("/tmp/a b"));
+	cr_expect_eq(pages_of("/tmp/fixed"), (1 << 20) / page);
+	cr_expect_eq(memory_limits_tmpfs(&roots, total * 2, total, &err), 0, "%s", err.msg);
+	cr_expect_eq(pages_of("/tmp/a b"), (total / 2 + page - 1) / page);
+	close_fd(&roots.root);
+	close_fd(&roots.proc);
+}

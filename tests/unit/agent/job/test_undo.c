@@ -1,0 +1,191 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Each kind of undo record on the real thing: mounts, trees, cgroups, processes. Needs root. */
+#include <criterion/criterion.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <linux/magic.h>
+
+#include "agent/cgroup/cgroup.h"
+#include "lib/cleanup.h"
+#include "lib/io.h"
+#include "lib/path.h"
+#include "lib/sys.h"
+#include "tests/unit/agent/job/bench.h"
+
+static char dir[] = "/tmp/test-undo-XXXXXX";
+
+static void
+make_dir(void)
+{
+	if (geteuid() != 0)
+		cr_skip_test("needs root");
+	cr_assert(mkdtemp(dir));
+}
+
+static void
+remove_dir(void)
+{
+	(void)rmdir(dir);
+}
+
+/* ---- mounts ---- */
+
+static int
+new_tmpfs(void)
+{
+	auto_close int fs = sys_fsopen("tmpfs", FSOPEN_CLOEXEC);
+
+	if (fs < 0 || sys_fsconfig(fs, SYS_FSCONFIG_CMD_CREATE, NULL, NULL, 0) < 0)
+		return -1;
+	return sys_fsmount(fs, FSMOUNT_CLOEXEC, 0);
+}
+
+static int
+work_mounts(struct worker *w, void *arg, struct error *err)
+{
+	auto_close int top = open(dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
+
+	(void)arg;
+	if (worker_mkdir(w, top, "mount", 0755, NULL, err) < 0)
+		return -1;
+	/* Two of them, one upon the other. */
+	for (int i = 0; i < 2; i++) {
+		auto_close int point = openat(top, "mount", O_PATH | O_DIRECTORY | O_CLOEXEC);
+		auto_close int tree = new_tmpfs();
+		const struct undo undo = { .kind = UNDO_UMOUNT,
+					   .fd = point,
+					   .id = sys_mount_id(tree, "", AT_EMPTY_PATH) };
+
+		if (undo.id < 0 || worker_step(w, &undo, err) < 0)
+			return error_sys(err, "announce a mount");
+		if (sys_move_mount(tree, "", point, "",
+				   MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH) < 0)
+			return error_sys(err, "mount");
+	}
+	/* In use: the mount goes all the same. */
+	if (fchdir(top) < 0 || chdir("mount") < 0 || mknod("busy", S_IFREG | 0600, 0) < 0)
+		return error_sys(err, "chdir");
+	return error_set(err, ERROR_ABORTED, "as told");
+}
+
+static int
+body_mounts(int fd, void *data)
+{
+	struct bench b;
+
+	(void)data;
+	CHECK(unshare(CLONE_NEWNS) == 0);
+	CHECK(mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0);
+	bench_init(&b, fd);
+	start(&b, OPS(work_mounts), NULL, 0, 0);
+	run_until(&b, 1);
+	if (b.last.code != ERROR_ABORTED)
+		fprintf(stderr, "%s\n", b.last.msg);
+	CHECK(b.last.code == ERROR_ABORTED);
+	CHECK(rmdir(dir) == 0);
+	bench_release(&b);
+	return 0;
+}
+
+Test(undo, mounts, .init = make_dir, .fini = remove_dir)
+{
+	in_agent(body_mounts);
+}
+
+/* ---- cgroups ---- */
+
+/* Its parents go with it, but for the first. */
+#define TOP    "tatami-test-undo"
+#define PARENT TOP "/a"
+#define CGROUP PARENT "/b"
+
+static int
+work_cgroup(struct worker *w, void *arg, struct error *err)
+{
+	int root = *(int *)arg, ready[2];
+	struct clone_args args = { .flags = CLONE_PARENT };
+	char byte;
+	pid_t pid;
+
+	const struct undo undo = { .kind = UNDO_CGROUP, .fd = -1, .name = CGROUP };
+
+	if (worker_step(w, &undo, err) < 0)
+		return -1;
+	if (mkdirat(root, TOP, 0755) < 0 || mkdirat(root, PARENT, 0755) < 0 ||
+	    mkdirat(root, CGROUP, 0755) < 0 || mkdirat(root, CGROUP "/below", 0755) < 0 ||
+	    mkdirat(root, CGROUP "/below/it", 0755) < 0 || pipe2(ready, O_CLOEXEC) < 0)
+		return error_sys(err, "make cgroups");
+	pid = sys_clone3(&args);
+	if (pid == 0) {
+		(void)close(worker_fd(w));
+		if (write_text_at(root, CGROUP "/below/it/cgroup.procs", "0") < 0)
+			_exit(1);
+		(void)!write(ready[1], "x", 1);
+		for (;;)
+			pause();
+	}
+	(void)close(ready[1]);
+	if (pid < 0 || read(ready[0], &byte, 1) != 1)
+		return error_sys(err, "start a process in the cgroup");
+	return error_set(err, ERROR_ABORTED, "as told");
+}
+
+static int
+cgroup_root(void)
+{
+	static const char *const places[] = { "/sys/fs/cgroup", "/sys/fs/cgroup/unified" };
+
+	for (size_t i = 0; i < ARRAY_LEN(places); i++) {
+		int fd = open(places[i], O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+		if (fd >= 0 && fd_is_fstype(fd, CGROUP2_SUPER_MAGIC))
+			return fd;
+		close_fd(&fd);
+	}
+	return -1;
+}
+
+static int
+body_cgroup(int fd, void *data)
+{
+	struct bench b;
+	int root = *(int *)data;
+	struct job_spec spec = { .ops = OPS(work_cgroup),
+				 .arg = &root,
+				 .data = &b,
+				 .keep_fds = &root,
+				 .n_keep_fds = 1 };
+	struct error err = ERROR_INIT;
+
+	bench_init(&b, fd);
+	jobs_free(b.jobs);
+	b.jobs = jobs_new(b.loop, b.link, root, &err);
+	CHECK(b.jobs);
+	jobs_set_cgroup_remove(b.jobs, cgroup_remove);
+	CHECK(job_start(b.jobs, &spec, &err));
+	run_until(&b, 1);
+	if (b.last.code != ERROR_ABORTED)
+		fprintf(stderr, "%s\n", b.last.msg);
+	CHECK(b.last.code == ERROR_ABORTED);
+	CHECK(faccessat(root, PARENT, F_OK, 0) < 0);
+	CHECK(unlinkat(root, TOP, AT_REMOVEDIR) == 0);
+	bench_release(&b);
+	return 0;
+}
+
+Test(undo, cgroups, .init = make_dir, .fini = remove_dir)
+{
+	int root = cgroup_root();
+
+	if (root < 0 || mkdirat(root, TOP ".probe", 0755) < 0)
+		cr_skip_test("no cgroup v2 to write to");
+	(void)unlinkat(root, TOP ".probe", AT_REMOVEDIR);
+	cr_expect_eq(fakeinit_run(body_cgroup, &root, NULL), 0);
+	close_fd(&root);
+}

@@ -1,0 +1,228 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* See bench.h. */
+#include "tests/unit/agent/sandbox/bench.h"
+
+#include <criterion/criterion.h>
+#include <dirent.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "agent/container/stdio/splice_worker.h"
+
+static int
+count_fds(void)
+{
+	DIR *dir = opendir("/proc/self/fd");
+	int n = 0;
+
+	CHECK(dir);
+	while (readdir(dir))
+		n++;
+	closedir(dir);
+	return n;
+}
+
+void
+bench_init(struct bench *b, int init_fd)
+{
+	struct error err = ERROR_INIT;
+	struct sandbox_parts parts;
+
+	memset(b, 0, sizeof(*b));
+	signal(SIGPIPE, SIG_IGN);
+	b->fds_before = count_fds();
+	strcpy(b->dir, "/tmp/test-sandbox-XXXXXX");
+	CHECK(mkdtemp(b->dir));
+	b->roots = (struct roots){ .proc = open("/proc", O_PATH | O_CLOEXEC),
+				   .sys = -1,
+				   .dev = -1,
+				   .cgroup = -1,
+				   .run = open(b->dir, O_PATH | O_CLOEXEC),
+				   .root = -1 };
+	b->loop = loop_new(&err);
+	CHECK(b->loop);
+	b->link = initlink_new(b->loop, init_fd, NULL, NULL, &err);
+	CHECK(b->link);
+	b->jobs = jobs_new(b->loop, b->link, -1, &err);
+	CHECK(b->jobs);
+	b->pump = pump_new(b->loop, b->jobs, &err);
+	CHECK(b->pump);
+	b->storages = storages_new(b->loop, b->jobs, NULL, &b->roots, &err);
+	CHECK(b->storages);
+	parts = (struct sandbox_parts){ .loop = b->loop,
+					.pump = b->pump,
+					.jobs = b->jobs,
+					.init = b->link,
+					.storages = b->storages,
+					.roots = &b->roots };
+	b->s = sandbox_new(&parts, &err);
+	CHECK(b->s);
+}
+
+void
+bench_release(struct bench *b)
+{
+	jobs_free(b->jobs);
+	sandbox_free(b->s);
+	pump_free(b->pump);
+	storages_free(b->storages);
+	initlink_free(b->link);
+	loop_free(b->loop);
+	close(b->roots.proc);
+	close(b->roots.run);
+	CHECK(rmdir(b->dir) == 0);
+	/* The link took one that was there before. */
+	CHECK(count_fds() == b->fds_before - 1);
+}
+
+void
+on_done(const struct error *err, void *data)
+{
+	struct result *r = data;
+
+	r->ended++;
+	r->err = *err;
+}
+
+void
+finish(struct bench *b, struct result *r)
+{
+	struct error err = ERROR_INIT;
+	uint64_t limit = monotonic_ns() + 20000000000ull;
+
+	while (r->outcome == OP_PENDING && !r->ended) {
+		CHECK(monotonic_ns() < limit);
+		CHECK(loop_run_once(b->loop, 1000, &err) == 0);
+	}
+}
+
+void
+submit_sandbox(struct bench *b, const char *hostname, struct result *r)
+{
+	struct sandbox_request request = { .id = "sb",
+					   .hostname = hostname,
+					   .guest_hook_path = "" };
+
+	*r = (struct result){ 0 };
+	r->outcome = sandbox_create(b->s, &request, on_done, r, &r->op, &r->err);
+}
+
+void
+make_sandbox(struct bench *b)
+{
+	struct result r;
+
+	submit_sandbox(b, "pod", &r);
+	finish(b, &r);
+	CHECK(r.err.code == ERROR_OK);
+	CHECK(sandbox_is_created(b->s));
+	CHECK(strcmp(sandbox_id(b->s), "sb") == 0);
+}
+
+void
+submit_create(struct bench *b, const char *id, const char *how, struct result *r)
+{
+	struct sandbox_container_request request = { .id = id, .spec = &r->spec };
+
+	*r = (struct result){ 0 };
+	grpc__process__init(&r->process);
+	grpc__spec__init(&r->spec);
+	r->spec.process = &r->process;
+	r->spec.hostname = (char *)(uintptr_t)how;
+	r->spec.version = (char *)(uintptr_t)how; /* of these two only this one is kept */
+	r->outcome = sandbox_create_container(b->s, &request, on_done, r, &r->op, &r->err);
+}
+
+enum error_code
+create(struct bench *b, const char *id, const char *how)
+{
+	struct result r;
+
+	submit_create(b, id, how, &r);
+	finish(b, &r);
+	return r.err.code;
+}
+
+void
+submit_start(struct bench *b, const char *id, struct result *r)
+{
+	*r = (struct result){ 0 };
+	r->outcome = sandbox_start_container(b->s, id, on_done, r, &r->op, &r->err);
+}
+
+enum error_code
+start(struct bench *b, const char *id)
+{
+	struct result r;
+
+	submit_start(b, id, &r);
+	finish(b, &r);
+	return r.err.code;
+}
+
+void
+submit_exec(struct bench *b, const char *id, const char *exec_id, const char *how, struct result *r)
+{
+	struct sandbox_exec_request request = { .id = id, .exec_id = exec_id };
+
+	*r = (struct result){ .args = { (char *)(uintptr_t)how } };
+	grpc__process__init(&r->process);
+	r->process.n_args = 1;
+	r->process.args = r->args;
+	request.process = &r->process;
+	r->outcome = sandbox_exec(b->s, &request, on_done, r, &r->op, &r->err);
+}
+
+void
+submit_remove(struct bench *b, const char *id, uint32_t timeout, struct result *r)
+{
+	*r = (struct result){ 0 };
+	r->outcome = sandbox_remove_container(b->s, id, timeout, on_done, r, &r->op, &r->err);
+}
+
+enum error_code
+removed(struct bench *b, const char *id)
+{
+	struct result r;
+
+	submit_remove(b, id, 0, &r);
+	finish(b, &r);
+	return r.err.code;
+}
+
+void
+waited(struct process_waiter *w, int status, const struct error *err)
+{
+	struct waiter *waiter = (struct waiter *)w;
+
+	waiter->ended++;
+	waiter->status = status;
+	waiter->err = *err;
+}
+
+int
+wait_for(struct bench *b, const char *id, const char *exec_id)
+{
+	struct waiter w = { .waiter.done = waited };
+	struct error err = ERROR_INIT;
+	struct process *p = sandbox_process(b->s, id, exec_id, CONTAINER_CALL_WAIT, &err);
+	int status = -1;
+
+	CHECK(p);
+	if (process_wait(p, &w.waiter, &status) == 0)
+		return status;
+	UNTIL(b, w.ended);
+	CHECK(w.err.code == ERROR_OK);
+	return w.status;
+}
+
+void
+in_agent(fakeinit_body *body)
+{
+	int leaked = -1;
+
+	cr_assert_eq(fakeinit_run(body, NULL, &leaked), 0);
+	cr_assert_eq(leaked, 0, "%d processes left behind", leaked);
+}

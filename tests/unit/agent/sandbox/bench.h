@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A sandbox with real jobs and processes, but a made-up worker side (fakelaunch.h), in a forked "agent". */
+#pragma once
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "agent/job/initlink.h"
+#include "agent/job/job.h"
+#include "agent/sandbox/sandbox.h"
+#include "tests/support/fakeinit.h"
+#include "tests/unit/agent/sandbox/fakelaunch.h"
+
+/* In the agent, where Criterion's own checks do not work. */
+#define CHECK(what)                                                                \
+	do {                                                                       \
+		if (!(what)) {                                                     \
+			fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #what); \
+			exit(1);                                                   \
+		}                                                                  \
+	} while (0)
+
+struct bench {
+	struct loop *loop;
+	struct initlink *link;
+	struct jobs *jobs;
+	struct pump *pump;
+	struct storages *storages;
+	struct sandbox *s;
+	struct roots roots;
+	char dir[32];
+	int fds_before;
+};
+
+/* One operation that the test has submitted. */
+struct result {
+	int ended;
+	struct error err;
+	enum op_outcome outcome;
+	struct op *op;
+	/* What the request points to. */
+	Grpc__Spec spec;
+	Grpc__Process process;
+	char *args[1];
+};
+
+/* Runs the loop until `what` holds. */
+#define UNTIL(b, what)                                                    \
+	do {                                                              \
+		struct error err_ = ERROR_INIT;                           \
+		uint64_t limit_ = monotonic_ns() + 20000000000ull;        \
+		while (!(what)) {                                         \
+			CHECK(monotonic_ns() < limit_);                   \
+			CHECK(loop_run_once((b)->loop, 100, &err_) == 0); \
+		}                                                         \
+	} while (0)
+
+struct waiter {
+	struct process_waiter waiter; /* first */
+	int ended, status;
+	struct error err;
+};
+
+/* Nothing is left behind when bench_release() returns, or the test fails. */
+void bench_init(struct bench *b, int init_fd);
+void bench_release(struct bench *b);
+/* Until the operation has ended, 20 s at most. */
+/* The op_done_fn of a struct result. */
+void on_done(const struct error *err, void *data);
+
+void finish(struct bench *b, struct result *r);
+/* Each submit_* fills *r in; what ends at once has outcome OP_DONE or OP_FAILED. */
+void submit_sandbox(struct bench *b, const char *hostname, struct result *r);
+/* The others run the loop until it is done. */
+void make_sandbox(struct bench *b);
+void submit_create(struct bench *b, const char *id, const char *how, struct result *r);
+enum error_code create(struct bench *b, const char *id, const char *how);
+void submit_start(struct bench *b, const char *id, struct result *r);
+enum error_code start(struct bench *b, const char *id);
+void submit_exec(struct bench *b, const char *id, const char *exec_id, const char *how,
+		 struct result *r);
+void submit_remove(struct bench *b, const char *id, uint32_t timeout, struct result *r);
+enum error_code removed(struct bench *b, const char *id);
+/* The `done` of a struct waiter. */
+void waited(struct process_waiter *w, int status, const struct error *err);
+/* The exit code of a process. */
+int wait_for(struct bench *b, const char *id, const char *exec_id);
+/* Runs body in the agent; the test fails if it does, or if a process is left behind. */
+void in_agent(fakeinit_body *body);

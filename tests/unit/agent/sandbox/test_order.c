@@ -1,0 +1,235 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The sandbox's operations together: order, what hangs, execs, signals, and the end of everything. */
+#include <criterion/criterion.h>
+#include <signal.h>
+#include <string.h>
+
+#include "tests/unit/agent/sandbox/bench.h"
+
+/* ---- order ---- */
+
+static int
+body_order(int fd, void *data)
+{
+	struct bench b;
+	struct result made, started, gone, again, late;
+
+	(void)data;
+	bench_init(&b, fd);
+	make_sandbox(&b);
+	/* All at once, as they may come on one connection. */
+	submit_create(&b, "c1", "quick", &made);
+	submit_start(&b, "c1", &started);
+	CHECK(made.outcome == OP_PENDING && started.outcome == OP_PENDING);
+	finish(&b, &started);
+	CHECK(made.ended && made.err.code == ERROR_OK && started.err.code == ERROR_OK);
+	CHECK(wait_for(&b, "c1", "") == 3);
+	submit_remove(&b, "c1", 0, &gone);
+	submit_create(&b, "c1", "quick", &again);
+	submit_remove(&b, "c1", 0, &late);
+	/* The later remove cancels what waits before it, not the earlier remove. */
+	finish(&b, &late);
+	CHECK(gone.ended && gone.err.code == ERROR_OK);
+	CHECK(again.ended && again.err.code == ERROR_ABORTED);
+	CHECK(late.err.code == ERROR_INVALID_ARGUMENT);
+	/* A create behind a remove. */
+	CHECK(create(&b, "c1", "quick") == ERROR_OK);
+	submit_remove(&b, "c1", 0, &gone);
+	submit_create(&b, "c1", "quick", &again);
+	finish(&b, &again);
+	CHECK(gone.err.code == ERROR_OK && again.err.code == ERROR_OK);
+	CHECK(removed(&b, "c1") == ERROR_OK);
+	bench_release(&b);
+	return 0;
+}
+
+Test(order, one_container_in_order_of_arrival)
+{
+	in_agent(body_order);
+}
+
+static int
+body_hang(int fd, void *data)
+{
+	struct bench b;
+	struct result hung, waiting, gone, patient, other;
+	uint64_t before = monotonic_ns();
+
+	(void)data;
+	bench_init(&b, fd);
+	make_sandbox(&b);
+	submit_create(&b, "c1", "hang", &hung);
+	submit_start(&b, "c1", &waiting);
+	submit_remove(&b, "c1", 1, &gone);
+	submit_remove(&b, "c1", 0, &patient);
+	CHECK(waiting.ended && waiting.err.code == ERROR_ABORTED);
+	/* Another container does not care. */
+	CHECK(create(&b, "c2", "quick") == ERROR_OK);
+	CHECK(removed(&b, "c2") == ERROR_OK);
+	CHECK(monotonic_ns() - before < 1000000000ull);
+	/* The caller's limit, then ours. */
+	finish(&b, &gone);
+	CHECK(gone.err.code == ERROR_DEADLINE_EXCEEDED);
+	CHECK(!hung.ended);
+	finish(&b, &hung);
+	CHECK(hung.err.code == ERROR_ABORTED);
+	CHECK(monotonic_ns() - before >= 5000000000ull);
+	finish(&b, &patient);
+	CHECK(patient.err.code == ERROR_OK);
+	CHECK(sandbox_containers(b.s) == 0);
+	submit_start(&b, "c1", &other);
+	finish(&b, &other);
+	CHECK(other.err.code == ERROR_INVALID_ARGUMENT);
+	bench_release(&b);
+	return 0;
+}
+
+Test(order, what_hangs_is_abandoned_when_it_is_removed, .timeout = 60)
+{
+	in_agent(body_hang);
+}
+
+/* ---- exec ---- */
+
+static int
+body_exec(int fd, void *data)
+{
+	struct bench b;
+	struct result r, same;
+	struct error err = ERROR_INIT;
+
+	(void)data;
+	bench_init(&b, fd);
+	make_sandbox(&b);
+	submit_exec(&b, "c1", "e1", "", &r);
+	CHECK(r.outcome == OP_FAILED && r.err.code == ERROR_INVALID_ARGUMENT);
+	CHECK(create(&b, "c1", "") == ERROR_OK);
+	CHECK(start(&b, "c1") == ERROR_OK);
+	submit_exec(&b, "c1", "e1", "", &r);
+	submit_exec(&b, "c1", "e1", "", &same);
+	finish(&b, &same);
+	CHECK(r.err.code == ERROR_OK);
+	CHECK(same.err.code == ERROR_ALREADY_EXISTS);
+	CHECK(wait_for(&b, "c1", "e1") == 5);
+	/* Its status was taken: the name is free. */
+	submit_exec(&b, "c1", "e1", "", &r);
+	finish(&b, &r);
+	CHECK(r.err.code == ERROR_OK);
+	CHECK(wait_for(&b, "c1", "e1") == 5);
+	submit_exec(&b, "c1", "e2", "fail", &r);
+	finish(&b, &r);
+	CHECK(r.err.code == ERROR_INVALID_ARGUMENT && strstr(r.err.msg, "no such program"));
+	CHECK(!sandbox_process(b.s, "c1", "e2", CONTAINER_CALL_WAIT, &err));
+	/* While it hangs it has a name, but cannot be named. */
+	submit_exec(&b, "c1", "e3", "hang", &r);
+	CHECK(!sandbox_process(b.s, "c1", "e3", CONTAINER_CALL_WAIT, &err));
+	op_detach(r.op, true);
+	CHECK(removed(&b, "c1") == ERROR_OK);
+	bench_release(&b);
+	return 0;
+}
+
+Test(order, exec)
+{
+	in_agent(body_exec);
+}
+
+/* ---- signals ---- */
+
+static int
+body_signals(int fd, void *data)
+{
+	struct bench b;
+	struct error err = ERROR_INIT;
+	struct container *c;
+	struct process *p;
+
+	(void)data;
+	bench_init(&b, fd);
+	make_sandbox(&b);
+	CHECK(create(&b, "c1", "") == ERROR_OK);
+	p = sandbox_process(b.s, "c1", "", CONTAINER_CALL_SIGNAL, &err);
+	CHECK(p);
+	CHECK(sandbox_signal(b.s, p, 65, &err) == -1 && err.code == ERROR_INVALID_ARGUMENT);
+	CHECK(sandbox_signal(b.s, p, 0, &err) == 0);
+	/* It is in the pid namespace of the test, and not process 1 there: test_signal.c has those. */
+	CHECK(sandbox_signal(b.s, p, SIGTERM, &err) == 0);
+	CHECK(wait_for(&b, "c1", "") == 128 + SIGTERM);
+	CHECK(removed(&b, "c1") == ERROR_OK);
+	CHECK(create(&b, "c2", "") == ERROR_OK);
+	c = sandbox_container(b.s, "c2", CONTAINER_CALL_SIGNAL, &err);
+	CHECK(c && sandbox_kill_all(b.s, c, &err) == 0);
+	CHECK(wait_for(&b, "c2", "") == 128 + SIGKILL);
+	CHECK(removed(&b, "c2") == ERROR_OK);
+	bench_release(&b);
+	return 0;
+}
+
+Test(order, signals)
+{
+	in_agent(body_signals);
+}
+
+/* ---- the end ---- */
+
+static int
+body_destroy(int fd, void *data)
+{
+	struct bench b;
+	struct result hung, r, second;
+	struct waiter w = { .waiter.done = waited };
+	struct error err = ERROR_INIT;
+	struct process *p;
+	int status;
+
+	(void)data;
+	bench_init(&b, fd);
+	make_sandbox(&b);
+	CHECK(create(&b, "c1", "") == ERROR_OK);
+	CHECK(create(&b, "c2", "stubborn") == ERROR_OK);
+	p = sandbox_process(b.s, "c1", "", CONTAINER_CALL_WAIT, &err);
+	CHECK(p && process_wait(p, &w.waiter, &status) == 1);
+	submit_create(&b, "c3", "hang", &hung);
+	r = (struct result){ 0 };
+	r.outcome = sandbox_destroy(b.s, on_done, &r, &r.op, &r.err);
+	CHECK(!sandbox_is_created(b.s));
+	second = (struct result){ 0 };
+	second.outcome = sandbox_destroy(b.s, on_done, &second, &second.op, &second.err);
+	CHECK(second.outcome == OP_FAILED && second.err.code == ERROR_FAILED_PRECONDITION);
+	CHECK(create(&b, "c4", "") == ERROR_FAILED_PRECONDITION);
+	finish(&b, &r);
+	CHECK(r.err.code == ERROR_OK);
+	CHECK(w.ended == 1 && w.status == 137);
+	CHECK(hung.ended == 1 && hung.err.code == ERROR_ABORTED);
+	/* The one that stays is left to the VM's end. */
+	CHECK(sandbox_containers(b.s) == 1);
+	submit_sandbox(&b, "pod", &second);
+	CHECK(second.err.code == ERROR_FAILED_PRECONDITION);
+	bench_release(&b);
+	return 0;
+}
+
+Test(order, destroy_ends_everything, .timeout = 60)
+{
+	in_agent(body_destroy);
+}
+
+static int
+body_destroy_nothing(int fd, void *data)
+{
+	struct bench b;
+	struct result r = { 0 };
+
+	(void)data;
+	bench_init(&b, fd);
+	r.outcome = sandbox_destroy(b.s, on_done, &r, &r.op, &r.err);
+	finish(&b, &r);
+	CHECK(r.err.code == ERROR_OK);
+	bench_release(&b);
+	return 0;
+}
+
+Test(order, destroy_without_a_sandbox)
+{
+	in_agent(body_destroy_nothing);
+}

@@ -1,0 +1,190 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Streams that are passed through: a real pump, real processes, a socket for the host's end. */
+#include <criterion/criterion.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "agent/job/job_internal.h"
+#include "lib/cleanup.h"
+#include "tests/unit/agent/sandbox/bench.h"
+
+/* The host's and the agent's end of three connections. */
+struct host {
+	int fd[3], ours[3];
+};
+
+static void
+connect_host(struct host *h)
+{
+	for (int i = 0; i < 3; i++) {
+		int fds[2];
+
+		CHECK(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, fds) == 0);
+		h->fd[i] = fds[0];
+		h->ours[i] = fds[1];
+	}
+}
+
+/* Bytes of a host's end until it is closed by the other side; the loop goes on meanwhile. */
+static void
+read_to_end(struct bench *b, int fd, char *out, size_t size)
+{
+	size_t len = 0;
+
+	for (;;) {
+		ssize_t n = read(fd, out + len, size - 1 - len);
+
+		if (n == 0)
+			break;
+		if (n > 0)
+			len += (size_t)n;
+		else
+			UNTIL(b, poll(&(struct pollfd){ .fd = fd, .events = POLLIN }, 1, 0) == 1);
+	}
+	out[len] = '\0';
+}
+
+static void
+create_with(struct bench *b, const char *how, struct host *h)
+{
+	struct result r = { 0 };
+	struct sandbox_container_request request = { .id = "c1", .spec = &r.spec };
+
+	connect_host(h);
+	request.pass = h->ours;
+	grpc__process__init(&r.process);
+	grpc__spec__init(&r.spec);
+	r.spec.process = &r.process;
+	r.spec.hostname = (char *)(uintptr_t)how;
+	r.spec.version = (char *)(uintptr_t)how;
+	r.outcome = sandbox_create_container(b->s, &request, on_done, &r, &r.op, &r.err);
+	for (int i = 0; i < 3; i++)
+		CHECK(h->ours[i] == -1);
+	finish(b, &r);
+	CHECK((r.err.code == ERROR_OK) == (strcmp(how, "fail") != 0));
+}
+
+static int
+body_through(int fd, void *data)
+{
+	struct waiter w = { .waiter.done = waited };
+	struct error err = ERROR_INIT;
+	struct host h;
+	struct bench b;
+	struct process *p;
+	char text[64];
+	int status;
+
+	(void)data;
+	bench_init(&b, fd);
+	make_sandbox(&b);
+	create_with(&b, "", &h);
+	CHECK(start(&b, "c1") == ERROR_OK);
+	p = sandbox_process(b.s, "c1", "", CONTAINER_CALL_WAIT, &err);
+	CHECK(p);
+	CHECK(process_wait(p, &w.waiter, &status) == 1);
+	/* it ends once its stdin does; a call cannot write in between */
+	CHECK(input_write(&p->stdio.in, &(struct stdio_write){ .len = 1 }, &err) == STDIO_FAILED);
+	CHECK(strstr(err.msg, "passed through"));
+	CHECK(output_read(&p->stdio.out, &(struct stdio_read){ .max = 9 }, &err) == STDIO_DONE);
+	CHECK(write(h.fd[0], "abc", 3) == 3);
+	close(h.fd[0]);
+	read_to_end(&b, h.fd[1], text, sizeof(text));
+	CHECK(strcmp(text, "up\n") == 0);
+	read_to_end(&b, h.fd[2], text, sizeof(text));
+	CHECK(text[0] == '\0');
+	UNTIL(&b, w.ended);
+	CHECK(w.status == 7);
+	CHECK(removed(&b, "c1") == ERROR_OK);
+	close(h.fd[1]);
+	close(h.fd[2]);
+	bench_release(&b);
+	return 0;
+}
+
+Test(pass, both_ways_and_the_exit_behind_the_output)
+{
+	in_agent(body_through);
+}
+
+static int
+body_failed(int fd, void *data)
+{
+	struct host h;
+	struct bench b;
+	char text[64];
+
+	(void)data;
+	bench_init(&b, fd);
+	make_sandbox(&b);
+	create_with(&b, "fail", &h);
+	for (int i = 0; i < 3; i++) {
+		read_to_end(&b, h.fd[i], text, sizeof(text));
+		CHECK(text[0] == '\0');
+		close(h.fd[i]);
+	}
+	bench_release(&b);
+	return 0;
+}
+
+Test(pass, a_create_that_fails_hangs_up)
+{
+	in_agent(body_failed);
+}
+
+static void
+kill_pump(const struct bench *b)
+{
+	struct list *pos;
+
+	list_for_each (pos, &b->jobs->processes) {
+		const struct slot *slot = list_entry(pos, struct slot, node);
+
+		if (slot->job && strcmp(slot->job->ops->name, "pump") == 0)
+			slot_kill(slot);
+	}
+}
+
+static int
+body_pump_dies(int fd, void *data)
+{
+	struct host h, second;
+	struct bench b;
+	struct result gone;
+	char text[64];
+
+	(void)data;
+	bench_init(&b, fd);
+	make_sandbox(&b);
+	create_with(&b, "", &h);
+	CHECK(jobs_running(b.jobs) == 1);
+	kill_pump(&b);
+	for (int i = 1; i < 3; i++) {
+		read_to_end(&b, h.fd[i], text, sizeof(text));
+		close(h.fd[i]);
+	}
+	close(h.fd[0]);
+	submit_remove(&b, "c1", 0, &gone);
+	finish(&b, &gone);
+	CHECK(gone.err.code == ERROR_OK);
+	UNTIL(&b, jobs_running(b.jobs) == 0);
+	/* the next one has a pump again */
+	create_with(&b, "quick", &second);
+	CHECK(start(&b, "c1") == ERROR_OK);
+	CHECK(wait_for(&b, "c1", "") == 3);
+	CHECK(removed(&b, "c1") == ERROR_OK);
+	for (int i = 0; i < 3; i++)
+		close(second.fd[i]);
+	bench_release(&b);
+	return 0;
+}
+
+Test(pass, a_pump_that_dies_ends_its_streams_and_the_next_has_another)
+{
+	in_agent(body_pump_dies);
+}

@@ -1,0 +1,241 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Random sequences of calls on a few containers, some of them broken, some callers gone at any moment: every
+ * operation ends once, and at the end nothing is left. The seed is printed by the test that fails.
+ */
+#include <criterion/criterion.h>
+#include <signal.h>
+#include <string.h>
+
+#include "tests/unit/agent/sandbox/bench.h"
+
+#define STEPS      400
+#define CONTAINERS 3
+#define PARKED     64
+
+struct waiting {
+	struct waiter w;
+	bool used;
+};
+
+struct reading {
+	struct stdio_read read; /* first */
+	uint8_t memory[64];
+	struct output *output;
+	bool used;
+};
+
+struct play {
+	struct bench b;
+	unsigned int state; /* of the generator */
+	struct result results[STEPS];
+	bool hangs[STEPS]; /* must be given up by its caller */
+	struct waiting waiting[PARKED];
+	struct reading reading[PARKED];
+	int refused[32]; /* by code: so that a run that does nothing is seen */
+	int succeeded;
+};
+
+static const char *const ids[CONTAINERS] = { "c1", "c2", "c3" };
+
+/* xorshift32: the same sequence everywhere. */
+static unsigned int
+roll(struct play *p, unsigned int n)
+{
+	p->state ^= p->state << 13;
+	p->state ^= p->state >> 17;
+	p->state ^= p->state << 5;
+	return p->state % n;
+}
+
+static void
+forget_waiter(struct process_waiter *w, int status, const struct error *err)
+{
+	(void)status;
+	(void)err;
+	((struct waiting *)w)->used = false;
+}
+
+static uint8_t *
+memory_of(struct stdio_read *r, size_t n)
+{
+	return n <= sizeof(((struct reading *)r)->memory) ? ((struct reading *)r)->memory : NULL;
+}
+
+static void
+forget_reader(struct stdio_read *r, const struct error *err)
+{
+	(void)err;
+	((struct reading *)r)->used = false;
+}
+
+static void
+wait_somewhere(struct play *p, struct process *process)
+{
+	struct waiting *w = &p->waiting[roll(p, PARKED)];
+	int status;
+
+	if (w->used) {
+		process_wait_cancel(&w->w.waiter);
+		w->used = false;
+		return;
+	}
+	w->w.waiter.done = forget_waiter;
+	w->used = process_wait(process, &w->w.waiter, &status) == 1;
+}
+
+static void
+read_somewhere(struct play *p, struct process *process)
+{
+	struct reading *r = &p->reading[roll(p, PARKED)];
+	struct error err = ERROR_INIT;
+
+	if (r->used) {
+		output_read_cancel(r->output, &r->read);
+		r->used = false;
+		return;
+	}
+	r->read = (struct stdio_read){ .max = 1 + roll(p, 64),
+				       .buffer = memory_of,
+				       .done = forget_reader };
+	r->output = stdio_output(&process->stdio, 1 + (int)roll(p, 2));
+	r->used = output_read(r->output, &r->read, &err) == STDIO_WAITS;
+}
+
+/* A call on a process, if there is one of that name. */
+static void
+touch_process(struct play *p, const char *id, unsigned int what)
+{
+	static const char *const exec_ids[] = { "", "e1", "e2" };
+	static const uint32_t signals[] = { 0, SIGTERM, SIGKILL, SIGSTOP, SIGCONT, 65 };
+	struct error err = ERROR_INIT;
+	struct process *process = sandbox_process(p->b.s, id, exec_ids[roll(p, 3)],
+						  what == 0   ? CONTAINER_CALL_SIGNAL
+						  : what == 1 ? CONTAINER_CALL_WAIT
+							      : CONTAINER_CALL_STREAM,
+						  &err);
+
+	if (!process) {
+		p->refused[err.code]++;
+		return;
+	}
+	if (what == 0)
+		(void)sandbox_signal(p->b.s, process, signals[roll(p, 6)], &err);
+	else if (what == 1)
+		wait_somewhere(p, process);
+	else if (what == 2)
+		read_somewhere(p, process);
+	else
+		input_close(&process->stdio.in);
+}
+
+static void
+step(struct play *p, struct result *r, bool *hangs)
+{
+	static const char *const hows[] = { "", "", "quick", "quick", "fail", "dead", "hang" };
+	static const char *const execs[] = { "", "", "fail", "hang" };
+	const char *id = ids[roll(p, CONTAINERS)];
+	unsigned int what = roll(p, 12);
+	const char *how;
+
+	*r = (struct result){ .outcome = OP_DONE };
+	switch (what) {
+	case 0:
+	case 1:
+	case 2:
+		how = hows[roll(p, 7)];
+		submit_create(&p->b, id, how, r);
+		*hangs = strcmp(how, "hang") == 0;
+		break;
+	case 3:
+	case 4:
+		submit_start(&p->b, id, r);
+		break;
+	case 5:
+	case 6:
+		how = execs[roll(p, 4)];
+		submit_exec(&p->b, id, roll(p, 2) ? "e1" : "e2", how, r);
+		*hangs = strcmp(how, "hang") == 0;
+		break;
+	case 7:
+		submit_remove(&p->b, id, 0, r);
+		break;
+	default:
+		touch_process(p, id, what - 8);
+		break;
+	}
+}
+
+/* The caller of a pending operation goes away. */
+static void
+lose_caller(struct result *r)
+{
+	if (r->outcome != OP_PENDING || r->ended)
+		return;
+	op_detach(r->op, true);
+	r->outcome = OP_DONE;
+}
+
+static void
+count(struct play *p, const struct result *r)
+{
+	CHECK(r->ended == (r->outcome == OP_PENDING ? 1 : 0));
+	if (r->err.code != ERROR_OK)
+		p->refused[r->err.code]++;
+	else
+		p->succeeded++;
+}
+
+static int
+body_random(int fd, void *data)
+{
+	struct play *p = calloc(1, sizeof(*p));
+	struct error err = ERROR_INIT;
+
+	CHECK(p);
+	p->state = *(const unsigned int *)data;
+	bench_init(&p->b, fd);
+	make_sandbox(&p->b);
+	for (size_t i = 0; i < STEPS; i++) {
+		step(p, &p->results[i], &p->hangs[i]);
+		if (roll(p, 3) == 0)
+			CHECK(loop_run_once(p->b.loop, (int)roll(p, 4), &err) == 0);
+		for (size_t k = 0; i % 8 == 0 && k <= i; k++)
+			if (roll(p, p->hangs[k] ? 3 : 20) == 0)
+				lose_caller(&p->results[k]);
+	}
+	for (size_t i = 0; i < STEPS; i++)
+		if (p->hangs[i])
+			lose_caller(&p->results[i]);
+	for (size_t i = 0; i < STEPS; i++) {
+		finish(&p->b, &p->results[i]);
+		count(p, &p->results[i]);
+	}
+	for (size_t i = 0; i < CONTAINERS; i++)
+		(void)removed(&p->b, ids[i]);
+	CHECK(sandbox_containers(p->b.s) == 0);
+	UNTIL(&p->b, jobs_running(p->b.jobs) == 0);
+	for (size_t i = 0; i < PARKED; i++)
+		CHECK(!p->waiting[i].used && !p->reading[i].used);
+	/* It has been through all of it. */
+	CHECK(p->succeeded > STEPS / 20);
+	CHECK(p->refused[ERROR_INVALID_ARGUMENT] > 0 && p->refused[ERROR_ALREADY_EXISTS] > 0);
+	CHECK(p->refused[ERROR_FAILED_PRECONDITION] > 0 && p->refused[ERROR_ABORTED] > 0);
+	bench_release(&p->b);
+	free(p);
+	return 0;
+}
+
+Test(sandbox_random, sequences, .timeout = 600)
+{
+	const char *soak = getenv("SOAK");
+	unsigned int seeds = soak && strcmp(soak, "0") != 0 ? 100 : 4;
+
+	for (unsigned int seed = 1; seed <= seeds; seed++) {
+		int leaked = -1;
+		unsigned int state = seed * 2654435761u;
+
+		cr_assert_eq(fakeinit_run(body_random, &state, &leaked), 0, "seed %u", seed);
+		cr_assert_eq(leaked, 0, "seed %u: %d processes left behind", seed, leaked);
+	}
+}

@@ -1,0 +1,270 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The sandbox's operations one by one: what they do, and that a failure at any stage leaves nothing. */
+#include <criterion/criterion.h>
+#include <signal.h>
+#include <string.h>
+
+#include "tests/unit/agent/sandbox/bench.h"
+
+/* ---- the sandbox ---- */
+
+static int
+body_sandbox(int fd, void *data)
+{
+	struct bench b;
+	struct result r;
+
+	(void)data;
+	bench_init(&b, fd);
+	CHECK(create(&b, "c1", "") == ERROR_FAILED_PRECONDITION);
+	submit_sandbox(&b, "fail", &r);
+	finish(&b, &r);
+	CHECK(r.err.code == ERROR_INTERNAL && strstr(r.err.msg, "no namespaces today"));
+	CHECK(!sandbox_is_created(b.s));
+	/* One whose host has gone is as if it had never come. */
+	submit_sandbox(&b, "hang", &r);
+	CHECK(r.outcome == OP_PENDING);
+	op_detach(r.op, true);
+	UNTIL(&b, jobs_running(b.jobs) == 0);
+	submit_sandbox(&b, "01234567890123456789012345678901234567890123456789012345678901234", &r);
+	CHECK(r.outcome == OP_FAILED && r.err.code == ERROR_INVALID_ARGUMENT);
+	make_sandbox(&b);
+	submit_sandbox(&b, "pod", &r);
+	CHECK(r.outcome == OP_FAILED && r.err.code == ERROR_ALREADY_EXISTS);
+	bench_release(&b);
+	return 0;
+}
+
+Test(sandbox, is_made_once)
+{
+	in_agent(body_sandbox);
+}
+
+/* ---- one container from end to end ---- */
+
+static int
+body_life(int fd, void *data)
+{
+	struct bench b;
+	struct error err = ERROR_INIT;
+	struct process *p;
+
+	(void)data;
+	bench_init(&b, fd);
+	make_sandbox(&b);
+	CHECK(create(&b, "c1", "") == ERROR_OK);
+	CHECK(create(&b, "c1", "") == ERROR_ALREADY_EXISTS);
+	CHECK(create(&b, "..", "") == ERROR_INVALID_ARGUMENT);
+	CHECK(start(&b, "c1") == ERROR_OK);
+	CHECK(start(&b, "c1") == ERROR_FAILED_PRECONDITION);
+	CHECK(start(&b, "c2") == ERROR_INVALID_ARGUMENT);
+	p = sandbox_process(b.s, "c1", "", CONTAINER_CALL_STREAM, &err);
+	CHECK(p);
+	input_close(&p->stdio.in);
+	CHECK(wait_for(&b, "c1", "c1") == 7);
+	CHECK(start(&b, "c1") == ERROR_FAILED_PRECONDITION);
+	CHECK(removed(&b, "c1") == ERROR_OK);
+	CHECK(removed(&b, "c1") == ERROR_INVALID_ARGUMENT);
+	CHECK(sandbox_containers(b.s) == 0);
+	bench_release(&b);
+	return 0;
+}
+
+Test(sandbox, a_container_from_create_to_remove)
+{
+	in_agent(body_life);
+}
+
+static int
+body_running(int fd, void *data)
+{
+	struct bench b;
+	struct waiter w = { .waiter.done = waited };
+	struct error err = ERROR_INIT;
+	struct result r;
+	struct process *p;
+	int status;
+
+	(void)data;
+	bench_init(&b, fd);
+	make_sandbox(&b);
+	CHECK(create(&b, "c1", "") == ERROR_OK);
+	CHECK(start(&b, "c1") == ERROR_OK);
+	p = sandbox_process(b.s, "c1", "", CONTAINER_CALL_WAIT, &err);
+	CHECK(p && process_wait(p, &w.waiter, &status) == 1);
+	submit_remove(&b, "c1", 0, &r);
+	/* Whoever waits still gets the code. */
+	finish(&b, &r);
+	CHECK(r.err.code == ERROR_OK);
+	CHECK(w.ended == 1 && w.status == 137);
+	/* A created one, too. */
+	CHECK(create(&b, "c1", "") == ERROR_OK);
+	CHECK(removed(&b, "c1") == ERROR_OK);
+	bench_release(&b);
+	return 0;
+}
+
+Test(sandbox, removing_what_runs_kills_it)
+{
+	in_agent(body_running);
+}
+
+/* ---- failures ---- */
+
+static int
+body_failures(int fd, void *data)
+{
+	struct bench b;
+	struct result r;
+
+	(void)data;
+	bench_init(&b, fd);
+	make_sandbox(&b);
+	CHECK(create(&b, "c1", "fail") == ERROR_INTERNAL);
+	CHECK(sandbox_containers(b.s) == 0);
+	CHECK(create(&b, "c1", "dead") == ERROR_OK);
+	CHECK(wait_for(&b, "c1", "") == 137);
+	CHECK(start(&b, "c1") == ERROR_FAILED_PRECONDITION);
+	CHECK(removed(&b, "c1") == ERROR_OK);
+	/* The host goes away while it hangs. */
+	submit_create(&b, "c1", "hang", &r);
+	CHECK(r.outcome == OP_PENDING);
+	op_detach(r.op, true);
+	UNTIL(&b, sandbox_containers(b.s) == 0);
+	CHECK(r.ended == 0);
+	bench_release(&b);
+	return 0;
+}
+
+Test(sandbox, a_failed_create_leaves_nothing)
+{
+	in_agent(body_failures);
+}
+
+static int
+body_storage(int fd, void *data)
+{
+	static const struct storage_spec storage = {
+		.driver = "no-such-driver", .source = "s", .fstype = "f", .mount_point = "/m"
+	};
+	struct bench b;
+	struct result r = { 0 };
+	Grpc__Spec spec = GRPC__SPEC__INIT;
+	Grpc__Process process = GRPC__PROCESS__INIT;
+	struct sandbox_container_request request = {
+		.id = "c1", .spec = &spec, .storages = &storage, .n_storages = 1
+	};
+
+	(void)data;
+	bench_init(&b, fd);
+	make_sandbox(&b);
+	spec.process = &process;
+	r.outcome = sandbox_create_container(b.s, &request, on_done, &r, &r.op, &r.err);
+	finish(&b, &r);
+	CHECK(r.err.code != ERROR_OK && strstr(r.err.msg, "no-such-driver"));
+	CHECK(sandbox_containers(b.s) == 0);
+	CHECK(storages_count(b.storages) == 0);
+	bench_release(&b);
+	return 0;
+}
+
+Test(sandbox, a_storage_that_cannot_be_had)
+{
+	in_agent(body_storage);
+}
+
+/* ---- the shared pid namespace ---- */
+
+static enum error_code
+create_sharing(struct bench *b, const char *id)
+{
+	struct result r = { 0 };
+	Grpc__Spec spec = GRPC__SPEC__INIT;
+	Grpc__Process process = GRPC__PROCESS__INIT;
+	struct sandbox_container_request request = { .id = id,
+						     .spec = &spec,
+						     .sandbox_pidns = true };
+
+	spec.process = &process;
+	r.outcome = sandbox_create_container(b->s, &request, on_done, &r, &r.op, &r.err);
+	finish(b, &r);
+	return r.err.code;
+}
+
+static int
+body_pidns(int fd, void *data)
+{
+	struct bench b;
+	struct error err = ERROR_INIT;
+	struct process *p;
+
+	(void)data;
+	bench_init(&b, fd);
+	make_sandbox(&b);
+	CHECK(create_sharing(&b, "c1") == ERROR_OK);
+	CHECK(create_sharing(&b, "c2") == ERROR_OK);
+	/* It ends with the first container's init ... */
+	p = sandbox_process(b.s, "c1", "", CONTAINER_CALL_SIGNAL, &err);
+	CHECK(p && sandbox_signal(b.s, p, SIGKILL, &err) == 0);
+	CHECK(wait_for(&b, "c1", "") == 137);
+	CHECK(create_sharing(&b, "c3") == ERROR_FAILED_PRECONDITION);
+	/* ... and there is no new one until all who knew it are gone. */
+	CHECK(removed(&b, "c1") == ERROR_OK);
+	CHECK(create_sharing(&b, "c3") == ERROR_FAILED_PRECONDITION);
+	CHECK(removed(&b, "c2") == ERROR_OK);
+	CHECK(create_sharing(&b, "c3") == ERROR_OK);
+	CHECK(removed(&b, "c3") == ERROR_OK);
+	bench_release(&b);
+	return 0;
+}
+
+Test(sandbox, one_pid_namespace_for_those_that_ask)
+{
+	in_agent(body_pidns);
+}
+
+/* ---- cgroups ---- */
+
+static int
+body_cgroups(int fd, void *data)
+{
+	static const struct {
+		const char *path;
+		bool allowed;
+	} rows[] = {
+		{ "k8s/pod/a", false }, { "k8s/pod", false },  { "k8s/pod/a/b", false },
+		{ "k8s/pod/ab", true }, { "k8s/pod/b", true }, { "", true },
+	};
+	struct bench b;
+
+	(void)data;
+	bench_init(&b, fd);
+	make_sandbox(&b);
+	for (size_t i = 0; i <= sizeof(rows) / sizeof(rows[0]); i++) {
+		struct result r = { 0 };
+		Grpc__Spec spec = GRPC__SPEC__INIT;
+		Grpc__Process process = GRPC__PROCESS__INIT;
+		Grpc__Linux linux_part = GRPC__LINUX__INIT;
+		struct sandbox_container_request request = { .id = i == 0 ? "first" : "next",
+							     .spec = &spec };
+		bool allowed = i == 0 || rows[i - 1].allowed;
+
+		spec.process = &process;
+		spec.linux = &linux_part;
+		linux_part.cgroupspath =
+			(char *)(uintptr_t)(i == 0 ? "k8s/pod/a" : rows[i - 1].path);
+		r.outcome = sandbox_create_container(b.s, &request, on_done, &r, &r.op, &r.err);
+		finish(&b, &r);
+		CHECK(r.err.code == (allowed ? ERROR_OK : ERROR_INVALID_ARGUMENT));
+		if (i > 0 && allowed)
+			CHECK(removed(&b, "next") == ERROR_OK);
+	}
+	CHECK(removed(&b, "first") == ERROR_OK);
+	bench_release(&b);
+	return 0;
+}
+
+Test(sandbox, no_container_inside_another_ones_cgroup)
+{
+	in_agent(body_cgroups);
+}

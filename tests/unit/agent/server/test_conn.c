@@ -1,0 +1,474 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Frames in, replies out: fragments, sizes, ids, names, limits of time, and ends of connections. */
+#include <arpa/inet.h>
+#include <criterion/criterion.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "agent.pb-c.h"
+#include "lib/log.h"
+#include "lib/ttrpc/envelope.h"
+#include "tests/unit/agent/server/bench.h"
+
+static struct bench b;
+static struct client c;
+static struct reply r;
+
+static void
+up(void)
+{
+	bench_init(&b);
+	client_init(&c, &b);
+}
+
+static void
+down(void)
+{
+	client_release(&c);
+	bench_settle(&b);
+	struct server_counts counts = server_counts(b.server);
+	cr_expect_eq(counts.connections, 0);
+	cr_expect_eq(counts.calls, 0);
+	cr_expect_eq(counts.memory, 0);
+	cr_expect_eq(b.server->queued, 0);
+	bench_release(&b);
+}
+
+TestSuite(conn, .init = up, .fini = down);
+
+static void
+expect_check(uint32_t stream)
+{
+	cr_assert(client_call(&c, stream, "Check", 0));
+	cr_assert(client_reply(&c, &r));
+	cr_expect_eq(r.stream, stream);
+	cr_expect_eq(r.code, 0);
+	cr_expect_eq(r.payload, 2);
+}
+
+Test(conn, check)
+{
+	expect_check(1);
+	expect_check(UINT32_MAX);
+	cr_expect_eq(server_counts(b.server).served, 2);
+}
+
+Test(conn, every_split)
+{
+	struct buf out;
+
+	buf_init(&out, 4096);
+	make_call(&out, 7, "Check", 1000);
+	for (size_t i = 1; i < buf_len(&out); i++) {
+		cr_assert(client_send(&c, buf_head(&out), i));
+		bench_settle(&b);
+		cr_assert(list_entry(b.server->conns.next, struct conn, node)->timer,
+			  "half a frame has a deadline");
+		cr_assert(client_send(&c, buf_head(&out) + i, buf_len(&out) - i));
+		cr_assert(client_reply(&c, &r), "split at %zu", i);
+		cr_assert(r.stream == 7 && r.code == 0);
+		cr_assert_null(list_entry(b.server->conns.next, struct conn, node)->timer,
+			       "an idle connection has no timer");
+	}
+	for (size_t i = 0; i < buf_len(&out); i++) {
+		cr_assert(client_send(&c, buf_head(&out) + i, 1));
+		bench_settle(&b);
+	}
+	cr_assert(client_reply(&c, &r));
+	buf_release(&out);
+}
+
+Test(conn, a_thousand_in_one_write)
+{
+	struct buf out;
+
+	buf_init(&out, 1u << 20);
+	for (uint32_t i = 0; i < 1000; i++)
+		make_call(&out, 2 * i + 1, "Check", 0);
+	cr_assert(client_send(&c, buf_head(&out), buf_len(&out)));
+	for (uint32_t i = 0; i < 1000; i++) {
+		cr_assert(client_reply(&c, &r));
+		cr_assert_eq(r.stream, 2 * i + 1);
+	}
+	buf_release(&out);
+}
+
+Test(conn, cut_at_every_offset)
+{
+	struct buf out;
+
+	buf_init(&out, 4096);
+	make_call(&out, 1, "WaitProcess", 0);
+	for (size_t i = 0; i < buf_len(&out); i++) {
+		struct client cut;
+
+		client_init(&cut, &b);
+		cr_assert(client_send(&cut, buf_head(&out), i));
+		client_release(&cut);
+		bench_settle(&b);
+		cr_assert_eq(b.n_parked, 0);
+		cr_assert_eq(server_counts(b.server).connections, 1);
+	}
+	buf_release(&out);
+}
+
+/* ---- what is logged ---- */
+
+static char logged[8192];
+
+static bool
+keep_line(const char *line, size_t len, void *data)
+{
+	(void)data;
+	(void)snprintf(logged, sizeof(logged), "%.*s", (int)len, line);
+	return true;
+}
+
+static void
+send_message(uint32_t stream, const char *method, const ProtobufCMessage *message)
+{
+	struct error err = ERROR_INIT;
+	struct buf out;
+
+	buf_init(&out, 65536);
+	cr_assert_eq(envelope_append_request(&out, stream, "grpc.AgentService", method, 0, message,
+					     &err),
+		     0);
+	cr_assert(client_send(&c, buf_head(&out), buf_len(&out)));
+	buf_release(&out);
+}
+
+#define EXPECT_LOGGED(text) cr_expect(strstr(logged, text), "no %s: %s", text, logged)
+
+/* A failed call's record says which one, when it is answered from a handler as when it was parked. */
+Test(conn, records_name_their_call)
+{
+	Grpc__RemoveContainerRequest remove = GRPC__REMOVE_CONTAINER_REQUEST__INIT;
+	Grpc__WaitProcessRequest wait = GRPC__WAIT_PROCESS_REQUEST__INIT;
+	const struct error why = { .code = ERROR_NOT_FOUND, .msg = "gone" };
+
+	log_set_sink(keep_line, NULL);
+	log_set_level(LOG_LEVEL_INFO);
+	remove.container_id = (char *)"web";
+	send_message(1, "RemoveContainer", &remove.base);
+	cr_assert(client_reply(&c, &r));
+	EXPECT_LOGGED("\"method\":\"RemoveContainer\"");
+	EXPECT_LOGGED("\"container-id\":\"web\"");
+	EXPECT_LOGGED("\"code\":\"NOT_FOUND\"");
+	cr_expect_null(strstr(logged, "exec-id"), "%s", logged);
+
+	logged[0] = '\0';
+	wait.container_id = (char *)"app";
+	wait.exec_id = (char *)"e1";
+	send_message(3, "WaitProcess", &wait.base);
+	bench_settle(&b);
+	cr_assert_eq(b.n_parked, 1);
+	cr_expect_null(log_context_set(NULL), "a parked call's context stays");
+	call_fail(b.parked[0], &why);
+	cr_assert(client_reply(&c, &r));
+	EXPECT_LOGGED("\"method\":\"WaitProcess\"");
+	EXPECT_LOGGED("\"container-id\":\"app\"");
+	EXPECT_LOGGED("\"exec-id\":\"e1\"");
+
+	/* what follows belongs to no call */
+	log_info("test", "afterwards");
+	cr_expect_null(strstr(logged, "\"method\""), "%s", logged);
+	log_set_level(LOG_LEVEL_CRIT);
+}
+
+/* ---- what is refused ---- */
+
+static void
+send_envelope(uint32_t stream, const char *service, const char *method, const void *payload,
+	      size_t n)
+{
+	ProtobufCMessage none = PROTOBUF_C_MESSAGE_INIT(&grpc__destroy_sandbox_request__descriptor);
+	struct error err = ERROR_INIT;
+	struct buf out;
+
+	(void)payload;
+	(void)n;
+	buf_init(&out, FRAME_PAYLOAD_MAX + 4096);
+	cr_assert_eq(envelope_append_request(&out, stream, service, method, 0, &none, &err), 0);
+	cr_assert(client_send(&c, buf_head(&out), buf_len(&out)));
+	buf_release(&out);
+}
+
+Test(conn, ids_and_names)
+{
+	static char long_name[65537];
+	static const struct {
+		const char *name;
+		uint32_t stream;
+		const char *service, *method;
+		int code;
+		const char *text;
+	} rows[] = {
+		{ "even", 2, "grpc.Health", "Check", 3, "stream id must be odd" },
+		{ "zero", 0, "grpc.Health", "Check", 3, "stream id must be odd" },
+		{ "service", 1, "grpc.Nothing", "Check", 3, "grpc.Nothing service does not exist" },
+		{ "no service", 1, "", "Check", 3, " service does not exist" },
+		{ "method", 1, "grpc.Health", "Chuck", 12, "Chuck method" },
+		{ "no method", 1, "grpc.Health", "", 12, " method" },
+		{ "of the other", 1, "grpc.Health", "WaitProcess", 12, "WaitProcess method" },
+		{ "open", 1, "grpc.AgentService", "SetPolicy", 12,
+		  "SetPolicy method is not implemented" },
+		{ "open too", 1, "grpc.Health", "Version", 12,
+		  "Version method is not implemented" },
+		{ "UTF-8", 1, "grpc.\xff", "Check", 3, "" },
+		{ "long", 1, long_name, "Check", 3, "xxx" },
+		{ "no reason", 1, "grpc.AgentService", "PauseContainer", 13,
+		  "PauseContainer failed without a reason" },
+		{ "raw bytes", 1, "grpc.AgentService", "RemoveContainer", 5, "raw ?? bytes" },
+	};
+
+	memset(long_name, 'x', sizeof(long_name) - 1);
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		send_envelope(rows[i].stream, rows[i].service, rows[i].method, NULL, 0);
+		cr_assert(client_reply(&c, &r), "%s", rows[i].name);
+		cr_expect_eq(r.stream, rows[i].stream, "%s", rows[i].name);
+		cr_expect_eq(r.code, rows[i].code, "%s: %d", rows[i].name, r.code);
+		cr_expect(strncmp(r.message, rows[i].text, strlen(rows[i].text)) == 0, "%s: %s",
+			  rows[i].name, r.message);
+	}
+	expect_check(3);
+}
+
+static void
+send_header(uint32_t length, uint32_t stream, uint8_t type)
+{
+	const struct frame_header header = { .length = length, .stream = stream, .type = type };
+	uint8_t bytes[FRAME_HEADER_SIZE];
+
+	frame_header_encode(&header, bytes);
+	cr_assert(client_send(&c, bytes, sizeof(bytes)));
+}
+
+Test(conn, frame_types)
+{
+	send_header(0, 5, FRAME_DATA);
+	cr_assert(client_reply(&c, &r));
+	cr_expect(r.stream == 5 && r.code == 3);
+	cr_expect_str_eq(r.message, "Stream is no longer active");
+	send_header(0, 5, FRAME_RESPONSE);
+	send_header(0, 5, 77);
+	expect_check(1); /* nothing was answered to those two */
+	send_header(3, 9, FRAME_REQUEST);
+	cr_assert(client_send(&c, "\xff\xff\xff", 3));
+	cr_assert(client_reply(&c, &r));
+	cr_expect(r.stream == 9 && r.code == 3);
+	expect_check(11);
+}
+
+Test(conn, sizes)
+{
+	static const char zeros[65536];
+	size_t left;
+
+	/* Exactly the limit is a request (a bad one); one byte more is refused, and skipped. */
+	for (size_t more = 0; more < 2; more++) {
+		send_header((uint32_t)(FRAME_PAYLOAD_MAX + more), 21, FRAME_REQUEST);
+		for (left = FRAME_PAYLOAD_MAX + more; left > 0;) {
+			size_t n = left < sizeof(zeros) ? left : sizeof(zeros);
+
+			cr_assert(client_send(&c, zeros, n));
+			left -= n;
+		}
+		cr_assert(client_reply(&c, &r));
+		cr_expect(r.stream == 21 && r.code == 3, "%d", r.code);
+		expect_check(1);
+		cr_expect_leq(
+			list_entry(b.server->conns.next, struct conn, node)->reader.payload.size,
+			READ_MAX);
+	}
+	/* Far more ends the connection, and costs no memory. */
+	send_header(UINT32_MAX, 23, FRAME_REQUEST);
+	cr_assert(client_reply(&c, &r));
+	cr_expect(r.stream == 23 && r.code == 3);
+	cr_expect_eq(server_counts(b.server).memory, 0);
+	for (left = 0; client_send(&c, zeros, sizeof(zeros)); left += sizeof(zeros))
+		cr_assert_leq(left, FRAME_PAYLOAD_MAX + FRAME_DRAIN_MAX + (1u << 20));
+	cr_expect_not(client_reply(&c, &r));
+	cr_expect(c.is_closed);
+}
+
+Test(conn, garbage)
+{
+	uint64_t seed = 88172645463325252ull;
+
+	for (int round = 0; round < 50; round++) {
+		struct client noise;
+		uint8_t bytes[4096];
+
+		for (size_t i = 0; i < sizeof(bytes); i++) {
+			seed ^= seed << 13;
+			seed ^= seed >> 7;
+			seed ^= seed << 17;
+			bytes[i] = (uint8_t)seed;
+		}
+		client_init(&noise, &b);
+		(void)client_send(&noise, bytes, sizeof(bytes));
+		bench_settle(&b);
+		client_release(&noise);
+	}
+	expect_check(1);
+}
+
+Test(conn, big_reply)
+{
+	b.read_size = FRAME_PAYLOAD_MAX - 64;
+	cr_assert(client_call(&c, 1, "ReadStdout", 0));
+	cr_assert(client_reply(&c, &r));
+	cr_expect(r.code == 0 && r.payload > b.read_size);
+	b.read_size = FRAME_PAYLOAD_MAX;
+	cr_assert(client_call(&c, 3, "ReadStdout", 0));
+	cr_assert(client_reply(&c, &r));
+	cr_expect(r.stream == 3 && r.code == ERROR_INVALID_ARGUMENT, "%d %s", r.code, r.message);
+	expect_check(5);
+}
+
+Test(conn, blank)
+{
+	b.read_size = 100;
+	b.is_blank = true;
+	cr_assert(client_call(&c, 1, "ReadStdout", 0));
+	cr_assert(client_reply(&c, &r));
+	cr_expect(r.code == 0 && r.payload == 0);
+}
+
+/* ---- calls that wait ---- */
+
+Test(conn, replies_out_of_order)
+{
+	for (uint32_t i = 1; i <= 5; i += 2)
+		cr_assert(client_call(&c, i, "WaitProcess", 0));
+	expect_check(7);
+	cr_assert_eq(b.n_parked, 3);
+	for (size_t i = 3; i-- > 0;) {
+		((Grpc__WaitProcessResponse *)call_response(b.parked[i]))->status = 9;
+		call_reply(b.parked[i]);
+		cr_assert(client_reply(&c, &r));
+		cr_expect_eq(r.stream, 2 * i + 1);
+		cr_expect(r.code == 0 && r.payload == 2);
+	}
+	cr_expect_eq(b.n_cancelled, 0);
+}
+
+Test(conn, same_id_twice)
+{
+	cr_assert(client_call(&c, 1, "WaitProcess", 0));
+	cr_assert(client_call(&c, 1, "WaitProcess", 0));
+	bench_settle(&b);
+	cr_assert_eq(b.n_parked, 2);
+	struct error err = ERROR_INIT;
+	error_set(&err, ERROR_ABORTED, "no");
+	call_fail(b.parked[1], &err);
+	cr_assert(client_reply(&c, &r));
+	cr_expect(r.stream == 1 && r.code == ERROR_ABORTED);
+	call_reply(b.parked[0]);
+	cr_assert(client_reply(&c, &r));
+	cr_expect(r.stream == 1 && r.code == 0);
+}
+
+Test(conn, answered_from_inside)
+{
+	cr_assert(client_call(&c, 1, "StartContainer", 5000000));
+	cr_assert(client_reply(&c, &r));
+	cr_expect(r.stream == 1 && r.code == 0);
+	cr_expect_eq(server_counts(b.server).calls, 0);
+}
+
+Test(conn, timeouts)
+{
+	static const struct {
+		const char *method;
+		int64_t ns;
+		int code; /* -1: stays parked */
+	} rows[] = {
+		{ "Check", -1, ERROR_DEADLINE_EXCEEDED },
+		{ "WaitProcess", -1, ERROR_DEADLINE_EXCEEDED },
+		{ "WaitProcess", INT64_MIN, ERROR_DEADLINE_EXCEEDED },
+		{ "Check", 1, 0 },
+		{ "WaitProcess", 1, ERROR_DEADLINE_EXCEEDED },
+		{ "WaitProcess", 20000000, ERROR_DEADLINE_EXCEEDED },
+		{ "WaitProcess", INT64_MAX, -1 },
+		{ "WaitProcess", INT64_MAX - 1, -1 },
+	};
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		size_t cancelled = b.n_cancelled, parked = b.n_parked;
+
+		cr_assert(client_call(&c, 1, rows[i].method, rows[i].ns));
+		if (rows[i].code < 0) {
+			bench_settle(&b);
+			cr_expect_eq(b.n_parked, parked + 1);
+			cr_expect_eq(b.n_cancelled, cancelled, "row %zu", i);
+			continue;
+		}
+		cr_assert(client_reply(&c, &r), "row %zu", i);
+		cr_expect_eq(r.code, rows[i].code, "row %zu: %d", i, r.code);
+		if (r.code)
+			cr_expect_str_eq(r.message, "timeout");
+		cr_expect_eq(b.n_cancelled - cancelled, b.n_parked - parked, "row %zu", i);
+	}
+}
+
+Test(conn, end_cancels)
+{
+	for (uint32_t i = 0; i < 100; i++)
+		cr_assert(client_call(&c, 2 * i + 1, "WaitProcess", i % 2 ? 0 : 60000000000));
+	bench_settle(&b);
+	cr_assert_eq(b.n_parked, 100);
+	client_release(&c);
+	bench_settle(&b);
+	cr_expect_eq(b.n_cancelled, 100);
+	cr_expect_eq(server_counts(b.server).calls, 0);
+}
+
+Test(conn, what_cannot_be_cancelled_ends_later)
+{
+	cr_assert(client_call(&c, 1, "ExecProcess", 0));
+	cr_assert(client_call(&c, 3, "ExecProcess", 1));
+	cr_assert(client_reply(&c, &r));
+	cr_expect(r.stream == 3 && r.code == ERROR_DEADLINE_EXCEEDED);
+	client_release(&c);
+	bench_settle(&b);
+	cr_expect_eq(server_counts(b.server).connections, 0);
+	cr_expect_eq(server_counts(b.server).calls, 2);
+	struct error err = ERROR_INIT;
+	error_set(&err, ERROR_INTERNAL, "too late for anybody");
+	call_fail(b.parked[0], &err);
+	call_reply(b.parked[1]);
+}
+
+Test(conn, half_a_frame_is_late)
+{
+	uint64_t begin = monotonic_ns();
+	struct error err = ERROR_INIT;
+	int sent;
+
+	b.server->header_ms = 100;
+	b.server->body_ms = 200;
+	/* A header must be whole in time, however it trickles. */
+	for (sent = 0; sent < 9 && server_counts(b.server).connections == 1; sent++) {
+		uint64_t next = monotonic_ns() + 40000000;
+
+		(void)client_send(&c, "\0", 1);
+		while (monotonic_ns() < next)
+			cr_assert_eq(loop_run_once(b.loop, 5, &err), 0);
+	}
+	cr_expect_eq(server_counts(b.server).connections, 0);
+	cr_expect_lt(sent, 9);
+	cr_expect_geq(monotonic_ns() - begin, 100000000);
+
+	struct client body;
+	client_init(&body, &b);
+	const uint8_t header[] = { 0, 0, 0, 50, 0, 0, 0, 1, 1, 0 };
+	cr_assert(client_send(&body, header, sizeof(header)));
+	begin = monotonic_ns();
+	cr_expect_not(client_reply(&body, &r));
+	cr_expect(body.is_closed);
+	cr_expect_geq(monotonic_ns() - begin, 200000000);
+	client_release(&body);
+}

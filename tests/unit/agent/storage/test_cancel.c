@@ -1,0 +1,151 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Requests that are cancelled, in every state of their storage. */
+#include <criterion/criterion.h>
+#include <poll.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "tests/unit/agent/storage/bench.h"
+
+AGENT_TEST(storage_cancel, a_mount_that_nobody_wants_any_more_is_undone)
+{
+	struct result r;
+	struct storage_spec s;
+
+	s = gate(b, "deep/v");
+	CHECK(mkfifo(at(b, "deep.gate"), 0600) == 0);
+	s.source = at(b, "deep.gate");
+	submit(b, "one", &s, 1, &r);
+	UNTIL(b, exists(b, "deep/v"));
+	storages_cancel(r.request, NULL, NULL);
+	UNTIL(b, storages_count(b->t) == 0);
+	CHECK(!r.ended);
+	CHECK(!exists(b, "deep"));
+}
+
+AGENT_TEST(storage_cancel, a_request_that_has_not_begun_leaves_no_trace)
+{
+	struct result r;
+	struct storage_spec s;
+
+	s = memory(b, "v");
+	submit(b, "one", &s, 1, &r);
+	storages_cancel(r.request, NULL, NULL);
+	CHECK(release(b, "one").code == ERROR_OK);
+	CHECK(!r.ended && storages_count(b->t) == 0 && !exists(b, "v"));
+	storages_cancel(NULL, NULL, NULL);
+}
+
+AGENT_TEST(storage_cancel, the_mount_goes_on_for_another_who_waits)
+{
+	struct result one, two;
+	struct storage_spec s;
+
+	s = gate(b, "v");
+	begin_gate(b, "one", "v", &one);
+	submit(b, "two", &s, 1, &two);
+	UNTIL(b, storages_count(b->t) == 1);
+	CHECK(loop_run_once(b->loop, 0, &one.err) == 0);
+	storages_cancel(one.request, NULL, NULL);
+	open_gate(b, "v", 'o');
+	UNTIL(b, two.ended);
+	CHECK(two.err.code == ERROR_OK && !one.ended && mounts_at(b, "v") == 1);
+	CHECK(release(b, "two").code == ERROR_OK);
+}
+
+AGENT_TEST(storage_cancel, who_comes_while_it_is_undone_gets_a_mount_of_his_own)
+{
+	struct result one, two;
+	struct storage_spec s;
+
+	s = gate(b, "v");
+	begin_gate(b, "one", "v", &one);
+	storages_cancel(one.request, NULL, NULL);
+	submit(b, "two", &s, 1, &two);
+	CHECK(loop_run_once(b->loop, 0, &two.err) == 0);
+	CHECK(!two.ended);
+	/* the first goes, with what it made; then there is one of its own */
+	UNTIL(b, !exists(b, "v"));
+	UNTIL(b, exists(b, "v"));
+	open_gate(b, "v", 'o');
+	UNTIL(b, two.ended);
+	CHECK(two.err.code == ERROR_OK && mounts_at(b, "v") == 1 && storages_count(b->t) == 1);
+	CHECK(release(b, "two").code == ERROR_OK);
+}
+
+AGENT_TEST(storage_cancel, a_mount_that_succeeds_just_then_is_taken_away)
+{
+	struct result r;
+	struct error err;
+
+	begin_gate(b, "one", "v", &r);
+	/* mounted, while the loop does not look */
+	open_gate(b, "v", 'o');
+	for (uint64_t limit = monotonic_ns() + 20000000000ull; mounts_at(b, "v") == 0;)
+		CHECK(monotonic_ns() < limit && poll(NULL, 0, 1) == 0);
+	storages_cancel(r.request, NULL, NULL);
+	UNTIL(b, storages_count(b->t) == 0);
+	CHECK(!r.ended && !exists(b, "v"));
+
+	/* and the other way round: cancelled when it was done, before the request heard of it */
+	begin_gate(b, "two", "v", &r);
+	open_gate(b, "v", 'o');
+	UNTIL(b, mounts_at(b, "v") == 1);
+	if (!r.ended)
+		storages_cancel(r.request, NULL, NULL);
+	err = release(b, "two");
+	CHECK(err.code == ERROR_OK);
+	UNTIL(b, storages_count(b->t) == 0);
+}
+
+AGENT_TEST(storage_cancel, what_was_mounted_before_goes_too)
+{
+	struct result r;
+	struct storage_spec s[2];
+
+	make_gate(b, "a");
+	make_gate(b, "b");
+	s[0] = gate(b, "a");
+	s[1] = gate(b, "b");
+	submit(b, "one", s, 2, &r);
+	UNTIL(b, exists(b, "a"));
+	open_gate(b, "a", 'o');
+	UNTIL(b, exists(b, "b"));
+	CHECK(mounts_at(b, "a") == 1);
+	storages_cancel(r.request, NULL, NULL);
+	UNTIL(b, storages_count(b->t) == 0);
+	CHECK(!r.ended && !exists(b, "a") && !exists(b, "b"));
+}
+
+static struct storage_spec
+disk(const struct bench *b, const char *name)
+{
+	struct storage_spec s = memory(b, name);
+
+	s.driver = "blk";
+	s.source = "1f.7";
+	s.fstype = "ext4";
+	return s;
+}
+
+AGENT_TEST(storage_cancel, a_storage_whose_device_is_awaited)
+{
+	struct result one, two;
+	struct storage_spec s;
+
+	s = disk(b, "v");
+	submit(b, "one", &s, 1, &one);
+	CHECK(loop_run_once(b->loop, 0, &one.err) == 0);
+	CHECK(storages_count(b->t) == 1);
+	storages_cancel(one.request, NULL, NULL);
+	CHECK(storages_count(b->t) == 0);
+
+	/* its device does not come: all who wait hear it */
+	submit(b, "one", &s, 1, &one);
+	submit(b, "two", &s, 1, &two);
+	UNTIL(b, one.ended && two.ended);
+	CHECK(one.err.code == ERROR_NOT_FOUND && two.err.code == ERROR_NOT_FOUND);
+	CHECK(strstr(one.err.msg, "1f.7") && strstr(one.err.msg, s.mount_point) &&
+	      strstr(one.err.msg, "Timeout waiting for uevent"));
+	CHECK(storages_count(b->t) == 0 && !exists(b, "v"));
+}
