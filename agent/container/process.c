@@ -42,6 +42,7 @@ tell_waiters(struct process *p)
 		struct process_waiter *w = list_entry(p->waiters.next, struct process_waiter, node);
 
 		list_remove(&w->node);
+		(void)pending_end(&w->pending);
 		w->done(w, p->status, &none);
 	}
 }
@@ -161,6 +162,7 @@ process_free(struct process *p)
 		struct process_waiter *w = list_entry(p->waiters.next, struct process_waiter, node);
 
 		list_remove(&w->node);
+		(void)pending_end(&w->pending);
 		w->done(w, 0, &err);
 	}
 	close_fd(&p->pidfd);
@@ -215,12 +217,19 @@ process_is_over(const struct process *p)
 	return p->collected && stdio_is_ended(&p->stdio);
 }
 
+static void
+waiter_unwanted(struct pending *p)
+{
+	list_remove(&pending_entry(p, struct process_waiter, pending)->node);
+}
+
 int
 process_wait(struct process *p, struct process_waiter *w, int *status)
 {
 	list_init(&w->node);
 	if (!is_told(p)) {
 		list_append(&p->waiters, &w->node);
+		w->pending.cancel = waiter_unwanted;
 		return 1;
 	}
 	*status = p->status;
@@ -228,12 +237,6 @@ process_wait(struct process *p, struct process_waiter *w, int *status)
 	stdio_linger(&p->stdio);
 	container_sweep_later(p->container);
 	return 0;
-}
-
-void
-process_wait_cancel(struct process_waiter *w)
-{
-	list_remove(&w->node);
 }
 
 int

@@ -15,6 +15,7 @@
 #include "lib/error.h"
 #include "lib/list.h"
 #include "lib/loop.h"
+#include "lib/pending.h"
 
 struct container;
 
@@ -50,6 +51,7 @@ struct process {
  * is no status. */
 struct process_waiter {
 	struct list node;
+	struct pending pending;
 	void (*done)(struct process_waiter *w, int status, const struct error *err);
 };
 
@@ -71,10 +73,9 @@ int process_take_report(struct process *p, int fd, struct error *err);
 /* Can it be dropped? */
 bool process_is_over(const struct process *p);
 
-/* 0: *status is the exit code, and the process counts as collected. 1: done follows. Output that is passed through has
+/* 0: *status is the exit code, and the process counts as collected. 1: done follows, for which w->pending waits. Output that is passed through has
  * been handed over by then, but for a host that does not take it (PROCESS_DELIVERY_MS). */
 int process_wait(struct process *p, struct process_waiter *w, int *status);
-void process_wait_cancel(struct process_waiter *w);
 
 /* pidfd_send_signal(2); 0 also for a process that is dead already. */
 int process_signal(const struct process *p, int signal, struct error *err);

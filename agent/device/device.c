@@ -41,6 +41,7 @@ struct device_wait {
 	bool by_pci;
 	struct pci_path pci;
 	char location[128];
+	struct pending pending;
 	device_found_fn *found;
 	void *data;
 	struct timer *timer;
@@ -375,7 +376,13 @@ check_node_name(const char *location, struct error *err)
 	return 0;
 }
 
-struct device_wait *
+static void
+wait_unwanted(struct pending *p)
+{
+	wait_free(pending_entry(p, struct device_wait, pending));
+}
+
+struct pending *
 device_find_block(struct device_watch *w, const char *location, device_found_fn *found, void *data,
 		  struct error *err)
 {
@@ -388,6 +395,7 @@ device_find_block(struct device_watch *w, const char *location, device_found_fn 
 	}
 	list_init(&wait->node);
 	wait->owner = w;
+	wait->pending.cancel = wait_unwanted;
 	wait->found = found;
 	wait->data = data;
 	wait->by_pci = strncmp(location, "/dev/", 5) != 0;
@@ -403,12 +411,5 @@ device_find_block(struct device_watch *w, const char *location, device_found_fn 
 	loop_post(w->loop, &wait->first_look);
 	(void)snprintf(wait->location, sizeof(wait->location), "%s", location);
 	list_append(&w->waits, &wait->node);
-	return wait;
-}
-
-void
-device_wait_cancel(struct device_wait *wait)
-{
-	if (wait)
-		wait_free(wait);
+	return &wait->pending;
 }

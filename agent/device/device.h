@@ -11,9 +11,9 @@
 #include "lib/error.h"
 #include "lib/list.h"
 #include "lib/loop.h"
+#include "lib/pending.h"
 
 struct device_watch;
-struct device_wait;
 
 /* Longest "/dev/<name>" handed out. */
 #define DEVICE_NODE_MAX 64
@@ -29,11 +29,8 @@ typedef void device_found_fn(const struct error *err, const char *node, void *da
 
 /* Looks for a block device and waits for it if need be. location: a PCI path of a virtio-blk device, or
  * "/dev/<name>". found is called once, never from inside. NULL and err: malformed location. */
-struct device_wait *device_find_block(struct device_watch *w, const char *location,
-				      device_found_fn *found, void *data, struct error *err);
-
-/* found will not be called. NULL is allowed; not after found. */
-void device_wait_cancel(struct device_wait *wait);
+struct pending *device_find_block(struct device_watch *w, const char *location,
+				  device_found_fn *found, void *data, struct error *err);
 
 /* An event of the kernel. All of it is "" when events were lost: anything may have happened. */
 struct device_event {

@@ -7,7 +7,7 @@
 
 struct item {
 	struct device_search *search;
-	struct device_wait *wait; /* NULL once it is over */
+	struct pending *wait; /* NULL once it is over */
 	char node[DEVICE_NODE_MAX];
 };
 
@@ -21,10 +21,8 @@ struct device_search {
 static void
 cancel_rest(struct device_search *s)
 {
-	for (size_t i = 0; i < s->n; i++) {
-		device_wait_cancel(s->items[i].wait);
-		s->items[i].wait = NULL;
-	}
+	for (size_t i = 0; i < s->n; i++)
+		pending_cancel(&s->items[i].wait);
 }
 
 /* done may free the search: nothing of it is touched afterwards. */

@@ -15,15 +15,15 @@
 #include "agent/roots.h"
 #include "lib/error.h"
 #include "lib/loop.h"
+#include "lib/pending.h"
 
 struct jobs;
 struct copies;
-struct copy;
 
 /* Where everything goes; a path must begin with it. */
 #define COPY_DIR RUN_DIR "/shared/containers/"
 
-/* One call's part. path: of the request, until done; data: until done or copies_cancel(). */
+/* One call's part. path: of the request, until done; data: until done or pending_cancel(). */
 struct copy_part {
 	const char *path;
 	uint32_t file_mode;  /* st_mode: S_IFDIR, S_IFREG or S_IFLNK, and permissions (07777) */
@@ -50,11 +50,8 @@ void copies_free(struct copies *c);
  * the part is written and, if it was the last, that the file is in place. What is sent for one path is done in that order;
  * different paths side by side. NULL and err: INVALID_ARGUMENT, or RESOURCE_EXHAUSTED.
  */
-struct copy *copies_submit(struct copies *c, const struct copy_part *part, copy_done_fn *done,
-			   void *data, struct error *err);
-
-/* done is not called any more. What runs goes on. */
-void copies_cancel(struct copy *copy);
+struct pending *copies_submit(struct copies *c, const struct copy_part *part, copy_done_fn *done,
+			      void *data, struct error *err);
 
 /* Regular files that have begun and are not complete. */
 unsigned int copies_unfinished(const struct copies *c);

@@ -96,7 +96,7 @@ static void
 end_part(struct target *t, const struct error *err)
 {
 	struct copy *copy = list_entry(t->parts.next, struct copy, node);
-	copy_done_fn *done = copy->done;
+	copy_done_fn *done = pending_end(&copy->pending) ? copy->done : NULL;
 	void *data = copy->data;
 
 	list_remove(&copy->node);
@@ -348,7 +348,21 @@ on_result(struct copier *copier, const struct copy_result *result, void *data)
 
 /* ---- the table ---- */
 
-struct copy *
+/* A part whose data are with the copier goes on. */
+static void
+copy_unwanted(struct pending *p)
+{
+	struct copy *copy = pending_entry(p, struct copy, pending);
+	struct target *t = copy->target;
+
+	if (t->copier && !t->is_drop && t->parts.next == &copy->node)
+		return;
+	/* of a file that misses a part nothing can become */
+	list_remove(&copy->node);
+	free(copy);
+}
+
+struct pending *
 copies_submit(struct copies *c, const struct copy_part *part, copy_done_fn *done, void *data,
 	      struct error *err)
 {
@@ -372,24 +386,16 @@ copies_submit(struct copies *c, const struct copy_part *part, copy_done_fn *done
 		free(copy);
 		return NULL;
 	}
-	*copy = (struct copy){ .target = t, .part = *part, .done = done, .data = data };
+	*copy = (struct copy){
+		.target = t,
+		.part = *part,
+		.pending.cancel = copy_unwanted,
+		.done = done,
+		.data = data,
+	};
 	list_append(&t->parts, &copy->node);
 	loop_post(c->loop, &c->work);
-	return copy;
-}
-
-void
-copies_cancel(struct copy *copy)
-{
-	struct target *t = copy->target;
-
-	copy->done = NULL;
-	/* its data are with the copier already */
-	if (t->copier && !t->is_drop && t->parts.next == &copy->node)
-		return;
-	/* of a file that misses a part nothing can become */
-	list_remove(&copy->node);
-	free(copy);
+	return &copy->pending;
 }
 
 unsigned int

@@ -126,7 +126,8 @@ struct copy {
 	struct list node;
 	struct target *target;
 	struct copy_part part;
-	copy_done_fn *done; /* NULL: nobody waits any more; its data are gone */
+	struct pending pending; /* not wanted: its data are gone */
+	copy_done_fn *done;
 	void *data;
 };
 

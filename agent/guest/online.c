@@ -38,9 +38,9 @@ struct online {
 	struct timer *limit; /* NULL: it is over */
 	struct device_listener listener;
 	bool again; /* something came while the worker was at it */
-	bool cancelled;
 	uint32_t online;
 	struct error refused; /* what the kernel said of the last processor that it refused */
+	struct pending pending;
 	online_done_fn *done;
 	void *data;
 };
@@ -56,11 +56,12 @@ online_free(struct online *o)
 static void
 finish(struct online *o, const struct error *err)
 {
-	online_done_fn *done = o->done;
+	online_done_fn *done = pending_end(&o->pending) ? o->done : NULL;
 	void *data = o->data;
 
 	online_free(o);
-	done(err, data);
+	if (done)
+		done(err, data);
 }
 
 static int
@@ -143,11 +144,8 @@ on_online_done(struct job *job, const struct error *err, void *data)
 
 	(void)job;
 	o->job = NULL;
-	if (o->cancelled) {
-		online_free(o);
-		return;
-	}
-	if (why.code != ERROR_OK || o->work.cpus == 0 || o->online >= o->work.cpus) {
+	if (!pending_is_wanted(&o->pending) || why.code != ERROR_OK || o->work.cpus == 0 ||
+	    o->online >= o->work.cpus) {
 		finish(o, &why);
 		return;
 	}
@@ -210,8 +208,19 @@ on_limit(void *data)
 		too_late(o);
 }
 
-struct online *
-online_start(struct guest *g, uint32_t cpus, bool memory, online_done_fn *done, void *data,
+static void
+online_unwanted(struct pending *p)
+{
+	struct online *o = pending_entry(p, struct online, pending);
+
+	if (o->job)
+		job_cancel(o->job, ERROR_CANCELLED, "nobody waits any more");
+	else
+		online_free(o);
+}
+
+static struct online *
+online_begin(struct guest *g, uint32_t cpus, bool memory, online_done_fn *done, void *data,
 	     struct error *err)
 {
 	struct online *o = calloc(1, sizeof(*o));
@@ -227,6 +236,7 @@ online_start(struct guest *g, uint32_t cpus, bool memory, online_done_fn *done, 
 		.memory = memory,
 		.is_pid1 = g->parts.is_pid1,
 	};
+	o->pending.cancel = online_unwanted;
 	o->done = done;
 	o->data = data;
 	/* before the first look: nothing that comes meanwhile is missed */
@@ -238,15 +248,13 @@ online_start(struct guest *g, uint32_t cpus, bool memory, online_done_fn *done, 
 	return NULL;
 }
 
-void
-online_cancel(struct online *o)
+struct pending *
+online_start(struct guest *g, uint32_t cpus, bool memory, online_done_fn *done, void *data,
+	     struct error *err)
 {
-	if (!o->job) {
-		online_free(o);
-		return;
-	}
-	o->cancelled = true;
-	job_cancel(o->job, ERROR_CANCELLED, "nobody waits any more");
+	struct online *o = online_begin(g, cpus, memory, done, data, err);
+
+	return o ? &o->pending : NULL;
 }
 
 /* ---- memory that nobody asked for ---- */
@@ -281,7 +289,7 @@ look_at_memory(struct memory_watch *m)
 	m->again = m->running != NULL;
 	if (m->running)
 		return;
-	m->running = online_start(m->g, 0, true, on_memory_done, m, &err);
+	m->running = online_begin(m->g, 0, true, on_memory_done, m, &err);
 	if (!m->running)
 		log_warn("guest", "bring memory online: %s", err.msg);
 }

@@ -9,9 +9,9 @@
 #include <stdint.h>
 
 #include "lib/error.h"
+#include "lib/pending.h"
 
 struct guest;
-struct online;
 
 /* How long processors are waited for. */
 #define ONLINE_MS 5000
@@ -21,11 +21,8 @@ typedef void online_done_fn(const struct error *err, void *data);
 
 /* cpus: how many shall be online in all, 0: any. memory: all that there is, as far as it goes. done is called once,
  * never from inside. NULL and err. */
-struct online *online_start(struct guest *g, uint32_t cpus, bool memory, online_done_fn *done,
-			    void *data, struct error *err);
-
-/* done will not be called. Not after done. */
-void online_cancel(struct online *o);
+struct pending *online_start(struct guest *g, uint32_t cpus, bool memory, online_done_fn *done,
+			     void *data, struct error *err);
 
 struct memory_watch;
 

@@ -18,7 +18,8 @@ struct task {
 	struct job_message_type messages[TASK_MSG_RESULT + 1]; /* with the class's size */
 	void *arg;
 	struct job *job;
-	task_done_fn *done; /* NULL: nobody waits any more */
+	struct pending pending;
+	task_done_fn *done;
 	void *data;
 	bool has_result;
 	uint64_t result[TASK_RESULT_MAX / sizeof(uint64_t)]; /* aligned for anything */
@@ -61,7 +62,7 @@ on_done(struct job *job, const struct error *err, void *data)
 	task->job = NULL;
 	if (why.code == ERROR_OK && task->class->result_size > 0 && !task->has_result)
 		error_set(&why, ERROR_INTERNAL, "%s: the worker told no result", task->class->name);
-	if (task->done)
+	if (pending_end(&task->pending))
 		task->done(&why, why.code == ERROR_OK && task->has_result ? task->result : NULL,
 			   task->data);
 	free_arg(task->class, task->arg);
@@ -76,7 +77,16 @@ work(struct worker *w, void *arg, struct error *err)
 	return task->class->work(w, task->arg, err);
 }
 
-struct task *
+static void
+task_unwanted(struct pending *p)
+{
+	struct task *task = pending_entry(p, struct task, pending);
+
+	if (!task->class->changes)
+		job_cancel(task->job, ERROR_CANCELLED, "nobody waits for it any more");
+}
+
+struct pending *
 task_start(struct jobs *jobs, const struct task_class *class, void *arg, const int *keep_fds,
 	   size_t n_keep_fds, task_done_fn *done, void *data, struct error *err)
 {
@@ -105,23 +115,14 @@ task_start(struct jobs *jobs, const struct task_class *class, void *arg, const i
 		.messages = { [TASK_MSG_RESULT] = { .handler = take_result,
 						    .size = class->result_size } },
 		.arg = arg,
+		.pending.cancel = task_unwanted,
 		.done = done,
 		.data = data,
 	};
 	task->job = job_start(jobs, &spec, err);
 	if (task->job)
-		return task;
+		return &task->pending;
 	free_arg(class, arg);
 	free(task);
 	return NULL;
-}
-
-void
-task_cancel(struct task *task, bool stop)
-{
-	if (!task)
-		return;
-	task->done = NULL;
-	if (stop)
-		job_cancel(task->job, ERROR_CANCELLED, "nobody waits for it any more");
 }

@@ -11,10 +11,9 @@
 
 #include "agent/job/job.h"
 #include "lib/error.h"
+#include "lib/pending.h"
 
 #define TASK_RESULT_MAX 1024
-
-struct task;
 
 struct task_class {
 	const char *name; /* for logs */
@@ -23,6 +22,8 @@ struct task_class {
 	/* Of a result; 0: there is none. */
 	size_t result_size;
 	uint64_t deadline_ms;
+	/* The work changes something: it goes on when nobody waits for it. Otherwise its worker is killed. */
+	bool changes;
 	/* Frees the argument; NULL: free(). */
 	void (*free_arg)(void *arg);
 };
@@ -31,12 +32,9 @@ struct task_class {
 typedef void task_done_fn(const struct error *err, const void *result, void *data);
 
 /* Takes arg over, also when it fails. done is called once, never from inside. */
-struct task *task_start(struct jobs *jobs, const struct task_class *class, void *arg,
-			const int *keep_fds, size_t n_keep_fds, task_done_fn *done, void *data,
-			struct error *err);
-
-/* done is not called any more. The work is ended (`stop`), or goes on by itself. NULL is allowed. */
-void task_cancel(struct task *task, bool stop);
+struct pending *task_start(struct jobs *jobs, const struct task_class *class, void *arg,
+			   const int *keep_fds, size_t n_keep_fds, task_done_fn *done, void *data,
+			   struct error *err);
 
 /* In the worker: what done will be given. size must be the class's. */
 int task_result(struct worker *w, const void *result, size_t size, struct error *err);

@@ -59,7 +59,8 @@ struct net_op {
 	struct net_task task;
 	struct job *job; /* while it runs */
 	struct buf reply;
-	net_done_fn *done; /* NULL: nobody waits any more */
+	struct pending pending;
+	net_done_fn *done;
 	void *data;
 	struct timer *timer; /* for its interface */
 	bool is_absent;      /* says the worker */
@@ -87,7 +88,7 @@ op_free(struct net_op *op)
 static void
 op_finish(struct net_op *op, const struct error *err)
 {
-	if (op->done)
+	if (pending_end(&op->pending))
 		op->done(err, &op->reply, op->data);
 	op_free(op);
 }
@@ -208,12 +209,12 @@ op_ended(struct net_op *op, const struct error *err)
 	if (err->code == ERROR_OK && op->is_incomplete) {
 		error_nomem(&why, "taking the reply");
 	} else if (op->is_absent && err->code == ERROR_NOT_FOUND) {
-		if (!op->is_last && op->done) {
+		if (!op->is_last && pending_is_wanted(&op->pending)) {
 			op_wait(op);
 			return;
 		}
 		/* a call that was given up has not waited: the next one does */
-		if (op->done)
+		if (pending_is_wanted(&op->pending))
 			net_absent_report(&op->network->absent, &op->task.interface,
 					  op->network->timeout_ms, monotonic_ns(), &why);
 	} else if (op->kind->waits && err->code == ERROR_OK) {
@@ -380,10 +381,12 @@ network_free(struct network *n)
 	free(n);
 }
 
-void
-net_op_cancel(struct net_op *op)
+/* What is changing something goes on. */
+static void
+op_unwanted(struct pending *p)
 {
-	op->done = NULL;
+	struct net_op *op = pending_entry(p, struct net_op, pending);
+
 	switch (op->state) {
 	case NET_QUEUED:
 	case NET_WAITING:
@@ -416,13 +419,14 @@ op_new(struct network *n, const struct kind *kind, net_done_fn *done, void *data
 	op->kind = kind;
 	op->task.roots = n->roots;
 	buf_init(&op->reply, NET_REPLY_MAX);
+	op->pending.cancel = op_unwanted;
 	op->done = done;
 	op->data = data;
 	return op;
 }
 
 /* Begins it, or puts it behind the others. planned: what came of its request. */
-static struct net_op *
+static struct pending *
 op_submit(struct net_op *op, int planned, struct error *err)
 {
 	struct network *n = op->network;
@@ -436,7 +440,7 @@ op_submit(struct net_op *op, int planned, struct error *err)
 	}
 	if (planned == 0 && op->kind->changes && (n->running || !list_is_empty(&n->queued))) {
 		op_queue(op);
-		return op;
+		return &op->pending;
 	}
 	if (planned < 0 || op_start(op, err) < 0) {
 		op_free(op);
@@ -446,10 +450,10 @@ op_submit(struct net_op *op, int planned, struct error *err)
 		n->running = op;
 	else
 		list_append(&n->reading, &op->node);
-	return op;
+	return &op->pending;
 }
 
-struct net_op *
+struct pending *
 network_update_interface(struct network *n, const struct net_interface_request *q,
 			 net_done_fn *done, void *data, struct error *err)
 {
@@ -458,7 +462,7 @@ network_update_interface(struct network *n, const struct net_interface_request *
 	return op ? op_submit(op, net_plan_interface(&op->task, q, err), err) : NULL;
 }
 
-struct net_op *
+struct pending *
 network_update_routes(struct network *n, const struct net_route_request *routes, size_t count,
 		      net_done_fn *done, void *data, struct error *err)
 {
@@ -467,7 +471,7 @@ network_update_routes(struct network *n, const struct net_route_request *routes,
 	return op ? op_submit(op, net_plan_routes(&op->task, routes, count, err), err) : NULL;
 }
 
-struct net_op *
+struct pending *
 network_add_neighbours(struct network *n, const struct net_neighbour_request *list, size_t count,
 		       net_done_fn *done, void *data, struct error *err)
 {
@@ -476,7 +480,7 @@ network_add_neighbours(struct network *n, const struct net_neighbour_request *li
 	return op ? op_submit(op, net_plan_neighbours(&op->task, list, count, err), err) : NULL;
 }
 
-struct net_op *
+struct pending *
 network_list_interfaces(struct network *n, net_done_fn *done, void *data, struct error *err)
 {
 	struct net_op *op = op_new(n, &kind_list_interfaces, done, data, err);
@@ -484,7 +488,7 @@ network_list_interfaces(struct network *n, net_done_fn *done, void *data, struct
 	return op ? op_submit(op, 0, err) : NULL;
 }
 
-struct net_op *
+struct pending *
 network_list_routes(struct network *n, net_done_fn *done, void *data, struct error *err)
 {
 	struct net_op *op = op_new(n, &kind_list_routes, done, data, err);
@@ -492,7 +496,7 @@ network_list_routes(struct network *n, net_done_fn *done, void *data, struct err
 	return op ? op_submit(op, 0, err) : NULL;
 }
 
-struct net_op *
+struct pending *
 network_get_iptables(struct network *n, bool is_v6, net_done_fn *done, void *data,
 		     struct error *err)
 {
@@ -504,7 +508,7 @@ network_get_iptables(struct network *n, bool is_v6, net_done_fn *done, void *dat
 	return op_submit(op, 0, err);
 }
 
-struct net_op *
+struct pending *
 network_set_iptables(struct network *n, bool is_v6, const void *rules, size_t size,
 		     net_done_fn *done, void *data, struct error *err)
 {

@@ -16,9 +16,9 @@
 #include "lib/buf.h"
 #include "lib/error.h"
 #include "lib/loop.h"
+#include "lib/pending.h"
 
 struct jobs;
-struct net_op;
 struct network;
 
 /* timeout_ms: how long an interface is waited for. */
@@ -30,9 +30,6 @@ void network_free(struct network *n);
 
 /* err->code is ERROR_OK, or what failed. reply: what the operation says it gives, gone afterwards. */
 typedef void net_done_fn(const struct error *err, const struct buf *reply, void *data);
-
-/* Nobody waits any more: done is not called. What is changing something goes on; the rest ends. Not after done. */
-void net_op_cancel(struct net_op *op);
 
 /*
  * Each of these: NULL and err if what is asked for is malformed or cannot be begun; else done is called once, never from
@@ -57,8 +54,8 @@ struct net_interface_request {
 /* Finds the interface, waiting for it if need be, gives it name, MTU, flags and exactly these addresses (beside
  * those that the kernel makes itself), and sets it up. NOT_FOUND "Link not found ..." after the timeout; a call that
  * repeats one which failed so does not wait again (absent.h). */
-struct net_op *network_update_interface(struct network *n, const struct net_interface_request *q,
-					net_done_fn *done, void *data, struct error *err);
+struct pending *network_update_interface(struct network *n, const struct net_interface_request *q,
+					 net_done_fn *done, void *data, struct error *err);
 
 struct net_route_request {
 	const char *destination; /* "" is the default route */
@@ -68,9 +65,9 @@ struct net_route_request {
 };
 
 /* Adds or replaces routes of the main table: all of them or, on failure, none. reply as of network_list_routes(). */
-struct net_op *network_update_routes(struct network *n, const struct net_route_request *routes,
-				     size_t count, net_done_fn *done, void *data,
-				     struct error *err);
+struct pending *network_update_routes(struct network *n, const struct net_route_request *routes,
+				      size_t count, net_done_fn *done, void *data,
+				      struct error *err);
 
 struct net_neighbour_request {
 	const char *address, *device, *mac;
@@ -78,9 +75,9 @@ struct net_neighbour_request {
 };
 
 /* Adds or replaces entries of the neighbour tables, up to the first that fails. */
-struct net_op *network_add_neighbours(struct network *n, const struct net_neighbour_request *list,
-				      size_t count, net_done_fn *done, void *data,
-				      struct error *err);
+struct pending *network_add_neighbours(struct network *n, const struct net_neighbour_request *list,
+				       size_t count, net_done_fn *done, void *data,
+				       struct error *err);
 
 /* reply: interfaces one after the other, each followed by its n_addresses struct net_address. */
 struct net_interface_record {
@@ -89,8 +86,8 @@ struct net_interface_record {
 	char name[IFNAMSIZ], kind[16];
 	char device_path[64]; /* "" if it is no PCI device */
 };
-struct net_op *network_list_interfaces(struct network *n, net_done_fn *done, void *data,
-				       struct error *err);
+struct pending *network_list_interfaces(struct network *n, net_done_fn *done, void *data,
+					struct error *err);
 
 /* reply: the unicast routes of the main tables, first IPv4; one record for each next hop. */
 struct net_route_record {
@@ -100,13 +97,13 @@ struct net_route_record {
 	uint8_t scope;
 	char device[IFNAMSIZ];
 };
-struct net_op *network_list_routes(struct network *n, net_done_fn *done, void *data,
-				   struct error *err);
-
-/* reply: what iptables-save or ip6tables-save of the guest's image prints. FAILED_PRECONDITION if it has none. */
-struct net_op *network_get_iptables(struct network *n, bool is_v6, net_done_fn *done, void *data,
+struct pending *network_list_routes(struct network *n, net_done_fn *done, void *data,
 				    struct error *err);
 
+/* reply: what iptables-save or ip6tables-save of the guest's image prints. FAILED_PRECONDITION if it has none. */
+struct pending *network_get_iptables(struct network *n, bool is_v6, net_done_fn *done, void *data,
+				     struct error *err);
+
 /* Hands rules to iptables-restore or ip6tables-restore. reply: what it prints. */
-struct net_op *network_set_iptables(struct network *n, bool is_v6, const void *rules, size_t size,
-				    net_done_fn *done, void *data, struct error *err);
+struct pending *network_set_iptables(struct network *n, bool is_v6, const void *rules, size_t size,
+				     net_done_fn *done, void *data, struct error *err);

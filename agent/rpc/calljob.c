@@ -18,7 +18,8 @@ enum calljob_msg {
 };
 
 struct calljob {
-	struct call *call; /* NULL once it has ended */
+	struct call *call; /* gone once it is no longer pending */
+	struct pending pending;
 	const struct calljob_class *class;
 	struct job_ops ops;
 	struct job *job;
@@ -116,7 +117,7 @@ on_job_done(struct job *job, const struct error *err, void *data)
 	struct error why = *err;
 
 	(void)job;
-	if (t->call) {
+	if (pending_end(&t->pending)) {
 		if (why.code == ERROR_DEADLINE_EXCEEDED && t->class->partial &&
 		    buf_len(&t->output) > 0) {
 			log_warn("agent", "%s: %s; answered with what was there", t->class->name,
@@ -134,13 +135,10 @@ on_job_done(struct job *job, const struct error *err, void *data)
 }
 
 static void
-on_call_ended(struct call *call, void *data)
+calljob_unwanted(struct pending *p)
 {
-	struct calljob *t = data;
-
-	(void)call;
-	t->call = NULL;
-	job_cancel(t->job, ERROR_CANCELLED, "the call has ended");
+	job_cancel(pending_entry(p, struct calljob, pending)->job, ERROR_CANCELLED,
+		   "the call has ended");
 }
 
 enum rpc_outcome
@@ -175,6 +173,6 @@ calljob_start(struct calljob *t, struct error *err)
 		calljob_free(t);
 		return RPC_FAILED;
 	}
-	call_on_cancel(t->call, on_call_ended, t);
-	return RPC_LATER;
+	t->pending.cancel = calljob_unwanted;
+	return call_park(t->call, &t->pending);
 }

@@ -9,13 +9,6 @@
 #include "agent/rpc/rpc.h"
 #include "agent/server/call.h"
 
-static void
-cancel_copy(struct call *call, void *data)
-{
-	(void)call;
-	copies_cancel(data);
-}
-
 static enum rpc_outcome
 copy_file(struct call *call, const void *request, void *response, struct error *err)
 {
@@ -32,14 +25,10 @@ copy_file(struct call *call, const void *request, void *response, struct error *
 		.data = req->data.data,
 		.len = req->data.len,
 	};
-	struct copy *copy =
-		copies_submit(call_agent(call)->copies, &part, operation_done, call, err);
 
 	(void)response;
-	if (!copy)
-		return RPC_FAILED;
-	call_on_cancel(call, cancel_copy, copy);
-	return RPC_LATER;
+	return call_park(call,
+			 copies_submit(call_agent(call)->copies, &part, operation_done, call, err));
 }
 
 static const struct rpc_method methods[] = {

@@ -14,6 +14,7 @@
 #include "agent/guest/hotplug.h"
 #include "agent/guest/online.h"
 #include "agent/job/initlink.h"
+#include "agent/rpc/operation.h"
 #include "agent/rpc/rpc.h"
 #include "agent/rpc/calljob.h"
 #include "agent/sandbox/sandbox.h"
@@ -113,48 +114,17 @@ get_guest_details(struct call *call, const void *request, void *response, struct
 
 /* ---- processors and memory ---- */
 
-struct online_call {
-	struct call *call;
-	struct online *online;
-};
-
-static void
-online_done(const struct error *err, void *data)
-{
-	struct call *call = ((struct online_call *)data)->call;
-
-	if (err->code == ERROR_OK)
-		call_reply(call);
-	else
-		call_fail(call, err);
-}
-
-static void
-cancel_online(struct call *call, void *data)
-{
-	(void)call;
-	online_cancel(((struct online_call *)data)->online);
-}
-
 /* `wait` is ignored, as hosts expect: they go on when the reply comes. */
 static enum rpc_outcome
 online_cpu_mem(struct call *call, const void *request, void *response, struct error *err)
 {
 	const Grpc__OnlineCPUMemRequest *req = request;
-	struct online_call *o = arena_zalloc(call_arena(call), 1, sizeof(*o));
 
 	(void)response;
-	if (!o)
-		return error_nomem(err, "bringing processors online");
 	if (req->nb_cpus == 0 && req->cpu_only)
 		return RPC_REPLY;
-	o->call = call;
-	o->online = online_start(call_agent(call)->guest, req->nb_cpus, !req->cpu_only, online_done,
-				 o, err);
-	if (!o->online)
-		return RPC_FAILED;
-	call_on_cancel(call, cancel_online, o);
-	return RPC_LATER;
+	return call_park(call, online_start(call_agent(call)->guest, req->nb_cpus, !req->cpu_only,
+					    operation_done, call, err));
 }
 
 #define PROBE_MS   60000

@@ -20,23 +20,6 @@
 		new_;                                            \
 	})
 
-static void
-cancel_op(struct call *call, void *data)
-{
-	(void)call;
-	net_op_cancel(data);
-}
-
-/* What a handler returns for an operation that was begun, or not. */
-static enum rpc_outcome
-begun(struct call *call, struct net_op *op)
-{
-	if (!op)
-		return RPC_FAILED;
-	call_on_cancel(call, cancel_op, op);
-	return RPC_LATER;
-}
-
 /* The end of a call whose reply was complete from the beginning, or is not to be made from records. */
 static void
 finish(struct call *call, const struct error *err, bool is_complete)
@@ -103,8 +86,8 @@ update_interface(struct call *call, const void *request, void *response, struct 
 	/* what was asked for is the reply */
 	memcpy(response, i, sizeof(*i));
 	((ProtobufCMessage *)response)->n_unknown_fields = 0;
-	return begun(call,
-		     network_update_interface(call_agent(call)->network, &q, op_done, call, err));
+	return call_park(
+		call, network_update_interface(call_agent(call)->network, &q, op_done, call, err));
 }
 
 static Types__IPAddress *
@@ -207,8 +190,8 @@ list_interfaces(struct call *call, const void *request, void *response, struct e
 {
 	(void)request;
 	(void)response;
-	return begun(call, network_list_interfaces(call_agent(call)->network, interfaces_done, call,
-						   err));
+	return call_park(call, network_list_interfaces(call_agent(call)->network, interfaces_done,
+						       call, err));
 }
 
 /* ---- routes ---- */
@@ -308,8 +291,8 @@ update_routes(struct call *call, const void *request, void *response, struct err
 			.is_v6 = from->family == TYPES__IPFAMILY__v6,
 		};
 	}
-	return begun(call, network_update_routes(call_agent(call)->network, list, routes->n_routes,
-						 routes_updated, call, err));
+	return call_park(call, network_update_routes(call_agent(call)->network, list,
+						     routes->n_routes, routes_updated, call, err));
 }
 
 static enum rpc_outcome
@@ -317,7 +300,8 @@ list_routes(struct call *call, const void *request, void *response, struct error
 {
 	(void)request;
 	(void)response;
-	return begun(call, network_list_routes(call_agent(call)->network, routes_done, call, err));
+	return call_park(call,
+			 network_list_routes(call_agent(call)->network, routes_done, call, err));
 }
 
 /* ---- neighbours ---- */
@@ -349,8 +333,8 @@ add_arp_neighbors(struct call *call, const void *request, void *response, struct
 			.flags = n->flags,
 		};
 	}
-	return begun(call, network_add_neighbours(call_agent(call)->network, list,
-						  from->n_arpneighbors, op_done, call, err));
+	return call_park(call, network_add_neighbours(call_agent(call)->network, list,
+						      from->n_arpneighbors, op_done, call, err));
 }
 
 /* ---- iptables ---- */
@@ -375,8 +359,8 @@ get_iptables(struct call *call, const void *request, void *response, struct erro
 	const Grpc__GetIPTablesRequest *q = request;
 
 	(void)response;
-	return begun(call, network_get_iptables(call_agent(call)->network, q->is_ipv6, text_done,
-						call, err));
+	return call_park(call, network_get_iptables(call_agent(call)->network, q->is_ipv6,
+						    text_done, call, err));
 }
 
 _Static_assert(sizeof(Grpc__SetIPTablesResponse) == sizeof(Grpc__GetIPTablesResponse),
@@ -388,8 +372,9 @@ set_iptables(struct call *call, const void *request, void *response, struct erro
 	const Grpc__SetIPTablesRequest *q = request;
 
 	(void)response;
-	return begun(call, network_set_iptables(call_agent(call)->network, q->is_ipv6, q->data.data,
-						q->data.len, text_done, call, err));
+	return call_park(call,
+			 network_set_iptables(call_agent(call)->network, q->is_ipv6, q->data.data,
+					      q->data.len, text_done, call, err));
 }
 
 /* Hosts make these calls before CreateSandbox. */

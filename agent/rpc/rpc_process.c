@@ -44,13 +44,6 @@ process_ended(struct process_waiter *w, int status, const struct error *err)
 		call_fail(call, err);
 }
 
-static void
-cancel_wait(struct call *call, void *data)
-{
-	(void)call;
-	process_wait_cancel(data);
-}
-
 static enum rpc_outcome
 wait_process(struct call *call, const void *request, void *response, struct error *err)
 {
@@ -68,10 +61,8 @@ wait_process(struct call *call, const void *request, void *response, struct erro
 	if (!wait)
 		return error_nomem(err, "waiting for a process");
 	*wait = (struct wait_call){ .waiter = { .done = process_ended }, .call = call };
-	if (process_wait(p, &wait->waiter, &status) != 0) {
-		call_on_cancel(call, cancel_wait, &wait->waiter);
-		return RPC_LATER;
-	}
+	if (process_wait(p, &wait->waiter, &status) != 0)
+		return call_park(call, &wait->waiter.pending);
 	reply->status = status;
 	return RPC_REPLY;
 }

@@ -10,7 +10,6 @@
 struct read_call {
 	struct stdio_read read; /* first */
 	struct call *call;
-	struct output *output;
 };
 
 static uint8_t *
@@ -38,15 +37,6 @@ read_done(struct stdio_read *r, const struct error *err)
 		call_fail(call, err);
 }
 
-static void
-cancel_read(struct call *call, void *data)
-{
-	struct read_call *read = data;
-
-	(void)call;
-	output_read_cancel(read->output, &read->read);
-}
-
 static enum rpc_outcome
 read_stream(struct call *call, const void *request, void *response, int which, struct error *err)
 {
@@ -63,11 +53,9 @@ read_stream(struct call *call, const void *request, void *response, int which, s
 	read->read =
 		(struct stdio_read){ .max = req->len, .buffer = reply_memory, .done = read_done };
 	read->call = call;
-	read->output = stdio_output(&p->stdio, which);
-	switch (output_read(read->output, &read->read, err)) {
+	switch (output_read(stdio_output(&p->stdio, which), &read->read, err)) {
 	case STDIO_WAITS:
-		call_on_cancel(call, cancel_read, read);
-		return RPC_LATER;
+		return call_park(call, &read->read.pending);
 	case STDIO_DONE:
 		fill_reply(&read->read, response);
 		return RPC_REPLY;
@@ -93,7 +81,6 @@ read_stderr(struct call *call, const void *request, void *response, struct error
 struct write_call {
 	struct stdio_write write; /* first */
 	struct call *call;
-	struct input *input;
 };
 
 static void
@@ -114,15 +101,6 @@ write_done(struct stdio_write *w, const struct error *err)
 		call_reply(call);
 	else
 		call_fail(call, err);
-}
-
-static void
-cancel_write(struct call *call, void *data)
-{
-	struct write_call *write = data;
-
-	(void)call;
-	input_write_cancel(write->input, &write->write);
 }
 
 static enum rpc_outcome
@@ -147,11 +125,9 @@ write_stdin(struct call *call, const void *request, void *response, struct error
 					     .len = req->data.len,
 					     .done = write_done };
 	write->call = call;
-	write->input = &p->stdio.in;
-	switch (input_write(write->input, &write->write, err)) {
+	switch (input_write(&p->stdio.in, &write->write, err)) {
 	case STDIO_WAITS:
-		call_on_cancel(call, cancel_write, write);
-		return RPC_LATER;
+		return call_park(call, &write->write.pending);
 	case STDIO_DONE:
 		reply->len = (uint32_t)req->data.len;
 		return RPC_REPLY;

@@ -25,30 +25,6 @@ parts_of(struct call *call)
 	};
 }
 
-/* What only looks is ended when nobody waits for it any more; what changes something is not. */
-static void
-stop_task(struct call *call, void *data)
-{
-	(void)call;
-	task_cancel(data, true);
-}
-
-static void
-leave_task(struct call *call, void *data)
-{
-	(void)call;
-	task_cancel(data, false);
-}
-
-static enum rpc_outcome
-task_outcome(struct call *call, struct task *task, void (*cancel)(struct call *call, void *data))
-{
-	if (!task)
-		return RPC_FAILED;
-	call_on_cancel(call, cancel, task);
-	return RPC_LATER;
-}
-
 /* The task_done_fn of those without a result. */
 static void
 task_done(const struct error *err, const void *result, void *data)
@@ -115,9 +91,7 @@ get_volume_stats(struct call *call, const void *request, void *response, struct 
 	const struct volume_parts parts = parts_of(call);
 
 	(void)response;
-	return task_outcome(call,
-			    volume_usage(&parts, req->volume_guest_path, usage_done, call, err),
-			    stop_task);
+	return call_park(call, volume_usage(&parts, req->volume_guest_path, usage_done, call, err));
 }
 
 static enum rpc_outcome
@@ -127,10 +101,8 @@ resize_volume(struct call *call, const void *request, void *response, struct err
 	const struct volume_parts parts = parts_of(call);
 
 	(void)response;
-	return task_outcome(
-		call,
-		volume_resize(&parts, req->volume_guest_path, req->size, task_done, call, err),
-		leave_task);
+	return call_park(call, volume_resize(&parts, req->volume_guest_path, req->size, task_done,
+					     call, err));
 }
 
 static enum rpc_outcome
@@ -141,14 +113,7 @@ remove_stale_virtiofs_share_mounts(struct call *call, const void *request, void 
 
 	(void)request;
 	(void)response;
-	return task_outcome(call, volume_look_again(&parts, task_done, call, err), stop_task);
-}
-
-static void
-forget_update(struct call *call, void *data)
-{
-	(void)call;
-	ephemeral_update_forget(data);
+	return call_park(call, volume_look_again(&parts, task_done, call, err));
 }
 
 static enum rpc_outcome
@@ -156,7 +121,6 @@ update_ephemeral_mounts(struct call *call, const void *request, void *response, 
 {
 	const Grpc__UpdateEphemeralMountsRequest *req = request;
 	const struct volume_parts parts = parts_of(call);
-	struct ephemeral_update *update;
 	struct storage_spec *specs;
 
 	(void)response;
@@ -166,30 +130,16 @@ update_ephemeral_mounts(struct call *call, const void *request, void *response, 
 	specs = operation_storages(call, req->storages, req->n_storages, err);
 	if (!specs)
 		return RPC_FAILED;
-	update = ephemeral_update(&parts, specs, req->n_storages, operation_done, call, err);
-	if (!update)
-		return RPC_FAILED;
-	call_on_cancel(call, forget_update, update);
-	return RPC_LATER;
-}
-
-static void
-forget_swap(struct call *call, void *data)
-{
-	(void)call;
-	swap_add_forget(data);
+	return call_park(
+		call, ephemeral_update(&parts, specs, req->n_storages, operation_done, call, err));
 }
 
 static enum rpc_outcome
 swap_outcome(struct call *call, const char *location, struct error *err)
 {
 	const struct volume_parts parts = parts_of(call);
-	struct swap_add *swap = swap_add(&parts, location, operation_done, call, err);
 
-	if (!swap)
-		return RPC_FAILED;
-	call_on_cancel(call, forget_swap, swap);
-	return RPC_LATER;
+	return call_park(call, swap_add(&parts, location, operation_done, call, err));
 }
 
 static enum rpc_outcome

@@ -31,6 +31,7 @@ struct call {
 	struct timer *timer;
 	void (*on_cancel)(struct call *call, void *data);
 	void *cancel_data;
+	struct pending *pending; /* what it waits for; NULL: its handler gave nothing to cancel */
 	struct trace_span span;
 	struct log_context
 		log; /* the keys of records that are written for it; the strings are the request's */
@@ -66,6 +67,15 @@ call_on_cancel(struct call *call, void (*fn)(struct call *call, void *data), voi
 {
 	call->on_cancel = fn;
 	call->cancel_data = data;
+}
+
+enum rpc_outcome
+call_park(struct call *call, struct pending *pending)
+{
+	if (!pending)
+		return RPC_FAILED;
+	call->pending = pending;
+	return RPC_LATER;
 }
 
 struct call *
@@ -114,19 +124,19 @@ call_end(struct call *call)
 		call_free(call);
 }
 
-/* Nobody can be answered any more. A module that did not say how to cancel its work ends the call later,
- * with call_reply() or call_fail(). */
+/* Gives up what the call waits for: no answer is possible. A call whose handler gave nothing to cancel ends later, with
+ * call_reply() or call_fail(). */
 static void
 call_cancel(struct call *call)
 {
-	void (*fn)(struct call * call, void *data) = call->on_cancel;
 	const struct log_context *former;
 
-	if (!fn)
+	if (!call->pending && !call->on_cancel)
 		return;
-	call->on_cancel = NULL;
 	former = log_context_set(&call->log);
-	fn(call, call->cancel_data);
+	pending_cancel(&call->pending);
+	if (call->on_cancel)
+		call->on_cancel(call, call->cancel_data);
 	(void)log_context_set(former);
 	call_end(call);
 }
@@ -144,6 +154,7 @@ call_reply(struct call *call)
 {
 	struct conn *conn = call_detach(call);
 
+	call->pending = NULL;
 	if (conn) {
 		if (call->is_blank)
 			protobuf_c_message_init(call->output, call->response);
@@ -188,6 +199,7 @@ call_fail(struct call *call, const struct error *err)
 {
 	struct conn *conn = call_detach(call);
 
+	call->pending = NULL;
 	if (call->code == ERROR_OK)
 		call->code = err->code;
 	if (conn) {
@@ -294,7 +306,7 @@ call_decode(struct call *call, const ProtobufCMethodDescriptor *descriptor,
 
 /* Sets the limit of a call that was parked. */
 static void
-call_park(struct call *call, int64_t timeout_ns)
+call_limit(struct call *call, int64_t timeout_ns)
 {
 	struct error err = ERROR_INIT;
 
@@ -330,7 +342,7 @@ call_run(struct call *call, int64_t timeout_ns)
 		call_reply(call);
 		return;
 	case RPC_LATER:
-		call_park(call, timeout_ns);
+		call_limit(call, timeout_ns);
 		return;
 	case RPC_FAILED:
 		break;

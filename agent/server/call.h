@@ -12,6 +12,7 @@
 
 #include "lib/arena.h"
 #include "lib/error.h"
+#include "lib/pending.h"
 
 struct agent;
 struct call;
@@ -59,8 +60,12 @@ struct arena *call_arena(struct call *call);
 void *call_response(struct call *call); /* the response message of a parked call */
 const void *call_request(struct call *call);
 
-/* If the connection ends or timeout_nano passes, fn is called once instead of a reply being possible: the
- * module's pending operation must be cancelled there; the call is gone when fn returns. */
+/* Parks the call until the operation calls back, which ends the call or parks it on another one. Returns RPC_LATER, or
+ * RPC_FAILED if there is no operation (NULL; err says why). If the connection ends or timeout_nano passes first, the wait is
+ * cancelled and the call is gone. */
+enum rpc_outcome call_park(struct call *call, struct pending *pending);
+
+/* The same for what has no struct pending. */
 void call_on_cancel(struct call *call, void (*fn)(struct call *call, void *data), void *data);
 
 /* Ends a call that said RPC_LATER; the call is gone afterwards. Exactly one of reply, fail, cancel. */

@@ -241,9 +241,10 @@ static const struct task_class resize_class = {
 	.name = "resize volume",
 	.work = resize_work,
 	.deadline_ms = RESIZE_MS,
+	.changes = true,
 };
 
-struct task *
+struct pending *
 volume_resize(const struct volume_parts *parts, const char *path, uint64_t size, task_done_fn *done,
 	      void *data, struct error *err)
 {

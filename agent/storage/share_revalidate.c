@@ -59,7 +59,7 @@ static const struct task_class look_class = {
 	.deadline_ms = LOOK_MS,
 };
 
-struct task *
+struct pending *
 volume_look_again(const struct volume_parts *parts, task_done_fn *done, void *data,
 		  struct error *err)
 {

@@ -66,7 +66,7 @@ storage_free(struct storage *s)
 	storage_release_done(s);
 	list_for_each_safe (pos, tmp, &s->refs)
 		free(list_entry(pos, struct ref, node));
-	device_wait_cancel(s->finding);
+	pending_cancel(&s->finding);
 	free(s->spec);
 	storage_place_release(&s->place);
 	free(s->real);

@@ -51,7 +51,7 @@ struct storage {
 	struct storage_place place;                  /* once it is mounted */
 	int32_t id;                                  /* of the mount, 0: it is only a directory */
 	struct unmount unmount;                      /* argument of the unmount job */
-	struct device_wait *finding;
+	struct pending *finding;
 	struct job *job;
 	bool unwanted;   /* MOUNTING: cancelled, the undo is running */
 	bool is_settled; /* an owner that came about has it: a pod's volume stays when he goes */

@@ -22,9 +22,10 @@
 
 struct swap_add {
 	struct volume_parts parts;
-	struct device_wait *wait;
-	struct task *task;
-	volume_done_fn *done; /* NULL: nobody waits any more */
+	struct pending *wait;
+	struct pending *task;
+	struct pending pending;
+	volume_done_fn *done;
 	void *data;
 	char location[];
 };
@@ -103,6 +104,7 @@ static const struct task_class swap_class = {
 	.name = "add swap",
 	.work = swap_work,
 	.deadline_ms = SWAP_MS,
+	.changes = true,
 };
 
 /* ---- in the loop ---- */
@@ -110,7 +112,7 @@ static const struct task_class swap_class = {
 static void
 finish(struct swap_add *s, const struct error *err)
 {
-	volume_done_fn *done = s->done;
+	volume_done_fn *done = pending_end(&s->pending) ? s->done : NULL;
 	void *data = s->data;
 
 	free(s);
@@ -156,6 +158,18 @@ on_found(const struct error *err, const char *node, void *data)
 	finish(s, &why);
 }
 
+/* swapon(2) goes on; a device is no longer waited for. */
+static void
+swap_unwanted(struct pending *p)
+{
+	struct swap_add *s = pending_entry(p, struct swap_add, pending);
+
+	if (!s->wait)
+		return;
+	pending_cancel(&s->wait);
+	free(s);
+}
+
 /* Something whose coming can be waited for? */
 static bool
 is_device(const char *location)
@@ -164,7 +178,7 @@ is_device(const char *location)
 	       (strncmp(location, "/dev/", 5) == 0 && !strchr(location + 5, '/'));
 }
 
-struct swap_add *
+struct pending *
 swap_add(const struct volume_parts *parts, const char *location, volume_done_fn *done, void *data,
 	 struct error *err)
 {
@@ -182,6 +196,7 @@ swap_add(const struct volume_parts *parts, const char *location, volume_done_fn 
 		return NULL;
 	}
 	s->parts = *parts;
+	s->pending.cancel = swap_unwanted;
 	s->done = done;
 	s->data = data;
 	memcpy(s->location, location, strlen(location) + 1);
@@ -192,18 +207,8 @@ swap_add(const struct volume_parts *parts, const char *location, volume_done_fn 
 		r = begin(s, s->location, err);
 	}
 	if (r == 0)
-		return s;
+		return &s->pending;
 	error_wrap(err, "add swap");
 	free(s);
 	return NULL;
-}
-
-void
-swap_add_forget(struct swap_add *s)
-{
-	s->done = NULL;
-	if (!s->wait)
-		return; /* goes on */
-	device_wait_cancel(s->wait);
-	free(s);
 }

@@ -43,8 +43,9 @@ struct ephemeral_update {
 	struct storage_spec *plain; /* the same in a row, for storages_acquire() */
 	struct remount_arg *remounts;
 	struct storage_request *request;
-	struct task *task;
-	volume_done_fn *done; /* NULL: nobody waits any more */
+	struct pending *task;
+	struct pending pending; /* goes on */
+	volume_done_fn *done;
 	void *data;
 };
 
@@ -262,6 +263,7 @@ static const struct task_class remount_class = {
 	.name = "update ephemeral mounts",
 	.work = remount_work,
 	.deadline_ms = REMOUNT_MS,
+	.changes = true,
 	.free_arg = free_remounts,
 };
 
@@ -279,7 +281,7 @@ free_update(struct ephemeral_update *u)
 static void
 finish(struct ephemeral_update *u, const struct error *err)
 {
-	if (u->done)
+	if (pending_end(&u->pending))
 		u->done(err, u->data);
 	free_update(u);
 }
@@ -359,7 +361,7 @@ sort_in(struct ephemeral_update *u, const struct storage_spec *spec, struct erro
 	return 0;
 }
 
-struct ephemeral_update *
+struct pending *
 ephemeral_update(const struct volume_parts *parts, const struct storage_spec *specs, size_t n,
 		 volume_done_fn *done, void *data, struct error *err)
 {
@@ -378,18 +380,13 @@ ephemeral_update(const struct volume_parts *parts, const struct storage_spec *sp
 	}
 	u->parts = *parts;
 	u->remounts->roots = parts->roots;
+	u->pending.cancel = pending_go_on;
 	u->done = done;
 	u->data = data;
 	for (size_t i = 0; r == 0 && i < n; i++)
 		r = sort_in(u, &specs[i], err);
 	if (r == 0 && begin(u, err) == 0)
-		return u;
+		return &u->pending;
 	free_update(u);
 	return NULL;
-}
-
-void
-ephemeral_update_forget(struct ephemeral_update *u)
-{
-	u->done = NULL;
 }

@@ -122,7 +122,7 @@ static const struct task_class usage_class = {
 	.deadline_ms = USAGE_MS,
 };
 
-struct task *
+struct pending *
 volume_usage(const struct volume_parts *parts, const char *path, task_done_fn *done, void *data,
 	     struct error *err)
 {

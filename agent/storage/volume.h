@@ -4,8 +4,7 @@
  * memory volumes, looking at mounts of the share again, swap. Called by agent/rpc; knows no call. Loop side: never
  * blocks.
  *
- * Each returns NULL and err if it cannot begin. done is called once, never from inside; after volume_cancel() never. What
- * changes something goes on when nobody waits for it any more; strings are copied.
+ * Each returns NULL and err if it cannot begin. done is called once, never from inside. Strings are copied.
  */
 #pragma once
 
@@ -35,39 +34,32 @@ struct volume_usage {
 };
 
 /* Of the file system that `path` lies on. The task's result is a struct volume_usage. */
-struct task *volume_usage(const struct volume_parts *parts, const char *path, task_done_fn *done,
-			  void *data, struct error *err);
+struct pending *volume_usage(const struct volume_parts *parts, const char *path, task_done_fn *done,
+			     void *data, struct error *err);
 
 /*
  * Grows the ext4, xfs or btrfs that `path` lies on, while it is used: to `size` bytes, for which its device is waited for
  * a little, or to all of its device (0). Never shrinks: INVALID_ARGUMENT. OUT_OF_RANGE: the device is smaller. A raw
  * block device has nothing to grow. No result.
  */
-struct task *volume_resize(const struct volume_parts *parts, const char *path, uint64_t size,
-			   task_done_fn *done, void *data, struct error *err);
+struct pending *volume_resize(const struct volume_parts *parts, const char *path, uint64_t size,
+			      task_done_fn *done, void *data, struct error *err);
 
 /* Looks at every mount below the shared directory, so that the host's file server learns which are stale. No result. */
-struct task *volume_look_again(const struct volume_parts *parts, task_done_fn *done, void *data,
-			       struct error *err);
+struct pending *volume_look_again(const struct volume_parts *parts, task_done_fn *done, void *data,
+				  struct error *err);
 
 typedef void volume_done_fn(const struct error *err, void *data);
-
-struct ephemeral_update;
 
 /*
  * Storages of the driver "ephemeral": with the option "remount", the tmpfs at mount_point gets the other options, and keeps
  * those that are not named; without, it is mounted for the sandbox if it is not yet. All are checked first; a remount
  * that fails takes back those before it.
  */
-struct ephemeral_update *ephemeral_update(const struct volume_parts *parts,
-					  const struct storage_spec *specs, size_t n,
-					  volume_done_fn *done, void *data, struct error *err);
-void ephemeral_update_forget(struct ephemeral_update *u);
-
-struct swap_add;
+struct pending *ephemeral_update(const struct volume_parts *parts, const struct storage_spec *specs,
+				 size_t n, volume_done_fn *done, void *data, struct error *err);
 
 /* Swaps to a block device ("/dev/<name>", a PCI path, either waited for) or a file (any other absolute path) with a swap
  * signature. One that is in use already is no failure. */
-struct swap_add *swap_add(const struct volume_parts *parts, const char *location,
-			  volume_done_fn *done, void *data, struct error *err);
-void swap_add_forget(struct swap_add *s);
+struct pending *swap_add(const struct volume_parts *parts, const char *location,
+			 volume_done_fn *done, void *data, struct error *err);

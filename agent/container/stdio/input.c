@@ -52,6 +52,7 @@ input_release(struct input *in)
 		struct stdio_write *w = list_entry(in->writers.next, struct stdio_write, node);
 
 		list_remove(&w->node);
+		(void)pending_end(&w->pending);
 		if (w != &in->end)
 			w->done(w, &err);
 	}
@@ -147,6 +148,15 @@ start_waiting(struct input *in, struct error *err)
 	return in->watch ? 0 : -1;
 }
 
+static void
+write_unwanted(struct pending *p)
+{
+	struct stdio_write *w = pending_entry(p, struct stdio_write, pending);
+
+	list_remove(&w->node);
+	update_watch(w->input);
+}
+
 enum stdio_outcome
 input_write(struct input *in, struct stdio_write *w, struct error *err)
 {
@@ -165,16 +175,11 @@ input_write(struct input *in, struct stdio_write *w, struct error *err)
 		if (start_waiting(in, err) < 0)
 			return STDIO_FAILED;
 	}
+	w->input = in;
+	w->pending.cancel = write_unwanted;
 	list_append(&in->writers, &w->node);
 	update_watch(in);
 	return STDIO_WAITS;
-}
-
-void
-input_write_cancel(struct input *in, struct stdio_write *w)
-{
-	list_remove(&w->node);
-	update_watch(in);
 }
 
 /* `end` was first in the queue and has been dealt with. */
@@ -273,6 +278,7 @@ on_writable(uint32_t events, void *data)
 		return;
 	}
 	list_remove(&w->node);
+	(void)pending_end(&w->pending);
 	update_watch(in);
 	w->done(w, &err);
 }

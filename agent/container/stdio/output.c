@@ -68,6 +68,7 @@ end_readers(struct output *o)
 		struct stdio_read *r = list_entry(o->readers.next, struct stdio_read, node);
 
 		list_remove(&r->node);
+		(void)pending_end(&r->pending);
 		r->len = 0;
 		r->done(r, &none);
 	}
@@ -220,6 +221,16 @@ output_wait(struct output *o)
 	watch_set_events(o->watch, is_hung_up ? EPOLLIN | EPOLLET : EPOLLIN);
 }
 
+static void
+read_unwanted(struct pending *p)
+{
+	struct stdio_read *r = pending_entry(p, struct stdio_read, pending);
+
+	list_remove(&r->node);
+	if (list_is_empty(&r->output->readers))
+		stop_waiting(r->output);
+}
+
 enum stdio_outcome
 output_read(struct output *o, struct stdio_read *r, struct error *err)
 {
@@ -249,16 +260,10 @@ output_read(struct output *o, struct stdio_read *r, struct error *err)
 		if (o->ended)
 			return STDIO_DONE;
 	}
+	r->output = o;
+	r->pending.cancel = read_unwanted;
 	list_append(&o->readers, &r->node);
 	return STDIO_WAITS;
-}
-
-void
-output_read_cancel(struct output *o, struct stdio_read *r)
-{
-	list_remove(&r->node);
-	if (list_is_empty(&o->readers))
-		stop_waiting(o);
 }
 
 /* Serves one reader; the loop calls again while there is more. */
@@ -284,6 +289,7 @@ on_readable(uint32_t events, void *data)
 		return;
 	}
 	list_remove(&r->node);
+	(void)pending_end(&r->pending);
 	if (list_is_empty(&o->readers)) {
 		stop_waiting(o);
 	} else {

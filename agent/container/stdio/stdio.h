@@ -14,6 +14,7 @@
 #include "lib/error.h"
 #include "lib/list.h"
 #include "lib/loop.h"
+#include "lib/pending.h"
 
 #define STDIO_READ_MAX (1u << 20) /* bytes of one read, whatever was asked for */
 #define STDIO_RETRY_MS 100 /* between tries to write to a full terminal that no process has open */
@@ -34,6 +35,8 @@ enum stdio_outcome {
 /* A request to read, in its owner's memory. max and the functions are set by the owner. */
 struct stdio_read {
 	struct list node;
+	struct pending pending;
+	struct output *output;
 	size_t max;
 	/* Memory for n bytes of the reply, NULL if there is none. Called once something is there to read. */
 	uint8_t *(*buffer)(struct stdio_read *r, size_t n);
@@ -45,6 +48,8 @@ struct stdio_read {
 /* A request to write all of data, in its owner's memory. */
 struct stdio_write {
 	struct list node;
+	struct pending pending;
+	struct input *input;
 	const uint8_t *data;
 	size_t len;
 	size_t written;
@@ -94,11 +99,8 @@ void output_init(struct output *o, struct loop *loop, int fd, void (*on_end)(voi
 void output_release(struct output *o);
 
 /* STDIO_DONE: r->data and r->len hold what was there (empty at the stream's end, and for max 0). STDIO_WAITS:
- * r->done is called with the same. Not both. RESOURCE_EXHAUSTED if buffer() has no memory. */
+ * r->done is called with the same, for which r->pending waits. Not both. RESOURCE_EXHAUSTED if buffer() has no memory. */
 enum stdio_outcome output_read(struct output *o, struct stdio_read *r, struct error *err);
-
-/* The request's owner has gone: done is not called. */
-void output_read_cancel(struct output *o, struct stdio_read *r);
 
 /* The process has exited: from now on what is there can be read, and then STDIO_QUIET_MS of silence are
  * the end, whoever else has the stream open. A terminal has no end before that, also while no process has it open. */
@@ -118,12 +120,10 @@ void input_init(struct input *in, struct loop *loop, int fd, bool tty);
 /* Fails waiting writes with ABORTED, closes the fd. */
 void input_release(struct input *in);
 
-/* STDIO_DONE: all of it was taken. STDIO_WAITS: done follows; what was written already is not written again.
+/* STDIO_DONE: all of it was taken. STDIO_WAITS: done follows, for which w->pending waits; what was written
+ * already is not written again, and stays written.
  * INTERNAL `Cannot get writer` after input_close(), and when the reading end is gone (EPIPE, EIO). */
 enum stdio_outcome input_write(struct input *in, struct stdio_write *w, struct error *err);
-
-/* The request's owner has gone; what was written stays written. */
-void input_write_cancel(struct input *in, struct stdio_write *w);
 
 /* End of input behind the writes that wait already: a pipe is closed, on a terminal its end-of-file
  * character is typed. Again: nothing. */

@@ -273,7 +273,7 @@ Test(container, all_waiters_get_the_code_and_later_ones_nothing)
 	cr_assert_eq(process_wait(c->init, &a.waiter, &status), 1);
 	cr_assert_eq(process_wait(c->init, &gone.waiter, &status), 1);
 	cr_assert_eq(process_wait(c->init, &b.waiter, &status), 1);
-	process_wait_cancel(&gone.waiter);
+	pending_cancel(&(struct pending *){ &gone.waiter.pending });
 	init_says(100, 7 << 8);
 	cr_assert_eq(a.calls + b.calls, 2);
 	cr_assert_eq(a.status, 7);

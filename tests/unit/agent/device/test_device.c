@@ -28,7 +28,7 @@ struct found {
 	int calls;
 	struct error err;
 	char node[DEVICE_NODE_MAX];
-	struct device_wait *cancels; /* when it is called */
+	struct pending *cancels; /* when it is called */
 };
 
 static void
@@ -58,14 +58,14 @@ on_found(const struct error *err, const char *node, void *data)
 	f->calls++;
 	f->err = node ? ERROR_INIT : *err;
 	(void)snprintf(f->node, sizeof(f->node), "%s", node ? node : "");
-	device_wait_cancel(f->cancels);
+	pending_cancel(&f->cancels);
 }
 
-static struct device_wait *
+static struct pending *
 find(struct bench *b, const char *location, struct found *f)
 {
 	struct error err = ERROR_INIT;
-	struct device_wait *wait;
+	struct pending *wait;
 
 	*f = (struct found){ 0 };
 	wait = device_find_block(b->watch, location, on_found, f, &err);
@@ -228,7 +228,6 @@ Test(device, a_callback_may_cancel_others)
 	run(&b, &one);
 	cr_assert_eq(loop_run_once(b.loop, 0, &err), 0);
 	cr_assert_eq(two.calls, 0);
-	device_wait_cancel(NULL);
 	free_bench(&b);
 }
 

@@ -87,7 +87,7 @@ run_for(struct bench *b, uint64_t ms)
 		CHECK(loop_run_once(b->loop, 10, &err) == 0);
 }
 
-static struct copy *
+static struct pending *
 submit(struct bench *b, const char *name, uint32_t mode, int64_t size, int64_t offset,
        const char *data)
 {
@@ -323,18 +323,18 @@ AGENT_TEST(a_directory_and_what_lies_in_it_at_once)
 /* A part that nobody waits for any more is not done if it has not begun, and the rest goes on. */
 AGENT_TEST(a_call_may_end_before_its_copy)
 {
-	struct copy *first = submit(b, "a", S_IFREG | 0600, 2, 0, "a");
-	struct copy *second = submit(b, "a", S_IFREG | 0600, 2, 1, "b");
+	struct pending *first = submit(b, "a", S_IFREG | 0600, 2, 0, "a");
+	struct pending *second = submit(b, "a", S_IFREG | 0600, 2, 1, "b");
 
 	CHECK(first && second);
-	copies_cancel(second);
+	pending_cancel(&second);
 	run_until(b, 1);
 	CHECK(tree_mode(&b->t, "a") == 0);
 	first = submit(b, "c", S_IFREG | 0600, 1, 0, "c");
 	CHECK(first);
 	run_for(b, 1); /* until it is with a copier, or done */
 	if (b->ended == 1)
-		copies_cancel(first);
+		pending_cancel(&first);
 	run_for(b, 100);
 	CHECK(tree_has(&b->t, "c", "c"));
 }

@@ -20,7 +20,7 @@ on_done_op(const struct error *err, const struct buf *reply, void *data)
 	b->last = *err;
 }
 
-static struct net_op *
+static struct pending *
 begin(struct bench *b, struct network *n)
 {
 	const struct net_interface_request q = {
@@ -29,7 +29,7 @@ begin(struct bench *b, struct network *n)
 		.device_path = "",
 	};
 	struct error err = ERROR_INIT;
-	struct net_op *op = network_update_interface(n, &q, on_done_op, b, &err);
+	struct pending *op = network_update_interface(n, &q, on_done_op, b, &err);
 
 	CHECK(op);
 	return op;
@@ -53,7 +53,7 @@ give_up_the_first(int init_fd, void *data)
 	n = network_new(b.loop, b.jobs, &roots, WAIT_MS, &err);
 	CHECK(n);
 	/* while its worker looks */
-	net_op_cancel(begin(&b, n));
+	pending_cancel(&(struct pending *){ begin(&b, n) });
 	/* changes are made one after the other: the first one has ended */
 	CHECK(network_update_routes(n, NULL, 0, on_done_op, &b, &err));
 	run_until(&b, 1);

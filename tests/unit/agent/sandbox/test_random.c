@@ -21,7 +21,6 @@ struct waiting {
 struct reading {
 	struct stdio_read read; /* first */
 	uint8_t memory[64];
-	struct output *output;
 	bool used;
 };
 
@@ -76,7 +75,7 @@ wait_somewhere(struct play *p, struct process *process)
 	int status;
 
 	if (w->used) {
-		process_wait_cancel(&w->w.waiter);
+		pending_cancel(&(struct pending *){ &w->w.waiter.pending });
 		w->used = false;
 		return;
 	}
@@ -91,15 +90,15 @@ read_somewhere(struct play *p, struct process *process)
 	struct error err = ERROR_INIT;
 
 	if (r->used) {
-		output_read_cancel(r->output, &r->read);
+		pending_cancel(&(struct pending *){ &r->read.pending });
 		r->used = false;
 		return;
 	}
 	r->read = (struct stdio_read){ .max = 1 + roll(p, 64),
 				       .buffer = memory_of,
 				       .done = forget_reader };
-	r->output = stdio_output(&process->stdio, 1 + (int)roll(p, 2));
-	r->used = output_read(r->output, &r->read, &err) == STDIO_WAITS;
+	r->used = output_read(stdio_output(&process->stdio, 1 + (int)roll(p, 2)), &r->read, &err) ==
+		  STDIO_WAITS;
 }
 
 /* A call on a process, if there is one of that name. */

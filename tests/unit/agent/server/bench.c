@@ -34,21 +34,20 @@ check(struct call *call, const void *request, void *response, struct error *err)
 }
 
 static void
-cancelled(struct call *call, void *data)
+cancelled(struct pending *p)
 {
-	struct bench *b = data;
+	struct bench_wait *w = pending_entry(p, struct bench_wait, pending);
+	struct bench *b = w->bench;
 
 	b->n_cancelled++;
-	for (size_t i = 0; i < b->n_parked; i++) {
-		if (b->parked[i] == call)
-			b->parked[i] = NULL;
-	}
+	b->parked[w - b->waits] = NULL;
 }
 
 static enum rpc_outcome
 wait_process(struct call *call, const void *request, void *response, struct error *err)
 {
 	struct bench *b = bench_of(call);
+	struct bench_wait *w;
 
 	(void)response;
 	cr_assert_eq(call_request(call), request);
@@ -56,9 +55,10 @@ wait_process(struct call *call, const void *request, void *response, struct erro
 		error_set(err, ERROR_INTERNAL, "the bench is full");
 		return RPC_FAILED;
 	}
+	w = &b->waits[b->n_parked];
+	*w = (struct bench_wait){ .pending.cancel = cancelled, .bench = b };
 	b->parked[b->n_parked++] = call;
-	call_on_cancel(call, cancelled, b);
-	return RPC_LATER;
+	return call_park(call, &w->pending);
 }
 
 /* Without a way to cancel it. */

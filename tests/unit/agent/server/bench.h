@@ -22,6 +22,10 @@ struct bench {
 	const struct rpc_method *agent[64], *health[8];
 	/* WaitProcess parks here, in the order of arrival. */
 	struct call *parked[BENCH_PARKED_MAX];
+	struct bench_wait {
+		struct pending pending;
+		struct bench *bench;
+	} waits[BENCH_PARKED_MAX];
 	size_t n_parked, n_cancelled;
 	size_t read_size; /* what ReadStdout replies */
 	bool is_blank;    /* the gate's word */

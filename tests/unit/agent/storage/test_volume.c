@@ -322,16 +322,15 @@ AGENT_TEST(storage_volume, what_nobody_waits_for_goes_on)
 	struct volume_parts p = parts(b);
 	struct answer a = { 0 };
 	struct result r = { 0 };
-	struct ephemeral_update *u;
-	struct task *task;
+	struct pending *u, *task;
 
 	CHECK(acquire(b, "", &s, 1).code == ERROR_OK);
 	s = remount(b, "a", larger, 2);
 	u = ephemeral_update(&p, &s, 1, on_done, &r, &r.err);
 	task = volume_usage(&p, at(b, "a"), on_task, &a, &a.err);
 	CHECK(u && task);
-	ephemeral_update_forget(u);
-	task_cancel(task, true);
+	pending_cancel(&u);
+	pending_cancel(&task);
 	UNTIL(b, jobs_running(b->jobs) == 0 && size_of(at(b, "a")) == 12 * MIB);
 	CHECK(r.ended == 0 && a.ended == 0);
 	CHECK(release(b, "").code == ERROR_OK);

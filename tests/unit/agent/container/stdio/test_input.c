@@ -183,7 +183,7 @@ Test(input, a_cancelled_write_leaves_the_others)
 	cr_assert(got);
 	cr_assert_eq(input_write(&in, &a.write, &err), STDIO_WAITS);
 	cr_assert_eq(input_write(&in, &b.write, &err), STDIO_WAITS);
-	input_write_cancel(&in, &a.write);
+	pending_cancel(&(struct pending *){ &a.write.pending });
 	n = drain(got, 1 << 20);
 	cr_assert_str_eq(order, "b");
 	cr_assert_eq(n, a.write.written + 4);

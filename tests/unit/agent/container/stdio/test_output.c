@@ -222,7 +222,7 @@ Test(output, a_cancelled_reader_takes_nothing)
 
 	cr_assert_eq(output_read(&out, &a.read, &err), STDIO_WAITS);
 	cr_assert_eq(output_read(&out, &b.read, &err), STDIO_WAITS);
-	output_read_cancel(&out, &a.read);
+	pending_cancel(&(struct pending *){ &a.read.pending });
 	say("xyz");
 	run_until_done(&b);
 	has(&b, "xyz");
@@ -292,7 +292,7 @@ Test(output, without_an_exit_silence_is_no_end)
 	while (monotonic_ns() < limit)
 		cr_assert_eq(loop_run_once(loop, 50, &err), 0);
 	cr_assert_eq(a.done, 0);
-	output_read_cancel(&out, &a.read);
+	pending_cancel(&(struct pending *){ &a.read.pending });
 }
 
 Test(output, nobody_reads_a_collected_process)
