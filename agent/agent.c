@@ -127,12 +127,12 @@ end_on_signal(struct life *life)
 {
 	struct agent *agent = &life->agent;
 	struct error err = ERROR_INIT;
-	struct op *op;
+	struct pending *p;
 
 	if (life->is_ending)
 		return;
 	life->is_ending = true;
-	switch (sandbox_destroy(agent->sandbox, sandbox_ended, agent, &op, &err)) {
+	switch (sandbox_destroy(agent->sandbox, sandbox_ended, agent, &p, &err)) {
 	case OP_PENDING:
 		return;
 	case OP_FAILED: /* the host is ending it just now, or memory is out */

@@ -10,11 +10,14 @@
 #include "agent/policy/policy.h"
 #include "agent/roots.h"
 #include "lib/error.h"
+#include "lib/pending.h"
 
 /* Asked once for every call of grpc.AgentService, with its name and unpacked request: 0, or -1 and
  * PERMISSION_DENIED. Must not block. */
 typedef int policy_fn(void *data, const char *method, const ProtobufCMessage *request,
 		      struct error *err);
+
+struct call;
 
 struct agent {
 	struct config config;
@@ -42,6 +45,11 @@ struct agent {
 	void *policy_data;
 	struct policy policy_rules; /* agent/policy/policy.c */
 	int exit_code;              /* of the agent, once the loop has stopped */
+	/* A DestroySandbox that is under way. */
+	struct {
+		struct pending pending;
+		struct call *call;
+	} destruction;
 };
 
 /* The agent's whole life. init_fd is its end of the socket to init (lib/initproto.h), or -1. Returns the exit code. */

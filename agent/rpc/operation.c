@@ -13,27 +13,12 @@ operation_done(const struct error *err, void *data)
 		call_fail(call, err);
 }
 
-static void
-cancel_operation(struct call *call, void *data)
-{
-	(void)call;
-	op_detach(data, true);
-}
-
-static void
-leave_operation(struct call *call, void *data)
-{
-	(void)call;
-	op_detach(data, false);
-}
-
 enum rpc_outcome
-operation_outcome(struct call *call, enum op_outcome outcome, struct op *op, bool cancel)
+operation_outcome(struct call *call, enum op_outcome outcome, struct pending *p)
 {
 	switch (outcome) {
 	case OP_PENDING:
-		call_on_cancel(call, cancel ? cancel_operation : leave_operation, op);
-		return RPC_LATER;
+		return call_park(call, p);
 	case OP_DONE:
 		return RPC_REPLY;
 	case OP_FAILED:

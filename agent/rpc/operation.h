@@ -13,10 +13,8 @@
 /* The op_done_fn of every operation that a call waits for; data is the call, whose reply is complete. */
 void operation_done(const struct error *err, void *data);
 
-/* What a handler returns for an operation's outcome. If the call ends before a pending one, that is cancelled
- * (`cancel`) or goes on by itself. */
-enum rpc_outcome operation_outcome(struct call *call, enum op_outcome outcome, struct op *op,
-				   bool cancel);
+/* Returns what a handler does for an operation's outcome: if that is OP_PENDING, the call is parked on p. */
+enum rpc_outcome operation_outcome(struct call *call, enum op_outcome outcome, struct pending *p);
 
 /* The storages of a request in plain terms, in the call's arena; strings stay the request's. NULL only when
  * memory is out (n 0 gives a pointer, too). */

@@ -74,13 +74,6 @@ on_streams(struct ports_request *r, const struct error *err)
 		call_fail(s->call, &why);
 }
 
-static void
-cancel_streams(struct call *call, void *data)
-{
-	(void)call;
-	ports_cancel(data);
-}
-
 /* Submits an operation once the connections of its ports are there; at once if it names none. */
 static enum rpc_outcome
 with_streams(struct call *call, const uint32_t port[PORTS_STREAMS], submit_fn *fn,
@@ -107,8 +100,7 @@ with_streams(struct call *call, const uint32_t port[PORTS_STREAMS], submit_fn *f
 	case 0:
 		return submit(s, err);
 	case 1:
-		call_on_cancel(call, cancel_streams, &s->request);
-		return RPC_LATER;
+		return call_park(call, &s->request.pending);
 	default:
 		return RPC_FAILED;
 	}
@@ -125,15 +117,15 @@ submit_create(struct call *call, int *pass, struct error *err)
 		.n_storages = req->n_storages,
 		.pass = pass,
 	};
-	struct op *op = NULL;
+	struct pending *p = NULL;
 	enum op_outcome outcome;
 
 	container.storages = operation_storages(call, req->storages, req->n_storages, err);
 	if (!container.storages || read_extras(call, req, &container, err) < 0)
 		return RPC_FAILED;
 	outcome = sandbox_create_container(call_agent(call)->sandbox, &container, operation_done,
-					   call, &op, err);
-	return operation_outcome(call, outcome, op, true);
+					   call, &p, err);
+	return operation_outcome(call, outcome, p);
 }
 
 static enum rpc_outcome
@@ -150,26 +142,26 @@ static enum rpc_outcome
 start_container(struct call *call, const void *request, void *response, struct error *err)
 {
 	const Grpc__StartContainerRequest *req = request;
-	struct op *op = NULL;
+	struct pending *p = NULL;
 	enum op_outcome outcome;
 
 	(void)response;
 	outcome = sandbox_start_container(call_agent(call)->sandbox, req->container_id,
-					  operation_done, call, &op, err);
-	return operation_outcome(call, outcome, op, true);
+					  operation_done, call, &p, err);
+	return operation_outcome(call, outcome, p);
 }
 
 static enum rpc_outcome
 remove_container(struct call *call, const void *request, void *response, struct error *err)
 {
 	const Grpc__RemoveContainerRequest *req = request;
-	struct op *op = NULL;
+	struct pending *p = NULL;
 	enum op_outcome outcome;
 
 	(void)response;
 	outcome = sandbox_remove_container(call_agent(call)->sandbox, req->container_id,
-					   req->timeout, operation_done, call, &op, err);
-	return operation_outcome(call, outcome, op, false);
+					   req->timeout, operation_done, call, &p, err);
+	return operation_outcome(call, outcome, p);
 }
 
 static enum rpc_outcome
@@ -182,11 +174,11 @@ submit_exec(struct call *call, int *pass, struct error *err)
 		.process = req->process,
 		.pass = pass,
 	};
-	struct op *op = NULL;
+	struct pending *p = NULL;
 	enum op_outcome outcome;
 
-	outcome = sandbox_exec(call_agent(call)->sandbox, &exec, operation_done, call, &op, err);
-	return operation_outcome(call, outcome, op, true);
+	outcome = sandbox_exec(call_agent(call)->sandbox, &exec, operation_done, call, &p, err);
+	return operation_outcome(call, outcome, p);
 }
 
 static enum rpc_outcome

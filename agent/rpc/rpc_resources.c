@@ -13,7 +13,7 @@ update_container(struct call *call, const void *request, void *response, struct 
 {
 	const Grpc__UpdateContainerRequest *req = request;
 	struct sandbox *s = call_agent(call)->sandbox;
-	struct op *op = NULL;
+	struct pending *p = NULL;
 	enum op_outcome outcome;
 
 	(void)response;
@@ -22,34 +22,34 @@ update_container(struct call *call, const void *request, void *response, struct 
 			       ? RPC_REPLY
 			       : RPC_FAILED;
 	outcome = sandbox_update_container(s, req->container_id, req->resources, operation_done,
-					   call, &op, err);
-	return operation_outcome(call, outcome, op, false);
+					   call, &p, err);
+	return operation_outcome(call, outcome, p);
 }
 
 static enum rpc_outcome
 pause_container(struct call *call, const void *request, void *response, struct error *err)
 {
 	const Grpc__PauseContainerRequest *req = request;
-	struct op *op = NULL;
+	struct pending *p = NULL;
 	enum op_outcome outcome;
 
 	(void)response;
 	outcome = sandbox_pause_container(call_agent(call)->sandbox, req->container_id,
-					  operation_done, call, &op, err);
-	return operation_outcome(call, outcome, op, false);
+					  operation_done, call, &p, err);
+	return operation_outcome(call, outcome, p);
 }
 
 static enum rpc_outcome
 resume_container(struct call *call, const void *request, void *response, struct error *err)
 {
 	const Grpc__ResumeContainerRequest *req = request;
-	struct op *op = NULL;
+	struct pending *p = NULL;
 	enum op_outcome outcome;
 
 	(void)response;
 	outcome = sandbox_resume_container(call_agent(call)->sandbox, req->container_id,
-					   operation_done, call, &op, err);
-	return operation_outcome(call, outcome, op, false);
+					   operation_done, call, &p, err);
+	return operation_outcome(call, outcome, p);
 }
 
 /* In the call's arena while it is parked. */
@@ -77,12 +77,6 @@ oom_happened(struct oom_waiter *w, const char *id, const struct error *err)
 		call_fail(call, &why);
 }
 
-static void
-cancel_oom(struct call *call, void *data)
-{
-	oom_take_cancel(sandbox_oom(call_agent(call)->sandbox), data);
-}
-
 static enum rpc_outcome
 get_oom_event(struct call *call, const void *request, void *response, struct error *err)
 {
@@ -99,12 +93,10 @@ get_oom_event(struct call *call, const void *request, void *response, struct err
 	case 0:
 		return fill_event(call, response, id, err) == 0 ? RPC_REPLY : RPC_FAILED;
 	case 1:
-		break;
+		return call_park(call, &oom->waiter.pending);
 	default:
 		return RPC_FAILED;
 	}
-	call_on_cancel(call, cancel_oom, &oom->waiter);
-	return RPC_LATER;
 }
 
 static const struct rpc_method methods[] = {

@@ -41,7 +41,7 @@ create_sandbox(struct call *call, const void *request, void *response, struct er
 		.n_modules = req->n_kernel_modules,
 		.n_storages = req->n_storages,
 	};
-	struct op *op = NULL;
+	struct pending *p = NULL;
 	enum op_outcome outcome;
 
 	(void)response;
@@ -50,8 +50,8 @@ create_sandbox(struct call *call, const void *request, void *response, struct er
 	if (!sandbox.modules || !sandbox.storages)
 		return RPC_FAILED;
 	outcome =
-		sandbox_create(call_agent(call)->sandbox, &sandbox, operation_done, call, &op, err);
-	return operation_outcome(call, outcome, op, true);
+		sandbox_create(call_agent(call)->sandbox, &sandbox, operation_done, call, &p, err);
+	return operation_outcome(call, outcome, p);
 }
 
 /* The reply is on its way, or could not be delivered. */
@@ -66,44 +66,31 @@ power_off(void *data)
 	loop_stop(agent->loop);
 }
 
+/* The end follows whether or not the host is still there for a reply. */
 static void
 sandbox_destroyed(const struct error *err, void *data)
 {
-	struct call *call = data;
-	struct agent *agent = call_agent(call);
-
-	operation_done(err, call);
-	server_drain(agent->server, power_off, agent);
-}
-
-/* The host has gone while its sandbox was taken down: there is no reply, but an end all the same. */
-static void
-sandbox_destroyed_alone(const struct error *err, void *data)
-{
 	struct agent *agent = data;
 
-	(void)err;
+	if (pending_end(&agent->destruction.pending))
+		operation_done(err, agent->destruction.call);
 	server_drain(agent->server, power_off, agent);
-}
-
-static void
-leave_destruction(struct call *call, void *data)
-{
-	op_redirect(data, sandbox_destroyed_alone, call_agent(call));
 }
 
 static enum rpc_outcome
 destroy_sandbox(struct call *call, const void *request, void *response, struct error *err)
 {
 	struct agent *agent = call_agent(call);
-	struct op *op = NULL;
+	struct pending *p = NULL;
 
 	(void)request;
 	(void)response;
-	switch (sandbox_destroy(agent->sandbox, sandbox_destroyed, call, &op, err)) {
+	switch (sandbox_destroy(agent->sandbox, sandbox_destroyed, agent, &p, err)) {
 	case OP_PENDING:
-		call_on_cancel(call, leave_destruction, op);
-		return RPC_LATER;
+		/* not p: nobody would end the guest if the host went */
+		agent->destruction.pending.cancel = pending_go_on;
+		agent->destruction.call = call;
+		return call_park(call, &agent->destruction.pending);
 	case OP_DONE:
 		server_drain(agent->server, power_off, agent);
 		return RPC_REPLY;

@@ -44,7 +44,7 @@ stats_container(struct call *call, const void *request, void *response, struct e
 {
 	const Grpc__StatsContainerRequest *req = request;
 	struct stats_call *stats = arena_zalloc(call_arena(call), 1, sizeof(*stats));
-	struct op *op = NULL;
+	struct pending *p = NULL;
 	enum op_outcome outcome;
 
 	(void)response;
@@ -52,8 +52,8 @@ stats_container(struct call *call, const void *request, void *response, struct e
 		return error_nomem(err, "reading statistics");
 	stats->call = call;
 	outcome = sandbox_container_stats(call_agent(call)->sandbox, req->container_id,
-					  &stats->stats, stats_done, stats, &op, err);
-	return operation_outcome(call, outcome, op, true);
+					  &stats->stats, stats_done, stats, &p, err);
+	return operation_outcome(call, outcome, p);
 }
 
 static const struct rpc_method methods[] = {

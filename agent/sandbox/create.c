@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* CreateContainer as an operation: storages, then a worker that launches. Called by agent/rpc through sandbox.h.
  * Whatever fails leaves nothing behind. */
-#include "agent/sandbox/sandbox_internal.h"
+#include "agent/sandbox/sandbox_op.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -16,17 +16,13 @@
 #include "lib/parse.h"
 
 struct create_op {
-	struct op op; /* first */
-	struct sandbox *s;
+	struct sandbox_op base; /* first */
 	struct sandbox_container_request
 		request; /* what it points to may go once this is cancelled */
-	struct container *c;
 	struct storage_request *acquiring;
 	struct extras extras;
 	bool searching;
-	struct job *job;
 	struct launch launch;
-	struct keep_fds keep;
 	struct stdio_ends ends;
 	int pass[3]; /* until the launch: of the host */
 	int gate;    /* init's end */
@@ -35,12 +31,6 @@ struct create_op {
 	Grpc__Hooks hooks;
 	struct error error;
 };
-
-static struct create_op *
-create_of(struct op *op)
-{
-	return (struct create_op *)op;
-}
 
 static void
 close_far_ends(struct create_op *op)
@@ -53,22 +43,22 @@ close_far_ends(struct create_op *op)
 static void
 create_free(struct op *base)
 {
-	struct create_op *op = create_of(base);
+	struct create_op *op = (struct create_op *)base;
 
 	close_far_ends(op);
 	for (size_t i = 0; i < ARRAY_LEN(op->pass); i++)
 		close_fd(&op->pass[i]);
 	extras_release(&op->extras);
 	hooks_merge_release(&op->hooks);
-	free(op);
+	sandbox_op_free(base);
 }
 
 /* Nothing of it is left: the reply. */
 static void
 undone(struct create_op *op)
 {
-	sandbox_drop(op->s, op->c);
-	op_finish(&op->op, &op->error);
+	sandbox_drop(op->base.s, op->base.c);
+	op_finish(&op->base.op, &op->error);
 }
 
 static void
@@ -77,7 +67,7 @@ on_storages_released(const struct error *err, void *data)
 	struct create_op *op = data;
 
 	if (err->code != ERROR_OK)
-		log_warn("sandbox", "container %s: release storages: %s", op->c->id, err->msg);
+		log_warn("sandbox", "container %s: release storages: %s", op->base.c->id, err->msg);
 	undone(op);
 }
 
@@ -88,12 +78,12 @@ fail(struct create_op *op, const struct error *why)
 	struct error err = ERROR_INIT;
 
 	op->error = *why;
-	if (!op->c->has_storages) {
+	if (!op->base.c->has_storages) {
 		undone(op);
 		return;
 	}
-	if (storages_release_owner(op->s->parts.storages, op->c->id, on_storages_released, op,
-				   &err) < 0)
+	if (storages_release_owner(op->base.s->parts.storages, op->base.c->id, on_storages_released,
+				   op, &err) < 0)
 		on_storages_released(&err, op);
 }
 
@@ -110,7 +100,7 @@ static int
 create_take_cgroup(struct job *job, const struct job_message *m, void *data, struct error *err)
 {
 	struct create_op *op = data;
-	struct container *c = op->c;
+	struct container *c = op->base.c;
 	struct launch_cgroup cgroup;
 
 	(void)job;
@@ -118,7 +108,7 @@ create_take_cgroup(struct job *job, const struct job_message *m, void *data, str
 	c->device_program = cgroup.device_program;
 	if (m->n_fds == 0)
 		return 0;
-	c->oom = oom_watch(&op->s->oom, c->id, steal_fd(&m->fds[0]), cgroup.oom_kills, err);
+	c->oom = oom_watch(&op->base.s->oom, c->id, steal_fd(&m->fds[0]), cgroup.oom_kills, err);
 	return c->oom ? 0 : -1;
 }
 
@@ -131,7 +121,7 @@ create_take_devices(struct job *job, const struct job_message *m, void *data, st
 
 	(void)job;
 	(void)err;
-	(void)device_program_keep(&op->s->device_program, m->payload, m->size, &m->fds[0],
+	(void)device_program_keep(&op->base.s->device_program, m->payload, m->size, &m->fds[0],
 				  &ignored);
 	return 0;
 }
@@ -150,8 +140,8 @@ create_take_namespaces(struct job *job, const struct job_message *m, void *data,
 	for (size_t i = 0; i < m->n_fds; i++) {
 		if (kinds[i] >= NS_KINDS)
 			continue;
-		close_fd(&op->c->ns[kinds[i]]);
-		op->c->ns[kinds[i]] = steal_fd(&m->fds[i]);
+		close_fd(&op->base.c->ns[kinds[i]]);
+		op->base.c->ns[kinds[i]] = steal_fd(&m->fds[i]);
 	}
 	return 0;
 }
@@ -162,9 +152,9 @@ create_take_filter(struct job *job, const struct job_message *m, void *data, str
 	struct create_op *op = data;
 
 	(void)job;
-	if (!op->c->profile)
+	if (!op->base.c->profile)
 		return error_set(err, ERROR_INTERNAL, "a worker compiled a profile of nothing");
-	return profile_store(op->c->profile, m->payload, m->size, err);
+	return profile_store(op->base.c->profile, m->payload, m->size, err);
 }
 
 static int
@@ -173,7 +163,7 @@ create_take_tty(struct job *job, const struct job_message *m, void *data, struct
 	struct create_op *op = data;
 
 	(void)job;
-	return stdio_open_tty(&op->c->init->stdio, steal_fd(&m->fds[0]), err);
+	return stdio_open_tty(&op->base.c->init->stdio, steal_fd(&m->fds[0]), err);
 }
 
 static int
@@ -182,7 +172,7 @@ create_take_report(struct job *job, const struct job_message *m, void *data, str
 	struct create_op *op = data;
 
 	(void)job;
-	return process_take_report(op->c->init, steal_fd(&m->fds[0]), err);
+	return process_take_report(op->base.c->init, steal_fd(&m->fds[0]), err);
 }
 
 static const struct job_message_type launch_messages[] = {
@@ -206,8 +196,8 @@ on_launch_process(struct job *job, pid_t pid, int pidfd, void *data, struct erro
 	struct create_op *op = data;
 
 	(void)job;
-	op->c->init_pid = pid;
-	return process_attach(op->c->init, op->s->parts.init, pid, pidfd, err);
+	op->base.c->init_pid = pid;
+	return process_attach(op->base.c->init, op->base.s->parts.init, pid, pidfd, err);
 }
 
 /* The first container's pid namespace is the sandbox's, for those that ask to share it. */
@@ -229,13 +219,11 @@ record_pidns(struct sandbox *s, const struct container *c)
 }
 
 static void
-on_launch_done(struct job *job, const struct error *err, void *data)
+on_launch_done(struct sandbox_op *base, const struct error *err)
 {
-	struct create_op *op = data;
-	struct container *c = op->c;
+	struct create_op *op = (struct create_op *)base;
+	struct container *c = base->c;
 
-	(void)job;
-	op->job = NULL;
 	close_far_ends(op);
 	if (err->code != ERROR_OK) {
 		fail(op, err);
@@ -244,33 +232,35 @@ on_launch_done(struct job *job, const struct error *err, void *data)
 	c->state = c->init_exited ? CONTAINER_STOPPED : CONTAINER_CREATED;
 	c->init->ready = true;
 	c->joins_pids = op->launch.sandbox_ns[NS_PID] >= 0;
-	record_pidns(op->s, c);
-	storages_settle(op->s->parts.storages, c->id);
+	record_pidns(op->base.s, c);
+	storages_settle(op->base.s->parts.storages, c->id);
 	log_debug("sandbox", "container %s is created: process %d", c->id, (int)c->init_pid);
-	op_finish(&op->op, NULL);
+	op_finish(&op->base.op, NULL);
 }
 
-static const struct job_ops launch_job = {
-	.name = "create container",
-	.work = launch_work,
-	.messages = launch_messages,
-	.n_messages = ARRAY_LEN(launch_messages),
-	.process = on_launch_process,
+static const struct sandbox_job launch_job = {
+	.ops = {
+		.name = "create container",
+		.work = launch_work,
+		.messages = launch_messages,
+		.n_messages = ARRAY_LEN(launch_messages),
+		.process = on_launch_process,
+	},
 	.done = on_launch_done,
 };
 
 static int
 open_gate(struct create_op *op, struct error *err)
 {
-	bool answers = op->c->hooks.start_ms > 0;
+	bool answers = op->base.c->hooks.start_ms > 0;
 	int fds[2];
 
 	if (answers ? socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fds) < 0
 		    : pipe2(fds, O_CLOEXEC) < 0)
 		return error_sys_code(err, ERROR_RESOURCE_EXHAUSTED, "make a start gate");
 	op->gate = fds[0];
-	op->c->gate = fds[1];
-	if (!answers && fcntl(op->c->gate, F_SETFL, O_NONBLOCK) < 0)
+	op->base.c->gate = fds[1];
+	if (!answers && fcntl(op->base.c->gate, F_SETFL, O_NONBLOCK) < 0)
 		return error_sys(err, "make a start gate");
 	return 0;
 }
@@ -292,8 +282,8 @@ check_pidns(const struct sandbox *s, struct error *err)
 static void
 fill_launch(struct create_op *op)
 {
-	struct sandbox *s = op->s;
-	struct container *c = op->c;
+	struct sandbox *s = op->base.s;
+	struct container *c = op->base.c;
 
 	/* the spec is the call's: it is there until this is cancelled, and the worker has a copy of its own */
 	op->launch = (struct launch){
@@ -319,20 +309,14 @@ fill_launch(struct create_op *op)
 static int
 launch(struct create_op *op, struct error *err)
 {
-	struct sandbox *s = op->s;
-	struct job_spec job = {
-		.ops = &launch_job,
-		.arg = op,
-		.data = op,
-		.keep_fds = op->keep.fd,
-		.deadline_ms = s->parts.create_timeout_ms + op->c->hooks.create_ms,
-	};
+	struct sandbox *s = op->base.s;
+	struct sandbox_job job = launch_job;
 
 	if (op->request.sandbox_pidns && check_pidns(s, err) < 0)
 		return -1;
-	stdio_pass(&op->c->init->stdio, s->parts.pump, op->pass);
+	stdio_pass(&op->base.c->init->stdio, s->parts.pump, op->pass);
 	if (!op->request.spec->process->terminal &&
-	    stdio_open_pipes(&op->c->init->stdio, s->parts.pipe_size, &op->ends, err) < 0)
+	    stdio_open_pipes(&op->base.c->init->stdio, s->parts.pipe_size, &op->ends, err) < 0)
 		return -1;
 	if (open_gate(op, err) < 0)
 		return -1;
@@ -340,17 +324,16 @@ launch(struct create_op *op, struct error *err)
 	    (op->pidns = fcntl(s->ns[NS_PID], F_DUPFD_CLOEXEC, 3)) < 0)
 		return error_sys(err, "hold the sandbox's pid namespace");
 	fill_launch(op);
-	if (extras_fill(s, &op->extras, &op->request, &op->launch, &op->keep, err) < 0)
+	if (extras_fill(s, &op->extras, &op->request, &op->launch, &op->base.keep, err) < 0)
 		return -1;
-	keep_roots(&op->keep, s->parts.roots);
-	keep_fd(&op->keep, op->gate);
+	keep_roots(&op->base.keep, s->parts.roots);
+	keep_fd(&op->base.keep, op->gate);
 	for (size_t i = 0; i < 3; i++)
-		keep_fd(&op->keep, op->ends.fd[i]);
+		keep_fd(&op->base.keep, op->ends.fd[i]);
 	for (size_t i = 0; i < NS_KINDS; i++)
-		keep_fd(&op->keep, op->launch.sandbox_ns[i]);
-	job.n_keep_fds = op->keep.n;
-	op->job = job_start(s->parts.jobs, &job, err);
-	return op->job ? 0 : -1;
+		keep_fd(&op->base.keep, op->launch.sandbox_ns[i]);
+	job.deadline_ms = s->parts.create_timeout_ms + op->base.c->hooks.create_ms;
+	return sandbox_op_work(&op->base, &job, err) == OP_PENDING ? 0 : -1;
 }
 
 /* All that the launch needs is there. */
@@ -373,7 +356,7 @@ find_devices(struct create_op *op, struct error *err)
 {
 	if (op->request.n_devices == 0)
 		return launch(op, err);
-	if (extras_find(op->s, &op->extras, &op->request, on_devices_found, op, err) < 0)
+	if (extras_find(op->base.s, &op->extras, &op->request, on_devices_found, op, err) < 0)
 		return -1;
 	op->searching = true;
 	return 0;
@@ -391,7 +374,7 @@ on_storages_acquired(const struct error *err, void *data)
 		undone(op);
 		return;
 	}
-	op->c->has_storages = true;
+	op->base.c->has_storages = true;
 	if (find_devices(op, &why) < 0) {
 		close_far_ends(op);
 		fail(op, &why);
@@ -463,9 +446,9 @@ take_profile(struct sandbox *s, struct container *c, const Grpc__Spec *spec, str
 static int
 add_guest_hooks(struct create_op *op, struct error *err)
 {
-	if (!op->s->guest_hooks)
+	if (!op->base.s->guest_hooks)
 		return 0;
-	if (hooks_merge(op->request.spec->hooks, op->s->guest_hooks, &op->hooks, err) < 0)
+	if (hooks_merge(op->request.spec->hooks, op->base.s->guest_hooks, &op->hooks, err) < 0)
 		return -1;
 	op->with_hooks = *op->request.spec;
 	op->with_hooks.hooks = &op->hooks;
@@ -476,37 +459,38 @@ add_guest_hooks(struct create_op *op, struct error *err)
 static enum op_outcome
 create_run(struct op *base, struct error *err)
 {
-	struct create_op *op = create_of(base);
-	struct sandbox *s = op->s;
+	struct create_op *op = (struct create_op *)base;
+	struct sandbox *s = op->base.s;
 
 	if (check_request(s, &op->request, err) < 0 || add_guest_hooks(op, err) < 0)
 		return OP_FAILED;
-	op->c = container_new(s->parts.loop, op->request.id, op->request.spec, err);
-	if (!op->c)
+	op->base.c = container_new(s->parts.loop, op->request.id, op->request.spec, err);
+	if (!op->base.c)
 		return OP_FAILED;
-	op->c->renumbered = op->request.n_devices > 0;
-	if (check_cgroup(s, op->c, err) < 0 || take_profile(s, op->c, op->request.spec, err) < 0) {
-		sandbox_drop(s, op->c);
+	op->base.c->renumbered = op->request.n_devices > 0;
+	if (check_cgroup(s, op->base.c, err) < 0 ||
+	    take_profile(s, op->base.c, op->request.spec, err) < 0) {
+		sandbox_drop(s, op->base.c);
 		return OP_FAILED;
 	}
-	list_append(&s->containers, &op->c->node);
+	list_append(&s->containers, &op->base.c->node);
 	if (op->request.n_storages > 0) {
 		op->acquiring =
-			storages_acquire(s->parts.storages, op->c->id, op->request.storages,
+			storages_acquire(s->parts.storages, op->base.c->id, op->request.storages,
 					 op->request.n_storages, on_storages_acquired, op, err);
 		if (op->acquiring)
 			return OP_PENDING;
 	} else if (find_devices(op, err) == 0) {
 		return OP_PENDING;
 	}
-	sandbox_drop(s, op->c);
+	sandbox_drop(s, op->base.c);
 	return OP_FAILED;
 }
 
 static void
-create_cancel(struct op *base, const struct error *why)
+create_abort(struct op *base, const struct error *why)
 {
-	struct create_op *op = create_of(base);
+	struct create_op *op = (struct create_op *)base;
 
 	if (op->acquiring) {
 		op->error = *why;
@@ -520,19 +504,19 @@ create_cancel(struct op *base, const struct error *why)
 		fail(op, why);
 		return;
 	}
-	job_cancel(op->job, why->code, why->msg);
+	sandbox_op_abort(base, why);
 }
 
 static const struct op_class create_class = {
 	.name = "create container",
 	.run = create_run,
-	.cancel = create_cancel,
+	.abort = create_abort,
 	.free = create_free,
 };
 
 enum op_outcome
 sandbox_create_container(struct sandbox *s, const struct sandbox_container_request *request,
-			 op_done_fn *done, void *data, struct op **out, struct error *err)
+			 op_done_fn *done, void *data, struct pending **out, struct error *err)
 {
 	struct create_op *op;
 
@@ -550,16 +534,13 @@ sandbox_create_container(struct sandbox *s, const struct sandbox_container_reque
 				 request->spec->linux ? request->spec->linux->mountlabel : NULL,
 				 err) < 0)
 		return error_wrap(err, "container %s", request->id);
-	op = calloc(1, sizeof(*op));
+	op = sandbox_op_new(s, &create_class, request->id, sizeof(*op), err);
 	if (!op)
-		return error_nomem(err, create_class.name);
-	op->op.class = &create_class;
-	op->s = s;
+		return OP_FAILED;
 	op->request = *request;
 	op->gate = op->pidns = -1;
 	op->ends = (struct stdio_ends){ .fd = { -1, -1, -1 } };
 	for (size_t i = 0; i < ARRAY_LEN(op->pass); i++)
 		op->pass[i] = request->pass ? steal_fd(&request->pass[i]) : -1;
-	*out = &op->op;
-	return op_submit(&s->queues, request->id, &op->op, done, data, err);
+	return sandbox_op_submit(&op->base, done, data, out, err);
 }

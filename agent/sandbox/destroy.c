@@ -4,7 +4,7 @@
  * storages are released and its files cleaned up. Called by agent/rpc through sandbox.h. Each step has a
  * limit, and nothing that fails stops the next: the VM is about to end.
  */
-#include "agent/sandbox/sandbox_internal.h"
+#include "agent/sandbox/sandbox_op.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -18,73 +18,60 @@ enum destroy_phase {
 };
 
 struct destroy_op {
-	struct op op; /* first */
-	struct sandbox *s;
+	struct sandbox_op base; /* first */
 	enum destroy_phase phase;
 	size_t pending; /* containers that are being removed */
 	struct timer *limit;
 	struct setup_work work;
-	struct keep_fds keep;
 };
-
-static struct destroy_op *
-destroy_of(struct op *op)
-{
-	return (struct destroy_op *)op;
-}
 
 static void
 destroy_free(struct op *base)
 {
-	struct destroy_op *op = destroy_of(base);
+	struct destroy_op *op = (struct destroy_op *)base;
 
-	if (op->s->destroy == op)
-		op->s->destroy = NULL;
+	if (op->base.s->destroy == op)
+		op->base.s->destroy = NULL;
 	timer_cancel(op->limit);
-	free(op);
+	sandbox_op_free(base);
+}
+
+static int
+files_work(struct worker *w, void *arg, struct error *err)
+{
+	return setup_work_last(w, &((const struct destroy_op *)arg)->work, err);
 }
 
 static void
-on_files_done(struct job *job, const struct error *err, void *data)
+on_files_done(struct sandbox_op *op, const struct error *err)
 {
-	struct destroy_op *op = data;
-
-	(void)job;
 	if (err->code != ERROR_OK)
 		log_warn("sandbox", "clean up: %s", err->msg);
 	op_finish(&op->op, NULL);
 }
 
-static const struct job_ops files_job = {
-	.name = "destroy sandbox",
-	.work = setup_work_last,
+static const struct sandbox_job files_job = {
+	.ops = { .name = "destroy sandbox", .work = files_work },
 	.done = on_files_done,
+	.deadline_ms = DESTROY_RELEASE_MS,
+	.flags = JOB_URGENT | JOB_AGAIN,
 };
 
 /* OP_DONE: there is nothing more to wait for. */
 static enum op_outcome
 clean_files(struct destroy_op *op)
 {
-	struct sandbox *s = op->s;
+	struct sandbox *s = op->base.s;
 	struct error err = ERROR_INIT;
-	struct job_spec job = {
-		.ops = &files_job,
-		.arg = &op->work,
-		.data = op,
-		.keep_fds = op->keep.fd,
-		.deadline_ms = DESTROY_RELEASE_MS,
-		.flags = JOB_URGENT | JOB_AGAIN,
-	};
 
 	op->phase = DESTROY_FILES;
 	timer_cancel(op->limit);
 	op->limit = NULL;
 	op->work = (struct setup_work){ .roots = s->parts.roots, .names = s->names };
-	keep_roots(&op->keep, s->parts.roots);
+	keep_roots(&op->base.keep, s->parts.roots);
 	for (size_t i = 0; i < s->names.n; i++)
-		keep_fd(&op->keep, s->names.point[i]);
-	job.n_keep_fds = op->keep.n;
-	if (job_start(s->parts.jobs, &job, &err))
+		keep_fd(&op->base.keep, s->names.point[i]);
+	if (sandbox_op_work(&op->base, &files_job, &err) == OP_PENDING)
 		return OP_PENDING;
 	log_warn("sandbox", "clean up: %s", err.msg);
 	return OP_DONE;
@@ -94,7 +81,7 @@ static void
 go_on(struct destroy_op *op, enum op_outcome outcome)
 {
 	if (outcome == OP_DONE)
-		op_finish(&op->op, NULL);
+		op_finish(&op->base.op, NULL);
 }
 
 /* May come when the operation is long over: so `data` is the sandbox. */
@@ -122,7 +109,7 @@ on_storages_late(void *data)
 static enum op_outcome
 release_storages(struct destroy_op *op)
 {
-	struct sandbox *s = op->s;
+	struct sandbox *s = op->base.s;
 	struct error err = ERROR_INIT;
 
 	op->phase = DESTROY_STORAGES;
@@ -162,13 +149,13 @@ on_containers_late(void *data)
 static void
 remove_containers(struct destroy_op *op)
 {
-	struct sandbox *s = op->s;
+	struct sandbox *s = op->base.s;
 	struct list *pos, *next;
 
 	list_for_each_safe (pos, next, &s->containers) {
 		struct container *c = list_entry(pos, struct container, node);
 		struct error err = ERROR_INIT;
-		struct op *removal;
+		struct pending *removal;
 
 		switch (sandbox_remove_container(s, c->id, 0, on_container_removed, s, &removal,
 						 &err)) {
@@ -187,8 +174,8 @@ remove_containers(struct destroy_op *op)
 static enum op_outcome
 destroy_run(struct op *base, struct error *err)
 {
-	struct destroy_op *op = destroy_of(base);
-	struct sandbox *s = op->s;
+	struct destroy_op *op = (struct destroy_op *)base;
+	struct sandbox *s = op->base.s;
 
 	s->destroy = op;
 	op->limit = loop_timer(s->parts.loop, DESTROY_MS, on_containers_late, op, err);
@@ -203,10 +190,12 @@ static const struct op_class destroy_class = {
 	.run = destroy_run,
 	.free = destroy_free,
 	.stays = true,
+	.goes_on = true,
 };
 
 enum op_outcome
-sandbox_destroy(struct sandbox *s, op_done_fn *done, void *data, struct op **out, struct error *err)
+sandbox_destroy(struct sandbox *s, op_done_fn *done, void *data, struct pending **out,
+		struct error *err)
 {
 	struct destroy_op *op;
 	struct op *running = op_queue_running(&s->queues, SANDBOX_KEY);
@@ -215,18 +204,15 @@ sandbox_destroy(struct sandbox *s, op_done_fn *done, void *data, struct op **out
 	if (s->state == SANDBOX_DESTROYED)
 		return error_set(err, ERROR_FAILED_PRECONDITION,
 				 "the sandbox was destroyed already");
-	op = calloc(1, sizeof(*op));
+	op = sandbox_op_new(s, &destroy_class, SANDBOX_KEY, sizeof(*op), err);
 	if (!op)
-		return error_nomem(err, destroy_class.name);
-	op->op.class = &destroy_class;
-	op->s = s;
+		return OP_FAILED;
 	s->state = SANDBOX_DESTROYED;
 	error_set(&why, ERROR_INTERNAL, "the sandbox is being destroyed");
 	oom_end(&s->oom, &why);
 	error_set(&why, ERROR_ABORTED, "the sandbox is being destroyed");
-	op_queue_cancel_waiting(&s->queues, SANDBOX_KEY, &why);
+	op_queue_abort_waiting(&s->queues, SANDBOX_KEY, &why);
 	if (running)
-		op_cancel(running, &why);
-	*out = &op->op;
-	return op_submit(&s->queues, SANDBOX_KEY, &op->op, done, data, err);
+		op_abort(running, &why);
+	return sandbox_op_submit(&op->base, done, data, out, err);
 }

@@ -71,6 +71,20 @@ taken(struct oom_source *s)
 	source_free(s);
 }
 
+static void
+waiter_end(struct oom_waiter *w)
+{
+	(void)pending_end(&w->pending);
+	list_remove(&w->node);
+	w->events->n_waiters--;
+}
+
+static void
+waiter_unwanted(struct pending *p)
+{
+	waiter_end(pending_entry(p, struct oom_waiter, pending));
+}
+
 /* Gives the source's kills to those who wait. */
 static void
 deliver(struct oom_source *s)
@@ -81,8 +95,7 @@ deliver(struct oom_source *s)
 	while (s->untaken && !list_is_empty(&events->waiters)) {
 		struct oom_waiter *w = list_entry(events->waiters.next, struct oom_waiter, node);
 
-		list_remove(&w->node);
-		events->n_waiters--;
+		waiter_end(w);
 		/* a watched source is not freed by this */
 		taken(s);
 		w->done(w, s->id, &none);
@@ -192,18 +205,11 @@ oom_take(struct oom_events *events, struct oom_waiter *w, char *id, size_t size,
 	if (events->n_waiters >= OOM_WAITERS_MAX)
 		return error_set(err, ERROR_RESOURCE_EXHAUSTED,
 				 "%d calls wait for an OOM kill already", OOM_WAITERS_MAX);
+	w->events = events;
+	w->pending.cancel = waiter_unwanted;
 	list_append(&events->waiters, &w->node);
 	events->n_waiters++;
 	return 1;
-}
-
-void
-oom_take_cancel(struct oom_events *events, struct oom_waiter *w)
-{
-	if (list_is_empty(&w->node))
-		return;
-	list_remove(&w->node);
-	events->n_waiters--;
 }
 
 void
@@ -212,8 +218,7 @@ oom_end(struct oom_events *events, const struct error *why)
 	while (!list_is_empty(&events->waiters)) {
 		struct oom_waiter *w = list_entry(events->waiters.next, struct oom_waiter, node);
 
-		list_remove(&w->node);
-		events->n_waiters--;
+		waiter_end(w);
 		w->done(w, NULL, why);
 	}
 }

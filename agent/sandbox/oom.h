@@ -11,6 +11,7 @@
 #include "lib/error.h"
 #include "lib/list.h"
 #include "lib/loop.h"
+#include "lib/pending.h"
 
 /* Removed containers whose kills nobody has taken yet: the oldest are forgotten, with a warning. */
 #define OOM_REMOVED_MAX 100
@@ -31,6 +32,8 @@ struct oom_source;
 /* Whoever waits for the next one. done is called once, never from inside oom_take(). */
 struct oom_waiter {
 	struct list node;
+	struct pending pending;
+	struct oom_events *events;
 	/* id lives only during the call, and is NULL if err says why there will be none. */
 	void (*done)(struct oom_waiter *w, const char *id, const struct error *err);
 };
@@ -49,11 +52,10 @@ void oom_check(struct oom_source *source);
 /* The container's cgroup is going. What was not taken stays to be taken. NULL is allowed. */
 void oom_unwatch(struct oom_source *source);
 
-/* The id of a container in which one more process was killed (copied to id, of `size`): 0. Or 1, and w waits. Or -1
+/* The id of a container in which one more process was killed (copied to id, of `size`): 0. Or 1, and w->pending waits. Or -1
  * and RESOURCE_EXHAUSTED: OOM_WAITERS_MAX do. */
 int oom_take(struct oom_events *events, struct oom_waiter *w, char *id, size_t size,
 	     struct error *err);
-void oom_take_cancel(struct oom_events *events, struct oom_waiter *w);
 
 /* Nothing more will come: all who wait are told so. */
 void oom_end(struct oom_events *events, const struct error *why);

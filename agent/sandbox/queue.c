@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Queues of operations, one per container id. Used by the sandbox only. Must never look into an
- * operation: it runs, cancels and frees it through its class.
+ * operation: it runs, aborts and frees it through its class.
  */
 #include "agent/sandbox/queue.h"
 
@@ -62,7 +62,7 @@ queue_free(struct op_queue *queue)
 static void
 op_end(struct op *op, const struct error *err)
 {
-	op_done_fn *done = op->done;
+	op_done_fn *done = pending_end(&op->pending) ? op->done : NULL;
 	void *data = op->data;
 	struct error copy = *err; /* may be the operation's own */
 
@@ -105,6 +105,25 @@ op_queues_init(struct op_queues *queues)
 	list_init(&queues->queues);
 }
 
+/* The `cancel` of every operation's pending. */
+static void
+op_unwanted(struct pending *p)
+{
+	struct op *op = pending_entry(p, struct op, pending);
+	struct error why = ERROR_INIT;
+
+	if (op->class->goes_on)
+		return;
+	if (!op->running) {
+		/* It waits, so something else is first: the queue stays. */
+		list_remove(&op->node);
+		op->class->free(op);
+		return;
+	}
+	error_set(&why, ERROR_CANCELLED, "%s: the caller has gone", op->class->name);
+	op_abort(op, &why);
+}
+
 enum op_outcome
 op_submit(struct op_queues *queues, const char *id, struct op *op, op_done_fn *done, void *data,
 	  struct error *err)
@@ -124,7 +143,8 @@ op_submit(struct op_queues *queues, const char *id, struct op *op, op_done_fn *d
 	op->done = done;
 	op->data = data;
 	op->running = list_is_empty(&queue->ops) && !queue->advancing;
-	op->cancelled = false;
+	op->aborted = false;
+	op->pending.cancel = op_unwanted;
 	list_append(&queue->ops, &op->node);
 	if (!op->running)
 		return OP_PENDING;
@@ -147,7 +167,7 @@ op_finish(struct op *op, const struct error *err)
 	struct error none = ERROR_INIT;
 	bool advancing = queue->advancing;
 
-	/* Keeps the queue while done() may detach others in it. */
+	/* Keeps the queue while done() may cancel the wait for others in it. */
 	queue->advancing = true;
 	op_end(op, err ? err : &none);
 	queue->advancing = advancing;
@@ -155,51 +175,23 @@ op_finish(struct op *op, const struct error *err)
 }
 
 void
-op_cancel(struct op *op, const struct error *why)
+op_abort(struct op *op, const struct error *why)
 {
-	if (!op->running || op->cancelled || !op->class->cancel)
+	if (!op->running || op->aborted || !op->class->abort)
 		return;
-	op->cancelled = true;
-	op->class->cancel(op, why);
-}
-
-void
-op_detach(struct op *op, bool cancel)
-{
-	struct error why = ERROR_INIT;
-
-	op->done = NULL;
-	if (!cancel)
-		return;
-	if (!op->running) {
-		/* It waits, so something else is first: the queue stays. */
-		list_remove(&op->node);
-		op->class->free(op);
-		return;
-	}
-	error_set(&why, ERROR_CANCELLED, "%s: the caller has gone", op->class->name);
-	op_cancel(op, &why);
-}
-
-void
-op_redirect(struct op *op, op_done_fn *done, void *data)
-{
-	op->done = done;
-	op->data = data;
+	op->aborted = true;
+	op->class->abort(op, why);
 }
 
 void
 op_answer(struct op *op, const struct error *err)
 {
-	op_done_fn *done = op->done;
-
-	op->done = NULL;
-	if (done)
-		done(err, op->data);
+	if (pending_end(&op->pending))
+		op->done(err, op->data);
 }
 
 void
-op_queue_cancel_waiting(struct op_queues *queues, const char *id, const struct error *why)
+op_queue_abort_waiting(struct op_queues *queues, const char *id, const struct error *why)
 {
 	struct op_queue *queue = queue_find(queues, id);
 	struct list waiting;

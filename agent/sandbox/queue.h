@@ -11,6 +11,7 @@
 
 #include "lib/error.h"
 #include "lib/list.h"
+#include "lib/pending.h"
 
 struct op;
 struct op_queue;
@@ -31,14 +32,18 @@ enum op_outcome {
 typedef void op_done_fn(const struct error *err, void *data);
 
 struct op_class {
-	const char *name; /* for logs and messages: "create container" */
+	/* For logs and messages: "create container". */
+	const char *name;
 	enum op_outcome (*run)(struct op *op, struct error *err);
-	/* Asks a running operation to end soon with this error; op_finish() follows, perhaps from inside.
-	 * NULL: it cannot be hurried. */
-	void (*cancel)(struct op *op, const struct error *why);
+	/* Ends a running operation early with this error; op_finish() follows, perhaps from inside. NULL: it cannot be
+	 * ended early. */
+	void (*abort)(struct op *op, const struct error *why);
 	/* Frees the operation, which is in no queue and does not run. */
 	void (*free)(struct op *op);
-	bool stays; /* op_queue_cancel_waiting() leaves it in its queue */
+	/* op_queue_abort_waiting() leaves it in its queue. */
+	bool stays;
+	/* Runs when it is its turn, and to completion, also when nobody waits for it. Others are dropped or aborted. */
+	bool goes_on;
 };
 
 /* The head of every kind of operation. op_submit() sets what is not `class`. */
@@ -46,41 +51,35 @@ struct op {
 	const struct op_class *class;
 	struct list node;
 	struct op_queue *queue;
-	op_done_fn *done; /* NULL once nobody is interested */
+	struct pending pending;
+	op_done_fn *done;
 	void *data;
 	bool running;
-	bool cancelled;
+	bool aborted;
 };
 
 void op_queues_init(struct op_queues *queues);
 
-/* Puts op at the end of the queue of `id` and, if it is alone there, runs it. Takes op over in every case.
- * OP_PENDING: done is called later, once, unless op_detach() comes first. Otherwise the operation has
- * ended (or could not be queued), is freed, and done is never called. */
+/* Puts op at the end of the queue of `id` and, if it is alone there, runs it. Takes op over in every case. OP_PENDING: the
+ * wait for it is op->pending. Otherwise the operation has ended (or could not be queued), is freed, and done is never
+ * called. */
 enum op_outcome op_submit(struct op_queues *queues, const char *id, struct op *op, op_done_fn *done,
 			  void *data, struct error *err);
 
 /* A pending operation has ended: done, free, next. err may be NULL for success. */
 void op_finish(struct op *op, const struct error *err);
 
-/* Whoever submitted a pending operation is gone: done is not called any more. If `cancel`, one that
- * waits is dropped and one that runs is cancelled; otherwise it goes on. */
-void op_detach(struct op *op, bool cancel);
-
-/* Somebody else waits for a pending operation from now on. */
-void op_redirect(struct op *op, op_done_fn *done, void *data);
-
 /* Calls done now, with this error, for an operation that goes on. */
 void op_answer(struct op *op, const struct error *err);
 
-/* Ends every waiting operation of `id` with this error, but those that stay; what runs goes on. */
-void op_queue_cancel_waiting(struct op_queues *queues, const char *id, const struct error *why);
+/* Aborts every waiting operation of `id` with this error, but those that stay; what runs goes on. */
+void op_queue_abort_waiting(struct op_queues *queues, const char *id, const struct error *why);
 
 /* The running operation of `id`, or NULL. */
 struct op *op_queue_running(const struct op_queues *queues, const char *id);
 
-/* Cancels a running operation, once. */
-void op_cancel(struct op *op, const struct error *why);
+/* Aborts a running operation, once. */
+void op_abort(struct op *op, const struct error *why);
 
 /* No operation is running or waiting? */
 bool op_queues_are_empty(const struct op_queues *queues);

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * RemoveContainer as an operation: what waits is cancelled, what runs gets a while, then a worker takes
+ * RemoveContainer as an operation: what waits is aborted, what runs gets a while, then a worker takes
  * the container down. Called by agent/rpc through sandbox.h, and when the sandbox is destroyed. Goes on
  * whether or not anybody waits for it.
  */
-#include "agent/sandbox/sandbox_internal.h"
+#include "agent/sandbox/sandbox_op.h"
 
 #include <stdbool.h>
 #include <stdlib.h>
@@ -15,36 +15,24 @@
 #include "lib/log.h"
 
 struct remove_op {
-	struct op op; /* first */
-	struct sandbox *s;
-	char *id;
-	struct container *c;
-	bool holds_mounts; /* the worker has the container's mount namespace */
-	bool was_creating; /* when this came: it may be undone by the time it is its turn */
-	struct job *job;
+	struct sandbox_op base; /* first */
+	bool holds_mounts;      /* the worker has the container's mount namespace */
+	bool was_creating;      /* when this came: it may be undone by the time it is its turn */
 	struct teardown teardown;
-	struct keep_fds keep;
-	struct timer *hurry;   /* until what runs before this one is cancelled */
+	struct timer *hurry;   /* until what runs before this one is aborted */
 	struct timer *timeout; /* the caller's */
 	struct timer *exits;
 };
 
-static struct remove_op *
-remove_of(struct op *op)
-{
-	return (struct remove_op *)op;
-}
-
 static void
 remove_free(struct op *base)
 {
-	struct remove_op *op = remove_of(base);
+	struct remove_op *op = (struct remove_op *)base;
 
 	timer_cancel(op->hurry);
 	timer_cancel(op->timeout);
 	timer_cancel(op->exits);
-	free(op->id);
-	free(op);
+	sandbox_op_free(base);
 }
 
 static void
@@ -54,10 +42,10 @@ on_storages_released(const struct error *err, void *data)
 
 	/* The container is gone all the same, and there is nothing that a host could do about it. */
 	if (err->code != ERROR_OK)
-		log_warn("sandbox", "container %s: release storages: %s", op->id, err->msg);
-	log_debug("sandbox", "container %s is removed", op->id);
-	sandbox_drop(op->s, op->c);
-	op_finish(&op->op, NULL);
+		log_warn("sandbox", "container %s: release storages: %s", op->base.id, err->msg);
+	log_debug("sandbox", "container %s is removed", op->base.id);
+	sandbox_drop(op->base.s, op->base.c);
+	op_finish(&op->base.op, NULL);
 }
 
 /* Everything in it is dead, and its exit status known. */
@@ -66,11 +54,12 @@ release_storages(struct remove_op *op)
 {
 	struct error err = ERROR_INIT;
 
-	op->c->on_exit = NULL;
+	op->base.c->on_exit = NULL;
 	timer_cancel(op->exits);
 	op->exits = NULL;
-	if (!op->c->has_storages || storages_release_owner(op->s->parts.storages, op->id,
-							   on_storages_released, op, &err) < 0)
+	if (!op->base.c->has_storages ||
+	    storages_release_owner(op->base.s->parts.storages, op->base.id, on_storages_released,
+				   op, &err) < 0)
 		on_storages_released(&err, op);
 }
 
@@ -80,8 +69,8 @@ on_exits_late(void *data)
 	struct remove_op *op = data;
 
 	op->exits = NULL;
-	log_warn("sandbox", "container %s: no exit status of %zu processes", op->id,
-		 container_alive(op->c));
+	log_warn("sandbox", "container %s: no exit status of %zu processes", op->base.id,
+		 container_alive(op->base.c));
 	release_storages(op);
 }
 
@@ -102,31 +91,30 @@ teardown_work(struct worker *w, void *arg, struct error *err)
 	arena_init(&arena, SPEC_ARENA_MAX);
 	if (op->holds_mounts && let_go_work(w, err) < 0)
 		return -1;
-	op->teardown.spec = kept_unpack(op->c->kept, op->c->kept_size, &arena, err);
+	op->teardown.spec = kept_unpack(op->base.c->kept, op->base.c->kept_size, &arena, err);
 	if (!op->teardown.spec)
 		return -1;
 	return container_teardown(w, &op->teardown, err);
 }
 
 static void
-on_teardown_done(struct job *job, const struct error *err, void *data)
+on_teardown_done(struct sandbox_op *base, const struct error *err)
 {
-	struct remove_op *op = data;
-	struct container *c = op->c;
+	struct remove_op *op = (struct remove_op *)base;
+	struct container *c = base->c;
 	struct error timer_err = ERROR_INIT;
 
-	(void)job;
-	op->job = NULL;
 	if (err->code != ERROR_OK) {
 		/* It stays, so that the host may try again. */
 		c->state = CONTAINER_STOPPED;
-		op_finish(&op->op, err);
+		op_finish(&op->base.op, err);
 		return;
 	}
 	if (container_alive(c) > 0) {
 		c->on_exit = on_exit_of_process;
 		c->data = op;
-		op->exits = loop_timer(op->s->parts.loop, EXITS_MS, on_exits_late, op, &timer_err);
+		op->exits =
+			loop_timer(op->base.s->parts.loop, EXITS_MS, on_exits_late, op, &timer_err);
 		if (op->exits)
 			return;
 	}
@@ -140,8 +128,8 @@ remove_close_mounts(struct job *job, const struct job_message *m, void *data, st
 
 	(void)m;
 	(void)err;
-	job_forget_fd(job, op->c->ns[NS_MNT]);
-	close_fd(&op->c->ns[NS_MNT]);
+	job_forget_fd(job, op->base.c->ns[NS_MNT]);
+	close_fd(&op->base.c->ns[NS_MNT]);
 	return 0;
 }
 
@@ -149,54 +137,49 @@ static const struct job_message_type teardown_messages[] = {
 	[LET_GO_MSG_CLOSE] = { .handler = remove_close_mounts },
 };
 
-static const struct job_ops teardown_job = {
-	.name = "remove container",
-	.work = teardown_work,
-	.messages = teardown_messages,
-	.n_messages = ARRAY_LEN(teardown_messages),
+static const struct sandbox_job teardown_job = {
+	.ops = {
+		.name = "remove container",
+		.work = teardown_work,
+		.messages = teardown_messages,
+		.n_messages = ARRAY_LEN(teardown_messages),
+	},
 	.done = on_teardown_done,
+	.deadline_ms = TEARDOWN_MS,
+	.flags = JOB_URGENT | JOB_AGAIN,
 };
 
 static enum op_outcome
 remove_run(struct op *base, struct error *err)
 {
-	struct remove_op *op = remove_of(base);
-	struct sandbox *s = op->s;
+	struct remove_op *op = (struct remove_op *)base;
+	struct sandbox *s = op->base.s;
 	enum container_state before;
 	struct error ignored = ERROR_INIT;
-	struct job_spec job = {
-		.ops = &teardown_job,
-		.arg = op,
-		.data = op,
-		.keep_fds = op->keep.fd,
-		.deadline_ms = TEARDOWN_MS,
-		.flags = JOB_URGENT | JOB_AGAIN,
-	};
+	struct sandbox_job job = teardown_job;
 
 	timer_cancel(op->hurry);
 	op->hurry = NULL;
-	op->c = sandbox_container(s, op->id, CONTAINER_CALL_REMOVE, err);
-	if (!op->c)
+	op->base.c = sandbox_container(s, op->base.id, CONTAINER_CALL_REMOVE, err);
+	if (!op->base.c)
 		return op->was_creating ? OP_DONE : OP_FAILED;
-	before = op->c->state;
-	op->c->state = CONTAINER_REMOVING;
-	(void)sandbox_kill_all(s, op->c, &ignored);
-	container_kill_processes(op->c);
+	before = op->base.c->state;
+	op->base.c->state = CONTAINER_REMOVING;
+	(void)sandbox_kill_all(s, op->base.c, &ignored);
+	container_kill_processes(op->base.c);
 	op->teardown = (struct teardown){
-		.id = op->c->id,
+		.id = op->base.c->id,
 		.roots = s->parts.roots,
-		.cgroup_path = op->c->cgroup_path,
-		.bundle = op->c->bundle,
+		.cgroup_path = op->base.c->cgroup_path,
+		.bundle = op->base.c->bundle,
 	};
-	keep_roots(&op->keep, s->parts.roots);
-	op->holds_mounts = op->c->ns[NS_MNT] >= 0;
-	keep_fd(&op->keep, op->c->ns[NS_MNT]);
-	job.n_keep_fds = op->keep.n;
-	job.deadline_ms += op->c->hooks.stop_ms;
-	op->job = job_start(s->parts.jobs, &job, err);
-	if (op->job)
+	keep_roots(&op->base.keep, s->parts.roots);
+	op->holds_mounts = op->base.c->ns[NS_MNT] >= 0;
+	keep_fd(&op->base.keep, op->base.c->ns[NS_MNT]);
+	job.deadline_ms += op->base.c->hooks.stop_ms;
+	if (sandbox_op_work(&op->base, &job, err) == OP_PENDING)
 		return OP_PENDING;
-	op->c->state = before;
+	op->base.c->state = before;
 	return OP_FAILED;
 }
 
@@ -205,19 +188,20 @@ static const struct op_class remove_class = {
 	.run = remove_run,
 	.free = remove_free,
 	.stays = true,
+	.goes_on = true,
 };
 
 static void
 on_hurry(void *data)
 {
 	struct remove_op *op = data;
-	struct op *running = op_queue_running(&op->s->queues, op->id);
+	struct op *running = op_queue_running(&op->base.s->queues, op->base.id);
 	struct error why = ERROR_INIT;
 
 	op->hurry = NULL;
-	error_set(&why, ERROR_ABORTED, "container %s is being removed", op->id);
+	error_set(&why, ERROR_ABORTED, "container %s is being removed", op->base.id);
 	if (running)
-		op_cancel(running, &why);
+		op_abort(running, &why);
 }
 
 static void
@@ -229,16 +213,16 @@ on_timeout(void *data)
 	op->timeout = NULL;
 	error_set(&why, ERROR_DEADLINE_EXCEEDED,
 		  "container %s is not removed yet; the work goes on (ETIME: Timer expired)",
-		  op->id);
-	op_answer(&op->op, &why);
+		  op->base.id);
+	op_answer(&op->base.op, &why);
 }
 
 static int
 start_timers(struct remove_op *op, uint32_t timeout_s, struct error *err)
 {
-	struct loop *loop = op->s->parts.loop;
+	struct loop *loop = op->base.s->parts.loop;
 
-	if (op_queue_running(&op->s->queues, op->id)) {
+	if (op_queue_running(&op->base.s->queues, op->base.id)) {
 		op->hurry = loop_timer(loop, HURRY_MS, on_hurry, op, err);
 		if (!op->hurry)
 			return -1;
@@ -253,7 +237,7 @@ start_timers(struct remove_op *op, uint32_t timeout_s, struct error *err)
 
 enum op_outcome
 sandbox_remove_container(struct sandbox *s, const char *id, uint32_t timeout_s, op_done_fn *done,
-			 void *data, struct op **out, struct error *err)
+			 void *data, struct pending **out, struct error *err)
 {
 	const struct container *c = sandbox_find(s, id);
 	struct remove_op *op;
@@ -261,22 +245,15 @@ sandbox_remove_container(struct sandbox *s, const char *id, uint32_t timeout_s, 
 
 	if (!c && !op_queue_running(&s->queues, id))
 		return error_no_container(err, id);
-	op = calloc(1, sizeof(*op));
-	if (op)
-		op->id = strdup(id);
-	if (!op || !op->id) {
-		free(op);
-		return error_nomem(err, remove_class.name);
-	}
-	op->op.class = &remove_class;
-	op->s = s;
+	op = sandbox_op_new(s, &remove_class, id, sizeof(*op), err);
+	if (!op)
+		return OP_FAILED;
 	op->was_creating = c && c->state == CONTAINER_CREATING;
 	if (start_timers(op, timeout_s, err) < 0) {
-		remove_free(&op->op);
+		remove_free(&op->base.op);
 		return OP_FAILED;
 	}
 	error_set(&why, ERROR_ABORTED, "container %s is being removed", id);
-	op_queue_cancel_waiting(&s->queues, id, &why);
-	*out = &op->op;
-	return op_submit(&s->queues, id, &op->op, done, data, err);
+	op_queue_abort_waiting(&s->queues, id, &why);
+	return sandbox_op_submit(&op->base, done, data, out, err);
 }

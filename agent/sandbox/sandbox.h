@@ -4,8 +4,8 @@
  * by agent/rpc; knows no call. Loop side: never blocks, what could is a job.
  *
  * Operations return OP_DONE, OP_FAILED (err is set) or OP_PENDING: then done(err, data) follows once, never
- * from inside, and *op may be given to op_detach() until then. Strings and messages of a request must
- * live until the operation has ended or was detached.
+ * from inside, and until then *p is for pending_cancel(). Strings and messages of a request must live until the
+ * operation has ended or was cancelled.
  */
 #pragma once
 
@@ -92,15 +92,15 @@ struct sandbox_request {
 	size_t n_storages;
 };
 
-/* Once only: ALREADY_EXISTS afterwards, FAILED_PRECONDITION while one is under way. A failure, and being
- * detached, leave the sandbox as if it had never come. */
+/* Once only: ALREADY_EXISTS afterwards, FAILED_PRECONDITION while one is under way. A failure, and
+ * pending_cancel(), leave the sandbox as if it had never come. */
 enum op_outcome sandbox_create(struct sandbox *s, const struct sandbox_request *request,
-			       op_done_fn *done, void *data, struct op **op, struct error *err);
+			       op_done_fn *done, void *data, struct pending **p, struct error *err);
 
 /* Takes every container down and releases the sandbox's storages; done once nothing is left, or what is
  * left was given up (15 s). Works without a CreateSandbox too. A second one is FAILED_PRECONDITION.
- * Cannot be cancelled. The power-off that follows is the caller's. */
-enum op_outcome sandbox_destroy(struct sandbox *s, op_done_fn *done, void *data, struct op **op,
+ * Goes on if the wait is cancelled. The power-off that follows is the caller's. */
+enum op_outcome sandbox_destroy(struct sandbox *s, op_done_fn *done, void *data, struct pending **p,
 				struct error *err);
 
 /* A device that the host has plugged in for a container. */
@@ -131,16 +131,16 @@ struct sandbox_container_request {
 		    * over is set to -1. */
 };
 
-/* Done when the container's init waits at its gate. A failure or op_detach(cancel) undoes everything,
+/* Done when the container's init waits at its gate. A failure or pending_cancel() undoes everything,
  * storages included. */
 enum op_outcome sandbox_create_container(struct sandbox *s,
 					 const struct sandbox_container_request *request,
-					 op_done_fn *done, void *data, struct op **op,
+					 op_done_fn *done, void *data, struct pending **p,
 					 struct error *err);
 
 /* Opens the gate of a created container. */
 enum op_outcome sandbox_start_container(struct sandbox *s, const char *id, op_done_fn *done,
-					void *data, struct op **op, struct error *err);
+					void *data, struct pending **p, struct error *err);
 
 /* ExecProcess in plain terms. */
 struct sandbox_exec_request {
@@ -151,12 +151,12 @@ struct sandbox_exec_request {
 
 /* Done when the process is released to execve(2). */
 enum op_outcome sandbox_exec(struct sandbox *s, const struct sandbox_exec_request *request,
-			     op_done_fn *done, void *data, struct op **op, struct error *err);
+			     op_done_fn *done, void *data, struct pending **p, struct error *err);
 
-/* Cancels what waits for the container, lets what runs end for 5 s, then takes it down. Goes on if the
- * caller is detached. timeout_s > 0: DEADLINE_EXCEEDED after that many seconds, and the work goes on. */
+/* Aborts what waits for the container, lets what runs end for 5 s, then takes it down. Goes on if the
+ * wait is cancelled. timeout_s > 0: DEADLINE_EXCEEDED after that many seconds, and the work goes on. */
 enum op_outcome sandbox_remove_container(struct sandbox *s, const char *id, uint32_t timeout_s,
-					 op_done_fn *done, void *data, struct op **op,
+					 op_done_fn *done, void *data, struct pending **p,
 					 struct error *err);
 
 /* SIGKILL to everything in the container's cgroup, without a fork. 0, or -1 and err. */
@@ -169,21 +169,21 @@ int sandbox_signal(struct sandbox *s, struct process *p, uint32_t signal, struct
 /* Stops the container's processes; done when they have stopped. Until it is resumed nothing can be started in
  * it; signals wait, SIGKILL kills. */
 enum op_outcome sandbox_pause_container(struct sandbox *s, const char *id, op_done_fn *done,
-					void *data, struct op **op, struct error *err);
+					void *data, struct pending **p, struct error *err);
 enum op_outcome sandbox_resume_container(struct sandbox *s, const char *id, op_done_fn *done,
-					 void *data, struct op **op, struct error *err);
+					 void *data, struct pending **p, struct error *err);
 
 /* Changes what of the limits is given; device rules are replaced as a whole if there are any. A failure leaves
  * all as it was. Copies what it needs. */
 enum op_outcome sandbox_update_container(struct sandbox *s, const char *id,
 					 const Grpc__LinuxResources *resources, op_done_fn *done,
-					 void *data, struct op **op, struct error *err);
+					 void *data, struct pending **p, struct error *err);
 
 struct stats;
 
 /* Fills *out, whose list is then the caller's to free, before done is called without an error. */
 enum op_outcome sandbox_container_stats(struct sandbox *s, const char *id, struct stats *out,
-					op_done_fn *done, void *data, struct op **op,
+					op_done_fn *done, void *data, struct pending **p,
 					struct error *err);
 
 /* OOM kills of all containers, to be taken. */

@@ -3,7 +3,7 @@
  * CreateSandbox as an operation: a worker for modules and namespaces, then the storages, then a worker for
  * resolv.conf and names. Called by agent/rpc through sandbox.h. A failure leaves the sandbox as it was before.
  */
-#include "agent/sandbox/sandbox_internal.h"
+#include "agent/sandbox/sandbox_op.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -12,14 +12,11 @@
 #include "lib/log.h"
 
 struct setup_op {
-	struct op op; /* first */
-	struct sandbox *s;
+	struct sandbox_op base; /* first */
 	struct setup_work work;
 	struct sandbox_request request; /* what it points to may go once this is cancelled */
 	struct storage_request *acquiring;
-	struct job *job;
-	struct keep_fds keep;
-	char *id;
+	char *sandbox_id;
 	Grpc__Hooks *hooks;
 	struct setup_names names;
 	bool has_storages;
@@ -27,33 +24,27 @@ struct setup_op {
 	struct error error;
 };
 
-static struct setup_op *
-setup_of(struct op *op)
-{
-	return (struct setup_op *)op;
-}
-
 static void
 setup_free(struct op *base)
 {
-	struct setup_op *op = setup_of(base);
+	struct setup_op *op = (struct setup_op *)base;
 
 	setup_names_close(&op->names);
-	free(op->id);
+	free(op->sandbox_id);
 	if (op->hooks)
 		grpc__hooks__free_unpacked(op->hooks, NULL);
-	free(op);
+	sandbox_op_free(base);
 }
 
 /* Back to no sandbox: the reply. */
 static void
 undone(struct setup_op *op)
 {
-	close_fd(&op->s->ns[NS_IPC]);
-	close_fd(&op->s->ns[NS_UTS]);
-	if (op->s->state == SANDBOX_CREATING)
-		op->s->state = SANDBOX_NONE;
-	op_finish(&op->op, &op->error);
+	close_fd(&op->base.s->ns[NS_IPC]);
+	close_fd(&op->base.s->ns[NS_UTS]);
+	if (op->base.s->state == SANDBOX_CREATING)
+		op->base.s->state = SANDBOX_NONE;
+	op_finish(&op->base.op, &op->error);
 }
 
 static void
@@ -77,16 +68,17 @@ fail(struct setup_op *op, const struct error *why)
 		undone(op);
 		return;
 	}
-	if (storages_release_owner(op->s->parts.storages, "", on_storages_released, op, &err) < 0)
+	if (storages_release_owner(op->base.s->parts.storages, "", on_storages_released, op, &err) <
+	    0)
 		on_storages_released(&err, op);
 }
 
 static void
 succeed(struct setup_op *op)
 {
-	struct sandbox *s = op->s;
+	struct sandbox *s = op->base.s;
 
-	s->id = steal_ptr(&op->id);
+	s->id = steal_ptr(&op->sandbox_id);
 	log_set_sandbox(s->id);
 	s->guest_hooks = steal_ptr(&op->hooks);
 	setup_names_close(&s->names);
@@ -94,16 +86,20 @@ succeed(struct setup_op *op)
 	op->names.n = 0;
 	if (s->state == SANDBOX_CREATING)
 		s->state = SANDBOX_CREATED;
-	op_finish(&op->op, NULL);
+	op_finish(&op->base.op, NULL);
+}
+
+static int
+names_work(struct worker *w, void *arg, struct error *err)
+{
+	return setup_work_names(w, &((const struct setup_op *)arg)->work, err);
 }
 
 static void
-on_names_done(struct job *job, const struct error *err, void *data)
+on_names_done(struct sandbox_op *base, const struct error *err)
 {
-	struct setup_op *op = data;
+	struct setup_op *op = (struct setup_op *)base;
 
-	(void)job;
-	op->job = NULL;
 	if (err->code != ERROR_OK)
 		fail(op, err);
 	else
@@ -133,29 +129,15 @@ static const struct job_message_type names_messages[] = {
 			      .n_fds_max = SETUP_NAMES_MAX },
 };
 
-static const struct job_ops names_job = {
-	.name = "set up resolv.conf, hostname and hosts",
-	.work = setup_work_names,
-	.messages = names_messages,
-	.n_messages = ARRAY_LEN(names_messages),
+static const struct sandbox_job names_job = {
+	.ops = {
+		.name = "set up resolv.conf, hostname and hosts",
+		.work = names_work,
+		.messages = names_messages,
+		.n_messages = ARRAY_LEN(names_messages),
+	},
 	.done = on_names_done,
 };
-
-/* 0, or -1 with nothing started. */
-static int
-start_job(struct setup_op *op, const struct job_ops *ops, struct error *err)
-{
-	struct job_spec job = {
-		.ops = ops,
-		.arg = &op->work,
-		.data = op,
-		.keep_fds = op->keep.fd,
-		.n_keep_fds = op->keep.n,
-	};
-
-	op->job = job_start(op->s->parts.jobs, &job, err);
-	return op->job ? 0 : -1;
-}
 
 static void
 set_up_names(struct setup_op *op)
@@ -164,7 +146,7 @@ set_up_names(struct setup_op *op)
 
 	if (!setup_names_wanted(&op->request))
 		succeed(op);
-	else if (start_job(op, &names_job, &err) < 0)
+	else if (sandbox_op_work(&op->base, &names_job, &err) != OP_PENDING)
 		fail(op, &err);
 }
 
@@ -188,8 +170,8 @@ setup_take_namespaces(struct job *job, const struct job_message *m, void *data, 
 
 	(void)job;
 	(void)err;
-	op->s->ns[NS_IPC] = steal_fd(&m->fds[0]);
-	op->s->ns[NS_UTS] = steal_fd(&m->fds[1]);
+	op->base.s->ns[NS_IPC] = steal_fd(&m->fds[0]);
+	op->base.s->ns[NS_UTS] = steal_fd(&m->fds[1]);
 	return 0;
 }
 
@@ -208,14 +190,18 @@ static const struct job_message_type first_messages[] = {
 	[SETUP_MSG_HOOKS] = { .handler = setup_take_hooks, .size_max = JOB_MESSAGE_MAX },
 };
 
-static void
-on_first_done(struct job *job, const struct error *err, void *data)
+static int
+first_work(struct worker *w, void *arg, struct error *err)
 {
-	struct setup_op *op = data;
+	return setup_work_first(w, &((const struct setup_op *)arg)->work, err);
+}
+
+static void
+on_first_done(struct sandbox_op *base, const struct error *err)
+{
+	struct setup_op *op = (struct setup_op *)base;
 	struct error why = ERROR_INIT;
 
-	(void)job;
-	op->job = NULL;
 	if (err->code != ERROR_OK) {
 		fail(op, err);
 		return;
@@ -225,42 +211,44 @@ on_first_done(struct job *job, const struct error *err, void *data)
 		return;
 	}
 	op->has_storages = true;
-	op->acquiring = storages_acquire(op->s->parts.storages, "", op->request.storages,
+	op->acquiring = storages_acquire(op->base.s->parts.storages, "", op->request.storages,
 					 op->request.n_storages, on_storages_acquired, op, &why);
 	if (!op->acquiring)
 		fail(op, &why);
 }
 
-static const struct job_ops first_job = {
-	.name = "create sandbox",
-	.work = setup_work_first,
-	.messages = first_messages,
-	.n_messages = ARRAY_LEN(first_messages),
+static const struct sandbox_job first_job = {
+	.ops = {
+		.name = "create sandbox",
+		.work = first_work,
+		.messages = first_messages,
+		.n_messages = ARRAY_LEN(first_messages),
+	},
 	.done = on_first_done,
 };
 
 static enum op_outcome
 setup_run(struct op *base, struct error *err)
 {
-	struct setup_op *op = setup_of(base);
-	struct sandbox *s = op->s;
+	struct setup_op *op = (struct setup_op *)base;
+	struct sandbox *s = op->base.s;
 
 	if (s->state == SANDBOX_DESTROYED)
 		return error_set(err, ERROR_FAILED_PRECONDITION, "the sandbox was destroyed");
 	if (s->state != SANDBOX_NONE)
 		return error_set(err, ERROR_ALREADY_EXISTS, "the sandbox exists already");
 	s->state = SANDBOX_CREATING;
-	keep_roots(&op->keep, s->parts.roots);
-	if (start_job(op, &first_job, err) == 0)
+	keep_roots(&op->base.keep, s->parts.roots);
+	if (sandbox_op_work(&op->base, &first_job, err) == OP_PENDING)
 		return OP_PENDING;
 	s->state = SANDBOX_NONE;
 	return OP_FAILED;
 }
 
 static void
-setup_cancel(struct op *base, const struct error *why)
+setup_abort(struct op *base, const struct error *why)
 {
-	struct setup_op *op = setup_of(base);
+	struct setup_op *op = (struct setup_op *)base;
 
 	if (op->acquiring) {
 		op->error = *why;
@@ -268,14 +256,14 @@ setup_cancel(struct op *base, const struct error *why)
 		storages_cancel(op->acquiring, on_storages_released, op);
 		op->acquiring = NULL;
 	} else if (!op->releasing) {
-		job_cancel(op->job, why->code, why->msg);
+		sandbox_op_abort(base, why);
 	}
 }
 
 static const struct op_class setup_class = {
 	.name = "create sandbox",
 	.run = setup_run,
-	.cancel = setup_cancel,
+	.abort = setup_abort,
 	.free = setup_free,
 };
 
@@ -295,7 +283,7 @@ check_request(const struct sandbox_request *request, struct error *err)
 
 enum op_outcome
 sandbox_create(struct sandbox *s, const struct sandbox_request *request, op_done_fn *done,
-	       void *data, struct op **out, struct error *err)
+	       void *data, struct pending **out, struct error *err)
 {
 	struct setup_op *op;
 
@@ -303,16 +291,15 @@ sandbox_create(struct sandbox *s, const struct sandbox_request *request, op_done
 		return OP_FAILED;
 	if (s->state == SANDBOX_CREATING)
 		return error_set(err, ERROR_FAILED_PRECONDITION, "the sandbox is being created");
-	op = calloc(1, sizeof(*op));
+	op = sandbox_op_new(s, &setup_class, SANDBOX_KEY, sizeof(*op), err);
 	if (!op)
-		return error_nomem(err, setup_class.name);
-	*op = (struct setup_op){ .op = { .class = &setup_class }, .s = s, .request = *request };
+		return OP_FAILED;
+	op->request = *request;
 	op->work = (struct setup_work){ .request = &op->request, .roots = s->parts.roots };
-	op->id = strdup(request->id);
-	if (!op->id) {
-		setup_free(&op->op);
+	op->sandbox_id = strdup(request->id);
+	if (!op->sandbox_id) {
+		setup_free(&op->base.op);
 		return error_nomem(err, setup_class.name);
 	}
-	*out = &op->op;
-	return op_submit(&s->queues, SANDBOX_KEY, &op->op, done, data, err);
+	return sandbox_op_submit(&op->base, done, data, out, err);
 }

@@ -194,9 +194,8 @@ set_up_file(struct worker *w, const struct setup_work *work, const struct name_f
 }
 
 int
-setup_work_names(struct worker *w, void *arg, struct error *err)
+setup_work_names(struct worker *w, const struct setup_work *work, struct error *err)
 {
-	const struct setup_work *work = arg;
 	int32_t ids[SETUP_NAMES_MAX];
 	int points[SETUP_NAMES_MAX];
 	size_t n = 0;

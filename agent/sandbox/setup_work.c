@@ -95,9 +95,8 @@ find_hooks(struct worker *w, const struct setup_work *work, struct error *err)
 }
 
 int
-setup_work_first(struct worker *w, void *arg, struct error *err)
+setup_work_first(struct worker *w, const struct setup_work *work, struct error *err)
 {
-	const struct setup_work *work = arg;
 	const struct sandbox_request *request = work->request;
 	int ns[2] = { -1, -1 };
 
@@ -114,10 +113,8 @@ setup_work_first(struct worker *w, void *arg, struct error *err)
 }
 
 int
-setup_work_last(struct worker *w, void *arg, struct error *err)
+setup_work_last(struct worker *w, const struct setup_work *work, struct error *err)
 {
-	const struct setup_work *work = arg;
-
 	setup_names_unbind(w, &work->names);
 	return clean_run_dir(w, work->roots->run, err);
 }

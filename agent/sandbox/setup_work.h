@@ -32,10 +32,10 @@ struct setup_work {
 };
 
 /* An empty run directory, the kernel modules, the namespaces. */
-int setup_work_first(struct worker *w, void *arg, struct error *err);
+int setup_work_first(struct worker *w, const struct setup_work *work, struct error *err);
 
 /* resolv.conf, hostname and hosts, bound over those that the guest has: its root may be read-only. */
-int setup_work_names(struct worker *w, void *arg, struct error *err);
+int setup_work_names(struct worker *w, const struct setup_work *work, struct error *err);
 /* Is there anything for it to do? */
 bool setup_names_wanted(const struct sandbox_request *request);
 /* Unmounts those files again. */
@@ -43,4 +43,4 @@ void setup_names_unbind(struct worker *w, const struct setup_names *names);
 void setup_names_close(struct setup_names *names);
 
 /* Takes resolv.conf and the run directory's content away. */
-int setup_work_last(struct worker *w, void *arg, struct error *err);
+int setup_work_last(struct worker *w, const struct setup_work *work, struct error *err);

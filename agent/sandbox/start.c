@@ -3,29 +3,16 @@
  * StartContainer as an operation: the gate is opened at once or, if there are hooks around that, by a worker. Called by
  * agent/rpc through sandbox.h. A start that fails in a hook ends the container.
  */
-#include "agent/sandbox/sandbox_internal.h"
-
-#include <stdlib.h>
+#include "agent/sandbox/sandbox_op.h"
 
 #include "agent/container/spec/retain.h"
 #include "lib/cleanup.h"
 #include "lib/log.h"
 
 struct start_op {
-	struct op op; /* first */
-	struct sandbox *s;
-	const char *id;
-	struct container *c; /* stays while this runs */
-	struct job *job;
+	struct sandbox_op base; /* first */
 	struct launch_start start;
-	struct keep_fds keep;
 };
-
-static struct start_op *
-start_of(struct op *op)
-{
-	return (struct start_op *)op;
-}
 
 static int
 start_work(struct worker *w, void *arg, struct error *err)
@@ -34,20 +21,17 @@ start_work(struct worker *w, void *arg, struct error *err)
 	struct arena arena;
 
 	arena_init(&arena, SPEC_ARENA_MAX);
-	op->start.spec = kept_unpack(op->c->kept, op->c->kept_size, &arena, err);
+	op->start.spec = kept_unpack(op->base.c->kept, op->base.c->kept_size, &arena, err);
 	if (!op->start.spec)
 		return -1;
 	return container_start_with_hooks(w, &op->start, err);
 }
 
 static void
-on_start_done(struct job *job, const struct error *err, void *data)
+on_start_done(struct sandbox_op *op, const struct error *err)
 {
-	struct start_op *op = data;
 	struct error ignored = ERROR_INIT;
 
-	(void)job;
-	op->job = NULL;
 	close_fd(&op->c->gate);
 	if (err->code == ERROR_OK) {
 		container_started(op->c);
@@ -58,74 +42,48 @@ on_start_done(struct job *job, const struct error *err, void *data)
 	op_finish(&op->op, err->code == ERROR_OK ? NULL : err);
 }
 
-static const struct job_ops start_job = {
-	.name = "start container",
-	.work = start_work,
+static const struct sandbox_job start_job = {
+	.ops = { .name = "start container", .work = start_work },
 	.done = on_start_done,
 };
 
 static enum op_outcome
 start_run(struct op *base, struct error *err)
 {
-	struct start_op *op = start_of(base);
-	struct container *c = sandbox_container(op->s, op->id, CONTAINER_CALL_START, err);
-	struct job_spec job = {
-		.ops = &start_job,
-		.arg = op,
-		.data = op,
-		.keep_fds = op->keep.fd,
-	};
+	struct start_op *op = (struct start_op *)base;
+	struct container *c = sandbox_container(op->base.s, op->base.id, CONTAINER_CALL_START, err);
+	struct sandbox_job job = start_job;
 
 	if (!c)
 		return OP_FAILED;
 	if (!c->hooks.start_ms)
 		return container_start(c, err) < 0 ? OP_FAILED : OP_DONE;
-	op->c = c;
+	op->base.c = c;
 	op->start = (struct launch_start){
 		.id = c->id,
 		.bundle = c->bundle,
-		.roots = op->s->parts.roots,
+		.roots = op->base.s->parts.roots,
 		.pid = c->init_pid,
 		.gate = c->gate,
 	};
-	keep_roots(&op->keep, op->s->parts.roots);
-	keep_fd(&op->keep, c->gate);
-	job.n_keep_fds = op->keep.n;
-	job.deadline_ms = op->s->parts.create_timeout_ms + c->hooks.start_ms;
-	op->job = job_start(op->s->parts.jobs, &job, err);
-	return op->job ? OP_PENDING : OP_FAILED;
-}
-
-static void
-start_cancel(struct op *base, const struct error *why)
-{
-	job_cancel(start_of(base)->job, why->code, why->msg);
-}
-
-static void
-start_free(struct op *base)
-{
-	free(base);
+	keep_roots(&op->base.keep, op->base.s->parts.roots);
+	keep_fd(&op->base.keep, c->gate);
+	job.deadline_ms = op->base.s->parts.create_timeout_ms + c->hooks.start_ms;
+	return sandbox_op_work(&op->base, &job, err);
 }
 
 static const struct op_class start_class = {
 	.name = "start container",
 	.run = start_run,
-	.cancel = start_cancel,
-	.free = start_free,
+	.abort = sandbox_op_abort,
+	.free = sandbox_op_free,
 };
 
 enum op_outcome
 sandbox_start_container(struct sandbox *s, const char *id, op_done_fn *done, void *data,
-			struct op **out, struct error *err)
+			struct pending **out, struct error *err)
 {
-	struct start_op *op = calloc(1, sizeof(*op));
+	struct start_op *op = sandbox_op_new(s, &start_class, id, sizeof(*op), err);
 
-	if (!op)
-		return error_nomem(err, start_class.name);
-	op->op.class = &start_class;
-	op->s = s;
-	op->id = id;
-	*out = &op->op;
-	return op_submit(&s->queues, id, &op->op, done, data, err);
+	return op ? sandbox_op_submit(&op->base, done, data, out, err) : OP_FAILED;
 }

@@ -3,7 +3,7 @@
  * StatsContainer as an operation: a worker reads the counters. It waits for no other work on the container, only for
  * another one of its kind. Called by agent/rpc through sandbox.h.
  */
-#include "agent/sandbox/sandbox_internal.h"
+#include "agent/sandbox/sandbox_op.h"
 
 #include <fcntl.h>
 #include <sched.h>
@@ -25,39 +25,31 @@ enum stats_msg {
 };
 
 struct stats_op {
-	struct op op; /* first */
-	struct sandbox *s;
-	struct stats *out; /* the caller's, who is there if somebody waits for this */
+	struct sandbox_op base; /* first */
+	struct stats *out;      /* the caller's, who is there if somebody waits for this */
 	struct stats read;
-	char *id, *cgroup_path;
+	char *container; /* its id */
+	char *cgroup_path;
 	int net; /* the container's network namespace; -1: the guest's */
-	struct job *job;
-	struct keep_fds keep;
 };
-
-static struct stats_op *
-stats_of(struct op *op)
-{
-	return (struct stats_op *)op;
-}
 
 static void
 stats_free(struct op *base)
 {
-	struct stats_op *op = stats_of(base);
+	struct stats_op *op = (struct stats_op *)base;
 
 	close_fd(&op->net);
 	free(op->read.list);
 	free(op->cgroup_path);
-	free(op->id);
-	free(op);
+	free(op->container);
+	sandbox_op_free(base);
 }
 
 static int
 stats_work(struct worker *w, void *arg, struct error *err)
 {
 	struct stats_op *op = arg;
-	const struct roots *roots = op->s->parts.roots;
+	const struct roots *roots = op->base.s->parts.roots;
 	auto_close int fd = roots->cgroup < 0 ? -1 : cgroup_open(roots->cgroup, op->cgroup_path);
 	struct stats s = { 0 };
 
@@ -104,38 +96,40 @@ static const struct job_message_type stats_messages[] = {
 };
 
 static void
-on_stats_done(struct job *job, const struct error *err, void *data)
+on_stats_done(struct sandbox_op *base, const struct error *err)
 {
-	struct stats_op *op = data;
+	struct stats_op *op = (struct stats_op *)base;
 
-	(void)job;
-	op->job = NULL;
-	if (op->op.done && err->code == ERROR_OK) {
+	if (err->code == ERROR_OK && pending_is_wanted(&base->op.pending)) {
 		*op->out = op->read;
 		op->read = (struct stats){ 0 };
 	}
-	op_finish(&op->op, err);
+	op_finish(&base->op, err);
 }
 
-static const struct job_ops stats_job = {
-	.name = "container statistics",
-	.work = stats_work,
-	.messages = stats_messages,
-	.n_messages = ARRAY_LEN(stats_messages),
+static const struct sandbox_job stats_job = {
+	.ops = {
+		.name = "container statistics",
+		.work = stats_work,
+		.messages = stats_messages,
+		.n_messages = ARRAY_LEN(stats_messages),
+	},
 	.done = on_stats_done,
+	.deadline_ms = STATS_JOB_MS,
 };
 
 /* What is needed of the container, which may be removed meanwhile. */
 static int
 take_container(struct stats_op *op, struct error *err)
 {
-	const struct container *c = sandbox_container(op->s, op->id, CONTAINER_CALL_STATS, err);
+	const struct container *c =
+		sandbox_container(op->base.s, op->container, CONTAINER_CALL_STATS, err);
 
 	if (!c)
 		return -1;
 	op->cgroup_path = strdup(c->cgroup_path);
 	if (!op->cgroup_path)
-		return error_nomem(err, stats_job.name);
+		return error_nomem(err, stats_job.ops.name);
 	if (c->ns[NS_NET] < 0)
 		return 0;
 	op->net = fcntl(c->ns[NS_NET], F_DUPFD_CLOEXEC, 3);
@@ -145,42 +139,27 @@ take_container(struct stats_op *op, struct error *err)
 static enum op_outcome
 stats_run(struct op *base, struct error *err)
 {
-	struct stats_op *op = stats_of(base);
-	const struct roots *roots = op->s->parts.roots;
-	struct job_spec job = {
-		.ops = &stats_job,
-		.arg = op,
-		.data = op,
-		.keep_fds = op->keep.fd,
-		.deadline_ms = STATS_JOB_MS,
-	};
+	struct stats_op *op = (struct stats_op *)base;
+	const struct roots *roots = op->base.s->parts.roots;
 
 	if (take_container(op, err) < 0)
 		return OP_FAILED;
-	keep_fd(&op->keep, roots->cgroup);
-	keep_fd(&op->keep, roots->proc);
-	keep_fd(&op->keep, op->net);
-	job.n_keep_fds = op->keep.n;
-	op->job = job_start(op->s->parts.jobs, &job, err);
-	return op->job ? OP_PENDING : OP_FAILED;
-}
-
-static void
-stats_cancel(struct op *base, const struct error *why)
-{
-	job_cancel(stats_of(base)->job, why->code, why->msg);
+	keep_fd(&op->base.keep, roots->cgroup);
+	keep_fd(&op->base.keep, roots->proc);
+	keep_fd(&op->base.keep, op->net);
+	return sandbox_op_work(&op->base, &stats_job, err);
 }
 
 static const struct op_class stats_class = {
 	.name = "container statistics",
 	.run = stats_run,
-	.cancel = stats_cancel,
+	.abort = sandbox_op_abort,
 	.free = stats_free,
 };
 
 enum op_outcome
 sandbox_container_stats(struct sandbox *s, const char *id, struct stats *out, op_done_fn *done,
-			void *data, struct op **op_out, struct error *err)
+			void *data, struct pending **pending, struct error *err)
 {
 	struct stats_op *op;
 	auto_free char *key = NULL;
@@ -188,17 +167,20 @@ sandbox_container_stats(struct sandbox *s, const char *id, struct stats *out, op
 	*out = (struct stats){ 0 };
 	if (!sandbox_find(s, id))
 		return error_no_container(err, id);
-	op = calloc(1, sizeof(*op));
-	if (!op)
-		return error_nomem(err, stats_class.name);
-	*op = (struct stats_op){ .op.class = &stats_class, .s = s, .out = out, .net = -1 };
-	op->id = strdup(id);
 	/* a queue of its own: no container's id has a slash */
-	if (!op->id || asprintf(&key, "%s/stats", id) < 0) {
+	if (asprintf(&key, "%s/stats", id) < 0) {
 		key = NULL;
-		stats_free(&op->op);
 		return error_nomem(err, stats_class.name);
 	}
-	*op_out = &op->op;
-	return op_submit(&s->queues, key, &op->op, done, data, err);
+	op = sandbox_op_new(s, &stats_class, key, sizeof(*op), err);
+	if (!op)
+		return OP_FAILED;
+	op->out = out;
+	op->net = -1;
+	op->container = strdup(id);
+	if (!op->container) {
+		stats_free(&op->base.op);
+		return error_nomem(err, stats_class.name);
+	}
+	return sandbox_op_submit(&op->base, done, data, pending, err);
 }

@@ -3,7 +3,7 @@
  * UpdateContainer as an operation: a worker that writes the new limits. Called by agent/rpc through sandbox.h. A write
  * that fails puts back what was there; a worker that is killed at its deadline cannot.
  */
-#include "agent/sandbox/sandbox_internal.h"
+#include "agent/sandbox/sandbox_op.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -22,30 +22,18 @@ enum update_msg {
 };
 
 struct update_op {
-	struct op op; /* first */
-	struct sandbox *s;
-	char *id;
+	struct sandbox_op base; /* first */
 	uint8_t *packed; /* the resources, for the worker: the call may be gone before it starts */
 	size_t packed_size;
-	struct container *c; /* stays while this runs */
-	struct job *job;
-	struct keep_fds keep;
 };
-
-static struct update_op *
-update_of(struct op *op)
-{
-	return (struct update_op *)op;
-}
 
 static void
 update_free(struct op *base)
 {
-	struct update_op *op = update_of(base);
+	struct update_op *op = (struct update_op *)base;
 
 	free(op->packed);
-	free(op->id);
-	free(op);
+	sandbox_op_free(base);
 }
 
 /* The rules first, since the former ones can always be put back. *program is what is attached. */
@@ -56,7 +44,7 @@ update_devices(const struct update_op *op, int fd, const Grpc__LinuxResources *r
 	struct device_rules rules;
 	int result;
 
-	if (device_rules_make(r->devices, r->n_devices, NULL, 0, op->s->parts.any_disk, &rules,
+	if (device_rules_make(r->devices, r->n_devices, NULL, 0, op->base.s->parts.any_disk, &rules,
 			      err) < 0)
 		return -1;
 	result = cgroup_devices_apply(fd, &rules, program, err);
@@ -69,18 +57,18 @@ update_work(struct worker *w, void *arg, struct error *err)
 {
 	struct update_op *op = arg;
 	Grpc__LinuxResources *r = grpc__linux_resources__unpack(NULL, op->packed_size, op->packed);
-	uint32_t program = op->c->device_program;
-	int root = op->s->parts.roots->cgroup;
+	uint32_t program = op->base.c->device_program;
+	int root = op->base.s->parts.roots->cgroup;
 	auto_close int fd = -1;
 	auto_close int former = -1;
 
 	if (!r)
 		return error_nomem(err, "unpacking resources");
-	fd = cgroup_open(root, op->c->cgroup_path);
+	fd = cgroup_open(root, op->base.c->cgroup_path);
 	if (fd < 0)
-		return error_sys(err, "open cgroup %s", op->c->cgroup_path);
+		return error_sys(err, "open cgroup %s", op->base.c->cgroup_path);
 	/* hosts send the rules of the whole spec again, in numbers that are other devices' here */
-	if (r->n_devices == 0 || op->c->renumbered)
+	if (r->n_devices == 0 || op->base.c->renumbered)
 		return cgroup_limits_update(fd, root, r, err);
 	former = cgroup_devices_hold(program);
 	if (update_devices(op, fd, r, &program, err) < 0)
@@ -99,7 +87,7 @@ update_take_devices(struct job *job, const struct job_message *m, void *data, st
 
 	(void)job;
 	(void)err;
-	memcpy(&op->c->device_program, m->payload, m->size);
+	memcpy(&op->base.c->device_program, m->payload, m->size);
 	return 0;
 }
 
@@ -107,67 +95,45 @@ static const struct job_message_type update_messages[] = {
 	[UPDATE_MSG_DEVICES] = { .handler = update_take_devices, .size = sizeof(uint32_t) },
 };
 
-static void
-on_update_done(struct job *job, const struct error *err, void *data)
-{
-	struct update_op *op = data;
-
-	(void)job;
-	op->job = NULL;
-	op_finish(&op->op, err);
-}
-
-static const struct job_ops update_job = {
-	.name = "update container",
-	.work = update_work,
-	.messages = update_messages,
-	.n_messages = ARRAY_LEN(update_messages),
-	.done = on_update_done,
+static const struct sandbox_job update_job = {
+	.ops = {
+		.name = "update container",
+		.work = update_work,
+		.messages = update_messages,
+		.n_messages = ARRAY_LEN(update_messages),
+	},
+	.deadline_ms = UPDATE_JOB_MS,
 };
 
 static enum op_outcome
 update_run(struct op *base, struct error *err)
 {
-	struct update_op *op = update_of(base);
-	const struct roots *roots = op->s->parts.roots;
-	struct job_spec job = {
-		.ops = &update_job,
-		.arg = op,
-		.data = op,
-		.keep_fds = op->keep.fd,
-		.deadline_ms = UPDATE_JOB_MS,
-	};
+	struct update_op *op = (struct update_op *)base;
+	const struct roots *roots = op->base.s->parts.roots;
 
-	op->c = sandbox_container(op->s, op->id, CONTAINER_CALL_UPDATE, err);
-	if (!op->c)
+	op->base.c = sandbox_container(op->base.s, op->base.id, CONTAINER_CALL_UPDATE, err);
+	if (!op->base.c)
 		return OP_FAILED;
 	if (roots->cgroup < 0) {
 		error_set(err, ERROR_FAILED_PRECONDITION,
-			  "container %s has no limits: the guest has no cgroups", op->id);
+			  "container %s has no limits: the guest has no cgroups", op->base.id);
 		return OP_FAILED;
 	}
-	keep_fd(&op->keep, roots->cgroup);
-	job.n_keep_fds = op->keep.n;
-	op->job = job_start(op->s->parts.jobs, &job, err);
-	return op->job ? OP_PENDING : OP_FAILED;
-}
-
-static void
-update_cancel(struct op *base, const struct error *why)
-{
-	job_cancel(update_of(base)->job, why->code, why->msg);
+	keep_fd(&op->base.keep, roots->cgroup);
+	return sandbox_op_work(&op->base, &update_job, err);
 }
 
 static const struct op_class update_class = {
 	.name = "update container",
 	.run = update_run,
-	.cancel = update_cancel,
+	.abort = sandbox_op_abort,
 	.free = update_free,
+	.goes_on = true,
 };
 
 enum op_outcome
 sandbox_update_container(struct sandbox *s, const char *id, const Grpc__LinuxResources *resources,
-			 op_done_fn *done, void *data, struct op **out, struct error *err)
+			 op_done_fn *done, void *data, struct pending **out, struct error *err)
 {
 	struct update_op *op;
 
@@ -175,19 +141,15 @@ sandbox_update_container(struct sandbox *s, const char *id, const Grpc__LinuxRes
 		return error_no_container(err, id);
 	if (cgroup_limits_validate(resources, true, err) < 0)
 		return error_wrap(err, "update container %s", id);
-	op = calloc(1, sizeof(*op));
+	op = sandbox_op_new(s, &update_class, id, sizeof(*op), err);
 	if (!op)
-		return error_nomem(err, update_class.name);
-	op->op.class = &update_class;
-	op->s = s;
-	op->id = strdup(id);
+		return OP_FAILED;
 	op->packed_size = grpc__linux_resources__get_packed_size(resources);
 	op->packed = malloc(op->packed_size > 0 ? op->packed_size : 1);
-	if (!op->id || !op->packed) {
-		update_free(&op->op);
+	if (!op->packed) {
+		update_free(&op->base.op);
 		return error_nomem(err, update_class.name);
 	}
 	grpc__linux_resources__pack(resources, op->packed);
-	*out = &op->op;
-	return op_submit(&s->queues, id, &op->op, done, data, err);
+	return sandbox_op_submit(&op->base, done, data, out, err);
 }

@@ -29,8 +29,6 @@ struct call {
 	size_t charged;
 	ProtobufCMessage *request, *response;
 	struct timer *timer;
-	void (*on_cancel)(struct call *call, void *data);
-	void *cancel_data;
 	struct pending *pending; /* what it waits for; NULL: its handler gave nothing to cancel */
 	struct trace_span span;
 	struct log_context
@@ -60,13 +58,6 @@ const void *
 call_request(struct call *call)
 {
 	return call->request;
-}
-
-void
-call_on_cancel(struct call *call, void (*fn)(struct call *call, void *data), void *data)
-{
-	call->on_cancel = fn;
-	call->cancel_data = data;
 }
 
 enum rpc_outcome
@@ -131,12 +122,10 @@ call_cancel(struct call *call)
 {
 	const struct log_context *former;
 
-	if (!call->pending && !call->on_cancel)
+	if (!call->pending)
 		return;
 	former = log_context_set(&call->log);
 	pending_cancel(&call->pending);
-	if (call->on_cancel)
-		call->on_cancel(call, call->cancel_data);
 	(void)log_context_set(former);
 	call_end(call);
 }

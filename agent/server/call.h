@@ -65,9 +65,6 @@ const void *call_request(struct call *call);
  * cancelled and the call is gone. */
 enum rpc_outcome call_park(struct call *call, struct pending *pending);
 
-/* The same for what has no struct pending. */
-void call_on_cancel(struct call *call, void (*fn)(struct call *call, void *data), void *data);
-
 /* Ends a call that said RPC_LATER; the call is gone afterwards. Exactly one of reply, fail, cancel. */
 void call_reply(struct call *call);
 void call_fail(struct call *call, const struct error *err);

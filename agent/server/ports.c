@@ -77,12 +77,19 @@ hand_over(struct ports_request *r)
 	}
 }
 
-void
-ports_cancel(struct ports_request *r)
+static void
+request_end(struct ports_request *r)
 {
+	(void)pending_end(&r->pending);
 	list_remove(&r->node);
 	timer_cancel(r->timer);
 	r->timer = NULL;
+}
+
+static void
+request_unwanted(struct pending *p)
+{
+	request_end(pending_entry(p, struct ports_request, pending));
 }
 
 static void
@@ -92,7 +99,7 @@ on_late(void *data)
 	struct error err = ERROR_INIT;
 
 	r->timer = NULL;
-	list_remove(&r->node);
+	request_end(r);
 	error_set(&err, ERROR_NOT_FOUND,
 		  "no connection from port %u for a stream within %u ms; there are %u others",
 		  missing(r), PORTS_WAIT_MS, r->ports->n_kept);
@@ -127,7 +134,7 @@ ports_add(struct ports *ports, uint32_t port, int fd)
 
 		if (missing(r))
 			continue;
-		ports_cancel(r);
+		request_end(r);
 		hand_over(r);
 		r->done(r, &none);
 		return; /* nobody else asks for this port; what done() did to the list is its own */
@@ -213,6 +220,7 @@ ports_take(struct ports *ports, struct ports_request *r, struct error *err)
 	r->timer = loop_timer(ports->loop, PORTS_WAIT_MS, on_late, r, err);
 	if (!r->timer)
 		return -1;
+	r->pending.cancel = request_unwanted;
 	list_append(&ports->requests, &r->node);
 	return 1;
 }

@@ -12,6 +12,7 @@
 #include "lib/error.h"
 #include "lib/list.h"
 #include "lib/loop.h"
+#include "lib/pending.h"
 
 #define PORTS_KEPT_MAX 256  /* connections that nobody has asked for: the oldest go */
 #define PORTS_WAIT_MS  1000 /* a connection may come behind the call */
@@ -22,6 +23,7 @@ struct ports;
 /* Who asks, in its owner's memory. port, done and data are set by the owner; a port of 0 is none. */
 struct ports_request {
 	struct list node;
+	struct pending pending;
 	struct ports *ports;
 	uint32_t port[PORTS_STREAMS];
 	int fd[PORTS_STREAMS]; /* result, the owner's (non-blocking); -1: none */
@@ -40,8 +42,5 @@ void ports_free(struct ports *ports);
 /* A connection from `port`, taken over. One that is there already from the same port is closed. */
 void ports_add(struct ports *ports, uint32_t port, int fd);
 
-/* All connections at once, or none. 0: r->fd is filled in. 1: done follows. -1 and err. */
+/* All connections at once, or none. 0: r->fd is filled in. 1: done follows, for which r->pending waits. -1 and err. */
 int ports_take(struct ports *ports, struct ports_request *r, struct error *err);
-
-/* Done is not called any more. Only while it is waiting. */
-void ports_cancel(struct ports_request *r);

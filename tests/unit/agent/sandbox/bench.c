@@ -106,7 +106,7 @@ submit_sandbox(struct bench *b, const char *hostname, struct result *r)
 					   .guest_hook_path = "" };
 
 	*r = (struct result){ 0 };
-	r->outcome = sandbox_create(b->s, &request, on_done, r, &r->op, &r->err);
+	r->outcome = sandbox_create(b->s, &request, on_done, r, &r->pending, &r->err);
 }
 
 void
@@ -132,7 +132,7 @@ submit_create(struct bench *b, const char *id, const char *how, struct result *r
 	r->spec.process = &r->process;
 	r->spec.hostname = (char *)(uintptr_t)how;
 	r->spec.version = (char *)(uintptr_t)how; /* of these two only this one is kept */
-	r->outcome = sandbox_create_container(b->s, &request, on_done, r, &r->op, &r->err);
+	r->outcome = sandbox_create_container(b->s, &request, on_done, r, &r->pending, &r->err);
 }
 
 enum error_code
@@ -149,7 +149,7 @@ void
 submit_start(struct bench *b, const char *id, struct result *r)
 {
 	*r = (struct result){ 0 };
-	r->outcome = sandbox_start_container(b->s, id, on_done, r, &r->op, &r->err);
+	r->outcome = sandbox_start_container(b->s, id, on_done, r, &r->pending, &r->err);
 }
 
 enum error_code
@@ -172,14 +172,14 @@ submit_exec(struct bench *b, const char *id, const char *exec_id, const char *ho
 	r->process.n_args = 1;
 	r->process.args = r->args;
 	request.process = &r->process;
-	r->outcome = sandbox_exec(b->s, &request, on_done, r, &r->op, &r->err);
+	r->outcome = sandbox_exec(b->s, &request, on_done, r, &r->pending, &r->err);
 }
 
 void
 submit_remove(struct bench *b, const char *id, uint32_t timeout, struct result *r)
 {
 	*r = (struct result){ 0 };
-	r->outcome = sandbox_remove_container(b->s, id, timeout, on_done, r, &r->op, &r->err);
+	r->outcome = sandbox_remove_container(b->s, id, timeout, on_done, r, &r->pending, &r->err);
 }
 
 enum error_code

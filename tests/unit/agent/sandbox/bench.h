@@ -37,7 +37,7 @@ struct result {
 	int ended;
 	struct error err;
 	enum op_outcome outcome;
-	struct op *op;
+	struct pending *pending;
 	/* What the request points to. */
 	Grpc__Spec spec;
 	Grpc__Process process;

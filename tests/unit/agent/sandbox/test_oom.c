@@ -106,7 +106,7 @@ Test(oom_events, each_once)
 	cr_expect(take(&second), "the other kill had to wait for somebody");
 	cr_expect_str_eq(second.id, "c1");
 	cr_expect_not(take(&third));
-	oom_take_cancel(&events, &third.w);
+	pending_cancel(&(struct pending *){ &third.w.pending });
 	kills_of[fd] = 8;
 	oom_check(s);
 	cr_expect_eq(third.ended, 0);
@@ -129,7 +129,7 @@ Test(oom_events, several_wait)
 	cr_expect_eq(t[0].ended, 1);
 	cr_expect_eq(t[1].ended, 1);
 	cr_expect_eq(t[2].ended, 0);
-	oom_take_cancel(&events, &t[2].w);
+	pending_cancel(&(struct pending *){ &t[2].w.pending });
 	oom_unwatch(s);
 }
 
@@ -153,7 +153,7 @@ Test(oom_events, in_turn)
 	for (int i = 0; i < 999; i++)
 		cr_assert(take(&t), "kill %d", i);
 	cr_expect_not(take(&t));
-	oom_take_cancel(&events, &t.w);
+	pending_cancel(&(struct pending *){ &t.w.pending });
 	oom_unwatch(a);
 	oom_unwatch(b);
 }
@@ -172,7 +172,7 @@ Test(oom_events, removed)
 	cr_expect(take(&t));
 	cr_expect_str_eq(t.id, "c1");
 	cr_expect_not(take(&t));
-	oom_take_cancel(&events, &t.w);
+	pending_cancel(&(struct pending *){ &t.w.pending });
 	cr_expect_eq(events.removed, 0);
 	cr_expect(list_is_empty(&events.sources));
 }
@@ -237,10 +237,10 @@ Test(oom_events, only_so_many_wait)
 	t[OOM_WAITERS_MAX] = (struct taker){ .w.done = took };
 	cr_expect_eq(oom_take(&events, &t[OOM_WAITERS_MAX].w, t->id, sizeof(t->id), &err), -1);
 	cr_expect_eq(err.code, ERROR_RESOURCE_EXHAUSTED);
-	oom_take_cancel(&events, &t[OOM_WAITERS_MAX].w);
-	oom_take_cancel(&events, &t[0].w);
+	pending_cancel(&(struct pending *){ &t[OOM_WAITERS_MAX].w.pending });
+	pending_cancel(&(struct pending *){ &t[0].w.pending });
 	cr_expect_not(take(&t[0]), "one has gone");
 	for (size_t i = 0; i < OOM_WAITERS_MAX; i++)
-		oom_take_cancel(&events, &t[i].w);
+		pending_cancel(&(struct pending *){ &t[i].w.pending });
 	cr_expect_eq(events.n_waiters, 0);
 }

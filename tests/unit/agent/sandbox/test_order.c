@@ -123,7 +123,7 @@ body_exec(int fd, void *data)
 	/* While it hangs it has a name, but cannot be named. */
 	submit_exec(&b, "c1", "e3", "hang", &r);
 	CHECK(!sandbox_process(b.s, "c1", "e3", CONTAINER_CALL_WAIT, &err));
-	op_detach(r.op, true);
+	pending_cancel(&r.pending);
 	CHECK(removed(&b, "c1") == ERROR_OK);
 	bench_release(&b);
 	return 0;
@@ -191,10 +191,10 @@ body_destroy(int fd, void *data)
 	CHECK(p && process_wait(p, &w.waiter, &status) == 1);
 	submit_create(&b, "c3", "hang", &hung);
 	r = (struct result){ 0 };
-	r.outcome = sandbox_destroy(b.s, on_done, &r, &r.op, &r.err);
+	r.outcome = sandbox_destroy(b.s, on_done, &r, &r.pending, &r.err);
 	CHECK(!sandbox_is_created(b.s));
 	second = (struct result){ 0 };
-	second.outcome = sandbox_destroy(b.s, on_done, &second, &second.op, &second.err);
+	second.outcome = sandbox_destroy(b.s, on_done, &second, &second.pending, &second.err);
 	CHECK(second.outcome == OP_FAILED && second.err.code == ERROR_FAILED_PRECONDITION);
 	CHECK(create(&b, "c4", "") == ERROR_FAILED_PRECONDITION);
 	finish(&b, &r);
@@ -222,7 +222,7 @@ body_destroy_nothing(int fd, void *data)
 
 	(void)data;
 	bench_init(&b, fd);
-	r.outcome = sandbox_destroy(b.s, on_done, &r, &r.op, &r.err);
+	r.outcome = sandbox_destroy(b.s, on_done, &r, &r.pending, &r.err);
 	finish(&b, &r);
 	CHECK(r.err.code == ERROR_OK);
 	bench_release(&b);

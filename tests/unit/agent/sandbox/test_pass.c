@@ -62,7 +62,7 @@ create_with(struct bench *b, const char *how, struct host *h)
 	r.spec.process = &r.process;
 	r.spec.hostname = (char *)(uintptr_t)how;
 	r.spec.version = (char *)(uintptr_t)how;
-	r.outcome = sandbox_create_container(b->s, &request, on_done, &r, &r.op, &r.err);
+	r.outcome = sandbox_create_container(b->s, &request, on_done, &r, &r.pending, &r.err);
 	for (int i = 0; i < 3; i++)
 		CHECK(h->ours[i] == -1);
 	finish(b, &r);

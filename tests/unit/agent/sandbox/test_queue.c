@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Queues of operations: order, independence of ids, cancelling, detaching, and that nothing is leaked. */
+/* Queues of operations: order, independence of ids, aborting, cancelling, and that nothing is leaked. */
 #include <criterion/criterion.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -16,7 +16,7 @@ struct step {
 	struct op op;
 	char name;
 	enum op_outcome says;
-	bool finishes_when_cancelled;
+	bool finishes_when_aborted;
 };
 
 static void
@@ -39,12 +39,12 @@ step_run(struct op *op, struct error *err)
 }
 
 static void
-step_cancel(struct op *op, const struct error *why)
+step_abort(struct op *op, const struct error *why)
 {
 	struct step *step = (struct step *)op;
 
-	note('c', step->name);
-	if (step->finishes_when_cancelled)
+	note('a', step->name);
+	if (step->finishes_when_aborted)
 		op_finish(op, why);
 }
 
@@ -58,8 +58,16 @@ step_free(struct op *op)
 static const struct op_class step_class = {
 	.name = "step",
 	.run = step_run,
-	.cancel = step_cancel,
+	.abort = step_abort,
 	.free = step_free,
+};
+
+static const struct op_class lasting_class = {
+	.name = "lasting step",
+	.run = step_run,
+	.abort = step_abort,
+	.free = step_free,
+	.goes_on = true,
 };
 
 static const struct op_class staying_class = {
@@ -89,7 +97,7 @@ submit(const char *id, const char *name, enum op_outcome says, const struct op_c
 	step->op.class = class;
 	step->name = *name;
 	step->says = says;
-	step->finishes_when_cancelled = true;
+	step->finishes_when_aborted = true;
 	if (op)
 		*op = &step->op;
 	return op_submit(&queues, id, &step->op, step_done, (void *)(uintptr_t)name, &err);
@@ -147,7 +155,7 @@ Test(queue, ids_side_by_side)
 	cr_assert_str_eq(trace, "ra rb db da ");
 }
 
-Test(queue, cancelling_what_waits_leaves_what_runs_and_what_stays)
+Test(queue, aborting_what_waits_leaves_what_runs_and_what_stays)
 {
 	struct op *a;
 	struct error why = ERROR_INIT;
@@ -157,72 +165,103 @@ Test(queue, cancelling_what_waits_leaves_what_runs_and_what_stays)
 	submit("c", "b", OP_DONE, &step_class, NULL);
 	submit("c", "s", OP_DONE, &staying_class, NULL);
 	submit("c", "e", OP_DONE, &step_class, NULL);
-	op_queue_cancel_waiting(&queues, "c", &why);
+	op_queue_abort_waiting(&queues, "c", &why);
 	cr_assert_str_eq(trace, "ra fb fe ");
-	op_cancel(a, &why);
-	cr_assert_str_eq(trace, "ra fb fe ca fa rs ds ");
+	op_abort(a, &why);
+	cr_assert_str_eq(trace, "ra fb fe aa fa rs ds ");
 }
 
-Test(queue, a_running_one_is_cancelled_once)
+Test(queue, a_running_one_is_aborted_once)
 {
 	struct op *a;
+	struct pending *p;
 	struct error why = ERROR_INIT;
 
 	error_set(&why, ERROR_ABORTED, "because");
 	submit("c", "a", OP_PENDING, &step_class, &a);
-	((struct step *)a)->finishes_when_cancelled = false;
-	op_cancel(a, &why);
-	op_cancel(a, &why);
-	op_detach(a, true);
-	cr_assert_str_eq(trace, "ra ca ");
+	p = &a->pending;
+	((struct step *)a)->finishes_when_aborted = false;
+	op_abort(a, &why);
+	op_abort(a, &why);
+	pending_cancel(&p);
+	cr_assert_str_eq(trace, "ra aa ");
 	op_finish(a, NULL);
-	cr_assert_str_eq(trace, "ra ca ");
+	cr_assert_str_eq(trace, "ra aa ");
 }
 
-Test(queue, detached_waiting_ones_are_dropped_or_run_silently)
+Test(queue, waiting_ones_are_dropped_or_run_silently)
 {
 	struct op *a, *b, *c;
+	struct pending *p, *q;
 
 	submit("c", "a", OP_PENDING, &step_class, &a);
 	submit("c", "b", OP_DONE, &step_class, &b);
-	submit("c", "c", OP_DONE, &step_class, &c);
-	op_detach(b, true);
-	op_detach(c, false);
+	submit("c", "c", OP_DONE, &lasting_class, &c);
+	p = &b->pending;
+	q = &c->pending;
+	pending_cancel(&p);
+	pending_cancel(&p);
+	pending_cancel(&q);
+	pending_cancel(&q);
 	op_finish(a, NULL);
 	cr_assert_str_eq(trace, "ra da rc ");
+}
+
+Test(queue, a_running_one_is_aborted_or_goes_on)
+{
+	struct op *a, *b;
+	struct pending *p, *q;
+
+	submit("c", "a", OP_PENDING, &step_class, &a);
+	submit("d", "b", OP_PENDING, &lasting_class, &b);
+	p = &a->pending;
+	q = &b->pending;
+	pending_cancel(&p);
+	cr_assert_null(op_queue_running(&queues, "c"));
+	pending_cancel(&q);
+	cr_assert_eq(op_queue_running(&queues, "d"), b);
+	cr_assert_str_eq(trace, "ra rb aa ");
+	op_finish(b, NULL);
+	cr_assert_str_eq(trace, "ra rb aa ");
 }
 
 Test(queue, answered_early_and_goes_on)
 {
 	struct op *a;
+	struct pending *p;
 	struct error why = ERROR_INIT;
 
 	error_set(&why, ERROR_DEADLINE_EXCEEDED, "late");
 	submit("c", "a", OP_PENDING, &step_class, &a);
 	op_answer(a, &why);
 	op_answer(a, &why);
+	/* its wait is over: nothing is left to cancel */
+	cr_assert_not(pending_is_wanted(&a->pending));
+	p = &a->pending;
+	pending_cancel(&p);
 	op_finish(a, NULL);
 	cr_assert_str_eq(trace, "ra fa ");
 }
 
 /* A reply that cannot be sent ends its connection, and with it the other calls. */
-static struct op *to_detach;
+static struct pending *another;
 
 static void
-detach_another(const struct error *err, void *data)
+cancel_another(const struct error *err, void *data)
 {
 	(void)err;
 	(void)data;
-	op_detach(to_detach, true);
+	pending_cancel(&another);
 }
 
-Test(queue, done_may_detach_others_of_the_queue)
+Test(queue, done_may_cancel_others_of_the_queue)
 {
-	struct op *a;
+	struct op *a, *b;
 
 	submit("c", "a", OP_PENDING, &step_class, &a);
-	op_redirect(a, detach_another, NULL);
-	submit("c", "b", OP_DONE, &step_class, &to_detach);
+	a->done = cancel_another;
+	submit("c", "b", OP_DONE, &step_class, &b);
+	another = &b->pending;
 	op_finish(a, NULL);
 	cr_assert_str_eq(trace, "ra ");
 }

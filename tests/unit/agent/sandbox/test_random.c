@@ -171,7 +171,7 @@ lose_caller(struct result *r)
 {
 	if (r->outcome != OP_PENDING || r->ended)
 		return;
-	op_detach(r->op, true);
+	pending_cancel(&r->pending);
 	r->outcome = OP_DONE;
 }
 

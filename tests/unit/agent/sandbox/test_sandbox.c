@@ -24,7 +24,7 @@ body_sandbox(int fd, void *data)
 	/* One whose host has gone is as if it had never come. */
 	submit_sandbox(&b, "hang", &r);
 	CHECK(r.outcome == OP_PENDING);
-	op_detach(r.op, true);
+	pending_cancel(&r.pending);
 	UNTIL(&b, jobs_running(b.jobs) == 0);
 	submit_sandbox(&b, "01234567890123456789012345678901234567890123456789012345678901234", &r);
 	CHECK(r.outcome == OP_FAILED && r.err.code == ERROR_INVALID_ARGUMENT);
@@ -129,7 +129,7 @@ body_failures(int fd, void *data)
 	/* The host goes away while it hangs. */
 	submit_create(&b, "c1", "hang", &r);
 	CHECK(r.outcome == OP_PENDING);
-	op_detach(r.op, true);
+	pending_cancel(&r.pending);
 	UNTIL(&b, sandbox_containers(b.s) == 0);
 	CHECK(r.ended == 0);
 	bench_release(&b);
@@ -159,7 +159,7 @@ body_storage(int fd, void *data)
 	bench_init(&b, fd);
 	make_sandbox(&b);
 	spec.process = &process;
-	r.outcome = sandbox_create_container(b.s, &request, on_done, &r, &r.op, &r.err);
+	r.outcome = sandbox_create_container(b.s, &request, on_done, &r, &r.pending, &r.err);
 	finish(&b, &r);
 	CHECK(r.err.code != ERROR_OK && strstr(r.err.msg, "no-such-driver"));
 	CHECK(sandbox_containers(b.s) == 0);
@@ -186,7 +186,7 @@ create_sharing(struct bench *b, const char *id)
 						     .sandbox_pidns = true };
 
 	spec.process = &process;
-	r.outcome = sandbox_create_container(b->s, &request, on_done, &r, &r.op, &r.err);
+	r.outcome = sandbox_create_container(b->s, &request, on_done, &r, &r.pending, &r.err);
 	finish(b, &r);
 	return r.err.code;
 }
@@ -253,7 +253,8 @@ body_cgroups(int fd, void *data)
 		spec.linux = &linux_part;
 		linux_part.cgroupspath =
 			(char *)(uintptr_t)(i == 0 ? "k8s/pod/a" : rows[i - 1].path);
-		r.outcome = sandbox_create_container(b.s, &request, on_done, &r, &r.op, &r.err);
+		r.outcome =
+			sandbox_create_container(b.s, &request, on_done, &r, &r.pending, &r.err);
 		finish(&b, &r);
 		CHECK(r.err.code == (allowed ? ERROR_OK : ERROR_INVALID_ARGUMENT));
 		if (i > 0 && allowed)

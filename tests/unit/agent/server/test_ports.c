@@ -96,7 +96,7 @@ Test(ports, what_is_there_is_taken_once)
 	cr_assert(is_connected(seven, a.request.fd[1]));
 	cr_assert(is_connected(nine, a.request.fd[2]));
 	cr_assert_eq(ports_take(ports, &again.request, &err), 1);
-	ports_cancel(&again.request);
+	pending_cancel(&(struct pending *){ &again.request.pending });
 	close_all(&a);
 	cr_assert(is_closed(seven) && is_closed(nine));
 	close(seven);
