@@ -33,6 +33,7 @@
 #include "agent/storage/storage.h"
 #include "lib/cleanup.h"
 #include "lib/io.h"
+#include "lib/log_event.h"
 
 #ifndef TATAMI_VERSION
 #define TATAMI_VERSION "0.0.0"
@@ -374,7 +375,7 @@ announce(const struct agent *agent)
 		       "server_addr=%s log_vport=%u hotplug_timeout=%u container_pipe_size=%u",
 		       agent->config.server_addr, agent->config.log_vport,
 		       agent->config.hotplug_timeout_s, agent->config.container_pipe_size);
-	log_write(LOG_LEVEL_INFO, "agent", fields, ARRAY_LEN(fields), "announce");
+	log_event(LOG_LEVEL_INFO, "agent", EVENT_ANNOUNCE, fields, ARRAY_LEN(fields), "announce");
 }
 
 /* The stages of the boot, in microseconds of CLOCK_MONOTONIC, which begins with the kernel. */
@@ -396,7 +397,8 @@ log_stages(const struct life *life)
 		(void)snprintf(text[i], sizeof(text[i]), "%llu", (unsigned long long)ns[i] / 1000);
 		fields[i] = (struct log_field){ names[i], text[i] };
 	}
-	log_write(LOG_LEVEL_INFO, "agent", fields, ARRAY_LEN(fields), "agent ready");
+	log_event(LOG_LEVEL_INFO, "agent", EVENT_AGENT_READY, fields, ARRAY_LEN(fields),
+		  "agent ready");
 }
 
 /* In the reverse order of their making: nothing calls back into what is gone. */

@@ -9,13 +9,15 @@
 #include "agent/console/console.h"
 #endif
 #include "lib/log.h"
+#include "lib/log_event.h"
 
 void
 debug_start(struct agent *agent)
 {
 #ifdef TATAMI_NO_CONSOLE
 	if (agent->config.debug_console)
-		log_warn("agent", "agent.debug_console: this build has no debug console");
+		log_event(LOG_LEVEL_WARN, "agent", EVENT_CONSOLE_LEFT_OUT, NULL, 0,
+			  "agent.debug_console: this build has no debug console");
 #else
 	char address[32];
 	struct console_spec spec = {

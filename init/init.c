@@ -26,6 +26,7 @@
 #include "lib/cleanup.h"
 #include "lib/io.h"
 #include "lib/log.h"
+#include "lib/log_event.h"
 #include "lib/loop.h"
 #include "lib/parse.h"
 
@@ -218,7 +219,8 @@ boot_rest(void *data)
 		cgroups_join_agent(b->cgroups);
 	(void)reboot(RB_DISABLE_CAD); /* Ctrl-Alt-Del becomes SIGINT: an orderly power-off */
 	stamp(t, "rest", monotonic_ns());
-	log_write(LOG_LEVEL_INFO, "init", t->fields, t->n, "guest is set up, the agent is started");
+	log_event(LOG_LEVEL_INFO, "init", EVENT_GUEST_SET_UP, t->fields, t->n,
+		  "guest is set up, the agent is started");
 }
 
 static int
@@ -250,21 +252,30 @@ agent_args(int argc, char **argv, char **out)
 static void
 log_end(const struct supervise_result *result)
 {
+	static const char *const causes[] = {
+		[SUPERVISE_AGENT_ENDED] = "agent-ended",
+		[SUPERVISE_POWEROFF_ASKED] = "asked",
+		[SUPERVISE_SIGNALLED] = "signal",
+	};
+	const struct log_field cause = { "cause", causes[result->cause] };
+	enum log_level level = LOG_LEVEL_INFO;
 	char text[128];
 
 	switch (result->cause) {
 	case SUPERVISE_AGENT_ENDED:
 		supervise_describe(result->status, text, sizeof(text));
-		if (result->status == 0)
-			log_info("init", "the agent %s, powering off", text);
-		else
-			log_crit("init", "the agent %s, powering off", text);
+		if (result->status != 0)
+			level = LOG_LEVEL_CRIT;
+		log_event(level, "init", EVENT_POWER_OFF, &cause, 1, "the agent %s, powering off",
+			  text);
 		break;
 	case SUPERVISE_POWEROFF_ASKED:
-		log_info("init", "powering off as the agent asked");
+		log_event(level, "init", EVENT_POWER_OFF, &cause, 1,
+			  "powering off as the agent asked");
 		break;
 	case SUPERVISE_SIGNALLED:
-		log_info("init", "powering off because of signal %d", result->status);
+		log_event(level, "init", EVENT_POWER_OFF, &cause, 1,
+			  "powering off because of signal %d", result->status);
 		break;
 	}
 }

@@ -14,6 +14,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "lib/log_event.h"
 #include "lib/parse.h"
 
 #ifndef TATAMI_VERSION
@@ -329,7 +330,7 @@ line_time(struct line *l)
 }
 
 static void
-line_record(struct line *l, enum log_level level, const char *subsystem,
+line_record(struct line *l, enum log_level level, const char *subsystem, const char *event,
 	    const struct log_field *fields, size_t n_fields, const char *msg)
 {
 	char pid[16];
@@ -344,6 +345,8 @@ line_record(struct line *l, enum log_level level, const char *subsystem,
 	line_field(l, "source", g_log.source);
 	line_field(l, "subsystem", subsystem);
 	line_field(l, "version", TATAMI_VERSION);
+	if (event)
+		line_field(l, "event", event);
 	for (size_t i = 0; i < n_fields; i++)
 		line_field(l, fields[i].key, fields[i].value);
 	line_context(l, fields, n_fields);
@@ -354,14 +357,17 @@ line_record(struct line *l, enum log_level level, const char *subsystem,
 static void
 report_dropped(void)
 {
+	char count[24], msg[96];
+	const struct log_field field = { "lines", count };
 	struct line l;
-	char msg[96];
 
 	if (g_log.dropped == g_log.reported)
 		return;
-	(void)snprintf(msg, sizeof(msg), "%llu log lines were dropped: nobody read them in time",
+	(void)snprintf(count, sizeof(count), "%llu",
 		       (unsigned long long)(g_log.dropped - g_log.reported));
-	line_record(&l, LOG_LEVEL_WARN, "log", NULL, 0, msg);
+	(void)snprintf(msg, sizeof(msg), "%s log lines were dropped: they were not read in time",
+		       count);
+	line_record(&l, LOG_LEVEL_WARN, "log", EVENT_LINES_DROPPED, &field, 1, msg);
 	if (sink_line(l.text, l.len))
 		g_log.reported = g_log.dropped;
 }
@@ -385,21 +391,44 @@ log_flush(void)
 	return true;
 }
 
+static void write_record(enum log_level level, const char *subsystem, const char *event,
+			 const struct log_field *fields, size_t n_fields, const char *fmt,
+			 va_list ap) __attribute__((format(printf, 6, 0)));
+
+static void
+write_record(enum log_level level, const char *subsystem, const char *event,
+	     const struct log_field *fields, size_t n_fields, const char *fmt, va_list ap)
+{
+	char msg[MSG_MAX_];
+	struct line l;
+
+	if (level > g_log.level)
+		return;
+	(void)vsnprintf(msg, sizeof(msg), fmt, ap);
+	line_record(&l, level, subsystem, event, fields, n_fields, msg);
+	if (!log_flush() || !sink_line(l.text, l.len))
+		if (!ring_put(l.text, l.len))
+			g_log.dropped++;
+}
+
 void
 log_write(enum log_level level, const char *subsystem, const struct log_field *fields,
 	  size_t n_fields, const char *fmt, ...)
 {
-	char msg[MSG_MAX_];
-	struct line l;
 	va_list ap;
 
-	if (level > g_log.level)
-		return;
 	va_start(ap, fmt);
-	(void)vsnprintf(msg, sizeof(msg), fmt, ap);
+	write_record(level, subsystem, NULL, fields, n_fields, fmt, ap);
 	va_end(ap);
-	line_record(&l, level, subsystem, fields, n_fields, msg);
-	if (!log_flush() || !sink_line(l.text, l.len))
-		if (!ring_put(l.text, l.len))
-			g_log.dropped++;
+}
+
+void
+log_event(enum log_level level, const char *subsystem, const char *event,
+	  const struct log_field *fields, size_t n_fields, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	write_record(level, subsystem, event, fields, n_fields, fmt, ap);
+	va_end(ap);
 }

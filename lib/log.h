@@ -74,6 +74,11 @@ void log_set_sandbox(const char *id);
 void log_write(enum log_level level, const char *subsystem, const struct log_field *fields,
 	       size_t n_fields, const char *fmt, ...) __attribute__((format(printf, 5, 6)));
 
+/* The same for a record that programs look for: `event` (lib/log_event.h) is its field "event". */
+void log_event(enum log_level level, const char *subsystem, const char *event,
+	       const struct log_field *fields, size_t n_fields, const char *fmt, ...)
+	__attribute__((format(printf, 6, 7)));
+
 #define log_crit(sub, ...)  log_write(LOG_LEVEL_CRIT, sub, NULL, 0, __VA_ARGS__)
 #define log_error(sub, ...) log_write(LOG_LEVEL_ERROR, sub, NULL, 0, __VA_ARGS__)
 #define log_warn(sub, ...)  log_write(LOG_LEVEL_WARN, sub, NULL, 0, __VA_ARGS__)

@@ -20,6 +20,7 @@
 #include "agent/job/initlink.h"
 #include "lib/cleanup.h"
 #include "lib/io.h"
+#include "lib/log_event.h"
 #include "lib/sys.h"
 
 #define CHUNK     4096
@@ -348,7 +349,7 @@ started(struct job *job, const struct error *failure, void *data)
 		hang_up(s);
 		return;
 	}
-	log_info("console", "a shell was started");
+	log_event(LOG_LEVEL_INFO, "console", EVENT_SHELL_STARTED, NULL, 0, "a shell was started");
 	s->is_running = true;
 	memcpy(s->out.data, WINDOW_QUERY, strlen(WINDOW_QUERY));
 	s->out.n = strlen(WINDOW_QUERY);

@@ -18,6 +18,7 @@
 #include "agent/roots.h"
 #include "lib/cleanup.h"
 #include "lib/log.h"
+#include "lib/log_event.h"
 
 #define ALLOWED NULL
 
@@ -304,7 +305,8 @@ container_started(struct container *c)
 {
 	if (!c->init_exited)
 		c->state = CONTAINER_RUNNING;
-	log_debug("container", "container %s is started", c->id);
+	log_event(LOG_LEVEL_DEBUG, "container", EVENT_CONTAINER_STARTED, NULL, 0,
+		  "container %s is started", c->id);
 }
 
 void

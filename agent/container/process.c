@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -18,6 +19,7 @@
 #include "agent/container/launch/exec_report.h"
 #include "lib/cleanup.h"
 #include "lib/log.h"
+#include "lib/log_event.h"
 #include "lib/sys.h"
 
 /* Its status can be told: it has exited, and what it wrote is with the host. */
@@ -70,6 +72,22 @@ on_delivery_late(void *data)
 }
 
 static void
+log_exit(const struct process *p)
+{
+	char status[16];
+	const struct log_field fields[] = {
+		{ "container-id", container_id(p->container) },
+		{ "exec-id", p->exec_id },
+		{ "status", status },
+	};
+
+	(void)snprintf(status, sizeof(status), "%d", p->status);
+	log_event(LOG_LEVEL_DEBUG, "container", EVENT_PROCESS_EXITED, fields, ARRAY_LEN(fields),
+		  "process %s of container %s ended with %d", p->exec_id,
+		  container_id(p->container), p->status);
+}
+
+static void
 close_report(struct process *p)
 {
 	loop_unwatch(p->report_watch);
@@ -89,7 +107,7 @@ log_report(const struct process *p, struct exec_report *r)
 		{ "error", why },
 	};
 
-	log_write(LOG_LEVEL_WARN, "container", fields, ARRAY_LEN(fields),
+	log_event(LOG_LEVEL_WARN, "container", EVENT_EXECUTE_FAILED, fields, ARRAY_LEN(fields),
 		  "failed to execute %s: %s%s%s", r->path, r->reason, *r->reason ? ": " : "", why);
 }
 
@@ -189,8 +207,7 @@ on_exit_status(int status, bool gone, void *data)
 	on_report(0, p);
 	p->exited = true;
 	p->status = gone ? 128 + SIGKILL : process_exit_code(status);
-	log_debug("container", "process %s of container %s ended with %d", p->exec_id,
-		  container_id(c), p->status);
+	log_exit(p);
 	stdio_exited(&p->stdio);
 	if (!stdio_is_delivered(&p->stdio)) {
 		p->delivery = loop_timer(p->stdio.out.loop, PROCESS_DELIVERY_MS, on_delivery_late,

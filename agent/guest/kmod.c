@@ -119,12 +119,15 @@ set_parameters(const struct kmod_env *env, const char *name, char *const *parame
 			       parameters[i]);
 		if (write_text_at(env->sys, path, value) < 0) {
 			struct error why = ERROR_INIT;
+			char parameter[65];
 
+			(void)snprintf(parameter, sizeof(parameter), "%.*s", (int)len,
+				       parameters[i]);
 			(void)error_sys(&why,
 					"kernel module %.80s is built in or loaded already: failed "
-					"to set its parameter %.*s",
-					name, (int)len, parameters[i]);
-			env->warn(env->data, why.msg);
+					"to set its parameter %s",
+					name, parameter);
+			env->warn(env->data, name, parameter, why.msg);
 		}
 	}
 	return 0;

@@ -17,8 +17,8 @@ struct kmod_env {
 	int sys;             /* /sys */
 	const char *release; /* of the kernel (uname(2)) */
 	int (*load)(int fd, const char *parameters, int flags); /* finit_module(2) */
-	/* Reports what an operator should know but does not fail the call. */
-	void (*warn)(void *data, const char *text);
+	/* Reports that a parameter of a module that is in the kernel already cannot be set. */
+	void (*warn)(void *data, const char *module, const char *parameter, const char *text);
 	void *data;
 };
 

@@ -90,6 +90,13 @@ int worker_process(struct worker *w, pid_t pid, int pidfd, struct error *err);
 void worker_log(struct worker *w, enum log_level level, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
 
+/* The same for a record that programs look for: see log_event(). At most WORKER_FIELDS_MAX fields; those that do not fit in
+ * the message to the agent are left out. */
+#define WORKER_FIELDS_MAX 4
+void worker_event(struct worker *w, enum log_level level, const char *event,
+		  const struct log_field *fields, size_t n_fields, const char *fmt, ...)
+	__attribute__((format(printf, 6, 7)));
+
 /* Runs a helper program (absolute path, argv, env NULL-terminated) as the worker's own child, feeding
  * `input` (may be NULL) to its stdin and keeping at most out_size-1 bytes of stdout+stderr (NUL-ended).
  * Killed with its process group after timeout_ms. 0 and *status as of waitpid(2), or -1. */

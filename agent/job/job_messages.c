@@ -136,6 +136,40 @@ take_process(struct job *job, const struct job_wire_head *head, struct job_messa
 	acknowledge(job, &err);
 }
 
+/* Takes one NUL-ended text off the beginning; NULL if there is none. */
+static const char *
+next_text(const char **at, size_t *left)
+{
+	const char *text = *at, *end = memchr(text, '\0', *left);
+
+	if (!end)
+		return NULL;
+	*left -= (size_t)(end + 1 - text);
+	*at = end + 1;
+	return text;
+}
+
+static void
+take_log(const struct job *job, enum log_level level, const char *payload, size_t size)
+{
+	struct log_field fields[WORKER_FIELDS_MAX];
+	const char *event = next_text(&payload, &size);
+	const char *key;
+	size_t n = 0;
+
+	while ((key = next_text(&payload, &size)) != NULL && *key) {
+		const char *value = next_text(&payload, &size);
+
+		if (!value || n == WORKER_FIELDS_MAX)
+			return;
+		fields[n++] = (struct log_field){ key, value };
+	}
+	if (!key)
+		return;
+	log_event(level, "job", *event ? event : NULL, fields, n, "%s: %.*s", job->ops->name,
+		  (int)size, payload);
+}
+
 /* Takes one message. Returns false when the job has ended by it. */
 static bool
 take(struct job *job, const struct job_wire_head *head, struct job_message *m)
@@ -154,8 +188,7 @@ take(struct job *job, const struct job_wire_head *head, struct job_message *m)
 		take_process(job, head, m);
 		return true;
 	case JOB_WIRE_LOG:
-		log_write((enum log_level)head->type, "job", NULL, 0, "%s: %.*s", job->ops->name,
-			  (int)m->size, (const char *)m->payload);
+		take_log(job, (enum log_level)head->type, m->payload, m->size);
 		return true;
 	case JOB_WIRE_RESULT:
 		if (m->size != sizeof(job->err) || job->state != JOB_RUNNING)

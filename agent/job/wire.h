@@ -17,7 +17,7 @@ enum job_wire {
 	JOB_WIRE_TAKEN, /* payload: struct job_wire_taken, or nothing: the last step was not taken */
 	JOB_WIRE_MESSAGE, /* *type: the job's own; payload and fds as they are */
 	JOB_WIRE_PROCESS, /* *pid; one fd: its pidfd */
-	JOB_WIRE_LOG,     /* type: enum log_level; payload: text */
+	JOB_WIRE_LOG,     /* type: enum log_level; payload: see JOB_LOG_MAX */
 	JOB_WIRE_RESULT,  /* payload: struct error; the last message */
 	/* agent -> worker */
 	JOB_WIRE_GO,  /* registered with init: begin */
@@ -38,6 +38,10 @@ _Static_assert(sizeof(struct job_wire_head) % _Alignof(max_align_t) == 0,
 struct job_wire_taken {
 	uint64_t dev, ino;
 };
+
+/* Payload of JOB_WIRE_LOG: the event's name or "", then key and value of each field, then "", all with their NULs; the rest
+ * is the message. */
+#define JOB_LOG_MAX 2048
 
 /* GO and ACK. */
 struct job_wire_ack {

@@ -130,20 +130,68 @@ worker_process(struct worker *w, pid_t pid, int pidfd, struct error *err)
 	return wait_for(w, JOB_WIRE_ACK, err);
 }
 
+/* Appends a text with its NUL, or nothing if it does not fit. */
+static bool
+put_text(char *out, size_t *len, size_t size, const char *text)
+{
+	size_t n = strlen(text) + 1;
+
+	if (n > size - *len)
+		return false;
+	memcpy(out + *len, text, n);
+	*len += n;
+	return true;
+}
+
+static void send_log(struct worker *w, enum log_level level, const char *event,
+		     const struct log_field *fields, size_t n_fields, const char *fmt, va_list ap)
+	__attribute__((format(printf, 6, 0)));
+
+static void
+send_log(struct worker *w, enum log_level level, const char *event, const struct log_field *fields,
+	 size_t n_fields, const char *fmt, va_list ap)
+{
+	struct job_wire_head head = { .kind = JOB_WIRE_LOG, .type = level };
+	const size_t head_max = JOB_LOG_MAX - ERROR_MSG_MAX - 1;
+	struct error err = ERROR_INIT;
+	char payload[JOB_LOG_MAX];
+	size_t len = 0;
+	int n;
+
+	(void)put_text(payload, &len, head_max, event);
+	for (size_t i = 0; i < n_fields && i < WORKER_FIELDS_MAX; i++) {
+		size_t before = len;
+
+		if (!put_text(payload, &len, head_max, fields[i].key) ||
+		    !put_text(payload, &len, head_max, fields[i].value))
+			len = before;
+	}
+	payload[len++] = '\0';
+	n = vsnprintf(payload + len, ERROR_MSG_MAX, fmt, ap);
+	if (n > 0)
+		(void)send_wire(w, &head, payload, len + strnlen(payload + len, ERROR_MSG_MAX),
+				NULL, 0, &err);
+}
+
 void
 worker_log(struct worker *w, enum log_level level, const char *fmt, ...)
 {
-	struct job_wire_head head = { .kind = JOB_WIRE_LOG, .type = level };
-	struct error err = ERROR_INIT;
-	char text[ERROR_MSG_MAX];
 	va_list ap;
-	int n;
 
 	va_start(ap, fmt);
-	n = vsnprintf(text, sizeof(text), fmt, ap);
+	send_log(w, level, "", NULL, 0, fmt, ap);
 	va_end(ap);
-	if (n > 0)
-		(void)send_wire(w, &head, text, strnlen(text, sizeof(text)), NULL, 0, &err);
+}
+
+void
+worker_event(struct worker *w, enum log_level level, const char *event,
+	     const struct log_field *fields, size_t n_fields, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	send_log(w, level, event, fields, n_fields, fmt, ap);
+	va_end(ap);
 }
 
 /* Closes all fds from 3 on but those of the sorted list. */

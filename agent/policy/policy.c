@@ -12,6 +12,7 @@
 #include "lib/cleanup.h"
 #include "lib/io.h"
 #include "lib/log.h"
+#include "lib/log_event.h"
 
 #define FILE_MAX (1u << 20)
 
@@ -35,7 +36,8 @@ policy_ask(void *data, const char *method, const ProtobufCMessage *request, stru
 	if (is_allowed(policy, request->descriptor))
 		return 0;
 	if (policy->allow_failing) {
-		log_warn("policy", "%s is not allowed by the policy, which lets it pass", method);
+		log_event(LOG_LEVEL_WARN, "policy", EVENT_POLICY_OVERRIDDEN, NULL, 0,
+			  "%s is not allowed by the policy, which lets it pass", method);
 		return 0;
 	}
 	return error_set(err, ERROR_PERMISSION_DENIED, "%s is blocked by policy",
@@ -63,7 +65,8 @@ policy_set(struct agent *agent, const char *text, struct error *err)
 			lock(&agent->policy_rules);
 			agent->policy = policy_ask;
 			agent->policy_data = &agent->policy_rules;
-			log_error("policy", "no call is served any more: %s", err->msg);
+			log_event(LOG_LEVEL_ERROR, "policy", EVENT_POLICY_LOCKED, NULL, 0,
+				  "no call is served any more: %s", err->msg);
 		}
 		return -1;
 	}

@@ -6,6 +6,7 @@
 #include "agent/rpc/rpc.h"
 #include "health.pb-c.h"
 #include "lib/log.h"
+#include "lib/log_event.h"
 #include "lib/loop.h"
 
 /* The end of the boot, as a host sees it: logged once. */
@@ -19,7 +20,7 @@ log_first_check(struct agent *agent)
 		return;
 	agent->is_checked = true;
 	(void)snprintf(text, sizeof(text), "%llu", (unsigned long long)monotonic_ns() / 1000);
-	log_write(LOG_LEVEL_INFO, "agent", &field, 1, "first Check answered");
+	log_event(LOG_LEVEL_INFO, "agent", EVENT_FIRST_CHECK, &field, 1, "first Check answered");
 }
 
 static enum rpc_outcome

@@ -13,6 +13,7 @@
 #include "agent/job/initlink.h"
 #include "lib/cleanup.h"
 #include "lib/log.h"
+#include "lib/log_event.h"
 #include "lib/parse.h"
 
 struct create_op {
@@ -234,7 +235,8 @@ on_launch_done(struct sandbox_op *base, const struct error *err)
 	c->joins_pids = op->launch.sandbox_ns[NS_PID] >= 0;
 	record_pidns(op->base.s, c);
 	storages_settle(op->base.s->parts.storages, c->id);
-	log_debug("sandbox", "container %s is created: process %d", c->id, (int)c->init_pid);
+	log_event(LOG_LEVEL_DEBUG, "sandbox", EVENT_CONTAINER_CREATED, NULL, 0,
+		  "container %s is created: process %d", c->id, (int)c->init_pid);
 	op_finish(&op->base.op, NULL);
 }
 

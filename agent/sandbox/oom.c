@@ -2,6 +2,7 @@
 /* OOM kills: from memory.events to whoever asks. Called by the sandbox and, through it, by GetOOMEvent. */
 #include "agent/sandbox/oom.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -9,6 +10,7 @@
 #include "agent/cgroup/oom.h"
 #include "lib/cleanup.h"
 #include "lib/log.h"
+#include "lib/log_event.h"
 
 struct oom_source {
 	struct list node;
@@ -102,6 +104,17 @@ deliver(struct oom_source *s)
 	}
 }
 
+static void
+log_kills(const struct oom_source *s, uint64_t kills)
+{
+	char count[24];
+	const struct log_field fields[] = { { "container-id", s->id }, { "kills", count } };
+
+	(void)snprintf(count, sizeof(count), "%llu", (unsigned long long)kills);
+	log_event(LOG_LEVEL_INFO, "sandbox", EVENT_OOM_KILL, fields, ARRAY_LEN(fields),
+		  "container %s: out of memory, %s killed", s->id, count);
+}
+
 void
 oom_check(struct oom_source *s)
 {
@@ -117,8 +130,7 @@ oom_check(struct oom_source *s)
 	}
 	if (kills <= s->seen)
 		return;
-	log_info("sandbox", "container %s: out of memory, %llu killed", s->id,
-		 (unsigned long long)(kills - s->seen));
+	log_kills(s, kills - s->seen);
 	s->untaken += kills - s->seen;
 	s->seen = kills;
 	deliver(s);

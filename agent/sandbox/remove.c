@@ -13,6 +13,7 @@
 #include "agent/container/spec/retain.h"
 #include "lib/cleanup.h"
 #include "lib/log.h"
+#include "lib/log_event.h"
 
 struct remove_op {
 	struct sandbox_op base; /* first */
@@ -39,11 +40,13 @@ static void
 on_storages_released(const struct error *err, void *data)
 {
 	struct remove_op *op = data;
+	const struct log_field container = { "container-id", op->base.id };
 
 	/* The container is gone all the same, and there is nothing that a host could do about it. */
 	if (err->code != ERROR_OK)
 		log_warn("sandbox", "container %s: release storages: %s", op->base.id, err->msg);
-	log_debug("sandbox", "container %s is removed", op->base.id);
+	log_event(LOG_LEVEL_DEBUG, "sandbox", EVENT_CONTAINER_REMOVED, &container, 1,
+		  "container %s is removed", op->base.id);
 	sandbox_drop(op->base.s, op->base.c);
 	op_finish(&op->base.op, NULL);
 }

@@ -17,6 +17,7 @@
 #include "agent/container/launch/launch.h"
 #include "agent/guest/kmod.h"
 #include "lib/cleanup.h"
+#include "lib/log_event.h"
 #include "lib/path.h"
 
 /* Removes what an earlier agent left. What is or holds a mount stays, and is told. */
@@ -45,9 +46,12 @@ clean_run_dir(struct worker *w, int run, struct error *err)
 }
 
 static void
-warn(void *data, const char *text)
+warn(void *data, const char *module, const char *parameter, const char *text)
 {
-	worker_log(data, LOG_LEVEL_WARN, "%s", text);
+	const struct log_field fields[] = { { "module", module }, { "parameter", parameter } };
+
+	worker_event(data, LOG_LEVEL_WARN, EVENT_MODULE_PARAMETER_REFUSED, fields,
+		     ARRAY_LEN(fields), "%s", text);
 }
 
 static int

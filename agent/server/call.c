@@ -12,6 +12,7 @@
 #include "agent/server/trace.h"
 #include "lib/cleanup.h"
 #include "lib/log.h"
+#include "lib/log_event.h"
 #include "lib/pbcheck.h"
 #include "lib/ttrpc/envelope.h"
 
@@ -178,8 +179,8 @@ log_failure(struct call *call, const struct error *err)
 	}
 	log->lines++;
 	former = log_context_set(&call->log);
-	log_write(err->code == ERROR_INTERNAL ? LOG_LEVEL_WARN : LOG_LEVEL_INFO, "rpc", fields,
-		  ARRAY_LEN(fields), "call failed: %s", err->msg);
+	log_event(err->code == ERROR_INTERNAL ? LOG_LEVEL_WARN : LOG_LEVEL_INFO, "rpc",
+		  EVENT_CALL_FAILED, fields, ARRAY_LEN(fields), "call failed: %s", err->msg);
 	(void)log_context_set(former);
 }
 
@@ -315,7 +316,7 @@ call_run(struct call *call, int64_t timeout_ns)
 	struct error err = ERROR_INIT;
 	enum rpc_outcome outcome = RPC_FAILED;
 
-	log_debug("rpc", "%s", call->method->name);
+	log_event(LOG_LEVEL_DEBUG, "rpc", EVENT_CALL, NULL, 0, "%s", call->method->name);
 	call->in_handler = true;
 	if (!spec->gate ||
 	    spec->gate(spec->agent, call->method, call->request, &call->is_blank, &err) == 0)

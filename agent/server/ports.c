@@ -11,6 +11,7 @@
 #include "agent/server/address.h"
 #include "lib/cleanup.h"
 #include "lib/log.h"
+#include "lib/log_event.h"
 
 #define ACCEPTS_A_TURN 16
 
@@ -106,6 +107,17 @@ on_late(void *data)
 	r->done(r, &err);
 }
 
+static void
+log_connection(uint32_t port)
+{
+	char text[16];
+	const struct log_field field = { "port", text };
+
+	(void)snprintf(text, sizeof(text), "%u", port);
+	log_event(LOG_LEVEL_DEBUG, "stdio", EVENT_STREAM_CONNECTED, &field, 1,
+		  "connection from port %s", text);
+}
+
 void
 ports_add(struct ports *ports, uint32_t port, int fd)
 {
@@ -128,7 +140,7 @@ ports_add(struct ports *ports, uint32_t port, int fd)
 	list_init(&kept->node);
 	list_append(&ports->kept, &kept->node);
 	ports->n_kept++;
-	log_debug("stdio", "connection from port %u", port);
+	log_connection(port);
 	list_for_each_safe (pos, next, &ports->requests) {
 		struct ports_request *r = list_entry(pos, struct ports_request, node);
 

@@ -20,6 +20,7 @@
 #include "agent/container/launch/handshake.h"
 #include "lib/cleanup.h"
 #include "lib/io.h"
+#include "lib/log_event.h"
 #include "lib/sys.h"
 
 int
@@ -51,13 +52,16 @@ void
 child_caps(struct worker *w, struct entry *e, bool warn)
 {
 	char left_out[CAP_LEFT_OUT_MAX];
+	const struct log_field fields[] = { { "container-id", e->id },
+					    { "capabilities", left_out } };
 
 	cap_sets_from_spec(e->process->capabilities, cap_grantable(e->user), &e->caps, left_out);
 	if (warn && *left_out)
-		worker_log(w, LOG_LEVEL_WARN,
-			   "container %s: process.capabilities: left out, unknown or cannot be "
-			   "granted: %s",
-			   e->id, left_out);
+		worker_event(w, LOG_LEVEL_WARN, EVENT_CAPABILITY_LEFT_OUT, fields,
+			     ARRAY_LEN(fields),
+			     "container %s: process.capabilities: left out, unknown or cannot be "
+			     "granted: %s",
+			     e->id, left_out);
 }
 
 /* Was the user given by name? Then only the child can tell who it is. */

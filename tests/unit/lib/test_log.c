@@ -7,6 +7,7 @@
 #include <jansson.h>
 
 #include "lib/log.h"
+#include "lib/log_event.h"
 
 struct sink {
 	char text[256 << 10];
@@ -79,6 +80,23 @@ last_record(struct sink *s)
 	cr_assert_not_null(j, "%s", s->text);
 	s->len = 0;
 	return j;
+}
+
+Test(log, an_event_has_a_name_and_fields)
+{
+	struct sink *s = new_sink();
+	const struct log_field field = { "cause", "asked" };
+	json_t *j;
+
+	log_event(LOG_LEVEL_INFO, "init", EVENT_POWER_OFF, &field, 1, "bye %d", 7);
+	j = last_record(s);
+	cr_expect_str_eq(text_of(j, "event"), "power-off");
+	cr_expect_str_eq(text_of(j, "cause"), "asked");
+	cr_expect_str_eq(text_of(j, "msg"), "bye 7");
+	json_decref(j);
+	log_event(LOG_LEVEL_DEBUG, "init", EVENT_POWER_OFF, NULL, 0, "quiet");
+	cr_expect_eq(s->len, 0);
+	free(s);
 }
 
 Test(log, a_context_is_in_every_record)
@@ -221,6 +239,7 @@ Test(log, a_blocked_sink_loses_nothing_until_the_ring_is_full)
 Test(log, losses_are_counted_and_told)
 {
 	struct sink *s = new_sink();
+	char count[48];
 
 	s->blocked = true;
 	for (int i = 0; i < 5000; i++)
@@ -228,7 +247,10 @@ Test(log, losses_are_counted_and_told)
 	cr_assert_gt(log_dropped(), 1000);
 	s->blocked = false;
 	cr_assert(log_flush());
-	cr_assert_not_null(strstr(s->text, "log lines were dropped"));
+	(void)snprintf(count, sizeof(count), "\"lines\":\"%llu\"",
+		       (unsigned long long)log_dropped());
+	cr_assert_not_null(strstr(s->text, "\"event\":\"" EVENT_LINES_DROPPED "\""));
+	cr_assert_not_null(strstr(s->text, count));
 	cr_assert_eq(s->lines, 5000 - log_dropped() + 1);
 	free(s);
 }

@@ -21,6 +21,7 @@
 #include "lib/cleanup.h"
 #include "lib/initproto.h"
 #include "lib/log.h"
+#include "lib/log_event.h"
 #include "lib/sys.h"
 
 static struct loop *loop;
@@ -415,6 +416,7 @@ Test(container, failed_execve_is_logged)
 	/* the exit may be the first that is heard of */
 	watch_set_events(c->init->report_watch, 0);
 	init_says(100, 127 << 8);
+	cr_assert(strstr(logged, "\"event\":\"" EVENT_EXECUTE_FAILED "\""), "%s", logged);
 	cr_assert(strstr(logged, "\"path\":\"/script\""), "%s", logged);
 	cr_assert(strstr(logged, "\"reason\":\"its interpreter /x does not exist\""), "%s", logged);
 	cr_assert(strstr(logged, "\"error\":\"No such file or directory\""), "%s", logged);

@@ -40,9 +40,10 @@ fake_load(int fd, const char *parameters, int flags)
 }
 
 static void
-take_warning(void *data, const char *text)
+take_warning(void *data, const char *module, const char *parameter, const char *text)
 {
 	(void)data;
+	cr_expect(strstr(text, module) && strstr(text, parameter), "%s", text);
 	(void)snprintf(warned, sizeof(warned), "%s", text);
 }
 

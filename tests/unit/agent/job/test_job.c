@@ -128,7 +128,7 @@ Test(job, inherits_only_what_is_kept)
 
 /* ---- the log ---- */
 
-static char logged[65536];
+static char logged[512 << 10];
 
 static bool
 keep_lines(const char *line, size_t len, void *data)
@@ -141,7 +141,17 @@ keep_lines(const char *line, size_t len, void *data)
 static int
 work_log(struct worker *w, void *arg, struct error *err)
 {
+	const struct log_field fields[] = { { "container-id", "own" }, { "path", arg } };
+	char big[3000];
+	const struct log_field huge[] = { { "huge", big }, { "after", arg } };
+
+	memset(big, 'x', sizeof(big) - 1);
+	big[sizeof(big) - 1] = '\0';
 	worker_log(w, LOG_LEVEL_WARN, "from the worker %s", (const char *)arg);
+	worker_event(w, LOG_LEVEL_WARN, "test-event", fields, ARRAY_LEN(fields), "event %s",
+		     (const char *)arg);
+	worker_event(w, LOG_LEVEL_WARN, "test-event", huge, ARRAY_LEN(huge), "big %s%s",
+		     (const char *)arg, big);
 	return error_set(err, ERROR_INTERNAL, "failed");
 }
 
@@ -209,6 +219,15 @@ body_log(int fd, void *data)
 		CHECK(line_has(text, "container-id", id));
 		CHECK(line_has(text, "method", "ExecProcess"));
 		CHECK(line_has(text, "exec-id", i % 2 ? "odd" : NULL));
+		CHECK(line_has(text, "event", NULL));
+		(void)snprintf(text, sizeof(text), "event #%d#", i);
+		CHECK(line_has(text, "event", "test-event"));
+		CHECK(line_has(text, "container-id", "own"));
+		CHECK(line_has(text, "method", "ExecProcess"));
+		CHECK(line_has(text, "path", args[i]));
+		(void)snprintf(text, sizeof(text), "big #%d#", i);
+		CHECK(line_has(text, "huge", NULL));
+		CHECK(line_has(text, "after", args[i]));
 		free(args[i]);
 	}
 	CHECK(line_has("done failed", "method", "ExecProcess"));

@@ -11,6 +11,7 @@
 #include "agent/rpc/rpc.h"
 #include "lib/cleanup.h"
 #include "lib/log.h"
+#include "lib/log_event.h"
 
 #define HEAD "package agent_policy\n"
 
@@ -199,7 +200,7 @@ Test(policy, closed_when_it_fails)
 			     strcmp(name, "SetPolicy") == 0 || strcmp(name, "DestroySandbox") == 0,
 			     "%s", name);
 	}
-	cr_expect(strstr(logged, "no call is served any more"));
+	cr_expect(strstr(logged, "\"event\":\"" EVENT_POLICY_LOCKED "\""));
 	/* One that is understood opens it; another that is not leaves that as it was. */
 	cr_assert_eq(policy_set(&agent, HEAD "default ExecProcessRequest := true", &err), 0);
 	cr_assert_eq(policy_set(&agent, "?", &err), -1);
@@ -216,7 +217,7 @@ Test(policy, what_fails_may_pass)
 		     0);
 	for (unsigned int m = 0; m < service->n_methods; m++)
 		cr_expect(is_allowed(&agent, m), "%s", service->methods[m].name);
-	cr_expect(strstr(logged, "which lets it pass"));
+	cr_expect(strstr(logged, "\"event\":\"" EVENT_POLICY_OVERRIDDEN "\""));
 }
 
 /* The policy of the image: none is none, one that cannot be kept to is no guest. */

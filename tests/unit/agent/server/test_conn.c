@@ -8,6 +8,7 @@
 
 #include "agent.pb-c.h"
 #include "lib/log.h"
+#include "lib/log_event.h"
 #include "lib/ttrpc/envelope.h"
 #include "tests/unit/agent/server/bench.h"
 
@@ -155,6 +156,7 @@ Test(conn, records_name_their_call)
 	cr_assert(client_reply(&c, &r));
 	EXPECT_LOGGED("\"method\":\"RemoveContainer\"");
 	EXPECT_LOGGED("\"container-id\":\"web\"");
+	EXPECT_LOGGED("\"event\":\"" EVENT_CALL_FAILED "\"");
 	EXPECT_LOGGED("\"code\":\"NOT_FOUND\"");
 	cr_expect_null(strstr(logged, "exec-id"), "%s", logged);
 
