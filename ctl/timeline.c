@@ -10,6 +10,7 @@
 #include <jansson.h>
 
 #include "lib/cleanup.h"
+#include "lib/log_event.h"
 #include "lib/parse.h"
 
 /* "1.234 ms" */
@@ -33,6 +34,9 @@ parse_ms(const char *text, double *out)
 	*out = (double)whole + (double)thousandths / 1000;
 	return 0;
 }
+
+/* The events whose records have times. */
+static const char *const events[] = { EVENT_GUEST_SET_UP, EVENT_AGENT_READY, EVENT_FIRST_CHECK };
 
 /* Stamps of the guest's monotonic clock, which begins with the kernel: key in the log, name in the table. */
 static const struct {
@@ -60,6 +64,18 @@ take_stamp(struct timeline *t, const char *key, const char *text)
 	return false;
 }
 
+static bool
+has_times(const json_t *record)
+{
+	const char *event = json_string_value(json_object_get(record, "event"));
+
+	for (size_t i = 0; event && i < ARRAY_LEN(events); i++) {
+		if (strcmp(event, events[i]) == 0)
+			return true;
+	}
+	return false;
+}
+
 static void
 take_record(struct timeline *t, const char *line)
 {
@@ -68,6 +84,10 @@ take_record(struct timeline *t, const char *line)
 	const char *key;
 	json_t *value;
 
+	if (!has_times(record)) {
+		json_decref(record);
+		return;
+	}
 	json_object_foreach(record, key, value)
 	{
 		const char *text = json_string_value(value);
@@ -96,7 +116,7 @@ timeline_read_console(struct timeline *t, const char *console)
 	while (getline(&line, &size, f) >= 0) {
 		const char *brace = strchr(line, '{');
 
-		if (brace && (strstr(brace, " ms\"") || strstr(brace, "-us\"")))
+		if (brace && strstr(brace, "\"event\""))
 			take_record(t, brace);
 	}
 	(void)fclose(f);

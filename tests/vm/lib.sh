@@ -89,6 +89,17 @@ says()
 	return 1
 }
 
+# has_event NAME FILE [KEY=VALUE...]: FILE has a record of this event (docs/log-events.md), with these fields
+has_event()
+{
+	local name=$1 file=$2 text field
+	shift 2
+	text=$(grep -a "\"event\":\"$name\"" "$file") || return 1
+	for field; do
+		text=$(grep -F "\"${field%%=*}\":\"${field#*=}\"" <<<"$text") || return 1
+	done
+}
+
 # within SECONDS COMMAND...: the command succeeds by then; until that it is tried ten times a second
 within()
 {

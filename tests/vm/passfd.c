@@ -20,6 +20,8 @@
 
 #include <linux/vm_sockets.h>
 
+#include "lib/log_event.h"
+
 static int
 die(const char *what)
 {
@@ -31,18 +33,19 @@ die(const char *what)
 static unsigned int
 seen_on_console(unsigned int *last)
 {
-	static const char word[] = "connection from port ";
+	static const char event[] = "\"event\":\"" EVENT_STREAM_CONNECTED "\"",
+			  key[] = "\"port\":\"";
 	FILE *f = fopen(getenv("CONSOLE") ? getenv("CONSOLE") : "/dev/null", "re");
 	char line[4096];
 	unsigned int n = 0;
 
 	while (f && fgets(line, sizeof(line), f)) {
-		const char *at = strstr(line, word);
+		const char *at = strstr(line, key);
 
 		/* the last line may be written just now */
-		if (!at || !strstr(line, "\"DEBG\"") || !strchr(line, '\n'))
+		if (!at || !strstr(line, event) || !strchr(line, '\n'))
 			continue;
-		*last = (unsigned int)strtoul(at + strlen(word), NULL, 10);
+		*last = (unsigned int)strtoul(at + strlen(key), NULL, 10);
 		n++;
 	}
 	if (f)

@@ -174,7 +174,7 @@ destroyed()
 	return $status
 }
 
-powered_off() { grep -q 'powering off as the agent asked' "$vmdir/console.log" && ! pgrep -f -r R,S,D "qemu-system.*$vmdir/" >/dev/null; }
+powered_off() { has_event power-off "$vmdir/console.log" cause=asked && ! pgrep -f -r R,S,D "qemu-system.*$vmdir/" >/dev/null; }
 
 gone()
 {

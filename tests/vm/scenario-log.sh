@@ -26,11 +26,11 @@ hang_up()
 	listener=
 }
 
-# comes TEXT FILE: within 10 s
-comes()
+# event_comes NAME FILE [KEY=VALUE...]: within 10 s
+event_comes()
 {
-	within 10 grep -q -- "$1" "$2" >/dev/null && return 0
-	echo "no line with $1:"
+	within 10 has_event "$@" >/dev/null && return 0
+	echo "no record: $*"
 	tail -n 20 "$2"
 	return 1
 }
@@ -38,10 +38,10 @@ comes()
 from_the_start()
 {
 	listen "$work/log1"
-	comes '"msg":"agent ready"' "$work/log1" && grep -q '"msg":"announce"' "$work/log1"
+	event_comes agent-ready "$work/log1" && has_event announce "$work/log1"
 }
 
-as_it_happens() { rpc Version '{}' && comes '"msg":"Version"' "$work/log1"; }
+as_it_happens() { rpc Version '{}' && event_comes call "$work/log1" method=Version; }
 
 # What is logged while nobody is there is for the next one, who does not get again what was acknowledged.
 kept()
@@ -50,20 +50,20 @@ kept()
 	hang_up
 	rpc GetGuestDetails '{}' || return 1
 	listen "$work/log2"
-	comes '"msg":"GetGuestDetails"' "$work/log2" || return 1
-	! grep '"msg":"agent ready"' "$work/log2" || { echo 'told twice'; return 1; }
+	event_comes call "$work/log2" method=GetGuestDetails || return 1
+	! has_event agent-ready "$work/log2" || { echo 'told twice'; return 1; }
 	hang_up
 	# of this reader's lines nobody has said that they were read
 	listen "$work/log2"
-	comes '"msg":"GetGuestDetails"' "$work/log2" || return 1
-	rpc Version '{}' && comes '"msg":"Version"' "$work/log2"
+	event_comes call "$work/log2" method=GetGuestDetails || return 1
+	rpc Version '{}' && event_comes call "$work/log2" method=Version
 }
 
 all_json()
 {
 	hang_up
 	local lines
-	lines=$(cat "$work/log1" "$work/log2" | jq -r 'select(.level and .ts and .subsystem) | .msg' | wc -l)
+	lines=$(cat "$work/log1" "$work/log2" | jq -r 'select(.level and .ts and .subsystem) | .ts' | wc -l)
 	echo "$lines lines"
 	test "$lines" -gt 5 && test "$lines" = "$(cat "$work/log1" "$work/log2" | wc -l)"
 }
@@ -80,16 +80,16 @@ stalls()
 	done
 	wait $reader || return 1
 	listen "$work/log4"
-	rpc GetGuestDetails '{}' >/dev/null && comes '"msg":"GetGuestDetails"' "$work/log4" || return 1
+	rpc GetGuestDetails '{}' >/dev/null && event_comes call "$work/log4" method=GetGuestDetails || return 1
 	hang_up
 	# lines that came twice are the same; those of earlier calls were read before
-	arrived=$(grep -ah '^{"msg":"Version".*}$' "$work/log3" "$work/log4" | sort -u | comm -23 - <(sort -u "$work/log1" "$work/log2") | wc -l)
+	arrived=$(grep -ah '^{.*"event":"call".*"method":"Version".*}$' "$work/log3" "$work/log4" | sort -u | comm -23 - <(sort -u "$work/log1" "$work/log2") | wc -l)
 	echo "$calls calls, $arrived lines of them; $(wc -l <"$work/log3") lines in all"
-	cat "$work/log3" "$work/log4" | grep -a 'lines were dropped' && return 1
+	has_event lines-dropped "$work/log3" || has_event lines-dropped "$work/log4" && { echo 'lines were dropped'; return 1; }
 	test "$calls" -gt 10 && test "$arrived" = "$calls"
 }
 
-not_on_console() { grep 'the agent is started' "$vmdir/console.log" && ! grep '"msg":"agent ready"' "$vmdir/console.log"; }
+not_on_console() { has_event guest-set-up "$vmdir/console.log" && ! has_event agent-ready "$vmdir/console.log"; }
 
 if ok 'boot with the log on a port' boot log --rootfs "$rootfs" --append "agent.log=debug agent.log_vport=$log_port"; then
 	ok 'it begins with the first line' from_the_start

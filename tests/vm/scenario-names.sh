@@ -54,7 +54,7 @@ if ok 'make a guest with modules' make_initrd && ok 'boot it' boot names --no-co
 	ok 'hosts has it beside what the image has' is $'127.0.0.1\tlocalhost\n127.0.1.1\tpod-one' in_guest 'grep -E ^127 /guest-etc/hosts'
 	ok 'the module is loaded, with its parameter' is 'ifb0 ifb1 ifb2' in_guest 'echo $(ls /sys/class/net | grep ifb)'
 	ok 'IPVS, IPsec policies, NFQUEUE and dummy interfaces work in a container' is $'ipvs\nxfrm\nnfqueue\ndummy' nested_network
-	ok 'a parameter of a module that is built in is a warning' grep -q 'failed to set its parameter numdummies' "$vmdir/console.log"
+	ok 'a parameter of a module that is built in is a warning' has_event module-parameter-refused "$vmdir/console.log" module=dummy parameter=numdummies
 	ok 'stop leaves nothing' stop names
 fi
 rm -rf "$work/names-tree"

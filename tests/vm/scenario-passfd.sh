@@ -140,7 +140,7 @@ mib=64
 test "$SOAK" = 0 || mib=2048
 cp -a "$rootfs" "$work/passfd"
 mkdir -p "$work/passfd/hostproc"
-cc -std=c17 -D_GNU_SOURCE -O2 -Wall tests/vm/passfd.c -o "$work/bin/passfd" || echo 'Bail out! passfd cannot be built'
+cc -std=c17 -D_GNU_SOURCE -O2 -Wall -I. tests/vm/passfd.c -o "$work/bin/passfd" || echo 'Bail out! passfd cannot be built'
 if ok 'boot with a port for streams' boot passfd --rootfs "$work/passfd" --privileged --guest-proc /hostproc \
 	--log debug --append agent.passfd_listener_port=$pass_port; then
 	ok 'random bytes through cat, both ways passed through' both_ways
