@@ -46,6 +46,7 @@ struct device_wait {
 	void *data;
 	struct timer *timer;
 	struct post first_look;
+	struct log_context *log; /* of the call that waits */
 };
 
 static void
@@ -54,6 +55,7 @@ wait_free(struct device_wait *wait)
 	list_remove(&wait->node);
 	timer_cancel(wait->timer);
 	post_cancel(&wait->first_look);
+	log_context_free(wait->log);
 	free(wait);
 }
 
@@ -62,9 +64,13 @@ wait_finish(struct device_wait *wait, const struct error *err, const char *node)
 {
 	device_found_fn *found = wait->found;
 	void *data = wait->data;
+	struct log_context *log = steal_ptr(&wait->log);
+	const struct log_context *former = log_context_set(log);
 
 	wait_free(wait);
 	found(err, node, data);
+	(void)log_context_set(former);
+	log_context_free(log);
 }
 
 /* First entry of dir whose name starts with prefix: true and its name. */
@@ -407,6 +413,7 @@ device_find_block(struct device_watch *w, const char *location, device_found_fn 
 		free(wait);
 		return NULL;
 	}
+	wait->log = log_context_copy();
 	post_init(&wait->first_look, on_first_look, wait);
 	loop_post(w->loop, &wait->first_look);
 	(void)snprintf(wait->location, sizeof(wait->location), "%s", location);

@@ -18,6 +18,7 @@
 #include "agent/network/events.h"
 #include "agent/network/network_internal.h"
 #include "lib/cleanup.h"
+#include "lib/log.h"
 
 #define CHANGE_MS 30000 /* the kernel's lock may be held by a driver that hangs */
 #define READ_MS   30000
@@ -57,7 +58,8 @@ struct net_op {
 	const struct kind *kind;
 	enum net_state state;
 	struct net_task task;
-	struct job *job; /* while it runs */
+	struct log_context *log; /* of the call that asks for it */
+	struct job *job;         /* while it runs */
 	struct buf reply;
 	struct pending pending;
 	net_done_fn *done;
@@ -82,6 +84,7 @@ op_free(struct net_op *op)
 		net_events_end(&op->network->events);
 	buf_release(&op->reply);
 	net_task_release(&op->task);
+	log_context_free(op->log);
 	free(op);
 }
 
@@ -146,12 +149,16 @@ op_start(struct net_op *op, struct error *err)
 		.n_keep_fds = ARRAY_LEN(keep),
 		.deadline_ms = op->kind->limit_ms,
 	};
+	const struct log_context *former;
 
 	op->is_absent = op->is_due = op->is_incomplete = false;
 	op->is_last = op->task.is_last_look;
 	op->task.hint = net_seen_find(&op->network->seen, &op->task.interface.mac);
 	op->reply.off = op->reply.len = 0;
+	/* it may be started when another call's operation has ended, or by an event */
+	former = log_context_set(op->log);
 	op->job = job_start(op->network->jobs, &spec, err);
+	(void)log_context_set(former);
 	if (!op->job)
 		return -1;
 	op->state = op->kind->changes ? NET_RUNNING : NET_READING;
@@ -418,6 +425,7 @@ op_new(struct network *n, const struct kind *kind, net_done_fn *done, void *data
 	op->network = n;
 	op->kind = kind;
 	op->task.roots = n->roots;
+	op->log = log_context_copy();
 	buf_init(&op->reply, NET_REPLY_MAX);
 	op->pending.cancel = op_unwanted;
 	op->done = done;

@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lib/log.h"
+
 struct op_queue {
 	struct list node;
 	struct op_queues *queues;
@@ -58,6 +60,13 @@ queue_free(struct op_queue *queue)
 	free(queue);
 }
 
+static void
+op_free(struct op *op)
+{
+	log_context_free(op->log);
+	op->class->free(op);
+}
+
 /* Takes op out of its queue, frees it, tells who waited for it. */
 static void
 op_end(struct op *op, const struct error *err)
@@ -67,7 +76,7 @@ op_end(struct op *op, const struct error *err)
 	struct error copy = *err; /* may be the operation's own */
 
 	list_remove(&op->node);
-	op->class->free(op);
+	op_free(op);
 	if (done)
 		done(&copy, data);
 }
@@ -83,11 +92,14 @@ queue_advance(struct op_queue *queue)
 		struct op *op = op_of(queue->ops.next);
 		enum op_outcome outcome;
 		struct error err = ERROR_INIT;
+		const struct log_context *former;
 
 		if (op->running)
 			break;
 		op->running = true;
+		former = log_context_set(op->log);
 		outcome = op->class->run(op, &err);
+		(void)log_context_set(former);
 		if (outcome == OP_PENDING)
 			break;
 		if (outcome == OP_DONE)
@@ -117,7 +129,7 @@ op_unwanted(struct pending *p)
 	if (!op->running) {
 		/* It waits, so something else is first: the queue stays. */
 		list_remove(&op->node);
-		op->class->free(op);
+		op_free(op);
 		return;
 	}
 	error_set(&why, ERROR_CANCELLED, "%s: the caller has gone", op->class->name);
@@ -132,11 +144,12 @@ op_submit(struct op_queues *queues, const char *id, struct op *op, op_done_fn *d
 	enum op_outcome outcome;
 
 	list_init(&op->node);
+	op->log = NULL;
 	if (!queue)
 		queue = queue_new(queues, id);
 	if (!queue) {
 		error_nomem(err, op->class->name);
-		op->class->free(op);
+		op_free(op);
 		return OP_FAILED;
 	}
 	op->queue = queue;
@@ -146,16 +159,17 @@ op_submit(struct op_queues *queues, const char *id, struct op *op, op_done_fn *d
 	op->aborted = false;
 	op->pending.cancel = op_unwanted;
 	list_append(&queue->ops, &op->node);
-	if (!op->running)
+	if (!op->running) {
+		op->log = log_context_copy();
 		return OP_PENDING;
-
+	}
 	queue->advancing = true;
 	outcome = op->class->run(op, err);
 	queue->advancing = false;
 	if (outcome == OP_PENDING)
 		return outcome;
 	list_remove(&op->node);
-	op->class->free(op);
+	op_free(op);
 	queue_advance(queue);
 	return outcome;
 }
@@ -241,7 +255,7 @@ op_queues_release(struct op_queues *queues)
 			struct op *op = op_of(queue->ops.next);
 
 			list_remove(&op->node);
-			op->class->free(op);
+			op_free(op);
 		}
 		queue_free(queue);
 	}

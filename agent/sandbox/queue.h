@@ -11,6 +11,7 @@
 
 #include "lib/error.h"
 #include "lib/list.h"
+#include "lib/log.h"
 #include "lib/pending.h"
 
 struct op;
@@ -56,6 +57,7 @@ struct op {
 	void *data;
 	bool running;
 	bool aborted;
+	struct log_context *log; /* of the call that asks for it, while it waits */
 };
 
 void op_queues_init(struct op_queues *queues);

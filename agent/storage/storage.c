@@ -145,6 +145,7 @@ static void
 release_look(void *data)
 {
 	struct release *r = data;
+	const struct log_context *former;
 	struct list *pos;
 
 	if (r->left > 0)
@@ -153,9 +154,12 @@ release_look(void *data)
 		if (r->everything && is_ending(list_entry(pos, struct storage, node)))
 			return;
 	list_remove(&r->node);
+	former = log_context_set(r->log);
 	if (r->first.code != ERROR_OK)
 		log_warn("storage", "%s", r->first.msg);
 	r->done(&r->first, r->data);
+	(void)log_context_set(former);
+	log_context_free(r->log);
 	free(r);
 }
 
@@ -171,6 +175,7 @@ release_new(struct storages *t, storages_done_fn *done, void *data, struct error
 	r->table = t;
 	r->done = done;
 	r->data = data;
+	r->log = log_context_copy();
 	post_init(&r->look, release_look, r);
 	loop_post(t->loop, &r->look);
 	list_append(&t->releases, &r->node);
@@ -207,6 +212,7 @@ request_free(struct storage_request *r)
 		free(r->specs[i]);
 	free(r->specs);
 	free(r->owner);
+	log_context_free(r->log);
 	free(r);
 }
 
@@ -330,11 +336,10 @@ request_take(struct storage_request *r, struct error *err)
 	return 0;
 }
 
+/* Takes what is left to take, and ends the request unless it has to wait. */
 static void
-request_continue(void *data)
+request_advance(struct storage_request *r)
 {
-	struct storage_request *r = data;
-
 	if (r->is_ending) {
 		if (r->is_gone)
 			request_finish(r);
@@ -346,6 +351,16 @@ request_continue(void *data)
 		return;
 	r->waiting = NULL;
 	request_end(r);
+}
+
+static void
+request_continue(void *data)
+{
+	struct storage_request *r = data;
+	const struct log_context *former = log_context_set(r->log);
+
+	request_advance(r);
+	(void)log_context_set(former);
 }
 
 static int
@@ -372,6 +387,7 @@ storages_acquire(struct storages *t, const char *owner, const struct storage_spe
 	r->table = t;
 	r->done = done;
 	r->data = data;
+	r->log = log_context_copy();
 	r->owner = strdup(owner);
 	r->specs = calloc(2 * n + 1, sizeof(*r->specs));
 	if (!r->owner || !r->specs)
@@ -492,6 +508,7 @@ storages_free(struct storages *t)
 		struct release *r = list_entry(pos, struct release, node);
 
 		post_cancel(&r->look);
+		log_context_free(r->log);
 		free(r);
 	}
 	free(t);

@@ -11,6 +11,7 @@
 #include "agent/storage/storage.h"
 #include "agent/storage/unmount.h"
 #include "lib/list.h"
+#include "lib/log.h"
 
 enum storage_state {
 	STORAGE_FINDING,
@@ -71,6 +72,7 @@ struct storage_request {
 	bool is_gone;     /* nothing is waited for any more: done follows in the next round */
 	struct post look; /* at its storages again */
 	struct error err;
+	struct log_context *log; /* of the call that asks for them */
 };
 
 /* storages_release_owner() that waits for unmounts. */
@@ -83,6 +85,7 @@ struct release {
 	size_t left;     /* storages whose `release` this is */
 	struct error first;
 	struct post look; /* whether it is over */
+	struct log_context *log;
 };
 
 /* storage.c: the table and who waits for what. */

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "lib/cleanup.h"
+#include "lib/log.h"
 #include "lib/log_event.h"
 #include "tests/rpc/harness.h"
 #include "tests/rpc/raw.h"
@@ -258,29 +259,80 @@ bad_creates(struct harness *h)
 	}
 }
 
-/* Returns the number of records of an event in the agent's log that have this value under `key`. */
+/* Returns the number of records of an event in the agent's log that have all of these fields. */
 static unsigned int
-count_records(const char *event, const char *key, const char *value)
+count_records(const char *event, const struct log_field *fields, size_t n_fields)
 {
 	FILE *log = fopen(getenv("AGENT_LOG"), "re");
-	char of_event[64], field[160], *line = NULL;
+	char text[160], *line = NULL;
 	size_t size = 0;
 	unsigned int n = 0;
 
-	(void)snprintf(of_event, sizeof(of_event), "\"event\":\"%s\"", event);
-	(void)snprintf(field, sizeof(field), "\"%s\":\"%s\"", key, value);
-	while (log && getline(&line, &size, log) > 0)
-		n += strstr(line, of_event) && strstr(line, field);
+	while (log && getline(&line, &size, log) > 0) {
+		bool has_all;
+
+		(void)snprintf(text, sizeof(text), "\"event\":\"%s\"", event);
+		has_all = strstr(line, text) != NULL;
+		for (size_t i = 0; has_all && i < n_fields; i++) {
+			(void)snprintf(text, sizeof(text), "\"%s\":\"%s\"", fields[i].key,
+				       fields[i].value);
+			has_all = strstr(line, text) != NULL;
+		}
+		n += has_all;
+	}
 	free(line);
 	if (log)
 		(void)fclose(log);
 	return n;
 }
 
+/* An operator finds all that is said of a container, of an exec or of a sandbox, whether the loop or a worker says it. */
+static void
+records_of_a_call_name_it(struct harness *h)
+{
+	const struct log_field create_failed[] = { { "method", "CreateContainer" },
+						   { "container-id", "broken-1" },
+						   { "sandbox", "sb1" },
+						   { "code", "INVALID_ARGUMENT" } };
+	const struct log_field exec_failed[] = { { "method", "ExecProcess" },
+						 { "container-id", "logged-1" },
+						 { "exec-id", "exec-logged-1" },
+						 { "sandbox", "sb1" } };
+	const struct log_field by_worker[] = { { "method", "CreateContainer" },
+					       { "container-id", "logged-1" },
+					       { "sandbox", "sb1" },
+					       { "capabilities", "CAP_FLY" } };
+	Grpc__CreateContainerRequest *q;
+	struct error err = ERROR_INIT;
+	struct arena a;
+
+	arena_init(&a, 1 << 20);
+	CHECK(h, create(h, "broken-1", ARGS("/no/such/program"), &err) < 0, "it was created");
+	CHECK(h, count_records(EVENT_CALL_FAILED, create_failed, ARRAY_LEN(create_failed)) == 1,
+	      "CreateContainer: %d %s", err.code, err.msg);
+
+	/* the worker's record of a call that succeeds */
+	q = make_create(h, &a, "logged-1", SH("sleep 3600"), false);
+	q->oci->process->capabilities->bounding[0] = (char *)"CAP_FLY";
+	CHECK(h, call(h, "CreateContainer", q, NULL, &err) == 0, "%s", err.msg);
+	CHECK(h, start(h, "logged-1", &err) == 0, "%s", err.msg);
+	CHECK(h, count_records(EVENT_CAPABILITY_LEFT_OUT, by_worker, ARRAY_LEN(by_worker)) == 1,
+	      "no record of the worker");
+
+	CHECK(h, exec(h, "logged-1", "exec-logged-1", ARGS("/no/such/program"), false, &err) < 0,
+	      "it was executed");
+	CHECK(h, count_records(EVENT_CALL_FAILED, exec_failed, ARRAY_LEN(exec_failed)) == 1,
+	      "ExecProcess: %d %s", err.code, err.msg);
+	CHECK(h, remove_container(h, "logged-1", &err) == 0, "%s", err.msg);
+	arena_release(&a);
+}
+
 /* It is not what a container is refused for: the runtime specification wants a warning. */
 static void
 an_unknown_capability_is_left_out(struct harness *h)
 {
+	const struct log_field warned[] = { { "container-id", "caps" },
+					    { "capabilities", "CAP_FLY" } };
 	struct arena a;
 	struct error err = ERROR_INIT;
 	Grpc__CreateContainerRequest *q;
@@ -297,10 +349,8 @@ an_unknown_capability_is_left_out(struct harness *h)
 	CHECK(h, start(h, "caps", &err) == 0, "%s", err.msg);
 	CHECK(h, wait_process(h, "caps", "", &err) == 0, "%s", err.msg);
 	CHECK(h, remove_container(h, "caps", &err) == 0, "%s", err.msg);
-	CHECK(h, count_records(EVENT_CAPABILITY_LEFT_OUT, "container-id", "caps") == 1,
-	      "%u warnings", count_records(EVENT_CAPABILITY_LEFT_OUT, "container-id", "caps"));
-	CHECK(h, count_records(EVENT_CAPABILITY_LEFT_OUT, "capabilities", "CAP_FLY") == 1,
-	      "it is not named");
+	CHECK(h, count_records(EVENT_CAPABILITY_LEFT_OUT, warned, ARRAY_LEN(warned)) == 1,
+	      "%u warnings", count_records(EVENT_CAPABILITY_LEFT_OUT, warned, ARRAY_LEN(warned)));
 	arena_release(&a);
 }
 
@@ -336,6 +386,7 @@ const struct test tests_errors[] = {
 	{ "unknown processes", unknown_processes },
 	{ "bad CreateContainer requests", bad_creates },
 	{ "an unknown capability is left out with a warning", an_unknown_capability_is_left_out },
+	{ "records of a call name it", records_of_a_call_name_it },
 	{ "every method has a handler", every_method_has_a_handler },
 	{ "a second sandbox is refused", a_second_sandbox_is_refused },
 };

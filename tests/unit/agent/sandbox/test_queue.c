@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "agent/sandbox/queue.h"
+#include "lib/log.h"
 
 static struct op_queues queues;
 static char trace[256]; /* what has happened, in order */
@@ -141,6 +142,48 @@ Test(queue, one_id_in_order_of_arrival)
 	cr_assert_eq(op_queue_running(&queues, "c"), c);
 	op_finish(c, NULL);
 	cr_assert_str_eq(trace, "ra da rb db rc dc rd fd ");
+}
+
+static char ids[64]; /* container ids of the contexts that operations ran in */
+
+static enum op_outcome
+context_run(struct op *op, struct error *err)
+{
+	const struct log_context *context = log_context_set(NULL);
+	size_t n = strlen(ids);
+
+	(void)log_context_set(context);
+	(void)snprintf(ids + n, sizeof(ids) - n, "%s ", context ? context->container_id : "-");
+	return step_run(op, err);
+}
+
+static const struct op_class context_class = {
+	.name = "step with a context",
+	.run = context_run,
+	.abort = step_abort,
+	.free = step_free,
+};
+
+/* An operation that waited runs with the call that asked for it, not with the one whose end makes room. */
+Test(queue, each_runs_in_the_context_of_its_call)
+{
+	struct log_context c = { .container_id = "first" };
+	struct op *a, *b;
+
+	(void)log_context_set(&c);
+	submit("c", "a", OP_PENDING, &context_class, &a);
+	c.container_id = "second";
+	submit("c", "b", OP_PENDING, &context_class, &b);
+	c.container_id = "third";
+	submit("c", "c", OP_DONE, &context_class, NULL);
+	(void)log_context_set(NULL);
+	op_finish(a, NULL);
+	cr_assert_str_eq(ids, "first second ");
+	c.container_id = "other";
+	(void)log_context_set(&c);
+	op_finish(b, NULL);
+	cr_assert_str_eq(ids, "first second third ");
+	cr_assert_eq(log_context_set(NULL), &c);
 }
 
 Test(queue, ids_side_by_side)
