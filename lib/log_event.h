@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The names of the events that programs look for in the log: values of a record's field "event". A message is written for
- * people and may change; these names and the fields of their records may not. docs/log-events.md has a row for each, which
- * tests/check-log-events holds to this list.
+ * The names of the events that programs look for in the log: values of a record's field "event". A
+ * message is written for people and may change; these names and the fields of their records may
+ * not. docs/log-events.md has a row for each, which tests/check-log-events holds to this list.
  */
 #pragma once
 

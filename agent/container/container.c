@@ -17,6 +17,7 @@
 #include "agent/container/seccomp/cache.h"
 #include "agent/roots.h"
 #include "lib/cleanup.h"
+#include "lib/client_texts.h"
 #include "lib/log.h"
 #include "lib/log_event.h"
 
@@ -240,7 +241,7 @@ container_process(struct container *c, const char *exec_id, enum container_call 
 
 	if (p && p->ready && (!p->collected || call == CONTAINER_CALL_STREAM))
 		return p;
-	error_set(err, ERROR_NOT_FOUND, "process %s not found in container %s",
+	error_set(err, ERROR_NOT_FOUND, TEXT_PROCESS_NOT_FOUND_IN,
 		  exec_id[0] != '\0' ? exec_id : "(init)", c->id);
 	return NULL;
 }

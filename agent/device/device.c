@@ -19,6 +19,7 @@
 
 #include "agent/device/pci.h"
 #include "lib/cleanup.h"
+#include "lib/client_texts.h"
 #include "lib/list.h"
 #include "lib/log.h"
 
@@ -170,10 +171,9 @@ on_timeout(void *data)
 	wait->timer = NULL;
 	if (try_finish(wait))
 		return;
-	error_set(
-		&err, ERROR_NOT_FOUND,
-		"find block device %s: it did not appear within %llu ms (Timeout waiting for uevent)",
-		wait->location, (unsigned long long)wait->owner->timeout_ms);
+	error_set(&err, ERROR_NOT_FOUND,
+		  "find block device %s: it did not appear within %llu ms (" TEXT_NO_UEVENT ")",
+		  wait->location, (unsigned long long)wait->owner->timeout_ms);
 	wait_finish(wait, &err, NULL);
 }
 

@@ -90,8 +90,8 @@ int worker_process(struct worker *w, pid_t pid, int pidfd, struct error *err);
 void worker_log(struct worker *w, enum log_level level, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
 
-/* The same for a record that programs look for: see log_event(). At most WORKER_FIELDS_MAX fields; those that do not fit in
- * the message to the agent are left out. */
+/* The same for a record that programs look for: see log_event(). At most WORKER_FIELDS_MAX
+ * fields; those that do not fit in the message to the agent are left out. */
 #define WORKER_FIELDS_MAX 4
 void worker_event(struct worker *w, enum log_level level, const char *event,
 		  const struct log_field *fields, size_t n_fields, const char *fmt, ...)

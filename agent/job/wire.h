@@ -39,8 +39,8 @@ struct job_wire_taken {
 	uint64_t dev, ino;
 };
 
-/* Payload of JOB_WIRE_LOG: the event's name or "", then key and value of each field, then "", all with their NULs; the rest
- * is the message. */
+/* Payload of JOB_WIRE_LOG: the event's name or "", then key and value of each field, then "", all
+ * with their NULs; the rest is the message. */
 #define JOB_LOG_MAX 2048
 
 /* GO and ACK. */

@@ -14,6 +14,7 @@
 #include <linux/if_link.h>
 
 #include "agent/network/snapshot.h"
+#include "lib/client_texts.h"
 #include "lib/io.h"
 
 /* One interface that is being changed. */
@@ -344,7 +345,7 @@ net_interface_work(struct worker *w, struct net_task *task, struct error *err)
 		return result;
 	if (worker_send(w, NET_MESSAGE_ABSENT, NULL, 0, NULL, 0, false, err) < 0)
 		return -1;
-	return error_set(err, ERROR_NOT_FOUND, "Link not found (%s%s%s)",
+	return error_set(err, ERROR_NOT_FOUND, TEXT_LINK_NOT_FOUND " (%s%s%s)",
 			 net_format_mac(&task->interface.mac, text),
 			 task->interface.has_path ? " at the PCI path of " : ", for ",
 			 task->interface.name);

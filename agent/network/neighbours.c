@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* AddARPNeighbors' work: fixed entries of the neighbour tables. Worker only: may block. Called by network.c. */
 #include "agent/network/network_internal.h"
+#include "lib/client_texts.h"
 
 #include <sys/socket.h>
 
@@ -40,7 +41,7 @@ add(struct worker *w, struct rtnl *r, const struct net_links *links, const struc
 		return 0;
 	}
 	if (!link)
-		return error_set(err, ERROR_NOT_FOUND, "Link not found (%s): neighbour %s",
+		return error_set(err, ERROR_NOT_FOUND, TEXT_LINK_NOT_FOUND " (%s): neighbour %s",
 				 n->device, text);
 	if (rtnl_talk(r, neighbour_message(n, link->index)) < 0)
 		return rtnl_error(r, err, "add neighbour %s on %s", text, n->device);

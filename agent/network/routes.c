@@ -16,6 +16,7 @@
 
 #include "agent/network/snapshot.h"
 #include "lib/cleanup.h"
+#include "lib/client_texts.h"
 
 /* A gateway that is reached by a route whose gateway is reached by a route ...: deeper is no network. */
 #define PASSES_MAX 8
@@ -218,8 +219,9 @@ make_plan(struct worker *w, struct net_task *task, const struct net_links *links
 				continue;
 			}
 			if (!link)
-				return error_set(err, ERROR_NOT_FOUND, "Link not found (%s): %s",
-						 route->device, describe(route, text));
+				return error_set(err, ERROR_NOT_FOUND,
+						 TEXT_LINK_NOT_FOUND " (%s): %s", route->device,
+						 describe(route, text));
 			route->index = link->index;
 			plan->order[plan->n++] = route;
 		}

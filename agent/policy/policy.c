@@ -10,6 +10,7 @@
 #include "agent.pb-c.h"
 #include "agent/agent.h"
 #include "lib/cleanup.h"
+#include "lib/client_texts.h"
 #include "lib/io.h"
 #include "lib/log.h"
 #include "lib/log_event.h"
@@ -40,7 +41,7 @@ policy_ask(void *data, const char *method, const ProtobufCMessage *request, stru
 			  "%s is not allowed by the policy, which lets it pass", method);
 		return 0;
 	}
-	return error_set(err, ERROR_PERMISSION_DENIED, "%s is blocked by policy",
+	return error_set(err, ERROR_PERMISSION_DENIED, "%s " TEXT_BLOCKED_BY_POLICY,
 			 request->descriptor->short_name);
 }
 

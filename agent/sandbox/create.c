@@ -12,6 +12,7 @@
 
 #include "agent/job/initlink.h"
 #include "lib/cleanup.h"
+#include "lib/client_texts.h"
 #include "lib/log.h"
 #include "lib/log_event.h"
 #include "lib/parse.h"
@@ -272,8 +273,7 @@ static int
 check_pidns(const struct sandbox *s, struct error *err)
 {
 	if (s->ns[NS_PID] < 0 && sandbox_containers(s) > 1)
-		return error_set(err, ERROR_FAILED_PRECONDITION,
-				 "Sandbox does not have sandbox_pidns");
+		return error_set(err, ERROR_FAILED_PRECONDITION, TEXT_NO_SANDBOX_PIDNS);
 	if (s->pidns_owner && s->pidns_owner->init_exited)
 		return error_set(err, ERROR_FAILED_PRECONDITION,
 				 "the sandbox's pid namespace has ended with container %s",

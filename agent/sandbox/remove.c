@@ -12,6 +12,7 @@
 
 #include "agent/container/spec/retain.h"
 #include "lib/cleanup.h"
+#include "lib/client_texts.h"
 #include "lib/log.h"
 #include "lib/log_event.h"
 
@@ -215,7 +216,7 @@ on_timeout(void *data)
 
 	op->timeout = NULL;
 	error_set(&why, ERROR_DEADLINE_EXCEEDED,
-		  "container %s is not removed yet; the work goes on (ETIME: Timer expired)",
+		  "container %s is not removed yet; the work goes on (" TEXT_TIMER_EXPIRED ")",
 		  op->base.id);
 	op_answer(&op->base.op, &why);
 }

@@ -10,6 +10,7 @@
 
 #include "agent/job/initlink.h"
 #include "lib/cleanup.h"
+#include "lib/client_texts.h"
 #include "lib/log.h"
 
 static struct container *
@@ -107,7 +108,7 @@ sandbox_drop(struct sandbox *s, struct container *c)
 int
 error_no_container(struct error *err, const char *id)
 {
-	return error_set(err, ERROR_INVALID_ARGUMENT, "container %s not found", id);
+	return error_set(err, ERROR_INVALID_ARGUMENT, TEXT_CONTAINER_NOT_FOUND, id);
 }
 
 struct container *

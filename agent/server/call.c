@@ -11,6 +11,7 @@
 #include "agent/server/server_internal.h"
 #include "agent/server/trace.h"
 #include "lib/cleanup.h"
+#include "lib/client_texts.h"
 #include "lib/log.h"
 #include "lib/log_event.h"
 #include "lib/pbcheck.h"
@@ -246,7 +247,7 @@ look_up(const struct server_spec *spec, const char *service, const char *method,
 					 method);
 		return 0;
 	}
-	return error_set(err, ERROR_INVALID_ARGUMENT, "%s service does not exist", service);
+	return error_set(err, ERROR_INVALID_ARGUMENT, "%s " TEXT_NO_SERVICE, service);
 }
 
 /* Answered whatever else is exhausted: it is asked by who wants to know whether we hang. */

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "agent/storage/driver.h"
+#include "lib/client_texts.h"
 
 static size_t
 strings_size(const char *const *list, size_t n)
@@ -101,8 +102,8 @@ storage_spec_check(const struct storage_spec *spec, struct error *err)
 	const struct storage_driver *driver = storage_driver_find(spec->driver);
 
 	if (!driver)
-		return error_set(err, ERROR_INVALID_ARGUMENT,
-				 "Failed to find the storage handler %.64s", spec->driver);
+		return error_set(err, ERROR_INVALID_ARGUMENT, TEXT_NO_STORAGE_HANDLER " %.64s",
+				 spec->driver);
 	if (!is_plain_path(spec->mount_point))
 		return error_set(
 			err, ERROR_INVALID_ARGUMENT,

@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "lib/cleanup.h"
+#include "lib/client_texts.h"
 
 #define PLACE "/run/kata-containers/shared/containers/"
 
@@ -85,7 +86,7 @@ directory_check(const struct storage_spec *spec, struct error *err)
 	for (size_t i = 0; i < ARRAY_LEN(directories); i++)
 		if (spec == &directories[i])
 			return 0;
-	return error_set(err, ERROR_INVALID_ARGUMENT, "Failed to find the storage handler %.64s",
+	return error_set(err, ERROR_INVALID_ARGUMENT, TEXT_NO_STORAGE_HANDLER " %.64s",
 			 spec->driver);
 }
 

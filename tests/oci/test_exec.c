@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "agent.pb-c.h"
+#include "lib/client_texts.h"
 #include "lib/ttrpc/client.h"
 #include "tests/oci/oci.h"
 
@@ -444,7 +445,7 @@ after_the_end(struct oci *t)
 		return;
 	OCI_CHECK(t, oci_kill(t, ID, "", 9) == 0, "%s", t->err.msg);
 	OCI_CHECK(t, oci_wait(t, ID, "") == 137, "killed");
-	refused(t, shell(t, "true"), ERROR_NOT_FOUND, "init process has ended");
+	refused(t, shell(t, "true"), ERROR_NOT_FOUND, TEXT_PROCESS_NOT_FOUND);
 }
 
 /* In the sandbox's pid namespace, which is another container's, there is still somebody to be child of. */
@@ -468,7 +469,7 @@ after_the_end_shared(struct oci *t)
 		return;
 	OCI_CHECK(t, oci_kill(t, "first", "", 9) == 0 && oci_wait(t, "first", "") == 137, "%s",
 		  t->err.msg);
-	refused(t, p, ERROR_NOT_FOUND, "init process has ended");
+	refused(t, p, ERROR_NOT_FOUND, TEXT_PROCESS_NOT_FOUND);
 }
 
 #define FAILS(what) "failed to execute " what "\n"

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "lib/cleanup.h"
+#include "lib/client_texts.h"
 #include "lib/log.h"
 #include "lib/log_event.h"
 #include "tests/rpc/harness.h"
@@ -14,7 +15,7 @@ static void
 unknown_containers(struct harness *h)
 {
 	struct error err = ERROR_INIT;
-	char buf[8];
+	char buf[8], text[64];
 	int r[8];
 	struct error errs[8];
 
@@ -28,12 +29,12 @@ unknown_containers(struct harness *h)
 	r[5] = write_stdin(h, "nobody", "", "x", 1, &errs[5]);
 	r[6] = close_stdin(h, "nobody", "", &errs[6]);
 	r[7] = exec(h, "nobody", "e", SH("true"), false, &errs[7]);
+	(void)snprintf(text, sizeof(text), TEXT_CONTAINER_NOT_FOUND, "nobody");
 	for (size_t i = 0; i < ARRAY_LEN(errs); i++) {
 		CHECK(h, r[i] < 0, "call %zu succeeded", i);
 		CHECK(h, errs[i].code == ERROR_INVALID_ARGUMENT, "call %zu: code %d", i,
 		      errs[i].code);
-		CHECK(h, strstr(errs[i].msg, "container nobody not found"), "call %zu: %s", i,
-		      errs[i].msg);
+		CHECK(h, strstr(errs[i].msg, text), "call %zu: %s", i, errs[i].msg);
 	}
 }
 
@@ -41,13 +42,15 @@ static void
 unknown_processes(struct harness *h)
 {
 	struct error err = ERROR_INIT;
-	char buf[8];
+	char buf[8], text[64];
 
+	(void)snprintf(text, sizeof(text), TEXT_PROCESS_NOT_FOUND_IN, "nope", "c1");
 	CHECK(h, create_start(h, "c1", SH("sleep 3600"), &err) == 0, "%s", err.msg);
 	CHECK(h, kill_process(h, "c1", "nope", SIGTERM, &err) < 0 && err.code == ERROR_NOT_FOUND,
 	      "%d %s", err.code, err.msg);
 	CHECK(h, wait_process(h, "c1", "nope", &err) < 0 && err.code == ERROR_NOT_FOUND, "%d %s",
 	      err.code, err.msg);
+	CHECK(h, strstr(err.msg, text), "%s", err.msg);
 	CHECK(h,
 	      read_stream(h, true, "c1", "nope", buf, 1, &err) < 0 && err.code == ERROR_NOT_FOUND,
 	      "%d %s", err.code, err.msg);
@@ -286,7 +289,8 @@ count_records(const char *event, const struct log_field *fields, size_t n_fields
 	return n;
 }
 
-/* An operator finds all that is said of a container, of an exec or of a sandbox, whether the loop or a worker says it. */
+/* An operator finds all that is said of a container, of an exec or of a sandbox, whether the loop
+ * or a worker says it. */
 static void
 records_of_a_call_name_it(struct harness *h)
 {

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "lib/cleanup.h"
+#include "lib/client_texts.h"
 #include "lib/loop.h"
 #include "tests/rpc/net.h"
 
@@ -129,12 +130,12 @@ one_that_never_comes(struct harness *h)
 	start_ns = monotonic_ns();
 	CHECK(h,
 	      update_interface(h, &w, &err) < 0 && err.code == ERROR_NOT_FOUND &&
-		      strstr(err.msg, "Link not found"),
+		      strstr(err.msg, TEXT_LINK_NOT_FOUND),
 	      "%d %s", err.code, err.msg);
 	CHECK(h, monotonic_ns() - start_ns >= WAIT_MS * 1000000ull, "it did not wait");
 	start_ns = monotonic_ns();
 	for (unsigned int i = 0; i < 3; i++)
-		CHECK(h, update_interface(h, &w, &err) < 0 && strstr(err.msg, "Link not found"),
+		CHECK(h, update_interface(h, &w, &err) < 0 && strstr(err.msg, TEXT_LINK_NOT_FOUND),
 		      "%d %s", err.code, err.msg);
 	CHECK(h, monotonic_ns() - start_ns < WAIT_MS * 1000000ull, "it waited again");
 	/* another card is waited for, and this one is found once it has come */
@@ -160,7 +161,7 @@ the_only_card(struct harness *h)
 
 	remove_links();
 	CHECK(h, mnl_add_link("net0", 1) == 0 && mnl_add_link("net1", 2) == 0, "no links");
-	CHECK(h, update_interface(h, &w, &err) < 0 && strstr(err.msg, "Link not found"),
+	CHECK(h, update_interface(h, &w, &err) < 0 && strstr(err.msg, TEXT_LINK_NOT_FOUND),
 	      "one of two: %s", err.msg);
 	has(h, MNL_LINKS, "net1 mac 02:00:00:00:00:02 mtu 1500 down");
 	(void)mnl_remove_link("net1");

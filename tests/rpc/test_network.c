@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "lib/cleanup.h"
+#include "lib/client_texts.h"
 #include "tests/rpc/net.h"
 
 static char *
@@ -104,7 +105,9 @@ all_routes_or_none(struct harness *h)
 		{ { .dest = "10.9.0.0/99", .device = "eth0" },
 		  ERROR_INVALID_ARGUMENT,
 		  "10.9.0.0/99" },
-		{ { .dest = "10.9.0.0/16", .device = "eth7" }, ERROR_NOT_FOUND, "Link not found" },
+		{ { .dest = "10.9.0.0/16", .device = "eth7" },
+		  ERROR_NOT_FOUND,
+		  TEXT_LINK_NOT_FOUND },
 		{ { .dest = "10.9.0.0/16", .device = "" }, ERROR_INVALID_ARGUMENT, "route 0" },
 		{ { .dest = "10.9.0.0/16", .gateway = "gw", .device = "eth0" },
 		  ERROR_INVALID_ARGUMENT,
@@ -173,7 +176,8 @@ neighbours(struct harness *h)
 	has(h, MNL_NEIGHBOURS, "10.0.0.9 dev eth0 mac 02:00:00:00:00:78 state 128");
 	n[1].device = str("eth7");
 	CHECK(h,
-	      call(h, "AddARPNeighbors", &q, NULL, &err) < 0 && strstr(err.msg, "Link not found"),
+	      call(h, "AddARPNeighbors", &q, NULL, &err) < 0 &&
+		      strstr(err.msg, TEXT_LINK_NOT_FOUND),
 	      "%s", err.msg);
 	a[0].address = str("");
 	CHECK(h,

@@ -6,6 +6,7 @@
 #include <time.h>
 
 #include "lib/cleanup.h"
+#include "lib/client_texts.h"
 #include "lib/loop.h"
 #include "tests/rpc/harness.h"
 
@@ -343,8 +344,10 @@ a_shell_on_a_terminal(struct harness *h)
 	CHECK(h, read_all(h, false, "c1", "e1", rest, sizeof(rest), &err) >= 0, "%s", err.msg);
 	CHECK(h, wait_process(h, "c1", "e1", &err) == 0, "%s", err.msg);
 	q.exec_id = (char *)"c1";
-	CHECK(h, call(h, "TtyWinResize", &q, NULL, &err) < 0 && err.code == ERROR_UNAVAILABLE,
-	      "no tty: %d %s", err.code, err.msg);
+	CHECK(h,
+	      call(h, "TtyWinResize", &q, NULL, &err) < 0 && err.code == ERROR_UNAVAILABLE &&
+		      strstr(err.msg, TEXT_NO_TTY),
+	      "without a terminal: %d %s", err.code, err.msg);
 	CHECK(h, remove_container(h, "c1", &err) == 0, "%s", err.msg);
 }
 

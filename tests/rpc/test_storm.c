@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "lib/cleanup.h"
+#include "lib/client_texts.h"
 #include "lib/loop.h"
 #include "tests/fuzz/mutate.h"
 #include "tests/rpc/harness.h"
@@ -92,7 +93,7 @@ fate_of(const struct error *status)
 	static const char *const refusals[] = {
 		"stream id must be odd",
 		"Stream is no longer active",
-		" service does not exist",
+		" " TEXT_NO_SERVICE,
 		"calls are in flight on",
 		"too much memory is taken",
 		"timeout",

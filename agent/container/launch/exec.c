@@ -15,6 +15,7 @@
 #include "agent/container/stdio/tty.h"
 #include "agent/container/launch/wipe.h"
 #include "lib/cleanup.h"
+#include "lib/client_texts.h"
 #include "lib/io.h"
 #include "lib/sys.h"
 
@@ -121,7 +122,7 @@ static int
 not_running(const struct launch_exec *x, struct error *err)
 {
 	return error_set(err, ERROR_NOT_FOUND,
-			 "container %s: its init process has ended: process not found",
+			 "container %s: its init process has ended: " TEXT_PROCESS_NOT_FOUND,
 			 x->container_id);
 }
 

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "lib/cleanup.h"
+#include "lib/client_texts.h"
 #include "lib/log.h"
 
 void
@@ -152,12 +153,12 @@ stdio_resize(struct stdio *s, uint32_t rows, uint32_t columns, struct error *err
 	struct winsize size = { .ws_row = (unsigned short)rows, .ws_col = (unsigned short)columns };
 
 	if (!s->tty)
-		return error_set(err, ERROR_UNAVAILABLE, "no tty");
+		return error_set(err, ERROR_UNAVAILABLE, TEXT_NO_TTY);
 	if (rows > UINT16_MAX || columns > UINT16_MAX)
 		return error_set(err, ERROR_INVALID_ARGUMENT, "terminal size %u x %u is over 65535",
 				 rows, columns);
 	if (s->in.fd < 0)
-		return error_set(err, ERROR_UNAVAILABLE, "no tty: it was closed");
+		return error_set(err, ERROR_UNAVAILABLE, TEXT_NO_TTY ": it was closed");
 	if (ioctl(s->in.fd, TIOCSWINSZ, &size) < 0)
 		return error_sys(err, "set the terminal's size");
 	return 0;

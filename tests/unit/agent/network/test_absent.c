@@ -6,6 +6,7 @@
 
 #include "agent/network/absent.h"
 #include "agent/network/network_internal.h"
+#include "lib/client_texts.h"
 
 #define MS      1000000ull
 #define WAIT_MS 3000
@@ -25,7 +26,7 @@ try_once(struct net_absent *a, const struct net_interface *i, uint64_t *now, uns
 {
 	struct error err = ERROR_INIT;
 
-	error_set(&err, ERROR_NOT_FOUND, "Link not found (X)");
+	error_set(&err, ERROR_NOT_FOUND, TEXT_LINK_NOT_FOUND " (X)");
 	if (!net_absent_is_known(a, i, *now)) {
 		*now += WAIT_MS * MS;
 		++*waits;
@@ -33,7 +34,7 @@ try_once(struct net_absent *a, const struct net_interface *i, uint64_t *now, uns
 	net_absent_report(a, i, WAIT_MS, *now, &err);
 	cr_assert_eq(err.code, ERROR_NOT_FOUND);
 	cr_assert(strstr(err.msg, "appear"), "%s", err.msg);
-	return strstr(err.msg, "Link not found") != NULL;
+	return strstr(err.msg, TEXT_LINK_NOT_FOUND) != NULL;
 }
 
 /* 20 tries, 20 ms * 2^n and up to 100 ms apart; ends with any other error. */
@@ -85,13 +86,13 @@ Test(network_absent, the_rust_runtime_waits_once_for_long)
 	for (unsigned int n = 0; n < 10; n++, now += 100 * MS) {
 		struct error err = ERROR_INIT;
 
-		error_set(&err, ERROR_NOT_FOUND, "Link not found (X)");
+		error_set(&err, ERROR_NOT_FOUND, TEXT_LINK_NOT_FOUND " (X)");
 		if (!net_absent_is_known(&a, &i, now)) {
 			now += NET_ABSENT_SERIES_MS * MS;
 			waits++;
 		}
 		net_absent_report(&a, &i, NET_ABSENT_SERIES_MS, now, &err);
-		cr_expect_null(strstr(err.msg, "Link not found"));
+		cr_expect_null(strstr(err.msg, TEXT_LINK_NOT_FOUND));
 	}
 	cr_expect_eq(waits, 1, "%u", waits);
 	now += NET_ABSENT_OVER_MS * MS;

@@ -10,6 +10,7 @@
 #include "agent/policy/policy.h"
 #include "agent/rpc/rpc.h"
 #include "lib/cleanup.h"
+#include "lib/client_texts.h"
 #include "lib/log.h"
 #include "lib/log_event.h"
 
@@ -64,7 +65,7 @@ is_allowed(struct agent *agent, unsigned int method)
 	free(request);
 	if (result < 0) {
 		cr_expect_eq(why.code, ERROR_PERMISSION_DENIED);
-		cr_expect(strstr(why.msg, "is blocked by policy"), "%s", why.msg);
+		cr_expect(strstr(why.msg, TEXT_BLOCKED_BY_POLICY), "%s", why.msg);
 	}
 	return result == 0;
 }

@@ -4,6 +4,7 @@
 #include <signal.h>
 #include <string.h>
 
+#include "lib/client_texts.h"
 #include "tests/unit/agent/sandbox/bench.h"
 
 /* ---- order ---- */
@@ -70,6 +71,7 @@ body_hang(int fd, void *data)
 	/* The caller's limit, then ours. */
 	finish(&b, &gone);
 	CHECK(gone.err.code == ERROR_DEADLINE_EXCEEDED);
+	CHECK(strstr(gone.err.msg, TEXT_TIMER_EXPIRED));
 	CHECK(!hung.ended);
 	finish(&b, &hung);
 	CHECK(hung.err.code == ERROR_ABORTED);

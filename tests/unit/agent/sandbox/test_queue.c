@@ -164,7 +164,8 @@ static const struct op_class context_class = {
 	.free = step_free,
 };
 
-/* An operation that waited runs with the call that asked for it, not with the one whose end makes room. */
+/* An operation that waited runs with the call that asked for it, not with the one whose end makes
+ * room. */
 Test(queue, each_runs_in_the_context_of_its_call)
 {
 	struct log_context c = { .container_id = "first" };

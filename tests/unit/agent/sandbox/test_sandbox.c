@@ -4,6 +4,7 @@
 #include <signal.h>
 #include <string.h>
 
+#include "lib/client_texts.h"
 #include "tests/unit/agent/sandbox/bench.h"
 
 /* ---- the sandbox ---- */
@@ -175,6 +176,8 @@ Test(sandbox, a_storage_that_cannot_be_had)
 
 /* ---- the shared pid namespace ---- */
 
+static char refusal[ERROR_MSG_MAX]; /* of the last one that was refused */
+
 static enum error_code
 create_sharing(struct bench *b, const char *id)
 {
@@ -188,6 +191,7 @@ create_sharing(struct bench *b, const char *id)
 	spec.process = &process;
 	r.outcome = sandbox_create_container(b->s, &request, on_done, &r, &r.pending, &r.err);
 	finish(b, &r);
+	memcpy(refusal, r.err.msg, sizeof(refusal));
 	return r.err.code;
 }
 
@@ -211,6 +215,7 @@ body_pidns(int fd, void *data)
 	/* ... and there is no new one until all who knew it are gone. */
 	CHECK(removed(&b, "c1") == ERROR_OK);
 	CHECK(create_sharing(&b, "c3") == ERROR_FAILED_PRECONDITION);
+	CHECK(strstr(refusal, TEXT_NO_SANDBOX_PIDNS));
 	CHECK(removed(&b, "c2") == ERROR_OK);
 	CHECK(create_sharing(&b, "c3") == ERROR_OK);
 	CHECK(removed(&b, "c3") == ERROR_OK);

@@ -7,6 +7,7 @@
 #include <sys/socket.h>
 
 #include "agent.pb-c.h"
+#include "lib/client_texts.h"
 #include "lib/log.h"
 #include "lib/log_event.h"
 #include "lib/ttrpc/envelope.h"
@@ -209,8 +210,8 @@ Test(conn, ids_and_names)
 	} rows[] = {
 		{ "even", 2, "grpc.Health", "Check", 3, "stream id must be odd" },
 		{ "zero", 0, "grpc.Health", "Check", 3, "stream id must be odd" },
-		{ "service", 1, "grpc.Nothing", "Check", 3, "grpc.Nothing service does not exist" },
-		{ "no service", 1, "", "Check", 3, " service does not exist" },
+		{ "service", 1, "grpc.Nothing", "Check", 3, "grpc.Nothing " TEXT_NO_SERVICE },
+		{ "no service", 1, "", "Check", 3, " " TEXT_NO_SERVICE },
 		{ "method", 1, "grpc.Health", "Chuck", 12, "Chuck method" },
 		{ "no method", 1, "grpc.Health", "", 12, " method" },
 		{ "of the other", 1, "grpc.Health", "WaitProcess", 12, "WaitProcess method" },

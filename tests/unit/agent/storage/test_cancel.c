@@ -5,6 +5,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "lib/client_texts.h"
 #include "tests/unit/agent/storage/bench.h"
 
 AGENT_TEST(storage_cancel, a_mount_that_nobody_wants_any_more_is_undone)
@@ -146,6 +147,6 @@ AGENT_TEST(storage_cancel, a_storage_whose_device_is_awaited)
 	UNTIL(b, one.ended && two.ended);
 	CHECK(one.err.code == ERROR_NOT_FOUND && two.err.code == ERROR_NOT_FOUND);
 	CHECK(strstr(one.err.msg, "1f.7") && strstr(one.err.msg, s.mount_point) &&
-	      strstr(one.err.msg, "Timeout waiting for uevent"));
+	      strstr(one.err.msg, TEXT_NO_UEVENT));
 	CHECK(storages_count(b->t) == 0 && !exists(b, "v"));
 }

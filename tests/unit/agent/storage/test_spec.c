@@ -6,6 +6,7 @@
 
 #include "agent/storage/spec.h"
 #include "lib/cleanup.h"
+#include "lib/client_texts.h"
 
 static const char *const options[] = { "ro", "size=1M", "" };
 static const char *const driver_options[] = { "create_filesystem" };
@@ -142,8 +143,8 @@ struct row {
 };
 
 static const struct row rows[] = {
-	{ "nosuch", "", "", NULL, NULL, "Failed to find the storage handler nosuch" },
-	{ "", "", "", NULL, NULL, "Failed to find the storage handler" },
+	{ "nosuch", "", "", NULL, NULL, TEXT_NO_STORAGE_HANDLER " nosuch" },
+	{ "", "", "", NULL, NULL, TEXT_NO_STORAGE_HANDLER },
 	{ "ephemeral", "tmpfs", "tmpfs", "fsgid=100", NULL, NULL },
 	{ "ephemeral", "tmpfs", "tmpfs", "fsgid=ten", NULL, "fsgid=ten" },
 	{ "ephemeral", "tmpfs", "", NULL, NULL, "fstype" },

@@ -14,6 +14,7 @@
 
 #include "agent/container/stdio/stdio.h"
 #include "lib/cleanup.h"
+#include "lib/client_texts.h"
 
 struct writer {
 	struct stdio_write write; /* first */
@@ -319,7 +320,7 @@ Test(input, sizes_of_a_terminal)
 	stdio_init(&s, loop, NULL, NULL);
 	cr_assert_eq(stdio_resize(&s, 24, 80, &err), -1);
 	cr_assert_eq(err.code, ERROR_UNAVAILABLE);
-	cr_assert_str_eq(err.msg, "no tty");
+	cr_assert_str_eq(err.msg, TEXT_NO_TTY);
 	cr_assert_eq(openpty(&master, &slave, NULL, NULL, NULL), 0);
 	cr_assert_eq(stdio_open_tty(&s, master, &err), 0);
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
