@@ -18,8 +18,9 @@ struct timeline {
 	size_t n_stages;
 };
 
-/* Takes the stages and stamps of the boot from the records on the console that are about it (guest-set-up, agent-ready and
- * first-check of docs/log-events.md). A missing file is no error. Reads a file: may block. */
+/* Takes the stages and stamps of the boot from the records on the console that are about it
+ * (guest-set-up, agent-ready and first-check of docs/log-events.md). A missing file is no error.
+ * Reads a file: may block. */
 void timeline_read_console(struct timeline *t, const char *console);
 
 /* The table, on stderr. */
