@@ -359,6 +359,8 @@ server_free(struct server *server)
 {
 	if (!server)
 		return;
+	/* The connections that are closed below must not continue a drain. */
+	server->is_draining = false;
 	server->drain_done = NULL;
 	timer_cancel(server->pause_timer);
 	timer_cancel(server->drain_timer);
