@@ -11,7 +11,7 @@ export OUT BUILD KERNEL AGENT
 export TATAMI_T0 := $(shell date +%s)
 SUITES ?= checks unit fuzz rpc oci transcript vm
 
-.PHONY: help demo test soak fuzz bench build product asan kernel image clean
+.PHONY: help demo test soak fuzz bench coverage build product asan kernel image clean
 
 help:
 	@echo 'make demo    boot a VM with our init and agent, run "uname -a" in a container in it'
@@ -19,6 +19,7 @@ help:
 	@echo 'make soak    the full counts that make test left out'
 	@echo 'make fuzz    run every fuzz target for FUZZ_SECONDS (20) with libFuzzer; prints executions and coverage'
 	@echo 'make bench   measure; prints a table, writes $(OUT)/bench.tsv (AGENT=PATH: another agent)'
+	@echo 'make coverage  which lines the unit tests and fuzz corpora reach: $(OUT)/coverage/index.html'
 	@echo 'make build   $(OUT)/tatami, $(OUT)/tatamictl, $(OUT)/tatami-initrd'
 	@echo 'make image   $(OUT)/vmlinuz, $(OUT)/initrd.img (KERNEL=ours|distro)'
 	@echo 'make kernel  build our own guest kernel (kept in the cache)'
@@ -69,6 +70,10 @@ bench:
 	@scripts/host-programs
 	@scripts/mk bench benches
 	@tests/bench/run
+
+coverage:
+	@scripts/setup build test coverage
+	@scripts/coverage
 
 clean:
 	@rm -rf $(OUT)
