@@ -146,7 +146,7 @@ end_on_signal(struct life *life)
 }
 
 static void
-on_signal(uint32_t events, void *data)
+agent_on_signal(uint32_t events, void *data)
 {
 	struct life *life = data;
 	struct signalfd_siginfo info;
@@ -172,7 +172,7 @@ watch_signals(struct life *life, struct error *err)
 	if (life->signal_fd < 0)
 		return error_sys(err, "make a signalfd");
 	life->signal_watch =
-		loop_watch(life->agent.loop, life->signal_fd, EPOLLIN, on_signal, life, err);
+		loop_watch(life->agent.loop, life->signal_fd, EPOLLIN, agent_on_signal, life, err);
 	return life->signal_watch ? 0 : -1;
 }
 
@@ -291,10 +291,10 @@ make_parts(struct agent *agent, struct error *err)
 	};
 
 	make_ports(agent);
-	agent->pump = pump_new(agent->loop, agent->jobs, err);
-	if (!agent->pump)
+	agent->splice_worker = splice_worker_new(agent->loop, agent->jobs, err);
+	if (!agent->splice_worker)
 		return -1;
-	parts.pump = agent->pump;
+	parts.splice_worker = agent->splice_worker;
 	agent->devices = device_watch_new(agent->loop, &agent->roots,
 					  agent->config.hotplug_timeout_s * 1000ull, err);
 	if (!agent->devices)
@@ -416,7 +416,7 @@ release(struct life *life)
 	guest_free(agent->guest);
 	if (agent->sandbox)
 		sandbox_free(agent->sandbox);
-	pump_free(agent->pump);
+	splice_worker_free(agent->splice_worker);
 	ports_free(agent->ports);
 	if (agent->storages)
 		storages_free(agent->storages);
@@ -433,7 +433,7 @@ release(struct life *life)
 }
 
 static int
-run(struct life *life, int init_fd, struct error *err)
+agent_run(struct life *life, int init_fd, struct error *err)
 {
 	struct agent *agent = &life->agent;
 
@@ -469,7 +469,7 @@ agent_main(int argc, char **argv, int init_fd)
 	read_config(&life.agent.config, life.file);
 	if (life.is_question)
 		return config_print(&life.agent.config, STDOUT_FILENO) < 0;
-	if (run(&life, init_fd, &err) < 0) {
+	if (agent_run(&life, init_fd, &err) < 0) {
 		log_crit("agent", "%s", err.msg);
 		life.agent.exit_code = 1;
 	}

@@ -35,7 +35,7 @@ struct agent {
 	struct logsink *logsink;
 	struct ports *
 		ports; /* where hosts connect streams that are passed through; NULL: not configured */
-	struct pump *pump;
+	struct splice_worker *splice_worker;
 	struct tracer *tracer;   /* NULL: calls leave no spans */
 	struct console *console; /* NULL: none was asked for */
 	struct sandbox

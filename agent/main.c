@@ -6,5 +6,5 @@
 int
 main(int argc, char **argv)
 {
-	return role_main(argc, argv, agent_main);
+	return main_dispatch(argc, argv, agent_main);
 }

@@ -52,7 +52,7 @@ open_proc(struct error *err)
 
 /* The version 2 hierarchy, also where version 1 holds the usual place. */
 static int
-open_cgroup(void)
+roots_open_cgroup(void)
 {
 	static const char *const places[] = { "/sys/fs/cgroup", "/sys/fs/cgroup/unified" };
 
@@ -105,7 +105,7 @@ roots_open(struct roots *roots, struct error *err)
 		roots_close(roots);
 		return -1;
 	}
-	roots->cgroup = open_cgroup();
+	roots->cgroup = roots_open_cgroup();
 	return 0;
 }
 

@@ -22,7 +22,7 @@ static const char usage[] =
 
 struct booted {
 	struct run_options *o;
-	struct pod pod;
+	struct single_vm vm;
 };
 
 static int
@@ -30,23 +30,23 @@ boot(void *self, const char *dir, struct error *err)
 {
 	struct booted *b = self;
 
-	return pod_start(&b->pod, b->o, dir, err);
+	return single_vm_start(&b->vm, b->o, dir, err);
 }
 
 static const struct vm *
 booted_vm(void *self)
 {
-	return &((struct booted *)self)->pod.vm;
+	return &((struct booted *)self)->vm.vm;
 }
 
 static void
-describe(void *self, struct vm_state *s)
+boot_describe(void *self, struct vm_state *s)
 {
 	const struct run_options *o = ((struct booted *)self)->o;
 	size_t len = 0;
 
 	(void)snprintf(s->name, sizeof(s->name), "%s", o->name);
-	(void)snprintf(s->container, sizeof(s->container), POD_CONTAINER);
+	(void)snprintf(s->container, sizeof(s->container), SINGLE_VM_CONTAINER);
 	if (o->no_container)
 		return;
 	(void)snprintf(s->rootfs, sizeof(s->rootfs), "%s", o->vm.shares[0].path);
@@ -60,18 +60,18 @@ describe(void *self, struct vm_state *s)
 
 /* Until somebody ends it, or the container or VM ends. */
 static void
-look_after(void *self, int stop_fd)
+boot_look_after(void *self, int stop_fd)
 {
 	struct booted *b = self;
-	struct pod *p = &b->pod;
+	struct single_vm *p = &b->vm;
 	char log[PATH_MAX + 32];
 	struct error err = ERROR_INIT;
 	auto_close int pidfd = vm_pidfd(&p->vm);
 	auto_close int out = -1;
 	struct session s = {
 		.client = p->client,
-		.container_id = POD_CONTAINER,
-		.exec_id = POD_CONTAINER,
+		.container_id = SINGLE_VM_CONTAINER,
+		.exec_id = SINGLE_VM_CONTAINER,
 		.in = -1,
 		.vm_pidfd = pidfd,
 		.stop_fd = stop_fd,
@@ -92,9 +92,9 @@ look_after(void *self, int stop_fd)
 }
 
 static void
-end(void *self)
+boot_end(void *self)
 {
-	pod_stop(&((struct booted *)self)->pod);
+	single_vm_stop(&((struct booted *)self)->vm);
 }
 
 int
@@ -102,7 +102,8 @@ cmd_boot(int argc, char **argv)
 {
 	auto_free struct run_options *o = calloc(1, sizeof(*o));
 	auto_free struct booted *b = calloc(1, sizeof(*b));
-	struct background background = { boot, booted_vm, describe, look_after, end, b };
+	struct background background = { boot,     booted_vm, boot_describe, boot_look_after,
+					 boot_end, b };
 	char dir[PATH_MAX], name[64];
 	struct error err = ERROR_INIT;
 

@@ -45,7 +45,7 @@ struct pod_vm {
 };
 
 static void
-end(void *self)
+pod_end(void *self)
 {
 	struct pod_vm *p = self;
 	Grpc__DestroySandboxRequest destroy = GRPC__DESTROY_SANDBOX_REQUEST__INIT;
@@ -90,7 +90,7 @@ boot(void *self, const char *dir, struct error *err)
 	struct pod_vm *p = self;
 
 	if (make_files(p, err) < 0 || vm_start(&p->vm, &p->o->vm, dir, err) < 0) {
-		end(p);
+		pod_end(p);
 		return -1;
 	}
 	p->spec = (struct podspec){ .m = &p->m, .vm = &p->o->vm };
@@ -99,7 +99,7 @@ boot(void *self, const char *dir, struct error *err)
 		p->run = podrun_new(&p->spec, p->vm.dir, err);
 	if (p->run && podrun_start(p->run, READY_TIMEOUT_MS, err) == 0)
 		return 0;
-	end(p);
+	pod_end(p);
 	return -1;
 }
 
@@ -110,7 +110,7 @@ pod_vm(void *self)
 }
 
 static void
-describe(void *self, struct vm_state *s)
+pod_describe(void *self, struct vm_state *s)
 {
 	const struct pod_vm *p = self;
 	size_t len = (size_t)snprintf(s->command, sizeof(s->command), "pod %.60s:", p->m.name);
@@ -124,7 +124,7 @@ describe(void *self, struct vm_state *s)
 }
 
 static void
-look_after(void *self, int stop_fd)
+pod_look_after(void *self, int stop_fd)
 {
 	struct pod_vm *p = self;
 	auto_close int pidfd = vm_pidfd(&p->vm);
@@ -157,9 +157,10 @@ print_status(const char *name)
 }
 
 static int
-run(struct pod_vm *p, const char *file, struct error *err)
+pod_run(struct pod_vm *p, const char *file, struct error *err)
 {
-	const struct background background = { boot, pod_vm, describe, look_after, end, p };
+	const struct background background = { boot,           pod_vm,  pod_describe,
+					       pod_look_after, pod_end, p };
 	char dir[PATH_MAX];
 
 	if (manifest_read(&p->m, file, err) < 0)
@@ -199,7 +200,7 @@ cmd_pod(int argc, char **argv)
 		}
 		if (!o->container.args[0] || o->container.args[1])
 			error_set(&err, ERROR_INVALID_ARGUMENT, "expected one FILE (see --help)");
-		else if (run(p, o->container.args[0], &err) == 0)
+		else if (pod_run(p, o->container.args[0], &err) == 0)
 			code = 0;
 		else
 			code = err.code == ERROR_INVALID_ARGUMENT ? EXIT_USAGE : EXIT_FAILED;

@@ -255,7 +255,7 @@ perform(struct ttrpc_client *client, const struct method *m, const ProtobufCMess
 }
 
 static int
-call(const char *address_text, const char *name, const char *json, const struct options *o)
+rpc_call(const char *address_text, const char *name, const char *json, const struct options *o)
 {
 	struct error err = ERROR_INIT;
 	struct ttrpc_client *client = NULL;
@@ -341,5 +341,5 @@ cmd_rpc(int argc, char **argv)
 		return argc ? show_method(argv[0]) : list_methods();
 	if (o.list || argc < 2 || argc > 3)
 		return usage(stderr);
-	return call(argv[0], argv[1], argc == 3 ? argv[2] : "{}", &o);
+	return rpc_call(argv[0], argv[1], argc == 3 ? argv[2] : "{}", &o);
 }

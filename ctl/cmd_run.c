@@ -15,13 +15,13 @@ static const char usage[] =
 	"Boots a VM, runs COMMAND in a container in it, passes its output, signals and exit code on.\n";
 
 static int
-run_session(struct pod *p, const struct run_options *o, struct error *err)
+run_session(struct single_vm *p, const struct run_options *o, struct error *err)
 {
 	auto_close int pidfd = vm_pidfd(&p->vm);
 	struct session s = {
 		.client = p->client,
-		.container_id = POD_CONTAINER,
-		.exec_id = POD_CONTAINER,
+		.container_id = SINGLE_VM_CONTAINER,
+		.exec_id = SINGLE_VM_CONTAINER,
 		.terminal = o->container.terminal,
 		.in = o->interactive ? STDIN_FILENO : -1,
 		.out = STDOUT_FILENO,
@@ -40,7 +40,7 @@ int
 cmd_run(int argc, char **argv)
 {
 	auto_free struct run_options *o = calloc(1, sizeof(*o));
-	auto_free struct pod *p = calloc(1, sizeof(*p));
+	auto_free struct single_vm *p = calloc(1, sizeof(*p));
 	struct error err = ERROR_INIT;
 	int code;
 
@@ -54,13 +54,13 @@ cmd_run(int argc, char **argv)
 		(void)printf("%s\n%s", usage, options_help);
 		return 0;
 	}
-	pod_block_signals();
-	if (pod_start(p, o, NULL, &err) < 0) {
+	single_vm_block_signals();
+	if (single_vm_start(p, o, NULL, &err) < 0) {
 		(void)fprintf(stderr, "tatamictl run: %s\n", err.msg);
 		return EXIT_FAILED;
 	}
 	code = run_session(p, o, &err);
-	pod_stop(p);
+	single_vm_stop(p);
 	if (o->timing)
 		timeline_print(&p->timeline);
 	if (code < 0) {

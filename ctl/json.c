@@ -23,7 +23,7 @@ struct where {
 static int message_fill(struct where *w, ProtobufCMessage *message, const json_t *json);
 
 static int
-fail(struct where *w, const char *why)
+json_fail(struct where *w, const char *why)
 {
 	return error_set(w->err, ERROR_INVALID_ARGUMENT, "%s%s%s", w->path, w->len ? ": " : "",
 			 why);
@@ -68,7 +68,7 @@ expected(struct where *w, const char *what, const json_t *json)
 	char why[100];
 
 	snprintf(why, sizeof(why), "expected %s, not %s", what, names[json_typeof(json)]);
-	return fail(w, why);
+	return json_fail(w, why);
 }
 
 bool
@@ -107,9 +107,9 @@ read_signed(struct where *w, const json_t *json, int64_t min, int64_t max, int64
 	else if (!json_is_string(json))
 		return expected(w, "an integer", json);
 	else if (!parse_i64(json_string_value(json), out))
-		return fail(w, "not an integer of 64 bits");
+		return json_fail(w, "not an integer of 64 bits");
 	if (*out < min || *out > max)
-		return fail(w, "number is out of range");
+		return json_fail(w, "number is out of range");
 	return 0;
 }
 
@@ -117,20 +117,20 @@ static int
 read_unsigned(struct where *w, const json_t *json, uint64_t max, uint64_t *out)
 {
 	if (json_is_integer(json) && json_integer_value(json) < 0)
-		return fail(w, "number must not be negative");
+		return json_fail(w, "number must not be negative");
 	if (json_is_integer(json))
 		*out = (uint64_t)json_integer_value(json);
 	else if (!json_is_string(json))
 		return expected(w, "an integer", json);
 	else if (!parse_u64(json_string_value(json), out))
-		return fail(w, "not an unsigned integer of 64 bits");
+		return json_fail(w, "not an unsigned integer of 64 bits");
 	if (*out > max)
-		return fail(w, "number is out of range");
+		return json_fail(w, "number is out of range");
 	return 0;
 }
 
 static int
-read_number(struct where *w, ProtobufCType type, const json_t *json, void *member)
+json_read_number(struct where *w, ProtobufCType type, const json_t *json, void *member)
 {
 	bool wide = type == PROTOBUF_C_TYPE_INT64 || type == PROTOBUF_C_TYPE_UINT64;
 	int64_t s;
@@ -157,7 +157,7 @@ read_number(struct where *w, ProtobufCType type, const json_t *json, void *membe
 			*(uint32_t *)member = (uint32_t)u;
 		return 0;
 	default:
-		return fail(w, "numbers of this type are not supported");
+		return json_fail(w, "numbers of this type are not supported");
 	}
 }
 
@@ -185,7 +185,7 @@ read_enum(struct where *w, const ProtobufCEnumDescriptor *desc, const json_t *js
 	for (unsigned i = 0; i < desc->n_values && n < sizeof(why); i++)
 		n += (size_t)snprintf(why + n, sizeof(why) - n, "%s %s", i ? "," : "",
 				      desc->values[i].name);
-	return fail(w, why);
+	return json_fail(w, why);
 }
 
 static int
@@ -194,7 +194,7 @@ read_string(struct where *w, const json_t *json, char **member)
 	if (!json_is_string(json))
 		return expected(w, "a string", json);
 	if (strlen(json_string_value(json)) != json_string_length(json))
-		return fail(w, "NUL in a string");
+		return json_fail(w, "NUL in a string");
 	*member = strdup(json_string_value(json));
 	return *member ? 0 : nomem(w);
 }
@@ -207,7 +207,7 @@ read_bytes(struct where *w, const json_t *json, ProtobufCBinaryData *member)
 	member->data =
 		base64_decode(json_string_value(json), json_string_length(json), &member->len);
 	if (!member->data)
-		return errno == ENOMEM ? nomem(w) : fail(w, "not base64");
+		return errno == ENOMEM ? nomem(w) : json_fail(w, "not base64");
 	return 0;
 }
 
@@ -247,7 +247,7 @@ read_value(struct where *w, const ProtobufCFieldDescriptor *f, const json_t *jso
 		*(protobuf_c_boolean *)member = json_is_true(json);
 		return 0;
 	default:
-		return read_number(w, f->type, json, member);
+		return json_read_number(w, f->type, json, member);
 	}
 }
 
@@ -347,10 +347,10 @@ unknown_field(struct where *w, const ProtobufCMessageDescriptor *desc, const cha
 			continue;
 		snprintf(why, sizeof(why), "%s has no such field; did you mean '%s'?", desc->name,
 			 desc->fields[i].name);
-		return fail(w, why);
+		return json_fail(w, why);
 	}
 	snprintf(why, sizeof(why), "%s has no such field", desc->name);
-	return fail(w, why);
+	return json_fail(w, why);
 }
 
 static int
@@ -367,7 +367,7 @@ field_fill(struct where *w, ProtobufCMessage *message, const ProtobufCFieldDescr
 	if (!(f->flags & PROTOBUF_C_FIELD_FLAG_ONEOF))
 		return read_value(w, f, json, member);
 	if (*(uint32_t *)quantifier != 0)
-		return fail(w, "another member of the same oneof is set too");
+		return json_fail(w, "another member of the same oneof is set too");
 	if (read_value(w, f, json, member) < 0)
 		return -1;
 	*(uint32_t *)quantifier = f->id;

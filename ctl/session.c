@@ -38,7 +38,7 @@ struct relay {
 
 /* Ends the session with an error unless one is known already. */
 static void
-fail(struct relay *r, const struct error *why, const char *doing)
+session_fail(struct relay *r, const struct error *why, const char *doing)
 {
 	if (r->failure.code != ERROR_OK)
 		return;
@@ -54,7 +54,7 @@ start(struct relay *r, const char *method, const ProtobufCMessage *request, ttrp
 					 request, 0, fn, r, &err);
 
 	if (!id)
-		fail(r, &err, method);
+		session_fail(r, &err, method);
 	return id;
 }
 
@@ -80,7 +80,7 @@ on_read(struct relay *r, ProtobufCMessage *reply, const struct error *failure, b
 	if (!data || data->data.len == 0) {
 		/* a stream that fails has ended too, as the runtimes see it */
 		if (failure && ttrpc_client_is_broken(r->s->client))
-			fail(r, failure, "read the output");
+			session_fail(r, failure, "read the output");
 		*ended = true;
 	} else {
 		if (!r->s->first_byte_ns)
@@ -90,7 +90,7 @@ on_read(struct relay *r, ProtobufCMessage *reply, const struct error *failure, b
 			struct error err = ERROR_INIT;
 
 			error_sys(&err, "write the container's output");
-			fail(r, &err, "relay output");
+			session_fail(r, &err, "relay output");
 		}
 		start_read(r, from_stderr);
 	}
@@ -199,7 +199,7 @@ send_window(struct relay *r)
 }
 
 static void
-on_signal(struct relay *r, int fd)
+session_on_signal(struct relay *r, int fd)
 {
 	struct signalfd_siginfo info;
 
@@ -215,7 +215,7 @@ on_signal(struct relay *r, int fd)
 		struct error err = ERROR_INIT;
 
 		error_set(&err, ERROR_CANCELLED, "interrupted %d times", PATIENT_SIGNALS);
-		fail(r, &err, "wait for the process");
+		session_fail(r, &err, "wait for the process");
 		return;
 	}
 	send_signal(r, (int)info.ssi_signo, false);
@@ -228,7 +228,7 @@ on_exit_status(void *data, ProtobufCMessage *reply, const struct error *failure)
 
 	r->s->exit_ns = monotonic_ns();
 	if (!reply) {
-		fail(r, failure, "wait for the process");
+		session_fail(r, failure, "wait for the process");
 		return;
 	}
 	r->exited = true;
@@ -275,11 +275,11 @@ loop(struct relay *r, int sigfd)
 		p[INPUT].fd = r->in_ended || r->writing ? -1 : r->s->in;
 		if (poll(p, N, r->kill_at_ns ? 100 : -1) < 0 && errno != EINTR) {
 			error_sys(&err, "poll");
-			fail(r, &err, "relay");
+			session_fail(r, &err, "relay");
 			return;
 		}
 		if (p[SIGNALS].revents)
-			on_signal(r, sigfd);
+			session_on_signal(r, sigfd);
 		if (p[INPUT].fd >= 0 && p[INPUT].revents)
 			on_input(r);
 		if (p[STOP].fd >= 0 && p[STOP].revents)
@@ -289,10 +289,10 @@ loop(struct relay *r, int sigfd)
 			send_signal(r, SIGKILL, true);
 		}
 		if (p[CLIENT].revents && ttrpc_client_handle(r->s->client, &err) < 0)
-			fail(r, &err, "talk to the agent");
+			session_fail(r, &err, "talk to the agent");
 		if (p[VM].fd >= 0 && p[VM].revents && !r->exited) {
 			error_set(&err, ERROR_UNAVAILABLE, "the VM has ended");
-			fail(r, &err, "relay");
+			session_fail(r, &err, "relay");
 		}
 	}
 }

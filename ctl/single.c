@@ -20,8 +20,8 @@
 #define REQUEST_MAX     (1u << 20)
 
 static int
-call(struct pod *p, const char *method, const ProtobufCMessage *request, int timeout_ms,
-     struct error *err)
+single_call(struct single_vm *p, const char *method, const ProtobufCMessage *request,
+	    int timeout_ms, struct error *err)
 {
 	if (ttrpc_client_call(p->client, &grpc__agent_service__descriptor, method, request,
 			      timeout_ms, NULL, err) < 0)
@@ -30,7 +30,7 @@ call(struct pod *p, const char *method, const ProtobufCMessage *request, int tim
 }
 
 void
-pod_block_signals(void)
+single_vm_block_signals(void)
 {
 	sigset_t set;
 
@@ -44,24 +44,25 @@ pod_block_signals(void)
 }
 
 static int
-make_container(struct pod *p, struct run_options *o, struct arena *a, struct error *err)
+make_container(struct single_vm *p, struct run_options *o, struct arena *a, struct error *err)
 {
-	Grpc__CreateSandboxRequest *sandbox = spec_sandbox(a, POD_CONTAINER, o->container.hostname);
+	Grpc__CreateSandboxRequest *sandbox =
+		spec_sandbox(a, SINGLE_VM_CONTAINER, o->container.hostname);
 	Grpc__CreateContainerRequest *container;
 	Grpc__StartContainerRequest start = GRPC__START_CONTAINER_REQUEST__INIT;
 
-	o->container.id = POD_CONTAINER;
+	o->container.id = SINGLE_VM_CONTAINER;
 	container = spec_container(a, &o->container);
 	if (!sandbox || !container)
 		return error_nomem(err, "making the requests");
-	if (call(p, "CreateSandbox", &sandbox->base, CALL_TIMEOUT_MS, err) < 0)
+	if (single_call(p, "CreateSandbox", &sandbox->base, CALL_TIMEOUT_MS, err) < 0)
 		return -1;
 	p->timeline.sandbox = monotonic_ns();
-	if (call(p, "CreateContainer", &container->base, CALL_TIMEOUT_MS, err) < 0)
+	if (single_call(p, "CreateContainer", &container->base, CALL_TIMEOUT_MS, err) < 0)
 		return -1;
 	p->timeline.created = monotonic_ns();
-	start.container_id = (char *)(uintptr_t)POD_CONTAINER;
-	if (call(p, "StartContainer", &start.base, CALL_TIMEOUT_MS, err) < 0)
+	start.container_id = (char *)(uintptr_t)SINGLE_VM_CONTAINER;
+	if (single_call(p, "StartContainer", &start.base, CALL_TIMEOUT_MS, err) < 0)
 		return -1;
 	p->timeline.started = monotonic_ns();
 	return 0;
@@ -78,7 +79,7 @@ print_console(const struct vm *vm)
 }
 
 int
-pod_start(struct pod *p, struct run_options *o, const char *dir, struct error *err)
+single_vm_start(struct single_vm *p, struct run_options *o, const char *dir, struct error *err)
 {
 	struct arena a;
 	int r;
@@ -99,23 +100,23 @@ pod_start(struct pod *p, struct run_options *o, const char *dir, struct error *e
 	if (r < 0) {
 		if (o->verbose && p->client)
 			print_console(&p->vm);
-		pod_stop(p);
+		single_vm_stop(p);
 	}
 	return r;
 }
 
 void
-pod_stop(struct pod *p)
+single_vm_stop(struct single_vm *p)
 {
 	Grpc__RemoveContainerRequest remove = GRPC__REMOVE_CONTAINER_REQUEST__INIT;
 	Grpc__DestroySandboxRequest destroy = GRPC__DESTROY_SANDBOX_REQUEST__INIT;
 	struct error err = ERROR_INIT;
 	int grace = 0;
 
-	remove.container_id = (char *)(uintptr_t)POD_CONTAINER;
+	remove.container_id = (char *)(uintptr_t)SINGLE_VM_CONTAINER;
 	if (p->client && p->timeline.created)
-		(void)call(p, "RemoveContainer", &remove.base, STOP_GRACE_MS, &err);
-	if (p->client && call(p, "DestroySandbox", &destroy.base, STOP_GRACE_MS, &err) == 0)
+		(void)single_call(p, "RemoveContainer", &remove.base, STOP_GRACE_MS, &err);
+	if (p->client && single_call(p, "DestroySandbox", &destroy.base, STOP_GRACE_MS, &err) == 0)
 		grace = STOP_GRACE_MS;
 	ttrpc_client_free(p->client);
 	p->client = NULL;

@@ -26,7 +26,7 @@
 #define EXIT_NOT_FOUND 127
 
 const char *
-program_foreign(void)
+agent_exec_foreign(void)
 {
 	struct stat self, other;
 
@@ -71,10 +71,10 @@ execute_read_only(char **argv)
 }
 
 int
-program_start(int fd, void *data)
+agent_exec(int fd, void *data)
 {
 	static char name[] = "kata-agent";
-	struct program *p = data;
+	struct agent_exec *p = data;
 	const char *file = p->foreign ? p->foreign : SELF;
 	int failed;
 

@@ -7,7 +7,7 @@
 
 typedef int agent_main_fn(int argc, char **argv, int init_fd);
 
-struct program {
+struct agent_exec {
 	const char *foreign; /* path to execute instead of ourselves; NULL: ourselves */
 	const char *path;    /* PATH for the agent; NULL: as it is */
 	/* The agent's arguments in argv[1]...argv[argc - 1]; argv[0] is overwritten, argv[argc] is NULL. */
@@ -17,8 +17,8 @@ struct program {
 };
 
 /* PROGRAM_FOREIGN if it is there and is another file than our own executable; else NULL. */
-const char *program_foreign(void);
+const char *agent_exec_foreign(void);
 
-/* For supervise_spec.start; data is a struct program. Becomes the agent; fd (or -1) is its end of the socket.
+/* For supervise_spec.start; data is a struct agent_exec. Becomes the agent; fd (or -1) is its end of the socket.
  * Returns the exit code if that fails. */
-int program_start(int fd, void *data);
+int agent_exec(int fd, void *data);

@@ -134,7 +134,7 @@ read_settings(char *cmdline, size_t size)
 /* Everything about the boot that outlives it. */
 struct boot {
 	struct timeline timeline;
-	struct program program;
+	struct agent_exec program;
 	int cgroups; /* root directory of the hierarchy; -1: none */
 	struct limits_size size;
 	char cmdline[CMDLINE_MAX];
@@ -228,7 +228,7 @@ start_agent(int fd, void *data)
 {
 	struct boot *b = data;
 
-	return program_start(fd, &b->program);
+	return agent_exec(fd, &b->program);
 }
 
 /* Finds -c FILE or --config FILE and puts the pair behind argv[0] of the agent. */
@@ -301,7 +301,7 @@ boot_and_supervise(int argc, char **argv, uint64_t main_ns, agent_main_fn *agent
 	stamp(&b.timeline, "kernel", main_ns);
 	boot_guest(&b);
 	b.program.argc = agent_args(argc, argv, args);
-	b.program.foreign = program_foreign();
+	b.program.foreign = agent_exec_foreign();
 	if (b.program.foreign)
 		log_info("init", "the agent is %s, which is not ours", b.program.foreign);
 	spec.has_protocol = !b.program.foreign;

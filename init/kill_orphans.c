@@ -76,7 +76,7 @@ reap_ready(struct children *known, uint64_t *reaped)
 }
 
 void
-leftovers_end(struct children *known, uint64_t *reaped)
+kill_orphans(struct children *known, uint64_t *reaped)
 {
 	uint64_t deadline = monotonic_ns() + PATIENCE_NS, now;
 	sigset_t chld;

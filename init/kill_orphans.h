@@ -8,4 +8,4 @@ struct children;
 
 /* Kills all children of the caller, and theirs as they become ours, and reaps them, counting into *reaped.
  * Gives up after 2 s: what hangs in the kernel dies with the VM. SIGCHLD must be blocked. */
-void leftovers_end(struct children *known, uint64_t *reaped);
+void kill_orphans(struct children *known, uint64_t *reaped);

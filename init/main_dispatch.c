@@ -88,10 +88,10 @@ exit_code(const struct supervise_result *result)
 static int
 supervise(int argc, char **argv, uint64_t main_ns, agent_main_fn *agent_main)
 {
-	struct program program = { .argc = argc, .argv = argv, .agent_main = agent_main };
+	struct agent_exec program = { .argc = argc, .argv = argv, .agent_main = agent_main };
 	struct supervise_spec spec = {
 		.main_ns = main_ns,
-		.start = program_start,
+		.start = agent_exec,
 		.data = &program,
 		.has_protocol = true,
 	};
@@ -113,7 +113,7 @@ supervise(int argc, char **argv, uint64_t main_ns, agent_main_fn *agent_main)
 }
 
 int
-role_main(int argc, char **argv, agent_main_fn *agent_main)
+main_dispatch(int argc, char **argv, agent_main_fn *agent_main)
 {
 	uint64_t main_ns = monotonic_ns();
 	const char *name = argc > 0 ? argv[0] : "tatami";

@@ -20,7 +20,7 @@
 
 /* Splits one line in place and hands it on. */
 static void
-parse_line(unsigned int number, char *line, modules_fn *fn, void *data)
+modules_parse_line(unsigned int number, char *line, modules_fn *fn, void *data)
 {
 	char *path = line + strspn(line, " \t\r"), *params, *end;
 
@@ -64,7 +64,7 @@ modules_parse(int fd, modules_fn *fn, void *data)
 			}
 			line[len < sizeof(line) ? len : sizeof(line) - 1] = '\0';
 			if (len < sizeof(line))
-				parse_line(number, line, fn, data);
+				modules_parse_line(number, line, fn, data);
 			else
 				log_warn("modules", "line %u is too long", number);
 			len = 0;
@@ -73,7 +73,7 @@ modules_parse(int fd, modules_fn *fn, void *data)
 	}
 	line[len < sizeof(line) ? len : sizeof(line) - 1] = '\0';
 	if (n == 0 && len > 0 && len < sizeof(line))
-		parse_line(number, line, fn, data);
+		modules_parse_line(number, line, fn, data);
 	return n < 0 ? -1 : 0;
 }
 

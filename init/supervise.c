@@ -251,7 +251,7 @@ drain(struct supervisor *s)
 }
 
 static void
-child_ended(struct supervisor *s, pid_t pid, int status)
+supervise_child_ended(struct supervisor *s, pid_t pid, int status)
 {
 	struct child_entry *e;
 
@@ -289,12 +289,12 @@ reap(struct supervisor *s)
 		/* reap */
 		if (waitpid(info.si_pid, &status, WNOHANG | __WALL) != info.si_pid)
 			return;
-		child_ended(s, info.si_pid, status);
+		supervise_child_ended(s, info.si_pid, status);
 	}
 }
 
 static void
-on_signal(struct supervisor *s, int sig)
+supervise_on_signal(struct supervisor *s, int sig)
 {
 	if (sig == SIGCHLD)
 		return; /* reap() runs on every wake-up */
@@ -320,7 +320,7 @@ read_signalfd(struct supervisor *s)
 	struct signalfd_siginfo info;
 
 	while (read(s->signals, &info, sizeof(info)) == (ssize_t)sizeof(info))
-		on_signal(s, (int)info.ssi_signo);
+		supervise_on_signal(s, (int)info.ssi_signo);
 }
 
 /* Milliseconds that poll may wait; -1: for ever. */
@@ -440,7 +440,7 @@ supervise_run(const struct supervise_spec *spec, struct supervise_result *result
 		reap(&s);
 	}
 	if (!spec->is_pid1)
-		leftovers_end(&s.children, &result->strangers);
+		kill_orphans(&s.children, &result->strangers);
 	children_release(&s.children);
 	close_fd(&s.signals);
 	close_fd(&s.sock);

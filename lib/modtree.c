@@ -81,7 +81,7 @@ path_is_plain(const char *path)
 }
 
 static int
-parse_line(struct module *module, char *line, unsigned number, struct error *err)
+modtree_parse_line(struct module *module, char *line, unsigned number, struct error *err)
 {
 	char *colon = strchr(line, ':');
 
@@ -117,7 +117,7 @@ modtree_parse(struct modtree *tree, struct error *err)
 		number++;
 		if (!*line)
 			continue;
-		if (parse_line(&tree->all[tree->n], line, number, err) < 0)
+		if (modtree_parse_line(&tree->all[tree->n], line, number, err) < 0)
 			return -1;
 		tree->n++;
 	}

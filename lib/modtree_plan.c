@@ -9,7 +9,7 @@
 
 /* One more word of a text with blanks between; false at its end. */
 static bool
-next_word(const char **text, const char **word, size_t *len)
+modtree_plan_next_word(const char **text, const char **word, size_t *len)
 {
 	*word = *text + strspn(*text, " \t");
 	*len = strcspn(*word, " \t\n");
@@ -42,8 +42,8 @@ is_builtin(const struct modtree *tree, const char *name)
 	size_t len;
 
 	while (text && *text) {
-		if (next_word(&text, &word, &len) && modtree_name(word, len, built_in) &&
-		    !strcmp(built_in, name))
+		if (modtree_plan_next_word(&text, &word, &len) &&
+		    modtree_name(word, len, built_in) && !strcmp(built_in, name))
 			return true;
 		text += strspn(text, "\n");
 	}
@@ -61,10 +61,10 @@ find_alias(const struct modtree *tree, const char *alias)
 	size_t len;
 
 	while ((line = next_line(&text, "alias"))) {
-		if (!next_word(&line, &word, &len) || !modtree_name(word, len, pattern) ||
-		    strcmp(pattern, alias) != 0)
+		if (!modtree_plan_next_word(&line, &word, &len) ||
+		    !modtree_name(word, len, pattern) || strcmp(pattern, alias) != 0)
 			continue;
-		if (!next_word(&line, &word, &len) || !modtree_name(word, len, name))
+		if (!modtree_plan_next_word(&line, &word, &len) || !modtree_name(word, len, name))
 			continue;
 		module = modtree_find(tree, name);
 		if (module && (!found || strstr(name, "_generic")))
@@ -102,7 +102,7 @@ plan_deps(struct modtree *tree, struct module *module, struct error *err)
 	char name[MODULE_NAME_MAX];
 	size_t len;
 
-	while (next_word(&text, &word, &len)) {
+	while (modtree_plan_next_word(&text, &word, &len)) {
 		struct module *dep =
 			modtree_name(word, len, name) ? modtree_find(tree, name) : NULL;
 
@@ -126,7 +126,7 @@ needs(const struct module *dep, const struct module *module)
 	char name[MODULE_NAME_MAX];
 	size_t len;
 
-	while (next_word(&text, &word, &len)) {
+	while (modtree_plan_next_word(&text, &word, &len)) {
 		if (modtree_name(word, len, name) && !strcmp(name, module->name))
 			return true;
 	}
@@ -145,10 +145,10 @@ plan_softdeps(struct modtree *tree, struct module *module, const char *when, str
 	while ((line = next_line(&text, "softdep"))) {
 		bool ours = false;
 
-		if (!next_word(&line, &word, &len) || !modtree_name(word, len, name) ||
+		if (!modtree_plan_next_word(&line, &word, &len) || !modtree_name(word, len, name) ||
 		    strcmp(name, module->name) != 0)
 			continue;
-		while (next_word(&line, &word, &len)) {
+		while (modtree_plan_next_word(&line, &word, &len)) {
 			struct module *dep;
 
 			if (word[len - 1] == ':') {
@@ -208,7 +208,7 @@ modtree_want(struct modtree *tree, const char *spec, struct error *err)
 	if (strchr(spec, '\n'))
 		return error_set(err, ERROR_INVALID_ARGUMENT,
 				 "module \"%.40s\": it holds a newline", spec);
-	if (!next_word(&rest, &word, &len) || !modtree_name(word, len, name))
+	if (!modtree_plan_next_word(&rest, &word, &len) || !modtree_name(word, len, name))
 		return error_set(err, ERROR_INVALID_ARGUMENT, "\"%.80s\" is no module name", spec);
 	module = modtree_find(tree, name);
 	if (!module && is_builtin(tree, name))

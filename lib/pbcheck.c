@@ -65,7 +65,7 @@ malformed(struct pass *p, const struct member *m, const char *why)
 
 /* Accounts for one allocation. The wire is at most 4 GiB and a factor below 64, so 64 bits suffice. */
 static int
-take(struct pass *p, const struct member *m, uint64_t size)
+pbcheck_take(struct pass *p, const struct member *m, uint64_t size)
 {
 	const char *message = p->levels[p->depth - 1].desc->name;
 
@@ -303,7 +303,7 @@ string_check(struct pass *p, const struct member *m)
 		return malformed(p, m, "NUL in a string");
 	if (!utf8_is_valid((const char *)m->data + plain, m->len - plain))
 		return malformed(p, m, "string is not UTF-8");
-	return take(p, m, (uint64_t)m->len + 1);
+	return pbcheck_take(p, m, (uint64_t)m->len + 1);
 }
 
 /* Enters a message whose content ends at `end`. */
@@ -322,7 +322,7 @@ level_push(struct pass *p, const ProtobufCMessageDescriptor *desc, const uint8_t
 	level->desc = desc;
 	level->end = end;
 	level->slab = level->room = SCANNED_ON_STACK;
-	return take(p, NULL, desc->sizeof_message);
+	return pbcheck_take(p, NULL, desc->sizeof_message);
 }
 
 /* Leaves a message: what depends on its totals is known now. */
@@ -331,14 +331,16 @@ level_pop(struct pass *p)
 {
 	struct level *level = &p->levels[p->depth - 1];
 
-	if (take(p, NULL, (uint64_t)level->unknown * sizeof(ProtobufCMessageUnknownField)) < 0)
+	if (pbcheck_take(p, NULL, (uint64_t)level->unknown * sizeof(ProtobufCMessageUnknownField)) <
+	    0)
 		return -1;
 	for (unsigned i = 0; i < level->desc->n_fields; i++) {
 		const ProtobufCFieldDescriptor *field = &level->desc->fields[i];
 
 		if (field->label != PROTOBUF_C_LABEL_REPEATED)
 			continue;
-		if (take(p, NULL, (uint64_t)level->counts[i] * element_size(field->type)) < 0)
+		if (pbcheck_take(p, NULL, (uint64_t)level->counts[i] * element_size(field->type)) <
+		    0)
 			return -1;
 	}
 	p->depth--;
@@ -357,13 +359,13 @@ member_check(struct pass *p)
 	if (++level->members > level->room) {
 		level->slab *= 2;
 		level->room += level->slab;
-		if (take(p, &m, (uint64_t)level->slab * SCANNED_MEMBER_SIZE) < 0)
+		if (pbcheck_take(p, &m, (uint64_t)level->slab * SCANNED_MEMBER_SIZE) < 0)
 			return -1;
 	}
 	if (!m.field) {
 		/* protobuf-c keeps it with its length prefix, of at most 5 bytes. */
 		level->unknown++;
-		return take(p, &m, (uint64_t)m.len + 5);
+		return pbcheck_take(p, &m, (uint64_t)m.len + 5);
 	}
 	packed = m.field->label == PROTOBUF_C_LABEL_REPEATED &&
 		 m.wire == PROTOBUF_C_WIRE_TYPE_LENGTH_PREFIXED && m.wire != wire_of(m.field->type);
@@ -376,7 +378,7 @@ member_check(struct pass *p)
 	case PROTOBUF_C_TYPE_STRING:
 		return string_check(p, &m);
 	case PROTOBUF_C_TYPE_BYTES:
-		return take(p, &m, m.len);
+		return pbcheck_take(p, &m, m.len);
 	case PROTOBUF_C_TYPE_MESSAGE:
 		p->at = m.data;
 		return level_push(p, m.field->descriptor, m.data + m.len);

@@ -45,7 +45,7 @@ struct writer {
 };
 
 static int
-put(struct writer *w, const void *data, size_t n, struct error *err)
+cpio_put(struct writer *w, const void *data, size_t n, struct error *err)
 {
 	w->at += n;
 	return packer_write(w->packer, data, n, err);
@@ -56,7 +56,7 @@ put_padding(struct writer *w, size_t align, struct error *err)
 {
 	static const uint8_t zeros[ARCHIVE_ALIGN];
 
-	return put(w, zeros, (align - w->at % align) % align, err);
+	return cpio_put(w, zeros, (align - w->at % align) % align, err);
 }
 
 static int
@@ -67,7 +67,8 @@ put_header(struct writer *w, const char *name, const uint32_t fields[FIELDS], st
 	for (size_t i = 0; i < FIELDS; i++)
 		(void)snprintf(header + strlen(MAGIC) + i * FIELD_LEN, FIELD_LEN + 1, "%08X",
 			       fields[i]);
-	if (put(w, header, HEADER_LEN, err) < 0 || put(w, name, strlen(name) + 1, err) < 0)
+	if (cpio_put(w, header, HEADER_LEN, err) < 0 ||
+	    cpio_put(w, name, strlen(name) + 1, err) < 0)
 		return -1;
 	return put_padding(w, 4, err);
 }
@@ -119,7 +120,7 @@ put_source(struct writer *w, struct image_entry *entry, struct error *err)
 		if (n == 0)
 			return changed(entry, err);
 		entry->crc = (uint32_t)crc32(entry->crc, bytes, (uInt)n);
-		if (put(w, bytes, (size_t)n, err) < 0)
+		if (cpio_put(w, bytes, (size_t)n, err) < 0)
 			return -1;
 		left -= (uint64_t)n;
 	}
@@ -147,7 +148,7 @@ put_entry(struct writer *w, struct image_entry *entry, uint32_t ino, struct erro
 	entry->crc = (uint32_t)crc32(0, NULL, 0);
 	if (entry->data)
 		entry->crc = (uint32_t)crc32(entry->crc, entry->data, (uInt)entry->size);
-	if (entry->data && put(w, entry->data, entry->size, err) < 0)
+	if (entry->data && cpio_put(w, entry->data, entry->size, err) < 0)
 		return -1;
 	if (entry->source && put_source(w, entry, err) < 0)
 		return -1;

@@ -280,7 +280,7 @@ make_parents(struct image *image, const char *path, struct error *err)
 
 /* A new entry for any path, not in the image yet; its parents are. */
 static struct image_entry *
-prepare(struct image *image, const char *path, uint32_t mode, struct error *err)
+image_prepare(struct image *image, const char *path, uint32_t mode, struct error *err)
 {
 	char full[PATH_MAX];
 
@@ -317,7 +317,7 @@ image_add_dir(struct image *image, const char *path, uint32_t perm, struct error
 		if (entry && S_ISDIR(entry->mode))
 			return 0; /* a link to a directory serves as one: /lib of a merged /usr */
 	}
-	entry = prepare(image, path, S_IFDIR | (perm & 07777), err);
+	entry = image_prepare(image, path, S_IFDIR | (perm & 07777), err);
 	return entry ? insert(image, entry, err) : -1;
 }
 
@@ -325,7 +325,7 @@ int
 image_add_data(struct image *image, const char *path, uint32_t perm, const void *data, size_t n,
 	       struct error *err)
 {
-	struct image_entry *entry = prepare(image, path, S_IFREG | (perm & 07777), err);
+	struct image_entry *entry = image_prepare(image, path, S_IFREG | (perm & 07777), err);
 
 	if (!entry)
 		return -1;
@@ -349,7 +349,7 @@ image_add_symlink(struct image *image, const char *path, const char *target, str
 
 	if (n == 0 || n >= PATH_MAX)
 		return path_failed(err, path, "a symlink's target must have 1 to 4095 bytes");
-	entry = prepare(image, path, S_IFLNK | 0777, err);
+	entry = image_prepare(image, path, S_IFLNK | 0777, err);
 	if (!entry)
 		return -1;
 	entry->data = (uint8_t *)strdup(target);
@@ -369,7 +369,7 @@ image_add_node(struct image *image, const char *path, uint32_t mode, uint32_t de
 
 	if (!S_ISCHR(mode) && !S_ISBLK(mode) && !S_ISFIFO(mode) && !S_ISSOCK(mode))
 		return path_failed(err, path, "not a kind of file that has no content");
-	entry = prepare(image, path, mode & (S_IFMT | 07777), err);
+	entry = image_prepare(image, path, mode & (S_IFMT | 07777), err);
 	if (!entry)
 		return -1;
 	entry->dev_major = dev_major;
@@ -393,7 +393,7 @@ image_add_file(struct image *image, const char *path, uint32_t perm, const char 
 		return error_set(err, ERROR_INVALID_ARGUMENT,
 				 "%s has %lld bytes; an archive's member holds less than 4 GiB",
 				 source, (long long)st.st_size);
-	entry = prepare(image, path, S_IFREG | (perm & 07777), err);
+	entry = image_prepare(image, path, S_IFREG | (perm & 07777), err);
 	if (!entry)
 		return -1;
 	entry->size = (uint64_t)st.st_size;

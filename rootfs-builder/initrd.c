@@ -82,7 +82,7 @@ add_programs(const struct initrd_spec *spec, struct image *image, struct error *
 }
 
 static void
-note(const struct initrd_spec *spec, const char *text)
+initrd_note(const struct initrd_spec *spec, const char *text)
 {
 	if (spec->note)
 		spec->note(text, spec->note_data);
@@ -102,7 +102,7 @@ plan_modules(const struct initrd_spec *spec, struct modtree *modules, struct err
 			return -1;
 		(void)snprintf(text, sizeof(text), "this kernel has no %s (%s): left out", d->name,
 			       d->why);
-		note(spec, text);
+		initrd_note(spec, text);
 	}
 	for (const char *const *name = spec->modules; name && *name; name++) {
 		if (modtree_want(modules, *name, err) < 0)
@@ -151,8 +151,8 @@ set_owner(struct image *image, const char *row, struct error *err)
 }
 
 static int
-fill(const struct initrd_spec *spec, struct image *image, uint16_t machine, size_t *modules,
-     struct error *err)
+initrd_fill(const struct initrd_spec *spec, struct image *image, uint16_t machine, size_t *modules,
+	    struct error *err)
 {
 	for (const char *const *tree = spec->trees; tree && *tree; tree++) {
 		if (image_add_tree(image, *tree, spec->keep_owners, err) < 0)
@@ -219,7 +219,7 @@ initrd_build(const struct initrd_spec *spec, struct initrd_result *result, struc
 				 "an image needs an init program and a file to go to");
 	if (elf_machine(spec->arch, &machine, err) < 0)
 		return -1;
-	r = fill(spec, &image, machine, &sizes.modules, err);
+	r = initrd_fill(spec, &image, machine, &sizes.modules, err);
 	if (r == 0)
 		r = write_out(spec, &image, machine, &sizes, err);
 	sizes.entries = image.n;

@@ -199,7 +199,7 @@ take_option(int key, struct request *request)
 }
 
 static int
-check_request(struct request *request)
+main_check_request(struct request *request)
 {
 	const char *epoch = getenv("SOURCE_DATE_EPOCH");
 
@@ -227,7 +227,7 @@ parse_args(int argc, char **argv, struct request *request)
 		return status;
 	if (optind < argc)
 		return bad_usage("what is %s?", argv[optind]);
-	return check_request(request);
+	return main_check_request(request);
 }
 
 static void
@@ -252,7 +252,7 @@ build(const struct request *request, struct error *err)
 }
 
 static int
-run(int argc, char **argv, struct request *request)
+main_run(int argc, char **argv, struct request *request)
 {
 	struct error err = ERROR_INIT;
 	int r, status = parse_args(argc, argv, request);
@@ -292,5 +292,5 @@ main(int argc, char **argv)
 		(void)fputs("tatami-initrd: out of memory\n", stderr);
 		return EXIT_FAILED;
 	}
-	return run(argc, argv, &request);
+	return main_run(argc, argv, &request);
 }

@@ -115,7 +115,7 @@ packer_free(struct packer *packer)
 }
 
 static int
-put(struct packer *packer, const void *data, size_t n, struct error *err)
+pack_put(struct packer *packer, const void *data, size_t n, struct error *err)
 {
 	if (n && write_full(packer->fd, data, n) < 0)
 		return error_sys(err, "write the archive");
@@ -136,7 +136,7 @@ gzip_write(struct packer *packer, const uint8_t *data, size_t n, int flush, stru
 		r = deflate(&packer->gzip, flush);
 		if (r == Z_STREAM_ERROR)
 			return error_set(err, ERROR_INTERNAL, "compress the archive: zlib failed");
-		if (put(packer, packer->buf, CHUNK - packer->gzip.avail_out, err) < 0)
+		if (pack_put(packer, packer->buf, CHUNK - packer->gzip.avail_out, err) < 0)
 			return -1;
 	} while (packer->gzip.avail_out == 0);
 	return 0;
@@ -156,7 +156,7 @@ zstd_write(struct packer *packer, const uint8_t *data, size_t n, ZSTD_EndDirecti
 		if (ZSTD_isError(left))
 			return error_set(err, ERROR_INTERNAL, "compress the archive: %s",
 					 ZSTD_getErrorName(left));
-		if (put(packer, packer->buf, out.pos, err) < 0)
+		if (pack_put(packer, packer->buf, out.pos, err) < 0)
 			return -1;
 	} while (in.pos < in.size || (end == ZSTD_e_end && left));
 	return 0;
@@ -177,7 +177,7 @@ packer_write(struct packer *packer, const void *data, size_t n, struct error *er
 		else if (packer->format == PACK_ZSTD)
 			r = zstd_write(packer, p, part, ZSTD_e_continue, err);
 		else
-			r = put(packer, p, part, err);
+			r = pack_put(packer, p, part, err);
 		p += part;
 		n -= part;
 	}

@@ -47,7 +47,7 @@ damaged(struct error *err, const char *how)
 
 /* Makes at least one unread byte available, unless the input is at its end. */
 static int
-fill(struct unpacker *unpacker, struct error *err)
+unpack_fill(struct unpacker *unpacker, struct error *err)
 {
 	ssize_t n;
 
@@ -65,7 +65,7 @@ fill(struct unpacker *unpacker, struct error *err)
 static int
 start(struct unpacker *unpacker, struct error *err)
 {
-	if (fill(unpacker, err) < 0)
+	if (unpack_fill(unpacker, err) < 0)
 		return -1;
 	for (size_t i = 0; i < ARRAY_LEN(magics); i++) {
 		if (unpacker->len >= magics[i].len &&
@@ -196,7 +196,7 @@ static int
 check_rest(struct unpacker *unpacker, struct error *err)
 {
 	for (;;) {
-		if (fill(unpacker, err) < 0)
+		if (unpack_fill(unpacker, err) < 0)
 			return -1;
 		if (unpacker->pos == unpacker->len)
 			return 0;
@@ -215,7 +215,7 @@ unpacker_read(struct unpacker *unpacker, void *out, size_t n, struct error *err)
 		size_t before;
 		bool at_end;
 
-		if (fill(unpacker, err) < 0)
+		if (unpack_fill(unpacker, err) < 0)
 			return -1;
 		before = unpacker->pos;
 		at_end = unpacker->pos == unpacker->len;

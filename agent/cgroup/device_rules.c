@@ -105,7 +105,7 @@ device_rules_validate(Grpc__LinuxDeviceCgroup *const *rules, size_t n, struct er
 }
 
 static void
-add(struct device_rules *out, const struct device_rule *rule)
+device_rules_add(struct device_rules *out, const struct device_rule *rule)
 {
 	out->list[out->n++] = *rule;
 }
@@ -132,11 +132,11 @@ add_rule(struct device_rules *out, const Grpc__LinuxDeviceCgroup *r, bool any_di
 		disks.types = BPF_DEVCG_DEV_BLOCK;
 		disks.access &= BPF_DEVCG_ACC_MKNOD;
 		if (disks.access)
-			add(out, &disks);
+			device_rules_add(out, &disks);
 		rule.types &= (uint8_t)~BPF_DEVCG_DEV_BLOCK;
 	}
 	if (rule.types)
-		add(out, &rule);
+		device_rules_add(out, &rule);
 }
 
 /* Hosts that clear the rules of a spec still mean its devices to be used. */
@@ -153,7 +153,7 @@ add_device(struct device_rules *out, const Grpc__LinuxDevice *d)
 
 	/* a fifo is no device */
 	if (rule.types && *d->type)
-		add(out, &rule);
+		device_rules_add(out, &rule);
 }
 
 int
@@ -172,7 +172,7 @@ device_rules_make(Grpc__LinuxDeviceCgroup *const *rules, size_t n,
 	for (size_t i = 0; n == 0 && i < n_devices; i++)
 		add_device(out, devices[i]);
 	for (size_t i = 0; i < ARRAY_LEN(always); i++)
-		add(out, &always[i]);
+		device_rules_add(out, &always[i]);
 	return 0;
 }
 

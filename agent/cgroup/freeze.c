@@ -17,7 +17,7 @@
 
 /* Waits until cgroup.events says so, of which the kernel tells by POLLPRI. 0, or -1 and errno (ETIME). */
 static int
-wait_for(int events, bool frozen, int timeout_ms)
+freeze_wait_for(int events, bool frozen, int timeout_ms)
 {
 	uint64_t deadline_ns = monotonic_ns() + (uint64_t)timeout_ms * 1000000u;
 	char text[256];
@@ -51,7 +51,7 @@ set_frozen(int root_fd, const char *path, bool frozen, int timeout_ms, struct er
 
 	if (events < 0 || write_text_at(dir, "cgroup.freeze", frozen ? "1" : "0") < 0)
 		return error_sys(err, "%s cgroup %s", what, path);
-	if (wait_for(events, frozen, timeout_ms) == 0)
+	if (freeze_wait_for(events, frozen, timeout_ms) == 0)
 		return 0;
 	error_sys_code(err, errno == ETIME ? ERROR_DEADLINE_EXCEEDED : ERROR_INTERNAL,
 		       "%s cgroup %s within %d ms", what, path, timeout_ms);

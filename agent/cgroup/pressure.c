@@ -20,7 +20,7 @@
 #define LARGE_SHARE 8
 
 static bool
-read_number(int dir, const char *file, uint64_t *n)
+pressure_read_number(int dir, const char *file, uint64_t *n)
 {
 	char text[32];
 
@@ -66,7 +66,7 @@ hard_usage(int dir, uint64_t *out)
 	auto_free char *text = malloc(STAT_MAX);
 	uint64_t n, file;
 
-	if (!text || !read_number(dir, "memory.current", &n) ||
+	if (!text || !pressure_read_number(dir, "memory.current", &n) ||
 	    read_text_at(dir, "memory.stat", text, STAT_MAX) < 0)
 		return false;
 	file = sum_of(text, soft);
@@ -95,14 +95,15 @@ pressure_choose(int root, const char *const *paths, size_t n, struct pressure_ch
 
 	if (pods < 0)
 		return -1;
-	if (!hard_usage(pods, &used) || !read_number(pods, "memory.high", &high) ||
-	    !read_number(pods, "memory.max", &max) || high >= max)
+	if (!hard_usage(pods, &used) || !pressure_read_number(pods, "memory.high", &high) ||
+	    !pressure_read_number(pods, "memory.max", &max) || high >= max)
 		goto invalid;
 	for (size_t i = 0; i < n; i++) {
 		auto_close int dir = cgroup_open(root, paths[i]);
 		struct candidate c = { .index = i };
 
-		if (dir < 0 || !hard_usage(dir, &c.used) || !read_number(dir, "memory.max", &c.own))
+		if (dir < 0 || !hard_usage(dir, &c.used) ||
+		    !pressure_read_number(dir, "memory.max", &c.own))
 			continue;
 		larger(&any, &c);
 		if (c.own >= max)
@@ -143,7 +144,7 @@ pressure_is_over(int root, const char *path, uint64_t limit, bool *mine)
 	auto_close int dir = cgroup_open(root, path);
 	uint64_t used, now;
 
-	*mine = dir >= 0 && read_number(dir, "memory.max", &now) && now == limit;
+	*mine = dir >= 0 && pressure_read_number(dir, "memory.max", &now) && now == limit;
 	return !*mine || (hard_usage(dir, &used) && used < limit / 2);
 }
 

@@ -18,7 +18,7 @@
 #define TEXT_MAX (64u << 10)
 
 static int
-add(struct stats *s, const struct stat_record *r, struct error *err)
+stats_add(struct stats *s, const struct stat_record *r, struct error *err)
 {
 	size_t room = s->room ? s->room * 2 : 128;
 	struct stat_record *list;
@@ -59,14 +59,14 @@ parse_value(const char *text, uint64_t *value)
 
 /* A file that holds one number. */
 static int
-read_number(int fd, const char *file, enum stat_kind kind, struct stats *s, struct error *err)
+stats_read_number(int fd, const char *file, enum stat_kind kind, struct stats *s, struct error *err)
 {
 	struct stat_record r = { .kind = kind };
 	char text[64];
 
 	if (read_text_at(fd, file, text, sizeof(text)) < 0 || !parse_value(text, &r.value))
 		return 0;
-	return add(s, &r, err);
+	return stats_add(s, &r, err);
 }
 
 /* The next "key value" line of a flat keyed file; cuts it up. */
@@ -121,7 +121,7 @@ read_wanted(int fd, const char *file, struct stats *s, struct error *err)
 			r.kind = wanted[i].kind;
 			if (__builtin_mul_overflow(value, wanted[i].factor, &r.value))
 				r.value = UINT64_MAX;
-			if (add(s, &r, err) < 0)
+			if (stats_add(s, &r, err) < 0)
 				return -1;
 		}
 	}
@@ -137,7 +137,7 @@ read_memory_stat(int fd, char *text, struct stats *s, struct error *err)
 	if (read_text_at(fd, "memory.stat", text, TEXT_MAX) < 0)
 		return 0;
 	while (next_pair(&rest, &key, &r.value)) {
-		if (set_name(&r, key, strlen(key)) && add(s, &r, err) < 0)
+		if (set_name(&r, key, strlen(key)) && stats_add(s, &r, err) < 0)
 			return -1;
 	}
 	return 0;
@@ -160,7 +160,7 @@ read_pressure(int fd, struct stats *s, struct error *err)
 			continue;
 		n = snprintf(name, sizeof(name), "pressure_%.*s_total_usec",
 			     (int)strcspn(line, " "), line);
-		if (n > 0 && set_name(&r, name, (size_t)n) && add(s, &r, err) < 0)
+		if (n > 0 && set_name(&r, name, (size_t)n) && stats_add(s, &r, err) < 0)
 			return -1;
 	}
 	return 0;
@@ -183,7 +183,7 @@ read_io_line(char *line, struct stats *s, struct error *err)
 		if (!value || !parse_u64(value + 1, &r.value) ||
 		    !set_name(&r, word, (size_t)(value - word)))
 			continue;
-		if (add(s, &r, err) < 0)
+		if (stats_add(s, &r, err) < 0)
 			return -1;
 	}
 	return 0;
@@ -215,7 +215,7 @@ read_hugetlb(int fd, const char *size, size_t n, struct stats *s, struct error *
 	(void)snprintf(file, sizeof(file), "hugetlb.%s.current", r.name);
 	if (read_text_at(fd, file, text, sizeof(text)) < 0 || !parse_u64(text, &r.value))
 		return 0;
-	if (add(s, &r, err) < 0)
+	if (stats_add(s, &r, err) < 0)
 		return -1;
 	(void)snprintf(file, sizeof(file), "hugetlb.%s.events", r.name);
 	r.kind = STAT_HUGETLB_FAILCNT;
@@ -223,7 +223,7 @@ read_hugetlb(int fd, const char *size, size_t n, struct stats *s, struct error *
 		return 0;
 	while (next_pair(&rest, &key, &r.value)) {
 		if (strcmp(key, "max") == 0)
-			return add(s, &r, err);
+			return stats_add(s, &r, err);
 	}
 	return 0;
 }
@@ -272,7 +272,7 @@ cgroup_stats_read(int fd, struct stats *s, struct error *err)
 	if (!text)
 		return error_nomem(err, "reading statistics");
 	for (size_t i = 0; i < ARRAY_LEN(numbers); i++) {
-		if (read_number(fd, numbers[i].file, numbers[i].kind, s, err) < 0)
+		if (stats_read_number(fd, numbers[i].file, numbers[i].kind, s, err) < 0)
 			return -1;
 	}
 	for (size_t i = 0; i < ARRAY_LEN(keyed); i++) {
@@ -311,7 +311,7 @@ read_interface(char *line, struct stats *s, struct error *err)
 	for (uint32_t i = 0; n == 16 && i < STAT_NET_FIELDS; i++) {
 		r.major = i;
 		r.value = values[columns[i]];
-		if (add(s, &r, err) < 0)
+		if (stats_add(s, &r, err) < 0)
 			return -1;
 	}
 	return 0;

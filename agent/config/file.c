@@ -13,7 +13,7 @@ struct file {
 };
 
 static void
-warn(struct file *f, unsigned int line, const char *key, const char *why)
+file_warn(struct file *f, unsigned int line, const char *key, const char *why)
 {
 	f->warned++;
 	log_warn("config", "configuration file %s: line %u: %s%s%s, ignored", f->name, line, key,
@@ -22,7 +22,7 @@ warn(struct file *f, unsigned int line, const char *key, const char *why)
 
 /* The row of a key; *part: what follows its name and a dot (of a duration's table), or "". */
 static const struct config_key *
-find(const char *name, const char **part)
+file_find(const char *name, const char **part)
 {
 	for (size_t i = 0; i < config_n_keys; i++) {
 		const char *own = config_file_name(&config_keys[i]);
@@ -61,7 +61,7 @@ take_part(struct file *f, const char *name, const char *part, const struct toml_
 {
 	if (strcmp(part, "nanos") == 0) {
 		if (value->kind != TOML_INTEGER || value->integer != 0)
-			warn(f, line, name, "only whole seconds are understood");
+			file_warn(f, line, name, "only whole seconds are understood");
 		return true;
 	}
 	return strcmp(part, "secs") != 0;
@@ -72,7 +72,7 @@ on_value(void *data, const char *name, const struct toml_value *value, unsigned 
 {
 	struct file *f = data;
 	const char *part, *text = value->text;
-	const struct config_key *key = find(name, &part);
+	const struct config_key *key = file_find(name, &part);
 	char number[24];
 
 	if (!key)
@@ -82,7 +82,7 @@ on_value(void *data, const char *name, const struct toml_value *value, unsigned 
 	if (*part && (key->type != CONFIG_SECONDS || take_part(f, name, part, value, line)))
 		return;
 	if (value->kind != kind_of(key)) {
-		warn(f, line, name, "a value of another kind was expected");
+		file_warn(f, line, name, "a value of another kind was expected");
 		return;
 	}
 	if (value->kind == TOML_BOOL)
@@ -92,13 +92,13 @@ on_value(void *data, const char *name, const struct toml_value *value, unsigned 
 		text = number;
 	}
 	if (!config_set(f->config, key, text, CONFIG_FILE))
-		warn(f, line, name, "the value is not understood");
+		file_warn(f, line, name, "the value is not understood");
 }
 
 static void
 on_error(void *data, unsigned int line, const char *why)
 {
-	warn(data, line, "", why);
+	file_warn(data, line, "", why);
 }
 
 unsigned int

@@ -32,7 +32,7 @@ static bool read_value(struct reader *r, const struct path *path, unsigned int d
 
 /* Always false, so that failing is one line. */
 static bool
-fail(struct reader *r, const char *why)
+toml_fail(struct reader *r, const char *why)
 {
 	r->errors++;
 	r->events->error(r->events->data, r->line, why);
@@ -47,7 +47,7 @@ peek(const struct reader *r)
 
 /* The next bytes are these: goes behind them. */
 static bool
-take(struct reader *r, const char *what)
+toml_take(struct reader *r, const char *what)
 {
 	size_t n = strlen(what);
 
@@ -74,7 +74,7 @@ skip_line(struct reader *r)
 static bool
 take_newline(struct reader *r)
 {
-	if (!take(r, "\n") && !take(r, "\r\n"))
+	if (!toml_take(r, "\n") && !toml_take(r, "\r\n"))
 		return false;
 	r->line++;
 	return true;
@@ -96,7 +96,7 @@ skip_space(struct reader *r)
 /* ---- strings ---- */
 
 static void
-put(struct reader *r, const char *bytes, size_t n)
+toml_put(struct reader *r, const char *bytes, size_t n)
 {
 	if (r->is_long || r->n_text + n >= sizeof(r->text)) {
 		r->is_long = true;
@@ -114,11 +114,11 @@ put_character(struct reader *r, uint64_t c)
 	char utf8[4];
 
 	if (c == 0 || c > 0x10ffff || (c >= 0xd800 && c <= 0xdfff))
-		return fail(r, "an escape that is no character");
+		return toml_fail(r, "an escape that is no character");
 	utf8[0] = (char)(leads[n] | c >> 6 * (n - 1));
 	for (size_t i = 1; i < n; i++)
 		utf8[i] = (char)(0x80 | (c >> (6 * (n - 1 - i)) & 0x3f));
-	put(r, utf8, n);
+	toml_put(r, utf8, n);
 	return true;
 }
 
@@ -130,11 +130,11 @@ read_code(struct reader *r, size_t digits)
 	uint64_t c;
 
 	if ((size_t)(r->end - r->at) < digits)
-		return fail(r, "an escape without its digits");
+		return toml_fail(r, "an escape without its digits");
 	memcpy(hex, r->at, digits);
 	hex[digits] = '\0';
 	if (hex[1] == 'x' || hex[1] == 'X' || !parse_hex(hex, &c))
-		return fail(r, "an escape without its digits");
+		return toml_fail(r, "an escape without its digits");
 	r->at += digits;
 	return put_character(r, c);
 }
@@ -148,14 +148,14 @@ read_escape(struct reader *r, bool is_multi)
 
 	if (found) {
 		r->at++;
-		put(r, &bytes[found - letters], 1);
+		toml_put(r, &bytes[found - letters], 1);
 		return true;
 	}
 	if (peek(r) == 'u' || peek(r) == 'U')
 		return read_code(r, *r->at++ == 'u' ? 4 : 8);
 	skip_blanks(r);
 	if (!is_multi || !take_newline(r))
-		return fail(r, "an escape that there is not");
+		return toml_fail(r, "an escape that there is not");
 	do {
 		skip_blanks(r);
 	} while (take_newline(r));
@@ -169,18 +169,18 @@ read_character(struct reader *r, bool is_basic, bool is_multi)
 	unsigned char c;
 
 	if (r->at == r->end)
-		return fail(r, "a string without an end");
-	if (is_basic && take(r, "\\"))
+		return toml_fail(r, "a string without an end");
+	if (is_basic && toml_take(r, "\\"))
 		return read_escape(r, is_multi);
 	if (is_multi && take_newline(r)) {
-		put(r, "\n", 1);
+		toml_put(r, "\n", 1);
 		return true;
 	}
 	c = (unsigned char)*r->at;
 	if ((c < 0x20 && c != '\t') || c == 0x7f)
-		return fail(r, c == '\n' || c == '\r' ? "a string without an end"
-						      : "a control character in a string");
-	put(r, r->at, 1);
+		return toml_fail(r, c == '\n' || c == '\r' ? "a string without an end"
+							   : "a control character in a string");
+	toml_put(r, r->at, 1);
 	r->at++;
 	return true;
 }
@@ -190,7 +190,7 @@ static void
 put_quotes(struct reader *r, const char *quote)
 {
 	for (int i = 0; i < 2 && peek(r) == *quote; i++) {
-		put(r, quote, 1);
+		toml_put(r, quote, 1);
 		r->at++;
 	}
 }
@@ -202,17 +202,17 @@ read_string(struct reader *r, bool may_be_multi)
 	bool is_basic = peek(r) == '"';
 	const char *quote = is_basic ? "\"" : "'";
 	const char *three = is_basic ? "\"\"\"" : "'''";
-	bool is_multi = take(r, three);
+	bool is_multi = toml_take(r, three);
 
 	r->n_text = 0;
 	r->is_long = false;
 	if (is_multi && !may_be_multi)
-		return fail(r, "a key over several lines");
+		return toml_fail(r, "a key over several lines");
 	if (is_multi)
 		(void)take_newline(r);
 	else
 		r->at++;
-	while (!take(r, is_multi ? three : quote)) {
+	while (!toml_take(r, is_multi ? three : quote)) {
 		if (!read_character(r, is_basic, is_multi))
 			return false;
 	}
@@ -220,7 +220,7 @@ read_string(struct reader *r, bool may_be_multi)
 		put_quotes(r, quote);
 	r->text[r->n_text] = '\0';
 	return utf8_is_valid(r->text, r->n_text) || r->is_long ||
-	       fail(r, "a string that is not UTF-8");
+	       toml_fail(r, "a string that is not UTF-8");
 }
 
 /* ---- keys ---- */
@@ -265,7 +265,7 @@ read_part(struct reader *r, struct path *p)
 	while (r->at < r->end && is_bare(*r->at))
 		r->at++;
 	if (r->at == begin)
-		return fail(r, "a key was expected");
+		return toml_fail(r, "a key was expected");
 	path_add(p, begin, (size_t)(r->at - begin));
 	return true;
 }
@@ -279,7 +279,7 @@ read_key(struct reader *r, struct path *p)
 		if (!read_part(r, p))
 			return false;
 		skip_blanks(r);
-	} while (take(r, "."));
+	} while (toml_take(r, "."));
 	return true;
 }
 
@@ -287,7 +287,8 @@ read_key(struct reader *r, struct path *p)
 
 /* Elements of arrays (path NULL) are nobody's. */
 static void
-tell(struct reader *r, const struct path *path, const struct toml_value *value, unsigned int line)
+toml_tell(struct reader *r, const struct path *path, const struct toml_value *value,
+	  unsigned int line)
 {
 	if (path && !r->is_silent)
 		r->events->value(r->events->data, path->is_foreign ? "" : path->text, value, line);
@@ -298,17 +299,17 @@ read_array(struct reader *r, const struct path *path, unsigned int depth)
 {
 	const struct toml_value value = { .kind = TOML_OTHER };
 
-	tell(r, path, &value, r->line);
+	toml_tell(r, path, &value, r->line);
 	r->at++;
 	for (;;) {
 		skip_space(r);
-		if (take(r, "]"))
+		if (toml_take(r, "]"))
 			return true;
 		if (!read_value(r, NULL, depth + 1))
 			return false;
 		skip_space(r);
-		if (peek(r) != ']' && !take(r, ","))
-			return fail(r, "an array without an end");
+		if (peek(r) != ']' && !toml_take(r, ","))
+			return toml_fail(r, "an array without an end");
 	}
 }
 
@@ -321,8 +322,8 @@ read_pair(struct reader *r, const struct path *table, unsigned int depth)
 		path = *table;
 	if (!read_key(r, &path))
 		return false;
-	if (!take(r, "="))
-		return fail(r, "`=` was expected");
+	if (!toml_take(r, "="))
+		return toml_fail(r, "`=` was expected");
 	skip_blanks(r);
 	return read_value(r, table ? &path : NULL, depth);
 }
@@ -332,17 +333,17 @@ read_table(struct reader *r, const struct path *path, unsigned int depth)
 {
 	const struct toml_value value = { .kind = TOML_TABLE };
 
-	tell(r, path, &value, r->line);
+	toml_tell(r, path, &value, r->line);
 	r->at++;
 	skip_blanks(r);
-	if (take(r, "}"))
+	if (toml_take(r, "}"))
 		return true;
 	do {
 		if (!read_pair(r, path, depth + 1))
 			return false;
 		skip_blanks(r);
-	} while (take(r, ","));
-	return take(r, "}") || fail(r, "a table without an end");
+	} while (toml_take(r, ","));
+	return toml_take(r, "}") || toml_fail(r, "a table without an end");
 }
 
 /* Underscores between digits are left out. */
@@ -392,7 +393,7 @@ read_word(struct reader *r, const struct path *path)
 		r->at++;
 	n = (size_t)(r->at - begin);
 	if (n == 0)
-		return fail(r, "a value was expected");
+		return toml_fail(r, "a value was expected");
 	if (n == 4 && memcmp(begin, "true", n) == 0) {
 		value.kind = TOML_BOOL;
 		value.boolean = true;
@@ -401,9 +402,9 @@ read_word(struct reader *r, const struct path *path)
 	} else if (to_integer(begin, n, &value.integer)) {
 		value.kind = TOML_INTEGER;
 	} else if (!strchr("0123456789+-in", *begin)) {
-		return fail(r, "a value was expected");
+		return toml_fail(r, "a value was expected");
 	}
-	tell(r, path, &value, r->line);
+	toml_tell(r, path, &value, r->line);
 	return true;
 }
 
@@ -415,7 +416,7 @@ read_value(struct reader *r, const struct path *path, unsigned int depth)
 	unsigned int line = r->line;
 
 	if (depth > DEPTH_MAX)
-		return fail(r, "values nested too deep");
+		return toml_fail(r, "values nested too deep");
 	switch (peek(r)) {
 	case '[':
 		return read_array(r, path, depth);
@@ -427,7 +428,7 @@ read_value(struct reader *r, const struct path *path, unsigned int depth)
 			return false;
 		if (r->is_long)
 			value.kind = TOML_OTHER;
-		tell(r, path, &value, line);
+		toml_tell(r, path, &value, line);
 		return true;
 	default:
 		return read_word(r, path);
@@ -441,7 +442,7 @@ static bool
 read_header(struct reader *r)
 {
 	const struct toml_value value = { .kind = TOML_TABLE };
-	bool is_array = take(r, "[[");
+	bool is_array = toml_take(r, "[[");
 	struct path path = { .is_foreign = is_array };
 
 	r->is_foreign = true;
@@ -449,11 +450,11 @@ read_header(struct reader *r)
 		r->at++;
 	if (!read_key(r, &path))
 		return false;
-	if (!take(r, is_array ? "]]" : "]"))
-		return fail(r, "a header without an end");
+	if (!toml_take(r, is_array ? "]]" : "]"))
+		return toml_fail(r, "a header without an end");
 	r->is_foreign = path.is_foreign;
 	memcpy(r->table, path.text, sizeof(r->table));
-	tell(r, &path, &value, r->line);
+	toml_tell(r, &path, &value, r->line);
 	return true;
 }
 
@@ -468,7 +469,7 @@ read_line(struct reader *r)
 	skip_blanks(r);
 	if (peek(r) == '#')
 		skip_line(r);
-	return r->at == r->end || take_newline(r) || fail(r, "more than one thing on a line");
+	return r->at == r->end || take_newline(r) || toml_fail(r, "more than one thing on a line");
 }
 
 unsigned int
@@ -476,7 +477,7 @@ toml_read(const char *text, size_t n, const struct toml_events *events)
 {
 	struct reader r = { .at = text, .end = text + n, .line = 1, .events = events };
 
-	(void)take(&r, "\xef\xbb\xbf");
+	(void)toml_take(&r, "\xef\xbb\xbf");
 	for (;;) {
 		struct reader begin;
 
@@ -493,7 +494,7 @@ toml_read(const char *text, size_t n, const struct toml_events *events)
 		r.is_silent = false;
 		skip_line(&r);
 		if (r.errors >= TOML_ERRORS_MAX) {
-			(void)fail(&r, "too many errors: the rest is left out");
+			(void)toml_fail(&r, "too many errors: the rest is left out");
 			return r.errors;
 		}
 	}

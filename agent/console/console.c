@@ -26,7 +26,7 @@ static const char again_text[] =
 /* ---- vsock ---- */
 
 static void
-on_listener(uint32_t events, void *data)
+console_on_listener(uint32_t events, void *data)
 {
 	struct console *console = data;
 	struct error err = ERROR_INIT;
@@ -54,8 +54,8 @@ listen_at(struct console *console, struct error *err)
 	console->listener = address_listen(console->spec.address, &family, &console->path, err);
 	if (console->listener < 0)
 		return -1;
-	console->watch = loop_watch(console->spec.loop, console->listener, EPOLLIN, on_listener,
-				    console, err);
+	console->watch = loop_watch(console->spec.loop, console->listener, EPOLLIN,
+				    console_on_listener, console, err);
 	return console->watch ? 0 : -1;
 }
 

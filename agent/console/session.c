@@ -107,7 +107,7 @@ kill_shell(void *data)
 /* Nobody is at the other end any more. The shell hears of it as of a line that was hung up, and once more if it does
  * not mind; the session is over when it has ended. */
 static void
-hang_up(struct session *s)
+session_hang_up(struct session *s)
 {
 	struct error err = ERROR_INIT;
 
@@ -181,7 +181,7 @@ read_peer(struct session *s)
 
 /* Writes what it takes. False: it takes nothing any more. */
 static bool
-flush(struct pipe_buf *b, int fd)
+session_flush(struct pipe_buf *b, int fd)
 {
 	ssize_t n;
 
@@ -201,11 +201,11 @@ on_peer(uint32_t events, void *data)
 	struct session *s = data;
 
 	/* With both directions closed nobody sees what the shell would still say. */
-	if (events & (EPOLLHUP | EPOLLERR) || !flush(&s->out, s->peer) || !read_peer(s)) {
-		hang_up(s);
+	if (events & (EPOLLHUP | EPOLLERR) || !session_flush(&s->out, s->peer) || !read_peer(s)) {
+		session_hang_up(s);
 		return;
 	}
-	(void)flush(&s->in, s->master);
+	(void)session_flush(&s->in, s->master);
 	session_update(s);
 }
 
@@ -233,10 +233,10 @@ on_master(uint32_t events, void *data)
 	bool more;
 
 	(void)events;
-	(void)flush(&s->in, s->master);
+	(void)session_flush(&s->in, s->master);
 	more = read_master(s);
-	if (!flush(&s->out, s->peer)) {
-		hang_up(s);
+	if (!session_flush(&s->out, s->peer)) {
+		session_hang_up(s);
 		return;
 	}
 	if (!more)
@@ -260,7 +260,7 @@ static void
 session_update(struct session *s)
 {
 	if (s->master < 0 && s->out.n == 0) {
-		hang_up(s);
+		session_hang_up(s);
 		return;
 	}
 	/* EPOLLERR: its end is told even if there is nothing to be read or written */
@@ -346,7 +346,7 @@ started(struct job *job, const struct error *failure, void *data)
 			log_warn("console", "no shell: %s", err.msg);
 			say(s, err.msg);
 		}
-		hang_up(s);
+		session_hang_up(s);
 		return;
 	}
 	log_event(LOG_LEVEL_INFO, "console", EVENT_SHELL_STARTED, NULL, 0, "a shell was started");

@@ -77,7 +77,7 @@ apply_devices(struct worker *w, const struct launch *l, int fd, uint32_t *progra
 /* What the agent needs of the cgroup from now on. Waits for the answer: a container whose OOM kills are not watched must
  * not run as if they were. */
 static int
-tell(struct worker *w, int fd, uint32_t program, struct error *err)
+cgroup_make_tell(struct worker *w, int fd, uint32_t program, struct error *err)
 {
 	struct launch_cgroup message = { .device_program = program };
 	auto_close int events = openat(fd, "memory.events", O_RDONLY | O_CLOEXEC);
@@ -137,7 +137,7 @@ cgroup_make(struct worker *w, const struct launch *l, int *out, struct error *er
 	    cgroup_limits_apply(fd, l->roots->cgroup, l->spec->linux->resources, err) < 0 ||
 	    unified_apply(fd, l->spec, err) < 0 ||
 	    cgroup_give(fd, l->roots->sys, l->spec, err) < 0 ||
-	    apply_devices(w, l, fd, &program, err) < 0 || tell(w, fd, program, err) < 0)
+	    apply_devices(w, l, fd, &program, err) < 0 || cgroup_make_tell(w, fd, program, err) < 0)
 		return -1;
 	*out = steal_fd(&fd);
 	return 0;

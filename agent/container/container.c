@@ -143,14 +143,14 @@ pod_name(const Grpc__Spec *spec)
 
 /* The parts of a new container that need memory. */
 static int
-fill(struct container *c, const char *id, const Grpc__Spec *spec, struct error *err)
+container_fill(struct container *c, const char *id, const Grpc__Spec *spec, struct error *err)
 {
 	char cgroup[PATH_MAX];
 
 	if (cgroup_path_from_spec(spec->linux ? spec->linux->cgroupspath : "", id, cgroup,
 				  sizeof(cgroup), err) < 0)
 		return -1;
-	if (kept_pack(spec, &c->kept, &c->kept_size, err) < 0)
+	if (spec_retain_pack(spec, &c->kept, &c->kept_size, err) < 0)
 		return -1;
 	c->id = strdup(id);
 	c->cgroup_path = strdup(cgroup);
@@ -182,7 +182,7 @@ container_new(struct loop *loop, const char *id, const Grpc__Spec *spec, struct 
 	keyring_make_name(c->keyring);
 	for (size_t i = 0; i < NS_KINDS; i++)
 		c->ns[i] = -1;
-	if (fill(c, id, spec, err) < 0) {
+	if (container_fill(c, id, spec, err) < 0) {
 		container_free(c);
 		return NULL;
 	}
@@ -198,7 +198,7 @@ container_free(struct container *c)
 	close_fd(&c->gate);
 	for (size_t i = 0; i < NS_KINDS; i++)
 		close_fd(&c->ns[i]);
-	profile_drop(c->profile);
+	seccomp_cache_drop(c->profile);
 	free(c->kept);
 	free(c->name);
 	free(c->id);
@@ -220,7 +220,7 @@ is_init(const struct container *c, const char *exec_id)
 }
 
 static struct process *
-find(struct container *c, const char *exec_id)
+container_find(struct container *c, const char *exec_id)
 {
 	struct list *pos;
 
@@ -237,9 +237,9 @@ struct process *
 container_process(struct container *c, const char *exec_id, enum container_call call,
 		  struct error *err)
 {
-	struct process *p = find(c, exec_id);
+	struct process *p = container_find(c, exec_id);
 
-	if (p && p->ready && (!p->collected || call == CONTAINER_CALL_STREAM))
+	if (p && p->ready && (!p->status_reported || call == CONTAINER_CALL_STREAM))
 		return p;
 	error_set(err, ERROR_NOT_FOUND, TEXT_PROCESS_NOT_FOUND_IN,
 		  exec_id[0] != '\0' ? exec_id : "(init)", c->id);
@@ -257,7 +257,7 @@ drop(struct container *c, struct process *p)
 struct process *
 container_add_process(struct container *c, const char *exec_id, struct error *err)
 {
-	struct process *p = find(c, exec_id);
+	struct process *p = container_find(c, exec_id);
 	struct list *pos;
 	size_t n = 0;
 
@@ -266,7 +266,7 @@ container_add_process(struct container *c, const char *exec_id, struct error *er
 			  EXEC_ID_MAX);
 		return NULL;
 	}
-	if ((p && !p->collected) || (c->init_pid != 0 && is_init(c, exec_id))) {
+	if ((p && !p->status_reported) || (c->init_pid != 0 && is_init(c, exec_id))) {
 		error_set(err, ERROR_ALREADY_EXISTS, "exec_id '%s' already exists", exec_id);
 		return NULL;
 	}
@@ -336,7 +336,7 @@ sweep(void *data)
 
 		if (process_is_over(p))
 			drop(c, p);
-		else if (p->collected)
+		else if (p->status_reported)
 			unread++;
 	}
 	list_for_each_safe (pos, next, &c->processes) {
@@ -344,7 +344,7 @@ sweep(void *data)
 
 		if (unread <= CONTAINER_UNREAD_MAX)
 			break;
-		if (p == c->init || !p->collected)
+		if (p == c->init || !p->status_reported)
 			continue;
 		drop(c, p);
 		unread--;

@@ -46,7 +46,7 @@ enum container_call {
 };
 
 struct oom_source;
-struct profile;
+struct cached_filter;
 
 struct container {
 	struct list node; /* in its sandbox */
@@ -56,7 +56,7 @@ struct container {
 	enum container_state state;
 	uint8_t *kept; /* of its spec: see spec/retain.h */
 	size_t kept_size;
-	struct profile *profile; /* a reference; NULL: no seccomp */
+	struct cached_filter *profile; /* a reference; NULL: no seccomp */
 	char *cgroup_path;
 	char *bundle;
 	char keyring[KEYRING_NAME_SIZE]; /* the name of its session keyring, for execs */

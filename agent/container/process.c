@@ -24,7 +24,7 @@
 
 /* Its status can be told: it has exited, and what it wrote is with the host. */
 static bool
-is_told(const struct process *p)
+status_is_ready(const struct process *p)
 {
 	return p->exited && (p->undelivered || stdio_is_delivered(&p->stdio));
 }
@@ -37,8 +37,8 @@ tell_waiters(struct process *p)
 	timer_cancel(p->delivery);
 	p->delivery = NULL;
 	if (!list_is_empty(&p->waiters)) {
-		p->collected = true;
-		stdio_linger(&p->stdio);
+		p->status_reported = true;
+		stdio_drain(&p->stdio);
 	}
 	while (!list_is_empty(&p->waiters)) {
 		struct process_waiter *w = list_entry(p->waiters.next, struct process_waiter, node);
@@ -54,7 +54,7 @@ on_stream_end(void *data)
 {
 	struct process *p = data;
 
-	if (is_told(p))
+	if (status_is_ready(p))
 		tell_waiters(p);
 	container_sweep_later(p->container);
 }
@@ -214,7 +214,7 @@ on_exit_status(int status, bool gone, void *data)
 					 p, &err);
 		p->undelivered = !p->delivery; /* without a timer it is not waited for */
 	}
-	if (is_told(p))
+	if (status_is_ready(p))
 		tell_waiters(p);
 	container_process_exited(c, p);
 }
@@ -231,7 +231,7 @@ process_attach(struct process *p, struct initlink *link, pid_t pid, int pidfd, s
 bool
 process_is_over(const struct process *p)
 {
-	return p->collected && stdio_is_ended(&p->stdio);
+	return p->status_reported && stdio_is_ended(&p->stdio);
 }
 
 static void
@@ -244,14 +244,14 @@ int
 process_wait(struct process *p, struct process_waiter *w, int *status)
 {
 	list_init(&w->node);
-	if (!is_told(p)) {
+	if (!status_is_ready(p)) {
 		list_append(&p->waiters, &w->node);
 		w->pending.cancel = waiter_unwanted;
 		return 1;
 	}
 	*status = p->status;
-	p->collected = true;
-	stdio_linger(&p->stdio);
+	p->status_reported = true;
+	stdio_drain(&p->stdio);
 	container_sweep_later(p->container);
 	return 0;
 }

@@ -33,8 +33,8 @@ struct process {
 	struct watch *report_watch;
 	bool ready; /* the call that made it has succeeded: it can be named */
 	bool exited;
-	bool collected; /* somebody took its status: it can no longer be named but to read its output */
-	int status;     /* once exited: its code, or 128 + the signal */
+	bool status_reported; /* somebody took its status: it can no longer be named but to read its output */
+	int status;           /* once exited: its code, or 128 + the signal */
 	struct list waiters;
 	struct timer *
 		delivery; /* of output that is passed through, before its status is told; NULL: none, or over */

@@ -132,7 +132,7 @@ look_node(const struct device_wait *wait, const char *node, struct error *err)
 }
 
 static int
-look(const struct device_wait *wait, char node[DEVICE_NODE_MAX], struct error *err)
+device_look(const struct device_wait *wait, char node[DEVICE_NODE_MAX], struct error *err)
 {
 	int r = 0;
 
@@ -149,7 +149,7 @@ try_finish(struct device_wait *wait)
 {
 	struct error err = ERROR_INIT;
 	char node[DEVICE_NODE_MAX];
-	int r = look(wait, node, &err);
+	int r = device_look(wait, node, &err);
 
 	if (r == 1)
 		return false;
@@ -163,7 +163,7 @@ try_finish(struct device_wait *wait)
 }
 
 static void
-on_timeout(void *data)
+device_on_timeout(void *data)
 {
 	struct device_wait *wait = data;
 	struct error err = ERROR_INIT;
@@ -185,15 +185,15 @@ on_first_look(void *data)
 
 	if (try_finish(wait))
 		return;
-	wait->timer =
-		loop_timer(wait->owner->loop, wait->owner->timeout_ms, on_timeout, wait, &err);
+	wait->timer = loop_timer(wait->owner->loop, wait->owner->timeout_ms, device_on_timeout,
+				 wait, &err);
 	if (!wait->timer)
 		wait_finish(wait, &err, NULL);
 }
 
 /* The found callbacks may cancel or start other waits: begin again after each that finished. */
 static void
-look_again(struct device_watch *w)
+search_again(struct device_watch *w)
 {
 	struct list *pos;
 
@@ -308,7 +308,7 @@ on_uevent(uint32_t events, void *data)
 
 	(void)events;
 	if (drain_events(w))
-		look_again(w);
+		search_again(w);
 }
 
 static int

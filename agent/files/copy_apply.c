@@ -378,7 +378,7 @@ write_part(struct site *s, const uint8_t *data, struct error *err)
 /* ---- an order ---- */
 
 static int
-place(struct site *s, const uint8_t *data, struct error *err)
+copy_apply_place(struct site *s, const uint8_t *data, struct error *err)
 {
 	const struct copy_order *o = s->order;
 
@@ -412,7 +412,7 @@ is_unmade(const struct site *s)
 }
 
 void
-copy_place(int run, int proc, const struct copy_order *order, const uint8_t *data,
+copy_apply(int run, int proc, const struct copy_order *order, const uint8_t *data,
 	   struct copy_result *result)
 {
 	struct site s = {
@@ -429,7 +429,7 @@ copy_place(int run, int proc, const struct copy_order *order, const uint8_t *dat
 		.made = order->made,
 		.is_clean = true,
 	};
-	for (int i = 0; place(&s, data, &result->err) < 0; i++) {
+	for (int i = 0; copy_apply_place(&s, data, &result->err) < 0; i++) {
 		if (i < 8 && is_unmade(&s)) {
 			close_fd(&s.parent);
 			s.has_temp = false;

@@ -20,7 +20,7 @@
 #define IDLE_MS  1000
 #define ORDER_MS 60000 /* then the share does not answer any more */
 
-enum copier_msg {
+enum copy_worker_msg {
 	COPIER_MSG_RESULT = 1, /* payload: struct copy_result */
 };
 
@@ -30,9 +30,9 @@ struct slot_memory {
 	uint8_t data[COPY_DATA_MAX];
 };
 
-struct copier {
+struct copy_worker {
 	struct list node; /* its owner's */
-	struct copier_spec spec;
+	struct copy_worker_spec spec;
 	struct job *job;
 	int sock[2]; /* ours, the worker's */
 	struct slot_memory *memory;
@@ -43,9 +43,9 @@ struct copier {
 /* ---- in the worker ---- */
 
 static int
-copier_work(struct worker *w, void *arg, struct error *err)
+copy_worker_work(struct worker *w, void *arg, struct error *err)
 {
-	const struct copier *c = arg;
+	const struct copy_worker *c = arg;
 	struct copy_result result;
 	char byte;
 	ssize_t n;
@@ -59,7 +59,7 @@ copier_work(struct worker *w, void *arg, struct error *err)
 			return error_sys(err, "wait for an order");
 		if (n == 0)
 			return 0;
-		copy_place(c->spec.roots->run, c->spec.roots->proc, &c->memory->order,
+		copy_apply(c->spec.roots->run, c->spec.roots->proc, &c->memory->order,
 			   c->memory->data, &result);
 		if (worker_send(w, COPIER_MSG_RESULT, &result, sizeof(result), NULL, 0, false,
 				err) < 0)
@@ -70,7 +70,7 @@ copier_work(struct worker *w, void *arg, struct error *err)
 /* ---- in the agent ---- */
 
 static void
-stop_timer(struct copier *c)
+stop_timer(struct copy_worker *c)
 {
 	timer_cancel(c->timer);
 	c->timer = NULL;
@@ -80,7 +80,7 @@ stop_timer(struct copier *c)
 static void
 on_idle(void *data)
 {
-	struct copier *c = data;
+	struct copy_worker *c = data;
 
 	c->timer = NULL;
 	c->is_ending = true;
@@ -90,7 +90,7 @@ on_idle(void *data)
 static void
 on_late(void *data)
 {
-	struct copier *c = data;
+	struct copy_worker *c = data;
 
 	c->timer = NULL;
 	job_cancel(c->job, ERROR_DEADLINE_EXCEEDED,
@@ -98,7 +98,7 @@ on_late(void *data)
 }
 
 static void
-wait_idle(struct copier *c)
+wait_idle(struct copy_worker *c)
 {
 	struct error err = ERROR_INIT;
 
@@ -108,9 +108,9 @@ wait_idle(struct copier *c)
 }
 
 static int
-take_result(struct job *job, const struct job_message *m, void *data, struct error *err)
+copy_worker_take_result(struct job *job, const struct job_message *m, void *data, struct error *err)
 {
-	struct copier *c = data;
+	struct copy_worker *c = data;
 	struct copy_result result;
 
 	(void)job;
@@ -125,9 +125,9 @@ take_result(struct job *job, const struct job_message *m, void *data, struct err
 }
 
 static void
-on_done(struct job *job, const struct error *err, void *data)
+copy_worker_on_done(struct job *job, const struct error *err, void *data)
 {
-	struct copier *c = data;
+	struct copy_worker *c = data;
 	struct copy_result result = { .err = *err };
 
 	(void)job;
@@ -144,23 +144,24 @@ on_done(struct job *job, const struct error *err, void *data)
 }
 
 static const struct job_message_type messages[] = {
-	[COPIER_MSG_RESULT] = { .handler = take_result, .size = sizeof(struct copy_result) },
+	[COPIER_MSG_RESULT] = { .handler = copy_worker_take_result,
+				.size = sizeof(struct copy_result) },
 };
 
-static const struct job_ops copier_job = {
+static const struct job_ops copy_worker_job = {
 	.name = "copy files",
-	.work = copier_work,
+	.work = copy_worker_work,
 	.messages = messages,
 	.n_messages = ARRAY_LEN(messages),
-	.done = on_done,
+	.done = copy_worker_on_done,
 };
 
 static int
-copier_start(struct copier *c, struct error *err)
+copy_worker_start(struct copy_worker *c, struct error *err)
 {
 	int fds[] = { c->sock[1], c->spec.roots->run, c->spec.roots->proc };
 	struct job_spec job = {
-		.ops = &copier_job,
+		.ops = &copy_worker_job,
 		.arg = c,
 		.data = c,
 		.keep_fds = fds,
@@ -171,10 +172,10 @@ copier_start(struct copier *c, struct error *err)
 	return c->job ? 0 : -1;
 }
 
-struct copier *
-copier_new(const struct copier_spec *spec, struct error *err)
+struct copy_worker *
+copy_worker_new(const struct copy_worker_spec *spec, struct error *err)
 {
-	struct copier *c = calloc(1, sizeof(*c));
+	struct copy_worker *c = calloc(1, sizeof(*c));
 	void *memory;
 
 	if (!c) {
@@ -188,22 +189,22 @@ copier_new(const struct copier_spec *spec, struct error *err)
 		      -1, 0);
 	if (memory == MAP_FAILED) {
 		error_nomem(err, "starting a copier");
-		copier_free(c);
+		copy_worker_free(c);
 		return NULL;
 	}
 	c->memory = memory;
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, c->sock) < 0) {
 		error_sys(err, "make a copier's socket");
-	} else if (copier_start(c, err) == 0) {
+	} else if (copy_worker_start(c, err) == 0) {
 		wait_idle(c); /* the order may turn out to be none */
 		return c;
 	}
-	copier_free(c);
+	copy_worker_free(c);
 	return NULL;
 }
 
 void
-copier_free(struct copier *c)
+copy_worker_free(struct copy_worker *c)
 {
 	if (!c)
 		return;
@@ -212,7 +213,7 @@ copier_free(struct copier *c)
 	close_fd(&c->sock[0]);
 	close_fd(&c->sock[1]);
 	if (c->memory) {
-		/* workers that were forked meanwhile have it, too, the pump for ever */
+		/* workers that were forked meanwhile have it, too, the splice worker for ever */
 		(void)madvise(c->memory, sizeof(*c->memory), MADV_REMOVE);
 		(void)munmap(c->memory, sizeof(*c->memory));
 	}
@@ -220,13 +221,13 @@ copier_free(struct copier *c)
 }
 
 bool
-copier_is_idle(const struct copier *c)
+copy_worker_is_idle(const struct copy_worker *c)
 {
 	return !c->is_busy && !c->is_ending;
 }
 
 void
-copier_give(struct copier *c, const struct copy_order *order, const uint8_t *data)
+copy_worker_give(struct copy_worker *c, const struct copy_order *order, const uint8_t *data)
 {
 	struct error err = ERROR_INIT;
 
@@ -244,13 +245,13 @@ copier_give(struct copier *c, const struct copy_order *order, const uint8_t *dat
 }
 
 struct list *
-copier_node(struct copier *c)
+copy_worker_node(struct copy_worker *c)
 {
 	return &c->node;
 }
 
-struct copier *
-copier_of_node(struct list *node)
+struct copy_worker *
+copy_worker_of_node(struct list *node)
 {
-	return list_entry(node, struct copier, node);
+	return list_entry(node, struct copy_worker, node);
 }

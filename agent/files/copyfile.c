@@ -107,14 +107,14 @@ end_part(struct target *t, const struct error *err)
 
 /* ---- what is done next ---- */
 
-static void drop_copier(struct copier *copier, void *data);
-static void on_result(struct copier *copier, const struct copy_result *result, void *data);
+static void drop_copier(struct copy_worker *copier, void *data);
+static void on_result(struct copy_worker *copier, const struct copy_result *result, void *data);
 
 /* One that waits, or one more; NULL: none now. */
-static struct copier *
+static struct copy_worker *
 free_copier(struct copies *c, struct error *err)
 {
-	const struct copier_spec spec = {
+	const struct copy_worker_spec spec = {
 		.loop = c->loop,
 		.jobs = c->jobs,
 		.roots = c->roots,
@@ -122,32 +122,32 @@ free_copier(struct copies *c, struct error *err)
 		.gone = drop_copier,
 		.data = c,
 	};
-	struct copier *copier;
+	struct copy_worker *copier;
 	struct list *pos;
 
 	list_for_each (pos, &c->copiers)
-		if (copier_is_idle(copier_of_node(pos)))
-			return copier_of_node(pos);
+		if (copy_worker_is_idle(copy_worker_of_node(pos)))
+			return copy_worker_of_node(pos);
 	if (c->n_copiers >= COPIERS_MAX)
 		return NULL;
-	copier = copier_new(&spec, err);
+	copier = copy_worker_new(&spec, err);
 	if (!copier)
 		return NULL;
-	list_append(&c->copiers, copier_node(copier));
+	list_append(&c->copiers, copy_worker_node(copier));
 	c->n_copiers++;
 	return copier;
 }
 
 static void
-give(struct target *t, struct copier *copier, const struct copy_order *o, const uint8_t *data)
+give(struct target *t, struct copy_worker *copier, const struct copy_order *o, const uint8_t *data)
 {
 	t->copier = copier;
-	copier_give(copier, o, data);
+	copy_worker_give(copier, o, data);
 }
 
 /* Removes what is left of a file that will not be completed. */
 static void
-give_drop(struct target *t, struct copier *copier)
+give_drop(struct target *t, struct copy_worker *copier)
 {
 	static const struct copy_part nothing = { .uid = -1, .gid = -1 };
 	struct copy_order o;
@@ -176,7 +176,7 @@ static bool
 work_on(struct copies *c, struct target *t)
 {
 	struct error err = ERROR_INIT;
-	struct copier *copier = free_copier(c, &err);
+	struct copy_worker *copier = free_copier(c, &err);
 	struct copy_order o;
 	struct copy *copy;
 
@@ -209,7 +209,7 @@ work_on(struct copies *c, struct target *t)
 
 /* The next target that has something to do, behind those that were looked at before. */
 static void
-work(void *data)
+copyfile_work(void *data)
 {
 	struct copies *c = data;
 	struct list *pos, *tmp;
@@ -231,17 +231,17 @@ work(void *data)
 /* ---- what became of it ---- */
 
 static void
-drop_copier(struct copier *copier, void *data)
+drop_copier(struct copy_worker *copier, void *data)
 {
 	struct copies *c = data;
 
-	copier_free(copier);
+	copy_worker_free(copier);
 	c->n_copiers--;
 	loop_post(c->loop, &c->work);
 }
 
 static struct target *
-target_of(const struct copies *c, const struct copier *copier)
+target_of(const struct copies *c, const struct copy_worker *copier)
 {
 	struct list *pos;
 
@@ -293,7 +293,7 @@ on_sweep(void *data)
 
 /* Is the file complete, has it more to come, or is it spoilt? */
 static void
-take_result(struct copies *c, struct target *t, const struct copy_result *r, bool is_write)
+copyfile_take_result(struct copies *c, struct target *t, const struct copy_result *r, bool is_write)
 {
 	if (r->err.code == ERROR_OK && is_write && t->is_unfinished &&
 	    !extents_cover(&t->there, t->file_size)) {
@@ -323,7 +323,7 @@ end_drop(struct target *t, const struct copy_result *r)
 }
 
 static void
-on_result(struct copier *copier, const struct copy_result *result, void *data)
+on_result(struct copy_worker *copier, const struct copy_result *result, void *data)
 {
 	struct copies *c = data;
 	struct target *t = target_of(c, copier);
@@ -340,7 +340,7 @@ on_result(struct copier *copier, const struct copy_result *result, void *data)
 		return;
 	}
 	copy = list_entry(t->parts.next, struct copy, node);
-	take_result(c, t, result, S_ISREG(copy->part.file_mode));
+	copyfile_take_result(c, t, result, S_ISREG(copy->part.file_mode));
 	if (err.code != ERROR_OK && !result->is_clean)
 		error_wrap(&err, "copy to " COPY_DIR "%s", t->path);
 	end_part(t, &err);
@@ -423,7 +423,7 @@ copies_new(struct loop *loop, struct jobs *jobs, const struct roots *roots, stru
 	c->roots = roots;
 	list_init(&c->targets);
 	list_init(&c->copiers);
-	post_init(&c->work, work, c);
+	post_init(&c->work, copyfile_work, c);
 	return c;
 }
 
@@ -435,7 +435,7 @@ copies_free(struct copies *c)
 	post_cancel(&c->work);
 	timer_cancel(c->sweep);
 	while (!list_is_empty(&c->copiers))
-		copier_free(copier_of_node(c->copiers.next));
+		copy_worker_free(copy_worker_of_node(c->copiers.next));
 	while (!list_is_empty(&c->targets)) {
 		struct target *t = list_entry(c->targets.next, struct target, node);
 

@@ -45,42 +45,44 @@ struct copy_result {
 /* ---- copy_apply.c: what a copier does. Worker only: may block. ---- */
 
 /* Does one order; run and proc as in struct roots. The result says it all. */
-void copy_place(int run, int proc, const struct copy_order *order, const uint8_t *data,
+void copy_apply(int run, int proc, const struct copy_order *order, const uint8_t *data,
 		struct copy_result *result);
 
 /* ---- copy_worker.c: a process that does orders, one at a time ---- */
 
-struct copier;
+struct copy_worker;
 
-/* The order that it was given has ended. Never from inside copier_give(). */
-typedef void copier_done_fn(struct copier *copier, const struct copy_result *result, void *data);
+/* The order that it was given has ended. Never from inside copy_worker_give(). */
+typedef void copy_worker_done_fn(struct copy_worker *copier, const struct copy_result *result,
+				 void *data);
 
 /* It has gone, by itself after a while without orders, or with an order that failed (which done told before). */
-typedef void copier_gone_fn(struct copier *copier, void *data);
+typedef void copy_worker_gone_fn(struct copy_worker *copier, void *data);
 
-struct copier_spec {
+struct copy_worker_spec {
 	struct loop *loop;
 	struct jobs *jobs;
 	const struct roots *roots;
-	copier_done_fn *done;
-	copier_gone_fn *gone;
+	copy_worker_done_fn *done;
+	copy_worker_gone_fn *gone;
 	void *data;
 };
 
-struct copier *copier_new(const struct copier_spec *spec, struct error *err);
+struct copy_worker *copy_worker_new(const struct copy_worker_spec *spec, struct error *err);
 
 /* Without its job, which must be gone. */
-void copier_free(struct copier *copier);
+void copy_worker_free(struct copy_worker *copier);
 
 /* Does it wait for an order? */
-bool copier_is_idle(const struct copier *copier);
+bool copy_worker_is_idle(const struct copy_worker *copier);
 
 /* Takes copies of both. Only if it is idle. */
-void copier_give(struct copier *copier, const struct copy_order *order, const uint8_t *data);
+void copy_worker_give(struct copy_worker *copier, const struct copy_order *order,
+		      const uint8_t *data);
 
 /* In a list of its owner's. */
-struct list *copier_node(struct copier *copier);
-struct copier *copier_of_node(struct list *node);
+struct list *copy_worker_node(struct copy_worker *copier);
+struct copy_worker *copy_worker_of_node(struct list *node);
 
 /* ---- extents.c: which bytes of a file are there ---- */
 
@@ -107,11 +109,11 @@ bool extents_cover(const struct extents *e, uint64_t size);
 /* A path with something under way: parts that wait or are being written, or a file that is not complete. */
 struct target {
 	struct list node;
-	struct list parts;     /* struct copy; the first is with the copier, if there is one */
-	struct copier *copier; /* works on it */
-	bool is_drop;          /* the copier removes what is left of it */
-	bool is_unfinished;    /* the file has begun */
-	bool is_spoilt;        /* something of it may be there that has to go */
+	struct list parts;          /* struct copy; the first is with the copier, if there is one */
+	struct copy_worker *copier; /* works on it */
+	bool is_drop;               /* the copier removes what is left of it */
+	bool is_unfinished;         /* the file has begun */
+	bool is_spoilt;             /* something of it may be there that has to go */
 	uint64_t file_size, dev, ino;
 	unsigned int made;
 	unsigned int drops; /* copiers that died while they removed what is left of it */

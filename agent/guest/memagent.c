@@ -45,7 +45,7 @@ struct memagent {
 
 /* One number of the settings. */
 static int
-check(const char *name, uint64_t value, uint64_t min, uint64_t max, struct error *err)
+memagent_check(const char *name, uint64_t value, uint64_t min, uint64_t max, struct error *err)
 {
 	if (value >= min && value <= max)
 		return 0;
@@ -57,20 +57,24 @@ check(const char *name, uint64_t value, uint64_t min, uint64_t max, struct error
 int
 memagent_check_reclaim(const struct memagent_reclaim *r, struct error *err)
 {
-	if (check("period_secs", r->period_secs, 1, PERIOD_MAX_SECS, err) < 0 ||
-	    check("swappiness_max", r->swappiness_max, 0, 200, err) < 0 ||
-	    check("period_psi_percent_limit", r->period_psi_percent_limit, 0, 100, err) < 0)
+	if (memagent_check("period_secs", r->period_secs, 1, PERIOD_MAX_SECS, err) < 0 ||
+	    memagent_check("swappiness_max", r->swappiness_max, 0, 200, err) < 0 ||
+	    memagent_check("period_psi_percent_limit", r->period_psi_percent_limit, 0, 100, err) <
+		    0)
 		return -1;
-	return check("eviction_psi_percent_limit", r->eviction_psi_percent_limit, 0, 100, err);
+	return memagent_check("eviction_psi_percent_limit", r->eviction_psi_percent_limit, 0, 100,
+			      err);
 }
 
 int
 memagent_check_compact(const struct memagent_compact *c, struct error *err)
 {
-	if (check("period_secs", c->period_secs, 1, PERIOD_MAX_SECS, err) < 0 ||
-	    check("period_psi_percent_limit", c->period_psi_percent_limit, 0, 100, err) < 0 ||
-	    check("compact_psi_percent_limit", c->compact_psi_percent_limit, 0, 100, err) < 0 ||
-	    check("compact_order", c->compact_order, 1, 255, err) < 0)
+	if (memagent_check("period_secs", c->period_secs, 1, PERIOD_MAX_SECS, err) < 0 ||
+	    memagent_check("period_psi_percent_limit", c->period_psi_percent_limit, 0, 100, err) <
+		    0 ||
+	    memagent_check("compact_psi_percent_limit", c->compact_psi_percent_limit, 0, 100, err) <
+		    0 ||
+	    memagent_check("compact_order", c->compact_order, 1, 255, err) < 0)
 		return -1;
 	if (c->compact_sec_max < 1 || c->compact_sec_max > (int64_t)PERIOD_MAX_SECS)
 		return error_set(err, ERROR_INVALID_ARGUMENT,

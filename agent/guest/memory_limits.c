@@ -105,7 +105,7 @@ has_pods_limit(int cgroup)
 }
 
 static void
-warn(struct worker *w, const struct error *err)
+memory_limits_warn(struct worker *w, const struct error *err)
 {
 	if (w && err->code != ERROR_OK)
 		worker_log(w, LOG_LEVEL_WARN, "%s", err->msg);
@@ -127,16 +127,16 @@ memory_limits_follow(const struct roots *roots, bool is_pid1, uint64_t *total, s
 
 	(void)read_text_at(roots->proc, "cmdline", cmdline, sizeof(cmdline));
 	if (limits_measure(&place, &size, &err) < 0) {
-		warn(w, &err);
+		memory_limits_warn(w, &err);
 		return;
 	}
 	*total = size.total;
 	if (!is_pid1 && size.total == before)
 		return;
 	(void)limits_apply(&place, &size, LIMITS_ALL, &err);
-	warn(w, &err);
+	memory_limits_warn(w, &err);
 	err = (struct error)ERROR_INIT;
 	if (size.total != before && before > 0)
 		(void)memory_limits_tmpfs(roots, before, size.total, &err);
-	warn(w, &err);
+	memory_limits_warn(w, &err);
 }

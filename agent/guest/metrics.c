@@ -16,7 +16,7 @@
 #define TEXT_MAX (4u << 20)
 
 static void
-put(struct metrics *m, const char *text, size_t n)
+metrics_put(struct metrics *m, const char *text, size_t n)
 {
 	if (buf_append(&m->out, text, n) < 0)
 		m->failed = true;
@@ -25,7 +25,7 @@ put(struct metrics *m, const char *text, size_t n)
 static void
 put_string(struct metrics *m, const char *text)
 {
-	put(m, text, strlen(text));
+	metrics_put(m, text, strlen(text));
 }
 
 void
@@ -62,13 +62,13 @@ put_value(struct metrics *m, const char *value)
 
 	for (const char *c = value; *c; c++) {
 		if (*c == '\\' || *c == '"')
-			put(m, "\\", 1);
+			metrics_put(m, "\\", 1);
 		if (*c == '\n')
-			put(m, "\\n", 2);
+			metrics_put(m, "\\n", 2);
 		else if ((unsigned char)*c < 0x80 || is_text)
-			put(m, c, 1);
+			metrics_put(m, c, 1);
 		else
-			put(m, "?", 1);
+			metrics_put(m, "?", 1);
 	}
 }
 

@@ -81,7 +81,7 @@ of_stat(struct metrics *m)
 
 /* Of /proc/<pid>/status: memory in kB, and how often it gave the processor away. */
 static bool
-is_wanted(const char *key)
+metrics_agent_is_wanted(const char *key)
 {
 	return strncmp(key, "Vm", 2) == 0 || strncmp(key, "Rss", 3) == 0 ||
 	       strcmp(key, "HugetlbPages") == 0 || strstr(key, "voluntary_ctxt_switches");
@@ -89,7 +89,7 @@ is_wanted(const char *key)
 
 /* "Key:   123 kB" -> key in lower case, number. */
 static bool
-parse_line(char *line, char *key, size_t size, uint64_t *value)
+metrics_agent_parse_line(char *line, char *key, size_t size, uint64_t *value)
 {
 	char *colon = strchr(line, ':'), *number;
 	size_t n = colon ? (size_t)(colon - line) : 0;
@@ -112,7 +112,8 @@ of_status(struct metrics *m)
 	metric_family(m, "kata_agent_proc_status", "gauge",
 		      "The agent's memory in kB, and its context switches.");
 	while ((line = strsep(&text, "\n")) != NULL) {
-		if (!parse_line(line, key, sizeof(key), &value) || !is_wanted(key))
+		if (!metrics_agent_parse_line(line, key, sizeof(key), &value) ||
+		    !metrics_agent_is_wanted(key))
 			continue;
 		for (char *c = key; *c; c++)
 			*c = (char)tolower((unsigned char)*c);
@@ -128,7 +129,7 @@ of_io(struct metrics *m)
 
 	metric_family(m, "kata_agent_io_stat", "gauge", "What the agent has read and written.");
 	while ((line = strsep(&text, "\n")) != NULL) {
-		if (parse_line(line, key, sizeof(key), &value))
+		if (metrics_agent_parse_line(line, key, sizeof(key), &value))
 			metric_item(m, key, value);
 	}
 }

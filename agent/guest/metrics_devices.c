@@ -19,7 +19,7 @@
 
 /* The next word of a line whose columns are set apart by any number of blanks; NULL at its end. */
 static char *
-next_word(char **line)
+metrics_devices_next_word(char **line)
 {
 	char *word;
 
@@ -44,7 +44,8 @@ of_interface(struct metrics *m, char *line)
 	if (!colon)
 		return;
 	*colon++ = '\0';
-	for (size_t i = 0; i < ARRAY_LEN(items) && (word = next_word(&colon)) != NULL; i++) {
+	for (size_t i = 0;
+	     i < ARRAY_LEN(items) && (word = metrics_devices_next_word(&colon)) != NULL; i++) {
 		if (parse_u64(word, &value))
 			metric_item2(m, "interface", name, items[i], value);
 	}
@@ -87,10 +88,12 @@ of_disk(struct metrics *m, char *line)
 	char *name, *word;
 	uint64_t value;
 
-	(void)next_word(&line);
-	(void)next_word(&line);
-	name = next_word(&line);
-	for (size_t i = 0; name && i < ARRAY_LEN(items) && (word = next_word(&line)) != NULL; i++) {
+	(void)metrics_devices_next_word(&line);
+	(void)metrics_devices_next_word(&line);
+	name = metrics_devices_next_word(&line);
+	for (size_t i = 0;
+	     name && i < ARRAY_LEN(items) && (word = metrics_devices_next_word(&line)) != NULL;
+	     i++) {
 		if (parse_u64(word, &value))
 			metric_item2(m, "disk", name, items[i], value);
 	}

@@ -72,7 +72,7 @@ static const struct {
 
 /* "Key:   123 kB": the number in bytes, or as it is if it counts something else. */
 static bool
-parse_line(char *line, uint64_t *value)
+metrics_memory_parse_line(char *line, uint64_t *value)
 {
 	char *colon = strchr(line, ':'), *number, *unit;
 
@@ -113,7 +113,7 @@ of_meminfo(struct metrics *m)
 		return;
 	metric_family(m, "kata_guest_meminfo", "gauge", "Memory of the guest in bytes.");
 	while ((line = strsep(&text, "\n")) != NULL) {
-		if (!parse_line(line, &value) || add_known(line, value, values))
+		if (!metrics_memory_parse_line(line, &value) || add_known(line, value, values))
 			continue;
 		/* newer than this table */
 		metrics_snake(line, item, sizeof(item));

@@ -54,7 +54,7 @@ online_free(struct online *o)
 }
 
 static void
-finish(struct online *o, const struct error *err)
+online_finish(struct online *o, const struct error *err)
 {
 	online_done_fn *done = pending_end(&o->pending) ? o->done : NULL;
 	void *data = o->data;
@@ -133,7 +133,7 @@ too_late(struct online *o)
 
 	error_set(&err, ERROR_INTERNAL, "%u of %u processors are online after %d ms", o->online,
 		  o->work.cpus, ONLINE_MS);
-	finish(o, &err);
+	online_finish(o, &err);
 }
 
 static void
@@ -146,7 +146,7 @@ on_online_done(struct job *job, const struct error *err, void *data)
 	o->job = NULL;
 	if (!pending_is_wanted(&o->pending) || why.code != ERROR_OK || o->work.cpus == 0 ||
 	    o->online >= o->work.cpus) {
-		finish(o, &why);
+		online_finish(o, &why);
 		return;
 	}
 	/* the rest is not plugged in yet: its event is what we wait for */
@@ -154,7 +154,7 @@ on_online_done(struct job *job, const struct error *err, void *data)
 	if (!o->limit)
 		too_late(o);
 	else if (o->again && try_again(o, &why) < 0)
-		finish(o, &why);
+		online_finish(o, &why);
 }
 
 static const struct job_ops online_job = {
@@ -195,7 +195,7 @@ on_cpu_event(const struct device_event *e, void *data)
 		return;
 	o->again = true;
 	if (!o->job && try_again(o, &err) < 0)
-		finish(o, &err);
+		online_finish(o, &err);
 }
 
 static void

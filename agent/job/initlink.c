@@ -113,7 +113,7 @@ lost(struct initlink *l)
 
 /* EXIT or GONE of one pid: the oldest registration of that pid hears of it. */
 static void
-child_ended(struct initlink *l, pid_t pid, int status, bool gone)
+initlink_child_ended(struct initlink *l, pid_t pid, int status, bool gone)
 {
 	struct initproto_msg taken = { .type = INITPROTO_TAKEN, .pid = pid };
 	struct child *c = NULL;
@@ -141,10 +141,11 @@ received(struct initlink *l, const struct initproto_msg *msg)
 {
 	switch (msg->type) {
 	case INITPROTO_EXIT:
-		child_ended(l, msg->pid, msg->value, false);
+		initlink_child_ended(l, msg->pid, msg->value, false);
 		break;
 	case INITPROTO_GONE:
-		child_ended(l, msg->pid, 9 /* as if by SIGKILL: wait status of that death */, true);
+		initlink_child_ended(l, msg->pid,
+				     9 /* as if by SIGKILL: wait status of that death */, true);
 		break;
 	case INITPROTO_BOOT:
 		l->is_pid1 = (msg->flags & INITPROTO_IS_PID1) != 0;

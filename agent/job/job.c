@@ -46,7 +46,8 @@ job_free(struct job *job)
 {
 	list_remove(&job->node);
 	timer_cancel(job->deadline);
-	timer_cancel(job->patience);
+	timer_cancel(job->grace_timer);
+	timer_cancel(job->retry_timer);
 	loop_unwatch(job->watch);
 	close_fd(&job->sock);
 	journal_release(&job->journal);
@@ -63,11 +64,11 @@ job_drop_worker(struct job *job)
 	close_fd(&job->sock);
 	timer_cancel(job->deadline);
 	job->deadline = NULL;
-	timer_cancel(job->patience);
-	job->patience = NULL;
-	if (job->slot)
-		job->slot->job = NULL;
-	job->slot = NULL;
+	timer_cancel(job->grace_timer);
+	job->grace_timer = NULL;
+	if (job->proc)
+		job->proc->job = NULL;
+	job->proc = NULL;
 	if (!job->undone_for && (job->state == JOB_RUNNING || job->state == JOB_STOPPING))
 		job->jobs->n_running--;
 }
@@ -108,14 +109,14 @@ drain_last(struct job *job)
 }
 
 static void
-give_up(void *data)
+job_abandon_worker(void *data)
 {
 	struct job *job = data;
 	const struct log_context *former = log_context_set(job->log);
 
-	job->patience = NULL;
+	job->grace_timer = NULL;
 	log_warn("job", "%s: worker %d does not die; left to itself", job->ops->name,
-		 (int)job->slot->pid);
+		 (int)job->proc->pid);
 	(void)drain_last(job); /* the steps that it announced */
 	job_result(job);
 	(void)log_context_set(former);
@@ -130,10 +131,10 @@ job_stop(struct job *job)
 	timer_cancel(job->deadline);
 	job->deadline = NULL;
 	watch_set_events(job->watch, 0);
-	slot_kill(job->slot);
-	job->patience = loop_timer(job->jobs->loop, job->undone_for ? STOP_UNDO_MS : STOP_MS,
-				   give_up, job, &err);
-	if (!job->patience)
+	worker_proc_kill(job->proc);
+	job->grace_timer = loop_timer(job->jobs->loop, job->undone_for ? STOP_UNDO_MS : STOP_MS,
+				      job_abandon_worker, job, &err);
+	if (!job->grace_timer)
 		log_warn("job", "%s: no limit for the worker's end: %s", job->ops->name, err.msg);
 }
 
@@ -236,10 +237,10 @@ job_worker_ended(struct job *job, int status, bool gone)
 }
 
 static void
-worker_ended(struct slot *slot, int status, bool gone, void *data)
+worker_ended(struct worker_proc *proc, int status, bool gone, void *data)
 {
 	struct jobs *jobs = data;
-	struct job *job = slot->job;
+	struct job *job = proc->job;
 	const struct log_context *former;
 
 	jobs->n_processes--;
@@ -263,17 +264,17 @@ job_run(struct job *job, struct error *err)
 		return error_set(err, ERROR_RESOURCE_EXHAUSTED, "%u workers hang in the kernel",
 				 jobs->n_processes);
 	memcpy(keep, job->keep, job->n_keep * sizeof(*keep));
-	job->slot = slot_start(jobs->link, jobs->dev_null, keep, job->n_keep, job->ops->work,
-			       job->arg, &job->sock, err);
-	if (!job->slot)
+	job->proc = worker_proc_start(jobs->link, jobs->dev_null, keep, job->n_keep, job->ops->work,
+				      job->arg, &job->sock, err);
+	if (!job->proc)
 		return -1;
-	job->slot->job = job;
-	job->slot->on_exit = worker_ended;
-	job->slot->data = jobs;
-	list_append(&jobs->processes, &job->slot->node);
+	job->proc->job = job;
+	job->proc->on_exit = worker_ended;
+	job->proc->data = jobs;
+	list_append(&jobs->processes, &job->proc->node);
 	job->watch = loop_watch(jobs->loop, job->sock, EPOLLIN, on_socket, job, err);
 	if (!job->watch) {
-		slot_free(steal_ptr(&job->slot));
+		worker_proc_free(steal_ptr(&job->proc));
 		close_fd(&job->sock);
 		return -1;
 	}
@@ -457,7 +458,7 @@ jobs_free(struct jobs *jobs)
 	if (!jobs)
 		return;
 	while (!list_is_empty(&jobs->processes))
-		slot_free(list_entry(jobs->processes.next, struct slot, node));
+		worker_proc_free(list_entry(jobs->processes.next, struct worker_proc, node));
 	free_list(&jobs->queue[0]);
 	free_list(&jobs->queue[1]);
 	free_list(&jobs->active);

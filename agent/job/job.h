@@ -105,7 +105,7 @@ int worker_run(struct worker *w, const char *const argv[], const char *const env
 	       struct error *err);
 
 /* The same with more to choose, and for any process that may block: nothing of a worker is needed. */
-struct helper_spec {
+struct subprocess_spec {
 	const char *path; /* absolute; NULL: argv[0] */
 	const char *const *argv, *const *envp;
 	const char *input;
@@ -115,7 +115,7 @@ struct helper_spec {
 	int cgroup_fd; /* it begins in this cgroup; -1: the caller's */
 	int stdout_fd; /* > 0: its stdout, and `out` gets only what it writes to stderr */
 };
-int helper_run(const struct helper_spec *spec, int *status, struct error *err);
+int subprocess_run(const struct subprocess_spec *spec, int *status, struct error *err);
 
 /* ---- in the agent (never blocks) ---- */
 

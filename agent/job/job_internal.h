@@ -33,11 +33,12 @@ struct job {
 	uint64_t deadline_ms;
 	int keep[KEEP_MAX];
 	size_t n_keep;
-	struct slot *slot;
+	struct worker_proc *proc;
 	int sock;
 	struct watch *watch;
-	struct timer *deadline; /* while QUEUED or RUNNING */
-	struct timer *patience; /* while STOPPING; between tries to start the undo */
+	struct timer *deadline;    /* while QUEUED or RUNNING */
+	struct timer *grace_timer; /* while STOPPING */
+	struct timer *retry_timer; /* between attempts to start the undo */
 	struct journal journal;
 	uint64_t undo_until_ns;
 	struct job *undone_for; /* this job undoes that one */
@@ -60,7 +61,7 @@ struct jobs {
 	struct list queue[2]; /* QUEUED; [1] the urgent ones */
 	struct list active;   /* RUNNING, STOPPING, UNDOING */
 	struct list ended;
-	struct list processes; /* struct slot */
+	struct list processes; /* struct worker_proc */
 	unsigned int n_processes;
 	unsigned int n_running; /* jobs with a worker, undoing ones not counted */
 	/* One message. The payload is aligned for any type. */

@@ -172,7 +172,7 @@ take_log(const struct job *job, enum log_level level, const char *payload, size_
 
 /* Takes one message. Returns false when the job has ended by it. */
 static bool
-take(struct job *job, const struct job_wire_head *head, struct job_message *m)
+job_messages_take(struct job *job, const struct job_wire_head *head, struct job_message *m)
 {
 	switch ((enum job_wire)head->kind) {
 	case JOB_WIRE_STEP:
@@ -218,7 +218,7 @@ take_and_close(struct job *job, size_t n, int *fds, size_t n_fds)
 	bool goes_on;
 
 	memcpy(&head, in, sizeof(head));
-	goes_on = take(job, &head, &m);
+	goes_on = job_messages_take(job, &head, &m);
 	close_fds(fds, n_fds);
 	return goes_on;
 }
@@ -258,7 +258,7 @@ job_drain(struct job *job, unsigned int max)
 			return DRAINED_EOF;
 		/* A new process of a container holds the worker's end until it has run its first lines, and another one of that
 		 * container, if it may trace, can take it from there. */
-		if ((size_t)n < sizeof(struct job_wire_head) || sender != job->slot->pid)
+		if ((size_t)n < sizeof(struct job_wire_head) || sender != job->proc->pid)
 			close_fds(fds, n_fds);
 		else if (!take_and_close(job, (size_t)n, fds, n_fds))
 			return DRAINED_ENDED;

@@ -20,7 +20,7 @@
 
 #define DRAINS_MAX 32 /* reads of 4 KiB: more than a pipe holds */
 
-struct helper {
+struct subprocess {
 	pid_t pid;
 	int pidfd; /* readable when it ended; the helper's output may be held open by others */
 	int in;    /* our end of its stdin, -1: closed */
@@ -33,7 +33,7 @@ struct helper {
 
 /* In the helper, up to execve. The worker has one thread. */
 _Noreturn static void
-helper_exec(const struct helper_spec *spec, int in, int out)
+subprocess_exec(const struct subprocess_spec *spec, int in, int out)
 {
 	const char *path = spec->path ? spec->path : spec->argv[0];
 	char reason[EXEC_ERROR_MAX];
@@ -59,7 +59,7 @@ helper_exec(const struct helper_spec *spec, int in, int out)
 }
 
 static int
-helper_start(struct helper *h, const struct helper_spec *spec, struct error *err)
+subprocess_start(struct subprocess *h, const struct subprocess_spec *spec, struct error *err)
 {
 	const char *const *argv = spec->argv;
 	int in[2] = { -1, -1 }, out[2] = { -1, -1 };
@@ -78,7 +78,7 @@ helper_start(struct helper *h, const struct helper_spec *spec, struct error *err
 	}
 	h->pid = sys_clone3(&args);
 	if (h->pid == 0)
-		helper_exec(spec, in[0], out[1]);
+		subprocess_exec(spec, in[0], out[1]);
 	if (h->pid < 0) {
 		error_sys_code(err, ERROR_RESOURCE_EXHAUSTED, "start %s", argv[0]);
 		goto fail;
@@ -100,7 +100,7 @@ fail:
 }
 
 static void
-feed(struct helper *h)
+subprocess_feed(struct subprocess *h)
 {
 	ssize_t n = write(h->in, h->input, h->input_len);
 
@@ -116,7 +116,7 @@ feed(struct helper *h)
 
 /* Keeps what fits and drops the rest, so that the helper never waits for us. False: nothing there now. */
 static bool
-collect(struct helper *h)
+subprocess_collect(struct subprocess *h)
 {
 	char chunk[4096];
 	size_t room = h->text_size - h->text_len;
@@ -139,7 +139,7 @@ collect(struct helper *h)
 
 /* Moves data until the helper has ended. False: the time is over. */
 static bool
-pump(struct helper *h, int timeout_ms)
+subprocess_transfer(struct subprocess *h, int timeout_ms)
 {
 	uint64_t end = monotonic_ns() + (uint64_t)timeout_ms * 1000000u;
 
@@ -157,12 +157,12 @@ pump(struct helper *h, int timeout_ms)
 		if (poll(fds, ARRAY_LEN(fds), left) < 0 && errno != EINTR)
 			return false;
 		if (h->in >= 0 && fds[2].revents)
-			feed(h);
+			subprocess_feed(h);
 		if (h->out >= 0 && fds[1].revents)
-			(void)collect(h);
+			(void)subprocess_collect(h);
 		if (fds[0].revents) {
 			/* what is there now: who still writes may never stop */
-			for (int i = 0; i < DRAINS_MAX && h->out >= 0 && collect(h); i++)
+			for (int i = 0; i < DRAINS_MAX && h->out >= 0 && subprocess_collect(h); i++)
 				continue;
 			return true;
 		}
@@ -170,10 +170,10 @@ pump(struct helper *h, int timeout_ms)
 }
 
 int
-helper_run(const struct helper_spec *spec, int *status, struct error *err)
+subprocess_run(const struct subprocess_spec *spec, int *status, struct error *err)
 {
 	char none[1];
-	struct helper h = {
+	struct subprocess h = {
 		.pidfd = -1,
 		.in = -1,
 		.out = -1,
@@ -186,11 +186,11 @@ helper_run(const struct helper_spec *spec, int *status, struct error *err)
 
 	if (spec->out_size)
 		spec->out[0] = '\0';
-	if (helper_start(&h, spec, err) < 0)
+	if (subprocess_start(&h, spec, err) < 0)
 		return -1;
 	if (h.input_len == 0)
 		close_fd(&h.in);
-	in_time = pump(&h, spec->timeout_ms);
+	in_time = subprocess_transfer(&h, spec->timeout_ms);
 	/* Also what it left running in its group. */
 	(void)kill(-h.pid, SIGKILL);
 	while (waitpid(h.pid, status, 0) < 0 && errno == EINTR)
@@ -210,7 +210,7 @@ int
 worker_run(struct worker *w, const char *const argv[], const char *const envp[], const char *input,
 	   char *out, size_t out_size, int timeout_ms, int *status, struct error *err)
 {
-	const struct helper_spec spec = {
+	const struct subprocess_spec spec = {
 		.argv = argv,
 		.envp = envp,
 		.input = input,
@@ -221,5 +221,5 @@ worker_run(struct worker *w, const char *const argv[], const char *const envp[],
 	};
 
 	(void)w;
-	return helper_run(&spec, status, err);
+	return subprocess_run(&spec, status, err);
 }

@@ -41,7 +41,7 @@ free_arg(const struct task_class *class, void *arg)
 }
 
 static int
-take_result(struct job *job, const struct job_message *m, void *data, struct error *err)
+task_take_result(struct job *job, const struct job_message *m, void *data, struct error *err)
 {
 	struct task *task = data;
 
@@ -53,7 +53,7 @@ take_result(struct job *job, const struct job_message *m, void *data, struct err
 }
 
 static void
-on_done(struct job *job, const struct error *err, void *data)
+task_on_done(struct job *job, const struct error *err, void *data)
 {
 	struct task *task = data;
 	struct error why = *err;
@@ -70,7 +70,7 @@ on_done(struct job *job, const struct error *err, void *data)
 }
 
 static int
-work(struct worker *w, void *arg, struct error *err)
+task_work(struct worker *w, void *arg, struct error *err)
 {
 	const struct task *task = arg;
 
@@ -108,11 +108,11 @@ task_start(struct jobs *jobs, const struct task_class *class, void *arg, const i
 	*task = (struct task){
 		.class = class,
 		.ops = { .name = class->name,
-			 .work = work,
+			 .work = task_work,
 			 .messages = task->messages,
 			 .n_messages = ARRAY_LEN(task->messages),
-			 .done = on_done },
-		.messages = { [TASK_MSG_RESULT] = { .handler = take_result,
+			 .done = task_on_done },
+		.messages = { [TASK_MSG_RESULT] = { .handler = task_take_result,
 						    .size = class->result_size } },
 		.arg = arg,
 		.pending.cancel = task_unwanted,

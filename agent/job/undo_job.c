@@ -57,7 +57,7 @@ undo_retry(void *data)
 	struct job *job = data;
 	const struct log_context *former = log_context_set(job->log);
 
-	job->patience = NULL;
+	job->retry_timer = NULL;
 	job_undo(job);
 	(void)log_context_set(former);
 }
@@ -85,8 +85,9 @@ job_undo(struct job *job)
 		job_free(undo);
 	}
 	if (monotonic_ns() < job->undo_until_ns) {
-		job->patience = loop_timer(job->jobs->loop, UNDO_RETRY_MS, undo_retry, job, &err);
-		if (job->patience)
+		job->retry_timer =
+			loop_timer(job->jobs->loop, UNDO_RETRY_MS, undo_retry, job, &err);
+		if (job->retry_timer)
 			return;
 	}
 	log_error("job", "%s: nothing was undone: %s", job->ops->name, err.msg);

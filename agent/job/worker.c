@@ -46,7 +46,7 @@ send_wire(struct worker *w, const struct job_wire_head *head, const void *payloa
 
 /* Blocks until the agent has answered. 0, or -1 and the agent's error. */
 static int
-wait_for(struct worker *w, enum job_wire kind, struct error *err)
+worker_wait_for(struct worker *w, enum job_wire kind, struct error *err)
 {
 	struct job_wire_ack ack;
 	int fds[IO_FDS_MAX];
@@ -117,7 +117,7 @@ worker_send(struct worker *w, uint32_t type, const void *payload, size_t size, c
 				 size);
 	if (send_wire(w, &head, payload, size, fds, n_fds, err) < 0)
 		return -1;
-	return wait ? wait_for(w, JOB_WIRE_ACK, err) : 0;
+	return wait ? worker_wait_for(w, JOB_WIRE_ACK, err) : 0;
 }
 
 int
@@ -127,7 +127,7 @@ worker_process(struct worker *w, pid_t pid, int pidfd, struct error *err)
 
 	if (send_wire(w, &head, NULL, 0, &pidfd, 1, err) < 0)
 		return -1;
-	return wait_for(w, JOB_WIRE_ACK, err);
+	return worker_wait_for(w, JOB_WIRE_ACK, err);
 }
 
 /* Appends a text with its NUL, or nothing if it does not fit. */
@@ -250,7 +250,7 @@ worker_enter(const struct worker_start *start)
 		(void)dup2(start->dev_null, fd);
 	if (close_all_but(start->keep, start->n_keep) < 0)
 		error_sys(&err, "close the agent's files");
-	else if (wait_for(&w, JOB_WIRE_GO, &err) == 0)
+	else if (worker_wait_for(&w, JOB_WIRE_GO, &err) == 0)
 		failed = start->work(&w, start->arg, &err);
 	if (failed && err.code == ERROR_OK)
 		error_set(&err, ERROR_INTERNAL, "failed without a reason");

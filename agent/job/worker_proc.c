@@ -25,56 +25,56 @@ compare_fds(const void *a, const void *b)
 }
 
 static void
-child_ended(int status, bool gone, void *data)
+worker_proc_child_ended(int status, bool gone, void *data)
 {
-	struct slot *slot = data;
+	struct worker_proc *proc = data;
 
-	slot->child = NULL;
-	list_remove(&slot->node);
-	slot->on_exit(slot, status, gone, slot->data);
-	close_fd(&slot->pidfd);
-	free(slot);
+	proc->child = NULL;
+	list_remove(&proc->node);
+	proc->on_exit(proc, status, gone, proc->data);
+	close_fd(&proc->pidfd);
+	free(proc);
 }
 
 /* A fork of the agent as a sibling: child of init, whose death it is told. */
 static int
-slot_clone(struct slot *slot, const struct worker_start *start, struct error *err)
+worker_proc_clone(struct worker_proc *proc, const struct worker_start *start, struct error *err)
 {
 	struct clone_args args = {
 		/* With CLONE_PARENT the exit signal is that of the agent itself and must be given as 0
 		 * (clone(2)). */
 		.flags = CLONE_PARENT | CLONE_PIDFD,
-		.pidfd = (uint64_t)(uintptr_t)&slot->pidfd,
+		.pidfd = (uint64_t)(uintptr_t)&proc->pidfd,
 	};
 
-	slot->pid = sys_clone3(&args);
-	if (slot->pid == 0)
+	proc->pid = sys_clone3(&args);
+	if (proc->pid == 0)
 		worker_enter(start);
-	if (slot->pid < 0)
+	if (proc->pid < 0)
 		return error_sys_code(err, ERROR_RESOURCE_EXHAUSTED, "start a worker");
 	return 0;
 }
 
 static int
-slot_go(struct slot *slot, struct initlink *link, int sock, struct error *err)
+worker_proc_go(struct worker_proc *proc, struct initlink *link, int sock, struct error *err)
 {
 	struct job_wire_ack go = { .head.kind = JOB_WIRE_GO };
 
-	slot->child = initlink_watch(link, slot->pid, child_ended, slot, err);
-	if (!slot->child)
+	proc->child = initlink_watch(link, proc->pid, worker_proc_child_ended, proc, err);
+	if (!proc->child)
 		return -1;
 	if (send_msg(sock, &go, sizeof(go), NULL, 0, MSG_DONTWAIT) < 0)
 		return error_sys(err, "let the worker go");
 	return 0;
 }
 
-struct slot *
-slot_start(struct initlink *link, int dev_null, int *keep, size_t n_keep, job_work_fn *work,
-	   void *arg, int *sock, struct error *err)
+struct worker_proc *
+worker_proc_start(struct initlink *link, int dev_null, int *keep, size_t n_keep, job_work_fn *work,
+		  void *arg, int *sock, struct error *err)
 {
 	auto_close int ours = -1;
 	auto_close int theirs = -1;
-	struct slot *slot;
+	struct worker_proc *proc;
 	int pair[2];
 
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0) {
@@ -83,16 +83,16 @@ slot_start(struct initlink *link, int dev_null, int *keep, size_t n_keep, job_wo
 	}
 	ours = pair[0];
 	theirs = pair[1];
-	slot = calloc(1, sizeof(*slot));
+	proc = calloc(1, sizeof(*proc));
 	/* the sender goes with each message: a container's process may get hold of the other end (job_messages.c) */
-	if (!slot || fcntl(ours, F_SETFL, O_NONBLOCK) < 0 ||
+	if (!proc || fcntl(ours, F_SETFL, O_NONBLOCK) < 0 ||
 	    setsockopt(ours, SOL_SOCKET, SO_PASSCRED, &(int){ 1 }, sizeof(int)) < 0) {
-		free(slot);
+		free(proc);
 		error_nomem(err, "starting a worker");
 		return NULL;
 	}
-	list_init(&slot->node);
-	slot->pidfd = -1;
+	list_init(&proc->node);
+	proc->pidfd = -1;
 	keep[n_keep++] = theirs;
 	qsort(keep, n_keep, sizeof(*keep), compare_fds);
 	struct worker_start start = {
@@ -103,29 +103,29 @@ slot_start(struct initlink *link, int dev_null, int *keep, size_t n_keep, job_wo
 		.work = work,
 		.arg = arg,
 	};
-	if (slot_clone(slot, &start, err) < 0 || slot_go(slot, link, ours, err) < 0) {
-		slot_free(slot);
+	if (worker_proc_clone(proc, &start, err) < 0 || worker_proc_go(proc, link, ours, err) < 0) {
+		worker_proc_free(proc);
 		return NULL;
 	}
 	*sock = steal_fd(&ours);
-	return slot;
+	return proc;
 }
 
 void
-slot_kill(const struct slot *slot)
+worker_proc_kill(const struct worker_proc *proc)
 {
-	if (slot->pidfd >= 0)
-		(void)sys_pidfd_send_signal(slot->pidfd, SIGKILL);
+	if (proc->pidfd >= 0)
+		(void)sys_pidfd_send_signal(proc->pidfd, SIGKILL);
 }
 
 void
-slot_free(struct slot *slot)
+worker_proc_free(struct worker_proc *proc)
 {
-	if (!slot)
+	if (!proc)
 		return;
-	slot_kill(slot);
-	child_unwatch(slot->child);
-	list_remove(&slot->node);
-	close_fd(&slot->pidfd);
-	free(slot);
+	worker_proc_kill(proc);
+	child_unwatch(proc->child);
+	list_remove(&proc->node);
+	close_fd(&proc->pidfd);
+	free(proc);
 }

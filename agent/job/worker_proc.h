@@ -14,23 +14,23 @@
 
 struct child;
 
-struct slot {
+struct worker_proc {
 	struct list node; /* in the pool's list of processes */
 	pid_t pid;
 	int pidfd;
 	struct child *child;
 	struct job *job; /* NULL: the job has ended, only the exit is awaited */
 	/* Called once when the process has ended, before the slot is freed. */
-	void (*on_exit)(struct slot *slot, int status, bool gone, void *data);
+	void (*on_exit)(struct worker_proc *proc, int status, bool gone, void *data);
 	void *data;
 };
 
-/* Starts a worker that waits at its gate until slot_go(). *sock: our end, non-blocking, the caller's.
+/* Starts a worker that waits at its gate until worker_proc_go(). *sock: our end, non-blocking, the caller's.
  * `keep` needs room for one more than n_keep: it is sorted and added to. NULL and err on failure, nothing runs then. */
-struct slot *slot_start(struct initlink *link, int dev_null, int *keep, size_t n_keep,
-			job_work_fn *work, void *arg, int *sock, struct error *err);
+struct worker_proc *worker_proc_start(struct initlink *link, int dev_null, int *keep, size_t n_keep,
+				      job_work_fn *work, void *arg, int *sock, struct error *err);
 
-void slot_kill(const struct slot *slot);
+void worker_proc_kill(const struct worker_proc *proc);
 
 /* Kills, forgets and frees; on_exit is not called. */
-void slot_free(struct slot *slot);
+void worker_proc_free(struct worker_proc *proc);

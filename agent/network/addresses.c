@@ -77,7 +77,7 @@ take_address(const struct nlmsghdr *message, void *data)
 }
 
 static void
-forget(void *data)
+addresses_forget(void *data)
 {
 	struct present *p = data;
 
@@ -130,7 +130,7 @@ address_message(uint16_t type, int flags, uint32_t link, const struct net_addres
 }
 
 static bool
-is_wanted(const struct net_interface *wanted, const struct net_address *a)
+addresses_is_wanted(const struct net_interface *wanted, const struct net_address *a)
 {
 	for (size_t i = 0; i < wanted->n_addresses; i++)
 		if (net_address_compare(&wanted->addresses[i], a) == 0)
@@ -145,7 +145,7 @@ remove_stale(struct rtnl *r, const struct net_link *link, const struct net_inter
 	char text[NET_ADDRESS_TEXT];
 
 	for (size_t i = 0; i < p->n; i++) {
-		if (is_wanted(wanted, &p->list[i]))
+		if (addresses_is_wanted(wanted, &p->list[i]))
 			continue;
 		/* one may have gone together with another of its subnet */
 		if (rtnl_talk(r, address_message(RTM_DELADDR, 0, link->index, &p->list[i])) < 0 &&
@@ -161,8 +161,8 @@ net_addresses_apply(struct worker *w, struct rtnl *r, const struct net_link *lin
 		    const struct net_interface *wanted, bool ipv6_is_off, struct error *err)
 {
 	struct present present = { .link = link->index };
-	const struct rtnl_dump dump = { addresses_request, &present.link, take_address, forget,
-					&present };
+	const struct rtnl_dump dump = { addresses_request, &present.link, take_address,
+					addresses_forget, &present };
 	char text[NET_ADDRESS_TEXT];
 	int result;
 

@@ -6,48 +6,48 @@
 #include <string.h>
 
 void
-net_seen_take(struct net_seen *seen, const void *payload, size_t size)
+net_ifindex_cache_take(struct net_ifindex_cache *cache, const void *payload, size_t size)
 {
-	size_t n = size / sizeof(*seen->list);
-	struct net_seen_link *list = n > 0 ? malloc(n * sizeof(*list)) : NULL;
+	size_t n = size / sizeof(*cache->list);
+	struct net_ifindex *list = n > 0 ? malloc(n * sizeof(*list)) : NULL;
 
-	net_seen_release(seen);
+	net_ifindex_cache_release(cache);
 	if (!list)
 		return;
 	memcpy(list, payload, n * sizeof(*list));
-	*seen = (struct net_seen){ list, n };
+	*cache = (struct net_ifindex_cache){ list, n };
 }
 
 void
-net_seen_release(struct net_seen *seen)
+net_ifindex_cache_release(struct net_ifindex_cache *cache)
 {
-	free(seen->list);
-	*seen = (struct net_seen){ 0 };
+	free(cache->list);
+	*cache = (struct net_ifindex_cache){ 0 };
 }
 
 uint32_t
-net_seen_find(const struct net_seen *seen, const struct net_mac *mac)
+net_ifindex_cache_find(const struct net_ifindex_cache *cache, const struct net_mac *mac)
 {
 	uint32_t found = 0;
 
-	for (size_t i = 0; i < seen->n; i++) {
-		if (!net_mac_equal(&seen->list[i].mac, mac))
+	for (size_t i = 0; i < cache->n; i++) {
+		if (!net_mac_equal(&cache->list[i].mac, mac))
 			continue;
 		if (found)
 			return 0;
-		found = seen->list[i].index;
+		found = cache->list[i].index;
 	}
 	return found;
 }
 
 void
-net_seen_fill(const struct net_links *links, void *payload, size_t *size)
+net_ifindex_cache_fill(const struct net_links *links, void *payload, size_t *size)
 {
-	struct net_seen_link *to = payload;
+	struct net_ifindex *to = payload;
 	size_t n = 0;
 
 	while (n < links->n && (n + 1) * sizeof(*to) <= *size) {
-		to[n] = (struct net_seen_link){ links->list[n].mac, links->list[n].index };
+		to[n] = (struct net_ifindex){ links->list[n].mac, links->list[n].index };
 		n++;
 	}
 	*size = n * sizeof(*to);

@@ -11,22 +11,22 @@
 #include "agent/network/links.h"
 #include "agent/network/addr_parse.h"
 
-struct net_seen_link {
+struct net_ifindex {
 	struct net_mac mac;
 	uint32_t index;
 };
 
-struct net_seen {
-	struct net_seen_link *list;
+struct net_ifindex_cache {
+	struct net_ifindex *list;
 	size_t n;
 };
 
 /* Takes over a worker's message; what does not fit or cannot be kept is not known. Loop side: never blocks. */
-void net_seen_take(struct net_seen *seen, const void *payload, size_t size);
-void net_seen_release(struct net_seen *seen);
+void net_ifindex_cache_take(struct net_ifindex_cache *cache, const void *payload, size_t size);
+void net_ifindex_cache_release(struct net_ifindex_cache *cache);
 
 /* The index of the only one with this hardware address, or 0. */
-uint32_t net_seen_find(const struct net_seen *seen, const struct net_mac *mac);
+uint32_t net_ifindex_cache_find(const struct net_ifindex_cache *cache, const struct net_mac *mac);
 
 /* The message: as many of the links as there is room for in *size bytes, which then is what they take. */
-void net_seen_fill(const struct net_links *links, void *payload, size_t *size);
+void net_ifindex_cache_fill(const struct net_links *links, void *payload, size_t *size);

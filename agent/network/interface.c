@@ -105,10 +105,10 @@ find_quickly(struct change *c, struct error *err)
 static int
 tell_seen(struct worker *w, const struct net_links *links, struct error *err)
 {
-	_Alignas(struct net_seen_link) char payload[32u << 10];
+	_Alignas(struct net_ifindex) char payload[32u << 10];
 	size_t size = sizeof(payload);
 
-	net_seen_fill(links, payload, &size);
+	net_ifindex_cache_fill(links, payload, &size);
 	return worker_send(w, NET_MESSAGE_SEEN, payload, size, NULL, 0, false, err);
 }
 
@@ -140,7 +140,7 @@ find_by_mac(struct change *c, struct error *err)
 
 /* The same by PCI path; when nothing has come there, by hardware address after all. */
 static int
-find(struct change *c, struct error *err)
+interface_find(struct change *c, struct error *err)
 {
 	const struct net_interface *wanted = &c->task->interface;
 	char name[IFNAMSIZ];
@@ -333,7 +333,7 @@ net_interface_work(struct worker *w, struct net_task *task, struct error *err)
 
 	if (rtnl_open(&r, err) < 0)
 		return -1;
-	found = find(&c, err);
+	found = interface_find(&c, err);
 	if (found == 0) {
 		result = configure(&c, err);
 		if (result < 0)

@@ -71,12 +71,12 @@ send_output(struct worker *w, int fd, struct error *err)
 
 /* Runs it and sends what it prints. What it complains about is in the error. */
 static int
-run(struct worker *w, const char *const argv[], const char *input, struct error *err)
+iptables_run(struct worker *w, const char *const argv[], const char *input, struct error *err)
 {
 	static const char *const envp[] = { "PATH=/usr/sbin:/usr/bin:/sbin:/bin", NULL };
 	auto_close int fd = output_file(err);
 	char words[WORDS_MAX] = "";
-	struct helper_spec spec = {
+	struct subprocess_spec spec = {
 		.argv = argv,
 		.envp = envp,
 		.input = input,
@@ -88,7 +88,7 @@ run(struct worker *w, const char *const argv[], const char *input, struct error 
 	};
 	int status;
 
-	if (fd < 0 || helper_run(&spec, &status, err) < 0)
+	if (fd < 0 || subprocess_run(&spec, &status, err) < 0)
 		return -1;
 	for (char *c = words; *c; c++)
 		if (*c == '\n')
@@ -110,7 +110,7 @@ net_get_iptables_work(struct worker *w, struct net_task *task, struct error *err
 
 	if (find_tool(task->roots, task->is_v6 ? "ip6tables-save" : "iptables-save", path,
 		      sizeof(path), err) < 0 ||
-	    run(w, argv, NULL, err) < 0)
+	    iptables_run(w, argv, NULL, err) < 0)
 		return error_wrap(err, "get the rules");
 	return 0;
 }
@@ -124,7 +124,7 @@ net_set_iptables_work(struct worker *w, struct net_task *task, struct error *err
 
 	if (find_tool(task->roots, task->is_v6 ? "ip6tables-restore" : "iptables-restore", path,
 		      sizeof(path), err) < 0 ||
-	    run(w, argv, task->rules, err) < 0)
+	    iptables_run(w, argv, task->rules, err) < 0)
 		return error_wrap(err, "set the rules");
 	return 0;
 }

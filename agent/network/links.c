@@ -81,7 +81,7 @@ add_link(const struct nlmsghdr *message, void *data)
 }
 
 static void
-forget(void *data)
+links_forget(void *data)
 {
 	struct net_links *links = data;
 
@@ -132,7 +132,7 @@ net_links_read(struct rtnl *r, struct net_links *out, struct error *err)
 	const struct rtnl_dump dump = {
 		.make = all_links,
 		.each = add_link,
-		.reset = forget,
+		.reset = links_forget,
 		.data = &links,
 	};
 

@@ -201,7 +201,7 @@ struct listing {
 };
 
 static void
-take(struct net_address *to, uint8_t family, uint8_t len, const void *bytes, int size)
+list_take(struct net_address *to, uint8_t family, uint8_t len, const void *bytes, int size)
 {
 	if (size != (int)net_address_size(family))
 		return;
@@ -217,15 +217,15 @@ take_gateway(struct net_route_record *record, uint8_t family, const struct nlatt
 	const struct rtvia *v;
 
 	if (gateway)
-		take(&record->gateway, family, (uint8_t)net_address_bits(family), nla_data(gateway),
-		     nla_len(gateway));
+		list_take(&record->gateway, family, (uint8_t)net_address_bits(family),
+			  nla_data(gateway), nla_len(gateway));
 	if (!via || nla_len(via) < (int)sizeof(*v))
 		return;
 	v = nla_data(via);
 	if (v->rtvia_family == AF_INET || v->rtvia_family == AF_INET6)
-		take(&record->gateway, (uint8_t)v->rtvia_family,
-		     (uint8_t)net_address_bits((uint8_t)v->rtvia_family), v->rtvia_addr,
-		     nla_len(via) - (int)sizeof(*v));
+		list_take(&record->gateway, (uint8_t)v->rtvia_family,
+			  (uint8_t)net_address_bits((uint8_t)v->rtvia_family), v->rtvia_addr,
+			  nla_len(via) - (int)sizeof(*v));
 }
 
 static int
@@ -294,14 +294,14 @@ take_route(const struct nlmsghdr *message, void *data)
 		.scope = head->rtm_scope,
 	};
 	if (tb[RTA_DST])
-		take(&record.destination, family, head->rtm_dst_len, nla_data(tb[RTA_DST]),
-		     nla_len(tb[RTA_DST]));
+		list_take(&record.destination, family, head->rtm_dst_len, nla_data(tb[RTA_DST]),
+			  nla_len(tb[RTA_DST]));
 	if (tb[RTA_SRC])
-		take(&record.source, family, head->rtm_src_len, nla_data(tb[RTA_SRC]),
-		     nla_len(tb[RTA_SRC]));
+		list_take(&record.source, family, head->rtm_src_len, nla_data(tb[RTA_SRC]),
+			  nla_len(tb[RTA_SRC]));
 	if (tb[RTA_PREFSRC])
-		take(&record.source, family, (uint8_t)net_address_bits(family),
-		     nla_data(tb[RTA_PREFSRC]), nla_len(tb[RTA_PREFSRC]));
+		list_take(&record.source, family, (uint8_t)net_address_bits(family),
+			  nla_data(tb[RTA_PREFSRC]), nla_len(tb[RTA_PREFSRC]));
 	if (tb[RTA_METRICS])
 		take_mtu(&record, tb[RTA_METRICS]);
 	if (tb[RTA_MULTIPATH])

@@ -28,8 +28,8 @@ neighbour_message(const struct net_neighbour *n, uint32_t link)
 }
 
 static int
-add(struct worker *w, struct rtnl *r, const struct net_links *links, const struct net_neighbour *n,
-    bool ipv6_is_off, struct error *err)
+neighbours_add(struct worker *w, struct rtnl *r, const struct net_links *links,
+	       const struct net_neighbour *n, bool ipv6_is_off, struct error *err)
 {
 	const struct net_link *link = net_links_by_name(links, n->device);
 	char text[NET_ADDRESS_TEXT];
@@ -60,7 +60,7 @@ net_neighbours_work(struct worker *w, struct net_task *task, struct error *err)
 		return -1;
 	result = net_links_read(&r, &links, err);
 	for (size_t i = 0; result == 0 && i < task->count; i++)
-		result = add(w, &r, &links, &task->neighbours[i], ipv6_is_off, err);
+		result = neighbours_add(w, &r, &links, &task->neighbours[i], ipv6_is_off, err);
 	net_links_release(&links);
 	rtnl_close(&r);
 	return result;

@@ -32,7 +32,7 @@ struct network {
 	struct net_op *running; /* that changes something */
 	struct list queued, waiting, reading;
 	struct net_events events; /* while an operation on an interface lasts */
-	struct net_seen seen;
+	struct net_ifindex_cache ifindex_cache;
 	struct net_absent absent;
 };
 
@@ -153,7 +153,8 @@ op_start(struct net_op *op, struct error *err)
 
 	op->is_absent = op->is_due = op->is_incomplete = false;
 	op->is_last = op->task.is_last_look;
-	op->task.hint = net_seen_find(&op->network->seen, &op->task.interface.mac);
+	op->task.hint =
+		net_ifindex_cache_find(&op->network->ifindex_cache, &op->task.interface.mac);
 	op->reply.off = op->reply.len = 0;
 	/* it may be started when another call's operation has ended, or by an event */
 	former = log_context_set(op->log);
@@ -183,7 +184,7 @@ network_next(struct network *n)
 
 /* One that is being looked for just now is looked for once more when that is over. */
 static void
-on_timeout(void *data)
+network_on_timeout(void *data)
 {
 	struct net_op *op = data;
 
@@ -273,7 +274,7 @@ take_seen(struct job *job, const struct job_message *m, void *data, struct error
 
 	(void)job;
 	(void)err;
-	net_seen_take(&op->network->seen, m->payload, m->size);
+	net_ifindex_cache_take(&op->network->ifindex_cache, m->payload, m->size);
 	return 0;
 }
 
@@ -384,7 +385,7 @@ network_free(struct network *n)
 	free_all(&n->queued);
 	free_all(&n->waiting);
 	free_all(&n->reading);
-	net_seen_release(&n->seen);
+	net_ifindex_cache_release(&n->ifindex_cache);
 	free(n);
 }
 
@@ -443,7 +444,7 @@ op_submit(struct net_op *op, int planned, struct error *err)
 		op->task.is_last_look =
 			net_absent_is_known(&n->absent, &op->task.interface, monotonic_ns());
 		if (!op->task.is_last_look)
-			op->timer = loop_timer(n->loop, n->timeout_ms, on_timeout, op, err);
+			op->timer = loop_timer(n->loop, n->timeout_ms, network_on_timeout, op, err);
 		planned = op->timer || op->task.is_last_look ? 0 : -1;
 	}
 	if (planned == 0 && op->kind->changes && (n->running || !list_is_empty(&n->queued))) {
@@ -467,7 +468,7 @@ network_update_interface(struct network *n, const struct net_interface_request *
 {
 	struct net_op *op = op_new(n, &kind_interface, done, data, err);
 
-	return op ? op_submit(op, net_plan_interface(&op->task, q, err), err) : NULL;
+	return op ? op_submit(op, net_validate_interface(&op->task, q, err), err) : NULL;
 }
 
 struct pending *
@@ -476,7 +477,7 @@ network_update_routes(struct network *n, const struct net_route_request *routes,
 {
 	struct net_op *op = op_new(n, &kind_routes, done, data, err);
 
-	return op ? op_submit(op, net_plan_routes(&op->task, routes, count, err), err) : NULL;
+	return op ? op_submit(op, net_validate_routes(&op->task, routes, count, err), err) : NULL;
 }
 
 struct pending *
@@ -485,7 +486,7 @@ network_add_neighbours(struct network *n, const struct net_neighbour_request *li
 {
 	struct net_op *op = op_new(n, &kind_neighbours, done, data, err);
 
-	return op ? op_submit(op, net_plan_neighbours(&op->task, list, count, err), err) : NULL;
+	return op ? op_submit(op, net_validate_neighbours(&op->task, list, count, err), err) : NULL;
 }
 
 struct pending *
@@ -525,5 +526,5 @@ network_set_iptables(struct network *n, bool is_v6, const void *rules, size_t si
 	if (!op)
 		return NULL;
 	op->task.is_v6 = is_v6;
-	return op_submit(op, net_plan_rules(&op->task, rules, size, err), err);
+	return op_submit(op, net_validate_rules(&op->task, rules, size, err), err);
 }

@@ -62,13 +62,13 @@ struct net_task {
 
 /* ---- requests made plain: loop side, 0 or -1 and err. What they allocate is net_task_release()'s. ---- */
 
-int net_plan_interface(struct net_task *task, const struct net_interface_request *q,
-		       struct error *err);
-int net_plan_routes(struct net_task *task, const struct net_route_request *list, size_t count,
-		    struct error *err);
-int net_plan_neighbours(struct net_task *task, const struct net_neighbour_request *list,
-			size_t count, struct error *err);
-int net_plan_rules(struct net_task *task, const void *rules, size_t size, struct error *err);
+int net_validate_interface(struct net_task *task, const struct net_interface_request *q,
+			   struct error *err);
+int net_validate_routes(struct net_task *task, const struct net_route_request *list, size_t count,
+			struct error *err);
+int net_validate_neighbours(struct net_task *task, const struct net_neighbour_request *list,
+			    size_t count, struct error *err);
+int net_validate_rules(struct net_task *task, const void *rules, size_t size, struct error *err);
 void net_task_release(struct net_task *task);
 
 /* Is there an interface where this PCI path leads? Its name. Reads sysfs only: never blocks. */

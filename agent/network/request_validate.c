@@ -16,7 +16,7 @@
 #define ADDRESSES_MAX 1024
 
 static int
-plan_name(char out[IFNAMSIZ], const char *name, struct error *err)
+validate_name(char out[IFNAMSIZ], const char *name, struct error *err)
 {
 	if (!net_name_is_valid(name))
 		return error_set(err, ERROR_INVALID_ARGUMENT,
@@ -26,7 +26,7 @@ plan_name(char out[IFNAMSIZ], const char *name, struct error *err)
 }
 
 static int
-plan_address(struct net_address *out, const struct net_address_request *q, struct error *err)
+validate_address(struct net_address *out, const struct net_address_request *q, struct error *err)
 {
 	if (!net_parse_address(q->address, out))
 		return error_set(err, ERROR_INVALID_ARGUMENT, "address \"%.64s\" is none",
@@ -39,9 +39,9 @@ plan_address(struct net_address *out, const struct net_address_request *q, struc
 }
 
 static int
-plan_identity(struct net_interface *i, const struct net_interface_request *q, struct error *err)
+validate_identity(struct net_interface *i, const struct net_interface_request *q, struct error *err)
 {
-	if (q->name[0] && plan_name(i->name, q->name, err) < 0)
+	if (q->name[0] && validate_name(i->name, q->name, err) < 0)
 		return -1;
 	if (q->mac[0] && !net_parse_mac(q->mac, &i->mac))
 		return error_set(err, ERROR_INVALID_ARGUMENT, "\"%.64s\" is no hardware address",
@@ -56,11 +56,12 @@ plan_identity(struct net_interface *i, const struct net_interface_request *q, st
 }
 
 int
-net_plan_interface(struct net_task *task, const struct net_interface_request *q, struct error *err)
+net_validate_interface(struct net_task *task, const struct net_interface_request *q,
+		       struct error *err)
 {
 	struct net_interface *i = &task->interface;
 
-	if (plan_identity(i, q, err) < 0)
+	if (validate_identity(i, q, err) < 0)
 		return error_wrap(err, "update interface %.32s", q->name);
 	if (q->mtu > UINT32_MAX)
 		return error_set(err, ERROR_INVALID_ARGUMENT, "update interface %s: MTU %llu",
@@ -75,8 +76,8 @@ net_plan_interface(struct net_task *task, const struct net_interface_request *q,
 	if (!i->addresses)
 		return error_nomem(err, "updating an interface");
 	for (i->n_addresses = 0; i->n_addresses < q->n_addresses; i->n_addresses++) {
-		if (plan_address(&i->addresses[i->n_addresses], &q->addresses[i->n_addresses],
-				 err) < 0)
+		if (validate_address(&i->addresses[i->n_addresses], &q->addresses[i->n_addresses],
+				     err) < 0)
 			return error_wrap(err, "update interface %s", q->name);
 	}
 	return 0;
@@ -84,7 +85,7 @@ net_plan_interface(struct net_task *task, const struct net_interface_request *q,
 
 /* "" is none. */
 static int
-plan_optional(struct net_address *out, const char *text, const char *what, struct error *err)
+validate_optional(struct net_address *out, const char *text, const char *what, struct error *err)
 {
 	if (!text[0] || net_parse_prefix(text, out))
 		return 0;
@@ -133,14 +134,14 @@ check_route(struct net_route *r, struct error *err)
 }
 
 static int
-plan_route(struct net_route *r, const struct net_route_request *q, struct error *err)
+validate_route(struct net_route *r, const struct net_route_request *q, struct error *err)
 {
 	if (strcmp(q->destination, "default") != 0 &&
-	    plan_optional(&r->destination, q->destination, "destination", err) < 0)
+	    validate_optional(&r->destination, q->destination, "destination", err) < 0)
 		return -1;
-	if (plan_optional(&r->gateway, q->gateway, "gateway", err) < 0 ||
-	    plan_optional(&r->source, q->source, "source", err) < 0 ||
-	    plan_name(r->device, q->device, err) < 0)
+	if (validate_optional(&r->gateway, q->gateway, "gateway", err) < 0 ||
+	    validate_optional(&r->source, q->source, "source", err) < 0 ||
+	    validate_name(r->device, q->device, err) < 0)
 		return -1;
 	if (q->scope > UINT8_MAX)
 		return error_set(err, ERROR_INVALID_ARGUMENT, "scope %u", q->scope);
@@ -158,8 +159,8 @@ plan_route(struct net_route *r, const struct net_route_request *q, struct error 
 }
 
 int
-net_plan_routes(struct net_task *task, const struct net_route_request *list, size_t count,
-		struct error *err)
+net_validate_routes(struct net_task *task, const struct net_route_request *list, size_t count,
+		    struct error *err)
 {
 	task->routes = calloc(count + 1, sizeof(*task->routes));
 	if (!task->routes)
@@ -167,7 +168,7 @@ net_plan_routes(struct net_task *task, const struct net_route_request *list, siz
 	for (task->count = 0; task->count < count; task->count++) {
 		const struct net_route_request *q = &list[task->count];
 
-		if (plan_route(&task->routes[task->count], q, err) < 0)
+		if (validate_route(&task->routes[task->count], q, err) < 0)
 			return error_wrap(err, "update routes: route %zu, to \"%.64s\"",
 					  task->count, q->destination);
 	}
@@ -175,12 +176,13 @@ net_plan_routes(struct net_task *task, const struct net_route_request *list, siz
 }
 
 static int
-plan_neighbour(struct net_neighbour *n, const struct net_neighbour_request *q, struct error *err)
+validate_neighbour(struct net_neighbour *n, const struct net_neighbour_request *q,
+		   struct error *err)
 {
 	if (!net_parse_prefix(q->address, &n->address))
 		return error_set(err, ERROR_INVALID_ARGUMENT, "address \"%.64s\" is none",
 				 q->address);
-	if (plan_name(n->device, q->device, err) < 0)
+	if (validate_name(n->device, q->device, err) < 0)
 		return -1;
 	if (q->mac[0] && !net_parse_mac(q->mac, &n->mac))
 		return error_set(err, ERROR_INVALID_ARGUMENT, "\"%.64s\" is no hardware address",
@@ -194,21 +196,21 @@ plan_neighbour(struct net_neighbour *n, const struct net_neighbour_request *q, s
 }
 
 int
-net_plan_neighbours(struct net_task *task, const struct net_neighbour_request *list, size_t count,
-		    struct error *err)
+net_validate_neighbours(struct net_task *task, const struct net_neighbour_request *list,
+			size_t count, struct error *err)
 {
 	task->neighbours = calloc(count + 1, sizeof(*task->neighbours));
 	if (!task->neighbours)
 		return error_nomem(err, "adding neighbours");
 	for (task->count = 0; task->count < count; task->count++) {
-		if (plan_neighbour(&task->neighbours[task->count], &list[task->count], err) < 0)
+		if (validate_neighbour(&task->neighbours[task->count], &list[task->count], err) < 0)
 			return error_wrap(err, "add neighbour %zu", task->count);
 	}
 	return 0;
 }
 
 int
-net_plan_rules(struct net_task *task, const void *rules, size_t size, struct error *err)
+net_validate_rules(struct net_task *task, const void *rules, size_t size, struct error *err)
 {
 	if (size > 0 && memchr(rules, '\0', size))
 		return error_set(err, ERROR_INVALID_ARGUMENT, "set the rules: they hold a NUL");

@@ -23,7 +23,7 @@
 
 /* "10.1.0.0/16 via 10.0.0.1 dev eth0", for messages. */
 static const char *
-describe(const struct net_route *route, char out[192])
+routes_describe(const struct net_route *route, char out[192])
 {
 	char to[NET_ADDRESS_TEXT], via[NET_ADDRESS_TEXT];
 
@@ -145,7 +145,7 @@ install_all(struct rtnl *r, struct net_route **order, size_t n, struct error *er
 
 			if (install(r, order[i]) == 0)
 				continue;
-			rtnl_error(r, first, "add %s", describe(order[i], text));
+			rtnl_error(r, first, "add %s", routes_describe(order[i], text));
 			if (!may_need_another(r->errnum)) {
 				*err = *first;
 				return -1;
@@ -215,13 +215,13 @@ make_plan(struct worker *w, struct net_task *task, const struct net_links *links
 			if (route->destination.family == AF_INET6 && ipv6_is_off) {
 				worker_log(w, LOG_LEVEL_WARN,
 					   "%s is left out: IPv6 is off in the guest",
-					   describe(route, text));
+					   routes_describe(route, text));
 				continue;
 			}
 			if (!link)
 				return error_set(err, ERROR_NOT_FOUND,
 						 TEXT_LINK_NOT_FOUND " (%s): %s", route->device,
-						 describe(route, text));
+						 routes_describe(route, text));
 			route->index = link->index;
 			plan->order[plan->n++] = route;
 		}
@@ -242,7 +242,7 @@ take_back(struct worker *w, struct rtnl *r, const struct net_snapshot *former)
 }
 
 static int
-apply(struct worker *w, struct rtnl *r, struct plan *plan, struct error *err)
+routes_apply(struct worker *w, struct rtnl *r, struct plan *plan, struct error *err)
 {
 	const struct net_snapshot_of of = { plan->addresses, plan->n, 0 };
 	struct net_snapshot former;
@@ -272,7 +272,8 @@ net_routes_work(struct worker *w, struct net_task *task, struct error *err)
 	if (!plan.order || !plan.addresses)
 		error_nomem(err, "updating routes");
 	else if (rtnl_open(&r, err) == 0 && net_links_read(&r, &links, err) == 0 &&
-		 make_plan(w, task, &links, &plan, err) == 0 && apply(w, &r, &plan, err) == 0)
+		 make_plan(w, task, &links, &plan, err) == 0 &&
+		 routes_apply(w, &r, &plan, err) == 0)
 		result = 0;
 	/* they are in force, whether they can be told or not */
 	if (result == 0 && net_send_routes(w, &r, &links, &why) < 0)

@@ -44,7 +44,7 @@ leaves_by(struct nlattr **tb, uint32_t link)
 }
 
 static bool
-is_wanted(const struct net_snapshot_of *of, const struct rtmsg *head, struct nlattr **tb)
+snapshot_is_wanted(const struct net_snapshot_of *of, const struct rtmsg *head, struct nlattr **tb)
 {
 	struct net_address key = { .family = head->rtm_family, .len = head->rtm_dst_len };
 
@@ -159,7 +159,7 @@ take_route(const struct nlmsghdr *message, void *data)
 		errno = EBADMSG;
 		return -1;
 	}
-	if (head->rtm_family != reading->family || !is_wanted(s->of, head, tb))
+	if (head->rtm_family != reading->family || !snapshot_is_wanted(s->of, head, tb))
 		return 0;
 	msg = request_for(head, tb);
 	if (!msg) {
@@ -173,7 +173,7 @@ take_route(const struct nlmsghdr *message, void *data)
 
 /* One family's dump begins again: what there is of the other stays. */
 static void
-forget(void *data)
+snapshot_forget(void *data)
 {
 	struct reading *reading = data;
 
@@ -214,7 +214,7 @@ net_snapshot_take(struct rtnl *r, const struct net_snapshot_of *of, struct net_s
 			.make = routes_request,
 			.what = &families[i],
 			.each = take_route,
-			.reset = forget,
+			.reset = snapshot_forget,
 			.data = &reading,
 		};
 

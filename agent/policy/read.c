@@ -19,7 +19,7 @@ struct words {
 
 /* The next word: up to a blank, or up to `:=` or `=`, which are words of their own. */
 static size_t
-next_word(struct words *w, const char **word)
+read_next_word(struct words *w, const char **word)
 {
 	size_t n = 0, left;
 
@@ -49,10 +49,10 @@ static bool
 ends_with(struct words *w, const char *const *what, size_t n_what)
 {
 	const char *word, *rest;
-	size_t n = next_word(w, &word);
+	size_t n = read_next_word(w, &word);
 
 	/* a lone colon is no word, and no end */
-	if (next_word(w, &rest) > 0 || w->at < w->end)
+	if (read_next_word(w, &rest) > 0 || w->at < w->end)
 		return false;
 	for (size_t i = 0; i < n_what; i++) {
 		if (is_word(word, n, what[i]))
@@ -83,7 +83,7 @@ struct reading {
 
 /* Notes a default. Names of messages that we do not have allow and refuse nothing. False: it is there already. */
 static bool
-note(struct reading *r, const char *name, size_t n, bool value)
+read_note(struct reading *r, const char *name, size_t n, bool value)
 {
 	if (is_word(name, n, ALLOW_FAILS)) {
 		if (r->has_failing)
@@ -109,15 +109,15 @@ read_default(struct reading *r, struct words *w)
 {
 	static const char *const yes[] = { "true" }, *const no[] = { "false" };
 	const char *name, *sign;
-	size_t n = next_word(w, &name);
-	size_t n_sign = next_word(w, &sign);
+	size_t n = read_next_word(w, &name);
+	size_t n_sign = read_next_word(w, &sign);
 	struct words value = *w;
 	bool is_true = ends_with(&value, yes, ARRAY_LEN(yes));
 
 	if (!is_name(name, n) || !(is_word(sign, n_sign, ":=") || is_word(sign, n_sign, "=")) ||
 	    (!is_true && !ends_with(w, no, ARRAY_LEN(no))))
 		return "not `default NAME := true` or `false`";
-	return note(r, name, n, is_true) ? NULL : "a second default for one name";
+	return read_note(r, name, n, is_true) ? NULL : "a second default for one name";
 }
 
 /* NULL, or what is wrong with it. */
@@ -134,7 +134,7 @@ read_line(struct reading *r, const char *line, size_t len)
 	const char *comment = memchr(line, '#', len);
 	struct words w = { .at = line, .end = comment ? comment : line + len };
 	const char *word;
-	size_t n = next_word(&w, &word);
+	size_t n = read_next_word(&w, &word);
 
 	if (n == 0 && w.at == w.end)
 		return NULL;

@@ -85,7 +85,7 @@ drop_key(ProtobufCMessage *m, const ProtobufCFieldDescriptor *f, const char *key
 }
 
 static const ProtobufCFieldDescriptor *
-find(const ProtobufCMessageDescriptor *d, const char *name, size_t len)
+ignore_find(const ProtobufCMessageDescriptor *d, const char *name, size_t len)
 {
 	for (unsigned int i = 0; i < d->n_fields; i++) {
 		if (strncasecmp(d->fields[i].name, name, len) == 0 && !d->fields[i].name[len])
@@ -99,7 +99,7 @@ static void
 take_out(ProtobufCMessage *m, const char *path)
 {
 	size_t len = strcspn(path, ".");
-	const ProtobufCFieldDescriptor *f = m ? find(m->descriptor, path, len) : NULL;
+	const ProtobufCFieldDescriptor *f = m ? ignore_find(m->descriptor, path, len) : NULL;
 	const char *rest = path[len] ? path + len + 1 : NULL;
 
 	if (!f)

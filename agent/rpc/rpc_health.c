@@ -24,7 +24,7 @@ log_first_check(struct agent *agent)
 }
 
 static enum rpc_outcome
-check(struct call *call, const void *request, void *response, struct error *err)
+health_check(struct call *call, const void *request, void *response, struct error *err)
 {
 	Grpc__HealthCheckResponse *reply = response;
 
@@ -51,7 +51,7 @@ version(struct call *call, const void *request, void *response, struct error *er
 }
 
 static const struct rpc_method methods[] = {
-	{ "Check", check, RPC_NO_POLICY },
+	{ "Check", health_check, RPC_NO_POLICY },
 	{ "Version", version, RPC_NO_POLICY },
 };
 const struct rpc_area rpc_health = RPC_AREA(methods);

@@ -22,7 +22,7 @@
 
 /* The end of a call whose reply was complete from the beginning, or is not to be made from records. */
 static void
-finish(struct call *call, const struct error *err, bool is_complete)
+network_finish(struct call *call, const struct error *err, bool is_complete)
 {
 	struct error why = *err;
 
@@ -38,7 +38,7 @@ static void
 op_done(const struct error *err, const struct buf *reply, void *data)
 {
 	(void)reply;
-	finish(data, err, true);
+	network_finish(data, err, true);
 }
 
 /* A name that the guest's kernel gave: hosts cannot decode what is not UTF-8. */
@@ -180,9 +180,9 @@ interfaces_done(const struct error *err, const struct buf *reply, void *data)
 {
 	struct call *call = data;
 
-	finish(call, err,
-	       err->code != ERROR_OK ||
-		       fill_interfaces(call_arena(call), reply, call_response(call)));
+	network_finish(call, err,
+		       err->code != ERROR_OK ||
+			       fill_interfaces(call_arena(call), reply, call_response(call)));
 }
 
 static enum rpc_outcome
@@ -245,8 +245,9 @@ routes_done(const struct error *err, const struct buf *reply, void *data)
 {
 	struct call *call = data;
 
-	finish(call, err,
-	       err->code != ERROR_OK || fill_routes(call_arena(call), reply, call_response(call)));
+	network_finish(call, err,
+		       err->code != ERROR_OK ||
+			       fill_routes(call_arena(call), reply, call_response(call)));
 }
 
 /* What has been done has not failed because there is no room to tell it. */
@@ -258,7 +259,7 @@ routes_updated(const struct error *err, const struct buf *reply, void *data)
 
 	if (err->code == ERROR_OK && !fill_routes(call_arena(call), reply, to))
 		to->n_routes = 0;
-	finish(call, err, true);
+	network_finish(call, err, true);
 }
 
 static enum rpc_outcome
@@ -350,7 +351,7 @@ text_done(const struct error *err, const struct buf *reply, void *data)
 		to->data.data = arena_memdup(call_arena(call), buf_head(reply), buf_len(reply));
 		to->data.len = to->data.data ? buf_len(reply) : 0;
 	}
-	finish(call, err, err->code != ERROR_OK || to->data.len == buf_len(reply));
+	network_finish(call, err, err->code != ERROR_OK || to->data.len == buf_len(reply));
 }
 
 static enum rpc_outcome

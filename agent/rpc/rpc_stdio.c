@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* ReadStdout, ReadStderr, WriteStdin, CloseStdin and TtyWinResize. */
+#include <unistd.h>
+
 #include "agent.pb-c.h"
 #include "agent/agent.h"
 #include "agent/rpc/rpc.h"
@@ -38,7 +40,7 @@ read_done(struct stdio_read *r, const struct error *err)
 }
 
 static enum rpc_outcome
-read_stream(struct call *call, const void *request, void *response, int which, struct error *err)
+read_stream(struct call *call, const void *request, void *response, int fd, struct error *err)
 {
 	const Grpc__ReadStreamRequest *req = request;
 	struct process *p = sandbox_process(call_agent(call)->sandbox, req->container_id,
@@ -53,7 +55,7 @@ read_stream(struct call *call, const void *request, void *response, int which, s
 	read->read =
 		(struct stdio_read){ .max = req->len, .buffer = reply_memory, .done = read_done };
 	read->call = call;
-	switch (output_read(stdio_output(&p->stdio, which), &read->read, err)) {
+	switch (output_read(stdio_output(&p->stdio, fd), &read->read, err)) {
 	case STDIO_WAITS:
 		return call_park(call, &read->read.pending);
 	case STDIO_DONE:
@@ -68,13 +70,13 @@ read_stream(struct call *call, const void *request, void *response, int which, s
 static enum rpc_outcome
 read_stdout(struct call *call, const void *request, void *response, struct error *err)
 {
-	return read_stream(call, request, response, 1, err);
+	return read_stream(call, request, response, STDOUT_FILENO, err);
 }
 
 static enum rpc_outcome
 read_stderr(struct call *call, const void *request, void *response, struct error *err)
 {
-	return read_stream(call, request, response, 2, err);
+	return read_stream(call, request, response, STDERR_FILENO, err);
 }
 
 /* In the call's arena; the bytes are the request's. */

@@ -113,7 +113,7 @@ remove_stale_virtiofs_share_mounts(struct call *call, const void *request, void 
 
 	(void)request;
 	(void)response;
-	return call_park(call, volume_look_again(&parts, task_done, call, err));
+	return call_park(call, volume_share_revalidate(&parts, task_done, call, err));
 }
 
 static enum rpc_outcome

@@ -243,7 +243,7 @@ add_net(struct reply *r, const struct stat_record *s)
 
 /* Where a single number goes; NULL for those of a list. */
 static uint64_t *
-place(struct reply *r, uint32_t kind)
+stats_reply_place(struct reply *r, uint32_t kind)
 {
 	switch ((enum stat_kind)kind) {
 	case STAT_CPU_TOTAL:
@@ -286,7 +286,7 @@ place(struct reply *r, uint32_t kind)
 static bool
 add_record(struct reply *r, const struct stat_record *s)
 {
-	uint64_t *at = place(r, s->kind);
+	uint64_t *at = stats_reply_place(r, s->kind);
 
 	/* hosts read 0 as "no limit" of these two */
 	if (at && s->value == UINT64_MAX &&

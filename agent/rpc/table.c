@@ -21,8 +21,8 @@ static const struct rpc_area *const health_areas[] = { &rpc_health };
 
 /* Puts the methods of all areas where the descriptor has them. */
 static int
-place(const ProtobufCServiceDescriptor *descriptor, const struct rpc_area *const *areas,
-      size_t n_areas, const struct rpc_method **methods, struct error *err)
+table_place(const ProtobufCServiceDescriptor *descriptor, const struct rpc_area *const *areas,
+	    size_t n_areas, const struct rpc_method **methods, struct error *err)
 {
 	if (descriptor->n_methods > RPC_METHODS_MAX)
 		return error_set(err, ERROR_INTERNAL, "%s has %u methods", descriptor->name,
@@ -55,11 +55,11 @@ rpc_table_init(struct rpc_table *table, struct error *err)
 			{ &grpc__health__descriptor, table->health },
 		},
 	};
-	if (place(&grpc__agent_service__descriptor, agent_areas, ARRAY_LEN(agent_areas),
-		  table->agent, err) < 0)
+	if (table_place(&grpc__agent_service__descriptor, agent_areas, ARRAY_LEN(agent_areas),
+			table->agent, err) < 0)
 		return -1;
-	if (place(&grpc__health__descriptor, health_areas, ARRAY_LEN(health_areas), table->health,
-		  err) < 0)
+	if (table_place(&grpc__health__descriptor, health_areas, ARRAY_LEN(health_areas),
+			table->health, err) < 0)
 		return -1;
 #ifdef TATAMI_IGNORE_FIELDS
 	off_methods(table);

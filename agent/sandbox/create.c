@@ -22,7 +22,7 @@ struct create_op {
 	struct sandbox_container_request
 		request; /* what it points to may go once this is cancelled */
 	struct storage_request *acquiring;
-	struct extras extras;
+	struct create_devices devices;
 	bool searching;
 	struct launch launch;
 	struct stdio_ends ends;
@@ -50,7 +50,7 @@ create_free(struct op *base)
 	close_far_ends(op);
 	for (size_t i = 0; i < ARRAY_LEN(op->pass); i++)
 		close_fd(&op->pass[i]);
-	extras_release(&op->extras);
+	create_devices_release(&op->devices);
 	hooks_merge_release(&op->hooks);
 	sandbox_op_free(base);
 }
@@ -64,7 +64,7 @@ undone(struct create_op *op)
 }
 
 static void
-on_storages_released(const struct error *err, void *data)
+create_on_storages_released(const struct error *err, void *data)
 {
 	struct create_op *op = data;
 
@@ -75,7 +75,7 @@ on_storages_released(const struct error *err, void *data)
 
 /* The launch has failed and is undone: now the storages. */
 static void
-fail(struct create_op *op, const struct error *why)
+create_fail(struct create_op *op, const struct error *why)
 {
 	struct error err = ERROR_INIT;
 
@@ -84,9 +84,9 @@ fail(struct create_op *op, const struct error *why)
 		undone(op);
 		return;
 	}
-	if (storages_release_owner(op->base.s->parts.storages, op->base.c->id, on_storages_released,
-				   op, &err) < 0)
-		on_storages_released(&err, op);
+	if (storages_release_owner(op->base.s->parts.storages, op->base.c->id,
+				   create_on_storages_released, op, &err) < 0)
+		create_on_storages_released(&err, op);
 }
 
 static int
@@ -156,7 +156,7 @@ create_take_filter(struct job *job, const struct job_message *m, void *data, str
 	(void)job;
 	if (!op->base.c->profile)
 		return error_set(err, ERROR_INTERNAL, "a worker compiled a profile of nothing");
-	return profile_store(op->base.c->profile, m->payload, m->size, err);
+	return seccomp_cache_store(op->base.c->profile, m->payload, m->size, err);
 }
 
 static int
@@ -228,14 +228,14 @@ on_launch_done(struct sandbox_op *base, const struct error *err)
 
 	close_far_ends(op);
 	if (err->code != ERROR_OK) {
-		fail(op, err);
+		create_fail(op, err);
 		return;
 	}
 	c->state = c->init_exited ? CONTAINER_STOPPED : CONTAINER_CREATED;
 	c->init->ready = true;
 	c->joins_pids = op->launch.sandbox_ns[NS_PID] >= 0;
 	record_pidns(op->base.s, c);
-	storages_settle(op->base.s->parts.storages, c->id);
+	storages_commit(op->base.s->parts.storages, c->id);
 	log_event(LOG_LEVEL_DEBUG, "sandbox", EVENT_CONTAINER_CREATED, NULL, 0,
 		  "container %s is created: process %d", c->id, (int)c->init_pid);
 	op_finish(&op->base.op, NULL);
@@ -316,7 +316,7 @@ launch(struct create_op *op, struct error *err)
 
 	if (op->request.sandbox_pidns && check_pidns(s, err) < 0)
 		return -1;
-	stdio_pass(&op->base.c->init->stdio, s->parts.pump, op->pass);
+	stdio_pass(&op->base.c->init->stdio, s->parts.splice_worker, op->pass);
 	if (!op->request.spec->process->terminal &&
 	    stdio_open_pipes(&op->base.c->init->stdio, s->parts.pipe_size, &op->ends, err) < 0)
 		return -1;
@@ -326,7 +326,8 @@ launch(struct create_op *op, struct error *err)
 	    (op->pidns = fcntl(s->ns[NS_PID], F_DUPFD_CLOEXEC, 3)) < 0)
 		return error_sys(err, "hold the sandbox's pid namespace");
 	fill_launch(op);
-	if (extras_fill(s, &op->extras, &op->request, &op->launch, &op->base.keep, err) < 0)
+	if (create_devices_fill(s, &op->devices, &op->request, &op->launch, &op->base.keep, err) <
+	    0)
 		return -1;
 	keep_roots(&op->base.keep, s->parts.roots);
 	keep_fd(&op->base.keep, op->gate);
@@ -348,7 +349,7 @@ on_devices_found(const struct error *err, void *data)
 	op->searching = false;
 	if (err->code != ERROR_OK || launch(op, &why) < 0) {
 		close_far_ends(op);
-		fail(op, &why);
+		create_fail(op, &why);
 	}
 }
 
@@ -358,7 +359,8 @@ find_devices(struct create_op *op, struct error *err)
 {
 	if (op->request.n_devices == 0)
 		return launch(op, err);
-	if (extras_find(op->base.s, &op->extras, &op->request, on_devices_found, op, err) < 0)
+	if (create_devices_find(op->base.s, &op->devices, &op->request, on_devices_found, op, err) <
+	    0)
 		return -1;
 	op->searching = true;
 	return 0;
@@ -379,14 +381,14 @@ on_storages_acquired(const struct error *err, void *data)
 	op->base.c->has_storages = true;
 	if (find_devices(op, &why) < 0) {
 		close_far_ends(op);
-		fail(op, &why);
+		create_fail(op, &why);
 	}
 }
 
 /* What can be said against the request now that it is its turn. */
 static int
-check_request(const struct sandbox *s, const struct sandbox_container_request *request,
-	      struct error *err)
+create_check_request(const struct sandbox *s, const struct sandbox_container_request *request,
+		     struct error *err)
 {
 	const struct container *c = sandbox_find(s, request->id);
 
@@ -433,11 +435,11 @@ take_profile(struct sandbox *s, struct container *c, const Grpc__Spec *spec, str
 {
 	if (!spec->linux || !spec->linux->seccomp)
 		return 0;
-	c->profile = profile_take(&s->profiles, spec->linux->seccomp, err);
+	c->profile = seccomp_cache_take(&s->profiles, spec->linux->seccomp, err);
 	if (!c->profile)
 		return -1;
 	if (c->profile != s->recent_profile) {
-		profile_drop(s->recent_profile);
+		seccomp_cache_drop(s->recent_profile);
 		s->recent_profile = c->profile;
 		c->profile->refs++;
 	}
@@ -464,7 +466,7 @@ create_run(struct op *base, struct error *err)
 	struct create_op *op = (struct create_op *)base;
 	struct sandbox *s = op->base.s;
 
-	if (check_request(s, &op->request, err) < 0 || add_guest_hooks(op, err) < 0)
+	if (create_check_request(s, &op->request, err) < 0 || add_guest_hooks(op, err) < 0)
 		return OP_FAILED;
 	op->base.c = container_new(s->parts.loop, op->request.id, op->request.spec, err);
 	if (!op->base.c)
@@ -496,14 +498,14 @@ create_abort(struct op *base, const struct error *why)
 
 	if (op->acquiring) {
 		op->error = *why;
-		storages_cancel(op->acquiring, on_storages_released, op);
+		storages_cancel(op->acquiring, create_on_storages_released, op);
 		op->acquiring = NULL;
 		return;
 	}
 	if (op->searching) {
 		op->searching = false;
-		extras_release(&op->extras);
-		fail(op, why);
+		create_devices_release(&op->devices);
+		create_fail(op, why);
 		return;
 	}
 	sandbox_op_abort(base, why);
@@ -531,7 +533,7 @@ sandbox_create_container(struct sandbox *s, const struct sandbox_container_reque
 	if (!request->spec)
 		return error_set(err, ERROR_INVALID_ARGUMENT, "container %s has no OCI spec",
 				 request->id);
-	if (spec_validate(request->spec, err) < 0 || extras_check(request, err) < 0 ||
+	if (spec_validate(request->spec, err) < 0 || create_devices_check(request, err) < 0 ||
 	    sandbox_check_labels(s, request->spec->process,
 				 request->spec->linux ? request->spec->linux->mountlabel : NULL,
 				 err) < 0)

@@ -75,7 +75,7 @@ check_device(const struct sandbox_device *d, struct error *err)
 }
 
 int
-extras_check(const struct sandbox_container_request *request, struct error *err)
+create_devices_check(const struct sandbox_container_request *request, struct error *err)
 {
 	if (request->n_devices > DEVICES_MAX)
 		return error_set(err, ERROR_RESOURCE_EXHAUSTED, "more than %d devices",
@@ -99,8 +99,10 @@ extras_check(const struct sandbox_container_request *request, struct error *err)
 }
 
 int
-extras_find(struct sandbox *s, struct extras *e, const struct sandbox_container_request *request,
-	    void (*done)(const struct error *err, void *data), void *data, struct error *err)
+create_devices_find(struct sandbox *s, struct create_devices *e,
+		    const struct sandbox_container_request *request,
+		    void (*done)(const struct error *err, void *data), void *data,
+		    struct error *err)
 {
 	const char *locations[DEVICES_MAX];
 
@@ -148,8 +150,9 @@ fill_shared(struct sandbox *s, struct launch_shared *out, const struct sandbox_s
 }
 
 int
-extras_fill(struct sandbox *s, struct extras *e, const struct sandbox_container_request *request,
-	    struct launch *launch, struct keep_fds *keep, struct error *err)
+create_devices_fill(struct sandbox *s, struct create_devices *e,
+		    const struct sandbox_container_request *request, struct launch *launch,
+		    struct keep_fds *keep, struct error *err)
 {
 	e->devices = calloc(request->n_devices + 1, sizeof(*e->devices));
 	e->shared = calloc(request->n_shared + 1, sizeof(*e->shared));
@@ -184,7 +187,7 @@ extras_fill(struct sandbox *s, struct extras *e, const struct sandbox_container_
 }
 
 void
-extras_release(struct extras *e)
+create_devices_release(struct create_devices *e)
 {
 	device_search_free(e->search);
 	for (size_t i = 0; i < e->n_shared; i++)
@@ -193,5 +196,5 @@ extras_release(struct extras *e)
 		close_fd(&e->pidns_mounts);
 	free(e->devices);
 	free(e->shared);
-	*e = (struct extras){ 0 };
+	*e = (struct create_devices){ 0 };
 }

@@ -86,7 +86,7 @@ go_on(struct destroy_op *op, enum op_outcome outcome)
 
 /* May come when the operation is long over: so `data` is the sandbox. */
 static void
-on_storages_released(const struct error *err, void *data)
+destroy_on_storages_released(const struct error *err, void *data)
 {
 	struct sandbox *s = data;
 
@@ -115,8 +115,8 @@ release_storages(struct destroy_op *op)
 	op->phase = DESTROY_STORAGES;
 	timer_cancel(op->limit);
 	op->limit = loop_timer(s->parts.loop, DESTROY_RELEASE_MS, on_storages_late, op, &err);
-	if (op->limit &&
-	    storages_release_owner(s->parts.storages, "", on_storages_released, s, &err) == 0)
+	if (op->limit && storages_release_owner(s->parts.storages, "", destroy_on_storages_released,
+						s, &err) == 0)
 		return OP_PENDING;
 	log_warn("sandbox", "release the sandbox's storages: %s", err.msg);
 	return clean_files(op);

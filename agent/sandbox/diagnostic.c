@@ -29,8 +29,8 @@ sandbox_termination_path(struct sandbox *s, const char *id, char **path, struct 
 	if (!c)
 		return error_no_container(err, id);
 	arena_init(&arena, SPEC_ARENA_MAX);
-	spec = kept_unpack(c->kept, c->kept_size, &arena, err);
-	mount = spec ? kept_termination(spec) : NULL;
+	spec = spec_retain_unpack(c->kept, c->kept_size, &arena, err);
+	mount = spec ? spec_retain_termination(spec) : NULL;
 	if (spec && !mount)
 		error_set(err, ERROR_NOT_FOUND,
 			  "container %s has no mount for its " KEPT_TERMINATION, id);

@@ -40,7 +40,7 @@ exec_work(struct worker *w, void *arg, struct error *err)
 	struct arena arena;
 
 	arena_init(&arena, SPEC_ARENA_MAX);
-	op->exec.spec = kept_unpack(op->base.c->kept, op->base.c->kept_size, &arena, err);
+	op->exec.spec = spec_retain_unpack(op->base.c->kept, op->base.c->kept_size, &arena, err);
 	if (!op->exec.spec)
 		return -1;
 	return container_exec(w, &op->exec, err);
@@ -142,7 +142,7 @@ exec_run(struct op *base, struct error *err)
 	op->p = container_add_process(op->base.c, op->exec_id, err);
 	if (!op->p)
 		return OP_FAILED;
-	stdio_pass(&op->p->stdio, op->base.s->parts.pump, op->pass);
+	stdio_pass(&op->p->stdio, op->base.s->parts.splice_worker, op->pass);
 	if ((op->process->terminal ||
 	     stdio_open_pipes(&op->p->stdio, op->base.s->parts.pipe_size, &op->ends, err) == 0) &&
 	    exec_begin(op, err) == OP_PENDING)

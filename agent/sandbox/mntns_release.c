@@ -10,28 +10,28 @@
 #include "lib/cleanup.h"
 #include "lib/log.h"
 
-struct let_go {
+struct mntns_release {
 	int fd;
 };
 
 /* The agent closes its fd when it hears of ours. */
 int
-let_go_work(struct worker *w, struct error *err)
+mntns_release_work(struct worker *w, struct error *err)
 {
-	return worker_send(w, LET_GO_MSG_CLOSE, NULL, 0, NULL, 0, true, err);
+	return worker_send(w, MNTNS_RELEASE_MSG_CLOSE, NULL, 0, NULL, 0, true, err);
 }
 
 static int
 work(struct worker *w, void *arg, struct error *err)
 {
 	(void)arg;
-	return let_go_work(w, err);
+	return mntns_release_work(w, err);
 }
 
 static int
-let_go_close(struct job *job, const struct job_message *m, void *data, struct error *err)
+mntns_release_close(struct job *job, const struct job_message *m, void *data, struct error *err)
 {
-	struct let_go *l = data;
+	struct mntns_release *l = data;
 
 	(void)m;
 	(void)err;
@@ -41,9 +41,9 @@ let_go_close(struct job *job, const struct job_message *m, void *data, struct er
 }
 
 static void
-on_done(struct job *job, const struct error *err, void *data)
+mntns_release_on_done(struct job *job, const struct error *err, void *data)
 {
-	struct let_go *l = data;
+	struct mntns_release *l = data;
 
 	(void)job;
 	if (err->code != ERROR_OK)
@@ -52,25 +52,25 @@ on_done(struct job *job, const struct error *err, void *data)
 	free(l);
 }
 
-static const struct job_message_type let_go_messages[] = {
-	[LET_GO_MSG_CLOSE] = { .handler = let_go_close },
+static const struct job_message_type mntns_release_messages[] = {
+	[MNTNS_RELEASE_MSG_CLOSE] = { .handler = mntns_release_close },
 };
 
-static const struct job_ops let_go_job = {
+static const struct job_ops mntns_release_job = {
 	.name = "let a mount namespace go",
 	.work = work,
-	.messages = let_go_messages,
-	.n_messages = ARRAY_LEN(let_go_messages),
-	.done = on_done,
+	.messages = mntns_release_messages,
+	.n_messages = ARRAY_LEN(mntns_release_messages),
+	.done = mntns_release_on_done,
 };
 
 void
-let_go_namespace(struct sandbox *s, int *fd)
+mntns_release(struct sandbox *s, int *fd)
 {
-	struct let_go *l = *fd >= 0 ? malloc(sizeof(*l)) : NULL;
+	struct mntns_release *l = *fd >= 0 ? malloc(sizeof(*l)) : NULL;
 	struct error err = ERROR_INIT;
 	struct job_spec job = {
-		.ops = &let_go_job,
+		.ops = &mntns_release_job,
 		.arg = l,
 		.data = l,
 		.keep_fds = l ? &l->fd : NULL,

@@ -167,7 +167,7 @@ oom_watch(struct oom_events *events, const char *id, int fd, uint64_t seen, stru
 
 /* The oldest removed one is forgotten. */
 static void
-forget(struct oom_events *events)
+oom_forget(struct oom_events *events)
 {
 	struct list *pos;
 
@@ -196,7 +196,7 @@ oom_unwatch(struct oom_source *s)
 	}
 	source_close(s);
 	if (++s->events->removed > OOM_REMOVED_MAX)
-		forget(s->events);
+		oom_forget(s->events);
 }
 
 int

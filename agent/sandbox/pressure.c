@@ -78,7 +78,7 @@ pressure_send(struct worker *w, uint32_t type, const char *id, uint64_t limit, u
 
 /* Gives the containers that have calmed down their own limits. */
 static int
-pressure_let_go(struct worker *w, const struct pressure *p, struct error *err)
+pressure_restore(struct worker *w, const struct pressure *p, struct error *err)
 {
 	int root = p->s->parts.roots->cgroup;
 	struct list *pos;
@@ -120,7 +120,7 @@ pressure_work(struct worker *w, void *arg, struct error *err)
 	size_t n = 0;
 	int found;
 
-	if (pressure_let_go(w, p, err) < 0)
+	if (pressure_restore(w, p, err) < 0)
 		return -1;
 	if (!p->again)
 		return 0;

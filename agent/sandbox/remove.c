@@ -21,8 +21,8 @@ struct remove_op {
 	bool holds_mounts;      /* the worker has the container's mount namespace */
 	bool was_creating;      /* when this came: it may be undone by the time it is its turn */
 	struct teardown teardown;
-	struct timer *hurry;   /* until what runs before this one is aborted */
-	struct timer *timeout; /* the caller's */
+	struct timer *grace_timer; /* until what runs before this one is aborted */
+	struct timer *timeout;     /* the caller's */
 	struct timer *exits;
 };
 
@@ -31,14 +31,14 @@ remove_free(struct op *base)
 {
 	struct remove_op *op = (struct remove_op *)base;
 
-	timer_cancel(op->hurry);
+	timer_cancel(op->grace_timer);
 	timer_cancel(op->timeout);
 	timer_cancel(op->exits);
 	sandbox_op_free(base);
 }
 
 static void
-on_storages_released(const struct error *err, void *data)
+remove_on_storages_released(const struct error *err, void *data)
 {
 	struct remove_op *op = data;
 	const struct log_field container = { "container-id", op->base.id };
@@ -62,9 +62,9 @@ release_storages(struct remove_op *op)
 	timer_cancel(op->exits);
 	op->exits = NULL;
 	if (!op->base.c->has_storages ||
-	    storages_release_owner(op->base.s->parts.storages, op->base.id, on_storages_released,
-				   op, &err) < 0)
-		on_storages_released(&err, op);
+	    storages_release_owner(op->base.s->parts.storages, op->base.id,
+				   remove_on_storages_released, op, &err) < 0)
+		remove_on_storages_released(&err, op);
 }
 
 static void
@@ -93,9 +93,10 @@ teardown_work(struct worker *w, void *arg, struct error *err)
 	struct arena arena;
 
 	arena_init(&arena, SPEC_ARENA_MAX);
-	if (op->holds_mounts && let_go_work(w, err) < 0)
+	if (op->holds_mounts && mntns_release_work(w, err) < 0)
 		return -1;
-	op->teardown.spec = kept_unpack(op->base.c->kept, op->base.c->kept_size, &arena, err);
+	op->teardown.spec =
+		spec_retain_unpack(op->base.c->kept, op->base.c->kept_size, &arena, err);
 	if (!op->teardown.spec)
 		return -1;
 	return container_teardown(w, &op->teardown, err);
@@ -138,7 +139,7 @@ remove_close_mounts(struct job *job, const struct job_message *m, void *data, st
 }
 
 static const struct job_message_type teardown_messages[] = {
-	[LET_GO_MSG_CLOSE] = { .handler = remove_close_mounts },
+	[MNTNS_RELEASE_MSG_CLOSE] = { .handler = remove_close_mounts },
 };
 
 static const struct sandbox_job teardown_job = {
@@ -162,8 +163,8 @@ remove_run(struct op *base, struct error *err)
 	struct error ignored = ERROR_INIT;
 	struct sandbox_job job = teardown_job;
 
-	timer_cancel(op->hurry);
-	op->hurry = NULL;
+	timer_cancel(op->grace_timer);
+	op->grace_timer = NULL;
 	op->base.c = sandbox_container(s, op->base.id, CONTAINER_CALL_REMOVE, err);
 	if (!op->base.c)
 		return op->was_creating ? OP_DONE : OP_FAILED;
@@ -196,20 +197,20 @@ static const struct op_class remove_class = {
 };
 
 static void
-on_hurry(void *data)
+on_grace_end(void *data)
 {
 	struct remove_op *op = data;
 	struct op *running = op_queue_running(&op->base.s->queues, op->base.id);
 	struct error why = ERROR_INIT;
 
-	op->hurry = NULL;
+	op->grace_timer = NULL;
 	error_set(&why, ERROR_ABORTED, "container %s is being removed", op->base.id);
 	if (running)
 		op_abort(running, &why);
 }
 
 static void
-on_timeout(void *data)
+remove_on_timeout(void *data)
 {
 	struct remove_op *op = data;
 	struct error why = ERROR_INIT;
@@ -227,12 +228,13 @@ start_timers(struct remove_op *op, uint32_t timeout_s, struct error *err)
 	struct loop *loop = op->base.s->parts.loop;
 
 	if (op_queue_running(&op->base.s->queues, op->base.id)) {
-		op->hurry = loop_timer(loop, HURRY_MS, on_hurry, op, err);
-		if (!op->hurry)
+		op->grace_timer = loop_timer(loop, GRACE_MS, on_grace_end, op, err);
+		if (!op->grace_timer)
 			return -1;
 	}
 	if (timeout_s > 0) {
-		op->timeout = loop_timer(loop, (uint64_t)timeout_s * 1000, on_timeout, op, err);
+		op->timeout =
+			loop_timer(loop, (uint64_t)timeout_s * 1000, remove_on_timeout, op, err);
 		if (!op->timeout)
 			return -1;
 	}

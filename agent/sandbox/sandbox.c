@@ -13,12 +13,6 @@
 #include "lib/client_texts.h"
 #include "lib/log.h"
 
-static struct container *
-container_of(struct list *node)
-{
-	return list_entry(node, struct container, node);
-}
-
 struct sandbox *
 sandbox_new(const struct sandbox_parts *parts, struct error *err)
 {
@@ -49,14 +43,14 @@ sandbox_free(struct sandbox *s)
 		return;
 	op_queues_release(&s->queues);
 	while (!list_is_empty(&s->containers)) {
-		struct container *c = container_of(s->containers.next);
+		struct container *c = list_entry(s->containers.next, struct container, node);
 
 		close_fd(&c->ns[NS_MNT]); /* this is the end: there are no workers any more */
 		sandbox_drop(s, c);
 	}
 	oom_release(&s->oom);
 	pressure_release(&s->pressure);
-	profile_drop(s->recent_profile);
+	seccomp_cache_drop(s->recent_profile);
 	device_program_release(&s->device_program);
 	for (size_t i = 0; i < NS_KINDS; i++)
 		close_fd(&s->ns[i]);
@@ -86,8 +80,8 @@ sandbox_find(const struct sandbox *s, const char *id)
 	struct list *pos;
 
 	list_for_each (pos, &s->containers) {
-		if (strcmp(container_of(pos)->id, id) == 0)
-			return container_of(pos);
+		if (strcmp(list_entry(pos, struct container, node)->id, id) == 0)
+			return list_entry(pos, struct container, node);
 	}
 	return NULL;
 }
@@ -101,7 +95,7 @@ sandbox_drop(struct sandbox *s, struct container *c)
 	}
 	oom_unwatch(c->oom);
 	list_remove(&c->node);
-	let_go_namespace(s, &c->ns[NS_MNT]);
+	mntns_release(s, &c->ns[NS_MNT]);
 	container_free(c);
 }
 

@@ -24,7 +24,7 @@ struct initlink;
 struct jobs;
 struct device_watch;
 struct oom_events;
-struct pump;
+struct splice_worker;
 struct sandbox;
 
 #define SANDBOX_CONTAINERS_MAX 1024
@@ -36,7 +36,8 @@ struct sandbox_parts {
 	struct initlink *init;
 	struct storages *storages;
 	const struct roots *roots;
-	struct pump *pump;            /* for streams that are passed through; NULL: none are */
+	struct splice_worker
+		*splice_worker;       /* for streams that are passed through; NULL: none are */
 	struct device_watch *devices; /* NULL: none are found */
 	uint32_t pipe_size;         /* bytes, of stdout and stderr pipes; 0: the kernel's default */
 	struct lsm lsm;             /* what the kernel has */

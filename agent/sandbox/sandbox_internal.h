@@ -15,7 +15,7 @@
 #include "agent/sandbox/setup_work.h"
 
 #define LAUNCH_MS          120000 /* from worker to gate; hosts ask for less */
-#define HURRY_MS           5000   /* what runs gets, before a remove abandons it */
+#define GRACE_MS           5000   /* what runs gets, before a remove abandons it */
 #define TEARDOWN_MS        10000  /* kill, wait, remove the cgroup, unmount */
 #define EXITS_MS           1000   /* between an empty cgroup and the last exit status from init */
 #define DESTROY_MS         15000  /* for all containers together */
@@ -42,7 +42,7 @@ struct sandbox {
 	struct list containers;
 	struct list profiles; /* seccomp, of the containers */
 	/* The ones that were last made: the next container has probably the same. */
-	struct profile *recent_profile;
+	struct cached_filter *recent_profile;
 	struct device_program device_program;
 	struct op_queues queues;
 	struct oom_events oom;
@@ -78,7 +78,7 @@ struct container *sandbox_find(const struct sandbox *s, const char *id);
 int error_no_container(struct error *err, const char *id);
 
 /* What CreateContainer asks for beside the spec: devices to be found, other containers' mounts. */
-struct extras {
+struct create_devices {
 	struct device_search *search;
 	struct launch_device *devices;
 	struct launch_shared *shared;
@@ -87,34 +87,35 @@ struct extras {
 };
 
 /* Types, paths, limits of a request: 0, or -1 and INVALID_ARGUMENT. */
-int extras_check(const struct sandbox_container_request *request, struct error *err);
+int create_devices_check(const struct sandbox_container_request *request, struct error *err);
 
 /* Looks for the devices of a request that has some: done(err, data), never from inside. 0, or -1 and err. */
-int extras_find(struct sandbox *s, struct extras *e,
-		const struct sandbox_container_request *request,
-		void (*done)(const struct error *err, void *data), void *data, struct error *err);
+int create_devices_find(struct sandbox *s, struct create_devices *e,
+			const struct sandbox_container_request *request,
+			void (*done)(const struct error *err, void *data), void *data,
+			struct error *err);
 
 /* Makes what the launch takes, and keeps its fds. 0, or -1 and err. */
-int extras_fill(struct sandbox *s, struct extras *e,
-		const struct sandbox_container_request *request, struct launch *launch,
-		struct keep_fds *keep, struct error *err);
+int create_devices_fill(struct sandbox *s, struct create_devices *e,
+			const struct sandbox_container_request *request, struct launch *launch,
+			struct keep_fds *keep, struct error *err);
 
-void extras_release(struct extras *e);
+void create_devices_release(struct create_devices *e);
 
 /* Takes the container out of the sandbox and frees it. */
 void sandbox_drop(struct sandbox *s, struct container *c);
 
-enum let_go_msg {
+enum mntns_release_msg {
 	/* The agent is to close its fd of the mount namespace. Waits. */
-	LET_GO_MSG_CLOSE = 1,
+	MNTNS_RELEASE_MSG_CLOSE = 1,
 };
 
 /* In a worker that keeps a container's mount namespace: has the agent close its own fd, so that the worker's is the last.
- * The handler of LET_GO_MSG_CLOSE closes it. May block. */
-int let_go_work(struct worker *w, struct error *err);
+ * The handler of MNTNS_RELEASE_MSG_CLOSE closes it. May block. */
+int mntns_release_work(struct worker *w, struct error *err);
 
 /* The same in a worker of its own. *fd may be -1, and is afterwards. */
-void let_go_namespace(struct sandbox *s, int *fd);
+void mntns_release(struct sandbox *s, int *fd);
 
 /* Sends SIGTERM to a container's first process, or SIGKILL if the kernel would drop it, perhaps some milliseconds later:
  * see terminate.c. */

@@ -48,7 +48,7 @@ undone(struct setup_op *op)
 }
 
 static void
-on_storages_released(const struct error *err, void *data)
+setup_on_storages_released(const struct error *err, void *data)
 {
 	struct setup_op *op = data;
 
@@ -58,7 +58,7 @@ on_storages_released(const struct error *err, void *data)
 }
 
 static void
-fail(struct setup_op *op, const struct error *why)
+setup_fail(struct setup_op *op, const struct error *why)
 {
 	struct error err = ERROR_INIT;
 
@@ -68,9 +68,9 @@ fail(struct setup_op *op, const struct error *why)
 		undone(op);
 		return;
 	}
-	if (storages_release_owner(op->base.s->parts.storages, "", on_storages_released, op, &err) <
-	    0)
-		on_storages_released(&err, op);
+	if (storages_release_owner(op->base.s->parts.storages, "", setup_on_storages_released, op,
+				   &err) < 0)
+		setup_on_storages_released(&err, op);
 }
 
 static void
@@ -101,7 +101,7 @@ on_names_done(struct sandbox_op *base, const struct error *err)
 	struct setup_op *op = (struct setup_op *)base;
 
 	if (err->code != ERROR_OK)
-		fail(op, err);
+		setup_fail(op, err);
 	else
 		succeed(op);
 }
@@ -147,7 +147,7 @@ set_up_names(struct setup_op *op)
 	if (!setup_names_wanted(&op->request))
 		succeed(op);
 	else if (sandbox_op_work(&op->base, &names_job, &err) != OP_PENDING)
-		fail(op, &err);
+		setup_fail(op, &err);
 }
 
 static void
@@ -157,7 +157,7 @@ on_storages_acquired(const struct error *err, void *data)
 
 	op->acquiring = NULL;
 	if (err->code != ERROR_OK) {
-		fail(op, err);
+		setup_fail(op, err);
 		return;
 	}
 	set_up_names(op);
@@ -203,7 +203,7 @@ on_first_done(struct sandbox_op *base, const struct error *err)
 	struct error why = ERROR_INIT;
 
 	if (err->code != ERROR_OK) {
-		fail(op, err);
+		setup_fail(op, err);
 		return;
 	}
 	if (op->request.n_storages == 0) {
@@ -214,7 +214,7 @@ on_first_done(struct sandbox_op *base, const struct error *err)
 	op->acquiring = storages_acquire(op->base.s->parts.storages, "", op->request.storages,
 					 op->request.n_storages, on_storages_acquired, op, &why);
 	if (!op->acquiring)
-		fail(op, &why);
+		setup_fail(op, &why);
 }
 
 static const struct sandbox_job first_job = {
@@ -253,7 +253,7 @@ setup_abort(struct op *base, const struct error *why)
 	if (op->acquiring) {
 		op->error = *why;
 		op->releasing = true;
-		storages_cancel(op->acquiring, on_storages_released, op);
+		storages_cancel(op->acquiring, setup_on_storages_released, op);
 		op->acquiring = NULL;
 	} else if (!op->releasing) {
 		sandbox_op_abort(base, why);
@@ -268,7 +268,7 @@ static const struct op_class setup_class = {
 };
 
 static int
-check_request(const struct sandbox_request *request, struct error *err)
+setup_check_request(const struct sandbox_request *request, struct error *err)
 {
 	if (strlen(request->hostname) > SANDBOX_HOSTNAME_MAX)
 		return error_set(err, ERROR_INVALID_ARGUMENT, "hostname is over %d bytes",
@@ -287,7 +287,7 @@ sandbox_create(struct sandbox *s, const struct sandbox_request *request, op_done
 {
 	struct setup_op *op;
 
-	if (check_request(request, err) < 0)
+	if (setup_check_request(request, err) < 0)
 		return OP_FAILED;
 	if (s->state == SANDBOX_CREATING)
 		return error_set(err, ERROR_FAILED_PRECONDITION, "the sandbox is being created");

@@ -46,7 +46,7 @@ clean_run_dir(struct worker *w, int run, struct error *err)
 }
 
 static void
-warn(void *data, const char *module, const char *parameter, const char *text)
+setup_work_warn(void *data, const char *module, const char *parameter, const char *text)
 {
 	const struct log_field fields[] = { { "module", module }, { "parameter", parameter } };
 
@@ -65,7 +65,7 @@ load_modules(struct worker *w, const struct setup_work *work, struct error *err)
 		return 0;
 	if (kmod_env_init(&env, work->roots->root, work->roots->sys, release, err) < 0)
 		return -1;
-	env.warn = warn;
+	env.warn = setup_work_warn;
 	env.data = w;
 	for (size_t i = 0; i < request->n_modules; i++) {
 		const struct sandbox_module *m = &request->modules[i];

@@ -21,7 +21,7 @@ start_work(struct worker *w, void *arg, struct error *err)
 	struct arena arena;
 
 	arena_init(&arena, SPEC_ARENA_MAX);
-	op->start.spec = kept_unpack(op->base.c->kept, op->base.c->kept_size, &arena, err);
+	op->start.spec = spec_retain_unpack(op->base.c->kept, op->base.c->kept_size, &arena, err);
 	if (!op->start.spec)
 		return -1;
 	return container_start_with_hooks(w, &op->start, err);

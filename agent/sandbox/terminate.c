@@ -175,7 +175,7 @@ term_judge(const struct process *p, bool is_last, struct error *err)
 static int term_step(struct process *p, struct error *err);
 
 static void
-term_look_again(void *data)
+terminate_recheck(void *data)
 {
 	struct process *p = data;
 	struct error err = ERROR_INIT;
@@ -192,8 +192,8 @@ term_step(struct process *p, struct error *err)
 	switch (term_judge(p, p->term.looks >= TERMINATE_LOOKS, err)) {
 	case TERM_AGAIN:
 		p->term.looks++;
-		p->term.timer =
-			loop_timer(p->container->loop, TERMINATE_LOOK_MS, term_look_again, p, err);
+		p->term.timer = loop_timer(p->container->loop, TERMINATE_LOOK_MS, terminate_recheck,
+					   p, err);
 		return p->term.timer ? 0 : process_signal(p, SIGTERM, err);
 	case TERM_SEND:
 		return process_signal(p, SIGTERM, err);

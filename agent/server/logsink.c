@@ -51,7 +51,7 @@ write_some(struct logsink *sink, const char *text, size_t n)
 
 /* Nobody will ask for the first n bytes any more. */
 static void
-forget(struct logsink *sink, size_t n)
+logsink_forget(struct logsink *sink, size_t n)
 {
 	sink->n_history -= n;
 	sink->sent -= n < sink->sent ? n : sink->sent;
@@ -71,11 +71,11 @@ forget_lines(struct logsink *sink, size_t n)
 			break;
 		len = (size_t)(end + 1 - sink->history);
 	}
-	forget(sink, len);
+	logsink_forget(sink, len);
 }
 
 static void
-hang_up(struct logsink *sink)
+logsink_hang_up(struct logsink *sink)
 {
 	loop_unwatch(sink->out_watch);
 	sink->out_watch = NULL;
@@ -111,7 +111,7 @@ push(struct logsink *sink)
 		sink->sent += (size_t)n;
 	}
 	if (sink->listener < 0)
-		forget(sink, sink->n_history);
+		logsink_forget(sink, sink->n_history);
 	return true;
 }
 
@@ -132,7 +132,7 @@ take_line(const char *line, size_t len, void *data)
 
 		forget_lines(sink, 1);
 		if (sink->n_history == before) /* no line's end: not what lib/log gives */
-			forget(sink, before);
+			logsink_forget(sink, before);
 	}
 	memcpy(sink->history + sink->n_history, line, len);
 	sink->n_history += len;
@@ -162,7 +162,7 @@ on_out(uint32_t events, void *data)
 	struct logsink *sink = data;
 
 	if (sink->listener >= 0 && events & (EPOLLIN | EPOLLHUP | EPOLLERR) && !read_reader(sink)) {
-		hang_up(sink);
+		logsink_hang_up(sink);
 		return;
 	}
 	if (push(sink) && log_flush())
@@ -177,7 +177,7 @@ serve(struct logsink *sink, int fd)
 	/* what the one before has acknowledged may have come in the same moment */
 	if (sink->out >= 0)
 		(void)read_reader(sink);
-	hang_up(sink);
+	logsink_hang_up(sink);
 	sink->out_watch = loop_watch(sink->loop, fd, EPOLLIN | EPOLLOUT, on_out, sink, &err);
 	if (!sink->out_watch) {
 		close_fd(&fd);
@@ -189,7 +189,7 @@ serve(struct logsink *sink, int fd)
 
 /* The newest connection gets the lines: the one before is mostly one whose end was lost. */
 static void
-on_listener(uint32_t events, void *data)
+logsink_on_listener(uint32_t events, void *data)
 {
 	struct logsink *sink = data;
 	uint32_t port;
@@ -228,8 +228,8 @@ use_address(struct logsink *sink, const char *address)
 	sink->spare = eventfd(0, EFD_CLOEXEC);
 	sink->listener = address_listen(address, &family, &sink->path, &err);
 	if (sink->listener >= 0)
-		sink->listen_watch =
-			loop_watch(sink->loop, sink->listener, EPOLLIN, on_listener, sink, &err);
+		sink->listen_watch = loop_watch(sink->loop, sink->listener, EPOLLIN,
+						logsink_on_listener, sink, &err);
 	if (sink->listen_watch)
 		return;
 	close_fd(&sink->listener);
@@ -275,7 +275,7 @@ logsink_free(struct logsink *sink)
 		return;
 	(void)log_flush();
 	log_set_sink(NULL, NULL);
-	hang_up(sink);
+	logsink_hang_up(sink);
 	loop_unwatch(sink->listen_watch);
 	close_fd(&sink->listener);
 	close_fd(&sink->spare);

@@ -154,7 +154,7 @@ ports_add(struct ports *ports, uint32_t port, int fd)
 }
 
 static void
-on_listener(uint32_t events, void *data)
+ports_on_listener(uint32_t events, void *data)
 {
 	struct ports *ports = data;
 
@@ -191,7 +191,8 @@ ports_new(struct loop *loop, uint32_t vport, struct error *err)
 	(void)snprintf(address, sizeof(address), "vsock://-1:%u", vport);
 	ports->listener = address_listen(address, &family, &path, err);
 	if (ports->listener >= 0)
-		ports->watch = loop_watch(loop, ports->listener, EPOLLIN, on_listener, ports, err);
+		ports->watch =
+			loop_watch(loop, ports->listener, EPOLLIN, ports_on_listener, ports, err);
 	ports->spare = eventfd(0, EFD_CLOEXEC);
 	if (ports->watch)
 		return ports;

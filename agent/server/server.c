@@ -141,7 +141,7 @@ accepted(struct listener *listener, int fd, const struct sockaddr_vm *peer, sock
 }
 
 static void
-on_listener(uint32_t events, void *data)
+server_on_listener(uint32_t events, void *data)
 {
 	struct listener *listener = data;
 	struct server *server = listener->server;
@@ -211,8 +211,8 @@ server_listen(struct server *server, const char *address, struct error *err)
 	listener->server = server;
 	listener->fd = address_listen(address, &listener->family, &listener->path, err);
 	if (listener->fd >= 0)
-		listener->watch =
-			loop_watch(server->loop, listener->fd, EPOLLIN, on_listener, listener, err);
+		listener->watch = loop_watch(server->loop, listener->fd, EPOLLIN,
+					     server_on_listener, listener, err);
 	if (!listener->watch) {
 		listener_free(listener);
 		return -1;

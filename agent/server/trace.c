@@ -47,7 +47,7 @@ on_retry(void *data)
 
 /* The collector gets whole spans only: what was sent in part is of no use to the next connection. */
 static void
-hang_up(struct tracer *tracer)
+trace_hang_up(struct tracer *tracer)
 {
 	struct error err = ERROR_INIT;
 
@@ -71,17 +71,17 @@ try_connect(struct tracer *tracer)
 	    (RETRY_EINTR(connect(tracer->fd, (const struct sockaddr *)&tracer->address,
 				 tracer->size)) < 0 &&
 	     errno != EINPROGRESS)) {
-		hang_up(tracer);
+		trace_hang_up(tracer);
 		return;
 	}
 	tracer->watch = loop_watch(tracer->loop, tracer->fd, EPOLLOUT, on_ready, tracer, &err);
 	if (!tracer->watch)
-		hang_up(tracer);
+		trace_hang_up(tracer);
 }
 
 /* Writes what goes. */
 static void
-flush(struct tracer *tracer)
+trace_flush(struct tracer *tracer)
 {
 	while (buf_len(&tracer->out) > 0) {
 		/* no more at a time: agent/server/conn.c tells why */
@@ -92,7 +92,7 @@ flush(struct tracer *tracer)
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n < 0 && !io_is_for_now(errno)) {
-			hang_up(tracer);
+			trace_hang_up(tracer);
 			return;
 		}
 		if (n < 0)
@@ -112,15 +112,15 @@ on_ready(uint32_t events, void *data)
 
 	if (!tracer->is_connected) {
 		if (getsockopt(tracer->fd, SOL_SOCKET, SO_ERROR, &error, &size) < 0 || error) {
-			hang_up(tracer);
+			trace_hang_up(tracer);
 			return;
 		}
 		tracer->is_connected = true;
 	}
 	if (events & (EPOLLERR | EPOLLHUP | EPOLLRDHUP))
-		hang_up(tracer);
+		trace_hang_up(tracer);
 	else
-		flush(tracer);
+		trace_flush(tracer);
 }
 
 struct tracer *
@@ -290,13 +290,13 @@ trace_end(struct tracer *tracer, struct trace_span *span, enum error_code code)
 		/* a length without its span would shift all that follows */
 		tracer->dropped++;
 		if (tracer->fd >= 0)
-			hang_up(tracer);
+			trace_hang_up(tracer);
 		else
 			buf_consume(&tracer->out, buf_len(&tracer->out));
 		return;
 	}
 	if (tracer->is_connected)
-		flush(tracer);
+		trace_flush(tracer);
 	else if (tracer->fd < 0 && !tracer->retry)
 		try_connect(tracer);
 }

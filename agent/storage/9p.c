@@ -3,7 +3,7 @@
 #include "agent/storage/driver.h"
 
 static int
-check(const struct storage_spec *spec, struct error *err)
+p9_check(const struct storage_spec *spec, struct error *err)
 {
 	if (!*spec->source)
 		return error_set(err, ERROR_INVALID_ARGUMENT,
@@ -22,6 +22,6 @@ mount_9p(struct worker *w, const struct storage_mount *m, struct error *err)
 
 const struct storage_driver storage_9p = {
 	.name = "9p",
-	.check = check,
+	.check = p9_check,
 	.mount = mount_9p,
 };

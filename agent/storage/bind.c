@@ -3,7 +3,7 @@
 #include "agent/storage/driver.h"
 
 static int
-check(const struct storage_spec *spec, struct error *err)
+bind_check(const struct storage_spec *spec, struct error *err)
 {
 	if (spec->source[0] != '/')
 		return error_set(err, ERROR_INVALID_ARGUMENT,
@@ -27,6 +27,6 @@ mount_bind(struct worker *w, const struct storage_mount *m, struct error *err)
 
 const struct storage_driver storage_bind = {
 	.name = "bind",
-	.check = check,
+	.check = bind_check,
 	.mount = mount_bind,
 };

@@ -18,7 +18,7 @@ has_driver_option(const struct storage_spec *spec, const char *option)
 }
 
 static int
-check(const struct storage_spec *spec, struct error *err)
+blk_check(const struct storage_spec *spec, struct error *err)
 {
 	if (!*spec->fstype)
 		return error_set(err, ERROR_INVALID_ARGUMENT, "storage %s: blk needs an fstype",
@@ -69,6 +69,6 @@ mount_blk(struct worker *w, const struct storage_mount *m, struct error *err)
 const struct storage_driver storage_blk = {
 	.name = "blk",
 	.needs_block_device = true,
-	.check = check,
+	.check = blk_check,
 	.mount = mount_blk,
 };

@@ -56,7 +56,7 @@ has_joined(const struct storage_spec *spec, const char *key)
 }
 
 static int
-check(const struct storage_spec *spec, struct error *err)
+ephemeral_check(const struct storage_spec *spec, struct error *err)
 {
 	const char *gid = storage_option(spec, "fsgid");
 	uint64_t page, size;
@@ -199,6 +199,6 @@ mount_ephemeral(struct worker *w, const struct storage_mount *m, struct error *e
 const struct storage_driver storage_ephemeral = {
 	.name = "ephemeral",
 	.pod_lifetime = true,
-	.check = check,
+	.check = ephemeral_check,
 	.mount = mount_ephemeral,
 };

@@ -11,7 +11,7 @@
 #include "lib/path.h"
 
 static int
-check(const struct storage_spec *spec, struct error *err)
+local_check(const struct storage_spec *spec, struct error *err)
 {
 	const char *mode = storage_option(spec, "mode"), *gid = storage_option(spec, "fsgid");
 	uint32_t v;
@@ -64,6 +64,6 @@ make_local(struct worker *w, const struct storage_mount *m, struct error *err)
 const struct storage_driver storage_local = {
 	.name = "local",
 	.pod_lifetime = true,
-	.check = check,
+	.check = local_check,
 	.mount = make_local,
 };

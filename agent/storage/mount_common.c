@@ -197,7 +197,8 @@ storage_apply_fs_group(const struct storage_mount *m, int fd, struct error *err)
 		return 0;
 	if (fstat(fd, &st) < 0)
 		return error_sys(err, "look at the mount point");
-	if (spec->fs_group_policy == 1 && st.st_gid == gid && (st.st_mode & needed) == needed)
+	if (spec->fs_group_policy == FS_GROUP_ON_ROOT_MISMATCH && st.st_gid == gid &&
+	    (st.st_mode & needed) == needed)
 		return 0;
 	if (!S_ISDIR(st.st_mode))
 		return change_fd(fd, &st, gid) < 0 ? error_sys(err, "change group and mode") : 0;

@@ -41,7 +41,7 @@ storage_place_release(struct storage_place *place)
 /* Notes what was made, or (NULL) that another mount was faster. The mount point comes last but is to be the first in the
  * list. */
 static void
-note(struct storage_point *point, const struct stat *made)
+mount_point_note(struct storage_point *point, const struct stat *made)
 {
 	memmove(&point->files[1], &point->files[0], point->made * sizeof(point->files[0]));
 	point->files[0] = (struct storage_file){ 0 };
@@ -59,7 +59,7 @@ make_file(const struct walk *walk, const char *name, struct error *err)
 
 	if (fd < 0 && err->code != ERROR_ALREADY_EXISTS)
 		return -1;
-	note(walk->point, fd < 0 ? NULL : &st);
+	mount_point_note(walk->point, fd < 0 ? NULL : &st);
 	close_fd(&fd);
 	*err = ERROR_INIT;
 	walk->place->fd = path_open(walk->place->parent, name, O_PATH, 0, PATH_FOLLOW_PARENT, err);
@@ -78,7 +78,7 @@ make_directory(const struct walk *walk, const char *name, struct error *err)
 
 	if (made < 0)
 		return -1;
-	note(walk->point, made ? &st : NULL);
+	mount_point_note(walk->point, made ? &st : NULL);
 	/* a dangling link is refused */
 	walk->place->fd = path_open(walk->place->parent, name, O_PATH | O_DIRECTORY, 0,
 				    PATH_FOLLOW_PARENT, err);

@@ -21,14 +21,14 @@
 #define AT_STATX_FORCE_SYNC 0x2000
 #endif
 
-struct look_arg {
+struct revalidate_arg {
 	const struct roots *roots;
 };
 
 static int
-look_work(struct worker *w, void *arg, struct error *err)
+revalidate_work(struct worker *w, void *arg, struct error *err)
 {
-	const struct roots *roots = ((const struct look_arg *)arg)->roots;
+	const struct roots *roots = ((const struct revalidate_arg *)arg)->roots;
 	auto_free char *text = mountinfo_read(roots->proc, "self/mountinfo", err);
 	char *rest = text, *line;
 	struct mountinfo m;
@@ -53,23 +53,24 @@ look_work(struct worker *w, void *arg, struct error *err)
 	return 0;
 }
 
-static const struct task_class look_class = {
+static const struct task_class revalidate_class = {
 	.name = "look at the share's mounts",
-	.work = look_work,
+	.work = revalidate_work,
 	.deadline_ms = LOOK_MS,
 };
 
 struct pending *
-volume_look_again(const struct volume_parts *parts, task_done_fn *done, void *data,
-		  struct error *err)
+volume_share_revalidate(const struct volume_parts *parts, task_done_fn *done, void *data,
+			struct error *err)
 {
 	int fds[] = { parts->roots->root, parts->roots->proc };
-	struct look_arg *arg = malloc(sizeof(*arg));
+	struct revalidate_arg *arg = malloc(sizeof(*arg));
 
 	if (!arg) {
-		error_nomem(err, look_class.name);
+		error_nomem(err, revalidate_class.name);
 		return NULL;
 	}
 	arg->roots = parts->roots;
-	return task_start(parts->jobs, &look_class, arg, fds, ARRAY_LEN(fds), done, data, err);
+	return task_start(parts->jobs, &revalidate_class, arg, fds, ARRAY_LEN(fds), done, data,
+			  err);
 }

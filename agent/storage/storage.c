@@ -261,7 +261,7 @@ request_gone(const struct error *err, void *data)
 
 /* Gives everything back and waits for the end of what nobody else needs. */
 static void
-request_give_up(struct storage_request *r)
+request_abort(struct storage_request *r)
 {
 	struct error err = ERROR_INIT;
 	struct release *release = release_new(r->table, request_gone, r, &err);
@@ -285,7 +285,7 @@ request_end(struct storage_request *r)
 	if (r->err.code == ERROR_OK || r->at == 0)
 		request_finish(r);
 	else
-		request_give_up(r);
+		request_abort(r);
 }
 
 static struct ref *
@@ -417,7 +417,7 @@ storages_cancel(struct storage_request *r, storages_done_fn *gone, void *data)
 	r->data = data;
 	r->err = ERROR_INIT;
 	if (!r->is_ending)
-		request_give_up(r);
+		request_abort(r);
 }
 
 /* Requests of the owner (NULL: everybody's) that are not done yet find nothing to wait for any more. */
@@ -480,7 +480,7 @@ storages_release_owner(struct storages *t, const char *owner, storages_done_fn *
 }
 
 void
-storages_settle(struct storages *t, const char *owner)
+storages_commit(struct storages *t, const char *owner)
 {
 	struct list *pos, *ref;
 

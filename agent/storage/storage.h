@@ -19,6 +19,12 @@ struct device_watch; /* agent/device: uevents */
 struct storages;
 struct storage_request;
 
+/* When fs_group is applied to the files of a storage that has some already. */
+enum fs_group_policy {
+	FS_GROUP_ALWAYS,
+	FS_GROUP_ON_ROOT_MISMATCH,
+};
+
 /* A request's storage in plain terms (agent/rpc copies it from the message; strings owned by the caller until the
  * callback). */
 struct storage_spec {
@@ -29,7 +35,7 @@ struct storage_spec {
 	size_t n_driver_options;
 	bool has_fs_group;
 	uint32_t fs_group_id;
-	uint32_t fs_group_policy; /* 0 Always, 1 OnRootMismatch */
+	uint32_t fs_group_policy; /* enum fs_group_policy, and what else a host sends */
 	bool shared;
 };
 
@@ -51,7 +57,7 @@ void storages_cancel(struct storage_request *r, storages_done_fn *gone, void *da
 
 /* The owner has come about: what he has of the pod's (`shared`, or of a driver that keeps its storages for the sandbox's life)
  * stays from now on when he goes. What only those had who failed is unmounted with them. */
-void storages_settle(struct storages *s, const char *owner);
+void storages_commit(struct storages *s, const char *owner);
 
 /* Gives back every reference of `owner`; unmounts at zero (unless it is the pod's and settled), in reverse order. A
  * request of the owner that is not done fails. "": the sandbox ends, and with it everybody's references and all

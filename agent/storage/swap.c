@@ -110,7 +110,7 @@ static const struct task_class swap_class = {
 /* ---- in the loop ---- */
 
 static void
-finish(struct swap_add *s, const struct error *err)
+swap_finish(struct swap_add *s, const struct error *err)
 {
 	volume_done_fn *done = pending_end(&s->pending) ? s->done : NULL;
 	void *data = s->data;
@@ -127,7 +127,7 @@ on_task(const struct error *err, const void *result, void *data)
 
 	(void)result;
 	s->task = NULL;
-	finish(s, err);
+	swap_finish(s, err);
 }
 
 static int
@@ -155,7 +155,7 @@ on_found(const struct error *err, const char *node, void *data)
 	if (node && begin(s, node, &why) == 0)
 		return;
 	error_wrap(&why, "add swap");
-	finish(s, &why);
+	swap_finish(s, &why);
 }
 
 /* swapon(2) goes on; a device is no longer waited for. */

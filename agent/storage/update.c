@@ -163,7 +163,7 @@ set_word(const char *word, void *data, struct error *err)
 
 /* Finds it, and takes its options; changes nothing. */
 static int
-prepare(struct remount *r, const struct roots *roots, struct error *err)
+update_prepare(struct remount *r, const struct roots *roots, struct error *err)
 {
 	struct statfs st;
 
@@ -198,7 +198,7 @@ set_flags(const struct remount *r, struct error *err)
 }
 
 static int
-apply(const struct remount *r, struct error *err)
+update_apply(const struct remount *r, struct error *err)
 {
 	if (sys_fsconfig(r->fs, SYS_FSCONFIG_CMD_RECONFIGURE, NULL, NULL, 0) < 0)
 		return error_fs(err, r, "reconfigure it");
@@ -229,11 +229,11 @@ remount_all(struct worker *w, const struct remount_arg *a, struct remount *list,
 
 	for (size_t i = 0; r == 0 && i < n; i++) {
 		spec = list[i].spec;
-		r = prepare(&list[i], a->roots, err);
+		r = update_prepare(&list[i], a->roots, err);
 	}
 	while (r == 0 && done < n) {
 		spec = list[done].spec;
-		r = apply(&list[done], err);
+		r = update_apply(&list[done], err);
 		done += r == 0;
 	}
 	if (r == 0)
@@ -279,7 +279,7 @@ free_update(struct ephemeral_update *u)
 }
 
 static void
-finish(struct ephemeral_update *u, const struct error *err)
+update_finish(struct ephemeral_update *u, const struct error *err)
 {
 	if (pending_end(&u->pending))
 		u->done(err, u->data);
@@ -293,7 +293,7 @@ on_remounted(const struct error *err, const void *result, void *data)
 
 	(void)result;
 	u->task = NULL;
-	finish(u, err);
+	update_finish(u, err);
 }
 
 static int
@@ -315,7 +315,7 @@ on_mounted(const struct error *err, void *data)
 	u->request = NULL;
 	if (why.code == ERROR_OK && u->remounts->specs.n > 0 && begin_remounts(u, &why) == 0)
 		return;
-	finish(u, &why);
+	update_finish(u, &why);
 }
 
 /* Those that are not mounted yet; nothing to do is done by a remount of nothing. */

@@ -3,7 +3,7 @@
 #include "agent/storage/driver.h"
 
 static int
-check(const struct storage_spec *spec, struct error *err)
+virtiofs_check(const struct storage_spec *spec, struct error *err)
 {
 	if (!*spec->source)
 		return error_set(err, ERROR_INVALID_ARGUMENT,
@@ -25,6 +25,6 @@ mount_virtiofs(struct worker *w, const struct storage_mount *m, struct error *er
 
 const struct storage_driver storage_virtiofs = {
 	.name = "virtio-fs",
-	.check = check,
+	.check = virtiofs_check,
 	.mount = mount_virtiofs,
 };

@@ -46,8 +46,8 @@ struct pending *volume_resize(const struct volume_parts *parts, const char *path
 			      task_done_fn *done, void *data, struct error *err);
 
 /* Looks at every mount below the shared directory, so that the host's file server learns which are stale. No result. */
-struct pending *volume_look_again(const struct volume_parts *parts, task_done_fn *done, void *data,
-				  struct error *err);
+struct pending *volume_share_revalidate(const struct volume_parts *parts, task_done_fn *done,
+					void *data, struct error *err);
 
 typedef void volume_done_fn(const struct error *err, void *data);
 

@@ -90,7 +90,7 @@ start_call(struct podrun *p, const char *method, const void *request, ttrpc_repl
 }
 
 static int
-call(struct podrun *p, const char *method, const void *request, struct error *err)
+run_call(struct podrun *p, const char *method, const void *request, struct error *err)
 {
 	return ttrpc_client_call(p->spec->client, &grpc__agent_service__descriptor, method, request,
 				 CALL_MS, NULL, err);
@@ -229,7 +229,7 @@ container_ended(struct container *c)
 	struct error err = ERROR_INIT;
 
 	remove.container_id = c->id;
-	(void)call(c->run, "RemoveContainer", &remove.base, &err);
+	(void)run_call(c->run, "RemoveContainer", &remove.base, &err);
 	for (uint64_t end = in_ms(5000); c->open_streams > 0 && monotonic_ns() < end;)
 		if (ttrpc_client_poll(c->run->spec->client, 100, &err) < 0)
 			break;
@@ -292,7 +292,7 @@ probe_begin(struct probing *b)
 	exec.exec_id = wait.exec_id = read.exec_id = id;
 	exec.process = &process;
 	read.len = CHUNK;
-	if (call(p, "ExecProcess", &exec.base, &err) < 0) {
+	if (run_call(p, "ExecProcess", &exec.base, &err) < 0) {
 		b->is_answered = true;
 		b->result = -1;
 		return;

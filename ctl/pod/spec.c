@@ -21,8 +21,8 @@
 #define ID_MAX          160
 
 static int
-call(const struct podspec *p, const char *method, const ProtobufCMessage *request,
-     struct error *err)
+spec_call(const struct podspec *p, const char *method, const ProtobufCMessage *request,
+	  struct error *err)
 {
 	if (ttrpc_client_call(p->client, &grpc__agent_service__descriptor, method, request,
 			      CALL_TIMEOUT_MS, NULL, err) < 0)
@@ -103,9 +103,9 @@ set_network(const struct podspec *p, struct error *err)
 	all.routes = &list;
 	all.n_routes = 1;
 	routes.routes = &all;
-	if (call(p, "UpdateInterface", &update.base, err) < 0)
+	if (spec_call(p, "UpdateInterface", &update.base, err) < 0)
 		return -1;
-	return call(p, "UpdateRoutes", &routes.base, err);
+	return spec_call(p, "UpdateRoutes", &routes.base, err);
 }
 
 static int
@@ -118,9 +118,9 @@ create_and_start(const struct podspec *p, struct arena *a, const struct containe
 	if (!create)
 		return error_nomem(err, "making the requests");
 	start.container_id = text(o->id);
-	if (call(p, "CreateContainer", &create->base, err) < 0)
+	if (spec_call(p, "CreateContainer", &create->base, err) < 0)
 		return -1;
-	return call(p, "StartContainer", &start.base, err);
+	return spec_call(p, "StartContainer", &start.base, err);
 }
 
 static int
@@ -162,7 +162,7 @@ make_sandbox(const struct podspec *p, struct arena *a, struct error *err)
 	if (!r || spec_sandbox_add(a, r, shares, points, n, dns, n_dns) < 0)
 		return error_nomem(err, "making the requests");
 	r->sandbox_pidns = m->share_pids;
-	return call(p, "CreateSandbox", &r->base, err);
+	return spec_call(p, "CreateSandbox", &r->base, err);
 }
 
 int

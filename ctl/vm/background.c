@@ -34,7 +34,7 @@ register_vm(const struct background *b, int *lock, struct error *err)
 }
 
 static void
-look_after(const struct background *b)
+background_look_after(const struct background *b)
 {
 	auto_close int stop = -1;
 	sigset_t set;
@@ -55,7 +55,7 @@ monitor(const struct background *b, const char *dir, int tell)
 	bool is_up = false;
 
 	/* `stop` sends SIGALRM: what a user or a system sends goes to the container as with run */
-	pod_block_signals();
+	single_vm_block_signals();
 	(void)setsid();
 	if (null < 0)
 		error_sys(&err, "open /dev/null");
@@ -69,7 +69,7 @@ monitor(const struct background *b, const char *dir, int tell)
 		return EXIT_FAILED;
 	for (int fd = 0; fd < 3; fd++)
 		(void)dup2(null, fd);
-	look_after(b);
+	background_look_after(b);
 	b->stop(b->self);
 	return 0;
 }

@@ -9,7 +9,7 @@
 #include "ctl/vm/vm.h"
 #include "lib/error.h"
 
-/* What is looked after. Everything is called in the monitor, which has blocked the signals of pod_block_signals(). */
+/* What is looked after. Everything is called in the monitor, which has blocked the signals of single_vm_block_signals(). */
 struct background {
 	/* Boots it in directory `dir`; on failure nothing is left. */
 	int (*start)(void *self, const char *dir, struct error *err);

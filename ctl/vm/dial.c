@@ -113,7 +113,7 @@ pause_until(struct wait *w, uint64_t until_ns, struct error *err)
 
 /* Looks at what is new on the console, and at the end of what is not. */
 static void
-look(struct wait *w)
+dial_look(struct wait *w)
 {
 	char text[4096];
 	auto_close int fd = open(w->vm->console, O_RDONLY | O_CLOEXEC);
@@ -141,7 +141,7 @@ wait_word(struct wait *w, struct error *err)
 	for (;;) {
 		bool started = w->started;
 
-		look(w);
+		dial_look(w);
 		if (w->started && !started)
 			limit = after(monotonic_ns(), STARTED_MS);
 		if (w->listens || until(limit) == 0)

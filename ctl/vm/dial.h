@@ -10,6 +10,6 @@ struct ttrpc_client;
 /*
  * Waits until the guest's console says that the agent listens (or long enough, if it says nothing), connects, and has a
  * Check answered. The caller frees the client. NULL and err: UNAVAILABLE the VM ended, CANCELLED one of the signals of
- * pod_block_signals() is pending, DEADLINE_EXCEEDED after timeout_ms. Blocks.
+ * single_vm_block_signals() is pending, DEADLINE_EXCEEDED after timeout_ms. Blocks.
  */
 struct ttrpc_client *dial_agent(struct vm *vm, int timeout_ms, struct error *err);

@@ -46,7 +46,7 @@ argv_release(struct argv *a)
 
 /* In the child; never returns. */
 static void
-run(const struct argv *a, int log_fd, pid_t parent, int pass_fd)
+spawn_run(const struct argv *a, int log_fd, pid_t parent, int pass_fd)
 {
 	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
 	sigset_t none;
@@ -86,7 +86,7 @@ spawn(const struct argv *a, int log_fd, int pass_fd, struct error *err)
 	if (pid < 0)
 		return error_sys(err, "start %s", a->items[0]);
 	if (pid == 0)
-		run(a, log_fd, parent, pass_fd);
+		spawn_run(a, log_fd, parent, pass_fd);
 	return pid;
 }
 

@@ -157,7 +157,8 @@ struct attempt {
 };
 
 static int
-wait_for(const struct address *a, const struct attempt *t, int fd, short events, struct error *err)
+address_wait_for(const struct address *a, const struct attempt *t, int fd, short events,
+		 struct error *err)
 {
 	struct pollfd pfd[2] = { { .fd = fd, .events = events },
 				 { .fd = t->stop_fd, .events = POLLIN } };
@@ -188,7 +189,7 @@ handshake(const struct address *a, const struct attempt *t, int fd, struct error
 	while (len < sizeof(line) - 1) {
 		ssize_t got;
 
-		if (wait_for(a, t, fd, POLLIN, err) < 0)
+		if (address_wait_for(a, t, fd, POLLIN, err) < 0)
 			return -1;
 		got = recv(fd, line + len, 1, 0);
 		if (got < 0 && (errno == EINTR || errno == EAGAIN))
@@ -228,7 +229,7 @@ address_connect_unless(const struct address *a, int timeout_ms, int stop_fd, str
 	if (connect(fd, (const struct sockaddr *)&a->addr, a->len) < 0) {
 		if (errno != EINPROGRESS)
 			return unavailable(a, err);
-		if (wait_for(a, &t, fd, POLLOUT, err) < 0)
+		if (address_wait_for(a, &t, fd, POLLOUT, err) < 0)
 			return -1;
 		if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &len) < 0)
 			return unavailable(a, err);

@@ -168,7 +168,7 @@ ttrpc_client_free(struct ttrpc_client *client)
 
 /* Writes what the socket takes. */
 static int
-flush(struct ttrpc_client *client, struct error *err)
+client_flush(struct ttrpc_client *client, struct error *err)
 {
 	while (buf_len(&client->out) > 0) {
 		ssize_t n = send(client->fd, buf_head(&client->out), buf_len(&client->out),
@@ -221,7 +221,7 @@ ttrpc_client_start(struct ttrpc_client *client, const ProtobufCServiceDescriptor
 	p->next = client->buckets[p->id / 2 % N_BUCKETS];
 	client->buckets[p->id / 2 % N_BUCKETS] = p;
 	/* A failure to send is found again, and told to all calls, by whoever waits. */
-	(void)flush(client, &(struct error){ 0 });
+	(void)client_flush(client, &(struct error){ 0 });
 	return p->id;
 }
 
@@ -310,7 +310,7 @@ received(struct ttrpc_client *client, size_t n, struct error *err)
 int
 ttrpc_client_handle(struct ttrpc_client *client, struct error *err)
 {
-	if (client->broken || flush(client, err) < 0)
+	if (client->broken || client_flush(client, err) < 0)
 		return set_broken(client, err);
 	for (;;) {
 		ssize_t n = recv(client->fd, client->chunk, sizeof(client->chunk), MSG_DONTWAIT);

@@ -74,7 +74,7 @@ header_ready(struct frame_reader *reader)
 }
 
 static enum frame_event
-fail(struct frame_reader *reader, enum frame_event event)
+frame_fail(struct frame_reader *reader, enum frame_event event)
 {
 	reader->failed = (uint8_t)event;
 	buf_release(&reader->payload);
@@ -101,7 +101,7 @@ frame_reader_feed(struct frame_reader *reader, const uint8_t *data, size_t n, si
 		if (reader->skip > 0)
 			return FRAME_MORE;
 		if (reader->skip_closes)
-			return fail(reader, FRAME_CLOSE);
+			return frame_fail(reader, FRAME_CLOSE);
 		reader->n_head = 0;
 	}
 	if (reader->n_head < FRAME_HEADER_SIZE) {
@@ -118,7 +118,7 @@ frame_reader_feed(struct frame_reader *reader, const uint8_t *data, size_t n, si
 	}
 	take = min(n - *used, reader->header.length - buf_len(&reader->payload));
 	if (take > 0 && buf_append(&reader->payload, data + *used, take) < 0)
-		return fail(reader, FRAME_NOMEM);
+		return frame_fail(reader, FRAME_NOMEM);
 	*used += take;
 	if (buf_len(&reader->payload) < reader->header.length)
 		return FRAME_MORE;

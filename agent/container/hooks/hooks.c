@@ -175,7 +175,7 @@ hooks_merge_release(Grpc__Hooks *merged)
 
 /* What a hook printed, in one line, under its path. */
 static void
-tell(struct hook_context *c, const char *path, const char *output)
+hooks_tell(struct hook_context *c, const char *path, const char *output)
 {
 	size_t len = strlen(c->said);
 
@@ -195,7 +195,7 @@ run_one(struct hook_context *c, const Grpc__Hook *hook, const char *state, struc
 	auto_free char **env = calloc(hook->n_env + 1, sizeof(*env));
 	size_t n_env = hook->n_env;
 	char output[OUTPUT_MAX];
-	struct helper_spec spec = {
+	struct subprocess_spec spec = {
 		.path = hook->path,
 		.argv = argv,
 		.envp = (const char *const *)env,
@@ -219,7 +219,7 @@ run_one(struct hook_context *c, const Grpc__Hook *hook, const char *state, struc
 	env[n_env] = NULL;
 	if (faccessat(AT_FDCWD, hook->path, X_OK, AT_EACCESS) < 0)
 		return error_sys(err, "%s", hook->path);
-	if (helper_run(&spec, &status, err) < 0) {
+	if (subprocess_run(&spec, &status, err) < 0) {
 		/* it is not the caller's time that is over */
 		err->code = ERROR_INTERNAL;
 		return -1;
@@ -232,7 +232,7 @@ run_one(struct hook_context *c, const Grpc__Hook *hook, const char *state, struc
 	if (WEXITSTATUS(status) != 0)
 		return error_set(err, ERROR_INTERNAL, "%s exited with %d: %s", hook->path,
 				 WEXITSTATUS(status), output);
-	tell(c, hook->path, output);
+	hooks_tell(c, hook->path, output);
 	return 0;
 }
 

@@ -190,14 +190,15 @@ hook_stage_lead(struct worker *w, struct hook_stage *stage, int sock, pid_t pid,
 
 	if (!stage->early)
 		return 0;
-	if (sync_recv(sock, SYNC_HOOKS, NULL, 0, NULL, err) < 0 || leave_namespaces(stage, err) < 0)
+	if (handshake_recv(sock, HANDSHAKE_HOOKS, NULL, 0, NULL, err) < 0 ||
+	    leave_namespaces(stage, err) < 0)
 		return -1;
 	stage->begun = true;
 	if (hooks_run(&c, HOOK_PRESTART, err) < 0 || hooks_run(&c, HOOK_CREATE_RUNTIME, err) < 0)
 		return -1;
-	if (sync_send(sock, SYNC_HOOKS, NULL, 0, -1) < 0)
+	if (handshake_send(sock, HANDSHAKE_HOOKS, NULL, 0, -1) < 0)
 		return error_sys(err, "go on after hooks");
-	n = sync_recv(sock, SYNC_HOOKS, c.said, sizeof(c.said) - 1, NULL, err);
+	n = handshake_recv(sock, HANDSHAKE_HOOKS, c.said, sizeof(c.said) - 1, NULL, err);
 	if (n > 0) {
 		c.said[n] = '\0';
 		worker_log(w, LOG_LEVEL_INFO, "%s", c.said);
@@ -214,9 +215,9 @@ hook_stage_follow(const struct hook_stage *stage, int sock, struct error *err)
 
 	if (!stage->early)
 		return 0;
-	if (sync_send(sock, SYNC_HOOKS, NULL, 0, -1) < 0)
+	if (handshake_send(sock, HANDSHAKE_HOOKS, NULL, 0, -1) < 0)
 		return error_sys(err, "ask for hooks");
-	if (sync_recv(sock, SYNC_HOOKS, NULL, 0, NULL, err) < 0)
+	if (handshake_recv(sock, HANDSHAKE_HOOKS, NULL, 0, NULL, err) < 0)
 		return -1;
 	/* the set-up around them goes without one */
 	mask = umask(022);
@@ -224,7 +225,7 @@ hook_stage_follow(const struct hook_stage *stage, int sock, struct error *err)
 	(void)umask(mask);
 	if (result < 0)
 		return -1;
-	if (sync_send(sock, SYNC_HOOKS, c.said, strlen(c.said), -1) < 0)
+	if (handshake_send(sock, HANDSHAKE_HOOKS, c.said, strlen(c.said), -1) < 0)
 		return error_sys(err, "go on after hooks");
 	return 0;
 }
@@ -257,10 +258,10 @@ hook_stage_start(const struct hook_stage *stage, int gate, struct error *err)
 	if (!hooks_has(c.spec->hooks, HOOK_START_CONTAINER))
 		return 0;
 	if (hooks_run(&c, HOOK_START_CONTAINER, err) < 0) {
-		(void)sync_send(gate, SYNC_FAILED, err, sizeof(*err), -1);
+		(void)handshake_send(gate, HANDSHAKE_FAILED, err, sizeof(*err), -1);
 		return -1;
 	}
-	if (sync_send(gate, SYNC_HOOKS, c.said, strlen(c.said), -1) < 0)
+	if (handshake_send(gate, HANDSHAKE_HOOKS, c.said, strlen(c.said), -1) < 0)
 		return error_sys(err, "tell that hooks have run");
 	return 0;
 }

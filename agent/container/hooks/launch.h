@@ -13,7 +13,7 @@
 
 #define HOOK_NAMESPACES 6 /* that a worker may have left */
 
-struct entry;
+struct container_init;
 
 struct hook_stage {
 	const struct launch *launch;

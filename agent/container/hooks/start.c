@@ -15,7 +15,7 @@
 
 /* The hooks' cgroup, which is there since the launch: fd, or -1. */
 static int
-open_cgroup(const struct roots *roots, const char *id)
+start_open_cgroup(const struct roots *roots, const char *id)
 {
 	char name[CGROUP_PATH_MAX];
 
@@ -31,7 +31,7 @@ wait_for_exec(struct worker *w, const struct launch_start *s, struct error *err)
 	ssize_t n;
 
 	if (hooks_has(s->spec->hooks, HOOK_START_CONTAINER)) {
-		n = sync_recv(s->gate, SYNC_HOOKS, said, sizeof(said) - 1, NULL, err);
+		n = handshake_recv(s->gate, HANDSHAKE_HOOKS, said, sizeof(said) - 1, NULL, err);
 		if (n < 0)
 			return -1;
 		said[n] = '\0';
@@ -46,7 +46,7 @@ wait_for_exec(struct worker *w, const struct launch_start *s, struct error *err)
 int
 container_start_with_hooks(struct worker *w, const struct launch_start *s, struct error *err)
 {
-	auto_close int cgroup_fd = open_cgroup(s->roots, s->id);
+	auto_close int cgroup_fd = start_open_cgroup(s->roots, s->id);
 	struct hook_context c = {
 		.spec = s->spec,
 		.id = s->id,
@@ -67,7 +67,7 @@ container_start_with_hooks(struct worker *w, const struct launch_start *s, struc
 int
 container_poststop(struct worker *w, const struct teardown *t, struct error *err)
 {
-	auto_close int cgroup_fd = open_cgroup(t->roots, t->id);
+	auto_close int cgroup_fd = start_open_cgroup(t->roots, t->id);
 	struct hook_context c = {
 		.spec = t->spec,
 		.id = t->id,

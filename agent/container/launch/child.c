@@ -24,10 +24,10 @@
 #include "lib/sys.h"
 
 int
-child_entry(struct entry *e, const struct roots *roots, const Grpc__Spec *spec,
+child_entry(struct container_init *e, const struct roots *roots, const Grpc__Spec *spec,
 	    const Grpc__Process *process, struct error *err)
 {
-	*e = (struct entry){
+	*e = (struct container_init){
 		.roots = roots,
 		.process = process,
 		.linux = spec->linux,
@@ -49,7 +49,7 @@ child_entry(struct entry *e, const struct roots *roots, const Grpc__Spec *spec,
 }
 
 void
-child_caps(struct worker *w, struct entry *e, bool warn)
+child_caps(struct worker *w, struct container_init *e, bool warn)
 {
 	char left_out[CAP_LEFT_OUT_MAX];
 	const struct log_field fields[] = { { "container-id", e->id },
@@ -66,13 +66,13 @@ child_caps(struct worker *w, struct entry *e, bool warn)
 
 /* Was the user given by name? Then only the child can tell who it is. */
 static bool
-is_named(const struct entry *e)
+is_named(const struct container_init *e)
 {
 	return e->process->user && *e->process->user->username;
 }
 
 static int
-own_stdio(const struct entry *e, uint32_t uid, struct error *err)
+own_stdio(const struct container_init *e, uint32_t uid, struct error *err)
 {
 	uint32_t outside = uid;
 
@@ -95,17 +95,17 @@ own_stdio(const struct entry *e, uint32_t uid, struct error *err)
 }
 
 int
-child_own_stdio(const struct entry *e, struct error *err)
+child_own_stdio(const struct container_init *e, struct error *err)
 {
 	return is_named(e) ? 0 : own_stdio(e, e->process->user ? e->process->user->uid : 0, err);
 }
 
 /* What child_own_stdio() had to leave. */
 static int
-await_user(const struct child_process *c, const struct entry *e, struct error *err)
+await_user(const struct child_process *c, const struct container_init *e, struct error *err)
 {
 	uint32_t uid;
-	ssize_t n = sync_recv(c->sock, SYNC_USER, &uid, sizeof(uid), NULL, err);
+	ssize_t n = handshake_recv(c->sock, HANDSHAKE_USER, &uid, sizeof(uid), NULL, err);
 
 	if (n < 0)
 		return -1;
@@ -116,7 +116,7 @@ await_user(const struct child_process *c, const struct entry *e, struct error *e
 
 /* The pipe for what a failed execve leaves: the agent has its end before the process is there. */
 static int
-open_report(struct worker *w, struct entry *e, struct error *err)
+open_report(struct worker *w, struct container_init *e, struct error *err)
 {
 	int fds[2], result;
 
@@ -129,7 +129,7 @@ open_report(struct worker *w, struct entry *e, struct error *err)
 }
 
 int
-child_start(struct worker *w, struct entry *e, uint64_t flags, int cgroup_fd,
+child_start(struct worker *w, struct container_init *e, uint64_t flags, int cgroup_fd,
 	    struct child_process *c, struct error *err)
 {
 	struct undo undo = { .kind = UNDO_KILL };
@@ -155,7 +155,7 @@ child_start(struct worker *w, struct entry *e, uint64_t flags, int cgroup_fd,
 	if (pid == 0) {
 		(void)close(pair[0]);
 		(void)close(worker_fd(w));
-		entry_run(e);
+		container_init_run(e);
 	}
 	if (pid < 0)
 		error_sys(err, "clone a process");
@@ -173,7 +173,7 @@ child_start(struct worker *w, struct entry *e, uint64_t flags, int cgroup_fd,
 }
 
 int
-child_set_oom_score(pid_t pid, const struct entry *e, struct error *err)
+child_set_oom_score(pid_t pid, const struct container_init *e, struct error *err)
 {
 	char path[48], value[24];
 
@@ -194,13 +194,14 @@ forward_terminal(struct worker *w, struct child_process *c, struct error *err)
 {
 	auto_close int master = -1;
 
-	if (sync_recv(c->sock, SYNC_TTY, NULL, 0, &master, err) < 0)
+	if (handshake_recv(c->sock, HANDSHAKE_TTY, NULL, 0, &master, err) < 0)
 		return -1;
 	return worker_send(w, LAUNCH_MSG_TTY, NULL, 0, &master, 1, true, err);
 }
 
 int
-child_lead(struct worker *w, struct child_process *c, const struct entry *e, struct error *err)
+child_lead(struct worker *w, struct child_process *c, const struct container_init *e,
+	   struct error *err)
 {
 	if (e->pid_ns < 0 && worker_process(w, c->pid, c->pidfd, err) < 0)
 		return -1;
@@ -212,24 +213,24 @@ child_lead(struct worker *w, struct child_process *c, const struct entry *e, str
 		return -1;
 	if (e->hooks && hook_stage_lead(w, e->hooks, c->sock, c->pid, err) < 0)
 		return -1;
-	if (sync_recv(c->sock, SYNC_READY, NULL, 0, NULL, err) < 0)
+	if (handshake_recv(c->sock, HANDSHAKE_READY, NULL, 0, NULL, err) < 0)
 		return -1;
 	/* a user namespace has no say in raising limits: only we have */
 	return e->user && e->pid_ns < 0 ? rlimits_apply(c->pid, e->rlimits, e->n_rlimits, err) : 0;
 }
 
 int
-child_fork_last(struct worker *w, struct child_process *c, const struct entry *e,
+child_fork_last(struct worker *w, struct child_process *c, const struct container_init *e,
 		const struct filter *filter, struct error *err)
 {
 	struct undo undo = { .kind = UNDO_KILL };
 	int pidfd = -1;
 	pid_t pid;
 
-	if (sync_name_senders(c->sock) < 0)
+	if (handshake_name_senders(c->sock) < 0)
 		return error_sys(err, "prepare the last fork");
 	if (child_release(c, filter, err) < 0 ||
-	    sync_recv_process(c->sock, c->pid, c->pidfd, &pid, &pidfd, err) < 0)
+	    handshake_recv_process(c->sock, c->pid, c->pidfd, &pid, &pidfd, err) < 0)
 		return -1;
 	close_fd(&c->pidfd);
 	c->pid = undo.id = pid;
@@ -245,7 +246,8 @@ child_fork_last(struct worker *w, struct child_process *c, const struct entry *e
 int
 child_release(struct child_process *c, const struct filter *filter, struct error *err)
 {
-	if (sync_send(c->sock, SYNC_RUN, filter, filter ? filter_size(filter) : 0, -1) < 0)
+	if (handshake_send(c->sock, HANDSHAKE_RUN, filter, filter ? filter_size(filter) : 0, -1) <
+	    0)
 		return error_sys(err, "release the process");
 	return 0;
 }

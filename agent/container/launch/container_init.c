@@ -43,7 +43,7 @@
 
 /* A terminal in place of the three stdio fds; the master goes to the worker. */
 static int
-set_up_terminal(struct entry *e, int root_fd, int dev_fd, struct error *err)
+set_up_terminal(struct container_init *e, int root_fd, int dev_fd, struct error *err)
 {
 	auto_close int master = -1;
 	auto_close int slave = -1;
@@ -55,10 +55,10 @@ set_up_terminal(struct entry *e, int root_fd, int dev_fd, struct error *err)
 		return error_sys(err, "give the terminal to user %u", e->who.uid);
 	if (dev_fd >= 0 && tty_console(dev_fd, slave, err) < 0)
 		return -1;
-	if (sync_send(e->sock, SYNC_TTY, NULL, 0, master) < 0)
+	if (handshake_send(e->sock, HANDSHAKE_TTY, NULL, 0, master) < 0)
 		return error_sys(err, "hand over the terminal");
 	for (int i = 0; i < 3; i++) {
-		e->stdio[i] = fcntl(slave, F_DUPFD_CLOEXEC, ENTRY_FILES);
+		e->stdio[i] = fcntl(slave, F_DUPFD_CLOEXEC, INHERIT_FDS_FREE);
 		if (e->stdio[i] < 0)
 			return error_sys(err, "copy the terminal");
 	}
@@ -67,25 +67,25 @@ set_up_terminal(struct entry *e, int root_fd, int dev_fd, struct error *err)
 
 /* A name is looked up in the container's files, which are in place; the worker owes that user its stdio. */
 static int
-find_user(struct entry *e, int root_fd, struct error *err)
+find_user(struct container_init *e, int root_fd, struct error *err)
 {
 	const Grpc__User *user = e->process->user;
 
 	if (user_resolve(root_fd, user, &e->who, err) < 0)
 		return -1;
 	if (user && *user->username &&
-	    sync_send(e->sock, SYNC_USER, &e->who.uid, sizeof(e->who.uid), -1) < 0)
+	    handshake_send(e->sock, HANDSHAKE_USER, &e->who.uid, sizeof(e->who.uid), -1) < 0)
 		return error_sys(err, "tell the user's id");
 	return 0;
 }
 
 /* Everything that only a container's first process does. */
 static int
-set_up_container(struct entry *e, struct error *err)
+set_up_container(struct container_init *e, struct error *err)
 {
 	struct rootfs *r = e->rootfs;
 
-	if (e->user && sync_recv(e->sock, SYNC_MAPPED, NULL, 0, NULL, err) < 0)
+	if (e->user && handshake_recv(e->sock, HANDSHAKE_MAPPED, NULL, 0, NULL, err) < 0)
 		return -1;
 	if (ns_plan_enter(e->ns, e->hostname, err) < 0 || rootfs_enter(r, err) < 0)
 		return -1;
@@ -105,12 +105,12 @@ set_up_container(struct entry *e, struct error *err)
 
 /* The same for one more process. */
 static int
-join_container(struct entry *e, struct error *err)
+join_container(struct container_init *e, struct error *err)
 {
 	auto_close int root = -1;
 
 	/* the container can see this process already: what is of the guest is closed first */
-	if (entry_close_others(e, err) < 0 || ns_join_all(e->join, err) < 0)
+	if (inherit_fds_close_others(e, err) < 0 || ns_join_all(e->join, err) < 0)
 		return -1;
 	if (e->user && user_become_root(err) < 0)
 		return -1;
@@ -156,7 +156,7 @@ reset_signals(struct error *err)
 
 /* Gives up what the spec does not grant. */
 static int
-drop_privileges(const struct entry *e, struct error *err)
+drop_privileges(const struct container_init *e, struct error *err)
 {
 	uint64_t extra = 0;
 
@@ -180,7 +180,8 @@ drop_privileges(const struct entry *e, struct error *err)
 
 /* Everything up to execve but for the gate. */
 static int
-prepare(struct entry *e, struct program *program, struct sync_buffer **buffer, struct error *err)
+container_init_prepare(struct container_init *e, struct program *program,
+		       struct handshake_buffer **buffer, struct error *err)
 {
 	auto_close int root = -1;
 
@@ -195,7 +196,7 @@ prepare(struct entry *e, struct program *program, struct sync_buffer **buffer, s
 	if (keyring_join(e->keyring, err) < 0)
 		return -1;
 	(void)umask(022);
-	if (entry_arrange_files(e, err) < 0)
+	if (inherit_fds_arrange(e, err) < 0)
 		return -1;
 	if (e->pid_ns < 0 && program_make_session(e) < 0)
 		return error_sys(err, "make a session");
@@ -219,11 +220,11 @@ prepare(struct entry *e, struct program *program, struct sync_buffer **buffer, s
 
 /* Waits for the worker's last word, perhaps with the filter; the socket is closed then. */
 static void
-wait_to_run(struct entry *e, struct sync_buffer *buffer, struct filter *filter)
+wait_to_run(struct container_init *e, struct handshake_buffer *buffer, struct filter *filter)
 {
 	struct error err = ERROR_INIT;
-	ssize_t n = sync_recv_in(buffer, e->sock, SYNC_RUN, filter,
-				 e->filtered ? sizeof(*filter) : 0, NULL, &err);
+	ssize_t n = handshake_recv_in(buffer, e->sock, HANDSHAKE_RUN, filter,
+				      e->filtered ? sizeof(*filter) : 0, NULL, &err);
 
 	if (e->pid_ns < 0)
 		close_fd(&e->sock);
@@ -284,7 +285,7 @@ move_program(struct program *program, struct error *err)
 
 /* The last fork: the worker is told of the process. Its own memory of all else is gone: nothing may be allocated. */
 _Noreturn static void
-fork_and_end(const struct entry *e, const struct program *program)
+fork_and_end(const struct container_init *e, const struct program *program)
 {
 	struct error err = ERROR_INIT;
 	int pidfd = -1;
@@ -294,18 +295,18 @@ fork_and_end(const struct entry *e, const struct program *program)
 	pid = last_fork(e, program, &pidfd);
 	if (pid < 0) {
 		error_sys(&err, "clone a process");
-		(void)sync_send(e->sock, SYNC_FAILED, &err, sizeof(err), -1);
-	} else if (sync_send(e->sock, SYNC_PROCESS, &pid, sizeof(pid), pidfd) < 0) {
+		(void)handshake_send(e->sock, HANDSHAKE_FAILED, &err, sizeof(err), -1);
+	} else if (handshake_send(e->sock, HANDSHAKE_PROCESS, &pid, sizeof(pid), pidfd) < 0) {
 		/* the process holds the socket too: while it lives, the worker would wait */
 		error_sys(&err, "report a process");
 		(void)sys_pidfd_send_signal(pidfd, SIGKILL);
-		(void)sync_send(e->sock, SYNC_FAILED, &err, sizeof(err), -1);
+		(void)handshake_send(e->sock, HANDSHAKE_FAILED, &err, sizeof(err), -1);
 	}
 	_exit(0);
 }
 
 int
-program_make_session(const struct entry *e)
+program_make_session(const struct container_init *e)
 {
 	if (setsid() < 0)
 		return -1;
@@ -313,7 +314,7 @@ program_make_session(const struct entry *e)
 }
 
 _Noreturn void
-program_run(const struct entry *e, const struct program *program, bool is_filtered)
+program_run(const struct container_init *e, const struct program *program, bool is_filtered)
 {
 	if (program->filter.n && !is_filtered && filter_load(&program->filter) != 0) {
 		exec_report_reason(e->report, program->path, "its seccomp filter cannot be loaded",
@@ -326,10 +327,10 @@ program_run(const struct entry *e, const struct program *program, bool is_filter
 }
 
 _Noreturn void
-entry_run(struct entry *e)
+container_init_run(struct container_init *e)
 {
 	struct error err = ERROR_INIT;
-	struct sync_buffer *buffer = NULL;
+	struct handshake_buffer *buffer = NULL;
 	struct program program;
 	char *no_words[] = { NULL };
 	char byte;
@@ -338,12 +339,12 @@ entry_run(struct entry *e)
 	/* set by prepare(), which is more than the analyzer follows */
 	program.args = no_words;
 	program.env = no_words;
-	if (prepare(e, &program, &buffer, &err) < 0 ||
+	if (container_init_prepare(e, &program, &buffer, &err) < 0 ||
 	    (e->pid_ns >= 0 && move_program(&program, &err) < 0)) {
-		(void)sync_send(e->sock, SYNC_FAILED, &err, sizeof(err), -1);
+		(void)handshake_send(e->sock, HANDSHAKE_FAILED, &err, sizeof(err), -1);
 		_exit(1);
 	}
-	if (sync_send(e->sock, SYNC_READY, NULL, 0, -1) < 0)
+	if (handshake_send(e->sock, HANDSHAKE_READY, NULL, 0, -1) < 0)
 		_exit(1);
 	wait_to_run(e, buffer, &program.filter);
 	if (e->pid_ns >= 0)

@@ -15,7 +15,7 @@
 struct hook_stage;
 struct wipe;
 
-struct entry {
+struct container_init {
 	const struct roots *roots;
 	const char *id;      /* of the container */
 	const char *keyring; /* the name of its session keyring */
@@ -28,7 +28,7 @@ struct entry {
 	size_t n_rlimits;
 	bool no_new_privs;
 	bool terminal; /* process->terminal, which is not there any more for a last fork */
-	bool filtered; /* a seccomp program comes with SYNC_RUN */
+	bool filtered; /* a seccomp program comes with HANDSHAKE_RUN */
 	const struct ns_maps *maps; /* of its user namespace, as far as they are known */
 	bool user;    /* in a user namespace of the container: rlimits are the worker's business */
 	int sock;     /* to the worker (handshake.h) */
@@ -47,6 +47,6 @@ struct entry {
 	const int *join; /* NS_KINDS fds; -1: the worker has entered that one */
 };
 
-/* Never returns. What fails before SYNC_READY is reported, afterwards it is the exit code: 127 if the program or its
+/* Never returns. What fails before HANDSHAKE_READY is reported, afterwards it is the exit code: 127 if the program or its
  * interpreter is missing, 126 if it cannot be executed, 125 if the filter cannot be loaded; why is on its stderr. */
-_Noreturn void entry_run(struct entry *e);
+_Noreturn void container_init_run(struct container_init *e);

@@ -21,7 +21,7 @@ struct change {
 };
 
 static Grpc__LinuxDevice *
-find(const Grpc__Linux *l, const char *path)
+device_entries_find(const Grpc__Linux *l, const char *path)
 {
 	for (size_t i = 0; i < l->n_devices; i++) {
 		if (strcmp(l->devices[i]->path, path) == 0)
@@ -32,7 +32,8 @@ find(const Grpc__Linux *l, const char *path)
 
 /* devtmpfs answers for itself: the node is looked at, not opened. */
 static int
-look(const struct launch *l, const struct launch_device *d, struct change *c, struct error *err)
+device_entries_look(const struct launch *l, const struct launch_device *d, struct change *c,
+		    struct error *err)
 {
 	const char *name = strncmp(d->node, "/dev/", 5) == 0 ? d->node + 5 : "";
 	struct stat st;
@@ -42,7 +43,7 @@ look(const struct launch *l, const struct launch_device *d, struct change *c, st
 	if (!S_ISBLK(st.st_mode) && !S_ISCHR(st.st_mode))
 		return error_set(err, ERROR_INVALID_ARGUMENT, "device %s: %s is no device",
 				 d->container_path, d->node);
-	c->device = find(l->spec->linux, d->container_path);
+	c->device = device_entries_find(l->spec->linux, d->container_path);
 	if (!c->device)
 		return error_set(err, ERROR_INVALID_ARGUMENT,
 				 "Missing devices in OCI spec: nothing has path %s",
@@ -133,7 +134,8 @@ device_entries_apply(const struct launch *l, struct error *err)
 	if (!all)
 		return error_nomem(err, "numbering devices");
 	for (size_t i = 0; i < l->n_devices; i++) {
-		if (look(l, &l->devices[i], &all[i], err) < 0 || check_apart(all, i, err) < 0)
+		if (device_entries_look(l, &l->devices[i], &all[i], err) < 0 ||
+		    check_apart(all, i, err) < 0)
 			return -1;
 	}
 	for (size_t i = 0; i < l->n_devices; i++) {

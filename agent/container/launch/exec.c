@@ -98,7 +98,7 @@ is_frozen_below(const struct launch_exec *x, const char *path)
 /* Where init is now (it may have moved itself below its cgroup), unless that is frozen, else the container's cgroup.
  * The pid is looked at while its process is seen to live before and after: it was nobody else's in between. */
 static int
-open_cgroup(const struct launch_exec *x, struct error *err)
+exec_open_cgroup(const struct launch_exec *x, struct error *err)
 {
 	char path[CGROUP_PATH_MAX + 1];
 	size_t n = strlen(x->cgroup_path);
@@ -128,7 +128,7 @@ not_running(const struct launch_exec *x, struct error *err)
 
 /* What is left of the guest's files once the container has been entered: none, but for what has to be used there. */
 static int
-leave_guest(struct worker *w, const struct launch_exec *x, struct entry *e, int cgroup_fd,
+leave_guest(struct worker *w, const struct launch_exec *x, struct container_init *e, int cgroup_fd,
 	    struct roots *left, struct error *err)
 {
 	auto_close int root = openat(AT_FDCWD, "/", O_PATH | O_DIRECTORY | O_CLOEXEC);
@@ -145,14 +145,14 @@ leave_guest(struct worker *w, const struct launch_exec *x, struct entry *e, int 
 	if (*p->apparmorprofile || *p->selinuxlabel)
 		keep[7] = left->proc = x->roots->proc;
 	e->roots = left;
-	return entry_keep_files(keep, ARRAY_LEN(keep), err);
+	return inherit_fds_keep(keep, ARRAY_LEN(keep), err);
 }
 
 /* Enters the container, but for the namespaces that only the new process can enter, and the pid namespace, which the last
  * fork alone enters: the container sees that process, and may have the capability to look into it. */
 static int
-enter_container(struct worker *w, const struct launch_exec *x, struct entry *e, int cgroup_fd,
-		struct roots *left, struct error *err)
+enter_container(struct worker *w, const struct launch_exec *x, struct container_init *e,
+		int cgroup_fd, struct roots *left, struct error *err)
 {
 	int outer[NS_KINDS];
 
@@ -165,10 +165,10 @@ enter_container(struct worker *w, const struct launch_exec *x, struct entry *e, 
 }
 
 static int
-run_child(struct worker *w, const struct launch_exec *x, struct entry *e, struct child_process *c,
-	  struct error *err)
+run_child(struct worker *w, const struct launch_exec *x, struct container_init *e,
+	  struct child_process *c, struct error *err)
 {
-	auto_close int cgroup_fd = x->roots->cgroup >= 0 ? open_cgroup(x, err) : -1;
+	auto_close int cgroup_fd = x->roots->cgroup >= 0 ? exec_open_cgroup(x, err) : -1;
 	struct roots left;
 
 	if (x->roots->cgroup >= 0 && cgroup_fd < 0)
@@ -201,7 +201,7 @@ container_exec(struct worker *w, const struct launch_exec *x, struct error *err)
 {
 	struct child_process child = CHILD_NONE;
 	Grpc__Process process = complete(x);
-	struct entry entry;
+	struct container_init entry;
 	struct wipe wipe;
 	int join[NS_KINDS];
 	int result;

@@ -13,7 +13,7 @@
 #include "lib/io.h"
 
 int
-sync_send(int sock, enum sync_type type, const void *payload, size_t size, int fd)
+handshake_send(int sock, enum handshake_type type, const void *payload, size_t size, int fd)
 {
 	uint32_t head = (uint32_t)type;
 	char small[sizeof(head) + sizeof(struct error)];
@@ -26,7 +26,7 @@ sync_send(int sock, enum sync_type type, const void *payload, size_t size, int f
 			memcpy(small + sizeof(head), payload, size);
 		return send_msg(sock, small, sizeof(head) + size, &fd, fd >= 0 ? 1 : 0, 0);
 	}
-	if (size > SYNC_PAYLOAD_MAX) {
+	if (size > HANDSHAKE_PAYLOAD_MAX) {
 		errno = EMSGSIZE;
 		return -1;
 	}
@@ -53,18 +53,19 @@ take_failure(const char *payload, size_t size, struct error *err)
 }
 
 ssize_t
-sync_recv(int sock, enum sync_type type, void *payload, size_t size, int *fd, struct error *err)
+handshake_recv(int sock, enum handshake_type type, void *payload, size_t size, int *fd,
+	       struct error *err)
 {
-	auto_free struct sync_buffer *buffer = malloc(sizeof(*buffer));
+	auto_free struct handshake_buffer *buffer = malloc(sizeof(*buffer));
 
 	if (!buffer)
 		return error_nomem(err, "waiting for a process");
-	return sync_recv_in(buffer, sock, type, payload, size, fd, err);
+	return handshake_recv_in(buffer, sock, type, payload, size, fd, err);
 }
 
 ssize_t
-sync_recv_in(struct sync_buffer *buffer, int sock, enum sync_type type, void *payload, size_t size,
-	     int *fd, struct error *err)
+handshake_recv_in(struct handshake_buffer *buffer, int sock, enum handshake_type type,
+		  void *payload, size_t size, int *fd, struct error *err)
 {
 	char *msg = buffer->bytes;
 	int fds[IO_FDS_MAX];
@@ -89,13 +90,13 @@ sync_recv_in(struct sync_buffer *buffer, int sock, enum sync_type type, void *pa
 	}
 	for (size_t i = 0; i < n_fds; i++)
 		(void)close(fds[i]);
-	if ((size_t)n >= sizeof(head) && head == SYNC_FAILED)
+	if ((size_t)n >= sizeof(head) && head == HANDSHAKE_FAILED)
 		return take_failure(msg + sizeof(head), (size_t)n - sizeof(head), err);
 	return error_set(err, ERROR_INTERNAL, "unexpected message during a process's set-up");
 }
 
 int
-sync_name_senders(int sock)
+handshake_name_senders(int sock)
 {
 	return setsockopt(sock, SOL_SOCKET, SO_PASSCRED, &(int){ 1 }, sizeof(int));
 }
@@ -113,8 +114,8 @@ await_message(int sock, int sender_pidfd, struct error *err)
 }
 
 int
-sync_recv_process(int sock, pid_t sender, int sender_pidfd, pid_t *pid, int *pidfd,
-		  struct error *err)
+handshake_recv_process(int sock, pid_t sender, int sender_pidfd, pid_t *pid, int *pidfd,
+		       struct error *err)
 {
 	char msg[sizeof(uint32_t) + sizeof(struct error)];
 	int fds[IO_FDS_MAX];
@@ -133,15 +134,15 @@ sync_recv_process(int sock, pid_t sender, int sender_pidfd, pid_t *pid, int *pid
 		return error_set(err, ERROR_INTERNAL, "the process ended during its set-up");
 	if ((size_t)n >= sizeof(head))
 		memcpy(&head, msg, sizeof(head));
-	if (from == sender && head == SYNC_PROCESS && (size_t)n == sizeof(head) + sizeof(*pid) &&
-	    n_fds == 1) {
+	if (from == sender && head == HANDSHAKE_PROCESS &&
+	    (size_t)n == sizeof(head) + sizeof(*pid) && n_fds == 1) {
 		memcpy(pid, msg + sizeof(head), sizeof(*pid));
 		*pidfd = fds[0];
 		return 0;
 	}
 	for (size_t i = 0; i < n_fds; i++)
 		(void)close(fds[i]);
-	if (from == sender && head == SYNC_FAILED)
+	if (from == sender && head == HANDSHAKE_FAILED)
 		return take_failure(msg + sizeof(head), (size_t)n - sizeof(head), err);
 	return error_set(err, ERROR_INTERNAL, "unexpected message during a process's set-up");
 }

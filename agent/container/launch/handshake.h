@@ -2,22 +2,22 @@
 /*
  * What a worker and the process that it clones for a container tell each other, over a SOCK_SEQPACKET pair:
  *
- *   worker -> child  SYNC_MAPPED   uid and gid maps are written (only with a new user namespace)
- *   child -> worker  SYNC_USER     payload: the uid of a user that was given by name (only then)
- *   child -> worker  SYNC_TTY      one fd: the pty master (only with a terminal)
- *   child <-> worker SYNC_HOOKS    before the root is changed, if there are hooks then: it is the worker's turn; it has
+ *   worker -> child  HANDSHAKE_MAPPED   uid and gid maps are written (only with a new user namespace)
+ *   child -> worker  HANDSHAKE_USER     payload: the uid of a user that was given by name (only then)
+ *   child -> worker  HANDSHAKE_TTY      one fd: the pty master (only with a terminal)
+ *   child <-> worker HANDSHAKE_HOOKS    before the root is changed, if there are hooks then: it is the worker's turn; it has
  *                                  run its hooks; the child has run its own, payload: what they printed
- *   child -> worker  SYNC_READY    all is set up; what follows cannot fail but for execve
- *   worker -> child  SYNC_RUN      payload: the seccomp program, if it is awaited; the worker's work is done, but if
+ *   child -> worker  HANDSHAKE_READY    all is set up; what follows cannot fail but for execve
+ *   worker -> child  HANDSHAKE_RUN      payload: the seccomp program, if it is awaited; the worker's work is done, but if
  *                                  the child makes another process (last_fork.h):
- *   child -> worker  SYNC_PROCESS  payload: its pid; one fd: its pidfd; the child ends
+ *   child -> worker  HANDSHAKE_PROCESS  payload: its pid; one fd: its pidfd; the child ends
  *   worker -> that   one byte      it may run its program
- *   child -> worker  SYNC_FAILED   payload: struct error; the child ends
+ *   child -> worker  HANDSHAKE_FAILED   payload: struct error; the child ends
  *
  * The gate of a container with startContainer or poststart hooks is such a socket, too:
  *
- *   child -> worker  SYNC_HOOKS    startContainer hooks have run (only if there are some), payload: what they printed
- *   child -> worker  SYNC_FAILED   one of them failed; the child ends
+ *   child -> worker  HANDSHAKE_HOOKS    startContainer hooks have run (only if there are some), payload: what they printed
+ *   child -> worker  HANDSHAKE_FAILED   one of them failed; the child ends
  *
  * Every length is checked. End of file means that the other side is dead.
  */
@@ -29,41 +29,41 @@
 
 #include "lib/error.h"
 
-enum sync_type {
-	SYNC_MAPPED = 1,
-	SYNC_USER,
-	SYNC_TTY,
-	SYNC_HOOKS,
-	SYNC_READY,
-	SYNC_RUN,
-	SYNC_FAILED,
-	SYNC_PROCESS,
+enum handshake_type {
+	HANDSHAKE_MAPPED = 1,
+	HANDSHAKE_USER,
+	HANDSHAKE_TTY,
+	HANDSHAKE_HOOKS,
+	HANDSHAKE_READY,
+	HANDSHAKE_RUN,
+	HANDSHAKE_FAILED,
+	HANDSHAKE_PROCESS,
 };
 
 /* Payload of one message: 4096 instructions of a filter and a little. */
-#define SYNC_PAYLOAD_MAX (40u << 10)
+#define HANDSHAKE_PAYLOAD_MAX (40u << 10)
 
-struct sync_buffer {
-	char bytes[sizeof(uint32_t) + SYNC_PAYLOAD_MAX];
+struct handshake_buffer {
+	char bytes[sizeof(uint32_t) + HANDSHAKE_PAYLOAD_MAX];
 };
 
 /* fd is sent along unless it is -1. 0, or -1 and errno. */
-int sync_send(int sock, enum sync_type type, const void *payload, size_t size, int fd);
+int handshake_send(int sock, enum handshake_type type, const void *payload, size_t size, int fd);
 
-/* Waits for a message of this type. Returns the payload's size (at most `size`), or -1: a SYNC_FAILED becomes err.
+/* Waits for a message of this type. Returns the payload's size (at most `size`), or -1: a HANDSHAKE_FAILED becomes err.
  * *fd, if not NULL, is the fd that came along; without one the message is refused. */
-ssize_t sync_recv(int sock, enum sync_type type, void *payload, size_t size, int *fd,
-		  struct error *err);
+ssize_t handshake_recv(int sock, enum handshake_type type, void *payload, size_t size, int *fd,
+		       struct error *err);
 
 /* Has the kernel name the sender of each message from now on. 0, or -1 and errno. */
-int sync_name_senders(int sock);
+int handshake_name_senders(int sock);
 
-/* Waits for SYNC_PROCESS from `sender`, which `sender_pidfd` refers to. Another process may hold that end of the socket,
+/* Waits for HANDSHAKE_PROCESS from `sender`, which `sender_pidfd` refers to. Another process may hold that end of the socket,
  * too: a message of any other is refused, and the end of the sender is noticed although the socket stays open.
  * Returns 0 with *pid and *pidfd, or -1. Blocks. */
-int sync_recv_process(int sock, pid_t sender, int sender_pidfd, pid_t *pid, int *pidfd,
-		      struct error *err);
+int handshake_recv_process(int sock, pid_t sender, int sender_pidfd, pid_t *pid, int *pidfd,
+			   struct error *err);
 
 /* The same in memory that the caller has: nothing is allocated. */
-ssize_t sync_recv_in(struct sync_buffer *buffer, int sock, enum sync_type type, void *payload,
-		     size_t size, int *fd, struct error *err);
+ssize_t handshake_recv_in(struct handshake_buffer *buffer, int sock, enum handshake_type type,
+			  void *payload, size_t size, int *fd, struct error *err);

@@ -28,7 +28,7 @@ keep(int *list, size_t *n, int fd)
 }
 
 int
-entry_keep_files(const int *fds, size_t n_fds, struct error *err)
+inherit_fds_keep(const int *fds, size_t n_fds, struct error *err)
 {
 	unsigned int next = 3;
 	int list[KEEP_MAX];
@@ -49,7 +49,7 @@ entry_keep_files(const int *fds, size_t n_fds, struct error *err)
 }
 
 int
-entry_close_others(const struct entry *e, struct error *err)
+inherit_fds_close_others(const struct container_init *e, struct error *err)
 {
 	const int fds[] = { e->stdio[0],       e->stdio[1],
 			    e->stdio[2],       e->sock,
@@ -58,7 +58,7 @@ entry_close_others(const struct entry *e, struct error *err)
 			    e->roots->proc,    e->join[NS_USER],
 			    e->join[NS_CGROUP] };
 
-	return entry_keep_files(fds, ARRAY_LEN(fds), err);
+	return inherit_fds_keep(fds, ARRAY_LEN(fds), err);
 }
 
 /* Moves fd to a place of its own above the low ones. */
@@ -69,7 +69,7 @@ lift(int *fd, struct error *err)
 
 	if (*fd < 0)
 		return 0;
-	high = fcntl(*fd, F_DUPFD_CLOEXEC, ENTRY_FILES);
+	high = fcntl(*fd, F_DUPFD_CLOEXEC, INHERIT_FDS_FREE);
 	if (high < 0)
 		return error_sys(err, "arrange files");
 	*fd = high;
@@ -89,7 +89,7 @@ lower(int *fd, int place, struct error *err)
 }
 
 int
-entry_arrange_files(struct entry *e, struct error *err)
+inherit_fds_arrange(struct container_init *e, struct error *err)
 {
 	for (int i = 0; i < 3; i++) {
 		/* 0 to 2 are the worker's /dev/null; others survive execve only as copies */

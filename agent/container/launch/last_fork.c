@@ -27,7 +27,7 @@
 #define CLONE_FLAGS (CLONE_PARENT | CLONE_PIDFD | SIGCHLD)
 
 struct forking {
-	const struct entry *e;
+	const struct container_init *e;
 	const struct program *program;
 	pid_t pid;
 	int pidfd, errnum;
@@ -36,7 +36,7 @@ struct forking {
 /* Does the filter let the two processes do what is left to be done? Then it is loaded before the last fork, and the
  * capability that this takes is gone by then. */
 static bool
-fork_under_filter(const struct entry *e, const struct filter *filter)
+fork_under_filter(const struct container_init *e, const struct filter *filter)
 {
 	const struct {
 		long number;
@@ -83,7 +83,7 @@ ON_OTHER_STACK static int
 enter_and_fork(void *arg)
 {
 	struct forking *f = arg;
-	const struct entry *e = f->e;
+	const struct container_init *e = f->e;
 	const struct filter *filter = &f->program->filter;
 	bool under_filter = fork_under_filter(e, filter);
 	bool keeps_capability = filter->n && !e->no_new_privs && !under_filter;
@@ -100,7 +100,7 @@ enter_and_fork(void *arg)
 }
 
 pid_t
-last_fork(const struct entry *e, const struct program *program, int *pidfd)
+last_fork(const struct container_init *e, const struct program *program, int *pidfd)
 {
 	struct forking f = { .e = e, .program = program, .pid = -1, .pidfd = -1 };
 	char *stack = mmap(NULL, STACK_SIZE, PROT_READ | PROT_WRITE,

@@ -12,9 +12,9 @@
 
 #include <sys/types.h>
 
-struct entry;
+struct container_init;
 struct program;
 
 /* Makes the last process, which never returns from here, in the caller's files and memory. Returns its pid with *pidfd,
  * or -1 and errno. Allocates nothing. */
-pid_t last_fork(const struct entry *e, const struct program *program, int *pidfd);
+pid_t last_fork(const struct container_init *e, const struct program *program, int *pidfd);

@@ -74,7 +74,7 @@ compile_filter(struct worker *w, const struct launch *l, struct filter **out, st
 
 /* A user namespace's ids, and what belongs to them; the process waits for it. */
 static int
-set_up_ids(const struct launch *l, struct entry *e, const struct child_process *c,
+set_up_ids(const struct launch *l, struct container_init *e, const struct child_process *c,
 	   struct ns_maps *maps, struct error *err)
 {
 	if (e->ns->user_ns < 0 && ns_write_id_maps(l->roots->proc, c->pid, l->spec->linux, err) < 0)
@@ -84,7 +84,7 @@ set_up_ids(const struct launch *l, struct entry *e, const struct child_process *
 	e->maps = maps;
 	if (rootfs_map_ids(e->rootfs, c->pid, maps, err) < 0 || child_own_stdio(e, err) < 0)
 		return -1;
-	if (sync_send(c->sock, SYNC_MAPPED, NULL, 0, -1) < 0)
+	if (handshake_send(c->sock, HANDSHAKE_MAPPED, NULL, 0, -1) < 0)
 		return error_sys(err, "start the process");
 	return 0;
 }
@@ -107,7 +107,7 @@ warn_of_mounts(struct worker *w, const struct launch *l, const struct rootfs *r)
 
 /* From the clone to the gate. */
 static int
-run_child(struct worker *w, const struct launch *l, struct entry *e, int cgroup_fd,
+run_child(struct worker *w, const struct launch *l, struct container_init *e, int cgroup_fd,
 	  struct child_process *c, struct ns_maps *maps, struct error *err)
 {
 	auto_free struct filter *compiled = NULL;
@@ -161,8 +161,8 @@ may_fork_last(const struct launch *l, const struct ns_plan *ns, const struct hoo
 
 /* Others in the pid namespace may be able to trace the process: it enters that at the very end. */
 static int
-plan_last_fork(struct worker *w, const struct launch *l, struct ns_plan *ns, struct entry *e,
-	       struct wipe *wipe, int *procfs, struct error *err)
+plan_last_fork(struct worker *w, const struct launch *l, struct ns_plan *ns,
+	       struct container_init *e, struct wipe *wipe, int *procfs, struct error *err)
 {
 	struct error why = ERROR_INIT;
 
@@ -191,7 +191,7 @@ container_launch(struct worker *w, const struct launch *l, struct error *err)
 	struct wipe wipe;
 	struct ns_plan ns;
 	struct ns_maps maps; /* the entry's, in a user namespace */
-	struct entry entry;
+	struct container_init entry;
 	int result = -1;
 
 	if (device_entries_apply(l, err) < 0 ||

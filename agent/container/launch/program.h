@@ -7,7 +7,7 @@
 
 #include "agent/container/seccomp/filter.h"
 
-struct entry;
+struct container_init;
 
 /* What execve is to get, and the filter it runs under. */
 struct program {
@@ -19,10 +19,10 @@ struct program {
 #define EXIT_NOT_LOADED 125
 
 /* Makes a session, with the terminal if there is one. 0, or -1 and errno. */
-int program_make_session(const struct entry *e);
+int program_make_session(const struct container_init *e);
 
 /* Loads the filter, unless it is in force already, and runs the program. Allocates nothing; the caller's stack may be another
  * than the sanitizer's. */
-__attribute__((no_sanitize_address)) _Noreturn void program_run(const struct entry *e,
+__attribute__((no_sanitize_address)) _Noreturn void program_run(const struct container_init *e,
 								const struct program *program,
 								bool is_filtered);

@@ -62,7 +62,8 @@ is_private_memory(const struct mapping *m, const struct mapping *before)
 }
 
 static int
-add(struct wipe *plan, const struct mapping *m, const struct mapping *before, struct error *err)
+wipe_add(struct wipe *plan, const struct mapping *m, const struct mapping *before,
+	 struct error *err)
 {
 	bool is_shared = !m->is_private && !m->is_special;
 
@@ -108,7 +109,7 @@ wipe_plan(int proc_fd, struct wipe *plan, struct error *err)
 					   "unknown line in the map of the worker's memory");
 			break;
 		}
-		result = add(plan, &m, &before, err);
+		result = wipe_add(plan, &m, &before, err);
 		before = m;
 	}
 	(void)fclose(f);

@@ -245,7 +245,7 @@ mount_new_fs(const char *type, const Grpc__Mount *spec, const char *label, uint6
 
 /* The detached mount with all its attributes. */
 static int
-prepare(struct container_mount *m, bool *pending_ro, struct error *err)
+mounts_prepare(struct container_mount *m, bool *pending_ro, struct error *err)
 {
 	uint64_t attrs = m->own.set;
 	int tree;
@@ -326,7 +326,7 @@ int
 mount_make(int root_fd, struct container_mount *m, bool *pending_ro, struct error *err)
 {
 	auto_close int at = open_destination(root_fd, m, err);
-	auto_close int tree = at < 0 ? -1 : prepare(m, pending_ro, err);
+	auto_close int tree = at < 0 ? -1 : mounts_prepare(m, pending_ro, err);
 
 	if (tree < 0 || put_in_place(m, tree, at, err) < 0)
 		return error_wrap(err, "mount %s", m->spec->destination);

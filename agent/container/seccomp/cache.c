@@ -5,11 +5,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-struct profile *
-profile_take(struct list *all, const Grpc__LinuxSeccomp *seccomp, struct error *err)
+struct cached_filter *
+seccomp_cache_take(struct list *all, const Grpc__LinuxSeccomp *seccomp, struct error *err)
 {
 	size_t size = grpc__linux_seccomp__get_packed_size(seccomp);
-	struct profile *p = calloc(1, sizeof(*p) + size);
+	struct cached_filter *p = calloc(1, sizeof(*p) + size);
 	struct list *pos;
 
 	if (!p) {
@@ -18,7 +18,7 @@ profile_take(struct list *all, const Grpc__LinuxSeccomp *seccomp, struct error *
 	}
 	p->packed_size = grpc__linux_seccomp__pack(seccomp, p->packed);
 	list_for_each (pos, all) {
-		struct profile *other = list_entry(pos, struct profile, node);
+		struct cached_filter *other = list_entry(pos, struct cached_filter, node);
 
 		if (other->packed_size == size && memcmp(other->packed, p->packed, size) == 0) {
 			free(p);
@@ -32,7 +32,7 @@ profile_take(struct list *all, const Grpc__LinuxSeccomp *seccomp, struct error *
 }
 
 int
-profile_store(struct profile *p, const void *filter, size_t size, struct error *err)
+seccomp_cache_store(struct cached_filter *p, const void *filter, size_t size, struct error *err)
 {
 	uint32_t head[2] = { 0, 0 }; /* flags, n */
 
@@ -52,7 +52,7 @@ profile_store(struct profile *p, const void *filter, size_t size, struct error *
 }
 
 void
-profile_drop(struct profile *p)
+seccomp_cache_drop(struct cached_filter *p)
 {
 	if (!p || --p->refs > 0)
 		return;

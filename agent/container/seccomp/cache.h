@@ -14,7 +14,7 @@
 #include "lib/list.h"
 #include "oci.pb-c.h"
 
-struct profile {
+struct cached_filter {
 	struct list node;
 	unsigned int refs;
 	struct filter *
@@ -24,11 +24,12 @@ struct profile {
 };
 
 /* One of the list that is the same, or a new one: one more reference. NULL and RESOURCE_EXHAUSTED. */
-struct profile *profile_take(struct list *all, const Grpc__LinuxSeccomp *seccomp,
-			     struct error *err);
+struct cached_filter *seccomp_cache_take(struct list *all, const Grpc__LinuxSeccomp *seccomp,
+					 struct error *err);
 
 /* The program from a worker. 0 also if there is one; -1 and err if it is none. */
-int profile_store(struct profile *p, const void *filter, size_t size, struct error *err);
+int seccomp_cache_store(struct cached_filter *p, const void *filter, size_t size,
+			struct error *err);
 
 /* One reference less; the last one frees it. NULL is allowed. */
-void profile_drop(struct profile *p);
+void seccomp_cache_drop(struct cached_filter *p);

@@ -20,7 +20,7 @@ run_load(const struct seccomp_data *call, uint32_t offset)
 
 /* The program's verdict. What bpf.c does not write counts as the worst one. */
 static uint32_t
-run(const struct filter *f, const struct seccomp_data *call)
+evaluate_run(const struct filter *f, const struct seccomp_data *call)
 {
 	uint32_t a = 0;
 
@@ -64,7 +64,7 @@ verdict(const struct filter *f, long number, const uint64_t args[2])
 
 	call.args[0] = args[0];
 	call.args[1] = args[1];
-	return run(f, &call) & SECCOMP_RET_ACTION_FULL;
+	return evaluate_run(f, &call) & SECCOMP_RET_ACTION_FULL;
 }
 
 bool

@@ -52,7 +52,7 @@ termination_mount(const Grpc__Spec *spec)
 }
 
 const Grpc__Mount *
-kept_termination(const Grpc__Spec *spec)
+spec_retain_termination(const Grpc__Spec *spec)
 {
 	Grpc__Mount **mount = termination_mount(spec);
 
@@ -60,7 +60,7 @@ kept_termination(const Grpc__Spec *spec)
 }
 
 int
-kept_pack(const Grpc__Spec *spec, uint8_t **out, size_t *size, struct error *err)
+spec_retain_pack(const Grpc__Spec *spec, uint8_t **out, size_t *size, struct error *err)
 {
 	Grpc__Spec kept = GRPC__SPEC__INIT;
 	Grpc__Process process = GRPC__PROCESS__INIT;
@@ -93,7 +93,7 @@ kept_pack(const Grpc__Spec *spec, uint8_t **out, size_t *size, struct error *err
 }
 
 Grpc__Spec *
-kept_unpack(const uint8_t *packed, size_t size, struct arena *arena, struct error *err)
+spec_retain_unpack(const uint8_t *packed, size_t size, struct arena *arena, struct error *err)
 {
 	ProtobufCAllocator allocator = { arena_pb_alloc, arena_pb_free, arena };
 	Grpc__Spec *spec = grpc__spec__unpack(&allocator, size, packed);

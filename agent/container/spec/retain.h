@@ -17,10 +17,11 @@
 #define KEPT_TERMINATION "io.kubernetes.container.terminationMessagePath"
 
 /* That mount of a spec, or NULL. */
-const Grpc__Mount *kept_termination(const Grpc__Spec *spec);
+const Grpc__Mount *spec_retain_termination(const Grpc__Spec *spec);
 
 /* Packs those fields of the spec into memory that the caller frees. 0, or -1 and RESOURCE_EXHAUSTED. */
-int kept_pack(const Grpc__Spec *spec, uint8_t **out, size_t *size, struct error *err);
+int spec_retain_pack(const Grpc__Spec *spec, uint8_t **out, size_t *size, struct error *err);
 
-/* The spec of kept_pack() in the arena, with `process` and `linux` always there. NULL and RESOURCE_EXHAUSTED. */
-Grpc__Spec *kept_unpack(const uint8_t *packed, size_t size, struct arena *arena, struct error *err);
+/* The spec of spec_retain_pack() in the arena, with `process` and `linux` always there. NULL and RESOURCE_EXHAUSTED. */
+Grpc__Spec *spec_retain_unpack(const uint8_t *packed, size_t size, struct arena *arena,
+			       struct error *err);

@@ -31,7 +31,7 @@ input_init(struct input *in, struct loop *loop, int fd, bool tty)
 static void
 close_pipe(struct input *in)
 {
-	pump_drop(in->passed);
+	splice_worker_drop(in->passed);
 	in->passed = NULL;
 	timer_cancel(in->retry);
 	in->retry = NULL;
@@ -201,7 +201,7 @@ input_close(struct input *in)
 	if (in->closing)
 		return;
 	in->closing = true;
-	if (in->fd < 0) { /* the pump has it */
+	if (in->fd < 0) { /* the splice worker has it */
 		close_pipe(in);
 		return;
 	}
@@ -227,7 +227,7 @@ on_passed(void *data)
 }
 
 int
-input_pass(struct input *in, struct pump *pump, int from, struct error *err)
+input_pass(struct input *in, struct splice_worker *splice_worker, int from, struct error *err)
 {
 	/* the master is kept: it is what can be resized, and what end of input is typed on */
 	int to = in->tty ? fcntl(in->fd, F_DUPFD_CLOEXEC, 3) : steal_fd(&in->fd);
@@ -237,7 +237,7 @@ input_pass(struct input *in, struct pump *pump, int from, struct error *err)
 		return error_sys_code(err, ERROR_RESOURCE_EXHAUSTED,
 				      "duplicate the terminal's master");
 	}
-	in->passed = pump_add(pump, from, to, on_passed, in, err);
+	in->passed = splice_worker_add(splice_worker, from, to, on_passed, in, err);
 	return in->passed ? 0 : -1;
 }
 

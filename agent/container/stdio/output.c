@@ -40,7 +40,7 @@ stop_waiting(struct output *o)
 {
 	if (o->watch)
 		watch_set_events(o->watch, 0);
-	if (!o->lingering) {
+	if (!o->draining) {
 		timer_cancel(o->quiet);
 		o->quiet = NULL;
 	}
@@ -53,7 +53,7 @@ close_all(struct output *o)
 	o->quiet = NULL;
 	loop_unwatch(o->watch);
 	o->watch = NULL;
-	pump_drop(o->passed);
+	splice_worker_drop(o->passed);
 	o->passed = NULL;
 	close_fd(&o->fd);
 }
@@ -75,7 +75,7 @@ end_readers(struct output *o)
 }
 
 static void
-end(struct output *o)
+output_end(struct output *o)
 {
 	if (o->ended)
 		return;
@@ -171,7 +171,7 @@ arm_quiet(struct output *o)
 	timer_cancel(o->quiet);
 	o->quiet = loop_timer(o->loop, STDIO_QUIET_MS, on_quiet, o, &err);
 	if (!o->quiet)
-		end(o);
+		output_end(o);
 }
 
 static void
@@ -180,7 +180,7 @@ on_unread(void *data)
 	struct output *o = data;
 
 	o->quiet = NULL;
-	end(o);
+	output_end(o);
 }
 
 /* (Re)starts the life of bytes that nobody reads, once the process's status was taken. */
@@ -192,7 +192,7 @@ arm_unread(struct output *o)
 	timer_cancel(o->quiet);
 	o->quiet = loop_timer(o->loop, o->unread_ms, on_unread, o, &err);
 	if (!o->quiet)
-		end(o);
+		output_end(o);
 }
 
 static void
@@ -203,10 +203,10 @@ on_quiet(void *data)
 
 	o->quiet = NULL;
 	if (available(o, &at_end) == 0)
-		end(o);
+		output_end(o);
 	else if (!list_is_empty(&o->readers)) /* they are about to be served */
 		arm_quiet(o);
-	else if (o->lingering)
+	else if (o->draining)
 		arm_unread(o);
 }
 
@@ -244,8 +244,8 @@ output_read(struct output *o, struct stdio_read *r, struct error *err)
 	if (list_is_empty(&o->readers)) {
 		outcome = read_now(o, r, err);
 		if (outcome == STDIO_DONE && r->len == 0)
-			end(o);
-		else if (o->lingering)
+			output_end(o);
+		else if (o->draining)
 			arm_quiet(o);
 		if (outcome != STDIO_WAITS)
 			return outcome;
@@ -285,7 +285,7 @@ on_readable(uint32_t events, void *data)
 		return;
 	}
 	if (outcome == STDIO_DONE && r->len == 0) {
-		end(o);
+		output_end(o);
 		return;
 	}
 	list_remove(&r->node);
@@ -307,13 +307,13 @@ output_exited(struct output *o)
 
 	o->exited = true;
 	if (o->passed) {
-		pump_exited(o->passed);
+		splice_worker_exited(o->passed);
 		return;
 	}
 	if (o->ended || list_is_empty(&o->readers))
 		return;
 	if (available(o, &at_end) == 0 && at_end)
-		end(o);
+		output_end(o);
 	else
 		arm_quiet(o);
 }
@@ -324,29 +324,29 @@ on_passed(void *data)
 	struct output *o = data;
 
 	o->passed = NULL;
-	end(o);
+	output_end(o);
 }
 
 int
-output_pass(struct output *o, struct pump *pump, int to, struct error *err)
+output_pass(struct output *o, struct splice_worker *splice_worker, int to, struct error *err)
 {
-	o->passed = pump_add(pump, steal_fd(&o->fd), to, on_passed, o, err);
+	o->passed = splice_worker_add(splice_worker, steal_fd(&o->fd), to, on_passed, o, err);
 	o->is_passed = true;
 	return o->passed ? 0 : -1;
 }
 
 void
-output_linger(struct output *o)
+output_drain(struct output *o)
 {
 	bool at_end;
 
-	o->lingering = true;
+	o->draining = true;
 	if (o->ended || o->is_passed || !list_is_empty(&o->readers))
 		return;
 	if (available(o, &at_end) > 0)
 		arm_unread(o);
 	else if (at_end)
-		end(o);
+		output_end(o);
 	else
 		arm_quiet(o);
 }

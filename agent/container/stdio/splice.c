@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* See splice.h. Waits for one of the two sides at a time: a relay that cannot go on costs nothing. */
+/* See splice.h. Waits for one of the two sides at a time: a splice that cannot go on costs nothing. */
 #include "agent/container/stdio/splice.h"
 
 #include <errno.h>
@@ -31,7 +31,7 @@ enum step {
 	STEP_END,
 };
 
-struct relay {
+struct splice {
 	struct loop *loop;
 	int from, to;
 	int mid[2];  /* -1: one of the two is a pipe */
@@ -43,15 +43,15 @@ struct relay {
 	struct watch *in, *out;
 	/* silence after the exit; the life of what the host does not take; the next try to write to a terminal */
 	struct timer *quiet;
-	relay_done_fn *done;
+	splice_done_fn *done;
 	void *data;
 };
 
 static void on_ready(uint32_t events, void *data);
-static void move_on(struct relay *r);
+static void move_on(struct splice *r);
 
 static void
-close_all(struct relay *r)
+close_all(struct splice *r)
 {
 	timer_cancel(r->quiet);
 	r->quiet = NULL;
@@ -66,14 +66,14 @@ close_all(struct relay *r)
 }
 
 void
-relay_free(struct relay *r)
+splice_free(struct splice *r)
 {
 	close_all(r);
 	free(r);
 }
 
 static void
-end(struct relay *r)
+splice_end(struct splice *r)
 {
 	close_all(r);
 	r->done(r, r->errnum, r->data);
@@ -97,7 +97,7 @@ is_hung_up(int fd)
 
 /* One splice. Whose fault EAGAIN is is told by the reading side. */
 static enum step
-splice_once(struct relay *r, int from, int to, size_t max, size_t *moved)
+splice_once(struct splice *r, int from, int to, size_t max, size_t *moved)
 {
 	ssize_t n;
 
@@ -125,7 +125,7 @@ splice_once(struct relay *r, int from, int to, size_t max, size_t *moved)
 }
 
 static enum step
-step_through(struct relay *r)
+step_through(struct splice *r)
 {
 	size_t moved = 0;
 	enum step step;
@@ -142,7 +142,7 @@ step_through(struct relay *r)
 }
 
 static enum step
-step_once(struct relay *r)
+step_once(struct splice *r)
 {
 	size_t moved;
 
@@ -154,28 +154,28 @@ step_once(struct relay *r)
 static void
 on_quiet(void *data)
 {
-	struct relay *r = data;
+	struct splice *r = data;
 
 	r->quiet = NULL;
 	if (is_readable(r->from))
 		return; /* about to be served */
-	end(r);
+	splice_end(r);
 }
 
 /* The host takes nothing of what the process has left. */
 static void
 on_unread(void *data)
 {
-	struct relay *r = data;
+	struct splice *r = data;
 
 	r->quiet = NULL;
 	r->errnum = ETIMEDOUT;
-	end(r);
+	splice_end(r);
 }
 
 /* (Re)starts the timer; without memory for one the stream ends here. */
 static void
-arm(struct relay *r, uint64_t ms, timer_fn *fn)
+arm(struct splice *r, uint64_t ms, timer_fn *fn)
 {
 	struct error err = ERROR_INIT;
 
@@ -184,13 +184,13 @@ arm(struct relay *r, uint64_t ms, timer_fn *fn)
 	if (r->quiet)
 		return;
 	r->errnum = ENOMEM;
-	end(r);
+	splice_end(r);
 }
 
 static void
 on_retry(void *data)
 {
-	struct relay *r = data;
+	struct splice *r = data;
 
 	r->quiet = NULL;
 	move_on(r);
@@ -199,7 +199,7 @@ on_retry(void *data)
 /* No process has the terminal open: another one may open it, while the process it was made for lives. What it writes is
  * a change on our side; that it reads is not. */
 static void
-wait_reopen(struct relay *r)
+wait_reopen(struct splice *r)
 {
 	watch_set_events(r->in, r->from_tty ? EPOLLIN | EPOLLET : 0);
 	watch_set_events(r->out, 0);
@@ -208,14 +208,14 @@ wait_reopen(struct relay *r)
 }
 
 static void
-move_on(struct relay *r)
+move_on(struct splice *r)
 {
 	enum step step = STEP_MOVED;
 
 	for (int i = 0; i < ROUNDS_MAX && step == STEP_MOVED; i++)
 		step = step_once(r);
 	if (step == STEP_END) {
-		end(r);
+		splice_end(r);
 		return;
 	}
 	timer_cancel(r->quiet);
@@ -244,7 +244,7 @@ on_ready(uint32_t events, void *data)
 }
 
 void
-relay_exited(struct relay *r, uint64_t unread_ms)
+splice_exited(struct splice *r, uint64_t unread_ms)
 {
 	if (r->exited)
 		return;
@@ -270,7 +270,7 @@ prepare_fd(int fd, bool *is_pipe, bool *is_tty, struct error *err)
 }
 
 static int
-prepare(struct relay *r, struct error *err)
+splice_prepare(struct splice *r, struct error *err)
 {
 	bool from_is_pipe, to_is_pipe;
 
@@ -286,10 +286,10 @@ prepare(struct relay *r, struct error *err)
 	return r->out ? 0 : -1;
 }
 
-struct relay *
-relay_new(struct loop *loop, int from, int to, relay_done_fn *done, void *data, struct error *err)
+struct splice *
+splice_new(struct loop *loop, int from, int to, splice_done_fn *done, void *data, struct error *err)
 {
-	struct relay *r = calloc(1, sizeof(*r));
+	struct splice *r = calloc(1, sizeof(*r));
 
 	if (!r) {
 		close_fd(&from);
@@ -297,7 +297,7 @@ relay_new(struct loop *loop, int from, int to, relay_done_fn *done, void *data, 
 		error_nomem(err, "passing a stream through");
 		return NULL;
 	}
-	*r = (struct relay){
+	*r = (struct splice){
 		.loop = loop,
 		.from = from,
 		.to = to,
@@ -305,8 +305,8 @@ relay_new(struct loop *loop, int from, int to, relay_done_fn *done, void *data, 
 		.done = done,
 		.data = data,
 	};
-	if (prepare(r, err) < 0) {
-		relay_free(r);
+	if (splice_prepare(r, err) < 0) {
+		splice_free(r);
 		return NULL;
 	}
 	return r;

@@ -11,20 +11,20 @@
 #include "lib/error.h"
 #include "lib/loop.h"
 
-struct relay;
+struct splice;
 
-/* After the last thing that is done to it: both descriptors are closed, the relay is to be freed. errnum: why it ended,
+/* After the last thing that is done to it: both descriptors are closed, the splice is to be freed. errnum: why it ended,
  * 0 for the end of the stream. A terminal ends it only once the process has exited: until then it may be opened again. */
-typedef void relay_done_fn(struct relay *r, int errnum, void *data);
+typedef void splice_done_fn(struct splice *r, int errnum, void *data);
 
 /* Takes both descriptors over, also when it fails, and makes them non-blocking. NULL and err. done is never called from
  * inside. */
-struct relay *relay_new(struct loop *loop, int from, int to, relay_done_fn *done, void *data,
-			struct error *err);
+struct splice *splice_new(struct loop *loop, int from, int to, splice_done_fn *done, void *data,
+			  struct error *err);
 
 /* The process has exited: what is there is moved on, and then STDIO_QUIET_MS of silence are the end, whoever else holds
  * the stream open. If the other side takes nothing for unread_ms, the rest is dropped: done gets ETIMEDOUT. */
-void relay_exited(struct relay *r, uint64_t unread_ms);
+void splice_exited(struct splice *r, uint64_t unread_ms);
 
 /* Closes what is open; done is not called. */
-void relay_free(struct relay *r);
+void splice_free(struct splice *r);

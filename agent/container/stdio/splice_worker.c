@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The pump: a worker with a loop of its own, told over a SOCK_SEQPACKET what to move, and telling what has ended. If it
+ * The splice worker: a worker with a loop of its own, told over a SOCK_SEQPACKET what to move, and telling what has ended. If it
  * dies all of its streams have ended, and the next one starts another.
  */
 #include "agent/container/stdio/splice_worker.h"
@@ -34,7 +34,7 @@ struct pump_msg {
 	uint64_t id;
 };
 
-struct pump {
+struct splice_worker {
 	struct loop *loop;
 	struct jobs *jobs;
 	struct job *job; /* NULL: none runs */
@@ -44,11 +44,11 @@ struct pump {
 	uint64_t last_id;
 };
 
-struct pumped {
+struct splice_stream {
 	struct list node;
-	struct pump *pump;
+	struct splice_worker *splice_worker;
 	uint64_t id;
-	pump_done_fn *done;
+	splice_worker_done_fn *done;
 	void *data;
 };
 
@@ -57,14 +57,14 @@ struct pumped {
 struct pump_side {
 	struct loop *loop;
 	int sock;
-	struct list relays;
+	struct list splices;
 };
 
 struct moving {
 	struct list node;
 	struct pump_side *side;
 	uint64_t id;
-	struct relay *relay;
+	struct splice *splice;
 };
 
 static void
@@ -80,12 +80,12 @@ static void
 moving_free(struct moving *m)
 {
 	list_remove(&m->node);
-	relay_free(m->relay);
+	splice_free(m->splice);
 	free(m);
 }
 
 static void
-on_relay_done(struct relay *r, int errnum, void *data)
+on_splice_done(struct splice *r, int errnum, void *data)
 {
 	struct moving *m = data;
 
@@ -110,13 +110,13 @@ begin_moving(struct pump_side *side, uint64_t id, const int *fds)
 	list_init(&m->node);
 	m->side = side;
 	m->id = id;
-	m->relay = relay_new(side->loop, from, to, on_relay_done, m, &err);
-	if (!m->relay) {
+	m->splice = splice_new(side->loop, from, to, on_splice_done, m, &err);
+	if (!m->splice) {
 		free(m);
 		tell_end(side, id, err.errnum ? err.errnum : ENOMEM);
 		return;
 	}
-	list_append(&side->relays, &m->node);
+	list_append(&side->splices, &m->node);
 }
 
 static struct moving *
@@ -124,7 +124,7 @@ find_moving(const struct pump_side *side, uint64_t id)
 {
 	struct list *pos;
 
-	list_for_each (pos, &side->relays) {
+	list_for_each (pos, &side->splices) {
 		struct moving *m = list_entry(pos, struct moving, node);
 
 		if (m->id == id)
@@ -158,7 +158,7 @@ on_order(uint32_t events, void *data)
 		close_fd(&fds[i]);
 	m = find_moving(side, msg.id);
 	if (m && msg.order == PUMP_EXITED)
-		relay_exited(m->relay, STDIO_UNREAD_MS);
+		splice_exited(m->splice, STDIO_UNREAD_MS);
 	else if (m && msg.order == PUMP_DROP)
 		moving_free(m);
 }
@@ -166,12 +166,12 @@ on_order(uint32_t events, void *data)
 static int
 pump_work(struct worker *w, void *arg, struct error *err)
 {
-	const struct pump *p = arg;
+	const struct splice_worker *p = arg;
 	struct pump_side side = { .sock = p->far };
 
 	(void)w;
 	(void)prctl(PR_SET_NAME, "kata-pump");
-	list_init(&side.relays);
+	list_init(&side.splices);
 	side.loop = loop_new(err);
 	if (!side.loop || !loop_watch(side.loop, side.sock, EPOLLIN, on_order, &side, err))
 		return -1;
@@ -181,9 +181,9 @@ pump_work(struct worker *w, void *arg, struct error *err)
 /* ---- the agent ---- */
 
 static void
-stream_ended(struct pumped *s)
+stream_ended(struct splice_stream *s)
 {
-	pump_done_fn *done = s->done;
+	splice_worker_done_fn *done = s->done;
 	void *data = s->data;
 
 	list_remove(&s->node);
@@ -194,7 +194,7 @@ stream_ended(struct pumped *s)
 static void
 on_told(uint32_t events, void *data)
 {
-	struct pump *p = data;
+	struct splice_worker *p = data;
 	struct pump_msg msg;
 	struct list *pos, *next;
 	size_t n_fds = 0;
@@ -211,7 +211,7 @@ on_told(uint32_t events, void *data)
 		return;
 	}
 	list_for_each_safe (pos, next, &p->streams) {
-		struct pumped *s = list_entry(pos, struct pumped, node);
+		struct splice_stream *s = list_entry(pos, struct splice_stream, node);
 
 		if (s->id != msg.id)
 			continue;
@@ -228,7 +228,7 @@ on_told(uint32_t events, void *data)
 }
 
 static void
-hang_up(struct pump *p)
+splice_worker_hang_up(struct splice_worker *p)
 {
 	loop_unwatch(p->watch);
 	p->watch = NULL;
@@ -239,15 +239,16 @@ hang_up(struct pump *p)
 static void
 on_pump_done(struct job *job, const struct error *err, void *data)
 {
-	struct pump *p = data;
+	struct splice_worker *p = data;
 
 	(void)job;
-	log_error("stdio", "the pump has ended, and with it every stream that it moved: %s",
+	log_error("stdio",
+		  "the splice worker has ended, and with it every stream that it moved: %s",
 		  err->code != ERROR_OK ? err->msg : "it says all is well");
 	p->job = NULL;
-	hang_up(p);
+	splice_worker_hang_up(p);
 	while (!list_is_empty(&p->streams))
-		stream_ended(list_entry(p->streams.next, struct pumped, node));
+		stream_ended(list_entry(p->streams.next, struct splice_stream, node));
 }
 
 static const struct job_ops pump_job = {
@@ -257,7 +258,7 @@ static const struct job_ops pump_job = {
 };
 
 static int
-pump_start(struct pump *p, struct error *err)
+pump_start(struct splice_worker *p, struct error *err)
 {
 	struct job_spec job = {
 		.ops = &pump_job,
@@ -271,7 +272,8 @@ pump_start(struct pump *p, struct error *err)
 	int fds[2];
 
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fds) < 0)
-		return error_sys_code(err, ERROR_RESOURCE_EXHAUSTED, "make the pump's socket");
+		return error_sys_code(err, ERROR_RESOURCE_EXHAUSTED,
+				      "make the splice worker's socket");
 	p->near = fds[0];
 	p->far = fds[1];
 	p->watch = loop_watch(p->loop, p->near, EPOLLIN, on_told, p, err);
@@ -282,17 +284,17 @@ pump_start(struct pump *p, struct error *err)
 	(void)log_context_set(former);
 	if (p->job)
 		return 0;
-	hang_up(p);
+	splice_worker_hang_up(p);
 	return -1;
 }
 
-struct pump *
-pump_new(struct loop *loop, struct jobs *jobs, struct error *err)
+struct splice_worker *
+splice_worker_new(struct loop *loop, struct jobs *jobs, struct error *err)
 {
-	struct pump *p = calloc(1, sizeof(*p));
+	struct splice_worker *p = calloc(1, sizeof(*p));
 
 	if (!p) {
-		error_nomem(err, "making the pump");
+		error_nomem(err, "making the splice worker");
 		return NULL;
 	}
 	p->loop = loop;
@@ -303,40 +305,44 @@ pump_new(struct loop *loop, struct jobs *jobs, struct error *err)
 }
 
 void
-pump_free(struct pump *p)
+splice_worker_free(struct splice_worker *p)
 {
 	if (!p)
 		return;
 	while (!list_is_empty(&p->streams)) {
-		struct pumped *s = list_entry(p->streams.next, struct pumped, node);
+		struct splice_stream *s = list_entry(p->streams.next, struct splice_stream, node);
 
 		list_remove(&s->node);
 		free(s);
 	}
-	hang_up(p);
+	splice_worker_hang_up(p);
 	free(p);
 }
 
 static int
-order(const struct pumped *s, enum pump_order what, const int *fds, size_t n_fds)
+order(const struct splice_stream *s, enum pump_order what, const int *fds, size_t n_fds)
 {
 	struct pump_msg msg = { .order = what, .id = s->id };
 
-	return send_msg(s->pump->near, &msg, sizeof(msg), fds, n_fds, MSG_DONTWAIT);
+	return send_msg(s->splice_worker->near, &msg, sizeof(msg), fds, n_fds, MSG_DONTWAIT);
 }
 
-struct pumped *
-pump_add(struct pump *p, int from, int to, pump_done_fn *done, void *data, struct error *err)
+struct splice_stream *
+splice_worker_add(struct splice_worker *p, int from, int to, splice_worker_done_fn *done,
+		  void *data, struct error *err)
 {
 	int fds[2] = { from, to };
-	struct pumped *s = calloc(1, sizeof(*s));
+	struct splice_stream *s = calloc(1, sizeof(*s));
 
 	if (!s) {
 		error_nomem(err, "passing a stream through");
 	} else if (p->job || pump_start(p, err) == 0) {
-		*s = (struct pumped){ .pump = p, .id = ++p->last_id, .done = done, .data = data };
+		*s = (struct splice_stream){
+			.splice_worker = p, .id = ++p->last_id, .done = done, .data = data
+		};
 		if (order(s, PUMP_ADD, fds, 2) < 0) {
-			error_sys_code(err, ERROR_RESOURCE_EXHAUSTED, "tell the pump of a stream");
+			error_sys_code(err, ERROR_RESOURCE_EXHAUSTED,
+				       "tell the splice worker of a stream");
 			free(steal_ptr(&s));
 		}
 	} else {
@@ -351,20 +357,20 @@ pump_add(struct pump *p, int from, int to, pump_done_fn *done, void *data, struc
 }
 
 void
-pump_exited(struct pumped *s)
+splice_worker_exited(struct splice_stream *s)
 {
 	/* one that cannot be told has ended, or is about to */
 	if (order(s, PUMP_EXITED, NULL, 0) < 0)
-		log_warn("stdio", "tell the pump of an exit: %s", strerror(errno));
+		log_warn("stdio", "tell the splice worker of an exit: %s", strerror(errno));
 }
 
 void
-pump_drop(struct pumped *s)
+splice_worker_drop(struct splice_stream *s)
 {
 	if (!s)
 		return;
 	if (order(s, PUMP_DROP, NULL, 0) < 0)
-		log_warn("stdio", "tell the pump to drop a stream: %s", strerror(errno));
+		log_warn("stdio", "tell the splice worker to drop a stream: %s", strerror(errno));
 	list_remove(&s->node);
 	free(s);
 }

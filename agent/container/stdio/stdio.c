@@ -19,7 +19,7 @@ void
 stdio_init(struct stdio *s, struct loop *loop, void (*on_end)(void *data), void *data)
 {
 	s->tty = false;
-	s->pump = NULL;
+	s->splice_worker = NULL;
 	for (size_t i = 0; i < ARRAY_LEN(s->pass); i++)
 		s->pass[i] = -1;
 	input_init(&s->in, loop, -1, false);
@@ -62,9 +62,9 @@ pipe_make(int index, uint32_t size, int *near, int *far, struct error *err)
 }
 
 void
-stdio_pass(struct stdio *s, struct pump *pump, int pass[3])
+stdio_pass(struct stdio *s, struct splice_worker *splice_worker, int pass[3])
 {
-	s->pump = pump;
+	s->splice_worker = splice_worker;
 	for (size_t i = 0; i < ARRAY_LEN(s->pass); i++)
 		s->pass[i] = steal_fd(&pass[i]);
 }
@@ -75,11 +75,13 @@ start_passing(struct stdio *s, struct error *err)
 {
 	if (s->tty)
 		close_fd(&s->pass[2]);
-	if (s->pass[0] >= 0 && input_pass(&s->in, s->pump, steal_fd(&s->pass[0]), err) < 0)
+	if (s->pass[0] >= 0 && input_pass(&s->in, s->splice_worker, steal_fd(&s->pass[0]), err) < 0)
 		return -1;
-	if (s->pass[1] >= 0 && output_pass(&s->out, s->pump, steal_fd(&s->pass[1]), err) < 0)
+	if (s->pass[1] >= 0 &&
+	    output_pass(&s->out, s->splice_worker, steal_fd(&s->pass[1]), err) < 0)
 		return -1;
-	if (s->pass[2] >= 0 && output_pass(&s->err, s->pump, steal_fd(&s->pass[2]), err) < 0)
+	if (s->pass[2] >= 0 &&
+	    output_pass(&s->err, s->splice_worker, steal_fd(&s->pass[2]), err) < 0)
 		return -1;
 	return 0;
 }
@@ -142,9 +144,9 @@ stdio_open_tty(struct stdio *s, int master, struct error *err)
 }
 
 struct output *
-stdio_output(struct stdio *s, int which)
+stdio_output(struct stdio *s, int fd)
 {
-	return which == 1 || s->tty ? &s->out : &s->err;
+	return fd == STDOUT_FILENO || s->tty ? &s->out : &s->err;
 }
 
 int
@@ -179,11 +181,11 @@ stdio_exited(struct stdio *s)
 }
 
 void
-stdio_linger(struct stdio *s)
+stdio_drain(struct stdio *s)
 {
 	input_linger(&s->in);
-	output_linger(&s->out);
-	output_linger(&s->err);
+	output_drain(&s->out);
+	output_drain(&s->err);
 }
 
 void

@@ -22,8 +22,8 @@
 /* Life of output that the host does not take once the process's status was taken, from the last read on. */
 #define STDIO_UNREAD_MS 60000
 
-struct pump;
-struct pumped;
+struct splice_worker;
+struct splice_stream;
 
 /* Of a read or write: at once, or done() follows. */
 enum stdio_outcome {
@@ -64,13 +64,13 @@ struct output {
 	struct timer *quiet; /* silence after the exit, or the life of bytes that nobody reads */
 	uint64_t unread_ms;  /* STDIO_UNREAD_MS, but in tests */
 	struct list readers;
-	bool tty;       /* the master of a pty */
-	bool exited;    /* the process has: silence may end the stream */
-	bool lingering; /* its status was taken: nobody may be going to read on */
+	bool tty;      /* the master of a pty */
+	bool exited;   /* the process has: silence may end the stream */
+	bool draining; /* its status was taken: nobody may be going to read on */
 	bool ended;
-	bool is_passed;             /* goes to the host by itself: there is nothing to read */
-	struct pumped *passed;      /* NULL: not, or not any more */
-	void (*on_end)(void *data); /* ended became true; must not free the output */
+	bool is_passed;               /* goes to the host by itself: there is nothing to read */
+	struct splice_stream *passed; /* NULL: not, or not any more */
+	void (*on_end)(void *data);   /* ended became true; must not free the output */
 	void *data;
 };
 
@@ -83,7 +83,7 @@ struct input {
 	struct watch *watch;
 	struct timer *retry; /* while no process has the terminal open that is to take more */
 	bool exited;         /* the process has: nothing is waited for any more */
-	struct pumped
+	struct splice_stream
 		*passed; /* comes from the host by itself: nothing else is written; NULL: not */
 	struct list writers;
 	struct stdio_write end; /* closes the pipe, or types the terminal's VEOF */
@@ -108,11 +108,11 @@ void output_exited(struct output *o);
 
 /* The process's status was taken as well: a stream without unread bytes ends by itself, and unread bytes are dropped
  * STDIO_UNREAD_MS after the last read. */
-void output_linger(struct output *o);
+void output_drain(struct output *o);
 
 /* What is written from now on goes to the socket `to` (taken over, also on failure) without being read here; reads get
  * the stream's end at once. Only for a stream that is open and has no readers. 0, or -1 and err. */
-int output_pass(struct output *o, struct pump *pump, int to, struct error *err);
+int output_pass(struct output *o, struct splice_worker *splice_worker, int to, struct error *err);
 
 /* Takes fd over (-1: closed). It must be non-blocking. */
 void input_init(struct input *in, struct loop *loop, int fd, bool tty);
@@ -131,7 +131,7 @@ void input_close(struct input *in);
 
 /* From now on stdin comes from the socket `from` (taken over, also on failure), and its end is end of input; writes are
  * refused. Only for an open stream without writers. 0, or -1 and err. */
-int input_pass(struct input *in, struct pump *pump, int from, struct error *err);
+int input_pass(struct input *in, struct splice_worker *splice_worker, int from, struct error *err);
 
 /* The process has exited: writes that a terminal without any user does not take fail from now on. */
 void input_exited(struct input *in);
@@ -145,13 +145,13 @@ struct stdio {
 	struct input in;
 	struct output out;
 	struct output err;
-	struct pump *pump;
+	struct splice_worker *splice_worker;
 	int pass[3]; /* the host's sockets until the streams are open; -1: the stream is read and written by calls */
 };
 
 /* Sockets of the host to pass streams through: stdin, stdout, stderr, each may be -1. Taken over, and used once the
  * streams are opened. */
-void stdio_pass(struct stdio *s, struct pump *pump, int pass[3]);
+void stdio_pass(struct stdio *s, struct splice_worker *splice_worker, int pass[3]);
 
 /* Has the host all output of the streams that it was promised to get by itself? */
 bool stdio_is_delivered(const struct stdio *s);
@@ -172,15 +172,15 @@ int stdio_open_pipes(struct stdio *s, uint32_t pipe_size, struct stdio_ends *end
 /* Takes over the master of the process's pty. 0, or -1 with it closed. */
 int stdio_open_tty(struct stdio *s, int master, struct error *err);
 
-/* The output that ReadStdout (1) or ReadStderr (2) means. */
-struct output *stdio_output(struct stdio *s, int which);
+/* The output that ReadStdout (STDOUT_FILENO) or ReadStderr (STDERR_FILENO) means. */
+struct output *stdio_output(struct stdio *s, int fd);
 
 /* Size of the terminal in characters. UNAVAILABLE `no tty` without one, INVALID_ARGUMENT over 65535. */
 int stdio_resize(struct stdio *s, uint32_t rows, uint32_t columns, struct error *err);
 
 bool stdio_is_ended(const struct stdio *s);
 void stdio_exited(struct stdio *s);
-void stdio_linger(struct stdio *s);
+void stdio_drain(struct stdio *s);
 void stdio_release(struct stdio *s);
 
 void stdio_ends_close(struct stdio_ends *ends);

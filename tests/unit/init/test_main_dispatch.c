@@ -22,7 +22,7 @@ agent(int argc, char **argv, int init_fd)
 	return 50 + argc;
 }
 
-/* Runs role_main() in a forked process; what it prints goes to text. */
+/* Runs main_dispatch() in a forked process; what it prints goes to text. */
 static int
 run(char **argv, const char *env, char *text, size_t size)
 {
@@ -43,7 +43,7 @@ run(char **argv, const char *env, char *text, size_t size)
 		(void)close(ends[1]);
 		if (env)
 			(void)setenv(INITPROTO_ENV, env, 1);
-		_exit(role_main(argc, argv, agent));
+		_exit(main_dispatch(argc, argv, agent));
 	}
 	(void)close(ends[1]);
 	while ((n = read(ends[0], text + len, size - 1 - len)) > 0)
@@ -89,7 +89,7 @@ Test(role, prints_the_configuration)
 {
 	char *argv[] = { (char[]){ "tatami" }, (char[]){ "--print-config" }, NULL };
 
-	cr_expect_eq(role_main(2, argv, asked), 77);
+	cr_expect_eq(main_dispatch(2, argv, asked), 77);
 }
 
 Test(role, refuses_to_be_init_on_a_host)

@@ -111,7 +111,7 @@ tree_place(const struct tree *t, struct copy_order *order, const void *data,
 		strcpy(order->temp, ".tatami-test");
 	if (!order->dir_mode)
 		order->dir_mode = MODE_OF_TESTS;
-	copy_place(t->run, t->proc, order, data, result);
+	copy_apply(t->run, t->proc, order, data, result);
 	return result->err.code;
 }
 

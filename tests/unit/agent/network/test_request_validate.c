@@ -85,7 +85,7 @@ Test(network_plan, routes)
 		char text[NET_ADDRESS_TEXT];
 		const struct net_route *r;
 
-		cr_assert_eq(net_plan_routes(&task, &routes[i].q, 1, &err), 0, "row %zu: %s", i,
+		cr_assert_eq(net_validate_routes(&task, &routes[i].q, 1, &err), 0, "row %zu: %s", i,
 			     err.msg);
 		r = task.routes;
 		cr_expect_eq(r->destination.family, routes[i].family, "row %zu", i);
@@ -113,7 +113,7 @@ Test(network_plan, routes_that_cannot_be)
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
 		struct net_task task = { 0 };
 
-		cr_expect_eq(net_plan_routes(&task, &rows[i], 1, &err), -1, "row %zu", i);
+		cr_expect_eq(net_validate_routes(&task, &rows[i], 1, &err), -1, "row %zu", i);
 		cr_expect_eq(err.code, ERROR_INVALID_ARGUMENT, "row %zu", i);
 		net_task_release(&task);
 	}
@@ -123,13 +123,13 @@ Test(network_plan, rules)
 {
 	struct net_task task = { 0 };
 
-	cr_assert_eq(net_plan_rules(&task, "*filter\nCOMMIT\n", 15, &err), 0);
+	cr_assert_eq(net_validate_rules(&task, "*filter\nCOMMIT\n", 15, &err), 0);
 	cr_expect_str_eq(task.rules, "*filter\nCOMMIT\n");
 	net_task_release(&task);
-	cr_assert_eq(net_plan_rules(&task, NULL, 0, &err), 0);
+	cr_assert_eq(net_validate_rules(&task, NULL, 0, &err), 0);
 	cr_expect_str_eq(task.rules, "");
 	net_task_release(&task);
-	cr_expect_eq(net_plan_rules(&task, "a\0b", 3, &err), -1);
+	cr_expect_eq(net_validate_rules(&task, "a\0b", 3, &err), -1);
 	net_task_release(&task);
 }
 
@@ -142,18 +142,18 @@ Test(network_plan, hints)
 		{ .index = 5 },
 	};
 	const struct net_links links = { .list = list, .n = ARRAY_LEN(list) };
-	_Alignas(struct net_seen_link) char payload[3 * sizeof(struct net_seen_link) + 1];
-	struct net_seen seen = { 0 };
+	_Alignas(struct net_ifindex) char payload[3 * sizeof(struct net_ifindex) + 1];
+	struct net_ifindex_cache seen = { 0 };
 	size_t size = sizeof(payload);
 
-	cr_expect_eq(net_seen_find(&seen, &list[0].mac), 0);
-	net_seen_fill(&links, payload, &size);
-	cr_assert_eq(size, 3 * sizeof(struct net_seen_link), "what there is room for");
-	net_seen_take(&seen, payload, size);
-	cr_expect_eq(net_seen_find(&seen, &list[0].mac), 2);
-	cr_expect_eq(net_seen_find(&seen, &list[1].mac), 0, "two have it");
-	cr_expect_eq(net_seen_find(&seen, &list[3].mac), 0);
-	net_seen_take(&seen, payload, 0);
-	cr_expect_eq(net_seen_find(&seen, &list[0].mac), 0, "the former are forgotten");
-	net_seen_release(&seen);
+	cr_expect_eq(net_ifindex_cache_find(&seen, &list[0].mac), 0);
+	net_ifindex_cache_fill(&links, payload, &size);
+	cr_assert_eq(size, 3 * sizeof(struct net_ifindex), "what there is room for");
+	net_ifindex_cache_take(&seen, payload, size);
+	cr_expect_eq(net_ifindex_cache_find(&seen, &list[0].mac), 2);
+	cr_expect_eq(net_ifindex_cache_find(&seen, &list[1].mac), 0, "two have it");
+	cr_expect_eq(net_ifindex_cache_find(&seen, &list[3].mac), 0);
+	net_ifindex_cache_take(&seen, payload, 0);
+	cr_expect_eq(net_ifindex_cache_find(&seen, &list[0].mac), 0, "the former are forgotten");
+	net_ifindex_cache_release(&seen);
 }

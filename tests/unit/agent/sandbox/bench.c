@@ -47,12 +47,12 @@ bench_init(struct bench *b, int init_fd)
 	CHECK(b->link);
 	b->jobs = jobs_new(b->loop, b->link, -1, &err);
 	CHECK(b->jobs);
-	b->pump = pump_new(b->loop, b->jobs, &err);
-	CHECK(b->pump);
+	b->splice_worker = splice_worker_new(b->loop, b->jobs, &err);
+	CHECK(b->splice_worker);
 	b->storages = storages_new(b->loop, b->jobs, NULL, &b->roots, &err);
 	CHECK(b->storages);
 	parts = (struct sandbox_parts){ .loop = b->loop,
-					.pump = b->pump,
+					.splice_worker = b->splice_worker,
 					.jobs = b->jobs,
 					.init = b->link,
 					.storages = b->storages,
@@ -66,7 +66,7 @@ bench_release(struct bench *b)
 {
 	jobs_free(b->jobs);
 	sandbox_free(b->s);
-	pump_free(b->pump);
+	splice_worker_free(b->splice_worker);
 	storages_free(b->storages);
 	initlink_free(b->link);
 	loop_free(b->loop);

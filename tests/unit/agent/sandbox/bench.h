@@ -24,7 +24,7 @@ struct bench {
 	struct loop *loop;
 	struct initlink *link;
 	struct jobs *jobs;
-	struct pump *pump;
+	struct splice_worker *splice_worker;
 	struct storages *storages;
 	struct sandbox *s;
 	struct roots roots;

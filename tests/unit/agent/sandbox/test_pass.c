@@ -143,10 +143,10 @@ kill_pump(const struct bench *b)
 	struct list *pos;
 
 	list_for_each (pos, &b->jobs->processes) {
-		const struct slot *slot = list_entry(pos, struct slot, node);
+		const struct worker_proc *slot = list_entry(pos, struct worker_proc, node);
 
 		if (slot->job && strcmp(slot->job->ops->name, "pump") == 0)
-			slot_kill(slot);
+			worker_proc_kill(slot);
 	}
 }
 

@@ -69,14 +69,14 @@ Test(sandbox_pressure, a_limit_that_cannot_be_taken_back_is_tried_again)
 	list_init(&p.holds);
 	list_append(&p.holds, &hold.node);
 	failure = ENOMEM;
-	cr_assert_eq(pressure_let_go(NULL, &p, &err), 0);
+	cr_assert_eq(pressure_restore(NULL, &p, &err), 0);
 	cr_expect_eq(releases, 0);
 	failure = 0;
-	cr_assert_eq(pressure_let_go(NULL, &p, &err), 0);
+	cr_assert_eq(pressure_restore(NULL, &p, &err), 0);
 	cr_expect_eq(releases, 1);
 	cr_expect_eq(written, 5000);
 	/* its cgroup is being removed */
 	failure = ENOENT;
-	cr_assert_eq(pressure_let_go(NULL, &p, &err), 0);
+	cr_assert_eq(pressure_restore(NULL, &p, &err), 0);
 	cr_expect_eq(releases, 2);
 }

@@ -97,8 +97,9 @@ read_somewhere(struct play *p, struct process *process)
 	r->read = (struct stdio_read){ .max = 1 + roll(p, 64),
 				       .buffer = memory_of,
 				       .done = forget_reader };
-	r->used = output_read(stdio_output(&process->stdio, 1 + (int)roll(p, 2)), &r->read, &err) ==
-		  STDIO_WAITS;
+	r->used = output_read(
+			  stdio_output(&process->stdio, roll(p, 2) ? STDERR_FILENO : STDOUT_FILENO),
+			  &r->read, &err) == STDIO_WAITS;
 }
 
 /* A call on a process, if there is one of that name. */

@@ -220,7 +220,7 @@ acquire(struct bench *b, const char *owner, const struct storage_spec *specs, si
 	submit(b, owner, specs, n, &r);
 	UNTIL(b, r.ended);
 	if (r.err.code == ERROR_OK)
-		storages_settle(b->t, owner);
+		storages_commit(b->t, owner);
 	return r.err;
 }
 

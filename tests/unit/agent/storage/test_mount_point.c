@@ -264,14 +264,14 @@ AGENT_TEST(storage_point, a_volume_is_given_to_its_group)
 	CHECK(release(b, "one").code == ERROR_OK);
 	/* OnRootMismatch: the root says that all is done; Always does not ask it */
 	CHECK(chmod(at(b, "v/file"), 0600) == 0);
-	s.fs_group_policy = 1;
+	s.fs_group_policy = FS_GROUP_ON_ROOT_MISMATCH;
 	CHECK(acquire(b, "one", &s, 1).code == ERROR_OK && is_given(b, "v/file", 0600, 77));
 	CHECK(release(b, "one").code == ERROR_OK);
-	s.fs_group_policy = 0;
+	s.fs_group_policy = FS_GROUP_ALWAYS;
 	CHECK(acquire(b, "one", &s, 1).code == ERROR_OK && is_given(b, "v/file", 0660, 77));
 	CHECK(release(b, "one").code == ERROR_OK);
 	CHECK(chmod(at(b, "v"), 0755) == 0 && chmod(at(b, "v/file"), 0600) == 0);
-	s.fs_group_policy = 1;
+	s.fs_group_policy = FS_GROUP_ON_ROOT_MISMATCH;
 	CHECK(acquire(b, "one", &s, 1).code == ERROR_OK && is_given(b, "v/file", 0660, 77));
 	CHECK(release(b, "one").code == ERROR_OK);
 	CHECK(unlink(at(b, "v/link")) == 0 && unlink(at(b, "v/directory")) == 0);

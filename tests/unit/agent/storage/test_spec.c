@@ -24,7 +24,7 @@ example(void)
 				      .n_driver_options = ARRAY_LEN(driver_options),
 				      .has_fs_group = true,
 				      .fs_group_id = 7,
-				      .fs_group_policy = 1,
+				      .fs_group_policy = FS_GROUP_ON_ROOT_MISMATCH,
 				      .shared = true };
 }
 
@@ -52,7 +52,7 @@ Test(storage_spec, a_copy_is_deep)
 	cr_assert_str_eq(copy->driver_options[0], "create_filesystem");
 	cr_assert(copy->has_fs_group && copy->shared);
 	cr_assert_eq(copy->fs_group_id, 7);
-	cr_assert_eq(copy->fs_group_policy, 1);
+	cr_assert_eq(copy->fs_group_policy, FS_GROUP_ON_ROOT_MISMATCH);
 	free(copy);
 }
 

@@ -23,7 +23,7 @@ set_up(struct fixture *f, bool reports)
 	int pair[2];
 
 	cr_assert_eq(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair), 0);
-	cr_assert_eq(sync_name_senders(pair[0]), 0);
+	cr_assert_eq(handshake_name_senders(pair[0]), 0);
 	*f = (struct fixture){ .worker = pair[0], .other = pair[1] };
 	f->sender = fork();
 	cr_assert(f->sender >= 0);
@@ -31,7 +31,8 @@ set_up(struct fixture *f, bool reports)
 		pid_t pid = getpid();
 		int pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
 
-		_exit(reports && sync_send(pair[1], SYNC_PROCESS, &pid, sizeof(pid), pidfd) < 0);
+		_exit(reports &&
+		      handshake_send(pair[1], HANDSHAKE_PROCESS, &pid, sizeof(pid), pidfd) < 0);
 	}
 	f->sender_pidfd = (int)syscall(SYS_pidfd_open, f->sender, 0);
 	cr_assert(f->sender_pidfd >= 0);
@@ -55,7 +56,8 @@ Test(sync, sender_that_ends_without_a_report, .timeout = 10)
 	int pidfd = -1;
 
 	set_up(&f, false);
-	cr_assert_eq(sync_recv_process(f.worker, f.sender, f.sender_pidfd, &pid, &pidfd, &err), -1);
+	cr_assert_eq(handshake_recv_process(f.worker, f.sender, f.sender_pidfd, &pid, &pidfd, &err),
+		     -1);
 	cr_expect_str_eq(err.msg, "the process ended during its set-up");
 	cr_expect_eq(pidfd, -1);
 	tear_down(&f);
@@ -71,8 +73,8 @@ Test(sync, report_of_a_sender_that_has_ended, .timeout = 10)
 
 	set_up(&f, true);
 	cr_assert_eq(waitid(P_PID, (id_t)f.sender, &info, WEXITED | WNOWAIT), 0);
-	cr_assert_eq(sync_recv_process(f.worker, f.sender, f.sender_pidfd, &pid, &pidfd, &err), 0,
-		     "%s", err.msg);
+	cr_assert_eq(handshake_recv_process(f.worker, f.sender, f.sender_pidfd, &pid, &pidfd, &err),
+		     0, "%s", err.msg);
 	cr_expect_eq(pid, f.sender);
 	cr_expect(pidfd >= 0);
 	close(pidfd);
@@ -87,8 +89,10 @@ Test(sync, report_of_another_process, .timeout = 10)
 	int pidfd = -1;
 
 	set_up(&f, false);
-	cr_assert_eq(sync_send(f.other, SYNC_PROCESS, &pid, sizeof(pid), f.sender_pidfd), 0);
-	cr_assert_eq(sync_recv_process(f.worker, f.sender, f.sender_pidfd, &pid, &pidfd, &err), -1);
+	cr_assert_eq(handshake_send(f.other, HANDSHAKE_PROCESS, &pid, sizeof(pid), f.sender_pidfd),
+		     0);
+	cr_assert_eq(handshake_recv_process(f.worker, f.sender, f.sender_pidfd, &pid, &pidfd, &err),
+		     -1);
 	cr_expect_str_eq(err.msg, "unexpected message during a process's set-up");
 	tear_down(&f);
 }

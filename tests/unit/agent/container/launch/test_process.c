@@ -221,7 +221,7 @@ Test(process, terminal_controls_a_process_whose_request_is_gone)
 {
 	Grpc__Spec *spec = spec_new("/");
 	struct error err = ERROR_INIT;
-	struct entry entry;
+	struct container_init entry;
 	int master, slave, status;
 	pid_t pid;
 

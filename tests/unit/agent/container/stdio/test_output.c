@@ -301,7 +301,7 @@ Test(output, nobody_reads_a_collected_process)
 	uint64_t limit = monotonic_ns() + 2000000000ull;
 
 	output_exited(&out);
-	output_linger(&out);
+	output_drain(&out);
 	cr_assert_eq(ends, 0);
 	while (!ends && monotonic_ns() < limit)
 		cr_assert_eq(loop_run_once(loop, 100, &err), 0);
@@ -317,7 +317,7 @@ Test(output, unread_bytes_of_a_collected_process_stay)
 	say("kept");
 	close_fd(&far);
 	output_exited(&out);
-	output_linger(&out);
+	output_drain(&out);
 	while (monotonic_ns() < limit)
 		cr_assert_eq(loop_run_once(loop, 50, &err), 0);
 	cr_assert_eq(ends, 0);
@@ -334,7 +334,7 @@ Test(output, unread_bytes_of_a_collected_process_have_a_bounded_life)
 	say("kept"); /* far stays open: a grandchild may hold the pipe */
 	out.unread_ms = 600;
 	output_exited(&out);
-	output_linger(&out);
+	output_drain(&out);
 	while (monotonic_ns() < limit - 4700000000ull)
 		cr_assert_eq(loop_run_once(loop, 50, &err), 0);
 	/* a read begins it anew */
@@ -412,7 +412,7 @@ Test(output, terminal_ends_with_process_and_last_user)
 	struct error err = ERROR_INIT;
 	int slave = open_raw_terminal(&s, NULL);
 
-	cr_assert_eq(stdio_output(&s, 1), stdio_output(&s, 2));
+	cr_assert_eq(stdio_output(&s, STDOUT_FILENO), stdio_output(&s, STDERR_FILENO));
 	cr_assert_eq(output_read(&s.out, &a.read, &err), STDIO_WAITS);
 	cr_assert_eq(write(slave, "prompt", 6), 6);
 	run_until_done(&a);

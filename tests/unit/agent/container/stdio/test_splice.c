@@ -24,13 +24,13 @@ struct ended {
 static struct loop *loop;
 
 static void
-on_done(struct relay *r, int errnum, void *data)
+on_done(struct splice *r, int errnum, void *data)
 {
 	struct ended *e = data;
 
 	e->times++;
 	e->errnum = errnum;
-	relay_free(r);
+	splice_free(r);
 }
 
 static void
@@ -59,11 +59,11 @@ turn(int ms)
 	cr_assert_eq(loop_run_once(loop, ms, &err), 0);
 }
 
-static struct relay *
+static struct splice *
 relay(int from, int to, struct ended *e)
 {
 	struct error err = ERROR_INIT;
-	struct relay *r = relay_new(loop, from, to, on_done, e, &err);
+	struct splice *r = splice_new(loop, from, to, on_done, e, &err);
 
 	cr_assert(r, "%s", err.msg);
 	return r;
@@ -174,7 +174,7 @@ Test(relay, a_terminal_both_ways)
 {
 	struct ended in = { 0 }, out = { 0 };
 	int master, slave, s[2], t[2];
-	struct relay *from_tty;
+	struct splice *from_tty;
 	char got[64] = "", name[64];
 	uint64_t before;
 	ssize_t n = -1;
@@ -219,7 +219,7 @@ Test(relay, a_terminal_both_ways)
 	cr_assert_eq(memcmp(got, "later", 5), 0);
 	/* the last slave goes after the process: the output has ended, which is no failure */
 	close(slave);
-	relay_exited(from_tty, STDIO_UNREAD_MS);
+	splice_exited(from_tty, STDIO_UNREAD_MS);
 	for (int i = 0; i < 100 && !out.times; i++)
 		turn(20);
 	cr_assert_eq(out.times, 1);
@@ -300,13 +300,13 @@ Test(relay, last_words_on_a_terminal_during_a_look_for_the_end)
 	struct ended e = { 0 };
 	char got[64] = "", name[64];
 	int master, s[2];
-	struct relay *r;
+	struct splice *r;
 
 	make_terminal(&master, &last_slave, name);
 	pair(s);
 	r = relay(master, s[0], &e);
 	last_words = "last";
-	relay_exited(r, STDIO_UNREAD_MS);
+	splice_exited(r, STDIO_UNREAD_MS);
 	for (int i = 0; i < 100 && !e.times; i++)
 		turn(20);
 	cr_assert_eq(e.times, 1);
@@ -322,7 +322,7 @@ Test(relay, who_reads_nothing_costs_nothing)
 	struct ended e = { 0 };
 	int p[2], s[2];
 	uint64_t before;
-	struct relay *r;
+	struct splice *r;
 
 	make_pipe(p);
 	pair(s);
@@ -337,7 +337,7 @@ Test(relay, who_reads_nothing_costs_nothing)
 	turn(100);
 	cr_assert_geq(monotonic_ns() - before, 90000000ull);
 	/* not even after the exit, however long */
-	relay_exited(r, STDIO_UNREAD_MS);
+	splice_exited(r, STDIO_UNREAD_MS);
 	before = monotonic_ns();
 	turn(STDIO_QUIET_MS + 100);
 	cr_assert_geq(monotonic_ns() - before, (STDIO_QUIET_MS + 90) * 1000000ull);
@@ -354,7 +354,7 @@ Test(relay, rest_that_nobody_takes_has_a_bounded_life)
 	static char block[65536], got[65536];
 	struct ended e = { 0 };
 	int p[2], s[2];
-	struct relay *r;
+	struct splice *r;
 	uint64_t left;
 
 	make_pipe(p);
@@ -364,7 +364,7 @@ Test(relay, rest_that_nobody_takes_has_a_bounded_life)
 		(void)!write(p[1], block, sizeof(block));
 		turn(0);
 	}
-	relay_exited(r, 300);
+	splice_exited(r, 300);
 	/* progress begins it anew */
 	for (int i = 0; i < 4; i++) {
 		left = monotonic_ns() + 150000000ull;
@@ -390,14 +390,14 @@ Test(relay, silence_after_the_exit_is_the_end)
 	int p[2], s[2];
 	uint64_t before = monotonic_ns();
 	char got[16];
-	struct relay *r;
+	struct splice *r;
 
 	make_pipe(p); /* p[1] stays open: a grandchild */
 	pair(s);
 	r = relay(p[0], s[0], &e);
 	cr_assert_eq(write(p[1], "last", 4), 4);
-	relay_exited(r, STDIO_UNREAD_MS);
-	relay_exited(r, STDIO_UNREAD_MS);
+	splice_exited(r, STDIO_UNREAD_MS);
+	splice_exited(r, STDIO_UNREAD_MS);
 	while (!e.times && monotonic_ns() - before < 3000000000ull)
 		turn(100);
 	cr_assert_eq(e.times, 1);
@@ -418,7 +418,7 @@ Test(relay, freed_in_the_middle_it_closes_everything_and_says_nothing)
 
 	pair(a);
 	pair(b);
-	relay_free(relay(a[0], b[0], &e));
+	splice_free(relay(a[0], b[0], &e));
 	turn(0);
 	cr_assert_eq(e.times, 0);
 	cr_assert_eq(read(a[1], &c, 1), 0);
