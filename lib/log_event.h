@@ -31,6 +31,8 @@
 #define EVENT_PROCESS_EXITED      "process-exited"
 #define EVENT_EXECUTE_FAILED      "execute-failed"
 #define EVENT_OOM_KILL            "oom-kill"
+#define EVENT_MEMORY_HELD         "memory-held"
+#define EVENT_MEMORY_RELEASED     "memory-released"
 #define EVENT_CAPABILITY_LEFT_OUT "capability-left-out"
 #define EVENT_STREAM_CONNECTED    "stream-connected"
 

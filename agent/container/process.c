@@ -63,10 +63,15 @@ static void
 on_delivery_late(void *data)
 {
 	struct process *p = data;
+	const struct log_field fields[] = {
+		{ "container-id", container_id(p->container) },
+		{ "exec-id", p->exec_id },
+	};
 
 	p->delivery = NULL;
 	p->undelivered = true;
-	log_warn("container", "process %s: the host does not take its output", p->exec_id);
+	log_write(LOG_LEVEL_WARN, "container", fields, ARRAY_LEN(fields),
+		  "process %s: the host does not take its output", p->exec_id);
 	tell_waiters(p);
 	container_sweep_later(p->container);
 }

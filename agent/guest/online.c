@@ -43,6 +43,7 @@ struct online {
 	struct pending pending;
 	online_done_fn *done;
 	void *data;
+	struct log_context *log; /* of the call: events of the kernel start its worker, too */
 };
 
 static void
@@ -50,6 +51,7 @@ online_free(struct online *o)
 {
 	device_unlisten(&o->listener);
 	timer_cancel(o->limit);
+	log_context_free(o->log);
 	free(o);
 }
 
@@ -178,10 +180,13 @@ try_again(struct online *o, struct error *err)
 		.n_keep_fds = roots->cgroup < 0 ? 3 : 4,
 		.deadline_ms = WORK_MS,
 	};
+	const struct log_context *former;
 
 	o->again = false;
 	o->work.total = o->g->memory_total;
+	former = log_context_set(o->log);
 	o->job = job_start(o->g->parts.jobs, &job, err);
+	(void)log_context_set(former);
 	return o->job ? 0 : -1;
 }
 
@@ -237,6 +242,7 @@ online_begin(struct guest *g, uint32_t cpus, bool memory, online_done_fn *done, 
 		.is_pid1 = g->parts.is_pid1,
 	};
 	o->pending.cancel = online_unwanted;
+	o->log = log_context_copy();
 	o->done = done;
 	o->data = data;
 	/* before the first look: nothing that comes meanwhile is missed */

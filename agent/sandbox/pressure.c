@@ -18,6 +18,7 @@
 #include "init/cgroups.h"
 #include "lib/cleanup.h"
 #include "lib/log.h"
+#include "lib/log_event.h"
 
 #define LOOK_MS  20000 /* the kernel kills one process after the other before the write returns */
 #define PAUSE_MS 100
@@ -86,6 +87,7 @@ pressure_restore(struct worker *w, const struct pressure *p, struct error *err)
 	list_for_each (pos, &p->holds) {
 		const struct hold *h = list_entry(pos, struct hold, node);
 		const struct container *c = sandbox_find(p->s, h->id);
+		const struct log_field container = { "container-id", h->id };
 		bool mine = false, is_set;
 
 		if (c && !pressure_is_over(root, c->cgroup_path, h->limit, &mine))
@@ -99,8 +101,8 @@ pressure_restore(struct worker *w, const struct pressure *p, struct error *err)
 			continue;
 		}
 		if (is_set)
-			worker_log(w, LOG_LEVEL_INFO, "container %s has its own limit again",
-				   h->id);
+			worker_event(w, LOG_LEVEL_INFO, EVENT_MEMORY_RELEASED, &container, 1,
+				     "container %s has its own limit again", h->id);
 		if (pressure_send(w, PRESSURE_MSG_RELEASE, h->id, 0, 0, err) < 0)
 			return -1;
 	}
@@ -115,7 +117,9 @@ pressure_work(struct worker *w, void *arg, struct error *err)
 	const struct container *list[LOOK_MAX];
 	const char *paths[LOOK_MAX];
 	struct pressure_choice choice;
+	struct log_field fields[] = { { "container-id", NULL }, { "bytes", NULL } };
 	const struct hold *before;
+	char limit[24];
 	struct list *pos;
 	size_t n = 0;
 	int found;
@@ -143,10 +147,13 @@ pressure_work(struct worker *w, void *arg, struct error *err)
 			  before && before->limit == choice.own ? before->own : choice.own,
 			  err) < 0)
 		return -1;
-	worker_log(
-		w, LOG_LEVEL_WARN,
+	fields[0].value = list[choice.index]->id;
+	fields[1].value = limit;
+	(void)snprintf(limit, sizeof(limit), "%llu", (unsigned long long)choice.limit);
+	worker_event(
+		w, LOG_LEVEL_WARN, EVENT_MEMORY_HELD, fields, ARRAY_LEN(fields),
 		"the pods' memory runs out: container %s, which uses the most, is held at %llu MiB",
-		list[choice.index]->id, (unsigned long long)(choice.limit >> 20));
+		fields[0].value, (unsigned long long)(choice.limit >> 20));
 	if (pressure_set_limit(root, paths[choice.index], choice.limit) < 0 && errno != ENOENT)
 		return error_sys(err, "limit the memory of container %s", list[choice.index]->id);
 	return 0;

@@ -71,10 +71,12 @@ static void
 on_exits_late(void *data)
 {
 	struct remove_op *op = data;
+	const struct log_field container = { "container-id", op->base.id };
 
 	op->exits = NULL;
-	log_warn("sandbox", "container %s: no exit status of %zu processes", op->base.id,
-		 container_alive(op->base.c));
+	log_write(LOG_LEVEL_WARN, "sandbox", &container, 1,
+		  "container %s: no exit status of %zu processes", op->base.id,
+		  container_alive(op->base.c));
 	release_storages(op);
 }
 

@@ -178,12 +178,13 @@ static void
 terminate_recheck(void *data)
 {
 	struct process *p = data;
+	const struct log_field field = { "container-id", p->container->id };
 	struct error err = ERROR_INIT;
 
 	p->term.timer = NULL;
 	if (!p->exited && term_step(p, &err) < 0)
-		log_warn("sandbox", "container %s: failed to send SIGTERM: %s", p->container->id,
-			 err.msg);
+		log_write(LOG_LEVEL_WARN, "sandbox", &field, 1,
+			  "container %s: failed to send SIGTERM: %s", p->container->id, err.msg);
 }
 
 static int

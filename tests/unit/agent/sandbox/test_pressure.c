@@ -6,6 +6,7 @@
 #include "agent/cgroup/pressure.h"
 #include "agent/sandbox/pressure.h"
 #include "agent/sandbox/sandbox_internal.h"
+#include "lib/log_event.h"
 
 /* errno of the next write of a limit, 0: it succeeds. */
 static int failure;
@@ -47,11 +48,26 @@ fake_log(struct worker *w, enum log_level level, const char *fmt, ...)
 	(void)w, (void)level, (void)fmt;
 }
 
+static int n_events; /* of containers that have their own limit again */
+
+static void
+fake_event(struct worker *w, enum log_level level, const char *event,
+	   const struct log_field *fields, size_t n_fields, const char *fmt, ...)
+{
+	(void)w, (void)level, (void)fmt;
+	cr_expect_str_eq(event, EVENT_MEMORY_RELEASED);
+	cr_assert_eq(n_fields, 1);
+	cr_expect_str_eq(fields[0].key, "container-id");
+	cr_expect_str_eq(fields[0].value, "web");
+	n_events++;
+}
+
 /* It takes the place of the guest library's. */
 #define pressure_is_over   fake_is_over
 #define pressure_set_limit fake_set_limit
 #define worker_send        fake_send
 #define worker_log         fake_log
+#define worker_event       fake_event
 #include "agent/sandbox/pressure.c"
 
 Test(sandbox_pressure, a_limit_that_cannot_be_taken_back_is_tried_again)
@@ -79,4 +95,5 @@ Test(sandbox_pressure, a_limit_that_cannot_be_taken_back_is_tried_again)
 	failure = ENOENT;
 	cr_assert_eq(pressure_restore(NULL, &p, &err), 0);
 	cr_expect_eq(releases, 2);
+	cr_expect_eq(n_events, 1);
 }
