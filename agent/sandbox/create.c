@@ -498,7 +498,7 @@ create_abort(struct op *base, const struct error *why)
 
 	if (op->acquiring) {
 		op->error = *why;
-		storages_cancel(op->acquiring, create_on_storages_released, op);
+		storages_abort(op->acquiring, create_on_storages_released, op);
 		op->acquiring = NULL;
 		return;
 	}

@@ -253,7 +253,7 @@ setup_abort(struct op *base, const struct error *why)
 	if (op->acquiring) {
 		op->error = *why;
 		op->releasing = true;
-		storages_cancel(op->acquiring, setup_on_storages_released, op);
+		storages_abort(op->acquiring, setup_on_storages_released, op);
 		op->acquiring = NULL;
 	} else if (!op->releasing) {
 		sandbox_op_abort(base, why);

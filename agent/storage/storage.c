@@ -274,7 +274,7 @@ request_abort(struct storage_request *r)
 	request_give_back(r, r->at, release);
 	if (release)
 		return;
-	/* not from in here: the caller may be storages_cancel()'s */
+	/* not from in here: the caller may be storages_abort()'s */
 	r->is_gone = true;
 	loop_post(r->table->loop, &r->look);
 }
@@ -409,7 +409,7 @@ nomem:
 }
 
 void
-storages_cancel(struct storage_request *r, storages_done_fn *gone, void *data)
+storages_abort(struct storage_request *r, storages_done_fn *gone, void *data)
 {
 	if (!r)
 		return;

@@ -53,7 +53,7 @@ struct storage_request *storages_acquire(struct storages *s, const char *owner,
 
 /* Ends a request whose `done` was not called, and now never is: releases what it took. gone (may be NULL) is
  * called once what was mounted for it is unmounted, never from inside. NULL is allowed for r. */
-void storages_cancel(struct storage_request *r, storages_done_fn *gone, void *data);
+void storages_abort(struct storage_request *r, storages_done_fn *gone, void *data);
 
 /* The owner has come about: what he has of the pod's (`shared`, or of a driver that keeps its storages for the sandbox's life)
  * stays from now on when he goes. What only those had who failed is unmounted with them. */

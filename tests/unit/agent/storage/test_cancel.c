@@ -18,7 +18,7 @@ AGENT_TEST(storage_cancel, a_mount_that_nobody_wants_any_more_is_undone)
 	s.source = at(b, "deep.gate");
 	submit(b, "one", &s, 1, &r);
 	UNTIL(b, exists(b, "deep/v"));
-	storages_cancel(r.request, NULL, NULL);
+	storages_abort(r.request, NULL, NULL);
 	UNTIL(b, storages_count(b->t) == 0);
 	CHECK(!r.ended);
 	CHECK(!exists(b, "deep"));
@@ -31,10 +31,10 @@ AGENT_TEST(storage_cancel, a_request_that_has_not_begun_leaves_no_trace)
 
 	s = memory(b, "v");
 	submit(b, "one", &s, 1, &r);
-	storages_cancel(r.request, NULL, NULL);
+	storages_abort(r.request, NULL, NULL);
 	CHECK(release(b, "one").code == ERROR_OK);
 	CHECK(!r.ended && storages_count(b->t) == 0 && !exists(b, "v"));
-	storages_cancel(NULL, NULL, NULL);
+	storages_abort(NULL, NULL, NULL);
 }
 
 AGENT_TEST(storage_cancel, the_mount_goes_on_for_another_who_waits)
@@ -47,7 +47,7 @@ AGENT_TEST(storage_cancel, the_mount_goes_on_for_another_who_waits)
 	submit(b, "two", &s, 1, &two);
 	UNTIL(b, storages_count(b->t) == 1);
 	CHECK(loop_run_once(b->loop, 0, &one.err) == 0);
-	storages_cancel(one.request, NULL, NULL);
+	storages_abort(one.request, NULL, NULL);
 	open_gate(b, "v", 'o');
 	UNTIL(b, two.ended);
 	CHECK(two.err.code == ERROR_OK && !one.ended && mounts_at(b, "v") == 1);
@@ -61,7 +61,7 @@ AGENT_TEST(storage_cancel, who_comes_while_it_is_undone_gets_a_mount_of_his_own)
 
 	s = gate(b, "v");
 	begin_gate(b, "one", "v", &one);
-	storages_cancel(one.request, NULL, NULL);
+	storages_abort(one.request, NULL, NULL);
 	submit(b, "two", &s, 1, &two);
 	CHECK(loop_run_once(b->loop, 0, &two.err) == 0);
 	CHECK(!two.ended);
@@ -84,7 +84,7 @@ AGENT_TEST(storage_cancel, a_mount_that_succeeds_just_then_is_taken_away)
 	open_gate(b, "v", 'o');
 	for (uint64_t limit = monotonic_ns() + 20000000000ull; mounts_at(b, "v") == 0;)
 		CHECK(monotonic_ns() < limit && poll(NULL, 0, 1) == 0);
-	storages_cancel(r.request, NULL, NULL);
+	storages_abort(r.request, NULL, NULL);
 	UNTIL(b, storages_count(b->t) == 0);
 	CHECK(!r.ended && !exists(b, "v"));
 
@@ -93,7 +93,7 @@ AGENT_TEST(storage_cancel, a_mount_that_succeeds_just_then_is_taken_away)
 	open_gate(b, "v", 'o');
 	UNTIL(b, mounts_at(b, "v") == 1);
 	if (!r.ended)
-		storages_cancel(r.request, NULL, NULL);
+		storages_abort(r.request, NULL, NULL);
 	err = release(b, "two");
 	CHECK(err.code == ERROR_OK);
 	UNTIL(b, storages_count(b->t) == 0);
@@ -113,7 +113,7 @@ AGENT_TEST(storage_cancel, what_was_mounted_before_goes_too)
 	open_gate(b, "a", 'o');
 	UNTIL(b, exists(b, "b"));
 	CHECK(mounts_at(b, "a") == 1);
-	storages_cancel(r.request, NULL, NULL);
+	storages_abort(r.request, NULL, NULL);
 	UNTIL(b, storages_count(b->t) == 0);
 	CHECK(!r.ended && !exists(b, "a") && !exists(b, "b"));
 }
@@ -138,7 +138,7 @@ AGENT_TEST(storage_cancel, a_storage_whose_device_is_awaited)
 	submit(b, "one", &s, 1, &one);
 	CHECK(loop_run_once(b->loop, 0, &one.err) == 0);
 	CHECK(storages_count(b->t) == 1);
-	storages_cancel(one.request, NULL, NULL);
+	storages_abort(one.request, NULL, NULL);
 	CHECK(storages_count(b->t) == 0);
 
 	/* its device does not come: all who wait hear it */

@@ -161,7 +161,7 @@ AGENT_TEST(storage_point, a_mount_that_was_there_before_stays)
 	s = gate(b, "v");
 	submit(b, "one", &s, 1, &r);
 	UNTIL(b, jobs_running(b->jobs) == 1);
-	storages_cancel(r.request, NULL, NULL);
+	storages_abort(r.request, NULL, NULL);
 	UNTIL(b, storages_count(b->t) == 0);
 	CHECK(exists(b, "v/before"));
 	s = memory(b, "v");

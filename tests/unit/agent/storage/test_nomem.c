@@ -25,7 +25,7 @@ AGENT_TEST(storage_nomem, a_cancelled_request_is_gone_only_after_the_call)
 
 	begin_gate(b, "one", "v", &r);
 	is_out_of_memory = true;
-	storages_cancel(r.request, on_done, &gone);
+	storages_abort(r.request, on_done, &gone);
 	is_out_of_memory = false;
 	/* callers let go of the request after this, in memory that on_done may free */
 	CHECK(!gone.ended);

@@ -56,7 +56,7 @@ AGENT_TEST(storage_release, one_that_stays_busy_is_detached)
 	start_release(b, "one", &out);
 	submit(b, "two", &s, 1, &in);
 	CHECK(loop_run_once(b->loop, 0, &in.err) == 0);
-	storages_cancel(in.request, NULL, NULL);
+	storages_abort(in.request, NULL, NULL);
 	/* busy for good: detached in the end */
 	UNTIL(b, out.ended);
 	CHECK(out.err.code == ERROR_OK && !in.ended);
@@ -91,7 +91,7 @@ AGENT_TEST(storage_release, the_end_of_the_sandbox_takes_everything)
 	s[1] = gate(b, "c");
 	submit(b, "two", &s[1], 1, &in);
 	UNTIL(b, exists(b, "c"));
-	storages_cancel(in.request, NULL, NULL);
+	storages_abort(in.request, NULL, NULL);
 	/* and one that is asked for at the same time */
 	make_gate(b, "d");
 	s[2] = gate(b, "d");
@@ -183,7 +183,7 @@ AGENT_TEST(storage_release, a_failure_is_told_when_all_that_was_mounted_is_gone)
 	s[1] = gate(b, "v");
 	submit(b, "one", s, 2, &r);
 	UNTIL(b, exists(b, "v"));
-	storages_cancel(r.request, on_done, &gone);
+	storages_abort(r.request, on_done, &gone);
 	CHECK(!gone.ended);
 	UNTIL(b, gone.ended);
 	CHECK(!r.ended && storages_count(b->t) == 0 && mounts_added(b) == 0);
