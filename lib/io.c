@@ -10,6 +10,8 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
+#include "lib/sys.h"
+
 ssize_t
 read_full(int fd, void *buf, size_t n)
 {
@@ -224,4 +226,24 @@ recv_msg_from(int sock, void *msg, size_t size, int *fds, size_t *n_fds, int fla
 		return -1;
 	}
 	return r;
+}
+
+int
+close_all_but(const int *keep, size_t n)
+{
+	unsigned int next = 3;
+
+	for (;;) {
+		unsigned int least = ~0u;
+
+		for (size_t i = 0; i < n; i++)
+			if (keep[i] >= 0 && (unsigned int)keep[i] >= next &&
+			    (unsigned int)keep[i] < least)
+				least = (unsigned int)keep[i];
+		if (least == ~0u)
+			return sys_close_range(next, ~0u, 0);
+		if (least > next && sys_close_range(next, least - 1, 0) < 0)
+			return -1;
+		next = least + 1;
+	}
 }

@@ -41,6 +41,10 @@ io_is_for_now(int errnum)
 	       errnum == ENOMEM;
 }
 
+/* Closes all fds from 3 on but those of the list, which may be in any order; values below 3 in it mean nothing.
+ * 0, or -1 and errno. Async-signal-safe, takes time in the square of n. */
+int close_all_but(const int *keep, size_t n);
+
 #define IO_FDS_MAX 8
 
 /* One SOCK_SEQPACKET message with up to IO_FDS_MAX fds (SCM_RIGHTS); MSG_NOSIGNAL|flags.

@@ -20,7 +20,6 @@
 #include "lib/cleanup.h"
 #include "lib/io.h"
 #include "lib/log.h"
-#include "lib/sys.h"
 
 struct worker {
 	int sock;
@@ -192,23 +191,6 @@ worker_event(struct worker *w, enum log_level level, const char *event,
 	va_start(ap, fmt);
 	send_log(w, level, event, fields, n_fields, fmt, ap);
 	va_end(ap);
-}
-
-/* Closes all fds from 3 on but those of the sorted list. */
-static int
-close_all_but(const int *keep, size_t n)
-{
-	unsigned int next = 3;
-
-	for (size_t i = 0; i < n; i++) {
-		unsigned int fd = (unsigned int)keep[i];
-
-		if (fd > next && sys_close_range(next, fd - 1, 0) < 0)
-			return -1;
-		if (fd >= next)
-			next = fd + 1;
-	}
-	return sys_close_range(next, ~0u, 0);
 }
 
 /* Log lines of the worker's own copy of the log go nowhere: worker_log() is what reaches the agent's. */

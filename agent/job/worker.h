@@ -9,7 +9,7 @@
 struct worker_start {
 	int sock;        /* the worker's end */
 	int dev_null;    /* becomes 0, 1 and 2 */
-	const int *keep; /* sorted, each > 2; sock is among them */
+	const int *keep; /* each > 2; sock is among them */
 	size_t n_keep;
 	job_work_fn *work;
 	void *arg;

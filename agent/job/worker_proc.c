@@ -16,14 +16,6 @@
 #include "lib/io.h"
 #include "lib/sys.h"
 
-static int
-compare_fds(const void *a, const void *b)
-{
-	const int *x = a, *y = b;
-
-	return (*x > *y) - (*x < *y);
-}
-
 static void
 worker_proc_child_ended(int status, bool gone, void *data)
 {
@@ -94,7 +86,6 @@ worker_proc_start(struct initlink *link, int dev_null, int *keep, size_t n_keep,
 	list_init(&proc->node);
 	proc->pidfd = -1;
 	keep[n_keep++] = theirs;
-	qsort(keep, n_keep, sizeof(*keep), compare_fds);
 	struct worker_start start = {
 		.sock = theirs,
 		.dev_null = dev_null,

@@ -26,7 +26,7 @@ struct worker_proc {
 };
 
 /* Starts a worker that waits at its gate until worker_proc_go(). *sock: our end, non-blocking, the caller's.
- * `keep` needs room for one more than n_keep: it is sorted and added to. NULL and err on failure, nothing runs then. */
+ * `keep` needs room for one more than n_keep: it is added to. NULL and err on failure, nothing runs then. */
 struct worker_proc *worker_proc_start(struct initlink *link, int dev_null, int *keep, size_t n_keep,
 				      job_work_fn *work, void *arg, int *sock, struct error *err);
 

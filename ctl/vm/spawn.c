@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "lib/cleanup.h"
+#include "lib/io.h"
 #include "lib/sys.h"
 
 void
@@ -62,14 +63,9 @@ spawn_run(const struct argv *a, int log_fd, pid_t parent, int pass_fd)
 		_exit(127);
 	if (log_fd >= 0 && (dup2(log_fd, STDOUT_FILENO) < 0 || dup2(log_fd, STDERR_FILENO) < 0))
 		_exit(127);
-	if (pass_fd >= 0) {
+	if (pass_fd >= 0)
 		(void)fcntl(pass_fd, F_SETFD, 0);
-		(void)sys_close_range((unsigned int)pass_fd + 1, ~0u, 0);
-		if (pass_fd > 3)
-			(void)sys_close_range(3, (unsigned int)pass_fd - 1, 0);
-	} else {
-		(void)sys_close_range(3, ~0u, 0);
-	}
+	(void)close_all_but(&pass_fd, 1);
 	(void)execv(a->items[0], a->items);
 	dprintf(STDERR_FILENO, "%s: cannot be run: errno %d\n", a->items[0], errno);
 	_exit(127);

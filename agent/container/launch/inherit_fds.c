@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "lib/cleanup.h"
+#include "lib/io.h"
 #include "lib/sys.h"
 
 #define SOCK_FD   3
@@ -13,39 +14,10 @@
 #define REPORT_FD 5
 #define PIDNS_FD  6
 
-#define KEEP_MAX 16
-
-static void
-keep(int *list, size_t *n, int fd)
-{
-	size_t i;
-
-	if (fd < 3)
-		return;
-	for (i = (*n)++; i > 0 && list[i - 1] > fd; i--)
-		list[i] = list[i - 1];
-	list[i] = fd;
-}
-
 int
 inherit_fds_keep(const int *fds, size_t n_fds, struct error *err)
 {
-	unsigned int next = 3;
-	int list[KEEP_MAX];
-	size_t n = 0;
-
-	for (size_t i = 0; i < n_fds && n < KEEP_MAX; i++)
-		keep(list, &n, fds[i]);
-	for (size_t i = 0; i < n; i++) {
-		unsigned int fd = (unsigned int)list[i];
-
-		if (fd > next && sys_close_range(next, fd - 1, 0) < 0)
-			return error_sys(err, "close files");
-		next = fd + 1;
-	}
-	if (sys_close_range(next, ~0u, 0) < 0)
-		return error_sys(err, "close files");
-	return 0;
+	return close_all_but(fds, n_fds) < 0 ? error_sys(err, "close files") : 0;
 }
 
 int

@@ -2,6 +2,8 @@
 /* Messages with fds. */
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
+#include <stdbool.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
@@ -31,6 +33,45 @@ Test(io, fds_arrive_with_their_message_and_close_on_exec)
 		close(s[i]);
 		close(fds[i]);
 		close(sent[i]);
+	}
+}
+
+static bool
+is_open(int fd)
+{
+	return fcntl(fd, F_GETFD) >= 0;
+}
+
+Test(io, all_fds_but_those_named_are_closed)
+{
+	static const int lists[][5] = {
+		{ -1, -1, -1, -1, -1 }, { 3, 3, -1, 0, 2 },       { 40, 5, 41, 3, 12 },
+		{ 60, 61, 62, 63, 60 }, { INT_MAX, 30, 9, 9, 4 }, { 5, 4, 3, 1000, -1 },
+	};
+	int status;
+
+	for (size_t i = 0; i < ARRAY_LEN(lists); i++) {
+		pid_t pid = fork();
+
+		cr_assert_geq(pid, 0);
+		if (pid == 0) {
+			for (int fd = 3; fd < 64; fd++)
+				if (dup2(STDERR_FILENO, fd) != fd)
+					_exit(1);
+			if (close_all_but(lists[i], ARRAY_LEN(lists[i])) < 0)
+				_exit(2);
+			for (int fd = 0; fd < 64; fd++) {
+				bool is_kept = fd < 3;
+
+				for (size_t k = 0; k < ARRAY_LEN(lists[i]); k++)
+					is_kept |= lists[i][k] == fd;
+				if (is_open(fd) != is_kept)
+					_exit(100 + fd);
+			}
+			_exit(0);
+		}
+		cr_assert_eq(waitpid(pid, &status, 0), pid);
+		cr_expect_eq(status, 0, "list %zu: status %x", i, (unsigned int)status);
 	}
 }
 
