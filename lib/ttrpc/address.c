@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Addresses of servers, and how to get connected to one. Used by the client; the agent parses its own. */
+/* Addresses of servers, and how to get connected to one. */
 #include "lib/ttrpc/address.h"
 
 #include <arpa/inet.h>

@@ -377,14 +377,16 @@ Test(limits, addresses)
 		{ "vsock://-1:99999999999", 0 },
 		{ "unix://", 0 },
 		{ "tcp://", 0 },
-		{ "tcp://localhost:1", 0 },
+		{ "tcp://example.org:1", 0 },
 		{ "tcp://127.0.0.1", 0 },
 		{ "tcp://127.0.0.1:65536", 0 },
 		{ "tcp://[::1:0", 0 },
 		{ "http://127.0.0.1:0", 0 },
 		{ "unix:///nonexistent/dir/x", 0 },
 		{ "tcp://127.0.0.1:0", AF_INET },
+		{ "hvsock:///run/vm.sock:1024", 0 },
 		{ "unix://@tatami-test-address", AF_UNIX },
+		{ "tcp://localhost:0", AF_INET },
 	};
 	char long_path[200] = "unix://";
 
