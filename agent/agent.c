@@ -32,6 +32,7 @@
 #include "agent/server/trace.h"
 #include "agent/storage/storage.h"
 #include "lib/cleanup.h"
+#include "lib/deadline.h"
 #include "lib/io.h"
 #include "lib/log_event.h"
 

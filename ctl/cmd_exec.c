@@ -18,7 +18,7 @@
 #include "ctl/vm/state.h"
 #include "lib/arena.h"
 #include "lib/cleanup.h"
-#include "lib/loop.h"
+#include "lib/deadline.h"
 #include "lib/parse.h"
 #include "lib/path.h"
 #include "lib/ttrpc/client.h"

@@ -14,8 +14,8 @@
 
 #include "agent.pb-c.h"
 #include "lib/cleanup.h"
+#include "lib/deadline.h"
 #include "lib/io.h"
-#include "lib/loop.h"
 #include "lib/ttrpc/client.h"
 
 #define CHUNK           (128u << 10)
@@ -253,7 +253,7 @@ on_stop(struct relay *r, struct pollfd *p)
 {
 	p->fd = -1;
 	send_signal(r, SIGTERM, false);
-	r->kill_at_ns = monotonic_ns() + KILL_AFTER_MS * 1000000ull;
+	r->kill_at_ns = deadline_in(KILL_AFTER_MS);
 }
 
 static void
@@ -284,7 +284,7 @@ loop(struct relay *r, int sigfd)
 			on_input(r);
 		if (p[STOP].fd >= 0 && p[STOP].revents)
 			on_stop(r, &p[STOP]);
-		if (r->kill_at_ns && monotonic_ns() > r->kill_at_ns) {
+		if (r->kill_at_ns && deadline_is_over(r->kill_at_ns)) {
 			r->kill_at_ns = 0;
 			send_signal(r, SIGKILL, true);
 		}

@@ -11,7 +11,7 @@
 #include "ctl/vm/dial.h"
 #include "ctl/spec.h"
 #include "lib/arena.h"
-#include "lib/loop.h"
+#include "lib/deadline.h"
 #include "lib/ttrpc/client.h"
 
 #define BOOT_TIMEOUT_MS 180000

@@ -24,10 +24,10 @@
 #include "init/root.h"
 #include "init/supervise.h"
 #include "lib/cleanup.h"
+#include "lib/deadline.h"
 #include "lib/io.h"
 #include "lib/log.h"
 #include "lib/log_event.h"
-#include "lib/loop.h"
 #include "lib/parse.h"
 
 #define AGENT_PATH   "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -97,9 +97,9 @@ write_line(const char *line, size_t len, void *data)
 static void
 flush_log(void)
 {
-	uint64_t deadline = monotonic_ns() + LOG_FLUSH_MS * 1000000ull;
+	uint64_t deadline = deadline_in(LOG_FLUSH_MS);
 
-	while (!log_flush() && monotonic_ns() < deadline) {
+	while (!log_flush() && !deadline_is_over(deadline)) {
 		struct pollfd p = { .fd = STDERR_FILENO, .events = POLLOUT };
 
 		if (poll(&p, 1, LOG_FLUSH_MS) <= 0)

@@ -16,12 +16,12 @@
 
 #include "init/children.h"
 #include "lib/cleanup.h"
+#include "lib/deadline.h"
 #include "lib/io.h"
 #include "lib/log.h"
-#include "lib/loop.h"
 #include "lib/parse.h"
 
-#define PATIENCE_NS 2000000000ull
+#define PATIENCE_MS 2000
 
 /* SIGKILL to each child that the kernel lists. Needs CONFIG_PROC_CHILDREN; false without. All pids are our
  * unreaped children, so none can have been used again. */
@@ -78,7 +78,7 @@ reap_ready(struct children *known, uint64_t *reaped)
 void
 kill_orphans(struct children *known, uint64_t *reaped)
 {
-	uint64_t deadline = monotonic_ns() + PATIENCE_NS, now;
+	uint64_t deadline = deadline_in(PATIENCE_MS);
 	sigset_t chld;
 
 	(void)sigemptyset(&chld);
@@ -88,13 +88,11 @@ kill_orphans(struct children *known, uint64_t *reaped)
 
 		if (!kill_listed())
 			kill_known(known);
-		now = monotonic_ns();
-		if (now >= deadline) {
+		if (deadline_is_over(deadline)) {
 			log_warn("supervise", "some processes do not end and are left behind");
 			return;
 		}
-		wait.tv_sec = (time_t)((deadline - now) / 1000000000);
-		wait.tv_nsec = (long)((deadline - now) % 1000000000);
+		wait = deadline_left(deadline);
 		(void)sigtimedwait(&chld, NULL, &wait);
 	}
 }

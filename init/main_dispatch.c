@@ -17,9 +17,9 @@
 #include "init/init.h"
 #include "init/pause.h"
 #include "init/supervise.h"
+#include "lib/deadline.h"
 #include "lib/initproto.h"
 #include "lib/log.h"
-#include "lib/loop.h"
 #include "lib/parse.h"
 
 #ifndef TATAMI_VERSION

@@ -18,6 +18,7 @@
 
 #include "init/cgroups.h"
 #include "init/crash.h"
+#include "lib/deadline.h"
 
 #define SYNC_MS 5000
 
@@ -65,20 +66,11 @@ const struct power_ops power_real = {
 	.sync_ms = SYNC_MS,
 };
 
-static long long
-now_ms(void)
-{
-	struct timespec ts;
-
-	(void)clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (long long)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
-}
-
 /* Waits for the child, which may hang in the kernel for ever. Returns whether it ended in time. */
 static bool
 wait_at_most(pid_t child, unsigned int ms)
 {
-	long long deadline = now_ms() + ms, left;
+	uint64_t deadline = deadline_in(ms);
 	sigset_t chld;
 
 	(void)sigemptyset(&chld);
@@ -89,11 +81,9 @@ wait_at_most(pid_t child, unsigned int ms)
 
 		if (pid == child || (pid < 0 && errno == ECHILD))
 			return true;
-		left = deadline - now_ms();
-		if (left <= 0)
+		if (deadline_is_over(deadline))
 			return false;
-		wait.tv_sec = (time_t)(left / 1000);
-		wait.tv_nsec = (long)(left % 1000) * 1000000;
+		wait = deadline_left(deadline);
 		(void)sigtimedwait(&chld, NULL, &wait); /* other children may end too */
 	}
 }

@@ -19,10 +19,10 @@
 #include "init/children.h"
 #include "init/kill_orphans.h"
 #include "lib/cleanup.h"
+#include "lib/deadline.h"
 #include "lib/initproto.h"
 #include "lib/io.h"
 #include "lib/log.h"
-#include "lib/loop.h"
 #include "lib/sys.h"
 
 /* How long an agent that asked `tatami supervise` for the end may take to end itself. */
@@ -200,7 +200,7 @@ poweroff_asked(struct supervisor *s, int exit_code)
 	if (s->spec->is_pid1)
 		s->is_done = true;
 	else
-		s->farewell = monotonic_ns() + FAREWELL_MS * 1000000ull;
+		s->farewell = deadline_in(FAREWELL_MS);
 }
 
 static void
@@ -327,13 +327,10 @@ read_signalfd(struct supervisor *s)
 static int
 poll_timeout(struct supervisor *s)
 {
-	uint64_t now;
-
 	if (!s->farewell)
 		return -1;
-	now = monotonic_ns();
-	if (now < s->farewell)
-		return (int)((s->farewell - now) / 1000000) + 1;
+	if (!deadline_is_over(s->farewell))
+		return deadline_left_ms(s->farewell);
 	s->farewell = 0;
 	log_warn("supervise", "the agent did not end: killed");
 	if (s->agent > 0)

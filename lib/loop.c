@@ -17,6 +17,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "lib/deadline.h"
 #include "lib/list.h"
 #include "lib/sys.h"
 #include "lib/timers.h"
@@ -47,28 +48,6 @@ struct watch {
 	watch_fn *fn;    /* NULL: removed */
 	void *data;
 };
-
-uint64_t
-monotonic_ns(void)
-{
-	struct timespec ts;
-
-	(void)clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
-}
-
-int
-monotonic_ms_until(uint64_t deadline_ns)
-{
-	uint64_t now = monotonic_ns();
-
-	if (deadline_ns == UINT64_MAX)
-		return -1;
-	if (now >= deadline_ns)
-		return 0;
-	now = (deadline_ns - now - 1) / 1000000 + 1;
-	return now > INT_MAX ? INT_MAX : (int)now;
-}
 
 /* Returns an epoll instance whose watches are counted for a user id of its own: the kernel takes the real one of
  * the process that creates it. Where that cannot be changed (an unprivileged program), it is the caller's. */
@@ -192,10 +171,7 @@ loop_unwatch(struct watch *w)
 struct timer *
 loop_timer(struct loop *loop, uint64_t ms, timer_fn *fn, void *data, struct error *err)
 {
-	uint64_t now = monotonic_ns();
-	uint64_t due = ms > (UINT64_MAX - now) / 1000000u ? UINT64_MAX : now + ms * 1000000u;
-
-	return timers_add(&loop->timers, due, fn, data, err);
+	return timers_add(&loop->timers, deadline_in(ms), fn, data, err);
 }
 
 void
@@ -236,7 +212,7 @@ wait_ms(const struct loop *loop, int limit)
 		return 0;
 	if (!first)
 		return limit;
-	ms = monotonic_ms_until(first->due_ns);
+	ms = deadline_left_ms(first->due_ns);
 	return ms < 0 || (limit >= 0 && limit < ms) ? limit : ms;
 }
 

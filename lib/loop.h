@@ -78,10 +78,3 @@ int loop_run_once(struct loop *loop, int timeout_ms, struct error *err);
 
 /* Makes loop_run() return after the batch. */
 void loop_stop(struct loop *loop);
-
-/* Milliseconds from now until a time of monotonic_ns(), rounded up, as poll(2) and epoll_wait(2) take them: 0 when it is
- * over, -1 for UINT64_MAX (for ever). */
-int monotonic_ms_until(uint64_t deadline_ns);
-
-/* CLOCK_MONOTONIC in nanoseconds. */
-uint64_t monotonic_ns(void);

@@ -12,19 +12,19 @@
 
 #include "agent/cgroup/cgroup.h"
 #include "lib/cleanup.h"
+#include "lib/deadline.h"
 #include "lib/io.h"
-#include "lib/loop.h"
 
 /* Waits until cgroup.events says so, of which the kernel tells by POLLPRI. 0, or -1 and errno (ETIME). */
 static int
 freeze_wait_for(int events, bool frozen, int timeout_ms)
 {
-	uint64_t deadline_ns = monotonic_ns() + (uint64_t)timeout_ms * 1000000u;
+	uint64_t deadline_ns = deadline_of_timeout(timeout_ms);
 	char text[256];
 
 	for (;;) {
 		struct pollfd changed = { .fd = events, .events = POLLPRI };
-		int left = monotonic_ms_until(deadline_ns);
+		int left = deadline_left_ms(deadline_ns);
 		ssize_t n = RETRY_EINTR(pread(events, text, sizeof(text) - 1, 0));
 
 		if (n < 0)

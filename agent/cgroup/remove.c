@@ -12,8 +12,8 @@
 
 #include "agent/cgroup/cgroup.h"
 #include "lib/cleanup.h"
+#include "lib/deadline.h"
 #include "lib/io.h"
-#include "lib/loop.h"
 #include "lib/parse.h"
 #include "lib/path.h"
 
@@ -93,7 +93,7 @@ remove_below(int top, uint64_t deadline_ns)
 	int up;
 
 	while (dir >= 0) {
-		if (monotonic_ns() >= deadline_ns)
+		if (deadline_is_over(deadline_ns))
 			return -1;
 		switch (remove_children(&dir)) {
 		case VISIT_FAILED:
@@ -139,7 +139,7 @@ wait_empty(int dir, uint64_t deadline_ns)
 
 	for (;;) {
 		struct pollfd changed = { .events = POLLPRI };
-		int left = monotonic_ms_until(deadline_ns), errnum = ETIMEDOUT;
+		int left = deadline_left_ms(deadline_ns), errnum = ETIMEDOUT;
 
 		if (fd < 0)
 			fd = openat(dir, "cgroup.events", O_RDONLY | O_CLOEXEC);
@@ -207,7 +207,7 @@ remove_once(int root_fd, const char *path, uint64_t deadline_ns, struct error *e
 int
 cgroup_remove(int root_fd, const char *path, int timeout_ms, struct error *err)
 {
-	uint64_t deadline_ns = monotonic_ns() + (uint64_t)timeout_ms * 1000000u;
+	uint64_t deadline_ns = deadline_of_timeout(timeout_ms);
 	struct error failed;
 
 	/* EBUSY while the kernel is still letting go of the last process, for which there is no event. A call that fails for
@@ -216,7 +216,7 @@ cgroup_remove(int root_fd, const char *path, int timeout_ms, struct error *err)
 		failed = ERROR_INIT;
 		if (remove_once(root_fd, path, deadline_ns, &failed) == 0)
 			break;
-		if (monotonic_ns() >= deadline_ns) {
+		if (deadline_is_over(deadline_ns)) {
 			*err = failed;
 			return -1;
 		}

@@ -13,6 +13,7 @@
 
 #include "agent/files/files_internal.h"
 #include "lib/cleanup.h"
+#include "lib/deadline.h"
 #include "lib/io.h"
 #include "lib/log.h"
 
@@ -281,7 +282,7 @@ on_sweep(void *data)
 		struct target *t = list_entry(pos, struct target, node);
 
 		if (!t->is_unfinished || t->copier || !list_is_empty(&t->parts) ||
-		    now - t->used_ns < UNUSED_MS * 1000000ull)
+		    now - t->used_ns < UNUSED_MS * NS_PER_MS)
 			continue;
 		log_warn("files", "copy to " COPY_DIR "%s was never completed: given up", t->path);
 		copy_set_unfinished(t, false);

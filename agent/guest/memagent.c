@@ -9,6 +9,7 @@
 #include "agent/guest/memagent_work.h"
 #include "agent/job/job.h"
 #include "lib/cleanup.h"
+#include "lib/deadline.h"
 #include "lib/log.h"
 
 #define PERIOD_MAX_SECS (366ull * 86400)

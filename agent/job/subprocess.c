@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "lib/cleanup.h"
+#include "lib/deadline.h"
 #include "lib/exec_error.h"
 #include "lib/sys.h"
 
@@ -141,7 +142,7 @@ subprocess_collect(struct subprocess *h)
 static bool
 subprocess_transfer(struct subprocess *h, int timeout_ms)
 {
-	uint64_t end = monotonic_ns() + (uint64_t)timeout_ms * 1000000u;
+	uint64_t end = deadline_of_timeout(timeout_ms);
 
 	for (;;) {
 		struct pollfd fds[3] = {
@@ -149,8 +150,7 @@ subprocess_transfer(struct subprocess *h, int timeout_ms)
 			{ .fd = h->out, .events = POLLIN },
 			{ .fd = h->in, .events = POLLOUT },
 		};
-		uint64_t now = monotonic_ns();
-		int left = now >= end ? 0 : (int)((end - now) / 1000000u) + 1;
+		int left = deadline_left_ms(end);
 
 		if (left == 0)
 			return false;

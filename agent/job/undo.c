@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "lib/cleanup.h"
+#include "lib/deadline.h"
 #include "lib/sys.h"
 #include "lib/unmount.h"
 
@@ -66,13 +67,13 @@ static int
 undo_kill(const struct journal_step *step, struct error *err)
 {
 	struct pollfd ended = { .fd = step->fd, .events = POLLIN };
-	uint64_t end = monotonic_ns() + KILL_WAIT_MS * 1000000ull;
+	uint64_t end = deadline_in(KILL_WAIT_MS);
 	int r;
 
 	if (sys_pidfd_send_signal(step->fd, SIGKILL) < 0)
 		return errno == ESRCH ? 0 : error_sys(err, "kill process %d", (int)step->id);
 	do
-		r = poll(&ended, 1, monotonic_ms_until(end));
+		r = poll(&ended, 1, deadline_left_ms(end));
 	while (r < 0 && errno == EINTR);
 	if (r == 0)
 		return error_set(err, ERROR_INTERNAL, "process %d did not die", (int)step->id);

@@ -6,6 +6,7 @@
 #include "agent/job/job_internal.h"
 
 #include "lib/cleanup.h"
+#include "lib/deadline.h"
 
 #define UNDO_MS       5000
 #define UNDO_RETRY_MS 100
@@ -20,7 +21,7 @@ undo_done(struct job *undo, const struct error *err, void *data)
 	if (err->code != ERROR_OK)
 		log_warn("job", "%s: not everything was undone: %s", job->ops->name, err->msg);
 	/* a step that was undone already does no harm */
-	if (undo->has_died && job->again < JOB_AGAIN_MAX && monotonic_ns() < job->undo_until_ns) {
+	if (undo->has_died && job->again < JOB_AGAIN_MAX && !deadline_is_over(job->undo_until_ns)) {
 		job->again++;
 		job_undo(job);
 		return;
@@ -84,7 +85,7 @@ job_undo(struct job *job)
 			return;
 		job_free(undo);
 	}
-	if (monotonic_ns() < job->undo_until_ns) {
+	if (!deadline_is_over(job->undo_until_ns)) {
 		job->retry_timer =
 			loop_timer(job->jobs->loop, UNDO_RETRY_MS, undo_retry, job, &err);
 		if (job->retry_timer)
@@ -100,6 +101,6 @@ void
 job_undo_begin(struct job *job)
 {
 	job->state = JOB_UNDOING;
-	job->undo_until_ns = monotonic_ns() + UNDO_MS * 1000000ull;
+	job->undo_until_ns = deadline_in(UNDO_MS);
 	job_undo(job);
 }

@@ -3,8 +3,7 @@
 #include "agent/network/absent.h"
 
 #include "agent/network/network_internal.h"
-
-#define NS_PER_MS 1000000u
+#include "lib/deadline.h"
 
 static bool
 absent_same_path(const struct pci_path *a, const struct pci_path *b)

@@ -18,6 +18,7 @@
 #include "agent/network/events.h"
 #include "agent/network/network_internal.h"
 #include "lib/cleanup.h"
+#include "lib/deadline.h"
 #include "lib/log.h"
 
 #define CHANGE_MS 30000 /* the kernel's lock may be held by a driver that hangs */

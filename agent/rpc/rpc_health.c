@@ -5,9 +5,9 @@
 #include "agent/agent.h"
 #include "agent/rpc/rpc.h"
 #include "health.pb-c.h"
+#include "lib/deadline.h"
 #include "lib/log.h"
 #include "lib/log_event.h"
-#include "lib/loop.h"
 
 /* The end of the boot, as a host sees it: logged once. */
 static void

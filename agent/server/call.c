@@ -12,6 +12,7 @@
 #include "agent/server/trace.h"
 #include "lib/cleanup.h"
 #include "lib/client_texts.h"
+#include "lib/deadline.h"
 #include "lib/log.h"
 #include "lib/log_event.h"
 #include "lib/pbcheck.h"
@@ -169,7 +170,7 @@ log_failure(struct call *call, const struct error *err)
 	const struct log_context *former;
 	uint64_t now = monotonic_ns();
 
-	if (now - log->since_ns >= 1000000000u) {
+	if (now - log->since_ns >= NS_PER_S) {
 		if (log->silent > 0)
 			log_warn("rpc", "%u more calls failed", log->silent);
 		*log = (struct failure_log){ .since_ns = now };
@@ -303,8 +304,9 @@ call_limit(struct call *call, int64_t timeout_ns)
 
 	if (timeout_ns <= 0 || !call->conn)
 		return;
-	call->timer = loop_timer(call->server->loop, ((uint64_t)timeout_ns + 999999u) / 1000000u,
-				 call_late, call, &err);
+	call->timer =
+		loop_timer(call->server->loop, ((uint64_t)timeout_ns + NS_PER_MS - 1) / NS_PER_MS,
+			   call_late, call, &err);
 	if (!call->timer)
 		log_warn("rpc", "%s goes without its timeout: %s", call->method->name, err.msg);
 }

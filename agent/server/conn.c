@@ -11,6 +11,7 @@
 #include <sys/socket.h>
 
 #include "lib/cleanup.h"
+#include "lib/deadline.h"
 #include "lib/io.h"
 #include "lib/log.h"
 #include "lib/ttrpc/envelope.h"
@@ -212,7 +213,7 @@ take_bytes(struct conn *conn, const uint8_t *data, size_t n, unsigned int *frame
 	uint64_t end = monotonic_ns() + TURN_NS;
 	size_t at = 0, used;
 
-	while (takes_replies(conn) && (*frames == 0 || monotonic_ns() < end)) {
+	while (takes_replies(conn) && (*frames == 0 || !deadline_is_over(end))) {
 		switch (frame_reader_feed(&conn->reader, data + at, n - at, &used)) {
 		case FRAME_MORE:
 			return n;
@@ -288,16 +289,15 @@ frame_late(void *data)
 {
 	struct conn *conn = data;
 	struct error err = ERROR_INIT;
-	uint64_t now = monotonic_ns();
 
 	conn->timer = NULL;
 	if (conn == conn->server->runtime)
 		return;
-	if (now >= conn->deadline_ns) {
+	if (deadline_is_over(conn->deadline_ns)) {
 		conn_break(conn, "the rest of a frame does not come");
 		return;
 	}
-	conn->timer = loop_timer(conn->server->loop, (conn->deadline_ns - now) / 1000000u + 1,
+	conn->timer = loop_timer(conn->server->loop, (uint64_t)deadline_left_ms(conn->deadline_ns),
 				 frame_late, conn, &err);
 }
 
@@ -325,7 +325,7 @@ update_deadline(struct conn *conn, unsigned int frames)
 		return;
 	}
 	progress_add(&conn->coming, conn->received, monotonic_ns());
-	conn->deadline_ns = conn->coming.since_ns + ms * 1000000u;
+	conn->deadline_ns = deadline_after(conn->coming.since_ns, ms);
 	conn->in_header = in_header;
 	if (conn == server->runtime || conn->timer)
 		return;

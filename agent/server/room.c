@@ -5,6 +5,7 @@
  * the sandbox was created is the runtime's: it is never closed for another. Called by server.c and conn.c. Never blocks.
  */
 #include "agent/server/server_internal.h"
+#include "lib/deadline.h"
 
 /* ---- how far a peer is ---- */
 
@@ -82,7 +83,7 @@ room_find_slow(const struct server *server, uint64_t now_ns)
 		uint64_t since = room_slow_since(conn);
 
 		if (conn == server->runtime || since >= now_ns ||
-		    now_ns - since < server->slow_ms * 1000000u)
+		    now_ns - since < server->slow_ms * NS_PER_MS)
 			continue;
 		if (!worst || room_is_worse(conn, worst))
 			worst = conn;
@@ -97,7 +98,7 @@ room_victim(const struct server *server)
 	uint64_t now = monotonic_ns();
 
 	/* one that has only just come may be about to send its first request */
-	if (unused && now - unused->begun_ns >= server->slow_ms * 1000000u)
+	if (unused && now - unused->begun_ns >= server->slow_ms * NS_PER_MS)
 		return unused;
 	slow = room_find_slow(server, now);
 	return slow ? slow : unused;

@@ -20,6 +20,7 @@
 #include "agent/storage/grow.h"
 #include "agent/storage/volume.h"
 #include "lib/cleanup.h"
+#include "lib/deadline.h"
 #include "lib/io.h"
 #include "lib/parse.h"
 #include "lib/path.h"
@@ -106,7 +107,7 @@ static int
 wait_for_size(const struct roots *roots, dev_t device, uint64_t wanted, uint64_t *size,
 	      struct error *err)
 {
-	uint64_t end = monotonic_ns() + DEVICE_MS * 1000000ull;
+	uint64_t end = deadline_in(DEVICE_MS);
 	auto_close int events = uevents();
 	char path[64], event[4096];
 
@@ -118,9 +119,9 @@ wait_for_size(const struct roots *roots, dev_t device, uint64_t wanted, uint64_t
 
 		if (device_size(roots, device, size, err) < 0)
 			return -1;
-		if (*size >= wanted || monotonic_ns() >= end || events < 0)
+		if (*size >= wanted || deadline_is_over(end) || events < 0)
 			return 0;
-		if (poll(&changed, 1, monotonic_ms_until(end)) > 0)
+		if (poll(&changed, 1, deadline_left_ms(end)) > 0)
 			(void)!recv(events, event, sizeof(event), MSG_DONTWAIT);
 	}
 }

@@ -16,14 +16,13 @@
 
 #include "agent.pb-c.h"
 #include "lib/cleanup.h"
+#include "lib/deadline.h"
 #include "lib/io.h"
-#include "lib/loop.h"
 #include "lib/ttrpc/client.h"
 
 #define CHUNK          (64u << 10)
 #define CALL_MS        60000
 #define RESTART_MAX_MS 10000 /* between two starts; doubles from 500 */
-#define NEVER          UINT64_MAX
 
 struct container;
 
@@ -66,12 +65,6 @@ struct podrun {
 	size_t n;
 	bool is_changed;
 };
-
-static uint64_t
-in_ms(uint64_t ms)
-{
-	return monotonic_ns() + ms * 1000000;
-}
 
 static char *
 text(const char *s)
@@ -187,7 +180,7 @@ on_exit_code(void *data, ProtobufCMessage *reply, const struct error *failure)
 static void
 reset_probe(struct probing *b)
 {
-	b->due_ns = b->p->command[0] ? in_ms((uint64_t)b->p->delay_s * 1000) : NEVER;
+	b->due_ns = b->p->command[0] ? deadline_in((uint64_t)b->p->delay_s * 1000) : DEADLINE_NEVER;
 	b->is_running = false;
 	b->failures = 0;
 }
@@ -204,7 +197,7 @@ container_start(struct container *c, struct error *err)
 	c->is_up = true;
 	c->has_exited = false;
 	c->is_ready = !c->m->readiness.command[0];
-	c->start_ns = NEVER;
+	c->start_ns = DEADLINE_NEVER;
 	c->open_streams = 2;
 	read_on(&p->readings[2 * c->index]);
 	read_on(&p->readings[2 * c->index + 1]);
@@ -230,7 +223,7 @@ container_ended(struct container *c)
 
 	remove.container_id = c->id;
 	(void)run_call(c->run, "RemoveContainer", &remove.base, &err);
-	for (uint64_t end = in_ms(5000); c->open_streams > 0 && monotonic_ns() < end;)
+	for (uint64_t end = deadline_in(5000); c->open_streams > 0 && !deadline_is_over(end);)
 		if (ttrpc_client_poll(c->run->spec->client, 100, &err) < 0)
 			break;
 	c->is_up = false;
@@ -239,7 +232,7 @@ container_ended(struct container *c)
 	if (policy == RESTART_NEVER || (policy == RESTART_ON_FAILURE && c->status == 0))
 		c->is_over = true;
 	else
-		c->start_ns = in_ms(ms < RESTART_MAX_MS ? ms : RESTART_MAX_MS);
+		c->start_ns = deadline_in(ms < RESTART_MAX_MS ? ms : RESTART_MAX_MS);
 }
 
 /* ---- probes ---- */
@@ -276,7 +269,7 @@ probe_begin(struct probing *b)
 
 	b->runs++;
 	probe_id(b, id, sizeof(id));
-	b->until_ns = in_ms((uint64_t)b->p->timeout_s * 1000);
+	b->until_ns = deadline_in((uint64_t)b->p->timeout_s * 1000);
 	b->is_running = true;
 	b->is_answered = false;
 	user.uid = (uint32_t)b->c->m->uid;
@@ -322,7 +315,7 @@ probe_result(struct probing *b, bool passed)
 	bool was_ready = c->is_ready;
 
 	b->is_running = false;
-	b->due_ns = in_ms((uint64_t)b->p->period_s * 1000);
+	b->due_ns = deadline_in((uint64_t)b->p->period_s * 1000);
 	b->failures = passed ? 0 : b->failures + 1;
 	if (b == &c->ready) {
 		if (passed || b->failures >= b->p->failures)
@@ -340,17 +333,17 @@ probe_turn(struct probing *b)
 
 	if (!b->p->command[0] || !b->c->is_up || b->c->has_exited)
 		return;
-	if (!b->is_running && monotonic_ns() >= b->due_ns)
+	if (!b->is_running && deadline_is_over(b->due_ns))
 		probe_begin(b);
 	if (!b->is_running)
 		return;
 	if (b->is_answered) {
 		probe_result(b, b->result == 0);
-	} else if (monotonic_ns() >= b->until_ns) {
+	} else if (deadline_is_over(b->until_ns)) {
 		probe_id(b, id, sizeof(id));
 		send_kill(b->c->run, b->c->id, id);
 		/* its answer comes all the same, and is that of a run that has failed */
-		b->until_ns = NEVER;
+		b->until_ns = DEADLINE_NEVER;
 	}
 }
 
@@ -366,7 +359,7 @@ earlier(uint64_t a, uint64_t b)
 static uint64_t
 turn(struct podrun *p)
 {
-	uint64_t next = NEVER;
+	uint64_t next = DEADLINE_NEVER;
 
 	for (size_t i = 0; i < p->n; i++) {
 		struct container *c = &p->containers[i];
@@ -375,13 +368,13 @@ turn(struct podrun *p)
 
 		if (c->is_up && c->has_exited)
 			container_ended(c);
-		if (!c->is_up && !c->is_over && monotonic_ns() >= c->start_ns) {
+		if (!c->is_up && !c->is_over && deadline_is_over(c->start_ns)) {
 			c->restarts++;
 			if (container_start(c, &err) < 0)
-				c->start_ns = in_ms(RESTART_MAX_MS);
+				c->start_ns = deadline_in(RESTART_MAX_MS);
 		}
 		if (!c->is_up)
-			next = earlier(next, c->is_over ? NEVER : c->start_ns);
+			next = earlier(next, c->is_over ? DEADLINE_NEVER : c->start_ns);
 		for (size_t k = 0; k < ARRAY_LEN(probes); k++) {
 			probe_turn(probes[k]);
 			if (c->is_up && probes[k]->p->command[0])
@@ -423,7 +416,7 @@ go_on(struct podrun *p, int stop_fd, int vm_fd, uint64_t until_ns)
 	struct error err = ERROR_INIT;
 
 	fds[0].events = ttrpc_client_events(p->spec->client);
-	if (poll(fds, ARRAY_LEN(fds), monotonic_ms_until(next)) < 0)
+	if (poll(fds, ARRAY_LEN(fds), deadline_left_ms(next)) < 0)
 		return errno == EINTR;
 	if (fds[1].revents || fds[2].revents)
 		return false;
@@ -469,13 +462,13 @@ podrun_free(struct podrun *p)
 int
 podrun_start(struct podrun *p, int timeout_ms, struct error *err)
 {
-	uint64_t until = in_ms((uint64_t)timeout_ms);
+	uint64_t until = deadline_in((uint64_t)timeout_ms);
 
 	for (size_t i = 0; i < p->n; i++)
 		if (container_start(&p->containers[i], err) < 0)
 			return -1;
 	while (!all_ready(p)) {
-		if (monotonic_ns() < until && go_on(p, -1, -1, until))
+		if (!deadline_is_over(until) && go_on(p, -1, -1, until))
 			continue;
 		for (size_t i = 0; i < p->n; i++)
 			if (!p->containers[i].is_ready)
@@ -490,7 +483,7 @@ podrun_start(struct podrun *p, int timeout_ms, struct error *err)
 void
 podrun_watch(struct podrun *p, int stop_fd, int vm_fd)
 {
-	while (!all_over(p) && go_on(p, stop_fd, vm_fd, NEVER))
+	while (!all_over(p) && go_on(p, stop_fd, vm_fd, DEADLINE_NEVER))
 		continue;
 	write_status(p);
 }

@@ -19,7 +19,7 @@
 
 #include "health.pb-c.h"
 #include "lib/cleanup.h"
-#include "lib/loop.h"
+#include "lib/deadline.h"
 #include "lib/ttrpc/address.h"
 #include "lib/ttrpc/client.h"
 
@@ -42,21 +42,6 @@ struct wait {
 	off_t seen;     /* bytes of the console that were looked at */
 	bool started, listens;
 };
-
-static uint64_t
-after(uint64_t ns, unsigned int ms)
-{
-	return ns + (uint64_t)ms * 1000000;
-}
-
-/* Milliseconds until then, rounded up. */
-static int
-until(uint64_t ns)
-{
-	uint64_t now = monotonic_ns();
-
-	return now >= ns ? 0 : (int)((ns - now + 999999) / 1000000);
-}
 
 static void
 wait_release(struct wait *w)
@@ -98,7 +83,7 @@ pause_until(struct wait *w, uint64_t until_ns, struct error *err)
 			      { .fd = w->inotify_fd, .events = POLLIN } };
 	char events[4096], why[400];
 
-	(void)poll(p, ARRAY_LEN(p), until(until_ns < w->end_ns ? until_ns : w->end_ns));
+	(void)poll(p, ARRAY_LEN(p), deadline_left_ms(until_ns < w->end_ns ? until_ns : w->end_ns));
 	while (read(w->inotify_fd, events, sizeof(events)) > 0)
 		continue;
 	if (vm_has_ended(w->vm, why, sizeof(why)))
@@ -106,7 +91,7 @@ pause_until(struct wait *w, uint64_t until_ns, struct error *err)
 				 "the VM ended before its agent answered: %s", why);
 	if (p[0].revents)
 		return error_set(err, ERROR_CANCELLED, "interrupted while the VM was booting");
-	if (until(w->end_ns) == 0)
+	if (deadline_is_over(w->end_ns))
 		return error_set(err, ERROR_DEADLINE_EXCEEDED, "nothing on the guest's console");
 	return 0;
 }
@@ -136,15 +121,15 @@ dial_look(struct wait *w)
 static int
 wait_word(struct wait *w, struct error *err)
 {
-	uint64_t begin = monotonic_ns(), limit = after(begin, SILENT_MS);
+	uint64_t limit = deadline_in(SILENT_MS);
 
 	for (;;) {
 		bool started = w->started;
 
 		dial_look(w);
 		if (w->started && !started)
-			limit = after(monotonic_ns(), STARTED_MS);
-		if (w->listens || until(limit) == 0)
+			limit = deadline_in(STARTED_MS);
+		if (w->listens || deadline_is_over(limit))
 			return 0;
 		if (pause_until(w, limit, err) < 0)
 			return -1;
@@ -156,7 +141,7 @@ try_once(struct wait *w, const struct address *address, struct error *err)
 {
 	Grpc__CheckRequest q = GRPC__CHECK_REQUEST__INIT;
 	struct ttrpc_client *client = NULL;
-	int left = until(w->end_ns);
+	int left = deadline_left_ms(w->end_ns);
 	int fd = address_connect_unless(address, left, w->stop_fd, err);
 
 	if (fd >= 0)
@@ -179,7 +164,7 @@ dial(struct wait *w, struct error *err)
 	for (;;) {
 		struct error why = ERROR_INIT;
 		struct ttrpc_client *client = try_once(w, &address, &why);
-		uint64_t next = after(monotonic_ns(), RETRY_MS);
+		uint64_t next = deadline_in(RETRY_MS);
 
 		if (client)
 			return client;
@@ -190,7 +175,7 @@ dial(struct wait *w, struct error *err)
 					*err = why;
 				return NULL;
 			}
-		} while (until(next) > 0);
+		} while (!deadline_is_over(next));
 	}
 }
 
@@ -200,7 +185,7 @@ dial_agent(struct vm *vm, int timeout_ms, struct error *err)
 	struct wait w = { .vm = vm, .stop_fd = -1, .pidfd = -1, .signals = -1, .inotify_fd = -1 };
 	struct ttrpc_client *client;
 
-	w.end_ns = after(monotonic_ns(), (unsigned int)timeout_ms);
+	w.end_ns = deadline_of_timeout(timeout_ms);
 	client = dial(&w, err);
 	wait_release(&w);
 	if (!client && err->code == ERROR_DEADLINE_EXCEEDED)

@@ -23,7 +23,7 @@
 #include "ctl/vm/spawn.h"
 #include "ctl/vm/tempdir.h"
 #include "lib/cleanup.h"
-#include "lib/loop.h"
+#include "lib/deadline.h"
 #include "lib/path.h"
 #include "lib/sys.h"
 

@@ -15,7 +15,7 @@
 #include <linux/vm_sockets.h>
 
 #include "lib/cleanup.h"
-#include "lib/loop.h"
+#include "lib/deadline.h"
 #include "lib/parse.h"
 
 #define DIAL_INTERVAL_MS 10
@@ -138,12 +138,6 @@ address_parse(const char *text, struct address *out, struct error *err)
 	return rc;
 }
 
-static uint64_t
-deadline_of(int timeout_ms)
-{
-	return timeout_ms < 0 ? UINT64_MAX : monotonic_ns() + (uint64_t)timeout_ms * 1000000;
-}
-
 static int
 unavailable(const struct address *a, struct error *err)
 {
@@ -165,7 +159,7 @@ address_wait_for(const struct address *a, const struct attempt *t, int fd, short
 	int n;
 
 	do
-		n = poll(pfd, 2, monotonic_ms_until(t->deadline));
+		n = poll(pfd, 2, deadline_left_ms(t->deadline));
 	while (n < 0 && errno == EINTR);
 	if (n < 0)
 		return unavailable(a, err);
@@ -219,7 +213,8 @@ address_connect(const struct address *a, int timeout_ms, struct error *err)
 int
 address_connect_unless(const struct address *a, int timeout_ms, int stop_fd, struct error *err)
 {
-	const struct attempt t = { .deadline = deadline_of(timeout_ms), .stop_fd = stop_fd };
+	const struct attempt t = { .deadline = deadline_of_timeout(timeout_ms),
+				   .stop_fd = stop_fd };
 	int family = a->addr.ss_family, error = 0;
 	socklen_t len = sizeof(error);
 	auto_close int fd = socket(family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
@@ -245,13 +240,13 @@ address_connect_unless(const struct address *a, int timeout_ms, int stop_fd, str
 int
 address_dial(const struct address *a, int timeout_ms, struct error *err)
 {
-	static const struct timespec interval = { .tv_nsec = DIAL_INTERVAL_MS * 1000000 };
-	uint64_t deadline = deadline_of(timeout_ms);
+	static const struct timespec interval = { .tv_nsec = DIAL_INTERVAL_MS * NS_PER_MS };
+	uint64_t deadline = deadline_of_timeout(timeout_ms);
 
 	for (;;) {
-		int fd = address_connect(a, monotonic_ms_until(deadline), err);
+		int fd = address_connect(a, deadline_left_ms(deadline), err);
 
-		if (fd >= 0 || monotonic_ms_until(deadline) == 0)
+		if (fd >= 0 || deadline_is_over(deadline))
 			return fd;
 		/* Nothing tells when a server begins to listen. */
 		(void)nanosleep(&interval, NULL);

@@ -11,7 +11,7 @@
 
 #include "lib/buf.h"
 #include "lib/cleanup.h"
-#include "lib/loop.h"
+#include "lib/deadline.h"
 #include "lib/pbcheck.h"
 #include "lib/ttrpc/address.h"
 #include "lib/ttrpc/envelope.h"
@@ -347,10 +347,9 @@ int
 ttrpc_client_wait(struct ttrpc_client *client, uint32_t id, int timeout_ms,
 		  ProtobufCMessage **reply, struct error *err)
 {
-	uint64_t deadline =
-		timeout_ms < 0 ? UINT64_MAX : monotonic_ns() + (uint64_t)timeout_ms * 1000000;
+	uint64_t deadline = deadline_of_timeout(timeout_ms);
 
-	for (bool last = false;; last = monotonic_ms_until(deadline) == 0) {
+	for (bool last = false;; last = deadline_is_over(deadline)) {
 		struct pending **at = pending_find(client, id), *p = *at;
 
 		if (!p || p->fn)
@@ -370,7 +369,7 @@ ttrpc_client_wait(struct ttrpc_client *client, uint32_t id, int timeout_ms,
 			return error_set(err, ERROR_DEADLINE_EXCEEDED, "no answer in %d ms",
 					 timeout_ms);
 		/* What broke the connection has become the failure of this call too. */
-		(void)ttrpc_client_poll(client, monotonic_ms_until(deadline), err);
+		(void)ttrpc_client_poll(client, deadline_left_ms(deadline), err);
 	}
 }
 
@@ -379,7 +378,7 @@ ttrpc_client_call(struct ttrpc_client *client, const ProtobufCServiceDescriptor 
 		  const char *method, const ProtobufCMessage *request, int timeout_ms,
 		  ProtobufCMessage **reply, struct error *err)
 {
-	int64_t timeout_ns = timeout_ms < 0 ? 0 : (int64_t)timeout_ms * 1000000;
+	int64_t timeout_ns = timeout_ms < 0 ? 0 : timeout_ms * (int64_t)NS_PER_MS;
 	uint32_t id =
 		ttrpc_client_start(client, service, method, request, timeout_ns, NULL, NULL, err);
 	int rc = id ? ttrpc_client_wait(client, id, timeout_ms, reply, err) : -1;

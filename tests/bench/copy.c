@@ -11,7 +11,7 @@
 #include <unistd.h>
 
 #include "lib/cleanup.h"
-#include "lib/loop.h"
+#include "lib/deadline.h"
 #include "tests/bench/floor.h"
 
 #define LARGE   (256u << 20)

@@ -8,7 +8,7 @@
 #include <string.h>
 
 #include "lib/cleanup.h"
-#include "lib/loop.h"
+#include "lib/deadline.h"
 #include "lib/parse.h"
 #include "tests/bench/profile.h"
 #include "tests/diff/config.h"

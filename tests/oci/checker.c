@@ -14,8 +14,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "lib/deadline.h"
 #include "lib/io.h"
-#include "lib/loop.h"
 #include "tests/oci/oci.h"
 
 #define PAUSE_NS    2000000

@@ -5,7 +5,7 @@
 #include <string.h>
 #include <time.h>
 
-#include "lib/loop.h"
+#include "lib/deadline.h"
 #include "tests/oci/oci.h"
 #include "tests/oci/suite.h"
 
@@ -123,11 +123,11 @@ pause_ms(unsigned int ms)
 static void
 settle(struct oci *t, struct oci_counts *out)
 {
-	uint64_t end = monotonic_ns() + SETTLE_MS * 1000000ull;
+	uint64_t end = deadline_in(SETTLE_MS);
 	unsigned int alike = 0;
 
 	oci_count(t, out);
-	while (alike < SETTLED && monotonic_ns() < end) {
+	while (alike < SETTLED && !deadline_is_over(end)) {
 		struct oci_counts next;
 
 		pause_ms(20);
@@ -143,14 +143,14 @@ check_leaks(struct oci *t)
 {
 	const struct oci_counts *before = &t->counts;
 	struct oci_counts now;
-	uint64_t end = monotonic_ns() + SETTLE_MS * 1000000ull;
+	uint64_t end = deadline_in(SETTLE_MS);
 
 	do {
 		oci_count(t, &now);
 		if (same(before, &now))
 			return;
 		pause_ms(20);
-	} while (monotonic_ns() < end);
+	} while (!deadline_is_over(end));
 	OCI_CHECK(
 		t, false,
 		"left behind (before/now): agent's fds %u/%u mounts %u/%u cgroups %u/%u processes %u/%u run entries %u/%u",
@@ -190,7 +190,7 @@ run_case(struct oci *t, const struct oci_case *c)
 static unsigned int
 ms_since(uint64_t start_ns)
 {
-	return (unsigned int)((monotonic_ns() - start_ns) / 1000000);
+	return (unsigned int)elapsed_ms(start_ns);
 }
 
 static bool

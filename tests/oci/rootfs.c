@@ -10,8 +10,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "lib/deadline.h"
 #include "lib/io.h"
-#include "lib/loop.h"
 #include "tests/oci/oci.h"
 
 #define COPIES "oci-roots" /* directory in the base */

@@ -5,7 +5,7 @@
 #include <string.h>
 #include <time.h>
 
-#include "lib/loop.h"
+#include "lib/deadline.h"
 #include "tests/oci/checker.h"
 #include "tests/oci/oci.h"
 
@@ -57,7 +57,7 @@ detonate_once(struct oci *t, Grpc__Spec *spec, const char *what)
 	OCI_CHECK(t, oci_kill(t, "bomb", "", SIGKILL) == 0, "SIGKILL: %s", t->err.msg);
 	OCI_CHECK(t, oci_wait(t, "bomb", "") >= 128, "wait: %s", t->err.msg);
 	OCI_CHECK(t, oci_remove(t, "bomb") == 0, "remove: %s", t->err.msg);
-	ms = (unsigned int)((monotonic_ns() - start_ns) / 1000000);
+	ms = (unsigned int)elapsed_ms(start_ns);
 	checker_stop(&checker, what);
 	after = agent_rss(t);
 	printf("# %s: stopped and removed in %u ms; the agent had %u KiB before, %u after\n", what,

@@ -3,7 +3,7 @@
 #include <signal.h>
 #include <string.h>
 
-#include "lib/loop.h"
+#include "lib/deadline.h"
 #include "tests/oci/oci.h"
 
 /* The program of a container runs only when it is started. */

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "lib/loop.h"
+#include "lib/deadline.h"
 #include "tests/oci/oci.h"
 
 #define FD_MAX    24 /* a leaked fd would be below */
@@ -279,7 +279,7 @@ remove_ms(struct oci *t, const char *id)
 	uint64_t start_ns = monotonic_ns();
 
 	OCI_CHECK(t, oci_remove(t, id) == 0, "%s", t->err.msg);
-	return (unsigned int)((monotonic_ns() - start_ns) / 1000000);
+	return (unsigned int)elapsed_ms(start_ns);
 }
 
 /* A tree of cgroups, one of them frozen with a process in it, is removed all the same. */

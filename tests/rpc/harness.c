@@ -17,8 +17,8 @@
 
 #include "agent/cgroup/cgroup.h"
 #include "lib/cleanup.h"
+#include "lib/deadline.h"
 #include "lib/io.h"
-#include "lib/loop.h"
 #include "lib/parse.h"
 
 #define SETTLE_MS 5000
@@ -376,12 +376,12 @@ sleep_ms(unsigned int ms)
 void
 harness_settle(const struct harness *h, struct counts *out)
 {
-	uint64_t end = monotonic_ns() + SETTLE_MS * 1000000ull;
+	uint64_t end = deadline_in(SETTLE_MS);
 	unsigned int alike = 0;
 	struct counts next;
 
 	harness_count(h, out);
-	while (alike < SETTLED && monotonic_ns() < end) {
+	while (alike < SETTLED && !deadline_is_over(end)) {
 		sleep_ms(10);
 		harness_count(h, &next);
 		alike = same(out, &next) ? alike + 1 : 0;
@@ -393,14 +393,14 @@ bool
 harness_check_leaks(struct harness *h, const struct counts *before)
 {
 	struct counts now;
-	uint64_t end = monotonic_ns() + SETTLE_MS * 1000000ull;
+	uint64_t end = deadline_in(SETTLE_MS);
 
 	do {
 		harness_count(h, &now);
 		if (same(before, &now))
 			return true;
 		sleep_ms(20);
-	} while (monotonic_ns() < end);
+	} while (!deadline_is_over(end));
 	CHECK(h, false,
 	      "leaked (before/now): fds %u/%u mounts %u/%u cgroups %u/%u processes %u/%u zombies %u/%u run entries %u/%u",
 	      before->fds, now.fds, before->mounts, now.mounts, before->cgroups, now.cgroups,
@@ -414,7 +414,7 @@ static void
 report(const struct harness *h, const char *name, uint64_t start_ns)
 {
 	printf("%sok - %s (%llu ms)\n", h->failures ? "not " : "", name,
-	       (unsigned long long)((monotonic_ns() - start_ns) / 1000000));
+	       (unsigned long long)elapsed_ms(start_ns));
 	(void)fflush(stdout);
 }
 

@@ -13,8 +13,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "lib/deadline.h"
 #include "lib/io.h"
-#include "lib/loop.h"
 #include "tests/rpc/harness.h"
 
 #define SAMPLES_MAX  (1u << 20)

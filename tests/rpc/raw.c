@@ -12,7 +12,7 @@
 #include "agent.pb-c.h"
 #include "health.pb-c.h"
 #include "lib/cleanup.h"
-#include "lib/loop.h"
+#include "lib/deadline.h"
 #include "lib/ttrpc/address.h"
 #include "lib/ttrpc/envelope.h"
 #include "ttrpc.pb-c.h"
@@ -124,7 +124,7 @@ take(struct raw *r, struct raw_reply *out)
 int
 raw_next(struct raw *r, int timeout_ms, struct raw_reply *out)
 {
-	uint64_t end = monotonic_ns() + (uint64_t)timeout_ms * 1000000u;
+	uint64_t end = deadline_of_timeout(timeout_ms);
 
 	for (;;) {
 		int found = r->off < r->len ? take(r, out) : 0;
@@ -152,7 +152,7 @@ raw_next(struct raw *r, int timeout_ms, struct raw_reply *out)
 bool
 raw_wait(struct raw *r, uint32_t stream, int timeout_ms, struct raw_reply *out)
 {
-	uint64_t end = monotonic_ns() + (uint64_t)timeout_ms * 1000000u;
+	uint64_t end = deadline_of_timeout(timeout_ms);
 
 	for (uint64_t now = monotonic_ns(); now < end; now = monotonic_ns()) {
 		if (raw_next(r, (int)((end - now) / 1000000u) + 1, out) <= 0)
@@ -166,7 +166,7 @@ raw_wait(struct raw *r, uint32_t stream, int timeout_ms, struct raw_reply *out)
 bool
 raw_is_closed(struct raw *r, int timeout_ms)
 {
-	uint64_t end = monotonic_ns() + (uint64_t)timeout_ms * 1000000u;
+	uint64_t end = deadline_of_timeout(timeout_ms);
 	struct raw_reply reply;
 
 	for (uint64_t now = monotonic_ns(); now < end; now = monotonic_ns()) {

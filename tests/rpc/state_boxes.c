@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Sending the calls of the state fuzzer, and a container's life: see state.h. */
+#include "lib/deadline.h"
 #include "tests/rpc/state.h"
 
 #include <fcntl.h>
@@ -9,7 +10,6 @@
 #include "ctl/spec.h"
 #include "lib/cleanup.h"
 #include "lib/io.h"
-#include "lib/loop.h"
 
 #define SELDOM 16 /* calls that are known to fail: one in so many of those that come up */
 
@@ -78,7 +78,7 @@ on_reply(void *data, ProtobufCMessage *reply, const struct error *failure)
 {
 	struct pending *p = data;
 	struct state *s = p->s;
-	uint64_t ms = (monotonic_ns() - p->sent_ns) / 1000000;
+	uint64_t ms = elapsed_ms(p->sent_ns);
 
 	s->pending -= !p->how.parks;
 	s->parked -= p->how.parks;

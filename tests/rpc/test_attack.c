@@ -9,7 +9,7 @@
 #include <unistd.h>
 
 #include "lib/cleanup.h"
-#include "lib/loop.h"
+#include "lib/deadline.h"
 #include "lib/ttrpc/address.h"
 #include "tests/rpc/harness.h"
 #include "tests/rpc/probe.h"
@@ -95,7 +95,7 @@ slow_headers(struct harness *h)
 	for (size_t i = 0; i < N; i++)
 		CHECK(h, raw_open(&raws[i], h->address, &err) == 0, "%s", err.msg);
 	probe_start(&probe, h);
-	while (h->soak && closed < N && monotonic_ns() < end) {
+	while (h->soak && closed < N && !deadline_is_over(end)) {
 		bool due = monotonic_ns() - start_ns > bytes * 3000000000ull;
 
 		for (size_t i = 0; i < N; i++) {

@@ -8,8 +8,8 @@
 #include <unistd.h>
 
 #include "lib/cleanup.h"
+#include "lib/deadline.h"
 #include "lib/io.h"
-#include "lib/loop.h"
 #include "lib/path.h"
 #include "tests/rpc/harness.h"
 

@@ -5,7 +5,7 @@
 
 #include "lib/cleanup.h"
 #include "lib/client_texts.h"
-#include "lib/loop.h"
+#include "lib/deadline.h"
 #include "tests/rpc/net.h"
 
 #define WAIT_MS 3000 /* agent.hotplug_timeout as it is by default */

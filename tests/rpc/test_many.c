@@ -5,7 +5,7 @@
 
 #include "ctl/spec.h"
 #include "lib/cleanup.h"
-#include "lib/loop.h"
+#include "lib/deadline.h"
 #include "tests/rpc/harness.h"
 
 #define RSS_GROWTH_KIB 64

@@ -20,8 +20,8 @@
 #include <unistd.h>
 
 #include "lib/cleanup.h"
+#include "lib/deadline.h"
 #include "lib/io.h"
-#include "lib/loop.h"
 #include "lib/parse.h"
 #include "tests/rpc/net.h"
 #include "tests/rpc/state.h"
@@ -162,9 +162,9 @@ disturb(struct state *s, unsigned int how)
 static void
 wait_until(struct state *s, unsigned int pending, unsigned int parked)
 {
-	uint64_t end = monotonic_ns() + ANSWER_MS * 1000000ull;
+	uint64_t end = deadline_in(ANSWER_MS);
 
-	while ((s->pending > pending || s->parked > parked) && monotonic_ns() < end)
+	while ((s->pending > pending || s->parked > parked) && !deadline_is_over(end))
 		listen_for(s, 5);
 	CHECK(s->h, s->pending <= pending && s->parked <= parked,
 	      "round %u: %u calls and %u that may wait are not answered after %d ms", s->round,
@@ -332,8 +332,7 @@ random_calls(struct harness *h)
 	(void)harness_check_leaks(h, &idle);
 	remove_links();
 	printf("# %llu calls in %u rounds, %llu ms: %llu succeeded, %llu failed, %llu were dropped\n",
-	       (unsigned long long)s.n_calls, s.round,
-	       (unsigned long long)((monotonic_ns() - start_ns) / 1000000),
+	       (unsigned long long)s.n_calls, s.round, (unsigned long long)elapsed_ms(start_ns),
 	       (unsigned long long)s.n_succeeded, (unsigned long long)s.n_failed,
 	       (unsigned long long)s.n_dropped);
 	printf("# %u processes were killed, the agent was stopped %u times, %u connections dropped\n",

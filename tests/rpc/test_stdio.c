@@ -7,7 +7,7 @@
 
 #include "lib/cleanup.h"
 #include "lib/client_texts.h"
-#include "lib/loop.h"
+#include "lib/deadline.h"
 #include "tests/rpc/harness.h"
 
 #define CHUNK (256u << 10)
@@ -137,7 +137,7 @@ cat_gives_back_every_byte(struct harness *h)
 	CHECK(h, e->read == e->total, "%llu of %llu bytes came back: %s",
 	      (unsigned long long)e->read, (unsigned long long)e->total, err.msg);
 	printf("# %llu MiB in %llu ms\n", (unsigned long long)(e->read >> 20),
-	       (unsigned long long)((monotonic_ns() - start_ns) / 1000000));
+	       (unsigned long long)elapsed_ms(start_ns));
 	CHECK(h, wait_process(h, "c1", "c1", &err) == 0, "%s", err.msg);
 	CHECK(h, remove_container(h, "c1", &err) == 0, "%s", err.msg);
 	free(e);
@@ -239,7 +239,7 @@ a_grandchild_does_not_hold_the_stream(struct harness *h)
 	start_ns = monotonic_ns();
 	CHECK(h, wait_process(h, "c1", "e1", &err) == 0, "%s", err.msg);
 	CHECK(h, monotonic_ns() - start_ns < 400000000ull, "the wait took %llu ms",
-	      (unsigned long long)((monotonic_ns() - start_ns) / 1000000));
+	      (unsigned long long)elapsed_ms(start_ns));
 	/* read only now: the output is still there, its end comes soon */
 	CHECK(h, read_all(h, false, "c1", "e1", out, sizeof(out), &err) >= 0, "%s", err.msg);
 	CHECK(h, strcmp(out, "hi\n") == 0, "\"%s\"", out);

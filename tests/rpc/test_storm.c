@@ -7,7 +7,7 @@
 
 #include "lib/cleanup.h"
 #include "lib/client_texts.h"
-#include "lib/loop.h"
+#include "lib/deadline.h"
 #include "tests/fuzz/mutate.h"
 #include "tests/rpc/harness.h"
 #include "tests/rpc/mnl.h"
@@ -328,7 +328,7 @@ blow(struct storm *s, uint64_t n)
 
 	s->target = s->sent + n;
 	s->next_round = s->sent;
-	while (end == 0 || (unanswered(s) && monotonic_ns() < end)) {
+	while (end == 0 || (unanswered(s) && !deadline_is_over(end))) {
 		if (s->sent >= s->next_round && s->sent < s->target)
 			renew(s);
 		for (size_t i = 0; i < CONNS; i++)
@@ -341,7 +341,7 @@ blow(struct storm *s, uint64_t n)
 			remove_all(s);
 		is_removed = true;
 		if (end == 0)
-			end = monotonic_ns() + END_MS * 1000000ull;
+			end = deadline_in(END_MS);
 		wait_for_something(s);
 	}
 }
@@ -450,7 +450,7 @@ blow_measured(struct storm *s, uint64_t frames, struct probe *probe, uint64_t rs
 		harness_settle(s->h, &now);
 		rss[i] = now.rss_kib;
 	}
-	print_figures(s, (monotonic_ns() - start_ns) / 1000000);
+	print_figures(s, elapsed_ms(start_ns));
 	probe_stop(probe, "Check during the storm");
 }
 

@@ -12,9 +12,9 @@
 #include <unistd.h>
 
 #include "lib/cleanup.h"
+#include "lib/deadline.h"
 #include "lib/initproto.h"
 #include "lib/io.h"
-#include "lib/loop.h"
 #include "lib/sys.h"
 
 #define TRACKED_MAX 512
@@ -82,7 +82,7 @@ serve(struct fakeinit *f)
 {
 	uint64_t end = monotonic_ns() + LIMIT_NS;
 
-	while (monotonic_ns() < end) {
+	while (!deadline_is_over(end)) {
 		if (poll(f->fds, f->n, 1000) <= 0)
 			continue;
 		if (f->fds[0].revents)

@@ -18,6 +18,7 @@
 #include "agent/container/rootfs/mounts.h"
 #include "agent/job/job.h"
 #include "lib/cleanup.h"
+#include "lib/deadline.h"
 #include "lib/io.h"
 #include "lib/path.h"
 #include "lib/sys.h"
@@ -52,11 +53,11 @@ static int
 await_mount(const struct launch *l, int root, const char *path)
 {
 	auto_close int info = openat(l->roots->proc, "self/mountinfo", O_RDONLY | O_CLOEXEC);
-	uint64_t end = monotonic_ns() + WAIT_MS * UINT64_C(1000000);
+	uint64_t end = deadline_in(WAIT_MS);
 
 	while (info >= 0) {
 		struct pollfd change = { .fd = info, .events = POLLPRI };
-		int left = monotonic_ms_until(end);
+		int left = deadline_left_ms(end);
 		int fd = open_mount(root, path);
 
 		if (fd >= 0)

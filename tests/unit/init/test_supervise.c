@@ -21,8 +21,8 @@
 #include <unistd.h>
 
 #include "init/supervise.h"
+#include "lib/deadline.h"
 #include "lib/initproto.h"
-#include "lib/loop.h"
 #include "lib/sys.h"
 #include "tests/unit/init/fakeagent.h"
 #include "tests/unit/init/sandbox.h"
@@ -201,9 +201,9 @@ agent_orphans(int fd, void *data)
 	(void)close(gate[0]);
 	/* all are reaped once no process but init, this one and the caller's are left */
 	for (pid_t pid = getpid() + 1; pid < getpid() + ORPHANS + 100; pid++)
-		while (kill(pid, 0) == 0 && monotonic_ns() < deadline)
+		while (kill(pid, 0) == 0 && !deadline_is_over(deadline))
 			(void)sched_yield();
-	MUST(monotonic_ns() < deadline);
+	MUST(!deadline_is_over(deadline));
 	return 0;
 }
 

@@ -9,6 +9,7 @@
 #include <criterion/criterion.h>
 
 #include "lib/cleanup.h"
+#include "lib/deadline.h"
 #include "lib/loop.h"
 
 static bool quota_reached; /* of fs.epoll.max_user_watches */

@@ -5,6 +5,7 @@
 #include <criterion/criterion.h>
 
 #include "lib/cleanup.h"
+#include "lib/deadline.h"
 #include "lib/timers.h"
 
 static struct error err;

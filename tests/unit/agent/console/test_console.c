@@ -15,6 +15,7 @@
 #include "agent/job/initlink.h"
 #include "agent/job/job.h"
 #include "lib/cleanup.h"
+#include "lib/deadline.h"
 #include "lib/log.h"
 #include "tests/support/fakeinit.h"
 
@@ -132,9 +133,9 @@ await(struct bench *b, int fd, const char *text)
 		b->text[b->n_text] = '\0';
 		if (n == 0 || (text && strstr(b->text, text)))
 			break;
-		if (monotonic_ns() > limit)
+		if (deadline_is_over(limit))
 			fprintf(stderr, "waited for %s, there is: %s\n", text, b->text);
-		CHECK(monotonic_ns() < limit);
+		CHECK(!deadline_is_over(limit));
 		turn(b);
 	}
 	CHECK(!text || strstr(b->text, text));
@@ -146,7 +147,7 @@ await_sessions(struct bench *b, unsigned int n)
 	uint64_t limit = monotonic_ns() + LIMIT_NS;
 
 	while (console_sessions(b->console) != n) {
-		CHECK(monotonic_ns() < limit);
+		CHECK(!deadline_is_over(limit));
 		turn(b);
 	}
 }

@@ -17,6 +17,7 @@
 
 #include "agent/cgroup/cgroup.h"
 #include "lib/cleanup.h"
+#include "lib/deadline.h"
 #include "lib/io.h"
 #include "lib/log.h"
 #include "lib/sys.h"

@@ -8,6 +8,7 @@
 
 #include "agent/cgroup/cgroup.h"
 #include "lib/cleanup.h"
+#include "lib/deadline.h"
 #include "tests/unit/agent/container/box.h"
 
 #define LIMIT_NS UINT64_C(30000000000)

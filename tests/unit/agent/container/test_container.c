@@ -19,6 +19,7 @@
 #include "agent/container/launch/exec_report.h"
 #include "agent/job/initlink.h"
 #include "lib/cleanup.h"
+#include "lib/deadline.h"
 #include "lib/initproto.h"
 #include "lib/log.h"
 #include "lib/log_event.h"
@@ -367,7 +368,7 @@ Test(container, unread_output_goes_after_its_time)
 {
 	struct error err = ERROR_INIT;
 	struct waiter a = { .waiter.done = waited };
-	uint64_t limit = monotonic_ns() + 5000000000ull;
+	uint64_t limit = deadline_in(5000);
 	struct stdio_ends ends;
 	struct process *p;
 	int status;
@@ -383,7 +384,7 @@ Test(container, unread_output_goes_after_its_time)
 	cr_assert_eq(process_wait(p, &a.waiter, &status), 0);
 	cr_assert_eq(p->stdio.in.fd, -1, "stdin is open, and nobody reads it");
 	cr_assert(container_process(c, "e1", CONTAINER_CALL_STREAM, &err));
-	while (container_process(c, "e1", CONTAINER_CALL_STREAM, &err) && monotonic_ns() < limit)
+	while (container_process(c, "e1", CONTAINER_CALL_STREAM, &err) && !deadline_is_over(limit))
 		cr_assert_eq(loop_run_once(loop, 50, &err), 0);
 	cr_assert_null(container_process(c, "e1", CONTAINER_CALL_STREAM, &err));
 }

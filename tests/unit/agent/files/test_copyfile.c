@@ -14,6 +14,7 @@
 
 #include "agent/job/initlink.h"
 #include "lib/cleanup.h"
+#include "lib/deadline.h"
 #include "lib/io.h"
 #include "tests/support/fakeinit.h"
 #include "tests/unit/agent/files/tree.h"
@@ -69,10 +70,10 @@ static void
 run_until(struct bench *b, unsigned int ended)
 {
 	struct error err = ERROR_INIT;
-	uint64_t limit = monotonic_ns() + 30000000000ull;
+	uint64_t limit = deadline_in(30000);
 
 	while (b->ended < ended) {
-		CHECK(monotonic_ns() < limit);
+		CHECK(!deadline_is_over(limit));
 		CHECK(loop_run_once(b->loop, 1000, &err) == 0);
 	}
 }
@@ -81,9 +82,9 @@ static void
 run_for(struct bench *b, uint64_t ms)
 {
 	struct error err = ERROR_INIT;
-	uint64_t end = monotonic_ns() + ms * 1000000;
+	uint64_t end = deadline_in(ms);
 
-	while (monotonic_ns() < end)
+	while (!deadline_is_over(end))
 		CHECK(loop_run_once(b->loop, 10, &err) == 0);
 }
 
@@ -140,12 +141,12 @@ bench_init(struct bench *b, int init_fd)
 static void
 bench_release(struct bench *b)
 {
-	uint64_t limit = monotonic_ns() + 10000000000ull;
+	uint64_t limit = deadline_in(10000);
 	struct error err = ERROR_INIT;
 
 	/* copiers go by themselves */
 	while (jobs_running(b->jobs) > 0) {
-		CHECK(monotonic_ns() < limit);
+		CHECK(!deadline_is_over(limit));
 		CHECK(loop_run_once(b->loop, 100, &err) == 0);
 	}
 	jobs_free(b->jobs);

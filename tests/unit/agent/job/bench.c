@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "lib/cleanup.h"
+#include "lib/deadline.h"
 
 void
 bench_init(struct bench *b, int init_fd)
@@ -33,10 +34,10 @@ void
 run_until(struct bench *b, int ended)
 {
 	struct error err = ERROR_INIT;
-	uint64_t limit = monotonic_ns() + 20000000000ull;
+	uint64_t limit = deadline_in(20000);
 
 	while (b->ended < ended) {
-		CHECK(monotonic_ns() < limit);
+		CHECK(!deadline_is_over(limit));
 		CHECK(loop_run_once(b->loop, 1000, &err) == 0);
 	}
 }

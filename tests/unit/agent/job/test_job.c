@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "lib/cleanup.h"
+#include "lib/deadline.h"
 #include "lib/sys.h"
 #include "tests/unit/agent/job/bench.h"
 

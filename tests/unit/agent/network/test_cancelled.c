@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "agent/network/network.h"
+#include "lib/deadline.h"
 #include "tests/unit/agent/job/bench.h"
 
 #define WAIT_MS 1000

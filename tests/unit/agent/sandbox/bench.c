@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "agent/container/stdio/splice_worker.h"
+#include "lib/deadline.h"
 
 static int
 count_fds(void)
@@ -90,10 +91,10 @@ void
 finish(struct bench *b, struct result *r)
 {
 	struct error err = ERROR_INIT;
-	uint64_t limit = monotonic_ns() + 20000000000ull;
+	uint64_t limit = deadline_in(20000);
 
 	while (r->outcome == OP_PENDING && !r->ended) {
-		CHECK(monotonic_ns() < limit);
+		CHECK(!deadline_is_over(limit));
 		CHECK(loop_run_once(b->loop, 1000, &err) == 0);
 	}
 }

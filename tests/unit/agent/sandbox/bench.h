@@ -8,6 +8,7 @@
 #include "agent/job/initlink.h"
 #include "agent/job/job.h"
 #include "agent/sandbox/sandbox.h"
+#include "lib/deadline.h"
 #include "tests/support/fakeinit.h"
 #include "tests/unit/agent/sandbox/fakelaunch.h"
 
@@ -48,9 +49,9 @@ struct result {
 #define UNTIL(b, what)                                                    \
 	do {                                                              \
 		struct error err_ = ERROR_INIT;                           \
-		uint64_t limit_ = monotonic_ns() + 20000000000ull;        \
+		uint64_t limit_ = deadline_in(20000);                     \
 		while (!(what)) {                                         \
-			CHECK(monotonic_ns() < limit_);                   \
+			CHECK(!deadline_is_over(limit_));                 \
 			CHECK(loop_run_once((b)->loop, 100, &err_) == 0); \
 		}                                                         \
 	} while (0)

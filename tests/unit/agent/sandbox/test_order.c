@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "lib/client_texts.h"
+#include "lib/deadline.h"
 #include "tests/unit/agent/sandbox/bench.h"
 
 /* ---- order ---- */

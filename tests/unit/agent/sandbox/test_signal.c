@@ -18,6 +18,7 @@
 
 #include "agent/sandbox/sandbox_internal.h"
 #include "lib/cleanup.h"
+#include "lib/deadline.h"
 #include "lib/io.h"
 #include "lib/sys.h"
 
@@ -243,7 +244,7 @@ run_until_end(int ms)
 	struct error err = ERROR_INIT;
 	int status;
 
-	while (monotonic_ns() < end) {
+	while (!deadline_is_over(end)) {
 		if (waitpid(c->init->pid, &status, WNOHANG) == c->init->pid)
 			return status;
 		cr_assert(loop_run_once(s->parts.loop, 5, &err) >= 0, "%s", err.msg);

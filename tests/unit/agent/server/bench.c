@@ -11,6 +11,7 @@
 #include "agent.pb-c.h"
 #include "health.pb-c.h"
 #include "lib/cleanup.h"
+#include "lib/deadline.h"
 #include "lib/log.h"
 #include "lib/ttrpc/envelope.h"
 #include "ttrpc.pb-c.h"
@@ -295,7 +296,7 @@ bool
 client_reply(struct client *c, struct reply *reply)
 {
 	struct error err = ERROR_INIT;
-	uint64_t end = monotonic_ns() + 2000000000ull;
+	uint64_t end = deadline_in(2000);
 	size_t used;
 
 	for (;;) {
@@ -317,7 +318,7 @@ client_reply(struct client *c, struct reply *reply)
 		if (n > 0)
 			continue;
 		c->is_closed = n == 0 || errno != EAGAIN;
-		if (c->is_closed || monotonic_ns() > end)
+		if (c->is_closed || deadline_is_over(end))
 			return false;
 		cr_assert_eq(loop_run_once(c->bench->loop, 10, &err), 0);
 	}

@@ -8,6 +8,7 @@
 
 #include "agent.pb-c.h"
 #include "lib/client_texts.h"
+#include "lib/deadline.h"
 #include "lib/log.h"
 #include "lib/log_event.h"
 #include "lib/ttrpc/envelope.h"
@@ -455,10 +456,10 @@ Test(conn, half_a_frame_is_late)
 	b.server->body_ms = 200;
 	/* A header must be whole in time, however it trickles. */
 	for (sent = 0; sent < 9 && server_counts(b.server).connections == 1; sent++) {
-		uint64_t next = monotonic_ns() + 40000000;
+		uint64_t next = deadline_in(40);
 
 		(void)client_send(&c, "\0", 1);
-		while (monotonic_ns() < next)
+		while (!deadline_is_over(next))
 			cr_assert_eq(loop_run_once(b.loop, 5, &err), 0);
 	}
 	cr_expect_eq(server_counts(b.server).connections, 0);

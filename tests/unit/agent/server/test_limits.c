@@ -12,6 +12,7 @@
 #include "agent.pb-c.h"
 #include "agent/server/address.h"
 #include "lib/cleanup.h"
+#include "lib/deadline.h"
 #include "lib/log.h"
 #include "lib/ttrpc/envelope.h"
 #include "tests/unit/agent/server/bench.h"
@@ -383,10 +384,10 @@ Test(limits, addresses)
 		{ "tcp://[::1:0", 0 },
 		{ "http://127.0.0.1:0", 0 },
 		{ "unix:///nonexistent/dir/x", 0 },
-		{ "tcp://127.0.0.1:0", AF_INET },
 		{ "hvsock:///run/vm.sock:1024", 0 },
-		{ "unix://@tatami-test-address", AF_UNIX },
+		{ "tcp://127.0.0.1:0", AF_INET },
 		{ "tcp://localhost:0", AF_INET },
+		{ "unix://@tatami-test-address", AF_UNIX },
 	};
 	char long_path[200] = "unix://";
 

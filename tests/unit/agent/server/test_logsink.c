@@ -10,6 +10,7 @@
 
 #include "agent/server/logsink.h"
 #include "lib/cleanup.h"
+#include "lib/deadline.h"
 #include "lib/log.h"
 
 static struct loop *loop;

@@ -7,6 +7,7 @@
 
 #include "agent/server/ports.h"
 #include "lib/cleanup.h"
+#include "lib/deadline.h"
 
 struct asked {
 	struct ports_request request; /* first */

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "lib/cleanup.h"
+#include "lib/deadline.h"
 #include "tests/unit/agent/server/bench.h"
 
 #define SLOW (CONNS_MAX - 1)
@@ -92,10 +93,10 @@ go_on_slowly(struct client *c, enum slowness how)
 static void
 drip(unsigned int ms, enum slowness how, size_t bytes)
 {
-	uint64_t end = monotonic_ns() + ms * 1000000ull;
+	uint64_t end = deadline_in(ms);
 	struct error err = ERROR_INIT;
 
-	for (size_t n = 0; monotonic_ns() < end; n++) {
+	for (size_t n = 0; !deadline_is_over(end); n++) {
 		for (size_t i = 0; n < bytes && i < SLOW; i++)
 			go_on_slowly(&slow[i], how);
 		cr_assert_eq(loop_run_once(b.loop, 5, &err), 0);
@@ -254,7 +255,7 @@ Test(room, a_header_after_a_body_is_late)
 	cr_assert(client_send(&slow[0], rest, sizeof(rest)));
 	cr_expect(client_reply(&slow[0], &r) && r.code != 0);
 	begin = monotonic_ns();
-	while (server_counts(b.server).connections == 2 && monotonic_ns() < begin + 3000000000ull)
+	while (server_counts(b.server).connections == 2 && !deadline_is_over(begin + 3000000000ull))
 		cr_assert_eq(loop_run_once(b.loop, 5, &err), 0);
 	cr_expect_eq(server_counts(b.server).connections, 1);
 }
@@ -270,13 +271,14 @@ Test(room, a_body_by_bytes_is_late)
 	begin_slowly(&slow[0], IN_BODY);
 	for (int i = 0; i < 3; i++) {
 		begin = monotonic_ns();
-		while (monotonic_ns() < begin + 200000000)
+		while (!deadline_is_over(begin + 200000000))
 			cr_assert_eq(loop_run_once(b.loop, 5, &err), 0);
 		cr_assert(client_send(&slow[0], more, sizeof(more)));
 	}
 	cr_expect_eq(server_counts(b.server).connections, 2, "enough of it comes");
 	begin = monotonic_ns();
-	while (server_counts(b.server).connections == 2 && monotonic_ns() < begin + 3000000000ull) {
+	while (server_counts(b.server).connections == 2 &&
+	       !deadline_is_over(begin + 3000000000ull)) {
 		(void)client_send(&slow[0], more, 1);
 		cr_assert_eq(loop_run_once(b.loop, 5, &err), 0);
 	}

@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 
 #include "lib/client_texts.h"
+#include "lib/deadline.h"
 #include "tests/unit/agent/storage/bench.h"
 
 AGENT_TEST(storage_cancel, a_mount_that_nobody_wants_any_more_is_undone)
@@ -82,8 +83,8 @@ AGENT_TEST(storage_cancel, a_mount_that_succeeds_just_then_is_taken_away)
 	begin_gate(b, "one", "v", &r);
 	/* mounted, while the loop does not look */
 	open_gate(b, "v", 'o');
-	for (uint64_t limit = monotonic_ns() + 20000000000ull; mounts_at(b, "v") == 0;)
-		CHECK(monotonic_ns() < limit && poll(NULL, 0, 1) == 0);
+	for (uint64_t limit = deadline_in(20000); mounts_at(b, "v") == 0;)
+		CHECK(!deadline_is_over(limit) && poll(NULL, 0, 1) == 0);
 	storages_abort(r.request, NULL, NULL);
 	UNTIL(b, storages_count(b->t) == 0);
 	CHECK(!r.ended && !exists(b, "v"));

@@ -13,7 +13,7 @@
 
 #include "agent/storage/driver.h"
 #include "lib/cleanup.h"
-#include "lib/loop.h"
+#include "lib/deadline.h"
 #include "tests/unit/agent/storage/bench.h"
 
 static struct storage_spec

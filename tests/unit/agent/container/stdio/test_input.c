@@ -15,6 +15,7 @@
 #include "agent/container/stdio/stdio.h"
 #include "lib/cleanup.h"
 #include "lib/client_texts.h"
+#include "lib/deadline.h"
 
 struct writer {
 	struct stdio_write write; /* first */
@@ -240,7 +241,7 @@ turns_for(int ms)
 	struct error err = ERROR_INIT;
 	int n = 0;
 
-	for (; monotonic_ns() < end; n++)
+	for (; !deadline_is_over(end); n++)
 		cr_assert_eq(loop_run_once(loop, ms < 10 ? ms : 10, &err), 0);
 	return n;
 }

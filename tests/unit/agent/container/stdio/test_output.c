@@ -14,6 +14,7 @@
 
 #include "agent/container/stdio/stdio.h"
 #include "lib/cleanup.h"
+#include "lib/deadline.h"
 
 struct reader {
 	struct stdio_read read; /* first */
@@ -97,9 +98,9 @@ static void
 run_until_done(const struct reader *r)
 {
 	struct error err = ERROR_INIT;
-	uint64_t limit = monotonic_ns() + 2000000000ull;
+	uint64_t limit = deadline_in(2000);
 
-	while (!r->done && monotonic_ns() < limit)
+	while (!r->done && !deadline_is_over(limit))
 		cr_assert_eq(loop_run_once(loop, 100, &err), 0);
 }
 
@@ -278,7 +279,7 @@ Test(output, silence_after_the_exit_is_the_end_though_somebody_holds_the_pipe)
 	run_until_done(&b);
 	cr_assert_eq(b.done, 1);
 	cr_assert_eq(b.read.len, 0);
-	cr_assert_geq((monotonic_ns() - before) / 1000000, STDIO_QUIET_MS);
+	cr_assert_geq(elapsed_ms(before), STDIO_QUIET_MS);
 	cr_assert_eq(ends, 1);
 }
 
@@ -289,7 +290,7 @@ Test(output, without_an_exit_silence_is_no_end)
 	uint64_t limit = monotonic_ns() + (STDIO_QUIET_MS + 200) * 1000000ull;
 
 	cr_assert_eq(output_read(&out, &a.read, &err), STDIO_WAITS);
-	while (monotonic_ns() < limit)
+	while (!deadline_is_over(limit))
 		cr_assert_eq(loop_run_once(loop, 50, &err), 0);
 	cr_assert_eq(a.done, 0);
 	pending_cancel(&(struct pending *){ &a.read.pending });
@@ -298,12 +299,12 @@ Test(output, without_an_exit_silence_is_no_end)
 Test(output, nobody_reads_a_collected_process)
 {
 	struct error err = ERROR_INIT;
-	uint64_t limit = monotonic_ns() + 2000000000ull;
+	uint64_t limit = deadline_in(2000);
 
 	output_exited(&out);
 	output_drain(&out);
 	cr_assert_eq(ends, 0);
-	while (!ends && monotonic_ns() < limit)
+	while (!ends && !deadline_is_over(limit))
 		cr_assert_eq(loop_run_once(loop, 100, &err), 0);
 	cr_assert_eq(ends, 1);
 }
@@ -318,7 +319,7 @@ Test(output, unread_bytes_of_a_collected_process_stay)
 	close_fd(&far);
 	output_exited(&out);
 	output_drain(&out);
-	while (monotonic_ns() < limit)
+	while (!deadline_is_over(limit))
 		cr_assert_eq(loop_run_once(loop, 50, &err), 0);
 	cr_assert_eq(ends, 0);
 	cr_assert_eq(output_read(&out, &a.read, &err), STDIO_DONE);
@@ -329,19 +330,19 @@ Test(output, unread_bytes_of_a_collected_process_have_a_bounded_life)
 {
 	struct reader a = reader_of(2, 'a');
 	struct error err = ERROR_INIT;
-	uint64_t limit = monotonic_ns() + 5000000000ull, before;
+	uint64_t limit = deadline_in(5000), before;
 
 	say("kept"); /* far stays open: a grandchild may hold the pipe */
 	out.unread_ms = 600;
 	output_exited(&out);
 	output_drain(&out);
-	while (monotonic_ns() < limit - 4700000000ull)
+	while (!deadline_is_over(limit - 4700000000ull))
 		cr_assert_eq(loop_run_once(loop, 50, &err), 0);
 	/* a read begins it anew */
 	cr_assert_eq(output_read(&out, &a.read, &err), STDIO_DONE);
 	has(&a, "ke");
 	before = monotonic_ns();
-	while (!ends && monotonic_ns() < limit)
+	while (!ends && !deadline_is_over(limit))
 		cr_assert_eq(loop_run_once(loop, 50, &err), 0);
 	cr_assert_eq(ends, 1);
 	cr_assert_geq(monotonic_ns() - before, 600000000ull);
@@ -400,7 +401,7 @@ stays_quiet(int ms)
 	struct error err = ERROR_INIT;
 	int turns = 0;
 
-	for (; monotonic_ns() < end; turns++)
+	for (; !deadline_is_over(end); turns++)
 		cr_assert_eq(loop_run_once(loop, ms, &err), 0);
 	cr_assert_lt(turns, 10, "the loop runs all the time");
 }

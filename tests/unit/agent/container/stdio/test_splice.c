@@ -14,6 +14,7 @@
 #include "agent/container/stdio/splice.h"
 #include "agent/container/stdio/stdio.h"
 #include "lib/cleanup.h"
+#include "lib/deadline.h"
 
 #define MUCH (4u << 20)
 
@@ -93,9 +94,9 @@ pump_through(int in, int out, struct ended *e)
 {
 	static uint8_t piece[40000], got[33333];
 	size_t sent = 0, received = 0;
-	uint64_t limit = monotonic_ns() + 20000000000ull;
+	uint64_t limit = deadline_in(20000);
 
-	while (monotonic_ns() < limit) {
+	while (!deadline_is_over(limit)) {
 		ssize_t n;
 
 		if (sent < MUCH) {
@@ -255,7 +256,7 @@ Test(relay, a_closed_terminal_takes_the_rest_later)
 	}
 	cr_assert_gt(sent, 64 << 10);
 	end = monotonic_ns() + 3 * STDIO_RETRY_MS * 1000000ull;
-	for (; monotonic_ns() < end; turns++)
+	for (; !deadline_is_over(end); turns++)
 		turn(10);
 	cr_assert_lt(turns, 100, "the loop runs all the time");
 	cr_assert_eq(e.times, 0);
@@ -367,16 +368,16 @@ Test(relay, rest_that_nobody_takes_has_a_bounded_life)
 	splice_exited(r, 300);
 	/* progress begins it anew */
 	for (int i = 0; i < 4; i++) {
-		left = monotonic_ns() + 150000000ull;
+		left = deadline_in(150);
 		while (read(s[1], got, sizeof(got)) > 0)
 			continue;
-		while (monotonic_ns() < left) {
+		while (!deadline_is_over(left)) {
 			turn(10);
 			(void)!write(p[1], block, sizeof(block));
 		}
 	}
 	cr_assert_eq(e.times, 0);
-	while (!e.times && monotonic_ns() < left + 3000000000ull)
+	while (!e.times && !deadline_is_over(left + 3000000000ull))
 		turn(100);
 	cr_assert_eq(e.times, 1);
 	cr_assert_eq(e.errnum, ETIMEDOUT);
