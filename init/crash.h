@@ -7,9 +7,3 @@
 /* Catches the signals that mean a fault of our own, on a stack of their own; the same signals sent by another
  * process are ignored. `ops` is kept by reference. */
 void crash_install(const struct power_ops *ops);
-
-/* Opens /dev/kmsg for crash_say(); until then, and where there is none, standard error is used. */
-void crash_open_kmsg(void);
-
-/* One line, with its newline, in one write(2). Async-signal-safe. */
-void crash_say(const char *line);

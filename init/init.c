@@ -24,6 +24,7 @@
 #include "init/root.h"
 #include "init/supervise.h"
 #include "lib/cleanup.h"
+#include "lib/crash.h"
 #include "lib/deadline.h"
 #include "lib/io.h"
 #include "lib/log.h"

@@ -17,7 +17,7 @@
 #include <unistd.h>
 
 #include "init/cgroups.h"
-#include "init/crash.h"
+#include "lib/crash.h"
 #include "lib/deadline.h"
 
 #define SYNC_MS 5000

@@ -19,6 +19,7 @@
 #include "init/children.h"
 #include "init/kill_orphans.h"
 #include "lib/cleanup.h"
+#include "lib/crash.h"
 #include "lib/deadline.h"
 #include "lib/initproto.h"
 #include "lib/io.h"
@@ -43,7 +44,6 @@ struct supervisor {
 
 /* Signals that are read; all others but faults are ignored while we run. */
 static const int read_signals[] = { SIGCHLD, SIGTERM, SIGINT, SIGPWR, SIGHUP };
-static const int fault_signals[] = { SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGSYS, SIGABRT, SIGTRAP };
 
 static bool
 is_among(const int *list, size_t n, int sig)
@@ -69,7 +69,7 @@ take_signals(struct error *err)
 		return error_sys(err, "block signals");
 	for (int sig = 1; sig <= SIGRTMAX; sig++)
 		if (!is_among(read_signals, ARRAY_LEN(read_signals), sig) &&
-		    !is_among(fault_signals, ARRAY_LEN(fault_signals), sig))
+		    !is_among(crash_signals, CRASH_SIGNALS, sig) && sig != SIGTRAP)
 			(void)sigaction(sig, &ignore, NULL);
 	fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 	if (fd < 0)

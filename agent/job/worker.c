@@ -18,6 +18,7 @@
 #include "agent/job/journal.h"
 #include "agent/job/wire.h"
 #include "lib/cleanup.h"
+#include "lib/crash.h"
 #include "lib/io.h"
 #include "lib/log.h"
 
@@ -207,13 +208,12 @@ drop_line(const char *line, size_t len, void *data)
 static void
 reset_signals(void)
 {
-	static const int changed[] = {
-		SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGSYS, SIGABRT, SIGTERM, SIGINT,
-	};
 	sigset_t none;
 
-	for (size_t i = 0; i < ARRAY_LEN(changed); i++)
-		(void)signal(changed[i], SIG_DFL);
+	for (size_t i = 0; i < CRASH_SIGNALS; i++)
+		(void)signal(crash_signals[i], SIG_DFL);
+	(void)signal(SIGTERM, SIG_DFL);
+	(void)signal(SIGINT, SIG_DFL);
 	sigemptyset(&none);
 	(void)sigprocmask(SIG_SETMASK, &none, NULL);
 }

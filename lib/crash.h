@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What a crash handler needs: the signals that a fault of the program raises, a stack of its own, a line that names the
+ * fault, and the kernel's log. What happens then is the program's own policy. All but crash_catch() and
+ * crash_open_kmsg() are async-signal-safe.
+ */
+#pragma once
+
+#include <signal.h>
+#include <stdbool.h>
+
+/* The signals that a fault raises: SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGSYS and SIGABRT. */
+#define CRASH_SIGNALS 6
+extern const int crash_signals[CRASH_SIGNALS];
+
+/* Fills `set` with them. */
+void crash_fill_set(sigset_t *set);
+
+typedef void crash_fn(int sig, siginfo_t *info, void *context);
+
+/* Has `fn` called for each of them, on a stack of its own, with the others blocked unless `flags` holds SA_NODEFER.
+ * `flags` are those of sigaction(2) in addition to SA_SIGINFO and SA_ONSTACK. */
+void crash_catch(crash_fn *fn, int flags);
+
+#define CRASH_LINE_MAX 160
+
+/* Writes "NAME: fatal signal 11 code 1 address 0x0" and `end`, with a NUL, and returns line. NAME and `end` together have
+ * at most 64 bytes. */
+const char *crash_describe(char line[CRASH_LINE_MAX], const char *name, int sig,
+			   const siginfo_t *info, const char *end);
+
+/* Opens /dev/kmsg for the next two; until then, and where there is none, they have no kernel's log. */
+void crash_open_kmsg(void);
+
+/* Writes a line, newline included, to the kernel's log, as critical: it is on the console even with `quiet`. False if
+ * there is no log. */
+bool crash_kmsg(const char *line);
+
+/* Does the same, or writes it to standard error where there is no log. */
+void crash_say(const char *line);
