@@ -20,6 +20,7 @@
 #include "lib/cleanup.h"
 #include "lib/io.h"
 #include "lib/parse.h"
+#include "lib/pbfield.h"
 #include "lib/ttrpc/address.h"
 #include "lib/ttrpc/client.h"
 
@@ -137,7 +138,7 @@ show_message(const ProtobufCMessageDescriptor *desc, int depth)
 	for (unsigned i = 0; i < desc->n_fields; i++) {
 		const ProtobufCFieldDescriptor *f = &desc->fields[i];
 		const ProtobufCMessageDescriptor *inner = f->descriptor;
-		bool map = json_field_is_map(desc, f);
+		bool map = pbfield_is_map(f);
 		const ProtobufCFieldDescriptor *shown = map ? &inner->fields[1] : f;
 
 		printf("%*s%s: %s%s%s\n", 2 * depth, "", f->name, map ? "{name: " : "",

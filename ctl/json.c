@@ -2,7 +2,6 @@
 /* JSON to messages. What is allocated here is freed by protobuf-c, so plain malloc() everywhere. */
 #include "ctl/json.h"
 
-#include <ctype.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -12,6 +11,7 @@
 
 #include "ctl/base64.h"
 #include "lib/parse.h"
+#include "lib/pbfield.h"
 
 /* Where in the document we are, for messages: "OCI.Process.Args[2]". */
 struct where {
@@ -69,33 +69,6 @@ expected(struct where *w, const char *what, const json_t *json)
 
 	snprintf(why, sizeof(why), "expected %s, not %s", what, names[json_typeof(json)]);
 	return json_fail(w, why);
-}
-
-bool
-json_field_is_map(const ProtobufCMessageDescriptor *desc, const ProtobufCFieldDescriptor *field)
-{
-	const ProtobufCMessageDescriptor *entry = field->descriptor;
-	size_t n = strlen(desc->name);
-	const char *name;
-	bool up = true;
-
-	if (field->label != PROTOBUF_C_LABEL_REPEATED || field->type != PROTOBUF_C_TYPE_MESSAGE)
-		return false;
-	/* protoc makes a message OUTER.FieldNameEntry {key = 1; value = 2} of the field field_name. */
-	if (strncmp(entry->name, desc->name, n) != 0 || entry->name[n] != '.')
-		return false;
-	name = entry->name + n + 1;
-	for (const char *c = field->name; *c; c++) {
-		if (*c == '_') {
-			up = true;
-			continue;
-		}
-		if (*name++ != (up ? toupper((unsigned char)*c) : *c))
-			return false;
-		up = false;
-	}
-	return strcmp(name, "Entry") == 0 && entry->n_fields == 2 && entry->fields[0].id == 1 &&
-	       entry->fields[1].id == 2;
 }
 
 /* An integer within [min, max], as number or decimal string. */
@@ -251,29 +224,12 @@ read_value(struct where *w, const ProtobufCFieldDescriptor *f, const json_t *jso
 	}
 }
 
-size_t
-json_element_size(ProtobufCType type)
-{
-	switch (type) {
-	case PROTOBUF_C_TYPE_STRING:
-	case PROTOBUF_C_TYPE_MESSAGE:
-		return sizeof(void *);
-	case PROTOBUF_C_TYPE_BYTES:
-		return sizeof(ProtobufCBinaryData);
-	case PROTOBUF_C_TYPE_INT64:
-	case PROTOBUF_C_TYPE_UINT64:
-		return 8;
-	default:
-		return 4;
-	}
-}
-
 /* *count only counts elements that are whole, so that a half-filled message can be freed. */
 static int
 read_array(struct where *w, const ProtobufCFieldDescriptor *f, const json_t *json, uint8_t **member,
 	   size_t *count)
 {
-	size_t n = json_array_size(json), size = json_element_size(f->type);
+	size_t n = json_array_size(json), size = pbfield_size(f->type);
 
 	if (!json_is_array(json))
 		return expected(w, "an array", json);
@@ -360,7 +316,7 @@ field_fill(struct where *w, ProtobufCMessage *message, const ProtobufCFieldDescr
 	uint8_t *base = (uint8_t *)message;
 	void *member = base + f->offset, *quantifier = base + f->quantifier_offset;
 
-	if (json_field_is_map(message->descriptor, f))
+	if (pbfield_is_map(f))
 		return read_map(w, f, json, member, quantifier);
 	if (f->label == PROTOBUF_C_LABEL_REPEATED)
 		return read_array(w, f, json, member, quantifier);

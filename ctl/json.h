@@ -6,7 +6,6 @@
 #pragma once
 
 #include <jansson.h>
-#include <stdbool.h>
 #include <protobuf-c/protobuf-c.h>
 
 #include "lib/error.h"
@@ -22,10 +21,3 @@ ProtobufCMessage *json_to_message(const ProtobufCMessageDescriptor *desc, const 
 /* An object with all of a message's fields but unset sub-messages and members of oneofs. The caller
  * json_decref()s it. NULL and err: INVALID_ARGUMENT (a string is not UTF-8) or RESOURCE_EXHAUSTED. */
 json_t *json_from_message(const ProtobufCMessage *message, struct error *err);
-
-/* Is this the field of a map (`map<…> name = n` in the .proto file)? */
-bool json_field_is_map(const ProtobufCMessageDescriptor *desc,
-		       const ProtobufCFieldDescriptor *field);
-
-/* Bytes of one element in a repeated field's array. */
-size_t json_element_size(ProtobufCType type);

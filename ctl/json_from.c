@@ -5,6 +5,7 @@
 
 #include "ctl/base64.h"
 #include "ctl/json.h"
+#include "lib/pbfield.h"
 
 /* A value just made, or NULL and the error that there was no memory for it. */
 static json_t *
@@ -90,7 +91,7 @@ from_array(const ProtobufCFieldDescriptor *f, const uint8_t *elements, size_t n,
 	json_t *array = made(json_array(), err);
 
 	for (size_t i = 0; array && i < n; i++) {
-		json_t *value = from_value(f, elements + i * json_element_size(f->type), err);
+		json_t *value = from_value(f, elements + i * pbfield_size(f->type), err);
 
 		/* The _new functions take the value even when they fail. */
 		if (!value || (json_array_append_new(array, value) < 0 && !made(NULL, err))) {
@@ -135,7 +136,7 @@ from_field(const ProtobufCMessage *message, const ProtobufCFieldDescriptor *f, j
 	if (f->label == PROTOBUF_C_LABEL_REPEATED) {
 		size_t n = *(const size_t *)quantifier;
 
-		if (json_field_is_map(message->descriptor, f) &&
+		if (pbfield_is_map(f) &&
 		    ((const ProtobufCMessageDescriptor *)f->descriptor)->fields[0].type ==
 			    PROTOBUF_C_TYPE_STRING)
 			*json = from_map(*(ProtobufCMessage *const *const *)member, n, err);

@@ -14,8 +14,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "lib/json_put.h"
 #include "lib/log_event.h"
-#include "lib/parse.h"
 
 #ifndef TATAMI_VERSION
 #define TATAMI_VERSION "0.1.0"
@@ -28,6 +28,7 @@
 struct line {
 	char text[LINE_MAX_];
 	size_t len;
+	struct json_put json;
 };
 
 /* The one piece of mutable file-scope state in the program. */
@@ -206,74 +207,15 @@ ring_put(const char *text, size_t len)
 	return true;
 }
 
-/* Appends if all of it fits below `limit`; else false and nothing. */
-static bool
-line_raw(struct line *l, const char *s, size_t n, size_t limit)
-{
-	if (l->len + n > limit)
-		return false;
-	memcpy(l->text + l->len, s, n);
-	l->len += n;
-	return true;
-}
-
-/* Bytes of one character to copy as they are; 0: it must be escaped. */
-static size_t
-plain_length(const char *s)
-{
-	unsigned char c = (unsigned char)*s;
-	size_t n = 1;
-
-	if (c < 0x20 || c == 0x7f || c == '"' || c == '\\')
-		return 0;
-	if (c < 0x80)
-		return 1;
-	while (n < 4 && ((unsigned char)s[n] & 0xc0) == 0x80)
-		n++;
-	return utf8_is_valid(s, n) ? n : 0;
-}
-
-/* Appends s as the inside of a JSON string, cut at a character if it does not fit below `limit`. */
-static bool
-line_escaped(struct line *l, const char *s, size_t limit)
-{
-	while (*s) {
-		size_t n = plain_length(s);
-		char esc[8];
-
-		if (n) {
-			if (!line_raw(l, s, n, limit))
-				return false;
-			s += n;
-			continue;
-		}
-		if (*s == '"' || *s == '\\')
-			(void)snprintf(esc, sizeof(esc), "\\%c", *s);
-		else if (*s == '\n')
-			(void)snprintf(esc, sizeof(esc), "\\n");
-		else if ((unsigned char)*s < 0x80)
-			(void)snprintf(esc, sizeof(esc), "\\u%04x", (unsigned char)*s);
-		else
-			(void)snprintf(esc, sizeof(esc), "\\ufffd");
-		if (!line_raw(l, esc, strlen(esc), limit))
-			return false;
-		s++;
-	}
-	return true;
-}
-
 /* A whole field, or none of it. */
 static void
 line_field(struct line *l, const char *key, const char *value)
 {
-	size_t before = l->len;
+	const struct json_put before = l->json;
 
-	if (line_raw(l, l->len > 1 ? ",\"" : "\"", l->len > 1 ? 2 : 1, LINE_MAX_ - 8) &&
-	    line_escaped(l, key, LINE_MAX_ - 8) && line_raw(l, "\":\"", 3, LINE_MAX_ - 8) &&
-	    line_escaped(l, value ? value : "", LINE_MAX_ - 8) &&
-	    line_raw(l, "\"", 1, LINE_MAX_ - 8))
-		return;
-	l->len = before;
+	json_put_text(&l->json, key, value ? value : "");
+	if (l->json.has_failed)
+		l->json = before;
 }
 
 /* A key of the context, unless it is empty or the record has one of its own. */
@@ -304,15 +246,6 @@ line_context(struct line *l, const struct log_field *fields, size_t n_fields)
 	line_context_field(l, fields, n_fields, "exec-id", c->exec_id);
 }
 
-/* The message comes first and may be cut, so that the other fields find room. */
-static void
-line_message(struct line *l, const char *msg)
-{
-	(void)line_raw(l, "{\"msg\":\"", 8, LINE_MAX_);
-	(void)line_escaped(l, msg, LINE_MAX_ - 1024);
-	(void)line_raw(l, "\"", 1, LINE_MAX_);
-}
-
 static void
 line_time(struct line *l)
 {
@@ -335,8 +268,11 @@ line_record(struct line *l, enum log_level level, const char *subsystem, const c
 {
 	char pid[16];
 
-	l->len = 0;
-	line_message(l, msg);
+	/* what ends the line always has room */
+	l->json = (struct json_put){ .text = l->text, .size = sizeof(l->text) - 2 };
+	json_put_begin(&l->json, NULL, '{');
+	/* first, and cut, so that the other fields find room */
+	json_put_cut(&l->json, "msg", msg, LINE_MAX_ - 1024);
 	line_field(l, "level", level_names[level]);
 	line_time(l);
 	(void)snprintf(pid, sizeof(pid), "%d", (int)getpid());
@@ -350,6 +286,7 @@ line_record(struct line *l, enum log_level level, const char *subsystem, const c
 	for (size_t i = 0; i < n_fields; i++)
 		line_field(l, fields[i].key, fields[i].value);
 	line_context(l, fields, n_fields);
+	l->len = l->json.len;
 	memcpy(l->text + l->len, "}\n", 2);
 	l->len += 2;
 }

@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "lib/parse.h"
+#include "lib/pbfield.h"
 
 #define SCANNED_MEMBER_SIZE 32 /* struct ScannedMember of protobuf-c, on a 64-bit machine */
 #define SCANNED_ON_STACK    16
@@ -115,36 +116,6 @@ field_find(const ProtobufCMessageDescriptor *desc, uint32_t number)
 		if (desc->fields[i].id == number)
 			return &desc->fields[i];
 	return NULL;
-}
-
-/* Size in memory of one element of a repeated field. */
-static size_t
-element_size(ProtobufCType type)
-{
-	switch (type) {
-	case PROTOBUF_C_TYPE_INT32:
-	case PROTOBUF_C_TYPE_SINT32:
-	case PROTOBUF_C_TYPE_SFIXED32:
-	case PROTOBUF_C_TYPE_UINT32:
-	case PROTOBUF_C_TYPE_FIXED32:
-	case PROTOBUF_C_TYPE_FLOAT:
-	case PROTOBUF_C_TYPE_ENUM:
-	case PROTOBUF_C_TYPE_BOOL:
-		return 4;
-	case PROTOBUF_C_TYPE_INT64:
-	case PROTOBUF_C_TYPE_SINT64:
-	case PROTOBUF_C_TYPE_SFIXED64:
-	case PROTOBUF_C_TYPE_UINT64:
-	case PROTOBUF_C_TYPE_FIXED64:
-	case PROTOBUF_C_TYPE_DOUBLE:
-		return 8;
-	case PROTOBUF_C_TYPE_STRING:
-	case PROTOBUF_C_TYPE_MESSAGE:
-		return sizeof(void *);
-	case PROTOBUF_C_TYPE_BYTES:
-		return sizeof(ProtobufCBinaryData);
-	}
-	return sizeof(ProtobufCBinaryData);
 }
 
 static unsigned
@@ -339,7 +310,7 @@ level_pop(struct pass *p)
 
 		if (field->label != PROTOBUF_C_LABEL_REPEATED)
 			continue;
-		if (pbcheck_take(p, NULL, (uint64_t)level->counts[i] * element_size(field->type)) <
+		if (pbcheck_take(p, NULL, (uint64_t)level->counts[i] * pbfield_size(field->type)) <
 		    0)
 			return -1;
 	}

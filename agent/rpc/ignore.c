@@ -9,6 +9,7 @@
 #include <strings.h>
 
 #include "agent.pb-c.h"
+#include "lib/pbfield.h"
 
 #define KEY       "tatami.test.ignore"
 #define FIELD_MAX 256
@@ -57,18 +58,6 @@ clear(ProtobufCMessage *m, const ProtobufCFieldDescriptor *f)
 	}
 }
 
-/* An entry of a map is a message with the fields key and value. */
-static bool
-is_map(const ProtobufCFieldDescriptor *f)
-{
-	const ProtobufCMessageDescriptor *d = f->descriptor;
-
-	return f->label == PROTOBUF_C_LABEL_REPEATED && f->type == PROTOBUF_C_TYPE_MESSAGE &&
-	       d->n_fields == 2 && strcmp(d->fields[0].name, "key") == 0 &&
-	       strcmp(d->fields[1].name, "value") == 0 &&
-	       d->fields[0].type == PROTOBUF_C_TYPE_STRING;
-}
-
 static void
 drop_key(ProtobufCMessage *m, const ProtobufCFieldDescriptor *f, const char *key)
 {
@@ -106,7 +95,7 @@ take_out(ProtobufCMessage *m, const char *path)
 		return;
 	if (!rest) {
 		clear(m, f);
-	} else if (is_map(f)) {
+	} else if (pbfield_is_map(f)) {
 		drop_key(m, f, rest);
 	} else if (f->type == PROTOBUF_C_TYPE_MESSAGE && f->label == PROTOBUF_C_LABEL_REPEATED) {
 		ProtobufCMessage **list = *(ProtobufCMessage ***)member(m, f->offset);

@@ -17,6 +17,7 @@
 #include "lib/cleanup.h"
 #include "lib/deadline.h"
 #include "lib/io.h"
+#include "lib/json_put.h"
 #include "lib/log.h"
 
 #define SPAN_MAX 1024
@@ -253,13 +254,23 @@ trace_begin(struct tracer *tracer, struct trace_span *span, const char *service,
 	span->is_on = true;
 }
 
+/* A number of 64 bits is text in OTLP. */
+static void
+put_time(struct json_put *w, const char *key, uint64_t ns)
+{
+	char text[24];
+
+	(void)snprintf(text, sizeof(text), "%llu", (unsigned long long)ns);
+	json_put_text(w, key, text);
+}
+
 void
 trace_end(struct tracer *tracer, struct trace_span *span, enum error_code code)
 {
-	char trace_id[33], span_id[17], parent_id[17] = "", json[SPAN_MAX];
+	char trace_id[33], span_id[17], parent_id[17] = "", name[128], json[SPAN_MAX];
+	struct json_put w = { .text = json, .size = sizeof(json) };
 	static const uint8_t none[8];
 	uint64_t head;
-	int n;
 
 	if (!tracer || !span->is_on)
 		return;
@@ -268,26 +279,34 @@ trace_end(struct tracer *tracer, struct trace_span *span, enum error_code code)
 	write_hex(span_id, span->span_id, sizeof(span->span_id));
 	if (memcmp(span->parent_id, none, sizeof(none)) != 0)
 		write_hex(parent_id, span->parent_id, sizeof(span->parent_id));
-	n = snprintf(json, sizeof(json),
-		     "{\"traceId\":\"%s\",\"spanId\":\"%s\",\"parentSpanId\":\"%s\",\"flags\":1,"
-		     "\"name\":\"%s/%s\",\"kind\":\"SPAN_KIND_SERVER\","
-		     "\"startTimeUnixNano\":\"%llu\",\"endTimeUnixNano\":\"%llu\","
-		     "\"attributes\":{\"rpc.system\":\"ttrpc\",\"rpc.service\":\"%s\","
-		     "\"rpc.method\":\"%s\",\"rpc.grpc.status_code\":%d},"
-		     "\"status\":{\"code\":\"%s\",\"message\":\"%s\"}}",
-		     trace_id, span_id, parent_id, span->service, span->method,
-		     (unsigned long long)span->start_ns, (unsigned long long)now_ns(),
-		     span->service, span->method, (int)code,
-		     code == ERROR_OK ? "STATUS_CODE_OK" : "STATUS_CODE_ERROR",
-		     code == ERROR_OK ? "" : error_code_name(code));
-	head = htobe64((uint64_t)n);
-	if (n < 0 || n >= (int)sizeof(json) ||
-	    TRACE_QUEUED - buf_len(&tracer->out) < sizeof(head) + (size_t)n ||
+	(void)snprintf(name, sizeof(name), "%s/%s", span->service, span->method);
+	json_put_begin(&w, NULL, '{');
+	json_put_text(&w, "traceId", trace_id);
+	json_put_text(&w, "spanId", span_id);
+	json_put_text(&w, "parentSpanId", parent_id);
+	json_put_u64(&w, "flags", 1);
+	json_put_text(&w, "name", name);
+	json_put_text(&w, "kind", "SPAN_KIND_SERVER");
+	put_time(&w, "startTimeUnixNano", span->start_ns);
+	put_time(&w, "endTimeUnixNano", now_ns());
+	json_put_begin(&w, "attributes", '{');
+	json_put_text(&w, "rpc.system", "ttrpc");
+	json_put_text(&w, "rpc.service", span->service);
+	json_put_text(&w, "rpc.method", span->method);
+	json_put_u64(&w, "rpc.grpc.status_code", code);
+	json_put_end(&w, '}');
+	json_put_begin(&w, "status", '{');
+	json_put_text(&w, "code", code == ERROR_OK ? "STATUS_CODE_OK" : "STATUS_CODE_ERROR");
+	json_put_text(&w, "message", code == ERROR_OK ? "" : error_code_name(code));
+	json_put_end(&w, '}');
+	json_put_end(&w, '}');
+	head = htobe64((uint64_t)w.len);
+	if (w.has_failed || TRACE_QUEUED - buf_len(&tracer->out) < sizeof(head) + w.len ||
 	    buf_append(&tracer->out, &head, sizeof(head)) < 0) {
 		tracer->dropped++;
 		return;
 	}
-	if (buf_append(&tracer->out, json, (size_t)n) < 0) {
+	if (buf_append(&tracer->out, json, w.len) < 0) {
 		/* a length without its span would shift all that follows */
 		tracer->dropped++;
 		if (tracer->fd >= 0)

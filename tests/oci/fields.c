@@ -6,6 +6,7 @@
 #include <strings.h>
 
 #include "agent.pb-c.h"
+#include "lib/pbfield.h"
 #include "tests/oci/suite.h"
 
 #define PATH_LEN 256
@@ -19,15 +20,6 @@ static const struct {
 	{ "", &grpc__spec__descriptor }, /* last: any path begins with it */
 };
 
-static bool
-is_map(const ProtobufCFieldDescriptor *f)
-{
-	const ProtobufCMessageDescriptor *d = f->descriptor;
-
-	return f->label == PROTOBUF_C_LABEL_REPEATED && d->n_fields == 2 &&
-	       strcmp(d->fields[0].name, "key") == 0;
-}
-
 static void
 print_fields(const ProtobufCMessageDescriptor *d, const char *prefix)
 {
@@ -39,7 +31,7 @@ print_fields(const ProtobufCMessageDescriptor *d, const char *prefix)
 		for (char *c = path; *c; c++)
 			*c = (char)tolower((unsigned char)*c);
 		printf("%s\n", path);
-		if (f->type != PROTOBUF_C_TYPE_MESSAGE || is_map(f))
+		if (f->type != PROTOBUF_C_TYPE_MESSAGE || pbfield_is_map(f))
 			continue;
 		(void)strcat(path, ".");
 		print_fields(f->descriptor, path);
@@ -65,7 +57,7 @@ has_field(const ProtobufCMessageDescriptor *d, const char *path)
 		if (!path[len])
 			return true;
 		return f->type == PROTOBUF_C_TYPE_MESSAGE &&
-		       (is_map(f) || has_field(f->descriptor, path + len + 1));
+		       (pbfield_is_map(f) || has_field(f->descriptor, path + len + 1));
 	}
 	return false;
 }

@@ -268,7 +268,7 @@ state(struct oci *t)
 			  "%s", text);
 		OCI_CHECK(t,
 			  strstr(text, "\"bundle\":\"/run/kata-containers/c1\",\"annotations\":{"
-				       "\"org.example/a\":\"quote \\\" backslash \\\\ line\\u000a"
+				       "\"org.example/a\":\"quote \\\" backslash \\\\ line\\n"
 				       "\\u0009tab \\u0001 \xc3\xa9\"}}"),
 			  "%s", text);
 		pid = strstr(text, "\"pid\":");

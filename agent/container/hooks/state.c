@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What hooks read on their standard input. Pure. */
 #include "agent/container/hooks/hooks.h"
-#include "agent/container/spec/json.h"
+#include "lib/json_put.h"
 
 /* runtime-spec, runtime.md: "state". */
 static const char *const statuses[HOOK_KINDS] = {
@@ -10,41 +10,23 @@ static const char *const statuses[HOOK_KINDS] = {
 	[HOOK_POSTSTART] = "running",         [HOOK_POSTSTOP] = "stopped",
 };
 
-static int
-write_member(struct buf *b, const char *name, const char *value)
-{
-	return json_quoted(b, name) < 0 || json_raw(b, ":") < 0 || json_quoted(b, value) < 0 ||
-			       json_raw(b, ",") < 0
-		       ? -1
-		       : 0;
-}
-
-static int
-write_annotations(struct buf *b, const Grpc__Spec *spec)
-{
-	if (json_raw(b, "\"annotations\":{") < 0)
-		return -1;
-	for (size_t i = 0; i < spec->n_annotations; i++) {
-		if ((i && json_raw(b, ",") < 0) || json_quoted(b, spec->annotations[i]->key) < 0 ||
-		    json_raw(b, ":") < 0 || json_quoted(b, spec->annotations[i]->value) < 0)
-			return -1;
-	}
-	return json_raw(b, "}");
-}
-
 int
 hook_state(const struct hook_context *c, enum hook_kind kind, struct buf *out)
 {
-	const char *version = *c->spec->version ? c->spec->version : "1.0.2";
+	struct json_put w = { .buf = out };
 
-	if (json_raw(out, "{") < 0 || write_member(out, "ociVersion", version) < 0 ||
-	    write_member(out, "id", c->id) < 0 || write_member(out, "status", statuses[kind]) < 0)
-		return -1;
-	if (c->pid > 0 &&
-	    (json_raw(out, "\"pid\":") < 0 || json_int(out, c->pid) < 0 || json_raw(out, ",") < 0))
-		return -1;
-	if (write_member(out, "bundle", c->bundle) < 0 || write_annotations(out, c->spec) < 0)
-		return -1;
+	json_put_begin(&w, NULL, '{');
+	json_put_text(&w, "ociVersion", *c->spec->version ? c->spec->version : "1.0.2");
+	json_put_text(&w, "id", c->id);
+	json_put_text(&w, "status", statuses[kind]);
+	if (c->pid > 0)
+		json_put_i64(&w, "pid", c->pid);
+	json_put_text(&w, "bundle", c->bundle);
+	json_put_begin(&w, "annotations", '{');
+	for (size_t i = 0; i < c->spec->n_annotations; i++)
+		json_put_text(&w, c->spec->annotations[i]->key, c->spec->annotations[i]->value);
+	json_put_end(&w, '}');
+	json_put_end(&w, '}');
 	/* the end of the text is that of a string, too */
-	return buf_append(out, "}", sizeof("}"));
+	return w.has_failed ? -1 : buf_append(out, "", 1);
 }

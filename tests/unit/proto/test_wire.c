@@ -12,6 +12,7 @@
 
 #include "agent.pb-c.h"
 #include "health.pb-c.h"
+#include "lib/pbfield.h"
 
 #define COLUMNS_MAX 5
 #define ROWS_MAX    512
@@ -135,31 +136,6 @@ type_name(const ProtobufCFieldDescriptor *f)
 	}
 }
 
-/* protoc makes a message MESSAGE.FieldNameEntry {key = 1; value = 2} of a map field. */
-static bool
-is_map_entry(const ProtobufCMessageDescriptor *m, const ProtobufCFieldDescriptor *f)
-{
-	const ProtobufCMessageDescriptor *entry = f->descriptor;
-	char want[128];
-	size_t n;
-	bool up = true;
-
-	if (f->label != PROTOBUF_C_LABEL_REPEATED || f->type != PROTOBUF_C_TYPE_MESSAGE)
-		return false;
-	n = (size_t)snprintf(want, sizeof(want), "%s.", m->name);
-	for (const char *c = f->name; *c; c++) {
-		if (*c == '_') {
-			up = true;
-			continue;
-		}
-		want[n++] = (char)(up ? toupper(*c) : *c);
-		up = false;
-	}
-	snprintf(want + n, sizeof(want) - n, "Entry");
-	return strcmp(entry->name, want) == 0 && entry->n_fields == 2 && entry->fields[0].id == 1 &&
-	       entry->fields[1].id == 2;
-}
-
 /* Type and label of a field, in the words of the tables. */
 static void
 describe(const ProtobufCMessageDescriptor *m, const ProtobufCFieldDescriptor *f, char type[128],
@@ -167,7 +143,7 @@ describe(const ProtobufCMessageDescriptor *m, const ProtobufCFieldDescriptor *f,
 {
 	bool alone = f->flags & PROTOBUF_C_FIELD_FLAG_ONEOF;
 
-	if (is_map_entry(m, f)) {
+	if (pbfield_is_map(f)) {
 		const ProtobufCMessageDescriptor *entry = f->descriptor;
 
 		snprintf(type, 128, "map<%s,%s>", type_name(&entry->fields[0]),
@@ -193,7 +169,7 @@ is_entry_of_some_map(const ProtobufCMessageDescriptor *entry)
 	for (size_t i = 0; i < types.n_messages; i++)
 		for (unsigned j = 0; j < types.message[i]->n_fields; j++)
 			if (types.message[i]->fields[j].descriptor == entry &&
-			    is_map_entry(types.message[i], &types.message[i]->fields[j]))
+			    pbfield_is_map(&types.message[i]->fields[j]))
 				return true;
 	return false;
 }

@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * JSON written value by value, into memory of the caller or into a struct buf. Commas come by themselves. Strings are
+ * escaped, and what is not UTF-8 in them is replaced, so that the text is valid JSON whatever is put. A write that does
+ * not fit, or for which there is no memory, sets has_failed, and all that follow do nothing: one look at the end is enough.
+ * Allocates nothing except in the buffer; never blocks.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "lib/buf.h"
+
+struct json_put {
+	/* Where the text goes; NULL: to `text`, of which `size` bytes may be used. */
+	struct buf *buf;
+	char *text;
+	/* Bytes in `text`, without a NUL. */
+	size_t len, size;
+	bool needs_comma, has_failed;
+};
+
+/* Begins an object ('{') or an array ('['), and ends it ('}', ']'). `key` is NULL in an array and at the outermost level,
+ * here and below. */
+void json_put_begin(struct json_put *w, const char *key, char bracket);
+void json_put_end(struct json_put *w, char bracket);
+
+void json_put_text(struct json_put *w, const char *key, const char *value);
+void json_put_bool(struct json_put *w, const char *key, bool value);
+void json_put_i64(struct json_put *w, const char *key, int64_t value);
+void json_put_u64(struct json_put *w, const char *key, uint64_t value);
+void json_put_null(struct json_put *w, const char *key);
+
+/* Writes a string of which at most `max` bytes, escapes included, are kept: it is cut between two characters. */
+void json_put_cut(struct json_put *w, const char *key, const char *value, size_t max);

@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the descriptors of protobuf-c say of a field, but not in so many words. Pure. */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include <protobuf-c/protobuf-c.h>
+
+/* Tells whether the field is a map (`map<…> name = n` in the .proto file): protoc makes it a repeated message NameEntry
+ * with the fields key and value. */
+bool pbfield_is_map(const ProtobufCFieldDescriptor *field);
+
+/* Returns the bytes of memory that one value of the type takes: in a message, and in the array of a repeated field. */
+size_t pbfield_size(ProtobufCType type);
