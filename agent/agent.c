@@ -35,13 +35,7 @@
 #include "lib/deadline.h"
 #include "lib/io.h"
 #include "lib/log_event.h"
-
-#ifndef TATAMI_VERSION
-#define TATAMI_VERSION "0.0.0"
-#endif
-#ifndef TATAMI_COMMIT
-#define TATAMI_COMMIT "unknown"
-#endif
+#include "lib/version.h"
 
 #define CMDLINE_MAX 16384
 
@@ -365,9 +359,9 @@ announce(const struct agent *agent)
 {
 	char config[CONFIG_ADDR_MAX + 128];
 	const struct log_field fields[] = {
-		{ "agent-version", TATAMI_VERSION },
-		{ "api-version", RPC_API_VERSION },
-		{ "agent-commit", TATAMI_COMMIT },
+		{ "agent-version", tatami_version },
+		{ "api-version", TATAMI_API_VERSION },
+		{ "agent-commit", tatami_commit },
 		{ "config", config },
 		{ "extra-features", "[agent-policy, seccomp]" },
 	};

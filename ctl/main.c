@@ -6,6 +6,7 @@
 #include "ctl/commands.h"
 #include "ctl/cmd_rpc.h"
 #include "lib/cleanup.h"
+#include "lib/version.h"
 
 static const struct {
 	const char *name;
@@ -41,7 +42,7 @@ main(int argc, char **argv)
 		return 0;
 	}
 	if (argc >= 2 && strcmp(argv[1], "--version") == 0) {
-		(void)printf("tatamictl %s\n", TATAMI_VERSION);
+		(void)printf("tatamictl %s (%s)\n", tatami_version, tatami_commit);
 		return 0;
 	}
 	for (size_t i = 0; argc >= 2 && i < ARRAY_LEN(commands); i++)

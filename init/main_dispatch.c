@@ -21,13 +21,7 @@
 #include "lib/initproto.h"
 #include "lib/log.h"
 #include "lib/parse.h"
-
-#ifndef TATAMI_VERSION
-#define TATAMI_VERSION "0.0.0"
-#endif
-#ifndef TATAMI_COMMIT
-#define TATAMI_COMMIT "unknown"
-#endif
+#include "lib/version.h"
 
 static const char usage[] =
 	"usage: tatami [supervise [--]] [--config FILE] [--listen ADDRESS]\n"
@@ -127,10 +121,10 @@ main_dispatch(int argc, char **argv, agent_main_fn *agent_main)
 	boot_reserve_stdio();
 	if (argc > 1 && is_word(argv[1], "-v", "--version")) {
 		(void)dprintf(STDOUT_FILENO,
-			      "kata-agent version " TATAMI_VERSION
-			      " (api version: 0.0.1, commit version: " TATAMI_VERSION
-			      "-" TATAMI_COMMIT
-			      ", type: c, extra-features: [agent-policy, seccomp])\n");
+			      "kata-agent version %s (api version: " TATAMI_API_VERSION
+			      ", commit version: %s-%s, type: c, "
+			      "extra-features: [agent-policy, seccomp])\n",
+			      tatami_version, tatami_version, tatami_commit);
 		return 0;
 	}
 	if (argc > 1 && is_word(argv[1], "-h", "--help")) {

@@ -16,10 +16,7 @@
 
 #include "lib/json_put.h"
 #include "lib/log_event.h"
-
-#ifndef TATAMI_VERSION
-#define TATAMI_VERSION "0.1.0"
-#endif
+#include "lib/version.h"
 
 #define RING_SIZE (32u << 10)
 #define LINE_MAX_ 4096u
@@ -280,7 +277,7 @@ line_record(struct line *l, enum log_level level, const char *subsystem, const c
 	line_field(l, "name", g_log.name);
 	line_field(l, "source", g_log.source);
 	line_field(l, "subsystem", subsystem);
-	line_field(l, "version", TATAMI_VERSION);
+	line_field(l, "version", tatami_version);
 	if (event)
 		line_field(l, "event", event);
 	for (size_t i = 0; i < n_fields; i++)

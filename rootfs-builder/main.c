@@ -9,11 +9,8 @@
 #include "lib/cleanup.h"
 #include "lib/error.h"
 #include "lib/parse.h"
+#include "lib/version.h"
 #include "rootfs-builder/initrd.h"
-
-#ifndef TATAMI_VERSION
-#define TATAMI_VERSION "unknown"
-#endif
 
 enum exit_status {
 	EXIT_DONE = 0,
@@ -143,7 +140,7 @@ take_flag(int key, struct request *request)
 		(void)fputs(help, stdout);
 		return EXIT_DONE;
 	case 'V':
-		(void)puts("tatami-initrd " TATAMI_VERSION);
+		(void)printf("tatami-initrd %s (%s)\n", tatami_version, tatami_commit);
 		return EXIT_DONE;
 	default: /* getopt_long has said what is wrong */
 		return EXIT_USAGE;

@@ -9,10 +9,6 @@
 #include "agent/server/server.h"
 #include "lib/error.h"
 
-/* Of the protocol that is spoken, and of the agent whose behaviour it is (which hosts may show). */
-#define RPC_API_VERSION   "0.0.1"
-#define RPC_AGENT_VERSION "4.1.0"
-
 extern const struct rpc_area rpc_health;
 extern const struct rpc_area rpc_guest;
 extern const struct rpc_area rpc_sandbox;

@@ -22,6 +22,7 @@
 #include "lib/cleanup.h"
 #include "lib/io.h"
 #include "lib/parse.h"
+#include "lib/version.h"
 
 #define MEMORY_DIR "devices/system/memory"
 
@@ -72,7 +73,7 @@ agent_details(struct call *call, Grpc__AgentDetails *details)
 {
 	struct arena *arena = call_arena(call);
 
-	details->version = arena_strdup(arena, RPC_AGENT_VERSION);
+	details->version = arena_strdup(arena, tatami_version);
 	details->init_daemon = initlink_is_pid1(call_agent(call)->init);
 	details->supports_seccomp = true;
 	details->storage_handlers =

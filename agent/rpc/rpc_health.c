@@ -8,6 +8,7 @@
 #include "lib/deadline.h"
 #include "lib/log.h"
 #include "lib/log_event.h"
+#include "lib/version.h"
 
 /* The end of the boot, as a host sees it: logged once. */
 static void
@@ -41,8 +42,8 @@ version(struct call *call, const void *request, void *response, struct error *er
 	Grpc__VersionCheckResponse *reply = response;
 
 	(void)request;
-	reply->grpc_version = arena_strdup(call_arena(call), RPC_API_VERSION);
-	reply->agent_version = arena_strdup(call_arena(call), RPC_AGENT_VERSION);
+	reply->grpc_version = arena_strdup(call_arena(call), TATAMI_API_VERSION);
+	reply->agent_version = arena_strdup(call_arena(call), tatami_version);
 	if (!reply->grpc_version || !reply->agent_version) {
 		error_nomem(err, "telling the version");
 		return RPC_FAILED;

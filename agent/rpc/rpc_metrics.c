@@ -9,6 +9,7 @@
 #include "agent/guest/metrics.h"
 #include "agent/rpc/rpc.h"
 #include "agent/rpc/calljob.h"
+#include "lib/version.h"
 
 #define SCRAPE_MS 10000
 
@@ -69,7 +70,7 @@ get_metrics(struct call *call, const void *request, void *response, struct error
 		.pid = getpid(),
 		.scrapes = ++agent->guest->scrapes,
 		.workers = jobs_running(agent->jobs),
-		.version = RPC_AGENT_VERSION,
+		.version = tatami_version,
 	};
 	if (agent->memagent) {
 		s->memory = memagent_counts(agent->memagent);

@@ -11,9 +11,11 @@
 #include <unistd.h>
 
 #include "agent/sandbox/diagnostic.h"
+#include "health.pb-c.h"
 #include "lib/cleanup.h"
 #include "lib/deadline.h"
 #include "lib/io.h"
+#include "lib/version.h"
 #include "tests/rpc/harness.h"
 
 #define RSS_GROWTH_KIB 64
@@ -254,7 +256,41 @@ last_words(struct harness *h)
 	CHECK(h, remove_container(h, "w2", &err) == 0, "%s", err.msg);
 }
 
+/* Version and GetGuestDetails name the program that --version names. */
+static void
+versions(struct harness *h)
+{
+	Grpc__CheckRequest check = GRPC__CHECK_REQUEST__INIT;
+	Grpc__GuestDetailsRequest q = GRPC__GUEST_DETAILS_REQUEST__INIT;
+	const Grpc__VersionCheckResponse *version;
+	const Grpc__GuestDetailsResponse *details;
+	ProtobufCMessage *reply = NULL;
+	struct error err = ERROR_INIT;
+
+	CHECK(h,
+	      ttrpc_client_call(h->client, &grpc__health__descriptor, "Version", &check.base, 5000,
+				&reply, &err) == 0,
+	      "%s", err.msg);
+	version = (const Grpc__VersionCheckResponse *)reply;
+	CHECK(h, version && strcmp(version->agent_version, tatami_version) == 0, "%s",
+	      version ? version->agent_version : "no reply");
+	CHECK(h, version && strcmp(version->grpc_version, TATAMI_API_VERSION) == 0, "%s",
+	      version ? version->grpc_version : "no reply");
+	if (reply)
+		protobuf_c_message_free_unpacked(reply, NULL);
+	reply = NULL;
+	CHECK(h, call(h, "GetGuestDetails", &q, &reply, &err) == 0, "%s", err.msg);
+	details = (const Grpc__GuestDetailsResponse *)reply;
+	CHECK(h,
+	      details && details->agent_details &&
+		      strcmp(details->agent_details->version, tatami_version) == 0,
+	      "the version in the details");
+	if (reply)
+		protobuf_c_message_free_unpacked(reply, NULL);
+}
+
 const struct test tests_guest[] = {
+	{ "the guest: versions", versions },
 	{ "the guest: what is refused", refusals },
 	{ "the guest: processors", processors },
 	{ "metrics of the agent", metrics_of_the_agent },

@@ -11,6 +11,7 @@
 
 #include "init/main_dispatch.h"
 #include "lib/initproto.h"
+#include "lib/version.h"
 
 static int
 agent(int argc, char **argv, int init_fd)
@@ -57,13 +58,17 @@ run(char **argv, const char *env, char *text, size_t size)
 
 Test(role, prints_its_version)
 {
-	char text[512];
+	char text[512], want[128];
 	char *brief[] = { (char[]){ "kata-agent" }, (char[]){ "-v" }, NULL };
 	char *full[] = { (char[]){ "/usr/bin/tatami" }, (char[]){ "--version" }, NULL };
 
 	cr_expect_eq(run(brief, NULL, text, sizeof(text)), 0);
 	cr_expect(strncmp(text, "kata-agent version ", 19) == 0, "%s", text);
-	cr_expect_not_null(strstr(text, "(api version: 0.0.1, commit version: "));
+	(void)snprintf(want, sizeof(want),
+		       "kata-agent version %s (api version: 0.0.1, commit version: %s-%s,",
+		       tatami_version, tatami_version, tatami_commit);
+	cr_expect(strncmp(text, want, strlen(want)) == 0, "%s", text);
+	cr_expect_str_eq(tatami_commit, "tests");
 	cr_expect_not_null(strstr(text, ", type: c, extra-features: [agent-policy, seccomp])\n"));
 	cr_expect_eq(run(full, NULL, text, sizeof(text)), 0);
 	cr_expect(strncmp(text, "kata-agent version ", 19) == 0, "%s", text);
