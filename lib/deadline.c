@@ -67,9 +67,3 @@ deadline_left(uint64_t deadline)
 		.tv_nsec = (long)(left % NS_PER_S),
 	};
 }
-
-uint64_t
-elapsed_ms(uint64_t ns)
-{
-	return (monotonic_ns() - ns) / NS_PER_MS;
-}

@@ -36,6 +36,3 @@ int deadline_left_ms(uint64_t deadline);
 
 /* Returns the time that is left, as sigtimedwait(2) and nanosleep(2) take it; 0 when the deadline is over. */
 struct timespec deadline_left(uint64_t deadline);
-
-/* Returns the whole milliseconds from the time `ns` until now. */
-uint64_t elapsed_ms(uint64_t ns);

@@ -257,28 +257,3 @@ device_program_make(const struct device_rules *rules, struct bpf_insn *program)
 		n += emit_rule(program + n, &rules->list[i - 1]);
 	return n + emit_end(program + n, 0);
 }
-
-static bool
-matches(const struct device_rule *r, uint8_t type, uint32_t major, uint32_t minor)
-{
-	return r->types & type && (r->any_major || r->major == major) &&
-	       (r->any_minor || r->minor == minor);
-}
-
-bool
-device_rules_allow(const struct device_rules *rules, uint8_t type, uint8_t access, uint32_t major,
-		   uint32_t minor)
-{
-	for (unsigned int bit = 1; bit <= DEVICE_ALL_ACCESS; bit <<= 1) {
-		bool allowed = !(access & bit);
-
-		for (size_t i = 0; i < rules->n && access & bit; i++) {
-			if (rules->list[i].access & bit &&
-			    matches(&rules->list[i], type, major, minor))
-				allowed = rules->list[i].allow;
-		}
-		if (!allowed)
-			return false;
-	}
-	return true;
-}

@@ -52,7 +52,3 @@ int device_rules_make(Grpc__LinuxDeviceCgroup *const *rules, size_t n,
 
 /* Writes the program and returns its length; `program` has room for DEVICE_PROGRAM_MAX(rules->n). */
 size_t device_program_make(const struct device_rules *rules, struct bpf_insn *program);
-
-/* What the program answers, computed from the rules: for tests and messages. `access` is a set. */
-bool device_rules_allow(const struct device_rules *rules, uint8_t type, uint8_t access,
-			uint32_t major, uint32_t minor);

@@ -239,12 +239,6 @@ op_queue_running(const struct op_queues *queues, const char *id)
 	return op_of(queue->ops.next)->running ? op_of(queue->ops.next) : NULL;
 }
 
-bool
-op_queues_are_empty(const struct op_queues *queues)
-{
-	return list_is_empty(&queues->queues);
-}
-
 void
 op_queues_release(struct op_queues *queues)
 {

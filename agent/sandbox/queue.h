@@ -83,8 +83,5 @@ struct op *op_queue_running(const struct op_queues *queues, const char *id);
 /* Aborts a running operation, once. */
 void op_abort(struct op *op, const struct error *why);
 
-/* No operation is running or waiting? */
-bool op_queues_are_empty(const struct op_queues *queues);
-
 /* Frees everything without calling anybody; the running ones' jobs must have ended. */
 void op_queues_release(struct op_queues *queues);

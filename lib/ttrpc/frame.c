@@ -2,7 +2,6 @@
 /* Frames from a byte stream that may be cut anywhere, by a peer that may say anything. */
 #include "lib/ttrpc/frame.h"
 
-#include <errno.h>
 #include <string.h>
 
 static void
@@ -155,25 +154,4 @@ bool
 frame_reader_is_partial(const struct frame_reader *reader)
 {
 	return !reader->ready && reader->n_head > 0;
-}
-
-int
-frame_append(struct buf *out, uint32_t stream, enum frame_type type, const void *payload, size_t n)
-{
-	struct frame_header header = { .stream = stream, .type = (uint8_t)type };
-	uint8_t *at;
-
-	if (n > FRAME_PAYLOAD_MAX) {
-		errno = EMSGSIZE;
-		return -1;
-	}
-	header.length = (uint32_t)n;
-	at = buf_reserve(out, FRAME_HEADER_SIZE + n);
-	if (!at)
-		return -1;
-	frame_header_encode(&header, at);
-	if (n > 0)
-		memcpy(at + FRAME_HEADER_SIZE, payload, n);
-	buf_commit(out, FRAME_HEADER_SIZE + n);
-	return 0;
 }

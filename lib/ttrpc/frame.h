@@ -80,8 +80,3 @@ void frame_reader_received(struct frame_reader *reader, size_t n);
 
 /* Is a frame half here? (For the deadline that a slow sender gets.) */
 bool frame_reader_is_partial(const struct frame_reader *reader);
-
-/* Appends a whole frame to `out`; length is n. 0, or -1 with `out` unchanged (errno EMSGSIZE: n is over
- * FRAME_PAYLOAD_MAX; ENOMEM). */
-int frame_append(struct buf *out, uint32_t stream, enum frame_type type, const void *payload,
-		 size_t n);

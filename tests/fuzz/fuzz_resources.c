@@ -17,6 +17,7 @@
 #include "lib/pbcheck.h"
 #include "tests/fuzz/pbmutate.h"
 #include "tests/fuzz/target.h"
+#include "tests/support/device_model.h"
 
 struct file {
 	const char *name, *text;
@@ -108,55 +109,6 @@ apply(const Grpc__LinuxResources *r)
 	}
 }
 
-/* What the kernel would answer (linux/bpf.h), in the few instructions that the program is made
- * of. */
-static bool
-run(const struct bpf_insn *program, size_t n, const struct bpf_cgroup_dev_ctx *context)
-{
-	uint64_t reg[BPF_REG_10] = { 0 };
-
-	for (size_t at = 0; at < n; at++) {
-		const struct bpf_insn *i = &program[at];
-		uint64_t imm = (uint64_t)(int64_t)i->imm;
-		uint64_t *dst = &reg[i->dst_reg];
-
-		MUST(i->off >= 0);
-		switch (i->code) {
-		case BPF_LDX | BPF_MEM | BPF_W:
-			MUST((size_t)i->off <= sizeof(*context) - 4);
-			*dst = *(const uint32_t *)(const void *)((const char *)context + i->off);
-			break;
-		case BPF_ALU64 | BPF_MOV | BPF_X:
-			*dst = reg[i->src_reg];
-			break;
-		case BPF_ALU64 | BPF_MOV | BPF_K:
-			*dst = imm;
-			break;
-		case BPF_ALU64 | BPF_AND | BPF_K:
-			*dst &= imm;
-			break;
-		case BPF_ALU64 | BPF_RSH | BPF_K:
-			*dst >>= imm;
-			break;
-		case BPF_JMP | BPF_JNE | BPF_K:
-			at += *dst != imm ? (size_t)i->off : 0;
-			break;
-		case BPF_JMP | BPF_JSET | BPF_K:
-			at += *dst & imm ? (size_t)i->off : 0;
-			break;
-		case BPF_JMP | BPF_JA:
-			at += (size_t)i->off;
-			break;
-		case BPF_JMP | BPF_EXIT:
-			return reg[0] != 0;
-		default:
-			MUST(!"an instruction that is not used");
-		}
-	}
-	MUST(!"the program runs off its end");
-	return false;
-}
-
 static void
 compare(const struct device_rules *rules, const struct bpf_insn *program, size_t n, uint32_t major,
 	uint32_t minor)
@@ -171,7 +123,7 @@ compare(const struct device_rules *rules, const struct bpf_insn *program, size_t
 				.minor = minor,
 			};
 
-			MUST(run(program, n, &context) ==
+			MUST(device_program_run(program, n, &context) ==
 			     device_rules_allow(rules, types[t], access, major, minor));
 		}
 	}

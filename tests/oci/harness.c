@@ -8,6 +8,7 @@
 #include "lib/deadline.h"
 #include "tests/oci/oci.h"
 #include "tests/oci/suite.h"
+#include "tests/support/elapsed.h"
 
 #define ARENA_MAX (64u << 20)
 #define DIAL_MS   60000

@@ -8,6 +8,7 @@
 #include "lib/deadline.h"
 #include "tests/oci/checker.h"
 #include "tests/oci/oci.h"
+#include "tests/support/elapsed.h"
 
 #define STOP_MS  10000
 #define CHECK_US 100000

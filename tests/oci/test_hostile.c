@@ -9,6 +9,7 @@
 
 #include "lib/deadline.h"
 #include "tests/oci/oci.h"
+#include "tests/support/elapsed.h"
 
 #define FD_MAX    24 /* a leaked fd would be below */
 #define EXECS     30

@@ -20,6 +20,7 @@
 #include "lib/deadline.h"
 #include "lib/io.h"
 #include "lib/parse.h"
+#include "tests/support/elapsed.h"
 
 #define SETTLE_MS 5000
 #define SETTLED   10 /* counts in a row that are alike */

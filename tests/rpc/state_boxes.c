@@ -10,6 +10,7 @@
 #include "ctl/spec.h"
 #include "lib/cleanup.h"
 #include "lib/io.h"
+#include "tests/support/elapsed.h"
 
 #define SELDOM 16 /* calls that are known to fail: one in so many of those that come up */
 

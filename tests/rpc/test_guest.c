@@ -17,6 +17,7 @@
 #include "lib/io.h"
 #include "lib/version.h"
 #include "tests/rpc/harness.h"
+#include "tests/support/elapsed.h"
 
 #define RSS_GROWTH_KIB 64
 

@@ -25,6 +25,7 @@
 #include "lib/parse.h"
 #include "tests/rpc/net.h"
 #include "tests/rpc/state.h"
+#include "tests/support/elapsed.h"
 
 #define ROUND_SHORT    500 /* calls */
 #define ROUND_LONG     2000

@@ -9,6 +9,7 @@
 #include "lib/client_texts.h"
 #include "lib/deadline.h"
 #include "tests/rpc/harness.h"
+#include "tests/support/elapsed.h"
 
 #define CHUNK (256u << 10)
 

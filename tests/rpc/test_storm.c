@@ -14,6 +14,7 @@
 #include "tests/rpc/net.h"
 #include "tests/rpc/probe.h"
 #include "tests/rpc/raw.h"
+#include "tests/support/elapsed.h"
 
 #define CONNS            4
 #define GUSTS            10 /* of a long storm; after each, everything is answered and removed: 3 s */

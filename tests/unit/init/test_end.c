@@ -17,6 +17,7 @@
 #include "init/crash.h"
 #include "init/power.h"
 #include "lib/deadline.h"
+#include "tests/support/elapsed.h"
 #include "tests/unit/init/sandbox.h"
 
 /* Shared with the forked process: what was called, in order. */

@@ -50,12 +50,3 @@ Test(deadline, what_is_left_is_rounded_up)
 	left = deadline_left(DEADLINE_NEVER);
 	cr_expect(left.tv_sec > 0 && left.tv_nsec >= 0 && left.tv_nsec < (long)NS_PER_S);
 }
-
-Test(deadline, elapsed_time_is_cut_to_milliseconds)
-{
-	uint64_t now = monotonic_ns();
-
-	cr_expect_geq(elapsed_ms(now - 7 * NS_PER_MS), 7);
-	cr_expect_leq(monotonic_ns() - now, (elapsed_ms(now) + 1) * NS_PER_MS);
-	cr_expect(deadline_is_over(now));
-}

@@ -20,6 +20,7 @@
 #include "lib/cleanup.h"
 #include "lib/path.h"
 #include "lib/sys.h"
+#include "tests/support/device_model.h"
 
 #define BLOCK BPF_DEVCG_DEV_BLOCK
 #define CHAR  BPF_DEVCG_DEV_CHAR
@@ -58,54 +59,6 @@ make(const struct row *rows, size_t n, Grpc__LinuxDevice *const *devices, size_t
 	return rules;
 }
 
-/* What the kernel would answer: the few instructions that the program is made of. */
-static bool
-run(const struct bpf_insn *program, size_t n, const struct bpf_cgroup_dev_ctx *context)
-{
-	uint64_t reg[BPF_REG_10] = { 0 };
-	size_t steps = 0;
-
-	for (size_t at = 0; at < n; at++) {
-		const struct bpf_insn *i = &program[at];
-		uint64_t imm = (uint64_t)(int64_t)i->imm;
-		uint64_t *dst = &reg[i->dst_reg];
-
-		cr_assert_lt(++steps, n + 1, "a loop");
-		switch (i->code) {
-		case BPF_LDX | BPF_MEM | BPF_W:
-			*dst = *(const uint32_t *)(const void *)((const char *)context + i->off);
-			break;
-		case BPF_ALU64 | BPF_MOV | BPF_X:
-			*dst = reg[i->src_reg];
-			break;
-		case BPF_ALU64 | BPF_MOV | BPF_K:
-			*dst = imm;
-			break;
-		case BPF_ALU64 | BPF_AND | BPF_K:
-			*dst &= imm;
-			break;
-		case BPF_ALU64 | BPF_RSH | BPF_K:
-			*dst >>= imm;
-			break;
-		case BPF_JMP | BPF_JNE | BPF_K:
-			at += *dst != imm ? (size_t)i->off : 0;
-			break;
-		case BPF_JMP | BPF_JSET | BPF_K:
-			at += *dst & imm ? (size_t)i->off : 0;
-			break;
-		case BPF_JMP | BPF_JA:
-			at += (size_t)i->off;
-			break;
-		case BPF_JMP | BPF_EXIT:
-			return reg[0] != 0;
-		default:
-			cr_assert_fail("instruction %#x", i->code);
-		}
-	}
-	cr_assert_fail("ran off the end");
-	return false;
-}
-
 /* The program and the rules themselves, which must agree. */
 static bool
 allows(const struct device_rules *rules, uint8_t type, uint8_t access, uint32_t major,
@@ -116,9 +69,10 @@ allows(const struct device_rules *rules, uint8_t type, uint8_t access, uint32_t 
 					      .major = major,
 					      .minor = minor };
 	size_t n = device_program_make(rules, program);
-	bool allowed = run(program, n, &context);
+	int allowed = device_program_run(program, n, &context);
 
 	cr_assert_leq(n, DEVICE_PROGRAM_MAX(rules->n));
+	cr_assert_geq(allowed, 0, "the program does not run");
 	cr_expect_eq(allowed, device_rules_allow(rules, type, access, major, minor),
 		     "type %u access %u %u:%u", type, access, major, minor);
 	free(program);

@@ -115,7 +115,7 @@ begin(void)
 static void
 end(void)
 {
-	cr_assert(op_queues_are_empty(&queues));
+	cr_assert(list_is_empty(&queues.queues));
 	cr_assert_eq(live, 0, "%d operations are left", live);
 }
 

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Frames: bytes cut anywhere give the same frames; what is too long is skipped, not stored. */
 #include <criterion/criterion.h>
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -223,26 +222,4 @@ Test(frame, take)
 	cr_expect_arr_eq(buf_head(&mine), "mine", 4);
 	buf_release(&mine);
 	frame_reader_release(&r);
-}
-
-Test(frame, append)
-{
-	struct buf out;
-	struct frame_reader r;
-	struct seen s = { 0 };
-	static uint8_t big[FRAME_PAYLOAD_MAX + 1];
-
-	buf_init(&out, FRAME_PAYLOAD_MAX + 2 * FRAME_HEADER_SIZE + 3);
-	cr_assert_eq(frame_append(&out, 7, FRAME_RESPONSE, "abc", 3), 0);
-	cr_assert_eq(frame_append(&out, 9, FRAME_RESPONSE, big, sizeof(big)), -1);
-	cr_expect_eq(errno, EMSGSIZE);
-	cr_assert_eq(frame_append(&out, 9, FRAME_RESPONSE, big, sizeof(big) - 1), 0);
-	cr_assert_eq(frame_append(&out, 9, FRAME_RESPONSE, "", 0), -1);
-	cr_expect_eq(errno, ENOMEM);
-	frame_reader_init(&r);
-	feed(&r, buf_head(&out), buf_len(&out), 10000, &s);
-	cr_expect_str_eq(s.events, "RR");
-	cr_expect_eq(s.streams[0], 7);
-	frame_reader_release(&r);
-	buf_release(&out);
 }

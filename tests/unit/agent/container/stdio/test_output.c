@@ -15,6 +15,7 @@
 #include "agent/container/stdio/stdio.h"
 #include "lib/cleanup.h"
 #include "lib/deadline.h"
+#include "tests/support/elapsed.h"
 
 struct reader {
 	struct stdio_read read; /* first */
@@ -287,7 +288,7 @@ Test(output, without_an_exit_silence_is_no_end)
 {
 	struct reader a = reader_of(10, 'a');
 	struct error err = ERROR_INIT;
-	uint64_t limit = monotonic_ns() + (STDIO_QUIET_MS + 200) * 1000000ull;
+	uint64_t limit = deadline_in(STDIO_QUIET_MS + 200);
 
 	cr_assert_eq(output_read(&out, &a.read, &err), STDIO_WAITS);
 	while (!deadline_is_over(limit))
@@ -313,7 +314,7 @@ Test(output, unread_bytes_of_a_collected_process_stay)
 {
 	struct reader a = reader_of(10, 'a');
 	struct error err = ERROR_INIT;
-	uint64_t limit = monotonic_ns() + (STDIO_QUIET_MS + 200) * 1000000ull;
+	uint64_t limit = deadline_in(STDIO_QUIET_MS + 200);
 
 	say("kept");
 	close_fd(&far);
@@ -397,7 +398,7 @@ open_raw_terminal(struct stdio *s, char *name)
 static void
 stays_quiet(int ms)
 {
-	uint64_t end = monotonic_ns() + (uint64_t)ms * 1000000u;
+	uint64_t end = deadline_in((uint64_t)ms);
 	struct error err = ERROR_INIT;
 	int turns = 0;
 

@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What device rules mean, and what their program answers: a model of the kernel. */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <linux/bpf.h>
+
+#include "agent/cgroup/device_rules.h"
+
+/* Computes the answer from the rules, one after the other. `access` is a set. */
+bool device_rules_allow(const struct device_rules *rules, uint8_t type, uint8_t access,
+			uint32_t major, uint32_t minor);
+
+/* Runs a program of n instructions as the kernel would (linux/bpf.h), in the few instructions that device_program_make()
+ * uses: 1 if it allows the access, 0 if not, -1 for any other instruction, a jump back, or a read or an end outside. */
+int device_program_run(const struct bpf_insn *program, size_t n,
+		       const struct bpf_cgroup_dev_ctx *context);

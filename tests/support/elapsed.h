@@ -1,0 +1,12 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* How long something has taken. */
+#pragma once
+
+#include "lib/deadline.h"
+
+/* Returns the whole milliseconds from the time `ns` of monotonic_ns() until now. */
+static inline uint64_t
+elapsed_ms(uint64_t ns)
+{
+	return (monotonic_ns() - ns) / NS_PER_MS;
+}
