@@ -35,27 +35,10 @@ clear(ProtobufCMessage *m, const ProtobufCFieldDescriptor *f)
 		*(uint32_t *)member(m, f->quantifier_offset) = 0;
 		return;
 	}
-	switch (f->type) {
-	case PROTOBUF_C_TYPE_MESSAGE:
-		*(void **)member(m, f->offset) = NULL;
-		return;
-	case PROTOBUF_C_TYPE_STRING:
+	if (f->type == PROTOBUF_C_TYPE_STRING)
 		*(const char **)member(m, f->offset) = protobuf_c_empty_string;
-		return;
-	case PROTOBUF_C_TYPE_BYTES:
-		*(ProtobufCBinaryData *)member(m, f->offset) = (ProtobufCBinaryData){ 0 };
-		return;
-	case PROTOBUF_C_TYPE_INT64:
-	case PROTOBUF_C_TYPE_SINT64:
-	case PROTOBUF_C_TYPE_SFIXED64:
-	case PROTOBUF_C_TYPE_UINT64:
-	case PROTOBUF_C_TYPE_FIXED64:
-	case PROTOBUF_C_TYPE_DOUBLE:
-		*(uint64_t *)member(m, f->offset) = 0;
-		return;
-	default:
-		*(uint32_t *)member(m, f->offset) = 0;
-	}
+	else
+		memset(member(m, f->offset), 0, pbfield_size(f->type));
 }
 
 static void

@@ -69,13 +69,12 @@ oci_rootfs_end(struct oci *t)
 void
 oci_rootfs_settle(struct oci *t)
 {
-	uint64_t until = t->changed_ns + (uint64_t)t->cache_ms * 1000000, now = monotonic_ns();
+	uint64_t until = deadline_after(t->changed_ns, (uint64_t)t->cache_ms);
+	struct timespec left = deadline_left(until);
 
 	t->rootfs_is_known = *t->rootfs != '\0';
-	if (t->changed_ns && now < until)
-		(void)nanosleep(&(struct timespec){ .tv_sec = (time_t)((until - now) / 1000000000),
-						    .tv_nsec = (long)((until - now) % 1000000000) },
-				NULL);
+	if (t->changed_ns)
+		(void)nanosleep(&left, NULL);
 	t->changed_ns = 0;
 }
 

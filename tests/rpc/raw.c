@@ -128,7 +128,6 @@ raw_next(struct raw *r, int timeout_ms, struct raw_reply *out)
 
 	for (;;) {
 		int found = r->off < r->len ? take(r, out) : 0;
-		uint64_t now;
 		ssize_t n;
 
 		if (found)
@@ -143,8 +142,7 @@ raw_next(struct raw *r, int timeout_ms, struct raw_reply *out)
 		}
 		if (n == 0 || errno != EAGAIN)
 			return -1;
-		now = monotonic_ns();
-		if (now >= end || !wait_for(r, POLLIN, (int)((end - now) / 1000000u) + 1))
+		if (deadline_is_over(end) || !wait_for(r, POLLIN, deadline_left_ms(end)))
 			return 0;
 	}
 }
@@ -154,8 +152,8 @@ raw_wait(struct raw *r, uint32_t stream, int timeout_ms, struct raw_reply *out)
 {
 	uint64_t end = deadline_of_timeout(timeout_ms);
 
-	for (uint64_t now = monotonic_ns(); now < end; now = monotonic_ns()) {
-		if (raw_next(r, (int)((end - now) / 1000000u) + 1, out) <= 0)
+	while (!deadline_is_over(end)) {
+		if (raw_next(r, deadline_left_ms(end), out) <= 0)
 			break;
 		if (out->stream == stream)
 			return true;
@@ -169,8 +167,8 @@ raw_is_closed(struct raw *r, int timeout_ms)
 	uint64_t end = deadline_of_timeout(timeout_ms);
 	struct raw_reply reply;
 
-	for (uint64_t now = monotonic_ns(); now < end; now = monotonic_ns()) {
-		int n = raw_next(r, (int)((end - now) / 1000000u) + 1, &reply);
+	while (!deadline_is_over(end)) {
+		int n = raw_next(r, deadline_left_ms(end), &reply);
 
 		if (n <= 0)
 			return n < 0;

@@ -240,7 +240,7 @@ start_process(uint64_t flags, void (*run)(void))
 static int
 run_until_end(int ms)
 {
-	uint64_t end = monotonic_ns() + (uint64_t)ms * 1000000u;
+	uint64_t end = deadline_in((uint64_t)ms);
 	struct error err = ERROR_INIT;
 	int status;
 

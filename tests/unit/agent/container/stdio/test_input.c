@@ -237,7 +237,7 @@ Test(input, closing_a_terminal_types_its_end_of_file)
 static int
 turns_for(int ms)
 {
-	uint64_t end = monotonic_ns() + (uint64_t)ms * 1000000u;
+	uint64_t end = deadline_in((uint64_t)ms);
 	struct error err = ERROR_INIT;
 	int n = 0;
 
