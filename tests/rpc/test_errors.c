@@ -307,6 +307,7 @@ records_of_a_call_name_it(struct harness *h)
 					       { "sandbox", "sb1" },
 					       { "capabilities", "CAP_FLY" } };
 	Grpc__CreateContainerRequest *q;
+	Grpc__LinuxCapabilities *c;
 	struct error err = ERROR_INIT;
 	struct arena a;
 
@@ -317,7 +318,8 @@ records_of_a_call_name_it(struct harness *h)
 
 	/* the worker's record of a call that succeeds */
 	q = make_create(h, &a, "logged-1", SH("sleep 3600"), false);
-	q->oci->process->capabilities->bounding[0] = (char *)"CAP_FLY";
+	c = q->oci->process->capabilities;
+	c->bounding[0] = c->permitted[0] = c->effective[0] = (char *)"CAP_FLY";
 	CHECK(h, call(h, "CreateContainer", q, NULL, &err) == 0, "%s", err.msg);
 	CHECK(h, start(h, "logged-1", &err) == 0, "%s", err.msg);
 	CHECK(h, count_records(EVENT_CAPABILITY_LEFT_OUT, by_worker, ARRAY_LEN(by_worker)) == 1,
