@@ -17,7 +17,7 @@
 
 static const char usage[] =
 	"usage: tatamictl boot --rootfs DIR|IMAGE [--name NAME] [options] [-- COMMAND [ARGUMENT…]]\n"
-	"Boots a VM in the background and runs COMMAND (default: sleep for ever) in a container in it. Prints the\n"
+	"Boots a VM in the background and runs COMMAND (default: sleep forever) in a container in it. Prints the\n"
 	"VM's name; `tatamictl exec NAME` uses it, `tatamictl stop NAME` ends it. It also ends with COMMAND.\n";
 
 struct booted {

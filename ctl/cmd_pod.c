@@ -30,7 +30,7 @@
 static const char usage[] =
 	"usage: tatamictl pod [--name NAME] [options of boot] FILE\n"
 	"       tatamictl pod --status NAME\n"
-	"Boots a VM in the background and makes the pod in it that FILE describes: the part of Kubernetes' Pod, in\n"
+	"Boots a VM in the background and creates the pod described by FILE in it: a subset of Kubernetes' Pod, in\n"
 	"JSON, that tatamictl(1) lists; `image` is a directory or an image of a file system. Prints the VM's name once\n"
 	"all containers are ready. `tatamictl exec -c CONTAINER NAME` runs commands, `tatamictl stop NAME` ends it.\n";
 

@@ -15,11 +15,11 @@ static const struct {
 } commands[] = {
 	{ "run", cmd_run, "boot a VM, run a command in a container in it, clean up" },
 	{ "boot", cmd_boot, "boot a VM with a container and leave it running" },
-	{ "pod", cmd_pod, "boot a VM with the pod that a file describes" },
-	{ "ps", cmd_ps, "list the VMs that are running" },
+	{ "pod", cmd_pod, "boot a VM with the pod described by a file" },
+	{ "ps", cmd_ps, "list the running VMs" },
 	{ "exec", cmd_exec, "run one more process in the container of a running VM" },
 	{ "stop", cmd_stop, "end a running VM" },
-	{ "rpc", cmd_rpc, "call any method of an agent, JSON in and out" },
+	{ "rpc", cmd_rpc, "call any method of an agent, with JSON for request and reply" },
 };
 
 static void
@@ -30,8 +30,8 @@ print_help(FILE *to)
 		(void)fprintf(to, "  %-6s %s\n", commands[i].name, commands[i].help);
 	(void)fprintf(
 		to,
-		"\n`tatamictl COMMAND --help` tells more; tatamictl(1) tells all.\n"
-		"Exit codes: the process's own; 2 wrong usage; 125 tatamictl or the VM failed.\n");
+		"\n`tatamictl COMMAND --help` prints more; see also tatamictl(1).\n"
+		"Exit codes: the process's own; 2 invalid usage; 125 tatamictl or the VM failed.\n");
 }
 
 int
