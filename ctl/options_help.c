@@ -26,7 +26,7 @@ const char options_help[] =
 	"  --max-memory MIB --max-cpus N\n"
 	"                         maximum including what is hot-plugged later (default: no room)\n"
 	"  --kernel FILE --initrd FILE\n"
-	"                         what to boot (default: vmlinuz and initrd.img beside tatamictl)\n"
+	"                         what to boot (default: vmlinuz and initrd.img next to tatamictl)\n"
 	"  --root-image FILE      boot from this disk, read-only, with no initrd unless --initrd names one\n"
 	"  --agent-binary FILE    add this agent to the initrd instead of ours\n"
 	"  --nic                  add a network card behind QEMU's NAT (10.0.2.15), not configured\n"
