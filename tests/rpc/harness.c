@@ -473,6 +473,7 @@ harness_stop(struct harness *h)
 {
 	Grpc__DestroySandboxRequest q = GRPC__DESTROY_SANDBOX_REQUEST__INIT;
 	uint64_t start_ns = monotonic_ns();
+	struct ttrpc_client *other;
 	struct error err = ERROR_INIT;
 	unsigned int failed;
 
@@ -481,6 +482,18 @@ harness_stop(struct harness *h)
 	CHECK(h, call(h, "DestroySandbox", &q, NULL, &err) == 0, "%s", err.msg);
 	failed = check_end(h, "DestroySandbox ends agent and supervisor, and nothing is left",
 			   start_ns);
+
+	start_ns = monotonic_ns();
+	h->failures = 0;
+	start_agent(h);
+	CHECK(h, create_start(h, "left", SH("sleep 3600"), &err) == 0, "%s", err.msg);
+	other = ttrpc_client_dial(h->address, 5000, &err);
+	CHECK(h,
+	      other && ttrpc_client_start(other, &grpc__agent_service__descriptor, "DestroySandbox",
+					  &q.base, 0, NULL, NULL, &err) != 0,
+	      "%s", err.msg);
+	ttrpc_client_free(other);
+	failed += check_end(h, "DestroySandbox ends them also when its caller has gone", start_ns);
 
 	start_ns = monotonic_ns();
 	h->failures = 0;

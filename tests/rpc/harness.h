@@ -125,7 +125,7 @@ void remove_copies(struct harness *h);
 
 extern const struct test tests_lifecycle[], tests_stdio[], tests_errors[], tests_many[],
 	tests_wire[], tests_attack[], tests_files[], tests_storm[], tests_interfaces[],
-	tests_network[], tests_guest[], tests_state[], tests_full[];
+	tests_network[], tests_guest[], tests_state[], tests_full[], tests_cancel[];
 extern const size_t n_tests_lifecycle, n_tests_stdio, n_tests_errors, n_tests_many, n_tests_wire,
 	n_tests_attack, n_tests_files, n_tests_storm, n_tests_interfaces, n_tests_network,
-	n_tests_guest, n_tests_state, n_tests_full;
+	n_tests_guest, n_tests_state, n_tests_full, n_tests_cancel;

@@ -18,7 +18,7 @@ main(void)
 		{ tests_files, &n_tests_files },           { tests_full, &n_tests_full },
 		{ tests_attack, &n_tests_attack },         { tests_many, &n_tests_many },
 		{ tests_guest, &n_tests_guest },           { tests_storm, &n_tests_storm },
-		{ tests_state, &n_tests_state },
+		{ tests_state, &n_tests_state },           { tests_cancel, &n_tests_cancel },
 	};
 	struct harness h = { 0 };
 	unsigned int failed = 0;
