@@ -28,6 +28,8 @@
 
 /* How long an agent that asked `tatami supervise` for the end may take to end itself. */
 #define FAREWELL_MS 5000
+/* Before a message is sent again for which the kernel had no memory: the socket is writable all the time. */
+#define REST_MS 10
 
 struct supervisor {
 	const struct supervise_spec *spec;
@@ -37,6 +39,7 @@ struct supervisor {
 	int sock;          /* -1: no protocol, or the agent closed its end */
 	int signals;       /* signalfd */
 	bool has_unsent;   /* the socket was full: some entries wait for it */
+	bool is_resting;   /* it was not, but the kernel had no memory: they wait for a moment */
 	bool is_asked;     /* POWEROFF came */
 	uint64_t farewell; /* CLOCK_MONOTONIC ns; 0: none */
 	bool is_done;
@@ -100,6 +103,7 @@ send_to_agent(struct supervisor *s, uint32_t type, pid_t pid, int32_t value)
 	if (errno != EAGAIN && errno != EINTR && errno != ENOBUFS && errno != ENOMEM)
 		return true; /* nobody will ever read it */
 	s->has_unsent = true;
+	s->is_resting = errno == ENOBUFS || errno == ENOMEM;
 	return false;
 }
 
@@ -129,7 +133,7 @@ send_waiting(struct supervisor *s)
 	struct child_entry *e;
 	size_t pos = 0;
 
-	s->has_unsent = false;
+	s->has_unsent = s->is_resting = false;
 	while ((e = children_next(&s->children, &pos, CHILD_UNSENT | CHILD_GONE))) {
 		size_t used = s->children.used;
 
@@ -344,17 +348,22 @@ wait_for_events(struct supervisor *s)
 	bool has_lines = !log_flush();
 	struct pollfd fds[3] = {
 		{ .fd = s->signals, .events = POLLIN },
-		{ .fd = s->sock, .events = (short)(POLLIN | (s->has_unsent ? POLLOUT : 0)) },
+		{ .fd = s->sock,
+		  .events = (short)(POLLIN | (s->has_unsent && !s->is_resting ? POLLOUT : 0)) },
 		{ .fd = has_lines ? STDERR_FILENO : -1, .events = POLLOUT },
 	};
 
-	if (poll(fds, ARRAY_LEN(fds), poll_timeout(s)) < 0)
+	int timeout = poll_timeout(s);
+
+	if (s->is_resting && (timeout < 0 || timeout > REST_MS))
+		timeout = REST_MS;
+	if (poll(fds, ARRAY_LEN(fds), timeout) < 0)
 		return;
 	if (fds[0].revents)
 		read_signalfd(s);
 	if (fds[1].revents & ~POLLOUT)
 		drain(s);
-	if (fds[1].revents & POLLOUT)
+	if (s->is_resting || fds[1].revents & POLLOUT)
 		send_waiting(s);
 }
 

@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "lib/deadline.h"
+#include "lib/io.h"
 #include "lib/list.h"
 #include "lib/sys.h"
 #include "lib/timers.h"
@@ -26,6 +27,9 @@
 
 /* A registration for which nothing is reported. Errors and hang-ups always are, but only once with this flag. */
 #define MUTED EPOLLONESHOT
+
+/* How long a watch rests whose fd is ready although the kernel has no memory for it. */
+#define REST_NS 10000000u
 
 /* Owners of epoll instances: ids from here on, 30 random bits, so that a container cannot guess one. */
 #define QUOTA_UID_FIRST 0x80000000u
@@ -36,16 +40,19 @@ struct loop {
 	bool stop;
 	struct list watches;
 	struct timers timers;
-	struct list posts; /* in the order in which they came */
-	struct list dead;  /* watches removed in this batch */
+	struct list posts;   /* in the order in which they came */
+	struct list resting; /* watches, by `rest`, the first to end its rest first */
+	struct list dead;    /* watches removed in this batch */
 };
 
 struct watch {
 	struct list node;
 	struct loop *loop;
 	int fd;
-	uint32_t events; /* 0: muted */
-	watch_fn *fn;    /* NULL: removed */
+	uint32_t events;  /* 0: muted */
+	struct list rest; /* in `resting`, or in no list */
+	uint64_t rest_until_ns;
+	watch_fn *fn; /* NULL: removed */
 	void *data;
 };
 
@@ -81,6 +88,7 @@ loop_new(struct error *err)
 	}
 	list_init(&loop->watches);
 	list_init(&loop->posts);
+	list_init(&loop->resting);
 	list_init(&loop->dead);
 	loop->epfd = loop_create_epoll();
 	if (loop->epfd < 0) {
@@ -139,21 +147,46 @@ loop_watch(struct loop *loop, int fd, uint32_t events, watch_fn *fn, void *data,
 	w->events = events;
 	w->fn = fn;
 	w->data = data;
+	list_init(&w->rest);
 	list_append(&loop->watches, &w->node);
 	return w;
+}
+
+static bool
+watch_rests(const struct watch *w)
+{
+	return !list_is_empty(&w->rest);
+}
+
+/* Has epoll report `events`, 0: nothing. Takes no memory and no share of a quota: it fails only for an fd that was closed
+ * before loop_unwatch(). */
+static int
+watch_apply(struct watch *w, uint32_t events)
+{
+	struct epoll_event ev = { .events = events ? events : MUTED };
+
+	ev.data.ptr = w;
+	return epoll_ctl(w->loop->epfd, EPOLL_CTL_MOD, w->fd, &ev);
 }
 
 void
 watch_set_events(struct watch *w, uint32_t events)
 {
-	struct epoll_event ev = { .events = events ? events : MUTED };
-
-	if (events == w->events)
-		return;
-	ev.data.ptr = w;
-	/* takes no memory and no share of a quota: it fails only for an fd that was closed before loop_unwatch() */
-	if (epoll_ctl(w->loop->epfd, EPOLL_CTL_MOD, w->fd, &ev) == 0)
+	if (events != w->events && (watch_rests(w) || watch_apply(w, events) == 0))
 		w->events = events;
+}
+
+bool
+watch_may_retry(struct watch *w, int errnum)
+{
+	if (!io_is_for_now(errnum))
+		return false;
+	if ((errnum != ENOBUFS && errnum != ENOMEM) || !w || !w->fn || watch_rests(w) ||
+	    watch_apply(w, 0) < 0)
+		return true;
+	w->rest_until_ns = monotonic_ns() + REST_NS;
+	list_append(&w->loop->resting, &w->rest);
+	return true;
 }
 
 void
@@ -164,6 +197,7 @@ loop_unwatch(struct watch *w)
 	(void)epoll_ctl(w->loop->epfd, EPOLL_CTL_DEL, w->fd, NULL);
 	w->events = 0;
 	w->fn = NULL;
+	list_remove(&w->rest);
 	list_remove(&w->node);
 	list_append(&w->loop->dead, &w->node);
 }
@@ -202,18 +236,42 @@ post_cancel(struct post *p)
 	list_remove(&p->node);
 }
 
+static struct watch *
+first_resting(const struct loop *loop)
+{
+	return list_is_empty(&loop->resting) ? NULL
+					     : list_entry(loop->resting.next, struct watch, rest);
+}
+
 static int
 wait_ms(const struct loop *loop, int limit)
 {
 	const struct timer *first = timers_first(&loop->timers);
+	const struct watch *resting = first_resting(loop);
+	uint64_t due_ns = first ? first->due_ns : UINT64_MAX;
 	int ms;
 
 	if (!list_is_empty(&loop->posts))
 		return 0;
-	if (!first)
-		return limit;
-	ms = deadline_left_ms(first->due_ns);
+	if (resting && resting->rest_until_ns < due_ns)
+		due_ns = resting->rest_until_ns;
+	ms = deadline_left_ms(due_ns);
 	return ms < 0 || (limit >= 0 && limit < ms) ? limit : ms;
+}
+
+static void
+end_rests(struct loop *loop)
+{
+	struct watch *w;
+	uint64_t now;
+
+	if (list_is_empty(&loop->resting))
+		return;
+	now = monotonic_ns();
+	while ((w = first_resting(loop)) && w->rest_until_ns <= now) {
+		list_remove(&w->rest);
+		(void)watch_apply(w, w->events);
+	}
 }
 
 static void
@@ -259,12 +317,13 @@ loop_run_once(struct loop *loop, int timeout_ms, struct error *err)
 
 	if (n < 0 && errno != EINTR)
 		return error_sys(err, "wait for events: epoll_wait");
+	end_rests(loop);
 	run_timers(loop);
 	for (int i = 0; i < n; i++) {
 		struct watch *w = events[i].data.ptr;
 
-		/* fn and events: the watch may have been removed or muted earlier in this batch */
-		if (w->fn && w->events)
+		/* it may have been removed, muted or put to rest earlier in this batch */
+		if (w->fn && w->events && !watch_rests(w))
 			w->fn(events[i].events, w->data);
 	}
 	run_posts(loop);

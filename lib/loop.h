@@ -36,6 +36,10 @@ struct watch *loop_watch(struct loop *loop, int fd, uint32_t events, watch_fn *f
  * registered, so that it takes no share of a quota again. */
 void watch_set_events(struct watch *w, uint32_t events);
 
+/* Tells whether a call on the fd of the watch that failed with errnum may succeed later (io_is_for_now()). If it failed for
+ * lack of memory the fd is still ready, so fn is not called for some milliseconds: the loop would spin. NULL is allowed. */
+bool watch_may_retry(struct watch *w, int errnum);
+
 /* Ends the watch; call it BEFORE closing the fd. Safe in any callback, also the watch's own: fn is
  * not called again, memory is freed after the batch. NULL is allowed. */
 void loop_unwatch(struct watch *w);

@@ -34,8 +34,10 @@ console_on_listener(uint32_t events, void *data)
 	int fd = address_accept(console->listener, &console->spare, &port);
 
 	(void)events;
-	if (fd < 0)
+	if (fd < 0) {
+		(void)watch_may_retry(console->watch, errno);
 		return;
+	}
 	if (console->n_sessions >= CONSOLE_SESSIONS_MAX) {
 		(void)!write(fd, full_text, strlen(full_text));
 		close_fd(&fd);

@@ -170,7 +170,7 @@ read_peer(struct session *s)
 		return true;
 	n = read(s->peer, chunk, sizeof(chunk));
 	if (n < 0)
-		return io_is_for_now(errno);
+		return watch_may_retry(s->peer_watch, errno);
 	if (n == 0)
 		return end_input(s);
 	s->in.n = window_filter(&s->window, chunk, (size_t)n, s->in.data, &size, &found);
@@ -181,7 +181,7 @@ read_peer(struct session *s)
 
 /* Writes what it takes. False: it takes nothing any more. */
 static bool
-session_flush(struct pipe_buf *b, int fd)
+session_flush(struct pipe_buf *b, int fd, struct watch *watch)
 {
 	ssize_t n;
 
@@ -189,7 +189,7 @@ session_flush(struct pipe_buf *b, int fd)
 		return true;
 	n = write(fd, b->data, b->n);
 	if (n < 0)
-		return io_is_for_now(errno);
+		return watch_may_retry(watch, errno);
 	b->n -= (size_t)n;
 	memmove(b->data, b->data + n, b->n);
 	return true;
@@ -201,11 +201,12 @@ on_peer(uint32_t events, void *data)
 	struct session *s = data;
 
 	/* With both directions closed nobody sees what the shell would still say. */
-	if (events & (EPOLLHUP | EPOLLERR) || !session_flush(&s->out, s->peer) || !read_peer(s)) {
+	if (events & (EPOLLHUP | EPOLLERR) || !session_flush(&s->out, s->peer, s->peer_watch) ||
+	    !read_peer(s)) {
 		session_hang_up(s);
 		return;
 	}
-	(void)session_flush(&s->in, s->master);
+	(void)session_flush(&s->in, s->master, s->master_watch);
 	session_update(s);
 }
 
@@ -221,7 +222,7 @@ read_master(struct session *s)
 		return true;
 	n = read(s->master, s->out.data, CHUNK);
 	if (n < 0)
-		return io_is_for_now(errno);
+		return watch_may_retry(s->master_watch, errno);
 	s->out.n = (size_t)n;
 	return n > 0;
 }
@@ -233,9 +234,9 @@ on_master(uint32_t events, void *data)
 	bool more;
 
 	(void)events;
-	(void)session_flush(&s->in, s->master);
+	(void)session_flush(&s->in, s->master, s->master_watch);
 	more = read_master(s);
-	if (!session_flush(&s->out, s->peer)) {
+	if (!session_flush(&s->out, s->peer, s->peer_watch)) {
 		session_hang_up(s);
 		return;
 	}

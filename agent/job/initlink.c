@@ -65,7 +65,7 @@ flush_out(struct initlink *l)
 
 	while (buf_len(&l->out) >= sizeof(msg)) {
 		memcpy(&msg, buf_head(&l->out), sizeof(msg));
-		if (send_now(l, &msg) < 0 && io_is_for_now(errno))
+		if (send_now(l, &msg) < 0 && watch_may_retry(l->watch, errno))
 			return false;
 		buf_consume(&l->out, sizeof(msg));
 	}
@@ -173,7 +173,7 @@ drain(struct initlink *l)
 			received(l, &msg);
 			continue;
 		}
-		if (n < 0 && io_is_for_now(errno))
+		if (n < 0 && watch_may_retry(l->watch, errno))
 			return;
 		if (n == 0 || (n < 0 && errno != EMSGSIZE)) {
 			lost(l);

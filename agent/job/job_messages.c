@@ -248,7 +248,7 @@ job_drain(struct job *job, unsigned int max)
 	while (max-- > 0) {
 		n = recv_msg_from(job->sock, in, sizeof(job->jobs->in), fds, &n_fds, MSG_DONTWAIT,
 				  &sender);
-		if (n < 0 && io_is_for_now(errno))
+		if (n < 0 && watch_may_retry(job->watch, errno))
 			return DRAINED;
 		if (n < 0 && errno == EMSGSIZE) {
 			message_lost(job);

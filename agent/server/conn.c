@@ -71,7 +71,7 @@ conn_flush(struct conn *conn)
 		n = send(conn->fd, buf_head(&conn->out), len, MSG_NOSIGNAL | MSG_DONTWAIT);
 		if (n < 0 && errno == EINTR)
 			continue;
-		if (n < 0 && io_is_for_now(errno))
+		if (n < 0 && watch_may_retry(conn->watch, errno))
 			break;
 		if (n < 0) {
 			conn_break(conn, "it cannot be written to");
@@ -388,7 +388,7 @@ conn_read(struct conn *conn)
 	ssize_t n = receive(conn, &direct);
 
 	conn->received = n > 0 ? (size_t)n : 0;
-	if (n < 0 && io_is_for_now(errno))
+	if (n < 0 && watch_may_retry(conn->watch, errno))
 		return;
 	if (n <= 0)
 		conn->is_broken = true;

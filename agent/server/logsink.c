@@ -104,7 +104,7 @@ push(struct logsink *sink)
 			write_some(sink, sink->history + sink->sent, sink->n_history - sink->sent);
 
 		/* A standard error that takes nothing at all must not keep the lines. */
-		if (n < 0 && !io_is_for_now(errno) && sink->listener < 0)
+		if (n < 0 && !watch_may_retry(sink->out_watch, errno) && sink->listener < 0)
 			n = (ssize_t)(sink->n_history - sink->sent);
 		if (n <= 0)
 			return false;
@@ -149,7 +149,7 @@ read_reader(struct logsink *sink)
 	size_t lines = 0;
 
 	if (n < 0)
-		return io_is_for_now(errno);
+		return watch_may_retry(sink->out_watch, errno);
 	for (ssize_t i = 0; i < n; i++)
 		lines += text[i] == '\n';
 	forget_lines(sink, lines);
@@ -198,6 +198,8 @@ logsink_on_listener(uint32_t events, void *data)
 	(void)events;
 	if (fd >= 0)
 		serve(sink, fd);
+	else
+		(void)watch_may_retry(sink->listen_watch, errno);
 }
 
 /* Standard error, non-blocking without touching the flags that init shares with us: terminals and pipes are opened

@@ -165,7 +165,7 @@ ports_on_listener(uint32_t events, void *data)
 
 		if (fd >= 0)
 			ports_add(ports, port, fd);
-		else if (errno == EAGAIN)
+		else if (watch_may_retry(ports->watch, errno))
 			return;
 	}
 }

@@ -168,10 +168,12 @@ server_on_listener(uint32_t events, void *data)
 			accepted(listener, fd, &peer.vm, size);
 			continue;
 		}
-		if (errno == EMFILE || errno == ENFILE)
+		if (errno == EMFILE || errno == ENFILE) {
 			shed_one(listener);
-		else if (errno != EINTR && errno != ECONNABORTED)
+		} else if (errno != EINTR && errno != ECONNABORTED) {
+			(void)watch_may_retry(listener->watch, errno);
 			return;
+		}
 	}
 }
 
@@ -359,16 +361,16 @@ server_free(struct server *server)
 {
 	if (!server)
 		return;
-	/* The connections that are closed below must not continue a drain. */
+	/* The connections that are closed here must not continue a drain, and end a pause while there are listeners. */
 	server->is_draining = false;
 	server->drain_done = NULL;
+	while (!list_is_empty(&server->conns))
+		conn_close(list_entry(server->conns.next, struct conn, node));
+	while (!list_is_empty(&server->listeners))
+		listener_free(list_entry(server->listeners.next, struct listener, node));
 	timer_cancel(server->pause_timer);
 	timer_cancel(server->drain_timer);
 	post_cancel(&server->drain_check);
-	while (!list_is_empty(&server->listeners))
-		listener_free(list_entry(server->listeners.next, struct listener, node));
-	while (!list_is_empty(&server->conns))
-		conn_close(list_entry(server->conns.next, struct conn, node));
 	release_spare(server);
 	close_fd(&server->spare_fd);
 	free(server);

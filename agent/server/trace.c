@@ -93,7 +93,7 @@ trace_flush(struct tracer *tracer)
 
 		if (n < 0 && errno == EINTR)
 			continue;
-		if (n < 0 && !io_is_for_now(errno)) {
+		if (n < 0 && !watch_may_retry(tracer->watch, errno)) {
 			trace_hang_up(tracer);
 			return;
 		}

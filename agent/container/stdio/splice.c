@@ -117,6 +117,9 @@ splice_once(struct splice *r, int from, int to, size_t max, size_t *moved)
 		return r->to_tty && is_hung_up(r->to) ? STEP_HUNG_UP : STEP_WAIT_OUT;
 	if (errno == EAGAIN)
 		return STEP_WAIT_IN;
+	/* the kernel has no memory for a packet now: nothing is lost, and the host may still take it */
+	if (watch_may_retry(r->out, errno))
+		return STEP_WAIT_OUT;
 	/* a terminal's master once the last slave was closed */
 	if (errno == EIO && !r->exited && r->from_tty)
 		return STEP_HUNG_UP;

@@ -57,6 +57,7 @@ struct splice_stream {
 struct pump_side {
 	struct loop *loop;
 	int sock;
+	struct watch *watch;
 	struct list splices;
 };
 
@@ -144,7 +145,7 @@ on_order(uint32_t events, void *data)
 	ssize_t n = recv_msg(side->sock, &msg, sizeof(msg), fds, &n_fds, MSG_DONTWAIT);
 
 	(void)events;
-	if (n < 0 && (errno == EAGAIN || errno == EINTR))
+	if (n < 0 && watch_may_retry(side->watch, errno))
 		return;
 	if (n != sizeof(msg)) {
 		loop_stop(side->loop); /* the agent has gone */
@@ -173,7 +174,9 @@ pump_work(struct worker *w, void *arg, struct error *err)
 	(void)prctl(PR_SET_NAME, "kata-pump");
 	list_init(&side.splices);
 	side.loop = loop_new(err);
-	if (!side.loop || !loop_watch(side.loop, side.sock, EPOLLIN, on_order, &side, err))
+	if (side.loop)
+		side.watch = loop_watch(side.loop, side.sock, EPOLLIN, on_order, &side, err);
+	if (!side.watch)
 		return -1;
 	return loop_run(side.loop, err);
 }
@@ -206,7 +209,7 @@ on_told(uint32_t events, void *data)
 		close_fd(&fds[i]);
 	if (n != sizeof(msg) || msg.order != PUMP_ENDED) {
 		/* its death is told by the job */
-		if (n >= 0 || (errno != EAGAIN && errno != EINTR))
+		if (n >= 0 || !watch_may_retry(p->watch, errno))
 			watch_set_events(p->watch, 0);
 		return;
 	}

@@ -139,6 +139,44 @@ Test(supervise, keeps_statuses_while_the_agent_does_not_read, .timeout = 60)
 	check_run((struct run){ .agent = agent_deaf, .is_pid1 = true });
 }
 
+/* So many exits find no memory in the kernel. */
+static int exits_fail;
+
+/* In place of the C library's. */
+ssize_t
+send(int fd, const void *data, size_t n, int flags)
+{
+	const struct initproto_msg *msg = data;
+
+	if (exits_fail > 0 && n == sizeof(*msg) && msg->type == INITPROTO_EXIT) {
+		exits_fail--;
+		errno = exits_fail % 2 ? ENOBUFS : ENOMEM;
+		return -1;
+	}
+	return sendto(fd, data, n, flags, NULL, 0);
+}
+
+static int
+agent_starved(int fd, void *data)
+{
+	uint64_t begin;
+
+	(void)data;
+	agent_expect_boot(fd, true);
+	begin = monotonic_ns();
+	agent_start_one(fd, 5);
+	agent_take_exit(fd);
+	/* 20 tries, none of them at once: the socket was writable all the time */
+	MUST(monotonic_ns() - begin >= SECOND_NS / 10);
+	return 0;
+}
+
+Test(supervise, rests_while_the_kernel_has_no_memory, .timeout = 60)
+{
+	exits_fail = 20;
+	check_run((struct run){ .agent = agent_starved, .is_pid1 = true });
+}
+
 static int
 agent_gone(int fd, void *data)
 {

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -255,6 +256,88 @@ Test(loop, the_real_user_is_the_same_after_a_loop_was_made)
 	cr_expect_eq(after[0], real);
 	cr_expect_eq(after[1], effective);
 	cr_expect_eq(after[2], saved);
+	loop_free(loop);
+}
+
+/* ---- watches that rest ---- */
+
+struct tired {
+	struct watch *w;
+	int calls, errnum;
+	bool may_retry;
+};
+
+static void
+on_tired(uint32_t events, void *data)
+{
+	struct tired *t = data;
+
+	(void)events;
+	t->calls++;
+	t->may_retry = watch_may_retry(t->w, t->errnum);
+}
+
+static void
+run_for(struct loop *loop, int ms)
+{
+	struct error err = ERROR_INIT;
+	uint64_t end = monotonic_ns() + (uint64_t)ms * 1000000;
+	int left;
+
+	while ((left = deadline_left_ms(end)) > 0)
+		cr_assert_eq(loop_run_once(loop, left, &err), 0);
+}
+
+Test(loop, a_ready_fd_without_memory_is_no_busy_loop)
+{
+	struct error err = ERROR_INIT;
+	struct loop *loop = loop_new(&err);
+	struct tired t = { .errnum = ENOBUFS };
+	int before, fds[2];
+
+	cr_assert_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), 0);
+	t.w = loop_watch(loop, fds[0], EPOLLOUT, on_tired, &t, &err);
+	cr_assert_not_null(t.w);
+	run_for(loop, 100);
+	cr_assert(t.may_retry);
+	cr_assert_geq(t.calls, 2, "it is tried again");
+	cr_assert_leq(t.calls, 11);
+
+	t.errnum = ENOMEM;
+	before = t.calls;
+	run_for(loop, 100);
+	cr_assert_leq(t.calls - before, 11);
+
+	/* what is set during a rest is valid after it */
+	watch_set_events(t.w, 0);
+	before = t.calls;
+	run_for(loop, 30);
+	cr_assert_eq(t.calls, before);
+	watch_set_events(t.w, EPOLLOUT);
+	run_for(loop, 30);
+	cr_assert_gt(t.calls, before);
+
+	/* a full socket waits for room by itself, and needs no rest */
+	t.errnum = EAGAIN;
+	run_for(loop, 30);
+	before = t.calls;
+	run_for(loop, 30);
+	cr_assert(t.may_retry);
+	cr_assert_gt(t.calls - before, 11);
+
+	t.errnum = EPIPE;
+	run_for(loop, 30);
+	cr_assert_not(t.may_retry);
+
+	t.errnum = ENOBUFS;
+	run_for(loop, 30);
+	loop_unwatch(t.w);
+	before = t.calls;
+	run_for(loop, 30);
+	cr_assert_eq(t.calls, before);
+	cr_assert(watch_may_retry(NULL, ENOBUFS));
+	close(fds[0]);
+	close(fds[1]);
 	loop_free(loop);
 }
 

@@ -325,6 +325,33 @@ Test(limits, a_full_house_opens_again)
 	cr_assert_eq(rmdir(dir), 0);
 }
 
+Test(limits, the_server_may_go_in_the_middle_of_a_pause)
+{
+	static struct client clients[CONNS_MAX];
+	char dir[] = "/tmp/test-server-XXXXXX", address[64];
+	struct error err = ERROR_INIT;
+	int waiting;
+
+	cr_assert(mkdtemp(dir));
+	snprintf(address, sizeof(address), "unix://%s/sock", dir);
+	cr_assert_eq(server_listen(b.server, address, &err), 0, "%s", err.msg);
+	for (int i = 0; i < CONNS_MAX; i++) {
+		client_init(&clients[i], &b);
+		cr_assert(check_works(&clients[i]));
+	}
+	waiting = dial(address + strlen("unix://"));
+	cr_assert_geq(waiting, 0);
+	bench_settle(&b);
+	cr_assert(b.server->is_paused);
+	/* its connections go with it, each of which would end the pause */
+	server_free(b.server);
+	b.server = server_new(b.loop, &b.spec, &err);
+	close(waiting);
+	for (int i = 0; i < CONNS_MAX; i++)
+		client_release(&clients[i]);
+	cr_assert_eq(rmdir(dir), 0);
+}
+
 Test(limits, no_fds_left)
 {
 	char dir[] = "/tmp/test-server-XXXXXX", address[64];

@@ -277,6 +277,9 @@ Test(relay, a_closed_terminal_takes_the_rest_later)
 	cr_assert_eq(e.times, 1);
 }
 
+/* So many of the next splices find no memory for a packet. */
+static int splices_fail;
+
 /* Written to last_slave, which is closed then, in the middle of the next splice(2). */
 static const char *last_words;
 static int last_slave = -1;
@@ -291,6 +294,11 @@ splice(int in, loff_t *in_at, int to, loff_t *to_at, size_t n, unsigned int flag
 		last_words = NULL;
 		close_fd(&last_slave);
 		errno = EIO;
+		return -1;
+	}
+	if (splices_fail > 0) {
+		splices_fail--;
+		errno = splices_fail % 2 ? ENOMEM : ENOBUFS;
 		return -1;
 	}
 	return syscall(SYS_splice, in, in_at, to, to_at, n, flags);
@@ -426,4 +434,25 @@ Test(relay, freed_in_the_middle_it_closes_everything_and_says_nothing)
 	cr_assert_eq(read(b[1], &c, 1), 0);
 	close(a[1]);
 	close(b[1]);
+}
+
+Test(relay, a_packet_without_memory_is_tried_again)
+{
+	struct ended e = { 0 }, through = { 0 };
+	int p[2], s[2], a[2], b[2];
+
+	make_pipe(p);
+	pair(s);
+	splices_fail = 10;
+	relay(p[0], s[0], &e);
+	pump_through(p[1], s[1], &e);
+	close(s[1]);
+	cr_assert_eq(splices_fail, 0);
+	pair(a);
+	pair(b);
+	splices_fail = 10;
+	relay(a[0], b[0], &through);
+	pump_through(a[1], b[1], &through);
+	close(b[1]);
+	cr_assert_eq(splices_fail, 0);
 }
