@@ -171,6 +171,9 @@ watch_signals(struct life *life, struct error *err)
 	return life->signal_watch ? 0 : -1;
 }
 
+/* How steps are taken back that agent/job does not know. */
+static const struct undo_kind *const undo_kinds[] = { &undo_cgroup, NULL };
+
 /* Loop, log, directories, init, workers: what everything else stands on. */
 static int
 make_base(struct life *life, int init_fd, struct error *err)
@@ -186,10 +189,9 @@ make_base(struct life *life, int init_fd, struct error *err)
 	agent->init = initlink_new(agent->loop, init_fd, init_lost, life, err);
 	if (!agent->init)
 		return -1;
-	agent->jobs = jobs_new(agent->loop, agent->init, agent->roots.cgroup, err);
+	agent->jobs = jobs_new(agent->loop, agent->init, undo_kinds, err);
 	if (!agent->jobs)
 		return -1;
-	jobs_set_cgroup_remove(agent->jobs, cgroup_remove);
 	return 0;
 }
 

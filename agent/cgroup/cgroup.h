@@ -9,6 +9,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "agent/job/job.h"
 #include "lib/error.h"
 
 /* Longest relative path that is accepted. */
@@ -33,6 +34,9 @@ int cgroup_kill(int root_fd, const char *path);
  * are empty (never the first component). At most timeout_ms, then DEADLINE_EXCEEDED naming a process that
  * is left. A missing cgroup is success. */
 int cgroup_remove(int root_fd, const char *path, int timeout_ms, struct error *err);
+
+/* The step of making a cgroup: `name` is its path below the cgroup root `fd`. Undone by cgroup_remove(). */
+extern const struct undo_kind undo_cgroup;
 
 /* The cgroup of a process, from its /proc/<pid>/cgroup (proc_fd is a procfs root): the path without its leading
  * slash, as seen from the cgroup namespace of the caller. 0, or -1 and errno. */

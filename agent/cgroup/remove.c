@@ -225,3 +225,13 @@ cgroup_remove(int root_fd, const char *path, int timeout_ms, struct error *err)
 	remove_parents(root_fd, path);
 	return 0;
 }
+
+static int
+remove_undo(const struct step *step, struct error *err)
+{
+	const char *path = step->name + strspn(step->name, "/");
+
+	return *path ? cgroup_remove(step->fd, path, UNDO_WAIT_MS, err) : 0;
+}
+
+const struct undo_kind undo_cgroup = { .name = "remove cgroup", .undo = remove_undo };

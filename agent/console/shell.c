@@ -119,7 +119,7 @@ run(const struct shell *shell)
 static int
 lead(struct worker *w, pid_t pid, int pidfd, int master, int gate, struct error *err)
 {
-	const struct undo undo = { .kind = UNDO_KILL, .fd = pidfd, .id = pid };
+	const struct undo undo = { .kind = &undo_kill, .fd = pidfd, .id = pid };
 
 	if (worker_step(w, &undo, err) < 0 || worker_process(w, pid, pidfd, err) < 0 ||
 	    worker_send(w, SHELL_MSG_TTY, NULL, 0, &master, 1, true, err) < 0)

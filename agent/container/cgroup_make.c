@@ -118,7 +118,9 @@ bound(int fd, const struct launch *l, struct error *err)
 int
 cgroup_make(struct worker *w, const struct launch *l, int *out, struct error *err)
 {
-	const struct undo undo = { .kind = UNDO_CGROUP, .fd = -1, .name = l->cgroup_path };
+	const struct undo undo = { .kind = &undo_cgroup,
+				   .fd = l->roots->cgroup,
+				   .name = l->cgroup_path };
 	auto_close int fd = -1;
 	uint32_t program = 0;
 

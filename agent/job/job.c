@@ -14,7 +14,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -36,14 +35,14 @@
 void
 jobs_kick(struct jobs *jobs)
 {
-	uint64_t one = 1;
-
-	(void)!RETRY_EINTR(write(jobs->kick_fd, &one, sizeof(one)));
+	loop_post(jobs->loop, &jobs->kick);
 }
 
 void
 job_free(struct job *job)
 {
+	if (job->lane && job->lane->turn == job)
+		job->lane->turn = NULL;
 	list_remove(&job->node);
 	timer_cancel(job->deadline);
 	timer_cancel(job->grace_timer);
@@ -254,18 +253,38 @@ worker_ended(struct worker_proc *proc, int status, bool gone, void *data)
 	(void)log_context_set(former);
 }
 
+static bool
+has_turn(const struct job *job)
+{
+	return !job->lane || !job->lane->turn || job->lane->turn == job;
+}
+
+/* Gives the job its turn: from now on it waits for nothing but a worker, and its time runs. */
+static int
+take_turn(struct job *job, struct error *err)
+{
+	if (job->lane)
+		job->lane->turn = job;
+	if (job->deadline_ms == 0 || job->deadline)
+		return 0;
+	job->deadline = loop_timer(job->jobs->loop, job->deadline_ms, late, job, err);
+	return job->deadline ? 0 : -1;
+}
+
 int
 job_run(struct job *job, struct error *err)
 {
 	struct jobs *jobs = job->jobs;
 	int keep[KEEP_MAX + 1];
 
+	if (take_turn(job, err) < 0)
+		return -1;
 	if (jobs->n_processes >= PROCESSES_MAX)
 		return error_set(err, ERROR_RESOURCE_EXHAUSTED, "%u workers hang in the kernel",
 				 jobs->n_processes);
 	memcpy(keep, job->keep, job->n_keep * sizeof(*keep));
-	job->proc = worker_proc_start(jobs->link, jobs->dev_null, keep, job->n_keep, job->ops->work,
-				      job->arg, &job->sock, err);
+	job->proc = worker_proc_start(jobs, keep, job->n_keep, job->ops->work, job->arg, &job->sock,
+				      err);
 	if (!job->proc)
 		return -1;
 	job->proc->job = job;
@@ -316,19 +335,12 @@ job_new(struct jobs *jobs, const struct job_spec *spec, struct error *err)
 	job->data = spec->data;
 	job->flags = spec->flags;
 	job->deadline_ms = spec->deadline_ms;
+	job->lane = spec->lane;
 	job->sock = -1;
 	job->log = log_context_copy();
-	journal_init(&job->journal, jobs->cgroup_root, jobs->remove_cgroup);
 	for (size_t i = 0; i < spec->n_keep_fds; i++) {
 		if (spec->keep_fds[i] > 2)
 			job->keep[job->n_keep++] = spec->keep_fds[i];
-	}
-	if (spec->deadline_ms > 0) {
-		job->deadline = loop_timer(jobs->loop, spec->deadline_ms, late, job, err);
-		if (!job->deadline) {
-			job_free(job);
-			return NULL;
-		}
 	}
 	return job;
 }
@@ -341,9 +353,15 @@ job_start(struct jobs *jobs, const struct job_spec *spec, struct error *err)
 
 	if (!job)
 		return NULL;
-	if (!list_is_empty(queue) || !may_run(jobs, spec->flags)) {
+	/* those in the queue may only wait for their lanes: the kick tells */
+	if (!list_is_empty(queue) || !has_turn(job) || !may_run(jobs, spec->flags)) {
+		if (has_turn(job) && take_turn(job, err) < 0) {
+			job_free(job);
+			return NULL;
+		}
 		job->state = JOB_QUEUED;
 		list_append(queue, &job->node);
+		jobs_kick(jobs);
 		return job;
 	}
 	if (job_run(job, err) < 0) {
@@ -351,6 +369,12 @@ job_start(struct jobs *jobs, const struct job_spec *spec, struct error *err)
 		return NULL;
 	}
 	return job;
+}
+
+bool
+job_has_begun(const struct job *job)
+{
+	return job->state != JOB_QUEUED;
 }
 
 void
@@ -384,35 +408,56 @@ job_forget_fd(struct job *job, int fd)
 	}
 }
 
+/* Starts what may run of a queue, and gives the first of each lane its turn. Returns false when it is to be called again. */
+static bool
+run_queue(struct jobs *jobs, bool urgent)
+{
+	struct list *pos, *next;
+
+	list_for_each_safe (pos, next, &jobs->queue[urgent]) {
+		struct job *job = list_entry(pos, struct job, node);
+		const struct log_context *former;
+		int result;
+
+		if (!has_turn(job))
+			continue;
+		former = log_context_set(job->log);
+		if (may_run(jobs, urgent ? JOB_URGENT : 0))
+			result = job_run(job, &job->err);
+		else
+			result = take_turn(job, &job->err);
+		/* its callback may change the queue */
+		if (result < 0)
+			job_finish(job);
+		(void)log_context_set(former);
+		if (result < 0)
+			return false;
+	}
+	return true;
+}
+
 /* Ends what has ended outside of the loop, then starts what waits. */
 static void
-on_kick(uint32_t events, void *data)
+on_kick(void *data)
 {
 	struct jobs *jobs = data;
-	uint64_t count;
 
-	(void)events;
-	(void)!read(jobs->kick_fd, &count, sizeof(count));
 	while (!list_is_empty(&jobs->ended))
 		job_finish(list_entry(jobs->ended.next, struct job, node));
-	for (int urgent = 1; urgent >= 0; urgent--) {
-		struct list *queue = &jobs->queue[urgent];
-
-		while (!list_is_empty(queue) && may_run(jobs, urgent ? JOB_URGENT : 0)) {
-			struct job *job = list_entry(queue->next, struct job, node);
-			const struct log_context *former = log_context_set(job->log);
-
-			if (job_run(job, &job->err) < 0)
-				job_finish(job);
-			(void)log_context_set(former);
-		}
-	}
+	while (!run_queue(jobs, true))
+		continue;
+	while (!run_queue(jobs, false))
+		continue;
 }
 
 struct jobs *
-jobs_new(struct loop *loop, struct initlink *link, int cgroup_root_fd, struct error *err)
+jobs_new(struct loop *loop, struct initlink *link, const struct undo_kind *const *kinds,
+	 struct error *err)
 {
+	static const struct undo_kind *const own[] = { &undo_umount, &undo_rmdir, &undo_unlink,
+						       &undo_kill };
 	struct jobs *jobs = calloc(1, sizeof(*jobs));
+	size_t n = ARRAY_LEN(own);
 
 	if (!jobs) {
 		error_nomem(err, "making the pool of workers");
@@ -420,29 +465,22 @@ jobs_new(struct loop *loop, struct initlink *link, int cgroup_root_fd, struct er
 	}
 	jobs->loop = loop;
 	jobs->link = link;
-	jobs->cgroup_root = cgroup_root_fd;
+	memcpy(jobs->kinds, own, sizeof(own));
+	for (; kinds && *kinds && n < UNDO_KINDS_MAX; kinds++)
+		jobs->kinds[n++] = *kinds;
 	list_init(&jobs->queue[0]);
 	list_init(&jobs->queue[1]);
 	list_init(&jobs->active);
 	list_init(&jobs->ended);
 	list_init(&jobs->processes);
+	post_init(&jobs->kick, on_kick, jobs);
 	jobs->dev_null = open("/dev/null", O_RDWR | O_CLOEXEC);
-	jobs->kick_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	if (jobs->dev_null < 0 || jobs->kick_fd < 0)
-		error_sys(err, "open /dev/null and an eventfd");
-	else
-		jobs->kick_watch = loop_watch(loop, jobs->kick_fd, EPOLLIN, on_kick, jobs, err);
-	if (!jobs->kick_watch) {
+	if (jobs->dev_null < 0) {
+		error_sys(err, "open /dev/null");
 		jobs_free(jobs);
 		return NULL;
 	}
 	return jobs;
-}
-
-void
-jobs_set_cgroup_remove(struct jobs *jobs, job_cgroup_fn *remove)
-{
-	jobs->remove_cgroup = remove;
 }
 
 static void
@@ -463,8 +501,7 @@ jobs_free(struct jobs *jobs)
 	free_list(&jobs->queue[1]);
 	free_list(&jobs->active);
 	free_list(&jobs->ended);
-	loop_unwatch(jobs->kick_watch);
-	close_fd(&jobs->kick_fd);
+	post_cancel(&jobs->kick);
 	close_fd(&jobs->dev_null);
 	free(jobs);
 }

@@ -23,28 +23,53 @@ struct jobs;
 struct job;
 struct worker;
 
-/* How a step is taken back: through a file descriptor that was opened when the step was taken. A name is looked up
- * only in a directory that is held, so that a container that renames what lies above it redirects nothing. */
-enum undo_kind {
-	/* Detaches the mount `id` from the mount point `fd` (O_PATH). */
-	UNDO_UMOUNT = 1,
-	/* Removes the directory `name` of the directory `fd`, if it is the one that was made and is empty. */
-	UNDO_RMDIR,
-	/* Removes the file `name` of the directory `fd`, if it is the one that was made. */
-	UNDO_UNLINK,
-	/* Kills the processes of the cgroup `name` (relative to the cgroup root), waits, removes it and those below. */
-	UNDO_CGROUP,
-	/* Sends SIGKILL to the process of the pidfd `fd` and waits until it is gone. */
-	UNDO_KILL,
+/* What is known of a step that makes something. */
+enum step_result {
+	STEP_UNKNOWN,   /* the worker has said nothing more */
+	STEP_TAKEN,     /* dev and ino are what was made */
+	STEP_NOT_TAKEN, /* there was something of that name */
 };
 
-struct undo {
-	enum undo_kind kind;
-	/* Stays the caller's, the agent keeps a duplicate; -1 for UNDO_CGROUP. */
-	int fd;
-	/* UNDO_UMOUNT: the mount's id, 0: whichever is there. UNDO_KILL: the pid, for messages. */
+/* A step as the agent keeps it. */
+struct step {
+	const struct undo_kind *kind;
+	enum step_result result;
 	int32_t id;
-	/* Also for messages; NULL: none. */
+	int fd;
+	dev_t dev;
+	ino_t ino;
+	char *name; /* "": none */
+};
+
+/* How a step is taken back: through a file descriptor that was opened when the step was taken. A name is looked up
+ * only in a directory that is held, so that a container that renames what lies above it redirects nothing. A module that
+ * takes steps of its own defines their kind, and jobs_new() is given all of them. */
+struct undo_kind {
+	/* For messages: "remove cgroup". */
+	const char *name;
+	/* Takes the step back. What is gone already is success, since a worker that was killed may have done it. Worker only:
+	 * may block, for two seconds at most. */
+	int (*undo)(const struct step *step, struct error *err);
+};
+
+/* Detaches the mount `id`, 0: whichever is there, from the mount point `fd` (O_PATH). */
+extern const struct undo_kind undo_umount;
+/* Removes the directory or file `name` of the directory `fd`, if it is the one that was made; a directory only if it is
+ * empty. */
+extern const struct undo_kind undo_rmdir, undo_unlink;
+/* Sends SIGKILL to the process of the pidfd `fd` and waits until it is gone. `id` is its pid. */
+extern const struct undo_kind undo_kill;
+
+/* How long an undo_kind waits for processes. */
+#define UNDO_WAIT_MS 2000
+
+/* What worker_step() announces. */
+struct undo {
+	const struct undo_kind *kind;
+	/* Stays the caller's, the agent keeps a duplicate. */
+	int fd;
+	int32_t id;
+	/* Also for messages. NULL: none. */
 	const char *name;
 };
 
@@ -56,10 +81,10 @@ struct undo {
  * and none is blocked, but SIGPIPE is ignored: what is to exec resets it. */
 typedef int job_work_fn(struct worker *w, void *arg, struct error *err);
 
-/* Announces a step that is about to be taken. Worker only: may block. */
+/* Announces a step that is about to be taken. Returns when the agent has it in its journal. Worker only: may block. */
 int worker_step(struct worker *w, const struct undo *undo, struct error *err);
 
-/* Tells what became of the UNDO_RMDIR or UNDO_UNLINK that was announced last: what `made` describes was made, or
+/* Tells what became of the undo_rmdir or undo_unlink that was announced last: what `made` describes was made, or
  * (NULL) nothing, because there was something of that name. */
 int worker_taken(struct worker *w, const struct stat *made, struct error *err);
 
@@ -72,6 +97,11 @@ int worker_mkdir(struct worker *w, int dirfd, const char *name, mode_t mode, str
  * reported as ERROR_ALREADY_EXISTS. */
 int worker_create(struct worker *w, int dirfd, const char *name, mode_t mode, struct stat *made,
 		  struct error *err);
+
+/* Attaches the detached mount `tree` at the mount point `point` (O_PATH), announced first. `name` is for messages. *id (may
+ * be NULL) is the mount's. */
+int worker_mount(struct worker *w, int tree, int point, const char *name, int32_t *id,
+		 struct error *err);
 
 /* Sends a message of job_ops.messages, with fds (which stay the caller's). If `wait` is true, blocks until the agent's
  * handler has accepted it, and fails if it was refused. */
@@ -155,8 +185,8 @@ struct job_ops {
 	size_t n_messages;
 	/* A process was announced; pidfd belongs to the callee, who must initlink_watch(pid) now. May be NULL. */
 	int (*process)(struct job *job, pid_t pid, int pidfd, void *data, struct error *err);
-	/* The job has ended: err->code is ERROR_OK, or what failed, everything undone (or given up after
-	 * 5 s, logged). Called exactly once, never from inside job_start(). */
+	/* The job has ended: err->code is ERROR_OK, or what failed, everything undone, or what is left given up after 5 s and
+	 * logged. Called exactly once, never from inside job_start(). */
 	void (*done)(struct job *job, const struct error *err, void *data);
 };
 
@@ -169,6 +199,12 @@ enum job_flags {
 };
 #define JOB_AGAIN_MAX 16
 
+/* Jobs of one lane run one after the other, in the order in which they were started. All zero: nothing is in it. Plain data
+ * of its owner, which outlives the jobs, or the pool. */
+struct job_lane {
+	struct job *turn; /* the one that runs, or may */
+};
+
 struct job_spec {
 	const struct job_ops *ops;
 	void *arg; /* for work: memory as of now; must stay unchanged until job_start returns or, if
@@ -176,18 +212,15 @@ struct job_spec {
 	void *data;          /* for the callbacks */
 	const int *keep_fds; /* fds the worker needs, in any order; must stay open until done */
 	size_t n_keep_fds;
-	uint64_t deadline_ms; /* 0: none */
+	uint64_t deadline_ms;  /* from its turn in the lane; 0: none */
+	struct job_lane *lane; /* NULL: it waits for no other job */
 	unsigned int flags;
 };
 
-/* The pool: at most 64 workers, two of them kept for JOB_URGENT; more jobs wait in order. cgroup_root_fd
- * (-1: none) is for UNDO_CGROUP and stays the caller's. */
-struct jobs *jobs_new(struct loop *loop, struct initlink *link, int cgroup_root_fd,
-		      struct error *err);
-
-/* How UNDO_CGROUP is done: cgroup_remove() of agent/cgroup, which this directory does not know. Worker only. */
-typedef int job_cgroup_fn(int root_fd, const char *path, int timeout_ms, struct error *err);
-void jobs_set_cgroup_remove(struct jobs *jobs, job_cgroup_fn *remove);
+/* The pool: at most 64 workers, two of them kept for JOB_URGENT; more jobs wait in order. `kinds`, which ends with NULL and
+ * stays the caller's, are the kinds of steps that other modules define. NULL: none. */
+struct jobs *jobs_new(struct loop *loop, struct initlink *link,
+		      const struct undo_kind *const *kinds, struct error *err);
 
 /* Kills what runs; no `done` is called any more. Before initlink_free() and loop_free(). NULL is allowed. */
 void jobs_free(struct jobs *jobs);
@@ -200,6 +233,9 @@ struct job *job_start(struct jobs *jobs, const struct job_spec *spec, struct err
  * undo, then done with `code` and the text; done is never called from inside. Not after done. NULL is
  * allowed; a second cancel, or one while the job is being undone, changes nothing. */
 void job_cancel(struct job *job, enum error_code code, const char *why);
+
+/* Tells whether the job's worker was started. Until then its arg may be changed. */
+bool job_has_begun(const struct job *job);
 
 /* The caller closes this fd of keep_fds before `done`: a worker that takes the place of one that died
  * (JOB_AGAIN) goes without it. */

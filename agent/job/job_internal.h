@@ -15,6 +15,9 @@
 
 #define KEEP_MAX 96 /* fds of one job; also a journal's (journal_fds()) */
 
+/* Kinds of steps, those of steps.c included. */
+#define UNDO_KINDS_MAX 15
+
 enum job_state {
 	JOB_QUEUED,
 	JOB_RUNNING,
@@ -31,12 +34,13 @@ struct job {
 	void *arg, *data;
 	unsigned int flags;
 	uint64_t deadline_ms;
+	struct job_lane *lane;
 	int keep[KEEP_MAX];
 	size_t n_keep;
 	struct worker_proc *proc;
 	int sock;
 	struct watch *watch;
-	struct timer *deadline;    /* while QUEUED or RUNNING */
+	struct timer *deadline;    /* while QUEUED with its turn, or RUNNING */
 	struct timer *grace_timer; /* while STOPPING */
 	struct timer *retry_timer; /* between attempts to start the undo */
 	struct journal journal;
@@ -53,11 +57,10 @@ struct job {
 struct jobs {
 	struct loop *loop;
 	struct initlink *link;
-	int cgroup_root;
-	job_cgroup_fn *remove_cgroup;
+	/* Of steps, the last one NULL. */
+	const struct undo_kind *kinds[UNDO_KINDS_MAX + 1];
 	int dev_null;
-	int kick_fd; /* eventfd: look at `ended` and the queues again; needs no memory */
-	struct watch *kick_watch;
+	struct post kick;     /* look at `ended` and the queues again */
 	struct list queue[2]; /* QUEUED; [1] the urgent ones */
 	struct list active;   /* RUNNING, STOPPING, UNDOING */
 	struct list ended;

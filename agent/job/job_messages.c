@@ -46,18 +46,29 @@ settle(int result, struct error *err)
 static void
 take_step(struct job *job, const struct job_wire_head *head, struct job_message *m)
 {
-	const struct journal_step step = {
-		.kind = (enum undo_kind)head->type,
-		.id = head->pid,
-		.fd = m->n_fds > 0 ? steal_fd(&m->fds[0]) : -1,
-		.name = (char *)(uintptr_t)m->payload,
-	};
+	const struct undo_kind *kind = NULL;
+	const struct error ok = ERROR_INIT;
+	struct step step = { .id = head->pid, .name = (char *)(uintptr_t)m->payload };
 
-	if (journal_add(&job->journal, &step, m->size) == 0)
-		return;
-	/* What cannot be undone must not be done. */
+	if (head->type < UNDO_KINDS_MAX)
+		kind = job->jobs->kinds[head->type];
+	/* The worker waits for the answer: of one that is being killed no step was taken. */
 	if (job->state != JOB_RUNNING)
 		return;
+	if (!kind || m->n_fds != 1) {
+		error_set(&job->err, ERROR_INTERNAL,
+			  "the worker announced a step of kind %u with %zu fds", head->type,
+			  m->n_fds);
+		abort_job(job);
+		return;
+	}
+	step.kind = kind;
+	step.fd = steal_fd(&m->fds[0]);
+	if (journal_add(&job->journal, &step, m->size) == 0) {
+		acknowledge(job, &ok);
+		return;
+	}
+	/* What cannot be undone must not be done. */
 	error_sys_code(&job->err, ERROR_RESOURCE_EXHAUSTED, "keep the journal");
 	abort_job(job);
 }
@@ -227,8 +238,6 @@ take_and_close(struct job *job, size_t n, int *fds, size_t n_fds)
 static void
 message_lost(struct job *job)
 {
-	/* it may have been a step: what is told about that is not about the one before */
-	job->journal.is_lost = true;
 	if (job->state != JOB_RUNNING)
 		return;
 	error_set(&job->err, ERROR_RESOURCE_EXHAUSTED,

@@ -1,15 +1,26 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Steps that make a directory or a file: announced, taken, and told what was made. Worker only: may block. */
+/*
+ * Steps that several modules take, and how each is taken back: a directory, a file, a mount, a process. Nothing else in this
+ * directory knows what a step does. Worker only: may block.
+ */
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "agent/job/job.h"
 #include "lib/cleanup.h"
+#include "lib/deadline.h"
 #include "lib/path.h"
+#include "lib/sys.h"
+#include "lib/unmount.h"
 
 static int
-announce(struct worker *w, enum undo_kind kind, int dirfd, const char *name, struct error *err)
+steps_announce(struct worker *w, const struct undo_kind *kind, int dirfd, const char *name,
+	       struct error *err)
 {
 	const struct undo undo = { .kind = kind, .fd = dirfd, .name = name };
 
@@ -22,7 +33,7 @@ worker_mkdir(struct worker *w, int dirfd, const char *name, mode_t mode, struct 
 {
 	struct stat st;
 
-	if (announce(w, UNDO_RMDIR, dirfd, name, err) < 0)
+	if (steps_announce(w, &undo_rmdir, dirfd, name, err) < 0)
 		return -1;
 	if (mkdirat(dirfd, name, mode) < 0) {
 		if (errno != EEXIST)
@@ -44,7 +55,7 @@ worker_create(struct worker *w, int dirfd, const char *name, mode_t mode, struct
 	auto_close int fd = -1;
 	int errnum;
 
-	if (announce(w, UNDO_UNLINK, dirfd, name, err) < 0)
+	if (steps_announce(w, &undo_unlink, dirfd, name, err) < 0)
 		return -1;
 	/* O_EXCL: nothing that lies there already is followed or truncated */
 	fd = path_try_open(dirfd, name, O_CREAT | O_EXCL | O_WRONLY, mode, PATH_FOLLOW_PARENT);
@@ -62,3 +73,93 @@ worker_create(struct worker *w, int dirfd, const char *name, mode_t mode, struct
 		*made = st;
 	return worker_taken(w, &st, err) < 0 ? -1 : steal_fd(&fd);
 }
+
+int
+worker_mount(struct worker *w, int tree, int point, const char *name, int32_t *id,
+	     struct error *err)
+{
+	const struct undo undo = {
+		.kind = &undo_umount,
+		.fd = point,
+		.id = sys_mount_id(tree, "", AT_EMPTY_PATH),
+		.name = name,
+	};
+
+	if (undo.id < 0)
+		return error_sys(err, "find the id of the mount at %s", name);
+	if (worker_step(w, &undo, err) < 0)
+		return -1;
+	if (sys_move_mount(tree, "", point, "", MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH) <
+	    0)
+		return error_sys(err, "attach a mount at %s", name);
+	if (id)
+		*id = undo.id;
+	return 0;
+}
+
+/* ---- undo ---- */
+
+static bool
+steps_is_gone(int errnum)
+{
+	return errnum == ENOENT || errnum == ENOTDIR;
+}
+
+static int
+steps_umount(const struct step *step, struct error *err)
+{
+	if (unmount_upon(step->fd, step->id, MNT_DETACH) < 0)
+		return error_sys(err, "unmount %s", step->name);
+	return 0;
+}
+
+/* Is the entry what the step has made? A worker that was killed may not have said what that was: then a directory is
+ * taken for it, which goes only if it is empty, and so is an empty file. */
+static bool
+steps_is_made(const struct step *step)
+{
+	struct stat st;
+
+	if (step->result == STEP_NOT_TAKEN ||
+	    fstatat(step->fd, step->name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+		return false;
+	if (step->result == STEP_TAKEN)
+		return st.st_dev == step->dev && st.st_ino == step->ino;
+	return step->kind == &undo_rmdir ? S_ISDIR(st.st_mode)
+					 : S_ISREG(st.st_mode) && st.st_size == 0;
+}
+
+static int
+steps_remove(const struct step *step, struct error *err)
+{
+	int flags = step->kind == &undo_rmdir ? AT_REMOVEDIR : 0;
+
+	if (!steps_is_made(step) || unlinkat(step->fd, step->name, flags) == 0)
+		return 0;
+	/* EBUSY: something is mounted there that is not the step's */
+	if (flags && (errno == ENOTEMPTY || errno == EEXIST || errno == EBUSY))
+		return 0;
+	return steps_is_gone(errno) ? 0 : error_sys(err, "remove %s", step->name);
+}
+
+static int
+steps_kill(const struct step *step, struct error *err)
+{
+	struct pollfd ended = { .fd = step->fd, .events = POLLIN };
+	uint64_t end = deadline_in(UNDO_WAIT_MS);
+	int r;
+
+	if (sys_pidfd_send_signal(step->fd, SIGKILL) < 0)
+		return errno == ESRCH ? 0 : error_sys(err, "kill process %d", (int)step->id);
+	do
+		r = poll(&ended, 1, deadline_left_ms(end));
+	while (r < 0 && errno == EINTR);
+	if (r == 0)
+		return error_set(err, ERROR_INTERNAL, "process %d did not die", (int)step->id);
+	return 0;
+}
+
+const struct undo_kind undo_umount = { .name = "unmount", .undo = steps_umount };
+const struct undo_kind undo_rmdir = { .name = "remove directory", .undo = steps_remove };
+const struct undo_kind undo_unlink = { .name = "remove file", .undo = steps_remove };
+const struct undo_kind undo_kill = { .name = "kill process", .undo = steps_kill };

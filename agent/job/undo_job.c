@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Undoing a job, seen from the agent: a job of its own, whose worker walks the journal (undo.c). If that worker is killed
- * another one begins anew. Called by job.c. Never blocks.
+ * Undoing a job: a job of its own, whose worker takes the steps of the journal back, latest first. If that worker is killed
+ * another one begins anew. Called by job.c.
  */
 #include "agent/job/job_internal.h"
 
@@ -10,6 +10,40 @@
 
 #define UNDO_MS       5000
 #define UNDO_RETRY_MS 100
+
+enum undo_msg {
+	/* Everything was tried: the agent is to call journal_close_fds(). Waits. */
+	UNDO_MSG_DONE = 1,
+};
+
+/* ---- in the worker: may block, and may be left to itself after its deadline ---- */
+
+/* Each step counts alone, whatever became of the others. err: the first that failed. */
+static int
+undo_work(struct worker *w, void *arg, struct error *err)
+{
+	const struct journal *j = arg;
+	struct error ignored = ERROR_INIT;
+	int result = 0;
+
+	for (size_t i = j->n; i-- > 0;) {
+		const struct step *step = &j->steps[i];
+		struct error failed = ERROR_INIT;
+
+		/* closed when all was undone, by a worker that was killed then */
+		if (step->fd < 0 || step->kind->undo(step, &failed) == 0)
+			continue;
+		worker_log(w, LOG_LEVEL_WARN, "%s", failed.msg);
+		if (result == 0)
+			*err = failed;
+		result = -1;
+	}
+	/* the agent closes its fds before this worker does */
+	(void)worker_send(w, UNDO_MSG_DONE, NULL, 0, NULL, 0, true, &ignored);
+	return result;
+}
+
+/* ---- in the agent: never blocks ---- */
 
 static void job_undo(struct job *job);
 
@@ -46,7 +80,7 @@ static const struct job_message_type undo_messages[] = {
 
 static const struct job_ops undo_ops = {
 	.name = "undo",
-	.work = journal_undo,
+	.work = undo_work,
 	.messages = undo_messages,
 	.n_messages = ARRAY_LEN(undo_messages),
 	.done = undo_done,
@@ -68,16 +102,17 @@ static void
 job_undo(struct job *job)
 {
 	struct error err = ERROR_INIT;
-	int fds[JOURNAL_STEPS_MAX + 1];
+	int fds[JOURNAL_STEPS_MAX];
 	struct job_spec spec = {
 		.ops = &undo_ops,
 		.arg = &job->journal,
 		.data = job,
 		.keep_fds = fds,
 		.n_keep_fds = journal_fds(&job->journal, fds),
-		.deadline_ms = UNDO_MS,
+		/* one that begins late has what is left of the time */
+		.deadline_ms = (uint64_t)deadline_left_ms(job->undo_until_ns),
 	};
-	struct job *undo = job_new(job->jobs, &spec, &err);
+	struct job *undo = spec.deadline_ms > 0 ? job_new(job->jobs, &spec, &err) : NULL;
 
 	if (undo) {
 		undo->undone_for = job;
@@ -91,6 +126,8 @@ job_undo(struct job *job)
 		if (job->retry_timer)
 			return;
 	}
+	if (err.code == ERROR_OK)
+		error_set(&err, ERROR_DEADLINE_EXCEEDED, "no worker could be started in time");
 	log_error("job", "%s: nothing was undone: %s", job->ops->name, err.msg);
 	list_remove(&job->node);
 	list_append(&job->jobs->ended, &job->node);

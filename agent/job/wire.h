@@ -13,7 +13,7 @@
 enum job_wire {
 	/* worker -> agent; those marked * are answered with an ACK if `wait` is set */
 	JOB_WIRE_STEP =
-		1, /* type: enum undo_kind; pid: the id; its fd, if it has one; payload: the name */
+		1, /* *type: the kind's place in jobs.kinds; pid: the id; its fd; payload: the name */
 	JOB_WIRE_TAKEN, /* payload: struct job_wire_taken, or nothing: the last step was not taken */
 	JOB_WIRE_MESSAGE, /* *type: the job's own; payload and fds as they are */
 	JOB_WIRE_PROCESS, /* *pid; one fd: its pidfd */

@@ -24,6 +24,7 @@
 
 struct worker {
 	int sock;
+	const struct undo_kind *const *kinds;
 	size_t steps; /* journalled so far, counted as the agent does */
 };
 
@@ -74,20 +75,21 @@ worker_fd(const struct worker *w)
 int
 worker_step(struct worker *w, const struct undo *undo, struct error *err)
 {
-	struct job_wire_head head = {
-		.kind = JOB_WIRE_STEP,
-		.type = undo->kind,
-		.pid = undo->id,
-	};
+	struct job_wire_head head = { .kind = JOB_WIRE_STEP, .pid = undo->id, .wait = 1 };
 	size_t len = undo->name ? strnlen(undo->name, JOURNAL_NAME_MAX + 1) : 0;
 
+	while (w->kinds[head.type] && w->kinds[head.type] != undo->kind)
+		head.type++;
+	if (!w->kinds[head.type])
+		return error_set(err, ERROR_INTERNAL, "unknown kind of step: %s", undo->kind->name);
 	if (len > JOURNAL_NAME_MAX)
 		return error_set(err, ERROR_INVALID_ARGUMENT, "path is too long: %.64s...",
 				 undo->name);
 	if (w->steps >= JOURNAL_STEPS_MAX)
 		return error_set(err, ERROR_RESOURCE_EXHAUSTED, "more than %d steps in one job",
 				 JOURNAL_STEPS_MAX);
-	if (send_wire(w, &head, undo->name, len, &undo->fd, undo->fd >= 0, err) < 0)
+	if (send_wire(w, &head, undo->name, len, &undo->fd, 1, err) < 0 ||
+	    worker_wait_for(w, JOB_WIRE_ACK, err) < 0)
 		return -1;
 	w->steps++;
 	return 0;
@@ -222,7 +224,7 @@ _Noreturn void
 worker_enter(const struct worker_start *start)
 {
 	struct job_wire_head head = { .kind = JOB_WIRE_RESULT };
-	struct worker w = { .sock = start->sock };
+	struct worker w = { .sock = start->sock, .kinds = start->kinds };
 	struct error err = ERROR_INIT, ignored = ERROR_INIT;
 	int failed = -1;
 

@@ -7,8 +7,10 @@
 #include "agent/job/job.h"
 
 struct worker_start {
-	int sock;        /* the worker's end */
-	int dev_null;    /* becomes 0, 1 and 2 */
+	int sock;     /* the worker's end */
+	int dev_null; /* becomes 0, 1 and 2 */
+	/* Of steps; the last one is NULL. */
+	const struct undo_kind *const *kinds;
 	const int *keep; /* each > 2; sock is among them */
 	size_t n_keep;
 	job_work_fn *work;

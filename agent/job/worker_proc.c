@@ -10,6 +10,7 @@
 #include <sys/socket.h>
 
 #include "agent/job/initlink.h"
+#include "agent/job/job_internal.h"
 #include "agent/job/wire.h"
 #include "agent/job/worker.h"
 #include "lib/cleanup.h"
@@ -61,8 +62,8 @@ worker_proc_go(struct worker_proc *proc, struct initlink *link, int sock, struct
 }
 
 struct worker_proc *
-worker_proc_start(struct initlink *link, int dev_null, int *keep, size_t n_keep, job_work_fn *work,
-		  void *arg, int *sock, struct error *err)
+worker_proc_start(const struct jobs *jobs, int *keep, size_t n_keep, job_work_fn *work, void *arg,
+		  int *sock, struct error *err)
 {
 	auto_close int ours = -1;
 	auto_close int theirs = -1;
@@ -88,13 +89,15 @@ worker_proc_start(struct initlink *link, int dev_null, int *keep, size_t n_keep,
 	keep[n_keep++] = theirs;
 	struct worker_start start = {
 		.sock = theirs,
-		.dev_null = dev_null,
+		.dev_null = jobs->dev_null,
+		.kinds = jobs->kinds,
 		.keep = keep,
 		.n_keep = n_keep,
 		.work = work,
 		.arg = arg,
 	};
-	if (worker_proc_clone(proc, &start, err) < 0 || worker_proc_go(proc, link, ours, err) < 0) {
+	if (worker_proc_clone(proc, &start, err) < 0 ||
+	    worker_proc_go(proc, jobs->link, ours, err) < 0) {
 		worker_proc_free(proc);
 		return NULL;
 	}

@@ -20,14 +20,14 @@ struct worker_proc {
 	int pidfd;
 	struct child *child;
 	struct job *job; /* NULL: the job has ended, only the exit is awaited */
-	/* Called once when the process has ended, before the slot is freed. */
+	/* Called once when the process has ended, before the proc is freed. */
 	void (*on_exit)(struct worker_proc *proc, int status, bool gone, void *data);
 	void *data;
 };
 
 /* Starts a worker that waits at its gate until worker_proc_go(). *sock: our end, non-blocking, the caller's.
  * `keep` needs room for one more than n_keep: it is added to. NULL and err on failure, nothing runs then. */
-struct worker_proc *worker_proc_start(struct initlink *link, int dev_null, int *keep, size_t n_keep,
+struct worker_proc *worker_proc_start(const struct jobs *jobs, int *keep, size_t n_keep,
 				      job_work_fn *work, void *arg, int *sock, struct error *err);
 
 void worker_proc_kill(const struct worker_proc *proc);

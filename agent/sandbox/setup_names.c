@@ -130,19 +130,10 @@ bind_ours(struct worker *w, int run, const struct name_file *f, int target, int3
 	  struct error *err)
 {
 	auto_close int tree = sys_open_tree(run, f->ours, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
-	struct undo undo = { .kind = UNDO_UMOUNT, .fd = target, .name = f->target };
 
 	if (tree < 0)
 		return error_sys(err, "open %s/%s", RUN_DIR, f->ours);
-	undo.id = *id = sys_mount_id(tree, "", AT_EMPTY_PATH);
-	if (*id < 0)
-		return error_sys(err, "find the id of the mount over %s", f->target);
-	if (worker_step(w, &undo, err) < 0)
-		return -1;
-	if (sys_move_mount(tree, "", target, "",
-			   MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH) < 0)
-		return error_sys(err, "bind %s/%s over %s", RUN_DIR, f->ours, f->target);
-	return 0;
+	return worker_mount(w, tree, target, f->target, id, err);
 }
 
 static int

@@ -219,22 +219,9 @@ storage_place_mount(struct worker *w, const struct storage_place *place, int tre
 		    struct error *err)
 {
 	char path[PATH_MAX] = "a storage";
-	struct undo undo = {
-		.kind = UNDO_UMOUNT,
-		.fd = place->fd,
-		.id = sys_mount_id(tree, "", AT_EMPTY_PATH),
-		.name = path,
-	};
 
-	if (undo.id < 0)
-		return error_sys(err, "find the id of a mount");
 	(void)path_real(place->fd, path);
-	if (worker_step(w, &undo, err) < 0)
-		return -1;
-	if (sys_move_mount(tree, "", place->fd, "",
-			   MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH) < 0)
-		return error_sys(err, "attach a mount at %s", path);
-	return 0;
+	return worker_mount(w, tree, place->fd, path, NULL, err);
 }
 
 int

@@ -56,7 +56,7 @@ mount_aside(struct worker *w, const struct storage_fs *fs, int run, const char *
 {
 	char target[64];
 	auto_close int under = path_open(run, name, O_PATH | O_DIRECTORY, 0, PATH_FOLLOW_NONE, err);
-	const struct undo undo = { .kind = UNDO_UMOUNT, .fd = under, .name = name };
+	const struct undo undo = { .kind = &undo_umount, .fd = under, .name = name };
 	auto_close int top = -1;
 	auto_close int tree = -1;
 

@@ -43,7 +43,7 @@ make_cgroup(struct worker *w, struct hook_stage *stage, struct error *err)
 {
 	const struct launch *l = stage->launch;
 	char name[CGROUP_PATH_MAX];
-	const struct undo undo = { .kind = UNDO_CGROUP, .fd = -1, .name = name };
+	const struct undo undo = { .kind = &undo_cgroup, .fd = l->roots->cgroup, .name = name };
 
 	if (l->roots->cgroup < 0)
 		return 0;
@@ -86,7 +86,6 @@ bind_root(struct worker *w, const struct launch *l, int dir, struct error *err)
 {
 	auto_close int from = path_try_open(l->roots->root, l->spec->root->path,
 					    O_PATH | O_DIRECTORY, 0, PATH_FOLLOW_NONE);
-	struct undo undo = { .kind = UNDO_UMOUNT, .name = "the root file system for hooks" };
 	auto_close int tree = -1;
 	auto_close int at = -1;
 
@@ -100,15 +99,7 @@ bind_root(struct worker *w, const struct launch *l, int dir, struct error *err)
 	at = openat(dir, "rootfs", O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (at < 0)
 		return error_sys(err, "open %s/rootfs", l->bundle);
-	undo.fd = at;
-	undo.id = sys_mount_id(tree, "", AT_EMPTY_PATH);
-	if (undo.id < 0)
-		return error_sys(err, "find the id of a mount");
-	if (worker_step(w, &undo, err) < 0)
-		return -1;
-	if (sys_move_mount(tree, "", at, "", MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH) < 0)
-		return error_sys(err, "mount the root file system for hooks");
-	return 0;
+	return worker_mount(w, tree, at, "the root file system for hooks", NULL, err);
 }
 
 static int

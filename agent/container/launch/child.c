@@ -132,7 +132,7 @@ int
 child_start(struct worker *w, struct container_init *e, uint64_t flags, int cgroup_fd,
 	    struct child_process *c, struct error *err)
 {
-	struct undo undo = { .kind = UNDO_KILL };
+	struct undo undo = { .kind = &undo_kill };
 	struct clone_args args = { 0 };
 	int pair[2], pidfd = -1;
 	pid_t pid;
@@ -223,7 +223,7 @@ int
 child_fork_last(struct worker *w, struct child_process *c, const struct container_init *e,
 		const struct filter *filter, struct error *err)
 {
-	struct undo undo = { .kind = UNDO_KILL };
+	struct undo undo = { .kind = &undo_kill };
 	int pidfd = -1;
 	pid_t pid;
 

@@ -73,7 +73,7 @@ make(int fd, const char *root)
 	CHECK(b->loop);
 	b->link = initlink_new(b->loop, fd, NULL, NULL, &b->err);
 	CHECK(b->link);
-	b->jobs = jobs_new(b->loop, b->link, -1, &b->err);
+	b->jobs = jobs_new(b->loop, b->link, NULL, &b->err);
 	CHECK(b->jobs);
 	spec = (struct console_spec){ b->loop, b->jobs, b->link, &b->roots, address };
 	b->console = console_new(&spec, &b->err);

@@ -155,6 +155,7 @@ struct body {
 static int
 run_body(int init_fd, void *data)
 {
+	static const struct undo_kind *const kinds[] = { &undo_cgroup, NULL };
 	struct body *body = data;
 	struct error err = ERROR_INIT;
 	size_t mounts, fds;
@@ -168,9 +169,8 @@ run_body(int init_fd, void *data)
 	CHECK(b.loop);
 	b.link = initlink_new(b.loop, init_fd, NULL, NULL, &err);
 	CHECK(b.link && roots_open(&b.roots, &err) == 0);
-	b.jobs = jobs_new(b.loop, b.link, b.roots.cgroup, &err);
+	b.jobs = jobs_new(b.loop, b.link, kinds, &err);
 	CHECK(b.jobs);
-	jobs_set_cgroup_remove(b.jobs, cgroup_remove);
 	mounts = count_lines("/proc/self/mountinfo");
 	fds = count_fds();
 	body->fn(&b);

@@ -129,7 +129,7 @@ bench_init(struct bench *b, int init_fd)
 	CHECK(b->loop);
 	b->link = initlink_new(b->loop, init_fd, NULL, NULL, &err);
 	CHECK(b->link);
-	b->jobs = jobs_new(b->loop, b->link, -1, &err);
+	b->jobs = jobs_new(b->loop, b->link, NULL, &err);
 	CHECK(b->jobs);
 	b->roots = (struct roots){
 		.proc = b->t.proc, .sys = -1, .dev = -1, .cgroup = -1, .run = b->t.run, .root = -1

@@ -18,7 +18,7 @@ bench_init(struct bench *b, int init_fd)
 	CHECK(b->loop);
 	b->link = initlink_new(b->loop, init_fd, NULL, NULL, &err);
 	CHECK(b->link);
-	b->jobs = jobs_new(b->loop, b->link, -1, &err);
+	b->jobs = jobs_new(b->loop, b->link, NULL, &err);
 	CHECK(b->jobs);
 }
 

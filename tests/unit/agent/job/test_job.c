@@ -535,7 +535,7 @@ work_process(struct worker *w, void *arg, struct error *err)
 	}
 	if (pid < 0)
 		return error_sys(err, "clone");
-	struct undo kill_it = { .kind = UNDO_KILL, .fd = pidfd, .id = pid };
+	struct undo kill_it = { .kind = &undo_kill, .fd = pidfd, .id = pid };
 	if (worker_step(w, &kill_it, err) < 0 || worker_process(w, pid, pidfd, err) < 0)
 		return -1;
 	if (arg)
@@ -652,6 +652,152 @@ body_pool(int fd, void *data)
 Test(job, pool_and_queue)
 {
 	in_agent(body_pool);
+}
+
+/* ---- lanes ---- */
+
+#define LANE_JOBS 4
+
+static int lane_pipe[2];
+static char lane_order[LANE_JOBS + 1];
+
+/* Says its letter when it begins, and ends when it is let. */
+static int
+work_in_lane(struct worker *w, void *arg, struct error *err)
+{
+	char byte;
+
+	if (worker_send(w, 1, arg, 1, NULL, 0, true, err) < 0)
+		return -1;
+	return read(lane_pipe[0], &byte, 1) == 1 ? 0 : error_sys(err, "wait");
+}
+
+static int
+on_letter(struct job *job, const struct job_message *m, void *data, struct error *err)
+{
+	struct bench *b = data;
+
+	(void)job;
+	(void)err;
+	lane_order[b->n_messages++] = *(const char *)m->payload;
+	return 0;
+}
+
+static void
+until_messages(struct bench *b, int n)
+{
+	struct error err = ERROR_INIT;
+
+	while (b->n_messages < n)
+		CHECK(loop_run_once(b->loop, 5000, &err) == 0);
+}
+
+static int
+body_lane(int fd, void *data)
+{
+	static const struct job_message_type messages[] = {
+		[1] = { .handler = on_letter, .size = 1 },
+	};
+	static const struct job_ops ops = { .name = "lane",
+					    .work = work_in_lane,
+					    .messages = messages,
+					    .n_messages = ARRAY_LEN(messages),
+					    .done = on_done };
+	struct job_lane lane = { 0 };
+	struct job *jobs[LANE_JOBS];
+	struct error err = ERROR_INIT;
+	char letters[] = "abcd";
+	int arg = 42;
+	struct bench b;
+
+	(void)data;
+	bench_init(&b, fd);
+	CHECK(pipe2(lane_pipe, O_CLOEXEC) == 0);
+	for (int i = 0; i < LANE_JOBS; i++) {
+		const struct job_spec spec = { .ops = &ops,
+					       .arg = &letters[i],
+					       .data = &b,
+					       .keep_fds = lane_pipe,
+					       .n_keep_fds = 1,
+					       .deadline_ms = 5000,
+					       .lane = &lane };
+
+		jobs[i] = job_start(b.jobs, &spec, &err);
+		CHECK(jobs[i]);
+	}
+	until_messages(&b, 1);
+	/* what is in no lane passes */
+	start(&b, OPS(work_ok), &arg, 0, 0);
+	run_until(&b, 1);
+	CHECK(b.last.code == ERROR_OK && b.n_messages == 1);
+	CHECK(job_has_begun(jobs[0]) && !job_has_begun(jobs[1]) && !job_has_begun(jobs[3]));
+	CHECK(jobs_running(b.jobs) == 1);
+	/* one that has not begun sees what its argument is when it begins, or never does */
+	letters[1] = 'B';
+	job_cancel(jobs[2], ERROR_CANCELLED, "was in the lane");
+	run_until(&b, 2);
+	CHECK(b.last.code == ERROR_CANCELLED);
+	CHECK(write(lane_pipe[1], "x", 1) == 1);
+	run_until(&b, 3);
+	CHECK(b.last.code == ERROR_OK);
+	until_messages(&b, 2);
+	CHECK(!job_has_begun(jobs[3]));
+	/* the one whose turn it is fails: the next one comes all the same */
+	job_cancel(jobs[1], ERROR_CANCELLED, "has begun");
+	run_until(&b, 4);
+	until_messages(&b, 3);
+	CHECK(write(lane_pipe[1], "x", 1) == 1);
+	run_until(&b, 5);
+	CHECK(b.last.code == ERROR_OK);
+	CHECK(strcmp(lane_order, "aBd") == 0);
+	CHECK(!lane.turn && jobs_running(b.jobs) == 0);
+	close_fd(&lane_pipe[0]);
+	close_fd(&lane_pipe[1]);
+	bench_release(&b);
+	return 0;
+}
+
+Test(job, one_after_the_other_in_a_lane)
+{
+	in_agent(body_lane);
+}
+
+/* The time of a job begins with its turn, also when no worker is free for it. */
+static int
+body_lane_deadline(int fd, void *data)
+{
+	struct job_lane lane = { 0 };
+	struct job_spec spec = { .ops = OPS(work_hang), .deadline_ms = 300, .lane = &lane };
+	struct error err = ERROR_INIT;
+	uint64_t begin;
+	struct bench b;
+
+	(void)data;
+	bench_init(&b, fd);
+	spec.data = &b;
+	begin = monotonic_ns();
+	CHECK(job_start(b.jobs, &spec, &err) && job_start(b.jobs, &spec, &err));
+	run_until(&b, 1);
+	CHECK(b.last.code == ERROR_DEADLINE_EXCEEDED);
+	run_until(&b, 2);
+	CHECK(b.last.code == ERROR_DEADLINE_EXCEEDED);
+	CHECK(monotonic_ns() - begin >= 600000000);
+	for (int i = 0; i < 62; i++)
+		start(&b, OPS(work_hang), NULL, 0, 0);
+	CHECK(job_start(b.jobs, &spec, &err) && job_start(b.jobs, &spec, &err));
+	run_until(&b, 4);
+	CHECK(b.last.code == ERROR_DEADLINE_EXCEEDED && strstr(b.last.msg, "no worker was free"));
+	CHECK(!lane.turn);
+	/* what waits in a lane goes with the pool */
+	CHECK(job_start(b.jobs, &spec, &err) && job_start(b.jobs, &spec, &err));
+	bench_release(&b);
+	CHECK(!lane.turn);
+	return 0;
+}
+
+Test(job, time_in_a_lane)
+{
+	in_agent(body_lane_deadline);
 }
 
 static int

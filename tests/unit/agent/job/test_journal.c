@@ -39,8 +39,8 @@ work_journal(struct worker *w, void *arg, struct error *err)
 	if (worker_create(w, fd, "file", 0600, NULL, err) < 0)
 		return -1;
 	/* Announced and not taken. */
-	const struct undo mounted = { .kind = UNDO_UMOUNT, .fd = fd, .id = INT32_MAX };
-	const struct undo never = { .kind = UNDO_RMDIR, .fd = fd, .name = "never" };
+	const struct undo mounted = { .kind = &undo_umount, .fd = fd, .id = INT32_MAX };
+	const struct undo never = { .kind = &undo_rmdir, .fd = fd, .name = "never" };
 
 	if (worker_step(w, &mounted, err) < 0 || worker_step(w, &never, err) < 0)
 		return -1;
@@ -155,7 +155,7 @@ Test(job, journal_is_undone, .init = make_dir, .fini = remove_dir)
 static int
 work_endless_steps(struct worker *w, void *arg, struct error *err)
 {
-	const struct undo step = { .kind = UNDO_RMDIR, .fd = worker_fd(w), .name = "nonexistent" };
+	const struct undo step = { .kind = &undo_rmdir, .fd = worker_fd(w), .name = "nonexistent" };
 
 	(void)arg;
 	for (;;) {
@@ -183,40 +183,41 @@ Test(job, journal_is_bounded)
 	in_agent(body_bounded);
 }
 
-/* ---- a step of which the agent does not learn ---- */
+/* ---- a step that does not reach the journal ---- */
 
-static int all_said[2];
 static struct rlimit files;
 
 static int
 work_lost_step(struct worker *w, void *arg, struct error *err)
 {
 	auto_close int top = open(dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
-	const struct undo lost = { .kind = UNDO_RMDIR, .fd = top, .name = "lost" };
 
 	(void)arg;
 	if (worker_mkdir(w, top, "a", 0700, NULL, err) < 0 ||
-	    worker_send(w, 1, "ready", 5, NULL, 0, false, err) < 0 ||
-	    worker_step(w, &lost, err) < 0 || worker_taken(w, NULL, err) < 0)
+	    worker_send(w, 1, "ready", 5, NULL, 0, true, err) < 0)
 		return -1;
-	(void)write_full(all_said[1], "", 1);
-	for (;;)
-		(void)pause();
+	return worker_mkdir(w, top, "lost", 0700, NULL, err) < 0 ? -1 : 0;
 }
 
-/* From here on it can open no file; what follows is in the socket by then. */
+/* From here on the agent has room for no other fd. */
 static int
 on_ready(struct job *job, const struct job_message *m, void *data, struct error *err)
 {
 	struct rlimit none;
-	char byte;
 
-	CHECK(read_full(all_said[0], &byte, 1) == 1);
 	CHECK(getrlimit(RLIMIT_NOFILE, &files) == 0);
 	none = files;
 	none.rlim_cur = 3;
 	CHECK(setrlimit(RLIMIT_NOFILE, &none) == 0);
 	return on_message(job, m, data, err);
+}
+
+/* The job is being undone, which needs fds again. */
+static void
+give_files_back(void *data)
+{
+	(void)data;
+	CHECK(setrlimit(RLIMIT_NOFILE, &files) == 0);
 }
 
 static int
@@ -232,31 +233,156 @@ body_lost_step(int fd, void *data)
 					    .done = on_done };
 	struct error err = ERROR_INIT;
 	struct bench b;
-	int keep[1];
-	struct job_spec spec = { .ops = &ops, .data = &b, .keep_fds = keep, .n_keep_fds = 1 };
 
 	(void)data;
 	bench_init(&b, fd);
-	CHECK(pipe2(all_said, O_CLOEXEC) == 0);
-	keep[0] = all_said[1];
-	CHECK(job_start(b.jobs, &spec, &err));
+	start(&b, &ops, NULL, 0, 0);
 	while (b.n_messages == 0)
 		CHECK(loop_run_once(b.loop, 5000, &err) == 0);
-	CHECK(setrlimit(RLIMIT_NOFILE, &files) == 0);
+	CHECK(loop_timer(b.loop, 500, give_files_back, NULL, &err));
 	run_until(&b, 1);
 	CHECK(b.last.code == ERROR_RESOURCE_EXHAUSTED);
 	CHECK(strstr(b.last.msg, "too many open files"));
-	/* that "lost" was not made says nothing about it */
+	/* what could not be undone was not done */
+	CHECK(!is_there("lost"));
 	CHECK(!is_there("a"));
-	close_fd(&all_said[0]);
-	close_fd(&all_said[1]);
 	bench_release(&b);
 	return 0;
 }
 
-Test(job, lost_step_does_not_change_the_one_before, .init = make_dir, .fini = remove_dir)
+Test(job, a_step_that_is_not_in_the_journal_is_not_taken, .init = make_dir, .fini = remove_dir)
 {
 	in_agent(body_lost_step);
+}
+
+/* ---- kinds of steps ---- */
+
+static int
+work_kinds(struct worker *w, void *arg, struct error *err)
+{
+	const struct undo_kind *const *kinds = arg;
+
+	for (; *kinds; kinds++) {
+		const struct undo undo = {
+			.kind = *kinds, .fd = worker_fd(w), .id = 7, .name = "x"
+		};
+
+		if (worker_step(w, &undo, err) < 0)
+			return -1;
+	}
+	return error_set(err, ERROR_ABORTED, "as told");
+}
+
+static int
+undo_noted(const struct step *step, struct error *err)
+{
+	char path[128];
+
+	/* it runs in a worker: a file tells that it did */
+	snprintf(path, sizeof(path), "%s/%s", dir, step->kind->name);
+	if (step->id != 7 || strcmp(step->name, "x") != 0 || fcntl(step->fd, F_GETFD) < 0)
+		return error_set(err, ERROR_INTERNAL, "another step");
+	return mkdir(path, 0700);
+}
+
+static int
+undo_fails(const struct step *step, struct error *err)
+{
+	(void)undo_noted(step, err);
+	return error_set(err, ERROR_INTERNAL, "nothing can be undone");
+}
+
+static const struct undo_kind kind_a = { .name = "a", .undo = undo_noted };
+static const struct undo_kind kind_b = { .name = "b", .undo = undo_fails };
+static const struct undo_kind kind_unknown = { .name = "lost", .undo = undo_noted };
+
+static int
+body_kinds(int fd, void *data)
+{
+	static const struct undo_kind *const known[] = { &kind_a, &kind_b, NULL };
+	static const struct undo_kind *const unknown[] = { &kind_unknown, NULL };
+	struct error err = ERROR_INIT;
+	struct bench b;
+
+	(void)data;
+	bench_init(&b, fd);
+	jobs_free(b.jobs);
+	b.jobs = jobs_new(b.loop, b.link, known, &err);
+	CHECK(b.jobs);
+	start(&b, OPS(work_kinds), (void *)(uintptr_t)known, 0, 0);
+	run_until(&b, 1);
+	CHECK(b.last.code == ERROR_ABORTED);
+	/* the one that fails keeps no other from being undone */
+	CHECK(is_there("a") && is_there("b"));
+	start(&b, OPS(work_kinds), (void *)(uintptr_t)unknown, 0, 0);
+	run_until(&b, 2);
+	CHECK(b.last.code == ERROR_INTERNAL && strstr(b.last.msg, "unknown kind of step: lost"));
+	CHECK(!is_there("lost"));
+	bench_release(&b);
+	return 0;
+}
+
+Test(job, steps_are_undone_by_their_kind, .init = make_dir, .fini = remove_dir)
+{
+	in_agent(body_kinds);
+}
+
+/* ---- the time for an undo ---- */
+
+static int
+undo_hangs(const struct step *step, struct error *err)
+{
+	(void)step;
+	(void)err;
+	while (pause() < 0)
+		continue;
+	return 0;
+}
+
+static int
+undo_dies_late(const struct step *step, struct error *err)
+{
+	(void)step;
+	(void)err;
+	(void)usleep(4000000);
+	(void)raise(SIGKILL);
+	return 0;
+}
+
+/* The first worker dies after 4 s, and the next ones: all of them together have 5 s. */
+static int
+body_late_undo(int fd, void *data)
+{
+	static const struct undo_kind hangs = { .name = "hang", .undo = undo_hangs };
+	static const struct undo_kind dies = { .name = "die", .undo = undo_dies_late };
+	static const struct undo_kind *const kinds[] = { &hangs, &dies, NULL };
+	static const struct undo_kind *const rows[][2] = { { &hangs, NULL }, { &dies, NULL } };
+	struct error err = ERROR_INIT;
+	struct bench b;
+
+	(void)data;
+	bench_init(&b, fd);
+	jobs_free(b.jobs);
+	b.jobs = jobs_new(b.loop, b.link, kinds, &err);
+	CHECK(b.jobs);
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		uint64_t begin = monotonic_ns(), ms;
+
+		start(&b, OPS(work_kinds), (void *)(uintptr_t)rows[i], 0, 0);
+		run_until(&b, (int)i + 1);
+		ms = (monotonic_ns() - begin) / 1000000;
+		CHECK(b.last.code == ERROR_ABORTED);
+		if (ms < 4900 || ms >= 7000)
+			fprintf(stderr, "row %zu: %llu ms\n", i, (unsigned long long)ms);
+		CHECK(ms >= 4900 && ms < 7000);
+	}
+	bench_release(&b);
+	return 0;
+}
+
+Test(job, an_undo_is_given_up_after_five_seconds)
+{
+	in_agent(body_late_undo);
 }
 
 /* ---- a worker that cannot be killed ---- */

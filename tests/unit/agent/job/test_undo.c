@@ -58,15 +58,9 @@ work_mounts(struct worker *w, void *arg, struct error *err)
 	for (int i = 0; i < 2; i++) {
 		auto_close int point = openat(top, "mount", O_PATH | O_DIRECTORY | O_CLOEXEC);
 		auto_close int tree = new_tmpfs();
-		const struct undo undo = { .kind = UNDO_UMOUNT,
-					   .fd = point,
-					   .id = sys_mount_id(tree, "", AT_EMPTY_PATH) };
 
-		if (undo.id < 0 || worker_step(w, &undo, err) < 0)
-			return error_sys(err, "announce a mount");
-		if (sys_move_mount(tree, "", point, "",
-				   MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH) < 0)
-			return error_sys(err, "mount");
+		if (worker_mount(w, tree, point, "a tmpfs", NULL, err) < 0)
+			return -1;
 	}
 	/* In use: the mount goes all the same. */
 	if (fchdir(top) < 0 || chdir("mount") < 0 || mknod("busy", S_IFREG | 0600, 0) < 0)
@@ -113,7 +107,7 @@ work_cgroup(struct worker *w, void *arg, struct error *err)
 	char byte;
 	pid_t pid;
 
-	const struct undo undo = { .kind = UNDO_CGROUP, .fd = -1, .name = CGROUP };
+	const struct undo undo = { .kind = &undo_cgroup, .fd = root, .name = CGROUP };
 
 	if (worker_step(w, &undo, err) < 0)
 		return -1;
@@ -154,6 +148,7 @@ cgroup_root(void)
 static int
 body_cgroup(int fd, void *data)
 {
+	static const struct undo_kind *const kinds[] = { &undo_cgroup, NULL };
 	struct bench b;
 	int root = *(int *)data;
 	struct job_spec spec = { .ops = OPS(work_cgroup),
@@ -165,9 +160,8 @@ body_cgroup(int fd, void *data)
 
 	bench_init(&b, fd);
 	jobs_free(b.jobs);
-	b.jobs = jobs_new(b.loop, b.link, root, &err);
+	b.jobs = jobs_new(b.loop, b.link, kinds, &err);
 	CHECK(b.jobs);
-	jobs_set_cgroup_remove(b.jobs, cgroup_remove);
 	CHECK(job_start(b.jobs, &spec, &err));
 	run_until(&b, 1);
 	if (b.last.code != ERROR_ABORTED)
