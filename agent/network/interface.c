@@ -329,6 +329,7 @@ net_interface_work(struct worker *w, struct net_task *task, struct error *err)
 	struct rtnl r;
 	struct change c = { .w = w, .r = &r, .task = task };
 	char text[NET_MAC_TEXT];
+	uint8_t is_last = task->is_last_look;
 	int found, result = -1;
 
 	if (rtnl_open(&r, err) < 0)
@@ -343,7 +344,7 @@ net_interface_work(struct worker *w, struct net_task *task, struct error *err)
 	rtnl_close(&r);
 	if (found <= 0)
 		return result;
-	if (worker_send(w, NET_MESSAGE_ABSENT, NULL, 0, NULL, 0, false, err) < 0)
+	if (worker_send(w, NET_MESSAGE_ABSENT, &is_last, sizeof(is_last), NULL, 0, false, err) < 0)
 		return -1;
 	return error_set(err, ERROR_NOT_FOUND, TEXT_LINK_NOT_FOUND " (%s%s%s)",
 			 net_format_mac(&task->interface.mac, text),

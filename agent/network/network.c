@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Operations on the guest's network, on the loop: which runs, which waits for its turn, and which for an interface.
+ * Operations on the guest's network, on the loop. Each is a job; those that change something are in one lane.
  *
- *   what changes something:  QUEUED -> RUNNING -> done
- *                              ^         |  the interface is not there
- *                              +------ WAITING          until a link event that may be it, or the time is over
- *   what reads:                        RUNNING -> done   any number, beside all of this
+ *   WORKING -> done
+ *     ^ |  the interface is not there
+ *     | v
+ *   WAITING            until a link event that may be it, or the time is over
  *
  * Nothing here blocks. Called by agent/rpc through network.h.
  */
@@ -30,15 +30,16 @@ struct network {
 	struct jobs *jobs;
 	const struct roots *roots;
 	uint64_t timeout_ms;
-	struct net_op *running; /* that changes something */
-	struct list queued, waiting, reading;
+	struct job_lane changes;
+	/* Operations: with a job, and those that wait for their interface. */
+	struct list working, waiting;
 	struct net_events events; /* while an operation on an interface lasts */
 	struct net_ifindex_cache ifindex_cache;
 	struct net_absent absent;
 };
 
 /* One kind of operation. */
-struct kind {
+struct net_op_kind {
 	struct job_ops job;
 	int (*work)(struct worker *w, struct net_task *task, struct error *err);
 	uint64_t limit_ms;
@@ -46,21 +47,13 @@ struct kind {
 	bool waits;   /* for its interface */
 };
 
-enum net_state {
-	NET_QUEUED,
-	NET_RUNNING,
-	NET_WAITING,
-	NET_READING,
-};
-
 struct net_op {
 	struct list node;
 	struct network *network;
-	const struct kind *kind;
-	enum net_state state;
+	const struct net_op_kind *kind;
 	struct net_task task;
 	struct log_context *log; /* of the call that asks for it */
-	struct job *job;         /* while it runs */
+	struct job *job;         /* NULL: it waits for its interface */
 	struct buf reply;
 	struct pending pending;
 	net_done_fn *done;
@@ -68,16 +61,16 @@ struct net_op {
 	struct timer *timer; /* for its interface */
 	bool is_absent;      /* says the worker */
 	bool is_due;         /* an event came while the worker was looking */
-	bool is_last;        /* the worker knows that the time is over */
+	bool is_last;        /* says the worker: it knew that the time is over */
 	bool is_incomplete;  /* there was no memory for the reply */
 };
 
-static void network_next(struct network *n);
+static int net_op_start(struct net_op *op, struct error *err);
 
 /* ---- link events ---- */
 
 static void
-op_free(struct net_op *op)
+net_op_free(struct net_op *op)
 {
 	list_remove(&op->node);
 	timer_cancel(op->timer);
@@ -90,11 +83,11 @@ op_free(struct net_op *op)
 }
 
 static void
-op_finish(struct net_op *op, const struct error *err)
+net_op_finish(struct net_op *op, const struct error *err)
 {
 	if (pending_end(&op->pending))
 		op->done(err, &op->reply, op->data);
-	op_free(op);
+	net_op_free(op);
 }
 
 /* May this be what it waits for? mac NULL: anything may have come. */
@@ -109,36 +102,46 @@ may_be(const struct net_op *op, const struct net_mac *mac)
 	       net_find_at_path(op->network->roots->sys, &op->task.interface.path, name);
 }
 
+/* Looks for its interface again, after all that has come before. */
 static void
-op_queue(struct net_op *op)
+net_op_again(struct net_op *op)
 {
-	op->state = NET_QUEUED;
-	list_remove(&op->node);
-	list_append(&op->network->queued, &op->node);
+	struct error err = ERROR_INIT;
+
+	if (net_op_start(op, &err) < 0)
+		net_op_finish(op, &err);
 }
 
-/* net_events_fn. Who waits for what has come looks again. */
+/* net_events_fn. The operations that wait for what has come look again. */
 static void
-link_has_come(const struct net_mac *mac, void *data)
+net_op_link_event(const struct net_mac *mac, void *data)
 {
 	struct network *n = data;
-	struct list *pos, *tmp;
+	struct list *pos, *tmp, due;
 
-	if (n->running && n->running->kind->waits && may_be(n->running, mac))
-		n->running->is_due = true;
+	list_init(&due);
+	list_for_each (pos, &n->working) {
+		struct net_op *op = list_entry(pos, struct net_op, node);
+
+		if (op->kind->waits && job_has_begun(op->job) && may_be(op, mac))
+			op->is_due = true;
+	}
 	list_for_each_safe (pos, tmp, &n->waiting) {
 		struct net_op *op = list_entry(pos, struct net_op, node);
 
-		if (may_be(op, mac))
-			op_queue(op);
+		if (may_be(op, mac)) {
+			list_remove(&op->node);
+			list_append(&due, &op->node);
+		}
 	}
-	network_next(n);
+	while (!list_is_empty(&due))
+		net_op_again(list_entry(due.next, struct net_op, node));
 }
 
 /* ---- an operation's way ---- */
 
 static int
-op_start(struct net_op *op, struct error *err)
+net_op_start(struct net_op *op, struct error *err)
 {
 	const struct roots *roots = op->network->roots;
 	const int keep[] = { roots->proc, roots->sys, roots->root };
@@ -149,41 +152,24 @@ op_start(struct net_op *op, struct error *err)
 		.keep_fds = keep,
 		.n_keep_fds = ARRAY_LEN(keep),
 		.deadline_ms = op->kind->limit_ms,
+		.lane = op->kind->changes ? &op->network->changes : NULL,
 	};
 	const struct log_context *former;
 
-	op->is_absent = op->is_due = op->is_incomplete = false;
-	op->is_last = op->task.is_last_look;
-	op->task.hint =
-		net_ifindex_cache_find(&op->network->ifindex_cache, &op->task.interface.mac);
+	op->is_absent = op->is_last = op->is_due = op->is_incomplete = false;
 	op->reply.off = op->reply.len = 0;
-	/* it may be started when another call's operation has ended, or by an event */
+	list_remove(&op->node);
+	/* an event may start it */
 	former = log_context_set(op->log);
 	op->job = job_start(op->network->jobs, &spec, err);
 	(void)log_context_set(former);
 	if (!op->job)
 		return -1;
-	op->state = op->kind->changes ? NET_RUNNING : NET_READING;
+	list_append(&op->network->working, &op->node);
 	return 0;
 }
 
-/* The next of those that change something. */
-static void
-network_next(struct network *n)
-{
-	while (!n->running && !list_is_empty(&n->queued)) {
-		struct net_op *op = list_entry(n->queued.next, struct net_op, node);
-		struct error err = ERROR_INIT;
-
-		list_remove(&op->node);
-		if (op_start(op, &err) == 0)
-			n->running = op;
-		else
-			op_finish(op, &err);
-	}
-}
-
-/* One that is being looked for just now is looked for once more when that is over. */
+/* An interface that is being looked for just now is looked for once more when that is over. */
 static void
 network_on_timeout(void *data)
 {
@@ -191,27 +177,26 @@ network_on_timeout(void *data)
 
 	op->timer = NULL;
 	op->task.is_last_look = true;
-	op->is_due = true;
-	if (op->state != NET_WAITING)
-		return;
-	op_queue(op);
-	network_next(op->network);
+	if (!op->job)
+		net_op_again(op);
+	else
+		op->is_due = job_has_begun(op->job);
 }
 
 /* Its interface is not there: again when something comes. */
 static void
-op_wait(struct net_op *op)
+net_op_wait(struct net_op *op)
 {
 	if (op->is_due) {
-		op_queue(op);
+		net_op_again(op);
 		return;
 	}
-	op->state = NET_WAITING;
+	list_remove(&op->node);
 	list_append(&op->network->waiting, &op->node);
 }
 
 static void
-op_ended(struct net_op *op, const struct error *err)
+net_op_ended(struct net_op *op, const struct error *err)
 {
 	struct error why = *err;
 
@@ -219,7 +204,7 @@ op_ended(struct net_op *op, const struct error *err)
 		error_nomem(&why, "taking the reply");
 	} else if (op->is_absent && err->code == ERROR_NOT_FOUND) {
 		if (!op->is_last && pending_is_wanted(&op->pending)) {
-			op_wait(op);
+			net_op_wait(op);
 			return;
 		}
 		/* a call that was given up has not waited: the next one does */
@@ -229,21 +214,17 @@ op_ended(struct net_op *op, const struct error *err)
 	} else if (op->kind->waits && err->code == ERROR_OK) {
 		net_absent_forget(&op->network->absent, &op->task.interface);
 	}
-	op_finish(op, &why);
+	net_op_finish(op, &why);
 }
 
 static void
 on_job_done(struct job *job, const struct error *err, void *data)
 {
 	struct net_op *op = data;
-	struct network *n = op->network;
 
 	(void)job;
 	op->job = NULL;
-	if (n->running == op)
-		n->running = NULL;
-	op_ended(op, err);
-	network_next(n);
+	net_op_ended(op, err);
 }
 
 static int
@@ -263,8 +244,10 @@ take_absent(struct job *job, const struct job_message *m, void *data, struct err
 {
 	struct net_op *op = data;
 
-	(void)job, (void)m, (void)err;
+	(void)job;
+	(void)err;
 	op->is_absent = true;
+	op->is_last = *(const uint8_t *)m->payload;
 	return 0;
 }
 
@@ -281,66 +264,68 @@ take_seen(struct job *job, const struct job_message *m, void *data, struct error
 
 static const struct job_message_type messages[] = {
 	[NET_MESSAGE_DATA] = { .handler = take_data, .size_max = JOB_MESSAGE_MAX },
-	[NET_MESSAGE_ABSENT] = { .handler = take_absent },
+	[NET_MESSAGE_ABSENT] = { .handler = take_absent, .size = sizeof(uint8_t) },
 	[NET_MESSAGE_SEEN] = { .handler = take_seen, .size_max = JOB_MESSAGE_MAX },
 };
 
 static int
-op_work(struct worker *w, void *arg, struct error *err)
+net_op_work(struct worker *w, void *arg, struct error *err)
 {
 	struct net_op *op = arg;
 
+	op->task.hint =
+		net_ifindex_cache_find(&op->network->ifindex_cache, &op->task.interface.mac);
 	return op->kind->work(w, &op->task, err);
 }
 
-#define JOB(what)                                                       \
-	{                                                               \
-		.name = (what), .work = op_work, .messages = messages,  \
-		.n_messages = ARRAY_LEN(messages), .done = on_job_done, \
+#define NET_JOB(what)                                                      \
+	{                                                                  \
+		.name = (what), .work = net_op_work, .messages = messages, \
+		.n_messages = ARRAY_LEN(messages), .done = on_job_done,    \
 	}
 
-static const struct kind kind_interface = {
-	.job = JOB("update interface"),
+static const struct net_op_kind kind_interface = {
+	.job = NET_JOB("update interface"),
 	.work = net_interface_work,
 	.limit_ms = CHANGE_MS,
 	.changes = true,
 	.waits = true,
 };
 
-static const struct kind kind_routes = {
-	.job = JOB("update routes"),
+static const struct net_op_kind kind_routes = {
+	.job = NET_JOB("update routes"),
 	.work = net_routes_work,
 	.limit_ms = CHANGE_MS,
 	.changes = true,
 };
 
-static const struct kind kind_neighbours = {
-	.job = JOB("add neighbours"),
+static const struct net_op_kind kind_neighbours = {
+	.job = NET_JOB("add neighbours"),
 	.work = net_neighbours_work,
 	.limit_ms = CHANGE_MS,
 	.changes = true,
 };
 
-static const struct kind kind_list_interfaces = {
-	.job = JOB("list interfaces"),
+static const struct net_op_kind kind_list_interfaces = {
+	.job = NET_JOB("list interfaces"),
 	.work = net_list_interfaces_work,
 	.limit_ms = READ_MS,
 };
 
-static const struct kind kind_list_routes = {
-	.job = JOB("list routes"),
+static const struct net_op_kind kind_list_routes = {
+	.job = NET_JOB("list routes"),
 	.work = net_list_routes_work,
 	.limit_ms = READ_MS,
 };
 
-static const struct kind kind_get_iptables = {
-	.job = JOB("get iptables"),
+static const struct net_op_kind kind_get_iptables = {
+	.job = NET_JOB("get iptables"),
 	.work = net_get_iptables_work,
 	.limit_ms = TOOLS_MS,
 };
 
-static const struct kind kind_set_iptables = {
-	.job = JOB("set iptables"),
+static const struct net_op_kind kind_set_iptables = {
+	.job = NET_JOB("set iptables"),
 	.work = net_set_iptables_work,
 	.limit_ms = TOOLS_MS,
 	.changes = true,
@@ -362,10 +347,9 @@ network_new(struct loop *loop, struct jobs *jobs, const struct roots *roots, uin
 	n->jobs = jobs;
 	n->roots = roots;
 	n->timeout_ms = timeout_ms;
-	net_events_init(&n->events, loop, link_has_come, n);
-	list_init(&n->queued);
+	net_events_init(&n->events, loop, net_op_link_event, n);
+	list_init(&n->working);
 	list_init(&n->waiting);
-	list_init(&n->reading);
 	return n;
 }
 
@@ -373,7 +357,7 @@ static void
 free_all(struct list *ops)
 {
 	while (!list_is_empty(ops))
-		op_free(list_entry(ops->next, struct net_op, node));
+		net_op_free(list_entry(ops->next, struct net_op, node));
 }
 
 void
@@ -381,36 +365,27 @@ network_free(struct network *n)
 {
 	if (!n)
 		return;
-	if (n->running)
-		op_free(n->running);
-	free_all(&n->queued);
+	free_all(&n->working);
 	free_all(&n->waiting);
-	free_all(&n->reading);
 	net_ifindex_cache_release(&n->ifindex_cache);
 	free(n);
 }
 
 /* What is changing something goes on. */
 static void
-op_unwanted(struct pending *p)
+net_op_unwanted(struct pending *p)
 {
 	struct net_op *op = pending_entry(p, struct net_op, pending);
 
-	switch (op->state) {
-	case NET_QUEUED:
-	case NET_WAITING:
-		op_free(op);
-		return;
-	case NET_READING:
+	if (!op->job)
+		net_op_free(op);
+	else if (!op->kind->changes || !job_has_begun(op->job))
 		job_cancel(op->job, ERROR_CANCELLED, "nobody waits for it");
-		return;
-	case NET_RUNNING:
-		return;
-	}
 }
 
 static struct net_op *
-op_new(struct network *n, const struct kind *kind, net_done_fn *done, void *data, struct error *err)
+net_op_new(struct network *n, const struct net_op_kind *kind, net_done_fn *done, void *data,
+	   struct error *err)
 {
 	struct net_op *op = calloc(1, sizeof(*op));
 
@@ -429,7 +404,7 @@ op_new(struct network *n, const struct kind *kind, net_done_fn *done, void *data
 	op->task.roots = n->roots;
 	op->log = log_context_copy();
 	buf_init(&op->reply, NET_REPLY_MAX);
-	op->pending.cancel = op_unwanted;
+	op->pending.cancel = net_op_unwanted;
 	op->done = done;
 	op->data = data;
 	return op;
@@ -437,7 +412,7 @@ op_new(struct network *n, const struct kind *kind, net_done_fn *done, void *data
 
 /* Begins it, or puts it behind the others. planned: what came of its request. */
 static struct pending *
-op_submit(struct net_op *op, int planned, struct error *err)
+net_op_submit(struct net_op *op, int planned, struct error *err)
 {
 	struct network *n = op->network;
 
@@ -448,18 +423,10 @@ op_submit(struct net_op *op, int planned, struct error *err)
 			op->timer = loop_timer(n->loop, n->timeout_ms, network_on_timeout, op, err);
 		planned = op->timer || op->task.is_last_look ? 0 : -1;
 	}
-	if (planned == 0 && op->kind->changes && (n->running || !list_is_empty(&n->queued))) {
-		op_queue(op);
-		return &op->pending;
-	}
-	if (planned < 0 || op_start(op, err) < 0) {
-		op_free(op);
+	if (planned < 0 || net_op_start(op, err) < 0) {
+		net_op_free(op);
 		return NULL;
 	}
-	if (op->kind->changes)
-		n->running = op;
-	else
-		list_append(&n->reading, &op->node);
 	return &op->pending;
 }
 
@@ -467,65 +434,67 @@ struct pending *
 network_update_interface(struct network *n, const struct net_interface_request *q,
 			 net_done_fn *done, void *data, struct error *err)
 {
-	struct net_op *op = op_new(n, &kind_interface, done, data, err);
+	struct net_op *op = net_op_new(n, &kind_interface, done, data, err);
 
-	return op ? op_submit(op, net_validate_interface(&op->task, q, err), err) : NULL;
+	return op ? net_op_submit(op, net_validate_interface(&op->task, q, err), err) : NULL;
 }
 
 struct pending *
 network_update_routes(struct network *n, const struct net_route_request *routes, size_t count,
 		      net_done_fn *done, void *data, struct error *err)
 {
-	struct net_op *op = op_new(n, &kind_routes, done, data, err);
+	struct net_op *op = net_op_new(n, &kind_routes, done, data, err);
 
-	return op ? op_submit(op, net_validate_routes(&op->task, routes, count, err), err) : NULL;
+	return op ? net_op_submit(op, net_validate_routes(&op->task, routes, count, err), err)
+		  : NULL;
 }
 
 struct pending *
 network_add_neighbours(struct network *n, const struct net_neighbour_request *list, size_t count,
 		       net_done_fn *done, void *data, struct error *err)
 {
-	struct net_op *op = op_new(n, &kind_neighbours, done, data, err);
+	struct net_op *op = net_op_new(n, &kind_neighbours, done, data, err);
 
-	return op ? op_submit(op, net_validate_neighbours(&op->task, list, count, err), err) : NULL;
+	return op ? net_op_submit(op, net_validate_neighbours(&op->task, list, count, err), err)
+		  : NULL;
 }
 
 struct pending *
 network_list_interfaces(struct network *n, net_done_fn *done, void *data, struct error *err)
 {
-	struct net_op *op = op_new(n, &kind_list_interfaces, done, data, err);
+	struct net_op *op = net_op_new(n, &kind_list_interfaces, done, data, err);
 
-	return op ? op_submit(op, 0, err) : NULL;
+	return op ? net_op_submit(op, 0, err) : NULL;
 }
 
 struct pending *
 network_list_routes(struct network *n, net_done_fn *done, void *data, struct error *err)
 {
-	struct net_op *op = op_new(n, &kind_list_routes, done, data, err);
+	struct net_op *op = net_op_new(n, &kind_list_routes, done, data, err);
 
-	return op ? op_submit(op, 0, err) : NULL;
+	return op ? net_op_submit(op, 0, err) : NULL;
 }
 
 struct pending *
 network_get_iptables(struct network *n, bool is_v6, net_done_fn *done, void *data,
 		     struct error *err)
 {
-	struct net_op *op = op_new(n, &kind_get_iptables, done, data, err);
+	struct net_op *op = net_op_new(n, &kind_get_iptables, done, data, err);
 
 	if (!op)
 		return NULL;
 	op->task.is_v6 = is_v6;
-	return op_submit(op, 0, err);
+	return net_op_submit(op, 0, err);
 }
 
 struct pending *
 network_set_iptables(struct network *n, bool is_v6, const void *rules, size_t size,
 		     net_done_fn *done, void *data, struct error *err)
 {
-	struct net_op *op = op_new(n, &kind_set_iptables, done, data, err);
+	struct net_op *op = net_op_new(n, &kind_set_iptables, done, data, err);
 
 	if (!op)
 		return NULL;
 	op->task.is_v6 = is_v6;
-	return op_submit(op, net_validate_rules(&op->task, rules, size, err), err);
+	return net_op_submit(op, net_validate_rules(&op->task, rules, size, err), err);
 }

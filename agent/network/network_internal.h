@@ -13,8 +13,9 @@
 /* Of what a worker sends. */
 enum net_message {
 	NET_MESSAGE_DATA = 1, /* a part of the reply */
-	NET_MESSAGE_ABSENT,   /* the interface is not there (yet) */
-	NET_MESSAGE_SEEN,     /* ifindex_cache.h */
+	/* The interface is not there. Payload: uint8_t, net_task.is_last_look as the worker saw it. */
+	NET_MESSAGE_ABSENT,
+	NET_MESSAGE_SEEN, /* ifindex_cache.h */
 };
 
 /* Of a reply, as records or text: what a message of 4 MiB can hold at most is less. */
