@@ -21,7 +21,7 @@ enum supervise_cause {
 struct supervise_result {
 	enum supervise_cause cause;
 	int status;         /* wait status of the agent, or the signal */
-	int exit_code;      /* POWEROFF_ASKED */
+	int exit_code;      /* SUPERVISE_POWEROFF_ASKED */
 	uint64_t strangers; /* processes reaped that nobody had registered */
 };
 
@@ -39,8 +39,9 @@ struct supervise_spec {
 	int cgroup_fd; /* directory of the cgroup in which the agent is started; 0: none */
 };
 
-/* Runs until the agent has ended, asked for power-off, or a signal says so. -1 and err only if no
- * agent could be started. Blocks all the while. On return the agent may still run (POWEROFF_ASKED, SIGNALLED). */
+/* Runs the agent until it has ended, it asks for power-off, or a signal asks for it. Blocks until
+ * then. On SUPERVISE_POWEROFF_ASKED and SUPERVISE_SIGNALLED the agent may still be running. Returns
+ * -1 and err only if no agent could be started. */
 int supervise_run(const struct supervise_spec *spec, struct supervise_result *result,
 		  struct error *err);
 

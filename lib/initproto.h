@@ -3,7 +3,7 @@
  * What init (or `tatami supervise`) and the agent tell each other over one SOCK_SEQPACKET pair. init is
  * the parent of every process that the agent starts (CLONE_PARENT) and their only reaper. It drains this
  * socket before each reap, so a registration that was sent before a process could exit is always known
- * when it does: the agent therefore keeps a new process waiting until initlink_register() has returned.
+ * when it does: the agent therefore keeps a new process waiting until initlink_watch() has returned.
  * init parses nothing else, and nothing that a peer of the agent sent.
  */
 #pragma once

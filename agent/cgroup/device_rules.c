@@ -8,7 +8,7 @@
 
 #include "lib/cleanup.h"
 
-#define MAJOR_MAX 4095    /* 12 bits (kdev_t) */
+#define MAJOR_MAX 4095    /* 12 bits */
 #define MINOR_MAX 1048575 /* 20 bits */
 
 #define NUMBER(type_, major_, minor_)                                                            \

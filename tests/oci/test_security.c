@@ -198,7 +198,8 @@ seccomp_architectures(struct oci *t)
 	OCI_REFUSED(t, spec, ERROR_INVALID_ARGUMENT, "linux.seccomp.architectures");
 }
 
-/* SPEC_ALLOW leaves the mitigation of speculative store bypass alone; unknown flags and a listener's are refused. */
+/* SECCOMP_FILTER_FLAG_SPEC_ALLOW leaves the mitigation of speculative store bypass unchanged; unknown
+ * flags and that of a listener are refused. */
 static void
 seccomp_flags(struct oci *t)
 {
