@@ -12,8 +12,9 @@
 #include "lib/io.h"
 #include "lib/parse.h"
 
-#define MAGIC         "070701"
-#define MAGIC_CRC     "070702" /* the same with a checksum, which the kernel takes as well */
+#define MAGIC "070701"
+/* The format with checksums, which the kernel accepts, too. */
+#define MAGIC_CRC     "070702"
 #define TRAILER       "TRAILER!!!"
 #define HEADER_LEN    ((size_t)110)
 #define FIELDS        13
@@ -21,7 +22,7 @@
 #define ARCHIVE_ALIGN ((size_t)512)
 #define CHUNK         ((size_t)64 << 10)
 
-/* The header's numbers, in the order of the format. */
+/* The numeric fields of a header, in the order of the format. */
 enum field {
 	FIELD_INO,
 	FIELD_MODE,
@@ -30,17 +31,21 @@ enum field {
 	FIELD_NLINK,
 	FIELD_MTIME,
 	FIELD_SIZE,
-	FIELD_MAJOR, /* of the file system it came from: always 0 */
+	/* Device of the file system that held the file: always 0. */
+	FIELD_MAJOR,
 	FIELD_MINOR,
-	FIELD_DEV_MAJOR, /* of a device node */
+	/* Number of a device node. */
+	FIELD_DEV_MAJOR,
 	FIELD_DEV_MINOR,
-	FIELD_NAME_LEN, /* with its NUL */
+	/* Length of the name with its NUL. */
+	FIELD_NAME_LEN,
 	FIELD_CHECK,
 };
 
 struct writer {
 	struct packer *packer;
-	uint64_t at; /* bytes written */
+	/* Bytes written so far. */
+	uint64_t at;
 	uint32_t mtime;
 };
 
@@ -76,7 +81,8 @@ put_header(struct writer *w, const char *name, const uint32_t fields[FIELDS], st
 static int
 changed(const struct image_entry *entry, struct error *err)
 {
-	return error_set(err, ERROR_ABORTED, "read %s: it changed while the image was made",
+	return error_set(err, ERROR_ABORTED,
+			 "failed to read %s: file changed while the image was being built",
 			 entry->source);
 }
 
@@ -88,9 +94,9 @@ open_source(const struct image_entry *entry, struct error *err)
 
 	if (fd < 0)
 		return error_sys_code(err, errno == ENOENT ? ERROR_NOT_FOUND : ERROR_INTERNAL,
-				      "open %s", entry->source);
+				      "failed to open %s", entry->source);
 	if (fstat(fd, &st) < 0) {
-		error_sys(err, "stat %s", entry->source);
+		error_sys(err, "failed to stat %s", entry->source);
 	} else if (st.st_dev != entry->seen.st_dev || st.st_ino != entry->seen.st_ino ||
 		   st.st_size != entry->seen.st_size ||
 		   st.st_mtim.tv_sec != entry->seen.st_mtim.tv_sec ||
@@ -116,7 +122,7 @@ put_source(struct writer *w, struct image_entry *entry, struct error *err)
 		ssize_t n = read_full(fd, bytes, left < CHUNK ? (size_t)left : CHUNK);
 
 		if (n < 0)
-			return error_sys(err, "read %s", entry->source);
+			return error_sys(err, "failed to read %s", entry->source);
 		if (n == 0)
 			return changed(entry, err);
 		entry->crc = (uint32_t)crc32(entry->crc, bytes, (uInt)n);
@@ -137,7 +143,8 @@ put_entry(struct writer *w, struct image_entry *entry, uint32_t ino, struct erro
 		[FIELD_GID] = entry->gid,
 		[FIELD_NLINK] = S_ISDIR(entry->mode) ? 2 : 1,
 		[FIELD_MTIME] = w->mtime,
-		[FIELD_SIZE] = (uint32_t)entry->size, /* image_add_file() keeps it below 4 GiB */
+		/* Below 4 GiB: see image_add_file(). */
+		[FIELD_SIZE] = (uint32_t)entry->size,
 		[FIELD_DEV_MAJOR] = entry->dev_major,
 		[FIELD_DEV_MINOR] = entry->dev_minor,
 		[FIELD_NAME_LEN] = (uint32_t)strlen(entry->path) + 1,
@@ -177,11 +184,12 @@ cpio_write(struct image *image, uint32_t mtime, struct packer *packer, struct er
 struct reader {
 	struct unpacker *unpacker;
 	const struct cpio_visitor *visitor;
-	uint64_t at; /* bytes read */
+	/* Bytes read so far. */
+	uint64_t at;
 	char name[PATH_MAX];
 };
 
-/* Exactly n bytes, or fewer at the stream's end. */
+/* Reads exactly n bytes, or fewer at the end of the stream. */
 static ssize_t
 get(struct reader *r, void *out, size_t n, struct error *err)
 {
@@ -206,7 +214,8 @@ get_all(struct reader *r, void *out, size_t n, struct error *err)
 	if (got < 0)
 		return -1;
 	if ((size_t)got < n)
-		return error_set(err, ERROR_DATA_LOSS, "read the archive: it ends in the middle");
+		return error_set(err, ERROR_DATA_LOSS,
+				 "failed to read the archive: unexpected end");
 	return 0;
 }
 
@@ -218,7 +227,7 @@ skip_padding(struct reader *r, struct error *err)
 	return get_all(r, bytes, (4 - r->at % 4) % 4, err);
 }
 
-/* Passes zeros over. 1 with the header's first byte in *first, 0 at the stream's end. */
+/* Skips zeros. Returns 1 with the first byte of a header in *first, 0 at the end of the stream. */
 static int
 next_header(struct reader *r, char *first, struct error *err)
 {
@@ -238,13 +247,14 @@ parse_header(const char *header, uint32_t fields[FIELDS], uint64_t at, struct er
 
 	if (memcmp(header, MAGIC, strlen(MAGIC)) != 0 &&
 	    memcmp(header, MAGIC_CRC, strlen(MAGIC_CRC)) != 0)
-		return error_set(err, ERROR_DATA_LOSS, "read the archive: no header at byte %llu",
+		return error_set(err, ERROR_DATA_LOSS,
+				 "failed to read the archive: no header at byte %llu",
 				 (unsigned long long)at);
 	for (size_t i = 0; i < FIELDS; i++) {
 		memcpy(text, header + strlen(MAGIC) + i * FIELD_LEN, FIELD_LEN);
 		if (!parse_hex(text, &value) || strspn(text, "0123456789abcdefABCDEF") != FIELD_LEN)
 			return error_set(err, ERROR_DATA_LOSS,
-					 "read the archive: bad number in the header at byte %llu",
+					 "failed to read the archive: invalid header at byte %llu",
 					 (unsigned long long)at);
 		fields[i] = (uint32_t)value;
 	}
@@ -268,7 +278,7 @@ get_content(struct reader *r, uint64_t left, struct error *err)
 	return skip_padding(r, err);
 }
 
-/* One member whose header's first byte has been read. 1: it was the archive's end. */
+/* Reads the member whose header begins with `first`. Returns 1 at the end of the archive. */
 static int
 get_member(struct reader *r, char first, struct error *err)
 {
@@ -284,14 +294,14 @@ get_member(struct reader *r, char first, struct error *err)
 	name_len = fields[FIELD_NAME_LEN];
 	if (name_len == 0 || name_len > sizeof(r->name))
 		return error_set(err, ERROR_DATA_LOSS,
-				 "read the archive: a name of %zu bytes at byte %llu", name_len,
-				 (unsigned long long)at);
+				 "failed to read the archive: invalid name length %zu at byte %llu",
+				 name_len, (unsigned long long)at);
 	if (get_all(r, r->name, name_len, err) < 0 || skip_padding(r, err) < 0)
 		return -1;
 	if (strnlen(r->name, name_len) != name_len - 1)
 		return error_set(
 			err, ERROR_DATA_LOSS,
-			"read the archive: a name that does not end where it says at byte %llu",
+			"failed to read the archive: name and its length differ at byte %llu",
 			(unsigned long long)at);
 	if (!strcmp(r->name, TRAILER))
 		return 1;
@@ -321,7 +331,8 @@ cpio_read(struct unpacker *unpacker, const struct cpio_visitor *visitor, struct 
 	int got;
 
 	while ((got = next_header(&r, &first, err)) > 0) {
-		r.at = 1; /* padding counts from each archive's start */
+		/* Padding is relative to the start of each archive. */
+		r.at = 1;
 		do {
 			got = get_member(&r, first, err);
 			if (got == 0)
@@ -334,6 +345,6 @@ cpio_read(struct unpacker *unpacker, const struct cpio_visitor *visitor, struct 
 	if (got < 0)
 		return -1;
 	if (!archives)
-		return error_set(err, ERROR_DATA_LOSS, "read the archive: it is empty");
+		return error_set(err, ERROR_DATA_LOSS, "failed to read the archive: empty");
 	return 0;
 }

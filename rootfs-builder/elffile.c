@@ -32,7 +32,7 @@ elf_machine(const char *arch, uint16_t *out, struct error *err)
 	struct utsname here;
 
 	if (!arch && uname(&here) < 0)
-		return error_sys(err, "uname");
+		return error_sys(err, "failed to find the architecture of this machine");
 	if (!arch)
 		arch = here.machine;
 	for (size_t i = 0; i < ARRAY_LEN(machines); i++) {
@@ -68,7 +68,7 @@ static int
 headers_failed(const char *what, struct error *err)
 {
 	return error_set(err, ERROR_INVALID_ARGUMENT,
-			 "%s: its program headers do not lie in the file's first bytes", what);
+			 "%s: program headers are not at the beginning of the file", what);
 }
 
 int

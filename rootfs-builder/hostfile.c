@@ -20,7 +20,8 @@ hostfile_create(struct hostfile *file, const char *path, struct error *err)
 
 	*file = HOSTFILE_INIT;
 	if (!*name)
-		return error_set(err, ERROR_INVALID_ARGUMENT, "write %s: not a file name", path);
+		return error_set(err, ERROR_INVALID_ARGUMENT, "failed to write %s: not a file name",
+				 path);
 	file->path = strdup(path);
 	if (!file->path || asprintf(&file->temp, "%.*s.%s.XXXXXX", dir_len, path, name) < 0) {
 		file->temp = NULL;
@@ -29,8 +30,8 @@ hostfile_create(struct hostfile *file, const char *path, struct error *err)
 	}
 	file->fd = mkostemp(file->temp, O_CLOEXEC);
 	if (file->fd < 0) {
-		error_sys(err, "create a temporary file beside %s", path);
-		free(steal_ptr(&file->temp)); /* nothing of ours lies there */
+		error_sys(err, "failed to create a temporary file for %s", path);
+		free(steal_ptr(&file->temp));
 		hostfile_discard(file);
 		return -1;
 	}
@@ -43,13 +44,13 @@ hostfile_commit(struct hostfile *file, struct error *err)
 	int r = 0;
 
 	if (fchmod(file->fd, 0644) < 0)
-		r = error_sys(err, "chmod %s", file->temp);
+		r = error_sys(err, "failed to chmod %s", file->temp);
 	else if (fsync(file->fd) < 0)
-		r = error_sys(err, "write %s to disk", file->temp);
+		r = error_sys(err, "failed to flush %s", file->temp);
 	else if (rename(file->temp, file->path) < 0)
-		r = error_sys(err, "rename %s to %s", file->temp, file->path);
+		r = error_sys(err, "failed to rename %s to %s", file->temp, file->path);
 	else
-		free(steal_ptr(&file->temp)); /* nothing left to remove */
+		free(steal_ptr(&file->temp));
 	hostfile_discard(file);
 	return r;
 }

@@ -10,7 +10,8 @@
 
 #include "lib/cleanup.h"
 
-#define SYMLINKS_MAX 40 /* as path_resolution(7) */
+/* The limit of path_resolution(7). */
+#define SYMLINKS_MAX 40
 
 static int
 compare_paths(const void *a, const void *b)
@@ -42,7 +43,8 @@ entry_free(struct image_entry *entry)
 static void
 keep_node(void *node)
 {
-	(void)node; /* the entries are freed through the array */
+	/* The entries are freed through the array. */
+	(void)node;
 }
 
 void
@@ -71,20 +73,23 @@ find_exact(const struct image *image, const char *path)
 	return node ? *node : NULL;
 }
 
-/* A path on its way to its canonical form. */
+/* A path that is being made canonical. */
 struct walk {
-	char done[PATH_MAX]; /* canonical so far */
-	char rest[PATH_MAX]; /* still to be walked */
+	/* The canonical part. */
+	char done[PATH_MAX];
+	/* The part that is not resolved yet. */
+	char rest[PATH_MAX];
 	unsigned links;
 };
 
 static int
 path_failed(struct error *err, const char *path, const char *why)
 {
-	return error_set(err, ERROR_INVALID_ARGUMENT, "put %.200s into the image: %s", path, why);
+	return error_set(err, ERROR_INVALID_ARGUMENT, "failed to add %.200s to the image: %s", path,
+			 why);
 }
 
-/* Replaces the component just read, a symlink, by its target. */
+/* Replaces the symlink that has just been reached by its target. */
 static int
 follow_link(struct walk *walk, const struct image_entry *link, const char *rest, const char *path,
 	    struct error *err)
@@ -93,14 +98,13 @@ follow_link(struct walk *walk, const struct image_entry *link, const char *rest,
 
 	if (++walk->links > SYMLINKS_MAX)
 		return error_set(err, ERROR_NOT_FOUND,
-				 "resolve %.200s in the image: too many symlinks", path);
+				 "failed to resolve %.200s in the image: too many symlinks", path);
 	if (link->data[0] == '/')
 		walk->done[0] = '\0';
 	if (asprintf(&joined, "%s/%s", (const char *)link->data, rest) < 0)
 		return error_nomem(err, "resolving a path");
 	if (strlen(joined) >= sizeof(walk->rest))
-		return path_failed(err, path,
-				   "the path is too long once its symlinks are resolved");
+		return path_failed(err, path, "path too long after resolving its symlinks");
 	memcpy(walk->rest, joined, strlen(joined) + 1);
 	return 0;
 }
@@ -116,7 +120,7 @@ drop_last(char *path)
 		path[0] = '\0';
 }
 
-/* One component of walk->rest is moved to walk->done. */
+/* Moves one component of walk->rest to walk->done. */
 static int
 step(const struct image *image, struct walk *walk, bool follow_last, const char *path,
      struct error *err)
@@ -133,9 +137,9 @@ step(const struct image *image, struct walk *walk, bool follow_last, const char 
 		drop_last(walk->done);
 	} else if (len && strcmp(name, ".") != 0) {
 		if (len > NAME_MAX)
-			return path_failed(err, path, "a component is longer than 255 bytes");
+			return path_failed(err, path, "component longer than 255 bytes");
 		if (used + 1 + len >= sizeof(walk->done))
-			return path_failed(err, path, "the path is longer than 4095 bytes");
+			return path_failed(err, path, "path longer than 4095 bytes");
 		if (used)
 			walk->done[used++] = '/';
 		memcpy(walk->done + used, name, len + 1);
@@ -147,14 +151,14 @@ step(const struct image *image, struct walk *walk, bool follow_last, const char 
 		if (entry && !last && !S_ISDIR(entry->mode))
 			return error_set(
 				err, ERROR_ALREADY_EXISTS,
-				"put %.200s into the image: /%.200s is there and no directory",
+				"failed to add %.200s to the image: /%.200s is not a directory",
 				path, walk->done);
 	}
 	memcpy(walk->rest, rest, strlen(rest) + 1);
 	return 0;
 }
 
-/* The canonical form of a path, whether or not anything is there. */
+/* Stores the canonical form of a path, which need not exist. */
 static int
 canonical(const struct image *image, const char *path, bool follow_last, char out[PATH_MAX],
 	  struct error *err)
@@ -162,7 +166,7 @@ canonical(const struct image *image, const char *path, bool follow_last, char ou
 	struct walk walk = { .links = 0 };
 
 	if (strlen(path) >= sizeof(walk.rest))
-		return path_failed(err, path, "the path is longer than 4095 bytes");
+		return path_failed(err, path, "path longer than 4095 bytes");
 	memcpy(walk.rest, path, strlen(path) + 1);
 	while (walk.rest[strspn(walk.rest, "/")]) {
 		if (step(image, &walk, follow_last, path, err) < 0)
@@ -193,12 +197,12 @@ image_resolve(const struct image *image, const char *path, struct error *err)
 		return NULL;
 	entry = find_exact(image, full);
 	if (!entry)
-		error_set(err, ERROR_NOT_FOUND, "%.200s is not in the image (looked for /%.200s)",
+		error_set(err, ERROR_NOT_FOUND, "no %.200s in the image (resolved to /%.200s)",
 			  path, full);
 	return entry;
 }
 
-/* Files and links take what they hold from `entry`; the old one is freed. */
+/* Replaces the content of `old` by that of `entry`, and frees the rest. */
 static int
 replace(struct image_entry *old, struct image_entry *entry, struct error *err)
 {
@@ -206,7 +210,7 @@ replace(struct image_entry *old, struct image_entry *entry, struct error *err)
 
 	if (S_ISDIR(old->mode) != S_ISDIR(entry->mode)) {
 		error_set(err, ERROR_ALREADY_EXISTS,
-			  "put /%.200s into the image: a %s is there already", old->path,
+			  "failed to add /%.200s to the image: a %s exists there", old->path,
 			  S_ISDIR(old->mode) ? "directory" : "file");
 		entry_free(entry);
 		return -1;
@@ -217,7 +221,8 @@ replace(struct image_entry *old, struct image_entry *entry, struct error *err)
 	return 0;
 }
 
-/* Puts an entry whose path is canonical and whose parents exist. Takes the entry in every case. */
+/* Adds an entry whose path is canonical and whose parents exist. Takes ownership, also on
+ * failure. */
 static int
 insert(struct image *image, struct image_entry *entry, struct error *err)
 {
@@ -278,7 +283,7 @@ make_parents(struct image *image, const char *path, struct error *err)
 	return 0;
 }
 
-/* A new entry for any path, not in the image yet; its parents are. */
+/* Creates an entry for any path, and its parents in the image. The entry is not added yet. */
 static struct image_entry *
 image_prepare(struct image *image, const char *path, uint32_t mode, struct error *err)
 {
@@ -286,19 +291,18 @@ image_prepare(struct image *image, const char *path, uint32_t mode, struct error
 
 	for (const char *c = path; *c; c++) {
 		if ((unsigned char)*c < 0x20 || *c == 0x7f) {
-			path_failed(err, path,
-				    "the name holds a newline or another control character");
+			path_failed(err, path, "newline or other control character in the path");
 			return NULL;
 		}
 	}
 	if (canonical(image, path, false, full, err) < 0)
 		return NULL;
 	if (!full[0]) {
-		path_failed(err, path, "it names the image's root");
+		path_failed(err, path, "the path is that of the root");
 		return NULL;
 	}
 	if (!strcmp(full, "TRAILER!!!")) {
-		path_failed(err, path, "an archive ends with an entry of this name");
+		path_failed(err, path, "the name is that of the end marker of an archive");
 		return NULL;
 	}
 	if (make_parents(image, full, err) < 0)
@@ -314,8 +318,9 @@ image_add_dir(struct image *image, const char *path, uint32_t perm, struct error
 
 	if (entry && S_ISLNK(entry->mode)) {
 		entry = image_resolve(image, path, &ignored);
+		/* A symlink to a directory is as good as a directory: /lib with a merged /usr. */
 		if (entry && S_ISDIR(entry->mode))
-			return 0; /* a link to a directory serves as one: /lib of a merged /usr */
+			return 0;
 	}
 	entry = image_prepare(image, path, S_IFDIR | (perm & 07777), err);
 	return entry ? insert(image, entry, err) : -1;
@@ -348,7 +353,7 @@ image_add_symlink(struct image *image, const char *path, const char *target, str
 	size_t n = strlen(target);
 
 	if (n == 0 || n >= PATH_MAX)
-		return path_failed(err, path, "a symlink's target must have 1 to 4095 bytes");
+		return path_failed(err, path, "length of the target not in 1..4095 bytes");
 	entry = image_prepare(image, path, S_IFLNK | 0777, err);
 	if (!entry)
 		return -1;
@@ -368,7 +373,7 @@ image_add_node(struct image *image, const char *path, uint32_t mode, uint32_t de
 	struct image_entry *entry;
 
 	if (!S_ISCHR(mode) && !S_ISBLK(mode) && !S_ISFIFO(mode) && !S_ISSOCK(mode))
-		return path_failed(err, path, "not a kind of file that has no content");
+		return path_failed(err, path, "not a device, fifo or socket");
 	entry = image_prepare(image, path, mode & (S_IFMT | 07777), err);
 	if (!entry)
 		return -1;
@@ -386,12 +391,12 @@ image_add_file(struct image *image, const char *path, uint32_t perm, const char 
 
 	if (stat(source, &st) < 0)
 		return error_sys_code(err, errno == ENOENT ? ERROR_NOT_FOUND : ERROR_INTERNAL,
-				      "stat %s", source);
+				      "failed to stat %s", source);
 	if (!S_ISREG(st.st_mode))
 		return error_set(err, ERROR_INVALID_ARGUMENT, "%s is not a regular file", source);
 	if (st.st_size > UINT32_MAX)
 		return error_set(err, ERROR_INVALID_ARGUMENT,
-				 "%s has %lld bytes; an archive's member holds less than 4 GiB",
+				 "%s has %lld bytes, more than the 4 GiB of an archive member",
 				 source, (long long)st.st_size);
 	entry = image_prepare(image, path, S_IFREG | (perm & 07777), err);
 	if (!entry)
@@ -413,8 +418,8 @@ image_set_owner(struct image *image, const char *path, uint32_t uid, uint32_t gi
 	struct image_entry *entry = image_find(image, path);
 
 	if (!entry)
-		return error_set(err, ERROR_NOT_FOUND, "set the owner of %.200s: not in the image",
-				 path);
+		return error_set(err, ERROR_NOT_FOUND,
+				 "failed to set the owner of %.200s: not in the image", path);
 	entry->uid = uid;
 	entry->gid = gid;
 	return 0;

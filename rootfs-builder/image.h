@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The contents of an image as a list in memory: what will be at which path, with which mode and
- * owner. Device nodes and owners never have to exist on disk, so no privilege is needed. Paths are
- * those of the image; their parent directories are resolved through the image's own symlinks
- * ("sbin/init" becomes "usr/sbin/init" where sbin is a link), so that no entry ever lies below a
- * symlink.
+ * The contents of an image as a list of paths in memory, with mode and owner. Device nodes and
+ * owners need not exist on disk, so no privilege is needed. Paths are relative to the image; their
+ * parent directories are resolved through its symlinks ("sbin/init" becomes "usr/sbin/init" where
+ * sbin is a link), so that no entry is ever below a symlink.
  */
 #pragma once
 
@@ -17,31 +16,40 @@
 #include "lib/error.h"
 
 struct image_entry {
-	char *path;                    /* "usr/bin/tatami": no leading slash, no ".", no ".." */
-	uint32_t mode;                 /* type and permissions */
-	uint32_t uid, gid;             /* 0 unless set */
-	uint32_t dev_major, dev_minor; /* device nodes */
-	uint64_t size;                 /* regular files and symlinks */
-	char *source;     /* file whose bytes are read when the image is written; or NULL */
-	struct stat seen; /* that file when it was added: it must not change until then */
-	uint8_t *data;    /* else the bytes, or the symlink's target; NULL if size is 0 */
-	uint32_t crc;     /* of the content, known once the image is written */
+	/* Without leading slash, "." and "..": "usr/bin/tatami". */
+	char *path;
+	/* Type and permissions. */
+	uint32_t mode;
+	uint32_t uid, gid;
+	/* Number of a device node. */
+	uint32_t dev_major, dev_minor;
+	/* Size of a regular file, or length of the target of a symlink. */
+	uint64_t size;
+	/* File on the host that is read when the image is written; or NULL. */
+	char *source;
+	/* Its state when it was added: the file must not change until it is read. */
+	struct stat seen;
+	/* Without source: the content, or the target of the symlink; NULL if size is 0. */
+	uint8_t *data;
+	/* CRC-32 of the content, set when the image is written. */
+	uint32_t crc;
 };
 
 struct image {
-	struct image_entry **entries; /* sorted by path after image_sort() */
+	/* Sorted by path after image_sort(). */
+	struct image_entry **entries;
 	size_t n, size;
-	void *index; /* tsearch(3) tree over path */
+	/* tsearch(3) tree of the entries, by path. */
+	void *index;
 };
 
 #define IMAGE_INIT ((struct image){ 0 })
 
 void image_release(struct image *image);
 
-/* Each of these puts one thing at a path, creating missing parents (0755, root). What is there
- * already is replaced, but a directory stays a directory: putting a file on one, or the reverse, is
- * an error (ALREADY_EXISTS). INVALID_ARGUMENT for a path that the kernel or a list of lines could
- * not take. */
+/* Each adds an entry at a path and creates missing parents (mode 0755, owner root). An existing
+ * entry is replaced, but replacing a directory by something else, or the reverse, fails with
+ * ALREADY_EXISTS. INVALID_ARGUMENT if the path is too long or contains control characters. */
 int image_add_dir(struct image *image, const char *path, uint32_t perm, struct error *err);
 int image_add_data(struct image *image, const char *path, uint32_t perm, const void *data, size_t n,
 		   struct error *err);
@@ -49,26 +57,26 @@ int image_add_symlink(struct image *image, const char *path, const char *target,
 int image_add_node(struct image *image, const char *path, uint32_t mode, uint32_t dev_major,
 		   uint32_t dev_minor, struct error *err);
 
-/* The bytes of the host file `source`, read when the image is written. It must be a regular file
- * (symlinks are followed) and keep its size and time until then. */
+/* Adds the content of the file `source` of the host, which is read when the image is written. It
+ * must be a regular file (symlinks are followed) whose size and time do not change until then. */
 int image_add_file(struct image *image, const char *path, uint32_t perm, const char *source,
 		   struct error *err);
 
-/* Copies a directory of the host, with the permissions found there and everything owned by root,
- * or, with keep_owners, by who owns it there. Order, times, inode numbers and hard links do not
- * enter the image. */
+/* Adds a directory tree of the host with its permissions. Entries are owned by root, or with
+ * keep_owners by their owners on the host. Order, times, inode numbers and hard links are not
+ * preserved. */
 int image_add_tree(struct image *image, const char *dir, bool keep_owners, struct error *err);
 
-/* Gives an entry another owner. NOT_FOUND if the path is not there; a symlink itself is meant. */
+/* Sets the owner of an entry; a final symlink is not followed. NOT_FOUND if there is no entry. */
 int image_set_owner(struct image *image, const char *path, uint32_t uid, uint32_t gid,
 		    struct error *err);
 
-/* What lies at the path, its last component not followed. NULL if nothing does. */
+/* Returns the entry at the path, or NULL; a final symlink is not followed. */
 struct image_entry *image_find(const struct image *image, const char *path);
 
-/* As image_find, following symlinks to the end. NULL, NOT_FOUND: nothing there, or links in a
- * circle. */
+/* As image_find(), but follows a final symlink. Returns NULL and NOT_FOUND if there is no entry, or
+ * for a loop of symlinks. */
 struct image_entry *image_resolve(const struct image *image, const char *path, struct error *err);
 
-/* Bytewise by path, so that every directory comes before what it holds. */
+/* Sorts the entries bytewise by path, so that a directory precedes its content. */
 void image_sort(struct image *image);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Reads a directory of the host into an image. Names are taken in bytewise order, so that what the
- * directory's file system returns first decides nothing. Other file systems mounted below are left
- * out, their mount points stay.
+ * Adds a directory of the host to an image. Names are sorted bytewise, so that the result does not
+ * depend on the order of the file system. Of file systems mounted below only the mount points are
+ * added.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -18,10 +18,13 @@
 
 struct tree {
 	struct image *image;
-	const char *top; /* the directory on the host */
-	dev_t dev;       /* its file system */
+	/* The directory on the host. */
+	const char *top;
+	/* Its file system. */
+	dev_t dev;
 	bool keep_owners;
-	char **todo; /* directories below top still to be read, "" is top */
+	/* Directories below top that are still to be read; "" is top. */
+	char **todo;
 	size_t n_todo, size;
 };
 
@@ -50,10 +53,10 @@ add_symlink(struct tree *tree, int dirfd, const char *name, const char *path, st
 	ssize_t n = readlinkat(dirfd, name, target, sizeof(target));
 
 	if (n < 0)
-		return error_sys(err, "read the symlink %s/%s", tree->top, path);
+		return error_sys(err, "failed to read the symlink %s/%s", tree->top, path);
 	if ((size_t)n == sizeof(target))
 		return error_set(err, ERROR_INVALID_ARGUMENT,
-				 "read the symlink %s/%s: its target is longer than 4095 bytes",
+				 "failed to read the symlink %s/%s: target longer than 4095 bytes",
 				 tree->top, path);
 	target[n] = '\0';
 	return image_add_symlink(tree->image, path, target, err);
@@ -87,7 +90,7 @@ add_one(struct tree *tree, int dirfd, const char *dir, const char *name, struct 
 	    asprintf(&source, "%s/%s", tree->top, path) < 0)
 		return error_nomem(err, "reading a directory tree");
 	if (fstatat(dirfd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
-		return error_sys(err, "stat %s", source);
+		return error_sys(err, "failed to stat %s", source);
 	if (S_ISDIR(st.st_mode))
 		r = add_dir(tree, path, &st, err);
 	else if (S_ISLNK(st.st_mode))
@@ -128,10 +131,10 @@ read_dir(struct tree *tree, const char *dir, struct error *err)
 	fd = open(source, O_RDONLY | O_DIRECTORY | O_CLOEXEC | (*dir ? O_NOFOLLOW : 0));
 	if (fd < 0)
 		return error_sys_code(err, errno == ENOENT ? ERROR_NOT_FOUND : ERROR_INTERNAL,
-				      "open the directory %s", source);
+				      "failed to open the directory %s", source);
 	n = scandirat(fd, ".", &names, no_dots, bytewise);
 	if (n < 0)
-		return error_sys(err, "read the directory %s", source);
+		return error_sys(err, "failed to read the directory %s", source);
 	for (int i = 0; i < n; i++) {
 		if (r == 0)
 			r = add_one(tree, fd, dir, names[i]->d_name, err);
@@ -155,7 +158,7 @@ image_add_tree(struct image *image, const char *dir, bool keep_owners, struct er
 	}
 	if (stat(dir, &st) < 0)
 		r = error_sys_code(err, errno == ENOENT ? ERROR_NOT_FOUND : ERROR_INTERNAL,
-				   "stat %s", dir);
+				   "failed to stat %s", dir);
 	tree.dev = r == 0 ? st.st_dev : 0;
 	while (r == 0 && tree.n_todo) {
 		auto_free char *next = tree.todo[--tree.n_todo];
@@ -165,5 +168,5 @@ image_add_tree(struct image *image, const char *dir, bool keep_owners, struct er
 	while (tree.n_todo)
 		free(tree.todo[--tree.n_todo]);
 	free(tree.todo);
-	return r < 0 ? error_wrap(err, "add the tree %s", dir) : 0;
+	return r < 0 ? error_wrap(err, "failed to add the tree %s", dir) : 0;
 }

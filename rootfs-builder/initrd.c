@@ -14,12 +14,13 @@
 #include "rootfs-builder/modules.h"
 #include "rootfs-builder/verify.h"
 
-/* What is there in every image, unless a tree brought it. Mount points for init, and the files
- * that hosts and image checkers look for. */
+/* Entries of every image unless a tree has them: mount points for init, and files that hosts and
+ * image checkers look for. */
 static const struct {
 	const char *path;
 	uint32_t mode;
-	const char *text; /* of a file */
+	/* Content of a regular file. */
+	const char *text;
 } base[] = {
 	{ "/dev", S_IFDIR | 0755, NULL },
 	{ "/etc", S_IFDIR | 0755, NULL },
@@ -27,7 +28,7 @@ static const struct {
 	{ "/etc/hosts", S_IFREG | 0644,
 	  "127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n" },
 	{ "/etc/machine-id", S_IFREG | 0444, "" },
-	/* A regular file, since the sandbox's DNS is bound over it. */
+	/* A regular file, because the resolv.conf of the sandbox is bind-mounted over it. */
 	{ "/etc/resolv.conf", S_IFREG | 0644, "" },
 	{ "/mnt", S_IFDIR | 0755, NULL },
 	{ "/proc", S_IFDIR | 0555, NULL },
@@ -67,9 +68,9 @@ add_programs(const struct initrd_spec *spec, struct image *image, struct error *
 	const char *own = spec->agent ? INITRD_OWN_PATH : INITRD_AGENT_PATH;
 
 	if (image_add_file(image, own, 0755, spec->init, err) < 0)
-		return error_wrap(err, "add the init program");
+		return error_wrap(err, "failed to add the init program");
 	if (spec->agent && image_add_file(image, INITRD_AGENT_PATH, 0755, spec->agent, err) < 0)
-		return error_wrap(err, "add the agent");
+		return error_wrap(err, "failed to add the agent");
 	if (!spec->agent && image_add_symlink(image, INITRD_OWN_PATH, "kata-agent", err) < 0)
 		return -1;
 	if (spec->keep_init)
@@ -100,8 +101,8 @@ plan_modules(const struct initrd_spec *spec, struct modtree *modules, struct err
 			continue;
 		if (!d->optional || err->code != ERROR_NOT_FOUND)
 			return -1;
-		(void)snprintf(text, sizeof(text), "this kernel has no %s (%s): left out", d->name,
-			       d->why);
+		(void)snprintf(text, sizeof(text), "kernel module %s (%s) not found: skipped",
+			       d->name, d->why);
 		initrd_note(spec, text);
 	}
 	for (const char *const *name = spec->modules; name && *name; name++) {
@@ -122,7 +123,7 @@ add_modules(const struct initrd_spec *spec, struct image *image, uint16_t machin
 		return 0;
 	modules = modules_open(spec->modules_dir, err);
 	if (!modules)
-		return error_wrap(err, "read the modules in %s", spec->modules_dir);
+		return error_wrap(err, "failed to read the modules in %s", spec->modules_dir);
 	r = plan_modules(spec, modules, err);
 	if (r == 0)
 		r = modules_add(modules, image, spec->modules_as_is, machine, err);
@@ -132,7 +133,7 @@ add_modules(const struct initrd_spec *spec, struct image *image, uint16_t machin
 	return r;
 }
 
-/* "UID:GID:PATH" */
+/* Sets one owner: "UID:GID:PATH". */
 static int
 set_owner(struct image *image, const char *row, struct error *err)
 {
@@ -145,8 +146,8 @@ set_owner(struct image *image, const char *row, struct error *err)
 	uid_text = strsep(&rest, ":");
 	gid_text = strsep(&rest, ":");
 	if (!gid_text || !rest || !parse_u32(uid_text, &uid) || !parse_u32(gid_text, &gid))
-		return error_set(err, ERROR_INVALID_ARGUMENT, "owner \"%s\" is not UID:GID:PATH",
-				 row);
+		return error_set(err, ERROR_INVALID_ARGUMENT,
+				 "invalid owner \"%s\": not UID:GID:PATH", row);
 	return image_set_owner(image, rest, uid, gid, err);
 }
 
@@ -198,7 +199,7 @@ write_out(const struct initrd_spec *spec, struct image *image, uint16_t machine,
 		r = verify_archive(file.fd, image, spec->epoch, machine, !spec->keep_init, err);
 	if (r == 0 && spec->max_size && result->size > spec->max_size)
 		r = error_set(err, ERROR_RESOURCE_EXHAUSTED,
-			      "the image has %llu bytes, %llu are allowed",
+			      "image of %llu bytes exceeds the limit of %llu",
 			      (unsigned long long)result->size, (unsigned long long)spec->max_size);
 	if (r == 0)
 		r = hostfile_commit(&file, err);
@@ -216,7 +217,7 @@ initrd_build(const struct initrd_spec *spec, struct initrd_result *result, struc
 
 	if (!spec->init || !spec->output)
 		return error_set(err, ERROR_INVALID_ARGUMENT,
-				 "an image needs an init program and a file to go to");
+				 "init program or output file not set");
 	if (elf_machine(spec->arch, &machine, err) < 0)
 		return -1;
 	r = initrd_fill(spec, &image, machine, &sizes.modules, err);
@@ -225,7 +226,7 @@ initrd_build(const struct initrd_spec *spec, struct initrd_result *result, struc
 	sizes.entries = image.n;
 	image_release(&image);
 	if (r < 0)
-		return error_wrap(err, "make %s", spec->output);
+		return error_wrap(err, "failed to make %s", spec->output);
 	if (result)
 		*result = sizes;
 	return 0;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Makes an initrd: our program as /init, an agent, a userland and kernel modules, if wanted. Used
- * by tatami-initrd and, with another agent, by tatamictl. Needs no privilege; the same input gives
- * the same bytes, whoever runs it, wherever and whenever.
+ * Builds an initrd: our program as /init, an agent, and optionally a userland and kernel modules.
+ * Used by tatami-initrd and, with another agent, by tatamictl. Needs no privilege. The output is
+ * reproducible: it depends on the input alone.
  *
  * Layout without another agent:    /usr/bin/kata-agent   our program
  *                                  /usr/bin/tatami, /init, /sbin/init -> it
@@ -12,8 +12,7 @@
  * With keep_init:                  /usr/bin/kata-agent   our program, or that agent
  *                                  /usr/bin/tatami       our program, or a link to it
  *                                  /init                 -> /sbin/init, unless a tree has one
- * so that init finds the agent at /usr/bin/kata-agent in every case: the same file as itself, or
- * another one.
+ * In every case init finds the agent at /usr/bin/kata-agent, which may be the same file as init.
  */
 #pragma once
 
@@ -26,39 +25,58 @@
 
 #define INITRD_AGENT_PATH "/usr/bin/kata-agent"
 #define INITRD_OWN_PATH   "/usr/bin/tatami"
-#define INITRD_EPOCH      1735689600u /* 2025-01-01T00:00:00Z; for initrd_spec.epoch */
+/* 2025-01-01T00:00:00Z, the default of initrd_spec.epoch. */
+#define INITRD_EPOCH 1735689600u
 
-/* Everything is the caller's and lives until initrd_build() returns. Lists end with NULL. */
+/* Owned by the caller, and unchanged until initrd_build() returns. Lists end with NULL. */
 struct initrd_spec {
-	const char *init;           /* our static program; must be set */
-	const char *output;         /* must be set; replaced in one step when all went well */
-	const char *agent;          /* another agent for /usr/bin/kata-agent, or NULL */
-	bool keep_init;             /* /sbin/init is a tree's (systemd); ours is the agent only */
-	const char *const *trees;   /* directories whose content goes in first, or NULL */
-	bool keep_owners;           /* of the trees; else everything is root's */
-	const char *const *owners;  /* "UID:GID:PATH", or NULL */
-	const char *modules_dir;    /* .../lib/modules/RELEASE, or NULL for no modules */
-	const char *const *modules; /* "NAME[ PARAMETERS]" on top of the default set, or NULL */
+	/* Our static program. Required. */
+	const char *init;
+	/* Output file, replaced atomically on success. Required. */
+	const char *output;
+	/* Another agent for /usr/bin/kata-agent, or NULL. */
+	const char *agent;
+	/* Keep /sbin/init of a tree (systemd); our program is the agent only. */
+	bool keep_init;
+	/* Directories whose content is added first, or NULL. */
+	const char *const *trees;
+	/* Keep the owners of files in the trees; otherwise everything is owned by root. */
+	bool keep_owners;
+	/* Owners of single paths: "UID:GID:PATH". Or NULL. */
+	const char *const *owners;
+	/* Directory .../lib/modules/RELEASE, or NULL for no modules. */
+	const char *modules_dir;
+	/* Modules in addition to the default set: "NAME[ PARAMETERS]". Or NULL. */
+	const char *const *modules;
 	bool no_default_modules;
-	bool modules_as_is;      /* leave packed modules packed */
-	enum pack_format format; /* PACK_GZIP for any kernel; PACK_NONE boots fastest */
-	uint64_t max_size;       /* of the file, in bytes; 0: any */
-	const char *arch;        /* "x86_64", ...; NULL: this machine's */
-	uint32_t epoch;          /* time of every entry, seconds since 1970 */
-	void (*note)(const char *text, void *data); /* told what was left out; or NULL */
+	/* Keep compressed modules compressed. */
+	bool modules_as_is;
+	/* PACK_GZIP works with any kernel; PACK_NONE boots fastest. */
+	enum pack_format format;
+	/* Largest size of the file in bytes; 0: unlimited. */
+	uint64_t max_size;
+	/* "x86_64", ...; NULL: that of this machine. */
+	const char *arch;
+	/* Time of every entry in seconds since 1970. */
+	uint32_t epoch;
+	/* Called with the name of each module that was left out; or NULL. */
+	void (*note)(const char *text, void *data);
 	void *note_data;
 };
 
 struct initrd_result {
-	uint64_t raw_size; /* of the archive before it was packed, bytes */
-	uint64_t size;     /* of the file, bytes */
+	/* Bytes of the archive before compression. */
+	uint64_t raw_size;
+	/* Bytes of the file. */
+	uint64_t size;
 	size_t entries;
 	size_t modules;
 };
 
-/* Builds, reads back what it wrote, and only then gives the file its name. *result may be NULL. */
+/* Builds the initrd, reads it back to verify it, and only then renames it to its final name.
+ * `result` may be NULL. */
 int initrd_build(const struct initrd_spec *spec, struct initrd_result *result, struct error *err);
 
-/* Prints "MODE UID:GID SIZE PATH[ -> TARGET]" for every member of an archive, packed or not; a
- * write error on `out` is the caller's to look for. */
+/* Prints "MODE UID:GID SIZE PATH[ -> TARGET]" for every member of an archive, which may be
+ * compressed. The caller checks `out` for write errors. */
 int initrd_list(const char *path, FILE *out, struct error *err);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* initrd_list() of initrd.h: the contents of any initrd as lines. */
+/* initrd_list(): lists the members of an initrd, one a line. */
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
@@ -21,7 +21,8 @@ end_line(struct lister *lister)
 	lister->open_line = false;
 }
 
-/* A name from a foreign archive must not write on the terminal as it likes. */
+/* Escapes control characters, since the archive may come from elsewhere and `out` may be a
+ * terminal. */
 static void
 put_name(FILE *out, const char *name, size_t n)
 {
@@ -105,7 +106,7 @@ initrd_list(const char *path, FILE *out, struct error *err)
 
 	if (fd < 0)
 		return error_sys_code(err, errno == ENOENT ? ERROR_NOT_FOUND : ERROR_INTERNAL,
-				      "open %s", path);
+				      "failed to open %s", path);
 	unpacker = unpacker_new(fd, err);
 	if (!unpacker)
 		return error_wrap(err, "%s", path);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* tatami-initrd: the command line of initrd.h. */
+/* tatami-initrd: command-line program for initrd.h. */
 #include <errno.h>
 #include <getopt.h>
 #include <stdio.h>
@@ -36,7 +36,7 @@ static const char help[] =
 	"      --modules-as-is     leave compressed modules compressed\n"
 	"  -c, --compress HOW      none, gzip (default; any kernel unpacks it) or zstd\n"
 	"      --max-size N        fail if the file is larger than N bytes (suffixes K, M)\n"
-	"      --arch ARCH         x86_64, aarch64 or riscv64 (default: this machine's)\n"
+	"      --arch ARCH         x86_64, aarch64 or riscv64 (default: that of this machine)\n"
 	"  -l, --list FILE         list the content of an initrd: mode, owner, size, path\n"
 	"  -q, --quiet             print nothing on success\n"
 	"  -h, --help   -V, --version\n"
@@ -77,7 +77,7 @@ static const struct option options[] = {
 	{ NULL, 0, NULL, 0 },
 };
 
-/* What the command line asks for. The lists have room for every argument. */
+/* The parsed command line. Each list has room for all arguments. */
 struct request {
 	struct initrd_spec spec;
 	const char **trees, **modules, **owners;
@@ -116,7 +116,7 @@ parse_size(const char *text, uint64_t *out)
 	return true;
 }
 
-/* Options that stand for themselves. -1 to go on, else the exit status. */
+/* Handles options without a list. Returns -1 to continue, else the exit status. */
 static int
 take_flag(int key, struct request *request)
 {
@@ -142,7 +142,8 @@ take_flag(int key, struct request *request)
 	case 'V':
 		(void)printf("tatami-initrd %s (%s)\n", tatami_version, tatami_commit);
 		return EXIT_DONE;
-	default: /* getopt_long has said what is wrong */
+	default:
+		/* getopt_long() has printed a message. */
 		return EXIT_USAGE;
 	}
 	return -1;
@@ -177,11 +178,11 @@ take_option(int key, struct request *request)
 		break;
 	case 'c':
 		if (!pack_format_parse(optarg, &spec->format))
-			return bad_usage("--compress %s: not none, gzip or zstd", optarg);
+			return bad_usage("invalid --compress %s: not none, gzip or zstd", optarg);
 		break;
 	case KEY_MAX_SIZE:
 		if (!parse_size(optarg, &spec->max_size))
-			return bad_usage("--max-size %s: not a size", optarg);
+			return bad_usage("invalid --max-size %s", optarg);
 		break;
 	case KEY_ARCH:
 		spec->arch = optarg;
@@ -205,10 +206,10 @@ main_check_request(struct request *request)
 	if (!request->spec.output || !request->spec.init)
 		return bad_usage("%s is missing", request->spec.output ? "--init" : "--output");
 	if ((request->n_modules || request->spec.no_default_modules) && !request->spec.modules_dir)
-		return bad_usage("%s wants --modules DIR",
+		return bad_usage("%s needs --modules DIR",
 				 request->n_modules ? "--module" : "--no-default-modules");
 	if (epoch && *epoch && !parse_u32(epoch, &request->spec.epoch))
-		return bad_usage("SOURCE_DATE_EPOCH=%s: not seconds below 2^32", epoch);
+		return bad_usage("invalid SOURCE_DATE_EPOCH %s: not seconds below 2^32", epoch);
 	return -1;
 }
 
@@ -223,7 +224,7 @@ parse_args(int argc, char **argv, struct request *request)
 	if (status >= 0)
 		return status;
 	if (optind < argc)
-		return bad_usage("what is %s?", argv[optind]);
+		return bad_usage("unexpected argument %s", argv[optind]);
 	return main_check_request(request);
 }
 
@@ -242,9 +243,10 @@ build(const struct request *request, struct error *err)
 	if (initrd_build(&request->spec, &result, err) < 0)
 		return -1;
 	if (!request->quiet)
-		(void)printf("%s: %llu bytes (%llu unpacked), %zu entries, %zu kernel modules\n",
-			     request->spec.output, (unsigned long long)result.size,
-			     (unsigned long long)result.raw_size, result.entries, result.modules);
+		(void)printf(
+			"%s: %llu bytes (%llu uncompressed), %zu entries, %zu kernel modules\n",
+			request->spec.output, (unsigned long long)result.size,
+			(unsigned long long)result.raw_size, result.entries, result.modules);
 	return 0;
 }
 
@@ -258,7 +260,7 @@ main_run(int argc, char **argv, struct request *request)
 		return status;
 	r = request->list ? initrd_list(request->list, stdout, &err) : build(request, &err);
 	if (fflush(stdout) != 0 && r == 0)
-		r = error_sys(&err, "write the output");
+		r = error_sys(&err, "failed to write the output");
 	if (r == 0)
 		return EXIT_DONE;
 	(void)fprintf(stderr, "tatami-initrd: %s\n", err.msg);

@@ -12,14 +12,15 @@
 #include "rootfs-builder/elffile.h"
 #include "rootfs-builder/pack.h"
 
-#define MODULE_MAX ((size_t)64 << 20) /* the largest ones have about 20 MiB */
+/* The largest modules have about 20 MiB. */
+#define MODULE_MAX ((size_t)64 << 20)
 #define LIST_MAX   ((size_t)1 << 20)
 
-/* What the demo kernel of the distribution has as modules and the agent's features need.
- * Everything that a kernel has built in is passed over. */
+/* Modules of the distribution's kernel that features of the agent need. Modules that are built
+ * in are skipped. */
 const struct modules_default modules_defaults[] = {
 	{ "virtio_pci", false, "every virtio device of QEMU's PC and virt machines" },
-	{ "virtio_mmio", true, "the same on machines without PCI" },
+	{ "virtio_mmio", true, "virtio devices on machines without PCI" },
 	{ "vmw_vsock_virtio_transport", false, "the agent's connection to the host" },
 	{ "virtio_console", true, "console=hvc0" },
 	{ "virtio_blk", false, "block volumes and root file systems" },
@@ -40,14 +41,14 @@ modules_open(const char *dir, struct error *err)
 	auto_close int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
 	if (fd < 0) {
-		error_sys_code(err, errno == ENOENT ? ERROR_NOT_FOUND : ERROR_INTERNAL, "open %s",
-			       dir);
+		error_sys_code(err, errno == ENOENT ? ERROR_NOT_FOUND : ERROR_INTERNAL,
+			       "failed to open %s", dir);
 		return NULL;
 	}
 	return modtree_open(fd, dir, err);
 }
 
-/* Puts one module into the image; *in_image is its path there, the caller's. */
+/* Adds one module to the image. *in_image is its path there, owned by the caller. */
 static int
 add_module(const struct modtree *tree, const char *module, struct image *image, bool as_is,
 	   uint16_t machine, char **in_image, struct error *err)
@@ -87,7 +88,7 @@ append_line(struct buf *list, const char *path, const char *params, struct error
 	if (len - 1 > MODULES_LINE_MAX)
 		return error_set(
 			err, ERROR_INVALID_ARGUMENT,
-			"path and parameters have %d bytes, more than the %d that init takes",
+			"path and parameters of %d bytes exceed the %d bytes that init accepts",
 			len - 1, MODULES_LINE_MAX);
 	return buf_append(list, line, (size_t)len) < 0 ? error_nomem(err, "listing modules") : 0;
 }
@@ -107,7 +108,7 @@ modules_add(const struct modtree *tree, struct image *image, bool as_is, uint16_
 		if (r == 0)
 			r = append_line(&list, path, modtree_planned_params(tree, i), err);
 		if (r < 0)
-			error_wrap(err, "add module %s", modtree_planned_name(tree, i));
+			error_wrap(err, "failed to add module %s", modtree_planned_name(tree, i));
 	}
 	if (r == 0)
 		r = image_add_data(image, MODULES_LIST_PATH, 0644, buf_head(&list), buf_len(&list),

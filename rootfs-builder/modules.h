@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Kernel modules of an image: those that are put into it, and the list that init loads. The plan is that of lib/modtree.h. */
+/* Kernel modules of an image: copies the planned modules (lib/modtree.h), and writes the list that
+ * init loads. */
 #pragma once
 
 #include <stdbool.h>
@@ -10,24 +11,27 @@
 #include "lib/modtree.h"
 #include "rootfs-builder/image.h"
 
-/* Where init finds the list: one absolute path a line, in load order, parameters after a blank. */
+/* The list that init loads: one absolute path a line in load order, parameters after a space. */
 #define MODULES_LIST_PATH "/etc/tatami/modules"
-#define MODULES_LINE_MAX  1023 /* bytes: init reads no longer ones (init/modules.c) */
+/* Longest line, in bytes, that init accepts (init/modules.c). */
+#define MODULES_LINE_MAX 1023
 
 /* A module of the default set. */
 struct modules_default {
 	const char *name;
-	bool optional; /* may be missing in a kernel; the rest may not */
+	/* If not set, a kernel without it is an error. */
+	bool optional;
 	const char *why;
 };
-extern const struct modules_default modules_defaults[]; /* ends with a NULL name */
+/* Ends with a NULL name. */
+extern const struct modules_default modules_defaults[];
 
-/* The tree in a directory of this machine, by its name: see modtree_open(). */
+/* Opens the module tree in a directory of this machine: see modtree_open(). */
 struct modtree *modules_open(const char *dir, struct error *err);
 
-/* Puts the planned modules at /lib/modules/RELEASE/... and the list at MODULES_LIST_PATH. Packed
- * modules (.xz, .zst, .gz) are unpacked, since the kernel may lack CONFIG_MODULE_DECOMPRESS and the
- * archive is packed as a whole anyway; with as_is they stay as they are. `machine` is that of
+/* Adds the planned modules as /lib/modules/RELEASE/... and the list as MODULES_LIST_PATH.
+ * Compressed modules (.xz, .zst, .gz) are decompressed unless as_is is set, since the kernel may
+ * lack CONFIG_MODULE_DECOMPRESS and the archive is compressed as a whole. For `machine` see
  * elf_check(). */
 int modules_add(const struct modtree *tree, struct image *image, bool as_is, uint16_t machine,
 		struct error *err);

@@ -9,11 +9,14 @@
 #include "lib/cleanup.h"
 #include "lib/io.h"
 
-#define CHUNK           ((size_t)64 << 10)
-#define GZIP_LEVEL      9
-#define GZIP_WINDOW     (15 + 16) /* the largest window, gzip's own header (zlib.h, deflateInit2) */
-#define GZIP_OS_UNKNOWN 255       /* RFC 1952, 2.3.1: says nothing of this machine */
-#define ZSTD_LEVEL      9         /* 15 gains 1 %, 19 gains 10 %, for 5 and 22 times the work */
+#define CHUNK      ((size_t)64 << 10)
+#define GZIP_LEVEL 9
+/* The largest window, and a gzip header (zlib.h, deflateInit2). */
+#define GZIP_WINDOW (15 + 16)
+/* RFC 1952, 2.3.1: "unknown", for reproducible output. */
+#define GZIP_OS_UNKNOWN 255
+/* Level 15 gains 1 % and level 19 gains 10 %, for 5 and 22 times the work. */
+#define ZSTD_LEVEL 9
 
 struct packer {
 	int fd;
@@ -58,7 +61,7 @@ start_gzip(struct packer *packer, struct error *err)
 	packer->gzip_open = r == Z_OK;
 	packer->header.os = GZIP_OS_UNKNOWN;
 	if (r != Z_OK || deflateSetHeader(&packer->gzip, &packer->header) != Z_OK)
-		return error_set(err, ERROR_INTERNAL, "start gzip: zlib refused (%d)", r);
+		return error_set(err, ERROR_INTERNAL, "failed to start gzip: zlib error %d", r);
 	return 0;
 }
 
@@ -74,7 +77,8 @@ start_zstd(struct packer *packer, struct error *err)
 	if (!ZSTD_isError(r))
 		r = ZSTD_CCtx_setParameter(packer->zstd, ZSTD_c_checksumFlag, 1);
 	if (ZSTD_isError(r))
-		return error_set(err, ERROR_INTERNAL, "start zstd: %s", ZSTD_getErrorName(r));
+		return error_set(err, ERROR_INTERNAL, "failed to start zstd: %s",
+				 ZSTD_getErrorName(r));
 	return 0;
 }
 
@@ -95,7 +99,7 @@ packer_new(int fd, enum pack_format format, struct error *err)
 	else if (format == PACK_ZSTD)
 		r = start_zstd(packer, err);
 	else if (format == PACK_XZ)
-		r = error_set(err, ERROR_INVALID_ARGUMENT, "archives are not written as xz");
+		r = error_set(err, ERROR_INVALID_ARGUMENT, "cannot write archives as xz");
 	if (r < 0) {
 		packer_free(packer);
 		return NULL;
@@ -118,7 +122,7 @@ static int
 pack_put(struct packer *packer, const void *data, size_t n, struct error *err)
 {
 	if (n && write_full(packer->fd, data, n) < 0)
-		return error_sys(err, "write the archive");
+		return error_sys(err, "failed to write the archive");
 	packer->out += n;
 	return 0;
 }
@@ -129,13 +133,15 @@ gzip_write(struct packer *packer, const uint8_t *data, size_t n, int flush, stru
 	int r;
 
 	packer->gzip.next_in = (Bytef *)data;
-	packer->gzip.avail_in = (uInt)n; /* at most CHUNK */
+	/* At most CHUNK bytes. */
+	packer->gzip.avail_in = (uInt)n;
 	do {
 		packer->gzip.next_out = packer->buf;
 		packer->gzip.avail_out = CHUNK;
 		r = deflate(&packer->gzip, flush);
 		if (r == Z_STREAM_ERROR)
-			return error_set(err, ERROR_INTERNAL, "compress the archive: zlib failed");
+			return error_set(err, ERROR_INTERNAL,
+					 "failed to compress the archive: zlib failed");
 		if (pack_put(packer, packer->buf, CHUNK - packer->gzip.avail_out, err) < 0)
 			return -1;
 	} while (packer->gzip.avail_out == 0);
@@ -154,7 +160,7 @@ zstd_write(struct packer *packer, const uint8_t *data, size_t n, ZSTD_EndDirecti
 
 		left = ZSTD_compressStream2(packer->zstd, &out, &in, end);
 		if (ZSTD_isError(left))
-			return error_set(err, ERROR_INTERNAL, "compress the archive: %s",
+			return error_set(err, ERROR_INTERNAL, "failed to compress the archive: %s",
 					 ZSTD_getErrorName(left));
 		if (pack_put(packer, packer->buf, out.pos, err) < 0)
 			return -1;

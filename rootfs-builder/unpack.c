@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The reading side of pack.h. Input may be damaged or hostile: sizes are checked by those who
- * read. */
+/* The reading half of pack.h. The input may be corrupt or hostile; callers limit the size. */
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -14,8 +13,9 @@
 #include "lib/io.h"
 #include "rootfs-builder/pack.h"
 
-#define CHUNK         ((size_t)64 << 10)
-#define XZ_MEMORY_MAX ((uint64_t)256 << 20) /* for the dictionary; xz -9 wants 65 MiB */
+#define CHUNK ((size_t)64 << 10)
+/* Limit of the dictionary; xz -9 needs 65 MiB. */
+#define XZ_MEMORY_MAX ((uint64_t)256 << 20)
 
 struct unpacker {
 	int fd;
@@ -24,8 +24,10 @@ struct unpacker {
 	ZSTD_DStream *zstd;
 	lzma_stream xz;
 	bool gzip_open, xz_open;
-	bool input_ended, frame_ended; /* of the file; of the compressed stream in it */
-	size_t pos, len;               /* unread bytes of buf */
+	/* End of the file; end of the compressed stream in it. */
+	bool input_ended, frame_ended;
+	/* The unread bytes of buf. */
+	size_t pos, len;
 	uint8_t buf[CHUNK];
 };
 
@@ -42,10 +44,10 @@ static const struct {
 static int
 damaged(struct error *err, const char *how)
 {
-	return error_set(err, ERROR_DATA_LOSS, "unpack: %s", how);
+	return error_set(err, ERROR_DATA_LOSS, "failed to unpack: %s", how);
 }
 
-/* Makes at least one unread byte available, unless the input is at its end. */
+/* Reads more input if no unread byte is left. */
 static int
 unpack_fill(struct unpacker *unpacker, struct error *err)
 {
@@ -55,7 +57,7 @@ unpack_fill(struct unpacker *unpacker, struct error *err)
 		return 0;
 	n = read_full(unpacker->fd, unpacker->buf, CHUNK);
 	if (n < 0)
-		return error_sys(err, "read");
+		return error_sys(err, "failed to read");
 	unpacker->input_ended = (size_t)n < CHUNK;
 	unpacker->pos = 0;
 	unpacker->len = (size_t)n;
@@ -119,7 +121,7 @@ unpacker_free(struct unpacker *unpacker)
 	free(unpacker);
 }
 
-/* Each of these unpacks from buf into out and returns how many bytes came out. */
+/* Each decompresses from buf into out and returns the number of bytes stored. */
 
 static ssize_t
 gzip_step(struct unpacker *unpacker, uint8_t *out, size_t n, struct error *err)
@@ -190,8 +192,7 @@ plain_step(struct unpacker *unpacker, uint8_t *out, size_t n)
 	return (ssize_t)n;
 }
 
-/* Behind the end of a compressed stream only zeros may follow: archives of several parts are not
- * read. */
+/* Only zeros may follow the end of a compressed stream: concatenated streams are not supported. */
 static int
 check_rest(struct unpacker *unpacker, struct error *err)
 {
@@ -203,7 +204,7 @@ check_rest(struct unpacker *unpacker, struct error *err)
 		if (unpacker->buf[unpacker->pos++])
 			return error_set(
 				err, ERROR_UNIMPLEMENTED,
-				"unpack: more data follows the end of the compressed data");
+				"failed to unpack: data after the end of the compressed stream");
 	}
 }
 
@@ -228,10 +229,9 @@ unpacker_read(struct unpacker *unpacker, void *out, size_t n, struct error *err)
 		else
 			got = xz_step(unpacker, out, n, err);
 		if (got)
-			return got; /* bytes, or an error */
+			return got;
 		if (unpacker->pos == before && !unpacker->frame_ended)
-			return damaged(err, at_end ? "the data ends in the middle"
-						   : "the data makes no sense");
+			return damaged(err, at_end ? "unexpected end of data" : "corrupt data");
 	}
 	return n ? check_rest(unpacker, err) : 0;
 }
@@ -247,7 +247,7 @@ unpack_file(const char *path, size_t max, uint8_t **out, size_t *len, struct err
 
 	if (fd < 0)
 		return error_sys_code(err, errno == ENOENT ? ERROR_NOT_FOUND : ERROR_INTERNAL,
-				      "open %s", path);
+				      "failed to open %s", path);
 	unpacker = unpacker_new(fd, err);
 	while (unpacker && n > 0) {
 		if (used == size) {
@@ -256,7 +256,7 @@ unpack_file(const char *path, size_t max, uint8_t **out, size_t *len, struct err
 			n = -1;
 			if (size >= max)
 				error_set(err, ERROR_RESOURCE_EXHAUSTED,
-					  "it has more than the %zu bytes allowed", max);
+					  "more than the %zu bytes allowed", max);
 			else if (!grown)
 				error_nomem(err, "unpacking a file");
 			if (!grown)

@@ -10,11 +10,10 @@
 #include "rootfs-builder/elffile.h"
 #include "rootfs-builder/initrd.h"
 
-#define HEAD_MAX    \
-	((size_t)16 \
-	 << 10) /* program headers and interpreter lie in the first page of real programs */
+/* In real programs the program headers and the interpreter are in the first page. */
+#define HEAD_MAX ((size_t)16 << 10)
 
-/* The first bytes of a program, as the archive has them. */
+/* The first bytes of a program in the archive. */
 struct head {
 	const struct image_entry *entry;
 	size_t n;
@@ -24,7 +23,8 @@ struct head {
 struct verify {
 	const struct image *image;
 	uint32_t mtime;
-	size_t next; /* the entry that the next member must be */
+	/* Index of the entry that the next member must match. */
+	size_t next;
 	uint32_t crc;
 	struct head init, agent;
 };
@@ -32,10 +32,10 @@ struct verify {
 static int
 differs(struct error *err, const char *path, const char *what)
 {
-	return error_set(err, ERROR_DATA_LOSS, "/%s has not the %s that it was given", path, what);
+	return error_set(err, ERROR_DATA_LOSS, "/%s: wrong %s", path, what);
 }
 
-/* The content of the member before this one has been read. */
+/* Checks the content of the previous member, which has been read to its end. */
 static int
 check_last(const struct verify *v, struct error *err)
 {
@@ -53,11 +53,10 @@ see_member(const struct cpio_member *member, void *data, struct error *err)
 	if (check_last(v, err) < 0)
 		return -1;
 	if (v->next == v->image->n)
-		return error_set(err, ERROR_DATA_LOSS, "%s is more than there should be",
-				 member->path);
+		return error_set(err, ERROR_DATA_LOSS, "unexpected member %s", member->path);
 	entry = v->image->entries[v->next++];
 	if (strcmp(member->path, entry->path) != 0)
-		return error_set(err, ERROR_DATA_LOSS, "/%s stands where /%s should", member->path,
+		return error_set(err, ERROR_DATA_LOSS, "/%s found in place of /%s", member->path,
 				 entry->path);
 	if (member->mode != entry->mode || member->size != entry->size)
 		return differs(err, entry->path, "mode and size");
@@ -95,7 +94,7 @@ see_content(const uint8_t *bytes, size_t n, void *data, struct error *err)
 	return 0;
 }
 
-/* The program that a path leads to, which must be one that can be started. */
+/* Finds the program that a path resolves to, which must be an executable file. */
 static int
 find_program(const struct image *image, const char *path, struct head *head, struct error *err)
 {
@@ -103,7 +102,7 @@ find_program(const struct image *image, const char *path, struct head *head, str
 	if (!head->entry)
 		return -1;
 	if (!S_ISREG(head->entry->mode) || !(head->entry->mode & 0100))
-		return error_set(err, ERROR_INVALID_ARGUMENT, "%s is no executable file", path);
+		return error_set(err, ERROR_INVALID_ARGUMENT, "%s is not an executable file", path);
 	return 0;
 }
 
@@ -118,9 +117,10 @@ check_program(const struct verify *v, const char *path, const struct head *head,
 		return -1;
 	if (interp && is_static)
 		return error_set(err, ERROR_INVALID_ARGUMENT,
-				 "%s is not a static program: it wants %s", path, interp);
+				 "%s is not a static program: it needs the interpreter %s", path,
+				 interp);
 	if (interp && !image_resolve(v->image, interp, err))
-		return error_wrap(err, "%s wants an interpreter; give a tree that has it", path);
+		return error_wrap(err, "interpreter of %s is missing (use --tree)", path);
 	return 0;
 }
 
@@ -136,7 +136,7 @@ read_back(int fd, struct verify *v, struct error *err)
 	int r;
 
 	if (lseek(fd, 0, SEEK_SET) < 0)
-		return error_sys(err, "go to its start");
+		return error_sys(err, "failed to seek");
 	unpacker = unpacker_new(fd, err);
 	if (!unpacker)
 		return -1;
@@ -166,6 +166,6 @@ verify_archive(int fd, const struct image *image, uint32_t mtime, uint16_t machi
 	    read_back(fd, v, err) < 0 ||
 	    check_program(v, "/init", &v->init, static_init, machine, err) < 0 ||
 	    check_program(v, INITRD_AGENT_PATH, &v->agent, false, machine, err) < 0)
-		return error_wrap(err, "verify the archive");
+		return error_wrap(err, "failed to verify the archive");
 	return 0;
 }

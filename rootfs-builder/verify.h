@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Reads an archive back, as the kernel would, and compares it with the image it was made from. */
+/* Reads an archive back as the kernel would, and compares it with the image it was made from. */
 #pragma once
 
 #include <stdbool.h>
@@ -8,10 +8,10 @@
 #include "lib/error.h"
 #include "rootfs-builder/image.h"
 
-/* Checks the archive in fd (from its start; the position is left anywhere), which cpio_write() made
- * from the image: the same members in the same order with the same content; /init leads to a program
- * for the machine, the agent at /usr/bin/kata-agent is one as well, and each finds its interpreter,
- * if it wants one, in the image (with static_init, /init must not want one). DATA_LOSS, NOT_FOUND or
- * INVALID_ARGUMENT otherwise. */
+/* Checks the archive in fd, which cpio_write() has made from the image: members, order and content
+ * are the same; /init and the agent at /usr/bin/kata-agent are programs for the machine, whose
+ * interpreters, if any, are in the image. With static_init, /init must not have an interpreter.
+ * Reads from the start of the file, and leaves the position undefined. Fails with DATA_LOSS,
+ * NOT_FOUND or INVALID_ARGUMENT. */
 int verify_archive(int fd, const struct image *image, uint32_t mtime, uint16_t machine,
 		   bool static_init, struct error *err);

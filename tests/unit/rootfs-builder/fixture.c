@@ -13,7 +13,8 @@
 #include "lib/io.h"
 #include "lib/path.h"
 
-static char *scratch[4]; /* a test has a process of its own */
+/* Static, since each test has its own process. */
+static char *scratch[4];
 static void *kept[256];
 
 static void *

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The archive's bytes, against the format's description and against GNU cpio. */
+/* The bytes of an archive, compared with the specification and with GNU cpio. */
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -44,7 +44,7 @@ ignore_member(const struct cpio_member *member, void *data, struct error *e)
 	return 0;
 }
 
-/* The number of members, or -1. */
+/* Returns the number of members, or -1. */
 static int
 count_members(const char *path)
 {
@@ -58,7 +58,7 @@ count_members(const char *path)
 	return r < 0 ? -1 : (int)members;
 }
 
-/* Headers spelled out by hand from the format's description: four members and the end. */
+/* Headers written by hand from the specification: four members and the end. */
 /* clang-format off */
 static const char five_headers[] =
 	"070701" "00000001" "000041C0" "00000000" "00000000" "00000002" "67748580" "00000000"
@@ -80,7 +80,7 @@ Test(cpio, bytes)
 	uint8_t *bytes;
 	size_t n;
 
-	/* in an order that is not the archive's */
+	/* In another order than that of the archive. */
 	cr_assert(image_add_symlink(&image, "link", "f", &err) == 0);
 	cr_assert(image_add_data(&image, "f", 0755, "hello", 5, &err) == 0);
 	cr_assert(image_add_dir(&image, "d", 0700, &err) == 0);
@@ -106,7 +106,7 @@ fill_image(const char *dir)
 	cr_assert(image_add_dir(&image, "tmp", 01777, &err) == 0);
 }
 
-/* GNU cpio lists it and unpacks it, and what comes out is what went in. */
+/* GNU cpio lists and unpacks our archive correctly. */
 Test(cpio, gnu_cpio)
 {
 	const char *dir = scratch_dir(NULL), *file = path_in(dir, "x"), *to = path_in(dir, "to");
@@ -132,7 +132,7 @@ Test(cpio, gnu_cpio)
 	cr_expect(!strcmp(target, "/usr/bin/a"));
 }
 
-/* What GNU cpio wrote is read, also two archives one behind the other. */
+/* An archive of GNU cpio can be read, also two concatenated ones. */
 Test(cpio, reads_gnu_cpio)
 {
 	const char *dir = scratch_dir(NULL);
@@ -148,7 +148,7 @@ Test(cpio, reads_gnu_cpio)
 	cr_expect(count_members(path_in(dir, "two.gz")) == 6, "%s", err.msg);
 }
 
-/* A file that is gone, or changed, between the list and the writing. */
+/* A source file vanishes or changes before it is written. */
 Test(cpio, vanished_and_changed)
 {
 	const char *dir = scratch_dir(NULL), *source = path_in(dir, "src/a");
@@ -156,7 +156,7 @@ Test(cpio, vanished_and_changed)
 	fill_image(dir);
 	put_text(source, "content of A, and more\n");
 	cr_expect(try_write(path_in(dir, "x"), 0) == -1);
-	expect_error(&err, ERROR_ABORTED, "src/a: it changed");
+	expect_error(&err, ERROR_ABORTED, "src/a: file changed");
 	cr_assert(unlink(source) == 0);
 	cr_expect(try_write(path_in(dir, "x"), 0) == -1);
 	expect_error(&err, ERROR_NOT_FOUND, "src/a: No such file");
@@ -166,8 +166,8 @@ Test(cpio, vanished_and_changed)
 	expect_error(&err, ERROR_INVALID_ARGUMENT, "not a regular file");
 }
 
-/* Damage at every byte of the headers, and a cut at every length, is an error or changes nothing
- * that cpio_read() answers for; never a crash (the sanitizers look on). */
+/* Corruption of every byte of the headers and truncation at every length lead to an error, or
+ * change nothing that cpio_read() checks; never to a crash. */
 Test(cpio, damaged)
 {
 	const char *dir = scratch_dir(NULL), *file = path_in(dir, "x");

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* mkdisk: the real script with the real tools, as root and as nobody. */
+/* mkdisk: the real script with the real tools, as root and as an ordinary user. */
 #include <elf.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -23,7 +23,8 @@ init(void)
 	char *out;
 
 	dir = scratch_dir(NULL);
-	cr_assert(chmod(dir, 0777) == 0); /* nobody has to get in */
+	/* The user "nobody" needs access. */
+	cr_assert(chmod(dir, 0777) == 0);
 	cr_assert(run_program(dir, NULL, copy, &out) == 0, "%s", out);
 	cr_assert(run_program(dir, NULL, tool, &out) == 0, "%s", out);
 	(void)setenv("TATAMI_INITRD", path_in(dir, "tatami-initrd"), 1);
@@ -31,13 +32,13 @@ init(void)
 	cr_assert(uname(&here) == 0);
 	put_elf(path_in(dir, "tatami"), strcmp(here.machine, "aarch64") ? EM_X86_64 : EM_AARCH64,
 		NULL);
-	put_text(path_in(dir, "tree/srv/a b"), "owned by somebody\n");
+	put_text(path_in(dir, "tree/srv/a b"), "owned by one user\n");
 	put_file(path_in(dir, "tree/usr/bin/su"), "su", 2, 04755);
 }
 
 TestSuite(disk, .init = init, .fini = scratch_fini, .timeout = 120);
 
-/* Output of a command line in the scratch directory; it must succeed. */
+/* Runs a command line in the scratch directory and returns its output. It must succeed. */
 static char *
 shell(const char *command)
 {
@@ -64,7 +65,7 @@ make_disk(const char *before, const char *name)
 	expect_in(shell(command), name);
 }
 
-/* The partition table, the file system in the partition, and what lies in it. */
+/* The partition table, the file system in the partition, and its content. */
 Test(disk, contents)
 {
 	static const uint8_t entry[] = { 0, 0xfe, 0xff, 0xff, 0x83, 0xfe, 0xff, 0xff, 0, 8, 0, 0 };
@@ -95,12 +96,12 @@ Test(disk, contents)
 	expect_in(text, "Mode:  04755");
 	expect_in(text, "User:     0");
 	expect_in(shell("PATH=$PATH:/usr/sbin debugfs -R 'cat \"/srv/a b\"' fs"),
-		  "owned by somebody");
+		  "owned by one user");
 	expect_in(shell("PATH=$PATH:/usr/sbin debugfs -R 'stat /sbin/init' fs"),
 		  "Fast link dest: \"/usr/bin/kata-agent\"");
 }
 
-/* Somebody else, somewhere else, under another umask: the same bytes. */
+/* The output is the same for another user, directory and umask. */
 Test(disk, reproducible)
 {
 	const char *other = scratch_dir(access("/dev/shm", W_OK) == 0 ? "/dev/shm" : NULL);
@@ -121,12 +122,12 @@ Test(disk, reproducible)
 	one = shell("sha256sum <one");
 	two = shell("sha256sum <two");
 	cr_expect(!strcmp(one, two), "%s%s", one, two);
-	put_text(path_in(dir, "tree/srv/a b"), "owned by someone else\n");
+	put_text(path_in(dir, "tree/srv/a b"), "owned by another user\n");
 	make_disk("", "three");
 	cr_expect(strcmp(one, shell("sha256sum <three")) != 0);
 }
 
-/* What fails says why and leaves nothing. */
+/* A failure is explained and leaves no file. */
 Test(disk, failures)
 {
 	static const struct {
@@ -136,12 +137,13 @@ Test(disk, failures)
 		{ "sh mkdisk -o x", "usage:", 2 },
 		{ "sh mkdisk -s big -o x -- --init tatami", "usage:", 2 },
 		{ "sh mkdisk -o x -- --init missing", "missing: No such file", 1 },
-		{ "sh mkdisk -o x -s 4 -- --init tatami", "no journal: 4 MiB", 1 },
+		{ "sh mkdisk -o x -s 4 -- --init tatami", "made no journal: 4 MiB", 1 },
 		{ "head -c 20000000 /dev/urandom >tree/big;"
 		  "sh mkdisk -o x -s 12 -- --init tatami --tree tree",
 		  "mke2fs failed; 12 MiB", 1 },
 		{ "TATAMI_INITRD=/none sh mkdisk -o x -- --init tatami", "/none is missing", 1 },
-		{ "SOURCE_DATE_EPOCH=now sh mkdisk -o x -- --init tatami", "not seconds", 1 },
+		{ "SOURCE_DATE_EPOCH=now sh mkdisk -o x -- --init tatami",
+		  "not a number of seconds", 1 },
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {

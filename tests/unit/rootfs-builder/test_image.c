@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The list of what goes into an image: where things land, and what is refused. */
+/* The list of entries of an image: canonical paths, and rejected ones. */
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -37,7 +37,7 @@ add_dir(const char *path)
 	cr_assert(image_add_dir(&image, path, 0755, &err) == 0, "%s", err.msg);
 }
 
-/* Where a file lands that is put below symlinks of the image. */
+/* The paths of files that are added below symlinks of the image. */
 Test(image, canonical_paths)
 {
 	static const struct {
@@ -83,7 +83,7 @@ Test(image, resolve)
 	cr_expect(!image_resolve(&image, "/loop", &err));
 	expect_error(&err, ERROR_NOT_FOUND, "too many symlinks");
 	cr_expect(!image_resolve(&image, "/nowhere", &err));
-	expect_error(&err, ERROR_NOT_FOUND, "looked for /gone");
+	expect_error(&err, ERROR_NOT_FOUND, "resolved to /gone");
 	cr_expect(!image_find(&image, "/loop/x"));
 }
 
@@ -99,7 +99,7 @@ Test(image, refused_paths)
 		{ "/", "root" },
 		{ "..", "root" },
 		{ "", "root" },
-		{ "TRAILER!!!", "ends with an entry of this name" },
+		{ "TRAILER!!!", "end marker of an archive" },
 		{ component, "longer than 255" },
 		{ deep, "longer than 4095" },
 	};
@@ -121,7 +121,7 @@ Test(image, refused_paths)
 	add_text(component, "the longest name there is");
 }
 
-/* Names in other alphabets are names. */
+/* Names in other alphabets are accepted. */
 Test(image, utf8)
 {
 	add_text("etc/F\xc5\x91tan\xc3\xbas\xc3\xadtv\xc3\xa1ny.pem", "x");

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Whole builds: the same bytes from the same input, the layout, and what makes a build fail. */
+/* Complete builds: reproducible output, the layout, and the causes of failure. */
 #include <dirent.h>
 #include <elf.h>
 #include <stdio.h>
@@ -53,7 +53,7 @@ list(void)
 	return text;
 }
 
-/* Files besides the output in its directory: a build leaves nothing behind. */
+/* Counts temporary files next to the output: a build leaves none. */
 static unsigned
 leftovers(void)
 {
@@ -105,7 +105,7 @@ Test(initrd, other_agent)
 	put_elf(path_in(dir, "agent"), EM_X86_64, "/lib64/ld.so.2");
 	spec.agent = path_in(dir, "agent");
 	cr_expect(initrd_build(&spec, NULL, &err) == -1);
-	expect_error(&err, ERROR_NOT_FOUND, "/usr/bin/kata-agent wants an interpreter");
+	expect_error(&err, ERROR_NOT_FOUND, "interpreter of /usr/bin/kata-agent is missing");
 	put_elf(path_in(dir, "tree/usr/lib/ld.so"), EM_X86_64, NULL);
 	cr_assert(symlink("usr/lib", path_in(dir, "tree/lib64")) == 0);
 	cr_assert(symlink("ld.so", path_in(dir, "tree/usr/lib/ld.so.2")) == 0);
@@ -147,14 +147,14 @@ Test(initrd, keep_init)
 
 	spec.keep_init = true;
 	cr_expect(initrd_build(&spec, NULL, &err) == -1);
-	expect_error(&err, ERROR_NOT_FOUND, "looked for /sbin/init");
+	expect_error(&err, ERROR_NOT_FOUND, "resolved to /sbin/init");
 	put_elf(path_in(dir, "tree/usr/lib/systemd/systemd"), EM_X86_64, "/lib64/ld.so");
 	put_text(path_in(dir, "tree/usr/sbin/x"), "");
 	cr_assert(symlink("usr/sbin", path_in(dir, "tree/sbin")) == 0);
 	cr_assert(symlink("/usr/lib/systemd/systemd", path_in(dir, "tree/usr/sbin/init")) == 0);
 	spec.trees = trees;
 	cr_expect(initrd_build(&spec, NULL, &err) == -1);
-	expect_error(&err, ERROR_NOT_FOUND, "/init wants an interpreter");
+	expect_error(&err, ERROR_NOT_FOUND, "interpreter of /init is missing");
 	put_elf(path_in(dir, "tree/lib64/ld.so"), EM_X86_64, NULL);
 	cr_assert(initrd_build(&spec, NULL, &err) == 0, "%s", err.msg);
 	cr_expect(strstr(list(), " usr/sbin/init -> /usr/lib/systemd/systemd\n"));
@@ -163,8 +163,8 @@ Test(initrd, keep_init)
 	cr_expect(strstr(list(), " usr/bin/tatami -> kata-agent\n"));
 }
 
-/* Two copies of a tree, made in opposite order on different file systems at different times, built
- * under another umask and time zone: the same bytes. */
+/* The output is the same for two copies of a tree that were made in opposite order, on different
+ * file systems, at different times and under another umask and time zone. */
 static const char *const names[] = { "b/two", "a/one", "b/three", "z", "b/a/deep", "m", "a/0" };
 
 static void
@@ -252,10 +252,11 @@ Test(initrd, modules)
 	notes[0] = '\0';
 	cr_assert(initrd_build(&spec, &result, &err) == 0, "%s", err.msg);
 	cr_expect(result.modules == 2);
-	cr_expect(strstr(notes, "this kernel has no virtiofs"), "%s", notes);
+	cr_expect(strstr(notes, "kernel module virtiofs (virtio-fs shares) not found: skipped"),
+		  "%s", notes);
 }
 
-/* What fails leaves the file that was there, and nothing else. */
+/* A failed build leaves the previous file, and nothing else. */
 Test(initrd, failures)
 {
 	static const char *const bad_owner[] = { "1:x:/etc", NULL };
@@ -265,13 +266,13 @@ Test(initrd, failures)
 	put_text(spec.output, "the old one");
 	spec.max_size = 100;
 	cr_expect(initrd_build(&spec, NULL, &err) == -1);
-	expect_error(&err, ERROR_RESOURCE_EXHAUSTED, "100 are allowed");
+	expect_error(&err, ERROR_RESOURCE_EXHAUSTED, "the limit of 100");
 	spec.max_size = 0;
 
 	put_elf(spec.init, EM_X86_64, "/lib64/ld.so");
 	cr_expect(initrd_build(&spec, NULL, &err) == -1);
 	expect_error(&err, ERROR_INVALID_ARGUMENT,
-		     "/init is not a static program: it wants /lib64");
+		     "/init is not a static program: it needs the interpreter /lib64");
 	put_elf(spec.init, EM_AARCH64, NULL);
 	cr_expect(initrd_build(&spec, NULL, &err) == -1);
 	expect_error(&err, ERROR_INVALID_ARGUMENT, "/init is for aarch64");
@@ -302,7 +303,7 @@ Test(initrd, failures)
 	expect_error(&err, ERROR_INTERNAL, "no/such/directory");
 }
 
-/* Names do not reach the terminal as they are; what is no archive is said to be none. */
+/* Control characters in names are escaped; a file that is not an archive is rejected. */
 Test(initrd, names_from_foreign_archives)
 {
 	char *make[] = { "sh", "-c",

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The plan of kernel modules, over a made-up tree. */
+/* The plan of kernel modules for a fake tree. */
 #include <elf.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -47,7 +47,7 @@ init(void)
 
 TestSuite(modules, .init = init, .fini = scratch_fini);
 
-/* The planned names, blanks between. */
+/* Returns the planned names, separated by spaces. */
 static void
 join_plan(const struct modtree *modules, char out[512])
 {
@@ -74,11 +74,11 @@ Test(modules, order)
 		{ { "b", "d" }, "a.ko b.ko c-one.ko.xz d.ko.zst" },
 		{ { "ext4" }, "" },
 		{ { "ext4", "built_in", "a" }, "a.ko" },
-		/* pre before it, what is missing passed over, post behind it */
+		/* Pre-dependencies before it, missing ones skipped, post-dependencies after it. */
 		{ { "soft" }, "a.ko b.ko soft.ko c-one.ko.xz d.ko.zst" },
-		/* an alias has two modules: the generic one works on every processor */
+		/* An alias with two modules: the generic one works on every processor. */
 		{ { "aliased" }, "hash_generic.ko aliased.ko" },
-		/* a wish that contradicts a need */
+		/* A soft dependency that contradicts a hard one. */
 		{ { "front" }, "front.ko" },
 		{ { "back" }, "front.ko back.ko" },
 	};
@@ -132,10 +132,10 @@ Test(modules, damaged_trees)
 		const char *dep, *why;
 	} rows[] = {
 		{ "kernel/a.ko\n", "line 1: no colon" },
-		{ "kernel/a.ko:\nkernel/b:\n", "line 2: \"kernel/b\" is no path" },
-		{ "/kernel/a.ko:\n", "is no path" },
-		{ "../../a.ko:\n", "is no path" },
-		{ "kernel/a b.ko:\n", "is no path" },
+		{ "kernel/a.ko:\nkernel/b:\n", "line 2: \"kernel/b\" is not a path" },
+		{ "/kernel/a.ko:\n", "is not a path" },
+		{ "../../a.ko:\n", "is not a path" },
+		{ "kernel/a b.ko:\n", "is not a path" },
 		{ "kernel/a-b.ko:\nkernel/x/a_b.ko:\n", "has module a_b twice" },
 	};
 	struct modtree *modules;
@@ -171,7 +171,7 @@ put_module(const char *name, const char *command, uint16_t machine)
 	cr_assert(run_program(tree, NULL, packer, &out) == 0, "%s", out);
 }
 
-/* The files in the image, and the list that init reads: unpacked, unless they stay as they are. */
+/* The files in the image, decompressed or as they are, and the list that init reads. */
 Test(modules, in_the_image)
 {
 	static const char *const lists[] = {
@@ -223,7 +223,7 @@ Test(modules, bad_files)
 
 	cr_assert(modules && modtree_want(modules, "a", &err) == 0);
 	cr_expect(modules_add(modules, &image, false, EM_X86_64, &err) == -1);
-	expect_error(&err, ERROR_NOT_FOUND, "add module a: ");
+	expect_error(&err, ERROR_NOT_FOUND, "failed to add module a: ");
 	put_text(path_in(tree, "kernel/a.ko"), "no ELF");
 	cr_expect(modules_add(modules, &image, false, EM_X86_64, &err) == -1);
 	expect_error(&err, ERROR_INVALID_ARGUMENT, "kernel/a.ko is not an ELF file");
@@ -234,7 +234,7 @@ Test(modules, bad_files)
 	memset(spec + 2, 'p', sizeof(spec) - 3);
 	cr_assert(modtree_want(modules, spec, &err) == 0);
 	cr_expect(modules_add(modules, &image, false, EM_X86_64, &err) == -1);
-	expect_error(&err, ERROR_INVALID_ARGUMENT, "more than the 1023 that init takes");
+	expect_error(&err, ERROR_INVALID_ARGUMENT, "exceed the 1023 bytes that init accepts");
 	modtree_free(modules);
 	image_release(&image);
 }

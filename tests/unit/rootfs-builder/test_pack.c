@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Compressed streams: what goes in comes out; what is damaged is said to be. */
+/* Compressed streams: round trips, and corrupt input. */
 #include <fcntl.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -19,7 +19,7 @@ static const struct {
 	{ "zstd", PACK_ZSTD },
 };
 
-/* Neither constant nor noise: both ends of a compressor. */
+/* Partly compressible data: neither constant nor random. */
 static void
 make_bytes(uint8_t *bytes, size_t n)
 {
@@ -81,7 +81,7 @@ Test(pack, round_trip)
 	}
 }
 
-/* The programs that everybody has read what was packed, and what they packed is read. */
+/* gzip, zstd and xz read our output, and we read theirs. */
 Test(pack, other_programs)
 {
 	static char *const pack[][5] = {
@@ -118,7 +118,7 @@ Test(pack, other_programs)
 	}
 }
 
-/* RFC 1952: neither a time nor a name nor a machine may get into the header. */
+/* The gzip header (RFC 1952) contains no time, name or machine. */
 Test(pack, gzip_header)
 {
 	static const uint8_t want[] = { 0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 2, 255 };
@@ -148,7 +148,7 @@ Test(pack, damaged)
 		packed = get_file(file, &n);
 		put_file(file, packed, n - 5, 0600);
 		cr_expect(unpack_file(file, 1 << 20, &back, &got, &err) == -1);
-		expect_error(&err, ERROR_DATA_LOSS, "ends in the middle");
+		expect_error(&err, ERROR_DATA_LOSS, "unexpected end");
 
 		packed[n / 2] ^= 0x55;
 		put_file(file, packed, n, 0600);
@@ -162,7 +162,7 @@ Test(pack, damaged)
 		more[n] = 'x';
 		put_file(file, more, n + 1, 0600);
 		cr_expect(unpack_file(file, 1 << 20, &back, &got, &err) == -1);
-		expect_error(&err, ERROR_UNIMPLEMENTED, "more data follows");
+		expect_error(&err, ERROR_UNIMPLEMENTED, "data after the end");
 	}
 }
 
