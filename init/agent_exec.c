@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Turns the process that init or supervise has forked into the agent. Never runs in init itself, so it
- * may allocate.
+ * Turns the process that init or supervise has forked into the agent. Does not run in PID 1 itself,
+ * so it may allocate memory.
  */
 #include "init/agent_exec.h"
 
@@ -21,7 +21,7 @@
 #define AGENT_FD_TEXT "3"
 #define SELF          "/proc/self/exe"
 
-/* Exit codes of shells for the same failures. */
+/* The exit codes of shells for these failures. */
 #define EXIT_NOT_RUN   126
 #define EXIT_NOT_FOUND 127
 
@@ -37,7 +37,7 @@ agent_exec_foreign(void)
 	return self.st_dev == other.st_dev && self.st_ino == other.st_ino ? NULL : PROGRAM_FOREIGN;
 }
 
-/* Moves fd to AGENT_FD without CLOEXEC. */
+/* Duplicates fd to AGENT_FD without close-on-exec. */
 static int
 pass_fd(int fd)
 {
@@ -46,7 +46,7 @@ pass_fd(int fd)
 	return dup2(fd, AGENT_FD) < 0 ? -1 : 0;
 }
 
-/* Our console is non-blocking, which no other program expects of its output. */
+/* Makes the console blocking: ours is not, which other programs do not expect. */
 static void
 plain_console(void)
 {
@@ -58,8 +58,8 @@ plain_console(void)
 		(void)dup2(fd, i);
 }
 
-/* The agent runs from a read-only mount of its file that is mounted nowhere: a container that gets hold of the file
- * through /proc/<pid>/exe of a process that is still ours can never open it for writing. Returns if that fails. */
+/* Executes the agent from a detached read-only mount of its file, so that a container that reaches
+ * the file through /proc/<pid>/exe cannot open it for writing. Returns on failure. */
 static void
 execute_read_only(char **argv)
 {
@@ -86,7 +86,8 @@ agent_exec(int fd, void *data)
 	if (fd < 0) {
 		(void)unsetenv(INITPROTO_ENV);
 	} else if (pass_fd(fd) < 0 || setenv(INITPROTO_ENV, AGENT_FD_TEXT, 1) < 0) {
-		log_error("supervise", "pass the socket to the agent: %s", strerror(errno));
+		log_error("supervise", "failed to pass the socket to the agent: %s",
+			  strerror(errno));
 		return EXIT_NOT_RUN;
 	}
 	if (!p->foreign)
@@ -94,12 +95,12 @@ agent_exec(int fd, void *data)
 	(void)execv(file, p->argv);
 	failed = errno;
 	if (!p->foreign && fd >= 0) {
-		log_warn("supervise", "execute %s: %s; running the agent as it is", file,
+		log_warn("supervise", "failed to execute %s: %s; running the agent as it is", file,
 			 strerror(failed));
 		(void)unsetenv(INITPROTO_ENV);
 		(void)fcntl(AGENT_FD, F_SETFD, FD_CLOEXEC);
 		return p->agent_main(p->argc, p->argv, AGENT_FD);
 	}
-	log_error("supervise", "execute %s: %s", file, strerror(failed));
+	log_error("supervise", "failed to execute %s: %s", file, strerror(failed));
 	return failed == ENOENT ? EXIT_NOT_FOUND : EXIT_NOT_RUN;
 }

@@ -1,24 +1,28 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Which program the agent is, and how it is started. Runs in the agent's process, after the fork. */
+/* Selection and start of the agent's program. Runs in the agent's process after the fork. */
 #pragma once
 
-/* Another agent in the image, started by our init in place of ours. */
+/* Path of another agent in the image, which our init starts in place of ours. */
 #define PROGRAM_FOREIGN "/usr/bin/kata-agent"
 
 typedef int agent_main_fn(int argc, char **argv, int init_fd);
 
 struct agent_exec {
-	const char *foreign; /* path to execute instead of ourselves; NULL: ourselves */
-	const char *path;    /* PATH for the agent; NULL: as it is */
-	/* The agent's arguments in argv[1]...argv[argc - 1]; argv[0] is overwritten, argv[argc] is NULL. */
+	/* Path to execute; NULL for our own program. */
+	const char *foreign;
+	/* PATH for the agent; NULL leaves it unchanged. */
+	const char *path;
+	/* Arguments of the agent in argv[1] to argv[argc - 1]; argv[0] is overwritten, argv[argc]
+	 * is NULL. */
 	int argc;
 	char **argv;
-	agent_main_fn *agent_main; /* called if we cannot be executed again (no /proc) */
+	/* Called if our program cannot be executed again (no /proc). */
+	agent_main_fn *agent_main;
 };
 
-/* PROGRAM_FOREIGN if it is there and is another file than our own executable; else NULL. */
+/* Returns PROGRAM_FOREIGN if it exists and is not our own executable, else NULL. */
 const char *agent_exec_foreign(void);
 
-/* For supervise_spec.start; data is a struct agent_exec. Becomes the agent; fd (or -1) is its end of the socket.
- * Returns the exit code if that fails. */
+/* Executes the agent; a supervise_spec.start whose data is a struct agent_exec. fd is the
+ * agent's end of the socket, or -1. Returns an exit code on failure. */
 int agent_exec(int fd, void *data);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Console, links, loopback, host name, limits, sysctls: called by init in this order, once. Nothing here
- * may be fatal, and nothing reads what a peer sent.
+ * Console, links, loopback, host name, limits and sysctls: called by init once, in this order. No
+ * failure is fatal, and no input of a peer is read.
  */
 #include "init/boot.h"
 
@@ -23,7 +23,8 @@
 #include "lib/io.h"
 #include "lib/log.h"
 
-#define NOFILE_MAX 1048576u /* fs.nr_open as the kernel starts */
+/* Initial value of fs.nr_open. */
+#define NOFILE_MAX 1048576u
 
 void
 boot_reserve_stdio(void)
@@ -31,7 +32,7 @@ boot_reserve_stdio(void)
 	for (int fd = 0; fd <= STDERR_FILENO; fd++) {
 		if (fcntl(fd, F_GETFD) >= 0)
 			continue;
-		/* open(2) takes the lowest free number; / can always be opened this way */
+		/* open(2) returns the lowest free number, and / can always be opened. */
 		if (open("/dev/null", O_RDWR) < 0)
 			(void)open("/", O_PATH | O_DIRECTORY);
 	}
@@ -71,7 +72,7 @@ boot_dev_links(void)
 	for (size_t i = 0; i < ARRAY_LEN(links); i++) {
 		(void)unlink(links[i].link);
 		if (symlink(links[i].to, links[i].link) < 0)
-			log_warn("boot", "link %s to %s: %s", links[i].link, links[i].to,
+			log_warn("boot", "failed to link %s to %s: %s", links[i].link, links[i].to,
 				 strerror(errno));
 	}
 }
@@ -83,12 +84,12 @@ boot_loopback(void)
 	struct ifreq req = { .ifr_name = "lo" };
 
 	if (fd < 0 || ioctl(fd, SIOCGIFFLAGS, &req) < 0) {
-		log_warn("boot", "read the flags of lo: %s", strerror(errno));
+		log_warn("boot", "failed to read the flags of lo: %s", strerror(errno));
 		return;
 	}
 	req.ifr_flags = (short)(req.ifr_flags | IFF_UP);
 	if (ioctl(fd, SIOCSIFFLAGS, &req) < 0)
-		log_warn("boot", "bring up lo: %s", strerror(errno));
+		log_warn("boot", "failed to bring up lo: %s", strerror(errno));
 }
 
 void
@@ -105,13 +106,14 @@ boot_hostname(const char *path)
 		name = "localhost";
 		len = strlen(name);
 	}
-	if (len > 64) /* __NEW_UTS_LEN */
+	/* __NEW_UTS_LEN of the kernel. */
+	if (len > 64)
 		len = 64;
 	if (sethostname(name, len) < 0)
-		log_warn("boot", "set the host name: %s", strerror(errno));
+		log_warn("boot", "failed to set the host name: %s", strerror(errno));
 }
 
-/* Soft and hard limit to `most`, or the soft one to the hard one. */
+/* Raises soft and hard limit to `most`, or else the soft limit to the hard one. */
 static void
 raise_limit(int resource, rlim_t most, const char *what)
 {
@@ -124,31 +126,37 @@ raise_limit(int resource, rlim_t most, const char *what)
 		if (setrlimit(resource, &limit) == 0)
 			return;
 	}
-	log_warn("boot", "raise the limit of %s: %s", what, strerror(errno));
+	log_warn("boot", "failed to raise the limit of %s: %s", what, strerror(errno));
 }
 
 void
 boot_limits(void)
 {
 	if (write_text_at(AT_FDCWD, "/proc/self/oom_score_adj", "-1000") < 0)
-		log_warn("boot", "set oom_score_adj: %s", strerror(errno));
+		log_warn("boot", "failed to set oom_score_adj: %s", strerror(errno));
 	raise_limit(RLIMIT_NOFILE, NOFILE_MAX, "open files");
-	/* The kernel's default grows with memory and is a few hundred in a small guest, for each uid. */
+	/* The default of the kernel depends on memory and is a few hundred for each uid in a small
+	 * guest. */
 	raise_limit(RLIMIT_NPROC, RLIM_INFINITY, "processes");
 }
 
-/* Names below /proc/sys with dots for slashes, as on the kernel command line. Nothing here changes what a program in a
- * container can do with its own files and processes: that (fs.protected_*, kernel.yama.*) is the kernel's default, or
- * the host's to set by sysctl.NAME=VALUE on the kernel command line. */
+/* Names below /proc/sys with dots for slashes, as on the kernel command line. Settings that affect
+ * programs in containers (fs.protected_*, kernel.yama.*) keep the default of the kernel; the host
+ * can set them by sysctl.NAME=VALUE on the kernel command line. */
 static const struct {
 	const char *name, *value;
 } sysctls[] = {
-	{ "vm.panic_on_oom", "0" }, /* a container out of memory must not end the guest */
-	{ "kernel.sysrq", "0" },    /* no keys on the console; /proc/sysrq-trigger still works */
-	{ "kernel.kptr_restrict", "2" },  /* no kernel addresses for anybody */
-	{ "kernel.dmesg_restrict", "1" }, /* the kernel log is not for containers */
+	/* A container that is out of memory must not crash the guest. */
+	{ "vm.panic_on_oom", "0" },
+	/* Ignores keys on the console; /proc/sysrq-trigger still works. */
+	{ "kernel.sysrq", "0" },
+	/* Hides kernel addresses from all processes. */
+	{ "kernel.kptr_restrict", "2" },
+	/* Hides the kernel log from containers. */
+	{ "kernel.dmesg_restrict", "1" },
 	{ "kernel.unprivileged_bpf_disabled", "1" },
-	{ "kernel.core_pattern", "core" }, /* a file: never a program of the guest's root */
+	/* A file name, never a program in the root of the guest. */
+	{ "kernel.core_pattern", "core" },
 };
 
 void
@@ -165,6 +173,6 @@ boot_sysctls(const char *cmdline)
 			if (*p == '.')
 				*p = '/';
 		if (write_text_at(AT_FDCWD, path, sysctls[i].value) < 0)
-			log_debug("boot", "write %s: %s", path, strerror(errno));
+			log_debug("boot", "failed to write %s: %s", path, strerror(errno));
 	}
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Lays out the cgroup v2 tree. cgroups_setup() is called once by init; the limits of the pods are those of
- * limits.c. Never touches a container's own cgroup.
+ * Creates the top of the cgroup v2 tree. cgroups_setup() is called once by init; the limits of the
+ * pods are in limits.c. Cgroups of containers are not touched.
  */
 #include "init/cgroups.h"
 
@@ -14,10 +14,10 @@
 #include "lib/io.h"
 #include "lib/log.h"
 
-#define AGENT_WEIGHT \
-	"1000" /* ten times that of all pods together: calls are answered beside whatever runs there */
+/* Ten times the weight of all pods together, so that calls are answered under any load. */
+#define AGENT_WEIGHT "1000"
 
-/* Enables one controller, or several at once ("+cpu +io"). */
+/* Enables one or more controllers ("+cpu +io"). */
 static int
 enable(int root_fd, const char *dir, const char *words)
 {
@@ -27,8 +27,8 @@ enable(int root_fd, const char *dir, const char *words)
 	return write_text_at(root_fd, path, words);
 }
 
-/* Enables what dir/cgroup.controllers lists: all at once, which is much quicker, and if that is refused one by
- * one, so that one refusal does not cost the rest. Returns how many were refused. */
+/* Enables all controllers in dir/cgroup.controllers: at once, which is much faster, or one by one
+ * if that fails. Returns the number of controllers that could not be enabled. */
 static int
 enable_controllers(int root_fd, const char *dir)
 {
@@ -38,7 +38,7 @@ enable_controllers(int root_fd, const char *dir)
 
 	(void)snprintf(path, sizeof(path), "%s/cgroup.controllers", dir);
 	if (read_text_at(root_fd, path, names, sizeof(names)) < 0) {
-		log_warn("cgroups", "read %s: %s", path, strerror(errno));
+		log_warn("cgroups", "failed to read %s: %s", path, strerror(errno));
 		return 1;
 	}
 	for (const char *p = names; *p; p++) {
@@ -52,7 +52,7 @@ enable_controllers(int root_fd, const char *dir)
 		(void)snprintf(word, sizeof(word), "+%s", name);
 		if (enable(root_fd, dir, word) == 0)
 			continue;
-		log_warn("cgroups", "enable %s in %s: %s", name, path, strerror(errno));
+		log_warn("cgroups", "failed to enable %s in %s: %s", name, path, strerror(errno));
 		failed++;
 	}
 	return failed;
@@ -63,7 +63,7 @@ make_group(int root_fd, const char *name)
 {
 	if (mkdirat(root_fd, name, 0755) == 0 || errno == EEXIST)
 		return 0;
-	log_warn("cgroups", "create cgroup %s: %s", name, strerror(errno));
+	log_warn("cgroups", "failed to create cgroup %s: %s", name, strerror(errno));
 	return 1;
 }
 
@@ -78,7 +78,8 @@ cgroups_setup(int root_fd)
 	failed += enable_controllers(root_fd, CGROUP_PODS);
 	if (write_text_at(root_fd, CGROUP_AGENT "/cpu.weight", AGENT_WEIGHT) < 0 &&
 	    errno != ENOENT) {
-		log_warn("cgroups", "write " CGROUP_AGENT "/cpu.weight: %s", strerror(errno));
+		log_warn("cgroups", "failed to write " CGROUP_AGENT "/cpu.weight: %s",
+			 strerror(errno));
 		failed++;
 	}
 	return failed;
@@ -94,5 +95,6 @@ void
 cgroups_join_agent(int root_fd)
 {
 	if (write_text_at(root_fd, CGROUP_AGENT "/cgroup.procs", "0") < 0)
-		log_warn("cgroups", "move init into cgroup " CGROUP_AGENT ": %s", strerror(errno));
+		log_warn("cgroups", "failed to move init into cgroup " CGROUP_AGENT ": %s",
+			 strerror(errno));
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The two cgroups at the top of the guest: `agent` holds init, agent and workers, `pods` everything that
- * belongs to containers. Everything here takes the fd of the cgroup v2 root directory.
+ * The two top-level cgroups of the guest: `agent` for init, agent and workers, `pods` for
+ * containers. All functions take the fd of the cgroup v2 root directory.
  */
 #pragma once
 
@@ -9,13 +9,14 @@
 #define CGROUP_AGENT "agent"
 #define CGROUP_PODS  "pods"
 
-/* Creates both and enables every available controller for the children of the root and of `pods`. What fails is logged. Returns the number of failures (a controller that cannot be
- * enabled counts once per place). */
+/* Creates both and enables every available controller for the children of the root and of `pods`.
+ * Logs failures and returns their number (a controller counts once for each cgroup in which it
+ * cannot be enabled). */
 int cgroups_setup(int root_fd);
 
-/* Opens `agent`, for a process to be started in it. fd or -1 and errno. */
+/* Opens `agent`, to start a process in it. Returns the fd, or -1 and errno. */
 int cgroups_open_agent(int root_fd);
 
-/* Moves the caller into `agent`; failure is logged. Moving waits for an RCU grace period (10 ms and more),
- * starting a process there does not. May block. */
+/* Moves the calling process into `agent`, and logs a failure. Waits for an RCU grace period (10 ms
+ * or more), unlike starting a process there. May block. */
 void cgroups_join_agent(int root_fd);

@@ -24,7 +24,7 @@ children_release(struct children *c)
 static size_t
 home_of(const struct children *c, int32_t pid)
 {
-	/* pids are handed out one after another: the low bits spread well as they are */
+	/* Pids are allocated in sequence, so their low bits are well distributed. */
 	return (uint32_t)pid & (c->size - 1);
 }
 
@@ -38,7 +38,8 @@ slot_of(const struct children *c, int32_t pid)
 	return i;
 }
 
-/* Moves everything into a table of `size` slots. Returns false, with nothing changed, if it cannot be had. */
+/* Moves all entries to a table of `size` slots. Returns false and changes nothing if it cannot be
+ * allocated. */
 static bool
 resize(struct children *c, size_t size)
 {
@@ -81,7 +82,8 @@ children_add(struct children *c, pid_t pid)
 		return e;
 	if (c->used >= c->size / 2 && c->size < CHILDREN_MAX)
 		(void)resize(c, c->size * 2);
-	if (c->used + 1 >= c->size) /* one slot stays free: it ends every search */
+	/* One slot stays free, because it ends every search. */
+	if (c->used + 1 >= c->size)
 		return NULL;
 	e = &c->slots[slot_of(c, pid)];
 	*e = (struct child_entry){ .pid = pid };
@@ -103,7 +105,7 @@ children_drop(struct children *c, struct child_entry *e)
 		if (!c->slots[i].pid)
 			break;
 		home = home_of(c, c->slots[i].pid);
-		/* stays unless the hole lies between its home and its slot */
+		/* The entry stays unless the hole is between its home slot and its slot. */
 		if (((i - home) & mask) < ((i - hole) & mask))
 			continue;
 		c->slots[hole] = c->slots[i];

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Which processes the agent registered, and the statuses that it has not taken yet. A hash table that
- * starts in the struct itself and grows with mmap(2); growing may fail, then it fills up. No heap.
+ * Processes that the agent has registered, and exit statuses that it has not acknowledged yet. A
+ * hash table that starts in the struct itself and grows by mmap(2), without heap. If growing fails,
+ * it can fill up.
  */
 #pragma once
 
@@ -10,44 +11,54 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-#define CHILDREN_STATIC 256        /* entries without any allocation; power of two */
-#define CHILDREN_MAX    (1u << 20) /* entries at most; power of two */
+/* Entries without allocation; a power of two. */
+#define CHILDREN_STATIC 256
+/* Maximum number of entries; a power of two. */
+#define CHILDREN_MAX (1u << 20)
 
 enum child_flags {
-	CHILD_LIVE = 1 << 0,   /* registered and running */
-	CHILD_UNSENT = 1 << 1, /* `status` is still to be sent as EXIT */
-	CHILD_GONE = 1 << 2,   /* GONE is still to be sent */
+	/* Registered and running. */
+	CHILD_LIVE = 1 << 0,
+	/* `status` is yet to be sent as INITPROTO_EXIT. */
+	CHILD_UNSENT = 1 << 1,
+	/* INITPROTO_GONE is yet to be sent. */
+	CHILD_GONE = 1 << 2,
 };
 
-/* A pid may be used again while the status of its former owner is on its way: hence flags and a count. */
+/* A pid may be reused while the status of its previous owner is in transit, so there are flags and
+ * a counter. */
 struct child_entry {
-	int32_t pid; /* 0: free */
+	/* 0 if the slot is free. */
+	int32_t pid;
 	int32_t status;
 	uint16_t flags;
-	uint16_t owed; /* EXITs sent whose TAKEN has not come yet */
+	/* Number of INITPROTO_EXIT messages without an INITPROTO_TAKEN. */
+	uint16_t owed;
 };
 
 struct children {
 	struct child_entry *slots;
-	size_t size; /* power of two */
+	/* A power of two. */
+	size_t size;
 	size_t used;
 	struct child_entry first[CHILDREN_STATIC];
 };
 
 void children_init(struct children *c);
 
-/* Gives back what was mapped. */
+/* Unmaps the memory of the table. */
 void children_release(struct children *c);
 
-/* NULL if there is none. Valid until the next children_add() or children_drop(). */
+/* Returns the entry of a pid, or NULL. Valid until the next children_add() or children_drop(). */
 struct child_entry *children_find(struct children *c, pid_t pid);
 
-/* Finds or adds; NULL when there is no room and none can be had. pid > 0. */
+/* Finds or adds the entry of pid, which is positive. Returns NULL if the table is full and cannot
+ * grow. */
 struct child_entry *children_add(struct children *c, pid_t pid);
 
-/* Takes the entry out if nothing is known or owed about it any more. */
+/* Removes the entry if it has no flags and no pending acknowledgement. */
 void children_drop(struct children *c, struct child_entry *e);
 
-/* The first entry at or after *pos that has any of `flags`, *pos set behind it; NULL at the end. Start with
- * *pos = 0; entries must not be added or dropped meanwhile. */
+/* Returns the first entry at or after *pos with any of `flags` and advances *pos; NULL at the end.
+ * *pos is 0 at first. Entries must not be added or removed during the iteration. */
 struct child_entry *children_next(struct children *c, size_t *pos, unsigned int flags);

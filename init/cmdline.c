@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Looking things up in a kernel command line. Used by init at boot; never allocates. */
+/* Look-ups in the kernel command line. Used by init at boot; does not allocate. */
 #include "init/cmdline.h"
 
 #include <string.h>
 
 #define BLANKS " \t\r\n\v\f"
 
-/* The next token from *pos on, its length in *len; NULL at the end. *pos is moved behind it. */
+/* Returns the next token at or after *pos and advances *pos; NULL at the end. *len is its
+ * length. */
 static const char *
 next_token(const char **pos, size_t *len)
 {

@@ -1,16 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Looking things up in a kernel command line. Pure functions: nothing in it can make them fail. */
+/* Look-ups in the kernel command line. Pure functions that accept any input. */
 #pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
 
-/* The longest command line that is looked at, in bytes (x86 and arm64 kernels cut at 2048). */
+/* Bytes of the command line that are read (x86 and arm64 kernels cut it at 2048). */
 #define CMDLINE_MAX 4096
 
-/* Copies the value of the last `key=value` token (split at ASCII white space, no quoting) to value. False if
- * there is none or it does not fit into size bytes with its NUL; value is then untouched. */
+/* Copies the value of the last `key=value` token to value. Tokens are separated by ASCII white
+ * space, without quoting. Returns false and leaves value unchanged if there is no such token or it
+ * needs more than size bytes with its NUL. */
 bool cmdline_value(const char *cmdline, const char *key, char *value, size_t size);
 
-/* Is there a token that is `key` alone or starts with `key=`? */
+/* Returns whether there is a token `key` or `key=...`. */
 bool cmdline_has(const char *cmdline, const char *key);

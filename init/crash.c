@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The crash handler of PID 1. A fault would be a kernel panic without a word; this says which one and
- * where, syncs and powers off. Only async-signal-safe calls; never tries to go on.
+ * The crash handler of PID 1. Without it a fault would be a kernel panic; it logs the signal and
+ * the address, syncs and powers off. Makes only async-signal-safe calls and never resumes.
  */
 #include "init/crash.h"
 
@@ -11,7 +11,7 @@
 
 #include "lib/crash.h"
 
-/* Mutable and at file scope because a signal handler has nothing else to go by. */
+/* At file scope because a signal handler has no context argument. */
 static struct {
 	const struct power_ops *ops;
 	volatile sig_atomic_t depth;
@@ -24,10 +24,11 @@ on_crash(int sig, siginfo_t *info, void *context)
 	sigset_t faults, chld;
 
 	(void)context;
-	/* Sent, not caused: root in the guest may send PID 1 anything, and it means nothing. */
+	/* Ignores signals sent by a process: root in the guest can send any signal to PID 1. */
 	if (info->si_code <= 0 && info->si_pid != getpid())
 		return;
-	/* power_off() waits for SIGCHLD. Faults only now, or signals that are sent could pile up frames on this stack. */
+	/* power_off() waits for SIGCHLD. Faults only now, or signals that are sent could pile up
+	 * frames on this stack. */
 	(void)sigemptyset(&chld);
 	(void)sigaddset(&chld, SIGCHLD);
 	(void)sigprocmask(SIG_BLOCK, &chld, NULL);

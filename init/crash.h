@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What PID 1 does when it has a bug: says so on the kernel's log and powers off. */
+/* Crash handling of PID 1: logs the fault to the kernel log and powers off. */
 #pragma once
 
 #include "init/power.h"
 
-/* Catches the signals that mean a fault of our own, on a stack of their own; the same signals sent by another
- * process are ignored. `ops` is kept by reference. */
+/* Installs a handler, with a separate stack, for the signals that a fault raises. Signals sent by
+ * other processes are ignored. `ops` is kept by reference. */
 void crash_install(const struct power_ops *ops);

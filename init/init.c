@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * PID 1: boots, supervises, powers off. From its first line on nothing may end this process: no exit, no
- * return, no assertion. It parses nothing that a peer sent.
+ * PID 1: boots, supervises, powers off. This process must never end: no exit, return or assertion.
+ * It parses no input of a peer.
  */
 #include "init/init.h"
 
@@ -31,11 +31,12 @@
 #include "lib/log_event.h"
 #include "lib/parse.h"
 
-#define AGENT_PATH   "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-#define LOG_FLUSH_MS 200 /* what a slow console may cost at the end */
+#define AGENT_PATH "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+/* Time limit for flushing the log to a slow console at the end. */
+#define LOG_FLUSH_MS 200
 #define STAGES_MAX   16
 
-/* When each stage of the boot was over. */
+/* The times at which the stages of the boot ended. */
 struct timeline {
 	uint64_t last_ns;
 	size_t n;
@@ -43,7 +44,7 @@ struct timeline {
 	char values[STAGES_MAX][24];
 };
 
-/* Notes that stage `name` (kept by reference) ends now; its value is what it took, in milliseconds. */
+/* Records the end of stage `name` (kept by reference) with its duration in milliseconds. */
 static void
 stamp(struct timeline *t, const char *name, uint64_t until_ns)
 {
@@ -67,7 +68,8 @@ hold_lines(const char *line, size_t len, void *data)
 	return false;
 }
 
-/* The console is non-blocking and may take a part of a line: it is given a moment for the rest. */
+/* Writes a line to the console, which is non-blocking; after a partial write, waits briefly for the
+ * rest. */
 static bool
 write_line(const char *line, size_t len, void *data)
 {
@@ -88,13 +90,14 @@ write_line(const char *line, size_t len, void *data)
 			return true;
 		if (done == 0)
 			return false;
+		/* An incomplete line is better than a blocked init. */
 		if (poll(&p, 1, LOG_FLUSH_MS) <= 0)
-			return true; /* a torn line is better than a stuck init */
+			return true;
 	}
 	return true;
 }
 
-/* Gives the console a bounded time for what it has not taken yet. */
+/* Flushes pending log lines to the console, for a limited time. */
 static void
 flush_log(void)
 {
@@ -108,7 +111,7 @@ flush_log(void)
 	}
 }
 
-/* What init itself takes from the kernel command line. Nothing in it is ever fatal. */
+/* Applies init's own parameters of the kernel command line. Invalid ones are never fatal. */
 static void
 read_settings(char *cmdline, size_t size)
 {
@@ -118,25 +121,25 @@ read_settings(char *cmdline, size_t size)
 
 	if (read_text_at(AT_FDCWD, "/proc/cmdline", cmdline, size) < 0) {
 		cmdline[0] = '\0';
-		log_warn("init", "read /proc/cmdline: %s", strerror(errno));
+		log_warn("init", "failed to read /proc/cmdline: %s", strerror(errno));
 	}
 	if (cmdline_value(cmdline, "agent.log", value, sizeof(value))) {
 		if (log_level_parse(value, &level))
 			log_set_level(level);
 		else
-			log_warn("init", "agent.log=%s is no log level: ignored", value);
+			log_warn("init", "ignoring agent.log=%s: invalid log level", value);
 	}
 	if (cmdline_value(cmdline, "systemd.unified_cgroup_hierarchy", value, sizeof(value)) &&
 	    parse_bool(value, &is_v2) && !is_v2)
-		log_warn("init",
-			 "the command line asks for cgroup v1, which is not supported: using v2");
+		log_warn("init", "ignoring the request for cgroup v1: not supported, using v2");
 }
 
-/* Everything about the boot that outlives it. */
+/* State of the boot that is used after it. */
 struct boot {
 	struct timeline timeline;
 	struct agent_exec program;
-	int cgroups; /* root directory of the hierarchy; -1: none */
+	/* Root directory of the hierarchy, or -1. */
+	int cgroups;
 	struct limits_size size;
 	char cmdline[CMDLINE_MAX];
 };
@@ -146,12 +149,12 @@ set_up_cgroups(struct boot *b)
 {
 	b->cgroups = open(CGROUP_MOUNT, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (b->cgroups < 0)
-		log_warn("init", "open %s: %s", CGROUP_MOUNT, strerror(errno));
+		log_warn("init", "failed to open %s: %s", CGROUP_MOUNT, strerror(errno));
 	else
 		(void)cgroups_setup(b->cgroups);
 }
 
-/* Sets limits that follow from memory, which is measured once, before there is an agent or a container. */
+/* Sets the limits that depend on memory, which is measured before the agent or a container runs. */
 static void
 set_limits(struct boot *b, unsigned int kinds)
 {
@@ -170,12 +173,12 @@ set_limits(struct boot *b, unsigned int kinds)
 	}
 	failed = limits_apply(&place, &b->size, kinds, &err);
 	if (failed > 0)
-		log_warn("init", "%u limits are not set: %s", failed, err.msg);
+		log_warn("init", "failed to set %u limits: %s", failed, err.msg);
 	if (limits_apply_process(0, &b->size, &err) < 0)
 		log_warn("init", "%s", err.msg);
 }
 
-/* What the agent needs before it starts. */
+/* The steps that must precede the start of the agent. */
 static void
 boot_guest(struct boot *b)
 {
@@ -206,7 +209,7 @@ boot_guest(struct boot *b)
 	stamp(t, "network", monotonic_ns());
 }
 
-/* What would only delay the agent: some of it waits in the kernel for tens of milliseconds. */
+/* The steps that can follow the start of the agent: some of them take tens of milliseconds. */
 static void
 boot_rest(void *data)
 {
@@ -218,10 +221,11 @@ boot_rest(void *data)
 	set_limits(b, LIMITS_SYSCTLS);
 	if (b->cgroups >= 0)
 		cgroups_join_agent(b->cgroups);
-	(void)reboot(RB_DISABLE_CAD); /* Ctrl-Alt-Del becomes SIGINT: an orderly power-off */
+	/* Ctrl-Alt-Del becomes SIGINT, an orderly power-off. */
+	(void)reboot(RB_DISABLE_CAD);
 	stamp(t, "rest", monotonic_ns());
 	log_event(LOG_LEVEL_INFO, "init", EVENT_GUEST_SET_UP, t->fields, t->n,
-		  "guest is set up, the agent is started");
+		  "guest set up, agent started");
 }
 
 static int
@@ -232,7 +236,7 @@ start_agent(int fd, void *data)
 	return agent_exec(fd, &b->program);
 }
 
-/* Finds -c FILE or --config FILE and puts the pair behind argv[0] of the agent. */
+/* Finds -c FILE or --config FILE, and passes it to the agent as its only arguments. */
 static int
 agent_args(int argc, char **argv, char **out)
 {
@@ -267,16 +271,16 @@ log_end(const struct supervise_result *result)
 		supervise_describe(result->status, text, sizeof(text));
 		if (result->status != 0)
 			level = LOG_LEVEL_CRIT;
-		log_event(level, "init", EVENT_POWER_OFF, &cause, 1, "the agent %s, powering off",
+		log_event(level, "init", EVENT_POWER_OFF, &cause, 1, "agent %s, powering off",
 			  text);
 		break;
 	case SUPERVISE_POWEROFF_ASKED:
 		log_event(level, "init", EVENT_POWER_OFF, &cause, 1,
-			  "powering off as the agent asked");
+			  "powering off at the request of the agent");
 		break;
 	case SUPERVISE_SIGNALLED:
-		log_event(level, "init", EVENT_POWER_OFF, &cause, 1,
-			  "powering off because of signal %d", result->status);
+		log_event(level, "init", EVENT_POWER_OFF, &cause, 1, "powering off on signal %d",
+			  result->status);
 		break;
 	}
 }
@@ -304,7 +308,7 @@ boot_and_supervise(int argc, char **argv, uint64_t main_ns, agent_main_fn *agent
 	b.program.argc = agent_args(argc, argv, args);
 	b.program.foreign = agent_exec_foreign();
 	if (b.program.foreign)
-		log_info("init", "the agent is %s, which is not ours", b.program.foreign);
+		log_info("init", "using another agent: %s", b.program.foreign);
 	spec.has_protocol = !b.program.foreign;
 	if (b.cgroups >= 0)
 		spec.cgroup_fd = cgroups_open_agent(b.cgroups);
@@ -317,7 +321,7 @@ boot_and_supervise(int argc, char **argv, uint64_t main_ns, agent_main_fn *agent
 _Noreturn void
 init_run(int argc, char **argv, uint64_t main_ns, agent_main_fn *agent_main)
 {
-	/* From here on we must not die. */
+	/* Point of no return: this process must not end. */
 	boot_reserve_stdio();
 	crash_install(&power_real);
 	log_identity("tatami-init", "init");

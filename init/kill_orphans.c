@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Ends what the agent left behind when PID 1 is not ours: it would otherwise live on as a child of the
- * machine's init, in mounts and cgroups that nobody cleans up. Called by the supervise loop at its end.
+ * Kills processes that outlive the agent when PID 1 is another init. Otherwise they would become
+ * children of that init and keep mounts and cgroups alive. Called at the end of the supervise loop.
  */
 #include "init/kill_orphans.h"
 
@@ -23,8 +23,8 @@
 
 #define PATIENCE_MS 2000
 
-/* SIGKILL to each child that the kernel lists. Needs CONFIG_PROC_CHILDREN; false without. All pids are our
- * unreaped children, so none can have been used again. */
+/* Sends SIGKILL to each child that the kernel lists. Returns false without CONFIG_PROC_CHILDREN.
+ * The pids cannot have been reused, since they belong to children that are not reaped yet. */
 static bool
 kill_listed(void)
 {
@@ -35,8 +35,9 @@ kill_listed(void)
 	n = read_text_at(AT_FDCWD, path, text, sizeof(text));
 	if (n < 0)
 		return false;
+	/* The last number may be truncated; it is read again next time. */
 	if ((size_t)n == sizeof(text) - 1)
-		*strrchr(text, ' ') = '\0'; /* the last number may be cut; it comes again */
+		*strrchr(text, ' ') = '\0';
 	for (char *word = strtok_r(text, " ", &save); word; word = strtok_r(NULL, " ", &save)) {
 		uint32_t pid;
 
@@ -89,7 +90,8 @@ kill_orphans(struct children *known, uint64_t *reaped)
 		if (!kill_listed())
 			kill_known(known);
 		if (deadline_is_over(deadline)) {
-			log_warn("supervise", "some processes do not end and are left behind");
+			log_warn("supervise",
+				 "timed out waiting for processes to end, continuing without them");
 			return;
 		}
 		wait = deadline_left(deadline);

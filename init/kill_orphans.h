@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What `tatami supervise` does about processes that outlived the agent. */
+/* Clean-up of processes that outlive the agent, for `tatami supervise`. */
 #pragma once
 
 #include <stdint.h>
 
 struct children;
 
-/* Kills all children of the caller, and theirs as they become ours, and reaps them, counting into *reaped.
- * Gives up after 2 s: what hangs in the kernel dies with the VM. SIGCHLD must be blocked. */
+/* Kills and reaps all children of the caller, and their children as they are reparented, and adds
+ * their number to *reaped. Times out after 2 s: processes that hang in the kernel end with the VM.
+ * SIGCHLD must be blocked. */
 void kill_orphans(struct children *known, uint64_t *reaped);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* See limits.h. Called by init at boot and by the agent's workers. */
+/* Called by init at boot, and by workers of the agent. */
 #include "init/limits.h"
 
 #include <errno.h>
@@ -27,15 +27,16 @@ clamp(uint64_t n, uint64_t least, uint64_t most)
 	return n < least ? least : n > most ? most : n;
 }
 
-/* As many tasks as the kernel itself allows at boot: their stacks of 16 KiB fill an eighth of memory. */
+/* The number of tasks that the kernel allows at boot: their stacks of 16 KiB take an eighth of
+ * memory. */
 static uint64_t
 threads(const struct limits_size *s)
 {
 	return clamp(s->total / (8 * 16 * KIB), 512, 4194304);
 }
 
-/* An eighth less than there can be, at least 256 and at most 1024 less, so that a worker can be started whatever
- * runs in the pods. At least half. */
+/* The tasks of all pods: an eighth fewer than the total, but 256 to 1024 fewer, so that a worker
+ * can always be started. At least half of the total. */
 static uint64_t
 pods_tasks(const struct limits_size *s)
 {
@@ -45,8 +46,8 @@ pods_tasks(const struct limits_size *s)
 	return reserve > all / 2 ? all / 2 : all - reserve;
 }
 
-/* What is kept from the pods beyond the base, for memory that is charged to no cgroup and comes with use (network
- * namespaces, percpu data, the charges that processors hold in advance) and for workers. */
+/* Memory reserved in addition to the base: for workers, and for memory that is charged to no cgroup
+ * and grows with use (network namespaces, percpu data, charges that processors hold in advance). */
 static uint64_t
 headroom(const struct limits_size *s)
 {
@@ -61,8 +62,9 @@ pods_memory(const struct limits_size *s)
 	return reserve > s->total / 2 ? s->total / 2 : s->total - reserve;
 }
 
-/* From here on the kernel slows the pods down and takes page cache back, and the agent holds the container that uses
- * the most (agent/sandbox/pressure.c). The room up to the limit is for what is under way meanwhile. */
+/* memory.high of the pods. Above it the kernel throttles the pods and reclaims page cache, and the
+ * agent limits the container that uses the most (agent/sandbox/pressure.c). The room up to the
+ * limit is for allocations in the meantime. */
 static uint64_t
 pods_memory_high(const struct limits_size *s)
 {
@@ -71,44 +73,46 @@ pods_memory_high(const struct limits_size *s)
 	return max - clamp(max / 8, 8 * MIB, 128 * MIB);
 }
 
-/* One of them costs more than that, and all of it is charged to the cgroup of its maker, whose own limit comes first:
- * no container can use up what the agent needs, too. */
+/* Each takes more memory than this assumes, charged to the cgroup of its creator, which reaches its
+ * own limit first. So no container can exhaust the share of the agent. */
 static uint64_t
 more_than_memory_holds(const struct limits_size *s)
 {
 	return clamp(s->total / 128, 65536, 2147483647);
 }
 
-/* The kernel's own computation: 1% of memory, at 1280 bytes for a watch and the inodes that it holds. */
+/* The computation of the kernel: 1 % of memory, at 1280 bytes for a watch and its inode. */
 static uint64_t
 inotify_watches(const struct limits_size *s)
 {
 	return clamp(s->total / 100 / 1280, 8192, 1048576);
 }
 
-/* The kernel has 128 for each user, however large the guest: few for several containers of one user. */
+/* The kernel's fixed default of 128 for each user is low for several containers of one user. */
 static uint64_t
 inotify_instances(const struct limits_size *s)
 {
 	return clamp(s->total / MIB, 128, 8192);
 }
 
-/* Of the 200 KiB of a network namespace more than half are charged to nobody: all together take a sixteenth of memory
- * at most. */
+/* More than half of the 200 KiB of a network namespace are charged to no cgroup: together they take
+ * at most a sixteenth of memory. */
 static uint64_t
 net_namespaces(const struct limits_size *s)
 {
 	return clamp(s->total / 16 / (128 * KIB), 64, 65536);
 }
 
-/* A terminal takes 32 KiB, most of it charged to no cgroup: together they take a sixteenth of memory at most. */
+/* A terminal takes 32 KiB, most of it charged to no cgroup: together they take at most a sixteenth
+ * of memory. */
 static uint64_t
 terminals(const struct limits_size *s)
 {
 	return clamp(s->total / 16 / (32 * KIB), 512, 4096);
 }
 
-/* Of these, those that only the guest's own devpts gives: the agent turns to it when a container's has no more. */
+/* Terminals reserved for the devpts of the guest, which the agent uses when that of a container is
+ * exhausted. */
 static uint64_t
 terminals_reserve(const struct limits_size *s)
 {
@@ -116,22 +120,22 @@ terminals_reserve(const struct limits_size *s)
 	return 128;
 }
 
-/* A key takes some 300 bytes besides what it holds, all of it charged to no cgroup. */
+/* A key takes some 300 bytes in addition to its content, charged to no cgroup. */
 static uint64_t
 root_keys(const struct limits_size *s)
 {
 	return clamp(s->total / 16 / 512, 4096, 1000000);
 }
 
-/* What the keys of root may hold, at most as much as the kernel allows in a large guest. */
+/* Bytes of all keys of root, at most the kernel's limit in a large guest. */
 static uint64_t
 root_key_bytes(const struct limits_size *s)
 {
 	return clamp(s->total / 64, 4 * MIB, 25000000);
 }
 
-/* The two that systemd raises in the same way in Kata's own image: open files cost their owner's memory, which is what
- * limits them. */
+/* Raised in the same way by systemd in the image of Kata. Open files are limited by the memory of
+ * their owner. */
 static uint64_t
 any_number_of_files(const struct limits_size *s)
 {
@@ -148,7 +152,8 @@ fd_numbers(const struct limits_size *s)
 
 struct limit {
 	unsigned int kind;
-	const char *name; /* of a sysctl, with dots; else a file below the cgroup root */
+	/* Name of a sysctl, with dots, or of a file below the cgroup root. */
+	const char *name;
 	uint64_t (*value)(const struct limits_size *);
 };
 
@@ -157,7 +162,8 @@ static const struct limit limits[] = {
 	{ LIMITS_CGROUPS, CGROUP_PODS "/memory.max", pods_memory },
 	{ LIMITS_CGROUPS, CGROUP_PODS "/memory.high", pods_memory_high },
 	{ LIMITS_SYSCTLS, "kernel.threads-max", threads },
-	{ LIMITS_SYSCTLS, "kernel.pty.reserve", terminals_reserve }, /* before the sum */
+	/* Must precede the total. */
+	{ LIMITS_SYSCTLS, "kernel.pty.reserve", terminals_reserve },
 	{ LIMITS_SYSCTLS, "kernel.pty.max", terminals },
 	{ LIMITS_SYSCTLS, "kernel.keys.root_maxkeys", root_keys },
 	{ LIMITS_SYSCTLS, "kernel.keys.root_maxbytes", root_key_bytes },
@@ -176,7 +182,7 @@ static const struct limit limits[] = {
 	{ LIMITS_SYSCTLS, "user.max_uts_namespaces", more_than_memory_holds },
 };
 
-/* Takes `value` of the line that begins with `key` and blanks, in bytes: 0 without such a line. */
+/* Returns the value in bytes of the line that begins with `key` and spaces, or 0. */
 static uint64_t
 field(const char *text, const char *key)
 {
@@ -202,7 +208,8 @@ field(const char *text, const char *key)
 	return 0;
 }
 
-/* Bytes of the pods that cannot be taken back: no part of MemAvailable, and not the guest's own need. */
+/* Bytes of the pods that cannot be reclaimed: neither part of MemAvailable nor used by the guest
+ * itself. */
 static uint64_t
 pods_used(int cgroup, char *text)
 {
@@ -227,7 +234,7 @@ limits_measure(const struct limits_place *place, struct limits_size *size, struc
 	if (!text)
 		return error_nomem(err, "measuring memory");
 	if (read_text_at(place->proc, "meminfo", text, MEMINFO_MAX) < 0)
-		return error_sys(err, "read /proc/meminfo");
+		return error_sys(err, "failed to read /proc/meminfo");
 	size->total = field(text, "MemTotal:") * KIB;
 	available = field(text, "MemAvailable:") * KIB;
 	if (size->total == 0 || available > size->total)
@@ -280,7 +287,7 @@ apply(const struct limits_place *place, const struct limits_size *size, const st
 	(void)snprintf(text, sizeof(text), "%llu", (unsigned long long)value);
 	if (write_text_at(dir, path, text) == 0 || errno == ENOENT)
 		return 0;
-	return error_sys(err, "set %s to %s", limit->name, text);
+	return error_sys(err, "failed to set %s to %s", limit->name, text);
 }
 
 unsigned int
@@ -312,7 +319,8 @@ limits_apply_process(int pid, const struct limits_size *size, struct error *err)
 	struct rlimit limit = { .rlim_cur = n, .rlim_max = n };
 
 	if (prlimit(pid, RLIMIT_SIGPENDING, &limit, NULL) < 0)
-		return error_sys(err, "set RLIMIT_SIGPENDING to %llu", (unsigned long long)n);
+		return error_sys(err, "failed to set RLIMIT_SIGPENDING to %llu",
+				 (unsigned long long)n);
 	return 0;
 }
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * One binary, two roles. As PID 1 we are init under any name; with a socket to init we are the agent;
- * else we become the agent's parent ourselves (`tatami supervise`, or started by another init system).
+ * One binary, three roles: init as PID 1, under any name; the agent if there is a socket to init;
+ * else the parent of the agent (`tatami supervise`, or started by another init system).
  */
 #include "init/main_dispatch.h"
 
@@ -36,9 +36,9 @@ static const char usage[] =
 	"  --listen ADDRESS   where the agent listens: vsock://, unix:// or tcp://\n"
 	"  --print-config     print the configuration with the source of each value, and exit\n"
 	"  -v, --version      print the version and exit\n"
-	"  -h, --help         print this and exit\n"
+	"  -h, --help         print this help and exit\n"
 	"\n"
-	"More in tatami(8).\n";
+	"See tatami(8) for more.\n";
 
 static bool
 is_word(const char *arg, const char *brief, const char *full)
@@ -46,7 +46,8 @@ is_word(const char *arg, const char *brief, const char *full)
 	return strcmp(arg, brief) == 0 || strcmp(arg, full) == 0;
 }
 
-/* The fd that INITPROTO_ENV names, if it is a socket; -1 if we have no such parent. */
+/* Returns the fd in INITPROTO_ENV if it is a socket, or -1 if we were not started by init or
+ * supervise. */
 static int
 init_fd(void)
 {
@@ -58,7 +59,7 @@ init_fd(void)
 		return -1;
 	if (!parse_u32(text, &fd) || fd <= STDERR_FILENO || fd > INT32_MAX ||
 	    fstat((int)fd, &st) < 0 || !S_ISSOCK(st.st_mode)) {
-		log_warn("role", INITPROTO_ENV "=%s is no socket: ignored", text);
+		log_warn("role", "ignoring " INITPROTO_ENV "=%s: not a socket", text);
 		return -1;
 	}
 	(void)fcntl((int)fd, F_SETFD, FD_CLOEXEC);
@@ -66,7 +67,7 @@ init_fd(void)
 	return (int)fd;
 }
 
-/* As a shell tells it: 128 and the signal. */
+/* Returns an exit status as a shell does: 128 plus the signal. */
 static int
 exit_code(const struct supervise_result *result)
 {
@@ -78,7 +79,7 @@ exit_code(const struct supervise_result *result)
 	return code;
 }
 
-/* argv[0] is followed by the agent's arguments only. */
+/* argv[0] is followed only by arguments of the agent. */
 static int
 supervise(int argc, char **argv, uint64_t main_ns, agent_main_fn *agent_main)
 {
@@ -100,7 +101,7 @@ supervise(int argc, char **argv, uint64_t main_ns, agent_main_fn *agent_main)
 	}
 	if (result.status != 0) {
 		supervise_describe(result.status, text, sizeof(text));
-		log_error("role", "the agent %s", text);
+		log_error("role", "agent %s", text);
 	}
 	(void)log_flush();
 	return exit_code(&result);
@@ -113,7 +114,7 @@ main_dispatch(int argc, char **argv, agent_main_fn *agent_main)
 	const char *name = argc > 0 ? argv[0] : "tatami";
 	int fd, skip = 0;
 
-	/* before anything else: process 1 of a pod's pid namespace is not the guest's */
+	/* Checked first: PID 1 of the pid namespace of a pod is not the PID 1 of the guest. */
 	if (strcmp(strrchr(name, '/') ? strrchr(name, '/') + 1 : name, "pause") == 0)
 		return pause_run();
 	if (getpid() == 1)
@@ -134,8 +135,8 @@ main_dispatch(int argc, char **argv, agent_main_fn *agent_main)
 	if (argc > 1 && strcmp(argv[1], "--print-config") == 0)
 		return agent_main(argc, argv, -1);
 	if (argc < 1 || strcmp(strrchr(name, '/') ? strrchr(name, '/') + 1 : name, "init") == 0) {
-		/* never by accident: its duties would take over the machine it runs on */
-		(void)dprintf(STDERR_FILENO, "%s: init only runs as PID 1; try --help\n", name);
+		/* Never run init by accident: it would take over the machine. */
+		(void)dprintf(STDERR_FILENO, "%s: init must be PID 1 (see --help)\n", name);
 		return 2;
 	}
 	fd = init_fd();

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Decides what this process is: init, supervise or agent. */
+/* Selects the role of this process: init, supervise or agent. */
 #pragma once
 
 #include "init/agent_exec.h"
 
-/* The whole of main(): as PID 1 it never returns; else it returns the exit code. agent_main is called when we
- * are the agent, with fd of the socket to our parent (lib/initproto.h), CLOEXEC set. */
+/* Runs the selected role. Never returns as PID 1, otherwise returns the exit code. agent_main is
+ * called for the agent, with the fd of the socket to its parent (lib/initproto.h), which is
+ * close-on-exec. */
 int main_dispatch(int argc, char **argv, agent_main_fn *agent_main);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Loads the image's list of kernel modules. Called once by init, before the agent starts. Trusts the
- * image, but not the list to be well-formed; never gives up over one module.
+ * Loads the kernel modules that the image lists. Called once by init before the agent starts. The
+ * image is trusted, but the list may be malformed. A module that fails does not stop the others.
  */
 #include "init/modules.h"
 
@@ -18,7 +18,7 @@
 
 #define LINE_SIZE 1024
 
-/* Splits one line in place and hands it on. */
+/* Splits a line in place and passes it to the callback. */
 static void
 modules_parse_line(unsigned int number, char *line, modules_fn *fn, void *data)
 {
@@ -27,7 +27,7 @@ modules_parse_line(unsigned int number, char *line, modules_fn *fn, void *data)
 	if (*path == '\0' || *path == '#')
 		return;
 	if (*path != '/') {
-		log_warn("modules", "line %u is not an absolute path: %.80s", number, path);
+		log_warn("modules", "invalid line %u: not an absolute path: %.80s", number, path);
 		return;
 	}
 	params = path + strcspn(path, " \t\r");
@@ -56,7 +56,7 @@ modules_parse(int fd, modules_fn *fn, void *data)
 			break;
 		for (ssize_t i = 0; i < n; i++) {
 			if (chunk[i] != '\n') {
-				/* NUL would hide the rest of the line; len says how long it really is */
+				/* A NUL would hide the rest of the line; len is the real length. */
 				if (len < sizeof(line) - 1)
 					line[len] = chunk[i] ? chunk[i] : '?';
 				len += len < sizeof(line);
@@ -66,7 +66,7 @@ modules_parse(int fd, modules_fn *fn, void *data)
 			if (len < sizeof(line))
 				modules_parse_line(number, line, fn, data);
 			else
-				log_warn("modules", "line %u is too long", number);
+				log_warn("modules", "invalid line %u: too long", number);
 			len = 0;
 			number++;
 		}
@@ -90,7 +90,7 @@ load_one(unsigned int line, const char *path, const char *params, void *data)
 
 	(void)line;
 	if (fd < 0) {
-		log_warn("modules", "open %s: %s", path, strerror(errno));
+		log_warn("modules", "failed to open %s: %s", path, strerror(errno));
 		count->failed++;
 		return;
 	}
@@ -98,12 +98,13 @@ load_one(unsigned int line, const char *path, const char *params, void *data)
 		count->loaded++;
 		return;
 	}
-	if (errno == EEXIST) /* loaded already, or built in */
+	/* Already loaded, or built in. */
+	if (errno == EEXIST)
 		return;
 	count->failed++;
-	log_warn("modules", "load %s: %s%s", path, strerror(errno),
+	log_warn("modules", "failed to load %s: %s%s", path, strerror(errno),
 		 flags && (errno == EINVAL || errno == EOPNOTSUPP || errno == ENOEXEC)
-			 ? " (can this kernel unpack modules of this kind?)"
+			 ? " (this kernel may not support compressed modules of this kind)"
 			 : "");
 }
 
@@ -116,13 +117,13 @@ modules_load(const char *path, unsigned int *failed)
 	*failed = 0;
 	if (fd < 0) {
 		if (errno != ENOENT) {
-			log_warn("modules", "open %s: %s", path, strerror(errno));
+			log_warn("modules", "failed to open %s: %s", path, strerror(errno));
 			*failed = 1;
 		}
 		return 0;
 	}
 	if (modules_parse(fd, load_one, &count) < 0) {
-		log_warn("modules", "read %s: %s", path, strerror(errno));
+		log_warn("modules", "failed to read %s: %s", path, strerror(errno));
 		count.failed++;
 	}
 	*failed = count.failed;

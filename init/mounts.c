@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The table of boot mounts: one row to add one. Called once by init, before anything else needs a file
- * system. Never gives up: a guest that lacks one of these still serves what does not need it.
+ * The table of boot mounts, one row each. Called once by init before any file system is needed. A
+ * failure is not fatal: the guest can do without single mounts.
  */
 #include "init/mounts.h"
 
@@ -17,18 +17,22 @@
 #include "lib/log.h"
 
 #ifndef MQUEUE_MAGIC
-#define MQUEUE_MAGIC 0x19800202 /* ipc/mqueue.c */
+/* From ipc/mqueue.c of the kernel. */
+#define MQUEUE_MAGIC 0x19800202
 #endif
 
 #define MOUNT_DATA_MAX 3
 
 struct boot_mount {
 	const char *type, *source, *target;
-	unsigned long flags; /* MS_*, mount(2) */
-	/* Tried in this order: the next one if the kernel does not know an option (EINVAL). */
+	/* MS_* of mount(2). */
+	unsigned long flags;
+	/* Tried in this order; a kernel that does not know an option fails with EINVAL. */
 	const char *data[MOUNT_DATA_MAX];
-	long magic;       /* statfs(2) f_type of what would be there if it was mounted already */
-	bool is_optional; /* a kernel without this file system is nothing to warn about */
+	/* f_type of statfs(2), to detect that it is already mounted. */
+	long magic;
+	/* Do not warn if the kernel lacks this file system. */
+	bool is_optional;
 };
 
 #define NOSUID_NODEV        (MS_NOSUID | MS_NODEV)
@@ -58,8 +62,8 @@ static const struct boot_mount boot_mounts[] = {
 	  false },
 };
 
-/* True if target is the root of a mount of the wanted kind already (the kernel mounts devtmpfs on a disk root,
- * a first-stage init may have done more). */
+/* Returns whether target is already a mount of the right type: the kernel mounts devtmpfs on a disk
+ * root, and an earlier init may have mounted more. */
 static bool
 is_mounted(const struct boot_mount *m)
 {
@@ -84,7 +88,8 @@ mount_row(const struct boot_mount *m)
 	if (is_mounted(m))
 		return 0;
 	if (mkdir(m->target, 0755) < 0 && errno != EEXIST) {
-		log_warn("mounts", "create mount point %s: %s", m->target, strerror(errno));
+		log_warn("mounts", "failed to create mount point %s: %s", m->target,
+			 strerror(errno));
 		return -1;
 	}
 	for (size_t i = 0; i < MOUNT_DATA_MAX && m->data[i]; i++) {
@@ -94,14 +99,15 @@ mount_row(const struct boot_mount *m)
 		if (errno != EINVAL)
 			break;
 	}
-	if (errno == EBUSY) /* the very same file system is there already */
+	/* The same file system is already mounted there. */
+	if (errno == EBUSY)
 		return 0;
 	if (errno == ENODEV && m->is_optional) {
 		log_debug("mounts", "this kernel has no %s for %s", m->type, m->target);
 		return 0;
 	}
-	log_warn("mounts", "mount %s on %s (options \"%s\"): %s", m->type, m->target, data,
-		 strerror(errno));
+	log_warn("mounts", "failed to mount %s on %s (options \"%s\"): %s", m->type, m->target,
+		 data, strerror(errno));
 	return -1;
 }
 

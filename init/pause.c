@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* See pause.h. The program called as "pause", in a container: no part of the guest's own duties. */
+/* Runs in a container when the program is called as "pause". Not part of init. */
 #include "init/pause.h"
 
 #include <signal.h>

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A pod's pause container: holds its namespaces and, with a shared pid namespace, reaps what nobody else does. */
+/* The pause container of a pod: keeps its namespaces and, in a shared pid namespace, reaps
+ * orphans. */
 #pragma once
 
-/* Returns 0 once it is asked to end (SIGTERM, SIGINT). */
+/* Waits for SIGTERM or SIGINT, then returns 0. */
 int pause_run(void);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The way out, used by init when the agent has ended or asked for it, and by its crash handler. Never
- * waits for a disk longer than it was told; never logs through lib/log; never returns in the product.
+ * Power-off, used by init when the agent has ended or requests it, and by the crash handler. Limits
+ * the time of the sync, does not use lib/log, and never returns in the product.
  */
 #include "init/power.h"
 
@@ -66,7 +66,7 @@ const struct power_ops power_real = {
 	.sync_ms = SYNC_MS,
 };
 
-/* Waits for the child, which may hang in the kernel for ever. Returns whether it ended in time. */
+/* Waits for the child, which may hang in the kernel. Returns whether it ended in time. */
 static bool
 wait_at_most(pid_t child, unsigned int ms)
 {
@@ -84,7 +84,8 @@ wait_at_most(pid_t child, unsigned int ms)
 		if (deadline_is_over(deadline))
 			return false;
 		wait = deadline_left(deadline);
-		(void)sigtimedwait(&chld, NULL, &wait); /* other children may end too */
+		/* Other children may end, too. */
+		(void)sigtimedwait(&chld, NULL, &wait);
 	}
 }
 
@@ -92,7 +93,8 @@ static void
 sync_bounded(const struct power_ops *ops)
 {
 	static const struct timespec settle = { .tv_sec = 1 };
-	/* fork(2) without the C library's locks and handlers: we may be inside a signal handler */
+	/* A fork(2) without the locks and handlers of the C library, since this may be a signal
+	 * handler. */
 	pid_t child = (pid_t)syscall(SYS_clone, SIGCHLD, 0, 0, 0, 0);
 
 	if (child == 0) {
@@ -101,11 +103,12 @@ sync_bounded(const struct power_ops *ops)
 	}
 	if (child > 0) {
 		if (!wait_at_most(child, ops->sync_ms))
-			crash_say("tatami-init: disks were not synced in time\n");
+			crash_say("tatami-init: timed out syncing disks\n");
 		return;
 	}
-	/* No process to be had: the kernel can sync on its own, but does not say when it is done. */
-	crash_say("tatami-init: no process for sync, asking the kernel\n");
+	/* No process can be created. The kernel can sync by itself, but does not report
+	 * completion. */
+	crash_say("tatami-init: failed to create a process for sync, using emergency sync\n");
 	write_file("/proc/sysrq-trigger", "s");
 	(void)nanosleep(&settle, NULL);
 }
@@ -118,8 +121,8 @@ power_off(const struct power_ops *ops, bool without_sync)
 		sync_bounded(ops);
 	}
 	(void)ops->reboot(RB_POWER_OFF);
-	crash_say("tatami-init: power-off refused, trying to reboot\n");
+	crash_say("tatami-init: failed to power off, trying to reboot\n");
 	(void)ops->reboot(RB_AUTOBOOT);
-	crash_say("tatami-init: reboot refused too, halting\n");
+	crash_say("tatami-init: failed to reboot, halting\n");
 	ops->rest();
 }

@@ -1,25 +1,31 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * How the guest ends: what runs is killed, disks are synced within a bound, the power goes off. Needs
- * no memory and no fd, calls nothing that is not async-signal-safe, and so also serves the crash handler.
+ * The end of the guest: kills all containers, syncs disks within a time limit, and powers off.
+ * Needs no memory and no fd, and is async-signal-safe, so that the crash handler can use it.
  */
 #pragma once
 
 #include <stdbool.h>
 
-/* What a test replaces. */
+/* Operations that tests replace. */
 struct power_ops {
-	void (*kill_all)(void); /* ends containers, so that they write no more */
-	void (*sync)(void);     /* sync(2); runs in a child */
-	int (*reboot)(int how); /* reboot(2) */
-	void (*rest)(void);     /* waits for ever */
-	unsigned int sync_ms;   /* what the sync may take */
+	/* Kills the containers, so that they stop writing. */
+	void (*kill_all)(void);
+	/* sync(2), called in a child. */
+	void (*sync)(void);
+	/* reboot(2). */
+	int (*reboot)(int how);
+	/* Waits forever. */
+	void (*rest)(void);
+	/* Time limit of the sync. */
+	unsigned int sync_ms;
 };
 
-/* The real ones: SIGKILL to the cgroup of the pods, sync(2) for at most 5 s, reboot(2), pause(2). */
+/* The real operations: SIGKILL to the cgroup of the pods, sync(2) for at most 5 s, reboot(2),
+ * pause(2). */
 extern const struct power_ops power_real;
 
-/* Kills, syncs, RB_POWER_OFF; if that returns, RB_AUTOBOOT; then rests for ever. A sync that outlasts its
- * bound is left behind. With without_sync only the end is done (a crash inside the crash handler). SIGCHLD must
- * be blocked. Returns only if ops->rest does. */
+/* Kills, syncs, and calls RB_POWER_OFF; if that returns, RB_AUTOBOOT; then waits forever. A sync
+ * that exceeds its time limit is abandoned. With without_sync only the power-off is done, for a
+ * crash inside the crash handler. SIGCHLD must be blocked. Returns only if ops->rest does. */
 void power_off(const struct power_ops *ops, bool without_sync);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The root of an initramfs, bound over itself. Called once by init, first of all. Never leaves a root
- * that is half way between the two.
+ * Bind-mounts the root of an initramfs over itself. Called by init once, before all other steps. On
+ * failure the root is unchanged.
  */
 #include "init/root.h"
 
@@ -16,8 +16,8 @@
 #include "lib/cleanup.h"
 #include "lib/sys.h"
 
-/* An initramfs is unpacked into a ramfs or a tmpfs. Some other tmpfs as root is taken for one too, which
- * costs a mount and harms nothing. */
+/* An initramfs is a ramfs or a tmpfs. Another tmpfs as root is treated as one, too, which costs
+ * only a mount. */
 static bool
 is_memory_root(void)
 {
@@ -26,27 +26,27 @@ is_memory_root(void)
 	return statfs("/", &fs) == 0 && (fs.f_type == RAMFS_MAGIC || fs.f_type == TMPFS_MAGIC);
 }
 
-/* Steps into the mount that dirfd is the root of. */
+/* Makes the mount whose root is dirfd the root and working directory. */
 static int
 enter(int dirfd, struct error *err)
 {
 	if (fchdir(dirfd) < 0)
-		return error_sys(err, "enter the new root");
+		return error_sys(err, "failed to enter the new root");
 	if (chroot(".") < 0)
-		return error_sys(err, "chroot to the new root");
+		return error_sys(err, "failed to chroot to the new root");
 	return 0;
 }
 
-/* Kernels since 5.2: no directory is needed to hold the mount in between. */
+/* Since Linux 5.2 no directory is needed for the intermediate mount. */
 static int
 move_detached(struct error *err)
 {
 	auto_close int tree = sys_open_tree(AT_FDCWD, "/", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
 
 	if (tree < 0)
-		return error_sys(err, "clone the mount of /");
+		return error_sys(err, "failed to clone the mount of /");
 	if (sys_move_mount(tree, "", AT_FDCWD, "/", MOVE_MOUNT_F_EMPTY_PATH) < 0)
-		return error_sys(err, "move the bind mount of / over /");
+		return error_sys(err, "failed to move the bind mount of / over /");
 	return enter(tree, err);
 }
 
@@ -58,15 +58,15 @@ move_bound(struct error *err)
 	int r = -1;
 
 	if (mkdir(between, 0700) < 0 && errno != EEXIST)
-		return error_sys(err, "create %s", between);
+		return error_sys(err, "failed to create %s", between);
 	if (mount("/", between, NULL, MS_BIND, NULL) < 0) {
-		(void)error_sys(err, "bind / on %s", between);
+		(void)error_sys(err, "failed to bind / on %s", between);
 	} else {
 		fd = open(between, O_PATH | O_DIRECTORY | O_CLOEXEC);
 		if (fd < 0)
-			(void)error_sys(err, "open %s", between);
+			(void)error_sys(err, "failed to open %s", between);
 		else if (mount(between, "/", NULL, MS_MOVE, NULL) < 0)
-			(void)error_sys(err, "move the bind mount of / over /");
+			(void)error_sys(err, "failed to move the bind mount of / over /");
 		else
 			r = enter(fd, err);
 		if (r < 0)
@@ -87,6 +87,6 @@ root_prepare(bool *moved, struct error *err)
 		err->code = ERROR_OK;
 	}
 	if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
-		return error_sys(err, "make all mounts private");
+		return error_sys(err, "failed to make all mounts private");
 	return 0;
 }

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Makes the root file system one that containers can pivot_root(2) away from. */
+/* Preparation of the root file system for pivot_root(2). */
 #pragma once
 
 #include <stdbool.h>
 
 #include "lib/error.h"
 
-/* The kernel's first file system (an unpacked initramfs) has no parent mount, and pivot_root refuses to leave
- * it. If / may be that one, a bind mount of / is moved over / and becomes our root; *moved tells. In any
- * case all mounts are made private. Call it before anything is mounted below /. 0, or -1 with err: the
- * root is as it was. */
+/* Replaces the root by a bind mount of itself if it may be the initramfs, which has no parent
+ * mount, so that pivot_root(2) fails there. Sets *moved in that case. Always makes all mounts
+ * private. Must be called before any mount below /. Returns 0, or -1 and err with the root
+ * unchanged. */
 int root_prepare(bool *moved, struct error *err);

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Parent and only reaper of everything. Called by init and by `tatami supervise`. The order "peek, drain,
- * reap" makes sure that a registration sent before a process could end is known when it is reaped. Never
- * blocks but in its own poll(2), allocates nothing, and survives whatever comes through the socket.
+ * Parent and only reaper of all processes. Called by init and by `tatami supervise`. The order
+ * "peek, drain, reap" ensures that a registration that was sent before a process ended is known
+ * when the process is reaped. Blocks only in its own poll(2), allocates no memory, and tolerates
+ * any input from the socket.
  */
 #include "init/supervise.h"
 
@@ -26,26 +27,34 @@
 #include "lib/log.h"
 #include "lib/sys.h"
 
-/* How long an agent that asked `tatami supervise` for the end may take to end itself. */
+/* Grace time of an agent that has asked `tatami supervise` for the end. */
 #define FAREWELL_MS 5000
-/* Before a message is sent again for which the kernel had no memory: the socket is writable all the time. */
+/* Before a message is sent again for which the kernel had no memory: the socket is writable all
+ * the time. */
 #define REST_MS 10
 
 struct supervisor {
 	const struct supervise_spec *spec;
 	struct supervise_result *result;
 	struct children children;
-	pid_t agent;       /* 0 once it is reaped */
-	int sock;          /* -1: no protocol, or the agent closed its end */
-	int signals;       /* signalfd */
-	bool has_unsent;   /* the socket was full: some entries wait for it */
-	bool is_resting;   /* it was not, but the kernel had no memory: they wait for a moment */
-	bool is_asked;     /* POWEROFF came */
-	uint64_t farewell; /* CLOCK_MONOTONIC ns; 0: none */
+	/* 0 after it has been reaped. */
+	pid_t agent;
+	/* -1 without protocol, or after the agent has closed its end. */
+	int sock;
+	/* signalfd */
+	int signals;
+	/* Some entries wait because the socket was full. */
+	bool has_unsent;
+	/* it was not, but the kernel had no memory: they wait for a moment */
+	bool is_resting;
+	/* INITPROTO_POWEROFF was received. */
+	bool is_asked;
+	/* Deadline for the end of the agent: CLOCK_MONOTONIC in ns, or 0. */
+	uint64_t farewell;
 	bool is_done;
 };
 
-/* Signals that are read; all others but faults are ignored while we run. */
+/* Signals that are read; all others except faults are ignored. */
 static const int read_signals[] = { SIGCHLD, SIGTERM, SIGINT, SIGPWR, SIGHUP };
 
 static bool
@@ -57,7 +66,8 @@ is_among(const int *list, size_t n, int sig)
 	return false;
 }
 
-/* Ignoring discards a signal at once; blocking would let a flood of queued ones use up memory. */
+/* Ignored signals are discarded at once, whereas blocked ones could be queued until memory is
+ * exhausted. */
 static int
 take_signals(struct error *err)
 {
@@ -69,14 +79,14 @@ take_signals(struct error *err)
 	for (size_t i = 0; i < ARRAY_LEN(read_signals); i++)
 		(void)sigaddset(&set, read_signals[i]);
 	if (sigprocmask(SIG_SETMASK, &set, NULL) < 0)
-		return error_sys(err, "block signals");
+		return error_sys(err, "failed to block signals");
 	for (int sig = 1; sig <= SIGRTMAX; sig++)
 		if (!is_among(read_signals, ARRAY_LEN(read_signals), sig) &&
 		    !is_among(crash_signals, CRASH_SIGNALS, sig) && sig != SIGTRAP)
 			(void)sigaction(sig, &ignore, NULL);
 	fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 	if (fd < 0)
-		return error_sys(err, "create a signalfd");
+		return error_sys(err, "failed to create a signalfd");
 	return fd;
 }
 
@@ -92,7 +102,7 @@ give_signals_back(void)
 	(void)sigprocmask(SIG_SETMASK, &none, NULL);
 }
 
-/* Returns false when the message must be sent again later. */
+/* Sends a message. Returns false if it must be sent again later. */
 static bool
 send_to_agent(struct supervisor *s, uint32_t type, pid_t pid, int32_t value)
 {
@@ -100,14 +110,15 @@ send_to_agent(struct supervisor *s, uint32_t type, pid_t pid, int32_t value)
 
 	if (s->sock < 0 || send(s->sock, &msg, sizeof(msg), MSG_DONTWAIT | MSG_NOSIGNAL) >= 0)
 		return true;
+	/* No agent is left to read it. */
 	if (errno != EAGAIN && errno != EINTR && errno != ENOBUFS && errno != ENOMEM)
-		return true; /* nobody will ever read it */
+		return true;
 	s->has_unsent = true;
 	s->is_resting = errno == ENOBUFS || errno == ENOMEM;
 	return false;
 }
 
-/* Sends what is due for one entry, which may be dropped by that. */
+/* Sends the pending messages of an entry, which may remove the entry. */
 static bool
 send_entry(struct supervisor *s, struct child_entry *e)
 {
@@ -139,8 +150,9 @@ send_waiting(struct supervisor *s)
 
 		if (!send_entry(s, e))
 			return;
+		/* Entries have moved. */
 		if (s->children.used != used)
-			pos = 0; /* entries have moved */
+			pos = 0;
 	}
 }
 
@@ -159,14 +171,16 @@ register_child(struct supervisor *s, pid_t pid)
 	struct child_entry *e;
 
 	if (pid <= 0 || pid == s->agent) {
-		log_warn("supervise", "the agent registered process %d, which cannot be its own",
-			 (int)pid);
+		log_warn(
+			"supervise",
+			"ignoring the registration of process %d by the agent: not a possible child",
+			(int)pid);
 		return;
 	}
 	e = children_add(&s->children, pid);
 	if (!e) {
-		/* its status could not be kept: end it and say that it is gone, which is then true */
-		log_error("supervise", "no room for process %d: killed", (int)pid);
+		/* Its status could not be kept, so kill it and report it as gone. */
+		log_error("supervise", "table of processes full, killed process %d", (int)pid);
 		(void)kill(pid, SIGKILL);
 		(void)send_to_agent(s, INITPROTO_GONE, pid, 0);
 		return;
@@ -189,7 +203,8 @@ status_taken(struct supervisor *s, pid_t pid)
 	if (e->owed)
 		e->owed--;
 	else
-		e->flags &= (uint16_t)~CHILD_LIVE; /* not wanted any more */
+		/* The agent no longer needs the status. */
+		e->flags &= (uint16_t)~CHILD_LIVE;
 	children_drop(&s->children, e);
 }
 
@@ -221,12 +236,12 @@ message(struct supervisor *s, const struct initproto_msg *msg)
 		poweroff_asked(s, msg->value);
 		break;
 	default:
-		log_debug("supervise", "unknown message %u", (unsigned int)msg->type);
+		log_debug("supervise", "ignoring unknown message %u", (unsigned int)msg->type);
 		break;
 	}
 }
 
-/* Takes every message that is there. */
+/* Receives all pending messages. */
 static void
 drain(struct supervisor *s)
 {
@@ -234,23 +249,28 @@ drain(struct supervisor *s)
 	bool has_ended = false;
 
 	while (s->sock >= 0) {
-		/* no room for control data is given: fds sent along are dropped by the kernel */
+		/* Without room for control data the kernel drops fds that were sent along. */
 		ssize_t n = recv(s->sock, &msg, sizeof(msg), MSG_DONTWAIT | MSG_TRUNC);
 
 		if (n == (ssize_t)sizeof(msg))
 			message(s, &msg);
 		else if (n < 0 && (errno == EINTR || errno == ECONNRESET))
-			continue; /* what it sent is still there, although it did not read all of ours */
+			/* Its messages are still readable, although it has not read all of ours. */
+			continue;
 		else if (n < 0 && errno == EAGAIN)
 			return;
 		else if (n == 0 && !has_ended)
 			has_ended =
-				true; /* its last message may have come meanwhile: see recv_msg() */
+				/* Its last message may have arrived in the meantime: see
+				 * recv_msg(). */
+				true;
 		else if (n <= 0)
 			close_fd(
-				&s->sock); /* the agent closed its end; its death, if any, comes by itself */
+				/* The agent has closed its end. If it has died, SIGCHLD will
+				 * follow. */
+				&s->sock);
 		else
-			log_debug("supervise", "message of %zd bytes", n);
+			log_debug("supervise", "ignoring message of invalid size %zd", n);
 	}
 }
 
@@ -282,15 +302,15 @@ reap(struct supervisor *s)
 		siginfo_t info = { 0 };
 		int status;
 
-		/* peek: who has ended? */
+		/* Peek: find a process that has ended. */
 		if (waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT | __WALL) < 0 &&
 		    errno == EINTR)
 			continue;
 		if (info.si_pid <= 0)
 			return;
-		/* drain: whoever knew this process has said so by now */
+		/* Drain: if the process was registered, the message has been sent by now. */
 		drain(s);
-		/* reap */
+		/* Reap. */
 		if (waitpid(info.si_pid, &status, WNOHANG | __WALL) != info.si_pid)
 			return;
 		supervise_child_ended(s, info.si_pid, status);
@@ -300,15 +320,16 @@ reap(struct supervisor *s)
 static void
 supervise_on_signal(struct supervisor *s, int sig)
 {
+	/* reap() runs on every wake-up. */
 	if (sig == SIGCHLD)
-		return; /* reap() runs on every wake-up */
+		return;
 	if (!s->spec->is_pid1) {
 		if (s->agent > 0)
 			(void)kill(s->agent, SIGTERM);
 		return;
 	}
 	if (sig != SIGINT && sig != SIGPWR) {
-		log_info("supervise", "signal %d ignored", sig);
+		log_info("supervise", "ignoring signal %d", sig);
 		return;
 	}
 	if (s->is_done)
@@ -327,7 +348,7 @@ read_signalfd(struct supervisor *s)
 		supervise_on_signal(s, (int)info.ssi_signo);
 }
 
-/* Milliseconds that poll may wait; -1: for ever. */
+/* Returns the timeout for poll(2) in milliseconds; -1 for none. */
 static int
 poll_timeout(struct supervisor *s)
 {
@@ -336,7 +357,7 @@ poll_timeout(struct supervisor *s)
 	if (!deadline_is_over(s->farewell))
 		return deadline_left_ms(s->farewell);
 	s->farewell = 0;
-	log_warn("supervise", "the agent did not end: killed");
+	log_warn("supervise", "timed out waiting for the agent to end, killed");
 	if (s->agent > 0)
 		(void)kill(s->agent, SIGKILL);
 	return -1;
@@ -367,7 +388,8 @@ wait_for_events(struct supervisor *s)
 		send_waiting(s);
 }
 
-/* As fork(2), into the agent's cgroup if there is one: moving it there later would take 10 ms. */
+/* As fork(2), but into the cgroup of the agent, if any: moving the process there later would take
+ * 10 ms. */
 static pid_t
 fork_agent(int cgroup_fd)
 {
@@ -382,7 +404,8 @@ fork_agent(int cgroup_fd)
 		return pid;
 	pid = fork();
 	if (pid == 0 && cgroup_fd > 0 && write_text_at(cgroup_fd, "cgroup.procs", "0") < 0)
-		log_warn("supervise", "move the agent into its cgroup: %s", strerror(errno));
+		log_warn("supervise", "failed to move the agent into its cgroup: %s",
+			 strerror(errno));
 	return pid;
 }
 
@@ -399,24 +422,25 @@ start_agent(struct supervisor *s, struct error *err)
 
 	if (s->spec->has_protocol) {
 		if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
-			return error_sys(err, "create the socket to the agent");
+			return error_sys(err, "failed to create the socket to the agent");
 		if (RETRY_EINTR(send(pair[0], &boot, sizeof(boot), MSG_DONTWAIT | MSG_NOSIGNAL)) <
 		    0)
-			log_warn("supervise", "send the boot times: %s", strerror(errno));
+			log_warn("supervise", "failed to send the boot times: %s", strerror(errno));
 	}
 	pid = fork_agent(s->spec->cgroup_fd);
 	if (pid == 0) {
 		close_fd(&pair[0]);
 		close_fd(&s->signals);
 		give_signals_back();
+		/* Keys on the console must not send signals to the agent. */
 		if (s->spec->is_pid1)
-			(void)setsid(); /* keys on the console are no signals to the agent */
+			(void)setsid();
 		_exit(s->spec->start(pair[1], s->spec->data));
 	}
 	close_fd(&pair[1]);
 	if (pid < 0) {
 		close_fd(&pair[0]);
-		return error_sys(err, "start the agent's process");
+		return error_sys(err, "failed to start the agent's process");
 	}
 	s->agent = pid;
 	s->sock = pair[0];
@@ -434,7 +458,8 @@ supervise_run(const struct supervise_spec *spec, struct supervise_result *result
 	if (s.signals < 0)
 		return -1;
 	if (!spec->is_pid1 && prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) < 0)
-		log_warn("supervise", "become the parent of orphans: %s", strerror(errno));
+		log_warn("supervise", "failed to become the parent of orphans: %s",
+			 strerror(errno));
 	if (start_agent(&s, err) < 0) {
 		close_fd(&s.signals);
 		return -1;

@@ -20,7 +20,7 @@ FNR == 1 { opened = 0 }
 	    opened && text ~ /^[ \t]*\*[ \t]+(what|who|whose|all but|of an?|of the|which|how) /)
 		report("a comment that begins without a subject")
 	opened = text ~ /^[ \t]*\/\*$/
-	gsub(/there (is|are|was|were) (no|none) /, "", text)
+	gsub(/there (is|are|was|were) no(ne)?/, "", text)
 	for (i = 1; i <= n; i++)
 		if (text ~ pattern[i])
 			report(advice[i])

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the made-up agents of test_supervise.c are built of. */
+/* Building blocks of the fake agents of test_supervise.c. */
 #include "tests/unit/init/fakeagent.h"
 
 #include <fcntl.h>
@@ -39,9 +39,10 @@ agent_expect_boot(int fd, bool is_pid1)
 	MUST(msg.ns[0] == 12345 && msg.ns[1] > msg.ns[0]);
 }
 
-/* Memory is shared with us and the stack a small one of its own, so that thousands are quickly made. */
+/* Shares our memory and has a small stack, so that thousands can be created quickly. */
 #define STACK_SIZE 8192
-#define STACKS     2048 /* more than ever run at once */
+/* More than ever run at once. */
+#define STACKS 2048
 
 struct quick {
 	int code, gate[2];
@@ -62,7 +63,7 @@ quick_main(void *data)
 	return 0;
 }
 
-/* A new process that exits with code once all write ends of the gate are closed. */
+/* Creates a process that exits with code once all write ends of the gate are closed. */
 pid_t
 agent_quick_start(int flags, int code, const int gate[2])
 {
@@ -76,7 +77,7 @@ agent_quick_start(int flags, int code, const int gate[2])
 	return pid;
 }
 
-/* A child of our parent, which waits for *gate to be closed, then exits with code. */
+/* Creates a child of our parent that exits with code once *gate is closed. */
 pid_t
 agent_sibling(int code, int *gate)
 {
@@ -90,7 +91,8 @@ agent_sibling(int code, int *gate)
 	return pid;
 }
 
-static int32_t expected[1 << 16]; /* pid -> exit code + 1 */
+/* Exit code + 1 of each pid. */
+static int32_t expected[1 << 16];
 
 void
 agent_register(int fd, pid_t pid, int code)
@@ -112,7 +114,7 @@ agent_take_exit(int fd)
 	agent_tell(fd, INITPROTO_TAKEN, msg.pid, 0);
 }
 
-/* Starts a sibling that ends at once, after it was registered. */
+/* Starts a sibling that ends as soon as it is registered. */
 pid_t
 agent_start_one(int fd, int i)
 {

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Parts of agents that speak lib/initproto.h with the loop under test. A part that fails ends its process. */
+/* Building blocks of agents that speak lib/initproto.h with the loop under test. On failure each
+ * exits. */
 #pragma once
 
 #include <stdbool.h>
@@ -11,19 +12,19 @@
 void agent_tell(int fd, uint32_t type, int32_t pid, int32_t value);
 struct initproto_msg agent_hear(int fd);
 
-/* The first message, with main_ns 12345. */
+/* Expects the first message, with main_ns 12345. */
 void agent_expect_boot(int fd, bool is_pid1);
 
-/* A new process that exits with code once all write ends of the gate are closed. */
+/* Creates a process that exits with code once all write ends of the gate are closed. */
 pid_t agent_quick_start(int flags, int code, const int gate[2]);
 
-/* A child of our parent, which waits for *gate to be closed, then exits with code. */
+/* Creates a child of our parent that exits with code once *gate is closed. */
 pid_t agent_sibling(int code, int *gate);
 
-/* Registers pid and notes its exit code for agent_take_exit(). */
+/* Registers pid, and records its exit code for agent_take_exit(). */
 void agent_register(int fd, pid_t pid, int code);
 
-/* Hears one EXIT, of a registered process and with its code, and acknowledges it. */
+/* Receives one INITPROTO_EXIT, checks process and code, and acknowledges it. */
 void agent_take_exit(int fd);
 
 /* Starts a sibling that ends with code i % 256 as soon as it is registered. */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Boot duties in new namespaces on an empty root: mounts, links, loopback, host name; and in the poorest
- * environment: nothing there at all, nothing allowed.
+ * Boot duties in new namespaces on an empty root: mounts, links, loopback, host name; and in an
+ * environment without directories and privileges.
  */
 #include <criterion/criterion.h>
 #include <fcntl.h>
@@ -86,7 +86,7 @@ mounts(void *data)
 		MUST(is_of_type("/dev/shm", TMPFS_MAGIC));
 		MUST(stat("/dev/shm", &st) == 0 && (st.st_mode & 07777) == 01777);
 	}
-	/* a second time: everything is there already */
+	/* The second time all mounts exist already. */
 	before = count_mounts();
 	(void)mounts_boot();
 	MUST(count_mounts() == before);
@@ -115,7 +115,8 @@ duties(void *data)
 	MUST(mkdir("/dev", 0755) == 0 && mkdir("/etc", 0755) == 0);
 	boot_dev_links();
 	MUST(readlink("/dev/ptmx", link, sizeof(link) - 1) == 8 && strcmp(link, "pts/ptmx") == 0);
-	boot_dev_links(); /* twice is fine */
+	/* Calling it twice is allowed. */
+	boot_dev_links();
 	boot_loopback();
 	fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 	MUST(fd >= 0 && ioctl(fd, SIOCGIFFLAGS, &req) == 0 && (req.ifr_flags & IFF_UP));
@@ -136,7 +137,7 @@ Test(boot, does_the_small_duties, .timeout = 30)
 	cr_assert_eq(sandbox_run(CLONE_NEWNS | CLONE_NEWNET | CLONE_NEWUTS, duties, NULL), 0);
 }
 
-/* Neither directories nor the right to make them, closed stdio: everything fails, nothing ends us. */
+/* Without directories, permission to create them and stdio, every duty fails, but none exits. */
 static int
 poorest(void *data)
 {
@@ -170,7 +171,8 @@ Test(boot, survives_an_empty_world, .timeout = 30)
 	cr_assert_eq(sandbox_run(CLONE_NEWNS | CLONE_NEWNET | CLONE_NEWUTS, poorest, NULL), 0);
 }
 
-/* A root in memory is moved over itself: files, and what is created later, are the same on both sides. */
+/* A root in memory is bind-mounted over itself: existing and new files are the same in both
+ * mounts. */
 static int
 memory_root(void *data)
 {
@@ -195,7 +197,7 @@ Test(boot, moves_a_memory_root_over_itself, .timeout = 30)
 	cr_assert_eq(sandbox_run(CLONE_NEWNS, memory_root, NULL), 0);
 }
 
-/* ---- cgroups, on a made-up tree ---- */
+/* ---- cgroups, on a fake tree ---- */
 
 static int
 fake_cgroups(char *dir)

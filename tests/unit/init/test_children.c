@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The table of registered processes against a plain array: growth, deletion, and no room. */
+/* The table of registered processes compared with an array: growth, deletion, and lack of
+ * memory. */
 #include <criterion/criterion.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,7 +21,7 @@ Test(children, agrees_with_an_array)
 
 	children_init(&c);
 	for (int i = 0; i < 400000; i++) {
-		/* phases of mostly adding and mostly dropping; pids that collide in small tables */
+		/* Alternates between adding and removing; pids collide in small tables. */
 		pid_t pid = 1 + rand_r(&seed) % PIDS;
 		bool is_adding = rand_r(&seed) % 100 < ((i / 40000) % 2 ? 20 : 80);
 		struct child_entry *e = children_find(&c, pid);
@@ -75,7 +76,8 @@ Test(children, keeps_what_is_owed)
 	children_release(&c);
 }
 
-/* Without memory to grow the table fills up, then refuses; what is in it stays found. */
+/* Without memory to grow the table fills up and rejects new entries; existing ones are still
+ * found. */
 static void
 fill_without_memory(void)
 {

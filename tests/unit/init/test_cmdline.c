@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Looking things up in kernel command lines, good ones and hopeless ones. */
+/* Look-ups in valid and malformed kernel command lines. */
 #include <criterion/criterion.h>
 #include <stdlib.h>
 #include <string.h>
@@ -7,7 +7,8 @@
 #include "init/cmdline.h"
 
 static const struct {
-	const char *name, *cmdline, *key, *value; /* value NULL: none */
+	/* NULL if there is no value. */
+	const char *name, *cmdline, *key, *value;
 } rows[] = {
 	{ "empty", "", "agent.log", NULL },
 	{ "blanks", " \t\n ", "agent.log", NULL },

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The end of the guest: power-off with its fallbacks, a sync that hangs, and faults of PID 1 itself. */
+/* The end of the guest: power-off with its fallbacks, a sync that hangs, and faults in PID 1. */
 #include <criterion/criterion.h>
 #include <fcntl.h>
 #include <linux/reboot.h>
@@ -20,7 +20,7 @@
 #include "tests/support/elapsed.h"
 #include "tests/unit/init/sandbox.h"
 
-/* Shared with the forked process: what was called, in order. */
+/* The calls made, in order. Shared with the forked process. */
 static struct {
 	char text[64];
 	int is_sync_hanging;
@@ -52,7 +52,8 @@ static int
 fake_reboot(int how)
 {
 	note(how == (int)RB_POWER_OFF ? "P" : how == (int)RB_AUTOBOOT ? "B" : "?");
-	return -1; /* as with EPERM */
+	/* As after EPERM. */
+	return -1;
 }
 
 static void
@@ -179,7 +180,7 @@ Test(end, powers_off_after_a_fault, .init = setup, .timeout = 60)
 	}
 }
 
-/* A fault inside the handler: no second sync, straight to the end. */
+/* A fault in the handler powers off without a second sync. */
 static void
 faulty_kill(void)
 {
@@ -208,7 +209,7 @@ Test(end, ends_even_if_the_handler_faults, .init = setup, .timeout = 30)
 	cr_expect_str_eq(seen->text, "!PB");
 }
 
-/* The same signals, but sent by somebody: PID 1 goes on. */
+/* The same signals sent by a process are ignored by PID 1. */
 static int
 sent(void *data)
 {

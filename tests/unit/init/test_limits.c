@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Limits that follow from memory: their values, and what is written where in a synthetic procfs and cgroup tree. */
+/* Limits that depend on memory: their values, and the files written in a synthetic procfs and
+ * cgroup tree. */
 #include <criterion/criterion.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -62,7 +63,7 @@ put(int root, const char *path, const char *text)
 	cr_assert_eq(write_full(fd, text, strlen(text)), 0);
 }
 
-/* The file of a row, and the directory below which it is. */
+/* The file of a row, and its directory. */
 static int
 file_of(const char *name, char path[static 96])
 {
@@ -89,7 +90,8 @@ now(const char *name)
 	return value;
 }
 
-/* A guest of that many bytes, of which `used` are used, `pods` of them by the pods. */
+/* Creates a guest with that many bytes of memory, of which `used` are used, `pods` of them by the
+ * pods. */
 static void
 set_memory(uint64_t total, uint64_t used, uint64_t pods)
 {
@@ -143,11 +145,11 @@ teardown(void)
 
 TestSuite(limits, .init = setup, .fini = teardown);
 
-/* Every row is written at boot, and again when memory has grown: those that depend on it become larger. */
+/* Every row is written at boot and after memory has grown, which raises those that depend on it. */
 Test(limits, follow_memory)
 {
 	static const char *const fixed[] = { "kernel.pty.reserve", "fs.nr_open", "fs.file-max",
-					     "fs.inotify.max_user_watches" /* 8192 at least */ };
+					     "fs.inotify.max_user_watches" /* At least 8192. */ };
 	uint64_t before[ARRAY_LEN(names)];
 	struct error err = ERROR_INIT;
 	struct limits_size size;
@@ -173,7 +175,7 @@ Test(limits, follow_memory)
 	}
 }
 
-/* As systemd does in Kata's own image: a container may ask for RLIMIT_NOFILE 1073741816. */
+/* A container may request RLIMIT_NOFILE 1073741816, as with systemd in the image of Kata. */
 Test(limits, files_are_not_limited_by_number)
 {
 	const struct limits_size size = { .total = 192 * MIB, .pid_max = 32768 };
@@ -182,7 +184,7 @@ Test(limits, files_are_not_limited_by_number)
 	cr_expect_eq(limits_value("fs.file-max", &size), INT64_MAX);
 }
 
-/* What the kernel, the agent and files in memory need is measured, and what the pods use is no part of it. */
+/* The measured need of kernel, agent and files in memory does not include that of the pods. */
 Test(limits, measures_the_base)
 {
 	struct error err = ERROR_INIT;
@@ -193,7 +195,7 @@ Test(limits, measures_the_base)
 	cr_expect_eq(size.total, 512 * MIB);
 	cr_expect_eq(size.base, 50 * MIB);
 	cr_expect_eq(size.pid_max, 32768);
-	/* absurd numbers are refused, or lead to no absurd limit */
+	/* Absurd numbers are rejected, or do not lead to absurd limits. */
 	set_memory(512 * MIB, 10 * MIB, 100 * MIB);
 	cr_assert_eq(limits_measure(&place, &size, &err), 0, "%s", err.msg);
 	cr_expect_eq(size.base, 0);
@@ -242,12 +244,13 @@ Test(limits, reserve_tasks)
 	cr_expect_eq(limits_value("pods/pids.max", &size), 0);
 }
 
-/* A container reaches the limit of its memory before it has used up what the agent needs, too. */
+/* A container reaches its memory limit before it exhausts what the agent needs. */
 Test(limits, quotas_that_agent_and_containers_share)
 {
 	static const struct {
 		const char *name;
-		uint64_t bytes; /* of one, at least: what the smallest kernel object takes */
+		/* Minimum size of one, that of the smallest kernel object. */
+		uint64_t bytes;
 	} rows[] = {
 		{ "fs.epoll.max_user_watches", 128 },  { "user.max_mnt_namespaces", 256 },
 		{ "user.max_cgroup_namespaces", 128 }, { "user.max_ipc_namespaces", 512 },
@@ -264,12 +267,13 @@ Test(limits, quotas_that_agent_and_containers_share)
 	}
 }
 
-/* What is charged to no cgroup takes a small part of memory, however much of it a container asks for. */
+/* Objects that are charged to no cgroup are limited to a small part of memory. */
 Test(limits, quotas_that_no_cgroup_limits)
 {
 	static const struct {
 		const char *name;
-		uint64_t bytes; /* of one */
+		/* Size of one. */
+		uint64_t bytes;
 	} rows[] = {
 		{ "kernel.pty.max", 32 * 1024 },
 		{ "kernel.keys.root_maxkeys", 300 },
@@ -287,7 +291,7 @@ Test(limits, quotas_that_no_cgroup_limits)
 	}
 }
 
-/* What the host has set on the kernel command line, and what this kernel does not have, is left alone. */
+/* Settings of the kernel command line are kept, and those that this kernel lacks are skipped. */
 Test(limits, rows_that_are_left_alone)
 {
 	struct error err = ERROR_INIT;
@@ -301,7 +305,7 @@ Test(limits, rows_that_are_left_alone)
 	cr_expect_eq(now("fs.nr_open"), 7);
 	cr_expect_eq(now("user.max_net_namespaces"), 7);
 	cr_expect_gt(now("user.max_user_namespaces"), 7);
-	/* one kind at a time, and no directory at all */
+	/* One kind at a time, and without directories. */
 	put(place.proc, "sys/fs/file-max", "7\n");
 	cr_assert_eq(limits_apply(&place, &size, LIMITS_CGROUPS, &err), 0);
 	cr_expect_eq(now("fs.file-max"), 7);
@@ -311,7 +315,7 @@ Test(limits, rows_that_are_left_alone)
 	place.cgroup = open("/tmp", O_PATH | O_DIRECTORY | O_CLOEXEC);
 }
 
-/* Where another init has booted the guest. */
+/* With another init. */
 Test(limits, only_raised)
 {
 	struct error err = ERROR_INIT;

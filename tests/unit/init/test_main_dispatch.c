@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Which role is taken from arguments and environment, when we are not PID 1. */
+/* The role selected by arguments and environment if we are not PID 1. */
 #include <criterion/criterion.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -17,7 +17,7 @@ static int
 agent(int argc, char **argv, int init_fd)
 {
 	(void)argv;
-	/* CLOEXEC, and no trace of it in the environment of what the agent will start */
+	/* Close-on-exec, and not in the environment of processes that the agent starts. */
 	if (init_fd < 3 || !(fcntl(init_fd, F_GETFD) & FD_CLOEXEC) || getenv(INITPROTO_ENV))
 		return 99;
 	return 50 + argc;
@@ -83,7 +83,7 @@ Test(role, prints_help)
 	cr_expect(strncmp(text, "usage: ", 7) == 0);
 }
 
-/* The agent's part answers, without a parent. */
+/* Options of the agent are handled without a parent. */
 static int
 asked(int argc, char **argv, int init_fd)
 {
@@ -103,7 +103,7 @@ Test(role, refuses_to_be_init_on_a_host)
 	char text[512];
 
 	cr_expect_eq(run(argv, NULL, text, sizeof(text)), 2);
-	cr_expect_not_null(strstr(text, "only runs as PID 1"));
+	cr_expect_not_null(strstr(text, "init must be PID 1"));
 }
 
 Test(role, is_the_agent_with_a_socket)

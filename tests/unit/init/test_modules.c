@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The list of kernel modules: what is taken from it, and that a bad list does no harm. */
+/* The list of kernel modules, and malformed lists. */
 #include <criterion/criterion.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -79,7 +79,7 @@ Test(modules, skips_lines_that_are_too_long)
 	list[0] = '/';
 	memcpy(list + 4000, "\n/m/b.ko\n/", 10);
 	check("long line between, long line last", list, sizeof(list), "2|/m/b.ko|;");
-	/* the longest that fits: 1023 bytes */
+	/* The longest valid line: 1023 bytes. */
 	memset(path, 'p', sizeof(path));
 	path[0] = '/';
 	memcpy(list, path, sizeof(path));

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The supervise loop with made-up agents, as PID 1 of a new pid namespace and as a plain parent: no status
- * is ever lost, orphans are reaped, whatever comes through the socket.
+ * The supervise loop with fake agents, as PID 1 of a new pid namespace and as an ordinary parent:
+ * no status is lost and orphans are reaped, whatever the agent sends.
  */
 #include <criterion/criterion.h>
 #include <errno.h>
@@ -39,7 +39,7 @@ struct run {
 	int (*agent)(int fd, void *data);
 	void (*started)(void *data);
 	bool is_pid1;
-	/* what must come of it */
+	/* Expected result. */
 	enum supervise_cause cause;
 	int status, exit_code;
 	uint64_t strangers_min;
@@ -59,7 +59,7 @@ parent(void *data)
 	struct supervise_result result;
 	struct error err = ERROR_INIT;
 
-	/* the sanitizers' handlers would be taken for ours */
+	/* The handlers of the sanitizers would be mistaken for ours. */
 	for (int sig = 1; sig < 32; sig++)
 		(void)signal(sig, SIG_DFL);
 	MUST(supervise_run(&spec, &result, &err) == 0);
@@ -104,7 +104,7 @@ Test(supervise, delivers_every_status_of_4000_processes, .timeout = 60)
 	check_run((struct run){ .agent = agent_storm, .is_pid1 = true, .status = 7 << 8 });
 }
 
-/* Hears nothing until all have ended: the socket fills up, the statuses wait. */
+/* Reads nothing until all have ended: the socket is full and statuses are kept. */
 static int
 agent_deaf(int fd, void *data)
 {
@@ -186,7 +186,7 @@ agent_gone(int fd, void *data)
 
 	(void)data;
 	agent_expect_boot(fd, true);
-	/* ended and reaped before anybody said that it mattered */
+	/* Ended and reaped before it was registered. */
 	pid = agent_sibling(3, &gate);
 	(void)close(gate);
 	while (kill(pid, 0) == 0)
@@ -194,7 +194,7 @@ agent_gone(int fd, void *data)
 	agent_tell(fd, INITPROTO_REGISTER, pid, 0);
 	msg = agent_hear(fd);
 	MUST(msg.type == INITPROTO_GONE && msg.pid == pid);
-	/* a child of the agent is none of init's */
+	/* A child of the agent is not a child of init. */
 	pid = fork();
 	MUST(pid >= 0);
 	if (pid == 0) {
@@ -214,7 +214,7 @@ Test(supervise, says_that_a_process_is_gone, .timeout = 60)
 	check_run((struct run){ .agent = agent_gone, .is_pid1 = true, .strangers_min = 1 });
 }
 
-/* Ten parents with a hundred children each end before these. */
+/* Ten parents end before their hundred children each. */
 static int
 agent_orphans(int fd, void *data)
 {
@@ -237,7 +237,7 @@ agent_orphans(int fd, void *data)
 	}
 	(void)close(gate[1]);
 	(void)close(gate[0]);
-	/* all are reaped once no process but init, this one and the caller's are left */
+	/* All are reaped once only init, this process and the caller are left. */
 	for (pid_t pid = getpid() + 1; pid < getpid() + ORPHANS + 100; pid++)
 		while (kill(pid, 0) == 0 && !deadline_is_over(deadline))
 			(void)sched_yield();
@@ -306,7 +306,7 @@ Test(supervise, powers_off_when_asked, .timeout = 60)
 				.exit_code = 5 });
 }
 
-/* It goes with init's first message unread, before init has looked at its own. */
+/* Exits without reading init's first message, before init has read its own. */
 static int
 agent_asks_unhearing(int fd, void *data)
 {
@@ -341,9 +341,10 @@ agent_asks_and_leaves(int fd, void *data)
 
 	(void)data;
 	MUST(pid >= 0);
+	/* Outlives the agent and is killed. */
 	if (pid == 0)
 		for (;;)
-			(void)pause(); /* left behind, to be killed */
+			(void)pause();
 	agent_tell(fd, INITPROTO_REGISTER, pid, 0);
 	agent_tell(fd, INITPROTO_POWEROFF, 0, 6);
 	return 0;
@@ -357,7 +358,7 @@ Test(supervise, ends_with_the_agent_and_leaves_nothing, .timeout = 60)
 				.strangers_min = 1 });
 }
 
-/* Nothing that the agent sends may disturb init; a registration made after all that must still work. */
+/* Invalid messages of the agent do not disturb init: a later registration still works. */
 static int
 agent_rubbish(int fd, void *data)
 {
@@ -376,7 +377,8 @@ agent_rubbish(int fd, void *data)
 		if (msg.type == INITPROTO_POWEROFF)
 			continue;
 		MUST(send(fd, &msg, sizeof(msg), 0) > 0);
-		/* never the size of a message, and never empty: that means the end to the receiver */
+		/* Never the size of a message, and never empty, which means the end to the
+		 * receiver. */
 		MUST(send(fd, bytes, (size_t)(1 + i % 39), 0) > 0);
 		MUST(send(fd, bytes, sizeof(bytes) - (size_t)i, 0) > 0);
 	}
@@ -385,8 +387,9 @@ agent_rubbish(int fd, void *data)
 		agent_tell(fd, INITPROTO_REGISTER, pids[i], 0);
 	}
 	agent_tell(fd, INITPROTO_REGISTER, getpid(), 0);
+	/* 1, INT32_MAX, 999999 */
 	for (int i = 0; i < 3; i++)
-		MUST(agent_hear(fd).type == INITPROTO_GONE); /* 1, INT32_MAX, 999999 */
+		MUST(agent_hear(fd).type == INITPROTO_GONE);
 	pid = agent_sibling(44, &gate);
 	agent_register(fd, pid, 44);
 	(void)close(gate);
@@ -443,7 +446,7 @@ Test(supervise, passes_signals_on, .timeout = 60)
 	check_run((struct run){ .agent = agent_waits_for_term, .status = SIGTERM });
 }
 
-/* The same pid again while the status of its former owner waits: both are told, in order. */
+/* A reused pid while the status of the previous process waits: both are reported in order. */
 static int
 agent_reuses(int fd, void *data)
 {
@@ -457,7 +460,7 @@ agent_reuses(int fd, void *data)
 	agent_expect_boot(fd, true);
 	for (int code = 1; code <= 2; code++) {
 		MUST(pipe2(gate, O_CLOEXEC) == 0);
-		/* EEXIST as long as the first one is not reaped */
+		/* EEXIST until the first one is reaped. */
 		while ((pid = sys_clone3(&args)) < 0)
 			MUST(errno == EEXIST);
 		if (pid == 0) {
@@ -485,7 +488,7 @@ Test(supervise, keeps_owners_of_one_pid_apart, .timeout = 60)
 	check_run((struct run){ .agent = agent_reuses, .is_pid1 = true });
 }
 
-/* An agent that closes the socket but lives on is no reason to spin or to stop reaping. */
+/* After the agent has closed the socket, init does not spin and continues to reap. */
 static int
 agent_hangs_up(int fd, void *data)
 {
