@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Capped bump allocator. Chunks come from malloc; a large allocation gets a chunk of its own. */
+/* A bump allocator with a cap. Chunks come from malloc; a large allocation has its own chunk. */
 #include "lib/arena.h"
 
 #include <errno.h>
@@ -12,12 +12,15 @@
 
 #define ALIGN      16u
 #define CHUNK_SIZE 4096u
-#define SPARE_MIN  (64u << 10) /* smaller ones are not worth it */
-#define FIRST_SIZE 512u        /* most calls need no more, and thousands may be parked */
+/* Smaller blocks are not kept. */
+#define SPARE_MIN (64u << 10)
+/* Enough for most calls, of which thousands may be parked. */
+#define FIRST_SIZE 512u
 
 struct arena_chunk {
 	struct arena_chunk *next;
-	size_t size, used; /* of data[] */
+	/* Size of data[]. */
+	size_t size, used;
 	_Alignas(ALIGN) unsigned char data[];
 };
 
@@ -44,7 +47,7 @@ arena_spare_release(struct arena_spare *spare)
 	spare->chunk = NULL;
 }
 
-/* The spare, if it is large enough, and not so large that the cap forbids it. */
+/* Takes the spare block if it is large enough and the cap allows it. */
 static struct arena_chunk *
 take_spare(struct arena *a, size_t need)
 {
@@ -57,7 +60,7 @@ take_spare(struct arena *a, size_t need)
 	return c;
 }
 
-/* Keeps the larger one. */
+/* Keeps the larger block as the spare. */
 static void
 drop_chunk(struct arena *a, struct arena_chunk *c)
 {
@@ -86,7 +89,8 @@ chunk_new(struct arena *a, size_t need)
 		total = size + sizeof(*c);
 	}
 	if (total > a->cap - a->used && need < size) {
-		size = need; /* close to the cap: take no more than is needed */
+		/* Close to the cap: allocate only what is needed. */
+		size = need;
 		total = size + sizeof(*c);
 	}
 	if (a->used > a->cap || total > a->cap - a->used) {
@@ -101,7 +105,7 @@ chunk_new(struct arena *a, size_t need)
 	c->used = 0;
 	a->used += total;
 	if (a->chunks && size > CHUNK_SIZE) {
-		/* keep filling the present chunk; the big one goes behind it */
+		/* The current chunk stays first, and the large one is linked after it. */
 		c->next = a->chunks->next;
 		a->chunks->next = c;
 	} else {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A capped bump allocator: whatever a peer sized lives in one and is freed with it. Single
- * allocations are never freed on their own. Not for data that outlives its call.
+ * A bump allocator with a cap, for data whose size a peer determines. Allocations are freed only
+ * together, with the arena. Not for data that outlives its call.
  */
 #pragma once
 
@@ -11,44 +11,49 @@
 struct arena_chunk;
 
 struct arena {
-	struct arena_chunk *chunks; /* newest first */
-	size_t used;                /* bytes taken from malloc so far */
-	size_t cap;                 /* never more than this */
-	struct arena_spare *spare;  /* NULL: none */
+	/* Newest first. */
+	struct arena_chunk *chunks;
+	/* Bytes allocated by malloc so far. */
+	size_t used;
+	/* Upper limit of `used`. */
+	size_t cap;
+	/* May be NULL. */
+	struct arena_spare *spare;
 };
 
-/* One large piece of memory that arenas which come and go hand on to each other: fresh memory of a megabyte costs more
- * than what is done with it. */
+/* One large block of memory that successive arenas reuse, because allocating a megabyte anew costs
+ * more than the work that is done in it. */
 struct arena_spare {
 	struct arena_chunk *chunk;
 };
 
-/* An empty arena that will take at most `cap` bytes. Allocates nothing yet. */
+/* Initialises an empty arena of at most `cap` bytes. Allocates nothing yet. */
 void arena_init(struct arena *a, size_t cap);
 
-/* The same, with a spare of its owner's, which outlives it. */
+/* As arena_init(), with a spare block that outlives the arena. */
 void arena_init_spare(struct arena *a, size_t cap, struct arena_spare *spare);
 
-/* Frees what it holds. */
+/* Frees the spare block. */
 void arena_spare_release(struct arena_spare *spare);
 
-/* 16-byte aligned, not zeroed; NULL when the cap or memory is exhausted (errno ENOMEM). */
+/* Allocates memory that is 16-byte aligned and not zeroed. Returns NULL (errno ENOMEM) if the cap
+ * or memory is exhausted. */
 void *arena_alloc(struct arena *a, size_t size) __attribute__((alloc_size(2)));
 
-/* As arena_alloc for n items of `size`, zeroed, overflow-checked. */
+/* Allocates n zeroed items of `size` bytes, with an overflow check. */
 void *arena_zalloc(struct arena *a, size_t n, size_t size) __attribute__((alloc_size(2, 3)));
 
-/* Copies of a string / of `size` bytes; NULL when exhausted. */
+/* Return a copy of a string, or of `size` bytes, or NULL. */
 char *arena_strdup(struct arena *a, const char *s);
 void *arena_memdup(struct arena *a, const void *p, size_t size);
 
-/* printf into the arena; NULL when exhausted. */
+/* Formats a string. Returns NULL if the arena is exhausted. */
 char *arena_printf(struct arena *a, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
-/* Frees everything; the arena may be used again with the same cap. */
+/* Frees all allocations. The arena may be used again with the same cap. */
 void arena_release(struct arena *a);
 
-/* The face protobuf-c wants (a ProtobufCAllocator has the same three members in this order). `free`
- * does nothing. Fill in a ProtobufCAllocator with: { arena_pb_alloc, arena_pb_free, arena }. */
+/* Functions for a ProtobufCAllocator: { arena_pb_alloc, arena_pb_free, arena }. arena_pb_free()
+ * does nothing. */
 void *arena_pb_alloc(void *arena, size_t size);
 void arena_pb_free(void *arena, void *p);

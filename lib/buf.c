@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Growing byte buffer. Grows by doubling, gives large allocations back once it is empty. */
+/* A growing byte buffer. Grows by doubling, and frees large allocations once it is empty. */
 #include "lib/buf.h"
 
 #include <errno.h>
@@ -51,7 +51,8 @@ buf_reserve(struct buf *b, size_t n)
 	size = round_alloc(size, GROW_MIN);
 	if (size > b->max && need <= b->max)
 		size = b->max;
-	if (!b->off) { /* a large one is moved without a copy */
+	/* realloc() moves a large allocation without copying it. */
+	if (!b->off) {
 		data = realloc(b->data, size);
 		if (!data)
 			return NULL;

@@ -31,7 +31,7 @@ cleanup_free(void *p)
 #define auto_close __attribute__((cleanup(cleanup_close)))
 #define auto_free  __attribute__((cleanup(cleanup_free)))
 
-/* Returns the fd and leaves -1 behind. */
+/* Returns the fd and sets *fd to -1. */
 static inline int
 steal_fd(int *fd)
 {
@@ -41,7 +41,7 @@ steal_fd(int *fd)
 	return taken;
 }
 
-/* Returns the pointer and leaves NULL behind. */
+/* Returns the pointer and sets the variable to NULL. */
 #define steal_ptr(pp)                             \
 	({                                        \
 		__typeof__(*(pp)) taken_ = *(pp); \
@@ -49,7 +49,7 @@ steal_fd(int *fd)
 		taken_;                           \
 	})
 
-/* Closes *fd if it is one, leaves -1 behind; errno is kept. */
+/* Closes *fd unless it is negative, and sets it to -1. Preserves errno. */
 static inline void
 close_fd(int *fd)
 {

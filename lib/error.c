@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* struct error: making and wrapping. Allocates nothing, so it works when memory is out. */
+/* Construction and wrapping of struct error. Allocates nothing, so it works without memory. */
 #include "lib/error.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
-/* Messages cross process and host borders: control characters and broken UTF-8 tails are replaced, so
- * that what a peer put in a name cannot forge a log line or break the host's decoder. */
+/* Messages are sent to other processes and to the host. Control characters and truncated UTF-8
+ * sequences are replaced, so that names chosen by a peer cannot forge log lines or break the host's
+ * decoder. */
 static void
 sanitise(char *s)
 {
@@ -53,7 +54,7 @@ format(struct error *err, enum error_code code, int errnum, const char *fmt, va_
 {
 	char msg[ERROR_MSG_MAX];
 
-	/* into a local first: an argument may be err->msg itself */
+	/* Formatted in a local buffer because an argument may be err->msg itself. */
 	(void)vsnprintf(msg, sizeof(msg), fmt, ap);
 	memcpy(err->msg, msg, strlen(msg) + 1);
 	err->code = code;
@@ -74,7 +75,7 @@ error_set(struct error *err, enum error_code code, const char *fmt, ...)
 	return -1;
 }
 
-/* What a host may find room for, and then try again. */
+/* Failures for which a host may free resources and retry. */
 static enum error_code
 code_of(int errnum)
 {

@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * struct error: what failed, as plain data. Made at the failing call, wrapped with context on the
- * way up, sent through a worker's socket as it is, and turned into a ttrpc Status in one place.
- * A function that takes `struct error *err` (always last, never NULL) returns 0 or -1 (or NULL).
+ * struct error describes a failure as plain data. It is set at the failing call, wrapped with
+ * context on the way up, sent through the socket of a worker unchanged, and converted to a ttrpc
+ * Status in one place. A function with a parameter `struct error *err` (always last, never NULL)
+ * returns 0 or -1, or a pointer or NULL.
  */
 #pragma once
 
 #include <stdarg.h>
 
-/* Values are those of google.rpc.Code, as they go over the wire. */
+/* Values of google.rpc.Code, as sent to the host. */
 enum error_code {
 	ERROR_OK = 0,
 	ERROR_CANCELLED = 1,
@@ -31,32 +32,34 @@ enum error_code {
 
 #define ERROR_MSG_MAX 512
 
-/* No heap, no pointers: may be copied, and sent between our own processes. */
+/* Has no pointers, so it can be copied and sent between processes. */
 struct error {
 	enum error_code code;
-	int errnum;              /* errno of the failing call, 0 if none */
-	char msg[ERROR_MSG_MAX]; /* outermost context first; valid UTF-8, no control characters */
+	/* errno of the failing call, or 0. */
+	int errnum;
+	/* Outermost context first. Valid UTF-8 without control characters. */
+	char msg[ERROR_MSG_MAX];
 };
 
 #define ERROR_INIT ((struct error){ .code = ERROR_OK })
 
-/* Sets code and message (printf format). Always returns -1, so that failing is one line. */
+/* Sets code and message (printf format). Always returns -1, so that a failure is one statement. */
 int error_set(struct error *err, enum error_code code, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
 
-/* As error_set with ERROR_INTERNAL (RESOURCE_EXHAUSTED if errno is a lack of memory, space or descriptors), appending
- * ": " and the text of errno. Returns -1 and keeps errno. */
+/* As error_set() with ERROR_INTERNAL (RESOURCE_EXHAUSTED if errno means a lack of memory, space or
+ * descriptors). Appends ": " and the text of errno. Returns -1 and preserves errno. */
 int error_sys(struct error *err, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
-/* As error_sys, with a given code in place of those two, unless it is ERROR_INTERNAL. */
+/* As error_sys(), but with `code` unless that is ERROR_INTERNAL. */
 int error_sys_code(struct error *err, enum error_code code, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
 
-/* Puts "context: " in front of the message; code and errnum stay. Returns -1. */
+/* Prepends "context: " to the message and keeps code and errnum. Returns -1. */
 int error_wrap(struct error *err, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
-/* "out of memory while <doing>", RESOURCE_EXHAUSTED. Returns -1. */
+/* Sets RESOURCE_EXHAUSTED and "out of memory while <doing>". Returns -1. */
 int error_nomem(struct error *err, const char *doing);
 
-/* The name of a code as hosts print it ("INVALID_ARGUMENT"). Never NULL. */
+/* Returns the name of a code as hosts print it ("INVALID_ARGUMENT"). Never NULL. */
 const char *error_code_name(enum error_code code);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* See exec_error.h. Called by processes that are about to end since execve(2) has failed. */
+/* Called by processes that are about to exit because execve(2) has failed. */
 #include "lib/exec_error.h"
 
 #include <elf.h>
@@ -16,12 +16,12 @@
 
 #include "lib/cleanup.h"
 
-/* The kernel looks at so many bytes of a file (BINPRM_BUF_SIZE). */
+/* The number of bytes that the kernel reads of a file (BINPRM_BUF_SIZE). */
 #define HEAD_MAX 256
 
 #define INTERPRETERS_MAX 2
 
-/* Program headers that are read: more are not to be expected. */
+/* Maximum number of program headers that are read. */
 #define SEGMENTS_MAX 64
 
 #ifndef EM_LOONGARCH
@@ -47,7 +47,7 @@
 #error "the ELF machine of this architecture"
 #endif
 
-/* What is at the same place in the header of either class. */
+/* The fields that have the same offset in headers of both classes. */
 struct elf_head {
 	unsigned char ident[EI_NIDENT];
 	uint16_t type, machine;
@@ -95,7 +95,7 @@ read_interpreter(int fd, uint64_t offset, uint64_t size, char out[PATH_MAX])
 	return true;
 }
 
-/* The loader of a dynamically linked program (PT_INTERP, elf(5)). */
+/* Finds the loader of a dynamically linked program (PT_INTERP, elf(5)). */
 static bool
 elf_interpreter(int fd, bool is_64, char out[PATH_MAX])
 {
@@ -142,7 +142,7 @@ explain_elf(int fd, const struct elf_head *head, int errnum, char out[EXEC_ERROR
 			       name ? name : "another architecture", machine_name(OUR_MACHINE));
 	} else if (!is_64 && errnum == ENOEXEC) {
 		(void)snprintf(out, EXEC_ERROR_MAX,
-			       "it is a 32-bit program (%s), which this kernel does not run",
+			       "it is a 32-bit program (%s), which this kernel does not support",
 			       head->machine == EM_X86_64 ? "x32" : name);
 	} else if (head->type != ET_EXEC && head->type != ET_DYN) {
 		(void)snprintf(out, EXEC_ERROR_MAX, "it is an ELF file, but not a program");
@@ -154,7 +154,8 @@ explain_elf(int fd, const struct elf_head *head, int errnum, char out[EXEC_ERROR
 
 static void explain(const char *path, int errnum, int depth, char out[EXEC_ERROR_MAX]);
 
-/* A script: the kernel takes the first word of its first line, up to a blank or the line's end. */
+/* Finds the interpreter of a script: the first word of the first line, up to a space or the end of
+ * the line. */
 static void
 explain_script(char *line, bool is_cut, int errnum, int depth, char out[EXEC_ERROR_MAX])
 {
@@ -174,7 +175,7 @@ explain_script(char *line, bool is_cut, int errnum, int depth, char out[EXEC_ERR
 		(void)snprintf(
 			out, EXEC_ERROR_MAX,
 			"its first line ends with a carriage return (CR LF line ends), which "
-			"is taken for a part of the interpreter's name %.200s",
+			"becomes part of the interpreter's name %.200s",
 			name);
 	} else if (fstatat(AT_FDCWD, name, &st, 0) < 0) {
 		(void)snprintf(out, EXEC_ERROR_MAX, "its interpreter %.256s does not exist", name);

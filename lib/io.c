@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Small reads, writes and messages with fds: the one home of EINTR and short I/O. */
+/* Small reads, writes and messages with fds. Handles EINTR and short I/O. */
 #include "lib/io.h"
 
 #include <errno.h>
@@ -129,7 +129,7 @@ send_msg(int sock, const void *msg, size_t n, const int *fds, size_t n_fds, int 
 	return 0;
 }
 
-/* Copies received fds out of hdr; closes what does not fit. */
+/* Copies received fds out of hdr, and closes those that do not fit. */
 static size_t
 take_fds(struct msghdr *hdr, int *fds)
 {
@@ -189,8 +189,9 @@ recv_msg(int sock, void *msg, size_t size, int *fds, size_t *n_fds, int flags)
 	return recv_msg_from(sock, msg, size, fds, n_fds, flags, &ignored);
 }
 
-/* The kernel looks into the queue, then whether the other end has gone, and in between that may have sent its last: only a second
- * look at the end tells. That it went without having read all is told once (ECONNRESET), before what it had sent. */
+/* The kernel checks the queue and then whether the peer has closed; the peer may send its last
+ * message in between, so the end is checked twice. ECONNRESET, if the peer has not read all data,
+ * is reported once, before the peer's own messages. */
 ssize_t
 recv_msg_from(int sock, void *msg, size_t size, int *fds, size_t *n_fds, int flags, pid_t *sender)
 {

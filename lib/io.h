@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Small reads, writes and messages with fds. EINTR and short I/O are handled here and nowhere else. */
+/* Small reads, writes and messages with fds. The only place where EINTR and short I/O are
+ * handled. */
 #pragma once
 
 #include <errno.h>
@@ -8,8 +9,8 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-/* The value of a system call, repeated while a signal interrupts it: RETRY_EINTR(send(fd, p, n, 0)). For calls that may wait
- * without a limit, or not at all. */
+/* Repeats a system call while it is interrupted by a signal: RETRY_EINTR(send(fd, p, n, 0)). For
+ * calls that wait indefinitely, or not at all. */
 #define RETRY_EINTR(call)                             \
 	({                                            \
 		__typeof__(call) value_;              \
@@ -19,21 +20,25 @@
 		value_;                               \
 	})
 
-/* All n bytes or fewer at end of file; -1 and errno. May block as fd does. */
+/* Reads n bytes, or fewer at the end of the file. Returns their number, or -1 and errno. May block
+ * if fd does. */
 ssize_t read_full(int fd, void *buf, size_t n);
 
-/* All n bytes: 0, or -1 and errno. May block as fd does. */
+/* Writes all n bytes. Returns 0, or -1 and errno. May block if fd does. */
 int write_full(int fd, const void *buf, size_t n);
 
-/* Reads at most size-1 bytes of the file `path` below dirfd and ends them with NUL; trailing newline is
- * dropped. The byte count, or -1 and errno. For trusted trees (proc, sys, cgroup): never on a share. */
+/* Reads at most size-1 bytes of the file `path` below dirfd, drops a trailing newline and appends
+ * NUL. Returns the number of bytes, or -1 and errno. Only for trusted trees (proc, sys, cgroup),
+ * not for shares. */
 ssize_t read_text_at(int dirfd, const char *path, char *buf, size_t size);
 
-/* Writes a string in one write(2) to an existing file: 0, or -1 and errno. Trusted trees only. */
+/* Writes a string in one write(2) to an existing file. Returns 0, or -1 and errno. Only for trusted
+ * trees. */
 int write_text_at(int dirfd, const char *path, const char *text);
 
-/* Tells whether a read or write that failed so may succeed later: nothing is there yet, the kernel is out of memory for a moment, or
- * a signal came. Not a reason to end a connection. */
+/* Returns whether a read or write that failed with this errno may succeed later: it would block,
+ * was interrupted, or the kernel is temporarily out of memory. Not a reason to close a
+ * connection. */
 static inline bool
 io_is_for_now(int errnum)
 {
@@ -47,15 +52,16 @@ int close_all_but(const int *keep, size_t n);
 
 #define IO_FDS_MAX 8
 
-/* One SOCK_SEQPACKET message with up to IO_FDS_MAX fds (SCM_RIGHTS); MSG_NOSIGNAL|flags.
- * 0, or -1 and errno. fds stay the caller's. */
+/* Sends one SOCK_SEQPACKET message with up to IO_FDS_MAX fds (SCM_RIGHTS), with MSG_NOSIGNAL|flags.
+ * The caller still owns fds. Returns 0, or -1 and errno. */
 int send_msg(int sock, const void *msg, size_t n, const int *fds, size_t n_fds, int flags);
 
-/* Receives one message. Received fds are CLOEXEC, stored in fds (room for IO_FDS_MAX), *n_fds set; the
- * caller owns them. Returns bytes, 0 at end (behind all that was sent), or -1 and errno (EMSGSIZE: message or fds
- * were cut; all fds are closed then). flags as recvmsg(2). */
+/* Receives one message and up to IO_FDS_MAX fds, which are close-on-exec and owned by the caller.
+ * Returns the number of bytes, 0 at the end (after all messages), or -1 and errno: EMSGSIZE, with
+ * all fds closed, if message or fds were truncated. flags as for recvmsg(2). */
 ssize_t recv_msg(int sock, void *msg, size_t size, int *fds, size_t *n_fds, int flags);
-/* The same on a socket with SO_PASSCRED (unix(7)): *sender is the process that sent it, as the kernel saw it (who is in another pid
- * namespace cannot pretend to be one of ours); 0 without that option. */
+/* As recv_msg() on a socket with SO_PASSCRED (unix(7)): *sender is the pid of the sender
+ * according to the kernel, which a process in another pid namespace cannot fake; 0 without that
+ * option. */
 ssize_t recv_msg_from(int sock, void *msg, size_t size, int *fds, size_t *n_fds, int flags,
 		      pid_t *sender);

@@ -16,14 +16,14 @@ list_init(struct list *l)
 	l->next = l;
 }
 
-/* True for an empty head and for a node that is in no list. */
+/* Returns whether the list is empty, or the node is in no list. */
 static inline bool
 list_is_empty(const struct list *l)
 {
 	return l->next == l;
 }
 
-/* Adds node at the end of head's list. */
+/* Appends node to the list of head. */
 static inline void
 list_append(struct list *head, struct list *node)
 {
@@ -33,7 +33,7 @@ list_append(struct list *head, struct list *node)
 	head->prev = node;
 }
 
-/* Takes node out of its list, if any; it may be removed again or appended elsewhere. */
+/* Removes node from its list, if any. It may be removed again, or appended to another list. */
 static inline void
 list_remove(struct list *node)
 {
@@ -46,7 +46,7 @@ list_remove(struct list *node)
 
 #define list_for_each(pos, head) for ((pos) = (head)->next; (pos) != (head); (pos) = (pos)->next)
 
-/* The current node may be removed and freed in the body; its successor may not. */
+/* The body may remove and free the current node, but not its successor. */
 #define list_for_each_safe(pos, tmp, head)                               \
 	for ((pos) = (head)->next, (tmp) = (pos)->next; (pos) != (head); \
 	     (pos) = (tmp), (tmp) = (pos)->next)

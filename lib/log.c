@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Log lines as JSON. Lines wait in a ring while the sink takes none; the newest line that does not fit is
- * dropped and counted, and a line that says how many is written once there is room.
+ * Log lines as JSON. Lines wait in a ring while the sink cannot write; lines that do not fit are
+ * dropped, and their number is logged once there is room.
  */
 #include "lib/log.h"
 
@@ -28,7 +28,7 @@ struct line {
 	struct json_put json;
 };
 
-/* The one piece of mutable file-scope state in the program. */
+/* The only mutable file-scope state in the program. */
 static struct {
 	enum log_level level;
 	const char *name, *source;
@@ -36,7 +36,8 @@ static struct {
 	const char *sandbox;
 	log_sink_fn *sink;
 	void *sink_data;
-	char ring[RING_SIZE]; /* lines as u16 length + bytes */
+	/* Lines as 16-bit length and bytes. */
+	char ring[RING_SIZE];
 	size_t head, used;
 	uint64_t dropped, reported;
 } g_log = { .level = LOG_LEVEL_INFO, .name = "kata-agent", .source = "agent" };
@@ -165,7 +166,7 @@ sink_default(const char *text, size_t len)
 {
 	ssize_t n = write(STDERR_FILENO, text, len);
 
-	/* a broken stderr must not keep lines for ever; only "try again" does */
+	/* Only a temporary failure keeps the line: a broken stderr must not keep lines forever. */
 	return n >= 0 || (errno != EAGAIN && errno != EINTR);
 }
 
@@ -204,7 +205,7 @@ ring_put(const char *text, size_t len)
 	return true;
 }
 
-/* A whole field, or none of it. */
+/* Appends a complete field, or nothing. */
 static void
 line_field(struct line *l, const char *key, const char *value)
 {

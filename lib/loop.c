@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The event loop. A removed watch leaves epoll at once and its memory after the batch, so a callback may
- * remove any watch, its own too. The first of the timers sets the wait.
+ * The event loop. A removed watch is unregistered at once, but freed after the batch, so that a
+ * callback may remove any watch, including its own. The first timer determines the timeout.
  *
- * The kernel counts the watches of each user (fs.epoll.max_user_watches), and root in a container without a
- * user namespace is the same user as the agent. Two things keep a container from taking the agent's share: the
- * epoll instance belongs to a user id that nothing else in the guest has, and a registered fd stays registered
- * until loop_unwatch(), so that only loop_watch() can fail, which its callers report.
+ * The kernel counts the watches of each user (fs.epoll.max_user_watches), and root in a container
+ * without a user namespace is the same user as the agent. Two measures keep a container from
+ * exhausting the agent's share: the epoll instance belongs to a user id that no other process has,
+ * and an fd stays registered until loop_unwatch(), so that only loop_watch() can fail.
  */
 #include "lib/loop.h"
 
@@ -25,13 +25,15 @@
 
 #define BATCH 64
 
-/* A registration for which nothing is reported. Errors and hang-ups always are, but only once with this flag. */
+/* Events of a muted watch. Errors and hang-ups are always reported, but only once with this
+ * flag. */
 #define MUTED EPOLLONESHOT
 
 /* How long a watch rests whose fd is ready although the kernel has no memory for it. */
 #define REST_NS 10000000u
 
-/* Owners of epoll instances: ids from here on, 30 random bits, so that a container cannot guess one. */
+/* First user id of owners of epoll instances; 30 random bits are added, so that a container cannot
+ * guess it. */
 #define QUOTA_UID_FIRST 0x80000000u
 #define QUOTA_UID_MASK  0x3fffffffu
 
@@ -40,24 +42,30 @@ struct loop {
 	bool stop;
 	struct list watches;
 	struct timers timers;
-	struct list posts;   /* in the order in which they came */
-	struct list resting; /* watches, by `rest`, the first to end its rest first */
-	struct list dead;    /* watches removed in this batch */
+	/* In the order of posting. */
+	struct list posts;
+	/* watches, by `rest`, the first to end its rest first */
+	struct list resting;
+	/* Watches removed in this batch. */
+	struct list dead;
 };
 
 struct watch {
 	struct list node;
 	struct loop *loop;
 	int fd;
-	uint32_t events;  /* 0: muted */
-	struct list rest; /* in `resting`, or in no list */
+	/* 0 if muted. */
+	uint32_t events;
+	/* in `resting`, or in no list */
+	struct list rest;
 	uint64_t rest_until_ns;
-	watch_fn *fn; /* NULL: removed */
+	/* NULL if removed. */
+	watch_fn *fn;
 	void *data;
 };
 
-/* Returns an epoll instance whose watches are counted for a user id of its own: the kernel takes the real one of
- * the process that creates it. Where that cannot be changed (an unprivileged program), it is the caller's. */
+/* Returns an epoll instance whose watches are counted for a user id that no other process has: the
+ * kernel uses the real user id of its creator. An unprivileged process keeps its own user id. */
 static int
 loop_create_epoll(void)
 {
@@ -70,7 +78,8 @@ loop_create_epoll(void)
 		return epoll_create1(EPOLL_CLOEXEC);
 	fd = epoll_create1(EPOLL_CLOEXEC);
 	errnum = errno;
-	/* cannot fail for the effective id; going on as another user is worse than ending */
+	/* Cannot fail for the effective id. Continuing as another user would be worse than
+	 * exiting. */
 	if (setresuid(saved, (uid_t)-1, (uid_t)-1) < 0)
 		abort();
 	errno = errnum;
@@ -158,8 +167,8 @@ watch_rests(const struct watch *w)
 	return !list_is_empty(&w->rest);
 }
 
-/* Has epoll report `events`, 0: nothing. Takes no memory and no share of a quota: it fails only for an fd that was closed
- * before loop_unwatch(). */
+/* Has epoll report `events`, 0: nothing. Takes no memory and no share of a quota: it fails only
+ * for an fd that was closed before loop_unwatch(). */
 static int
 watch_apply(struct watch *w, uint32_t events)
 {
@@ -288,7 +297,7 @@ run_timers(struct loop *loop)
 	}
 }
 
-/* Posts of a post run in the next batch, so that a batch always ends. */
+/* Work that is posted here runs in the next batch, so that a batch always ends. */
 static void
 run_posts(struct loop *loop)
 {

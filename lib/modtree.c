@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Reading a tree of kernel modules. See modtree.h; called by tatami-initrd and by the worker of CreateSandbox. */
+/* Reads a tree of kernel modules. Called by tatami-initrd and by the worker of CreateSandbox. */
 #include "lib/modtree.h"
 
 #include <ctype.h>
@@ -15,10 +15,12 @@
 #include "lib/modtree_internal.h"
 
 #ifndef MODULE_INIT_COMPRESSED_FILE
-#define MODULE_INIT_COMPRESSED_FILE 4 /* linux/module.h, since 5.17 */
+/* From linux/module.h, since Linux 5.17. */
+#define MODULE_INIT_COMPRESSED_FILE 4
 #endif
 
-#define INDEX_MAX ((size_t)32 << 20) /* modules.alias of a distribution has about 1.5 MiB */
+/* modules.alias of a distribution has about 1.5 MiB. */
+#define INDEX_MAX ((size_t)32 << 20)
 
 static const char *const suffixes[] = { ".ko", ".ko.xz", ".ko.zst", ".ko.gz" };
 
@@ -69,7 +71,7 @@ modtree_find(const struct modtree *tree, const char *name)
 	return bsearch(&key, tree->all, tree->n, sizeof(key), compare_names);
 }
 
-/* Paths go into a list of lines, and blanks end them there. */
+/* Checks a path, which must not contain spaces or newlines because of the format of the list. */
 static bool
 path_is_plain(const char *path)
 {
@@ -92,8 +94,8 @@ modtree_parse_line(struct module *module, char *line, unsigned number, struct er
 	if (!modtree_suffix(line, strlen(line)) || !path_is_plain(line) ||
 	    !modtree_name(line, strlen(line), module->name))
 		return error_set(err, ERROR_INVALID_ARGUMENT,
-				 "modules.dep, line %u: \"%.80s\" is no path of a module", number,
-				 line);
+				 "modules.dep, line %u: \"%.80s\" is not a path of a module",
+				 number, line);
 	module->path = line;
 	module->deps = colon + 1;
 	return 0;
@@ -106,7 +108,7 @@ modtree_parse(struct modtree *tree, struct error *err)
 	unsigned number = 0;
 
 	if (strlen(tree->dep) != tree->dep_len)
-		return error_set(err, ERROR_INVALID_ARGUMENT, "modules.dep holds a NUL byte");
+		return error_set(err, ERROR_INVALID_ARGUMENT, "NUL byte in modules.dep");
 	for (const char *c = tree->dep; (c = strchr(c, '\n')); c++)
 		lines++;
 	tree->all = calloc(lines, sizeof(*tree->all));
@@ -125,7 +127,7 @@ modtree_parse(struct modtree *tree, struct error *err)
 	for (size_t i = 1; i < tree->n; i++) {
 		if (!strcmp(tree->all[i - 1].name, tree->all[i].name))
 			return error_set(err, ERROR_INVALID_ARGUMENT,
-					 "modules.dep has module %s twice", tree->all[i].name);
+					 "modules.dep lists module %s twice", tree->all[i].name);
 	}
 	return 0;
 }
@@ -140,19 +142,20 @@ read_file(int dirfd, const char *name, const char *path, char **out, size_t *len
 
 	if (fd < 0)
 		return error_sys_code(err, errno == ENOENT ? ERROR_NOT_FOUND : ERROR_INTERNAL,
-				      "open %s", path);
+				      "failed to open %s", path);
 	if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode))
-		return error_set(err, ERROR_INVALID_ARGUMENT, "read %s: not a regular file", path);
+		return error_set(err, ERROR_INVALID_ARGUMENT,
+				 "failed to read %s: not a regular file", path);
 	if ((uint64_t)st.st_size > INDEX_MAX)
 		return error_set(err, ERROR_RESOURCE_EXHAUSTED,
-				 "read %s: it has %lld bytes, more than the %zu allowed", path,
+				 "failed to read %s: %lld bytes, more than the %zu allowed", path,
 				 (long long)st.st_size, INDEX_MAX);
 	text = malloc((size_t)st.st_size + 1);
 	if (!text)
 		return error_nomem(err, "reading a module tree");
 	n = read_full(fd, text, (size_t)st.st_size);
 	if (n < 0)
-		return error_sys(err, "read %s", path);
+		return error_sys(err, "failed to read %s", path);
 	text[n] = '\0';
 	*len = (size_t)n;
 	*out = steal_ptr(&text);
@@ -173,7 +176,7 @@ read_index(const struct modtree *tree, int dirfd, const char *name, bool needed,
 		return 0;
 	if (err->code == ERROR_NOT_FOUND)
 		return error_set(err, ERROR_NOT_FOUND,
-				 "%s is missing; make it with: depmod -b %s/../../.. %s", path,
+				 "%s is missing; create it with: depmod -b %s/../../.. %s", path,
 				 tree->dir, tree->release);
 	return -1;
 }
@@ -192,7 +195,7 @@ load(struct modtree *tree, int dirfd, const char *dir, struct error *err)
 	tree->release = tree->release ? tree->release + 1 : tree->dir;
 	if (!path_is_plain(tree->release) || !*tree->release || !strcmp(tree->release, "."))
 		return error_set(err, ERROR_INVALID_ARGUMENT,
-				 "%s: the last component is no kernel release", dir);
+				 "%s: last component is not a kernel release", dir);
 	if (read_index(tree, dirfd, "modules.dep", true, &tree->dep, &tree->dep_len, err) < 0 ||
 	    read_index(tree, dirfd, "modules.softdep", false, &tree->softdep, &ignored, err) < 0 ||
 	    read_index(tree, dirfd, "modules.alias", false, &tree->alias, &ignored, err) < 0 ||

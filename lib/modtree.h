@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Kernel modules: which files a kernel's module tree (.../lib/modules/RELEASE, as depmod(8) left it) has for the wanted
- * names, with all that they need, in an order in which they load. May block: reads files.
+ * Kernel modules: finds the files of modules and their dependencies in a module tree
+ * (.../lib/modules/RELEASE, as made by depmod(8)), in load order. Reads files and may block.
  */
 #pragma once
 
@@ -11,29 +11,30 @@
 
 struct modtree;
 
-/* Reads modules.dep, and modules.softdep, modules.alias and modules.builtin where they exist, in the directory that dirfd is
- * open on. dir is its name, whose last component is the kernel's release. */
+/* Reads modules.dep, and modules.softdep, modules.alias and modules.builtin if they exist, in the
+ * directory dirfd. dir is its name, whose last component is the kernel release. */
 struct modtree *modtree_open(int dirfd, const char *dir, struct error *err);
 void modtree_free(struct modtree *tree);
 
 const char *modtree_dir(const struct modtree *tree);
 const char *modtree_release(const struct modtree *tree);
 
-/* Plans a module: "NAME" or "NAME PARAMETERS". '-' and '_' are the same. What it depends on comes
- * before it, softdeps where the tree has them. A name that is built into the kernel plans nothing.
- * NOT_FOUND for an unknown name; FAILED_PRECONDITION for a circle of dependencies, naming it, or one that is not listed;
- * INVALID_ARGUMENT for parameters that are given twice, differently. The plan is of no use after an
- * error other than NOT_FOUND. */
+/* Adds a module, "NAME" or "NAME PARAMETERS", and its dependencies to the plan. '-' and '_' are
+ * equivalent. Missing soft dependencies and built-in modules are skipped. NOT_FOUND for an unknown
+ * name; FAILED_PRECONDITION for a dependency cycle, or a dependency that is not listed;
+ * INVALID_ARGUMENT for conflicting parameters. After an error other than NOT_FOUND the plan is
+ * invalid. */
 int modtree_want(struct modtree *tree, const char *spec, struct error *err);
 
-/* The plan, in load order: paths below the tree's directory, names as the kernel has them, parameters ("" for none).
- * NULL past the end, but for the last. */
+/* The plan, in load order: path below the directory of the tree, name as used by the kernel, and
+ * parameters ("" for none). The first two return NULL past the end. */
 const char *modtree_planned(const struct modtree *tree, size_t i);
 const char *modtree_planned_name(const struct modtree *tree, size_t i);
 const char *modtree_planned_params(const struct modtree *tree, size_t i);
 
-/* Bytes of ".ko" and what follows at the end of a path; 0 if there is none. */
+/* Returns the length of the suffix ".ko", with that of a compression, of a path; 0 if there is
+ * none. */
 size_t modtree_suffix(const char *path, size_t len);
 
-/* The flags of finit_module(2) for a file: by its suffix, is it compressed? */
+/* Returns the flags of finit_module(2) for a file, which depend on its suffix. */
 int modtree_flags(const char *path);

@@ -1,43 +1,54 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What modtree.c (reading) and modtree_plan.c (dependencies) share. */
+/* Shared by modtree.c (reading) and modtree_plan.c (dependencies). */
 #pragma once
 
 #include <stdbool.h>
 
 #include "lib/modtree.h"
 
-#define MODULE_NAME_MAX 64 /* the kernel's own limit is 56, MODULE_NAME_LEN */
+/* The kernel's limit MODULE_NAME_LEN is 56. */
+#define MODULE_NAME_MAX 64
 
 enum module_state {
 	MODULE_UNSEEN,
-	MODULE_OPEN, /* its dependencies are being planned */
+	/* Its dependencies are being planned. */
+	MODULE_OPEN,
 	MODULE_PLANNED,
 };
 
 struct module {
-	char name[MODULE_NAME_MAX]; /* '_' for '-' */
-	const char *path;           /* below the tree's directory */
-	const char *deps;           /* paths, blanks between; in the order of modules.dep */
-	char *params;               /* or NULL */
+	/* With '_' for '-'. */
+	char name[MODULE_NAME_MAX];
+	/* Below the directory of the tree. */
+	const char *path;
+	/* Paths separated by spaces, in the order of modules.dep. */
+	const char *deps;
+	/* May be NULL. */
+	char *params;
 	enum module_state state;
 };
 
 struct modtree {
-	char *dir;                             /* its name, for messages */
-	const char *release;                   /* its last component */
-	char *dep, *softdep, *alias, *builtin; /* the files; dep is cut into strings */
+	/* Its name, for messages. */
+	char *dir;
+	/* Its last component. */
+	const char *release;
+	/* Content of the files; dep is split into strings. */
+	char *dep, *softdep, *alias, *builtin;
 	size_t dep_len;
-	struct module *all; /* sorted by name */
+	/* Sorted by name. */
+	struct module *all;
 	size_t n;
 	struct module **plan;
 	size_t n_planned;
 };
 
-/* "kernel/fs/9p/9p.ko.xz" or "virtio-rng" -> the name as the kernel has it. False if it is too
- * long or empty. */
+/* Stores the name that the kernel uses for "kernel/fs/9p/9p.ko.xz" or "virtio-rng". Returns false
+ * if it is too long or empty. */
 bool modtree_name(const char *path, size_t len, char out[MODULE_NAME_MAX]);
 
-/* Fills tree->all from tree->dep, which it cuts into strings. 0, or -1 and INVALID_ARGUMENT naming the line. */
+/* Fills tree->all from tree->dep, which is split into strings. Returns 0, or -1 and
+ * INVALID_ARGUMENT with the line number. */
 int modtree_parse(struct modtree *tree, struct error *err);
 
 struct module *modtree_find(const struct modtree *tree, const char *name);

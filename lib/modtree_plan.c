@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The plan of modtree.h: a walk in depth over dependencies. */
+/* The plan of modtree.h: a depth-first search of the dependencies. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -7,7 +7,7 @@
 #include "lib/cleanup.h"
 #include "lib/modtree_internal.h"
 
-/* One more word of a text with blanks between; false at its end. */
+/* Finds the next word of a text. Returns false at the end. */
 static bool
 modtree_plan_next_word(const char **text, const char **word, size_t *len)
 {
@@ -17,8 +17,8 @@ modtree_plan_next_word(const char **text, const char **word, size_t *len)
 	return *len > 0;
 }
 
-/* The rest of the next line of `text` that starts with the word `first`, NULL if there is none;
- * *text moves behind that line. */
+/* Returns the rest of the next line that starts with the word `first`, or NULL, and advances *text
+ * past that line. */
 static const char *
 next_line(const char **text, const char *first)
 {
@@ -50,8 +50,8 @@ is_builtin(const struct modtree *tree, const char *name)
 	return false;
 }
 
-/* A softdep may name an alias ("crypto-crc32c"). Of several modules with that alias, a generic
- * one is enough: the others want a certain processor. */
+/* Resolves a soft dependency, which may be an alias ("crypto-crc32c"). Of several modules with that
+ * alias a generic one is preferred, since others need a certain processor. */
 static struct module *
 find_alias(const struct modtree *tree, const char *alias)
 {
@@ -75,7 +75,7 @@ find_alias(const struct modtree *tree, const char *alias)
 
 static int plan(struct modtree *tree, struct module *module, struct error *err);
 
-/* Names the circle, as far as the plan's open modules tell it. */
+/* Reports a dependency cycle with the modules that are being planned. */
 static int
 circle(const struct modtree *tree, const struct module *module, struct error *err)
 {
@@ -108,7 +108,7 @@ plan_deps(struct modtree *tree, struct module *module, struct error *err)
 
 		if (!dep)
 			return error_set(err, ERROR_FAILED_PRECONDITION,
-					 "modules.dep: %s needs %.*s, which has no line of its own",
+					 "modules.dep: %s needs %.*s, which is not listed",
 					 module->path, (int)len, word);
 		if (dep->state == MODULE_OPEN)
 			return circle(tree, dep, err);
@@ -118,7 +118,8 @@ plan_deps(struct modtree *tree, struct module *module, struct error *err)
 	return 0;
 }
 
-/* Does modules.dep list `module` for `dep`? depmod writes whole closures, so one line tells. */
+/* Returns whether `dep` depends on `module`. depmod lists indirect dependencies, too, so one line
+ * suffices. */
 static bool
 needs(const struct module *dep, const struct module *module)
 {
@@ -133,8 +134,8 @@ needs(const struct module *dep, const struct module *module)
 	return false;
 }
 
-/* "softdep NAME pre: A B post: C" is a wish: one that is missing, or that needs the module
- * first, is passed over. */
+/* Plans the modules of "softdep NAME pre: A B post: C", except missing ones and those that depend
+ * on the module. */
 static int
 plan_softdeps(struct modtree *tree, struct module *module, const char *when, struct error *err)
 {
@@ -191,8 +192,8 @@ set_params(struct module *module, const char *params, struct error *err)
 		return 0;
 	if (module->params)
 		return error_set(err, ERROR_INVALID_ARGUMENT,
-				 "module %s is wanted with \"%s\" and with \"%s\"", module->name,
-				 module->params, params);
+				 "conflicting parameters of module %s: \"%s\" and \"%s\"",
+				 module->name, module->params, params);
 	module->params = strdup(params);
 	return module->params ? 0 : error_nomem(err, "planning modules");
 }
@@ -206,17 +207,18 @@ modtree_want(struct modtree *tree, const char *spec, struct error *err)
 	size_t len;
 
 	if (strchr(spec, '\n'))
-		return error_set(err, ERROR_INVALID_ARGUMENT,
-				 "module \"%.40s\": it holds a newline", spec);
+		return error_set(err, ERROR_INVALID_ARGUMENT, "invalid module \"%.40s\": newline",
+				 spec);
 	if (!modtree_plan_next_word(&rest, &word, &len) || !modtree_name(word, len, name))
-		return error_set(err, ERROR_INVALID_ARGUMENT, "\"%.80s\" is no module name", spec);
+		return error_set(err, ERROR_INVALID_ARGUMENT, "invalid module name \"%.80s\"",
+				 spec);
 	module = modtree_find(tree, name);
 	if (!module && is_builtin(tree, name))
 		return 0;
 	if (!module)
 		return error_set(err, ERROR_NOT_FOUND,
-				 "the kernel %s has no module %s, and has not built it in either",
-				 tree->release, name);
+				 "kernel %s has no module %s, loadable or built in", tree->release,
+				 name);
 	if (set_params(module, rest + strspn(rest, " \t"), err) < 0)
 		return -1;
 	return plan(tree, module, err);

@@ -1,5 +1,4 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Reading and parsing mountinfo. */
 #include "lib/mountinfo.h"
 
 #include <fcntl.h>
@@ -27,14 +26,14 @@ mountinfo_read(int dirfd, const char *path, struct error *err)
 	}
 	n = fd < 0 ? -1 : read_full(fd, text, MOUNTINFO_MAX);
 	if (n < 0) {
-		error_sys(err, "read %s", path);
+		error_sys(err, "failed to read %s", path);
 		return NULL;
 	}
 	text[n] = '\0';
 	return steal_ptr(&text);
 }
 
-/* The number at *at, which a space ends; *at goes to the next field. */
+/* Parses the number at *at, up to a space, and advances *at to the next field. */
 static bool
 take_number(char **at, int *out)
 {
@@ -67,7 +66,8 @@ mountinfo_parse(char *line, struct mountinfo *out)
 
 	if (!take_number(&field, &out->id) || !take_number(&field, &out->parent))
 		return false;
-	for (int i = 0; i < 2; i++) { /* device, root */
+	/* Skip device and root. */
+	for (int i = 0; i < 2; i++) {
 		field = strchr(field, ' ');
 		if (!field)
 			return false;

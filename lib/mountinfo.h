@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The kernel's list of mounts, /proc/<pid>/mountinfo (proc(5)). Asking it touches no file system that is mounted. */
+/* The kernel's list of mounts, /proc/<pid>/mountinfo (proc(5)). Reading it does not access the
+ * mounted file systems. */
 #pragma once
 
 #include <stdbool.h>
@@ -8,11 +9,14 @@
 
 struct mountinfo {
 	int id, parent;
-	char *point; /* in the line that was parsed */
+	/* Part of the parsed line. */
+	char *point;
 };
 
-/* The list as text: malloc'd, NULL and err on failure. dirfd and path as in openat(2). */
+/* Reads the list as text, which the caller frees. Returns NULL and err on failure. dirfd and path
+ * as for openat(2). */
 char *mountinfo_read(int dirfd, const char *path, struct error *err);
 
-/* Takes one line without its newline apart; octal escapes are undone in place. False for anything else. */
+/* Parses a line without its newline, and decodes octal escapes in place. Returns false if it is
+ * malformed. */
 bool mountinfo_parse(char *line, struct mountinfo *out);

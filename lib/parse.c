@@ -1,5 +1,4 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The only number parsing in the program. */
 #include "lib/parse.h"
 
 #include <string.h>
@@ -107,7 +106,7 @@ parse_bool(const char *s, bool *out)
 	return true;
 }
 
-/* Length of the valid UTF-8 sequence at p (n bytes left), 0 if invalid. RFC 3629. */
+/* Returns the length of the UTF-8 sequence at p (n bytes left), or 0 if it is invalid. RFC 3629. */
 static unsigned int
 utf8_length(const unsigned char *p, uint64_t n)
 {
@@ -126,10 +125,12 @@ utf8_length(const unsigned char *p, uint64_t n)
 	for (unsigned int i = 1; i < len; i++)
 		if ((p[i] & 0xc0) != 0x80)
 			return 0;
+	/* Overlong, or a surrogate. */
 	if ((p[0] == 0xe0 && p[1] < 0xa0) || (p[0] == 0xed && p[1] > 0x9f))
-		return 0; /* overlong; surrogates */
+		return 0;
+	/* Overlong, or above U+10FFFF. */
 	if ((p[0] == 0xf0 && p[1] < 0x90) || (p[0] == 0xf4 && p[1] > 0x8f))
-		return 0; /* overlong; above U+10FFFF */
+		return 0;
 	return len;
 }
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Path calls on names that somebody else chose: openat2, confined to a root fd, used through fds. */
+/* Path calls with untrusted names: resolved by openat2(2), confined to a root fd, used through
+ * fds. */
 #include "lib/path.h"
 
 #include <dirent.h>
@@ -30,7 +31,8 @@ path_try_open(int rootfd, const char *path, int flags, mode_t mode, enum path_fo
 		how.resolve |= RESOLVE_NO_SYMLINKS;
 	else if (follow == PATH_FOLLOW_PARENT)
 		how.flags |= O_NOFOLLOW;
-	/* EAGAIN: something in the tree was renamed meanwhile; openat2(2) says to try again */
+	/* EAGAIN: the tree was changed by a rename during resolution; openat2(2) advises to
+	 * retry. */
 	for (int i = 0; i < 128; i++) {
 		fd = sys_openat2(rootfd, *path ? path : ".", &how);
 		if (fd >= 0 || (errno != EAGAIN && errno != EINTR))
@@ -46,11 +48,12 @@ path_open(int rootfd, const char *path, int flags, mode_t mode, enum path_follow
 	int fd = path_try_open(rootfd, path, flags, mode, follow);
 
 	if (fd < 0)
-		return error_sys(err, "open %s", path);
+		return error_sys(err, "failed to open %s", path);
 	return fd;
 }
 
-/* Copies the next component of *path to name and steps over it. false: none left, or too long (errno). */
+/* Copies the next component of *path to name and advances *path. Returns false at the end, or if it
+ * is too long (errno). */
 static bool
 next_component(const char **path, char name[NAME_MAX + 1])
 {
@@ -73,10 +76,11 @@ next_component(const char **path, char name[NAME_MAX + 1])
 	return true;
 }
 
-/* What is left of a path while its links are resolved one by one. */
+/* State of a path whose links are resolved one by one. */
 struct trusted_walk {
 	int root, mount;
-	int at; /* owned: the directory that was reached */
+	/* The directory reached so far; owned. */
+	int at;
 	unsigned int links;
 	char rest[2 * PATH_MAX];
 };
@@ -107,7 +111,7 @@ walk_up(struct trusted_walk *w)
 	return walk_to(w, openat(w->at, "..", O_PATH | O_DIRECTORY | O_CLOEXEC));
 }
 
-/* Puts what the link says before what is left. */
+/* Prepends the target of the link to the rest of the path. */
 static int
 walk_link(struct trusted_walk *w, int link)
 {
@@ -130,7 +134,7 @@ walk_link(struct trusted_walk *w, int link)
 	return text[0] == '/' ? walk_to_root(w) : 0;
 }
 
-/* One component. */
+/* Resolves one component. */
 static int
 walk_one(struct trusted_walk *w, const char *name)
 {
@@ -163,7 +167,7 @@ path_open_trusted(int rootfd, const char *path)
 	char name[NAME_MAX + 1];
 	int r;
 
-	/* most often there is no link at all */
+	/* Most paths contain no link. */
 	if (fd >= 0 || errno != ELOOP)
 		return fd;
 	w.mount = sys_mount_id(rootfd, "", AT_EMPTY_PATH);
@@ -187,7 +191,7 @@ path_open_trusted(int rootfd, const char *path)
 	return w.at;
 }
 
-/* Makes the directory that the prefix `walked` of a path names, below the already opened parent. */
+/* Creates the directory `walked`, a prefix of the path, below its opened parent. */
 static int
 make_one(int rootfd, int parent, const char *walked, const char *name, mode_t mode, uid_t uid,
 	 gid_t gid)
@@ -217,7 +221,7 @@ path_mkdir_all(int rootfd, const char *path, mode_t mode, uid_t uid, gid_t gid, 
 	size_t len = 0;
 	auto_close int fd = -1;
 
-	/* most often it is there */
+	/* It usually exists. */
 	fd = path_try_open(rootfd, path, O_PATH | O_DIRECTORY, 0, PATH_FOLLOW_ALL);
 	if (fd >= 0)
 		return steal_fd(&fd);
@@ -230,17 +234,21 @@ path_mkdir_all(int rootfd, const char *path, mode_t mode, uid_t uid, gid_t gid, 
 
 		if (n < 0 || (size_t)n >= sizeof(walked) - len)
 			return error_set(err, ERROR_INVALID_ARGUMENT,
-					 "make directory %.64s…: path is too long", path);
+					 "failed to create directory %.64s…: path is too long",
+					 path);
 		len += (size_t)n;
-		/* the whole prefix is resolved again below the root: links and .. stay confined */
+		/* The prefix is resolved again below the root, so that links and .. stay
+		 * confined. */
 		next = make_one(rootfd, fd, walked, name, mode, uid, gid);
 		if (next < 0)
-			return error_sys(err, "make directory %s below the root: %s", path, walked);
+			return error_sys(err, "failed to create directory %s (at %s)", path,
+					 walked);
 		close_fd(&fd);
 		fd = next;
 	}
 	if (errno)
-		return error_sys_code(err, ERROR_INVALID_ARGUMENT, "make directory %.64s…", path);
+		return error_sys_code(err, ERROR_INVALID_ARGUMENT,
+				      "failed to create directory %.64s…", path);
 	return steal_fd(&fd);
 }
 
@@ -271,7 +279,7 @@ path_open_parent(int rootfd, const char *path, bool create, mode_t mode, char *n
 		return path_mkdir_all(rootfd, parent, mode, (uid_t)-1, (gid_t)-1, err);
 	fd = path_try_open(rootfd, parent, O_PATH | O_DIRECTORY, 0, PATH_FOLLOW_ALL);
 	if (fd < 0)
-		return error_sys(err, "open the directory of %s", path);
+		return error_sys(err, "failed to open the directory of %s", path);
 	return fd;
 }
 
@@ -289,21 +297,22 @@ path_make_target(int rootfd, const char *path, bool directory, mode_t mode, stru
 	fd = path_try_open(rootfd, path, O_PATH, 0, PATH_FOLLOW_ALL);
 	if (fd >= 0 || errno != ENOENT) {
 		if (fd < 0)
-			error_sys(err, "open %s", path);
+			error_sys(err, "failed to open %s", path);
 		return fd;
 	}
 	parent = path_open_parent(rootfd, path, true, 0755, name, err);
 	if (parent < 0)
 		return -1;
-	/* O_EXCL: a dangling link or something raced in is refused, never followed or truncated */
+	/* O_EXCL: a dangling link, or a file created in a race, is rejected, never followed or
+	 * truncated. */
 	made = path_try_open(parent, name, O_CREAT | O_EXCL | O_WRONLY, mode, PATH_FOLLOW_PARENT);
 	if (made < 0 && errno != EEXIST)
-		return error_sys(err, "make file %s", path);
+		return error_sys(err, "failed to create file %s", path);
 	fd = path_open(parent, name, O_PATH, 0, PATH_FOLLOW_PARENT, err);
 	if (fd >= 0 && (fstat(fd, &st) < 0 || S_ISLNK(st.st_mode))) {
 		close_fd(&fd);
 		return error_set(err, ERROR_INVALID_ARGUMENT,
-				 "make file %s: a dangling link is there", path);
+				 "failed to create file %s: dangling link", path);
 	}
 	return fd;
 }

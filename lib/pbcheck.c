@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What an encoded message would become, found out without decoding it. The amounts follow
- * protobuf_c_message_unpack() of protobuf-c 1.4.1: one struct per message, one array per repeated field,
- * one block per string, bytes or unknown field, and a list of all fields of a message (in slabs of 32, 64,
- * 128 … entries; the first 16 entries are on its stack).
+ * Computes the size of a decoded message without decoding it. The amounts follow
+ * protobuf_c_message_unpack() of protobuf-c 1.4.1: one struct per message, one array per repeated
+ * field, one block per string, bytes or unknown field, and a list of all fields of a message (in
+ * slabs of 32, 64, 128 … entries; the first 16 entries are on its stack).
  */
 #include "lib/pbcheck.h"
 
@@ -14,40 +14,48 @@
 #include "lib/parse.h"
 #include "lib/pbfield.h"
 
-#define SCANNED_MEMBER_SIZE 32 /* struct ScannedMember of protobuf-c, on a 64-bit machine */
+/* struct ScannedMember of protobuf-c on a 64-bit machine. */
+#define SCANNED_MEMBER_SIZE 32
 #define SCANNED_ON_STACK    16
-#define FIELD_NUMBER_MAX    ((1u << 29) - 1) /* protobuf encoding specification */
+/* Limit of the protobuf encoding. */
+#define FIELD_NUMBER_MAX ((1u << 29) - 1)
 
 #define WIRE_GROUP_START 3
 #define WIRE_GROUP_END   4
 
-/* One message that the pass is inside of. */
+/* A message that is being checked. */
 struct level {
 	const ProtobufCMessageDescriptor *desc;
 	const uint8_t *end;
-	size_t members; /* fields on the wire, known or not */
-	size_t slab;    /* entries in the last block of protobuf-c's list of them */
-	size_t room;    /* entries in all blocks */
+	/* Fields on the wire, known and unknown. */
+	size_t members;
+	/* Entries in the last slab of protobuf-c's list of fields. */
+	size_t slab;
+	/* Entries in all slabs. */
+	size_t room;
 	size_t unknown;
-	uint32_t counts[PBCHECK_FIELDS_MAX]; /* by field: elements, or times seen */
+	/* For each field: number of elements, or of occurrences. */
+	uint32_t counts[PBCHECK_FIELDS_MAX];
 };
 
 struct pass {
 	const struct pbcheck_limits *limits;
 	const uint8_t *at;
 	size_t bytes;
-	unsigned depth; /* levels in use */
+	/* Number of levels in use. */
+	unsigned depth;
 	struct level levels[PBCHECK_DEPTH_MAX];
 	struct error *err;
 };
 
-/* A field on the wire: number, wire type, and its content. */
+/* A field on the wire: number, wire type and content. */
 struct member {
 	uint32_t number;
 	unsigned wire;
 	const uint8_t *data;
 	size_t len;
-	const ProtobufCFieldDescriptor *field; /* NULL: unknown */
+	/* NULL if unknown. */
+	const ProtobufCFieldDescriptor *field;
 };
 
 static int
@@ -64,7 +72,8 @@ malformed(struct pass *p, const struct member *m, const char *why)
 	return error_set(p->err, ERROR_INVALID_ARGUMENT, "%s: %s", message, why);
 }
 
-/* Accounts for one allocation. The wire is at most 4 GiB and a factor below 64, so 64 bits suffice. */
+/* Accounts for one allocation. The wire is at most 4 GiB and a factor below 64, so 64 bits
+ * suffice. */
 static int
 pbcheck_take(struct pass *p, const struct member *m, uint64_t size)
 {
@@ -81,7 +90,8 @@ pbcheck_take(struct pass *p, const struct member *m, uint64_t size)
 			 p->limits->bytes);
 }
 
-/* Bytes of the varint at `at`, at most 10; 0 when it does not end before that or before `end`. */
+/* Returns the length of the varint at `at`, at most 10; 0 if it does not end within 10 bytes and
+ * before `end`. */
 static size_t
 varint_len(const uint8_t *at, const uint8_t *end)
 {
@@ -91,7 +101,7 @@ varint_len(const uint8_t *at, const uint8_t *end)
 	return 0;
 }
 
-/* As varint_len(), for tags and lengths: at most 5 bytes and 32 bits. */
+/* As varint_len(), for tags and lengths of at most 5 bytes and 32 bits. */
 static size_t
 varint32_read(const uint8_t *at, const uint8_t *end, uint32_t *out)
 {
@@ -147,7 +157,7 @@ wire_of(ProtobufCType type)
 	return UINT_MAX;
 }
 
-/* Reads tag and content of the next field; p->at is behind it then. */
+/* Reads tag and content of the next field and advances p->at. */
 static int
 member_read(struct pass *p, struct member *m)
 {
@@ -196,7 +206,7 @@ member_read(struct pass *p, struct member *m)
 	return 0;
 }
 
-/* Elements in the content of a packed field. */
+/* Returns the number of elements of a packed field. */
 static int
 packed_count(struct pass *p, const struct member *m, size_t *out)
 {
@@ -224,7 +234,7 @@ packed_count(struct pass *p, const struct member *m, size_t *out)
 	return 0;
 }
 
-/* Counts the member among its field's, and accounts for what it takes in an array. */
+/* Counts an element of a field, and accounts for its size in the array. */
 static int
 field_count(struct pass *p, const struct member *m, bool packed)
 {
@@ -248,7 +258,8 @@ field_count(struct pass *p, const struct member *m, bool packed)
 	return 0;
 }
 
-/* How many bytes in front are ASCII without NUL, counted by eights: most strings are nothing else. */
+/* Returns the length of the leading part that is ASCII without NUL, in steps of 8: most strings are
+ * pure ASCII. */
 static size_t
 ascii_len(const uint8_t *s, size_t n)
 {
@@ -258,7 +269,8 @@ ascii_len(const uint8_t *s, size_t n)
 
 	for (; n - at >= sizeof(word); at += sizeof(word)) {
 		memcpy(&word, s + at, sizeof(word));
-		/* A high bit; or a byte that borrows when 1 is taken from it, which only 0 does here. */
+		/* A high bit, or a zero byte, which is the only one here that borrows when 1 is
+		 * subtracted. */
 		if ((word | (word - ones)) & high)
 			break;
 	}
@@ -296,7 +308,7 @@ level_push(struct pass *p, const ProtobufCMessageDescriptor *desc, const uint8_t
 	return pbcheck_take(p, NULL, desc->sizeof_message);
 }
 
-/* Leaves a message: what depends on its totals is known now. */
+/* Leaves a message, and accounts for what depends on its totals. */
 static int
 level_pop(struct pass *p)
 {
@@ -353,7 +365,8 @@ member_check(struct pass *p)
 	case PROTOBUF_C_TYPE_MESSAGE:
 		p->at = m.data;
 		return level_push(p, m.field->descriptor, m.data + m.len);
-	default: /* numbers: in the struct, or counted with their array */
+	default:
+		/* Numbers are part of the struct, or were counted with their array. */
 		return 0;
 	}
 }
@@ -368,7 +381,8 @@ pbcheck(const ProtobufCMessageDescriptor *desc, const uint8_t *data, size_t len,
 		return error_set(err, ERROR_RESOURCE_EXHAUSTED, "%s: message of %zu bytes",
 				 desc->name, len);
 	p.limits = limits;
-	p.at = len ? data : (const uint8_t *)""; /* an empty message may come as NULL */
+	/* An empty message may be passed as NULL. */
+	p.at = len ? data : (const uint8_t *)"";
 	p.bytes = 0;
 	p.depth = 0;
 	p.err = err;

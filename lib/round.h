@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Few sizes of allocations: a heap that is asked for ever new sizes by a peer grows without a leak. */
+/* Rounding of allocation sizes: a heap with many different sizes, chosen by a peer, fragments and
+ * grows. */
 #pragma once
 
 #include <stddef.h>
 
-/* Beyond this the C library maps pages and gives them back. */
+/* Above this the C library maps pages and unmaps them on free(). */
 #define ROUND_MAX ((size_t)64 << 10)
 
-/* The least power of two times `least` that holds size; size itself where that is over ROUND_MAX. */
+/* Returns the smallest power of two times `least` that is at least size, or size itself if that
+ * exceeds ROUND_MAX. */
 static inline size_t
 round_alloc(size_t size, size_t least)
 {

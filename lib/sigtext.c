@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Text made in a signal handler: what the crash handlers of init and agent say. */
+/* Formatting in a signal handler, for the crash handlers of init and agent. */
 #include "lib/sigtext.h"
 
 #include <string.h>

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Text made in a signal handler (signal-safety(7)): no allocation, no locale, no stdio. Never blocks. */
+/* Formatting in a signal handler (signal-safety(7)): no allocation, locale or stdio. Never
+ * blocks. */
 #pragma once
 
 #include <stdint.h>
 
-/* Each writes at p, without a NUL, and returns where the text ends. The caller sees to the room: the length of the
- * text, at most 64 bytes of a number. */
+/* Each writes to p, without NUL, and returns the end of the text. The caller provides the room: the
+ * length of the text, or 64 bytes for a number. */
 char *sigtext_put(char *p, const char *text);
-char *sigtext_put_number(char *p, uint64_t value, unsigned int base); /* base 2 to 16 */
+/* base is 2 to 16. */
+char *sigtext_put_number(char *p, uint64_t value, unsigned int base);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* System calls that musl 1.2.3 has no wrapper for. Numbers above 423 are the same on every architecture. */
+/* System calls that musl 1.2.3 lacks. Numbers above 423 are the same on all architectures. */
 #include "lib/sys.h"
 
 #include <errno.h>
@@ -175,7 +175,8 @@ sys_is_mount_root(int fd)
 int
 sys_reset_signal(int sig)
 {
-	/* the kernel's struct sigaction: handler, flags, restorer (where there is one), mask; all zero is SIG_DFL */
+	/* The kernel's struct sigaction: handler, flags, restorer (if any), mask. All zero is
+	 * SIG_DFL. */
 	static const unsigned long zero[4];
 
 	return (int)syscall(SYS_rt_sigaction, sig, zero, NULL, 8);
@@ -195,7 +196,8 @@ sys_random(void *out, size_t size)
 	if (getrandom(out, size, GRND_INSECURE) == (ssize_t)size ||
 	    getrandom(out, size, GRND_NONBLOCK) == (ssize_t)size)
 		return;
-	/* Linux before 5.6 with a pool that is not ready: what differs from boot to boot */
+	/* Linux before 5.6 with a pool that is not initialised: use values that differ between
+	 * boots. */
 	(void)clock_gettime(CLOCK_MONOTONIC, &now);
 	memset(out, 0, size);
 	memcpy(out, &now.tv_nsec, size < sizeof(now.tv_nsec) ? size : sizeof(now.tv_nsec));

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* System calls and constants that musl 1.2.3 has no wrapper for. Each behaves as its man page says:
- * -1 and errno on failure. */
+/* System calls and constants that musl 1.2.3 lacks. Each behaves as documented in its man page: -1
+ * and errno on failure. */
 #pragma once
 
 #include <fcntl.h>
@@ -9,7 +9,8 @@
 #include <sys/types.h>
 
 #include <linux/openat2.h>
-#include <linux/sched.h> /* struct clone_args, CLONE_* */
+/* struct clone_args, CLONE_* */
+#include <linux/sched.h>
 
 #ifndef CLONE_NEWTIME
 #define CLONE_NEWTIME 0x00000080
@@ -69,14 +70,14 @@ enum {
 #define MOUNT_ATTR_NOSYMFOLLOW 0x00200000
 #endif
 
-/* Same layout as the kernel's struct mount_attr (mount_setattr(2)). */
+/* Has the layout of the kernel's struct mount_attr (mount_setattr(2)). */
 struct sys_mount_attr {
 	uint64_t attr_set, attr_clr, propagation, userns_fd;
 };
 
 int sys_openat2(int dirfd, const char *path, const struct open_how *how);
-/* In the child 0 is returned, with a copy of the caller's stack (no CLONE_VM). glibc/musl's atfork
- * handlers and pid caches are not involved; the agent has one thread. */
+/* Returns 0 in the child, which has a copy of the caller's stack (no CLONE_VM). Does not run atfork
+ * handlers of the C library; the agent is single-threaded. */
 pid_t sys_clone3(struct clone_args *args);
 int sys_execveat(int dirfd, const char *path, char *const argv[], char *const envp[], int flags);
 int sys_pidfd_open(pid_t pid, unsigned int flags);
@@ -96,14 +97,17 @@ int sys_fspick(int dirfd, const char *path, unsigned int flags);
 int sys_renameat2(int from_dirfd, const char *from, int to_dirfd, const char *to,
 		  unsigned int flags);
 int sys_pivot_root(const char *new_root, const char *put_old);
-/* The id of the mount that dirfd and path lead to (statx(2), STATX_MNT_ID; flags: AT_*), -1 and errno. An id is
- * only good for comparing while the mount lasts. */
+/* Stores the id of the mount of dirfd and path (statx(2), STATX_MNT_ID; flags: AT_*). Returns -1
+ * and errno on failure. An id is valid for comparisons only while the mount exists. */
 int sys_mount_id(int dirfd, const char *path, int flags);
-/* Is fd the root of a mount? 1, 0, or -1 and errno (statx(2), STATX_ATTR_MOUNT_ROOT; Linux 5.8). */
+/* Returns 1 if fd is the root of a mount, 0 if not, or -1 and errno (statx(2),
+ * STATX_ATTR_MOUNT_ROOT; Linux 5.8). */
 int sys_is_mount_root(int fd);
-/* Gives a signal its default action, also those that the C library keeps for itself and signal(2) refuses: they
- * may have been inherited as ignored. -1 and EINVAL for SIGKILL and SIGSTOP. */
+/* Resets a signal to its default action, including signals that are reserved by the C library and
+ * rejected by signal(2): they may have been inherited as ignored. Returns -1 and EINVAL for SIGKILL
+ * and SIGSTOP. */
 int sys_reset_signal(int sig);
-/* Fills `out`, 256 bytes at most, with random bytes, without waiting for the kernel's pool to be ready. */
+/* Fills `out`, at most 256 bytes, with random bytes, without waiting until the kernel's pool is
+ * initialised. */
 void sys_random(void *out, size_t size);
 int sys_finit_module(int fd, const char *params, int flags);

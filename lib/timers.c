@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The heap of timers: heap[0] is due first, the parents of heap[i] are heap[(i - 1) / 2] and so on. Called by loop.c. */
+/* The heap of timers: heap[0] is due first, the parent of heap[i] is heap[(i - 1) / 2]. Called by
+ * loop.c. */
 #include "lib/timers.h"
 
 #include <stdbool.h>
@@ -20,7 +21,7 @@ timers_put(struct timers *t, size_t at, struct timer *timer)
 	timer->at = at;
 }
 
-/* Moves the timer, whose place `at` is, up to where it belongs. */
+/* Moves the timer at index `at` up to its position. */
 static void
 timers_rise(struct timers *t, size_t at, struct timer *timer)
 {
@@ -31,7 +32,7 @@ timers_rise(struct timers *t, size_t at, struct timer *timer)
 	timers_put(t, at, timer);
 }
 
-/* The same downwards. */
+/* Moves the timer at index `at` down to its position. */
 static void
 timers_sink(struct timers *t, size_t at, struct timer *timer)
 {
@@ -46,7 +47,7 @@ timers_sink(struct timers *t, size_t at, struct timer *timer)
 	timers_put(t, at, timer);
 }
 
-/* Changes the room to that for `room` timers, at least those that there are. */
+/* Resizes the heap to `room` timers, but at least to the current number. */
 static bool
 timers_resize(struct timers *t, size_t room)
 {

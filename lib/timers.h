@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The timers of a loop, as a binary heap: setting or cancelling one takes O(log n) steps. Each parked call with a timeout
- * has one, and a host may have 4,096 of them on each connection. Only loop.c uses this. Never blocks.
+ * The timers of a loop as a binary heap: setting or cancelling one takes O(log n) steps. Each
+ * parked call with a timeout has one, and a host may have 4,096 of them on each connection. Used
+ * only by loop.c.
  */
 #pragma once
 
@@ -13,29 +14,31 @@
 
 struct timer {
 	struct timers *owner;
-	size_t at; /* its place in the heap */
+	/* Its index in the heap. */
+	size_t at;
 	uint64_t due_ns;
-	uint64_t order; /* of those that are due at the same time the first set fires first */
+	/* Order of setting, for timers that are due at the same time. */
+	uint64_t order;
 	timer_fn *fn;
 	void *data;
 };
 
-/* All zero: empty. */
+/* All zero if empty. */
 struct timers {
 	struct timer **heap;
 	size_t n, room;
 	uint64_t order;
 };
 
-/* Sets a timer. NULL and err when memory is out. */
+/* Sets a timer. Returns NULL and err if memory is exhausted. */
 struct timer *timers_add(struct timers *t, uint64_t due_ns, timer_fn *fn, void *data,
 			 struct error *err);
 
-/* Returns the one that is due first, NULL if there is none. */
+/* Returns the timer that is due first, or NULL. */
 struct timer *timers_first(const struct timers *t);
 
-/* Takes the timer out and frees it. */
+/* Removes and frees the timer. */
 void timers_remove(struct timer *timer);
 
-/* Frees all. */
+/* Frees all timers. */
 void timers_release(struct timers *t);

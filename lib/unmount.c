@@ -1,5 +1,4 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Unmounting through file descriptors. */
 #include "lib/unmount.h"
 
 #include <errno.h>
@@ -12,10 +11,11 @@
 #include "lib/path.h"
 #include "lib/sys.h"
 
-/* Mounts that lie upon each other at one place. */
+/* Maximum number of stacked mounts. */
 #define STACK_MAX 64
 
-/* Returns 1 if the mount `id` lies on what `point` stands for, 0 if not, -1 with errno if that cannot be found out. */
+/* Returns 1 if the mount `id` is mounted on `point`, 0 if not, or -1 and errno if the list of
+ * mounts cannot be read. */
 static int
 unmount_look(int point, int id)
 {
@@ -44,8 +44,8 @@ unmount_upon(int point, int id, int flags)
 {
 	char path[64];
 
-	/* The kernel takes the topmost of those that lie upon each other there. If nothing does, it could be the one in which
-	 * the point itself lies: so each time its id is looked for first. */
+	/* umount2(2) removes the topmost mount at the point. If there is none, it could remove the
+	 * mount that contains the point, so the id is checked before each call. */
 	for (int i = 0; i < STACK_MAX; i++) {
 		int found = id > 0 ? unmount_look(point, id) : 1;
 

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Walking and removing trees (lib/path.h). No recursion: a made-up tree may be thousands of levels deep. One
- * directory fd per level stays open (init raises RLIMIT_NOFILE), so the way back never depends on `..`,
- * which a peer may have moved. Mounts are never crossed, links never followed.
+ * Iteration over trees and their removal (lib/path.h). Not recursive, since a hostile tree may have
+ * thousands of levels. One directory fd per level stays open (init raises RLIMIT_NOFILE), so that
+ * the way back does not depend on `..`, which a peer may have moved. Mounts are not crossed and
+ * links not followed.
  */
 #include "lib/path.h"
 
@@ -17,10 +18,11 @@
 #include "lib/cleanup.h"
 #include "lib/sys.h"
 
-/* One level of the way down. */
+/* A directory on the current path. */
 struct level {
 	DIR *dir;
-	char *name; /* of this directory in its parent; NULL at the top */
+	/* Name of this directory in its parent; NULL at the top. */
+	char *name;
 };
 
 struct stack {
@@ -28,8 +30,8 @@ struct stack {
 	size_t n, size;
 };
 
-#define DEPTH_MAX \
-	4200 /* a little over PATH_MAX / 2 nested directories, as deep as names can reach */
+/* A little over PATH_MAX / 2 nested directories, the depth that names can reach. */
+#define DEPTH_MAX 4200
 
 static int
 stack_push(struct stack *s, int fd, const char *name, struct error *err)
@@ -52,7 +54,7 @@ stack_push(struct stack *s, int fd, const char *name, struct error *err)
 	l->name = strdup(name);
 	l->dir = l->name ? fdopendir(fd) : NULL;
 	if (!l->dir) {
-		error_sys(err, "read directory %s", name);
+		error_sys(err, "failed to read directory %s", name);
 		free(l->name);
 		(void)close(fd);
 		return -1;
@@ -96,7 +98,7 @@ is_dot(const char *name)
 	return strcmp(name, ".") == 0 || strcmp(name, "..") == 0;
 }
 
-/* Removes an entry, or opens it as the next level: 1 pushed, 0 removed, -1 failed. */
+/* Removes an entry (0), or opens it as the next level (1). Returns -1 on failure. */
 static int
 remove_entry(struct stack *s, int dirfd, const char *name, struct error *err)
 {
@@ -105,22 +107,22 @@ remove_entry(struct stack *s, int dirfd, const char *name, struct error *err)
 	if (unlinkat(dirfd, name, 0) == 0 || errno == ENOENT)
 		return 0;
 	if (errno != EISDIR && errno != EPERM)
-		return error_sys(err, "remove %s", name);
+		return error_sys(err, "failed to remove %s", name);
 	if (unlinkat(dirfd, name, AT_REMOVEDIR) == 0 || errno == ENOENT)
 		return 0;
 	if (errno != ENOTEMPTY && errno != EEXIST)
-		return error_sys(err, "remove directory %s", name);
+		return error_sys(err, "failed to remove directory %s", name);
 	if (s->n >= DEPTH_MAX) {
 		errno = ELOOP;
-		return error_sys(err, "remove directory %s: nested too deeply", name);
+		return error_sys(err, "failed to remove directory %s: nested too deeply", name);
 	}
 	fd = open_dir_nofollow(dirfd, name);
 	if (fd < 0)
-		return error_sys(err, "remove directory %s: open", name);
+		return error_sys(err, "failed to open directory %s to remove it", name);
 	return stack_push(s, fd, name, err) < 0 ? -1 : 1;
 }
 
-/* Empties the top level; goes down where needed. */
+/* Empties the last level, and descends into directories. */
 static int
 remove_levels(struct stack *s, int topfd, struct error *err)
 {
@@ -146,10 +148,14 @@ remove_levels(struct stack *s, int topfd, struct error *err)
 
 			if (unlinkat(parent, l->name, AT_REMOVEDIR) < 0 && errno != ENOENT) {
 				if (errno != ENOTEMPTY)
-					return error_sys(err, "remove directory %s", l->name);
-				rewinddir(l->dir); /* filled again, or readdir skipped: once more */
+					return error_sys(err, "failed to remove directory %s",
+							 l->name);
+				/* New entries, or entries that readdir(3) skipped: read it
+				 * again. */
+				rewinddir(l->dir);
 				if ((e = readdir(l->dir)) == NULL)
-					return error_sys(err, "remove directory %s", l->name);
+					return error_sys(err, "failed to remove directory %s",
+							 l->name);
 				rewinddir(l->dir);
 				continue;
 			}
@@ -172,13 +178,15 @@ path_remove_tree(int dirfd, const char *name, struct error *err)
 
 		if ((size_t)(slash - name) >= sizeof(dir) || !slash[1])
 			return error_set(err, ERROR_INVALID_ARGUMENT,
-					 "remove \"%.64s\": not a name", name);
+					 "failed to remove \"%.64s\": invalid name", name);
 		memcpy(dir, name, (size_t)(slash - name));
 		dir[slash - name] = '\0';
 		parent = openat(dirfd, slash == name ? "/" : dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
 		if (parent < 0)
-			return errno == ENOENT ? 0
-					       : error_sys(err, "remove %s: open %s", name, dir);
+			return errno == ENOENT
+				       ? 0
+				       : error_sys(err, "failed to remove %s: failed to open %s",
+						   name, dir);
 		dirfd = parent;
 		name = slash + 1;
 	}
@@ -197,7 +205,7 @@ walk_entry(struct stack *s, int dfd, const char *name, path_walk_fn *fn, void *d
 	int fd;
 
 	if (fstatat(dfd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
-		return errno == ENOENT ? 0 : error_sys(err, "look at %s", name);
+		return errno == ENOENT ? 0 : error_sys(err, "failed to stat %s", name);
 	if (fn(dfd, name, &st, data, err) < 0)
 		return -1;
 	if (!S_ISDIR(st.st_mode) || s->n >= DEPTH_MAX)
@@ -206,7 +214,7 @@ walk_entry(struct stack *s, int dfd, const char *name, path_walk_fn *fn, void *d
 	if (fd < 0)
 		return errno == EXDEV || errno == ENOENT || errno == ELOOP || errno == ENOTDIR
 			       ? 0
-			       : error_sys(err, "open directory %s", name);
+			       : error_sys(err, "failed to open directory %s", name);
 	return stack_push(s, fd, name, err);
 }
 
@@ -219,9 +227,9 @@ path_walk(int dfd, path_walk_fn *fn, void *data, struct error *err)
 	int r = 0;
 
 	if (fd < 0)
-		return error_sys(err, "open directory");
+		return error_sys(err, "failed to open directory");
 	if (fstat(fd, &st) < 0) {
-		error_sys(err, "look at directory");
+		error_sys(err, "failed to stat directory");
 		(void)close(fd);
 		return -1;
 	}

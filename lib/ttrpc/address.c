@@ -26,7 +26,7 @@ bad(const struct address *a, const char *why, struct error *err)
 	return error_set(err, ERROR_INVALID_ARGUMENT, "address '%s': %s", a->text, why);
 }
 
-/* Cuts ":PORT" off the end of `rest`. */
+/* Splits ":PORT" from the end of `rest`. */
 static int
 split_port(const struct address *a, char *rest, uint32_t *port, struct error *err)
 {
@@ -141,10 +141,10 @@ address_parse(const char *text, struct address *out, struct error *err)
 static int
 unavailable(const struct address *a, struct error *err)
 {
-	return error_sys_code(err, ERROR_UNAVAILABLE, "connect to %s", a->text);
+	return error_sys_code(err, ERROR_UNAVAILABLE, "failed to connect to %s", a->text);
 }
 
-/* How long, and what (-1: nothing) ends it early by becoming readable. */
+/* Limits of a wait: a deadline, and an fd (or -1) that cancels it by becoming readable. */
 struct attempt {
 	uint64_t deadline;
 	int stop_fd;
@@ -164,13 +164,16 @@ address_wait_for(const struct address *a, const struct attempt *t, int fd, short
 	if (n < 0)
 		return unavailable(a, err);
 	if (pfd[1].revents)
-		return error_set(err, ERROR_CANCELLED, "connect to %s: given up", a->text);
+		return error_set(err, ERROR_CANCELLED, "failed to connect to %s: cancelled",
+				 a->text);
 	if (n == 0)
-		return error_set(err, ERROR_DEADLINE_EXCEEDED, "connect to %s: timeout", a->text);
+		return error_set(err, ERROR_DEADLINE_EXCEEDED, "failed to connect to %s: timed out",
+				 a->text);
 	return 0;
 }
 
-/* CONNECT PORT\n and its answer, which is read byte by byte: what follows is not ours. */
+/* Sends CONNECT PORT\n and reads the answer byte by byte, since the next bytes belong to the
+ * caller. */
 static int
 handshake(const struct address *a, const struct attempt *t, int fd, struct error *err)
 {
@@ -191,16 +194,17 @@ handshake(const struct address *a, const struct attempt *t, int fd, struct error
 		if (got < 0)
 			return unavailable(a, err);
 		if (got == 0)
-			return error_set(err, ERROR_UNAVAILABLE,
-					 "connect to %s: nobody listens on port %u of the guest",
-					 a->text, a->port);
+			return error_set(
+				err, ERROR_UNAVAILABLE,
+				"failed to connect to %s: no listener on port %u of the guest",
+				a->text, a->port);
 		if (line[len++] == '\n')
 			break;
 	}
 	line[len] = '\0';
 	if (strncmp(line, "OK ", 3) != 0 || line[len - 1] != '\n')
-		return error_set(err, ERROR_UNAVAILABLE, "connect to %s: answered '%s'", a->text,
-				 line);
+		return error_set(err, ERROR_UNAVAILABLE,
+				 "failed to connect to %s: unexpected answer '%s'", a->text, line);
 	return 0;
 }
 
@@ -248,7 +252,7 @@ address_dial(const struct address *a, int timeout_ms, struct error *err)
 
 		if (fd >= 0 || deadline_is_over(deadline))
 			return fd;
-		/* Nothing tells when a server begins to listen. */
+		/* There is no notification when a server starts to listen. */
 		(void)nanosleep(&interval, NULL);
 	}
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Calls over one non-blocking stream socket. What the server sends is checked like any peer's bytes. */
+/* Calls over one non-blocking stream socket. Data from the server is checked like that of any
+ * peer. */
 #include "lib/ttrpc/client.h"
 
 #include <errno.h>
@@ -18,27 +19,33 @@
 #include "lib/ttrpc/frame.h"
 #include "ttrpc.pb-c.h"
 
-#define OUT_MAX   (64u << 20) /* requests that the server has not taken yet */
+/* Maximum size of unsent requests. */
+#define OUT_MAX   (64u << 20)
 #define READ_SIZE 65536
 #define N_BUCKETS 1024
 
 struct pending {
-	struct pending *next; /* in its bucket */
+	/* Next in its bucket. */
+	struct pending *next;
 	uint32_t id;
 	const ProtobufCMessageDescriptor *output;
-	ttrpc_reply_fn *fn; /* NULL: for ttrpc_client_wait() */
+	/* NULL for calls of ttrpc_client_wait(). */
+	ttrpc_reply_fn *fn;
 	void *data;
 	bool done;
-	ProtobufCMessage *reply; /* once done, or NULL and: */
+	/* Set when the call is done; NULL on failure. */
+	ProtobufCMessage *reply;
 	struct error failure;
 };
 
 struct ttrpc_client {
 	int fd;
-	uint32_t next_id; /* odd, increasing */
+	/* Odd and increasing. */
+	uint32_t next_id;
 	unsigned n_pending;
 	bool broken;
-	struct error why; /* once broken */
+	/* Set once the connection is broken. */
+	struct error why;
 	struct frame_reader reader;
 	struct buf out;
 	struct pending *buckets[N_BUCKETS];
@@ -55,7 +62,7 @@ pending_find(struct ttrpc_client *client, uint32_t id)
 	return p;
 }
 
-/* The first in a bucket without an answer. */
+/* Returns the first unanswered call of a bucket. */
 static struct pending **
 first_open(struct pending **bucket)
 {
@@ -72,7 +79,7 @@ pending_free(struct pending *p)
 	free(p);
 }
 
-/* Gives a call its answer; the reply is the callback's or the waiter's from here on. */
+/* Completes a call. The reply is then owned by the callback or the waiter. */
 static void
 settle(struct ttrpc_client *client, struct pending **at, ProtobufCMessage *reply,
        const struct error *failure)
@@ -92,7 +99,7 @@ settle(struct ttrpc_client *client, struct pending **at, ProtobufCMessage *reply
 	free(p);
 }
 
-/* The connection is over: every call fails. Callbacks may not start new ones any more. */
+/* Fails all calls because the connection has ended. Callbacks can no longer start calls. */
 static int
 set_broken(struct ttrpc_client *client, struct error *err)
 {
@@ -102,7 +109,8 @@ set_broken(struct ttrpc_client *client, struct error *err)
 		for (size_t i = 0; i < N_BUCKETS; i++) {
 			struct pending **at;
 
-			/* From the start each time: a callback may have forgotten others. */
+			/* Starts over each time, because a callback may have forgotten other
+			 * calls. */
 			while (*(at = first_open(&client->buckets[i])))
 				settle(client, at, NULL, &client->why);
 		}
@@ -118,7 +126,7 @@ ttrpc_client_new(int fd, struct error *err)
 	int flags = fcntl(fd, F_GETFL);
 
 	if (flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0) {
-		error_sys(err, "make the connection non-blocking");
+		error_sys(err, "failed to make the connection non-blocking");
 		close_fd(&fd);
 		return NULL;
 	}
@@ -166,7 +174,7 @@ ttrpc_client_free(struct ttrpc_client *client)
 	free(client);
 }
 
-/* Writes what the socket takes. */
+/* Writes as much as the socket accepts. */
 static int
 client_flush(struct ttrpc_client *client, struct error *err)
 {
@@ -179,7 +187,7 @@ client_flush(struct ttrpc_client *client, struct error *err)
 		if (n < 0 && errno == EAGAIN)
 			return 0;
 		if (n < 0)
-			return error_sys_code(err, ERROR_UNAVAILABLE, "send to server");
+			return error_sys_code(err, ERROR_UNAVAILABLE, "failed to send to server");
 		buf_consume(&client->out, (size_t)n);
 	}
 	return 0;
@@ -220,12 +228,12 @@ ttrpc_client_start(struct ttrpc_client *client, const ProtobufCServiceDescriptor
 	client->n_pending++;
 	p->next = client->buckets[p->id / 2 % N_BUCKETS];
 	client->buckets[p->id / 2 % N_BUCKETS] = p;
-	/* A failure to send is found again, and told to all calls, by whoever waits. */
+	/* The next wait finds a failure to send again, and fails all calls. */
 	(void)client_flush(client, &(struct error){ 0 });
 	return p->id;
 }
 
-/* The reply in a response's payload, or NULL and the failure that it carries. */
+/* Returns the reply in the payload of a response, or NULL and the failure in it. */
 static ProtobufCMessage *
 open_response(const struct pending *p, const struct buf *payload, struct error *failure)
 {
@@ -237,7 +245,7 @@ open_response(const struct pending *p, const struct buf *payload, struct error *
 						  buf_len(payload), &envelope, NULL, failure);
 
 	if (!response) {
-		error_wrap(failure, "bad response");
+		error_wrap(failure, "invalid response");
 		failure->code = ERROR_INTERNAL;
 		return NULL;
 	}
@@ -248,7 +256,7 @@ open_response(const struct pending *p, const struct buf *payload, struct error *
 		reply = pbcheck_unpack(p->output, response->payload.data, response->payload.len,
 				       &message, NULL, failure);
 		if (!reply) {
-			error_wrap(failure, "bad reply");
+			error_wrap(failure, "invalid reply");
 			failure->code = ERROR_INTERNAL;
 		}
 	}
@@ -263,7 +271,7 @@ frame_ready(struct ttrpc_client *client)
 	struct error failure = ERROR_INIT;
 	ProtobufCMessage *reply;
 
-	/* An answer to a forgotten call, or no answer at all. */
+	/* An answer to a forgotten call, or an unexpected frame. */
 	if (client->reader.header.type != FRAME_RESPONSE || !*at || (*at)->done)
 		return;
 	reply = open_response(*at, &client->reader.payload, &failure);
@@ -276,7 +284,7 @@ frame_refused(struct ttrpc_client *client)
 	struct pending **at = pending_find(client, client->reader.header.stream);
 	struct error failure = ERROR_INIT;
 
-	error_set(&failure, ERROR_RESOURCE_EXHAUSTED, "response of %u bytes is over the limit",
+	error_set(&failure, ERROR_RESOURCE_EXHAUSTED, "response of %u bytes exceeds the limit",
 		  client->reader.header.length);
 	if (*at && !(*at)->done)
 		settle(client, at, NULL, &failure);
@@ -320,7 +328,7 @@ ttrpc_client_handle(struct ttrpc_client *client, struct error *err)
 		if (n < 0 && errno == EAGAIN)
 			return 0;
 		if (n < 0)
-			error_sys_code(err, ERROR_UNAVAILABLE, "receive from server");
+			error_sys_code(err, ERROR_UNAVAILABLE, "failed to receive from server");
 		if (n == 0)
 			error_set(err, ERROR_UNAVAILABLE, "server closed the connection");
 		if (n <= 0 || received(client, (size_t)n, err) < 0)
@@ -337,7 +345,7 @@ ttrpc_client_poll(struct ttrpc_client *client, int timeout_ms, struct error *err
 	int n = client->broken ? 1 : poll(&pfd, 1, timeout_ms);
 
 	if (n < 0 && errno != EINTR)
-		return error_sys(err, "wait for the server");
+		return error_sys(err, "failed to wait for the server");
 	if (n <= 0)
 		return 0;
 	return ttrpc_client_handle(client, err) < 0 ? -1 : 1;
@@ -366,9 +374,9 @@ ttrpc_client_wait(struct ttrpc_client *client, uint32_t id, int timeout_ms,
 			return rc;
 		}
 		if (last)
-			return error_set(err, ERROR_DEADLINE_EXCEEDED, "no answer in %d ms",
+			return error_set(err, ERROR_DEADLINE_EXCEEDED, "timed out after %d ms",
 					 timeout_ms);
-		/* What broke the connection has become the failure of this call too. */
+		/* The failure of the connection is now that of this call, too. */
 		(void)ttrpc_client_poll(client, deadline_left_ms(deadline), err);
 	}
 }

@@ -22,9 +22,9 @@ struct ttrpc_client;
  */
 typedef void ttrpc_reply_fn(void *data, ProtobufCMessage *reply, const struct error *failure);
 
-/* Connects to an address (lib/ttrpc/address.h), retrying until timeout_ms have passed (-1: no limit).
- * Blocks. On failure returns NULL and sets err: INVALID_ARGUMENT for a bad address, else UNAVAILABLE
- * or DEADLINE_EXCEEDED. The result is freed with ttrpc_client_free(). */
+/* Connects to an address (lib/ttrpc/address.h), retrying until timeout_ms have passed (-1: no
+ * limit). Blocks. On failure returns NULL and sets err: INVALID_ARGUMENT for a bad address, else
+ * UNAVAILABLE or DEADLINE_EXCEEDED. The result is freed with ttrpc_client_free(). */
 struct ttrpc_client *ttrpc_client_dial(const char *address, int timeout_ms, struct error *err);
 
 /* Makes a client of a connected stream socket. Takes ownership of fd, also on failure, and makes it
@@ -45,10 +45,10 @@ uint32_t ttrpc_client_start(struct ttrpc_client *client, const ProtobufCServiceD
 			    const char *method, const ProtobufCMessage *request, int64_t timeout_ns,
 			    ttrpc_reply_fn *fn, void *data, struct error *err);
 
-/* Waits for the answer to a call that was started without a callback, and ends the call. The caller
- * owns *reply (`reply` may be NULL). On failure returns -1 and err: the server's status, UNAVAILABLE,
- * or DEADLINE_EXCEEDED after timeout_ms (-1: no limit); in the last case the call stays open and can
- * be waited for again. Blocks; other calls are answered meanwhile. */
+/* Waits for the answer to a call that was started without a callback, and ends the call. The
+ * caller owns *reply (`reply` may be NULL). On failure returns -1 and err: the server's status,
+ * UNAVAILABLE, or DEADLINE_EXCEEDED after timeout_ms (-1: no limit); in the last case the call
+ * stays open and can be waited for again. Blocks; other calls are answered meanwhile. */
 int ttrpc_client_wait(struct ttrpc_client *client, uint32_t id, int timeout_ms,
 		      ProtobufCMessage **reply, struct error *err);
 
@@ -68,8 +68,8 @@ int ttrpc_client_fd(const struct ttrpc_client *client);
 short ttrpc_client_events(const struct ttrpc_client *client);
 int ttrpc_client_handle(struct ttrpc_client *client, struct error *err);
 
-/* Waits at most timeout_ms (-1: no limit) for an event, and handles it. Returns 1 if one was handled,
- * 0 on timeout, -1 as ttrpc_client_handle(). */
+/* Waits at most timeout_ms (-1: no limit) for an event, and handles it. Returns 1 if one was
+ * handled, 0 on timeout, -1 as ttrpc_client_handle(). */
 int ttrpc_client_poll(struct ttrpc_client *client, int timeout_ms, struct error *err);
 
 /* Returns the number of unanswered calls. */

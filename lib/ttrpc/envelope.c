@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The few bytes of an envelope are written by hand, so that the message in it is packed straight behind
- * them. Field numbers are those of proto/ttrpc.proto.
+ * The few bytes of an envelope are written by hand, so that the message can be packed directly
+ * after them. Field numbers are those of proto/ttrpc.proto.
  */
 #include "lib/ttrpc/envelope.h"
 
@@ -50,14 +50,15 @@ put_varint(uint8_t *at, uint64_t v)
 	return at;
 }
 
-/* Tag, length and room for the content; empty content is left out, as proto3 does. */
+/* Writes tag and length, and reserves room for the content. Empty content is omitted, as in
+ * proto3. */
 static size_t
 bytes_size(size_t n)
 {
 	return n ? 1 + varint_size(n) + n : 0;
 }
 
-/* Tag and length; the content follows. */
+/* Writes tag and length; the content follows. */
 static uint8_t *
 put_bytes(uint8_t *at, uint8_t number, const void *data, size_t n)
 {
@@ -80,7 +81,8 @@ put_message(uint8_t *at, uint8_t number, const ProtobufCMessage *message, size_t
 	return end;
 }
 
-/* Room for a frame of n payload bytes, its header written; NULL when there is none. */
+/* Reserves room for a frame with n bytes of payload and writes its header. Returns NULL if that
+ * fails. */
 static uint8_t *
 frame_begin(struct buf *out, uint32_t stream, enum frame_type type, size_t n)
 {
@@ -107,7 +109,7 @@ envelope_append_request(struct buf *out, uint32_t stream, const char *service, c
 		n += 1 + varint_size((uint64_t)timeout_ns);
 	if (n > FRAME_PAYLOAD_MAX)
 		return error_set(err, ERROR_RESOURCE_EXHAUSTED,
-				 "%s: request of %zu bytes is over the limit of %u", method, n,
+				 "%s: request of %zu bytes exceeds the limit of %u", method, n,
 				 FRAME_PAYLOAD_MAX);
 	at = frame_begin(out, stream, FRAME_REQUEST, n);
 	if (!at)
@@ -133,12 +135,12 @@ envelope_append_reply(struct buf *out, uint32_t stream, const ProtobufCMessage *
 
 	if (n > FRAME_PAYLOAD_MAX)
 		return error_set(err, ERROR_INVALID_ARGUMENT,
-				 "reply of %zu bytes is over the limit of %u", n,
+				 "reply of %zu bytes exceeds the limit of %u", n,
 				 FRAME_PAYLOAD_MAX);
 	at = frame_begin(out, stream, FRAME_RESPONSE, n);
 	if (!at)
 		return error_nomem(err, "packing a reply");
-	/* A status that is there and says 0, with no content of its own. */
+	/* A status that is present with code 0, that is, without content. */
 	*at++ = TAG_BYTES(RESPONSE_STATUS);
 	*at++ = 0;
 	put_message(at, RESPONSE_PAYLOAD, reply, n_reply);
@@ -149,7 +151,7 @@ envelope_append_reply(struct buf *out, uint32_t stream, const ProtobufCMessage *
 int
 envelope_append_failure(struct buf *out, uint32_t stream, const struct error *failure)
 {
-	/* A failure that forgot its code must not arrive as success. */
+	/* A failure without a code must not be received as success. */
 	unsigned code = failure->code ? (unsigned)failure->code : ERROR_UNKNOWN;
 	size_t n_message = strnlen(failure->msg, sizeof(failure->msg));
 	size_t n_status = 1 + varint_size(code) + bytes_size(n_message);
@@ -168,8 +170,6 @@ envelope_append_failure(struct buf *out, uint32_t stream, const struct error *fa
 	return 0;
 }
 
-/* ---- reading ---- */
-
 enum wire_type {
 	WIRE_VARINT = 0,
 	WIRE_64 = 1,
@@ -177,9 +177,10 @@ enum wire_type {
 	WIRE_32 = 5,
 };
 
-/* One field of a message that was checked. */
+/* A field of a message that has been checked. */
 struct field {
-	uint64_t number, value; /* value: of a varint, or the length of bytes */
+	/* Value of a varint, or length of bytes. */
+	uint64_t number, value;
 	enum wire_type type;
 	const uint8_t *bytes;
 };
@@ -198,7 +199,8 @@ get_varint(const uint8_t **at, const uint8_t *end, uint64_t *out)
 	return false;
 }
 
-/* False: there is none left, or (which the check has ruled out) it is cut. */
+/* Reads the next field. Returns false at the end, or if it is truncated, which the check rules
+ * out. */
 static bool
 next_field(const uint8_t **at, const uint8_t *end, struct field *f)
 {
@@ -240,7 +242,7 @@ copy_name(char out[ENVELOPE_NAME_MAX], const struct field *f)
 	out[n] = '\0';
 }
 
-/* One key of the metadata, if it is the one that is of use. */
+/* Stores a key of the metadata if it is the one that is used. */
 static void
 read_metadata(const struct field *pair, char out[ENVELOPE_NAME_MAX])
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Whole call frames: the ttrpc envelope around a message, packed in place, without a second copy of the
- * message. For the agent's connections, the client and the tests.
+ * Frames of calls: the ttrpc envelope around a message, packed in place without a second copy of
+ * the message. Used by the agent's connections, the client and the tests.
  */
 #pragma once
 
@@ -12,33 +12,38 @@
 #include "lib/buf.h"
 #include "lib/error.h"
 
-/* Appends a request frame. `timeout_ns` 0: none. 0, or -1 with `out` unchanged: RESOURCE_EXHAUSTED when
- * the frame is over FRAME_PAYLOAD_MAX, over out->max, or memory is out. */
+/* Appends a request frame. A `timeout_ns` of 0 means none. Returns 0, or -1 with `out` unchanged:
+ * RESOURCE_EXHAUSTED if the frame exceeds FRAME_PAYLOAD_MAX or out->max, or memory is exhausted. */
 int envelope_append_request(struct buf *out, uint32_t stream, const char *service,
 			    const char *method, int64_t timeout_ns, const ProtobufCMessage *message,
 			    struct error *err) __attribute__((warn_unused_result));
 
-/* Appends a response frame with status OK and `reply` as payload. 0, or -1 with `out` unchanged:
- * INVALID_ARGUMENT when the reply is over FRAME_PAYLOAD_MAX (send that error instead),
- * RESOURCE_EXHAUSTED when memory is out. */
+/* Appends a response frame with status OK and `reply` as payload. Returns 0, or -1 with `out`
+ * unchanged: INVALID_ARGUMENT if the reply exceeds FRAME_PAYLOAD_MAX (that error is then sent
+ * instead), RESOURCE_EXHAUSTED if memory is exhausted. */
 int envelope_append_reply(struct buf *out, uint32_t stream, const ProtobufCMessage *reply,
 			  struct error *err) __attribute__((warn_unused_result));
 
-/* Appends a response frame with the status `failure`, a few hundred bytes. 0, or -1 and ENOMEM. */
+/* Appends a response frame with the status `failure`, a few hundred bytes. Returns 0, or -1 and
+ * ENOMEM. */
 int envelope_append_failure(struct buf *out, uint32_t stream, const struct error *failure);
 
-#define ENVELOPE_NAME_MAX 128 /* longer names are cut: no service or method is called so */
+/* Longer names are truncated, since no service or method has such a name. */
+#define ENVELOPE_NAME_MAX 128
 
-/* A request's envelope, read in place. */
+/* The envelope of a request, pointing into the frame. */
 struct envelope_request {
 	char service[ENVELOPE_NAME_MAX], method[ENVELOPE_NAME_MAX];
-	char traceparent[ENVELOPE_NAME_MAX]; /* of the metadata: W3C trace context; "": none */
-	const uint8_t *payload;              /* where it stands in the frame; NULL: empty */
+	/* W3C trace context of the metadata, or "". */
+	char traceparent[ENVELOPE_NAME_MAX];
+	/* The payload in the frame; NULL if empty. */
+	const uint8_t *payload;
 	size_t payload_len;
 	int64_t timeout_ns;
 };
 
-/* The envelope is checked first (lib/pbcheck.h) against `limits` and its descriptor. 0, or -1 and err as there. */
+/* Checks the envelope against `limits` and its descriptor (lib/pbcheck.h), then parses it. Returns
+ * 0, or -1 and err as pbcheck(). */
 struct pbcheck_limits;
 int envelope_read_request(const uint8_t *data, size_t n, const struct pbcheck_limits *limits,
 			  struct envelope_request *out, struct error *err);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Frames from a byte stream that may be cut anywhere, by a peer that may say anything. */
+/* Frames in a byte stream that may be split anywhere, from an untrusted peer. */
 #include "lib/ttrpc/frame.h"
 
 #include <string.h>
@@ -57,7 +57,7 @@ min(size_t a, size_t b)
 	return a < b ? a : b;
 }
 
-/* Header complete: decode it and see whether its payload is wanted. */
+/* Decodes a complete header and checks the length of the payload. */
 static enum frame_event
 header_ready(struct frame_reader *reader)
 {

@@ -12,27 +12,32 @@
 #include "lib/buf.h"
 
 #define FRAME_HEADER_SIZE 10
-#define FRAME_PAYLOAD_MAX (4u << 20) /* both ways */
-#define FRAME_DRAIN_MAX   (8u << 20) /* of an oversize payload, past FRAME_PAYLOAD_MAX */
+/* In both directions. */
+#define FRAME_PAYLOAD_MAX (4u << 20)
+/* Bytes of an oversize payload that are skipped beyond FRAME_PAYLOAD_MAX. */
+#define FRAME_DRAIN_MAX (8u << 20)
 
 enum frame_type {
 	FRAME_REQUEST = 1,
 	FRAME_RESPONSE = 2,
-	FRAME_DATA = 3, /* streaming: no method of ours uses it */
+	/* Streaming, which none of our methods uses. */
+	FRAME_DATA = 3,
 };
 
-/* Flags mean something on streaming frames only; requests and responses carry 0. */
+/* Flags are used by streaming frames only; requests and responses have 0. */
 enum frame_flag {
 	FRAME_REMOTE_CLOSED = 1 << 0,
 	FRAME_REMOTE_OPEN = 1 << 1,
 	FRAME_NO_DATA = 1 << 2,
 };
 
-/* As on the wire, where the first two are big-endian. */
+/* A header; on the wire the first two fields are big-endian. */
 struct frame_header {
-	uint32_t length; /* of the payload */
+	/* Length of the payload. */
+	uint32_t length;
 	uint32_t stream;
-	uint8_t type; /* enum frame_type, or anything a peer made up */
+	/* enum frame_type, or any value that a peer sends. */
+	uint8_t type;
 	uint8_t flags;
 };
 
@@ -40,43 +45,58 @@ void frame_header_encode(const struct frame_header *header, uint8_t out[FRAME_HE
 void frame_header_decode(struct frame_header *header, const uint8_t in[FRAME_HEADER_SIZE]);
 
 enum frame_event {
-	FRAME_MORE,  /* all bytes were used, no frame is complete */
-	FRAME_READY, /* reader->header and reader->payload hold a frame */
-	FRAME_OVERSIZE, /* reader->header announces too much: refuse its stream; the payload will be skipped */
-	FRAME_CLOSE, /* an oversize payload went on too long: close the connection */
-	FRAME_NOMEM, /* no memory for bytes that have arrived: close the connection */
+	/* All bytes were used, and no frame is complete. */
+	FRAME_MORE,
+	/* reader->header and reader->payload are a complete frame. */
+	FRAME_READY,
+	/* reader->header announces an oversize payload, which will be skipped: reject its
+	 * stream. */
+	FRAME_OVERSIZE,
+	/* An oversize payload exceeds FRAME_DRAIN_MAX: close the connection. */
+	FRAME_CLOSE,
+	/* No memory for received bytes: close the connection. */
+	FRAME_NOMEM,
 };
 
-/* What has arrived of one connection's next frame. Plain data but for the buffer. */
+/* The received part of the next frame of a connection. */
 struct frame_reader {
-	struct frame_header header; /* valid once n_head == FRAME_HEADER_SIZE */
+	/* Valid if n_head == FRAME_HEADER_SIZE. */
+	struct frame_header header;
 	uint8_t head[FRAME_HEADER_SIZE];
-	uint8_t n_head;     /* bytes of head that have arrived */
-	uint8_t failed;     /* FRAME_CLOSE or FRAME_NOMEM was returned: it stays so */
-	uint8_t ready;      /* FRAME_READY was returned: the next feed begins a new frame */
-	uint32_t skip;      /* bytes of an oversize payload still to be dropped */
-	bool skip_closes;   /* there is more than skip: FRAME_CLOSE when it reaches 0 */
-	struct buf payload; /* grows as bytes arrive, never by what a header says */
+	/* Received bytes of the header. */
+	uint8_t n_head;
+	/* FRAME_CLOSE or FRAME_NOMEM was returned, and will be from now on. */
+	uint8_t failed;
+	/* FRAME_READY was returned: the next call starts a new frame. */
+	uint8_t ready;
+	/* Bytes of an oversize payload that are yet to be dropped. */
+	uint32_t skip;
+	/* The payload is longer than `skip`: FRAME_CLOSE when that reaches 0. */
+	bool skip_closes;
+	/* Grows with the received bytes, not with the length in the header. */
+	struct buf payload;
 };
 
 void frame_reader_init(struct frame_reader *reader);
 void frame_reader_release(struct frame_reader *reader);
 
 /*
- * Takes bytes that arrived, up to the end of one frame at most: *used (<= n) says how many. Call it again
- * with the rest until FRAME_MORE. After FRAME_READY the payload is valid until the next call, unless it
- * is taken away.
+ * Processes received bytes, at most up to the end of one frame; *used (<= n) is their number. To be
+ * called again with the rest until FRAME_MORE. After FRAME_READY the payload is valid until the
+ * next call.
  */
 enum frame_event frame_reader_feed(struct frame_reader *reader, const uint8_t *data, size_t n,
 				   size_t *used);
 
-/* Moves the payload of a ready frame to *out (uninitialised before), which the caller releases. */
+/* Moves the payload of a complete frame to *out, which is initialised here and released by the
+ * caller. */
 void frame_reader_take(struct frame_reader *reader, struct buf *out);
 
-/* Where the next bytes of a payload that has begun may be received without a copy: *n at most as many as have come, and
- * `max`. NULL: nowhere, feed it. Follow with frame_reader_received(), and feed it nothing to learn what that means. */
+/* Returns the address at which the next bytes of a started payload can be received without a copy,
+ * or NULL if they must be fed. *n is at most the number of bytes received so far, and `max`. To be
+ * followed by frame_reader_received(), and by a feed of 0 bytes for the result. */
 uint8_t *frame_reader_room(struct frame_reader *reader, size_t max, size_t *n);
 void frame_reader_received(struct frame_reader *reader, size_t n);
 
-/* Is a frame half here? (For the deadline that a slow sender gets.) */
+/* Returns whether a frame is incomplete, for the deadline of slow senders. */
 bool frame_reader_is_partial(const struct frame_reader *reader);

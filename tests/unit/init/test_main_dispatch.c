@@ -23,7 +23,7 @@ agent(int argc, char **argv, int init_fd)
 	return 50 + argc;
 }
 
-/* Runs main_dispatch() in a forked process; what it prints goes to text. */
+/* Runs main_dispatch() in a forked process; its output is stored in text. */
 static int
 run(char **argv, const char *env, char *text, size_t size)
 {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Errors, arena, buffers, numbers and option words. */
+/* Errors, arena, buffers, numbers and mount options. */
 #include <errno.h>
 #include <string.h>
 #include <sys/mount.h>
@@ -38,7 +38,7 @@ Test(error, out_of_memory_is_resource_exhausted)
 	cr_assert_eq(err.code, ERROR_RESOURCE_EXHAUSTED);
 }
 
-/* Also where the code is chosen by other errnos: errno == EEXIST ? ... : ERROR_INTERNAL. */
+/* Also if the code depends on another errno: errno == EEXIST ? ... : ERROR_INTERNAL. */
 Test(error, lack_of_room_with_a_code)
 {
 	static const int full[] = { ENOMEM, ENOSPC, EDQUOT, EMFILE, ENFILE };
@@ -84,7 +84,8 @@ Test(error, every_code_has_a_name)
 Test(arena, refuses_what_passes_the_cap)
 {
 	struct arena a;
-	volatile size_t huge = SIZE_MAX; /* the compiler would refuse the constant */
+	/* The compiler would reject the constant. */
+	volatile size_t huge = SIZE_MAX;
 	size_t taken = 0;
 
 	arena_init(&a, 64 << 10);
@@ -224,10 +225,14 @@ Test(parse, utf8)
 		{ "a\0b", 3, false },
 		{ "\xc3\xa9", 2, true },
 		{ "\xc3", 1, false },
-		{ "\xc0\x80", 2, false },         /* overlong NUL */
-		{ "\xed\xa0\x80", 3, false },     /* surrogate */
-		{ "\xf0\x9f\x98\x80", 4, true },  /* U+1F600 */
-		{ "\xf4\x90\x80\x80", 4, false }, /* above U+10FFFF */
+		/* Overlong NUL. */
+		{ "\xc0\x80", 2, false },
+		/* Surrogate. */
+		{ "\xed\xa0\x80", 3, false },
+		/* U+1F600 */
+		{ "\xf0\x9f\x98\x80", 4, true },
+		/* Above U+10FFFF. */
+		{ "\xf4\x90\x80\x80", 4, false },
 		{ "\xe2\x82", 2, false },
 	};
 
@@ -292,7 +297,7 @@ Test(mountopt, attributes_of_flags)
 		{ MS_NOATIME, MOUNT_ATTR_NOATIME },
 		{ MS_STRICTATIME, MOUNT_ATTR_STRICTATIME },
 		{ MS_RELATIME, 0 },
-		/* not of a mount, but of its file system or of the call */
+		/* Not a flag of a mount, but of its file system or of the call. */
 		{ MS_SYNCHRONOUS | MS_LAZYTIME | MS_BIND | MS_REC | MS_REMOUNT, 0 },
 	};
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Reasons for a failed execve(2), of files that the kernel here has really refused. */
+/* Reasons for a failed execve(2), for files that the kernel has actually rejected. */
 #include <criterion/criterion.h>
 #include <elf.h>
 #include <errno.h>
@@ -58,7 +58,7 @@ make(const void *content, size_t size, mode_t mode)
 	close(fd);
 }
 
-/* The errno with which the kernel refuses it. */
+/* Returns the errno of execve(2). */
 static int
 refusal(void)
 {
@@ -99,7 +99,7 @@ script(const char *text, int errnum, int code, const char *want)
 	check(errnum, code, want);
 }
 
-/* A program of no use, with the loader that it asks for. */
+/* Writes an unusable program with the given loader. */
 static void
 elf(unsigned char class, unsigned int machine, unsigned int type, const char *loader)
 {
@@ -148,10 +148,10 @@ Test(exec_error, no_permission)
 	check(EACCES, 126, "it has no execute permission");
 }
 
-static int
-	access_error; /* what faccessat(2) fails with, as under a seccomp filter; 0: what it says */
+/* errno of faccessat(2), as under a seccomp filter; 0 for the real result. */
+static int access_error;
 
-/* In place of the C library's. */
+/* Replaces that of the C library. */
 int
 faccessat(int at, const char *name, int mode, int flags)
 {
@@ -214,7 +214,7 @@ Test(exec_error, missing_loader)
 	check(ENOENT, 127, "its dynamic loader /lib/ld-of-another-libc.so.1 does not exist");
 }
 
-/* A kernel without IA32 refuses it as it refuses any unknown format; others may not. */
+/* A kernel without IA32 rejects it as an unknown format; others may execute it. */
 Test(exec_error, thirty_two_bits)
 {
 	char why[EXEC_ERROR_MAX];

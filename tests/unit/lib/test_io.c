@@ -88,13 +88,13 @@ Test(io, a_message_that_does_not_fit_is_refused_and_its_fds_closed)
 	cr_assert_eq(recv_msg(s[1], msg, sizeof(msg), fds, &n_fds, 0), -1);
 	cr_assert_eq(errno, EMSGSIZE);
 	cr_assert_eq(n_fds, 0);
-	cr_assert_eq(read(p[0], &c, 1), 0, "nobody holds the write end");
+	cr_assert_eq(read(p[0], &c, 1), 0, "the write end is closed");
 	close(p[0]);
 	close(s[0]);
 	close(s[1]);
 }
 
-/* The other end sends and goes, at the very moment of each look. Sockets come in rounds, because fds do not suffice. */
+/* The peer sends and closes during each check. Done in rounds because of the limit of fds. */
 enum { RACE_ROUNDS = 100, RACE_SOCKETS = 200 };
 
 static void
@@ -154,7 +154,7 @@ Test(io, the_last_message_is_not_taken_for_the_end)
 	cr_assert_eq(lost, 0, "%u lost", lost);
 }
 
-/* The other end goes without having read: that is told first (ECONNRESET), although what it sent is there. */
+/* The peer closes without having read: ECONNRESET is reported before its messages. */
 Test(io, the_last_message_of_who_did_not_read)
 {
 	int s[2], fds[IO_FDS_MAX];

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Log lines: valid JSON whatever is logged, bounded, nothing lost while there is room, losses counted. */
+/* Log lines: always valid JSON, bounded, not lost while there is room, losses counted. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -69,7 +69,7 @@ text_of(json_t *record, const char *key)
 	return text ? text : "(none)";
 }
 
-/* The last line of a sink, as an object. */
+/* Parses the last line of a sink. */
 static json_t *
 last_record(struct sink *s)
 {
@@ -125,7 +125,7 @@ Test(log, a_context_is_in_every_record)
 	cr_expect_str_eq(text_of(j, "exec-id"), "e\"1");
 	json_decref(j);
 
-	/* a key is there once, and the record's own value wins */
+	/* Each key occurs once, and the value of the record takes precedence. */
 	log_write(LOG_LEVEL_INFO, "x", &own, 1, "own");
 	j = last_record(s);
 	cr_expect_str_eq(text_of(j, "container-id"), "other");
@@ -178,7 +178,7 @@ Test(log, a_copied_context_outlives_its_call)
 	free(s);
 }
 
-/* What a client may choose must not cost the record its other keys. */
+/* Values chosen by a client do not displace other keys of the record. */
 Test(log, a_huge_context_leaves_room)
 {
 	struct sink *s = new_sink();

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The event loop: order, removal in callbacks, timers, and a kernel that takes no more watches. */
+/* The event loop: order, removal in callbacks, timers, and a kernel that rejects further
+ * watches. */
 #include <errno.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
@@ -13,9 +14,10 @@
 #include "lib/deadline.h"
 #include "lib/loop.h"
 
-static bool quota_reached; /* of fs.epoll.max_user_watches */
+/* Exhausts fs.epoll.max_user_watches. */
+static bool quota_reached;
 
-/* In place of the C library's. */
+/* Replaces that of the C library. */
 int
 epoll_ctl(int epfd, int op, int fd, struct epoll_event *event)
 {
@@ -26,9 +28,10 @@ epoll_ctl(int epfd, int op, int fd, struct epoll_event *event)
 	return (int)syscall(SYS_epoll_ctl, epfd, op, fd, event);
 }
 
-static uid_t created_by; /* the real user id with which the epoll instance was made */
+/* The real user id during the creation of the epoll instance. */
+static uid_t created_by;
 
-/* In place of the C library's. */
+/* Replaces that of the C library. */
 int
 epoll_create1(int flags)
 {
@@ -50,8 +53,10 @@ on_a(uint32_t events, void *data)
 
 	(void)events;
 	t->calls_a++;
-	loop_unwatch(t->wb); /* the other one, which may be due in this very batch */
-	loop_unwatch(t->wa); /* and itself */
+	/* The other one, which may be due in this batch. */
+	loop_unwatch(t->wb);
+	/* And itself. */
+	loop_unwatch(t->wa);
 	t->wa = t->wb = NULL;
 }
 
@@ -82,7 +87,7 @@ Test(loop, a_callback_may_remove_any_watch)
 	cr_assert_eq(write(t.b[1], "x", 1), 1);
 	for (int i = 0; i < 3; i++)
 		cr_assert_eq(loop_run_once(t.loop, 0, &err), 0);
-	cr_assert_eq(t.calls_a + t.calls_b, 1, "whoever came first removed both");
+	cr_assert_eq(t.calls_a + t.calls_b, 1, "the first callback removed both");
 	loop_free(t.loop);
 	for (int i = 0; i < 2; i++) {
 		close(t.a[i]);
@@ -112,7 +117,7 @@ Test(loop, timers_fire_in_order_of_their_time)
 	cr_assert_not_null(loop_timer(loop, 10, note, (void *)(uintptr_t) "b", &err));
 	timer_cancel(dropped);
 	cr_assert_not_null(loop_timer(loop, UINT64_MAX, note, (void *)(uintptr_t) "z", &err),
-			   "a time past the end of the clock is for ever, not now");
+			   "a time past the end of the clock means no limit");
 	for (int i = 0; i < 50 && order_n < 3; i++)
 		cr_assert_eq(loop_run_once(loop, 100, &err), 0);
 	order[order_n] = '\0';
@@ -148,7 +153,7 @@ Test(loop, a_muted_watch_is_silent_even_at_hang_up)
 	loop_free(loop);
 }
 
-/* The watches of each loop are counted for a user that nothing else is. */
+/* The watches of each loop are counted for a user id of its own. */
 Test(loop, the_quota_is_its_own)
 {
 	struct error err = ERROR_INIT;
@@ -225,14 +230,14 @@ Test(loop, a_muted_watch_that_is_hung_up_does_not_keep_the_loop_awake)
 	w = loop_watch(loop, fds[0], EPOLLIN, count, &calls, &err);
 	watch_set_events(w, 0);
 	close(fds[1]);
-	/* the hang-up is reported once, to nobody */
+	/* The hang-up is reported once, and ignored. */
 	cr_assert_eq(loop_run_once(loop, 0, &err), 0);
 	start = monotonic_ns();
 	cr_assert_eq(loop_run_once(loop, 50, &err), 0);
 	cr_expect_geq(monotonic_ns() - start, 40000000u);
 	cr_expect_eq(calls, 0);
 	loop_unwatch(w);
-	/* nor one that begins so */
+	/* Nor one that starts muted. */
 	w = loop_watch(loop, fds[0], 0, count, &calls, &err);
 	cr_assert_eq(loop_run_once(loop, 0, &err), 0);
 	start = monotonic_ns();
@@ -388,7 +393,8 @@ Test(loop, posts_run_in_the_order_they_came_and_never_at_once)
 	post_init(&b, note, (void *)(uintptr_t) "b");
 	loop_post(loop, &b);
 	loop_post(loop, &a);
-	loop_post(loop, &b); /* keeps its place */
+	/* It keeps its place. */
+	loop_post(loop, &b);
 	cr_assert_eq(order_n, 0);
 	a_batch(loop);
 	order[order_n] = '\0';
@@ -407,7 +413,8 @@ Test(loop, a_cancelled_post_does_not_run)
 	struct posted p = { .loop = loop_new(&err) };
 
 	post_init(&p.post, on_post, &p);
-	post_cancel(&p.post); /* never posted */
+	/* Never posted. */
+	post_cancel(&p.post);
 	loop_post(p.loop, &p.post);
 	cr_assert(post_is_pending(&p.post));
 	post_cancel(&p.post);
@@ -419,7 +426,7 @@ Test(loop, a_cancelled_post_does_not_run)
 	a_batch(p.loop);
 	cr_assert_eq(p.calls, 1);
 
-	/* one of the same batch takes it out */
+	/* Cancelled by another one of the same batch. */
 	post_init(&p.other, on_post, &p);
 	post_init(&p.post, cancel_other, &p);
 	loop_post(p.loop, &p.post);
@@ -482,7 +489,7 @@ Test(loop, a_post_outlives_the_loop_that_it_waits_in)
 	loop_post(p.loop, &p.post);
 	loop_free(p.loop);
 	cr_assert_eq(p.calls, 0);
-	/* its owner ends later, or takes it elsewhere */
+	/* Its owner frees it later, or moves it to another list. */
 	post_cancel(&p.post);
 	p.loop = loop_new(&err);
 	loop_post(p.loop, &p.post);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Lines of mountinfo, and the ids that the kernel gives mounts. */
+/* Lines of mountinfo, and mount ids. */
 #include <criterion/criterion.h>
 #include <fcntl.h>
 #include <stdio.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Confined paths: nothing outside the root is ever touched, whatever links the tree holds. */
+/* Confined paths: no file outside the root is accessed, whatever links the tree contains. */
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -18,8 +18,10 @@
 
 struct tree {
 	char dir[64];
-	int root;    /* dir/root: the confined tree */
-	int outside; /* dir/outside: the canary */
+	/* dir/root, the confined tree. */
+	int root;
+	/* dir/outside, the canary. */
+	int outside;
 };
 
 static void
@@ -102,7 +104,7 @@ Test(path, follow_modes)
 	cr_assert_lt(path_open(t.root, "l/f", O_RDONLY, 0, PATH_FOLLOW_NONE, &err), 0);
 	cr_assert_eq(err.errnum, ELOOP);
 	cr_assert_lt(path_open(t.root, "l", O_RDONLY, 0, PATH_FOLLOW_PARENT, &err), 0);
-	cr_assert_not_null(strstr(err.msg, "open l"));
+	cr_assert_not_null(strstr(err.msg, "failed to open l"));
 	tree_end(&t);
 }
 
@@ -217,7 +219,7 @@ Test(path, walk_sees_each_entry_once_and_follows_nothing)
 	tree_end(&t);
 }
 
-/* What path_open_trusted() finds: 0 and the inode of `want`, or an errno. */
+/* Expects path_open_trusted() to find the inode of `want`, or to fail with an errno. */
 static void
 expect_trusted(const struct tree *t, const char *path, const char *want, int errnum)
 {

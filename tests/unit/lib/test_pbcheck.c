@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* pbcheck(): what it refuses and why, and that its bound on memory holds against the real unpacking. */
+/* pbcheck(): rejected messages, and its memory bound compared with the real unpacking. */
 #include <criterion/criterion.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -14,7 +14,7 @@
 
 static const struct pbcheck_limits limits = PBCHECK_LIMITS_MESSAGE;
 
-/* An allocator that never gives back, as an arena: counts in units of 16 bytes. */
+/* An allocator that never frees, as an arena does, and counts in units of 16 bytes. */
 struct counter {
 	size_t bytes;
 	void *blocks[4096];
@@ -44,7 +44,8 @@ struct row {
 	const uint8_t *data;
 	size_t len;
 	enum error_code code;
-	const char *text; /* how the error begins */
+	/* Start of the error message. */
+	const char *text;
 };
 
 #define REMOVE &grpc__remove_container_request__descriptor
@@ -192,7 +193,7 @@ Test(pbcheck, rows)
 	}
 }
 
-/* The bound is not just any large number: for known fields it is what unpacking takes. */
+/* For known fields the bound is exactly what unpacking needs. */
 Test(pbcheck, bound_is_tight)
 {
 	char *args[300];
@@ -220,7 +221,7 @@ Test(pbcheck, bound_is_tight)
 	free(c);
 }
 
-/* 4 MiB of empty storages would become more than 200 MiB. */
+/* 4 MiB of empty storages would need more than 200 MiB. */
 Test(pbcheck, bomb)
 {
 	size_t n = 4u << 20, bound = 0;
@@ -229,7 +230,8 @@ Test(pbcheck, bomb)
 	struct pbcheck_limits all = { .elements = SIZE_MAX, .bytes = SIZE_MAX };
 
 	for (size_t i = 0; i < n; i += 2) {
-		wire[i] = 5 << 3 | 2; /* storages, empty */
+		/* Empty storages. */
+		wire[i] = 5 << 3 | 2;
 		wire[i + 1] = 0;
 	}
 	cr_expect_eq(pbcheck(CREATE, wire, n, &limits, &bound, &err), -1);
@@ -247,20 +249,21 @@ Test(pbcheck, element_cap)
 	struct error err = ERROR_INIT;
 	size_t bound;
 
+	/* Metadata. */
 	for (size_t i = 0; i < sizeof(wire); i += 2)
-		wire[i] = 5 << 3 | 2; /* metadata */
+		wire[i] = 5 << 3 | 2;
 	cr_expect_eq(pbcheck(&ttrpc__request__descriptor, wire, 2 * 1024, &few, &bound, &err), 0);
 	cr_expect_eq(pbcheck(&ttrpc__request__descriptor, wire, 2 * 1025, &few, &bound, &err), -1);
 	cr_expect_eq(err.code, ERROR_RESOURCE_EXHAUSTED);
 	cr_expect_str_eq(err.msg, "ttrpc.Request.metadata: more than 1024 elements");
-	/* packed elements count too */
+	/* Packed elements are counted, too. */
 	few.elements = 3;
 	cr_expect_eq(pbcheck(PROBE, WIRE("\x0a\x03\x01\x02\x03"), &few, &bound, &err), 0);
 	cr_expect_eq(pbcheck(PROBE, WIRE("\x0a\x04\x01\x02\x03\x04"), &few, &bound, &err), -1);
 	cr_expect_eq(pbcheck(PROBE, WIRE("\x0a\x03\x01\x02\x03\x08\x01"), &few, &bound, &err), -1);
 }
 
-/* No message of ours contains itself, so depth is tried with a descriptor that does. */
+/* Depth is tested with a descriptor that contains itself, since no message of ours does. */
 static ProtobufCMessageDescriptor nest_descriptor;
 static const ProtobufCFieldDescriptor nest_fields[] = {
 	{ .name = "inner",
@@ -288,7 +291,7 @@ Test(pbcheck, depth)
 		     "%s", err.msg);
 }
 
-/* NUL and bad bytes at every place of a string: the check looks at eight at a time. */
+/* NUL and invalid bytes at every position of a string: the check handles eight at a time. */
 Test(pbcheck, strings_at_every_offset)
 {
 	for (uint8_t n = 1; n < 40; n++) {
@@ -321,7 +324,8 @@ Test(pbcheck, memory_for_the_message)
 	memset(wire, 'x', sizeof(wire));
 	wire[0] = 0x0a;
 	wire[1] = 0xfd;
-	wire[2] = 0x1e; /* 3965 bytes + NUL + the struct */
+	/* 3965 bytes, NUL and the struct. */
+	wire[2] = 0x1e;
 	cr_expect_eq(pbcheck(REMOVE, wire, 3 + 3965, &small, NULL, &err), 0, "%s", err.msg);
 	cr_expect_eq(pbcheck(REMOVE, wire, sizeof(wire), &small, NULL, &err), -1);
 	cr_expect_eq(err.code, ERROR_RESOURCE_EXHAUSTED);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The heap of timers: order, removal anywhere, and how long many of them take. */
+/* The heap of timers: order, removal, and the time that many of them take. */
 #include <stdlib.h>
 
 #include <criterion/criterion.h>
@@ -25,7 +25,7 @@ add(struct timers *t, uint64_t due_ns)
 	return timer;
 }
 
-/* Each is in its place, and no later than its children. */
+/* Checks that each timer knows its index and is not due later than its children. */
 static void
 is_a_heap(const struct timers *t)
 {
@@ -39,7 +39,7 @@ is_a_heap(const struct timers *t)
 	}
 }
 
-/* Random times, few of them different, with every third taken out again from anywhere. */
+/* Random times, many of them equal, with every third timer removed again. */
 Test(timers, come_out_in_order)
 {
 	unsigned int seed = 1;
@@ -86,7 +86,7 @@ Test(timers, released_with_some_left)
 	timers_release(&t);
 }
 
-/* As many as there can be parked calls: a sorted list would take minutes. */
+/* The maximum number of parked calls: a sorted list would take minutes. */
 Test(timers, many, .timeout = 30)
 {
 	const size_t n = 64u * 4096u;

@@ -109,11 +109,11 @@ Test(modules, refused)
 		{ "self", ERROR_FAILED_PRECONDITION, "self depends on itself" },
 		{ "orphan", ERROR_FAILED_PRECONDITION, "kernel/orphan.ko needs kernel/lost.ko" },
 		{ "a\nb", ERROR_INVALID_ARGUMENT, "newline" },
-		{ "", ERROR_INVALID_ARGUMENT, "no module name" },
-		{ " ", ERROR_INVALID_ARGUMENT, "no module name" },
-		{ "/", ERROR_INVALID_ARGUMENT, "no module name" },
+		{ "", ERROR_INVALID_ARGUMENT, "invalid module name" },
+		{ " ", ERROR_INVALID_ARGUMENT, "invalid module name" },
+		{ "/", ERROR_INVALID_ARGUMENT, "invalid module name" },
 		{ "a-name-that-is-longer-than-any-module-name-could-ever-be-in-any-kernel-tree",
-		  ERROR_INVALID_ARGUMENT, "no module name" },
+		  ERROR_INVALID_ARGUMENT, "invalid module name" },
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
@@ -136,7 +136,7 @@ Test(modules, damaged_trees)
 		{ "/kernel/a.ko:\n", "is not a path" },
 		{ "../../a.ko:\n", "is not a path" },
 		{ "kernel/a b.ko:\n", "is not a path" },
-		{ "kernel/a-b.ko:\nkernel/x/a_b.ko:\n", "has module a_b twice" },
+		{ "kernel/a-b.ko:\nkernel/x/a_b.ko:\n", "lists module a_b twice" },
 	};
 	struct modtree *modules;
 
@@ -209,7 +209,7 @@ Test(modules, in_the_image)
 		cr_assert(c_one);
 		cr_expect(as_is ? c_one->source != NULL : !memcmp(c_one->data, "\177ELF", 4));
 		cr_expect(modtree_want(modules, "d x=2", &err) == -1);
-		expect_error(&err, ERROR_INVALID_ARGUMENT, "module d is wanted with");
+		expect_error(&err, ERROR_INVALID_ARGUMENT, "conflicting parameters of module d");
 		modtree_free(modules);
 		image_release(&image);
 	}

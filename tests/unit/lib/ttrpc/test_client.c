@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The client against the other end of a socketpair, where each test plays the server itself. */
+/* The client on a socketpair, with the test as the server. */
 #include <criterion/criterion.h>
 #include <errno.h>
 #include <poll.h>
@@ -48,7 +48,7 @@ teardown(void)
 
 TestSuite(client, .init = setup, .fini = teardown);
 
-/* The next request; free it with ttrpc__request__free_unpacked(). */
+/* Returns the next request, to be freed with ttrpc__request__free_unpacked(). */
 static Ttrpc__Request *
 serve(uint32_t *stream)
 {
@@ -258,7 +258,7 @@ Test(client, server_goes_away)
 	cr_expect_eq(ttrpc_client_handle(client, &err), -1);
 }
 
-/* What a malicious guest may answer: each fails that call and nothing else. */
+/* Answers of a malicious guest: each fails only its call. */
 struct bad_row {
 	const char *name;
 	const char *payload;
@@ -324,7 +324,8 @@ Test(client, empty_answer_is_success)
 
 struct address_row {
 	const char *text;
-	int family; /* 0: refused */
+	/* 0 if rejected. */
+	int family;
 	uint32_t port;
 };
 
@@ -388,7 +389,7 @@ struct vmm {
 	char asked[64];
 };
 
-/* One connection: reads a line, says its answer, closes. */
+/* Serves one connection: reads a line, sends its answer, closes. */
 static void *
 vmm_serve(void *data)
 {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The hand-written envelope against the generated one. */
+/* The hand-written envelope compared with the generated one. */
 #include <criterion/criterion.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,7 +11,7 @@
 #include "lib/ttrpc/frame.h"
 #include "ttrpc.pb-c.h"
 
-/* Takes the only frame out of `out`. */
+/* Extracts the only frame in `out`. */
 static void
 open_frame(const struct buf *out, struct frame_header *h, const uint8_t **payload)
 {
@@ -102,7 +102,7 @@ Test(envelope, too_long)
 	struct error err = ERROR_INIT;
 	struct buf out;
 
-	/* 2 bytes of status, 5 of payload and 5 of data are around it. */
+	/* It is enclosed by 2 bytes of status, 5 of payload and 5 of data. */
 	reply.data.len = FRAME_PAYLOAD_MAX - 12;
 	reply.data.data = calloc(1, FRAME_PAYLOAD_MAX);
 	buf_init(&out, 16u << 20);
@@ -140,7 +140,7 @@ Test(envelope, failure)
 	ttrpc__response__free_unpacked(got, NULL);
 	buf_consume(&out, buf_len(&out));
 
-	/* Forgotten code: still not a success. */
+	/* Missing code: still not a success. */
 	failure = ERROR_INIT;
 	cr_assert_eq(envelope_append_failure(&out, 3, &failure), 0);
 	open_frame(&out, &h, &payload);
@@ -151,7 +151,8 @@ Test(envelope, failure)
 	buf_release(&out);
 }
 
-/* What is read in place is what the generated code unpacks, also of bytes that no encoder makes. */
+/* Reading in place gives the same result as the generated code, also for bytes that no encoder
+ * makes. */
 static void
 same_as_unpacked(const uint8_t *data, size_t n)
 {
@@ -178,11 +179,16 @@ same_as_unpacked(const uint8_t *data, size_t n)
 Test(envelope, request_is_read_in_place)
 {
 	static const uint8_t strange[][16] = {
-		{ 0x0a, 1, 'a', 0x0a, 1, 'b', 0x20, 5, 0x20, 7 },     /* the last wins */
-		{ 0x1a, 2, 'x', 'y', 0x1a, 0, 0x12, 0 },              /* an empty one, too */
-		{ 0x9a, 0x06, 1, 'u', 0x0a, 1, 's' },                 /* an unknown field */
-		{ 0x99, 0x06, 1, 2, 3, 4, 5, 6, 7, 8, 0x0a, 1, 's' }, /* of 64 bits */
-		{ 0x9d, 0x06, 1, 2, 3, 4, 0x20, 0xff, 0x01 },         /* of 32 bits */
+		/* The last one wins. */
+		{ 0x0a, 1, 'a', 0x0a, 1, 'b', 0x20, 5, 0x20, 7 },
+		/* An empty one, too. */
+		{ 0x1a, 2, 'x', 'y', 0x1a, 0, 0x12, 0 },
+		/* An unknown field. */
+		{ 0x9a, 0x06, 1, 'u', 0x0a, 1, 's' },
+		/* Of 64 bits. */
+		{ 0x99, 0x06, 1, 2, 3, 4, 5, 6, 7, 8, 0x0a, 1, 's' },
+		/* Of 32 bits. */
+		{ 0x9d, 0x06, 1, 2, 3, 4, 0x20, 0xff, 0x01 },
 	};
 	static const size_t sizes[] = { 10, 8, 7, 13, 9 };
 	unsigned int seed = 1;

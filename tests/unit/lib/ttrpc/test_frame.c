@@ -1,18 +1,21 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Frames: bytes cut anywhere give the same frames; what is too long is skipped, not stored. */
+/* Frames: the result does not depend on how bytes are split; oversize payloads are skipped. */
 #include <criterion/criterion.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "lib/ttrpc/frame.h"
 
-/* Feeds all of it in pieces of `step`; the events other than FRAME_MORE, as text, and payload sums. */
+/* Feeds all bytes in pieces of `step`. Records events other than FRAME_MORE as text, and sums of
+ * payloads. */
 struct seen {
-	char events[64]; /* R ready, O oversize, C close, N no memory */
+	/* R ready, O oversize, C close, N no memory. */
+	char events[64];
 	size_t n;
 	uint32_t streams[64];
 	uint32_t sums[64];
-	size_t buffered; /* the most that the reader held */
+	/* Maximum size of the reader's buffer. */
+	size_t buffered;
 };
 
 static void
@@ -59,7 +62,7 @@ put_frame(uint8_t *out, uint32_t stream, uint8_t type, const void *payload, uint
 
 Test(frame, header)
 {
-	/* As a host's runtime sends it for Check. */
+	/* As sent by the runtime of a host for Check. */
 	static const uint8_t wire[FRAME_HEADER_SIZE] = { 0, 0, 0, 0x1a, 0, 0, 0, 1, 1, 0 };
 	struct frame_header h;
 	uint8_t back[FRAME_HEADER_SIZE];
@@ -134,7 +137,7 @@ struct size_row {
 	const char *events;
 };
 
-/* A frame of this length and a small one behind it. */
+/* A frame of this length, followed by a small one. */
 static const struct size_row sizes[] = {
 	{ FRAME_PAYLOAD_MAX, "RR" },
 	{ FRAME_PAYLOAD_MAX + 1, "OR" },
@@ -187,10 +190,11 @@ Test(frame, close_is_final)
 	frame_reader_release(&r);
 }
 
-/* A header alone reserves nothing; the buffer follows what has arrived. */
+/* A header alone reserves no memory; the buffer grows with the received bytes. */
 Test(frame, memory_follows_bytes)
 {
-	uint8_t wire[FRAME_HEADER_SIZE] = { 0, 0x40, 0, 0, 0, 0, 0, 1, 1, 0 }; /* 4 MiB */
+	/* 4 MiB. */
+	uint8_t wire[FRAME_HEADER_SIZE] = { 0, 0x40, 0, 0, 0, 0, 0, 1, 1, 0 };
 	static uint8_t body[100000];
 	struct frame_reader r;
 	struct seen s = { 0 };
