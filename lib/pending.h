@@ -1,31 +1,37 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A wait for the end of an operation: all that its holder (a parked call, or another operation) needs to give up.
- * Embedded in the operation or, where a request lies in its owner's memory, in the request.
+ * A wait for the end of an operation: the handle by which its holder (a parked call, or another
+ * operation) cancels it. Embedded in the operation or, if the owner of a request allocates it, in
+ * the request.
  *
- * A function that starts an operation gives its pending to the caller. Then exactly one of two things happens:
+ * A function that starts an operation returns its pending to the caller. Then exactly one of two
+ * things happens:
  *
- *   the operation ends   its callback is called, once, and never from inside the function that started it
- *   pending_cancel()     the callback is not called, neither from inside pending_cancel() nor later
+ *   the operation ends   its callback is called, once, never from inside the function that
+ *                        started it
+ *   pending_cancel()     the callback is never called, neither from inside pending_cancel() nor
+ *                        later
  *
- * After either of them the pending is gone. A holder drops its pointer first of all in the callback; pending_cancel()
- * drops it by itself, so a second one does nothing. The holder frees nothing: an operation frees itself, sooner or later.
- * A request in its owner's memory, and whatever a request points to, may be freed once the callback was entered or
- * pending_cancel() has returned.
+ * After either of them the pending is invalid. A callback clears the holder's pointer first;
+ * pending_cancel() clears it, too, so that a second call does nothing. The holder frees nothing: an
+ * operation frees itself. A request that is allocated by its owner, and the data it points to, may
+ * be freed once the callback has been entered or pending_cancel() has returned.
  *
- * Cancelling says only that nobody waits. What becomes of the work:
+ * Cancelling ends only the wait. Its effect on the work depends on the kind of operation:
  *
- *   has not begun        it never does: what waits for its turn, a device or an event is dropped
- *   reads                its worker is killed; so is that of a change that may stop anywhere (OnlineCPUMem)
- *   changes something    it runs to completion, and its result is lost
- *   makes something      its worker is killed and its steps are undone: a sandbox, container or process that nobody waits
- *                        for must not exist, and a container whose start hooks were cut off is killed
+ *   not started yet      it is dropped, whether it waits for its turn, a device or an event
+ *   reads                its worker is killed; so is that of a change that may stop at any point
+ *                        (OnlineCPUMem)
+ *   changes something    it runs to completion, and its result is dropped
+ *   creates something    its worker is killed and its steps are undone: a sandbox, container or
+ *                        process whose creation was cancelled must not exist, and a container
+ *                        whose start hooks were interrupted is killed
  *
- * RemoveContainer, UpdateContainer, PauseContainer and ResumeContainer run to completion even if they have not begun: they
- * keep their places in their container's queue.
+ * RemoveContainer, UpdateContainer, PauseContainer and ResumeContainer run to completion even if
+ * they have not started: they keep their places in the queue of their container.
  *
- * An operation that is ended early but still calls back, with an error, is not cancelled in this sense: functions that do
- * that are called abort, or (agent/job) job_cancel().
+ * An operation that is ended early but still calls back, with an error, is not cancelled in this
+ * sense: such functions are called abort, or job_cancel() in agent/job.
  */
 #pragma once
 
@@ -33,14 +39,14 @@
 #include <stddef.h>
 
 struct pending {
-	/* The operation's own way to give up. Set when the wait begins; NULL once it is over. */
+	/* Cancels the operation. Set when the wait starts, NULL once it has ended. */
 	void (*cancel)(struct pending *p);
 };
 
-/* The operation that a pending is a member of. */
+/* Returns the operation that contains a pending. */
 #define pending_entry(ptr, type, member) ((type *)(void *)((char *)(ptr)-offsetof(type, member)))
 
-/* Gives up the wait that *slot holds, and sets *slot to NULL. A slot without one is left alone. */
+/* Cancels the wait in *slot, if any, and sets *slot to NULL. */
 static inline void
 pending_cancel(struct pending **slot)
 {
@@ -57,14 +63,15 @@ pending_cancel(struct pending **slot)
 
 /* ---- for operations ---- */
 
-/* Tells whether somebody still waits. */
+/* Returns whether the wait has neither ended nor been cancelled. */
 static inline bool
 pending_is_wanted(const struct pending *p)
 {
 	return p->cancel != NULL;
 }
 
-/* Ends the wait. Returns true if the callback is to be called now, false if nobody waits any longer. */
+/* Ends the wait. Returns whether the callback is to be called, which it is unless the wait was
+ * cancelled. */
 static inline bool
 pending_end(struct pending *p)
 {
@@ -74,7 +81,7 @@ pending_end(struct pending *p)
 	return is_wanted;
 }
 
-/* Does nothing: the `cancel` of work that runs to completion without its caller. */
+/* The `cancel` of work that runs to completion without its caller. Does nothing. */
 static inline void
 pending_go_on(struct pending *p)
 {

@@ -5,13 +5,13 @@
 
 #include "lib/pending.h"
 
-/* Counts the operations that are not freed. */
+/* Number of operations that are not freed. */
 static int live;
 
 struct holder {
 	struct pending *pending;
 	int called;
-	/* What the callback cancels. */
+	/* The wait that the callback cancels. */
 	struct pending **victim;
 };
 
@@ -20,7 +20,7 @@ struct operation {
 	struct pending pending;
 	struct holder *holder;
 	int cancelled;
-	/* The work goes on without its holder. */
+	/* The work continues without its holder. */
 	bool goes_on;
 	struct pending **victim;
 };
@@ -63,7 +63,7 @@ holder_called(struct holder *h)
 	h->pending = NULL;
 }
 
-/* Ends as operations do that free themselves before they call back. */
+/* Ends like operations that free themselves before they call back. */
 static void
 operation_finish(struct operation *op)
 {
@@ -77,7 +77,7 @@ operation_finish(struct operation *op)
 	holder_called(h);
 }
 
-/* Ends as operations do that call back first. */
+/* Ends like operations that call back first. */
 static void
 operation_finish_late(struct operation *op)
 {
@@ -147,7 +147,7 @@ Test(pending, an_operation_ends_once)
 	cr_assert_eq(h.called, 0);
 }
 
-/* A holder that forgot to drop its pointer while the operation's memory is still there. */
+/* A holder has not cleared its pointer while the operation is still allocated. */
 Test(pending, cancel_in_the_callback_does_nothing)
 {
 	struct holder h = { .victim = &h.pending };
@@ -178,14 +178,14 @@ Test(pending, double_cancel_reaches_the_operation_once)
 	op->goes_on = true;
 	pending_cancel(&h.pending);
 	pending_cancel(&h.pending);
-	/* through another pointer to it */
+	/* Through another pointer to it. */
 	h.pending = &op->pending;
 	pending_cancel(&h.pending);
 	cr_assert_eq(op->cancelled, 1);
 	operation_finish(op);
 }
 
-/* As when the end of one call closes its connection, and that ends the call. */
+/* Like the end of a call that closes its connection, which ends the call. */
 Test(pending, cancel_from_inside_a_cancel_reaches_the_operation_once)
 {
 	struct holder h = { 0 };
