@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 #
-# The front door. What is done, and how, stands in scripts/; meson and ninja do the compiling.
-# Variables: OUT (products), BUILD (build directories), TATAMI_CACHE (what is kept between
+# Entry points. The work is done by scripts/; meson and ninja compile.
+# Variables: OUT (products), BUILD (build directories), TATAMI_CACHE (files shared between
 # clones), JOBS, FUZZ_SECONDS, KERNEL=auto|ours|distro, AGENT=PATH (another agent, for bench), WERROR=0.
 
 OUT ?= out

@@ -3,11 +3,11 @@
 # Reads kernel-config fragments (and, with -v exceptions=FILE, the list of exceptions) for one
 # kernel version and prints one line per request: SYMBOL <tab> VALUE <tab> ask|assert <tab> FILE:LINE <tab> OTHER,
 # OTHER being the symbol of "or", else "-".
-# Used by kernel-config/build and kernel-config/check. Every fault of the input is told on stderr,
-# and the exit status is 1 then. Variables: version=6.12 (wanted; "6.12.95" will do).
+# Used by kernel-config/build and kernel-config/check. Faults of the input are printed on stderr,
+# with exit status 1. Variables: version=6.12 (wanted; "6.12.95" will do).
 
 # Grammar, one request a line:   CONFIG_NAME=VALUE # [assert] [since V] [until V:] [or CONFIG_OTHER:] REASON
-# A line that starts with "#" and an empty one say nothing.
+# Lines that start with "#" and empty lines are ignored.
 
 function fault(text)
 {

@@ -1,14 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 #
-# What the scripts share; sourced with ". scripts/common.sh" by POSIX shells. It
-# prints progress on stderr, so that a script's stdout stays usable as a value.
+# Functions for the scripts, sourced with ". scripts/common.sh" by POSIX shells. Progress is printed
+# on stderr, so that the output of a script can be used as a value.
 
 TATAMI_CACHE=${TATAMI_CACHE:-${HOME:-/root}/.cache/tatami}
 export TATAMI_CACHE
 
 say_started=$(date +%s)
 
-# say WORDS: one line of progress, with the seconds since the outermost script began.
+# say WORDS: prints a line of progress, with the seconds since the start of the outermost script.
 say()
 {
 	printf '[%4ds] %s\n' $(($(date +%s) - ${TATAMI_T0:-$say_started})) "$*" >&2
@@ -20,13 +20,13 @@ die()
 	exit 1
 }
 
-# jobs: how many compilers may run at once.
+# jobs: prints the number of compilers that may run in parallel.
 jobs()
 {
 	echo "${JOBS:-$(nproc 2>/dev/null || echo 2)}"
 }
 
-# hash_of: the first 16 hex digits of the SHA-256 of stdin.
+# hash_of: prints the first 16 hex digits of the SHA-256 of stdin.
 hash_of()
 {
 	sha256sum | cut -c1-16
@@ -37,7 +37,7 @@ sha256_is()	# FILE SHA256
 	test -f "$1" && test "$(sha256sum <"$1" | cut -d' ' -f1)" = "$2"
 }
 
-# debian_mirrors: base URLs of the Debian archive that this system's apt uses.
+# debian_mirrors: prints the base URLs of the Debian archive that apt uses on this system.
 debian_mirrors()
 {
 	command -v apt-get >/dev/null || return 0
@@ -45,7 +45,7 @@ debian_mirrors()
 		awk '$1 == "Debian" && $2 !~ /security/ && !seen[$2]++ { print $2 }'
 }
 
-# download URL FILE: one attempt, quiet; non-zero when it did not work.
+# download URL FILE: makes one attempt to download, without output. Fails if it does not succeed.
 download()
 {
 	case $1 in
@@ -65,9 +65,9 @@ download()
 	fi
 }
 
-# fetch SHA256 NAME URL...: makes $TATAMI_CACHE/src/NAME, trying the URLs in turn, and
-# prints its path. "debian:pool/..." means the Debian archive that apt is set up for.
-# Nothing is used whose checksum is not the given one.
+# fetch SHA256 NAME URL...: downloads $TATAMI_CACHE/src/NAME from the first URL that works, and
+# prints its path. "debian:pool/..." stands for the Debian archive that apt uses. A file with another
+# checksum is not used.
 fetch()
 {
 	fetch_sum=$1
@@ -88,7 +88,7 @@ fetch()
 		done
 		rm -f "$fetch_part"
 		sha256_is "$fetch_file" "$fetch_sum" ||
-			die "cannot get ${fetch_file##*/} with SHA-256 $fetch_sum"
+			die "failed to get ${fetch_file##*/} with SHA-256 $fetch_sum"
 	fi
 	echo "$fetch_file"
 }

@@ -1,17 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
 #
 # Shell functions of the fetch-* scripts and of kernel-config/build (POSIX sh, to be sourced).
-# They get Debian packages into the cache without touching the machine's own apt configuration:
-# apt runs on a configuration, lists and archives of its own below the cache directory, and checks
-# signatures with the keyring Debian installs. They never need root and never install anything.
+# They download Debian packages to the cache without changing the apt configuration of the machine:
+# apt runs with a separate configuration, lists and archives below the cache directory, and checks
+# signatures with the keyring of Debian. They do not need root and install nothing.
 #
 # Environment:
-#   TATAMI_CACHE     where everything goes            (default: ~/.cache/tatami)
-#   TATAMI_REFRESH   1: ask the mirror even if a package lies in the cache
-#   TATAMI_OFFLINE   1: never ask the mirror
+#   TATAMI_CACHE     the cache directory              (default: ~/.cache/tatami)
+#   TATAMI_REFRESH   1: download packages even if they are in the cache
+#   TATAMI_OFFLINE   1: never access the mirror
 
 # shellcheck shell=sh
-# sid: the caller sets $me to its own name before sourcing this.
+# The caller sets $me to its name before it sources this file.
 
 CACHE=${TATAMI_CACHE:-${HOME:-/root}/.cache/tatami}
 PATH=$PATH:/usr/sbin:/sbin
@@ -30,17 +30,17 @@ die()
 	exit 1
 }
 
-# need COMMAND PACKAGE: stop with the command to type if COMMAND is missing.
+# need COMMAND PACKAGE: exits with the command to install PACKAGE if COMMAND is missing.
 need()
 {
 	command -v "$1" >/dev/null 2>&1 ||
 		die "$1 is missing; install it with: apt-get install $2"
 }
 
-# cache_lock NAME: one fetch at a time per NAME; held until this shell ends.
+# cache_lock NAME: takes the lock of NAME, which is held until this shell ends.
 cache_lock()
 {
-	mkdir -p "$CACHE" || die "cannot make the cache directory $CACHE"
+	mkdir -p "$CACHE" || die "failed to create the cache directory $CACHE"
 	need flock util-linux
 	exec 9>"$CACHE/.lock-$1"
 	if ! flock -n 9; then
@@ -49,15 +49,15 @@ cache_lock()
 	fi
 }
 
-# debian_codename: the codename of this Debian, from os-release.
+# debian_codename: prints the codename of this Debian, from os-release.
 debian_codename()
 {
 	# shellcheck disable=SC1091
 	(. /etc/os-release && printf '%s\n' "${VERSION_CODENAME:-}")
 }
 
-# debian_mirror SUITE: the URL that this machine itself uses for that suite, from the one-line
-# and the deb822 files of apt. TATAMI_DEBIAN_ETC (tests) replaces /etc/apt.
+# debian_mirror SUITE: prints the URL that this machine uses for that suite, from the one-line and
+# deb822 files of apt. TATAMI_DEBIAN_ETC (tests) replaces /etc/apt.
 debian_mirror()
 {
 	etc=${TATAMI_DEBIAN_ETC:-/etc/apt}
@@ -99,8 +99,8 @@ debian_mirror()
 	printf '%s\n' "${url%/}"
 }
 
-# apt_private SUITE: prepares the private apt for SUITE ("system": the machine's own sources) and
-# sets $APT_CONF. It asks the mirror for its lists at most once a day. Returns 1 if it has no lists.
+# apt_private SUITE: prepares the private apt for SUITE ("system": the sources of the machine) and
+# sets $APT_CONF. Downloads the lists at most once a day. Returns 1 if there are none.
 apt_private()
 {
 	need apt-get apt
@@ -154,10 +154,10 @@ Dir::Etc::sourceparts \"/dev/null\";"
 		: >"$dir/updated"
 		return 0
 	fi
-	# A mirror that lags behind, or is frozen on purpose, serves lists past their date. Their
-	# signature is checked all the same, and so is every package's checksum in them.
+	# A stale or frozen mirror serves expired lists. Their signature is still checked, and so are
+	# the checksums of packages in them.
 	if grep -q 'Release file for .* is expired' "$dir/update.log"; then
-		say 'the lists of this mirror are past their date: taking them as they are'
+		say 'the lists of this mirror have expired, using them anyway'
 		if apt-get -q -q -c "$APT_CONF" -o Acquire::Check-Valid-Until=false update \
 			>"$dir/update.log" 2>&1; then
 			: >"$dir/updated"
@@ -165,19 +165,19 @@ Dir::Etc::sourceparts \"/dev/null\";"
 		fi
 	fi
 	sed 's/^/    /' "$dir/update.log" >&2
-	# Lists of an earlier day are better than none; the archive's checksums still hold.
+	# Old lists are better than none; their checksums are still valid.
 	[ -f "$dir/updated" ]
 }
 
-# pinned_sha256 FILE: the checksum that scripts/fetch.sha256 records for a file of this name.
+# pinned_sha256 FILE: prints the checksum in scripts/fetch.sha256 for a file of this name.
 pinned_sha256()
 {
 	[ -f "$SCRIPTS/fetch.sha256" ] || return 0
 	awk -v name="$1" '$2 == name { print $1 }' "$SCRIPTS/fetch.sha256"
 }
 
-# deb_known SUITE PACKAGE: prints the path of the package if it lies in the cache, without reading
-# it: for what was made from it already. deb_sum prints the checksum it had when it was fetched.
+# deb_known SUITE PACKAGE: prints the path of the package if it is in the cache, without checking
+# it, for files that were made from it. deb_sum prints the checksum that it had when downloaded.
 deb_known()
 {
 	[ "${TATAMI_REFRESH:-0}" != 1 ] && read -r sum file <"$CACHE/debs/$1/$2.sha256" &&
@@ -189,7 +189,7 @@ deb_sum()
 	read -r sum file <"$CACHE/debs/$1/$2.sha256" && printf '%s\n' "$sum"
 }
 
-# deb_cached SUITE PACKAGE: prints the path of the package if it lies whole in the cache.
+# deb_cached SUITE PACKAGE: prints the path of the package if it is in the cache and intact.
 deb_cached()
 {
 	record=$CACHE/debs/$1/$2.sha256
@@ -204,9 +204,9 @@ deb_cached()
 	printf '%s\n' "$CACHE/debs/$1/$file"
 }
 
-# deb_fetch SUITE PACKAGE: prints the path of the package's .deb in the cache, fetching it if it is
-# not there. apt has checked the archive's signature and the package's checksum; a version that
-# scripts/fetch.sha256 lists must have the checksum listed there, too.
+# deb_fetch SUITE PACKAGE: prints the path of the package in the cache, and downloads it if it is not
+# there. apt checks the signature of the archive and the checksum of the package; a version in
+# scripts/fetch.sha256 must have the checksum listed there, too.
 deb_fetch()
 {
 	if [ "${TATAMI_REFRESH:-0}" != 1 ] && deb_cached "$1" "$2"; then
@@ -217,7 +217,7 @@ deb_fetch()
 		return 1
 	fi
 	apt_private "$1" || {
-		say "cannot read the package lists of $1: no network, or no such mirror?"
+		say "failed to read the package lists of $1 (no network, or wrong mirror?)"
 		deb_cached "$1" "$2"
 		return
 	}
@@ -228,7 +228,7 @@ deb_fetch()
 	if ! (cd "$tmp" && apt-get -q -q -c "$APT_CONF" download "$2" >apt.log 2>&1); then
 		sed 's/^/    /' "$tmp/apt.log" >&2
 		rm -rf "$tmp"
-		say "cannot download $2 from Debian's suite $1"
+		say "failed to download $2 from Debian's suite $1"
 		deb_cached "$1" "$2"
 		return
 	fi
@@ -247,14 +247,14 @@ deb_fetch()
 	printf '%s\n' "$CACHE/debs/$1/$file"
 }
 
-# deb_unpack DEB DIRECTORY: unpacks the package's files below DIRECTORY, as the present user.
+# deb_unpack DEB DIRECTORY: unpacks the package below DIRECTORY, as the current user.
 deb_unpack()
 {
 	need dpkg-deb dpkg
 	mkdir -p "$2" && dpkg-deb --fsys-tarfile "$1" | tar -x --no-same-owner -C "$2"
 }
 
-# deb_name DEB: file name without the path and ".deb": a key for what was made from it.
+# deb_name DEB: prints the file name without path and ".deb", a key for files made from it.
 deb_name()
 {
 	name=${1##*/}

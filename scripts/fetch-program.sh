@@ -1,19 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
 #
-# What fetch-vsock and fetch-virtiofsd share: finding one program that runs on this machine.
-# To be sourced after fetch-lib.sh; the caller defines program_runs PATH (does it run here?).
+# Functions for fetch-vsock and fetch-virtiofsd, which find a program that runs on this machine. To be
+# sourced after fetch-lib.sh; the caller defines program_runs PATH, which tests whether it runs.
 
 # shellcheck shell=sh
 
-# program_own PATH: prints PATH if the machine has it already and it runs.
+# program_own PATH: prints PATH if it is installed and runs.
 program_own()
 {
 	[ -x "$1" ] && program_runs "$1" && printf '%s\n' "$1"
 }
 
 # program_fetch SUITE PACKAGE FILE: prints the path of the program FILE of PACKAGE, unpacked in the
-# cache. If it does not run with this machine's libraries, those its package names are unpacked
-# beside it, and a wrapper starts it through their own dynamic loader.
+# cache. If it does not run with the libraries of this machine, those that its package depends on are
+# unpacked, too, and a wrapper starts it with their dynamic loader.
 program_fetch()
 {
 	base=${3##*/}
@@ -31,7 +31,7 @@ program_fetch()
 	deb_unpack "$deb" "$tmp/deb" && mv "$tmp/deb/$3" "$tmp/$base" || return 1
 	rm -rf "$tmp/deb"
 	if ! program_runs "$tmp/$base"; then
-		say "$2 wants newer libraries than this machine's; putting them beside it"
+		say "$2 needs newer libraries than this machine has; unpacking them"
 		program_wrap "$1" "$deb" "$tmp" "$base" || {
 			rm -rf "$tmp"
 			return 1
@@ -46,7 +46,7 @@ program_fetch()
 	return 1
 }
 
-# program_wrap SUITE DEB DIRECTORY NAME: makes DIRECTORY/wrapped/NAME and DIRECTORY/lib.
+# program_wrap SUITE DEB DIRECTORY NAME: creates DIRECTORY/wrapped/NAME and DIRECTORY/lib.
 program_wrap()
 {
 	for dep in $(dpkg-deb -f "$2" Depends | tr ',' '\n' | sed 's/^ *//; s/[ (|].*//' |
@@ -59,7 +59,7 @@ program_wrap()
 	rm -rf "$3/libs"
 	cat >"$3/wrapped/$4" <<-'EOF'
 	#!/bin/sh
-	# Starts the program beside this directory with the libraries beside it.
+	# Starts the program in the parent directory with the libraries there.
 	here=$(cd "$(dirname "$0")/.." && pwd) || exit 127
 	for loader in "$here"/lib/ld-linux-*.so.*; do
 		exec "$loader" --argv0 "$0" --library-path "$here/lib" "$here/${0##*/}" "$@"
