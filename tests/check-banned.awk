@@ -1,11 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 #
-# For check-banned: prints every banned call in C files. Comments and the text of string
-# literals are taken out first, then the code is looked at statement by statement, because a
-# flag may stand on a later line than the call. A call is a name before "(" that is neither a
-# member nor a declaration's.
+# For check-banned: prints every banned call in C files. Comments and string literals are removed
+# first; then the code is checked statement by statement, because a flag may be on a later line than
+# the call. A call is a name before "(" that is neither a member nor part of a declaration.
 
-# strip LINE: without comments, string literals as "" (short ones stay: modes of fopen)
+# strip LINE: removes comments and the content of strings, except short ones (modes of fopen)
 function strip(line,   out, c, two, text) {
 	out = ""
 	while (line != "") {
@@ -48,7 +47,7 @@ function finding(name, why) {
 	bad = 1
 }
 
-# arguments TEXT: what TEXT begins with, from "(" to the matching ")"
+# arguments TEXT: returns the beginning of TEXT from "(" to the matching ")"
 function arguments(text,   i, depth, c) {
 	for (i = 1; i <= length(text); i++) {
 		c = substr(text, i, 1)
@@ -127,7 +126,7 @@ FNR == 1 {
 
 {
 	code = strip($0)
-	# The line on which a name stands in column 0 is a definition's head, as is a prototype.
+	# A line with a name in column 0 is the head of a definition, or a prototype.
 	if (statement ~ /^[ \t]*$/) {
 		statement = ""
 		started = FNR

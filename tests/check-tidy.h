@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Put in front of every file that check-tidy looks at: it sees one file at a time, and would not know that
- * the functions that make an error never return 0.
+ * Included before every file that check-tidy checks: clang-tidy sees one file at a time, and does
+ * not know that the functions that set an error never return 0.
  */
 #pragma once
 

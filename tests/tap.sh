@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 #
-# For tests/check-*: TAP from bash. A check is a function that prints what it finds wrong and
-# returns non-zero if it found anything; every check is also shown to fail where it should.
+# For tests/check-*: TAP from bash. A check is a function that prints its findings and fails if there
+# are any. Each check is also tested on trees on which it must fail.
 
 set -u -o pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit 1
@@ -23,7 +23,7 @@ result()	# ok|not WHAT
 	fi
 }
 
-# passes WHAT COMMAND...: COMMAND has nothing to complain of.
+# passes WHAT COMMAND...: expects COMMAND to succeed.
 passes()
 {
 	local what=$1 said
@@ -36,7 +36,7 @@ passes()
 	fi
 }
 
-# refuses TEXT WHAT COMMAND...: COMMAND complains, and TEXT is part of the complaint.
+# refuses TEXT WHAT COMMAND...: expects COMMAND to fail and to print TEXT.
 refuses()
 {
 	local text=$1 what=$2 said
@@ -47,7 +47,7 @@ refuses()
 		result ok "refuses $what"
 	else
 		printf '%s\n' "$said" | sed 's/^/# /'
-		result not "refuses $what, but not by saying: $text"
+		result not "refuses $what, but without printing: $text"
 	fi
 }
 
@@ -58,7 +58,7 @@ finish()
 	exit
 }
 
-# sources DIR...: the C files below; a directory need not exist.
+# sources DIR...: prints the C files below the directories, which need not exist.
 sources()
 {
 	{ find "$@" -name '*.[ch]' -type f 2>/dev/null; true; } | sort

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* See fakeinit.h. Waits with pidfds, so that the test's own process needs no signal handling. */
+/* Waits with pidfds, so that the process of the test needs no signal handling. */
 #include "tests/support/fakeinit.h"
 
 #include <errno.h>
@@ -24,8 +24,8 @@ struct fakeinit {
 	int sock;
 	bool is_silent;
 	pid_t agent;
-	struct pollfd
-		fds[TRACKED_MAX]; /* [0] the socket, [1] the agent, then registered processes */
+	/* [0] is the socket, [1] the agent, followed by registered processes. */
+	struct pollfd fds[TRACKED_MAX];
 	pid_t pids[TRACKED_MAX];
 	nfds_t n;
 };
@@ -76,7 +76,7 @@ reap(struct fakeinit *f, nfds_t i)
 	f->pids[i] = f->pids[f->n];
 }
 
-/* Until the agent has ended. False: too late. */
+/* Waits until the agent has ended. Returns false on timeout. */
 static bool
 serve(struct fakeinit *f)
 {
@@ -99,11 +99,12 @@ serve(struct fakeinit *f)
 	return false;
 }
 
-/* Those that the agent left behind: an ended one counts unless it was registered. */
+/* Reaps processes that outlived the agent. One that has ended counts unless it was registered. */
 static int
 sweep(struct fakeinit *f)
 {
-	int leaked = 0, patience = 1000; /* ms, for all together */
+	/* Milliseconds, for all together. */
+	int leaked = 0, patience = 1000;
 
 	for (nfds_t i = 2; i < f->n; i++) {
 		struct pollfd ended = { .fd = f->fds[i].fd, .events = POLLIN };
