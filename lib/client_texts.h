@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The error texts that somebody else's program compares, or searches for. They may not change,
- * however they read. tests/check-protocol fails when one of them stands anywhere else in the
+ * The error texts that other programs compare, or search for. They must not change,
+ * whatever their style. tests/check-protocol fails when one of them is anywhere else in the
  * product; the tests that it names show that the replies carry them. Clients: the Go shim of Kata
  * Containers (src/runtime), its Rust runtime (src/runtime-rs).
  */
