@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What a crash handler needs: the signals that a fault of the program raises, a stack of its own, a line that names the
- * fault, and the kernel's log. What happens then is the program's own policy. All but crash_catch() and
- * crash_open_kmsg() are async-signal-safe.
+ * Parts of a crash handler: the signals that a fault of the program raises, a separate stack, a
+ * line that describes the fault, and the kernel log. The reaction is up to the program. All
+ * functions except crash_catch() and crash_open_kmsg() are async-signal-safe.
  */
 #pragma once
 

@@ -77,7 +77,7 @@ json_put_string(struct json_put *w, const char *s, size_t max)
 	json_put_bytes(w, "\"", 1);
 }
 
-/* What comes before a value: a comma if one is due, and the key. */
+/* Writes the part that precedes a value: a comma if needed, and the key. */
 static void
 json_put_key(struct json_put *w, const char *key)
 {

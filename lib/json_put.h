@@ -14,7 +14,7 @@
 #include "lib/buf.h"
 
 struct json_put {
-	/* Where the text goes; NULL: to `text`, of which `size` bytes may be used. */
+	/* Destination of the text; NULL for `text`, which has `size` bytes. */
 	struct buf *buf;
 	char *text;
 	/* Bytes in `text`, without a NUL. */

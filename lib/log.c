@@ -266,7 +266,7 @@ line_record(struct line *l, enum log_level level, const char *subsystem, const c
 {
 	char pid[16];
 
-	/* what ends the line always has room */
+	/* Reserves room for the end of the line. */
 	l->json = (struct json_put){ .text = l->text, .size = sizeof(l->text) - 2 };
 	json_put_begin(&l->json, NULL, '{');
 	/* first, and cut, so that the other fields find room */

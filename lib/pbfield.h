@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the descriptors of protobuf-c say of a field, but not in so many words. Pure. */
+/* Properties of fields that follow from the descriptors of protobuf-c. Pure functions. */
 #pragma once
 
 #include <stdbool.h>

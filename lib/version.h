@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Which version this is. Each program has these linked in by itself (version.c.in, see meson.build), so that a new commit
- * compiles and links nothing but the programs; in tests they are fixed.
+ * The version of the program. Linked into each program separately (version.c.in, see meson.build),
+ * so that a new commit rebuilds only the programs; fixed in tests.
  */
 #pragma once
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What device rules mean, and what their program answers: a model of the kernel. */
+/* The meaning of device rules and the result of their program: a model of the kernel. */
 #pragma once
 
 #include <stdbool.h>

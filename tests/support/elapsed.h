@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* How long something has taken. */
+/* Measurement of elapsed time. */
 #pragma once
 
 #include "lib/deadline.h"

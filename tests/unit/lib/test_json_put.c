@@ -48,7 +48,7 @@ Test(json_put, text_of_every_kind_of_value)
 	cr_assert_eq(w.len, sizeof(all) - 1);
 	text[w.len] = '\0';
 	cr_expect_str_eq(text, all);
-	/* the largest number is none of jansson's integers */
+	/* The largest number does not fit an integer of jansson. */
 	value = json_loads(text, JSON_DECODE_INT_AS_REAL, NULL);
 	cr_assert_not_null(value);
 	cr_expect_str_eq(json_string_value(json_object_get(value, "text")), "a\"b\\c\nd\te\x7f");
