@@ -1,24 +1,29 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Files of the machine that builds the image, written so that a reader sees the old file or the new one, never half of
- * one. Host side only; everything here may block.
+ * Atomic replacement of files on the build machine: a reader sees the old file or the new one,
+ * never a partial one. Host side only; may block.
  */
 #pragma once
 
 #include "lib/error.h"
 
-/* A file on its way to `path`: written under a temporary name beside it. */
+/* A file that is written under a temporary name in the directory of its final one. */
 struct hostfile {
-	int fd;     /* open for reading and writing; -1 when there is none */
-	char *path; /* where it will be */
-	char *temp; /* where it is */
+	/* Open for reading and writing; -1 if there is no file. */
+	int fd;
+	/* Final name. */
+	char *path;
+	/* Temporary name. */
+	char *temp;
 };
 
 #define HOSTFILE_INIT ((struct hostfile){ .fd = -1 })
 
+/* Creates the temporary file for `path`. */
 int hostfile_create(struct hostfile *file, const char *path, struct error *err);
 
-/* Makes it readable for all (0644), flushes it and gives it its name. On failure it is gone. */
+/* Sets the mode to 0644, flushes the file and renames it to its final name. On failure the
+ * temporary file is removed. */
 int hostfile_commit(struct hostfile *file, struct error *err);
 
 /* Removes the temporary file, if any. Safe after a commit and on HOSTFILE_INIT. */
