@@ -178,7 +178,8 @@ take_option(int key, struct request *request)
 		break;
 	case 'c':
 		if (!pack_format_parse(optarg, &spec->format))
-			return bad_usage("invalid invalid --compress %s: not none, gzip or zstd", optarg);
+			return bad_usage("invalid invalid --compress %s: not none, gzip or zstd",
+					 optarg);
 		break;
 	case KEY_MAX_SIZE:
 		if (!parse_size(optarg, &spec->max_size))

@@ -313,7 +313,7 @@ Test(loop, a_ready_fd_without_memory_is_no_busy_loop)
 	run_for(loop, 100);
 	cr_assert_leq(t.calls - before, 11);
 
-	/* what is set during a rest is valid after it */
+	/* Events that are set during a rest are valid after it. */
 	watch_set_events(t.w, 0);
 	before = t.calls;
 	run_for(loop, 30);
