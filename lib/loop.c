@@ -29,7 +29,7 @@
  * flag. */
 #define MUTED EPOLLONESHOT
 
-/* The rest: a watch rests whose fd is ready although the kernel has no memory for it. */
+/* Time that a watch rests if its fd is ready but the kernel lacks memory for the call. */
 #define REST_NS 10000000u
 
 /* First user id of owners of epoll instances; 30 random bits are added, so that a container cannot
