@@ -42,6 +42,7 @@ struct container_init {
 	const char *hostname;
 	/* one that enters its pid namespace, where others are, by a last fork (last_fork.h); -1: it was born there */
 	int pid_ns;
+	bool has_entered; /* it did so for its children, before its user namespace: see ns_plan */
 	const struct wipe *wipe; /* what is emptied before that */
 	/* one more process, whose oom score the worker has taken */
 	const int *join; /* NS_KINDS fds; -1: the worker has entered that one */

@@ -84,8 +84,8 @@ struct launch {
 	size_t n_devices;
 	const struct launch_shared *shared;
 	size_t n_shared;
-	/* mount namespace of the container that owns the shared pid namespace, whose procfs is used; -1: none */
-	int pidns_mounts;
+	/* pidfd of the first process of the shared pid namespace; -1: none */
+	int pidns_owner;
 	int stdio[3]; /* the process's ends; -1 with a terminal */
 	int sandbox_ns
 		[NS_KINDS]; /* shared namespaces to join (ipc, uts, pid if sandbox_pidns), else -1 */

@@ -217,13 +217,21 @@ mount_new_fs(const char *type, const Grpc__Mount *spec, const char *label, uint6
 	     struct error *err)
 {
 	auto_close int fs = sys_fsopen(type, FSOPEN_CLOEXEC);
-	const char *source = spec && *spec->source ? spec->source : type;
-	int fd;
 
 	if (fs < 0)
 		return error_sys_code(err,
 				      errno == ENODEV ? ERROR_INVALID_ARGUMENT : ERROR_INTERNAL,
 				      "file system %s", type);
+	return mount_context(fs, type, spec, label, attrs, err);
+}
+
+int
+mount_context(int fs, const char *type, const Grpc__Mount *spec, const char *label, uint64_t attrs,
+	      struct error *err)
+{
+	const char *source = spec && *spec->source ? spec->source : type;
+	int fd;
+
 	if (sys_fsconfig(fs, SYS_FSCONFIG_SET_STRING, "source", source, 0) < 0)
 		return fs_error(fs, type, "source", source, err);
 	for (size_t i = 0; spec && i < spec->n_options; i++) {
