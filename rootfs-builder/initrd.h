@@ -22,11 +22,10 @@
 #include <stdio.h>
 
 #include "lib/error.h"
+#include "rootfs-builder/initrd_paths.h"
 #include "rootfs-builder/pack.h"
 
-#define INITRD_AGENT_PATH "/usr/bin/kata-agent"
-#define INITRD_OWN_PATH   "/usr/bin/tatami"
-#define INITRD_EPOCH      1735689600u /* 2025-01-01T00:00:00Z; for initrd_spec.epoch */
+#define INITRD_EPOCH 1735689600u /* 2025-01-01T00:00:00Z; for initrd_spec.epoch */
 
 /* Everything is the caller's and lives until initrd_build() returns. Lists end with NULL. */
 struct initrd_spec {

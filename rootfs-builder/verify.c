@@ -8,7 +8,7 @@
 #include "lib/cleanup.h"
 #include "rootfs-builder/cpio.h"
 #include "rootfs-builder/elffile.h"
-#include "rootfs-builder/initrd.h"
+#include "rootfs-builder/initrd_paths.h"
 
 #define HEAD_MAX    \
 	((size_t)16 \

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* See logsink.h. Wired by agent/agent.c; called by lib/log for every line, so it must not log on its way. */
+/* See logsink.h. Wired by agent/agent_main.c; called by lib/log for every line, so it must not log on its way. */
 #include "agent/server/logsink.h"
 
 #include <errno.h>

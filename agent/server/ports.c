@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* See ports.h. Wired by agent/agent.c; asked by agent/rpc/rpc_container.c. */
+/* See ports.h. Wired by agent/agent_main.c; asked by agent/rpc/rpc_container.c. */
 #include "agent/server/ports.h"
 
 #include <errno.h>

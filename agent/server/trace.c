@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* See trace.h. Called by call.c; wired by agent/agent.c. */
+/* See trace.h. Called by call.c; wired by agent/agent_main.c. */
 #include "agent/server/trace.h"
 
 #include <endian.h>

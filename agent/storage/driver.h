@@ -5,7 +5,7 @@
 #include <stdbool.h>
 
 #include "agent/roots.h"
-#include "agent/storage/storage.h"
+#include "agent/storage/spec.h"
 #include "lib/error.h"
 
 struct worker;

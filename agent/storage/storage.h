@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 #include "agent/roots.h"
+#include "agent/storage/spec.h"
 #include "lib/error.h"
 #include "lib/loop.h"
 
@@ -18,26 +19,6 @@ struct jobs;
 struct device_watch; /* agent/device: uevents */
 struct storages;
 struct storage_request;
-
-/* When fs_group is applied to the files of a storage that has some already. */
-enum fs_group_policy {
-	FS_GROUP_ALWAYS,
-	FS_GROUP_ON_ROOT_MISMATCH,
-};
-
-/* A request's storage in plain terms (agent/rpc copies it from the message; strings owned by the caller until the
- * callback). */
-struct storage_spec {
-	const char *driver, *source, *fstype, *mount_point;
-	const char *const *options;
-	size_t n_options;
-	const char *const *driver_options;
-	size_t n_driver_options;
-	bool has_fs_group;
-	uint32_t fs_group_id;
-	uint32_t fs_group_policy; /* enum fs_group_policy, and what else a host sends */
-	bool shared;
-};
 
 struct storages *storages_new(struct loop *loop, struct jobs *jobs, struct device_watch *devices,
 			      const struct roots *roots, struct error *err);

@@ -9,7 +9,7 @@
 #include <stdbool.h>
 
 #include "agent/container/hooks/hooks.h"
-#include "agent/container/launch/launch.h"
+#include "agent/container/launch/params.h"
 
 #define HOOK_NAMESPACES 6 /* that a worker may have left */
 

@@ -15,7 +15,8 @@
 
 #include "agent/container/launch/clone.h"
 #include "agent/container/hooks/launch.h"
-#include "agent/container/launch/launch.h"
+#include "agent/container/launch/container_init.h"
+#include "agent/container/launch/params.h"
 #include "agent/container/launch/rlimits.h"
 #include "agent/container/launch/handshake.h"
 #include "lib/cleanup.h"

@@ -11,7 +11,7 @@
 #include "agent/container/launch/child.h"
 #include "agent/container/launch/inherit_fds.h"
 #include "agent/container/launch/launch.h"
-#include "agent/container/rootfs/mounts.h"
+#include "agent/container/rootfs/mount_attr.h"
 #include "agent/container/stdio/tty.h"
 #include "agent/container/launch/wipe.h"
 #include "lib/cleanup.h"

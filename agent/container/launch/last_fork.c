@@ -14,7 +14,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "agent/container/launch/container_init.h"
+#include "agent/container/launch/init_params.h"
 #include "agent/container/hooks/launch.h"
 #include "agent/container/launch/program.h"
 #include "lib/cleanup.h"

@@ -8,7 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "agent/container/cgroup_make.h"
+#include "agent/container/launch/cgroup_make.h"
 #include "agent/container/launch/child.h"
 #include "agent/container/hooks/launch.h"
 #include "agent/container/launch/device_entries.h"

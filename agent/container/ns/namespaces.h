@@ -5,7 +5,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "agent/container/launch/launch.h"
+#include "agent/container/launch/params.h"
 
 #define NS_MAP_RANGES 340 /* of the kernel */
 

@@ -13,7 +13,7 @@
 #include <unistd.h>
 
 #include "agent/container/rootfs/mount_plan.h"
-#include "agent/container/rootfs/mounts.h"
+#include "agent/container/rootfs/mount_attr.h"
 #include "lib/cleanup.h"
 #include "lib/mountopt.h"
 #include "lib/path.h"

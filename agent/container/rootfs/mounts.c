@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "agent/container/rootfs/copyup.h"
+#include "agent/container/rootfs/mount_attr.h"
 #include "agent/container/rootfs/mount_long.h"
 #include "lib/cleanup.h"
 #include "lib/io.h"
@@ -134,20 +135,6 @@ mount_attach(int tree, int dest_fd, const char *name, struct error *err)
 	if (sys_move_mount(tree, "", dest_fd, "",
 			   MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH) < 0)
 		return error_sys(err, "mount at %s", name);
-	return 0;
-}
-
-int
-mount_set(int fd, uint64_t set, uint64_t clear, uint64_t propagation, bool below, struct error *err)
-{
-	struct sys_mount_attr attr = { .attr_set = set,
-				       .attr_clr = clear,
-				       .propagation = propagation };
-
-	if (!set && !clear && !propagation)
-		return 0;
-	if (sys_mount_setattr(fd, "", AT_EMPTY_PATH | (below ? AT_RECURSIVE : 0), &attr) < 0)
-		return error_sys(err, "set mount attributes");
 	return 0;
 }
 

@@ -24,7 +24,3 @@ int mount_new_fs(const char *type, const Grpc__Mount *spec, const char *label, u
 /* The same of a context that has been opened (fsopen(2)), which stays the caller's. */
 int mount_context(int fs, const char *type, const Grpc__Mount *spec, const char *label,
 		  uint64_t attrs, struct error *err);
-
-/* Sets attributes of a mount (with everything below it if `below`). */
-int mount_set(int fd, uint64_t set, uint64_t clear, uint64_t propagation, bool below,
-	      struct error *err);

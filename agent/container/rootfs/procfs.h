@@ -16,7 +16,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "agent/container/launch/launch.h"
+#include "agent/container/launch/params.h"
 
 struct procfs {
 	int pid_ns;  /* -1: nothing is needed: the process that mounts is in its pid namespace */

@@ -14,6 +14,7 @@
 
 #include "agent/container/rootfs/devices.h"
 #include "agent/container/rootfs/masks.h"
+#include "agent/container/rootfs/mount_attr.h"
 #include "agent/container/rootfs/mounts.h"
 #include "lib/cleanup.h"
 #include "lib/path.h"

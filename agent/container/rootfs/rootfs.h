@@ -9,7 +9,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "agent/container/launch/launch.h"
+#include "agent/container/launch/params.h"
 #include "agent/container/rootfs/mount_plan.h"
 #include "agent/container/ns/namespaces.h"
 #include "agent/container/rootfs/procfs.h"

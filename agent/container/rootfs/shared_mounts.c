@@ -15,6 +15,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "agent/container/rootfs/mount_attr.h"
 #include "agent/container/rootfs/mounts.h"
 #include "agent/job/job.h"
 #include "lib/cleanup.h"

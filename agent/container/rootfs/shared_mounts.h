@@ -4,7 +4,7 @@
 
 #include <sys/types.h>
 
-#include "agent/container/launch/launch.h"
+#include "agent/container/launch/params.h"
 
 struct worker;
 

@@ -12,7 +12,7 @@
 #include <sys/types.h>
 
 #include "agent/container/seccomp/filter.h"
-#include "agent/container/launch/launch.h"
+#include "agent/container/launch/params.h"
 #include "agent/job/initlink.h"
 #include "agent/job/job.h"
 

@@ -7,6 +7,8 @@
 #include <unistd.h>
 
 #include "agent/cgroup/cgroup.h"
+#include "agent/container/launch/launch.h"
+#include "agent/container/spec/validate.h"
 #include "lib/cleanup.h"
 #include "lib/deadline.h"
 #include "tests/unit/agent/container/box.h"

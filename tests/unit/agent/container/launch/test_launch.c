@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "agent/container/ns/sandbox_ns.h"
 #include "lib/cleanup.h"
 #include "lib/sys.h"
 #include "tests/unit/agent/container/box.h"

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The agent's start and end: makes the parts, hands them to each other, runs the loop. */
+#include "agent/agent_main.h"
+
 #include "agent/agent.h"
 
 #include <errno.h>
