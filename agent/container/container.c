@@ -14,8 +14,8 @@
 #include <unistd.h>
 
 #include "agent/cgroup/path.h"
-#include "agent/container/spec/retain.h"
 #include "agent/container/seccomp/cache.h"
+#include "agent/container/spec/retain.h"
 #include "agent/roots.h"
 #include "lib/cleanup.h"
 #include "lib/client_texts.h"

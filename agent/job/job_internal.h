@@ -9,8 +9,8 @@
 
 #include "agent/job/job.h"
 #include "agent/job/journal.h"
-#include "agent/job/worker_proc.h"
 #include "agent/job/wire.h"
+#include "agent/job/worker_proc.h"
 #include "lib/list.h"
 
 #define KEEP_MAX 96 /* fds of one job; also a journal's (journal_fds()) */

@@ -8,8 +8,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "agent/network/links.h"
 #include "agent/network/addr_parse.h"
+#include "agent/network/links.h"
 
 struct net_ifindex {
 	struct net_mac mac;

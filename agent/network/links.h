@@ -6,8 +6,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "agent/network/rtnl.h"
 #include "agent/network/addr_parse.h"
+#include "agent/network/rtnl.h"
 #include "lib/error.h"
 
 #define NET_KIND_MAX 16

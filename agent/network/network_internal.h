@@ -4,10 +4,10 @@
 
 #include "agent/device/pci.h"
 #include "agent/job/job.h"
+#include "agent/network/ifindex_cache.h"
 #include "agent/network/links.h"
 #include "agent/network/network.h"
 #include "agent/network/rtnl.h"
-#include "agent/network/ifindex_cache.h"
 #include "lib/list.h"
 
 /* Of what a worker sends. */

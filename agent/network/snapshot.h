@@ -5,8 +5,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "agent/network/rtnl.h"
 #include "agent/network/addr_parse.h"
+#include "agent/network/rtnl.h"
 #include "lib/buf.h"
 #include "lib/error.h"
 

@@ -13,8 +13,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "agent/storage/storage_internal.h"
 #include "agent/storage/spec.h"
+#include "agent/storage/storage_internal.h"
 #include "agent/storage/watchable.h"
 #include "lib/log.h"
 

@@ -14,9 +14,9 @@
 #include <unistd.h>
 
 #include "agent/cgroup/cgroup.h"
-#include "agent/container/spec/json.h"
 #include "agent/container/launch/handshake.h"
 #include "agent/container/launch/user.h"
+#include "agent/container/spec/json.h"
 #include "agent/job/job.h"
 #include "lib/cleanup.h"
 #include "lib/io.h"

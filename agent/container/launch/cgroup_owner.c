@@ -8,8 +8,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "agent/container/rootfs/mount_plan.h"
 #include "agent/container/ns/namespaces.h"
+#include "agent/container/rootfs/mount_plan.h"
 #include "lib/cleanup.h"
 #include "lib/io.h"
 

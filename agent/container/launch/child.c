@@ -13,12 +13,12 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "agent/container/launch/clone.h"
 #include "agent/container/hooks/launch.h"
+#include "agent/container/launch/clone.h"
 #include "agent/container/launch/container_init.h"
+#include "agent/container/launch/handshake.h"
 #include "agent/container/launch/params.h"
 #include "agent/container/launch/rlimits.h"
-#include "agent/container/launch/handshake.h"
 #include "lib/cleanup.h"
 #include "lib/io.h"
 #include "lib/log_event.h"

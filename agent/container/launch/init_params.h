@@ -5,11 +5,11 @@
 #include <stdbool.h>
 
 #include "agent/container/launch/caps.h"
-#include "agent/container/seccomp/filter.h"
 #include "agent/container/launch/lsm.h"
+#include "agent/container/launch/user.h"
 #include "agent/container/ns/namespaces.h"
 #include "agent/container/rootfs/rootfs.h"
-#include "agent/container/launch/user.h"
+#include "agent/container/seccomp/filter.h"
 #include "oci.pb-c.h"
 
 struct hook_stage;

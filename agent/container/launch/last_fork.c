@@ -14,8 +14,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "agent/container/launch/init_params.h"
 #include "agent/container/hooks/launch.h"
+#include "agent/container/launch/init_params.h"
 #include "agent/container/launch/program.h"
 #include "lib/cleanup.h"
 #include "lib/io.h"

@@ -8,14 +8,14 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "agent/container/hooks/launch.h"
 #include "agent/container/launch/cgroup_make.h"
 #include "agent/container/launch/child.h"
-#include "agent/container/hooks/launch.h"
 #include "agent/container/launch/device_entries.h"
-#include "agent/container/rootfs/rootfs.h"
-#include "agent/container/rootfs/shared_mounts.h"
 #include "agent/container/launch/handshake.h"
 #include "agent/container/launch/wipe.h"
+#include "agent/container/rootfs/rootfs.h"
+#include "agent/container/rootfs/shared_mounts.h"
 #include "lib/cleanup.h"
 #include "lib/io.h"
 #include "lib/log.h"

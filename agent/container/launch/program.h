@@ -5,8 +5,8 @@
 #include <limits.h>
 #include <stdbool.h>
 
-#include "agent/container/seccomp/filter.h"
 #include "agent/container/hooks/hooks.h"
+#include "agent/container/seccomp/filter.h"
 
 struct container_init;
 

@@ -21,9 +21,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "agent/container/launch/wipe.h"
 #include "agent/container/rootfs/mounts.h"
 #include "agent/container/rootfs/shared_mounts.h"
-#include "agent/container/launch/wipe.h"
 #include "lib/cleanup.h"
 #include "lib/io.h"
 #include "lib/path.h"

@@ -10,8 +10,8 @@
 #include <stddef.h>
 
 #include "agent/container/launch/params.h"
-#include "agent/container/rootfs/mount_plan.h"
 #include "agent/container/ns/namespaces.h"
+#include "agent/container/rootfs/mount_plan.h"
 #include "agent/container/rootfs/procfs.h"
 
 struct rootfs {

@@ -11,8 +11,8 @@
 #include <stdlib.h>
 #include <sys/types.h>
 
-#include "agent/container/seccomp/filter.h"
 #include "agent/container/launch/params.h"
+#include "agent/container/seccomp/filter.h"
 #include "agent/job/initlink.h"
 #include "agent/job/job.h"
 
