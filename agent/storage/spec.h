@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A request's storage in plain terms, and owned copies of it: one allocation each. Pure, never blocks. */
+/* A request's storage in plain terms, and owned copies of it: one allocation each. Pure, never
+ * blocks. */
 #pragma once
 
 #include <stdbool.h>
@@ -14,8 +15,8 @@ enum fs_group_policy {
 	FS_GROUP_ON_ROOT_MISMATCH,
 };
 
-/* A request's storage in plain terms (agent/rpc copies it from the message; strings owned by the caller until the
- * callback). */
+/* A request's storage in plain terms (agent/rpc copies it from the message; strings owned by the
+ * caller until the callback). */
 struct storage_spec {
 	const char *driver, *source, *fstype, *mount_point;
 	const char *const *options;
@@ -24,11 +25,13 @@ struct storage_spec {
 	size_t n_driver_options;
 	bool has_fs_group;
 	uint32_t fs_group_id;
-	uint32_t fs_group_policy; /* enum fs_group_policy, and what else a host sends */
+	/* enum fs_group_policy, and what else a host sends */
+	uint32_t fs_group_policy;
 	bool shared;
 };
 
-/* A deep copy in one block (free with free()), mount_point without slashes at its end; NULL if memory is out. */
+/* A deep copy in one block (free with free()), mount_point without slashes at its end; NULL if
+ * memory is out. */
 struct storage_spec *storage_spec_copy(const struct storage_spec *spec);
 
 /* Same driver, source and file system: may two containers share the mount? */
