@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The root object: everything the agent has, wired by agent/agent.c. */
+/* The root object: everything the agent has, wired by agent/agent_main.c. */
 #pragma once
 
 #include <stdbool.h>
@@ -51,6 +51,3 @@ struct agent {
 		struct call *call;
 	} destruction;
 };
-
-/* The agent's whole life. init_fd is its end of the socket to init (lib/initproto.h), or -1. Returns the exit code. */
-int agent_main(int argc, char **argv, int init_fd);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Looks for what makes a guest a confidential one. Called by agent/agent.c before it listens. See confidential.h. */
+/* Looks for what makes a guest a confidential one. Called by agent/agent_main.c before it listens. See confidential.h. */
 #include "agent/confidential.h"
 
 #include <dirent.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What is for those who look for a fault, and can be left out of a build (-Ddebug_console=false). Called by agent.c. */
+/* What is for those who look for a fault, and can be left out of a build (-Ddebug_console=false). Called by agent_main.c. */
 #include "agent/debug.h"
 
 #include <stdio.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* One program, several roles: init/main_dispatch.c decides which. */
-#include "agent/agent.h"
+#include "agent/agent_main.h"
 #include "init/main_dispatch.h"
 
 int

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Opens the directories that the agent works through. Called once, at start, by agent/agent.c. */
+/* Opens the directories that the agent works through. Called once, at start, by agent/agent_main.c. */
 #include "agent/roots.h"
 
 #include <errno.h>

@@ -7,11 +7,11 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "ctl/vm/background.h"
 #include "ctl/commands.h"
 #include "ctl/options.h"
-#include "ctl/single.h"
 #include "ctl/session.h"
+#include "ctl/single.h"
+#include "ctl/vm/background.h"
 #include "ctl/vm/state.h"
 #include "lib/cleanup.h"
 

@@ -12,8 +12,8 @@
 
 #include "agent.pb-c.h"
 #include "ctl/commands.h"
-#include "ctl/single.h"
 #include "ctl/session.h"
+#include "ctl/single.h"
 #include "ctl/spec.h"
 #include "ctl/vm/state.h"
 #include "lib/arena.h"

@@ -6,8 +6,8 @@
 
 #include "ctl/commands.h"
 #include "ctl/options.h"
-#include "ctl/single.h"
 #include "ctl/session.h"
+#include "ctl/single.h"
 #include "lib/cleanup.h"
 
 static const char usage[] =

@@ -3,8 +3,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "ctl/commands.h"
 #include "ctl/cmd_rpc.h"
+#include "ctl/commands.h"
 #include "lib/cleanup.h"
 #include "lib/version.h"
 

@@ -8,8 +8,8 @@
 #include <string.h>
 
 #include "agent.pb-c.h"
-#include "ctl/vm/dial.h"
 #include "ctl/spec.h"
+#include "ctl/vm/dial.h"
 #include "lib/arena.h"
 #include "lib/deadline.h"
 #include "lib/ttrpc/client.h"

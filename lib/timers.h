@@ -10,7 +10,9 @@
 #include <stdint.h>
 
 #include "lib/error.h"
-#include "lib/loop.h"
+
+/* As in lib/loop.h. */
+typedef void timer_fn(void *data);
 
 struct timer {
 	struct timers *owner;

@@ -21,10 +21,9 @@
 #include <stdio.h>
 
 #include "lib/error.h"
+#include "rootfs-builder/initrd_paths.h"
 #include "rootfs-builder/pack.h"
 
-#define INITRD_AGENT_PATH "/usr/bin/kata-agent"
-#define INITRD_OWN_PATH   "/usr/bin/tatami"
 /* 2025-01-01T00:00:00Z, the default of initrd_spec.epoch. */
 #define INITRD_EPOCH 1735689600u
 

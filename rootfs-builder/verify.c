@@ -8,7 +8,7 @@
 #include "lib/cleanup.h"
 #include "rootfs-builder/cpio.h"
 #include "rootfs-builder/elffile.h"
-#include "rootfs-builder/initrd.h"
+#include "rootfs-builder/initrd_paths.h"
 
 /* In real programs the program headers and the interpreter are in the first page. */
 #define HEAD_MAX ((size_t)16 << 10)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The table of configuration keys: one row to add one. Called at start by agent/agent.c. Never fails. */
+/* The table of configuration keys: one row to add one. Called at start by agent/agent_main.c. Never fails. */
 #include "agent/config/config.h"
 
 #include <errno.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* `tatami --print-config`: what is in force and who said so, as a configuration file. Called by agent.c only. */
+/* `tatami --print-config`: what is in force and who said so, as a configuration file. Called by agent_main.c only. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The debug console: shells of the guest for whoever of the host connects, or one on the guest's own console. It is there
- * only if agent.debug_console asks for it, and not at all in a build with -Ddebug_console=false. Wired by agent/agent.c. A
+ * only if agent.debug_console asks for it, and not at all in a build with -Ddebug_console=false. Wired by agent/agent_main.c. A
  * shell is a child of init like every other process; all relaying is done by the loop, which never blocks.
  */
 #pragma once

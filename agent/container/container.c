@@ -13,8 +13,9 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "agent/container/spec/retain.h"
+#include "agent/cgroup/path.h"
 #include "agent/container/seccomp/cache.h"
+#include "agent/container/spec/retain.h"
 #include "agent/roots.h"
 #include "lib/cleanup.h"
 #include "lib/client_texts.h"
@@ -254,6 +255,30 @@ drop(struct container *c, struct process *p)
 	process_free(p);
 }
 
+static void
+container_sweep_later(struct container *c)
+{
+	loop_post(c->loop, &c->sweep);
+}
+
+static void
+container_process_exited(struct container *c, struct process *p)
+{
+	container_sweep_later(c);
+	if (p == c->init) {
+		c->init_exited = true;
+		if (c->state == CONTAINER_CREATED || c->state == CONTAINER_RUNNING)
+			c->state = CONTAINER_STOPPED;
+	}
+	if (c->on_exit)
+		c->on_exit(c, c->data);
+}
+
+static const struct process_owner process_owner = {
+	.exited = container_process_exited,
+	.changed = container_sweep_later,
+};
+
 struct process *
 container_add_process(struct container *c, const char *exec_id, struct error *err)
 {
@@ -279,7 +304,7 @@ container_add_process(struct container *c, const char *exec_id, struct error *er
 	}
 	if (p)
 		drop(c, p);
-	p = process_new(c, c->loop, exec_id, err);
+	p = process_new(&process_owner, c, c->id, c->loop, exec_id, err);
 	if (p)
 		list_append(&c->processes, &p->node);
 	return p;
@@ -310,19 +335,6 @@ container_started(struct container *c)
 		  "container %s is started", c->id);
 }
 
-void
-container_process_exited(struct container *c, struct process *p)
-{
-	container_sweep_later(c);
-	if (p == c->init) {
-		c->init_exited = true;
-		if (c->state == CONTAINER_CREATED || c->state == CONTAINER_RUNNING)
-			c->state = CONTAINER_STOPPED;
-	}
-	if (c->on_exit)
-		c->on_exit(c, c->data);
-}
-
 /* Drops what is over, and the oldest of those that were collected but not read when there are too many. */
 static void
 sweep(void *data)
@@ -349,12 +361,6 @@ sweep(void *data)
 		drop(c, p);
 		unread--;
 	}
-}
-
-void
-container_sweep_later(struct container *c)
-{
-	loop_post(c->loop, &c->sweep);
 }
 
 size_t

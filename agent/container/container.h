@@ -11,7 +11,7 @@
 
 #include "agent/container/hooks/hooks.h"
 #include "agent/container/launch/keyring.h"
-#include "agent/container/launch/launch.h"
+#include "agent/container/launch/params.h"
 #include "agent/container/process.h"
 #include "lib/error.h"
 #include "lib/list.h"
@@ -107,10 +107,6 @@ int container_start(struct container *c, struct error *err);
 
 /* For somebody else who has opened the gate: the same state. */
 void container_started(struct container *c);
-
-/* For process.c: a process has ended; a stream has, or a status was taken (drops what is over, later). */
-void container_process_exited(struct container *c, struct process *p);
-void container_sweep_later(struct container *c);
 
 /* Processes with a pid that have not ended. */
 size_t container_alive(const struct container *c);

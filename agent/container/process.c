@@ -15,7 +15,6 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "agent/container/container.h"
 #include "agent/container/launch/exec_report.h"
 #include "lib/cleanup.h"
 #include "lib/log.h"
@@ -56,7 +55,7 @@ on_stream_end(void *data)
 
 	if (status_is_ready(p))
 		tell_waiters(p);
-	container_sweep_later(p->container);
+	p->owner->changed(p->container);
 }
 
 static void
@@ -64,7 +63,7 @@ on_delivery_late(void *data)
 {
 	struct process *p = data;
 	const struct log_field fields[] = {
-		{ "container-id", container_id(p->container) },
+		{ "container-id", p->container_id },
 		{ "exec-id", p->exec_id },
 	};
 
@@ -73,7 +72,7 @@ on_delivery_late(void *data)
 	log_write(LOG_LEVEL_WARN, "container", fields, ARRAY_LEN(fields),
 		  "process %s: the host does not take its output", p->exec_id);
 	tell_waiters(p);
-	container_sweep_later(p->container);
+	p->owner->changed(p->container);
 }
 
 static void
@@ -81,15 +80,15 @@ log_exit(const struct process *p)
 {
 	char status[16];
 	const struct log_field fields[] = {
-		{ "container-id", container_id(p->container) },
+		{ "container-id", p->container_id },
 		{ "exec-id", p->exec_id },
 		{ "status", status },
 	};
 
 	(void)snprintf(status, sizeof(status), "%d", p->status);
 	log_event(LOG_LEVEL_DEBUG, "container", EVENT_PROCESS_EXITED, fields, ARRAY_LEN(fields),
-		  "process %s of container %s ended with %d", p->exec_id,
-		  container_id(p->container), p->status);
+		  "process %s of container %s ended with %d", p->exec_id, p->container_id,
+		  p->status);
 }
 
 static void
@@ -105,7 +104,7 @@ log_report(const struct process *p, struct exec_report *r)
 {
 	const char *why = r->errnum > 0 ? strerror(r->errnum) : "unknown error";
 	const struct log_field fields[] = {
-		{ "container-id", container_id(p->container) },
+		{ "container-id", p->container_id },
 		{ "exec-id", p->exec_id },
 		{ "path", r->path },
 		{ "reason", *r->reason ? r->reason : why },
@@ -143,14 +142,15 @@ process_take_report(struct process *p, int fd, struct error *err)
 		close_report(p);
 		return -1;
 	}
-	p->report_watch = loop_watch(p->container->loop, fd, EPOLLIN, on_report, p, err);
+	p->report_watch = loop_watch(p->stdio.out.loop, fd, EPOLLIN, on_report, p, err);
 	if (!p->report_watch)
 		close_report(p);
 	return p->report_watch ? 0 : -1;
 }
 
 struct process *
-process_new(struct container *c, struct loop *loop, const char *exec_id, struct error *err)
+process_new(const struct process_owner *owner, struct container *c, const char *container_id,
+	    struct loop *loop, const char *exec_id, struct error *err)
 {
 	struct process *p = calloc(1, sizeof(*p));
 
@@ -163,7 +163,9 @@ process_new(struct container *c, struct loop *loop, const char *exec_id, struct 
 	}
 	list_init(&p->node);
 	list_init(&p->waiters);
+	p->owner = owner;
 	p->container = c;
+	p->container_id = container_id;
 	p->pidfd = p->report = -1;
 	stdio_init(&p->stdio, loop, on_stream_end, p);
 	return p;
@@ -206,7 +208,6 @@ on_exit_status(int status, bool gone, void *data)
 {
 	struct process *p = data;
 	struct error err = ERROR_INIT;
-	struct container *c = p->container;
 
 	p->child = NULL;
 	on_report(0, p);
@@ -221,7 +222,7 @@ on_exit_status(int status, bool gone, void *data)
 	}
 	if (status_is_ready(p))
 		tell_waiters(p);
-	container_process_exited(c, p);
+	p->owner->exited(p->container, p);
 }
 
 int
@@ -257,7 +258,7 @@ process_wait(struct process *p, struct process_waiter *w, int *status)
 	*status = p->status;
 	p->status_reported = true;
 	stdio_drain(&p->stdio);
-	container_sweep_later(p->container);
+	p->owner->changed(p->container);
 	return 0;
 }
 

@@ -18,15 +18,26 @@
 #include "lib/pending.h"
 
 struct container;
+struct process;
 
 #define EXEC_ID_MAX         1024  /* bytes */
 #define PROCESS_DELIVERY_MS 10000 /* for a host that does not take what is passed through to it */
 
+/* What a process tells its container. */
+struct process_owner {
+	/* It has ended. */
+	void (*exited)(struct container *c, struct process *p);
+	/* A stream has ended, or its status was taken: it may be over. */
+	void (*changed)(struct container *c);
+};
+
 struct process {
 	struct list node; /* in its container */
+	const struct process_owner *owner;
 	struct container *container;
-	char *exec_id; /* the container's id for its init */
-	pid_t pid;     /* in the agent's pid namespace; 0: none yet */
+	const char *container_id; /* the container's own */
+	char *exec_id;            /* the container's id for its init */
+	pid_t pid;                /* in the agent's pid namespace; 0: none yet */
 	int pidfd;
 	struct child *child;
 	int report; /* the reading end of its pipe for a struct exec_report; -1: none, or over */
@@ -56,7 +67,8 @@ struct process_waiter {
 };
 
 /* A process without streams, pid or place in a list. NULL and err. */
-struct process *process_new(struct container *c, struct loop *loop, const char *exec_id,
+struct process *process_new(const struct process_owner *owner, struct container *c,
+			    const char *container_id, struct loop *loop, const char *exec_id,
 			    struct error *err);
 
 /* Frees it; a process that still runs is no longer watched. Waiters get NOT_FOUND, readers the end of

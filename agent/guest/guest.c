@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* See guest.h. Called by agent/agent.c. */
+/* See guest.h. Called by agent/agent_main.c. */
 #include "agent/guest/guest.h"
 
 #include <stdlib.h>
@@ -7,7 +7,6 @@
 
 #include "agent/guest/clock.h"
 #include "agent/guest/online.h"
-#include "init/limits.h"
 #include "lib/log.h"
 
 /* MemTotal of now, without a read that may block. */
@@ -17,18 +16,6 @@ guest_memory(void)
 	struct sysinfo info;
 
 	return sysinfo(&info) < 0 ? 0 : (uint64_t)info.totalram * info.mem_unit;
-}
-
-void
-guest_own_limits(const struct guest *g)
-{
-	struct limits_size size = { .total = g->memory_total };
-	struct error err = ERROR_INIT;
-
-	if (!g->parts.is_pid1)
-		return;
-	if (limits_apply_process(0, &size, &err) < 0 || limits_apply_process(1, &size, &err) < 0)
-		log_warn("guest", "%s", err.msg);
 }
 
 struct guest *

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The memory agent's periods, on the loop. See memagent.h; called by agent/agent.c and by agent/rpc/rpc_memagent.c. */
+/* The memory agent's periods, on the loop. See memagent.h; called by agent/agent_main.c and by agent/rpc/rpc_memagent.c. */
 #include "agent/guest/memagent.h"
 
 #include <stdlib.h>

@@ -5,7 +5,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "agent/guest/memagent.h"
+#include "agent/guest/memagent_settings.h"
 #include "agent/job/job.h"
 
 #define MEMAGENT_TARGETS_MAX 256

@@ -6,10 +6,11 @@
 #include <string.h>
 
 #include "agent/device/device.h"
-#include "agent/guest/guest.h"
+#include "agent/guest/guest_state.h"
 #include "agent/guest/hotplug.h"
 #include "agent/guest/memory_limits.h"
 #include "agent/job/job.h"
+#include "init/limits.h"
 #include "lib/cleanup.h"
 #include "lib/log.h"
 
@@ -109,6 +110,19 @@ take_cpus(struct job *job, const struct job_message *m, void *data, struct error
 	return 0;
 }
 
+/* Sets the agent's own limits that follow from memory, and those of our init: what they start inherits them. */
+static void
+online_own_limits(const struct guest *g)
+{
+	struct limits_size size = { .total = g->memory_total };
+	struct error err = ERROR_INIT;
+
+	if (!g->parts.is_pid1)
+		return;
+	if (limits_apply_process(0, &size, &err) < 0 || limits_apply_process(1, &size, &err) < 0)
+		log_warn("guest", "%s", err.msg);
+}
+
 static int
 take_memory(struct job *job, const struct job_message *m, void *data, struct error *err)
 {
@@ -117,7 +131,7 @@ take_memory(struct job *job, const struct job_message *m, void *data, struct err
 	(void)job;
 	(void)err;
 	memcpy(&o->g->memory_total, m->payload, sizeof(o->g->memory_total));
-	guest_own_limits(o->g);
+	online_own_limits(o->g);
 	return 0;
 }
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The agent's end of the socket to init: registrations go out, exits come in and find their callback.
- * Used by agent/job and agent/container. Never blocks; never waits for a process itself.
+ * The agent's end of the socket to init: registrations go out, exits come in and find their
+ * callback. Used by agent/job and agent/container. Never blocks; never waits for a process itself.
  */
 #include "agent/job/initlink.h"
 
@@ -18,17 +18,19 @@
 #include "lib/list.h"
 #include "lib/log.h"
 
-#define BUCKETS 256 /* power of two */
+/* power of two */
+#define BUCKETS 256
 /* Messages that init did not take at once: more means that init has stopped. */
 #define OUT_MAX (16384 * sizeof(struct initproto_msg))
 
-/* One registration. Those of one pid are told their exits in the order in which they registered: a pid
- * can only be used again after init has sent the exit of its former owner. */
+/* One registration. Those of one pid are told their exits in the order in which they registered:
+ * a pid can only be used again after init has sent the exit of its former owner. */
 struct child {
 	struct list node;
 	struct initlink *link;
 	pid_t pid;
-	child_fn *fn; /* NULL: nobody is interested any more */
+	/* NULL: nobody is interested any more */
+	child_fn *fn;
 	void *data;
 };
 
@@ -39,7 +41,8 @@ struct initlink {
 	void (*on_lost)(void *data);
 	void *on_lost_data;
 	struct list buckets[BUCKETS];
-	struct buf out; /* whole messages that did not fit into the socket */
+	/* whole messages that did not fit into the socket */
+	struct buf out;
 	bool is_pid1;
 	bool is_lost;
 	uint64_t boot_ns[2];
@@ -269,7 +272,8 @@ child_unwatch(struct child *c)
 {
 	if (!c)
 		return;
-	/* Kept until its exit arrives, so that this is not taken for that of a later owner of the pid. */
+	/* Kept until its exit arrives, so that this is not taken for that of a later owner of
+	 * the pid. */
 	c->fn = NULL;
 	c->data = NULL;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The agent's end of the socket to init (lib/initproto.h): who is told when a process ends. Every process
- * that the agent or a worker starts is registered here before it may run on. Never blocks.
+ * The agent's end of the socket to init (lib/initproto.h): who is told when a process ends. Every
+ * process that the agent or a worker starts is registered here before it may run on. Never blocks.
  */
 #pragma once
 
@@ -15,17 +15,18 @@
 struct initlink;
 struct child;
 
-/* status as of waitpid(2); gone: the process had ended before it was registered, status is unknown (as if
- * killed by SIGKILL). Called once, from the loop; the handle is dead afterwards. */
+/* status as of waitpid(2); gone: the process had ended before it was registered, status is
+ * unknown (as if killed by SIGKILL). Called once, from the loop; the handle is dead afterwards. */
 typedef void child_fn(int status, bool gone, void *data);
 
-/* Takes over the fd of INITPROTO_ENV. on_lost is called if init's end closes (then nothing more can be
- * learnt and the agent should end). */
+/* Takes over the fd of INITPROTO_ENV. on_lost is called if init's end closes (then nothing more
+ * can be learnt and the agent should end). */
 struct initlink *initlink_new(struct loop *loop, int fd, void (*on_lost)(void *data), void *data,
 			      struct error *err);
 void initlink_free(struct initlink *l);
 
-/* Registers pid with init and calls fn when it ended. The process must still be held back by its gate. */
+/* Registers pid with init and calls fn when it ended. The process must still be held back by its
+ * gate. */
 struct child *initlink_watch(struct initlink *l, pid_t pid, child_fn *fn, void *data,
 			     struct error *err);
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Jobs, seen from the agent: the pool, the queue, a job's states and what its worker says. Everything happens
- * on the loop; nothing here blocks.
+ * Jobs, seen from the agent: the pool, the queue, a job's states and what its worker says.
+ * Everything happens on the loop; nothing here blocks.
  *
  *   QUEUED -> RUNNING -> done                    (the worker's result was success)
  *                     -> UNDOING -> done         (it was a failure, or the worker died)
@@ -99,7 +99,8 @@ job_result(struct job *job)
 	job_finish(job);
 }
 
-/* All that the worker has sent. Nobody can add to it meanwhile: whoever else has got hold of its end would keep the loop here. */
+/* All that the worker has sent. Nobody can add to it meanwhile: whoever else has got hold of its
+ * end would keep the loop here. */
 static enum drained
 drain_last(struct job *job)
 {
@@ -116,7 +117,8 @@ job_abandon_worker(void *data)
 	job->grace_timer = NULL;
 	log_warn("job", "%s: worker %d does not die; left to itself", job->ops->name,
 		 (int)job->proc->pid);
-	(void)drain_last(job); /* the steps that it announced */
+	/* the steps that it announced */
+	(void)drain_last(job);
 	job_result(job);
 	(void)log_context_set(former);
 }
@@ -408,7 +410,8 @@ job_forget_fd(struct job *job, int fd)
 	}
 }
 
-/* Starts what may run of a queue, and gives the first of each lane its turn. Returns false when it is to be called again. */
+/* Starts what may run of a queue, and gives the first of each lane its turn. Returns false when
+ * it is to be called again. */
 static bool
 run_queue(struct jobs *jobs, bool urgent)
 {

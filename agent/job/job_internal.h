@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What job.c (states, pool) and job_messages.c (what a worker says) share. Nobody else includes this. */
+/* What job.c (states, pool) and job_messages.c (what a worker says) share. Nobody else includes
+ * this. */
 #pragma once
 
 #include <stdalign.h>
@@ -9,11 +10,12 @@
 
 #include "agent/job/job.h"
 #include "agent/job/journal.h"
-#include "agent/job/worker_proc.h"
 #include "agent/job/wire.h"
+#include "agent/job/worker_proc.h"
 #include "lib/list.h"
 
-#define KEEP_MAX 96 /* fds of one job; also a journal's (journal_fds()) */
+/* fds of one job; also a journal's (journal_fds()) */
+#define KEEP_MAX 96
 
 /* Kinds of steps, those of steps.c included. */
 #define UNDO_KINDS_MAX 15
@@ -23,11 +25,13 @@ enum job_state {
 	JOB_RUNNING,
 	JOB_STOPPING,
 	JOB_UNDOING,
-	JOB_ENDED, /* waits in `ended` for its `done` */
+	/* waits in `ended` for its `done` */
+	JOB_ENDED,
 };
 
 struct job {
-	struct list node; /* in one of the pool's lists */
+	/* in one of the pool's lists */
+	struct list node;
 	struct jobs *jobs;
 	enum job_state state;
 	const struct job_ops *ops;
@@ -40,18 +44,26 @@ struct job {
 	struct worker_proc *proc;
 	int sock;
 	struct watch *watch;
-	struct timer *deadline;    /* while QUEUED with its turn, or RUNNING */
-	struct timer *grace_timer; /* while STOPPING */
-	struct timer *retry_timer; /* between attempts to start the undo */
+	/* while QUEUED with its turn, or RUNNING */
+	struct timer *deadline;
+	/* while STOPPING */
+	struct timer *grace_timer;
+	/* between attempts to start the undo */
+	struct timer *retry_timer;
 	struct journal journal;
 	uint64_t undo_until_ns;
-	struct job *undone_for; /* this job undoes that one */
-	bool is_cancelled;      /* err says why; else a worker without a result died by itself */
-	bool has_died;          /* its worker was killed or crashed */
-	unsigned int again;     /* how often another worker took its place */
+	/* this job undoes that one */
+	struct job *undone_for;
+	/* err says why; else a worker without a result died by itself */
+	bool is_cancelled;
+	/* its worker was killed or crashed */
+	bool has_died;
+	/* how often another worker took its place */
+	unsigned int again;
 	struct error err;
-	struct log_context *
-		log; /* of the call that it was started for: its records, and those of its callbacks, have that */
+	/* of the call that it was started for: its records, and those of its callbacks, have
+	 * that */
+	struct log_context *log;
 };
 
 struct jobs {
@@ -60,13 +72,18 @@ struct jobs {
 	/* Of steps, the last one NULL. */
 	const struct undo_kind *kinds[UNDO_KINDS_MAX + 1];
 	int dev_null;
-	struct post kick;     /* look at `ended` and the queues again */
-	struct list queue[2]; /* QUEUED; [1] the urgent ones */
-	struct list active;   /* RUNNING, STOPPING, UNDOING */
+	/* look at `ended` and the queues again */
+	struct post kick;
+	/* QUEUED; [1] the urgent ones */
+	struct list queue[2];
+	/* RUNNING, STOPPING, UNDOING */
+	struct list active;
 	struct list ended;
-	struct list processes; /* struct worker_proc */
+	/* struct worker_proc */
+	struct list processes;
 	unsigned int n_processes;
-	unsigned int n_running; /* jobs with a worker, undoing ones not counted */
+	/* jobs with a worker, undoing ones not counted */
+	unsigned int n_running;
 	/* One message. The payload is aligned for any type. */
 	alignas(max_align_t) uint8_t in[sizeof(struct job_wire_head) + JOB_MESSAGE_MAX];
 };
@@ -89,7 +106,8 @@ void job_finish(struct job *job);
 /* Kills the worker; the rest comes with its exit. job->err is set. */
 void job_stop(struct job *job);
 
-/* The worker has said its last: job->err is the result. The job is gone afterwards, or being undone. */
+/* The worker has said its last: job->err is the result. The job is gone afterwards, or being
+ * undone. */
 void job_result(struct job *job);
 
 /* ---- undo_job.c ---- */
@@ -100,9 +118,12 @@ void job_undo_begin(struct job *job);
 /* ---- job_messages.c ---- */
 
 enum drained {
-	DRAINED,       /* nothing there now, or `max` messages taken */
-	DRAINED_EOF,   /* the worker's end is closed */
-	DRAINED_ENDED, /* the job has ended by a message: do not touch it any more */
+	/* nothing there now, or `max` messages taken */
+	DRAINED,
+	/* the worker's end is closed */
+	DRAINED_EOF,
+	/* the job has ended by a message: do not touch it any more */
+	DRAINED_ENDED,
 };
 
 /* Takes up to `max` messages of the worker. */

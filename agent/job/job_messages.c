@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What a worker says, taken from its socket and handed to the job's callbacks. Called by job.c. Never blocks. */
+/* What a worker says, taken from its socket and handed to the job's callbacks. Called by job.c.
+ * Never blocks. */
 #include "agent/job/job_internal.h"
 
 #include <errno.h>
@@ -9,7 +10,8 @@
 #include "lib/cleanup.h"
 #include "lib/io.h"
 
-/* Ends a job whose worker does not keep to the rules, or can no longer be relied on. job->err is set. */
+/* Ends a job whose worker does not keep to the rules, or can no longer be relied on. job->err is
+ * set. */
 static void
 abort_job(struct job *job)
 {
@@ -17,7 +19,8 @@ abort_job(struct job *job)
 	job_stop(job);
 }
 
-/* Answers a waiting message. A worker that is never answered would wait until its time is over, or forever. */
+/* Answers a waiting message. A worker that is never answered would wait until its time is over,
+ * or forever. */
 static void
 acknowledge(struct job *job, const struct error *err)
 {
@@ -234,7 +237,8 @@ take_and_close(struct job *job, size_t n, int *fds, size_t n_fds)
 	return goes_on;
 }
 
-/* Its fds found no room here (MSG_CTRUNC, recvmsg(2)). What the worker goes on to do may rest on it. */
+/* Its fds found no room here (MSG_CTRUNC, recvmsg(2)). What the worker goes on to do may rest on
+ * it. */
 static void
 message_lost(struct job *job)
 {
@@ -265,8 +269,9 @@ job_drain(struct job *job, unsigned int max)
 		}
 		if (n <= 0)
 			return DRAINED_EOF;
-		/* A new process of a container holds the worker's end until it has run its first lines, and another one of that
-		 * container, if it may trace, can take it from there. */
+		/* A new process of a container holds the worker's end until it has run its first
+		 * lines, and another one of that container, if it may trace, can take it from
+		 * there. */
 		if ((size_t)n < sizeof(struct job_wire_head) || sender != job->proc->pid)
 			close_fds(fds, n_fds);
 		else if (!take_and_close(job, (size_t)n, fds, n_fds))

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Steps that several modules take, and how each is taken back: a directory, a file, a mount, a process. Nothing else in this
- * directory knows what a step does. Worker only: may block.
+ * Steps that several modules take, and how each is taken back: a directory, a file, a mount, a
+ * process. Nothing else in this directory knows what a step does. Worker only: may block.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -113,8 +113,8 @@ steps_umount(const struct step *step, struct error *err)
 	return 0;
 }
 
-/* Is the entry what the step has made? A worker that was killed may not have said what that was: then a directory is
- * taken for it, which goes only if it is empty, and so is an empty file. */
+/* Is the entry what the step has made? A worker that was killed may not have said what that was:
+ * then a directory is taken for it, which goes only if it is empty, and so is an empty file. */
 static bool
 steps_is_made(const struct step *step)
 {

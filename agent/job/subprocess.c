@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * worker_run(): a helper program as the worker's own child, the only kind of process that anybody but
- * init waits for. Worker only: blocks until the helper has ended.
+ * worker_run(): a helper program as the worker's own child, the only kind of process that anybody
+ * but init waits for. Worker only: blocks until the helper has ended.
  */
 #include "agent/job/job.h"
 
@@ -19,13 +19,17 @@
 #include "lib/exec_error.h"
 #include "lib/sys.h"
 
-#define DRAINS_MAX 32 /* reads of 4 KiB: more than a pipe holds */
+/* reads of 4 KiB: more than a pipe holds */
+#define DRAINS_MAX 32
 
 struct subprocess {
 	pid_t pid;
-	int pidfd; /* readable when it ended; the helper's output may be held open by others */
-	int in;    /* our end of its stdin, -1: closed */
-	int out;   /* our end of its stdout and stderr, -1: at its end */
+	/* readable when it ended; the helper's output may be held open by others */
+	int pidfd;
+	/* our end of its stdin, -1: closed */
+	int in;
+	/* our end of its stdout and stderr, -1: at its end */
+	int out;
 	const char *input;
 	size_t input_len;
 	char *text;
@@ -109,13 +113,15 @@ subprocess_feed(struct subprocess *h)
 		h->input += n;
 		h->input_len -= (size_t)n;
 	} else if (errno != EAGAIN && errno != EINTR) {
-		h->input_len = 0; /* it does not read: not our failure */
+		/* it does not read: not our failure */
+		h->input_len = 0;
 	}
 	if (h->input_len == 0)
 		close_fd(&h->in);
 }
 
-/* Keeps what fits and drops the rest, so that the helper never waits for us. False: nothing there now. */
+/* Keeps what fits and drops the rest, so that the helper never waits for us. False: nothing
+ * there now. */
 static bool
 subprocess_collect(struct subprocess *h)
 {

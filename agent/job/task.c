@@ -14,15 +14,18 @@ enum task_msg {
 
 struct task {
 	const struct task_class *class;
-	struct job_ops ops;                                    /* with the class's name */
-	struct job_message_type messages[TASK_MSG_RESULT + 1]; /* with the class's size */
+	/* with the class's name */
+	struct job_ops ops;
+	/* with the class's size */
+	struct job_message_type messages[TASK_MSG_RESULT + 1];
 	void *arg;
 	struct job *job;
 	struct pending pending;
 	task_done_fn *done;
 	void *data;
 	bool has_result;
-	uint64_t result[TASK_RESULT_MAX / sizeof(uint64_t)]; /* aligned for anything */
+	/* aligned for anything */
+	uint64_t result[TASK_RESULT_MAX / sizeof(uint64_t)];
 };
 
 int

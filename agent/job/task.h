@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A task: a job that needs nothing but memory and fds of the agent, and comes to one result of a fixed size. For calls
- * that are a single look at, or a single change of, something that may block. Loop side: never blocks.
+ * A task: a job that needs nothing but memory and fds of the agent, and comes to one result of a
+ * fixed size. For calls that are a single look at, or a single change of, something that may block.
+ * Loop side: never blocks.
  */
 #pragma once
 
@@ -16,19 +17,22 @@
 #define TASK_RESULT_MAX 1024
 
 struct task_class {
-	const char *name; /* for logs */
+	/* for logs */
+	const char *name;
 	/* The work; it calls task_result() before it succeeds, if there is a result. */
 	job_work_fn *work;
 	/* Of a result; 0: there is none. */
 	size_t result_size;
 	uint64_t deadline_ms;
-	/* The work changes something: it goes on when nobody waits for it. Otherwise its worker is killed. */
+	/* The work changes something: it goes on when nobody waits for it. Otherwise its worker
+	 * is killed. */
 	bool changes;
 	/* Frees the argument; NULL: free(). */
 	void (*free_arg)(void *arg);
 };
 
-/* result: as the worker gave it, only if err->code is ERROR_OK and there is one, for the time of the call; else NULL. */
+/* result: as the worker gave it, only if err->code is ERROR_OK and there is one, for the time of
+ * the call; else NULL. */
 typedef void task_done_fn(const struct error *err, const void *result, void *data);
 
 /* Takes arg over, also when it fails. done is called once, never from inside. */

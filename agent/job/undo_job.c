@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Undoing a job: a job of its own, whose worker takes the steps of the journal back, latest first. If that worker is killed
- * another one begins anew. Called by job.c.
+ * Undoing a job: a job of its own, whose worker takes the steps of the journal back, latest first.
+ * If that worker is killed another one begins anew. Called by job.c.
  */
 #include "agent/job/job_internal.h"
 
@@ -97,7 +97,8 @@ undo_retry(void *data)
 	(void)log_context_set(former);
 }
 
-/* Starts the worker that undoes the journal; while none can be started, tries again until the time is over. */
+/* Starts the worker that undoes the journal; while none can be started, tries again until the
+ * time is over. */
 static void
 job_undo(struct job *job)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What a worker and the agent tell each other over their SOCK_SEQPACKET pair. Only agent/job knows this.
- * Both ends are the same binary, of one fork: plain structs.
+ * What a worker and the agent tell each other over their SOCK_SEQPACKET pair. Only agent/job knows
+ * this. Both ends are the same binary, of one fork: plain structs.
  */
 #pragma once
 
@@ -12,16 +12,23 @@
 
 enum job_wire {
 	/* worker -> agent; those marked * are answered with an ACK if `wait` is set */
-	JOB_WIRE_STEP =
-		1, /* *type: the kind's place in jobs.kinds; pid: the id; its fd; payload: the name */
-	JOB_WIRE_TAKEN, /* payload: struct job_wire_taken, or nothing: the last step was not taken */
-	JOB_WIRE_MESSAGE, /* *type: the job's own; payload and fds as they are */
-	JOB_WIRE_PROCESS, /* *pid; one fd: its pidfd */
-	JOB_WIRE_LOG,     /* type: enum log_level; payload: see JOB_LOG_MAX */
-	JOB_WIRE_RESULT,  /* payload: struct error; the last message */
+	/* *type: the kind's place in jobs.kinds; pid: the id; its fd; payload: the name */
+	JOB_WIRE_STEP = 1,
+	/* payload: struct job_wire_taken, or nothing: the last step was not taken */
+	JOB_WIRE_TAKEN,
+	/* *type: the job's own; payload and fds as they are */
+	JOB_WIRE_MESSAGE,
+	/* *pid; one fd: its pidfd */
+	JOB_WIRE_PROCESS,
+	/* type: enum log_level; payload: see JOB_LOG_MAX */
+	JOB_WIRE_LOG,
+	/* payload: struct error; the last message */
+	JOB_WIRE_RESULT,
 	/* agent -> worker */
-	JOB_WIRE_GO,  /* registered with init: begin */
-	JOB_WIRE_ACK, /* payload: struct error of the callback */
+	/* registered with init: begin */
+	JOB_WIRE_GO,
+	/* payload: struct error of the callback */
+	JOB_WIRE_ACK,
 };
 
 struct job_wire_head {

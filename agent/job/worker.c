@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The worker's side of a job: what runs between the fork and _exit(). Straight-line code that may block.
- * It never runs the agent's loop and never touches the agent's tables.
+ * The worker's side of a job: what runs between the fork and _exit(). Straight-line code that may
+ * block. It never runs the agent's loop and never touches the agent's tables.
  */
 #include "agent/job/worker.h"
 
@@ -25,7 +25,8 @@
 struct worker {
 	int sock;
 	const struct undo_kind *const *kinds;
-	size_t steps; /* journalled so far, counted as the agent does */
+	/* journalled so far, counted as the agent does */
+	size_t steps;
 };
 
 /* Head and payload as one message. */
@@ -196,7 +197,8 @@ worker_event(struct worker *w, enum log_level level, const char *event,
 	va_end(ap);
 }
 
-/* Log lines of the worker's own copy of the log go nowhere: worker_log() is what reaches the agent's. */
+/* Log lines of the worker's own copy of the log go nowhere: worker_log() is what reaches the
+ * agent's. */
 static bool
 drop_line(const char *line, size_t len, void *data)
 {
@@ -206,7 +208,8 @@ drop_line(const char *line, size_t len, void *data)
 	return true;
 }
 
-/* What the agent has changed of its signals is put back, but for SIGPIPE, which stays ignored here. */
+/* What the agent has changed of its signals is put back, but for SIGPIPE, which stays ignored
+ * here. */
 static void
 reset_signals(void)
 {

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* How the agent's side of a job enters the worker after the fork. Only agent/job/job.c calls this. */
+/* How the agent's side of a job enters the worker after the fork. Only agent/job/job.c calls
+ * this. */
 #pragma once
 
 #include <stddef.h>
@@ -7,11 +8,14 @@
 #include "agent/job/job.h"
 
 struct worker_start {
-	int sock;     /* the worker's end */
-	int dev_null; /* becomes 0, 1 and 2 */
+	/* the worker's end */
+	int sock;
+	/* becomes 0, 1 and 2 */
+	int dev_null;
 	/* Of steps; the last one is NULL. */
 	const struct undo_kind *const *kinds;
-	const int *keep; /* each > 2; sock is among them */
+	/* each > 2; sock is among them */
+	const int *keep;
 	size_t n_keep;
 	job_work_fn *work;
 	void *arg;

@@ -34,8 +34,8 @@ static int
 worker_proc_clone(struct worker_proc *proc, const struct worker_start *start, struct error *err)
 {
 	struct clone_args args = {
-		/* With CLONE_PARENT the exit signal is that of the agent itself and must be given as 0
-		 * (clone(2)). */
+		/* With CLONE_PARENT the exit signal is that of the agent itself and must be
+		 * given as 0 (clone(2)). */
 		.flags = CLONE_PARENT | CLONE_PIDFD,
 		.pidfd = (uint64_t)(uintptr_t)&proc->pidfd,
 	};
@@ -77,7 +77,8 @@ worker_proc_start(const struct jobs *jobs, int *keep, size_t n_keep, job_work_fn
 	ours = pair[0];
 	theirs = pair[1];
 	proc = calloc(1, sizeof(*proc));
-	/* the sender goes with each message: a container's process may get hold of the other end (job_messages.c) */
+	/* the sender goes with each message: a container's process may get hold of the other end
+	 * (job_messages.c) */
 	if (!proc || fcntl(ours, F_SETFL, O_NONBLOCK) < 0 ||
 	    setsockopt(ours, SOL_SOCKET, SO_PASSCRED, &(int){ 1 }, sizeof(int)) < 0) {
 		free(proc);

@@ -1,16 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Network and hardware addresses, from and to the text that hosts write. Pure: allocates nothing, never blocks. */
+/* Network and hardware addresses, from and to the text that hosts write. Pure: allocates
+ * nothing, never blocks. */
 #pragma once
 
 #include <stdbool.h>
 #include <stdint.h>
 
-#define NET_ADDRESS_TEXT 64 /* an IPv6 address, "/128" and NUL fit */
-#define NET_MAC_MAX      32 /* MAX_ADDR_LEN of the kernel: 20 are those of InfiniBand */
-#define NET_MAC_TEXT     (3 * NET_MAC_MAX)
+/* an IPv6 address, "/128" and NUL fit */
+#define NET_ADDRESS_TEXT 64
+/* MAX_ADDR_LEN of the kernel: 20 are those of InfiniBand */
+#define NET_MAC_MAX  32
+#define NET_MAC_TEXT (3 * NET_MAC_MAX)
 
-/* family is AF_INET, AF_INET6 or AF_UNSPEC (none); len the prefix in bits; of IPv4 the first four bytes count, the
- * others are 0. */
+/* family is AF_INET, AF_INET6 or AF_UNSPEC (none); len the prefix in bits; of IPv4 the first
+ * four bytes count, the others are 0. */
 struct net_address {
 	uint8_t family, len;
 	uint8_t bytes[16];
@@ -26,7 +29,8 @@ struct net_mac {
 unsigned int net_address_size(uint8_t family);
 unsigned int net_address_bits(uint8_t family);
 
-/* "10.0.0.1" or "fd00::1", whose prefix is then all of it. False, *out untouched, for anything else. */
+/* "10.0.0.1" or "fd00::1", whose prefix is then all of it. False, *out untouched, for anything
+ * else. */
 bool net_parse_address(const char *text, struct net_address *out);
 
 /* The same with or without "/LEN". */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The addresses of one interface, made what the host wants. Worker only: may block. Called by interface.c. */
+/* The addresses of one interface, made what the host wants. Worker only: may block. Called by
+ * interface.c. */
 #include "agent/network/network_internal.h"
 
 #include <errno.h>
@@ -106,8 +107,9 @@ put_broadcast(struct nl_msg *msg, const struct net_address *a)
 	return rtnl_put(msg, IFA_BROADCAST, last.bytes, 4);
 }
 
-/* An IPv6 address is the host's decision: it is used at once, not after a second of asking whether another has it. The
- * host's own end of the cable may have, and a route that names it as its source would be refused until then. */
+/* An IPv6 address is the host's decision: it is used at once, not after a second of asking
+ * whether another has it. The host's own end of the cable may have, and a route that names it as
+ * its source would be refused until then. */
 static struct nl_msg *
 address_message(uint16_t type, int flags, uint32_t link, const struct net_address *a)
 {

@@ -54,7 +54,8 @@ on_events(uint32_t events, void *data)
 		if (size < 0 && errno == EINTR)
 			continue;
 		if ((size < 0 && errno == ENOBUFS) || size > (ssize_t)sizeof(bytes)) {
-			e->fn(NULL, e->data); /* something that could not be read */
+			/* something that could not be read */
+			e->fn(NULL, e->data);
 			continue;
 		}
 		if (size <= 0)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Interfaces that come or change, as the kernel tells them (rtnetlink(7), RTMGRP_LINK). Listened for only while somebody
- * waits: an idle guest has none to look at. Loop side: never blocks.
+ * Interfaces that come or change, as the kernel tells them (rtnetlink(7), RTMGRP_LINK). Listened
+ * for only while somebody waits: an idle guest has none to look at. Loop side: never blocks.
  */
 #pragma once
 
@@ -16,7 +16,8 @@ struct net_events {
 	struct loop *loop;
 	net_events_fn *fn;
 	void *data;
-	unsigned int n; /* who listens */
+	/* who listens */
+	unsigned int n;
 	int fd;
 	struct watch *watch;
 };
@@ -24,7 +25,8 @@ struct net_events {
 /* Calls fn from the loop for each, between begin and end. */
 void net_events_init(struct net_events *e, struct loop *loop, net_events_fn *fn, void *data);
 
-/* Calls fn for each interface in what was received from the kernel: `size` bytes, aligned for struct nlmsghdr. */
+/* Calls fn for each interface in what was received from the kernel: `size` bytes, aligned for
+ * struct nlmsghdr. */
 void net_events_parse(void *bytes, int size, net_events_fn *fn, void *data);
 
 /* May be nested. -1 and err. */

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * UpdateInterface's work: which interface is meant, and what it shall be. Worker only: may block. Every step may be taken
- * again, so that a host which tries once more finds what it wants. Called by network.c.
+ * UpdateInterface's work: which interface is meant, and what it shall be. Worker only: may block.
+ * Every step may be taken again, so that a host which tries once more finds what it wants. Called
+ * by network.c.
  */
 #include "agent/network/network_internal.h"
 
@@ -24,14 +25,16 @@ struct change {
 	const struct net_task *task;
 	struct net_link link;
 	struct net_snapshot_of of;
-	struct net_snapshot routes; /* as they were, while the interface is down for our sake */
+	/* as they were, while the interface is down for our sake */
+	struct net_snapshot routes;
 	bool is_down;
 };
 
 /* ---- which one ---- */
 
-/* Several may have one hardware address: a VLAN or macvlan has that of what it lies upon, a failover's parts that of the
- * whole, and interfaces that are ipvlans on the host share one. The smaller, the better. */
+/* Several may have one hardware address: a VLAN or macvlan has that of what it lies upon, a
+ * failover's parts that of the whole, and interfaces that are ipvlans on the host share one. The
+ * smaller, the better. */
 static unsigned int
 distance(const struct net_link *link, const char *name)
 {
@@ -54,8 +57,8 @@ nearest(const struct net_links *links, const struct net_interface *wanted)
 	return best;
 }
 
-/* The only card there is, which nobody uses yet and which has the name: its hardware address may be wrong. With any doubt
- * it is another's. */
+/* The only card there is, which nobody uses yet and which has the name: its hardware address may
+ * be wrong. With any doubt it is another's. */
 static const struct net_link *
 only_one(const struct net_links *links, const char *name)
 {
@@ -95,7 +98,8 @@ find_quickly(struct change *c, struct error *err)
 		r = net_link_get_at(c->r, c->task->hint, &c->link, err);
 	else if (r == 0)
 		r = 1;
-	/* one that is up may be another's by now, and a nearer one have come: all are looked at then */
+	/* one that is up may be another's by now, and a nearer one have come: all are looked at
+	 * then */
 	if (r == 0 && (!is_plainly_it(&c->link, wanted) || c->link.flags & IFF_UP))
 		r = 1;
 	return r;
@@ -202,8 +206,8 @@ release(struct change *c)
 	net_snapshot_release(&c->routes);
 }
 
-/* Most can be changed in an interface that is in use; with some drivers, and before Linux 6.2, not its name or hardware
- * address. -1 and err says what failed, or -1 and errno in c->r. */
+/* Most can be changed in an interface that is in use; with some drivers, and before Linux 6.2,
+ * not its name or hardware address. -1 and err says what failed, or -1 and errno in c->r. */
 static int
 set(struct change *c, int type, const void *value, size_t size)
 {
@@ -269,7 +273,8 @@ take_name(struct change *c, struct error *err)
 	result = net_link_get(c->r, name, &other.link, err);
 	if (result < 0)
 		return -1;
-	/* it is found by its other names, too, of which the kernel allows to have two alike no more than of the first */
+	/* it is found by its other names, too, of which the kernel allows to have two alike no
+	 * more than of the first */
 	if (result == 1 || strcmp(other.link.name, name) != 0)
 		return set_name(c, name, err);
 	result = swap_names(c, &other, name, err);
@@ -279,7 +284,8 @@ take_name(struct change *c, struct error *err)
 	return result;
 }
 
-/* A card that was found by its place has the hardware address that the host says, if its driver lets it. */
+/* A card that was found by its place has the hardware address that the host says, if its driver
+ * lets it. */
 static int
 set_mac(struct change *c, struct error *err)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The packet filter, by the tools of the guest's image: their text is what hosts keep and send. Worker only: may block.
- * Called by network.c.
+ * The packet filter, by the tools of the guest's image: their text is what hosts keep and send.
+ * Worker only: may block. Called by network.c.
  */
 #include "agent/network/network_internal.h"
 
@@ -16,9 +16,11 @@
 #include "lib/cleanup.h"
 #include "lib/io.h"
 
-#define TOOL_MS   30000 /* its own wait for the lock (5 s), and time for many rules */
-#define OUT_MAX   ((size_t)4 << 20)
-#define WORDS_MAX 400 /* of what a tool says when it fails */
+/* its own wait for the lock (5 s), and time for many rules */
+#define TOOL_MS 30000
+#define OUT_MAX ((size_t)4 << 20)
+/* of what a tool says when it fails */
+#define WORDS_MAX 400
 
 /* The tool's path in the guest's image. */
 static int
@@ -35,7 +37,8 @@ find_tool(const struct roots *roots, const char *name, char *out, size_t size, s
 			 "the guest's image has no %s in /usr/sbin, /sbin, /usr/bin or /bin", name);
 }
 
-/* A file in memory that cannot grow past OUT_MAX: a tool that runs wild fails, and not the guest. */
+/* A file in memory that cannot grow past OUT_MAX: a tool that runs wild fails, and not the
+ * guest. */
 static int
 output_file(struct error *err)
 {

@@ -88,7 +88,8 @@ links_forget(void *data)
 	links->n = 0;
 }
 
-/* Statistics are most of a link's message, and nobody reads them here. name NULL and index 0: all of them. */
+/* Statistics are most of a link's message, and nobody reads them here. name NULL and index 0:
+ * all of them. */
 static struct nl_msg *
 link_request(const char *name, uint32_t index)
 {

@@ -6,24 +6,30 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "agent/network/rtnl.h"
 #include "agent/network/addr_parse.h"
+#include "agent/network/rtnl.h"
 #include "lib/error.h"
 
 #define NET_KIND_MAX 16
 
 struct net_link {
-	uint32_t index, flags, mtu; /* flags: IFF_* */
-	uint32_t master;            /* index of the bridge, bond or failover above it; 0: none */
-	uint32_t lower;             /* index of what it lies upon (VLAN, macvlan); 0: none */
-	uint16_t type;              /* ARPHRD_* */
+	/* flags: IFF_* */
+	uint32_t index, flags, mtu;
+	/* index of the bridge, bond or failover above it; 0: none */
+	uint32_t master;
+	/* index of what it lies upon (VLAN, macvlan); 0: none */
+	uint32_t lower;
+	/* ARPHRD_* */
+	uint16_t type;
 	char name[IFNAMSIZ];
-	char kind[NET_KIND_MAX]; /* "veth", "bridge"; "" for hardware */
+	/* "veth", "bridge"; "" for hardware */
+	char kind[NET_KIND_MAX];
 	struct net_mac mac;
 };
 
 struct net_links {
-	struct net_link *list; /* by index */
+	/* by index */
+	struct net_link *list;
 	size_t n, room;
 	const struct net_link **by_name;
 };

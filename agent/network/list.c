@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What there is: interfaces with their addresses, and routes, as records of network.h. Worker only: may block. */
+/* What there is: interfaces with their addresses, and routes, as records of network.h. Worker
+ * only: may block. */
 #include "agent/network/network_internal.h"
 
 #include <errno.h>
@@ -14,7 +15,8 @@
 
 #include "lib/cleanup.h"
 
-#define SEND_MAX (60u << 10) /* of one message to the agent */
+/* of one message to the agent */
+#define SEND_MAX (60u << 10)
 
 int
 net_send(struct worker *w, const struct buf *data, struct error *err)
@@ -37,12 +39,14 @@ net_send(struct worker *w, const struct buf *data, struct error *err)
 
 struct address {
 	uint32_t link;
-	size_t order; /* the kernel's: IPv4 before IPv6, what was there first before what came later */
+	/* the kernel's: IPv4 before IPv6, what was there first before what came later */
+	size_t order;
 	struct net_address address;
 };
 
 struct addresses {
-	struct address *list; /* by link, then in the kernel's order */
+	/* by link, then in the kernel's order */
+	struct address *list;
 	size_t n, room;
 };
 
@@ -196,7 +200,8 @@ net_list_interfaces_work(struct worker *w, struct net_task *task, struct error *
 struct listing {
 	const struct net_links *links;
 	struct buf *out;
-	size_t before; /* what there was before this family */
+	/* what there was before this family */
+	size_t before;
 	uint8_t family;
 };
 
@@ -290,7 +295,8 @@ take_route(const struct nlmsghdr *message, void *data)
 		return 0;
 	record = (struct net_route_record){
 		.destination = { .family = family, .len = head->rtm_dst_len },
-		.flags = head->rtm_flags & 0xffu, /* RTNH_F_*, without RTM_F_* */
+		/* RTNH_F_*, without RTM_F_* */
+		.flags = head->rtm_flags & 0xffu,
 		.scope = head->rtm_scope,
 	};
 	if (tb[RTA_DST])

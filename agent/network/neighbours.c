@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* AddARPNeighbors' work: fixed entries of the neighbour tables. Worker only: may block. Called by network.c. */
+/* AddARPNeighbors' work: fixed entries of the neighbour tables. Worker only: may block. Called
+ * by network.c. */
 #include "agent/network/network_internal.h"
 #include "lib/client_texts.h"
 

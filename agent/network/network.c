@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Operations on the guest's network, on the loop. Each is a job; those that change something are in one lane.
+ * Operations on the guest's network, on the loop. Each is a job; those that change something are in
+ * one lane.
  *
  *   WORKING -> done
  *     ^ |  the interface is not there
@@ -21,7 +22,8 @@
 #include "lib/deadline.h"
 #include "lib/log.h"
 
-#define CHANGE_MS 30000 /* the kernel's lock may be held by a driver that hangs */
+/* the kernel's lock may be held by a driver that hangs */
+#define CHANGE_MS 30000
 #define READ_MS   30000
 #define TOOLS_MS  60000
 
@@ -33,7 +35,8 @@ struct network {
 	struct job_lane changes;
 	/* Operations: with a job, and those that wait for their interface. */
 	struct list working, waiting;
-	struct net_events events; /* while an operation on an interface lasts */
+	/* while an operation on an interface lasts */
+	struct net_events events;
 	struct net_ifindex_cache ifindex_cache;
 	struct net_absent absent;
 };
@@ -43,8 +46,10 @@ struct net_op_kind {
 	struct job_ops job;
 	int (*work)(struct worker *w, struct net_task *task, struct error *err);
 	uint64_t limit_ms;
-	bool changes; /* one after the other, and not to be stopped half-way */
-	bool waits;   /* for its interface */
+	/* one after the other, and not to be stopped half-way */
+	bool changes;
+	/* for its interface */
+	bool waits;
 };
 
 struct net_op {
@@ -52,17 +57,24 @@ struct net_op {
 	struct network *network;
 	const struct net_op_kind *kind;
 	struct net_task task;
-	struct log_context *log; /* of the call that asks for it */
-	struct job *job;         /* NULL: it waits for its interface */
+	/* of the call that asks for it */
+	struct log_context *log;
+	/* NULL: it waits for its interface */
+	struct job *job;
 	struct buf reply;
 	struct pending pending;
 	net_done_fn *done;
 	void *data;
-	struct timer *timer; /* for its interface */
-	bool is_absent;      /* says the worker */
-	bool is_due;         /* an event came while the worker was looking */
-	bool is_last;        /* says the worker: it knew that the time is over */
-	bool is_incomplete;  /* there was no memory for the reply */
+	/* for its interface */
+	struct timer *timer;
+	/* says the worker */
+	bool is_absent;
+	/* an event came while the worker was looking */
+	bool is_due;
+	/* says the worker: it knew that the time is over */
+	bool is_last;
+	/* there was no memory for the reply */
+	bool is_incomplete;
 };
 
 static int net_op_start(struct net_op *op, struct error *err);

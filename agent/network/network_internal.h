@@ -4,18 +4,21 @@
 
 #include "agent/device/pci.h"
 #include "agent/job/job.h"
+#include "agent/network/ifindex_cache.h"
 #include "agent/network/links.h"
 #include "agent/network/network.h"
 #include "agent/network/rtnl.h"
-#include "agent/network/ifindex_cache.h"
 #include "lib/list.h"
 
 /* Of what a worker sends. */
 enum net_message {
-	NET_MESSAGE_DATA = 1, /* a part of the reply */
-	/* The interface is not there. Payload: uint8_t, net_task.is_last_look as the worker saw it. */
+	/* a part of the reply */
+	NET_MESSAGE_DATA = 1,
+	/* The interface is not there. Payload: uint8_t, net_task.is_last_look as the worker saw
+	 * it. */
 	NET_MESSAGE_ABSENT,
-	NET_MESSAGE_SEEN, /* ifindex_cache.h */
+	/* ifindex_cache.h */
+	NET_MESSAGE_SEEN,
 };
 
 /* Of a reply, as records or text: what a message of 4 MiB can hold at most is less. */
@@ -33,11 +36,13 @@ struct net_interface {
 
 struct net_route {
 	struct net_address destination, gateway,
-		source; /* family AF_UNSPEC: none, but of the first */
+		/* family AF_UNSPEC: none, but of the first */
+		source;
 	char device[IFNAMSIZ];
 	uint32_t flags, mtu, index;
 	uint8_t scope;
-	bool is_later; /* another of the request, installed before it, has the same destination */
+	/* another of the request, installed before it, has the same destination */
+	bool is_later;
 };
 
 struct net_neighbour {
@@ -52,12 +57,16 @@ struct net_neighbour {
 struct net_task {
 	const struct roots *roots;
 	struct net_interface interface;
-	bool is_last_look; /* for the interface: the time is over */
-	uint32_t hint;     /* its index, perhaps; 0: not known */
+	/* for the interface: the time is over */
+	bool is_last_look;
+	/* its index, perhaps; 0: not known */
+	uint32_t hint;
 	struct net_route *routes;
 	struct net_neighbour *neighbours;
-	size_t count; /* of routes or neighbours */
-	bool is_v6;   /* iptables */
+	/* of routes or neighbours */
+	size_t count;
+	/* iptables */
+	bool is_v6;
 	char *rules;
 };
 
@@ -91,11 +100,13 @@ int net_set_iptables_work(struct worker *w, struct net_task *task, struct error 
 /* Sends all of it as the reply. */
 int net_send(struct worker *w, const struct buf *data, struct error *err);
 
-/* Makes exactly these the addresses of the link, beside those that the kernel makes or learns itself. */
+/* Makes exactly these the addresses of the link, beside those that the kernel makes or learns
+ * itself. */
 int net_addresses_apply(struct worker *w, struct rtnl *r, const struct net_link *link,
 			const struct net_interface *wanted, bool ipv6_is_off, struct error *err);
 
-/* Is IPv6 missing or switched off in the guest? Its addresses and routes are left out then, as hosts expect. */
+/* Is IPv6 missing or switched off in the guest? Its addresses and routes are left out then, as
+ * hosts expect. */
 bool net_ipv6_is_off(const struct roots *roots);
 
 /* Append a record for each interface, followed by its addresses, and for each route. */

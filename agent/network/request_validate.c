@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What hosts ask for, from text to plain data, checked before anything is changed. Loop side: never blocks, and never
- * asks the kernel. Called by network.c.
+ * What hosts ask for, from text to plain data, checked before anything is changed. Loop side: never
+ * blocks, and never asks the kernel. Called by network.c.
  */
 #include "agent/network/network_internal.h"
 
@@ -12,7 +12,8 @@
 #include <linux/neighbour.h>
 #include <linux/rtnetlink.h>
 
-/* An interface with more is a mistake or an attack: each costs the kernel work with every packet. */
+/* An interface with more is a mistake or an attack: each costs the kernel work with every
+ * packet. */
 #define ADDRESSES_MAX 1024
 
 static int
@@ -151,8 +152,8 @@ validate_route(struct net_route *r, const struct net_route_request *q, struct er
 	r->destination.family = family_of(r, q->is_v6);
 	net_mask_prefix(&r->destination);
 	r->scope = (uint8_t)q->scope;
-	/* What else a host reads from its own routes is its kernel's state, not a wish. A route without gateway is on
-	 * the link as it is, and the kernel refuses to be told so. */
+	/* What else a host reads from its own routes is its kernel's state, not a wish. A route
+	 * without gateway is on the link as it is, and the kernel refuses to be told so. */
 	r->flags = r->gateway.family ? q->flags & RTNH_F_ONLINK : 0;
 	r->mtu = q->mtu;
 	return check_route(r, err);

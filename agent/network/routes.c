@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * UpdateRoutes' work: routes in the order that they need each other, all of them or none. Worker only: may block. Called
- * by network.c.
+ * UpdateRoutes' work: routes in the order that they need each other, all of them or none. Worker
+ * only: may block. Called by network.c.
  */
 #include "agent/network/network_internal.h"
 
@@ -18,7 +18,8 @@
 #include "lib/cleanup.h"
 #include "lib/client_texts.h"
 
-/* A gateway that is reached by a route whose gateway is reached by a route ...: deeper is no network. */
+/* A gateway that is reached by a route whose gateway is reached by a route ...: deeper is no
+ * network. */
 #define PASSES_MAX 8
 
 /* "10.1.0.0/16 via 10.0.0.1 dev eth0", for messages. */
@@ -80,8 +81,8 @@ put_mtu(struct nl_msg *msg, uint32_t mtu)
 	return true;
 }
 
-/* What an IPv4 route reaches without a gateway is on the link, also when the host left that out: no gateway is found
- * by any other (ip-route(8) has the same default). */
+/* What an IPv4 route reaches without a gateway is on the link, also when the host left that out:
+ * no gateway is found by any other (ip-route(8) has the same default). */
 static uint8_t
 scope_of(const struct net_route *route)
 {
@@ -131,7 +132,8 @@ may_need_another(int errnum)
 	return errnum == ENETUNREACH || errnum == EHOSTUNREACH || errnum == EINVAL;
 }
 
-/* Those without a gateway, then those with one; again as long as one that came makes another possible. */
+/* Those without a gateway, then those with one; again as long as one that came makes another
+ * possible. */
 static int
 install_all(struct rtnl *r, struct net_route **order, size_t n, struct error *err)
 {
@@ -163,8 +165,10 @@ install_all(struct rtnl *r, struct net_route **order, size_t n, struct error *er
 /* ---- the plan ---- */
 
 struct plan {
-	struct net_route **order;      /* as they are installed */
-	struct net_address *addresses; /* their destinations, sorted */
+	/* as they are installed */
+	struct net_route **order;
+	/* their destinations, sorted */
+	struct net_address *addresses;
 	size_t n;
 };
 

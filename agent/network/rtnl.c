@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * libnl-3's sockets and messages. Its own error codes are not used: they fold many errno values into one and drop what
- * the kernel says in words, so the kernel's NLMSG_ERROR is read here. Called by the workers of agent/network.
+ * libnl-3's sockets and messages. Its own error codes are not used: they fold many errno values
+ * into one and drop what the kernel says in words, so the kernel's NLMSG_ERROR is read here. Called
+ * by the workers of agent/network.
  */
 #include "agent/network/rtnl.h"
 
@@ -22,7 +23,8 @@
 /* A table that changes faster than it can be read is not read for ever. */
 #define DUMP_TRIES 8
 
-/* The kernel fills as much of it as it can (32 KiB) with one part of a dump; without, it sends a page at a time. */
+/* The kernel fills as much of it as it can (32 KiB) with one part of a dump; without, it sends a
+ * page at a time. */
 #define RECEIVE_SIZE ((size_t)64 << 10)
 
 /* What follows the error: netlink(7), NETLINK_EXT_ACK. */
@@ -73,8 +75,9 @@ on_message(struct nl_msg *msg, void *arg)
 	return NL_OK;
 }
 
-/* Receives from the kernel alone, whose port is 0. A process with CAP_NET_ADMIN in this network namespace, which a
- * container of the pod may be, can send to our port as well: its message would pass for an answer, or end the reading. */
+/* Receives from the kernel alone, whose port is 0. A process with CAP_NET_ADMIN in this network
+ * namespace, which a container of the pod may be, can send to our port as well: its message
+ * would pass for an answer, or end the reading. */
 static int
 receive(struct nl_sock *sock, struct sockaddr_nl *from, unsigned char **bytes, struct ucred **creds)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Requests to the kernel over rtnetlink(7), through libnl-3, with the kernel's own words for what it refuses. Worker
- * only: each may block, since others may hold the kernel's lock.
+ * Requests to the kernel over rtnetlink(7), through libnl-3, with the kernel's own words for what
+ * it refuses. Worker only: each may block, since others may hold the kernel's lock.
  */
 #pragma once
 
@@ -22,8 +22,10 @@ typedef int rtnl_each_fn(const struct nlmsghdr *message, void *data);
 
 struct rtnl {
 	struct nl_sock *sock;
-	int errnum;     /* of the last answer, 0: none */
-	char text[160]; /* what the kernel added to it, "" if nothing */
+	/* of the last answer, 0: none */
+	int errnum;
+	/* what the kernel added to it, "" if nothing */
+	char text[160];
 	rtnl_each_fn *each;
 	void *data;
 };
@@ -43,7 +45,8 @@ bool rtnl_put_text(struct nl_msg *msg, int type, const char *text);
 /* The number in an attribute; 0 if there is none, or it is too short for one. */
 uint32_t rtnl_u32(const struct nlattr *a);
 
-/* Is there a whole next hop in the `left` bytes of an RTA_MULTIPATH (rtnetlink(7))? RTNH_OK() alone looks behind them to tell. */
+/* Is there a whole next hop in the `left` bytes of an RTA_MULTIPATH (rtnetlink(7))? RTNH_OK()
+ * alone looks behind them to tell. */
 bool rtnl_has_hop(const struct rtnexthop *hop, int left);
 
 /* Sends and frees msg (NULL: ENOMEM) and waits for the kernel's verdict: 0, or -1 and errno. */
@@ -52,8 +55,8 @@ int rtnl_talk(struct rtnl *r, struct nl_msg *msg);
 /* Sends and frees msg; each is called for the one message of the answer. 0, or -1 and errno. */
 int rtnl_get(struct rtnl *r, struct nl_msg *msg, rtnl_each_fn *each, void *data);
 
-/* All messages of a dump. If the kernel's table changed meanwhile, reset is called and it begins again. `make` makes
- * the request. */
+/* All messages of a dump. If the kernel's table changed meanwhile, reset is called and it begins
+ * again. `make` makes the request. */
 struct rtnl_dump {
 	struct nl_msg *(*make)(const void *what);
 	const void *what;

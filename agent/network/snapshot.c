@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Routes are kept as the kernel tells them, less what is its state and not the route, so that they can be compared byte
- * by byte and sent back. Called by routes.c and interface.c.
+ * Routes are kept as the kernel tells them, less what is its state and not the route, so that they
+ * can be compared byte by byte and sent back. Called by routes.c and interface.c.
  */
 #include "agent/network/snapshot.h"
 
@@ -136,7 +136,8 @@ keep(struct net_snapshot *s, const struct nlmsghdr *message)
 	return 0;
 }
 
-/* A dump of one family, and what there was before. A kernel without IPv6 answers with IPv4 once more. */
+/* A dump of one family, and what there was before. A kernel without IPv6 answers with IPv4 once
+ * more. */
 struct reading {
 	struct net_snapshot *s;
 	uint8_t family;

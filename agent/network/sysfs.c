@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Where interfaces lie among the PCI devices. Reads sysfs only, through the fd that it is given: never blocks. Called by
- * network.c on the loop, and by the workers.
+ * Where interfaces lie among the PCI devices. Reads sysfs only, through the fd that it is given:
+ * never blocks. Called by network.c on the loop, and by the workers.
  */
 #include "agent/network/network_internal.h"
 
@@ -25,7 +25,8 @@ first_entry(int sysfd, const char *dir, const char *prefix, char *name, size_t s
 
 	if (!d)
 		return false;
-	fd = -1; /* it is d's now */
+	/* it is d's now */
+	fd = -1;
 	while (!is_found && (e = readdir(d)) != NULL) {
 		if (e->d_name[0] != '.' && strncmp(e->d_name, prefix, strlen(prefix)) == 0)
 			is_found = (size_t)snprintf(name, size, "%s", e->d_name) < size;

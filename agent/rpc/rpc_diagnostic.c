@@ -5,8 +5,8 @@
 
 #include "agent.pb-c.h"
 #include "agent/agent.h"
-#include "agent/rpc/rpc.h"
 #include "agent/rpc/calljob.h"
+#include "agent/rpc/rpc.h"
 #include "agent/sandbox/diagnostic.h"
 #include "lib/cleanup.h"
 

@@ -7,8 +7,8 @@
 #include "agent/guest/guest.h"
 #include "agent/guest/memagent.h"
 #include "agent/guest/metrics.h"
-#include "agent/rpc/rpc.h"
 #include "agent/rpc/calljob.h"
+#include "agent/rpc/rpc.h"
 #include "lib/version.h"
 
 #define SCRAPE_MS 10000

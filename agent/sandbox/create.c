@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* CreateContainer as an operation: storages, then a worker that launches. Called by agent/rpc through sandbox.h.
  * Whatever fails leaves nothing behind. */
+#include "agent/container/launch/launch.h"
+#include "agent/container/spec/validate.h"
 #include "agent/sandbox/sandbox_op.h"
 
 #include <errno.h>

@@ -170,14 +170,14 @@ create_devices_fill(struct sandbox *s, struct create_devices *e,
 			return -1;
 		keep_fd(keep, shared->mnt_ns);
 	}
-	launch->pidns_mounts = -1;
-	if (launch->sandbox_ns[NS_PID] >= 0 && s->pidns_owner && s->pidns_owner->ns[NS_MNT] >= 0) {
-		e->pidns_mounts = fcntl(s->pidns_owner->ns[NS_MNT], F_DUPFD_CLOEXEC, 3);
-		if (e->pidns_mounts < 0)
+	launch->pidns_owner = -1;
+	if (launch->sandbox_ns[NS_PID] >= 0 && s->pidns_owner && s->pidns_owner->init->pidfd >= 0) {
+		e->pidns_owner = fcntl(s->pidns_owner->init->pidfd, F_DUPFD_CLOEXEC, 3);
+		if (e->pidns_owner < 0)
 			return error_sys_code(err, ERROR_RESOURCE_EXHAUSTED,
-					      "keep the mounts of the pid namespace's owner");
-		launch->pidns_mounts = e->pidns_mounts;
-		keep_fd(keep, launch->pidns_mounts);
+					      "keep the first process of the pid namespace");
+		launch->pidns_owner = e->pidns_owner;
+		keep_fd(keep, launch->pidns_owner);
 	}
 	launch->devices = e->devices;
 	launch->n_devices = e->n_devices;
@@ -192,8 +192,8 @@ create_devices_release(struct create_devices *e)
 	device_search_free(e->search);
 	for (size_t i = 0; i < e->n_shared; i++)
 		close_fd(&e->shared[i].mnt_ns);
-	if (e->pidns_mounts > 0)
-		close_fd(&e->pidns_mounts);
+	if (e->pidns_owner > 0)
+		close_fd(&e->pidns_owner);
 	free(e->devices);
 	free(e->shared);
 	*e = (struct create_devices){ 0 };

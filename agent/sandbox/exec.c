@@ -3,12 +3,14 @@
  * ExecProcess as an operation: a worker that starts one more process in a container. Called by agent/rpc
  * through sandbox.h. Whatever fails leaves nothing behind.
  */
+#include "agent/container/launch/launch.h"
 #include "agent/sandbox/sandbox_op.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 #include "agent/container/spec/retain.h"
+#include "agent/container/spec/validate.h"
 #include "lib/cleanup.h"
 
 struct exec_op {

@@ -4,6 +4,7 @@
  * the container down. Called by agent/rpc through sandbox.h, and when the sandbox is destroyed. Goes on
  * whether or not anybody waits for it.
  */
+#include "agent/container/launch/launch.h"
 #include "agent/sandbox/sandbox_op.h"
 
 #include <stdbool.h>

@@ -83,7 +83,7 @@ struct create_devices {
 	struct launch_device *devices;
 	struct launch_shared *shared;
 	size_t n_devices, n_shared;
-	int pidns_mounts; /* > 0: the mount namespace of the pid namespace's owner */
+	int pidns_owner; /* > 0: pidfd of the pid namespace's first process */
 };
 
 /* Types, paths, limits of a request: 0, or -1 and INVALID_ARGUMENT. */

@@ -7,8 +7,8 @@
 #pragma once
 
 #include "agent/job/job.h"
-#include "agent/sandbox/sandbox_internal.h"
 #include "agent/sandbox/queue.h"
+#include "agent/sandbox/sandbox_internal.h"
 
 struct sandbox_op {
 	struct op op; /* first */

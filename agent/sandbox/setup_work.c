@@ -14,7 +14,7 @@
 #include <unistd.h>
 
 #include "agent/container/hooks/hooks.h"
-#include "agent/container/launch/launch.h"
+#include "agent/container/ns/sandbox_ns.h"
 #include "agent/guest/kmod.h"
 #include "lib/cleanup.h"
 #include "lib/log_event.h"

@@ -3,6 +3,7 @@
  * StartContainer as an operation: the gate is opened at once or, if there are hooks around that, by a worker. Called by
  * agent/rpc through sandbox.h. A start that fails in a hook ends the container.
  */
+#include "agent/container/launch/launch.h"
 #include "agent/sandbox/sandbox_op.h"
 
 #include "agent/container/spec/retain.h"

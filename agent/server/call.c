@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A call: from a request frame to its one answer. The single place where a struct error becomes a Status.
- * Called by conn.c, and by agent/rpc for calls that were parked. Never blocks.
+ * A call: from a request frame to its one answer. The single place where a struct error becomes a
+ * Status. Called by conn.c, and by agent/rpc for calls that were parked. Never blocks.
  */
 #include "agent/server/call.h"
 
@@ -19,24 +19,31 @@
 #include "lib/ttrpc/envelope.h"
 
 struct call {
-	struct list node; /* in conn->calls */
+	/* in conn->calls */
+	struct list node;
 	struct server *server;
-	struct conn *conn; /* NULL: nobody waits for the answer any more */
+	/* NULL: nobody waits for the answer any more */
+	struct conn *conn;
 	const struct rpc_method *method;
 	const ProtobufCMessageDescriptor *output;
 	uint32_t stream;
-	bool in_handler; /* freed by who called the handler */
-	bool is_ended;   /* answered from inside the handler */
-	bool is_blank;   /* the policy wants an empty reply */
+	/* freed by who called the handler */
+	bool in_handler;
+	/* answered from inside the handler */
+	bool is_ended;
+	/* the policy wants an empty reply */
+	bool is_blank;
 	struct arena arena;
 	size_t charged;
 	ProtobufCMessage *request, *response;
 	struct timer *timer;
-	struct pending *pending; /* what it waits for; NULL: its handler gave nothing to cancel */
+	/* what it waits for; NULL: its handler gave nothing to cancel */
+	struct pending *pending;
 	struct trace_span span;
-	struct log_context
-		log; /* the keys of records that are written for it; the strings are the request's */
-	enum error_code code; /* of the end, for the span */
+	/* the keys of records that are written for it; the strings are the request's */
+	struct log_context log;
+	/* of the end, for the span */
+	enum error_code code;
 };
 
 struct agent *
@@ -87,7 +94,8 @@ call_free(struct call *call)
 	timer_cancel(call->timer);
 	server_uncharge(call->server, call->charged);
 	arena_release(&call->arena);
-	if (is_large) /* last: without memory for a timer it gives the spare back at once */
+	/* last: without memory for a timer it gives the spare back at once */
+	if (is_large)
 		server_keep_spare(call->server);
 	call->server->counts.calls--;
 	free(call);
@@ -118,8 +126,8 @@ call_end(struct call *call)
 		call_free(call);
 }
 
-/* Gives up what the call waits for: no answer is possible. A call whose handler gave nothing to cancel ends later, with
- * call_reply() or call_fail(). */
+/* Gives up what the call waits for: no answer is possible. A call whose handler gave nothing to
+ * cancel ends later, with call_reply() or call_fail(). */
 static void
 call_cancel(struct call *call)
 {
@@ -223,7 +231,8 @@ call_late(void *data)
 
 struct target {
 	const char *service;
-	const struct rpc_method *method; /* NULL: known, but not implemented */
+	/* NULL: known, but not implemented */
+	const struct rpc_method *method;
 	const ProtobufCMethodDescriptor *descriptor;
 };
 

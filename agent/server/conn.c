@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * One connection: bytes to frames, frames to calls, replies to bytes. Called by the loop, by server.c and by
- * call.c. Never blocks, and keeps nothing that a peer sized beyond the limits in server_internal.h.
+ * One connection: bytes to frames, frames to calls, replies to bytes. Called by the loop, by
+ * server.c and by call.c. Never blocks, and keeps nothing that a peer sized beyond the limits in
+ * server_internal.h.
  */
 #include "agent/server/server_internal.h"
 
@@ -17,8 +18,9 @@
 #include "lib/ttrpc/envelope.h"
 
 /*
- * At most this much at a time on vsock: for more than 32 KiB Linux 6.12 makes a packet of several pieces, and
- * vhost-device-vsock (0.3.0) loses packets of more than one. Its price is a row of make bench.
+ * At most this much at a time on vsock: for more than 32 KiB Linux 6.12 makes a packet of several
+ * pieces, and vhost-device-vsock (0.3.0) loses packets of more than one. Its price is a row of make
+ * bench.
  */
 #define SEND_MAX_VSOCK (28u << 10)
 
@@ -35,7 +37,8 @@ update_events(struct conn *conn)
 	watch_set_events(conn->watch, events);
 }
 
-/* Closes it at its next event, which the shutdown brings about: what calls this may be working on it. */
+/* Closes it at its next event, which the shutdown brings about: what calls this may be working
+ * on it. */
 static void
 conn_break(struct conn *conn, const char *why)
 {
@@ -137,7 +140,8 @@ conn_reply(struct conn *conn, uint32_t stream, const ProtobufCMessage *message)
 
 /* ---- reading ---- */
 
-/* An idle connection does not sit on the buffer of a large request: the next large one, whose ever it is, has it. */
+/* An idle connection does not sit on the buffer of a large request: the next large one, whose
+ * ever it is, has it. */
 static void
 give_back(struct conn *conn)
 {
@@ -195,7 +199,8 @@ frame_arrived(struct conn *conn)
 	}
 }
 
-/* Does its peer take what it asked for? Replies wait for the end of a batch, but not if they are many. */
+/* Does its peer take what it asked for? Replies wait for the end of a batch, but not if they are
+ * many. */
 static bool
 takes_replies(struct conn *conn)
 {
@@ -204,8 +209,8 @@ takes_replies(struct conn *conn)
 	return !conn->is_muted && !conn->is_broken;
 }
 
-/* Returns how many bytes were used: fewer than n if the rest is to wait, for the peer to take its replies or for
- * the others to have their turn, or if the connection is broken. */
+/* Returns how many bytes were used: fewer than n if the rest is to wait, for the peer to take
+ * its replies or for the others to have their turn, or if the connection is broken. */
 static size_t
 take_bytes(struct conn *conn, const uint8_t *data, size_t n, unsigned int *frames)
 {
@@ -247,7 +252,8 @@ uncharge_reader(struct conn *conn, size_t n)
 	conn->reader_charged -= n;
 }
 
-/* Ends the half-received frame of another connection: the one that has stood still for longest. False: there is none. */
+/* Ends the half-received frame of another connection: the one that has stood still for longest.
+ * False: there is none. */
 static bool
 end_stalest(const struct conn *conn)
 {
@@ -275,7 +281,8 @@ charge_reader(struct conn *conn)
 	while (more > 0 && server->readers + more > READERS_MAX && end_stalest(conn))
 		continue;
 	if (more > 0 && !server_charge(server, more)) {
-		/* the rest of the runtime's frame is not counted: its call is refused when the frame is complete */
+		/* the rest of the runtime's frame is not counted: its call is refused when the
+		 * frame is complete */
 		if (conn != server->runtime)
 			conn_break(conn, "too much memory is taken by requests");
 		return;
@@ -301,8 +308,8 @@ frame_late(void *data)
 				 frame_late, conn, &err);
 }
 
-/* Only a frame that is half here has a deadline: an idle connection sets no timer. The runtime's has none either: were it closed,
- * the sandbox would be lost. */
+/* Only a frame that is half here has a deadline: an idle connection sets no timer. The runtime's
+ * has none either: were it closed, the sandbox would be lost. */
 static void
 update_deadline(struct conn *conn, unsigned int frames)
 {
@@ -311,7 +318,8 @@ update_deadline(struct conn *conn, unsigned int frames)
 	bool in_header = conn->reader.n_head < FRAME_HEADER_SIZE && conn->reader.skip == 0;
 	uint64_t ms = in_header ? server->header_ms : server->body_ms;
 
-	/* A header must come as a whole, a body SLOW_BYTES at a time; the one has less time than the other. */
+	/* A header must come as a whole, a body SLOW_BYTES at a time; the one has less time than
+	 * the other. */
 	if (frames > 0 || in_header != conn->in_header) {
 		progress_end(&conn->coming);
 		timer_cancel(conn->timer);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* See logsink.h. Wired by agent/agent.c; called by lib/log for every line, so it must not log on its way. */
+/* See logsink.h. Wired by agent/agent_main.c; called by lib/log for every line, so it must not
+ * log on its way. */
 #include "agent/server/logsink.h"
 
 #include <errno.h>
@@ -18,19 +19,25 @@
 #include "lib/io.h"
 #include "lib/log.h"
 
-#define HISTORY_MAX (32u << 10) /* as much as lib/log's ring */
+/* as much as lib/log's ring */
+#define HISTORY_MAX (32u << 10)
 
 struct logsink {
 	struct loop *loop;
-	int listener; /* -1: the sink is standard error */
-	int spare;    /* for address_accept() */
+	/* -1: the sink is standard error */
+	int listener;
+	/* for address_accept() */
+	int spare;
 	char *path;
 	struct watch *listen_watch;
-	int out; /* where lines go, -1: nobody is there */
+	/* where lines go, -1: nobody is there */
+	int out;
 	bool is_socket;
-	struct watch *out_watch; /* NULL: a file, which is always ready */
-	/* The last lines that were taken. The first `sent` bytes were given to the present reader, who may not have read
-	 * them; what he has not acknowledged is for the next one. Of standard error only what it has not taken yet. */
+	/* NULL: a file, which is always ready */
+	struct watch *out_watch;
+	/* The last lines that were taken. The first `sent` bytes were given to the present
+	 * reader, who may not have read them; what he has not acknowledged is for the next one.
+	 * Of standard error only what it has not taken yet. */
 	char history[HISTORY_MAX];
 	size_t n_history, sent;
 };
@@ -122,7 +129,8 @@ take_line(const char *line, size_t len, void *data)
 
 	if (sink->out < 0 || len > HISTORY_MAX)
 		return sink->out >= 0;
-	/* Also when the connection has ended: the watch brings that up, and the next one gets the line. */
+	/* Also when the connection has ended: the watch brings that up, and the next one gets
+	 * the line. */
 	if (!push(sink)) {
 		wait_for_room(sink, true);
 		return false;
@@ -131,7 +139,8 @@ take_line(const char *line, size_t len, void *data)
 		size_t before = sink->n_history;
 
 		forget_lines(sink, 1);
-		if (sink->n_history == before) /* no line's end: not what lib/log gives */
+		/* no line's end: not what lib/log gives */
+		if (sink->n_history == before)
 			logsink_forget(sink, before);
 	}
 	memcpy(sink->history + sink->n_history, line, len);
@@ -202,8 +211,9 @@ logsink_on_listener(uint32_t events, void *data)
 		(void)watch_may_retry(sink->listen_watch, errno);
 }
 
-/* Standard error, non-blocking without touching the flags that init shares with us: terminals and pipes are opened
- * once more. A regular file is always ready, and its offset must stay the shared one. */
+/* Standard error, non-blocking without touching the flags that init shares with us: terminals
+ * and pipes are opened once more. A regular file is always ready, and its offset must stay the
+ * shared one. */
 static void
 use_stderr(struct logsink *sink)
 {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* See ports.h. Wired by agent/agent.c; asked by agent/rpc/rpc_container.c. */
+/* See ports.h. Wired by agent/agent_main.c; asked by agent/rpc/rpc_container.c. */
 #include "agent/server/ports.h"
 
 #include <errno.h>
@@ -23,10 +23,13 @@ struct kept {
 
 struct ports {
 	struct loop *loop;
-	int listener; /* -1: none */
-	int spare;    /* for address_accept() */
+	/* -1: none */
+	int listener;
+	/* for address_accept() */
+	int spare;
 	struct watch *watch;
-	struct list kept; /* oldest first */
+	/* oldest first */
+	struct list kept;
 	unsigned int n_kept;
 	struct list requests;
 };
@@ -149,7 +152,8 @@ ports_add(struct ports *ports, uint32_t port, int fd)
 		request_end(r);
 		hand_over(r);
 		r->done(r, &none);
-		return; /* nobody else asks for this port; what done() did to the list is its own */
+		/* nobody else asks for this port; what done() did to the list is its own */
+		return;
 	}
 }
 

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Which connection is closed when another needs its place, its share of the queues or of the memory. A peer that sends its
- * frames and takes its replies a byte at a time keeps its place only while nobody else needs it. The connection over which
- * the sandbox was created is the runtime's: it is never closed for another. Called by server.c and conn.c. Never blocks.
+ * Which connection is closed when another needs its place, its share of the queues or of the
+ * memory. A peer that sends its frames and takes its replies a byte at a time keeps its place only
+ * while nobody else needs it. The connection over which the sandbox was created is the runtime's:
+ * it is never closed for another. Called by server.c and conn.c. Never blocks.
  */
 #include "agent/server/server_internal.h"
 #include "lib/deadline.h"
@@ -27,7 +28,8 @@ progress_end(struct progress *p)
 	*p = (struct progress){ 0 };
 }
 
-/* Since when its peer owes us bytes, or has not taken what it asked for; UINT64_MAX: it owes nothing. */
+/* Since when its peer owes us bytes, or has not taken what it asked for; UINT64_MAX: it owes
+ * nothing. */
 static uint64_t
 room_slow_since(const struct conn *conn)
 {

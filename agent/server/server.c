@@ -20,7 +20,8 @@
 
 #define ACCEPTS_A_TURN 16
 #define DRAIN_MS       1000
-#define CLOSE_MS       200 /* for the peers to close their connections */
+/* for the peers to close their connections */
+#define CLOSE_MS 200
 
 bool
 server_charge(struct server *server, size_t n)
@@ -94,7 +95,8 @@ make_room(struct server *server)
 	victim = room_victim(server);
 	if (!victim)
 		return false;
-	/* a peer may bring this about as often as it likes, so the log hears of 1, 2, 4, 8... of them */
+	/* a peer may bring this about as often as it likes, so the log hears of 1, 2, 4, 8... of
+	 * them */
 	n = ++server->counts.evicted;
 	if ((n & (n - 1)) == 0)
 		log_info("server", "closing a connection for a new one: it %s (%llu so far)",
@@ -279,8 +281,9 @@ drain_late(void *data)
 	drain_over(server);
 }
 
-/* Ends what we send on every connection and waits for the peers to close theirs. What follows may power the VM off, and a
- * reply that is still in a host program's buffers would be lost with it. */
+/* Ends what we send on every connection and waits for the peers to close theirs. What follows
+ * may power the VM off, and a reply that is still in a host program's buffers would be lost with
+ * it. */
 static void
 drain_close(struct server *server)
 {
@@ -361,7 +364,8 @@ server_free(struct server *server)
 {
 	if (!server)
 		return;
-	/* The connections that are closed here must not continue a drain, and end a pause while there are listeners. */
+	/* The connections that are closed here must not continue a drain, and end a pause while
+	 * there are listeners. */
 	server->is_draining = false;
 	server->drain_done = NULL;
 	while (!list_is_empty(&server->conns))

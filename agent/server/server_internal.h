@@ -7,31 +7,46 @@
 #include "lib/list.h"
 #include "lib/ttrpc/frame.h"
 
-#define CONNS_MAX   64
-#define CALLS_MAX   4096             /* in flight on one connection */
-#define MEMORY_MAX  (32u << 20)      /* of requests, half-received frames included, in total */
-#define READERS_MAX (MEMORY_MAX / 2) /* of that, in half-received frames */
-#define QUEUED_MAX  (48u << 20)      /* of replies that were not written yet, in total */
-#define OUT_MAX \
-	(32u    \
-	 << 20) /* the same of one connection, which is closed then: parked reads of 1,000 streams */
-#define OUT_HIGH    (256u << 10) /* above: nothing is read from that connection */
-#define OUT_LOW     (64u << 10)  /* below: it is read again */
-#define READ_MAX    (64u << 10)
-#define READ_DIRECT (256u << 10) /* into a large frame */
-#define READ_SMALL  (16u << 10)  /* unless in the middle of something large */
-#define TURN_NS     500000       /* of one connection, before the others have theirs */
-#define HEADER_MS   10000        /* from a frame's first byte to its whole header */
-#define BODY_MS     30000        /* for each SLOW_BYTES of a frame's body */
-#define SLOW_BYTES \
-	(16u << 10)   /* fewer in SLOW_MS, of a frame or of replies, and the peer is slow */
-#define SLOW_MS  5000 /* then it makes room when all places are taken */
-#define PAUSE_MS 1000 /* until it is looked again for one that has become slow */
-#define SPARE_MS 1000 /* for so long the memory of large requests is kept for the next */
-#define HEALTH_ARENA_MAX \
-	(64u << 10)                 /* of calls that are answered even when MEMORY_MAX is reached */
-#define FAILURES_LOGGED 20          /* lines a second */
-#define CALL_ARENA_MAX  (21u << 20) /* a request of 16 MiB once decoded, and its reply */
+#define CONNS_MAX 64
+/* in flight on one connection */
+#define CALLS_MAX 4096
+/* of requests, half-received frames included, in total */
+#define MEMORY_MAX (32u << 20)
+/* of that, in half-received frames */
+#define READERS_MAX (MEMORY_MAX / 2)
+/* of replies that were not written yet, in total */
+#define QUEUED_MAX (48u << 20)
+/* the same of one connection, which is closed then: parked reads of 1,000 streams */
+#define OUT_MAX (32u << 20)
+/* above: nothing is read from that connection */
+#define OUT_HIGH (256u << 10)
+/* below: it is read again */
+#define OUT_LOW  (64u << 10)
+#define READ_MAX (64u << 10)
+/* into a large frame */
+#define READ_DIRECT (256u << 10)
+/* unless in the middle of something large */
+#define READ_SMALL (16u << 10)
+/* of one connection, before the others have theirs */
+#define TURN_NS 500000
+/* from a frame's first byte to its whole header */
+#define HEADER_MS 10000
+/* for each SLOW_BYTES of a frame's body */
+#define BODY_MS 30000
+/* fewer in SLOW_MS, of a frame or of replies, and the peer is slow */
+#define SLOW_BYTES (16u << 10)
+/* then it makes room when all places are taken */
+#define SLOW_MS 5000
+/* until it is looked again for one that has become slow */
+#define PAUSE_MS 1000
+/* for so long the memory of large requests is kept for the next */
+#define SPARE_MS 1000
+/* of calls that are answered even when MEMORY_MAX is reached */
+#define HEALTH_ARENA_MAX (64u << 10)
+/* lines a second */
+#define FAILURES_LOGGED 20
+/* a request of 16 MiB once decoded, and its reply */
+#define CALL_ARENA_MAX (21u << 20)
 
 struct listener {
 	struct list node;
@@ -39,7 +54,8 @@ struct listener {
 	int fd;
 	int family;
 	struct watch *watch;
-	char *path; /* of a unix socket, removed at the end; NULL else */
+	/* of a unix socket, removed at the end; NULL else */
+	char *path;
 };
 
 /* Of failed calls, in one second. */
@@ -52,33 +68,47 @@ struct server {
 	struct loop *loop;
 	const struct server_spec *spec;
 	struct list listeners;
-	struct list conns;   /* oldest first */
-	int spare_fd;        /* given up to accept (and close) one more when fds are out */
-	bool is_paused;      /* all connections are taken by those that may not be evicted */
-	bool is_full_logged; /* since a connection was last accepted */
+	/* oldest first */
+	struct list conns;
+	/* given up to accept (and close) one more when fds are out */
+	int spare_fd;
+	/* all connections are taken by those that may not be evicted */
+	bool is_paused;
+	/* since a connection was last accepted */
+	bool is_full_logged;
 	struct timer *pause_timer;
-	struct conn *runtime; /* created the sandbox: not closed for others; NULL: none */
+	/* created the sandbox: not closed for others; NULL: none */
+	struct conn *runtime;
 	bool is_draining;
-	bool is_closing; /* drained: only the peers' ends are waited for */
+	/* drained: only the peers' ends are waited for */
+	bool is_closing;
 	struct timer *drain_timer;
 	struct post drain_check;
 	void (*drain_done)(void *data);
 	void *drain_data;
-	size_t queued;                        /* bytes in all connections' out */
-	size_t readers;                       /* of counts.memory: in half-received frames */
-	uint64_t header_ms, body_ms, slow_ms; /* HEADER_MS and so on; tests have less time */
+	/* bytes in all connections' out */
+	size_t queued;
+	/* of counts.memory: in half-received frames */
+	size_t readers;
+	/* HEADER_MS and so on; tests have less time */
+	uint64_t header_ms, body_ms, slow_ms;
 	struct server_counts counts;
 	struct failure_log failures;
-	struct arena_spare spare; /* of calls */
-	struct buf spare_frame;   /* empty, with the memory of the last large one */
-	bool spare_used;          /* lately */
+	/* of calls */
+	struct arena_spare spare;
+	/* empty, with the memory of the last large one */
+	struct buf spare_frame;
+	/* lately */
+	bool spare_used;
 	struct timer *spare_timer;
 	uint8_t in[READ_MAX];
 };
 
-/* Of a peer that owes something: when it began or last made SLOW_BYTES of progress, and the bytes since. */
+/* Of a peer that owes something: when it began or last made SLOW_BYTES of progress, and the
+ * bytes since. */
 struct progress {
-	uint64_t since_ns; /* 0: it owes nothing */
+	/* 0: it owes nothing */
+	uint64_t since_ns;
 	size_t bytes;
 };
 
@@ -88,23 +118,35 @@ struct conn {
 	int fd;
 	struct watch *watch;
 	struct frame_reader reader;
-	size_t reader_charged; /* of counts.memory */
+	/* of counts.memory */
+	size_t reader_charged;
 	struct buf out;
-	struct buf pending; /* was read, and waits for its turn */
-	struct list calls;  /* parked */
+	/* was read, and waits for its turn */
+	struct buf pending;
+	/* parked */
+	struct list calls;
 	unsigned int n_calls;
-	bool has_served; /* completed a call: never evicted */
-	bool is_corked;  /* replies are written at the end of the batch of frames */
-	bool is_broken;  /* to be closed at its next event, which is certain */
-	bool is_muted;   /* not read until it takes what it asked for */
+	/* completed a call: never evicted */
+	bool has_served;
+	/* replies are written at the end of the batch of frames */
+	bool is_corked;
+	/* to be closed at its next event, which is certain */
+	bool is_broken;
+	/* not read until it takes what it asked for */
+	bool is_muted;
 	struct timer *timer;
-	uint64_t deadline_ns; /* of the frame that is half here */
+	/* of the frame that is half here */
+	uint64_t deadline_ns;
 	bool in_header;
 	bool is_vsock;
-	uint64_t begun_ns;      /* when it was accepted */
-	struct progress coming; /* the rest of a frame */
-	struct progress going;  /* the peer's taking of replies */
-	size_t received;        /* bytes that came with the last read */
+	/* when it was accepted */
+	uint64_t begun_ns;
+	/* the rest of a frame */
+	struct progress coming;
+	/* the peer's taking of replies */
+	struct progress going;
+	/* bytes that came with the last read */
+	size_t received;
 };
 
 /* ---- server.c ---- */
@@ -124,7 +166,8 @@ void progress_end(struct progress *p);
 struct conn *room_victim(const struct server *server);
 /* The one whose queue is the longest; NULL: there is only the runtime's. */
 struct conn *room_fullest(const struct server *server);
-/* The one whose half-received frame has stood still for longest, but for one; NULL: there is none. */
+/* The one whose half-received frame has stood still for longest, but for one; NULL: there is
+ * none. */
 struct conn *room_stalest(const struct server *server, const struct conn *but);
 
 /* ---- conn.c ---- */

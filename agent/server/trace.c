@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* See trace.h. Called by call.c; wired by agent/agent.c. */
+/* See trace.h. Called by call.c; wired by agent/agent_main.c. */
 #include "agent/server/trace.h"
 
 #include <endian.h>
@@ -26,7 +26,8 @@ struct tracer {
 	struct loop *loop;
 	struct sockaddr_storage address;
 	socklen_t size;
-	int fd; /* -1: not connected */
+	/* -1: not connected */
+	int fd;
 	bool is_connected;
 	struct watch *watch;
 	struct timer *retry;
@@ -47,7 +48,8 @@ on_retry(void *data)
 		try_connect(tracer);
 }
 
-/* The collector gets whole spans only: what was sent in part is of no use to the next connection. */
+/* The collector gets whole spans only: what was sent in part is of no use to the next
+ * connection. */
 static void
 trace_hang_up(struct tracer *tracer)
 {
@@ -175,7 +177,8 @@ hex_digit(char c)
 {
 	if (c >= '0' && c <= '9')
 		return c - '0';
-	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1; /* capitals are not allowed there */
+	/* capitals are not allowed there */
+	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
 /* n bytes of 2n digits; false if they are none, or all zero. */

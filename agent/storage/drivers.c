@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "agent/storage/driver.h"
+#include "agent/storage/storage.h"
 #include "agent/storage/watchable.h"
 #include "lib/cleanup.h"
 

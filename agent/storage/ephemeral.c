@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* ephemeral: memory of the guest as a file system (tmpfs, hugetlbfs); lives as long as the sandbox. */
+/* ephemeral: memory of the guest as a file system (tmpfs, hugetlbfs); lives as long as the
+ * sandbox. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -81,8 +82,10 @@ ephemeral_check(const struct storage_spec *spec, struct error *err)
 
 /* The pages of one size that the guest has put aside. */
 struct page_pool {
-	uint64_t page, wanted; /* bytes of one; how many the volume has */
-	char path[96];         /* below /sys */
+	/* bytes of one; how many the volume has */
+	uint64_t page, wanted;
+	/* below /sys */
+	char path[96];
 };
 
 static int
@@ -120,7 +123,8 @@ pool_set(const struct storage_mount *m, const struct page_pool *p, uint64_t n)
 	return write_text_at(m->roots->sys, p->path, text);
 }
 
-/* Asks the kernel for this volume's pages, beside those that others have, and checks that it found them. */
+/* Asks the kernel for this volume's pages, beside those that others have, and checks that it
+ * found them. */
 static int
 reserve_pages(const struct storage_mount *m, struct error *err)
 {
@@ -137,7 +141,8 @@ reserve_pages(const struct storage_mount *m, struct error *err)
 				 (unsigned long long)p.wanted, (unsigned long long)p.page);
 	if (pool_count(m, &p, &got) == 0 && got >= had + p.wanted)
 		return 0;
-	(void)pool_set(m, &p, had); /* nobody has a use for those that it found */
+	/* nobody has a use for those that it found */
+	(void)pool_set(m, &p, had);
 	return error_set(err, ERROR_RESOURCE_EXHAUSTED,
 			 "reserve %llu huge pages of %llu bytes: the kernel found %llu",
 			 (unsigned long long)p.wanted, (unsigned long long)p.page,
@@ -176,8 +181,9 @@ give_to_group(const struct storage_mount *m, int tree, struct error *err)
 static int
 mount_ephemeral(struct worker *w, const struct storage_mount *m, struct error *err)
 {
-	/* The kernel's default for a tmpfs is 1777. The kubelet makes emptyDir volumes 0777, so that the users of a pod
-	 * may rename and remove each other's files, and append to them whatever fs.protected_regular is. */
+	/* The kernel's default for a tmpfs is 1777. The kubelet makes emptyDir volumes 0777, so
+	 * that the users of a pod may rename and remove each other's files, and append to them
+	 * whatever fs.protected_regular is. */
 	static const char *const open_to_all[] = { "mode=0777", NULL };
 	bool is_huge = strcmp(m->spec->fstype, "hugetlbfs") == 0;
 	bool has_mode = strcmp(m->spec->fstype, "tmpfs") != 0 || has_joined(m->spec, "mode=");

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What resize.c and the file systems that can grow (grow_*.c) share. Worker only: everything may block. */
+/* What resize.c and the file systems that can grow (grow_*.c) share. Worker only: everything may
+ * block. */
 #pragma once
 
 #include <stdbool.h>
@@ -12,17 +13,23 @@
 /* A mounted file system that is to grow. */
 struct grow {
 	const struct roots *roots;
-	int fd;         /* a file or directory on it, open for reading */
-	dev_t device;   /* what it lies on */
-	uint64_t size;  /* of the file system now, bytes */
-	uint64_t block; /* its sizes are multiples of that */
-	uint32_t id;    /* btrfs: of the device; xfs: imaxpct */
+	/* a file or directory on it, open for reading */
+	int fd;
+	/* what it lies on */
+	dev_t device;
+	/* of the file system now, bytes */
+	uint64_t size;
+	/* its sizes are multiples of that */
+	uint64_t block;
+	/* btrfs: of the device; xfs: imaxpct */
+	uint32_t id;
 };
 
 /* A file system: one file that ends in one of these, named in resize.c. */
 struct grow_fs {
 	const char *name;
-	long magic; /* statfs(2) */
+	/* statfs(2) */
+	long magic;
 	/* Fills device, size, block. */
 	int (*look)(struct grow *g, struct error *err);
 	/* to: bytes, a multiple of g->block. */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Growing ext4 while it is mounted: EXT4_IOC_RESIZE_FS; its size stands in the superblock (Linux: fs/ext4/ext4.h). */
+/* Growing ext4 while it is mounted: EXT4_IOC_RESIZE_FS; its size stands in the superblock
+ * (Linux: fs/ext4/ext4.h). */
 #include <endian.h>
 #include <errno.h>
 #include <string.h>
@@ -21,7 +22,8 @@
 #define INCOMPAT       0x60
 #define BLOCKS_HI      0x150
 #define INCOMPAT_64BIT 0x80u
-#define LOG_BLOCK_MAX  6 /* 64 KiB */
+/* 64 KiB */
+#define LOG_BLOCK_MAX 6
 
 static uint32_t
 le32_at(const unsigned char *super, size_t offset)

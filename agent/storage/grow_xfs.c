@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Growing xfs while it is mounted: XFS_IOC_FSGROWFSDATA (Linux: fs/xfs/libxfs/xfs_fs.h, ioctl_xfs_fsgrowfs(2)). */
+/* Growing xfs while it is mounted: XFS_IOC_FSGROWFSDATA (Linux: fs/xfs/libxfs/xfs_fs.h,
+ * ioctl_xfs_fsgrowfs(2)). */
 #include <errno.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>

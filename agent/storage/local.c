@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* local: a directory of the pod on whatever lies below mount_point; lives as long as the sandbox. */
+/* local: a directory of the pod on whatever lies below mount_point; lives as long as the
+ * sandbox. */
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>

@@ -144,7 +144,8 @@ out:
 	return r;
 }
 
-/* Modes that a group needs (agent-side fsGroup of Kubernetes): read and write, search and setgid for directories. */
+/* Modes that a group needs (agent-side fsGroup of Kubernetes): read and write, search and setgid
+ * for directories. */
 #define GROUP_BITS     ((mode_t)0660)
 #define DIRECTORY_BITS ((mode_t)(0110 | S_ISGID))
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Making mount points. A container may rename directories on the way to one that lies in a volume of its own: so a
- * path is looked up once, and from then on only file descriptors count, here, in the undo, and at the unmount.
- * Runs in workers only: may block.
+ * Making mount points. A container may rename directories on the way to one that lies in a volume
+ * of its own: so a path is looked up once, and from then on only file descriptors count, here, in
+ * the undo, and at the unmount. Runs in workers only: may block.
  */
 #include "agent/storage/mount_point.h"
 
@@ -25,7 +25,8 @@
 /* A walk from the last directory that exists to the mount point. */
 struct walk {
 	struct worker *w;
-	const char *rest; /* components that are missing */
+	/* components that are missing */
+	const char *rest;
 	bool file;
 	struct storage_place *place;
 	struct storage_point *point;
@@ -38,8 +39,8 @@ storage_place_release(struct storage_place *place)
 	close_fd(&place->parent);
 }
 
-/* Notes what was made, or (NULL) that another mount was faster. The mount point comes last but is to be the first in the
- * list. */
+/* Notes what was made, or (NULL) that another mount was faster. The mount point comes last but
+ * is to be the first in the list. */
 static void
 mount_point_note(struct storage_point *point, const struct stat *made)
 {
@@ -113,7 +114,8 @@ walk_on(struct walk *walk, struct error *err)
 	return 0;
 }
 
-/* Opens the deepest directory on the path that exists: *fd. The rest of the path, "" if all of it exists; NULL and err. */
+/* Opens the deepest directory on the path that exists: *fd. The rest of the path, "" if all of
+ * it exists; NULL and err. */
 static const char *
 open_existing(const struct storage_mount *m, int *fd, struct error *err)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * How a storage gets from one state to the next: find its device, mount it, unmount it. The blocking part of each
- * is a job; everything here runs in the loop.
+ * How a storage gets from one state to the next: find its device, mount it, unmount it. The
+ * blocking part of each is a job; everything here runs in the loop.
  */
 #include <stddef.h>
 #include <stdlib.h>
@@ -122,8 +122,8 @@ mount_done(struct job *job, const struct error *err, void *data)
 	(void)job;
 	s->job = NULL;
 	if (err->code == ERROR_OK) {
-		s->state =
-			STORAGE_MOUNTED; /* and wanted: what was cancelled does not succeed (job.h) */
+		/* and wanted: what was cancelled does not succeed (job.h) */
+		s->state = STORAGE_MOUNTED;
 		storage_wake_waiters(s->table, s, NULL);
 		return;
 	}

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * ResizeVolume: grows the file system to what its device has become, or to what is asked for. In a worker: it writes to
- * the disk. Which file systems can is one table, each with a file of its own.
+ * ResizeVolume: grows the file system to what its device has become, or to what is asked for. In a
+ * worker: it writes to the disk. Which file systems can is one table, each with a file of its own.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -25,10 +25,13 @@
 #include "lib/parse.h"
 #include "lib/path.h"
 
-#define RESIZE_MS   600000 /* a large disk, slowly */
-#define DEVICE_MS   3000   /* from the host's call to the device's new size */
+/* a large disk, slowly */
+#define RESIZE_MS 600000
+/* from the host's call to the device's new size */
+#define DEVICE_MS   3000
 #define SECTOR_SIZE 512
-#define GROUP_MAX   (256ull << 20) /* what does not fill an allocation group may be left over */
+/* what does not fill an allocation group may be left over */
+#define GROUP_MAX (256ull << 20)
 
 static const struct grow_fs *const file_systems[] = { &grow_ext4, &grow_xfs, &grow_btrfs };
 
@@ -101,8 +104,8 @@ uevents(void)
 	return steal_fd(&fd);
 }
 
-/* The host has made the device larger before it called, but the guest may learn of it a little later. *size: what it has in
- * the end, wanted or not. */
+/* The host has made the device larger before it called, but the guest may learn of it a little
+ * later. *size: what it has in the end, wanted or not. */
 static int
 wait_for_size(const struct roots *roots, dev_t device, uint64_t wanted, uint64_t *size,
 	      struct error *err)

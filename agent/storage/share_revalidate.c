@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * RemoveStaleVirtiofsShareMounts: the host has removed directories of the share in which something is mounted here. A path
- * that is looked up again is asked of the file server, which then finds out that it is gone and drops what it kept for
- * it; the kernel takes such mounts away by itself. In a worker: the share may hang.
+ * RemoveStaleVirtiofsShareMounts: the host has removed directories of the share in which something
+ * is mounted here. A path that is looked up again is asked of the file server, which then finds out
+ * that it is gone and drops what it kept for it; the kernel takes such mounts away by itself. In a
+ * worker: the share may hang.
  */
 #include <fcntl.h>
 #include <stdlib.h>

@@ -5,16 +5,17 @@
  *   (none) -> FINDING -> MOUNTING -> MOUNTED -> UNMOUNTING -> (none)
  *                 \__________\__ failed or nobody wants it: cancelled and undone -> (none)
  *
- * A request walks its list in order; it holds a reference on each storage it has got to, and waits where
- * that one is not mounted yet. Finding a device and mounting are done by others; nothing here blocks.
+ * A request walks its list in order; it holds a reference on each storage it has got to, and waits
+ * where that one is not mounted yet. Finding a device and mounting are done by others; nothing here
+ * blocks.
  */
 #include "agent/storage/storage.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-#include "agent/storage/storage_internal.h"
 #include "agent/storage/spec.h"
+#include "agent/storage/storage_internal.h"
 #include "agent/storage/watchable.h"
 #include "lib/log.h"
 
@@ -216,7 +217,8 @@ request_free(struct storage_request *r)
 	free(r);
 }
 
-/* Gives back one reference of the request's owner on each of specs[0..count), the last one first. */
+/* Gives back one reference of the request's owner on each of specs[0..count), the last one
+ * first. */
 static void
 request_give_back(struct storage_request *r, size_t count, struct release *release)
 {
@@ -234,7 +236,8 @@ request_give_back(struct storage_request *r, size_t count, struct release *relea
 			ref_drop(ref);
 			if (list_is_empty(&s->refs))
 				storage_unreferenced(s, false, release);
-			break; /* s may be gone */
+			/* s may be gone */
+			break;
 		}
 	}
 }
@@ -312,7 +315,8 @@ request_take(struct storage_request *r, struct error *err)
 	bool fresh = !s;
 
 	if (s && is_ending(s)) {
-		r->waiting = s; /* until it is gone; then it is made anew */
+		/* until it is gone; then it is made anew */
+		r->waiting = s;
 		return 0;
 	}
 	if (s && !storage_spec_same(s->spec, spec))
@@ -420,7 +424,8 @@ storages_abort(struct storage_request *r, storages_done_fn *gone, void *data)
 		request_abort(r);
 }
 
-/* Requests of the owner (NULL: everybody's) that are not done yet find nothing to wait for any more. */
+/* Requests of the owner (NULL: everybody's) that are not done yet find nothing to wait for any
+ * more. */
 static void
 requests_fail(struct storages *t, const char *owner)
 {
@@ -468,7 +473,8 @@ storages_release_owner(struct storages *t, const char *owner, storages_done_fn *
 	if (r->everything)
 		owner = NULL;
 	requests_fail(t, owner);
-	for (pos = t->all.prev; pos != &t->all; pos = prev) { /* the last mounted first */
+	/* the last mounted first */
+	for (pos = t->all.prev; pos != &t->all; pos = prev) {
 		struct storage *s = list_entry(pos, struct storage, node);
 		bool dropped = refs_drop(s, owner);
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Storages: mounts of the sandbox and of containers, reference-counted by mount point. Each is a state
- * machine in the loop (mounting, mounted, unmounting, with waiters); mounting and unmounting are jobs of
- * their own, so two containers that share a volume never race. Loop side: never blocks.
+ * Storages: mounts of the sandbox and of containers, reference-counted by mount point. Each is a
+ * state machine in the loop (mounting, mounted, unmounting, with waiters); mounting and unmounting
+ * are jobs of their own, so two containers that share a volume never race. Loop side: never blocks.
  */
 #pragma once
 
@@ -11,58 +11,44 @@
 #include <stdint.h>
 
 #include "agent/roots.h"
+#include "agent/storage/spec.h"
 #include "lib/error.h"
 #include "lib/loop.h"
 
 struct jobs;
-struct device_watch; /* agent/device: uevents */
+/* agent/device: uevents */
+struct device_watch;
 struct storages;
 struct storage_request;
-
-/* When fs_group is applied to the files of a storage that has some already. */
-enum fs_group_policy {
-	FS_GROUP_ALWAYS,
-	FS_GROUP_ON_ROOT_MISMATCH,
-};
-
-/* A request's storage in plain terms (agent/rpc copies it from the message; strings owned by the caller until the
- * callback). */
-struct storage_spec {
-	const char *driver, *source, *fstype, *mount_point;
-	const char *const *options;
-	size_t n_options;
-	const char *const *driver_options;
-	size_t n_driver_options;
-	bool has_fs_group;
-	uint32_t fs_group_id;
-	uint32_t fs_group_policy; /* enum fs_group_policy, and what else a host sends */
-	bool shared;
-};
 
 struct storages *storages_new(struct loop *loop, struct jobs *jobs, struct device_watch *devices,
 			      const struct roots *roots, struct error *err);
 void storages_free(struct storages *s);
 
-/* Takes one reference on each of `specs` in list order, mounting what is not mounted yet, for `owner` (container id, or
- * "" for the sandbox). All or nothing: on failure everything this request took is released, and what was mounted for it
- * is unmounted, before done(err). done is never called from inside. */
+/* Takes one reference on each of `specs` in list order, mounting what is not mounted yet, for
+ * `owner` (container id, or "" for the sandbox). All or nothing: on failure everything this
+ * request took is released, and what was mounted for it is unmounted, before done(err). done is
+ * never called from inside. */
 typedef void storages_done_fn(const struct error *err, void *data);
 struct storage_request *storages_acquire(struct storages *s, const char *owner,
 					 const struct storage_spec *specs, size_t n,
 					 storages_done_fn *done, void *data, struct error *err);
 
-/* Ends a request whose `done` was not called, and now never is: releases what it took. gone (may be NULL) is
- * called once what was mounted for it is unmounted, never from inside. NULL is allowed for r. */
+/* Ends a request whose `done` was not called, and now never is: releases what it took. gone (may
+ * be NULL) is called once what was mounted for it is unmounted, never from inside. NULL is
+ * allowed for r. */
 void storages_abort(struct storage_request *r, storages_done_fn *gone, void *data);
 
-/* The owner has come about: what he has of the pod's (`shared`, or of a driver that keeps its storages for the sandbox's life)
- * stays from now on when he goes. What only those had who failed is unmounted with them. */
+/* The owner has come about: what he has of the pod's (`shared`, or of a driver that keeps its
+ * storages for the sandbox's life) stays from now on when he goes. What only those had who
+ * failed is unmounted with them. */
 void storages_commit(struct storages *s, const char *owner);
 
-/* Gives back every reference of `owner`; unmounts at zero (unless it is the pod's and settled), in reverse order. A
- * request of the owner that is not done fails. "": the sandbox ends, and with it everybody's references and all
- * storages. done once all are released or given up (err tells the first failure; nothing else depends on it): an unmount
- * after 5 s, a mount that is cancelled after 10 s. Never from inside. */
+/* Gives back every reference of `owner`; unmounts at zero (unless it is the pod's and settled),
+ * in reverse order. A request of the owner that is not done fails. "": the sandbox ends, and
+ * with it everybody's references and all storages. done once all are released or given up (err
+ * tells the first failure; nothing else depends on it): an unmount after 5 s, a mount that is
+ * cancelled after 10 s. Never from inside. */
 int storages_release_owner(struct storages *s, const char *owner, storages_done_fn *done,
 			   void *data, struct error *err);
 

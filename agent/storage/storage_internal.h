@@ -44,19 +44,30 @@ struct storage {
 	struct storage_spec *spec;
 	const struct storage_driver *driver;
 	struct list refs;
-	char node_path[DEVICE_NODE_MAX]; /* "" if it has no device */
-	char *real;                      /* mount point without symlinks, once known */
-	struct storage_mount mount;      /* argument of the mount job */
-	uint32_t made;                   /* components of it that mounts made, from the end */
-	struct storage_file files[STORAGE_MADE_MAX]; /* which those are; 0, 0: unknown */
-	struct storage_place place;                  /* once it is mounted */
-	int32_t id;                                  /* of the mount, 0: it is only a directory */
-	struct unmount unmount;                      /* argument of the unmount job */
+	/* "" if it has no device */
+	char node_path[DEVICE_NODE_MAX];
+	/* mount point without symlinks, once known */
+	char *real;
+	/* argument of the mount job */
+	struct storage_mount mount;
+	/* components of it that mounts made, from the end */
+	uint32_t made;
+	/* which those are; 0, 0: unknown */
+	struct storage_file files[STORAGE_MADE_MAX];
+	/* once it is mounted */
+	struct storage_place place;
+	/* of the mount, 0: it is only a directory */
+	int32_t id;
+	/* argument of the unmount job */
+	struct unmount unmount;
 	struct pending *finding;
 	struct job *job;
-	bool unwanted;   /* MOUNTING: cancelled, the undo is running */
-	bool is_settled; /* an owner that came about has it: a pod's volume stays when he goes */
-	struct release *release; /* waits for its end; NULL: none */
+	/* MOUNTING: cancelled, the undo is running */
+	bool unwanted;
+	/* an owner that came about has it: a pod's volume stays when he goes */
+	bool is_settled;
+	/* waits for its end; NULL: none */
+	struct release *release;
 };
 
 struct storage_request {
@@ -64,15 +75,21 @@ struct storage_request {
 	struct storages *table;
 	char *owner;
 	struct storage_spec **specs;
-	size_t n, at; /* specs[0..at) are taken */
+	/* specs[0..at) are taken */
+	size_t n, at;
 	struct storage *waiting;
-	storages_done_fn *done; /* NULL: cancelled by a caller who waits for nothing */
+	/* NULL: cancelled by a caller who waits for nothing */
+	storages_done_fn *done;
 	void *data;
-	bool is_ending;   /* what it took is being given back; done follows */
-	bool is_gone;     /* nothing is waited for any more: done follows in the next round */
-	struct post look; /* at its storages again */
+	/* what it took is being given back; done follows */
+	bool is_ending;
+	/* nothing is waited for any more: done follows in the next round */
+	bool is_gone;
+	/* at its storages again */
+	struct post look;
 	struct error err;
-	struct log_context *log; /* of the call that asks for them */
+	/* of the call that asks for them */
+	struct log_context *log;
 };
 
 /* storages_release_owner() that waits for unmounts. */
@@ -81,10 +98,13 @@ struct release {
 	struct storages *table;
 	storages_done_fn *done;
 	void *data;
-	bool everything; /* waits for whatever is ending, whoever ended it */
-	size_t left;     /* storages whose `release` this is */
+	/* waits for whatever is ending, whoever ended it */
+	bool everything;
+	/* storages whose `release` this is */
+	size_t left;
 	struct error first;
-	struct post look; /* whether it is over */
+	/* whether it is over */
+	struct post look;
 	struct log_context *log;
 };
 

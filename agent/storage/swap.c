@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* AddSwap and AddSwapPath: finds the device in the loop, then swapon(2) in a worker, which reads from the disk. */
+/* AddSwap and AddSwapPath: finds the device in the loop, then swapon(2) in a worker, which reads
+ * from the disk. */
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -16,8 +17,9 @@
 #include "lib/io.h"
 #include "lib/path.h"
 
-#define SWAP_MS   60000
-#define SIGNATURE "SWAPSPACE2" /* at the end of the first page (mkswap(8)) */
+#define SWAP_MS 60000
+/* at the end of the first page (mkswap(8)) */
+#define SIGNATURE "SWAPSPACE2"
 #define SWAPS_MAX 8192
 
 struct swap_add {

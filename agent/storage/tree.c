@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Detached mounts: known by their fd before they are attached anywhere. mount(2) can make none, but it alone takes every
- * option of every file system: so it mounts in a directory of the agent's own, which is cloned, and is gone before
- * anything else happens. Runs in workers only: may block.
+ * Detached mounts: known by their fd before they are attached anywhere. mount(2) can make none, but
+ * it alone takes every option of every file system: so it mounts in a directory of the agent's own,
+ * which is cloned, and is gone before anything else happens. Runs in workers only: may block.
  */
 #include "agent/storage/tree.h"
 
@@ -20,8 +20,8 @@
 #include "lib/sys.h"
 #include "lib/unmount.h"
 
-/* As a remount of a bind does (mount(2)): the flags that are given replace all others, but for the kind of atime, which stays
- * if none is given. */
+/* As a remount of a bind does (mount(2)): the flags that are given replace all others, but for
+ * the kind of atime, which stays if none is given. */
 static int
 set_flags(int tree, unsigned long flags)
 {

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * UpdateEphemeralMounts: the pod's memory volumes get another size when its memory has changed. What is mounted is
- * reconfigured through fspick(2), which leaves alone what is not named: a remount by mount(2) would take nosuid and
- * noexec away. New ones are storages of the sandbox like any others.
+ * UpdateEphemeralMounts: the pod's memory volumes get another size when its memory has changed.
+ * What is mounted is reconfigured through fspick(2), which leaves alone what is not named: a
+ * remount by mount(2) would take nosuid and noexec away. New ones are storages of the sandbox like
+ * any others.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -28,8 +29,10 @@
 
 struct specs {
 	size_t n;
-	struct storage_spec *at[UPDATE_MAX]; /* owned */
-	int32_t id[UPDATE_MAX];              /* of the mount, 0: unknown */
+	/* owned */
+	struct storage_spec *at[UPDATE_MAX];
+	/* of the mount, 0: unknown */
+	int32_t id[UPDATE_MAX];
 };
 
 struct remount_arg {
@@ -39,12 +42,15 @@ struct remount_arg {
 
 struct ephemeral_update {
 	struct volume_parts parts;
-	struct specs new;           /* to be mounted */
-	struct storage_spec *plain; /* the same in a row, for storages_acquire() */
+	/* to be mounted */
+	struct specs new;
+	/* the same in a row, for storages_acquire() */
+	struct storage_spec *plain;
 	struct remount_arg *remounts;
 	struct storage_request *request;
 	struct pending *task;
-	struct pending pending; /* goes on */
+	/* goes on */
+	struct pending pending;
 	volume_done_fn *done;
 	void *data;
 };
@@ -104,10 +110,14 @@ free_remounts(void *arg)
 /* One tmpfs that gets other options. */
 struct remount {
 	const struct storage_spec *spec;
-	int32_t id;    /* the mount that it must be, 0: any */
-	int fd;        /* its root, O_PATH */
-	int fs;        /* fspick(2)'s; -1: not begun */
-	uint64_t size; /* before, bytes; 0: it had no limit */
+	/* the mount that it must be, 0: any */
+	int32_t id;
+	/* its root, O_PATH */
+	int fd;
+	/* fspick(2)'s; -1: not begun */
+	int fs;
+	/* before, bytes; 0: it had no limit */
+	uint64_t size;
 	struct mountopts flags;
 };
 

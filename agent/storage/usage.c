@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* GetVolumeStats: statfs(2), and whether the file system is still in order. In a worker: the volume may be a share. */
+/* GetVolumeStats: statfs(2), and whether the file system is still in order. In a worker: the
+ * volume may be a share. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -47,7 +48,8 @@ turns_read_only(const char *fstype)
 	return false;
 }
 
-/* One line of mountinfo (proc(5)): id parent dev root point options [tags] - type source super-options. */
+/* One line of mountinfo (proc(5)): id parent dev root point options [tags] - type source
+ * super-options. */
 static bool
 is_read_only_by_error(char *line)
 {

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * watchable-bind: a volume of a share whose content the host changes while containers use it, such as a ConfigMap. It is a
- * bind mount of what the share has, so that containers see each change as soon as the share does. The reference agent
- * copies small volumes to a tmpfs instead, every two seconds, for the sake of inotify, to which a share reports nothing.
+ * watchable-bind: a volume of a share whose content the host changes while containers use it, such
+ * as a ConfigMap. It is a bind mount of what the share has, so that containers see each change as
+ * soon as the share does. The reference agent copies small volumes to a tmpfs instead, every two
+ * seconds, for the sake of inotify, to which a share reports nothing.
  *
- * The mount point lies in a directory of the share that belongs to the host and may be read-only. A tmpfs is mounted there
- * first, as a storage of its own: all volumes that lie in it hold a reference to it.
+ * The mount point lies in a directory of the share that belongs to the host and may be read-only. A
+ * tmpfs is mounted there first, as a storage of its own: all volumes that lie in it hold a
+ * reference to it.
  */
 #include "agent/storage/watchable.h"
 

@@ -3,7 +3,7 @@
 #pragma once
 
 #include "ctl/vm/spawn.h"
-#include "ctl/vm/vm.h"
+#include "ctl/vm/vm_options.h"
 
 /* What the command line names besides the options. */
 struct qemu_parts {

@@ -7,9 +7,11 @@
 #include <limits.h>
 #include <string.h>
 
-#include "agent/container/launch/launch.h"
-#include "agent/container/rootfs/mount_plan.h"
+#include "agent/cgroup/path.h"
+#include "agent/container/launch/params.h"
 #include "agent/container/ns/namespaces.h"
+#include "agent/container/rootfs/mount_plan.h"
+#include "agent/container/spec/validate.h"
 #include "lib/pbcheck.h"
 #include "tests/fuzz/pbmutate.h"
 #include "tests/fuzz/target.h"

@@ -16,7 +16,7 @@ static char marker[256];
 static uint64_t own_caps;
 
 static uint64_t
-caps_of(int pid_fd, const char *name)
+status_of(int pid_fd, const char *name, int base)
 {
 	char text[8192], *line;
 	int fd = openat(pid_fd, "status", O_RDONLY | O_CLOEXEC);
@@ -28,7 +28,7 @@ caps_of(int pid_fd, const char *name)
 		return 0;
 	text[n] = '\0';
 	line = strstr(text, name);
-	return line ? strtoull(line + strlen(name), NULL, 16) : 0;
+	return line ? strtoull(line + strlen(name), NULL, base) : 0;
 }
 
 static int
@@ -94,14 +94,16 @@ trace_one(int pid_fd, const char *pid, void *data)
 	/* it stands still now: is it still what it was? */
 	if (is_set_up(pid_fd, name, sizeof(name))) {
 		(*(unsigned int *)data)++;
-		caps = caps_of(pid_fd, "CapPrm:");
+		caps = status_of(pid_fd, "CapPrm:", 16);
 		if (caps & ~own_caps)
-			printf("%s (%s) has capabilities %llx\n", pid, name,
-			       (unsigned long long)caps);
+			printf("%s (%s) has capabilities %llx, seccomp %d\n", pid, name,
+			       (unsigned long long)caps, (int)status_of(pid_fd, "Seccomp:", 10));
 		if (*marker)
 			search_memory(pid_fd, pid);
 	}
 	(void)ptrace(PTRACE_DETACH, traced, NULL, NULL);
+	/* a process that is stopped again before it has run would never come to its end */
+	(void)usleep(1000);
 }
 
 /* trace FILE [MARKER REST]: until FILE is there, attaches to each process that runs something foreign, and says what it has
@@ -113,7 +115,7 @@ probe_trace(int n, char **args)
 	int self = open("/proc/self", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
 	own_program();
-	own_caps = caps_of(self, "CapBnd:");
+	own_caps = status_of(self, "CapBnd:", 16);
 	if (n > 2)
 		(void)snprintf(marker, sizeof(marker), "%s%s", args[1], args[2]);
 	printf("armed\n");

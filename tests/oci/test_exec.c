@@ -368,9 +368,12 @@ traced(struct oci *t, const char *filter, bool no_new_privs)
 	OCI_CHECK(t, seen, "no process was seen in its set-up");
 }
 
-/* The first processes of containers that share the pid namespace with one that traces. */
+#define ADMIN_LIMITED " has capabilities 200000, seccomp 2"
+#define ADMIN         " has capabilities 200000, seccomp 0"
+
+/* Starts a container in the shared pid namespace that traces what is set up there. */
 static void
-traced_launch(struct oci *t)
+start_tracer(struct oci *t)
 {
 	const char *const args[] = {
 		"/bin/oci-probe", "trace",
@@ -379,7 +382,6 @@ traced_launch(struct oci *t)
 	};
 	Grpc__CreateContainerRequest *q;
 	Grpc__Spec *spec;
-	char out[OCI_OUT];
 
 	/* in a VM the sandbox has had a container before, which owns the pid namespace */
 	(void)oci_rootfs(t);
@@ -393,25 +395,274 @@ traced_launch(struct oci *t)
 	q->sandbox_pidns = true;
 	OCI_REQUIRE(t, oci_create_request(t, q) == 0 && oci_start(t, ID) == 0, "%s", t->err.msg);
 	OCI_REQUIRE(t, oci_read_line(t, ID, "", "armed") == 0, "%s", t->err.msg);
+}
+
+/* Runs one container beside it. */
+static void
+run_traced(struct oci *t, Grpc__Spec *spec, char *out, size_t size)
+{
+	Grpc__CreateContainerRequest *q = oci_request(t, "next", spec);
+
+	*out = '\0';
+	q->sandbox_pidns = true;
+	OCI_REQUIRE(t, oci_create_request(t, q) == 0 && oci_start(t, "next") == 0, "%s",
+		    t->err.msg);
+	OCI_CHECK(t, oci_read(t, "next", "", out, size) >= 0, "%s", t->err.msg);
+	OCI_CHECK(t, oci_wait(t, "next", "") == 0, "%s", out);
+	OCI_CHECK(t, oci_remove(t, "next") == 0, "%s", t->err.msg);
+}
+
+/* Ends it: it must have seen nothing but, perhaps, what is left to some. */
+static void
+end_tracer(struct oci *t, const char *left)
+{
+	char out[OCI_OUT], *rest = out, *line;
+
+	oci_file(t, "tmp/stop", 0644, "");
+	OCI_CHECK(t, oci_read(t, ID, "", out, sizeof(out)) > 0, "%s", t->err.msg);
+	while ((line = strsep(&rest, "\n"))) {
+		size_t n = strlen(line), n_left = left ? strlen(left) : 0;
+
+		if (!*line || strcmp(line, "done") == 0 || strcmp(line, "nothing seen") == 0)
+			continue;
+		OCI_CHECK(t, left && n > n_left && strcmp(line + n - n_left, left) == 0,
+			  "within reach: %s", line);
+	}
+}
+
+/* The first processes of containers that share the pid namespace with one that traces. */
+static void
+traced_launch(struct oci *t)
+{
+	char out[OCI_OUT];
+
+	start_tracer(t);
 	for (int i = 0; i < 12; i++) {
-		spec = oci_sh(t, "ls /proc/1/comm; readlink /proc/self");
+		Grpc__Spec *spec = oci_sh(t, "ls /proc/1/comm; readlink /proc/self");
+
 		spec->process->terminal = i % 2;
 		oci_caps(t, spec->process, "CAP_CHOWN");
 		if (i % 3 == 0)
 			(void)oci_seccomp(t, spec, "mkdir", "SCMP_ACT_ERRNO");
 		spec->process->nonewprivileges = i % 4 == 0;
+		run_traced(t, spec, out, sizeof(out));
+		OCI_CHECK(t, strncmp(out, "/proc/1/comm", 12) == 0, "%s", out);
+	}
+	end_tracer(t, NULL);
+}
+
+/* Each with a user namespace of its own; an exec joins both. */
+static void
+traced_userns(struct oci *t)
+{
+	char out[OCI_OUT];
+
+	start_tracer(t);
+	for (int i = 0; i < 8; i++) {
+		Grpc__Spec *spec = oci_sh(t, "awk '{ print $2 }' /proc/self/uid_map; id -u; "
+					     "ls /proc/1/comm; cat /proc/sys/kernel/hostname");
+
+		spec->process->terminal = i % 2;
+		spec->hostname = oci_str(t, "own");
+		oci_userns(t, spec, 100000, 65536);
+		oci_caps(t, spec->process, "CAP_CHOWN");
+		if (i % 3 == 0)
+			(void)oci_seccomp(t, spec, "mkdir", "SCMP_ACT_ERRNO");
+		if (i % 4 == 0)
+			oci_namespace(t, spec, "network", "");
+		run_traced(t, spec, out, sizeof(out));
+		OCI_CHECK(t,
+			  strncmp(out, "100000", 6) == 0 && strstr(out, "\n0") &&
+				  strstr(out, "/proc/1/comm") && strstr(out, "own"),
+			  "%s", out);
+	}
+	end_tracer(t, NULL);
+}
+
+static void
+userns_exec(struct oci *t)
+{
+	Grpc__CreateContainerRequest *q;
+	Grpc__Spec *spec = sleeper(t);
+
+	if (!t->is_vm)
+		OCI_REQUIRE(t, oci_launch(t, "pause", sleeper(t)) == 0, "%s", t->err.msg);
+	oci_userns(t, spec, 100000, 65536);
+	q = oci_request(t, ID, spec);
+	q->sandbox_pidns = true;
+	OCI_REQUIRE(t, oci_create_request(t, q) == 0 && oci_start(t, ID) == 0, "%s", t->err.msg);
+	OCI_REQUIRE(t, oci_read_line(t, ID, "", "ready") == 0, "%s", t->err.msg);
+	OCI_EXEC_PRINTS(t, ID,
+			shell(t, "awk '{ print $2 }' /proc/self/uid_map; ls /proc/1/comm; "
+				 "test -e /proc/$$/comm && echo here"),
+			"100000\n/proc/1/comm\nhere\n");
+}
+
+/* Several mounts of procfs are copies. One with options has a process of ours in the pid namespace for a moment, which is
+ * limited to opening it. */
+static void
+traced_procfs(struct oci *t, const char *options, const char *left)
+{
+	char out[OCI_OUT];
+
+	start_tracer(t);
+	for (int i = 0; i < 8; i++) {
+		Grpc__Spec *spec = oci_sh(t, "ls /proc/1/comm /other/1/comm; grep ' /other proc "
+					     "ro,.*subset=pid' /proc/mounts | wc -l; "
+					     "test -e /other/meminfo || echo no memory; "
+					     "grep -c ' /proc proc rw,[a-z,]* 0 0$' /proc/mounts");
+
+		oci_dir(t, "other", 0755);
+		(void)oci_mount(t, spec, "/other", "proc", "proc", options);
+		oci_caps(t, spec->process, "CAP_CHOWN");
+		run_traced(t, spec, out, sizeof(out));
+		OCI_CHECK(t,
+			  strcmp(out, left ? "/other/1/comm\n/proc/1/comm\n1\nno memory\n1\n"
+					   : "/other/1/comm\n/proc/1/comm\n0\n1\n") == 0,
+			  "%s", out);
+	}
+	end_tracer(t, left);
+}
+
+static void
+traced_procfs_copies(struct oci *t)
+{
+	traced_procfs(t, "nosuid", NULL);
+}
+
+static void
+traced_procfs_options(struct oci *t)
+{
+	traced_procfs(t, "ro,subset=pid", ADMIN_LIMITED);
+}
+
+static void
+add_hook(struct oci *t, Grpc__Spec *spec, size_t *n, Grpc__Hook ***list, const char *name)
+{
+	bool is_inside = strcmp(name, "start") == 0;
+	const char *root = is_inside ? "" : spec->root->path;
+	/* of these two the process is none of their business until its program runs */
+	const char *whose = is_inside || strcmp(name, "create") == 0 ? "self" : "$p";
+	Grpc__Hook *h = OCI_ADD(t, *list, *n, grpc__hook__init);
+	/* the program's own pid namespace is that of a startContainer hook, which knows the process by its number there */
+	const char *script = oci_str(t,
+				     "p=$(%s/bin/busybox sed 's/.*\"pid\":\\([0-9]*\\),.*/\\1/'); "
+				     "echo $p >%s/tmp/pid-%s; "
+				     "{ %s/bin/busybox readlink /proc/%s/ns/mnt; "
+				     "%s/bin/busybox readlink /proc/self/ns/pid; } >%s/tmp/ns-%s",
+				     root, root, name, root, whose, root, root, name);
+
+	h->path = oci_str(t, "%s/bin/busybox", root);
+	h->args = oci_strings(t, &h->n_args, ARGS("sh", "-c", script));
+}
+
+/* The last process is not let go by a startContainer hook that fails. */
+static void
+failing_hook(struct oci *t, bool has_userns)
+{
+	Grpc__Spec *spec = oci_sh(t, "echo ran >/tmp/ran");
+	Grpc__Hooks *h = OCI_MSG(t, spec->hooks, grpc__hooks__init);
+	Grpc__CreateContainerRequest *q;
+	Grpc__Hook *hook;
+
+	if (has_userns)
+		oci_userns(t, spec, 100000, 65536);
+	oci_caps(t, spec->process, "CAP_CHOWN");
+	hook = OCI_ADD(t, h->startcontainer, h->n_startcontainer, grpc__hook__init);
+	hook->path = oci_str(t, "/bin/busybox");
+	hook->args = oci_strings(t, &hook->n_args, ARGS("sh", "-c", "echo not today; exit 3"));
+	q = oci_request(t, "next", spec);
+	q->sandbox_pidns = true;
+	OCI_REQUIRE(t, oci_create_request(t, q) == 0, "%s", t->err.msg);
+	OCI_CHECK(t, oci_start(t, "next") < 0, "it was started");
+	OCI_CHECK(t, strstr(t->err.msg, "exited with 3: not today"), "%s", t->err.msg);
+	OCI_CHECK(t, oci_remove(t, "next") == 0, "%s", t->err.msg);
+	OCI_CHECK(t, !*oci_file_text(t, "tmp/ran"), "the program has run");
+}
+
+/* Hooks of all kinds: none of those with the guest's files in reach is run in the pid namespace. */
+static void
+traced_hooks(struct oci *t, bool has_userns)
+{
+	static const char *const names[] = { "prestart", "runtime", "create", "start",
+					     "poststart" };
+	char out[OCI_OUT], *text, *mnt;
+
+	start_tracer(t);
+	for (int i = 0; i < 4; i++) {
+		Grpc__Spec *spec = oci_sh(t, "echo $$; readlink /proc/self/ns/mnt; "
+					     "readlink /proc/self/ns/pid; "
+					     "until test -e /tmp/over; do usleep 10000; done");
+		Grpc__Hooks *h = OCI_MSG(t, spec->hooks, grpc__hooks__init);
+		Grpc__CreateContainerRequest *q;
+		char *pid;
+
+		if (has_userns)
+			oci_userns(t, spec, 100000, 65536);
+		oci_caps(t, spec->process, "CAP_CHOWN");
+		if (i % 2)
+			(void)oci_seccomp(t, spec, "mkdir", "SCMP_ACT_ERRNO");
+		add_hook(t, spec, &h->n_prestart, &h->prestart, names[0]);
+		add_hook(t, spec, &h->n_createruntime, &h->createruntime, names[1]);
+		add_hook(t, spec, &h->n_createcontainer, &h->createcontainer, names[2]);
+		add_hook(t, spec, &h->n_startcontainer, &h->startcontainer, names[3]);
+		add_hook(t, spec, &h->n_poststart, &h->poststart, names[4]);
 		q = oci_request(t, "next", spec);
 		q->sandbox_pidns = true;
 		OCI_REQUIRE(t, oci_create_request(t, q) == 0 && oci_start(t, "next") == 0, "%s",
 			    t->err.msg);
+		oci_file(t, "tmp/over", 0644, "");
 		OCI_CHECK(t, oci_read(t, "next", "", out, sizeof(out)) > 0, "%s", t->err.msg);
-		OCI_CHECK(t, strncmp(out, "/proc/1/comm", 12) == 0, "%s", out);
-		OCI_CHECK(t, oci_wait(t, "next", "") == 0, "%s", out);
 		OCI_CHECK(t, oci_remove(t, "next") == 0, "%s", t->err.msg);
+		oci_unlink(t, "tmp/over");
+		mnt = strchr(out, '\n');
+		OCI_REQUIRE(t, mnt, "%s", out);
+		*mnt++ = '\0';
+		pid = oci_file_text(t, "tmp/pid-start");
+		OCI_CHECK(t, strtol(pid, NULL, 10) == strtol(out, NULL, 10), "%s is not %s", pid,
+			  out);
+		for (size_t k = 0; k < ARRAY_LEN(names); k++) {
+			bool is_inside = strcmp(names[k], "start") == 0;
+
+			text = oci_file_text(t, oci_str(t, "tmp/ns-%s", names[k]));
+			OCI_CHECK(t, strncmp(text, mnt, strcspn(mnt, "\n")) == 0, "%s: %s",
+				  names[k], text);
+			OCI_CHECK(t, (strcmp(text, mnt) == 0) == is_inside, "%s: %s", names[k],
+				  text);
+		}
 	}
-	oci_file(t, "tmp/stop", 0644, "");
-	OCI_CHECK(t, oci_read(t, ID, "", out, sizeof(out)) > 0, "%s", t->err.msg);
-	OCI_CHECK(t, strcmp(out, "done\n") == 0, "within reach: %.2000s", out);
+	failing_hook(t, has_userns);
+	end_tracer(t, NULL);
+}
+
+static void
+traced_hooks_plain(struct oci *t)
+{
+	traced_hooks(t, false);
+}
+
+static void
+traced_hooks_userns(struct oci *t)
+{
+	traced_hooks(t, true);
+}
+
+/* What is left: with a filter that forbids a call of the last process, loading it takes a capability, up to execve. */
+static void
+traced_filter(struct oci *t)
+{
+	char out[OCI_OUT];
+
+	start_tracer(t);
+	for (int i = 0; i < 6; i++) {
+		Grpc__Spec *spec = oci_sh(t, "echo here");
+
+		oci_caps(t, spec->process, "CAP_CHOWN");
+		(void)oci_seccomp(t, spec, "setsid", "SCMP_ACT_ERRNO");
+		run_traced(t, spec, out, sizeof(out));
+		OCI_CHECK(t, strcmp(out, "here\n") == 0, "%s", out);
+	}
+	end_tracer(t, ADMIN);
 }
 
 static void
@@ -544,5 +795,13 @@ const struct oci_case oci_exec_cases[] = {
 	{ "attack", "an exec being set up holds nothing of the guest", holds_nothing },
 	{ "attack", "an exec being set up is traced for nothing", traced_exec },
 	{ "attack", "a container in a shared pid namespace is traced for nothing", traced_launch },
+	{ "attack", "user namespace in a shared pid namespace, traced", traced_userns },
+	{ "attack", "several procfs in a shared pid namespace, traced", traced_procfs_copies },
+	{ "attack", "procfs options in a shared pid namespace, traced", traced_procfs_options },
+	{ "attack", "hooks in a shared pid namespace, traced", traced_hooks_plain },
+	{ "attack", "hooks and user namespace in a shared pid namespace, traced",
+	  traced_hooks_userns },
+	{ "attack", "what a filter leaves in a shared pid namespace, traced", traced_filter },
+	{ "exec", "an exec in a user namespace and a shared pid namespace", userns_exec },
 };
 const size_t n_oci_exec_cases = ARRAY_LEN(oci_exec_cases);

@@ -2,6 +2,7 @@
 /* Hooks, and the order of states. See oci.h. */
 #include <signal.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "lib/deadline.h"
 #include "tests/oci/oci.h"
@@ -221,6 +222,9 @@ order(struct oci *t)
 		  strstr(log, "createContainer\nstartContainer\n") && strstr(log, "poststart\n") &&
 			  !strstr(log, "poststop"),
 		  "%s", log);
+	/* it has printed what is looked at when it writes this */
+	for (int i = 0; i < 1000 && !strstr(oci_file_text(t, "log"), "program"); i++)
+		(void)usleep(10000);
 	OCI_CHECK(t, oci_kill(t, "c1", "", SIGKILL) == 0, "%s", t->err.msg);
 	OCI_CHECK(t, oci_read(t, "c1", "", out, sizeof(out)) > 0, "%s", t->err.msg);
 	OCI_CHECK(t, oci_remove(t, "c1") == 0, "%s", t->err.msg);

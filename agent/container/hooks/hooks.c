@@ -19,6 +19,8 @@
 
 #define STATE_MAX  (1u << 20) /* bytes of JSON */
 #define OUTPUT_MAX 1024       /* bytes that are kept of one hook */
+#define PID_MEMBER \
+	"\"pid\":" /* of the state: a quote inside of a string has a backslash before it */
 
 static const char *const kind_names[HOOK_KINDS] = {
 	[HOOK_PRESTART] = "prestart",
@@ -187,38 +189,111 @@ hooks_tell(struct hook_context *c, const char *path, const char *output)
 		(void)snprintf(c->said + len, sizeof(c->said) - len, "hook %s: %s\n", path, output);
 }
 
+/* Arguments and environment of one hook. The strings stay the spec's. */
+static int
+plan_one(const Grpc__Hook *hook, struct hook_run *run, struct error *err)
+{
+	size_t n_env = hook->n_env;
+
+	*run = (struct hook_run){
+		.path = hook->path,
+		.args = calloc(hook->n_args + 2, sizeof(*run->args)),
+		.env = calloc(hook->n_env + 1, sizeof(*run->env)),
+		.timeout_ms = (int)timeout_ms(hook),
+	};
+	if (!run->args || !run->env)
+		return error_nomem(err, "running a hook");
+	run->args[0] = hook->path;
+	for (size_t i = 0; i < hook->n_args; i++)
+		run->args[i] = hook->args[i];
+	if (n_env)
+		memcpy(run->env, hook->env, n_env * sizeof(*run->env));
+	if (command_last_wins(run->env, &n_env, err) < 0)
+		return -1;
+	run->env[n_env] = NULL;
+	return 0;
+}
+
+int
+hooks_plan(const struct hook_context *c, enum hook_kind kind, struct hook_plan *plan,
+	   struct error *err)
+{
+	Grpc__Hook *const *list;
+	struct buf state;
+	size_t n = 0;
+
+	*plan = (struct hook_plan){ .kind = kind };
+	if (!hooks_has(c->spec->hooks, kind) || kind >= HOOK_KINDS)
+		return 0;
+	list = hooks_of(c->spec->hooks, kind, &n);
+	plan->runs = calloc(n, sizeof(*plan->runs));
+	if (!plan->runs)
+		return error_nomem(err, "running a hook");
+	buf_init(&state, STATE_MAX);
+	if (hook_state(c, kind, &state) < 0)
+		error_set(err, ERROR_RESOURCE_EXHAUSTED, "the state for hooks is over %u bytes",
+			  STATE_MAX);
+	else if (!(plan->state = strdup((const char *)buf_head(&state))))
+		error_nomem(err, "running a hook");
+	buf_release(&state);
+	if (!plan->state)
+		return -1;
+	for (; plan->n < n; plan->n++) {
+		if (plan_one(list[plan->n], &plan->runs[plan->n], err) < 0) {
+			plan->n++;
+			return error_wrap(err, "hooks.%s", kind_names[kind]);
+		}
+	}
+	return 0;
+}
+
+void
+hooks_plan_release(struct hook_plan *plan)
+{
+	for (size_t i = 0; i < plan->n; i++) {
+		free(plan->runs[i].args);
+		free(plan->runs[i].env);
+	}
+	free(plan->runs);
+	free(plan->state);
+	*plan = (struct hook_plan){ .kind = plan->kind };
+}
+
+void
+hooks_plan_name_process(struct hook_plan *plan, pid_t pid)
+{
+	char *at = strstr(plan->state, PID_MEMBER), digits[16];
+	size_t n;
+
+	if (!at)
+		return;
+	at += strlen(PID_MEMBER);
+	(void)snprintf(digits, sizeof(digits), "%d", (int)pid);
+	n = strlen(digits);
+	/* never longer than what is there: HOOK_PID_LATER is the largest */
+	memmove(at + n, at + strspn(at, "0123456789"), strlen(at + strspn(at, "0123456789")) + 1);
+	memcpy(at, digits, n);
+}
+
 /* What it left behind outside its process group is the container's cgroup's, or the hooks': gone with them. */
 static int
-run_one(struct hook_context *c, const Grpc__Hook *hook, const char *state, struct error *err)
+run_one(struct hook_context *c, const struct hook_run *run, const char *state, struct error *err)
 {
-	auto_free const char **argv = calloc(hook->n_args + 2, sizeof(*argv));
-	auto_free char **env = calloc(hook->n_env + 1, sizeof(*env));
-	size_t n_env = hook->n_env;
 	char output[OUTPUT_MAX];
 	struct subprocess_spec spec = {
-		.path = hook->path,
-		.argv = argv,
-		.envp = (const char *const *)env,
+		.path = run->path,
+		.argv = (const char *const *)run->args,
+		.envp = (const char *const *)run->env,
 		.input = state,
 		.out = output,
 		.out_size = sizeof(output),
-		.timeout_ms = (int)timeout_ms(hook),
+		.timeout_ms = run->timeout_ms,
 		.cgroup_fd = c->cgroup_fd,
 	};
 	int status = 0;
 
-	if (!argv || !env)
-		return error_nomem(err, "running a hook");
-	argv[0] = hook->path;
-	for (size_t i = 0; i < hook->n_args; i++)
-		argv[i] = hook->args[i];
-	if (n_env)
-		memcpy(env, hook->env, n_env * sizeof(*env));
-	if (command_last_wins(env, &n_env, err) < 0)
-		return -1;
-	env[n_env] = NULL;
-	if (faccessat(AT_FDCWD, hook->path, X_OK, AT_EACCESS) < 0)
-		return error_sys(err, "%s", hook->path);
+	if (faccessat(AT_FDCWD, run->path, X_OK, AT_EACCESS) < 0)
+		return error_sys(err, "%s", run->path);
 	if (subprocess_run(&spec, &status, err) < 0) {
 		/* it is not the caller's time that is over */
 		err->code = ERROR_INTERNAL;
@@ -227,39 +302,40 @@ run_one(struct hook_context *c, const Grpc__Hook *hook, const char *state, struc
 	for (size_t n = strlen(output); n > 0 && isspace((unsigned char)output[n - 1]);)
 		output[--n] = '\0';
 	if (WIFSIGNALED(status))
-		return error_set(err, ERROR_INTERNAL, "%s was killed by signal %d: %s", hook->path,
+		return error_set(err, ERROR_INTERNAL, "%s was killed by signal %d: %s", run->path,
 				 WTERMSIG(status), output);
 	if (WEXITSTATUS(status) != 0)
-		return error_set(err, ERROR_INTERNAL, "%s exited with %d: %s", hook->path,
+		return error_set(err, ERROR_INTERNAL, "%s exited with %d: %s", run->path,
 				 WEXITSTATUS(status), output);
-	hooks_tell(c, hook->path, output);
+	hooks_tell(c, run->path, output);
+	return 0;
+}
+
+int
+hooks_run_plan(struct hook_context *c, const struct hook_plan *plan, struct error *err)
+{
+	bool only_told = plan->kind == HOOK_POSTSTART || plan->kind == HOOK_POSTSTOP;
+
+	for (size_t i = 0; i < plan->n; i++) {
+		if (run_one(c, &plan->runs[i], plan->state, err) == 0)
+			continue;
+		error_wrap(err, "hooks.%s", kind_names[plan->kind]);
+		if (!only_told)
+			return -1;
+		if (c->w)
+			worker_log(c->w, LOG_LEVEL_WARN, "container %s: %s", c->id, err->msg);
+	}
 	return 0;
 }
 
 int
 hooks_run(struct hook_context *c, enum hook_kind kind, struct error *err)
 {
-	bool only_told = kind == HOOK_POSTSTART || kind == HOOK_POSTSTOP;
-	struct buf state;
-	size_t n = 0;
-	Grpc__Hook *const *list = c->spec->hooks ? hooks_of(c->spec->hooks, kind, &n) : NULL;
-	int result = 0;
+	struct hook_plan plan;
+	int result = hooks_plan(c, kind, &plan, err);
 
-	if (!n || kind >= HOOK_KINDS)
-		return 0;
-	buf_init(&state, STATE_MAX);
-	if (hook_state(c, kind, &state) < 0)
-		result = error_set(err, ERROR_RESOURCE_EXHAUSTED,
-				   "the state for hooks is over %u bytes", STATE_MAX);
-	for (size_t i = 0; result == 0 && i < n; i++) {
-		if (run_one(c, list[i], (const char *)buf_head(&state), err) == 0)
-			continue;
-		error_wrap(err, "hooks.%s", kind_names[kind]);
-		if (!only_told)
-			result = -1;
-		else if (c->w)
-			worker_log(c->w, LOG_LEVEL_WARN, "container %s: %s", c->id, err->msg);
-	}
-	buf_release(&state);
+	if (result == 0)
+		result = hooks_run_plan(c, &plan, err);
+	hooks_plan_release(&plan);
 	return result;
 }

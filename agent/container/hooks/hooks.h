@@ -64,6 +64,29 @@ struct hook_context {
  * of poststart and poststop hooks failures are only logged, and the others are run. May block. */
 int hooks_run(struct hook_context *c, enum hook_kind kind, struct error *err);
 
+/* Hooks of one kind, ready to be run: with these nothing is allocated any more. */
+struct hook_plan {
+	enum hook_kind kind;
+	size_t n;
+	struct hook_run {
+		char *path, **args, **env;
+		int timeout_ms;
+	} * runs;
+	char *state;
+};
+
+/* As a context's pid: it is not known yet (hooks_plan_name_process()). */
+#define HOOK_PID_LATER INT32_MAX
+
+/* The two halves of hooks_run(). Paths, arguments and variables stay the spec's. Release the plan in both cases. */
+int hooks_plan(const struct hook_context *c, enum hook_kind kind, struct hook_plan *plan,
+	       struct error *err);
+int hooks_run_plan(struct hook_context *c, const struct hook_plan *plan, struct error *err);
+void hooks_plan_release(struct hook_plan *plan);
+
+/* Puts the process into the state of a plan that was made with HOOK_PID_LATER. */
+void hooks_plan_name_process(struct hook_plan *plan, pid_t pid);
+
 /* The state of a container (runtime-spec, runtime.md) as JSON. 0, or -1 without memory. */
 int hook_state(const struct hook_context *c, enum hook_kind kind, struct buf *out);
 

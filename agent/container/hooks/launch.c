@@ -8,17 +8,24 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/mount.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "agent/cgroup/cgroup.h"
-#include "agent/container/spec/json.h"
 #include "agent/container/launch/handshake.h"
+#include "agent/container/launch/user.h"
+#include "agent/container/spec/json.h"
 #include "agent/job/job.h"
 #include "lib/cleanup.h"
 #include "lib/io.h"
 #include "lib/path.h"
 #include "lib/sys.h"
+
+/* Of a container with a user namespace, all but the pid namespace. */
+#define CONTAINER_NAMESPACES \
+	(CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWNET | CLONE_NEWCGROUP)
 
 #define CONFIG_MAX (16u << 20) /* bytes of config.json */
 
@@ -173,11 +180,59 @@ context(const struct hook_stage *stage, struct worker *w, pid_t pid)
 	};
 }
 
+/* The hooks of the container's namespaces, if the children of its process are born in a pid namespace where others could
+ * trace them, with the guest's files in reach. */
+_Noreturn static void
+run_beside(const struct hook_stage *stage, pid_t pid, int pidfd, int sock)
+{
+	struct hook_context c = context(stage, NULL, pid);
+	struct error err = ERROR_INIT;
+
+	(void)umask(022);
+	if (setns(pidfd, CONTAINER_NAMESPACES) < 0)
+		error_sys(&err, "enter the container's namespaces");
+	else if (user_become_root(&err) == 0 && hooks_run(&c, HOOK_CREATE_CONTAINER, &err) == 0)
+		_exit(handshake_send(sock, HANDSHAKE_HOOKS, c.said, strlen(c.said), -1) < 0);
+	_exit(handshake_send(sock, HANDSHAKE_FAILED, &err, sizeof(err), -1) < 0);
+}
+
+/* Runs them in a child of the worker, and waits for what they say: as handshake_recv(). */
+static ssize_t
+lead_beside(const struct hook_stage *stage, pid_t pid, int pidfd, char *said, size_t size,
+	    struct error *err)
+{
+	struct clone_args args = {
+		.flags = stage->cgroup_fd >= 0 ? CLONE_INTO_CGROUP : 0,
+		.exit_signal = SIGCHLD,
+		.cgroup = stage->cgroup_fd >= 0 ? (uint64_t)stage->cgroup_fd : 0,
+	};
+	pid_t child;
+	int pair[2];
+	ssize_t n;
+
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
+		return error_sys(err, "make a socket pair");
+	child = sys_clone3(&args);
+	if (child == 0) {
+		(void)close(pair[0]);
+		run_beside(stage, pid, pidfd, pair[1]);
+	}
+	if (child < 0)
+		error_sys(err, "clone a process for hooks");
+	(void)close(pair[1]);
+	n = child < 0 ? -1 : handshake_recv(pair[0], HANDSHAKE_HOOKS, said, size, NULL, err);
+	(void)close(pair[0]);
+	while (child > 0 && waitpid(child, NULL, 0) < 0 && errno == EINTR)
+		continue;
+	return n;
+}
+
 int
-hook_stage_lead(struct worker *w, struct hook_stage *stage, int sock, pid_t pid, struct error *err)
+hook_stage_lead(struct worker *w, struct hook_stage *stage, int sock, pid_t pid, int pidfd,
+		struct error *err)
 {
 	struct hook_context c = context(stage, w, pid);
-	ssize_t n;
+	ssize_t n = 0;
 
 	if (!stage->early)
 		return 0;
@@ -187,9 +242,12 @@ hook_stage_lead(struct worker *w, struct hook_stage *stage, int sock, pid_t pid,
 	stage->begun = true;
 	if (hooks_run(&c, HOOK_PRESTART, err) < 0 || hooks_run(&c, HOOK_CREATE_RUNTIME, err) < 0)
 		return -1;
-	if (handshake_send(sock, HANDSHAKE_HOOKS, NULL, 0, -1) < 0)
+	if (stage->beside)
+		n = lead_beside(stage, pid, pidfd, c.said, sizeof(c.said) - 1, err);
+	if (n >= 0 && handshake_send(sock, HANDSHAKE_HOOKS, NULL, 0, -1) < 0)
 		return error_sys(err, "go on after hooks");
-	n = handshake_recv(sock, HANDSHAKE_HOOKS, c.said, sizeof(c.said) - 1, NULL, err);
+	if (!stage->beside)
+		n = handshake_recv(sock, HANDSHAKE_HOOKS, c.said, sizeof(c.said) - 1, NULL, err);
 	if (n > 0) {
 		c.said[n] = '\0';
 		worker_log(w, LOG_LEVEL_INFO, "%s", c.said);
@@ -210,6 +268,8 @@ hook_stage_follow(const struct hook_stage *stage, int sock, struct error *err)
 		return error_sys(err, "ask for hooks");
 	if (handshake_recv(sock, HANDSHAKE_HOOKS, NULL, 0, NULL, err) < 0)
 		return -1;
+	if (stage->beside)
+		return 0;
 	/* the set-up around them goes without one */
 	mask = umask(022);
 	result = hooks_run(&c, HOOK_CREATE_CONTAINER, err);
@@ -239,6 +299,28 @@ hook_stage_close(struct hook_stage *stage)
 	for (size_t i = 0; i < HOOK_NAMESPACES; i++)
 		close_fd(&stage->own[i]);
 	close_fd(&stage->cgroup_fd);
+}
+
+int
+hook_stage_plan_start(const struct hook_stage *stage, struct hook_plan *plan, struct error *err)
+{
+	struct hook_context c = context(stage, NULL, HOOK_PID_LATER);
+
+	return hooks_plan(&c, HOOK_START_CONTAINER, plan, err);
+}
+
+int
+hook_stage_start_planned(struct hook_plan *plan, pid_t pid, int gate)
+{
+	struct hook_context c = { .cgroup_fd = -1 };
+	struct error err = ERROR_INIT;
+
+	hooks_plan_name_process(plan, pid);
+	if (hooks_run_plan(&c, plan, &err) < 0) {
+		(void)handshake_send(gate, HANDSHAKE_FAILED, &err, sizeof(err), -1);
+		return -1;
+	}
+	return handshake_send(gate, HANDSHAKE_HOOKS, c.said, strlen(c.said), -1);
 }
 
 int

@@ -9,7 +9,7 @@
 #include <stdbool.h>
 
 #include "agent/container/hooks/hooks.h"
-#include "agent/container/launch/launch.h"
+#include "agent/container/launch/params.h"
 
 #define HOOK_NAMESPACES 6 /* that a worker may have left */
 
@@ -21,6 +21,9 @@ struct hook_stage {
 	int cgroup_fd;            /* for hooks that the worker runs, -1 */
 	bool begun; /* some have been run: poststop hooks are due if the launch fails */
 	bool early; /* there are hooks before the root is changed */
+	/* A child of the worker runs those of the container's namespaces: the children of its process are born in a shared
+	 * pid namespace. */
+	bool beside;
 };
 
 /* Before anything else. */
@@ -31,7 +34,7 @@ void hook_stage_init(struct hook_stage *stage, const struct launch *l);
 int hook_stage_open(struct worker *w, struct hook_stage *stage, struct error *err);
 
 /* The worker's part while the process pid waits at sock. */
-int hook_stage_lead(struct worker *w, struct hook_stage *stage, int sock, pid_t pid,
+int hook_stage_lead(struct worker *w, struct hook_stage *stage, int sock, pid_t pid, int pidfd,
 		    struct error *err);
 
 /* The process's part. */
@@ -45,6 +48,12 @@ void hook_stage_close(struct hook_stage *stage);
 /* In the process, released by the gate: its startContainer hooks. What they print, or why they failed, goes back
  * through the gate. */
 int hook_stage_start(const struct hook_stage *stage, int gate, struct error *err);
+
+/* The same in two halves, for a process that has no memory left: the plan is made before (hooks_plan_release()), for the
+ * process whose pid, as the hooks see it, is known when they are run. The second half allocates nothing. */
+int hook_stage_plan_start(const struct hook_stage *stage, struct hook_plan *plan,
+			  struct error *err);
+int hook_stage_start_planned(struct hook_plan *plan, pid_t pid, int gate);
 
 /* The name of the cgroup that a container's hooks run in, relative to the root. */
 void hook_cgroup_name(const char *id, char *out, size_t size);

@@ -7,6 +7,7 @@
 #include "agent/cgroup/cgroup.h"
 #include "agent/container/hooks/launch.h"
 #include "agent/container/launch/handshake.h"
+#include "agent/container/launch/launch.h"
 #include "agent/job/job.h"
 #include "lib/cleanup.h"
 #include "lib/io.h"

@@ -13,11 +13,12 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "agent/container/launch/clone.h"
 #include "agent/container/hooks/launch.h"
-#include "agent/container/launch/launch.h"
-#include "agent/container/launch/rlimits.h"
+#include "agent/container/launch/clone.h"
+#include "agent/container/launch/container_init.h"
 #include "agent/container/launch/handshake.h"
+#include "agent/container/launch/params.h"
+#include "agent/container/launch/rlimits.h"
 #include "lib/cleanup.h"
 #include "lib/io.h"
 #include "lib/log_event.h"
@@ -151,7 +152,8 @@ child_start(struct worker *w, struct container_init *e, uint64_t flags, int cgro
 	args.pidfd = (uint64_t)(uintptr_t)&pidfd;
 	args.cgroup = cgroup_fd >= 0 ? (uint64_t)cgroup_fd : 0;
 	e->sock = pair[1];
-	pid = clone_in(e->ns ? e->ns->user_ns : -1, e->ns ? e->ns->pid_ns : -1, &args);
+	pid = e->ns && !e->ns->late ? clone_in(e->ns->user_ns, e->ns->pid_ns, &args)
+				    : sys_clone3(&args);
 	if (pid == 0) {
 		(void)close(pair[0]);
 		(void)close(worker_fd(w));
@@ -211,12 +213,26 @@ child_lead(struct worker *w, struct child_process *c, const struct container_ini
 		return -1;
 	if (e->process->terminal && forward_terminal(w, c, err) < 0)
 		return -1;
-	if (e->hooks && hook_stage_lead(w, e->hooks, c->sock, c->pid, err) < 0)
+	if (e->hooks && hook_stage_lead(w, e->hooks, c->sock, c->pid, c->pidfd, err) < 0)
 		return -1;
 	if (handshake_recv(c->sock, HANDSHAKE_READY, NULL, 0, NULL, err) < 0)
 		return -1;
 	/* a user namespace has no say in raising limits: only we have */
 	return e->user && e->pid_ns < 0 ? rlimits_apply(c->pid, e->rlimits, e->n_rlimits, err) : 0;
+}
+
+/* The process that is to run the startContainer hooks has the container's limits, too. It ends with the gate. */
+static int
+lead_hooks_process(const struct child_process *c, const struct container_init *e, struct error *err)
+{
+	auto_close int pidfd = -1;
+	pid_t pid;
+
+	if (!e->hooks || !hooks_has(e->hooks->launch->spec->hooks, HOOK_START_CONTAINER))
+		return 0;
+	if (handshake_recv_process(c->sock, c->pid, c->pidfd, &pid, &pidfd, err) < 0)
+		return -1;
+	return rlimits_apply(pid, e->rlimits, e->n_rlimits, err);
 }
 
 int
@@ -229,7 +245,7 @@ child_fork_last(struct worker *w, struct child_process *c, const struct containe
 
 	if (handshake_name_senders(c->sock) < 0)
 		return error_sys(err, "prepare the last fork");
-	if (child_release(c, filter, err) < 0 ||
+	if (child_release(c, filter, err) < 0 || lead_hooks_process(c, e, err) < 0 ||
 	    handshake_recv_process(c->sock, c->pid, c->pidfd, &pid, &pidfd, err) < 0)
 		return -1;
 	close_fd(&c->pidfd);

@@ -7,7 +7,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-#include "agent/container/launch/container_init.h"
+#include "agent/container/launch/init_params.h"
 #include "agent/job/job.h"
 
 struct child_process {

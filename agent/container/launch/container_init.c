@@ -20,19 +20,19 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "agent/container/launch/command.h"
-#include "agent/container/launch/inherit_fds.h"
-#include "agent/container/launch/exec_report.h"
 #include "agent/container/hooks/launch.h"
+#include "agent/container/launch/command.h"
+#include "agent/container/launch/exec_report.h"
+#include "agent/container/launch/handshake.h"
+#include "agent/container/launch/inherit_fds.h"
 #include "agent/container/launch/keyring.h"
 #include "agent/container/launch/last_fork.h"
 #include "agent/container/launch/program.h"
 #include "agent/container/launch/rlimits.h"
-#include "agent/container/launch/handshake.h"
 #include "agent/container/launch/sysctl.h"
-#include "agent/container/stdio/tty.h"
 #include "agent/container/launch/user.h"
 #include "agent/container/launch/wipe.h"
+#include "agent/container/stdio/tty.h"
 #include "lib/cleanup.h"
 #include "lib/io.h"
 #include "lib/path.h"
@@ -85,6 +85,12 @@ set_up_container(struct container_init *e, struct error *err)
 {
 	struct rootfs *r = e->rootfs;
 
+	if (e->ns->late) {
+		if (ns_plan_enter_user(e->ns, e->pid_ns, err) < 0)
+			return -1;
+		if (handshake_send(e->sock, HANDSHAKE_MAPPED, NULL, 0, -1) < 0)
+			return error_sys(err, "ask for id maps");
+	}
 	if (e->user && handshake_recv(e->sock, HANDSHAKE_MAPPED, NULL, 0, NULL, err) < 0)
 		return -1;
 	if (ns_plan_enter(e->ns, e->hostname, err) < 0 || rootfs_enter(r, err) < 0)
@@ -110,7 +116,11 @@ join_container(struct container_init *e, struct error *err)
 	auto_close int root = -1;
 
 	/* the container can see this process already: what is of the guest is closed first */
-	if (inherit_fds_close_others(e, err) < 0 || ns_join_all(e->join, err) < 0)
+	if (inherit_fds_close_others(e, err) < 0)
+		return -1;
+	if (e->has_entered && setns(e->pid_ns, CLONE_NEWPID) < 0)
+		return error_sys(err, "join pid namespace");
+	if (ns_join_all(e->join, err) < 0)
 		return -1;
 	if (e->user && user_become_root(err) < 0)
 		return -1;
@@ -173,7 +183,7 @@ drop_privileges(const struct container_init *e, struct error *err)
 	/* The filter is loaded as the last thing before execve, so that it may forbid whatever it wants. Without
 	 * no_new_privs that takes one capability, which execve does not look at when it computes the program's. So does
 	 * entering the pid namespace. */
-	if (e->pid_ns >= 0 || (e->filtered && !e->no_new_privs))
+	if ((e->pid_ns >= 0 && !e->has_entered) || (e->filtered && !e->no_new_privs))
 		extra = UINT64_C(1) << CAP_SYS_ADMIN;
 	return cap_sets_apply(&e->caps, extra, err);
 }
@@ -235,73 +245,133 @@ wait_to_run(struct container_init *e, struct handshake_buffer *buffer, struct fi
 		_exit(EXIT_NOT_LOADED);
 }
 
-/* Copies the strings, and the list, to `at`. Returns what lies behind them. */
-static char *
-move_strings(char ***list, char *at)
+/* Memory that is filled from its beginning. */
+struct arena {
+	char *at;
+};
+
+static void *
+arena_copy(struct arena *a, const void *from, size_t size)
 {
-	char **from = *list, **to = (char **)(void *)at;
-	size_t n = 0;
+	void *to = a->at;
 
-	while (from[n])
-		n++;
-	at += (n + 1) * sizeof(*to);
-	for (size_t i = 0; i < n; i++) {
-		size_t len = strlen(from[i]) + 1;
-
-		memcpy(at, from[i], len);
-		to[i] = at;
-		at += len;
-	}
-	to[n] = NULL;
-	*list = to;
-	return at;
+	memcpy(to, from, size);
+	a->at += (size + sizeof(void *) - 1) & ~(sizeof(void *) - 1);
+	return to;
 }
 
+static char **
+arena_copy_strings(struct arena *a, char *const *list)
+{
+	size_t n = 0;
+	char **to;
+
+	while (list[n])
+		n++;
+	to = arena_copy(a, list, (n + 1) * sizeof(*list));
+	for (size_t i = 0; i < n; i++)
+		to[i] = arena_copy(a, list[i], strlen(list[i]) + 1);
+	return to;
+}
+
+/* No less than arena_copy_strings() takes. */
 static size_t
 strings_size(char *const *list)
 {
 	size_t size = sizeof(*list);
 
 	for (; *list; list++)
-		size += sizeof(*list) + strlen(*list) + 1;
-	return (size + sizeof(*list) - 1) & ~(sizeof(*list) - 1);
+		size += 2 * sizeof(*list) + strlen(*list) + 1;
+	return size;
 }
 
-/* Puts what execve gets into memory of its own. It may come to lie where something lay that was unmapped after the wipe
- * was planned: shared memory keeps its content when it is wiped (MADV_DONTNEED), private memory would be zeros. */
-static int
-move_program(struct program *program, struct error *err)
+static size_t
+hooks_size(const struct hook_plan *hooks)
 {
-	size_t args = strings_size(program->args), env = strings_size(program->env);
-	char *memory =
-		mmap(NULL, args + env, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	size_t size = 2 * sizeof(void *) + (hooks->n ? strlen(hooks->state) : 0);
 
-	if (memory == MAP_FAILED)
+	for (size_t i = 0; i < hooks->n; i++)
+		size += sizeof(hooks->runs[i]) + strlen(hooks->runs[i].path) + 2 * sizeof(void *) +
+			strings_size(hooks->runs[i].args) + strings_size(hooks->runs[i].env);
+	return size;
+}
+
+static void
+arena_copy_hooks(struct arena *a, struct hook_plan *hooks)
+{
+	hooks->state = arena_copy(a, hooks->state, strlen(hooks->state) + 1);
+	hooks->runs = arena_copy(a, hooks->runs, hooks->n * sizeof(*hooks->runs));
+	for (size_t i = 0; i < hooks->n; i++) {
+		struct hook_run *run = &hooks->runs[i];
+
+		run->path = arena_copy(a, run->path, strlen(run->path) + 1);
+		run->args = arena_copy_strings(a, run->args);
+		run->env = arena_copy_strings(a, run->env);
+	}
+}
+
+/* Puts what execve and hooks get into memory of its own. It may come to lie where something lay that was unmapped after the
+ * wipe was planned: shared memory keeps its content when it is wiped (MADV_DONTNEED), private memory would be zeros. */
+static int
+move_program(const struct container_init *e, struct program *program, struct error *err)
+{
+	size_t size = sizeof(uint64_t);
+	struct arena a;
+
+	if (e->hooks && hook_stage_plan_start(e->hooks, &program->hooks, err) < 0)
+		return -1;
+	size += strings_size(program->args) + strings_size(program->env) +
+		hooks_size(&program->hooks);
+	a.at = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	if (a.at == MAP_FAILED)
 		return error_nomem(err, "preparing a process");
-	(void)move_strings(&program->args, memory);
-	(void)move_strings(&program->env, memory + args);
+	if (program->hooks.n) {
+		program->pid = arena_copy(&a, &(uint64_t){ 0 }, sizeof(uint64_t));
+		arena_copy_hooks(&a, &program->hooks);
+	}
+	program->args = arena_copy_strings(&a, program->args);
+	program->env = arena_copy_strings(&a, program->env);
 	return 0;
 }
 
-/* The last fork: the worker is told of the process. Its own memory of all else is gone: nothing may be allocated. */
-_Noreturn static void
-fork_and_end(const struct container_init *e, const struct program *program)
+/* Tells the worker of a process. */
+static void
+report_process(const struct container_init *e, pid_t pid, int pidfd)
 {
 	struct error err = ERROR_INIT;
-	int pidfd = -1;
-	pid_t pid;
 
-	wipe_apply(e->wipe);
-	pid = last_fork(e, program, &pidfd);
 	if (pid < 0) {
 		error_sys(&err, "clone a process");
-		(void)handshake_send(e->sock, HANDSHAKE_FAILED, &err, sizeof(err), -1);
 	} else if (handshake_send(e->sock, HANDSHAKE_PROCESS, &pid, sizeof(pid), pidfd) < 0) {
 		/* the process holds the socket too: while it lives, the worker would wait */
 		error_sys(&err, "report a process");
 		(void)sys_pidfd_send_signal(pidfd, SIGKILL);
-		(void)handshake_send(e->sock, HANDSHAKE_FAILED, &err, sizeof(err), -1);
+	} else {
+		return;
 	}
+	(void)handshake_send(e->sock, HANDSHAKE_FAILED, &err, sizeof(err), -1);
+	_exit(0);
+}
+
+/* The last fork: the worker is told of the process. Its own memory of all else is gone: nothing may be allocated. */
+_Noreturn static void
+fork_and_end(const struct container_init *e, struct program *program)
+{
+	int pidfd = -1, go[2] = { -1, -1 };
+	pid_t pid;
+
+	wipe_apply(e->wipe);
+	if (program->hooks.n) {
+		pid = pipe2(go, O_CLOEXEC) < 0 ? -1
+					       : last_fork_for_hooks(e, program, go[1], &pidfd);
+		report_process(e, pid, pidfd);
+		/* if it dies, the last process sees that */
+		close_fd(&go[1]);
+		close_fd(&pidfd);
+		program->go = go[0];
+	}
+	pid = last_fork(e, program, &pidfd);
+	report_process(e, pid, pidfd);
 	_exit(0);
 }
 
@@ -336,11 +406,14 @@ container_init_run(struct container_init *e)
 	char byte;
 
 	program.filter.n = 0;
+	program.hooks.n = 0;
+	program.pid = NULL;
+	program.go = -1;
 	/* set by prepare(), which is more than the analyzer follows */
 	program.args = no_words;
 	program.env = no_words;
 	if (container_init_prepare(e, &program, &buffer, &err) < 0 ||
-	    (e->pid_ns >= 0 && move_program(&program, &err) < 0)) {
+	    (e->pid_ns >= 0 && move_program(e, &program, &err) < 0)) {
 		(void)handshake_send(e->sock, HANDSHAKE_FAILED, &err, sizeof(err), -1);
 		_exit(1);
 	}

@@ -2,7 +2,7 @@
 /* A spec's devices by the host's numbers become the guest's. Worker side, before anything is made of the spec. */
 #pragma once
 
-#include "agent/container/launch/launch.h"
+#include "agent/container/launch/params.h"
 
 /* For each of l->devices: the entry of spec.linux.devices with its container path, which must be there, gets the numbers
  * of its node; the device rules for the numbers that it had are rewritten, and one that allows everything is appended.

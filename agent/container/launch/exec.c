@@ -11,9 +11,9 @@
 #include "agent/container/launch/child.h"
 #include "agent/container/launch/inherit_fds.h"
 #include "agent/container/launch/launch.h"
-#include "agent/container/rootfs/mounts.h"
-#include "agent/container/stdio/tty.h"
 #include "agent/container/launch/wipe.h"
+#include "agent/container/rootfs/mount_attr.h"
+#include "agent/container/stdio/tty.h"
 #include "lib/cleanup.h"
 #include "lib/client_texts.h"
 #include "lib/io.h"
@@ -212,6 +212,9 @@ container_exec(struct worker *w, const struct launch_exec *x, struct error *err)
 		join[k] = k == NS_USER || k == NS_CGROUP ? x->ns[k] : -1;
 	entry.join = join;
 	entry.pid_ns = x->ns[NS_PID];
+	/* only the guest's user namespace may decide about a pid namespace of its own */
+	entry.has_entered = entry.pid_ns >= 0 && join[NS_USER] >= 0 &&
+			    !ns_is_owned_by(entry.pid_ns, join[NS_USER]);
 	entry.wipe = &wipe;
 	if (wipe_plan(x->roots->proc, &wipe, err) < 0)
 		return -1;

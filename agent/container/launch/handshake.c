@@ -9,18 +9,24 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "agent/container/hooks/hooks.h"
 #include "lib/cleanup.h"
 #include "lib/io.h"
+
+/* Bytes of a payload that is sent without allocating: all but filters. */
+#define SMALL_MAX 4096u
+
+_Static_assert(SMALL_MAX >= sizeof(struct error) && SMALL_MAX >= HOOK_SAID_MAX, "these are small");
 
 int
 handshake_send(int sock, enum handshake_type type, const void *payload, size_t size, int fd)
 {
 	uint32_t head = (uint32_t)type;
-	char small[sizeof(head) + sizeof(struct error)];
+	char small[sizeof(head) + SMALL_MAX];
 	auto_free char *msg = NULL;
 
 	/* the usual one needs no memory: there may be none left by then */
-	if (size <= sizeof(struct error)) {
+	if (size <= SMALL_MAX) {
 		memcpy(small, &head, sizeof(head));
 		if (size)
 			memcpy(small + sizeof(head), payload, size);

@@ -2,15 +2,18 @@
 /*
  * What a worker and the process that it clones for a container tell each other, over a SOCK_SEQPACKET pair:
  *
+ *   child -> worker  HANDSHAKE_MAPPED   it has its user namespace (only if it makes or enters that itself: ns_plan.late)
  *   worker -> child  HANDSHAKE_MAPPED   uid and gid maps are written (only with a new user namespace)
  *   child -> worker  HANDSHAKE_USER     payload: the uid of a user that was given by name (only then)
  *   child -> worker  HANDSHAKE_TTY      one fd: the pty master (only with a terminal)
  *   child <-> worker HANDSHAKE_HOOKS    before the root is changed, if there are hooks then: it is the worker's turn; it has
- *                                  run its hooks; the child has run its own, payload: what they printed
+ *                                  run its hooks; the child has run its own, payload: what they printed. With
+ *                                  ns_plan.late the last message is left out: the worker has had those run, too
  *   child -> worker  HANDSHAKE_READY    all is set up; what follows cannot fail but for execve
  *   worker -> child  HANDSHAKE_RUN      payload: the seccomp program, if it is awaited; the worker's work is done, but if
  *                                  the child makes another process (last_fork.h):
- *   child -> worker  HANDSHAKE_PROCESS  payload: its pid; one fd: its pidfd; the child ends
+ *   child -> worker  HANDSHAKE_PROCESS  payload: its pid; one fd: its pidfd; the child ends. Before that, with startContainer
+ *                                  hooks, the same of the process that runs those
  *   worker -> that   one byte      it may run its program
  *   child -> worker  HANDSHAKE_FAILED   payload: struct error; the child ends
  *

@@ -2,7 +2,7 @@
 /* The open files of a container's process before its program. Only container_init.c calls this. */
 #pragma once
 
-#include "agent/container/launch/container_init.h"
+#include "agent/container/launch/init_params.h"
 #include "lib/error.h"
 
 /* Numbers from here on are free for use while files are arranged. */

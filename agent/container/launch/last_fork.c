@@ -3,6 +3,7 @@
 #include "agent/container/launch/last_fork.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdint.h>
@@ -13,7 +14,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "agent/container/launch/container_init.h"
+#include "agent/container/hooks/launch.h"
+#include "agent/container/launch/init_params.h"
 #include "agent/container/launch/program.h"
 #include "lib/cleanup.h"
 #include "lib/io.h"
@@ -24,27 +26,44 @@
 /* The stack of the last two processes. Nothing that was on the agent's is on it. */
 #define STACK_SIZE (256u << 10)
 
+/* Milliseconds in which the last process must have run for the first time. */
+#define PID_TRIES 10000
+
 #define CLONE_FLAGS (CLONE_PARENT | CLONE_PIDFD | SIGCHLD)
 
 struct forking {
 	const struct container_init *e;
 	const struct program *program;
+	int go; /* of a process for hooks; -1: it is the last one */
 	pid_t pid;
 	int pidfd, errnum;
 };
 
+static uint64_t
+clone_flags(const struct program *program)
+{
+	return CLONE_FLAGS | (program->pid ? CLONE_CHILD_SETTID : 0);
+}
+
 /* Does the filter let the two processes do what is left to be done? Then it is loaded before the last fork, and the
  * capability that this takes is gone by then. */
 static bool
-fork_under_filter(const struct container_init *e, const struct filter *filter)
+fork_under_filter(const struct container_init *e, const struct program *program)
 {
+	const struct filter *filter = &program->filter;
 	const struct {
 		long number;
 		uint64_t args[2];
 	} calls[] = {
-		{ SYS_capset, { 0 } }, { SYS_clone, { CLONE_FLAGS } },
-		{ SYS_setsid, { 0 } }, { SYS_read, { (uint64_t)e->sock } },
-		{ SYS_exit, { 0 } },   { e->terminal ? SYS_ioctl : SYS_setsid, { 0, TIOCSCTTY } },
+		{ SYS_capset, { 0 } },
+		{ SYS_clone, { clone_flags(program) } },
+		{ SYS_setsid, { 0 } },
+		{ SYS_read, { (uint64_t)e->sock } },
+		{ SYS_exit, { 0 } },
+		{ e->terminal ? SYS_ioctl : SYS_setsid, { 0, TIOCSCTTY } },
+		/* the set-up process itself is under it then */
+		{ e->has_entered ? SYS_sendmsg : SYS_exit, { (uint64_t)e->sock } },
+		{ e->has_entered ? SYS_exit_group : SYS_exit, { 0 } },
 	};
 
 	if (!filter->n || e->no_new_privs)
@@ -60,22 +79,46 @@ fork_under_filter(const struct container_init *e, const struct filter *filter)
 _Noreturn ON_OTHER_STACK static void
 run(const struct forking *f, bool is_filtered)
 {
-	char byte;
+	int gate = f->program->go >= 0 ? f->program->go : f->e->gate;
+	char byte = 1;
 
-	if (program_make_session(f->e) < 0 || read_full(f->e->sock, &byte, 1) != 1 ||
-	    (f->e->gate >= 0 && read_full(f->e->gate, &byte, 1) != 1))
+	if (program_make_session(f->e) < 0 || read_full(f->e->sock, &byte, 1) != 1)
+		_exit(1);
+	byte = 1;
+	if (gate >= 0 && (read_full(gate, &byte, 1) != 1 || (f->program->go >= 0 && !byte)))
 		_exit(1);
 	program_run(f->e, f->program, is_filtered);
 }
 
+/* The process for hooks. */
+_Noreturn ON_OTHER_STACK static void
+run_hooks(const struct forking *f)
+{
+	struct hook_plan hooks = f->program->hooks;
+	const volatile pid_t *pid = f->program->pid;
+	char byte;
+
+	(void)setsid();
+	/* the capability that the last fork is to take it still has, if it was born of the set-up process itself */
+	if ((f->e->has_entered && cap_sets_drop_extra(&f->e->caps) < 0) ||
+	    read_full(f->e->gate, &byte, 1) != 1)
+		_exit(1);
+	/* the kernel writes it when the process runs for the first time, whatever becomes of it */
+	for (int i = 0; !*pid && i < PID_TRIES; i++)
+		(void)poll(NULL, 0, 1);
+	byte = *pid && hook_stage_start_planned(&hooks, *pid, f->e->gate) == 0;
+	_exit(write_full(f->go, &byte, 1) < 0);
+}
+
 /* clone(2) without another stack. clone3(2) is what filters refuse, since they cannot see its flags. */
 static pid_t
-fork_here(int *pidfd)
+fork_here(uint64_t flags, int *pidfd, pid_t *child)
 {
+	/* the number of the child is the fourth argument or the fifth, where a thread's storage is the other, unused here */
 #ifdef __s390x__
-	return (pid_t)syscall(SYS_clone, NULL, CLONE_FLAGS, pidfd, NULL, NULL);
+	return (pid_t)syscall(SYS_clone, NULL, flags, pidfd, child, child);
 #else
-	return (pid_t)syscall(SYS_clone, CLONE_FLAGS, NULL, pidfd, NULL, NULL);
+	return (pid_t)syscall(SYS_clone, flags, NULL, pidfd, child, child);
 #endif
 }
 
@@ -84,34 +127,63 @@ enter_and_fork(void *arg)
 {
 	struct forking *f = arg;
 	const struct container_init *e = f->e;
-	const struct filter *filter = &f->program->filter;
-	bool under_filter = fork_under_filter(e, filter);
-	bool keeps_capability = filter->n && !e->no_new_privs && !under_filter;
+	const struct program *program = f->program;
+	const struct filter *filter = &program->filter;
+	bool is_last = f->go < 0;
+	bool under_filter = is_last && fork_under_filter(e, program);
+	bool keeps_capability =
+		filter->n && !e->no_new_privs && !under_filter && (is_last || e->has_entered);
 
-	if (setns(e->pid_ns, CLONE_NEWPID) == 0 && prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) == 0 &&
+	if ((e->has_entered || setns(e->pid_ns, CLONE_NEWPID) == 0) &&
+	    prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) == 0 &&
 	    (!under_filter || filter_load(filter) == 0) &&
 	    (keeps_capability || cap_sets_drop_extra(&e->caps) == 0)) {
-		f->pid = fork_here(&f->pidfd);
-		if (f->pid == 0)
+		f->pid = is_last ? fork_here(clone_flags(program), &f->pidfd, program->pid)
+				 : fork_here(CLONE_FLAGS, &f->pidfd, NULL);
+		if (f->pid == 0 && is_last)
 			run(f, under_filter);
+		if (f->pid == 0)
+			run_hooks(f);
 	}
 	f->errnum = errno;
 	return 0;
 }
 
+static pid_t
+start(struct forking *f, int *pidfd)
+{
+	char *stack;
+
+	f->pid = f->pidfd = -1;
+	/* one more process would be born in the pid namespace itself */
+	if (f->e->has_entered) {
+		(void)enter_and_fork(f);
+	} else {
+		stack = mmap(NULL, STACK_SIZE, PROT_READ | PROT_WRITE,
+			     MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK, -1, 0);
+		if (stack == MAP_FAILED ||
+		    clone(enter_and_fork, stack + STACK_SIZE,
+			  CLONE_VM | CLONE_FILES | CLONE_VFORK | CLONE_PARENT, f) < 0)
+			return -1;
+	}
+	*pidfd = f->pidfd;
+	errno = f->errnum;
+	return f->pid;
+}
+
+pid_t
+last_fork_for_hooks(const struct container_init *e, const struct program *program, int go,
+		    int *pidfd)
+{
+	struct forking f = { .e = e, .program = program, .go = go };
+
+	return start(&f, pidfd);
+}
+
 pid_t
 last_fork(const struct container_init *e, const struct program *program, int *pidfd)
 {
-	struct forking f = { .e = e, .program = program, .pid = -1, .pidfd = -1 };
-	char *stack = mmap(NULL, STACK_SIZE, PROT_READ | PROT_WRITE,
-			   MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK, -1, 0);
+	struct forking f = { .e = e, .program = program, .go = -1 };
 
-	if (stack == MAP_FAILED)
-		return -1;
-	if (clone(enter_and_fork, stack + STACK_SIZE,
-		  CLONE_VM | CLONE_FILES | CLONE_VFORK | CLONE_PARENT, &f) < 0)
-		return -1;
-	*pidfd = f.pidfd;
-	errno = f.errnum;
-	return f.pid;
+	return start(&f, pidfd);
 }

@@ -7,6 +7,12 @@
  *                        `--clone--> with the same memory, enters the pid namespace, loads the seccomp filter, gives
  *                                    up the capability for these two
  *                                       `--clone--> in the pid namespace: waits for the worker's word, and at the gate; execve
+ *
+ * If the container has a user namespace of its own and the pid namespace is not of that, the set-up process has chosen the
+ * pid namespace for its children before it entered its user namespace, and does the middle process's work itself.
+ *
+ * startContainer hooks are run by one more process like the last, without the seccomp filter: it waits at the gate, runs
+ * them, and lets the last process go.
  */
 #pragma once
 
@@ -14,6 +20,11 @@
 
 struct container_init;
 struct program;
+
+/* Makes the process that runs the program's hooks once the gate is opened, and then lets the last process go by `go`. As
+ * last_fork(), and before that: the caller keeps what it needs for it. */
+pid_t last_fork_for_hooks(const struct container_init *e, const struct program *program, int go,
+			  int *pidfd);
 
 /* Makes the last process, which never returns from here, in the caller's files and memory. Returns its pid with *pidfd,
  * or -1 and errno. Allocates nothing. */

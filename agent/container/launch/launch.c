@@ -8,14 +8,14 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "agent/container/cgroup_make.h"
-#include "agent/container/launch/child.h"
 #include "agent/container/hooks/launch.h"
+#include "agent/container/launch/cgroup_make.h"
+#include "agent/container/launch/child.h"
 #include "agent/container/launch/device_entries.h"
-#include "agent/container/rootfs/rootfs.h"
-#include "agent/container/rootfs/shared_mounts.h"
 #include "agent/container/launch/handshake.h"
 #include "agent/container/launch/wipe.h"
+#include "agent/container/rootfs/rootfs.h"
+#include "agent/container/rootfs/shared_mounts.h"
 #include "lib/cleanup.h"
 #include "lib/io.h"
 #include "lib/log.h"
@@ -77,6 +77,8 @@ static int
 set_up_ids(const struct launch *l, struct container_init *e, const struct child_process *c,
 	   struct ns_maps *maps, struct error *err)
 {
+	if (e->ns->late && handshake_recv(c->sock, HANDSHAKE_MAPPED, NULL, 0, NULL, err) < 0)
+		return -1;
 	if (e->ns->user_ns < 0 && ns_write_id_maps(l->roots->proc, c->pid, l->spec->linux, err) < 0)
 		return -1;
 	if (ns_read_id_maps(l->roots->proc, c->pid, maps, err) < 0)
@@ -113,7 +115,7 @@ run_child(struct worker *w, const struct launch *l, struct container_init *e, in
 	auto_free struct filter *compiled = NULL;
 	const struct filter *filter = e->filtered ? l->filter : NULL;
 
-	if (child_start(w, e, e->ns->clone_flags, cgroup_fd, c, err) < 0)
+	if (child_start(w, e, e->ns->late ? 0 : e->ns->clone_flags, cgroup_fd, c, err) < 0)
 		return -1;
 	if (e->user && set_up_ids(l, e, c, maps, err) < 0)
 		return -1;
@@ -132,51 +134,20 @@ run_child(struct worker *w, const struct launch *l, struct container_init *e, in
 	return e->pid_ns >= 0 ? 0 : child_release(c, filter, err);
 }
 
-/* Can the shared pid namespace be left to the last fork? Hooks are run by the process itself, or are told its pid; of a user
- * namespace of its own nothing is to be had for others. */
-static bool
-may_fork_last(const struct launch *l, const struct ns_plan *ns, const struct hook_stage *hooks)
-{
-	size_t n = 0;
-
-	if (ns->join[NS_PID] < 0 || l->pidns_mounts < 0 ||
-	    ns->join[NS_PID] != l->sandbox_ns[NS_PID] || ns->user || hooks->early ||
-	    hooks_times(l->spec->hooks).start_ms)
-		return false;
-	for (size_t i = 0; i < l->spec->n_mounts; i++) {
-		const Grpc__Mount *m = l->spec->mounts[i];
-
-		if (strcmp(m->type, "proc") != 0)
-			continue;
-		if (++n > 1)
-			return false;
-		/* options of the file system itself would be the other containers', too */
-		for (size_t k = 0; k < m->n_options; k++) {
-			if (strchr(m->options[k], '='))
-				return false;
-		}
-	}
-	return true;
-}
-
-/* Others in the pid namespace may be able to trace the process: it enters that at the very end. */
+/* Others in a shared pid namespace may be able to trace the process: it enters that at the very end. */
 static int
-plan_last_fork(struct worker *w, const struct launch *l, struct ns_plan *ns,
-	       struct container_init *e, struct wipe *wipe, int *procfs, struct error *err)
+plan_last_fork(const struct launch *l, struct ns_plan *ns, int cgroup_fd, struct container_init *e,
+	       struct wipe *wipe, struct procfs *procfs, struct error *err)
 {
-	struct error why = ERROR_INIT;
+	int pid_ns = ns->user_ns >= 0 ? ns->pid_ns : ns->join[NS_PID];
 
-	if (!may_fork_last(l, ns, e->hooks))
+	if (pid_ns < 0 || pid_ns != l->sandbox_ns[NS_PID] || l->pidns_owner < 0)
 		return 0;
-	if (shared_procfs(l, procfs, &why) < 0) {
-		worker_log(w, LOG_LEVEL_WARN,
-			   "container %s: set up inside of the shared pid namespace: %s", l->id,
-			   why.msg);
-		return 0;
-	}
-	e->pid_ns = ns->join[NS_PID];
-	ns->join[NS_PID] = -1;
+	e->pid_ns = ns_plan_leave_pid(ns);
+	e->has_entered = e->hooks->beside = ns->late;
 	e->wipe = wipe;
+	if (procfs_open(l, e->pid_ns, cgroup_fd, procfs, err) < 0)
+		return -1;
 	return wipe_plan(l->roots->proc, wipe, err);
 }
 
@@ -187,7 +158,7 @@ container_launch(struct worker *w, const struct launch *l, struct error *err)
 	struct hook_stage hooks = { .cgroup_fd = -1 };
 	struct rootfs rootfs = { .tree = -1, .null_tree = -1, .store = -1 };
 	auto_close int cgroup_fd = -1;
-	auto_close int procfs = -1;
+	struct procfs procfs = PROCFS_NONE;
 	struct wipe wipe;
 	struct ns_plan ns;
 	struct ns_maps maps; /* the entry's, in a user namespace */
@@ -214,7 +185,7 @@ container_launch(struct worker *w, const struct launch *l, struct error *err)
 	if (cgroup_make(w, l, &cgroup_fd, err) < 0 || make_bundle(w, l, err) < 0 ||
 	    hook_stage_open(w, &hooks, err) < 0)
 		goto out;
-	if (plan_last_fork(w, l, &ns, &entry, &wipe, &procfs, err) < 0 ||
+	if (plan_last_fork(l, &ns, cgroup_fd, &entry, &wipe, &procfs, err) < 0 ||
 	    rootfs_plan(l, &ns, &procfs, &rootfs, err) < 0)
 		goto out;
 	warn_of_mounts(w, l, &rootfs);
@@ -228,6 +199,7 @@ out:
 	hook_stage_close(&hooks);
 	if (rootfs.launch)
 		rootfs_release(&rootfs);
+	procfs_release(&procfs);
 	ns_plan_release(&ns);
 	return result;
 }

@@ -5,6 +5,7 @@
 #include <limits.h>
 #include <stdbool.h>
 
+#include "agent/container/hooks/hooks.h"
 #include "agent/container/seccomp/filter.h"
 
 struct container_init;
@@ -13,6 +14,10 @@ struct container_init;
 struct program {
 	char path[PATH_MAX], **args, **env;
 	struct filter filter;
+	/* of a last fork: its startContainer hooks, for a process of their own beside it */
+	struct hook_plan hooks;
+	pid_t *pid; /* there the last process finds its own number in its pid namespace; NULL: nobody needs it */
+	int go; /* a byte that is not 0 is awaited here instead of at the gate; -1: none */
 };
 
 /* Exit code: the seccomp filter is missing. */

@@ -207,17 +207,22 @@ ns_plan_release(struct ns_plan *p)
 }
 
 bool
+ns_is_owned_by(int ns, int user_ns)
+{
+	auto_close int fd = ioctl(ns, NS_GET_USERNS);
+	struct stat owner, user;
+
+	return fd >= 0 && fstat(fd, &owner) == 0 && fstat(user_ns, &user) == 0 &&
+	       owner.st_dev == user.st_dev && owner.st_ino == user.st_ino;
+}
+
+bool
 ns_plan_owns_net(const struct ns_plan *p)
 {
-	struct stat owner, user;
-	auto_close int fd = -1;
-
 	/* clone3() makes the user namespace first: it owns those that are made with it */
 	if (p->net || p->opened[NS_NET] < 0 || p->user_ns < 0)
 		return p->net;
-	fd = ioctl(p->opened[NS_NET], NS_GET_USERNS);
-	return fd >= 0 && fstat(fd, &owner) == 0 && fstat(p->user_ns, &user) == 0 &&
-	       owner.st_dev == user.st_dev && owner.st_ino == user.st_ino;
+	return ns_is_owned_by(p->opened[NS_NET], p->user_ns);
 }
 
 static int
@@ -227,6 +232,24 @@ join_one(int fd, enum ns_kind kind, struct error *err)
 		return 0;
 	return error_sys_code(err, errno == EINVAL ? ERROR_INVALID_ARGUMENT : ERROR_INTERNAL,
 			      "join %s namespace", kinds_table[kind].type);
+}
+
+int
+ns_plan_leave_pid(struct ns_plan *p)
+{
+	int fd = p->user_ns >= 0 ? p->pid_ns : p->join[NS_PID];
+
+	p->join[NS_PID] = p->pid_ns = -1;
+	p->late = p->user;
+	return fd;
+}
+
+int
+ns_plan_enter_user(const struct ns_plan *p, int pid_ns, struct error *err)
+{
+	if (join_one(pid_ns, NS_PID, err) < 0 || join_one(p->user_ns, NS_USER, err) < 0)
+		return -1;
+	return unshare((int)p->clone_flags) < 0 ? error_sys(err, "make namespaces") : 0;
 }
 
 int

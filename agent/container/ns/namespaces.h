@@ -5,7 +5,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "agent/container/launch/launch.h"
+#include "agent/container/launch/params.h"
 
 #define NS_MAP_RANGES 340 /* of the kernel */
 
@@ -15,8 +15,11 @@ struct ns_plan {
 	int opened[NS_KINDS]; /* those opened from a path, to be closed */
 	int cgroup_ns; /* entered by the child; -1: a new one, made once it is in its cgroup */
 	int mnt_ns; /* entered by the child, and taken over: its root is changed there; -1: a new one */
-	int user_ns;     /* the child is cloned in it; -1: none, or a new one */
-	int pid_ns;      /* entered with user_ns; -1: none, or the worker enters it */
+	int user_ns; /* the child is cloned in it; -1: none, or a new one */
+	int pid_ns;  /* entered with user_ns; -1: none, or the worker enters it */
+	/* The pid namespace is left to the last fork: the process enters or makes its user namespace, and those that are new,
+	 * itself, once its children are to be born in the pid namespace: only the guest's user namespace may decide that. */
+	bool late;
 	bool user;       /* in a user namespace of its own or by path */
 	bool uts;        /* the spec names one: its host name goes there */
 	bool net;        /* a new network namespace, with nothing up */
@@ -38,9 +41,18 @@ const Grpc__LinuxNamespace *ns_find(const Grpc__Linux *linux, enum ns_kind kind)
 int ns_plan_make(const struct launch *l, struct ns_plan *plan, struct error *err);
 void ns_plan_release(struct ns_plan *plan);
 
+/* Returns whether the namespace belongs to that user namespace. */
+bool ns_is_owned_by(int ns, int user_ns);
+
 /* Does the user namespace of the container own its network namespace? Both are new, or were made together by somebody
  * else. */
 bool ns_plan_owns_net(const struct ns_plan *plan);
+
+/* Takes the pid namespace out of the plan, for a last fork. Returns its fd, or -1 if the container makes one. */
+int ns_plan_leave_pid(struct ns_plan *plan);
+
+/* In the process, if the plan is late: see there. */
+int ns_plan_enter_user(const struct ns_plan *plan, int pid_ns, struct error *err);
 
 /* Enters what the plan says. Changes the calling worker for good. */
 int ns_plan_join(const struct ns_plan *plan, struct error *err);

@@ -6,7 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "agent/container/launch/launch.h"
+#include "agent/container/ns/sandbox_ns.h"
 #include "lib/cleanup.h"
 
 /* An fd of one of the calling process's namespaces. In the guest's own mount namespace, where no container

@@ -12,8 +12,8 @@
 #include <sys/mount.h>
 #include <unistd.h>
 
+#include "agent/container/rootfs/mount_attr.h"
 #include "agent/container/rootfs/mount_plan.h"
-#include "agent/container/rootfs/mounts.h"
 #include "lib/cleanup.h"
 #include "lib/mountopt.h"
 #include "lib/path.h"

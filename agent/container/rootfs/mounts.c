@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "agent/container/rootfs/copyup.h"
+#include "agent/container/rootfs/mount_attr.h"
 #include "agent/container/rootfs/mount_long.h"
 #include "lib/cleanup.h"
 #include "lib/io.h"
@@ -137,20 +138,6 @@ mount_attach(int tree, int dest_fd, const char *name, struct error *err)
 	return 0;
 }
 
-int
-mount_set(int fd, uint64_t set, uint64_t clear, uint64_t propagation, bool below, struct error *err)
-{
-	struct sys_mount_attr attr = { .attr_set = set,
-				       .attr_clr = clear,
-				       .propagation = propagation };
-
-	if (!set && !clear && !propagation)
-		return 0;
-	if (sys_mount_setattr(fd, "", AT_EMPTY_PATH | (below ? AT_RECURSIVE : 0), &attr) < 0)
-		return error_sys(err, "set mount attributes");
-	return 0;
-}
-
 /* What the kernel says about the last failure of a file system context (fsopen(2)): "e text". */
 static int
 fs_error(int fs, const char *type, const char *doing, const char *word, struct error *err)
@@ -217,13 +204,21 @@ mount_new_fs(const char *type, const Grpc__Mount *spec, const char *label, uint6
 	     struct error *err)
 {
 	auto_close int fs = sys_fsopen(type, FSOPEN_CLOEXEC);
-	const char *source = spec && *spec->source ? spec->source : type;
-	int fd;
 
 	if (fs < 0)
 		return error_sys_code(err,
 				      errno == ENODEV ? ERROR_INVALID_ARGUMENT : ERROR_INTERNAL,
 				      "file system %s", type);
+	return mount_context(fs, type, spec, label, attrs, err);
+}
+
+int
+mount_context(int fs, const char *type, const Grpc__Mount *spec, const char *label, uint64_t attrs,
+	      struct error *err)
+{
+	const char *source = spec && *spec->source ? spec->source : type;
+	int fd;
+
 	if (sys_fsconfig(fs, SYS_FSCONFIG_SET_STRING, "source", source, 0) < 0)
 		return fs_error(fs, type, "source", source, err);
 	for (size_t i = 0; spec && i < spec->n_options; i++) {

@@ -21,6 +21,6 @@ int mount_attach(int tree, int dest_fd, const char *name, struct error *err);
 int mount_new_fs(const char *type, const Grpc__Mount *spec, const char *label, uint64_t attrs,
 		 struct error *err);
 
-/* Sets attributes of a mount (with everything below it if `below`). */
-int mount_set(int fd, uint64_t set, uint64_t clear, uint64_t propagation, bool below,
-	      struct error *err);
+/* The same of a context that has been opened (fsopen(2)), which stays the caller's. */
+int mount_context(int fs, const char *type, const Grpc__Mount *spec, const char *label,
+		  uint64_t attrs, struct error *err);

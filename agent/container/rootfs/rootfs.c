@@ -14,6 +14,7 @@
 
 #include "agent/container/rootfs/devices.h"
 #include "agent/container/rootfs/masks.h"
+#include "agent/container/rootfs/mount_attr.h"
 #include "agent/container/rootfs/mounts.h"
 #include "lib/cleanup.h"
 #include "lib/path.h"
@@ -48,8 +49,8 @@ plan_bind(const struct launch *l, struct container_mount *m, const char *source,
 }
 
 static int
-plan_mount(const struct launch *l, const struct ns_plan *ns, const Grpc__Mount *spec, int *procfs,
-	   struct container_mount *m, struct error *err)
+plan_mount(const struct launch *l, const struct ns_plan *ns, const Grpc__Mount *spec,
+	   struct procfs *procfs, struct container_mount *m, struct error *err)
 {
 	if (mount_understand(spec, m, err) < 0)
 		return -1;
@@ -63,14 +64,17 @@ plan_mount(const struct launch *l, const struct ns_plan *ns, const Grpc__Mount *
 		m->own.set |= MOUNT_ATTR_RDONLY;
 		return plan_bind(l, m, "/sys", err);
 	}
-	/* a procfs is that of the pid namespace in which it is mounted, which only the last fork enters */
-	if (*procfs >= 0 && m->kind == MOUNT_FS && strcmp(spec->type, "proc") == 0) {
+	/* a procfs is that of the pid namespace in which it is opened, which only the last fork enters */
+	if (procfs->pid_ns >= 0 && m->kind == MOUNT_FS && strcmp(spec->type, "proc") == 0) {
 		m->kind = MOUNT_BIND;
-		m->tree = steal_fd(procfs);
 		m->directory = true;
+		m->tree = procfs_mount(procfs, spec, m->label, m->own.set, err);
+		/* a copy has those of what was copied */
 		m->own.clear = (MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV |
 				MOUNT_ATTR_NOEXEC) &
 			       ~m->own.set;
+		if (m->tree < 0)
+			return error_wrap(err, "mount %s", spec->destination);
 		return mount_set(m->tree, 0, 0, MS_PRIVATE, false, err);
 	}
 	return m->kind == MOUNT_BIND ? plan_bind(l, m, spec->source, err) : 0;
@@ -93,8 +97,8 @@ plan_root(const struct launch *l, struct rootfs *r, struct error *err)
 }
 
 int
-rootfs_plan(const struct launch *l, const struct ns_plan *ns, int *procfs, struct rootfs *r,
-	    struct error *err)
+rootfs_plan(const struct launch *l, const struct ns_plan *ns, struct procfs *procfs,
+	    struct rootfs *r, struct error *err)
 {
 	const Grpc__Spec *spec = l->spec;
 

@@ -9,9 +9,10 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "agent/container/launch/launch.h"
-#include "agent/container/rootfs/mount_plan.h"
+#include "agent/container/launch/params.h"
 #include "agent/container/ns/namespaces.h"
+#include "agent/container/rootfs/mount_plan.h"
+#include "agent/container/rootfs/procfs.h"
 
 struct rootfs {
 	const struct launch *launch;
@@ -28,10 +29,9 @@ struct rootfs {
 	size_t n_pending;
 };
 
-/* In the worker. Release in both cases. *procfs (-1: none) is a detached procfs to be used instead of a new one, and is taken
- * over if it is. */
-int rootfs_plan(const struct launch *l, const struct ns_plan *ns, int *procfs, struct rootfs *r,
-		struct error *err);
+/* In the worker. Release in both cases. The mounts of a procfs take its contexts, if it has a pid namespace. */
+int rootfs_plan(const struct launch *l, const struct ns_plan *ns, struct procfs *procfs,
+		struct rootfs *r, struct error *err);
 void rootfs_release(struct rootfs *r);
 
 /* In the worker, while the process waits that has the user namespace: device nodes, id-mapped mounts. */

@@ -15,6 +15,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "agent/container/rootfs/mount_attr.h"
 #include "agent/container/rootfs/mounts.h"
 #include "agent/job/job.h"
 #include "lib/cleanup.h"
@@ -25,7 +26,7 @@
 
 #define WAIT_MS 10000
 
-/* The root of a mount namespace that the worker has just entered. */
+/* The root of a mount namespace that the worker has just entered: `ns` is one, or the pidfd of a process in it. */
 static int
 enter(int ns, const char *whose, struct error *err)
 {
@@ -166,27 +167,35 @@ is_procfs_of(int fd, int pid_ns)
 }
 
 int
-shared_procfs(const struct launch *l, int *tree, struct error *err)
+shared_procfs(const struct launch *l, int *trees, size_t n, struct error *err)
 {
 	auto_close int own = openat(l->roots->proc, "self/ns/mnt", O_RDONLY | O_CLOEXEC);
 	auto_close int root = -1;
 	auto_close int fd = -1;
+	size_t i = 0;
 
 	if (own < 0)
 		return error_sys(err, "open the guest's mount namespace");
-	*tree = -1;
-	root = enter(l->pidns_mounts, "the pid namespace's owner", err);
+	root = enter(l->pidns_owner, "the pid namespace's owner", err);
 	if (root >= 0) {
 		fd = path_try_open(root, "proc", O_PATH | O_DIRECTORY, 0, PATH_FOLLOW_NONE);
 		if (fd < 0 || !is_procfs_of(fd, l->sandbox_ns[NS_PID]))
 			error_set(err, ERROR_FAILED_PRECONDITION,
 				  "the pid namespace's owner has no procfs of it at /proc");
-		else
-			*tree = sys_open_tree(fd, "",
-					      OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH);
-		if (*tree < 0 && err->code == ERROR_OK)
-			error_sys(err, "copy the procfs of the pid namespace");
+		/* a copy that is not mounted cannot be copied again (Linux 6.14) */
+		for (; i < n && err->code == ERROR_OK; i++) {
+			trees[i] = sys_open_tree(
+				fd, "", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH);
+			if (trees[i] < 0) {
+				error_sys(err, "copy the procfs of the pid namespace");
+				break;
+			}
+		}
 	}
 	go_home(l, own);
-	return *tree < 0 ? -1 : 0;
+	if (i == n)
+		return 0;
+	while (i > 0)
+		close_fd(&trees[--i]);
+	return -1;
 }

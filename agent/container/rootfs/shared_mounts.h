@@ -4,7 +4,7 @@
 
 #include <sys/types.h>
 
-#include "agent/container/launch/launch.h"
+#include "agent/container/launch/params.h"
 
 struct worker;
 
@@ -14,7 +14,7 @@ struct worker;
  * mount namespace again, or gone. */
 int shared_mounts_apply(struct worker *w, const struct launch *l, pid_t pid, struct error *err);
 
-/* Copies the procfs of the shared pid namespace from the container that owns that: 0 with *tree, a detached mount, or -1 and
+/* Copies the procfs of the shared pid namespace from the container that owns that: 0 with n detached mounts, or -1 and
  * err. What that container may have put in its place is not taken for it. Like the above it enters a mount namespace and
  * comes back. */
-int shared_procfs(const struct launch *l, int *tree, struct error *err);
+int shared_procfs(const struct launch *l, int *trees, size_t n, struct error *err);

@@ -4,8 +4,8 @@
 #include <limits.h>
 #include <string.h>
 
-#include "agent/container/launch/launch.h"
 #include "agent/container/launch/rlimits.h"
+#include "agent/container/spec/validate.h"
 
 #define GROUPS_MAX 65536 /* NGROUPS_MAX of the kernel */
 

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What only a confidential guest can give to a container: secrets that it unseals, storage that it vouches for. There is
  * nobody here who could, and a container that believes it has them is worse than none. Called by validate.c. Pure. */
+#include <stdbool.h>
 #include <string.h>
 
-#include "agent/container/launch/launch.h"
+#include "agent/container/spec/validate.h"
 
 #define PREFIX        "sealed."
 #define TRUSTED_STORE "/dev/trusted_store"

@@ -11,13 +11,14 @@
 
 #include "agent/cgroup/limits.h"
 #include "agent/cgroup/unified.h"
-#include "agent/container/rootfs/devices.h"
-#include "agent/container/seccomp/filter.h"
 #include "agent/container/hooks/hooks.h"
-#include "agent/container/launch/launch.h"
-#include "agent/container/rootfs/mount_plan.h"
-#include "agent/container/ns/namespaces.h"
+#include "agent/container/launch/params.h"
 #include "agent/container/launch/sysctl.h"
+#include "agent/container/ns/namespaces.h"
+#include "agent/container/rootfs/devices.h"
+#include "agent/container/rootfs/mount_plan.h"
+#include "agent/container/seccomp/filter.h"
+#include "agent/container/spec/validate.h"
 #include "lib/cleanup.h"
 
 #define HOSTNAME_MAX 64 /* of the kernel (uts_namespaces(7)) */

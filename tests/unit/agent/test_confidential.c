@@ -9,7 +9,7 @@
 #include <unistd.h>
 
 #include "agent/confidential.h"
-#include "agent/container/launch/launch.h"
+#include "agent/container/spec/validate.h"
 #include "lib/cleanup.h"
 #include "lib/log.h"
 #include "lib/path.h"

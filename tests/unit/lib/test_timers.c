@@ -6,6 +6,7 @@
 
 #include "lib/cleanup.h"
 #include "lib/deadline.h"
+#include "lib/loop.h"
 #include "lib/timers.h"
 
 static struct error err;

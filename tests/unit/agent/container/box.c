@@ -165,6 +165,7 @@ run_body(int init_fd, void *data)
 	make_world();
 	for (size_t i = 0; i < NS_KINDS; i++)
 		b.sandbox_ns[i] = -1;
+	b.pidns_owner = -1;
 	b.loop = loop_new(&err);
 	CHECK(b.loop);
 	b.link = initlink_new(b.loop, init_fd, NULL, NULL, &err);

@@ -11,8 +11,8 @@
 #include <stdlib.h>
 #include <sys/types.h>
 
+#include "agent/container/launch/params.h"
 #include "agent/container/seccomp/filter.h"
-#include "agent/container/launch/launch.h"
 #include "agent/job/initlink.h"
 #include "agent/job/job.h"
 
@@ -58,7 +58,7 @@ struct box {
 	struct initlink *link;
 	struct jobs *jobs;
 	struct roots roots;
-	int sandbox_ns[NS_KINDS];
+	int sandbox_ns[NS_KINDS], pidns_owner;
 	bool refuses_cgroup; /* the agent cannot watch it */
 	/* of the last job */
 	bool done;

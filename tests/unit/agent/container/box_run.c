@@ -7,6 +7,8 @@
 #include <unistd.h>
 
 #include "agent/cgroup/cgroup.h"
+#include "agent/container/launch/launch.h"
+#include "agent/container/spec/validate.h"
 #include "lib/cleanup.h"
 #include "lib/deadline.h"
 #include "tests/unit/agent/container/box.h"
@@ -213,6 +215,7 @@ launch_work(struct worker *w, void *arg, struct error *err)
 		.cgroup_path = t->c->cgroup_path,
 		.bundle = t->c->bundle,
 		.start_gate = t->gate,
+		.pidns_owner = t->box->pidns_owner,
 	};
 
 	memcpy(l.stdio, t->stdio, sizeof(l.stdio));
@@ -258,7 +261,7 @@ box_launch(struct box *b, struct box_container *c, const char *id, const Grpc__S
 		.done = task_done,
 	};
 	struct task t = { .box = b, .c = c, .p = &c->init };
-	int gate[2], more[3 + 1 + NS_KINDS], result;
+	int gate[2], more[3 + 1 + NS_KINDS + 1], result;
 
 	memset(c, 0, sizeof(*c));
 	c->spec = spec;
@@ -277,6 +280,7 @@ box_launch(struct box *b, struct box_container *c, const char *id, const Grpc__S
 	memcpy(more, t.stdio, sizeof(t.stdio));
 	more[3] = gate[0];
 	memcpy(more + 4, b->sandbox_ns, sizeof(b->sandbox_ns));
+	more[4 + NS_KINDS] = b->pidns_owner;
 	result = run_job(b, &ops, &t, more, ARRAY_LEN(more));
 	close_fd(&gate[0]);
 	for (int i = 0; i < 3; i++)

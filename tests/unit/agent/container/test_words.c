@@ -11,10 +11,10 @@
 #include "agent/container/launch/accounts.h"
 #include "agent/container/launch/caps.h"
 #include "agent/container/launch/command.h"
+#include "agent/container/launch/sysctl.h"
+#include "agent/container/ns/namespaces.h"
 #include "agent/container/rootfs/devices.h"
 #include "agent/container/rootfs/mount_plan.h"
-#include "agent/container/ns/namespaces.h"
-#include "agent/container/launch/sysctl.h"
 #include "lib/cleanup.h"
 #include "tests/unit/agent/container/spec.h"
 

@@ -3,6 +3,7 @@
 #include <criterion/criterion.h>
 #include <string.h>
 
+#include "agent/guest/memagent.h"
 #include "agent/guest/memagent_work.h"
 #include "lib/cleanup.h"
 #include "tests/unit/agent/guest/tree.h"

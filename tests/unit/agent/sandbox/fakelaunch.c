@@ -11,6 +11,10 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "agent/cgroup/path.h"
+#include "agent/container/launch/launch.h"
+#include "agent/container/ns/sandbox_ns.h"
+#include "agent/container/spec/validate.h"
 #include "agent/job/job.h"
 #include "lib/cleanup.h"
 #include "lib/sys.h"

@@ -11,5 +11,3 @@
  * and by an exec's first argument: "fail", "hang", else the process says "exec\n" and exits with 5.
  */
 #pragma once
-
-#include "agent/container/launch/launch.h"

@@ -7,6 +7,7 @@
 #include "agent/job/job.h"
 #include "agent/storage/driver.h"
 #include "agent/storage/mount_point.h"
+#include "agent/storage/storage.h"
 #include "agent/storage/tree.h"
 #include "lib/cleanup.h"
 #include "lib/io.h"

@@ -9,10 +9,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "ctl/vm/qemu.h"
 #include "ctl/spec.h"
-#include "ctl/vm/tempdir.h"
 #include "ctl/timeline.h"
+#include "ctl/vm/qemu.h"
+#include "ctl/vm/tempdir.h"
 #include "lib/cleanup.h"
 
 /* The argument behind the n-th `name`, "" if there is none. */

@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "agent/container/ns/sandbox_ns.h"
 #include "lib/cleanup.h"
 #include "lib/sys.h"
 #include "tests/unit/agent/container/box.h"
@@ -314,6 +315,7 @@ body_shared(struct box *b)
 	box_start(&first);
 	/* the second is in the first's pid, ipc and uts namespaces, and names that */
 	b->sandbox_ns[NS_PID] = first.ns[NS_PID];
+	b->pidns_owner = first.init.pidfd;
 	b->sandbox_ns[NS_UTS] = first.ns[NS_UTS];
 	b->sandbox_ns[NS_IPC] = first.ns[NS_IPC];
 	t->hostname = "two";
@@ -332,6 +334,7 @@ body_shared(struct box *b)
 	CHECK(!first.init.ended);
 	for (size_t i = 0; i < NS_KINDS; i++)
 		b->sandbox_ns[i] = -1;
+	b->pidns_owner = -1;
 	box_remove(b, &first);
 }
 

@@ -4,7 +4,8 @@
 #include <limits.h>
 #include <string.h>
 
-#include "agent/container/launch/launch.h"
+#include "agent/cgroup/path.h"
+#include "agent/container/spec/validate.h"
 #include "lib/cleanup.h"
 #include "tests/unit/agent/container/spec.h"
 

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* linux.cgroupsPath -> where the container's cgroup lies. Pure. */
+#include "agent/cgroup/path.h"
+
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "agent/cgroup/cgroup.h"
-#include "agent/container/launch/launch.h"
 
 #define BASE "pods"
 

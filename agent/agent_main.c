@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The agent's start and end: makes the parts, hands them to each other, runs the loop. */
+#include "agent/agent_main.h"
+
 #include "agent/agent.h"
 
 #include <errno.h>
@@ -12,6 +14,7 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
+#include "agent/cgroup/cgroup.h"
 #include "agent/confidential.h"
 #include "agent/container/stdio/splice_worker.h"
 #include "agent/crash.h"
@@ -20,7 +23,6 @@
 #include "agent/files/copy.h"
 #include "agent/guest/guest.h"
 #include "agent/guest/memagent.h"
-#include "agent/cgroup/cgroup.h"
 #include "agent/job/initlink.h"
 #include "agent/job/job.h"
 #include "agent/network/network.h"

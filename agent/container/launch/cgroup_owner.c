@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Delegating a container's cgroup to its user. Called by cgroup_make.c; nothing of the container runs yet. */
-#include "agent/container/cgroup_owner.h"
+#include "agent/container/launch/cgroup_owner.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -8,8 +8,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "agent/container/rootfs/mount_plan.h"
 #include "agent/container/ns/namespaces.h"
+#include "agent/container/rootfs/mount_plan.h"
 #include "lib/cleanup.h"
 #include "lib/io.h"
 

@@ -2,7 +2,10 @@
 /* The cgroup of a new container, with everything that is in force there. Worker only: may block. */
 #pragma once
 
-#include "agent/container/launch/launch.h"
+#include "agent/container/launch/params.h"
+#include "lib/error.h"
+
+struct worker;
 
 /* Makes it, with limits and device rules, and tells the agent (LAUNCH_MSG_CGROUP). *out is an fd of it for the clone, or
  * -1 if the guest has no cgroups. */

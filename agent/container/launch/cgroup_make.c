@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Making a container's cgroup. Called by launch.c; nothing of the container runs yet. */
-#include "agent/container/cgroup_make.h"
+#include "agent/container/launch/cgroup_make.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -13,7 +13,7 @@
 #include "agent/cgroup/limits.h"
 #include "agent/cgroup/oom.h"
 #include "agent/cgroup/unified.h"
-#include "agent/container/cgroup_owner.h"
+#include "agent/container/launch/cgroup_owner.h"
 #include "agent/job/job.h"
 #include "init/cgroups.h"
 #include "lib/cleanup.h"

@@ -1,0 +1,6 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The agent's process. */
+#pragma once
+
+/* The agent's whole life. init_fd is its end of the socket to init (lib/initproto.h), or -1. Returns the exit code. */
+int agent_main(int argc, char **argv, int init_fd);
