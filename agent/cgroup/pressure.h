@@ -33,7 +33,8 @@ int pressure_set_limit(int root, const char *path, uint64_t limit);
 
 /* Returns whether the cgroup that was limited to `limit` may have its own limit again: it uses
  * less than half of it, or
- * *mine is false. *mine is set to whether memory.max is still `limit`, and not one that was set later. */
+ * *mine is false. *mine is set to whether memory.max is still `limit`, and not one that was set
+ * later. */
 bool pressure_is_over(int root, const char *path, uint64_t limit, bool *mine);
 
 /* Reads from a descriptor of pods/memory.events.local how often the pods have reached

@@ -3,7 +3,8 @@
  * Killing and removing cgroups. A container makes the cgroups below its own: their depth and number
  * are not trusted, so nothing recurses and everything has a deadline.
  *
- *	kill -> wait until empty -> remove the cgroups below, deepest first -> remove the cgroup -> its empty parents
+ *	kill -> wait until empty -> remove the cgroups below, deepest first -> remove the cgroup
+ *	-> remove its empty parents
  */
 #include <dirent.h>
 #include <errno.h>

@@ -2,7 +2,7 @@
 /*
  * The debug console: shells in the guest for connections from the host, or one shell on the guest's
  * own console. It exists only if agent.debug_console is set, and not at all in a build with
- * -Ddebug_console=false. agent/agent.c connects it. A shell is a child of init like every other
+ * -Ddebug_console=false. agent/agent_main.c connects it. A shell is a child of init like every other
  * process; the loop relays its bytes and never blocks.
  */
 #pragma once

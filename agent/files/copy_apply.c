@@ -4,8 +4,8 @@
  * operations use the parent's descriptor and names without a slash. Worker side: may block for as
  * long as the share does.
  *
- *	open or make the parents -> write the temporary entry -> put it in place (rename or exchange)
- *	-> remove the old entry
+ *	open or make the parents -> write the temporary entry
+ *	-> put it in place (rename or exchange) -> remove the old entry
  */
 #include <errno.h>
 #include <fcntl.h>
