@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Making and finding cgroups. Called by workers; removal is in remove.c, limits in limits.c. */
+/* Making and finding cgroups. Removal is in remove.c, limits are in limits.c. */
 #include "agent/cgroup/cgroup.h"
 
 #include <errno.h>
@@ -14,7 +14,7 @@
 #include "lib/io.h"
 #include "lib/path.h"
 
-/* How often a parent that somebody else removes meanwhile is made again. */
+/* How often making is repeated when another worker removes a parent at the same time. */
 #define CREATE_TRIES 16
 
 int
@@ -40,8 +40,8 @@ cgroup_is_populated(int root_fd, const char *path)
 	return fd >= 0 && dir_is_populated(fd);
 }
 
-/* Asks dir to hand each of `controllers` (blank-separated) down to its children. One after the other: one
- * that dir itself lacks, or that may not be enabled there, must not keep out the rest. */
+/* Enables each of `controllers` (separated by blanks) for the children of dir, one per write:
+ * one that dir lacks or may not enable does not affect the others. */
 static void
 enable_controllers(int dir, const char *controllers)
 {
@@ -83,7 +83,7 @@ hand_down_controllers(int root_fd, const char *path, int leaf)
 	return 0;
 }
 
-/* mkdir -p: the fd of the leaf, or -1 and errno. */
+/* Makes a directory and its parents. Returns a descriptor of the directory, or -1 and errno. */
 static int
 make_path(int root_fd, const char *path)
 {
@@ -108,21 +108,21 @@ cgroup_create(int root_fd, const char *path, struct error *err)
 	auto_close int fd = -1;
 
 	if (!*path || *path == '/' || strlen(path) > CGROUP_PATH_MAX)
-		return error_set(err, ERROR_INVALID_ARGUMENT, "cgroup path \"%.64s\" is not usable",
+		return error_set(err, ERROR_INVALID_ARGUMENT, "invalid cgroup path \"%.64s\"",
 				 path);
 	fd = cgroup_open(root_fd, path);
 	if (fd >= 0 && dir_is_populated(fd))
 		return error_set(err, ERROR_ALREADY_EXISTS, "cgroup %s is in use", path);
-	/* a parent may be removed by the end of another container between two steps */
+	/* the removal of another container may remove a common parent between two steps */
 	for (int i = 0; fd < 0 && i < CREATE_TRIES; i++) {
 		fd = make_path(root_fd, path);
 		if (fd < 0 && errno != ENOENT)
 			break;
 	}
 	if (fd < 0)
-		return error_sys(err, "make cgroup %s", path);
+		return error_sys(err, "failed to create cgroup %s", path);
 	if (hand_down_controllers(root_fd, path, fd) < 0)
-		return error_sys(err, "enable controllers for cgroup %s", path);
+		return error_sys(err, "failed to enable controllers for cgroup %s", path);
 	return steal_fd(&fd);
 }
 
@@ -135,7 +135,7 @@ cgroup_of_process(int proc_fd, int pid, char *path, size_t size)
 	(void)snprintf(name, sizeof(name), "%d/cgroup", pid);
 	if (read_text_at(proc_fd, name, text, sizeof(text)) < 0)
 		return -1;
-	/* the v2 line is "0::/path"; others are of v1 hierarchies */
+	/* the line of cgroup v2 is "0::/path"; the others are those of v1 hierarchies */
 	for (line = text; line; line = strchr(line, '\n') ? strchr(line, '\n') + 1 : NULL) {
 		if (strncmp(line, "0::/", 4) != 0)
 			continue;

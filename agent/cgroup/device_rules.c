@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Device rules of a container, and the program that they become. Called by devices.c and when a spec is checked. */
+/* The device rules of a container, and the BPF program made from them. */
 #include "agent/cgroup/device_rules.h"
 
 #include <inttypes.h>
@@ -8,8 +8,9 @@
 
 #include "lib/cleanup.h"
 
-#define MAJOR_MAX 4095    /* 12 bits */
-#define MINOR_MAX 1048575 /* 20 bits */
+/* kdev_t: 12 bits of major, 20 bits of minor */
+#define MAJOR_MAX 4095
+#define MINOR_MAX 1048575
 
 #define NUMBER(type_, major_, minor_)                                                            \
 	{                                                                                        \
@@ -17,30 +18,34 @@
 		.minor = (minor_)                                                                \
 	}
 
-/* After a spec's rules, so they cannot be denied: Documentation/admin-guide/devices.txt has the numbers. */
+/* Rules that follow those of every spec, so that a spec cannot deny them. Numbers:
+ * Documentation/admin-guide/devices.txt. */
 static const struct device_rule always[] = {
 	{ .allow = true,
 	  .types = DEVICE_ANY_TYPE,
 	  .access = BPF_DEVCG_ACC_MKNOD,
 	  .any_major = true,
 	  .any_minor = true },
-	NUMBER(BPF_DEVCG_DEV_CHAR, 1, 3), /* null */
-	NUMBER(BPF_DEVCG_DEV_CHAR, 1, 5), /* zero */
-	NUMBER(BPF_DEVCG_DEV_CHAR, 1, 7), /* full */
-	NUMBER(BPF_DEVCG_DEV_CHAR, 1, 8), /* random */
-	NUMBER(BPF_DEVCG_DEV_CHAR, 1, 9), /* urandom */
-	NUMBER(BPF_DEVCG_DEV_CHAR, 5, 0), /* tty */
-	NUMBER(BPF_DEVCG_DEV_CHAR, 5, 2), /* ptmx */
-	{ .allow = true,                  /* pts */
+	/* null, zero, full, random, urandom */
+	NUMBER(BPF_DEVCG_DEV_CHAR, 1, 3),
+	NUMBER(BPF_DEVCG_DEV_CHAR, 1, 5),
+	NUMBER(BPF_DEVCG_DEV_CHAR, 1, 7),
+	NUMBER(BPF_DEVCG_DEV_CHAR, 1, 8),
+	NUMBER(BPF_DEVCG_DEV_CHAR, 1, 9),
+	/* tty, ptmx, pts */
+	NUMBER(BPF_DEVCG_DEV_CHAR, 5, 0),
+	NUMBER(BPF_DEVCG_DEV_CHAR, 5, 2),
+	{ .allow = true,
 	  .types = BPF_DEVCG_DEV_CHAR,
 	  .access = DEVICE_ALL_ACCESS,
 	  .major = 136,
 	  .any_minor = true },
-	NUMBER(BPF_DEVCG_DEV_CHAR, 10, 200), /* net/tun */
+	/* net/tun */
+	NUMBER(BPF_DEVCG_DEV_CHAR, 10, 200),
 };
 
-/* Returns the set of kinds that a type stands for. It is empty for an unknown type, and for "p": a FIFO is no device, a
- * rule for it has no effect. */
+/* Returns the set of device types that a letter stands for. It is empty for an unknown letter
+ * and for "p": a rule for FIFOs has no effect. */
 static uint8_t
 types_of(const char *type)
 {
@@ -53,7 +58,7 @@ types_of(const char *type)
 	return 0;
 }
 
-/* The set of accesses; 0 if a letter is not one of them, or there is none. */
+/* Returns the set of accesses, or 0 if the string is empty or has another letter. */
 static uint8_t
 access_of(const char *access)
 {
@@ -82,7 +87,7 @@ device_rules_validate(Grpc__LinuxDeviceCgroup *const *rules, size_t n, struct er
 {
 	if (n > DEVICE_RULES_MAX)
 		return error_set(err, ERROR_INVALID_ARGUMENT,
-				 "linux.resources.devices: %zu rules, at most %d are possible", n,
+				 "linux.resources.devices: too many rules (%zu, at most %d)", n,
 				 DEVICE_RULES_MAX);
 	for (size_t i = 0; i < n; i++) {
 		const Grpc__LinuxDeviceCgroup *r = rules[i];
@@ -92,12 +97,11 @@ device_rules_validate(Grpc__LinuxDeviceCgroup *const *rules, size_t n, struct er
 					 "linux.resources.devices: unknown type \"%.8s\"", r->type);
 		if (!access_of(r->access))
 			return error_set(err, ERROR_INVALID_ARGUMENT,
-					 "linux.resources.devices: access \"%.8s\" is not of r, w "
-					 "and m",
+					 "linux.resources.devices: invalid access \"%.8s\"",
 					 r->access);
 		if (r->major < -1 || r->major > MAJOR_MAX || r->minor < -1 || r->minor > MINOR_MAX)
 			return error_set(err, ERROR_INVALID_ARGUMENT,
-					 "linux.resources.devices: number %" PRId64 ":%" PRId64
+					 "linux.resources.devices: device %" PRId64 ":%" PRId64
 					 " is out of range",
 					 r->major, r->minor);
 	}
@@ -110,7 +114,8 @@ device_rules_add(struct device_rules *out, const struct device_rule *rule)
 	out->list[out->n++] = *rule;
 }
 
-/* A rule of a spec. On the wire "not given" is 0, so a rule for all types with 0:0 is one for every number. */
+/* Adds a rule of a spec. A missing number is 0 on the wire, so a rule for all types and 0:0
+ * matches all numbers. */
 static void
 add_rule(struct device_rules *out, const Grpc__LinuxDeviceCgroup *r, bool any_disk)
 {
@@ -139,7 +144,8 @@ add_rule(struct device_rules *out, const Grpc__LinuxDeviceCgroup *r, bool any_di
 		device_rules_add(out, &rule);
 }
 
-/* Hosts that clear the rules of a spec still mean its devices to be used. */
+/* Adds a rule for a device of a spec. Runtimes that clear the rules still expect the devices to
+ * be usable. */
 static void
 add_device(struct device_rules *out, const Grpc__LinuxDevice *d)
 {
@@ -151,7 +157,7 @@ add_device(struct device_rules *out, const Grpc__LinuxDevice *d)
 		.minor = (uint32_t)d->minor,
 	};
 
-	/* a fifo is no device */
+	/* types is 0 for a FIFO */
 	if (rule.types && *d->type)
 		device_rules_add(out, &rule);
 }
@@ -161,7 +167,7 @@ device_rules_make(Grpc__LinuxDeviceCgroup *const *rules, size_t n,
 		  Grpc__LinuxDevice *const *devices, size_t n_devices, bool any_disk,
 		  struct device_rules *out, struct error *err)
 {
-	/* a rule of a spec may become two */
+	/* add_rule() may add two */
 	size_t most = 2 * n + n_devices + ARRAY_LEN(always);
 
 	*out = (struct device_rules){ .list = calloc(most, sizeof(*out->list)) };
@@ -184,11 +190,12 @@ insn(uint8_t code, uint8_t dst, uint8_t src, int16_t off, int32_t imm)
 	};
 }
 
-/* What the program keeps where. */
+/* Registers of the program. */
 enum {
 	REG_RESULT = BPF_REG_0,
 	REG_CONTEXT = BPF_REG_1,
-	REG_WANTED = BPF_REG_2, /* accesses that nothing has allowed yet */
+	/* the accesses that no rule has allowed yet */
+	REG_WANTED = BPF_REG_2,
 	REG_TYPE = BPF_REG_3,
 	REG_MAJOR = BPF_REG_4,
 	REG_MINOR = BPF_REG_5,
@@ -221,7 +228,7 @@ emit_start(struct bpf_insn *p)
 	return 6;
 }
 
-/* One rule: at most 8 instructions. */
+/* Emits one rule, at most 8 instructions. */
 static size_t
 emit_rule(struct bpf_insn *p, const struct device_rule *r)
 {
@@ -242,7 +249,7 @@ emit_rule(struct bpf_insn *p, const struct device_rule *r)
 		p[n++] = insn(BPF_JMP | BPF_JA, 0, 0, 2, 0);
 	}
 	n += emit_end(p + n, r->allow);
-	/* what does not match goes on behind the rule */
+	/* if a condition does not hold, jump to the next rule */
 	for (size_t i = 0; i < conditions; i++)
 		p[i].off = (int16_t)(n - i - 1);
 	return n;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Loading and attaching device programs. Called by workers, when a container is made and updated. */
+/* Loading device programs into the kernel, and attaching them to cgroups. */
 #include "agent/cgroup/devices.h"
 
 #include <errno.h>
@@ -10,7 +10,7 @@
 
 #include "lib/cleanup.h"
 
-/* The kernel reads as much of it as its own version knows, and wants the rest to be zero. */
+/* Calls bpf(2). The kernel reads the part of attr that its version knows; the rest must be zero. */
 static int
 sys_bpf(int command, union bpf_attr *attr)
 {
@@ -18,7 +18,7 @@ sys_bpf(int command, union bpf_attr *attr)
 }
 
 static int
-load(struct device_program *p, struct error *err)
+program_load(struct device_program *p, struct error *err)
 {
 	union bpf_attr attr;
 
@@ -33,13 +33,15 @@ load(struct device_program *p, struct error *err)
 		return 0;
 	if (errno == ENOSYS || errno == EINVAL)
 		return error_sys_code(err, ERROR_FAILED_PRECONDITION,
-				      "linux.resources.devices: the guest kernel takes no device "
-				      "program (CONFIG_CGROUP_BPF)");
-	return error_sys(err, "linux.resources.devices: load %u instructions", attr.insn_cnt);
+				      "linux.resources.devices: the guest kernel does not support "
+				      "device programs (CONFIG_CGROUP_BPF)");
+	return error_sys(err,
+			 "linux.resources.devices: failed to load a program of %u instructions",
+			 attr.insn_cnt);
 }
 
 static int
-id_of(int program, uint32_t *id)
+program_id(int program, uint32_t *id)
 {
 	struct bpf_prog_info info;
 	union bpf_attr attr;
@@ -56,7 +58,7 @@ id_of(int program, uint32_t *id)
 }
 
 static int
-open_id(uint32_t id)
+program_open(uint32_t id)
 {
 	union bpf_attr attr;
 
@@ -65,9 +67,9 @@ open_id(uint32_t id)
 	return sys_bpf(BPF_PROG_GET_FD_BY_ID, &attr);
 }
 
-/* With `former`, in its place and in one step: at no time are there no rules. */
+/* Attaches a program to the cgroup. If former is not -1, replaces that program atomically. */
 static int
-attach(int cgroup, int program, int former)
+program_attach(int cgroup, int program, int former)
 {
 	union bpf_attr attr;
 
@@ -86,16 +88,16 @@ attach(int cgroup, int program, int former)
 int
 cgroup_devices_hold(uint32_t id)
 {
-	return id ? open_id(id) : -1;
+	return id ? program_open(id) : -1;
 }
 
 void
 cgroup_devices_restore(int fd, int former, uint32_t *id)
 {
-	auto_close int program = *id && former >= 0 ? open_id(*id) : -1;
+	auto_close int program = *id && former >= 0 ? program_open(*id) : -1;
 
-	if (program >= 0 && attach(fd, former, program) == 0)
-		(void)id_of(former, id);
+	if (program >= 0 && program_attach(fd, former, program) == 0)
+		(void)program_id(former, id);
 }
 
 void
@@ -108,7 +110,7 @@ device_program_release(struct device_program *p)
 }
 
 static bool
-same(const struct device_program *a, const struct device_program *b)
+program_equals(const struct device_program *a, const struct device_program *b)
 {
 	return a->n == b->n &&
 	       memcmp(a->instructions, b->instructions, a->n * sizeof(*a->instructions)) == 0;
@@ -123,17 +125,17 @@ device_program_load(const struct device_rules *rules, const struct device_progra
 	if (!out->instructions)
 		return error_nomem(err, "making a device program");
 	out->n = device_program_make(rules, out->instructions);
-	/* by its id: its fd is not among those of a worker */
-	if (kept && kept->fd >= 0 && same(kept, out))
-		out->fd = open_id(kept->id);
+	/* by its id: a worker does not inherit its descriptor */
+	if (kept && kept->fd >= 0 && program_equals(kept, out))
+		out->fd = program_open(kept->id);
 	if (out->fd >= 0) {
 		out->id = kept->id;
 		return 1;
 	}
-	if (load(out, err) == 0) {
-		if (id_of(out->fd, &out->id) == 0)
+	if (program_load(out, err) == 0) {
+		if (program_id(out->fd, &out->id) == 0)
 			return 0;
-		error_sys(err, "linux.resources.devices: identify the rules");
+		error_sys(err, "linux.resources.devices: failed to get the program's id");
 	}
 	device_program_release(out);
 	return -1;
@@ -147,10 +149,10 @@ device_program_keep(struct device_program *p, const void *instructions, size_t s
 	uint32_t id;
 
 	if (size == 0 || size % sizeof(*copy) != 0 || size / sizeof(*copy) > DEVICE_PROGRAM_KEPT)
-		return error_set(err, ERROR_INVALID_ARGUMENT, "a device program of %zu bytes",
+		return error_set(err, ERROR_INVALID_ARGUMENT, "invalid device program of %zu bytes",
 				 size);
-	if (id_of(*fd, &id) < 0)
-		return error_sys(err, "identify a device program");
+	if (program_id(*fd, &id) < 0)
+		return error_sys(err, "failed to get a device program's id");
 	copy = malloc(size);
 	if (!copy)
 		return error_nomem(err, "keeping a device program");
@@ -171,12 +173,14 @@ device_program_attach(int fd, const struct device_program *p, uint32_t *id, stru
 	auto_close int former = -1;
 
 	if (*id) {
-		former = open_id(*id);
+		former = program_open(*id);
 		if (former < 0)
-			return error_sys(err, "linux.resources.devices: find the rules in force");
+			return error_sys(
+				err,
+				"linux.resources.devices: failed to open the attached program");
 	}
-	if (attach(fd, p->fd, former) < 0)
-		return error_sys(err, "linux.resources.devices: put the rules in force");
+	if (program_attach(fd, p->fd, former) < 0)
+		return error_sys(err, "linux.resources.devices: failed to attach the program");
 	*id = p->id;
 	return 0;
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Freezing cgroups. Called by workers of PauseContainer and ResumeContainer. */
+/* Freezing cgroups for PauseContainer and ResumeContainer. */
 #include "agent/cgroup/freeze.h"
 
 #include <errno.h>
@@ -15,7 +15,8 @@
 #include "lib/deadline.h"
 #include "lib/io.h"
 
-/* Waits until cgroup.events says so, of which the kernel tells by POLLPRI. 0, or -1 and errno (ETIME). */
+/* Waits until cgroup.events reports the state; the kernel signals changes by POLLPRI. Returns 0,
+ * or -1 and errno (ETIME if it timed out). */
 static int
 freeze_wait_for(int events, bool frozen, int timeout_ms)
 {
@@ -30,7 +31,7 @@ freeze_wait_for(int events, bool frozen, int timeout_ms)
 		if (n < 0)
 			return -1;
 		text[n] = '\0';
-		/* nobody is left to be stopped */
+		/* an empty cgroup never becomes frozen */
 		if ((strstr(text, "frozen 1") != NULL) == frozen || strstr(text, "populated 0"))
 			return 0;
 		if (left == 0) {
@@ -50,11 +51,11 @@ set_frozen(int root_fd, const char *path, bool frozen, int timeout_ms, struct er
 	auto_close int events = dir < 0 ? -1 : openat(dir, "cgroup.events", O_RDONLY | O_CLOEXEC);
 
 	if (events < 0 || write_text_at(dir, "cgroup.freeze", frozen ? "1" : "0") < 0)
-		return error_sys(err, "%s cgroup %s", what, path);
+		return error_sys(err, "failed to %s cgroup %s", what, path);
 	if (freeze_wait_for(events, frozen, timeout_ms) == 0)
 		return 0;
 	error_sys_code(err, errno == ETIME ? ERROR_DEADLINE_EXCEEDED : ERROR_INTERNAL,
-		       "%s cgroup %s within %d ms", what, path, timeout_ms);
+		       "failed to %s cgroup %s within %d ms", what, path, timeout_ms);
 	if (frozen)
 		(void)write_text_at(dir, "cgroup.freeze", "0");
 	return -1;

@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Stopping a cgroup's processes and letting them go on. Worker only: may block. Source: cgroup-v2.rst, cgroup.freeze. */
+/* Freezing and thawing the processes of a cgroup. Worker side: may block. Source: cgroup-v2.rst,
+ * cgroup.freeze. */
 #pragma once
 
 #include "lib/error.h"
 
-/* Freezes everything in and below the cgroup, waits until it has stopped, or has ended. After timeout_ms
- * it goes on as if nothing had been: DEADLINE_EXCEEDED, naming the cgroup. */
+/* Freezes all processes in and below the cgroup, and waits until they have stopped or exited.
+ * After timeout_ms it thaws them and fails with DEADLINE_EXCEEDED. Returns 0, or -1 and sets
+ * err. */
 int cgroup_freeze(int root_fd, const char *path, int timeout_ms, struct error *err);
 
-/* Lets it go on, and waits until it does. */
+/* Thaws the processes, and waits until they run. Returns 0, or -1 and sets err. */
 int cgroup_thaw(int root_fd, const char *path, int timeout_ms, struct error *err);

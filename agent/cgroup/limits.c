@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* OCI resources -> cgroup v2 files. Called by workers when a container is made or updated. */
+/* Conversion of OCI resources to writes to cgroup v2 files. */
 #include "agent/cgroup/limits.h"
 
 #include <errno.h>
@@ -12,11 +12,12 @@
 #include "lib/io.h"
 #include "lib/parse.h"
 
-#define CPU_PERIOD_DEFAULT_US 100000 /* of the kernel's cpu.max */
+/* the kernel's default in cpu.max */
+#define CPU_PERIOD_DEFAULT_US 100000
 #define SHARES_MIN            2
 #define SHARES_MAX            262144
 
-/* What is being collected. */
+/* The writes being collected. */
 struct plan {
 	struct cgroup_settings settings;
 	int fd, root_fd;
@@ -70,7 +71,7 @@ int
 cgroup_swap_max(int64_t memory_and_swap, int64_t memory, char out[CGROUP_VALUE_MAX],
 		struct error *err)
 {
-	/* unlimited memory without a word on swap: v1 left swap unlimited, too */
+	/* unlimited memory without a swap limit: v1 left swap unlimited, too */
 	if (memory_and_swap < 0 || (!memory_and_swap && memory < 0)) {
 		cgroup_number(-1, out);
 		return 1;
@@ -79,7 +80,7 @@ cgroup_swap_max(int64_t memory_and_swap, int64_t memory, char out[CGROUP_VALUE_M
 		return 0;
 	if (memory <= 0)
 		return error_set(err, ERROR_INVALID_ARGUMENT,
-				 "linux.resources.memory.swap: given without memory.limit");
+				 "linux.resources.memory.swap: memory.limit is missing");
 	if (memory_and_swap < memory)
 		return error_set(err, ERROR_INVALID_ARGUMENT,
 				 "linux.resources.memory.swap: %" PRId64
@@ -89,7 +90,7 @@ cgroup_swap_max(int64_t memory_and_swap, int64_t memory, char out[CGROUP_VALUE_M
 	return 1;
 }
 
-/* One number; a negative one loosens. */
+/* Adds a write of one number. A negative one means no limit, for which the file may be missing. */
 static int
 plan_number(struct plan *p, const char *field, const char *file, int64_t value)
 {
@@ -100,7 +101,7 @@ plan_number(struct plan *p, const char *field, const char *file, int64_t value)
 			    p->err, "%s", text);
 }
 
-/* The memory limit that swap is counted on: the new one, else the one in force. */
+/* Returns the memory limit that the swap limit includes: the new one, or else the current one. */
 static int64_t
 present_memory(const struct plan *p, const Grpc__LinuxMemory *m)
 {
@@ -120,7 +121,7 @@ plan_memory(struct plan *p, const Grpc__LinuxMemory *m)
 	char value[CGROUP_VALUE_MAX];
 	int swap = cgroup_swap_max(m->swap, present_memory(p, m), value, p->err);
 
-	/* memory.swap.max is missing where the kernel has no swap: then none can be used */
+	/* memory.swap.max may be missing: a kernel without swap needs no limit */
 	if (swap < 0 ||
 	    (swap && settings_add(&p->settings, SETTING_LOOSENS, "linux.resources.memory.swap",
 				  "memory.swap.max", p->err, "%s", value) < 0))
@@ -132,7 +133,7 @@ plan_memory(struct plan *p, const Grpc__LinuxMemory *m)
 			      : 0;
 }
 
-/* A new period alone keeps the quota that is in force. */
+/* Adds a write to cpu.max. A new period without a quota keeps the current quota. */
 static int
 plan_cpu_max(struct plan *p, const Grpc__LinuxCPU *c)
 {
@@ -144,7 +145,7 @@ plan_cpu_max(struct plan *p, const Grpc__LinuxCPU *c)
 	if (p->update && !c->quota && read_text_at(p->fd, "cpu.max", now, sizeof(now)) > 0)
 		(void)snprintf(value, sizeof(value), "%.*s %" PRIu64, (int)strcspn(now, " "), now,
 			       c->period);
-	/* the kernel keeps the period that it has when it is told none */
+	/* the kernel keeps the current period if none is written */
 	if (p->update && !c->period)
 		value[strcspn(value, " ")] = '\0';
 	return settings_add(&p->settings, kind, "linux.resources.cpu.quota", "cpu.max", p->err,
@@ -182,17 +183,18 @@ plan_hugepages(struct plan *p, const Grpc__LinuxHugepageLimit *h)
 	char file[CGROUP_FILE_MAX], value[CGROUP_VALUE_MAX];
 
 	cgroup_number(h->limit > INT64_MAX ? -1 : (int64_t)h->limit, value);
-	/* hosts send a limit of 0 for each size that they have: one that the guest lacks is not usable */
+	/* Runtimes send a limit of 0 for each size that the host has; the guest may lack it. */
 	(void)snprintf(file, sizeof(file), "hugetlb.%s.max", h->pagesize);
 	if (settings_add(&p->settings, h->limit ? SETTING_LIMITS : SETTING_LOOSENS, field, file,
 			 p->err, "%s", value) < 0)
 		return -1;
-	/* what is reserved without being touched; kernels before 5.7 do not count that */
+	/* reservations; kernels before 5.7 have no such file */
 	(void)snprintf(file, sizeof(file), "hugetlb.%s.rsvd.max", h->pagesize);
 	return settings_add(&p->settings, SETTING_LOOSENS, field, file, p->err, "%s", value);
 }
 
-/* BFQ has a file of its own where it is the scheduler that shares; the other one is the cost model's. */
+/* Adds a write of a weight: to io.bfq.weight if the BFQ scheduler has it, else to io.weight of
+ * the cost model. */
 static int
 plan_io_weight(struct plan *p, const char *field, const char *whose, uint32_t weight)
 {
@@ -205,9 +207,10 @@ plan_io_weight(struct plan *p, const char *field, const char *whose, uint32_t we
 			    whose, cgroup_io_weight(weight));
 }
 
-/* io.weight of a disk is refused until the cost model is on for it (cgroup-v2.rst, IO Cost): it is off by default. */
+/* Enables the cost model for a disk, which is off by default (cgroup-v2.rst, IO Cost): without
+ * it the kernel refuses a weight for the disk. */
 static void
-share_by_cost(const struct plan *p, const char *whose)
+enable_cost_model(const struct plan *p, const char *whose)
 {
 	char text[CGROUP_VALUE_MAX + 16];
 
@@ -222,7 +225,7 @@ plan_throttle(struct plan *p, const char *field, const char *key,
 	char rate[CGROUP_VALUE_MAX];
 
 	for (size_t i = 0; i < n; i++) {
-		/* a rate of 0 took the limit away in v1, and is the only way to say so */
+		/* a rate of 0 removes the limit, as in v1 */
 		cgroup_number(list[i]->rate && list[i]->rate <= INT64_MAX ? (int64_t)list[i]->rate
 									  : -1,
 			      rate);
@@ -248,7 +251,7 @@ plan_io(struct plan *p, const Grpc__LinuxBlockIO *b)
 		(void)snprintf(whose, sizeof(whose), "%" PRId64 ":%" PRId64, d->major, d->minor);
 		if (!d->weight)
 			continue;
-		share_by_cost(p, whose);
+		enable_cost_model(p, whose);
 		if (plan_io_weight(p, "linux.resources.blockIO.weightDevice", whose, d->weight) < 0)
 			return -1;
 	}
@@ -279,12 +282,12 @@ plan_all(struct plan *p, const Grpc__LinuxResources *r)
 	}
 	if (r->blockio && plan_io(p, r->blockio) < 0)
 		return -1;
-	/* last: of all of them only these cannot always be put back */
+	/* last, since only these cannot always be restored after a failure */
 	return r->cpu ? plan_cpuset(p, r->cpu) : 0;
 }
 
 static int
-apply(int fd, int root_fd, const Grpc__LinuxResources *r, bool update, struct error *err)
+limits_write(int fd, int root_fd, const Grpc__LinuxResources *r, bool update, struct error *err)
 {
 	struct plan p = { .fd = fd, .root_fd = root_fd, .update = update, .err = err };
 	int result;
@@ -301,11 +304,11 @@ apply(int fd, int root_fd, const Grpc__LinuxResources *r, bool update, struct er
 int
 cgroup_limits_apply(int fd, int root_fd, const Grpc__LinuxResources *r, struct error *err)
 {
-	return apply(fd, root_fd, r, false, err);
+	return limits_write(fd, root_fd, r, false, err);
 }
 
 int
 cgroup_limits_update(int fd, int root_fd, const Grpc__LinuxResources *r, struct error *err)
 {
-	return apply(fd, root_fd, r, true, err);
+	return limits_write(fd, root_fd, r, true, err);
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Resources that cannot be, and those that cgroup v2 has no file for. Pure. Called when a spec or an update arrives. */
+/* Checks of resources: invalid values, and resources that cgroup v2 does not have. Pure. */
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,23 +9,27 @@
 #include "lib/cleanup.h"
 #include "lib/parse.h"
 
-#define CPU_PERIOD_MIN_US 1000 /* of the kernel: a millisecond to a second */
+/* limits of the kernel */
+#define CPU_PERIOD_MIN_US 1000
 #define CPU_PERIOD_MAX_US 1000000
-#define LIST_NUMBER_MAX   8191 /* CPUs or nodes: more than any kernel is built for */
-#define IO_DEVICES_MAX    256  /* of one kind */
+/* CPUs or nodes: kernels support fewer */
+#define LIST_NUMBER_MAX 8191
+/* in one list */
+#define IO_DEVICES_MAX 256
 
-/* A value of a field that is not one. */
+/* Reports an invalid value of a field. */
 static int
 invalid(struct error *err, const char *field, int64_t value)
 {
-	return error_set(err, ERROR_INVALID_ARGUMENT, "linux.resources.%s: %" PRId64, field, value);
+	return error_set(err, ERROR_INVALID_ARGUMENT, "linux.resources.%s: invalid value %" PRId64,
+			 field, value);
 }
 
 static int
 unknown_to_v2(struct error *err, const char *field)
 {
 	return error_set(err, ERROR_INVALID_ARGUMENT,
-			 "linux.resources.%s: there is no such thing in cgroup v2", field);
+			 "linux.resources.%s: not supported by cgroup v2", field);
 }
 
 static int
@@ -47,13 +51,13 @@ check_memory(const Grpc__LinuxMemory *m, bool update, struct error *err)
 		return unknown_to_v2(err, "memory.swappiness");
 	if (m->disableoomkiller)
 		return unknown_to_v2(err, "memory.disableOOMKiller");
-	/* an update may count on the limit that is in force */
+	/* the current limit applies, which is not known here */
 	if (update && m->swap > 0 && !m->limit)
 		return 0;
 	return cgroup_swap_max(m->swap, m->limit, value, err) < 0 ? -1 : 0;
 }
 
-/* "0-3,8": numbers and ascending ranges (cpuset(7), list format). */
+/* Checks a list of numbers and ascending ranges, such as "0-3,8" (cpuset(7), list format). */
 static bool
 list_is_valid(const char *text)
 {
@@ -85,7 +89,7 @@ check_cpu(const Grpc__LinuxCPU *c, struct error *err)
 		return invalid(err, "cpu.quota", c->quota);
 	if (c->period && (c->period < CPU_PERIOD_MIN_US || c->period > CPU_PERIOD_MAX_US))
 		return error_set(err, ERROR_INVALID_ARGUMENT,
-				 "linux.resources.cpu.period: %" PRIu64 " is not within %d to %d",
+				 "linux.resources.cpu.period: %" PRIu64 " is not between %d and %d",
 				 c->period, CPU_PERIOD_MIN_US, CPU_PERIOD_MAX_US);
 	if (c->realtimeruntime > 0)
 		return unknown_to_v2(err, "cpu.realtimeRuntime");
@@ -93,11 +97,11 @@ check_cpu(const Grpc__LinuxCPU *c, struct error *err)
 		return unknown_to_v2(err, "cpu.realtimePeriod");
 	if (*c->cpus && !list_is_valid(c->cpus))
 		return error_set(err, ERROR_INVALID_ARGUMENT,
-				 "linux.resources.cpu.cpus: \"%.64s\" is not a list of CPUs",
+				 "linux.resources.cpu.cpus: invalid list of CPUs \"%.64s\"",
 				 c->cpus);
 	if (*c->mems && !list_is_valid(c->mems))
 		return error_set(err, ERROR_INVALID_ARGUMENT,
-				 "linux.resources.cpu.mems: \"%.64s\" is not a list of nodes",
+				 "linux.resources.cpu.mems: invalid list of nodes \"%.64s\"",
 				 c->mems);
 	return 0;
 }
@@ -112,7 +116,8 @@ check_hugepages(const Grpc__LinuxHugepageLimit *h, struct error *err)
 	    (strcmp(size + digits, "KB") != 0 && strcmp(size + digits, "MB") != 0 &&
 	     strcmp(size + digits, "GB") != 0))
 		return error_set(err, ERROR_INVALID_ARGUMENT,
-				 "linux.resources.hugepageLimits: page size \"%.20s\"", size);
+				 "linux.resources.hugepageLimits: invalid page size \"%.20s\"",
+				 size);
 	return 0;
 }
 
@@ -132,12 +137,13 @@ check_weight(const char *field, uint32_t weight, uint32_t leaf, struct error *er
 {
 	if (leaf)
 		return error_set(err, ERROR_INVALID_ARGUMENT,
-				 "linux.resources.blockIO.%s: leafWeight: there is no such thing "
-				 "in cgroup v2",
+				 "linux.resources.blockIO.%s: leafWeight is not supported by "
+				 "cgroup v2",
 				 field);
 	if (weight && (weight < 10 || weight > 1000))
 		return error_set(err, ERROR_INVALID_ARGUMENT,
-				 "linux.resources.blockIO.%s: %" PRIu32 " is not within 10 to 1000",
+				 "linux.resources.blockIO.%s: %" PRIu32
+				 " is not between 10 and 1000",
 				 field, weight);
 	return 0;
 }
@@ -202,7 +208,7 @@ cgroup_limits_validate(const Grpc__LinuxResources *r, bool update, struct error 
 	if (r->network && r->network->n_priorities)
 		return error_set(err, ERROR_INVALID_ARGUMENT,
 				 "linux.resources.network.priorities: %.32s %" PRIu32
-				 ": there is no such thing in cgroup v2",
+				 ": not supported by cgroup v2",
 				 r->network->priorities[0]->name,
 				 r->network->priorities[0]->priority);
 	return device_rules_validate(r->devices, r->n_devices, err);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Reading memory.events. Called by workers and by the loop: the counters need no adding up. */
+/* Reading memory.events. The loop may do it: the kernel has these counters at hand. */
 #include "agent/cgroup/oom.h"
 
 #include <errno.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* See pressure.h. Called by the worker of agent/sandbox/pressure.c. */
+/* The choice of a container to limit when the pods have reached memory.high. */
 #include "agent/cgroup/pressure.h"
 
 #include <errno.h>
@@ -16,7 +16,8 @@
 
 #define STAT_MAX 16384
 
-/* A cgroup below this share of memory.high is not large: to limit it would help nobody. */
+/* A cgroup is large if it uses at least memory.high / LARGE_SHARE. Limiting a smaller one would
+ * free too little. */
 #define LARGE_SHARE 8
 
 static bool
@@ -32,7 +33,7 @@ pressure_read_number(int dir, const char *file, uint64_t *n)
 	return true;
 }
 
-/* The sum of the numbers of these keys in a flat keyed file. */
+/* Returns the sum of the values of these keys in a flat keyed file. */
 static uint64_t
 sum_of(const char *text, const char *const *keys)
 {
@@ -57,7 +58,7 @@ sum_of(const char *text, const char *const *keys)
 	return sum;
 }
 
-/* Bytes that cannot be taken back without killing. */
+/* Reads the number of bytes in use that the kernel cannot reclaim without killing. */
 static bool
 hard_usage(int dir, uint64_t *out)
 {
@@ -110,7 +111,7 @@ pressure_choose(int root, const char *const *paths, size_t n, struct pressure_ch
 			larger(&free_one, &c);
 	}
 	chosen = free_one.used >= high / LARGE_SHARE ? &free_one : &any;
-	/* so much below memory.high that the others have some room, too */
+	/* the target for all pods, far enough below memory.high to leave the others some room */
 	room = high - (max - high) / 2;
 	others = used > chosen->used ? used - chosen->used : 0;
 	if (chosen->used < high / LARGE_SHARE || others + chosen->used <= room)
@@ -119,7 +120,7 @@ pressure_choose(int root, const char *const *paths, size_t n, struct pressure_ch
 	out->limit = others < room ? room - others : 0;
 	if (out->limit < chosen->used / 2)
 		out->limit = chosen->used / 2;
-	/* the kernel counts in pages */
+	/* the kernel counts pages, of at most 64 KiB */
 	out->limit -= out->limit % 65536;
 	return out->limit < chosen->own;
 invalid:

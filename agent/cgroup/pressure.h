@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Which container has to give memory back when the pods have reached memory.high. The kernel, once it has to kill, takes
- * the largest process below `pods`, which is seldom one of a fork bomb: a limit of the largest cgroup makes sure that
- * its own processes are chosen. Worker only: writing a limit waits until memory was taken back.
+ * The choice of a container to limit when the pods have reached memory.high. Left alone, the OOM
+ * killer would take the largest process below `pods`, which is seldom one of a fork bomb; with a
+ * limit on the largest cgroup it takes a process of that cgroup. Worker side: writing a limit waits
+ * until the kernel has reclaimed memory.
  */
 #pragma once
 
@@ -12,24 +13,30 @@
 
 #include "lib/error.h"
 
-/* What is done about a cgroup. */
+/* The chosen cgroup and its limit. */
 struct pressure_choice {
-	size_t index;   /* of the path */
-	uint64_t limit; /* bytes for memory.max, less than it uses */
-	uint64_t own;   /* what memory.max is, UINT64_MAX: none */
+	/* of the path */
+	size_t index;
+	/* new memory.max in bytes, less than the cgroup uses */
+	uint64_t limit;
+	/* current memory.max; UINT64_MAX: none */
+	uint64_t own;
 };
 
-/* Chooses one of n cgroups by path. One without a limit of its own is preferred, if it is large. 1 and *out; 0: memory
- * that can be taken back is enough, or nobody is large; -1 and errno: the cgroup `pods` cannot be read. */
+/* Chooses the largest of n cgroups, given by path; one without a limit of its own is preferred
+ * if it is large. Returns 1 and sets *out, 0 if reclaiming memory is enough or no cgroup is
+ * large, or -1 and errno if the cgroup `pods` cannot be read. */
 int pressure_choose(int root, const char *const *paths, size_t n, struct pressure_choice *out);
 
-/* Writes memory.max; UINT64_MAX: none. 0, or -1 and errno. */
+/* Writes memory.max; UINT64_MAX: no limit. Returns 0, or -1 and errno. */
 int pressure_set_limit(int root, const char *path, uint64_t limit);
 
-/* Has the cgroup that is held at `limit` calmed down, so that it may have its own limit again? *mine: the limit is still
- * the one that was written; if not, somebody else has set another one. */
+/* Returns whether the cgroup that was limited to `limit` may have its own limit again: it uses
+ * less than half of it, or
+ * *mine is false. *mine is set to whether memory.max is still `limit`, and not one that was set
+ * later. */
 bool pressure_is_over(int root, const char *path, uint64_t limit, bool *mine);
 
-/* How often pods have reached memory.high or memory.max, from an fd of pods/memory.events.local. 0, or -1 and errno.
- * May be called on the loop. */
+/* Reads from a descriptor of pods/memory.events.local how often the pods have reached
+ * memory.high or memory.max. Returns 0, or -1 and errno. May be called on the loop. */
 int pressure_events(int fd, uint64_t *n);

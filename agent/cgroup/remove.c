@@ -1,6 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Killing and removing cgroups. What is below a container's cgroup was made by the container: no depth
- * or number is trusted, nothing recurses, everything ends at a deadline. */
+/*
+ * Killing and removing cgroups. A container makes the cgroups below its own: their depth and number
+ * are not trusted, so nothing recurses and everything has a deadline.
+ *
+ *	kill -> wait until empty -> remove the cgroups below, deepest first -> remove the cgroup
+ *	-> remove its empty parents
+ */
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -17,10 +22,10 @@
 #include "lib/parse.h"
 #include "lib/path.h"
 
-/* Between two looks where the kernel offers no event, ms. */
+/* between two attempts, where the kernel offers no event */
 #define RETRY_MS 5
 
-/* The first process id in a cgroup.procs file, 0 if there is none. */
+/* Returns the first process id in cgroup.procs, 0 if there is none. */
 static int
 first_pid(int dir)
 {
@@ -33,14 +38,14 @@ first_pid(int dir)
 	return parse_u32(text, &pid) ? (int)pid : 0;
 }
 
-/* What one visit to a directory of the walk says. */
+/* Where the walk goes after it has visited a directory. */
 enum visit {
 	VISIT_FAILED = -1,
 	VISIT_UP,
 	VISIT_DOWN,
 };
 
-/* The next subdirectory of an open cgroup directory; NULL at the end. */
+/* Returns the next subdirectory, NULL at the end. */
 static const char *
 next_child(DIR *d)
 {
@@ -54,7 +59,8 @@ next_child(DIR *d)
 	return NULL;
 }
 
-/* Removes the children of *dir that have none themselves; steps into the first that cannot be removed. */
+/* Removes the children of *dir that have no children. Steps into the first one that cannot be
+ * removed. */
 static enum visit
 remove_children(int *dir)
 {
@@ -84,7 +90,7 @@ remove_children(int *dir)
 	return VISIT_DOWN;
 }
 
-/* Removes everything below top, deepest first. 0, or -1 when the deadline passed or something failed. */
+/* Removes all cgroups below top, deepest first. Returns 0, or -1 if that failed or timed out. */
 static int
 remove_below(int top, uint64_t deadline_ns)
 {
@@ -104,7 +110,7 @@ remove_below(int top, uint64_t deadline_ns)
 		case VISIT_UP:
 			if (depth-- == 0)
 				return 0;
-			/* cgroupfs lets nobody move a directory to another parent */
+			/* safe: a directory of cgroupfs cannot be moved to another parent */
 			up = openat(dir, "..", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 			close_fd(&dir);
 			dir = up;
@@ -128,8 +134,9 @@ cgroup_kill(int root_fd, const char *path)
 	return fd < 0 ? -1 : kill_dir(fd);
 }
 
-/* Waits until nothing lives in and below dir: cgroup.events tells of every change by POLLPRI. A read that fails is tried again.
- * -1 and errno: ETIMEDOUT, or why the last read failed. */
+/* Waits until no process is left in and below dir. The kernel signals changes of cgroup.events
+ * by POLLPRI. Failed reads are repeated. Returns 0, or -1 and errno: ETIMEDOUT, or that of the
+ * last read. */
 static int
 wait_empty(int dir, uint64_t deadline_ns)
 {
@@ -156,13 +163,15 @@ wait_empty(int dir, uint64_t deadline_ns)
 			return -1;
 		}
 		changed.fd = fd;
-		/* a fork may have raced with the kill: kill again at each change and each tenth of a second */
+		/* a fork may have raced with the kill: kill again on each change and every 100
+		 * ms */
 		(void)poll(&changed, 1, left > 100 ? 100 : left);
 		(void)kill_dir(dir);
 	}
 }
 
-/* Removes now empty parents, never the first component: other containers may be making theirs there. */
+/* Removes empty parents, except the first component, below which other containers may be made
+ * now. */
 static void
 remove_parents(int root_fd, const char *path)
 {
@@ -173,13 +182,13 @@ remove_parents(int root_fd, const char *path)
 	memcpy(part, path, strlen(path) + 1);
 	while ((slash = strrchr(part, '/')) && slash != strchr(part, '/')) {
 		*slash = '\0';
-		/* a creation that failed may not have made all of them */
+		/* the creation may have failed before it made all of them */
 		if (RETRY_EINTR(unlinkat(root_fd, part, AT_REMOVEDIR)) < 0 && errno != ENOENT)
 			return;
 	}
 }
 
-/* One pass over all of it. 0 when the cgroup is gone, or -1 and err. */
+/* Makes one attempt. Returns 0 if the cgroup is gone, or -1 and sets err. */
 static int
 remove_once(int root_fd, const char *path, uint64_t deadline_ns, struct error *err)
 {
@@ -189,19 +198,20 @@ remove_once(int root_fd, const char *path, uint64_t deadline_ns, struct error *e
 		return 0;
 	fd = cgroup_open(root_fd, path);
 	if (fd < 0)
-		return errno == ENOENT ? 0 : error_sys(err, "open cgroup %s", path);
+		return errno == ENOENT ? 0 : error_sys(err, "failed to open cgroup %s", path);
 	if (kill_dir(fd) < 0 && errno != ENODEV)
-		return error_sys(err, "kill cgroup %s", path);
+		return error_sys(err, "failed to kill the processes of cgroup %s", path);
 	if (wait_empty(fd, deadline_ns) < 0) {
 		if (errno != ETIMEDOUT)
-			return error_sys(err, "read the events of cgroup %s", path);
-		return error_set(err, ERROR_DEADLINE_EXCEEDED, "cgroup %s: process %d does not end",
-				 path, first_pid(fd));
+			return error_sys(err, "failed to read cgroup.events of %s", path);
+		return error_set(err, ERROR_DEADLINE_EXCEEDED,
+				 "failed to remove cgroup %s: process %d does not exit", path,
+				 first_pid(fd));
 	}
 	(void)remove_below(fd, deadline_ns);
 	if (unlinkat(root_fd, path, AT_REMOVEDIR) == 0 || errno == ENOENT)
 		return 0;
-	return error_sys_code(err, ERROR_DEADLINE_EXCEEDED, "remove cgroup %s", path);
+	return error_sys_code(err, ERROR_DEADLINE_EXCEEDED, "failed to remove cgroup %s", path);
 }
 
 int
@@ -210,8 +220,9 @@ cgroup_remove(int root_fd, const char *path, int timeout_ms, struct error *err)
 	uint64_t deadline_ns = deadline_of_timeout(timeout_ms);
 	struct error failed;
 
-	/* EBUSY while the kernel is still letting go of the last process, for which there is no event. A call that fails for
-	 * another reason, for lack of memory or of open files, is worth another try as well: nobody else removes it. */
+	/* rmdir fails with EBUSY until the kernel has released the last process, for which there
+	 * is no event. Other failures, such as ENOMEM or EMFILE, are retried as well, since
+	 * nothing else removes the cgroup later. */
 	for (;;) {
 		failed = ERROR_INIT;
 		if (remove_once(root_fd, path, deadline_ns, &failed) == 0)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Writing a set of cgroup files as a whole. Called by limits.c and unified.c, in workers. */
+/* Writing several files of a cgroup, with restoration after a failure. */
 #include "agent/cgroup/settings.h"
 
 #include <errno.h>
@@ -11,7 +11,7 @@
 #include "lib/cleanup.h"
 #include "lib/io.h"
 
-/* A file that is kept: the longest is io.max with a line for each disk. */
+/* The size of a saved file. The longest is io.max, with a line per disk. */
 #define FORMER_MAX 16384
 
 int
@@ -52,44 +52,47 @@ settings_release(struct cgroup_settings *s)
 }
 
 static int
-refused(const struct cgroup_setting *set, struct error *err)
+set_write_error(const struct cgroup_setting *set, struct error *err)
 {
 	enum error_code code = ERROR_INTERNAL;
 
 	if (errno == ENOENT)
-		return error_sys_code(err, ERROR_FAILED_PRECONDITION,
-				      "%s: %s=%s: the guest has no %.*s controller for containers",
-				      set->field, set->file, set->value,
-				      (int)strcspn(set->file, "."), set->file);
+		return error_sys_code(
+			err, ERROR_FAILED_PRECONDITION,
+			"%s: failed to set %s to %s: containers have no %.*s controller",
+			set->field, set->file, set->value, (int)strcspn(set->file, "."), set->file);
 	if (errno == EINVAL || errno == ERANGE || errno == ENODEV || errno == E2BIG)
 		code = ERROR_INVALID_ARGUMENT;
-	return error_sys_code(err, code, "%s: write %s to %s", set->field, set->value, set->file);
+	return error_sys_code(err, code, "%s: failed to set %s to %s", set->field, set->file,
+			      set->value);
 }
 
 static int
-keep_former(struct cgroup_setting *set, int fd, struct error *err)
+save_former(struct cgroup_setting *set, int fd, struct error *err)
 {
 	auto_free char *text = malloc(FORMER_MAX);
 	char file[CGROUP_FILE_MAX + 16];
 
 	if (!text)
-		return error_nomem(err, "keeping limits");
-	/* what does not exist, or cannot be read, is not written back either */
+		return error_nomem(err, "saving limits");
+	/* a file that does not exist or cannot be read is not restored either */
 	if (read_text_at(fd, set->file, text, FORMER_MAX) < 0)
 		return 0;
-	/* a cpuset with processes cannot be made empty again (cpuset.c, validate_change()): what that meant is */
+	/* a cpuset with processes cannot be set to "" again (validate_change() in Linux):
+	 * restore the effective one */
 	if (strncmp(set->file, "cpuset.", 7) == 0 && !*text) {
 		(void)snprintf(file, sizeof(file), "%s.effective", set->file);
 		if (read_text_at(fd, file, text, FORMER_MAX) < 0)
 			return 0;
 	}
 	set->former = strdup(text);
-	return set->former ? 0 : error_nomem(err, "keeping limits");
+	return set->former ? 0 : error_nomem(err, "saving limits");
 }
 
-/* Of a file with one line for each device: the device's own line, or how to say that it has none. */
+/* Restores the line of one device in a file with a line per device. If there was none, writes
+ * the line that removes it. */
 static void
-put_line_back(const struct cgroup_setting *set, int fd)
+restore_line(const struct cgroup_setting *set, int fd)
 {
 	size_t n = strcspn(set->value, " ");
 	char line[512];
@@ -110,12 +113,12 @@ put_line_back(const struct cgroup_setting *set, int fd)
 }
 
 static void
-put_back(const struct cgroup_setting *set, int fd)
+restore_former(const struct cgroup_setting *set, int fd)
 {
 	if (!set->former)
 		return;
 	if (strncmp(set->file, "io.", 3) == 0)
-		put_line_back(set, fd);
+		restore_line(set, fd);
 	else
 		(void)write_text_at(fd, set->file, *set->former ? set->former : "\n");
 }
@@ -124,7 +127,7 @@ int
 settings_apply(struct cgroup_settings *s, int fd, bool keep, struct error *err)
 {
 	for (size_t i = 0; keep && i < s->n; i++) {
-		if (keep_former(&s->list[i], fd, err) < 0)
+		if (save_former(&s->list[i], fd, err) < 0)
 			return -1;
 	}
 	for (size_t i = 0; i < s->n; i++) {
@@ -133,9 +136,9 @@ settings_apply(struct cgroup_settings *s, int fd, bool keep, struct error *err)
 		if (write_text_at(fd, set->file, set->value) == 0 ||
 		    (errno == ENOENT && set->optional))
 			continue;
-		refused(set, err);
+		set_write_error(set, err);
 		for (size_t j = i; keep && j > 0; j--)
-			put_back(&s->list[j - 1], fd);
+			restore_former(&s->list[j - 1], fd);
 		return -1;
 	}
 	return 0;

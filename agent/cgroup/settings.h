@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Writes to the files of one cgroup, collected first and then done in order: all of them, or none. Worker only: writing
- * may block. Source: Documentation/admin-guide/cgroup-v2.rst.
+ * Writes to the files of one cgroup, which are collected first and then made in order, all or none.
+ * Worker side: writing may block. Source: Documentation/admin-guide/cgroup-v2.rst.
  */
 #pragma once
 
@@ -13,11 +13,15 @@
 #define CGROUP_FILE_MAX 64
 
 struct cgroup_setting {
-	const char *field;          /* of the spec, for messages */
-	char file[CGROUP_FILE_MAX]; /* one component */
+	/* of the spec, for messages */
+	const char *field;
+	/* one component */
+	char file[CGROUP_FILE_MAX];
 	char *value;
-	char *former;  /* what the file said before */
-	bool optional; /* without the file there is nothing to limit */
+	/* previous content of the file, or NULL */
+	char *former;
+	/* the file may be missing */
+	bool optional;
 };
 
 struct cgroup_settings {
@@ -26,17 +30,21 @@ struct cgroup_settings {
 };
 
 enum setting_kind {
-	SETTING_LIMITS,  /* the file must exist */
-	SETTING_LOOSENS, /* without the file there is nothing to loosen */
+	/* sets a limit: the file must exist */
+	SETTING_LIMITS,
+	/* removes a limit: without the file there is none */
+	SETTING_LOOSENS,
 };
 
-/* Appends a write. `field` and `file` are copied by reference and by value. */
+/* Appends a write. field must outlive the settings; file is copied. Returns 0, or -1 and sets
+ * err. */
 int settings_add(struct cgroup_settings *s, enum setting_kind kind, const char *field,
 		 const char *file, struct error *err, const char *fmt, ...)
 	__attribute__((format(printf, 6, 7)));
 
-/* Does all of them in the cgroup that fd is open on. With `keep` what the files said is read first and written back
- * when one is refused. */
+/* Makes all writes in the cgroup that fd is open on. With `keep`, the files are read first and
+ * restored if a write fails. Returns 0, or -1 and sets err. */
 int settings_apply(struct cgroup_settings *s, int fd, bool keep, struct error *err);
 
+/* Frees the collected writes. */
 void settings_release(struct cgroup_settings *s);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Reading the counters of a cgroup and of interfaces. Called by the worker of StatsContainer. */
+/* Reading the counters of a cgroup and of network interfaces. */
 #include "agent/cgroup/stats.h"
 
 #include <dirent.h>
@@ -36,7 +36,7 @@ stats_add(struct stats *s, const struct stat_record *r, struct error *err)
 	return 0;
 }
 
-/* A name longer than there is room for is one that nobody asks for. */
+/* Copies a name. Returns false for a longer one, which no runtime asks for. */
 static bool
 set_name(struct stat_record *r, const char *name, size_t n)
 {
@@ -47,7 +47,7 @@ set_name(struct stat_record *r, const char *name, size_t n)
 	return true;
 }
 
-/* "123" or "max" -> a number. */
+/* Parses a number or "max". */
 static bool
 parse_value(const char *text, uint64_t *value)
 {
@@ -57,7 +57,7 @@ parse_value(const char *text, uint64_t *value)
 	return true;
 }
 
-/* A file that holds one number. */
+/* Reads a file with a single number. */
 static int
 stats_read_number(int fd, const char *file, enum stat_kind kind, struct stats *s, struct error *err)
 {
@@ -69,7 +69,7 @@ stats_read_number(int fd, const char *file, enum stat_kind kind, struct stats *s
 	return stats_add(s, &r, err);
 }
 
-/* The next "key value" line of a flat keyed file; cuts it up. */
+/* Splits off the next "key value" line of a flat keyed file. */
 static bool
 next_pair(char **rest, char **key, uint64_t *value)
 {
@@ -87,7 +87,7 @@ next_pair(char **rest, char **key, uint64_t *value)
 	return false;
 }
 
-/* Keys of a flat keyed file that are kept, each as a kind; factor as the file counts in other units. */
+/* The keys of flat keyed files that are reported. factor converts the unit. */
 struct wanted {
 	const char *file, *key;
 	enum stat_kind kind;
@@ -143,7 +143,8 @@ read_memory_stat(int fd, char *text, struct stats *s, struct error *err)
 	return 0;
 }
 
-/* "some avg10=0.00 avg60=0.00 avg300=0.00 total=0", and the same of "full": the totals, in microseconds. */
+/* Reads the totals in microseconds from lines such as "some avg10=0.00 avg60=0.00 avg300=0.00
+ * total=0". */
 static int
 read_pressure(int fd, struct stats *s, struct error *err)
 {
@@ -166,7 +167,7 @@ read_pressure(int fd, struct stats *s, struct error *err)
 	return 0;
 }
 
-/* "major:minor key=value key=value ..." */
+/* Reads a line "major:minor key=value key=value ...". */
 static int
 read_io_line(char *line, struct stats *s, struct error *err)
 {
@@ -203,7 +204,7 @@ read_io(int fd, char *text, struct stats *s, struct error *err)
 	return 0;
 }
 
-/* hugetlb.<size>.current and .events of one size. */
+/* Reads hugetlb.<size>.current and .events of one page size. */
 static int
 read_hugetlb(int fd, const char *size, size_t n, struct stats *s, struct error *err)
 {
@@ -228,7 +229,7 @@ read_hugetlb(int fd, const char *size, size_t n, struct stats *s, struct error *
 	return 0;
 }
 
-/* The page sizes are those that there are files of. */
+/* Reads the huge page counters of all page sizes for which there are files. */
 static int
 read_hugetlbs(int fd, struct stats *s, struct error *err)
 {
@@ -285,11 +286,11 @@ cgroup_stats_read(int fd, struct stats *s, struct error *err)
 	return read_hugetlbs(fd, s, err);
 }
 
-/* "  eth0: 16 numbers": receiving, then sending (proc_pid_net(5)). */
+/* Reads a line "  eth0: 16 numbers": received, then sent (proc_pid_net(5)). */
 static int
 read_interface(char *line, struct stats *s, struct error *err)
 {
-	/* columns of enum stat_net */
+	/* by enum stat_net */
 	static const int columns[STAT_NET_FIELDS] = { 0, 1, 2, 3, 8, 9, 10, 11 };
 	struct stat_record r = { .kind = STAT_NET };
 	char *name = line + strspn(line, " "), *colon = strchr(name, ':'), *word;
@@ -298,7 +299,8 @@ read_interface(char *line, struct stats *s, struct error *err)
 
 	if (!colon || !set_name(&r, name, (size_t)(colon - name)) || strcmp(r.name, "lo") == 0)
 		return 0;
-	/* what a container calls an interface may be no text, which hosts cannot decode */
+	/* a container may give an interface a name that is not UTF-8, which runtimes cannot
+	 * decode */
 	for (char *c = r.name; *c && !utf8_is_valid(r.name, strlen(r.name)); c++) {
 		if ((unsigned char)*c >= 0x80)
 			*c = '?';

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What a cgroup and network interfaces have used, as a flat list of numbers that a worker can send. A file that is
- * missing or absurd leaves its numbers out. Worker only: may block (the kernel adds up its counters).
- * Source: Documentation/admin-guide/cgroup-v2.rst, proc_pid_net(5).
+ * The counters of a cgroup and of network interfaces, as a flat list of numbers that a worker can
+ * send. Files that are missing or malformed are skipped. Worker side: may block (the kernel adds up
+ * per-CPU counters). Source: Documentation/admin-guide/cgroup-v2.rst, proc_pid_net(5).
  */
 #pragma once
 
@@ -12,13 +12,15 @@
 #include "lib/error.h"
 
 enum stat_kind {
-	STAT_CPU_TOTAL, /* ns, as the next three */
+	/* in ns, as the next three */
+	STAT_CPU_TOTAL,
 	STAT_CPU_USER,
 	STAT_CPU_SYSTEM,
 	STAT_CPU_THROTTLED_TIME,
 	STAT_CPU_PERIODS,
 	STAT_CPU_THROTTLED,
-	STAT_MEMORY_USAGE, /* bytes; limits are UINT64_MAX where there is none */
+	/* in bytes; a missing limit is UINT64_MAX */
+	STAT_MEMORY_USAGE,
 	STAT_MEMORY_PEAK,
 	STAT_MEMORY_FAILCNT,
 	STAT_MEMORY_LIMIT,
@@ -26,13 +28,17 @@ enum stat_kind {
 	STAT_SWAP_PEAK,
 	STAT_SWAP_FAILCNT,
 	STAT_SWAP_LIMIT,
-	STAT_MEMORY_STAT, /* name: a key of memory.stat, or of memory.pressure */
+	/* name: a key of memory.stat, or one made from memory.pressure */
+	STAT_MEMORY_STAT,
 	STAT_PIDS_CURRENT,
 	STAT_PIDS_LIMIT,
-	STAT_IO,            /* major:minor, name: a key of io.stat */
-	STAT_HUGETLB_USAGE, /* name: the page size */
+	/* major:minor of the device; name: a key of io.stat */
+	STAT_IO,
+	/* name: the page size */
+	STAT_HUGETLB_USAGE,
 	STAT_HUGETLB_FAILCNT,
-	STAT_NET, /* name: the interface; major: enum stat_net */
+	/* name: the interface; major: enum stat_net */
+	STAT_NET,
 };
 
 enum stat_net {
@@ -49,25 +55,29 @@ enum stat_net {
 
 #define STAT_NAME_MAX 40
 
-/* Without padding that would be sent uninitialised. */
+/* One number. Has no padding, which would be sent uninitialised. */
 struct stat_record {
 	uint32_t kind;
 	uint32_t major, minor;
-	char name[STAT_NAME_MAX]; /* NUL-ended, padded with NUL */
+	/* NUL-terminated, padded with NUL */
+	char name[STAT_NAME_MAX];
 	uint32_t unused;
 	uint64_t value;
 };
 
-/* Most records of one container: 100 disks and all of memory.stat. */
+/* The most records of one container: enough for 100 disks and all of memory.stat. */
 #define STATS_MAX 4096
 
 struct stats {
-	struct stat_record *list; /* the caller's to free */
+	/* freed by the caller */
+	struct stat_record *list;
 	size_t n, room;
 };
 
-/* Reads the files of the cgroup that fd is open on, which may be removed meanwhile. */
+/* Appends the counters of the cgroup that fd is open on, which may be removed at the same time.
+ * Returns 0, or -1 and sets err if memory runs out. */
 int cgroup_stats_read(int fd, struct stats *stats, struct error *err);
 
-/* Reads the interfaces of the caller's network namespace, without the loopback. */
+/* Appends the counters of the interfaces in the caller's network namespace, except loopback.
+ * Returns 0, or -1 and sets err if memory runs out. */
 int net_stats_read(int proc_fd, struct stats *stats, struct error *err);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Cgroup files that a host names itself. Only files of the table: never one that moves processes, opens the cgroup to
- * others or acts beyond it. Called when a spec arrives, and by workers. */
+/* Cgroup files that annotations name. Only the files of a table may be set: none that moves
+ * processes, delegates the cgroup or has an effect outside of it. */
 #include "agent/cgroup/unified.h"
 
 #include <stdbool.h>
@@ -40,7 +40,7 @@ static const char *const files[] = {
 	"rdma.max",
 };
 
-/* "hugetlb.2MB.max", "hugetlb.1GB.rsvd.max" */
+/* Recognises "hugetlb.2MB.max" and "hugetlb.1GB.rsvd.max" for all page sizes. */
 static bool
 is_hugetlb(const char *name)
 {
@@ -66,7 +66,7 @@ is_known(const char *name)
 	return is_hugetlb(name);
 }
 
-/* The file that an annotation names, or NULL if it is not about cgroups. */
+/* Returns the file that an annotation names, or NULL if it has another prefix. */
 static const char *
 file_of(const Grpc__Spec__AnnotationsEntry *entry)
 {
@@ -87,18 +87,18 @@ unified_validate(const Grpc__Spec *spec, struct error *err)
 		if (!is_known(file))
 			return error_set(err, ERROR_INVALID_ARGUMENT,
 					 "annotations: " UNIFIED_PREFIX
-					 "%.64s is no cgroup file that may be set",
+					 "%.64s is not a cgroup file that may be set",
 					 file);
 		if (!*value || strlen(value) > VALUE_MAX)
 			return error_set(err, ERROR_INVALID_ARGUMENT,
 					 "annotations: " UNIFIED_PREFIX
-					 "%.64s: the value is empty or over %d bytes",
+					 "%.64s: the value is empty or longer than %d bytes",
 					 file, VALUE_MAX);
 	}
 	return 0;
 }
 
-/* A file with a line for each device takes one line in a write. */
+/* Adds one write per line, since files with a line per device accept only one line at a time. */
 static int
 add_lines(struct cgroup_settings *s, const char *file, const char *value, struct error *err)
 {
@@ -114,7 +114,8 @@ add_lines(struct cgroup_settings *s, const char *file, const char *value, struct
 	return 0;
 }
 
-/* What the annotations say of one file of the table, or (NULL) of all huge page limits. */
+/* Adds the writes of the annotations that name one file of the table, or, if name is NULL, a
+ * huge page limit. */
 static int
 add_file(struct cgroup_settings *s, const Grpc__Spec *spec, const char *name, struct error *err)
 {
@@ -135,7 +136,8 @@ unified_apply(int fd, const Grpc__Spec *spec, struct error *err)
 	struct cgroup_settings settings = { 0 };
 	int result = 0;
 
-	/* in the order of their names, as the table has them: cpu.max before cpu.max.burst, which depends on it */
+	/* in the order of the table, in which cpu.max precedes cpu.max.burst, which depends on
+	 * it */
 	for (size_t f = 0; result == 0 && f <= ARRAY_LEN(files); f++)
 		result = add_file(&settings, spec, f < ARRAY_LEN(files) ? files[f] : NULL, err);
 	if (result == 0)

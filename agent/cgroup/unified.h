@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Files of cgroup v2 by their names, as runtime-spec's linux.resources.unified has them. The protocol's spec has no such
- * field: a host says them in annotations, UNIFIED_PREFIX followed by the file's name.
+ * Values of cgroup v2 files by name, as in linux.resources.unified of the runtime-spec. The
+ * protocol's spec lacks that field, so a host sends them as annotations: UNIFIED_PREFIX followed by
+ * the file's name.
  */
 #pragma once
 
@@ -10,8 +11,10 @@
 
 #define UNIFIED_PREFIX "tatami.cgroup."
 
-/* Is each of them a file that limits or shares something, with a value that is not absurd? Never blocks. */
+/* Checks that each such annotation names a file that may be set, and the length of its value.
+ * Returns 0, or -1 and INVALID_ARGUMENT. Never blocks. */
 int unified_validate(const Grpc__Spec *spec, struct error *err);
 
-/* Writes them into the cgroup that fd is open on, after and over the other limits. Worker only: may block. */
+/* Writes the values to the cgroup that fd is open on, overriding other limits. Returns 0, or -1
+ * and sets err. Worker side: may block. */
 int unified_apply(int fd, const Grpc__Spec *spec, struct error *err);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Who gets a debug shell: the host over vsock, up to CONSOLE_SESSIONS_MAX at a time, or who sits at the guest's console,
- * one after the other. See console.h. */
+/* Sources of debug console sessions: connections over vsock, up to CONSOLE_SESSIONS_MAX at a
+ * time, or the guest's own console, one session after the other. */
 #include "agent/console/console.h"
 
 #include <errno.h>
@@ -41,14 +41,15 @@ console_on_listener(uint32_t events, void *data)
 	if (console->n_sessions >= CONSOLE_SESSIONS_MAX) {
 		(void)!write(fd, full_text, strlen(full_text));
 		close_fd(&fd);
-		log_warn("console", "all %d sessions are taken", CONSOLE_SESSIONS_MAX);
+		log_warn("console", "connection refused: all %d sessions are taken",
+			 CONSOLE_SESSIONS_MAX);
 	} else if (session_start(console, fd, &err) < 0) {
-		log_warn("console", "no session: %s", err.msg);
+		log_warn("console", "failed to start a session: %s", err.msg);
 	}
 }
 
 static int
-listen_at(struct console *console, struct error *err)
+console_listen(struct console *console, struct error *err)
 {
 	int family;
 
@@ -63,14 +64,15 @@ listen_at(struct console *console, struct error *err)
 
 /* ---- the guest's own console ---- */
 
-/* A session of its own copy of the descriptor; what is typed is the session's until that has ended. */
+/* Starts a session on a copy of the descriptor. The console itself is not read until that
+ * session has ended. */
 static int
-start_serial(struct console *console, struct error *err)
+serial_start(struct console *console, struct error *err)
 {
 	int fd = fcntl(console->serial, F_DUPFD_CLOEXEC, 3);
 
 	if (fd < 0)
-		return error_sys(err, "start a session on the console");
+		return error_sys(err, "failed to duplicate the console's descriptor");
 	watch_set_events(console->watch, 0);
 	if (session_start(console, fd, err) == 0)
 		return 0;
@@ -79,7 +81,7 @@ start_serial(struct console *console, struct error *err)
 }
 
 static void
-on_serial(uint32_t events, void *data)
+serial_on_key(uint32_t events, void *data)
 {
 	struct console *console = data;
 	struct error err = ERROR_INIT;
@@ -87,17 +89,18 @@ on_serial(uint32_t events, void *data)
 
 	(void)events;
 	if (RETRY_EINTR(read(console->serial, key, sizeof(key))) < 0 && errno != EAGAIN) {
-		log_warn("console", "read /dev/console: %s", strerror(errno));
+		log_warn("console", "failed to read /dev/console: %s", strerror(errno));
 		watch_set_events(console->watch, 0);
 		return;
 	}
-	if (start_serial(console, &err) < 0)
-		log_warn("console", "no session: %s", err.msg);
+	if (serial_start(console, &err) < 0)
+		log_warn("console", "failed to start a session: %s", err.msg);
 }
 
-/* Every key is the shell's; what is printed there is not the shell's alone, and keeps its line ends. */
+/* Passes every key on to the shell. Output processing stays on: init and the kernel print there,
+ * too, and end their lines with a bare newline. */
 static void
-make_raw(struct console *console)
+serial_make_raw(struct console *console)
 {
 	struct termios *saved = malloc(sizeof(*saved));
 	struct termios raw;
@@ -114,16 +117,16 @@ make_raw(struct console *console)
 }
 
 static int
-open_serial(struct console *console, struct error *err)
+serial_open(struct console *console, struct error *err)
 {
 	console->serial = openat(console->spec.roots->dev, "console",
 				 O_RDWR | O_NOCTTY | O_NONBLOCK | O_CLOEXEC);
 	if (console->serial < 0)
-		return error_sys(err, "open /dev/console");
-	make_raw(console);
-	console->watch =
-		loop_watch(console->spec.loop, console->serial, EPOLLIN, on_serial, console, err);
-	return console->watch ? start_serial(console, err) : -1;
+		return error_sys(err, "failed to open /dev/console");
+	serial_make_raw(console);
+	console->watch = loop_watch(console->spec.loop, console->serial, EPOLLIN, serial_on_key,
+				    console, err);
+	return console->watch ? serial_start(console, err) : -1;
 }
 
 void
@@ -152,8 +155,9 @@ console_new(const struct console_spec *spec, struct error *err)
 	console->spare = -1;
 	console->serial = -1;
 	list_init(&console->sessions);
-	if ((spec->address ? listen_at(console, err) : open_serial(console, err)) == 0) {
-		console->spec.address = NULL; /* the caller's */
+	if ((spec->address ? console_listen(console, err) : serial_open(console, err)) == 0) {
+		/* owned by the caller */
+		console->spec.address = NULL;
 		return console;
 	}
 	console_free(console);

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The debug console: shells of the guest for whoever of the host connects, or one on the guest's own console. It is there
- * only if agent.debug_console asks for it, and not at all in a build with -Ddebug_console=false. Wired by agent/agent_main.c. A
- * shell is a child of init like every other process; all relaying is done by the loop, which never blocks.
+ * The debug console: shells in the guest for connections from the host, or one shell on the guest's
+ * own console. It exists only if agent.debug_console is set, and not at all in a build with
+ * -Ddebug_console=false. agent/agent_main.c connects it. A shell is a child of init like every other
+ * process; the loop relays its bytes and never blocks.
  */
 #pragma once
 
@@ -14,22 +15,27 @@ struct initlink;
 struct jobs;
 struct console;
 
-/* At a time. Who comes when all are taken is told so and sent away. */
+/* Concurrent sessions. Further connections get a message and are closed. */
 #define CONSOLE_SESSIONS_MAX 4
 
 struct console_spec {
 	struct loop *loop;
 	struct jobs *jobs;
 	struct initlink *init;
-	const struct roots *roots; /* must outlive the console */
-	const char *address;       /* agent/server/address.h; NULL: /dev/console */
+	/* must outlive the console */
+	const struct roots *roots;
+	/* see agent/server/address.h; NULL: /dev/console */
+	const char *address;
 };
 
-/* NULL and err if it cannot listen, or there is no /dev/console. */
+/* Starts to listen, or starts a session on /dev/console. Returns NULL and sets err if that
+ * fails. spec and its address are copied or used during the call only. */
 struct console *console_new(const struct console_spec *spec, struct error *err);
 
-/* Hangs up all sessions. Before jobs_free(). NULL is allowed. */
+/* Hangs up all sessions and frees the console. Must be called before jobs_free(). NULL is
+ * allowed. */
 void console_free(struct console *console);
 
-/* Sessions now, those included whose shell has not ended yet. */
+/* Returns the number of sessions, including those that are hung up but whose shell has not ended
+ * yet. */
 unsigned int console_sessions(const struct console *console);

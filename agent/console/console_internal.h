@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What console.c (who connects), session.c (one of them) and shell.c (the process) share. Nobody else includes this. */
+/* Shared by console.c (connections), session.c (one session) and shell.c (the shell's process)
+ * only. */
 #pragma once
 
 #include <stdbool.h>
@@ -14,30 +15,36 @@ struct session;
 
 struct console {
 	struct console_spec spec;
-	int listener, spare; /* spare: for address_accept() */
-	char *path;          /* of a unix socket */
-	int serial;          /* /dev/console, -1: there is a listener */
+	/* the latter for address_accept() */
+	int listener, spare;
+	/* of the unix socket, NULL for vsock */
+	char *path;
+	/* /dev/console, or -1 if there is a listener */
+	int serial;
 	struct watch *watch;
-	void *saved; /* struct termios of the serial console */
+	/* struct termios of the serial console before it was made raw, or NULL */
+	void *saved;
 	struct list sessions;
 	unsigned int n_sessions;
 };
 
 /* ---- session.c ---- */
 
-/* A session with fd, which becomes its own (also when this fails). */
+/* Starts a session whose peer is fd. Takes fd, also on failure. Returns 0, or -1 and sets err. */
 int session_start(struct console *console, int fd, struct error *err);
 void session_free(struct session *s);
 struct session *session_of_node(struct list *node);
 
 /* ---- console.c ---- */
 
-/* A session has ended and is gone. */
+/* Releases the place of a session that was freed. */
 void console_session_gone(struct console *console);
 
 /* ---- shell.c ---- */
 
-#define SHELL_MSG_TTY 1 /* worker_send(): the master of the shell's terminal */
+/* worker_send(): carries the master of the shell's terminal */
+#define SHELL_MSG_TTY 1
 
-/* job_work_fn: starts a shell on a terminal of its own. arg is the struct roots. */
+/* Starts a shell on a terminal of its own (job_work_fn; arg is the struct roots). Worker side:
+ * may block. */
 int shell_work(struct worker *w, void *arg, struct error *err);

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * One session of the debug console: bytes between a peer (a connection, or the serial console) and the terminal of a
- * shell. Each direction holds one buffer, and is not read while that is full.
+ * One session of the debug console: moves bytes between a peer (a connection, or the serial
+ * console) and the terminal of a shell. Each direction has one buffer; its source is not read until
+ * that buffer is empty.
  *
- *	STARTING (a worker makes the shell) -> RUNNING -> ENDING (peer or shell has gone, the other one follows)
+ *	STARTING (a worker makes the shell) -> RUNNING -> ENDING (peer or shell is gone)
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -23,12 +24,16 @@
 #include "lib/log_event.h"
 #include "lib/sys.h"
 
-#define CHUNK     4096
-#define START_MS  10000
-#define HANGUP_MS 2000 /* from the terminal's hang-up to the shell's kill */
-#define REST_MS   2000 /* for the output that is left behind the shell's end */
-#define EOF_MS    500  /* between two ends of file */
-#define EOF_KEY   4    /* ^D */
+#define CHUNK    4096
+#define START_MS 10000
+/* between hanging up the terminal and killing the shell */
+#define HANGUP_MS 2000
+/* time for the output that is left after the shell has ended */
+#define REST_MS 2000
+/* between two ^D */
+#define EOF_MS 500
+/* ^D */
+#define EOF_KEY 4
 
 struct pipe_buf {
 	char data[CHUNK + WINDOW_HELD + 1];
@@ -40,14 +45,18 @@ struct session {
 	struct console *console;
 	int peer, master, pidfd;
 	struct watch *peer_watch, *master_watch;
-	struct job *job;     /* until the shell runs */
-	struct child *child; /* until it has ended */
+	/* NULL once the shell runs */
+	struct job *job;
+	/* NULL once the shell has ended */
+	struct child *child;
 	struct timer *timer, *eof_timer;
 	struct window window;
 	struct pipe_buf in, out;
 	bool is_running;
-	bool has_eof;   /* the peer sends no more */
-	bool has_shell; /* one was started, and has not ended */
+	/* the peer has closed its sending side */
+	bool has_eof;
+	/* a shell was started and has not ended */
+	bool has_shell;
 };
 
 static void session_update(struct session *s);
@@ -104,8 +113,8 @@ kill_shell(void *data)
 		(void)sys_pidfd_send_signal(s->pidfd, SIGKILL);
 }
 
-/* Nobody is at the other end any more. The shell hears of it as of a line that was hung up, and once more if it does
- * not mind; the session is over when it has ended. */
+/* Ends the session: hangs up the shell's terminal, and kills the shell if it has not ended after
+ * HANGUP_MS. The session is freed when the shell has ended. */
 static void
 session_hang_up(struct session *s)
 {
@@ -132,7 +141,8 @@ session_hang_up(struct session *s)
 
 /* ---- from the peer to the terminal ---- */
 
-/* As somebody does who presses ^D until the shell has ended: it may be lost on a program that is running just now. */
+/* Types ^D again and again until the shell has ended: the program in the foreground may consume
+ * one. */
 static void
 type_eof(void *data)
 {
@@ -146,8 +156,8 @@ type_eof(void *data)
 		session_update(s);
 }
 
-/* At the end of the input the terminal is told so as a keyboard would. A peer that is gone altogether has no use for
- * the output either. */
+/* Passes the end of the input on to the terminal as ^D. Returns false if the peer no longer
+ * reads either. */
 static bool
 end_input(struct session *s)
 {
@@ -157,7 +167,7 @@ end_input(struct session *s)
 	       errno == ENOTSOCK;
 }
 
-/* False: the session is to be hung up. */
+/* Returns false if the session must be hung up. */
 static bool
 read_peer(struct session *s)
 {
@@ -179,7 +189,7 @@ read_peer(struct session *s)
 	return true;
 }
 
-/* Writes what it takes. False: it takes nothing any more. */
+/* Writes as much as fd takes without blocking. Returns false if fd can no longer be written to. */
 static bool
 session_flush(struct pipe_buf *b, int fd, struct watch *watch)
 {
@@ -200,7 +210,7 @@ on_peer(uint32_t events, void *data)
 {
 	struct session *s = data;
 
-	/* With both directions closed nobody sees what the shell would still say. */
+	/* EPOLLHUP: both directions are closed, so further output would be lost */
 	if (events & (EPOLLHUP | EPOLLERR) || !session_flush(&s->out, s->peer, s->peer_watch) ||
 	    !read_peer(s)) {
 		session_hang_up(s);
@@ -212,7 +222,7 @@ on_peer(uint32_t events, void *data)
 
 /* ---- from the terminal to the peer ---- */
 
-/* False: there will be no more. */
+/* Returns false at the end of the shell's output. */
 static bool
 read_master(struct session *s)
 {
@@ -245,10 +255,10 @@ on_master(uint32_t events, void *data)
 	session_update(s);
 }
 
-/* ---- both ---- */
+/* ---- both directions ---- */
 
 static void
-rest_over(void *data)
+on_rest_timeout(void *data)
 {
 	struct session *s = data;
 
@@ -256,7 +266,8 @@ rest_over(void *data)
 	session_free(s);
 }
 
-/* Waits for what can be done next; ends the session when that is nothing. */
+/* Polls for the events that can be served next. Hangs up when all output was passed on and there
+ * will be no more. */
 static void
 session_update(struct session *s)
 {
@@ -264,7 +275,7 @@ session_update(struct session *s)
 		session_hang_up(s);
 		return;
 	}
-	/* EPOLLERR: its end is told even if there is nothing to be read or written */
+	/* EPOLLERR, so that a closed peer is noticed while neither direction is polled */
 	watch_set_events(s->peer_watch, EPOLLERR | (s->in.n == 0 && !s->has_eof ? EPOLLIN : 0u) |
 						(s->out.n > 0 ? EPOLLOUT : 0u));
 	if (s->master_watch)
@@ -273,23 +284,25 @@ session_update(struct session *s)
 }
 
 static void
-shell_ended(int status, bool gone, void *data)
+on_shell_ended(int status, bool gone, void *data)
 {
 	struct session *s = data;
 	struct error err = ERROR_INIT;
 
 	(void)gone;
-	log_info("console", "a shell has ended, wait status %d", status);
+	log_info("console", "a shell ended with wait status %d", status);
 	s->child = NULL;
 	s->has_shell = false;
 	if (s->job)
-		return; /* which fails now */
+		/* it fails now */
+		return;
 	if (!s->is_running) {
 		session_free(s);
 		return;
 	}
-	/* Its last words are on their way, unless somebody else keeps the terminal. */
-	s->timer = loop_timer(s->console->spec.loop, REST_MS, rest_over, s, &err);
+	/* The terminal's end of file follows the last output, unless another process keeps the
+	 * terminal open. */
+	s->timer = loop_timer(s->console->spec.loop, REST_MS, on_rest_timeout, s, &err);
 	if (!s->timer)
 		session_free(s);
 }
@@ -303,9 +316,11 @@ take_terminal(struct job *job, const struct job_message *m, void *data, struct e
 
 	(void)job;
 	if (s->master >= 0)
-		return error_set(err, ERROR_INTERNAL, "a worker sent a second terminal");
+		return error_set(err, ERROR_INTERNAL, "the worker sent a second terminal");
 	s->master = steal_fd(&m->fds[0]);
-	return fcntl(s->master, F_SETFL, O_NONBLOCK) < 0 ? error_sys(err, "set up a terminal") : 0;
+	return fcntl(s->master, F_SETFL, O_NONBLOCK) < 0
+		       ? error_sys(err, "failed to make a terminal non-blocking")
+		       : 0;
 }
 
 static int
@@ -316,13 +331,13 @@ take_process(struct job *job, pid_t pid, int pidfd, void *data, struct error *er
 	(void)job;
 	close_fd(&s->pidfd);
 	s->pidfd = pidfd;
-	s->child = initlink_watch(s->console->spec.init, pid, shell_ended, s, err);
+	s->child = initlink_watch(s->console->spec.init, pid, on_shell_ended, s, err);
 	s->has_shell = s->child != NULL;
 	return s->child ? 0 : -1;
 }
 
 static void
-say(const struct session *s, const char *text)
+session_print(const struct session *s, const char *text)
 {
 	char line[ERROR_MSG_MAX + 32];
 	int n = snprintf(line, sizeof(line), "debug console: %s\r\n", text);
@@ -332,7 +347,7 @@ say(const struct session *s, const char *text)
 }
 
 static void
-started(struct job *job, const struct error *failure, void *data)
+on_started(struct job *job, const struct error *failure, void *data)
 {
 	struct session *s = data;
 	struct error err = *failure;
@@ -344,8 +359,8 @@ started(struct job *job, const struct error *failure, void *data)
 			loop_watch(s->console->spec.loop, s->master, EPOLLIN, on_master, s, &err);
 	if (!s->master_watch) {
 		if (s->peer >= 0) {
-			log_warn("console", "no shell: %s", err.msg);
-			say(s, err.msg);
+			log_warn("console", "failed to start a shell: %s", err.msg);
+			session_print(s, err.msg);
 		}
 		session_hang_up(s);
 		return;
@@ -367,7 +382,7 @@ static const struct job_ops shell_ops = {
 	.messages = shell_messages,
 	.n_messages = ARRAY_LEN(shell_messages),
 	.process = take_process,
-	.done = started,
+	.done = on_started,
 };
 
 int

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The shell of a debug console: a terminal for it, a process, a program. Runs in a worker, and in the shell's process up
- * to its execve. */
+/* The shell of a debug console: its terminal, its process, its program. Runs in a worker, and in
+ * the shell's process up to execve. */
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -19,7 +19,7 @@
 #define TIOCGPTPEER 0x5441
 #endif
 
-/* The first that is there, with its name as argv[0]. */
+/* The first one that exists is used, with its name as argv[0]. */
 static const struct {
 	const char *path, *name;
 } shells[] = {
@@ -29,7 +29,9 @@ static const struct {
 };
 
 #define ENVIRONMENT_MAX 32
-#define AGENTS_OWN      "KATA_AGENT_" /* which `tatami --print-config` should see as the agent does */
+/* The agent's own variables are passed on, so that `tatami --print-config` in the shell prints
+ * the same. */
+#define AGENTS_OWN "KATA_AGENT_"
 
 static const char *const environment[] = {
 	"TERM=xterm",
@@ -40,7 +42,8 @@ static const char *const environment[] = {
 
 struct shell {
 	const struct roots *roots;
-	size_t which; /* of shells */
+	/* index in shells */
+	size_t which;
 	int slave, gate;
 };
 
@@ -51,7 +54,7 @@ find_shell(const struct roots *roots, size_t *which, struct error *err)
 		if (faccessat(roots->root, shells[*which].path + 1, X_OK, 0) == 0)
 			return 0;
 	}
-	return error_set(err, ERROR_NOT_FOUND, "there is no shell in this guest (%s, %s)",
+	return error_set(err, ERROR_NOT_FOUND, "no shell found in the guest (tried %s, %s)",
 			 shells[1].path, shells[2].path);
 }
 
@@ -63,10 +66,10 @@ open_terminal(const struct roots *roots, int *slave, struct error *err)
 	int unlock = 0;
 
 	if (master < 0 || ioctl(master, TIOCSPTLCK, &unlock) < 0)
-		return error_sys(err, "make a terminal");
+		return error_sys(err, "failed to create a terminal");
 	*slave = ioctl(master, TIOCGPTPEER, O_RDWR | O_NOCTTY | O_CLOEXEC);
 	if (*slave < 0)
-		return error_sys(err, "open the terminal");
+		return error_sys(err, "failed to open the terminal's slave side");
 	(void)ioctl(master, TIOCSWINSZ, &size);
 	return steal_fd(&master);
 }
@@ -85,9 +88,10 @@ make_environment(const char *out[ENVIRONMENT_MAX])
 	out[n] = NULL;
 }
 
-/* The shell's process. It waits until init knows of it, and ends if that is not to be. */
+/* Runs in the shell's process: waits until it is registered with init, or exits if the gate is
+ * closed before. */
 _Noreturn static void
-run(const struct shell *shell)
+shell_exec(const struct shell *shell)
 {
 	const char *argv[] = { shells[shell->which].name, NULL };
 	const char *env[ENVIRONMENT_MAX];
@@ -115,16 +119,17 @@ run(const struct shell *shell)
 	_exit(exec_error_code(failed));
 }
 
-/* Registered with init, its terminal handed over: then it may go. */
+/* Registers the process with init, hands the terminal over to the agent, and then opens the
+ * gate. */
 static int
-lead(struct worker *w, pid_t pid, int pidfd, int master, int gate, struct error *err)
+shell_release(struct worker *w, pid_t pid, int pidfd, int master, int gate, struct error *err)
 {
 	const struct undo undo = { .kind = &undo_kill, .fd = pidfd, .id = pid };
 
 	if (worker_step(w, &undo, err) < 0 || worker_process(w, pid, pidfd, err) < 0 ||
 	    worker_send(w, SHELL_MSG_TTY, NULL, 0, &master, 1, true, err) < 0)
 		return -1;
-	return write_full(gate, "", 1) < 0 ? error_sys(err, "let the shell go") : 0;
+	return write_full(gate, "", 1) < 0 ? error_sys(err, "failed to open the shell's gate") : 0;
 }
 
 int
@@ -149,7 +154,7 @@ shell_work(struct worker *w, void *arg, struct error *err)
 	if (master < 0)
 		return -1;
 	if (pipe2(ends, O_CLOEXEC) < 0)
-		return error_sys(err, "make a pipe");
+		return error_sys(err, "failed to create a pipe");
 	shell.slave = slave;
 	shell.gate = ends[0];
 	gate = ends[1];
@@ -157,10 +162,10 @@ shell_work(struct worker *w, void *arg, struct error *err)
 	if (pid == 0) {
 		(void)close(gate);
 		(void)close(worker_fd(w));
-		run(&shell);
+		shell_exec(&shell);
 	}
 	(void)close(ends[0]);
 	if (pid < 0)
-		return error_sys(err, "start the shell");
-	return lead(w, pid, pidfd, master, gate, err);
+		return error_sys(err, "failed to fork the shell");
+	return shell_release(w, pid, pidfd, master, gate, err);
 }

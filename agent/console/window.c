@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* See window.h. Called by session.c for all that is typed. */
+/* The parser of reports of a window's size. */
 #include "agent/console/window.h"
 
 #include <string.h>
@@ -11,7 +11,8 @@
 
 enum match {
 	MATCH_NOT,
-	MATCH_PART, /* of a report so far */
+	/* the beginning of a report */
+	MATCH_PART,
 	MATCH_WHOLE,
 };
 
@@ -21,7 +22,7 @@ is_digit(char c)
 	return c >= '0' && c <= '9';
 }
 
-/* ROWS;COLUMNS of up to four digits each, both above 0. */
+/* Parses ROWS;COLUMNS, both greater than 0. */
 static bool
 read_size(const char *text, size_t n, struct winsize *size)
 {
@@ -41,7 +42,7 @@ read_size(const char *text, size_t n, struct winsize *size)
 }
 
 static enum match
-match(const char *text, size_t n, struct winsize *size)
+window_match(const char *text, size_t n, struct winsize *size)
 {
 	size_t digits = 0, numbers = 1;
 
@@ -71,7 +72,7 @@ window_filter(struct window *w, const char *in, size_t n, char *out, struct wins
 
 	for (size_t i = 0; i < n; i++) {
 		w->held[w->n++] = in[i];
-		switch (match(w->held, w->n, size)) {
+		switch (window_match(w->held, w->n, size)) {
 		case MATCH_PART:
 			break;
 		case MATCH_WHOLE:
@@ -79,7 +80,7 @@ window_filter(struct window *w, const char *in, size_t n, char *out, struct wins
 			w->n = 0;
 			break;
 		case MATCH_NOT:
-			/* The last byte may begin another one. */
+			/* The last byte may begin another report. */
 			memcpy(out + done, w->held, w->n - 1);
 			done += w->n - 1;
 			w->held[0] = in[i];
@@ -89,7 +90,8 @@ window_filter(struct window *w, const char *in, size_t n, char *out, struct wins
 			break;
 		}
 	}
-	/* Somebody who has pressed the escape key is not to wait for his next one. */
+	/* A prefix as short as the escape key's own byte is passed on at once: it is more likely
+	 * a key. */
 	if (w->n < N_BEGIN) {
 		memcpy(out + done, w->held, w->n);
 		done += w->n;

@@ -1,7 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Waiting for devices: any "add" of the kernel makes every waiter look at sysfs again. That is a handful of
- * system calls for each hot-plugged device and cannot miss one, whatever the event's path looks like.
+ * Waiting for devices. Every "add" event of the kernel makes all waits look at sysfs again. That
+ * costs a few system calls per hot-plugged device, and finds the device whatever the event's path
+ * looks like.
+ *
+ *	device_find_block() -> first look, in the next turn of the loop -> a look on each "add"
+ *	-> found, or timed out
  */
 #include "agent/device/device.h"
 
@@ -23,13 +27,15 @@
 #include "lib/list.h"
 #include "lib/log.h"
 
-/* The rest comes in the next turn: a container that makes and removes devices all the time does not keep the loop. */
+/* Limits the events read in one turn of the loop, so that a container that makes and removes
+ * devices all the time does not block it. */
 #define EVENTS_A_TURN 64
 
 struct device_watch {
 	struct loop *loop;
 	const struct roots *roots;
-	int fd; /* uevent socket, -1 if the kernel gives none */
+	/* uevent socket, -1 if it could not be opened */
+	int fd;
 	struct watch *watch;
 	uint64_t timeout_ms;
 	struct list waits;
@@ -47,7 +53,8 @@ struct device_wait {
 	void *data;
 	struct timer *timer;
 	struct post first_look;
-	struct log_context *log; /* of the call that waits */
+	/* of the call that waits */
+	struct log_context *log;
 };
 
 static void
@@ -74,7 +81,7 @@ wait_finish(struct device_wait *wait, const struct error *err, const char *node)
 	log_context_free(log);
 }
 
-/* First entry of dir whose name starts with prefix: true and its name. */
+/* Finds the first entry of dir whose name starts with prefix, and copies its name. */
 static bool
 first_entry(int sysfd, const char *dir, const char *prefix, char *name, size_t size)
 {
@@ -99,7 +106,7 @@ first_entry(int sysfd, const char *dir, const char *prefix, char *name, size_t s
 	return found;
 }
 
-/* 0 found (node filled), 1 not there yet, -1 and err. */
+/* Returns 0 and fills node if the device exists, 1 if it does not exist yet, or -1 and sets err. */
 static int
 look_pci(const struct device_wait *wait, char node[DEVICE_NODE_MAX], struct error *err)
 {
@@ -118,7 +125,8 @@ look_pci(const struct device_wait *wait, char node[DEVICE_NODE_MAX], struct erro
 	return 0;
 }
 
-/* The node itself must be there, and a block device: devtmpfs makes it before the uevent. */
+/* Checks that the node exists and is a block device. devtmpfs makes it before the uevent is
+ * sent. */
 static int
 look_node(const struct device_wait *wait, const char *node, struct error *err)
 {
@@ -143,7 +151,7 @@ device_look(const struct device_wait *wait, char node[DEVICE_NODE_MAX], struct e
 	return r ? r : look_node(wait, node, err);
 }
 
-/* Finishes the wait if the device is there or cannot be. */
+/* Finishes the wait if the device exists or can never exist. Returns whether it did. */
 static bool
 try_finish(struct device_wait *wait)
 {
@@ -154,7 +162,7 @@ try_finish(struct device_wait *wait)
 	if (r == 1)
 		return false;
 	if (r < 0) {
-		error_wrap(&err, "find block device %s", wait->location);
+		error_wrap(&err, "failed to find block device %s", wait->location);
 		wait_finish(wait, &err, NULL);
 	} else {
 		wait_finish(wait, &err, node);
@@ -172,7 +180,7 @@ device_on_timeout(void *data)
 	if (try_finish(wait))
 		return;
 	error_set(&err, ERROR_NOT_FOUND,
-		  "find block device %s: it did not appear within %llu ms (" TEXT_NO_UEVENT ")",
+		  "failed to find block device %s: not there after %llu ms (" TEXT_NO_UEVENT ")",
 		  wait->location, (unsigned long long)wait->owner->timeout_ms);
 	wait_finish(wait, &err, NULL);
 }
@@ -191,7 +199,8 @@ on_first_look(void *data)
 		wait_finish(wait, &err, NULL);
 }
 
-/* The found callbacks may cancel or start other waits: begin again after each that finished. */
+/* Looks again for all waits. Starts over after each one that finished, since its callback may
+ * cancel or start others. */
 static void
 search_again(struct device_watch *w)
 {
@@ -223,23 +232,24 @@ device_unlisten(struct device_listener *l)
 		list_remove(&l->node);
 }
 
-/* A listener may end itself and others, and new ones may come: those that were told go to a list of their own. */
+/* Calls all listeners. A listener may remove itself and others and add new ones, so those that
+ * were called are moved to a second list. */
 static void
-tell_listeners(struct device_watch *w, const struct device_event *event)
+call_listeners(struct device_watch *w, const struct device_event *event)
 {
-	struct list told;
+	struct list called;
 
-	list_init(&told);
+	list_init(&called);
 	while (!list_is_empty(&w->listeners)) {
 		struct device_listener *l =
 			list_entry(w->listeners.next, struct device_listener, node);
 
 		list_remove(&l->node);
-		list_append(&told, &l->node);
+		list_append(&called, &l->node);
 		l->fn(event, l->data);
 	}
-	while (!list_is_empty(&told)) {
-		struct list *node = told.next;
+	while (!list_is_empty(&called)) {
+		struct list *node = called.next;
 
 		list_remove(node);
 		list_append(&w->listeners, node);
@@ -264,7 +274,7 @@ device_event_parse(char *text, size_t n, struct device_event *event)
 	}
 }
 
-/* Reads events that wait. true if a device was added, or events were lost. */
+/* Reads pending events. Returns true if a device was added or events were lost. */
 static bool
 drain_events(struct device_watch *w)
 {
@@ -285,18 +295,19 @@ drain_events(struct device_watch *w)
 			if (errno != ENOBUFS)
 				return added;
 			added = true;
-			tell_listeners(w, &lost);
+			call_listeners(w, &lost);
 			continue;
 		}
 		if (n == 0)
 			return added;
-		/* only the kernel's: port 0. Anybody in the namespace may send here. */
+		/* The kernel sends from port 0; any process in the network namespace may send
+		 * here, too. */
 		if (from_len < sizeof(from) || from.nl_pid != 0)
 			continue;
 		text[n] = '\0';
 		device_event_parse(text, (size_t)n, &event);
 		added = added || strcmp(event.action, "add") == 0;
-		tell_listeners(w, &event);
+		call_listeners(w, &event);
 	}
 	return added;
 }
@@ -320,10 +331,10 @@ uevent_socket(struct error *err)
 	int size = 1 << 20;
 
 	if (fd < 0)
-		return error_sys(err, "open the uevent socket");
+		return error_sys(err, "failed to open the uevent socket");
 	(void)setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &size, sizeof(size));
 	if (bind(fd, (struct sockaddr *)&addr, sizeof(addr)) < 0)
-		return error_sys(err, "bind the uevent socket");
+		return error_sys(err, "failed to bind the uevent socket");
 	return steal_fd(&fd);
 }
 
@@ -345,7 +356,7 @@ device_watch_new(struct loop *loop, const struct roots *roots, uint64_t timeout_
 	w->timeout_ms = timeout_ms;
 	w->fd = uevent_socket(&why);
 	if (w->fd < 0) {
-		log_warn("device", "hot-plugged devices will not be seen: %s", why.msg);
+		log_warn("device", "hot-plugged devices will not be detected: %s", why.msg);
 		return w;
 	}
 	w->watch = loop_watch(loop, w->fd, EPOLLIN, on_uevent, w, err);
@@ -378,12 +389,12 @@ check_node_name(const char *location, struct error *err)
 	if (!*name || strchr(name, '/') || strcmp(name, "..") == 0 || name[0] == '.' ||
 	    strlen(location) >= DEVICE_NODE_MAX)
 		return error_set(err, ERROR_INVALID_ARGUMENT,
-				 "block device \"%.80s\": expected /dev/<name>", location);
+				 "invalid block device \"%.80s\": expected /dev/<name>", location);
 	return 0;
 }
 
 static void
-wait_unwanted(struct pending *p)
+wait_cancel(struct pending *p)
 {
 	wait_free(pending_entry(p, struct device_wait, pending));
 }
@@ -401,7 +412,7 @@ device_find_block(struct device_watch *w, const char *location, device_found_fn 
 	}
 	list_init(&wait->node);
 	wait->owner = w;
-	wait->pending.cancel = wait_unwanted;
+	wait->pending.cancel = wait_cancel;
 	wait->found = found;
 	wait->data = data;
 	wait->by_pci = strncmp(location, "/dev/", 5) != 0;

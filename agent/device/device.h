@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Devices of the guest, found in sysfs when they are there already (cold-plugged ones send no uevent) and
- * waited for by uevent when they are not. Loop side: reads sysfs and a netlink socket, never blocks.
+ * Block devices of the guest: looked up in sysfs first (cold-plugged ones send no uevent), then
+ * awaited by uevent. Loop side: reads sysfs and a netlink socket, never blocks.
  */
 #pragma once
 
@@ -15,45 +15,55 @@
 
 struct device_watch;
 
-/* Longest "/dev/<name>" handed out. */
+/* Size of the longest "/dev/<name>", including its NUL. */
 #define DEVICE_NODE_MAX 64
 
-/* Opens the kernel's uevent socket (netlink(7), NETLINK_KOBJECT_UEVENT). Without one, devices that are
- * there are still found. timeout_ms bounds each wait. */
+/* Opens the kernel's uevent socket (netlink(7), NETLINK_KOBJECT_UEVENT). If that fails, a
+ * warning is logged and devices that exist already are still found. timeout_ms limits each wait.
+ * loop and roots must outlive the watch. Returns NULL and sets err if memory or the loop fails. */
 struct device_watch *device_watch_new(struct loop *loop, const struct roots *roots,
 				      uint64_t timeout_ms, struct error *err);
+/* Frees the watch and its waits without calling their callbacks. NULL is allowed. */
 void device_watch_free(struct device_watch *w);
 
-/* node is "/dev/<name>" of the whole disk, or err says why not (NOT_FOUND after the timeout). */
+/* Receives "/dev/<name>" of the whole disk, or NULL and the error (NOT_FOUND if the wait timed
+ * out). */
 typedef void device_found_fn(const struct error *err, const char *node, void *data);
 
-/* Looks for a block device and waits for it if need be. location: a PCI path of a virtio-blk device, or
- * "/dev/<name>". found is called once, never from inside. NULL and err: malformed location. */
+/* Looks for a block device and waits for it if it does not exist yet. location is the PCI path
+ * of a virtio-blk device, or "/dev/<name>". found is called once, never before this returns, and
+ * not after pending_cancel(). Returns NULL and sets err if location is malformed
+ * (INVALID_ARGUMENT) or memory runs out. */
 struct pending *device_find_block(struct device_watch *w, const char *location,
 				  device_found_fn *found, void *data, struct error *err);
 
-/* An event of the kernel. All of it is "" when events were lost: anything may have happened. */
+/* A uevent of the kernel. All fields are "" when events were lost: any change may have happened. */
 struct device_event {
-	const char *action;    /* "add", "remove", "online", ... */
-	const char *path;      /* below /sys, with a leading slash */
-	const char *subsystem; /* "memory", "cpu", "net", ... */
+	/* "add", "remove", "online", ... */
+	const char *action;
+	/* below /sys, with a leading slash */
+	const char *path;
+	/* "memory", "cpu", "net", ... */
+	const char *subsystem;
 };
 typedef void device_event_fn(const struct device_event *event, void *data);
 
-/* Splits a message of the kernel, in place: "action@path", then NUL-ended "KEY=value" (kobject_uevent(9)). A NUL must
- * follow the n bytes of text. The event points into text. */
+/* Splits a message of the kernel in place: "action@path", then NUL-terminated "KEY=value"
+ * strings (lib/kobject_uevent.c in Linux). A NUL must follow the n bytes of text. The event
+ * points into text. */
 void device_event_parse(char *text, size_t n, struct device_event *event);
 
-/* Its owner's, who gives it back with device_unlisten() before it goes. */
+/* Memory of the listener's owner, which calls device_unlisten() before it frees it. */
 struct device_listener {
 	struct list node;
 	device_event_fn *fn;
 	void *data;
 };
 
-/* Calls fn for every event from now on. It may unlisten itself, and other listeners. w NULL: there are none. */
+/* Calls fn for every event from now on. fn may remove its own and other listeners. Does nothing
+ * if w is NULL. */
 void device_listen(struct device_watch *w, struct device_listener *l, device_event_fn *fn,
 		   void *data);
 
-/* Also for one that was zeroed and never listened. */
+/* Removes a listener. A zeroed one that was never added is allowed. */
 void device_unlisten(struct device_listener *l);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* PCI paths. Each hop but the last is a bridge, whose bus is the single entry of its pci_bus directory. */
+/* PCI paths. Each hop except the last is a bridge, whose bus is the only entry of its pci_bus
+ * directory. */
 #include "agent/device/pci.h"
 
 #include <dirent.h>
@@ -31,7 +32,7 @@ parse_hex_max(const char *s, size_t n, unsigned int max, unsigned int *out)
 	return true;
 }
 
-/* One "SS[.F]". */
+/* Parses one "SS[.F]". */
 static bool
 parse_hop(const char *s, size_t n, unsigned int *slot, unsigned int *function)
 {
@@ -62,8 +63,8 @@ pci_path_parse(const char *text, struct pci_path *out, struct error *err)
 			   !parse_hop(s, n, &p.hops[p.n].slot, &p.hops[p.n].function)) {
 			return error_set(
 				err, ERROR_INVALID_ARGUMENT,
-				"PCI path \"%.64s\": element %u is no slot[.function], or there "
-				"are more than %d",
+				"invalid PCI path \"%.64s\": element %u is not slot[.function], or "
+				"there are more than %d elements",
 				text, i + 1, PCI_PATH_DEPTH);
 		} else {
 			p.n++;
@@ -74,7 +75,8 @@ pci_path_parse(const char *text, struct pci_path *out, struct error *err)
 	return 0;
 }
 
-/* The bus behind a bridge ("0000:01"): 0 found, 1 not there (yet), -1 more than one. */
+/* Finds the bus behind a bridge ("0000:01"). Returns 0 if there is one, 1 if there is none yet,
+ * -1 if there are more. */
 static int
 bus_behind(int sysfd, const char *bridge, char bus[16])
 {
@@ -115,14 +117,14 @@ pci_path_resolve(int sysfd, const struct pci_path *path, char *out, size_t size,
 		len += snprintf(dir + len, sizeof(dir) - (size_t)len, "/%s:%02x.%x", bus,
 				path->hops[i].slot, path->hops[i].function);
 		if (len < 0 || (size_t)len >= sizeof(dir))
-			return error_set(err, ERROR_INTERNAL, "PCI path is too long in sysfs");
+			return error_set(err, ERROR_INTERNAL,
+					 "the device's path in sysfs is too long");
 		if (i + 1 < path->n) {
 			int r = bus_behind(sysfd, dir, bus);
 
 			if (r < 0)
 				return error_set(err, ERROR_INTERNAL,
-						 "PCI bridge %s has more than one bus behind it",
-						 dir);
+						 "more than one bus behind PCI bridge %s", dir);
 			if (r)
 				return r;
 		}
@@ -130,6 +132,6 @@ pci_path_resolve(int sysfd, const struct pci_path *path, char *out, size_t size,
 	if (fstatat(sysfd, dir, &st, 0) < 0)
 		return 1;
 	if ((size_t)snprintf(out, size, "%s", dir) >= size)
-		return error_set(err, ERROR_INTERNAL, "PCI path is too long in sysfs");
+		return error_set(err, ERROR_INTERNAL, "the device's path in sysfs is too long");
 	return 0;
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Waits for all of several devices. See search.h; called by agent/sandbox. */
+/* Waiting for several devices. */
 #include "agent/device/search.h"
 
 #include <stdio.h>
@@ -7,7 +7,8 @@
 
 struct item {
 	struct device_search *search;
-	struct pending *wait; /* NULL once it is over */
+	/* NULL once it has finished */
+	struct pending *wait;
 	char node[DEVICE_NODE_MAX];
 };
 
@@ -25,7 +26,7 @@ cancel_rest(struct device_search *s)
 		pending_cancel(&s->items[i].wait);
 }
 
-/* done may free the search: nothing of it is touched afterwards. */
+/* Records the result of one device. done may free the search, which must not be used after it. */
 static void
 on_found(const struct error *err, const char *node, void *data)
 {

@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What a copier does with one order. Every directory on the way is opened without following any symlink, and everything
- * else happens through the fd of the parent and names without a slash. Worker only: may block for as long as the share
- * does. Never called by the loop.
+ * The execution of one order. Parent directories are opened without following symlinks; all other
+ * operations use the parent's descriptor and names without a slash. Worker side: may block for as
+ * long as the share does.
+ *
+ *	open or make the parents -> write the temporary entry
+ *	-> put it in place (rename or exchange) -> remove the old entry
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -18,17 +21,21 @@
 #include "lib/path.h"
 #include "lib/sys.h"
 
-#define SHARED    "shared/containers/"
-#define BASE_LEN  (sizeof(SHARED) - 1)
-#define BASE_MODE 0755 /* of the shared directory itself */
+#define SHARED   "shared/containers/"
+#define BASE_LEN (sizeof(SHARED) - 1)
+/* of the shared directory itself */
+#define BASE_MODE 0755
 
-/* One order at work. */
+/* The order being executed. */
 struct site {
 	int run, proc;
 	const struct copy_order *order;
-	int parent;       /* of the target, O_PATH */
-	const char *name; /* the target's own, in order->path */
-	bool has_temp;    /* something of ours is called order->temp */
+	/* the target's parent directory, O_PATH */
+	int parent;
+	/* last component, points into order->path */
+	const char *name;
+	/* the entry order->temp exists and is ours */
+	bool has_temp;
 	struct copy_result *result;
 };
 
@@ -38,7 +45,7 @@ is_full(void)
 	return errno == ENOSPC || errno == EDQUOT;
 }
 
-/* A full disk is not our failure. */
+/* Sets err from errno: RESOURCE_EXHAUSTED if the disk is full. */
 static int
 error_file(struct error *err, const char *what)
 {
@@ -48,18 +55,18 @@ error_file(struct error *err, const char *what)
 }
 
 static int
-error_way(struct error *err, const char *dir)
+error_parent(struct error *err, const char *dir)
 {
 	if (errno == ELOOP)
 		return error_set(err, ERROR_PERMISSION_DENIED,
-				 "directory %s: a symlink is on the way", dir);
+				 "directory %s has a symlink in its path", dir);
 	return error_sys_code(err, is_full() ? ERROR_RESOURCE_EXHAUSTED : ERROR_INTERNAL,
-			      "open directory %s", dir);
+			      "failed to open directory %s", dir);
 }
 
-/* ---- the way to the target ---- */
+/* ---- the target's parents ---- */
 
-/* The next directory of the way; made if it is missing. */
+/* Opens the next directory on the path, after making it if it is missing. */
 static int
 step_into(struct site *s, int from, const char *name, bool is_base)
 {
@@ -83,7 +90,7 @@ step_into(struct site *s, int from, const char *name, bool is_base)
 }
 
 static int
-make_way(struct site *s, char *way, struct error *err)
+make_parents(struct site *s, char *way, struct error *err)
 {
 	auto_close int at = fcntl(s->run, F_DUPFD_CLOEXEC, 3);
 	char *rest = way, *name;
@@ -93,14 +100,14 @@ make_way(struct site *s, char *way, struct error *err)
 		int next = step_into(s, at, name, is_base);
 
 		if (next < 0)
-			return error_way(err, is_base ? SHARED : s->order->path);
+			return error_parent(err, is_base ? SHARED : s->order->path);
 		close_fd(&at);
 		at = next;
 	}
-	return at < 0 ? error_sys(err, "open the run directory") : steal_fd(&at);
+	return at < 0 ? error_sys(err, "failed to open the run directory") : steal_fd(&at);
 }
 
-/* Opens the target's parent, and finds its own name. */
+/* Opens the target's parent, making it if the order allows that, and sets s->name. */
 static int
 open_parent(struct site *s, struct error *err)
 {
@@ -110,7 +117,7 @@ open_parent(struct site *s, struct error *err)
 	char way[PATH_MAX + BASE_LEN];
 
 	s->name = slash ? slash + 1 : o->path;
-	/* without the slash at its end */
+
 	(void)snprintf(way, sizeof(way), SHARED "%.*s", n, o->path);
 	if (n == 0)
 		way[BASE_LEN - 1] = '\0';
@@ -118,15 +125,15 @@ open_parent(struct site *s, struct error *err)
 	if (s->parent >= 0)
 		return 0;
 	if (errno != ENOENT || o->act == COPY_DROP || (o->act == COPY_WRITE && !o->first))
-		return error_way(err, way);
-	s->parent = make_way(s, way, err);
+		return error_parent(err, way);
+	s->parent = make_parents(s, way, err);
 	return s->parent < 0 ? -1 : 0;
 }
 
-/* Takes back directories that were made on the way, from the inside out, as far as they are empty. Where making them
- * failed, the innermost are not there. */
+/* Removes the parents that were made for this copy, innermost first, as long as they are empty.
+ * If making them failed, the innermost ones may be missing. */
 static void
-unmake_way(struct site *s)
+remove_parents(struct site *s)
 {
 	char way[PATH_MAX + BASE_LEN];
 	char *slash;
@@ -152,7 +159,7 @@ unmake_way(struct site *s)
 
 /* ---- the target ---- */
 
-/* Whatever it is. */
+/* Removes the entry order->temp, of whatever type. */
 static int
 remove_temp(const struct site *s)
 {
@@ -163,7 +170,8 @@ remove_temp(const struct site *s)
 	return unlinkat(s->parent, s->order->temp, AT_REMOVEDIR);
 }
 
-/* A directory that is to be replaced must not have somebody's mount in it: it could not be removed then. */
+/* Fails if something is mounted on or below the directory that is to be replaced: it could not
+ * be removed. */
 static int
 refuse_mounts(const struct site *s, struct error *err)
 {
@@ -176,7 +184,7 @@ refuse_mounts(const struct site *s, struct error *err)
 	if (!text)
 		return -1;
 	if (n < 0)
-		return error_sys(err, "find the real path of the directory");
+		return error_sys(err, "failed to resolve the path of the parent directory");
 	while ((line = strsep(&rest, "\n")) != NULL) {
 		size_t len = strlen(s->name);
 		const char *below;
@@ -187,26 +195,26 @@ refuse_mounts(const struct site *s, struct error *err)
 		below = m.point + n + 1 + len;
 		if (*below == '\0' || *below == '/')
 			return error_set(err, ERROR_FAILED_PRECONDITION,
-					 "a directory is in its place in which something is "
-					 "mounted, on %s",
+					 "failed to replace the directory: %s is a mount point",
 					 m.point);
 	}
 	return 0;
 }
 
-/* Where the file system cannot exchange names: not at once then. */
+/* Replaces the old entry without RENAME_EXCHANGE, on file systems that do not support it. Not
+ * atomic. */
 static int
 replace_by_steps(struct site *s, struct error *err)
 {
 	if (path_remove_tree(s->parent, s->name, err) < 0)
 		return -1;
 	if (renameat(s->parent, s->order->temp, s->parent, s->name) < 0)
-		return error_file(err, "put it in its place");
+		return error_file(err, "failed to rename the temporary file");
 	s->has_temp = false;
 	return 0;
 }
 
-/* The old one, of another kind, gets the temporary name, and is removed. */
+/* Exchanges the new entry with the old one, which is of another type, and removes the old one. */
 static int
 exchange(struct site *s, struct error *err)
 {
@@ -215,23 +223,22 @@ exchange(struct site *s, struct error *err)
 	if (sys_renameat2(s->parent, s->order->temp, s->parent, s->name, SYS_RENAME_EXCHANGE) < 0) {
 		if (errno == EINVAL || errno == ENOSYS)
 			return replace_by_steps(s, err);
-		return error_file(err, "put it in its place");
+		return error_file(err, "failed to exchange it with the old one");
 	}
 	s->has_temp = false;
 	if (path_remove_tree(s->parent, s->order->temp, err) < 0)
-		return error_wrap(err,
-				  "it is in its place, but what was there before is left as %s",
+		return error_wrap(err, "it is in place, but the old one is left as %s",
 				  s->order->temp);
 	return 0;
 }
 
-/* The temporary one becomes the target. */
+/* Renames the temporary entry to the target's name. */
 static int
 put_in_place(struct site *s, bool is_dir, struct error *err)
 {
 	struct stat st;
 
-	/* once more if somebody put something else there meanwhile */
+	/* repeated if a container changes the type of the old entry meanwhile */
 	for (int i = 0; i < 8; i++) {
 		bool is_there = fstatat(s->parent, s->name, &st, AT_SYMLINK_NOFOLLOW) == 0;
 
@@ -244,36 +251,38 @@ put_in_place(struct site *s, bool is_dir, struct error *err)
 		if (errno != EISDIR && errno != ENOTDIR)
 			break;
 	}
-	return error_file(err, "put it in its place");
+	return error_file(err, "failed to rename the temporary file");
 }
 
 static int
 set_owner_and_mode(int fd, const struct copy_order *o, struct error *err)
 {
-	/* in this order: a change of the owner takes set-id bits away */
+	/* the owner first: changing it clears the set-id bits */
 	if ((o->uid != UINT32_MAX || o->gid != UINT32_MAX) && fchown(fd, o->uid, o->gid) < 0)
-		return error_sys(err, "give it to %d:%d", (int)o->uid, (int)o->gid);
+		return error_sys(err, "failed to change its owner to %d:%d", (int)o->uid,
+				 (int)o->gid);
 	if (fchmod(fd, o->mode) < 0)
-		return error_sys(err, "set its mode %o", o->mode);
+		return error_sys(err, "failed to set its mode %o", o->mode);
 	return 0;
 }
 
-/* What is no directory makes way for one. */
+/* Replaces an entry of another type by a directory. */
 static int
 replace_by_dir(struct site *s, struct error *err)
 {
 	auto_close int fd = -1;
 
 	if (mkdirat(s->parent, s->order->temp, 0700) < 0)
-		return error_file(err, "make it");
+		return error_file(err, "failed to create it");
 	s->has_temp = true;
 	fd = path_try_open(s->parent, s->order->temp, O_RDONLY | O_DIRECTORY, 0, PATH_FOLLOW_NONE);
 	if (fd < 0)
-		return error_sys(err, "open it");
+		return error_sys(err, "failed to open it");
 	return set_owner_and_mode(fd, s->order, err) < 0 ? -1 : put_in_place(s, true, err);
 }
 
-/* One that is there keeps what it has: also one that another order makes just now, on the way to what lies in it. */
+/* Makes a directory, or sets owner and mode of an existing one, whose entries stay. Another
+ * worker may make it at the same time as the parent of its own target. */
 static int
 make_dir(struct site *s, struct error *err)
 {
@@ -281,11 +290,11 @@ make_dir(struct site *s, struct error *err)
 	auto_close int fd = -1;
 
 	if (!is_made && errno != EEXIST)
-		return error_file(err, "make it");
+		return error_file(err, "failed to create it");
 	fd = path_try_open(s->parent, s->name, O_RDONLY | O_DIRECTORY, 0, PATH_FOLLOW_NONE);
 	if (fd < 0)
 		return errno == ENOTDIR || errno == ELOOP ? replace_by_dir(s, err)
-							  : error_sys(err, "open it");
+							  : error_sys(err, "failed to open it");
 	if (set_owner_and_mode(fd, s->order, err) == 0)
 		return 0;
 	if (is_made)
@@ -302,11 +311,12 @@ make_link(struct site *s, const uint8_t *data, struct error *err)
 	memcpy(target, data, o->len);
 	target[o->len] = '\0';
 	if (symlinkat(target, s->parent, o->temp) < 0)
-		return error_file(err, "make it");
+		return error_file(err, "failed to create it");
 	s->has_temp = true;
 	if ((o->uid != UINT32_MAX || o->gid != UINT32_MAX) &&
 	    fchownat(s->parent, o->temp, o->uid, o->gid, AT_SYMLINK_NOFOLLOW) < 0)
-		return error_sys(err, "give it to %d:%d", (int)o->uid, (int)o->gid);
+		return error_sys(err, "failed to change its owner to %d:%d", (int)o->uid,
+				 (int)o->gid);
 	return put_in_place(s, false, err);
 }
 
@@ -318,16 +328,17 @@ begin_temp(struct site *s, struct error *err)
 					  0600, PATH_FOLLOW_NONE);
 
 	if (fd < 0)
-		return error_file(err, "make a temporary file for it");
+		return error_file(err, "failed to create its temporary file");
 	s->has_temp = true;
 	if (fstat(fd, &st) < 0)
-		return error_sys(err, "look at its temporary file");
+		return error_sys(err, "failed to stat its temporary file");
 	s->result->dev = st.st_dev;
 	s->result->ino = st.st_ino;
 	return steal_fd(&fd);
 }
 
-/* The very one that was begun: whoever can write to the directory may have put something else there. */
+/* Opens the temporary file of the first part. Device and inode are compared, since a container
+ * may have replaced it. */
 static int
 open_temp(struct site *s, struct error *err)
 {
@@ -337,12 +348,12 @@ open_temp(struct site *s, struct error *err)
 		path_try_open(s->parent, s->order->temp, O_PATH | O_NOFOLLOW, 0, PATH_FOLLOW_NONE);
 
 	if (path < 0 || fstat(path, &st) < 0)
-		return error_sys(err, "open its temporary file");
+		return error_sys(err, "failed to open its temporary file");
 	if (!S_ISREG(st.st_mode) || st.st_dev != s->order->dev || st.st_ino != s->order->ino)
 		return error_set(err, ERROR_ABORTED, "its temporary file was replaced");
 	s->has_temp = true;
 	fd = path_reopen(path, O_WRONLY);
-	return fd < 0 ? error_sys(err, "open its temporary file") : fd;
+	return fd < 0 ? error_sys(err, "failed to open its temporary file") : fd;
 }
 
 static int
@@ -354,7 +365,7 @@ write_at(int fd, const uint8_t *data, size_t n, uint64_t offset, struct error *e
 		if (written < 0 && errno == EINTR)
 			continue;
 		if (written < 0)
-			return error_file(err, "write to it");
+			return error_file(err, "failed to write to it");
 		data += written;
 		n -= (size_t)written;
 		offset += (uint64_t)written;
@@ -384,10 +395,10 @@ copy_apply_place(struct site *s, const uint8_t *data, struct error *err)
 
 	if (open_parent(s, err) < 0)
 		return -1;
-	/* what an earlier copy to the same path has begun is not gone on with */
+	/* a new copy discards what an earlier one to the same path has begun */
 	if (o->act != COPY_WRITE || o->first)
 		if (remove_temp(s) < 0)
-			return error_sys(err, "remove the temporary file %s", o->temp);
+			return error_sys(err, "failed to remove the temporary file %s", o->temp);
 	switch (o->act) {
 	case COPY_MAKE_DIR:
 		return make_dir(s, err);
@@ -396,15 +407,16 @@ copy_apply_place(struct site *s, const uint8_t *data, struct error *err)
 	case COPY_WRITE:
 		return write_part(s, data, err);
 	case COPY_DROP:
-		unmake_way(s);
+		remove_parents(s);
 		return 0;
 	}
 	return error_set(err, ERROR_INTERNAL, "unknown order %d", (int)o->act);
 }
 
-/* Another order that failed has taken back the directory, since it had made it, after it was opened here. */
+/* Returns whether the parent was removed after it was opened here: by another order that had
+ * made it, and failed. */
 static bool
-is_unmade(const struct site *s)
+parent_was_removed(const struct site *s)
 {
 	struct stat st;
 
@@ -430,7 +442,7 @@ copy_apply(int run, int proc, const struct copy_order *order, const uint8_t *dat
 		.is_clean = true,
 	};
 	for (int i = 0; copy_apply_place(&s, data, &result->err) < 0; i++) {
-		if (i < 8 && is_unmade(&s)) {
+		if (i < 8 && parent_was_removed(&s)) {
 			close_fd(&s.parent);
 			s.has_temp = false;
 			result->err = ERROR_INIT;
@@ -438,8 +450,8 @@ copy_apply(int run, int proc, const struct copy_order *order, const uint8_t *dat
 		}
 		if (s.has_temp && s.parent >= 0)
 			(void)remove_temp(&s);
-		unmake_way(&s);
-		error_wrap(&result->err, "copy to " COPY_DIR "%s", order->path);
+		remove_parents(&s);
+		error_wrap(&result->err, "failed to copy to " COPY_DIR "%s", order->path);
 		break;
 	}
 	close_fd(&s.parent);

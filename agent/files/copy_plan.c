@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What a call may ask for, and what it comes to for a copier. Called by copyfile.c; pure: touches no file. */
+/* The checks of a call's part, and the order that follows from it. Pure: touches no file. */
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
@@ -7,9 +7,10 @@
 
 #include "agent/files/files_internal.h"
 
-#define DIR_MODE 0750 /* where the host does not say */
+/* mode of missing parents if the request has none */
+#define DIR_MODE 0750
 
-/* ---- what may be asked for ---- */
+/* ---- checks ---- */
 
 static int
 check_type(const struct copy_part *p, struct error *err)
@@ -20,27 +21,31 @@ check_type(const struct copy_part *p, struct error *err)
 	case S_IFLNK:
 		if (p->len == 0 || p->len >= PATH_MAX || memchr(p->data, '\0', p->len))
 			return error_set(err, ERROR_INVALID_ARGUMENT,
-					 "a symlink's target of %zu bytes, or with a NUL in it",
+					 "invalid symlink target: %zu bytes long, or contains NUL",
 					 p->len);
 		if (p->offset != 0)
-			return error_set(err, ERROR_INVALID_ARGUMENT, "a part of a symlink");
+			return error_set(err, ERROR_INVALID_ARGUMENT,
+					 "invalid offset: a symlink has only one part");
 		return 0;
 	case S_IFREG:
 		if (p->file_size < 0 || p->offset < 0 ||
 		    (uint64_t)p->offset > (uint64_t)p->file_size ||
 		    p->len > (uint64_t)p->file_size - (uint64_t)p->offset)
-			return error_set(err, ERROR_INVALID_ARGUMENT,
-					 "%zu bytes at %lld of a file of %lld", p->len,
-					 (long long)p->offset, (long long)p->file_size);
+			return error_set(
+				err, ERROR_INVALID_ARGUMENT,
+				"invalid range: %zu bytes at offset %lld of a file of %lld "
+				"bytes",
+				p->len, (long long)p->offset, (long long)p->file_size);
 		return 0;
 	default:
 		return error_set(err, ERROR_INVALID_ARGUMENT,
-				 "mode %o is neither of a file nor of a directory nor of a symlink",
+				 "invalid mode %o: not a file, a directory or a symlink",
 				 p->file_mode);
 	}
 }
 
-/* Copies the path below the shared directory, without what names nothing: "//", and a directory's "/" at the end. */
+/* Copies the path below the shared directory, with "//" as "/" and without a directory's
+ * trailing "/". */
 static int
 copy_path(const struct copy_part *p, char out[PATH_MAX], struct error *err)
 {
@@ -48,24 +53,25 @@ copy_path(const struct copy_part *p, char out[PATH_MAX], struct error *err)
 	size_t len = 0;
 
 	if (strncmp(from, COPY_DIR, sizeof(COPY_DIR) - 1) != 0)
-		return error_set(err, ERROR_INVALID_ARGUMENT, "not below " COPY_DIR);
+		return error_set(err, ERROR_INVALID_ARGUMENT, "the path is not below " COPY_DIR);
 	for (from += sizeof(COPY_DIR) - 1; *from; from += strspn(from, "/")) {
 		size_t n = strcspn(from, "/");
 
 		if ((n == 1 && from[0] == '.') || (n == 2 && from[0] == '.' && from[1] == '.'))
-			return error_set(err, ERROR_INVALID_ARGUMENT, "has . or .. in it");
+			return error_set(err, ERROR_INVALID_ARGUMENT, "the path contains . or ..");
 		if (n > NAME_MAX || len + n + sizeof(COPY_DIR) + 1 > PATH_MAX)
-			return error_set(err, ERROR_INVALID_ARGUMENT, "is too long");
+			return error_set(err, ERROR_INVALID_ARGUMENT, "the path is too long");
 		if (n > 0 && len > 0)
 			out[len++] = '/';
 		memcpy(out + len, from, n);
 		len += n;
 		from += n;
 		if (*from && !from[strspn(from, "/")] && !S_ISDIR(p->file_mode))
-			return error_set(err, ERROR_INVALID_ARGUMENT, "ends in /");
+			return error_set(err, ERROR_INVALID_ARGUMENT, "the path ends in /");
 	}
 	out[len] = '\0';
-	return len > 0 ? 0 : error_set(err, ERROR_INVALID_ARGUMENT, "names nothing below it");
+	return len > 0 ? 0
+		       : error_set(err, ERROR_INVALID_ARGUMENT, "the path is " COPY_DIR " itself");
 }
 
 int
@@ -74,14 +80,15 @@ copy_check(const struct copy_part *p, char path[PATH_MAX], struct error *err)
 	if (copy_path(p, path, err) < 0 || check_type(p, err) < 0)
 		return -1;
 	if (p->uid < -1 || p->gid < -1)
-		return error_set(err, ERROR_INVALID_ARGUMENT, "owner %d:%d", (int)p->uid,
+		return error_set(err, ERROR_INVALID_ARGUMENT, "invalid owner %d:%d", (int)p->uid,
 				 (int)p->gid);
 	if (p->len > COPY_DATA_MAX)
-		return error_set(err, ERROR_RESOURCE_EXHAUSTED, "%zu bytes in one call", p->len);
+		return error_set(err, ERROR_RESOURCE_EXHAUSTED, "%zu bytes in one call, at most %u",
+				 p->len, COPY_DATA_MAX);
 	return 0;
 }
 
-/* ---- what a copier does ---- */
+/* ---- orders ---- */
 
 void
 copy_set_unfinished(struct target *t, bool is_unfinished)
@@ -107,7 +114,7 @@ copy_make_order(const struct target *t, const struct copy_part *p, struct copy_o
 	memcpy(o->path, t->path, strlen(t->path) + 1);
 }
 
-/* A part of a regular file: what it is to what was there before. */
+/* Makes the order for a part of a regular file: whether it begins or completes the file. */
 static int
 order_write(struct target *t, const struct copy_part *p, struct copy_order *o, struct error *err)
 {
@@ -125,20 +132,19 @@ order_write(struct target *t, const struct copy_part *p, struct copy_order *o, s
 	}
 	if (!t->is_unfinished)
 		return error_set(err, ERROR_FAILED_PRECONDITION,
-				 "no copy is under way that bytes at %llu belong to: begin at 0",
+				 "part at offset %llu belongs to no copy: start at offset 0",
 				 (unsigned long long)from);
 	if (t->file_size != (uint64_t)p->file_size)
 		return error_set(err, ERROR_FAILED_PRECONDITION,
-				 "the file's size was %llu and is now %lld: begin at 0",
+				 "file size changed from %llu to %lld: start again at offset 0",
 				 (unsigned long long)t->file_size, (long long)p->file_size);
 	if (!extents_add(&t->there, from, to))
-		return error_set(err, ERROR_RESOURCE_EXHAUSTED,
-				 "more than %d pieces that do not touch each other", EXTENTS_MAX);
+		return error_set(err, ERROR_RESOURCE_EXHAUSTED, "more than %d separate ranges",
+				 EXTENTS_MAX);
 	o->last = extents_cover(&t->there, t->file_size);
 	return 0;
 }
 
-/* What the target's first part comes to: 0, or -1 and err. */
 int
 copy_next_order(struct target *t, struct copy_order *o, struct error *err)
 {
@@ -148,9 +154,9 @@ copy_next_order(struct target *t, struct copy_order *o, struct error *err)
 	if (S_ISREG(p->file_mode)) {
 		if (order_write(t, p, o, err) == 0)
 			return 0;
-		return error_wrap(err, "copy to " COPY_DIR "%s", t->path);
+		return error_wrap(err, "failed to copy to " COPY_DIR "%s", t->path);
 	}
-	/* what was unfinished goes with the first thing that the copier does */
+	/* the worker removes the temporary file of an unfinished copy first */
 	copy_set_unfinished(t, false);
 	o->act = S_ISDIR(p->file_mode) ? COPY_MAKE_DIR : COPY_MAKE_LINK;
 	o->len = S_ISDIR(p->file_mode) ? 0 : p->len;

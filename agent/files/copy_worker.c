@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A copier: a worker that does one order after the other, so that ten thousand small files do not take ten thousand
- * forks. Order and data are handed over in memory that both share, a byte through a socket says that they are there. It
- * ends after a while without work. Called by copyfile.c; knows nothing of paths.
+ * A worker that executes orders one after the other, so that ten thousand small files do not take
+ * ten thousand forks. Order and data are passed in shared memory; a byte on a socket wakes the
+ * worker. It ends after IDLE_MS without work.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -17,26 +17,31 @@
 #include "lib/io.h"
 #include "lib/log.h"
 
-#define IDLE_MS  1000
-#define ORDER_MS 60000 /* then the share does not answer any more */
+#define IDLE_MS 1000
+/* time limit of one order: the share may no longer answer */
+#define ORDER_MS 60000
 
 enum copy_worker_msg {
-	COPIER_MSG_RESULT = 1, /* payload: struct copy_result */
+	/* payload: struct copy_result */
+	COPY_MSG_RESULT = 1,
 };
 
-/* What both see. */
+/* The memory shared by agent and worker. */
 struct slot_memory {
 	struct copy_order order;
 	uint8_t data[COPY_DATA_MAX];
 };
 
 struct copy_worker {
-	struct list node; /* its owner's */
+	/* in a list of the owner */
+	struct list node;
 	struct copy_worker_spec spec;
 	struct job *job;
-	int sock[2]; /* ours, the worker's */
+	/* the agent's end, the worker's end */
+	int sock[2];
 	struct slot_memory *memory;
-	struct timer *timer; /* of an order, or until it ends */
+	/* limit of the order, or of the idle time */
+	struct timer *timer;
 	bool is_busy, is_ending;
 };
 
@@ -56,13 +61,13 @@ copy_worker_work(struct worker *w, void *arg, struct error *err)
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n < 0)
-			return error_sys(err, "wait for an order");
+			return error_sys(err, "failed to read the next order");
 		if (n == 0)
 			return 0;
 		copy_apply(c->spec.roots->run, c->spec.roots->proc, &c->memory->order,
 			   c->memory->data, &result);
-		if (worker_send(w, COPIER_MSG_RESULT, &result, sizeof(result), NULL, 0, false,
-				err) < 0)
+		if (worker_send(w, COPY_MSG_RESULT, &result, sizeof(result), NULL, 0, false, err) <
+		    0)
 			return -1;
 	}
 }
@@ -76,7 +81,7 @@ stop_timer(struct copy_worker *c)
 	c->timer = NULL;
 }
 
-/* No more orders: it reads the end, and ends. */
+/* Ends the worker: it exits at the end of file. */
 static void
 on_idle(void *data)
 {
@@ -115,7 +120,8 @@ copy_worker_take_result(struct job *job, const struct job_message *m, void *data
 
 	(void)job;
 	if (!c->is_busy)
-		return error_set(err, ERROR_INTERNAL, "a copier sent a result without an order");
+		return error_set(err, ERROR_INTERNAL,
+				 "the copy worker sent a result without an order");
 	memcpy(&result, m->payload, sizeof(result));
 	stop_timer(c);
 	c->is_busy = false;
@@ -137,15 +143,16 @@ copy_worker_on_done(struct job *job, const struct error *err, void *data)
 	if (c->is_busy) {
 		c->is_busy = false;
 		if (result.err.code == ERROR_OK)
-			error_set(&result.err, ERROR_INTERNAL, "the copier ended");
+			error_set(&result.err, ERROR_INTERNAL,
+				  "the copy worker exited unexpectedly");
 		c->spec.done(c, &result, c->spec.data);
 	}
 	c->spec.gone(c, c->spec.data);
 }
 
 static const struct job_message_type messages[] = {
-	[COPIER_MSG_RESULT] = { .handler = copy_worker_take_result,
-				.size = sizeof(struct copy_result) },
+	[COPY_MSG_RESULT] = { .handler = copy_worker_take_result,
+			      .size = sizeof(struct copy_result) },
 };
 
 static const struct job_ops copy_worker_job = {
@@ -179,7 +186,7 @@ copy_worker_new(const struct copy_worker_spec *spec, struct error *err)
 	void *memory;
 
 	if (!c) {
-		error_nomem(err, "starting a copier");
+		error_nomem(err, "starting a copy worker");
 		return NULL;
 	}
 	list_init(&c->node);
@@ -188,15 +195,16 @@ copy_worker_new(const struct copy_worker_spec *spec, struct error *err)
 	memory = mmap(NULL, sizeof(*c->memory), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS,
 		      -1, 0);
 	if (memory == MAP_FAILED) {
-		error_nomem(err, "starting a copier");
+		error_nomem(err, "starting a copy worker");
 		copy_worker_free(c);
 		return NULL;
 	}
 	c->memory = memory;
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, c->sock) < 0) {
-		error_sys(err, "make a copier's socket");
+		error_sys(err, "failed to create the copy worker's socket");
 	} else if (copy_worker_start(c, err) == 0) {
-		wait_idle(c); /* the order may turn out to be none */
+		/* the caller may have no valid order for it */
+		wait_idle(c);
 		return c;
 	}
 	copy_worker_free(c);
@@ -213,7 +221,7 @@ copy_worker_free(struct copy_worker *c)
 	close_fd(&c->sock[0]);
 	close_fd(&c->sock[1]);
 	if (c->memory) {
-		/* workers that were forked meanwhile have it, too, the splice worker for ever */
+		/* workers forked meanwhile map this memory, too, the splice worker forever */
 		(void)madvise(c->memory, sizeof(*c->memory), MADV_REMOVE);
 		(void)munmap(c->memory, sizeof(*c->memory));
 	}
@@ -236,12 +244,13 @@ copy_worker_give(struct copy_worker *c, const struct copy_order *order, const ui
 	c->memory->order = *order;
 	if (order->len > 0)
 		memcpy(c->memory->data, data, order->len);
-	/* it is asleep, with room for one byte; if it has died, on_done() follows */
+	/* The worker is idle, so the socket has room for a byte. If the worker has died, the job
+	 * ends. */
 	if (RETRY_EINTR(send(c->sock[0], "", 1, MSG_DONTWAIT | MSG_NOSIGNAL)) != 1)
-		job_cancel(c->job, ERROR_INTERNAL, "the copier does not take orders");
+		job_cancel(c->job, ERROR_INTERNAL, "the copy worker does not accept orders");
 	c->timer = loop_timer(c->spec.loop, ORDER_MS, on_late, c, &err);
 	if (!c->timer)
-		log_warn("files", "a copy goes without a limit: %s", err.msg);
+		log_warn("files", "a copy runs without a time limit: %s", err.msg);
 }
 
 struct list *

@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The loop's side of CopyFile: what is under way for which path, in which order, by which copier.
- * Touches no file. See copy.h; called by agent/rpc/rpc_files.c.
+ * The loop's side of CopyFile: a table of targets (paths with pending parts or an unfinished file)
+ * and their workers. Touches no file.
+ *
+ *	copies_submit() -> the target's queue -> copyfile_work() gives an order to an idle worker
+ *	-> on_result() -> done() of the part; then the next part, or the target is freed
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -17,19 +20,22 @@
 #include "lib/io.h"
 #include "lib/log.h"
 
-#define COPIERS_MAX 8
+#define WORKERS_MAX 8
 #define TARGETS_MAX 1024
-#define DROPS_MAX   5      /* for what one file has left */
-#define UNUSED_MS   300000 /* an unfinished file of which nothing was heard for so long is given up */
+/* attempts to remove what one unfinished file has left */
+#define DROPS_MAX 5
+/* an unfinished file is abandoned if no part arrives for this time */
+#define UNUSED_MS 300000
 
 struct copies {
 	struct loop *loop;
 	struct jobs *jobs;
 	const struct roots *roots;
 	struct list targets;
-	unsigned int n_targets, n_copiers;
-	struct list copiers;
-	struct post work; /* targets that wait for a copier */
+	unsigned int n_targets, n_workers;
+	struct list workers;
+	/* runs copyfile_work() */
+	struct post work;
 	struct timer *sweep;
 };
 
@@ -49,14 +55,15 @@ find_target(const struct copies *c, const char *path)
 	return NULL;
 }
 
-/* Beside the target, hidden, and nobody else's. */
+/* Makes a random hidden name for a temporary file in the target's directory. */
 static void
 name_temp(char out[COPY_TEMP_MAX])
 {
 	uint64_t r = 0;
 
 	if (RETRY_EINTR(getrandom(&r, sizeof(r), GRND_NONBLOCK)) != sizeof(r))
-		r = monotonic_ns(); /* so early in the guest's life there is nobody to guess it */
+		/* so early after boot no container runs that could guess it */
+		r = monotonic_ns();
 	(void)snprintf(out, COPY_TEMP_MAX, ".tatami-%016llx", (unsigned long long)r);
 }
 
@@ -67,7 +74,7 @@ new_target(struct copies *c, const char *path, struct error *err)
 	struct target *t;
 
 	if (c->n_targets >= TARGETS_MAX) {
-		error_set(err, ERROR_RESOURCE_EXHAUSTED, "%u copies are not finished",
+		error_set(err, ERROR_RESOURCE_EXHAUSTED, "too many unfinished copies (%u)",
 			  c->n_targets);
 		return NULL;
 	}
@@ -92,7 +99,7 @@ free_target(struct copies *c, struct target *t)
 	free(t);
 }
 
-/* Takes the first part off; tells who waits. */
+/* Removes the target's first part and calls its done. */
 static void
 end_part(struct target *t, const struct error *err)
 {
@@ -106,49 +113,50 @@ end_part(struct target *t, const struct error *err)
 		done(err, data);
 }
 
-/* ---- what is done next ---- */
+/* ---- assigning orders ---- */
 
-static void drop_copier(struct copy_worker *copier, void *data);
-static void on_result(struct copy_worker *copier, const struct copy_result *result, void *data);
+static void on_worker_gone(struct copy_worker *worker, void *data);
+static void on_result(struct copy_worker *worker, const struct copy_result *result, void *data);
 
-/* One that waits, or one more; NULL: none now. */
+/* Returns an idle worker, or a new one. Returns NULL without an error if all are busy, or NULL
+ * and sets err. */
 static struct copy_worker *
-free_copier(struct copies *c, struct error *err)
+idle_worker(struct copies *c, struct error *err)
 {
 	const struct copy_worker_spec spec = {
 		.loop = c->loop,
 		.jobs = c->jobs,
 		.roots = c->roots,
 		.done = on_result,
-		.gone = drop_copier,
+		.gone = on_worker_gone,
 		.data = c,
 	};
-	struct copy_worker *copier;
+	struct copy_worker *worker;
 	struct list *pos;
 
-	list_for_each (pos, &c->copiers)
+	list_for_each (pos, &c->workers)
 		if (copy_worker_is_idle(copy_worker_of_node(pos)))
 			return copy_worker_of_node(pos);
-	if (c->n_copiers >= COPIERS_MAX)
+	if (c->n_workers >= WORKERS_MAX)
 		return NULL;
-	copier = copy_worker_new(&spec, err);
-	if (!copier)
+	worker = copy_worker_new(&spec, err);
+	if (!worker)
 		return NULL;
-	list_append(&c->copiers, copy_worker_node(copier));
-	c->n_copiers++;
-	return copier;
+	list_append(&c->workers, copy_worker_node(worker));
+	c->n_workers++;
+	return worker;
 }
 
 static void
-give(struct target *t, struct copy_worker *copier, const struct copy_order *o, const uint8_t *data)
+give(struct target *t, struct copy_worker *worker, const struct copy_order *o, const uint8_t *data)
 {
-	t->copier = copier;
-	copy_worker_give(copier, o, data);
+	t->worker = worker;
+	copy_worker_give(worker, o, data);
 }
 
-/* Removes what is left of a file that will not be completed. */
+/* Orders the removal of what is left of a file that will not be completed. */
 static void
-give_drop(struct target *t, struct copy_worker *copier)
+give_drop(struct target *t, struct copy_worker *worker)
 {
 	static const struct copy_part nothing = { .uid = -1, .gid = -1 };
 	struct copy_order o;
@@ -156,14 +164,15 @@ give_drop(struct target *t, struct copy_worker *copier)
 	copy_make_order(t, &nothing, &o);
 	o.act = COPY_DROP;
 	t->is_drop = true;
-	give(t, copier, &o, NULL);
+	give(t, worker, &o, NULL);
 }
 
-/* Has it something to do? If it never will again, it is freed. */
+/* Returns whether the target needs a worker now. Frees it if nothing of it is pending or
+ * unfinished. */
 static bool
 has_work(struct copies *c, struct target *t)
 {
-	if (t->copier)
+	if (t->worker)
 		return false;
 	if (t->is_spoilt || !list_is_empty(&t->parts))
 		return true;
@@ -172,34 +181,36 @@ has_work(struct copies *c, struct target *t)
 	return false;
 }
 
-/* False: no copier is free. May call `done` of a part. */
+/* Assigns the target's next order to a worker. Returns false if all workers are busy. May call
+ * done of a part. */
 static bool
 work_on(struct copies *c, struct target *t)
 {
 	struct error err = ERROR_INIT;
-	struct copy_worker *copier = free_copier(c, &err);
+	struct copy_worker *worker = idle_worker(c, &err);
 	struct copy_order o;
 	struct copy *copy;
 
-	if (!copier && err.code == ERROR_OK)
+	if (!worker && err.code == ERROR_OK)
 		return false;
-	if (!copier && t->is_spoilt) {
-		log_warn("files", "%s may have left %s: %s", t->path, t->temp, err.msg);
+	if (!worker && t->is_spoilt) {
+		log_warn("files", "temporary file %s of %s may be left: %s", t->temp, t->path,
+			 err.msg);
 		t->is_spoilt = false;
 		return true;
 	}
-	if (!copier) {
+	if (!worker) {
 		end_part(t, &err);
 		return true;
 	}
 	if (t->is_spoilt) {
-		give_drop(t, copier);
+		give_drop(t, worker);
 		return true;
 	}
 	t->used_ns = monotonic_ns();
 	copy = list_entry(t->parts.next, struct copy, node);
 	if (copy_next_order(t, &o, &err) == 0) {
-		give(t, copier, &o, copy->part.data);
+		give(t, worker, &o, copy->part.data);
 		return true;
 	}
 	t->is_spoilt = t->is_unfinished;
@@ -208,7 +219,8 @@ work_on(struct copies *c, struct target *t)
 	return true;
 }
 
-/* The next target that has something to do, behind those that were looked at before. */
+/* Serves the next target that needs a worker, in round-robin order. Serves one per turn of the
+ * loop, since done() may change the list. */
 static void
 copyfile_work(void *data)
 {
@@ -220,7 +232,7 @@ copyfile_work(void *data)
 
 		if (!has_work(c, t))
 			continue;
-		/* in turns; and whoever is told something may come back with more */
+
 		list_remove(&t->node);
 		list_append(&c->targets, &t->node);
 		if (work_on(c, t))
@@ -229,27 +241,27 @@ copyfile_work(void *data)
 	}
 }
 
-/* ---- what became of it ---- */
+/* ---- results ---- */
 
 static void
-drop_copier(struct copy_worker *copier, void *data)
+on_worker_gone(struct copy_worker *worker, void *data)
 {
 	struct copies *c = data;
 
-	copy_worker_free(copier);
-	c->n_copiers--;
+	copy_worker_free(worker);
+	c->n_workers--;
 	loop_post(c->loop, &c->work);
 }
 
 static struct target *
-target_of(const struct copies *c, const struct copy_worker *copier)
+target_of(const struct copies *c, const struct copy_worker *worker)
 {
 	struct list *pos;
 
 	list_for_each (pos, &c->targets) {
 		struct target *t = list_entry(pos, struct target, node);
 
-		if (t->copier == copier)
+		if (t->worker == worker)
 			return t;
 	}
 	return NULL;
@@ -266,10 +278,10 @@ begin_sweep(struct copies *c)
 		return;
 	c->sweep = loop_timer(c->loop, UNUSED_MS / 4, on_sweep, c, &err);
 	if (!c->sweep)
-		log_warn("files", "unfinished copies are not given up: %s", err.msg);
+		log_warn("files", "unfinished copies will not time out: %s", err.msg);
 }
 
-/* Gives up files of which nothing was heard for long. */
+/* Abandons files that got no part for UNUSED_MS. */
 static void
 on_sweep(void *data)
 {
@@ -281,10 +293,10 @@ on_sweep(void *data)
 	list_for_each (pos, &c->targets) {
 		struct target *t = list_entry(pos, struct target, node);
 
-		if (!t->is_unfinished || t->copier || !list_is_empty(&t->parts) ||
+		if (!t->is_unfinished || t->worker || !list_is_empty(&t->parts) ||
 		    now - t->used_ns < UNUSED_MS * NS_PER_MS)
 			continue;
-		log_warn("files", "copy to " COPY_DIR "%s was never completed: given up", t->path);
+		log_warn("files", "copy to " COPY_DIR "%s timed out unfinished", t->path);
 		copy_set_unfinished(t, false);
 		t->is_spoilt = true;
 	}
@@ -292,7 +304,8 @@ on_sweep(void *data)
 	loop_post(c->loop, &c->work);
 }
 
-/* Is the file complete, has it more to come, or is it spoilt? */
+/* Updates the target after an order: complete, still unfinished, or failed with something left
+ * to remove. */
 static void
 copyfile_take_result(struct copies *c, struct target *t, const struct copy_result *r, bool is_write)
 {
@@ -310,7 +323,8 @@ copyfile_take_result(struct copies *c, struct target *t, const struct copy_resul
 	copy_set_unfinished(t, false);
 }
 
-/* What was left is gone, unless the copier died: then the next one goes on, a few times. */
+/* Handles the result of a removal. If the worker died, another one tries again, up to DROPS_MAX
+ * times. */
 static void
 end_drop(struct target *t, const struct copy_result *r)
 {
@@ -318,23 +332,24 @@ end_drop(struct target *t, const struct copy_result *r)
 	if (r->err.code != ERROR_OK && !r->is_clean && ++t->drops < DROPS_MAX)
 		return;
 	if (r->err.code != ERROR_OK)
-		log_warn("files", "%s may have left %s: %s", t->path, t->temp, r->err.msg);
+		log_warn("files", "temporary file %s of %s may be left: %s", t->temp, t->path,
+			 r->err.msg);
 	t->is_spoilt = false;
 	t->made = t->drops = 0;
 }
 
 static void
-on_result(struct copy_worker *copier, const struct copy_result *result, void *data)
+on_result(struct copy_worker *worker, const struct copy_result *result, void *data)
 {
 	struct copies *c = data;
-	struct target *t = target_of(c, copier);
+	struct target *t = target_of(c, worker);
 	struct error err = result->err;
 	struct copy *copy;
 
 	loop_post(c->loop, &c->work);
 	if (!t)
 		return;
-	t->copier = NULL;
+	t->worker = NULL;
 	t->used_ns = monotonic_ns();
 	if (t->is_drop) {
 		end_drop(t, result);
@@ -343,22 +358,22 @@ on_result(struct copy_worker *copier, const struct copy_result *result, void *da
 	copy = list_entry(t->parts.next, struct copy, node);
 	copyfile_take_result(c, t, result, S_ISREG(copy->part.file_mode));
 	if (err.code != ERROR_OK && !result->is_clean)
-		error_wrap(&err, "copy to " COPY_DIR "%s", t->path);
+		error_wrap(&err, "failed to copy to " COPY_DIR "%s", t->path);
 	end_part(t, &err);
 }
 
 /* ---- the table ---- */
 
-/* A part whose data are with the copier goes on. */
+/* Cancels a part. One that a worker is writing runs to its end. */
 static void
-copy_unwanted(struct pending *p)
+copy_cancel(struct pending *p)
 {
 	struct copy *copy = pending_entry(p, struct copy, pending);
 	struct target *t = copy->target;
 
-	if (t->copier && !t->is_drop && t->parts.next == &copy->node)
+	if (t->worker && !t->is_drop && t->parts.next == &copy->node)
 		return;
-	/* of a file that misses a part nothing can become */
+	/* without this part the file cannot be completed, and is abandoned by on_sweep() */
 	list_remove(&copy->node);
 	free(copy);
 }
@@ -372,7 +387,7 @@ copies_submit(struct copies *c, const struct copy_part *part, copy_done_fn *done
 	struct target *t;
 
 	if (copy_check(part, path, err) < 0) {
-		error_wrap(err, "copy to \"%.256s\"", part->path);
+		error_wrap(err, "failed to copy to \"%.256s\"", part->path);
 		return NULL;
 	}
 	copy = calloc(1, sizeof(*copy));
@@ -390,7 +405,7 @@ copies_submit(struct copies *c, const struct copy_part *part, copy_done_fn *done
 	*copy = (struct copy){
 		.target = t,
 		.part = *part,
-		.pending.cancel = copy_unwanted,
+		.pending.cancel = copy_cancel,
 		.done = done,
 		.data = data,
 	};
@@ -423,7 +438,7 @@ copies_new(struct loop *loop, struct jobs *jobs, const struct roots *roots, stru
 	c->jobs = jobs;
 	c->roots = roots;
 	list_init(&c->targets);
-	list_init(&c->copiers);
+	list_init(&c->workers);
 	post_init(&c->work, copyfile_work, c);
 	return c;
 }
@@ -435,8 +450,8 @@ copies_free(struct copies *c)
 		return;
 	post_cancel(&c->work);
 	timer_cancel(c->sweep);
-	while (!list_is_empty(&c->copiers))
-		copy_worker_free(copy_worker_of_node(c->copiers.next));
+	while (!list_is_empty(&c->workers))
+		copy_worker_free(copy_worker_of_node(c->workers.next));
 	while (!list_is_empty(&c->targets)) {
 		struct target *t = list_entry(c->targets.next, struct target, node);
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Which bytes of a file have been written: pieces in order. Pure. Called by copyfile.c. */
+/* The set of bytes of a file that have been written, as sorted ranges. Pure. */
 #include <string.h>
 
 #include "agent/files/files_internal.h"
@@ -13,7 +13,7 @@ extents_add(struct extents *e, uint64_t from, uint64_t to)
 		return true;
 	while (first < e->n && e->at[first].to < from)
 		first++;
-	/* [first, last) touch the new one and become one with it */
+	/* the ranges [first, last) touch the new one and are merged with it */
 	for (last = first; last < e->n && e->at[last].from <= to; last++)
 		continue;
 	if (first == last && e->n == EXTENTS_MAX)

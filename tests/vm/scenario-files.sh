@@ -38,11 +38,11 @@ hostile()
 	local before
 	before=$(look 'find run/kata-containers etc -xdev ! -path "*/in/*" | sort | md5sum; md5sum etc/* 2>/dev/null') || return 1
 	copy $containers/in/out 120777 0 0 / || return 1
-	says 'a symlink is on the way' copy $containers/in/out/etc/evil 100644 4 0 evil || return 1
-	says 'a symlink is on the way' copy $containers/in/out/run/evil 040755 0 0 '' || return 1
-	says 'has . or ..' copy $containers/in/../../../../etc/evil 100644 4 0 evil || return 1
+	says 'has a symlink in its path' copy $containers/in/out/etc/evil 100644 4 0 evil || return 1
+	says 'has a symlink in its path' copy $containers/in/out/run/evil 040755 0 0 '' || return 1
+	says 'contains . or ..' copy $containers/in/../../../../etc/evil 100644 4 0 evil || return 1
 	says 'not below' copy /etc/evil 100644 4 0 evil || return 1
-	says 'neither of a file' copy $containers/in/dev 060600 4 0 evil || return 1
+	says 'not a file, a directory or a symlink' copy $containers/in/dev 060600 4 0 evil || return 1
 	is "$before" look 'find run/kata-containers etc -xdev ! -path "*/in/*" | sort | md5sum; md5sum etc/* 2>/dev/null'
 }
 

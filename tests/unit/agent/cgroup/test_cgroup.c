@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Conversions of limits, limits against a made-up cgroup directory, and real cgroups where there are some. */
+/* Conversions of limits, limits written to a fake cgroup directory, and real cgroups where the
+ * machine has them. */
 #include <criterion/criterion.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -90,7 +91,7 @@ Test(limits, swap)
 	}
 }
 
-/* A directory with files for all but the missing controllers. */
+/* Makes a directory with these files; those of missing controllers are left out. */
 static int
 fake_cgroup(char *dir, const char *const *files)
 {
@@ -127,7 +128,7 @@ expect_file(int fd, const char *name, const char *content)
 	cr_expect_str_eq(text, content, "%s: \"%s\"", name, text);
 }
 
-Test(limits, written)
+Test(limits, files_written)
 {
 	static const char *const files[] = {
 		"memory.max", "memory.swap.max", "memory.low",  "cpu.weight",  "cpu.max",
@@ -154,7 +155,8 @@ Test(limits, written)
 	p.limit = 100;
 	small.pagesize = "2MB";
 	small.limit = 2 << 20;
-	big.pagesize = "1GB"; /* no such size here, and no limit on it */
+	/* a missing page size, without a limit */
+	big.pagesize = "1GB";
 	r.memory = &m;
 	r.cpu = &c;
 	r.pids = &p;
@@ -177,7 +179,8 @@ Test(limits, written)
 	remove_fake(fd, dir);
 }
 
-/* A limit without its controller is an error that names it; no limit is not. */
+/* A limit whose controller is missing is an error that names the controller; removing a limit is
+ * not. */
 Test(limits, missing_controllers)
 {
 	static const char *const none[] = { NULL };
@@ -226,7 +229,7 @@ cgroup_root(void)
 	return -1;
 }
 
-/* A process in the cgroup that sleeps. */
+/* Starts a sleeping process in the cgroup. */
 static pid_t
 start_in(int fd)
 {
@@ -260,7 +263,7 @@ Test(cgroup, make_kill_remove)
 	snprintf(deep, sizeof(deep), "%s/x/y", path);
 	fd = cgroup_create(root, path, &err);
 	cr_assert_geq(fd, 0, "%s", err.msg);
-	/* empty: may be taken over */
+	/* an empty one is reused */
 	close(cgroup_create(root, path, &err));
 	cr_assert_not(cgroup_is_populated(root, path));
 	pid = start_in(fd);
@@ -269,7 +272,7 @@ Test(cgroup, make_kill_remove)
 	cr_assert_str_eq(seen, path);
 	cr_assert_eq(cgroup_create(root, path, &err), -1);
 	cr_assert_eq(err.code, ERROR_ALREADY_EXISTS);
-	/* what the container made below goes, too */
+	/* cgroups made by the container below its own are removed, too */
 	inner = cgroup_create(root, deep, &err);
 	cr_assert_geq(inner, 0, "%s", err.msg);
 	second = start_in(inner);
@@ -278,7 +281,7 @@ Test(cgroup, make_kill_remove)
 	cr_assert(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
 	cr_assert_eq(waitpid(second, &status, 0), second);
 	cr_assert_eq(cgroup_open(root, path), -1);
-	/* parents that were only there for it go, the first stays */
+	/* parents that are empty now are removed, except the first */
 	snprintf(path, sizeof(path), "pods/test-%d", (int)getpid());
 	cr_assert_eq(cgroup_open(root, path), -1);
 	cr_assert_eq(cgroup_remove(root, path, 5000, &err), 0);
@@ -286,8 +289,8 @@ Test(cgroup, make_kill_remove)
 	cr_assert_eq(errno, ENOENT);
 }
 
-/* A worker that was killed has removed the container's own cgroup, and perhaps some of the parents. */
-Test(cgroup, remove_goes_on_with_parents)
+/* A worker that was killed may have removed the container's own cgroup and some of its parents. */
+Test(cgroup, remove_continues_with_parents)
 {
 	auto_close int root = cgroup_root();
 	struct error err = ERROR_INIT;
@@ -303,7 +306,7 @@ Test(cgroup, remove_goes_on_with_parents)
 	(void)unlinkat(root, "pods", AT_REMOVEDIR);
 }
 
-/* A container may nest as deep and wide as it likes. */
+/* A container may make any number of cgroups, nested to any depth. */
 Test(cgroup, remove_many)
 {
 	auto_close int root = cgroup_root();

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Device rules: what they mean, that the program says the same for every question (it is run here, instruction by
- * instruction), that the kernel takes it, and that it is in force for a process in the cgroup.
+ * Device rules: their meaning, the program made from them (interpreted here and compared with the
+ * rules), and its enforcement by the kernel for a process in the cgroup.
  */
 #include <criterion/criterion.h>
 #include <errno.h>
@@ -59,7 +59,7 @@ make(const struct row *rows, size_t n, Grpc__LinuxDevice *const *devices, size_t
 	return rules;
 }
 
-/* The program and the rules themselves, which must agree. */
+/* Returns whether the program allows an access, which must agree with the rules. */
 static bool
 allows(const struct device_rules *rules, uint8_t type, uint8_t access, uint32_t major,
        uint32_t minor)
@@ -72,7 +72,7 @@ allows(const struct device_rules *rules, uint8_t type, uint8_t access, uint32_t 
 	int allowed = device_program_run(program, n, &context);
 
 	cr_assert_leq(n, DEVICE_PROGRAM_MAX(rules->n));
-	cr_assert_geq(allowed, 0, "the program does not run");
+	cr_assert_geq(allowed, 0, "invalid program");
 	cr_expect_eq(allowed, device_rules_allow(rules, type, access, major, minor),
 		     "type %u access %u %u:%u", type, access, major, minor);
 	free(program);
@@ -115,7 +115,7 @@ Test(devices, validate)
 	cr_expect_eq(device_rules_validate(many, DEVICE_RULES_MAX + 1, &err), -1);
 }
 
-/* What containerd sends first: everything is denied, but what every container has. */
+/* The first rule that containerd sends denies all devices, except those of every container. */
 Test(devices, deny_all)
 {
 	static const struct row rows[] = { { false, "", 0, 0, "rwm" } };
@@ -135,15 +135,20 @@ Test(devices, deny_all)
 	free(rules.list);
 }
 
-/* The last rule that speaks of an access decides, each access by itself. */
+/* For each access the last rule that contains it decides. */
 Test(devices, order_and_wildcards)
 {
 	static const struct row rows[] = {
-		{ false, "a", -1, -1, "rwm" }, { true, "c", 10, -1, "rw" },
-		{ false, "c", 10, 5, "w" },    { true, "b", 8, 1, "r" },
-		{ true, "b", 8, 1, "w" },      { true, "c", -1, 7, "r" },
-		{ false, "c", 1, 3, "rwm" }, /* a default device */
-		{ true, "c", 0, 0, "r" },    /* of a type: 0 is a number */
+		{ false, "a", -1, -1, "rwm" },
+		{ true, "c", 10, -1, "rw" },
+		{ false, "c", 10, 5, "w" },
+		{ true, "b", 8, 1, "r" },
+		{ true, "b", 8, 1, "w" },
+		{ true, "c", -1, 7, "r" },
+		/* a default device */
+		{ false, "c", 1, 3, "rwm" },
+		/* with a type, 0 is a number and not a wildcard */
+		{ true, "c", 0, 0, "r" },
 	};
 	struct device_rules rules = make(rows, ARRAY_LEN(rows), NULL, 0, false);
 
@@ -162,12 +167,13 @@ Test(devices, order_and_wildcards)
 	free(rules.list);
 }
 
-/* A privileged container may open everything but disks that are not its own. */
+/* A privileged container may open all devices except the disks of others. */
 Test(devices, allow_all)
 {
 	static const struct row rows[] = {
 		{ false, "a", 0, 0, "rwm" },
-		{ true, "b", 254, 16, "rw" }, /* its own */
+		/* its own disk */
+		{ true, "b", 254, 16, "rw" },
 		{ true, "a", -1, -1, "rwm" },
 	};
 	struct device_rules rules = make(rows, ARRAY_LEN(rows), NULL, 0, false);
@@ -181,13 +187,13 @@ Test(devices, allow_all)
 	rules = make(rows, ARRAY_LEN(rows), NULL, 0, true);
 	cr_expect(allows(&rules, BLOCK, R | W | M, 259, 0), "opted out");
 	free(rules.list);
-	/* a host that names a major means it */
+	/* a rule with a major is not restricted */
 	rules = make((const struct row[]){ { true, "b", 7, -1, "rwm" } }, 1, NULL, 0, false);
 	cr_expect(allows(&rules, BLOCK, R | W, 7, 3));
 	free(rules.list);
 }
 
-/* Hosts that clear the rules. */
+/* Runtimes that clear the rules still send the devices. */
 Test(devices, devices_without_rules)
 {
 	Grpc__LinuxDevice d = GRPC__LINUX_DEVICE__INIT, *devices[] = { &d };
@@ -203,12 +209,12 @@ Test(devices, devices_without_rules)
 	cr_expect_not(allows(&rules, CHAR, R, 254, 32));
 	free(rules.list);
 	rules = make(deny, 1, devices, 1, false);
-	cr_expect_not(allows(&rules, BLOCK, R, 254, 32), "rules are what they say");
+	cr_expect_not(allows(&rules, BLOCK, R, 254, 32), "rules replace the devices");
 	free(rules.list);
 }
 
-/* Random lists: program and rules agree everywhere. */
-Test(devices, random)
+/* Program and rules agree for random lists. */
+Test(devices, random_rules)
 {
 	static const char *const types[] = { "a", "b", "c", "" };
 	static const char *const accesses[] = { "r", "w", "m", "rw", "rm", "wm", "rwm" };
@@ -252,7 +258,8 @@ cgroup_root(void)
 	return -1;
 }
 
-/* In the cgroup: can a node of these numbers be made and opened? The errno of what failed, or 0. */
+/* Makes and opens a node of these numbers in a process in the cgroup. Returns 0, or the errno of
+ * the failed call. */
 static int
 try_open(int cgroup, mode_t type, unsigned int major, unsigned int minor)
 {
@@ -278,8 +285,8 @@ try_open(int cgroup, mode_t type, unsigned int major, unsigned int minor)
 	return WEXITSTATUS(status);
 }
 
-/* The kernel takes the program, replaces it in one step, and obeys it. */
-Test(devices, in_force)
+/* The kernel accepts, replaces and enforces the program. */
+Test(devices, enforced_by_the_kernel)
 {
 	static const struct row deny[] = { { false, "a", -1, -1, "rwm" } };
 	static const struct row kmsg[] = { { false, "a", -1, -1, "rwm" },
@@ -296,7 +303,7 @@ Test(devices, in_force)
 	fd = cgroup_create(root, path, &err);
 	cr_assert_geq(fd, 0, "%s", err.msg);
 	if (try_open(fd, S_IFCHR, 1, 11) != 0)
-		cr_skip_test("devices are kept from this machine by something else");
+		cr_skip_test("another program of this machine denies devices");
 	cr_assert_eq(cgroup_devices_apply(fd, &rules, &id, &err), 0, "%s", err.msg);
 	free(rules.list);
 	cr_assert_neq(id, 0);
@@ -317,8 +324,8 @@ Test(devices, in_force)
 	(void)unlinkat(root, "pods", AT_REMOVEDIR);
 }
 
-/* The longest list there can be is one that the kernel's verifier takes. */
-Test(devices, longest)
+/* The kernel's verifier accepts the longest list of rules. */
+Test(devices, longest_list)
 {
 	static struct row rows[DEVICE_RULES_MAX];
 	auto_close int root = cgroup_root();
@@ -341,7 +348,7 @@ Test(devices, longest)
 	(void)unlinkat(root, "pods", AT_REMOVEDIR);
 }
 
-/* One that is kept is used again for the same rules, for other rules it is not, and a program that has gone is made anew. */
+/* A kept program is reused for the same rules only, and is loaded again if it no longer exists. */
 Test(devices, kept_program)
 {
 	static const struct row deny[] = { { false, "a", -1, -1, "rwm" } };

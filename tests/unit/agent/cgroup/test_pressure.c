@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Which container has to give memory back, in a synthetic cgroup tree. */
+/* The choice of the container to limit, in a fake cgroup tree. */
 #include <criterion/criterion.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -32,7 +32,8 @@ put(const char *path, const char *file, const char *text)
 	cr_assert_eq(write_full(fd, text, strlen(text)), 0);
 }
 
-/* A cgroup that uses `used` and has `cache` bytes of page cache beside that. max 0: no limit. */
+/* Sets the files of a cgroup that uses `used` bytes, plus `cache` bytes of page cache. max 0: no
+ * limit. */
 static void
 use(const char *path, uint64_t used, uint64_t cache, uint64_t max)
 {
@@ -75,8 +76,8 @@ teardown(void)
 
 TestSuite(pressure, .init = setup, .fini = teardown);
 
-/* The largest is held at less than it uses, with room for the others below memory.high. */
-Test(pressure, the_largest_is_chosen)
+/* The limit is less than the largest cgroup uses, and leaves the others room below memory.high. */
+Test(pressure, largest_is_chosen)
 {
 	struct pressure_choice c;
 
@@ -88,8 +89,9 @@ Test(pressure, the_largest_is_chosen)
 	cr_expect_gt(c.limit, 40 * MIB);
 }
 
-/* Not at less than half of it, however much the others use: what it is held at must be in its reach. */
-Test(pressure, the_largest_keeps_half)
+/* The limit is at least half of the usage, however much the others use: the kernel must be able
+ * to reach it. */
+Test(pressure, limit_is_at_least_half_of_usage)
 {
 	struct pressure_choice c;
 
@@ -102,8 +104,8 @@ Test(pressure, the_largest_keeps_half)
 	cr_expect_leq(c.limit, 35 * MIB, "%lu", (unsigned long)c.limit);
 }
 
-/* What has no limit of its own comes first, if it is large; what has one was promised that much. */
-Test(pressure, a_limit_of_its_own)
+/* A large cgroup without a limit of its own is preferred to one that was granted its limit. */
+Test(pressure, cgroup_without_limit_is_preferred)
 {
 	struct pressure_choice c;
 
@@ -117,22 +119,22 @@ Test(pressure, a_limit_of_its_own)
 	cr_expect_eq(c.own, 80 * MIB);
 }
 
-/* Page cache is taken back by the kernel; without a large container nobody is to blame. */
-Test(pressure, nobody_is_chosen)
+/* No cgroup is chosen if the kernel can reclaim page cache, or if none is large. */
+Test(pressure, none_is_chosen)
 {
 	struct pressure_choice c;
 
 	use("pods", 60 * MIB, 60 * MIB, 110 * MIB);
 	use("pods/bomb", 29 * MIB, 80 * MIB, 0);
-	cr_expect_eq(pressure_choose(root, paths, ARRAY_LEN(paths), &c), 0, "files");
+	cr_expect_eq(pressure_choose(root, paths, ARRAY_LEN(paths), &c), 0, "page cache");
 	use("pods", 100 * MIB, 0 * MIB + 1024, 110 * MIB);
-	cr_expect_eq(pressure_choose(root, paths, 1, &c), 0, "small");
+	cr_expect_eq(pressure_choose(root, paths, 1, &c), 0, "small cgroups");
 	cr_expect_eq(pressure_choose(root, paths, 0, &c), 0);
 	put("pods", "memory.high", "max\n");
 	cr_expect_eq(pressure_choose(root, paths, ARRAY_LEN(paths), &c), -1);
 }
 
-Test(pressure, held_until_it_is_calm)
+Test(pressure, limit_stays_until_usage_falls)
 {
 	char text[32];
 	bool mine;
@@ -142,13 +144,13 @@ Test(pressure, held_until_it_is_calm)
 	cr_expect_str_eq(text, "62914560");
 	cr_expect_not(pressure_is_over(root, "pods/bomb", 60 * MIB, &mine));
 	cr_expect(mine);
-	/* less than its limit: it would be back at once */
+	/* more than half of the limit: it would be reached again at once */
 	use("pods/bomb", 40 * MIB, 10 * MIB, 60 * MIB);
 	cr_expect_not(pressure_is_over(root, "pods/bomb", 60 * MIB, &mine));
 	use("pods/bomb", 20 * MIB, 30 * MIB, 60 * MIB);
 	cr_expect(pressure_is_over(root, "pods/bomb", 60 * MIB, &mine));
 	cr_expect(mine);
-	/* UpdateContainer has set another limit meanwhile */
+	/* UpdateContainer has set another limit */
 	use("pods/bomb", 50 * MIB, 3 * MIB, 70 * MIB);
 	cr_expect(pressure_is_over(root, "pods/bomb", 60 * MIB, &mine));
 	cr_expect_not(mine);
@@ -160,7 +162,7 @@ Test(pressure, held_until_it_is_calm)
 	cr_expect_eq(pressure_set_limit(root, "pods/gone", 1), -1);
 }
 
-Test(pressure, counts_events)
+Test(pressure, event_count)
 {
 	auto_close int fd = -1;
 	uint64_t n;

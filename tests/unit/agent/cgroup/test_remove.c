@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Removing a cgroup while system calls fail now and then: each call of a kind in its turn, once. */
+/* Removing a cgroup while one system call fails: each unlinkat and each write in turn. */
 #include <criterion/criterion.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -16,13 +16,13 @@
 
 #define TOP  "tatami-test-remove"
 #define PATH TOP "/a/b"
-/* Tests run side by side. */
+/* Tests run in parallel. */
 #define OTHER "tatami-test-remove-parents"
 
-/* Which call of the kind fails, counted from 1; 0: none. */
+/* The number of the call that fails, counted from 1 (0: none), and the calls so far. */
 static int unlink_fails, write_fails, unlinks, writes;
 
-/* Take the place of the C library's. */
+/* Replaces the function of the C library, as write() does below. */
 int
 unlinkat(int fd, const char *path, int flags)
 {
@@ -71,13 +71,13 @@ check_one(int root, int unlink_at, int write_at)
 	cr_expect_eq(cgroup_remove(root, PATH, 5000, &err), 0, "unlink %d, write %d: %s", unlink_at,
 		     write_at, err.msg);
 	unlink_fails = write_fails = 0;
-	cr_expect(faccessat(root, PATH, F_OK, 0) < 0, "unlink %d, write %d: it is there", unlink_at,
+	cr_expect(faccessat(root, PATH, F_OK, 0) < 0, "unlink %d, write %d: not removed", unlink_at,
 		  write_at);
 	(void)unlinkat(root, TOP "/a", AT_REMOVEDIR);
 	cr_assert_eq(unlinkat(root, TOP, AT_REMOVEDIR), 0);
 }
 
-Test(cgroup_remove, calls_that_fail_once_leave_nothing)
+Test(cgroup_remove, single_failures_are_retried)
 {
 	auto_close int root = open_root();
 
@@ -90,8 +90,8 @@ Test(cgroup_remove, calls_that_fail_once_leave_nothing)
 	}
 }
 
-/* What a creation that failed half way has left. */
-Test(cgroup_remove, parents_of_one_that_was_never_made_go)
+/* A creation that failed half way has left the parents only. */
+Test(cgroup_remove, parents_without_the_cgroup_are_removed)
 {
 	auto_close int root = open_root();
 	struct error err = ERROR_INIT;

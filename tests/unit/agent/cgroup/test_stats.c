@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Statistics of a made-up cgroup directory, sane and absurd; freezing a real one; settings that are put back. */
+/* Statistics of a fake cgroup directory with valid and malformed files; restoring settings;
+ * freezing a real cgroup. */
 #include <criterion/criterion.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -55,7 +56,7 @@ put(int fd, const char *name, const char *text)
 	cr_assert_eq(write_full(file, text, strlen(text)), 0);
 }
 
-/* The value of a record, or UINT64_MAX - 1 if there is none. */
+/* Returns the value of a record, or NONE. */
 static uint64_t
 value(const struct stats *s, enum stat_kind kind, const char *name, uint32_t major)
 {
@@ -129,8 +130,8 @@ Test(stats, all_files)
 	remove_dir(fd);
 }
 
-/* What makes no sense is left out, and nothing breaks. */
-Test(stats, absurd)
+/* Malformed files are skipped. */
+Test(stats, malformed_files)
 {
 	static const char *const texts[] = {
 		"",
@@ -189,7 +190,7 @@ Test(stats, interfaces)
 	    "3    4    0     0       0          0\n");
 	cr_assert_eq(net_stats_read(fd, &s, &err), 0);
 	cr_expect_eq(s.n, (size_t)(2 * STAT_NET_FIELDS));
-	/* hosts decode only UTF-8 */
+	/* runtimes decode UTF-8 only */
 	cr_expect_eq(value(&s, STAT_NET, "a?z", STAT_RX_BYTES), 1001);
 	cr_expect_eq(value(&s, STAT_NET, "eth0", STAT_RX_BYTES), 1000);
 	cr_expect_eq(value(&s, STAT_NET, "eth0", STAT_RX_DROPPED), 2);
@@ -238,8 +239,8 @@ expect_file(int fd, const char *name, const char *content)
 	cr_expect_str_eq(text, content, "%s: \"%s\"", name, text);
 }
 
-/* A made-up file keeps the rest of a longer value, so these are of one length. */
-Test(settings, put_back)
+/* A fake file keeps the rest of a longer value, so all values of a file have the same length. */
+Test(settings, restored_after_failure)
 {
 	int fd = make_dir();
 	struct error err = ERROR_INIT;
@@ -290,7 +291,7 @@ cgroup_root(void)
 	return -1;
 }
 
-Test(freeze, real)
+Test(freeze, freeze_and_thaw)
 {
 	auto_close int root = cgroup_root();
 	struct error err = ERROR_INIT;
@@ -304,7 +305,7 @@ Test(freeze, real)
 	cr_expect_eq(cgroup_freeze(root, path, 1000, &err), -1);
 	fd = cgroup_create(root, path, &err);
 	cr_assert_geq(fd, 0, "%s", err.msg);
-	/* nobody in it: nothing to wait for */
+	/* an empty cgroup: nothing to wait for */
 	cr_expect_eq(cgroup_freeze(root, path, 1000, &err), 0, "%s", err.msg);
 	cr_expect_eq(cgroup_thaw(root, path, 1000, &err), 0, "%s", err.msg);
 	args.cgroup = (uint64_t)fd;

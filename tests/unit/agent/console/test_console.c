@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The debug console with real shells of this machine: sessions, their number, their ends, and what is left of them. */
+/* The debug console with real shells: sessions, their limit, their ends, and leaks. */
 #include <criterion/criterion.h>
 #include <dirent.h>
 #include <fcntl.h>
@@ -21,7 +21,7 @@
 
 #define LIMIT_NS 20000000000ull
 
-/* In the agent's process, where Criterion's macros mean nothing. */
+/* Criterion's macros do not work in the agent's process, which is a fork. */
 #define CHECK(condition)                                                                  \
 	do {                                                                              \
 		if (!(condition)) {                                                       \
@@ -118,7 +118,7 @@ turn(struct bench *b)
 	CHECK(loop_run_once(b->loop, 10, &b->err) == 0);
 }
 
-/* Reads until text has come (NULL: until the end of the connection). */
+/* Reads until text has arrived (NULL: until the end of the connection). */
 static void
 await(struct bench *b, int fd, const char *text)
 {
@@ -134,7 +134,8 @@ await(struct bench *b, int fd, const char *text)
 		if (n == 0 || (text && strstr(b->text, text)))
 			break;
 		if (deadline_is_over(limit))
-			fprintf(stderr, "waited for %s, there is: %s\n", text, b->text);
+			fprintf(stderr, "timed out waiting for \"%s\", received: %s\n",
+				text ? text : "end of file", b->text);
 		CHECK(!deadline_is_over(limit));
 		turn(b);
 	}
@@ -184,11 +185,12 @@ body_session(int init_fd, void *data)
 
 	(void)data;
 	fd = dial(b);
-	await(b, fd, "\033[18t"); /* asks for the size of the window */
+	/* the query of the window's size */
+	await(b, fd, "\033[18t");
 	type(fd, "tty; stty size\n");
 	await(b, fd, "24 80");
 	CHECK(strstr(b->text, "/dev/pts/"));
-	/* The answer is no input, also when it comes amid of it. */
+	/* The answer is removed from the input, also in the middle of a line. */
 	type(fd, "stty \033[8;33;77tsize; echo $TERM-$0-$((6 * 7))\n");
 	await(b, fd, "sh-42");
 	CHECK(strstr(b->text, "33 77"));
@@ -196,7 +198,7 @@ body_session(int init_fd, void *data)
 	type(fd, "echo =$(cat /proc/self/oom_score_adj)=; ls -l /proc/$$/fd; exit\n");
 	await(b, fd, NULL);
 	CHECK(strstr(b->text, "=0="));
-	/* three of its own, and one that the shell makes for itself */
+	/* no descriptor of the agent is inherited */
 	CHECK(!strstr(b->text, "socket:") && !strstr(b->text, "pipe:"));
 	await_sessions(b, 0);
 	close(fd);
@@ -227,7 +229,7 @@ body_many(int init_fd, void *data)
 	await(b, fd, NULL);
 	CHECK(strstr(b->text, "all sessions are taken"));
 	close(fd);
-	/* One goes, one may come. */
+	/* A session that ends makes room for another one. */
 	type(fds[2], "exit\n");
 	await(b, fds[2], NULL);
 	close(fds[2]);
@@ -235,7 +237,7 @@ body_many(int init_fd, void *data)
 	fds[2] = dial(b);
 	type(fds[2], "echo $((100 + 22))\n");
 	await(b, fds[2], "122");
-	/* The others end with the console. */
+	/* release() ends the other three. */
 	release(b);
 	for (int i = 0; i < CONSOLE_SESSIONS_MAX; i++)
 		close(fds[i]);
@@ -247,7 +249,8 @@ Test(console, at_most_four)
 	in_agent(body_many);
 }
 
-/* Who hangs up ends the shell, also one that does not mind, and one that was not there yet. */
+/* Closing the connection ends the shell, also one that ignores SIGHUP and one that is still
+ * being started. */
 static int
 body_hang_up(int init_fd, void *data)
 {
@@ -286,7 +289,7 @@ Test(console, hang_up)
 	in_agent(body_hang_up);
 }
 
-/* A client that closes its side when it has said everything still gets the answer. */
+/* A client that closes its sending side still receives the output. */
 static int
 body_half_closed(int init_fd, void *data)
 {
@@ -309,7 +312,7 @@ Test(console, half_closed)
 	in_agent(body_half_closed);
 }
 
-/* Who does not read makes the shell wait, and nobody else; nothing is lost. */
+/* A client that does not read delays its own shell only, and loses no output. */
 static int
 body_slow(int init_fd, void *data)
 {
@@ -346,7 +349,7 @@ body_no_shell(int init_fd, void *data)
 
 	(void)data;
 	await(b, fd, NULL);
-	CHECK(strstr(b->text, "debug console: there is no shell in this guest"));
+	CHECK(strstr(b->text, "debug console: no shell found in the guest"));
 	await_sessions(b, 0);
 	close(fd);
 	release(b);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Reports of a window's size are taken out of what is typed, wherever the bytes are cut; all else arrives as it is. */
+/* The filter removes reports of a window's size, wherever the input is split, and passes
+ * everything else on unchanged. */
 #include <criterion/criterion.h>
 #include <string.h>
 
@@ -10,7 +11,8 @@
 
 static const struct {
 	const char *in, *out;
-	unsigned short rows, columns; /* 0: there was no report */
+	/* 0: there was no report */
+	unsigned short rows, columns;
 } rows[] = {
 	{ "", "", 0, 0 },
 	{ "ls -l\r", "ls -l\r", 0, 0 },
@@ -29,9 +31,9 @@ static const struct {
 	{ ESC "[8;-1;77t", ESC "[8;-1;77t", 0, 0 },
 };
 
-/* In two pieces, cut at `cut`. Pieces of a report are kept; those that are too short to be told from a key are not. */
+/* Feeds the input in two pieces, split at `cut`. */
 static void
-check(size_t row, size_t cut)
+check_row(size_t row, size_t cut)
 {
 	const char *in = rows[row].in;
 	size_t n = strlen(in), done = 0;
@@ -54,7 +56,7 @@ check(size_t row, size_t cut)
 Test(window, reports)
 {
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
-		check(i, strlen(rows[i].in));
+		check_row(i, strlen(rows[i].in));
 }
 
 Test(window, reports_in_pieces)
@@ -65,18 +67,18 @@ Test(window, reports_in_pieces)
 		for (size_t cut = 0; cut <= strlen(rows[i].in); cut++) {
 			bool is_short = false;
 
-			/* cut within the first bytes of something that begins like a report */
+			/* split inside the first bytes of a report, which are passed on as keys */
 			for (size_t n = 1; n < strlen(report); n++)
 				is_short |=
 					cut >= n && memcmp(rows[i].in + cut - n, report, n) == 0;
 			if (!is_short)
-				check(i, cut);
+				check_row(i, cut);
 		}
 	}
 }
 
-/* The escape key is not held back, and nothing that is held back is lost. */
-Test(window, keys_are_not_kept_waiting)
+/* The escape key is not held back, and held bytes that turn out to be no report are passed on. */
+Test(window, keys_are_not_held_back)
 {
 	struct window w = { .n = 0 };
 	struct winsize size;
@@ -110,7 +112,7 @@ Test(window, any_bytes)
 			in[i] = alphabet[(seed >> 16) % (sizeof(alphabet) - 1)];
 		}
 		got = window_filter(&w, in, n, out, &size, &found);
-		cr_assert(found || got + w.n == held + n, "nothing is lost");
+		cr_assert(found || got + w.n == held + n, "bytes were lost");
 		cr_assert_leq(got, n + WINDOW_HELD);
 		cr_assert_lt(w.n, WINDOW_HELD);
 	}

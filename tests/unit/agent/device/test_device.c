@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Finding block devices in a made-up /sys and /dev: at once, later, never. */
+/* Finding block devices in a fake /sys and /dev: at once, later, never. */
 #include <criterion/criterion.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -16,7 +16,7 @@
 
 #define DISK "devices/pci0000:00/0000:00:02.0"
 
-/* The kernel tells everybody about a device of no consequence once more. */
+/* Writing "add" here makes the kernel send a uevent of a device that exists anyway. */
 #define A_DEVICE "/sys/class/mem/null/uevent"
 
 struct bench {
@@ -29,7 +29,8 @@ struct found {
 	int calls;
 	struct error err;
 	char node[DEVICE_NODE_MAX];
-	struct pending *cancels; /* when it is called */
+	/* cancelled by the callback */
+	struct pending *cancels;
 };
 
 static void
@@ -63,7 +64,7 @@ on_found(const struct error *err, const char *node, void *data)
 }
 
 static struct pending *
-find(struct bench *b, const char *location, struct found *f)
+find_block(struct bench *b, const char *location, struct found *f)
 {
 	struct error err = ERROR_INIT;
 	struct pending *wait;
@@ -71,18 +72,18 @@ find(struct bench *b, const char *location, struct found *f)
 	*f = (struct found){ 0 };
 	wait = device_find_block(b->watch, location, on_found, f, &err);
 	cr_assert(wait, "%s", err.msg);
-	cr_assert_eq(f->calls, 0, "not from inside");
+	cr_assert_eq(f->calls, 0, "the callback was called before the function returned");
 	return wait;
 }
 
 static void
-run(struct bench *b, const struct found *f)
+run_until_found(struct bench *b, const struct found *f)
 {
 	struct error err = ERROR_INIT;
 	uint64_t limit = deadline_in(20000);
 
 	while (!f->calls) {
-		cr_assert(!deadline_is_over(limit), "it does not come");
+		cr_assert(!deadline_is_over(limit), "timed out waiting for the callback");
 		cr_assert_eq(loop_run_once(b->loop, 1000, &err), 0);
 	}
 }
@@ -94,40 +95,40 @@ add_node(struct bench *b, const char *name, mode_t type)
 		cr_skip_test("mknod is not allowed here");
 }
 
-Test(device, a_disk_that_is_there)
+Test(device, existing_disk)
 {
 	struct bench b;
 	struct found f;
 
 	make_bench(&b, 10000);
 	add_node(&b, "vdb", S_IFBLK);
-	find(&b, "/dev/vdb", &f);
-	run(&b, &f);
+	find_block(&b, "/dev/vdb", &f);
+	run_until_found(&b, &f);
 	cr_assert_str_eq(f.node, "/dev/vdb");
 
 	tree_dir(&b.tree, DISK "/virtio3/block/vdb");
-	find(&b, "02", &f);
-	run(&b, &f);
+	find_block(&b, "02", &f);
+	run_until_found(&b, &f);
 	cr_assert_str_eq(f.node, "/dev/vdb");
 	free_bench(&b);
 }
 
-Test(device, what_is_no_disk)
+Test(device, nodes_other_than_block_devices)
 {
 	struct bench b;
 	struct found f;
 
 	make_bench(&b, 10000);
 	add_node(&b, "tty", S_IFCHR);
-	find(&b, "/dev/tty", &f);
-	run(&b, &f);
+	find_block(&b, "/dev/tty", &f);
+	run_until_found(&b, &f);
 	cr_assert_eq(f.err.code, ERROR_INVALID_ARGUMENT);
 	cr_assert(strstr(f.err.msg, "/dev/tty is not a block device"), "%s", f.err.msg);
-	/* nor is a name that leads to one */
+	/* a symlink to a block device is refused, too */
 	add_node(&b, "vda", S_IFBLK);
 	cr_assert_eq(symlinkat("vda", b.tree.roots.dev, "link"), 0);
-	find(&b, "/dev/link", &f);
-	run(&b, &f);
+	find_block(&b, "/dev/link", &f);
+	run_until_found(&b, &f);
 	cr_assert_eq(f.err.code, ERROR_INVALID_ARGUMENT);
 	free_bench(&b);
 }
@@ -160,46 +161,47 @@ Test(device, malformed_locations)
 	free_bench(&b);
 }
 
-Test(device, one_that_never_comes)
+Test(device, timeout)
 {
 	struct bench b;
 	struct found f;
 
 	make_bench(&b, 30);
-	tree_dir(&b.tree, DISK); /* the device, but no driver */
-	find(&b, "02", &f);
-	run(&b, &f);
+	/* the device exists but has no driver */
+	tree_dir(&b.tree, DISK);
+	find_block(&b, "02", &f);
+	run_until_found(&b, &f);
 	cr_assert_eq(f.err.code, ERROR_NOT_FOUND);
 	cr_assert(strstr(f.err.msg, "02") && strstr(f.err.msg, "30 ms"), "%s", f.err.msg);
 	free_bench(&b);
 }
 
-Test(device, one_that_came_without_an_event_is_found_in_the_end)
+Test(device, device_without_event_is_found_at_timeout)
 {
 	struct error err = ERROR_INIT;
 	struct bench b;
 	struct found f;
 
 	make_bench(&b, 30);
-	find(&b, "/dev/vdc", &f);
+	find_block(&b, "/dev/vdc", &f);
 	cr_assert_eq(loop_run_once(b.loop, 0, &err), 0);
 	cr_assert_eq(f.calls, 0);
 	add_node(&b, "vdc", S_IFBLK);
-	run(&b, &f);
+	run_until_found(&b, &f);
 	cr_assert_str_eq(f.node, "/dev/vdc");
 	free_bench(&b);
 }
 
-Test(device, an_event_makes_all_who_wait_look)
+Test(device, add_event_wakes_all_waits)
 {
 	struct error err = ERROR_INIT;
 	struct bench b;
 	struct found one, two, other;
 
 	make_bench(&b, 60000);
-	find(&b, "/dev/vdc", &one);
-	find(&b, "02", &two);
-	find(&b, "03", &other);
+	find_block(&b, "/dev/vdc", &one);
+	find_block(&b, "02", &two);
+	find_block(&b, "03", &other);
 	cr_assert_eq(loop_run_once(b.loop, 0, &err), 0);
 	add_node(&b, "vdc", S_IFBLK);
 	tree_dir(&b.tree, DISK "/virtio9/block/vdc");
@@ -207,26 +209,27 @@ Test(device, an_event_makes_all_who_wait_look)
 		free_bench(&b);
 		cr_skip_test("no uevents can be made here");
 	}
-	run(&b, &one);
-	run(&b, &two);
+	run_until_found(&b, &one);
+	run_until_found(&b, &two);
 	cr_assert_str_eq(one.node, "/dev/vdc");
 	cr_assert_str_eq(two.node, "/dev/vdc");
 	cr_assert_eq(other.calls, 0);
-	free_bench(&b); /* with one that still waits */
+	/* one wait is still pending */
+	free_bench(&b);
 	cr_assert_eq(other.calls, 0);
 }
 
-Test(device, a_callback_may_cancel_others)
+Test(device, callback_may_cancel_other_waits)
 {
 	struct error err = ERROR_INIT;
 	struct bench b;
 	struct found one, two;
 
 	make_bench(&b, 60000);
-	find(&b, "/dev/vdc", &one);
-	one.cancels = find(&b, "/dev/vdc", &two);
+	find_block(&b, "/dev/vdc", &one);
+	one.cancels = find_block(&b, "/dev/vdc", &two);
 	add_node(&b, "vdc", S_IFBLK);
-	run(&b, &one);
+	run_until_found(&b, &one);
 	cr_assert_eq(loop_run_once(b.loop, 0, &err), 0);
 	cr_assert_eq(two.calls, 0);
 	free_bench(&b);
@@ -239,7 +242,7 @@ count_event(const struct device_event *event, void *data)
 	++*(unsigned int *)data;
 }
 
-Test(device, a_flood_of_events_leaves_others_their_turn)
+Test(device, events_per_turn_are_limited)
 {
 	struct device_listener listener;
 	struct error err = ERROR_INIT;

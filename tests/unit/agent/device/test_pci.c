@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* PCI paths: how they are written, and where they lead in a made-up sysfs. */
+/* PCI paths: parsing, and resolving in a fake sysfs. */
 #include <criterion/criterion.h>
 #include <stdio.h>
 #include <string.h>
@@ -8,7 +8,7 @@
 #include "lib/cleanup.h"
 #include "tests/unit/agent/device/tree.h"
 
-/* root and hops as "slot.function" each; NULL: refused. */
+/* want: the root and the hops as "slot.function"; NULL: the path is invalid. */
 struct parse_row {
 	const char *text, *want;
 };
@@ -20,7 +20,7 @@ static const struct parse_row parse_rows[] = {
 	{ "02/05", "00: 2.0 5.0" },
 	{ "02.1/05.3", "00: 2.1 5.3" },
 	{ "0a/1B", "00: 10.0 27.0" },
-	/* 0x20 is no slot: with three parts it is a root bus, with two it is wrong */
+	/* 0x20 is not a slot: a root bus with three elements, invalid with two */
 	{ "20/02/05", "20: 2.0 5.0" },
 	{ "ff/00/01", "ff: 0.0 1.0" },
 	{ "20/02", NULL },
@@ -48,7 +48,7 @@ static const struct parse_row parse_rows[] = {
 	{ "../02", NULL },
 };
 
-Test(pci, paths_as_hosts_write_them)
+Test(pci, parsing)
 {
 	for (size_t i = 0; i < ARRAY_LEN(parse_rows); i++) {
 		const struct parse_row *row = &parse_rows[i];
@@ -58,7 +58,7 @@ Test(pci, paths_as_hosts_write_them)
 		int n, r = pci_path_parse(row->text, &path, &err);
 
 		if (!row->want) {
-			cr_assert_eq(r, -1, "\"%s\" is taken", row->text);
+			cr_assert_eq(r, -1, "\"%s\" was accepted", row->text);
 			cr_assert_eq(err.code, ERROR_INVALID_ARGUMENT);
 			cr_assert(strstr(err.msg, row->text), "%s", err.msg);
 			continue;
@@ -82,23 +82,23 @@ resolve(const struct tree *t, const char *text, char *out, size_t size, struct e
 	return pci_path_resolve(t->roots.sys, &path, out, size, err);
 }
 
-Test(pci, a_device_on_the_root_bus)
+Test(pci, device_on_the_root_bus)
 {
 	struct tree t;
 	struct error err;
 	char out[256];
 
 	tree_make(&t);
-	cr_assert_eq(resolve(&t, "02", out, sizeof(out), &err), 1, "not there yet");
+	cr_assert_eq(resolve(&t, "02", out, sizeof(out), &err), 1, "the device does not exist yet");
 	tree_dir(&t, "devices/pci0000:00/0000:00:02.0");
 	cr_assert_eq(resolve(&t, "02", out, sizeof(out), &err), 0);
 	cr_assert_str_eq(out, "devices/pci0000:00/0000:00:02.0");
 	cr_assert_eq(resolve(&t, "02.1", out, sizeof(out), &err), 1);
-	cr_assert_eq(resolve(&t, "02", out, 8, &err), -1, "it does not fit");
+	cr_assert_eq(resolve(&t, "02", out, 8, &err), -1, "the path does not fit");
 	tree_remove(&t);
 }
 
-Test(pci, behind_bridges)
+Test(pci, devices_behind_bridges)
 {
 	struct tree t;
 	struct error err;
@@ -115,14 +115,14 @@ Test(pci, behind_bridges)
 	tree_dir(&t, "devices/pci0000:00/0000:00:02.0/0000:01:05.0/0000:0a:1f.7");
 	cr_assert_eq(resolve(&t, "02/05/1f.7", out, sizeof(out), &err), 0);
 	cr_assert_str_eq(out, "devices/pci0000:00/0000:00:02.0/0000:01:05.0/0000:0a:1f.7");
-	/* a bridge that leads to two buses leads nowhere */
+	/* two buses behind one bridge are ambiguous */
 	tree_dir(&t, "devices/pci0000:00/0000:00:02.0/pci_bus/0000:02");
 	cr_assert_eq(resolve(&t, "02/05", out, sizeof(out), &err), -1);
 	cr_assert(strstr(err.msg, "0000:00:02.0") && strstr(err.msg, "more than one bus"));
 	tree_remove(&t);
 }
 
-Test(pci, another_root)
+Test(pci, expander_bridge)
 {
 	struct tree t;
 	struct error err;

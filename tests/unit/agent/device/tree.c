@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* See tree.h. */
+/* A fake /sys and /dev. */
 #include "tests/unit/agent/device/tree.h"
 
 #include <criterion/criterion.h>

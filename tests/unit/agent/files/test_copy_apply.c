@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What a copier does with one order, whatever lies in its way. */
+/* The execution of orders on a real directory, with symlinks, mounts and other obstacles in it. */
 #include <fcntl.h>
 #include <limits.h>
 #include <sched.h>
@@ -34,12 +34,12 @@ Test(files_place, files_directories_and_links)
 	cr_expect(tree_has(&t, "f", ""));
 	cr_expect_eq(tree_put(&t, "d", S_IFDIR | 02711, "", &r), ERROR_OK, "%s", r.err.msg);
 	cr_expect_eq(tree_mode(&t, "d"), S_IFDIR | 02711);
-	/* one that is there keeps what it has */
+	/* an existing directory keeps its entries */
 	cr_expect_eq(tree_put(&t, "d/f", FILE_, "in it", &r), ERROR_OK, "%s", r.err.msg);
 	cr_expect_eq(tree_put(&t, "d", S_IFDIR | 0700, "", &r), ERROR_OK, "%s", r.err.msg);
 	cr_expect_eq(tree_mode(&t, "d"), S_IFDIR | 0700);
 	cr_expect(tree_has(&t, "d/f", "in it"));
-	/* a link's target is whatever it is */
+	/* a link's target is not interpreted */
 	cr_expect_eq(tree_put(&t, "l", S_IFLNK | 0777, "../no/such", &r), ERROR_OK, "%s",
 		     r.err.msg);
 	cr_expect_eq(readlinkat(t.shared, "l", target, sizeof(target)), 10);
@@ -48,7 +48,7 @@ Test(files_place, files_directories_and_links)
 	tree_end(&t);
 }
 
-Test(files_place, parents_are_made_with_mode_and_owner_and_others_left_alone)
+Test(files_place, missing_parents_get_mode_and_owner)
 {
 	struct copy_order o = { .act = COPY_WRITE, .first = true, .last = true, .mode = 0600 };
 	struct copy_result r;
@@ -99,7 +99,7 @@ Test(files_place, no_symlink_is_followed)
 			cr_expect(strstr(r.err.msg, "symlink"), "%s", r.err.msg);
 		}
 	}
-	/* one that is the target itself is replaced, and not what it leads to */
+	/* a symlink that is the target itself is replaced */
 	cr_assert_eq(symlinkat("../../../outside/f", t.shared, "leaf"), 0);
 	cr_expect_eq(tree_put(&t, "leaf", FILE_, "new", &r), ERROR_OK, "%s", r.err.msg);
 	cr_expect_eq(tree_mode(&t, "leaf"), FILE_);
@@ -110,7 +110,7 @@ Test(files_place, no_symlink_is_followed)
 	tree_end(&t);
 }
 
-Test(files_place, anything_is_replaced_by_anything)
+Test(files_place, entry_of_another_type_is_replaced)
 {
 	static const uint32_t modes[] = { FILE_, S_IFDIR | 0755, S_IFLNK | 0777 };
 	struct copy_result r;
@@ -133,7 +133,7 @@ Test(files_place, anything_is_replaced_by_anything)
 		cr_expect_eq(tree_mode(&t, name) & S_IFMT, to & S_IFMT);
 	}
 	cr_expect_eq(tree_temps(&t, "."), 0);
-	/* what is neither */
+	/* other types */
 	cr_assert_eq(mknodat(t.shared, "fifo", S_IFIFO | 0600, 0), 0);
 	cr_expect_eq(tree_put(&t, "fifo", FILE_, "new", &r), ERROR_OK, "%s", r.err.msg);
 	cr_expect(tree_has(&t, "fifo", "new"));
@@ -142,8 +142,8 @@ Test(files_place, anything_is_replaced_by_anything)
 	tree_end(&t);
 }
 
-/* Many levels, and many entries in one. */
-Test(files_place, a_huge_tree_makes_way, .timeout = 120)
+/* Many levels with many entries each. */
+Test(files_place, huge_tree_is_replaced, .timeout = 120)
 {
 	struct rlimit files = { 8192, 8192 };
 	struct copy_result r;
@@ -177,7 +177,7 @@ Test(files_place, a_huge_tree_makes_way, .timeout = 120)
 	tree_end(&t);
 }
 
-Test(files_place, a_mount_in_the_way_is_refused_and_nothing_is_lost)
+Test(files_place, directory_with_a_mount_is_not_replaced)
 {
 	struct copy_result r;
 	char path[128];
@@ -205,8 +205,8 @@ Test(files_place, a_mount_in_the_way_is_refused_and_nothing_is_lost)
 	tree_end(&t);
 }
 
-/* The old one stays, nothing of the new one does. */
-Test(files_place, a_full_disk_leaves_what_was_there)
+/* The old file stays, and nothing of the new one is left. */
+Test(files_place, full_disk_keeps_the_old_file)
 {
 	auto_free char *large = malloc((1 << 20) + 1);
 	struct copy_result r;
@@ -229,7 +229,7 @@ Test(files_place, a_full_disk_leaves_what_was_there)
 	cr_expect(strstr(r.err.msg, "full/f") && strstr(r.err.msg, "No space"), "%s", r.err.msg);
 	cr_expect(tree_has(&t, "full/f", "old"));
 	cr_expect_eq(tree_names(&t, "full"), 1);
-	/* directories on the way, neither */
+	/* parents that were made are removed, too */
 	cr_expect_eq(tree_put(&t, "full/a/b/f", FILE_, large, &r), ERROR_RESOURCE_EXHAUSTED);
 	cr_expect_eq(tree_put(&t, "full/a/b/c/d/e/f", FILE_, "", &r), ERROR_RESOURCE_EXHAUSTED);
 	cr_expect_eq(tree_names(&t, "full"), 1);
@@ -237,7 +237,7 @@ Test(files_place, a_full_disk_leaves_what_was_there)
 	tree_end(&t);
 }
 
-Test(files_place, a_temporary_file_that_somebody_replaced_is_not_written_to)
+Test(files_place, replaced_temporary_file_is_not_written_to)
 {
 	struct copy_order o = { .act = COPY_WRITE,
 				.first = true,
@@ -273,7 +273,7 @@ Test(files_place, a_temporary_file_that_somebody_replaced_is_not_written_to)
 	tree_end(&t);
 }
 
-Test(files_place, what_was_begun_is_dropped_with_the_directories_that_it_made)
+Test(files_place, drop_removes_temporary_file_and_parents)
 {
 	struct copy_order o = { .act = COPY_WRITE,
 				.first = true,

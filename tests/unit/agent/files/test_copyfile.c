@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The loop's side with real copiers: order, parts, what is refused, what a copier's death leaves. */
+/* The loop's side with real workers: order, parts, invalid requests, and the death of a worker. */
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -21,7 +21,7 @@
 
 #define MANY 2000
 
-/* In the agent, where Criterion's own checks do not work. */
+/* Criterion's macros do not work in the agent's process, which is a fork. */
 #define CHECK(what)                                                                \
 	do {                                                                       \
 		if (!(what)) {                                                     \
@@ -30,10 +30,10 @@
 		}                                                                  \
 	} while (0)
 
-/* Calls of send(2) that a signal is to interrupt. */
+/* The number of further calls of send(2) that fail with EINTR. */
 static int interruptions;
 
-/* Takes the place of the C library's. */
+/* Replaces the function of the C library. */
 ssize_t
 send(int fd, const void *bytes, size_t n, int flags)
 {
@@ -107,7 +107,7 @@ submit(struct bench *b, const char *name, uint32_t mode, int64_t size, int64_t o
 	return copies_submit(b->copies, &part, on_done, b, &b->last);
 }
 
-/* Waits for it, too; its code. */
+/* Submits a part and waits for it. Returns its error code. */
 static enum error_code
 copy(struct bench *b, const char *name, uint32_t mode, int64_t size, int64_t offset,
      const char *data)
@@ -144,7 +144,7 @@ bench_release(struct bench *b)
 	uint64_t limit = deadline_in(10000);
 	struct error err = ERROR_INIT;
 
-	/* copiers go by themselves */
+	/* the workers exit when they are idle */
 	while (jobs_running(b->jobs) > 0) {
 		CHECK(!deadline_is_over(limit));
 		CHECK(loop_run_once(b->loop, 100, &err) == 0);
@@ -201,14 +201,14 @@ AGENT_TEST(parts_in_any_size_and_order_become_the_file)
 	CHECK(tree_has(&b->t, "a", ""));
 }
 
-AGENT_TEST(a_signal_does_not_lose_an_order)
+AGENT_TEST(interrupted_send_is_repeated)
 {
 	interruptions = 3;
 	CHECK(copy(b, "a", S_IFREG | 0600, 3, 0, "abc") == ERROR_OK);
 	CHECK(interruptions == 0 && tree_has(&b->t, "a", "abc"));
 }
 
-AGENT_TEST(two_files_of_one_name_but_for_the_extension_do_not_meet)
+AGENT_TEST(files_that_differ_in_the_extension_are_separate)
 {
 	CHECK(copy(b, "x.conf", S_IFREG | 0600, 4, 0, "AA") == ERROR_OK);
 	CHECK(copy(b, "x.key", S_IFREG | 0600, 4, 0, "BB") == ERROR_OK);
@@ -217,7 +217,7 @@ AGENT_TEST(two_files_of_one_name_but_for_the_extension_do_not_meet)
 	CHECK(tree_has(&b->t, "x.conf", "AAaa") && tree_has(&b->t, "x.key", "BBbb"));
 }
 
-AGENT_TEST(beginning_again_begins_anew)
+AGENT_TEST(second_part_at_offset_0_starts_over)
 {
 	CHECK(copy(b, "a", S_IFREG | 0600, 6, 0, "old") == ERROR_OK);
 	CHECK(copy(b, "a", S_IFREG | 0600, 6, 0, "new") == ERROR_OK);
@@ -233,12 +233,12 @@ AGENT_TEST(beginning_again_begins_anew)
 	CHECK(tree_names(&b->t, "d") == 3 && copies_unfinished(b->copies) == 0);
 }
 
-AGENT_TEST(a_part_of_nothing_leaves_no_copier)
+AGENT_TEST(part_without_a_copy_is_refused)
 {
 	CHECK(copy(b, "a", S_IFREG, 3, 1, "x") == ERROR_FAILED_PRECONDITION);
 }
 
-AGENT_TEST(what_cannot_be_is_refused)
+AGENT_TEST(invalid_requests_are_refused)
 {
 	static const uint32_t types[] = { 0, S_IFBLK, S_IFCHR, S_IFSOCK, S_IFIFO, S_IFMT };
 	static const char *const paths[] = {
@@ -263,13 +263,13 @@ AGENT_TEST(what_cannot_be_is_refused)
 	name[NAME_MAX] = 'n';
 	name[NAME_MAX + 1] = '\0';
 	CHECK(copy(b, name, S_IFREG | 0600, 1, 0, "x") == ERROR_INVALID_ARGUMENT);
-	/* what names the same */
+	/* extra slashes are ignored */
 	CHECK(copy(b, "d//e///", S_IFDIR | 0700, 0, 0, "") == ERROR_OK);
 	CHECK(tree_mode(&b->t, "d/e") == (S_IFDIR | 0700));
 	CHECK(tree_names(&b->t, ".") == 2);
 }
 
-AGENT_TEST(a_part_that_fails_takes_the_file_with_it)
+AGENT_TEST(failed_part_discards_the_file)
 {
 	CHECK(copy(b, "d/a", S_IFREG | 0600, 6, 0, "abc") == ERROR_OK);
 	CHECK(copy(b, "d/a", S_IFREG | 0600, 7, 3, "def") == ERROR_FAILED_PRECONDITION);
@@ -277,14 +277,14 @@ AGENT_TEST(a_part_that_fails_takes_the_file_with_it)
 	CHECK(copy(b, "d/a", S_IFREG | 0600, 6, 3, "def") == ERROR_FAILED_PRECONDITION);
 	run_for(b, 100);
 	CHECK(tree_names(&b->t, ".") == 0 && copies_unfinished(b->copies) == 0);
-	/* no place for it any more */
+	/* the parent is no longer there */
 	CHECK(copy(b, "d/a", S_IFREG | 0600, 6, 0, "abc") == ERROR_OK);
 	CHECK(renameat(b->t.shared, "d", b->t.shared, "e") == 0);
 	CHECK(copy(b, "d/a", S_IFREG | 0600, 6, 3, "def") != ERROR_OK);
 	CHECK(tree_temps(&b->t, "e") == 1);
 }
 
-AGENT_TEST(what_is_sent_for_one_path_is_done_in_that_order)
+AGENT_TEST(parts_of_one_path_are_written_in_order)
 {
 	static const char *const text[] = { "0", "1", "2", "3", "4", "5", "6", "7", "8", "9" };
 
@@ -300,8 +300,8 @@ AGENT_TEST(what_is_sent_for_one_path_is_done_in_that_order)
 	CHECK(tree_mode(&b->t, "a2") == (S_IFREG | 0600));
 }
 
-/* A directory and what lies in it, by different copiers, in whatever order they come to it. */
-AGENT_TEST(a_directory_and_what_lies_in_it_at_once)
+/* Different workers make a directory and a file in it, in any order. */
+AGENT_TEST(directory_and_its_file_in_parallel)
 {
 	char name[32];
 
@@ -321,8 +321,8 @@ AGENT_TEST(a_directory_and_what_lies_in_it_at_once)
 	}
 }
 
-/* A part that nobody waits for any more is not done if it has not begun, and the rest goes on. */
-AGENT_TEST(a_call_may_end_before_its_copy)
+/* A cancelled part is dropped if no worker has begun it, and completed otherwise. */
+AGENT_TEST(cancelled_parts)
 {
 	struct pending *first = submit(b, "a", S_IFREG | 0600, 2, 0, "a");
 	struct pending *second = submit(b, "a", S_IFREG | 0600, 2, 1, "b");
@@ -333,16 +333,18 @@ AGENT_TEST(a_call_may_end_before_its_copy)
 	CHECK(tree_mode(&b->t, "a") == 0);
 	first = submit(b, "c", S_IFREG | 0600, 1, 0, "c");
 	CHECK(first);
-	run_for(b, 1); /* until it is with a copier, or done */
+	/* until a worker has begun it, or done it */
+	run_for(b, 1);
 	if (b->ended == 1)
 		pending_cancel(&first);
 	run_for(b, 100);
 	CHECK(tree_has(&b->t, "c", "c"));
 }
 
-/* A signal for the children of our parent, but for us: copiers. True if there was one. */
+/* Sends a signal to all copy workers: the other children of this process's parent. Returns
+ * whether there was one. */
 static bool
-signal_copiers(int sig)
+signal_workers(int sig)
 {
 	char path[64], text[256];
 	bool found = false;
@@ -357,21 +359,21 @@ signal_copiers(int sig)
 	return found;
 }
 
-/* Half a file is there, and the rest is with a copier that is stopped. */
+/* Writes half a file, and gives the rest to a worker that is stopped. */
 static void
 stop_with_half_a_file(struct bench *b)
 {
 	CHECK(copy(b, "d/a", S_IFREG | 0600, 6, 0, "abc") == ERROR_OK);
-	CHECK(signal_copiers(SIGSTOP));
+	CHECK(signal_workers(SIGSTOP));
 	CHECK(submit(b, "d/a", S_IFREG | 0600, 6, 3, "def"));
 	run_for(b, 50);
 	CHECK(b->ended == 1);
 }
 
-AGENT_TEST(a_copier_that_dies_leaves_nothing)
+AGENT_TEST(worker_that_dies_leaves_nothing)
 {
 	stop_with_half_a_file(b);
-	CHECK(signal_copiers(SIGKILL));
+	CHECK(signal_workers(SIGKILL));
 	run_until(b, 2);
 	CHECK(b->last.code == ERROR_INTERNAL && strstr(b->last.msg, "d/a"));
 	run_for(b, 200);
@@ -379,14 +381,14 @@ AGENT_TEST(a_copier_that_dies_leaves_nothing)
 	CHECK(copy(b, "d/a", S_IFREG | 0600, 3, 0, "abc") == ERROR_OK);
 }
 
-/* The one that is to remove what the first has left waits to be registered when it is killed. */
-AGENT_TEST(copiers_that_die_while_removing_leave_nothing)
+/* The worker that removes the remains is killed while it waits to be registered. */
+AGENT_TEST(workers_that_die_while_removing_leave_nothing)
 {
 	struct error err = ERROR_INIT;
 
 	stop_with_half_a_file(b);
 	for (int killed = 0; killed < 3;) {
-		killed += signal_copiers(SIGKILL);
+		killed += signal_workers(SIGKILL);
 		run_until(b, killed > 0 ? 2 : 1);
 		CHECK(loop_run_once(b->loop, 10, &err) == 0);
 	}

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Which bytes are there: against an array of flags. */
+/* Sets of ranges, compared with an array of flags. */
 #include <string.h>
 
 #include <criterion/criterion.h>
@@ -8,7 +8,7 @@
 
 #define SIZE 200
 
-Test(files_extents, a_file_in_order_is_one_piece)
+Test(files_extents, parts_in_order_are_one_range)
 {
 	struct extents e = { 0 };
 
@@ -24,7 +24,7 @@ Test(files_extents, a_file_in_order_is_one_piece)
 	cr_assert(!extents_overlap(&e, 7000, UINT64_MAX - 1));
 }
 
-Test(files_extents, too_many_pieces_are_refused_and_change_nothing)
+Test(files_extents, too_many_ranges_are_refused)
 {
 	struct extents e = { 0 };
 
@@ -32,7 +32,7 @@ Test(files_extents, too_many_pieces_are_refused_and_change_nothing)
 		cr_assert(extents_add(&e, i * 2, i * 2 + 1));
 	cr_assert(!extents_add(&e, 1000, 1001));
 	cr_assert_eq(e.n, EXTENTS_MAX);
-	/* what fills a gap is always taken */
+	/* a range that fills a gap is always accepted */
 	cr_assert(extents_add(&e, 1, 2));
 	cr_assert_eq(e.n, EXTENTS_MAX - 1);
 	cr_assert(extents_add(&e, 1000, 1001));
@@ -45,7 +45,7 @@ next(unsigned int *seed)
 	return *seed >> 16;
 }
 
-Test(files_extents, as_an_array_of_flags_says)
+Test(files_extents, random_ranges)
 {
 	unsigned int seed = 1;
 

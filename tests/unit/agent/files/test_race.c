@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Copies while somebody who can write to the shared directory changes it under them: directories become links out of it
- * and back, all the time. Nothing outside may change; make soak does it a million times.
+ * Copies to a shared directory in which attackers exchange directories with symlinks that lead out
+ * of it, all the time. Nothing outside may change. `make soak` makes a million copies.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -22,7 +22,7 @@
 #define ROUNDS      20000
 #define ROUNDS_SOAK 1000000
 
-/* Exchanges pairs of names in dir for ever. */
+/* Exchanges pairs of names in dir forever. */
 _Noreturn static void
 flip(int dir, const char *const pairs[][2], size_t n)
 {
@@ -45,7 +45,7 @@ place_links(const struct tree *t)
 	cr_assert_eq(symlinkat("../../../../outside/f", t->shared, "d/f-link"), 0);
 }
 
-/* One of what hosts send; whether it succeeds is the attacker's luck. */
+/* Makes the i-th kind of copy. Whether it succeeds depends on the race. */
 static bool
 copy_one(const struct tree *t, unsigned int i)
 {
@@ -79,7 +79,7 @@ Test(files_race, nothing_outside_changes, .timeout = 1800)
 
 	tree_make(&t);
 	place_links(&t);
-	/* by its fd: the attacker himself must not follow his link */
+	/* by descriptor, so that the attacker does not follow its own link */
 	dir = openat(t.shared, "d", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	cr_assert(dir >= 0);
 	for (int i = 0; i < 2; i++) {
@@ -98,7 +98,7 @@ Test(files_race, nothing_outside_changes, .timeout = 1800)
 		cr_assert_eq(waitpid(pids[i], NULL, 0), pids[i]);
 	}
 	close(dir);
-	/* else nothing was raced */
+	/* both, or there was no race */
 	cr_expect(succeeded > 0 && succeeded < rounds, "%u of %u succeeded", succeeded, rounds);
 	tree_end(&t);
 }

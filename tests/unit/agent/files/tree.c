@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* See tree.h. */
+/* A run directory for copies, and a canary beside it. */
 #include "tests/unit/agent/files/tree.h"
 
 #include <dirent.h>
@@ -74,7 +74,7 @@ mix(uint64_t hash, const void *data, size_t n)
 	return hash;
 }
 
-/* In no order: the sum over all entries. */
+/* Adds an entry's hash to a sum, which does not depend on the order of the entries. */
 static int
 add_entry(int dirfd, const char *name, const struct stat *st, void *data, struct error *err)
 {
