@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Hooks of a spec: what they are, and running them. Runs in workers and in a container's first process. */
+/* Validation, merging and running of a spec's hooks. Hooks run in workers and in a container's
+ * first process. */
 #include "agent/container/hooks/hooks.h"
 
 #include <ctype.h>
@@ -17,10 +18,12 @@
 #include "lib/buf.h"
 #include "lib/cleanup.h"
 
-#define STATE_MAX  (1u << 20) /* bytes of JSON */
-#define OUTPUT_MAX 1024       /* bytes that are kept of one hook */
-#define PID_MEMBER \
-	"\"pid\":" /* of the state: a quote inside of a string has a backslash before it */
+/* Limit on the JSON state, in bytes. */
+#define STATE_MAX (1u << 20)
+/* Limit on the output that is kept of one hook, in bytes. */
+#define OUTPUT_MAX 1024
+/* The member of the JSON state. It cannot occur in a string, where quotes are escaped. */
+#define PID_MEMBER "\"pid\":"
 
 static const char *const kind_names[HOOK_KINDS] = {
 	[HOOK_PRESTART] = "prestart",
@@ -36,7 +39,7 @@ struct hook_list {
 	Grpc__Hook ***hooks;
 };
 
-/* The list of one kind in a message. */
+/* Returns pointers to the fields of `h` that hold the hooks of one kind. */
 static struct hook_list
 list_of(Grpc__Hooks *h, enum hook_kind kind)
 {
@@ -129,7 +132,7 @@ hooks_times(const Grpc__Hooks *hooks)
 			ms[k] += timeout_ms(list[i]);
 	}
 	return (struct hook_times){
-		/* poststop hooks follow a creation that fails */
+		/* A creation that fails runs the poststop hooks. */
 		.create_ms = ms[HOOK_PRESTART] + ms[HOOK_CREATE_RUNTIME] +
 			     ms[HOOK_CREATE_CONTAINER] + ms[HOOK_POSTSTOP],
 		.start_ms = ms[HOOK_START_CONTAINER] + ms[HOOK_POSTSTART],
@@ -175,9 +178,9 @@ hooks_merge_release(Grpc__Hooks *merged)
 	}
 }
 
-/* What a hook printed, in one line, under its path. */
+/* Logs the output of a hook, or, in a process that cannot log, adds it to c->said. */
 static void
-hooks_tell(struct hook_context *c, const char *path, const char *output)
+hooks_log_output(struct hook_context *c, const char *path, const char *output)
 {
 	size_t len = strlen(c->said);
 
@@ -189,9 +192,9 @@ hooks_tell(struct hook_context *c, const char *path, const char *output)
 		(void)snprintf(c->said + len, sizeof(c->said) - len, "hook %s: %s\n", path, output);
 }
 
-/* Arguments and environment of one hook. The strings stay the spec's. */
+/* Prepares arguments and environment of one hook. The strings still belong to the spec. */
 static int
-plan_one(const Grpc__Hook *hook, struct hook_run *run, struct error *err)
+hooks_plan_one(const Grpc__Hook *hook, struct hook_run *run, struct error *err)
 {
 	size_t n_env = hook->n_env;
 
@@ -202,7 +205,7 @@ plan_one(const Grpc__Hook *hook, struct hook_run *run, struct error *err)
 		.timeout_ms = (int)timeout_ms(hook),
 	};
 	if (!run->args || !run->env)
-		return error_nomem(err, "running a hook");
+		return error_nomem(err, "preparing hooks");
 	run->args[0] = hook->path;
 	for (size_t i = 0; i < hook->n_args; i++)
 		run->args[i] = hook->args[i];
@@ -228,18 +231,18 @@ hooks_plan(const struct hook_context *c, enum hook_kind kind, struct hook_plan *
 	list = hooks_of(c->spec->hooks, kind, &n);
 	plan->runs = calloc(n, sizeof(*plan->runs));
 	if (!plan->runs)
-		return error_nomem(err, "running a hook");
+		return error_nomem(err, "preparing hooks");
 	buf_init(&state, STATE_MAX);
 	if (hook_state(c, kind, &state) < 0)
-		error_set(err, ERROR_RESOURCE_EXHAUSTED, "the state for hooks is over %u bytes",
-			  STATE_MAX);
+		error_set(err, ERROR_RESOURCE_EXHAUSTED,
+			  "the container state for hooks exceeds %u bytes", STATE_MAX);
 	else if (!(plan->state = strdup((const char *)buf_head(&state))))
-		error_nomem(err, "running a hook");
+		error_nomem(err, "preparing hooks");
 	buf_release(&state);
 	if (!plan->state)
 		return -1;
 	for (; plan->n < n; plan->n++) {
-		if (plan_one(list[plan->n], &plan->runs[plan->n], err) < 0) {
+		if (hooks_plan_one(list[plan->n], &plan->runs[plan->n], err) < 0) {
 			plan->n++;
 			return error_wrap(err, "hooks.%s", kind_names[kind]);
 		}
@@ -270,14 +273,16 @@ hooks_plan_name_process(struct hook_plan *plan, pid_t pid)
 	at += strlen(PID_MEMBER);
 	(void)snprintf(digits, sizeof(digits), "%d", (int)pid);
 	n = strlen(digits);
-	/* never longer than what is there: HOOK_PID_LATER is the largest */
+	/* The text does not grow: HOOK_PID_LATER has the largest number of digits. */
 	memmove(at + n, at + strspn(at, "0123456789"), strlen(at + strspn(at, "0123456789")) + 1);
 	memcpy(at, digits, n);
 }
 
-/* What it left behind outside its process group is the container's cgroup's, or the hooks': gone with them. */
+/* Runs one hook. Processes that it leaves behind outside its process group end with the cgroup
+ * that it runs in. */
 static int
-run_one(struct hook_context *c, const struct hook_run *run, const char *state, struct error *err)
+hooks_run_one(struct hook_context *c, const struct hook_run *run, const char *state,
+	      struct error *err)
 {
 	char output[OUTPUT_MAX];
 	struct subprocess_spec spec = {
@@ -293,9 +298,9 @@ run_one(struct hook_context *c, const struct hook_run *run, const char *state, s
 	int status = 0;
 
 	if (faccessat(AT_FDCWD, run->path, X_OK, AT_EACCESS) < 0)
-		return error_sys(err, "%s", run->path);
+		return error_sys(err, "failed to execute %s", run->path);
 	if (subprocess_run(&spec, &status, err) < 0) {
-		/* it is not the caller's time that is over */
+		/* A hook's timeout is not the deadline of the call. */
 		err->code = ERROR_INTERNAL;
 		return -1;
 	}
@@ -307,20 +312,20 @@ run_one(struct hook_context *c, const struct hook_run *run, const char *state, s
 	if (WEXITSTATUS(status) != 0)
 		return error_set(err, ERROR_INTERNAL, "%s exited with %d: %s", run->path,
 				 WEXITSTATUS(status), output);
-	hooks_tell(c, run->path, output);
+	hooks_log_output(c, run->path, output);
 	return 0;
 }
 
 int
 hooks_run_plan(struct hook_context *c, const struct hook_plan *plan, struct error *err)
 {
-	bool only_told = plan->kind == HOOK_POSTSTART || plan->kind == HOOK_POSTSTOP;
+	bool ignore_failure = plan->kind == HOOK_POSTSTART || plan->kind == HOOK_POSTSTOP;
 
 	for (size_t i = 0; i < plan->n; i++) {
-		if (run_one(c, &plan->runs[i], plan->state, err) == 0)
+		if (hooks_run_one(c, &plan->runs[i], plan->state, err) == 0)
 			continue;
 		error_wrap(err, "hooks.%s", kind_names[plan->kind]);
-		if (!only_told)
+		if (!ignore_failure)
 			return -1;
 		if (c->w)
 			worker_log(c->w, LOG_LEVEL_WARN, "container %s: %s", c->id, err->msg);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Hooks in the course of a launch. See launch.h. */
+/* Hooks during a launch (launch.h). */
 #include "agent/container/hooks/launch.h"
 
 #include <errno.h>
@@ -23,11 +23,12 @@
 #include "lib/path.h"
 #include "lib/sys.h"
 
-/* Of a container with a user namespace, all but the pid namespace. */
+/* The namespaces of a container with a user namespace, except the pid namespace. */
 #define CONTAINER_NAMESPACES \
 	(CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWNET | CLONE_NEWCGROUP)
 
-#define CONFIG_MAX (16u << 20) /* bytes of config.json */
+/* Limit on config.json, in bytes. */
+#define CONFIG_MAX (16u << 20)
 
 static const struct {
 	const char *file;
@@ -44,9 +45,9 @@ hook_cgroup_name(const char *id, char *out, size_t size)
 	(void)snprintf(out, size, "hooks-%s", id);
 }
 
-/* What hooks leave running ends with the container. */
+/* Makes the hooks' cgroup. Processes that hooks leave behind end with the container. */
 static int
-make_cgroup(struct worker *w, struct hook_stage *stage, struct error *err)
+hook_stage_make_cgroup(struct worker *w, struct hook_stage *stage, struct error *err)
 {
 	const struct launch *l = stage->launch;
 	char name[CGROUP_PATH_MAX];
@@ -58,10 +59,11 @@ make_cgroup(struct worker *w, struct hook_stage *stage, struct error *err)
 	if (worker_step(w, &undo, err) < 0)
 		return -1;
 	stage->cgroup_fd = cgroup_create(l->roots->cgroup, name, err);
-	return stage->cgroup_fd < 0 ? error_wrap(err, "cgroup for hooks") : 0;
+	return stage->cgroup_fd < 0 ? error_wrap(err, "failed to create the cgroup for hooks") : 0;
 }
 
-/* The bundle is where hooks look for the container's configuration, whose root.path is in there, too. */
+/* Writes config.json, which hooks expect in the bundle, with root.path pointing into the bundle
+ * as well. */
 static int
 write_config(struct worker *w, const struct launch *l, int dir, struct error *err)
 {
@@ -77,17 +79,18 @@ write_config(struct worker *w, const struct launch *l, int dir, struct error *er
 	spec.root = &root;
 	fd = worker_create(w, dir, "config.json", 0600, NULL, err);
 	if (fd < 0)
-		return error_wrap(err, "write the configuration for hooks");
+		return error_wrap(err, "failed to create config.json for hooks");
 	buf_init(&text, CONFIG_MAX);
 	if (json_spec(&text, &spec) < 0)
 		result = error_nomem(err, "writing config.json for hooks");
 	else if (write_full(fd, buf_head(&text), buf_len(&text)) < 0)
-		result = error_sys(err, "write config.json for hooks");
+		result = error_sys(err, "failed to write config.json for hooks");
 	buf_release(&text);
 	return result;
 }
 
-/* The root file system as the container is given it, without what is mounted there later. */
+/* Binds the container's root file system, without the mounts of the spec, at rootfs in the
+ * bundle. */
 static int
 bind_root(struct worker *w, const struct launch *l, int dir, struct error *err)
 {
@@ -97,15 +100,15 @@ bind_root(struct worker *w, const struct launch *l, int dir, struct error *err)
 	auto_close int at = -1;
 
 	if (from < 0)
-		return error_sys_code(err, ERROR_INVALID_ARGUMENT, "root file system %s",
-				      l->spec->root->path);
+		return error_sys_code(err, ERROR_INVALID_ARGUMENT,
+				      "failed to open root file system %s", l->spec->root->path);
 	tree = sys_open_tree(from, "",
 			     OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH | AT_RECURSIVE);
 	if (tree < 0)
-		return error_sys(err, "clone root file system %s", l->spec->root->path);
+		return error_sys(err, "failed to clone root file system %s", l->spec->root->path);
 	at = openat(dir, "rootfs", O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (at < 0)
-		return error_sys(err, "open %s/rootfs", l->bundle);
+		return error_sys(err, "failed to open %s/rootfs", l->bundle);
 	return worker_mount(w, tree, at, "the root file system for hooks", NULL, err);
 }
 
@@ -117,10 +120,10 @@ fill_bundle(struct worker *w, const struct launch *l, struct error *err)
 	char path[PATH_MAX];
 
 	if (dir < 0)
-		return error_sys(err, "open %s", l->bundle);
+		return error_sys(err, "failed to open %s", l->bundle);
 	if (write_config(w, l, dir, err) < 0)
 		return -1;
-	/* a storage may have put it there */
+	/* The root may be a storage that is already mounted there. */
 	(void)snprintf(path, sizeof(path), "%s/rootfs", l->bundle);
 	return strcmp(path, l->spec->root->path) == 0 ? 0 : bind_root(w, l, dir, err);
 }
@@ -148,27 +151,28 @@ hook_stage_open(struct worker *w, struct hook_stage *stage, struct error *err)
 	for (size_t i = 0; i < HOOK_NAMESPACES; i++) {
 		stage->own[i] = openat(l->roots->proc, namespaces[i].file, O_RDONLY | O_CLOEXEC);
 		if (stage->own[i] < 0 && errno != ENOENT)
-			return error_sys(err, "open %s", namespaces[i].file);
+			return error_sys(err, "failed to open %s", namespaces[i].file);
 	}
-	if (make_cgroup(w, stage, err) < 0)
+	if (hook_stage_make_cgroup(w, stage, err) < 0)
 		return -1;
 	return fill_bundle(w, l, err);
 }
 
-/* Back to where the worker came from: the container's namespaces are kept by its process now. */
+/* Returns the worker to the guest's namespaces. The container's process keeps its own alive. */
 static int
 leave_namespaces(struct hook_stage *stage, struct error *err)
 {
 	for (size_t i = 0; i < HOOK_NAMESPACES; i++) {
 		if (stage->own[i] >= 0 && setns(stage->own[i], namespaces[i].flag) < 0)
-			return error_sys(err, "return to the guest's %s", namespaces[i].file);
+			return error_sys(err, "failed to return to the guest's namespace %s",
+					 namespaces[i].file);
 		close_fd(&stage->own[i]);
 	}
 	return 0;
 }
 
 static struct hook_context
-context(const struct hook_stage *stage, struct worker *w, pid_t pid)
+hook_stage_context(const struct hook_stage *stage, struct worker *w, pid_t pid)
 {
 	return (struct hook_context){
 		.spec = stage->launch->spec,
@@ -180,23 +184,25 @@ context(const struct hook_stage *stage, struct worker *w, pid_t pid)
 	};
 }
 
-/* The hooks of the container's namespaces, if the children of its process are born in a pid namespace where others could
- * trace them, with the guest's files in reach. */
+/* Runs the createContainer hooks in a child of the worker. Used for a shared pid namespace: a
+ * child of the container's process would be born in it, and other containers could trace it
+ * while it has access to the guest's files. */
 _Noreturn static void
 run_beside(const struct hook_stage *stage, pid_t pid, int pidfd, int sock)
 {
-	struct hook_context c = context(stage, NULL, pid);
+	struct hook_context c = hook_stage_context(stage, NULL, pid);
 	struct error err = ERROR_INIT;
 
 	(void)umask(022);
 	if (setns(pidfd, CONTAINER_NAMESPACES) < 0)
-		error_sys(&err, "enter the container's namespaces");
+		error_sys(&err, "failed to enter the container's namespaces");
 	else if (user_become_root(&err) == 0 && hooks_run(&c, HOOK_CREATE_CONTAINER, &err) == 0)
 		_exit(handshake_send(sock, HANDSHAKE_HOOKS, c.said, strlen(c.said), -1) < 0);
 	_exit(handshake_send(sock, HANDSHAKE_FAILED, &err, sizeof(err), -1) < 0);
 }
 
-/* Runs them in a child of the worker, and waits for what they say: as handshake_recv(). */
+/* Starts run_beside() in a child of the worker and waits for its output. Returns like
+ * handshake_recv(). */
 static ssize_t
 lead_beside(const struct hook_stage *stage, pid_t pid, int pidfd, char *said, size_t size,
 	    struct error *err)
@@ -211,14 +217,14 @@ lead_beside(const struct hook_stage *stage, pid_t pid, int pidfd, char *said, si
 	ssize_t n;
 
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
-		return error_sys(err, "make a socket pair");
+		return error_sys(err, "failed to create a socket pair");
 	child = sys_clone3(&args);
 	if (child == 0) {
 		(void)close(pair[0]);
 		run_beside(stage, pid, pidfd, pair[1]);
 	}
 	if (child < 0)
-		error_sys(err, "clone a process for hooks");
+		error_sys(err, "failed to clone a process for hooks");
 	(void)close(pair[1]);
 	n = child < 0 ? -1 : handshake_recv(pair[0], HANDSHAKE_HOOKS, said, size, NULL, err);
 	(void)close(pair[0]);
@@ -231,7 +237,7 @@ int
 hook_stage_lead(struct worker *w, struct hook_stage *stage, int sock, pid_t pid, int pidfd,
 		struct error *err)
 {
-	struct hook_context c = context(stage, w, pid);
+	struct hook_context c = hook_stage_context(stage, w, pid);
 	ssize_t n = 0;
 
 	if (!stage->early)
@@ -245,7 +251,7 @@ hook_stage_lead(struct worker *w, struct hook_stage *stage, int sock, pid_t pid,
 	if (stage->beside)
 		n = lead_beside(stage, pid, pidfd, c.said, sizeof(c.said) - 1, err);
 	if (n >= 0 && handshake_send(sock, HANDSHAKE_HOOKS, NULL, 0, -1) < 0)
-		return error_sys(err, "go on after hooks");
+		return error_sys(err, "failed to resume the container's process after hooks");
 	if (!stage->beside)
 		n = handshake_recv(sock, HANDSHAKE_HOOKS, c.said, sizeof(c.said) - 1, NULL, err);
 	if (n > 0) {
@@ -258,33 +264,33 @@ hook_stage_lead(struct worker *w, struct hook_stage *stage, int sock, pid_t pid,
 int
 hook_stage_follow(const struct hook_stage *stage, int sock, struct error *err)
 {
-	struct hook_context c = context(stage, NULL, getpid());
+	struct hook_context c = hook_stage_context(stage, NULL, getpid());
 	mode_t mask;
 	int result;
 
 	if (!stage->early)
 		return 0;
 	if (handshake_send(sock, HANDSHAKE_HOOKS, NULL, 0, -1) < 0)
-		return error_sys(err, "ask for hooks");
+		return error_sys(err, "failed to request hooks from the worker");
 	if (handshake_recv(sock, HANDSHAKE_HOOKS, NULL, 0, NULL, err) < 0)
 		return -1;
 	if (stage->beside)
 		return 0;
-	/* the set-up around them goes without one */
+	/* The set-up before and after runs with umask 0. */
 	mask = umask(022);
 	result = hooks_run(&c, HOOK_CREATE_CONTAINER, err);
 	(void)umask(mask);
 	if (result < 0)
 		return -1;
 	if (handshake_send(sock, HANDSHAKE_HOOKS, c.said, strlen(c.said), -1) < 0)
-		return error_sys(err, "go on after hooks");
+		return error_sys(err, "failed to report the hooks' output to the worker");
 	return 0;
 }
 
 void
 hook_stage_fail(struct worker *w, struct hook_stage *stage)
 {
-	struct hook_context c = context(stage, w, 0);
+	struct hook_context c = hook_stage_context(stage, w, 0);
 	struct error err = ERROR_INIT;
 
 	if (!stage->begun)
@@ -304,7 +310,7 @@ hook_stage_close(struct hook_stage *stage)
 int
 hook_stage_plan_start(const struct hook_stage *stage, struct hook_plan *plan, struct error *err)
 {
-	struct hook_context c = context(stage, NULL, HOOK_PID_LATER);
+	struct hook_context c = hook_stage_context(stage, NULL, HOOK_PID_LATER);
 
 	return hooks_plan(&c, HOOK_START_CONTAINER, plan, err);
 }
@@ -326,7 +332,7 @@ hook_stage_start_planned(struct hook_plan *plan, pid_t pid, int gate)
 int
 hook_stage_start(const struct hook_stage *stage, int gate, struct error *err)
 {
-	struct hook_context c = context(stage, NULL, getpid());
+	struct hook_context c = hook_stage_context(stage, NULL, getpid());
 
 	if (!hooks_has(c.spec->hooks, HOOK_START_CONTAINER))
 		return 0;
@@ -335,6 +341,6 @@ hook_stage_start(const struct hook_stage *stage, int gate, struct error *err)
 		return -1;
 	}
 	if (handshake_send(gate, HANDSHAKE_HOOKS, c.said, strlen(c.said), -1) < 0)
-		return error_sys(err, "tell that hooks have run");
+		return error_sys(err, "failed to report the hooks' output to the agent");
 	return 0;
 }

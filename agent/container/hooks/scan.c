@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Hooks that lie in the guest's image, for all containers of a sandbox. Worker only: may block. */
+/* Hooks in the guest's image, which apply to all containers of a sandbox. Worker only: may
+ * block. */
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -23,7 +24,7 @@ is_hook(int dir, const char *name)
 	       (st.st_mode & 0111);
 }
 
-/* <path>/<kind>/<name>, called as `<name> <kind>`. */
+/* Allocates the hook <path>/<kind>/<name>, which is run as `<name> <kind>`. */
 static Grpc__Hook *
 make_hook(const char *path, const char *kind, const char *name)
 {
@@ -52,7 +53,7 @@ by_path(const void *a, const void *b)
 	return strcmp((*(Grpc__Hook *const *)a)->path, (*(Grpc__Hook *const *)b)->path);
 }
 
-/* Adds those of one directory, which is used up. 0, or -1 without memory. */
+/* Adds the hooks in the directory `fd`, which is closed. Returns 0, or -1 if memory runs out. */
 static int
 scan_kind(int fd, const char *path, const char *kind, size_t *n, Grpc__Hook ***hooks)
 {
@@ -87,11 +88,11 @@ hooks_scan(struct worker *w, int root_fd, const char *path, struct error *err)
 	char name[PATH_MAX];
 
 	if (!found) {
-		error_nomem(err, "looking for hooks");
+		error_nomem(err, "scanning guest hooks");
 		return NULL;
 	}
 	grpc__hooks__init(found);
-	/* a container's own would be startContainer hooks, whose paths are not the guest's */
+	/* The paths of startContainer hooks are the container's: the guest has none. */
 	const struct {
 		const char *kind;
 		size_t *n;
@@ -109,14 +110,15 @@ hooks_scan(struct worker *w, int root_fd, const char *path, struct error *err)
 
 		if (dir < 0) {
 			if (errno != ENOENT)
-				worker_log(w, LOG_LEVEL_WARN, "guest hooks in %s: %s", name,
+				worker_log(w, LOG_LEVEL_WARN,
+					   "failed to open hook directory %s: %s", name,
 					   strerror(errno));
 			continue;
 		}
 		if (scan_kind(dir, path, kinds[i].kind, kinds[i].n, kinds[i].hooks) == 0)
 			continue;
 		grpc__hooks__free_unpacked(found, NULL);
-		error_nomem(err, "looking for hooks");
+		error_nomem(err, "scanning guest hooks");
 		return NULL;
 	}
 	return found;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Hooks around a container's start and end. Runs in workers. */
+/* Hooks at a container's start and after its end. Runs in workers. */
 #include <errno.h>
 #include <fcntl.h>
 #include <unistd.h>
@@ -14,7 +14,7 @@
 
 #define KILL_TIMEOUT_MS 2000
 
-/* The hooks' cgroup, which is there since the launch: fd, or -1. */
+/* Returns an fd of the hooks' cgroup, which the launch made, or -1. */
 static int
 start_open_cgroup(const struct roots *roots, const char *id)
 {
@@ -24,7 +24,7 @@ start_open_cgroup(const struct roots *roots, const char *id)
 	return roots->cgroup < 0 ? -1 : cgroup_open(roots->cgroup, name);
 }
 
-/* Waits until the program has taken the place of what held the other end of the gate. */
+/* Waits for the execve that closes the other end of the gate. */
 static int
 wait_for_exec(struct worker *w, const struct launch_start *s, struct error *err)
 {
@@ -41,7 +41,7 @@ wait_for_exec(struct worker *w, const struct launch_start *s, struct error *err)
 	}
 	while ((n = read(s->gate, &byte, 1)) < 0 && errno == EINTR)
 		continue;
-	return n < 0 ? error_sys(err, "wait for the program") : 0;
+	return n < 0 ? error_sys(err, "failed to wait for the program") : 0;
 }
 
 int
@@ -59,9 +59,10 @@ container_start_with_hooks(struct worker *w, const struct launch_start *s, struc
 
 	if (write_full(s->gate, "", 1) < 0)
 		return error_sys_code(err, ERROR_FAILED_PRECONDITION,
-				      "start container %s: its init process is gone", s->id);
+				      "failed to start container %s: its init process has exited",
+				      s->id);
 	if (wait_for_exec(w, s, err) < 0)
-		return error_wrap(err, "start container %s", s->id);
+		return error_wrap(err, "failed to start container %s", s->id);
 	return hooks_run(&c, HOOK_POSTSTART, err);
 }
 

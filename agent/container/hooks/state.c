@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What hooks read on their standard input. Pure. */
+/* The container state that hooks read from standard input. Pure. */
 #include "agent/container/hooks/hooks.h"
 #include "lib/json_put.h"
 
-/* runtime-spec, runtime.md: "state". */
+/* Values of "status" (runtime-spec, runtime.md "State"). */
 static const char *const statuses[HOOK_KINDS] = {
 	[HOOK_PRESTART] = "creating",         [HOOK_CREATE_RUNTIME] = "creating",
 	[HOOK_CREATE_CONTAINER] = "creating", [HOOK_START_CONTAINER] = "created",
@@ -27,6 +27,6 @@ hook_state(const struct hook_context *c, enum hook_kind kind, struct buf *out)
 		json_put_text(&w, c->spec->annotations[i]->key, c->spec->annotations[i]->value);
 	json_put_end(&w, '}');
 	json_put_end(&w, '}');
-	/* the end of the text is that of a string, too */
+	/* The text is used as a C string. */
 	return w.has_failed ? -1 : buf_append(out, "", 1);
 }

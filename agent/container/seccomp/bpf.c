@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/*
- * Rules -> BPF. The program is written from its end to its beginning, so that each jump's target exists when the
- * jump is written; a label is the number of instructions behind it. For each architecture the numbers are cut into
- * ranges with the same outcome, found by binary search. Pure.
+/* The BPF generator. The program is written backwards, so that the target of a jump exists before
+ * the jump; a label is the number of instructions after it. For each architecture, the numbers of
+ * system calls are divided into ranges with the same outcome, which a binary search finds. Pure.
  */
 #include <errno.h>
 #include <linux/seccomp.h>
@@ -13,14 +12,16 @@
 #include "agent/container/seccomp/rules.h"
 #include "lib/cleanup.h"
 
-/* Conditional jumps reach 255 instructions; a little is kept back for the jumps that lengthen others. */
+/* The reach of a conditional jump is 255 instructions; the rest is reserve for inserted long
+ * jumps. */
 #define REACH 250
 
-/* Distinct actions whose return is shared while in reach. */
+/* Number of actions whose return instruction is remembered, to be shared while it is in reach. */
 #define RETURNS_MAX 16
 
 struct gen {
-	struct sock_filter insns[FILTER_MAX]; /* last instruction first */
+	/* last instruction first */
+	struct sock_filter insns[FILTER_MAX];
 	uint32_t n;
 	bool full;
 	struct {
@@ -30,7 +31,7 @@ struct gen {
 	uint32_t otherwise;
 };
 
-/* Puts one instruction in front; returns its label. */
+/* Prepends an instruction and returns its label. */
 static uint32_t
 emit(struct gen *g, uint16_t code, uint8_t jt, uint8_t jf, uint32_t k)
 {
@@ -42,7 +43,7 @@ emit(struct gen *g, uint16_t code, uint8_t jt, uint8_t jf, uint32_t k)
 	return g->n++;
 }
 
-/* A label within reach of the next instruction that leads to `label`. */
+/* Returns a label that leads to `label` and is within reach of the next instruction. */
 static uint32_t
 near(struct gen *g, uint32_t label)
 {
@@ -84,7 +85,7 @@ emit_load(struct gen *g, size_t offset)
 	return emit(g, BPF_LD | BPF_W | BPF_ABS, 0, 0, (uint32_t)offset);
 }
 
-/* Offsets of the halves of an argument. */
+/* Returns the offset of the low half of an argument. */
 static size_t
 low_half(uint32_t index)
 {
@@ -99,7 +100,7 @@ high_half(uint32_t index)
 	return low_half(index) ^ 4;
 }
 
-/* arg & mask == value */
+/* Emits the test (arg & mask) == value. */
 static uint32_t
 emit_equal(struct gen *g, const struct filter_arg *a, uint64_t mask, uint64_t value, uint32_t yes,
 	   uint32_t no)
@@ -118,7 +119,7 @@ emit_equal(struct gen *g, const struct filter_arg *a, uint64_t mask, uint64_t va
 	return emit_load(g, high_half(a->index));
 }
 
-/* arg > value, or arg >= value */
+/* Emits the test arg > value, or arg >= value if `or_equal`. */
 static uint32_t
 emit_greater(struct gen *g, const struct filter_arg *a, bool or_equal, uint32_t yes, uint32_t no)
 {
@@ -155,11 +156,13 @@ emit_arg(struct gen *g, const struct filter_arg *a, uint32_t yes, uint32_t no)
 	return no;
 }
 
-/* From `first` on, as long as the last number is wanted: what happens there. */
+/* The outcome of the system calls from `first` to the start of the next range. */
 struct range {
 	uint32_t first;
-	uint32_t action;                 /* if there are no rules with conditions */
-	const struct filter_rule *rules; /* conditions, tried in order; then `otherwise` */
+	/* if there are no rules with conditions */
+	uint32_t action;
+	/* conditions, tried in order; then `otherwise` */
+	const struct filter_rule *rules;
 	size_t n_rules;
 };
 
@@ -180,7 +183,7 @@ emit_outcome(struct gen *g, const struct range *r)
 	return next;
 }
 
-/* Binary search over n > 0 ranges; its depth is the logarithm of the number of system calls. */
+/* Emits a binary search over n > 0 ranges. */
 static uint32_t
 emit_search(struct gen *g, const struct range *ranges, size_t n)
 {
@@ -193,7 +196,7 @@ emit_search(struct gen *g, const struct range *ranges, size_t n)
 	return emit_if(g, BPF_JGE, ranges[n / 2].first, high, low);
 }
 
-/* Starts a range, or goes on with the one before if nothing changes. */
+/* Appends a range, or extends the last one if it has the same outcome. */
 static void
 add_range(struct range *ranges, size_t *n, struct range next)
 {
@@ -206,7 +209,8 @@ add_range(struct range *ranges, size_t *n, struct range next)
 		ranges[(*n)++] = next;
 }
 
-/* The rules of one system call, n > 0: a rule without conditions wins over those with. */
+/* Returns the range of one system call with n > 0 rules. A rule without conditions takes
+ * precedence. */
 static struct range
 outcome_of(const struct filter_rule *rules, size_t n)
 {
@@ -217,7 +221,7 @@ outcome_of(const struct filter_rule *rules, size_t n)
 	return (struct range){ .first = rules->nr, .rules = rules, .n_rules = n };
 }
 
-/* Adds the ranges of newer calls that start up to `nr`, from the *k-th on. */
+/* Appends the ranges of newer calls that start at or below `nr`, beginning with entry *k. */
 static void
 add_newer(struct range *ranges, size_t *n, const struct filter_arch *arch, size_t *k, uint32_t nr,
 	  uint32_t otherwise)
@@ -234,11 +238,12 @@ add_newer(struct range *ranges, size_t *n, const struct filter_arch *arch, size_
 	}
 }
 
-/* The code of one architecture. */
+/* Emits the code of one architecture. */
 static uint32_t
 emit_arch(struct gen *g, const struct filter_arch *arch, uint32_t otherwise, uint32_t bad_arch)
 {
-	/* at most two ranges start at each rule and at newer calls; three more for the ends */
+	/* At most two ranges start at each rule and each entry of newer calls; three more are
+	 * the ends. */
 	auto_free struct range *ranges =
 		calloc(2 * (arch->n_rules + FILTER_NEWER_MAX) + 4, sizeof(*ranges));
 	size_t n = 0, newer = 0, same;
@@ -262,10 +267,11 @@ emit_arch(struct gen *g, const struct filter_arch *arch, uint32_t otherwise, uin
 	add_newer(ranges, &n, arch, &newer, UINT32_MAX, otherwise);
 	if (arch->limit) {
 		add_range(ranges, &n, (struct range){ .first = arch->limit, .action = bad_arch });
-		/* -1 is what a tracer writes to skip a call (seccomp(2)) */
+		/* A tracer writes -1 to skip a call (seccomp(2)). */
 		add_range(ranges, &n, (struct range){ .first = UINT32_MAX, .action = otherwise });
 	}
-	/* no search, and so nothing that would follow the load: the outcome may be a return elsewhere */
+	/* A single range needs no search. A load must not be emitted: the outcome may be a
+	 * shared return that does not follow it. */
 	if (n == 1)
 		return emit_outcome(g, ranges);
 	(void)emit_search(g, ranges, n);
@@ -295,7 +301,7 @@ filter_generate(const struct filter_arch *archs, size_t n_archs, uint32_t otherw
 	if (g->full)
 		return error_set(
 			err, ERROR_INVALID_ARGUMENT,
-			"linux.seccomp: needs more than the %d instructions that the kernel takes",
+			"linux.seccomp: the profile needs more than %d instructions, the limit of the kernel",
 			FILTER_MAX);
 	for (uint32_t i = 0; i < g->n; i++)
 		out->insns[i] = g->insns[g->n - 1 - i];

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Compiled seccomp profiles, shared by the containers that have them. */
+/* The cache of compiled seccomp profiles, shared by containers with the same profile. */
 #include "agent/container/seccomp/cache.h"
 
 #include <stdlib.h>
@@ -13,7 +13,7 @@ seccomp_cache_take(struct list *all, const Grpc__LinuxSeccomp *seccomp, struct e
 	struct list *pos;
 
 	if (!p) {
-		error_nomem(err, "keeping a seccomp profile");
+		error_nomem(err, "caching a seccomp profile");
 		return NULL;
 	}
 	p->packed_size = grpc__linux_seccomp__pack(seccomp, p->packed);
@@ -34,19 +34,20 @@ seccomp_cache_take(struct list *all, const Grpc__LinuxSeccomp *seccomp, struct e
 int
 seccomp_cache_store(struct cached_filter *p, const void *filter, size_t size, struct error *err)
 {
-	uint32_t head[2] = { 0, 0 }; /* flags, n */
+	uint32_t head[2] = { 0, 0 };
 
-	_Static_assert(sizeof(head) == offsetof(struct filter, insns), "the head is flags and n");
+	_Static_assert(sizeof(head) == offsetof(struct filter, insns), "the header is flags and n");
 	if (p->filter)
 		return 0;
 	if (size >= sizeof(head))
 		memcpy(head, filter, sizeof(head));
 	if (!head[1] || head[1] > FILTER_MAX ||
 	    size != sizeof(head) + head[1] * sizeof(p->filter->insns[0]))
-		return error_set(err, ERROR_INTERNAL, "a worker sent %zu bytes for a filter", size);
+		return error_set(err, ERROR_INTERNAL,
+				 "the worker sent an invalid seccomp filter of %zu bytes", size);
 	p->filter = malloc(size);
 	if (!p->filter)
-		return error_nomem(err, "keeping a seccomp filter");
+		return error_nomem(err, "caching a seccomp filter");
 	memcpy(p->filter, filter, size);
 	return 0;
 }

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/*
- * Compiled seccomp profiles, one for all containers that have the same. The first launch compiles it, in its worker,
- * and sends the program back; later launches and all execs find it in the memory they were forked with. Loop side:
- * never blocks.
+/* The cache of compiled seccomp profiles, one entry for all containers with the same profile. The
+ * worker of the first launch compiles the profile and sends the program back; the workers of later
+ * launches and execs inherit it by fork. Loop side: never blocks.
  */
 #pragma once
 
@@ -17,19 +16,21 @@
 struct cached_filter {
 	struct list node;
 	unsigned int refs;
-	struct filter *
-		filter; /* NULL until a launch has compiled it; only filter_size() bytes of it are there */
+	/* Allocated with filter_size() bytes only; NULL until a launch has compiled it. */
+	struct filter *filter;
 	size_t packed_size;
 	uint8_t packed[];
 };
 
-/* One of the list that is the same, or a new one: one more reference. NULL and RESOURCE_EXHAUSTED. */
+/* Returns a new reference to the entry for this profile, which is added to the list if it is not
+ * there. NULL and RESOURCE_EXHAUSTED. */
 struct cached_filter *seccomp_cache_take(struct list *all, const Grpc__LinuxSeccomp *seccomp,
 					 struct error *err);
 
-/* The program from a worker. 0 also if there is one; -1 and err if it is none. */
+/* Stores the program that a worker sent, unless there already is one. Returns 0, or -1 and err
+ * if it is invalid. */
 int seccomp_cache_store(struct cached_filter *p, const void *filter, size_t size,
 			struct error *err);
 
-/* One reference less; the last one frees it. NULL is allowed. */
+/* Drops a reference; the last one frees the entry. `p` may be NULL. */
 void seccomp_cache_drop(struct cached_filter *p);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A spec's seccomp profile -> rules for bpf.c, and loading the result. Workers compile, the new process
- * loads. */
+/* Translates a spec's seccomp profile into rules for bpf.c, and loads the result. The worker
+ * compiles, the new process loads. */
 #include "agent/container/seccomp/filter.h"
 
 #include <errno.h>
@@ -16,10 +16,11 @@
 #include "lib/arena.h"
 #include "lib/cleanup.h"
 
-#define X32_BIT    UINT32_C(0x40000000)
-#define ARCH_64BIT UINT32_C(0x80000000) /* __AUDIT_ARCH_64BIT, linux/audit.h */
+#define X32_BIT UINT32_C(0x40000000)
+/* __AUDIT_ARCH_64BIT, linux/audit.h */
+#define ARCH_64BIT UINT32_C(0x80000000)
 
-/* Conditions and rules of one compilation. */
+/* Memory limit for the conditions of one compilation. */
 #define MEMORY_MAX (16u << 20)
 
 static int
@@ -38,12 +39,14 @@ add_rule(struct filter_arch *arch, const struct filter_rule *rule, struct error 
 	return 0;
 }
 
-/* i386's socketcall(2) and ipc(2) carry what have numbers of their own elsewhere, and in newer kernels there, too:
- * libseccomp names them by -100 - call and -200 - call. */
+/* The i386 calls socketcall(2) and ipc(2) multiplex calls that have their own numbers on other
+ * architectures and, in newer kernels, on i386 as well. libseccomp numbers them -100 - call and
+ * -200 - call. */
 #define X86_SOCKETCALL 102
 #define X86_IPC        117
 
-/* The direct number of a multiplexed call on i386 (arch/x86/entry/syscalls/syscall_32.tbl), 0 if it has none. */
+/* Returns the direct number of a multiplexed call on i386
+ * (arch/x86/entry/syscalls/syscall_32.tbl), or 0. */
 static uint32_t
 x86_direct(int pseudo)
 {
@@ -88,18 +91,22 @@ x86_direct(int pseudo)
 	return 0;
 }
 
-/* What add_named() and its like work with. */
+/* State of adding the profile's entries to one architecture. */
 struct adding {
 	struct arena *arena;
 	struct filter_arch *arch;
-	uint32_t token;  /* of libseccomp; x32 shares x86_64's arch */
-	uint32_t newest; /* the highest number that the profile names so far */
-	bool permits;    /* the rule permits more than the default */
-	bool repeats;    /* the rule repeats the default: only its names count */
-	bool enosys;     /* calls that are newer than the profile get ENOSYS */
+	/* libseccomp's token; x32 shares the arch of x86_64. */
+	uint32_t token;
+	/* The highest number that the profile has named so far. */
+	uint32_t newest;
+	/* The current rule permits more than the default action. */
+	bool permits;
+	/* The current rule repeats the default action: only its numbers are noted. */
+	bool repeats;
+	/* Calls newer than the profile fail with ENOSYS. */
+	bool enosys;
 };
 
-/* Takes note of a number that the profile names. */
 static void
 note_number(struct adding *to, uint32_t nr)
 {
@@ -107,7 +114,8 @@ note_number(struct adding *to, uint32_t nr)
 		to->newest = nr;
 }
 
-/* A call that i386 multiplexes: its own number, and the multiplexer's first argument. */
+/* Adds a multiplexed call of i386 twice: by its direct number, and as a first argument of the
+ * multiplexer. */
 static int
 add_multiplexed(struct adding *to, struct filter_rule rule, int pseudo, struct error *err)
 {
@@ -121,8 +129,9 @@ add_multiplexed(struct adding *to, struct filter_rule rule, int pseudo, struct e
 		return 0;
 	if (rule.nr && add_rule(to->arch, &rule, err) < 0)
 		return -1;
-	/* the call's own arguments lie in memory, where no filter sees them: conditions cannot be checked.
-	 * What would permit more is left out, what forbids then forbids all. */
+	/* The arguments of a multiplexed call are in memory, out of a filter's reach, so
+	 * conditions cannot be checked. A permitting rule with conditions is left out; a
+	 * forbidding one applies to all calls. */
 	if (rule.n_args && to->permits)
 		return 0;
 	arg = arena_alloc(to->arena, sizeof(*arg));
@@ -132,8 +141,8 @@ add_multiplexed(struct adding *to, struct filter_rule rule, int pseudo, struct e
 		.index = 0,
 		.narrow = true,
 		.op = FILTER_MASKED_EQ,
-		.value = is_socket ? UINT32_MAX
-				   : 0xffff, /* ipc(2) has a version in the upper half */
+		/* The upper half of ipc(2)'s argument is a version. */
+		.value = is_socket ? UINT32_MAX : 0xffff,
 		.value_two = (uint64_t)(is_socket ? -100 - pseudo : -200 - pseudo),
 	};
 	rule.nr = is_socket ? X86_SOCKETCALL : X86_IPC;
@@ -142,7 +151,7 @@ add_multiplexed(struct adding *to, struct filter_rule rule, int pseudo, struct e
 	return add_rule(to->arch, &rule, err);
 }
 
-/* One rule of one name for one architecture. */
+/* Adds one rule for the system call `name`. */
 static int
 add_named(struct adding *to, const char *name, const struct filter_rule *model, struct error *err)
 {
@@ -156,10 +165,11 @@ add_named(struct adding *to, const char *name, const struct filter_rule *model, 
 	}
 	if (to->token == SCMP_ARCH_X86 && nr <= -100 && nr > -300)
 		return add_multiplexed(to, rule, nr, err);
-	return 0; /* unknown, or not on this architecture */
+	/* The call is unknown, or does not exist on this architecture. */
+	return 0;
 }
 
-/* Do two conditions concern the same argument? Then they are alternatives. */
+/* Returns whether two conditions concern the same argument, which makes them alternatives. */
 static bool
 has_alternatives(const Grpc__LinuxSyscall *call)
 {
@@ -173,7 +183,7 @@ has_alternatives(const Grpc__LinuxSyscall *call)
 	return false;
 }
 
-/* The conditions of a rule of the spec, in the arena. */
+/* Translates the conditions of an entry; the result is in the arena. */
 static struct filter_arg *
 make_args(const struct adding *to, const Grpc__LinuxSyscall *call)
 {
@@ -191,16 +201,15 @@ make_args(const struct adding *to, const Grpc__LinuxSyscall *call)
 	return args;
 }
 
-/* Larger: permits more. */
 static bool
 permits_more(uint32_t action, uint32_t otherwise)
 {
-	/* the kernel orders actions by their signed value, most restrictive first */
+	/* The kernel orders actions by their signed value, the most restrictive first. */
 	return (int32_t)(action & SECCOMP_RET_ACTION_FULL) >
 	       (int32_t)(otherwise & SECCOMP_RET_ACTION_FULL);
 }
 
-/* One entry of the profile's list for one architecture. */
+/* Adds one entry of the profile. */
 static int
 add_call(struct adding *to, const Grpc__LinuxSyscall *call, uint32_t otherwise, struct error *err)
 {
@@ -230,8 +239,8 @@ add_call(struct adding *to, const Grpc__LinuxSyscall *call, uint32_t otherwise, 
 	return 0;
 }
 
-/* Sorts rules by number, equal ones in the order they came in: bytewise, which for a thousand rules takes a tenth
- * of what qsort(3) does. */
+/* Sorts the rules by number with a stable radix sort, which for a thousand rules takes a tenth
+ * of qsort(3)'s time. */
 static int
 sort_rules(struct filter_arch *arch, struct error *err)
 {
@@ -253,13 +262,14 @@ sort_rules(struct filter_arch *arch, struct error *err)
 		from = to;
 		to = swap;
 	}
-	/* after four passes the sorted ones are in `from` again, which is where they began */
+	/* The number of passes is even: the sorted rules are in the original array. */
 	arch->rules = from;
 	free(to);
 	return 0;
 }
 
-/* The arch that holds a token's rules: x32 is x86_64 with a bit in the number. */
+/* Returns the architecture that holds a token's rules. x32 is x86_64 with a bit set in the
+ * number. */
 static struct filter_arch *
 arch_of(struct filter_arch *archs, size_t *n, uint32_t token)
 {
@@ -273,7 +283,8 @@ arch_of(struct filter_arch *archs, size_t *n, uint32_t token)
 	return &archs[i];
 }
 
-/* Does the default action let a call through? A tracer is expected to answer for calls that it does not know. */
+/* Returns whether the default action lets a call through. A tracer is expected to handle calls
+ * that it does not know. */
 static bool
 is_permissive(uint32_t otherwise)
 {
@@ -283,9 +294,9 @@ is_permissive(uint32_t otherwise)
 	       action == SECCOMP_RET_TRACE;
 }
 
-/* Calls of one ABI above the highest number that the profile names did not exist when it was written. As with runc, they get
- * ENOSYS and not the default action, as if the kernel did not have them: programs fall back to older calls on ENOSYS, and take
- * EPERM for a real refusal. */
+/* Marks the calls of one ABI above the highest number in the profile: they did not exist when
+ * the profile was written. As with runc, they fail with ENOSYS instead of the default action,
+ * because programs fall back to older calls on ENOSYS, while EPERM is a refusal to them. */
 static void
 mark_newer(struct filter_arch *arch, uint32_t token, uint32_t newest)
 {
@@ -306,8 +317,8 @@ mark_newer(struct filter_arch *arch, uint32_t token, uint32_t newest)
 }
 
 static int
-collect(const Grpc__LinuxSeccomp *profile, uint32_t otherwise, struct arena *arena,
-	struct filter_arch *archs, size_t *n, struct error *err)
+compile_collect(const Grpc__LinuxSeccomp *profile, uint32_t otherwise, struct arena *arena,
+		struct filter_arch *archs, size_t *n, struct error *err)
 {
 	uint32_t tokens[FILTER_ARCHS_MAX] = { seccomp_arch_native() };
 	size_t n_tokens = 1;
@@ -362,7 +373,7 @@ filter_compile(const Grpc__LinuxSeccomp *profile, struct filter *out, struct err
 	for (size_t i = 0; i < profile->n_flags; i++)
 		(void)filter_flag_parse(profile->flags[i], &out->flags);
 	arena_init(&arena, MEMORY_MAX);
-	result = collect(profile, otherwise, &arena, archs, &n, err);
+	result = compile_collect(profile, otherwise, &arena, archs, &n, err);
 	if (result == 0)
 		result = filter_generate(archs, n, otherwise, SECCOMP_RET_KILL, out, err);
 	for (size_t i = 0; i < n; i++)

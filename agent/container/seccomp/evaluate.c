@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What a compiled filter says to one system call. Pure. */
+/* Evaluation of a compiled filter for one system call. Pure. */
 #include <linux/seccomp.h>
 #include <seccomp.h>
 #include <stddef.h>
@@ -7,7 +7,7 @@
 
 #include "agent/container/seccomp/filter.h"
 
-/* The value that an instruction of the program compares with. Only words are loaded, by bpf.c. */
+/* Returns the word at `offset`. bpf.c loads nothing but words. */
 static uint32_t
 run_load(const struct seccomp_data *call, uint32_t offset)
 {
@@ -18,7 +18,8 @@ run_load(const struct seccomp_data *call, uint32_t offset)
 	return word;
 }
 
-/* The program's verdict. What bpf.c does not write counts as the worst one. */
+/* Returns the program's verdict. An instruction that bpf.c does not emit means the most
+ * restrictive one. */
 static uint32_t
 evaluate_run(const struct filter *f, const struct seccomp_data *call)
 {
@@ -58,7 +59,7 @@ evaluate_run(const struct filter *f, const struct seccomp_data *call)
 }
 
 static uint32_t
-verdict(const struct filter *f, long number, const uint64_t args[2])
+evaluate_verdict(const struct filter *f, long number, const uint64_t args[2])
 {
 	struct seccomp_data call = { .nr = (int)number, .arch = seccomp_arch_native() };
 
@@ -71,7 +72,7 @@ bool
 filter_survives(const struct filter *f, long number)
 {
 	static const uint64_t none[2];
-	uint32_t action = verdict(f, number, none);
+	uint32_t action = evaluate_verdict(f, number, none);
 
 	return action == SECCOMP_RET_ALLOW || action == SECCOMP_RET_LOG ||
 	       action == SECCOMP_RET_ERRNO;
@@ -80,7 +81,7 @@ filter_survives(const struct filter *f, long number)
 bool
 filter_allows(const struct filter *f, long number, const uint64_t args[2])
 {
-	uint32_t action = verdict(f, number, args);
+	uint32_t action = evaluate_verdict(f, number, args);
 
 	return action == SECCOMP_RET_ALLOW || action == SECCOMP_RET_LOG;
 }

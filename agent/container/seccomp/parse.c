@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The words of a seccomp profile, and whether all of a profile's are known. Pure. Called by compile.c and, through
- * filter_validate(), on the loop. */
+/* Parsing and validation of the keywords of a seccomp profile. Pure. Called by compile.c in
+ * workers and, through filter_validate(), on the loop. */
 #include <ctype.h>
 #include <errno.h>
 #include <inttypes.h>
@@ -18,7 +18,8 @@
 #define SECCOMP_FILTER_FLAG_SPEC_ALLOW (1UL << 2)
 #endif
 
-#define ERRNO_MAX 4095 /* of the kernel: a larger one becomes this */
+/* The kernel's limit: it reduces larger values to this. */
+#define ERRNO_MAX 4095
 
 static const struct {
 	const char *name;
@@ -53,8 +54,8 @@ static const struct {
 	{ "SECCOMP_FILTER_FLAG_TSYNC", SECCOMP_FILTER_FLAG_TSYNC },
 };
 
-/* Architectures of runtime-spec that libseccomp may be too old to know. No call of theirs is ever made on a machine
- * that we run on: a profile that lists them asks for nothing here. */
+/* Architectures of the runtime specification that an older libseccomp does not know. The agent
+ * does not run on them, so a profile that lists them has no effect here. */
 static const char *const foreign_archs[] = {
 	"SCMP_ARCH_LOONGARCH64", "SCMP_ARCH_M68K", "SCMP_ARCH_PARISC", "SCMP_ARCH_PARISC64",
 	"SCMP_ARCH_RISCV64",     "SCMP_ARCH_SH",   "SCMP_ARCH_SHEB",
@@ -67,7 +68,7 @@ filter_action_parse(const char *name, uint32_t errno_ret, uint32_t *out)
 		if (strcmp(actions[i].name, name) != 0)
 			continue;
 		*out = actions[i].value;
-		/* an errno of 0 would let a refused call "succeed" */
+		/* With an errno of 0, a refused call would appear to succeed. */
 		if (*out == SECCOMP_RET_ERRNO || *out == SECCOMP_RET_TRACE)
 			*out |= errno_ret ? errno_ret & SECCOMP_RET_DATA : EPERM;
 		return true;
@@ -141,8 +142,8 @@ check_action(const char *field, const char *name, uint32_t *action, struct error
 		return 0;
 	if (strcmp(name, "SCMP_ACT_NOTIFY") == 0)
 		return error_set(err, ERROR_INVALID_ARGUMENT,
-				 "%s: SCMP_ACT_NOTIFY needs an agent in the guest that answers: "
-				 "there is none",
+				 "%s: SCMP_ACT_NOTIFY is not supported: there is no seccomp agent "
+				 "in the guest",
 				 field);
 	return error_set(err, ERROR_INVALID_ARGUMENT, "%s: unknown action \"%.40s\"", field, name);
 }
@@ -155,7 +156,7 @@ check_call(const Grpc__LinuxSyscall *call, struct error *err)
 
 	if (check_action("linux.seccomp.syscalls.action", call->action, &action, err) < 0)
 		return -1;
-	/* of a traced call it is the tracer's data, 16 bits of anything */
+	/* For SCMP_ACT_TRACE the value is data for the tracer: any 16 bits. */
 	if (number > SECCOMP_RET_DATA ||
 	    (number > ERRNO_MAX && (action & SECCOMP_RET_ACTION_FULL) == SECCOMP_RET_ERRNO))
 		return error_set(err, ERROR_INVALID_ARGUMENT,
@@ -188,8 +189,8 @@ check_flag(const char *name, struct error *err)
 	if (strcmp(name, "SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV") == 0 ||
 	    strcmp(name, "SECCOMP_FILTER_FLAG_NEW_LISTENER") == 0)
 		return error_set(err, ERROR_INVALID_ARGUMENT,
-				 "linux.seccomp.flags: %s goes with SCMP_ACT_NOTIFY, which nobody "
-				 "answers here",
+				 "linux.seccomp.flags: %s is not supported: it belongs to "
+				 "SCMP_ACT_NOTIFY",
 				 name);
 	return error_set(err, ERROR_INVALID_ARGUMENT, "linux.seccomp.flags: unknown flag \"%.40s\"",
 			 name);

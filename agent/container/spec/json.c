@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A spec as config.json, for hooks. */
+/* Serialises a spec as config.json, for hooks. */
 #include "agent/container/spec/json.h"
 
 #include <ctype.h>
@@ -14,9 +14,11 @@
 #include "lib/pbfield.h"
 
 #define NAME_SIZE 64
-#define DEPTH_MAX 16 /* of the spec's messages; they do not refer to themselves */
+/* Nesting limit; the spec's messages are not recursive. */
+#define DEPTH_MAX 16
 
-/* "UIDMappings" -> "uidMappings": the field names of runtime-spec. */
+/* Converts a field name of the protocol to the runtime specification's: "UIDMappings" ->
+ * "uidMappings". */
 static void
 field_name(const char *name, char out[NAME_SIZE])
 {
@@ -46,7 +48,8 @@ is_field_of(const ProtobufCFieldDescriptor *f, const ProtobufCMessageDescriptor 
 	return f >= d->fields && f < d->fields + d->n_fields;
 }
 
-/* Writes a text. Words of which the protocol has more than one spelling get that of the runtime specification. */
+/* Writes a string. Namespace types and capabilities, which have several spellings in the
+ * protocol, are written in the runtime specification's. */
 static void
 write_text(struct json_put *w, const char *key, const ProtobufCFieldDescriptor *f, const char *text)
 {
@@ -65,7 +68,6 @@ write_text(struct json_put *w, const char *key, const ProtobufCFieldDescriptor *
 static void write_message(struct json_put *w, const char *key, const ProtobufCMessage *m,
 			  int depth);
 
-/* The value at p. */
 static void
 write_value(struct json_put *w, const char *key, const ProtobufCFieldDescriptor *f, const void *p,
 	    int depth)
@@ -90,12 +92,12 @@ write_value(struct json_put *w, const char *key, const ProtobufCFieldDescriptor 
 		write_message(w, key, *(ProtobufCMessage *const *)p, depth + 1);
 		break;
 	default:
-		/* no other type occurs in a spec */
+		/* A spec has no fields of other types. */
 		json_put_null(w, key);
 	}
 }
 
-/* {"key":"value",...} of a map from string to string */
+/* Writes a map from string to string as an object. */
 static void
 write_map(struct json_put *w, const char *key, const ProtobufCFieldDescriptor *f,
 	  ProtobufCMessage *const *list, size_t n)
@@ -123,7 +125,7 @@ write_list(struct json_put *w, const char *key, const ProtobufCFieldDescriptor *
 	json_put_end(w, ']');
 }
 
-/* Is the field of this message not to be written? */
+/* Returns whether the field has its default value and is left out. */
 static bool
 is_default(const ProtobufCMessage *m, const ProtobufCFieldDescriptor *f)
 {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Is a process of a spec, or of an exec, one that we understand? Pure. */
+/* Validation of a process, of a spec or an exec. Pure. */
 #include <inttypes.h>
 #include <limits.h>
 #include <string.h>
@@ -7,14 +7,15 @@
 #include "agent/container/launch/rlimits.h"
 #include "agent/container/spec/validate.h"
 
-#define GROUPS_MAX 65536 /* NGROUPS_MAX of the kernel */
+/* The kernel's NGROUPS_MAX. */
+#define GROUPS_MAX 65536
 
 static int
 check_user(const Grpc__User *user, struct error *err)
 {
 	if (!user)
 		return 0;
-	/* -1 means "leave it" to setresuid(2): the process would stay root */
+	/* setresuid(2) takes -1 as "unchanged": the process would stay root. */
 	if (user->uid == UINT32_MAX || user->gid == UINT32_MAX)
 		return error_set(err, ERROR_INVALID_ARGUMENT, "process.user: %s is out of range",
 				 user->uid == UINT32_MAX ? "uid" : "gid");
@@ -24,7 +25,7 @@ check_user(const Grpc__User *user, struct error *err)
 	for (size_t i = 0; i < user->n_additionalgids; i++) {
 		if (user->additionalgids[i] == UINT32_MAX)
 			return error_set(err, ERROR_INVALID_ARGUMENT,
-					 "process.user.additionalGids: out of range");
+					 "process.user.additionalGids: gid is out of range");
 	}
 	return 0;
 }

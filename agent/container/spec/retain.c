@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What stays of a container's spec. See retain.h; whoever needs one more field keeps it here. */
+/* The part of a spec that is kept after creation (retain.h). A module that needs another field
+ * adds it here. */
 #include "agent/container/spec/retain.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-/* Of a process all that restricts it, nothing of what it ran. */
+/* Keeps what restricts the process (user, capabilities, limits), and drops what it runs. */
 static void
 keep_process(const Grpc__Process *p, Grpc__Process *kept)
 {
@@ -38,7 +39,7 @@ termination_annotation(const Grpc__Spec *spec)
 	return NULL;
 }
 
-/* The last one is what is seen there. */
+/* The last mount at the path covers the others. */
 static Grpc__Mount **
 termination_mount(const Grpc__Spec *spec)
 {
@@ -74,7 +75,8 @@ spec_retain_pack(const Grpc__Spec *spec, uint8_t **out, size_t *size, struct err
 	kept.linux = &linux_part;
 	kept.version = spec->version;
 	kept.hooks = spec->hooks;
-	if (spec->hooks) { /* the state that hooks are told has them */
+	/* The state that hooks read contains the annotations. */
+	if (spec->hooks) {
 		kept.annotations = spec->annotations;
 		kept.n_annotations = spec->n_annotations;
 	}
@@ -87,7 +89,7 @@ spec_retain_pack(const Grpc__Spec *spec, uint8_t **out, size_t *size, struct err
 	*size = grpc__spec__get_packed_size(&kept);
 	*out = malloc(*size);
 	if (!*out)
-		return error_nomem(err, "keeping a container's spec");
+		return error_nomem(err, "retaining the container's spec");
 	grpc__spec__pack(&kept, *out);
 	return 0;
 }
@@ -99,7 +101,7 @@ spec_retain_unpack(const uint8_t *packed, size_t size, struct arena *arena, stru
 	Grpc__Spec *spec = grpc__spec__unpack(&allocator, size, packed);
 
 	if (!spec || !spec->process || !spec->linux) {
-		error_nomem(err, "unpacking a container's spec");
+		error_nomem(err, "unpacking the container's spec");
 		return NULL;
 	}
 	return spec;

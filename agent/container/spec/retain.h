@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/*
- * What stays of a container's spec once it is created: what later processes take from it, and what its removal
- * needs. The rest (mounts, rules, arguments, the seccomp profile) is most of a spec and of no use any more.
+/* The part of a spec that is kept after the container is created: the settings that execs inherit,
+ * and those that removal needs. The rest (mounts, device rules, arguments, the seccomp profile) is
+ * the bulk of a spec and no longer used.
  */
 #pragma once
 
@@ -12,16 +12,18 @@
 #include "lib/error.h"
 #include "oci.pb-c.h"
 
-/* The annotation that names the file with a container's last words, as Kubernetes has it; of the mounts, the one at that place
- * is kept. */
+/* Kubernetes' annotation with the path of the container's termination message. The mount at that
+ * path is the only one kept. */
 #define KEPT_TERMINATION "io.kubernetes.container.terminationMessagePath"
 
-/* That mount of a spec, or NULL. */
+/* Returns the mount of the termination message, which points into `spec`, or NULL. */
 const Grpc__Mount *spec_retain_termination(const Grpc__Spec *spec);
 
-/* Packs those fields of the spec into memory that the caller frees. 0, or -1 and RESOURCE_EXHAUSTED. */
+/* Packs the fields to keep into *out, which the caller frees. Returns 0, or -1 and
+ * RESOURCE_EXHAUSTED. */
 int spec_retain_pack(const Grpc__Spec *spec, uint8_t **out, size_t *size, struct error *err);
 
-/* The spec of spec_retain_pack() in the arena, with `process` and `linux` always there. NULL and RESOURCE_EXHAUSTED. */
+/* Unpacks the output of spec_retain_pack() into the arena; `process` and `linux` are never NULL.
+ * Returns NULL and RESOURCE_EXHAUSTED if memory runs out. */
 Grpc__Spec *spec_retain_unpack(const uint8_t *packed, size_t size, struct arena *arena,
 			       struct error *err);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What only a confidential guest can give to a container: secrets that it unseals, storage that it vouches for. There is
- * nobody here who could, and a container that believes it has them is worse than none. Called by validate.c. Pure. */
+/* Refusal of specs that need a confidential guest: sealed secrets and trusted storage. This
+ * agent can provide neither, and a container that started without them would assume that it has
+ * them. Called by validate.c. Pure. */
 #include <stdbool.h>
 #include <string.h>
 
@@ -11,7 +12,8 @@
 
 static const char base64url[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
 
-/* sealed.HEADER.PAYLOAD.SIGNATURE, each in base64url: no other value that happens to begin like this. */
+/* A sealed secret is sealed.HEADER.PAYLOAD.SIGNATURE in base64url. Other values that begin with
+ * "sealed." are ordinary. */
 static bool
 is_sealed(const char *value)
 {

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/*
- * Is a spec one that we understand? Pure: looks at no file system. After this, the rest of container/ takes
- * names and numbers for known. Every refusal names the field.
+/* Validation of a spec. Pure: the file system is not accessed. The rest of container/ relies on it:
+ * after it, every name and number of the spec is known to be valid. Each error names the field.
  */
 #include <inttypes.h>
 #include <limits.h>
@@ -21,7 +20,8 @@
 #include "agent/container/spec/validate.h"
 #include "lib/cleanup.h"
 
-#define HOSTNAME_MAX 64 /* of the kernel (uts_namespaces(7)) */
+/* The kernel's limit (uts_namespaces(7)). */
+#define HOSTNAME_MAX 64
 
 static int
 invalid(struct error *err, const char *field, const char *what)
@@ -29,7 +29,7 @@ invalid(struct error *err, const char *field, const char *what)
 	return error_set(err, ERROR_INVALID_ARGUMENT, "%s: %s", field, what);
 }
 
-/* "/a/b": absolute, without "..", not too long. */
+/* Checks that a path is absolute, has no ".." and fits PATH_MAX. */
 static int
 check_path(const char *field, const char *path, struct error *err)
 {
@@ -64,19 +64,20 @@ check_mounts(const Grpc__Spec *spec, struct error *err)
 		if (check_path("mounts.destination", spec->mounts[i]->destination, err) < 0)
 			return -1;
 		if (mount_path_is(spec->mounts[i]->destination, ""))
-			return invalid(err, "mounts.destination", "the root itself");
+			return invalid(err, "mounts.destination", "must not be the root directory");
 		if (mount_understand(spec->mounts[i], &understood, err) < 0)
 			return -1;
 		if (understood.idmap && !ns_find(spec->linux, NS_USER))
 			return error_set(err, ERROR_INVALID_ARGUMENT,
-					 "mounts: %.128s: option idmap or ridmap without a user "
-					 "namespace",
+					 "mounts: %.128s: option idmap or ridmap requires a "
+					 "user namespace",
 					 spec->mounts[i]->destination);
 	}
 	return 0;
 }
 
-/* Each type known and once; what must not be there under the rules of design and kernel. */
+/* Checks that each namespace has a known type and occurs once, and that there is a mount
+ * namespace. */
 static int
 check_namespaces(const Grpc__Linux *l, struct error *err)
 {
@@ -125,7 +126,7 @@ check_mapping(const char *field, Grpc__LinuxIDMapping *const *map, size_t n, str
 	for (size_t i = 0; i < n; i++) {
 		if (map[i]->size > UINT32_MAX - map[i]->containerid ||
 		    map[i]->size > UINT32_MAX - map[i]->hostid)
-			return invalid(err, field, "range wraps");
+			return invalid(err, field, "range exceeds 32 bits");
 	}
 	return 0;
 }
@@ -142,7 +143,7 @@ check_mappings(const Grpc__Linux *l, struct error *err)
 		return -1;
 	if (user && *user->path)
 		return uids || gids ? invalid(err, uids ? "linux.uidMappings" : "linux.gidMappings",
-					      "a user namespace by path has its own")
+					      "must be empty: the user namespace is joined by path")
 				    : 0;
 	if (user && !uids)
 		return invalid(err, "linux.uidMappings", "missing for a user namespace");
@@ -150,7 +151,7 @@ check_mappings(const Grpc__Linux *l, struct error *err)
 		return invalid(err, "linux.gidMappings", "missing for a user namespace");
 	if (!user && (uids || gids))
 		return invalid(err, uids ? "linux.uidMappings" : "linux.gidMappings",
-			       "given without a user namespace");
+			       "requires a user namespace");
 	return 0;
 }
 
@@ -176,7 +177,7 @@ check_devices(const Grpc__Linux *l, struct error *err)
 					 " is out of range",
 					 d->path, d->major, d->minor);
 		if (d->uid == UINT32_MAX || d->gid == UINT32_MAX)
-			return invalid(err, "linux.devices", "owner out of range");
+			return invalid(err, "linux.devices", "uid or gid is out of range");
 	}
 	return 0;
 }
@@ -199,14 +200,14 @@ check_sysctls(const Grpc__Linux *l, struct error *err)
 
 		if (!sysctl_is_allowed(key))
 			return error_set(err, ERROR_INVALID_ARGUMENT,
-					 "linux.sysctl: %.128s is not of a namespace", key);
+					 "linux.sysctl: %.128s is not namespaced", key);
 		if (strlen(l->sysctl[i]->value) > 4096)
 			return error_set(err, ERROR_INVALID_ARGUMENT,
 					 "linux.sysctl: %.128s: value too long", key);
 		if ((strncmp(key, "kernel", 6) == 0 || strncmp(key, "fs", 2) == 0) &&
 		    !ns_find(l, strstr(key, "domainname") ? NS_UTS : NS_IPC))
 			return error_set(err, ERROR_INVALID_ARGUMENT,
-					 "linux.sysctl: %.128s without the namespace it is of",
+					 "linux.sysctl: %.128s requires a namespace of its own",
 					 key);
 	}
 	return 0;
@@ -224,8 +225,8 @@ check_propagation(const Grpc__Linux *l, struct error *err)
 		if (strcmp(words[i], l->rootfspropagation) == 0)
 			return 0;
 	}
-	return error_set(err, ERROR_INVALID_ARGUMENT, "linux.rootfsPropagation: unknown \"%.40s\"",
-			 l->rootfspropagation);
+	return error_set(err, ERROR_INVALID_ARGUMENT,
+			 "linux.rootfsPropagation: invalid value \"%.40s\"", l->rootfspropagation);
 }
 
 static int
@@ -241,7 +242,8 @@ check_linux(const Grpc__Linux *l, struct error *err)
 	    check_paths("linux.readonlyPaths", l->readonlypaths, l->n_readonlypaths, err) < 0)
 		return -1;
 	if (l->intelrdt)
-		return invalid(err, "linux.intelRdt", "there is no resctrl in a guest");
+		return invalid(err, "linux.intelRdt",
+			       "not supported: there is no resctrl in a guest");
 	return l->seccomp ? filter_validate(l->seccomp, err) : 0;
 }
 
@@ -252,7 +254,7 @@ spec_validate(const Grpc__Spec *spec, struct error *err)
 		return invalid(err, "process", "missing");
 	if (process_validate(spec->process, err) < 0)
 		return -1;
-	/* an exec may leave these to the container; the container has nobody to leave them to */
+	/* An exec inherits these from the container; a container must have them. */
 	if (!*spec->process->cwd)
 		return invalid(err, "process.cwd", "missing");
 	if (!spec->process->capabilities)
@@ -266,6 +268,6 @@ spec_validate(const Grpc__Spec *spec, struct error *err)
 	if (strlen(spec->hostname) > HOSTNAME_MAX)
 		return invalid(err, "hostname", "longer than 64 bytes");
 	if (*spec->hostname && !ns_find(spec->linux, NS_UTS))
-		return invalid(err, "hostname", "given without a uts namespace");
+		return invalid(err, "hostname", "requires a uts namespace");
 	return 0;
 }

@@ -192,7 +192,7 @@ Test(strings, propagation)
 		cr_expect_eq(m.propagation[0], propagation[i].flags, "%s", propagation[i].word);
 	}
 	s->linux->rootfspropagation = (char *)"sideways";
-	expect_spec(s, "unknown \"sideways\"");
+	expect_spec(s, "invalid value \"sideways\"");
 }
 
 /* None of them may end up among the options of a file system. */

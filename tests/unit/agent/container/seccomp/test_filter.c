@@ -332,7 +332,7 @@ Test(filter, refusals)
 
 	cr_assert_eq(filter_validate(p, &err), -1);
 	cr_assert_eq(err.code, ERROR_INVALID_ARGUMENT);
-	cr_assert(strstr(err.msg, "linux.seccomp.syscalls.action: SCMP_ACT_NOTIFY needs"));
+	cr_assert(strstr(err.msg, "linux.seccomp.syscalls.action: SCMP_ACT_NOTIFY is not"));
 	rule->action = (char *)(uintptr_t) "SCMP_ACT_ERRNO";
 	rule->errno_ret_case = GRPC__LINUX_SYSCALL__ERRNO_RET_ERRNORET;
 	rule->errnoret = 4096;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* spec_validate and process_validate: one change to a good spec a row, and what the refusal must say. */
+/* spec_validate and process_validate: one change to a good spec a row, and what the refusal must
+ * say. */
 #include <criterion/criterion.h>
 #include <limits.h>
 #include <string.h>
@@ -49,7 +50,7 @@ CHANGE(no_mount_ns, s->linux->n_namespaces = 3)
 CHANGE(user_without_maps, spec_namespace(s, "user", ""))
 CHANGE(maps_without_user, spec_user_namespace(s, 1); s->linux->n_namespaces--)
 CHANGE(user_good, spec_user_namespace(s, 100000))
-CHANGE(map_wraps, spec_user_namespace(s, UINT32_MAX - 5))
+CHANGE(map_exceeds, spec_user_namespace(s, UINT32_MAX - 5))
 CHANGE(hostname_long,
        s->hostname = "a23456789012345678901234567890123456789012345678901234567890123456")
 CHANGE(hostname_no_uts, s->hostname = "x"; s->linux->namespaces[2]->type = "cgroup")
@@ -97,7 +98,8 @@ CHANGE(seccomp_errno, s->linux->seccomp = spec_seccomp("SCMP_ACT_ALLOW");
 static const struct {
 	const char *name;
 	change_fn *change;
-	const char *says; /* NULL: accepted */
+	/* NULL: accepted */
+	const char *says;
 } rows[] = {
 	{ "nothing", nothing, NULL },
 	{ "no process", no_process, "process: missing" },
@@ -128,7 +130,7 @@ static const struct {
 	{ "user without maps", user_without_maps, "uidMappings" },
 	{ "maps without user", maps_without_user, "uidMappings" },
 	{ "user good", user_good, NULL },
-	{ "map wraps", map_wraps, "wraps" },
+	{ "map range", map_exceeds, "exceeds 32 bits" },
 	{ "hostname long", hostname_long, "hostname" },
 	{ "hostname without uts", hostname_no_uts, "hostname" },
 	{ "mount relative", mount_relative, "mounts.destination" },
@@ -215,7 +217,8 @@ Test(validate, empty_messages)
 Test(validate, cgroup_paths)
 {
 	static const struct {
-		const char *path, *expected; /* NULL: refused */
+		/* NULL: refused */
+		const char *path, *expected;
 	} paths[] = {
 		{ "", "pods/id1" },
 		{ "/", "pods/id1" },
