@@ -82,7 +82,7 @@ nodes_in_user_namespace(struct oci *t)
 	add(t, spec, "/dev/sub/c", "c", 1, 8)->filemode = 0444;
 	OCI_PRINTS(t, spec, "null 1:3 666 0:0\nc 1:5 640 7:8\nsub/c 1:8 444 0:0\nworks\n2\n");
 	d->uid = 70000;
-	OCI_REFUSED(t, spec, ERROR_INVALID_ARGUMENT, "linux.devices: /dev/c: its owner 70000:8");
+	OCI_REFUSED(t, spec, ERROR_INVALID_ARGUMENT, "linux.devices: /dev/c: owner 70000:8");
 }
 
 static void
@@ -114,7 +114,7 @@ refused(struct oci *t)
 	spec = oci_sh(t, "true");
 	(void)add(t, spec, "/dev/x", "c", 1, 3);
 	(void)add(t, spec, "/dev/x", "c", 1, 5);
-	OCI_REFUSED(t, spec, ERROR_INVALID_ARGUMENT, "something else is there");
+	OCI_REFUSED(t, spec, ERROR_INVALID_ARGUMENT, "another file exists at this path");
 	spec = oci_sh(t, "true");
 	(void)add(t, spec, "/dev/fd/x", "c", 1, 3);
 	OCI_REFUSED(t, spec, ERROR_INTERNAL, "fd/x");

@@ -146,7 +146,7 @@ path_refused(struct oci *t)
 	OCI_REFUSED(t, spec, ERROR_INVALID_ARGUMENT, "join network namespace");
 	spec = oci_sh(t, "true");
 	oci_namespace(t, spec, "mount", oci_str(t, "/proc/%d/ns/mnt", pid));
-	OCI_REFUSED(t, spec, ERROR_INTERNAL, "in the mount namespace");
+	OCI_REFUSED(t, spec, ERROR_INTERNAL, "in the container's mount namespace");
 }
 
 static void

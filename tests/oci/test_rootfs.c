@@ -88,14 +88,14 @@ proc_is_a_link(struct oci *t)
 
 		oci_link(t, path, place);
 		OCI_REFUSED(t, inner(t, oci_sh(t, "true")), ERROR_INVALID_ARGUMENT,
-			    "is not a plain directory");
+			    "is not a real directory");
 		oci_link(t, path, "/tmp");
 		OCI_REFUSED(t, inner(t, oci_sh(t, "true")), ERROR_INVALID_ARGUMENT,
-			    "is not a plain directory");
+			    "is not a real directory");
 		oci_unlink(t, path);
 		oci_file(t, path, 0644, "a file");
 		OCI_REFUSED(t, inner(t, oci_sh(t, "true")), ERROR_INVALID_ARGUMENT,
-			    "is not a plain directory");
+			    "is not a real directory");
 		oci_unlink(t, path);
 		oci_dir(t, path, 0755);
 		untouched(t, names[i]);
@@ -273,7 +273,7 @@ cgroup_mount(struct oci *t)
 	spec->linux->n_maskedpaths = spec->linux->n_readonlypaths = 0;
 	oci_mount_drop(spec, "/sys/fs/cgroup");
 	oci_mount(t, spec, "/sys/fs/cgroup", "cgroup", "cgroup", "ro");
-	OCI_REFUSED(t, spec, ERROR_INVALID_ARGUMENT, "is not a plain directory");
+	OCI_REFUSED(t, spec, ERROR_INVALID_ARGUMENT, "is not a real directory");
 }
 
 /* The guest's mounts are as many while a container mounts a lot. */

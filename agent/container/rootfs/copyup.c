@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Copies a directory of a container's root into a tmpfs. What it reads is the image's: names, depths and types are
- * whatever somebody likes, and may change meanwhile. */
+/* Copying of a directory of a container's root into a tmpfs. The source is the image's and not
+ * trusted: names, depth and types are arbitrary and may change during the copy. */
 #include "agent/container/rootfs/copyup.h"
 
 #include <dirent.h>
@@ -19,19 +19,22 @@
 #include "lib/io.h"
 
 #define DEPTH_MAX 128
-#define NAMES_MAX 65536 /* of a file's extended attributes: the kernel's own limit (xattr(7)) */
+/* The kernel's limit on the list of a file's extended attributes (xattr(7)), in bytes. */
+#define NAMES_MAX 65536
 #define COPY_STEP (1u << 20)
 
-/* What is copied, by the names that the kernel hands out; lists and values are of one file at a time. */
+/* State of a copy. The buffers hold the extended attributes of one file at a time. */
 struct copy {
-	bool top; /* the topmost directory gets attributes, too */
+	/* The attributes of the topmost directory are copied as well. */
+	bool top;
 	char names[NAMES_MAX];
 	char value[NAMES_MAX];
 };
 
 static int copy_directory(struct copy *c, int from, int to, unsigned int depth, struct error *err);
 
-/* Attributes that this file system or process may not have are left out, as cp(1) does. */
+/* Copies extended attributes. Those that the file system or process does not support are
+ * skipped, as by cp(1). */
 static void
 copy_xattrs(struct copy *c, int from, int to)
 {
@@ -45,13 +48,14 @@ copy_xattrs(struct copy *c, int from, int to)
 	}
 }
 
-/* Owner and mode of what has just been made. An owner that a user namespace has no id for cannot be given. */
+/* Sets the owner of a new file. An owner without an id in the user namespace cannot be set, and
+ * is ignored. */
 static int
 copy_owner(int dir, const char *name, const struct stat *st, struct error *err)
 {
 	if (fchownat(dir, name, st->st_uid, st->st_gid, AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH) < 0 &&
 	    errno != EINVAL)
-		return error_sys(err, "set the owner of %.64s", name);
+		return error_sys(err, "failed to set the owner of %.64s", name);
 	return 0;
 }
 
@@ -63,7 +67,7 @@ copy_attributes(struct copy *c, int from, int to, const struct stat *st, struct 
 	if (copy_owner(to, "", st, err) < 0)
 		return -1;
 	if (fchmod(to, st->st_mode & 07777) < 0)
-		return error_sys(err, "set a mode");
+		return error_sys(err, "failed to set a mode");
 	copy_xattrs(c, from, to);
 	(void)futimens(to, times);
 	return 0;
@@ -72,7 +76,7 @@ copy_attributes(struct copy *c, int from, int to, const struct stat *st, struct 
 static int
 copy_file(struct copy *c, int from_dir, int to_dir, const char *name, struct error *err)
 {
-	/* O_NONBLOCK: it may be a FIFO by now */
+	/* O_NONBLOCK, because the file may have been replaced with a FIFO. */
 	auto_close int from =
 		openat(from_dir, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
 	auto_close int to = -1;
@@ -80,16 +84,17 @@ copy_file(struct copy *c, int from_dir, int to_dir, const char *name, struct err
 	ssize_t n;
 
 	if (from < 0 || fstat(from, &st) < 0)
-		return error_sys(err, "open %.64s", name);
+		return error_sys(err, "failed to open %.64s", name);
 	if (!S_ISREG(st.st_mode))
-		return error_set(err, ERROR_INVALID_ARGUMENT, "%.64s changes meanwhile", name);
+		return error_set(err, ERROR_INVALID_ARGUMENT, "%.64s changed during the copy",
+				 name);
 	to = openat(to_dir, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
 	if (to < 0)
-		return error_sys(err, "make %.64s", name);
+		return error_sys(err, "failed to create %.64s", name);
 	while ((n = RETRY_EINTR(sendfile(to, from, NULL, COPY_STEP))) > 0)
 		;
 	if (n < 0)
-		return error_sys(err, "copy %.64s", name);
+		return error_sys(err, "failed to copy %.64s", name);
 	return copy_attributes(c, from, to, &st, err);
 }
 
@@ -100,10 +105,10 @@ copy_link(int from_dir, int to_dir, const char *name, const struct stat *st, str
 	ssize_t n = readlinkat(from_dir, name, target, sizeof(target) - 1);
 
 	if (n < 0)
-		return error_sys(err, "read link %.64s", name);
+		return error_sys(err, "failed to read link %.64s", name);
 	target[n] = '\0';
 	if (symlinkat(target, to_dir, name) < 0)
-		return error_sys(err, "make link %.64s", name);
+		return error_sys(err, "failed to create link %.64s", name);
 	return copy_owner(to_dir, name, st, err);
 }
 
@@ -116,11 +121,11 @@ copy_subdirectory(struct copy *c, int from_dir, int to_dir, const char *name, un
 	auto_close int to = -1;
 
 	if (from < 0)
-		return error_sys(err, "open %.64s", name);
+		return error_sys(err, "failed to open %.64s", name);
 	if (mkdirat(to_dir, name, 0700) == 0)
 		to = openat(to_dir, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (to < 0)
-		return error_sys(err, "make %.64s", name);
+		return error_sys(err, "failed to create %.64s", name);
 	return copy_directory(c, from, to, depth + 1, err);
 }
 
@@ -131,7 +136,7 @@ copy_entry(struct copy *c, int from, int to, const char *name, unsigned int dept
 	struct stat st;
 
 	if (fstatat(from, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
-		return error_sys(err, "look at %.64s", name);
+		return error_sys(err, "failed to stat %.64s", name);
 	switch (st.st_mode & S_IFMT) {
 	case S_IFDIR:
 		return copy_subdirectory(c, from, to, name, depth, err);
@@ -140,14 +145,14 @@ copy_entry(struct copy *c, int from, int to, const char *name, unsigned int dept
 	case S_IFLNK:
 		return copy_link(from, to, name, &st, err);
 	default:
-		/* made under umask 0; the owner does not change the mode of a special file */
+		/* The umask is 0, and chown does not change the mode of a special file. */
 		if (mknodat(to, name, st.st_mode, st.st_rdev) < 0)
-			return error_sys(err, "make special file %.64s", name);
+			return error_sys(err, "failed to create special file %.64s", name);
 		return copy_owner(to, name, &st, err);
 	}
 }
 
-/* from and to stay the caller's. */
+/* Copies a directory's entries. `from` and `to` still belong to the caller. */
 static int
 copy_directory(struct copy *c, int from, int to, unsigned int depth, struct error *err)
 {
@@ -157,7 +162,7 @@ copy_directory(struct copy *c, int from, int to, unsigned int depth, struct erro
 	struct stat st;
 
 	if (!dir) {
-		error_sys(err, "read a directory");
+		error_sys(err, "failed to read a directory");
 		close_fd(&copy);
 		return -1;
 	}
@@ -172,7 +177,7 @@ copy_directory(struct copy *c, int from, int to, unsigned int depth, struct erro
 	if (result < 0)
 		return -1;
 	if (fstat(from, &st) < 0)
-		return error_sys(err, "look at a directory");
+		return error_sys(err, "failed to stat a directory");
 	return depth > 0 || c->top ? copy_attributes(c, from, to, &st, err) : 0;
 }
 
@@ -184,7 +189,7 @@ copyup_tree(int from_fd, int to_fd, bool top, struct error *err)
 	auto_free struct copy *c = malloc(sizeof(*c));
 
 	if (from < 0 || to < 0)
-		return error_sys(err, "open a directory");
+		return error_sys(err, "failed to open a directory");
 	if (!c)
 		return error_nomem(err, "copying");
 	c->top = top;

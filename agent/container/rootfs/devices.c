@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* /dev of a container. dev_fd is the real directory: every name below is one component, or confined to it. */
+/* The content of a container's /dev. Names are resolved below dev_fd, as single components or
+ * confined to it. */
 #include "agent/container/rootfs/devices.h"
 
 #include <errno.h>
@@ -18,7 +19,8 @@
 #include "lib/path.h"
 #include "lib/sys.h"
 
-/* What every container has (Documentation/admin-guide/devices.txt), unless the spec says otherwise. */
+/* The devices of every container, unless the spec overrides them
+ * (Documentation/admin-guide/devices.txt). */
 static const struct {
 	const char *name;
 	unsigned int major, minor;
@@ -29,7 +31,8 @@ static const struct {
 
 static const struct {
 	const char *name, *target;
-	bool replace; /* an image's own is in the way; else it may stay */
+	/* Replaces an existing entry of the image; otherwise that is kept. */
+	bool replace;
 } links[] = {
 	{ "fd", "/proc/self/fd", false },       { "stdin", "/proc/self/fd/0", false },
 	{ "stdout", "/proc/self/fd/1", false }, { "stderr", "/proc/self/fd/2", false },
@@ -55,7 +58,8 @@ device_name(const char *path)
 	}
 }
 
-/* A device's place: directory fd (owned) and name in it. */
+/* Opens the parent directory of a device's path and stores the last component in `name`. Returns
+ * the fd, or -1 and err. */
 static int
 open_place(int dev_fd, const char *path, char name[NAME_MAX + 1], struct error *err)
 {
@@ -67,8 +71,10 @@ open_place(int dev_fd, const char *path, char name[NAME_MAX + 1], struct error *
 }
 
 struct node {
-	const char *path; /* below /dev */
-	mode_t mode;      /* type and permissions */
+	/* Relative to /dev. */
+	const char *path;
+	/* Type and permissions. */
+	mode_t mode;
 	dev_t number;
 	uid_t uid;
 	gid_t gid;
@@ -87,7 +93,8 @@ type_of(const char *type)
 	}
 }
 
-/* A mode of 0 cannot be told from none: then the guest's own node decides, if there is one. */
+/* Returns the permissions of a device. A mode of 0 means that none is set: the mode of the
+ * guest's node is used then, if there is one. */
 static mode_t
 mode_of(const struct roots *roots, const Grpc__LinuxDevice *d, const char *name)
 {
@@ -98,7 +105,8 @@ mode_of(const struct roots *roots, const Grpc__LinuxDevice *d, const char *name)
 	return fstatat(roots->dev, name, &st, AT_SYMLINK_NOFOLLOW) == 0 ? st.st_mode & 0777 : 0666;
 }
 
-/* The i-th node: the spec's first, then the defaults that it does not name. 1, 0 past the last, -1 and err. */
+/* Fills *out with node number i: the spec's devices, then the defaults. The path of a default
+ * that the spec overrides is NULL. Returns 1, 0 past the last, or -1 and err. */
 static int
 node_at(const struct devices *d, size_t i, struct node *out, struct error *err)
 {
@@ -122,9 +130,10 @@ node_at(const struct devices *d, size_t i, struct node *out, struct error *err)
 	spec = d->linux->devices[i];
 	*out = (struct node){ .path = device_name(spec->path) };
 	if (!out->path)
-		return error_set(err, ERROR_INVALID_ARGUMENT, "linux.devices: %.128s", spec->path);
+		return error_set(err, ERROR_INVALID_ARGUMENT,
+				 "linux.devices: invalid path \"%.128s\"", spec->path);
 	if (strlen(out->path) > NAME_MAX && !strchr(out->path, '/'))
-		return error_set(err, ERROR_INVALID_ARGUMENT, "linux.devices: name too long");
+		return error_set(err, ERROR_INVALID_ARGUMENT, "linux.devices: name is too long");
 	out->mode = type_of(spec->type) | mode_of(d->roots, spec, out->path);
 	if (!S_ISFIFO(out->mode))
 		out->number = makedev((unsigned int)spec->major, (unsigned int)spec->minor);
@@ -133,19 +142,20 @@ node_at(const struct devices *d, size_t i, struct node *out, struct error *err)
 	return 1;
 }
 
-/* mknod under umask 0, and the owner. */
+/* Makes a node and sets its owner. The umask must be 0. */
 static int
 put_node(int dir, const char *name, const struct node *node, struct error *err)
 {
 	if (mknodat(dir, name, node->mode, node->number) < 0)
-		return error_sys(err, "make device %s", node->path);
+		return error_sys(err, "failed to make device %s", node->path);
 	if ((node->uid || node->gid) &&
 	    fchownat(dir, name, node->uid, node->gid, AT_SYMLINK_NOFOLLOW) < 0)
-		return error_sys(err, "give device %s to %u:%u", node->path, node->uid, node->gid);
+		return error_sys(err, "failed to change the owner of device %s to %u:%u",
+				 node->path, node->uid, node->gid);
 	return 0;
 }
 
-/* What is there already must be the same device; it is made anew if its mode or owner is not what it is to be. */
+/* Makes a node. An existing one must be the same device; it is replaced if mode or owner differ. */
 static int
 make_node(int dev_fd, const struct node *node, struct error *err)
 {
@@ -154,22 +164,23 @@ make_node(int dev_fd, const struct node *node, struct error *err)
 	struct stat st;
 
 	if (dir < 0)
-		return error_wrap(err, "make device %s", node->path);
+		return error_wrap(err, "failed to make device %s", node->path);
 	if (fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
 		return put_node(dir, name, node, err);
 	if ((st.st_mode & S_IFMT) != (node->mode & S_IFMT) ||
 	    (!S_ISFIFO(st.st_mode) && st.st_rdev != node->number))
 		return error_set(err, ERROR_INVALID_ARGUMENT,
-				 "make device %s: something else is there", node->path);
+				 "failed to make device %s: another file exists at this path",
+				 node->path);
 	if ((st.st_mode & 07777) == (node->mode & 07777) && st.st_uid == node->uid &&
 	    st.st_gid == node->gid)
 		return 0;
 	if (unlinkat(dir, name, 0) < 0)
-		return error_sys(err, "replace device %s", node->path);
+		return error_sys(err, "failed to replace device %s", node->path);
 	return put_node(dir, name, node, err);
 }
 
-/* One of the store's nodes over an empty file. */
+/* Binds one of the store's nodes over an empty file. */
 static int
 attach_node(int dev_fd, int store, const char *name, const struct node *node, struct error *err)
 {
@@ -178,9 +189,9 @@ attach_node(int dev_fd, int store, const char *name, const struct node *node, st
 	auto_close int at = tree < 0 ? -1 : path_make_target(dev_fd, node->path, false, 0666, err);
 
 	if (tree < 0)
-		error_sys(err, "open device %s", node->path);
+		error_sys(err, "failed to open device %s", node->path);
 	if (tree < 0 || at < 0 || mount_attach(tree, at, node->path, err) < 0)
-		return error_wrap(err, "make device %s", node->path);
+		return error_wrap(err, "failed to make device %s", node->path);
 	return 0;
 }
 
@@ -222,10 +233,9 @@ store_nodes(int store, const struct devices *d, const struct ns_maps *maps, stru
 			continue;
 		if (!ns_map_find(&maps->uid, node.uid, &node.uid) ||
 		    !ns_map_find(&maps->gid, node.gid, &node.gid))
-			return error_set(
-				err, ERROR_INVALID_ARGUMENT,
-				"linux.devices: /dev/%.128s: its owner %u:%u is not mapped",
-				node.path, node.uid, node.gid);
+			return error_set(err, ERROR_INVALID_ARGUMENT,
+					 "linux.devices: /dev/%.128s: owner %u:%u is not mapped",
+					 node.path, node.uid, node.gid);
 		(void)snprintf(name, sizeof(name), "%zu", i);
 		if (put_node(store, name, &node, err) < 0)
 			return -1;
@@ -256,7 +266,7 @@ make_links(int dev_fd, const struct roots *roots, struct error *err)
 		if (errno == EEXIST && unlinkat(dev_fd, links[i].name, 0) == 0 &&
 		    symlinkat(links[i].target, dev_fd, links[i].name) == 0)
 			continue;
-		return error_sys(err, "make link /dev/%s", links[i].name);
+		return error_sys(err, "failed to make link /dev/%s", links[i].name);
 	}
 	return 0;
 }
@@ -277,10 +287,10 @@ devices_null(const struct roots *roots, struct error *err)
 	struct stat st;
 
 	if (fd < 0 || fstat(fd, &st) < 0)
-		return error_sys(err, "open the guest's /dev/null");
+		return error_sys(err, "failed to open the guest's /dev/null");
 	if (!S_ISCHR(st.st_mode) || st.st_rdev != makedev(1, 3))
 		return error_set(err, ERROR_INTERNAL, "the guest's /dev/null is not a null device");
-	/* what it masks is given to containers, who must not change the guest's node */
+	/* Containers get this mount and must not change the guest's node through it. */
 	if (mount_set(fd, MOUNT_ATTR_RDONLY, 0, 0, false, err) < 0)
 		return -1;
 	return steal_fd(&fd);

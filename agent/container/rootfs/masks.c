@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Masked and read-only paths. Everything is mounted through fds: nothing that the container's root holds can be
- * taken for what is mounted, or for where. */
+/* Masked and read-only paths. Sources and destinations are only used through descriptors, so
+ * that the content of the container's root cannot redirect a mount. */
 #include "agent/container/rootfs/masks.h"
 
 #include <errno.h>
@@ -17,14 +17,15 @@
 
 #define EMPTY_ATTRS (MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC)
 
-/* A mask is mounted once; what covers further paths is a clone of that mount. */
+/* A mount that masks paths. The first path gets the mount itself, further paths get clones. */
 struct mask {
-	int tree; /* detached until attached */
+	/* A detached mount until `attached`. */
+	int tree;
 	bool attached;
 };
 
 static int
-cover(struct mask *mask, int at, const char *path, struct error *err)
+masks_cover(struct mask *mask, int at, const char *path, struct error *err)
 {
 	auto_close int clone = -1;
 
@@ -32,7 +33,7 @@ cover(struct mask *mask, int at, const char *path, struct error *err)
 		clone = sys_open_tree(mask->tree, "",
 				      OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH);
 		if (clone < 0)
-			return error_sys(err, "clone a mask");
+			return error_sys(err, "failed to clone the mask");
 	}
 	if (mount_attach(clone >= 0 ? clone : mask->tree, at, path, err) < 0)
 		return -1;
@@ -40,7 +41,7 @@ cover(struct mask *mask, int at, const char *path, struct error *err)
 	return 0;
 }
 
-/* Opens a path that may be missing: 1, 0 if it is, -1 and err. */
+/* Opens a path that may be missing. Returns 1, 0 if it is missing, or -1 and err. */
 static int
 open_existing(int root_fd, const char *path, int *fd, struct error *err)
 {
@@ -49,7 +50,7 @@ open_existing(int root_fd, const char *path, int *fd, struct error *err)
 		return 1;
 	if (errno == ENOENT || errno == ENOTDIR)
 		return 0;
-	return error_sys(err, "open %s", path);
+	return error_sys(err, "failed to open %s", path);
 }
 
 int
@@ -67,15 +68,16 @@ masks_apply(int root_fd, char *const *paths, size_t n, int *null_tree, struct er
 		if (found == 0)
 			continue;
 		if (found < 0 || fstat(at, &st) < 0)
-			return error_wrap(err, "mask %s", paths[i]);
+			return error_wrap(err, "failed to mask %s", paths[i]);
 		if (S_ISDIR(st.st_mode) && empty_fd < 0) {
 			empty_fd = mount_new_fs("tmpfs", NULL, NULL, EMPTY_ATTRS, err);
 			if (empty_fd < 0)
-				return error_wrap(err, "mask %s", paths[i]);
+				return error_wrap(err, "failed to mask %s", paths[i]);
 			empty_mask.tree = empty_fd;
 		}
-		if (cover(S_ISDIR(st.st_mode) ? &empty_mask : &null_mask, at, paths[i], err) < 0)
-			return error_wrap(err, "mask %s", paths[i]);
+		if (masks_cover(S_ISDIR(st.st_mode) ? &empty_mask : &null_mask, at, paths[i], err) <
+		    0)
+			return error_wrap(err, "failed to mask %s", paths[i]);
 	}
 	return 0;
 }
@@ -91,14 +93,14 @@ readonly_apply(int root_fd, char *const *paths, size_t n, struct error *err)
 		if (found == 0)
 			continue;
 		if (found < 0)
-			return error_wrap(err, "make %s read-only", paths[i]);
+			return error_wrap(err, "failed to make %s read-only", paths[i]);
 		tree = sys_open_tree(
 			at, "", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH | AT_RECURSIVE);
 		if (tree < 0)
-			return error_sys(err, "make %s read-only", paths[i]);
+			return error_sys(err, "failed to make %s read-only", paths[i]);
 		if (mount_set(tree, MOUNT_ATTR_RDONLY, 0, 0, true, err) < 0 ||
 		    mount_attach(tree, at, paths[i], err) < 0)
-			return error_wrap(err, "make %s read-only", paths[i]);
+			return error_wrap(err, "failed to make %s read-only", paths[i]);
 	}
 	return 0;
 }

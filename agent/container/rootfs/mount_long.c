@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/*
- * mount(2) takes a page of options, fsconfig(2) a quarter of a kilobyte for each: but only the newer calls know mounts that
- * are attached nowhere. So what is long is mounted by the former, in a place of our own, and cloned from there.
+/* Mounting of file systems with long options. fsconfig(2) limits a value to 255 bytes, while
+ * mount(2) accepts a page of options but cannot make a detached mount. A file system with a long
+ * value is therefore mounted with mount(2) in a private directory and cloned from there.
  */
 #include "agent/container/rootfs/mount_long.h"
 
@@ -20,7 +20,8 @@
 #include "lib/sys.h"
 #include "lib/unmount.h"
 
-#define VALUE_MAX 255 /* fsconfig(2), FSCONFIG_SET_STRING */
+/* The kernel's limit on a value of FSCONFIG_SET_STRING (fsconfig(2)), in bytes. */
+#define VALUE_MAX 255
 
 bool
 mount_is_long(const Grpc__Mount *spec)
@@ -34,9 +35,10 @@ mount_is_long(const Grpc__Mount *spec)
 	return strlen(spec->source) > VALUE_MAX;
 }
 
-/* The words that are for the file system, as mount(2) takes them. */
+/* Collects flags and data for mount(2). */
 static int
-collect(const Grpc__Mount *spec, const char *label, struct mountopts *o, struct error *err)
+mount_long_collect(const Grpc__Mount *spec, const char *label, struct mountopts *o,
+		   struct error *err)
 {
 	struct container_mount scratch = { 0 };
 	int r = 0;
@@ -44,7 +46,8 @@ collect(const Grpc__Mount *spec, const char *label, struct mountopts *o, struct 
 	for (size_t i = 0; r == 0 && i < spec->n_options; i++) {
 		const char *word = spec->options[i];
 
-		/* propagation and the flags of the mount come later, those of the file system are flags of mount(2) */
+		/* The superblock flags are flags of mount(2). Propagation and attributes of the
+		 * mount are set later. */
 		if (mountopt_find(word) || mount_word_add(&scratch, word) == MOUNT_WORD_DATA)
 			r = mountopts_add(o, word, NULL);
 	}
@@ -72,19 +75,19 @@ mount_in(int under, const Grpc__Mount *spec, const struct mountopts *o, const ch
 	if (mount(source, path_of_fd(under, target), spec->type, o->flags, o->data) < 0)
 		return error_sys_code(err,
 				      errno == EINVAL ? ERROR_INVALID_ARGUMENT : ERROR_INTERNAL,
-				      "mount %.128s (type %s, %zu bytes of options)", source,
-				      spec->type, strlen(o->data));
+				      "failed to mount %.128s (type %s, %zu bytes of options)",
+				      source, spec->type, strlen(o->data));
 	top = openat(AT_FDCWD, aside, O_PATH | O_NOFOLLOW | O_CLOEXEC);
 	if (top < 0) {
-		error_sys(err, "open %s", aside);
+		error_sys(err, "failed to open %s", aside);
 	} else {
 		tree = sys_open_tree(top, "", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH);
 		if (tree < 0)
-			error_sys(err, "clone the mount of %.128s", source);
+			error_sys(err, "failed to clone the mount of %.128s", source);
 	}
 	if (unmount_upon(under, 0, MNT_DETACH) < 0) {
 		close_fd(&tree);
-		return error_sys(err, "detach the mount of %.128s", source);
+		return error_sys(err, "failed to detach the mount of %.128s", source);
 	}
 	return tree;
 }
@@ -97,14 +100,14 @@ mount_long_fs(const Grpc__Mount *spec, const char *label, uint64_t attrs, const 
 	auto_close int under = -1;
 	auto_close int tree = -1;
 
-	if (collect(spec, label, &o, err) < 0)
+	if (mount_long_collect(spec, label, &o, err) < 0)
 		return -1;
-	/* a read-only tmpfs is to be filled first */
+	/* A read-only tmpfs is filled first. */
 	if (!(attrs & MOUNT_ATTR_RDONLY))
 		o.flags &= ~(unsigned long)MS_RDONLY;
 	under = openat(AT_FDCWD, aside, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (under < 0)
-		return error_sys(err, "open %s", aside);
+		return error_sys(err, "failed to open %s", aside);
 	tree = mount_in(under, spec, &o, aside, err);
 	if (tree < 0 || mount_set(tree, attrs, 0, 0, false, err) < 0)
 		return -1;

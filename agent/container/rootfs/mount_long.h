@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* File systems whose options are longer than fsconfig(2) takes: an overlay of many layers. */
+/* Mounting of file systems with options longer than fsconfig(2) accepts, such as an overlay of
+ * many layers. */
 #pragma once
 
 #include <stdbool.h>
@@ -8,10 +9,11 @@
 #include "lib/error.h"
 #include "oci.pb-c.h"
 
-/* Has the spec an option whose value does not fit? Pure. */
+/* Returns whether the source or an option's value is too long for fsconfig(2). Pure. */
 bool mount_is_long(const Grpc__Mount *spec);
 
-/* As mount_new_fs(), by mount(2) in the directory `aside` of the caller's mount namespace, which nobody else may change; nothing
- * is left there. The options may be one page long together. */
+/* Makes a detached mount like mount_new_fs(), but with mount(2) in the directory `aside`, which
+ * must be private to the caller and is left as it was. The options together are limited to one
+ * page. Returns the fd of the mount, which the caller owns, or -1 and err. May block. */
 int mount_long_fs(const Grpc__Mount *spec, const char *label, uint64_t attrs, const char *aside,
 		  struct error *err);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Understanding a spec's mounts and opening the sources of binds. Runs in the worker, before the clone. */
+/* Parsing of a spec's mounts and opening of the sources of binds. Runs in the worker, before the
+ * clone. */
 #include "agent/container/rootfs/mount_plan.h"
 
 #include <errno.h>
@@ -13,8 +14,9 @@
 #include "lib/mountopt.h"
 #include "lib/path.h"
 
-/* One word's flags. The three kinds of atime exclude each other; relatime is the value 0 of that field, and the kernel
- * clears all of it or nothing (mount_setattr(2)). False: the word is not about attributes of a mount. */
+/* Adds the attributes of one option. The three kinds of atime exclude each other; relatime is
+ * the value 0 of that field, and the kernel clears the whole field or nothing
+ * (mount_setattr(2)). Returns false if the option does not set mount attributes. */
 static bool
 add_attrs(struct mount_attrs *a, unsigned long set, unsigned long clear)
 {
@@ -30,7 +32,7 @@ add_attrs(struct mount_attrs *a, unsigned long set, unsigned long clear)
 	return add || drop;
 }
 
-/* "rro", "rnosuid"...: an r before a word that is an attribute of a mount. */
+/* Adds a recursive option ("rro", "rnosuid", …): the name of a mount attribute after an "r". */
 static bool
 add_recursive_word(struct container_mount *m, const char *word)
 {
@@ -39,7 +41,7 @@ add_recursive_word(struct container_mount *m, const char *word)
 	return row && add_attrs(&m->below, row->set, row->clear);
 }
 
-/* Words that are flags of neither mount(2) nor a file system. */
+/* Adds an option that is a flag of neither mount(2) nor a file system. */
 static bool
 add_own_word(struct container_mount *m, const char *word)
 {
@@ -61,7 +63,7 @@ is_ignored(const char *word)
 	       strncmp(word, "io.katacontainers.", 18) == 0;
 }
 
-/* A word of mount(8)'s table. */
+/* Adds an option of mount(8)'s table. */
 static enum mount_word
 add_row(struct container_mount *m, const struct mountopt *row)
 {
@@ -76,7 +78,7 @@ add_row(struct container_mount *m, const struct mountopt *row)
 	if (row->propagation && m->n_propagation < MOUNT_PROPAGATIONS_MAX)
 		m->propagation[m->n_propagation++] = row->propagation;
 	(void)add_attrs(&m->own, row->set, row->clear);
-	/* what fsconfig(2) takes by the same name for every file system */
+	/* fsconfig(2) accepts these under the same name for every file system. */
 	if (flags & (MS_SYNCHRONOUS | MS_DIRSYNC | MS_MANDLOCK | MS_LAZYTIME))
 		return MOUNT_WORD_SUPER;
 	return flags & (MS_POSIXACL | MS_I_VERSION) ? MOUNT_WORD_MAYBE : MOUNT_WORD_FLAG;
@@ -105,30 +107,32 @@ mount_wants_shared(const struct container_mount *m)
 }
 
 static int
-refuse(const struct container_mount *m, const char *what, struct error *err)
+mount_plan_refuse(const struct container_mount *m, const char *what, struct error *err)
 {
 	return error_set(err, ERROR_INVALID_ARGUMENT, "mounts: %.128s: %s", m->spec->destination,
 			 what);
 }
 
-/* What would change who owns what, or what is seen, must not be left out silently. */
+/* Refuses combinations that could only be ignored. An option that changes ownership or
+ * visibility must not be ignored silently. */
 static int
 check_words(const struct container_mount *m, struct error *err)
 {
 	bool bind = m->kind == MOUNT_BIND;
 
 	if (m->idmap && !bind)
-		return refuse(m, "option idmap or ridmap is for binds", err);
+		return mount_plan_refuse(m, "option idmap or ridmap is valid for bind mounts only",
+					 err);
 	if (m->copy_up && (bind || strcmp(m->spec->type, "tmpfs") != 0))
-		return refuse(m, "option tmpcopyup is for a tmpfs", err);
+		return mount_plan_refuse(m, "option tmpcopyup is valid for tmpfs only", err);
 	if (m->remount && !bind)
-		return refuse(m, "option remount: there is nothing mounted yet", err);
+		return mount_plan_refuse(m, "option remount is valid for bind mounts only", err);
 	if (bind && m->spec->source[0] != '/')
 		return error_set(err, ERROR_INVALID_ARGUMENT,
-				 "mounts: %.128s: source \"%.128s\" of a bind is not absolute",
+				 "mounts: %.128s: bind source \"%.128s\" is not absolute",
 				 m->spec->destination, m->spec->source);
 	if (m->kind == MOUNT_FS && (!*m->spec->type || strcmp(m->spec->type, "none") == 0))
-		return error_set(err, ERROR_INVALID_ARGUMENT, "mounts: %.128s has no type",
+		return error_set(err, ERROR_INVALID_ARGUMENT, "mounts: %.128s: type is missing",
 				 m->spec->destination);
 	return 0;
 }
@@ -147,7 +151,7 @@ mount_understand(const Grpc__Mount *spec, struct container_mount *out, struct er
 			data = spec->options[i];
 		if (n == MOUNT_PROPAGATIONS_MAX && mountopt_find(spec->options[i]) &&
 		    mountopt_find(spec->options[i])->propagation)
-			return refuse(out, "too many propagation options", err);
+			return mount_plan_refuse(out, "too many propagation options", err);
 	}
 	if (strcmp(spec->type, "bind") == 0)
 		out->kind = MOUNT_BIND;
@@ -162,7 +166,7 @@ bool
 mount_path_is(const char *path, const char *what)
 {
 	while (*path || *what) {
-		/* "/", "//" and "/." before a slash or the end say nothing */
+		/* Skips "/" before another slash or the end, and "/." likewise. */
 		while (*path == '/' && (path[1] == '/' || !path[1] ||
 					(path[1] == '.' && (path[2] == '/' || !path[2]))))
 			path += path[1] == '.' ? 2 : 1;
@@ -185,21 +189,22 @@ mount_open_source(const struct roots *roots, const char *source, bool recursive,
 	int clone;
 
 	if (fd < 0 && errno == ELOOP)
-		return error_set(err, ERROR_INVALID_ARGUMENT,
-				 "open mount source %s: it leads through a symbolic link that a "
-				 "container may have made",
-				 source);
+		return error_set(
+			err, ERROR_INVALID_ARGUMENT,
+			"failed to open mount source %s: the path contains a symbolic link "
+			"that a container may have created",
+			source);
 	if (fd < 0)
 		return error_sys_code(err,
 				      errno == ENOENT ? ERROR_INVALID_ARGUMENT : ERROR_INTERNAL,
-				      "open mount source %s", source);
+				      "failed to open mount source %s", source);
 	if (fstat(fd, &st) < 0)
-		return error_sys(err, "look at mount source %s", source);
+		return error_sys(err, "failed to stat mount source %s", source);
 	clone = sys_open_tree(fd, "",
 			      OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH |
 				      (recursive ? AT_RECURSIVE : 0));
 	if (clone < 0)
-		return error_sys(err, "clone mount source %s", source);
+		return error_sys(err, "failed to clone mount source %s", source);
 	*tree = clone;
 	*directory = S_ISDIR(st.st_mode);
 	return 0;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Mounts of a container. Runs in the new process before it has given up anything; never uses a path by name. */
+/* Mounting of a container's file systems. Runs in the new process, with all privileges;
+ * destinations are only used through descriptors. */
 #include "agent/container/rootfs/mounts.h"
 
 #include <errno.h>
@@ -18,11 +19,12 @@
 #include "lib/path.h"
 
 #ifndef PROC_ROOT_INO
-#define PROC_ROOT_INO 1 /* of every procfs: include/linux/proc_fs.h */
+/* The inode number of a procfs's root (include/linux/proc_fs.h). */
+#define PROC_ROOT_INO 1
 #endif
 
-/* File systems of the kernel's own, where a link or a file in the image is never what was meant, and whose
- * superblocks are shared: read-only is a matter of the mount alone. */
+/* Returns whether `type` is a pseudo file system. Its mount point must be a real directory, not
+ * a link in the image; its superblock is shared, so only the mount can be read-only. */
 static bool
 is_pseudo(const char *type)
 {
@@ -35,7 +37,7 @@ is_pseudo(const char *type)
 	return false;
 }
 
-/* Inside /proc only these may be covered: lxcfs and its like do that. */
+/* Returns whether `dest` is one of the files of /proc that a mount may cover. lxcfs uses them. */
 static bool
 is_free_proc_file(int root_fd, const struct stat *dest)
 {
@@ -62,7 +64,7 @@ is_procfs(const struct container_mount *m)
 				     : m->kind == MOUNT_FS && strcmp(m->spec->type, "proc") == 0;
 }
 
-/* Refuses to cover what lies in a procfs, whatever path led there. */
+/* Refuses mounts inside a procfs, independent of the path that leads there. */
 static int
 guard_proc(int root_fd, int dest_fd, const struct container_mount *m, struct error *err)
 {
@@ -72,19 +74,19 @@ guard_proc(int root_fd, int dest_fd, const struct container_mount *m, struct err
 	if (!fd_is_fstype(dest_fd, PROC_SUPER_MAGIC))
 		return 0;
 	if (fstat(dest_fd, &st) < 0)
-		return error_sys(err, "look at %s", dest);
+		return error_sys(err, "failed to stat %s", dest);
 	if (st.st_ino == PROC_ROOT_INO) {
 		if (is_procfs(m))
 			return 0;
 		return error_set(err, ERROR_INVALID_ARGUMENT,
-				 "mounts: %s: only a procfs may cover a procfs", dest);
+				 "mounts: %s: only a procfs may be mounted over a procfs", dest);
 	}
 	if (is_free_proc_file(root_fd, &st))
 		return 0;
 	return error_set(err, ERROR_INVALID_ARGUMENT, "mounts: %s is inside a procfs", dest);
 }
 
-/* Is what the fd stands for the thing that `name` below the root stands for? */
+/* Returns whether `fd` and the path `name` below the root refer to the same inode. */
 static bool
 is_same(int root_fd, const char *name, int fd)
 {
@@ -95,13 +97,13 @@ is_same(int root_fd, const char *name, int fd)
 	       a.st_ino == b.st_ino;
 }
 
-/* The root and /proc, by whatever name they are meant: the one cannot be covered, the other only by a procfs, even while
- * nothing is mounted there. */
+/* Refuses mounts over the root, and over /proc unless it is a procfs, independent of the path
+ * used. */
 static int
 guard_places(int root_fd, int dest_fd, const struct container_mount *m, struct error *err)
 {
 	if (is_same(root_fd, ".", dest_fd))
-		return error_set(err, ERROR_INVALID_ARGUMENT, "mounts: %s is the root itself",
+		return error_set(err, ERROR_INVALID_ARGUMENT, "mounts: %s is the root directory",
 				 m->spec->destination);
 	if (is_procfs(m) || !is_same(root_fd, "proc", dest_fd))
 		return 0;
@@ -109,7 +111,8 @@ guard_places(int root_fd, int dest_fd, const struct container_mount *m, struct e
 			 "mounts: %s: only a procfs may be mounted at /proc", m->spec->destination);
 }
 
-/* A destination that must be a real directory, no link on the way. */
+/* Opens a destination that must be a real directory, without links on the path. Makes it if it
+ * is missing. */
 static int
 open_real_directory(int root_fd, const char *path, struct error *err)
 {
@@ -125,7 +128,7 @@ open_real_directory(int root_fd, const char *path, struct error *err)
 	}
 	if (fd < 0)
 		return error_sys_code(err, ERROR_INVALID_ARGUMENT,
-				      "mounts: %s is not a plain directory", path);
+				      "mounts: %s is not a real directory", path);
 	return fd;
 }
 
@@ -134,11 +137,12 @@ mount_attach(int tree, int dest_fd, const char *name, struct error *err)
 {
 	if (sys_move_mount(tree, "", dest_fd, "",
 			   MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH) < 0)
-		return error_sys(err, "mount at %s", name);
+		return error_sys(err, "failed to attach the mount at %s", name);
 	return 0;
 }
 
-/* What the kernel says about the last failure of a file system context (fsopen(2)): "e text". */
+/* Reports the last failure of a file system context (fsopen(2)), with the kernel's message "e
+ * TEXT" if there is one. */
 static int
 fs_error(int fs, const char *type, const char *doing, const char *word, struct error *err)
 {
@@ -149,7 +153,6 @@ fs_error(int fs, const char *type, const char *doing, const char *word, struct e
 	text[n > 0 ? n : 0] = '\0';
 	text[strcspn(text, "\n")] = '\0';
 	errno = saved;
-	/* a message of the file system itself says more than the number */
 	if (n > 2)
 		return error_sys_code(err,
 				      saved == EINVAL ? ERROR_INVALID_ARGUMENT : ERROR_INTERNAL,
@@ -158,9 +161,9 @@ fs_error(int fs, const char *type, const char *doing, const char *word, struct e
 			      "%s %.128s for %s", doing, word, type);
 }
 
-/* One word of data: "key=value" or "key". */
+/* Passes one option, "key=value" or "key", to the file system. */
 static int
-configure(int fs, const char *type, const char *word, struct error *err)
+mounts_configure(int fs, const char *type, const char *word, struct error *err)
 {
 	const char *equals = strchr(word, '=');
 	char key[64];
@@ -170,8 +173,8 @@ configure(int fs, const char *type, const char *word, struct error *err)
 		r = sys_fsconfig(fs, SYS_FSCONFIG_SET_FLAG, word, NULL, 0);
 	} else {
 		if ((size_t)(equals - word) >= sizeof(key))
-			return error_set(err, ERROR_INVALID_ARGUMENT, "mount option %.64s...",
-					 word);
+			return error_set(err, ERROR_INVALID_ARGUMENT,
+					 "mount option %.64s...: name is too long", word);
 		memcpy(key, word, (size_t)(equals - word));
 		key[equals - word] = '\0';
 		r = sys_fsconfig(fs, SYS_FSCONFIG_SET_STRING, key, equals + 1, 0);
@@ -179,7 +182,7 @@ configure(int fs, const char *type, const char *word, struct error *err)
 	return r < 0 ? fs_error(fs, type, "option", word, err) : 0;
 }
 
-/* A word of the spec that is the file system's business. */
+/* Passes an option to the file system if it is meant for it. */
 static int
 pass_word(int fs, const char *type, const char *word, struct error *err)
 {
@@ -189,10 +192,11 @@ pass_word(int fs, const char *type, const char *word, struct error *err)
 	switch (mount_word_add(&scratch, word)) {
 	case MOUNT_WORD_DATA:
 	case MOUNT_WORD_SUPER:
-		return configure(fs, type, word, err);
+		return mounts_configure(fs, type, word, err);
 	case MOUNT_WORD_MAYBE:
-		/* mount(2) has flags for these, and it too leaves what they do to the file system */
-		(void)configure(fs, type, word, &ignored);
+		/* Errors are ignored, because mount(2) ignores such a flag if the file system
+		 * does not support it. */
+		(void)mounts_configure(fs, type, word, &ignored);
 		return 0;
 	default:
 		return 0;
@@ -208,7 +212,7 @@ mount_new_fs(const char *type, const Grpc__Mount *spec, const char *label, uint6
 	if (fs < 0)
 		return error_sys_code(err,
 				      errno == ENODEV ? ERROR_INVALID_ARGUMENT : ERROR_INTERNAL,
-				      "file system %s", type);
+				      "failed to open file system type %s", type);
 	return mount_context(fs, type, spec, label, attrs, err);
 }
 
@@ -238,7 +242,7 @@ mount_context(int fs, const char *type, const Grpc__Mount *spec, const char *lab
 	return fd;
 }
 
-/* The detached mount with all its attributes. */
+/* Makes the detached mount with its attributes. */
 static int
 mounts_prepare(struct container_mount *m, bool *pending_ro, struct error *err)
 {
@@ -267,7 +271,7 @@ mounts_prepare(struct container_mount *m, bool *pending_ro, struct error *err)
 	return tree;
 }
 
-/* Opens the destination, making it if it is missing. */
+/* Opens the destination; makes it if it is missing. */
 static int
 open_destination(int root_fd, const struct container_mount *m, struct error *err)
 {
@@ -284,7 +288,7 @@ open_destination(int root_fd, const struct container_mount *m, struct error *err
 	return steal_fd(&at);
 }
 
-/* Does the spec say itself what the topmost directory is to be? */
+/* Returns whether the options set mode or owner of the topmost directory. */
 static bool
 names_owner(const Grpc__Mount *spec)
 {
@@ -299,7 +303,7 @@ names_owner(const Grpc__Mount *spec)
 	return false;
 }
 
-/* Fills it before anybody sees it, and mounts it. What is asked of all below is so of a copy's files, too. */
+/* Fills the detached mount, then attaches it. */
 static int
 put_in_place(const struct container_mount *m, int tree, int at, struct error *err)
 {
@@ -324,6 +328,6 @@ mount_make(int root_fd, struct container_mount *m, bool *pending_ro, struct erro
 	auto_close int tree = at < 0 ? -1 : mounts_prepare(m, pending_ro, err);
 
 	if (tree < 0 || put_in_place(m, tree, at, err) < 0)
-		return error_wrap(err, "mount %s", m->spec->destination);
+		return error_wrap(err, "failed to mount %s", m->spec->destination);
 	return steal_fd(&tree);
 }

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/*
- * Mounting inside a container's root, by the new process in its own mount namespace. Each destination is resolved
- * confined to the root and used through its fd; nothing is looked up by name again.
+/* Mounting in a container's root. Runs in the new process in its own mount namespace. Each
+ * destination is resolved once, confined to the root, and then used through its descriptor.
  */
 #pragma once
 
@@ -9,18 +8,22 @@
 
 #include "agent/container/rootfs/mount_plan.h"
 
-/* Carries out one planned mount. Returns the fd of the new mount's root (O_PATH), or -1; m->tree is used up. A
- * read-only tmpfs (and /dev) is left writable: the caller makes it read-only when all else is in place
- * (*pending_ro). */
+/* Makes one planned mount and consumes m->tree. Returns an O_PATH fd of the new mount's root,
+ * which the caller owns, or -1 and err. A read-only tmpfs or /dev is left writable with
+ * *pending_ro set: the caller makes it read-only after the root is filled. May block. */
 int mount_make(int root_fd, struct container_mount *m, bool *pending_ro, struct error *err);
 
-/* Attaches a detached mount (tree) at the destination fd. */
+/* Attaches the detached mount `tree` at `dest_fd`; `name` is for the error text. Returns 0, or
+ * -1 and err. */
 int mount_attach(int tree, int dest_fd, const char *name, struct error *err);
 
-/* A new file system instance as a detached mount: fd or -1. Options: those words of the spec that are data. */
+/* Makes a new file system instance with the data options of `spec` (NULL: none) and the SELinux
+ * context `label` (NULL: none). Returns the fd of the detached mount, which the caller owns, or
+ * -1 and err. May block. */
 int mount_new_fs(const char *type, const Grpc__Mount *spec, const char *label, uint64_t attrs,
 		 struct error *err);
 
-/* The same of a context that has been opened (fsopen(2)), which stays the caller's. */
+/* Like mount_new_fs(), for a context that is already open (fsopen(2)) and still belongs to the
+ * caller. */
 int mount_context(int fs, const char *type, const Grpc__Mount *spec, const char *label,
 		  uint64_t attrs, struct error *err);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* See procfs.h. In the opener nothing allocates memory after the wipe. */
+/* Mounts of a procfs for another pid namespace (procfs.h). The opener allocates no memory after
+ * the wipe. */
 #include "agent/container/rootfs/procfs.h"
 
 #include <errno.h>
@@ -35,11 +36,12 @@
 
 #define OPENER_STACK (64u << 10)
 
-/* The namespaces in which the opener does no harm: those that its observers are in. */
+/* The namespaces of the pid namespace's owner that the opener joins. The processes that may
+ * trace it are in them already. */
 #define OWNER_NAMESPACES \
 	(CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWNET | CLONE_NEWCGROUP)
 
-/* The opener's files: the socket is 0, the contexts follow. */
+/* The opener's descriptors: the socket is 0, the contexts follow. */
 #define OPENER_SOCK 0
 
 struct opener {
@@ -50,7 +52,8 @@ struct opener {
 	const struct wipe *wipe;
 };
 
-/* Options of the file system itself would be the other containers', too. */
+/* Returns whether the mount has no options of the file system. A copy shares its superblock with
+ * the owner's procfs, so such options would apply to both. */
 static bool
 procfs_is_plain(const Grpc__Mount *spec)
 {
@@ -61,7 +64,7 @@ procfs_is_plain(const Grpc__Mount *spec)
 	return true;
 }
 
-/* No capability but the one for fsopen. */
+/* Drops all capabilities except CAP_SYS_ADMIN, which fsopen(2) requires. */
 static int
 opener_drop(void)
 {
@@ -72,7 +75,8 @@ opener_drop(void)
 	return (int)syscall(SYS_capset, &head, sets);
 }
 
-/* All else ends the opener, whoever has made it do that. */
+/* Installs a filter that kills the opener on any system call that it does not need, in case it
+ * is traced. */
 static int
 opener_limit(void)
 {
@@ -93,7 +97,7 @@ opener_limit(void)
 	return prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program, 0, 0);
 }
 
-/* In the pid namespace. Its exit status is nobody's business. */
+/* Opens the contexts, in the pid namespace. The exit status is not used: errnum is the result. */
 __attribute__((no_sanitize_address)) static int
 opener_open(void *arg)
 {
@@ -150,10 +154,11 @@ procfs_receive(int sock, struct procfs *out, size_t n, struct error *err)
 		for (size_t i = 0; i < n_fds; i++)
 			(void)close(fds[i]);
 		if (size != sizeof(errnum))
-			return error_set(err, ERROR_INTERNAL,
-					 "failed to open a procfs: the process for it has ended");
+			return error_set(
+				err, ERROR_INTERNAL,
+				"failed to open a procfs: the opener process exited unexpectedly");
 		errno = errnum;
-		return error_sys(err, "open a procfs of the pid namespace");
+		return error_sys(err, "failed to open a procfs of the pid namespace");
 	}
 	return 0;
 }
@@ -170,13 +175,13 @@ procfs_run_opener(struct opener *o, int cgroup_fd, struct procfs *out, struct er
 	pid_t pid;
 
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
-		return error_sys(err, "make a socket pair");
+		return error_sys(err, "failed to create a socket pair");
 	o->sock = pair[1];
 	pid = sys_clone3(&args);
 	if (pid == 0)
 		opener_run(o);
 	if (pid < 0)
-		error_sys(err, "clone a process");
+		error_sys(err, "failed to clone the opener process");
 	(void)close(pair[1]);
 	result = pid < 0 ? -1 : procfs_receive(pair[0], out, o->n, err);
 	(void)close(pair[0]);
@@ -208,7 +213,7 @@ procfs_open(const struct launch *l, int pid_ns, int cgroup_fd, struct procfs *ou
 	out->contexts = calloc(n_plain + o.n + 1, sizeof(*out->contexts));
 	if (!out->copies || !out->contexts)
 		return error_nomem(err, "opening a procfs");
-	/* the owner may have none, or may have put something else in its place */
+	/* The owner may have no procfs, or may have replaced it. */
 	if (n_plain && shared_procfs(l, out->copies, n_plain, &why) < 0)
 		o.n += n_plain;
 	else
@@ -218,7 +223,7 @@ procfs_open(const struct launch *l, int pid_ns, int cgroup_fd, struct procfs *ou
 	o.wipe = &wipe;
 	if (wipe_plan(l->roots->proc, &wipe, err) < 0)
 		return -1;
-	/* the plan does not have it */
+	/* Allocated after the wipe was planned, so that the wipe does not clear it. */
 	o.stack = mmap(NULL, OPENER_STACK, PROT_READ | PROT_WRITE,
 		       MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK, -1, 0);
 	if (o.stack == MAP_FAILED)
@@ -228,7 +233,7 @@ procfs_open(const struct launch *l, int pid_ns, int cgroup_fd, struct procfs *ou
 	return result;
 }
 
-/* Is it a procfs of that pid namespace? */
+/* Returns whether `fd` is a procfs of the pid namespace. */
 static bool
 procfs_is_of(int fd, int pid_ns)
 {
@@ -248,14 +253,15 @@ procfs_mount(struct procfs *procfs, const Grpc__Mount *spec, const char *label, 
 	if (procfs->n_copies && procfs_is_plain(spec))
 		return procfs->copies[--procfs->n_copies];
 	if (!procfs->n)
-		return error_set(err, ERROR_INTERNAL, "no procfs is left");
+		return error_set(err, ERROR_INTERNAL,
+				 "failed to mount a procfs: no context is left");
 	context = procfs->contexts[--procfs->n];
 	fd = mount_context(context, "proc", spec, label, attrs, err);
 	if (fd < 0)
 		return -1;
 	if (!procfs_is_of(fd, procfs->pid_ns))
 		return error_set(err, ERROR_FAILED_PRECONDITION,
-				 "what was opened is not a procfs of the pid namespace");
+				 "the opened file system is not a procfs of the pid namespace");
 	return steal_fd(&fd);
 }
 

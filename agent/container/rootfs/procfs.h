@@ -1,15 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/*
- * Mounts of a procfs for a pid namespace that others are in, made by somebody who is not. A copy of what the owner of the pid
- * namespace has at /proc will do if the spec has no options for it. Else an instance of its own is needed, which shows the pid
- * namespace of the process that opens its context (fsopen(2)). Whoever is in there may be able to trace that process, which
- * has CAP_SYS_ADMIN, but nothing to use it for:
+/* Mounts of a procfs for a shared pid namespace, made by a process outside of it. A clone of the
+ * owner's /proc is used if the spec has no file system options for it. Otherwise a new instance is
+ * needed, which shows the pid namespace of the process that opens its context (fsopen(2)). The
+ * other processes of the namespace may be able to trace that process; it has CAP_SYS_ADMIN, but no
+ * access to anything that the capability would apply to:
  *
  *   worker --clone--> opener: in the container's cgroup and in the namespaces of the pid namespace's owner, without
  *                     files and memory of the guest, limited by a filter to the few calls that are left
  *                       `--clone--> with the same memory, in the pid namespace: fsopen, and ends
- *
- * The worker configures and mounts what comes back.
+ * The worker configures the contexts and mounts them.
  */
 #pragma once
 
@@ -19,8 +18,10 @@
 #include "agent/container/launch/params.h"
 
 struct procfs {
-	int pid_ns;  /* -1: nothing is needed: the process that mounts is in its pid namespace */
-	int *copies; /* detached mounts */
+	/* -1: not used, because the mounting process is in the pid namespace. */
+	int pid_ns;
+	/* Detached mounts. */
+	int *copies;
 	size_t n_copies;
 	int *contexts;
 	size_t n;
@@ -28,14 +29,17 @@ struct procfs {
 
 #define PROCFS_NONE ((struct procfs){ .pid_ns = -1 })
 
-/* Gets what the mounts of a procfs in the spec need. The opener begins in cgroup_fd (-1: where the worker is). Release *out in
- * both cases. 0, or -1 and err. Worker only: may block. */
+/* Opens the copies and contexts for the spec's mounts of a procfs. The opener starts in the
+ * cgroup cgroup_fd (-1: the worker's). Returns 0, or -1 and err; the caller calls
+ * procfs_release() in both cases. Worker only: may block. */
 int procfs_open(const struct launch *l, int pid_ns, int cgroup_fd, struct procfs *out,
 		struct error *err);
 
-/* Makes a detached mount with the options of the spec, of the next copy or context. What lies at the other end of a context
- * that a stranger has exchanged is refused. Returns the fd, or -1 and err. Worker only: may block. */
+/* Makes a detached mount with the spec's options from the next copy or context. A context that
+ * was replaced by a tracer is refused. Returns the fd, which the caller owns, or -1 and err.
+ * Worker only: may block. */
 int procfs_mount(struct procfs *procfs, const Grpc__Mount *spec, const char *label, uint64_t attrs,
 		 struct error *err);
 
+/* Closes the remaining copies and contexts. */
 void procfs_release(struct procfs *procfs);

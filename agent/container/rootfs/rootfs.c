@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The root file system of a container: first half in the worker, second half in the new process. */
+/* Planning of a container's root file system in the worker, and setting it up in the new
+ * process. */
 #include "agent/container/rootfs/rootfs.h"
 
 #include <errno.h>
@@ -19,7 +20,7 @@
 #include "lib/cleanup.h"
 #include "lib/path.h"
 
-/* rootfsPropagation: what mounts of the guest become in the container. */
+/* Returns the propagation of the guest's mounts in the container (linux.rootfsPropagation). */
 static uint64_t
 propagation_of(const struct launch *l)
 {
@@ -35,8 +36,8 @@ propagation_of(const struct launch *l)
 	return MS_SLAVE;
 }
 
-/* A bind's tree leaves the guest's peer groups, unless both the spec's root and this mount are to be shared: then what
- * is mounted there appears in the guest, and in whoever else has it. */
+/* Opens a bind's source. The clone leaves the guest's peer groups, unless both the root and this
+ * mount are to be shared: mounts made below it then appear in the guest and in all other peers. */
 static int
 plan_bind(const struct launch *l, struct container_mount *m, const char *source, struct error *err)
 {
@@ -56,25 +57,27 @@ plan_mount(const struct launch *l, const struct ns_plan *ns, const Grpc__Mount *
 		return -1;
 	m->label = lsm_mount_label(&l->lsm, spec->type, l->spec->linux->mountlabel);
 	m->aside = l->bundle;
-	/* A sysfs shows the devices of the network namespace in which it is mounted, and only a process whose user namespace owns
-	 * that may do so: one that has a user namespace of its own, but not the network, gets the guest's. */
+	/* A sysfs shows the devices of the network namespace in which it is mounted, and can
+	 * only be mounted by a process whose user namespace owns that network namespace. A
+	 * container with a user namespace that does not own it gets a bind of the guest's sysfs. */
 	if (ns->user && !ns_plan_owns_net(ns) && m->kind == MOUNT_FS &&
 	    strcmp(spec->type, "sysfs") == 0) {
 		m->kind = MOUNT_BIND;
 		m->own.set |= MOUNT_ATTR_RDONLY;
 		return plan_bind(l, m, "/sys", err);
 	}
-	/* a procfs is that of the pid namespace in which it is opened, which only the last fork enters */
+	/* A procfs shows the pid namespace in which its context is opened, and only the last
+	 * fork enters the container's. */
 	if (procfs->pid_ns >= 0 && m->kind == MOUNT_FS && strcmp(spec->type, "proc") == 0) {
 		m->kind = MOUNT_BIND;
 		m->directory = true;
 		m->tree = procfs_mount(procfs, spec, m->label, m->own.set, err);
-		/* a copy has those of what was copied */
+		/* A copy has the attributes of its original. */
 		m->own.clear = (MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV |
 				MOUNT_ATTR_NOEXEC) &
 			       ~m->own.set;
 		if (m->tree < 0)
-			return error_wrap(err, "mount %s", spec->destination);
+			return error_wrap(err, "failed to mount %s", spec->destination);
 		return mount_set(m->tree, 0, 0, MS_PRIVATE, false, err);
 	}
 	return m->kind == MOUNT_BIND ? plan_bind(l, m, spec->source, err) : 0;
@@ -88,11 +91,12 @@ plan_root(const struct launch *l, struct rootfs *r, struct error *err)
 		path_try_open(l->roots->root, path, O_PATH | O_DIRECTORY, 0, PATH_FOLLOW_NONE);
 
 	if (fd < 0)
-		return error_sys_code(err, ERROR_INVALID_ARGUMENT, "root file system %s", path);
+		return error_sys_code(err, ERROR_INVALID_ARGUMENT,
+				      "failed to open root file system %s", path);
 	r->tree = sys_open_tree(fd, "",
 				OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH | AT_RECURSIVE);
 	if (r->tree < 0)
-		return error_sys(err, "clone root file system %s", path);
+		return error_sys(err, "failed to clone root file system %s", path);
 	return mount_set(r->tree, 0, 0, MS_SLAVE, true, err);
 }
 
@@ -155,7 +159,8 @@ devices_of(const struct rootfs *r)
 	};
 }
 
-/* Ids of a bind's files as in the user namespace. Not every file system can do that, in every kernel. */
+/* Maps the ids of a bind's files to the user namespace. Not every file system and kernel
+ * supports it. */
 static int
 map_mount(const struct container_mount *m, int user_ns, struct error *err)
 {
@@ -167,10 +172,10 @@ map_mount(const struct container_mount *m, int user_ns, struct error *err)
 	if (sys_mount_setattr(m->tree, "", AT_EMPTY_PATH | below, &attr) == 0)
 		return 0;
 	if (errno != EINVAL || uname(&kernel) < 0)
-		return error_sys(err, "mount %s: option idmap", m->spec->destination);
+		return error_sys(err, "failed to map ids of mount %s", m->spec->destination);
 	return error_sys_code(err, ERROR_INVALID_ARGUMENT,
-			      "mount %.128s: option %s: kernel %.64s cannot map ids of this file "
-			      "system",
+			      "mount %.128s: option %s: kernel %.64s does not support id-mapped "
+			      "mounts of this file system",
 			      m->spec->destination, below ? "ridmap" : "idmap", kernel.release);
 }
 
@@ -186,7 +191,7 @@ rootfs_map_ids(struct rootfs *r, int pid, const struct ns_maps *maps, struct err
 	(void)snprintf(path, sizeof(path), "%d/ns/user", pid);
 	user_ns = openat(r->launch->roots->proc, path, O_RDONLY | O_CLOEXEC);
 	if (user_ns < 0)
-		return error_sys(err, "open the user namespace");
+		return error_sys(err, "failed to open the user namespace of process %d", pid);
 	for (size_t i = 0; i < r->n_mounts; i++) {
 		if (r->mounts[i].idmap && map_mount(&r->mounts[i], user_ns, err) < 0)
 			return -1;
@@ -203,24 +208,28 @@ rootfs_enter(struct rootfs *r, struct error *err)
 	auto_close int bundle = -1;
 
 	if (sys_mount_setattr(AT_FDCWD, "/", AT_RECURSIVE, &slave) < 0)
-		return error_sys(err, "cut off mount propagation");
-	/* on a tmpfs of ours, found once more because a mount is attached in one's own mount namespace */
+		return error_sys(err, "failed to disable mount propagation to the guest");
+	/* The bundle is on the agent's tmpfs. It is opened by path because a mount can only be
+	 * attached in the caller's mount namespace. */
 	if (snprintf(path, sizeof(path), "%s/rootfs", r->launch->bundle) >= (int)sizeof(path))
-		return error_set(err, ERROR_INTERNAL, "bundle path is too long");
+		return error_set(err, ERROR_INTERNAL, "bundle path %s is too long",
+				 r->launch->bundle);
 	at = openat(AT_FDCWD, path, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	bundle = openat(AT_FDCWD, r->launch->bundle, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (at < 0 || bundle < 0)
-		return error_sys(err, "open %s in the mount namespace", path);
+		return error_sys(err, "failed to open %s in the container's mount namespace", path);
 	if (mount_attach(r->tree, at, path, err) < 0)
 		return -1;
-	/* what is to be cloned must be in the caller's mount namespace; it goes with the guest's root */
+	/* Only mounts of the caller's mount namespace can be cloned. This one is detached with
+	 * the guest's root. */
 	if (r->store >= 0 && mount_attach(r->store, bundle, r->launch->bundle, err) < 0)
 		return -1;
 	r->root = steal_fd(&r->tree);
 	return 0;
 }
 
-/* The container's /dev, which must be a real directory: what is made in it must not land elsewhere. */
+/* Opens the container's /dev, which must be a real directory, so that nodes are not made
+ * elsewhere. */
 static int
 open_dev(struct rootfs *r, struct error *err)
 {
@@ -234,7 +243,8 @@ open_dev(struct rootfs *r, struct error *err)
 		r->dev = path_try_open(r->root, "dev", O_PATH | O_DIRECTORY, 0, PATH_FOLLOW_NONE);
 	}
 	if (r->dev < 0)
-		return error_sys_code(err, ERROR_INVALID_ARGUMENT, "/dev of the root file system");
+		return error_sys_code(err, ERROR_INVALID_ARGUMENT,
+				      "failed to open /dev of the root file system");
 	return 0;
 }
 
@@ -276,13 +286,13 @@ rootfs_protect(struct rootfs *r, struct error *err)
 		return -1;
 	cwd = path_try_open(r->root, spec->process->cwd, O_PATH, 0, PATH_FOLLOW_ALL);
 	if (cwd < 0 && errno != ENOENT)
-		return error_sys_code(err, ERROR_INVALID_ARGUMENT, "working directory %s",
-				      spec->process->cwd);
+		return error_sys_code(err, ERROR_INVALID_ARGUMENT,
+				      "failed to open working directory %s", spec->process->cwd);
 	if (cwd < 0)
 		cwd = path_mkdir_all(r->root, spec->process->cwd, 0755, (uid_t)-1, (gid_t)-1, err);
 	if (cwd < 0) {
 		err->code = ERROR_INVALID_ARGUMENT;
-		return error_wrap(err, "working directory");
+		return error_wrap(err, "failed to create the working directory");
 	}
 	if (readonly_apply(r->root, spec->linux->readonlypaths, spec->linux->n_readonlypaths, err) <
 	    0)
@@ -293,7 +303,7 @@ rootfs_protect(struct rootfs *r, struct error *err)
 		close_fd(&r->pending[i]);
 	}
 	if (spec->root->readonly && mount_set(r->root, MOUNT_ATTR_RDONLY, 0, 0, false, err) < 0)
-		return error_wrap(err, "make the root read-only");
+		return error_wrap(err, "failed to make the root read-only");
 	return 0;
 }
 
@@ -303,12 +313,12 @@ rootfs_pivot(struct rootfs *r, struct error *err)
 	uint64_t propagation = propagation_of(r->launch);
 
 	if (fchdir(r->root) < 0)
-		return error_sys(err, "enter the new root");
-	/* the old root is then mounted over the new one, at "/", which "." still is (pivot_root(2)) */
+		return error_sys(err, "failed to enter the new root");
+	/* pivot_root(2) stacks the old root on the new one at "/", and "." still refers to it. */
 	if (sys_pivot_root(".", ".") < 0)
-		return error_sys(err, "change the root");
+		return error_sys(err, "failed to change the root");
 	if (umount2(".", MNT_DETACH) < 0)
-		return error_sys(err, "detach the guest's root");
+		return error_sys(err, "failed to detach the guest's root");
 	if (propagation == MS_SLAVE)
 		return 0;
 	return mount_set(r->root, 0, 0, propagation, false, err);

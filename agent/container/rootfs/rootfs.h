@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/*
- * A container's root file system: planned by the worker, who opens everything of the guest that goes into it as
- * detached clones; built by the new process in its own mount namespace, which resolves paths only below the new
- * root. The guest's mounts never change.
+/* A container's root file system. The worker plans it and opens everything that comes from the
+ * guest as detached clones; the new process assembles it in its own mount namespace, and resolves
+ * paths only below the new root. The guest's mounts never change.
  */
 #pragma once
 
@@ -16,35 +15,49 @@
 
 struct rootfs {
 	const struct launch *launch;
-	bool user;                      /* in a new user namespace */
-	int tree;                       /* clone of spec.root.path */
-	struct container_mount *mounts; /* of the spec, in its order */
+	/* The container has a user namespace. */
+	bool user;
+	/* Detached clone of spec.root.path. */
+	int tree;
+	/* In the spec's order. */
+	struct container_mount *mounts;
 	size_t n_mounts;
-	int null_tree; /* clone of the guest's /dev/null, for masks */
-	int store;     /* device nodes for a user namespace (devices.h); -1: made in place */
-	/* in the new process */
-	int root;     /* the new root, O_PATH */
-	int dev;      /* its /dev; -1 if that is a bind and left alone */
-	int *pending; /* mounts that become read-only at the end; room for n_mounts */
+	/* Detached clone of the guest's /dev/null, for masks. */
+	int null_tree;
+	/* Device nodes for a user namespace (devices.h); -1: nodes are made in place. */
+	int store;
+	/* The members below are set in the new process. The new root, O_PATH. */
+	int root;
+	/* The root's /dev; -1 if it is a bind, which is not changed. */
+	int dev;
+	/* Mounts to be made read-only at the end; room for n_mounts. */
+	int *pending;
 	size_t n_pending;
 };
 
-/* In the worker. Release in both cases. The mounts of a procfs take its contexts, if it has a pid namespace. */
+/* Plans the root file system and opens its sources. Mounts of a procfs consume the copies and
+ * contexts of `procfs` if its pid_ns is not -1. Returns 0, or -1 and err; the caller calls
+ * rootfs_release() in both cases. Worker only: may block. */
 int rootfs_plan(const struct launch *l, const struct ns_plan *ns, struct procfs *procfs,
 		struct rootfs *r, struct error *err);
 void rootfs_release(struct rootfs *r);
 
-/* In the worker, while the process waits that has the user namespace: device nodes, id-mapped mounts. */
+/* Makes the device nodes and maps the ids of mounts for the user namespace of the waiting
+ * process `pid`. Returns 0, or -1 and err. Worker only: may block. */
 int rootfs_map_ids(struct rootfs *r, int pid, const struct ns_maps *maps, struct error *err);
 
-/* In the new process, in this order. enter: cut off propagation to the guest and attach the root. */
+/* The new process calls the functions below in this order. Each returns 0, or -1 and err, and
+ * may block.
+ *
+ * Disables mount propagation to the guest and attaches the root. */
 int rootfs_enter(struct rootfs *r, struct error *err);
 
-/* Mounts, /dev. */
+/* Makes the spec's mounts and fills /dev. */
 int rootfs_fill(struct rootfs *r, struct error *err);
 
-/* Masked and read-only paths, the working directory, read-only mounts. Nothing can be made in it afterwards. */
+/* Makes the working directory, and applies masked paths, read-only paths and read-only mounts.
+ * The root may be read-only afterwards. */
 int rootfs_protect(struct rootfs *r, struct error *err);
 
-/* Makes it the root directory; the guest's root is gone then. */
+/* Makes it the root directory and detaches the guest's root. */
 int rootfs_pivot(struct rootfs *r, struct error *err);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/*
- * See shared_mounts.h. Both mount namespaces belong to containers: nothing in them is trusted. Paths are resolved
- * confined to the namespace's root, without magic links, and used through the fd that comes back.
+/* Shared mounts (shared_mounts.h). Both mount namespaces belong to containers, and their content is
+ * not trusted. Paths are resolved confined to the namespace's root, without magic links, and then
+ * used through descriptors.
  */
 #include "agent/container/rootfs/shared_mounts.h"
 
@@ -26,21 +26,22 @@
 
 #define WAIT_MS 10000
 
-/* The root of a mount namespace that the worker has just entered: `ns` is one, or the pidfd of a process in it. */
+/* Enters a mount namespace and returns an fd of its root, or -1 and err. `ns` is the namespace
+ * or a pidfd of a process in it. */
 static int
-enter(int ns, const char *whose, struct error *err)
+shared_mounts_enter(int ns, const char *whose, struct error *err)
 {
 	int root;
 
 	if (setns(ns, CLONE_NEWNS) < 0)
-		return error_sys(err, "enter the mount namespace of %s", whose);
+		return error_sys(err, "failed to enter the mount namespace of %s", whose);
 	root = openat(AT_FDCWD, "/", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (root < 0)
-		error_sys(err, "open the root of %s", whose);
+		error_sys(err, "failed to open the root of %s", whose);
 	return root;
 }
 
-/* The topmost mount at a path, if it is one: fd or -1. */
+/* Returns an fd of the topmost mount at a path, or -1 if the path is not a mount point. */
 static int
 open_mount(int root, const char *path)
 {
@@ -49,7 +50,8 @@ open_mount(int root, const char *path)
 	return fd >= 0 && sys_is_mount_root(fd) == 1 ? steal_fd(&fd) : -1;
 }
 
-/* mountinfo reports an exceptional condition whenever a mount comes or goes (proc(5)). -1: not within the time. */
+/* Waits until `path` is a mount point. poll(2) reports POLLPRI on mountinfo when mounts change
+ * (proc(5)). Returns its fd, or -1 after WAIT_MS. */
 static int
 await_mount(const struct launch *l, int root, const char *path)
 {
@@ -70,37 +72,36 @@ await_mount(const struct launch *l, int root, const char *path)
 	return -1;
 }
 
-/* A detached copy of the source: 1, 0 if there is none, -1 and err. */
+/* Clones the source. Returns 1, 0 if there is no mount, or -1 and err. */
 static int
 copy_source(struct worker *w, const struct launch *l, const struct launch_shared *s,
 	    struct container_mount *m, struct error *err)
 {
-	auto_close int root = s->mnt_ns < 0 ? -1 : enter(s->mnt_ns, s->src_name, err);
+	auto_close int root = s->mnt_ns < 0 ? -1 : shared_mounts_enter(s->mnt_ns, s->src_name, err);
 	auto_close int fd = root < 0 ? -1 : await_mount(l, root, s->src_path);
 	struct stat st;
 
 	if (s->mnt_ns >= 0 && root < 0)
 		return -1;
 	if (fd < 0) {
-		worker_log(w, LOG_LEVEL_WARN, "container %s: shared mount %s: %s %s", l->id,
-			   s->dst_path,
-			   s->mnt_ns < 0 ? "there is no container" : "nothing is mounted at",
+		worker_log(w, LOG_LEVEL_WARN, "container %s: skipping shared mount %s: %s %s",
+			   l->id, s->dst_path, s->mnt_ns < 0 ? "no container named" : "no mount at",
 			   s->mnt_ns < 0 ? s->src_name : s->src_path);
 		return 0;
 	}
 	if (fstat(fd, &st) < 0)
-		return error_sys(err, "look at %s", s->src_path);
+		return error_sys(err, "failed to stat %s", s->src_path);
 	m->directory = S_ISDIR(st.st_mode);
 	m->tree = sys_open_tree(fd, "",
 				OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH | AT_RECURSIVE);
 	if (m->tree < 0)
-		return error_sys(err, "copy the mount %s", s->src_path);
+		return error_sys(err, "failed to clone the mount %s", s->src_path);
 	return 1;
 }
 
 static int
-share(struct worker *w, const struct launch *l, const struct launch_shared *s, int dst_ns,
-      struct error *err)
+shared_mounts_share(struct worker *w, const struct launch *l, const struct launch_shared *s,
+		    int dst_ns, struct error *err)
 {
 	Grpc__Mount spec = GRPC__MOUNT__INIT;
 	struct container_mount m = { .spec = &spec, .kind = MOUNT_BIND, .tree = -1 };
@@ -112,16 +113,16 @@ share(struct worker *w, const struct launch *l, const struct launch_shared *s, i
 	if (found <= 0)
 		return found;
 	spec.destination = (char *)(uintptr_t)s->dst_path;
-	/* what either container mounts there later stays its own, but for what the source adds */
+	/* Mounts that the source adds later propagate to the copy, not the other way round. */
 	if (mount_set(m.tree, 0, 0, MS_SLAVE, true, err) == 0)
-		root = enter(dst_ns, l->id, err);
+		root = shared_mounts_enter(dst_ns, l->id, err);
 	mounted = root < 0 ? -1 : mount_make(root, &m, &pending, err);
 	close_fd(&m.tree);
 	return mounted < 0 ? -1 : 0;
 }
 
-/* Where the worker came from: with its root, which entering a mount namespace changes, too. What it would run or open by
- * a path from now on must not be a container's. */
+/* Returns the worker to its own mount namespace and root, or exits: paths must not be resolved
+ * in a container afterwards. */
 static void
 go_home(const struct launch *l, int own)
 {
@@ -142,20 +143,20 @@ shared_mounts_apply(struct worker *w, const struct launch *l, pid_t pid, struct 
 	(void)snprintf(path, sizeof(path), "%d/ns/mnt", (int)pid);
 	dst = openat(l->roots->proc, path, O_RDONLY | O_CLOEXEC);
 	if (dst < 0)
-		return error_sys(err, "open the mount namespace of %s", l->id);
+		return error_sys(err, "failed to open the mount namespace of %s", l->id);
 	own = openat(l->roots->proc, "self/ns/mnt", O_RDONLY | O_CLOEXEC);
 	if (own < 0)
-		return error_sys(err, "open the guest's mount namespace");
+		return error_sys(err, "failed to open the guest's mount namespace");
 	for (size_t i = 0; result == 0 && i < l->n_shared; i++) {
-		result = share(w, l, &l->shared[i], dst, err);
+		result = shared_mounts_share(w, l, &l->shared[i], dst, err);
 		if (result < 0)
-			error_wrap(err, "shared mount %s", l->shared[i].dst_path);
+			error_wrap(err, "failed to share mount %s", l->shared[i].dst_path);
 	}
 	go_home(l, own);
 	return result;
 }
 
-/* Is it the root of a procfs of that pid namespace? */
+/* Returns whether `fd` is the root of a procfs of the pid namespace. */
 static bool
 is_procfs_of(int fd, int pid_ns)
 {
@@ -175,19 +176,19 @@ shared_procfs(const struct launch *l, int *trees, size_t n, struct error *err)
 	size_t i = 0;
 
 	if (own < 0)
-		return error_sys(err, "open the guest's mount namespace");
-	root = enter(l->pidns_owner, "the pid namespace's owner", err);
+		return error_sys(err, "failed to open the guest's mount namespace");
+	root = shared_mounts_enter(l->pidns_owner, "the owner of the pid namespace", err);
 	if (root >= 0) {
 		fd = path_try_open(root, "proc", O_PATH | O_DIRECTORY, 0, PATH_FOLLOW_NONE);
 		if (fd < 0 || !is_procfs_of(fd, l->sandbox_ns[NS_PID]))
 			error_set(err, ERROR_FAILED_PRECONDITION,
-				  "the pid namespace's owner has no procfs of it at /proc");
-		/* a copy that is not mounted cannot be copied again (Linux 6.14) */
+				  "the owner of the pid namespace has no procfs of it at /proc");
+		/* A detached clone cannot be cloned again before Linux 6.14. */
 		for (; i < n && err->code == ERROR_OK; i++) {
 			trees[i] = sys_open_tree(
 				fd, "", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH);
 			if (trees[i] < 0) {
-				error_sys(err, "copy the procfs of the pid namespace");
+				error_sys(err, "failed to clone the procfs of the pid namespace");
 				break;
 			}
 		}

@@ -84,11 +84,11 @@ body_proc_link(struct box *b)
 		clear_path(names[i]);
 		CHECK(symlink("/tmp", path) == 0);
 		box_refuse(b, spec_new(BOX_ROOT), ERROR_INVALID_ARGUMENT,
-			   "is not a plain directory");
+			   "is not a real directory");
 		clear_path(names[i]);
 		box_write(path, "a file");
 		box_refuse(b, spec_new(BOX_ROOT), ERROR_INVALID_ARGUMENT,
-			   "is not a plain directory");
+			   "is not a real directory");
 		clear_path(names[i]);
 		CHECK(mkdir(path, 0755) == 0);
 	}
@@ -367,7 +367,7 @@ body_cgroup_mount(struct box *b)
 	CHECK(mkdir(BOX_ROOT "/sys/fs", 0755) == 0);
 	CHECK(symlink("/etc", BOX_ROOT "/sys/fs/cgroup") == 0);
 	spec_mount(s, "/sys/fs/cgroup", "cgroup", "cgroup", "ro");
-	box_refuse(b, s, ERROR_INVALID_ARGUMENT, "is not a plain directory");
+	box_refuse(b, s, ERROR_INVALID_ARGUMENT, "is not a real directory");
 }
 
 Test(attack, cgroup_mount)
@@ -436,7 +436,7 @@ body_devices(struct box *b)
 	d->gid = 9;
 	box_sh(b, s, "stat -c '%t:%T %a %u:%g' /dev/null", "1:5 604 0:9\n");
 	spec_device(s, "/dev/null", "c", 1, 3);
-	box_refuse(b, s, ERROR_INVALID_ARGUMENT, "something else is there");
+	box_refuse(b, s, ERROR_INVALID_ARGUMENT, "another file exists at this path");
 }
 
 Test(attack, device_nodes)

@@ -137,7 +137,7 @@ static const struct {
 	{ "mount up", mount_up, "mounts.destination" },
 	{ "mount dots", mount_dots, NULL },
 	{ "mount root", mount_root, "mounts.destination" },
-	{ "mount no type", mount_no_type, "has no type" },
+	{ "mount no type", mount_no_type, "type is missing" },
 	{ "mount bind source", mount_bind_source, "not absolute" },
 	{ "mount local", mount_local, NULL },
 	{ "device place", device_place, "linux.devices" },
