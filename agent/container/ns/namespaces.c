@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Namespaces of a container. Called by launch.c and exec.c in workers; the sandbox's own are made here, too. */
+/* Planning and joining of a container's namespaces. Called by launch.c and exec.c in workers. */
 #include "agent/container/ns/namespaces.h"
 
 #include <errno.h>
@@ -21,8 +21,9 @@
 #include "lib/path.h"
 #include "lib/sys.h"
 
-/* `type` is the name of the runtime specification, `file` that of the link in /proc/<pid>/ns. Clients send either: the
- * Go runtime "mount" and "network", the Rust runtime and agent-ctl "mnt" and "net". */
+/* `type` is the name of the runtime specification, `file` that of the link in /proc/<pid>/ns.
+ * Clients send either: the Go runtime "mount" and "network", the Rust runtime and agent-ctl
+ * "mnt" and "net". */
 static const struct {
 	const char *type;
 	const char *file;
@@ -69,8 +70,8 @@ ns_find(const Grpc__Linux *linux, enum ns_kind kind)
 	return NULL;
 }
 
-/* "/proc/<pid>/ns/<file>": such links lead nowhere by name, only through their own procfs, and only the private one is
- * known to be one. NULL if the path is none of these. */
+/* Returns the part of "/proc/<pid>/ns/<file>" below /proc, or NULL for another path. Such a link
+ * can only be opened in a procfs, and only the agent's private one is known to be one. */
 static const char *
 proc_path(const char *path)
 {
@@ -82,7 +83,7 @@ proc_path(const char *path)
 	return strchr(rest + digits + 4, '/') ? NULL : rest;
 }
 
-/* A namespace named by a path of the guest. What it is is seen by setns(2). */
+/* Opens a namespace named by a path of the guest. setns(2) checks its type. */
 static int
 open_path(const struct launch *l, const Grpc__LinuxNamespace *ns, struct error *err)
 {
@@ -92,8 +93,8 @@ open_path(const struct launch *l, const Grpc__LinuxNamespace *ns, struct error *
 				      PATH_FOLLOW_ALL);
 
 	if (fd < 0)
-		error_sys_code(err, ERROR_INVALID_ARGUMENT, "linux.namespaces: %s: open %s",
-			       ns->type, ns->path);
+		error_sys_code(err, ERROR_INVALID_ARGUMENT,
+			       "linux.namespaces: %s: failed to open %s", ns->type, ns->path);
 	else if (!fd_is_fstype(fd, NSFS_MAGIC)) {
 		close_fd(&fd);
 		error_set(err, ERROR_INVALID_ARGUMENT,
@@ -102,7 +103,7 @@ open_path(const struct launch *l, const Grpc__LinuxNamespace *ns, struct error *
 	return fd;
 }
 
-/* One kind: by path; the sandbox's, unless the container would have no say in it; or a new one. */
+/* Plans one kind: a namespace by path, the sandbox's if sandbox_ns is not -1, or a new one. */
 static int
 plan_one(const struct launch *l, struct ns_plan *p, enum ns_kind kind, int sandbox_ns,
 	 struct error *err)
@@ -123,7 +124,8 @@ plan_one(const struct launch *l, struct ns_plan *p, enum ns_kind kind, int sandb
 	return 0;
 }
 
-/* The pid namespace is not in a host's list: it is the sandbox's if that was asked for, else new. */
+/* Plans the pid namespace, which hosts do not list: the sandbox's if it is shared, otherwise a
+ * new one. */
 static int
 plan_pid(const struct launch *l, struct ns_plan *p, struct error *err)
 {
@@ -139,7 +141,8 @@ plan_pid(const struct launch *l, struct ns_plan *p, struct error *err)
 	return 0;
 }
 
-/* A mount namespace by path becomes the container's: its root changes for everybody in it. Not the guest's. */
+/* Refuses the guest's own mount namespace. A mount namespace by path gets a new root, for all of
+ * its processes. */
 static int
 check_not_own(const struct launch *l, int fd, struct error *err)
 {
@@ -148,21 +151,23 @@ check_not_own(const struct launch *l, int fd, struct error *err)
 	if (fd < 0)
 		return 0;
 	if (fstatat(l->roots->proc, "self/ns/mnt", &own, 0) < 0 || fstat(fd, &other) < 0)
-		return error_sys(err, "look at a mount namespace");
+		return error_sys(err, "failed to stat a mount namespace");
 	if (own.st_dev != other.st_dev || own.st_ino != other.st_ino)
 		return 0;
 	return error_set(err, ERROR_INVALID_ARGUMENT,
 			 "linux.namespaces: mount: the path is the guest's own namespace");
 }
 
-/* Who enters what: the worker before the clone, but for what only the child can. */
+/* Divides the plan: the worker joins what it can before the clone, the child does the rest. */
 static void
-share_out(struct ns_plan *p)
+plan_divide(struct ns_plan *p)
 {
-	/* the root of a new cgroup namespace is the maker's cgroup: the child makes it, in its own */
+	/* The root of a new cgroup namespace is the cgroup of its creator: the child makes it in
+	 * its own cgroup. */
 	p->clone_flags &= ~(uint64_t)CLONE_NEWCGROUP;
 	p->cgroup_ns = p->join[NS_CGROUP];
-	/* clone3() takes CLONE_NEWTIME only in newer kernels; unshare() means the children, too */
+	/* clone3() accepts CLONE_NEWTIME in newer kernels only. unshare() applies it to the
+	 * children, too. */
 	p->time = p->clone_flags & CLONE_NEWTIME;
 	p->clone_flags &= ~(uint64_t)CLONE_NEWTIME;
 	p->mnt_ns = p->join[NS_MNT];
@@ -185,7 +190,8 @@ ns_plan_make(const struct launch *l, struct ns_plan *p, struct error *err)
 		p->join[k] = p->opened[k] = -1;
 	p->user = ns_find(l->spec->linux, NS_USER);
 	p->uts = ns_find(l->spec->linux, NS_UTS);
-	/* The sandbox's belong to the guest's user namespace, where a container with another one has no say. */
+	/* The sandbox's namespaces belong to the guest's user namespace, in which a container
+	 * with its own user namespace has no capabilities. */
 	ipc = p->user ? -1 : l->sandbox_ns[NS_IPC];
 	uts = p->user ? -1 : l->sandbox_ns[NS_UTS];
 	if (plan_one(l, p, NS_USER, -1, err) < 0 || plan_one(l, p, NS_MNT, -1, err) < 0 ||
@@ -195,7 +201,7 @@ ns_plan_make(const struct launch *l, struct ns_plan *p, struct error *err)
 	    check_not_own(l, p->join[NS_MNT], err) < 0)
 		return -1;
 	p->pinned |= 1u << NS_CGROUP;
-	share_out(p);
+	plan_divide(p);
 	return 0;
 }
 
@@ -219,7 +225,7 @@ ns_is_owned_by(int ns, int user_ns)
 bool
 ns_plan_owns_net(const struct ns_plan *p)
 {
-	/* clone3() makes the user namespace first: it owns those that are made with it */
+	/* clone3() makes the user namespace first; it owns the others made by the same call. */
 	if (p->net || p->opened[NS_NET] < 0 || p->user_ns < 0)
 		return p->net;
 	return ns_is_owned_by(p->opened[NS_NET], p->user_ns);
@@ -231,7 +237,7 @@ join_one(int fd, enum ns_kind kind, struct error *err)
 	if (fd < 0 || setns(fd, (int)kinds_table[kind].flag) == 0)
 		return 0;
 	return error_sys_code(err, errno == EINVAL ? ERROR_INVALID_ARGUMENT : ERROR_INTERNAL,
-			      "join %s namespace", kinds_table[kind].type);
+			      "failed to join %s namespace", kinds_table[kind].type);
 }
 
 int
@@ -249,7 +255,7 @@ ns_plan_enter_user(const struct ns_plan *p, int pid_ns, struct error *err)
 {
 	if (join_one(pid_ns, NS_PID, err) < 0 || join_one(p->user_ns, NS_USER, err) < 0)
 		return -1;
-	return unshare((int)p->clone_flags) < 0 ? error_sys(err, "make namespaces") : 0;
+	return unshare((int)p->clone_flags) < 0 ? error_sys(err, "failed to create namespaces") : 0;
 }
 
 int
@@ -260,16 +266,17 @@ ns_plan_join(const struct ns_plan *p, struct error *err)
 			return -1;
 	}
 	if (p->time && unshare(CLONE_NEWTIME) < 0)
-		return error_sys_code(
-			err, errno == EINVAL ? ERROR_INVALID_ARGUMENT : ERROR_INTERNAL,
-			"linux.namespaces: time: make one (does the kernel have them?)");
+		return error_sys_code(err,
+				      errno == EINVAL ? ERROR_INVALID_ARGUMENT : ERROR_INTERNAL,
+				      "linux.namespaces: failed to create a time namespace");
 	return 0;
 }
 
 int
 ns_join_all(const int fds[NS_KINDS], struct error *err)
 {
-	/* the order is free while all capabilities are held, but for user: afterwards they are not */
+	/* The user namespace is last, because joining it drops the capabilities that the others
+	 * need. */
 	for (unsigned int k = 0; k < NS_KINDS; k++) {
 		if (k != NS_USER && join_one(fds[k], (enum ns_kind)k, err) < 0)
 			return -1;
@@ -289,7 +296,8 @@ ns_open_of(int proc_fd, int pid, uint32_t which, uint8_t *kinds, int *fds, struc
 		(void)snprintf(path, sizeof(path), "%d/ns/%s", pid, kinds_table[k].file);
 		fds[n] = openat(proc_fd, path, O_RDONLY | O_CLOEXEC);
 		if (fds[n] < 0) {
-			error_sys(err, "open %s namespace of process %d", kinds_table[k].type, pid);
+			error_sys(err, "failed to open %s namespace of process %d",
+				  kinds_table[k].type, pid);
 			while (n > 0)
 				close_fd(&fds[--n]);
 			return -1;
@@ -303,7 +311,8 @@ static int
 write_map(int proc_fd, int pid, const char *file, Grpc__LinuxIDMapping *const *map, size_t n,
 	  struct error *err)
 {
-	char text[4096], path[32]; /* the kernel takes one page at most (user_namespaces(7)) */
+	/* The kernel's limit is one page (user_namespaces(7)). */
+	char text[4096], path[32];
 	size_t len = 0;
 
 	for (size_t i = 0; i < n; i++) {
@@ -322,7 +331,7 @@ write_map(int proc_fd, int pid, const char *file, Grpc__LinuxIDMapping *const *m
 	if (write_text_at(proc_fd, path, text) < 0)
 		return error_sys_code(err,
 				      errno == EINVAL ? ERROR_INVALID_ARGUMENT : ERROR_INTERNAL,
-				      "write %s", file);
+				      "failed to write %s", file);
 	return 0;
 }
 
@@ -334,7 +343,7 @@ ns_write_id_maps(int proc_fd, int pid, const Grpc__Linux *linux, struct error *e
 	return write_map(proc_fd, pid, "gid_map", linux->gidmappings, linux->n_gidmappings, err);
 }
 
-/* Lines of "inside outside size". */
+/* Parses a map of lines "inside outside size". */
 static int
 read_map(int proc_fd, int pid, const char *file, struct ns_map *map, struct error *err)
 {
@@ -342,7 +351,7 @@ read_map(int proc_fd, int pid, const char *file, struct ns_map *map, struct erro
 
 	(void)snprintf(path, sizeof(path), "%d/%s", pid, file);
 	if (read_text_at(proc_fd, path, text, sizeof(text)) < 0)
-		return error_sys(err, "read %s", file);
+		return error_sys(err, "failed to read %s", file);
 	if (!*text)
 		rest = NULL;
 	for (map->n = 0; map->n < NS_MAP_RANGES && (line = strsep(&rest, "\n")); map->n++) {
@@ -355,7 +364,7 @@ read_map(int proc_fd, int pid, const char *file, struct ns_map *map, struct erro
 				word = strsep(&line, " ");
 			} while (word && !*word);
 			if (!word || !parse_u32(word, &number[i]))
-				return error_set(err, ERROR_INTERNAL, "malformed %s", file);
+				return error_set(err, ERROR_INTERNAL, "invalid line in %s", file);
 		}
 		map->range[map->n].inside = number[0];
 		map->range[map->n].outside = number[1];
@@ -386,7 +395,7 @@ ns_map_find(const struct ns_map *map, uint32_t inside, uint32_t *out)
 	return false;
 }
 
-/* A new network namespace's only interface. */
+/* Sets the loopback interface of a new network namespace up. */
 static int
 loopback_up(struct error *err)
 {
@@ -394,10 +403,10 @@ loopback_up(struct error *err)
 	struct ifreq request = { .ifr_name = "lo" };
 
 	if (fd < 0 || ioctl(fd, SIOCGIFFLAGS, &request) < 0)
-		return error_sys(err, "look at the loopback interface");
+		return error_sys(err, "failed to get the flags of the loopback interface");
 	request.ifr_flags = (short)(request.ifr_flags | IFF_UP | IFF_RUNNING);
 	if (ioctl(fd, SIOCSIFFLAGS, &request) < 0)
-		return error_sys(err, "set the loopback interface up");
+		return error_sys(err, "failed to set the loopback interface up");
 	return 0;
 }
 
@@ -405,11 +414,11 @@ int
 ns_plan_enter(const struct ns_plan *p, const char *hostname, struct error *err)
 {
 	if (p->cgroup_ns < 0 && unshare(CLONE_NEWCGROUP) < 0)
-		return error_sys(err, "make a cgroup namespace");
+		return error_sys(err, "failed to create a cgroup namespace");
 	if (join_one(p->cgroup_ns, NS_CGROUP, err) < 0 || join_one(p->mnt_ns, NS_MNT, err) < 0)
 		return -1;
 	if (p->uts && *hostname && sethostname(hostname, strlen(hostname)) < 0)
-		return error_sys(err, "set host name %.80s", hostname);
+		return error_sys(err, "failed to set host name %.80s", hostname);
 	return p->net ? loopback_up(err) : 0;
 }
 

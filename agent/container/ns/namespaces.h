@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Which namespaces a container gets: new ones, the sandbox's, or ones named by path. Worker side. */
+/* The namespaces of a container: new ones, the sandbox's, or ones given by path. Worker side. */
 #pragma once
 
 #include <stdbool.h>
@@ -7,70 +7,93 @@
 
 #include "agent/container/launch/params.h"
 
-#define NS_MAP_RANGES 340 /* of the kernel */
+/* The kernel's limit on the lines of a map. */
+#define NS_MAP_RANGES 340
 
 struct ns_plan {
-	uint64_t clone_flags; /* CLONE_NEW* of the first process's clone3() */
-	int join[NS_KINDS];   /* entered by the worker before the clone; -1: none */
-	int opened[NS_KINDS]; /* those opened from a path, to be closed */
-	int cgroup_ns; /* entered by the child; -1: a new one, made once it is in its cgroup */
-	int mnt_ns; /* entered by the child, and taken over: its root is changed there; -1: a new one */
-	int user_ns; /* the child is cloned in it; -1: none, or a new one */
-	int pid_ns;  /* entered with user_ns; -1: none, or the worker enters it */
-	/* The pid namespace is left to the last fork: the process enters or makes its user namespace, and those that are new,
-	 * itself, once its children are to be born in the pid namespace: only the guest's user namespace may decide that. */
+	/* CLONE_NEW* flags of the first process's clone3(). */
+	uint64_t clone_flags;
+	/* Joined by the worker before the clone; -1: none. */
+	int join[NS_KINDS];
+	/* Opened by path and owned by the plan; -1: none. */
+	int opened[NS_KINDS];
+	/* Joined by the child; -1: the child makes a new one after it has entered its cgroup. */
+	int cgroup_ns;
+	/* Joined by the child, which changes the root in it; -1: a new one. */
+	int mnt_ns;
+	/* The child is cloned in it; -1: none, or a new one. */
+	int user_ns;
+	/* Joined together with user_ns; -1: none, or the worker joins it. */
+	int pid_ns;
+	/* The last fork enters the pid namespace. The process then joins or makes its user
+	 * namespace and the new namespaces itself, after it has selected the pid namespace of
+	 * its children, which requires capabilities in the guest's user namespace. */
 	bool late;
-	bool user;       /* in a user namespace of its own or by path */
-	bool uts;        /* the spec names one: its host name goes there */
-	bool net;        /* a new network namespace, with nothing up */
-	bool time;       /* a new time namespace, for the worker's children */
-	uint32_t pinned; /* bit per ns_kind: differs from the agent's, is sent for later execs */
+	/* The container has a user namespace, new or by path. */
+	bool user;
+	/* The spec lists a uts namespace: the host name is set in it. */
+	bool uts;
+	/* The network namespace is new, with all interfaces down. */
+	bool net;
+	/* A new time namespace for the worker's children. */
+	bool time;
+	/* A bit for each ns_kind that differs from the agent's and is sent to the agent for
+	 * later execs. */
+	uint32_t pinned;
 };
 
-/* Parses the type of a namespace, as the runtime specification spells it ("mount", "network") or as the Rust clients do
- * ("mnt", "net"). Returns false for an unknown type. */
+/* Parses the type of a namespace, as the runtime specification spells it ("mount", "network") or
+ * as the Rust clients do ("mnt", "net"). Returns false for an unknown type. */
 bool ns_kind_parse(const char *type, enum ns_kind *out);
 
 /* Returns the runtime specification's name of a kind. */
 const char *ns_kind_name(enum ns_kind kind);
 
-/* The first namespace entry of a kind, or NULL. */
+/* Returns the first namespace entry of a kind, or NULL. Pure. */
 const Grpc__LinuxNamespace *ns_find(const Grpc__Linux *linux, enum ns_kind kind);
 
-/* 0 or -1. Release the plan in both cases. */
+/* Plans the namespaces and opens those given by path. Returns 0, or -1 and err; the caller calls
+ * ns_plan_release() in both cases. May block. */
 int ns_plan_make(const struct launch *l, struct ns_plan *plan, struct error *err);
 void ns_plan_release(struct ns_plan *plan);
 
-/* Returns whether the namespace belongs to that user namespace. */
+/* Returns whether the user namespace owns the namespace `ns`. */
 bool ns_is_owned_by(int ns, int user_ns);
 
-/* Does the user namespace of the container own its network namespace? Both are new, or were made together by somebody
- * else. */
+/* Returns whether the container's user namespace owns its network namespace: both are new, or
+ * both exist and were made together. */
 bool ns_plan_owns_net(const struct ns_plan *plan);
 
-/* Takes the pid namespace out of the plan, for a last fork. Returns its fd, or -1 if the container makes one. */
+/* Removes the pid namespace from the plan, for a last fork. Returns its fd, which the plan or
+ * the caller still owns, or -1 if the container makes a new one. */
 int ns_plan_leave_pid(struct ns_plan *plan);
 
-/* In the process, if the plan is late: see there. */
+/* Joins the pid and user namespaces and makes the new ones, if the plan is late. Called by the
+ * process. Returns 0, or -1 and err. */
 int ns_plan_enter_user(const struct ns_plan *plan, int pid_ns, struct error *err);
 
-/* Enters what the plan says. Changes the calling worker for good. */
+/* Joins the worker's part of the plan. The worker's own namespaces change. Returns 0, or -1 and
+ * err. */
 int ns_plan_join(const struct ns_plan *plan, struct error *err);
 
-/* Enters what the process itself must, and sets up what is new: host name, loopback. By the first process. */
+/* Joins or makes the child's part of the plan, and sets host name and loopback interface up.
+ * Called by the first process. Returns 0, or -1 and err. */
 int ns_plan_enter(const struct ns_plan *plan, const char *hostname, struct error *err);
 
-/* setns(2) to fds[kind] (-1: none), the user namespace last. For a child of container_exec(). */
+/* Joins the namespaces fds[kind] (-1: none), the user namespace last. Called by a child of
+ * container_exec(). Returns 0, or -1 and err. */
 int ns_join_all(const int fds[NS_KINDS], struct error *err);
 
-/* Opens the namespaces of process `pid` (a bit per kind) through the procfs root proc_fd: kinds[] and fds[] of
- * NS_KINDS entries; returns how many, or -1. The caller owns the fds. */
+/* Opens the namespaces `which` (a bit for each kind) of process `pid` below the procfs root
+ * proc_fd. Fills kinds[] and fds[], which have room for NS_KINDS entries. Returns their number,
+ * or -1 and err. The caller owns the fds. */
 int ns_open_of(int proc_fd, int pid, uint32_t which, uint8_t *kinds, int *fds, struct error *err);
 
-/* Writes uid_map and gid_map of process `pid`, whose user namespace is new. */
+/* Writes uid_map and gid_map of process `pid`, whose user namespace is new. Returns 0, or -1 and
+ * err. */
 int ns_write_id_maps(int proc_fd, int pid, const Grpc__Linux *linux, struct error *err);
 
-/* The ids that a user namespace has, as the agent sees them (user_namespaces(7)). */
+/* An id map of a user namespace, as the agent sees it (user_namespaces(7)). */
 struct ns_map {
 	struct {
 		uint32_t inside, outside, size;
@@ -81,11 +104,12 @@ struct ns_maps {
 	struct ns_map uid, gid;
 };
 
-/* Reads those of the process `pid`. */
+/* Reads the maps of process `pid`. Returns 0, or -1 and err. */
 int ns_read_id_maps(int proc_fd, int pid, struct ns_maps *out, struct error *err);
 
-/* The id outside; false if it is not mapped. */
+/* Looks up the id outside for an id inside. Returns false if it is not mapped. Pure. */
 bool ns_map_find(const struct ns_map *map, uint32_t inside, uint32_t *out);
 
-/* The id outside that a map gives an id inside; the id itself if there is no map; false: not mapped. */
+/* Looks up the id outside in a spec's map; an empty map is the identity. Returns false if the id
+ * is not mapped. Pure. */
 bool ns_id_outside(Grpc__LinuxIDMapping *const *map, size_t n, uint32_t inside, uint32_t *out);

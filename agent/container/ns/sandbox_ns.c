@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The sandbox's persistent ipc and uts namespaces, which exist as long as the agent keeps their fds. */
+/* The sandbox's ipc and uts namespaces, which live as long as the agent holds their fds. */
 #include <errno.h>
 #include <fcntl.h>
 #include <sched.h>
@@ -9,15 +9,15 @@
 #include "agent/container/ns/sandbox_ns.h"
 #include "lib/cleanup.h"
 
-/* An fd of one of the calling process's namespaces. In the guest's own mount namespace, where no container
- * can mount anything over /proc. */
+/* Opens one of the calling process's namespaces. The caller is in the guest's mount namespace,
+ * where a container cannot mount over /proc. Returns an fd, or -1 and err. */
 static int
 own_ns(const char *path, struct error *err)
 {
 	int fd = openat(AT_FDCWD, path, O_RDONLY | O_CLOEXEC);
 
 	if (fd < 0)
-		error_sys(err, "open %s", path);
+		error_sys(err, "failed to open %s", path);
 	return fd;
 }
 
@@ -35,17 +35,17 @@ sandbox_namespaces_make(struct worker *w, const char *hostname, int *ipc_fd, int
 	    (old_uts = own_ns("/proc/self/ns/uts", err)) < 0)
 		return -1;
 	if (unshare(CLONE_NEWIPC | CLONE_NEWUTS) < 0)
-		return error_sys(err, "make ipc and uts namespaces");
+		return error_sys(err, "failed to create ipc and uts namespaces");
 	if (*hostname && sethostname(hostname, strlen(hostname)) < 0)
 		return error_sys_code(err,
 				      errno == EINVAL ? ERROR_INVALID_ARGUMENT : ERROR_INTERNAL,
-				      "set host name %.80s", hostname);
+				      "failed to set host name %.80s", hostname);
 	if ((ipc = own_ns("/proc/self/ns/ipc", err)) < 0 ||
 	    (uts = own_ns("/proc/self/ns/uts", err)) < 0)
 		return -1;
-	/* what else the worker does, it does as part of the guest */
+	/* The worker's remaining steps run in the guest's namespaces. */
 	if (setns(old_ipc, CLONE_NEWIPC) < 0 || setns(old_uts, CLONE_NEWUTS) < 0)
-		return error_sys(err, "go back to the guest's namespaces");
+		return error_sys(err, "failed to return to the guest's namespaces");
 	*ipc_fd = steal_fd(&ipc);
 	*uts_fd = steal_fd(&uts);
 	return 0;
