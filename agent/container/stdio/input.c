@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/*
- * stdin, written for the host. Called by process.c and the write calls. Must never block: what a full
- * pipe does not take waits in the memory of the request that brought it.
+/* The stdin of a process, written for the host. Called by process.c and the write calls. Must never
+ * block: data for a full pipe waits in the memory of its request.
  */
 #include "agent/container/stdio/stdio.h"
 
@@ -15,7 +14,7 @@
 #include "agent/container/stdio/splice_worker.h"
 #include "lib/cleanup.h"
 
-/* Writes for one event: others wait for the loop too. */
+/* Limit on the writes of one event, for fairness to other streams. */
 #define ROUNDS_MAX 16
 
 static void on_writable(uint32_t events, void *data);
@@ -47,7 +46,7 @@ input_release(struct input *in)
 
 	in->closing = true;
 	close_pipe(in);
-	error_set(&err, ERROR_ABORTED, "write to stdin: the process is gone");
+	error_set(&err, ERROR_ABORTED, "failed to write to stdin: the process has ended");
 	while (!list_is_empty(&in->writers)) {
 		struct stdio_write *w = list_entry(in->writers.next, struct stdio_write, node);
 
@@ -58,7 +57,7 @@ input_release(struct input *in)
 	}
 }
 
-/* What end of input is here: a character of the terminal's choice, or closing the pipe (no bytes). */
+/* Prepares the last write: the terminal's end-of-file character, or no bytes for a pipe. */
 static void
 prepare_end(struct input *in)
 {
@@ -83,8 +82,9 @@ input_on_retry(void *data)
 	on_writable(0, in);
 }
 
-/* There is no room. A terminal that no process has open reports that for as long as it lasts, and another process may
- * open it while the one it was made for lives: it is tried again by a timer. False: there is nothing to wait for. */
+/* Called when there is no room. A terminal that no process has open stays full, but another
+ * process may open it while the first one lives, so a timer retries. Returns false if waiting is
+ * pointless. */
 static bool
 input_wait_room(struct input *in)
 {
@@ -99,7 +99,7 @@ input_wait_room(struct input *in)
 	return in->retry != NULL;
 }
 
-/* Writes what it can of w. STDIO_WAITS when not all of it. */
+/* Writes as much of `w` as possible. Returns STDIO_WAITS if some is left. */
 static enum stdio_outcome
 write_now(struct input *in, struct stdio_write *w, struct error *err)
 {
@@ -121,13 +121,13 @@ write_now(struct input *in, struct stdio_write *w, struct error *err)
 			continue;
 		if (errno == EAGAIN && input_wait_room(in))
 			return STDIO_WAITS;
-		error_sys_code(err, ERROR_INTERNAL, "write to stdin");
+		error_sys_code(err, ERROR_INTERNAL, "failed to write to stdin");
 		return STDIO_FAILED;
 	}
 	return w->written < w->len ? STDIO_WAITS : STDIO_DONE;
 }
 
-/* The queue of writers has changed. */
+/* Adapts watch and timer to the queue of writers. */
 static void
 update_watch(struct input *in)
 {
@@ -182,9 +182,9 @@ input_write(struct input *in, struct stdio_write *w, struct error *err)
 	return STDIO_WAITS;
 }
 
-/* `end` was first in the queue and has been dealt with. */
+/* Completes `end`, the first in the queue. */
 static void
-ended(struct input *in)
+input_ended(struct input *in)
 {
 	list_remove(&in->end.node);
 	if (in->tty)
@@ -201,13 +201,14 @@ input_close(struct input *in)
 	if (in->closing)
 		return;
 	in->closing = true;
-	if (in->fd < 0) { /* the splice worker has it */
+	/* The splice worker has the fd. */
+	if (in->fd < 0) {
 		close_pipe(in);
 		return;
 	}
 	if (list_is_empty(&in->writers)) {
 		if (write_now(in, &in->end, &err) != STDIO_WAITS || start_waiting(in, &err) < 0) {
-			ended(in);
+			input_ended(in);
 			return;
 		}
 	}
@@ -215,21 +216,22 @@ input_close(struct input *in)
 	update_watch(in);
 }
 
-/* The host has closed its end, or the process reads no more. */
+/* Called when the host has closed its end, or the process its own. */
 static void
 on_passed(void *data)
 {
 	struct input *in = data;
 
 	in->passed = NULL;
-	in->mid_line = true; /* nobody has looked */
+	/* The data was not inspected. */
+	in->mid_line = true;
 	input_close(in);
 }
 
 int
 input_pass(struct input *in, struct splice_worker *splice_worker, int from, struct error *err)
 {
-	/* the master is kept: it is what can be resized, and what end of input is typed on */
+	/* The master is kept, to set the terminal's size and to write the end-of-file character. */
 	int to = in->tty ? fcntl(in->fd, F_DUPFD_CLOEXEC, 3) : steal_fd(&in->fd);
 
 	if (to < 0) {
@@ -257,7 +259,7 @@ input_linger(struct input *in)
 	input_release(in);
 }
 
-/* Goes on with the first writer; the loop calls again while there are more. */
+/* Serves the first writer. The loop calls again while there are more. */
 static void
 on_writable(uint32_t events, void *data)
 {
@@ -274,7 +276,7 @@ on_writable(uint32_t events, void *data)
 		return;
 	}
 	if (w == &in->end) {
-		ended(in);
+		input_ended(in);
 		return;
 	}
 	list_remove(&w->node);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/*
- * stdout and stderr, read for the host. Called by process.c and the read calls. Must never block, and
- * never read ahead of a request: a container that nobody reads is held back by its own pipe.
+/* The stdout and stderr of a process, read for the host. Called by process.c and the read calls.
+ * Must never block, and must never read ahead of a request: the pipe throttles a container whose
+ * output is not read.
  */
 #include "agent/container/stdio/stdio.h"
 
@@ -15,7 +15,7 @@
 #include "lib/cleanup.h"
 #include "lib/io.h"
 
-/* What a read gets when the number of waiting bytes is not known. */
+/* Size of a read if the number of readable bytes is unknown. */
 #define READ_GUESS 4096
 
 static void on_readable(uint32_t events, void *data);
@@ -34,7 +34,7 @@ output_init(struct output *o, struct loop *loop, int fd, void (*on_end)(void *da
 	list_init(&o->readers);
 }
 
-/* Nobody waits for fd any more. */
+/* Stops watching the fd after the last reader has left. */
 static void
 stop_waiting(struct output *o)
 {
@@ -58,7 +58,7 @@ close_all(struct output *o)
 	close_fd(&o->fd);
 }
 
-/* Every reader gets an empty reply. */
+/* Completes all reads with an empty reply. */
 static void
 end_readers(struct output *o)
 {
@@ -95,15 +95,16 @@ output_release(struct output *o)
 	end_readers(o);
 }
 
-/* A terminal that no process has open just now can be opened again, while the process it was made for lives. */
+/* Returns whether a terminal that no process has open can be reopened, which is so until its
+ * process exits. */
 static bool
 output_may_reopen(const struct output *o)
 {
 	return o->tty && !o->exited;
 }
 
-/* How many bytes can be read now; 0 and *at_end if none will ever come. Reading itself does not tell:
- * memory for the bytes is to be had first. */
+/* Returns the number of readable bytes; 0 with *at_end set at the end of the stream. Needed
+ * before the read, to allocate the reply. */
 static size_t
 available(const struct output *o, bool *at_end)
 {
@@ -115,7 +116,8 @@ available(const struct output *o, bool *at_end)
 		return (size_t)n;
 	if (RETRY_EINTR(poll(&pfd, 1, 0)) <= 0)
 		return 0;
-	/* The kernel looks for bytes first and for writers afterwards: the last one may have written and closed in between. */
+	/* The kernel checks for data before it checks for writers: the last writer may have
+	 * written and closed in between. */
 	if (!(pfd.revents & POLLIN))
 		(void)RETRY_EINTR(poll(&pfd, 1, 0));
 	if (pfd.revents & POLLIN)
@@ -124,7 +126,8 @@ available(const struct output *o, bool *at_end)
 	return 0;
 }
 
-/* STDIO_WAITS: nothing there. The stream's end is len 0. */
+/* Reads once. Returns STDIO_WAITS if there is no data, and STDIO_DONE with len 0 at the end of
+ * the stream. */
 static enum stdio_outcome
 read_now(struct output *o, struct stdio_read *r, struct error *err)
 {
@@ -153,16 +156,16 @@ read_now(struct output *o, struct stdio_read *r, struct error *err)
 	}
 	if (errno == EAGAIN)
 		return STDIO_WAITS;
-	/* a pty's master when the last slave was closed */
+	/* The master of a pty reports EIO after the last slave was closed. */
 	if (errno == EIO)
 		return output_may_reopen(o) ? STDIO_WAITS : STDIO_DONE;
-	error_sys(err, "read a stream");
+	error_sys(err, "failed to read a stream");
 	return STDIO_FAILED;
 }
 
 static void on_quiet(void *data);
 
-/* (Re)starts the time of silence; without memory for a timer the stream ends here. */
+/* Restarts the timeout for a stream without data. If no timer can be allocated, the stream ends. */
 static void
 arm_quiet(struct output *o)
 {
@@ -183,7 +186,7 @@ on_unread(void *data)
 	output_end(o);
 }
 
-/* (Re)starts the life of bytes that nobody reads, once the process's status was taken. */
+/* Restarts the timeout for unread data, after the process's status was reported. */
 static void
 arm_unread(struct output *o)
 {
@@ -204,14 +207,14 @@ on_quiet(void *data)
 	o->quiet = NULL;
 	if (available(o, &at_end) == 0)
 		output_end(o);
-	else if (!list_is_empty(&o->readers)) /* they are about to be served */
+	else if (!list_is_empty(&o->readers))
 		arm_quiet(o);
 	else if (o->draining)
 		arm_unread(o);
 }
 
-/* Waits for something to read. A terminal that no process has open reports that as long as it lasts, so that only
- * changes count. */
+/* Watches for data. A terminal that no process has open reports POLLHUP permanently, so it is
+ * watched edge-triggered. */
 static void
 output_wait(struct output *o)
 {
@@ -266,7 +269,7 @@ output_read(struct output *o, struct stdio_read *r, struct error *err)
 	return STDIO_WAITS;
 }
 
-/* Serves one reader; the loop calls again while there is more. */
+/* Serves one reader. The loop calls again while there is more data. */
 static void
 on_readable(uint32_t events, void *data)
 {

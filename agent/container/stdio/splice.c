@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* See splice.h. Waits for one of the two sides at a time: a splice that cannot go on costs nothing. */
+/* Splicing of one stream (splice.h). Only the side that blocks is watched, so a stalled stream
+ * causes no wakeups. */
 #include "agent/container/stdio/splice.h"
 
 #include <errno.h>
@@ -14,34 +15,40 @@
 #include "lib/cleanup.h"
 #include "lib/io.h"
 
-/* Of one splice. To a vsock each is a packet, for which the kernel needs as much memory in one piece; and
- * vhost-device-vsock (0.3.0) drops a packet that is in more than one, without a word. From elsewhere than a pipe the kernel
- * allocates what is asked for, whether it comes or not. */
+/* Limit on one splice, in bytes. To a vsock, each splice is a packet, for which the kernel
+ * allocates contiguous memory; vhost-device-vsock (0.3.0) silently drops packets in several
+ * pieces. If the source is not a pipe, the kernel allocates the requested size regardless of the
+ * available data. */
 #define PIECE_MAX (32u << 10)
 #define PIPE_SIZE (256 << 10)
 
-/* For one event: other streams wait for the loop, too. */
+/* Limit on the splices of one event, for fairness to other streams. */
 #define ROUNDS_MAX 16
 
 enum step {
 	STEP_MOVED,
 	STEP_WAIT_IN,
 	STEP_WAIT_OUT,
-	STEP_HUNG_UP, /* no process has the terminal open */
+	/* No process has the terminal open. */
+	STEP_HUNG_UP,
 	STEP_END,
 };
 
 struct splice {
 	struct loop *loop;
 	int from, to;
-	int mid[2];  /* -1: one of the two is a pipe */
-	size_t held; /* bytes in mid */
+	/* The pipe between two descriptors that are not pipes; otherwise -1. */
+	int mid[2];
+	/* Bytes in mid. */
+	size_t held;
 	bool from_tty, to_tty;
 	bool exited;
-	uint64_t unread_ms; /* once exited */
+	/* Valid after the exit. */
+	uint64_t unread_ms;
 	int errnum;
 	struct watch *in, *out;
-	/* silence after the exit; the life of what the host does not take; the next try to write to a terminal */
+	/* Timeout without data after the exit, timeout of data that the host does not read, or
+	 * retry of a write to a terminal. */
 	struct timer *quiet;
 	splice_done_fn *done;
 	void *data;
@@ -95,7 +102,7 @@ is_hung_up(int fd)
 	return poll(&pfd, 1, 0) > 0 && pfd.revents & POLLHUP;
 }
 
-/* One splice. Whose fault EAGAIN is is told by the reading side. */
+/* Splices once. On EAGAIN, polls `from` to find out which side would block. */
 static enum step
 splice_once(struct splice *r, int from, int to, size_t max, size_t *moved)
 {
@@ -104,7 +111,8 @@ splice_once(struct splice *r, int from, int to, size_t max, size_t *moved)
 	do
 		n = splice(from, NULL, to, NULL, max, SPLICE_F_MOVE | SPLICE_F_NONBLOCK);
 	while (n < 0 && errno == EINTR);
-	/* A terminal looks for bytes first and for users afterwards: the last one may have written and closed in between. */
+	/* A terminal checks for data before it checks for users: the last user may have written
+	 * and closed in between. */
 	if (n < 0 && errno == EIO && r->from_tty && from == r->from && is_readable(from))
 		n = splice(from, NULL, to, NULL, max, SPLICE_F_MOVE | SPLICE_F_NONBLOCK);
 	if (n > 0) {
@@ -117,10 +125,11 @@ splice_once(struct splice *r, int from, int to, size_t max, size_t *moved)
 		return r->to_tty && is_hung_up(r->to) ? STEP_HUNG_UP : STEP_WAIT_OUT;
 	if (errno == EAGAIN)
 		return STEP_WAIT_IN;
-	/* the kernel has no memory for a packet now: nothing is lost, and the host may still take it */
+	/* the kernel has no memory for a packet now: nothing is lost, and the host may still
+	 * take it */
 	if (watch_may_retry(r->out, errno))
 		return STEP_WAIT_OUT;
-	/* a terminal's master once the last slave was closed */
+	/* The master of a terminal reports EIO after the last slave was closed. */
 	if (errno == EIO && !r->exited && r->from_tty)
 		return STEP_HUNG_UP;
 	r->errnum = errno == EIO ? 0 : errno;
@@ -140,7 +149,7 @@ step_through(struct splice *r)
 	}
 	step = splice_once(r, r->mid[0], r->to, r->held, &moved);
 	r->held -= moved;
-	/* the pipe of ours is not empty: it is the other side that has no room */
+	/* The intermediate pipe has data, so it is `to` that would block. */
 	return step == STEP_WAIT_IN ? STEP_WAIT_OUT : step;
 }
 
@@ -160,12 +169,13 @@ on_quiet(void *data)
 	struct splice *r = data;
 
 	r->quiet = NULL;
+	/* The watch is about to fire. */
 	if (is_readable(r->from))
-		return; /* about to be served */
+		return;
 	splice_end(r);
 }
 
-/* The host takes nothing of what the process has left. */
+/* Called when the host has not read the remaining data in time. */
 static void
 on_unread(void *data)
 {
@@ -176,9 +186,9 @@ on_unread(void *data)
 	splice_end(r);
 }
 
-/* (Re)starts the timer; without memory for one the stream ends here. */
+/* Restarts the timer. If none can be allocated, the stream ends. */
 static void
-arm(struct splice *r, uint64_t ms, timer_fn *fn)
+splice_arm(struct splice *r, uint64_t ms, timer_fn *fn)
 {
 	struct error err = ERROR_INIT;
 
@@ -199,15 +209,16 @@ on_retry(void *data)
 	move_on(r);
 }
 
-/* No process has the terminal open: another one may open it, while the process it was made for lives. What it writes is
- * a change on our side; that it reads is not. */
+/* Waits until another process opens the terminal, which is possible while the first one lives.
+ * Output of that process triggers the edge-triggered watch; that it reads input is not reported,
+ * so a timer retries. */
 static void
 wait_reopen(struct splice *r)
 {
 	watch_set_events(r->in, r->from_tty ? EPOLLIN | EPOLLET : 0);
 	watch_set_events(r->out, 0);
 	if (!r->from_tty)
-		arm(r, STDIO_RETRY_MS, on_retry);
+		splice_arm(r, STDIO_RETRY_MS, on_retry);
 }
 
 static void
@@ -227,16 +238,16 @@ move_on(struct splice *r)
 		wait_reopen(r);
 		return;
 	}
-	/* after STEP_MOVED, whatever can go on makes the loop call again */
+	/* After STEP_MOVED, the loop calls again if the stream can proceed. */
 	watch_set_events(r->in, step == STEP_WAIT_OUT || r->held > 0 ? 0 : EPOLLIN);
 	watch_set_events(r->out, step == STEP_WAIT_OUT || r->held > 0 ? EPOLLOUT : 0);
-	/* after STEP_MOVED, too: that may have been the last of it */
+	/* The timers are needed after STEP_MOVED, too: those may have been the last bytes. */
 	if (!r->exited)
 		return;
 	if (step != STEP_WAIT_OUT && r->held == 0)
-		arm(r, STDIO_QUIET_MS, on_quiet);
+		splice_arm(r, STDIO_QUIET_MS, on_quiet);
 	else
-		arm(r, r->unread_ms, on_unread);
+		splice_arm(r, r->unread_ms, on_unread);
 }
 
 static void
@@ -263,10 +274,10 @@ prepare_fd(int fd, bool *is_pipe, bool *is_tty, struct error *err)
 	int flags = fcntl(fd, F_GETFL);
 
 	if (flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0 || fstat(fd, &st) < 0)
-		return error_sys(err, "prepare a stream for passing through");
+		return error_sys(err, "failed to prepare a stream for splicing");
 	*is_pipe = S_ISFIFO(st.st_mode);
 	*is_tty = S_ISCHR(st.st_mode);
-	/* as many bytes at a time as a socket takes; the pages are the writer's */
+	/* A larger pipe allows larger splices; its pages are charged to the writer. */
 	if (*is_pipe && fcntl(fd, F_GETPIPE_SZ) < PIPE_SIZE)
 		(void)fcntl(fd, F_SETPIPE_SZ, PIPE_SIZE);
 	return 0;
@@ -282,7 +293,7 @@ splice_prepare(struct splice *r, struct error *err)
 		return -1;
 	if (!from_is_pipe && !to_is_pipe && pipe2(r->mid, O_CLOEXEC | O_NONBLOCK) < 0)
 		return error_sys_code(err, ERROR_RESOURCE_EXHAUSTED,
-				      "make a pipe for passing through");
+				      "failed to create a pipe for splicing");
 	r->in = loop_watch(r->loop, r->from, EPOLLIN, on_ready, r, err);
 	if (r->in)
 		r->out = loop_watch(r->loop, r->to, 0, on_ready, r, err);
@@ -297,7 +308,7 @@ splice_new(struct loop *loop, int from, int to, splice_done_fn *done, void *data
 	if (!r) {
 		close_fd(&from);
 		close_fd(&to);
-		error_nomem(err, "passing a stream through");
+		error_nomem(err, "splicing a stream");
 		return NULL;
 	}
 	*r = (struct splice){

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/*
- * The splice worker: a worker with a loop of its own, told over a SOCK_SEQPACKET what to move, and telling what has ended. If it
- * dies all of its streams have ended, and the next one starts another.
+/* The splice worker: a worker with its own event loop. The agent sends it orders over a
+ * SOCK_SEQPACKET socket, and it reports the end of streams. If it exits, all of its streams end,
+ * and the next stream starts a new worker.
  */
 #include "agent/container/stdio/splice_worker.h"
 
@@ -22,23 +22,29 @@
 #include "lib/log.h"
 
 enum pump_order {
-	PUMP_ADD = 1, /* fds: from, to */
+	/* With two fds: from, to. */
+	PUMP_ADD = 1,
 	PUMP_EXITED,
 	PUMP_DROP,
-	PUMP_ENDED, /* to the agent */
+	/* Sent to the agent. */
+	PUMP_ENDED,
 };
 
 struct pump_msg {
-	uint32_t order; /* enum pump_order */
-	int32_t errnum; /* of PUMP_ENDED */
+	/* One of enum pump_order. */
+	uint32_t order;
+	/* For PUMP_ENDED. */
+	int32_t errnum;
 	uint64_t id;
 };
 
 struct splice_worker {
 	struct loop *loop;
 	struct jobs *jobs;
-	struct job *job; /* NULL: none runs */
-	int near, far;   /* of the socket; far is the worker's, kept for as long as the job is */
+	/* NULL: no worker runs. */
+	struct job *job;
+	/* Ends of the socket. The agent keeps `far`, the worker's, as long as the job exists. */
+	int near, far;
 	struct watch *watch;
 	struct list streams;
 	uint64_t last_id;
@@ -69,11 +75,11 @@ struct moving {
 };
 
 static void
-tell_end(const struct pump_side *side, uint64_t id, int errnum)
+report_end(const struct pump_side *side, uint64_t id, int errnum)
 {
 	struct pump_msg msg = { .order = PUMP_ENDED, .errnum = errnum, .id = id };
 
-	/* waits for room: the agent always reads */
+	/* Blocking is acceptable, because the agent always reads. */
 	(void)send_msg(side->sock, &msg, sizeof(msg), NULL, 0, 0);
 }
 
@@ -91,7 +97,7 @@ on_splice_done(struct splice *r, int errnum, void *data)
 	struct moving *m = data;
 
 	(void)r;
-	tell_end(m->side, m->id, errnum);
+	report_end(m->side, m->id, errnum);
 	moving_free(m);
 }
 
@@ -105,7 +111,7 @@ begin_moving(struct pump_side *side, uint64_t id, const int *fds)
 	if (!m) {
 		close_fd(&from);
 		close_fd(&to);
-		tell_end(side, id, ENOMEM);
+		report_end(side, id, ENOMEM);
 		return;
 	}
 	list_init(&m->node);
@@ -114,7 +120,7 @@ begin_moving(struct pump_side *side, uint64_t id, const int *fds)
 	m->splice = splice_new(side->loop, from, to, on_splice_done, m, &err);
 	if (!m->splice) {
 		free(m);
-		tell_end(side, id, err.errnum ? err.errnum : ENOMEM);
+		report_end(side, id, err.errnum ? err.errnum : ENOMEM);
 		return;
 	}
 	list_append(&side->splices, &m->node);
@@ -148,7 +154,8 @@ on_order(uint32_t events, void *data)
 	if (n < 0 && watch_may_retry(side->watch, errno))
 		return;
 	if (n != sizeof(msg)) {
-		loop_stop(side->loop); /* the agent has gone */
+		/* the agent has gone */
+		loop_stop(side->loop);
 		return;
 	}
 	if (msg.order == PUMP_ADD && n_fds == 2) {
@@ -195,7 +202,7 @@ stream_ended(struct splice_stream *s)
 }
 
 static void
-on_told(uint32_t events, void *data)
+on_report(uint32_t events, void *data)
 {
 	struct splice_worker *p = data;
 	struct pump_msg msg;
@@ -208,7 +215,7 @@ on_told(uint32_t events, void *data)
 	for (size_t i = 0; i < n_fds; i++)
 		close_fd(&fds[i]);
 	if (n != sizeof(msg) || msg.order != PUMP_ENDED) {
-		/* its death is told by the job */
+		/* The job reports the worker's exit. */
 		if (n >= 0 || !watch_may_retry(p->watch, errno))
 			watch_set_events(p->watch, 0);
 		return;
@@ -222,7 +229,7 @@ on_told(uint32_t events, void *data)
 			struct error why = ERROR_INIT;
 
 			errno = msg.errnum;
-			error_sys(&why, "pass a stream through");
+			error_sys(&why, "failed to splice a stream");
 			log_warn("stdio", "%s", why.msg);
 		}
 		stream_ended(s);
@@ -246,8 +253,8 @@ on_pump_done(struct job *job, const struct error *err, void *data)
 
 	(void)job;
 	log_error("stdio",
-		  "the splice worker has ended, and with it every stream that it moved: %s",
-		  err->code != ERROR_OK ? err->msg : "it says all is well");
+		  "the splice worker exited unexpectedly, all of its streams are closed: %s",
+		  err->code != ERROR_OK ? err->msg : "no error reported");
 	p->job = NULL;
 	splice_worker_hang_up(p);
 	while (!list_is_empty(&p->streams))
@@ -276,11 +283,12 @@ pump_start(struct splice_worker *p, struct error *err)
 
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fds) < 0)
 		return error_sys_code(err, ERROR_RESOURCE_EXHAUSTED,
-				      "make the splice worker's socket");
+				      "failed to create the splice worker's socket");
 	p->near = fds[0];
 	p->far = fds[1];
-	p->watch = loop_watch(p->loop, p->near, EPOLLIN, on_told, p, err);
-	/* It serves the streams of all calls: its records are not those of the first one. */
+	p->watch = loop_watch(p->loop, p->near, EPOLLIN, on_report, p, err);
+	/* The worker serves all calls: its log records must not carry the fields of the first
+	 * one. */
 	former = log_context_set(NULL);
 	if (p->watch)
 		p->job = job_start(p->jobs, &job, err);
@@ -297,7 +305,7 @@ splice_worker_new(struct loop *loop, struct jobs *jobs, struct error *err)
 	struct splice_worker *p = calloc(1, sizeof(*p));
 
 	if (!p) {
-		error_nomem(err, "making the splice worker");
+		error_nomem(err, "creating the splice worker");
 		return NULL;
 	}
 	p->loop = loop;
@@ -323,7 +331,7 @@ splice_worker_free(struct splice_worker *p)
 }
 
 static int
-order(const struct splice_stream *s, enum pump_order what, const int *fds, size_t n_fds)
+send_order(const struct splice_stream *s, enum pump_order what, const int *fds, size_t n_fds)
 {
 	struct pump_msg msg = { .order = what, .id = s->id };
 
@@ -338,14 +346,14 @@ splice_worker_add(struct splice_worker *p, int from, int to, splice_worker_done_
 	struct splice_stream *s = calloc(1, sizeof(*s));
 
 	if (!s) {
-		error_nomem(err, "passing a stream through");
+		error_nomem(err, "splicing a stream");
 	} else if (p->job || pump_start(p, err) == 0) {
 		*s = (struct splice_stream){
 			.splice_worker = p, .id = ++p->last_id, .done = done, .data = data
 		};
-		if (order(s, PUMP_ADD, fds, 2) < 0) {
+		if (send_order(s, PUMP_ADD, fds, 2) < 0) {
 			error_sys_code(err, ERROR_RESOURCE_EXHAUSTED,
-				       "tell the splice worker of a stream");
+				       "failed to send a stream to the splice worker");
 			free(steal_ptr(&s));
 		}
 	} else {
@@ -362,9 +370,10 @@ splice_worker_add(struct splice_worker *p, int from, int to, splice_worker_done_
 void
 splice_worker_exited(struct splice_stream *s)
 {
-	/* one that cannot be told has ended, or is about to */
-	if (order(s, PUMP_EXITED, NULL, 0) < 0)
-		log_warn("stdio", "tell the splice worker of an exit: %s", strerror(errno));
+	/* If sending fails, the worker has ended or is about to. */
+	if (send_order(s, PUMP_EXITED, NULL, 0) < 0)
+		log_warn("stdio", "failed to notify the splice worker of an exit: %s",
+			 strerror(errno));
 }
 
 void
@@ -372,8 +381,9 @@ splice_worker_drop(struct splice_stream *s)
 {
 	if (!s)
 		return;
-	if (order(s, PUMP_DROP, NULL, 0) < 0)
-		log_warn("stdio", "tell the splice worker to drop a stream: %s", strerror(errno));
+	if (send_order(s, PUMP_DROP, NULL, 0) < 0)
+		log_warn("stdio", "failed to drop a stream in the splice worker: %s",
+			 strerror(errno));
 	list_remove(&s->node);
 	free(s);
 }

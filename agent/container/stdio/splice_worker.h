@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/*
- * Streams that are passed through are moved by a worker of their own, the splice worker: what a container writes to its host
- * costs the agent's loop nothing and delays no call. It is started with the first stream and ends with the agent. Loop
- * side: never blocks.
+/* The splice worker, which moves the streams that are passed through, so that a container's output
+ * does not load the agent's loop or delay calls. It is started with the first stream and ends with
+ * the agent. Loop side: never blocks.
  */
 #pragma once
 
@@ -13,23 +12,28 @@
 
 struct jobs;
 struct splice_worker;
-struct splice_stream; /* one stream */
+/* The handle of one stream. */
+struct splice_stream;
 
-/* The stream has ended and both of its descriptors are closed; the handle is gone. */
+/* Called when the stream has ended and both descriptors are closed; the handle is no longer
+ * valid. */
 typedef void splice_worker_done_fn(void *data);
 
-/* NULL and err. Nothing is started yet. */
+/* Allocates the handle; the worker itself is started with the first stream. Returns NULL and err
+ * on failure. */
 struct splice_worker *splice_worker_new(struct loop *loop, struct jobs *jobs, struct error *err);
 
-/* After jobs_free(): no worker runs any more. No done is called. NULL is allowed. */
+/* Frees the handle. Called after jobs_free(), when the worker no longer runs. No `done` is
+ * called. `p` may be NULL. */
 void splice_worker_free(struct splice_worker *p);
 
-/* Moves what comes from `from` to `to` until one of them ends. Both are taken over, also on failure. NULL and err. */
+/* Moves data from `from` to `to` until one of them ends. Both are consumed, also on failure.
+ * Returns NULL and err on failure. */
 struct splice_stream *splice_worker_add(struct splice_worker *p, int from, int to,
 					splice_worker_done_fn *done, void *data, struct error *err);
 
-/* The process that writes it has exited: see splice_exited(). */
+/* Notes that the process has exited (splice_exited()). */
 void splice_worker_exited(struct splice_stream *s);
 
-/* Ends the stream where it is; done is not called, the handle is gone. NULL is allowed. */
+/* Ends the stream at once and frees the handle. `done` is not called. `s` may be NULL. */
 void splice_worker_drop(struct splice_stream *s);

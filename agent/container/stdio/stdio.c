@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/*
- * A process's streams together: making the pipes, taking a pty, resizing it. Called by process.c and the
- * create and exec operations; the streams themselves are output.c and input.c. Must never block.
+/* The three streams of a process: pipes, pty, terminal size. Called by process.c and the create and
+ * exec operations; the single streams are in output.c and input.c. Must never block.
  */
 #include "agent/container/stdio/stdio.h"
 
@@ -40,24 +39,26 @@ set_nonblocking(int fd, struct error *err)
 	int flags = fcntl(fd, F_GETFL);
 
 	if (flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0)
-		return error_sys(err, "make a stream non-blocking");
+		return error_sys(err, "failed to make a stream non-blocking");
 	return 0;
 }
 
-/* One pipe: *near is the agent's end, *far the process's. */
+/* Makes a pipe; *near is the agent's end, *far the process's. */
 static int
 pipe_make(int index, uint32_t size, int *near, int *far, struct error *err)
 {
 	int fds[2];
 
 	if (pipe2(fds, O_CLOEXEC) < 0)
-		return error_sys_code(err, ERROR_RESOURCE_EXHAUSTED, "make a pipe for stdio");
+		return error_sys_code(err, ERROR_RESOURCE_EXHAUSTED,
+				      "failed to create a pipe for stdio");
 	*near = index == 0 ? fds[1] : fds[0];
 	*far = index == 0 ? fds[0] : fds[1];
 	if (set_nonblocking(*near, err) < 0)
 		return -1;
 	if (index > 0 && size > 0 && fcntl(*near, F_SETPIPE_SZ, (int)size) < 0)
-		log_warn("container", "set a pipe's size to %u bytes: %s", size, strerror(errno));
+		log_warn("container", "failed to set a pipe's size to %u bytes: %s", size,
+			 strerror(errno));
 	return 0;
 }
 
@@ -69,7 +70,7 @@ stdio_pass(struct stdio *s, struct splice_worker *splice_worker, int pass[3])
 		s->pass[i] = steal_fd(&pass[i]);
 }
 
-/* The streams are open: those that the host has a socket for are handed over. */
+/* Hands the open streams for which the host has a socket to the splice worker. */
 static int
 start_passing(struct stdio *s, struct error *err)
 {
@@ -110,7 +111,8 @@ stdio_open_pipes(struct stdio *s, uint32_t pipe_size, struct stdio_ends *ends, s
 	s->err.ended = false;
 	if (start_passing(s, err) == 0)
 		return 0;
-	stdio_ends_close(ends); /* what is open on our side goes with the process */
+	/* The agent's ends are closed with the process. */
+	stdio_ends_close(ends);
 	return -1;
 
 failed:
@@ -123,11 +125,12 @@ failed:
 int
 stdio_open_tty(struct stdio *s, int master, struct error *err)
 {
-	/* Two fds, since one cannot be watched for reading and for writing on its own. */
+	/* A second fd, because one fd cannot have separate watches for reading and writing. */
 	int in = fcntl(master, F_DUPFD_CLOEXEC, 3);
 
 	if (in < 0) {
-		error_sys_code(err, ERROR_RESOURCE_EXHAUSTED, "duplicate the terminal's master");
+		error_sys_code(err, ERROR_RESOURCE_EXHAUSTED,
+			       "failed to duplicate the terminal's master");
 	} else if (set_nonblocking(master, err) == 0) {
 		s->tty = true;
 		s->in.fd = in;
@@ -157,12 +160,12 @@ stdio_resize(struct stdio *s, uint32_t rows, uint32_t columns, struct error *err
 	if (!s->tty)
 		return error_set(err, ERROR_UNAVAILABLE, TEXT_NO_TTY);
 	if (rows > UINT16_MAX || columns > UINT16_MAX)
-		return error_set(err, ERROR_INVALID_ARGUMENT, "terminal size %u x %u is over 65535",
-				 rows, columns);
+		return error_set(err, ERROR_INVALID_ARGUMENT,
+				 "invalid terminal size %u x %u: over 65535", rows, columns);
 	if (s->in.fd < 0)
 		return error_set(err, ERROR_UNAVAILABLE, TEXT_NO_TTY ": it was closed");
 	if (ioctl(s->in.fd, TIOCSWINSZ, &size) < 0)
-		return error_sys(err, "set the terminal's size");
+		return error_sys(err, "failed to set the terminal's size");
 	return 0;
 }
 

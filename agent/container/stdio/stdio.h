@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/*
- * The agent's ends of a process's stdio: pipes, or the master of its pty. Reads and writes wait in the
- * order they came; nothing is kept here beyond what a waiting request holds. Loop side: never blocks.
- * Callbacks are the last thing done for an event, so that they may free what they like.
+/* The agent's ends of a process's stdio: pipes, or the master of its pty. Reads and writes are
+ * queued in order of arrival; no data is buffered except in a waiting request. A callback is the
+ * last step of an event, so it may free the streams. Loop side: never blocks.
  */
 #pragma once
 
@@ -16,32 +15,38 @@
 #include "lib/loop.h"
 #include "lib/pending.h"
 
-#define STDIO_READ_MAX (1u << 20) /* bytes of one read, whatever was asked for */
-#define STDIO_RETRY_MS 100 /* between tries to write to a full terminal that no process has open */
-#define STDIO_QUIET_MS 500 /* of silence after the exit end a stream that someone else holds open */
-/* Life of output that the host does not take once the process's status was taken, from the last read on. */
+/* Limit on one read, in bytes. */
+#define STDIO_READ_MAX (1u << 20)
+/* Interval between attempts to write to a full terminal that no process has open. */
+#define STDIO_RETRY_MS 100
+/* Time without data after the exit, after which a stream that another process holds open ends. */
+#define STDIO_QUIET_MS 500
+/* Time from the last read, after which unread output is dropped if the process's status was
+ * reported. */
 #define STDIO_UNREAD_MS 60000
 
 struct splice_worker;
 struct splice_stream;
 
-/* Of a read or write: at once, or done() follows. */
+/* The outcome of starting a read or write: complete, or done() follows. */
 enum stdio_outcome {
 	STDIO_FAILED = -1,
 	STDIO_DONE = 0,
 	STDIO_WAITS = 1,
 };
 
-/* A request to read, in its owner's memory. max and the functions are set by the owner. */
+/* A request to read, in its owner's memory. The owner sets max and the functions. */
 struct stdio_read {
 	struct list node;
 	struct pending pending;
 	struct output *output;
 	size_t max;
-	/* Memory for n bytes of the reply, NULL if there is none. Called once something is there to read. */
+	/* Returns memory for n bytes of the reply, or NULL. Called when there is something to
+	 * read. */
 	uint8_t *(*buffer)(struct stdio_read *r, size_t n);
 	void (*done)(struct stdio_read *r, const struct error *err);
-	uint8_t *data; /* result: len 0 is the stream's end */
+	/* The result; len 0 is the end of the stream. */
+	uint8_t *data;
 	size_t len;
 };
 
@@ -59,123 +64,151 @@ struct stdio_write {
 /* stdout or stderr. */
 struct output {
 	struct loop *loop;
-	int fd; /* -1: none */
+	/* -1: none. */
+	int fd;
 	struct watch *watch;
-	struct timer *quiet; /* silence after the exit, or the life of bytes that nobody reads */
-	uint64_t unread_ms;  /* STDIO_UNREAD_MS, but in tests */
+	/* Runs for STDIO_QUIET_MS after the exit, or for unread_ms. */
+	struct timer *quiet;
+	/* STDIO_UNREAD_MS except in tests. */
+	uint64_t unread_ms;
 	struct list readers;
-	bool tty;      /* the master of a pty */
-	bool exited;   /* the process has: silence may end the stream */
-	bool draining; /* its status was taken: nobody may be going to read on */
+	/* The fd is the master of a pty. */
+	bool tty;
+	/* The process has exited: the stream may end by timeout. */
+	bool exited;
+	/* The status was reported: there may be no further reads. */
+	bool draining;
 	bool ended;
-	bool is_passed;               /* goes to the host by itself: there is nothing to read */
-	struct splice_stream *passed; /* NULL: not, or not any more */
-	void (*on_end)(void *data);   /* ended became true; must not free the output */
+	/* The stream is passed through to the host: reads return its end. */
+	bool is_passed;
+	/* NULL: not passed through, or ended. */
+	struct splice_stream *passed;
+	/* Called when `ended` becomes true; must not free the output. */
+	void (*on_end)(void *data);
 	void *data;
 };
 
 /* stdin. */
 struct input {
 	struct loop *loop;
-	int fd; /* -1: none, or closed */
+	/* -1: none, or closed. */
+	int fd;
 	bool tty;
-	bool closing; /* no write is taken any more; `end` is queued or done */
+	/* Writes are refused; `end` is queued or done. */
+	bool closing;
 	struct watch *watch;
-	struct timer *retry; /* while no process has the terminal open that is to take more */
-	bool exited;         /* the process has: nothing is waited for any more */
-	struct splice_stream
-		*passed; /* comes from the host by itself: nothing else is written; NULL: not */
+	/* Runs while data waits for a terminal that no process has open. */
+	struct timer *retry;
+	/* The process has exited: writes no longer wait for a terminal to be reopened. */
+	bool exited;
+	/* The stream is passed through from the host; NULL: it is not. */
+	struct splice_stream *passed;
 	struct list writers;
-	struct stdio_write end; /* closes the pipe, or types the terminal's VEOF */
-	bool mid_line; /* a terminal's last line is not finished: one VEOF only hands it over */
+	/* The last write: closes the pipe, or writes the terminal's VEOF. */
+	struct stdio_write end;
+	/* The terminal's last line is incomplete: the first VEOF only flushes it. */
+	bool mid_line;
 	uint8_t veof[2];
 };
 
-/* Takes fd over (-1: a stream that has ended). It must be non-blocking. */
+/* Initialises an output that owns `fd`, which must be non-blocking (-1: a stream that has
+ * ended). */
 void output_init(struct output *o, struct loop *loop, int fd, void (*on_end)(void *data),
 		 void *data);
 
-/* Ends waiting reads with an empty reply, closes the fd. */
+/* Completes waiting reads with an empty reply and closes the fd. */
 void output_release(struct output *o);
 
-/* STDIO_DONE: r->data and r->len hold what was there (empty at the stream's end, and for max 0). STDIO_WAITS:
- * r->done is called with the same, for which r->pending waits. Not both. RESOURCE_EXHAUSTED if buffer() has no memory. */
+/* Starts a read. Returns STDIO_DONE with the result in r->data and r->len (len 0 at the end of
+ * the stream, and for max 0), or STDIO_WAITS, after which r->done is called with the result
+ * unless r->pending is cancelled, or STDIO_FAILED and err; RESOURCE_EXHAUSTED if buffer()
+ * returns NULL. */
 enum stdio_outcome output_read(struct output *o, struct stdio_read *r, struct error *err);
 
-/* The process has exited: from now on what is there can be read, and then STDIO_QUIET_MS of silence are
- * the end, whoever else has the stream open. A terminal has no end before that, also while no process has it open. */
+/* Notes that the process has exited. The remaining data can be read; the stream then ends after
+ * STDIO_QUIET_MS without data, even if another process has it open. A terminal does not end
+ * before the exit, even if no process has it open. */
 void output_exited(struct output *o);
 
-/* The process's status was taken as well: a stream without unread bytes ends by itself, and unread bytes are dropped
- * STDIO_UNREAD_MS after the last read. */
+/* Notes that the process's status was reported. A stream without unread data then ends without a
+ * read, and unread data is dropped STDIO_UNREAD_MS after the last read. */
 void output_drain(struct output *o);
 
-/* What is written from now on goes to the socket `to` (taken over, also on failure) without being read here; reads get
- * the stream's end at once. Only for a stream that is open and has no readers. 0, or -1 and err. */
+/* Passes the stream through to the socket `to`, which is consumed, also on failure. Reads get
+ * the end of the stream at once. The stream must be open and have no readers. Returns 0, or -1
+ * and err. */
 int output_pass(struct output *o, struct splice_worker *splice_worker, int to, struct error *err);
 
-/* Takes fd over (-1: closed). It must be non-blocking. */
+/* Initialises an input that owns `fd`, which must be non-blocking (-1: closed). */
 void input_init(struct input *in, struct loop *loop, int fd, bool tty);
 
-/* Fails waiting writes with ABORTED, closes the fd. */
+/* Fails waiting writes with ABORTED and closes the fd. */
 void input_release(struct input *in);
 
-/* STDIO_DONE: all of it was taken. STDIO_WAITS: done follows, for which w->pending waits; what was written
- * already is not written again, and stays written.
- * INTERNAL `Cannot get writer` after input_close(), and when the reading end is gone (EPIPE, EIO). */
+/* Starts a write. Returns STDIO_DONE after all data was written, or STDIO_WAITS, after which
+ * w->done is called unless w->pending is cancelled, or STDIO_FAILED and err: INTERNAL `Cannot
+ * get writer` after input_close(), INTERNAL if the reading end is closed (EPIPE, EIO).
+ * Cancelling does not undo a partial write. */
 enum stdio_outcome input_write(struct input *in, struct stdio_write *w, struct error *err);
 
-/* End of input behind the writes that wait already: a pipe is closed, on a terminal its end-of-file
- * character is typed. Again: nothing. */
+/* Ends the input after the waiting writes: closes a pipe, or writes a terminal's end-of-file
+ * character. Does nothing if the input is already closing. */
 void input_close(struct input *in);
 
-/* From now on stdin comes from the socket `from` (taken over, also on failure), and its end is end of input; writes are
- * refused. Only for an open stream without writers. 0, or -1 and err. */
+/* Passes stdin through from the socket `from`, which is consumed, also on failure; its end is
+ * the end of input. Writes are refused. The stream must be open and have no writers. Returns 0,
+ * or -1 and err. */
 int input_pass(struct input *in, struct splice_worker *splice_worker, int from, struct error *err);
 
-/* The process has exited: writes that a terminal without any user does not take fail from now on. */
+/* Notes that the process has exited: writes to a full terminal that no process has open now
+ * fail. */
 void input_exited(struct input *in);
 
-/* The process's status was taken: nobody reads what the host may still send. Fails waiting writes, closes the fd. */
+/* Notes that the process's status was reported: input would not be read. Fails waiting writes
+ * and closes the fd. */
 void input_linger(struct input *in);
 
-/* A process's three streams. On a terminal stderr is stdout. */
+/* The three streams of a process. With a terminal, stderr is stdout. */
 struct stdio {
 	bool tty;
 	struct input in;
 	struct output out;
 	struct output err;
 	struct splice_worker *splice_worker;
-	int pass[3]; /* the host's sockets until the streams are open; -1: the stream is read and written by calls */
+	/* Sockets of the host, until the streams are open; -1: the stream is read or written by
+	 * calls. */
+	int pass[3];
 };
 
-/* Sockets of the host to pass streams through: stdin, stdout, stderr, each may be -1. Taken over, and used once the
- * streams are opened. */
+/* Sets the host's sockets for stdin, stdout and stderr, each of which may be -1. They are owned
+ * by `s` and used when the streams are opened. */
 void stdio_pass(struct stdio *s, struct splice_worker *splice_worker, int pass[3]);
 
-/* Has the host all output of the streams that it was promised to get by itself? */
+/* Returns whether all output of streams that are passed through has been delivered. */
 bool stdio_is_delivered(const struct stdio *s);
 
-/* The process's ends of new pipes, to be closed by the caller once the process has them. */
+/* The process's ends of new pipes. The caller closes them after the process has inherited them. */
 struct stdio_ends {
-	int fd[3]; /* -1: none */
+	/* -1: none. */
+	int fd[3];
 };
 
-/* Every stream as if it had ended; for a process that has none (yet). */
+/* Initialises all streams as ended, for a process without streams. */
 void stdio_init(struct stdio *s, struct loop *loop, void (*on_end)(void *data), void *data);
 
-/* Makes pipes and takes their near ends; pipe_size bytes for stdout and stderr if not 0. 0, or -1 with
- * nothing kept. */
+/* Makes the pipes and keeps the agent's ends; the size of stdout and stderr is pipe_size bytes
+ * unless 0. Returns 0, or -1 and err with all pipes closed. */
 int stdio_open_pipes(struct stdio *s, uint32_t pipe_size, struct stdio_ends *ends,
 		     struct error *err);
 
-/* Takes over the master of the process's pty. 0, or -1 with it closed. */
+/* Consumes the master of the process's pty. Returns 0, or -1 and err with it closed. */
 int stdio_open_tty(struct stdio *s, int master, struct error *err);
 
-/* The output that ReadStdout (STDOUT_FILENO) or ReadStderr (STDERR_FILENO) means. */
+/* Returns the output for ReadStdout (STDOUT_FILENO) or ReadStderr (STDERR_FILENO). */
 struct output *stdio_output(struct stdio *s, int fd);
 
-/* Size of the terminal in characters. UNAVAILABLE `no tty` without one, INVALID_ARGUMENT over 65535. */
+/* Sets the size of the terminal in characters. Returns 0, or -1: UNAVAILABLE `no tty` without a
+ * terminal, INVALID_ARGUMENT if a value exceeds 65535. */
 int stdio_resize(struct stdio *s, uint32_t rows, uint32_t columns, struct error *err);
 
 bool stdio_is_ended(const struct stdio *s);

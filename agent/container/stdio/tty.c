@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Ptys. Nothing that the container can put at /dev/ptmx or /dev/pts is trusted to be one: file system and device
- * number are checked, and the slave comes from the master itself (ioctl_tty(2), TIOCGPTPEER). */
+/* Ptys. The container controls /dev/ptmx and /dev/pts, so file system type and device number are
+ * checked, and the slave is opened through the master (ioctl_tty(2), TIOCGPTPEER). */
 #include "agent/container/stdio/tty.h"
 
 #include <errno.h>
@@ -21,7 +21,7 @@
 #define TIOCGPTPEER 0x5441
 #endif
 
-/* The ptmx of the devpts that is mounted at `path` below root_fd, or -1. */
+/* Opens the ptmx of the devpts mounted at `path` below root_fd. Returns an fd, or -1. */
 static int
 open_ptmx(int root_fd, const char *path)
 {
@@ -56,13 +56,14 @@ tty_open(int root_fd, const struct roots *roots, int *master, int *slave, struct
 	if (fd < 0 && roots->dev >= 0)
 		fd = open_ptmx(roots->dev, "pts");
 	if (fd < 0)
-		return error_set(err, ERROR_INTERNAL,
-				 "terminal: neither container nor guest has a devpts");
+		return error_set(
+			err, ERROR_INTERNAL,
+			"failed to allocate a terminal: neither container nor guest has a devpts");
 	if (ioctl(fd, TIOCSPTLCK, &unlock) < 0)
-		return error_sys(err, "unlock the terminal");
+		return error_sys(err, "failed to unlock the terminal");
 	peer = ioctl(fd, TIOCGPTPEER, O_RDWR | O_NOCTTY | O_CLOEXEC);
 	if (peer < 0)
-		return error_sys(err, "open the terminal");
+		return error_sys(err, "failed to open the terminal");
 	*master = steal_fd(&fd);
 	*slave = peer;
 	return 0;
@@ -77,7 +78,8 @@ tty_resize(int fd, const Grpc__Box *size)
 		return;
 	ws.ws_row = (unsigned short)(size->height < UINT16_MAX ? size->height : UINT16_MAX);
 	ws.ws_col = (unsigned short)(size->width < UINT16_MAX ? size->width : UINT16_MAX);
-	(void)ioctl(fd, TIOCSWINSZ, &ws); /* cosmetic */
+	/* The size is not essential: errors are ignored. */
+	(void)ioctl(fd, TIOCSWINSZ, &ws);
 }
 
 int
@@ -89,9 +91,10 @@ tty_console(int dev_fd, int slave, struct error *err)
 	if (at < 0)
 		return -1;
 	tree = sys_open_tree(slave, "", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH);
+	/* A pty of the guest's devpts cannot be cloned: it is in another mount namespace. */
 	if (tree < 0 && errno == EINVAL)
-		return 0; /* of the guest's devpts, which lies in another mount namespace */
+		return 0;
 	if (tree < 0)
-		return error_sys(err, "clone the terminal for /dev/console");
+		return error_sys(err, "failed to clone the terminal for /dev/console");
 	return mount_attach(tree, at, "/dev/console", err);
 }
