@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Containers: which call is allowed when, and which processes there are. Called by agent/sandbox. Must
- * never touch a file system.
+ * Containers: which call is allowed when, and which processes there are. Called by agent/sandbox.
+ * Must never touch a file system.
  */
 #include "agent/container/container.h"
 
@@ -24,9 +24,9 @@
 
 #define ALLOWED NULL
 
-/* The reply to every call in every state: what follows "container <id> " if it is refused; the code is
- * container_allows()'s. Creates, starts, execs and removes have been queued behind each other before they
- * are looked up here. */
+/* The reply to every call in every state: what follows "container <id> " if it is refused; the
+ * code is container_allows()'s. Creates, starts, execs and removes have been queued behind each
+ * other before they are looked up here. */
 static const char *const refusals[CONTAINER_STATES][CONTAINER_CALLS] = {
 	[CONTAINER_CREATING] = {
 		[CONTAINER_CALL_CREATE] = "already exists",
@@ -120,7 +120,8 @@ container_allows(const struct container *c, enum container_call call, struct err
 	if (call == CONTAINER_CALL_CREATE)
 		code = ERROR_ALREADY_EXISTS;
 	else if (call == CONTAINER_CALL_EXEC && c->state == CONTAINER_STOPPED)
-		code = ERROR_NOT_FOUND; /* what it would join is gone */
+		/* what it would join is gone */
+		code = ERROR_NOT_FOUND;
 	return error_set(err, code, "container %s %s", c->id, refusal);
 }
 
@@ -335,7 +336,8 @@ container_started(struct container *c)
 		  "container %s is started", c->id);
 }
 
-/* Drops what is over, and the oldest of those that were collected but not read when there are too many. */
+/* Drops what is over, and the oldest of those that were collected but not read when there are
+ * too many. */
 static void
 sweep(void *data)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A container as the loop sees it: state, processes, pinned namespaces, packed spec. What makes, enters
- * and takes down the real one is launch.h, in workers. Loop side: never blocks.
+ * A container as the loop sees it: state, processes, pinned namespaces, packed spec. What makes,
+ * enters and takes down the real one is launch.h, in workers. Loop side: never blocks.
  */
 #pragma once
 
@@ -17,15 +17,21 @@
 #include "lib/list.h"
 #include "lib/loop.h"
 
-#define CONTAINER_PROCESSES_MAX 1024 /* init and execs that can be named at a time */
-#define CONTAINER_UNREAD_MAX    64 /* collected ones whose output nobody has read: the oldest go */
+/* init and execs that can be named at a time */
+#define CONTAINER_PROCESSES_MAX 1024
+/* collected ones whose output nobody has read: the oldest go */
+#define CONTAINER_UNREAD_MAX 64
 
 enum container_state {
-	CONTAINER_CREATING, /* storages, launch: not to be named yet */
-	CONTAINER_CREATED,  /* init waits at its gate */
+	/* storages, launch: not to be named yet */
+	CONTAINER_CREATING,
+	/* init waits at its gate */
+	CONTAINER_CREATED,
 	CONTAINER_RUNNING,
-	CONTAINER_STOPPED,  /* init has ended; its status and output may not have been taken */
-	CONTAINER_REMOVING, /* being taken down */
+	/* init has ended; its status and output may not have been taken */
+	CONTAINER_STOPPED,
+	/* being taken down */
+	CONTAINER_REMOVING,
 	CONTAINER_STATES,
 };
 
@@ -36,7 +42,8 @@ enum container_call {
 	CONTAINER_CALL_EXEC,
 	CONTAINER_CALL_SIGNAL,
 	CONTAINER_CALL_WAIT,
-	CONTAINER_CALL_STREAM, /* read, write, close, resize */
+	/* read, write, close, resize */
+	CONTAINER_CALL_STREAM,
 	CONTAINER_CALL_REMOVE,
 	CONTAINER_CALL_UPDATE,
 	CONTAINER_CALL_STATS,
@@ -49,29 +56,43 @@ struct oom_source;
 struct cached_filter;
 
 struct container {
-	struct list node; /* in its sandbox */
-	char *name;       /* in its pod, as hosts annotate it; NULL: none */
+	/* in its sandbox */
+	struct list node;
+	/* in its pod, as hosts annotate it; NULL: none */
+	char *name;
 	struct loop *loop;
 	char *id;
 	enum container_state state;
-	uint8_t *kept; /* of its spec: see spec/retain.h */
+	/* of its spec: see spec/retain.h */
+	uint8_t *kept;
 	size_t kept_size;
-	struct cached_filter *profile; /* a reference; NULL: no seccomp */
+	/* a reference; NULL: no seccomp */
+	struct cached_filter *profile;
 	char *cgroup_path;
 	char *bundle;
-	char keyring[KEYRING_NAME_SIZE]; /* the name of its session keyring, for execs */
-	struct oom_source *oom;          /* the sandbox's; NULL: not watched */
-	uint32_t device_program;         /* id of the device rules in force; 0: none */
-	bool renumbered; /* its devices have the guest's numbers: device rules that come later have the host's */
+	/* the name of its session keyring, for execs */
+	char keyring[KEYRING_NAME_SIZE];
+	/* the sandbox's; NULL: not watched */
+	struct oom_source *oom;
+	/* id of the device rules in force; 0: none */
+	uint32_t device_program;
+	/* its devices have the guest's numbers: device rules that come later have the host's */
+	bool renumbered;
 	bool paused;
-	bool has_storages; /* references are held in its name */
-	int gate;          /* writing end of init's start gate; -1 once used */
-	int ns[NS_KINDS];  /* pinned, for execs; -1: the agent's own */
+	/* references are held in its name */
+	bool has_storages;
+	/* writing end of init's start gate; -1 once used */
+	int gate;
+	/* pinned, for execs; -1: the agent's own */
+	int ns[NS_KINDS];
 	pid_t init_pid;
-	struct hook_times hooks; /* how long they may take */
-	struct process *init;    /* NULL once it is over */
+	/* how long they may take */
+	struct hook_times hooks;
+	/* NULL once it is over */
+	struct process *init;
 	bool init_exited;
-	bool joins_pids; /* its pid namespace is that of another container: it does not end with init */
+	/* its pid namespace is that of another container: it does not end with init */
+	bool joins_pids;
 	struct list processes;
 	struct post sweep;
 	/* Called when a process has ended, last. May free the container. May be NULL. */
@@ -79,8 +100,8 @@ struct container {
 	void *data;
 };
 
-/* In state CREATING, with an init process that has no streams yet. Copies id and what is kept of the spec.
- * NULL and err. */
+/* In state CREATING, with an init process that has no streams yet. Copies id and what is kept of
+ * the spec. NULL and err. */
 struct container *container_new(struct loop *loop, const char *id, const Grpc__Spec *spec,
 				struct error *err);
 
@@ -89,12 +110,12 @@ void container_free(struct container *c);
 
 const char *container_id(const struct container *c);
 
-/* May this be asked in the container's state? The table of replies to every call in every state is in
- * container.c. 0, or -1 and err. */
+/* May this be asked in the container's state? The table of replies to every call in every state
+ * is in container.c. 0, or -1 and err. */
 int container_allows(const struct container *c, enum container_call call, struct error *err);
 
-/* The process exec_id, "" or the container's id being init. Only ready ones; collected ones only for
- * CONTAINER_CALL_STREAM. NULL and NOT_FOUND. */
+/* The process exec_id, "" or the container's id being init. Only ready ones; collected ones only
+ * for CONTAINER_CALL_STREAM. NULL and NOT_FOUND. */
 struct process *container_process(struct container *c, const char *exec_id,
 				  enum container_call call, struct error *err);
 

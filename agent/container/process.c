@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Processes that a host can name, from their pid to their exit code. Called by container.c, the sandbox's
- * operations and the calls on processes. Must never wait for a process: init tells when one has ended.
+ * Processes that a host can name, from their pid to their exit code. Called by container.c, the
+ * sandbox's operations and the calls on processes. Must never wait for a process: init tells when
+ * one has ended.
  */
 #include "agent/container/process.h"
 
@@ -218,7 +219,8 @@ on_exit_status(int status, bool gone, void *data)
 	if (!stdio_is_delivered(&p->stdio)) {
 		p->delivery = loop_timer(p->stdio.out.loop, PROCESS_DELIVERY_MS, on_delivery_late,
 					 p, &err);
-		p->undelivered = !p->delivery; /* without a timer it is not waited for */
+		/* without a timer it is not waited for */
+		p->undelivered = !p->delivery;
 	}
 	if (status_is_ready(p))
 		tell_waiters(p);

@@ -74,8 +74,8 @@ apply_devices(struct worker *w, const struct launch *l, int fd, uint32_t *progra
 	return result;
 }
 
-/* What the agent needs of the cgroup from now on. Waits for the answer: a container whose OOM kills are not watched must
- * not run as if they were. */
+/* What the agent needs of the cgroup from now on. Waits for the answer: a container whose OOM
+ * kills are not watched must not run as if they were. */
 static int
 cgroup_make_tell(struct worker *w, int fd, uint32_t program, struct error *err)
 {
@@ -92,9 +92,9 @@ cgroup_make_tell(struct worker *w, int fd, uint32_t program, struct error *err)
 			   true, err);
 }
 
-/* Bounds that no host sends, so that one container cannot take what new processes and containers need: of the tasks
- * of all pods three quarters, if it has no limit of its own, and cgroups below its own. The kernel has 65535 cgroups
- * with memory limits. */
+/* Bounds that no host sends, so that one container cannot take what new processes and containers
+ * need: of the tasks of all pods three quarters, if it has no limit of its own, and cgroups
+ * below its own. The kernel has 65535 cgroups with memory limits. */
 static int
 bound(int fd, const struct launch *l, struct error *err)
 {

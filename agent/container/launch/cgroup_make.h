@@ -7,6 +7,7 @@
 
 struct worker;
 
-/* Makes it, with limits and device rules, and tells the agent (LAUNCH_MSG_CGROUP). *out is an fd of it for the clone, or
+/* Makes it, with limits and device rules, and tells the agent (LAUNCH_MSG_CGROUP). *out is an fd
+ * of it for the clone, or
  * -1 if the guest has no cgroups. */
 int cgroup_make(struct worker *w, const struct launch *l, int *out, struct error *err);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Delegating a container's cgroup to its user. Called by cgroup_make.c; nothing of the container runs yet. */
+/* Delegating a container's cgroup to its user. Called by cgroup_make.c; nothing of the container
+ * runs yet. */
 #include "agent/container/launch/cgroup_owner.h"
 
 #include <errno.h>
@@ -13,7 +14,8 @@
 #include "lib/cleanup.h"
 #include "lib/io.h"
 
-#define DELEGATE_MAX 1024 /* bytes of the kernel's list */
+/* bytes of the kernel's list */
+#define DELEGATE_MAX 1024
 
 /* What the list was before the kernel (4.15) told it. */
 static const char usual[] = "cgroup.procs\ncgroup.threads\ncgroup.subtree_control\n";
