@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* CreateContainer as an operation: storages, then a worker that launches. Called by agent/rpc through sandbox.h.
- * Whatever fails leaves nothing behind. */
+/* CreateContainer as an operation: acquires the storages, finds the devices, then starts a worker
+ * that launches the container. Called by agent/rpc through sandbox.h. A failure at any step leaves
+ * nothing behind. */
 #include "agent/container/launch/launch.h"
 #include "agent/container/spec/validate.h"
 #include "agent/sandbox/sandbox_op.h"
@@ -20,18 +21,25 @@
 #include "lib/parse.h"
 
 struct create_op {
-	struct sandbox_op base; /* first */
-	struct sandbox_container_request
-		request; /* what it points to may go once this is cancelled */
+	/* Must be first. */
+	struct sandbox_op base;
+	/* The strings and messages it points to are valid until the operation ends or is
+	 * cancelled. */
+	struct sandbox_container_request request;
 	struct storage_request *acquiring;
 	struct create_devices devices;
 	bool searching;
 	struct launch launch;
 	struct stdio_ends ends;
-	int pass[3]; /* until the launch: of the host */
-	int gate;    /* init's end */
-	int pidns; /* the sandbox's, ours: its container may be removed while the launch waits for a worker */
-	Grpc__Spec with_hooks; /* the spec with the guest's hooks, if there are any */
+	/* The host's sockets, until the launch passes them to the streams; -1: none. */
+	int pass[3];
+	/* The end of the start gate that the container's init inherits. */
+	int gate;
+	/* A duplicate of the sandbox's pid namespace: the container that owns it may be removed
+	 * while the launch waits for a worker. */
+	int pidns;
+	/* A copy of the spec with the guest's hooks added; unused if the guest has none. */
+	Grpc__Spec with_hooks;
 	Grpc__Hooks hooks;
 	struct error error;
 };
@@ -57,9 +65,9 @@ create_free(struct op *base)
 	sandbox_op_free(base);
 }
 
-/* Nothing of it is left: the reply. */
+/* Drops the container and ends the operation with op->error. */
 static void
-undone(struct create_op *op)
+create_undone(struct create_op *op)
 {
 	sandbox_drop(op->base.s, op->base.c);
 	op_finish(&op->base.op, &op->error);
@@ -71,11 +79,13 @@ create_on_storages_released(const struct error *err, void *data)
 	struct create_op *op = data;
 
 	if (err->code != ERROR_OK)
-		log_warn("sandbox", "container %s: release storages: %s", op->base.c->id, err->msg);
-	undone(op);
+		log_warn("sandbox", "container %s: failed to release storages: %s", op->base.c->id,
+			 err->msg);
+	create_undone(op);
 }
 
-/* The launch has failed and is undone: now the storages. */
+/* Releases the container's storages, then ends the operation with `why`. The launch has been
+ * undone. */
 static void
 create_fail(struct create_op *op, const struct error *why)
 {
@@ -83,7 +93,7 @@ create_fail(struct create_op *op, const struct error *why)
 
 	op->error = *why;
 	if (!op->base.c->has_storages) {
-		undone(op);
+		create_undone(op);
 		return;
 	}
 	if (storages_release_owner(op->base.s->parts.storages, op->base.c->id,
@@ -99,7 +109,7 @@ launch_work(struct worker *w, void *arg, struct error *err)
 	return container_launch(w, &op->launch, err);
 }
 
-/* From now on its OOM kills are seen. */
+/* Starts to watch the container's cgroup for OOM kills. */
 static int
 create_take_cgroup(struct job *job, const struct job_message *m, void *data, struct error *err)
 {
@@ -116,7 +126,7 @@ create_take_cgroup(struct job *job, const struct job_message *m, void *data, str
 	return c->oom ? 0 : -1;
 }
 
-/* Without it the next container loads its own. */
+/* Keeps the device program for later containers. On failure the next container loads its own. */
 static int
 create_take_devices(struct job *job, const struct job_message *m, void *data, struct error *err)
 {
@@ -130,7 +140,7 @@ create_take_devices(struct job *job, const struct job_message *m, void *data, st
 	return 0;
 }
 
-/* Keeps the namespaces for later processes. */
+/* Keeps the container's namespaces for later processes. */
 static int
 create_take_namespaces(struct job *job, const struct job_message *m, void *data, struct error *err)
 {
@@ -139,8 +149,9 @@ create_take_namespaces(struct job *job, const struct job_message *m, void *data,
 
 	(void)job;
 	if (m->size != m->n_fds)
-		return error_set(err, ERROR_INTERNAL, "a worker sent %zu fds for %zu namespaces",
-				 m->n_fds, m->size);
+		return error_set(err, ERROR_INTERNAL,
+				 "invalid namespaces message: %zu fds for %zu namespaces", m->n_fds,
+				 m->size);
 	for (size_t i = 0; i < m->n_fds; i++) {
 		if (kinds[i] >= NS_KINDS)
 			continue;
@@ -157,7 +168,8 @@ create_take_filter(struct job *job, const struct job_message *m, void *data, str
 
 	(void)job;
 	if (!op->base.c->profile)
-		return error_set(err, ERROR_INTERNAL, "a worker compiled a profile of nothing");
+		return error_set(err, ERROR_INTERNAL,
+				 "unexpected seccomp filter: the container has no profile");
 	return seccomp_cache_store(op->base.c->profile, m->payload, m->size, err);
 }
 
@@ -204,7 +216,7 @@ on_launch_process(struct job *job, pid_t pid, int pidfd, void *data, struct erro
 	return process_attach(op->base.c->init, op->base.s->parts.init, pid, pidfd, err);
 }
 
-/* The first container's pid namespace is the sandbox's, for those that ask to share it. */
+/* Makes the first container's pid namespace the sandbox's, for later containers that share it. */
 static void
 record_pidns(struct sandbox *s, const struct container *c)
 {
@@ -214,7 +226,8 @@ record_pidns(struct sandbox *s, const struct container *c)
 		return;
 	fd = fcntl(c->ns[NS_PID], F_DUPFD_CLOEXEC, 3);
 	if (fd < 0) {
-		log_warn("sandbox", "keep the pid namespace of %s: %s", c->id, strerror(errno));
+		log_warn("sandbox", "failed to keep the pid namespace of container %s: %s", c->id,
+			 strerror(errno));
 		return;
 	}
 	close_fd(&s->ns[NS_PID]);
@@ -239,7 +252,7 @@ on_launch_done(struct sandbox_op *base, const struct error *err)
 	record_pidns(op->base.s, c);
 	storages_commit(op->base.s->parts.storages, c->id);
 	log_event(LOG_LEVEL_DEBUG, "sandbox", EVENT_CONTAINER_CREATED, NULL, 0,
-		  "container %s is created: process %d", c->id, (int)c->init_pid);
+		  "container %s created: process %d", c->id, (int)c->init_pid);
 	op_finish(&op->base.op, NULL);
 }
 
@@ -255,22 +268,24 @@ static const struct sandbox_job launch_job = {
 };
 
 static int
-open_gate(struct create_op *op, struct error *err)
+create_open_gate(struct create_op *op, struct error *err)
 {
 	bool answers = op->base.c->hooks.start_ms > 0;
 	int fds[2];
 
 	if (answers ? socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fds) < 0
 		    : pipe2(fds, O_CLOEXEC) < 0)
-		return error_sys_code(err, ERROR_RESOURCE_EXHAUSTED, "make a start gate");
+		return error_sys_code(err, ERROR_RESOURCE_EXHAUSTED,
+				      "failed to create the start gate");
 	op->gate = fds[0];
 	op->base.c->gate = fds[1];
 	if (!answers && fcntl(op->base.c->gate, F_SETFL, O_NONBLOCK) < 0)
-		return error_sys(err, "make a start gate");
+		return error_sys(err, "failed to set up the start gate");
 	return 0;
 }
 
-/* A pid namespace ends with its first process: nothing can be started in it any more. */
+/* Checks that the shared pid namespace is alive: once its first process has ended, the kernel
+ * starts no process in it. */
 static int
 check_pidns(const struct sandbox *s, struct error *err)
 {
@@ -278,18 +293,19 @@ check_pidns(const struct sandbox *s, struct error *err)
 		return error_set(err, ERROR_FAILED_PRECONDITION, TEXT_NO_SANDBOX_PIDNS);
 	if (s->pidns_owner && s->pidns_owner->init_exited)
 		return error_set(err, ERROR_FAILED_PRECONDITION,
-				 "the sandbox's pid namespace has ended with container %s",
+				 "the sandbox's pid namespace ended with the init of container %s",
 				 s->pidns_owner->id);
 	return 0;
 }
 
 static void
-fill_launch(struct create_op *op)
+create_fill_launch(struct create_op *op)
 {
 	struct sandbox *s = op->base.s;
 	struct container *c = op->base.c;
 
-	/* the spec is the call's: it is there until this is cancelled, and the worker has a copy of its own */
+	/* The spec belongs to the call and is valid until the operation ends or is cancelled; the
+	 * worker has its own copy. */
 	op->launch = (struct launch){
 		.id = c->id,
 		.spec = op->request.spec,
@@ -309,9 +325,9 @@ fill_launch(struct create_op *op)
 		op->launch.sandbox_ns[i] = i == NS_PID ? op->pidns : s->ns[i];
 }
 
-/* Starts the launch. -1: nothing was started. */
+/* Starts the launch worker. Returns 0, or -1 and err if nothing was started. */
 static int
-launch(struct create_op *op, struct error *err)
+create_launch(struct create_op *op, struct error *err)
 {
 	struct sandbox *s = op->base.s;
 	struct sandbox_job job = launch_job;
@@ -322,12 +338,12 @@ launch(struct create_op *op, struct error *err)
 	if (!op->request.spec->process->terminal &&
 	    stdio_open_pipes(&op->base.c->init->stdio, s->parts.pipe_size, &op->ends, err) < 0)
 		return -1;
-	if (open_gate(op, err) < 0)
+	if (create_open_gate(op, err) < 0)
 		return -1;
 	if (op->request.sandbox_pidns && s->ns[NS_PID] >= 0 &&
 	    (op->pidns = fcntl(s->ns[NS_PID], F_DUPFD_CLOEXEC, 3)) < 0)
-		return error_sys(err, "hold the sandbox's pid namespace");
-	fill_launch(op);
+		return error_sys(err, "failed to duplicate the sandbox's pid namespace");
+	create_fill_launch(op);
 	if (create_devices_fill(s, &op->devices, &op->request, &op->launch, &op->base.keep, err) <
 	    0)
 		return -1;
@@ -341,7 +357,6 @@ launch(struct create_op *op, struct error *err)
 	return sandbox_op_work(&op->base, &job, err) == OP_PENDING ? 0 : -1;
 }
 
-/* All that the launch needs is there. */
 static void
 on_devices_found(const struct error *err, void *data)
 {
@@ -349,18 +364,19 @@ on_devices_found(const struct error *err, void *data)
 	struct error why = *err;
 
 	op->searching = false;
-	if (err->code != ERROR_OK || launch(op, &why) < 0) {
+	if (err->code != ERROR_OK || create_launch(op, &why) < 0) {
 		close_far_ends(op);
 		create_fail(op, &why);
 	}
 }
 
-/* -1: nothing was started. */
+/* Looks for the devices, if the request has any, and launches. Returns 0, or -1 and err if nothing
+ * was started. */
 static int
-find_devices(struct create_op *op, struct error *err)
+create_find_devices(struct create_op *op, struct error *err)
 {
 	if (op->request.n_devices == 0)
-		return launch(op, err);
+		return create_launch(op, err);
 	if (create_devices_find(op->base.s, &op->devices, &op->request, on_devices_found, op, err) <
 	    0)
 		return -1;
@@ -377,17 +393,17 @@ on_storages_acquired(const struct error *err, void *data)
 	op->acquiring = NULL;
 	if (err->code != ERROR_OK) {
 		op->error = *err;
-		undone(op);
+		create_undone(op);
 		return;
 	}
 	op->base.c->has_storages = true;
-	if (find_devices(op, &why) < 0) {
+	if (create_find_devices(op, &why) < 0) {
 		close_far_ends(op);
 		create_fail(op, &why);
 	}
 }
 
-/* What can be said against the request now that it is its turn. */
+/* Repeats the checks that depend on the sandbox's state, when it is the operation's turn. */
 static int
 create_check_request(const struct sandbox *s, const struct sandbox_container_request *request,
 		     struct error *err)
@@ -395,18 +411,18 @@ create_check_request(const struct sandbox *s, const struct sandbox_container_req
 	const struct container *c = sandbox_find(s, request->id);
 
 	if (s->state != SANDBOX_CREATED)
-		return error_set(err, ERROR_FAILED_PRECONDITION, "there is no sandbox");
+		return error_set(err, ERROR_FAILED_PRECONDITION, "the sandbox does not exist");
 	if (c)
 		return container_allows(c, CONTAINER_CALL_CREATE, err);
 	if (sandbox_containers(s) >= SANDBOX_CONTAINERS_MAX)
-		return error_set(err, ERROR_RESOURCE_EXHAUSTED, "there are %d containers already",
+		return error_set(err, ERROR_RESOURCE_EXHAUSTED, "limit of %d containers reached",
 				 SANDBOX_CONTAINERS_MAX);
 	return 0;
 }
 
-/* Is one path the other, or below it? */
+/* Returns whether one path equals the other or is below it. */
 static bool
-overlap(const char *a, const char *b)
+cgroup_paths_overlap(const char *a, const char *b)
 {
 	size_t n = strlen(a) < strlen(b) ? strlen(a) : strlen(b);
 
@@ -414,7 +430,8 @@ overlap(const char *a, const char *b)
 	       (b[n] == '\0' || b[n] == '/');
 }
 
-/* A container is killed and removed by its cgroup: nobody else's may be in there. */
+/* Rejects a cgroup that overlaps another container's: a container is killed and removed by its
+ * cgroup. */
 static int
 check_cgroup(const struct sandbox *s, const struct container *c, struct error *err)
 {
@@ -423,9 +440,9 @@ check_cgroup(const struct sandbox *s, const struct container *c, struct error *e
 	list_for_each (pos, &s->containers) {
 		const struct container *other = list_entry(pos, struct container, node);
 
-		if (overlap(c->cgroup_path, other->cgroup_path))
+		if (cgroup_paths_overlap(c->cgroup_path, other->cgroup_path))
 			return error_set(err, ERROR_INVALID_ARGUMENT,
-					 "container %s: cgroupsPath %s is not apart from %s of "
+					 "container %s: cgroupsPath %s overlaps %s of "
 					 "container %s",
 					 c->id, c->cgroup_path, other->cgroup_path, other->id);
 	}
@@ -433,7 +450,8 @@ check_cgroup(const struct sandbox *s, const struct container *c, struct error *e
 }
 
 static int
-take_profile(struct sandbox *s, struct container *c, const Grpc__Spec *spec, struct error *err)
+create_take_profile(struct sandbox *s, struct container *c, const Grpc__Spec *spec,
+		    struct error *err)
 {
 	if (!spec->linux || !spec->linux->seccomp)
 		return 0;
@@ -448,7 +466,7 @@ take_profile(struct sandbox *s, struct container *c, const Grpc__Spec *spec, str
 	return 0;
 }
 
-/* The spec's hooks, then those of the guest's image. */
+/* Appends the hooks of the guest's image to those of the spec. */
 static int
 add_guest_hooks(struct create_op *op, struct error *err)
 {
@@ -475,7 +493,7 @@ create_run(struct op *base, struct error *err)
 		return OP_FAILED;
 	op->base.c->renumbered = op->request.n_devices > 0;
 	if (check_cgroup(s, op->base.c, err) < 0 ||
-	    take_profile(s, op->base.c, op->request.spec, err) < 0) {
+	    create_take_profile(s, op->base.c, op->request.spec, err) < 0) {
 		sandbox_drop(s, op->base.c);
 		return OP_FAILED;
 	}
@@ -486,7 +504,7 @@ create_run(struct op *base, struct error *err)
 					 op->request.n_storages, on_storages_acquired, op, err);
 		if (op->acquiring)
 			return OP_PENDING;
-	} else if (find_devices(op, err) == 0) {
+	} else if (create_find_devices(op, err) == 0) {
 		return OP_PENDING;
 	}
 	sandbox_drop(s, op->base.c);
@@ -527,7 +545,7 @@ sandbox_create_container(struct sandbox *s, const struct sandbox_container_reque
 	struct create_op *op;
 
 	if (!container_id_is_valid(request->id))
-		return error_set(err, ERROR_INVALID_ARGUMENT, "invalid container id '%s'",
+		return error_set(err, ERROR_INVALID_ARGUMENT, "invalid container id \"%s\"",
 				 request->id);
 	if (sandbox_find(s, request->id) && !op_queue_running(&s->queues, request->id))
 		return error_set(err, ERROR_ALREADY_EXISTS, "container %s already exists",

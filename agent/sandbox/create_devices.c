@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What a container is given beside its spec: devices by where the host has plugged them in, and mounts of other
- * containers. Called by create.c. Must never block: devices are awaited, mounts are a worker's business.
+ * What a CreateContainer request adds to the spec: devices, which the host names by their location,
+ * and mounts of other containers. Called by create.c. Must never block: a search waits for devices,
+ * a worker copies the mounts.
  */
 #include "agent/sandbox/sandbox_internal.h"
 
@@ -13,21 +14,24 @@
 #include "agent/device/search.h"
 #include "lib/cleanup.h"
 
-/* The fds of the sources are kept for the worker beside the others. */
+/* The worker keeps one fd for each shared mount, in addition to those of the launch
+ * (KEEP_FDS_MAX). */
 #define SHARED_MAX  8
 #define DEVICES_MAX 256
 
-/* Where the host says that a device of this type is. */
+/* The supported device types, and the request field that holds the location. */
 static const struct {
 	const char *type;
-	bool by_id; /* a PCI path; else vm_path, a node of the guest */
+	/* True: `id`, a PCI path, unless it is empty; otherwise `vm_path`, a device node of the
+	 * guest. */
+	bool by_id;
 } types[] = {
 	{ "blk", true },
 	{ "mmioblk", false },
 	{ "nvdimm", false },
 };
 
-/* Types of other machines, or of buses that we do not know. */
+/* Types of other machines, or of buses that the agent does not support. */
 static const char *const unsupported[] = {
 	"scsi", "blk-ccw", "vfio-pci", "vfio-pci-gk", "vfio-ap", "vfio-ap-cold",
 };
@@ -66,8 +70,7 @@ check_device(const struct sandbox_device *d, struct error *err)
 				 d->type);
 	if (!*location)
 		return error_set(err, ERROR_INVALID_ARGUMENT,
-				 "device of type %s: neither id nor vm_path says where it is",
-				 d->type);
+				 "device of type %s has neither id nor vm_path", d->type);
 	if (!*d->container_path)
 		return error_set(err, ERROR_INVALID_ARGUMENT, "device %.128s has no container_path",
 				 location);
@@ -107,7 +110,7 @@ create_devices_find(struct sandbox *s, struct create_devices *e,
 	const char *locations[DEVICES_MAX];
 
 	if (!s->parts.devices)
-		return error_set(err, ERROR_FAILED_PRECONDITION, "no devices can be found here");
+		return error_set(err, ERROR_FAILED_PRECONDITION, "device search is not available");
 	for (size_t i = 0; i < request->n_devices; i++)
 		locations[i] = location_of(&request->devices[i]);
 	e->search = device_search_start(s->parts.devices, locations, request->n_devices, done, data,
@@ -115,7 +118,7 @@ create_devices_find(struct sandbox *s, struct create_devices *e,
 	return e->search ? 0 : -1;
 }
 
-/* The container that has this name in its pod: the one with a mount namespace. */
+/* Returns the container that has this name in its pod and a mount namespace, or NULL. */
 static const struct container *
 find_by_name(const struct sandbox *s, const char *name)
 {
@@ -130,7 +133,7 @@ find_by_name(const struct sandbox *s, const char *name)
 	return NULL;
 }
 
-/* The other may be removed meanwhile: the namespace stays as long as this does. */
+/* Duplicates the mount namespace's fd: the source container may be removed before the launch. */
 static int
 fill_shared(struct sandbox *s, struct launch_shared *out, const struct sandbox_shared_mount *m,
 	    struct error *err)
@@ -144,7 +147,8 @@ fill_shared(struct sandbox *s, struct launch_shared *out, const struct sandbox_s
 		.mnt_ns = c ? fcntl(c->ns[NS_MNT], F_DUPFD_CLOEXEC, 3) : -1,
 	};
 	if (c && out->mnt_ns < 0)
-		return error_sys_code(err, ERROR_RESOURCE_EXHAUSTED, "keep the mounts of %s",
+		return error_sys_code(err, ERROR_RESOURCE_EXHAUSTED,
+				      "failed to keep the mount namespace of container %s",
 				      m->src_name);
 	return 0;
 }
@@ -174,8 +178,9 @@ create_devices_fill(struct sandbox *s, struct create_devices *e,
 	if (launch->sandbox_ns[NS_PID] >= 0 && s->pidns_owner && s->pidns_owner->init->pidfd >= 0) {
 		e->pidns_owner = fcntl(s->pidns_owner->init->pidfd, F_DUPFD_CLOEXEC, 3);
 		if (e->pidns_owner < 0)
-			return error_sys_code(err, ERROR_RESOURCE_EXHAUSTED,
-					      "keep the first process of the pid namespace");
+			return error_sys_code(
+				err, ERROR_RESOURCE_EXHAUSTED,
+				"failed to keep the first process of the pid namespace");
 		launch->pidns_owner = e->pidns_owner;
 		keep_fd(keep, launch->pidns_owner);
 	}

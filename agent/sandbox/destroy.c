@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * DestroySandbox as an operation: every container is removed, all side by side, then the sandbox's
- * storages are released and its files cleaned up. Called by agent/rpc through sandbox.h. Each step has a
- * limit, and nothing that fails stops the next: the VM is about to end.
+ * DestroySandbox as an operation: removes all containers concurrently, then releases the sandbox's
+ * storages and cleans up its files. Called by agent/rpc through sandbox.h. Each step has a time
+ * limit, and a failed step does not stop the next one, since the VM is about to end.
  */
 #include "agent/sandbox/sandbox_op.h"
 
@@ -18,9 +18,11 @@ enum destroy_phase {
 };
 
 struct destroy_op {
-	struct sandbox_op base; /* first */
+	/* Must be first. */
+	struct sandbox_op base;
 	enum destroy_phase phase;
-	size_t pending; /* containers that are being removed */
+	/* Containers being removed. */
+	size_t pending;
 	struct timer *limit;
 	struct setup_work work;
 };
@@ -46,7 +48,7 @@ static void
 on_files_done(struct sandbox_op *op, const struct error *err)
 {
 	if (err->code != ERROR_OK)
-		log_warn("sandbox", "clean up: %s", err->msg);
+		log_warn("sandbox", "failed to clean up the sandbox's files: %s", err->msg);
 	op_finish(&op->op, NULL);
 }
 
@@ -57,9 +59,10 @@ static const struct sandbox_job files_job = {
 	.flags = JOB_URGENT | JOB_AGAIN,
 };
 
-/* OP_DONE: there is nothing more to wait for. */
+/* Starts the worker that cleans up the files. OP_DONE: it could not be started, and nothing is left
+ * to wait for. */
 static enum op_outcome
-clean_files(struct destroy_op *op)
+destroy_clean_files(struct destroy_op *op)
 {
 	struct sandbox *s = op->base.s;
 	struct error err = ERROR_INIT;
@@ -73,27 +76,27 @@ clean_files(struct destroy_op *op)
 		keep_fd(&op->base.keep, s->names.point[i]);
 	if (sandbox_op_work(&op->base, &files_job, &err) == OP_PENDING)
 		return OP_PENDING;
-	log_warn("sandbox", "clean up: %s", err.msg);
+	log_warn("sandbox", "failed to clean up the sandbox's files: %s", err.msg);
 	return OP_DONE;
 }
 
 static void
-go_on(struct destroy_op *op, enum op_outcome outcome)
+destroy_continue(struct destroy_op *op, enum op_outcome outcome)
 {
 	if (outcome == OP_DONE)
 		op_finish(&op->base.op, NULL);
 }
 
-/* May come when the operation is long over: so `data` is the sandbox. */
+/* May be called after the operation has ended, so `data` is the sandbox. */
 static void
 destroy_on_storages_released(const struct error *err, void *data)
 {
 	struct sandbox *s = data;
 
 	if (err->code != ERROR_OK)
-		log_warn("sandbox", "release the sandbox's storages: %s", err->msg);
+		log_warn("sandbox", "failed to release the sandbox's storages: %s", err->msg);
 	if (s->destroy && s->destroy->phase == DESTROY_STORAGES)
-		go_on(s->destroy, clean_files(s->destroy));
+		destroy_continue(s->destroy, destroy_clean_files(s->destroy));
 }
 
 static void
@@ -102,12 +105,12 @@ on_storages_late(void *data)
 	struct destroy_op *op = data;
 
 	op->limit = NULL;
-	log_warn("sandbox", "the sandbox's storages are not released yet: given up");
-	go_on(op, clean_files(op));
+	log_warn("sandbox", "releasing the sandbox's storages timed out");
+	destroy_continue(op, destroy_clean_files(op));
 }
 
 static enum op_outcome
-release_storages(struct destroy_op *op)
+destroy_release_storages(struct destroy_op *op)
 {
 	struct sandbox *s = op->base.s;
 	struct error err = ERROR_INIT;
@@ -118,8 +121,8 @@ release_storages(struct destroy_op *op)
 	if (op->limit && storages_release_owner(s->parts.storages, "", destroy_on_storages_released,
 						s, &err) == 0)
 		return OP_PENDING;
-	log_warn("sandbox", "release the sandbox's storages: %s", err.msg);
-	return clean_files(op);
+	log_warn("sandbox", "failed to release the sandbox's storages: %s", err.msg);
+	return destroy_clean_files(op);
 }
 
 static void
@@ -127,13 +130,13 @@ on_container_removed(const struct error *err, void *data)
 {
 	struct sandbox *s = data;
 
-	/* One that the host is removing already is gone before its turn. */
+	/* A container that the host was already removing is gone when this removal's turn comes. */
 	if (err->code != ERROR_OK && err->code != ERROR_INVALID_ARGUMENT)
-		log_warn("sandbox", "destroy sandbox: %s", err->msg);
+		log_warn("sandbox", "failed to remove a container of the sandbox: %s", err->msg);
 	if (!s->destroy || s->destroy->phase != DESTROY_CONTAINERS)
 		return;
 	if (--s->destroy->pending == 0)
-		go_on(s->destroy, release_storages(s->destroy));
+		destroy_continue(s->destroy, destroy_release_storages(s->destroy));
 }
 
 static void
@@ -142,12 +145,12 @@ on_containers_late(void *data)
 	struct destroy_op *op = data;
 
 	op->limit = NULL;
-	log_warn("sandbox", "%zu containers are not removed yet: given up", op->pending);
-	go_on(op, release_storages(op));
+	log_warn("sandbox", "removing %zu containers timed out", op->pending);
+	destroy_continue(op, destroy_release_storages(op));
 }
 
 static void
-remove_containers(struct destroy_op *op)
+destroy_remove_containers(struct destroy_op *op)
 {
 	struct sandbox *s = op->base.s;
 	struct list *pos, *next;
@@ -163,7 +166,8 @@ remove_containers(struct destroy_op *op)
 			op->pending++;
 			break;
 		case OP_FAILED:
-			log_warn("sandbox", "destroy sandbox: %s", err.msg);
+			log_warn("sandbox", "failed to remove a container of the sandbox: %s",
+				 err.msg);
 			break;
 		case OP_DONE:
 			break;
@@ -180,9 +184,9 @@ destroy_run(struct op *base, struct error *err)
 	s->destroy = op;
 	op->limit = loop_timer(s->parts.loop, DESTROY_MS, on_containers_late, op, err);
 	if (!op->limit)
-		log_warn("sandbox", "destroy sandbox without a limit: %s", err->msg);
-	remove_containers(op);
-	return op->pending > 0 ? OP_PENDING : release_storages(op);
+		log_warn("sandbox", "destroying the sandbox without a time limit: %s", err->msg);
+	destroy_remove_containers(op);
+	return op->pending > 0 ? OP_PENDING : destroy_release_storages(op);
 }
 
 static const struct op_class destroy_class = {
@@ -203,7 +207,7 @@ sandbox_destroy(struct sandbox *s, op_done_fn *done, void *data, struct pending 
 
 	if (s->state == SANDBOX_DESTROYED)
 		return error_set(err, ERROR_FAILED_PRECONDITION,
-				 "the sandbox was destroyed already");
+				 "the sandbox has already been destroyed");
 	op = sandbox_op_new(s, &destroy_class, SANDBOX_KEY, sizeof(*op), err);
 	if (!op)
 		return OP_FAILED;

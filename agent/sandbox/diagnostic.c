@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* See diagnostic.h. Called by agent/rpc/rpc_diagnostic.c. Must never follow a link: the container may have written it. */
+/* See diagnostic.h. Called by agent/rpc/rpc_diagnostic.c. Must never follow a symbolic link: the
+ * container may have written it. */
 #include "agent/sandbox/diagnostic.h"
 
 #include <errno.h>
@@ -42,9 +43,10 @@ sandbox_termination_path(struct sandbox *s, const char *id, char **path, struct 
 	return result;
 }
 
-/* Bytes of the character at s, of n that are left; 0 if it is none. */
+/* Returns the length in bytes of the UTF-8 character at s, with n bytes left; 0 if it is
+ * invalid. */
 static size_t
-character(const char *s, size_t n)
+termination_char_length(const char *s, size_t n)
 {
 	for (size_t len = 1; len <= 4 && len <= n; len++) {
 		if (utf8_is_valid(s, len))
@@ -53,12 +55,13 @@ character(const char *s, size_t n)
 	return 0;
 }
 
-/* utf8_is_valid() takes no NUL either, which would end the text for hosts. */
+/* Copies `bytes` to `text`, replacing invalid bytes. NUL counts as invalid, since it would end the
+ * text. */
 static void
-make_text(const char *bytes, size_t n, char *text)
+termination_text(const char *bytes, size_t n, char *text)
 {
 	for (size_t i = 0; i < n;) {
-		size_t len = character(bytes + i, n - i);
+		size_t len = termination_char_length(bytes + i, n - i);
 
 		if (len > 0) {
 			memcpy(text, bytes + i, len);
@@ -77,7 +80,7 @@ int
 termination_read(int root, const char *path, char text[static TERMINATION_TEXT_MAX],
 		 struct error *err)
 {
-	/* O_NONBLOCK: nobody may be at the other end of a FIFO */
+	/* O_NONBLOCK: the path may be a FIFO without a writer. */
 	auto_close int fd = path_try_open(root, path, O_RDONLY | O_NONBLOCK, 0, PATH_FOLLOW_NONE);
 	char bytes[TERMINATION_MAX];
 	struct stat st;
@@ -85,13 +88,15 @@ termination_read(int root, const char *path, char text[static TERMINATION_TEXT_M
 
 	*text = '\0';
 	if (fd < 0)
-		return errno == ENOENT ? 0 : error_sys(err, "open termination message %s", path);
+		return errno == ENOENT
+			       ? 0
+			       : error_sys(err, "failed to open termination message %s", path);
 	if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode))
 		return error_set(err, ERROR_FAILED_PRECONDITION,
-				 "termination message %s is no regular file", path);
+				 "termination message %s is not a regular file", path);
 	n = read_full(fd, bytes, sizeof(bytes));
 	if (n < 0)
-		return error_sys(err, "read termination message %s", path);
-	make_text(bytes, (size_t)n, text);
+		return error_sys(err, "failed to read termination message %s", path);
+	termination_text(bytes, (size_t)n, text);
 	return 0;
 }

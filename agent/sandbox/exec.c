@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * ExecProcess as an operation: a worker that starts one more process in a container. Called by agent/rpc
- * through sandbox.h. Whatever fails leaves nothing behind.
+ * ExecProcess as an operation: a worker starts one more process in a container. Called by agent/rpc
+ * through sandbox.h. A failure at any step leaves nothing behind.
  */
 #include "agent/container/launch/launch.h"
 #include "agent/sandbox/sandbox_op.h"
@@ -14,13 +14,16 @@
 #include "lib/cleanup.h"
 
 struct exec_op {
-	struct sandbox_op base; /* first */
+	/* Must be first. */
+	struct sandbox_op base;
 	const char *exec_id;
-	const Grpc__Process *process; /* the call's: there until this is cancelled */
+	/* Belongs to the call; valid until the operation ends or is cancelled. */
+	const Grpc__Process *process;
 	struct process *p;
 	struct launch_exec exec;
 	struct stdio_ends ends;
-	int pass[3]; /* until it runs: of the host */
+	/* The host's sockets, until the exec runs; -1: none. */
+	int pass[3];
 };
 
 static void
@@ -116,7 +119,8 @@ exec_begin(struct exec_op *op, struct error *err)
 		.process = op->process,
 		.filter = c->profile ? c->profile->filter : NULL,
 		.roots = op->base.s->parts.roots,
-		.init_pidfd = c->init ? c->init->pidfd : -1, /* it may be over, and collected */
+		/* The init may have ended and been reaped. */
+		.init_pidfd = c->init ? c->init->pidfd : -1,
 		.init_pid = c->init_pid,
 		.cgroup_path = c->cgroup_path,
 		.keyring = c->keyring,
@@ -167,8 +171,9 @@ sandbox_exec(struct sandbox *s, const struct sandbox_exec_request *request, op_d
 	struct exec_op *op;
 
 	if (!request->process)
-		return error_set(err, ERROR_INVALID_ARGUMENT, "exec %s in container %s: no process",
-				 request->exec_id, request->id);
+		return error_set(err, ERROR_INVALID_ARGUMENT,
+				 "exec %s in container %s has no process", request->exec_id,
+				 request->id);
 	if (process_validate(request->process, err) < 0 ||
 	    sandbox_check_labels(s, request->process, NULL, err) < 0)
 		return error_wrap(err, "exec %s in container %s", request->exec_id, request->id);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Labels of security modules that the guest's kernel does not have. Called for each new container and exec. */
+/* Checks labels of security modules that the guest's kernel lacks. Called for each new container
+ * and exec. */
 #include "agent/sandbox/sandbox_internal.h"
 
 #include "lib/log.h"
@@ -9,7 +10,7 @@ warn_once(bool missing, bool *warned, const char *module)
 {
 	if (missing && !*warned)
 		log_warn("sandbox",
-			 "the kernel has no %s: what has a label for it runs without "
+			 "the kernel has no %s: processes run without their labels for it "
 			 "(agent.strict_lsm would refuse it)",
 			 module);
 	*warned |= missing;

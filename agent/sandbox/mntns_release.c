@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Giving up a container's mount namespace. Whoever closes the last reference to one unmounts what is mounted in it, which
- * takes milliseconds at best and has no end where a file system of the container's own does not answer: a worker
- * does that with its exit, never the loop. Called by sandbox.c and remove.c.
+ * Releases a container's mount namespace. Closing the last reference to one unmounts everything in
+ * it, which takes milliseconds at best and may hang on an unresponsive file system of the
+ * container. A worker therefore does it by exiting; the loop never does. Called by sandbox.c and
+ * remove.c.
  */
 #include <stdlib.h>
 
@@ -14,7 +15,7 @@ struct mntns_release {
 	int fd;
 };
 
-/* The agent closes its fd when it hears of ours. */
+/* Has the agent close its fd of the namespace, so that this worker holds the last one. */
 int
 mntns_release_work(struct worker *w, struct error *err)
 {
@@ -22,7 +23,7 @@ mntns_release_work(struct worker *w, struct error *err)
 }
 
 static int
-work(struct worker *w, void *arg, struct error *err)
+mntns_release_run(struct worker *w, void *arg, struct error *err)
 {
 	(void)arg;
 	return mntns_release_work(w, err);
@@ -47,7 +48,7 @@ mntns_release_on_done(struct job *job, const struct error *err, void *data)
 
 	(void)job;
 	if (err->code != ERROR_OK)
-		log_warn("sandbox", "let a mount namespace go: %s", err->msg);
+		log_warn("sandbox", "failed to release a mount namespace: %s", err->msg);
 	close_fd(&l->fd);
 	free(l);
 }
@@ -57,8 +58,8 @@ static const struct job_message_type mntns_release_messages[] = {
 };
 
 static const struct job_ops mntns_release_job = {
-	.name = "let a mount namespace go",
-	.work = work,
+	.name = "release mount namespace",
+	.work = mntns_release_run,
 	.messages = mntns_release_messages,
 	.n_messages = ARRAY_LEN(mntns_release_messages),
 	.done = mntns_release_on_done,
@@ -83,7 +84,7 @@ mntns_release(struct sandbox *s, int *fd)
 		l->fd = steal_fd(fd);
 		if (job_start(s->parts.jobs, &job, &err))
 			return;
-		log_warn("sandbox", "let a mount namespace go: %s", err.msg);
+		log_warn("sandbox", "failed to release a mount namespace: %s", err.msg);
 		close_fd(&l->fd);
 		free(l);
 	}

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* OOM kills: from memory.events to whoever asks. Called by the sandbox and, through it, by GetOOMEvent. */
+/* Delivers OOM kills from memory.events to the callers waiting for them. Called by the sandbox and,
+ * through it, by GetOOMEvent. */
 #include "agent/sandbox/oom.h"
 
 #include <stdio.h>
@@ -16,7 +17,8 @@ struct oom_source {
 	struct list node;
 	struct oom_events *events;
 	struct watch *watch;
-	int fd; /* -1: the container is removed */
+	/* memory.events; -1: the container was removed. */
+	int fd;
 	uint64_t seen, untaken;
 	char id[];
 };
@@ -58,9 +60,9 @@ oom_release(struct oom_events *events)
 		source_free(source_of(events->sources.next));
 }
 
-/* One kill of this source has been taken: others have their turn. */
+/* Counts one kill of this source as taken and moves the source behind the others. */
 static void
-taken(struct oom_source *s)
+oom_count_taken(struct oom_source *s)
 {
 	struct oom_events *events = s->events;
 
@@ -82,14 +84,14 @@ waiter_end(struct oom_waiter *w)
 }
 
 static void
-waiter_unwanted(struct pending *p)
+oom_waiter_cancel(struct pending *p)
 {
 	waiter_end(pending_entry(p, struct oom_waiter, pending));
 }
 
-/* Gives the source's kills to those who wait. */
+/* Delivers the source's kills to the waiters. */
 static void
-deliver(struct oom_source *s)
+oom_deliver(struct oom_source *s)
 {
 	struct oom_events *events = s->events;
 	struct error none = ERROR_INIT;
@@ -98,8 +100,8 @@ deliver(struct oom_source *s)
 		struct oom_waiter *w = list_entry(events->waiters.next, struct oom_waiter, node);
 
 		waiter_end(w);
-		/* a watched source is not freed by this */
-		taken(s);
+		/* This does not free a source that is still watched. */
+		oom_count_taken(s);
 		w->done(w, s->id, &none);
 	}
 }
@@ -123,7 +125,7 @@ oom_check(struct oom_source *s)
 	if (!s || s->fd < 0)
 		return;
 	if (cgroup_oom_kills(s->fd, &kills) < 0) {
-		/* the cgroup is gone: its file would be ready for ever */
+		/* The cgroup is gone; its file would stay readable forever. */
 		loop_unwatch(s->watch);
 		s->watch = NULL;
 		return;
@@ -133,7 +135,7 @@ oom_check(struct oom_source *s)
 	log_kills(s, kills - s->seen);
 	s->untaken += kills - s->seen;
 	s->seen = kills;
-	deliver(s);
+	oom_deliver(s);
 }
 
 static void
@@ -165,7 +167,7 @@ oom_watch(struct oom_events *events, const char *id, int fd, uint64_t seen, stru
 	return s;
 }
 
-/* The oldest removed one is forgotten. */
+/* Frees the source of the container that was removed first. */
 static void
 oom_forget(struct oom_events *events)
 {
@@ -176,7 +178,8 @@ oom_forget(struct oom_events *events)
 
 		if (s->fd >= 0)
 			continue;
-		log_warn("sandbox", "container %s: nobody took its %llu OOM kills", s->id,
+		log_warn("sandbox",
+			 "container %s: dropping %llu OOM kills that no caller asked for", s->id,
 			 (unsigned long long)s->untaken);
 		events->removed--;
 		source_free(s);
@@ -211,14 +214,15 @@ oom_take(struct oom_events *events, struct oom_waiter *w, char *id, size_t size,
 		if (!s->untaken || strlen(s->id) >= size)
 			continue;
 		memcpy(id, s->id, strlen(s->id) + 1);
-		taken(s);
+		oom_count_taken(s);
 		return 0;
 	}
 	if (events->n_waiters >= OOM_WAITERS_MAX)
 		return error_set(err, ERROR_RESOURCE_EXHAUSTED,
-				 "%d calls wait for an OOM kill already", OOM_WAITERS_MAX);
+				 "limit of %d calls waiting for OOM kills reached",
+				 OOM_WAITERS_MAX);
 	w->events = events;
-	w->pending.cancel = waiter_unwanted;
+	w->pending.cancel = oom_waiter_cancel;
 	list_append(&events->waiters, &w->node);
 	events->n_waiters++;
 	return 1;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Kills by the OOM killer, counted for each container until somebody takes them: each is given to one caller, none
- * is lost when nobody asks, and also not when its container is removed. Loop side: never blocks; nothing wakes up
- * while nothing happens.
+ * OOM kills, counted per container until a caller takes them. Each kill is delivered to one caller;
+ * kills are kept while no caller asks and after the container was removed. Loop side: never blocks,
+ * and does not wake up the agent while nothing happens.
  */
 #pragma once
 
@@ -13,49 +13,55 @@
 #include "lib/loop.h"
 #include "lib/pending.h"
 
-/* Removed containers whose kills nobody has taken yet: the oldest are forgotten, with a warning. */
+/* The number of removed containers whose kills are kept. Beyond it, the oldest are dropped with a
+ * warning. */
 #define OOM_REMOVED_MAX 100
 
-/* A host asks once at a time. */
+/* The number of callers that may wait. A host waits with one call at a time. */
 #define OOM_WAITERS_MAX 64
 
 struct oom_events {
 	struct loop *loop;
-	struct list sources; /* those with untaken kills come up in turn */
+	/* Sources with untaken kills take turns. */
+	struct list sources;
 	struct list waiters;
 	unsigned int removed, n_waiters;
 };
 
-/* One container's. */
+/* The OOM kills of one container. */
 struct oom_source;
 
-/* Whoever waits for the next one. done is called once, never from inside oom_take(). */
+/* A caller waiting for the next kill. `done` is called once, never from inside oom_take(). */
 struct oom_waiter {
 	struct list node;
 	struct pending pending;
 	struct oom_events *events;
-	/* id lives only during the call, and is NULL if err says why there will be none. */
+	/* `id` is valid only during the call; it is NULL if there will be no kill, and err says
+	 * why. */
 	void (*done)(struct oom_waiter *w, const char *id, const struct error *err);
 };
 
 void oom_init(struct oom_events *events, struct loop *loop);
-/* Fails nobody: waiters are their owners'. */
+/* Releases everything but the waiters, which belong to their callers and are not called. */
 void oom_release(struct oom_events *events);
 
-/* Watches memory.events, which is `fd` (taken over), for the container `id`; kills up to now are `seen`. NULL and err. */
+/* Starts to watch `fd` (the cgroup's memory.events; taken over) for the container `id`.
+ * Kills up to `seen` are ignored. Returns the source, or NULL and err. */
 struct oom_source *oom_watch(struct oom_events *events, const char *id, int fd, uint64_t seen,
 			     struct error *err);
 
-/* Looks for kills now: before an end that they caused is told. NULL is allowed. */
+/* Reads the counter now, so that a kill is delivered before the exit that it caused. `source` may
+ * be NULL. */
 void oom_check(struct oom_source *source);
 
-/* The container's cgroup is going. What was not taken stays to be taken. NULL is allowed. */
+/* Stops watching, because the container's cgroup is being removed. Untaken kills remain available.
+ * `source` may be NULL. */
 void oom_unwatch(struct oom_source *source);
 
-/* The id of a container in which one more process was killed (copied to id, of `size`): 0. Or 1, and w->pending waits. Or -1
- * and RESOURCE_EXHAUSTED: OOM_WAITERS_MAX do. */
+/* Takes one kill. Returns 0 with the container's id in `id` (of `size` bytes); 1 if there is none
+ * and w->pending waits; or -1 and RESOURCE_EXHAUSTED if OOM_WAITERS_MAX callers wait already. */
 int oom_take(struct oom_events *events, struct oom_waiter *w, char *id, size_t size,
 	     struct error *err);
 
-/* Nothing more will come: all who wait are told so. */
+/* Fails all waiters with `why`: no more kills will be delivered. */
 void oom_end(struct oom_events *events, const struct error *why);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * PauseContainer and ResumeContainer as operations: a worker that freezes or thaws and waits until it is so.
- * Called by agent/rpc through sandbox.h. What fails leaves the container running; signals need neither.
+ * PauseContainer and ResumeContainer as operations: a worker freezes or thaws the container and
+ * waits until that is done. Called by agent/rpc through sandbox.h. A pause that fails leaves the
+ * container running. Signals are independent of both.
  */
 #include "agent/sandbox/sandbox_op.h"
 
@@ -14,11 +15,13 @@
 #include "lib/io.h"
 #include "lib/log.h"
 
-#define FREEZE_MS     4000 /* then somebody in it waits for a disk or a share */
+/* A freeze that takes longer has a process that waits for a disk or a share. */
+#define FREEZE_MS     4000
 #define FREEZE_JOB_MS 8000
 
 struct pause_op {
-	struct sandbox_op base; /* first */
+	/* Must be first. */
+	struct sandbox_op base;
 	bool freeze;
 };
 
@@ -33,16 +36,17 @@ pause_work(struct worker *w, void *arg, struct error *err)
 			  : cgroup_thaw(root, op->base.c->cgroup_path, FREEZE_MS, err);
 }
 
-/* Waits for nothing. */
+/* Thaws the container without waiting for it. */
 static void
-thaw_at_once(const struct pause_op *op)
+pause_thaw(const struct pause_op *op)
 {
 	char path[PATH_MAX + 16];
 	int n = snprintf(path, sizeof(path), "%s/cgroup.freeze", op->base.c->cgroup_path);
 
 	if (n < 0 || (size_t)n >= sizeof(path) ||
 	    write_text_at(op->base.s->parts.roots->cgroup, path, "0") < 0)
-		log_warn("sandbox", "container %s: thaw: %s", op->base.c->id, strerror(errno));
+		log_warn("sandbox", "container %s: failed to thaw: %s", op->base.c->id,
+			 strerror(errno));
 }
 
 static void
@@ -50,11 +54,12 @@ on_pause_done(struct sandbox_op *base, const struct error *err)
 {
 	struct pause_op *op = (struct pause_op *)base;
 
+	/* A worker that was killed has not thawed it. */
 	if (err->code != ERROR_OK && op->freeze)
-		thaw_at_once(op); /* a worker that was killed has not */
+		pause_thaw(op);
 	if (err->code == ERROR_OK) {
 		base->c->paused = op->freeze;
-		log_debug("sandbox", "container %s is %s", base->c->id,
+		log_debug("sandbox", "container %s %s", base->c->id,
 			  op->freeze ? "paused" : "resumed");
 	}
 	op_finish(&base->op, err);
@@ -86,7 +91,7 @@ pause_run(struct op *base, struct error *err)
 	return sandbox_op_work(&op->base, &pause_job, err);
 }
 
-/* Cannot be aborted: what it waits for ends by itself, and a half frozen container would be worse. */
+/* Cannot be aborted: its wait is bounded, and a half-frozen container would be worse. */
 static const struct op_class pause_class = {
 	.name = "pause container",
 	.run = pause_run,

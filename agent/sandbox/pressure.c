@@ -2,7 +2,9 @@
 /*
  * See pressure.h. Called by agent/sandbox/sandbox.c.
  *
- *   idle --memory.high--> look (worker) --> pause (PAUSE_MS, or CALM_MS while a container is held) --> look or idle
+ *   idle --memory.high--> look (worker) --> pause --> look or idle
+ *
+ * The pause takes PAUSE_MS, or CALM_MS while a container is held.
  */
 #include "agent/sandbox/pressure.h"
 
@@ -20,10 +22,12 @@
 #include "lib/log.h"
 #include "lib/log_event.h"
 
-#define LOOK_MS  20000 /* the kernel kills one process after the other before the write returns */
+/* The kernel may OOM-kill several processes before a write of a limit returns. */
+#define LOOK_MS  20000
 #define PAUSE_MS 100
 #define CALM_MS  5000
-#define LOOK_MAX 1024 /* containers that are compared */
+/* The number of containers that are compared. */
+#define LOOK_MAX 1024
 
 #define ID_SIZE 256
 
@@ -34,11 +38,13 @@ struct hold {
 };
 
 enum pressure_msg {
-	PRESSURE_MSG_HOLD = 1,    /* payload: struct hold_message; waits */
-	PRESSURE_MSG_RELEASE = 2, /* the same: its own limit is in force again, or gone */
+	/* payload: struct hold_message; waits for the agent */
+	PRESSURE_MSG_HOLD = 1,
+	/* The same payload: the container's own limit is in force again, or its cgroup is gone. */
+	PRESSURE_MSG_RELEASE = 2,
 };
 
-/* Without padding that would be sent uninitialised. */
+/* The layout has no padding, which would be sent uninitialised. */
 struct hold_message {
 	uint64_t limit, own;
 	char id[ID_SIZE];
@@ -77,7 +83,7 @@ pressure_send(struct worker *w, uint32_t type, const char *id, uint64_t limit, u
 	return worker_send(w, type, &m, sizeof(m), NULL, 0, true, err);
 }
 
-/* Gives the containers that have calmed down their own limits. */
+/* Restores the limits of the containers that are no longer over theirs. */
 static int
 pressure_restore(struct worker *w, const struct pressure *p, struct error *err)
 {
@@ -94,7 +100,7 @@ pressure_restore(struct worker *w, const struct pressure *p, struct error *err)
 			continue;
 		is_set = mine && pressure_set_limit(root, c->cgroup_path, h->own) == 0;
 		if (mine && !is_set && errno != ENOENT) {
-			/* nobody else takes the limit back: the next look tries again */
+			/* The hold stays recorded, so that the next look tries again. */
 			worker_log(w, LOG_LEVEL_WARN,
 				   "failed to give container %s its own memory limit: %s", h->id,
 				   strerror(errno));
@@ -102,7 +108,7 @@ pressure_restore(struct worker *w, const struct pressure *p, struct error *err)
 		}
 		if (is_set)
 			worker_event(w, LOG_LEVEL_INFO, EVENT_MEMORY_RELEASED, &container, 1,
-				     "container %s has its own limit again", h->id);
+				     "container %s: own memory limit restored", h->id);
 		if (pressure_send(w, PRESSURE_MSG_RELEASE, h->id, 0, 0, err) < 0)
 			return -1;
 	}
@@ -138,11 +144,12 @@ pressure_work(struct worker *w, void *arg, struct error *err)
 	}
 	found = pressure_choose(root, paths, n, &choice);
 	if (found < 0)
-		return error_sys(err, "read the memory of cgroup " CGROUP_PODS);
+		return error_sys(err, "failed to read the memory usage below cgroup " CGROUP_PODS);
 	if (found == 0)
 		return 0;
 	before = pressure_find(p, list[choice.index]->id);
-	/* recorded first: whoever ends this worker meanwhile, the limit does not stay */
+	/* The hold is recorded before the write: if this worker is killed, the limit is still
+	 * restored later. */
 	if (pressure_send(w, PRESSURE_MSG_HOLD, list[choice.index]->id, choice.limit,
 			  before && before->limit == choice.own ? before->own : choice.own,
 			  err) < 0)
@@ -150,12 +157,12 @@ pressure_work(struct worker *w, void *arg, struct error *err)
 	fields[0].value = list[choice.index]->id;
 	fields[1].value = limit;
 	(void)snprintf(limit, sizeof(limit), "%llu", (unsigned long long)choice.limit);
-	worker_event(
-		w, LOG_LEVEL_WARN, EVENT_MEMORY_HELD, fields, ARRAY_LEN(fields),
-		"the pods' memory runs out: container %s, which uses the most, is held at %llu MiB",
-		fields[0].value, (unsigned long long)(choice.limit >> 20));
+	worker_event(w, LOG_LEVEL_WARN, EVENT_MEMORY_HELD, fields, ARRAY_LEN(fields),
+		     "the pods are short of memory: container %s, the largest, limited to %llu MiB",
+		     fields[0].value, (unsigned long long)(choice.limit >> 20));
 	if (pressure_set_limit(root, paths[choice.index], choice.limit) < 0 && errno != ENOENT)
-		return error_sys(err, "limit the memory of container %s", list[choice.index]->id);
+		return error_sys(err, "failed to limit the memory of container %s",
+				 list[choice.index]->id);
 	return 0;
 }
 
@@ -197,7 +204,7 @@ pressure_take_hold(struct job *job, const struct job_message *message, void *dat
 	if (!h) {
 		h = calloc(1, sizeof(*h));
 		if (!h)
-			return error_nomem(err, "holding a container");
+			return error_nomem(err, "limiting a container's memory");
 		memcpy(h->id, m.id, sizeof(h->id));
 		list_append(&p->holds, &h->node);
 	}
@@ -235,7 +242,7 @@ pressure_pause(struct pressure *p)
 	p->timer = loop_timer(p->s->parts.loop, p->again ? PAUSE_MS : CALM_MS, pressure_on_timer, p,
 			      &err);
 	if (!p->timer)
-		log_warn("sandbox", "watch the pods' memory: %s", err.msg);
+		log_warn("sandbox", "failed to watch the pods' memory: %s", err.msg);
 }
 
 static void
@@ -247,7 +254,7 @@ pressure_on_done(struct job *job, const struct error *err, void *data)
 	(void)job;
 	p->job = NULL;
 	if (err->code != ERROR_OK)
-		log_warn("sandbox", "watch the pods' memory: %s", err->msg);
+		log_warn("sandbox", "failed to watch the pods' memory: %s", err->msg);
 	p->again = pressure_events(p->fd, &n) == 0 && n != p->seen;
 	if (p->again)
 		p->seen = n;
@@ -255,7 +262,7 @@ pressure_on_done(struct job *job, const struct error *err, void *data)
 }
 
 static const struct job_ops pressure_job = {
-	.name = "hold the container that uses the most memory",
+	.name = "limit the container that uses the most memory",
 	.work = pressure_work,
 	.messages = pressure_messages,
 	.n_messages = ARRAY_LEN(pressure_messages),
@@ -280,7 +287,7 @@ pressure_look(struct pressure *p)
 	p->job = job_start(p->s->parts.jobs, &job, &err);
 	if (p->job)
 		return;
-	log_warn("sandbox", "watch the pods' memory: %s", err.msg);
+	log_warn("sandbox", "failed to watch the pods' memory: %s", err.msg);
 	pressure_pause(p);
 }
 
@@ -298,12 +305,12 @@ pressure_on_event(uint32_t events, void *data)
 	}
 	if (n == p->seen)
 		return;
-	/* the end of a look reads the counters; a short pause after one is kept */
+	/* The end of the running look reads the counter; the pause between two looks is kept. */
 	if (p->job || (p->timer && p->again))
 		return;
 	p->seen = n;
 	p->again = true;
-	/* a held container waits long for its next look, memory that runs out does not */
+	/* The timer may be the long one of a held container; memory pressure is handled now. */
 	timer_cancel(p->timer);
 	p->timer = NULL;
 	pressure_look(p);
@@ -324,7 +331,7 @@ pressure_start(struct pressure *p, struct sandbox *s)
 		return;
 	p->watch = loop_watch(s->parts.loop, p->fd, EPOLLPRI, pressure_on_event, p, &err);
 	if (!p->watch)
-		log_warn("sandbox", "watch the pods' memory: %s", err.msg);
+		log_warn("sandbox", "failed to watch the pods' memory: %s", err.msg);
 }
 
 void

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Watches whether all pods together have reached memory.high, and then holds the container that uses the most at less
- * than it uses, until it has calmed down. Loop side: never blocks.
+ * Watches whether all pods together have reached memory.high. If so, limits the container that uses
+ * the most memory to less than it uses, until its usage has dropped. Loop side: never blocks.
  */
 #pragma once
 
@@ -17,18 +17,21 @@ struct watch;
 
 struct pressure {
 	struct sandbox *s;
-	struct watch
-		*watch; /* NULL: the guest's init is not ours, or the kernel has no such file */
+	/* NULL: the guest's init is not tatami's, or the kernel has no such file. */
+	struct watch *watch;
 	int fd;
 	uint64_t seen;
-	struct job *job;     /* looks, holds and releases */
-	struct timer *timer; /* until the next look */
-	bool again;          /* memory.high was reached since the last look */
+	/* The worker that compares the containers, limits one, and restores limits. */
+	struct job *job;
+	/* Runs until the next look. */
+	struct timer *timer;
+	/* memory.high was reached since the last look. */
+	bool again;
 	struct list holds;
 };
 
-/* Starts watching if our init has limited the pods. A failure is logged. */
+/* Starts watching if tatami's init has limited the pods. A failure is logged. */
 void pressure_start(struct pressure *p, struct sandbox *s);
 
-/* After jobs_free(). */
+/* Releases everything; must be called after jobs_free(). */
 void pressure_release(struct pressure *p);

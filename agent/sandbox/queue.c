@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Queues of operations, one per container id. Used by the sandbox only. Must never look into an
- * operation: it runs, aborts and frees it through its class.
+ * operation: it is run, aborted and freed through its class.
  */
 #include "agent/sandbox/queue.h"
 
@@ -13,8 +13,10 @@
 struct op_queue {
 	struct list node;
 	struct op_queues *queues;
-	struct list ops; /* the running one first */
-	bool advancing;  /* queue_advance() is at work further up the stack */
+	/* The running operation comes first. */
+	struct list ops;
+	/* queue_advance() runs further up the stack. */
+	bool advancing;
 	char id[];
 };
 
@@ -67,13 +69,14 @@ op_free(struct op *op)
 	op->class->free(op);
 }
 
-/* Takes op out of its queue, frees it, tells who waited for it. */
+/* Removes op from its queue, frees it, and calls `done` if the caller still waits. */
 static void
 op_end(struct op *op, const struct error *err)
 {
 	op_done_fn *done = pending_end(&op->pending) ? op->done : NULL;
 	void *data = op->data;
-	struct error copy = *err; /* may be the operation's own */
+	/* `err` may belong to the operation. */
+	struct error copy = *err;
 
 	list_remove(&op->node);
 	op_free(op);
@@ -81,7 +84,7 @@ op_end(struct op *op, const struct error *err)
 		done(&copy, data);
 }
 
-/* Runs what is first until something stays pending; frees an empty queue. */
+/* Runs operations from the head until one stays pending; frees an empty queue. */
 static void
 queue_advance(struct op_queue *queue)
 {
@@ -117,9 +120,9 @@ op_queues_init(struct op_queues *queues)
 	list_init(&queues->queues);
 }
 
-/* The `cancel` of every operation's pending. */
+/* The `cancel` of an operation's pending. */
 static void
-op_unwanted(struct pending *p)
+op_cancel_wait(struct pending *p)
 {
 	struct op *op = pending_entry(p, struct op, pending);
 	struct error why = ERROR_INIT;
@@ -127,12 +130,12 @@ op_unwanted(struct pending *p)
 	if (op->class->goes_on)
 		return;
 	if (!op->running) {
-		/* It waits, so something else is first: the queue stays. */
+		/* A waiting operation is not the only one, so the queue is still in use. */
 		list_remove(&op->node);
 		op_free(op);
 		return;
 	}
-	error_set(&why, ERROR_CANCELLED, "%s: the caller has gone", op->class->name);
+	error_set(&why, ERROR_CANCELLED, "%s: cancelled by the caller", op->class->name);
 	op_abort(op, &why);
 }
 
@@ -157,7 +160,7 @@ op_submit(struct op_queues *queues, const char *id, struct op *op, op_done_fn *d
 	op->data = data;
 	op->running = list_is_empty(&queue->ops) && !queue->advancing;
 	op->aborted = false;
-	op->pending.cancel = op_unwanted;
+	op->pending.cancel = op_cancel_wait;
 	list_append(&queue->ops, &op->node);
 	if (!op->running) {
 		op->log = log_context_copy();
@@ -181,7 +184,7 @@ op_finish(struct op *op, const struct error *err)
 	struct error none = ERROR_INIT;
 	bool advancing = queue->advancing;
 
-	/* Keeps the queue while done() may cancel the wait for others in it. */
+	/* Keeps the queue alive while done() may cancel other operations in it. */
 	queue->advancing = true;
 	op_end(op, err ? err : &none);
 	queue->advancing = advancing;

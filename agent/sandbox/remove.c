@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * RemoveContainer as an operation: what waits is aborted, what runs gets a while, then a worker takes
- * the container down. Called by agent/rpc through sandbox.h, and when the sandbox is destroyed. Goes on
- * whether or not anybody waits for it.
+ * RemoveContainer as an operation: waiting operations are aborted, the running one gets a grace
+ * period, then a worker tears the container down. Called by agent/rpc through sandbox.h, and when
+ * the sandbox is destroyed. Continues even if its caller no longer waits.
  */
 #include "agent/container/launch/launch.h"
 #include "agent/sandbox/sandbox_op.h"
@@ -18,12 +18,18 @@
 #include "lib/log_event.h"
 
 struct remove_op {
-	struct sandbox_op base; /* first */
-	bool holds_mounts;      /* the worker has the container's mount namespace */
-	bool was_creating;      /* when this came: it may be undone by the time it is its turn */
+	/* Must be first. */
+	struct sandbox_op base;
+	/* The worker holds the container's mount namespace. */
+	bool holds_mounts;
+	/* The container was being created when this arrived; that may be undone by this operation's
+	 * turn. */
+	bool was_creating;
 	struct teardown teardown;
-	struct timer *grace_timer; /* until what runs before this one is aborted */
-	struct timer *timeout;     /* the caller's */
+	/* Aborts the operation that runs before this one. */
+	struct timer *grace_timer;
+	/* The caller's time limit. */
+	struct timer *timeout;
 	struct timer *exits;
 };
 
@@ -44,18 +50,19 @@ remove_on_storages_released(const struct error *err, void *data)
 	struct remove_op *op = data;
 	const struct log_field container = { "container-id", op->base.id };
 
-	/* The container is gone all the same, and there is nothing that a host could do about it. */
+	/* The container is gone regardless, and a host could not act on the failure. */
 	if (err->code != ERROR_OK)
-		log_warn("sandbox", "container %s: release storages: %s", op->base.id, err->msg);
+		log_warn("sandbox", "container %s: failed to release storages: %s", op->base.id,
+			 err->msg);
 	log_event(LOG_LEVEL_DEBUG, "sandbox", EVENT_CONTAINER_REMOVED, &container, 1,
-		  "container %s is removed", op->base.id);
+		  "container %s removed", op->base.id);
 	sandbox_drop(op->base.s, op->base.c);
 	op_finish(&op->base.op, NULL);
 }
 
-/* Everything in it is dead, and its exit status known. */
+/* Releases the storages. All processes are dead, and their exit statuses known. */
 static void
-release_storages(struct remove_op *op)
+remove_release_storages(struct remove_op *op)
 {
 	struct error err = ERROR_INIT;
 
@@ -76,16 +83,16 @@ on_exits_late(void *data)
 
 	op->exits = NULL;
 	log_write(LOG_LEVEL_WARN, "sandbox", &container, 1,
-		  "container %s: no exit status of %zu processes", op->base.id,
+		  "container %s: no exit status of %zu processes reported", op->base.id,
 		  container_alive(op->base.c));
-	release_storages(op);
+	remove_release_storages(op);
 }
 
 static void
 on_exit_of_process(struct container *c, void *data)
 {
 	if (container_alive(c) == 0)
-		release_storages(data);
+		remove_release_storages(data);
 }
 
 static int
@@ -113,7 +120,7 @@ on_teardown_done(struct sandbox_op *base, const struct error *err)
 	struct error timer_err = ERROR_INIT;
 
 	if (err->code != ERROR_OK) {
-		/* It stays, so that the host may try again. */
+		/* The container is kept, so that the host can retry. */
 		c->state = CONTAINER_STOPPED;
 		op_finish(&op->base.op, err);
 		return;
@@ -126,7 +133,7 @@ on_teardown_done(struct sandbox_op *base, const struct error *err)
 		if (op->exits)
 			return;
 	}
-	release_storages(op);
+	remove_release_storages(op);
 }
 
 static int
@@ -220,13 +227,13 @@ remove_on_timeout(void *data)
 
 	op->timeout = NULL;
 	error_set(&why, ERROR_DEADLINE_EXCEEDED,
-		  "container %s is not removed yet; the work goes on (" TEXT_TIMER_EXPIRED ")",
+		  "container %s is not removed yet; removal continues (" TEXT_TIMER_EXPIRED ")",
 		  op->base.id);
 	op_answer(&op->base.op, &why);
 }
 
 static int
-start_timers(struct remove_op *op, uint32_t timeout_s, struct error *err)
+remove_start_timers(struct remove_op *op, uint32_t timeout_s, struct error *err)
 {
 	struct loop *loop = op->base.s->parts.loop;
 
@@ -258,7 +265,7 @@ sandbox_remove_container(struct sandbox *s, const char *id, uint32_t timeout_s, 
 	if (!op)
 		return OP_FAILED;
 	op->was_creating = c && c->state == CONTAINER_CREATING;
-	if (start_timers(op, timeout_s, err) < 0) {
+	if (remove_start_timers(op, timeout_s, err) < 0) {
 		remove_free(&op->base.op);
 		return OP_FAILED;
 	}

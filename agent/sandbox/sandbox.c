@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The sandbox's tables: which containers there are, and finding what a call names. Called by agent/rpc;
- * the operations are the other files here. Must never block.
+ * The sandbox's tables: its containers, and looking up what a call names. Called by agent/rpc; the
+ * other files of this directory implement the operations. Must never block.
  */
 #include "agent/sandbox/sandbox_internal.h"
 
@@ -19,7 +19,7 @@ sandbox_new(const struct sandbox_parts *parts, struct error *err)
 	struct sandbox *s = calloc(1, sizeof(*s));
 
 	if (!s) {
-		error_nomem(err, "making the sandbox");
+		error_nomem(err, "creating the sandbox");
 		return NULL;
 	}
 	s->parts = *parts;
@@ -45,7 +45,8 @@ sandbox_free(struct sandbox *s)
 	while (!list_is_empty(&s->containers)) {
 		struct container *c = list_entry(s->containers.next, struct container, node);
 
-		close_fd(&c->ns[NS_MNT]); /* this is the end: there are no workers any more */
+		/* There are no workers left to release it. */
+		close_fd(&c->ns[NS_MNT]);
 		sandbox_drop(s, c);
 	}
 	oom_release(&s->oom);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the files of agent/sandbox share, and nobody else sees. */
+/* Declarations shared by the files of agent/sandbox only. */
 #pragma once
 
 #include <stdint.h>
@@ -14,46 +14,60 @@
 #include "agent/sandbox/sandbox.h"
 #include "agent/sandbox/setup_work.h"
 
-#define LAUNCH_MS          120000 /* from worker to gate; hosts ask for less */
-#define GRACE_MS           5000   /* what runs gets, before a remove abandons it */
-#define TEARDOWN_MS        10000  /* kill, wait, remove the cgroup, unmount */
-#define EXITS_MS           1000   /* between an empty cgroup and the last exit status from init */
-#define DESTROY_MS         15000  /* for all containers together */
-#define DESTROY_RELEASE_MS 5000   /* for the sandbox's storages, and for the clean-up after them */
+/* From starting the worker to the gate; hosts ask for less. */
+#define LAUNCH_MS 120000
+/* For the running operation, before a removal aborts it. */
+#define GRACE_MS 5000
+/* For killing, waiting, removing the cgroup and unmounting. */
+#define TEARDOWN_MS 10000
+/* Between an empty cgroup and the last exit status from init. */
+#define EXITS_MS 1000
+/* For all containers together. */
+#define DESTROY_MS 15000
+/* For the sandbox's storages, and again for cleaning up its files. */
+#define DESTROY_RELEASE_MS 5000
 
-#define SPEC_ARENA_MAX ((size_t)16 << 20) /* in a worker: what a frame may unpack to */
+/* In a worker: the unpacked size of a message. */
+#define SPEC_ARENA_MAX ((size_t)16 << 20)
 
-/* The key of the sandbox's own operations: no container is called so. */
+/* The queue key of the sandbox's own operations; no container has this id. */
 #define SANDBOX_KEY ""
 
 enum sandbox_state {
 	SANDBOX_NONE,
 	SANDBOX_CREATING,
 	SANDBOX_CREATED,
-	SANDBOX_DESTROYED, /* or on the way there */
+	/* Or being destroyed. */
+	SANDBOX_DESTROYED,
 };
 
 struct sandbox {
 	struct sandbox_parts parts;
 	enum sandbox_state state;
 	char *id;
-	struct lsm_missing warned; /* of modules that the kernel lacks: once each */
-	Grpc__Hooks *guest_hooks;  /* of the guest's image, for every container; NULL: none */
+	/* The missing security modules that a warning was logged for, once each. */
+	struct lsm_missing warned;
+	/* Hooks of the guest's image, for every container; NULL: none. */
+	Grpc__Hooks *guest_hooks;
 	struct list containers;
-	struct list profiles; /* seccomp, of the containers */
-	/* The ones that were last made: the next container has probably the same. */
+	/* Compiled seccomp profiles of the containers. */
+	struct list profiles;
+	/* The most recent profile and device program; the next container probably has the same. */
 	struct cached_filter *recent_profile;
 	struct device_program device_program;
 	struct op_queues queues;
 	struct oom_events oom;
 	struct pressure pressure;
-	int ns[NS_KINDS];                    /* ipc, uts; pid of pidns_owner; others -1 */
-	const struct container *pidns_owner; /* its init keeps the shared pid namespace alive */
+	/* ipc and uts, and the pid namespace of pidns_owner; others are -1. */
+	int ns[NS_KINDS];
+	/* The container whose init keeps the shared pid namespace alive. */
+	const struct container *pidns_owner;
 	struct setup_names names;
-	struct destroy_op *destroy; /* while it runs */
+	/* While DestroySandbox runs. */
+	struct destroy_op *destroy;
 };
 
-/* The fds that a job keeps: no list is longer than this. */
+/* The maximum number of fds that a job keeps. */
 #define KEEP_FDS_MAX 32
 
 struct keep_fds {
@@ -61,62 +75,68 @@ struct keep_fds {
 	size_t n;
 };
 
-/* Adds an fd; -1 is left out. */
+/* Adds an fd; -1 is ignored. */
 void keep_fd(struct keep_fds *keep, int fd);
 
-/* Adds all of the roots. */
+/* Adds the fds of all roots. */
 void keep_roots(struct keep_fds *keep, const struct roots *roots);
 
-/* Labels that the kernel has no module for: refused, or one warning in the agent's life. mount_label may be NULL. */
+/* Checks for labels of security modules that the kernel lacks: refused if strict_lsm is set,
+ * otherwise one warning per module and agent. mount_label may be NULL. Returns 0, or -1 and err. */
 int sandbox_check_labels(struct sandbox *s, const Grpc__Process *process, const char *mount_label,
 			 struct error *err);
 
-/* The container of this id in any state, or NULL. */
+/* Returns the container of this id in any state, or NULL. */
 struct container *sandbox_find(const struct sandbox *s, const char *id);
 
-/* INVALID_ARGUMENT `container <id> not found`. */
+/* Sets INVALID_ARGUMENT `container <id> not found`. Returns -1. */
 int error_no_container(struct error *err, const char *id);
 
-/* What CreateContainer asks for beside the spec: devices to be found, other containers' mounts. */
+/* What CreateContainer asks for in addition to the spec: devices, and mounts of other
+ * containers. */
 struct create_devices {
 	struct device_search *search;
 	struct launch_device *devices;
 	struct launch_shared *shared;
 	size_t n_devices, n_shared;
-	int pidns_owner; /* > 0: pidfd of the pid namespace's first process */
+	/* > 0: pidfd of the pid namespace's first process. */
+	int pidns_owner;
 };
 
-/* Types, paths, limits of a request: 0, or -1 and INVALID_ARGUMENT. */
+/* Checks types, paths and numbers of a request. Returns 0, or -1 and err. */
 int create_devices_check(const struct sandbox_container_request *request, struct error *err);
 
-/* Looks for the devices of a request that has some: done(err, data), never from inside. 0, or -1 and err. */
+/* Starts to look for the devices of a request that has at least one. done(err, data) follows, never
+ * from inside. Returns 0, or -1 and err. */
 int create_devices_find(struct sandbox *s, struct create_devices *e,
 			const struct sandbox_container_request *request,
 			void (*done)(const struct error *err, void *data), void *data,
 			struct error *err);
 
-/* Makes what the launch takes, and keeps its fds. 0, or -1 and err. */
+/* Fills in the devices and shared mounts of `launch` and adds their fds to `keep`. Returns 0, or -1
+ * and err. */
 int create_devices_fill(struct sandbox *s, struct create_devices *e,
 			const struct sandbox_container_request *request, struct launch *launch,
 			struct keep_fds *keep, struct error *err);
 
 void create_devices_release(struct create_devices *e);
 
-/* Takes the container out of the sandbox and frees it. */
+/* Removes the container from the sandbox and frees it. */
 void sandbox_drop(struct sandbox *s, struct container *c);
 
 enum mntns_release_msg {
-	/* The agent is to close its fd of the mount namespace. Waits. */
+	/* Has the agent close its fd of the mount namespace. The worker waits for that. */
 	MNTNS_RELEASE_MSG_CLOSE = 1,
 };
 
-/* In a worker that keeps a container's mount namespace: has the agent close its own fd, so that the worker's is the last.
- * The handler of MNTNS_RELEASE_MSG_CLOSE closes it. May block. */
+/* Has the agent close its fd of a container's mount namespace, so that the fd kept by the calling
+ * worker is the last. The agent's handler of MNTNS_RELEASE_MSG_CLOSE does it. Returns 0, or -1 and
+ * err. Worker only: may block. */
 int mntns_release_work(struct worker *w, struct error *err);
 
-/* The same in a worker of its own. *fd may be -1, and is afterwards. */
+/* Does the same in a new worker. *fd may be -1, and is -1 afterwards. */
 void mntns_release(struct sandbox *s, int *fd);
 
-/* Sends SIGTERM to a container's first process, or SIGKILL if the kernel would drop it, perhaps some milliseconds later:
- * see terminate.c. */
+/* Sends SIGTERM to a container's first process, or SIGKILL if the kernel would drop it, perhaps
+ * some milliseconds later (see terminate.c). Returns 0, or -1 and err. */
 int sandbox_terminate(const struct sandbox *s, struct process *p, struct error *err);

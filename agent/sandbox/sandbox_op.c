@@ -15,7 +15,7 @@ sandbox_op_new(struct sandbox *s, const struct op_class *class, const char *id, 
 		op->id = strdup(id);
 	if (!op || !op->id) {
 		free(op);
-		error_nomem(err, class->name);
+		error_nomem(err, "queueing an operation");
 		return NULL;
 	}
 	op->op.class = class;

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What all operations on the sandbox and its containers have in common: whom they are for, the one worker that they have
- * at a time, and the way into their queue. A kind embeds struct sandbox_op as its first member, and names sandbox_op_abort()
- * and sandbox_op_free() in its class unless it has more to do. Loop side: never blocks.
+ * The common part of all operations on the sandbox and its containers: the target, one worker at a
+ * time, and submission to a queue. A kind embeds struct sandbox_op as its first member and names
+ * sandbox_op_abort() and sandbox_op_free() in its class unless it has more to do. Loop side: never
+ * blocks.
  */
 #pragma once
 
@@ -11,46 +12,52 @@
 #include "agent/sandbox/sandbox_internal.h"
 
 struct sandbox_op {
-	struct op op; /* first */
+	/* Must be first. */
+	struct op op;
 	struct sandbox *s;
-	/* SANDBOX_KEY for those on the sandbox. */
+	/* SANDBOX_KEY for operations on the sandbox itself. */
 	char *id;
-	/* Stays while the operation runs, but for stats; NULL until it is found. */
+	/* NULL until it is looked up; then valid while the operation runs, except for stats. */
 	struct container *c;
-	/* NULL: no worker is at it. */
+	/* NULL: no worker runs. */
 	struct job *job;
-	/* What the worker needs, from when it is the operation's turn. */
+	/* The fds that the worker keeps, filled in by `run`. */
 	struct keep_fds keep;
 	struct job_ops job_ops;
 	void (*worked)(struct sandbox_op *op, const struct error *err);
 };
 
-/* Returns an operation of `size` bytes, zeroed but for its head; NULL and err when memory is out. */
+/* Returns an operation of `size` bytes, zeroed except for its head; NULL and err if out of
+ * memory. */
 void *sandbox_op_new(struct sandbox *s, const struct op_class *class, const char *id, size_t size,
 		     struct error *err);
 
-/* The `free` of an op_class; a kind that owns more calls it last. */
+/* Frees an operation: the `free` of an op_class. A kind that owns more calls it last. */
 void sandbox_op_free(struct op *op);
 
-/* The `abort` of an op_class, for those that have a worker whenever they run. */
+/* Cancels the worker: the `abort` of an op_class, for kinds that always have a worker while they
+ * run. */
 void sandbox_op_abort(struct op *op, const struct error *why);
 
-/* Takes the operation over, and puts it in the queue of its container. *out is for pending_cancel() if it is OP_PENDING. */
+/* Takes ownership of the operation and puts it in its queue. Returns the outcome; if it is
+ * OP_PENDING, *out is for pending_cancel(). */
 enum op_outcome sandbox_op_submit(struct sandbox_op *op, op_done_fn *done, void *data,
 				  struct pending **out, struct error *err);
 
-/* What a worker does for an operation. */
+/* The work of a worker for an operation. */
 struct sandbox_job {
-	/* All but `done`; its functions get the operation as their argument and data. */
+	/* All members but `done`; the functions get the operation as `arg` and `data`. */
 	struct job_ops ops;
-	/* The worker has ended, and is the operation's no longer. NULL: the operation ends with this error. */
+	/* Called when the worker has ended and op->job is NULL. NULL: the operation ends with the
+	 * error. */
 	void (*done)(struct sandbox_op *op, const struct error *err);
-	/* 0: none. */
+	/* In milliseconds; 0: none. */
 	uint64_t deadline_ms;
 	/* JOB_*. */
 	unsigned int flags;
 };
 
-/* Has a worker do `job` with the fds in op->keep. OP_PENDING, or OP_FAILED and err with nothing begun. */
+/* Starts a worker that does `job` and keeps the fds in op->keep. Returns OP_PENDING; or OP_FAILED
+ * and err, with nothing started. */
 enum op_outcome sandbox_op_work(struct sandbox_op *op, const struct sandbox_job *job,
 				struct error *err);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * CreateSandbox as an operation: a worker for modules and namespaces, then the storages, then a worker for
- * resolv.conf and names. Called by agent/rpc through sandbox.h. A failure leaves the sandbox as it was before.
+ * CreateSandbox as an operation: a worker loads modules and makes namespaces, then the storages are
+ * acquired, then a worker sets up resolv.conf and names. Called by agent/rpc through sandbox.h. A
+ * failure restores the state before the call.
  */
 #include "agent/sandbox/sandbox_op.h"
 
@@ -12,9 +13,11 @@
 #include "lib/log.h"
 
 struct setup_op {
-	struct sandbox_op base; /* first */
+	/* Must be first. */
+	struct sandbox_op base;
 	struct setup_work work;
-	struct sandbox_request request; /* what it points to may go once this is cancelled */
+	/* The strings it points to are valid until the operation ends or is cancelled. */
+	struct sandbox_request request;
 	struct storage_request *acquiring;
 	char *sandbox_id;
 	Grpc__Hooks *hooks;
@@ -36,9 +39,9 @@ setup_free(struct op *base)
 	sandbox_op_free(base);
 }
 
-/* Back to no sandbox: the reply. */
+/* Resets the sandbox's state and ends the operation with op->error. */
 static void
-undone(struct setup_op *op)
+setup_undone(struct setup_op *op)
 {
 	close_fd(&op->base.s->ns[NS_IPC]);
 	close_fd(&op->base.s->ns[NS_UTS]);
@@ -53,8 +56,8 @@ setup_on_storages_released(const struct error *err, void *data)
 	struct setup_op *op = data;
 
 	if (err->code != ERROR_OK)
-		log_warn("sandbox", "release the sandbox's storages: %s", err->msg);
-	undone(op);
+		log_warn("sandbox", "failed to release the sandbox's storages: %s", err->msg);
+	setup_undone(op);
 }
 
 static void
@@ -65,7 +68,7 @@ setup_fail(struct setup_op *op, const struct error *why)
 	op->error = *why;
 	op->releasing = true;
 	if (!op->has_storages) {
-		undone(op);
+		setup_undone(op);
 		return;
 	}
 	if (storages_release_owner(op->base.s->parts.storages, "", setup_on_storages_released, op,
@@ -113,8 +116,9 @@ setup_take_names(struct job *job, const struct job_message *m, void *data, struc
 
 	(void)job;
 	if (m->size != m->n_fds * sizeof(op->names.id[0]))
-		return error_set(err, ERROR_INTERNAL, "a worker sent %zu fds for %zu bytes of ids",
-				 m->n_fds, m->size);
+		return error_set(err, ERROR_INTERNAL,
+				 "invalid mounts message: %zu fds for %zu bytes of ids", m->n_fds,
+				 m->size);
 	setup_names_close(&op->names);
 	for (size_t i = 0; i < m->n_fds; i++)
 		op->names.point[i] = steal_fd(&m->fds[i]);
@@ -182,7 +186,7 @@ setup_take_hooks(struct job *job, const struct job_message *m, void *data, struc
 
 	(void)job;
 	op->hooks = grpc__hooks__unpack(NULL, m->size, m->payload);
-	return op->hooks ? 0 : error_nomem(err, "keeping hooks");
+	return op->hooks ? 0 : error_nomem(err, "storing the guest's hooks");
 }
 
 static const struct job_message_type first_messages[] = {
@@ -234,9 +238,9 @@ setup_run(struct op *base, struct error *err)
 	struct sandbox *s = op->base.s;
 
 	if (s->state == SANDBOX_DESTROYED)
-		return error_set(err, ERROR_FAILED_PRECONDITION, "the sandbox was destroyed");
+		return error_set(err, ERROR_FAILED_PRECONDITION, "the sandbox has been destroyed");
 	if (s->state != SANDBOX_NONE)
-		return error_set(err, ERROR_ALREADY_EXISTS, "the sandbox exists already");
+		return error_set(err, ERROR_ALREADY_EXISTS, "the sandbox already exists");
 	s->state = SANDBOX_CREATING;
 	keep_roots(&op->base.keep, s->parts.roots);
 	if (sandbox_op_work(&op->base, &first_job, err) == OP_PENDING)
@@ -271,7 +275,7 @@ static int
 setup_check_request(const struct sandbox_request *request, struct error *err)
 {
 	if (strlen(request->hostname) > SANDBOX_HOSTNAME_MAX)
-		return error_set(err, ERROR_INVALID_ARGUMENT, "hostname is over %d bytes",
+		return error_set(err, ERROR_INVALID_ARGUMENT, "hostname exceeds %d bytes",
 				 SANDBOX_HOSTNAME_MAX);
 	for (size_t i = 0; i < request->n_modules; i++) {
 		if (request->modules[i].name[0] == '\0')

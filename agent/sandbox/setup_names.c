@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The guest's resolv.conf, hostname and hosts as the host wants them: files on our own tmpfs, bound over those that the
- * guest's root has. Worker only. Must never write to the root itself: it may be read-only, and is the image's.
+ * Sets up resolv.conf, hostname and hosts as the host wants them: files on the agent's tmpfs,
+ * bind-mounted over those of the guest's root. Worker only. Must never write to the root itself: it
+ * belongs to the image and may be read-only.
  */
 #include <ctype.h>
 #include <errno.h>
@@ -21,11 +22,12 @@
 #include "lib/sys.h"
 #include "lib/unmount.h"
 
-#define TEXT_MAX    (1u << 20) /* bytes of one file */
+/* Bytes of one file. */
+#define TEXT_MAX    (1u << 20)
 #define SANDBOX_DIR "sandbox"
 #define HOSTS       "127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback"
 
-/* The host's lines, without the blanks around them and joined by newlines. */
+/* Joins the host's lines with newlines, without leading and trailing blanks. */
 static int
 resolv_text(struct buf *text, const struct sandbox_request *request, int target)
 {
@@ -53,13 +55,13 @@ hostname_text(struct buf *text, const struct sandbox_request *request, int targe
 	return buf_append(text, name, strlen(name)) < 0 ? -1 : buf_append(text, "\n", 1);
 }
 
-/* The image's own lines come first: they may name what we know nothing of. */
+/* Appends the hostname to the image's lines, which may name other hosts. */
 static int
 hosts_text(struct buf *text, const struct sandbox_request *request, int target)
 {
 	char own[64 << 10], path[64], line[SANDBOX_HOSTNAME_MAX + 32];
 
-	/* reading takes the last newline away */
+	/* read_text_at() strips the last newline. */
 	if (read_text_at(AT_FDCWD, path_of_fd(target, path), own, sizeof(own)) <= 0)
 		(void)snprintf(own, sizeof(own), "%s", HOSTS);
 	(void)snprintf(line, sizeof(line), "\n127.0.1.1\t%s\n", request->hostname);
@@ -72,7 +74,7 @@ has_dns(const struct sandbox_request *request)
 	return request->n_dns > 0;
 }
 
-/* One that fits on a line, and is one word there. */
+/* Returns whether the hostname is a single word, so that it fits on a line of hosts. */
 static bool
 has_hostname(const struct sandbox_request *request)
 {
@@ -86,9 +88,10 @@ has_hostname(const struct sandbox_request *request)
 static const struct name_file {
 	const char *ours, *target;
 	bool (*is_wanted)(const struct sandbox_request *request);
-	/* target: the guest's own file. -1: it is too long. */
+	/* Writes the content; `target` is the guest's own file. -1: it is too long. */
 	int (*text)(struct buf *text, const struct sandbox_request *request, int target);
-	bool is_needed; /* that there is none is worth a warning, and that it is no file an error */
+	/* A missing target is logged; one that is not a file is an error. */
+	bool is_needed;
 } files[] = {
 	{ SANDBOX_DIR "/resolv.conf", "/etc/resolv.conf", has_dns, resolv_text, true },
 	{ SANDBOX_DIR "/hostname", "/etc/hostname", has_hostname, hostname_text, false },
@@ -112,19 +115,19 @@ write_ours(struct worker *w, int run, const struct name_file *f, const struct bu
 	auto_close int fd = -1;
 
 	if (mkdirat(run, SANDBOX_DIR, 0755) < 0 && errno != EEXIST)
-		return error_sys(err, "make %s/%s", RUN_DIR, SANDBOX_DIR);
-	/* of an earlier try */
+		return error_sys(err, "failed to create %s/%s", RUN_DIR, SANDBOX_DIR);
+	/* Left by an earlier attempt. */
 	if (unlinkat(run, f->ours, 0) < 0 && errno != ENOENT)
-		return error_sys(err, "remove the old %s/%s", RUN_DIR, f->ours);
+		return error_sys(err, "failed to remove the old %s/%s", RUN_DIR, f->ours);
 	fd = worker_create(w, run, f->ours, 0644, NULL, err);
 	if (fd < 0)
 		return -1;
 	if (write_full(fd, buf_head(text), buf_len(text)) < 0)
-		return error_sys(err, "write %s/%s", RUN_DIR, f->ours);
+		return error_sys(err, "failed to write %s/%s", RUN_DIR, f->ours);
 	return 0;
 }
 
-/* Binds our file over what `target` is. */
+/* Bind-mounts the agent's file over `target`. */
 static int
 bind_ours(struct worker *w, int run, const struct name_file *f, int target, int32_t *id,
 	  struct error *err)
@@ -132,7 +135,7 @@ bind_ours(struct worker *w, int run, const struct name_file *f, int target, int3
 	auto_close int tree = sys_open_tree(run, f->ours, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
 
 	if (tree < 0)
-		return error_sys(err, "open %s/%s", RUN_DIR, f->ours);
+		return error_sys(err, "failed to open %s/%s", RUN_DIR, f->ours);
 	return worker_mount(w, tree, target, f->target, id, err);
 }
 
@@ -145,7 +148,7 @@ put_file(struct worker *w, const struct setup_work *work, const struct name_file
 
 	buf_init(&text, TEXT_MAX);
 	if (f->text(&text, work->request, target) < 0)
-		result = error_set(err, ERROR_RESOURCE_EXHAUSTED, "%s is over %u bytes", f->target,
+		result = error_set(err, ERROR_RESOURCE_EXHAUSTED, "%s exceeds %u bytes", f->target,
 				   TEXT_MAX);
 	if (result == 0)
 		result = write_ours(w, work->roots->run, f, &text, err);
@@ -155,7 +158,8 @@ put_file(struct worker *w, const struct setup_work *work, const struct name_file
 	return bind_ours(w, work->roots->run, f, target, id, err);
 }
 
-/* 1: it was bound on *point, which stays open, as the mount *id; 0: the guest has no such file, -1 and err. */
+/* Returns 1 if the file was bound on *point, which stays open, as the mount *id; 0 if the guest has
+ * no such file; or -1 and err. */
 static int
 set_up_file(struct worker *w, const struct setup_work *work, const struct name_file *f, int *point,
 	    int32_t *id, struct error *err)
@@ -165,7 +169,7 @@ set_up_file(struct worker *w, const struct setup_work *work, const struct name_f
 	struct stat st;
 
 	if (target < 0 && errno != ENOENT && f->is_needed)
-		return error_sys(err, "open %s", f->target);
+		return error_sys(err, "failed to open %s", f->target);
 	if (target >= 0 && fstat(target, &st) == 0 && S_ISDIR(st.st_mode)) {
 		if (f->is_needed)
 			return error_set(err, ERROR_FAILED_PRECONDITION, "%s is a directory",
@@ -177,7 +181,7 @@ set_up_file(struct worker *w, const struct setup_work *work, const struct name_f
 	if (put_file(w, work, f, target, id, err) < 0)
 		return -1;
 	if (target < 0) {
-		worker_log(w, LOG_LEVEL_WARN, "the guest has no %s to bind over", f->target);
+		worker_log(w, LOG_LEVEL_WARN, "the guest has no %s, not setting it up", f->target);
 		return 0;
 	}
 	*point = steal_fd(&target);
@@ -192,7 +196,7 @@ setup_work_names(struct worker *w, const struct setup_work *work, struct error *
 	size_t n = 0;
 
 	_Static_assert(ARRAY_LEN(files) <= SETUP_NAMES_MAX && SETUP_NAMES_MAX <= IO_FDS_MAX,
-		       "they go in one message");
+		       "all fit one message");
 	for (size_t i = 0; i < ARRAY_LEN(files); i++) {
 		int r = files[i].is_wanted(work->request)
 				? set_up_file(w, work, &files[i], &points[n], &ids[n], err)
@@ -202,7 +206,7 @@ setup_work_names(struct worker *w, const struct setup_work *work, struct error *
 			return -1;
 		n += r > 0;
 	}
-	/* the worker's end closes its own */
+	/* The worker's exit closes its fds. */
 	return worker_send(w, SETUP_MSG_NAMES, ids, n * sizeof(ids[0]), points, n, true, err);
 }
 
@@ -218,8 +222,7 @@ setup_names_unbind(struct worker *w, const struct setup_names *names)
 {
 	for (size_t i = 0; i < names->n; i++) {
 		if (unmount_upon(names->point[i], names->id[i], MNT_DETACH) < 0)
-			worker_log(w, LOG_LEVEL_WARN,
-				   "unmount a file of the sandbox from the guest's: %s",
+			worker_log(w, LOG_LEVEL_WARN, "failed to unmount a file of the sandbox: %s",
 				   strerror(errno));
 	}
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The blocking half of CreateSandbox and DestroySandbox. Called in workers only. Must never remove
- * anything across a mount.
+ * anything across a mount point.
  */
 #include "agent/sandbox/setup_work.h"
 
@@ -20,7 +20,8 @@
 #include "lib/log_event.h"
 #include "lib/path.h"
 
-/* Removes what an earlier agent left. What is or holds a mount stays, and is told. */
+/* Removes files left by an earlier agent. What is or contains a mount point stays, with a
+ * warning. */
 static int
 clean_run_dir(struct worker *w, int run, struct error *err)
 {
@@ -29,7 +30,7 @@ clean_run_dir(struct worker *w, int run, struct error *err)
 	struct dirent *entry;
 
 	if (!dir) {
-		error_sys(err, "open %s", RUN_DIR);
+		error_sys(err, "failed to open %s", RUN_DIR);
 		close_fd(&fd);
 		return -1;
 	}
@@ -39,7 +40,7 @@ clean_run_dir(struct worker *w, int run, struct error *err)
 		if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0)
 			continue;
 		if (path_remove_tree(run, entry->d_name, &e) < 0)
-			worker_log(w, LOG_LEVEL_WARN, "clean %s: %s", RUN_DIR, e.msg);
+			worker_log(w, LOG_LEVEL_WARN, "failed to clean %s: %s", RUN_DIR, e.msg);
 	}
 	closedir(dir);
 	return 0;
@@ -76,7 +77,7 @@ load_modules(struct worker *w, const struct setup_work *work, struct error *err)
 	return 0;
 }
 
-/* Not to find them is no failure. */
+/* Sends the hooks of the guest's image to the agent. A missing directory is not an error. */
 static int
 find_hooks(struct worker *w, const struct setup_work *work, struct error *err)
 {
@@ -94,7 +95,7 @@ find_hooks(struct worker *w, const struct setup_work *work, struct error *err)
 	if (!size)
 		return 0;
 	if (!packed)
-		return error_nomem(err, "looking for hooks");
+		return error_nomem(err, "looking for the guest's hooks");
 	return worker_send(w, SETUP_MSG_HOOKS, packed, size, NULL, 0, true, err);
 }
 
@@ -112,7 +113,7 @@ setup_work_first(struct worker *w, const struct setup_work *work, struct error *
 		return error_wrap(err, "guest hooks");
 	if (sandbox_namespaces_make(w, request->hostname, &ns[0], &ns[1], err) < 0)
 		return -1;
-	/* The worker's end closes them. */
+	/* The worker's exit closes them. */
 	return worker_send(w, SETUP_MSG_NAMESPACES, NULL, 0, ns, 2, true, err);
 }
 

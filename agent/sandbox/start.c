@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * StartContainer as an operation: the gate is opened at once or, if there are hooks around that, by a worker. Called by
- * agent/rpc through sandbox.h. A start that fails in a hook ends the container.
+ * StartContainer as an operation: opens the gate immediately or, if there are hooks to run around
+ * that, in a worker. Called by agent/rpc through sandbox.h. A hook that fails ends the container.
  */
 #include "agent/container/launch/launch.h"
 #include "agent/sandbox/sandbox_op.h"
@@ -11,7 +11,8 @@
 #include "lib/log.h"
 
 struct start_op {
-	struct sandbox_op base; /* first */
+	/* Must be first. */
+	struct sandbox_op base;
 	struct launch_start start;
 };
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * StatsContainer as an operation: a worker reads the counters. It waits for no other work on the container, only for
- * another one of its kind. Called by agent/rpc through sandbox.h.
+ * StatsContainer as an operation: a worker reads the counters. It waits only for earlier
+ * StatsContainer operations on the container, not for others. Called by agent/rpc through
+ * sandbox.h.
  */
 #include "agent/sandbox/sandbox_op.h"
 
@@ -17,20 +18,25 @@
 
 #define STATS_JOB_MS 10000
 
-/* Records in a message: far below what one takes. */
+/* Records in a message, far below the limit of its size. */
 #define RECORDS_PER_MESSAGE 256
 
 enum stats_msg {
-	STATS_MSG_RECORDS = 1, /* payload: struct stat_record[] */
+	/* payload: struct stat_record[] */
+	STATS_MSG_RECORDS = 1,
 };
 
 struct stats_op {
-	struct sandbox_op base; /* first */
-	struct stats *out;      /* the caller's, who is there if somebody waits for this */
+	/* Must be first. */
+	struct sandbox_op base;
+	/* Belongs to the caller; valid while the caller waits. */
+	struct stats *out;
 	struct stats read;
-	char *container; /* its id */
+	/* The container's id. */
+	char *container;
 	char *cgroup_path;
-	int net; /* the container's network namespace; -1: the guest's */
+	/* The container's network namespace; -1: the guest's. */
+	int net;
 };
 
 static void
@@ -56,7 +62,7 @@ stats_work(struct worker *w, void *arg, struct error *err)
 	if (fd >= 0 && cgroup_stats_read(fd, &s, err) < 0)
 		return -1;
 	if (op->net >= 0 && setns(op->net, CLONE_NEWNET) < 0)
-		return error_sys(err, "join the network namespace");
+		return error_sys(err, "failed to join the network namespace");
 	if (net_stats_read(roots->proc, &s, err) < 0)
 		return -1;
 	for (size_t i = 0; i < s.n; i += RECORDS_PER_MESSAGE) {
@@ -78,7 +84,7 @@ stats_take_records(struct job *job, const struct job_message *m, void *data, str
 
 	(void)job;
 	if (m->size % sizeof(*s->list) || s->n + n > STATS_MAX)
-		return error_set(err, ERROR_INTERNAL, "a worker sent %zu bytes of statistics",
+		return error_set(err, ERROR_INTERNAL, "invalid statistics message of %zu bytes",
 				 m->size);
 	list = realloc(s->list, (s->n + n) * sizeof(*list));
 	if (!list)
@@ -109,7 +115,7 @@ on_stats_done(struct sandbox_op *base, const struct error *err)
 
 static const struct sandbox_job stats_job = {
 	.ops = {
-		.name = "container statistics",
+		.name = "read container statistics",
 		.work = stats_work,
 		.messages = stats_messages,
 		.n_messages = ARRAY_LEN(stats_messages),
@@ -118,9 +124,9 @@ static const struct sandbox_job stats_job = {
 	.deadline_ms = STATS_JOB_MS,
 };
 
-/* What is needed of the container, which may be removed meanwhile. */
+/* Copies what the worker needs: the container may be removed while it runs. */
 static int
-take_container(struct stats_op *op, struct error *err)
+stats_take_container(struct stats_op *op, struct error *err)
 {
 	const struct container *c =
 		sandbox_container(op->base.s, op->container, CONTAINER_CALL_STATS, err);
@@ -133,7 +139,7 @@ take_container(struct stats_op *op, struct error *err)
 	if (c->ns[NS_NET] < 0)
 		return 0;
 	op->net = fcntl(c->ns[NS_NET], F_DUPFD_CLOEXEC, 3);
-	return op->net < 0 ? error_sys(err, "keep the network namespace") : 0;
+	return op->net < 0 ? error_sys(err, "failed to duplicate the network namespace") : 0;
 }
 
 static enum op_outcome
@@ -142,7 +148,7 @@ stats_run(struct op *base, struct error *err)
 	struct stats_op *op = (struct stats_op *)base;
 	const struct roots *roots = op->base.s->parts.roots;
 
-	if (take_container(op, err) < 0)
+	if (stats_take_container(op, err) < 0)
 		return OP_FAILED;
 	keep_fd(&op->base.keep, roots->cgroup);
 	keep_fd(&op->base.keep, roots->proc);
@@ -151,7 +157,7 @@ stats_run(struct op *base, struct error *err)
 }
 
 static const struct op_class stats_class = {
-	.name = "container statistics",
+	.name = "read container statistics",
 	.run = stats_run,
 	.abort = sandbox_op_abort,
 	.free = stats_free,
@@ -167,10 +173,10 @@ sandbox_container_stats(struct sandbox *s, const char *id, struct stats *out, op
 	*out = (struct stats){ 0 };
 	if (!sandbox_find(s, id))
 		return error_no_container(err, id);
-	/* a queue of its own: no container's id has a slash */
+	/* The slash gives the operation its own queue: a container's id cannot contain one. */
 	if (asprintf(&key, "%s/stats", id) < 0) {
 		key = NULL;
-		return error_nomem(err, stats_class.name);
+		return error_nomem(err, "reading statistics");
 	}
 	op = sandbox_op_new(s, &stats_class, key, sizeof(*op), err);
 	if (!op)
@@ -180,7 +186,7 @@ sandbox_container_stats(struct sandbox *s, const char *id, struct stats *out, op
 	op->container = strdup(id);
 	if (!op->container) {
 		stats_free(&op->base.op);
-		return error_nomem(err, stats_class.name);
+		return error_nomem(err, "reading statistics");
 	}
 	return sandbox_op_submit(&op->base, done, data, pending, err);
 }

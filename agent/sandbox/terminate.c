@@ -1,16 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * SIGTERM to a container's first process. If that is the first process of a pid namespace, the kernel drops the signal
- * when it has neither a handler nor is blocked, and the container would run on: it gets SIGKILL then, and only then.
+ * Sends SIGTERM to a container's first process. If that is process 1 of a pid namespace and neither
+ * handles nor blocks the signal, the kernel drops it, and the container would continue to run: only
+ * then does the process get SIGKILL instead. By the state of the process:
  *
- *   has a handler, ignores it, or is not process 1    SIGTERM
- *   blocked: signalfd(2), sigwait(3), or just a fork  looks again, up to TERMINATE_LOOKS times; then SIGTERM
- *   not blocked, but runs                             the same; then SIGKILL
- *   not blocked, and sleeps                           SIGTERM; SIGKILL if the kernel has dropped it
+ *   handles or ignores SIGTERM, or is not process 1     SIGTERM
+ *   blocks it (signalfd(2), sigwait(3), or in a fork)   checks up to TERMINATE_LOOKS times more,
+ *                                                       then SIGTERM
+ *   does not block it, and runs                         the same, then SIGKILL
+ *   does not block it, and sleeps                       SIGTERM; SIGKILL if that was dropped
  *
- * The last row is there since the kernel takes signals out of the mask of blocked ones while a thread waits for them
- * in sigtimedwait(2): the mask alone cannot tell such a process from one without a handler. But a signal that is not
- * dropped wakes the thread up, and that can be seen. Loop side: reads only files of procfs that never wait.
+ * The last row exists because the kernel unblocks the signals that a thread waits for in
+ * sigtimedwait(2), so the mask alone does not distinguish such a process from one without a
+ * handler. A signal that is not dropped wakes the thread up, which shows in its counters of context
+ * switches. Loop side: reads only files of procfs that do not block.
  */
 #include "agent/sandbox/sandbox_internal.h"
 
@@ -30,20 +33,28 @@
 #define TERMINATE_LOOK_MS 10
 #define TERMINATE_LOOKS   5
 
-/* Threads of a process that are examined; what has more of them has handlers. */
+/* The number of threads that are examined. A program with more threads is expected to handle
+ * SIGTERM. */
 #define TERMINATE_THREADS_MAX 256
 
-/* What /proc/<pid>/status tells of one thread (proc_pid_status(5)). */
+/* The state of one thread as read from its status file in procfs (proc_pid_status(5)). */
 struct term_view {
-	bool is_init;         /* process 1 of its pid namespace */
-	bool sleeps;          /* and waits for an event */
-	bool heeds;           /* has a handler, or ignores it: the whole process */
-	bool blocks;          /* this thread */
-	bool pending;         /* for this thread, or for the process */
-	char switches[2][24]; /* how often it has been on a processor */
+	/* The process is process 1 of its pid namespace. */
+	bool is_init;
+	/* The thread waits for an event (interruptible sleep). */
+	bool sleeps;
+	/* The process has a handler for SIGTERM, or ignores it. */
+	bool heeds;
+	/* The thread has SIGTERM blocked. */
+	bool blocks;
+	/* SIGTERM is pending for the thread or for the process. */
+	bool pending;
+	/* The thread's counters of voluntary and involuntary context switches. */
+	char switches[2][24];
 };
 
-/* The value of a line "name:\tvalue", up to its end. False: there is no such line, or it is too long. */
+/* Copies the value of a line "name:\tvalue". Returns false if there is no such line, or it is too
+ * long. */
 static bool
 term_field(const char *status, const char *name, char *out, size_t size)
 {
@@ -72,11 +83,11 @@ term_mask_has(const char *status, const char *name)
 	       (mask >> (SIGTERM - 1) & 1) != 0;
 }
 
-/* False: it cannot be told, for example since the process has ended. */
+/* Reads the state of a thread. Returns false if that fails, for example because it has ended. */
 static bool
 term_look(int proc, const char *path, struct term_view *v)
 {
-	/* a list of groups comes before the masks */
+	/* The list of groups, which may be long, comes before the masks. */
 	char status[16384], word[256];
 	const char *last;
 
@@ -87,7 +98,7 @@ term_look(int proc, const char *path, struct term_view *v)
 	    !term_field(status, "\nnonvoluntary_ctxt_switches:", v->switches[1],
 			sizeof(v->switches[1])))
 		return false;
-	/* one number for each pid namespace that it is in, the innermost last */
+	/* One number for each pid namespace of the process, the innermost last. */
 	last = term_field(status, "\nNSpid:", word, sizeof(word)) ? strrchr(word, '\t') : NULL;
 	v->is_init = last && strcmp(last, "\t1") == 0;
 	v->sleeps = term_field(status, "\nState:", word, sizeof(word)) && *word == 'S';
@@ -97,8 +108,9 @@ term_look(int proc, const char *path, struct term_view *v)
 	return true;
 }
 
-/* Was a signal that was sent between two views of a sleeping thread dropped? It had made the thread runnable before
- * the call that sent it returned. What woke the thread up for another reason counts as the signal. */
+/* Returns whether a signal sent to a sleeping thread after `before` was dropped. Otherwise it has
+ * made the thread runnable before the call that sent it returned. A wake-up for another reason is
+ * taken for the signal. */
 static bool
 term_was_dropped(const struct term_view *before, int proc, const char *path)
 {
@@ -109,8 +121,8 @@ term_was_dropped(const struct term_view *before, int proc, const char *path)
 	       strcmp(before->switches[1], after.switches[1]) == 0;
 }
 
-/* The signal was dropped for the process as a whole, for which its first thread decides: is there another thread that
- * waits for it and takes it? */
+/* Returns whether a thread other than the first takes the signal in sigtimedwait(2). The kernel has
+ * dropped the signal for the process as a whole, which the first thread's mask decides. */
 static bool
 term_reaches_thread(const struct process *p)
 {
@@ -133,7 +145,7 @@ term_reaches_thread(const struct process *p)
 		if (!parse_u32(d->d_name, &tid) || (pid_t)tid == p->pid)
 			continue;
 		(void)snprintf(path, sizeof(path), "%u/status", tid);
-		/* one that has blocked it all along is a worker that leaves signals to others */
+		/* A thread that blocks the signal leaves it to other threads. */
 		if (!term_look(dirfd(dir), path, &v) || v.blocks || !v.sleeps ||
 		    sys_tgkill(p->pid, (pid_t)tid, SIGTERM) < 0)
 			continue;
@@ -143,10 +155,12 @@ term_reaches_thread(const struct process *p)
 	return reached;
 }
 
-/* What is to be done now, with the signal if it is to be sent. */
+/* What to do next, and with which signal. */
 enum term_verdict {
-	TERM_DONE,  /* it was sent, and was not dropped */
-	TERM_AGAIN, /* nothing was sent: another look may tell more */
+	/* SIGTERM was sent and not dropped. */
+	TERM_DONE,
+	/* Nothing was sent; look again later. */
+	TERM_AGAIN,
 	TERM_SEND,
 	TERM_KILL,
 	TERM_FAILED,
@@ -211,7 +225,8 @@ term_step(struct process *p, struct error *err)
 int
 sandbox_terminate(const struct sandbox *s, struct process *p, struct error *err)
 {
-	/* one that is under way already: a signal is not queued twice */
+	/* An earlier SIGTERM is still being handled; like a pending signal, it is not queued
+	 * twice. */
 	if (p->term.timer)
 		return 0;
 	p->term.proc = s->parts.roots->proc;

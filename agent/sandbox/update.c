@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * UpdateContainer as an operation: a worker that writes the new limits. Called by agent/rpc through sandbox.h. A write
- * that fails puts back what was there; a worker that is killed at its deadline cannot.
+ * UpdateContainer as an operation: a worker writes the new limits. Called by agent/rpc through
+ * sandbox.h. If a write fails, the former limits are restored; a worker that is killed at its
+ * deadline cannot do that.
  */
 #include "agent/sandbox/sandbox_op.h"
 
@@ -14,16 +15,19 @@
 #include "agent/cgroup/limits.h"
 #include "lib/cleanup.h"
 
-/* The kernel takes memory back that is over a new limit before the write returns. */
+/* Before a write returns, the kernel reclaims the memory that is over a new limit. */
 #define UPDATE_JOB_MS 60000
 
 enum update_msg {
-	UPDATE_MSG_DEVICES = 1, /* payload: uint32_t, the id of the new rules */
+	/* payload: uint32_t, the id of the new program */
+	UPDATE_MSG_DEVICES = 1,
 };
 
 struct update_op {
-	struct sandbox_op base; /* first */
-	uint8_t *packed; /* the resources, for the worker: the call may be gone before it starts */
+	/* Must be first. */
+	struct sandbox_op base;
+	/* The packed resources for the worker: the call may end before the worker starts. */
+	uint8_t *packed;
 	size_t packed_size;
 };
 
@@ -36,7 +40,8 @@ update_free(struct op *base)
 	sandbox_op_free(base);
 }
 
-/* The rules first, since the former ones can always be put back. *program is what is attached. */
+/* Replaces the device rules before the limits are written, since the former rules can always be
+ * restored. *program is the id of the attached program. */
 static int
 update_devices(const struct update_op *op, int fd, const Grpc__LinuxResources *r, uint32_t *program,
 	       struct error *err)
@@ -66,8 +71,9 @@ update_work(struct worker *w, void *arg, struct error *err)
 		return error_nomem(err, "unpacking resources");
 	fd = cgroup_open(root, op->base.c->cgroup_path);
 	if (fd < 0)
-		return error_sys(err, "open cgroup %s", op->base.c->cgroup_path);
-	/* hosts send the rules of the whole spec again, in numbers that are other devices' here */
+		return error_sys(err, "failed to open cgroup %s", op->base.c->cgroup_path);
+	/* Hosts resend the rules of the spec, whose device numbers belong to other devices in the
+	 * guest. */
 	if (r->n_devices == 0 || op->base.c->renumbered)
 		return cgroup_limits_update(fd, root, r, err);
 	former = cgroup_devices_hold(program);
@@ -116,7 +122,7 @@ update_run(struct op *base, struct error *err)
 		return OP_FAILED;
 	if (roots->cgroup < 0) {
 		error_set(err, ERROR_FAILED_PRECONDITION,
-			  "container %s has no limits: the guest has no cgroups", op->base.id);
+			  "container %s cannot be limited: the guest has no cgroups", op->base.id);
 		return OP_FAILED;
 	}
 	keep_fd(&op->base.keep, roots->cgroup);

@@ -247,7 +247,7 @@ last_words(struct harness *h)
 	CHECK(h, unlink(path) == 0 && symlink("/etc/passwd", path) == 0, "%s", strerror(errno));
 	expect_refusal(h, "GetDiagnosticData", &q, ERROR_INTERNAL, "ymbolic link");
 	CHECK(h, unlink(path) == 0 && mkfifo(path, 0600) == 0, "%s", strerror(errno));
-	expect_refusal(h, "GetDiagnosticData", &q, ERROR_FAILED_PRECONDITION, "no regular file");
+	expect_refusal(h, "GetDiagnosticData", &q, ERROR_FAILED_PRECONDITION, "not a regular file");
 	CHECK(h, unlink(path) == 0, "%s", strerror(errno));
 	expect_words(h, "w1", "", 0);
 	CHECK(h, remove_container(h, "w1", &err) == 0, "%s", err.msg);

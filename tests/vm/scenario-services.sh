@@ -90,7 +90,7 @@ last_words()
 		one sayer /run/kata-containers/sandbox/words /last-words 'printf it-ended-\\\\377-badly >/last-words' || return 1
 	rpc GetDiagnosticData '{"log_type":"termination_log","container_id":"sayer"}' | tee /dev/stderr |
 		grep -q "$(printf '"data": "it-ended-\357\277\275-badly"')" || return 1
-	says 'no regular file' rpc GetDiagnosticData '{"log_type":"termination_log","container_id":"maker"}' &&
+	says 'not a regular file' rpc GetDiagnosticData '{"log_type":"termination_log","container_id":"maker"}' &&
 		says 'container nobody not found' rpc GetDiagnosticData '{"log_type":"termination_log","container_id":"nobody"}' &&
 		says 'no mount' rpc GetDiagnosticData '{"log_type":"termination_log","container_id":"main"}' &&
 		rpc RemoveContainer '{"container_id":"maker"}' && rpc RemoveContainer '{"container_id":"sayer"}'

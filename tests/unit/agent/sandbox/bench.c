@@ -74,7 +74,7 @@ bench_release(struct bench *b)
 	close(b->roots.proc);
 	close(b->roots.run);
 	CHECK(rmdir(b->dir) == 0);
-	/* The link took one that was there before. */
+	/* The link has taken over an fd that was opened before. */
 	CHECK(count_fds() == b->fds_before - 1);
 }
 
@@ -132,7 +132,8 @@ submit_create(struct bench *b, const char *id, const char *how, struct result *r
 	grpc__spec__init(&r->spec);
 	r->spec.process = &r->process;
 	r->spec.hostname = (char *)(uintptr_t)how;
-	r->spec.version = (char *)(uintptr_t)how; /* of these two only this one is kept */
+	/* A result stores only this member of the spec. */
+	r->spec.version = (char *)(uintptr_t)how;
 	r->outcome = sandbox_create_container(b->s, &request, on_done, r, &r->pending, &r->err);
 }
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A sandbox with real jobs and processes, but a made-up worker side (fakelaunch.h), in a forked "agent". */
+/* A sandbox with real jobs and processes but a fake worker side (fakelaunch.h), in a forked
+ * "agent". */
 #pragma once
 
 #include <stdio.h>
@@ -12,7 +13,7 @@
 #include "tests/support/fakeinit.h"
 #include "tests/unit/agent/sandbox/fakelaunch.h"
 
-/* In the agent, where Criterion's own checks do not work. */
+/* An assertion for the forked agent, where Criterion's do not work. */
 #define CHECK(what)                                                                \
 	do {                                                                       \
 		if (!(what)) {                                                     \
@@ -33,13 +34,13 @@ struct bench {
 	int fds_before;
 };
 
-/* One operation that the test has submitted. */
+/* An operation that the test has submitted. */
 struct result {
 	int ended;
 	struct error err;
 	enum op_outcome outcome;
 	struct pending *pending;
-	/* What the request points to. */
+	/* The messages that the request points to. */
 	Grpc__Spec spec;
 	Grpc__Process process;
 	char *args[1];
@@ -57,22 +58,23 @@ struct result {
 	} while (0)
 
 struct waiter {
-	struct process_waiter waiter; /* first */
+	/* Must be first. */
+	struct process_waiter waiter;
 	int ended, status;
 	struct error err;
 };
 
-/* Nothing is left behind when bench_release() returns, or the test fails. */
+/* Sets up a bench. bench_release() fails the test if anything is left behind. */
 void bench_init(struct bench *b, int init_fd);
 void bench_release(struct bench *b);
-/* Until the operation has ended, 20 s at most. */
 /* The op_done_fn of a struct result. */
 void on_done(const struct error *err, void *data);
 
 void finish(struct bench *b, struct result *r);
-/* Each submit_* fills *r in; what ends at once has outcome OP_DONE or OP_FAILED. */
+/* Each submit_* function fills in *r; an operation that has ended already has the outcome OP_DONE
+ * or OP_FAILED. */
 void submit_sandbox(struct bench *b, const char *hostname, struct result *r);
-/* The others run the loop until it is done. */
+/* The other functions run the loop until the operation has ended. */
 void make_sandbox(struct bench *b);
 void submit_create(struct bench *b, const char *id, const char *how, struct result *r);
 enum error_code create(struct bench *b, const char *id, const char *how);
@@ -84,7 +86,7 @@ void submit_remove(struct bench *b, const char *id, uint32_t timeout, struct res
 enum error_code removed(struct bench *b, const char *id);
 /* The `done` of a struct waiter. */
 void waited(struct process_waiter *w, int status, const struct error *err);
-/* The exit code of a process. */
+/* Waits for a process. Returns its exit code. */
 int wait_for(struct bench *b, const char *id, const char *exec_id);
-/* Runs body in the agent; the test fails if it does, or if a process is left behind. */
+/* Runs `body` in the forked agent. The test fails if that fails or leaves a process behind. */
 void in_agent(fakeinit_body *body);

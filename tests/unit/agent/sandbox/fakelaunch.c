@@ -20,10 +20,12 @@
 #include "lib/sys.h"
 
 struct child {
-	int gate; /* -1: goes at once */
+	/* -1: does not wait for a gate. */
+	int gate;
 	const int *stdio;
 	const char *says;
-	bool waits; /* for the end of its stdin */
+	/* Waits for the end of its stdin. */
+	bool waits;
 	int exit_code;
 };
 
@@ -41,7 +43,7 @@ child_run(const struct child *child)
 	_exit(child->exit_code);
 }
 
-/* A child of the fake init that waits until the agent knows it. */
+/* Forks a child of the fake init that waits until the agent has been told its pid. */
 static pid_t
 child_start(struct worker *w, const struct child *child, struct error *err)
 {

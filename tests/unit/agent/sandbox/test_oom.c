@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* OOM kills on their way to who asks: counted, in turn, kept when the container goes. The counters are made up: this
- * program's cgroup_oom_kills() takes the place of the guest library's. */
+/* Delivery of OOM kills: counted, in turn, kept after the container is removed. The counters are
+ * synthetic: this program's cgroup_oom_kills() replaces the agent's. */
 #include <criterion/criterion.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -13,7 +13,8 @@
 #include "lib/cleanup.h"
 
 struct taker {
-	struct oom_waiter w; /* first */
+	/* Must be first. */
+	struct oom_waiter w;
 	int ended;
 	char id[64];
 	struct error err;
@@ -41,7 +42,7 @@ tear_down(void)
 
 TestSuite(oom_events, .init = set_up, .fini = tear_down);
 
-/* What memory.events of the source whose fd it is would say; one for each fd. */
+/* The synthetic counter in memory.events, indexed by the source's fd. */
 static uint64_t kills_of[1024];
 
 int
@@ -51,7 +52,7 @@ cgroup_oom_kills(int fd, uint64_t *kills)
 	return kills_of[fd] == UINT64_MAX ? -1 : 0;
 }
 
-/* A container; its fd is one that can be watched. */
+/* Watches a container with a pollable fd. */
 static struct oom_source *
 watch(const char *id, uint64_t seen, int *fd)
 {
@@ -88,7 +89,7 @@ take(struct taker *t)
 	return oom_take(&events, &t->w, t->id, sizeof(t->id), &err) == 0;
 }
 
-/* Kills of before it was watched are nobody's business; each of those after it is told once. */
+/* Kills before the watch are ignored; each later one is delivered once. */
 Test(oom_events, each_once)
 {
 	struct taker first, second, third;
@@ -103,19 +104,19 @@ Test(oom_events, each_once)
 	oom_check(s);
 	cr_expect_eq(first.ended, 1);
 	cr_expect_str_eq(first.id, "c1");
-	cr_expect(take(&second), "the other kill had to wait for somebody");
+	cr_expect(take(&second), "the second kill was not kept");
 	cr_expect_str_eq(second.id, "c1");
 	cr_expect_not(take(&third));
 	pending_cancel(&(struct pending *){ &third.w.pending });
 	kills_of[fd] = 8;
 	oom_check(s);
 	cr_expect_eq(third.ended, 0);
-	cr_expect(take(&second), "not lost with the one who went away");
+	cr_expect(take(&second), "the kill was lost with the cancelled waiter");
 	oom_unwatch(s);
 }
 
-/* Each event goes to one; who waits first is told first. */
-Test(oom_events, several_wait)
+/* Each kill goes to one waiter, in the order in which they arrived. */
+Test(oom_events, several_waiters)
 {
 	struct taker t[3];
 	struct oom_source *s;
@@ -133,7 +134,7 @@ Test(oom_events, several_wait)
 	oom_unwatch(s);
 }
 
-/* A container with many kills does not keep the others' from being told. */
+/* A container with many kills does not hold up those of others. */
 Test(oom_events, in_turn)
 {
 	struct oom_source *a, *b;
@@ -158,7 +159,7 @@ Test(oom_events, in_turn)
 	oom_unwatch(b);
 }
 
-/* What a removed container leaves is there to be taken, the last look included. */
+/* Kills of a removed container remain available, including those found by the last check. */
 Test(oom_events, removed)
 {
 	struct oom_source *s;
@@ -177,7 +178,7 @@ Test(oom_events, removed)
 	cr_expect(list_is_empty(&events.sources));
 }
 
-/* Nobody asks, for ever: the oldest are forgotten. */
+/* Without callers, the oldest removed containers are dropped. */
 Test(oom_events, bounded)
 {
 	struct taker t;
@@ -197,7 +198,7 @@ Test(oom_events, bounded)
 	cr_expect_str_eq(t.id, "c200");
 }
 
-/* The cgroup is gone before the container is. */
+/* The cgroup disappears before the container. */
 Test(oom_events, gone)
 {
 	struct oom_source *s;
@@ -227,7 +228,7 @@ Test(oom_events, end)
 	}
 }
 
-Test(oom_events, only_so_many_wait)
+Test(oom_events, limit_of_waiters)
 {
 	static struct taker t[OOM_WAITERS_MAX + 1];
 	struct error err = ERROR_INIT;
@@ -239,7 +240,7 @@ Test(oom_events, only_so_many_wait)
 	cr_expect_eq(err.code, ERROR_RESOURCE_EXHAUSTED);
 	pending_cancel(&(struct pending *){ &t[OOM_WAITERS_MAX].w.pending });
 	pending_cancel(&(struct pending *){ &t[0].w.pending });
-	cr_expect_not(take(&t[0]), "one has gone");
+	cr_expect_not(take(&t[0]), "the new caller waits in place of the cancelled one");
 	for (size_t i = 0; i < OOM_WAITERS_MAX; i++)
 		pending_cancel(&(struct pending *){ &t[i].w.pending });
 	cr_expect_eq(events.n_waiters, 0);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The sandbox's operations together: order, what hangs, execs, signals, and the end of everything. */
+/* The sandbox's operations together: their order, operations that hang, execs, signals, and
+ * DestroySandbox. */
 #include <criterion/criterion.h>
 #include <signal.h>
 #include <string.h>
@@ -19,7 +20,7 @@ body_order(int fd, void *data)
 	(void)data;
 	bench_init(&b, fd);
 	make_sandbox(&b);
-	/* All at once, as they may come on one connection. */
+	/* All submitted together, as on one connection. */
 	submit_create(&b, "c1", "quick", &made);
 	submit_start(&b, "c1", &started);
 	CHECK(made.outcome == OP_PENDING && started.outcome == OP_PENDING);
@@ -29,12 +30,12 @@ body_order(int fd, void *data)
 	submit_remove(&b, "c1", 0, &gone);
 	submit_create(&b, "c1", "quick", &again);
 	submit_remove(&b, "c1", 0, &late);
-	/* The later remove cancels what waits before it, not the earlier remove. */
+	/* The second removal aborts the operations waiting before it, but not the first removal. */
 	finish(&b, &late);
 	CHECK(gone.ended && gone.err.code == ERROR_OK);
 	CHECK(again.ended && again.err.code == ERROR_ABORTED);
 	CHECK(late.err.code == ERROR_INVALID_ARGUMENT);
-	/* A create behind a remove. */
+	/* A create queued after a removal. */
 	CHECK(create(&b, "c1", "quick") == ERROR_OK);
 	submit_remove(&b, "c1", 0, &gone);
 	submit_create(&b, "c1", "quick", &again);
@@ -65,11 +66,11 @@ body_hang(int fd, void *data)
 	submit_remove(&b, "c1", 1, &gone);
 	submit_remove(&b, "c1", 0, &patient);
 	CHECK(waiting.ended && waiting.err.code == ERROR_ABORTED);
-	/* Another container does not care. */
+	/* Another container is not affected. */
 	CHECK(create(&b, "c2", "quick") == ERROR_OK);
 	CHECK(removed(&b, "c2") == ERROR_OK);
 	CHECK(monotonic_ns() - before < 1000000000ull);
-	/* The caller's limit, then ours. */
+	/* First the caller's time limit passes, then the grace period. */
 	finish(&b, &gone);
 	CHECK(gone.err.code == ERROR_DEADLINE_EXCEEDED);
 	CHECK(strstr(gone.err.msg, TEXT_TIMER_EXPIRED));
@@ -87,7 +88,7 @@ body_hang(int fd, void *data)
 	return 0;
 }
 
-Test(order, what_hangs_is_abandoned_when_it_is_removed, .timeout = 60)
+Test(order, remove_aborts_hanging_operation, .timeout = 60)
 {
 	in_agent(body_hang);
 }
@@ -114,7 +115,7 @@ body_exec(int fd, void *data)
 	CHECK(r.err.code == ERROR_OK);
 	CHECK(same.err.code == ERROR_ALREADY_EXISTS);
 	CHECK(wait_for(&b, "c1", "e1") == 5);
-	/* Its status was taken: the name is free. */
+	/* Its status was read, so the exec id is free again. */
 	submit_exec(&b, "c1", "e1", "", &r);
 	finish(&b, &r);
 	CHECK(r.err.code == ERROR_OK);
@@ -123,7 +124,7 @@ body_exec(int fd, void *data)
 	finish(&b, &r);
 	CHECK(r.err.code == ERROR_INVALID_ARGUMENT && strstr(r.err.msg, "no such program"));
 	CHECK(!sandbox_process(b.s, "c1", "e2", CONTAINER_CALL_WAIT, &err));
-	/* While it hangs it has a name, but cannot be named. */
+	/* While an exec hangs, its id is taken, but not found. */
 	submit_exec(&b, "c1", "e3", "hang", &r);
 	CHECK(!sandbox_process(b.s, "c1", "e3", CONTAINER_CALL_WAIT, &err));
 	pending_cancel(&r.pending);
@@ -155,7 +156,7 @@ body_signals(int fd, void *data)
 	CHECK(p);
 	CHECK(sandbox_signal(b.s, p, 65, &err) == -1 && err.code == ERROR_INVALID_ARGUMENT);
 	CHECK(sandbox_signal(b.s, p, 0, &err) == 0);
-	/* It is in the pid namespace of the test, and not process 1 there: test_signal.c has those. */
+	/* The process is not process 1 of its pid namespace; test_signal.c covers those. */
 	CHECK(sandbox_signal(b.s, p, SIGTERM, &err) == 0);
 	CHECK(wait_for(&b, "c1", "") == 128 + SIGTERM);
 	CHECK(removed(&b, "c1") == ERROR_OK);
@@ -204,7 +205,7 @@ body_destroy(int fd, void *data)
 	CHECK(r.err.code == ERROR_OK);
 	CHECK(w.ended == 1 && w.status == 137);
 	CHECK(hung.ended == 1 && hung.err.code == ERROR_ABORTED);
-	/* The one that stays is left to the VM's end. */
+	/* The stubborn container is left behind. */
 	CHECK(sandbox_containers(b.s) == 1);
 	submit_sandbox(&b, "pod", &second);
 	CHECK(second.err.code == ERROR_FAILED_PRECONDITION);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Streams that are passed through: a real pump, real processes, a socket for the host's end. */
+/* Streams that are passed through, with a real splice worker, real processes, and sockets as the
+ * host's ends. */
 #include <criterion/criterion.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -13,7 +14,7 @@
 #include "lib/cleanup.h"
 #include "tests/unit/agent/sandbox/bench.h"
 
-/* The host's and the agent's end of three connections. */
+/* The host's and the agent's ends of three connections. */
 struct host {
 	int fd[3], ours[3];
 };
@@ -30,7 +31,7 @@ connect_host(struct host *h)
 	}
 }
 
-/* Bytes of a host's end until it is closed by the other side; the loop goes on meanwhile. */
+/* Reads from a host's end until the other side closes it, running the loop meanwhile. */
 static void
 read_to_end(struct bench *b, int fd, char *out, size_t size)
 {
@@ -88,7 +89,7 @@ body_through(int fd, void *data)
 	p = sandbox_process(b.s, "c1", "", CONTAINER_CALL_WAIT, &err);
 	CHECK(p);
 	CHECK(process_wait(p, &w.waiter, &status) == 1);
-	/* it ends once its stdin does; a call cannot write in between */
+	/* The process ends with its stdin; calls cannot write to it. */
 	CHECK(input_write(&p->stdio.in, &(struct stdio_write){ .len = 1 }, &err) == STDIO_FAILED);
 	CHECK(strstr(err.msg, "passed through"));
 	CHECK(output_read(&p->stdio.out, &(struct stdio_read){ .max = 9 }, &err) == STDIO_DONE);
@@ -107,7 +108,7 @@ body_through(int fd, void *data)
 	return 0;
 }
 
-Test(pass, both_ways_and_the_exit_behind_the_output)
+Test(pass, both_directions_and_exit_after_output)
 {
 	in_agent(body_through);
 }
@@ -132,7 +133,7 @@ body_failed(int fd, void *data)
 	return 0;
 }
 
-Test(pass, a_create_that_fails_hangs_up)
+Test(pass, failed_create_closes_streams)
 {
 	in_agent(body_failed);
 }
@@ -173,7 +174,7 @@ body_pump_dies(int fd, void *data)
 	finish(&b, &gone);
 	CHECK(gone.err.code == ERROR_OK);
 	UNTIL(&b, jobs_running(b.jobs) == 0);
-	/* the next one has a pump again */
+	/* The next container gets a new splice worker. */
 	create_with(&b, "quick", &second);
 	CHECK(start(&b, "c1") == ERROR_OK);
 	CHECK(wait_for(&b, "c1", "") == 3);
@@ -184,7 +185,7 @@ body_pump_dies(int fd, void *data)
 	return 0;
 }
 
-Test(pass, a_pump_that_dies_ends_its_streams_and_the_next_has_another)
+Test(pass, dead_splice_worker_is_replaced)
 {
 	in_agent(body_pump_dies);
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Containers that are held get their own limits back, in a worker of which only the system calls are synthetic. */
+/* Restoring the limits of held containers, in a worker with synthetic system calls. */
 #include <criterion/criterion.h>
 #include <errno.h>
 
@@ -8,7 +8,7 @@
 #include "agent/sandbox/sandbox_internal.h"
 #include "lib/log_event.h"
 
-/* errno of the next write of a limit, 0: it succeeds. */
+/* errno of the next write of a limit; 0: it succeeds. */
 static int failure;
 static uint64_t written;
 static int releases;
@@ -48,7 +48,8 @@ fake_log(struct worker *w, enum log_level level, const char *fmt, ...)
 	(void)w, (void)level, (void)fmt;
 }
 
-static int n_events; /* of containers that have their own limit again */
+/* The number of reported events of restored limits. */
+static int n_events;
 
 static void
 fake_event(struct worker *w, enum log_level level, const char *event,
@@ -62,7 +63,7 @@ fake_event(struct worker *w, enum log_level level, const char *event,
 	n_events++;
 }
 
-/* It takes the place of the guest library's. */
+/* Replaces the function of agent/cgroup. */
 #define pressure_is_over   fake_is_over
 #define pressure_set_limit fake_set_limit
 #define worker_send        fake_send
@@ -70,7 +71,7 @@ fake_event(struct worker *w, enum log_level level, const char *event,
 #define worker_event       fake_event
 #include "agent/sandbox/pressure.c"
 
-Test(sandbox_pressure, a_limit_that_cannot_be_taken_back_is_tried_again)
+Test(sandbox_pressure, failed_restore_is_retried)
 {
 	static char id[] = "web", path[] = "pods/web";
 	const struct roots roots = { -1, -1, -1, -1, -1, -1 };
@@ -91,7 +92,7 @@ Test(sandbox_pressure, a_limit_that_cannot_be_taken_back_is_tried_again)
 	cr_assert_eq(pressure_restore(NULL, &p, &err), 0);
 	cr_expect_eq(releases, 1);
 	cr_expect_eq(written, 5000);
-	/* its cgroup is being removed */
+	/* The cgroup is being removed. */
 	failure = ENOENT;
 	cr_assert_eq(pressure_restore(NULL, &p, &err), 0);
 	cr_expect_eq(releases, 2);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Queues of operations: order, independence of ids, aborting, cancelling, and that nothing is leaked. */
+/* Queues of operations: order, independence of ids, aborting, cancelling, and no leaks. */
 #include <criterion/criterion.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -10,8 +10,10 @@
 #include "lib/log.h"
 
 static struct op_queues queues;
-static char trace[256]; /* what has happened, in order */
-static int live;        /* operations that are not freed */
+/* The events so far, in order. */
+static char trace[256];
+/* The number of operations that are not freed. */
+static int live;
 
 struct step {
 	struct op op;
@@ -121,7 +123,7 @@ end(void)
 
 TestSuite(queue, .init = begin, .fini = end);
 
-Test(queue, an_outcome_at_once_is_returned_and_done_is_not_called)
+Test(queue, immediate_outcome_is_returned)
 {
 	cr_assert_eq(submit("c", "a", OP_DONE, &step_class, NULL), OP_DONE);
 	cr_assert_eq(submit("c", "b", OP_FAILED, &step_class, NULL), OP_FAILED);
@@ -144,7 +146,8 @@ Test(queue, one_id_in_order_of_arrival)
 	cr_assert_str_eq(trace, "ra da rb db rc dc rd fd ");
 }
 
-static char ids[64]; /* container ids of the contexts that operations ran in */
+/* The container ids of the log contexts that operations ran in. */
+static char ids[64];
 
 static enum op_outcome
 context_run(struct op *op, struct error *err)
@@ -164,8 +167,8 @@ static const struct op_class context_class = {
 	.free = step_free,
 };
 
-/* An operation that waited runs with the call that asked for it, not with the one whose end makes
- * room. */
+/* A queued operation runs in the log context of its own call, not of the call whose end starts
+ * it. */
 Test(queue, each_runs_in_the_context_of_its_call)
 {
 	struct log_context c = { .container_id = "first" };
@@ -187,7 +190,7 @@ Test(queue, each_runs_in_the_context_of_its_call)
 	cr_assert_eq(log_context_set(NULL), &c);
 }
 
-Test(queue, ids_side_by_side)
+Test(queue, ids_are_independent)
 {
 	struct op *a, *b;
 
@@ -199,7 +202,7 @@ Test(queue, ids_side_by_side)
 	cr_assert_str_eq(trace, "ra rb db da ");
 }
 
-Test(queue, aborting_what_waits_leaves_what_runs_and_what_stays)
+Test(queue, abort_waiting_spares_running_and_staying)
 {
 	struct op *a;
 	struct error why = ERROR_INIT;
@@ -215,7 +218,7 @@ Test(queue, aborting_what_waits_leaves_what_runs_and_what_stays)
 	cr_assert_str_eq(trace, "ra fb fe aa fa rs ds ");
 }
 
-Test(queue, a_running_one_is_aborted_once)
+Test(queue, running_op_is_aborted_once)
 {
 	struct op *a;
 	struct pending *p;
@@ -233,7 +236,7 @@ Test(queue, a_running_one_is_aborted_once)
 	cr_assert_str_eq(trace, "ra aa ");
 }
 
-Test(queue, waiting_ones_are_dropped_or_run_silently)
+Test(queue, cancelled_waiting_op_is_dropped_or_runs_silently)
 {
 	struct op *a, *b, *c;
 	struct pending *p, *q;
@@ -251,7 +254,7 @@ Test(queue, waiting_ones_are_dropped_or_run_silently)
 	cr_assert_str_eq(trace, "ra da rc ");
 }
 
-Test(queue, a_running_one_is_aborted_or_goes_on)
+Test(queue, cancelled_running_op_is_aborted_or_continues)
 {
 	struct op *a, *b;
 	struct pending *p, *q;
@@ -269,7 +272,7 @@ Test(queue, a_running_one_is_aborted_or_goes_on)
 	cr_assert_str_eq(trace, "ra rb aa ");
 }
 
-Test(queue, answered_early_and_goes_on)
+Test(queue, op_continues_after_an_early_answer)
 {
 	struct op *a;
 	struct pending *p;
@@ -279,7 +282,7 @@ Test(queue, answered_early_and_goes_on)
 	submit("c", "a", OP_PENDING, &step_class, &a);
 	op_answer(a, &why);
 	op_answer(a, &why);
-	/* its wait is over: nothing is left to cancel */
+	/* The call was answered: nothing is left to cancel. */
 	cr_assert_not(pending_is_wanted(&a->pending));
 	p = &a->pending;
 	pending_cancel(&p);
@@ -287,7 +290,7 @@ Test(queue, answered_early_and_goes_on)
 	cr_assert_str_eq(trace, "ra fa ");
 }
 
-/* A reply that cannot be sent ends its connection, and with it the other calls. */
+/* A reply that cannot be sent ends its connection, and with it the connection's other calls. */
 static struct pending *another;
 
 static void
@@ -298,7 +301,7 @@ cancel_another(const struct error *err, void *data)
 	pending_cancel(&another);
 }
 
-Test(queue, done_may_cancel_others_of_the_queue)
+Test(queue, done_may_cancel_other_ops)
 {
 	struct op *a, *b;
 
@@ -310,7 +313,7 @@ Test(queue, done_may_cancel_others_of_the_queue)
 	cr_assert_str_eq(trace, "ra ");
 }
 
-Test(queue, release_frees_without_calling_anybody)
+Test(queue, release_calls_nothing)
 {
 	submit("c", "a", OP_PENDING, &step_class, NULL);
 	submit("c", "b", OP_DONE, &step_class, NULL);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Random sequences of calls on a few containers, some of them broken, some callers gone at any moment: every
- * operation ends once, and at the end nothing is left. The seed is printed by the test that fails.
+ * Random sequences of calls on a few containers, some of which are broken, with callers that cancel
+ * at random moments. Every operation ends once, and at the end nothing is left. A failed test
+ * prints its seed.
  */
 #include <criterion/criterion.h>
 #include <signal.h>
@@ -19,25 +20,29 @@ struct waiting {
 };
 
 struct reading {
-	struct stdio_read read; /* first */
+	/* Must be first. */
+	struct stdio_read read;
 	uint8_t memory[64];
 	bool used;
 };
 
 struct play {
 	struct bench b;
-	unsigned int state; /* of the generator */
+	/* The state of the random number generator. */
+	unsigned int state;
 	struct result results[STEPS];
-	bool hangs[STEPS]; /* must be given up by its caller */
+	/* The operation hangs until its caller cancels it. */
+	bool hangs[STEPS];
 	struct waiting waiting[PARKED];
 	struct reading reading[PARKED];
-	int refused[32]; /* by code: so that a run that does nothing is seen */
+	/* Failures by code, to detect a run that does nothing. */
+	int refused[32];
 	int succeeded;
 };
 
 static const char *const ids[CONTAINERS] = { "c1", "c2", "c3" };
 
-/* xorshift32: the same sequence everywhere. */
+/* xorshift32, so that a seed gives the same sequence everywhere. */
 static unsigned int
 roll(struct play *p, unsigned int n)
 {
@@ -102,7 +107,7 @@ read_somewhere(struct play *p, struct process *process)
 			  &r->read, &err) == STDIO_WAITS;
 }
 
-/* A call on a process, if there is one of that name. */
+/* Makes a call on a process, if one of that name exists. */
 static void
 touch_process(struct play *p, const char *id, unsigned int what)
 {
@@ -166,7 +171,7 @@ step(struct play *p, struct result *r, bool *hangs)
 	}
 }
 
-/* The caller of a pending operation goes away. */
+/* Cancels the wait for a pending operation. */
 static void
 lose_caller(struct result *r)
 {
@@ -217,7 +222,7 @@ body_random(int fd, void *data)
 	UNTIL(&p->b, jobs_running(p->b.jobs) == 0);
 	for (size_t i = 0; i < PARKED; i++)
 		CHECK(!p->waiting[i].used && !p->reading[i].used);
-	/* It has been through all of it. */
+	/* The sequence exercised successes as well as failures. */
 	CHECK(p->succeeded > STEPS / 20);
 	CHECK(p->refused[ERROR_INVALID_ARGUMENT] > 0 && p->refused[ERROR_ALREADY_EXISTS] > 0);
 	CHECK(p->refused[ERROR_FAILED_PRECONDITION] > 0 && p->refused[ERROR_ABORTED] > 0);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The sandbox's operations one by one: what they do, and that a failure at any stage leaves nothing. */
+/* The sandbox's operations one by one: their effects, and that a failure at any stage leaves
+ * nothing behind. */
 #include <criterion/criterion.h>
 #include <signal.h>
 #include <string.h>
@@ -22,7 +23,7 @@ body_sandbox(int fd, void *data)
 	finish(&b, &r);
 	CHECK(r.err.code == ERROR_INTERNAL && strstr(r.err.msg, "no namespaces today"));
 	CHECK(!sandbox_is_created(b.s));
-	/* One whose host has gone is as if it had never come. */
+	/* A cancelled CreateSandbox has no effect. */
 	submit_sandbox(&b, "hang", &r);
 	CHECK(r.outcome == OP_PENDING);
 	pending_cancel(&r.pending);
@@ -36,7 +37,7 @@ body_sandbox(int fd, void *data)
 	return 0;
 }
 
-Test(sandbox, is_made_once)
+Test(sandbox, is_created_once)
 {
 	in_agent(body_sandbox);
 }
@@ -71,7 +72,7 @@ body_life(int fd, void *data)
 	return 0;
 }
 
-Test(sandbox, a_container_from_create_to_remove)
+Test(sandbox, container_from_create_to_remove)
 {
 	in_agent(body_life);
 }
@@ -94,18 +95,18 @@ body_running(int fd, void *data)
 	p = sandbox_process(b.s, "c1", "", CONTAINER_CALL_WAIT, &err);
 	CHECK(p && process_wait(p, &w.waiter, &status) == 1);
 	submit_remove(&b, "c1", 0, &r);
-	/* Whoever waits still gets the code. */
+	/* The parked waiter still gets the exit code. */
 	finish(&b, &r);
 	CHECK(r.err.code == ERROR_OK);
 	CHECK(w.ended == 1 && w.status == 137);
-	/* A created one, too. */
+	/* The same for a container that was not started. */
 	CHECK(create(&b, "c1", "") == ERROR_OK);
 	CHECK(removed(&b, "c1") == ERROR_OK);
 	bench_release(&b);
 	return 0;
 }
 
-Test(sandbox, removing_what_runs_kills_it)
+Test(sandbox, remove_kills_running_container)
 {
 	in_agent(body_running);
 }
@@ -127,7 +128,7 @@ body_failures(int fd, void *data)
 	CHECK(wait_for(&b, "c1", "") == 137);
 	CHECK(start(&b, "c1") == ERROR_FAILED_PRECONDITION);
 	CHECK(removed(&b, "c1") == ERROR_OK);
-	/* The host goes away while it hangs. */
+	/* The call is cancelled while the launch hangs. */
 	submit_create(&b, "c1", "hang", &r);
 	CHECK(r.outcome == OP_PENDING);
 	pending_cancel(&r.pending);
@@ -137,7 +138,7 @@ body_failures(int fd, void *data)
 	return 0;
 }
 
-Test(sandbox, a_failed_create_leaves_nothing)
+Test(sandbox, failed_create_leaves_nothing)
 {
 	in_agent(body_failures);
 }
@@ -169,14 +170,15 @@ body_storage(int fd, void *data)
 	return 0;
 }
 
-Test(sandbox, a_storage_that_cannot_be_had)
+Test(sandbox, unavailable_storage)
 {
 	in_agent(body_storage);
 }
 
 /* ---- the shared pid namespace ---- */
 
-static char refusal[ERROR_MSG_MAX]; /* of the last one that was refused */
+/* The message of the last refused create. */
+static char refusal[ERROR_MSG_MAX];
 
 static enum error_code
 create_sharing(struct bench *b, const char *id)
@@ -207,12 +209,12 @@ body_pidns(int fd, void *data)
 	make_sandbox(&b);
 	CHECK(create_sharing(&b, "c1") == ERROR_OK);
 	CHECK(create_sharing(&b, "c2") == ERROR_OK);
-	/* It ends with the first container's init ... */
+	/* The namespace ends with the first container's init ... */
 	p = sandbox_process(b.s, "c1", "", CONTAINER_CALL_SIGNAL, &err);
 	CHECK(p && sandbox_signal(b.s, p, SIGKILL, &err) == 0);
 	CHECK(wait_for(&b, "c1", "") == 137);
 	CHECK(create_sharing(&b, "c3") == ERROR_FAILED_PRECONDITION);
-	/* ... and there is no new one until all who knew it are gone. */
+	/* ... and no new one is made until all containers are removed. */
 	CHECK(removed(&b, "c1") == ERROR_OK);
 	CHECK(create_sharing(&b, "c3") == ERROR_FAILED_PRECONDITION);
 	CHECK(strstr(refusal, TEXT_NO_SANDBOX_PIDNS));
@@ -223,7 +225,7 @@ body_pidns(int fd, void *data)
 	return 0;
 }
 
-Test(sandbox, one_pid_namespace_for_those_that_ask)
+Test(sandbox, shared_pid_namespace)
 {
 	in_agent(body_pidns);
 }
@@ -270,7 +272,7 @@ body_cgroups(int fd, void *data)
 	return 0;
 }
 
-Test(sandbox, no_container_inside_another_ones_cgroup)
+Test(sandbox, overlapping_cgroups_are_refused)
 {
 	in_agent(body_cgroups);
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * SIGTERM to the init of a pid namespace, which the kernel drops unless it is handled in some way. Real processes.
- * Whoever would handle it must get it, however it waits; who would not must end by SIGKILL.
+ * SIGTERM to the init of a pid namespace, which the kernel drops unless the init handles or blocks
+ * it. With real processes: those that handle the signal must get it, however they wait for it; the
+ * others must be ended by SIGKILL.
  */
 #include <criterion/criterion.h>
 #include <fcntl.h>
@@ -72,7 +73,7 @@ unblock(void)
 	block_sigterm(SIG_UNBLOCK);
 }
 
-/* What a program does that ends in order: it no longer needs the signal blocked. */
+/* Exits in an orderly way: unblocks the signal first. */
 _Noreturn static void
 end_in_order(void)
 {
@@ -81,7 +82,7 @@ end_in_order(void)
 	_exit(0);
 }
 
-/* One that waits for a signal, and for no more than ms (0: without an end) at a time. */
+/* Waits for a signal, at most ms at a time (0: no limit). */
 static void
 wait_for_signal(int sig, int ms)
 {
@@ -173,7 +174,8 @@ init_waits_in_ppoll(void)
 	end_in_order();
 }
 
-/* A thread that shares all with its maker, also what the C library keeps of threads: it makes system calls only. */
+/* A thread that also shares the C library's thread data with its creator, so it makes only system
+ * calls. */
 static int
 thread_waits(void *arg)
 {
@@ -212,7 +214,7 @@ init_unblocks_beside_a_thread_that_waits(void)
 	init_sleeps();
 }
 
-/* The init of a pid namespace, or an ordinary process, that has blocked SIGTERM at first. */
+/* Starts the init of a pid namespace, or an ordinary process, with SIGTERM blocked. */
 static void
 start_process(uint64_t flags, void (*run)(void))
 {
@@ -236,7 +238,8 @@ start_process(uint64_t flags, void (*run)(void))
 	(void)close(ready[1]);
 }
 
-/* Runs the loop until the process has ended: its status, or -1 if it lives on. */
+/* Runs the loop until the process has ended. Returns its status, or -1 if it is still alive after a
+ * while. */
 static int
 run_until_end(int ms)
 {
@@ -252,7 +255,8 @@ run_until_end(int ms)
 	return -1;
 }
 
-/* Sends SIGTERM once it is as `run` says, and returns what it ends with, as a host is told. */
+/* Sends SIGTERM when the process is in the state of `run`. Returns the exit code that a host
+ * gets. */
 static int
 terminate(uint64_t flags, void (*run)(void))
 {
@@ -263,7 +267,7 @@ terminate(uint64_t flags, void (*run)(void))
 	(void)poll(NULL, 0, 100);
 	cr_assert_eq(sandbox_signal(s, c->init, SIGTERM, &err), 0, "%s", err.msg);
 	status = run_until_end(5000);
-	cr_assert_neq(status, -1, "it lives on");
+	cr_assert_neq(status, -1, "the process is still alive");
 	return process_exit_code(status);
 }
 
@@ -314,7 +318,7 @@ not_an_init_that_runs(void)
 }
 TERMINATES(not_an_init_that_runs, 0, 143)
 
-Test(signal, init_that_blocks_it_for_a_moment_ends)
+Test(signal, init_that_blocks_it_briefly_ends)
 {
 	struct error err = ERROR_INIT;
 	int status;
@@ -326,14 +330,14 @@ Test(signal, init_that_blocks_it_for_a_moment_ends)
 		  status);
 }
 
-Test(signal, init_that_goes_on_blocking_it_is_left_alone)
+Test(signal, init_that_keeps_blocking_it_is_left_alone)
 {
 	struct error err = ERROR_INIT;
 
 	start_process(CLONE_NEWPID, init_sleeps);
 	cr_assert_eq(sandbox_signal(s, c->init, SIGTERM, &err), 0, "%s", err.msg);
 	cr_assert_eq(run_until_end(500), -1);
-	cr_assert_null(c->init->term.timer, "it is looked at forever");
+	cr_assert_null(c->init->term.timer, "the timer is still armed");
 	cr_assert_eq(sandbox_signal(s, c->init, SIGKILL, &err), 0, "%s", err.msg);
 	cr_assert(run_until_end(5000) >= 0);
 }
