@@ -10,22 +10,26 @@
 #include "lib/cleanup.h"
 #include "lib/log.h"
 
-/* Far below what one message takes. */
+/* The bytes of output in a message, far below the limit of its size. */
 #define PIECE_MAX (32u << 10)
 
 enum calljob_msg {
-	CALLJOB_MSG_OUTPUT = 1, /* payload: bytes */
+	/* payload: bytes */
+	CALLJOB_MSG_OUTPUT = 1,
 };
 
 struct calljob {
-	struct call *call; /* gone once it is no longer pending */
+	/* Valid while `pending` is pending. */
+	struct call *call;
 	struct pending pending;
 	const struct calljob_class *class;
 	struct job_ops ops;
 	struct job *job;
 	struct buf output;
-	struct error lost; /* of the answer a piece found no room */
-	int keep[6];       /* the roots */
+	/* The error of the first piece of output that did not fit. */
+	struct error lost;
+	/* The fds of the roots. */
+	int keep[6];
 	size_t n_keep;
 	alignas(max_align_t) char arg[];
 };
@@ -36,7 +40,7 @@ calljob_new(struct call *call, const struct calljob_class *class, size_t size, s
 	struct calljob *t = calloc(1, sizeof(*t) + size);
 
 	if (!t) {
-		error_nomem(err, class->name);
+		error_nomem(err, "preparing a worker");
 		return NULL;
 	}
 	t->call = call;
@@ -83,8 +87,8 @@ take_output(struct job *job, const struct job_message *m, void *data, struct err
 	(void)job;
 	if (buf_append(&t->output, m->payload, m->size) == 0)
 		return 0;
-	/* the worker does not wait for what becomes of a piece */
-	error_set(&t->lost, ERROR_RESOURCE_EXHAUSTED, "no room for an answer of over %zu bytes",
+	/* The worker does not wait for a reply to a piece. */
+	error_set(&t->lost, ERROR_RESOURCE_EXHAUSTED, "no room for a reply of more than %zu bytes",
 		  buf_len(&t->output));
 	*err = t->lost;
 	return -1;
@@ -120,8 +124,8 @@ on_job_done(struct job *job, const struct error *err, void *data)
 	if (pending_end(&t->pending)) {
 		if (why.code == ERROR_DEADLINE_EXCEEDED && t->class->partial &&
 		    buf_len(&t->output) > 0) {
-			log_warn("agent", "%s: %s; answered with what was there", t->class->name,
-				 why.msg);
+			log_warn("agent", "%s: %s; replying with the partial result",
+				 t->class->name, why.msg);
 			why = ERROR_INIT;
 		}
 		if (why.code == ERROR_OK)

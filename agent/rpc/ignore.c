@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* See ignore.h. Works on the descriptors: knows no field by name. */
+/* See ignore.h. Works on the descriptors: it knows no names of fields. */
 #include "agent/rpc/ignore.h"
 
 #include <stdbool.h>
@@ -14,7 +14,7 @@
 #define KEY       "tatami.test.ignore"
 #define FIELD_MAX 256
 
-/* Of the container that was created last: the tests make one after the other. */
+/* The annotation of the last created container; the tests create one at a time. */
 static char kept[FIELD_MAX];
 
 static void *
@@ -23,9 +23,9 @@ member(ProtobufCMessage *m, unsigned int offset)
 	return (char *)m + offset;
 }
 
-/* The field as if it had not been sent. */
+/* Clears the field, as if it had not been sent. */
 static void
-clear(ProtobufCMessage *m, const ProtobufCFieldDescriptor *f)
+ignore_clear(ProtobufCMessage *m, const ProtobufCFieldDescriptor *f)
 {
 	if (f->label == PROTOBUF_C_LABEL_REPEATED) {
 		*(size_t *)member(m, f->quantifier_offset) = 0;
@@ -66,9 +66,10 @@ ignore_find(const ProtobufCMessageDescriptor *d, const char *name, size_t len)
 	return NULL;
 }
 
-/* One component of the path at each step; what is repeated branches. As deep as the messages. */
+/* Removes the field at `path`, recursing for each component and for each element of a repeated
+ * field. */
 static void
-take_out(ProtobufCMessage *m, const char *path)
+ignore_take_out(ProtobufCMessage *m, const char *path)
 {
 	size_t len = strcspn(path, ".");
 	const ProtobufCFieldDescriptor *f = m ? ignore_find(m->descriptor, path, len) : NULL;
@@ -77,16 +78,16 @@ take_out(ProtobufCMessage *m, const char *path)
 	if (!f)
 		return;
 	if (!rest) {
-		clear(m, f);
+		ignore_clear(m, f);
 	} else if (pbfield_is_map(f)) {
 		drop_key(m, f, rest);
 	} else if (f->type == PROTOBUF_C_TYPE_MESSAGE && f->label == PROTOBUF_C_LABEL_REPEATED) {
 		ProtobufCMessage **list = *(ProtobufCMessage ***)member(m, f->offset);
 
 		for (size_t i = 0; i < *(size_t *)member(m, f->quantifier_offset); i++)
-			take_out(list[i], rest);
+			ignore_take_out(list[i], rest);
 	} else if (f->type == PROTOBUF_C_TYPE_MESSAGE) {
-		take_out(*(ProtobufCMessage **)member(m, f->offset), rest);
+		ignore_take_out(*(ProtobufCMessage **)member(m, f->offset), rest);
 	}
 }
 
@@ -99,16 +100,16 @@ on_create(Grpc__Spec *spec)
 			(void)snprintf(kept, sizeof(kept), "%s", spec->annotations[i]->value);
 	}
 	if (*kept)
-		take_out(&spec->base, kept);
+		ignore_take_out(&spec->base, kept);
 }
 
 static void
-on_later(ProtobufCMessage *m, const char *prefix)
+ignore_on_later(ProtobufCMessage *m, const char *prefix)
 {
 	size_t len = strlen(prefix);
 
 	if (m && strncmp(kept, prefix, len) == 0)
-		take_out(m, kept + len);
+		ignore_take_out(m, kept + len);
 }
 
 void
@@ -119,8 +120,9 @@ ignore_field(const ProtobufCMessage *request)
 	if (m->descriptor == &grpc__create_container_request__descriptor)
 		on_create(((Grpc__CreateContainerRequest *)m)->oci);
 	else if (m->descriptor == &grpc__exec_process_request__descriptor)
-		on_later((ProtobufCMessage *)((Grpc__ExecProcessRequest *)m)->process, "exec.");
+		ignore_on_later((ProtobufCMessage *)((Grpc__ExecProcessRequest *)m)->process,
+				"exec.");
 	else if (m->descriptor == &grpc__update_container_request__descriptor)
-		on_later((ProtobufCMessage *)((Grpc__UpdateContainerRequest *)m)->resources,
-			 "update.");
+		ignore_on_later((ProtobufCMessage *)((Grpc__UpdateContainerRequest *)m)->resources,
+				"update.");
 }

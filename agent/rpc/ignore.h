@@ -1,15 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Only in a build of the tests (-Dignore_fields=true), which is never shipped: an agent that ignores the field it is
- * told to. With it the suite of docs/oci.md sees that each field's test fails when the field does nothing.
+ * Exists only in a build for tests (-Dignore_fields=true), which is never shipped: an agent that
+ * ignores a field on request. With it, the suite of docs/oci.md verifies that the test of each
+ * field fails if the field has no effect.
  */
 #pragma once
 
 #include <protobuf-c/protobuf-c.h>
 
 /*
- * Takes the field named by annotation "tatami.test.ignore" of a CreateContainer out of its spec. A path that begins
- * with "exec." or "update." is kept, and taken out of the process of the ExecProcess, the resources of the
- * UpdateContainer requests that follow. What else there is stays as it came. Never blocks.
+ * Removes the field named by the annotation "tatami.test.ignore" of a CreateContainer request from
+ * its spec. A path that begins with "exec." or "update." is stored and applied to the process of
+ * later ExecProcess requests or the resources of later UpdateContainer requests. Other fields are
+ * not changed. Never blocks.
  */
 void ignore_field(const ProtobufCMessage *request);

@@ -21,13 +21,13 @@ do_nothing(struct call *call, const void *request, void *response, struct error 
 	return RPC_REPLY;
 }
 
-/* Health is asked nothing by the policy, and is answered in every state. */
+/* The methods of the health service need no policy and are served in every state. */
 static const struct rpc_method off_agent = { "off", do_nothing, 0 };
 static const struct rpc_method off_health = { "off", do_nothing, RPC_NO_POLICY };
 
 static void
-switch_off(const ProtobufCServiceDescriptor *service, const char *name,
-	   const struct rpc_method **methods, const struct rpc_method *off)
+off_replace(const ProtobufCServiceDescriptor *service, const char *name,
+	    const struct rpc_method **methods, const struct rpc_method *off)
 {
 	const ProtobufCMethodDescriptor *method =
 		protobuf_c_service_descriptor_get_method_by_name(service, name);
@@ -35,7 +35,7 @@ switch_off(const ProtobufCServiceDescriptor *service, const char *name,
 	if (!method)
 		return;
 	methods[method - service->methods] = off;
-	log_warn("rpc", "%s is switched off", name);
+	log_warn("rpc", "method %s switched off", name);
 }
 
 void
@@ -46,7 +46,7 @@ off_methods(struct rpc_table *table)
 	if (read_text_at(AT_FDCWD, LIST, list, sizeof(list)) < 0)
 		return;
 	for (char *name = strtok_r(list, "\n", &rest); name; name = strtok_r(NULL, "\n", &rest)) {
-		switch_off(table->services[0].descriptor, name, table->agent, &off_agent);
-		switch_off(table->services[1].descriptor, name, table->health, &off_health);
+		off_replace(table->services[0].descriptor, name, table->agent, &off_agent);
+		off_replace(table->services[1].descriptor, name, table->health, &off_health);
 	}
 }

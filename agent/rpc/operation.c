@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Ties calls to the sandbox's operations. Called by the handlers of this directory. */
+/* Connects calls with the sandbox's operations. Called by the handlers of this directory. */
 #include "agent/rpc/operation.h"
 
 void

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the handlers of sandbox and container calls share. Loop side: never blocks. */
+/* Helpers of the handlers for sandbox and container calls. Loop side: never blocks. */
 #pragma once
 
 #include <stdbool.h>
@@ -10,13 +10,15 @@
 #include "agent/server/call.h"
 #include "agent/storage/storage.h"
 
-/* The op_done_fn of every operation that a call waits for; data is the call, whose reply is complete. */
+/* Ends a call: the op_done_fn of every operation that a call waits for. `data` is the call, whose
+ * reply is already filled in. */
 void operation_done(const struct error *err, void *data);
 
-/* Returns what a handler does for an operation's outcome: if that is OP_PENDING, the call is parked on p. */
+/* Returns what a handler is to return for an operation's outcome; if that is OP_PENDING, parks the
+ * call on p. */
 enum rpc_outcome operation_outcome(struct call *call, enum op_outcome outcome, struct pending *p);
 
-/* The storages of a request in plain terms, in the call's arena; strings stay the request's. NULL only when
- * memory is out (n 0 gives a pointer, too). */
+/* Converts the storages of a request. The array is allocated in the call's arena; its strings
+ * belong to the request. Returns NULL and err only if out of memory, so not for n == 0. */
 struct storage_spec *operation_storages(struct call *call, Grpc__Storage *const *storages, size_t n,
 					struct error *err);

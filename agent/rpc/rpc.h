@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The methods of both services, by area: each file in agent/rpc ends in one table of its methods, and is named in
- * table.c. The generated service descriptors say which methods there are.
+ * The methods of both services, by area: each file in agent/rpc ends with a table of its methods,
+ * which table.c lists. The generated service descriptors define which methods exist.
  */
 #pragma once
 
@@ -27,17 +27,17 @@ extern const struct rpc_area rpc_diagnostic;
 
 #define RPC_METHODS_MAX 64
 
-/* Handlers by index of the descriptors, for the server. */
+/* The methods in the order of the service descriptors, for the server. */
 struct rpc_table {
 	const struct rpc_method *agent[RPC_METHODS_MAX];
 	const struct rpc_method *health[RPC_METHODS_MAX];
 	struct server_service services[2];
 };
 
-/* Fills the table in; it must not move afterwards. -1 and err for a row that no descriptor knows, or a second
- * row for one method: a bug, which a test finds. */
+/* Fills in the table, which must not be moved afterwards. Returns 0, or -1 and err if a row is in
+ * no descriptor or a method has two rows: a bug, which a test finds. */
 int rpc_table_init(struct rpc_table *table, struct error *err);
 
-/* server_gate_fn: what must hold before a handler runs, and the policy's word. */
+/* Checks a call before its handler runs: the sandbox's state, then the policy. A server_gate_fn. */
 int rpc_gate(struct agent *agent, const struct rpc_method *method, const ProtobufCMessage *request,
 	     bool *blank, struct error *err);

@@ -10,13 +10,14 @@
 #include "agent/server/ports.h"
 #include "lib/cleanup.h"
 
-/* Starts the operation of a call; what of `pass` (NULL: none) it takes over it sets to -1. */
+/* Starts the operation of a call; sets the sockets in `pass` (NULL: none) that it takes over
+ * to -1. */
 typedef enum rpc_outcome submit_fn(struct call *call, int *pass, struct error *err);
 
-/* Devices and mounts of other containers, in plain terms. */
+/* Converts the devices and the shared mounts of a request. */
 static int
-read_extras(struct call *call, const Grpc__CreateContainerRequest *req,
-	    struct sandbox_container_request *out, struct error *err)
+read_devices_and_mounts(struct call *call, const Grpc__CreateContainerRequest *req,
+			struct sandbox_container_request *out, struct error *err)
 {
 	struct sandbox_device *devices =
 		arena_zalloc(call_arena(call), req->n_devices + 1, sizeof(*devices));
@@ -44,9 +45,11 @@ read_extras(struct call *call, const Grpc__CreateContainerRequest *req,
 	return 0;
 }
 
-/* A call whose streams are passed through, while their connections are waited for. In the call's arena. */
+/* A call that waits for the connections of its passed-through streams. Lives in the call's
+ * arena. */
 struct streams {
-	struct ports_request request; /* first */
+	/* Must be first. */
+	struct ports_request request;
 	struct call *call;
 	submit_fn *submit;
 };
@@ -74,7 +77,8 @@ on_streams(struct ports_request *r, const struct error *err)
 		call_fail(s->call, &why);
 }
 
-/* Submits an operation once the connections of its ports are there; at once if it names none. */
+/* Submits an operation when the connections of its ports have arrived; immediately if it names
+ * none. */
 static enum rpc_outcome
 with_streams(struct call *call, const uint32_t port[PORTS_STREAMS], submit_fn *fn,
 	     struct error *err)
@@ -86,12 +90,12 @@ with_streams(struct call *call, const uint32_t port[PORTS_STREAMS], submit_fn *f
 		return fn(call, NULL, err);
 	if (!ports)
 		return error_set(err, ERROR_FAILED_PRECONDITION,
-				 "streams are to be passed through to ports %u, %u and %u, but "
+				 "failed to pass streams through to ports %u, %u and %u: "
 				 "agent.passfd_listener_port is not set",
 				 port[0], port[1], port[2]);
 	s = arena_zalloc(call_arena(call), 1, sizeof(*s));
 	if (!s)
-		return error_nomem(err, "taking streams");
+		return error_nomem(err, "waiting for the streams' connections");
 	memcpy(s->request.port, port, sizeof(s->request.port));
 	s->request.done = on_streams;
 	s->call = call;
@@ -121,7 +125,7 @@ submit_create(struct call *call, int *pass, struct error *err)
 	enum op_outcome outcome;
 
 	container.storages = operation_storages(call, req->storages, req->n_storages, err);
-	if (!container.storages || read_extras(call, req, &container, err) < 0)
+	if (!container.storages || read_devices_and_mounts(call, req, &container, err) < 0)
 		return RPC_FAILED;
 	outcome = sandbox_create_container(call_agent(call)->sandbox, &container, operation_done,
 					   call, &p, err);

@@ -39,9 +39,9 @@ termination_finish(struct call *call, char *text, size_t n, struct error *err)
 	return 0;
 }
 
-/* The file may lie on a share that does not answer. */
+/* Read in a worker, because the file may be on a share that does not respond. */
 static const struct calljob_class termination_class = {
-	.name = "read a termination message",
+	.name = "read termination message",
 	.work = termination_work,
 	.finish = termination_finish,
 	.deadline_ms = READ_MS,
@@ -59,7 +59,7 @@ get_diagnostic_data(struct call *call, const void *request, void *response, stru
 	(void)response;
 	if (strcmp(req->log_type, "termination_log") != 0)
 		return error_set(err, ERROR_INVALID_ARGUMENT,
-				 "log_type \"%.64s\" is not known: there is termination_log",
+				 "invalid log_type \"%.64s\": only termination_log is supported",
 				 req->log_type);
 	if (sandbox_termination_path(agent->sandbox, req->container_id, &path, err) < 0)
 		return RPC_FAILED;

@@ -15,7 +15,7 @@ copy_file(struct call *call, const void *request, void *response, struct error *
 	const Grpc__CopyFileRequest *req = request;
 	const struct copy_part part = {
 		.path = req->path,
-		/* permissions alone mean a regular file */
+		/* A mode without a file type means a regular file. */
 		.file_mode = req->file_mode & S_IFMT ? req->file_mode : req->file_mode | S_IFREG,
 		.dir_mode = req->dir_mode,
 		.uid = req->uid,

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The guest as a whole: GetGuestDetails, OnlineCPUMem, MemHotplugByProbe, SetGuestDateTime, ReseedRandomDev. None of them
- * needs a sandbox.
+ * Calls on the guest as a whole: GetGuestDetails, OnlineCPUMem, MemHotplugByProbe,
+ * SetGuestDateTime, ReseedRandomDev. None of them needs a sandbox.
  */
 #include <errno.h>
 #include <string.h>
@@ -28,7 +28,7 @@
 
 static const char *const extra_features[] = { "agent-policy", "seccomp" };
 
-/* 0 where the kernel has no memory hot-plug. */
+/* Reads the size of a memory block in bytes; 0 if the kernel has no memory hot-plug. */
 static int
 block_size(const struct roots *roots, uint64_t *out, struct error *err)
 {
@@ -36,7 +36,7 @@ block_size(const struct roots *roots, uint64_t *out, struct error *err)
 
 	*out = 0;
 	if (read_text_at(roots->sys, MEMORY_DIR "/block_size_bytes", text, sizeof(text)) < 0)
-		return errno == ENOENT ? 0 : error_sys(err, "read the memory block size");
+		return errno == ENOENT ? 0 : error_sys(err, "failed to read the memory block size");
 	if (!parse_hex(text, out))
 		return error_set(err, ERROR_INTERNAL, "Invalid block size: %s", text);
 	return 0;
@@ -102,12 +102,12 @@ get_guest_details(struct call *call, const void *request, void *response, struct
 			faccessat(roots->sys, MEMORY_DIR "/probe", F_OK, 0) == 0;
 	reply->agent_details = arena_zalloc(call_arena(call), 1, sizeof(*reply->agent_details));
 	if (!reply->agent_details) {
-		error_nomem(err, "telling the agent's details");
+		error_nomem(err, "reporting the agent's details");
 		return RPC_FAILED;
 	}
 	grpc__agent_details__init(reply->agent_details);
 	if (agent_details(call, reply->agent_details) < 0) {
-		error_nomem(err, "telling the agent's details");
+		error_nomem(err, "reporting the agent's details");
 		return RPC_FAILED;
 	}
 	return RPC_REPLY;
@@ -115,7 +115,7 @@ get_guest_details(struct call *call, const void *request, void *response, struct
 
 /* ---- processors and memory ---- */
 
-/* `wait` is ignored, as hosts expect: they go on when the reply comes. */
+/* Ignores `wait` and always waits: hosts continue when the reply arrives. */
 static enum rpc_outcome
 online_cpu_mem(struct call *call, const void *request, void *response, struct error *err)
 {
@@ -128,8 +128,9 @@ online_cpu_mem(struct call *call, const void *request, void *response, struct er
 					    operation_done, call, err));
 }
 
-#define PROBE_MS   60000
-#define PROBES_MAX 65536 /* 8 TiB in the smallest blocks that there are */
+#define PROBE_MS 60000
+/* 8 TiB in blocks of the smallest size. */
+#define PROBES_MAX 65536
 
 struct probe_work {
 	int sys;
@@ -143,7 +144,7 @@ probe_work(struct worker *w, void *arg, struct error *err)
 	const struct probe_work *work = arg;
 
 	(void)w;
-	/* limits follow by the events of the new blocks (agent/guest/online.c) */
+	/* The events of the new blocks update the limits (agent/guest/online.c). */
 	return hotplug_probe_memory(work->sys, work->addresses, work->n, err);
 }
 
@@ -164,8 +165,9 @@ mem_hotplug_by_probe(struct call *call, const void *request, void *response, str
 
 	(void)response;
 	if (n > PROBES_MAX)
-		return error_set(err, ERROR_INVALID_ARGUMENT, "%zu addresses of memory, at most %d",
-				 n, PROBES_MAX);
+		return error_set(err, ERROR_INVALID_ARGUMENT,
+				 "invalid number of memory addresses %zu: the maximum is %d", n,
+				 PROBES_MAX);
 	if (n == 0)
 		return RPC_REPLY;
 	job = calljob_new(call, &probe_class, sizeof(*work) + n * sizeof(work->addresses[0]), err);

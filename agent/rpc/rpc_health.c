@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* grpc.Health: the calls that hosts poll. They ask nothing of anybody, so they answer whatever else hangs. */
+/* grpc.Health: the calls that hosts poll. They depend on nothing else in the agent, so they are
+ * answered even when everything else hangs. */
 #include <stdio.h>
 
 #include "agent/agent.h"
@@ -10,7 +11,7 @@
 #include "lib/log_event.h"
 #include "lib/version.h"
 
-/* The end of the boot, as a host sees it: logged once. */
+/* Logs the end of the boot as seen by a host, once. */
 static void
 log_first_check(struct agent *agent)
 {
@@ -45,7 +46,7 @@ version(struct call *call, const void *request, void *response, struct error *er
 	reply->grpc_version = arena_strdup(call_arena(call), TATAMI_API_VERSION);
 	reply->agent_version = arena_strdup(call_arena(call), tatami_version);
 	if (!reply->grpc_version || !reply->agent_version) {
-		error_nomem(err, "telling the version");
+		error_nomem(err, "reporting the version");
 		return RPC_FAILED;
 	}
 	return RPC_REPLY;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* MemAgentMemcgSet and MemAgentCompactSet: what is not given stays as it is. */
+/* MemAgentMemcgSet and MemAgentCompactSet: settings that are not sent do not change. */
 #include "agent.pb-c.h"
 #include "agent/agent.h"
 #include "agent/guest/memagent.h"
@@ -17,7 +17,7 @@ find_memagent(struct call *call, struct error *err)
 	return m;
 }
 
-/* The field of the settings, if it was sent: proto3 `optional` is a oneof of one. */
+/* Copies a field to the settings if it was sent: proto3 `optional` is a oneof of one. */
 #define TAKE(to, req, field)                       \
 	do {                                       \
 		if ((req)->_##field##_case)        \

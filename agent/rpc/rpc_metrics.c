@@ -44,7 +44,7 @@ scrape_finish(struct call *call, char *text, size_t n, struct error *err)
 	return 0;
 }
 
-/* A disk that does not answer costs the families of file systems, which come last, and not all of them. */
+/* A disk that does not respond delays only the metrics of file systems, which come last. */
 static const struct calljob_class scrape_class = {
 	.name = "read the metrics",
 	.work = scrape_work,

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The network calls: messages to requests of agent/network/network.h, and its records to messages. */
+/* The network calls: converts messages to requests of agent/network/network.h, and its records to
+ * messages. */
 #include <string.h>
 #include <sys/socket.h>
 
@@ -11,7 +12,7 @@
 #include "lib/parse.h"
 #include "types.pb-c.h"
 
-/* A message in the arena, initialised; or NULL. */
+/* Allocates an initialised message in the arena; NULL if out of memory. */
 #define NEW(arena, init, type)                                   \
 	({                                                       \
 		type *new_ = arena_alloc((arena), sizeof(type)); \
@@ -20,7 +21,7 @@
 		new_;                                            \
 	})
 
-/* The end of a call whose reply was complete from the beginning, or is not to be made from records. */
+/* Ends a call: sends its reply, or an error if the call failed or its reply is not complete. */
 static void
 network_finish(struct call *call, const struct error *err, bool is_complete)
 {
@@ -41,7 +42,8 @@ op_done(const struct error *err, const struct buf *reply, void *data)
 	network_finish(data, err, true);
 }
 
-/* A name that the guest's kernel gave: hosts cannot decode what is not UTF-8. */
+/* Copies a name given by the guest's kernel as valid UTF-8, since hosts cannot decode other
+ * strings. */
 static char *
 name_of(struct arena *a, const char *name)
 {
@@ -83,7 +85,7 @@ update_interface(struct call *call, const void *request, void *response, struct 
 		.addresses = addresses,
 		.n_addresses = i->n_ipaddresses,
 	};
-	/* what was asked for is the reply */
+	/* The request is echoed as the reply. */
 	memcpy(response, i, sizeof(*i));
 	((ProtobufCMessage *)response)->n_unknown_fields = 0;
 	return call_park(
@@ -104,7 +106,7 @@ new_address(struct arena *a, const struct net_address *from)
 	return to->address && to->mask ? to : NULL;
 }
 
-/* addresses: records that lie one after the other, not aligned. */
+/* `addresses` points to consecutive, unaligned records. */
 static Types__Interface *
 new_interface(struct arena *a, const struct net_interface_record *from, const uint8_t *addresses)
 {
@@ -135,7 +137,7 @@ new_interface(struct arena *a, const struct net_interface_record *from, const ui
 	return to;
 }
 
-/* Reads the record at *at and moves on behind its addresses. False at the end. */
+/* Reads the record at *at and advances *at past its addresses. Returns false at the end. */
 static bool
 next_interface(const struct buf *reply, size_t *at, struct net_interface_record *record,
 	       const uint8_t **addresses)
@@ -207,7 +209,7 @@ new_route(struct arena *a, const struct net_route_record *from)
 		return NULL;
 	to->family =
 		from->destination.family == AF_INET6 ? TYPES__IPFAMILY__v6 : TYPES__IPFAMILY__v4;
-	/* empty is the default route, as in requests */
+	/* Empty means the default route, as in requests. */
 	to->dest = arena_strdup(
 		a, from->destination.len ? net_format_prefix(&from->destination, text) : "");
 	to->gateway = arena_strdup(a, net_format_address(&from->gateway, text));
@@ -250,7 +252,7 @@ routes_done(const struct error *err, const struct buf *reply, void *data)
 			       fill_routes(call_arena(call), reply, call_response(call)));
 }
 
-/* What has been done has not failed because there is no room to tell it. */
+/* A change that was made does not fail because the reply with the result is too large. */
 static void
 routes_updated(const struct error *err, const struct buf *reply, void *data)
 {
@@ -340,7 +342,7 @@ add_arp_neighbors(struct call *call, const void *request, void *response, struct
 
 /* ---- iptables ---- */
 
-/* Of GetIPTables and SetIPTables: the messages have the same shape. */
+/* Ends GetIPTables and SetIPTables, whose response messages have the same layout. */
 static void
 text_done(const struct error *err, const struct buf *reply, void *data)
 {

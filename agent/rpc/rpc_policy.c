@@ -5,7 +5,7 @@
 #include "agent/policy/policy.h"
 #include "agent/rpc/rpc.h"
 
-_Static_assert(POLICY_METHODS_MAX >= RPC_METHODS_MAX, "every method has a place");
+_Static_assert(POLICY_METHODS_MAX >= RPC_METHODS_MAX, "every method has an entry");
 
 static enum rpc_outcome
 set_policy(struct call *call, const void *request, void *response, struct error *err)

@@ -25,9 +25,10 @@ signal_process(struct call *call, const void *request, void *response, struct er
 	return p && sandbox_signal(s, p, req->signal, err) == 0 ? RPC_REPLY : RPC_FAILED;
 }
 
-/* In the call's arena while it is parked. */
+/* A parked WaitProcess call. Lives in the call's arena. */
 struct wait_call {
-	struct process_waiter waiter; /* first */
+	/* Must be first. */
+	struct process_waiter waiter;
 	struct call *call;
 };
 

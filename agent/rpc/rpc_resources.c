@@ -52,9 +52,10 @@ resume_container(struct call *call, const void *request, void *response, struct 
 	return operation_outcome(call, outcome, p);
 }
 
-/* In the call's arena while it is parked. */
+/* A parked GetOOMEvent call. Lives in the call's arena. */
 struct oom_call {
-	struct oom_waiter waiter; /* first */
+	/* Must be first. */
+	struct oom_waiter waiter;
 	struct call *call;
 };
 
@@ -62,7 +63,7 @@ static int
 fill_event(struct call *call, Grpc__OOMEvent *reply, const char *id, struct error *err)
 {
 	reply->container_id = arena_strdup(call_arena(call), id);
-	return reply->container_id ? 0 : error_nomem(err, "telling of an OOM kill");
+	return reply->container_id ? 0 : error_nomem(err, "reporting an OOM kill");
 }
 
 static void
@@ -103,7 +104,8 @@ static const struct rpc_method methods[] = {
 	{ "UpdateContainer", update_container, RPC_NEEDS_SANDBOX },
 	{ "PauseContainer", pause_container, RPC_NEEDS_SANDBOX },
 	{ "ResumeContainer", resume_container, RPC_NEEDS_SANDBOX },
-	/* hosts ask before they create anything, and must not be sent away: they would ask again at once */
+	/* Hosts call this before CreateSandbox. A refusal would make them repeat the call
+	 * immediately. */
 	{ "GetOOMEvent", get_oom_event, 0 },
 };
 const struct rpc_area rpc_resources = RPC_AREA(methods);

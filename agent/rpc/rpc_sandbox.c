@@ -54,7 +54,7 @@ create_sandbox(struct call *call, const void *request, void *response, struct er
 	return operation_outcome(call, outcome, p);
 }
 
-/* The reply is on its way, or could not be delivered. */
+/* Powers the guest off, after the reply has been sent or could not be delivered. */
 static void
 power_off(void *data)
 {
@@ -62,11 +62,11 @@ power_off(void *data)
 	struct error err = ERROR_INIT;
 
 	if (initlink_poweroff(agent->init, 0, &err) < 0)
-		log_error("sandbox", "power off: %s", err.msg);
+		log_error("sandbox", "failed to power off: %s", err.msg);
 	loop_stop(agent->loop);
 }
 
-/* The end follows whether or not the host is still there for a reply. */
+/* Sends the reply, if the host is still connected, and powers the guest off in any case. */
 static void
 sandbox_destroyed(const struct error *err, void *data)
 {
@@ -87,7 +87,8 @@ destroy_sandbox(struct call *call, const void *request, void *response, struct e
 	(void)response;
 	switch (sandbox_destroy(agent->sandbox, sandbox_destroyed, agent, &p, err)) {
 	case OP_PENDING:
-		/* not p: nobody would end the guest if the host went */
+		/* Not parked on p: if the host disconnects, the guest is still to be powered
+		 * off. */
 		agent->destruction.pending.cancel = pending_go_on;
 		agent->destruction.call = call;
 		return call_park(call, &agent->destruction.pending);

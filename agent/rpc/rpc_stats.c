@@ -11,7 +11,7 @@
 #include "agent/sandbox/sandbox.h"
 #include "agent/server/call.h"
 
-/* In the call's arena. */
+/* A parked StatsContainer call. Lives in the call's arena. */
 struct stats_call {
 	struct call *call;
 	struct stats stats;
@@ -35,7 +35,7 @@ stats_done(const struct error *err, void *data)
 		call_reply(call);
 		return;
 	}
-	error_nomem(&why, "answering StatsContainer");
+	error_nomem(&why, "replying to StatsContainer");
 	call_fail(call, &why);
 }
 

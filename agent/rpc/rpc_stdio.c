@@ -8,9 +8,10 @@
 #include "agent/sandbox/sandbox.h"
 #include "agent/server/call.h"
 
-/* In the call's arena. */
+/* A parked read. Lives in the call's arena. */
 struct read_call {
-	struct stdio_read read; /* first */
+	/* Must be first. */
+	struct stdio_read read;
 	struct call *call;
 };
 
@@ -79,9 +80,10 @@ read_stderr(struct call *call, const void *request, void *response, struct error
 	return read_stream(call, request, response, STDERR_FILENO, err);
 }
 
-/* In the call's arena; the bytes are the request's. */
+/* A parked write. Lives in the call's arena; the bytes belong to the request. */
 struct write_call {
-	struct stdio_write write; /* first */
+	/* Must be first. */
+	struct stdio_write write;
 	struct call *call;
 };
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* GetVolumeStats, ResizeVolume, UpdateEphemeralMounts, RemoveStaleVirtiofsShareMounts, AddSwap and AddSwapPath. */
+/* GetVolumeStats, ResizeVolume, UpdateEphemeralMounts, RemoveStaleVirtiofsShareMounts, AddSwap
+ * and AddSwapPath. */
 #include <stdio.h>
 
 #include "agent.pb-c.h"
@@ -10,7 +11,8 @@
 #include "agent/storage/volume.h"
 #include "csi.pb-c.h"
 
-#define PCI_SLOTS_MAX 8 /* bridges on the way to a device, and the device */
+/* The bridges on the path to a device, and the device. */
+#define PCI_SLOTS_MAX 8
 
 static struct volume_parts
 parts_of(struct call *call)
@@ -25,7 +27,7 @@ parts_of(struct call *call)
 	};
 }
 
-/* The task_done_fn of those without a result. */
+/* Ends a call without a result: a task_done_fn. */
 static void
 task_done(const struct error *err, const void *result, void *data)
 {
@@ -58,7 +60,7 @@ fill_usage(struct call *call, const struct volume_usage *u, struct error *err)
 
 	reply->usage = arena_zalloc(arena, 2, sizeof(*reply->usage));
 	if (!condition || !reply->usage)
-		return error_nomem(err, "telling a volume's statistics");
+		return error_nomem(err, "reporting a volume's statistics");
 	grpc__volume_condition__init(condition);
 	condition->abnormal = u->is_abnormal;
 	condition->message = arena_strdup(arena, u->message);
@@ -68,7 +70,7 @@ fill_usage(struct call *call, const struct volume_usage *u, struct error *err)
 	reply->usage[1] = usage_row(call, GRPC__VOLUME_USAGE__UNIT__INODES, u->inodes,
 				    u->inodes_available, u->inodes_used);
 	if (!condition->message || !reply->usage[0] || !reply->usage[1])
-		return error_nomem(err, "telling a volume's statistics");
+		return error_nomem(err, "reporting a volume's statistics");
 	reply->n_usage = 2;
 	return 0;
 }
@@ -124,7 +126,7 @@ update_ephemeral_mounts(struct call *call, const void *request, void *response, 
 	struct storage_spec *specs;
 
 	(void)response;
-	/* hosts send that with every change of a container's limits */
+	/* Hosts send an empty request with every change of a container's limits. */
 	if (req->n_storages == 0)
 		return RPC_REPLY;
 	specs = operation_storages(call, req->storages, req->n_storages, err);
@@ -152,11 +154,13 @@ add_swap(struct call *call, const void *request, void *response, struct error *e
 	(void)response;
 	if (req->n_pcipath == 0 || req->n_pcipath > PCI_SLOTS_MAX)
 		return error_set(err, ERROR_INVALID_ARGUMENT,
-				 "add swap: a PCI path of %zu elements", req->n_pcipath);
+				 "failed to add swap: invalid PCI path of %zu elements",
+				 req->n_pcipath);
 	for (size_t i = 0; i < req->n_pcipath; i++) {
 		if (req->pcipath[i] > 0x1f)
 			return error_set(err, ERROR_INVALID_ARGUMENT,
-					 "add swap: there is no PCI slot %u", req->pcipath[i]);
+					 "failed to add swap: invalid PCI slot %u",
+					 req->pcipath[i]);
 		len += (size_t)snprintf(path + len, sizeof(path) - len, "%s%02x", i ? "/" : "",
 					req->pcipath[i]);
 	}
@@ -171,7 +175,8 @@ add_swap_path(struct call *call, const void *request, void *response, struct err
 	(void)response;
 	if (req->path[0] != '/')
 		return error_set(err, ERROR_INVALID_ARGUMENT,
-				 "add swap: \"%.128s\" is no absolute path", req->path);
+				 "failed to add swap: \"%.128s\" is not an absolute path",
+				 req->path);
 	return swap_outcome(call, req->path, err);
 }
 

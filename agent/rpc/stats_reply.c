@@ -7,10 +7,10 @@
 
 #include "lib/cleanup.h"
 
-/* Most entries of MemoryStats.stats that one record becomes. */
+/* The maximum number of entries in MemoryStats.stats for one record. */
 #define NAMES_PER_STAT 3
 
-/* Where the reply is being filled in: every message of it is there, and every list is long enough. */
+/* The reply under construction: all its messages exist, and every list is long enough. */
 struct reply {
 	struct arena *arena;
 	Grpc__CpuUsage *cpu;
@@ -22,7 +22,7 @@ struct reply {
 	Grpc__StatsContainerResponse *response;
 };
 
-/* A message in the arena, initialised. */
+/* Allocates an initialised message in the arena. */
 #define NEW(reply, init, type)                                          \
 	({                                                              \
 		type *new_ = arena_alloc((reply)->arena, sizeof(type)); \
@@ -43,13 +43,13 @@ make_memory(struct reply *r)
 	r->memory->kernel_usage = NEW(r, grpc__memory_data__init, Grpc__MemoryData);
 	if (!r->memory->usage || !r->memory->swap_usage || !r->memory->kernel_usage)
 		return false;
-	/* there is no such limit in version 2 */
+	/* cgroup v2 has no such limit. */
 	r->memory->kernel_usage->limit = UINT64_MAX;
 	return true;
 }
 
-/* Makes all messages, and lists for n entries each, for memory's names NAMES_PER_STAT as many. Unused entries cost a
- * few pointers in memory that is freed with the call. */
+/* Allocates all messages, and lists of n entries (NAMES_PER_STAT times n for the names of memory
+ * counters). An unused entry costs a pointer until the call's arena is freed. */
 static bool
 make_reply(struct reply *r, size_t n)
 {
@@ -98,10 +98,10 @@ add_name(struct reply *r, const char *prefix, const char *name, uint64_t value)
 	return e->key != NULL;
 }
 
-/* Keys of memory.stat that version 1 has, too, and their names there. Version 1 counts a cgroup alone under such a
- * name and all of its subtree under "total_" and the name; version 2 only knows the subtree. The kubelet and
- * containerd subtract "total_inactive_file" from the usage for the working set on a host with version 1, and
- * "inactive_file" on one with version 2. */
+/* Keys of memory.stat that cgroup v1 has, too, and their names there. Version 1 counts the cgroup
+ * alone under the plain name and its subtree under "total_" and the name; version 2 counts only the
+ * subtree. For the working set, the kubelet and containerd subtract "total_inactive_file" from the
+ * usage on a host with version 1, and "inactive_file" on one with version 2. */
 static const struct {
 	const char *v2, *v1;
 } memory_names[] = {
@@ -154,7 +154,8 @@ new_io(struct reply *r, const struct stat_record *s, const char *op)
 	return e->op ? e : NULL;
 }
 
-/* Hosts of version 2 look for all of these in one list; those of version 1 for operations in another. */
+/* Hosts with cgroup v2 look for all of these in one list; hosts with v1 look for operations in
+ * another. */
 static bool
 add_io(struct reply *r, const struct stat_record *s)
 {
@@ -185,7 +186,7 @@ add_io(struct reply *r, const struct stat_record *s)
 	return true;
 }
 
-/* Of one page size there are two numbers, one after the other. */
+/* A page size has two consecutive records. */
 static bool
 add_hugetlb(struct reply *r, const struct stat_record *s)
 {
@@ -241,7 +242,7 @@ add_net(struct reply *r, const struct stat_record *s)
 	return true;
 }
 
-/* Where a single number goes; NULL for those of a list. */
+/* Returns the field of a single counter; NULL for a counter that goes to a list. */
 static uint64_t *
 stats_reply_place(struct reply *r, uint32_t kind)
 {
@@ -288,13 +289,13 @@ add_record(struct reply *r, const struct stat_record *s)
 {
 	uint64_t *at = stats_reply_place(r, s->kind);
 
-	/* hosts read 0 as "no limit" of these two */
+	/* Hosts take 0 as "no limit" for these two. */
 	if (at && s->value == UINT64_MAX &&
 	    (s->kind == STAT_PIDS_LIMIT || s->kind == STAT_SWAP_LIMIT))
 		return true;
 	if (at) {
 		*at = s->value;
-		/* a file of its own in version 2, a key of memory.stat in version 1 */
+		/* A separate file in cgroup v2, a key of memory.stat in v1. */
 		return s->kind != STAT_SWAP_USAGE || (add_name(r, "", "swap", s->value) &&
 						      add_name(r, "total_", "swap", s->value));
 	}

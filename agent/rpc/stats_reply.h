@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The reply of StatsContainer, in the terms that hosts know: both generations of names of the memory counters. */
+/* The reply of StatsContainer as hosts expect it, with the names of memory counters of both cgroup
+ * versions. */
 #pragma once
 
 #include <stdbool.h>
@@ -8,6 +9,6 @@
 #include "agent/cgroup/stats.h"
 #include "lib/arena.h"
 
-/* Fills in `response`, whose memory is the arena's. False: memory is out. */
+/* Fills in `response`, allocating from the arena. Returns false if out of memory. */
 bool stats_reply(const struct stats *stats, struct arena *arena,
 		 Grpc__StatsContainerResponse *response);

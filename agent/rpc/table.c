@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Which area's file handles which method. Built once at start; never changes afterwards. */
+/* The table of methods from all areas. Built once at start, then constant. */
 #include "agent.pb-c.h"
 #include "agent/agent.h"
 #ifdef TATAMI_IGNORE_FIELDS
@@ -19,7 +19,7 @@ static const struct rpc_area *const agent_areas[] = {
 
 static const struct rpc_area *const health_areas[] = { &rpc_health };
 
-/* Puts the methods of all areas where the descriptor has them. */
+/* Places the methods of all areas in the descriptor's order. */
 static int
 table_place(const ProtobufCServiceDescriptor *descriptor, const struct rpc_area *const *areas,
 	    size_t n_areas, const struct rpc_method **methods, struct error *err)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The reply of StatsContainer, read as hosts read it: the formulas are those of containerd's CRI plugin and of the
- * kubelet, applied to what the Go runtime takes from the reply for hosts with cgroup v1 and v2. */
+/* The reply of StatsContainer, evaluated as hosts do: with the formulas of containerd's CRI plugin
+ * and of the kubelet, applied to what the Go runtime takes from the reply on hosts with cgroup v1
+ * and v2. */
 #include <criterion/criterion.h>
 #include <string.h>
 
@@ -23,7 +24,7 @@ add(enum stat_kind kind, const char *name, uint64_t value)
 	r->value = value;
 }
 
-/* A container of 512 MiB that has read 300 MiB of files and uses 40 MiB. */
+/* A container limited to 512 MiB that has read 300 MiB of files and uses 40 MiB. */
 static void
 fill_in(void)
 {
@@ -49,7 +50,7 @@ fill_in(void)
 	add(STAT_MEMORY_STAT, "pgmajfault", 67);
 }
 
-/* The value of a name, which is there once; 0 if there is none, as a map of Go has it. */
+/* Returns the value of a name, which must be unique; 0 if there is none, like a Go map. */
 static uint64_t
 named(const Grpc__MemoryStats *m, const char *key)
 {
@@ -95,7 +96,8 @@ Test(stats, formulas_of_version_1)
 	cr_expect_eq(less(m->usage->usage, named(m, "total_inactive_file")), 60 * MIB);
 	cr_expect_eq(m->usage->limit - less(m->usage->usage, named(m, "total_inactive_file")),
 		     452 * MIB);
-	cr_assert(m->use_hierarchy); /* what makes hosts look for total_… */
+	/* This makes hosts use the total_ names. */
+	cr_assert(m->use_hierarchy);
 	cr_expect_eq(named(m, "total_rss"), 40 * MIB);
 	cr_expect_eq(named(m, "total_cache"), 310 * MIB);
 	cr_expect_eq(named(m, "total_mapped_file"), 8 * MIB);
@@ -134,8 +136,8 @@ Test(stats, formulas_of_version_2)
 	arena_release(&arena);
 }
 
-/* A file that the kernel does not have leaves its names out; none is sent as 0. */
-Test(stats, names_that_are_not_known)
+/* Names from a file that the kernel does not have are left out, not sent as 0. */
+Test(stats, unknown_names)
 {
 	struct arena arena;
 	const Grpc__MemoryStats *m;
@@ -148,7 +150,7 @@ Test(stats, names_that_are_not_known)
 	arena_release(&arena);
 }
 
-Test(stats, memory_is_out)
+Test(stats, out_of_memory)
 {
 	struct arena arena;
 

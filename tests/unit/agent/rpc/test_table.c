@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Every method of the service descriptors is handled; and the gate lets through what it should. */
+/* The table has a handler for every method of the service descriptors; the gate lets the right
+ * calls pass. */
 #include <criterion/criterion.h>
 #include <stdio.h>
 #include <string.h>
@@ -39,8 +40,8 @@ Test(rpc_table, health_is_complete)
 	}
 }
 
-/* What names a container needs a sandbox; hosts call the rest before there is one. */
-Test(rpc_table, what_needs_a_sandbox)
+/* Calls that name a container need a sandbox; hosts make the others before there is one. */
+Test(rpc_table, calls_that_need_a_sandbox)
 {
 	static const char *const without[] = {
 		"AddARPNeighbors",  "AddSwap",
