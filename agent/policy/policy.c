@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The policy that the gate of calls asks (agent/rpc/table.c). See policy.h. */
+/* The policy in force, which the gate of calls asks (agent/rpc/table.c). See policy.h. */
 #include "agent/policy/policy.h"
 
 #include <errno.h>
@@ -37,17 +37,19 @@ policy_ask(void *data, const char *method, const ProtobufCMessage *request, stru
 	if (is_allowed(policy, request->descriptor))
 		return 0;
 	if (policy->allow_failing) {
-		log_event(LOG_LEVEL_WARN, "policy", EVENT_POLICY_OVERRIDDEN, NULL, 0,
-			  "%s is not allowed by the policy, which lets it pass", method);
+		log_event(
+			LOG_LEVEL_WARN, "policy", EVENT_POLICY_OVERRIDDEN, NULL, 0,
+			"%s is not allowed by the policy, but passes (AllowRequestsFailingPolicy)",
+			method);
 		return 0;
 	}
 	return error_set(err, ERROR_PERMISSION_DENIED, "%s " TEXT_BLOCKED_BY_POLICY,
 			 request->descriptor->short_name);
 }
 
-/* All that is left when a policy was wanted, and there is none that we could keep to. */
+/* Allows only the calls that lead out, because a policy was required and none could be enforced. */
 static void
-lock(struct policy *policy)
+policy_lock(struct policy *policy)
 {
 	*policy = (struct policy){ 0 };
 	for (unsigned int i = 0; i < service->n_methods; i++)
@@ -63,11 +65,12 @@ policy_set(struct agent *agent, const char *text, struct error *err)
 
 	if (policy_read(text, &policy, err) < 0) {
 		if (!agent->policy) {
-			lock(&agent->policy_rules);
+			policy_lock(&agent->policy_rules);
 			agent->policy = policy_ask;
 			agent->policy_data = &agent->policy_rules;
 			log_event(LOG_LEVEL_ERROR, "policy", EVENT_POLICY_LOCKED, NULL, 0,
-				  "no call is served any more: %s", err->msg);
+				  "all calls but SetPolicy and DestroySandbox are refused: %s",
+				  err->msg);
 		}
 		return -1;
 	}
@@ -94,9 +97,9 @@ policy_load(struct agent *agent, const char *file, struct error *err)
 	if (n < 0 && errno == ENOENT && !*file)
 		return 0;
 	if (n < 0)
-		return error_sys(err, "policy file %s", name);
+		return error_sys(err, "failed to read policy file %s", name);
 	if (n >= (ssize_t)FILE_MAX || strlen(text) != (size_t)n)
 		return error_set(err, ERROR_INVALID_ARGUMENT,
-				 "policy file %s: over 1 MiB, or no text", name);
+				 "invalid policy file %s: over 1 MiB, or contains NUL", name);
 	return policy_set(agent, text, err) < 0 ? error_wrap(err, "policy file %s", name) : 0;
 }

@@ -1,23 +1,26 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The text of a policy. Called by policy.c; fuzzed. See policy.h for what is understood. Pure. */
+/* The parser of a policy's text. Called by policy.c; fuzzed. See policy.h for the language.
+ * Pure. */
 #include <string.h>
 
 #include "agent.pb-c.h"
 #include "agent/policy/policy.h"
 #include "lib/cleanup.h"
 
-#define BLANKS      " \t\r"
-#define QUOTED_MAX  48 /* bytes of a line that an error shows */
+#define BLANKS " \t\r"
+/* Bytes of a line that an error message quotes. */
+#define QUOTED_MAX  48
 #define ALLOW_FAILS "AllowRequestsFailingPolicy"
 
 static const ProtobufCServiceDescriptor *const service = &grpc__agent_service__descriptor;
 
-/* One line of a policy while it is read, between blanks and in front of a comment. */
+/* The unread part of a line, without its comment. */
 struct words {
 	const char *at, *end;
 };
 
-/* The next word: up to a blank, or up to `:=` or `=`, which are words of their own. */
+/* Reads the next word: up to a blank, or `:=` or `=`, which are words of their own. Returns its
+ * length. */
 static size_t
 read_next_word(struct words *w, const char **word)
 {
@@ -44,14 +47,14 @@ is_word(const char *word, size_t n, const char *what)
 	return strlen(what) == n && memcmp(word, what, n) == 0;
 }
 
-/* The rest of the line is exactly this one word. */
+/* Returns whether the rest of the line is exactly one word, which is in `what`. */
 static bool
 ends_with(struct words *w, const char *const *what, size_t n_what)
 {
 	const char *word, *rest;
 	size_t n = read_next_word(w, &word);
 
-	/* a lone colon is no word, and no end */
+	/* A lone colon is neither a word nor the end. */
 	if (read_next_word(w, &rest) > 0 || w->at < w->end)
 		return false;
 	for (size_t i = 0; i < n_what; i++) {
@@ -74,14 +77,15 @@ is_name(const char *word, size_t n)
 	return n > 0;
 }
 
-/* What has been read so far. */
+/* The state of the parser. */
 struct reading {
 	struct policy policy;
 	bool has_package, has_failing;
 	bool has_line[POLICY_METHODS_MAX];
 };
 
-/* Notes a default. Names of messages that we do not have allow and refuse nothing. False: it is there already. */
+/* Records a default. Names of unknown messages are accepted and have no effect. Returns false if
+ * the name has a default already. */
 static bool
 read_note(struct reading *r, const char *name, size_t n, bool value)
 {
@@ -103,7 +107,7 @@ read_note(struct reading *r, const char *name, size_t n, bool value)
 	return true;
 }
 
-/* default NAME := true */
+/* Parses `default NAME := true`. */
 static const char *
 read_default(struct reading *r, struct words *w)
 {
@@ -116,11 +120,11 @@ read_default(struct reading *r, struct words *w)
 
 	if (!is_name(name, n) || !(is_word(sign, n_sign, ":=") || is_word(sign, n_sign, "=")) ||
 	    (!is_true && !ends_with(w, no, ARRAY_LEN(no))))
-		return "not `default NAME := true` or `false`";
-	return read_note(r, name, n, is_true) ? NULL : "a second default for one name";
+		return "expected `default NAME := true` or `false`";
+	return read_note(r, name, n, is_true) ? NULL : "duplicate default";
 }
 
-/* NULL, or what is wrong with it. */
+/* Parses a line. Returns NULL, or what is wrong with it. */
 static const char *
 read_line(struct reading *r, const char *line, size_t len)
 {
@@ -141,12 +145,10 @@ read_line(struct reading *r, const char *line, size_t len)
 	if (!r->has_package) {
 		r->has_package =
 			is_word(word, n, "package") && ends_with(&w, package, ARRAY_LEN(package));
-		return r->has_package ? NULL : "not `package agent_policy`, which comes first";
+		return r->has_package ? NULL : "expected `package agent_policy` first";
 	}
 	if (is_word(word, n, "import"))
-		return ends_with(&w, imports, ARRAY_LEN(imports))
-			       ? NULL
-			       : "an import that is not understood";
+		return ends_with(&w, imports, ARRAY_LEN(imports)) ? NULL : "unsupported import";
 	if (is_word(word, n, "default"))
 		return read_default(r, &w);
 	return "rules are not supported, only `default NAME := true` or `false`";
@@ -163,14 +165,16 @@ policy_read(const char *text, struct policy *out, struct error *err)
 		const char *why = read_line(&r, text, n);
 
 		if (why)
-			return error_set(err, ERROR_INVALID_ARGUMENT, "policy, line %u: %s: %.*s",
-					 line, why, (int)(n < QUOTED_MAX ? n : QUOTED_MAX), text);
+			return error_set(err, ERROR_INVALID_ARGUMENT,
+					 "invalid policy, line %u: %s: %.*s", line, why,
+					 (int)(n < QUOTED_MAX ? n : QUOTED_MAX), text);
 		if (!text[n])
 			break;
 		text += n + 1;
 	}
 	if (!r.has_package)
-		return error_set(err, ERROR_INVALID_ARGUMENT, "policy: no `package agent_policy`");
+		return error_set(err, ERROR_INVALID_ARGUMENT,
+				 "invalid policy: missing `package agent_policy`");
 	*out = r.policy;
 	return 0;
 }

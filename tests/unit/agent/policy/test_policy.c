@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Policies: which calls each of the plain ones allows, what is refused as richer, and what is in force after that. */
+/* Policies: which calls each of the documented ones allows, which texts are refused, and which
+ * policy is in force afterwards. */
 #include <criterion/criterion.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -51,7 +52,7 @@ document(const char *name)
 	return text;
 }
 
-/* Asked as the gate asks, with a message of the method's type. */
+/* Asks the policy as the gate does, with a message of the method's type. */
 static bool
 is_allowed(struct agent *agent, unsigned int method)
 {
@@ -82,7 +83,7 @@ is_one_of(const char *name, const char *const *names)
 
 Test(policy, documents_call_by_call)
 {
-	/* These have no line in the documents: refused by all. */
+	/* No document has a line for these, so all refuse them. */
 	static const char *const nowhere[] = { "AddSwapPath",  "GetIPTables",    "SetIPTables",
 					       "ResizeVolume", "GetVolumeStats", NULL };
 	static const char *const exec[] = { "ExecProcess", "CopyFile", NULL };
@@ -90,7 +91,8 @@ Test(policy, documents_call_by_call)
 	static const char *const none[] = { NULL };
 	static const struct {
 		const char *name;
-		const char *const *others; /* than the rest */
+		/* Calls that this document treats unlike the rest. */
+		const char *const *others;
 		bool rest;
 	} rows[] = {
 		{ "allow-all.rego", none, true },
@@ -113,7 +115,7 @@ Test(policy, documents_call_by_call)
 	}
 }
 
-Test(policy, forms_that_are_understood)
+Test(policy, accepted_forms)
 {
 	static const char *const texts[] = {
 		HEAD "default ExecProcessRequest := true",
@@ -138,41 +140,42 @@ Test(policy, forms_that_are_understood)
 	}
 }
 
-Test(policy, what_is_richer_is_refused)
+Test(policy, unsupported_rules_are_refused)
 {
 	static const struct {
 		const char *text, *says;
 	} rows[] = {
-		{ "", "no `package agent_policy`" },
-		{ "\n\n", "no `package agent_policy`" },
-		{ "default ExecProcessRequest := true\n", "line 1: not `package agent_policy`" },
-		{ "package other\n", "line 1: not `package agent_policy`" },
-		{ "package agent_policy.x\n", "line 1: not" },
-		{ "package agent_policy x\n", "line 1: not" },
-		{ "package agent_policy :x\n", "line 1: not" },
-		{ HEAD "import rego.v1 :x\n", "line 2: an import" },
-		{ HEAD "default ExecProcessRequest := true :x\n", "line 2: not" },
+		{ "", "missing `package agent_policy`" },
+		{ "\n\n", "missing `package agent_policy`" },
+		{ "default ExecProcessRequest := true\n",
+		  "line 1: expected `package agent_policy`" },
+		{ "package other\n", "line 1: expected `package agent_policy`" },
+		{ "package agent_policy.x\n", "line 1: expected" },
+		{ "package agent_policy x\n", "line 1: expected" },
+		{ "package agent_policy :x\n", "line 1: expected" },
+		{ HEAD "import rego.v1 :x\n", "line 2: unsupported import" },
+		{ HEAD "default ExecProcessRequest := true :x\n", "line 2: expected" },
 		{ HEAD "package agent_policy\n", "line 2: rules" },
-		{ HEAD "import input\n", "line 2: an import" },
-		{ HEAD "import data.x as y\n", "line 2: an import" },
-		{ HEAD "default ExecProcessRequest := True\n", "line 2: not `default" },
-		{ HEAD "default ExecProcessRequest := true false\n", "line 2: not `default" },
+		{ HEAD "import input\n", "line 2: unsupported import" },
+		{ HEAD "import data.x as y\n", "line 2: unsupported import" },
+		{ HEAD "default ExecProcessRequest := True\n", "line 2: expected `default" },
+		{ HEAD "default ExecProcessRequest := true false\n", "line 2: expected `default" },
 		{ HEAD "default ExecProcessRequest := {\"allowed\": true}\n",
-		  "line 2: not `default" },
-		{ HEAD "default ExecProcessRequest true\n", "line 2: not `default" },
-		{ HEAD "default ExecProcessRequest :=\n", "line 2: not `default" },
-		{ HEAD "default := true\n", "line 2: not `default" },
-		{ HEAD "default data.x := true\n", "line 2: not `default" },
-		{ HEAD "default f(x) := true\n", "line 2: not `default" },
+		  "line 2: expected `default" },
+		{ HEAD "default ExecProcessRequest true\n", "line 2: expected `default" },
+		{ HEAD "default ExecProcessRequest :=\n", "line 2: expected `default" },
+		{ HEAD "default := true\n", "line 2: expected `default" },
+		{ HEAD "default data.x := true\n", "line 2: expected `default" },
+		{ HEAD "default f(x) := true\n", "line 2: expected `default" },
 		{ HEAD "defaultExecProcessRequest := true\n", "line 2: rules" },
 		{ HEAD "ExecProcessRequest := true\n", "line 2: rules" },
 		{ HEAD "default ExecProcessRequest := false\n\nExecProcessRequest if { true }\n",
 		  "line 4: rules" },
 		{ HEAD "default ExecProcessRequest := true\ndefault ExecProcessRequest := false\n",
-		  "line 3: a second default" },
+		  "line 3: duplicate default" },
 		{ HEAD "default AllowRequestsFailingPolicy := true\ndefault "
 		       "AllowRequestsFailingPolicy := true\n",
-		  "line 3: a second default" },
+		  "line 3: duplicate default" },
 		{ HEAD "policy_data := {\n", "line 2: rules" },
 		{ HEAD "\x0c\n", "line 2: rules" },
 	};
@@ -187,11 +190,11 @@ Test(policy, what_is_richer_is_refused)
 	}
 }
 
-Test(policy, closed_when_it_fails)
+Test(policy, locked_by_an_invalid_policy)
 {
 	struct agent agent = { .policy = NULL };
 
-	/* Nobody has kept to anything so far: from here on everything is refused but a way out. */
+	/* No policy is in force yet: from now on everything but the way out is refused. */
 	cr_assert_eq(policy_set(&agent, HEAD "ExecProcessRequest if { true }", &err), -1);
 	cr_assert(agent.policy);
 	for (unsigned int m = 0; m < service->n_methods; m++) {
@@ -202,7 +205,7 @@ Test(policy, closed_when_it_fails)
 			     "%s", name);
 	}
 	cr_expect(strstr(logged, "\"event\":\"" EVENT_POLICY_LOCKED "\""));
-	/* One that is understood opens it; another that is not leaves that as it was. */
+	/* A valid policy allows calls again; a later invalid one changes nothing. */
 	cr_assert_eq(policy_set(&agent, HEAD "default ExecProcessRequest := true", &err), 0);
 	cr_assert_eq(policy_set(&agent, "?", &err), -1);
 	for (unsigned int m = 0; m < service->n_methods; m++)
@@ -210,7 +213,7 @@ Test(policy, closed_when_it_fails)
 			     strcmp(service->methods[m].name, "ExecProcess") == 0);
 }
 
-Test(policy, what_fails_may_pass)
+Test(policy, refused_calls_may_pass)
 {
 	struct agent agent = { .policy = NULL };
 
@@ -221,7 +224,7 @@ Test(policy, what_fails_may_pass)
 	cr_expect(strstr(logged, "\"event\":\"" EVENT_POLICY_OVERRIDDEN "\""));
 }
 
-/* The policy of the image: none is none, one that cannot be kept to is no guest. */
+/* The policy of the image: a missing file means no policy, an invalid one is an error. */
 Test(policy, file)
 {
 	struct agent agent = { .policy = NULL };
