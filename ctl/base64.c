@@ -31,7 +31,7 @@ base64_encode(const uint8_t *data, size_t n)
 	return text;
 }
 
-/* Value of a character, -1 if it is not one of the 64. */
+/* Returns the value of a base64 digit, or -1 for any other character. */
 static int
 value_of(char c)
 {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* tatamictl boot: a VM in the background, looked after by a monitor process of ours. */
+/* tatamictl boot: runs a VM in the background under a monitor process. */
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -18,7 +18,7 @@
 static const char usage[] =
 	"usage: tatamictl boot --rootfs DIR|IMAGE [--name NAME] [options] [-- COMMAND [ARGUMENT…]]\n"
 	"Boots a VM in the background and runs COMMAND (default: sleep forever) in a container in it. Prints the\n"
-	"VM's name; `tatamictl exec NAME` uses it, `tatamictl stop NAME` ends it. It also ends with COMMAND.\n";
+	"VM's name; `tatamictl exec NAME` uses it, `tatamictl stop NAME` ends it. It also ends when COMMAND exits.\n";
 
 struct booted {
 	struct run_options *o;
@@ -58,7 +58,8 @@ boot_describe(void *self, struct vm_state *s)
 	}
 }
 
-/* Until somebody ends it, or the container or VM ends. */
+/* Relays the container's output to a log until stop_fd is readable or the container or the VM
+ * ends. */
 static void
 boot_look_after(void *self, int stop_fd)
 {
@@ -125,7 +126,7 @@ cmd_boot(int argc, char **argv)
 	if (state_dir(o->name, dir, sizeof(dir), &err) < 0 ||
 	    background_start(&background, dir, &err) < 0) {
 		if (err.errnum == EEXIST)
-			error_set(&err, ERROR_ALREADY_EXISTS, "there is a VM named %s already",
+			error_set(&err, ERROR_ALREADY_EXISTS, "a VM named %s already exists",
 				  o->name);
 		(void)fprintf(stderr, "tatamictl boot: %s\n", err.msg);
 		return err.code == ERROR_INVALID_ARGUMENT ? EXIT_USAGE : EXIT_FAILED;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* tatamictl ps, exec, stop: using a VM that `boot` left running. */
+/* tatamictl ps, exec, stop: use a VM that `boot` left running. */
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
@@ -77,7 +77,7 @@ static const char exec_usage[] =
 	"                      -- COMMAND [ARGUMENT…]\n"
 	"Runs one more process in the container of VM NAME; passes stdio, signals and the exit code on.\n";
 
-/* 0; 1 help was printed; -1 wrong usage. */
+/* Returns 0, 1 after printing the help, or -1 for invalid usage. */
 static int
 parse_exec(struct exec_options *o, int argc, char **argv)
 {
@@ -150,7 +150,7 @@ exec_in(struct ttrpc_client *client, const struct exec_options *o, struct error 
 	q.exec_id = exec_id;
 	q.process = spec_process(&a, &o->process);
 	if (!q.process)
-		r = error_nomem(err, "making the request");
+		r = error_nomem(err, "building the request");
 	else
 		r = ttrpc_client_call(client, &grpc__agent_service__descriptor, "ExecProcess",
 				      &q.base, CALL_TIMEOUT_MS, NULL, err);
@@ -212,17 +212,18 @@ cmd_stop(int argc, char **argv)
 	struct error err = ERROR_INIT;
 
 	if (argc != 2 || strcmp(argv[1], "--help") == 0) {
-		(void)printf(
-			"usage: tatamictl stop NAME\nEnds a VM and removes what belongs to it.\n");
+		(void)printf("usage: tatamictl stop NAME\nEnds a VM and removes its files.\n");
 		return argc == 2 ? 0 : EXIT_USAGE;
 	}
 	if (state_read(argv[1], &s, &err) < 0)
 		return complain("stop", &err, EXIT_FAILED);
 	if (state_is_alive(&s)) {
-		/* the monitor asks the container, then the guest, to end */
+		/* On SIGALRM, the monitor stops the container and powers the guest off. */
 		(void)kill(s.monitor, SIGALRM);
 		if (!wait_gone(&s, STOP_TIMEOUT_MS)) {
-			(void)kill(s.monitor, SIGKILL); /* its children die with it */
+			/* The kernel kills the monitor's children together with it
+			 * (PR_SET_PDEATHSIG). */
+			(void)kill(s.monitor, SIGKILL);
 			(void)wait_gone(&s, STOP_TIMEOUT_MS);
 		}
 	}

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* tatamictl pod: a VM in the background with the pod that a file describes. */
+/* tatamictl pod: boots a VM in the background and creates the pod that a file describes. */
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -40,7 +40,8 @@ struct pod_vm {
 	struct vm vm;
 	struct podspec spec;
 	struct podrun *run;
-	char files[PATH_MAX]; /* of config maps and the pause container */
+	/* Directory of the config maps and the pause container's root. */
+	char files[PATH_MAX];
 	int files_lock;
 };
 
@@ -143,7 +144,7 @@ print_status(const char *name)
 		(void)snprintf(path, sizeof(path), "%s/status.json", dir);
 		f = fopen(path, "re");
 		if (!f)
-			error_sys(&err, "there is no pod named %s", name);
+			error_sys(&err, "failed to read the status of pod %s", name);
 	}
 	if (!f) {
 		(void)fprintf(stderr, "tatamictl pod: %s\n", err.msg);
@@ -170,7 +171,7 @@ pod_run(struct pod_vm *p, const char *file, struct error *err)
 	if (state_dir(p->o->name, dir, sizeof(dir), err) < 0 ||
 	    background_start(&background, dir, err) < 0) {
 		if (err->errnum == EEXIST)
-			error_set(err, ERROR_ALREADY_EXISTS, "there is a VM named %s already",
+			error_set(err, ERROR_ALREADY_EXISTS, "a VM named %s already exists",
 				  p->o->name);
 		return -1;
 	}

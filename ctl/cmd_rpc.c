@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * One call of any method: JSON in and out. What there is to call comes from the generated descriptors, so
- * nothing here knows any method by name.
+ * Calls any method, with JSON as input and output. Methods come from the generated descriptors;
+ * none is known here by name.
  */
 #include "ctl/cmd_rpc.h"
 
@@ -38,7 +38,7 @@ static const ProtobufCServiceDescriptor *const services[] = {
 	&grpc__health__descriptor,
 };
 
-/* A method and the service that has it. */
+/* A method and the service it belongs to. */
 struct method {
 	const ProtobufCServiceDescriptor *service;
 	const ProtobufCMethodDescriptor *method;
@@ -46,7 +46,8 @@ struct method {
 
 struct options {
 	bool help, list, raw, compact;
-	int timeout_ms; /* -1: none */
+	/* -1: no timeout */
+	int timeout_ms;
 };
 
 static int
@@ -95,7 +96,7 @@ method_find(const char *name, struct method *out)
 		if (out->method)
 			return true;
 	}
-	fprintf(stderr, "tatamictl: no method %s; see tatamictl rpc --list\n", name);
+	fprintf(stderr, "tatamictl: unknown method %s; see tatamictl rpc --list\n", name);
 	return false;
 }
 
@@ -131,7 +132,8 @@ type_name(const ProtobufCFieldDescriptor *f)
 	return f->type < ARRAY_LEN(names) && names[f->type] ? names[f->type] : "number";
 }
 
-/* Prints a message's fields, and below each its own; no message contains itself, but depth is limited. */
+/* Prints the fields of a message and, indented below each, the fields of its type. No message
+ * type contains itself; the depth is limited nevertheless. */
 static void
 show_message(const ProtobufCMessageDescriptor *desc, int depth)
 {
@@ -165,7 +167,8 @@ show_method(const char *name)
 	return EXIT_OK;
 }
 
-/* The request from the command line, a file or standard input; NULL after a complaint. */
+/* Reads the request from the command line, a file or standard input. Returns NULL after printing
+ * an error. */
 static ProtobufCMessage *
 request_read(const struct method *m, const char *arg)
 {
@@ -206,7 +209,8 @@ write_raw(const ProtobufCMessage *reply)
 			continue;
 		if (write_full(STDOUT_FILENO, bytes->data, bytes->len) == 0)
 			return EXIT_OK;
-		fprintf(stderr, "tatamictl: write to standard output: %s\n", strerror(errno));
+		fprintf(stderr, "tatamictl: failed to write to standard output: %s\n",
+			strerror(errno));
 		return EXIT_STATUS;
 	}
 	fprintf(stderr, "tatamictl: %s has no bytes field\n", desc->name);
@@ -228,7 +232,7 @@ reply_print(const ProtobufCMessage *reply, const struct options *o)
 	rc = json_dumpf(json, stdout, o->compact ? JSON_COMPACT : JSON_INDENT(2));
 	json_decref(json);
 	if (rc < 0 || putchar('\n') == EOF || fflush(stdout) == EOF) {
-		fputs("tatamictl: cannot write to standard output\n", stderr);
+		fputs("tatamictl: failed to write to standard output\n", stderr);
 		return EXIT_STATUS;
 	}
 	return EXIT_OK;
@@ -296,7 +300,8 @@ options_read(int argc, char **argv, struct options *o)
 	int c;
 
 	*o = (struct options){ .timeout_ms = -1 };
-	optind = 0; /* main() may have used getopt before */
+	/* main() may already have called getopt. */
+	optind = 0;
 	while ((c = getopt_long(argc, argv, "+h", known, NULL)) != -1) {
 		switch (c) {
 		case 'h':
@@ -317,11 +322,12 @@ options_read(int argc, char **argv, struct options *o)
 				o->timeout_ms = (int)seconds * 1000;
 				break;
 			}
-			fprintf(stderr, "tatamictl: --timeout: '%s' is not a number of seconds\n",
+			fprintf(stderr, "tatamictl: --timeout: invalid number of seconds '%s'\n",
 				optarg);
 			return false;
 		default:
-			return false; /* getopt_long() has complained */
+			/* getopt_long() has printed an error. */
+			return false;
 		}
 	}
 	return true;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* tatamictl run: boot a VM, run one container in it, leave nothing behind. */
+/* tatamictl run: boots a VM, runs one container in it and removes everything. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>

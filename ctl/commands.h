@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* tatamictl's commands. Each gets argv[0] = its name, prints its own errors, returns the program's exit code. */
+/* The commands of tatamictl. Each is called with its name in argv[0], prints its own errors and
+ * returns the exit code of the program. */
 #pragma once
 
-/* Exit codes of tatamictl's own; a container's code is passed on as it is. */
+/* Exit codes of tatamictl itself; the exit code of a container process is passed through. */
 enum {
 	EXIT_USAGE = 2,
 	EXIT_FAILED = 125,

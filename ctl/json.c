@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* JSON to messages. What is allocated here is freed by protobuf-c, so plain malloc() everywhere. */
+/* JSON to messages. protobuf-c frees what is allocated here, hence plain malloc(). */
 #include "ctl/json.h"
 
 #include <errno.h>
@@ -13,7 +13,7 @@
 #include "lib/parse.h"
 #include "lib/pbfield.h"
 
-/* Where in the document we are, for messages: "OCI.Process.Args[2]". */
+/* The current position in the document for error messages: "OCI.Process.Args[2]". */
 struct where {
 	char path[200];
 	size_t len;
@@ -35,7 +35,8 @@ nomem(struct where *w)
 	return error_nomem(w->err, "reading JSON");
 }
 
-/* Appends to the path; returns what to hand to where_pop(). A path that is too long is cut. */
+/* Appends to the path and returns the length that where_pop() restores. A path that is too long
+ * is truncated. */
 static size_t __attribute__((format(printf, 2, 3)))
 where_push(struct where *w, const char *fmt, ...)
 {
@@ -71,7 +72,7 @@ expected(struct where *w, const char *what, const json_t *json)
 	return json_fail(w, why);
 }
 
-/* An integer within [min, max], as number or decimal string. */
+/* Reads an integer within [min, max], given as a number or a decimal string. */
 static int
 read_signed(struct where *w, const json_t *json, int64_t min, int64_t max, int64_t *out)
 {
@@ -80,7 +81,7 @@ read_signed(struct where *w, const json_t *json, int64_t min, int64_t max, int64
 	else if (!json_is_string(json))
 		return expected(w, "an integer", json);
 	else if (!parse_i64(json_string_value(json), out))
-		return json_fail(w, "not an integer of 64 bits");
+		return json_fail(w, "not a 64-bit integer");
 	if (*out < min || *out > max)
 		return json_fail(w, "number is out of range");
 	return 0;
@@ -96,7 +97,7 @@ read_unsigned(struct where *w, const json_t *json, uint64_t max, uint64_t *out)
 	else if (!json_is_string(json))
 		return expected(w, "an integer", json);
 	else if (!parse_u64(json_string_value(json), out))
-		return json_fail(w, "not an unsigned integer of 64 bits");
+		return json_fail(w, "not an unsigned 64-bit integer");
 	if (*out > max)
 		return json_fail(w, "number is out of range");
 	return 0;
@@ -167,7 +168,7 @@ read_string(struct where *w, const json_t *json, char **member)
 	if (!json_is_string(json))
 		return expected(w, "a string", json);
 	if (strlen(json_string_value(json)) != json_string_length(json))
-		return json_fail(w, "NUL in a string");
+		return json_fail(w, "string contains a NUL byte");
 	*member = strdup(json_string_value(json));
 	return *member ? 0 : nomem(w);
 }
@@ -180,7 +181,7 @@ read_bytes(struct where *w, const json_t *json, ProtobufCBinaryData *member)
 	member->data =
 		base64_decode(json_string_value(json), json_string_length(json), &member->len);
 	if (!member->data)
-		return errno == ENOMEM ? nomem(w) : json_fail(w, "not base64");
+		return errno == ENOMEM ? nomem(w) : json_fail(w, "invalid base64");
 	return 0;
 }
 
@@ -201,7 +202,7 @@ read_message(struct where *w, const ProtobufCMessageDescriptor *desc, const json
 	return 0;
 }
 
-/* One value into `member`, a place of the field's type that holds nothing yet. */
+/* Reads one value into `member`, which has the field's type and is empty. */
 static int
 read_value(struct where *w, const ProtobufCFieldDescriptor *f, const json_t *json, void *member)
 {
@@ -224,7 +225,7 @@ read_value(struct where *w, const ProtobufCFieldDescriptor *f, const json_t *jso
 	}
 }
 
-/* *count only counts elements that are whole, so that a half-filled message can be freed. */
+/* *count includes complete elements only, so that a partly filled message can be freed. */
 static int
 read_array(struct where *w, const ProtobufCFieldDescriptor *f, const json_t *json, uint8_t **member,
 	   size_t *count)
@@ -292,7 +293,7 @@ read_map(struct where *w, const ProtobufCFieldDescriptor *f, const json_t *json,
 	return 0;
 }
 
-/* A name that is only spelt with other capitals is worth a hint. */
+/* Suggests the right spelling for a name that differs only in case. */
 static int
 unknown_field(struct where *w, const ProtobufCMessageDescriptor *desc, const char *name)
 {

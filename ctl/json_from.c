@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Messages to JSON, for people: fields that hold their default are shown as well. */
+/* Messages to JSON for human readers: fields with default values are included. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -7,7 +7,7 @@
 #include "ctl/json.h"
 #include "lib/pbfield.h"
 
-/* A value just made, or NULL and the error that there was no memory for it. */
+/* Returns `json`, or sets an out-of-memory error if it is NULL. */
 static json_t *
 made(json_t *json, struct error *err)
 {
@@ -39,7 +39,7 @@ from_u64(uint64_t v)
 {
 	char text[24];
 
-	/* Above 2^63 a JSON library's integer ends. */
+	/* Integers of the JSON library are signed. */
 	if (v <= INT64_MAX)
 		return json_integer((json_int_t)v);
 	snprintf(text, sizeof(text), "%llu", (unsigned long long)v);
@@ -93,7 +93,7 @@ from_array(const ProtobufCFieldDescriptor *f, const uint8_t *elements, size_t n,
 	for (size_t i = 0; array && i < n; i++) {
 		json_t *value = from_value(f, elements + i * pbfield_size(f->type), err);
 
-		/* The _new functions take the value even when they fail. */
+		/* The _new functions consume the value even if they fail. */
 		if (!value || (json_array_append_new(array, value) < 0 && !made(NULL, err))) {
 			json_decref(array);
 			return NULL;
@@ -122,7 +122,7 @@ from_map(ProtobufCMessage *const *entries, size_t n, struct error *err)
 	return object;
 }
 
-/* *json stays NULL for a field that is not set. */
+/* Leaves *json NULL for a field that is not set. */
 static int
 from_field(const ProtobufCMessage *message, const ProtobufCFieldDescriptor *f, json_t **json,
 	   struct error *err)

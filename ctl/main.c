@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* tatamictl: boots VMs with a Kata agent in them and drives the agent. The table of commands. */
+/* tatamictl: boots VMs with a Kata agent and drives the agent. Table of commands. */
 #include <stdio.h>
 #include <string.h>
 
@@ -49,7 +49,7 @@ main(int argc, char **argv)
 		if (strcmp(argv[1], commands[i].name) == 0)
 			return commands[i].run(argc - 1, argv + 1);
 	if (argc >= 2)
-		(void)fprintf(stderr, "tatamictl: there is no command \"%s\"\n", argv[1]);
+		(void)fprintf(stderr, "tatamictl: unknown command \"%s\"\n", argv[1]);
 	print_help(stderr);
 	return EXIT_USAGE;
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The options that `run` and `boot` share. */
+/* Options shared by `run`, `boot` and `pod`. */
 #include "ctl/options.h"
 
 #include <arpa/inet.h>
@@ -124,7 +124,7 @@ parse_number(const char *option, const char *text, unsigned int min, unsigned in
 	return 0;
 }
 
-/* KIND:PATH; the shares are put in order once all options are known. */
+/* KIND:PATH. Shares are numbered once all options are known. */
 static int
 parse_attach(struct run_options *o, char *text, struct error *err)
 {
@@ -166,7 +166,7 @@ parse_volume(struct run_options *o, const char *text, struct error *err)
 	struct stat st;
 
 	if (n == SPEC_VOLUMES_MAX)
-		return error_set(err, ERROR_INVALID_ARGUMENT, "more than %d volumes",
+		return error_set(err, ERROR_INVALID_ARGUMENT, "too many volumes: at most %d",
 				 SPEC_VOLUMES_MAX);
 	if (!dst || dst[0] != '/' || colon == text || (size_t)(colon - text) >= sizeof(source) ||
 	    strlen(dst) >= sizeof(v->target) ||
@@ -177,11 +177,11 @@ parse_volume(struct run_options *o, const char *text, struct error *err)
 	(void)snprintf(v->target, sizeof(v->target), "%.*s",
 		       (int)(end ? end - dst : (int)strlen(dst)), dst);
 	if (!realpath(source, v->source) || stat(v->source, &st) < 0)
-		return error_sys_code(err, ERROR_INVALID_ARGUMENT, "-v %s: look at %s", text,
-				      source);
+		return error_sys_code(err, ERROR_INVALID_ARGUMENT, "-v %s: failed to look up %s",
+				      text, source);
 	if (!S_ISDIR(st.st_mode) && !S_ISREG(st.st_mode))
 		return error_set(err, ERROR_INVALID_ARGUMENT,
-				 "-v %s: %s is neither directory nor file", text, source);
+				 "-v %s: %s is neither a directory nor a file", text, source);
 	v->is_file = S_ISREG(st.st_mode);
 	v->readonly = end && strcmp(end, ":ro") == 0;
 	o->container.n_volumes = n + 1;
@@ -196,7 +196,8 @@ options_publish(struct vm_options *vm, const char *text, struct error *err)
 	char copy[96], local[] = "127.0.0.1", *host = copy, *guest, *port;
 
 	if (vm->n_publish == VM_PUBLISH_MAX)
-		return error_set(err, ERROR_INVALID_ARGUMENT, "more than %d ports", VM_PUBLISH_MAX);
+		return error_set(err, ERROR_INVALID_ARGUMENT, "too many ports: at most %d",
+				 VM_PUBLISH_MAX);
 	(void)snprintf(copy, sizeof(copy), "%s", text);
 	guest = strrchr(copy, ':');
 	if (guest)
@@ -223,7 +224,7 @@ static int
 parse_env(struct run_options *o, const char *text, struct error *err)
 {
 	if (o->container.n_env == OPTIONS_ENV_MAX)
-		return error_set(err, ERROR_INVALID_ARGUMENT, "more than %d --env",
+		return error_set(err, ERROR_INVALID_ARGUMENT, "too many --env: at most %d",
 				 OPTIONS_ENV_MAX);
 	if (!strchr(text, '=') || text[0] == '=')
 		return error_set(err, ERROR_INVALID_ARGUMENT, "--env %s: expected KEY=VALUE", text);
@@ -231,7 +232,8 @@ parse_env(struct run_options *o, const char *text, struct error *err)
 	return 0;
 }
 
-/* Where an option that is a text as it stands goes; NULL: it is another kind. */
+/* Returns the destination of an option whose value is stored unchanged, or NULL for other
+ * options. */
 static const char **
 text_option(struct run_options *o, int opt)
 {
@@ -265,7 +267,7 @@ text_option(struct run_options *o, int opt)
 	}
 }
 
-/* What an option without a value sets; NULL: it is another kind. */
+/* Returns the destination of an option without a value, or NULL for other options. */
 static bool *
 flag_option(struct run_options *o, int opt)
 {
@@ -343,7 +345,7 @@ set_share(struct vm_share *s, enum share_kind kind, const char *path, bool reado
 	s->kind = kind;
 	s->readonly = readonly;
 	if (!realpath(path, s->path))
-		return error_sys_code(err, ERROR_INVALID_ARGUMENT, "look at %s", path);
+		return error_sys_code(err, ERROR_INVALID_ARGUMENT, "failed to look up %s", path);
 	return 0;
 }
 
@@ -352,7 +354,7 @@ fill_attached(struct run_options *o, struct error *err)
 {
 	for (size_t i = 0; i < o->n_attached; i++) {
 		if (o->vm.n_shares == VM_SHARES_MAX)
-			return error_set(err, ERROR_INVALID_ARGUMENT, "more than %d shares",
+			return error_set(err, ERROR_INVALID_ARGUMENT, "too many shares: at most %d",
 					 VM_SHARES_MAX);
 		if (set_share(&o->vm.shares[o->vm.n_shares], o->attached[i].kind,
 			      o->attached[i].path, false, err) < 0)
@@ -371,9 +373,10 @@ fill_shares(struct run_options *o, struct error *err)
 		return fill_attached(o, err);
 	if (!o->rootfs)
 		return error_set(err, ERROR_INVALID_ARGUMENT,
-				 "--rootfs is missing: what shall the container see as /?");
+				 "--rootfs is required: the root of the container");
 	if (stat(o->rootfs, &st) < 0)
-		return error_sys_code(err, ERROR_INVALID_ARGUMENT, "--rootfs %s", o->rootfs);
+		return error_sys_code(err, ERROR_INVALID_ARGUMENT, "failed to look up --rootfs %s",
+				      o->rootfs);
 	if (S_ISREG(st.st_mode) || S_ISBLK(st.st_mode)) {
 		if (o->share_given && o->share != SHARE_BLK)
 			return error_set(err, ERROR_INVALID_ARGUMENT,
@@ -393,7 +396,7 @@ fill_shares(struct run_options *o, struct error *err)
 		const struct volume *v = &o->volumes[i];
 		char dir[PATH_MAX];
 
-		/* a file is shared through its directory, and bound from there */
+		/* A file is shared through its directory and bind-mounted from there. */
 		(void)snprintf(dir, sizeof(dir), "%s", v->source);
 		if (v->is_file)
 			strrchr(dir, '/')[strrchr(dir, '/') == dir ? 1 : 0] = '\0';
@@ -433,12 +436,12 @@ check_together(const struct run_options *o, enum options_for command, struct err
 
 	if (o->no_container && (command != OPTIONS_BOOT || o->rootfs))
 		return error_set(err, ERROR_INVALID_ARGUMENT,
-				 "--no-container is for boot, without --rootfs");
+				 "--no-container is valid only for boot, without --rootfs");
 	if (detached && (o->container.terminal || o->interactive))
 		return error_set(err, ERROR_INVALID_ARGUMENT,
-				 "boot runs in the background: no -t and no -i");
+				 "-t and -i are not available in the background");
 	if (!detached && o->name)
-		return error_set(err, ERROR_INVALID_ARGUMENT, "--name is for boot");
+		return error_set(err, ERROR_INVALID_ARGUMENT, "--name is valid only for boot");
 	if (o->vm.accel && strcmp(o->vm.accel, "kvm") != 0 && strcmp(o->vm.accel, "tcg") != 0)
 		return error_set(err, ERROR_INVALID_ARGUMENT, "--accel %s: expected kvm or tcg",
 				 o->vm.accel);
@@ -446,7 +449,7 @@ check_together(const struct run_options *o, enum options_for command, struct err
 		return error_set(err, ERROR_INVALID_ARGUMENT, "--icount needs --accel tcg");
 	if (!detached && !o->container.args[0])
 		return error_set(err, ERROR_INVALID_ARGUMENT,
-				 "nothing to run: give a command after --");
+				 "no command given (expected after --)");
 	return 0;
 }
 

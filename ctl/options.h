@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The options that `run` and `boot` share. Pure but for looking at the files that are named. */
+/* Options shared by `run`, `boot` and `pod`. Pure, except that named files are looked up. */
 #pragma once
 
 #include <stdbool.h>
@@ -15,17 +15,20 @@ struct run_options {
 	struct vm_options vm;
 	struct container_options container;
 	struct volume volumes[SPEC_VOLUMES_MAX];
-	const char *env[OPTIONS_ENV_MAX + 1]; /* and TERM */
+	/* one more entry for TERM */
+	const char *env[OPTIONS_ENV_MAX + 1];
 	struct {
 		enum share_kind kind;
 		const char *path;
 	} attached[ATTACH_MAX];
 	size_t n_attached;
 	const char *rootfs;
-	const char *name; /* boot: of the VM */
+	/* boot: name of the VM */
+	const char *name;
 	enum share_kind share;
 	bool share_given, interactive, timing, verbose;
-	bool no_container; /* boot: the agent is not asked for anything */
+	/* boot: no calls are made to the agent */
+	bool no_container;
 	bool want_help;
 	char kernel[PATH_MAX], initrd[PATH_MAX], init[PATH_MAX];
 };
@@ -33,15 +36,17 @@ struct run_options {
 enum options_for {
 	OPTIONS_RUN,
 	OPTIONS_BOOT,
-	OPTIONS_POD, /* one argument: the file; what is in it is not asked for here */
+	/* one argument, the file, which is not read here */
+	OPTIONS_POD,
 };
 
-/* argv[0] is the command. 0; -1 and err (INVALID_ARGUMENT) for wrong usage. */
+/* Parses the command line; argv[0] is the command. Returns 0, or -1 and err (INVALID_ARGUMENT). */
 int options_parse(struct run_options *o, int argc, char **argv, enum options_for command,
 		  struct error *err);
 
-/* "[ADDRESS:]HOSTPORT:GUESTPORT" becomes one more published port. 0, or -1 and INVALID_ARGUMENT. */
+/* Adds the published port "[ADDRESS:]HOSTPORT:GUESTPORT". Returns 0, or -1 and err
+ * (INVALID_ARGUMENT). */
 int options_publish(struct vm_options *vm, const char *text, struct error *err);
 
-/* The lines of --help that describe them. */
+/* Lines of --help that describe the options. */
 extern const char options_help[];

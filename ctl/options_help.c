@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What --help says about the options of options.c. */
+/* Help text of the options in options.c. */
 #include "ctl/options.h"
 
 const char options_help[] =

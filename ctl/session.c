@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Relaying stdio, signals and window size between our own terminal and a process in a container. */
+/* Relays stdio, signals and window size between the local terminal and a process in a container. */
 #include "ctl/session.h"
 
 #include <errno.h>
@@ -18,25 +18,28 @@
 #include "lib/io.h"
 #include "lib/ttrpc/client.h"
 
-#define CHUNK           (128u << 10)
-#define KILL_AFTER_MS   5000
-#define PATIENT_SIGNALS 3 /* so many interrupts and we go without the guest's consent */
+#define CHUNK         (128u << 10)
+#define KILL_AFTER_MS 5000
+/* After this many interrupts the session ends without waiting for the guest. */
+#define INTERRUPTS_MAX 3
 
 struct relay {
 	struct session *s;
 	bool out_ended, err_ended, exited;
-	bool writing; /* a WriteStdin is not answered yet */
+	/* a WriteStdin call is pending */
+	bool writing;
 	bool in_ended;
 	int status;
 	unsigned int interrupts;
 	uint64_t kill_at_ns;
-	struct error failure; /* of the session, code OK if none */
+	/* first error of the session, code OK if none */
+	struct error failure;
 	struct termios saved;
 	bool raw;
 	unsigned char chunk[CHUNK];
 };
 
-/* Ends the session with an error unless one is known already. */
+/* Ends the session with an error unless it already has one. */
 static void
 session_fail(struct relay *r, const struct error *why, const char *doing)
 {
@@ -78,9 +81,9 @@ on_read(struct relay *r, ProtobufCMessage *reply, const struct error *failure, b
 	bool *ended = from_stderr ? &r->err_ended : &r->out_ended;
 
 	if (!data || data->data.len == 0) {
-		/* a stream that fails has ended too, as the runtimes see it */
+		/* A failed read ends the stream, as in the Kata runtimes. */
 		if (failure && ttrpc_client_is_broken(r->s->client))
-			session_fail(r, failure, "read the output");
+			session_fail(r, failure, "failed to read the container's output");
 		*ended = true;
 	} else {
 		if (!r->s->first_byte_ns)
@@ -89,8 +92,8 @@ on_read(struct relay *r, ProtobufCMessage *reply, const struct error *failure, b
 			       data->data.len) < 0) {
 			struct error err = ERROR_INIT;
 
-			error_sys(&err, "write the container's output");
-			session_fail(r, &err, "relay output");
+			error_sys(&err, "failed to write the container's output");
+			session_fail(r, &err, "session ended");
 		}
 		start_read(r, from_stderr);
 	}
@@ -143,8 +146,9 @@ on_written(void *data, ProtobufCMessage *reply, const struct error *failure)
 	struct relay *r = data;
 
 	r->writing = false;
+	/* The process has closed its stdin: discard the remaining input. */
 	if (failure && failure->code != ERROR_OK)
-		r->in_ended = true; /* the process reads no more: what is left has nowhere to go */
+		r->in_ended = true;
 	if (reply)
 		protobuf_c_message_free_unpacked(reply, NULL);
 }
@@ -211,11 +215,11 @@ session_on_signal(struct relay *r, int fd)
 	}
 	if (info.ssi_signo == SIGINT || info.ssi_signo == SIGTERM)
 		r->interrupts++;
-	if (r->interrupts >= PATIENT_SIGNALS) {
+	if (r->interrupts >= INTERRUPTS_MAX) {
 		struct error err = ERROR_INIT;
 
-		error_set(&err, ERROR_CANCELLED, "interrupted %d times", PATIENT_SIGNALS);
-		session_fail(r, &err, "wait for the process");
+		error_set(&err, ERROR_CANCELLED, "interrupted %d times", INTERRUPTS_MAX);
+		session_fail(r, &err, "failed to wait for the process");
 		return;
 	}
 	send_signal(r, (int)info.ssi_signo, false);
@@ -228,7 +232,7 @@ on_exit_status(void *data, ProtobufCMessage *reply, const struct error *failure)
 
 	r->s->exit_ns = monotonic_ns();
 	if (!reply) {
-		session_fail(r, failure, "wait for the process");
+		session_fail(r, failure, "failed to wait for the process");
 		return;
 	}
 	r->exited = true;
@@ -274,8 +278,8 @@ loop(struct relay *r, int sigfd)
 		p[CLIENT].events = ttrpc_client_events(r->s->client);
 		p[INPUT].fd = r->in_ended || r->writing ? -1 : r->s->in;
 		if (poll(p, N, r->kill_at_ns ? 100 : -1) < 0 && errno != EINTR) {
-			error_sys(&err, "poll");
-			session_fail(r, &err, "relay");
+			error_sys(&err, "poll failed");
+			session_fail(r, &err, "session ended");
 			return;
 		}
 		if (p[SIGNALS].revents)
@@ -289,10 +293,10 @@ loop(struct relay *r, int sigfd)
 			send_signal(r, SIGKILL, true);
 		}
 		if (p[CLIENT].revents && ttrpc_client_handle(r->s->client, &err) < 0)
-			session_fail(r, &err, "talk to the agent");
+			session_fail(r, &err, "connection to the agent failed");
 		if (p[VM].fd >= 0 && p[VM].revents && !r->exited) {
 			error_set(&err, ERROR_UNAVAILABLE, "the VM has ended");
-			session_fail(r, &err, "relay");
+			session_fail(r, &err, "session ended");
 		}
 	}
 }
@@ -322,7 +326,8 @@ session_run(struct session *s, struct error *err)
 	if (!r)
 		return error_nomem(err, "relaying stdio");
 	r->s = s;
-	r->err_ended = s->terminal; /* a terminal has one output */
+	/* A terminal merges stdout and stderr. */
+	r->err_ended = s->terminal;
 	(void)sigemptyset(&set);
 	for (size_t i = 0; i < ARRAY_LEN(signals); i++)
 		(void)sigaddset(&set, signals[i]);
@@ -330,7 +335,7 @@ session_run(struct session *s, struct error *err)
 	sigfd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 	if (sigfd < 0) {
 		(void)sigprocmask(SIG_SETMASK, &saved, NULL);
-		return error_sys(err, "take over signals: signalfd");
+		return error_sys(err, "failed to create a signalfd");
 	}
 	make_raw(r);
 	start_read(r, false);

@@ -54,7 +54,7 @@ make_container(struct single_vm *p, struct run_options *o, struct arena *a, stru
 	o->container.id = SINGLE_VM_CONTAINER;
 	container = spec_container(a, &o->container);
 	if (!sandbox || !container)
-		return error_nomem(err, "making the requests");
+		return error_nomem(err, "building the requests");
 	if (single_call(p, "CreateSandbox", &sandbox->base, CALL_TIMEOUT_MS, err) < 0)
 		return -1;
 	p->timeline.sandbox = monotonic_ns();

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A VM with one container in it: what `run` and `boot` both do. Blocks. */
+/* A VM with one container, as used by `run` and `boot`. Blocks. */
 #pragma once
 
 #include <stdint.h>
@@ -16,12 +16,14 @@ struct single_vm {
 	struct ttrpc_client *client;
 };
 
-/* Call first: INT, TERM, HUP and ALRM wait until a session takes them, or end single_vm_start() early; PIPE is ignored. */
+/* Blocks INT, TERM, HUP and ALRM until a session reads them or single_vm_start() is interrupted
+ * by one; ignores PIPE. Call before anything else. */
 void single_vm_block_signals(void);
 
-/* Boots the VM in directory `dir` (NULL: a temporary one), makes sandbox and container, starts it. On failure nothing is
- * left, and err has the end of the guest's console if it says why. */
+/* Boots the VM in directory `dir` (NULL: a temporary one), creates the sandbox and the container
+ * and starts it. On failure, nothing is left, and the end of the guest's console is printed if
+ * the agent did not answer. */
 int single_vm_start(struct single_vm *p, struct run_options *o, const char *dir, struct error *err);
 
-/* Removes the container, powers the guest off, waits for that, removes everything. */
+/* Removes the container, powers the guest off, waits for it and removes the VM. */
 void single_vm_stop(struct single_vm *p);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The OCI spec that `tatamictl run` sends: what containerd makes for a plain container, less what a Kata runtime
- * strips before it asks the agent. */
+/* The OCI spec that `tatamictl run` sends: the one containerd writes for a plain container,
+ * without the parts that a Kata runtime removes. */
 #include "ctl/spec.h"
 
 #include <stdio.h>
@@ -10,7 +10,7 @@
 
 #define SHARED "/run/kata-containers/shared/containers"
 
-/* The capabilities that container engines leave by default. */
+/* Default capabilities of container engines. */
 static const char *const default_caps[] = {
 	"CAP_CHOWN",   "CAP_DAC_OVERRIDE", "CAP_FSETID",           "CAP_FOWNER",
 	"CAP_MKNOD",   "CAP_NET_RAW",      "CAP_SETGID",           "CAP_SETUID",
@@ -69,7 +69,7 @@ static const char *const readonly[] = {
 	"/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger",
 };
 
-/* One row of the default mounts; options separated by commas. */
+/* Default mounts; options are separated by commas. */
 static const struct {
 	const char *target, *type, *source, *options;
 } default_mounts[] = {
@@ -83,7 +83,7 @@ static const struct {
 	{ "/sys/fs/cgroup", "cgroup", "cgroup", "ro,nosuid,noexec,nodev" },
 };
 
-/* The requests live in an arena; a failed allocation is remembered and told at the end. */
+/* Requests are allocated in an arena; a failed allocation is recorded and reported at the end. */
 struct maker {
 	struct arena *arena;
 	bool failed;
@@ -181,7 +181,7 @@ spec_sandbox(struct arena *a, const char *id, const char *hostname)
 	return m.failed ? NULL : r;
 }
 
-/* How a share is mounted in the guest. */
+/* Returns the storage that mounts a share in the guest. */
 static Grpc__Storage *
 share_storage(struct maker *m, const struct vm_share *s, const char *mount_point)
 {
@@ -285,7 +285,7 @@ new_mount(struct maker *m, const char *target, const char *type, const char *sou
 	return mount;
 }
 
-/* Where volume i lies in the guest. */
+/* Returns the mount point of volume i in the guest. */
 static char *
 volume_point(struct maker *m, const char *id, size_t i)
 {
@@ -356,7 +356,7 @@ new_linux(struct maker *m, const struct container_options *o)
 	return l;
 }
 
-/* Limits as a kubelet sets them. */
+/* Returns the limits that a kubelet would set. */
 static Grpc__LinuxResources *
 new_resources(struct maker *m, const struct spec_pod *pod)
 {
@@ -390,7 +390,7 @@ add_annotation(struct maker *m, Grpc__Spec *spec, const char *key, const char *v
 	spec->annotations[spec->n_annotations++] = e;
 }
 
-/* What makes it one of a pod. */
+/* Adds the annotations, namespaces, mounts and storages of a pod's container. */
 static void
 join_pod(struct maker *m, const struct spec_pod *pod, Grpc__CreateContainerRequest *r)
 {

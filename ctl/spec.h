@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The OCI spec and the requests that `tatamictl run` sends, as a Kata runtime would. Pure. */
+/* The OCI spec and the requests that `tatamictl run` sends, modelled on a Kata runtime. Pure. */
 #pragma once
 
 #include <stdbool.h>
@@ -13,60 +13,72 @@
 #define SPEC_VOLUMES_MAX 15
 
 struct volume {
-	char source[PATH_MAX]; /* on the host */
-	char target[PATH_MAX]; /* in the container */
+	/* on the host */
+	char source[PATH_MAX];
+	/* in the container */
+	char target[PATH_MAX];
 	bool readonly, is_file;
 };
 
-/* A mount whose source lies in the guest already. */
+/* A mount whose source already exists in the guest. */
 struct spec_bind {
 	const char *target, *type,
-		*source; /* type: bind, or local as hosts name a disk's emptyDir */
+		/* type: "bind", or "local" for an emptyDir on disk */
+		*source;
 	bool readonly;
 };
 
-/* A storage as it is sent; options separated by commas. */
+/* A storage of the protocol; options are separated by commas. */
 struct spec_storage {
 	const char *driver, *source, *fstype, *options, *mount_point;
 };
 
-/* What a container of a pod has beside the rest. */
+/* Properties of a pod's container in addition to struct container_options. */
 struct spec_pod {
-	const char *sandbox, *name; /* name NULL: it is the sandbox's own container */
+	/* name NULL: the sandbox's own (pause) container */
+	const char *sandbox, *name;
 	bool share_pids;
-	const char *root;   /* in the guest; NULL: a share */
-	uint64_t memory;    /* bytes, 0: no limit */
-	unsigned int milli; /* of a processor, 0: no limit */
+	/* root directory in the guest; NULL: a share */
+	const char *root;
+	/* bytes, 0: no limit */
+	uint64_t memory;
+	/* thousandths of a processor, 0: no limit */
+	unsigned int milli;
 	const struct spec_bind *binds;
 	size_t n_binds;
 	const struct spec_storage *storages;
 	size_t n_storages;
 };
 
-/* What shall run. */
+/* The container to create. */
 struct container_options {
 	const char *id;
 	const char *hostname;
-	char *const *args;      /* NULL-terminated, at least one */
-	const char *const *env; /* "KEY=value" */
+	/* NULL-terminated, at least one */
+	char *const *args;
+	/* "KEY=value" */
+	const char *const *env;
 	size_t n_env;
 	const char *cwd;
 	uint32_t uid, gid;
 	bool terminal, read_only, privileged;
-	const char *guest_proc; /* where the guest's own /proc is bound; NULL: nowhere */
+	/* target of a bind mount of the guest's own /proc, or NULL */
+	const char *guest_proc;
 	const struct volume *volumes;
 	size_t n_volumes;
-	const struct vm_share *shares; /* [0] the rootfs, [1 + i] volume i */
-	const struct spec_pod *pod;    /* NULL: a container by itself */
+	/* [0] the rootfs, [1 + i] volume i */
+	const struct vm_share *shares;
+	/* NULL: not part of a pod */
+	const struct spec_pod *pod;
 };
 
-/* Puts an entry before those of a user, which win over it; there must be room. */
+/* Inserts an entry before the user's entries, which take precedence. The array must have room. */
 void spec_env_default(const char **env, size_t *n, const char *entry);
 
-/* All in the arena. NULL: out of memory. */
+/* Build requests in the arena. Return NULL if out of memory. */
 Grpc__CreateSandboxRequest *spec_sandbox(struct arena *a, const char *id, const char *hostname);
 
-/* Adds storages and lines of resolv.conf to it. -1: out of memory. */
+/* Adds storages and lines of resolv.conf to a request. Returns -1 if out of memory. */
 int spec_sandbox_add(struct arena *a, Grpc__CreateSandboxRequest *r, const struct vm_share *shares,
 		     const char *const *points, size_t n, const char *const *dns, size_t n_dns);
 Grpc__CreateContainerRequest *spec_container(struct arena *a, const struct container_options *o);

@@ -13,7 +13,7 @@
 #include "lib/log_event.h"
 #include "lib/parse.h"
 
-/* "1.234 ms" */
+/* Parses "1.234 ms". */
 static int
 parse_ms(const char *text, double *out)
 {
@@ -35,10 +35,11 @@ parse_ms(const char *text, double *out)
 	return 0;
 }
 
-/* The events whose records have times. */
+/* Events whose records carry times. */
 static const char *const events[] = { EVENT_GUEST_SET_UP, EVENT_AGENT_READY, EVENT_FIRST_CHECK };
 
-/* Stamps of the guest's monotonic clock, which begins with the kernel: key in the log, name in the table. */
+/* Timestamps of the guest's monotonic clock, which starts with the kernel: key in the log and
+ * name in the table. */
 static const struct {
 	const char *key, *name;
 } stamps[] = {
@@ -145,7 +146,7 @@ timeline_print(const struct timeline *t)
 	if (t->n_stages)
 		(void)fprintf(
 			stderr,
-			"inside the guest (its own clock: stages of init, then times since the kernel began)\n");
+			"inside the guest (its own clock: stages of init, then times since the kernel started)\n");
 	for (size_t i = 0; i < t->n_stages; i++)
 		(void)fprintf(stderr, "  %-34s %9.3f ms\n", t->stages[i].name, t->stages[i].ms);
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* When things happened on the way from the VM's start to its end, on the host and in the guest. */
+/* Times of the steps from the VM's start to its end, on the host and in the guest. */
 #pragma once
 
 #include <stddef.h>
@@ -7,10 +7,10 @@
 
 #define TIMELINE_STAGES_MAX 32
 
-/* Monotonic nanoseconds of the host; 0: did not happen. */
+/* Monotonic nanoseconds of the host, 0: did not happen. */
 struct timeline {
 	uint64_t vm, agent, sandbox, created, started, first_byte, exited, stopped;
-	/* What the guest says of its own boot: the stages in its log records. */
+	/* Boot stages that the guest reports in its log records. */
 	struct {
 		char name[48];
 		double ms;
@@ -18,10 +18,9 @@ struct timeline {
 	size_t n_stages;
 };
 
-/* Takes the stages and stamps of the boot from the records on the console that are about it
- * (guest-set-up, agent-ready and first-check of docs/log-events.md). A missing file is no error.
- * Reads a file: may block. */
+/* Reads the boot stages and timestamps from the log records on the console (guest-set-up,
+ * agent-ready and first-check of docs/log-events.md). A missing file is not an error. May block. */
 void timeline_read_console(struct timeline *t, const char *console);
 
-/* The table, on stderr. */
+/* Prints the table on stderr. */
 void timeline_print(const struct timeline *t);

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* References to variables. See expand.h. */
+/* Expansion of variable references; see expand.h. */
 #include "ctl/pod/expand.h"
 
 #include <string.h>
 
-/* Returns the value of a name of n bytes, or NULL. */
+/* Returns the value of the variable whose name has n bytes, or NULL. */
 static const char *
 expand_find(char *const *env, size_t n_env, const char *name, size_t n)
 {
@@ -15,7 +15,8 @@ expand_find(char *const *env, size_t n_env, const char *name, size_t n)
 	return NULL;
 }
 
-/* Takes the piece at the beginning of a text that is not empty: *from and *n are what becomes of it. Returns its length. */
+/* Expands the first piece of a non-empty text to the *n bytes at *from. Returns the length of
+ * the piece. */
 static size_t
 expand_piece(const char *text, char *const *env, size_t n_env, const char **from, size_t *n)
 {

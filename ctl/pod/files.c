@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A config map in a pod is a directory with ..data, a link to a directory of its files, and a link through ..data for each
- * file: what is changed later is changed for all files at once.
+ * A config map in a pod is a directory with ..data, a link to a directory of the files, and one
+ * link through ..data per file. Replacing ..data updates all files atomically.
  */
 #include "ctl/pod/files.h"
 
@@ -25,7 +25,7 @@ write_file(int dir, const char *name, const void *data, size_t n, mode_t mode, s
 	auto_close int fd = openat(dir, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode);
 
 	if (fd < 0 || fchmod(fd, mode) < 0 || write_full(fd, data, n) < 0)
-		return error_sys(err, "make the file %s", name);
+		return error_sys(err, "failed to create file %s", name);
 	return 0;
 }
 
@@ -33,12 +33,11 @@ static int
 check_name(const char *name, struct error *err)
 {
 	if (!name[0] || name[0] == '.' || strchr(name, '/'))
-		return error_set(err, ERROR_INVALID_ARGUMENT, "\"%s\" cannot be a file's name",
-				 name);
+		return error_set(err, ERROR_INVALID_ARGUMENT, "invalid file name \"%s\"", name);
 	return 0;
 }
 
-/* One key of a config map: the file in the generation, and the link to it. */
+/* Creates one key of a config map: the file in the generation directory and the link to it. */
 static int
 make_key(int dir, int data, const char *name, const void *bytes, size_t n, mode_t mode,
 	 struct error *err)
@@ -49,7 +48,7 @@ make_key(int dir, int data, const char *name, const void *bytes, size_t n, mode_
 	if (check_name(name, err) < 0 || write_file(data, name, bytes, n, mode, err) < 0)
 		return -1;
 	if (symlinkat(target, dir, name) < 0)
-		return error_sys(err, "make the link %s", name);
+		return error_sys(err, "failed to create link %s", name);
 	return 0;
 }
 
@@ -63,7 +62,7 @@ make_keys(const struct manifest_volume *v, int dir, int data, struct error *err)
 	json_object_foreach((json_t *)(uintptr_t)v->text, name, value)
 	{
 		if (!json_is_string(value))
-			return error_set(err, ERROR_INVALID_ARGUMENT, "%s is not a string", name);
+			return error_set(err, ERROR_INVALID_ARGUMENT, "%s: not a string", name);
 		if (make_key(dir, data, name, json_string_value(value), json_string_length(value),
 			     mode, err) < 0)
 			return -1;
@@ -77,7 +76,7 @@ make_keys(const struct manifest_volume *v, int dir, int data, struct error *err)
 						   : NULL;
 
 		if (!bytes)
-			return error_set(err, ERROR_INVALID_ARGUMENT, "%s is not base64", name);
+			return error_set(err, ERROR_INVALID_ARGUMENT, "%s: invalid base64", name);
 		if (make_key(dir, data, name, bytes, n, mode, err) < 0)
 			return -1;
 	}
@@ -91,13 +90,13 @@ make_map(const struct manifest_volume *v, int top, struct error *err)
 	auto_close int data = -1;
 
 	if (mkdirat(top, v->name, 0755) < 0)
-		return error_sys(err, "make its directory");
+		return error_sys(err, "failed to create its directory");
 	dir = openat(top, v->name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (dir < 0 || mkdirat(dir, GENERATION, 0755) < 0)
-		return error_sys(err, "make its directory");
+		return error_sys(err, "failed to create its directory");
 	data = openat(dir, GENERATION, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (data < 0 || symlinkat(GENERATION, dir, "..data") < 0)
-		return error_sys(err, "make its directory");
+		return error_sys(err, "failed to create its directory");
 	return make_keys(v, dir, data, err);
 }
 
@@ -113,14 +112,14 @@ make_pause(int top, const char *binary, struct error *err)
 
 	for (size_t i = 0; i < ARRAY_LEN(dirs); i++)
 		if (mkdirat(top, dirs[i], 0755) < 0)
-			return error_sys(err, "make directory %s", dirs[i]);
+			return error_sys(err, "failed to create directory %s", dirs[i]);
 	to = openat(top, PODFILES_PAUSE "/pause", O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0755);
 	if (from < 0 || to < 0)
-		return error_sys(err, "copy %s", binary);
+		return error_sys(err, "failed to copy %s", binary);
 	do
 		n = sendfile(to, from, NULL, 1u << 20);
 	while (n > 0);
-	return n < 0 ? error_sys(err, "copy %s", binary) : 0;
+	return n < 0 ? error_sys(err, "failed to copy %s", binary) : 0;
 }
 
 int
@@ -129,17 +128,19 @@ podfiles_make(const struct manifest *m, const char *dir, const char *binary, str
 	auto_close int top = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
 	if (top < 0)
-		return error_sys(err, "open %s", dir);
+		return error_sys(err, "failed to open %s", dir);
 	for (size_t i = 0; i < m->n_volumes; i++) {
 		const struct manifest_volume *v = &m->volumes[i];
 
 		if (v->kind != VOLUME_CONFIG_MAP && v->kind != VOLUME_SECRET)
 			continue;
 		if (strcmp(v->name, PODFILES_PAUSE) == 0)
-			return error_set(err, ERROR_INVALID_ARGUMENT,
-					 "a volume cannot be called %s", v->name);
+			return error_set(err, ERROR_INVALID_ARGUMENT, "invalid volume name \"%s\"",
+					 v->name);
 		if (make_map(v, top, err) < 0)
 			return error_wrap(err, "volume %s", v->name);
 	}
-	return make_pause(top, binary, err) < 0 ? error_wrap(err, "make the pause container") : 0;
+	return make_pause(top, binary, err) < 0
+		       ? error_wrap(err, "failed to create the pause container")
+		       : 0;
 }

@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What of a pod is made of files on the host: config maps and secrets as a kubelet lays them out, and the pause container's
- * root. One directory, shared with the guest. May block. */
+/* Files of a pod on the host: config maps and secrets in the layout of a kubelet, and the root
+ * of the pause container. All are in one directory, which is shared with the guest. May block. */
 #pragma once
 
 #include "ctl/pod/manifest.h"
 #include "lib/error.h"
 
-#define PODFILES_PAUSE \
-	"pause" /* directory in it: the root of the pause container, whose program is /pause */
+/* Subdirectory with the root of the pause container, whose program is /pause. */
+#define PODFILES_PAUSE "pause"
 
-/* Makes all of it in `dir`, which exists. `binary`: the static program that is the pause container's. 0, or -1 and err. */
+/* Creates the files in the existing directory `dir`. `binary` is the static program of the pause
+ * container. Returns 0, or -1 and err. */
 int podfiles_make(const struct manifest *m, const char *dir, const char *binary, struct error *err);

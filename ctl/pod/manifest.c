@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The description of a pod, from JSON. */
+/* Reading a pod's description from JSON. */
 #include "ctl/pod/manifest.h"
 
 #include <stdio.h>
@@ -11,9 +11,10 @@
 #include "lib/cleanup.h"
 
 #define CPU_MILLI_MAX 1000000000
-#define TEXTS_MAX     (64u << 20) /* bytes; a reference may be shorter than its value */
+/* Bytes. A variable reference may be shorter than its value. */
+#define TEXTS_MAX (64u << 20)
 
-/* An object in the file, and where it is there. */
+/* A JSON value and its path in the file. */
 struct at {
 	const json_t *json;
 	char path[200];
@@ -31,7 +32,7 @@ wrong(struct error *err, const struct at *at, const char *fmt, ...)
 	return error_set(err, ERROR_INVALID_ARGUMENT, "%s: %s", at->path, text);
 }
 
-/* Takes the members of an object apart; one that the format does not name is refused. */
+/* Unpacks the members of an object; a member that the format does not name is an error. */
 #define UNPACK(err, at, ...)                                                                       \
 	({                                                                                         \
 		json_error_t why_;                                                                 \
@@ -41,7 +42,7 @@ wrong(struct error *err, const struct at *at, const char *fmt, ...)
 			: 0;                                                                       \
 	})
 
-/* Element i of a list. */
+/* Returns element i of a list. */
 static struct at
 element(const struct at *at, const char *name, const json_t *list, size_t i)
 {
@@ -64,9 +65,9 @@ static int
 check_list(const struct at *at, const char *name, const json_t *list, size_t max, struct error *err)
 {
 	if (list && !json_is_array(list))
-		return wrong(err, at, "%s is not a list", name);
+		return wrong(err, at, "%s: not a list", name);
 	if (json_array_size(list) > max)
-		return wrong(err, at, "%s has over %zu elements", name, max);
+		return wrong(err, at, "%s: more than %zu elements", name, max);
 	return 0;
 }
 
@@ -82,13 +83,13 @@ read_words(const struct at *at, const char *name, const json_t *list, const char
 	json_array_foreach(list, i, word)
 	{
 		if (!json_is_string(word))
-			return wrong(err, at, "%s[%zu] is not a string", name, i);
+			return wrong(err, at, "%s[%zu]: not a string", name, i);
 		out[(*n)++] = json_string_value(word);
 	}
 	return 0;
 }
 
-/* A quantity, which may be a text or a number; NULL: not given. */
+/* Reads a quantity, given as a string or a number. NULL: absent. */
 static int
 read_quantity(const struct at *at, const json_t *json, int digits, uint64_t max, const char *what,
 	      uint64_t *out, struct error *err)
@@ -101,11 +102,11 @@ read_quantity(const struct at *at, const json_t *json, int digits, uint64_t max,
 	if (json_is_string(json))
 		n = (size_t)snprintf(text, sizeof(text), "%s", json_string_value(json));
 	else if (json_is_number(json))
-		/* as many digits as are certain: 0.1 is a tenth */
+		/* DBL_DIG digits, so that 0.1 stays one tenth. */
 		n = json_dumpb(json, text, sizeof(text) - 1,
 			       JSON_ENCODE_ANY | JSON_REAL_PRECISION(15));
 	if (n == 0 || n >= sizeof(text) || !quantity_parse(text, digits, max, out))
-		return wrong(err, at, "\"%.60s\" is not a %s", text, what);
+		return wrong(err, at, "invalid %s \"%.60s\"", what, text);
 	return 0;
 }
 
@@ -125,7 +126,7 @@ read_cpu(const struct at *at, const json_t *json, unsigned int *out, struct erro
 	if (read_quantity(at, json, 3, CPU_MILLI_MAX, "number of processors", &milli, err) < 0)
 		return -1;
 	if (json && milli == 0)
-		return wrong(err, at, "0 is not a number of processors");
+		return wrong(err, at, "number of processors must not be 0");
 	*out = (unsigned int)milli;
 	return 0;
 }
@@ -160,7 +161,7 @@ read_probe(const struct at *parent, const char *name, const json_t *json, struct
 	    read_words(&at, "exec.command", command, p->command, &n, err) < 0)
 		return -1;
 	if (n == 0 || p->delay_s < 0 || p->period_s < 1 || p->timeout_s < 1 || p->failures < 1)
-		return wrong(err, &at, "needs a command, and numbers over 0");
+		return wrong(err, &at, "must have a command and positive numbers");
 	return 0;
 }
 
@@ -183,7 +184,7 @@ read_mount(const struct manifest *m, const struct at *at, struct manifest_mount 
 			return 0;
 		}
 	}
-	return wrong(err, at, "there is no volume %s", name);
+	return wrong(err, at, "unknown volume %s", name);
 }
 
 /* A value may refer to the variables before it. */
@@ -202,7 +203,7 @@ read_env(struct manifest *m, const struct at *at, const json_t *list, struct man
 		if (UNPACK(err, &e, "{s:s, s?s}", "name", &name, "value", &value) < 0)
 			return -1;
 		if (!*name || strchr(name, '='))
-			return wrong(err, &e, "name \"%s\" cannot be that of a variable", name);
+			return wrong(err, &e, "invalid variable name \"%s\"", name);
 		value = expand_text(&m->texts, value, c->env, c->n_env);
 		c->env[c->n_env] = value ? arena_printf(&m->texts, "%s=%s", name, value) : NULL;
 		if (!c->env[c->n_env])
@@ -224,9 +225,9 @@ read_port(struct manifest *m, const struct at *at, struct error *err)
 	if (!port)
 		return 0;
 	if (strcmp(protocol, "TCP") != 0)
-		return wrong(err, at, "only TCP ports can lead to the host");
+		return wrong(err, at, "only TCP ports can be published on the host");
 	if (m->n_ports == MANIFEST_PORTS_MAX)
-		return wrong(err, at, "more than %d ports of the host", MANIFEST_PORTS_MAX);
+		return wrong(err, at, "too many host ports: at most %d", MANIFEST_PORTS_MAX);
 	(void)snprintf(m->ports[m->n_ports++], sizeof(m->ports[0]), "%.60s:%d:%d", host, port,
 		       guest);
 	return 0;
@@ -264,7 +265,7 @@ read_limits(const struct at *parent, const json_t *json, struct manifest_contain
 	return read_cpu(&at, cpu, &c->milli, err);
 }
 
-/* Lists of a container. */
+/* Reads the list members of a container. */
 static int
 read_lists(struct manifest *m, const struct at *at, struct manifest_container *c,
 	   const json_t *mounts, const json_t *ports, struct error *err)
@@ -304,7 +305,7 @@ read_container(struct manifest *m, const struct at *at, struct manifest_containe
 		return -1;
 	if (strlen(c->name) == 0 || strlen(c->name) > 63 ||
 	    strspn(c->name, "abcdefghijklmnopqrstuvwxyz0123456789-") != strlen(c->name))
-		return wrong(err, at, "name: letters, digits and -, at most 63");
+		return wrong(err, at, "invalid name: expected at most 63 letters, digits and -");
 	if (read_words(at, "command", command, c->command, &n, err) < 0 ||
 	    read_words(at, "args", args, c->command, &n, err) < 0 ||
 	    read_env(m, at, env, c, err) < 0 || expand_words(m, c, c->command, err) < 0 ||
@@ -313,7 +314,8 @@ read_container(struct manifest *m, const struct at *at, struct manifest_containe
 	    read_probe(at, "readinessProbe", ready, &c->readiness, err) < 0)
 		return -1;
 	if (n == 0)
-		return wrong(err, at, "command and args are empty; an image here brings none");
+		return wrong(err, at,
+			     "command and args are empty, and images have no default command");
 	if (read_probe(at, "livenessProbe", alive, &c->liveness, err) < 0 ||
 	    expand_words(m, c, c->readiness.command, err) < 0)
 		return -1;
@@ -331,7 +333,7 @@ read_volume(const struct at *at, struct manifest_volume *v, struct error *err)
 		   "secret", &secret, "emptyDir", &empty, "hostPath", &host) < 0)
 		return -1;
 	if (!v->name[0] || strchr(v->name, '/') || v->name[0] == '.')
-		return wrong(err, at, "name \"%s\" cannot be that of a directory", v->name);
+		return wrong(err, at, "invalid volume name \"%s\"", v->name);
 	if (!!config + !!secret + !!empty + !!host != 1)
 		return wrong(err, at, "must be one of configMap, secret, emptyDir and hostPath");
 	if (config) {
@@ -407,7 +409,7 @@ read_spec(struct manifest *m, const struct at *at, struct error *err)
 			return -1;
 	}
 	if (m->n_containers == 0)
-		return wrong(err, at, "there are no containers");
+		return wrong(err, at, "no containers");
 	return 0;
 }
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Quantities. See quantity.h; the format is that of k8s.io/apimachinery's resource.Quantity. */
+/* Quantities; see quantity.h. The format is that of resource.Quantity in k8s.io/apimachinery. */
 #include "ctl/pod/quantity.h"
 
 #include <stddef.h>
@@ -11,7 +11,8 @@ __extension__ typedef unsigned __int128 quantity_wide;
 
 static const struct {
 	const char *name;
-	int ten, two; /* powers */
+	/* exponents */
+	int ten, two;
 } suffixes[] = {
 	{ "", 0, 0 },    { "n", -9, 0 },  { "u", -6, 0 },  { "m", -3, 0 },
 	{ "k", 3, 0 },   { "M", 6, 0 },   { "G", 9, 0 },   { "T", 12, 0 },
@@ -39,8 +40,9 @@ quantity_exponent(const char *text, int *out)
 	return true;
 }
 
-/* Takes the digits with a point among them: a value below 2^60, and *ten is lowered by the digits behind the point. Those for which
- * there is no room only set *rest, unless they are 0. Returns what follows, or NULL. */
+/* Parses digits with an optional decimal point into a value below 2^60 and subtracts the number
+ * of decimal places from *ten. Digits that do not fit set *rest unless they are 0. Returns the
+ * rest of the text, or NULL if there is no digit or the value is too large. */
 static const char *
 quantity_digits(const char *text, quantity_wide *value, int *ten, bool *rest)
 {
@@ -77,7 +79,7 @@ quantity_parse(const char *text, int digits, uint64_t max, uint64_t *out)
 	text = quantity_digits(*text == '+' ? text + 1 : text, &value, &ten, &rest);
 	if (!text)
 		return false;
-	/* "1E" is a suffix, "1E3" an exponent */
+	/* "1E" is a suffix, "1E3" an exponent. */
 	if (!quantity_exponent(text, &more)) {
 		while (i < sizeof(suffixes) / sizeof(suffixes[0]) &&
 		       strcmp(suffixes[i].name, text) != 0)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The containers of a pod that runs. */
+/* Running the containers of a pod. */
 #include "ctl/pod/run.h"
 
 #include <errno.h>
@@ -20,21 +20,24 @@
 #include "lib/io.h"
 #include "lib/ttrpc/client.h"
 
-#define CHUNK          (64u << 10)
-#define CALL_MS        60000
-#define RESTART_MAX_MS 10000 /* between two starts; doubles from 500 */
+#define CHUNK   (64u << 10)
+#define CALL_MS 60000
+/* Longest delay before a restart. The delay starts at 500 ms and doubles. */
+#define RESTART_MAX_MS 10000
 
 struct container;
 
-/* A probe between and during its runs. */
+/* State of a probe. */
 struct probing {
 	const struct manifest_probe *p;
 	struct container *c;
 	const char *kind;
-	uint64_t due_ns, until_ns; /* of the next run; of the present one */
+	/* start of the next run; deadline of the current one */
+	uint64_t due_ns, until_ns;
 	unsigned int runs;
 	bool is_running, is_answered;
-	int result; /* exit code; -1: none */
+	/* exit code of the last run, -1: none */
+	int result;
 	int failures;
 };
 
@@ -44,14 +47,16 @@ struct container {
 	size_t index;
 	char id[160];
 	int log;
-	bool is_up, is_ready, has_exited, is_over; /* over: it is not started again */
+	/* is_over: not restarted */
+	bool is_up, is_ready, has_exited, is_over;
 	unsigned int open_streams, restarts;
 	int status;
-	uint64_t start_ns; /* when it is started again */
+	/* time of the next start */
+	uint64_t start_ns;
 	struct probing ready, live;
 };
 
-/* One of the two streams that is being read. */
+/* One of a container's two output streams. */
 struct reading {
 	struct container *c;
 	bool from_stderr;
@@ -104,7 +109,7 @@ ignore_reply(void *data, ProtobufCMessage *reply, const struct error *failure)
 	drop(reply);
 }
 
-/* ---- what is known of it, for others ---- */
+/* ---- status file ---- */
 
 static void
 write_status(struct podrun *p)
@@ -211,7 +216,7 @@ container_start(struct container *c, struct error *err)
 	return 0;
 }
 
-/* It has ended: it goes, and comes again if it shall. */
+/* Removes a container that has exited and schedules its restart if the policy asks for it. */
 static void
 container_ended(struct container *c)
 {
@@ -290,7 +295,7 @@ probe_begin(struct probing *b)
 		b->result = -1;
 		return;
 	}
-	/* what it prints is nobody's */
+	/* The output of a probe is read and discarded. */
 	(void)start_call(p, "ReadStdout", &read.base, ignore_reply, NULL);
 	(void)start_call(p, "ReadStderr", &read.base, ignore_reply, NULL);
 	(void)start_call(p, "WaitProcess", &wait.base, on_probe_exit, b);
@@ -307,7 +312,7 @@ send_kill(struct podrun *p, const char *id, const char *exec_id)
 	(void)start_call(p, "SignalProcess", &q.base, ignore_reply, NULL);
 }
 
-/* A run is over: passed, or failed once more. */
+/* Records the result of a probe run. */
 static void
 probe_result(struct probing *b, bool passed)
 {
@@ -342,12 +347,12 @@ probe_turn(struct probing *b)
 	} else if (deadline_is_over(b->until_ns)) {
 		probe_id(b, id, sizeof(id));
 		send_kill(b->c->run, b->c->id, id);
-		/* its answer comes all the same, and is that of a run that has failed */
+		/* The reply of the killed probe still arrives and counts as a failure. */
 		b->until_ns = DEADLINE_NEVER;
 	}
 }
 
-/* ---- all of them ---- */
+/* ---- pod ---- */
 
 static uint64_t
 earlier(uint64_t a, uint64_t b)
@@ -355,9 +360,9 @@ earlier(uint64_t a, uint64_t b)
 	return a < b ? a : b;
 }
 
-/* Does what is due. Returns when something is next. */
+/* Performs all due work. Returns the deadline of the next. */
 static uint64_t
-turn(struct podrun *p)
+podrun_turn(struct podrun *p)
 {
 	uint64_t next = DEADLINE_NEVER;
 
@@ -405,14 +410,15 @@ all_over(const struct podrun *p)
 	return true;
 }
 
-/* One round: what is due, then what comes until the next. False: it is to end. */
+/* Performs all due work and handles events until the next deadline. Returns false if a fd is
+ * readable or the connection broke. */
 static bool
-go_on(struct podrun *p, int stop_fd, int vm_fd, uint64_t until_ns)
+podrun_step(struct podrun *p, int stop_fd, int vm_fd, uint64_t until_ns)
 {
 	struct pollfd fds[] = { { .fd = ttrpc_client_fd(p->spec->client) },
 				{ .fd = stop_fd, .events = POLLIN },
 				{ .fd = vm_fd, .events = POLLIN } };
-	uint64_t next = earlier(turn(p), until_ns);
+	uint64_t next = earlier(podrun_turn(p), until_ns);
 	struct error err = ERROR_INIT;
 
 	fds[0].events = ttrpc_client_events(p->spec->client);
@@ -430,7 +436,7 @@ podrun_new(const struct podspec *spec, const char *dir, struct error *err)
 	char path[PATH_MAX + 128];
 
 	if (!p) {
-		error_nomem(err, "running a pod");
+		error_nomem(err, "starting a pod");
 		return NULL;
 	}
 	p->spec = spec;
@@ -468,12 +474,12 @@ podrun_start(struct podrun *p, int timeout_ms, struct error *err)
 		if (container_start(&p->containers[i], err) < 0)
 			return -1;
 	while (!all_ready(p)) {
-		if (!deadline_is_over(until) && go_on(p, -1, -1, until))
+		if (!deadline_is_over(until) && podrun_step(p, -1, -1, until))
 			continue;
 		for (size_t i = 0; i < p->n; i++)
 			if (!p->containers[i].is_ready)
 				return error_set(err, ERROR_DEADLINE_EXCEEDED,
-						 "container %s is not ready after %d s",
+						 "container %s is not ready: timed out after %d s",
 						 p->containers[i].m->name, timeout_ms / 1000);
 	}
 	write_status(p);
@@ -483,7 +489,7 @@ podrun_start(struct podrun *p, int timeout_ms, struct error *err)
 void
 podrun_watch(struct podrun *p, int stop_fd, int vm_fd)
 {
-	while (!all_over(p) && go_on(p, stop_fd, vm_fd, DEADLINE_NEVER))
+	while (!all_over(p) && podrun_step(p, stop_fd, vm_fd, DEADLINE_NEVER))
 		continue;
 	write_status(p);
 }

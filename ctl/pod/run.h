@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The containers of a pod that runs: their output goes to files, probes are run, those that have ended or do not answer their
- * liveness probe are started again as the pod's restartPolicy says. status.json in the VM's directory says how it stands.
- * Blocks; one poll loop, no threads.
+ * Runs the containers of a pod: writes their output to files, runs their probes, and restarts
+ * containers that exited or failed their liveness probe as restartPolicy requires. status.json in
+ * the VM's directory holds the current state. Blocks; one poll loop, no threads.
  */
 #pragma once
 
@@ -11,13 +11,15 @@
 
 struct podrun;
 
-/* For a pod whose sandbox exists. dir: where logs (CONTAINER.log) and status go. NULL and err. */
+/* Returns the state for a pod whose sandbox exists. Logs (CONTAINER.log) and the status file go
+ * to `dir`. Returns NULL and sets err if out of memory. */
 struct podrun *podrun_new(const struct podspec *spec, const char *dir, struct error *err);
 void podrun_free(struct podrun *p);
 
-/* Starts all containers, and returns once all are ready: 0. -1 and err: one cannot be started, or is not ready within
- * timeout_ms. */
+/* Starts all containers and returns 0 once all are ready. Returns -1 and err if one fails to
+ * start or is not ready within timeout_ms. */
 int podrun_start(struct podrun *p, int timeout_ms, struct error *err);
 
-/* Goes on until one of the fds is readable, the connection breaks, or everything has ended for good. */
+/* Runs until one of the fds is readable, the connection breaks, or all containers have ended and
+ * none is to be restarted. */
 void podrun_watch(struct podrun *p, int stop_fd, int vm_fd);

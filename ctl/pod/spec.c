@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Making a pod: from its description to requests. */
+/* Translating a pod's description to requests. */
 #include "ctl/pod/spec.h"
 
 #include <stdio.h>
@@ -43,12 +43,13 @@ add_share(struct vm_options *vm, const char *path, bool may_be_image, struct err
 	struct stat st;
 
 	if (vm->n_shares == VM_SHARES_MAX)
-		return error_set(err, ERROR_INVALID_ARGUMENT, "more than %d shares", VM_SHARES_MAX);
+		return error_set(err, ERROR_INVALID_ARGUMENT, "too many shares: at most %d",
+				 VM_SHARES_MAX);
 	if (!realpath(path, s->path) || stat(s->path, &st) < 0)
-		return error_sys_code(err, ERROR_INVALID_ARGUMENT, "look at %s", path);
+		return error_sys_code(err, ERROR_INVALID_ARGUMENT, "failed to look up %s", path);
 	if (!S_ISDIR(st.st_mode) && !(may_be_image && S_ISREG(st.st_mode)))
 		return error_set(err, ERROR_INVALID_ARGUMENT, "%s is not a directory%s", path,
-				 may_be_image ? ", nor an image" : "");
+				 may_be_image ? " or an image" : "");
 	s->kind = S_ISDIR(st.st_mode) ? SHARE_9P : SHARE_BLK;
 	vm->n_shares++;
 	return 0;
@@ -76,7 +77,7 @@ text(const char *s)
 	return (char *)(uintptr_t)s;
 }
 
-/* The card gets its address and the way out, before there is a sandbox. */
+/* Sets the address and the default route of the network card before the sandbox is created. */
 static int
 set_network(const struct podspec *p, struct error *err)
 {
@@ -116,7 +117,7 @@ create_and_start(const struct podspec *p, struct arena *a, const struct containe
 	Grpc__StartContainerRequest start = GRPC__START_CONTAINER_REQUEST__INIT;
 
 	if (!create)
-		return error_nomem(err, "making the requests");
+		return error_nomem(err, "building the requests");
 	start.container_id = text(o->id);
 	if (spec_call(p, "CreateContainer", &create->base, err) < 0)
 		return -1;
@@ -160,7 +161,7 @@ make_sandbox(const struct podspec *p, struct arena *a, struct error *err)
 	if (p->vm->nic && n_dns == 0)
 		dns[n_dns++] = "nameserver " VM_DNS;
 	if (!r || spec_sandbox_add(a, r, shares, points, n, dns, n_dns) < 0)
-		return error_nomem(err, "making the requests");
+		return error_nomem(err, "building the requests");
 	r->sandbox_pidns = m->share_pids;
 	return spec_call(p, "CreateSandbox", &r->base, err);
 }
@@ -179,7 +180,8 @@ podspec_sandbox(const struct podspec *p, struct error *err)
 	return r;
 }
 
-/* A volume of the pod as mount and storage of one of its containers; *storage->driver NULL: the storage is the sandbox's. */
+/* Translates a volume of the pod to a mount and a storage of one of its containers.
+ * *storage->driver is NULL if the storage belongs to the sandbox. */
 static void
 place_volume(const struct podspec *p, struct arena *a, const struct manifest_volume *v,
 	     struct spec_bind *bind, struct spec_storage *storage)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The monitor process of a VM in the background. */
+/* Monitor process of a VM in the background. */
 #include "ctl/vm/background.h"
 
 #include <errno.h>
@@ -17,7 +17,7 @@
 #include "lib/cleanup.h"
 #include "lib/io.h"
 
-/* Makes it known to ps, exec and stop. *lock: held for as long as the monitor lives. */
+/* Registers the VM for ps, exec and stop. *lock is held for the monitor's lifetime. */
 static int
 register_vm(const struct background *b, int *lock, struct error *err)
 {
@@ -29,7 +29,7 @@ register_vm(const struct background *b, int *lock, struct error *err)
 	b->describe(b->self, &state);
 	*lock = open(vm->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (*lock < 0 || flock(*lock, LOCK_EX | LOCK_NB) < 0)
-		return error_sys(err, "lock %s", vm->dir);
+		return error_sys(err, "failed to lock %s", vm->dir);
 	return state_write(&state, err);
 }
 
@@ -45,7 +45,7 @@ background_look_after(const struct background *b)
 	b->look_after(b->self, stop);
 }
 
-/* Tells the parent through `tell` how it went, then stays. */
+/* Boots the VM, reports the result to the parent through `tell`, and monitors the VM. */
 static int
 monitor(const struct background *b, const char *dir, int tell)
 {
@@ -54,11 +54,11 @@ monitor(const struct background *b, const char *dir, int tell)
 	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
 	bool is_up = false;
 
-	/* `stop` sends SIGALRM: what a user or a system sends goes to the container as with run */
+	/* `stop` sends SIGALRM: other signals are forwarded to the container, as in `run`. */
 	single_vm_block_signals();
 	(void)setsid();
 	if (null < 0)
-		error_sys(&err, "open /dev/null");
+		error_sys(&err, "failed to open /dev/null");
 	else
 		is_up = b->start(b->self, dir, &err) == 0;
 	if (is_up && register_vm(b, &lock, &err) < 0)
@@ -78,26 +78,26 @@ int
 background_start(const struct background *b, const char *dir, struct error *err)
 {
 	int pipe_fds[2];
-	struct error told = ERROR_INIT;
+	struct error reported = ERROR_INIT;
 	ssize_t n;
 	pid_t pid;
 
 	(void)signal(SIGPIPE, SIG_IGN);
 	if (pipe2(pipe_fds, O_CLOEXEC) < 0)
-		return error_sys(err, "make a pipe");
+		return error_sys(err, "failed to create a pipe");
 	pid = fork();
 	if (pid == 0) {
 		(void)close(pipe_fds[0]);
 		_exit(monitor(b, dir, pipe_fds[1]));
 	}
 	(void)close(pipe_fds[1]);
-	n = pid < 0 ? -1 : read_full(pipe_fds[0], &told, sizeof(told));
+	n = pid < 0 ? -1 : read_full(pipe_fds[0], &reported, sizeof(reported));
 	(void)close(pipe_fds[0]);
-	if (n != (ssize_t)sizeof(told))
+	if (n != (ssize_t)sizeof(reported))
 		return error_set(err, ERROR_INTERNAL,
-				 "the monitor process ended before the VM was up");
-	if (told.code != ERROR_OK) {
-		*err = told;
+				 "the monitor process exited before the VM was up");
+	if (reported.code != ERROR_OK) {
+		*err = reported;
 		return -1;
 	}
 	return 0;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A VM that goes on by itself: a monitor process of ours starts it, looks after it until `tatamictl stop` (SIGALRM) or its
- * end, and removes it. Blocks until it is up.
+ * A VM in the background: a monitor process starts it, runs until `tatamictl stop` (SIGALRM) or the
+ * VM's end, and removes it. Blocks until the VM is up.
  */
 #pragma once
 
@@ -9,19 +9,21 @@
 #include "ctl/vm/vm.h"
 #include "lib/error.h"
 
-/* What is looked after. Everything is called in the monitor, which has blocked the signals of single_vm_block_signals(). */
+/* Callbacks of a background VM. All run in the monitor, which has blocked the signals of
+ * single_vm_block_signals(). */
 struct background {
-	/* Boots it in directory `dir`; on failure nothing is left. */
+	/* Boots the VM in directory `dir`; on failure, nothing is left. */
 	int (*start)(void *self, const char *dir, struct error *err);
-	/* The VM, once it is started. */
+	/* Returns the VM once it is started. */
 	const struct vm *(*vm)(void *self);
-	/* Name, rootfs and command for `tatamictl ps`; the rest is filled in already. */
+	/* Sets name, rootfs and command for `tatamictl ps`; the rest is already filled in. */
 	void (*describe)(void *self, struct vm_state *state);
-	/* Returns when it is to end: stop_fd is readable once somebody wants that. */
+	/* Runs until the VM ends or stop_fd becomes readable. */
 	void (*look_after)(void *self, int stop_fd);
 	void (*stop)(void *self);
 	void *self;
 };
 
-/* Starts the monitor, which makes `dir`. 0 when it is up; -1 and err (EEXIST: there is one of this name). */
+/* Starts the monitor, which creates `dir`. Returns 0 once the VM is up, or -1 and err (EEXIST:
+ * the name is in use). */
 int background_start(const struct background *b, const char *dir, struct error *err);

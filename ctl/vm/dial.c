@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Getting through to the agent of a VM that is booting. Nothing on the host tells when the guest begins to listen but
- * its console. To try before that is not harmless: vhost-device-vsock (0.3.0) queues junk for the guest while a
- * connection is pending, and dies of an answer to somebody who has hung up. So: look first, then connect with patience.
+ * Connecting to the agent of a booting VM. The host learns only from the guest's console when the
+ * agent listens. Connecting earlier is harmful: vhost-device-vsock (0.3.0) queues junk for the
+ * guest while a connection is pending, and crashes on a reply to a peer that has closed. So watch
+ * the console first, then connect with a long timeout.
  */
 #include "ctl/vm/dial.h"
 
@@ -23,23 +24,31 @@
 #include "lib/ttrpc/address.h"
 #include "lib/ttrpc/client.h"
 
-/* What the console says, and how long after it the first attempt is made. */
+/* Console messages that are waited for. */
 #define AGENT_LISTENS "listening on vsock"
 #define AGENT_STARTED "the agent is started"
-#define STARTED_MS    3000  /* an agent that does not say when it listens */
-#define SILENT_MS     20000 /* a guest that says nothing at all */
-#define RETRY_MS      500
-#define CHECK_MS      30000 /* a VM that dies now is not noticed before */
+/* delay before connecting to an agent that does not log that it listens */
+#define STARTED_MS 3000
+/* delay before connecting if the console shows neither message */
+#define SILENT_MS 20000
+#define RETRY_MS  500
+/* limit of one attempt; a VM that dies meanwhile is noticed afterwards */
+#define CHECK_MS 30000
 
-/* A boot that is being waited for. */
+/* State of waiting for a boot. */
 struct wait {
 	struct vm *vm;
 	uint64_t end_ns;
-	int stop_fd; /* an epoll of the next two, readable: */
-	int pidfd;   /* the VM ended */
-	int signals; /* somebody wants us to end; the signal stays pending for whoever comes next */
-	int inotify_fd; /* readable: the console grew */
-	off_t seen;     /* bytes of the console that were looked at */
+	/* epoll of the next two */
+	int stop_fd;
+	/* readable: the VM has ended */
+	int pidfd;
+	/* readable: a stop was requested; the signal stays pending for the next reader */
+	int signals;
+	/* readable: the console has grown */
+	int inotify_fd;
+	/* bytes of the console read so far */
+	off_t seen;
 	bool started, listens;
 };
 
@@ -71,11 +80,12 @@ wait_open(struct wait *w, struct error *err)
 	    epoll_ctl(w->stop_fd, EPOLL_CTL_ADD, w->pidfd, &e) < 0 ||
 	    epoll_ctl(w->stop_fd, EPOLL_CTL_ADD, w->signals, &e) < 0 ||
 	    inotify_add_watch(w->inotify_fd, w->vm->dir, IN_CREATE | IN_MODIFY) < 0)
-		return error_sys(err, "watch the VM in %s", w->vm->dir);
+		return error_sys(err, "failed to watch the VM in %s", w->vm->dir);
 	return 0;
 }
 
-/* Sleeps until the console may have grown, or `until_ns`, or the wait is over: then -1 and err says why. */
+/* Sleeps until the console may have grown or `until_ns` is reached. Returns -1 and err if the
+ * wait has ended. */
 static int
 pause_until(struct wait *w, uint64_t until_ns, struct error *err)
 {
@@ -92,11 +102,12 @@ pause_until(struct wait *w, uint64_t until_ns, struct error *err)
 	if (p[0].revents)
 		return error_set(err, ERROR_CANCELLED, "interrupted while the VM was booting");
 	if (deadline_is_over(w->end_ns))
-		return error_set(err, ERROR_DEADLINE_EXCEEDED, "nothing on the guest's console");
+		return error_set(err, ERROR_DEADLINE_EXCEEDED,
+				 "timed out waiting for the guest's console");
 	return 0;
 }
 
-/* Looks at what is new on the console, and at the end of what is not. */
+/* Scans the new part of the console and a short overlap with the old. */
 static void
 dial_look(struct wait *w)
 {
@@ -117,7 +128,7 @@ dial_look(struct wait *w)
 	} while (n == sizeof(text));
 }
 
-/* The console's word, or the time after which we do without. */
+/* Waits for the console messages, or for the delay after which the agent is tried anyway. */
 static int
 wait_word(struct wait *w, struct error *err)
 {
@@ -168,7 +179,7 @@ dial(struct wait *w, struct error *err)
 
 		if (client)
 			return client;
-		/* whatever goes on on the console meanwhile does not shorten this */
+		/* Output on the console does not shorten the pause. */
 		do {
 			if (pause_until(w, next, err) < 0) {
 				if (err->code == ERROR_DEADLINE_EXCEEDED)
@@ -193,7 +204,7 @@ dial_agent(struct vm *vm, int timeout_ms, struct error *err)
 			   "the agent did not answer within %d s; on the guest's console it %s",
 			   timeout_ms / 1000,
 			   w.listens   ? "listens"
-			   : w.started ? "was started, but does not say that it listens"
+			   : w.started ? "was started but did not log that it listens"
 				       : "was not started");
 	return client;
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Where things are on the host. */
+/* Locating programs and guest files on the host. */
 #include "ctl/vm/find.h"
 
 #include <errno.h>
@@ -20,7 +20,7 @@
 
 #define KVM_TRIAL_MS 8000
 
-/* The directory of our own executable. */
+/* Writes the directory of the running executable. */
 static int
 own_directory(char *out, size_t size)
 {
@@ -84,8 +84,7 @@ find_program(const char *name, char *out, size_t size, struct error *err)
 			return 0;
 	return error_set(
 		err, ERROR_NOT_FOUND,
-		"the program %s was not found (in libexec/ beside tatamictl, $PATH, /usr/libexec)",
-		name);
+		"program %s not found (in libexec/ next to tatamictl, $PATH, /usr/libexec)", name);
 }
 
 int
@@ -98,11 +97,10 @@ find_guest_file(const char *name, char *out, size_t size, struct error *err)
 	if (try_path(out, size, "/usr/share/tatami", "", name, R_OK))
 		return 0;
 	return error_set(err, ERROR_NOT_FOUND,
-			 "the guest's %s was not found beside tatamictl or in /usr/share/tatami",
-			 name);
+			 "guest file %s not found next to tatamictl or in /usr/share/tatami", name);
 }
 
-/* Does a VM with this kernel get as far as its first console output under KVM? */
+/* Returns whether a VM with this kernel reaches its first console output under KVM. */
 static bool
 kvm_boots(const char *qemu, const char *kernel, const char *initrd)
 {
@@ -131,7 +129,8 @@ kvm_boots(const char *qemu, const char *kernel, const char *initrd)
 		argv_add(&a, "%s", initrd);
 	}
 	argv_add(&a, "-append");
-	/* ends by itself as soon as init is up: PID 1 leaves, the kernel panics, -no-reboot ends QEMU */
+	/* The guest ends by itself when it reaches init: PID 1 exits, the kernel panics, and
+	 * -no-reboot ends QEMU. */
 	argv_add(&a, "console=ttyS0 panic=-1 rdinit=/nonexistent init=/nonexistent");
 	argv_add(&a, "-serial");
 	argv_add(&a, "stdio");
@@ -147,7 +146,8 @@ kvm_boots(const char *qemu, const char *kernel, const char *initrd)
 	return ended && WIFEXITED(status) && WEXITSTATUS(status) == 0 && st.st_size > 0;
 }
 
-/* A file whose name holds the boot id of this machine: the answer may change with a reboot. */
+/* Writes the path of a file whose name holds the boot id of this machine: the result may change
+ * with a reboot. */
 static int
 memo_path(char *out, size_t size)
 {
@@ -207,7 +207,7 @@ find_fstype(const char *image, struct error *err)
 	auto_close int fd = open(image, O_RDONLY | O_CLOEXEC);
 
 	if (fd < 0) {
-		error_sys(err, "open image %s", image);
+		error_sys(err, "failed to open image %s", image);
 		return NULL;
 	}
 	for (size_t i = 0; i < ARRAY_LEN(known); i++) {
@@ -218,7 +218,6 @@ find_fstype(const char *image, struct error *err)
 			return known[i].fstype;
 	}
 	error_set(err, ERROR_INVALID_ARGUMENT,
-		  "image %s holds no file system that is known here (ext4, xfs, erofs, squashfs)",
-		  image);
+		  "image %s has no supported file system (ext4, xfs, erofs, squashfs)", image);
 	return NULL;
 }

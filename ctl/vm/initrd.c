@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* An initrd with another agent than ours: the base initrd and one more segment. */
+/* An initrd with a different agent: the base initrd and one more cpio segment. */
 #include "ctl/vm/initrd.h"
 
 #include <fcntl.h>
@@ -21,12 +21,12 @@ append_file(int out, const char *path, struct error *err)
 	off_t left;
 
 	if (in < 0 || fstat(in, &st) < 0)
-		return error_sys(err, "open %s", path);
+		return error_sys(err, "failed to open %s", path);
 	for (left = st.st_size; left > 0;) {
 		ssize_t n = sendfile(out, in, NULL, (size_t)left);
 
 		if (n <= 0)
-			return error_sys(err, "copy %s", path);
+			return error_sys(err, "failed to copy %s", path);
 		left -= n;
 	}
 	return 0;
@@ -50,19 +50,19 @@ initrd_with_agent(const char *base, const char *init, const char *agent, const c
 	int r;
 
 	if ((size_t)snprintf(segment, sizeof(segment), "%s.segment", output) >= sizeof(segment))
-		return error_set(err, ERROR_INVALID_ARGUMENT, "%s: name is too long", output);
+		return error_set(err, ERROR_INVALID_ARGUMENT, "file name too long: %s", output);
 	if (initrd_build(&spec, NULL, err) < 0)
 		return -1;
 	out = open(output, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
 	if (out < 0) {
 		(void)unlink(segment);
-		return error_sys(err, "write %s", output);
+		return error_sys(err, "failed to write %s", output);
 	}
 	r = append_file(out, base, err);
 	size = lseek(out, 0, SEEK_CUR);
-	/* the kernel looks for the next segment at a multiple of four */
+	/* The kernel expects the next segment at a multiple of four. */
 	if (r == 0 && size % 4 && write_full(out, zeros, 4 - (size_t)size % 4) < 0)
-		r = error_sys(err, "write %s", output);
+		r = error_sys(err, "failed to write %s", output);
 	if (r == 0)
 		r = append_file(out, segment, err);
 	(void)unlink(segment);

@@ -7,7 +7,8 @@
 #include <unistd.h>
 
 #define FIRST_SHARE_SLOT 8
-#define MEMORY_SLOTS     16 /* modules that can be plugged in */
+/* memory modules that can be hot-plugged */
+#define MEMORY_SLOTS 16
 
 unsigned int
 qemu_share_slot(unsigned int i)
@@ -26,7 +27,7 @@ qemu_append(char *out, size_t size, const struct vm_options *o)
 		o->append ? " " : "", o->append ? o->append : "");
 }
 
-/* A comma in an option value is written twice. */
+/* Doubles each comma, as QEMU requires in option values. */
 static const char *
 escaped(char out[2 * PATH_MAX], const char *path)
 {
@@ -90,7 +91,7 @@ add_vsock(struct argv *a, const struct qemu_parts *p)
 	argv_add(a, "vhost-user-vsock-pci,chardev=vsock,addr=0x4");
 }
 
-/* A card that nobody has configured yet, and what of it the host's own network sees. */
+/* Adds an unconfigured network card and the ports it publishes on the host. */
 static void
 add_nic(struct argv *a, const struct vm_options *o)
 {
@@ -122,7 +123,8 @@ add_sizes(struct argv *a, const struct vm_options *o)
 	else
 		argv_add(a, "%u", o->memory_mib);
 	argv_add(a, "-smp");
-	/* each in a socket of its own: Linux 6.9 and later adds none to a socket unless it knows its hypervisor */
+	/* One socket per processor: Linux 6.9 and later adds no processor to a socket unless it
+	 * knows its hypervisor. */
 	if (o->max_cpus > o->cpus)
 		argv_add(a, "%u,sockets=%u,maxcpus=%u", o->cpus, o->max_cpus, o->max_cpus);
 	else
@@ -142,13 +144,14 @@ qemu_argv(struct argv *a, const struct vm_options *o, const struct qemu_parts *p
 	argv_add(a, "-M");
 	argv_add(a, "q35,memory-backend=ram");
 	argv_add(a, "-accel");
-	/* One thread for all processors: a kernel that patches its own code while others run it does not always survive
-	 * QEMU's translation in several (seen with 7.2 and two processors: an int3 that nobody owned up to). */
+	/* One thread for all processors: a kernel that patches its own code while other
+	 * processors run it may crash under QEMU's multi-threaded translation (seen with 7.2 and
+	 * two processors: an int3 without a handler). */
 	argv_add(a, "%s%s", p->accel, strcmp(p->accel, "tcg") == 0 ? ",thread=single" : "");
 	argv_add(a, "-cpu");
 	argv_add(a, "%s", strcmp(p->accel, "kvm") == 0 ? "host" : "max");
 	add_sizes(a, o);
-	/* vhost-user devices read the guest's memory: it must be shareable */
+	/* vhost-user devices read the guest's memory, so it must be shared. */
 	argv_add(a, "-object");
 	argv_add(a, "memory-backend-memfd,id=ram,size=%uM,share=on", o->memory_mib);
 	if (o->icount) {
@@ -174,7 +177,7 @@ qemu_argv(struct argv *a, const struct vm_options *o, const struct qemu_parts *p
 	argv_add(a, "virtio-rng-pci,addr=0x3");
 	add_vsock(a, p);
 	add_nic(a, o);
-	/* an empty slot behind a bridge, for devices that are plugged in later */
+	/* An empty slot on a PCIe root port for hot-plugged devices. */
 	argv_add(a, "-device");
 	argv_add(a, "pcie-root-port,id=hotplug0,chassis=1,slot=1,addr=0x1e");
 	if (o->root_image) {

@@ -9,6 +9,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -45,7 +46,7 @@ argv_release(struct argv *a)
 	*a = (struct argv){ 0 };
 }
 
-/* In the child; never returns. */
+/* Runs the program in the child; does not return. */
 static void
 spawn_run(const struct argv *a, int log_fd, pid_t parent, int pass_fd)
 {
@@ -57,7 +58,7 @@ spawn_run(const struct argv *a, int log_fd, pid_t parent, int pass_fd)
 	(void)signal(SIGPIPE, SIG_DFL);
 	if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || getppid() != parent)
 		_exit(127);
-	/* not the terminal's foreground job: ^C is for the container */
+	/* A process group of its own, so that ^C reaches only the container. */
 	(void)setpgid(0, 0);
 	if (null < 0 || dup2(null, STDIN_FILENO) < 0)
 		_exit(127);
@@ -67,7 +68,7 @@ spawn_run(const struct argv *a, int log_fd, pid_t parent, int pass_fd)
 		(void)fcntl(pass_fd, F_SETFD, 0);
 	(void)close_all_but(&pass_fd, 1);
 	(void)execv(a->items[0], a->items);
-	dprintf(STDERR_FILENO, "%s: cannot be run: errno %d\n", a->items[0], errno);
+	dprintf(STDERR_FILENO, "failed to run %s: %s\n", a->items[0], strerror(errno));
 	_exit(127);
 }
 
@@ -77,10 +78,10 @@ spawn(const struct argv *a, int log_fd, int pass_fd, struct error *err)
 	pid_t parent = getpid(), pid;
 
 	if (a->failed || a->n == 0)
-		return error_nomem(err, "collecting the arguments of a program");
+		return error_nomem(err, "building the arguments of a program");
 	pid = fork();
 	if (pid < 0)
-		return error_sys(err, "start %s", a->items[0]);
+		return error_sys(err, "failed to start %s", a->items[0]);
 	if (pid == 0)
 		spawn_run(a, log_fd, parent, pass_fd);
 	return pid;

@@ -14,15 +14,17 @@
 struct argv {
 	char *items[ARGV_MAX + 1];
 	size_t n;
-	bool failed; /* out of memory or too many: spawn() then fails */
+	/* out of memory or too many arguments: spawn() then fails */
+	bool failed;
 };
 
 void argv_add(struct argv *a, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 void argv_release(struct argv *a);
 
-/* Starts a->items[0]; stdin is /dev/null, stdout and stderr go to log_fd (-1: inherited). The kernel kills
- * it when we die. All other fds but pass_fd (-1: none) are closed. The pid, or -1. */
+/* Starts a->items[0] with stdin from /dev/null and stdout and stderr to log_fd (-1: inherited).
+ * All other fds except pass_fd (-1: none) are closed, and the kernel kills the program when the
+ * caller dies. Returns the pid, or -1 and err. */
 pid_t spawn(const struct argv *a, int log_fd, int pass_fd, struct error *err);
 
-/* Waits up to timeout_ms; true and *status if it has ended. */
+/* Waits up to timeout_ms for a child. Returns true and sets *status if it has ended. */
 bool wait_for(pid_t pid, int timeout_ms, int *status);

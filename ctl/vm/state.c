@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The state files of VMs that run in the background. */
+/* State files of VMs in the background. */
 #include "ctl/vm/state.h"
 
 #include <dirent.h>
@@ -30,14 +30,14 @@ base_dir(char *out, size_t size, struct error *err)
 	else
 		n = snprintf(out, size, "/tmp/tatami-vms-%u", (unsigned int)geteuid());
 	if (n < 0 || (size_t)n >= size)
-		return error_set(err, ERROR_INTERNAL, "the run directory has too long a name");
+		return error_set(err, ERROR_INTERNAL, "path of the run directory is too long");
 	if (mkdir(out, 0700) < 0 && errno != EEXIST)
-		return error_sys(err, "make directory %s", out);
-	/* below /tmp somebody else may have been first */
+		return error_sys(err, "failed to create directory %s", out);
+	/* Below /tmp, another user may have created the directory first. */
 	if (lstat(out, &st) < 0 || !S_ISDIR(st.st_mode) || st.st_uid != geteuid() ||
 	    (st.st_mode & 022))
 		return error_set(err, ERROR_PERMISSION_DENIED,
-				 "%s is not a directory of ours alone", out);
+				 "%s is not a private directory of this user", out);
 	return 0;
 }
 
@@ -49,12 +49,12 @@ state_dir(const char *name, char *out, size_t size, struct error *err)
 	if (!container_id_is_valid(name) || strlen(name) > 24)
 		return error_set(
 			err, ERROR_INVALID_ARGUMENT,
-			"VM name \"%.32s\": expected 2 to 24 letters, digits, '.', '_' or '-'",
+			"invalid VM name \"%.32s\": expected 2 to 24 letters, digits, '.', '_' or '-'",
 			name);
 	if (base_dir(base, sizeof(base), err) < 0)
 		return -1;
 	if ((size_t)snprintf(out, size, "%s/%s", base, name) >= size)
-		return error_set(err, ERROR_INTERNAL, "the VM's directory has too long a name");
+		return error_set(err, ERROR_INTERNAL, "path of the VM's directory is too long");
 	return 0;
 }
 
@@ -70,13 +70,13 @@ state_write(const struct vm_state *s, struct error *err)
 
 	if (!j)
 		return error_set(err, ERROR_INVALID_ARGUMENT,
-				 "write the VM's state: a name is not UTF-8");
+				 "failed to write the VM's state: a name is not UTF-8");
 	(void)snprintf(path, sizeof(path), "%s/state.json", s->dir);
 	(void)snprintf(new_path, sizeof(new_path), "%s/.state.json", s->dir);
 	r = json_dump_file(j, new_path, JSON_INDENT(2));
 	json_decref(j);
 	if (r < 0 || rename(new_path, path) < 0)
-		return error_sys(err, "write %s", path);
+		return error_sys(err, "failed to write %s", path);
 	return 0;
 }
 
@@ -100,7 +100,7 @@ state_read(const char *name, struct vm_state *out, struct error *err)
 	(void)snprintf(path, sizeof(path), "%s/state.json", out->dir);
 	j = json_load_file(path, 0, NULL);
 	if (!j)
-		return error_set(err, ERROR_NOT_FOUND, "there is no VM named %s", name);
+		return error_set(err, ERROR_NOT_FOUND, "no VM named %s", name);
 	copy_string(out->name, sizeof(out->name), j, "name");
 	copy_string(out->address, sizeof(out->address), j, "address");
 	copy_string(out->pod, sizeof(out->pod), j, "pod");
@@ -113,7 +113,7 @@ state_read(const char *name, struct vm_state *out, struct error *err)
 	return 0;
 }
 
-/* The monitor holds a lock on its directory for as long as it lives: a pid may belong to somebody else by now. */
+/* The monitor holds a lock on the directory for its lifetime; a pid may have been reused. */
 bool
 state_is_alive(const struct vm_state *s)
 {
@@ -133,7 +133,7 @@ state_for_each(void (*fn)(const struct vm_state *state, void *data), void *data,
 		return -1;
 	dir = opendir(base);
 	if (!dir)
-		return error_sys(err, "read %s", base);
+		return error_sys(err, "failed to read %s", base);
 	while ((e = readdir(dir)) != NULL) {
 		struct error ignored = ERROR_INIT;
 		struct vm_state s;

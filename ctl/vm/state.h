@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* VMs that `boot` left running: one directory each, with a state file. Reads and writes files: may block. */
+/* State of VMs that `boot` left running: one directory with a state file per VM. May block. */
 #pragma once
 
 #include <limits.h>
@@ -15,24 +15,28 @@ struct vm_state {
 	char address[256];
 	char rootfs[PATH_MAX];
 	char command[256];
-	char pod[64];        /* its name, with which its containers' ids begin; "": one container */
-	char container[160]; /* that exec goes to if it is told of none */
+	/* name of the pod, the prefix of its container ids; "": a single container */
+	char pod[64];
+	/* default container of exec */
+	char container[160];
 	pid_t monitor;
-	int64_t started; /* seconds since 1970 */
+	/* seconds since 1970 */
+	int64_t started;
 };
 
-/* Where VM `name` has its directory (which may not exist); the parent is made. INVALID_ARGUMENT for a bad name. */
+/* Writes the path of the directory of VM `name`, which may not exist, and creates its parent.
+ * Returns -1 and err: INVALID_ARGUMENT for an invalid name. */
 int state_dir(const char *name, char *out, size_t size, struct error *err);
 
-/* Writes state->dir/state.json. */
+/* Writes state->dir/state.json. Returns 0, or -1 and err. */
 int state_write(const struct vm_state *state, struct error *err);
 
-/* NOT_FOUND if there is no such VM. */
+/* Reads the state of VM `name`. Returns 0, or -1 and err: NOT_FOUND if it does not exist. */
 int state_read(const char *name, struct vm_state *out, struct error *err);
 
-/* Is its monitor alive? */
+/* Returns whether the VM's monitor is alive. */
 bool state_is_alive(const struct vm_state *state);
 
-/* Calls fn for each. */
+/* Calls fn for each VM. Returns 0, or -1 and err. */
 int state_for_each(void (*fn)(const struct vm_state *state, void *data), void *data,
 		   struct error *err);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Private temporary directories: a lock tells the living from the dead, as a pid could not. */
+/* Private temporary directories. A lock, unlike a pid, tells reliably whether the owner is
+ * alive. */
 #include "ctl/vm/tempdir.h"
 
 #include <errno.h>
@@ -18,7 +19,7 @@
 
 #define ATTEMPTS 100
 
-/* Removes a directory of ours that nobody holds. What cannot be removed stays: it is not our business to fail for it. */
+/* Removes an unlocked directory of this user. Failures are ignored. */
 static void
 sweep_one(const char *path)
 {
@@ -55,20 +56,20 @@ tempdir_make(const char *prefix, char *out, size_t size, struct error *err)
 	for (int i = 0; i < ATTEMPTS; i++) {
 		auto_close int fd = -1;
 
-		/* locked under a name that nobody sweeps, then given its own */
+		/* Lock the directory under a name that sweep() does not match, then rename it. */
 		(void)snprintf(made, sizeof(made), "%s.XXXXXX", prefix);
 		if (!mkdtemp(made))
-			return error_sys(err, "make a directory %s", made);
+			return error_sys(err, "failed to create directory %s", made);
 		fd = open(made, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 		if (fd < 0 || flock(fd, LOCK_EX | LOCK_NB) < 0) {
-			error_sys(err, "lock %s", made);
+			error_sys(err, "failed to lock %s", made);
 			(void)rmdir(made);
 			return -1;
 		}
 		(void)snprintf(out, size, "%s-%s", prefix, made + strlen(made) - 6);
 		if (renameat2(AT_FDCWD, made, AT_FDCWD, out, RENAME_NOREPLACE) == 0)
 			return steal_fd(&fd);
-		error_sys(err, "rename %s to %s", made, out);
+		error_sys(err, "failed to rename %s to %s", made, out);
 		(void)rmdir(made);
 		if (err->errnum != EEXIST)
 			return -1;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Private temporary directories that do not outlive their owner for long. May block. */
+/* Private temporary directories that are removed soon after their owner dies. May block. */
 #pragma once
 
 #include <stddef.h>
@@ -7,7 +7,8 @@
 #include "lib/error.h"
 
 /*
- * Makes PREFIX-XXXXXX (mode 0700), locked for as long as the fd that is returned stays open: whoever holds it owns the
- * directory, and removes it. Before that, removes what dead owners of this user have left. -1 and err.
+ * Creates PREFIX-XXXXXX (mode 0700), which is locked while the returned fd is open. The holder of
+ * the fd owns the directory and removes it. First removes the directories left by dead owners of
+ * this user. Returns -1 and err on failure.
  */
 int tempdir_make(const char *prefix, char *out, size_t size, struct error *err);

@@ -39,11 +39,11 @@ open_log(const struct vm *vm, const char *name, struct error *err)
 	(void)snprintf(path, sizeof(path), "%s/%s.log", vm->dir, name);
 	fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
 	if (fd < 0)
-		return error_sys(err, "open %s", path);
+		return error_sys(err, "failed to open %s", path);
 	return fd;
 }
 
-/* Says why a program ended, with the end of its log. */
+/* Sets an error with the exit status of a program and the end of its log. */
 static int
 ended_early(const struct vm *vm, const char *name, int status, struct error *err)
 {
@@ -63,7 +63,7 @@ ended_early(const struct vm *vm, const char *name, int status, struct error *err
 	if (WIFSIGNALED(status))
 		return error_set(err, ERROR_UNAVAILABLE, "%s was killed by signal %d: %s", name,
 				 WTERMSIG(status), text);
-	return error_set(err, ERROR_UNAVAILABLE, "%s ended with exit code %d: %s", name,
+	return error_set(err, ERROR_UNAVAILABLE, "%s exited with code %d: %s", name,
 			 WEXITSTATUS(status), text);
 }
 
@@ -88,7 +88,7 @@ start_child(struct vm *vm, unsigned int slot, const char *name, struct argv *a, 
 	return 0;
 }
 
-/* A helper is ready once its socket is there. */
+/* Waits until a helper has created its socket. */
 static int
 wait_socket(struct vm *vm, unsigned int slot, const char *name, const char *socket_name,
 	    struct error *err)
@@ -106,8 +106,9 @@ wait_socket(struct vm *vm, unsigned int slot, const char *name, const char *sock
 			return ended_early(vm, name, status, err);
 		}
 	}
-	return error_set(err, ERROR_DEADLINE_EXCEEDED, "%s did not make its socket %s within %d ms",
-			 name, path, HELPER_READY_MS);
+	return error_set(err, ERROR_DEADLINE_EXCEEDED,
+			 "%s did not create its socket %s within %d ms", name, path,
+			 HELPER_READY_MS);
 }
 
 static int
@@ -134,7 +135,7 @@ start_virtiofsd(struct vm *vm, const struct vm_options *o, unsigned int i, struc
 	return wait_socket(vm, slot, name, socket_name, err);
 }
 
-/* vsock by the kernel: a free CID and the open vhost device; or by vhost-device-vsock. */
+/* Sets up vsock: with the kernel's vhost device and a free CID, or with vhost-device-vsock. */
 static int
 start_vsock(struct vm *vm, struct qemu_parts *parts, struct error *err)
 {
@@ -161,7 +162,7 @@ start_vsock(struct vm *vm, struct qemu_parts *parts, struct error *err)
 	}
 	parts->vsock_cid = 3;
 	if (find_program("vhost-device-vsock", program, sizeof(program), err) < 0)
-		return error_wrap(err, "this machine has no /dev/vhost-vsock");
+		return error_wrap(err, "/dev/vhost-vsock is not available");
 	argv_add(&a, "%s", program);
 	argv_add(&a, "--guest-cid=%u", parts->vsock_cid);
 	argv_add(&a, "--socket=%s/vhost.sock", vm->dir);
@@ -182,12 +183,12 @@ make_directory(struct vm *vm, const char *dir, struct error *err)
 			vm->dir[0] = '\0';
 		return vm->lock < 0 ? -1 : 0;
 	}
-	/* unix socket addresses are short (unix(7)) */
+	/* Paths of unix sockets are limited to 107 bytes (unix(7)). */
 	if (strlen(dir) > 80)
-		return error_set(err, ERROR_INVALID_ARGUMENT,
-				 "the directory %s has too long a name", dir);
+		return error_set(err, ERROR_INVALID_ARGUMENT, "path of directory %s is too long",
+				 dir);
 	if (mkdir(dir, 0700) < 0)
-		return error_sys(err, "make directory %s", dir);
+		return error_sys(err, "failed to create directory %s", dir);
 	(void)snprintf(vm->dir, sizeof(vm->dir), "%s", dir);
 	return 0;
 }
@@ -225,7 +226,8 @@ start_all(struct vm *vm, struct vm_options *o, struct error *err)
 	if (o->agent_binary) {
 		(void)snprintf(initrd, sizeof(initrd), "%s/initrd.img", vm->dir);
 		if (initrd_with_agent(o->initrd, o->init_binary, o->agent_binary, initrd, err) < 0)
-			return error_wrap(err, "make an initrd with the agent %s", o->agent_binary);
+			return error_wrap(err, "failed to create an initrd with agent %s",
+					  o->agent_binary);
 		parts.initrd = initrd;
 	}
 	parts.accel = o->accel ? o->accel : find_accel(qemu, o->kernel, o->initrd);
@@ -240,7 +242,7 @@ start_all(struct vm *vm, struct vm_options *o, struct error *err)
 	close_fd(&parts.vhost_fd);
 	if (r < 0)
 		return -1;
-	/* a wrong option ends QEMU at once */
+	/* QEMU exits at once on an invalid option. */
 	if (wait_for(vm->children[VM_QEMU], 20, &status)) {
 		vm->children[VM_QEMU] = 0;
 		return ended_early(vm, "qemu", status, err);
@@ -258,7 +260,7 @@ vm_start(struct vm *vm, struct vm_options *o, const char *dir, struct error *err
 		       vm->dir);
 	if (start_all(vm, o, err) < 0) {
 		vm_stop(vm, 0);
-		return error_wrap(err, "start the VM");
+		return error_wrap(err, "failed to start the VM");
 	}
 	return 0;
 }
@@ -298,14 +300,15 @@ vm_stop(struct vm *vm, int grace_ms)
 	for (unsigned int i = 0; i < vm->n_children; i++) {
 		if (vm->children[i] <= 0)
 			continue;
-		/* the whole group: virtiofsd forks, and a stopped one must wake up to die */
+		/* Kill the whole process group: virtiofsd forks. A stopped process is killed as
+		 * well. */
 		(void)kill(-vm->children[i], SIGKILL);
 		(void)kill(vm->children[i], SIGKILL);
 		(void)waitpid(vm->children[i], &status, 0);
 		vm->children[i] = 0;
 	}
 	if (vm->dir[0] && path_remove_tree(AT_FDCWD, vm->dir, &err) < 0)
-		(void)fprintf(stderr, "tatamictl: remove %s: %s\n", vm->dir, err.msg);
+		(void)fprintf(stderr, "tatamictl: %s: %s\n", vm->dir, err.msg);
 	vm->dir[0] = '\0';
 	close_fd(&vm->lock);
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A VM and the helper programs of its devices, as children of this process. Everything that is started here is
- * killed and removed by vm_stop(), and by the kernel if this process dies (PR_SET_PDEATHSIG). May block.
+ * A VM and the helper programs of its devices, as children of this process. vm_stop() kills and
+ * removes everything started here; so does the kernel if this process dies (PR_SET_PDEATHSIG). May
+ * block.
  */
 #pragma once
 
@@ -16,32 +17,40 @@
 enum vm_child {
 	VM_QEMU,
 	VM_VSOCK,
-	VM_VIRTIOFSD, /* the first of them */
+	/* first of VM_SHARES_MAX */
+	VM_VIRTIOFSD,
 	VM_CHILDREN = VM_VIRTIOFSD + VM_SHARES_MAX,
 };
 
 struct vm {
-	char dir[PATH_MAX];     /* private directory of sockets and logs; removed by vm_stop */
-	char address[256];      /* of the agent, as lib/ttrpc/address.h takes it */
-	char console[PATH_MAX]; /* file with what the guest's console printed */
+	/* private directory of sockets and logs, removed by vm_stop() */
+	char dir[PATH_MAX];
+	/* address of the agent in the format of lib/ttrpc/address.h */
+	char address[256];
+	/* file with the output of the guest's console */
+	char console[PATH_MAX];
 	pid_t children[VM_CHILDREN];
 	unsigned int n_children;
-	uint64_t started_ns; /* monotonic */
-	int lock;            /* of a temporary directory, -1 else */
+	/* monotonic start time of QEMU */
+	uint64_t started_ns;
+	/* lock fd of a temporary directory, else -1 */
+	int lock;
 };
 
-/* Makes the directory (mode 0700) `dir`, or a temporary one if NULL, starts everything, and returns once QEMU runs.
- * On failure nothing is left. */
+/* Creates the directory `dir` (mode 0700), or a temporary one if NULL, starts all programs and
+ * returns once QEMU runs. On failure, nothing is left. Returns 0, or -1 and err. */
 int vm_start(struct vm *vm, struct vm_options *options, const char *dir, struct error *err);
 
-/* Has the VM ended? Reaps. exit_text (may be NULL) gets the reason. Never blocks. */
+/* Returns whether the VM has ended, and reaps QEMU. exit_text (may be NULL) receives the reason.
+ * Does not block. */
 bool vm_has_ended(struct vm *vm, char *exit_text, size_t size);
 
-/* A pidfd of QEMU for a poll loop, -1 if it cannot be had. The caller's. */
+/* Returns a pidfd of QEMU for a poll loop, owned by the caller, or -1. */
 int vm_pidfd(const struct vm *vm);
 
-/* Waits up to grace_ms for the guest to power off, then kills everything, reaps it and removes the directory. */
+/* Waits up to grace_ms for the guest to power off, then kills and reaps all programs and removes
+ * the directory. */
 void vm_stop(struct vm *vm, int grace_ms);
 
-/* The last lines of the guest's console, for error messages. */
+/* Copies the end of the guest's console output, for error messages. */
 void vm_console_tail(const struct vm *vm, char *out, size_t size);

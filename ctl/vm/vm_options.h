@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What a VM shall be. Plain data. */
+/* Options of a VM. Plain data. */
 #pragma once
 
 #include <limits.h>
@@ -8,7 +8,7 @@
 #define VM_SHARES_MAX  16
 #define VM_PUBLISH_MAX 8
 
-/* The network card of a VM that has one: QEMU's own NAT. */
+/* Addresses of the VM's network card behind QEMU's NAT. */
 #define VM_MAC     "02:00:00:00:00:01"
 #define VM_ADDRESS "10.0.2.15"
 #define VM_GATEWAY "10.0.2.2"
@@ -20,35 +20,48 @@ enum share_kind {
 	SHARE_BLK,
 };
 
-/* Something of the host that the guest shall see. */
+/* A directory or image of the host that is shared with the guest. */
 struct vm_share {
 	enum share_kind kind;
-	char path[PATH_MAX]; /* directory, or image file for blk */
+	/* directory, or image file for blk */
+	char path[PATH_MAX];
 	bool readonly;
-	char tag[32]; /* 9p, virtio-fs: the mount tag; blk: PCI path in the guest, filled in by vm_start */
-	const char *fstype; /* blk: found in the image */
+	/* 9p, virtio-fs: the mount tag; blk: PCI path in the guest, filled in by vm_start */
+	char tag[32];
+	/* blk: detected in the image */
+	const char *fstype;
 };
 
 struct vm_options {
 	const char *kernel, *initrd;
-	const char *agent_binary; /* another agent in our initrd, or NULL */
-	const char *init_binary;  /* our static binary, for agent_binary */
-	const char *append;       /* more kernel parameters, or NULL */
-	const char *root_image; /* boot from this disk, read-only, instead of the initrd; or NULL */
-	const char *accel;      /* "kvm", "tcg" or NULL: find out */
-	const char *log_level;  /* agent.log, or NULL */
+	/* agent to put in the initrd, or NULL */
+	const char *agent_binary;
+	/* static binary to use as init with agent_binary */
+	const char *init_binary;
+	/* additional kernel parameters, or NULL */
+	const char *append;
+	/* disk to boot from, read-only, instead of the initrd; or NULL */
+	const char *root_image;
+	/* "kvm", "tcg", or NULL to detect it */
+	const char *accel;
+	/* agent.log, or NULL */
+	const char *log_level;
 	unsigned int memory_mib, cpus;
-	/* once all is plugged in; not above the former: nothing */
+	/* maximum with hot-plug; if not above the former, no hot-plug */
 	unsigned int max_memory_mib, max_cpus;
-	bool icount; /* count guest instructions: guest time = instructions */
-	bool nic;    /* one network card, behind QEMU's NAT */
-	/* TCP ports of the host that lead to the card */
+	/* derive the guest's time from executed instructions */
+	bool icount;
+	/* one network card, behind QEMU's NAT */
+	bool nic;
+	/* TCP ports of the host that are forwarded to the guest */
 	struct vm_publish {
-		char host[16]; /* numeric IPv4 address */
+		/* numeric IPv4 address */
+		char host[16];
 		unsigned int host_port, guest_port;
 	} publish[VM_PUBLISH_MAX];
 	unsigned int n_publish;
 	struct vm_share shares[VM_SHARES_MAX];
 	unsigned int n_shares;
-	const char *virtiofs_cache; /* what virtiofsd's --cache takes; NULL: "auto" */
+	/* value of virtiofsd's --cache; NULL: "auto" */
+	const char *virtiofs_cache;
 };

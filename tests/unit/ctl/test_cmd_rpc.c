@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* `tatamictl rpc` against a server that knows three answers: what is printed, and the exit code. */
+/* Output and exit code of `tatamictl rpc` against a server with three canned replies. */
 #include <criterion/criterion.h>
 #include <criterion/redirect.h>
 #include <pthread.h>
@@ -43,13 +43,13 @@ answer(int fd, const struct frame_header *h, const Ttrpc__Request *request)
 		rc = envelope_append_reply(&out, h->stream, &stream.base, &failure);
 	else
 		rc = envelope_append_failure(&out, h->stream, &failure);
-	/* DestroySandbox: the server goes away instead. */
+	/* The server closes the connection instead of replying to DestroySandbox. */
 	if (rc == 0 && strcmp(request->method, "DestroySandbox") != 0)
 		(void)write_full(fd, buf_head(&out), buf_len(&out));
 	buf_release(&out);
 }
 
-/* One connection, one request. */
+/* Serves one request on one connection. */
 static void *
 serve(void *data)
 {
@@ -139,13 +139,13 @@ Test(rpc, status)
 	cr_expect_stderr_eq_str("tatamictl: StartContainer: NOT_FOUND: container c1 not found\n");
 }
 
-Test(rpc, server_goes_away)
+Test(rpc, server_closes_connection)
 {
 	cr_expect_eq(run(address, "DestroySandbox", NULL, NULL, true), 125);
 	cr_expect_stderr_eq_str("tatamictl: server closed the connection\n");
 }
 
-Test(rpc, nobody_there)
+Test(rpc, no_server)
 {
 	cr_expect_eq(run("unix:///nonexistent/agent.sock", "Check", NULL, NULL, false), 125);
 	cr_expect_stderr_eq_str(

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* JSON to messages and back, and the messages about what is wrong in a document. */
+/* Conversion of JSON to messages and back, and errors for invalid documents. */
 #include <criterion/criterion.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,11 +20,12 @@
 #define STATS     &grpc__stats_container_response__descriptor
 #define PROBE     &grpc__mem_hotplug_by_probe_request__descriptor
 
-/* A document, and what must come back from it: the same document unless said otherwise. */
+/* A document and its round-trip result, which defaults to the document itself. */
 struct good_row {
 	const ProtobufCMessageDescriptor *desc;
 	const char *json;
-	const char *wire; /* hex */
+	/* hex */
+	const char *wire;
 };
 
 static const struct good_row good_rows[] = {
@@ -64,7 +65,7 @@ hex(const uint8_t *data, size_t n, char *out)
 	out[2 * n] = '\0';
 }
 
-Test(json, good)
+Test(json, valid)
 {
 	for (size_t i = 0; i < sizeof(good_rows) / sizeof(good_rows[0]); i++) {
 		const struct good_row *row = &good_rows[i];
@@ -82,7 +83,7 @@ Test(json, good)
 		hex(wire, n, text);
 		cr_expect_str_eq(text, row->wire, "%s: %s", row->json, text);
 
-		/* and back, and there again */
+		/* Convert back to JSON and to a message once more. */
 		back = json_from_message(m, &err);
 		cr_assert(back != NULL, "%s: %s", row->json, err.msg);
 		again = json_to_message(row->desc, back, &err);
@@ -113,11 +114,11 @@ static const struct bad_row bad_rows[] = {
 	{ SIGNAL, "{\"signal\": -1}", "signal: number must not be negative" },
 	{ SIGNAL, "{\"signal\": 4294967296}", "signal: number is out of range" },
 	{ SIGNAL, "{\"signal\": 1.5}", "signal: expected an integer, not a fraction" },
-	{ SIGNAL, "{\"signal\": \"9a\"}", "signal: not an unsigned integer of 64 bits" },
+	{ SIGNAL, "{\"signal\": \"9a\"}", "signal: not an unsigned 64-bit integer" },
 	{ SIGNAL, "{\"signal\": true}", "signal: expected an integer, not true" },
 	{ SIGNAL, "{\"container_id\": 5}", "container_id: expected a string, not a number" },
-	{ SIGNAL, "{\"container_id\": \"a\\u0000b\"}", "container_id: NUL in a string" },
-	{ WRITE, "{\"data\": \"abc\"}", "data: not base64" },
+	{ SIGNAL, "{\"container_id\": \"a\\u0000b\"}", "container_id: string contains a NUL byte" },
+	{ WRITE, "{\"data\": \"abc\"}", "data: invalid base64" },
 	{ WRITE, "{\"data\": [1, 2]}", "data: expected base64, not an array" },
 	{ PROBE, "{\"memHotplugProbeAddr\": 1}",
 	  "memHotplugProbeAddr: expected an array, not a number" },
@@ -136,7 +137,7 @@ static const struct bad_row bad_rows[] = {
 	  "process.Rlimits[1]: expected an object, not null" },
 };
 
-Test(json, bad)
+Test(json, invalid)
 {
 	for (size_t i = 0; i < sizeof(bad_rows) / sizeof(bad_rows[0]); i++) {
 		struct error err = ERROR_INIT;
@@ -151,7 +152,7 @@ Test(json, bad)
 	}
 }
 
-/* Replies show what is there, defaults too, but not members of oneofs that are unset. */
+/* Replies include defaults, but not unset members of oneofs. */
 Test(json, reply)
 {
 	Grpc__HealthCheckResponse check = GRPC__HEALTH_CHECK_RESPONSE__INIT;
@@ -196,7 +197,7 @@ Test(json, unknown_enum_value)
 	json_decref(json);
 }
 
-/* RFC 4648 section 10, and what is not base64. */
+/* Test vectors of RFC 4648, section 10, and invalid base64. */
 struct base64_row {
 	const char *plain, *text;
 };

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The options of `tatamictl run` and `boot`: what they come to, and how wrong ones are refused. */
+/* Options of `tatamictl run` and `boot`: parsed values and errors. */
 #include <criterion/criterion.h>
 #include <criterion/parameterized.h>
 #include <stdio.h>
@@ -40,8 +40,8 @@ remove_files(void)
 	(void)rmdir(dir);
 }
 
-/* Parses "run" and the words of `line`; %d and %i stand for the directory and the image, %f for the file. The words
- * live as long as the options: *words is the caller's to free. */
+/* Parses "run" followed by the words of `line`; %d, %i and %f stand for the directory, the image
+ * and the file. The options point into *words, which the caller frees. */
 static int
 parse(struct run_options *o, const char *line, bool detached, char **words, struct error *err)
 {
@@ -73,8 +73,8 @@ static const struct wrong {
 	char line[100], says[60];
 	bool detached;
 } wrongs[] = {
-	{ FILES "-- true", "--rootfs is missing", false },
-	{ FILES "--rootfs %d", "nothing to run", false },
+	{ FILES "-- true", "--rootfs is required", false },
+	{ FILES "--rootfs %d", "no command given", false },
 	{ FILES "--rootfs /no/such/place -- true", "/no/such/place", false },
 	{ FILES "--rootfs %d --share nfs -- true", "--share nfs", false },
 	{ FILES "--rootfs %d --virtiofs-cache some -- true", "--virtiofs-cache some", false },
@@ -90,17 +90,17 @@ static const struct wrong {
 	{ FILES "--rootfs %d -v %d:relative -- true", "DST absolute", false },
 	{ FILES "--rootfs %d -v %d:/x:rx -- true", "SRC:DST[:ro]", false },
 	{ FILES "--rootfs %d -v /no/such:/x -- true", "/no/such", false },
-	{ FILES "--rootfs %d -v /dev/null:/x -- true", "neither directory nor file", false },
+	{ FILES "--rootfs %d -v /dev/null:/x -- true", "neither a directory nor a file", false },
 	{ FILES "--rootfs %d -e NOTHING -- true", "KEY=VALUE", false },
 	{ FILES "--rootfs %d -e =x -- true", "KEY=VALUE", false },
 	{ FILES "--rootfs %d -u root -- true", "UID[:GID]", false },
 	{ FILES "--rootfs %d -u 1:x -- true", "UID[:GID]", false },
 	{ FILES "--rootfs %d --attach %d -- true", "KIND:PATH", false },
-	{ FILES "--rootfs %d --name x -- true", "--name is for boot", false },
+	{ FILES "--rootfs %d --name x -- true", "--name is valid only for boot", false },
 	{ FILES "--rootfs %d --wrong -- true", "--wrong", false },
 	{ FILES "--rootfs %d --memory", "needs a value", false },
-	{ FILES "--rootfs %d -t", "no -t and no -i", true },
-	{ FILES "--rootfs %d -i", "no -t and no -i", true },
+	{ FILES "--rootfs %d -t", "-t and -i are not available", true },
+	{ FILES "--rootfs %d -i", "-t and -i are not available", true },
 };
 
 ParameterizedTestParameters(ctl_options, wrong)
@@ -121,7 +121,7 @@ ParameterizedTest(struct wrong *w, ctl_options, wrong, .init = make_files, .fini
 	free(o);
 }
 
-Test(ctl_options, everything, .init = make_files, .fini = remove_files)
+Test(ctl_options, all_options, .init = make_files, .fini = remove_files)
 {
 	struct run_options *o = calloc(1, sizeof(*o));
 	auto_free char *words = NULL;
@@ -142,7 +142,7 @@ Test(ctl_options, everything, .init = make_files, .fini = remove_files)
 	cr_expect_eq(o->vm.shares[0].kind, SHARE_VIRTIOFS);
 	cr_expect_str_eq(o->vm.virtiofs_cache, "always");
 	cr_expect(!o->vm.shares[0].readonly && o->vm.shares[1].readonly);
-	/* a file is shared through its directory */
+	/* A file is shared through its directory. */
 	cr_expect_str_eq(o->vm.shares[2].path, dir);
 	cr_expect(o->volumes[1].is_file);
 	cr_expect_eq(o->vm.shares[3].kind, SHARE_9P);
@@ -164,7 +164,7 @@ Test(ctl_options, defaults, .init = make_files, .fini = remove_files)
 
 	cr_assert(o != NULL);
 	cr_assert_eq(parse(o, FILES "--rootfs %d", true, &words, &err), 0, "%s", err.msg);
-	cr_expect_str_eq(o->container.args[0], "sleep", "boot without a command waits");
+	cr_expect_str_eq(o->container.args[0], "sleep", "default command of boot");
 	cr_expect_eq(o->vm.memory_mib, 256);
 	cr_expect_eq(o->vm.cpus, 1);
 	cr_expect_eq(o->vm.shares[0].kind, SHARE_9P);
@@ -172,7 +172,7 @@ Test(ctl_options, defaults, .init = make_files, .fini = remove_files)
 	free(o);
 }
 
-/* Of two entries the agent takes the last: what the user gives comes after what it is by default. */
+/* The agent takes the last of two entries, so the user's come after the defaults. */
 Test(ctl_options, environment, .init = make_files, .fini = remove_files)
 {
 	static const char path[] = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:"
@@ -204,6 +204,6 @@ Test(ctl_options, image_is_a_disk, .init = make_files, .fini = remove_files)
 		     0, "%s", err.msg);
 	cr_expect(o->vm.initrd == NULL, "a root image needs no initrd");
 	cr_expect_eq(o->vm.shares[0].kind, SHARE_BLK);
-	cr_expect_eq(o->vm.shares[1].kind, SHARE_9P, "the volumes are no disks");
+	cr_expect_eq(o->vm.shares[1].kind, SHARE_9P, "volumes are not disks");
 	free(o);
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Descriptions of pods: what is understood, and what is refused by its path. */
+/* Pod descriptions: accepted ones, and the paths in the errors of invalid ones. */
 #include <criterion/criterion.h>
 #include <stdio.h>
 #include <string.h>
@@ -23,7 +23,7 @@ finish(void)
 
 TestSuite(manifest, .fini = finish);
 
-Test(manifest, everything)
+Test(manifest, all_members)
 {
 	struct error err = ERROR_INIT;
 
@@ -72,7 +72,7 @@ Test(manifest, everything)
 	cr_assert_str_eq(m.ports[0], "127.0.0.1:8080:80");
 }
 
-Test(manifest, the_least)
+Test(manifest, minimal)
 {
 	struct error err = ERROR_INIT;
 
@@ -82,7 +82,7 @@ Test(manifest, the_least)
 	cr_assert_str_eq(m.containers[0].cwd, "/");
 }
 
-Test(manifest, what_is_refused)
+Test(manifest, invalid)
 {
 	static const struct {
 		const char *text, *said;
@@ -94,21 +94,21 @@ Test(manifest, what_is_refused)
 		{ POD(CONTAINERS(",\"nmae\":1")),
 		  "spec.containers[0]: 1 object item(s) left unpacked: nmae" },
 		{ POD(CONTAINERS("") ",\"hostname2\":\"x\""), "hostname2" },
-		{ POD(CONTAINERS(",\"args\":[1]")), "args[0] is not a string" },
+		{ POD(CONTAINERS(",\"args\":[1]")), "args[0]: not a string" },
 		{ POD(CONTAINERS(",\"volumeMounts\":[{\"name\":\"v\",\"mountPath\":\"/v\"}]")),
-		  "spec.containers[0].volumeMounts[0]: there is no volume v" },
+		  "spec.containers[0].volumeMounts[0]: unknown volume v" },
 		{ POD(CONTAINERS(",\"resources\":{\"limits\":{\"memory\":\"64MB\"}}")),
-		  "\"64MB\" is not a size" },
+		  "invalid size \"64MB\"" },
 		{ POD(CONTAINERS(",\"resources\":{\"limits\":{\"memory\":\"99999999999Gi\"}}")),
-		  "is not a size" },
+		  "invalid size \"99999999999Gi\"" },
 		{ POD(CONTAINERS(",\"resources\":{\"limits\":{\"cpu\":\"0\"}}")), "processors" },
 		{ POD(CONTAINERS(",\"resources\":{\"limits\":{\"cpu\":\"-1\"}}")),
-		  "\"-1\" is not a number of processors" },
+		  "invalid number of processors \"-1\"" },
 		{ POD(CONTAINERS(",\"resources\":{\"limits\":{\"cpu\":true}}")), "processors" },
 		{ POD(CONTAINERS(",\"resources\":{\"limits\":{\"memory\":\"\"}}")),
-		  "\"\" is not a size" },
+		  "invalid size \"\"" },
 		{ POD(CONTAINERS(",\"env\":[{\"name\":\"A=B\",\"value\":\"x\"}]")),
-		  "spec.containers[0].env[0]: name \"A=B\"" },
+		  "spec.containers[0].env[0]: invalid variable name \"A=B\"" },
 		{ POD(CONTAINERS(",\"livenessProbe\":{\"exec\":{\"command\":[]}}")),
 		  "livenessProbe" },
 		{ POD(CONTAINERS(",\"livenessProbe\":{\"httpGet\":{}}")), "livenessProbe" },
@@ -116,7 +116,7 @@ Test(manifest, what_is_refused)
 		{ POD(CONTAINERS("") ",\"volumes\":[{\"name\":\"v\"}]"),
 		  "spec.volumes[0]: must be one of" },
 		{ POD(CONTAINERS("") ",\"volumes\":[{\"name\":\"../v\",\"emptyDir\":{}}]"),
-		  "cannot be that of a directory" },
+		  "invalid volume name \"../v\"" },
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
@@ -134,7 +134,8 @@ Test(manifest, quantities)
 	static const struct {
 		const char *text;
 		int digits;
-		int64_t value; /* -1: none */
+		/* -1: invalid */
+		int64_t value;
 	} rows[] = {
 		{ "0", 0, 0 },
 		{ "1048576", 0, 1 << 20 },
@@ -192,7 +193,7 @@ Test(manifest, quantities)
 	}
 }
 
-/* Numbers of JSON, too. */
+/* Limits given as JSON numbers. */
 Test(manifest, limits)
 {
 	static const struct {
@@ -221,8 +222,8 @@ Test(manifest, limits)
 	}
 }
 
-/* The rows are those of the kubelet's own test, with the same meaning. */
-Test(manifest, references_to_variables)
+/* Rows from the kubelet's own test, with the same meaning. */
+Test(manifest, variable_references)
 {
 	static char a[] = "VAR_A=A", b[] = "VAR_B=B", old[] = "VAR_C=old", c[] = "VAR_C=C",
 		    reference[] = "VAR_REF=$(VAR_A)", empty[] = "VAR_EMPTY=";
@@ -272,7 +273,7 @@ Test(manifest, references_to_variables)
 	arena_release(&arena);
 }
 
-Test(manifest, variables_of_a_container)
+Test(manifest, container_variables)
 {
 	struct error err = ERROR_INIT;
 	const struct manifest_container *c = &m.containers[0];
@@ -290,10 +291,10 @@ Test(manifest, variables_of_a_container)
 			&err),
 		0, "%s", err.msg);
 	cr_assert_eq(c->n_env, 5);
-	/* only what stands before */
+	/* Only preceding variables are expanded. */
 	cr_expect_str_eq(c->env[1], "EMPTY=");
 	cr_expect_str_eq(c->env[2], "URL=http://image:$(PORT)/$(A)");
-	/* of two the last; no second round */
+	/* The last entry wins; values are expanded once. */
 	cr_expect_str_eq(c->command[0], "x");
 	cr_expect_str_eq(c->command[1], "pod");
 	cr_expect_str_eq(c->command[2], "http://image:$(PORT)/$(A)");

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* QEMU's command line, the requests of `run`, the timeline: what comes out for what goes in. */
+/* QEMU's command line, the requests of `run`, the timeline and temporary directories. */
 #include <criterion/criterion.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -15,7 +15,7 @@
 #include "ctl/vm/tempdir.h"
 #include "lib/cleanup.h"
 
-/* The argument behind the n-th `name`, "" if there is none. */
+/* Returns the argument after the n-th `name`, or "" if there is none. */
 static const char *
 value_of(const struct argv *a, const char *name, int n)
 {
@@ -65,7 +65,7 @@ Test(ctl_qemu, plain)
 	argv_release(&a);
 }
 
-Test(ctl_qemu, room_to_plug_in)
+Test(ctl_qemu, hotplug)
 {
 	struct vm_options o = {
 		.kernel = "/k", .memory_mib = 256, .cpus = 1, .max_memory_mib = 1024, .max_cpus = 2
@@ -78,7 +78,7 @@ Test(ctl_qemu, room_to_plug_in)
 	cr_expect_str_eq(value_of(&a, "-object", 0),
 			 "memory-backend-memfd,id=ram,size=256M,share=on");
 	argv_release(&a);
-	/* less than there is: nothing can be plugged in */
+	/* less than the initial memory: no hot-plug */
 	a = (struct argv){ 0 };
 	o.max_memory_mib = 128;
 	o.max_cpus = 1;
@@ -143,7 +143,7 @@ Test(ctl_qemu, append)
 	cr_expect_eq(strlen(small), sizeof(small) - 1, "cut, not written past its end");
 }
 
-/* The container's request, in an arena. */
+/* Builds the CreateContainer request in an arena. */
 static Grpc__CreateContainerRequest *
 request(struct arena *a, bool privileged, bool read_only)
 {
@@ -224,7 +224,7 @@ Test(ctl_spec, privileged_and_no_memory)
 	cr_expect_gt(r->oci->process->capabilities->n_bounding, 30);
 	arena_release(&arena);
 	arena_init(&arena, 256);
-	cr_expect(request(&arena, false, false) == NULL, "too little memory is told");
+	cr_expect(request(&arena, false, false) == NULL, "an exhausted arena is an error");
 	arena_release(&arena);
 }
 
@@ -258,7 +258,7 @@ Test(ctl_timeline, console)
 	cr_expect_eq(t.n_stages, 0);
 }
 
-Test(ctl_tempdir, dead_ones_are_swept_and_living_ones_are_not)
+Test(ctl_tempdir, sweeps_only_dead_owners)
 {
 	char base[] = "/tmp/ctl-tempdir-XXXXXX", prefix[64], first[96], second[96], inner[128];
 	struct error err = ERROR_INIT;
@@ -274,7 +274,7 @@ Test(ctl_tempdir, dead_ones_are_swept_and_living_ones_are_not)
 	cr_assert_eq(mkdir(inner, 0700), 0);
 	b = tempdir_make(prefix, second, sizeof(second), &err);
 	cr_assert(b >= 0, "%s", err.msg);
-	cr_expect_eq(stat(first, &st), 0, "its owner lives");
+	cr_expect_eq(stat(first, &st), 0, "its owner is alive");
 	cr_expect_eq(st.st_mode & 0777, 0700);
 	(void)close(a);
 	(void)close(b);
