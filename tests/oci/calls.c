@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The calls that a case makes, on top of those of tests/rpc, and what it expects of them. See oci.h. */
+/* Calls made by cases, built on those of tests/rpc, and checks of their results. See oci.h. */
 #include <string.h>
 
 #include "tests/oci/oci.h"
@@ -201,7 +201,7 @@ oci_exec_run(struct oci *t, const char *id, Grpc__Process *p, char *out, size_t 
 	return oci_wait(t, id, "x1");
 }
 
-/* Was that what it should be? */
+/* Checks the exit code and the output of a container. */
 static void
 judge(struct oci *t, const char *file, int line, int code, const char *out, enum oci_match match,
       const char *text)

@@ -29,7 +29,7 @@ struct checker_shared {
 	char why[ERROR_MSG_MAX];
 };
 
-/* The threads of one process, and how long each has waited for a processor. */
+/* The threads of one process and the time each has waited for a processor. */
 struct threads {
 	unsigned int n;
 	struct {
@@ -39,10 +39,11 @@ struct threads {
 };
 
 struct machine {
-	struct threads of[PIDS_MAX + 1]; /* the last is this process */
+	/* the last entry is this process */
+	struct threads of[PIDS_MAX + 1];
 };
 
-/* The second number, proc_pid_schedstat(5). */
+/* Returns the second number of proc_pid_schedstat(5). */
 static uint64_t
 waited_ns(const char *pid, const char *tid)
 {
@@ -85,7 +86,7 @@ look(char *const *pids, size_t n, struct machine *m)
 	look_at("self", &m->of[PIDS_MAX]);
 }
 
-/* A call goes from one process to the next: of each, the thread that waited longest counts. */
+/* A call passes through the processes in turn: sum the longest-waiting thread of each. */
 static uint64_t
 longest_ns(const struct threads *before, const struct threads *after)
 {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A process of its own that calls Check without pause on its own connection while a case does something to the agent,
- * and keeps how long the slowest took. Time in which a process of the VM ($VM_PIDS) waited for one of this machine's
- * processors is taken off.
+ * A separate process that calls Check continuously on its own connection while a case works the
+ * agent, and records the slowest call. Time in which a process of the VM ($VM_PIDS) waited for a
+ * processor of this machine is subtracted.
  */
 #pragma once
 
@@ -15,13 +15,14 @@ struct checker_shared;
 struct checker {
 	pid_t pid;
 	struct checker_shared *shared;
-	/* after checker_stop() */
+	/* valid after checker_stop() */
 	unsigned int n, failures;
-	uint32_t slowest_us, slowest_own_us; /* the second without the machine's waiting */
+	/* slowest_own_us: without the time spent waiting for this machine's processors */
+	uint32_t slowest_us, slowest_own_us;
 };
 
-/* Returns when the first Check has been answered. */
+/* Starts the process and returns after its first successful Check. */
 void checker_start(struct checker *c, struct oci *t);
 
-/* Prints what was measured. */
+/* Stops the process and prints the result. */
 void checker_stop(struct checker *c, const char *what);

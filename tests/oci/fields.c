@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The fields that there are, out of the descriptors. See suite.h. */
+/* The known fields, enumerated from the descriptors. See suite.h. */
 #include <ctype.h>
 #include <stdio.h>
 #include <string.h>
@@ -17,7 +17,8 @@ static const struct {
 } messages[] = {
 	{ "exec.", &grpc__process__descriptor },
 	{ "update.", &grpc__linux_resources__descriptor },
-	{ "", &grpc__spec__descriptor }, /* last: any path begins with it */
+	/* last: prefix of any path */
+	{ "", &grpc__spec__descriptor },
 };
 
 static void

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The guest as it is outside of the case's containers. In a VM a shell in its main container, which has all
- * capabilities and the guest's /proc at /hostproc, is asked; natively one of this machine. See oci.h.
+ * The guest outside the case's containers. In a VM, commands run in a shell in the VM's main
+ * container, which has all capabilities and the guest's /proc at /hostproc; natively, in a shell on
+ * this machine. See oci.h.
  */
 #include <errno.h>
 #include <stdarg.h>
@@ -14,13 +15,15 @@
 #include "lib/loop.h"
 #include "tests/oci/oci.h"
 
-#define MAIN "main" /* of tatamictl */
+/* container id used by tatamictl */
+#define MAIN "main"
 #define MARK "=oci-end="
 
 static const char find_agent[] =
 	"for d in $P/[0-9]*; do grep -qs '^kata-agent' $d/cmdline && A=${d##*/} && break; done; echo \"$A\"\n";
 
-/* A shell in the VM's own container, of this run: there may have been one before. */
+/* Returns the exec id of the shell in the VM's main container, which is unique per run: an
+ * earlier run may have left one. */
 static const char *
 peek_id(void)
 {
@@ -36,7 +39,8 @@ oci_guest_close(struct oci *t)
 	(void)kill_process(&t->h, MAIN, peek_id(), 9, &t->err);
 }
 
-/* Reads until the mark's line; what is before it, and its number, are out and *status. */
+/* Reads up to the line with the mark. Returns the text before it in `out` and its number in
+ * *status. */
 static int
 read_answer(struct oci *t, char *out, size_t size, int *status)
 {
@@ -93,7 +97,8 @@ ask_here(struct oci *t, const char *script, char *out, size_t size)
 	    0)
 		return error_nomem(&t->err, "asking the guest");
 	(void)fflush(stdout);
-	f = popen(text, "re"); /* banned in the product; here it is what is wanted */
+	/* banned in the product, but a shell is wanted here */
+	f = popen(text, "re");
 	free(text);
 	while (f && n < size - 1 && !feof(f) && !ferror(f))
 		n += fread(out + n, 1, size - 1 - n, f);
@@ -152,7 +157,7 @@ oci_guest_open(struct oci *t)
 					  "the agent's process was not found: \"%s\"", answer);
 }
 
-/* Processes of the agent's cgroup are the agent, init and workers; kernel threads are in neither. */
+/* The agent's cgroup contains the agent, init and the workers, but no kernel threads. */
 void
 oci_count(struct oci *t, struct oci_counts *out)
 {

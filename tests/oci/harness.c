@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Connecting, running cases, seeing that each leaves nothing behind. See oci.h and suite.h. */
+/* Connects to the agent, runs cases and checks each for leaks. See oci.h and suite.h. */
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,8 +13,9 @@
 #define ARENA_MAX (64u << 20)
 #define DIAL_MS   60000
 #define SETTLE_MS 10000
-#define SETTLED   5 /* counts in a row that are alike */
-#define ROW_MAX   512
+/* number of consecutive equal counts */
+#define SETTLED 5
+#define ROW_MAX 512
 
 static const struct {
 	const struct oci_case *cases;
@@ -120,7 +121,7 @@ pause_ms(unsigned int ms)
 	(void)nanosleep(&(struct timespec){ .tv_nsec = (long)ms * 1000000 }, NULL);
 }
 
-/* What there is once nothing changes any more. */
+/* Counts resources once the counts are stable. */
 static void
 settle(struct oci *t, struct oci_counts *out)
 {
@@ -138,7 +139,7 @@ settle(struct oci *t, struct oci_counts *out)
 	}
 }
 
-/* Workers that end, connections that close: what goes away by itself is given time. */
+/* Checks for leaks after giving exiting workers and closing connections time to finish. */
 static void
 check_leaks(struct oci *t)
 {
@@ -157,10 +158,11 @@ check_leaks(struct oci *t)
 		"left behind (before/now): agent's fds %u/%u mounts %u/%u cgroups %u/%u processes %u/%u run entries %u/%u",
 		before->fds, now.fds, before->mounts, now.mounts, before->cgroups, now.cgroups,
 		before->processes, now.processes, before->run_entries, now.run_entries);
-	t->counts = now; /* told once */
+	/* report a leak only once */
+	t->counts = now;
 }
 
-/* true: it passed (or was skipped). */
+/* Returns whether the case passed (or was skipped). */
 static bool
 run_case(struct oci *t, const struct oci_case *c)
 {
@@ -172,7 +174,8 @@ run_case(struct oci *t, const struct oci_case *c)
 	t->h.failures = 0;
 	c->run(t);
 	failures = t->h.failures;
-	t->is_quiet = false; /* what follows has to hold in any case */
+	/* The checks below apply to any case. */
+	t->is_quiet = false;
 	oci_calls_end(t);
 	oci_rootfs_end(t);
 	check_leaks(t);
@@ -246,7 +249,7 @@ find_case(const char *name)
 	return NULL;
 }
 
-/* Fails if the case does not. */
+/* Runs a case with its field ignored by the agent; passes if the case fails. */
 static bool
 run_row(struct oci *t, const char *field, const char *name)
 {

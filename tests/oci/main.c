@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The command line of the oci suite. See oci.h, and tests/oci/run. */
+/* Command line of the oci suite. See oci.h and tests/oci/run. */
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>

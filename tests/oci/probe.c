@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A static program for the containers of tests/oci: /bin/oci-probe WHAT [ARGUMENT…] does or prints something that
- * busybox cannot. Add a row to the table.
+ * A static program for the containers of tests/oci: /bin/oci-probe NAME [ARGUMENT…] does or prints
+ * something that busybox cannot. Probes are listed in the table below.
  */
 #include "tests/oci/probe.h"
 
@@ -14,7 +14,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-/* syscall NUMBER [ARGUMENT…]: its result, or the name of the error. */
+/* syscall NUMBER [ARGUMENT…]: prints the result, or the name of the error. */
 static int
 do_syscall(int n, char **args)
 {
@@ -32,7 +32,7 @@ do_syscall(int n, char **args)
 	return 0;
 }
 
-/* getcwd: as the C library sees it, and as the kernel says it. */
+/* getcwd: prints the directory according to the C library and to the kernel. */
 static int
 do_getcwd(int n, char **args)
 {
@@ -56,7 +56,7 @@ do_umask(int n, char **args)
 	return 0;
 }
 
-/* rlimit NUMBER: soft and hard. */
+/* rlimit NUMBER: prints the soft and the hard limit. */
 static int
 do_rlimit(int n, char **args)
 {
@@ -68,7 +68,7 @@ do_rlimit(int n, char **args)
 	return 0;
 }
 
-/* fds: every open one and what it is. */
+/* fds: prints every open fd and its target. */
 static int
 do_fds(int n, char **args)
 {

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Probes of probe_attack.c, probe_quotas.c and probe_trace.c. The exit code; args are what follows the probe's name. */
+/* Probes of probe_attack.c, probe_quotas.c and probe_trace.c. args follow the probe's name.
+ * Return the exit code. */
 #pragma once
 
 #include <stddef.h>
@@ -15,8 +16,9 @@ int probe_mknod_all(int n, char **args);
 int probe_quota(int n, char **args);
 int probe_trace(int n, char **args);
 
-/* For probes that look at other processes (probe_attack.c): remembers the container's own programs; calls fn for each other
- * process, with its directory in /proc; does one run something else, whose name is stored? */
+/* Helpers of probes that inspect other processes (probe_attack.c): remember the container's own
+ * programs; call fn for each other process with its directory in /proc; return whether a process
+ * runs a foreign program, and store its name. */
 void own_program(void);
 void each_process(void (*fn)(int pid_fd, const char *pid, void *data), void *data);
 int is_foreign(int pid_fd, char *name, size_t size);

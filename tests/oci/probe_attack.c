@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The probes that are hostile: what a container might try. See probe.c. */
+/* Hostile probes: attacks that a container might try. See probe.c. */
 #include "tests/oci/probe.h"
 
 #include <dirent.h>
@@ -18,9 +18,10 @@
 #include <unistd.h>
 
 #define CHUNK (16u << 20)
-#define FLIP  2 /* RENAME_EXCHANGE of renameat2(2) */
+/* RENAME_EXCHANGE of renameat2(2) */
+#define FLIP 2
 
-/* flip A B: exchanges two names for ever, in one step where the file system can. */
+/* flip A B: exchanges two names forever, atomically where the file system supports it. */
 int
 probe_flip(int n, char **args)
 {
@@ -38,7 +39,7 @@ probe_flip(int n, char **args)
 	}
 }
 
-/* Takes memory until it is killed. */
+/* Allocates memory until it is killed. */
 int
 probe_hog(int n, char **args)
 {
@@ -53,7 +54,8 @@ probe_hog(int n, char **args)
 	}
 }
 
-/* Takes as many MiB as the argument says and says "up"; at the next line of input, that it still has them: "alive". */
+/* hold MIB: allocates the memory and prints "up"; on a line of input, checks the memory and
+ * prints "alive". */
 int
 probe_hold(int n, char **args)
 {
@@ -72,7 +74,7 @@ probe_hold(int n, char **args)
 	return sum == size / 4096 && write(STDOUT_FILENO, "alive\n", 6) == 6 ? 0 : 1;
 }
 
-/* Forks, and all that comes of it does. */
+/* Forks recursively. */
 int
 probe_forks(int n, char **args)
 {
@@ -82,9 +84,11 @@ probe_forks(int n, char **args)
 		(void)fork();
 }
 
-static struct stat own_programs[2]; /* busybox and this one */
+/* busybox and this program */
+static struct stat own_programs[2];
 
-/* Is what this process runs none of the container's own programs (which are all busybox or this one)? */
+/* Returns whether a process runs a program that is not the container's own (busybox or this
+ * program). */
 int
 is_foreign(int pid_fd, char *name, size_t size)
 {
@@ -103,7 +107,8 @@ is_foreign(int pid_fd, char *name, size_t size)
 	return 1;
 }
 
-/* One try at a process's program: through its link, and through an fd of it once nobody runs it any more. */
+/* Tries once to open a process's program for writing: through its link, and through an fd of it
+ * once it is no longer being executed. */
 static void
 try_exe(int pid_fd, const char *pid, int *held, unsigned int *n_held)
 {
@@ -184,7 +189,8 @@ own_program(void)
 		printf("no programs\n");
 }
 
-/* exe-writer FILE: until FILE is there, tries to open for writing what every other process runs. */
+/* exe-writer FILE: until FILE exists, tries to open the program of every other process for
+ * writing. */
 int
 probe_exe_writer(int n, char **args)
 {
@@ -201,7 +207,7 @@ probe_exe_writer(int n, char **args)
 	return 0;
 }
 
-/* What a process that is being set up for this container might let slip. */
+/* Checks what a process that is being set up for this container exposes. */
 static void
 snoop_look(int pid_fd, const char *pid, void *data)
 {
@@ -231,7 +237,7 @@ snoop_look(int pid_fd, const char *pid, void *data)
 	}
 }
 
-/* Does this directory of cgroups lead up, or let itself be written to? */
+/* Returns whether a cgroup directory allows access to its parent or writing. */
 static int
 is_cgroup_in_use(int fd)
 {
@@ -248,8 +254,9 @@ is_cgroup_in_use(int fd)
 	return file >= 0;
 }
 
-/* Is it a directory or device of none of the container's own file systems? The cgroup that the process was cloned into is the
- * container's, and there must be no way on from there. */
+/* Returns whether a fd is a directory or device outside the container's own file systems. The
+ * cgroup that the process was cloned into belongs to the container, and must give no access to
+ * others. */
 static int
 is_outside(int fd)
 {
@@ -278,7 +285,7 @@ snoop_guest(int pid_fd, const char *pid, void *data)
 	for (int i = 1; i < 64; i++) {
 		int fd;
 
-		/* 0 to 2 are the agent's /dev/null or the process's own */
+		/* fds 0 to 2 are the agent's /dev/null or belong to the process. */
 		(void)snprintf(link, sizeof(link), "fd/%d", i);
 		fd = openat(pid_fd, i == 1 ? "root" : i == 2 ? "cwd" : link, O_PATH | O_CLOEXEC);
 		if (fd < 0)
@@ -294,7 +301,8 @@ snoop_guest(int pid_fd, const char *pid, void *data)
 	}
 }
 
-/* snoop-guest FILE: the same for files of the guest, by one who may look into every process. */
+/* snoop-guest FILE: like snoop, for files of the guest and by a process that may inspect every
+ * other. */
 int
 probe_snoop_guest(int n, char **args)
 {
@@ -309,7 +317,8 @@ probe_snoop_guest(int n, char **args)
 	return 0;
 }
 
-/* snoop FILE: until FILE is there, tries to get at other processes of this container that run something foreign. */
+/* snoop FILE: until FILE exists, tries to access other processes of this container that run a
+ * foreign program. */
 int
 probe_snoop(int n, char **args)
 {
@@ -322,8 +331,8 @@ probe_snoop(int n, char **args)
 	return 0;
 }
 
-/* A node of that device at `path` must not be opened. The guest's device rules say EPERM; a mount without devices,
- * as a share may be, EACCES. */
+/* Checks that a node of the device at `path` cannot be opened. The guest's device rules return
+ * EPERM; a nodev mount, such as a share, returns EACCES. */
 static void
 try_node(const char *path, const char *name, dev_t device, int wanted)
 {
@@ -340,7 +349,8 @@ try_node(const char *path, const char *name, dev_t device, int wanted)
 	(void)unlink(path);
 }
 
-/* mknod-all: a node for every block device that the kernel names, and which of them can be opened. */
+/* mknod-all: creates a node for every block device of the kernel, and prints which can be
+ * opened. */
 int
 probe_mknod_all(int n, char **args)
 {

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A probe that takes all of one of the kernel's quotas, which are counted by user or for the whole guest. See probe.c. */
+/* A probe that exhausts one of the kernel's quotas, which are per user or for the whole guest.
+ * See probe.c. */
 #include "tests/oci/probe.h"
 
 #include <errno.h>
@@ -20,12 +21,15 @@
 #include <time.h>
 #include <unistd.h>
 
-#define WATCHED   400 /* fds in each epoll instance */
-#define IN_FLIGHT 240 /* fds in a message; the kernel takes 253, the C library fewer */
+/* fds in each epoll instance */
+#define WATCHED 400
+/* fds in one message; the kernel allows 253, the C library fewer */
+#define IN_FLIGHT 240
 #define PIPE_ROOM (1 << 20)
-#define KEY_BYTES 32767 /* of a user key */
+/* bytes in a user key */
+#define KEY_BYTES 32767
 
-/* Each takes one piece more and returns 0, or -1 and errno when the kernel refuses. */
+/* Each function takes one more piece and returns 0, or -1 and errno when the kernel refuses. */
 
 static int
 take_watch(unsigned long n)
@@ -46,7 +50,7 @@ take_watch(unsigned long n)
 	return ep < 0 ? -1 : epoll_ctl(ep, EPOLL_CTL_ADD, watched[n % WATCHED], &ev);
 }
 
-/* As large as they can be, and smaller and smaller ones until nothing fits. */
+/* Starts with the largest keys and continues with smaller ones until none fits. */
 static int
 take_key(unsigned long n)
 {
@@ -131,7 +135,7 @@ take_file(unsigned long n)
 	return open("/", O_PATH | O_DIRECTORY | O_CLOEXEC) < 0 ? -1 : 0;
 }
 
-/* A message full of descriptors, which nobody receives. */
+/* Sends a message full of descriptors that is never received. */
 static int
 take_in_flight(unsigned long n)
 {
@@ -164,8 +168,8 @@ take_in_flight(unsigned long n)
 	return sendmsg(pair[0], &msg, MSG_DONTWAIT) < 0 ? -1 : 0;
 }
 
-/* One more namespace of a kind, kept by an fd. A user namespace of our own gives the capability to make them; in the
- * guest's they count for root. */
+/* Creates one more namespace, held by an fd. A user namespace of its own provides the
+ * capability; in the guest's, namespaces count for root. */
 static int
 take_namespace(unsigned long n, int flag, const char *path)
 {
@@ -195,7 +199,8 @@ keep_user(void *kept)
 	return 0;
 }
 
-/* They cannot be nested deeply: a child is started in each, which shares our memory and files and ends at once. */
+/* User namespaces cannot be nested deeply: each is created in a child, which shares memory and
+ * files and exits at once. */
 static int
 take_user(unsigned long n)
 {
@@ -220,8 +225,8 @@ static const struct {
 	{ "mnt", take_mnt },        { "cgroup", take_cgroup }, { "user", take_user },
 };
 
-/* quota NAME MOST: takes all, or MOST pieces, tells how many and why no more, keeps them, and takes what becomes
- * free as soon as it does. */
+/* quota NAME MOST: takes all pieces, at most MOST, prints how many and why it stopped, keeps them,
+ * and takes each piece that becomes free. */
 int
 probe_quota(int n, char **args)
 {

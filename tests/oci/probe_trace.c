@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The probe that traces whatever is set up for its container. See probe.c. */
+/* A probe that traces every process being set up for its container. See probe.c. */
 #include "tests/oci/probe.h"
 
 #include <fcntl.h>
@@ -11,7 +11,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-/* Of what is looked for, so that the probe itself does not have it in its arguments. */
+/* The text to search for, assembled so that the probe's own arguments do not contain it. */
 static char marker[256];
 static uint64_t own_caps;
 
@@ -69,7 +69,8 @@ search_memory(int pid_fd, const char *pid)
 		(void)close(mem);
 }
 
-/* Does it run something that no container of the test does? Other containers have the same programs at another place. */
+/* Returns whether a process runs a program that belongs to no container of the test. Other
+ * containers have the same programs at another place. */
 static int
 is_set_up(int pid_fd, char *name, size_t size)
 {
@@ -87,11 +88,11 @@ trace_one(int pid_fd, const char *pid, void *data)
 
 	if (!is_set_up(pid_fd, name, sizeof(name)) || ptrace(PTRACE_SEIZE, traced, NULL, NULL) < 0)
 		return;
-	/* not by a signal, which would be left to the program */
+	/* PTRACE_INTERRUPT, because a signal would stay pending for the program. */
 	if (ptrace(PTRACE_INTERRUPT, traced, NULL, NULL) < 0 ||
 	    waitpid(traced, &status, __WALL) != traced || !WIFSTOPPED(status))
 		return;
-	/* it stands still now: is it still what it was? */
+	/* The process is stopped now: check that it has not changed. */
 	if (is_set_up(pid_fd, name, sizeof(name))) {
 		(*(unsigned int *)data)++;
 		caps = status_of(pid_fd, "CapPrm:", 16);
@@ -102,12 +103,13 @@ trace_one(int pid_fd, const char *pid, void *data)
 			search_memory(pid_fd, pid);
 	}
 	(void)ptrace(PTRACE_DETACH, traced, NULL, NULL);
-	/* a process that is stopped again before it has run would never come to its end */
+	/* Let the process run before it is stopped again. */
 	(void)usleep(1000);
 }
 
-/* trace FILE [MARKER REST]: until FILE is there, attaches to each process that runs something foreign, and says what it has
- * that the container must not have: capabilities, or the text MARKERREST in its memory. */
+/* trace FILE [MARKER REST]: until FILE exists, attaches to each process that runs a foreign
+ * program, and prints what the container must not have: capabilities, or the text MARKERREST in
+ * its memory. */
 int
 probe_trace(int n, char **args)
 {

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Root file systems that a case may change: copies beside the base, which the guest sees, too. See oci.h. */
+/* Modifiable root file systems: copies next to the base, which are visible to the guest as well.
+ * See oci.h. */
 #include <errno.h>
 #include <fcntl.h>
 #include <spawn.h>
@@ -14,7 +15,8 @@
 #include "lib/io.h"
 #include "tests/oci/oci.h"
 
-#define COPIES "oci-roots" /* directory in the base */
+/* subdirectory of the base */
+#define COPIES "oci-roots"
 
 static void
 run_program(const char *const *args)
@@ -39,7 +41,7 @@ die_of(const char *what, const char *path)
 const char *
 oci_rootfs(struct oci *t)
 {
-	/* what is in the base, without the copies */
+	/* copies the base without the copies in it */
 	static const char script[] =
 		"set -e; cd \"$1\"; mkdir -p \"$2\"; for f in * .[!.]*; do case $f in " COPIES
 		"|'.[!.]*') ;; *) cp -a \"$f\" \"$2/\" ;; esac; done";
@@ -84,7 +86,7 @@ below(struct oci *t, const char *path)
 	return oci_str(t, "%s/%s", oci_rootfs(t), path);
 }
 
-/* Where it is, and it is going to change. */
+/* Returns the path of a file that is about to be changed. */
 static char *
 changing(struct oci *t, const char *path)
 {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Making and changing specs, in the arena of the running case. See oci.h. */
+/* Creates and modifies specs in the arena of the running case. See oci.h. */
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
@@ -92,7 +92,7 @@ oci_spec(struct oci *t, const char *const *args)
 {
 	Grpc__CreateContainerRequest *q = must(make_create(&t->h, &t->arena, "c", args, false));
 
-	/* the id that it gets is not known yet: none is the id's */
+	/* The id is not known yet, so fields derived from it are left empty. */
 	q->oci->linux->cgroupspath = oci_str(t, "%s", "");
 	q->oci->root->path = oci_str(t, "%s", t->h.rootfs);
 	return q->oci;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Containers that take all they can get: each is stopped and gone in seconds, and the agent answers meanwhile. See oci.h. */
+/* Containers that exhaust resources: each is stopped and removed within seconds while the agent
+ * keeps answering. See oci.h. */
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,10 +13,12 @@
 
 #define STOP_MS  10000
 #define CHECK_US 100000
-#define BURN_MS  3000 /* how long a bomb goes on */
-#define SOAK_MS  20000
-#define TRIES    3
-#define GREW_KIB 2048 /* that the agent may take for it all */
+/* duration of a bomb */
+#define BURN_MS 3000
+#define SOAK_MS 20000
+#define TRIES   3
+/* limit of the agent's growth in KiB */
+#define GREW_KIB 2048
 
 static unsigned int
 agent_rss(struct oci *t)
@@ -29,7 +32,7 @@ agent_rss(struct oci *t)
 	return (unsigned int)atoi(out);
 }
 
-/* It burns for a while: that is what is measured. */
+/* Lets the bomb run while Check is measured. */
 static void
 burn(const struct oci *t)
 {
@@ -40,7 +43,8 @@ burn(const struct oci *t)
 		NULL);
 }
 
-/* Starts it, lets it burn, stops and removes it as a runtime does. It says "armed" first. What Check's slowest call took. */
+/* Starts a bomb that prints "armed", lets it run, stops and removes it in the manner of a
+ * runtime. Returns the time of the slowest Check. */
 static uint32_t
 detonate_once(struct oci *t, Grpc__Spec *spec, const char *what)
 {
@@ -65,13 +69,13 @@ detonate_once(struct oci *t, Grpc__Spec *spec, const char *what)
 	       ms, before, after);
 	OCI_CHECK(t, ms <= STOP_MS, "%u ms", ms);
 	OCI_CHECK(t, checker.failures == 0, "%u calls of Check failed", checker.failures);
-	/* sanitizers keep what was freed */
+	/* The sanitizers keep freed memory. */
 	OCI_CHECK(t, !t->is_vm || after <= before + GREW_KIB, "the agent grew from %u to %u KiB",
 		  before, after);
 	return checker.slowest_own_us;
 }
 
-/* A machine that is busy with something else may hold up one call, but not one of each run. */
+/* Repeats the measurement: a busy machine may delay one call, but not one in each run. */
 static void
 detonate(struct oci *t, Grpc__Spec *spec, const char *what)
 {
@@ -99,7 +103,7 @@ fork_bomb(struct oci *t)
 	detonate(t, spec, "a fork bomb of 400 processes");
 }
 
-/* Nobody limits it; the guest has no other limit than its memory. */
+/* A fork bomb without limits other than the guest's memory. */
 static void
 fork_bomb_without_limit(struct oci *t)
 {
@@ -108,7 +112,7 @@ fork_bomb_without_limit(struct oci *t)
 	detonate(t, oci_sh(t, FORK_BOMB), "a fork bomb");
 }
 
-/* All that there is goes to the bomb, but for what the agent needs to remove another container. */
+/* The bomb takes everything except what the agent needs to remove another container. */
 static void
 remove_beside_a_bomb(struct oci *t)
 {
@@ -136,7 +140,7 @@ memory_hog(struct oci *t)
 	detonate(t, spec, "a memory hog of 64 MiB");
 }
 
-/* The guest's own memory ends: the hog dies, not the agent or another container. */
+/* The guest runs out of memory: the hog is killed, not the agent or another container. */
 static void
 memory_hog_without_limit(struct oci *t)
 {
@@ -154,7 +158,8 @@ memory_hog_without_limit(struct oci *t)
 		  t->err.msg);
 }
 
-/* OOM kills in bombs and elsewhere; of all of them those for which the memory of the guest itself had run out. */
+/* Counts of OOM kills in bombs and elsewhere; `global` counts those caused by the guest's own
+ * memory. */
 struct kills {
 	unsigned int bombs, others, global;
 };
@@ -198,8 +203,9 @@ is_small_guest(struct oci *t)
 	return false;
 }
 
-/* A bomb's neighbour is the largest process of the guest, which the kernel would choose: it, the agent and the container
- * that answers all live, and what is killed is in a bomb. No container has a limit of its own. */
+/* The bomb's neighbour is the largest process of the guest, the kernel's first choice for an OOM
+ * kill. It, the agent and the answering container survive; only bombs are killed. No container
+ * has a limit of its own. */
 static void
 neighbour_lives(struct oci *t, const char *const *scripts, size_t n, const char *what)
 {
@@ -268,7 +274,7 @@ flood(struct oci *t)
 		 "a flood of output that nobody reads");
 }
 
-/* SIGTERM changes nothing; all of them are out of sight of sessions, groups and parents. */
+/* Processes that ignore SIGTERM and have left their session, group and parent. */
 static void
 hiders(struct oci *t)
 {

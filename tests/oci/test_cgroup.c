@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Limits of a container's cgroup, as the container sees them, and its device rules. See oci.h; calls that change
- * or read them are in test_resources.c. */
+/* Limits of a container's cgroup as seen by the container, and its device rules. See oci.h;
+ * test_resources.c has the calls that change or read them. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,12 +20,12 @@ pids_limit(struct oci *t)
 	OCI_PRINTS(t, spec, "42\n");
 	oci_pids(t, spec, -1);
 	OCI_PRINTS(t, spec, "max\n");
-	/* others are left some */
+	/* Other containers keep a share of the pids. */
 	spec = oci_sh(t, "test $(cat " CG "pids.max) -gt 100 && echo a number");
 	OCI_PRINTS(t, spec, "a number\n");
 }
 
-/* Cgroups with a memory limit are few in the whole kernel. */
+/* The number of memory cgroups in the kernel is limited, so each container may create only some. */
 static void
 cgroups_below(struct oci *t)
 {
@@ -53,7 +53,7 @@ memory_limits(struct oci *t)
 	m->reservation = 48 << 20;
 	m->swap = 160 << 20;
 	OCI_PRINTS(t, spec, "100663296\n50331648\n67108864\n");
-	/* what is unlimited must be said so */
+	/* Unlimited values must be set explicitly. */
 	m->limit = -1;
 	m->reservation = -1;
 	m->swap = -1;
@@ -104,7 +104,7 @@ hugepage_limits(struct oci *t)
 	OCI_REFUSED(t, spec, ERROR_INVALID_ARGUMENT, "linux.resources.hugepageLimits");
 }
 
-/* Numbers of a disk of the guest that has a minor number. */
+/* Finds the numbers of a guest disk with a non-zero minor. */
 static bool
 find_disk(struct oci *t, int64_t *major, int64_t *minor)
 {
@@ -170,7 +170,7 @@ io_throttles(struct oci *t)
 	OCI_REFUSED(t, spec, ERROR_INVALID_ARGUMENT, "throttleReadBpsDevice");
 }
 
-/* What cgroup v2 has nothing for. */
+/* Memory fields without an equivalent in cgroup v2. */
 static void
 v1_memory(struct oci *t)
 {
@@ -253,7 +253,8 @@ device_rule(struct oci *t, Grpc__Spec *spec, bool allow, const char *type, int64
 	d->access = oci_str(t, "%s", access);
 }
 
-/* Makes each node of "type:major:minor" and opens it for reading; prints what the kernel says. */
+/* Creates a node for each "type:major:minor", opens it for reading and prints the kernel's
+ * error. */
 #define TRY                                                       \
 	"try() { rm -f /dev/x; mknod /dev/x $1 $2 $3 || return; " \
 	"if (: </dev/x) 2>/tmp/e; then echo open; else sed 's/.*: //' /tmp/e; fi; }; "
@@ -277,7 +278,7 @@ device_rules(struct oci *t)
 	OCI_PRINTS(t, spec,
 		   "open\nOperation not permitted\nopen\nOperation not permitted\nopen\n"
 		   "Operation not permitted\n");
-	/* the last one wins, and -1 is any */
+	/* The last matching rule wins; -1 matches any number. */
 	device_rule(t, spec, false, "c", -1, -1, "r");
 	device_rule(t, spec, true, "b", major, -1, "r");
 	OCI_PRINTS(t, spec,
@@ -285,7 +286,7 @@ device_rules(struct oci *t)
 		   "Operation not permitted\n");
 }
 
-/* A rule for everything gives a container no disk that it was not given by its number. */
+/* A rule for all devices does not give a container disks that it was not given by number. */
 static void
 device_rule_for_all(struct oci *t)
 {
@@ -305,7 +306,7 @@ device_rule_for_all(struct oci *t)
 	OCI_SAYS(t, spec, "open\nOperation not permitted\nopen\nopen\n");
 }
 
-/* Without rules, as Kata runtimes send it: the spec's devices, and the default ones. */
+/* Without rules, as sent by Kata runtimes: the spec's devices and the default ones are allowed. */
 static void
 no_device_rules(struct oci *t)
 {
@@ -383,7 +384,7 @@ cgroups_path(struct oci *t)
 	OCI_REFUSED(t, spec, ERROR_INVALID_ARGUMENT, "linux.cgroupsPath");
 }
 
-/* Files by their names: what the spec's message has no fields for. */
+/* Cgroup files set by name, for which the message has no fields. */
 static void
 unified(struct oci *t)
 {
@@ -418,7 +419,7 @@ unified(struct oci *t)
 	OCI_REFUSED(t, spec, ERROR_INVALID_ARGUMENT, "rdma.max");
 }
 
-/* A container reaches no cgroup but its own, and changes nothing there unless it is told that it may. */
+/* A container reaches only its own cgroup, and cannot write to it unless it is allowed to. */
 static void
 escape(struct oci *t)
 {
@@ -437,7 +438,8 @@ escape(struct oci *t)
 		   "permission denied (are you root?)\nRead-only file system\n0::/\n");
 }
 
-/* With a writable cgroup mount its user can make cgroups below, and change none of its limits. */
+/* With a writable cgroup mount, the container's user can create child cgroups but change none of
+ * its own limits. */
 static void
 delegation(struct oci *t)
 {
@@ -452,7 +454,8 @@ delegation(struct oci *t)
 	OCI_PRINTS(t, spec, "0\n0\n0\n65534\n0::/sub\n");
 	spec = oci_sh(t, "stat -c %%u " CG " " CG "cgroup.procs");
 	oci_userns(t, spec, 200000, 65536);
-	OCI_PRINTS(t, spec, "65534\n65534\n"); /* read-only: no use */
+	/* A read-only mount leaves the owner unchanged. */
+	OCI_PRINTS(t, spec, "65534\n65534\n");
 }
 
 const struct oci_case oci_cgroup_cases[] = {

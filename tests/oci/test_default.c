@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the runtime specification promises of every container, whatever its spec says: default file systems, links,
- * the order of states, signals; what programs may fall back from. See oci.h. */
+/* Guarantees of the runtime specification for every container, whatever its spec: default file
+ * systems, links, the order of states, signals, and syscall fallbacks. See oci.h. */
 #include <fcntl.h>
 #include <signal.h>
 #include <string.h>
@@ -20,7 +20,7 @@ file_systems(struct oci *t)
 		"/proc proc\n/dev tmpfs\n/dev/pts devpts\n/dev/shm tmpfs\n/dev/mqueue mqueue\n/sys sysfs\n/sys/fs/cgroup cgroup2\n");
 }
 
-/* The pid namespace that /proc shows is the container's own. */
+/* /proc shows the container's own pid namespace. */
 static void
 proc_is_its_own(struct oci *t)
 {
@@ -84,7 +84,7 @@ intel_rdt(struct oci *t)
 	OCI_REFUSED(t, spec, ERROR_INVALID_ARGUMENT, "linux.intelRdt");
 }
 
-/* What other platforms have is no part of a guest, and no reason to refuse a container. */
+/* Fields of other platforms are ignored and are not errors. */
 static void
 other_platforms(struct oci *t)
 {
@@ -222,12 +222,12 @@ a_kill_after_the_end_is_no_error(struct oci *t)
 	OCI_REQUIRE(t, oci_launch(t, "c1", oci_sh(t, "exit 0")) == 0, "%s", t->err.msg);
 	OCI_CHECK(t, oci_wait(t, "c1", "") == 0, "%s", t->err.msg);
 	OCI_CHECK(t, oci_kill(t, "c1", "", SIGKILL) == 0, "%s", t->err.msg);
-	/* hosts take this for success */
+	/* Host runtimes treat this error as success. */
 	OCI_CHECK(t, oci_kill(t, "c1", "", SIGTERM) < 0 && t->err.code == ERROR_NOT_FOUND, "%s",
 		  t->err.msg);
 }
 
-/* SIGKILL without a process is for all of the container, an exec's children too. */
+/* SIGKILL without an exec id kills the whole container, including an exec's children. */
 static void
 sigkill_is_for_all(struct oci *t)
 {
@@ -241,7 +241,8 @@ sigkill_is_for_all(struct oci *t)
 	OCI_CHECK(t, oci_wait(t, "c1", "x1") == 137, "%s", t->err.msg);
 }
 
-/* fs.protected_regular would refuse it, fs.protected_hardlinks the link: pods get them only if the host asks. */
+/* fs.protected_regular and fs.protected_hardlinks would refuse these; pods get them only on the
+ * host's request. */
 static void
 files_of_other_users(struct oci *t)
 {
@@ -255,27 +256,116 @@ files_of_other_users(struct oci *t)
 	OCI_PRINTS(t, spec, "one\ntwo\n0\n0\n");
 }
 
-/* Our kernel runs 64-bit programs only; that of a distribution may run others, too. */
+/* Tatami's kernel runs 64-bit programs only; a distribution's kernel may run others. */
 static void
 program_32(struct oci *t)
 {
 #if defined(__x86_64__)
-	/* i386: one segment that is the file, at 0x8048000; exit(42) by int 0x80 */
-	static const uint8_t
-		elf[] = {
-			0x7f, 'E', 'L',  'F', 1, 1,  1, 0,    0,  0,    0,    0, 0,    0,    0,
-			0,    2,   0,    3,   0, 1,  0, 0,    0,  0x54, 0x80, 4, 8,    52,   0,
-			0,    0,   0,    0,   0, 0,  0, 0,    0,  0,    52,   0, 32,   0,    1,
-			0,    0,   0,    0,   0, 0,  0, /* program header */
-			1,    0,   0,    0,   0, 0,  0, 0,    0,  0x80, 4,    8, 0,    0x80, 4,
-			8,    96,  0,    0,   0, 96, 0, 0,    0,  5,    0,    0, 0,    0,    0x10,
-			0,    0,   0xb8, 1,   0, 0,  0, 0xbb, 42, 0,    0,    0, 0xcd, 0x80,
-		};
+	/* i386: one segment that covers the file, at 0x8048000; exit(42) by int 0x80 */
+	static const uint8_t elf[] = {
+		0x7f,
+		'E',
+		'L',
+		'F',
+		1,
+		1,
+		1,
+		0,
+		0,
+		0,
+		0,
+		0,
+		0,
+		0,
+		0,
+		0,
+		2,
+		0,
+		3,
+		0,
+		1,
+		0,
+		0,
+		0,
+		0x54,
+		0x80,
+		4,
+		8,
+		52,
+		0,
+		0,
+		0,
+		0,
+		0,
+		0,
+		0,
+		0,
+		0,
+		0,
+		0,
+		52,
+		0,
+		32,
+		0,
+		1,
+		/* program header */
+		0,
+		0,
+		0,
+		0,
+		0,
+		0,
+		0,
+		1,
+		0,
+		0,
+		0,
+		0,
+		0,
+		0,
+		0,
+		0,
+		0x80,
+		4,
+		8,
+		0,
+		0x80,
+		4,
+		8,
+		96,
+		0,
+		0,
+		0,
+		96,
+		0,
+		0,
+		0,
+		5,
+		0,
+		0,
+		0,
+		0,
+		0x10,
+		0,
+		0,
+		0xb8,
+		1,
+		0,
+		0,
+		0,
+		0xbb,
+		42,
+		0,
+		0,
+		0,
+		0xcd,
+		0x80,
+	};
 	char out[OCI_OUT], path[600];
 	auto_close int fd = -1;
 	bool runs;
 
-	/* a parameter that only a kernel with 32-bit programs has */
+	/* A sysctl that exists only in kernels with support for 32-bit programs. */
 	OCI_REQUIRE(t,
 		    oci_guest(t, out, sizeof(out),
 			      "test -e $P/sys/abi/vsyscall32 && echo yes; true") == 0,
@@ -294,12 +384,13 @@ program_32(struct oci *t)
 #endif
 }
 
-/* A call that is newer than the newest one of the profile did not exist when that was written: a program that is told so falls
- * back, one that is told EPERM gives up. From 424 on numbers are the same on all architectures. */
+/* A syscall newer than the newest one in the profile did not exist when the profile was written:
+ * programs fall back on ENOSYS but not on EPERM. From 424 on, numbers are the same on all
+ * architectures. */
 static void
 seccomp_newer(struct oci *t)
 {
-	/* what the probe needs, and the newest: pidfd_send_signal, 424 */
+	/* the syscalls of the probe, and the newest one: pidfd_send_signal, 424 */
 	static const char names[] =
 		"execve,exit_group,exit,write,writev,brk,mmap,mprotect,munmap,fstat,newfstatat,"
 		"arch_prctl,set_tid_address,set_robust_list,rseq,prlimit64,readlink,readlinkat,"
@@ -310,8 +401,10 @@ seccomp_newer(struct oci *t)
 	} rows[] = {
 		{ 423, "error 1 Operation not permitted\n" },
 		{ 424, "error 9 Bad file descriptor\n" },
-		{ 425, "error 38 Function not implemented\n" }, /* io_uring_setup */
-		{ 434, "error 38 Function not implemented\n" }, /* pidfd_open */
+		/* io_uring_setup */
+		{ 425, "error 38 Function not implemented\n" },
+		/* pidfd_open */
+		{ 434, "error 38 Function not implemented\n" },
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {

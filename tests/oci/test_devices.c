@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Device nodes of the spec and of CreateContainer, and mounts that containers share. See oci.h. */
+/* Device nodes of the spec and of CreateContainer, and mounts shared by containers. See oci.h. */
 #include <string.h>
 
 #include "tests/oci/oci.h"
@@ -60,7 +60,7 @@ default_by_spec(struct oci *t)
 	d->filemode = 0604;
 	d->gid = 9;
 	OCI_PRINTS(t, spec, "1:3 604 0:9\n");
-	/* no mode cannot be told from 0: what the guest has, or what everybody may use */
+	/* An unset mode equals 0: take the mode of the guest's device, or 0666. */
 	spec = oci_sh(t, "stat -c %%a /dev/zero /dev/mine");
 	(void)add(t, spec, "/dev/zero", "c", 1, 5);
 	(void)add(t, spec, "/dev/mine", "c", 1, 5);
@@ -110,7 +110,7 @@ refused(struct oci *t)
 		(void)add(t, spec, rows[i].path, rows[i].type, rows[i].major, rows[i].minor);
 		OCI_REFUSED(t, spec, ERROR_INVALID_ARGUMENT, rows[i].want);
 	}
-	/* one name for two things; a directory that is a link of our own */
+	/* Two devices with one name; a parent directory that is a default link. */
 	spec = oci_sh(t, "true");
 	(void)add(t, spec, "/dev/x", "c", 1, 3);
 	(void)add(t, spec, "/dev/x", "c", 1, 5);
@@ -120,7 +120,7 @@ refused(struct oci *t)
 	OCI_REFUSED(t, spec, ERROR_INTERNAL, "fd/x");
 }
 
-/* A request for a container with a disk that the host calls 240:7. */
+/* Returns a request for a container with a disk that the host numbers 240:7. */
 static Grpc__CreateContainerRequest *
 with_disk(struct oci *t, const char *script, const char *type, const char *id, const char *vm_path)
 {
@@ -158,7 +158,7 @@ plugged_in(struct oci *t)
 
 	if (oci_needs_vm(t))
 		return;
-	/* the last directory of the device's path that is a PCI function's: 0000:00:05.0 */
+	/* The last PCI function in the device's path, such as 0000:00:05.0. */
 	OCI_REQUIRE(
 		t,
 		oci_guest(t, number, sizeof(number), "cat $R/sys/block/vda/dev") == 0 &&
@@ -187,7 +187,8 @@ plugged_in(struct oci *t)
 	}
 }
 
-/* containerd sends the rules of the whole spec again with whatever it changes; there the disk has the host's number. */
+/* containerd sends all rules of the spec with every update, and there the disk has the host's
+ * number. */
 static void
 plugged_in_and_updated(struct oci *t)
 {
@@ -237,7 +238,7 @@ plugged_in_refused(struct oci *t)
 		  t->err.msg);
 }
 
-/* What one container mounts another gets, whether that is there yet or comes in a moment. */
+/* A mount of one container appears in another that exists already or is created later. */
 static void
 shared_mounts(struct oci *t)
 {
@@ -273,7 +274,7 @@ shared_mounts(struct oci *t)
 			    oci_remove(t, "c1") == 0,
 		    "%s", t->err.msg);
 	OCI_CHECK(t, strcmp(out, "first\nsecond\n") == 0, "%s", out);
-	/* not over a procfs */
+	/* Shared mounts on procfs are refused. */
 	q->n_shared_mounts = 1;
 	q->shared_mounts[0]->dst_path = oci_str(t, "/proc/sys");
 	OCI_CHECK(t, oci_create_request(t, q) < 0 && strstr(t->err.msg, "procfs"), "%s",

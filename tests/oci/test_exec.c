@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * ExecProcess, with the messages of both host runtimes: the Go one sends args, env, cwd, user and terminal, the Rust one
- * a whole process. What a message leaves out is the container's. See oci.h.
+ * ExecProcess with the messages of both host runtimes: the Go one sends args, env, cwd, user and
+ * terminal, the Rust one a whole process. Unset fields are taken from the container. See oci.h.
  */
 #include <string.h>
 
@@ -15,7 +15,7 @@
 #define STATUS \
 	"grep -E '^(Cap|NoNewPrivs|Seccomp:)' /proc/self/status | tr -d '\\t'; cat /proc/self/oom_score_adj; ulimit -n"
 
-/* A container that waits, and can be exec'd into. */
+/* Returns the spec of a container that sleeps and can run execs. */
 static Grpc__Spec *
 sleeper(struct oci *t)
 {
@@ -38,7 +38,7 @@ shell(struct oci *t, const char *script)
 	return oci_process(t, ARGS("/bin/sh", "-c", script));
 }
 
-/* ExecProcess fails with that code, and the text has that in it. */
+/* ExecProcess fails with that code and an error text that contains `part`. */
 static void
 refused(struct oci *t, Grpc__Process *p, enum error_code code, const char *part)
 {
@@ -64,7 +64,7 @@ user(struct oci *t)
 	p->user->additionalgids = more;
 	p->user->n_additionalgids = 2;
 	OCI_EXEC_PRINTS(t, ID, p, "1000\n1001\n1001 10 11\nagain\n");
-	/* a message with a user means that one, root as well; without one it is the container's */
+	/* A user in the message is used, even root; without one, the container's is used. */
 	grpc__user__init(p->user);
 	OCI_EXEC_PRINTS(t, ID, p, "0\n0\n0\nagain\n");
 	p->user = NULL;
@@ -114,7 +114,7 @@ program(struct oci *t)
 	OCI_CHECK(t, oci_exec_run(t, ID, p, out, sizeof(out)) == 126, "no program");
 	p->args = oci_strings(t, &p->n_args, ARGS("/script"));
 	OCI_CHECK(t, oci_exec_run(t, ID, p, out, sizeof(out)) == 127, "no interpreter");
-	/* a directory is made for a container, not for an exec */
+	/* A missing directory is created for a container, but not for an exec. */
 	p->cwd = oci_str(t, "/special/none");
 	refused(t, p, ERROR_INVALID_ARGUMENT, "working directory /special/none");
 }
@@ -127,7 +127,7 @@ cwd_escape(struct oci *t)
 	Grpc__Spec *spec;
 
 	(void)oci_rootfs(t);
-	/* a link that the container makes is followed inside of its root */
+	/* A link created by the container is resolved within its root. */
 	spec = oci_sh(
 		t, "ln -s /proc/self/fd/5 /fd; ln -s ../../../../.. /up; echo ready; sleep 1000");
 	if (up(t, spec) < 0)
@@ -181,7 +181,7 @@ restricted(struct oci *t)
 	return spec;
 }
 
-/* The Go runtime sends nothing that restricts: the container's holds. */
+/* The Go runtime sends no restrictions: those of the container apply. */
 static void
 go_shape(struct oci *t)
 {
@@ -194,7 +194,8 @@ go_shape(struct oci *t)
 		"321\n77\n");
 }
 
-/* The Rust runtime sends a whole process: that holds, but for the profile, which no process has. */
+/* The Rust runtime sends a whole process: its restrictions apply, except the seccomp profile,
+ * which is not part of a process. */
 static void
 rust_shape(struct oci *t)
 {
@@ -221,7 +222,7 @@ rust_shape(struct oci *t)
 	refused(t, p, ERROR_INVALID_ARGUMENT, "RLIMIT_NO_SUCH");
 }
 
-/* Each set of an exec shows somewhere, as a container's do. */
+/* Each capability set of an exec has a visible effect, as for a container. */
 static void
 capabilities(struct oci *t)
 {
@@ -255,8 +256,9 @@ capabilities(struct oci *t)
 	OCI_EXEC_PRINTS(t, ID, p, "found\n");
 }
 
-/* CAP_SYS_PTRACE of the guest's own user namespace: nothing stops it from looking into a process that it sees.
- * There must be nothing of the guest in it: no root, no directory, no open file. */
+/* With CAP_SYS_PTRACE in the guest's own user namespace, a process may inspect every process it
+ * sees. A process being set up must hold nothing of the guest: no root, no directory, no open
+ * file. */
 static void
 holds_nothing(struct oci *t)
 {
@@ -292,8 +294,8 @@ ignore_reply(void *data, ProtobufCMessage *reply, const struct error *failure)
 		protobuf_c_message_free_unpacked(reply, NULL);
 }
 
-/* What another container of the pod has been given: its environment, and a call that the agent holds until its process
- * reads. */
+/* Leaves secrets of another container of the pod with the agent: its environment, and a call
+ * that the agent holds until its process reads. */
 static void
 leave_secrets(struct oci *t)
 {
@@ -316,12 +318,13 @@ leave_secrets(struct oci *t)
 		  "%s", t->err.msg);
 }
 
-/* Everything that is set up for a container whose processes may trace is traced at every instant that comes up: it must have
- * no privilege and no memory that is not the container's. Returns false if the tracer has seen no process. */
+/* Traces, at every possible instant, each process that is set up for a container whose processes
+ * may trace: it must have no privilege and no memory that is not the container's. Returns false
+ * if the tracer has seen no process. */
 static bool
 traced_round(struct oci *t, const char *filter, bool no_new_privs)
 {
-	/* the sanitizers need the memory that would be emptied */
+	/* The sanitizers need the memory that would be cleared. */
 	bool looks_at_memory = t->is_vm || t->h.is_product;
 	const char *const args[] = { "/bin/oci-probe", "trace",
 				     "/tmp/stop",      looks_at_memory ? MARKER_BEGIN : NULL,
@@ -357,7 +360,7 @@ traced_round(struct oci *t, const char *filter, bool no_new_privs)
 	return seen;
 }
 
-/* The instant is short: on a busy machine the tracer may miss all of a round. */
+/* The window is short: on a busy machine, the tracer may miss a whole round. */
 static void
 traced(struct oci *t, const char *filter, bool no_new_privs)
 {
@@ -371,7 +374,7 @@ traced(struct oci *t, const char *filter, bool no_new_privs)
 #define ADMIN_LIMITED " has capabilities 200000, seccomp 2"
 #define ADMIN         " has capabilities 200000, seccomp 0"
 
-/* Starts a container in the shared pid namespace that traces what is set up there. */
+/* Starts a container in the shared pid namespace that traces processes being set up there. */
 static void
 start_tracer(struct oci *t)
 {
@@ -383,7 +386,7 @@ start_tracer(struct oci *t)
 	Grpc__CreateContainerRequest *q;
 	Grpc__Spec *spec;
 
-	/* in a VM the sandbox has had a container before, which owns the pid namespace */
+	/* In a VM, the sandbox has had a container before, which owns the pid namespace. */
 	(void)oci_rootfs(t);
 	oci_dir(t, "tmp", 0777);
 	if (!t->is_vm)
@@ -397,7 +400,7 @@ start_tracer(struct oci *t)
 	OCI_REQUIRE(t, oci_read_line(t, ID, "", "armed") == 0, "%s", t->err.msg);
 }
 
-/* Runs one container beside it. */
+/* Runs one container next to the tracer. */
 static void
 run_traced(struct oci *t, Grpc__Spec *spec, char *out, size_t size)
 {
@@ -412,7 +415,7 @@ run_traced(struct oci *t, Grpc__Spec *spec, char *out, size_t size)
 	OCI_CHECK(t, oci_remove(t, "next") == 0, "%s", t->err.msg);
 }
 
-/* Ends it: it must have seen nothing but, perhaps, what is left to some. */
+/* Ends the tracer, which must have seen at most the remainder `left`. */
 static void
 end_tracer(struct oci *t, const char *left)
 {
@@ -430,7 +433,7 @@ end_tracer(struct oci *t, const char *left)
 	}
 }
 
-/* The first processes of containers that share the pid namespace with one that traces. */
+/* The first processes of containers that share the pid namespace with a tracing one. */
 static void
 traced_launch(struct oci *t)
 {
@@ -451,7 +454,7 @@ traced_launch(struct oci *t)
 	end_tracer(t, NULL);
 }
 
-/* Each with a user namespace of its own; an exec joins both. */
+/* As above, each container with its own user namespace; an exec joins both. */
 static void
 traced_userns(struct oci *t)
 {
@@ -498,8 +501,8 @@ userns_exec(struct oci *t)
 			"100000\n/proc/1/comm\nhere\n");
 }
 
-/* Several mounts of procfs are copies. One with options has a process of ours in the pid namespace for a moment, which is
- * limited to opening it. */
+/* Additional mounts of procfs are copies. For one with options, an agent process that can only
+ * open it is briefly in the pid namespace. */
 static void
 traced_procfs(struct oci *t, const char *options, const char *left)
 {
@@ -541,10 +544,11 @@ add_hook(struct oci *t, Grpc__Spec *spec, size_t *n, Grpc__Hook ***list, const c
 {
 	bool is_inside = strcmp(name, "start") == 0;
 	const char *root = is_inside ? "" : spec->root->path;
-	/* of these two the process is none of their business until its program runs */
+	/* These kinds do not inspect the process before its program runs. */
 	const char *whose = is_inside || strcmp(name, "create") == 0 ? "self" : "$p";
 	Grpc__Hook *h = OCI_ADD(t, *list, *n, grpc__hook__init);
-	/* the program's own pid namespace is that of a startContainer hook, which knows the process by its number there */
+	/* A startContainer hook runs in the program's own pid namespace and sees the process by
+	 * its number there. */
 	const char *script = oci_str(t,
 				     "p=$(%s/bin/busybox sed 's/.*\"pid\":\\([0-9]*\\),.*/\\1/'); "
 				     "echo $p >%s/tmp/pid-%s; "
@@ -556,7 +560,7 @@ add_hook(struct oci *t, Grpc__Spec *spec, size_t *n, Grpc__Hook ***list, const c
 	h->args = oci_strings(t, &h->n_args, ARGS("sh", "-c", script));
 }
 
-/* The last process is not let go by a startContainer hook that fails. */
+/* A failing startContainer hook does not release the last process. */
 static void
 failing_hook(struct oci *t, bool has_userns)
 {
@@ -580,7 +584,7 @@ failing_hook(struct oci *t, bool has_userns)
 	OCI_CHECK(t, !*oci_file_text(t, "tmp/ran"), "the program has run");
 }
 
-/* Hooks of all kinds: none of those with the guest's files in reach is run in the pid namespace. */
+/* Hooks of all kinds: none that can reach the guest's files runs in the pid namespace. */
 static void
 traced_hooks(struct oci *t, bool has_userns)
 {
@@ -647,7 +651,8 @@ traced_hooks_userns(struct oci *t)
 	traced_hooks(t, true);
 }
 
-/* What is left: with a filter that forbids a call of the last process, loading it takes a capability, up to execve. */
+/* The remaining exposure: if a filter forbids a syscall of the last process, loading the filter
+ * takes a capability until execve. */
 static void
 traced_filter(struct oci *t)
 {
@@ -673,7 +678,7 @@ traced_exec(struct oci *t)
 	traced(t, "mkdir", true);
 }
 
-/* It is where the container is: every namespace, its cgroup, its session is its own. */
+/* An exec joins the container: all namespaces and the cgroup are shared, the session is its own. */
 static void
 joins(struct oci *t)
 {
@@ -688,7 +693,7 @@ joins(struct oci *t)
 			"0022\nsession\n");
 }
 
-/* At once, whether the host has taken its status or not. */
+/* An exec after the container's end fails at once, whether or not the host has read its status. */
 static void
 after_the_end(struct oci *t)
 {
@@ -699,7 +704,8 @@ after_the_end(struct oci *t)
 	refused(t, shell(t, "true"), ERROR_NOT_FOUND, TEXT_PROCESS_NOT_FOUND);
 }
 
-/* In the sandbox's pid namespace, which is another container's, there is still somebody to be child of. */
+/* In the sandbox's pid namespace, which belongs to another container, a parent for the exec
+ * still exists. */
 static void
 after_the_end_shared(struct oci *t)
 {
@@ -715,7 +721,7 @@ after_the_end_shared(struct oci *t)
 	OCI_REQUIRE(t, oci_create_request(t, q) == 0 && oci_start(t, ID) == 0, "%s", t->err.msg);
 	OCI_CHECK(t, oci_wait(t, ID, "") == 0, "%s", t->err.msg);
 	OCI_EXEC_PRINTS(t, ID, p, "alive\nsleep\n");
-	/* in a VM the sandbox has had a container before */
+	/* In a VM, the sandbox has had a container before. */
 	if (t->is_vm)
 		return;
 	OCI_CHECK(t, oci_kill(t, "first", "", 9) == 0 && oci_wait(t, "first", "") == 137, "%s",
@@ -725,7 +731,7 @@ after_the_end_shared(struct oci *t)
 
 #define FAILS(what) "failed to execute " what "\n"
 
-/* Why, for the container's user on its stderr. */
+/* The reason is written to the exec's stderr. */
 static void
 exec_failures(struct oci *t)
 {
@@ -767,7 +773,7 @@ exec_failures(struct oci *t)
 		OCI_CHECK(t, oci_wait(t, "c1", "e1") == rows[i].code, "exec of %s", args[0]);
 	}
 	OCI_CHECK(t, oci_remove(t, "c1") == 0, "%s", t->err.msg);
-	/* a filter that kills whoever looks at the file, and one that kills whoever says something */
+	/* A filter that kills on opening a file, and one that kills on writing. */
 	spec = oci_spec(t, ARGS("/data"));
 	(void)oci_seccomp(t, spec, "openat,statfs", "SCMP_ACT_KILL_PROCESS");
 	OCI_REQUIRE(t, oci_launch(t, "c2", spec) == 0, "%s", t->err.msg);

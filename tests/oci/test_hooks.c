@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Hooks, and the order of states. See oci.h. */
+/* Hooks and the order of container states. See oci.h. */
 #include <signal.h>
 #include <string.h>
 #include <unistd.h>
@@ -7,7 +7,7 @@
 #include "lib/deadline.h"
 #include "tests/oci/oci.h"
 
-/* The program of a container runs only when it is started. */
+/* A container's program does not run before StartContainer. */
 static void
 created_is_not_started(struct oci *t)
 {
@@ -66,8 +66,8 @@ new_hook(struct oci *t, Grpc__Spec *spec, enum kind kind)
 	return OCI_ADD(t, h->poststop, h->n_poststop, grpc__hook__init);
 }
 
-/* A hook that runs a script: $B is a busybox, $D the root directory of the case's container, both as the hook sees them,
- * $K its kind. */
+/* Adds a hook that runs a script: $B is a busybox and $D the root directory of the case's
+ * container, both as seen by the hook; $K is its kind. */
 static Grpc__Hook *
 add_hook(struct oci *t, Grpc__Spec *spec, enum kind kind, const char *script)
 {
@@ -84,7 +84,7 @@ add_hook(struct oci *t, Grpc__Spec *spec, enum kind kind, const char *script)
 
 #define NOTE "$B cat >$D/state-$K; echo $K >>$D/log; $B readlink /proc/self/ns/mnt >$D/mnt-$K"
 
-/* Create, start, wait, remove: the container's life, for what its hooks leave in files. */
+/* Runs a container's whole life (create, start, wait, remove), for the files its hooks leave. */
 static bool
 live(struct oci *t, Grpc__Spec *spec)
 {
@@ -96,7 +96,8 @@ live(struct oci *t, Grpc__Spec *spec)
 	return false;
 }
 
-/* Path, arguments and environment of one hook; it has nothing else in its environment, only its three files, and the usual umask. */
+/* Path, arguments and environment of one hook; its environment contains nothing else, it has
+ * three open files and the usual umask. */
 static void
 one_hook(struct oci *t, enum kind kind)
 {
@@ -117,7 +118,7 @@ one_hook(struct oci *t, enum kind kind)
 	if (!live(t, spec))
 		return;
 	text = oci_file_text(t, "out");
-	/* 3 is the directory that ls reads; sh adds SHLVL, PATH and PWD */
+	/* fd 3 is the directory that ls reads; sh adds SHLVL, PATH and PWD. */
 	OCI_CHECK(
 		t,
 		strcmp(text,
@@ -127,7 +128,8 @@ one_hook(struct oci *t, enum kind kind)
 		"%s", text);
 }
 
-/* A hook that hangs is killed, with what it started; the container is not created, not started, or goes on. */
+/* A hook that hangs is killed together with its children; the container is not created, is not
+ * started, or continues. */
 static void
 hook_timeout(struct oci *t, enum kind kind)
 {
@@ -150,7 +152,8 @@ hook_timeout(struct oci *t, enum kind kind)
 	OCI_CHECK(t, !*oci_file_text(t, "log"), "it went on");
 }
 
-/* A hook that fails says why; OCI lets it abort what is before the program, and nothing after that. */
+/* A failing hook reports why. According to OCI, it aborts a step before the program starts, and
+ * none after. */
 static void
 hook_failure(struct oci *t, enum kind kind)
 {
@@ -173,7 +176,7 @@ hook_failure(struct oci *t, enum kind kind)
 				  !strchr(t->err.msg, '?'),
 			  "%s", t->err.msg);
 	}
-	/* what was made is taken down, which ends with these */
+	/* The teardown runs these hooks last. */
 	(void)oci_remove(t, "c1");
 	OCI_CHECK(t, kind == POSTSTOP || strcmp(oci_file_text(t, "log"), "poststop\n") == 0, "%s",
 		  oci_file_text(t, "log"));
@@ -200,7 +203,8 @@ KIND_CASES(startcontainer, START_CONTAINER)
 KIND_CASES(poststart, POSTSTART)
 KIND_CASES(poststop, POSTSTOP)
 
-/* All kinds, two of one: called in order, each in its namespaces, before and after what it has to be. */
+/* All kinds, one of them twice: called in order, each in its namespaces, before and after the
+ * right steps. */
 static void
 order(struct oci *t)
 {
@@ -222,7 +226,7 @@ order(struct oci *t)
 		  strstr(log, "createContainer\nstartContainer\n") && strstr(log, "poststart\n") &&
 			  !strstr(log, "poststop"),
 		  "%s", log);
-	/* it has printed what is looked at when it writes this */
+	/* The output that is checked is complete once the program writes this. */
 	for (int i = 0; i < 1000 && !strstr(oci_file_text(t, "log"), "program"); i++)
 		(void)usleep(10000);
 	OCI_CHECK(t, oci_kill(t, "c1", "", SIGKILL) == 0, "%s", t->err.msg);
@@ -244,7 +248,8 @@ order(struct oci *t)
 		  "%s%s%s", mnt[CREATE_CONTAINER], mnt[START_CONTAINER], out);
 }
 
-/* What is told of the container, as JSON whatever is in the annotations; its pid is its reader's. */
+/* The state passed to hooks is valid JSON whatever the annotations contain; the pid is valid for
+ * its reader. */
 static void
 state(struct oci *t)
 {
@@ -284,7 +289,7 @@ state(struct oci *t)
 	OCI_CHECK(t, strcmp(seen, oci_file_text(t, "mnt-createContainer")) == 0, "%s", seen);
 }
 
-/* The bundle that the state names has the configuration and the root file system. */
+/* The bundle named in the state has the configuration and the root file system. */
 static void
 bundle(struct oci *t)
 {
@@ -312,7 +317,7 @@ bundle(struct oci *t)
 	OCI_CHECK(t, strstr(text, "\"maskedPaths\":["), "%s", text);
 }
 
-/* What a hook leaves running ends with the container; output is never waited for, and bounded. */
+/* Processes left by a hook end with the container; their output is bounded and not waited for. */
 static void
 leftovers(struct oci *t)
 {

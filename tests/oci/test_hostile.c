@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Images and containers that want out: through fds that leak, the working directory, the agent's program, the process
- * that is being set up, the cgroup's name. Those about mounts, masks and /dev are in test_mounts.c and test_devices.c. See oci.h.
+ * Images and containers that try to escape: through leaked fds, the working directory, the agent's
+ * program, processes being set up, and cgroup names. Those about mounts, masks and /dev are in
+ * test_mounts.c and test_devices.c. See oci.h.
  */
 #include <signal.h>
 #include <stdlib.h>
@@ -11,7 +12,8 @@
 #include "tests/oci/oci.h"
 #include "tests/support/elapsed.h"
 
-#define FD_MAX    24 /* a leaked fd would be below */
+/* highest fd number that is checked */
+#define FD_MAX    24
 #define EXECS     30
 #define REMOVE_MS 10000
 
@@ -51,12 +53,13 @@ fd_census(struct oci *t)
 
 /* ---- the working directory ---- */
 
-/* Wherever it starts: the C library and the kernel agree that it is inside. */
+/* Wherever it starts, the C library and the kernel agree that the directory is inside the root. */
 static void
 cwd_is_inside(struct oci *t, int code, const char *out, const char *cwd)
 {
+	/* refused */
 	if (code < 0)
-		return; /* refused */
+		return;
 	OCI_CHECK(t, out[0] == '/' && !strstr(out, "(unreachable)"), "cwd %s: %s", cwd, out);
 }
 
@@ -107,7 +110,8 @@ agent_hash(struct oci *t)
 	return out;
 }
 
-/* CVE-2019-5736: the image makes the agent run itself inside, and somebody waits for the chance to write to it. */
+/* CVE-2019-5736: the image makes the agent execute itself inside, and another process waits for
+ * a chance to write to the program. */
 static void
 self_exe(struct oci *t)
 {
@@ -139,7 +143,7 @@ self_exe(struct oci *t)
 		  "the agent's program was %s", before);
 }
 
-/* Looks from inside of a running container at each process that is set up for an exec. */
+/* Inspects, from inside a running container, each process that is set up for an exec. */
 static void
 snoop(struct oci *t, Grpc__Spec *spec)
 {
@@ -162,8 +166,8 @@ snoop(struct oci *t, Grpc__Spec *spec)
 	oci_unlink(t, "tmp/stop");
 }
 
-/* CVE-2016-9962. Root of the same user namespace with CAP_SYS_PTRACE may look at whatever it sees: the kernel has
- * nothing against that. Everybody else must not. */
+/* CVE-2016-9962: the kernel allows root of the same user namespace with CAP_SYS_PTRACE to
+ * inspect every process it sees; other processes must be refused. */
 static void
 snooped_exec(struct oci *t)
 {
@@ -179,7 +183,7 @@ snooped_exec(struct oci *t)
 	snoop(t, spec);
 }
 
-/* A container that lies to the agent about how many capabilities there are: exec keeps to the spec. */
+/* A container forges cap_last_cap: an exec still has the capabilities of the spec. */
 static void
 forged_cap_last_cap(struct oci *t)
 {
@@ -249,7 +253,7 @@ cgroup_names(struct oci *t)
 	}
 }
 
-/* Nobody's cgroup but one's own is to be seen, and even that is not writable. */
+/* Only the container's own cgroup is visible, and it is not writable. */
 static void
 cgroup_escape(struct oci *t)
 {
@@ -262,7 +266,7 @@ cgroup_escape(struct oci *t)
 	if (oci_needs_vm(t))
 		return;
 	OCI_PRINTS(t, spec, "0::/\n");
-	/* with every right in its namespaces: its own tree, and nobody else's */
+	/* With all rights in its namespaces: only its own tree is visible. */
 	spec = oci_sh(
 		t,
 		"mkdir /tmp/cg; mount -t cgroup2 none /tmp/cg && ls -d /tmp/cg/pods /tmp/cg/agent /tmp/cg/main 2>/dev/null; "
@@ -283,7 +287,7 @@ remove_ms(struct oci *t, const char *id)
 	return (unsigned int)elapsed_ms(start_ns);
 }
 
-/* A tree of cgroups, one of them frozen with a process in it, is removed all the same. */
+/* A tree of cgroups with a frozen process is removed. */
 static void
 nested_and_frozen(struct oci *t)
 {
@@ -308,7 +312,7 @@ nested_and_frozen(struct oci *t)
 	OCI_CHECK(t, ms <= REMOVE_MS, "removed in %u ms", ms);
 }
 
-/* An init that sits in a cgroup that its container has frozen holds no exec up. */
+/* A container's init in a cgroup frozen by the container does not block an exec. */
 static void
 exec_beside_frozen(struct oci *t)
 {
@@ -339,7 +343,7 @@ exec_beside_frozen(struct oci *t)
 
 /* ---- devices ---- */
 
-/* The disk of the guest is there, and CAP_MKNOD makes a node of it: which cannot be opened. */
+/* The guest's disk exists and CAP_MKNOD can create a node for it, which cannot be opened. */
 static void
 mknod_of_every_disk(struct oci *t)
 {

@@ -4,10 +4,10 @@
 
 #include "tests/oci/oci.h"
 
-/* Prints mount point and attributes of everything at and below /m, in the order of mounting. */
+/* Prints mount point and attributes of all mounts at and below /m, in mount order. */
 #define SHOW "awk '$5 ~ \"^/m\" { print $5, $6 }' /proc/self/mountinfo"
 
-/* A private root with a directory of files to bind. */
+/* Creates a private root with a directory of files to bind. */
 static char *
 volume(struct oci *t)
 {
@@ -163,7 +163,7 @@ bind_attributes(struct oci *t)
 	OCI_SAYS(t, spec, "refused\ncontent\n");
 }
 
-/* A mount of the guest, as long as the container is there. */
+/* Adds a mount in the guest that lasts as long as the container. */
 static char *
 storage(struct oci *t, Grpc__CreateContainerRequest *q, const char *driver, const char *source,
 	const char *place, const char *options)
@@ -178,8 +178,8 @@ storage(struct oci *t, Grpc__CreateContainerRequest *q, const char *driver, cons
 	return s->mount_point;
 }
 
-/* The second mount is one below the first: only words with an r reach it. The rootfs may be
- * a share that is mounted nodev: "dev". */
+/* The second mount lies below the first: only recursive options reach it. "dev" is given because
+ * the rootfs may be a share that is mounted nodev. */
 static void
 recursive(struct oci *t)
 {
@@ -233,19 +233,19 @@ data(struct oci *t)
 	spec = oci_sh(t, "true");
 	oci_mount(t, spec, "/x", "tmpfs", "tmpfs", "colour=blue");
 	OCI_REFUSED(t, spec, ERROR_INVALID_ARGUMENT, "colour=blue");
-	/* nothing to a bind, but no reason to refuse it */
+	/* ignored for a bind mount */
 	(void)oci_rootfs(t);
 	spec = oci_sh(t, "test -e /x/sh && echo bound");
 	oci_mount(t, spec, "/x", "bind", oci_str(t, "%s/bin", t->h.rootfs),
 		  "bind,size=1k,mode=755");
 	OCI_PRINTS(t, spec, "bound\n");
-	/* notes of the host to itself are not for the file system */
+	/* Options that are the host's own notes are not passed to the file system. */
 	spec = oci_sh(t, "echo fine");
 	oci_mount(t, spec, "/x", "tmpfs", "tmpfs", "x-note=1,io.katacontainers.volume=2");
 	OCI_PRINTS(t, spec, "fine\n");
 }
 
-/* The newer calls take 255 bytes for one option, mount(2) a page for all of them. */
+/* The new mount API takes at most 255 bytes per option, mount(2) a page for all. */
 static void
 long_options(struct oci *t)
 {
@@ -268,7 +268,7 @@ long_options(struct oci *t)
 	oci_mount(t, spec, "/m", "overlay", "overlay", oci_str(t, "ro,nosuid,%s", layers));
 	OCI_PRINTS(t, spec,
 		   "0\n11\n12\ntouch: /m/new: Read-only file system\nro,nosuid,relatime\n");
-	/* one that no call takes */
+	/* An option too long for either API. */
 	spec = oci_sh(t, "true");
 	oci_mount(t, spec, "/m", "overlay", "overlay",
 		  oci_str(t, "%s%*s", layers, 5000, ":/longer/than/a/page"));
@@ -294,7 +294,7 @@ copy_up(struct oci *t)
 		   "/etc/passwd\ntmpfs\n");
 	OCI_CHECK(t, strcmp(oci_file_text(t, "m/dir/file"), "copied\n") == 0,
 		  "the image's own file was written");
-	/* read-only once it is filled; too big for the file system */
+	/* Made read-only after copying; content larger than the tmpfs. */
 	spec = oci_sh(t, "cat /m/link; touch /m/x 2>/dev/null || echo refused; stat -c %%a /m");
 	oci_mount(t, spec, "/m", "tmpfs", "tmpfs", "tmpcopyup,ro,mode=0700");
 	OCI_PRINTS(t, spec, "copied\nrefused\n700\n");
@@ -306,7 +306,8 @@ copy_up(struct oci *t)
 	OCI_REFUSED(t, spec, ERROR_INVALID_ARGUMENT, "tmpcopyup");
 }
 
-/* What belongs to 0 on the disk belongs to the container's 0, whoever that is outside; and back. */
+/* Files of uid 0 on the disk belong to the container's root, whatever its uid outside, and vice
+ * versa. */
 static void
 id_mapped(struct oci *t)
 {

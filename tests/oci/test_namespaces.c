@@ -12,8 +12,8 @@ static const struct kind {
 	{ "network", "net" }, { "user", "user" }, { "cgroup", "cgroup" }, { "time", "time" },
 };
 
-/* The guest's pid of a container's process, 0 if it was not found. The guest is asked from within a pid namespace, to
- * which cgroup.procs shows nothing. */
+/* Returns the guest's pid of a container's process, or 0. The query runs in a pid namespace, in
+ * which cgroup.procs lists nothing. */
 static int
 pid_of(struct oci *t, const char *id)
 {
@@ -28,7 +28,8 @@ pid_of(struct oci *t, const char *id)
 	return 0;
 }
 
-/* Starts a container that says "ready" and stays; its pid in the guest, 0 if that failed. */
+/* Starts a container that prints "ready" and waits. Returns its pid in the guest, or 0 on
+ * failure. */
 static int
 hold(struct oci *t, const char *id, Grpc__Spec *spec)
 {
@@ -40,7 +41,7 @@ hold(struct oci *t, const char *id, Grpc__Spec *spec)
 	return 0;
 }
 
-/* The guest's name of a process's namespace: "ipc:[4026531839]\n". */
+/* Returns the guest's name of a process's namespace: "ipc:[4026531839]\n". */
 static char *
 namespace_of(struct oci *t, const char *pid, const char *file)
 {
@@ -57,7 +58,7 @@ showing(struct oci *t, const char *file)
 	return oci_sh(t, "readlink /proc/self/ns/%s", file);
 }
 
-/* What is listed without a path is new or the sandbox's; what is not is the guest's. */
+/* A namespace listed without a path is new or the sandbox's; an unlisted one is the guest's. */
 static void
 new_ones(struct oci *t)
 {
@@ -92,7 +93,7 @@ by_path(struct oci *t)
 	Grpc__Spec *spec = oci_sh(t, "true");
 	int pid;
 
-	/* only a user namespace brings an ipc and a uts namespace that are not the sandbox's */
+	/* Only a user namespace brings ipc and uts namespaces other than the sandbox's. */
 	oci_userns(t, spec, 200000, 65536);
 	oci_namespace(t, spec, "network", "");
 	oci_namespace(t, spec, "cgroup", "");
@@ -107,7 +108,7 @@ by_path(struct oci *t)
 		oci_namespace(t, spec, type, oci_str(t, "/proc/%d/ns/%s", pid, kinds[i].file));
 		OCI_PRINTS(t, spec, namespace_of(t, oci_str(t, "%d", pid), kinds[i].file));
 	}
-	/* all that hang together, at once */
+	/* All related namespaces at once. */
 	spec = oci_sh(t,
 		      "id -u; hostname; cat /proc/1/comm; awk '{ print $2 }' /proc/self/uid_map; "
 		      "ls /sys/class/net; mount | grep -c mqueue");
@@ -139,7 +140,8 @@ path_refused(struct oci *t)
 		oci_namespace(t, spec, rows[i].type, rows[i].path);
 		OCI_REFUSED(t, spec, ERROR_INVALID_ARGUMENT, rows[i].want);
 	}
-	/* another kind; and another container's mounts have no place for a root */
+	/* A namespace of the wrong kind; a mount namespace of another container, which has no
+	 * place for a root. */
 	pid = hold(t, "holder", oci_sh(t, "true"));
 	spec = oci_sh(t, "true");
 	oci_namespace(t, spec, "network", oci_str(t, "/proc/%d/ns/ipc", pid));
@@ -168,7 +170,7 @@ types(struct oci *t)
 	OCI_REFUSED(t, spec, ERROR_INVALID_ARGUMENT, "mount is given twice");
 }
 
-/* The Rust clients have names of their own for two types. */
+/* The Rust clients use different names for two types. */
 static void
 rust_types(struct oci *t)
 {
@@ -192,8 +194,9 @@ new_network(struct oci *t)
 	OCI_PRINTS(t, spec, "    lo\n0x9\n");
 }
 
-/* A kernel without time namespaces has to say so. */
-/* A bind of the guest's /sys would list the guest's devices, and be the guest's superblock. */
+/* A kernel without time namespaces reports an error. */
+/* A bind mount of the guest's /sys would list the guest's devices and share the guest's
+ * superblock. */
 static void
 own_sysfs(struct oci *t)
 {
@@ -211,7 +214,8 @@ own_sysfs(struct oci *t)
 	OCI_CHECK(t, strncmp(out, "lo\n", 3) == 0, "%s", out);
 	OCI_CHECK(t, strncmp(out, want, strlen(want)) != 0, "%s is the guest's", out);
 	OCI_CHECK(t, strstr(out, "\n1\n") != NULL, "%s: not read-only", out);
-	/* the guest's network has an owner that the container has no say over: its sysfs is the guest's, read-only */
+	/* The container's user namespace does not own the guest's network, so its sysfs is the
+	 * guest's, read-only. */
 	spec = oci_sh(t, "%s", script);
 	oci_userns(t, spec, 200000, 65536);
 	OCI_REQUIRE(t, oci_run(t, spec, out, sizeof(out)) == 0, "%s", t->err.msg);
@@ -247,7 +251,7 @@ exec_joins(struct oci *t)
 	OCI_EXEC_PRINTS(t, "c1", oci_process(t, ARGS("/bin/sh", "-c", compare)), "7\n");
 }
 
-/* One pid namespace for those that ask for it: the sandbox's first container's. */
+/* Containers that ask for it share one pid namespace, that of the sandbox's first container. */
 static void
 sandbox_pidns(struct oci *t)
 {
@@ -270,7 +274,7 @@ sandbox_pidns(struct oci *t)
 	OCI_CHECK(t, strcmp(out, shared) == 0, "%s is not %s", out, shared);
 	OCI_REQUIRE(t, oci_run(t, showing(t, "pid"), out, sizeof(out)) == 0, "%s", t->err.msg);
 	OCI_CHECK(t, strcmp(out, shared) != 0, "%s without being asked", out);
-	/* a terminal controls its process there, too */
+	/* A terminal is the controlling terminal there as well. */
 	q = oci_request(t, "p3", oci_sh(t, "tty; cut -d' ' -f7 /proc/self/stat"));
 	q->sandbox_pidns = q->oci->process->terminal = true;
 	OCI_REQUIRE(t,
@@ -303,9 +307,8 @@ mappings(struct oci *t)
 		m->hostid = gid[i][1];
 		m->size = gid[i][2];
 	}
-	oci_mount_drop(
-		spec,
-		"/dev/pts"); /* its group is 5: mapped, but tty(4) is not what this is about */
+	/* The terminal's group 5 is mapped; tty(4) is not tested here. */
+	oci_mount_drop(spec, "/dev/pts");
 	spec->process->user->uid = 20;
 	spec->process->user->gid = 30;
 	OCI_PRINTS(t, spec, "0 300000 10\n20 300100 5\n0 400000 11\n30 400100 6\n20\n30\n");
@@ -324,7 +327,7 @@ hostname(struct oci *t)
 
 	spec->hostname = oci_str(t, "a-name-of-its-own");
 	OCI_PRINTS(t, spec, "a-name-of-its-own\n");
-	/* of its own in a user namespace: the others keep theirs */
+	/* A host name of its own in a user namespace; the other containers keep theirs. */
 	spec = oci_sh(t, "hostname");
 	oci_userns(t, spec, 200000, 65536);
 	spec->hostname = oci_str(t, "another");

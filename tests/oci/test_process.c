@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What of the process a container sees of itself. See oci.h; the same of an exec is in test_exec.c. */
+/* Process attributes as a container sees them. See oci.h; test_exec.c tests the same for an
+ * exec. */
 #include <inttypes.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -28,7 +29,7 @@ gid(struct oci *t)
 	OCI_PRINTS(t, spec, "1234\nGid:\t1234\t1234\t1234\t1234\n");
 }
 
-/* More than the kernel's small array of groups, and no other. */
+/* More groups than fit the kernel's small array, and no others. */
 static void
 groups(struct oci *t)
 {
@@ -73,7 +74,8 @@ username(struct oci *t)
 	OCI_REFUSED(t, spec, ERROR_INVALID_ARGUMENT, "group \"none\" was not found in /etc/group");
 }
 
-/* Something else has the place of the file: reading ends, stays inside, and the call says why it failed. */
+/* The path is not a regular file: reading ends and stays inside the root, and the call reports
+ * why it failed. */
 static void
 hostile_passwd(struct oci *t)
 {
@@ -120,7 +122,7 @@ args(struct oci *t)
 	OCI_PRINTS(t, oci_spec(t, ARGS("/bin/echo", "a b", "", "c")), "a b  c\n");
 }
 
-/* Found where the container's PATH says; what is not found anywhere fails the call. */
+/* Programs are looked up in the container's PATH; one that is not found fails the call. */
 static void
 path(struct oci *t)
 {
@@ -141,7 +143,7 @@ path(struct oci *t)
 	OCI_REFUSED(t, spec, ERROR_INVALID_ARGUMENT, "the file /bin/nowhere was not found");
 }
 
-/* An execve that fails after everything was set up is the program's exit code. */
+/* An execve that fails after the set-up is reported as the program's exit code. */
 static void
 exit_codes(struct oci *t)
 {
@@ -163,7 +165,8 @@ exit_codes(struct oci *t)
 static void
 env(struct oci *t)
 {
-	/* of two entries of a name the last, where it was; what is no variable as it came */
+	/* Of two entries with one name, the last value at the first place; an entry without "="
+	 * is kept as it is. */
 	static const char want[] = "KEY=  two\twords \0NOTHING\0=x\0EMPTY=\0MODE=pod\0PATH=/bin\0"
 				   "HOME=/home/app";
 	Grpc__Spec *spec = oci_spec(t, ARGS("/bin/cat", "/proc/self/environ"));
@@ -178,7 +181,7 @@ env(struct oci *t)
 		oci_strings(t, &spec->process->n_env,
 			    ARGS("PATH=/nowhere", "MODE=image", "KEY=  two\twords ", "NOTHING",
 				 "=x", "EMPTY=", "HOME=", "MODE=pod", "PATH=/bin"));
-	/* looked up in the PATH that it is given */
+	/* looked up in the PATH of the spec */
 	spec->process->args =
 		oci_strings(t, &spec->process->n_args, ARGS("cat", "/proc/self/environ"));
 	OCI_REQUIRE(t, oci_launch(t, "env", spec) == 0, "%s", t->err.msg);
@@ -216,7 +219,7 @@ cwd(struct oci *t)
 	OCI_REFUSED(t, spec, ERROR_INVALID_ARGUMENT, "process.cwd");
 }
 
-/* No fd, no process of the agent's can be the way to a directory of the guest. */
+/* No fd or process of the agent gives access to a directory of the guest. */
 static void
 cwd_escape(struct oci *t)
 {
@@ -253,7 +256,8 @@ terminal(struct oci *t)
 	OCI_CHECK(t, oci_wait(t, "plain", "") == 1, "it has a terminal");
 }
 
-/* Root gets what its permitted set and no_new_privs leave: each set shows somewhere. */
+/* Root gets the capabilities that its permitted set and no_new_privs allow: each set has a
+ * visible effect. */
 static void
 capabilities(struct oci *t)
 {
@@ -269,7 +273,7 @@ capabilities(struct oci *t)
 	OCI_PRINTS(t, spec,
 		   "CapInh:0000000000000000\nCapPrm:0000000000000021\nCapEff:0000000000000021\n"
 		   "CapBnd:00000000000000a1\nCapAmb:0000000000000000\n");
-	/* another user keeps the ambient ones only */
+	/* A user other than root keeps only the ambient set. */
 	spec->process->user->uid = 1000;
 	c->permitted = oci_words(t, "CAP_CHOWN,CAP_KILL", &c->n_permitted);
 	c->inheritable = oci_words(t, "CAP_KILL,CAP_CHOWN", &c->n_inheritable);
@@ -279,7 +283,7 @@ capabilities(struct oci *t)
 		   "CapBnd:00000000000000a1\nCapAmb:0000000000000020\n");
 }
 
-/* Neither names that nobody knows nor sets that cannot be are what a container is refused for: they are left out. */
+/* Unknown names and impossible sets are left out and do not fail the container. */
 static void
 capabilities_left_out(struct oci *t)
 {
@@ -288,7 +292,8 @@ capabilities_left_out(struct oci *t)
 
 	c->bounding = oci_words(t, "CAP_NO_SUCH,CAP_CHOWN,63,,CAP_KILL", &c->n_bounding);
 	c->permitted = oci_words(t, "CAP_KILL,CAP_NO_SUCH", &c->n_permitted);
-	/* effective: not permitted; inheritable: not in the bounding set; ambient: not inheritable */
+	/* effective: not in the permitted set; inheritable: not in the bounding set; ambient:
+	 * not in the inheritable set */
 	c->effective = oci_words(t, "CAP_KILL,CAP_CHOWN", &c->n_effective);
 	c->inheritable = oci_words(t, "CAP_KILL,CAP_NET_RAW", &c->n_inheritable);
 	c->ambient = oci_words(t, "CAP_KILL,CAP_NET_RAW,CAP_CHOWN", &c->n_ambient);
@@ -299,7 +304,7 @@ capabilities_left_out(struct oci *t)
 		   "CapBnd:0000000000000021\nCapAmb:0000000000000020\n");
 }
 
-/* The effective set is gone with execve, but it is what finds and executes the program. */
+/* The effective set is lost on execve, but it is used to look up and execute the program. */
 static void
 effective(struct oci *t)
 {
@@ -351,7 +356,7 @@ rlimits(struct oci *t)
 	char *want = oci_str(t, "%s", ""), *script = want;
 
 	for (size_t i = 0; i < ARRAY_LEN(limits); i++) {
-		/* to raise one takes a capability that this machine's root may not have */
+		/* Raising a limit takes a capability that root of this machine may lack. */
 		if (limits[i].raised && !t->is_vm)
 			continue;
 		oci_rlimit(t, spec->process, limits[i].type, limits[i].soft, limits[i].hard);
@@ -370,7 +375,7 @@ rlimits(struct oci *t)
 	OCI_REFUSED(t, spec, ERROR_INVALID_ARGUMENT, "is above hard limit");
 }
 
-/* What systemd makes of fs.nr_open in Kata's own image: hosts hand it on to containers. */
+/* The value of fs.nr_open that systemd sets in Kata's own image; hosts pass it on to containers. */
 static void
 many_files(struct oci *t)
 {
@@ -382,7 +387,7 @@ many_files(struct oci *t)
 	OCI_PRINTS(t, spec, "1073741816\n1073741816\n");
 }
 
-/* Limits below what the set-up itself would like to have: the program meets them, not we. */
+/* Limits below the needs of the set-up apply to the program, not to the set-up. */
 static void
 tight_rlimits(struct oci *t)
 {
@@ -424,7 +429,7 @@ oom_score(struct oci *t)
 	OCI_PRINTS(t, spec, "-999\n");
 }
 
-/* What nobody asked for: a mask, signals, a session. */
+/* Attributes without a field: umask, signals, session. */
 static void
 fresh(struct oci *t)
 {
@@ -440,7 +445,7 @@ census(struct oci *t)
 {
 	Grpc__Spec *spec = oci_spec(t, ARGS("/bin/sh", "-c", "oci-probe fds | cut -d' ' -f1"));
 
-	/* sh's pipe is cut's, not the probe's */
+	/* The pipe of sh belongs to cut, not to the probe. */
 	OCI_PRINTS(t, spec, "0\n1\n2\n");
 	spec->process->terminal = true;
 	OCI_PRINTS(t, spec, "0\r\n1\r\n2\r\n");

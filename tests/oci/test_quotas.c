@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Quotas of the kernel that are counted by user, or for the whole guest: one container takes all of it, and the agent
- * and another container work as before. Root of a container is root of the guest, unless it has a user namespace. See
- * oci.h, and docs/limits.md.
+ * Kernel quotas per user or for the whole guest: one container exhausts a quota, and the agent and
+ * another container continue to work. Root of a container is root of the guest unless it has a user
+ * namespace. See oci.h and docs/limits.md.
  */
 #include <signal.h>
 #include <stdlib.h>
@@ -13,7 +13,7 @@
 #define WORD    "alive\n"
 #define WATCHES "$P/sys/fs/epoll/max_user_watches"
 
-/* A process with stdout only, one with a terminal. */
+/* Runs a process with stdout only, and one with a terminal. */
 static void
 other_execs(struct oci *t, const char *what)
 {
@@ -25,7 +25,7 @@ other_execs(struct oci *t, const char *what)
 	p->terminal = true;
 	OCI_CHECK(t, oci_exec_run(t, "other", p, out, sizeof(out)) == 0 && strstr(out, "alive"),
 		  "%s: exec with a terminal: %s", what, t->err.msg);
-	/* the reader has to wait: its fd is watched */
+	/* The reader has to wait, so its fd is watched. */
 	p = oci_process(t, ARGS("/bin/sh", "-c", "sleep 0.2; echo alive"));
 	OCI_CHECK(t, oci_exec_run(t, "other", p, out, sizeof(out)) == 0 && strcmp(out, WORD) == 0,
 		  "%s: exec with late output: %s", what, t->err.msg);
@@ -48,14 +48,14 @@ new_containers(struct oci *t, const char *what)
 		  "%s: a new container with a user namespace: %s", what, t->err.msg);
 }
 
-/* `most`: more than the quota can be, so that a quota without end is found, too. */
+/* `most` exceeds every finite quota, so that a missing quota is noticed. */
 static void
 eat_all(struct oci *t, const char *quota, const char *most)
 {
 	char out[OCI_OUT];
 	ssize_t n;
 
-	/* its stdout has been waited for before: the second time is another registration */
+	/* Its stdout has been watched before: the second time is another registration. */
 	OCI_REQUIRE(
 		t, oci_launch(t, "other", oci_sh(t, "sleep 0.2; echo up; read x; echo alive")) == 0,
 		"%s", t->err.msg);
@@ -79,7 +79,7 @@ eat_all(struct oci *t, const char *quota, const char *most)
 	OCI_CHECK(t, oci_remove(t, "hog") == 0, "%s", t->err.msg);
 }
 
-/* However much the kernel allows in a large guest. */
+/* As many as the kernel allows in a large guest. */
 static void
 watches(struct oci *t)
 {
@@ -112,7 +112,7 @@ EATEN(pipe_pages, "pipes", "200")
 EATEN(ptys, "ptys", "5000")
 EATEN(files, "files", "120000")
 EATEN(in_flight, "in-flight", "5000")
-/* more than the kernel's own limit, which follows from memory: 2700 of each kind in a guest of 768 MiB */
+/* above the kernel's own limit, which depends on memory: 2700 of each kind in a guest of 768 MiB */
 EATEN(mount_namespaces, "mnt", "4000")
 EATEN(cgroup_namespaces, "cgroup", "4000")
 EATEN(user_namespaces, "user", "4000")

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The calls on a container's cgroup: Update, Stats, Pause, Resume, and OOM events. See oci.h. */
+/* Calls on a container's cgroup: Update, Stats, Pause, Resume and OOM events. See oci.h. */
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,7 +9,7 @@
 
 #define CG "/sys/fs/cgroup/"
 
-/* A container that waits for its end. */
+/* Returns the spec of a container that waits to be stopped. */
 static Grpc__Spec *
 idle(struct oci *t)
 {
@@ -68,11 +68,11 @@ stats_free(Grpc__StatsContainerResponse *s)
 	grpc__stats_container_response__free_unpacked(s, NULL);
 }
 
-/* What an exec prints. */
+/* Checks the output of an exec. */
 #define SEES(t, want, ...) OCI_EXEC_PRINTS(t, "c1", oci_process(t, IN_SH(__VA_ARGS__)), want)
 #define IN_SH(...)         ((const char *const[]){ "/bin/sh", "-c", __VA_ARGS__, NULL })
 
-/* The numbers of the second disk. */
+/* Finds the numbers of the second disk. */
 static bool
 find_disk(struct oci *t, int64_t *major, int64_t *minor)
 {
@@ -97,7 +97,7 @@ throttle_disk(struct oci *t, Grpc__LinuxBlockIO *b, uint64_t rate)
 	d->rate = rate;
 }
 
-/* Only what is sent changes. */
+/* Only the fields that are sent change. */
 static void
 updates(struct oci *t)
 {
@@ -123,7 +123,7 @@ updates(struct oci *t)
 	m.limit = 80 << 20;
 	OCI_CHECK(t, update(t, &r) == 0, "%s", t->err.msg);
 	SEES(t, "83886080 0 33554432 100 50000 100000 50 max\n", look);
-	/* counted on the limit that is in force */
+	/* added to the limit in force */
 	m.limit = 0;
 	m.swap = 100 << 20;
 	r.cpu = &c;
@@ -131,7 +131,7 @@ updates(struct oci *t)
 	c.shares = 512;
 	OCI_CHECK(t, update(t, &r) == 0, "%s", t->err.msg);
 	SEES(t, "83886080 0 20971520 59 50000 20000 50 max\n", look);
-	/* the period stays */
+	/* the period is kept */
 	c = (Grpc__LinuxCPU)GRPC__LINUX_CPU__INIT;
 	m = (Grpc__LinuxMemory)GRPC__LINUX_MEMORY__INIT;
 	c.quota = 7000;
@@ -162,7 +162,7 @@ updates(struct oci *t)
 	SEES(t, "", "cat " CG "io.max");
 }
 
-/* What is refused, before or on the way, leaves all as it was. */
+/* A refused update, early or midway, leaves all values unchanged. */
 static void
 updates_refused(struct oci *t)
 {
@@ -183,7 +183,8 @@ updates_refused(struct oci *t)
 	r.cpu = &c;
 	m.limit = 80 << 20;
 	c.shares = 2048;
-	c.cpus = "1,7000"; /* no machine of ours has it, which only the kernel can tell */
+	/* a CPU that does not exist, which only the kernel can detect */
+	c.cpus = "1,7000";
 	OCI_CHECK(t, update(t, &r) < 0, "7000 CPUs");
 	OCI_CHECK(t, strstr(t->err.msg, "linux.resources.cpu.cpus"), "%s", t->err.msg);
 	SEES(t, "67108864 100\n", look);
@@ -216,7 +217,7 @@ rule(struct oci *t, Grpc__LinuxResources *r, bool allow, const char *type, int64
 	return d;
 }
 
-/* New device rules are in force at once, and there is no moment without any. */
+/* New device rules take effect at once, without a moment in which none apply. */
 static void
 device_updates(struct oci *t)
 {
@@ -243,7 +244,7 @@ device_updates(struct oci *t)
 	OCI_CHECK(t, oci_read(t, "c1", "", out, sizeof(out)) == 0, "it could be opened: %s", out);
 }
 
-/* All of it stops, and goes on where it was. */
+/* The whole container stops, and continues where it was. */
 static void
 pauses(struct oci *t)
 {
@@ -276,7 +277,7 @@ pauses(struct oci *t)
 		  oci_exec(t, "c1", "x1", oci_process(t, IN_SH("true"))) < 0 &&
 			  strstr(t->err.msg, "is paused"),
 		  "%s", t->err.msg);
-	/* signals wait */
+	/* signals stay pending */
 	OCI_CHECK(t, oci_kill(t, "c1", "", SIGTERM) == 0, "%s", t->err.msg);
 	stats_free(stats_of(t, "c1"));
 	second = oci_file_text(t, "/n");
@@ -286,7 +287,7 @@ pauses(struct oci *t)
 	SEES(t, "x\n", "echo x");
 }
 
-/* SIGKILL needs no resuming, neither does removing. */
+/* SIGKILL and removal need no Resume. */
 static void
 paused_dies(struct oci *t)
 {
@@ -328,7 +329,8 @@ io_bytes(const Grpc__StatsContainerResponse *s, const char *op)
 	return sum;
 }
 
-/* What containerd and the kubelet compute on hosts with cgroup v1 and v2 is the same, and right. */
+/* The values that containerd and the kubelet compute are correct and equal on hosts with cgroup
+ * v1 and v2. */
 static void
 check_memory_formulas(struct oci *t, const Grpc__StatsContainerResponse *s)
 {
@@ -350,7 +352,8 @@ check_memory_formulas(struct oci *t, const Grpc__StatsContainerResponse *s)
 				  memory_stat(s, pairs[i][0]) == memory_stat(s, pairs[i][1]),
 			  "%s %lu, %s %lu", pairs[i][0], memory_stat(s, pairs[i][0]), pairs[i][1],
 			  memory_stat(s, pairs[i][1]));
-	/* 2 MiB of a disk, which stays open, were read once: page cache, and no part of the working set */
+	/* 2 MiB of a disk that stays open were read once: page cache that is not part of the
+	 * working set. */
 	OCI_CHECK(t, memory_stat(s, "total_inactive_file") >= 1 << 20, "inactive %lu",
 		  memory_stat(s, "total_inactive_file"));
 	OCI_CHECK(t, usage - memory_stat(s, "total_inactive_file") >= memory_stat(s, "total_rss"),
@@ -409,7 +412,8 @@ stats(struct oci *t)
 	OCI_REQUIRE(t, find_disk(t, &d->major, &d->minor), "no disk: %s", t->err.msg);
 	oci_memory(t, spec)->limit = 64 << 20;
 	oci_memory(t, spec)->swap = 96 << 20;
-	oci_cpu(t, spec)->quota = 20000; /* of 100000: throttled however fast the machine is */
+	/* of 100000: throttled on any machine */
+	oci_cpu(t, spec)->quota = 20000;
 	oci_pids(t, spec, 50);
 	oci_namespace(t, spec, "network", "");
 	OCI_CHECK(t, !stats_of(t, "c1") && t->err.code == ERROR_INVALID_ARGUMENT, "%s", t->err.msg);
@@ -418,12 +422,12 @@ stats(struct oci *t)
 	OCI_REQUIRE(t, s, "%s", t->err.msg);
 	check_stats(t, s);
 	check_memory_formulas(t, s);
-	/* of its own, where there is only a loopback */
+	/* a network namespace of its own, with loopback only */
 	OCI_CHECK(t, s->n_network_stats == 0, "%zu interfaces", s->n_network_stats);
 	stats_free(s);
 }
 
-/* They are asked for while the container goes. */
+/* Stats are requested while the container is removed. */
 static void
 stats_in_teardown(struct oci *t)
 {
@@ -441,7 +445,8 @@ stats_in_teardown(struct oci *t)
 	}
 }
 
-/* Takes events until n of the container have come; others may lie there from earlier containers. */
+/* Reads events until n of the container have arrived; the queue may hold others of earlier
+ * containers. */
 static unsigned int
 take_events(struct oci *t, const char *id, unsigned int n)
 {
@@ -459,7 +464,8 @@ take_events(struct oci *t, const char *id, unsigned int n)
 	return seen;
 }
 
-/* Every kill is told, once, whether or not somebody waited for it, and after the container's end. */
+/* Every kill is reported exactly once, whether or not a call was waiting for it, and after the
+ * container's end. */
 static void
 oom_events(struct oci *t)
 {

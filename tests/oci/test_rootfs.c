@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Images that want something of the guest to be mounted, written or covered: links where directories are expected,
- * names that change meanwhile, something else than a procfs at /proc. Each case looks at what the image points to,
- * outside of its root, too; that no mount is left in the guest is seen after every case. See oci.h.
+ * Images that try to have something of the guest mounted, written or covered: links in place of
+ * directories, names that change during the set-up, another file system at /proc. Each case also
+ * checks the link's target outside the root; after every case, no mount must be left in the guest.
+ * See oci.h.
  */
 #include <string.h>
 
@@ -10,7 +11,7 @@
 
 #define MANY 1000
 
-/* A directory beside the root, as the guest names it, with a marker in it. */
+/* Creates a directory outside the root, as the guest names it, with a marker in it. */
 static char *
 outside(struct oci *t)
 {
@@ -20,7 +21,8 @@ outside(struct oci *t)
 	return oci_str(t, "%s/outside", t->h.rootfs);
 }
 
-/* Specs whose root is a directory below the private one: what is beside it is outside. */
+/* Returns a spec whose root is a directory below the private one, so that its siblings are
+ * outside. */
 static Grpc__Spec *
 inner(struct oci *t, Grpc__Spec *spec)
 {
@@ -106,9 +108,11 @@ static void
 destinations(struct oci *t)
 {
 	const struct {
-		const char *link, *target, *dest, *inside; /* NULL: refused */
+		/* inside: NULL if refused */
+		const char *link, *target, *dest, *inside;
 	} rows[] = {
-		{ "inner/tmp/abs", outside(t), "/tmp/abs/x", NULL }, /* dangles inside */
+		/* dangling inside the root */
+		{ "inner/tmp/abs", outside(t), "/tmp/abs/x", NULL },
 		{ "inner/tmp/in", "/etc", "/tmp/in/x", "/etc/x" },
 		{ "inner/tmp/rel", "../../../../outside", "/tmp/rel/y", NULL },
 		{ "inner/tmp/up", "../../../../../../etc", "/tmp/up/z", "/etc/z" },
@@ -141,7 +145,8 @@ destinations(struct oci *t)
 	OCI_REFUSED(t, spec, ERROR_INVALID_ARGUMENT, "mounts.destination");
 }
 
-/* Another container with the same volume exchanges a directory and a link, while mounts are made below. */
+/* Another container with the same volume exchanges a directory and a link while mounts are
+ * created below. */
 static void
 race(struct oci *t)
 {
@@ -211,7 +216,7 @@ over_proc(struct oci *t)
 	}
 }
 
-/* What masks a file must be the guest's null device, whatever the image has in its /dev. */
+/* A masked file is covered by the guest's null device, whatever the image has in /dev. */
 static void
 fake_null(struct oci *t)
 {
@@ -231,7 +236,8 @@ fake_null(struct oci *t)
 	OCI_REFUSED(t, spec, ERROR_INVALID_ARGUMENT, "make device null");
 }
 
-/* No procfs at all, or one that is not: parameters are written to the kernel, and nothing else is. */
+/* With fake files in place of a procfs at /proc, parameters reach the kernel and the files stay
+ * unchanged. */
 static void
 fake_proc(struct oci *t)
 {
@@ -276,7 +282,7 @@ cgroup_mount(struct oci *t)
 	OCI_REFUSED(t, spec, ERROR_INVALID_ARGUMENT, "is not a real directory");
 }
 
-/* The guest's mounts are as many while a container mounts a lot. */
+/* The number of the guest's mounts does not change while a container mounts many. */
 static void
 propagation(struct oci *t)
 {

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Seccomp, labels, keyrings, what must not leak in. See oci.h. */
+/* Seccomp, labels, keyrings and leaks. See oci.h. */
 #include <string.h>
 #include <sys/syscall.h>
 
 #include "tests/oci/oci.h"
 
-/* ---- seccomp: what a filter does is seen by making the call ---- */
+/* ---- seccomp: filters are tested by making the call ---- */
 
 static void
 seccomp_errno(struct oci *t)
@@ -16,7 +16,7 @@ seccomp_errno(struct oci *t)
 	OCI_SAYS(t, spec, "Operation not permitted");
 }
 
-/* Names that nobody knows are left out, the others count. */
+/* Unknown names are left out; the others apply. */
 static void
 seccomp_names(struct oci *t)
 {
@@ -38,7 +38,7 @@ add_arg(struct oci *t, Grpc__LinuxSyscall *rule, uint64_t index, const char *op,
 	return a;
 }
 
-/* getpriority(which, who) with `who` from 0 to n-1: one line a call. */
+/* Calls getpriority(which, who) with `who` from 0 to n-1 and prints one line per call. */
 static Grpc__Spec *
 probe(struct oci *t, int n, Grpc__LinuxSyscall **rule)
 {
@@ -53,8 +53,10 @@ probe(struct oci *t, int n, Grpc__LinuxSyscall **rule)
 	return spec;
 }
 
-#define YES "error 71 Protocol error\n"   /* the rule applied */
-#define NO  "error 22 Invalid argument\n" /* the kernel's own, of an unknown `which` */
+/* the rule matched */
+#define YES "error 71 Protocol error\n"
+/* the kernel's error for an unknown `which` */
+#define NO "error 22 Invalid argument\n"
 
 static void
 seccomp_errnoret(struct oci *t)
@@ -63,7 +65,7 @@ seccomp_errnoret(struct oci *t)
 	Grpc__Spec *spec = probe(t, 1, &rule);
 
 	OCI_PRINTS(t, spec, YES);
-	/* a host that leaves it out sends 0: that is no success */
+	/* A host that leaves errnoRet out sends 0, which does not mean success. */
 	spec = probe(t, 1, &rule);
 	rule->errnoret = 0;
 	OCI_PRINTS(t, spec, "error 1 Operation not permitted\n");
@@ -115,7 +117,7 @@ seccomp_index(struct oci *t)
 
 	(void)add_arg(t, rule, 1, "SCMP_CMP_EQ", 1);
 	OCI_PRINTS(t, spec, NO YES);
-	/* two of them: both have to hold */
+	/* two conditions, both of which must hold */
 	spec = probe(t, 2, &rule);
 	(void)add_arg(t, rule, 0, "SCMP_CMP_EQ", 8);
 	(void)add_arg(t, rule, 1, "SCMP_CMP_EQ", 1);
@@ -125,7 +127,7 @@ seccomp_index(struct oci *t)
 	OCI_REFUSED(t, spec, ERROR_INVALID_ARGUMENT, "linux.seccomp.syscalls.args.index");
 }
 
-/* Actions that are not an error: the process is killed, or gets SIGSYS, or there is a line in the log. */
+/* Actions other than errno: the process is killed, gets SIGSYS, or the call is logged. */
 static void
 seccomp_actions(struct oci *t)
 {
@@ -157,7 +159,7 @@ seccomp_actions(struct oci *t)
 	OCI_REFUSED(t, spec, ERROR_INVALID_ARGUMENT, "linux.seccomp.syscalls.action");
 }
 
-/* What no rule names. */
+/* The action for syscalls without a rule. */
 static void
 seccomp_default(struct oci *t)
 {
@@ -169,7 +171,7 @@ seccomp_default(struct oci *t)
 	rule->errnoret = 71;
 	spec->linux->seccomp->defaultaction = oci_str(t, "SCMP_ACT_LOG");
 	OCI_PRINTS(t, spec, YES "error 38 Function not implemented\n");
-	/* everything but this: the program, too, is forbidden to run */
+	/* Only the calls that start and end a program are allowed: the program is killed. */
 	spec = oci_sh(t, "true");
 	rule = oci_seccomp(t, spec, "execve,exit_group", "SCMP_ACT_ALLOW");
 	spec->linux->seccomp->defaultaction = oci_str(t, "SCMP_ACT_KILL_PROCESS");
@@ -177,7 +179,7 @@ seccomp_default(struct oci *t)
 	OCI_CHECK(t, oci_wait(t, "c1", "") == 128 + 31, "it ran");
 }
 
-/* Calls of an architecture that is not listed kill: those of x32 carry a bit in the number. */
+/* Syscalls of an unlisted architecture kill the process: x32 sets a bit in the number. */
 static void
 seccomp_architectures(struct oci *t)
 {
@@ -198,8 +200,8 @@ seccomp_architectures(struct oci *t)
 	OCI_REFUSED(t, spec, ERROR_INVALID_ARGUMENT, "linux.seccomp.architectures");
 }
 
-/* SECCOMP_FILTER_FLAG_SPEC_ALLOW leaves the mitigation of speculative store bypass unchanged; unknown
- * flags and that of a listener are refused. */
+/* SPEC_ALLOW does not enable the mitigation of speculative store bypass; unknown and listener
+ * flags are refused. */
 static void
 seccomp_flags(struct oci *t)
 {
@@ -227,7 +229,8 @@ seccomp_flags(struct oci *t)
 	}
 }
 
-/* It is loaded last: what starting a program takes may be forbidden. With and without no_new_privs, and for execs. */
+/* The filter is loaded last, so it may forbid the syscalls that start a program: with and
+ * without no_new_privs, and for execs. */
 static void
 seccomp_last(struct oci *t)
 {
@@ -250,7 +253,8 @@ seccomp_last(struct oci *t)
 
 /* ---- files ---- */
 
-/* Exactly 0, 1 and 2, and no directory of the guest: for init, an exec, one with a terminal. */
+/* The open fds are exactly 0, 1 and 2, with no directory of the guest: for init, an exec, and
+ * one with a terminal. */
 static void
 fd_census(struct oci *t)
 {
@@ -265,7 +269,7 @@ fd_census(struct oci *t)
 		  "%s", t->err.msg);
 	(void)sscanf(out, "0 %*[^\n]\n1 %*[^\n]\n2 %*[^\n]\n%n%d", &n, &others);
 	OCI_CHECK(t, n == (int)strlen(out) && others < 0, "%s", out);
-	/* 3 is the directory that ls reads */
+	/* fd 3 is the directory that ls reads. */
 	OCI_REQUIRE(t, oci_launch(t, "c1", oci_spec(t, ARGS("/bin/sleep", "100"))) == 0, "%s",
 		    t->err.msg);
 	OCI_EXEC_PRINTS(t, "c1", p, "0 1 2 3 /\n/\n0 1 2 ");
@@ -276,8 +280,8 @@ fd_census(struct oci *t)
 
 /* ---- the agent's own program (CVE-2019-5736) ---- */
 
-/* A container whose program is /proc/self/exe runs the agent's file, and may not write it, running or not: the file
- * system that it is on is read-only for whoever gets hold of it in this way. */
+/* A container whose program is /proc/self/exe runs the agent's file but cannot write to it,
+ * executed or not: its file system is read-only for a process that reaches it this way. */
 static void
 agent_program(struct oci *t)
 {
@@ -286,7 +290,7 @@ agent_program(struct oci *t)
 
 	OCI_REQUIRE(t, oci_guest(t, before, sizeof(before), "md5sum <$P/$A/exe") == 0, "%s",
 		    t->err.msg);
-	/* created, not started: the first process is still a copy of the agent */
+	/* created but not started: the first process is still a copy of the agent */
 	OCI_REQUIRE(t, oci_create(t, "c1", oci_spec(t, ARGS("/bin/sleep", "100"))) == 0, "%s",
 		    t->err.msg);
 	spec = oci_sh(t, "true");
@@ -297,11 +301,12 @@ agent_program(struct oci *t)
 	p->capabilities = spec->process->capabilities;
 	oci_caps(t, p, "CAP_CHOWN,CAP_DAC_OVERRIDE,CAP_SYS_PTRACE,CAP_SYS_ADMIN");
 	OCI_CHECK(t, oci_exec_run(t, "c1", p, out, sizeof(out)) == 0, "%s", t->err.msg);
-	/* without O_TRUNC the kernel asks first whether the file is being executed, then whether its mount is read-only */
+	/* Without O_TRUNC, the kernel checks first whether the file is being executed, then
+	 * whether its mount is read-only. */
 	OCI_CHECK(t, strstr(out, "dd: can't open '/proc/1/exe': Read-only file system"), "%s", out);
 	OCI_CHECK(t, strstr(out, "can't create /proc/1/exe"), "%s", out);
 	OCI_CHECK(t, oci_remove(t, "c1") == 0, "%s", t->err.msg);
-	/* a program that is the agent's file, by whatever name it is called */
+	/* a program that is the agent's file, under whatever name */
 	OCI_CHECK(t, oci_launch(t, "c1", oci_spec(t, ARGS("/proc/self/exe", "--version"))) == 0,
 		  "%s", t->err.msg);
 	(void)oci_wait(t, "c1", "");
@@ -312,11 +317,12 @@ agent_program(struct oci *t)
 
 /* ---- keyrings ---- */
 
-/* A session keyring of the container's name, the same for its execs, another for another container. */
+/* A session keyring named after the container, shared by its execs and different from other
+ * containers'. */
 static void
 keyring(struct oci *t)
 {
-	/* KEYCTL_GET_KEYRING_ID of the session keyring, not creating one */
+	/* KEYCTL_GET_KEYRING_ID of the session keyring, without creating one */
 	const char *id = oci_str(t, "oci-probe syscall %d 0 -3 0", SYS_keyctl);
 	Grpc__Spec *spec = oci_sh(t, "%s; grep -o '_ses.' /proc/keys; sleep 100", id);
 	char first[128], second[128], other[128];
@@ -339,8 +345,8 @@ keyring(struct oci *t)
 	OCI_CHECK(t, !strstr(other, "error") && strcmp(first, other) != 0, "%s", other);
 }
 
-/* Root of another container is the same user. It sees neither the name of the keyring, by which it could join, nor
- * that there is one. */
+/* Root of another container is the same user, but sees neither the name of the keyring, by which
+ * it could join, nor the keyring itself. */
 static void
 keyring_of_another(struct oci *t)
 {
@@ -381,7 +387,7 @@ apparmor(struct oci *t)
 	char out[128];
 
 	if (!guest_says(t, "cat $R/sys/module/apparmor/parameters/enabled || true", "Y")) {
-		/* told once, and no reason not to run */
+		/* Logged once; the container runs. */
 		spec = oci_sh(t, "echo ran");
 		spec->process->apparmorprofile = oci_str(t, "cri-containerd.apparmor.d");
 		OCI_PRINTS(t, spec, "ran\n");
@@ -391,7 +397,7 @@ apparmor(struct oci *t)
 	spec->process->apparmorprofile = oci_str(t, "oci-test");
 	OCI_REQUIRE(t, oci_launch(t, "c1", spec) == 0, "%s", t->err.msg);
 	OCI_REQUIRE(t, oci_read_line(t, "c1", "", "oci-test (enforce)") == 0, "%s", t->err.msg);
-	/* an exec that says nothing is confined as the container is; what the profile denies is denied */
+	/* An exec without a label is confined like the container: the profile's denials apply. */
 	Grpc__Process *p = oci_process(
 		t, ARGS("/bin/sh", "-c", oci_str(t, "%s; touch /tmp/denied 2>&1; true", show)));
 
@@ -448,7 +454,7 @@ mount_label(struct oci *t)
 		return;
 	}
 	spec->linux->mountlabel = oci_str(t, "u:object_r:container_file_t");
-	/* /dev and /dev/pts; /dev/shm is the sandbox's */
+	/* /dev and /dev/pts; /dev/shm belongs to the sandbox */
 	OCI_SAYS(t, spec, "2\n0\n");
 }
 

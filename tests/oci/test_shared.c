@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* CreateContainer's shared_mounts: mounts of one container in another. See oci.h. */
+/* shared_mounts of CreateContainer: mounts of one container in another. See oci.h. */
 #include <string.h>
 
 #include "lib/cleanup.h"
 #include "tests/oci/oci.h"
 
-/* A container "one" of the pod with something mounted at /src. */
+/* Starts a container "one" of the pod with a mount at /src. */
 static int
 launch_source(struct oci *t)
 {
@@ -32,7 +32,7 @@ request(struct oci *t, Grpc__Spec *spec, const char *from, const char *src, cons
 	return q;
 }
 
-/* Starts c1 and takes its output and exit code. */
+/* Starts c1 and checks its output and exit code. */
 static void
 prints(struct oci *t, const Grpc__CreateContainerRequest *q, const char *want)
 {
@@ -76,7 +76,7 @@ refused(struct oci *t)
 		  "%s", t->err.msg);
 }
 
-/* The worker that has been in both containers runs what comes after in the guest. */
+/* A worker that has joined both containers runs all later steps in the guest. */
 static void
 fails(struct oci *t)
 {
