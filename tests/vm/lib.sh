@@ -1,24 +1,26 @@
 # SPDX-License-Identifier: Apache-2.0
 # shellcheck shell=bash
-# What the scenarios share. Each has: $kernel, $scenario, $work (its own files; removed at the end), $rootfs
-# (a userland of its lane), ctl.
+# Functions shared by the scenarios. Each scenario has $kernel, $scenario, $work (its own files,
+# removed at the end), $rootfs (the userland of its lane) and ctl.
 
-guest_rootfs=/run/kata-containers/shared/containers/main/rootfs # of the VM's own container, in the guest
+# rootfs of the VM's main container, in the guest
+guest_rootfs=/run/kata-containers/shared/containers/main/rootfs
 vms=()
 
-# ctl ARGUMENT...: tatamictl, bounded
+# ctl ARGUMENT...: tatamictl with a time limit
 ctl() { timeout -k 5 "${LIMIT:-180}" "$OUT/tatamictl" "$@"; }
 
-# vm_options: what boots this kernel
+# vm_options: the options that boot this kernel
 vm_options() { echo --kernel "$OUT/kernel/$kernel/vmlinuz" --initrd "$OUT/kernel/$kernel/initrd.img"; }
 
-# ok NAME COMMAND...: one test; what the command prints is shown if it fails
+# ok NAME COMMAND...: one test; the command's output is shown if it fails
 ok()
 {
 	local status=0
 	try "$@" || status=$?
 	test "$1" = "${LAST-}" || return $status
-	lane_end	# the rest of the scenario is not asked for
+	# skips the rest of the scenario
+	lane_end
 	exit $status
 }
 
@@ -35,7 +37,7 @@ try()
 	return 1
 }
 
-# failed NAME TEXT: that test has failed, if it is not to be tried again. $tests_run counts it already.
+# failed NAME TEXT: reports a failed test, unless it will be retried. $tests_run already counts it.
 failed()
 {
 	local how='not ok -'
@@ -46,7 +48,7 @@ failed()
 	else
 		tests_failed=$((tests_failed + 1))
 	fi
-	# in one piece: another lane writes too
+	# A single write: the other lane writes as well.
 	printf '%s\n' "$how $kernel $scenario: $1${2:+
 $2}"
 }
@@ -66,7 +68,7 @@ is()
 	test "$got" = "$want" || { echo "printed: $got"; echo "not: $want"; return 1; }
 }
 
-# code WANT COMMAND...: the command ends with exit code WANT
+# code WANT COMMAND...: the command exits with code WANT
 code()
 {
 	local want=$1 got=0
@@ -75,7 +77,7 @@ code()
 	test "$got" = "$want" || { echo "exit code $got, not $want: $*"; return 1; }
 }
 
-# says TEXT COMMAND...: the command fails and its output has TEXT
+# says TEXT COMMAND...: the command fails and its output contains TEXT
 says()
 {
 	local text=$1 got
@@ -89,7 +91,8 @@ says()
 	return 1
 }
 
-# has_event NAME FILE [KEY=VALUE...]: FILE has a record of this event (docs/log-events.md), with these fields
+# has_event NAME FILE [KEY=VALUE...]: FILE has a record of this event (docs/log-events.md) with
+# these fields
 has_event()
 {
 	local name=$1 file=$2 text field
@@ -100,7 +103,8 @@ has_event()
 	done
 }
 
-# within SECONDS COMMAND...: the command succeeds by then; until that it is tried ten times a second
+# within SECONDS COMMAND...: retries the command ten times a second until it succeeds or the time is
+# over
 within()
 {
 	local end=$((${EPOCHREALTIME/./} + $1 * 1000000))
@@ -111,7 +115,7 @@ within()
 	done
 }
 
-# boot NAME OPTION...: a VM in the background; its address in $address, its directory in $vmdir
+# boot NAME OPTION...: boots a VM in the background; sets $address and $vmdir
 boot()
 {
 	local name=$1
@@ -122,19 +126,21 @@ boot()
 	vmdir=${XDG_RUNTIME_DIR:+$XDG_RUNTIME_DIR/tatami}
 	vmdir=${vmdir:-/tmp/tatami-vms-$(id -u)}/$name
 	address=$(sed -n 's/.*"address": "\(.*\)".*/\1/p' "$vmdir/state.json")
-	# tatamictl removes it with the VM, and what a VM said before it died is wanted most
+	# Keep the console: tatamictl removes it with the VM, and it is needed most when the VM
+	# dies.
 	ln -f "$vmdir/console.log" "$work/console-$name" 2>/dev/null
 	test -n "$address"
 }
 
-# The first process of a privileged container has all capabilities, unlike what is executed later. With this as its command it does
-# what privileged() says: a shell that hears it in /dev/shm.
+# The first process of a privileged container has all capabilities, unlike processes executed later.
+# With this command it runs the scripts that privileged() puts in /dev/shm.
 # shellcheck disable=SC2016,SC2034
 obeys='mkfifo /dev/shm/command /dev/shm/output; while :; do read -r line </dev/shm/command; sh -c "$line" >/dev/shm/output 2>&1; done'
 # privileged NAME COMMAND
 privileged() { printf '%s\n' "$2" | ctl exec -i "$1" -- sh -c 'cat >/dev/shm/command; cat /dev/shm/output'; }
 
-# guest_busybox NAME ARGUMENT...: busybox in the guest's own mount namespace; the VM was booted with --guest-proc /hostproc
+# guest_busybox NAME ARGUMENT...: runs busybox in the guest's own mount namespace; the VM must be
+# booted with --guest-proc /hostproc
 guest_busybox()
 {
 	local name=$1
@@ -155,16 +161,17 @@ stop()
 	return 1
 }
 
-# no_process TEXT: none has TEXT in its command line
+# no_process TEXT: no process has TEXT in its command line
 no_process() { ! pgrep -f "$1" >/dev/null; }
 
-# vsock_address: of the VM, as vsock-cat takes it
+# vsock_address: the VM's address in the format of vsock-cat
 vsock_address() { case $address in vsock://*) echo "$address" ;; *) echo "$vmdir/vsock.sock" ;; esac; }
 
 # rpc METHOD JSON
 rpc() { ctl rpc "$address" "$@"; }
 
-# Milliseconds that Check takes: the median of ten, so that a machine that was busy with something else does not count.
+# Prints the milliseconds that Check takes: the median of ten, so that short load on the machine
+# does not count.
 check_ms()
 {
 	local i begin
@@ -191,8 +198,8 @@ spec()
 	END
 }
 
-# disk_options: what boots this kernel from a disk. The distribution's kernel needs modules for that: an initrd that
-# loads those of its usual one, and goes over to the disk.
+# disk_options: the options that boot this kernel from a disk. The distribution's kernel needs
+# modules for that: its initrd is replaced by one that loads them and switches to the disk.
 disk_options()
 {
 	local tree=$work/switch
@@ -219,7 +226,7 @@ disk_options()
 	printf -- ' --initrd %s' "$work/switch.img"
 }
 
-# copy_program TREE FILE: a program of this machine, with its libraries
+# copy_program TREE FILE: copies a program of this machine with its libraries
 copy_program()
 {
 	local library
@@ -229,7 +236,7 @@ copy_program()
 	done
 }
 
-# iptables_into TREE: the programs that save and restore rules, as this Debian has them
+# iptables_into TREE: copies the programs that save and restore rules
 iptables_into()
 {
 	local tree=$1 tool
@@ -243,14 +250,14 @@ iptables_into()
 	done
 }
 
-# initrd_with TREE FILE: this kernel's initrd and, as a second archive behind it, that tree
+# initrd_with TREE FILE: this kernel's initrd followed by a second archive with the tree
 initrd_with()
 {
 	(cd "$1" && find . -mindepth 1 | cpio -o -H newc -R 0:0 --quiet | gzip -1) >"$2.cpio" &&
 		cat "$OUT/kernel/$kernel/initrd.img" "$2.cpio" >"$2"
 }
 
-# ignore_agent: the agent that ignores a field of a spec, in $work/tatami-ignore
+# ignore_agent: builds the agent that can ignore a field of a spec, as $work/tatami-ignore
 ignore_agent()
 {
 	test ! -f "$work/tatami-ignore" || return 0
@@ -268,7 +275,7 @@ build_tools()
 		{ echo 'Bail out! the tools of the vm tests cannot be built'; exit 1; }
 }
 
-# Nothing of a scenario is left: its VMs are stopped, no QEMU or helper of ours runs.
+# Checks that the scenario left nothing: its VMs are stopped, and no QEMU or helper of it runs.
 scenario_end()
 {
 	local vm

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 # shellcheck shell=bash
-# The oci suite in a VM, for the scenarios that run it.
+# The oci suite in a VM, for several scenarios.
 
-# oci_boot NAME OPTION...: a VM whose rootfs is our own copy, writable
+# oci_boot NAME OPTION...: boots a VM with a writable copy of the rootfs
 oci_boot()
 {
 	local name=$1
@@ -15,12 +15,14 @@ oci_boot()
 	fi
 	boot "$name" --rootfs "$work/oci-rootfs" --privileged --guest-proc /hostproc --memory 768 --cpus 2 \
 		--append "${OCI_APPEND-hugepages=16}" --attach "blk:$work/oci-disk.ext4" --attach "blk:$work/oci-disk2.ext4" "$@" || return 1
-	# A quota that limits nothing, for ever: when the first comes and the last goes, the kernel patches its scheduler,
-	# which a guest under TCG with two processors does not always survive (an int3 stays behind).
+	# A permanent quota without effect: when the first one appears and the last one goes, the
+	# kernel patches its scheduler, which a guest under TCG with two processors does not always
+	# survive (it leaves an int3 behind).
 	rpc UpdateContainer '{"container_id":"main","resources":{"CPU":{"Quota":4000000,"Period":1000000}}}'
 }
 
-# oci_suite ARGUMENT...: its TAP becomes ours. ROOTFS_CACHE_MS: see oci-suite --help
+# oci_suite ARGUMENT...: runs the suite and reports its tests as tests of the scenario.
+# ROOTFS_CACHE_MS: see oci-suite --help
 oci_suite()
 {
 	local line whole=false
@@ -38,7 +40,7 @@ oci_suite()
 		esac
 	done < <(VM_PIDS=$(pgrep -f "$vmdir/" | tr '\n' ' ') ROOTFS="$work/oci-rootfs" GUEST_ROOTFS=$guest_rootfs timeout -k 10 1500 \
 		"$BUILD/asan/tests/oci/oci-suite" "$address" "$@" || echo "# oci-suite ended with $?")
-	# it ends early when the agent does not answer, and is ended when it takes too long
+	# The suite may have ended early (no answer from the agent) or been stopped (too slow).
 	$whole && return
 	tests_run=$((tests_run + 1))
 	failed 'the suite came to its end' ''

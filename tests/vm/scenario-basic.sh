@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # soak: ours
 # shellcheck shell=bash disable=SC2046
-# What users try first, with busybox over 9p: one VM that `run` makes and removes, one that stays.
+# First steps of a user, with busybox over 9p: one VM made and removed by `run`, one that stays.
 
 run_uname()
 {
@@ -23,7 +23,7 @@ both_streams()
 
 terminal()
 {
-	# A shell on a terminal: it echoes, knows its window's size, and ends on ^D.
+	# A shell on a terminal: it echoes, knows the window size, and exits on ^D.
 	printf 'stty size\nexit 3\n' >"$work/typed"
 	local status=0
 	script -qec "stty rows 33 cols 77; exec timeout 60 $OUT/tatamictl exec -t -i basic -- sh" /dev/null <"$work/typed" >"$work/tty" || status=$?
@@ -39,7 +39,8 @@ streams() { ctl exec basic -- sh -c 'echo out; echo err >&2' 2>&1 | sort; }
 version() { rpc Version '{}' | tee /dev/stderr | grep -q '"grpc_version": *"0.0.1"'; }
 listed() { "$OUT/tatamictl" ps | grep -q '^basic *up'; }
 
-# killed: the container's own command, by a signal that `exec` cannot send: 137 through the protocol
+# killed: sends the container's main process a signal that `exec` cannot send: 137 through the
+# protocol
 killed()
 {
 	rpc CreateContainer "$(spec sleeper "$guest_rootfs" sleep 3600)" && rpc StartContainer '{"container_id":"sleeper"}' &&

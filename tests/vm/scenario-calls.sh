@@ -1,13 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 # shellcheck shell=bash disable=SC2016
 # only on: ours
-# The calls of a container's life, each by what it does: files that its processes write are seen on the host, which shares the
-# rootfs; the rest is looked at through the guest's own /proc and cgroup file system. docs/protocol.md names these tests.
+# The calls of a container's life, tested by their effect: files written by its processes appear on
+# the host, which shares the rootfs; the rest is read through the guest's own /proc and cgroup file
+# system. docs/protocol.md names these tests.
 
-share=$work/calls-rootfs # the containers' root, as the host has it
-guest=/hostproc/1/root   # the guest's root, as container main sees it
+# root of the containers on the host
+share=$work/calls-rootfs
+# root of the guest as seen by container main
+guest=/hostproc/1/root
 
-# there FILE [TEXT]: the host sees FILE, with TEXT in it, within 10 s
+# there FILE [TEXT]: FILE appears on the host, with TEXT in it, within 10 s
 there()
 {
 	within 10 has "$@" && return 0
@@ -16,10 +19,11 @@ there()
 }
 has() { test -e "$share/$1" && grep -q -- "${2-}" "$share/$1"; }
 
-# not_there FILE: the host does not see it (yet)
+# not_there FILE: FILE is not on the host (yet)
 not_there() { test ! -e "$share/$1" || { echo "$1 is there: $(cat "$share/$1")"; return 1; }; }
 
-# begin ID EXEC SCRIPT [PROCESS]: ExecProcess in container ID; PROCESS: more fields of its process
+# begin ID EXEC SCRIPT [PROCESS]: ExecProcess in container ID; PROCESS: additional fields of the
+# process
 begin()
 {
 	local none='{}'
@@ -28,7 +32,8 @@ begin()
 	rpc ExecProcess "@$work/exec.json"
 }
 
-# look SCRIPT: a shell that sees the whole guest, in its directory of pods' cgroups; what it prints comes over the share
+# look SCRIPT: runs a shell that sees the whole guest, in the pods' cgroup directory; its output
+# comes over the share
 look()
 {
 	local caps='["CAP_SYS_PTRACE","CAP_DAC_OVERRIDE","CAP_DAC_READ_SEARCH"]'
@@ -100,7 +105,7 @@ limited()
 		is $'77\n16777216' look 'cat one/pids.max one/memory.max'
 }
 
-# More than once, because a process may come or go in between.
+# Retried, because a process may start or exit in between.
 counted() { within 5 counts_agree; }
 counts_agree()
 {
@@ -142,10 +147,10 @@ out_of_memory()
 	jq -e '.container_id == "one"' "$work/oom.reply" && look 'cat one/memory.events' | tee /dev/stderr | grep -q '^oom_kill [1-9]'
 }
 
-# policy FILE: SetPolicy with that text
+# policy FILE: SetPolicy with the text of FILE
 policy() { jq -Rsc '{policy: .}' "$1" >"$work/policy.json" && rpc SetPolicy "@$work/policy.json"; }
 
-# A policy that cannot be kept to leaves the one before it in force.
+# A policy that cannot be enforced leaves the previous one in force.
 refused()
 {
 	policy tests/data/policy/no-exec.rego || return 1
@@ -161,7 +166,8 @@ removed()
 	look 'test ! -e one && ! grep -h /one$ /hostproc/[0-9]*/cgroup' && { before=$(ticks); look 'sleep 0.3'; is "$before" ticks; }
 }
 
-# The VM's monitor would end it when the container has ended: it is stopped meanwhile, so that only the guest can do that.
+# The VM's monitor is stopped meanwhile, because it would end the VM after the container; only the
+# guest must be able to do so.
 destroyed()
 {
 	local monitor

@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 # shellcheck shell=bash disable=SC2046,SC2016
 # only on: ours
-# The debug console: over vsock, four at a time, and on the serial line. The guest's image has a busybox for that.
+# The debug console: over vsock with four sessions at a time, and on the serial line. The guest's
+# image has a busybox for it.
 
 console_port=1026
 
-# shell_image: an initrd with a shell in it
+# shell_image: builds an initrd with a shell
 shell_image()
 {
 	mkdir -p "$work/shell/bin" &&
@@ -14,7 +15,7 @@ shell_image()
 	"$OUT/tatami-initrd" --quiet -o "$work/shell.img" --tree "$work/shell" --init "$OUT/tatami"
 }
 
-# typed LINE...: a session that these lines are typed into, up to its end
+# typed LINE...: runs a session with these lines as input, up to its end
 typed() { printf '%s\n' "$@" | timeout -k 5 "${HOLD:-20}" "$work/bin/vsock-cat" "$(vsock_address)" $console_port; }
 
 guest_shell()
@@ -38,7 +39,7 @@ one_more()
 	grep -q again-303 "$work/console.5"
 }
 
-# Four that stay, a fifth that is sent away, and room again when they have gone.
+# Four sessions stay, a fifth is refused, and there is room again once they have ended.
 four()
 {
 	local pids=() i
@@ -51,7 +52,7 @@ four()
 		within 10 grep -q "ready-$((100 + i))-$((200 + i))" "$work/console.$i" || { cat "$work/console.$i"; return 1; }
 	done
 	typed 'echo fifth' | tee /dev/stderr | grep 'all sessions are taken' || return 1
-	# timeout passes the signal on
+	# timeout(1) forwards the signal.
 	kill "${pids[@]}"
 	wait "${pids[@]}" 2>/dev/null
 	within 10 one_more && return 0
@@ -59,7 +60,8 @@ four()
 	return 1
 }
 
-# On the serial line there is a shell from the start. What QEMU wrote to a file until now goes to a socket.
+# The serial line has a shell from the start. QEMU's output, so far written to a file, goes to a
+# socket.
 serial()
 {
 	grep -a 'guest:/#' "$vmdir/console.log" || { echo 'no prompt on the console'; return 1; }

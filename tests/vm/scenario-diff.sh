@@ -3,12 +3,13 @@
 # shellcheck shell=bash disable=SC2046
 # long
 # once: ours
-# Generated specs, each run by the agent and by crun in one VM, and what the containers see compared: tests/diff. The seed
-# is printed; DIFF_SEED=N picks another one, DIFF_COUNT=N how many.
+# Runs generated specs with the agent and with crun in one VM and compares what the containers see:
+# tests/diff. The seed is printed; DIFF_SEED=N selects another seed, DIFF_COUNT=N the number of
+# specs.
 
 diff_seed=${DIFF_SEED:-1} diff_count=${DIFF_COUNT:-$((SOAK ? 500 : 40))}
 
-# Both run the same on what the same kernel gives; what is not in explained.txt fails.
+# Both run on the same kernel; a difference that is not in explained.txt fails.
 compare_with_crun()
 {
 	timeout 1500 "$BUILD/asan/tests/diff/diff" "$address" "$diff_seed" "$diff_count" | tee "$work/diff.txt"

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # shellcheck shell=bash disable=SC2046
-# The guest's root on a read-only disk instead of an initrd. Its own files for names are bound over by the sandbox's.
+# The guest's root on a read-only disk instead of an initrd. The sandbox's files for name resolution
+# are bound over the guest's own.
 
 make_disk() { TATAMI_INITRD=$OUT/tatami-initrd rootfs-builder/mkdisk -o "$work/root.ext4" -- --init "$OUT/tatami"; }
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # shellcheck shell=bash disable=SC2046
 # once: ours
-# How a guest ends: an agent that crashes, a tatamictl that is told to end, or killed.
+# How a guest ends: an agent that crashes, a tatamictl that is stopped or killed.
 
 # gone MARK: no process has MARK in its command line, and no directory is left
 gone()
@@ -12,14 +12,14 @@ gone()
 	return 1
 }
 
-# run_dir: where the run of $pid has its files
+# run_dir: prints the directory of the run $pid
 run_dir()
 {
 	dir=$(pgrep -P $pid -a 2>/dev/null | sed -n 's/.*path=\(\/tmp\/tatami-[^/]*\)\/console.log.*/\1/p')
 	test -n "$dir"
 }
 
-# begin_run: a run in the background, up to where QEMU runs; $pid, its $dir
+# begin_run: starts a run in the background and waits until QEMU runs; sets $pid and $dir
 begin_run()
 {
 	"$OUT/tatamictl" run $(vm_options) --rootfs "$rootfs" -- sleep 3600 2>"$work/said-run" &
@@ -50,7 +50,7 @@ killed_run()
 	kill -KILL $pid
 	wait $pid 2>/dev/null
 	gone "$old/" || return 1
-	# what it could not remove goes with the next start
+	# The next start removes what it could not.
 	begin_run || return 1
 	kill -TERM $pid
 	wait $pid
@@ -63,7 +63,7 @@ cc -O0 -static -w "$work/crash.c" -o "$work/crash"
 ok 'an agent that crashes is told with its cause, and the VM powers off' \
 	says 'killed by signal 11' ctl run $(vm_options) --rootfs "$rootfs" --agent-binary "$work/crash" -- true
 if test "$kernel" = ours; then
-	# what another agent would take for the configuration of a confidential guest
+	# the file that another agent reads as the configuration of a confidential guest
 	mke2fs -q -t ext4 "$work/initdata.img" 1M >/dev/null 2>&1 && printf initdata | dd of="$work/initdata.img" conv=notrunc status=none
 	ok 'a disk with initdata: it is told, and there is no guest' \
 		says 'holds initdata: confidential guests are not supported' ctl run $(vm_options) --rootfs "$rootfs" --attach "blk:$work/initdata.img" -- true

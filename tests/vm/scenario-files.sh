@@ -1,14 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 # shellcheck shell=bash disable=SC2016
 # only on: ours
-# Files that the host copies in, and calls on volumes: looked at through the guest's own /proc (whose init's root is the guest's),
-# by what statfs(2) says to a shell there, and on the disks, from the host's side. docs/protocol.md names these tests.
+# Files that the host copies in, and calls on volumes: checked through the guest's own /proc (the
+# root of its init is the guest's), with statfs(2) in a shell in the guest, and on the disks, from
+# the host's side. docs/protocol.md names these tests.
 
-guest=/hostproc/1/root # the guest's root, as container main sees it
+# root of the guest as seen by container main
+guest=/hostproc/1/root
 containers=/run/kata-containers/shared/containers
 volume=/run/kata-containers/sandbox/storage/vol
 
-# look SCRIPT: a shell that sees the whole guest
+# look SCRIPT: runs a shell that sees the whole guest
 look() { ctl exec -p files -- sh -c "cd $guest && { $1; }"; }
 
 # copy PATH MODE SIZE OFFSET DATA [FIELDS]: one CopyFile
@@ -18,7 +20,7 @@ copy()
 		"data":"'"$(printf %s "$5" | base64 -w0)"'"'"${6-}"'}'
 }
 
-# Three parts, not in order; a directory; a link, which replaces another.
+# Three parts out of order; a directory; a link that replaces another.
 copied()
 {
 	copy $containers/in/conf/app.yaml 100640 9 0 abc && copy $containers/in/conf/app.yaml 100640 9 6 ghi || return 1
@@ -32,7 +34,8 @@ app.yaml dir link" look "cd .$containers/in && echo \$(stat -c '%a %u %g' conf/a
 		stat -c '%a %u %g' dir && readlink link && echo \$(cd link && echo *) dir link"
 }
 
-# What a host, or a container that writes to the directory, might try: nothing but the error comes of it.
+# Attacks by a host, or by a container that writes to the directory: each has no effect other than
+# an error.
 hostile()
 {
 	local before
@@ -46,10 +49,10 @@ hostile()
 	is "$before" look 'find run/kata-containers etc -xdev ! -path "*/in/*" | sort | md5sum; md5sum etc/* 2>/dev/null'
 }
 
-# bytes: of the volume, as the guest's kernel says: total available
+# bytes: total and available bytes of the volume according to the guest's kernel
 bytes() { look "set -- \$(stat -f -c '%b %a %S %f %c %d' .$volume); echo \$((\$1 * \$3)) \$((\$2 * \$3)) \$(((\$1 - \$4) * \$3)) \$5 \$6"; }
 
-# A disk with ext4 is plugged in, and a container lives with it.
+# A disk with ext4 is plugged in, and a container uses it.
 with_volume()
 {
 	mke2fs -q -t ext4 "$work/vol.ext4" 16M >/dev/null 2>&1 || return 1
@@ -74,7 +77,8 @@ usage()
 
 resize_disk() { "$work/bin/qmp" "$vmdir/qmp.sock" '{"execute":"block_resize","arguments":{"node-name":"n1","size":'"$1"'}}'; }
 
-# To a size, to all of the disk; then it takes what could not have been there before, and is in order.
+# Grown to a size, then to the whole disk; the file system then holds more than before, and is
+# consistent.
 resized()
 {
 	local total rest
@@ -92,7 +96,7 @@ resized()
 	rpc RemoveContainer '{"container_id":"vol"}' && e2fsck -fn "$work/vol.ext4"
 }
 
-# The sandbox's own /dev/shm: another size, the same flags and the same content.
+# The sandbox's own /dev/shm: a new size, the same flags and content.
 remounted()
 {
 	local shm=/run/kata-containers/sandbox/shm storage
@@ -106,7 +110,7 @@ remounted()
 	rpc UpdateEphemeralMounts '{"storages":[]}'
 }
 
-# A file system is made on an empty disk by the image's own tool, without a journal.
+# mkfs of the guest's image formats an empty disk, without a journal.
 formatted()
 {
 	EXTRA_FIELDS=',"storages":[{"driver":"blk","source":"0d","fstype":"ext4","mount_point":"'$containers'/made","driver_options":["create_filesystem"]}]'
@@ -117,7 +121,8 @@ formatted()
 		! dumpe2fs -h "$work/empty" | grep -q has_journal
 }
 
-# A directory takes the place of a file and the other way round, also where two names cannot be exchanged at once: on 9p.
+# A directory replaces a file and vice versa, even where two names cannot be exchanged atomically:
+# on 9p.
 copied_to_9p()
 {
 	local at=$containers/nine
@@ -130,7 +135,8 @@ copied_to_9p()
 	rpc RemoveContainer '{"container_id":"nine"}'
 }
 
-# What a runtime makes of an emptyDir with an fsGroup, in memory and not: its group, its mode, and what else the options say.
+# An emptyDir with an fsGroup as a runtime sends it, in memory and on disk: its group, its mode and
+# its other options.
 for_a_group()
 {
 	local at=$containers/group
@@ -143,17 +149,17 @@ for_a_group()
 	rpc RemoveContainer '{"container_id":"group"}'
 }
 
-# pages: huge pages of 2 MiB that the guest has put aside
+# pages: number of 2 MiB huge pages reserved in the guest
 pages() { look 'cat sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages'; }
 
-# huge_volume NAME SIZE [OPTIONS]: as a runtime describes one, in one word
+# huge_volume NAME SIZE [OPTIONS]: a volume of huge pages as a runtime describes it, in one word
 huge_volume()
 {
 	echo '{"driver":"ephemeral","source":"nodev","fstype":"hugetlbfs","mount_point":"'$containers/huge/"$1"'",
 		"options":["pagesize=2097152,size='"$2${3-}"'"]}'
 }
 
-# Each volume has its own pages and no more; what cannot be mounted leaves none.
+# Each volume reserves its own pages and no more; a failed mount leaves none.
 huge()
 {
 	local before
@@ -172,7 +178,7 @@ huge()
 	is $((before + 3)) pages && rpc RemoveContainer '{"container_id":"huge"}'
 }
 
-# A directory of a share goes, in which something is mounted in the guest: that mount goes, too.
+# The host removes a directory of a share in which the guest has a mount: the mount goes as well.
 stale()
 {
 	local at=$containers/stale
@@ -183,7 +189,8 @@ stale()
 	EXTRA_FIELDS=''
 	is 3 look "grep -c ' $at' /hostproc/1/mounts" || return 1
 	rmdir "$work/share/gone" || return 1
-	sleep 1.1 # for so long the guest may believe what it was told before
+	# the guest may cache the old state for this long
+	sleep 1.1
 	is 3 look "grep -c ' $at' /hostproc/1/mounts" || return 1
 	rpc RemoveStaleVirtiofsShareMounts '{}' || return 1
 	is "$at $at/stays" look "echo \$(grep ' $at' /hostproc/1/mounts | cut -d' ' -f2)" || return 1
@@ -192,7 +199,7 @@ stale()
 
 swaps() { look "cut -d' ' -f1 /hostproc/swaps | tail -n +2"; }
 
-# The disk in slot 0a; a second time is no failure; one without a signature is.
+# The disk in slot 0a; repeating the call succeeds, and a disk without a signature fails.
 swap_by_pci()
 {
 	rpc AddSwap '{"PCIPath":[10]}' && rpc AddSwap '{"PCIPath":[10]}' || return 1
@@ -212,7 +219,7 @@ mkdir -p "$work/share/gone" "$work/share/stays" "$work/nine" "$rootfs/hostproc"
 for n in swap1 swap2 noswap empty; do
 	truncate -s 16M "$work/$n"
 	test $n = noswap || test $n = empty || mkswap "$work/$n" >/dev/null 2>&1
-	# tatamictl attaches file systems only; what stands here means nothing to swap
+	# tatamictl attaches file systems only; the contents do not matter to swap.
 	printf XFSB | dd of="$work/$n" conv=notrunc 2>/dev/null
 done
 

@@ -1,14 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 # shellcheck shell=bash
 # only on: distro
-# A VM that starts with one processor and 256 MiB grows to two and 1 GiB while a container runs, which sees both. Not on our kernel: a
-# recent one leaves no room for processors unless it knows its hypervisor (acpi_is_processor_usable()), and TCG is none that it knows.
+# A VM that starts with one processor and 256 MiB grows to two and 1 GiB while a container runs,
+# which sees both. Not on our kernel: recent kernels reserve no processors for hot-plug unless they
+# know their hypervisor (acpi_is_processor_usable()), and TCG is not a known one.
 
 inside() { ctl exec plug -- sh -c "$1"; }
 processors() { inside 'grep -c ^processor /proc/cpuinfo'; }
 mebibytes() { inside "awk '/^MemTotal/ { print int(\$2 / 1024) }' /proc/meminfo"; }
 pods_limit() { privileged plug 'echo $(($(cat /hostproc/1/root/sys/fs/cgroup/pods/memory.max) >> 20))'; }
-# grown_to MIB PODS_MIB: that much at least, and the pods may use it
+# grown_to MIB PODS_MIB: memory is at least MIB, and the pods may use PODS_MIB
 grown_to()
 {
 	echo "MemTotal $(mebibytes) MiB, pods $(pods_limit) MiB"
@@ -16,7 +17,7 @@ grown_to()
 }
 qmp() { "$work/bin/qmp" "$vmdir/qmp.sock" "$@"; }
 
-# plug_memory ID MIB: the host's side
+# plug_memory ID MIB: plugs memory in on the host's side
 plug_memory()
 {
 	qmp '{"execute":"object-add","arguments":{"qom-type":"memory-backend-memfd","id":"m'"$1"'","size":'$(($2 << 20))',"share":true}}' \
@@ -28,7 +29,7 @@ plug_cpu()
 	qmp '{"execute":"device_add","arguments":{"driver":"max-x86_64-cpu","id":"c'"$1"'","socket-id":'"$1"',"core-id":0,"thread-id":0}}'
 }
 
-# The call comes first, and waits for the processor's event: nothing polls.
+# The call comes first and waits for the processor's event, without polling.
 cpu()
 {
 	test "$(processors)" = 1 || return 1
@@ -41,11 +42,13 @@ cpu()
 	test "$(processors)" = 2
 }
 
-# A container that was given both from the start gets the second one as soon as there is one: from the top, by the kernel.
+# A container given both processors from the start gets the second one as soon as it exists: the
+# kernel propagates it from the root.
 cpuset() { inside 'cat /sys/fs/cgroup/cpuset.cpus.effective; grep Cpus_allowed_list /proc/self/status'; }
 set_cpuset() { rpc UpdateContainer '{"container_id":"main","resources":{"CPU":{"Cpus":"0-1"}}}' && test "$(inside 'cat /sys/fs/cgroup/cpuset.cpus.effective')" = 0; }
 
-# Memory that the kernel leaves offline (memhp_default_state=offline): onlined on its event, without any call.
+# Memory that the kernel leaves offline (memhp_default_state=offline) is onlined on its event,
+# without a call.
 memory_by_itself()
 {
 	local before
@@ -60,7 +63,7 @@ memory_by_call()
 	within 20 grown_to 890 780
 }
 
-# Every limit that follows from memory: NAME VALUE, sizes of file systems in MiB.
+# All limits derived from memory: NAME VALUE; sizes of file systems in MiB.
 limits()
 {
 	inside 'for f in kernel/threads-max fs/epoll/max_user_watches fs/inotify/max_user_instances user/max_mnt_namespaces \
@@ -69,7 +72,7 @@ limits()
 		inside 'echo own-signals $(awk "/pending signals/ { print \$4 }" /proc/self/limits)'
 }
 
-# After growth from 256 MiB to 1 GiB each is three times as large, at least.
+# After growth from 256 MiB to 1 GiB, each is at least three times as large.
 limits_follow()
 {
 	limits >"$work/limits-after" || return 1
@@ -78,10 +81,10 @@ limits_follow()
 		paste -d ' ' "$work/limits-before" "$work/limits-after" | awk '$1 != $3 || $4 < 3 * $2 { bad = 1; print "not grown: " $0 } END { exit bad }'
 }
 
-# As systemd sets them in Kata's own image.
+# The values that systemd sets in Kata's own image.
 files() { test "$(inside 'echo $(cat /proc/sys/fs/nr_open /proc/sys/fs/file-max)')" = '1073741816 9223372036854775807'; }
 
-# 240 MiB in one process: there was not so much before.
+# 240 MiB in one process, more than there was before.
 use_it() { inside 'dd if=/dev/zero of=/dev/null bs=240M count=1'; }
 
 cp -a "$rootfs" "$work/plug"

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # soak: ours distro
 # shellcheck shell=bash disable=SC2046
-# What init and agent cost when nothing happens; booted with kernel parameters that are all wrong.
+# Cost of init and agent when idle; booted with only invalid kernel parameters.
 
 idle_seconds=$((SOAK ? 60 : 10))
 

@@ -3,11 +3,11 @@
 # shellcheck shell=bash disable=SC2046
 # long
 # once: ours
-# The agent's log over a vsock port: from its first line, kept while nobody listens, as JSON.
+# The agent's log over a vsock port: from its first line, buffered without a reader, as JSON.
 
 log_port=1025
 
-# listen FILE: connects to the log's port; $listener, and what comes goes to FILE
+# listen FILE: connects to the log's port and writes it to FILE; sets $listener
 listen()
 {
 	rm -f "$work/acknowledge"
@@ -16,7 +16,7 @@ listen()
 	listener=$!
 }
 
-# acknowledge FILE: what has come so far was read: a newline for each line
+# acknowledge FILE: acknowledges all lines received so far with one newline each
 acknowledge() { tr -cd '\n' <"$1" >"$work/acknowledge"; }
 
 hang_up()
@@ -26,7 +26,7 @@ hang_up()
 	listener=
 }
 
-# event_comes NAME FILE [KEY=VALUE...]: within 10 s
+# event_comes NAME FILE [KEY=VALUE...]: the record appears within 10 s
 event_comes()
 {
 	within 10 has_event "$@" >/dev/null && return 0
@@ -43,7 +43,7 @@ from_the_start()
 
 as_it_happens() { rpc Version '{}' && event_comes call "$work/log1" method=Version; }
 
-# What is logged while nobody is there is for the next one, who does not get again what was acknowledged.
+# Lines logged without a reader go to the next one, which does not get acknowledged lines again.
 kept()
 {
 	rpc Version '{}' && acknowledge "$work/log1" || return 1
@@ -53,7 +53,7 @@ kept()
 	event_comes call "$work/log2" method=GetGuestDetails || return 1
 	! has_event agent-ready "$work/log2" || { echo 'told twice'; return 1; }
 	hang_up
-	# of this reader's lines nobody has said that they were read
+	# This reader acknowledged none of its lines.
 	listen "$work/log2"
 	event_comes call "$work/log2" method=GetGuestDetails || return 1
 	rpc Version '{}' && event_comes call "$work/log2" method=Version
@@ -68,7 +68,8 @@ all_json()
 	test "$lines" -gt 5 && test "$lines" = "$(cat "$work/log1" "$work/log2" | wc -l)"
 }
 
-# One who comes, stalls and goes, over and over, while calls are logged: each call's line arrives with him or with who comes last.
+# A reader connects, stalls and disconnects repeatedly while calls are logged: each call's line
+# reaches it or the last reader.
 stalls()
 {
 	local times=$((SOAK ? 1000 : 20)) calls=0 arrived reader
@@ -82,7 +83,7 @@ stalls()
 	listen "$work/log4"
 	rpc GetGuestDetails '{}' >/dev/null && event_comes call "$work/log4" method=GetGuestDetails || return 1
 	hang_up
-	# lines that came twice are the same; those of earlier calls were read before
+	# Duplicate lines are equal; those of earlier calls have been read before.
 	arrived=$(grep -ah '^{.*"event":"call".*"method":"Version".*}$' "$work/log3" "$work/log4" | sort -u | comm -23 - <(sort -u "$work/log1" "$work/log2") | wc -l)
 	echo "$calls calls, $arrived lines of them; $(wc -l <"$work/log3") lines in all"
 	has_event lines-dropped "$work/log3" || has_event lines-dropped "$work/log4" && { echo 'lines were dropped'; return 1; }

@@ -2,10 +2,10 @@
 # soak: distro
 # shellcheck shell=bash
 # only on: distro
-# Labels of security modules: the distribution's kernel has AppArmor and SELinux, one a VM, with a small policy loaded; and
-# what becomes of labels without either.
+# Labels of security modules: the distribution's kernel has AppArmor and SELinux, each tested in its
+# own VM with a small policy loaded; and labels without either.
 
-# lsm_tools: the policies, in a rootfs that the VM shares
+# lsm_tools: puts the policies in a rootfs that the VM shares
 lsm_tools()
 {
 	test -d "$work/lsm-rootfs" && return
@@ -31,18 +31,19 @@ lsm_cases()
 	ROOTFS="$work/lsm-rootfs" GUEST_ROOTFS=$guest_rootfs timeout -k 10 300 \
 		"$BUILD/asan/tests/oci/oci-suite" "$address" "$@" >"$work/lsm-said" 2>&1 ||
 		{ cat "$work/lsm-said"; return 1; }
-	# without the module the cases skip themselves
+	# Without the module, the cases skip themselves.
 	! grep '^ok .*# SKIP' "$work/lsm-said"
 }
 
-# lsm_ignored TEXT: the rows of docs/oci.md whose case has TEXT in its name, with the field ignored
+# lsm_ignored TEXT: the rows of docs/oci.md whose case has TEXT in its name, run with the field
+# ignored
 lsm_ignored()
 {
 	tests/oci/rows docs/oci.md | awk -F '\t' -v text="$1" -v OFS='\t' 'index($3, text) { print $1, $3 }' >"$work/lsm-rows"
 	test -s "$work/lsm-rows" && SOAK=0 lsm_cases --rows "$work/lsm-rows"
 }
 
-# lsm_load FILESYSTEM COMMAND: in a container that may, with that file system at /mnt
+# lsm_load FILESYSTEM COMMAND: runs COMMAND in a privileged container with that file system at /mnt
 lsm_load()
 {
 	local caps='"CAP_MAC_ADMIN","CAP_SYS_ADMIN","CAP_DAC_OVERRIDE"'

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 # shellcheck shell=bash
 # only on: ours
-# What CreateSandbox does to the guest itself: resolv.conf, hostname, hosts, kernel modules; and what our kernel offers to
-# containers in containers. The guest's initrd has the kernel's
-# module tree and a userland in /box; containers of that look at the guest.
+# Effects of CreateSandbox on the guest itself: resolv.conf, hostname, hosts, kernel modules; and
+# the support of our kernel for nested containers. The guest's initrd has the kernel's module tree
+# and a userland in /box, whose containers inspect the guest.
 
-# make_initrd: that guest
+# make_initrd: builds that initrd
 make_initrd()
 {
 	local kernel_dir tree=$work/names-tree
@@ -18,7 +18,8 @@ create() { rpc CreateSandbox "$1"; }
 sandbox='{"sandbox_id":"names","hostname":"pod-one","dns":["nameserver 10.1.2.3 ",""," search example.org"],"kernel_modules":[MODULE]}'
 with_module() { printf '%s' "${sandbox/MODULE/$1}"; }
 
-# in_guest SCRIPT: a container with the guest's /etc and /sys; its exit code. What it prints is shown.
+# in_guest SCRIPT: runs a container with the guest's /etc and /sys, shows its output and returns its
+# exit code
 in_guest()
 {
 	EXTRA_MOUNTS=',{"destination":"/guest-etc","type":"bind","source":"/etc","options":["rbind","ro"]},{"destination":"/sys","type":"bind","source":"/sys","options":["rbind","ro"]}'
@@ -31,14 +32,15 @@ in_guest()
 	rpc RemoveContainer '{"container_id":"look"}' >/dev/null && return $status
 }
 
-# nested_network: what containers in containers use of the kernel's network, tried in a container with a network namespace of its own
+# nested_network: tests the kernel's network features that nested containers use, in a container
+# with its own network namespace
 nested_network()
 {
 	local caps='["CAP_NET_ADMIN","CAP_NET_RAW"]' all
 	all="{\"Bounding\":$caps,\"Effective\":$caps,\"Permitted\":$caps}"
 	rpc CreateContainer "$(spec nested /box net-probe | sed "s/\"Capabilities\":{}/\"Capabilities\":$all/; s/{\"Type\":\"uts\"}/&,{\"Type\":\"network\"}/")" >/dev/null || return 1
 	rpc StartContainer '{"container_id":"nested"}' >/dev/null || return 1
-	# all of it has been printed by then: one read takes only what is there
+	# The whole output has been printed by now: one read takes only what is available.
 	rpc WaitProcess '{"container_id":"nested","exec_id":"nested"}' >/dev/null || return 1
 	rpc ReadStdout '{"container_id":"nested","exec_id":"nested","len":4096}' | sed -n 's/.*"data": "\(.*\)".*/\1/p' | base64 -d
 	rpc RemoveContainer '{"container_id":"nested"}' >/dev/null

@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 # shellcheck shell=bash disable=SC2046
 # only on: ours
-# The network calls: a card that is plugged in while the agent waits for it, routes and neighbours that packets follow, rules that
-# stop them. What came of each is looked at by a shell in the guest's network namespace. docs/protocol.md names these tests.
+# The network calls: a card plugged in while the agent waits for it, routes and neighbours that
+# packets follow, rules that drop them. A shell in the guest's network namespace checks the result
+# of each. docs/protocol.md names these tests.
 
-# The guest's image has iptables, as a second archive behind the initrd.
+# The guest's image has iptables, in a second archive after the initrd.
 with_iptables()
 {
 	test ! -f "$work/iptables.img" || return 0
@@ -23,7 +24,7 @@ plugged()
 	rpc UpdateInterface '{"interface":{'"$interface"',"mtu":1400,"IPAddresses":[{"address":"10.0.2.15","mask":"24"},
 		{"family":1,"address":"fec0::15","mask":"64"}]}}' >"$work/plugged" 2>&1 &
 	local call=$!
-	# nobody waits with it
+	# other calls are not blocked
 	rpc ListInterfaces '{}' >/dev/null || return 1
 	kill -0 $call || { echo "it did not wait: $(cat "$work/plugged")"; return 1; }
 	"$work/bin/qmp" "$vmdir/qmp.sock" '{"execute":"netdev_add","arguments":{"type":"user","id":"n0"}}' \
@@ -35,7 +36,7 @@ plugged()
 		look ping -c 1 -W 5 10.0.2.2
 }
 
-# At its place a card is known by that: a VF comes with whatever hardware address.
+# A card is identified by its PCI path there: a VF comes with an arbitrary hardware address.
 changed()
 {
 	rpc UpdateInterface '{"interface":{"name":"pod0","hwAddr":"02:00:00:00:00:43","devicePath":"1e/00","mtu":1300,
@@ -59,7 +60,8 @@ listed()
 		any(.IPAddresses[]; .address == "10.0.2.16" and .mask == "24")'
 }
 
-# The way to 203.0.113.0/24 leads by the host's end, whatever the order; a list with a route that cannot be changes nothing.
+# The route to 203.0.113.0/24 goes via the host, whatever the order; a list with an impossible route
+# changes nothing.
 routed()
 {
 	local before
@@ -83,7 +85,7 @@ routes_listed()
 	test "$told" = "$seen" || { printf 'told:\n%s\nseen:\n%s\n' "$told" "$seen"; return 1; }
 }
 
-# An address that answers nobody has an entry all the same.
+# An address that answers no ARP request has an entry nevertheless.
 neighbour()
 {
 	rpc AddARPNeighbors '{"neighbors":{"ARPNeighbors":[{"toIPAddress":{"address":"10.0.2.77"},"device":"pod0","lladdr":"02:00:00:00:00:77"}]}}' || return 1
@@ -115,7 +117,8 @@ filter_told()
 	rpc GetIPTables '{"is_ipv6":true}' | jq -r .data | base64 -d | grep -q '^-A INPUT -s fec0::99/128 -j DROP$' || return 1
 	rpc GetIPTables '{}' | jq -r .data | base64 -d | tee "$work/rules"
 	grep -q '^-A OUTPUT -d 10.0.2.2/32 -m comment --comment "no way" -j DROP$' "$work/rules" || return 1
-	# what it tells is what it takes: the counter of the packets that were stopped begins anew, the way is free without it
+	# The saved rules can be restored: the packet counter starts again, and without the rule the
+	# path is open.
 	rules false "$(grep -v 'no way' "$work/rules")" && ping_host 5
 }
 

@@ -3,10 +3,11 @@
 # shellcheck shell=bash
 # long
 # only on: ours
-# make soak: the test of each row of docs/protocol.md fails when the handler of that method is switched off. METHOD=REGEX: only
-# those that match.
+# make soak: the test of each row of docs/protocol.md fails when the method's handler is switched
+# off. METHOD=REGEX: only methods that match.
 
-# off_agent: an agent whose handlers can be switched off, and what makes guests of it: $work/off is like $OUT
+# off_agent: builds an agent whose handlers can be switched off, and the guests with it; $work/off
+# has the layout of $OUT
 off_agent()
 {
 	scripts/mk ignore tatami || return 1
@@ -14,19 +15,19 @@ off_agent()
 	strip -s -o "$work/off/tatami" "$BUILD/ignore/tatami" &&
 		ln -s "$(realpath "$OUT/tatamictl")" "$work/off/tatamictl" &&
 		ln -s "$(realpath "$OUT/kernel/ours/vmlinuz")" "$work/off/kernel/ours/vmlinuz" || return 1
-	# every initrd that a scenario makes names the method
+	# each initrd built by a scenario names the method
 	printf '#!/bin/sh\nexec "%s" --tree "%s" "$@"\n' "$(realpath "$OUT/tatami-initrd")" "$work/off-tree" >"$work/off/tatami-initrd"
 	chmod 755 "$work/off/tatami-initrd"
 }
 
-# fails_without METHOD SCENARIO TITLE: with the method switched off the test fails, or what it needs does. That it is there at all,
-# and passes otherwise, is what tests/check-protocol and make test show.
+# fails_without METHOD SCENARIO TITLE: with the method switched off, the test fails, or one that it
+# depends on. tests/check-protocol and make test show that it exists and passes otherwise.
 fails_without()
 {
 	local said status=0
 	echo "$1" >"$work/off-tree/etc/tatami/test-off"
 	"$work/off/tatami-initrd" --quiet -o "$work/off/kernel/ours/initrd.img" --init "$work/off/tatami" || return 1
-	# without what this run has set for itself
+	# without the variables set for this run
 	said=$(env -u ONLY -u METHOD OUT="$work/off" SOAK=0 AGAIN=0 KERNELS=ours LANES=1 EXACTLY="${2#scenario-}" LAST="$3" LIMIT=60 \
 		timeout -k 10 300 tests/vm/run 2>&1) || status=$?
 	printf '%s\n' "$said"
@@ -35,7 +36,7 @@ fails_without()
 	grep -q '^not ok' <<<"$said" && test $status != 0
 }
 
-# no_console: that build is without the debug console, too, and says so when it is asked for
+# no_console: that build also lacks the debug console, and reports so when asked for it.
 no_console()
 {
 	! nm "$BUILD/ignore/tatami" | grep -E ' [tTdDbBrR] (console_|shell_work|session_start|window_filter)' || return 1

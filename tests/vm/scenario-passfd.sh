@@ -2,11 +2,12 @@
 # only on: ours
 # soak: ours
 # shellcheck shell=bash disable=SC2016
-# Streams that are passed through: the host connects them to a vsock port, and no call carries a byte of them.
+# Streams passed through: the host connects them to a vsock port, and no call carries their data.
 
 pass_port=1027
 
-# pass REQUEST-FIELDS SCRIPT: runs SCRIPT beside the three connections; $passed is "stdin_port":N,...
+# pass REQUEST-FIELDS SCRIPT: runs SCRIPT next to the three connections; $passed is
+# "stdin_port":N,...
 pass()
 {
 	local socket=$vmdir/vsock.sock cid=${address#vsock://}
@@ -14,7 +15,7 @@ pass()
 	CONSOLE=$vmdir/console.log TATAMICTL=$OUT/tatamictl ADDRESS=$address timeout -k 5 "${LIMIT:-180}" "$work/bin/passfd" "$socket" $pass_port bash -c '
 		passed="\"stdin_port\":$STDIN_PORT,\"stdout_port\":$STDOUT_PORT,\"stderr_port\":$STDERR_PORT"
 		rpc() { "$TATAMICTL" rpc --compact --timeout 120 "$ADDRESS" "$@"; }
-		# ended CONTAINER EXEC: with the exit code
+		# ended CONTAINER EXEC: waits for the exit code
 		ended()
 		{
 			local reply
@@ -25,7 +26,7 @@ pass()
 		'"$1"
 }
 
-# pass_exec ID TERMINAL COMMAND...: an exec in the VM's container; its exit code
+# pass_exec ID TERMINAL COMMAND...: an exec in the VM's container; returns its exit code
 pass_exec()
 {
 	local id=$1 terminal=$2 args='' a
@@ -59,7 +60,7 @@ typed()
 	test $status = 4 && grep -q /dev/pts/ "$work/tty"
 }
 
-# What was typed has been read and the host has gone: that is an end of input, as ^D is.
+# The typed input has been read and the host has disconnected: that is an end of input, like ^D.
 end_of_input() { printf 'abc' | pass_exec eof true cat | tee "$work/tty" | grep -q abcabc; }
 
 grandchild()
@@ -69,7 +70,7 @@ grandchild()
 	test "$(cat "$work/out")" = hi && test $((${EPOCHREALTIME/./} - begin)) -lt 5000000
 }
 
-# The container's own process; ReadStdout of it says that there is nothing to read.
+# The container's own process; its ReadStdout reports that there is nothing to read.
 container()
 {
 	spec passed "$guest_rootfs" sh -c 'echo from a container; cat; exit 5' >"$work/create.json"
@@ -82,7 +83,7 @@ container()
 		test "$(cat "$work/out")" = $'from a container\nto its stdin'
 }
 
-# ticks: guest's uptime, and the time that agent and pump have run, in hundredths of seconds
+# ticks: the guest's uptime, and the CPU time of agent and splice worker, in hundredths of seconds
 ticks()
 {
 	ctl exec passfd -- sh -c '
@@ -96,8 +97,8 @@ ticks()
 		echo "${up%.*}${up#*.} $(ran $agent) $(test "$pump" && ran $pump)"'
 }
 
-# flood_once MIB: zeroes to the host, and what that cost in the guest;
-# sets $took, in microseconds, and $cost: what the agent took of the time, per mille.
+# flood_once MIB: sends zeroes to the host and measures the cost in the guest: sets $took in
+# microseconds, and $cost, the agent's share of the time in per mille.
 flood_once()
 {
 	local mib=$1 before after begin=${EPOCHREALTIME/./}
@@ -112,8 +113,9 @@ flood_once()
 	test "$(cat "$work/count")" = $((mib << 20)) && cost=$((cost * 1000 / ($4 - $1)))
 }
 
-# flood MIB PERMILLE: the agent takes no more than that. At least so many MiB, and as many as take some seconds, since the
-# guest counts in hundredths, and since what it does before and after is not meant.
+# flood MIB PERMILLE: checks that the agent takes no more than that share. Sends at least MIB, and
+# enough to take some seconds, because the guest counts in hundredths and the time before and after
+# is not to be measured.
 flood()
 {
 	local mib=$1 took=0 cost
@@ -125,7 +127,7 @@ flood()
 	test "$cost" -le "$2"
 }
 
-# Calls are answered as ever while another stream is as fast as it can be.
+# Calls are answered as usual while another stream runs at full speed.
 responsive()
 {
 	local ms

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 # only on: ours
 # shellcheck shell=bash disable=SC2046,SC2016
-# A pod as Kubernetes makes one: pause container, shared pid namespace, an nginx on a disk that serves a config map to the
-# host through the VM's card, and a busybox beside it; secret, empty directories, limits, probes.
+# A pod as created by Kubernetes: pause container, shared pid namespace, an nginx on a disk that
+# serves a config map to the host through the VM's network card, and a busybox next to it; secret,
+# empty directories, limits, probes.
 
 make_disk()
 {
@@ -10,7 +11,7 @@ make_disk()
 	tree=$(scripts/debian-rootfs web) && mke2fs -q -t ext4 -d "$tree" "$work/pod.ext4" 300M
 }
 
-# A port that nobody listens on just now.
+# Prints a port that is not in use.
 free_port()
 {
 	local port

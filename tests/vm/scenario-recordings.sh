@@ -2,12 +2,14 @@
 # shellcheck shell=bash
 # once: distro
 # long
-# What real clients were recorded to ask for (tests/transcript), where it needs a share, limits, disks or a network card. One VM
-# for all: its init is a shell that starts one agent after the other, each for one transcript, from the first call to the end.
+# Recorded calls of real clients (tests/transcript) that need a share, limits, disks or a network
+# card. One VM for all: its init is a shell that starts one agent after another, each for one
+# transcript, from the first call to the last.
 
 share=$work/recordings
 
-# The guest's init: goes over to a tmpfs, since a container cannot leave an initramfs by pivot_root, and starts agents.
+# The guest's init moves to a tmpfs, because a container cannot leave an initramfs by pivot_root,
+# and starts agents.
 guest_init()
 {
 	cat >"$1/init" <<-'END'
@@ -40,7 +42,8 @@ guest_init()
 	chmod 755 "$1/init" "$1/agents"
 }
 
-# make_disks: a root file system, and volumes of 64 MiB, on a disk of that size and on one of 100 MiB
+# make_disks: builds a root file system, and volumes of 64 MiB, on a disk of that size and on one of
+# 100 MiB
 make_disks()
 {
 	mkdir -p "$work/volume" && echo on-disk >"$work/volume/f" &&
@@ -49,7 +52,7 @@ make_disks()
 		cp "$work/volume.ext4" "$work/large.ext4" && truncate -s 100M "$work/large.ext4"
 }
 
-# The guest's image: iptables, hooks, a kernel module that nothing has loaded.
+# The guest's image: iptables, hooks, and a kernel module that is not loaded.
 make_guest()
 {
 	local tree=$work/guest built release modules=()
@@ -83,13 +86,13 @@ boot_guest()
 	test -n "$address"
 }
 
-# What the recorded host did between calls, for replay --host.
+# The recorded host's actions between calls, for replay --host.
 make_host()
 {
 	cat >"$work/host" <<-END
 	#!/bin/sh -e
 	test "\$1" = change-volumes
-	# as the kubelet does: a new directory, to which ..data is turned
+	# like the kubelet: a new directory that ..data is switched to
 	for volume in "$share"/*-cfg "$share"/*-sec; do
 		mkdir "\$volume/..new"
 		echo v2 >"\$volume/..new/key"
@@ -109,13 +112,14 @@ replay_recording()
 	prepare "$1" "$share" "$work/userland" || return 1
 	LSAN_OPTIONS=detect_leaks=0 timeout -k 5 150 "$BUILD/asan/tests/transcript/replay" --tag share1 --host "$work/host" "$address" "$1" && return 0
 	tail -n 12 "$vmdir/console.log" | cut -c1-300
-	rpc DestroySandbox '{}' >/dev/null # the next one has a sandbox of its own
+	# the next transcript creates its own sandbox
+	rpc DestroySandbox '{}' >/dev/null
 	return 1
 }
 
 qmp() { "$work/bin/qmp" "$vmdir/qmp.sock" "$@"; }
 
-# What the host has plugged in when the calls come.
+# Devices that the host has plugged in before the calls.
 plug_card()
 {
 	qmp '{"execute":"netdev_add","arguments":{"type":"user","id":"n1"}}' \
@@ -129,7 +133,7 @@ plug_cpu_and_memory()
 		'{"execute":"device_add","arguments":{"driver":"pc-dimm","id":"dimm1","memdev":"m1"}}'
 }
 
-# replay_all PATTERN...: the transcripts whose name has one of these
+# replay_all PATTERN...: replays the transcripts with a matching name
 replay_all()
 {
 	local pattern recording
@@ -144,7 +148,7 @@ replay_all()
 # shellcheck source=tests/transcript/prepare.sh
 . tests/transcript/prepare.sh
 if userland "$work/userland" 2>/dev/null && make_host && ok 'make disks' make_disks && ok 'make a guest that starts agents' make_guest && ok 'boot it' boot_guest; then
-	# What is plugged in stays: last.
+	# Plugged-in devices stay, so these come last.
 	replay_all go-0[1-6] go-07 go-08[cd] go-09 go-1 rs-
 	if test "$kernel" = distro; then
 		replay_all go-08[ab]

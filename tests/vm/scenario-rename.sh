@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 # shellcheck shell=bash
 # only on: distro
-# Before Linux 6.2 an interface that is up has to go down for another name or hardware address: what goes with that comes back.
+# Before Linux 6.2, an interface must be down to change its name or hardware address: what the
+# kernel drops with that is restored.
 
 mac=02:00:00:00:00:01
 addresses='"IPAddresses":[{"address":"10.0.2.15","mask":"24"},{"family":1,"address":"fec0::15","mask":"64"}]'
@@ -18,8 +19,9 @@ look() { ctl exec card -- "$@"; }
 # update NAME MAC
 update() { rpc UpdateInterface '{"interface":{"name":"'"$1"'","device":"'"$1"'","hwAddr":"'"$2"'","devicePath":"06",'"$addresses"',"mtu":1400}}'; }
 
-# state NAME: prints its addresses and routes without its name. The kernel reports the carrier up to a second after the
-# interface is up (linkwatch), so the flag for it is left out: ping shows that the link works.
+# state NAME: prints its addresses and routes without its name. The kernel reports the carrier up to
+# a second after the interface is up (linkwatch), so that flag is omitted: ping shows that the link
+# works.
 state()
 {
 	{ look ip addr show dev "$1" && look ip route && look ip -6 route; } |
@@ -35,7 +37,7 @@ set_up()
 	grep -q '^default via 10.0.2.2' "$work/before" && grep -q '^2001:db8::/32 via fec0::2' "$work/before"
 }
 
-# same NAME: as before, and it works
+# same NAME: the state is as before, and the link works
 same() { state "$1" | diff "$work/before" - && look ping -c 1 -W 5 10.0.2.2 >/dev/null; }
 
 renamed() { update pod0 $mac && same pod0; }

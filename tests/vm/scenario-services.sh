@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 # shellcheck shell=bash
 # only on: ours
-# What the guest as a whole offers, each seen from within, not as the agent tells it: the shell is in the VM's own
-# container, privileged, and looks at the guest through its /proc.
+# Services of the guest as a whole, each checked from inside and not from the agent's replies: the
+# shell is in the VM's main container, privileged, and inspects the guest through its /proc.
 
 inside() { ctl exec services -- sh -c "$1"; }
 
-# One second of a day in 2031, far from what the host's clock says.
+# A time in 2031, far from the host's clock.
 set_time()
 {
 	local before after
@@ -17,14 +17,14 @@ set_time()
 	test "${after%%$'\n'*}" -ge 1930000000 && test "${after%%$'\n'*}" -lt 1930000060
 }
 
-# Time that has passed stays what it was: a timeout of before is not over, and calls are answered.
+# Elapsed time is unaffected: a pending timeout does not expire, and calls are answered.
 time_passes_as_before()
 {
 	rpc Check '{}' && is 7 ctl exec services -- sh -c 'sleep 0.2; echo 7'
 }
 
-# This guest trusts neither the processor's random numbers nor the host's device: they are not ready until somebody
-# gives it some.
+# This guest trusts neither the processor's random numbers nor the host's device: its random number
+# generator is not ready until it is seeded.
 entropy() { inside 'cat /proc/sys/kernel/random/entropy_avail'; }
 reseed()
 {
@@ -37,7 +37,7 @@ reseed()
 	test "$(entropy)" = 256
 }
 
-# Every family, and one number of each kind that the shell can see for itself.
+# Every family, and one number of each kind that the shell can check.
 scrape() { rpc GetMetrics '{}' | sed 's/^ *"metrics": "//; s/\\n/\n/g; s/\\"/"/g' >"$work/metrics"; }
 value() { sed -n "s|^$1 ||p" "$work/metrics"; }
 metrics()
@@ -59,7 +59,7 @@ metrics()
 	test "$(value kata_guest_entropy_bits)" = "$load"
 }
 
-# What the pods use grows by what a container takes.
+# The pods' usage grows by what a container takes.
 pods_total()
 {
 	local before after
@@ -73,7 +73,8 @@ pods_total()
 	test $((after - before)) -ge $((24 << 20)) && test "$(value kata_agent_scrape_count)" = 3
 }
 
-# one ID SOURCE DESTINATION SCRIPT: a container that has SOURCE of the guest at DESTINATION, and says its last words there
+# one ID SOURCE DESTINATION SCRIPT: runs a container with SOURCE of the guest at DESTINATION, where
+# it writes its termination message
 one()
 {
 	EXTRA_MOUNTS=",{\"destination\":\"$3\",\"type\":\"bind\",\"source\":\"$2\",\"options\":[\"bind\",\"rw\"]}"
@@ -83,7 +84,7 @@ one()
 	rpc StartContainer "{\"container_id\":\"$1\"}" && rpc WaitProcess "{\"container_id\":\"$1\",\"exec_id\":\"$1\"}"
 }
 
-# The file is made by another container; some of the words are no text.
+# Another container creates the file; some of the messages are not text.
 last_words()
 {
 	one maker /run/kata-containers/sandbox /sandbox 'true >/sandbox/words' &&
@@ -96,7 +97,8 @@ last_words()
 		rpc RemoveContainer '{"container_id":"maker"}' && rpc RemoveContainer '{"container_id":"sayer"}'
 }
 
-# A container whose memory is full of a file that it does not read again; nothing else is there to push that out.
+# A container whose memory is full of page cache that it does not read again; nothing else would
+# reclaim it.
 file_bytes() { inside "awk '/^file / { print \$2 }' /sys/fs/cgroup/memory.stat"; }
 file_below() { test "$(file_bytes)" -lt "$1"; }
 reclaim()
@@ -111,7 +113,8 @@ reclaim()
 		says 'swappiness_max is 201' rpc MemAgentMemcgSet '{"swappiness_max":201}'
 }
 
-# One that reads a file again and again for which it has not memory enough: it waits for memory, and that stops it.
+# A container that reads a file repeatedly with too little memory for it: it waits for memory, and
+# reclaim ends that.
 stopped() { rpc GetMetrics '{}' | sed 's/\\n/\n/g' | sed -n 's/^kata_agent_mem_agent{item=.*reclaim_stopped.*} //p'; }
 was_stopped() { test "$(stopped)" -gt 0; }
 pressure()
@@ -128,7 +131,7 @@ pressure()
 	was_stopped && rpc MemAgentMemcgSet '{"disabled":true}'
 }
 
-# Runs of the kernel's compaction, as it counts them.
+# Number of memory compactions counted by the kernel.
 compactions() { inside "awk '/^compact_(migrate|free)_scanned/ { n += \$2 } END { print n + 0 }' /proc/vmstat"; }
 scanned_more_than() { test "$(compactions)" -gt "$1"; }
 compact()
@@ -141,12 +144,12 @@ compact()
 	rpc MemAgentCompactSet '{"disabled":true}'
 }
 
-# A processor that is there, but that the kernel was told not to start (maxcpus=1). To plug one in is scenario-hotplug's.
+# A processor that exists but was not started (maxcpus=1). scenario-hotplug tests plugging one in.
 processors() { inside 'grep -c ^processor /proc/cpuinfo'; }
 online() { test "$(processors)" = 1 && rpc OnlineCPUMem '{"nb_cpus":2,"cpu_only":true}' && is 2 processors; }
 
-# The kernel knows of two blocks (mem=256M). The first is there; what comes after them can be added on a kernel that has the interface, and
-# only there.
+# The kernel knows two memory blocks (mem=256M). The first exists; those after them can be added
+# only on a kernel with the probe interface.
 mebibytes() { inside "awk '/^MemTotal/ { print int(\$2 / 1024) }' /proc/meminfo"; }
 has_probe() { inside 'test -e /sys/devices/system/memory/probe'; }
 probe()

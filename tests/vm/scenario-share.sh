@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # soak: ours distro
 # shellcheck shell=bash disable=SC2046
-# Every way to the rootfs and to volumes; disks that are plugged in; a share whose server stops answering.
+# All ways to share the rootfs and volumes; hot-plugged disks; a share whose server stops answering.
 
 plug_and_mount()
 {
@@ -24,7 +24,7 @@ missing_disk()
 	rpc CreateContainer "$(spec none "$guest_rootfs" true)"
 }
 
-# other_lives: the agent is quick and a whole container comes and goes
+# other_lives: the agent answers quickly, and another container can be created and removed
 other_lives()
 {
 	local ms
@@ -38,7 +38,7 @@ other_lives()
 		rpc RemoveContainer '{"container_id":"other"}'
 }
 
-# hang STORAGE-JSON: a CreateContainer that needs it goes on for ever
+# hang STORAGE-JSON: a CreateContainer that needs the storage hangs
 begin_hung()
 {
 	EXTRA_FIELDS=",\"storages\":[$1]"
@@ -59,12 +59,12 @@ hang_virtiofs()
 		/run/kata-containers/shared/hung || return 1
 	other_lives || return 1
 	kill -0 $hung || { echo "it ended: $(cat "$work/hung")"; return 1; }
-	# it may be given up: the reply says so in bounded time
+	# The call may be cancelled: the reply comes within bounded time.
 	test "$SOAK" = 0 || rpc RemoveContainer '{"container_id":"hung"}' || echo 'RemoveContainer of the hung one failed'
 	kill $hung 2>/dev/null
 	wait $hung
 	test "$SOAK" = 0 || other_lives || return 1
-	# the power-off has to wait for nobody then; make soak sees that it does not wait for ever
+	# Nothing blocks the power-off in that case; make soak shows that it never waits forever.
 	# shellcheck disable=SC2086
 	test "$SOAK" = 1 || kill -CONT $pid
 }

@@ -1,13 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 # once: ours
 # shellcheck shell=bash
-# A VM is stopped, written to a file by QEMU, and that is restored twice, each under a generation id of its own: the container
-# goes on, and the two get other random numbers, the host's time and another network identity. vhost-user devices cannot be
-# written to a file, so the agent is on tcp:// and the container's root on virtio-blk.
+# A VM is stopped and saved to a file by QEMU, and the file is restored twice, each time with its
+# own generation id: the container continues, and each copy gets its own random numbers, the host's
+# time and another network identity. vhost-user devices cannot be saved, so the agent listens on
+# tcp:// and the container's root is on virtio-blk.
 
 snap=$work/snapshot
 
-# An initrd that sets the card up before the agent is started: no host could ask it to otherwise.
+# An initrd that configures the card before the agent starts, because no host can request it
+# otherwise.
 make_initrd()
 {
 	local tree=$snap/tree built modules=()
@@ -43,7 +45,8 @@ free_port()
 	done
 }
 
-# start NAME OPTION...: QEMU in the background; $vm is its pid, $address the agent's
+# start NAME OPTION...: starts QEMU in the background; sets $vm to its pid and $address to the
+# agent's address
 start()
 {
 	local name=$1 port
@@ -68,10 +71,10 @@ end_vm()
 	vm=
 }
 
-# ask METHOD JSON: one call of the agent
+# ask METHOD JSON: makes one call to the agent
 ask() { timeout 60 "$OUT/tatamictl" rpc --compact --timeout 40 "$address" "$@"; }
 
-# answers: within a minute, and as long as QEMU lives
+# answers: the agent answers within a minute while QEMU runs
 answers()
 {
 	local i
@@ -85,7 +88,7 @@ answers()
 	return 1
 }
 
-# in_guest COMMAND: what it prints in the container
+# in_guest COMMAND: prints the output of COMMAND in the container
 in_guest()
 {
 	local id=x$RANDOM$RANDOM part
@@ -117,18 +120,19 @@ saved()
 	end_vm
 }
 
-# restored NAME ADDRESS: the same disk as it was; the host asks for what must be new
+# restored NAME ADDRESS: restores the VM with the saved disk; the host then requests everything that
+# must change
 restored()
 {
 	local i
 	cp "$snap/first.ext4" "$snap/$1.ext4"
 	start "$1" -incoming "exec:cat $snap/state" || return 1
 	within 40 qmp_says query-status '"paused"' || return 1
-	# so long that a clock which only went on is wrong
+	# long enough to notice a clock that merely continued
 	while test $(($(date +%s) - saved_at)) -lt 8; do sleep 0.2; done
 	"$work/bin/qmp" "$qmp" '{"execute":"cont"}' && answers || return 1
 	i=$(in_guest 'date +%s') && test $(($(date +%s) - i)) -ge 5 || { echo "the clock is right already: $i"; return 1; }
-	# two of one snapshot differ before anybody has asked for that: the kernel was told by vmgenid
+	# Copies of one snapshot differ before any request: the kernel was notified by vmgenid.
 	in_guest 'head -c 16 /dev/urandom | md5sum' >"$snap/$1.random" || return 1
 	ask SetGuestDateTime "{\"Sec\":$(date +%s),\"Usec\":0}" && ask ReseedRandomDev "{\"data\":\"$(head -c 64 /dev/urandom | base64 -w 0)\"}" &&
 		ask UpdateInterface "{\"interface\":{\"device\":\"eth0\",\"name\":\"eth0\",\"hwAddr\":\"02:00:00:00:00:01\",\"mtu\":1400,\"type\":\"veth\",

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 # shellcheck shell=bash disable=SC2046
 # once: distro
-# systemd as PID 1 on a read-only disk, the agent as its service, with the kernel command line that Kata uses.
+# systemd as PID 1 on a read-only disk, with the agent as its service and the kernel command line
+# used by Kata.
 
 kata_parameters='tsc=reliable no_timer_check rcupdate.rcu_expedited=1 i8042.direct=1 i8042.dumbkbd=1 i8042.nopnp=1 i8042.noaux=1'
 kata_parameters="$kata_parameters noreplace-smp reboot=k cryptomgr.notests net.ifnames=0 pci=lastbus=0 quiet panic=1 nr_cpus=1"

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 # only on: ours
 # shellcheck shell=bash
-# Spans of calls: the agent connects to port 10240 of the host and sends each as eight bytes of length and JSON.
+# Spans of calls: the agent connects to port 10240 of the host and sends each span as an eight-byte
+# length and JSON.
 
-# What the collector has got so far, a span a line.
+# Prints the spans collected so far, one per line.
 spans() { tr -cd '\40-\176' <"$work/spans" | sed 's/{"traceId"/\n&/g'; }
 
 has_span() { spans | grep -q "$1"; }
@@ -14,7 +15,7 @@ collected()
 	return 1
 }
 
-# The collector is there before the first call that it shall hear of.
+# The collector runs before the first call that is traced.
 collect()
 {
 	case $address in
@@ -24,7 +25,7 @@ collect()
 	collector=$!
 }
 
-# A connection that was refused is tried again only every five seconds.
+# A refused connection is retried only every five seconds.
 heard() { local i; for i in $(seq 8); do rpc Version '{}' >/dev/null; sleep 1; grep -qs Version "$work/spans" && return 0; done; return 1; }
 failed() { ! rpc RemoveContainer '{"container_id":"nobody"}' 2>/dev/null && collected '"name":"grpc.AgentService/RemoveContainer".*"message":"INVALID_ARGUMENT"'; }
 length() { test "$(head -c 8 "$work/spans" | od -An -tx1 | tr -d ' \n' | cut -c1-12)" = 000000000000; }

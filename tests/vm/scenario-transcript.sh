@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 # only on: ours
 # shellcheck shell=bash
-# The calls that the two runtimes make in a pod's whole life (tests/transcript), to an agent in a VM that has been asked
-# for nothing yet; with all that they compare.
+# The calls of both runtimes in a pod's whole life (tests/transcript), made to an agent in a freshly
+# booted VM, with all their comparisons.
 
 share=$work/transcript
 
-# root ID...: root file systems in the share, where the runtime has them
+# root ID...: creates root file systems in the share, where the runtime puts them
 make_roots()
 {
 	local id
@@ -19,7 +19,7 @@ replay() { timeout -k 5 150 "$BUILD/asan/tests/transcript/replay" "$address" "te
 
 bare() { boot "$1" --no-container --nic --attach "virtio-fs:$share"; }
 
-# Both runtimes give up a VM whose connection breaks: it must end by itself after DestroySandbox.
+# Both runtimes abandon a VM whose connection breaks: it must end by itself after DestroySandbox.
 ends()
 {
 	within 10 test ! -S "$vmdir/qmp.sock" && return 0

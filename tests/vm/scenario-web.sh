@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 # shellcheck shell=bash disable=SC2046
 # once: ours
-# A Debian userland on a virtio-blk disk serves a page with nginx; the page is fetched beside it, in the VM.
+# A Debian userland on a virtio-blk disk serves a page with nginx, which is fetched next to it in
+# the VM.
 
 make_web()
 {
@@ -12,7 +13,7 @@ make_web()
 
 fetched()
 {
-	# nginx may still be starting: curl is what waits
+	# nginx may still be starting: curl retries.
 	ctl exec web -- curl -sS --retry 30 --retry-delay 1 --retry-connrefused http://127.0.0.1/
 }
 
