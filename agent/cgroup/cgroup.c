@@ -40,8 +40,8 @@ cgroup_is_populated(int root_fd, const char *path)
 	return fd >= 0 && dir_is_populated(fd);
 }
 
-/* Enables each of `controllers` (separated by blanks) for the children of dir, one per write:
- * one that dir lacks or may not enable does not affect the others. */
+/* Enables each of `controllers` (separated by blanks) for the children of dir, one per write: one
+ * that dir lacks or may not enable does not affect the others. */
 static void
 enable_controllers(int dir, const char *controllers)
 {

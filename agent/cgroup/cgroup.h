@@ -21,19 +21,18 @@ int cgroup_open(int root_fd, const char *path);
 /* Returns whether the cgroup exists and has processes in it or below. */
 bool cgroup_is_populated(int root_fd, const char *path);
 
-/* Makes a cgroup and its parents, and enables every controller of the root that its ancestors
- * pass on. Returns a descriptor of the directory (O_RDONLY), fit for CLONE_INTO_CGROUP, or -1
- * and sets err. An existing cgroup is reused if it is empty, and is ALREADY_EXISTS if it has
- * processes. */
+/* Makes a cgroup and its parents, and enables every controller of the root that its ancestors pass
+ * on. Returns a descriptor of the directory (O_RDONLY), fit for CLONE_INTO_CGROUP, or -1 and sets
+ * err. An existing cgroup is reused if it is empty, and is ALREADY_EXISTS if it has processes. */
 int cgroup_create(int root_fd, const char *path, struct error *err);
 
 /* Sends SIGKILL to all processes in the cgroup and below, without waiting. Returns 0, or -1 and
  * errno (ENOENT: no such cgroup). A single write: may be called on the loop. */
 int cgroup_kill(int root_fd, const char *path);
 
-/* Kills all processes in the cgroup, waits until it is empty, and removes it with everything
- * below and its empty parents (never the first component). Returns 0, also if the cgroup does
- * not exist, or -1 and sets err: DEADLINE_EXCEEDED after timeout_ms, naming a remaining process. */
+/* Kills all processes in the cgroup, waits until it is empty, and removes it with everything below
+ * and its empty parents (never the first component). Returns 0, also if the cgroup does not exist,
+ * or -1 and sets err: DEADLINE_EXCEEDED after timeout_ms, naming a remaining process. */
 int cgroup_remove(int root_fd, const char *path, int timeout_ms, struct error *err);
 
 /* The step of making a cgroup: `name` is its path below the cgroup root `fd`. Undone by

@@ -44,8 +44,8 @@ static const struct device_rule always[] = {
 	NUMBER(BPF_DEVCG_DEV_CHAR, 10, 200),
 };
 
-/* Returns the set of device types that a letter stands for. It is empty for an unknown letter
- * and for "p": a rule for FIFOs has no effect. */
+/* Returns the set of device types that a letter stands for. It is empty for an unknown letter and
+ * for "p": a rule for FIFOs has no effect. */
 static uint8_t
 types_of(const char *type)
 {
@@ -114,8 +114,8 @@ device_rules_add(struct device_rules *out, const struct device_rule *rule)
 	out->list[out->n++] = *rule;
 }
 
-/* Adds a rule of a spec. A missing number is 0 on the wire, so a rule for all types and 0:0
- * matches all numbers. */
+/* Adds a rule of a spec. A missing number is 0 on the wire, so a rule for all types and 0:0 matches
+ * all numbers. */
 static void
 add_rule(struct device_rules *out, const Grpc__LinuxDeviceCgroup *r, bool any_disk)
 {
@@ -144,8 +144,8 @@ add_rule(struct device_rules *out, const Grpc__LinuxDeviceCgroup *r, bool any_di
 		device_rules_add(out, &rule);
 }
 
-/* Adds a rule for a device of a spec. Runtimes that clear the rules still expect the devices to
- * be usable. */
+/* Adds a rule for a device of a spec. Runtimes that clear the rules still expect the devices to be
+ * usable. */
 static void
 add_device(struct device_rules *out, const Grpc__LinuxDevice *d)
 {

@@ -46,8 +46,8 @@ int device_rules_validate(Grpc__LinuxDeviceCgroup *const *rules, size_t n, struc
  * (default devices, terminals, mknod of any device). If the spec has no rules, the devices of
  * linux.devices are allowed instead. Unless any_disk is set, a rule that allows block devices of
  * any major allows mknod only: otherwise it would open the guest's own disks and those of other
- * containers. rules and devices must be valid. The caller frees out->list. Returns 0, or
- * -1 and sets err. */
+ * containers. rules and devices must be valid. The caller frees out->list. Returns 0, or -1 and
+ * sets err. */
 int device_rules_make(Grpc__LinuxDeviceCgroup *const *rules, size_t n,
 		      Grpc__LinuxDevice *const *devices, size_t n_devices, bool any_disk,
 		      struct device_rules *out, struct error *err);
@@ -55,6 +55,6 @@ int device_rules_make(Grpc__LinuxDeviceCgroup *const *rules, size_t n,
 /* The most instructions that n rules need. */
 #define DEVICE_PROGRAM_MAX(n) (8 * (n) + 8)
 
-/* Writes the program, which must have room for DEVICE_PROGRAM_MAX(rules->n) instructions.
- * Returns its length. */
+/* Writes the program, which must have room for DEVICE_PROGRAM_MAX(rules->n) instructions. Returns
+ * its length. */
 size_t device_program_make(const struct device_rules *rules, struct bpf_insn *program);

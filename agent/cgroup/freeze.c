@@ -15,8 +15,8 @@
 #include "lib/deadline.h"
 #include "lib/io.h"
 
-/* Waits until cgroup.events reports the state; the kernel signals changes by POLLPRI. Returns 0,
- * or -1 and errno (ETIME if it timed out). */
+/* Waits until cgroup.events reports the state; the kernel signals changes by POLLPRI. Returns 0, or
+ * -1 and errno (ETIME if it timed out). */
 static int
 freeze_wait_for(int events, bool frozen, int timeout_ms)
 {

@@ -5,9 +5,8 @@
 
 #include "lib/error.h"
 
-/* Freezes all processes in and below the cgroup, and waits until they have stopped or exited.
- * After timeout_ms it thaws them and fails with DEADLINE_EXCEEDED. Returns 0, or -1 and sets
- * err. */
+/* Freezes all processes in and below the cgroup, and waits until they have stopped or exited. After
+ * timeout_ms it thaws them and fails with DEADLINE_EXCEEDED. Returns 0, or -1 and sets err. */
 int cgroup_freeze(int root_fd, const char *path, int timeout_ms, struct error *err);
 
 /* Thaws the processes, and waits until they run. Returns 0, or -1 and sets err. */

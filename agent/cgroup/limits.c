@@ -193,8 +193,8 @@ plan_hugepages(struct plan *p, const Grpc__LinuxHugepageLimit *h)
 	return settings_add(&p->settings, SETTING_LOOSENS, field, file, p->err, "%s", value);
 }
 
-/* Adds a write of a weight: to io.bfq.weight if the BFQ scheduler has it, else to io.weight of
- * the cost model. */
+/* Adds a write of a weight: to io.bfq.weight if the BFQ scheduler has it, else to io.weight of the
+ * cost model. */
 static int
 plan_io_weight(struct plan *p, const char *field, const char *whose, uint32_t weight)
 {
@@ -207,8 +207,8 @@ plan_io_weight(struct plan *p, const char *field, const char *whose, uint32_t we
 			    whose, cgroup_io_weight(weight));
 }
 
-/* Enables the cost model for a disk, which is off by default (cgroup-v2.rst, IO Cost): without
- * it the kernel refuses a weight for the disk. */
+/* Enables the cost model for a disk, which is off by default (cgroup-v2.rst, IO Cost): without it
+ * the kernel refuses a weight for the disk. */
 static void
 enable_cost_model(const struct plan *p, const char *whose)
 {

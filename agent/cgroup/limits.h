@@ -21,10 +21,10 @@
  * blocks. */
 int cgroup_limits_validate(const Grpc__LinuxResources *resources, bool update, struct error *err);
 
-/* Writes the limits of a new container to the cgroup that fd is open on. root_fd is the root of
- * the hierarchy, where the cost model is enabled for disks with a weight. resources may be NULL.
- * Returns 0, or -1 and sets err: FAILED_PRECONDITION naming the controller if that is missing
- * and the value is not "unlimited". Worker side: may block. */
+/* Writes the limits of a new container to the cgroup that fd is open on. root_fd is the root of the
+ * hierarchy, where the cost model is enabled for disks with a weight. resources may be NULL.
+ * Returns 0, or -1 and sets err: FAILED_PRECONDITION naming the controller if that is missing and
+ * the value is not "unlimited". Worker side: may block. */
 int cgroup_limits_apply(int fd, int root_fd, const Grpc__LinuxResources *resources,
 			struct error *err);
 
@@ -33,16 +33,16 @@ int cgroup_limits_apply(int fd, int root_fd, const Grpc__LinuxResources *resourc
 int cgroup_limits_update(int fd, int root_fd, const Grpc__LinuxResources *resources,
 			 struct error *err);
 
-/* Converts cpu.shares (2..262144, clamped) to cpu.weight (1..10000): ceil(10^((l^2 + 125 l)/612
- * - 7/34)) with l = log2(shares). That maps the default to the default (1024 to 100), as runc
- * does since 1.3.2 and 1.4. */
+/* Converts cpu.shares (2..262144, clamped) to cpu.weight (1..10000): ceil(10^((l^2 + 125 l)/612 -
+ * 7/34)) with l = log2(shares). That maps the default to the default (1024 to 100), as runc does
+ * since 1.3.2 and 1.4. */
 uint64_t cgroup_cpu_weight(uint64_t shares);
 
 /* Makes the value of cpu.max, "<quota|max> <period>". Returns false if neither is given. */
 bool cgroup_cpu_max(int64_t quota, uint64_t period, char out[CGROUP_VALUE_MAX]);
 
-/* Makes the value of memory.swap.max from memory+swap and memory, as cgroup v1 counts them.
- * Returns 1, 0 if it is not given, or -1 and INVALID_ARGUMENT. */
+/* Makes the value of memory.swap.max from memory+swap and memory, as cgroup v1 counts them. Returns
+ * 1, 0 if it is not given, or -1 and INVALID_ARGUMENT. */
 int cgroup_swap_max(int64_t memory_and_swap, int64_t memory, char out[CGROUP_VALUE_MAX],
 		    struct error *err);
 

@@ -23,20 +23,19 @@ struct pressure_choice {
 	uint64_t own;
 };
 
-/* Chooses the largest of n cgroups, given by path; one without a limit of its own is preferred
- * if it is large. Returns 1 and sets *out, 0 if reclaiming memory is enough or no cgroup is
- * large, or -1 and errno if the cgroup `pods` cannot be read. */
+/* Chooses the largest of n cgroups, given by path; one without a limit of its own is preferred if
+ * it is large. Returns 1 and sets *out, 0 if reclaiming memory is enough or no cgroup is large, or
+ * -1 and errno if the cgroup `pods` cannot be read. */
 int pressure_choose(int root, const char *const *paths, size_t n, struct pressure_choice *out);
 
 /* Writes memory.max; UINT64_MAX: no limit. Returns 0, or -1 and errno. */
 int pressure_set_limit(int root, const char *path, uint64_t limit);
 
-/* Returns whether the cgroup that was limited to `limit` may have its own limit again: it uses
- * less than half of it, or
- * *mine is false. *mine is set to whether memory.max is still `limit`, and not one that was set
- * later. */
+/* Returns whether the cgroup that was limited to `limit` may have its own limit again: it uses less
+ * than half of it, or *mine is false. *mine is set to whether memory.max is still `limit`, and not
+ * one that was set later. */
 bool pressure_is_over(int root, const char *path, uint64_t limit, bool *mine);
 
-/* Reads from a descriptor of pods/memory.events.local how often the pods have reached
- * memory.high or memory.max. Returns 0, or -1 and errno. May be called on the loop. */
+/* Reads from a descriptor of pods/memory.events.local how often the pods have reached memory.high
+ * or memory.max. Returns 0, or -1 and errno. May be called on the loop. */
 int pressure_events(int fd, uint64_t *n);

@@ -134,9 +134,9 @@ cgroup_kill(int root_fd, const char *path)
 	return fd < 0 ? -1 : kill_dir(fd);
 }
 
-/* Waits until no process is left in and below dir. The kernel signals changes of cgroup.events
- * by POLLPRI. Failed reads are repeated. Returns 0, or -1 and errno: ETIMEDOUT, or that of the
- * last read. */
+/* Waits until no process is left in and below dir. The kernel signals changes of cgroup.events by
+ * POLLPRI. Failed reads are repeated. Returns 0, or -1 and errno: ETIMEDOUT, or that of the last
+ * read. */
 static int
 wait_empty(int dir, uint64_t deadline_ns)
 {
@@ -220,9 +220,9 @@ cgroup_remove(int root_fd, const char *path, int timeout_ms, struct error *err)
 	uint64_t deadline_ns = deadline_of_timeout(timeout_ms);
 	struct error failed;
 
-	/* rmdir fails with EBUSY until the kernel has released the last process, for which there
-	 * is no event. Other failures, such as ENOMEM or EMFILE, are retried as well, since
-	 * nothing else removes the cgroup later. */
+	/* rmdir fails with EBUSY until the kernel has released the last process, for which there is
+	 * no event. Other failures, such as ENOMEM or EMFILE, are retried as well, since nothing
+	 * else removes the cgroup later. */
 	for (;;) {
 		failed = ERROR_INIT;
 		if (remove_once(root_fd, path, deadline_ns, &failed) == 0)

@@ -78,8 +78,8 @@ save_former(struct cgroup_setting *set, int fd, struct error *err)
 	/* a file that does not exist or cannot be read is not restored either */
 	if (read_text_at(fd, set->file, text, FORMER_MAX) < 0)
 		return 0;
-	/* a cpuset with processes cannot be set to "" again (validate_change() in Linux):
-	 * restore the effective one */
+	/* a cpuset with processes cannot be set to "" again (validate_change() in Linux): restore
+	 * the effective one */
 	if (strncmp(set->file, "cpuset.", 7) == 0 && !*text) {
 		(void)snprintf(file, sizeof(file), "%s.effective", set->file);
 		if (read_text_at(fd, file, text, FORMER_MAX) < 0)
@@ -89,8 +89,8 @@ save_former(struct cgroup_setting *set, int fd, struct error *err)
 	return set->former ? 0 : error_nomem(err, "saving limits");
 }
 
-/* Restores the line of one device in a file with a line per device. If there was none, writes
- * the line that removes it. */
+/* Restores the line of one device in a file with a line per device. If there was none, writes the
+ * line that removes it. */
 static void
 restore_line(const struct cgroup_setting *set, int fd)
 {

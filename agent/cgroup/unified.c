@@ -114,8 +114,8 @@ add_lines(struct cgroup_settings *s, const char *file, const char *value, struct
 	return 0;
 }
 
-/* Adds the writes of the annotations that name one file of the table, or, if name is NULL, a
- * huge page limit. */
+/* Adds the writes of the annotations that name one file of the table, or, if name is NULL, a huge
+ * page limit. */
 static int
 add_file(struct cgroup_settings *s, const Grpc__Spec *spec, const char *name, struct error *err)
 {

@@ -15,6 +15,6 @@
  * Returns 0, or -1 and INVALID_ARGUMENT. Never blocks. */
 int unified_validate(const Grpc__Spec *spec, struct error *err);
 
-/* Writes the values to the cgroup that fd is open on, overriding other limits. Returns 0, or -1
- * and sets err. Worker side: may block. */
+/* Writes the values to the cgroup that fd is open on, overriding other limits. Returns 0, or -1 and
+ * sets err. Worker side: may block. */
 int unified_apply(int fd, const Grpc__Spec *spec, struct error *err);

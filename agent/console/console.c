@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Sources of debug console sessions: connections over vsock, up to CONSOLE_SESSIONS_MAX at a
- * time, or the guest's own console, one session after the other. */
+/* Sources of debug console sessions: connections over vsock, up to CONSOLE_SESSIONS_MAX at a time,
+ * or the guest's own console, one session after the other. */
 #include "agent/console/console.h"
 
 #include <errno.h>
@@ -64,8 +64,8 @@ console_listen(struct console *console, struct error *err)
 
 /* ---- the guest's own console ---- */
 
-/* Starts a session on a copy of the descriptor. The console itself is not read until that
- * session has ended. */
+/* Starts a session on a copy of the descriptor. The console itself is not read until that session
+ * has ended. */
 static int
 serial_start(struct console *console, struct error *err)
 {

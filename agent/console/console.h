@@ -2,8 +2,8 @@
 /*
  * The debug console: shells in the guest for connections from the host, or one shell on the guest's
  * own console. It exists only if agent.debug_console is set, and not at all in a build with
- * -Ddebug_console=false. agent/agent_main.c connects it. A shell is a child of init like every other
- * process; the loop relays its bytes and never blocks.
+ * -Ddebug_console=false. agent/agent_main.c connects it. A shell is a child of init like every
+ * other process; the loop relays its bytes and never blocks.
  */
 #pragma once
 
@@ -28,8 +28,8 @@ struct console_spec {
 	const char *address;
 };
 
-/* Starts to listen, or starts a session on /dev/console. Returns NULL and sets err if that
- * fails. spec and its address are copied or used during the call only. */
+/* Starts to listen, or starts a session on /dev/console. Returns NULL and sets err if that fails.
+ * spec and its address are copied or used during the call only. */
 struct console *console_new(const struct console_spec *spec, struct error *err);
 
 /* Hangs up all sessions and frees the console. Must be called before jobs_free(). NULL is

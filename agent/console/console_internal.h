@@ -45,6 +45,6 @@ void console_session_gone(struct console *console);
 /* worker_send(): carries the master of the shell's terminal */
 #define SHELL_MSG_TTY 1
 
-/* Starts a shell on a terminal of its own (job_work_fn; arg is the struct roots). Worker side:
- * may block. */
+/* Starts a shell on a terminal of its own (job_work_fn; arg is the struct roots). Worker side: may
+ * block. */
 int shell_work(struct worker *w, void *arg, struct error *err);

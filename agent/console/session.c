@@ -156,8 +156,8 @@ type_eof(void *data)
 		session_update(s);
 }
 
-/* Passes the end of the input on to the terminal as ^D. Returns false if the peer no longer
- * reads either. */
+/* Passes the end of the input on to the terminal as ^D. Returns false if the peer no longer reads
+ * either. */
 static bool
 end_input(struct session *s)
 {

@@ -29,8 +29,8 @@ static const struct {
 };
 
 #define ENVIRONMENT_MAX 32
-/* The agent's own variables are passed on, so that `tatami --print-config` in the shell prints
- * the same. */
+/* The agent's own variables are passed on, so that `tatami --print-config` in the shell prints the
+ * same. */
 #define AGENTS_OWN "KATA_AGENT_"
 
 static const char *const environment[] = {

@@ -90,8 +90,8 @@ window_filter(struct window *w, const char *in, size_t n, char *out, struct wins
 			break;
 		}
 	}
-	/* A prefix as short as the escape key's own byte is passed on at once: it is more likely
-	 * a key. */
+	/* A prefix as short as the escape key's own byte is passed on at once: it is more likely a
+	 * key. */
 	if (w->n < N_BEGIN) {
 		memcpy(out + done, w->held, w->n);
 		done += w->n;

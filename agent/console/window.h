@@ -20,8 +20,8 @@ struct window {
 	size_t n;
 };
 
-/* Copies n bytes of input to out (room for n + WINDOW_HELD), without the reports in it, and
- * returns the number of bytes copied. If there was a report, sets *found to true and *size to
- * the size in the last one. */
+/* Copies n bytes of input to out (room for n + WINDOW_HELD), without the reports in it, and returns
+ * the number of bytes copied. If there was a report, sets *found to true and *size to the size in
+ * the last one. */
 size_t window_filter(struct window *w, const char *in, size_t n, char *out, struct winsize *size,
 		     bool *found);

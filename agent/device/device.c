@@ -232,8 +232,8 @@ device_unlisten(struct device_listener *l)
 		list_remove(&l->node);
 }
 
-/* Calls all listeners. A listener may remove itself and others and add new ones, so those that
- * were called are moved to a second list. */
+/* Calls all listeners. A listener may remove itself and others and add new ones, so those that were
+ * called are moved to a second list. */
 static void
 call_listeners(struct device_watch *w, const struct device_event *event)
 {
@@ -300,8 +300,8 @@ drain_events(struct device_watch *w)
 		}
 		if (n == 0)
 			return added;
-		/* The kernel sends from port 0; any process in the network namespace may send
-		 * here, too. */
+		/* The kernel sends from port 0; any process in the network namespace may send here,
+		 * too. */
 		if (from_len < sizeof(from) || from.nl_pid != 0)
 			continue;
 		text[n] = '\0';

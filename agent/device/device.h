@@ -18,9 +18,9 @@ struct device_watch;
 /* Size of the longest "/dev/<name>", including its NUL. */
 #define DEVICE_NODE_MAX 64
 
-/* Opens the kernel's uevent socket (netlink(7), NETLINK_KOBJECT_UEVENT). If that fails, a
- * warning is logged and devices that exist already are still found. timeout_ms limits each wait.
- * loop and roots must outlive the watch. Returns NULL and sets err if memory or the loop fails. */
+/* Opens the kernel's uevent socket (netlink(7), NETLINK_KOBJECT_UEVENT). If that fails, a warning
+ * is logged and devices that exist already are still found. timeout_ms limits each wait. loop and
+ * roots must outlive the watch. Returns NULL and sets err if memory or the loop fails. */
 struct device_watch *device_watch_new(struct loop *loop, const struct roots *roots,
 				      uint64_t timeout_ms, struct error *err);
 /* Frees the watch and its waits without calling their callbacks. NULL is allowed. */
@@ -30,10 +30,10 @@ void device_watch_free(struct device_watch *w);
  * out). */
 typedef void device_found_fn(const struct error *err, const char *node, void *data);
 
-/* Looks for a block device and waits for it if it does not exist yet. location is the PCI path
- * of a virtio-blk device, or "/dev/<name>". found is called once, never before this returns, and
- * not after pending_cancel(). Returns NULL and sets err if location is malformed
- * (INVALID_ARGUMENT) or memory runs out. */
+/* Looks for a block device and waits for it if it does not exist yet. location is the PCI path of a
+ * virtio-blk device, or "/dev/<name>". found is called once, never before this returns, and not
+ * after pending_cancel(). Returns NULL and sets err if location is malformed (INVALID_ARGUMENT) or
+ * memory runs out. */
 struct pending *device_find_block(struct device_watch *w, const char *location,
 				  device_found_fn *found, void *data, struct error *err);
 
@@ -48,9 +48,9 @@ struct device_event {
 };
 typedef void device_event_fn(const struct device_event *event, void *data);
 
-/* Splits a message of the kernel in place: "action@path", then NUL-terminated "KEY=value"
- * strings (lib/kobject_uevent.c in Linux). A NUL must follow the n bytes of text. The event
- * points into text. */
+/* Splits a message of the kernel in place: "action@path", then NUL-terminated "KEY=value" strings
+ * (lib/kobject_uevent.c in Linux). A NUL must follow the n bytes of text. The event points into
+ * text. */
 void device_event_parse(char *text, size_t n, struct device_event *event);
 
 /* Memory of the listener's owner, which calls device_unlisten() before it frees it. */
@@ -60,8 +60,8 @@ struct device_listener {
 	void *data;
 };
 
-/* Calls fn for every event from now on. fn may remove its own and other listeners. Does nothing
- * if w is NULL. */
+/* Calls fn for every event from now on. fn may remove its own and other listeners. Does nothing if
+ * w is NULL. */
 void device_listen(struct device_watch *w, struct device_listener *l, device_event_fn *fn,
 		   void *data);
 

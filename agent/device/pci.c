@@ -75,8 +75,8 @@ pci_path_parse(const char *text, struct pci_path *out, struct error *err)
 	return 0;
 }
 
-/* Finds the bus behind a bridge ("0000:01"). Returns 0 if there is one, 1 if there is none yet,
- * -1 if there are more. */
+/* Finds the bus behind a bridge ("0000:01"). Returns 0 if there is one, 1 if there is none yet, -1
+ * if there are more. */
 static int
 bus_behind(int sysfd, const char *bridge, char bus[16])
 {

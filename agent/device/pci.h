@@ -19,8 +19,8 @@ struct pci_path {
 	} hops[PCI_PATH_DEPTH];
 };
 
-/* Parses a PCI path; slots and functions are hexadecimal, from the root bus to the device.
- * Returns 0, or -1 and INVALID_ARGUMENT. */
+/* Parses a PCI path; slots and functions are hexadecimal, from the root bus to the device. Returns
+ * 0, or -1 and INVALID_ARGUMENT. */
 int pci_path_parse(const char *text, struct pci_path *out, struct error *err);
 
 /* Finds the device's directory, relative to sysfs. Returns 0 and fills out, 1 if the device does

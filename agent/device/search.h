@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Searches for several block devices at once. A search ends when all are found, or with the
- * first failure. Loop side: never blocks. */
+/* Searches for several block devices at once. A search ends when all are found, or with the first
+ * failure. Loop side: never blocks. */
 #pragma once
 
 #include <stddef.h>
@@ -12,8 +12,8 @@ struct device_search;
 /* Receives ERROR_OK, or the reason why one of the devices was not found. */
 typedef void device_search_fn(const struct error *err, void *data);
 
-/* Looks for n > 0 devices, each as device_find_block() does. done is called once, never before
- * this returns. Returns NULL and sets err if a location is malformed or memory runs out. */
+/* Looks for n > 0 devices, each as device_find_block() does. done is called once, never before this
+ * returns. Returns NULL and sets err if a location is malformed or memory runs out. */
 struct device_search *device_search_start(struct device_watch *w, const char *const *locations,
 					  size_t n, device_search_fn *done, void *data,
 					  struct error *err);

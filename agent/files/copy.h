@@ -45,8 +45,8 @@ struct copy_part {
 
 typedef void copy_done_fn(const struct error *err, void *data);
 
-/* Makes the table of copies. Only roots->run and roots->proc are used. All arguments must
- * outlive the table. Returns NULL and sets err if memory runs out. */
+/* Makes the table of copies. Only roots->run and roots->proc are used. All arguments must outlive
+ * the table. Returns NULL and sets err if memory runs out. */
 struct copies *copies_new(struct loop *loop, struct jobs *jobs, const struct roots *roots,
 			  struct error *err);
 

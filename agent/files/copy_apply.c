@@ -130,8 +130,8 @@ open_parent(struct site *s, struct error *err)
 	return s->parent < 0 ? -1 : 0;
 }
 
-/* Removes the parents that were made for this copy, innermost first, as long as they are empty.
- * If making them failed, the innermost ones may be missing. */
+/* Removes the parents that were made for this copy, innermost first, as long as they are empty. If
+ * making them failed, the innermost ones may be missing. */
 static void
 remove_parents(struct site *s)
 {
@@ -170,8 +170,8 @@ remove_temp(const struct site *s)
 	return unlinkat(s->parent, s->order->temp, AT_REMOVEDIR);
 }
 
-/* Fails if something is mounted on or below the directory that is to be replaced: it could not
- * be removed. */
+/* Fails if something is mounted on or below the directory that is to be replaced: it could not be
+ * removed. */
 static int
 refuse_mounts(const struct site *s, struct error *err)
 {
@@ -281,8 +281,8 @@ replace_by_dir(struct site *s, struct error *err)
 	return set_owner_and_mode(fd, s->order, err) < 0 ? -1 : put_in_place(s, true, err);
 }
 
-/* Makes a directory, or sets owner and mode of an existing one, whose entries stay. Another
- * worker may make it at the same time as the parent of its own target. */
+/* Makes a directory, or sets owner and mode of an existing one, whose entries stay. Another worker
+ * may make it at the same time as the parent of its own target. */
 static int
 make_dir(struct site *s, struct error *err)
 {
@@ -337,8 +337,8 @@ begin_temp(struct site *s, struct error *err)
 	return steal_fd(&fd);
 }
 
-/* Opens the temporary file of the first part. Device and inode are compared, since a container
- * may have replaced it. */
+/* Opens the temporary file of the first part. Device and inode are compared, since a container may
+ * have replaced it. */
 static int
 open_temp(struct site *s, struct error *err)
 {
@@ -413,8 +413,8 @@ copy_apply_place(struct site *s, const uint8_t *data, struct error *err)
 	return error_set(err, ERROR_INTERNAL, "unknown order %d", (int)o->act);
 }
 
-/* Returns whether the parent was removed after it was opened here: by another order that had
- * made it, and failed. */
+/* Returns whether the parent was removed after it was opened here: by another order that had made
+ * it, and failed. */
 static bool
 parent_was_removed(const struct site *s)
 {

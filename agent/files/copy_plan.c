@@ -44,8 +44,8 @@ check_type(const struct copy_part *p, struct error *err)
 	}
 }
 
-/* Copies the path below the shared directory, with "//" as "/" and without a directory's
- * trailing "/". */
+/* Copies the path below the shared directory, with "//" as "/" and without a directory's trailing
+ * "/". */
 static int
 copy_path(const struct copy_part *p, char out[PATH_MAX], struct error *err)
 {

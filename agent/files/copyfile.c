@@ -118,8 +118,8 @@ end_part(struct target *t, const struct error *err)
 static void on_worker_gone(struct copy_worker *worker, void *data);
 static void on_result(struct copy_worker *worker, const struct copy_result *result, void *data);
 
-/* Returns an idle worker, or a new one. Returns NULL without an error if all are busy, or NULL
- * and sets err. */
+/* Returns an idle worker, or a new one. Returns NULL without an error if all are busy, or NULL and
+ * sets err. */
 static struct copy_worker *
 idle_worker(struct copies *c, struct error *err)
 {
@@ -181,8 +181,8 @@ has_work(struct copies *c, struct target *t)
 	return false;
 }
 
-/* Assigns the target's next order to a worker. Returns false if all workers are busy. May call
- * done of a part. */
+/* Assigns the target's next order to a worker. Returns false if all workers are busy. May call done
+ * of a part. */
 static bool
 work_on(struct copies *c, struct target *t)
 {
@@ -304,8 +304,8 @@ on_sweep(void *data)
 	loop_post(c->loop, &c->work);
 }
 
-/* Updates the target after an order: complete, still unfinished, or failed with something left
- * to remove. */
+/* Updates the target after an order: complete, still unfinished, or failed with something left to
+ * remove. */
 static void
 copyfile_take_result(struct copies *c, struct target *t, const struct copy_result *r, bool is_write)
 {

@@ -56,8 +56,8 @@ struct copy_result {
 
 /* ---- copy_apply.c ---- */
 
-/* Executes one order; run and proc are as in struct roots. Errors are in the result. Worker
- * side: may block. */
+/* Executes one order; run and proc are as in struct roots. Errors are in the result. Worker side:
+ * may block. */
 void copy_apply(int run, int proc, const struct copy_order *order, const uint8_t *data,
 		struct copy_result *result);
 
@@ -69,8 +69,8 @@ struct copy_worker;
 typedef void copy_worker_done_fn(struct copy_worker *worker, const struct copy_result *result,
 				 void *data);
 
-/* Called when the worker has exited: after being idle, or, after done reported the failure,
- * during an order. */
+/* Called when the worker has exited: after being idle, or, after done reported the failure, during
+ * an order. */
 typedef void copy_worker_gone_fn(struct copy_worker *worker, void *data);
 
 struct copy_worker_spec {
@@ -158,8 +158,8 @@ struct copy {
 	void *data;
 };
 
-/* Checks a part on its own, and fills in the path below the shared directory. Returns 0, or -1
- * and sets err. */
+/* Checks a part on its own, and fills in the path below the shared directory. Returns 0, or -1 and
+ * sets err. */
 int copy_check(const struct copy_part *p, char path[PATH_MAX], struct error *err);
 
 /* Makes the order for the target's first part. Returns 0, or -1 and sets err. */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* See clock.h. Called by agent/rpc for SetGuestDateTime, and by agent/guest/guest.c. */
+/* Setting the wall clock, and synchronising it with a PTP device. */
 #include "agent/guest/clock.h"
 
 #include <dirent.h>
@@ -21,11 +21,12 @@
 #define PERIOD_MS 60000
 #define SAMPLES   5
 #define NS        1000000000ll
-#define FINE_NS   1000 /* two readings of a clock are hardly nearer to each other */
-#define TIME_CONST \
-	4 /* of the kernel's loop: it takes about the period to get there (adjtimex(2)) */
+/* accuracy of a comparison; smaller offsets are not corrected */
+#define FINE_NS 1000
+/* time constant of the kernel's PLL: it corrects an offset within about one period (adjtimex(2)) */
+#define TIME_CONST 4
 
-/* linux/ptp_kvm and its like, by what they call themselves in /sys/class/ptp/<N>/clock_name. */
+/* Clocks of hypervisors (ptp_kvm and others), by their name in /sys/class/ptp/<N>/clock_name. */
 static const char *const hypervisors[] = { "KVM virtual PTP", "hyperv", "vmclock" };
 
 int
@@ -34,15 +35,15 @@ clock_set(int64_t sec, int64_t usec, struct error *err)
 	struct timespec was, t = { .tv_sec = (time_t)sec, .tv_nsec = (long)(usec * 1000) };
 
 	if (usec < 0 || usec > 999999 || sec < 0)
-		return error_set(err, ERROR_INVALID_ARGUMENT, "%lld s and %lld us is no time",
+		return error_set(err, ERROR_INVALID_ARGUMENT, "invalid time: %lld s and %lld us",
 				 (long long)sec, (long long)usec);
 	(void)clock_gettime(CLOCK_REALTIME, &was);
 	if (clock_settime(CLOCK_REALTIME, &t) < 0)
 		return error_sys_code(
 			err, errno == EINVAL ? ERROR_INVALID_ARGUMENT : ERROR_INTERNAL,
-			"set the clock to %lld.%06lld", (long long)sec, (long long)usec);
-	log_info("clock", "set by the host, from %lld.%06ld to %lld.%06lld", (long long)was.tv_sec,
-		 was.tv_nsec / 1000, (long long)sec, (long long)usec);
+			"failed to set the clock to %lld.%06lld", (long long)sec, (long long)usec);
+	log_info("clock", "clock set by the host from %lld.%06ld to %lld.%06lld",
+		 (long long)was.tv_sec, was.tv_nsec / 1000, (long long)sec, (long long)usec);
 	return 0;
 }
 
@@ -55,7 +56,7 @@ clock_action(int64_t offset_ns)
 }
 
 static bool
-is_hypervisors(int sys, const char *name)
+is_hypervisor_clock(int sys, const char *name)
 {
 	char path[96], text[64];
 
@@ -83,7 +84,7 @@ clock_find_ptp(int sys, char *name, uint32_t size)
 	}
 	while (!found && (e = readdir(dir)) != NULL)
 		found = e->d_name[0] != '.' && strlen(e->d_name) < size &&
-			is_hypervisors(sys, e->d_name);
+			is_hypervisor_clock(sys, e->d_name);
 	if (found)
 		(void)snprintf(name, size, "%s", e->d_name);
 	(void)closedir(dir);
@@ -106,18 +107,20 @@ clock_offset(const int64_t *readings, unsigned int n)
 	return offset;
 }
 
-/* ---- kept right ---- */
+/* ---- synchronisation ---- */
 
 struct clock_keeper {
 	struct loop *loop;
 	struct timer *timer;
-	int fd;      /* of the device */
-	bool failed; /* told once */
+	/* of the PTP device */
+	int fd;
+	/* the last attempt failed, which has been logged */
+	bool failed;
 };
 
-/* How far our clock is behind. */
+/* Measures by how many ns the guest's clock is behind. Returns 0, or -1 and errno. */
 static int
-compare(const struct clock_keeper *k, int64_t *offset)
+clock_compare(const struct clock_keeper *k, int64_t *offset)
 {
 	struct ptp_sys_offset samples = { .n_samples = SAMPLES };
 	int64_t readings[2 * SAMPLES + 1];
@@ -131,7 +134,7 @@ compare(const struct clock_keeper *k, int64_t *offset)
 }
 
 static int
-correct(int64_t offset)
+clock_correct(int64_t offset)
 {
 	struct timex t = { 0 };
 	int64_t sec = offset / NS;
@@ -146,13 +149,13 @@ correct(int64_t offset)
 		t.constant = TIME_CONST;
 		break;
 	case CLOCK_STEP:
-		/* the fraction is never negative (adjtimex(2)) */
+		/* the fraction must not be negative (adjtimex(2)) */
 		if (offset % NS < 0)
 			sec--;
 		t.modes = ADJ_SETOFFSET | ADJ_NANO;
 		t.time.tv_sec = (time_t)sec;
 		t.time.tv_usec = (suseconds_t)(offset - sec * NS);
-		log_info("clock", "moved by %lld ms, to the host's time",
+		log_info("clock", "clock stepped by %lld ms to the host's time",
 			 (long long)(offset / 1000000));
 		break;
 	}
@@ -167,15 +170,16 @@ on_time(void *data)
 	int64_t offset;
 
 	k->timer = NULL;
-	if (compare(k, &offset) == 0 && correct(offset) == 0) {
+	if (clock_compare(k, &offset) == 0 && clock_correct(offset) == 0) {
 		k->failed = false;
 	} else if (!k->failed) {
-		log_warn("clock", "compare with the host's: %s", strerror(errno));
+		log_warn("clock", "failed to synchronise with the host's clock: %s",
+			 strerror(errno));
 		k->failed = true;
 	}
 	k->timer = loop_timer(k->loop, PERIOD_MS, on_time, k, &err);
 	if (!k->timer)
-		log_warn("clock", "not kept right any more: %s", err.msg);
+		log_warn("clock", "clock synchronisation stopped: %s", err.msg);
 }
 
 struct clock_keeper *
@@ -188,17 +192,17 @@ clock_keeper_new(struct loop *loop, const struct roots *roots, struct error *err
 		return NULL;
 	k = calloc(1, sizeof(*k));
 	if (!k) {
-		error_nomem(err, "keeping the clock");
+		error_nomem(err, "synchronising the clock");
 		return NULL;
 	}
 	k->loop = loop;
 	k->fd = openat(roots->dev, name, O_RDONLY | O_CLOEXEC);
 	if (k->fd < 0) {
-		error_sys(err, "open /dev/%s", name);
+		error_sys(err, "failed to open /dev/%s", name);
 		free(k);
 		return NULL;
 	}
-	log_info("clock", "kept right by the hypervisor's, /dev/%s", name);
+	log_info("clock", "synchronising with the hypervisor's clock, /dev/%s", name);
 	on_time(k);
 	return k;
 }

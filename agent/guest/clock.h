@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The guest's wall clock: set when the host says so, and kept right against the host's own where the hypervisor shows that
- * as a PTP device (ptp_kvm). Loop side: never blocks. What times out uses CLOCK_MONOTONIC and never notices.
+ * The guest's wall clock: set on request of the host, and synchronised with the host's clock if the
+ * hypervisor provides that as a PTP device (ptp_kvm). Timeouts do not depend on it: they use
+ * CLOCK_MONOTONIC. Loop side: never blocks.
  */
 #pragma once
 
@@ -12,34 +13,43 @@
 #include "lib/error.h"
 #include "lib/loop.h"
 
-/* Sets CLOCK_REALTIME (clock_settime(2)). INVALID_ARGUMENT for a time that is none, or before 1970. */
+/* Sets CLOCK_REALTIME (clock_settime(2)). Returns 0, or -1 and sets err: INVALID_ARGUMENT for an
+ * invalid time or one before 1970. */
 int clock_set(int64_t sec, int64_t usec, struct error *err);
 
-/* ---- kept right ---- */
+/* ---- synchronisation ---- */
 
 struct clock_keeper;
 
-/* Looks for the hypervisor's clock and, if there is one, compares with it at once and then every minute. NULL without an
- * error: there is none. */
+/* Looks for the hypervisor's clock and synchronises with it now and then every minute. Returns NULL
+ * without an error if there is no such clock, or NULL and sets err. */
 struct clock_keeper *clock_keeper_new(struct loop *loop, const struct roots *roots,
 				      struct error *err);
+
+/* Stops synchronising. NULL is allowed. */
 void clock_keeper_free(struct clock_keeper *k);
 
 /* ---- parts, for tests ---- */
 
-/* From this far off the clock is set; below, it is only made to run a little faster or slower, so that it never goes back. */
+/* The smallest offset for which the clock is stepped. Smaller ones are slewed, so that the clock
+ * never goes back. */
 #define CLOCK_STEP_NS 100000000ll
 
 enum clock_action {
-	CLOCK_FINE, /* nearer than can be measured */
+	/* below the accuracy of the comparison */
+	CLOCK_FINE,
 	CLOCK_SLEW,
 	CLOCK_STEP,
 };
+
+/* Returns how to correct an offset. */
 enum clock_action clock_action(int64_t offset_ns);
 
-/* "ptp<N>" of a clock that a hypervisor provides, by its name in sysfs. false: there is none. */
+/* Finds the "ptp<N>" of a hypervisor's clock in sysfs. Returns false if there is none or name is
+ * too short. */
 bool clock_find_ptp(int sys, char *name, uint32_t size);
 
-/* Readings of one comparison, in nanoseconds: ours, the other's, ours, the other's, ... ours (PTP_SYS_OFFSET). How far we
- * are behind, by the pair of ours that are nearest to each other. n: of the other's. */
+/* Returns by how many ns the guest's clock is behind. readings: guest, host, guest, host, ...,
+ * guest (PTP_SYS_OFFSET), in ns, with n readings of the host's clock. The one between the closest
+ * two readings of the guest's clock is used. */
 int64_t clock_offset(const int64_t *readings, unsigned int n);

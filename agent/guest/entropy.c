@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Reseeding the kernel's random numbers. Called by the worker of ReseedRandomDev. */
+/* Reseeding the kernel's random number generator. */
 #include "agent/guest/entropy.h"
 
 #include <errno.h>
@@ -10,15 +10,17 @@
 
 #include "lib/cleanup.h"
 
-/* Bytes that are mixed in at a time. */
+/* The bytes mixed in by one call. */
 #define PIECE_MAX 1024
 
 union piece {
 	struct rand_pool_info info;
-	uint8_t bytes[sizeof(struct rand_pool_info) + PIECE_MAX]; /* info.buf is behind info */
+	/* room for info.buf, which follows info */
+	uint8_t bytes[sizeof(struct rand_pool_info) + PIECE_MAX];
 };
 
-/* One call mixes in and counts: what is written first and counted later could be counted without having been mixed in. */
+/* Mixes in bytes and credits their entropy in one call. With two calls, entropy could be credited
+ * that was not mixed in. */
 static int
 mix_in(int fd, const uint8_t *data, size_t n)
 {
@@ -37,14 +39,15 @@ entropy_reseed(int dev, const uint8_t *data, size_t n, struct error *err)
 		return error_set(err, ERROR_INVALID_ARGUMENT, "missing entropy data");
 	fd = openat(dev, "random", O_RDWR | O_NOFOLLOW | O_CLOEXEC);
 	if (fd < 0)
-		return error_sys(err, "open /dev/random");
+		return error_sys(err, "failed to open /dev/random");
 	for (size_t done = 0; done < n; done += PIECE_MAX) {
 		size_t left = n - done < PIECE_MAX ? n - done : PIECE_MAX;
 
 		if (mix_in(fd, data + done, left) < 0)
-			return error_sys(err, "add %zu bytes of entropy to /dev/random", left);
+			return error_sys(err, "failed to add %zu bytes of entropy to /dev/random",
+					 left);
 	}
 	if (ioctl(fd, RNDRESEEDCRNG) < 0)
-		return error_sys(err, "reseed /dev/random");
+		return error_sys(err, "failed to reseed /dev/random");
 	return 0;
 }

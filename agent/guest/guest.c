@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* See guest.h. Called by agent/agent_main.c. */
+/* The services for the guest as a whole. */
 #include "agent/guest/guest.h"
 
 #include <stdlib.h>
@@ -9,7 +9,7 @@
 #include "agent/guest/online.h"
 #include "lib/log.h"
 
-/* MemTotal of now, without a read that may block. */
+/* Returns MemTotal in bytes without reading a file, which may block. */
 static uint64_t
 guest_memory(void)
 {
@@ -38,7 +38,7 @@ guest_new(const struct guest_parts *parts, struct error *err)
 	if (parts->is_pid1)
 		g->clock = clock_keeper_new(parts->loop, parts->roots, &why);
 	if (why.code != ERROR_OK)
-		log_warn("clock", "not kept right: %s", why.msg);
+		log_warn("clock", "failed to start clock synchronisation: %s", why.msg);
 	return g;
 }
 

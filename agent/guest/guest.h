@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What belongs to the guest as a whole and to no container: its clock, its processors and memory, what it is measured by.
- * Called by agent/rpc; knows no call. Loop side: never blocks, what may is a job.
+ * Services for the guest as a whole: its clock, its processors and memory, and metrics. Loop side:
+ * never blocks; jobs do what may block.
  */
 #pragma once
 
@@ -10,7 +10,8 @@
 #include "agent/guest/guest_state.h"
 #include "lib/error.h"
 
+/* Starts the services. Returns NULL and sets err if that fails; a missing clock is only logged. */
 struct guest *guest_new(const struct guest_parts *parts, struct error *err);
 
-/* After jobs_free(). NULL is allowed. */
+/* Must be called after jobs_free(). NULL is allowed. */
 void guest_free(struct guest *g);

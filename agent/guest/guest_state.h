@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the files of agent/guest keep between calls. Plain data. */
+/* The state that the files of agent/guest share. Plain data. */
 #pragma once
 
 #include <stdbool.h>
@@ -13,19 +13,23 @@ struct device_watch;
 struct clock_keeper;
 struct memory_watch;
 
-/* What the guest works with: all of it outlives it. */
+/* The parts that the guest uses. They must outlive it. */
 struct guest_parts {
 	struct loop *loop;
 	struct jobs *jobs;
 	const struct roots *roots;
 	struct device_watch *devices;
-	bool is_pid1; /* our init is the guest's: nobody else keeps the clock */
+	/* tatami's init is process 1, so no other program synchronises the clock */
+	bool is_pid1;
 };
 
 struct guest {
 	struct guest_parts parts;
-	struct clock_keeper *clock; /* NULL: there is nothing to keep it by */
+	/* NULL if the clock is not synchronised */
+	struct clock_keeper *clock;
 	struct memory_watch *memory;
-	uint64_t scrapes;      /* GetMetrics so far */
-	uint64_t memory_total; /* bytes of memory for which limits are set; see memory_limits.h */
+	/* number of GetMetrics calls */
+	uint64_t scrapes;
+	/* bytes of memory for which limits are set; see memory_limits.h */
+	uint64_t memory_total;
 };

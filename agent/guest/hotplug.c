@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* See hotplug.h. Called by the workers of OnlineCPUMem and MemHotplugByProbe, and when memory appears. */
+/* Bringing processors and memory online through sysfs. */
 #include "agent/guest/hotplug.h"
 
 #include <dirent.h>
@@ -21,17 +21,17 @@
 #define ENTRIES_MAX 65536
 
 static int
-compare(const void *a, const void *b)
+compare_u32(const void *a, const void *b)
 {
 	uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
 
 	return x < y ? -1 : x > y;
 }
 
-/* The numbers of the entries <prefix>N of a directory, in order; the caller frees the list. */
+/* Lists the numbers of the entries <prefix>N of a directory, sorted. The caller frees the list. */
 static int
-numbered(int sys, const char *path, const char *prefix, uint32_t **out, size_t *n,
-	 struct error *err)
+list_numbered(int sys, const char *path, const char *prefix, uint32_t **out, size_t *n,
+	      struct error *err)
 {
 	int fd = openat(sys, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
@@ -40,7 +40,7 @@ numbered(int sys, const char *path, const char *prefix, uint32_t **out, size_t *
 
 	*n = 0;
 	if (!dir) {
-		error_sys(err, "open /sys/%s", path);
+		error_sys(err, "failed to open /sys/%s", path);
 		close_fd(&fd);
 		return -1;
 	}
@@ -57,19 +57,20 @@ numbered(int sys, const char *path, const char *prefix, uint32_t **out, size_t *
 		}
 		list[(*n)++] = number;
 	}
-	if (e && *n < ENTRIES_MAX) { /* memory is out */
+	/* the loop ended early for lack of memory */
+	if (e && *n < ENTRIES_MAX) {
 		(void)closedir(dir);
 		free(list);
-		return error_nomem(err, "listing what is plugged in");
+		return error_nomem(err, "listing processors and memory");
 	}
 	(void)closedir(dir);
 	if (*n > 0)
-		qsort(list, *n, sizeof(*list), compare);
+		qsort(list, *n, sizeof(*list), compare_u32);
 	*out = list;
 	return 0;
 }
 
-/* "0-3,8": how many that are. */
+/* Counts the numbers of a list such as "0-3,8". Returns false if it is malformed. */
 static bool
 count_list(char *text, uint32_t *n)
 {
@@ -95,14 +96,15 @@ hotplug_cpus_online(int sys, uint32_t *n, struct error *err)
 	char text[1024];
 
 	if (read_text_at(sys, CPU_DIR "/online", text, sizeof(text)) < 0)
-		return error_sys(err, "read /sys/" CPU_DIR "/online");
+		return error_sys(err, "failed to read /sys/" CPU_DIR "/online");
 	if (!count_list(text, n))
-		return error_set(err, ERROR_INTERNAL, "/sys/" CPU_DIR "/online says \"%.80s\"",
-				 text);
+		return error_set(err, ERROR_INTERNAL,
+				 "/sys/" CPU_DIR "/online: invalid list \"%.80s\"", text);
 	return 0;
 }
 
-/* Is its `online` 0? It has none if it cannot be taken offline. */
+/* Returns whether the file `online` is 0. A device that cannot be taken offline has no such
+ * file. */
 static bool
 is_offline(int sys, const char *path)
 {
@@ -122,18 +124,18 @@ hotplug_online_cpus(int sys, uint32_t wanted, uint32_t *online, struct error *er
 		return -1;
 	if (*online >= wanted)
 		return 0;
-	if (numbered(sys, CPU_DIR, "cpu", &list, &n, err) < 0)
+	if (list_numbered(sys, CPU_DIR, "cpu", &list, &n, err) < 0)
 		return -1;
 	for (size_t i = 0; i < n && *online < wanted; i++) {
 		(void)snprintf(path, sizeof(path), CPU_DIR "/cpu%u/online", list[i]);
 		if (!is_offline(sys, path))
 			continue;
 		if (write_text_at(sys, path, "1") < 0)
-			error_sys(err, "bring processor %u online", list[i]);
+			error_sys(err, "failed to bring processor %u online", list[i]);
 		else
 			(*online)++;
 	}
-	/* what the kernel says counts: somebody else may have been at it, too */
+	/* read again, since other programs may change it, too */
 	return hotplug_cpus_online(sys, online, err);
 }
 
@@ -147,7 +149,7 @@ hotplug_online_memory(int sys, unsigned int *onlined)
 	size_t n;
 
 	*onlined = 0;
-	if (numbered(sys, MEMORY_DIR, "memory", &list, &n, &err) < 0)
+	if (list_numbered(sys, MEMORY_DIR, "memory", &list, &n, &err) < 0)
 		return 0;
 	for (size_t i = 0; i < n; i++) {
 		(void)snprintf(path, sizeof(path), MEMORY_DIR "/memory%u/online", list[i]);
@@ -161,7 +163,7 @@ hotplug_online_memory(int sys, unsigned int *onlined)
 	return failed;
 }
 
-/* Has firmware announced the memory at this address already, or an earlier call? */
+/* Returns whether firmware or an earlier call has added the memory at this address. */
 static bool
 has_block(int sys, uint64_t address, uint64_t block)
 {
@@ -180,9 +182,10 @@ probe_block(int sys, uint64_t address, uint64_t block, struct error *err)
 	char text[32];
 
 	if (block > 0 && address % block != 0)
-		return error_set(err, ERROR_INVALID_ARGUMENT,
-				 "memory at 0x%llx does not start a block of 0x%llx bytes",
-				 (unsigned long long)address, (unsigned long long)block);
+		return error_set(
+			err, ERROR_INVALID_ARGUMENT,
+			"invalid address 0x%llx: not aligned to a memory block of 0x%llx bytes",
+			(unsigned long long)address, (unsigned long long)block);
 	if (has_block(sys, address, block))
 		return 0;
 	(void)snprintf(text, sizeof(text), "0x%llX", (unsigned long long)address);
@@ -191,9 +194,9 @@ probe_block(int sys, uint64_t address, uint64_t block, struct error *err)
 	if (errno == ENOENT)
 		return error_set(
 			err, ERROR_FAILED_PRECONDITION,
-			"the guest's kernel cannot be told of memory by its address: there "
-			"is no /sys/" MEMORY_DIR "/probe");
-	return error_sys(err, "probe memory at %s", text);
+			"the guest's kernel does not support probing memory: no /sys/" MEMORY_DIR
+			"/probe");
+	return error_sys(err, "failed to probe memory at %s", text);
 }
 
 int

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* See kmod.h. Called by the worker of CreateSandbox. */
+/* Loading kernel modules, or setting the parameters of those that are loaded or built in. */
 #include "agent/guest/kmod.h"
 
 #include <ctype.h>
@@ -19,7 +19,8 @@
 #include "lib/path.h"
 #include "lib/sys.h"
 
-#define NAME_MAX_  55 /* MODULE_NAME_LEN of the kernel */
+/* MODULE_NAME_LEN of the kernel, without the NUL */
+#define NAME_MAX_  55
 #define PARAMS_MAX 4096
 
 int
@@ -28,7 +29,7 @@ kmod_env_init(struct kmod_env *env, int root, int sys, char release[static 65], 
 	struct utsname uts;
 
 	if (uname(&uts) < 0)
-		return error_sys(err, "ask for the kernel's release");
+		return error_sys(err, "failed to get the kernel's release");
 	(void)snprintf(release, 65, "%.64s", uts.release);
 	*env = (struct kmod_env){
 		.root = root,
@@ -51,7 +52,8 @@ is_name(const char *name)
 	return n > 0 && n <= NAME_MAX_ && name[0] != '-';
 }
 
-/* "name" or "name=value", as one word: the kernel cuts them at blanks, except within quotes. */
+/* Appends "name" or "name=value" as one word: the kernel splits parameters at blanks outside of
+ * quotes. */
 static int
 append_parameter(struct buf *words, const char *parameter)
 {
@@ -68,7 +70,7 @@ append_parameter(struct buf *words, const char *parameter)
 	return quote ? buf_append(words, "\"", 1) : 0;
 }
 
-/* "NAME PARAMETERS" as modtree_want() takes it; the caller frees it. */
+/* Makes the "NAME PARAMETERS" for modtree_want(). The caller frees it. */
 static char *
 make_spec(const char *name, char *const *parameters, size_t n, struct error *err)
 {
@@ -81,7 +83,7 @@ make_spec(const char *name, char *const *parameters, size_t n, struct error *err
 	for (size_t i = 0; i < n && fits; i++)
 		fits = append_parameter(&words, parameters[i]) == 0;
 	if (!fits)
-		error_set(err, ERROR_INVALID_ARGUMENT, "its parameters are over %d bytes",
+		error_set(err, ERROR_INVALID_ARGUMENT, "parameters are longer than %d bytes",
 			  PARAMS_MAX);
 	else if (!(spec = strndup((const char *)buf_head(&words), buf_len(&words))))
 		error_nomem(err, "collecting parameters");
@@ -89,9 +91,9 @@ make_spec(const char *name, char *const *parameters, size_t n, struct error *err
 	return spec;
 }
 
-/* The name as the kernel has it. */
+/* Converts a module's name to the form in sysfs, in which `-` is `_`. */
 static void
-own_name(const char *name, char out[NAME_MAX_ + 1])
+sysfs_name(const char *name, char out[NAME_MAX_ + 1])
 {
 	size_t i;
 
@@ -100,20 +102,20 @@ own_name(const char *name, char out[NAME_MAX_ + 1])
 	out[i] = '\0';
 }
 
-/* Of a module that is in the kernel already. */
+/* Sets parameters of a module that is loaded or built in. */
 static int
 set_parameters(const struct kmod_env *env, const char *name, char *const *parameters, size_t n,
 	       struct error *err)
 {
 	char own[NAME_MAX_ + 1], path[192];
 
-	own_name(name, own);
+	sysfs_name(name, own);
 	for (size_t i = 0; i < n; i++) {
 		size_t len = strcspn(parameters[i], "=");
 		const char *value = parameters[i][len] ? parameters[i] + len + 1 : "1";
 
 		if (len == 0 || len > 64 || memchr(parameters[i], '/', len))
-			return error_set(err, ERROR_INVALID_ARGUMENT, "\"%.80s\" is no parameter",
+			return error_set(err, ERROR_INVALID_ARGUMENT, "invalid parameter \"%.80s\"",
 					 parameters[i]);
 		(void)snprintf(path, sizeof(path), "module/%s/parameters/%.*s", own, (int)len,
 			       parameters[i]);
@@ -123,10 +125,11 @@ set_parameters(const struct kmod_env *env, const char *name, char *const *parame
 
 			(void)snprintf(parameter, sizeof(parameter), "%.*s", (int)len,
 				       parameters[i]);
-			(void)error_sys(&why,
-					"kernel module %.80s is built in or loaded already: failed "
-					"to set its parameter %s",
-					name, parameter);
+			(void)error_sys(
+				&why,
+				"failed to set parameter %s of kernel module %.80s, which is "
+				"built in or already loaded",
+				parameter, name);
 			env->warn(env->data, name, parameter, why.msg);
 		}
 	}
@@ -138,12 +141,12 @@ is_loaded(const struct kmod_env *env, const char *name)
 {
 	char own[NAME_MAX_ + 1], path[96];
 
-	own_name(name, own);
+	sysfs_name(name, own);
 	(void)snprintf(path, sizeof(path), "module/%s", own);
 	return faccessat(env->sys, path, F_OK, 0) == 0;
 }
 
-/* 0 loaded, 1 it was there already, -1 and err. */
+/* Returns 0 if the module was loaded, 1 if it was loaded before, or -1 and sets err. */
 static int
 load_file(const struct kmod_env *env, int dir, const char *path, const char *parameters,
 	  struct error *err)
@@ -156,10 +159,11 @@ load_file(const struct kmod_env *env, int dir, const char *path, const char *par
 		return 0;
 	if (errno == EEXIST)
 		return 1;
-	return error_sys(err, "load %s", path);
+	return error_sys(err, "failed to load %s", path);
 }
 
-/* *was_there: the module `own` is in the kernel already. If nothing is planned it is built in. */
+/* Loads the planned files. Sets *was_there if the module `own` was loaded before, or, with an empty
+ * plan, is built in. */
 static int
 load_planned(const struct kmod_env *env, const struct modtree *tree, int dir, const char *own,
 	     bool *was_there, struct error *err)
@@ -186,7 +190,7 @@ load_from(const struct kmod_env *env, int dir, const char *name, const char *spe
 	struct modtree *tree;
 	int result;
 
-	own_name(name, own);
+	sysfs_name(name, own);
 	(void)snprintf(path, sizeof(path), "/lib/modules/%s", env->release);
 	tree = modtree_open(dir, path, err);
 	if (!tree)
@@ -208,17 +212,17 @@ load_module(const struct kmod_env *env, const char *name, char *const *parameter
 	bool was_there = true;
 
 	if (!is_name(name) || n > KMOD_PARAMETERS_MAX)
-		return error_set(err, ERROR_INVALID_ARGUMENT, "not a name, or over %d parameters",
-				 KMOD_PARAMETERS_MAX);
+		return error_set(err, ERROR_INVALID_ARGUMENT,
+				 "invalid name, or more than %d parameters", KMOD_PARAMETERS_MAX);
 	spec = make_spec(name, parameters, n, err);
 	if (!spec)
 		return -1;
 	(void)snprintf(path, sizeof(path), "lib/modules/%s", env->release);
 	dir = path_try_open(env->root, path, O_RDONLY | O_DIRECTORY, 0, PATH_FOLLOW_ALL);
 	if (dir < 0 && !is_loaded(env, name))
-		return error_sys_code(err, ERROR_NOT_FOUND, "open /%s", path);
+		return error_sys_code(err, ERROR_NOT_FOUND, "failed to open /%s", path);
 	if (dir >= 0 && load_from(env, dir, name, spec, &was_there, err) < 0) {
-		/* of a kernel that was built without that list */
+		/* a loaded module that is not in the image's list of modules */
 		if (err->code != ERROR_NOT_FOUND || !is_loaded(env, name))
 			return -1;
 		*err = ERROR_INIT;
@@ -231,6 +235,6 @@ kmod_load(const struct kmod_env *env, const char *name, char *const *parameters,
 	  struct error *err)
 {
 	if (load_module(env, name, parameters, n, err) < 0)
-		return error_wrap(err, "load kernel module %.80s", name);
+		return error_wrap(err, "failed to load kernel module %.80s", name);
 	return 0;
 }

@@ -1,5 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The memory agent's periods, on the loop. See memagent.h; called by agent/agent_main.c and by agent/rpc/rpc_memagent.c. */
+/*
+ * The memory agent's periods, on the loop. Reclaim and compaction are independent:
+ *
+ *	timer of a period -> job in a worker, if it is worth while -> done, or stopped by pressure
+ *	-> the next period
+ */
 #include "agent/guest/memagent.h"
 
 #include <stdlib.h>
@@ -13,7 +18,8 @@
 #include "lib/log.h"
 
 #define PERIOD_MAX_SECS (366ull * 86400)
-#define RECLAIM_MS      600000 /* for all containers of one period */
+/* time limit for all containers of one period */
+#define RECLAIM_MS 600000
 
 struct reclaiming {
 	struct memagent_reclaim settings;
@@ -22,18 +28,22 @@ struct reclaiming {
 	struct memagent_reclaim_work work;
 	struct memagent_target *targets;
 	size_t n;
-	uint64_t last_ns; /* 0: this is the first period */
+	/* 0 in the first period */
+	uint64_t last_ns;
 };
 
 struct compacting {
 	struct memagent_compact settings;
 	struct timer *timer;
 	struct job *job;
-	int pressure; /* trigger, while the job runs */
+	/* pressure trigger while the job runs, or -1 */
+	int pressure;
 	struct watch *watch;
 	uint64_t last_ns, stalled_usec;
-	uint64_t fragments; /* after the last compaction */
-	uint64_t skipped;   /* periods since then */
+	/* after the last compaction */
+	uint64_t fragments;
+	/* periods since then */
+	uint64_t skipped;
 };
 
 struct memagent {
@@ -44,15 +54,15 @@ struct memagent {
 	bool warned;
 };
 
-/* One number of the settings. */
+/* Checks the range of one setting. */
 static int
 memagent_check(const char *name, uint64_t value, uint64_t min, uint64_t max, struct error *err)
 {
 	if (value >= min && value <= max)
 		return 0;
-	return error_set(err, ERROR_INVALID_ARGUMENT, "%s is %llu: it must be %llu to %llu", name,
-			 (unsigned long long)value, (unsigned long long)min,
-			 (unsigned long long)max);
+	return error_set(
+		err, ERROR_INVALID_ARGUMENT, "invalid %s %llu: must be between %llu and %llu", name,
+		(unsigned long long)value, (unsigned long long)min, (unsigned long long)max);
 }
 
 int
@@ -79,12 +89,13 @@ memagent_check_compact(const struct memagent_compact *c, struct error *err)
 		return -1;
 	if (c->compact_sec_max < 1 || c->compact_sec_max > (int64_t)PERIOD_MAX_SECS)
 		return error_set(err, ERROR_INVALID_ARGUMENT,
-				 "compact_sec_max is %lld: it must be 1 to %llu",
+				 "invalid compact_sec_max %lld: must be between 1 and %llu",
 				 (long long)c->compact_sec_max, PERIOD_MAX_SECS);
 	return 0;
 }
 
-/* Waited for in percent of the time since last_ns; both are brought up to date. The first time: 0. */
+/* Returns the stalled time in percent of the time since *last_ns (0 the first time), and updates
+ * both values. */
 static uint64_t
 percent_since(uint64_t *last_ns, uint64_t *last_usec, uint64_t usec)
 {
@@ -111,7 +122,7 @@ take_target(struct job *job, const struct job_message *message, void *data, stru
 	(void)job;
 	memcpy(&reply, message->payload, sizeof(reply));
 	if (reply.index >= m->r.n)
-		return error_set(err, ERROR_INTERNAL, "a worker sent target %llu",
+		return error_set(err, ERROR_INTERNAL, "the worker sent an invalid target %llu",
 				 (unsigned long long)reply.index);
 	t = &m->r.targets[reply.index];
 	t->stalled_usec = reply.stalled_usec;
@@ -120,9 +131,9 @@ take_target(struct job *job, const struct job_message *message, void *data, stru
 	m->counts.reclaimed_bytes += reply.reclaimed;
 	m->counts.reclaim_stopped += reply.stopped;
 	if (reply.reclaimed > 0)
-		log_info("memagent", "%llu KiB taken back from %s%s",
+		log_info("memagent", "reclaimed %llu KiB from %s%s",
 			 (unsigned long long)reply.reclaimed / 1024, t->path,
-			 reply.stopped ? ", until it had to wait" : "");
+			 reply.stopped ? ", stopped by memory pressure" : "");
 	return 0;
 }
 
@@ -134,7 +145,7 @@ on_reclaim_done(struct job *job, const struct error *err, void *data)
 	(void)job;
 	m->r.job = NULL;
 	if (err->code != ERROR_OK && err->code != ERROR_CANCELLED)
-		log_warn("memagent", "reclaim memory: %s", err->msg);
+		log_warn("memagent", "failed to reclaim memory: %s", err->msg);
 	m->counts.reclaim_runs++;
 	begin_reclaim_period(m);
 }
@@ -157,7 +168,7 @@ struct new_targets {
 	size_t n;
 };
 
-/* What is known of a container stays known. */
+/* Adds a container, with the counters of the last period if it is known. */
 static void
 add_target(const char *path, void *data)
 {
@@ -234,11 +245,11 @@ on_reclaim_time(void *data)
 	if (m->parts.roots->cgroup >= 0 && start_reclaim(m, &err) == 0)
 		return;
 	if (err.code != ERROR_OK)
-		log_warn("memagent", "%s", err.msg);
+		log_warn("memagent", "failed to reclaim memory: %s", err.msg);
 	begin_reclaim_period(m);
 }
 
-/* The worker begins the next one when it is done. */
+/* Starts the timer of the next period. While a job runs, its end does that. */
 static void
 begin_reclaim_period(struct memagent *m)
 {
@@ -251,7 +262,7 @@ begin_reclaim_period(struct memagent *m)
 	m->r.timer = loop_timer(m->parts.loop, m->r.settings.period_secs * 1000, on_reclaim_time, m,
 				&err);
 	if (!m->r.timer)
-		log_warn("memagent", "memory is not reclaimed any more: %s", err.msg);
+		log_warn("memagent", "memory reclaim stopped: %s", err.msg);
 }
 
 /* ---- compaction ---- */
@@ -278,7 +289,7 @@ on_compact_done(struct job *job, const struct error *err, void *data)
 	    err->code == ERROR_DEADLINE_EXCEEDED)
 		m->counts.compact_runs++;
 	else
-		log_warn("memagent", "compact memory: %s", err->msg);
+		log_warn("memagent", "failed to compact memory: %s", err->msg);
 	(void)memagent_fragments(m->parts.roots->proc, m->c.settings.compact_order,
 				 &m->c.fragments);
 	begin_compact_period(m);
@@ -290,7 +301,8 @@ static const struct job_ops compact_job = {
 	.done = on_compact_done,
 };
 
-/* Somebody has to wait for memory: a fatal signal ends the kernel's compaction, and the worker with it. */
+/* Stops compaction when tasks wait for memory: SIGKILL to the worker ends the kernel's compaction,
+ * too. */
 static void
 on_pressure(uint32_t events, void *data)
 {
@@ -299,8 +311,8 @@ on_pressure(uint32_t events, void *data)
 	(void)events;
 	end_pressure_watch(m);
 	m->counts.compact_stopped++;
-	log_info("memagent", "compaction stopped: the guest waits for memory");
-	job_cancel(m->c.job, ERROR_CANCELLED, "the guest waits for memory");
+	log_info("memagent", "compaction stopped by memory pressure");
+	job_cancel(m->c.job, ERROR_CANCELLED, "stopped by memory pressure");
 }
 
 static int
@@ -324,7 +336,7 @@ start_compact(struct memagent *m, struct error *err)
 	if (m->c.pressure < 0 || !m->c.watch) {
 		end_pressure_watch(m);
 		return error_set(err, ERROR_FAILED_PRECONDITION,
-				 "the kernel does not tell of memory pressure");
+				 "the kernel does not report memory pressure");
 	}
 	m->c.job = job_start(m->parts.jobs, &job, err);
 	if (m->c.job)
@@ -333,9 +345,9 @@ start_compact(struct memagent *m, struct error *err)
 	return -1;
 }
 
-/* Is it worth while, and does nobody wait for memory anyway? */
+/* Returns whether compaction is worth while, and no task waits for memory already. */
 static bool
-shall_compact(struct memagent *m)
+compaction_is_due(struct memagent *m)
 {
 	const struct memagent_compact *s = &m->c.settings;
 	int proc = m->parts.roots->proc;
@@ -345,7 +357,8 @@ shall_compact(struct memagent *m)
 	    !memagent_fragments(proc, s->compact_order, &fragments)) {
 		if (!m->warned)
 			log_warn("memagent",
-				 "the kernel does not tell what compaction needs to know");
+				 "compaction disabled: the kernel does not report pressure or "
+				 "fragmentation");
 		m->warned = true;
 		return false;
 	}
@@ -353,7 +366,7 @@ shall_compact(struct memagent *m)
 	m->c.skipped++;
 	if (percent > s->period_psi_percent_limit)
 		return false;
-	/* what was used up meanwhile counts as much as what came apart */
+	/* count from the minimum: fragments that were used up and came back are new ones */
 	if (fragments < m->c.fragments)
 		m->c.fragments = fragments;
 	return fragments - m->c.fragments >= s->compact_threshold ||
@@ -367,11 +380,11 @@ on_compact_time(void *data)
 	struct error err = ERROR_INIT;
 
 	m->c.timer = NULL;
-	if (shall_compact(m)) {
+	if (compaction_is_due(m)) {
 		m->c.skipped = 0;
 		if (start_compact(m, &err) == 0)
 			return;
-		log_warn("memagent", "compact memory: %s", err.msg);
+		log_warn("memagent", "failed to compact memory: %s", err.msg);
 	}
 	begin_compact_period(m);
 }
@@ -388,7 +401,7 @@ begin_compact_period(struct memagent *m)
 	m->c.timer = loop_timer(m->parts.loop, m->c.settings.period_secs * 1000, on_compact_time, m,
 				&err);
 	if (!m->c.timer)
-		log_warn("memagent", "memory is not compacted any more: %s", err.msg);
+		log_warn("memagent", "memory compaction stopped: %s", err.msg);
 }
 
 /* ---- both ---- */

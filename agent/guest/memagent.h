@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The memory agent: when nothing in the guest waits for memory, it takes back what containers have not used for a while
- * (memory.reclaim), and brings free memory together again (compaction), so that a balloon or the next huge page finds some.
- * Whoever is held up by that stops it: by pressure stall information, as the kernel tells it. Loop side: never blocks; the
- * work is a job's. Off unless it is asked for.
+ * The memory agent: while no task waits for memory, it reclaims memory that containers have not
+ * used for a while (memory.reclaim) and compacts free memory, so that a balloon or a huge page can
+ * have it. It stops as soon as the kernel's pressure stall information shows that tasks are
+ * delayed. Off by default. Loop side: never blocks; the work is done by jobs.
  */
 #pragma once
 
@@ -18,11 +18,11 @@
 struct jobs;
 struct memagent;
 
-/* -1 and INVALID_ARGUMENT, naming the field. */
+/* Check settings. Return 0, or -1 and INVALID_ARGUMENT naming the field. */
 int memagent_check_reclaim(const struct memagent_reclaim *r, struct error *err);
 int memagent_check_compact(const struct memagent_compact *c, struct error *err);
 
-/* Calls add for the cgroup of each container, a path below the cgroup root. */
+/* Calls add for the cgroup of each container, as a path below the cgroup root. */
 typedef void memagent_list_fn(void *list_data, void (*add)(const char *path, void *data),
 			      void *data);
 
@@ -34,23 +34,28 @@ struct memagent_parts {
 	void *list_data;
 };
 
-/* Begins at once with the first periods. Where the kernel lacks what it needs, it says so once and does nothing. */
+/* Starts the first periods. If the kernel lacks a feature, a warning is logged once and nothing is
+ * done. Returns NULL and sets err for invalid settings or if memory runs out. The members of parts
+ * must outlive the memory agent. */
 struct memagent *memagent_new(const struct memagent_parts *parts, const struct memagent_reclaim *r,
 			      const struct memagent_compact *c, struct error *err);
 
-/* After jobs_free(). NULL is allowed. */
+/* Must be called after jobs_free(). NULL is allowed. */
 void memagent_free(struct memagent *m);
 
+/* Return the current settings, which stay owned by the memory agent. */
 const struct memagent_reclaim *memagent_reclaim_settings(const struct memagent *m);
 const struct memagent_compact *memagent_compact_settings(const struct memagent *m);
 
-/* New settings hold from now on: what runs goes on with the former ones, a period begins anew. */
+/* Change the settings and start a new period. A job that runs keeps the old ones. Return 0, or -1
+ * and INVALID_ARGUMENT. */
 int memagent_set_reclaim(struct memagent *m, const struct memagent_reclaim *r, struct error *err);
 int memagent_set_compact(struct memagent *m, const struct memagent_compact *c, struct error *err);
 
-/* What it has done so far, for the metrics. */
+/* Counters for the metrics, since the start. */
 struct memagent_counts {
-	uint64_t reclaim_runs, reclaimed_bytes, reclaim_stopped; /* stopped: by pressure */
+	/* stopped: by memory pressure */
+	uint64_t reclaim_runs, reclaimed_bytes, reclaim_stopped;
 	uint64_t compact_runs, compact_stopped;
 };
 struct memagent_counts memagent_counts(const struct memagent *m);

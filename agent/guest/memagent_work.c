@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Reclaiming and compacting, in workers of the memory agent. Sources: Documentation/admin-guide/cgroup-v2.rst
- * (memory.reclaim), Documentation/accounting/psi.rst.
+ * Reclaim and compaction in workers of the memory agent. Sources:
+ * Documentation/admin-guide/cgroup-v2.rst (memory.reclaim), Documentation/accounting/psi.rst.
  */
 #include "agent/guest/memagent_work.h"
 
@@ -17,10 +17,14 @@
 #include "lib/io.h"
 #include "lib/parse.h"
 
-#define STEP_BYTES  (4ull << 20) /* reclaimed at a time, at least */
-#define STEPS       64           /* at most, about */
-#define STEP_MS     100 /* in between: the kernel looks at its pressure ten times in a window */
-#define STALLED_MAX 3   /* steps in a row that gave nothing: there is no more */
+/* smallest amount of one step */
+#define STEP_BYTES (4ull << 20)
+/* approximate maximum of steps */
+#define STEPS 64
+/* between two steps: the kernel updates pressure ten times per window */
+#define STEP_MS 100
+/* reclaim ends after so many steps in a row without effect */
+#define STALLED_MAX 3
 #define WINDOW_USEC 1000000u
 #define TEXT_MAX    (64u << 10)
 
@@ -45,7 +49,7 @@ memagent_trigger(int dirfd, const char *path, uint32_t percent)
 
 	if (fd < 0)
 		return -1;
-	/* the NUL goes with it: the kernel wants one */
+	/* the kernel expects the NUL */
 	(void)snprintf(text, sizeof(text), "some %u %u",
 		       percent > 0 ? percent * (WINDOW_USEC / 100) : 1, WINDOW_USEC);
 	if (write_full(fd, text, strlen(text) + 1) < 0)
@@ -61,7 +65,8 @@ memagent_fired(int fd, int timeout_ms)
 	return poll(&p, 1, timeout_ms) > 0 && (p.revents & POLLPRI);
 }
 
-/* "Node 0, zone   Normal      5      3 ...": blocks of 2^0, 2^1, ... pages. */
+/* Counts the pages in fragments of a line "Node 0, zone   Normal      5      3 ...": blocks of 2^0,
+ * 2^1, ... pages. */
 static uint64_t
 fragments_of(char *line, uint32_t order)
 {
@@ -98,7 +103,7 @@ memagent_fragments(int proc, uint32_t order, uint64_t *pages)
 	return true;
 }
 
-/* The value of a key of memory.stat, or 0. */
+/* Returns the value of a key of memory.stat, or 0. */
 static uint64_t
 stat_of(const char *text, const char *key)
 {
@@ -116,7 +121,8 @@ stat_of(const char *text, const char *key)
 	return 0;
 }
 
-/* What has not been used of late: with the kernel's generations (CONFIG_LRU_GEN) all but the youngest two count as inactive. */
+/* Returns the bytes that have not been used recently. With CONFIG_LRU_GEN, all generations except
+ * the youngest two count as inactive. */
 static uint64_t
 cold_bytes(int fd, bool swap)
 {
@@ -144,11 +150,12 @@ has_swap(int proc)
 {
 	char text[256];
 
-	/* a line for each, below a heading */
+	/* a heading, and a line per swap area */
 	return read_text_at(proc, "swaps", text, sizeof(text)) > 0 && strchr(text, '\n') != NULL;
 }
 
-/* One write. The kernel gives EAGAIN when it found less than was asked for. */
+/* Asks the kernel once to reclaim memory. EAGAIN means that it reclaimed less than requested, which
+ * is no error. */
 static int
 reclaim_step(int fd, uint64_t bytes, int swappiness)
 {
@@ -160,21 +167,22 @@ reclaim_step(int fd, uint64_t bytes, int swappiness)
 	return write_text_at(fd, "memory.reclaim", text) < 0 && errno != EAGAIN ? -1 : 0;
 }
 
-/* How to ask for files only (0), or for all of it: -1 where the kernel takes no such word (before 6.8), which is fine if there
- * is no swap. -2: it cannot be asked for. */
+/* Returns the swappiness for memory.reclaim (0: files only), -1 if it need not be given, or -2 if
+ * the kernel cannot be limited to files: kernels before 6.8 do not accept a swappiness, which only
+ * matters if there is swap. */
 static int
 choose_swappiness(const struct memagent_reclaim_work *work, int fd, bool swap)
 {
 	int wanted = swap ? (int)work->settings.swappiness_max : 0;
 
-	/* nothing is taken by that, but it is parsed */
+	/* the kernel parses this, but reclaims nothing */
 	if (reclaim_step(fd, 0, wanted) == 0)
 		return wanted;
 	return swap || !has_swap(work->proc) ? -1 : -2;
 }
 
 static void
-reclaim(const struct memagent_reclaim_work *work, int fd, struct memagent_target *t)
+memagent_reclaim(const struct memagent_reclaim_work *work, int fd, struct memagent_target *t)
 {
 	bool swap = work->settings.swap && has_swap(work->proc);
 	uint64_t goal = cold_bytes(fd, swap), asked = 0, first = current_bytes(fd);
@@ -196,14 +204,15 @@ reclaim(const struct memagent_reclaim_work *work, int fd, struct memagent_target
 			break;
 		asked += step;
 		idle = current_bytes(fd) < before ? 0 : idle + 1;
-		/* what was missed shows only now */
+		/* refaults after the step show up as pressure now */
 		if (memagent_fired(pressure, STEP_MS)) {
 			t->stopped = true;
 			break;
 		}
 	}
 	last = current_bytes(fd);
-	if (last > 0 && last < first) /* 0: it has gone */
+	/* 0: the container is gone */
+	if (last > 0 && last < first)
 		t->reclaimed = first - last;
 }
 
@@ -215,8 +224,9 @@ memagent_look_at(const struct memagent_reclaim_work *work, struct memagent_targe
 	bool tells = fd >= 0 && memagent_stalled(fd, "memory.pressure", &memory);
 
 	t->seen = fd >= 0;
+	/* removed since the list was made */
 	if (fd < 0)
-		return; /* removed meanwhile */
+		return;
 	(void)memagent_stalled(fd, "io.pressure", &io);
 	stalled = memory + io;
 	if (t->is_known && work->elapsed_usec > 0 && stalled > t->stalled_usec)
@@ -227,7 +237,7 @@ memagent_look_at(const struct memagent_reclaim_work *work, struct memagent_targe
 	t->stalled_usec = stalled;
 	if (t->quiet < work->settings.eviction_run_aging_count_min || t->quiet == 0)
 		return;
-	reclaim(work, fd, t);
+	memagent_reclaim(work, fd, t);
 	if (t->stopped)
 		t->quiet = 0;
 }
@@ -265,6 +275,6 @@ memagent_compact_work(struct worker *w, void *arg, struct error *err)
 
 	(void)w;
 	if (write_text_at(*proc, "sys/vm/compact_memory", "1") < 0)
-		return error_sys(err, "write to /proc/sys/vm/compact_memory");
+		return error_sys(err, "failed to write /proc/sys/vm/compact_memory");
 	return 0;
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* See memory_limits.h. Called by the worker of agent/guest/online.c. */
+/* Adjusting limits and tmpfs mounts to the size of memory. */
 #include "agent/guest/memory_limits.h"
 
 #include <errno.h>
@@ -23,14 +23,15 @@
 
 #define CMDLINE_SIZE 4096
 
-/* The size of a page, at which tmpfs counts its blocks and, by default, its inodes. */
+/* Returns the page size: the unit of a tmpfs's blocks and, by default, of its number of inodes. */
 static uint64_t
 page_size(void)
 {
 	return (uint64_t)sysconf(_SC_PAGESIZE);
 }
 
-/* The kernel changes its idea of the size of memory a little after boot, when it frees what was only for boot. */
+/* Returns whether two sizes are about equal. The kernel's size of memory grows a little after boot,
+ * when it frees memory that was used for booting. */
 static bool
 is_about(uint64_t n, uint64_t wanted)
 {
@@ -38,7 +39,7 @@ is_about(uint64_t n, uint64_t wanted)
 }
 
 static int
-set_size(int dir, uint64_t size, bool inodes, struct error *err)
+set_tmpfs_size(int dir, uint64_t size, bool inodes, struct error *err)
 {
 	auto_close int fs = sys_fspick(dir, "", SYS_FSPICK_CLOEXEC | SYS_FSPICK_EMPTY_PATH);
 	char bytes[32], pages[32];
@@ -48,25 +49,25 @@ set_size(int dir, uint64_t size, bool inodes, struct error *err)
 	if (fs < 0 || sys_fsconfig(fs, SYS_FSCONFIG_SET_STRING, "size", bytes, 0) < 0 ||
 	    (inodes && sys_fsconfig(fs, SYS_FSCONFIG_SET_STRING, "nr_inodes", pages, 0) < 0) ||
 	    sys_fsconfig(fs, SYS_FSCONFIG_CMD_RECONFIGURE, NULL, NULL, 0) < 0)
-		return error_sys(err, "resize a tmpfs to %s bytes", bytes);
+		return error_sys(err, "failed to resize the tmpfs to %s bytes", bytes);
 	return 0;
 }
 
 static int
-follow_one(const struct roots *roots, const char *point, uint64_t before, uint64_t now,
-	   struct error *err)
+resize_tmpfs(const struct roots *roots, const char *point, uint64_t before, uint64_t now,
+	     struct error *err)
 {
 	auto_close int dir =
 		path_try_open(roots->root, point, O_PATH | O_DIRECTORY, 0, PATH_FOLLOW_NONE);
 	uint64_t wanted = limits_tmpfs_size(now), was = limits_tmpfs_size(before);
 	struct statfs fs;
 
-	/* a mount that another one hides, or that went meanwhile */
+	/* hidden by another mount, or unmounted meanwhile */
 	if (dir < 0 || fstatfs(dir, &fs) < 0 || fs.f_type != TMPFS_MAGIC)
 		return 0;
 	if (!is_about((uint64_t)fs.f_blocks * (uint64_t)fs.f_bsize, was))
 		return 0;
-	if (set_size(dir, wanted, is_about((uint64_t)fs.f_files, was / page_size()), err) < 0)
+	if (set_tmpfs_size(dir, wanted, is_about((uint64_t)fs.f_files, was / page_size()), err) < 0)
 		return error_wrap(err, "%s", point);
 	return 0;
 }
@@ -82,9 +83,9 @@ memory_limits_tmpfs(const struct roots *roots, uint64_t before, uint64_t now, st
 		struct error why = ERROR_INIT;
 		struct mountinfo m;
 
-		/* other file systems are not touched: a share may not answer */
+		/* other file systems are skipped: a share may not answer */
 		if (!strstr(line, " - tmpfs ") || !mountinfo_parse(line, &m) ||
-		    follow_one(roots, m.point, before, now, &why) == 0)
+		    resize_tmpfs(roots, m.point, before, now, &why) == 0)
 			continue;
 		if (failed++ == 0)
 			*err = why;
@@ -92,7 +93,7 @@ memory_limits_tmpfs(const struct roots *roots, uint64_t before, uint64_t now, st
 	return failed;
 }
 
-/* Has our init set the limits of the pods? Else there is no such cgroup, or it is nobody's business. */
+/* Returns whether tatami's init has set the limits of the pods. */
 static bool
 has_pods_limit(int cgroup)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Brings everything up to date that depends on the size of the guest's memory: the limits of init/limits.h and the
- * sizes of tmpfs mounts. Worker only: may block.
+ * Adjusts limits that depend on the size of the guest's memory: those of init/limits.h, and the
+ * sizes of tmpfs mounts. Worker side: may block.
  */
 #pragma once
 
@@ -13,13 +13,14 @@
 
 struct worker;
 
-/* total: bytes of memory for which everything was set last; becomes what it is now. Where another init than ours has
- * booted the guest, nothing is done unless memory has changed, and then no limit becomes lower. Failures are logged
- * by `w`, which may be NULL. */
+/* Adjusts all limits. *total is the size of memory in bytes for which they were set last, and is
+ * updated. If the guest was booted by another init, limits are adjusted only if memory has changed,
+ * and are never lowered. Failures are logged through w, which may be NULL. */
 void memory_limits_follow(const struct roots *roots, bool is_pid1, uint64_t *total,
 			  struct worker *w);
 
-/* Gives each tmpfs below `roots` that is half of `before` large (as one is that was mounted without a size) half of
- * `now`, and as many inodes as the kernel would. Returns how many could not be changed. */
+/* Resizes each tmpfs in the guest whose size is half of `before`, which is the default, to half of
+ * `now`, with the default number of inodes. Returns the number of failures; err is the first
+ * one. */
 unsigned int memory_limits_tmpfs(const struct roots *roots, uint64_t before, uint64_t now,
 				 struct error *err);

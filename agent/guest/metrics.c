@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Writing metrics: the text, and the order of the groups. Called by the worker of GetMetrics. */
+/* The text format of metrics, and the order of the groups. */
 #include "agent/guest/metrics.h"
 
 #include <ctype.h>
@@ -12,7 +12,7 @@
 #include "lib/io.h"
 #include "lib/parse.h"
 
-/* Of one group. */
+/* The most text of one group. */
 #define TEXT_MAX (4u << 20)
 
 static void
@@ -54,7 +54,8 @@ put_head(struct metrics *m)
 	put_string(m, "\n");
 }
 
-/* Names of disks and mount points are what somebody else chose: the reply is UTF-8, and a quote ends a value. */
+/* Writes a label's value with escapes. Names of disks and mount points may hold any bytes, but the
+ * reply is UTF-8. */
 static void
 put_value(struct metrics *m, const char *value)
 {
@@ -179,11 +180,11 @@ metrics_snake(const char *key, char *out, size_t size)
 }
 
 static int
-hand_on(struct metrics *m, metrics_sink_fn *sink, void *data, struct error *err)
+metrics_flush(struct metrics *m, metrics_sink_fn *sink, void *data, struct error *err)
 {
 	if (m->failed)
-		return error_set(err, ERROR_RESOURCE_EXHAUSTED, "the metrics are over %u bytes",
-				 TEXT_MAX);
+		return error_set(err, ERROR_RESOURCE_EXHAUSTED,
+				 "the metrics are longer than %u bytes", TEXT_MAX);
 	if (buf_len(&m->out) > 0 && sink(data, buf_head(&m->out), buf_len(&m->out), err) < 0)
 		return -1;
 	buf_consume(&m->out, buf_len(&m->out));
@@ -207,7 +208,7 @@ metrics_write(const struct roots *roots, const struct metrics_agent *agent, metr
 	buf_init(&m.out, TEXT_MAX);
 	for (size_t i = 0; result == 0 && i < ARRAY_LEN(groups); i++) {
 		groups[i](&m);
-		result = hand_on(&m, sink, data, err);
+		result = metrics_flush(&m, sink, data, err);
 	}
 	buf_release(&m.out);
 	return result;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The guest's figures as Prometheus text (exposition format 0.0.4). A source that cannot be read leaves its families out.
- * Worker only: may block (the kernel adds up counters; a disk may not answer).
+ * The guest's metrics as Prometheus text (exposition format 0.0.4). If a source cannot be read, its
+ * families are left out. Worker side: may block (the kernel adds up counters; a disk may not
+ * answer).
  */
 #pragma once
 
@@ -15,18 +16,21 @@
 
 struct memagent_counts;
 
-/* What is not read from /proc. */
+/* Values that are not read from /proc. */
 struct metrics_agent {
 	pid_t pid;
-	uint64_t scrapes; /* this one included */
-	uint32_t workers; /* this one not */
+	/* including this one */
+	uint64_t scrapes;
+	/* except this one */
+	uint32_t workers;
 	const char *version;
-	const struct memagent_counts *memory; /* of the memory agent; NULL: there is none */
+	/* of the memory agent, or NULL */
+	const struct memagent_counts *memory;
 };
 
-/* Hands a piece of the text on; -1 ends it all. */
+/* Receives a piece of the text. Returns 0, or -1 and sets err to end the output. */
 typedef int metrics_sink_fn(void *data, const void *text, size_t n, struct error *err);
 
-/* Families one after the other; what may hang comes last. */
+/* Writes all families; sources that may hang come last. Returns 0, or -1 and sets err. */
 int metrics_write(const struct roots *roots, const struct metrics_agent *agent,
 		  metrics_sink_fn *sink, void *data, struct error *err);

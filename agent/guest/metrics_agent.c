@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the agent itself uses: kata_agent_*. Called by metrics.c. */
+/* The agent's own metrics: kata_agent_*. */
 #include <ctype.h>
 #include <dirent.h>
 #include <fcntl.h>
@@ -12,7 +12,7 @@
 #include "lib/cleanup.h"
 #include "lib/parse.h"
 
-/* Fields of /proc/<pid>/stat behind the name, counted from the state (proc_pid_stat(5): field 3). */
+/* Fields of /proc/<pid>/stat after the name, counted from the state (proc_pid_stat(5): field 3). */
 enum stat_field {
 	STAT_UTIME = 11,
 	STAT_STIME,
@@ -44,8 +44,8 @@ parse_stat(char *text, uint64_t values[STAT_FIELDS])
 	rest += 2;
 	while (i < STAT_FIELDS && (word = strsep(&rest, " ")) != NULL) {
 		values[i] = 0;
-		(void)parse_u64(word,
-				&values[i]); /* the state is a letter, priorities may be negative */
+		/* the state is a letter, priorities may be negative */
+		(void)parse_u64(word, &values[i]);
 		i++;
 	}
 	return i == STAT_FIELDS;
@@ -79,7 +79,7 @@ of_stat(struct metrics *m)
 	metric_item(m, "cstime", v[STAT_CSTIME]);
 }
 
-/* Of /proc/<pid>/status: memory in kB, and how often it gave the processor away. */
+/* Returns whether a key of /proc/<pid>/status is reported: memory in kB, and context switches. */
 static bool
 metrics_agent_is_wanted(const char *key)
 {
@@ -87,7 +87,7 @@ metrics_agent_is_wanted(const char *key)
 	       strcmp(key, "HugetlbPages") == 0 || strstr(key, "voluntary_ctxt_switches");
 }
 
-/* "Key:   123 kB" -> key in lower case, number. */
+/* Parses "Key:   123 kB". */
 static bool
 metrics_agent_parse_line(char *line, char *key, size_t size, uint64_t *value)
 {
@@ -134,7 +134,6 @@ of_io(struct metrics *m)
 	}
 }
 
-/* Descriptors that are open: what leaks first. */
 static void
 of_fds(struct metrics *m)
 {

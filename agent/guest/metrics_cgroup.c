@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What all containers together use, and what init, agent and workers do: kata_guest_cgroup_*. One container alone is
- * StatsContainer's business. Called by metrics.c.
+ * Metrics of all containers together, and of init, agent and workers: kata_guest_cgroup_*. Single
+ * containers are reported by StatsContainer.
  */
 #include <stdio.h>
 #include <string.h>
@@ -21,7 +21,7 @@ read_file(struct metrics *m, const char *group, const char *file)
 	return metrics_read(m, m->roots->cgroup, path);
 }
 
-/* A file with one number, or "max": nothing is limited then, and there is no sample. */
+/* Writes the number in a file. "max" means no limit, and gives no sample. */
 static void
 of_number(struct metrics *m, const char *group, const char *file, const char *item)
 {
@@ -41,7 +41,7 @@ of_numbers(struct metrics *m, const char *const (*files)[2], size_t n)
 	}
 }
 
-/* All keys of a flat keyed file. */
+/* Writes all keys of a flat keyed file. */
 static void
 of_keys(struct metrics *m, const char *file)
 {
@@ -55,7 +55,7 @@ of_keys(struct metrics *m, const char *file)
 	}
 }
 
-/* "254:0 rbytes=1 wbytes=2 ...": added up over the disks. */
+/* Writes the sums over all disks of lines "254:0 rbytes=1 wbytes=2 ...". */
 static void
 of_io(struct metrics *m)
 {
@@ -80,7 +80,7 @@ of_io(struct metrics *m)
 	}
 }
 
-/* The totals of "some" and "full". */
+/* Writes the totals of "some" and "full". */
 static void
 of_pressure(struct metrics *m)
 {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Interfaces, disks and file systems of the guest: kata_guest_*. Called by metrics.c. */
+/* Metrics of the guest's interfaces, disks and file systems: kata_guest_*. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -17,7 +17,8 @@
 
 #define FILESYSTEMS_MAX 256
 
-/* The next word of a line whose columns are set apart by any number of blanks; NULL at its end. */
+/* Splits off the next word of a line, NULL at its end. Words are separated by any number of
+ * blanks. */
 static char *
 metrics_devices_next_word(char **line)
 {
@@ -28,7 +29,7 @@ metrics_devices_next_word(char **line)
 	return word;
 }
 
-/* "  eth0: 16 numbers" (proc_pid_net(5)). */
+/* Writes a line "  eth0: 16 numbers" (proc_pid_net(5)). */
 static void
 of_interface(struct metrics *m, char *line)
 {
@@ -62,7 +63,8 @@ of_interfaces(struct metrics *m)
 		of_interface(m, line);
 }
 
-/* " 254 0 vda 17 numbers" (Documentation/admin-guide/iostats.rst); older kernels have fewer. */
+/* Writes a line " 254 0 vda 17 numbers" (Documentation/admin-guide/iostats.rst). Older kernels have
+ * fewer numbers. */
 static void
 of_disk(struct metrics *m, char *line)
 {
@@ -115,12 +117,13 @@ metrics_of_devices(struct metrics *m)
 /* ---- file systems ---- */
 
 struct filesystem {
-	char *device, *point; /* the device as "major:minor" and by name, see parse_filesystem() */
+	/* the device as "major:minor", the mount point, and the device by name */
+	char *device, *point;
 	char *source;
 	struct statvfs stat;
 };
 
-/* Ours and local: what lies on a share may hang, and is the host's to measure. */
+/* Returns whether a file system is local. A share may not answer, and the host can measure it. */
 static bool
 is_measured(const char *type)
 {
@@ -133,7 +136,8 @@ is_measured(const char *type)
 	return false;
 }
 
-/* Of one line of mountinfo, which is cut up. `id` is the mount's. */
+/* Splits a line of mountinfo in place. *id is the id of the mount. Returns false if the mount is
+ * not reported. */
 static bool
 parse_filesystem(char *line, struct filesystem *fs, int *id)
 {
@@ -165,13 +169,13 @@ parse_filesystem(char *line, struct filesystem *fs, int *id)
 static bool
 measure(struct metrics *m, struct filesystem *fs, int id)
 {
-	/* the name may lead to another mount by now, or lie below one */
+	/* the path may lead to another mount by now, or be hidden by one */
 	auto_close int fd = path_try_open(m->roots->root, fs->point, O_PATH, 0, PATH_FOLLOW_NONE);
 
 	return fd >= 0 && sys_mount_id(fd, "", AT_EMPTY_PATH) == id && fstatvfs(fd, &fs->stat) == 0;
 }
 
-/* Each device once, by its first mount. */
+/* Lists each device once, with its first mount. */
 static size_t
 find_filesystems(struct metrics *m, char *text, struct filesystem *list)
 {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The guest's load, tasks, processors, and what it waits for: kata_guest_*. Called by metrics.c. */
+/* Metrics of the guest's load, tasks, processors, entropy and pressure: kata_guest_*. */
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -8,7 +8,7 @@
 #include "lib/cleanup.h"
 #include "lib/parse.h"
 
-/* "0.20 0.18 0.12 1/80 11206" (proc_loadavg(5)). */
+/* Writes the load from a line "0.20 0.18 0.12 1/80 11206" (proc_loadavg(5)). */
 static void
 of_load(struct metrics *m)
 {
@@ -41,7 +41,7 @@ of_uptime(struct metrics *m)
 		metric_decimal(m, strsep(&text, " "), NULL, 0);
 }
 
-/* "cpu  ..." and "cpu0 ..." (proc_stat(5)); in milliseconds. */
+/* Writes a line "cpu  ..." or "cpu0 ..." (proc_stat(5)), in milliseconds. */
 static void
 of_cpu(struct metrics *m, char *line, uint64_t hz)
 {
@@ -52,8 +52,9 @@ of_cpu(struct metrics *m, char *line, uint64_t hz)
 	uint64_t ticks;
 
 	for (size_t i = 0; i < ARRAY_LEN(names) && (word = strsep(&line, " ")) != NULL;) {
+		/* "cpu" is followed by two blanks */
 		if (!*word)
-			continue; /* two blanks behind "cpu" */
+			continue;
 		if (!parse_u64(word, &ticks))
 			return;
 		metric_item2(m, "cpu", cpu, names[i++], ticks / hz * 1000 + ticks % hz * 1000 / hz);
@@ -95,7 +96,8 @@ metrics_of_guest(struct metrics *m)
 	of_entropy(m);
 }
 
-/* "some avg10=0.00 avg60=0.00 avg300=0.00 total=0" (Documentation/accounting/psi.rst). */
+/* Writes a line "some avg10=0.00 avg60=0.00 avg300=0.00 total=0"
+ * (Documentation/accounting/psi.rst). */
 static void
 of_pressure_line(struct metrics *m, const char *resource, char *line, bool total)
 {

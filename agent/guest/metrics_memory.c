@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The guest's memory: kata_guest_meminfo and kata_guest_vm_stat. Called by metrics.c. */
+/* Metrics of the guest's memory: kata_guest_meminfo and kata_guest_vm_stat. */
 #include <string.h>
 
 #include "agent/guest/metrics_text.h"
 #include "lib/cleanup.h"
 #include "lib/parse.h"
 
-/* What hosts know, under the names that they know: always there, 0 if this kernel does not tell. */
+/* The items that hosts expect, which are always reported; 0 if the kernel lacks them. */
 static const struct {
 	const char *key, *item;
 } known[] = {
@@ -70,7 +70,7 @@ static const struct {
 	{ "Percpu", "per_cpu" },
 };
 
-/* "Key:   123 kB": the number in bytes, or as it is if it counts something else. */
+/* Parses "Key:   123 kB". A number in kB is converted to bytes. */
 static bool
 metrics_memory_parse_line(char *line, uint64_t *value)
 {
@@ -115,7 +115,7 @@ of_meminfo(struct metrics *m)
 	while ((line = strsep(&text, "\n")) != NULL) {
 		if (!metrics_memory_parse_line(line, &value) || add_known(line, value, values))
 			continue;
-		/* newer than this table */
+		/* unknown keys of newer kernels */
 		metrics_snake(line, item, sizeof(item));
 		if (*item)
 			metric_item(m, item, value);

@@ -1,5 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* See online.h. Called by agent/rpc for OnlineCPUMem, and by agent/guest/guest.c. */
+/*
+ * Bringing processors and memory online, for OnlineCPUMem and when memory is plugged in.
+ *
+ *	online_begin() -> worker -> enough processors: done
+ *	                     ^   -> too few: wait for a uevent of a processor, or time out
+ *	                     +------ uevent
+ */
 #include "agent/guest/online.h"
 
 #include <stdlib.h>
@@ -14,37 +20,41 @@
 #include "lib/cleanup.h"
 #include "lib/log.h"
 
-/* Of one worker: the kernel takes a while for a lot of memory. */
+/* Time limit of one worker: the kernel takes a while for a lot of memory. */
 #define WORK_MS 60000
 
 enum online_msg {
-	ONLINE_MSG_CPUS = 1, /* payload: uint32_t, how many are online */
-	ONLINE_MSG_MEMORY =
-		2, /* payload: uint64_t, bytes of memory for which the limits are set now */
+	/* payload: uint32_t, the number of processors that are online */
+	ONLINE_MSG_CPUS = 1,
+	/* payload: uint64_t, bytes of memory for which the limits are set now */
+	ONLINE_MSG_MEMORY = 2,
 };
 
-/* What the worker does. */
+/* The task of the worker. */
 struct online_work {
 	const struct roots *roots;
 	uint32_t cpus;
 	bool memory;
 	bool is_pid1;
-	uint64_t total; /* bytes of memory for which the limits were set last */
+	/* bytes of memory for which the limits were set last */
+	uint64_t total;
 };
 
 struct online {
 	struct guest *g;
 	struct online_work work;
 	struct job *job;
-	struct timer *limit; /* NULL: it is over */
+	/* NULL once it has fired */
+	struct timer *limit;
 	struct device_listener listener;
-	bool again; /* something came while the worker was at it */
+	/* an event arrived while the worker was running */
+	bool again;
 	uint32_t online;
-	struct error refused; /* what the kernel said of the last processor that it refused */
 	struct pending pending;
 	online_done_fn *done;
 	void *data;
-	struct log_context *log; /* of the call: events of the kernel start its worker, too */
+	/* of the call: workers that events start log with it, too */
+	struct log_context *log;
 };
 
 static void
@@ -79,10 +89,10 @@ online_worker(struct worker *w, void *arg, struct error *err)
 	if (work->memory) {
 		failed = hotplug_online_memory(work->roots->sys, &onlined);
 		if (failed > 0)
-			worker_log(w, LOG_LEVEL_WARN, "%u blocks of memory stay offline", failed);
+			worker_log(w, LOG_LEVEL_WARN, "failed to bring %u memory blocks online",
+				   failed);
 		if (onlined > 0)
-			worker_log(w, LOG_LEVEL_INFO, "%u blocks of memory brought online",
-				   onlined);
+			worker_log(w, LOG_LEVEL_INFO, "brought %u memory blocks online", onlined);
 		memory_limits_follow(work->roots, work->is_pid1, &total, w);
 		if (worker_send(w, ONLINE_MSG_MEMORY, &total, sizeof(total), NULL, 0, false, err) <
 		    0)
@@ -110,7 +120,8 @@ take_cpus(struct job *job, const struct job_message *m, void *data, struct error
 	return 0;
 }
 
-/* Sets the agent's own limits that follow from memory, and those of our init: what they start inherits them. */
+/* Sets the agent's own limits that follow from memory, and those of our init: what they start
+ * inherits them. */
 static void
 online_own_limits(const struct guest *g)
 {
@@ -140,15 +151,15 @@ static const struct job_message_type online_messages[] = {
 	[ONLINE_MSG_MEMORY] = { .handler = take_memory, .size = sizeof(uint64_t) },
 };
 
-static int try_again(struct online *o, struct error *err);
+static int start_worker(struct online *o, struct error *err);
 
 static void
-too_late(struct online *o)
+online_timed_out(struct online *o)
 {
 	struct error err = ERROR_INIT;
 
-	error_set(&err, ERROR_INTERNAL, "%u of %u processors are online after %d ms", o->online,
-		  o->work.cpus, ONLINE_MS);
+	error_set(&err, ERROR_INTERNAL, "only %u of %u processors are online after %d ms",
+		  o->online, o->work.cpus, ONLINE_MS);
 	online_finish(o, &err);
 }
 
@@ -165,11 +176,11 @@ on_online_done(struct job *job, const struct error *err, void *data)
 		online_finish(o, &why);
 		return;
 	}
-	/* the rest is not plugged in yet: its event is what we wait for */
+	/* the other processors are not plugged in yet: wait for their events */
 	o->work.memory = false;
 	if (!o->limit)
-		too_late(o);
-	else if (o->again && try_again(o, &why) < 0)
+		online_timed_out(o);
+	else if (o->again && start_worker(o, &why) < 0)
 		online_finish(o, &why);
 }
 
@@ -182,7 +193,7 @@ static const struct job_ops online_job = {
 };
 
 static int
-try_again(struct online *o, struct error *err)
+start_worker(struct online *o, struct error *err)
 {
 	const struct roots *roots = o->work.roots;
 	const int keep[] = { roots->sys, roots->proc, roots->root, roots->cgroup };
@@ -213,7 +224,7 @@ on_cpu_event(const struct device_event *e, void *data)
 	if (*e->subsystem && strcmp(e->subsystem, "cpu") != 0)
 		return;
 	o->again = true;
-	if (!o->job && try_again(o, &err) < 0)
+	if (!o->job && start_worker(o, &err) < 0)
 		online_finish(o, &err);
 }
 
@@ -224,16 +235,16 @@ on_limit(void *data)
 
 	o->limit = NULL;
 	if (!o->job)
-		too_late(o);
+		online_timed_out(o);
 }
 
 static void
-online_unwanted(struct pending *p)
+online_cancel(struct pending *p)
 {
 	struct online *o = pending_entry(p, struct online, pending);
 
 	if (o->job)
-		job_cancel(o->job, ERROR_CANCELLED, "nobody waits any more");
+		job_cancel(o->job, ERROR_CANCELLED, "the call was cancelled");
 	else
 		online_free(o);
 }
@@ -255,14 +266,14 @@ online_begin(struct guest *g, uint32_t cpus, bool memory, online_done_fn *done, 
 		.memory = memory,
 		.is_pid1 = g->parts.is_pid1,
 	};
-	o->pending.cancel = online_unwanted;
+	o->pending.cancel = online_cancel;
 	o->log = log_context_copy();
 	o->done = done;
 	o->data = data;
-	/* before the first look: nothing that comes meanwhile is missed */
+	/* before the first worker, so that no event is missed */
 	device_listen(g->parts.devices, &o->listener, on_cpu_event, o);
 	o->limit = loop_timer(g->parts.loop, ONLINE_MS, on_limit, o, err);
-	if (o->limit && try_again(o, err) == 0)
+	if (o->limit && start_worker(o, err) == 0)
 		return o;
 	online_free(o);
 	return NULL;
@@ -277,16 +288,17 @@ online_start(struct guest *g, uint32_t cpus, bool memory, online_done_fn *done, 
 	return o ? &o->pending : NULL;
 }
 
-/* ---- memory that nobody asked for ---- */
+/* ---- hot-plugged memory ---- */
 
 struct memory_watch {
 	struct guest *g;
 	struct device_listener listener;
-	struct online *running; /* NULL: none */
+	/* NULL: none */
+	struct online *running;
 	bool again;
 };
 
-static void look_at_memory(struct memory_watch *m);
+static void bring_memory_online(struct memory_watch *m);
 
 static void
 on_memory_done(const struct error *err, void *data)
@@ -295,14 +307,15 @@ on_memory_done(const struct error *err, void *data)
 
 	m->running = NULL;
 	if (err->code != ERROR_OK)
-		log_warn("guest", "bring memory online: %s", err->msg);
+		log_warn("guest", "failed to bring memory online: %s", err->msg);
 	if (m->again)
-		look_at_memory(m);
+		bring_memory_online(m);
 }
 
-/* A gigabyte comes as eight blocks or more, at nearly the same time: one worker runs, and one more after it. */
+/* Starts a worker, or, if one is running, notes that another must follow. A gigabyte has eight
+ * blocks or more, whose events arrive at nearly the same time. */
 static void
-look_at_memory(struct memory_watch *m)
+bring_memory_online(struct memory_watch *m)
 {
 	struct error err = ERROR_INIT;
 
@@ -311,15 +324,15 @@ look_at_memory(struct memory_watch *m)
 		return;
 	m->running = online_begin(m->g, 0, true, on_memory_done, m, &err);
 	if (!m->running)
-		log_warn("guest", "bring memory online: %s", err.msg);
+		log_warn("guest", "failed to bring memory online: %s", err.msg);
 }
 
 static void
 on_memory_event(const struct device_event *e, void *data)
 {
-	/* "online" and "offline", too: the limits follow what there is */
+	/* also on "online" and "offline", since the limits follow the size of memory */
 	if (!*e->subsystem || strcmp(e->subsystem, "memory") == 0)
-		look_at_memory(data);
+		bring_memory_online(data);
 }
 
 struct memory_watch *

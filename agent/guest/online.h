@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Waiting for processors and memory to come online: OnlineCPUMem, and memory that nobody asked for. What has not been
- * plugged in yet is waited for by the kernel's events. Loop side: never blocks, what may is a job.
+ * Bringing processors and memory online: for OnlineCPUMem, and on events for hot-plugged memory.
+ * Processors that are not plugged in yet are awaited by uevent. Loop side: never blocks; jobs do
+ * the work.
  */
 #pragma once
 
@@ -13,20 +14,23 @@
 
 struct guest;
 
-/* How long processors are waited for. */
+/* Time limit of the wait for processors. */
 #define ONLINE_MS 5000
 
-/* err->code is ERROR_OK once as many are online as were asked for. */
+/* Receives ERROR_OK if enough processors are online. */
 typedef void online_done_fn(const struct error *err, void *data);
 
-/* cpus: how many shall be online in all, 0: any. memory: all that there is, as far as it goes. done is called once,
- * never from inside. NULL and err. */
+/* Brings processors online until `cpus` are online in total (0: none are needed), and, with
+ * `memory`, all memory. done is called once, never before this returns. Returns NULL and sets err
+ * on failure. */
 struct pending *online_start(struct guest *g, uint32_t cpus, bool memory, online_done_fn *done,
 			     void *data, struct error *err);
 
 struct memory_watch;
 
-/* Brings memory online on the kernel's event for it, and has the pods use it. NULL and err. */
+/* Brings memory online whenever the kernel reports it, and adjusts the limits. Returns NULL and
+ * sets err if memory runs out. */
 struct memory_watch *memory_watch_new(struct guest *g, struct error *err);
-/* After jobs_free(). */
+
+/* Must be called after jobs_free(). NULL is allowed. */
 void memory_watch_free(struct memory_watch *m);

@@ -48,7 +48,7 @@ nested_network()
 
 mkdir -p "$work/names-tree"
 if ok 'make a guest with modules' make_initrd && ok 'boot it' boot names --no-container --initrd "$work/names.img"; then
-	ok 'an unknown module is an error by name' says 'load kernel module no-such-thing' \
+	ok 'an unknown module is an error by name' says 'failed to load kernel module no-such-thing' \
 		create "$(with_module '{"name":"no-such-thing"}')"
 	ok 'CreateSandbox' create "$(with_module '{"name":"ifb","parameters":["numifbs=3"]},{"name":"dummy","parameters":["numdummies=3"]}')"
 	ok 'resolv.conf is as the host says' is $'nameserver 10.1.2.3\n\nsearch example.org' in_guest 'cat /guest-etc/resolv.conf'

@@ -157,13 +157,13 @@ probe()
 	local before memory=/sys/devices/system/memory start=$((256 << 20))
 	is 8000000 inside "cat $memory/block_size_bytes" && is online inside "cat $memory/memory1/state" || return 1
 	before=$(mebibytes)
-	says 'does not start a block' rpc MemHotplugByProbe "{\"memHotplugProbeAddr\":[\"$((start + 1))\"]}" &&
+	says 'not aligned to a memory block' rpc MemHotplugByProbe "{\"memHotplugProbeAddr\":[\"$((start + 1))\"]}" &&
 		rpc MemHotplugByProbe "{\"memHotplugProbeAddr\":[\"$((128 << 20))\",\"0\"]}" && is "$before" mebibytes || return 1
 	if has_probe; then
 		rpc MemHotplugByProbe "{\"memHotplugProbeAddr\":[\"$start\"]}" && within 10 is $((before + 128)) mebibytes &&
 			is online inside "cat $memory/memory2/state"
 	else
-		says 'cannot be told of memory by its address' rpc MemHotplugByProbe "{\"memHotplugProbeAddr\":[\"$start\"]}"
+		says 'does not support probing memory' rpc MemHotplugByProbe "{\"memHotplugProbeAddr\":[\"$start\"]}"
 	fi
 }
 

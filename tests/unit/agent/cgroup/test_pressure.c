@@ -89,8 +89,8 @@ Test(pressure, largest_is_chosen)
 	cr_expect_gt(c.limit, 40 * MIB);
 }
 
-/* The limit is at least half of the usage, however much the others use: the kernel must be able
- * to reach it. */
+/* The limit is at least half of the usage, however much the others use: the kernel must be able to
+ * reach it. */
 Test(pressure, limit_is_at_least_half_of_usage)
 {
 	struct pressure_choice c;

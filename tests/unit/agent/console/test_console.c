@@ -249,8 +249,8 @@ Test(console, at_most_four)
 	in_agent(body_many);
 }
 
-/* Closing the connection ends the shell, also one that ignores SIGHUP and one that is still
- * being started. */
+/* Closing the connection ends the shell, also one that ignores SIGHUP and one that is still being
+ * started. */
 static int
 body_hang_up(int init_fd, void *data)
 {

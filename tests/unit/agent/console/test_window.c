@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The filter removes reports of a window's size, wherever the input is split, and passes
- * everything else on unchanged. */
+/* The filter removes reports of a window's size, wherever the input is split, and passes everything
+ * else on unchanged. */
 #include <criterion/criterion.h>
 #include <string.h>
 

@@ -341,8 +341,8 @@ AGENT_TEST(cancelled_parts)
 	CHECK(tree_has(&b->t, "c", "c"));
 }
 
-/* Sends a signal to all copy workers: the other children of this process's parent. Returns
- * whether there was one. */
+/* Sends a signal to all copy workers: the other children of this process's parent. Returns whether
+ * there was one. */
 static bool
 signal_workers(int sig)
 {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A fake run directory, and beside it a tree that no copy may ever touch (the canary). Only
- * owners need root. */
+/* A fake run directory, and beside it a tree that no copy may ever touch (the canary). Only owners
+ * need root. */
 #pragma once
 
 #include <stdbool.h>

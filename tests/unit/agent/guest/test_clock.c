@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What is done about a clock that is off, and which clock it is compared with. The clock itself is set in VMs only. */
+/* Correction of the clock, and the choice of the PTP device. The clock itself is set in VMs
+ * only. */
 #include <criterion/criterion.h>
 #include <string.h>
 
@@ -7,13 +8,13 @@
 #include "lib/cleanup.h"
 #include "tests/unit/agent/guest/tree.h"
 
-Test(clock, times_that_are_none)
+Test(clock, invalid_times)
 {
 	static const struct {
 		int64_t sec, usec;
 	} rows[] = {
-		{ -1, 0 },        { 0, -1 },        { 5, 1000000 }, { INT64_MIN, 0 },
-		{ 5, INT64_MAX }, { INT64_MAX, 0 }, /* the kernel's limit: some 230 years before the counter ends */
+		{ -1, 0 },        { 0, -1 },        { 5, 1000000 },
+		{ INT64_MIN, 0 }, { 5, INT64_MAX }, { INT64_MAX, 0 },
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
@@ -24,7 +25,7 @@ Test(clock, times_that_are_none)
 	}
 }
 
-Test(clock, steps_only_when_far_off)
+Test(clock, large_offsets_are_stepped)
 {
 	cr_expect_eq(clock_action(0), CLOCK_FINE);
 	cr_expect_eq(clock_action(-1000), CLOCK_FINE);
@@ -35,9 +36,9 @@ Test(clock, steps_only_when_far_off)
 	cr_expect_eq(clock_action(INT64_MIN), CLOCK_STEP);
 }
 
-Test(clock, offset_by_the_nearest_pair)
+Test(clock, offset_from_the_closest_pair)
 {
-	/* ours, theirs, ours, ...: the second comparison took 10 ns, the others longer */
+	/* guest, host, guest, ...: the second comparison took 10 ns, the others longer */
 	static const int64_t readings[] = { 100, 1150, 200, 1205, 210, 1500, 310 };
 
 	cr_expect_eq(clock_offset(readings, 3), 1000);
@@ -45,7 +46,7 @@ Test(clock, offset_by_the_nearest_pair)
 	cr_expect_eq(clock_offset(readings + 4, 1), 1240);
 }
 
-Test(clock, finds_the_hypervisors)
+Test(clock, finds_the_clock_of_the_hypervisor)
 {
 	struct tree t;
 	char name[16] = "";
@@ -57,6 +58,6 @@ Test(clock, finds_the_hypervisors)
 	tree_put(t.roots.sys, "class/ptp/ptp1/clock_name", "KVM virtual PTP\n");
 	cr_expect(clock_find_ptp(t.roots.sys, name, sizeof(name)));
 	cr_expect_str_eq(name, "ptp1");
-	cr_expect(!clock_find_ptp(t.roots.sys, name, 4), "it does not fit");
+	cr_expect(!clock_find_ptp(t.roots.sys, name, 4), "the name does not fit");
 	tree_remove(&t);
 }

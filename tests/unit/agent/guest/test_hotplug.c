@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Bringing processors and memory of a made-up sysfs online: what is written where. */
+/* Bringing processors and memory online in a fake sysfs. */
 #include <criterion/criterion.h>
 #include <stdio.h>
 #include <string.h>
@@ -22,11 +22,12 @@ expect(const char *path, const char *want)
 	cr_expect_str_eq(text, want, "%s is %s", path, text);
 }
 
-Test(hotplug, counts_what_is_online)
+Test(hotplug, counts_online_processors)
 {
 	static const struct {
 		const char *text;
-		int n; /* -1: it is no list */
+		/* -1: malformed */
+		int n;
 	} rows[] = {
 		{ "0\n", 1 },     { "0-3\n", 4 },  { "0-1,3,5-6\n", 5 },   { "255\n", 1 },
 		{ "", -1 },       { "1-0\n", -1 }, { "a\n", -1 },          { "0-\n", -1 },
@@ -48,7 +49,7 @@ Test(hotplug, counts_what_is_online)
 	tree_remove(&t);
 }
 
-Test(hotplug, brings_no_more_processors_than_wanted)
+Test(hotplug, processors_up_to_the_wanted_number)
 {
 	struct error err = ERROR_INIT;
 	uint32_t online;
@@ -57,13 +58,14 @@ Test(hotplug, brings_no_more_processors_than_wanted)
 	tree_make(&t);
 	tree_put(t.roots.sys, CPU "/online", "0\n");
 	tree_put(t.roots.sys, CPU "/cpufreq/boost", "0\n");
-	for (int i = 1; i < 12; i++) { /* the first has no such file */
+	/* cpu0 has no such file */
+	for (int i = 1; i < 12; i++) {
 		(void)snprintf(path, sizeof(path), CPU "/cpu%d/online", i);
 		tree_put(t.roots.sys, path, i == 2 ? "1\n" : "0\n");
 	}
 	cr_expect_eq(hotplug_online_cpus(t.roots.sys, 1, &online, &err), 0);
 	expect(CPU "/cpu1/online", "0");
-	/* the file `online` stays as it is here: how many there are is what the kernel says */
+	/* the number is read from the fake file `online`, which does not change */
 	cr_expect_eq(hotplug_online_cpus(t.roots.sys, 3, &online, &err), 0, "%s", err.msg);
 	cr_expect_eq(online, 1);
 	expect(CPU "/cpu1/online", "1");
@@ -73,7 +75,7 @@ Test(hotplug, brings_no_more_processors_than_wanted)
 	tree_remove(&t);
 }
 
-Test(hotplug, brings_all_memory)
+Test(hotplug, all_memory)
 {
 	unsigned int onlined = 0;
 	char path[64];
@@ -81,7 +83,8 @@ Test(hotplug, brings_all_memory)
 	tree_make(&t);
 	cr_expect_eq(hotplug_online_memory(t.roots.sys, &onlined), 0);
 	cr_expect_eq(onlined, 0);
-	for (int i = 0; i < 130; i++) { /* more than are listed at a time */
+	/* more than the list grows by at a time */
+	for (int i = 0; i < 130; i++) {
 		(void)snprintf(path, sizeof(path), MEMORY "/memory%d/online", i);
 		tree_put(t.roots.sys, path, i % 2 ? "0\n" : "1\n");
 	}
@@ -93,7 +96,7 @@ Test(hotplug, brings_all_memory)
 	tree_remove(&t);
 }
 
-Test(hotplug, probes_in_order_until_one_is_refused)
+Test(hotplug, probe_stops_at_the_first_failure)
 {
 	static const uint64_t good[] = { 0x140000000, 0xABC8000000 }, odd[] = { 0x140000001 };
 	struct error err = ERROR_INIT;
@@ -111,8 +114,9 @@ Test(hotplug, probes_in_order_until_one_is_refused)
 	tree_remove(&t);
 }
 
-/* ACPI has added the block, or the host asks twice: also on a kernel without the interface. */
-Test(hotplug, probes_nothing_that_is_there)
+/* ACPI or an earlier call may have added a block; that succeeds even if the kernel lacks the
+ * interface. */
+Test(hotplug, existing_blocks_are_not_probed)
 {
 	static const uint64_t both[] = { 0x140000000, 0x148000000 };
 	struct error err = ERROR_INIT;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Which files are loaded for a module, in which order, with which parameters; what happens to one that is there. */
+/* Loading modules: files, order and parameters; modules that are loaded or built in. */
 #include <criterion/criterion.h>
 #include <errno.h>
 #include <stdint.h>
@@ -15,9 +15,12 @@
 
 static struct tree t;
 static struct kmod_env env;
-static char loaded[512];  /* "content(parameters)flags " of each file */
-static char warned[512];  /* the last warning */
-static const char *there; /* content of a module that is in the kernel already */
+/* "content(parameters)flags " of each loaded file */
+static char loaded[512];
+/* the last warning */
+static char warned[512];
+/* content of the file of a module that is loaded already */
+static const char *there;
 
 static int
 fake_load(int fd, const char *parameters, int flags)
@@ -99,7 +102,7 @@ Test(kmod, dependencies_come_first)
 	cr_expect_str_eq(loaded, "A()0 B()4 C(x=1 name=\"two words\")0 ");
 }
 
-Test(kmod, dash_and_underscore_are_the_same)
+Test(kmod, dash_and_underscore_are_equal)
 {
 	struct error err;
 
@@ -107,7 +110,7 @@ Test(kmod, dash_and_underscore_are_the_same)
 	cr_expect_str_eq(loaded, "A()0 B(flag)4 ");
 }
 
-Test(kmod, one_that_is_there_gets_its_parameters)
+Test(kmod, parameters_of_a_loaded_module_are_set)
 {
 	struct error err;
 	char text[32];
@@ -122,12 +125,12 @@ Test(kmod, one_that_is_there_gets_its_parameters)
 	cr_expect(strstr(warned, "b-one") && strstr(warned, "fixed"), "%s", warned);
 	tree_get(t.roots.sys, "module/b_one/parameters/speed", text, sizeof(text));
 	cr_expect_str_eq(text, "8");
-	/* built in, as dummy is in many kernels */
+	/* built in */
 	cr_expect_eq(load("inside", "numdummies=3", NULL, &err), 0, "%s", err.msg);
 	cr_expect(strstr(warned, "inside") && strstr(warned, "numdummies"), "%s", warned);
 	loaded[0] = '\0';
 	there = NULL;
-	/* a dependency that is there is no reason to stop, nor to set anything */
+	/* a dependency that is loaded already is skipped, without parameters */
 	there = "A";
 	loaded[0] = '\0';
 	cr_expect_eq(load("c", "y=2", NULL, &err), 0, "%s", err.msg);
@@ -146,18 +149,18 @@ Test(kmod, built_in)
 	cr_expect_str_eq(loaded, "");
 }
 
-Test(kmod, a_kernel_without_modules)
+Test(kmod, kernel_without_modules)
 {
 	struct error err;
 
 	env.release = "5.0";
-	cr_expect_eq(load("inside", NULL, NULL, &err), 0, "it is in sysfs: %s", err.msg);
+	cr_expect_eq(load("inside", NULL, NULL, &err), 0, "%s", err.msg);
 	cr_expect_eq(load("c", NULL, NULL, &err), -1);
 	cr_expect_eq(err.code, ERROR_NOT_FOUND, "%s", err.msg);
-	cr_expect(strstr(err.msg, "load kernel module c"), "%s", err.msg);
+	cr_expect(strstr(err.msg, "failed to load kernel module c"), "%s", err.msg);
 }
 
-Test(kmod, refused)
+Test(kmod, failures)
 {
 	static const struct {
 		const char *name, *parameter;

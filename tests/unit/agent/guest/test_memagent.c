@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the memory agent reads, accepts, and writes for a made-up container. Its effect is seen in VMs. */
+/* The memory agent: reading files, checking settings, and reclaim of a fake container. Its effect
+ * is tested in VMs. */
 #include <criterion/criterion.h>
 #include <string.h>
 
@@ -10,11 +11,12 @@
 
 static struct tree t;
 
-Test(memagent, reads_pressure)
+Test(memagent, pressure_files)
 {
 	static const struct {
 		const char *text;
-		long long total; /* -1: that is none */
+		/* -1: malformed */
+		long long total;
 	} rows[] = {
 		{ "some avg10=0.00 avg60=0.00 avg300=0.00 total=77\nfull avg10=0.00 total=5\n",
 		  77 },
@@ -39,7 +41,7 @@ Test(memagent, reads_pressure)
 	tree_remove(&t);
 }
 
-Test(memagent, counts_fragments)
+Test(memagent, fragments)
 {
 	uint64_t pages;
 
@@ -52,7 +54,7 @@ Test(memagent, counts_fragments)
 	cr_expect_eq(pages, 1 + 2 + 4 + 5 + 8);
 	cr_expect(memagent_fragments(t.roots.proc, 1, &pages));
 	cr_expect_eq(pages, 6);
-	cr_expect(memagent_fragments(t.roots.proc, 255, &pages), "there are no more orders");
+	cr_expect(memagent_fragments(t.roots.proc, 255, &pages), "more orders than the file has");
 	cr_expect_eq(pages, 1 + 2 + 4 + 80 + 5 + 8 + 56);
 	tree_put(t.roots.proc, "buddyinfo", "Node\nzone\nzone x\nNode 0, zone Normal x y\n");
 	cr_expect(memagent_fragments(t.roots.proc, 3, &pages));
@@ -87,7 +89,7 @@ static const struct memagent_compact good_compact = {
 		cr_expect(strstr(why_.msg, #field), "%s", why_.msg);             \
 	} while (0)
 
-Test(memagent, refuses_by_name)
+Test(memagent, invalid_settings_are_named)
 {
 	struct error err = ERROR_INIT;
 
@@ -133,7 +135,8 @@ begin(void)
 	tree_put(t.roots.cgroup, "pods/c1/io.pressure", "some total=0\n");
 }
 
-/* A period in which tasks waited until that total. What was asked for, "" if nothing. */
+/* Runs one period that ends with this pressure. Returns the request to memory.reclaim, "" if there
+ * was none. */
 static const char *
 period(const char *pressure)
 {
@@ -147,18 +150,18 @@ period(const char *pressure)
 	return asked;
 }
 
-Test(memagent, takes_after_quiet_periods_only)
+Test(memagent, reclaim_after_quiet_periods_only)
 {
 	begin();
-	cr_expect_str_eq(period("some total=500\n"), "", "the first period tells nothing");
-	cr_expect_str_eq(period("some total=500\n"), "", "one quiet period is not enough");
-	cr_expect_str_eq(period("some total=10500\n"), "3000 swappiness=0", "1 %% is allowed");
-	cr_expect_str_eq(period("some total=40500\n"), "", "3 %% is too much");
+	cr_expect_str_eq(period("some total=500\n"), "", "first period");
+	cr_expect_str_eq(period("some total=500\n"), "", "one quiet period");
+	cr_expect_str_eq(period("some total=10500\n"), "3000 swappiness=0", "1 %% of pressure");
+	cr_expect_str_eq(period("some total=40500\n"), "", "3 %% of pressure");
 	cr_expect_eq(target.quiet, 0);
-	cr_expect_str_eq(period("some total=40500\n"), "", "it begins anew");
+	cr_expect_str_eq(period("some total=40500\n"), "", "one quiet period again");
 	cr_expect_str_eq(period("some total=40500\n"), "3000 swappiness=0");
 	tree_put(t.roots.cgroup, "pods/c1/io.pressure", "some total=90000\n");
-	cr_expect_str_eq(period("some total=40500\n"), "", "waiting for a disk counts, too");
+	cr_expect_str_eq(period("some total=40500\n"), "", "pressure of io");
 	tree_remove(&t);
 }
 
@@ -168,19 +171,19 @@ Test(memagent, anonymous_memory_only_with_swap)
 	work.settings.eviction_run_aging_count_min = 0;
 	work.settings.swap = true;
 	(void)period("some total=0\n");
-	cr_expect_str_eq(period("some total=0\n"), "3000 swappiness=0", "there is no swap");
+	cr_expect_str_eq(period("some total=0\n"), "3000 swappiness=0", "no swap");
 	tree_put(t.roots.proc, "swaps", "Filename\tType\n/dev/vdb partition 1 0 -2\n");
 	cr_expect_str_eq(period("some total=0\n"), "4000 swappiness=50");
 	tree_remove(&t);
 }
 
-Test(memagent, without_what_it_needs_it_does_nothing)
+Test(memagent, no_reclaim_without_pressure_file_or_container)
 {
 	begin();
 	work.settings.eviction_run_aging_count_min = 0;
 	cr_expect_str_eq(period(""), "");
-	cr_expect_str_eq(period(""), "", "a kernel that tells of no pressure");
+	cr_expect_str_eq(period(""), "", "empty pressure file");
 	memcpy(target.path, "pods/c9", sizeof("pods/c9"));
-	cr_expect_str_eq(period("some total=0\n"), "", "a container that has gone");
+	cr_expect_str_eq(period("some total=0\n"), "", "removed container");
 	tree_remove(&t);
 }

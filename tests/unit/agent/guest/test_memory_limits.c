@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What is brought up to date when the guest's memory changes: limits in a synthetic tree, real tmpfs mounts. */
+/* Adjusting to the size of memory: limits in a fake tree, and real tmpfs mounts. */
 #include <criterion/criterion.h>
 #include <fcntl.h>
 #include <sched.h>
@@ -42,7 +42,7 @@ fill_in(void)
 	tree_put(t.roots.cgroup, "pods/memory.max", "1\n");
 }
 
-Test(memory_limits, of_a_guest_that_our_init_has_booted)
+Test(memory_limits, guest_of_tatami_init)
 {
 	uint64_t total = 1 << 28;
 
@@ -55,8 +55,8 @@ Test(memory_limits, of_a_guest_that_our_init_has_booted)
 	tree_remove(&t);
 }
 
-/* Only limits of pods that our init has set are set anew. */
-Test(memory_limits, of_pods_that_have_none)
+/* Limits of pods are adjusted only if tatami's init has set them. */
+Test(memory_limits, pods_without_limit)
 {
 	uint64_t total = 1 << 28;
 
@@ -68,8 +68,8 @@ Test(memory_limits, of_pods_that_have_none)
 	tree_remove(&t);
 }
 
-/* systemd as process 1: nothing is touched until memory changes, and then nothing is lowered. */
-Test(memory_limits, of_a_guest_that_another_init_has_booted)
+/* With another init, nothing changes until memory changes, and then no limit is lowered. */
+Test(memory_limits, guest_of_another_init)
 {
 	uint64_t total = 1 << 30;
 
@@ -86,7 +86,7 @@ Test(memory_limits, of_a_guest_that_another_init_has_booted)
 	tree_remove(&t);
 }
 
-/* In pages, which a tmpfs counts in; half of an odd number of them is rounded up. */
+/* Returns the size of a tmpfs in pages. Half of an odd number is rounded up. */
 static uint64_t
 pages_of(const char *path)
 {
@@ -105,7 +105,7 @@ inodes_of(const char *path)
 	return (uint64_t)fs.f_files;
 }
 
-/* Mounts become private to this process. Returns whether that is allowed. */
+/* Makes mounts private to this process. Returns whether that is allowed. */
 static bool
 own_mounts(void)
 {
@@ -113,8 +113,8 @@ own_mounts(void)
 	       mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0;
 }
 
-/* Sizes of tmpfs mounts follow with the limits. */
-Test(memory_limits, tmpfs_of_a_guest_that_grows)
+/* tmpfs mounts are resized together with the limits. */
+Test(memory_limits, tmpfs_of_a_growing_guest)
 {
 	uint64_t total = 1 << 28, page = (uint64_t)sysconf(_SC_PAGESIZE);
 
@@ -132,8 +132,8 @@ Test(memory_limits, tmpfs_of_a_guest_that_grows)
 	tree_remove(&t);
 }
 
-/* A tmpfs without a size of its own grows with memory, one with a size keeps it. */
-Test(memory_limits, sizes_of_tmpfs)
+/* A tmpfs of the default size is resized, one with another size is not. */
+Test(memory_limits, tmpfs_sizes)
 {
 	struct error err = ERROR_INIT;
 	struct sysinfo info;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Metrics of a made-up guest: every family that hosts know, values in the right unit, and text that parses whatever the
- * sources say. */
+/* Metrics of a fake guest: the families that hosts expect, units, and well-formed text for
+ * malformed sources. */
 #include <criterion/criterion.h>
 #include <ctype.h>
 #include <stdio.h>
@@ -40,7 +40,7 @@ scrape(void)
 	cr_assert_eq(metrics_write(&t.roots, &agent, take, NULL, &err), 0, "%s", err.msg);
 }
 
-/* Is this one of the lines? */
+/* Returns whether the text has this line. */
 static bool
 has(const char *line)
 {
@@ -148,12 +148,13 @@ Test(metrics, values)
 	scrape();
 	for (size_t i = 0; i < ARRAY_LEN(want); i++)
 		cr_expect(has(want[i]), "no line %s", want[i]);
-	cr_expect(!strstr(text, "item=\"limit\""), "no limit is no number");
-	cr_expect(!strstr(text, "threads\"}"), "only memory and switches of the status");
+	cr_expect(!strstr(text, "item=\"limit\""), "\"max\" gives no sample");
+	cr_expect(!strstr(text, "threads\"}"), "status: only memory and context switches");
 	tree_remove(&t);
 }
 
-/* A sample without its family, a family twice, or without a sample: none of that parses everywhere. */
+/* Checks that each sample follows its family, and that each family is written once and has a
+ * sample. */
 static void
 expect_well_formed(void)
 {
@@ -184,7 +185,7 @@ expect_well_formed(void)
 	cr_expect(has_sample);
 }
 
-Test(metrics, parses_whatever_the_sources_say)
+Test(metrics, malformed_sources)
 {
 	static const char *const files[] = {
 		"7/stat",
@@ -266,8 +267,8 @@ Test(metrics, snake_case)
 	}
 }
 
-/* A whole line is left out rather than half a number read. */
-Test(metrics, a_source_that_is_too_long)
+/* A line that is cut off is left out. */
+Test(metrics, source_that_is_too_long)
 {
 	size_t n = METRICS_SOURCE_MAX + 100;
 	auto_free char *lines = calloc(1, n + 1);

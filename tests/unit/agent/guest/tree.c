@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* See tree.h. */
+/* A fake guest. */
 #include "tests/unit/agent/guest/tree.h"
 
 #include <criterion/criterion.h>

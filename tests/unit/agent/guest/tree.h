@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A made-up guest: directories that take the place of /proc, /sys and the others. */
+/* A fake guest: directories in the place of /proc, /sys and the others. */
 #pragma once
 
 #include <stddef.h>
@@ -11,11 +11,12 @@ struct tree {
 	struct roots roots;
 };
 
-/* All of the roots are there, and empty. */
+/* Makes all roots as empty directories. */
 void tree_make(struct tree *t);
 void tree_remove(struct tree *t);
 
-/* Writes a file below one of the roots, with the directories on the way. */
+/* Writes a file below one of the roots, and makes its parents. */
 void tree_put(int root, const char *path, const char *text);
-/* What is in it, NUL-ended; "" if there is none. */
+
+/* Reads a file as a string; "" if it does not exist. */
 void tree_get(int root, const char *path, char *text, size_t size);
