@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The root object: everything the agent has, wired by agent/agent_main.c. */
+/* The root object: all parts of the agent, which agent/agent_main.c makes and connects. */
 #pragma once
 
 #include <stdbool.h>
@@ -12,8 +12,8 @@
 #include "lib/error.h"
 #include "lib/pending.h"
 
-/* Asked once for every call of grpc.AgentService, with its name and unpacked request: 0, or -1 and
- * PERMISSION_DENIED. Must not block. */
+/* Decides about a call of grpc.AgentService from its name and unpacked request; called once per
+ * call. Returns 0, or -1 and PERMISSION_DENIED. Must not block. */
 typedef int policy_fn(void *data, const char *method, const ProtobufCMessage *request,
 		      struct error *err);
 
@@ -28,24 +28,31 @@ struct agent {
 	struct device_watch *devices;
 	struct storages *storages;
 	struct network *network;
-	struct copies *copies; /* CopyFile */
+	/* CopyFile */
+	struct copies *copies;
 	struct guest *guest;
-	struct memagent *memagent; /* NULL: not asked for */
+	/* NULL if it is not configured */
+	struct memagent *memagent;
 	struct server *server;
 	struct logsink *logsink;
-	struct ports *
-		ports; /* where hosts connect streams that are passed through; NULL: not configured */
+	/* the port for pass-through streams, NULL if it is not configured */
+	struct ports *ports;
 	struct splice_worker *splice_worker;
-	struct tracer *tracer;   /* NULL: calls leave no spans */
-	struct console *console; /* NULL: none was asked for */
-	struct sandbox
-		*sandbox;  /* exists from the start; sandbox_is_created(): CreateSandbox came */
-	bool is_checked;   /* a host has called Check */
-	policy_fn *policy; /* NULL: everything is allowed */
+	/* NULL if calls are not traced */
+	struct tracer *tracer;
+	/* NULL if it is not configured */
+	struct console *console;
+	/* exists from the start; sandbox_is_created() tells whether CreateSandbox was called */
+	struct sandbox *sandbox;
+	/* the host has called Check */
+	bool is_checked;
+	/* NULL: all calls are allowed */
+	policy_fn *policy;
 	void *policy_data;
-	struct policy policy_rules; /* agent/policy/policy.c */
-	int exit_code;              /* of the agent, once the loop has stopped */
-	/* A DestroySandbox that is under way. */
+	struct policy policy_rules;
+	/* of the process, once the loop has stopped */
+	int exit_code;
+	/* The DestroySandbox call in progress. */
 	struct {
 		struct pending pending;
 		struct call *call;

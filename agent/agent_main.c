@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The agent's start and end: makes the parts, hands them to each other, runs the loop. */
+/* The agent's process: makes the parts, connects them, runs the loop, and releases the parts. */
 #include "agent/agent_main.h"
 
 #include "agent/agent.h"
@@ -41,18 +41,22 @@
 
 #define CMDLINE_MAX 16384
 
-/* What only the agent's own start and end need. */
+/* The state that only start and end of the agent need. */
 struct life {
 	struct agent agent;
 	struct rpc_table table;
 	struct server_spec server;
-	const char *listen; /* --listen; NULL: as configured */
-	const char *file;   /* --config; NULL: as the kernel command line says */
-	bool is_question;   /* --print-config: say what is in force, and end */
+	/* --listen; NULL: as configured */
+	const char *listen;
+	/* --config; NULL: from the kernel command line */
+	const char *file;
+	/* --print-config: print the configuration and exit */
+	bool is_question;
 	uint64_t main_ns, listening_ns;
 	int signal_fd;
 	struct watch *signal_watch;
-	bool is_ending; /* a signal came: the sandbox is being taken down */
+	/* a signal has started the teardown of the sandbox */
+	bool is_ending;
 };
 
 static void
@@ -68,7 +72,7 @@ read_arguments(struct life *life, int argc, char **argv)
 		else if (strcmp(argv[i], "--print-config") == 0)
 			life->is_question = true;
 		else
-			log_warn("agent", "argument %s: not understood, ignored", argv[i]);
+			log_warn("agent", "unknown argument %s ignored", argv[i]);
 	}
 }
 
@@ -78,18 +82,18 @@ read_config(struct config *config, const char *file)
 	char text[CMDLINE_MAX];
 
 	if (read_text_at(AT_FDCWD, "/proc/cmdline", text, sizeof(text)) < 0) {
-		log_warn("agent", "read /proc/cmdline: %s", strerror(errno));
+		log_warn("agent", "failed to read /proc/cmdline: %s", strerror(errno));
 		text[0] = '\0';
 	}
 	(void)config_load(config, file, text);
 	log_set_level(config->log_level);
 	if (!config->unified_cgroup)
-		log_warn("agent", "cgroup v1 was asked for: there is only v2");
+		log_warn("agent", "cgroup v1 is configured but not supported: using v2");
 }
 
-/* The host's client, or whoever sent SIGTERM, has what it was to get. */
+/* Stops the loop: all replies have been sent. */
 static void
-stop(void *data)
+on_drained(void *data)
 {
 	struct agent *agent = data;
 
@@ -101,25 +105,26 @@ init_lost(void *data)
 {
 	struct life *life = data;
 
-	/* Nobody would tell us of any process's end any more. */
-	log_crit("agent", "init has gone");
+	/* without init, the agent does not learn of the exits of processes */
+	log_crit("agent", "lost the connection to init");
 	life->agent.exit_code = 1;
 	loop_stop(life->agent.loop);
 }
 
-/* What was there is gone, or was given up. */
+/* Sandbox teardown finished or timed out. */
 static void
 sandbox_ended(const struct error *err, void *data)
 {
 	struct agent *agent = data;
 
 	if (err->code != ERROR_OK)
-		log_warn("agent", "end the sandbox: %s", err->msg);
-	server_drain(agent->server, stop, agent);
+		log_warn("agent", "failed to tear down the sandbox: %s", err->msg);
+	server_drain(agent->server, on_drained, agent);
 }
 
-/* Containers, mounts and cgroups of a guest that lives on without us are taken down first; that has its limits
- * (sandbox_destroy()). More signals change nothing: systemd sends one to us and one to our parent, who passes it on. */
+/* Tears down the sandbox and then stops: the guest may outlive the agent, so its containers, mounts
+ * and cgroups are removed first, with the time limits of sandbox_destroy(). Further signals are
+ * ignored: systemd sends one to the agent and one to its parent, which forwards it. */
 static void
 end_on_signal(struct life *life)
 {
@@ -133,13 +138,14 @@ end_on_signal(struct life *life)
 	switch (sandbox_destroy(agent->sandbox, sandbox_ended, agent, &p, &err)) {
 	case OP_PENDING:
 		return;
-	case OP_FAILED: /* the host is ending it just now, or memory is out */
-		log_warn("agent", "end the sandbox: %s", err.msg);
+	case OP_FAILED:
+		/* DestroySandbox is in progress, or memory ran out */
+		log_warn("agent", "failed to tear down the sandbox: %s", err.msg);
 		break;
 	case OP_DONE:
 		break;
 	}
-	server_drain(agent->server, stop, agent);
+	server_drain(agent->server, on_drained, agent);
 }
 
 static void
@@ -151,7 +157,7 @@ agent_on_signal(uint32_t events, void *data)
 	(void)events;
 	if (read(life->signal_fd, &info, sizeof(info)) != sizeof(info))
 		return;
-	log_info("agent", "ending on signal %u", info.ssi_signo);
+	log_info("agent", "shutting down on signal %u", info.ssi_signo);
 	end_on_signal(life);
 }
 
@@ -167,7 +173,7 @@ watch_signals(struct life *life, struct error *err)
 	(void)signal(SIGPIPE, SIG_IGN);
 	life->signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 	if (life->signal_fd < 0)
-		return error_sys(err, "make a signalfd");
+		return error_sys(err, "failed to create a signalfd");
 	life->signal_watch =
 		loop_watch(life->agent.loop, life->signal_fd, EPOLLIN, agent_on_signal, life, err);
 	return life->signal_watch ? 0 : -1;
@@ -176,7 +182,7 @@ watch_signals(struct life *life, struct error *err)
 /* How steps are taken back that agent/job does not know. */
 static const struct undo_kind *const undo_kinds[] = { &undo_cgroup, NULL };
 
-/* Loop, log, directories, init, workers: what everything else stands on. */
+/* Makes the parts that all others need: loop, log, directories, the link to init, jobs. */
 static int
 make_base(struct life *life, int init_fd, struct error *err)
 {
@@ -197,7 +203,8 @@ make_base(struct life *life, int init_fd, struct error *err)
 	return 0;
 }
 
-/* A port that cannot be had is fatal to nobody: calls that name connections are refused then. */
+/* Listens for pass-through streams. A failure is not fatal: only calls that use such streams fail
+ * then. */
 static void
 make_ports(struct agent *agent)
 {
@@ -207,10 +214,10 @@ make_ports(struct agent *agent)
 		return;
 	agent->ports = ports_new(agent->loop, agent->config.passfd_listener_port, &err);
 	if (agent->ports)
-		log_info("agent", "streams are taken on port %u",
+		log_info("agent", "accepting pass-through streams on port %u",
 			 agent->config.passfd_listener_port);
 	else
-		log_error("agent", "no streams are passed through: %s", err.msg);
+		log_error("agent", "pass-through streams disabled: %s", err.msg);
 }
 
 static void
@@ -219,7 +226,8 @@ list_containers(void *data, void (*add)(const char *path, void *add_data), void 
 	sandbox_each_cgroup(data, add, add_data);
 }
 
-/* Only if it was asked for. Settings that it does not take are those that would have it do nothing. */
+/* Makes the memory agent if it is configured. A compact_s_max of 0, which it does not accept,
+ * disables compaction. */
 static void
 make_memagent(struct agent *agent)
 {
@@ -256,7 +264,7 @@ make_memagent(struct agent *agent)
 		return;
 	agent->memagent = memagent_new(&parts, &reclaim, &compact, &why);
 	if (!agent->memagent)
-		log_warn("agent", "no memory agent: %s", why.msg);
+		log_warn("agent", "failed to start the memory agent: %s", why.msg);
 }
 
 static int
@@ -315,7 +323,7 @@ make_parts(struct agent *agent, struct error *err)
 	return agent->sandbox ? make_guest(agent, err) : -1;
 }
 
-/* On what was asked for or, if that is not possible, where hosts look for an agent. */
+/* Listens on the configured address or, if that fails, on the default one. */
 static int
 start_listening(struct life *life, struct error *err)
 {
@@ -328,7 +336,7 @@ start_listening(struct life *life, struct error *err)
 	}
 	if (life->listen || strcmp(address, CONFIG_DEFAULT_ADDR) == 0)
 		return -1;
-	log_warn("agent", "%s; trying " CONFIG_DEFAULT_ADDR, err->msg);
+	log_warn("agent", "%s; falling back to " CONFIG_DEFAULT_ADDR, err->msg);
 	return server_listen(agent->server, CONFIG_DEFAULT_ADDR, err);
 }
 
@@ -377,7 +385,7 @@ announce(const struct agent *agent)
 	log_event(LOG_LEVEL_INFO, "agent", EVENT_ANNOUNCE, fields, ARRAY_LEN(fields), "announce");
 }
 
-/* The stages of the boot, in microseconds of CLOCK_MONOTONIC, which begins with the kernel. */
+/* Logs the stages of the boot in microseconds of CLOCK_MONOTONIC, which starts with the kernel. */
 static void
 log_stages(const struct life *life)
 {
@@ -400,9 +408,9 @@ log_stages(const struct life *life)
 		  "agent ready");
 }
 
-/* In the reverse order of their making: nothing calls back into what is gone. */
+/* Releases the parts in reverse order, so that none calls back into a freed one. */
 static void
-release(struct life *life)
+agent_release(struct life *life)
 {
 	struct agent *agent = &life->agent;
 
@@ -445,7 +453,7 @@ agent_run(struct life *life, int init_fd, struct error *err)
 		return -1;
 	log_stages(life);
 	debug_start(agent);
-	/* From here on we do not exit, but for SIGTERM, a DestroySandbox or the loss of init. */
+	/* From here on only a signal, DestroySandbox or the loss of init ends the agent. */
 	return loop_run(agent->loop, err);
 }
 
@@ -462,8 +470,8 @@ agent_main(int argc, char **argv, int init_fd)
 	log_identity("kata-agent", "agent");
 	crash_watch();
 	(void)prctl(PR_SET_DUMPABLE, 0);
-	(void)prctl(PR_SET_NAME,
-		    "kata-agent"); /* executed through an fd, it would be called by its number */
+	/* executed through a descriptor, the process is named after its number */
+	(void)prctl(PR_SET_NAME, "kata-agent");
 	read_arguments(&life, argc, argv);
 	read_config(&life.agent.config, life.file);
 	if (life.is_question)
@@ -473,6 +481,6 @@ agent_main(int argc, char **argv, int init_fd)
 		life.agent.exit_code = 1;
 	}
 	log_info("agent", "shutdown complete");
-	release(&life);
+	agent_release(&life);
 	return life.agent.exit_code;
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Looks for what makes a guest a confidential one. Called by agent/agent_main.c before it listens. See confidential.h. */
+/* Detection of configurations that need a confidential guest. */
 #include "agent/confidential.h"
 
 #include <dirent.h>
@@ -16,15 +16,15 @@
 #define MAGIC     "initdata"
 #define EXTENSION "run/kata-extensions/coco"
 
-/* In the order in which they are started; an image without any of those that were asked for is an ordinary one. */
+/* By enum guest_components, in the order in which they would be started. */
 static const char *const programs[] = {
 	[GUEST_COMPONENTS_ATTESTATION_AGENT] = "usr/local/bin/attestation-agent",
 	[GUEST_COMPONENTS_DATA_HUB] = "usr/local/bin/confidential-data-hub",
 	[GUEST_COMPONENTS_API_SERVER] = "usr/local/bin/api-server-rest",
 };
 
-/* Is it a disk (a file in a made-up /dev) that begins with the magic? One that cannot be read was put there by nobody who
- * wanted to tell us something. */
+/* Returns whether a node is a disk (in tests, a file) that begins with the magic. One that cannot
+ * be read is not. */
 static bool
 is_initdata(int dev, const char *name)
 {
@@ -37,7 +37,7 @@ is_initdata(int dev, const char *name)
 		return false;
 	fd = openat(dev, name, O_RDONLY | O_NONBLOCK | O_NOFOLLOW | O_NOCTTY | O_CLOEXEC);
 	if (fd < 0 || RETRY_EINTR(pread(fd, head, sizeof(head), 0)) < 0) {
-		log_debug("confidential", "read /dev/%s: %s", name, strerror(errno));
+		log_debug("confidential", "failed to read /dev/%s: %s", name, strerror(errno));
 		return false;
 	}
 	return memcmp(head, MAGIC, sizeof(head)) == 0;
@@ -53,7 +53,7 @@ refuse_initdata(const struct roots *roots, struct error *err)
 
 	if (!dir) {
 		close_fd(&fd);
-		return error_sys(err, "look for initdata in /dev");
+		return error_sys(err, "failed to look for initdata in /dev");
 	}
 	while (result == 0 && (e = readdir(dir))) {
 		if ((strncmp(e->d_name, "vd", 2) != 0 && strncmp(e->d_name, "sd", 2) != 0) ||
@@ -69,7 +69,7 @@ refuse_initdata(const struct roots *roots, struct error *err)
 }
 
 static bool
-is_there(const struct roots *roots, const char *path)
+path_exists(const struct roots *roots, const char *path)
 {
 	return faccessat(roots->root, path, F_OK, 0) == 0;
 }
@@ -88,16 +88,16 @@ refuse_components(const struct config *c, const struct roots *roots, struct erro
 					 "%s is configured: guest components are not supported",
 					 keys[i]);
 	}
-	if (is_there(roots, EXTENSION))
+	if (path_exists(roots, EXTENSION))
 		return error_set(err, ERROR_FAILED_PRECONDITION,
-				 "/" EXTENSION " is there: guest components are not supported");
+				 "/" EXTENSION " exists: guest components are not supported");
 	for (size_t i = 1; i < ARRAY_LEN(programs) && i <= c->guest_components_procs; i++)
-		found += is_there(roots, programs[i]);
+		found += path_exists(roots, programs[i]);
 	if (found < c->guest_components_procs)
 		return 0;
 	return error_set(err, ERROR_FAILED_PRECONDITION,
-			 "/%s and what belongs to it are in the image: guest components are not "
-			 "supported (agent.guest_components_procs=none goes without)",
+			 "the image has /%s and the other guest components: they are not supported "
+			 "(agent.guest_components_procs=none disables them)",
 			 programs[1]);
 }
 

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A confidential guest needs parts that this agent does not have (guest components, initdata that is bound to a
- * measurement, a policy engine). Whoever asks for one is told so and gets no guest at all: never one that only looks
- * like it. What a container asks for (sealed secrets, trusted storage) is refused by agent/container/spec/sealed.c.
+ * Refusal of confidential guests. They need parts that this agent does not have (guest components,
+ * initdata that is bound to a measurement, a policy engine), so a host that asks for one gets an
+ * error, and never a guest that only looks confidential. Requests of containers (sealed secrets,
+ * trusted storage) are refused by agent/container/spec/sealed.c.
  */
 #pragma once
 
@@ -11,8 +12,10 @@
 #include "lib/error.h"
 
 /*
- * 0: nobody asks. -1 and FAILED_PRECONDITION, which names what was found: the agent must not serve. That is a block device
- * /dev/vd* or /dev/sd* that begins with "initdata"; guest components that the configuration names, or that lie in the
- * image and would be started by default; an extension for them. At start only: may block on the devices.
+ * Checks whether a confidential guest is asked for: by a block device /dev/vd* or /dev/sd* that
+ * begins with "initdata", by guest components in the configuration, by guest components in the
+ * image that would be started by default, or by an extension for them. Returns 0 if it is not, or
+ * -1 and FAILED_PRECONDITION naming the cause: the agent must not serve. Called at start only: may
+ * block on the devices.
  */
 int confidential_refuse(const struct config *config, const struct roots *roots, struct error *err);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The agent's crash handler. Only async-signal-safe calls; never tries to go on. */
+/* The agent's crash handler. Makes async-signal-safe calls only, and never resumes the agent. */
 #include "agent/crash.h"
 
 #include <signal.h>
@@ -8,7 +8,7 @@
 
 #include "lib/crash.h"
 
-/* The sanitizer's own handler says more than ours. */
+/* The sanitizers' handler reports more. */
 #ifdef __SANITIZE_ADDRESS__
 #define SANITIZED 1
 #else
@@ -24,7 +24,8 @@ on_crash(int sig, siginfo_t *info, void *context)
 	(void)context;
 	(void)!write(STDERR_FILENO, line, strlen(line));
 	(void)crash_kmsg(line);
-	/* The action is the default one by now; a fault happens again, a signal that was sent must be. */
+	/* The signal has its default action again. A fault recurs on return; a signal that was sent
+	 * must be sent again. */
 	if (info->si_code <= 0)
 		(void)raise(sig);
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What is for those who look for a fault, and can be left out of a build (-Ddebug_console=false). Called by agent_main.c. */
+/* Debugging aids, which can be left out of a build (-Ddebug_console=false). */
 #include "agent/debug.h"
 
 #include <stdio.h>
@@ -37,10 +37,10 @@ debug_start(struct agent *agent)
 	}
 	agent->console = console_new(&spec, &err);
 	if (agent->console)
-		log_info("agent", "the debug console is on %s",
+		log_info("agent", "debug console on %s",
 			 spec.address ? spec.address : "/dev/console");
 	else
-		log_error("agent", "no debug console: %s", err.msg);
+		log_error("agent", "failed to start the debug console: %s", err.msg);
 #endif
 }
 

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The debug console of an agent (agent/console), if its configuration asks for it and its build has it. */
+/* The debug console (agent/console), if it is configured and part of the build. */
 #pragma once
 
 struct agent;
 
-/* Logs what fails: the agent serves all the same. */
+/* Starts the debug console. A failure is only logged. */
 void debug_start(struct agent *agent);
 
-/* Before jobs_free(). */
+/* Stops the debug console. Must be called before jobs_free(). */
 void debug_stop(struct agent *agent);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* One program, several roles: init/main_dispatch.c decides which. */
+/* The program's entry. init/main_dispatch.c chooses between its roles. */
 #include "agent/agent_main.h"
 #include "init/main_dispatch.h"
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Opens the directories that the agent works through. Called once, at start, by agent/agent_main.c. */
+/* Opening the directories through which the agent works. */
 #include "agent/roots.h"
 
 #include <errno.h>
@@ -18,8 +18,8 @@
 
 #define DIR_FLAGS (O_RDONLY | O_DIRECTORY)
 
-/* A procfs that is mounted nowhere, so that nothing can be mounted over its files. -1 where the kernel or
- * our privileges do not allow it. */
+/* Makes a detached procfs, so that nothing can be mounted over its files. Returns -1 if the kernel
+ * or the agent's privileges do not allow it. */
 static int
 private_proc(void)
 {
@@ -36,7 +36,7 @@ open_dir(const char *path, int flags, struct error *err)
 {
 	int fd = open(path, flags | O_CLOEXEC);
 
-	return fd < 0 ? error_sys(err, "open %s", path) : fd;
+	return fd < 0 ? error_sys(err, "failed to open %s", path) : fd;
 }
 
 static int
@@ -46,11 +46,12 @@ open_proc(struct error *err)
 
 	if (fd >= 0)
 		return fd;
-	log_info("agent", "no procfs of our own, using /proc: errno %d", errno);
+	log_info("agent", "failed to make a private procfs, using /proc: %s", strerror(errno));
 	return open_dir("/proc", DIR_FLAGS, err);
 }
 
-/* The version 2 hierarchy, also where version 1 holds the usual place. */
+/* Opens the cgroup v2 hierarchy, also if v1 is mounted at the usual place. Returns -1 if there is
+ * none. */
 static int
 roots_open_cgroup(void)
 {
@@ -62,27 +63,28 @@ roots_open_cgroup(void)
 		if (fd >= 0 && fd_is_fstype(fd, CGROUP2_SUPER_MAGIC))
 			return steal_fd(&fd);
 	}
-	log_warn("agent", "there is no cgroup v2 hierarchy: containers go without limits");
+	log_warn("agent", "no cgroup v2 hierarchy found: containers have no limits");
 	return -1;
 }
 
-/* What the agent itself writes must never wait for a disk or a share. */
+/* Opens the run directory, on a tmpfs so that the agent's own writes never wait for a disk or a
+ * share. */
 static int
 open_run(struct error *err)
 {
 	auto_close int fd = -1;
 
 	if (mkdir("/run", 0755) < 0 && errno != EEXIST)
-		return error_sys(err, "make /run");
+		return error_sys(err, "failed to create /run");
 	if (mkdir(RUN_DIR, 0755) < 0 && errno != EEXIST)
-		return error_sys(err, "make " RUN_DIR);
+		return error_sys(err, "failed to create " RUN_DIR);
 	fd = open_dir(RUN_DIR, DIR_FLAGS | O_NOFOLLOW, err);
 	if (fd < 0)
 		return -1;
 	if (fd_is_fstype(fd, TMPFS_MAGIC) || fd_is_fstype(fd, RAMFS_MAGIC))
 		return steal_fd(&fd);
 	if (mount("tmpfs", RUN_DIR, "tmpfs", MS_NOSUID | MS_NODEV, "mode=0755") < 0) {
-		log_warn("agent", RUN_DIR " stays on what lies there: errno %d", errno);
+		log_warn("agent", "failed to mount a tmpfs on " RUN_DIR ": %s", strerror(errno));
 		return steal_fd(&fd);
 	}
 	return open_dir(RUN_DIR, DIR_FLAGS | O_NOFOLLOW, err);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Directory fds opened once at start, through which everything that reads /proc, /sys, /dev or cgroupfs
- * goes, so that a test can hand over a made-up tree. Never re-opened by name.
+ * Directory descriptors that are opened once at start. All access to /proc, /sys, /dev and cgroupfs
+ * uses them, so that tests can pass a fake tree. They are never reopened by name.
  */
 #pragma once
 
@@ -10,24 +10,33 @@
 #include "lib/error.h"
 
 struct roots {
-	int proc; /* a private, detached procfs (fsopen), in the agent's pid namespace; nobody can mount
-		     * over it */
-	int sys;    /* /sys */
-	int dev;    /* /dev */
-	int cgroup; /* root of the cgroup v2 hierarchy, -1 if there is none */
-	int run;    /* /run/kata-containers (tmpfs of our own) */
-	int root;   /* / of the guest, O_PATH */
+	/* a private, detached procfs (fsopen) of the agent's pid namespace, which no mount can
+	 * hide */
+	int proc;
+	/* /sys */
+	int sys;
+	/* /dev */
+	int dev;
+	/* root of the cgroup v2 hierarchy, -1 if there is none */
+	int cgroup;
+	/* /run/kata-containers, on a tmpfs */
+	int run;
+	/* / of the guest, O_PATH */
+	int root;
 };
 
 #define RUN_DIR "/run/kata-containers"
 
-/* Opens all of them; only proc, sys, dev, run and root are required. run is made, on a tmpfs of our own
- * if what lies there is none. At start only: may block. -1 and err with everything closed. */
+/* Opens all directories. Those except cgroup are required. The run directory is made, and gets a
+ * tmpfs unless it is on one. Returns 0, or -1 and sets err with all of them closed. Called at start
+ * only: may block. */
 int roots_open(struct roots *roots, struct error *err);
 
+/* Closes all directories. */
 void roots_close(struct roots *roots);
 
-/* Opens (O_PATH) a path of the guest that a host named. Symlinks are followed only where no container can make them: on
- * the mount of the guest's root, never below RUN_DIR. fd, or -1 and errno, ELOOP for a link that is not followed.
- * Worker only: may block. */
+/* Opens (O_PATH) a path of the guest that the host has given. Symlinks are followed only where no
+ * container can make them: on the mount of the guest's root, and never below RUN_DIR. Returns a
+ * descriptor, or -1 and errno (ELOOP for a symlink that is not followed). Worker side: may
+ * block. */
 int roots_open_path(const struct roots *roots, const char *path);

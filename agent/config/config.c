@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The table of configuration keys: one row to add one. Called at start by agent/agent_main.c. Never fails. */
+/* The table of configuration keys, and reading the kernel command line and the environment. */
 #include "agent/config/config.h"
 
 #include <errno.h>
@@ -12,9 +12,10 @@
 #include "lib/io.h"
 #include "lib/parse.h"
 
-#define BLANKS    " \t\n\v\f\r"
-#define DAY       86400
-#define YEAR      (366 * DAY) /* as memagent.c takes */
+#define BLANKS " \t\n\v\f\r"
+#define DAY    86400
+/* as in memagent.c */
+#define YEAR      (366 * DAY)
 #define VALUE_MAX 1024
 #define FILE_KEY  "agent.config_file="
 
@@ -95,7 +96,7 @@ const struct config_key config_keys[] = {
 	{ "agent.devmode", "dev_mode", 0, CONFIG_FLAG, FIELD(dev_mode), 0, 0, 0 },
 };
 const size_t config_n_keys = ARRAY_LEN(config_keys);
-_Static_assert(ARRAY_LEN(config_keys) <= CONFIG_KEYS_MAX, "every row has its source");
+_Static_assert(ARRAY_LEN(config_keys) <= CONFIG_KEYS_MAX, "source[] has an element for each row");
 
 void
 config_init(struct config *c)
@@ -161,7 +162,7 @@ set_string(char *field, size_t size, const char *value, bool may_be_empty)
 	return true;
 }
 
-/* A scheme's name, "://" and something. */
+/* Returns whether a string is a scheme, "://" and more. */
 static bool
 is_url(const char *s)
 {
@@ -246,7 +247,8 @@ config_set(struct config *c, const struct config_key *key, const char *value,
 	return true;
 }
 
-/* Returns false if the token is ours and was not understood. Its value is not logged: it may be a proxy's password. */
+/* Returns false if the token has one of our keys and an invalid value. The value is not logged: it
+ * may contain the password of a proxy. */
 static bool
 take_token(struct config *c, const char *token, size_t n)
 {
@@ -268,8 +270,7 @@ take_token(struct config *c, const char *token, size_t n)
 			if (config_set(c, key, equals ? value : NULL, CONFIG_CMDLINE))
 				return true;
 		}
-		log_warn("config", "kernel parameter %s: the value is not understood, ignored",
-			 key->key);
+		log_warn("config", "kernel parameter %s: invalid value, ignored", key->key);
 		return false;
 	}
 	return true;
@@ -299,17 +300,18 @@ config_read_env(struct config *c)
 
 		if (!value || config_set(c, &config_keys[i], value, CONFIG_ENV))
 			continue;
-		/* The value of a variable is never logged. */
-		log_warn("config", "environment variable %s: not understood, ignored",
+		/* values of variables are never logged */
+		log_warn("config", "environment variable %s: invalid value, ignored",
 			 config_keys[i].env);
 		warned++;
 	}
 	return warned;
 }
 
-/* The last file that the command line names. False: none, or its name is too long. */
+/* Finds the last configuration file on the command line. Returns false if there is none, or its
+ * name is too long. */
 static bool
-named_file(const char *text, char *out, size_t size)
+find_file(const char *text, char *out, size_t size)
 {
 	static const char key[] = FILE_KEY;
 	bool found = false;
@@ -327,9 +329,9 @@ named_file(const char *text, char *out, size_t size)
 	return found;
 }
 
-/* False: it cannot be read, which was told. */
+/* Reads a configuration file. Returns false, after a warning, if it cannot be read. */
 static bool
-read_named(struct config *c, const char *name, unsigned int *warned)
+read_file(struct config *c, const char *name, unsigned int *warned)
 {
 	auto_free char *text = malloc(CONFIG_FILE_MAX + 2);
 	ssize_t n = -1;
@@ -358,9 +360,9 @@ config_load(struct config *c, const char *file, const char *cmdline)
 	unsigned int warned = 0;
 
 	config_init(c);
-	if (!file && named_file(cmdline, named, sizeof(named)))
+	if (!file && find_file(cmdline, named, sizeof(named)))
 		file = named;
-	if (!file || !read_named(c, file, &warned))
+	if (!file || !read_file(c, file, &warned))
 		warned += config_read_cmdline(c, cmdline);
 	return warned + config_read_env(c);
 }

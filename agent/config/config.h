@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What the agent is told at its start: by a configuration file, or else the kernel command line, and by the environment.
- * Nothing in them is fatal: what cannot be understood is warned about and leaves the value as it was; unknown keys
- * belong to somebody else. Each key is a row of the table in config.c; docs/man/tatami.8 lists them.
+ * The configuration of the agent: from a configuration file or else the kernel command line, and
+ * from the environment. Errors are never fatal: an invalid value is ignored with a warning, and
+ * unknown keys are ignored, since other programs read the command line, too. Each key is a row of
+ * the table in config.c; docs/man/tatami.8 lists them.
  */
 #pragma once
 
@@ -16,9 +17,10 @@
 #define CONFIG_STRING_MAX   512
 #define CONFIG_DEFAULT_ADDR "vsock://-1:1024"
 #define CONFIG_KEYS_MAX     48
-#define CONFIG_FILE_MAX     65536 /* bytes of a configuration file */
+/* bytes of a configuration file */
+#define CONFIG_FILE_MAX 65536
 
-/* Who said it: the later of these wins. */
+/* The source of a value. Later ones override earlier ones. */
 enum config_source {
 	CONFIG_DEFAULT,
 	CONFIG_FILE,
@@ -26,7 +28,7 @@ enum config_source {
 	CONFIG_ENV,
 };
 
-/* Programs of a confidential guest that are to be started; each implies those before it. */
+/* Programs of a confidential guest to be started. Each implies those before it. */
 enum guest_components {
 	GUEST_COMPONENTS_NONE,
 	GUEST_COMPONENTS_ATTESTATION_AGENT,
@@ -40,11 +42,12 @@ enum guest_rest_api {
 	GUEST_REST_API_RESOURCE,
 };
 
-/* The memory agent; the two calls that set it (MemAgentMemcgSet, MemAgentCompactSet) say the same later. */
+/* Settings of the memory agent, as in the calls MemAgentMemcgSet and MemAgentCompactSet. */
 struct config_mem_agent {
 	bool enable;
 	bool memcg_disable, memcg_swap;
-	uint32_t memcg_swappiness_max; /* 0 to 200 */
+	/* 0 to 200 */
+	uint32_t memcg_swappiness_max;
 	uint64_t memcg_period_s;
 	uint32_t memcg_period_psi_percent, memcg_eviction_psi_percent;
 	uint64_t memcg_eviction_run_aging_count_min;
@@ -53,60 +56,77 @@ struct config_mem_agent {
 	uint32_t compact_period_psi_percent, compact_psi_percent;
 	uint64_t compact_s_max;
 	uint32_t compact_order;
-	uint64_t compact_threshold;   /* pages */
-	uint64_t compact_force_times; /* INT64_MAX: never */
+	/* pages */
+	uint64_t compact_threshold;
+	/* INT64_MAX: never */
+	uint64_t compact_force_times;
 };
 
 struct config {
 	enum log_level log_level;
-	uint32_t log_vport; /* vsock port of the log stream; 0: standard error */
+	/* vsock port of the log stream; 0: standard error */
+	uint32_t log_vport;
 	char server_addr[CONFIG_ADDR_MAX];
 	bool debug_console;
-	uint32_t debug_console_vport;  /* 0: /dev/console */
-	uint32_t passfd_listener_port; /* vsock port of pass-through streams; 0: none */
-	bool tracing;                  /* spans of calls are sent to the host */
-	uint32_t hotplug_timeout_s;    /* how long a device is waited for */
-	uint32_t container_pipe_size;  /* bytes, of stdout and stderr; 0: the kernel's default */
-	bool strict_lsm;               /* labels of modules that the kernel lacks are refused */
-	bool any_disk;                 /* a device rule for everything opens all disks, too */
-	bool unified_cgroup;           /* false: version 1 was asked for, which there is not */
-	bool cgroup_no_v1;             /* cgroup_no_v1=all: the same wish the other way round */
-	char policy_file[CONFIG_ADDR_MAX]; /* "": the default place, if there is one */
+	/* 0: /dev/console */
+	uint32_t debug_console_vport;
+	/* vsock port of pass-through streams; 0: none */
+	uint32_t passfd_listener_port;
+	/* spans of calls are sent to the host */
+	bool tracing;
+	/* time limit of the wait for a hot-plugged device */
+	uint32_t hotplug_timeout_s;
+	/* bytes, of stdout and stderr; 0: the kernel's default */
+	uint32_t container_pipe_size;
+	/* labels of security modules that the kernel lacks are refused */
+	bool strict_lsm;
+	/* a device rule for all devices includes all disks */
+	bool any_disk;
+	/* false: cgroup v1 is requested, which is not supported */
+	bool unified_cgroup;
+	/* cgroup_no_v1=all */
+	bool cgroup_no_v1;
+	/* "": the default file, if it exists */
+	char policy_file[CONFIG_ADDR_MAX];
 	struct config_mem_agent mem_agent;
-	/* For parts that this agent does not have (agent/confidential.h). */
+	/* Settings of parts that this agent does not have (agent/confidential.h). */
 	enum guest_components guest_components_procs;
 	enum guest_rest_api guest_components_rest_api;
 	bool secure_storage_integrity;
 	uint32_t cdh_api_timeout_s, image_pull_timeout_s, cdi_timeout_s, launch_process_timeout_s;
 	bool visible_cdi_devices;
 	char https_proxy[CONFIG_STRING_MAX], no_proxy[CONFIG_STRING_MAX];
-	bool dev_mode;                         /* known, without effect */
-	char file[CONFIG_ADDR_MAX];            /* the configuration file that was read; "": none */
-	unsigned char source[CONFIG_KEYS_MAX]; /* enum config_source, for each row of the table */
+	/* has no effect */
+	bool dev_mode;
+	/* the configuration file that was read; "": none */
+	char file[CONFIG_ADDR_MAX];
+	/* enum config_source of each row of the table */
+	unsigned char source[CONFIG_KEYS_MAX];
 };
 
-/* The defaults. */
+/* Sets the defaults. */
 void config_init(struct config *c);
 
-/* Everything in its order: the file (NULL: the one that the command line names, if it does), without a file the command
- * line, then the environment. A file that cannot be read is warned about, and the command line used. Starts from
- * config_init(). Returns how many warnings there were. At start only: may block on the file. */
+/* Sets the defaults and reads all sources: the file (NULL: the one on the command line, if any),
+ * or, if there is no file or it cannot be read, the command line; then the environment. Returns the
+ * number of warnings. Called at start only: may block on the file. */
 unsigned int config_load(struct config *c, const char *file, const char *cmdline);
 
-/* Tokens are split at white space; there is no quoting, and of duplicates the later wins. Returns how many
- * tokens were warned about. */
+/* Reads a kernel command line. Tokens are separated by white space, without quoting; later ones
+ * override earlier ones. Returns the number of warnings. */
 unsigned int config_read_cmdline(struct config *c, const char *text);
 
-/* Environment variables. Returns how many were warned about. */
+/* Reads the environment variables. Returns the number of warnings. */
 unsigned int config_read_env(struct config *c);
 
-/* The text of a configuration file: the flat part of TOML (agent/config/toml.h). name is for warnings. Returns how many
- * there were. */
+/* Reads the text of a configuration file, in TOML (agent/config/toml.h). name is for warnings.
+ * Returns the number of warnings. */
 unsigned int config_read_file(struct config *c, const char *text, size_t n, const char *name);
 
-/* Who said what the key is, by its name in a file; CONFIG_DEFAULT for one that there is not. */
+/* Returns the source of a key's value, by the key's name in a file. CONFIG_DEFAULT for unknown
+ * keys. */
 enum config_source config_source_of(const struct config *c, const char *key);
 
-/* Writes all keys with their values and who said so to fd, as a configuration file: read back, it gives the same values.
- * 0, or -1 and errno. May block as fd does. */
+/* Writes all keys with their values and sources to fd, as a configuration file that gives the same
+ * values when it is read. Returns 0, or -1 and errno. May block on fd. */
 int config_print(const struct config *c, int fd);

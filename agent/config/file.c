@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The configuration file: which of its values are ours, and of what kind they must be. Called by config.c, at start. */
+/* Reading the configuration file: selection and types of its values. */
 #include <stdio.h>
 #include <string.h>
 
@@ -20,9 +20,10 @@ file_warn(struct file *f, unsigned int line, const char *key, const char *why)
 		 *key ? ": " : "", why);
 }
 
-/* The row of a key; *part: what follows its name and a dot (of a duration's table), or "". */
+/* Finds the row of a key. *part is the rest after the key's name and a dot (in the table of a
+ * duration), or "". */
 static const struct config_key *
-file_find(const char *name, const char **part)
+file_find_key(const char *name, const char **part)
 {
 	for (size_t i = 0; i < config_n_keys; i++) {
 		const char *own = config_file_name(&config_keys[i]);
@@ -54,14 +55,15 @@ kind_of(const struct config_key *key)
 	}
 }
 
-/* The part of a duration: whole seconds are all that we know. True: nothing more is to be done. */
+/* Handles a part of a duration. Returns true if the value must not be set: it is not the
+ * seconds. */
 static bool
 take_part(struct file *f, const char *name, const char *part, const struct toml_value *value,
 	  unsigned int line)
 {
 	if (strcmp(part, "nanos") == 0) {
 		if (value->kind != TOML_INTEGER || value->integer != 0)
-			file_warn(f, line, name, "only whole seconds are understood");
+			file_warn(f, line, name, "only whole seconds are supported");
 		return true;
 	}
 	return strcmp(part, "secs") != 0;
@@ -72,7 +74,7 @@ on_value(void *data, const char *name, const struct toml_value *value, unsigned 
 {
 	struct file *f = data;
 	const char *part, *text = value->text;
-	const struct config_key *key = file_find(name, &part);
+	const struct config_key *key = file_find_key(name, &part);
 	char number[24];
 
 	if (!key)
@@ -82,7 +84,7 @@ on_value(void *data, const char *name, const struct toml_value *value, unsigned 
 	if (*part && (key->type != CONFIG_SECONDS || take_part(f, name, part, value, line)))
 		return;
 	if (value->kind != kind_of(key)) {
-		file_warn(f, line, name, "a value of another kind was expected");
+		file_warn(f, line, name, "invalid type");
 		return;
 	}
 	if (value->kind == TOML_BOOL)
@@ -92,7 +94,7 @@ on_value(void *data, const char *name, const struct toml_value *value, unsigned 
 		text = number;
 	}
 	if (!config_set(f->config, key, text, CONFIG_FILE))
-		file_warn(f, line, name, "the value is not understood");
+		file_warn(f, line, name, "invalid value");
 }
 
 static void

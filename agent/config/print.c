@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* `tatami --print-config`: what is in force and who said so, as a configuration file. Called by agent_main.c only. */
+/* `tatami --print-config`: the values and their sources, as a configuration file. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -8,10 +8,10 @@
 #include "lib/cleanup.h"
 #include "lib/io.h"
 
-/* Of the value's line, up to the comment. */
+/* The column of the comment. */
 #define VALUE_COLUMN 48
 
-/* As a basic string. */
+/* Writes a basic string of TOML. */
 static void
 print_string(FILE *out, const char *s)
 {
@@ -86,7 +86,7 @@ print_source(FILE *out, const struct config_key *key, enum config_source source)
 	}
 }
 
-/* What cannot stand in a file is a comment in it. */
+/* Writes one key. A key that is not allowed in a file is written as a comment. */
 static void
 print_key(FILE *out, const struct config *c, size_t i)
 {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* See toml.h. Called by file.c. A line is read twice: once to see that it is right, then to tell what it says. Nesting is
- * bounded, and so is everything that is kept. */
+/* The TOML parser. A line is read twice: first silently, to check it, and then again to report its
+ * values. Nesting and all buffers are bounded. */
 #include "agent/config/toml.h"
 
 #include <string.h>
@@ -12,16 +12,20 @@
 struct reader {
 	const char *at, *end;
 	unsigned int line, errors;
-	bool is_silent; /* nothing is told yet */
+	/* values are not reported */
+	bool is_silent;
 	const struct toml_events *events;
-	char table[TOML_KEY_MAX]; /* the last header; "" in front of the first */
-	bool is_foreign;          /* ... and its name is none that can be ours */
+	/* name of the current table; "" before the first header */
+	char table[TOML_KEY_MAX];
+	/* that name is too long, or has a part that is not a bare word */
+	bool is_foreign;
 	char text[TOML_STRING_MAX];
 	size_t n_text;
-	bool is_long; /* the string did not fit */
+	/* the string does not fit in text */
+	bool is_long;
 };
 
-/* A dotted key while it is put together. */
+/* A dotted key that is being read. */
 struct path {
 	char text[TOML_KEY_MAX];
 	size_t n;
@@ -30,7 +34,7 @@ struct path {
 
 static bool read_value(struct reader *r, const struct path *path, unsigned int depth);
 
-/* Always false, so that failing is one line. */
+/* Reports an error. Returns false, for use in a return statement. */
 static bool
 toml_fail(struct reader *r, const char *why)
 {
@@ -45,7 +49,7 @@ peek(const struct reader *r)
 	return r->at < r->end ? *r->at : '\0';
 }
 
-/* The next bytes are these: goes behind them. */
+/* Skips these bytes if they come next. Returns whether they did. */
 static bool
 toml_take(struct reader *r, const char *what)
 {
@@ -80,7 +84,7 @@ take_newline(struct reader *r)
 	return true;
 }
 
-/* Blanks, line ends and comments: what may stand between the elements of an array. */
+/* Skips blanks, line ends and comments, which may be between the elements of an array. */
 static void
 skip_space(struct reader *r)
 {
@@ -114,7 +118,7 @@ put_character(struct reader *r, uint64_t c)
 	char utf8[4];
 
 	if (c == 0 || c > 0x10ffff || (c >= 0xd800 && c <= 0xdfff))
-		return toml_fail(r, "an escape that is no character");
+		return toml_fail(r, "escape of an invalid character");
 	utf8[0] = (char)(leads[n] | c >> 6 * (n - 1));
 	for (size_t i = 1; i < n; i++)
 		utf8[i] = (char)(0x80 | (c >> (6 * (n - 1 - i)) & 0x3f));
@@ -122,7 +126,7 @@ put_character(struct reader *r, uint64_t c)
 	return true;
 }
 
-/* \uXXXX or \UXXXXXXXX, behind the letter. */
+/* Reads the digits of \uXXXX or \UXXXXXXXX. */
 static bool
 read_code(struct reader *r, size_t digits)
 {
@@ -130,16 +134,16 @@ read_code(struct reader *r, size_t digits)
 	uint64_t c;
 
 	if ((size_t)(r->end - r->at) < digits)
-		return toml_fail(r, "an escape without its digits");
+		return toml_fail(r, "invalid digits in an escape");
 	memcpy(hex, r->at, digits);
 	hex[digits] = '\0';
 	if (hex[1] == 'x' || hex[1] == 'X' || !parse_hex(hex, &c))
-		return toml_fail(r, "an escape without its digits");
+		return toml_fail(r, "invalid digits in an escape");
 	r->at += digits;
 	return put_character(r, c);
 }
 
-/* Behind the backslash. */
+/* Reads an escape after its backslash. */
 static bool
 read_escape(struct reader *r, bool is_multi)
 {
@@ -155,21 +159,21 @@ read_escape(struct reader *r, bool is_multi)
 		return read_code(r, *r->at++ == 'u' ? 4 : 8);
 	skip_blanks(r);
 	if (!is_multi || !take_newline(r))
-		return toml_fail(r, "an escape that there is not");
+		return toml_fail(r, "unknown escape");
 	do {
 		skip_blanks(r);
 	} while (take_newline(r));
 	return true;
 }
 
-/* One character of a string, or one escape. */
+/* Reads one character of a string, or one escape. */
 static bool
 read_character(struct reader *r, bool is_basic, bool is_multi)
 {
 	unsigned char c;
 
 	if (r->at == r->end)
-		return toml_fail(r, "a string without an end");
+		return toml_fail(r, "unterminated string");
 	if (is_basic && toml_take(r, "\\"))
 		return read_escape(r, is_multi);
 	if (is_multi && take_newline(r)) {
@@ -178,14 +182,14 @@ read_character(struct reader *r, bool is_basic, bool is_multi)
 	}
 	c = (unsigned char)*r->at;
 	if ((c < 0x20 && c != '\t') || c == 0x7f)
-		return toml_fail(r, c == '\n' || c == '\r' ? "a string without an end"
-							   : "a control character in a string");
+		return toml_fail(r, c == '\n' || c == '\r' ? "unterminated string"
+							   : "control character in a string");
 	toml_put(r, r->at, 1);
 	r->at++;
 	return true;
 }
 
-/* Up to two more quotes than the three that end it belong to the string. */
+/* Adds up to two quotes to the string that are directly before the three that end it. */
 static void
 put_quotes(struct reader *r, const char *quote)
 {
@@ -195,7 +199,7 @@ put_quotes(struct reader *r, const char *quote)
 	}
 }
 
-/* From its first quote on; the text is in r->text. */
+/* Reads a string from its first quote on into r->text. */
 static bool
 read_string(struct reader *r, bool may_be_multi)
 {
@@ -207,7 +211,7 @@ read_string(struct reader *r, bool may_be_multi)
 	r->n_text = 0;
 	r->is_long = false;
 	if (is_multi && !may_be_multi)
-		return toml_fail(r, "a key over several lines");
+		return toml_fail(r, "multi-line string as a key");
 	if (is_multi)
 		(void)take_newline(r);
 	else
@@ -220,7 +224,7 @@ read_string(struct reader *r, bool may_be_multi)
 		put_quotes(r, quote);
 	r->text[r->n_text] = '\0';
 	return utf8_is_valid(r->text, r->n_text) || r->is_long ||
-	       toml_fail(r, "a string that is not UTF-8");
+	       toml_fail(r, "string is not UTF-8");
 }
 
 /* ---- keys ---- */
@@ -265,12 +269,12 @@ read_part(struct reader *r, struct path *p)
 	while (r->at < r->end && is_bare(*r->at))
 		r->at++;
 	if (r->at == begin)
-		return toml_fail(r, "a key was expected");
+		return toml_fail(r, "expected a key");
 	path_add(p, begin, (size_t)(r->at - begin));
 	return true;
 }
 
-/* a.b."c", appended to what is in p. */
+/* Reads a key such as a.b."c", and appends it to p. */
 static bool
 read_key(struct reader *r, struct path *p)
 {
@@ -285,10 +289,10 @@ read_key(struct reader *r, struct path *p)
 
 /* ---- values ---- */
 
-/* Elements of arrays (path NULL) are nobody's. */
+/* Reports a value. Elements of arrays (path NULL) are not reported. */
 static void
-toml_tell(struct reader *r, const struct path *path, const struct toml_value *value,
-	  unsigned int line)
+toml_report(struct reader *r, const struct path *path, const struct toml_value *value,
+	    unsigned int line)
 {
 	if (path && !r->is_silent)
 		r->events->value(r->events->data, path->is_foreign ? "" : path->text, value, line);
@@ -299,7 +303,7 @@ read_array(struct reader *r, const struct path *path, unsigned int depth)
 {
 	const struct toml_value value = { .kind = TOML_OTHER };
 
-	toml_tell(r, path, &value, r->line);
+	toml_report(r, path, &value, r->line);
 	r->at++;
 	for (;;) {
 		skip_space(r);
@@ -309,7 +313,7 @@ read_array(struct reader *r, const struct path *path, unsigned int depth)
 			return false;
 		skip_space(r);
 		if (peek(r) != ']' && !toml_take(r, ","))
-			return toml_fail(r, "an array without an end");
+			return toml_fail(r, "unterminated array");
 	}
 }
 
@@ -323,7 +327,7 @@ read_pair(struct reader *r, const struct path *table, unsigned int depth)
 	if (!read_key(r, &path))
 		return false;
 	if (!toml_take(r, "="))
-		return toml_fail(r, "`=` was expected");
+		return toml_fail(r, "expected `=`");
 	skip_blanks(r);
 	return read_value(r, table ? &path : NULL, depth);
 }
@@ -333,7 +337,7 @@ read_table(struct reader *r, const struct path *path, unsigned int depth)
 {
 	const struct toml_value value = { .kind = TOML_TABLE };
 
-	toml_tell(r, path, &value, r->line);
+	toml_report(r, path, &value, r->line);
 	r->at++;
 	skip_blanks(r);
 	if (toml_take(r, "}"))
@@ -343,10 +347,10 @@ read_table(struct reader *r, const struct path *path, unsigned int depth)
 			return false;
 		skip_blanks(r);
 	} while (toml_take(r, ","));
-	return toml_take(r, "}") || toml_fail(r, "a table without an end");
+	return toml_take(r, "}") || toml_fail(r, "unterminated table");
 }
 
-/* Underscores between digits are left out. */
+/* Copies a word without the underscores between its digits. Returns false for other underscores. */
 static bool
 drop_underscores(const char *word, size_t n, char *out, size_t size)
 {
@@ -365,7 +369,7 @@ drop_underscores(const char *word, size_t n, char *out, size_t size)
 	return len > 0;
 }
 
-/* Decimal and 0x; other notations are of no use in a configuration. */
+/* Parses a decimal or 0x number. Other notations are not supported. */
 static bool
 to_integer(const char *word, size_t n, int64_t *out)
 {
@@ -381,7 +385,7 @@ to_integer(const char *word, size_t n, int64_t *out)
 	return parse_i64(digits[0] == '+' ? digits + 1 : digits, out);
 }
 
-/* A word that is no string: booleans, numbers, dates. */
+/* Reads a boolean, a number or a date. */
 static bool
 read_word(struct reader *r, const struct path *path)
 {
@@ -393,7 +397,7 @@ read_word(struct reader *r, const struct path *path)
 		r->at++;
 	n = (size_t)(r->at - begin);
 	if (n == 0)
-		return toml_fail(r, "a value was expected");
+		return toml_fail(r, "expected a value");
 	if (n == 4 && memcmp(begin, "true", n) == 0) {
 		value.kind = TOML_BOOL;
 		value.boolean = true;
@@ -402,13 +406,13 @@ read_word(struct reader *r, const struct path *path)
 	} else if (to_integer(begin, n, &value.integer)) {
 		value.kind = TOML_INTEGER;
 	} else if (!strchr("0123456789+-in", *begin)) {
-		return toml_fail(r, "a value was expected");
+		return toml_fail(r, "expected a value");
 	}
-	toml_tell(r, path, &value, r->line);
+	toml_report(r, path, &value, r->line);
 	return true;
 }
 
-/* path NULL: whatever it is, nobody is told. */
+/* Reads a value. With path NULL it is not reported. */
 static bool
 read_value(struct reader *r, const struct path *path, unsigned int depth)
 {
@@ -416,7 +420,7 @@ read_value(struct reader *r, const struct path *path, unsigned int depth)
 	unsigned int line = r->line;
 
 	if (depth > DEPTH_MAX)
-		return toml_fail(r, "values nested too deep");
+		return toml_fail(r, "values are nested too deeply");
 	switch (peek(r)) {
 	case '[':
 		return read_array(r, path, depth);
@@ -428,7 +432,7 @@ read_value(struct reader *r, const struct path *path, unsigned int depth)
 			return false;
 		if (r->is_long)
 			value.kind = TOML_OTHER;
-		toml_tell(r, path, &value, line);
+		toml_report(r, path, &value, line);
 		return true;
 	default:
 		return read_word(r, path);
@@ -437,7 +441,8 @@ read_value(struct reader *r, const struct path *path, unsigned int depth)
 
 /* ---- lines ---- */
 
-/* [table] or [[table]], from the bracket on. What is in an array of tables is nobody's. */
+/* Reads [table] or [[table]], from the bracket on. Values in an array of tables are reported
+ * without a key. */
 static bool
 read_header(struct reader *r)
 {
@@ -451,10 +456,10 @@ read_header(struct reader *r)
 	if (!read_key(r, &path))
 		return false;
 	if (!toml_take(r, is_array ? "]]" : "]"))
-		return toml_fail(r, "a header without an end");
+		return toml_fail(r, "unterminated table header");
 	r->is_foreign = path.is_foreign;
 	memcpy(r->table, path.text, sizeof(r->table));
-	toml_tell(r, &path, &value, r->line);
+	toml_report(r, &path, &value, r->line);
 	return true;
 }
 
@@ -469,7 +474,8 @@ read_line(struct reader *r)
 	skip_blanks(r);
 	if (peek(r) == '#')
 		skip_line(r);
-	return r->at == r->end || take_newline(r) || toml_fail(r, "more than one thing on a line");
+	return r->at == r->end || take_newline(r) ||
+	       toml_fail(r, "unexpected text after the value");
 }
 
 unsigned int
@@ -494,7 +500,7 @@ toml_read(const char *text, size_t n, const struct toml_events *events)
 		r.is_silent = false;
 		skip_line(&r);
 		if (r.errors >= TOML_ERRORS_MAX) {
-			(void)toml_fail(&r, "too many errors: the rest is left out");
+			(void)toml_fail(&r, "too many errors, ignoring the rest of the file");
 			return r.errors;
 		}
 	}

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Reading TOML (toml.io, v1.0.0) as far as a configuration file of keys and plain values needs it: everything is
- * recognised, so that what is somebody else's can be passed over, but only strings, integers and booleans are told.
- * A line that is wrong is told, too, and left out. Allocates nothing; works for any bytes; never blocks.
+ * A parser of TOML (toml.io, v1.0.0) for configuration files of keys and plain values. It
+ * recognises all of the syntax, so that keys of other programs can be skipped, but reports the
+ * values of strings, integers and booleans only. A malformed line is reported and skipped. Accepts
+ * any bytes, allocates nothing and never blocks.
  */
 #pragma once
 
@@ -10,32 +11,38 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define TOML_KEY_MAX    256 /* of a key with its tables, NUL included; longer ones are told as "" */
-#define TOML_STRING_MAX 1024 /* of a string, NUL included; longer ones are TOML_OTHER */
-#define TOML_ERRORS_MAX 20   /* after so many the rest is left out */
+/* size of a key with its tables and NUL; longer ones are reported as "" */
+#define TOML_KEY_MAX 256
+/* size of a string with its NUL; longer ones are TOML_OTHER */
+#define TOML_STRING_MAX 1024
+/* the rest of the file is ignored after so many errors */
+#define TOML_ERRORS_MAX 20
 
 enum toml_kind {
 	TOML_STRING,
 	TOML_INTEGER,
 	TOML_BOOL,
-	TOML_TABLE, /* what is in it follows, or was told before */
-	TOML_OTHER, /* a float, a date, an array, an integer beyond 64 bits, a string that is too long */
+	/* its values are reported separately */
+	TOML_TABLE,
+	/* a float, a date, an array, an integer beyond 64 bits, a string that is too long */
+	TOML_OTHER,
 };
 
 struct toml_value {
 	enum toml_kind kind;
-	const char *text; /* TOML_STRING: valid UTF-8, NUL-ended, without a NUL in it */
+	/* TOML_STRING: valid UTF-8, NUL-terminated, without a NUL in it */
+	const char *text;
 	int64_t integer;
 	bool boolean;
 };
 
 struct toml_events {
-	/* key: "table.sub.key"; one with a part that is no bare word is told as "". */
+	/* Receives a value. key is "table.sub.key", or "" if a part of it is not a bare word. */
 	void (*value)(void *data, const char *key, const struct toml_value *value,
 		      unsigned int line);
 	void (*error)(void *data, unsigned int line, const char *why);
 	void *data;
 };
 
-/* Returns how many errors were told. */
+/* Parses n bytes of text. Returns the number of errors reported. */
 unsigned int toml_read(const char *text, size_t n, const struct toml_events *events);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What makes the agent refuse to serve, and a container to be refused: everything that only a confidential guest has. */
+/* Refusal of confidential guests and of containers that need one. */
 #include <criterion/criterion.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -84,7 +84,7 @@ expect_refused(const char *says)
 
 Test(confidential, initdata)
 {
-	expect_served("nothing is there");
+	expect_served("empty guest");
 	put("dev/vda", "something else");
 	put("dev/vdb", "initdat");
 	put("dev/sda", "");
@@ -93,7 +93,7 @@ Test(confidential, initdata)
 	cr_assert_eq(symlinkat("nvme0n1", roots.dev, "vdlink"), 0);
 	cr_assert_eq(mkdirat(roots.dev, "vddir", 0755), 0);
 	cr_assert_eq(mkfifoat(roots.dev, "sdfifo", 0600), 0);
-	expect_served("no disk begins with it");
+	expect_served("no disk with initdata");
 	put("dev/vdc", "initdata\1\0\0");
 	expect_refused("/dev/vdc holds initdata");
 	cr_assert_eq(unlinkat(roots.dev, "vdc", 0), 0);
@@ -101,10 +101,11 @@ Test(confidential, initdata)
 	expect_refused("/dev/sdb1 holds initdata");
 }
 
-Test(confidential, components_that_are_configured)
+Test(confidential, configured_components)
 {
 	static const struct {
-		const char *cmdline, *says; /* NULL: served */
+		/* says NULL: served */
+		const char *cmdline, *says;
 	} rows[] = {
 		{ "", NULL },
 		{ "agent.guest_components_procs=none", NULL },
@@ -125,16 +126,16 @@ Test(confidential, components_that_are_configured)
 	}
 }
 
-/* An image without some of them is an ordinary one. */
-Test(confidential, components_that_are_in_the_image)
+/* An image that lacks some of the components is accepted. */
+Test(confidential, components_in_the_image)
 {
 	put("usr/local/bin/attestation-agent", "");
 	put("usr/local/bin/api-server-rest", "");
-	expect_served("not all are there");
+	expect_served("incomplete components");
 	put("usr/local/bin/confidential-data-hub", "");
 	expect_refused("/usr/local/bin/attestation-agent");
 	(void)config_read_cmdline(&config, "agent.guest_components_procs=none");
-	expect_served("none are wanted");
+	expect_served("components disabled");
 }
 
 Test(confidential, extension)
@@ -182,6 +183,6 @@ Test(confidential, containers)
 		if (!rows[i].is_refused)
 			continue;
 		cr_expect_eq(err.code, ERROR_FAILED_PRECONDITION);
-		cr_expect_null(strstr(err.msg, "eyJ"), "no value in an error: %s", err.msg);
+		cr_expect_null(strstr(err.msg, "eyJ"), "the value is in the error: %s", err.msg);
 	}
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Kernel command line, environment, file: what is taken, what is warned about, what is left alone, and who wins. What is
- * in force is seen through config_print().
+ * Configuration from the kernel command line, the environment and a file: valid, invalid and
+ * unknown keys, and precedence. Values are compared through config_print().
  */
 #include <criterion/criterion.h>
 #include <fcntl.h>
@@ -47,7 +47,8 @@ print(const struct config *c, char *out, size_t size)
 	out[n] = '\0';
 }
 
-/* The lines of keys that somebody has set, without blanks before the comment: "key = value # source". */
+/* Prints the keys whose source is not the default, without blanks before the comment: "key = value
+ * # source". */
 static void
 print_set(const struct config *c, char *out, size_t size)
 {
@@ -74,7 +75,7 @@ expect_set(const struct config *c, const char *want, const char *what)
 	char got[PRINT_MAX];
 
 	print_set(c, got, sizeof(got));
-	cr_expect_str_eq(got, want, "%s: is\n%sand not\n%s", what, got, want);
+	cr_expect_str_eq(got, want, "%s: got\n%sexpected\n%s", what, got, want);
 }
 
 #define CMDLINE(key, value, token) key " = " value " # kernel command line: " token "\n"
@@ -167,7 +168,7 @@ static const struct row {
 	{ "systemd.unified_cgroup_hierarchy=maybe", 1, "" },
 	{ "cgroup_no_v1=all", 0, CMDLINE("# cgroup_no_v1", "true", "cgroup_no_v1") },
 	{ "cgroup_no_v1=memory", 0, CMDLINE("# cgroup_no_v1", "false", "cgroup_no_v1") },
-	/* Sorted, as one of the runtimes writes them: what enables the rest does not come first. */
+	/* sorted, as one of the runtimes writes them: mem_agent_enable is not the first */
 	{ "agent.mem_agent_compact_order=4 agent.mem_agent_enable=1 agent.mem_agent_memcg_swap=1",
 	  0,
 	  CMDLINE("mem_agent_enable", "true", "agent.mem_agent_enable")
@@ -192,11 +193,11 @@ Test(config, cmdline)
 			     rows[i].text);
 		expect_set(&c, rows[i].set, rows[i].text);
 	}
-	cr_expect_null(strstr(logged, "secret-word"), "the value of a proxy is not logged");
+	cr_expect_null(strstr(logged, "secret-word"), "the value of a proxy was logged");
 }
 
-/* As a host's runtime writes it. */
-Test(config, a_whole_line)
+/* A command line as a runtime writes it. */
+Test(config, complete_command_line)
 {
 	struct config c;
 
@@ -224,7 +225,8 @@ Test(config, long_lines)
 	char text[65536];
 	size_t n;
 
-	/* The value just fits, and just does not; what follows counts all the same. */
+	/* A value that just fits, and one that is a byte too long; the next token is read in both
+	 * cases. */
 	for (size_t extra = 0; extra < 2; extra++) {
 		config_init(&c);
 		n = (size_t)snprintf(text, sizeof(text), "agent.server_addr=");
@@ -236,7 +238,7 @@ Test(config, long_lines)
 		cr_assert_eq(strlen(c.server_addr),
 			     extra ? strlen(CONFIG_DEFAULT_ADDR) : CONFIG_ADDR_MAX - 1);
 	}
-	/* One endless token, of nobody and of ours, and many of them. */
+	/* One very long token with an unknown and with a known key, and many tokens. */
 	config_init(&c);
 	memset(text, 'x', sizeof(text) - 1);
 	text[sizeof(text) - 1] = '\0';
@@ -287,7 +289,7 @@ Test(config, environment)
 		(void)unsetenv(env[i].name);
 	}
 	cr_expect(strstr(logged, "KATA_AGENT_LOG_LEVEL"));
-	cr_expect_null(strstr(logged, "secret-value"), "values of variables are not logged");
+	cr_expect_null(strstr(logged, "secret-value"), "the value of a variable was logged");
 }
 
 /* ---- the file ---- */
@@ -341,7 +343,7 @@ static const struct file_row {
 	{ "mem_agent_enable = true\nmem_agent_compact_force_times = 9223372036854775807\n", 0,
 	  FILED("mem_agent_enable", "true")
 		  FILED("mem_agent_compact_force_times", "9223372036854775807") },
-	/* What older files have, and what is nobody's. */
+	/* keys of older files, and unknown keys */
 	{ "[endpoints]\nallowed = [ # all\n  \"CreateContainerRequest\",\n  ['x', { y = 1 }],\n]\n"
 	  "log_level = \"debug\"\n",
 	  0, "" },
@@ -349,7 +351,7 @@ static const struct file_row {
 	  0, "" },
 	{ "title = \"\"\"\nlog_level = \"debug\"\n\"\"\"\nx = '''\n]'''\nlog_level = \"error\"\n",
 	  0, FILED("log_level", "\"error\"") },
-	/* A line that is wrong is left out, and no more. */
+	/* a malformed line is skipped, and only that */
 	{ "log_level = \"debug\nlog_vport = 1025\n", 1, FILED("log_vport", "1025") },
 	{ "log_level\nlog_vport = 1025\n", 1, FILED("log_vport", "1025") },
 	{ "= 1\nlog_vport = \nlog_vport = 5 5\nlog_vport = tru\n[x\nlog_vport = 7\n", 5, "" },
@@ -372,7 +374,7 @@ Test(config, file)
 	cr_expect(strstr(logged, "configuration file test: line 1: log_level"));
 }
 
-Test(config, file_beyond_all_bounds)
+Test(config, file_limits)
 {
 	static char text[CONFIG_FILE_MAX];
 	struct config c;
@@ -392,7 +394,7 @@ Test(config, file_beyond_all_bounds)
 	expect_set(&c, "", "all of it");
 }
 
-/* ---- who wins ---- */
+/* ---- precedence ---- */
 
 static const char *
 write_file(const char *text)
@@ -416,18 +418,19 @@ Test(config, precedence)
 	(void)snprintf(cmdline, sizeof(cmdline),
 		       "agent.log=error agent.config_file=%s agent.any_disk=1", path);
 	setenv("KATA_AGENT_LOG_LEVEL", "trace", 1);
-	/* A file that the command line names replaces the rest of it; the environment wins in any case. */
+	/* A file on the command line replaces the rest of the line; the environment overrides
+	 * both. */
 	cr_expect_eq(config_load(&c, NULL, cmdline), 0);
 	expect_set(&c,
 		   "log_level = \"trace\" # environment: KATA_AGENT_LOG_LEVEL\n" FILED("log_vport",
 										       "5"),
 		   "named by the command line");
 	cr_expect_str_eq(c.file, path);
-	/* One of the agent's arguments comes first. */
+	/* A file in the agent's arguments is preferred. */
 	(void)unsetenv("KATA_AGENT_LOG_LEVEL");
 	cr_expect_eq(config_load(&c, path, "agent.config_file=/nonexistent agent.log=error"), 0);
 	expect_set(&c, FILED("log_level", "\"warn\"") FILED("log_vport", "5"), "an argument");
-	/* Without it, everything else counts. */
+	/* If the file cannot be read, the command line is used. */
 	cr_expect_eq(config_load(&c, NULL, "agent.config_file=/nonexistent agent.log=error"), 1);
 	expect_set(&c, CMDLINE("log_level", "\"error\"", "agent.log"), "no file");
 	cr_expect(strstr(logged, "/nonexistent: No such file"));
@@ -438,8 +441,8 @@ Test(config, precedence)
 	unlink(path);
 }
 
-/* What is printed is a file that says the same. */
-Test(config, printed_and_read)
+/* The printed configuration is a file with the same values. */
+Test(config, print_and_read_back)
 {
 	char text[PRINT_MAX], again[PRINT_MAX];
 	struct config c, copy;
@@ -451,7 +454,7 @@ Test(config, printed_and_read)
 	print(&c, text, sizeof(text));
 	config_init(&copy);
 	cr_expect_eq(config_read_file(&copy, text, strlen(text), "printed"), 0, "%s", logged);
-	/* but for what cannot stand in a file, and who said it */
+	/* except the keys that are not allowed in a file, and the sources */
 	copy.cgroup_no_v1 = c.cgroup_no_v1;
 	memcpy(copy.source, c.source, sizeof(c.source));
 	print(&copy, again, sizeof(again));
