@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/*
- * Containers: which call is allowed when, and which processes there are. Called by agent/sandbox.
- * Must never touch a file system.
+/* The state of containers: allowed calls and the table of processes. Called by agent/sandbox. Must
+ * never access a file system.
  */
 #include "agent/container/container.h"
 
@@ -24,9 +23,9 @@
 
 #define ALLOWED NULL
 
-/* The reply to every call in every state: what follows "container <id> " if it is refused; the
- * code is container_allows()'s. Creates, starts, execs and removes have been queued behind each
- * other before they are looked up here. */
+/* The result of each call in each state: ALLOWED, or the error text after "container <id> ";
+ * container_allows() adds the code. Creates, starts, execs and removes are looked up here when
+ * the earlier ones are done. */
 static const char *const refusals[CONTAINER_STATES][CONTAINER_CALLS] = {
 	[CONTAINER_CREATING] = {
 		[CONTAINER_CALL_CREATE] = "already exists",
@@ -56,7 +55,7 @@ static const char *const refusals[CONTAINER_STATES][CONTAINER_CALLS] = {
 	},
 	[CONTAINER_RUNNING] = {
 		[CONTAINER_CALL_CREATE] = "already exists",
-		[CONTAINER_CALL_START] = "is running already",
+		[CONTAINER_CALL_START] = "is already running",
 		[CONTAINER_CALL_EXEC] = ALLOWED,
 		[CONTAINER_CALL_SIGNAL] = ALLOWED,
 		[CONTAINER_CALL_WAIT] = ALLOWED,
@@ -108,7 +107,7 @@ container_allows(const struct container *c, enum container_call call, struct err
 	bool resume = call == CONTAINER_CALL_RESUME;
 	enum error_code code = ERROR_FAILED_PRECONDITION;
 
-	/* what would start something, or wait for it, cannot be done meanwhile */
+	/* A paused container cannot start processes. */
 	if (!refusal && c->paused != resume &&
 	    (resume || call == CONTAINER_CALL_PAUSE || call == CONTAINER_CALL_START ||
 	     call == CONTAINER_CALL_EXEC))
@@ -120,14 +119,14 @@ container_allows(const struct container *c, enum container_call call, struct err
 	if (call == CONTAINER_CALL_CREATE)
 		code = ERROR_ALREADY_EXISTS;
 	else if (call == CONTAINER_CALL_EXEC && c->state == CONTAINER_STOPPED)
-		/* what it would join is gone */
+		/* The namespaces to join no longer exist. */
 		code = ERROR_NOT_FOUND;
 	return error_set(err, code, "container %s %s", c->id, refusal);
 }
 
 static void sweep(void *data);
 
-/* The name by which other containers of the pod ask for its mounts; NULL if it has none. */
+/* Returns the name under which other containers of the pod refer to its mounts, or NULL. */
 static const char *
 pod_name(const Grpc__Spec *spec)
 {
@@ -143,7 +142,7 @@ pod_name(const Grpc__Spec *spec)
 	return NULL;
 }
 
-/* The parts of a new container that need memory. */
+/* Allocates the members of a new container. */
 static int
 container_fill(struct container *c, const char *id, const Grpc__Spec *spec, struct error *err)
 {
@@ -160,7 +159,7 @@ container_fill(struct container *c, const char *id, const Grpc__Spec *spec, stru
 		c->bundle = NULL;
 	c->name = pod_name(spec) ? strdup(pod_name(spec)) : NULL;
 	if (!c->id || !c->cgroup_path || !c->bundle || (pod_name(spec) && !c->name))
-		return error_nomem(err, "making a container");
+		return error_nomem(err, "creating a container");
 	c->hooks = hooks_times(spec->hooks);
 	c->init = container_add_process(c, id, err);
 	return c->init ? 0 : -1;
@@ -172,7 +171,7 @@ container_new(struct loop *loop, const char *id, const Grpc__Spec *spec, struct 
 	struct container *c = calloc(1, sizeof(*c));
 
 	if (!c) {
-		error_nomem(err, "making a container");
+		error_nomem(err, "creating a container");
 		return NULL;
 	}
 	list_init(&c->node);
@@ -249,7 +248,7 @@ container_process(struct container *c, const char *exec_id, enum container_call 
 }
 
 static void
-drop(struct container *c, struct process *p)
+container_drop(struct container *c, struct process *p)
 {
 	if (p == c->init)
 		c->init = NULL;
@@ -288,8 +287,8 @@ container_add_process(struct container *c, const char *exec_id, struct error *er
 	size_t n = 0;
 
 	if (exec_id[0] == '\0' || strlen(exec_id) > EXEC_ID_MAX) {
-		error_set(err, ERROR_INVALID_ARGUMENT, "exec_id is empty or over %d bytes",
-			  EXEC_ID_MAX);
+		error_set(err, ERROR_INVALID_ARGUMENT,
+			  "invalid exec_id: empty or longer than %d bytes", EXEC_ID_MAX);
 		return NULL;
 	}
 	if ((p && !p->status_reported) || (c->init_pid != 0 && is_init(c, exec_id))) {
@@ -300,11 +299,12 @@ container_add_process(struct container *c, const char *exec_id, struct error *er
 		n++;
 	if (n >= CONTAINER_PROCESSES_MAX) {
 		error_set(err, ERROR_RESOURCE_EXHAUSTED,
-			  "container %s has %zu processes that nobody has waited for", c->id, n);
+			  "container %s has too many processes: %zu are running or not waited for",
+			  c->id, n);
 		return NULL;
 	}
 	if (p)
-		drop(c, p);
+		container_drop(c, p);
 	p = process_new(&process_owner, c, c->id, c->loop, exec_id, err);
 	if (p)
 		list_append(&c->processes, &p->node);
@@ -321,7 +321,8 @@ container_start(struct container *c, struct error *err)
 	while (n < 0 && errno == EINTR);
 	if (n != 1)
 		return error_sys_code(err, ERROR_FAILED_PRECONDITION,
-				      "start container %s: its init process is gone", c->id);
+				      "failed to start container %s: its init process has exited",
+				      c->id);
 	close_fd(&c->gate);
 	container_started(c);
 	return 0;
@@ -333,11 +334,11 @@ container_started(struct container *c)
 	if (!c->init_exited)
 		c->state = CONTAINER_RUNNING;
 	log_event(LOG_LEVEL_DEBUG, "container", EVENT_CONTAINER_STARTED, NULL, 0,
-		  "container %s is started", c->id);
+		  "container %s started", c->id);
 }
 
-/* Drops what is over, and the oldest of those that were collected but not read when there are
- * too many. */
+/* Drops finished processes, and the oldest of more than CONTAINER_UNREAD_MAX whose status was
+ * reported and whose output is unread. */
 static void
 sweep(void *data)
 {
@@ -349,7 +350,7 @@ sweep(void *data)
 		struct process *p = process_of(pos);
 
 		if (process_is_over(p))
-			drop(c, p);
+			container_drop(c, p);
 		else if (p->status_reported)
 			unread++;
 	}
@@ -360,7 +361,7 @@ sweep(void *data)
 			break;
 		if (p == c->init || !p->status_reported)
 			continue;
-		drop(c, p);
+		container_drop(c, p);
 		unread--;
 	}
 }

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/*
- * A container as the loop sees it: state, processes, pinned namespaces, packed spec. What makes,
- * enters and takes down the real one is launch.h, in workers. Loop side: never blocks.
+/* The loop side of a container: state, processes, pinned namespaces, packed spec. Workers create,
+ * enter and remove the container itself (launch.h). Loop side: never blocks.
  */
 #pragma once
 
@@ -17,32 +16,33 @@
 #include "lib/list.h"
 #include "lib/loop.h"
 
-/* init and execs that can be named at a time */
+/* Limit on the processes of a container, init and execs. */
 #define CONTAINER_PROCESSES_MAX 1024
-/* collected ones whose output nobody has read: the oldest go */
+/* Limit on the processes whose status was reported and whose output is unread. The oldest are
+ * dropped. */
 #define CONTAINER_UNREAD_MAX 64
 
 enum container_state {
-	/* storages, launch: not to be named yet */
+	/* Storages are being mounted or the launch runs: calls cannot name the container yet. */
 	CONTAINER_CREATING,
-	/* init waits at its gate */
+	/* The init process waits at its gate. */
 	CONTAINER_CREATED,
 	CONTAINER_RUNNING,
-	/* init has ended; its status and output may not have been taken */
+	/* The init process has ended; its status and output may not have been read. */
 	CONTAINER_STOPPED,
-	/* being taken down */
+	/* A worker removes the container. */
 	CONTAINER_REMOVING,
 	CONTAINER_STATES,
 };
 
-/* What hosts ask of a container. */
+/* The calls that depend on a container's state. */
 enum container_call {
 	CONTAINER_CALL_CREATE,
 	CONTAINER_CALL_START,
 	CONTAINER_CALL_EXEC,
 	CONTAINER_CALL_SIGNAL,
 	CONTAINER_CALL_WAIT,
-	/* read, write, close, resize */
+	/* Reading, writing, closing and resizing of streams. */
 	CONTAINER_CALL_STREAM,
 	CONTAINER_CALL_REMOVE,
 	CONTAINER_CALL_UPDATE,
@@ -56,81 +56,86 @@ struct oom_source;
 struct cached_filter;
 
 struct container {
-	/* in its sandbox */
+	/* In the sandbox's list. */
 	struct list node;
-	/* in its pod, as hosts annotate it; NULL: none */
+	/* The name in the pod, from the host's annotation; NULL: none. */
 	char *name;
 	struct loop *loop;
 	char *id;
 	enum container_state state;
-	/* of its spec: see spec/retain.h */
+	/* The packed part of the spec (spec/retain.h). */
 	uint8_t *kept;
 	size_t kept_size;
-	/* a reference; NULL: no seccomp */
+	/* A reference; NULL: no seccomp. */
 	struct cached_filter *profile;
 	char *cgroup_path;
 	char *bundle;
-	/* the name of its session keyring, for execs */
+	/* The name of the session keyring, for execs. */
 	char keyring[KEYRING_NAME_SIZE];
-	/* the sandbox's; NULL: not watched */
+	/* Owned by the sandbox; NULL: not watched. */
 	struct oom_source *oom;
-	/* id of the device rules in force; 0: none */
+	/* The id of the attached device program; 0: none. */
 	uint32_t device_program;
-	/* its devices have the guest's numbers: device rules that come later have the host's */
+	/* Its devices have numbers of the guest, while later device rules have those of the
+	 * host. */
 	bool renumbered;
 	bool paused;
-	/* references are held in its name */
+	/* The container is an owner of storages. */
 	bool has_storages;
-	/* writing end of init's start gate; -1 once used */
+	/* The writing end of the init process's gate; -1 after the start. */
 	int gate;
-	/* pinned, for execs; -1: the agent's own */
+	/* Pinned namespaces for execs; -1: the agent's own. */
 	int ns[NS_KINDS];
 	pid_t init_pid;
-	/* how long they may take */
+	/* Upper bounds on the run time of the hooks. */
 	struct hook_times hooks;
-	/* NULL once it is over */
+	/* NULL after it was dropped. */
 	struct process *init;
 	bool init_exited;
-	/* its pid namespace is that of another container: it does not end with init */
+	/* The pid namespace belongs to another container and does not end with the init process. */
 	bool joins_pids;
 	struct list processes;
 	struct post sweep;
-	/* Called when a process has ended, last. May free the container. May be NULL. */
+	/* Called as the last step when a process has ended. May free the container. May be NULL. */
 	void (*on_exit)(struct container *c, void *data);
 	void *data;
 };
 
-/* In state CREATING, with an init process that has no streams yet. Copies id and what is kept of
- * the spec. NULL and err. */
+/* Allocates a container in state CREATING, with an init process that has no streams yet. Copies
+ * `id` and the retained part of the spec. Returns NULL and err on failure. */
 struct container *container_new(struct loop *loop, const char *id, const Grpc__Spec *spec,
 				struct error *err);
 
-/* Frees it and its processes: see process_free(). The caller has taken it out of its list. */
+/* Frees the container and its processes (process_free()). The caller has removed it from its
+ * list. */
 void container_free(struct container *c);
 
 const char *container_id(const struct container *c);
 
-/* May this be asked in the container's state? The table of replies to every call in every state
- * is in container.c. 0, or -1 and err. */
+/* Checks whether a call is allowed in the container's state. The table of results is in
+ * container.c. Returns 0, or -1 and err. */
 int container_allows(const struct container *c, enum container_call call, struct error *err);
 
-/* The process exec_id, "" or the container's id being init. Only ready ones; collected ones only
- * for CONTAINER_CALL_STREAM. NULL and NOT_FOUND. */
+/* Returns the process `exec_id`; "" and the container's id mean the init process. Processes that
+ * are not ready are not found; those whose status was reported are found for
+ * CONTAINER_CALL_STREAM only. Returns NULL and NOT_FOUND otherwise. */
 struct process *container_process(struct container *c, const char *exec_id,
 				  enum container_call call, struct error *err);
 
-/* A new process of this name, not ready, in the container. ALREADY_EXISTS `exec_id '<id>' already
- * exists`. A collected one of this name is dropped. */
+/* Adds a process with this name that is not ready yet. One with the same name whose status was
+ * reported is dropped. Returns NULL and err on failure: ALREADY_EXISTS `exec_id '<id>' already
+ * exists`. */
 struct process *container_add_process(struct container *c, const char *exec_id, struct error *err);
 
-/* Lets init go: CREATED becomes RUNNING. FAILED_PRECONDITION if init is dead. */
+/* Opens the gate of the init process: CREATED becomes RUNNING. Returns 0, or -1 and
+ * FAILED_PRECONDITION if the process is dead. */
 int container_start(struct container *c, struct error *err);
 
-/* For somebody else who has opened the gate: the same state. */
+/* Updates the state after a worker has opened the gate. */
 void container_started(struct container *c);
 
-/* Processes with a pid that have not ended. */
+/* Returns the number of processes with a pid that have not ended. */
 size_t container_alive(const struct container *c);
 
-/* SIGKILL to each of them, as far as it goes. */
+/* Sends SIGKILL to each process of the table. Errors are logged. */
 void container_kill_processes(struct container *c);

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/*
- * Processes that a host can name, from their pid to their exit code. Called by container.c, the
- * sandbox's operations and the calls on processes. Must never wait for a process: init tells when
- * one has ended.
+/* Processes that a host can name, from the pid to the exit code. Called by container.c, the
+ * sandbox's operations and the calls on processes. Must never wait for a process: init reports
+ * exits.
  */
 #include "agent/container/process.h"
 
@@ -22,7 +21,8 @@
 #include "lib/log_event.h"
 #include "lib/sys.h"
 
-/* Its status can be told: it has exited, and what it wrote is with the host. */
+/* Returns whether the status can be reported: the process has exited and its output has been
+ * delivered. */
 static bool
 status_is_ready(const struct process *p)
 {
@@ -30,7 +30,7 @@ status_is_ready(const struct process *p)
 }
 
 static void
-tell_waiters(struct process *p)
+process_report_status(struct process *p)
 {
 	struct error none = ERROR_INIT;
 
@@ -55,7 +55,7 @@ on_stream_end(void *data)
 	struct process *p = data;
 
 	if (status_is_ready(p))
-		tell_waiters(p);
+		process_report_status(p);
 	p->owner->changed(p->container);
 }
 
@@ -71,8 +71,8 @@ on_delivery_late(void *data)
 	p->delivery = NULL;
 	p->undelivered = true;
 	log_write(LOG_LEVEL_WARN, "container", fields, ARRAY_LEN(fields),
-		  "process %s: the host does not take its output", p->exec_id);
-	tell_waiters(p);
+		  "process %s: timed out waiting for the host to read its output", p->exec_id);
+	process_report_status(p);
 	p->owner->changed(p->container);
 }
 
@@ -88,7 +88,7 @@ log_exit(const struct process *p)
 
 	(void)snprintf(status, sizeof(status), "%d", p->status);
 	log_event(LOG_LEVEL_DEBUG, "container", EVENT_PROCESS_EXITED, fields, ARRAY_LEN(fields),
-		  "process %s of container %s ended with %d", p->exec_id, p->container_id,
+		  "process %s of container %s exited with status %d", p->exec_id, p->container_id,
 		  p->status);
 }
 
@@ -116,7 +116,8 @@ log_report(const struct process *p, struct exec_report *r)
 		  "failed to execute %s: %s%s%s", r->path, r->reason, *r->reason ? ": " : "", why);
 }
 
-/* The process has run its program, has ended, or tells why it does not run it. */
+/* Called when the process has executed its program, has ended, or reports why it cannot execute
+ * the program. */
 static void
 on_report(uint32_t events, void *data)
 {
@@ -139,7 +140,7 @@ process_take_report(struct process *p, int fd, struct error *err)
 	close_report(p);
 	p->report = fd;
 	if (fcntl(fd, F_SETFL, O_NONBLOCK) < 0) {
-		error_sys(err, "watch the start of process %s", p->exec_id);
+		error_sys(err, "failed to watch the start of process %s", p->exec_id);
 		close_report(p);
 		return -1;
 	}
@@ -159,7 +160,7 @@ process_new(const struct process_owner *owner, struct container *c, const char *
 		p->exec_id = strdup(exec_id);
 	if (!p || !p->exec_id) {
 		free(p);
-		error_nomem(err, "making a process");
+		error_nomem(err, "creating a process");
 		return NULL;
 	}
 	list_init(&p->node);
@@ -219,11 +220,11 @@ on_exit_status(int status, bool gone, void *data)
 	if (!stdio_is_delivered(&p->stdio)) {
 		p->delivery = loop_timer(p->stdio.out.loop, PROCESS_DELIVERY_MS, on_delivery_late,
 					 p, &err);
-		/* without a timer it is not waited for */
+		/* Without a timer, delivery is not awaited. */
 		p->undelivered = !p->delivery;
 	}
 	if (status_is_ready(p))
-		tell_waiters(p);
+		process_report_status(p);
 	p->owner->exited(p->container, p);
 }
 
@@ -271,5 +272,5 @@ process_signal(const struct process *p, int signal, struct error *err)
 		return 0;
 	if (sys_pidfd_send_signal(p->pidfd, signal) == 0 || errno == ESRCH)
 		return 0;
-	return error_sys(err, "send signal %d to process %s", signal, p->exec_id);
+	return error_sys(err, "failed to send signal %d to process %s", signal, p->exec_id);
 }

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/*
- * One process that a host can name: a container's init or an exec'd one. Kept from the moment its
- * streams are made until its status was taken and its output was read to the end (or until its
- * container goes). Loop side: never blocks.
+/* One process that a host can name: a container's init process or an exec. It lives from the
+ * creation of its streams until its status was reported and its output was read to the end, or
+ * until its container is freed. Loop side: never blocks.
  */
 #pragma once
 
@@ -20,9 +19,9 @@
 struct container;
 struct process;
 
-/* bytes */
+/* Limit on the length of an exec_id, in bytes. */
 #define EXEC_ID_MAX 1024
-/* for a host that does not take what is passed through to it */
+/* Time for the host to read output that is passed through, after the exit. */
 #define PROCESS_DELIVERY_MS 10000
 
 /* What a process tells its container. */
@@ -34,76 +33,81 @@ struct process_owner {
 };
 
 struct process {
-	/* in its container */
+	/* In the container's list. */
 	struct list node;
 	const struct process_owner *owner;
 	struct container *container;
 	/* the container's own */
 	const char *container_id;
-	/* the container's id for its init */
+	/* The container's id for the init process. */
 	char *exec_id;
-	/* in the agent's pid namespace; 0: none yet */
+	/* The pid in the agent's pid namespace; 0: none yet. */
 	pid_t pid;
 	int pidfd;
 	struct child *child;
-	/* the reading end of its pipe for a struct exec_report; -1: none, or over */
+	/* The reading end of the pipe for a struct exec_report; -1: none, or closed. */
 	int report;
 	struct watch *report_watch;
-	/* the call that made it has succeeded: it can be named */
+	/* The call that created it has succeeded: calls can name it. */
 	bool ready;
 	bool exited;
-	/* somebody took its status: it can no longer be named but to read its output */
+	/* The status was reported: calls can only name the process to read its output. */
 	bool status_reported;
-	/* once exited: its code, or 128 + the signal */
+	/* Valid after the exit: the code, or 128 + the signal. */
 	int status;
 	struct list waiters;
-	/* of output that is passed through, before its status is told; NULL: none, or over */
+	/* Limits the delivery of output that is passed through, before the status is reported;
+	 * NULL: not running. */
 	struct timer *delivery;
-	/* and it was not taken in time */
+	/* The delivery has timed out. */
 	bool undelivered;
+	/* A SIGTERM that is yet to be sent (agent/sandbox/terminate.c). */
 	struct {
 		struct timer *timer;
 		unsigned int looks;
 		int proc;
-	} term; /* a SIGTERM that is yet to be sent: agent/sandbox/terminate.c */
+	} term;
 	struct stdio stdio;
 };
 
-/* A request to wait, in its owner's memory. `done` is set by the owner; err is ERROR_OK, or says
- * why there is no status. */
+/* A request to wait, in its owner's memory. The owner sets `done`, whose err is ERROR_OK or the
+ * reason for a missing status. */
 struct process_waiter {
 	struct list node;
 	struct pending pending;
 	void (*done)(struct process_waiter *w, int status, const struct error *err);
 };
 
-/* A process without streams, pid or place in a list. NULL and err. */
+/* Allocates a process without streams and pid, which is in no list. Returns NULL and err on
+ * failure. */
 struct process *process_new(const struct process_owner *owner, struct container *c,
 			    const char *container_id, struct loop *loop, const char *exec_id,
 			    struct error *err);
 
-/* Frees it; a process that still runs is no longer watched. Waiters get NOT_FOUND, readers the
- * end of their stream, writers ABORTED. */
+/* Frees the process; if it still runs, it is no longer watched. Waiters get NOT_FOUND, readers
+ * the end of the stream, writers ABORTED. */
 void process_free(struct process *p);
 
-/* Takes pidfd over and watches the process, which still waits at a gate. 0, or -1. */
+/* Takes ownership of `pidfd` and watches the process, which still waits at a gate. Returns 0, or
+ * -1 and err. */
 int process_attach(struct process *p, struct initlink *link, pid_t pid, int pidfd,
 		   struct error *err);
 
-/* Takes over the pipe in which the process tells why it could not become its program, for the
- * log. 0, or -1. */
+/* Takes ownership of the pipe through which the process reports why it could not execute its
+ * program; the report is logged. Returns 0, or -1 and err. */
 int process_take_report(struct process *p, int fd, struct error *err);
 
-/* Can it be dropped? */
+/* Returns whether the process can be dropped. */
 bool process_is_over(const struct process *p);
 
-/* 0: *status is the exit code, and the process counts as collected. 1: done follows, for which
- * w->pending waits. Output that is passed through has been handed over by then, but for a host
- * that does not take it (PROCESS_DELIVERY_MS). */
+/* Waits for the exit. Returns 0 with the exit code in *status, or 1, after which w->done is
+ * called unless w->pending is cancelled. Output that is passed through is delivered first,
+ * unless the host does not read it within PROCESS_DELIVERY_MS. */
 int process_wait(struct process *p, struct process_waiter *w, int *status);
 
-/* pidfd_send_signal(2); 0 also for a process that is dead already. */
+/* Sends a signal with pidfd_send_signal(2). Returns 0, also for a process that has ended, or -1
+ * and err. */
 int process_signal(const struct process *p, int signal, struct error *err);
 
-/* 128 + signal, or the code, of a status as of waitpid(2). */
+/* Converts a status of waitpid(2) to the exit code, or 128 + the signal. Pure. */
 int process_exit_code(int wait_status);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Parsing of passwd(5) and group(5). See accounts.h; called by user.c. Never follows a path out of the root. */
+/* Parsing of passwd(5) and group(5) (accounts.h). Called by user.c. Never follows a path out of
+ * the root. */
 #include "agent/container/launch/accounts.h"
 
 #include <errno.h>
@@ -13,15 +14,17 @@
 #include "lib/parse.h"
 #include "lib/path.h"
 
-#define FIELDS_MAX   7
-#define NUMBER_MAX   10 /* digits of UINT32_MAX */
-#define FIELD_NAME   0
-#define FIELD_ID     2 /* the uid, or a group's gid */
+#define FIELDS_MAX 7
+/* Number of digits of UINT32_MAX. */
+#define NUMBER_MAX 10
+#define FIELD_NAME 0
+/* The uid, or a group's gid. */
+#define FIELD_ID     2
 #define FIELD_GID    3
 #define FIELD_MEMBER 3
 #define FIELD_HOME   5
 
-/* A piece of the text. */
+/* A part of the text. */
 struct span {
 	const char *at;
 	size_t n;
@@ -32,7 +35,7 @@ struct line {
 	size_t n;
 };
 
-/* fd of a regular file, or -1: whatever else the container has put there is refused. */
+/* Opens a regular file; other types of files are refused. Returns an fd, or -1 and err. */
 static int
 open_regular(int root_fd, const char *path, int flags, struct error *err)
 {
@@ -40,7 +43,7 @@ open_regular(int root_fd, const char *path, int flags, struct error *err)
 	struct stat st;
 
 	if (fd < 0 || fstat(fd, &st) < 0)
-		return error_sys_code(err, ERROR_INVALID_ARGUMENT, "/%s", path);
+		return error_sys_code(err, ERROR_INVALID_ARGUMENT, "failed to open /%s", path);
 	if (!S_ISREG(st.st_mode))
 		return error_set(err, ERROR_INVALID_ARGUMENT, "/%s is not a regular file", path);
 	return steal_fd(&fd);
@@ -54,8 +57,8 @@ accounts_read(int root_fd, const char *path, struct accounts *out, struct error 
 	ssize_t n;
 
 	*out = (struct accounts){ .text = NULL };
-	/* looked at before it is opened: that alone may do something to a device. What has been exchanged for another
-	 * kind of file meanwhile does not keep us waiting. */
+	/* The type is checked before the open, which could have effects on a device. O_NONBLOCK
+	 * is for a file that is replaced with a FIFO in between. */
 	seen = open_regular(root_fd, path, O_PATH, err);
 	if (seen < 0)
 		return -1;
@@ -64,11 +67,11 @@ accounts_read(int root_fd, const char *path, struct accounts *out, struct error 
 		return -1;
 	out->text = malloc(ACCOUNTS_MAX + 1);
 	if (!out->text)
-		return error_nomem(err, "reading a container's accounts");
+		return error_nomem(err, "reading the container's accounts");
 	n = read_full(fd, out->text, ACCOUNTS_MAX + 1);
 	if (n < 0) {
 		accounts_release(out);
-		return error_sys_code(err, ERROR_INVALID_ARGUMENT, "read /%s", path);
+		return error_sys_code(err, ERROR_INVALID_ARGUMENT, "failed to read /%s", path);
 	}
 	out->cut = n > (ssize_t)ACCOUNTS_MAX;
 	out->n = out->cut ? ACCOUNTS_MAX : (size_t)n;
@@ -83,9 +86,9 @@ accounts_release(struct accounts *a)
 	a->n = 0;
 }
 
-/* Cuts a line at its colons. A last field keeps what is left. */
+/* Splits a line at its colons. The last field keeps the rest. */
 static void
-split(const char *at, size_t n, struct line *out)
+accounts_split(const char *at, size_t n, struct line *out)
 {
 	out->n = 0;
 	for (;;) {
@@ -100,7 +103,7 @@ split(const char *at, size_t n, struct line *out)
 	}
 }
 
-/* The next line without a NUL, from *pos on; false at the end. */
+/* Parses the next line without a NUL from *pos on. Returns false at the end. */
 static bool
 next_line(const struct accounts *a, size_t *pos, struct line *out)
 {
@@ -109,26 +112,26 @@ next_line(const struct accounts *a, size_t *pos, struct line *out)
 		const char *stop = memchr(at, '\n', a->n - *pos);
 		size_t n = stop ? (size_t)(stop - at) : a->n - *pos;
 
-		/* the last line of a file that goes on is not whole */
+		/* The last line of a truncated text is incomplete. */
 		if (!stop && a->cut)
 			return false;
 		*pos += n + 1;
 		if (memchr(at, '\0', n))
 			continue;
-		split(at, n, out);
+		accounts_split(at, n, out);
 		return true;
 	}
 	return false;
 }
 
 static bool
-is(struct span s, const char *text)
+span_is(struct span s, const char *text)
 {
 	return s.n == strlen(text) && memcmp(s.at, text, s.n) == 0;
 }
 
 static bool
-number(struct span s, uint32_t *out)
+span_number(struct span s, uint32_t *out)
 {
 	char digits[NUMBER_MAX + 1];
 	uint32_t value;
@@ -137,21 +140,22 @@ number(struct span s, uint32_t *out)
 		return false;
 	memcpy(digits, s.at, s.n);
 	digits[s.n] = '\0';
-	/* the last one means "leave it" to setresuid(2) */
+	/* setresuid(2) takes the largest value as "unchanged". */
 	if (!parse_u32(digits, &value) || value == UINT32_MAX)
 		return false;
 	*out = value;
 	return true;
 }
 
-/* The line as an account. */
+/* Converts a line to an account. Returns false if it is malformed. */
 static bool
 take_account(const struct line *l, struct account *out)
 {
 	struct span home;
 
 	if (l->n <= FIELD_HOME || !l->field[FIELD_NAME].n ||
-	    !number(l->field[FIELD_ID], &out->uid) || !number(l->field[FIELD_GID], &out->gid))
+	    !span_number(l->field[FIELD_ID], &out->uid) ||
+	    !span_number(l->field[FIELD_GID], &out->gid))
 		return false;
 	home = l->field[FIELD_HOME];
 	if (!home.n || home.at[0] != '/' || home.n >= sizeof(out->home))
@@ -167,7 +171,7 @@ accounts_by_name(const struct accounts *passwd, const char *name, struct account
 	struct line l;
 
 	for (size_t pos = 0; next_line(passwd, &pos, &l);) {
-		if (is(l.field[FIELD_NAME], name) && take_account(&l, out))
+		if (span_is(l.field[FIELD_NAME], name) && take_account(&l, out))
 			return true;
 	}
 	return false;
@@ -191,14 +195,14 @@ accounts_group(const struct accounts *group, const char *name, uint32_t *gid)
 	struct line l;
 
 	for (size_t pos = 0; next_line(group, &pos, &l);) {
-		if (l.n > FIELD_ID && *name && is(l.field[FIELD_NAME], name) &&
-		    number(l.field[FIELD_ID], gid))
+		if (l.n > FIELD_ID && *name && span_is(l.field[FIELD_NAME], name) &&
+		    span_number(l.field[FIELD_ID], gid))
 			return true;
 	}
 	return false;
 }
 
-/* Is the name in a list "a,b,c"? */
+/* Returns whether a list "a,b,c" has the name. */
 static bool
 is_member(struct span list, const char *name)
 {
@@ -206,7 +210,7 @@ is_member(struct span list, const char *name)
 		const char *comma = memchr(list.at, ',', list.n);
 		size_t n = comma ? (size_t)(comma - list.at) : list.n;
 
-		if (n && is((struct span){ list.at, n }, name))
+		if (n && span_is((struct span){ list.at, n }, name))
 			return true;
 		if (!comma)
 			return false;
@@ -225,7 +229,7 @@ accounts_groups_of(const struct accounts *group, const char *name, uint32_t *gid
 	for (size_t pos = 0; next_line(group, &pos, &l);) {
 		uint32_t gid;
 
-		if (l.n <= FIELD_MEMBER || !number(l.field[FIELD_ID], &gid) ||
+		if (l.n <= FIELD_MEMBER || !span_number(l.field[FIELD_ID], &gid) ||
 		    !is_member(l.field[FIELD_MEMBER], name))
 			continue;
 		if (n < size)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/*
- * /etc/passwd and /etc/group of a container, which wrote them itself: whatever they are, reading them ends, stays
- * inside the root and takes bounded memory. Runs in the new process, before execve. No C library's lookup is used.
+/* The /etc/passwd and /etc/group of a container. The container controls the files, so they are read
+ * with bounded time and memory, and never outside of the root; look-ups of the C library are not
+ * used. Runs in the new process, before execve.
  */
 #pragma once
 
@@ -11,16 +11,20 @@
 
 #include "lib/error.h"
 
-#define ACCOUNTS_MAX (1u << 20) /* bytes of a file that are looked at */
+/* Limit on the part of a file that is read, in bytes. */
+#define ACCOUNTS_MAX (1u << 20)
 
-/* The text of one file; lines that hold a NUL are skipped. */
+/* The text of one file. Lines with a NUL are skipped. */
 struct accounts {
-	char *text; /* released by the caller */
+	/* Released by accounts_release(). */
+	char *text;
 	size_t n;
-	bool cut; /* the file goes on */
+	/* The file is longer than the text. */
+	bool cut;
 };
 
-/* Reads `path` ("etc/passwd") below root_fd, if it is a regular file. -1: INVALID_ARGUMENT and the reason. */
+/* Reads `path` ("etc/passwd") below root_fd if it is a regular file. Returns 0, or -1 and err:
+ * INVALID_ARGUMENT with the reason. May block. */
 int accounts_read(int root_fd, const char *path, struct accounts *out, struct error *err);
 
 void accounts_release(struct accounts *a);
@@ -28,17 +32,18 @@ void accounts_release(struct accounts *a);
 /* A line of passwd(5). */
 struct account {
 	uint32_t uid, gid;
-	char home[4096]; /* "" if it has no absolute one */
+	/* Empty if there is no absolute path. */
+	char home[4096];
 };
 
-/* The first line of that name, or of that uid; false: none that is well-formed. */
+/* Finds the first well-formed line with the name or uid. Returns false if there is none. */
 bool accounts_by_name(const struct accounts *passwd, const char *name, struct account *out);
 bool accounts_by_uid(const struct accounts *passwd, uint32_t uid, struct account *out);
 
-/* The gid of the first line of group(5) of that name. */
+/* Finds the gid of the first line of group(5) with the name. Returns false if there is none. */
 bool accounts_group(const struct accounts *group, const char *name, uint32_t *gid);
 
-/* The gids of the groups that list `name` as a member, at most `size` of them into gids; returns how many there
- * are. */
+/* Stores the gids of at most `size` groups that list `name` as a member in gids[]. Returns the
+ * number of all such groups. */
 size_t accounts_groups_of(const struct accounts *group, const char *name, uint32_t *gids,
 			  size_t size);

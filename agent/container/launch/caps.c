@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Capabilities. Names are libcap's; the sets are put in force with the system calls. What the kernel knows is
- * asked of the kernel itself, never of a /proc that a container may have put there. */
+/* Parsing of capability names with libcap, and setting of capability sets with system calls. The
+ * capabilities of the kernel are determined with prctl(2), not with /proc, which a container may
+ * have replaced. */
 #include "agent/container/launch/caps.h"
 
 #include <ctype.h>
@@ -19,13 +20,13 @@
 #define PR_CAP_AMBIENT_CLEAR_ALL 4
 #endif
 
-/* Writes the name as libcap has it: "cap_chown". False if it cannot be one. */
+/* Writes the name as libcap spells it: "cap_chown". Returns false for an impossible name. */
 static bool
 caps_plain_name(const char *name, char out[CAP_NAME_SIZE])
 {
 	size_t len = strlen(name);
 
-	/* a client may send what it has read from JSON */
+	/* A client may send a name with the quotes of JSON. */
 	if (len >= 2 && name[0] == '"' && name[len - 1] == '"') {
 		name++;
 		len -= 2;
@@ -38,7 +39,7 @@ caps_plain_name(const char *name, char out[CAP_NAME_SIZE])
 		return false;
 	memcpy(out, "cap_", sizeof("cap_"));
 	for (size_t i = 0; i < len; i++) {
-		/* libcap also takes bare numbers; a spec has names */
+		/* libcap also accepts numbers, which a spec does not have. */
 		if (!isalpha((unsigned char)name[i]) && name[i] != '_')
 			return false;
 		out[4 + i] = (char)tolower((unsigned char)name[i]);
@@ -70,7 +71,7 @@ cap_name_canonical(const char *name, char out[CAP_NAME_SIZE])
 	return true;
 }
 
-/* Returns whether the list "a, b, c" holds `word`. */
+/* Returns whether the list "a, b, c" contains `word`. */
 static bool
 caps_list_has(const char *list, const char *word)
 {
@@ -83,7 +84,7 @@ caps_list_has(const char *list, const char *word)
 	return false;
 }
 
-/* Adds a capability to the list of those that were left out, once. A list that is full ends with "...". */
+/* Adds a capability to the list of ignored ones unless it is there. A full list ends with "...". */
 static void
 caps_left_out(const char *name, char list[CAP_LEFT_OUT_MAX])
 {
@@ -91,7 +92,7 @@ caps_left_out(const char *name, char list[CAP_LEFT_OUT_MAX])
 	size_t len = strlen(list);
 
 	(void)snprintf(word, sizeof(word), "%s", *name ? name : "?");
-	/* it goes to the log as it is */
+	/* The list is logged: other characters are replaced. */
 	for (char *c = word; *c; c++) {
 		if (!isalnum((unsigned char)*c) && *c != '_')
 			*c = '?';
@@ -103,7 +104,7 @@ caps_left_out(const char *name, char list[CAP_LEFT_OUT_MAX])
 	(void)snprintf(list + len, CAP_LEFT_OUT_MAX - len, "%s%s", len ? ", " : "", word);
 }
 
-/* The capabilities of a list, but for those outside `possible`. */
+/* Parses a list of capabilities and ignores those that are not in `possible`. */
 static uint64_t
 caps_parse_set(char *const *names, size_t n, uint64_t possible, char left_out[CAP_LEFT_OUT_MAX])
 {
@@ -127,7 +128,7 @@ cap_sets_from_spec(const Grpc__LinuxCapabilities *spec, uint64_t grantable, stru
 	left_out[0] = '\0';
 	out->bounding = caps_parse_set(spec->bounding, spec->n_bounding, grantable, left_out);
 	out->permitted = caps_parse_set(spec->permitted, spec->n_permitted, grantable, left_out);
-	/* what capset(2) and PR_CAP_AMBIENT_RAISE would refuse with EPERM */
+	/* Sets that capset(2) or PR_CAP_AMBIENT_RAISE would refuse with EPERM are reduced. */
 	out->effective =
 		caps_parse_set(spec->effective, spec->n_effective, out->permitted, left_out);
 	out->inheritable =
@@ -159,10 +160,12 @@ cap_bounding_limit(uint64_t keep, struct error *err)
 		if (keep & UINT64_C(1) << cap)
 			continue;
 		has = prctl(PR_CAPBSET_READ, cap, 0, 0, 0);
+		/* The kernel has no further capabilities. */
 		if (has < 0)
-			break; /* the kernel knows no more */
+			break;
 		if (has && prctl(PR_CAPBSET_DROP, cap, 0, 0, 0) < 0)
-			return error_sys(err, "drop capability %u from the bounding set", cap);
+			return error_sys(err, "failed to drop capability %u from the bounding set",
+					 cap);
 	}
 	return 0;
 }
@@ -192,14 +195,14 @@ int
 cap_sets_apply(const struct cap_sets *sets, uint64_t extra, struct error *err)
 {
 	if (caps_set(sets, extra) < 0)
-		return error_sys(err, "set capabilities");
+		return error_sys(err, "failed to set capabilities");
 	if (prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) < 0 && errno != EINVAL)
-		return error_sys(err, "clear ambient capabilities");
+		return error_sys(err, "failed to clear ambient capabilities");
 	for (unsigned int cap = 0; cap < 64; cap++) {
 		if (!(sets->ambient & UINT64_C(1) << cap))
 			continue;
 		if (prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, cap, 0, 0) < 0 && errno != EPERM)
-			return error_sys(err, "raise ambient capability %u", cap);
+			return error_sys(err, "failed to raise ambient capability %u", cap);
 	}
 	return 0;
 }

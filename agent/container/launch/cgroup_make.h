@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The cgroup of a new container, with everything that is in force there. Worker only: may block. */
+/* Creation of a container's cgroup, with limits and device rules. Worker only: may block. */
 #pragma once
 
 #include "agent/container/launch/params.h"
@@ -7,7 +7,7 @@
 
 struct worker;
 
-/* Makes it, with limits and device rules, and tells the agent (LAUNCH_MSG_CGROUP). *out is an fd
- * of it for the clone, or
- * -1 if the guest has no cgroups. */
+/* Makes the cgroup with limits and device rules, and reports it to the agent
+ * (LAUNCH_MSG_CGROUP). Journals its steps. Returns 0 with the cgroup's fd in *out, which the
+ * caller owns, or -1 and err. *out is unchanged if the guest has no cgroups. */
 int cgroup_make(struct worker *w, const struct launch *l, int *out, struct error *err);

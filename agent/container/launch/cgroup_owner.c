@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Delegating a container's cgroup to its user. Called by cgroup_make.c; nothing of the container
- * runs yet. */
+/* Delegation of a container's cgroup to its user. Called by cgroup_make.c before any process of
+ * the container runs. */
 #include "agent/container/launch/cgroup_owner.h"
 
 #include <errno.h>
@@ -14,10 +14,10 @@
 #include "lib/cleanup.h"
 #include "lib/io.h"
 
-/* bytes of the kernel's list */
+/* Limit on the kernel's list, in bytes. */
 #define DELEGATE_MAX 1024
 
-/* What the list was before the kernel (4.15) told it. */
+/* The list for kernels before 4.15, which do not provide it. */
 static const char usual[] = "cgroup.procs\ncgroup.threads\ncgroup.subtree_control\n";
 
 static bool
@@ -59,7 +59,9 @@ give_files(int fd, char *names, uid_t uid, struct error *err)
 		if (strchr(name, '/'))
 			continue;
 		if (fchownat(fd, name, uid, (gid_t)-1, AT_SYMLINK_NOFOLLOW) < 0 && errno != ENOENT)
-			return error_sys(err, "give %.64s of the cgroup to user %u", name, uid);
+			return error_sys(
+				err, "failed to change the owner of %.64s in the cgroup to user %u",
+				name, uid);
 	}
 	return 0;
 }
@@ -78,6 +80,6 @@ cgroup_give(int fd, int sys_fd, const Grpc__Spec *spec, struct error *err)
 	if (read_text_at(sys_fd, "kernel/cgroup/delegate", names, sizeof(names)) <= 0)
 		memcpy(names, usual, sizeof(usual));
 	if (fchown(fd, uid, (gid_t)-1) < 0)
-		return error_sys(err, "give the cgroup to user %u", uid);
+		return error_sys(err, "failed to change the owner of the cgroup to user %u", uid);
 	return give_files(fd, names, uid, err);
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The worker's hold on a container's new process. */
+/* The worker's control of a container's new process (child.h). */
 #include "agent/container/launch/child.h"
 
 #include <errno.h>
@@ -60,12 +60,12 @@ child_caps(struct worker *w, struct container_init *e, bool warn)
 	if (warn && *left_out)
 		worker_event(w, LOG_LEVEL_WARN, EVENT_CAPABILITY_LEFT_OUT, fields,
 			     ARRAY_LEN(fields),
-			     "container %s: process.capabilities: left out, unknown or cannot be "
-			     "granted: %s",
+			     "container %s: process.capabilities: ignored, because unknown or not "
+			     "grantable: %s",
 			     e->id, left_out);
 }
 
-/* Was the user given by name? Then only the child can tell who it is. */
+/* Returns whether the user is given by name, which only the child can resolve. */
 static bool
 is_named(const struct container_init *e)
 {
@@ -90,7 +90,8 @@ own_stdio(const struct container_init *e, uint32_t uid, struct error *err)
 		if (e->stdio[i] < 0 || fstat(e->stdio[i], &st) < 0 || !S_ISFIFO(st.st_mode))
 			continue;
 		if (fchown(e->stdio[i], outside, (gid_t)-1) < 0)
-			return error_sys(err, "give stdio to user %u", outside);
+			return error_sys(err, "failed to change the owner of stdio to user %u",
+					 outside);
 	}
 	return 0;
 }
@@ -101,7 +102,7 @@ child_own_stdio(const struct container_init *e, struct error *err)
 	return is_named(e) ? 0 : own_stdio(e, e->process->user ? e->process->user->uid : 0, err);
 }
 
-/* What child_own_stdio() had to leave. */
+/* Receives the uid of a user given by name and changes the owner of stdio. */
 static int
 await_user(const struct child_process *c, const struct container_init *e, struct error *err)
 {
@@ -111,18 +112,19 @@ await_user(const struct child_process *c, const struct container_init *e, struct
 	if (n < 0)
 		return -1;
 	if (n != sizeof(uid))
-		return error_set(err, ERROR_INTERNAL, "malformed user id of a process");
+		return error_set(err, ERROR_INTERNAL, "the process sent an invalid user id");
 	return own_stdio(e, uid, err);
 }
 
-/* The pipe for what a failed execve leaves: the agent has its end before the process is there. */
+/* Makes the pipe for the report of a failed execve, and sends the reading end to the agent
+ * before the process exists. */
 static int
 open_report(struct worker *w, struct container_init *e, struct error *err)
 {
 	int fds[2], result;
 
 	if (pipe2(fds, O_CLOEXEC) < 0)
-		return error_sys(err, "make a pipe for reports");
+		return error_sys(err, "failed to create a pipe for execve reports");
 	e->report = fds[1];
 	result = worker_send(w, LAUNCH_MSG_REPORT, NULL, 0, fds, 1, false, err);
 	(void)close(fds[0]);
@@ -138,16 +140,17 @@ child_start(struct worker *w, struct container_init *e, uint64_t flags, int cgro
 	int pair[2], pidfd = -1;
 	pid_t pid;
 
-	/* what the fork inherits: nobody may look into it before its program runs */
+	/* Inherited by the fork, so that it cannot be traced before its program runs. */
 	if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0)
-		return error_sys(err, "clear dumpable");
+		return error_sys(err, "failed to clear the dumpable flag");
 	if (open_report(w, e, err) < 0) {
 		close_fd(&e->report);
 		return -1;
 	}
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
-		return error_sys(err, "make a socket pair");
-	/* with CLONE_PARENT the exit signal is the parent's own: it must be 0 (clone(2)) */
+		return error_sys(err, "failed to create a socket pair");
+	/* With CLONE_PARENT the exit signal is that of the calling process, and must be 0 here
+	 * (clone(2)). */
 	args.flags = flags | CLONE_PARENT | CLONE_PIDFD | (cgroup_fd >= 0 ? CLONE_INTO_CGROUP : 0);
 	args.pidfd = (uint64_t)(uintptr_t)&pidfd;
 	args.cgroup = cgroup_fd >= 0 ? (uint64_t)cgroup_fd : 0;
@@ -160,7 +163,7 @@ child_start(struct worker *w, struct container_init *e, uint64_t flags, int cgro
 		container_init_run(e);
 	}
 	if (pid < 0)
-		error_sys(err, "clone a process");
+		error_sys(err, "failed to clone a process");
 	(void)close(pair[1]);
 	e->sock = -1;
 	close_fd(&e->report);
@@ -184,10 +187,11 @@ child_set_oom_score(pid_t pid, const struct container_init *e, struct error *err
 	else
 		(void)snprintf(path, sizeof(path), "self/oom_score_adj");
 	(void)snprintf(value, sizeof(value), "%" PRId64, e->process->oomscoreadj);
-	/* EACCES: it would be lowered, and we lack CAP_SYS_RESOURCE. A process that has ended has left word why. */
+	/* EACCES: the score would be lowered without CAP_SYS_RESOURCE. ENOENT, ESRCH: the
+	 * process has ended and reported why. */
 	if (write_text_at(e->roots->proc, path, value) < 0 && errno != EACCES && errno != ENOENT &&
 	    errno != ESRCH)
-		return error_sys(err, "set process.oomScoreAdj to %s", value);
+		return error_sys(err, "failed to set process.oomScoreAdj to %s", value);
 	return 0;
 }
 
@@ -217,11 +221,12 @@ child_lead(struct worker *w, struct child_process *c, const struct container_ini
 		return -1;
 	if (handshake_recv(c->sock, HANDSHAKE_READY, NULL, 0, NULL, err) < 0)
 		return -1;
-	/* a user namespace has no say in raising limits: only we have */
+	/* A process in a user namespace cannot raise its limits; the worker can. */
 	return e->user && e->pid_ns < 0 ? rlimits_apply(c->pid, e->rlimits, e->n_rlimits, err) : 0;
 }
 
-/* The process that is to run the startContainer hooks has the container's limits, too. It ends with the gate. */
+/* Receives the process that runs the startContainer hooks and applies the container's limits to
+ * it. It exits when the gate is closed. */
 static int
 lead_hooks_process(const struct child_process *c, const struct container_init *e, struct error *err)
 {
@@ -244,7 +249,7 @@ child_fork_last(struct worker *w, struct child_process *c, const struct containe
 	pid_t pid;
 
 	if (handshake_name_senders(c->sock) < 0)
-		return error_sys(err, "prepare the last fork");
+		return error_sys(err, "failed to prepare the last fork");
 	if (child_release(c, filter, err) < 0 || lead_hooks_process(c, e, err) < 0 ||
 	    handshake_recv_process(c->sock, c->pid, c->pidfd, &pid, &pidfd, err) < 0)
 		return -1;
@@ -255,7 +260,7 @@ child_fork_last(struct worker *w, struct child_process *c, const struct containe
 	    rlimits_apply(c->pid, e->rlimits, e->n_rlimits, err) < 0)
 		return -1;
 	if (send_msg(c->sock, "", 1, NULL, 0, 0) < 0)
-		return error_sys(err, "release the process");
+		return error_sys(err, "failed to release the process");
 	return 0;
 }
 
@@ -264,7 +269,7 @@ child_release(struct child_process *c, const struct filter *filter, struct error
 {
 	if (handshake_send(c->sock, HANDSHAKE_RUN, filter, filter ? filter_size(filter) : 0, -1) <
 	    0)
-		return error_sys(err, "release the process");
+		return error_sys(err, "failed to release the process");
 	return 0;
 }
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The worker's hold on the process it clones for a container: start, register, lead through its set-up, release.
- * Shared by launch.c and exec.c. Worker only: may block. */
+/* The worker's control of the process that it clones for a container: start, registration,
+ * set-up, release. Used by launch.c and exec.c. Worker only: may block. */
 #pragma once
 
 #include <stdbool.h>
@@ -11,45 +11,47 @@
 #include "agent/job/job.h"
 
 struct child_process {
-	pid_t pid; /* 0: none */
+	/* 0: none. */
+	pid_t pid;
 	int pidfd, sock;
 };
 
 #define CHILD_NONE ((struct child_process){ .pid = 0, .pidfd = -1, .sock = -1 })
 
-/* Clones (CLONE_PARENT: init is its parent) into cgroup_fd (-1: where the worker is) with more flags, and runs the
- * entry in it. 0, or -1 and errno kept in err. */
+/* Clones a process with additional `flags` into cgroup_fd (-1: the worker's cgroup) and runs the
+ * entry in it. Its parent is init (CLONE_PARENT). Returns 0, or -1 and err with the errno. */
 int child_start(struct worker *w, struct container_init *e, uint64_t flags, int cgroup_fd,
 		struct child_process *c, struct error *err);
 
-/* Sets what the entry's process is to have as oom_score_adj, of `pid` or (0) of the caller and what he clones. The
- * agent's own score (-1000) must not be inherited, so a score of 0 is written like any other. */
+/* Sets oom_score_adj of `pid`, or (0) of the caller and the processes it clones. A score of 0 is
+ * written as well, because the agent's own score (-1000) must not be inherited. Returns 0, or -1
+ * and err. */
 int child_set_oom_score(pid_t pid, const struct container_init *e, struct error *err);
 
-/* Registers it with the agent, sets its oom score unless it was born with it, forwards its terminal, and waits until
- * it is ready. */
+/* Registers the process with the agent, sets its oom score unless it was inherited, forwards its
+ * terminal, runs hooks, and waits until it is ready. Returns 0, or -1 and err. */
 int child_lead(struct worker *w, struct child_process *c, const struct container_init *e,
 	       struct error *err);
 
-/* Lets it go, with the seccomp program (NULL: there is none). */
+/* Releases the process with the seccomp program (NULL: none). Returns 0, or -1 and err. */
 int child_release(struct child_process *c, const struct filter *filter, struct error *err);
 
-/* The same for an entry with a pid_ns: it makes the last process, which is the child from then on, is registered, given
- * its limits, and let go. */
+/* Releases an entry with a pid_ns, which makes the last fork. The last process replaces the
+ * child in *c; it is registered, given its limits and released. Returns 0, or -1 and err. */
 int child_fork_last(struct worker *w, struct child_process *c, const struct container_init *e,
 		    const struct filter *filter, struct error *err);
 
-/* Closes our ends; kills it if `kill`. */
+/* Closes the descriptors, after killing the process if `kill`. */
 void child_end(struct child_process *c, bool kill);
 
-/* Pipes that the container's user is to be able to reopen by name (/dev/stdout) are given to him; if he himself was
- * given by name, child_lead() does it. */
+/* Changes the owner of the stdio pipes to the container's user, who can then reopen them by name
+ * (/dev/stdout). For a user given by name, child_lead() does this. Returns 0, or -1 and err. */
 int child_own_stdio(const struct container_init *e, struct error *err);
 
-/* Fills the parts of an entry that depend on a process and the profile alone. */
+/* Initialises an entry from the process and the spec. Returns 0, or -1 and err. */
 int child_entry(struct container_init *e, const struct roots *roots, const Grpc__Spec *spec,
 		const Grpc__Process *process, struct error *err);
 
-/* Takes the process's capabilities over, once the entry says whether there is a user namespace. With `warn`, those that are
- * left out are logged. */
+/* Sets the entry's capabilities from the process; e->user must be set. With `warn`, ignored
+ * capabilities are logged. */
 void child_caps(struct worker *w, struct container_init *e, bool warn);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* clone3() in a user namespace of somebody else: see clone.h. Called by child.c. */
+/* clone3() in an existing user namespace (clone.h). Called by child.c. */
 #include "agent/container/launch/clone.h"
 
 #include <errno.h>
@@ -12,15 +12,16 @@
 #include "lib/cleanup.h"
 #include "lib/io.h"
 
-/* What the helper has to say. The pidfd lies in the table of files that it shares with the worker. */
+/* The helper's report. The helper shares its descriptor table with the worker, so the pidfd is
+ * valid there. */
 struct outcome {
 	pid_t pid;
 	int pidfd, error;
 };
 
-/* Returns in the new process only. */
+/* Joins the namespaces, clones, reports and exits. Returns in the new process only. */
 static void
-help(int user_ns, int pid_ns, struct clone_args *args, int report)
+clone_help(int user_ns, int pid_ns, struct clone_args *args, int report)
 {
 	struct outcome o = { .pid = -1, .pidfd = -1 };
 
@@ -37,7 +38,7 @@ help(int user_ns, int pid_ns, struct clone_args *args, int report)
 
 /* Reads the report, unless the helper dies without one. */
 static int
-await(int helper, int report, struct outcome *o)
+clone_await(int helper, int report, struct outcome *o)
 {
 	struct pollfd fds[2] = { { .fd = report, .events = POLLIN },
 				 { .fd = helper, .events = POLLIN } };
@@ -46,7 +47,7 @@ await(int helper, int report, struct outcome *o)
 		if (errno != EINTR)
 			return -1;
 	}
-	/* it may have reported and died between the two looks of one call */
+	/* The helper may have reported and exited between the two checks of one poll(2). */
 	if (!(fds[0].revents & POLLIN))
 		(void)RETRY_EINTR(poll(fds, 1, 0));
 	if (!(fds[0].revents & POLLIN) || read_full(report, o, sizeof(*o)) != sizeof(*o)) {
@@ -72,13 +73,13 @@ clone_in(int user_ns, int pid_ns, struct clone_args *args)
 	helper.pidfd = (uint64_t)(uintptr_t)&helper_fd;
 	pid = sys_clone3(&helper);
 	if (pid == 0) {
-		help(user_ns, pid_ns, args, report[1]);
-		/* the files are a copy from here on, and these are closed before the program runs */
+		clone_help(user_ns, pid_ns, args, report[1]);
+		/* The descriptor table is a copy from here on. */
 		(void)close(report[0]);
 		(void)close(report[1]);
 		return 0;
 	}
-	result = pid < 0 ? -1 : await(helper_fd, report[0], &o);
+	result = pid < 0 ? -1 : clone_await(helper_fd, report[0], &o);
 	close_fd(&report[0]);
 	close_fd(&report[1]);
 	if (result < 0)

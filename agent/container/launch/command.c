@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Environment and program of a process. Runs inside the container, as its user. */
+/* Arguments, environment and program of a process. Runs in the container, as its user. */
 #include "agent/container/launch/command.h"
 
 #include <errno.h>
@@ -14,7 +14,7 @@
 #include "agent/container/launch/user.h"
 #include "lib/cleanup.h"
 
-/* Where programs are looked for when the environment does not say. */
+/* The search path if the environment has no PATH. */
 #define PATH_DEFAULT "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 /* Returns the length of the name in "NAME=value"; 0 for an entry that is no variable. */
@@ -39,13 +39,14 @@ command_variable(char *const *env, const char *name)
 	return value;
 }
 
-/* Enters env[at] into a hash table of 1 + index of the first entry of a name; `mask` + 1 is its size. False if an entry of
- * that name is there. */
+/* Adds env[at] to a hash table, whose entries are 1 + the index of the first entry of a name;
+ * its size is `mask` + 1. Returns false if the name is already there. */
 static bool
 command_enter(uint32_t *table, uint32_t mask, char *const *env, uint32_t at)
 {
 	size_t n = command_name_length(env[at]);
-	uint32_t hash = 2166136261u; /* FNV-1a */
+	/* FNV-1a */
+	uint32_t hash = 2166136261u;
 
 	for (size_t i = 0; i < n; i++)
 		hash = (hash ^ (unsigned char)env[at][i]) * 16777619u;
@@ -67,13 +68,13 @@ command_last_wins(char **env, size_t *n, struct error *err)
 
 	if (!*n)
 		return 0;
-	/* an index is 32 bits; a message is 4 MiB */
+	/* An index has 32 bits; a message is limited to 4 MiB. */
 	while (size < 2 * *n && size < UINT32_MAX / 2)
 		size *= 2;
 	table = calloc(size, sizeof(*table));
 	if (!table || size < 2 * *n)
-		return error_nomem(err, "making the environment");
-	/* from the end; what stays moves to the end, over what has been seen */
+		return error_nomem(err, "creating the environment");
+	/* Goes backwards; entries that are kept move to the end, over those already visited. */
 	for (size_t i = *n; i-- > 0;) {
 		env[first - 1] = env[i];
 		if (!command_name_length(env[i]) ||
@@ -91,7 +92,7 @@ command_arguments(const Grpc__Process *process, struct error *err)
 	char **args = calloc(process->n_args + 1, sizeof(*args));
 
 	if (!args) {
-		error_nomem(err, "making the arguments");
+		error_nomem(err, "creating the arguments");
 		return NULL;
 	}
 	if (process->n_args)
@@ -109,14 +110,14 @@ command_environment(const Grpc__Process *process, int root_fd, uint32_t uid, str
 	char *entry;
 
 	if (!env) {
-		error_nomem(err, "making the environment");
+		error_nomem(err, "creating the environment");
 		return NULL;
 	}
 	if (process->n_env)
 		memcpy(env, process->env, process->n_env * sizeof(*env));
 	entry = malloc(sizeof(home) + PATH_MAX);
 	if (!entry)
-		error_nomem(err, "making the environment");
+		error_nomem(err, "creating the environment");
 	if (!entry || command_last_wins(env, &n, err) < 0) {
 		free(entry);
 		free(env);
@@ -128,7 +129,7 @@ command_environment(const Grpc__Process *process, int root_fd, uint32_t uid, str
 		free(entry);
 		return env;
 	}
-	/* an empty one counts as missing */
+	/* An empty HOME counts as missing. */
 	for (size_t i = 0, kept = 0; value && i <= n; i++) {
 		env[kept] = env[i];
 		kept += !env[i] || env[i] + sizeof(home) - 1 != value;
@@ -136,12 +137,14 @@ command_environment(const Grpc__Process *process, int root_fd, uint32_t uid, str
 	n -= value != NULL;
 	memcpy(entry, home, sizeof(home));
 	user_home(root_fd, uid, entry + sizeof(home) - 1, PATH_MAX);
-	env[n] = entry; /* lives until execve */
+	/* Lives until execve. */
+	env[n] = entry;
 	env[n + 1] = NULL;
 	return env;
 }
 
-/* Is there a regular file; may the caller execute it? */
+/* Returns whether `path` is a regular file, and in *executable whether the caller may execute
+ * it. */
 static bool
 is_program(const char *path, bool *executable)
 {
@@ -177,7 +180,7 @@ command_find(const char *name, char *const *env, char out[PATH_MAX], struct erro
 		size_t n = strcspn(path, ":");
 
 		next = path[n] ? path + n + 1 : NULL;
-		/* an empty element is the working directory (execvp(3)) */
+		/* An empty element is the working directory (execvp(3)). */
 		if (snprintf(candidate, sizeof(candidate), "%.*s%s%s", (int)n, path, n ? "/" : "./",
 			     name) >= (int)sizeof(candidate))
 			continue;

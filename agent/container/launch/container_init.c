@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/*
- * A container's process before its program: a fork of the worker, alone in its address space, that turns
- * itself into what the spec says, step by step. Order matters everywhere: what needs a privilege comes before
- * it is given up, what could be used against us (files, directories, memory) is closed before the container's
- * own things are touched.
+/* The set-up of a container's process: a fork of the worker with its own address space, which
+ * applies the spec step by step. The order matters: a step that needs a privilege comes before the
+ * privilege is dropped, and descriptors and memory of the guest are closed before files of the
+ * container are accessed.
  */
 #include "agent/container/launch/container_init.h"
 
@@ -38,10 +37,10 @@
 #include "lib/path.h"
 #include "lib/sys.h"
 
-/* Of the kernel; what the C library calls NSIG leaves some out. */
+/* The kernel's number of signals. NSIG of the C library is smaller. */
 #define SIGNALS_MAX 64
 
-/* A terminal in place of the three stdio fds; the master goes to the worker. */
+/* Opens a terminal for the three stdio fds and sends the master to the worker. */
 static int
 set_up_terminal(struct container_init *e, int root_fd, int dev_fd, struct error *err)
 {
@@ -52,22 +51,24 @@ set_up_terminal(struct container_init *e, int root_fd, int dev_fd, struct error 
 		return -1;
 	tty_resize(master, e->process->consolesize);
 	if (e->who.uid && fchown(slave, e->who.uid, (gid_t)-1) < 0)
-		return error_sys(err, "give the terminal to user %u", e->who.uid);
+		return error_sys(err, "failed to change the owner of the terminal to user %u",
+				 e->who.uid);
 	if (dev_fd >= 0 && tty_console(dev_fd, slave, err) < 0)
 		return -1;
 	if (handshake_send(e->sock, HANDSHAKE_TTY, NULL, 0, master) < 0)
-		return error_sys(err, "hand over the terminal");
+		return error_sys(err, "failed to send the terminal to the agent");
 	for (int i = 0; i < 3; i++) {
 		e->stdio[i] = fcntl(slave, F_DUPFD_CLOEXEC, INHERIT_FDS_FREE);
 		if (e->stdio[i] < 0)
-			return error_sys(err, "copy the terminal");
+			return error_sys(err, "failed to duplicate the terminal");
 	}
 	return 0;
 }
 
-/* A name is looked up in the container's files, which are in place; the worker owes that user its stdio. */
+/* Resolves the user. A name is looked up in the container's files, and the uid is sent to the
+ * worker, which changes the owner of the stdio pipes. */
 static int
-find_user(struct container_init *e, int root_fd, struct error *err)
+init_find_user(struct container_init *e, int root_fd, struct error *err)
 {
 	const Grpc__User *user = e->process->user;
 
@@ -75,11 +76,11 @@ find_user(struct container_init *e, int root_fd, struct error *err)
 		return -1;
 	if (user && *user->username &&
 	    handshake_send(e->sock, HANDSHAKE_USER, &e->who.uid, sizeof(e->who.uid), -1) < 0)
-		return error_sys(err, "tell the user's id");
+		return error_sys(err, "failed to send the user's id to the worker");
 	return 0;
 }
 
-/* Everything that only a container's first process does. */
+/* Performs the steps of a container's first process. */
 static int
 set_up_container(struct container_init *e, struct error *err)
 {
@@ -89,7 +90,7 @@ set_up_container(struct container_init *e, struct error *err)
 		if (ns_plan_enter_user(e->ns, e->pid_ns, err) < 0)
 			return -1;
 		if (handshake_send(e->sock, HANDSHAKE_MAPPED, NULL, 0, -1) < 0)
-			return error_sys(err, "ask for id maps");
+			return error_sys(err, "failed to request id maps");
 	}
 	if (e->user && handshake_recv(e->sock, HANDSHAKE_MAPPED, NULL, 0, NULL, err) < 0)
 		return -1;
@@ -97,7 +98,7 @@ set_up_container(struct container_init *e, struct error *err)
 		return -1;
 	if (e->user && user_become_root(err) < 0)
 		return -1;
-	if (rootfs_fill(r, err) < 0 || find_user(e, r->root, err) < 0)
+	if (rootfs_fill(r, err) < 0 || init_find_user(e, r->root, err) < 0)
 		return -1;
 	if (e->process->terminal && set_up_terminal(e, r->root, r->dev, err) < 0)
 		return -1;
@@ -109,31 +110,32 @@ set_up_container(struct container_init *e, struct error *err)
 	return rootfs_pivot(r, err);
 }
 
-/* The same for one more process. */
+/* Performs the steps of an exec. */
 static int
 join_container(struct container_init *e, struct error *err)
 {
 	auto_close int root = -1;
 
-	/* the container can see this process already: what is of the guest is closed first */
+	/* The container can already see this process, so the guest's descriptors are closed
+	 * first. */
 	if (inherit_fds_close_others(e, err) < 0)
 		return -1;
 	if (e->has_entered && setns(e->pid_ns, CLONE_NEWPID) < 0)
-		return error_sys(err, "join pid namespace");
+		return error_sys(err, "failed to join the pid namespace");
 	if (ns_join_all(e->join, err) < 0)
 		return -1;
 	if (e->user && user_become_root(err) < 0)
 		return -1;
 	root = openat(AT_FDCWD, "/", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (root < 0)
-		return error_sys(err, "open the container's root");
-	if (find_user(e, root, err) < 0)
+		return error_sys(err, "failed to open the container's root");
+	if (init_find_user(e, root, err) < 0)
 		return -1;
 	return e->process->terminal ? set_up_terminal(e, root, -1, err) : 0;
 }
 
-/* The working directory, never reached by a magic link, and inside the root (a directory of the guest that
- * somehow got hold of would be "(unreachable)"). */
+/* Enters the working directory, without following magic links, and checks that it is inside the
+ * root. A directory of the guest would be reported as "(unreachable)". */
 static int
 enter_directory(int root_fd, const char *cwd, struct error *err)
 {
@@ -142,9 +144,9 @@ enter_directory(int root_fd, const char *cwd, struct error *err)
 
 	fd = path_try_open(root_fd, cwd, O_PATH | O_DIRECTORY, 0, PATH_FOLLOW_ALL);
 	if (fd < 0 || fchdir(fd) < 0)
-		return error_sys_code(err, ERROR_INVALID_ARGUMENT, "enter working directory %s",
-				      cwd);
-	/* the C library's: the system call alone succeeds with "(unreachable)/..." */
+		return error_sys_code(err, ERROR_INVALID_ARGUMENT,
+				      "failed to enter working directory %s", cwd);
+	/* The C library's getcwd() fails for "(unreachable)/…", while the system call succeeds. */
 	if (!getcwd(seen, sizeof(seen)))
 		return error_set(err, ERROR_INVALID_ARGUMENT,
 				 "working directory %s is outside the container", cwd);
@@ -156,15 +158,16 @@ reset_signals(struct error *err)
 {
 	sigset_t none;
 
+	/* Fails for signals that cannot be changed. */
 	for (int s = 1; s <= SIGNALS_MAX; s++)
-		(void)sys_reset_signal(s); /* fails for those that cannot be changed */
+		(void)sys_reset_signal(s);
 	sigemptyset(&none);
 	if (sigprocmask(SIG_SETMASK, &none, NULL) < 0)
-		return error_sys(err, "unblock signals");
+		return error_sys(err, "failed to unblock signals");
 	return 0;
 }
 
-/* Gives up what the spec does not grant. */
+/* Drops the privileges that the spec does not grant. */
 static int
 drop_privileges(const struct container_init *e, struct error *err)
 {
@@ -179,16 +182,16 @@ drop_privileges(const struct container_init *e, struct error *err)
 	if (user_become(&e->who, err) < 0)
 		return -1;
 	if (e->no_new_privs && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
-		return error_sys(err, "set no_new_privs");
-	/* The filter is loaded as the last thing before execve, so that it may forbid whatever it wants. Without
-	 * no_new_privs that takes one capability, which execve does not look at when it computes the program's. So does
-	 * entering the pid namespace. */
+		return error_sys(err, "failed to set no_new_privs");
+	/* The filter is loaded as the last step before execve, so that it can forbid any system
+	 * call. Without no_new_privs that requires a capability, which does not affect the
+	 * program's capabilities after execve. Entering the pid namespace requires the same one. */
 	if ((e->pid_ns >= 0 && !e->has_entered) || (e->filtered && !e->no_new_privs))
 		extra = UINT64_C(1) << CAP_SYS_ADMIN;
 	return cap_sets_apply(&e->caps, extra, err);
 }
 
-/* Everything up to execve but for the gate. */
+/* Performs all steps before the gate and execve. */
 static int
 container_init_prepare(struct container_init *e, struct program *program,
 		       struct handshake_buffer **buffer, struct error *err)
@@ -196,7 +199,8 @@ container_init_prepare(struct container_init *e, struct program *program,
 	auto_close int root = -1;
 
 	(void)umask(0);
-	/* a process that joins closes the agent's procfs as it does so; hooks of a first one are not to be labelled */
+	/* An exec closes the agent's procfs when it joins, so its label is set before. The label
+	 * of a first process is set later, so that it does not apply to hooks. */
 	if (!e->rootfs && lsm_apply(e->roots->proc, &e->lsm, e->process, err) < 0)
 		return -1;
 	if (e->rootfs ? set_up_container(e, err) < 0 : join_container(e, err) < 0)
@@ -209,13 +213,13 @@ container_init_prepare(struct container_init *e, struct program *program,
 	if (inherit_fds_arrange(e, err) < 0)
 		return -1;
 	if (e->pid_ns < 0 && program_make_session(e) < 0)
-		return error_sys(err, "make a session");
+		return error_sys(err, "failed to create a session");
 	root = openat(AT_FDCWD, "/", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (root < 0)
-		return error_sys(err, "open the container's root");
+		return error_sys(err, "failed to open the container's root");
 	*buffer = malloc(sizeof(**buffer));
 	if (!*buffer)
-		return error_nomem(err, "preparing a process");
+		return error_nomem(err, "preparing the process");
 	program->args = command_arguments(e->process, err);
 	if (!program->args)
 		return -1;
@@ -228,7 +232,8 @@ container_init_prepare(struct container_init *e, struct program *program,
 	return command_find(program->args[0], program->env, program->path, err);
 }
 
-/* Waits for the worker's last word, perhaps with the filter; the socket is closed then. */
+/* Waits for HANDSHAKE_RUN, with the filter if there is one, and closes the socket unless a last
+ * fork needs it. */
 static void
 wait_to_run(struct container_init *e, struct handshake_buffer *buffer, struct filter *filter)
 {
@@ -245,7 +250,7 @@ wait_to_run(struct container_init *e, struct handshake_buffer *buffer, struct fi
 		_exit(EXIT_NOT_LOADED);
 }
 
-/* Memory that is filled from its beginning. */
+/* A memory block that is filled from its start. */
 struct arena {
 	char *at;
 };
@@ -274,7 +279,7 @@ arena_copy_strings(struct arena *a, char *const *list)
 	return to;
 }
 
-/* No less than arena_copy_strings() takes. */
+/* Returns an upper bound on the memory that arena_copy_strings() uses. */
 static size_t
 strings_size(char *const *list)
 {
@@ -310,8 +315,9 @@ arena_copy_hooks(struct arena *a, struct hook_plan *hooks)
 	}
 }
 
-/* Puts what execve and hooks get into memory of its own. It may come to lie where something lay that was unmapped after the
- * wipe was planned: shared memory keeps its content when it is wiped (MADV_DONTNEED), private memory would be zeros. */
+/* Moves the arguments of execve and hooks to separate memory. The mapping is shared, because it
+ * may be placed at an address that the wipe plan contains: MADV_DONTNEED keeps the content of
+ * shared memory, but clears private memory. */
 static int
 move_program(const struct container_init *e, struct program *program, struct error *err)
 {
@@ -324,7 +330,7 @@ move_program(const struct container_init *e, struct program *program, struct err
 		hooks_size(&program->hooks);
 	a.at = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	if (a.at == MAP_FAILED)
-		return error_nomem(err, "preparing a process");
+		return error_nomem(err, "preparing the process");
 	if (program->hooks.n) {
 		program->pid = arena_copy(&a, &(uint64_t){ 0 }, sizeof(uint64_t));
 		arena_copy_hooks(&a, &program->hooks);
@@ -334,17 +340,18 @@ move_program(const struct container_init *e, struct program *program, struct err
 	return 0;
 }
 
-/* Tells the worker of a process. */
+/* Reports a new process to the worker. */
 static void
 report_process(const struct container_init *e, pid_t pid, int pidfd)
 {
 	struct error err = ERROR_INIT;
 
 	if (pid < 0) {
-		error_sys(&err, "clone a process");
+		error_sys(&err, "failed to clone a process");
 	} else if (handshake_send(e->sock, HANDSHAKE_PROCESS, &pid, sizeof(pid), pidfd) < 0) {
-		/* the process holds the socket too: while it lives, the worker would wait */
-		error_sys(&err, "report a process");
+		/* The process holds the socket as well: the worker would wait as long as it
+		 * lives. */
+		error_sys(&err, "failed to report a process to the worker");
 		(void)sys_pidfd_send_signal(pidfd, SIGKILL);
 	} else {
 		return;
@@ -353,7 +360,8 @@ report_process(const struct container_init *e, pid_t pid, int pidfd)
 	_exit(0);
 }
 
-/* The last fork: the worker is told of the process. Its own memory of all else is gone: nothing may be allocated. */
+/* Makes the last fork and reports the process to the worker. The memory has been wiped: nothing
+ * may be allocated. */
 _Noreturn static void
 fork_and_end(const struct container_init *e, struct program *program)
 {
@@ -365,7 +373,7 @@ fork_and_end(const struct container_init *e, struct program *program)
 		pid = pipe2(go, O_CLOEXEC) < 0 ? -1
 					       : last_fork_for_hooks(e, program, go[1], &pidfd);
 		report_process(e, pid, pidfd);
-		/* if it dies, the last process sees that */
+		/* Closed here, so that the last process notices the end of the hooks process. */
 		close_fd(&go[1]);
 		close_fd(&pidfd);
 		program->go = go[0];
@@ -409,7 +417,7 @@ container_init_run(struct container_init *e)
 	program.hooks.n = 0;
 	program.pid = NULL;
 	program.go = -1;
-	/* set by prepare(), which is more than the analyzer follows */
+	/* container_init_prepare() sets these; the analyzer does not see that. */
 	program.args = no_words;
 	program.env = no_words;
 	if (container_init_prepare(e, &program, &buffer, &err) < 0 ||

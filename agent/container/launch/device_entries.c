@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* CreateContainer's device entries, in the spec. See device_entries.h; called by launch.c. */
+/* Translation of the spec's device numbers (device_entries.h). Called by launch.c. */
 #include "agent/container/launch/device_entries.h"
 
 #include <fcntl.h>
@@ -12,12 +12,13 @@
 
 #include "lib/cleanup.h"
 
-/* One device: what it was called and what it is. */
+/* One device with its numbers on the host and in the guest. */
 struct change {
 	Grpc__LinuxDevice *device;
 	int64_t host_major, host_minor;
 	unsigned int major, minor;
-	const char *type; /* "b" or "c" */
+	/* "b" or "c". */
+	const char *type;
 };
 
 static Grpc__LinuxDevice *
@@ -30,18 +31,18 @@ device_entries_find(const Grpc__Linux *l, const char *path)
 	return NULL;
 }
 
-/* devtmpfs answers for itself: the node is looked at, not opened. */
+/* Finds the guest's node, without opening it, and the entry of the spec. */
 static int
-device_entries_look(const struct launch *l, const struct launch_device *d, struct change *c,
+device_entries_stat(const struct launch *l, const struct launch_device *d, struct change *c,
 		    struct error *err)
 {
 	const char *name = strncmp(d->node, "/dev/", 5) == 0 ? d->node + 5 : "";
 	struct stat st;
 
 	if (fstatat(l->roots->dev, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
-		return error_sys(err, "device %s: look at %s", d->container_path, d->node);
+		return error_sys(err, "device %s: failed to stat %s", d->container_path, d->node);
 	if (!S_ISBLK(st.st_mode) && !S_ISCHR(st.st_mode))
-		return error_set(err, ERROR_INVALID_ARGUMENT, "device %s: %s is no device",
+		return error_set(err, ERROR_INVALID_ARGUMENT, "device %s: %s is not a device",
 				 d->container_path, d->node);
 	c->device = device_entries_find(l->spec->linux, d->container_path);
 	if (!c->device)
@@ -56,7 +57,7 @@ device_entries_look(const struct launch *l, const struct launch_device *d, struc
 	return 0;
 }
 
-/* A path, or a number of the host, for two devices would make one of them the other. */
+/* Checks that the last device has neither the path nor the host's number of an earlier one. */
 static int
 check_apart(const struct change *all, size_t n, struct error *err)
 {
@@ -77,7 +78,8 @@ check_apart(const struct change *all, size_t n, struct error *err)
 	return 0;
 }
 
-/* Each rule is changed once at most: a guest's number may be another device's on the host. */
+/* Rewrites the rules. Each one is changed at most once, because a number of the guest may be
+ * that of another device on the host. */
 static void
 rewrite_rules(Grpc__LinuxResources *r, const struct change *all, size_t n)
 {
@@ -95,7 +97,7 @@ rewrite_rules(Grpc__LinuxResources *r, const struct change *all, size_t n)
 	}
 }
 
-/* The new rules lie in one block; it and the longer list are the worker's until its end. */
+/* Appends a rule for each device. The memory is not freed before the worker exits. */
 static int
 append_rules(Grpc__LinuxResources *r, const struct change *all, size_t n, struct error *err)
 {
@@ -132,9 +134,9 @@ device_entries_apply(const struct launch *l, struct error *err)
 	auto_free struct change *all = calloc(l->n_devices + 1, sizeof(*all));
 
 	if (!all)
-		return error_nomem(err, "numbering devices");
+		return error_nomem(err, "translating device numbers");
 	for (size_t i = 0; i < l->n_devices; i++) {
-		if (device_entries_look(l, &l->devices[i], &all[i], err) < 0 ||
+		if (device_entries_stat(l, &l->devices[i], &all[i], err) < 0 ||
 		    check_apart(all, i, err) < 0)
 			return -1;
 	}
@@ -143,12 +145,12 @@ device_entries_apply(const struct launch *l, struct error *err)
 
 		if (d->type[0] == 'b' ? *all[i].type != 'b' : *all[i].type != 'c')
 			return error_set(err, ERROR_INVALID_ARGUMENT,
-					 "device %s: is of type %s in the guest, not %s", d->path,
+					 "device %s: type is %s in the guest, not %s", d->path,
 					 all[i].type, d->type);
 		d->major = all[i].major;
 		d->minor = all[i].minor;
 	}
-	/* without rules nothing is forbidden */
+	/* Without rules, all devices are allowed. */
 	if (!l->n_devices || !r || !r->n_devices)
 		return 0;
 	rewrite_rules(r, all, l->n_devices);

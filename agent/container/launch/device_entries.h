@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A spec's devices by the host's numbers become the guest's. Worker side, before anything is made of the spec. */
+/* Translation of the spec's device numbers from the host's to the guest's. Worker side, before
+ * the spec is used. */
 #pragma once
 
 #include "agent/container/launch/params.h"
 
-/* For each of l->devices: the entry of spec.linux.devices with its container path, which must be there, gets the numbers
- * of its node; the device rules for the numbers that it had are rewritten, and one that allows everything is appended.
- * Changes the spec, which is the worker's own copy. INVALID_ARGUMENT. */
+/* For each entry of l->devices, sets the entry of spec.linux.devices with its container path,
+ * which must exist, to the numbers of its node, rewrites the device rules for the old numbers,
+ * and appends a rule that allows the device. Changes the spec, which is the worker's own copy.
+ * Returns 0, or -1 and err: INVALID_ARGUMENT. */
 int device_entries_apply(const struct launch *l, struct error *err);

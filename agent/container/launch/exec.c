@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* One more process in a running container. Runs in a worker. */
+/* Starting of an exec in a running container. Runs in a worker. */
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -19,7 +19,8 @@
 #include "lib/io.h"
 #include "lib/sys.h"
 
-/* A pidfd is readable once its process has ended, reaped or not. */
+/* Returns whether a process is alive. A pidfd is readable after its process has ended, reaped or
+ * not. */
 static bool
 is_alive(int pidfd)
 {
@@ -28,10 +29,10 @@ is_alive(int pidfd)
 	return pidfd >= 0 && RETRY_EINTR(poll(&ended, 1, 0)) == 0;
 }
 
-/* What the message leaves out is the container's own. A host that sends no capabilities sends none of the fields
- * that restrict a process; one that sends them sends everything. */
+/* Returns the process with missing fields taken from the container's. A host that sends no
+ * capabilities does not send the other fields that restrict a process either. */
 static Grpc__Process
-complete(const struct launch_exec *x)
+exec_complete(const struct launch_exec *x)
 {
 	const Grpc__Process *container = x->spec->process;
 	Grpc__Process p = *x->process;
@@ -56,24 +57,25 @@ complete(const struct launch_exec *x)
 	return p;
 }
 
-/* The same directory as a read-only mount of its own, with nothing above it: the new process holds it until it has run its first
- * lines, where another one of the container may take it, and the way up leads to the guest's cgroups. */
+/* Returns the cgroup directory as a detached read-only mount, and closes cgroup_fd. The new
+ * process briefly holds the descriptor, and another process of the container may get hold of it:
+ * in a mount without a parent, it does not lead to the guest's cgroups. */
 static int
-shut_off(int cgroup_fd, struct error *err)
+exec_confine_cgroup(int cgroup_fd, struct error *err)
 {
 	auto_close int dir = cgroup_fd;
 	auto_close int fd =
 		sys_open_tree(dir, "", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH);
 
 	if (fd < 0)
-		return error_sys(err, "shut the container's cgroup off");
+		return error_sys(err, "failed to clone the container's cgroup directory");
 	if (mount_set(fd, MOUNT_ATTR_RDONLY, 0, 0, false, err) < 0)
 		return -1;
 	return steal_fd(&fd);
 }
 
-/* Has the container frozen a cgroup on the way from its own to `path`, which lies below it? What is started there would
- * stop before its program, with the caller waiting for it. */
+/* Returns whether a cgroup between the container's own and `path`, which is below it, is frozen.
+ * A process in it would stop before its program, while the caller waits. */
 static bool
 is_frozen_below(const struct launch_exec *x, const char *path)
 {
@@ -95,8 +97,9 @@ is_frozen_below(const struct launch_exec *x, const char *path)
 	return false;
 }
 
-/* Where init is now (it may have moved itself below its cgroup), unless that is frozen, else the container's cgroup.
- * The pid is looked at while its process is seen to live before and after: it was nobody else's in between. */
+/* Opens the current cgroup of the init process, which may have moved below the container's, or
+ * the container's cgroup if that one is frozen. The process is checked to be alive before and
+ * after the look-up by pid, so the pid was not reused. */
 static int
 exec_open_cgroup(const struct launch_exec *x, struct error *err)
 {
@@ -110,12 +113,12 @@ exec_open_cgroup(const struct launch_exec *x, struct error *err)
 	    (path[n] == '/' || !path[n]) && !is_frozen_below(x, path)) {
 		fd = cgroup_open(x->roots->cgroup, path);
 		if (fd >= 0)
-			return shut_off(fd, err);
+			return exec_confine_cgroup(fd, err);
 	}
 	fd = cgroup_open(x->roots->cgroup, x->cgroup_path);
 	if (fd < 0)
-		return error_sys(err, "open cgroup %s", x->cgroup_path);
-	return shut_off(fd, err);
+		return error_sys(err, "failed to open cgroup %s", x->cgroup_path);
+	return exec_confine_cgroup(fd, err);
 }
 
 static int
@@ -126,7 +129,8 @@ not_running(const struct launch_exec *x, struct error *err)
 			 x->container_id);
 }
 
-/* What is left of the guest's files once the container has been entered: none, but for what has to be used there. */
+/* Closes the guest's descriptors after the container was entered, except those that are still
+ * needed. */
 static int
 leave_guest(struct worker *w, const struct launch_exec *x, struct container_init *e, int cgroup_fd,
 	    struct roots *left, struct error *err)
@@ -138,7 +142,7 @@ leave_guest(struct worker *w, const struct launch_exec *x, struct container_init
 		       e->join[NS_USER], e->join[NS_CGROUP], e->pid_ns };
 
 	if (root < 0)
-		return error_sys(err, "open the container's root");
+		return error_sys(err, "failed to open the container's root");
 	*left = (struct roots){ -1, -1, -1, -1, -1, -1 };
 	if (p->terminal && !tty_has_own(root))
 		keep[6] = left->dev = x->roots->dev;
@@ -148,8 +152,9 @@ leave_guest(struct worker *w, const struct launch_exec *x, struct container_init
 	return inherit_fds_keep(keep, ARRAY_LEN(keep), err);
 }
 
-/* Enters the container, but for the namespaces that only the new process can enter, and the pid namespace, which the last
- * fork alone enters: the container sees that process, and may have the capability to look into it. */
+/* Joins the container's namespaces except those that only the new process can join, and except
+ * the pid namespace: its processes could see the worker and may have the capability to trace it,
+ * so only the last fork enters it. */
 static int
 enter_container(struct worker *w, const struct launch_exec *x, struct container_init *e,
 		int cgroup_fd, struct roots *left, struct error *err)
@@ -157,7 +162,7 @@ enter_container(struct worker *w, const struct launch_exec *x, struct container_
 	int outer[NS_KINDS];
 
 	memcpy(outer, x->ns, sizeof(outer));
-	/* whose capabilities are needed for the clone into the cgroup; and what the last fork enters */
+	/* The capabilities of the guest's user namespace are needed to clone into the cgroup. */
 	outer[NS_USER] = outer[NS_CGROUP] = outer[NS_PID] = -1;
 	if (child_set_oom_score(0, e, err) < 0 || ns_join_all(outer, err) < 0)
 		return -1;
@@ -165,8 +170,8 @@ enter_container(struct worker *w, const struct launch_exec *x, struct container_
 }
 
 static int
-run_child(struct worker *w, const struct launch_exec *x, struct container_init *e,
-	  struct child_process *c, struct error *err)
+exec_run_child(struct worker *w, const struct launch_exec *x, struct container_init *e,
+	       struct child_process *c, struct error *err)
 {
 	auto_close int cgroup_fd = x->roots->cgroup >= 0 ? exec_open_cgroup(x, err) : -1;
 	struct roots left;
@@ -176,11 +181,12 @@ run_child(struct worker *w, const struct launch_exec *x, struct container_init *
 	if (enter_container(w, x, e, cgroup_fd, &left, err) < 0)
 		return -1;
 	if (child_start(w, e, 0, cgroup_fd, c, err) < 0) {
-		/* cgroups(7), "no internal processes": the container has handed controllers down */
+		/* cgroups(7), "no internal processes": the container has enabled controllers for
+		 * cgroups below. */
 		if (err->errnum == EBUSY)
 			return error_set(
 				err, ERROR_FAILED_PRECONDITION,
-				"container %s: cgroup %s takes no processes, and that of the init process is frozen",
+				"container %s: cgroup %s cannot have processes, and that of the init process is frozen",
 				x->container_id, x->cgroup_path);
 		return -1;
 	}
@@ -190,7 +196,8 @@ run_child(struct worker *w, const struct launch_exec *x, struct container_init *
 		return child_release(c, x->filter, err);
 	if (child_fork_last(w, c, e, x->filter, err) == 0)
 		return 0;
-	/* the pid namespace takes nobody any more, or has killed it: its init has gone */
+	/* The init process of the pid namespace has ended, so the namespace accepts no processes
+	 * or has killed this one. */
 	if (is_alive(x->init_pidfd) || (err->code != ERROR_INTERNAL && err->errnum != ENOMEM))
 		return -1;
 	return not_running(x, err);
@@ -200,7 +207,7 @@ int
 container_exec(struct worker *w, const struct launch_exec *x, struct error *err)
 {
 	struct child_process child = CHILD_NONE;
-	Grpc__Process process = complete(x);
+	Grpc__Process process = exec_complete(x);
 	struct container_init entry;
 	struct wipe wipe;
 	int join[NS_KINDS];
@@ -212,7 +219,8 @@ container_exec(struct worker *w, const struct launch_exec *x, struct error *err)
 		join[k] = k == NS_USER || k == NS_CGROUP ? x->ns[k] : -1;
 	entry.join = join;
 	entry.pid_ns = x->ns[NS_PID];
-	/* only the guest's user namespace may decide about a pid namespace of its own */
+	/* A pid namespace owned by the guest's user namespace can only be selected before the
+	 * container's user namespace is joined. */
 	entry.has_entered = entry.pid_ns >= 0 && join[NS_USER] >= 0 &&
 			    !ns_is_owned_by(entry.pid_ns, join[NS_USER]);
 	entry.wipe = &wipe;
@@ -223,13 +231,13 @@ container_exec(struct worker *w, const struct launch_exec *x, struct error *err)
 	entry.lsm = x->lsm;
 	entry.filtered = x->filter != NULL;
 	entry.user = join[NS_USER] >= 0;
-	/* those of the container have been spoken of when it was made */
+	/* Those of the container were logged at its creation. */
 	child_caps(w, &entry, x->process->capabilities != NULL);
 	for (int i = 0; i < 3; i++)
 		entry.stdio[i] = x->stdio[i];
 	if (child_own_stdio(&entry, err) < 0)
 		return -1;
-	result = run_child(w, x, &entry, &child, err);
+	result = exec_run_child(w, x, &entry, &child, err);
 	child_end(&child, result < 0);
 	return result;
 }

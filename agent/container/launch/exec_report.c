@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* See exec_report.h. Runs in the container's process, between a failed execve(2) and its end. */
+/* Reports of a failed execve(2) (exec_report.h). Runs in the container's process, between the
+ * failure and its exit. */
 #include "agent/container/launch/exec_report.h"
 
 #include <stdio.h>
@@ -10,7 +11,7 @@
 #include "agent/container/seccomp/filter.h"
 #include "lib/cleanup.h"
 
-/* Can all system calls be made that looking at the file takes, by whatever C library? */
+/* Returns whether the filter allows the system calls with which any C library examines the file. */
 static bool
 report_may_look(const struct filter *filter)
 {

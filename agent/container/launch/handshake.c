@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Messages between a worker and the child it sets up. Used by launch.c, exec.c and container_init.c. */
+/* Messages between a worker and the process that it sets up. Used by launch.c, exec.c and
+ * container_init.c. */
 #include "agent/container/launch/handshake.h"
 
 #include <errno.h>
@@ -13,10 +14,11 @@
 #include "lib/cleanup.h"
 #include "lib/io.h"
 
-/* Bytes of a payload that is sent without allocating: all but filters. */
+/* Limit on a payload that is sent without allocation, in bytes. Only filters are larger. */
 #define SMALL_MAX 4096u
 
-_Static_assert(SMALL_MAX >= sizeof(struct error) && SMALL_MAX >= HOOK_SAID_MAX, "these are small");
+_Static_assert(SMALL_MAX >= sizeof(struct error) && SMALL_MAX >= HOOK_SAID_MAX,
+	       "errors and hook output are sent without allocation");
 
 int
 handshake_send(int sock, enum handshake_type type, const void *payload, size_t size, int fd)
@@ -25,7 +27,7 @@ handshake_send(int sock, enum handshake_type type, const void *payload, size_t s
 	char small[sizeof(head) + SMALL_MAX];
 	auto_free char *msg = NULL;
 
-	/* the usual one needs no memory: there may be none left by then */
+	/* Small messages are sent without allocation, because memory may be exhausted. */
 	if (size <= SMALL_MAX) {
 		memcpy(small, &head, sizeof(head));
 		if (size)
@@ -44,14 +46,14 @@ handshake_send(int sock, enum handshake_type type, const void *payload, size_t s
 	return send_msg(sock, msg, sizeof(head) + size, &fd, fd >= 0 ? 1 : 0, 0);
 }
 
-/* The other side's struct error, if it is one. */
+/* Copies the peer's struct error to *err after checks. */
 static int
 take_failure(const char *payload, size_t size, struct error *err)
 {
 	struct error got;
 
 	if (size != sizeof(got))
-		return error_set(err, ERROR_INTERNAL, "malformed report of a process");
+		return error_set(err, ERROR_INTERNAL, "the process sent an invalid error report");
 	memcpy(&got, payload, sizeof(got));
 	got.msg[sizeof(got.msg) - 1] = '\0';
 	*err = got;
@@ -65,7 +67,7 @@ handshake_recv(int sock, enum handshake_type type, void *payload, size_t size, i
 	auto_free struct handshake_buffer *buffer = malloc(sizeof(*buffer));
 
 	if (!buffer)
-		return error_nomem(err, "waiting for a process");
+		return error_nomem(err, "waiting for the process");
 	return handshake_recv_in(buffer, sock, type, payload, size, fd, err);
 }
 
@@ -81,7 +83,7 @@ handshake_recv_in(struct handshake_buffer *buffer, int sock, enum handshake_type
 
 	n = recv_msg(sock, msg, sizeof(buffer->bytes), fds, &n_fds, 0);
 	if (n < 0)
-		return error_sys(err, "wait for a process's set-up");
+		return error_sys(err, "failed to receive from a process during its set-up");
 	if (n == 0)
 		return error_set(err, ERROR_INTERNAL, "the process ended during its set-up");
 	memcpy(&head, msg, (size_t)n < sizeof(head) ? (size_t)n : sizeof(head));
@@ -98,7 +100,8 @@ handshake_recv_in(struct handshake_buffer *buffer, int sock, enum handshake_type
 		(void)close(fds[i]);
 	if ((size_t)n >= sizeof(head) && head == HANDSHAKE_FAILED)
 		return take_failure(msg + sizeof(head), (size_t)n - sizeof(head), err);
-	return error_set(err, ERROR_INTERNAL, "unexpected message during a process's set-up");
+	return error_set(err, ERROR_INTERNAL,
+			 "the process sent an unexpected message during its set-up");
 }
 
 int
@@ -107,7 +110,7 @@ handshake_name_senders(int sock)
 	return setsockopt(sock, SOL_SOCKET, SO_PASSCRED, &(int){ 1 }, sizeof(int));
 }
 
-/* Waits for a message, or for the end of the process that is to send it. */
+/* Waits for a message or for the end of its sender. */
 static int
 await_message(int sock, int sender_pidfd, struct error *err)
 {
@@ -115,7 +118,7 @@ await_message(int sock, int sender_pidfd, struct error *err)
 				{ .fd = sender_pidfd, .events = POLLIN } };
 
 	if (RETRY_EINTR(poll(fds, ARRAY_LEN(fds), -1)) < 0)
-		return error_sys(err, "wait for a process's set-up");
+		return error_sys(err, "failed to receive from a process during its set-up");
 	return 0;
 }
 
@@ -132,10 +135,10 @@ handshake_recv_process(int sock, pid_t sender, int sender_pidfd, pid_t *pid, int
 
 	if (await_message(sock, sender_pidfd, err) < 0)
 		return -1;
-	/* a message that was sent before the sender ended is there by now */
+	/* A message that the sender sent before its end is readable now. */
 	n = recv_msg_from(sock, msg, sizeof(msg), fds, &n_fds, MSG_DONTWAIT, &from);
 	if (n < 0 && errno != EAGAIN)
-		return error_sys(err, "wait for a process's set-up");
+		return error_sys(err, "failed to receive from a process during its set-up");
 	if (n <= 0)
 		return error_set(err, ERROR_INTERNAL, "the process ended during its set-up");
 	if ((size_t)n >= sizeof(head))
@@ -150,5 +153,6 @@ handshake_recv_process(int sock, pid_t sender, int sender_pidfd, pid_t *pid, int
 		(void)close(fds[i]);
 	if (from == sender && head == HANDSHAKE_FAILED)
 		return take_failure(msg + sizeof(head), (size_t)n - sizeof(head), err);
-	return error_set(err, ERROR_INTERNAL, "unexpected message during a process's set-up");
+	return error_set(err, ERROR_INTERNAL,
+			 "the process sent an unexpected message during its set-up");
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/*
- * What a worker and the process that it clones for a container tell each other, over a SOCK_SEQPACKET pair:
+/* The messages between a worker and the process that it clones for a container, over a
+ * SOCK_SEQPACKET pair:
  *
  *   child -> worker  HANDSHAKE_MAPPED   it has its user namespace (only if it makes or enters that itself: ns_plan.late)
  *   worker -> child  HANDSHAKE_MAPPED   uid and gid maps are written (only with a new user namespace)
@@ -43,30 +43,33 @@ enum handshake_type {
 	HANDSHAKE_PROCESS,
 };
 
-/* Payload of one message: 4096 instructions of a filter and a little. */
+/* Limit on the payload of a message, in bytes: a filter of 4096 instructions. */
 #define HANDSHAKE_PAYLOAD_MAX (40u << 10)
 
 struct handshake_buffer {
 	char bytes[sizeof(uint32_t) + HANDSHAKE_PAYLOAD_MAX];
 };
 
-/* fd is sent along unless it is -1. 0, or -1 and errno. */
+/* Sends a message, with `fd` unless it is -1. Returns 0, or -1 and errno. May block. */
 int handshake_send(int sock, enum handshake_type type, const void *payload, size_t size, int fd);
 
-/* Waits for a message of this type. Returns the payload's size (at most `size`), or -1: a HANDSHAKE_FAILED becomes err.
- * *fd, if not NULL, is the fd that came along; without one the message is refused. */
+/* Waits for a message of this type. Returns the payload's size (at most `size`), or -1 and err,
+ * which is the peer's after a HANDSHAKE_FAILED. If `fd` is not NULL, the message must carry a
+ * descriptor, which the caller owns. Blocks. */
 ssize_t handshake_recv(int sock, enum handshake_type type, void *payload, size_t size, int *fd,
 		       struct error *err);
 
-/* Has the kernel name the sender of each message from now on. 0, or -1 and errno. */
+/* Enables credentials: the kernel adds the sender to each further message. Returns 0, or -1 and
+ * errno. */
 int handshake_name_senders(int sock);
 
-/* Waits for HANDSHAKE_PROCESS from `sender`, which `sender_pidfd` refers to. Another process may hold that end of the socket,
- * too: a message of any other is refused, and the end of the sender is noticed although the socket stays open.
- * Returns 0 with *pid and *pidfd, or -1. Blocks. */
+/* Waits for HANDSHAKE_PROCESS from the process `sender` with pidfd sender_pidfd. Other processes
+ * may hold the same end of the socket: a message from another process is refused, and the end of
+ * the sender is detected even if the socket is still open. Returns 0 with *pid and *pidfd, which
+ * the caller owns, or -1 and err. Blocks. */
 int handshake_recv_process(int sock, pid_t sender, int sender_pidfd, pid_t *pid, int *pidfd,
 			   struct error *err);
 
-/* The same in memory that the caller has: nothing is allocated. */
+/* Works like handshake_recv(), in the caller's buffer, without allocation. */
 ssize_t handshake_recv_in(struct handshake_buffer *buffer, int sock, enum handshake_type type,
 			  void *payload, size_t size, int *fd, struct error *err);

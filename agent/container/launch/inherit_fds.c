@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Which files a container's process has, and has not. What its program gets is exactly 0, 1 and 2. */
+/* The descriptors of a container's process. Its program inherits exactly 0, 1 and 2. */
 #include "agent/container/launch/inherit_fds.h"
 
 #include <fcntl.h>
@@ -17,7 +17,7 @@
 int
 inherit_fds_keep(const int *fds, size_t n_fds, struct error *err)
 {
-	return close_all_but(fds, n_fds) < 0 ? error_sys(err, "close files") : 0;
+	return close_all_but(fds, n_fds) < 0 ? error_sys(err, "failed to close descriptors") : 0;
 }
 
 int
@@ -33,7 +33,7 @@ inherit_fds_close_others(const struct container_init *e, struct error *err)
 	return inherit_fds_keep(fds, ARRAY_LEN(fds), err);
 }
 
-/* Moves fd to a place of its own above the low ones. */
+/* Moves *fd above the low descriptors. */
 static int
 lift(int *fd, struct error *err)
 {
@@ -43,19 +43,19 @@ lift(int *fd, struct error *err)
 		return 0;
 	high = fcntl(*fd, F_DUPFD_CLOEXEC, INHERIT_FDS_FREE);
 	if (high < 0)
-		return error_sys(err, "arrange files");
+		return error_sys(err, "failed to arrange descriptors");
 	*fd = high;
 	return 0;
 }
 
-/* Copies fd to its place. */
+/* Copies *fd to its final number. */
 static int
 lower(int *fd, int place, struct error *err)
 {
 	if (*fd < 0)
 		return 0;
 	if (dup3(*fd, place, O_CLOEXEC) < 0)
-		return error_sys(err, "arrange files");
+		return error_sys(err, "failed to arrange descriptors");
 	*fd = place;
 	return 0;
 }
@@ -64,19 +64,19 @@ int
 inherit_fds_arrange(struct container_init *e, struct error *err)
 {
 	for (int i = 0; i < 3; i++) {
-		/* 0 to 2 are the worker's /dev/null; others survive execve only as copies */
+		/* 0 to 2 are the worker's /dev/null. The copy has no close-on-exec flag. */
 		if (e->stdio[i] >= 0 && dup2(e->stdio[i], i) < 0)
-			return error_sys(err, "arrange files");
+			return error_sys(err, "failed to arrange descriptors");
 	}
 	if (lift(&e->sock, err) < 0 || lift(&e->gate, err) < 0 || lift(&e->report, err) < 0 ||
 	    lift(&e->pid_ns, err) < 0)
 		return -1;
 	if (sys_close_range(SOCK_FD, PIDNS_FD, 0) < 0)
-		return error_sys(err, "close files");
+		return error_sys(err, "failed to close descriptors");
 	if (lower(&e->sock, SOCK_FD, err) < 0 || lower(&e->gate, GATE_FD, err) < 0 ||
 	    lower(&e->report, REPORT_FD, err) < 0 || lower(&e->pid_ns, PIDNS_FD, err) < 0)
 		return -1;
 	if (sys_close_range(PIDNS_FD + 1, ~0u, 0) < 0)
-		return error_sys(err, "close files");
+		return error_sys(err, "failed to close descriptors");
 	return 0;
 }

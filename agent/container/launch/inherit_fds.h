@@ -1,18 +1,21 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The open files of a container's process before its program. Only container_init.c calls this. */
+/* The descriptors of a container's process before its program runs. Called by container_init.c
+ * and exec.c. */
 #pragma once
 
 #include "agent/container/launch/init_params.h"
 #include "lib/error.h"
 
-/* Numbers from here on are free for use while files are arranged. */
+/* Numbers from here on are free while descriptors are arranged. */
 #define INHERIT_FDS_FREE 7
 
-/* Closes everything from 3 on but those fds (-1: none), in any order. */
+/* Closes all descriptors from 3 on except `fds` (-1: none), which may be in any order. Returns
+ * 0, or -1 and err. */
 int inherit_fds_keep(const int *fds, size_t n, struct error *err);
 
-/* Closes everything but what the entry's set-up in a running container needs. */
+/* Closes all descriptors that the set-up of an exec does not need. Returns 0, or -1 and err. */
 int inherit_fds_close_others(const struct container_init *e, struct error *err);
 
-/* Puts stdio at 0 to 2, the socket, the gate, the pipe for reports and the pid namespace behind, and closes all else. */
+/* Moves stdio to 0 to 2, the socket, the gate, the pipe for reports and the pid namespace to the
+ * numbers after, and closes all others. Returns 0, or -1 and err. */
 int inherit_fds_arrange(struct container_init *e, struct error *err);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What a worker's clone is given to become a container's process: see container_init.h. Plain data. */
+/* The parameters of container_init_run() (container_init.h). Plain data. */
 #pragma once
 
 #include <stdbool.h>
@@ -17,33 +17,52 @@ struct wipe;
 
 struct container_init {
 	const struct roots *roots;
-	const char *id;      /* of the container */
-	const char *keyring; /* the name of its session keyring */
+	/* The container's id. */
+	const char *id;
+	/* The name of the session keyring. */
+	const char *keyring;
 	struct lsm lsm;
-	const Grpc__Process *process; /* whose args, env, cwd, user and terminal count */
-	const Grpc__Linux *linux;     /* the container's: id mappings */
-	struct user who;              /* whom process.user means: known to the new process only */
+	/* Its args, env, cwd, user and terminal are used. */
+	const Grpc__Process *process;
+	/* The container's, for id mappings. */
+	const Grpc__Linux *linux;
+	/* The resolved process.user, known to the new process only. */
+	struct user who;
 	struct cap_sets caps;
 	Grpc__POSIXRlimit *const *rlimits;
 	size_t n_rlimits;
 	bool no_new_privs;
-	bool terminal; /* process->terminal, which is not there any more for a last fork */
-	bool filtered; /* a seccomp program comes with HANDSHAKE_RUN */
-	const struct ns_maps *maps; /* of its user namespace, as far as they are known */
-	bool user;    /* in a user namespace of the container: rlimits are the worker's business */
-	int sock;     /* to the worker (handshake.h) */
-	int stdio[3]; /* -1: /dev/null, or the terminal */
-	int report;   /* a pipe for a failed execve (exec_report.h); -1: none */
-	int gate;     /* one byte lets it go on to execve; -1: none */
+	/* A copy of process->terminal, which a last fork can no longer read. */
+	bool terminal;
+	/* HANDSHAKE_RUN carries a seccomp program. */
+	bool filtered;
+	/* The maps of the user namespace; NULL: not known. */
+	const struct ns_maps *maps;
+	/* The process is in a user namespace of the container, so the worker sets its rlimits. */
+	bool user;
+	/* The socket to the worker (handshake.h). */
+	int sock;
+	/* -1: /dev/null, or the terminal. */
+	int stdio[3];
+	/* The pipe for the report of a failed execve (exec_report.h); -1: none. */
+	int report;
+	/* The gate: one byte releases the process to execve; -1: none. */
+	int gate;
 	/* the first process of a container */
-	struct rootfs *rootfs; /* NULL: one more process */
+	/* NULL: the process is an exec. */
+	struct rootfs *rootfs;
 	const struct ns_plan *ns;
 	struct hook_stage *hooks;
 	const char *hostname;
-	/* one that enters its pid namespace, where others are, by a last fork (last_fork.h); -1: it was born there */
+	/* The shared pid namespace that a last fork enters (last_fork.h); -1: the process was
+	 * cloned in its pid namespace. */
 	int pid_ns;
-	bool has_entered; /* it did so for its children, before its user namespace: see ns_plan */
-	const struct wipe *wipe; /* what is emptied before that */
+	/* The set-up process selects pid_ns for its children before it joins its user namespace
+	 * (ns_plan.late). */
+	bool has_entered;
+	/* The memory to be cleared before the last fork. */
+	const struct wipe *wipe;
 	/* one more process, whose oom score the worker has taken */
-	const int *join; /* NS_KINDS fds; -1: the worker has entered that one */
+	/* NS_KINDS fds; -1: the worker has joined that namespace. */
+	const int *join;
 };

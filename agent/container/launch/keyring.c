@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A container's session keyring. Called by a new process in its namespaces, before it gives anything up. */
+/* The session keyring of a container. Called by a new process in its namespaces, before it drops
+ * privileges. */
 #include "agent/container/launch/keyring.h"
 
 #include <errno.h>
@@ -11,8 +12,8 @@
 
 #include "lib/sys.h"
 
-/* Permissions of a key, linux/key.h of the kernel: everything for its holders; the owner may search it, which is what
- * joining by name asks for, but neither see its name nor read it. */
+/* Permissions of a key (the kernel's linux/key.h): all for its possessors; the owner may search
+ * it, which joining by name requires, but neither view nor read it. */
 #define KEY_POS_ALL    0x3f000000u
 #define KEY_USR_SEARCH 0x00080000u
 
@@ -38,15 +39,17 @@ keyring_join(const char *name, struct error *err)
 	long key = keyctl(KEYCTL_JOIN_SESSION_KEYRING, (unsigned long)(uintptr_t)name, 0);
 
 	if (key < 0 && (errno == EDQUOT || errno == ENOMEM)) {
-		/* Containers share the quota of their user. The kernel makes the first anonymous session keyring of a
-		 * process regardless of it. */
+		/* Containers share the quota of their user. The first anonymous session keyring
+		 * of a process is not limited by it. */
 		if (keyctl(KEYCTL_JOIN_SESSION_KEYRING, 0, 0) < 0)
-			return error_sys(err, "make an anonymous session keyring");
+			return error_sys(err, "failed to create an anonymous session keyring");
 		return 0;
 	}
 	if (key < 0)
-		return errno == ENOSYS ? 0 : error_sys(err, "join session keyring %s", name);
-	/* cannot fail for a new one; of one that is there, the container may have given away the right to do so */
+		return errno == ENOSYS ? 0
+				       : error_sys(err, "failed to join session keyring %s", name);
+	/* Succeeds for a new keyring; for an existing one the container may have dropped the
+	 * permission. */
 	(void)keyctl(KEYCTL_SETPERM, (unsigned long)key, KEY_POS_ALL | KEY_USR_SEARCH);
 	return 0;
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* See last_fork.h. Between the wipe and execve: nothing here allocates memory. */
+/* The last fork (last_fork.h). Runs between the wipe and execve, and allocates no memory. */
 #include "agent/container/launch/last_fork.h"
 
 #include <errno.h>
@@ -20,13 +20,13 @@
 #include "lib/cleanup.h"
 #include "lib/io.h"
 
-/* The address sanitizer looks for the stack that it knows before a call that does not return. */
+/* Before a call that does not return, the address sanitizer expects the stack that it knows. */
 #define ON_OTHER_STACK __attribute__((no_sanitize_address))
 
-/* The stack of the last two processes. Nothing that was on the agent's is on it. */
+/* Size of the stack of the last two processes, which has no data of the agent. */
 #define STACK_SIZE (256u << 10)
 
-/* Milliseconds in which the last process must have run for the first time. */
+/* Time for the last process to run for the first time, in milliseconds. */
 #define PID_TRIES 10000
 
 #define CLONE_FLAGS (CLONE_PARENT | CLONE_PIDFD | SIGCHLD)
@@ -34,7 +34,8 @@
 struct forking {
 	const struct container_init *e;
 	const struct program *program;
-	int go; /* of a process for hooks; -1: it is the last one */
+	/* of a process for hooks; -1: it is the last one */
+	int go;
 	pid_t pid;
 	int pidfd, errnum;
 };
@@ -45,8 +46,8 @@ clone_flags(const struct program *program)
 	return CLONE_FLAGS | (program->pid ? CLONE_CHILD_SETTID : 0);
 }
 
-/* Does the filter let the two processes do what is left to be done? Then it is loaded before the last fork, and the
- * capability that this takes is gone by then. */
+/* Returns whether the filter allows all remaining steps of the two processes. It is then loaded
+ * before the last fork, so that the last process does not need the capability to load it. */
 static bool
 fork_under_filter(const struct container_init *e, const struct program *program)
 {
@@ -61,7 +62,7 @@ fork_under_filter(const struct container_init *e, const struct program *program)
 		{ SYS_read, { (uint64_t)e->sock } },
 		{ SYS_exit, { 0 } },
 		{ e->terminal ? SYS_ioctl : SYS_setsid, { 0, TIOCSCTTY } },
-		/* the set-up process itself is under it then */
+		/* The filter then also applies to the set-up process. */
 		{ e->has_entered ? SYS_sendmsg : SYS_exit, { (uint64_t)e->sock } },
 		{ e->has_entered ? SYS_exit_group : SYS_exit, { 0 } },
 	};
@@ -75,9 +76,10 @@ fork_under_filter(const struct container_init *e, const struct program *program)
 	return true;
 }
 
-/* The last process. It has the container's privileges, unless its filter needs one more to be loaded. */
+/* Runs the last process. It has the container's privileges, and the capability to load the
+ * filter if that is still to be done. */
 _Noreturn ON_OTHER_STACK static void
-run(const struct forking *f, bool is_filtered)
+last_fork_run(const struct forking *f, bool is_filtered)
 {
 	int gate = f->program->go >= 0 ? f->program->go : f->e->gate;
 	char byte = 1;
@@ -90,7 +92,7 @@ run(const struct forking *f, bool is_filtered)
 	program_run(f->e, f->program, is_filtered);
 }
 
-/* The process for hooks. */
+/* Runs the process for hooks. */
 _Noreturn ON_OTHER_STACK static void
 run_hooks(const struct forking *f)
 {
@@ -99,22 +101,24 @@ run_hooks(const struct forking *f)
 	char byte;
 
 	(void)setsid();
-	/* the capability that the last fork is to take it still has, if it was born of the set-up process itself */
+	/* A child of the set-up process itself still has the extra capability. */
 	if ((f->e->has_entered && cap_sets_drop_extra(&f->e->caps) < 0) ||
 	    read_full(f->e->gate, &byte, 1) != 1)
 		_exit(1);
-	/* the kernel writes it when the process runs for the first time, whatever becomes of it */
+	/* The kernel writes the pid when the last process runs for the first time. */
 	for (int i = 0; !*pid && i < PID_TRIES; i++)
 		(void)poll(NULL, 0, 1);
 	byte = *pid && hook_stage_start_planned(&hooks, *pid, f->e->gate) == 0;
 	_exit(write_full(f->go, &byte, 1) < 0);
 }
 
-/* clone(2) without another stack. clone3(2) is what filters refuse, since they cannot see its flags. */
+/* Calls clone(2) without a new stack. Filters refuse clone3(2), because they cannot see its
+ * flags. */
 static pid_t
 fork_here(uint64_t flags, int *pidfd, pid_t *child)
 {
-	/* the number of the child is the fourth argument or the fifth, where a thread's storage is the other, unused here */
+	/* The address for the child's pid is the fourth or the fifth argument, depending on the
+	 * architecture. The other is the thread-local storage, which is not used. */
 #ifdef __s390x__
 	return (pid_t)syscall(SYS_clone, NULL, flags, pidfd, child, child);
 #else
@@ -141,7 +145,7 @@ enter_and_fork(void *arg)
 		f->pid = is_last ? fork_here(clone_flags(program), &f->pidfd, program->pid)
 				 : fork_here(CLONE_FLAGS, &f->pidfd, NULL);
 		if (f->pid == 0 && is_last)
-			run(f, under_filter);
+			last_fork_run(f, under_filter);
 		if (f->pid == 0)
 			run_hooks(f);
 	}
@@ -150,12 +154,12 @@ enter_and_fork(void *arg)
 }
 
 static pid_t
-start(struct forking *f, int *pidfd)
+last_fork_start(struct forking *f, int *pidfd)
 {
 	char *stack;
 
 	f->pid = f->pidfd = -1;
-	/* one more process would be born in the pid namespace itself */
+	/* A child of this process would be created in the pid namespace. */
 	if (f->e->has_entered) {
 		(void)enter_and_fork(f);
 	} else {
@@ -177,7 +181,7 @@ last_fork_for_hooks(const struct container_init *e, const struct program *progra
 {
 	struct forking f = { .e = e, .program = program, .go = go };
 
-	return start(&f, pidfd);
+	return last_fork_start(&f, pidfd);
 }
 
 pid_t
@@ -185,5 +189,5 @@ last_fork(const struct container_init *e, const struct program *program, int *pi
 {
 	struct forking f = { .e = e, .program = program, .go = -1 };
 
-	return start(&f, pidfd);
+	return last_fork_start(&f, pidfd);
 }

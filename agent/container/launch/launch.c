@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Making a container: cgroup, directories, namespaces, root file system, first process. Runs in a worker. */
+/* Creation of a container: cgroup, directories, namespaces, root file system, first process.
+ * Runs in a worker. */
 #include "agent/container/launch/launch.h"
 
 #include <errno.h>
@@ -21,24 +22,24 @@
 #include "lib/log.h"
 #include "lib/sys.h"
 
-/* The bundle directory and the place where the new process attaches the root, on a tmpfs of ours. A storage may have
- * made them already. */
+/* Makes the bundle directory, on the agent's tmpfs, and the mount point of the root in it. A
+ * storage may have made them already. */
 static int
 make_bundle(struct worker *w, const struct launch *l, struct error *err)
 {
 	auto_close int dir = -1;
 
 	if (worker_mkdir(w, l->roots->run, l->id, 0711, NULL, err) < 0)
-		return error_wrap(err, "make bundle %s", l->bundle);
+		return error_wrap(err, "failed to create bundle %s", l->bundle);
 	dir = openat(l->roots->run, l->id, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (dir < 0)
-		return error_sys(err, "open bundle %s", l->bundle);
+		return error_sys(err, "failed to open bundle %s", l->bundle);
 	if (worker_mkdir(w, dir, "rootfs", 0711, NULL, err) < 0)
-		return error_wrap(err, "make bundle %s", l->bundle);
+		return error_wrap(err, "failed to create bundle %s", l->bundle);
 	return 0;
 }
 
-/* Keeps the container's namespaces for later processes: they outlive its init there. */
+/* Sends the container's namespaces to the agent, which keeps them for later processes. */
 static int
 send_namespaces(struct worker *w, const struct launch *l, const struct ns_plan *ns, pid_t pid,
 		struct error *err)
@@ -46,18 +47,19 @@ send_namespaces(struct worker *w, const struct launch *l, const struct ns_plan *
 	uint8_t kinds[NS_KINDS];
 	int fds[NS_KINDS], n, result;
 
-	_Static_assert(NS_KINDS <= IO_FDS_MAX, "all namespaces go in one message");
+	_Static_assert(NS_KINDS <= IO_FDS_MAX, "all namespaces fit in one message");
 	n = ns_open_of(l->roots->proc, pid, ns->pinned, kinds, fds, err);
 	if (n < 0)
 		return -1;
-	/* without them a later process would be in the guest's: the agent must have them */
+	/* Acknowledged, because a later process would run in the guest's namespaces without
+	 * them. */
 	result = worker_send(w, LAUNCH_MSG_NAMESPACES, kinds, (size_t)n, fds, (size_t)n, true, err);
 	while (n > 0)
 		close_fd(&fds[--n]);
 	return result;
 }
 
-/* The first container of its profile compiles it for those that follow. */
+/* Compiles the seccomp profile and sends it to the agent for later containers and execs. */
 static int
 compile_filter(struct worker *w, const struct launch *l, struct filter **out, struct error *err)
 {
@@ -68,11 +70,12 @@ compile_filter(struct worker *w, const struct launch *l, struct filter **out, st
 		return error_nomem(err, "compiling a seccomp profile");
 	if (filter_compile(l->spec->linux->seccomp, filter, err) < 0)
 		return -1;
-	/* a later process would be without it */
+	/* Acknowledged, because a later process would run without a filter. */
 	return worker_send(w, LAUNCH_MSG_FILTER, filter, filter_size(filter), NULL, 0, true, err);
 }
 
-/* A user namespace's ids, and what belongs to them; the process waits for it. */
+/* Writes the id maps of the user namespace and prepares what depends on them, while the process
+ * waits. */
 static int
 set_up_ids(const struct launch *l, struct container_init *e, const struct child_process *c,
 	   struct ns_maps *maps, struct error *err)
@@ -87,11 +90,11 @@ set_up_ids(const struct launch *l, struct container_init *e, const struct child_
 	if (rootfs_map_ids(e->rootfs, c->pid, maps, err) < 0 || child_own_stdio(e, err) < 0)
 		return -1;
 	if (handshake_send(c->sock, HANDSHAKE_MAPPED, NULL, 0, -1) < 0)
-		return error_sys(err, "start the process");
+		return error_sys(err, "failed to resume the process after id maps");
 	return 0;
 }
 
-/* What other runtimes ignore silently. */
+/* Warns of mount options that have no effect, which other runtimes ignore silently. */
 static void
 warn_of_mounts(struct worker *w, const struct launch *l, const struct rootfs *r)
 {
@@ -107,10 +110,10 @@ warn_of_mounts(struct worker *w, const struct launch *l, const struct rootfs *r)
 	}
 }
 
-/* From the clone to the gate. */
+/* Clones the process and leads it to the gate. */
 static int
-run_child(struct worker *w, const struct launch *l, struct container_init *e, int cgroup_fd,
-	  struct child_process *c, struct ns_maps *maps, struct error *err)
+launch_run_child(struct worker *w, const struct launch *l, struct container_init *e, int cgroup_fd,
+		 struct child_process *c, struct ns_maps *maps, struct error *err)
 {
 	auto_free struct filter *compiled = NULL;
 	const struct filter *filter = e->filtered ? l->filter : NULL;
@@ -119,7 +122,7 @@ run_child(struct worker *w, const struct launch *l, struct container_init *e, in
 		return -1;
 	if (e->user && set_up_ids(l, e, c, maps, err) < 0)
 		return -1;
-	/* meanwhile the child sets itself up */
+	/* The child sets itself up at the same time. */
 	if (e->filtered && !filter) {
 		if (compile_filter(w, l, &compiled, err) < 0)
 			return -1;
@@ -130,11 +133,12 @@ run_child(struct worker *w, const struct launch *l, struct container_init *e, in
 	    send_namespaces(w, l, e->ns, c->pid, err) < 0 ||
 	    shared_mounts_apply(w, l, c->pid, err) < 0)
 		return -1;
-	/* the one of a last fork waits at the gate by now */
+	/* The process of a last fork is already waiting at the gate. */
 	return e->pid_ns >= 0 ? 0 : child_release(c, filter, err);
 }
 
-/* Others in a shared pid namespace may be able to trace the process: it enters that at the very end. */
+/* Plans a last fork for a shared pid namespace, whose other processes may be able to trace the
+ * new one: it enters the namespace as the last step. */
 static int
 plan_last_fork(const struct launch *l, struct ns_plan *ns, int cgroup_fd, struct container_init *e,
 	       struct wipe *wipe, struct procfs *procfs, struct error *err)
@@ -161,7 +165,8 @@ container_launch(struct worker *w, const struct launch *l, struct error *err)
 	struct procfs procfs = PROCFS_NONE;
 	struct wipe wipe;
 	struct ns_plan ns;
-	struct ns_maps maps; /* the entry's, in a user namespace */
+	/* Used by the entry, with a user namespace. */
+	struct ns_maps maps;
 	struct container_init entry;
 	int result = -1;
 
@@ -191,7 +196,7 @@ container_launch(struct worker *w, const struct launch *l, struct error *err)
 	warn_of_mounts(w, l, &rootfs);
 	if ((!ns.user && child_own_stdio(&entry, err) < 0) || ns_plan_join(&ns, err) < 0)
 		goto out;
-	result = run_child(w, l, &entry, cgroup_fd, &child, &maps, err);
+	result = launch_run_child(w, l, &entry, cgroup_fd, &child, &maps, err);
 out:
 	child_end(&child, result < 0);
 	if (result < 0)

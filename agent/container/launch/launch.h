@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/*
- * Worker side of a container: makes its cgroup, namespaces, root file system and first process, or starts one more process
- * in it; takes it down. Called from jobs of agent/sandbox. Everything here may block and runs in a worker only. The
- * agent side (states, stdio, waiting) is container.h and process.h.
+/* The worker side of a container: creates its cgroup, namespaces, root file system and first
+ * process, adds processes, and removes it. Called from jobs of agent/sandbox. All functions run in
+ * a worker and may block. The loop side (state, stdio, waiting) is container.h and process.h.
  */
 #pragma once
 
@@ -11,23 +10,29 @@
 
 struct worker;
 
-/* The roots, stdio fds, gate and namespaces must be in the job's keep_fds, none below 3. Order of what happens: cgroup,
- * bundle directory, everything of the guest opened as detached clones, clone (CLONE_PARENT, CLONE_INTO_CGROUP), id
- * maps; worker_process() while the child sets itself up; terminal sent, child ready, namespaces sent, child released
- * to the gate: then 0. What is left by it is journalled before. Nothing is mounted in the guest. The worker has
- * joined namespaces afterwards: this is its last work. Worker only: may block. */
+/* Creates a container whose first process waits at the gate. The roots, stdio fds, gate and
+ * namespaces must be in the job's keep_fds, all at 3 or above. The steps are: cgroup; bundle
+ * directory; opening all sources in the guest as detached clones; clone (CLONE_PARENT,
+ * CLONE_INTO_CGROUP); id maps; worker_process(), while the child sets itself up; sending of the
+ * terminal; child ready; sending of the namespaces; release of the child to the gate. Persistent
+ * changes are journalled before they are made; nothing is mounted in the guest except for hooks.
+ * Returns 0, or -1 and err. The worker has joined namespaces and must not be used afterwards. */
 int container_launch(struct worker *w, const struct launch *l, struct error *err);
 
-/* Returns once the process is released to execve (a missing binary is an error here). Worker only: may block. */
+/* Adds a process to a running container. Returns 0 after the process was released to execve, or
+ * -1 and err, also if the binary is missing. */
 int container_exec(struct worker *w, const struct launch_exec *e, struct error *err);
 
-/* Takes a container down: kill everything in its cgroup, wait until it is empty, remove the cgroup, detach the
- * mounts in the bundle, remove the bundle directory. Missing things are success. Worker only: may block. */
+/* Removes a container: kills all processes in its cgroup, waits until it is empty, removes the
+ * cgroup, runs the poststop hooks, detaches the mounts in the bundle and removes the bundle
+ * directory. Missing parts are ignored. Returns 0, or -1 and err. */
 int container_teardown(struct worker *w, const struct teardown *t, struct error *err);
 
-/* Start of a container that has startContainer or poststart hooks: opens the gate, waits until the program runs, runs
- * the hooks around that. If it fails the container is to be killed. Worker only: may block. */
+/* Starts a container with startContainer or poststart hooks: opens the gate, waits until the
+ * program is executed, and runs the poststart hooks. Returns 0, or -1 and err, in which case the
+ * caller kills the container. */
 int container_start_with_hooks(struct worker *w, const struct launch_start *s, struct error *err);
 
-/* The last hooks; nothing of the container runs any more. For container_teardown(). */
+/* Runs the poststop hooks after all processes of the container have ended. Called by
+ * container_teardown(). Returns 0, or -1 and err. */
 int container_poststop(struct worker *w, const struct teardown *t, struct error *err);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Labels of Linux security modules. Detected at start; applied by new processes, launch.c and exec.c's. */
+/* Labels of Linux security modules. The modules are detected at start; new processes apply the
+ * labels. */
 #include "agent/container/launch/lsm.h"
 
 #include <errno.h>
@@ -24,7 +25,7 @@ lsm_detect(int sys_fd)
 		.apparmor = read_text_at(sys_fd, "module/apparmor/parameters/enabled", enabled,
 					 sizeof(enabled)) > 0 &&
 			    enabled[0] == 'Y',
-		/* where its file system belongs: the kernel makes the directory if SELinux is on */
+		/* The mount point of selinuxfs, which the kernel makes if SELinux is enabled. */
 		.selinux = fstatat(sys_fd, "fs/selinux", &st, 0) == 0,
 	};
 }
@@ -41,8 +42,8 @@ lsm_missing(const struct lsm *lsm, const Grpc__Process *process, const char *mou
 	};
 }
 
-/* One write of a label. Without the module's own directory (kernels before 5.8) there is one file for whichever module
- * is first. */
+/* Writes a label. Kernels before 5.8 have no directory for each module, but one file for the
+ * first module. */
 static int
 write_attr(int proc_fd, const char *file, const char *shared, const char *text)
 {
@@ -69,7 +70,7 @@ apply_apparmor(int proc_fd, const char *profile, struct error *err)
 			err, ERROR_INVALID_ARGUMENT,
 			"process.apparmorProfile: profile %.128s is not loaded in the guest",
 			profile);
-	return error_sys(err, "process.apparmorProfile: apply %.128s", profile);
+	return error_sys(err, "process.apparmorProfile: failed to apply %.128s", profile);
 }
 
 static int
@@ -77,12 +78,12 @@ apply_selinux(int proc_fd, const char *label, struct error *err)
 {
 	if (!*label)
 		return 0;
-	/* also of what the process makes on the way: its session keyring */
+	/* Also the label of the session keyring that the process creates. */
 	if (write_attr(proc_fd, ATTR "exec", NULL, label) == 0 &&
 	    write_attr(proc_fd, ATTR "keycreate", NULL, label) == 0)
 		return 0;
 	return error_sys_code(err, errno == EINVAL ? ERROR_INVALID_ARGUMENT : ERROR_INTERNAL,
-			      "process.selinuxLabel: apply %.128s", label);
+			      "process.selinuxLabel: failed to apply %.128s", label);
 }
 
 int

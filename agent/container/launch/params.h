@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/*
- * What the two sides of a container's launch, exec, start and end hand each other: the arguments that the agent fills in before the
- * fork, and the messages of the workers. Plain data, for both sides.
+/* The data that agent and workers exchange for launch, exec, start and teardown of a container: the
+ * arguments, which the agent fills in before the fork, and the messages of the workers. Plain data,
+ * for both sides.
  */
 #pragma once
 
@@ -18,9 +18,9 @@
 struct device_program;
 struct filter;
 
-/* Messages of launch and exec jobs, beside worker_process(). */
+/* Messages of launch and exec jobs, in addition to worker_process(). */
 enum launch_msg {
-	/* Payload: uint8_t kinds[n]. Fds: a namespace each, for later execs. */
+	/* Payload: uint8_t kinds[n]. Fds: one namespace for each kind, for later execs. */
 	LAUNCH_MSG_NAMESPACES = 1,
 	/* Fd: the pty master. */
 	LAUNCH_MSG_TTY,
@@ -34,64 +34,85 @@ enum launch_msg {
 	LAUNCH_MSG_REPORT,
 };
 
-/* What the agent keeps of a container's cgroup. */
+/* The state of a container's cgroup that the agent keeps. */
 struct launch_cgroup {
-	uint64_t oom_kills;      /* in it, before anything was started */
-	uint32_t device_program; /* id of the attached rules, 0: none */
-	uint32_t unused;         /* no padding is sent */
+	/* The number of OOM kills before the container starts. */
+	uint64_t oom_kills;
+	/* The id of the attached device program; 0: none. */
+	uint32_t device_program;
+	/* Explicit, so that no padding is sent. */
+	uint32_t unused;
 };
 
-/* A device of the spec, by its path in the container, and what it is in the guest: "/dev/<name>". */
+/* A device of the spec: its path in the container and its node in the guest, "/dev/<name>". */
 struct launch_device {
 	const char *container_path, *node;
 };
 
-/* A mount of another container that is to be in this one, too. */
+/* A mount of another container to be shared with this one. */
 struct launch_shared {
 	const char *src_name, *src_path, *dst_path;
-	int mnt_ns; /* of the other; -1: there is none */
+	/* The mount namespace of the other container; -1: there is no such container. */
+	int mnt_ns;
 };
 
-/* Input of container_launch(), made before the fork. All strings and the spec outlive the job. */
+/* Input of container_launch(), filled in before the fork. All strings and the spec outlive the
+ * job. */
 struct launch {
 	const char *id;
 	const char *sandbox_id;
-	const Grpc__Spec *spec;      /* validated by spec_validate() */
-	const struct filter *filter; /* of its seccomp profile; NULL: to be compiled, and sent */
-	const struct device_program *device_program; /* what may be the same; NULL: nothing */
+	/* Valid by spec_validate(). */
+	const Grpc__Spec *spec;
+	/* The compiled seccomp profile; NULL: the worker compiles it and sends it to the agent. */
+	const struct filter *filter;
+	/* A program to reuse if the rules are the same; NULL: none. */
+	const struct device_program *device_program;
 	const struct roots *roots;
-	const char *cgroup_path; /* "pods/...", relative to the cgroup root; confined */
-	const char *keyring;     /* the name of its session keyring, see keyring.h */
-	const char *bundle;      /* RUN_DIR/<id> */
-	struct lsm lsm;          /* what the kernel has */
-	bool any_disk;           /* a device rule for everything covers disks, too */
+	/* "pods/…", relative to the cgroup root, without "..". */
+	const char *cgroup_path;
+	/* The name of the session keyring (keyring.h). */
+	const char *keyring;
+	/* RUN_DIR/<id>. */
+	const char *bundle;
+	/* The security modules of the kernel. */
+	struct lsm lsm;
+	/* A device rule for all devices includes disks. */
+	bool any_disk;
 	const struct launch_device *devices;
 	size_t n_devices;
 	const struct launch_shared *shared;
 	size_t n_shared;
-	/* pidfd of the first process of the shared pid namespace; -1: none */
+	/* A pidfd of the first process of the shared pid namespace; -1: none. */
 	int pidns_owner;
-	int stdio[3]; /* the process's ends; -1 with a terminal */
-	int sandbox_ns
-		[NS_KINDS]; /* shared namespaces to join (ipc, uts, pid if sandbox_pidns), else -1 */
-	/* init waits for one byte here before execve; end of file: exit. A SOCK_SEQPACKET (handshake.h) if hooks_times() has
-	 * a start_ms, else a pipe may do. */
+	/* The process's ends; -1 with a terminal. */
+	int stdio[3];
+	/* The shared namespaces to join (ipc, uts, and pid if sandbox_pidns); otherwise -1. */
+	int sandbox_ns[NS_KINDS];
+	/* The init process waits for one byte here before execve, and exits at end of file. A
+	 * SOCK_SEQPACKET socket (handshake.h) if hooks_times() has a start_ms, otherwise a pipe
+	 * is sufficient. */
 	int start_gate;
 };
 
-/* One more process in a running container. */
+/* Input of container_exec(). */
 struct launch_exec {
 	const char *container_id;
-	const Grpc__Spec *spec;       /* what is kept of the container's: see spec/retain.h */
-	const struct filter *filter;  /* the container's; NULL: none */
-	const Grpc__Process *process; /* the exec's own */
+	/* The retained part of the container's spec (spec/retain.h). */
+	const Grpc__Spec *spec;
+	/* The container's; NULL: none. */
+	const struct filter *filter;
+	/* The process of the exec. */
+	const Grpc__Process *process;
 	const struct roots *roots;
 	struct lsm lsm;
-	int init_pidfd; /* to find init's present cgroup and check that it is alive */
+	/* Used to find the current cgroup of the init process and to check that it is alive. */
+	int init_pidfd;
 	int32_t init_pid;
 	const char *cgroup_path;
-	const char *keyring; /* the container's */
-	int ns[NS_KINDS];    /* kept fds, -1 = the agent's own */
+	/* The container's. */
+	const char *keyring;
+	/* The pinned namespaces; -1: the agent's own. */
+	int ns[NS_KINDS];
 	int stdio[3];
 };
 
@@ -101,14 +122,18 @@ struct teardown {
 	const struct roots *roots;
 	const char *cgroup_path;
 	const char *bundle;
-	const Grpc__Spec *spec; /* for hooks; may be NULL */
+	/* For hooks; may be NULL. */
+	const Grpc__Spec *spec;
 };
 
 /* Input of container_start_with_hooks(). */
 struct launch_start {
 	const char *id, *bundle;
-	const Grpc__Spec *spec; /* version, annotations, hooks */
+	/* Its version, annotations and hooks are used. */
+	const Grpc__Spec *spec;
 	const struct roots *roots;
-	pid_t pid; /* init's, in the guest's pid namespace */
-	int gate;  /* our end */
+	/* The init process, in the guest's pid namespace. */
+	pid_t pid;
+	/* The agent's end. */
+	int gate;
 };

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The last thing a container's process does of ours. Used by container_init.c and last_fork.c. */
+/* Execution of a container's program, the last step of the set-up. Used by container_init.c and
+ * last_fork.c. */
 #pragma once
 
 #include <limits.h>
@@ -10,24 +11,26 @@
 
 struct container_init;
 
-/* What execve is to get, and the filter it runs under. */
+/* The arguments of execve and the seccomp filter. */
 struct program {
 	char path[PATH_MAX], **args, **env;
 	struct filter filter;
-	/* of a last fork: its startContainer hooks, for a process of their own beside it */
+	/* With a last fork: the startContainer hooks, which run in a separate process. */
 	struct hook_plan hooks;
-	pid_t *pid; /* there the last process finds its own number in its pid namespace; NULL: nobody needs it */
-	int go; /* a byte that is not 0 is awaited here instead of at the gate; -1: none */
+	/* Receives the pid of the last process in its pid namespace; NULL: not needed. */
+	pid_t *pid;
+	/* The last process waits for a byte other than 0 here instead of at the gate; -1: none. */
+	int go;
 };
 
-/* Exit code: the seccomp filter is missing. */
+/* Exit code if the seccomp filter could not be loaded. */
 #define EXIT_NOT_LOADED 125
 
-/* Makes a session, with the terminal if there is one. 0, or -1 and errno. */
+/* Creates a session, with the terminal if there is one. Returns 0, or -1 and errno. */
 int program_make_session(const struct container_init *e);
 
-/* Loads the filter, unless it is in force already, and runs the program. Allocates nothing; the caller's stack may be another
- * than the sanitizer's. */
+/* Loads the filter, unless is_filtered, and executes the program. Never returns. Allocates
+ * nothing; may run on a stack that the sanitizer does not know. */
 __attribute__((no_sanitize_address)) _Noreturn void program_run(const struct container_init *e,
 								const struct program *program,
 								bool is_filtered);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Resource limits: names and putting them in force. One row for each limit. */
+/* Names and setting of resource limits. */
 #include "agent/container/launch/rlimits.h"
 
 #include <errno.h>
@@ -9,7 +9,8 @@
 
 #include "lib/cleanup.h"
 
-#define FILES_DEFAULT 1024 /* INR_OPEN_CUR of the kernel */
+/* The kernel's INR_OPEN_CUR. */
+#define FILES_DEFAULT 1024
 
 static const struct {
 	const char *name;
@@ -79,12 +80,12 @@ rlimits_reset_files(Grpc__POSIXRlimit *const *limits, size_t n, struct error *er
 			return 0;
 	}
 	if (getrlimit(RLIMIT_NOFILE, &value) < 0)
-		return error_sys(err, "look at RLIMIT_NOFILE");
+		return error_sys(err, "failed to get RLIMIT_NOFILE");
 	if (value.rlim_cur <= FILES_DEFAULT)
 		return 0;
 	value.rlim_cur = FILES_DEFAULT;
 	if (setrlimit(RLIMIT_NOFILE, &value) < 0)
-		return error_sys(err, "reset RLIMIT_NOFILE");
+		return error_sys(err, "failed to reset RLIMIT_NOFILE");
 	return 0;
 }
 
@@ -100,11 +101,11 @@ rlimits_apply(pid_t pid, Grpc__POSIXRlimit *const *limits, size_t n, struct erro
 
 		if (!rlimit_parse(limits[i]->type, &resource)) {
 			errno = EINVAL;
-			return error_sys(err, "set %.40s", limits[i]->type);
+			return error_sys(err, "failed to set %.40s", limits[i]->type);
 		}
 		if (prlimit(pid, (__typeof__(RLIMIT_AS))resource, &value, NULL) < 0)
-			return error_sys(err, "set %s to %" PRIu64 ":%" PRIu64, limits[i]->type,
-					 limits[i]->soft, limits[i]->hard);
+			return error_sys(err, "failed to set %s to %" PRIu64 ":%" PRIu64,
+					 limits[i]->type, limits[i]->soft, limits[i]->hard);
 	}
 	return 0;
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Kernel parameters, written by the new process through the agent's private procfs, never through the container's. */
+/* Kernel parameters. The new process writes them through the agent's private procfs, not through
+ * the container's. */
 #include "agent/container/launch/sysctl.h"
 
 #include <errno.h>
@@ -14,7 +15,7 @@
 
 #define SYSCTL_MAX 256
 
-/* Exact names and, ending in '/', trees. */
+/* Exact names, and trees, which end with '/'. */
 static const char *const allowed[] = {
 	"fs/mqueue/",    "kernel/domainname",
 	"kernel/msgmax", "kernel/msgmnb",
@@ -24,8 +25,9 @@ static const char *const allowed[] = {
 	"net/",
 };
 
-/* A key as a path below /proc/sys. As in sysctl(8), the first separator decides: after a slash dots are part of
- * names ("net/ipv4/conf/eth0.1/..."), after a dot each dot is a slash and each slash a dot. */
+/* Converts a key to a path below /proc/sys. As in sysctl(8), the first separator decides: if it
+ * is a slash, dots are part of names ("net/ipv4/conf/eth0.1/…"); if it is a dot, each dot
+ * becomes a slash and each slash a dot. */
 static bool
 key_path(const char *key, char out[SYSCTL_MAX])
 {
@@ -70,24 +72,27 @@ sysctl_apply(int proc_fd, const Grpc__Linux *linux, struct error *err)
 		return 0;
 	sys = openat(proc_fd, "sys", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (sys < 0)
-		return error_sys(err, "open /proc/sys");
+		return error_sys(err, "failed to open /proc/sys");
 	for (size_t i = 0; i < linux->n_sysctl; i++) {
 		const char *key = linux->sysctl[i]->key, *value = linux->sysctl[i]->value;
 		auto_close int fd = -1;
 		char path[SYSCTL_MAX];
 
 		if (!sysctl_is_allowed(key) || !key_path(key, path))
-			return error_set(err, ERROR_INVALID_ARGUMENT, "linux.sysctl: %.128s", key);
-		fd = path_try_open(sys, path, O_WRONLY, 0, PATH_FOLLOW_NONE);
-		/* not of this kernel, or not of this namespace (net.* of the first one only) */
-		if (fd < 0 && errno == ENOENT)
 			return error_set(err, ERROR_INVALID_ARGUMENT,
-					 "linux.sysctl: %s: the kernel has no such parameter here",
-					 key);
+					 "linux.sysctl: invalid key \"%.128s\"", key);
+		fd = path_try_open(sys, path, O_WRONLY, 0, PATH_FOLLOW_NONE);
+		/* The kernel does not have it, or not in this namespace (some net.* exist in the
+		 * initial one only). */
+		if (fd < 0 && errno == ENOENT)
+			return error_set(
+				err, ERROR_INVALID_ARGUMENT,
+				"linux.sysctl: %s: no such parameter in the container's namespaces",
+				key);
 		if (fd < 0 || write_full(fd, value, strlen(value)) < 0)
 			return error_sys_code(
 				err, errno == EINVAL ? ERROR_INVALID_ARGUMENT : ERROR_INTERNAL,
-				"linux.sysctl: set %s", key);
+				"linux.sysctl: failed to set %s", key);
 	}
 	return 0;
 }

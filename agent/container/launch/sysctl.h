@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Kernel parameters of a spec: only those that belong to a namespace of the container. */
+/* The kernel parameters of a spec. Only namespaced ones are supported. */
 #pragma once
 
 #include <stdbool.h>
@@ -7,9 +7,9 @@
 #include "lib/error.h"
 #include "oci.pb-c.h"
 
-/* Is the key one that a container may set, in dotted or slashed form? Pure. */
+/* Returns whether a container may set the key, in dotted or slashed form. Pure. */
 bool sysctl_is_allowed(const char *key);
 
-/* Writes them through proc_fd, a procfs root, as of the caller's namespaces. A key that the kernel lacks is
- * INVALID_ARGUMENT. */
+/* Writes the parameters of the caller's namespaces through the procfs root proc_fd. Returns 0,
+ * or -1 and err: INVALID_ARGUMENT for a key that does not exist. */
 int sysctl_apply(int proc_fd, const Grpc__Linux *linux, struct error *err);

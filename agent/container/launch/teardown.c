@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Taking a container down. Runs in a worker; also after a crash, so everything may be missing already. */
+/* Removal of a container. Runs in a worker, also after a crash, so each part may be missing. */
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -16,12 +16,12 @@
 #include "lib/path.h"
 #include "lib/sys.h"
 
-/* For all of a container's processes to die, ms. */
+/* Time for all processes of a container to end after SIGKILL, in milliseconds. */
 #define KILL_TIMEOUT_MS 5000
 
-/* Detaches what is mounted at and below dir, latest first, and with it what is mounted on that. `own` is the mount that
- * dir lies in, a tmpfs of ours: only there a path leads where it did, while in what is mounted a container may have
- * put a link in the way. */
+/* Detaches the mounts at and below `dir`, latest first, with all mounts on them. Only mounts
+ * whose parent is `own`, the agent's tmpfs that contains dir, are detached by path: below other
+ * mounts a container may have placed a link in the path. */
 static void
 detach_in(char *text, const char *dir, int own)
 {
@@ -29,7 +29,7 @@ detach_in(char *text, const char *dir, int own)
 	char *end = text + strlen(text), *line;
 	struct mountinfo m;
 
-	/* from the last line to the first */
+	/* Goes from the last line to the first. */
 	while (end > text) {
 		for (line = end; line > text && line[-1] != '\n'; line--)
 			;
@@ -49,7 +49,7 @@ detach_mounts(const struct teardown *t, struct error *err)
 	int own = sys_mount_id(t->roots->run, "", AT_EMPTY_PATH);
 
 	if (own < 0)
-		return error_sys(err, "find the mount of %s", RUN_DIR);
+		return error_sys(err, "failed to get the mount id of %s", RUN_DIR);
 	if (!text)
 		return -1;
 	detach_in(text, t->bundle, own);
@@ -65,8 +65,8 @@ container_teardown(struct worker *w, const struct teardown *t, struct error *err
 	    cgroup_remove(t->roots->cgroup, t->cgroup_path, KILL_TIMEOUT_MS, &first) < 0)
 		return error_set(err, first.code, "%s", first.msg);
 	if (container_poststop(w, t, err) < 0)
-		return error_wrap(err, "after the end of container %s", t->id);
-	/* most often nothing is mounted there: then two rmdir(2) are all */
+		return error_wrap(err, "failed to run the poststop hooks of container %s", t->id);
+	/* Usually nothing is mounted there, and two rmdir(2) are sufficient. */
 	auto_close int dir =
 		path_try_open(t->roots->run, t->id, O_PATH | O_DIRECTORY, 0, PATH_FOLLOW_NONE);
 	if (dir < 0)
@@ -78,6 +78,6 @@ container_teardown(struct worker *w, const struct teardown *t, struct error *err
 		return -1;
 	close_fd(&dir);
 	if (path_remove_tree(t->roots->run, t->id, err) < 0)
-		return error_wrap(err, "remove %s", t->bundle);
+		return error_wrap(err, "failed to remove %s", t->bundle);
 	return 0;
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Users of a container. Runs in the new process, before execve. */
+/* Resolution of users and change of credentials. Runs in the new process, before execve. */
 #include "agent/container/launch/user.h"
 
 #include <grp.h>
@@ -13,14 +13,16 @@
 #include "lib/cleanup.h"
 #include "lib/parse.h"
 
-#define PASSWD          "etc/passwd"
-#define GROUP           "etc/group"
-#define NAME_MAX_BYTES  256
-#define MEMBERSHIPS_MAX 1024 /* groups that list a user */
+#define PASSWD         "etc/passwd"
+#define GROUP          "etc/group"
+#define NAME_MAX_BYTES 256
+/* Limit on the groups that list a user. */
+#define MEMBERSHIPS_MAX 1024
 
-/* "user" and "group" of a username. */
+/* The parts of a username "user:group". */
 struct names {
-	char user[NAME_MAX_BYTES], group[NAME_MAX_BYTES]; /* group "": not given */
+	/* An empty group is not given. */
+	char user[NAME_MAX_BYTES], group[NAME_MAX_BYTES];
 };
 
 static int
@@ -31,7 +33,7 @@ split_name(const char *username, struct names *out, struct error *err)
 
 	if (!n || (username[n] && !*group) || strchr(group, ':'))
 		return error_set(err, ERROR_INVALID_ARGUMENT,
-				 "process.user.username: \"%.64s\" is not user or user:group",
+				 "invalid process.user.username \"%.64s\": not user or user:group",
 				 username);
 	if (n >= sizeof(out->user) || strlen(group) >= sizeof(out->group))
 		return error_set(err, ERROR_INVALID_ARGUMENT, "process.user.username: too long");
@@ -42,17 +44,17 @@ split_name(const char *username, struct names *out, struct error *err)
 }
 
 static int
-unknown(const char *what, const char *name, const char *file, const struct accounts *a,
-	struct error *err)
+user_unknown(const char *what, const char *name, const char *file, const struct accounts *a,
+	     struct error *err)
 {
 	return error_set(err, ERROR_INVALID_ARGUMENT,
 			 "process.user.username: %s \"%.64s\" was not found in %s%s", what, name,
 			 a->cut ? "the first MiB of /" : "/", file);
 }
 
-/* The user's line. A number that has no line is a uid with group 0 and no name. */
+/* Finds the user's line. A number without a line is a uid with group 0 and no name. */
 static int
-find_user(int root_fd, const char *name, struct account *out, bool *named, struct error *err)
+user_find(int root_fd, const char *name, struct account *out, bool *named, struct error *err)
 {
 	struct error why = ERROR_INIT;
 	struct accounts passwd;
@@ -69,13 +71,13 @@ find_user(int root_fd, const char *name, struct account *out, bool *named, struc
 		if (!accounts_by_uid(&passwd, uid, out))
 			*out = (struct account){ .uid = uid };
 	} else if (!*named) {
-		result = unknown("user", name, PASSWD, &passwd, err);
+		result = user_unknown("user", name, PASSWD, &passwd, err);
 	}
 	accounts_release(&passwd);
 	return result;
 }
 
-/* The spec's groups, and after them those that list the user, each once. */
+/* Joins the spec's groups and those that list the user, without duplicates. */
 static int
 join_groups(const Grpc__User *spec, const struct accounts *group, const char *name,
 	    struct user *out, struct error *err)
@@ -106,7 +108,7 @@ join_groups(const Grpc__User *spec, const struct accounts *group, const char *na
 	return 0;
 }
 
-/* What of it is in the group file: the group that was named, and the user's others. */
+/* Looks up the named group and the user's other groups in the group file. */
 static int
 find_groups(int root_fd, const Grpc__User *spec, const struct names *names, bool named,
 	    struct user *out, struct error *err)
@@ -117,13 +119,13 @@ find_groups(int root_fd, const Grpc__User *spec, const struct names *names, bool
 		!*names->group || (parse_u32(names->group, &out->gid) && out->gid != UINT32_MAX);
 	int result = 0;
 
-	/* an image without the file has no groups; one that must be looked up is another matter */
+	/* A missing file is an error only if a group must be looked up in it. */
 	if (accounts_read(root_fd, GROUP, &group, &why) < 0 && !numeric) {
 		*err = why;
 		return error_wrap(err, "process.user.username: group \"%.64s\"", names->group);
 	}
 	if (*names->group && !accounts_group(&group, names->group, &out->gid) && !numeric)
-		result = unknown("group", names->group, GROUP, &group, err);
+		result = user_unknown("group", names->group, GROUP, &group, err);
 	if (result == 0 && named)
 		result = join_groups(spec, &group, names->user, out, err);
 	accounts_release(&group);
@@ -147,12 +149,13 @@ user_resolve(int root_fd, const Grpc__User *spec, struct user *out, struct error
 	if (!*spec->username)
 		return 0;
 	if (split_name(spec->username, &names, err) < 0 ||
-	    find_user(root_fd, names.user, &account, &named, err) < 0)
+	    user_find(root_fd, names.user, &account, &named, err) < 0)
 		return -1;
 	if (spec->uid && spec->uid != account.uid)
-		return error_set(err, ERROR_INVALID_ARGUMENT,
-				 "process.user: uid %u is not that of username %.64s, %u in /%s",
-				 spec->uid, names.user, account.uid, PASSWD);
+		return error_set(
+			err, ERROR_INVALID_ARGUMENT,
+			"process.user: uid %u does not match username %.64s, which has %u in /%s",
+			spec->uid, names.user, account.uid, PASSWD);
 	out->uid = account.uid;
 	out->gid = account.gid;
 	if (find_groups(root_fd, spec, &names, named, out, err) < 0)
@@ -170,7 +173,7 @@ user_home(int root_fd, uint32_t uid, char *out, size_t size)
 	struct account account;
 
 	memcpy(out, "/", 2);
-	/* an image without the file, or with nonsense there, runs as well */
+	/* A missing or invalid file is not an error. */
 	if (accounts_read(root_fd, PASSWD, &passwd, &why) < 0)
 		return;
 	if (accounts_by_uid(&passwd, uid, &account) && *account.home && strlen(account.home) < size)
@@ -182,24 +185,25 @@ int
 user_become_root(struct error *err)
 {
 	if (setgroups(0, NULL) < 0)
-		return error_sys(err, "drop groups");
+		return error_sys(err, "failed to drop groups");
 	if (setresgid(0, 0, 0) < 0 || setresuid(0, 0, 0) < 0)
-		return error_sys(err, "become root of the user namespace");
+		return error_sys(err, "failed to become root of the user namespace");
 	return 0;
 }
 
 int
 user_become(const struct user *user, struct error *err)
 {
-	_Static_assert(sizeof(gid_t) == sizeof(uint32_t), "groups are passed on as they came");
+	_Static_assert(sizeof(gid_t) == sizeof(uint32_t),
+		       "groups are passed to setgroups() unchanged");
 
 	if (prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0) < 0)
-		return error_sys(err, "keep capabilities");
+		return error_sys(err, "failed to keep capabilities");
 	if (setgroups(user->n_groups, user->groups) < 0)
-		return error_sys(err, "set %zu additional groups", user->n_groups);
+		return error_sys(err, "failed to set %zu additional groups", user->n_groups);
 	if (setresgid(user->gid, user->gid, user->gid) < 0)
-		return error_sys(err, "become group %u", user->gid);
+		return error_sys(err, "failed to set group id %u", user->gid);
 	if (setresuid(user->uid, user->uid, user->uid) < 0)
-		return error_sys(err, "become user %u", user->uid);
+		return error_sys(err, "failed to set user id %u", user->uid);
 	return 0;
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Who a process runs as: ids as given, or looked up in the container's own files. In the new process. */
+/* The user of a process: ids as given, or looked up in the container's files. Runs in the new
+ * process. */
 #pragma once
 
 #include <stddef.h>
@@ -10,20 +11,24 @@
 
 struct user {
 	uint32_t uid, gid;
-	const uint32_t *groups; /* the spec's, or looked up; lives until execve */
+	/* The spec's, or allocated; lives until execve. */
+	const uint32_t *groups;
 	size_t n_groups;
 };
 
-/* Whom a spec means (NULL: root). With a username ("name" or "name:group", each may be a number) the uid is that of
- * /etc/passwd below root_fd, the gid the spec's if it has one, else the group's, else that of /etc/passwd; the groups
- * in /etc/group that list the user come after the spec's. -1: INVALID_ARGUMENT, with the file that lacks it. */
+/* Resolves the user of a spec (NULL: root). With a username ("name" or "name:group", each may be
+ * a number), the uid is that of /etc/passwd below root_fd; the gid is the spec's if it has one,
+ * otherwise the group's, otherwise that of /etc/passwd; the groups in /etc/group that list the
+ * user follow the spec's. Returns 0, or -1 and INVALID_ARGUMENT with the file that lacks the
+ * entry. */
 int user_resolve(int root_fd, const Grpc__User *spec, struct user *out, struct error *err);
 
-/* The home directory of uid by /etc/passwd below root_fd, or "/". */
+/* Writes the home directory of `uid` from /etc/passwd below root_fd, or "/". */
 void user_home(int root_fd, uint32_t uid, char *out, size_t size);
 
-/* Becomes root of the caller's user namespace. */
+/* Becomes root of the caller's user namespace. Returns 0, or -1 and err. */
 int user_become_root(struct error *err);
 
-/* setgroups, setgid, setuid, keeping capabilities until cap_sets_apply(). */
+/* Sets groups, gid and uid, and keeps capabilities until cap_sets_apply(). Returns 0, or -1 and
+ * err. */
 int user_become(const struct user *user, struct error *err);

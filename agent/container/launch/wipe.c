@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* See wipe.h. */
+/* Clearing of a worker's memory (wipe.h). */
 #include "agent/container/launch/wipe.h"
 
 #include <errno.h>
@@ -15,7 +15,7 @@
 #include "lib/cleanup.h"
 #include "lib/parse.h"
 
-/* Below the caller's frame, for what is called after it. */
+/* Stack below the caller's frame that is not wiped, because functions called afterwards use it. */
 #define WIPE_STACK_ROOM (32u << 10)
 
 /* A line of /proc/PID/maps (proc_pid_maps(5)). */
@@ -50,8 +50,9 @@ parse_mapping(char *line, struct mapping *m)
 	return true;
 }
 
-/* The mapping behind a file's own holds the variables of its program or library, which goes on running; so does the one
- * with the C library's variables of this thread. */
+/* Returns whether a mapping is private memory to be wiped. Exceptions are the mapping after that
+ * of a file, which holds variables of the program or a library, and the one with the C library's
+ * variables of this thread: both are still needed. */
 static bool
 is_private_memory(const struct mapping *m, const struct mapping *before)
 {
@@ -71,7 +72,8 @@ wipe_add(struct wipe *plan, const struct mapping *m, const struct mapping *befor
 		plan->stack = m->start;
 	if (!is_shared && !is_private_memory(m, before))
 		return 0;
-	/* with nothing but a hole between them, two are one: madvise(2) goes on behind a hole */
+	/* Two ranges with only a hole between them are merged, because madvise(2) continues
+	 * after a hole. */
 	if (!is_shared && plan->n > 0 && plan->range[plan->n - 1].end == before->end &&
 	    !plan->range[plan->n - 1].is_shared) {
 		plan->range[plan->n - 1].end = m->end;
@@ -79,7 +81,8 @@ wipe_add(struct wipe *plan, const struct mapping *m, const struct mapping *befor
 	}
 	if (plan->n == WIPE_RANGES_MAX)
 		return error_set(err, ERROR_RESOURCE_EXHAUSTED,
-				 "more than %d pieces of memory to be wiped", WIPE_RANGES_MAX);
+				 "failed to plan the memory wipe: more than %d ranges",
+				 WIPE_RANGES_MAX);
 	plan->range[plan->n].is_shared = is_shared;
 	plan->range[plan->n].start = m->start;
 	plan->range[plan->n++].end = m->end;
@@ -98,7 +101,7 @@ wipe_plan(int proc_fd, struct wipe *plan, struct error *err)
 	plan->n = 0;
 	plan->stack = 0;
 	if (!f) {
-		error_sys(err, "read the map of the worker's memory");
+		error_sys(err, "failed to read the worker's memory map");
 		close_fd(&fd);
 		return -1;
 	}
@@ -106,7 +109,7 @@ wipe_plan(int proc_fd, struct wipe *plan, struct error *err)
 		line[strcspn(line, "\n")] = '\0';
 		if (!parse_mapping(line, &m)) {
 			result = error_set(err, ERROR_INTERNAL,
-					   "unknown line in the map of the worker's memory");
+					   "invalid line in the worker's memory map");
 			break;
 		}
 		result = wipe_add(plan, &m, &before, err);
@@ -120,7 +123,8 @@ wipe_plan(int proc_fd, struct wipe *plan, struct error *err)
 void
 wipe_apply(const struct wipe *plan)
 {
-	(void)plan; /* its own memory is among it */
+	/* The sanitizer's own memory would be wiped. */
+	(void)plan;
 }
 #else
 void
@@ -129,7 +133,8 @@ wipe_apply(const struct wipe *plan)
 	uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE), here = (uintptr_t)&page;
 	uintptr_t end = (here - WIPE_STACK_ROOM) & ~(page - 1);
 
-	/* private and anonymous: it reads as zeros from now on; what is shared stays as it is for the others */
+	/* Private anonymous memory reads as zeros afterwards. Shared memory is unmapped, which
+	 * does not affect other processes. */
 	for (size_t i = 0; i < plan->n; i++) {
 		void *start = (void *)plan->range[i].start;
 		size_t size = plan->range[i].end - plan->range[i].start;

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/*
- * A worker is a copy of the agent, with what other containers' requests have left in its memory. This removes it from a
- * process that a container may be able to look into.
+/* Clearing of the memory that a worker has inherited from the agent, with data of other containers'
+ * requests, in a process that a container may be able to trace.
  */
 #pragma once
 
@@ -13,21 +12,23 @@
 
 #define WIPE_RANGES_MAX 256
 
-/* Memory of the agent that a fork has a copy of: everything that is allocated. And what it shares with its workers, in which
- * a fork could even write: orders and data of copies, for example. */
+/* The memory to clear: allocated memory, of which a fork has a copy, and memory that the agent
+ * shares with its workers, which a fork could even modify. */
 struct wipe {
 	struct {
 		uintptr_t start, end;
-		bool is_shared; /* with the agent and other workers */
+		/* Shared with the agent and other workers. */
+		bool is_shared;
 	} range[WIPE_RANGES_MAX];
 	size_t n;
-	uintptr_t stack; /* the lowest address of the stack */
+	/* The lowest address of the stack. */
+	uintptr_t stack;
 };
 
-/* Lists the memory that the caller has now. 0, or -1 and err. */
+/* Lists the current memory of the caller. Returns 0, or -1 and err. May block. */
 int wipe_plan(int proc_fd, struct wipe *plan, struct error *err);
 
-/* Empties all of it in the caller, a fork of the one that made the plan: nothing that was allocated is there any more,
- * and nothing may be allocated or freed afterwards. What lies on the stack above the caller's frame stays. Does nothing
- * under the address sanitizer. */
+/* Clears the memory in the caller, a fork of the process that made the plan. All allocations are
+ * lost, and nothing may be allocated or freed afterwards. The stack above the caller's frame is
+ * kept. Does nothing under the address sanitizer. */
 void wipe_apply(const struct wipe *plan);

@@ -64,8 +64,8 @@ bool ns_is_owned_by(int ns, int user_ns);
  * both exist and were made together. */
 bool ns_plan_owns_net(const struct ns_plan *plan);
 
-/* Removes the pid namespace from the plan, for a last fork. Returns its fd, which the plan or
- * the caller still owns, or -1 if the container makes a new one. */
+/* Removes the pid namespace from the plan, for a last fork. Returns its fd, which the caller
+ * must not close, or -1 if the container makes a new one. */
 int ns_plan_leave_pid(struct ns_plan *plan);
 
 /* Joins the pid and user namespaces and makes the new ones, if the plan is late. Called by the

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The namespaces a container is in, by index. */
+/* The kinds of namespaces, used as indexes. */
 #pragma once
 
 enum ns_kind {

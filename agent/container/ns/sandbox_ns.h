@@ -6,6 +6,7 @@
 
 struct worker;
 
-/* Makes the sandbox's persistent ipc and uts namespaces (hostname set in uts): two fds. Worker only. */
+/* Makes the sandbox's ipc and uts namespaces, with `hostname` set in the latter. Returns 0 and
+ * two fds that the caller owns, or -1 and err. Worker only: may block. */
 int sandbox_namespaces_make(struct worker *w, const char *hostname, int *ipc_fd, int *uts_fd,
 			    struct error *err);

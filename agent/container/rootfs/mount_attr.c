@@ -1,5 +1,4 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* See mount_attr.h. */
 #include "agent/container/rootfs/mount_attr.h"
 
 #include <fcntl.h>
@@ -16,6 +15,6 @@ mount_set(int fd, uint64_t set, uint64_t clear, uint64_t propagation, bool below
 	if (!set && !clear && !propagation)
 		return 0;
 	if (sys_mount_setattr(fd, "", AT_EMPTY_PATH | (below ? AT_RECURSIVE : 0), &attr) < 0)
-		return error_sys(err, "set mount attributes");
+		return error_sys(err, "failed to set mount attributes");
 	return 0;
 }

@@ -1,17 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Whether the agent can make a container, or a process, of what a host sends. Never blocks. */
+/* Validation of specs and processes that a host sends. Never blocks. */
 #pragma once
 
 #include "lib/error.h"
 #include "oci.pb-c.h"
 
-/* Checks a spec once, on the loop, without touching any file system: required fields, absolute paths, known
- * namespace/rlimit/capability/seccomp names, mappings, sizes. INVALID_ARGUMENT with the field's name. Never blocks. */
+/* Checks a spec without accessing the file system: required fields, absolute paths, names of
+ * namespaces, rlimits and seccomp, mappings, sizes. Returns 0, or -1 and INVALID_ARGUMENT with
+ * the field's name. */
 int spec_validate(const Grpc__Spec *spec, struct error *err);
 
-/* FAILED_PRECONDITION for what only a confidential guest could give: an environment variable that is a sealed secret,
- * /dev/trusted_store. The rest of the spec was found valid. Never blocks. */
+/* Refuses a valid spec that needs a confidential guest: an environment variable with a sealed
+ * secret, or /dev/trusted_store. Returns 0, or -1 and FAILED_PRECONDITION. */
 int sealed_validate(const Grpc__Spec *spec, struct error *err);
 
-/* The same for an exec's process. */
+/* Checks a process of a spec or an exec. Returns like spec_validate(). */
 int process_validate(const Grpc__Process *process, struct error *err);

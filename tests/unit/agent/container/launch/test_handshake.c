@@ -93,6 +93,6 @@ Test(sync, report_of_another_process, .timeout = 10)
 		     0);
 	cr_assert_eq(handshake_recv_process(f.worker, f.sender, f.sender_pidfd, &pid, &pidfd, &err),
 		     -1);
-	cr_expect_str_eq(err.msg, "unexpected message during a process's set-up");
+	cr_expect_str_eq(err.msg, "the process sent an unexpected message during its set-up");
 	tear_down(&f);
 }

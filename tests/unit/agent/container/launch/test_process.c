@@ -82,7 +82,7 @@ body_names_refused(struct box *b)
 		{ ":staff", "process.user.username" },
 		{ "app:", "process.user.username" },
 		{ "app:staff:x", "process.user.username" },
-		{ "app", "uid 7 is not that of username app, 1000 in /etc/passwd", 7 },
+		{ "app", "uid 7 does not match username app, which has 1000 in /etc/passwd", 7 },
 		{ "4294967295", "/etc/passwd" },
 	};
 
