@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What a CreateContainer request adds to the spec: devices, which the host names by their location,
- * and mounts of other containers. Called by create.c. Must never block: a search waits for devices,
+ * Additions to the spec in a CreateContainer request: devices, which the host names by their
+ * location, and mounts of other containers. Called by create.c. Must never block: a search waits for devices,
  * a worker copies the mounts.
  */
 #include "agent/sandbox/sandbox_internal.h"

@@ -30,7 +30,7 @@ struct sandbox;
 
 #define SANDBOX_CONTAINERS_MAX 1024
 
-/* What the sandbox works with. Everything outlives the sandbox. */
+/* The objects that the sandbox works with. They outlive the sandbox. */
 struct sandbox_parts {
 	struct loop *loop;
 	struct jobs *jobs;
@@ -49,7 +49,7 @@ struct sandbox_parts {
 	bool strict_lsm;
 	/* Device rules for all devices include disks. */
 	bool any_disk;
-	/* Of a launch, from starting the worker to the gate; 0: two minutes. */
+	/* The time limit of a launch, from starting the worker to the gate; 0: two minutes. */
 	uint64_t create_timeout_ms;
 };
 

@@ -92,8 +92,7 @@ struct container *sandbox_find(const struct sandbox *s, const char *id);
 /* Sets INVALID_ARGUMENT `container <id> not found`. Returns -1. */
 int error_no_container(struct error *err, const char *id);
 
-/* What CreateContainer asks for in addition to the spec: devices, and mounts of other
- * containers. */
+/* Additions to the spec in a CreateContainer request: devices, and mounts of other containers. */
 struct create_devices {
 	struct device_search *search;
 	struct launch_device *devices;

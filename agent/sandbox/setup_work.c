@@ -110,7 +110,7 @@ setup_work_first(struct worker *w, const struct setup_work *work, struct error *
 	if (load_modules(w, work, err) < 0)
 		return -1;
 	if (*request->guest_hook_path && find_hooks(w, work, err) < 0)
-		return error_wrap(err, "guest hooks");
+		return error_wrap(err, "failed to read the guest's hooks");
 	if (sandbox_namespaces_make(w, request->hostname, &ns[0], &ns[1], err) < 0)
 		return -1;
 	/* The worker's exit closes them. */

@@ -155,7 +155,7 @@ term_reaches_thread(const struct process *p)
 	return reached;
 }
 
-/* What to do next, and with which signal. */
+/* The next step, and its signal. */
 enum term_verdict {
 	/* SIGTERM was sent and not dropped. */
 	TERM_DONE,

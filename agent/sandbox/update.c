@@ -146,7 +146,7 @@ sandbox_update_container(struct sandbox *s, const char *id, const Grpc__LinuxRes
 	if (!sandbox_find(s, id))
 		return error_no_container(err, id);
 	if (cgroup_limits_validate(resources, true, err) < 0)
-		return error_wrap(err, "update container %s", id);
+		return error_wrap(err, "failed to update container %s", id);
 	op = sandbox_op_new(s, &update_class, id, sizeof(*op), err);
 	if (!op)
 		return OP_FAILED;
