@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A FUSE file system that answers nothing, mounted on argv[1] until this process is killed: whoever looks at it hangs. */
+/* A FUSE file system that answers no request, mounted on argv[1] until this process is killed:
+ * every access to it hangs. */
 #include <fcntl.h>
 #include <stdio.h>
 #include <sys/mount.h>

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * net-probe: uses, in a network namespace of its own, what a guest kernel offers to containers in containers, and prints
- * one line for each: "ipvs", "xfrm", "nfqueue", "dummy", with the reason where it fails. For tests/vm/scenario-names.sh.
+ * net-probe: uses, in a network namespace of its own, what a guest kernel offers to containers in
+ * containers, and prints one line for each: "ipvs", "xfrm", "nfqueue", "dummy", with the reason
+ * where it fails. For tests/vm/scenario-names.sh.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -31,7 +32,7 @@ report(const char *what, bool is_good)
 	failures += !is_good;
 }
 
-/* Is there a line in the file with this text? */
+/* Returns whether a line of the file contains the text. */
 static bool
 has(const char *path, const char *text)
 {
@@ -79,7 +80,7 @@ put(struct request *q, int type, const void *data, size_t size)
 	return a;
 }
 
-/* Sends it over the socket and waits for the kernel's verdict. */
+/* Sends the request and waits for the kernel's acknowledgement. */
 static bool
 talk(int fd, struct request *q)
 {
@@ -104,9 +105,9 @@ netlink(int protocol)
 	return socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, protocol);
 }
 
-/* ---- what is tried ---- */
+/* ---- probes ---- */
 
-/* A virtual server with one real one. */
+/* Creates a virtual server with one real server. */
 static bool
 ipvs(void)
 {
@@ -131,7 +132,7 @@ ipvs(void)
 	       has("/proc/net/ip_vs", "0A010204:1F90");
 }
 
-/* A policy for outgoing packets. */
+/* Adds a policy for outgoing packets. */
 static bool
 xfrm(void)
 {
@@ -150,7 +151,7 @@ xfrm(void)
 	return talk(netlink(NETLINK_XFRM), &q);
 }
 
-/* A queue that this process decides on. */
+/* Creates a queue served by this process. */
 static bool
 nfqueue(void)
 {

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The host's end of streams that are passed through: passfd SOCKET PORT COMMAND [ARGUMENT...]. Makes three connections
- * to PORT of the guest behind vhost-device-vsock's SOCKET (or vsock://CID with the kernel's), tells COMMAND their
- * ports as STDIN_PORT, STDOUT_PORT and STDERR_PORT, then relays: our stdin to the first until its end, the second and
- * third to our stdout and stderr. COMMAND's output goes to our stderr. Ends with COMMAND's exit code once it has
- * ended and both outputs are closed.
+ * The host's end of streams passed through: passfd SOCKET PORT COMMAND [ARGUMENT...]. Makes three
+ * connections to PORT of the guest behind vhost-device-vsock's SOCKET (or to vsock://CID with the
+ * kernel's vsock), passes their ports to COMMAND as STDIN_PORT, STDOUT_PORT and STDERR_PORT, and
+ * relays: its stdin to the first until end of file, the second and third to its stdout and stderr.
+ * COMMAND's output goes to stderr. Returns COMMAND's exit code once it has exited and both outputs
+ * are closed.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -29,7 +30,7 @@ die(const char *what)
 	exit(125);
 }
 
-/* The ports that the agent has seen connections from: how many, and the last of them. */
+/* Returns the number of connections that the agent has logged, and the port of the last. */
 static unsigned int
 seen_on_console(unsigned int *last)
 {
@@ -42,7 +43,7 @@ seen_on_console(unsigned int *last)
 	while (f && fgets(line, sizeof(line), f)) {
 		const char *at = strstr(line, key);
 
-		/* the last line may be written just now */
+		/* The last line may be incomplete. */
 		if (!at || !strstr(line, event) || !strchr(line, '\n'))
 			continue;
 		*last = (unsigned int)strtoul(at + strlen(key), NULL, 10);
@@ -53,7 +54,8 @@ seen_on_console(unsigned int *last)
 	return n;
 }
 
-/* Through vhost-device-vsock, which does not tell what port the guest sees: the agent's log on the console does. */
+/* Connects through vhost-device-vsock, which does not report the port that the guest sees: the
+ * agent logs it on the console. */
 static int
 connect_hybrid(const char *path, const char *port, unsigned int *ours)
 {
@@ -121,7 +123,7 @@ start_command(char **argv)
 	return -1;
 }
 
-/* One piece. False: the stream has ended. */
+/* Moves one piece. Returns false at the end of the stream. */
 static int
 move(int from, int to)
 {
@@ -138,7 +140,7 @@ move(int from, int to)
 	return n > 0 || (n < 0 && errno == EINTR);
 }
 
-/* Our stdin, by a process of its own: it may have to wait while the others go on. */
+/* Relays stdin in a child process, which may block while the other streams continue. */
 static void
 start_input(int *fd, const int *others)
 {
@@ -187,7 +189,7 @@ main(int argc, char **argv)
 
 		if (n < 0 && errno != EINTR)
 			die("poll");
-		/* the process has ended and the streams have not: they never will */
+		/* The process has ended with its streams open: they will never end. */
 		if (n == 0 && waitpid(pid, &status, WNOHANG) == pid) {
 			fprintf(stderr, "passfd: the streams are still open\n");
 			return WIFEXITED(status) && WEXITSTATUS(status) ? WEXITSTATUS(status) : 124;

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Sends QMP commands: qmp SOCKET COMMAND-JSON... Exit code 1 if one is answered with an error. */
+/* Sends QMP commands: qmp SOCKET COMMAND-JSON... Exits with 1 if a reply is an error. */
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
 
-/* One answer: a line with "return" or "error"; events and the greeting are passed over. */
+/* Reads one reply, a line with "return" or "error"; skips events and the greeting. */
 static int
 answer(FILE *f)
 {

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * vsock-cat ADDRESS PORT: stdin to a vsock port of a guest, what comes from there to stdout, until the guest closes. ADDRESS is
- * vsock://CID:ANY, or the unix socket of vhost-device-vsock.
- * vsock-cat ADDRESS PORT stall TIMES: connects so often; reads all there is, a little, or nothing, and hangs up.
+ * vsock-cat ADDRESS PORT: copies stdin to a vsock port of a guest and its output to stdout until
+ * the guest closes. ADDRESS is vsock://CID:ANY, or the unix socket of vhost-device-vsock. vsock-cat
+ * ADDRESS PORT stall TIMES: connects that many times, reads everything, a little or nothing, and
+ * disconnects.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -18,9 +19,10 @@
 #include <linux/vm_sockets.h>
 
 #define STALL_MS 20
-#define READ_MAX 10 /* pieces: a log that is written to all the time is never quiet */
+/* pieces; a log under constant writing is never quiet */
+#define READ_MAX 10
 
-/* "CONNECT PORT\n", answered by "OK NUMBER\n", byte by byte: what follows is the guest's. */
+/* Sends "CONNECT PORT\n" and reads "OK NUMBER\n" byte by byte, because the guest's data follows. */
 static int
 shake_hands(int fd, unsigned int port)
 {
@@ -62,7 +64,7 @@ dial(const char *address, unsigned int port)
 	return -1;
 }
 
-/* Copies what is there. False at the end. */
+/* Copies the available data. Returns false at end of file. */
 static int
 copy(int from, int to)
 {
@@ -81,7 +83,7 @@ on_term(int sig)
 	is_told_to_end = 1;
 }
 
-/* Until the guest closes, or SIGTERM: then what is in stdin by now is passed on first. */
+/* Relays until the guest closes, or until SIGTERM, after passing on pending stdin. */
 static int
 relay(int fd)
 {
@@ -105,13 +107,13 @@ relay(int fd)
 		}
 		if (p[0].revents && !copy(fd, STDOUT_FILENO))
 			return 0;
-		/* never half-closed: vhost-device-vsock would close both directions */
+		/* Never half-close: vhost-device-vsock would close both directions. */
 		if (p[1].revents && !copy(STDIN_FILENO, fd))
 			p[1].fd = -1;
 	}
 }
 
-/* All that comes before it is quiet (but READ_MAX pieces), one small piece, or nothing. */
+/* Reads until the connection is quiet (at most READ_MAX pieces), one small piece, or nothing. */
 static int
 stall(const char *address, unsigned int port, unsigned int times)
 {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Tries to reach vsock ports of this very guest from inside a container: by CID 1 (loopback), by the guest's own CID and
- * by any. Exit code 0: nobody answered or every connection was closed without a byte; 1: somebody served us. */
+/* Tries to reach vsock ports of its own guest from a container: by CID 1 (loopback), by the
+ * guest's own CID and by any. Exit code 0: no connection was served; 1: one was. */
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -16,7 +16,7 @@
 static int
 is_served(unsigned int cid, unsigned int port)
 {
-	/* a ttrpc Check request, as a host would send it */
+	/* a ttrpc Check request in the form a host sends */
 	static const unsigned char check[] = "\0\0\0\x14\0\0\0\x01\x01\0\x0a\x0bgrpc.Health\x12\x05"
 					     "Check";
 	struct sockaddr_vm addr = { .svm_family = AF_VSOCK, .svm_cid = cid, .svm_port = port };
