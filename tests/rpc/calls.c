@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The calls of the protocol as plain functions. */
+/* Calls of the protocol as plain functions. */
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
@@ -263,7 +263,8 @@ run_container(struct harness *h, const char *id, const char *const *args, char *
 	return code;
 }
 
-/* Hooks of the guest's image, for every container of the next sandbox: each adds a line to a file. */
+/* Creates hooks in the guest's image for every container of the next sandbox; each appends a
+ * line to a file. */
 void
 make_guest_hooks(struct harness *h)
 {
@@ -288,12 +289,12 @@ make_guest_hooks(struct harness *h)
 				      h->guest_hooks) > 0 &&
 			      fclose(f) == 0,
 		      "%s", path);
-		/* the last is none: it cannot be executed */
+		/* the last is not executable */
 		CHECK(h, chmod(path, i + 1 < ARRAY_LEN(names) ? 0755 : 0644) == 0, "%s", path);
 	}
 }
 
-/* Two containers were created, one was started, both were removed. */
+/* Checks the hooks after two containers were created, one started and both removed. */
 void
 check_guest_hooks(struct harness *h)
 {

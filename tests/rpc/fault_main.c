@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The fault suite: the k-th system call of each kind fails once while a container lives, files are copied, and interfaces and
- * routes are set. Whatever fails, each call is answered, the agent lives, and nothing is left. TAP on stdout; started by
- * tests/rpc/run. POINTS: how many failures are tried of each scenario, spread over all (0: all of them). KIND=TEXT tries only those
- * of kinds that have TEXT in their name (faults.c).
+ * The fault suite: the k-th system call of each kind fails once while a container lives, files are
+ * copied, and interfaces and routes are set. After any failure, each call is answered, the agent
+ * runs, and nothing is left. TAP on stdout; started by tests/rpc/run. POINTS: number of failures
+ * tried per scenario, spread evenly (0: all). KIND=TEXT: only kinds with TEXT in their name
+ * (faults.c).
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -22,11 +23,12 @@
 #include "tests/rpc/harness.h"
 #include "tests/rpc/net.h"
 
-#define POINTS  20
-#define SHARED  "/run/kata-containers/shared"
-#define SLOW_MS 20000 /* a call that takes longer waits for something that will not come */
+#define POINTS 20
+#define SHARED "/run/kata-containers/shared"
+/* a longer call waits for something that will not happen */
+#define SLOW_MS 20000
 
-/* What is done while a call fails, and what is done before and afterwards, when none does. */
+/* A scenario: the steps during a failure, and those before and after, without failures. */
 struct scenario {
 	const char *name;
 	void (*before)(struct harness *h);
@@ -34,13 +36,14 @@ struct scenario {
 	void (*after)(struct harness *h);
 };
 
-/* What came of the failures of one scenario. */
+/* Totals of one scenario. */
 static struct {
-	size_t tried, happened, refused; /* refused: in how many a call said that it failed */
+	/* number of failures that a call reported */
+	size_t tried, happened, refused;
 	bool is_refused;
 } sum;
 
-/* Any error will do, but the call must end by the agent's doing. */
+/* Accepts any error, but the agent must have completed the call. */
 static bool
 is_done(struct harness *h, const char *what, int r, const struct error *err)
 {
@@ -94,7 +97,7 @@ terminal_run(struct harness *h)
 	(void)is_done(h, "remove", remove_container(h, "faulty", &err), &err);
 }
 
-/* The container goes at the latest when it is removed once more. */
+/* A second RemoveContainer removes the container at the latest. */
 static void
 container_after(struct harness *h)
 {
@@ -184,7 +187,7 @@ network_run(struct harness *h)
 		protobuf_c_message_free_unpacked(reply, NULL);
 }
 
-/* What failed is done when it is asked for again. */
+/* A repeated request succeeds after the failure. */
 static void
 network_after(struct harness *h)
 {
@@ -228,7 +231,7 @@ run_once(struct harness *h, const struct scenario *s, const struct failure *f,
 	return start_ns / 1000000;
 }
 
-/* One failure, and what must hold after it. */
+/* Injects one failure and checks the state after it. */
 static void
 try_failure(struct harness *h, const struct scenario *s, const struct failure *f,
 	    const struct counts *before)
@@ -257,8 +260,8 @@ try_failure(struct harness *h, const struct scenario *s, const struct failure *f
 		       hit.process);
 }
 
-/* Of all calls that the scenario makes, as many as there are points, spread evenly. At least half of the failures must have come
- * about: the number of calls differs from run to run, but not that much. */
+/* Tries `points` failures, spread evenly over the scenario's calls. At least half must have
+ * occurred: the number of calls varies between runs, but not by more. */
 static void
 try_all(struct harness *h, const struct scenario *s, uint64_t points)
 {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* See faults.h. What the test and the answering process share is in shared memory. */
+/* See faults.h. The test and the answering process communicate through shared memory. */
 #include "tests/rpc/faults.h"
 
 #include <errno.h>
@@ -33,7 +33,8 @@
 #define ARCH AUDIT_ARCH_AARCH64
 #endif
 
-/* Not among them: what cannot fail for a want (close, munmap, signals), and waiting (epoll_wait, futex). */
+/* Excluded are calls that cannot fail for lack of a resource (close, munmap, signals), and waits
+ * (epoll_wait, futex). */
 const struct fault_kind fault_kinds[] = {
 	{ "open: too many open files", EMFILE, { __NR_openat } },
 	{ "openat2: a rename came between", EAGAIN, { __NR_openat2 } },
@@ -87,13 +88,15 @@ const struct fault_kind fault_kinds[] = {
 const size_t n_fault_kinds = ARRAY_LEN(fault_kinds);
 
 struct faults {
-	atomic_int listener; /* the child's fd; -1: not yet, -2: there can be none */
+	/* the child's fd; -1: not yet, -2: none */
+	atomic_int listener;
 	atomic_bool go;
 	atomic_bool is_armed, has_failed;
 	size_t kind;
 	uint64_t k;
 	struct fault_hit hit;
-	dev_t dev; /* of the agent's program: others are containers' own */
+	/* inode of the agent's program; other programs are containers' own */
+	dev_t dev;
 	ino_t ino;
 	_Atomic uint64_t seen[KINDS_MAX];
 };
@@ -155,7 +158,8 @@ faults_install(struct faults *f)
 	int fd = (int)syscall(__NR_seccomp, SECCOMP_SET_MODE_FILTER,
 			      SECCOMP_FILTER_FLAG_NEW_LISTENER, &program);
 
-	/* from here on most calls wait for the listener: only memory is shared with the parent */
+	/* From here on, most calls block until the listener answers: only shared memory reaches
+	 * the parent. */
 	atomic_store(&f->listener, fd < 0 ? -2 : fd);
 	if (fd < 0)
 		_exit(126);
@@ -169,10 +173,10 @@ faults_install(struct faults *f)
 static bool
 is_of(const struct fault_kind *kind, const struct seccomp_data *call)
 {
-	/* what is registered already can be changed without memory */
+	/* Changing an existing registration needs no memory. */
 	if (call->nr == __NR_epoll_ctl && call->args[1] != EPOLL_CTL_ADD)
 		return false;
-	/* most commands of fcntl need nothing */
+	/* Most commands of fcntl need no resource. */
 	if (call->nr == __NR_fcntl && call->args[1] != F_DUPFD && call->args[1] != F_DUPFD_CLOEXEC)
 		return false;
 	for (size_t i = 0; i < FAULT_CALLS_MAX; i++)
@@ -181,7 +185,7 @@ is_of(const struct fault_kind *kind, const struct seccomp_data *call)
 	return false;
 }
 
-/* Is it the agent's program, or a container's? */
+/* Returns whether a process runs the agent's program, not a container's. */
 static bool
 is_ours(const struct faults *f, uint32_t pid)
 {
@@ -205,7 +209,7 @@ note_hit(struct faults *f, const struct seccomp_notif *q)
 	atomic_store(&f->has_failed, true);
 }
 
-/* The error that the call is to have, 0: none. */
+/* Returns the errno that the call is to fail with, or 0. */
 static int
 verdict(struct faults *f, const struct seccomp_notif *q)
 {
@@ -239,8 +243,9 @@ answer(struct faults *f, int listener)
 	while (q && r) {
 		struct pollfd p = { .fd = listener, .events = POLLIN };
 
+		/* no process is left */
 		if (poll(&p, 1, -1) > 0 && p.revents & POLLHUP)
-			_exit(0); /* nobody is left */
+			_exit(0);
 		memset(q, 0, sizes.seccomp_notif);
 		if (ioctl(listener, SECCOMP_IOCTL_NOTIF_RECV, q) < 0)
 			continue;

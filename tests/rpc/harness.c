@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Starting the agent in its namespaces, counting what may leak, running tests. */
+/* Starts the agent in its namespaces, counts resources that may leak, and runs tests. */
 #include "tests/rpc/harness.h"
 
 #include <dirent.h>
@@ -23,7 +23,8 @@
 #include "tests/support/elapsed.h"
 
 #define SETTLE_MS 5000
-#define SETTLED   10 /* counts in a row that are alike */
+/* number of consecutive equal counts */
+#define SETTLED 10
 
 static void
 die(const char *what)
@@ -34,8 +35,8 @@ die(const char *what)
 
 static void count_outside(struct counts *out);
 
-/* Returns in a child, which goes on with the tests. We wait for it outside of its cgroup, kill what it left there, remove
- * the cgroup, and end as it did. */
+/* Returns in a child that runs the tests. The parent waits outside its cgroup, kills what it
+ * left there, removes the cgroup, and exits with its status. */
 static void
 clean_up_after_child(int root, const char *name)
 {
@@ -54,7 +55,7 @@ clean_up_after_child(int root, const char *name)
 	exit(WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status));
 }
 
-/* A cgroup of our own, which the cgroup namespace makes the root of what the agent sees. */
+/* Enters a new cgroup, which the cgroup namespace makes the root of what the agent sees. */
 static void
 enter_cgroup(void)
 {
@@ -65,7 +66,7 @@ enter_cgroup(void)
 	if (mount("cgroup2", "/sys/fs/cgroup", "cgroup2", 0, NULL) < 0)
 		die("mount cgroup2");
 	root = open("/sys/fs/cgroup", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	/* the time: a pid comes again, and who was killed left its own behind */
+	/* The name includes the time: pids are reused, and a killed run leaves its cgroup. */
 	(void)snprintf(name, sizeof(name), "tatami-test-%d-%llu", (int)getpid(),
 		       (unsigned long long)monotonic_ns());
 	if (root < 0 || mkdirat(root, name, 0755) < 0)
@@ -134,7 +135,7 @@ start_supervisor(const struct harness *h)
 	}
 }
 
-/* The only child of a process. */
+/* Returns the only child of a process. */
 static pid_t
 child_of(pid_t parent)
 {
@@ -148,7 +149,7 @@ child_of(pid_t parent)
 	return parse_u32(text, &pid) ? (pid_t)pid : 0;
 }
 
-/* A sandbox that cannot be: its second storage is of no kind. It is as if it had not been asked for. */
+/* Requests a sandbox whose second storage has an unknown driver. It must leave no trace. */
 static void
 try_bad_sandbox(struct harness *h, const Grpc__CreateSandboxRequest *good)
 {
@@ -227,14 +228,14 @@ harness_start(struct harness *h)
 	h->soak = getenv("SOAK") && strcmp(getenv("SOAK"), "1") == 0;
 	h->is_product = getenv("AGENT_IS_PRODUCT") != NULL;
 	start_agent(h);
-	/* the first container makes /pods and leaves its pid namespace to the sandbox */
+	/* The first container creates /pods and leaves its pid namespace to the sandbox. */
 	if (run_container(h, "warm-up", SH("true"), path, sizeof(path), &err) != 0) {
 		printf("Bail out! the first container: %s\n", err.msg);
 		exit(1);
 	}
 }
 
-/* ---- what may leak ---- */
+/* ---- leaks ---- */
 
 static unsigned int
 count_entries(const char *path)
@@ -284,7 +285,8 @@ count_lines(const char *path)
 	return n;
 }
 
-/* Processes in our cgroup namespace, and zombies whose parent is the supervisor. */
+/* Counts the processes in the test's cgroup namespace, and zombies whose parent is the
+ * supervisor. */
 static void
 count_processes(const struct harness *h, struct counts *out)
 {
@@ -330,13 +332,13 @@ rss_kib(pid_t pid)
 	return kib;
 }
 
-/* What can be counted without an agent. */
+/* Counts the resources that need no agent. */
 static void
 count_outside(struct counts *out)
 {
 	memset(out, 0, sizeof(*out));
 	out->mounts = count_lines("/proc/self/mountinfo");
-	/* /pods itself is as much part of the layout as the root */
+	/* /pods itself is part of the layout, like the root. */
 	out->cgroups = count_dirs("/sys/fs/cgroup") - (access("/sys/fs/cgroup/pods", F_OK) == 0);
 	out->processes = count_lines("/sys/fs/cgroup/cgroup.procs");
 }
@@ -446,7 +448,7 @@ harness_run(struct harness *h, const struct test *tests, size_t n)
 	return failed;
 }
 
-/* The supervisor ends with 0, and nothing is left that was not there before. */
+/* Checks that the supervisor exits with 0 and that nothing new is left. */
 static unsigned int
 check_end(struct harness *h, const char *name, uint64_t start_ns)
 {
@@ -501,7 +503,8 @@ harness_stop(struct harness *h)
 	start_agent(h);
 	CHECK(h, create_start(h, "left", SH("trap '' TERM; sleep 3600"), &err) == 0, "%s", err.msg);
 	CHECK(h, create(h, "waits", SH("true"), &err) == 0, "%s", err.msg);
-	/* as systemd does: everybody gets one, and the supervisor passes its own on */
+	/* In the manner of systemd: every process gets the signal, and the supervisor forwards
+	 * its own. */
 	CHECK(h, kill(h->agent, SIGTERM) == 0 && kill(h->supervisor, SIGTERM) == 0, "kill");
 	failed += check_end(h, "SIGTERM takes the containers down first", start_ns);
 	h->failures = 0;

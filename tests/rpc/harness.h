@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Runs the real agent on a unix socket in private mount and cgroup namespaces of this machine, with tatami
- * supervise as its parent, and drives it with real frames. After every test what must not leak is counted:
- * the agent's fds, mounts, cgroups, processes, zombies and run directories.
+ * Runs the real agent on a unix socket in private mount and cgroup namespaces of this machine, with
+ * tatami supervise as its parent, and drives it with real frames. After every test, resources that
+ * must not leak are counted: the agent's fds, mounts, cgroups, processes, zombies and run
+ * directories.
  */
 #pragma once
 
@@ -18,7 +19,7 @@
 #include "lib/error.h"
 #include "lib/ttrpc/client.h"
 
-/* What is counted; a test must bring each back to what it was. */
+/* Resource counts; every test must restore them. */
 struct counts {
 	unsigned int fds, mounts, cgroups, processes, zombies, run_entries;
 	uint64_t rss_kib;
@@ -27,28 +28,31 @@ struct counts {
 struct faults;
 
 struct harness {
-	/* makes the agent's system calls fail (faults.h); NULL: nothing does */
+	/* injects failures into the agent's system calls (faults.h), or NULL */
 	struct faults *faults;
 	void (*install)(struct faults *f);
 	int (*listen)(struct faults *f, pid_t child);
 	pid_t supervisor, agent;
 	char address[128];
 	char rootfs[256];
-	char guest_hooks[300]; /* of the next sandbox; "" none */
+	/* of the next sandbox; "" none */
+	char guest_hooks[300];
 	struct ttrpc_client *client;
 	struct counts before_start;
 	bool soak, is_product;
-	unsigned int failures; /* of the running test */
+	/* of the running test */
+	unsigned int failures;
 	unsigned int n_run;
 };
 
 struct test {
 	const char *name;
 	void (*run)(struct harness *h);
-	bool leaves_volumes; /* which live as long as the sandbox: it looks for leaks itself */
+	/* which live as long as the sandbox: it looks for leaks itself */
+	bool leaves_volumes;
 };
 
-/* Failing does not end the test: the rest may tell more. */
+/* Records a failure and continues the test, because the rest may tell more. */
 #define CHECK(h, ok, ...)                                                     \
 	do {                                                                  \
 		if (!(ok)) {                                                  \
@@ -59,36 +63,40 @@ struct test {
 		}                                                             \
 	} while (0)
 
-/* Starts agent and supervisor and makes the sandbox; dies with a message if that fails. */
+/* Starts agent and supervisor and creates the sandbox; exits with a message on failure. */
 void harness_start(struct harness *h);
-/* Ends the sandbox, and another agent by a signal, which are tests too: the number of failed tests. */
+/* Destroys the sandbox, and stops a second agent by a signal, as tests of their own. Returns the
+ * number of failed tests. */
 unsigned int harness_stop(struct harness *h);
 
-/* Runs the tests, checks leaks after each, prints TAP. The number of failed tests. */
+/* Runs the tests with a leak check after each, and prints TAP. Returns the number of failed
+ * tests. */
 unsigned int harness_run(struct harness *h, const struct test *tests, size_t n);
 
 void harness_count(const struct harness *h, struct counts *out);
-/* The same once nothing changes any more. */
+/* Counts resources once the counts are stable. */
 void harness_settle(const struct harness *h, struct counts *out);
 
-/* Waits for a few seconds until everything but memory is as before; if it is not, fails the test and
- * shows what is there. */
+/* Waits a few seconds until all counts except memory are restored; otherwise fails the test and
+ * shows what is left. */
 bool harness_check_leaks(struct harness *h, const struct counts *before);
 
 /* Prints the agent's fds, mounts, cgroups, run directories and processes. */
 void harness_show(const struct harness *h);
 
-/* Hooks of the guest's image for the next sandbox, in which two containers are created; what they have done. */
+/* Create hooks in the guest's image for the next sandbox, in which two containers are created,
+ * and check their effect. */
 void make_guest_hooks(struct harness *h);
 void check_guest_hooks(struct harness *h);
 
-/* ---- calls; each -1 and err as the client says ---- */
+/* ---- calls; each returns -1 and sets err like the client ---- */
 
 int call(struct harness *h, const char *method, const void *request, ProtobufCMessage **reply,
 	 struct error *err);
 int check_health(struct ttrpc_client *client, struct error *err);
 
-/* A request for a container of the busybox rootfs that runs args (NULL-terminated); in the arena. */
+/* Returns a request in the arena for a container of the busybox rootfs that runs args
+ * (NULL-terminated). */
 Grpc__CreateContainerRequest *make_create(struct harness *h, struct arena *a, const char *id,
 					  const char *const *args, bool terminal);
 
@@ -101,23 +109,24 @@ int exec(struct harness *h, const char *id, const char *exec_id, const char *con
 int remove_container(struct harness *h, const char *id, struct error *err);
 int kill_process(struct harness *h, const char *id, const char *exec_id, int sig,
 		 struct error *err);
-/* The exit code. */
+/* Returns the exit code. */
 int wait_process(struct harness *h, const char *id, const char *exec_id, struct error *err);
-/* Bytes read (0: end), at most size. */
+/* Returns the number of bytes read, at most size; 0 at the end. */
 ssize_t read_stream(struct harness *h, bool from_stderr, const char *id, const char *exec_id,
 		    void *buf, size_t size, struct error *err);
-/* Reads to the end; at most size-1 bytes are kept, NUL-ended. */
+/* Reads to the end of the stream; keeps at most size-1 bytes, NUL-terminated. */
 ssize_t read_all(struct harness *h, bool from_stderr, const char *id, const char *exec_id,
 		 char *buf, size_t size, struct error *err);
 int write_stdin(struct harness *h, const char *id, const char *exec_id, const void *data, size_t n,
 		struct error *err);
 int close_stdin(struct harness *h, const char *id, const char *exec_id, struct error *err);
 
-/* Create, start, wait, read all of stdout, remove: the exit code. */
+/* Creates, starts, waits for and removes a container, and reads all of its stdout. Returns the
+ * exit code. */
 int run_container(struct harness *h, const char *id, const char *const *args, char *out,
 		  size_t size, struct error *err);
 
-/* Removes what CopyFile has made, so that the next test finds what this one found. */
+/* Removes the files made by CopyFile, to restore the state for the next test. */
 void remove_copies(struct harness *h);
 
 #define ARGS(...)  ((const char *const[]){ __VA_ARGS__, NULL })

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* See mnl.h. Nothing of the agent's own code is used here. */
+/* See mnl.h. Uses none of the agent's code. */
 #include "tests/rpc/mnl.h"
 
 #include <arpa/inet.h>
@@ -39,7 +39,7 @@ keep(const struct nlattr *attr, void *data)
 	return MNL_CB_OK;
 }
 
-/* Appends to the line that is being written. */
+/* Appends to the current line. */
 __attribute__((format(printf, 2, 3))) static void
 say(struct reading *r, const char *fmt, ...)
 {
@@ -209,7 +209,7 @@ on_message(const struct nlmsghdr *m, void *data)
 	return MNL_CB_OK;
 }
 
-/* Sends and reads the answer, to its end. */
+/* Sends a request and reads the whole reply. */
 static int
 talk(struct nlmsghdr *m, mnl_cb_t fn, void *data)
 {
@@ -239,8 +239,8 @@ dump(struct reading *r, uint16_t type, uint8_t family)
 {
 	char bytes[256];
 	struct nlmsghdr *m = mnl_nlmsg_put_header(bytes);
-	struct rtmsg
-		*head; /* the others begin with the family, too, and none is longer than a link's */
+	/* the others begin with the family, too, and none is longer than a link's */
+	struct rtmsg *head;
 
 	m->nlmsg_type = type;
 	m->nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP;

@@ -111,7 +111,7 @@ has(struct harness *h, enum mnl_what what, const char *line)
 	CHECK(h, false, "no \"%s\" in:\n%s", line, all);
 }
 
-/* The agent may have given a link any name. "lo" and what the kernel adds by itself cannot be removed. */
+/* The agent may have renamed the links. "lo" and links added by the kernel cannot be removed. */
 void
 remove_links(void)
 {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Requests of the network calls in one line each. For the tests of this directory. */
+/* One-line requests of the network calls for the tests of this directory. */
 #pragma once
 
 #include "tests/rpc/harness.h"
@@ -8,14 +8,14 @@
 
 #define ADDRESSES_MAX 8
 
-/* As a host would ask for it; addresses: "10.0.0.2/24 fd00::2/64". */
+/* An interface as requested by a host; addresses: "10.0.0.2/24 fd00::2/64". */
 struct wanted {
 	const char *mac, *name, *path, *addresses;
 	uint64_t mtu;
 	uint32_t flags;
 };
 
-/* The request for it, whose parts point to each other: it must not move. */
+/* The request, whose parts point to each other: it must not be moved. */
 struct interface {
 	Grpc__UpdateInterfaceRequest q;
 	Types__Interface i;
@@ -24,7 +24,7 @@ struct interface {
 };
 void make_interface(struct interface *to, const struct wanted *w);
 
-/* UpdateInterface, whose reply is checked: 0, or -1 and err. */
+/* Calls UpdateInterface and checks its reply. Returns 0, or -1 and err. */
 int update_interface(struct harness *h, const struct wanted *w, struct error *err);
 
 struct route {
@@ -33,12 +33,13 @@ struct route {
 	bool is_v6;
 };
 
-/* UpdateRoutes: the number of routes in the reply, or -1 and err. */
+/* Calls UpdateRoutes. Returns the number of routes in the reply, or -1 and err. */
 int update_routes(struct harness *h, const struct route *list, size_t n, struct error *err);
 
-/* Fails the test, and shows what there is, if there is no such line. */
+/* Fails the test and shows the list if the line is missing. */
 void has(struct harness *h, enum mnl_what what, const char *line);
 
-/* A link that becomes eth0 with 10.0.0.2/24 and fd00::2/64; and the end of all links that tests make. */
+/* Create a link that becomes eth0 with 10.0.0.2/24 and fd00::2/64; remove all links of the
+ * tests. */
 void make_eth0(struct harness *h);
 void remove_links(void);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* See probe.h. The times go through shared memory. */
+/* See probe.h. The results are passed in shared memory. */
 #include "tests/rpc/probe.h"
 
 #include <fcntl.h>
@@ -17,9 +17,10 @@
 #include "lib/io.h"
 #include "tests/rpc/harness.h"
 
-#define SAMPLES_MAX  (1u << 20)
-#define PAUSE_NS     1000000
-#define BUSY_PERCENT 20 /* of the time that the agent waits for a processor */
+#define SAMPLES_MAX (1u << 20)
+#define PAUSE_NS    1000000
+/* of the time that the agent waits for a processor */
+#define BUSY_PERCENT 20
 
 struct probe_shared {
 	atomic_bool stop, is_running;
@@ -46,7 +47,8 @@ run(struct probe_shared *s, const char *address)
 	struct error err = ERROR_INIT;
 	struct ttrpc_client *client = ttrpc_client_dial(address, 10000, &err);
 
-	/* what is measured is the agent, not how long this process waits for a processor */
+	/* Raise the priority: the agent is to be measured, not this process's wait for a
+	 * processor. */
 	(void)setpriority(PRIO_PROCESS, 0, -10);
 	if (!client) {
 		s->failures = 1;
@@ -59,8 +61,8 @@ run(struct probe_shared *s, const char *address)
 	_exit(0);
 }
 
-/* How long the agent has waited for a processor that others had, since it started (proc_pid_schedstat(5): the
- * second number). */
+/* Returns how long the agent has waited for a processor since it started (second number of
+ * proc_pid_schedstat(5)). */
 static uint64_t
 waited_ns(const struct harness *h)
 {

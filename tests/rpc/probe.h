@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A process of its own that calls Check again and again on its own connection and keeps the times, while
- * a test does to the agent what it likes. For the tests of this directory only.
+ * A separate process that calls Check continuously on its own connection and records the times
+ * while a test works the agent. For the tests of this directory only.
  */
 #pragma once
 
@@ -18,15 +18,19 @@ struct probe {
 	struct probe_shared *shared;
 	uint64_t start_ns, waited_ns;
 	/* after probe_stop() */
-	uint32_t p99_us;             /* UINT32_MAX: a call failed, or there was none */
-	unsigned int waited_percent; /* of the time the agent waited for a processor */
+	/* UINT32_MAX: a call failed, or there was none */
+	uint32_t p99_us;
+	/* of the time the agent waited for a processor */
+	unsigned int waited_percent;
 };
 
-/* Returns when the first Check has been answered; dies with a message if it cannot be. */
+/* Starts the process and returns after its first successful Check; exits with a message on
+ * failure. */
 void probe_start(struct probe *p, const struct harness *h);
 
-/* Prints what was measured, and keeps the figures. */
+/* Stops the process, prints the results and stores them. */
 void probe_stop(struct probe *p, const char *what);
 
-/* Is p99 below the limit, or the agent to blame for it? An agent that others keep from running is not slow. */
+/* Returns whether p99 is below the limit, or above it through the agent's fault: an agent that
+ * gets no processor is not slow. */
 bool probe_is_judged(const struct probe *p, uint32_t limit_us);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Frames by hand: see raw.h. For the tests of this directory only. */
+/* Hand-made frames; see raw.h. For the tests of this directory only. */
 #include "tests/rpc/raw.h"
 
 #include <errno.h>
@@ -102,7 +102,7 @@ decode(const struct frame_reader *reader, struct raw_reply *out)
 	ttrpc__response__free_unpacked(response, NULL);
 }
 
-/* 1: a reply, 0: more bytes are needed, -1: it broke the rules. */
+/* Returns 1 for a reply, 0 if more bytes are needed, -1 for a protocol violation. */
 static int
 take(struct raw *r, struct raw_reply *out)
 {
@@ -232,7 +232,8 @@ raw_has_handler(struct raw *r, uint32_t stream, const char *service, const char 
 	struct raw_reply reply = { 0 };
 	struct buf out;
 
-	request[n - 2] = 0; /* field number 0 */
+	/* field number 0 */
+	request[n - 2] = 0;
 	buf_init(&out, sizeof(request) + FRAME_HEADER_SIZE);
 	raw_frame(&out, stream, FRAME_REQUEST, request, (size_t)n);
 	n = raw_send(r, buf_head(&out), buf_len(&out)) && raw_wait(r, stream, 10000, &reply);

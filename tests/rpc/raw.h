@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A connection on which bytes are sent as they are: for frames that the client of lib/ttrpc would never make,
- * for halves of frames, and for replies that are counted one by one. One thread.
+ * A connection for raw bytes: for frames that the client of lib/ttrpc never makes, for partial
+ * frames, and for replies that are counted one by one. Single-threaded.
  */
 #pragma once
 
@@ -16,9 +16,11 @@
 #include "lib/ttrpc/frame.h"
 
 struct raw {
-	int fd; /* non-blocking; -1: closed */
+	/* non-blocking; -1: closed */
+	int fd;
 	struct frame_reader reader;
-	size_t off, len; /* of `in`: what was read, but not looked at yet */
+	/* unprocessed part of `in` */
+	size_t off, len;
 	uint8_t in[64 << 10];
 };
 
@@ -26,27 +28,34 @@ struct raw {
 struct raw_reply {
 	uint32_t stream;
 	uint8_t type;
-	struct error status; /* code ERROR_OK: success */
-	size_t size;         /* of the message in it */
+	/* code ERROR_OK: success */
+	struct error status;
+	/* of the message in it */
+	size_t size;
 };
 
-/* 0, or -1 and err. The raw must be closed with raw_close(), which may be called twice. */
+/* Connects. Returns 0, or -1 and err. The caller closes it with raw_close(), which may be called
+ * twice. */
 int raw_open(struct raw *r, const char *address, struct error *err);
 void raw_close(struct raw *r);
 
-/* Sends all, waiting for room; false when the agent closed the connection, or took nothing for 10 s. */
+/* Sends all bytes, waiting for room. Returns false if the agent closed the connection or took
+ * nothing for 10 s. */
 bool raw_send(struct raw *r, const void *data, size_t n);
 
-/* Sends what the socket takes now and drops it from `out`; false when the connection is closed. */
+/* Sends what the socket accepts now and drops it from `out`. Returns false if the connection is
+ * closed. */
 bool raw_flush(struct raw *r, struct buf *out);
 
-/* The next reply: 1, or 0 when none came within timeout_ms, -1 when the connection is closed. */
+/* Reads the next reply. Returns 1, 0 if none came within timeout_ms, or -1 if the connection is
+ * closed. */
 int raw_next(struct raw *r, int timeout_ms, struct raw_reply *out);
 
-/* Waits for the reply to a stream, dropping others; false as raw_next(). */
+/* Waits for the reply to a stream and drops others. Returns false on a timeout or if the
+ * connection is closed. */
 bool raw_wait(struct raw *r, uint32_t stream, int timeout_ms, struct raw_reply *out);
 
-/* True when the agent closes the connection within timeout_ms; replies are dropped. */
+/* Returns whether the agent closes the connection within timeout_ms; drops replies. */
 bool raw_is_closed(struct raw *r, int timeout_ms);
 
 /* Appends a request frame of grpc.AgentService (or grpc.Health for Check and Version). */
@@ -59,6 +68,6 @@ void raw_frame(struct buf *out, uint32_t stream, uint8_t type, const void *paylo
 /* Sends a Check. */
 bool raw_check(struct raw *r, uint32_t stream);
 
-/* Does this method do anything, or is it UNIMPLEMENTED? Asked with a request that no handler can be given:
- * methods without one say so before they look at it. */
+/* Returns whether a method is implemented. The request is one that no handler accepts, but
+ * unimplemented methods are refused before decoding. */
 bool raw_has_handler(struct raw *r, uint32_t stream, const char *service, const char *method);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What there is when something was left behind: for whoever reads of a leak. */
+/* Shows the resources after a leak. */
 #include <dirent.h>
 #include <fcntl.h>
 #include <string.h>

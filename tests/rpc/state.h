@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What the state fuzzer (test_state.c) shares with the calls that it makes (state_calls.c): a
- * model of a few containers, changed when a call is sent. The agent does the work on one
- * container in the order of its calls, and all of a container's go over one connection, so a call
- * that the model allows must succeed, whatever else is under way.
+ * Shared by the state fuzzer (test_state.c) and its calls (state_calls.c): a model of a few
+ * containers, changed when a call is sent. The agent handles the calls on one container in order,
+ * and all of a container's calls use one connection, so a call that the model allows must succeed,
+ * whatever else is under way.
  */
 #pragma once
 
@@ -18,8 +18,7 @@
 #define STATE_CLIENTS 2
 #define STATE_VOLUMES 3
 
-/* Where CopyFile writes, and under which names, so that what it leaves behind by mistake is
- * found. */
+/* Target directory and names for CopyFile, so that leftovers are found. */
 #define STATE_COPIES "/run/kata-containers/shared/containers/state"
 #define STATE_FILES  8
 
@@ -34,13 +33,20 @@ enum phase {
 struct box {
 	char id[8];
 	enum phase phase;
-	bool is_dying;              /* has been killed, or ends by itself */
-	bool is_loose;              /* calls on it were dropped, so nothing is certain */
-	bool is_made;               /* the answer of its CreateContainer has come */
-	unsigned int generation;    /* counts the removals: they end what the container waits for */
-	unsigned int execs, serial; /* since it was created, and in all */
-	bool is_hit;                /* a signal was sent to it, or its input closed */
-	unsigned int leaving; /* removals that are not answered: until then its name is taken */
+	/* has been killed, or ends by itself */
+	bool is_dying;
+	/* calls on it were dropped, so its state is uncertain */
+	bool is_loose;
+	/* CreateContainer has been answered */
+	bool is_made;
+	/* number of removals, which end the container's waiting calls */
+	unsigned int generation;
+	/* execs since its creation, and in total */
+	unsigned int execs, serial;
+	/* a signal was sent to it, or its input closed */
+	bool is_hit;
+	/* unanswered removals; until then its id is in use */
+	unsigned int leaving;
 	bool has_tty;
 };
 
@@ -48,43 +54,50 @@ struct state {
 	struct harness *h;
 	uint64_t seed, rng;
 	struct ttrpc_client *clients[STATE_CLIENTS];
-	struct ttrpc_client *other; /* calls go here, and are not waited for; NULL: to their own */
+	/* connection for calls that are not waited for; NULL: the container's own */
+	struct ttrpc_client *other;
 	struct box boxes[STATE_BOXES];
-	bool is_harsh; /* something is killed: any call may fail */
+	/* processes are killed: any call may fail */
+	bool is_harsh;
 	uint64_t n_calls, n_succeeded, n_failed, n_dropped;
 	unsigned int n_kills, n_stops, n_drops;
-	unsigned int pending, parked; /* calls that are not answered; parked: may wait for long */
+	/* unanswered calls; parked: those that may wait for long */
+	unsigned int pending, parked;
 	unsigned int wrong;
 	unsigned int round;
 };
 
 uint64_t state_random(struct state *s);
-/* 0 to n-1. */
+/* Returns a random number from 0 to n-1. */
 unsigned int state_below(struct state *s, unsigned int n);
 
-/* Is the container known to be there? Calls that do not wait for it fail before. Now and then
- * true all the same. */
+/* Returns whether the container is known to exist, and occasionally true otherwise. Calls that
+ * do not wait for it fail without it. */
 bool state_is_there(struct state *s, const struct box *b);
 
-/* Sends a call that the model allows, chosen at random. */
+/* Sends a random call that the model allows. */
 void state_step(struct state *s);
 
-/* Copies every file once more as a whole: those of which only a part came are no longer waited
- * for. */
+/* Copies every file completely, which completes partial copies. */
 void state_complete_copies(struct state *s);
 
 struct state_how {
-	bool must;         /* the model says that it succeeds */
-	bool survives;     /* also if the container's process ends meanwhile */
-	bool survives_end; /* the same, if it ends by itself */
-	bool parks;        /* it may wait for as long as the container lives */
+	/* must succeed according to the model */
+	bool must;
+	/* even if the container's process is killed meanwhile */
+	bool survives;
+	/* even if it ends by itself */
+	bool survives_end;
+	/* it may wait for as long as the container lives */
+	bool parks;
 };
 
-/* Sends a call on a container, or of none (b NULL), and looks at its answer when that comes. */
+/* Sends a call on a container, or on none (b NULL), and checks the reply when it arrives. */
 void state_send(struct state *s, struct box *b, const char *method, const void *request,
 		struct state_how how);
 
-/* Steps in a container's life; false, and nothing is sent: it is not in the phase for it. */
+/* Steps in a container's life. Return false, without a call, if the container is in another
+ * phase. */
 bool state_create(struct state *s, struct box *b);
 bool state_start(struct state *s, struct box *b);
 bool state_remove(struct state *s, struct box *b);
@@ -93,6 +106,6 @@ bool state_resume(struct state *s, struct box *b);
 bool state_stats(struct state *s, struct box *b);
 bool state_update(struct state *s, struct box *b);
 
-/* Creates a container that has every volume, so that they are there from now on, and removes it;
- * copies a file. */
+/* Creates and removes a container with every volume, so that they exist from now on; copies a
+ * file. */
 void state_prepare(struct state *s);

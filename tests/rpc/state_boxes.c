@@ -12,7 +12,8 @@
 #include "lib/io.h"
 #include "tests/support/elapsed.h"
 
-#define SELDOM 16 /* calls that are known to fail: one in so many of those that come up */
+/* calls that are known to fail: one in so many of those that come up */
+#define SELDOM 16
 
 static const struct {
 	const char *script;
@@ -55,7 +56,8 @@ state_is_there(struct state *s, const struct box *b)
 /* A call under way. */
 struct pending {
 	struct state *s;
-	struct box *b; /* NULL: it is of no container */
+	/* NULL: it is of no container */
+	struct box *b;
 	const char *method;
 	uint64_t sent_ns;
 	unsigned int generation;

@@ -11,7 +11,8 @@
 #include "lib/cleanup.h"
 
 #define PARKED_MAX 48
-#define DIR_MODE   (020000000000u | 0750) /* as a host in Go writes "directory" */
+/* as a host in Go writes "directory" */
+#define DIR_MODE (020000000000u | 0750)
 
 static char *
 str(const char *text)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Peers and containers that take all they can get: others are served meanwhile, and nothing stays. */
+/* Peers and containers that exhaust resources: others are still served, and nothing is left. */
 #include <fcntl.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -15,11 +15,15 @@
 #include "tests/rpc/probe.h"
 #include "tests/rpc/raw.h"
 
-#define CONNS_MAX 64    /* of the agent */
-#define CALLS_MAX 4096  /* of the agent, on a connection */
-#define HEADER_MS 10000 /* that the agent gives a header */
-#define SHORT_US  10000 /* a short call, 99 of 100 times, on the product */
-#define REPLY_MS  10000
+/* of the agent */
+#define CONNS_MAX 64
+/* of the agent, on a connection */
+#define CALLS_MAX 4096
+/* that the agent gives a header */
+#define HEADER_MS 10000
+/* a short call, 99 of 100 times, on the product */
+#define SHORT_US 10000
+#define REPLY_MS 10000
 
 static int
 dial(struct harness *h)
@@ -32,7 +36,8 @@ dial(struct harness *h)
 	return address_dial(&address, 5000, &err);
 }
 
-/* What the probe found. The limit is the product's, and counts in a soak, where there are enough calls. */
+/* Checks the probe's result. The limit applies to the product, in a soak, which has enough
+ * calls. */
 static void
 check_short(struct harness *h, struct probe *p, const char *what)
 {
@@ -81,7 +86,7 @@ connections_that_say_nothing(struct harness *h)
 		close_fd(&fds[i]);
 }
 
-/* 60 connections that send a header byte by byte: each has 10 s for it, however it goes on. */
+/* 60 connections that send a header byte by byte: each has 10 s in total. */
 static void
 slow_headers(struct harness *h)
 {
@@ -117,7 +122,7 @@ slow_headers(struct harness *h)
 	free(raws);
 }
 
-/* Asks and never reads: the agent stops taking its requests. */
+/* A client that never reads its replies: the agent stops reading its requests. */
 static void
 a_client_that_never_reads(struct harness *h)
 {
@@ -225,7 +230,7 @@ wait_races(struct harness *h)
 
 /* ---- file descriptors of the agent ---- */
 
-/* It has this many left. */
+/* Limits the agent's fds to n. */
 static void
 limit_fds(struct harness *h, rlim_t n)
 {
@@ -248,7 +253,8 @@ no_file_descriptors_left(struct harness *h)
 	CHECK(h, create_start(h, "c1", SH("sleep 3600"), &err) == 0, "%s", err.msg);
 	CHECK(h, prlimit(h->agent, RLIMIT_NOFILE, NULL, &old) == 0, "prlimit");
 	for (unsigned int spare = 0; spare < 24; spare += h->soak ? 1 : 5) {
-		/* numbers of fds are limited, so it is as many as there are, if they have no gaps */
+		/* numbers of fds are limited, so it is as many as there are, if they have no
+		 * gaps */
 		limit_fds(h, fds_of_agent(h) + spare);
 		for (size_t i = 0; i < N; i++)
 			fds[i] = dial(h);
@@ -269,7 +275,7 @@ no_file_descriptors_left(struct harness *h)
 
 /* ---- streams ---- */
 
-/* Containers that write without end, and nobody who reads. */
+/* Containers that write endlessly without a reader. */
 static void
 floods_that_nobody_reads(struct harness *h)
 {
@@ -298,7 +304,7 @@ floods_that_nobody_reads(struct harness *h)
 	}
 }
 
-/* Each exec leaves a process behind that holds its stdout. */
+/* Each exec leaves a background process that holds its stdout. */
 static void
 background_children(struct harness *h)
 {

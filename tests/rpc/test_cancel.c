@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Calls that are given up while they are under way: their connection ends, or timeout_nano passes. What waits and what
- * reads leaves nothing; what changes something is done all the same (lib/pending.h). DestroySandbox is in harness_stop().
+ * Calls that are given up while they are under way: their connection ends, or timeout_nano passes.
+ * What waits and what reads leaves nothing; what changes something is done all the same
+ * (lib/pending.h). DestroySandbox is in harness_stop().
  */
 #include <signal.h>
 #include <stdlib.h>
@@ -10,7 +11,8 @@
 #include "lib/cleanup.h"
 #include "tests/rpc/net.h"
 
-#define WRITE_SIZE (1u << 20) /* more than a pipe holds */
+/* more than a pipe holds */
+#define WRITE_SIZE (1u << 20)
 #define TIMEOUT_MS 50
 
 /* How a call is given up. */
@@ -19,7 +21,8 @@ enum how {
 	HOW_DROP,
 	/* By timeout_nano. */
 	HOW_TIMEOUT,
-	/* The end of the connection is there as soon as the request: no worker can have ended before. */
+	/* The end of the connection is there as soon as the request: no worker can have ended
+	 * before. */
 	HOW_AT_ONCE,
 };
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What goes wrong gives the right code and a text that names the thing, and leaves nothing. */
+/* Failures return the right code and a text that names the object, and leave nothing. */
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -62,12 +62,13 @@ unknown_processes(struct harness *h)
 	CHECK(h, remove_container(h, "c1", &err) == 0, "%s", err.msg);
 }
 
-/* Changes one thing of a good request. */
+/* Changes one field of a valid request. */
 struct bad_create {
 	const char *name;
 	void (*spoil)(Grpc__CreateContainerRequest *q, struct arena *a);
 	enum error_code code;
-	const char *text; /* in the message */
+	/* in the message */
+	const char *text;
 };
 
 static void
@@ -107,7 +108,7 @@ unknown_driver(Grpc__CreateContainerRequest *q, struct arena *a)
 	q->n_storages = 1;
 }
 
-/* The first storage is fine, the second cannot be mounted: the first must go again. */
+/* The second storage cannot be mounted: the first must be unmounted. */
 static void
 second_storage_fails(Grpc__CreateContainerRequest *q, struct arena *a)
 {
@@ -126,7 +127,8 @@ second_storage_fails(Grpc__CreateContainerRequest *q, struct arena *a)
 	}
 }
 
-/* A volume of the pod, which outlives containers, goes with one that never came about. */
+/* A volume of the pod, which outlives containers, is removed with a container that was never
+ * created. */
 static void
 missing_binary_beside_a_volume(Grpc__CreateContainerRequest *q, struct arena *a)
 {
@@ -289,8 +291,8 @@ count_records(const char *event, const struct log_field *fields, size_t n_fields
 	return n;
 }
 
-/* An operator finds all that is said of a container, of an exec or of a sandbox, whether the loop
- * or a worker says it. */
+/* All records about a container, an exec or a sandbox carry its id, whether the loop or a worker
+ * writes them. */
 static void
 records_of_a_call_name_it(struct harness *h)
 {
@@ -333,7 +335,7 @@ records_of_a_call_name_it(struct harness *h)
 	arena_release(&a);
 }
 
-/* It is not what a container is refused for: the runtime specification wants a warning. */
+/* An unknown capability does not fail the container: the runtime specification wants a warning. */
 static void
 an_unknown_capability_is_left_out(struct harness *h)
 {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* CopyFile and the calls on volumes, looked at through the agent's own root directory. */
+/* CopyFile and the calls on volumes, checked through the agent's own root directory. */
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
@@ -24,7 +24,7 @@ str(const char *s)
 	return (char *)(uintptr_t)s;
 }
 
-/* The guest's root, as it is for the agent. */
+/* Opens the guest's root as the agent sees it. */
 static int
 guest_root(const struct harness *h)
 {
@@ -63,7 +63,8 @@ copy(struct harness *h, const struct copied *c, struct error *err)
 	*err = ERROR_INIT;
 	q.path = path;
 	q.file_mode = c->mode;
-	q.dir_mode = 020000000000u | 0750; /* as a host in Go writes "directory" */
+	/* as a host in Go writes "directory" */
+	q.dir_mode = 020000000000u | 0750;
 	q.uid = q.gid = -1;
 	q.file_size = c->size;
 	q.offset = c->offset;
@@ -72,7 +73,7 @@ copy(struct harness *h, const struct copied *c, struct error *err)
 	return call(h, "CopyFile", &q, NULL, err);
 }
 
-/* A whole small one. */
+/* Copies a small file in one call. */
 static int
 put(struct harness *h, const char *path, uint32_t mode, const char *data, struct error *err)
 {
@@ -81,7 +82,7 @@ put(struct harness *h, const char *path, uint32_t mode, const char *data, struct
 	return copy(h, &c, err);
 }
 
-/* Is shared/containers/path this? */
+/* Returns whether shared/containers/path has these contents. */
 static bool
 has(const struct harness *h, const char *path, const uint8_t *data, size_t n)
 {
@@ -198,7 +199,8 @@ mode_without_type(struct harness *h)
 	remove_copies(h);
 }
 
-/* A container with the volume as watchable-bind, as the runtime in Go asks for a ConfigMap, at /cfg. */
+/* A container with the volume as watchable-bind, as the runtime in Go asks for a ConfigMap, at
+ * /cfg. */
 static int
 create_with_config(struct harness *h, const char *id, const char *point, struct error *err)
 {
@@ -230,7 +232,8 @@ create_with_config(struct harness *h, const char *id, const char *point, struct 
 	return r;
 }
 
-/* Is the directory of the mount points a file system of its own? The share is the host's, and may be read-only. */
+/* Returns whether the directory of mount points is a file system of its own. The share belongs
+ * to the host and may be read-only. */
 static bool
 has_own_directory(const struct harness *h)
 {
@@ -243,7 +246,7 @@ has_own_directory(const struct harness *h)
 	       a.st_dev != b.st_dev;
 }
 
-/* Two containers hold a volume that the host changes; both see that, and neither can write. */
+/* Two containers use a volume that the host changes; both see the change, and neither can write. */
 static void
 watchable(struct harness *h)
 {
@@ -281,7 +284,7 @@ watchable(struct harness *h)
 	remove_copies(h);
 }
 
-/* The connection ends while the agent has its calls. */
+/* The connection closes while its calls are pending. */
 static void
 abandoned(struct harness *h)
 {

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A full /run: what needs room fails in clear words and leaves nothing, all else goes on. */
+/* A full /run: calls that need space fail with a clear error and leave nothing, all others
+ * succeed. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -119,7 +120,7 @@ create_with_storage(struct harness *h, struct error *err)
 	return r;
 }
 
-/* A container that was there before goes on, and goes. */
+/* An existing container keeps working and can be removed. */
 static void
 check_life(struct harness *h, const char *id)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The guest as a whole, as far as it can be asked for on this machine without changing it: what is refused, metrics and
- * their cost, last words.
+ * The guest as a whole, as far as it can be tested on this machine without changing it: refused
+ * calls, metrics and their cost, termination messages.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -62,7 +62,7 @@ refusals(struct harness *h)
 		       "container nobody not found");
 }
 
-/* Processors that are there, and more than ever will be; a caller who goes does not leave anything behind. */
+/* Existing processors, and more than can ever exist; a cancelled call leaves nothing. */
 static void
 processors(struct harness *h)
 {
@@ -137,7 +137,7 @@ metrics_of_the_agent(struct harness *h)
 	}
 }
 
-/* A scrape a second for twenty hours, as fast as it goes: nothing grows. */
+/* The scrapes of twenty hours at one per second, without pauses: nothing grows. */
 static void
 many_scrapes(struct harness *h)
 {
@@ -146,7 +146,8 @@ many_scrapes(struct harness *h)
 	struct counts before, after;
 	uint64_t begin;
 
-	for (int i = 0; i < 50; i++) /* warm up */
+	/* warm up */
+	for (int i = 0; i < 50; i++)
 		CHECK(h, scrape(h, NULL, &err) == 0, "%s", err.msg);
 	harness_settle(h, &before);
 	begin = monotonic_ns();
@@ -162,9 +163,9 @@ many_scrapes(struct harness *h)
 		      (unsigned long long)after.rss_kib);
 }
 
-/* ---- last words ---- */
+/* ---- termination messages ---- */
 
-/* A container that has `source` as the file of its last words; it is never started. */
+/* Creates a container with `source` as the file of its termination message; it is never started. */
 static void
 create_with_words(struct harness *h, const char *id, const char *source, struct error *err)
 {
@@ -243,7 +244,8 @@ last_words(struct harness *h)
 	expect_words(h, "w1", many, TERMINATION_MAX);
 	q.log_type = (char *)"termination_log";
 	q.container_id = (char *)"w1";
-	/* what takes the file's place on the guest's side: none of it is followed, opened or waited for */
+	/* what takes the file's place on the guest's side: none of it is followed, opened or
+	 * waited for */
 	CHECK(h, unlink(path) == 0 && symlink("/etc/passwd", path) == 0, "%s", strerror(errno));
 	expect_refusal(h, "GetDiagnosticData", &q, ERROR_INTERNAL, "ymbolic link");
 	CHECK(h, unlink(path) == 0 && mkfifo(path, 0600) == 0, "%s", strerror(errno));

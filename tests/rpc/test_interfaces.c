@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* UpdateInterface, in the namespace that the agent and we share; what came of it is read with libmnl. */
+/* UpdateInterface, in the namespace that the agent and we share; what came of it is read with
+ * libmnl. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -8,7 +9,8 @@
 #include "lib/deadline.h"
 #include "tests/rpc/net.h"
 
-#define WAIT_MS 3000 /* agent.hotplug_timeout as it is by default */
+/* agent.hotplug_timeout as it is by default */
+#define WAIT_MS 3000
 
 static void
 an_interface(struct harness *h)
@@ -26,11 +28,13 @@ an_interface(struct harness *h)
 	has(h, MNL_LINKS, "eth0 mac 02:00:00:00:00:01 mtu 1400 up");
 	has(h, MNL_ADDRESSES, "eth0 10.0.0.2/24 brd 10.0.0.255");
 	has(h, MNL_ADDRESSES, "eth0 10.9.0.1/32");
-	has(h, MNL_ADDRESSES, "eth0 fd00::2/64"); /* and not tentative */
+	/* and not tentative */
+	has(h, MNL_ADDRESSES, "eth0 fd00::2/64");
 	/* once more, with other addresses: the former ones go, what is the kernel's stays */
 	w.addresses = "10.0.0.3/24 10.0.0.2/16 fd00::2/64";
 	w.mtu = 0;
-	w.flags = 0x80; /* IFF_NOARP */
+	/* IFF_NOARP */
+	w.flags = 0x80;
 	CHECK(h, update_interface(h, &w, &err) == 0, "%s", err.msg);
 	has(h, MNL_LINKS, "eth0 mac 02:00:00:00:00:01 mtu 1400 up noarp");
 	has(h, MNL_ADDRESSES, "eth0 10.0.0.3/24 brd 10.0.0.255");
@@ -38,7 +42,8 @@ an_interface(struct harness *h)
 	has(h, MNL_ADDRESSES, "eth0 fd00::2/64");
 	CHECK(h, !mnl_has(MNL_ADDRESSES, "eth0 10.0.0.2/24 brd 10.0.0.255"), "a stale address");
 	CHECK(h, !mnl_has(MNL_ADDRESSES, "eth0 10.9.0.1/32"), "a stale address");
-	/* a primary address goes, and takes its secondaries with it, unless they are looked after */
+	/* a primary address goes, and takes its secondaries with it, unless they are looked
+	 * after */
 	w.addresses = "10.0.0.4/24 10.0.0.5/24";
 	CHECK(h, update_interface(h, &w, &err) == 0, "%s", err.msg);
 	w.addresses = "10.0.0.5/24";
@@ -150,7 +155,8 @@ one_that_never_comes(struct harness *h)
 	remove_links();
 }
 
-/* The only card there is has the name, nobody uses it, and its hardware address is not what the host says. */
+/* The only card there is has the name, nobody uses it, and its hardware address is not what the
+ * host says. */
 static void
 the_only_card(struct harness *h)
 {

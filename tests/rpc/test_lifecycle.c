@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* From create to remove: what a process sees, exit codes, signals, execs. */
+/* From create to remove: the process's environment, exit codes, signals, execs. */
 #include <signal.h>
 #include <string.h>
 #include <time.h>
@@ -18,7 +18,8 @@ exit_codes(struct harness *h)
 		{ "exit 0", 0 },
 		{ "exit 1", 1 },
 		{ "exit 255", 255 },
-		{ "kill -9 $$; sleep 9", -1 }, /* init ignores it: see kills */
+		/* init ignores it: see kills */
+		{ "kill -9 $$; sleep 9", -1 },
 		{ "sh -c 'kill -11 $$'; exit $?", 139 },
 	};
 
@@ -34,7 +35,7 @@ exit_codes(struct harness *h)
 	}
 }
 
-/* What a container prints. */
+/* Checks the output of a container. */
 static void
 expect_output(struct harness *h, const char *const *args, const char *want)
 {
@@ -81,7 +82,7 @@ what_a_process_sees(struct harness *h)
 		expect_output(h, SH(rows[i].script), rows[i].want);
 }
 
-/* Of the program itself: a shell in between has signals and files of its own mind. */
+/* Run without a shell, which changes signals and files. */
 static void
 programs_start_as_new(struct harness *h)
 {
@@ -91,7 +92,8 @@ programs_start_as_new(struct harness *h)
 	} rows[] = {
 		{ ARGS("/bin/grep", "-E", "SigBlk|SigIgn", "/proc/self/status"),
 		  "SigBlk:\t0000000000000000\nSigIgn:\t0000000000000000\n" },
-		{ ARGS("/bin/ls", "-1", "/proc/self/fd"), "0\n1\n2\n3\n" }, /* 3 is what it lists */
+		/* 3 is what it lists */
+		{ ARGS("/bin/ls", "-1", "/proc/self/fd"), "0\n1\n2\n3\n" },
 	};
 	struct error err = ERROR_INIT;
 
@@ -116,7 +118,8 @@ kills(struct harness *h)
 		int sig, code;
 	} rows[] = {
 		{ "echo r; exec sleep 3600", SIGKILL, 137 },
-		{ "echo r; sleep 3600 & wait", SIGTERM, 137 }, /* no handler: upgraded */
+		/* no handler: upgraded */
+		{ "echo r; sleep 3600 & wait", SIGTERM, 137 },
 		{ "trap 'exit 7' TERM; echo r; while :; do sleep 0.05; done", SIGTERM, 7 },
 	};
 
@@ -204,7 +207,7 @@ execs(struct harness *h)
 	CHECK(h, remove_container(h, "c1", &err) == 0, "%s", err.msg);
 }
 
-/* Nothing of one container is seen in, or outlives, another. */
+/* Processes of one container are neither visible to, nor outlive it in, another. */
 static void
 fork_bomb_and_orphans_are_gone(struct harness *h)
 {
@@ -267,8 +270,8 @@ a_second_connection_serves_and_its_end_cancels(struct harness *h)
 	CHECK(h, remove_container(h, "c1", &err) == 0, "%s", err.msg);
 }
 
-/* Closing the last fd of a mount namespace unmounts what is in it, which may take for ever: while the last hook runs,
- * the agent has none any more, the worker does that. */
+/* Closing the last fd of a mount namespace unmounts its contents, which may hang: the agent
+ * holds none while the last hook runs, and the worker closes it. */
 static void
 mount_namespace_is_not_the_agents(struct harness *h)
 {

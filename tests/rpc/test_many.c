@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Many containers, one after another and at the same time: nothing grows. */
+/* Many containers, in sequence and at the same time: nothing grows. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -25,7 +25,7 @@ cycles(struct harness *h, int n)
 	}
 }
 
-/* The sanitizers keep what was freed. */
+/* The sanitizers keep freed memory. */
 static void
 check_rss(struct harness *h, const struct counts *before, const struct counts *after)
 {
@@ -42,7 +42,8 @@ one_after_another(struct harness *h)
 	int n = h->soak ? 200 : 40;
 	uint64_t start_ns;
 
-	cycles(h, 20); /* warm up */
+	/* warm up */
+	cycles(h, 20);
 	harness_settle(h, &before);
 	start_ns = monotonic_ns();
 	cycles(h, n);
@@ -102,7 +103,8 @@ at_the_same_time(struct harness *h)
 	int n = h->soak ? TOGETHER_MAX : 16;
 	struct counts before, after;
 
-	together(h, n); /* warm up */
+	/* warm up */
+	together(h, n);
 	harness_settle(h, &before);
 	together(h, n);
 	harness_settle(h, &after);
@@ -138,7 +140,7 @@ exec_storm(struct harness *h)
 	CHECK(h, remove_container(h, "c1", &err) == 0, "%s", err.msg);
 }
 
-/* Asks for an exec that prints how many bytes its last argument has, and does not wait for the answer. */
+/* Starts an exec that prints the length of its last argument, without waiting for the reply. */
 static uint32_t
 begin_exec(struct harness *h, const char *exec_id, size_t bytes, struct error *err)
 {
@@ -165,7 +167,8 @@ begin_exec(struct harness *h, const char *exec_id, size_t bytes, struct error *e
 	return id;
 }
 
-/* Of the specs of its containers the agent keeps some. Creates one of which that is `bytes` more than usual. */
+/* The agent retains parts of its containers' specs. Creates a container with `bytes` more to
+ * retain than usual. */
 static int
 create_kept(struct harness *h, const char *id, size_t bytes, struct error *err)
 {
@@ -187,7 +190,7 @@ create_kept(struct harness *h, const char *id, size_t bytes, struct error *err)
 	return r;
 }
 
-/* Two execs at the same time print how many bytes their last arguments have. */
+/* Two execs at the same time print the length of their last arguments. */
 static void
 check_arguments(struct harness *h, size_t bytes)
 {
@@ -214,8 +217,9 @@ check_arguments(struct harness *h, size_t bytes)
 	}
 }
 
-/* Before it runs its program an exec wipes the memory that it has got from the agent, but not its own arguments. What
- * lies where depends on what the agent has in its memory, and on what it had: so containers come and go meanwhile. */
+/* Before it runs its program an exec wipes the memory that it has got from the agent, but not
+ * its own arguments. What lies where depends on what the agent has in its memory, and on what it
+ * had: so containers come and go meanwhile. */
 static void
 arguments_side_by_side(struct harness *h)
 {

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Routes, neighbours and listings, in the namespace that the agent and we share; what came of it is read with libmnl. */
+/* Routes, neighbours and listings, in the namespace that the agent and we share; what came of it
+ * is read with libmnl. */
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
@@ -91,7 +92,8 @@ all_routes_or_none(struct harness *h)
 	static const struct route bad[] = {
 		{ .dest = "", .gateway = "10.0.0.9", .device = "eth0" },
 		{ .dest = "10.7.0.0/16", .device = "eth0" },
-		{ .dest = "10.0.0.0/24", .device = "eth0" }, /* the kernel's own */
+		/* the kernel's own */
+		{ .dest = "10.0.0.0/24", .device = "eth0" },
 		{ .dest = "10.8.0.0/16", .gateway = "10.0.0.1", .device = "eth0" },
 		{ .dest = "fd09::/64", .device = "eth0", .is_v6 = true },
 		{ .dest = "", .gateway = "fd00::9", .device = "eth0", .is_v6 = true },
@@ -164,7 +166,8 @@ neighbours(struct harness *h)
 	a[0].address = str("10.0.0.9");
 	a[1].address = str("fd00::9");
 	a[1].family = TYPES__IPFAMILY__v6;
-	n[1].state = 0x40; /* NUD_NOARP */
+	/* NUD_NOARP */
+	n[1].state = 0x40;
 	q.neighbors = &list;
 	list.arpneighbors = pointers;
 	list.n_arpneighbors = ARRAY_LEN(pointers);

@@ -27,22 +27,28 @@
 #include "tests/rpc/state.h"
 #include "tests/support/elapsed.h"
 
-#define ROUND_SHORT    500 /* calls */
-#define ROUND_LONG     2000
-#define WINDOW         24 /* calls that are under way at a time */
-#define ANSWER_MS      30000
-#define REMOVALS       5 /* of one container, where workers were killed */
+/* calls */
+#define ROUND_SHORT 500
+#define ROUND_LONG  2000
+/* calls that are under way at a time */
+#define WINDOW    24
+#define ANSWER_MS 30000
+/* of one container, where workers were killed */
+#define REMOVALS       5
 #define ROUNDS_MAX     1024
 #define RSS_GROWTH_KIB 256
-#define KILL_EVERY     12 /* calls */
-#define STOP_EVERY     60
-#define DROP_EVERY     40
-#define CALLS_SHORT    2000
-#define CALLS_LONG     100000
-#define CALLS_SLOW     20000 /* with sanitizers */
-#define CHILDREN_MAX   16384
-#define SEED           1
-#define COPIER_US      1500000 /* a copier without orders has ended by then */
+/* calls */
+#define KILL_EVERY  12
+#define STOP_EVERY  60
+#define DROP_EVERY  40
+#define CALLS_SHORT 2000
+#define CALLS_LONG  100000
+/* with sanitizers */
+#define CALLS_SLOW   20000
+#define CHILDREN_MAX 16384
+#define SEED         1
+/* a copier without orders has ended by then */
+#define COPIER_US 1500000
 
 /* What is done to the agent in a round. */
 enum {

@@ -336,12 +336,15 @@ a_shell_on_a_terminal(struct harness *h)
 	q.column = 101;
 	CHECK(h, call(h, "TtyWinResize", &q, NULL, &err) == 0, "%s", err.msg);
 	CHECK(h, write_stdin(h, "c1", "e1", script, strlen(script), &err) == 0, "%s", err.msg);
-	(void)expect(h, "e1", seen, sizeof(seen), "echo a$((40+2))b"); /* it echoes */
-	/* a ^D that comes before the shell is at its prompt is lost between two modes of the terminal */
+	/* it echoes */
+	(void)expect(h, "e1", seen, sizeof(seen), "echo a$((40+2))b");
+	/* a ^D that comes before the shell is at its prompt is lost between two modes of the
+	 * terminal */
 	(void)expect(h, "e1", seen, sizeof(seen), "a42b\r\n<>");
 	CHECK(h, strstr(seen, "33 101"), "\"%s\"", seen);
 	CHECK(h, strstr(seen, "/dev/pts/"), "\"%s\"", seen);
-	CHECK(h, write_stdin(h, "c1", "e1", "\x04", 1, &err) == 0, "%s", err.msg); /* ^D */
+	/* ^D */
+	CHECK(h, write_stdin(h, "c1", "e1", "\x04", 1, &err) == 0, "%s", err.msg);
 	CHECK(h, read_all(h, false, "c1", "e1", rest, sizeof(rest), &err) >= 0, "%s", err.msg);
 	CHECK(h, wait_process(h, "c1", "e1", &err) == 0, "%s", err.msg);
 	q.exec_id = (char *)"c1";
@@ -390,7 +393,8 @@ read_lengths(struct harness *h)
 		ProtobufCMessage *reply = NULL;
 
 		q.len = lengths[i];
-		if (i == 2) { /* nothing is there: it parks, and goes with the container */
+		/* nothing is there: it parks, and goes with the container */
+		if (i == 2) {
 			(void)ttrpc_client_start(h->client, &grpc__agent_service__descriptor,
 						 "ReadStdout", &q.base, 0, on_closed, NULL, &err);
 			continue;

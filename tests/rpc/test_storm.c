@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A storm: frames mutated by grammar from valid ones (tests/fuzz/mutate.h), over several connections, while containers come
- * and go, and another process calls Check. Every request on a connection that lived must be answered exactly once. */
+/* A storm: frames mutated by grammar from valid ones (tests/fuzz/mutate.h), over several
+ * connections, while containers come and go, and another process calls Check. Every request on a
+ * connection that lived must be answered exactly once. */
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,35 +17,44 @@
 #include "tests/rpc/raw.h"
 #include "tests/support/elapsed.h"
 
-#define CONNS            4
-#define GUSTS            10 /* of a long storm; after each, everything is answered and removed: 3 s */
-#define GUSTS_OF(h)      ((h)->soak ? GUSTS : GUSTS / 2)
-#define BATCH_FRAMES     100
-#define BATCHES_OUT      2 /* sent and not worked off, on one connection */
-#define OUT_MAX          (64u << 20)
-#define SERVED_PERCENT   85 /* of frames: only of methods that have a handler */
-#define SKIP_MAX         64
-#define ROUND_FRAMES     2000 /* then one of the containers is made anew */
-#define END_MS           60000
-#define P99_MAX_US       10000
-#define RSS_GROWTH_KIB   64
-#define RSS_GROWTH_SHORT 256 /* the worst frame may come late: 12 bytes lost per frame still show */
+#define CONNS 4
+/* of a long storm; after each, everything is answered and removed: 3 s */
+#define GUSTS        10
+#define GUSTS_OF(h)  ((h)->soak ? GUSTS : GUSTS / 2)
+#define BATCH_FRAMES 100
+/* sent and not worked off, on one connection */
+#define BATCHES_OUT 2
+#define OUT_MAX     (64u << 20)
+/* of frames: only of methods that have a handler */
+#define SERVED_PERCENT 85
+#define SKIP_MAX       64
+/* then one of the containers is made anew */
+#define ROUND_FRAMES   2000
+#define END_MS         60000
+#define P99_MAX_US     10000
+#define RSS_GROWTH_KIB 64
+/* the worst frame may come late: 12 bytes lost per frame still show */
+#define RSS_GROWTH_SHORT 256
 
 static const char *const ids[] = { "s0", "s1", "s2", "nobody", NULL };
 static const char *const scripts[] = { "cat", "yes", "sleep 3600" };
 
 /* What became of a frame, as far as its reply tells. */
 enum fate {
-	FATE_HANDLER, /* a handler ran: success, or an error of its own */
-	FATE_OPEN,    /* a method without a handler: UNIMPLEMENTED */
-	FATE_REFUSED, /* refused before any handler */
+	/* a handler ran: success, or an error of its own */
+	FATE_HANDLER,
+	/* a method without a handler: UNIMPLEMENTED */
+	FATE_OPEN,
+	/* refused before any handler */
+	FATE_REFUSED,
 	FATE_KINDS,
 };
 
 struct storm_conn {
 	struct raw raw;
 	struct buf out;
-	uint8_t *streams; /* by stream: enum of what is known of it */
+	/* by stream: enum of what is known of it */
+	uint8_t *streams;
 	uint32_t n_streams, next_stream;
 	uint32_t unanswered, batches;
 };
@@ -52,8 +62,10 @@ struct storm_conn {
 enum {
 	STREAM_UNUSED,
 	STREAM_ASKED,
-	STREAM_FENCE, /* the Check at the end of a batch */
-	STREAM_WAITS, /* for an OOM kill: there is none, so for ever, unless it is refused */
+	/* the Check at the end of a batch */
+	STREAM_FENCE,
+	/* for an OOM kill: there is none, so for ever, unless it is refused */
+	STREAM_WAITS,
 	STREAM_ANSWERED,
 };
 
@@ -185,7 +197,8 @@ append_frame(struct storm *s, struct storm_conn *c)
 		return;
 	s->sent++;
 	if (header.type != FRAME_REQUEST && header.type != FRAME_DATA) {
-		s->silent++; /* ignored, without a reply */
+		/* ignored, without a reply */
+		s->silent++;
 		return;
 	}
 	if (strcmp(m->method, "GetOOMEvent") == 0) {
@@ -406,7 +419,8 @@ lowest(const uint64_t *v, size_t n)
 	return low;
 }
 
-/* The heap breathes; what leaks does not go down again: the lowest of the first gusts against that of the last. */
+/* The heap breathes; what leaks does not go down again: the lowest of the first gusts against
+ * that of the last. */
 static void
 check_flat(struct harness *h, const uint64_t *rss, unsigned int fds_before, unsigned int fds_after)
 {
@@ -455,7 +469,8 @@ blow_measured(struct storm *s, uint64_t frames, struct probe *probe, uint64_t rs
 	probe_stop(probe, "Check during the storm");
 }
 
-/* On a machine that is busy with something else it is measured twice more, in short, or not judged. */
+/* On a machine that is busy with something else it is measured twice more, in short, or not
+ * judged. */
 static void
 check_latency(struct storm *s, uint64_t frames, struct probe *probe)
 {
@@ -478,9 +493,11 @@ storm(struct harness *h)
 	uint64_t rss[GUSTS];
 	struct probe probe;
 
-	(void)mnl_add_link("storm0", 1); /* tests/fuzz/words.c: others are waited for */
+	/* tests/fuzz/words.c: others are waited for */
+	(void)mnl_add_link("storm0", 1);
 	storm_init(s, h, 2 * frames);
-	blow(s, frames / 10); /* warm up */
+	/* warm up */
+	blow(s, frames / 10);
 	harness_settle(h, &before);
 	blow_measured(s, frames, &probe, rss);
 	harness_settle(h, &after);

@@ -227,7 +227,8 @@ stream_ids(struct harness *h)
 	raw_close(&r);
 }
 
-/* Two parked calls on one stream, and a third one that is answered at once: three replies, no more. */
+/* Two parked calls on one stream, and a third one that is answered at once: three replies, no
+ * more. */
 static void
 a_stream_in_use_twice(struct harness *h)
 {
