@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Measures an agent that runs natively on a unix socket: round trips, exec, create and start, output. Prints rows for
- * out/bench.tsv: name, value, unit, baseline's name, baseline's value, ratio. Started by tests/bench/run; AGENT names
- * the agent, which only has to speak the protocol.
+ * Measures an agent that runs natively on a unix socket: round trips, exec, create and start,
+ * output. Prints rows for out/bench.tsv: name, value, unit, name and value of the baseline, ratio.
+ * Started by tests/bench/run; AGENT names the agent, which only has to speak the protocol.
  */
 #include <poll.h>
 #include <signal.h>
@@ -34,7 +34,7 @@ by_size(const void *a, const void *b)
 	return x < y ? -1 : x > y;
 }
 
-/* Sorts; the value below which `percent` of all are, in milliseconds. */
+/* Sorts the values and returns the given percentile, in milliseconds. */
 static double
 percentile(uint64_t *ns, size_t n, unsigned int percent)
 {
@@ -57,7 +57,7 @@ die_of(const char *what, const struct error *err)
 	exit(1);
 }
 
-/* The container that is measured: the default spec with the default profile. */
+/* Returns the request of the measured container: the default spec with the default profile. */
 static Grpc__CreateContainerRequest *
 default_container(struct harness *h, struct arena *a, const char *id, const char *const *args)
 {
@@ -140,7 +140,8 @@ is_in_another_pid_namespace(pid_t pid)
 	       readlink(path, theirs, sizeof(theirs) - 1) > 0 && strcmp(ours, theirs) != 0;
 }
 
-/* The pid of the only container's init: a child of the supervisor, as the agent and its workers are. */
+/* Returns the pid of the only container's init, a child of the supervisor like the agent and its
+ * workers. */
 static pid_t
 init_of(const struct harness *h)
 {
@@ -226,8 +227,9 @@ output(struct harness *h)
 	    "plain pipe", floor_pipe(OUTPUT_SIZE) / 1048576);
 }
 
-/* What it costs to send at most 28 KiB at a time on vsock (agent/server/conn.c): parts of 64 KiB are the kernel's own packets there. On
- * a unix socket, since the fault that makes it necessary is one of a program on the host's side of vsock. */
+/* Cost of sending at most 28 KiB at a time on vsock (agent/server/conn.c): parts of 64 KiB are
+ * the kernel's own packets there. Measured on a unix socket, because the fault that makes it
+ * necessary is in a program on the host's side of vsock. */
 static void
 sends(void)
 {
@@ -241,7 +243,8 @@ on_timer(void *data)
 	(void)data;
 }
 
-/* Nanoseconds for each of n timers to be set, the later the longer, and cancelled in that order. */
+/* Returns the nanoseconds to set each of n timers, with increasing timeouts, and cancel them in
+ * that order. */
 static double
 timers_ns(size_t n)
 {
@@ -265,16 +268,17 @@ timers_ns(size_t n)
 	return (double)start_ns / (double)n;
 }
 
-/* As many as parked calls can have at most, against as many as a busy pod has. */
+/* As many timers as parked calls can have, against as many as a busy pod has. */
 static void
 timers(void)
 {
-	(void)timers_ns(10000); /* memory is warm */
+	/* the memory is allocated already */
+	(void)timers_ns(10000);
 	row("a timer of 262,144 set and cancelled", timers_ns(64u * 4096u), "ns", "one of 100",
 	    timers_ns(100));
 }
 
-/* Memory of agent and supervisor after all that, while nothing happens. */
+/* Memory of agent and supervisor after the benchmarks, when idle. */
 static double
 pss_kib(pid_t pid)
 {
@@ -292,7 +296,8 @@ pss_kib(pid_t pid)
 	return (double)kib;
 }
 
-/* Idle is when the memory of the last large requests has been given back, which takes two seconds: the least in three. */
+/* Idle means that the memory of the last large requests has been released, which takes two
+ * seconds: returns the minimum over three. */
 static double
 idle_pss_kib(const struct harness *h)
 {

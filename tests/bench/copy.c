@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * CopyFile against a plain copy: the same bytes through a socket of the same kind to a process that writes them to a file on
- * the same kind of file system. Parts of 1 MiB, each sent when the one before was answered, as hosts do.
+ * CopyFile against a plain copy: the same bytes through the same kind of socket to a process that
+ * writes them to a file on the same kind of file system. In parts of 1 MiB, each sent after the
+ * reply to the previous one, as hosts do.
  */
 #include "tests/bench/copy.h"
 
@@ -48,7 +49,7 @@ copy(struct harness *h, const char *path, int64_t size, int64_t offset, uint8_t 
 	exit(1);
 }
 
-/* MiB a second. */
+/* Returns MiB per second. */
 static double
 copy_large(struct harness *h, uint8_t *data)
 {
@@ -61,7 +62,7 @@ copy_large(struct harness *h, uint8_t *data)
 	return (double)(LARGE >> 20) * 1e9 / (double)start_ns;
 }
 
-/* Milliseconds each. */
+/* Returns milliseconds per file. */
 static double
 copy_small(struct harness *h, uint8_t *data, uint32_t n)
 {
@@ -91,7 +92,7 @@ bench_copies(struct harness *h)
 	if (!data)
 		exit(1);
 	memset(data, 'x', PART);
-	/* in turns, and the best of each: the machine has other things to do */
+	/* Alternate, and take the best of each, because the machine has other load. */
 	for (int i = 0; i < ROUNDS; i++) {
 		plain = best(plain, floor_copy(LARGE, PART));
 		agent = best(agent, copy_large(h, data));

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Floors. */
+/* Floors; see floor.h. */
 #include "tests/bench/floor.h"
 
 #include <fcntl.h>
@@ -58,7 +58,7 @@ floor_container(const char *rootfs)
 	return reaped(pid, start_ns);
 }
 
-/* pid's namespaces, in a child so that ours stay. */
+/* Joins the namespaces of pid in a child and runs the program there. */
 static void
 join_and_run(pid_t pid)
 {
@@ -159,7 +159,7 @@ floor_pipe(uint64_t bytes)
 
 #define SCRATCH "/dev/shm/tatami-bench-XXXXXX"
 
-/* The copying end: to the file until there is no more, then one byte back. */
+/* The receiving end: writes to the file until the end of the stream, then replies with one byte. */
 _Noreturn static void
 take_copy(int sock, int file, size_t part)
 {

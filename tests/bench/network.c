@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Many interfaces and routes, on an agent that runs natively: each row's baseline is the same with half as many, so that a
- * ratio of 2 is linear growth. Prints rows for out/bench.tsv. Started by tests/bench/run; AGENT names the agent.
+ * Many interfaces and routes, on an agent that runs natively: each row's baseline is half as many,
+ * so a ratio of 2 is linear growth. Prints rows for out/bench.tsv. Started by tests/bench/run;
+ * AGENT names the agent.
  */
 #include <fcntl.h>
 #include <signal.h>
@@ -17,13 +18,17 @@
 
 #define INTERFACES 200
 #define ROUTES     5000
-#define ROUNDS     50 /* listings */
+/* listings */
+#define ROUNDS 50
 
-/* What was seen of one size. */
+/* Results for one size. */
 struct figures {
-	double update_ms, list_ms; /* of CPU time, workers included */
-	double peak_kib; /* of the agent's memory, above what it had before; routes only */
-	double bytes;    /* of the list */
+	/* of CPU time, workers included */
+	double update_ms, list_ms;
+	/* of the agent's memory, above what it had before; routes only */
+	double peak_kib;
+	/* of the list */
+	double bytes;
 };
 
 static void
@@ -41,7 +46,8 @@ die_of(const char *what, const struct error *err)
 	exit(1);
 }
 
-/* CPU time of a process and, of the supervisor, of its children that have ended: the workers. In ms. */
+/* Returns the CPU time in ms of a process and, for the supervisor, of its ended children, the
+ * workers. */
 static double
 cpu_of(pid_t pid)
 {
@@ -64,7 +70,7 @@ cpu_ms(const struct harness *h)
 	return cpu_of(h->agent) + cpu_of(h->supervisor);
 }
 
-/* A line of the agent's status, in KiB. */
+/* Returns a line of the agent's status in KiB. */
 static double
 status_kib(const struct harness *h, const char *key)
 {
@@ -82,7 +88,7 @@ status_kib(const struct harness *h, const char *key)
 	return (double)kib;
 }
 
-/* From here on the peak is counted anew: proc(5), clear_refs. */
+/* Resets the peak (clear_refs of proc(5)). */
 static double
 begin_peak(const struct harness *h)
 {
@@ -93,7 +99,7 @@ begin_peak(const struct harness *h)
 	return status_kib(h, "VmRSS");
 }
 
-/* The mean of many listings; their size. */
+/* Returns the mean time of many listings, and their size. */
 static double
 list(struct harness *h, const char *method, const void *request, double *bytes)
 {
@@ -111,7 +117,7 @@ list(struct harness *h, const char *method, const void *request, double *bytes)
 	return (cpu_ms(h) - before) / ROUNDS;
 }
 
-/* net0 ... become eth0 ..., each with two addresses. */
+/* Renames net0 ... to eth0 ..., each with two addresses. */
 static void
 update_interface(struct harness *h, unsigned int i)
 {
@@ -229,7 +235,7 @@ main(void)
 
 	(void)signal(SIGPIPE, SIG_IGN);
 	harness_start(&h);
-	/* the first of its kind pays for what stays */
+	/* The first call of each kind pays for permanent allocations. */
 	routes(&h, ROUTES, &all);
 	interfaces(&h, INTERFACES / 2, &half);
 	interfaces(&h, INTERFACES, &all);

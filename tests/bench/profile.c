@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The names are the kernel's; the choice is the one that container engines made common. */
+/* The names are the kernel's; the selection is the usual one of container engines. */
 #include "tests/bench/profile.h"
 
 #include "lib/cleanup.h"
@@ -362,7 +362,8 @@ static const char *const allowed[] = {
 	"chroot",
 };
 
-/* personality(2) with one of these values, clone(2) without new namespaces, socket(2) but AF_VSOCK. */
+/* personality(2) with one of these values, clone(2) without new namespaces, socket(2) but
+ * AF_VSOCK. */
 static const struct {
 	const char *name;
 	uint64_t index, value, value_two;

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A seccomp profile of the size and shape that container engines apply by default: everything refused but a few
- * hundred system calls, some of them by argument. */
+/* A seccomp profile of the size and shape of container engines' defaults: everything refused
+ * except a few hundred system calls, some depending on arguments. */
 #pragma once
 
 #include "lib/arena.h"
 #include "oci.pb-c.h"
 
-/* In the arena; NULL if that is full. */
+/* Returns the profile in the arena, or NULL if out of memory. */
 Grpc__LinuxSeccomp *profile_default(struct arena *a);

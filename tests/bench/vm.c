@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Measures an agent in a VM beside crun in the same VM: `bench-vm ADDRESS CONTAINERS`. The VM's initrd has what
- * tests/diff/image made, its sandbox exists. Prints rows as bench.c does. Started by tests/bench/run.
+ * Measures an agent in a VM and crun in the same VM: `bench-vm ADDRESS CONTAINERS`. The VM's initrd
+ * is built by tests/diff/image, and its sandbox exists. Prints rows as bench.c does. Started by
+ * tests/bench/run.
  */
 #include <signal.h>
 #include <stdlib.h>
@@ -14,7 +15,8 @@
 #include "tests/diff/config.h"
 #include "tests/diff/link.h"
 
-#define BLOCKS       6 /* agent and crun take turns */
+/* agent and crun take turns */
+#define BLOCKS       6
 #define ROUNDS       5
 #define ALL          (BLOCKS * ROUNDS)
 #define GUEST_ROOTFS "/diff/rootfs"
@@ -58,7 +60,7 @@ must(int r, const char *what, const struct error *err)
 	exit(1);
 }
 
-/* containerd's default spec and seccomp profile. */
+/* Returns a container with containerd's default spec and seccomp profile. */
 static Grpc__CreateContainerRequest *
 default_container(struct bench *b, struct arena *a, const char *id, const char *const *args)
 {
@@ -69,7 +71,7 @@ default_container(struct bench *b, struct arena *a, const char *id, const char *
 	return q;
 }
 
-/* The same for crun, which is told of the pid namespace that the agent's containers always have. */
+/* Writes the same container for crun, with the pid namespace that the agent adds by itself. */
 static void
 write_bundle(struct bench *b, const char *dir, const char *cgroup, const char *const *args)
 {
@@ -123,7 +125,7 @@ crun_cpu_us(struct bench *b)
 	return us;
 }
 
-/* A block of whole lives; ns: until they were started. */
+/* Runs a block of whole container lives; ns: times until they were started. */
 static void
 agent_lives(struct bench *b, unsigned int rounds, uint64_t *ns)
 {
@@ -217,7 +219,7 @@ execs(struct bench *b)
 	    p50_ms(crun_ns));
 }
 
-/* Init's first child. */
+/* Returns the memory of the agent, init's first child. */
 static double
 agent_rss_kib(struct bench *b)
 {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Compares answers with what a transcript says about them. */
+/* Compares replies with the transcript. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -51,7 +51,7 @@ same_members(const json_t *want, const json_t *got)
 	return true;
 }
 
-/* Is everything that is wanted there? */
+/* Returns whether `got` has everything in `want`. */
 static bool
 matches(const json_t *want, const json_t *got)
 {

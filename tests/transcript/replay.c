@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Replays a transcript of a client's calls to an agent: replay [OPTION...] ADDRESS FILE [NAME=VALUE...]. Calls go out in the
- * order of the file, which is that of a recording: a request that followed an answer follows it here, too. At the beginning of
- * a line stands one of
+ * Replays a transcript of a client's calls to an agent: replay [OPTION...] ADDRESS FILE
+ * [NAME=VALUE...]. Calls go out in the order of the file, which is that of a recording: a request
+ * that followed an answer follows it here, too. At the beginning of a line stands one of
  *   open N, close N                 a connection; 1 is opened by itself
  *   call [MANNER...] METHOD JSON    waits for the answer, which must be a success unless `fails` follows
  *   reply JSON                      the last call's reply has these members; "~text": a string with text in it; ">": a number
@@ -19,9 +19,10 @@
  *   data NAME JSON-STRING           waits for the end, and compares all that was read
  *   host NAME                       runs the program of --host with this argument
  *   skip REASON                     leaves the next call out, with what is said about its answer
- * MANNER is @N (the connection), 60s (the timeout that is sent), KEY=VALUE (metadata), +N (the frame's body has N bytes).
- * In JSON, {"bytes": N, "first64": BASE64} stands for N bytes that begin so and repeat. Lines that begin with a tab continue
- * the one before; # begins a comment; ${NAME} is replaced. Options:
+ * MANNER is @N (the connection), 60s (the timeout that is sent), KEY=VALUE (metadata), +N (the
+ * frame's body has N bytes). In JSON, {"bytes": N, "first64": BASE64} stands for N bytes that begin
+ * so and repeat. Lines that begin with a tab continue the one before; # begins a comment; ${NAME}
+ * is replaced. Options:
  *   --share DIR      storages of a host's share (virtio-fs, 9p) become bind mounts of DIR: for an agent outside of a VM
  *   --tag TAG        the tag of the virtio-fs share
  *   --host PROGRAM   does what the recorded host did
@@ -53,7 +54,7 @@ die(const struct replay *r, const char *fmt, ...)
 	exit(1);
 }
 
-/* Sends a request unless it is to be left out. */
+/* Sends a request unless it is to be skipped. */
 static void
 begin(struct replay *r, struct pending *p)
 {
@@ -341,7 +342,7 @@ usage(void)
 	return 2;
 }
 
-/* The options; false: they are wrong. */
+/* Parses the options. Returns false if they are invalid. */
 static bool
 read_options(struct replay *r, int argc, char **argv)
 {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A transcript that is replayed: its connections, the calls that are under way, and what they were answered. */
+/* State of a replay: connections, pending calls, and their replies. */
 #pragma once
 
 #include <jansson.h>
@@ -16,11 +16,14 @@
 #define CONN_MAX     8
 #define METADATA_MAX 4
 
-/* How a request is sent, apart from its message. */
+/* Properties of a request apart from its message. */
 struct manner {
-	unsigned int conn;  /* its number in the transcript */
-	int64_t timeout_ns; /* 0: none is sent */
-	uint32_t length;    /* the frame's body has so many bytes; 0: not compared */
+	/* its number in the transcript */
+	unsigned int conn;
+	/* 0: none is sent */
+	int64_t timeout_ns;
+	/* the frame's body has so many bytes; 0: not compared */
+	uint32_t length;
 	size_t n_metadata;
 	char key[METADATA_MAX][64], value[METADATA_MAX][128];
 };
@@ -30,18 +33,22 @@ struct pending {
 	const ProtobufCServiceDescriptor *service;
 	const ProtobufCMethodDescriptor *method;
 	struct manner manner;
-	uint32_t stream;           /* of the request that was sent last */
-	ProtobufCMessage *request; /* of a read: sent again and again */
+	/* of the request that was sent last */
+	uint32_t stream;
+	/* request of a read, which is repeated */
+	ProtobufCMessage *request;
 	ProtobufCMessage *reply;
 	struct error failure;
 	bool is_answered, is_read, is_used, is_skipped;
-	bool is_last; /* a read that is not repeated any more */
+	/* a read that is not repeated any more */
+	bool is_last;
 	char *data;
 	size_t len;
 };
 
 struct conn {
-	unsigned int number; /* 0: not used */
+	/* 0: not used */
+	unsigned int number;
 	int fd;
 	uint32_t next_stream;
 	struct frame_reader reader;
@@ -53,9 +60,12 @@ struct replay {
 	char *const *vars;
 	struct conn conns[CONN_MAX];
 	struct pending pending[PENDING_MAX];
-	struct pending last; /* of `call` */
-	bool last_unchecked; /* it failed, and nobody has said that it shall */
-	char skip[256];      /* the reason why the next call is left out; "": it is not */
+	/* of `call` */
+	struct pending last;
+	/* it failed, and no `fails` has followed yet */
+	bool last_unchecked;
+	/* the reason why the next call is left out; "": it is not */
+	char skip[256];
 	unsigned int calls, skipped;
 };
 
@@ -68,14 +78,14 @@ void wire_open(struct replay *r, unsigned int number);
 void wire_close(struct replay *r, unsigned int number);
 /* Sends p->request. */
 void wire_send(struct replay *r, struct pending *p);
-/* Handles what arrives within timeout_ms; false when nothing did. */
+/* Handles what arrives within timeout_ms. Returns false if nothing did. */
 bool wire_poll(struct replay *r, int timeout_ms);
-/* Waits for the end of a call, or dies. */
+/* Waits for the end of a call; exits on failure. */
 void wire_wait(struct replay *r, const struct pending *p);
 
 /* ---- request.c ---- */
 
-/* Cuts the first word off. */
+/* Cuts off the first word and returns it. */
 char *request_word(const struct replay *r, char **rest);
 unsigned int request_number(const struct replay *r, const char *text);
 /* Reads [MANNER...] METHOD JSON. */
@@ -86,5 +96,5 @@ void request_make(const struct replay *r, char *text, struct pending *p);
 json_t *compare_parse(const struct replay *r, const char *text);
 void compare_reply(const struct replay *r, const struct pending *p, const char *text);
 void compare_failure(const struct replay *r, const struct pending *p, const char *text);
-/* Is `want` what was read, or with "~" before it, a part of that? */
+/* Returns whether the data read equals `want`, or contains it if it starts with "~". */
 bool compare_data(const struct pending *p, const json_t *want);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The requests of a transcript: [MANNER...] METHOD JSON becomes a message, and how it is to be sent. */
+/* The requests of a transcript: [MANNER...] METHOD JSON becomes a message and its properties. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -11,7 +11,7 @@
 #include "lib/parse.h"
 #include "tests/transcript/replay.h"
 
-/* {"bytes", "first64"}: base64 of so many bytes. */
+/* Expands {"bytes", "first64"} to base64 of that many bytes. */
 static json_t *
 request_expand_bytes(const struct replay *r, const json_t *cut)
 {
@@ -48,7 +48,7 @@ request_expand(const struct replay *r, json_t *json)
 	}
 }
 
-/* What --share and --tag say. */
+/* Applies --share and --tag. */
 static bool
 request_move_shares(const struct replay *r, json_t *request)
 {
@@ -119,7 +119,7 @@ request_number(const struct replay *r, const char *text)
 	return n;
 }
 
-/* One word before the method; false: it is the method. */
+/* Parses one word before the method. Returns false if it is the method. */
 static bool
 request_manner(const struct replay *r, char *text, struct manner *m)
 {

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The connections of a replay. Requests are packed from the protocol's own messages and not by lib/ttrpc/client.h: their
- * metadata, timeouts and lengths are those of the recorded clients, which that client does not send.
+ * The connections of a replay. Requests are packed from the protocol's own messages and not by
+ * lib/ttrpc/client.h, which does not send the metadata, timeouts and lengths of the recorded
+ * clients.
  */
 #include <errno.h>
 #include <poll.h>
@@ -42,7 +43,7 @@ wire_open(struct replay *r, unsigned int number)
 	frame_reader_init(&c->reader);
 }
 
-/* Calls without an answer end. */
+/* Ends all pending calls. */
 static void
 conn_end(struct replay *r, struct conn *c, const char *why)
 {
@@ -197,7 +198,7 @@ take_response(struct replay *r, const struct conn *c)
 		    at->stream == c->reader.header.stream)
 			p = at;
 	}
-	/* a call that the transcript has no more to say about */
+	/* a call without further lines in the transcript */
 	if (!p)
 		return;
 	response = ttrpc__response__unpack(NULL, buf_len(body), buf_head(body));
@@ -217,7 +218,7 @@ take_response(struct replay *r, const struct conn *c)
 	ttrpc__response__free_unpacked(response, NULL);
 }
 
-/* One read. */
+/* Performs one read. */
 static void
 conn_read(struct replay *r, struct conn *c)
 {
