@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Sending the calls of the state fuzzer, and a container's life: see state.h. */
+/* Sends the calls of the state fuzzer, and models a container's life; see state.h. */
 #include "lib/deadline.h"
 #include "tests/rpc/state.h"
 
@@ -53,10 +53,10 @@ state_is_there(struct state *s, const struct box *b)
 
 /* ---- sending ---- */
 
-/* A call under way. */
+/* A pending call. */
 struct pending {
 	struct state *s;
-	/* NULL: it is of no container */
+	/* NULL: not on a container */
 	struct box *b;
 	const char *method;
 	uint64_t sent_ns;
@@ -64,7 +64,8 @@ struct pending {
 	struct state_how how;
 };
 
-/* It had to succeed, and still has to: its container was neither removed nor killed since. */
+/* Returns whether the call must succeed: it had to, and its container was neither removed nor
+ * killed since. */
 static bool
 is_certain(const struct pending *p)
 {
@@ -154,7 +155,7 @@ state_send(struct state *s, struct box *b, const char *method, const void *reque
 
 /* ---- a container's life ---- */
 
-/* Some of the pod's volumes, and one that is the container's own. */
+/* Adds some of the pod's volumes, and one of the container's own. */
 static void
 add_storages(struct state *s, const struct box *b, struct arena *a, struct spec_pod *pod,
 	     unsigned int volumes)
@@ -189,7 +190,8 @@ add_storages(struct state *s, const struct box *b, struct arena *a, struct spec_
 	pod->n_binds = pod->n_storages;
 }
 
-/* Can this machine's cgroups limit anything? Where cgroup v1 has the controllers they cannot. */
+/* Returns whether this machine's cgroups can set limits, which they cannot if cgroup v1 has the
+ * controllers. */
 static bool
 has_controllers(void)
 {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The calls of the state fuzzer on processes, and those of no container: see state.h. */
+/* The calls of the state fuzzer on processes, and those on no container; see state.h. */
 #include "tests/rpc/state.h"
 
 #include <signal.h>
@@ -52,7 +52,7 @@ do_exec(struct state *s, struct box *b)
 	return true;
 }
 
-/* The container's own process, or one of the execs that were started last, which may be gone. */
+/* Returns the container's own process, or one of the latest execs, which may have ended. */
 static const char *
 some_process(struct state *s, const struct box *b, char out[16])
 {
@@ -78,7 +78,7 @@ do_signal(struct state *s, struct box *b)
 	q.container_id = b->id;
 	q.exec_id = str(some_process(s, b, exec_id));
 	q.signal = (uint32_t)signals[state_below(s, ARRAY_LEN(signals))];
-	/* one that has ended may have been collected */
+	/* An ended exec may already be released. */
 	must = strcmp(exec_id, b->id) == 0 && b->is_made && !b->is_dying;
 	if (strcmp(exec_id, b->id) == 0)
 		b->is_dying = b->is_hit = true;
@@ -117,7 +117,7 @@ do_read(struct state *s, struct box *b)
 	return true;
 }
 
-/* May wait, too: a pipe that nobody reads gets full. */
+/* May block as well: a pipe without a reader fills up. */
 static bool
 do_write(struct state *s, struct box *b)
 {
@@ -146,7 +146,7 @@ do_close(struct state *s, struct box *b)
 		return false;
 	q.container_id = b->id;
 	q.exec_id = str(some_process(s, b, exec_id));
-	/* cat ends then */
+	/* ends cat */
 	if (strcmp(exec_id, b->id) == 0)
 		b->is_dying = b->is_hit = true;
 	state_send(s, b, "CloseStdin", &q.base, (struct state_how){ 0 });
@@ -171,7 +171,7 @@ do_resize(struct state *s, struct box *b)
 	return true;
 }
 
-/* ---- what is of no container ---- */
+/* ---- calls on no container ---- */
 
 static bool
 do_check(struct state *s, struct box *b)
@@ -266,7 +266,7 @@ do_copy(struct state *s, struct box *b)
 	q.uid = q.gid = -1;
 	q.data.data = data;
 	q.data.len = state_below(s, sizeof(data));
-	/* whole, or the first part of something that never ends */
+	/* a whole file, or the first part of one that is never completed */
 	q.file_size = (int64_t)q.data.len + (state_below(s, 8) ? 0 : 1);
 	state_send(s, NULL, "CopyFile", &q.base, (struct state_how){ .must = true });
 	return true;
@@ -289,7 +289,7 @@ state_complete_copies(struct state *s)
 	}
 }
 
-/* Never answered, unless something is killed: only where the connection is about to end. */
+/* Never answered unless a process is killed, so only for a connection that is about to close. */
 static bool
 do_oom_event(struct state *s, struct box *b)
 {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Calls that are given up while they are under way: their connection ends, or timeout_nano passes.
- * What waits and what reads leaves nothing; what changes something is done all the same
- * (lib/pending.h). DestroySandbox is in harness_stop().
+ * Calls cancelled while they are under way: their connection closes, or timeout_nano expires.
+ * Waiting and reading calls leave nothing; changes are completed (lib/pending.h). harness_stop()
+ * tests DestroySandbox.
  */
 #include <signal.h>
 #include <stdlib.h>
@@ -15,14 +15,13 @@
 #define WRITE_SIZE (1u << 20)
 #define TIMEOUT_MS 50
 
-/* How a call is given up. */
+/* How a call is cancelled. */
 enum how {
-	/* Once the agent is known to have parked it. */
+	/* by closing the connection once the agent has parked the call */
 	HOW_DROP,
-	/* By timeout_nano. */
+	/* by timeout_nano */
 	HOW_TIMEOUT,
-	/* The end of the connection is there as soon as the request: no worker can have ended
-	 * before. */
+	/* by closing the connection right after the request: no worker can have ended before */
 	HOW_AT_ONCE,
 };
 
@@ -75,7 +74,7 @@ give_up(struct harness *h, const char *method, const void *request, enum how how
 		CHECK(h, kill(h->agent, SIGCONT) == 0, "the agent does not continue");
 }
 
-/* Gives the call up, and looks for what it has left. */
+/* Cancels the call and checks for leftovers. */
 static void
 leaves_nothing(struct harness *h, const char *method, const void *request, enum how how)
 {
@@ -124,7 +123,7 @@ waiting(struct harness *h)
 	for (enum how how = HOW_DROP; how <= HOW_AT_ONCE; how++)
 		for (size_t i = 0; i < ARRAY_LEN(rows); i++)
 			leaves_nothing(h, rows[i].method, rows[i].request, how);
-	/* the streams are still there for others */
+	/* The streams are still available to others. */
 	CHECK(h, kill_process(h, "c1", "c1", SIGKILL, &err) == 0, "%s", err.msg);
 	CHECK(h, wait_process(h, "c1", "c1", &err) == 128 + SIGKILL, "%s", err.msg);
 	CHECK(h, remove_container(h, "c1", &err) == 0, "%s", err.msg);
@@ -165,7 +164,7 @@ reading(struct harness *h)
 	CHECK(h, remove_container(h, "c1", &err) == 0, "%s", err.msg);
 }
 
-/* The container does not exist afterwards, whatever its creation had come to. */
+/* The container does not exist afterwards, whatever state its creation had reached. */
 static void
 creating(struct harness *h)
 {
@@ -194,7 +193,7 @@ creating(struct harness *h)
 	q->devices = devices;
 	q->oci->hooks = &hooks;
 	for (enum how how = HOW_DROP; how <= HOW_AT_ONCE; how++) {
-		/* waits for a storage's device, for its own, for a hook */
+		/* Waits for a storage's device, for a device of its own, for a hook. */
 		q->n_storages = 1;
 		q->n_devices = 0;
 		hooks.n_createruntime = 0;
@@ -211,7 +210,7 @@ creating(struct harness *h)
 	      err.msg);
 }
 
-/* A container whose hook at this point of its life takes that long. */
+/* Creates a container whose hook at this point of its life takes that long. */
 static void
 create_with_hook(struct harness *h, const char *id, bool at_start, const char *script)
 {
@@ -234,7 +233,7 @@ create_with_hook(struct harness *h, const char *id, bool at_start, const char *s
 	arena_release(&a);
 }
 
-/* A start that is cut off in a hook ends the container. */
+/* A start that is cancelled in a hook ends the container. */
 static void
 starting(struct harness *h)
 {
@@ -251,7 +250,7 @@ starting(struct harness *h)
 	}
 }
 
-/* A process that nobody waits for does not run, and its name is free. */
+/* A process without a waiting caller does not run, and its exec id is free. */
 static void
 executing(struct harness *h)
 {
@@ -274,7 +273,7 @@ executing(struct harness *h)
 	arena_release(&a);
 }
 
-/* What changes a container is done although nobody waits for it. */
+/* Changes to a container are completed without a waiting caller. */
 static void
 changing(struct harness *h)
 {
@@ -288,7 +287,7 @@ changing(struct harness *h)
 		create_with_hook(h, "c1", false, "exec sleep 1");
 		CHECK(h, start(h, "c1", &err) == 0, "%s", err.msg);
 		give_up(h, "PauseContainer", &pause, HOW_AT_ONCE);
-		/* the one after it waits for its turn */
+		/* The next call waits for its turn. */
 		CHECK(h,
 		      call(h, "PauseContainer", &pause, NULL, &err) < 0 &&
 			      strstr(err.msg, "is paused"),
@@ -305,7 +304,7 @@ changing(struct harness *h)
 	}
 }
 
-/* The whole of a copy, and changes of volumes that come to nothing. */
+/* A whole copy, and changes of volumes without effect. */
 static void
 copying(struct harness *h)
 {
@@ -336,7 +335,7 @@ copying(struct harness *h)
 	leaves_nothing(h, "AddSwapPath", &swap, HOW_AT_ONCE);
 	for (int i = 0; i < 8; i++)
 		give_up(h, "CopyFile", &copy, HOW_AT_ONCE);
-	/* comes after those that went on */
+	/* This call follows the completed ones. */
 	CHECK(h, call(h, "CopyFile", &copy, NULL, &err) == 0, "%s", err.msg);
 	remove_copies(h);
 }

@@ -147,7 +147,7 @@ config_map(struct harness *h)
 	}
 	(void)snprintf(path, sizeof(path), "map/%s/key", versions[1]);
 	CHECK(h, has(h, path, (const uint8_t *)versions[1], strlen(versions[1])), "not the second");
-	/* but nothing is copied through one */
+	/* Nothing is copied through a link. */
 	CHECK(h, put(h, "map/..data/key", S_IFREG | 0644, "x", &err) < 0, "through a link");
 	CHECK(h, err.code == ERROR_PERMISSION_DENIED && strstr(err.msg, "symlink"), "%d %s",
 	      err.code, err.msg);
@@ -199,8 +199,8 @@ mode_without_type(struct harness *h)
 	remove_copies(h);
 }
 
-/* A container with the volume as watchable-bind, as the runtime in Go asks for a ConfigMap, at
- * /cfg. */
+/* Creates a container with the volume as watchable-bind at /cfg, as the Go runtime requests a
+ * ConfigMap. */
 static int
 create_with_config(struct harness *h, const char *id, const char *point, struct error *err)
 {

@@ -17,7 +17,7 @@
 #define SHARED "/run/kata-containers/shared"
 #define TARGET SHARED "/containers/full/file"
 
-/* The suite has mounted it, in the mount namespace that the agent is in. */
+/* /run is mounted by the suite in the agent's mount namespace. */
 static void
 remount(struct harness *h, const char *options)
 {
@@ -165,9 +165,9 @@ no_blocks(struct harness *h)
 	CHECK(h, create_start(h, "stays", ARGS("/bin/sleep", "1000"), &err) == 0, "%s", err.msg);
 	take_blocks(h);
 	expect_full(h, copy(h, &err), &err, "CopyFile");
-	/* nothing of it is there, only the directory of all copies */
+	/* Nothing of the copy exists except the directory of all copies. */
 	CHECK(h, rmdir(SHARED "/containers") == 0 && rmdir(SHARED) == 0, "%s", strerror(errno));
-	/* a container needs directories, no data */
+	/* A container needs directories, but no data. */
 	err = ERROR_INIT;
 	CHECK(h, run_container(h, "fits", SH("echo fits"), out, sizeof(out), &err) == 0, "%s",
 	      err.msg);

@@ -21,7 +21,7 @@
 
 #define RSS_GROWTH_KIB 64
 
-/* The call fails with this code and text. */
+/* Checks that the call fails with this code and text. */
 static void
 expect_refusal(struct harness *h, const char *method, const void *request, enum error_code code,
 	       const char *text)
@@ -88,7 +88,7 @@ processors(struct harness *h)
 	ttrpc_client_free(other);
 }
 
-/* The number of a line, or -1. */
+/* Returns the number of a line, or -1. */
 static long long
 value_of(const char *text, const char *line)
 {
@@ -244,8 +244,7 @@ last_words(struct harness *h)
 	expect_words(h, "w1", many, TERMINATION_MAX);
 	q.log_type = (char *)"termination_log";
 	q.container_id = (char *)"w1";
-	/* what takes the file's place on the guest's side: none of it is followed, opened or
-	 * waited for */
+	/* Replacements of the file on the guest's side: none is followed, opened or waited for. */
 	CHECK(h, unlink(path) == 0 && symlink("/etc/passwd", path) == 0, "%s", strerror(errno));
 	expect_refusal(h, "GetDiagnosticData", &q, ERROR_INTERNAL, "ymbolic link");
 	CHECK(h, unlink(path) == 0 && mkfifo(path, 0600) == 0, "%s", strerror(errno));

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* UpdateInterface, in the namespace that the agent and we share; what came of it is read with
+/* UpdateInterface in the namespace shared by the agent and the test; the result is read with
  * libmnl. */
 #include <stdlib.h>
 #include <string.h>
@@ -9,7 +9,7 @@
 #include "lib/deadline.h"
 #include "tests/rpc/net.h"
 
-/* agent.hotplug_timeout as it is by default */
+/* default of agent.hotplug_timeout */
 #define WAIT_MS 3000
 
 static void
@@ -30,7 +30,7 @@ an_interface(struct harness *h)
 	has(h, MNL_ADDRESSES, "eth0 10.9.0.1/32");
 	/* and not tentative */
 	has(h, MNL_ADDRESSES, "eth0 fd00::2/64");
-	/* once more, with other addresses: the former ones go, what is the kernel's stays */
+	/* Repeated with other addresses: the old ones go, the kernel's own stay. */
 	w.addresses = "10.0.0.3/24 10.0.0.2/16 fd00::2/64";
 	w.mtu = 0;
 	/* IFF_NOARP */
@@ -42,8 +42,7 @@ an_interface(struct harness *h)
 	has(h, MNL_ADDRESSES, "eth0 fd00::2/64");
 	CHECK(h, !mnl_has(MNL_ADDRESSES, "eth0 10.0.0.2/24 brd 10.0.0.255"), "a stale address");
 	CHECK(h, !mnl_has(MNL_ADDRESSES, "eth0 10.9.0.1/32"), "a stale address");
-	/* a primary address goes, and takes its secondaries with it, unless they are looked
-	 * after */
+	/* Removing a primary address would remove its secondaries. */
 	w.addresses = "10.0.0.4/24 10.0.0.5/24";
 	CHECK(h, update_interface(h, &w, &err) == 0, "%s", err.msg);
 	w.addresses = "10.0.0.5/24";
@@ -55,7 +54,7 @@ an_interface(struct harness *h)
 	remove_links();
 }
 
-/* Each has the other's name; routes of both stay. */
+/* Two interfaces exchange their names; the routes of both stay. */
 static void
 names_that_clash(struct harness *h)
 {
@@ -77,7 +76,7 @@ names_that_clash(struct harness *h)
 	CHECK(h, update_interface(h, &second, &err) == 0, "%s", err.msg);
 	has(h, MNL_LINKS, "eth0 mac 02:00:00:00:00:02 mtu 1500 up");
 	has(h, MNL_LINKS, "eth1 mac 02:00:00:00:00:01 mtu 1500 up");
-	/* and round: one that is up, with a route, loses its name to a third */
+	/* Rotation: an interface that is up and has a route loses its name to a third. */
 	CHECK(h, mnl_add_link("net2", 3) == 0, "no link");
 	CHECK(h,
 	      update_interface(h, &(struct wanted){ .mac = "02:00:00:00:00:03", .name = "eth1" },
@@ -90,7 +89,7 @@ names_that_clash(struct harness *h)
 	remove_links();
 }
 
-/* It comes while the call waits; nobody waits with it. */
+/* The interface appears while the call waits; other calls are not blocked. */
 static void
 a_late_interface(struct harness *h)
 {
@@ -143,20 +142,20 @@ one_that_never_comes(struct harness *h)
 		CHECK(h, update_interface(h, &w, &err) < 0 && strstr(err.msg, TEXT_LINK_NOT_FOUND),
 		      "%d %s", err.code, err.msg);
 	CHECK(h, monotonic_ns() - start_ns < WAIT_MS * 1000000ull, "it waited again");
-	/* another card is waited for, and this one is found once it has come */
+	/* Waits for another card, and finds this one once it has appeared. */
 	start_ns = monotonic_ns();
 	CHECK(h, update_interface(h, &other, &err) < 0, "no failure");
 	CHECK(h, monotonic_ns() - start_ns >= WAIT_MS * 1000000ull, "the other: no wait");
 	CHECK(h, mnl_add_link("net1", 0x99) == 0, "no link");
 	CHECK(h, update_interface(h, &late, &err) == 0, "%s", err.msg);
 	has(h, MNL_LINKS, "eth1 mac 02:00:00:00:00:99 mtu 1500 up");
-	/* the only card is up: nobody took it for the one that was meant */
+	/* The only card is up: it is not taken for the requested one. */
 	has(h, MNL_LINKS, "eth0 mac 02:00:00:00:00:01 mtu 1500 up");
 	remove_links();
 }
 
-/* The only card there is has the name, nobody uses it, and its hardware address is not what the
- * host says. */
+/* The only card has the name, is not in use, and has a hardware address other than the requested
+ * one. */
 static void
 the_only_card(struct harness *h)
 {
@@ -208,7 +207,7 @@ bad_interfaces(struct harness *h)
 		      err.code == ERROR_INVALID_ARGUMENT,
 	      "%d %s", err.code, err.msg);
 	has(h, MNL_LINKS, "net0 mac 02:00:00:00:00:01 mtu 1500 down");
-	/* the kernel's own words reach the host */
+	/* The kernel's error text reaches the host. */
 	CHECK(h,
 	      update_interface(h,
 			       &(struct wanted){ .mac = "02:00:00:00:00:01",

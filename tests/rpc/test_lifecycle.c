@@ -92,7 +92,7 @@ programs_start_as_new(struct harness *h)
 	} rows[] = {
 		{ ARGS("/bin/grep", "-E", "SigBlk|SigIgn", "/proc/self/status"),
 		  "SigBlk:\t0000000000000000\nSigIgn:\t0000000000000000\n" },
-		/* 3 is what it lists */
+		/* fd 3 is the directory that it lists */
 		{ ARGS("/bin/ls", "-1", "/proc/self/fd"), "0\n1\n2\n3\n" },
 	};
 	struct error err = ERROR_INIT;

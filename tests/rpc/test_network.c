@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Routes, neighbours and listings, in the namespace that the agent and we share; what came of it
+/* Routes, neighbours and listings in the namespace shared by the agent and the test; the result
  * is read with libmnl. */
 #include <stdlib.h>
 #include <string.h>
@@ -20,7 +20,7 @@ str(const char *s)
 static void
 routes(struct harness *h)
 {
-	/* those that others need come last */
+	/* routes that others depend on come last */
 	static const struct route list[] = {
 		{ .dest = "", .gateway = "10.0.0.1", .device = "eth0" },
 		{ .dest = "192.168.7.0/24", .gateway = "169.254.1.1", .device = "eth0" },
@@ -34,9 +34,9 @@ routes(struct harness *h)
 		{ .dest = "fd01::/64", .device = "eth0", .source = "fd00::2", .is_v6 = true },
 		{ .dest = "169.254.1.1/32", .device = "eth0", .scope = 253 },
 		{ .dest = "10.6.0.1/16", .device = "eth0", .source = "10.0.0.2/0" },
-		/* a kernel's state, which nobody asks for */
+		/* a kernel flag that no request may set */
 		{ .dest = "10.11.0.0/16", .gateway = "10.0.0.1", .device = "eth0", .flags = 16 },
-		/* IPv4 by a neighbour that has none (RFC 5549) */
+		/* IPv4 via an IPv6 gateway (RFC 5549) */
 		{ .dest = "10.12.0.0/16", .gateway = "fd00::1", .device = "eth0" },
 	};
 	static const char *const lines[] = {
@@ -68,7 +68,7 @@ routes(struct harness *h)
 	remove_links();
 }
 
-/* A route with two next hops that somebody else has made, for 10.8.0.0/16. */
+/* Creates a route to 10.8.0.0/16 with two next hops, as another program would. */
 static void
 make_hops(struct harness *h)
 {
@@ -80,7 +80,7 @@ make_hops(struct harness *h)
 	has(h, MNL_ROUTES, "10.8.0.0/16 via 10.0.0.4 dev eth0 scope 0");
 }
 
-/* One of many cannot be: the table is as it was, whatever was replaced before that. */
+/* One of many routes is impossible: the table is restored, including replaced routes. */
 static void
 all_routes_or_none(struct harness *h)
 {
