@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* 9p: a directory of the host, shared by the VMM over virtio; source is the tag. */
+/* 9p: a directory that the VMM shares over virtio; the source is its tag. */
 #include "agent/storage/driver.h"
 
 static int
@@ -7,7 +7,7 @@ p9_check(const struct storage_spec *spec, struct error *err)
 {
 	if (!*spec->source)
 		return error_set(err, ERROR_INVALID_ARGUMENT,
-				 "storage %s: 9p needs the share's tag as source",
+				 "storage %s: 9p requires the tag of the share as its source",
 				 spec->mount_point);
 	return 0;
 }

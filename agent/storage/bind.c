@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* bind: a file or directory of the guest once more at mount_point. */
+/* bind: attaches a file or directory of the guest at mount_point as well. */
 #include "agent/storage/driver.h"
 
 static int
@@ -7,7 +7,7 @@ bind_check(const struct storage_spec *spec, struct error *err)
 {
 	if (spec->source[0] != '/')
 		return error_set(err, ERROR_INVALID_ARGUMENT,
-				 "storage %s: source \"%.128s\" of a bind is no absolute path",
+				 "storage %s: invalid bind source \"%.128s\": not an absolute path",
 				 spec->mount_point, spec->source);
 	return 0;
 }

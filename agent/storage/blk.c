@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* blk: the file system on a virtio-blk disk; source is a PCI path or /dev/<name>. */
+/* blk: a file system on a virtio-blk disk; the source is a PCI path or /dev/<name>. */
 #include <string.h>
 #include <sys/wait.h>
 
@@ -21,17 +21,17 @@ static int
 blk_check(const struct storage_spec *spec, struct error *err)
 {
 	if (!*spec->fstype)
-		return error_set(err, ERROR_INVALID_ARGUMENT, "storage %s: blk needs an fstype",
+		return error_set(err, ERROR_INVALID_ARGUMENT, "storage %s: blk requires an fstype",
 				 spec->mount_point);
-	/* without a key service the data would lie on the disk in clear */
+	/* Without a key service the data would be written in plain text. */
 	if (has_driver_option(spec, "encryption_key=ephemeral"))
 		return error_set(
 			err, ERROR_FAILED_PRECONDITION,
-			"storage %s: encryption_key=ephemeral needs the confidential data hub",
+			"storage %s: encryption_key=ephemeral requires the confidential data hub",
 			spec->mount_point);
 	if (has_driver_option(spec, "create_filesystem") && strcmp(spec->fstype, "ext4") != 0)
 		return error_set(err, ERROR_INVALID_ARGUMENT,
-				 "storage %s: create_filesystem is for ext4, not %.64s",
+				 "storage %s: create_filesystem supports ext4 only, not %.64s",
 				 spec->mount_point, spec->fstype);
 	return 0;
 }
@@ -48,10 +48,10 @@ make_filesystem(struct worker *w, const char *node, struct error *err)
 	int status;
 
 	if (worker_run(w, argv, envp, NULL, out, sizeof(out), MKFS_TIMEOUT_MS, &status, err) < 0)
-		return error_wrap(err, "make a file system on %s", node);
+		return error_wrap(err, "failed to make a file system on %s", node);
 	if (!WIFEXITED(status) || WEXITSTATUS(status) != 0)
 		return error_set(err, ERROR_INTERNAL,
-				 "make a file system on %s: mkfs.ext4 failed: %s", node, out);
+				 "failed to make a file system on %s: mkfs.ext4: %s", node, out);
 	return 0;
 }
 

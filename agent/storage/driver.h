@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What a storage driver is: one file that ends in one const struct, named in drivers.c. */
+/* The interface of a storage driver: each is a file that defines one const struct, listed in
+ * drivers.c. */
 #pragma once
 
 #include <stdbool.h>
@@ -10,58 +11,60 @@
 
 struct worker;
 
-/* What a driver's mount gets. */
+/* The argument of a driver's mount function. */
 struct storage_mount {
 	const struct storage_spec *spec;
 	const struct roots *roots;
-	/* "/dev/..." if the driver asked for a block device, else NULL */
+	/* "/dev/..." if the driver needs a block device, else NULL */
 	const char *node;
 };
 
 struct storage_driver {
-	/* as in Storage.driver */
+	/* The value of Storage.driver. */
 	const char *name;
-	/* The loop finds the block device that `source` names before the mount. */
+	/* The loop finds the block device named by `source` before the mount. */
 	bool needs_block_device;
-	/* Stays when no container uses it any more, until the sandbox ends: a pod's volume
+	/* The storage is kept until the sandbox ends, even without users: a volume of the pod
 	 * outlives a container that is restarted. */
 	bool pod_lifetime;
-	/* Checks the fields; INVALID_ARGUMENT. Loop side: never blocks. NULL: nothing more than
-	 * mount_point. */
+	/* Checks the fields: INVALID_ARGUMENT. Loop side: never blocks. NULL: only mount_point is
+	 * checked. */
 	int (*check)(const struct storage_spec *spec, struct error *err);
-	/* Brings it about. Worker only: may block. Announces each step first. */
+	/* Mounts the storage. Worker only: may block. Announces each step first. */
 	int (*mount)(struct worker *w, const struct storage_mount *m, struct error *err);
 };
 
-/* The table. NULL if there is none of that name. */
+/* Returns the driver with this name, NULL if there is none. */
 const struct storage_driver *storage_driver_find(const char *name);
 
-/* ---- common to drivers, worker only: may block ---- */
+/* ---- helpers of the drivers, worker only: may block ---- */
 
-/* Waits (1 s at most) until a disk that has just been plugged in can be opened: its node is
- * there a moment earlier, and opening it fails with ENXIO. Whatever else is wrong with it is for
- * what opens it next. Worker only: blocks. */
+/* Waits up to 1 s until a disk that was just plugged in can be opened: its node appears slightly
+ * earlier, and opening it fails with ENXIO until then. Any other error is left to the next open.
+ * Worker only: blocks. */
 void storage_await_disk(const struct roots *roots, const char *node);
 
-/* What is mounted. */
+/* The thing to mount. */
 struct storage_source {
 	const char *name, *type;
-	/* Options that come after the spec's, NULL-terminated; NULL: none. */
+	/* Options appended to those of the spec, NULL-terminated; NULL: none. */
 	const char *const *extra;
 };
 
-/* What a driver does to the mount (its fd) before it is handed out. */
+/* Finishes the mount at fd `tree` before it is attached. */
 typedef int storage_finish_fn(const struct storage_mount *m, int tree, struct error *err);
 
-/* Mounts source with the spec's options at its mount point, which is made if it is missing,
- * applies propagation and fs_group, calls finish (may be NULL), and tells the loop. Journalled. */
+/* Mounts source with the spec's options at its mount point, creating the mount point if needed,
+ * applies propagation and fs_group, calls finish (may be NULL), and notifies the loop.
+ * Journalled. */
 int storage_mount_common(struct worker *w, const struct storage_mount *m,
 			 const struct storage_source *source, storage_finish_fn *finish,
 			 struct error *err);
 
-/* Gives the tree at fd (a directory or file opened O_PATH) to the spec's fs_group as its policy
- * says. What is mounted read-only keeps its owners, as with the kubelet. */
+/* Changes the group of the tree at fd (a directory or file opened with O_PATH) to the spec's
+ * fs_group, according to its policy. Files of a read-only mount keep their owners, as with the
+ * kubelet. */
 int storage_apply_fs_group(const struct storage_mount *m, int fd, struct error *err);
 
-/* The value behind "key=" among the options, NULL if absent. Pure. */
+/* Returns the value of the option "key=", NULL if absent. Pure. */
 const char *storage_option(const struct storage_spec *spec, const char *key);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The table of storage drivers: one row to add one. */
+/* The table of storage drivers: a new driver is one more row. */
 #include <string.h>
 
 #include "agent/storage/driver.h"
@@ -21,7 +21,7 @@ storage_driver_find(const char *name)
 	for (size_t i = 0; i < ARRAY_LEN(drivers); i++)
 		if (strcmp(drivers[i]->name, name) == 0)
 			return drivers[i];
-	/* the agent's own, which no list shows to a peer */
+	/* An internal driver, not listed to peers. */
 	if (strcmp(storage_watchable_tmpfs.name, name) == 0)
 		return &storage_watchable_tmpfs;
 	return NULL;

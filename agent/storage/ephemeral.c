@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* ephemeral: memory of the guest as a file system (tmpfs, hugetlbfs); lives as long as the
- * sandbox. */
+/* ephemeral: a file system in guest memory (tmpfs, hugetlbfs) that lives as long as the sandbox. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -15,7 +14,7 @@
 #include "lib/parse.h"
 #include "lib/path.h"
 
-/* The number behind "key=" in the options, which may be several words joined by commas. */
+/* Returns the number after "key=" in the options; an option may be a comma-separated list. */
 static bool
 joined_number(const struct storage_spec *spec, const char *key, uint64_t *out)
 {
@@ -39,7 +38,7 @@ joined_number(const struct storage_spec *spec, const char *key, uint64_t *out)
 	return false;
 }
 
-/* Is there an option "key=…", which may be one of several words joined by commas? */
+/* Returns whether there is an option "key=…"; an option may be a comma-separated list. */
 static bool
 has_joined(const struct storage_spec *spec, const char *key)
 {
@@ -64,25 +63,25 @@ ephemeral_check(const struct storage_spec *spec, struct error *err)
 	uint32_t v;
 
 	if (gid && !parse_u32(gid, &v))
-		return error_set(err, ERROR_INVALID_ARGUMENT,
-				 "storage %s: fsgid=%.32s is no group id", spec->mount_point, gid);
+		return error_set(err, ERROR_INVALID_ARGUMENT, "storage %s: invalid fsgid \"%.32s\"",
+				 spec->mount_point, gid);
 	if (!*spec->fstype)
 		return error_set(err, ERROR_INVALID_ARGUMENT,
-				 "storage %s: ephemeral needs an fstype", spec->mount_point);
+				 "storage %s: ephemeral requires an fstype", spec->mount_point);
 	if (strcmp(spec->fstype, "hugetlbfs") != 0)
 		return 0;
 	if (!joined_number(spec, "pagesize=", &page) || !joined_number(spec, "size=", &size) ||
 	    page < 1024 || size < page)
 		return error_set(
 			err, ERROR_INVALID_ARGUMENT,
-			"storage %s: hugetlbfs needs pagesize=<bytes> and size=<bytes> of at least one page",
+			"storage %s: hugetlbfs requires pagesize=<bytes> and size=<bytes> of at least one page",
 			spec->mount_point);
 	return 0;
 }
 
-/* The pages of one size that the guest has put aside. */
+/* The guest's pool of huge pages of one size. */
 struct page_pool {
-	/* bytes of one; how many the volume has */
+	/* Bytes of a page; number of pages of the volume. */
 	uint64_t page, wanted;
 	/* below /sys */
 	char path[96];
@@ -95,8 +94,8 @@ pool_of(const struct storage_mount *m, struct page_pool *p, struct error *err)
 
 	if (!joined_number(m->spec, "pagesize=", &p->page) ||
 	    !joined_number(m->spec, "size=", &size) || !p->page)
-		return error_set(err, ERROR_INVALID_ARGUMENT, "storage %s: no page size",
-				 m->spec->mount_point);
+		return error_set(err, ERROR_INVALID_ARGUMENT,
+				 "storage %s: invalid pagesize or size", m->spec->mount_point);
 	p->wanted = size / p->page;
 	(void)snprintf(p->path, sizeof(p->path),
 		       "kernel/mm/hugepages/hugepages-%llukB/nr_hugepages",
@@ -123,8 +122,7 @@ pool_set(const struct storage_mount *m, const struct page_pool *p, uint64_t n)
 	return write_text_at(m->roots->sys, p->path, text);
 }
 
-/* Asks the kernel for this volume's pages, beside those that others have, and checks that it
- * found them. */
+/* Adds the pages of this volume to the pool and checks that the kernel found them. */
 static int
 reserve_pages(const struct storage_mount *m, struct error *err)
 {
@@ -134,22 +132,23 @@ reserve_pages(const struct storage_mount *m, struct error *err)
 	if (pool_of(m, &p, err) < 0)
 		return -1;
 	if (pool_count(m, &p, &had) < 0)
-		return error_sys(err, "count the huge pages of %llu bytes",
+		return error_sys(err, "failed to count the huge pages of %llu bytes",
 				 (unsigned long long)p.page);
 	if (pool_set(m, &p, had + p.wanted) < 0)
-		return error_sys(err, "reserve %llu huge pages of %llu bytes",
+		return error_sys(err, "failed to reserve %llu huge pages of %llu bytes",
 				 (unsigned long long)p.wanted, (unsigned long long)p.page);
 	if (pool_count(m, &p, &got) == 0 && got >= had + p.wanted)
 		return 0;
-	/* nobody has a use for those that it found */
+	/* The volume cannot be made: its share goes back. */
 	(void)pool_set(m, &p, had);
 	return error_set(err, ERROR_RESOURCE_EXHAUSTED,
-			 "reserve %llu huge pages of %llu bytes: the kernel found %llu",
+			 "failed to reserve %llu huge pages of %llu bytes: only %llu available",
 			 (unsigned long long)p.wanted, (unsigned long long)p.page,
 			 (unsigned long long)(got > had ? got - had : 0));
 }
 
-/* Those of a volume that could not be mounted; others may have got theirs meanwhile. */
+/* Returns the pages of a volume that failed to mount; other volumes may have reserved theirs
+ * meanwhile. */
 static void
 return_pages(const struct storage_mount *m)
 {
@@ -161,7 +160,7 @@ return_pages(const struct storage_mount *m)
 		(void)pool_set(m, &p, now - p.wanted);
 }
 
-/* fsgid: the group to which it belongs, and all that is made in it. */
+/* Applies fsgid: the group of the root directory, inherited by everything created in it. */
 static int
 give_to_group(const struct storage_mount *m, int tree, struct error *err)
 {
@@ -174,16 +173,17 @@ give_to_group(const struct storage_mount *m, int tree, struct error *err)
 		return 0;
 	if (fchownat(tree, "", (uid_t)-1, gid, AT_EMPTY_PATH) < 0 || fstat(tree, &st) < 0 ||
 	    chmod(path_of_fd(tree, name), (st.st_mode & 07777) | S_ISGID) < 0)
-		return error_sys(err, "give %s to group %u", m->spec->mount_point, gid);
+		return error_sys(err, "failed to change the group of %s to %u",
+				 m->spec->mount_point, gid);
 	return 0;
 }
 
 static int
 mount_ephemeral(struct worker *w, const struct storage_mount *m, struct error *err)
 {
-	/* The kernel's default for a tmpfs is 1777. The kubelet makes emptyDir volumes 0777, so
-	 * that the users of a pod may rename and remove each other's files, and append to them
-	 * whatever fs.protected_regular is. */
+	/* The kernel's default mode for a tmpfs is 1777. The kubelet makes emptyDir volumes 0777,
+	 * so that the users of a pod may rename and remove each other's files, and append to them
+	 * regardless of fs.protected_regular. */
 	static const char *const open_to_all[] = { "mode=0777", NULL };
 	bool is_huge = strcmp(m->spec->fstype, "hugetlbfs") == 0;
 	bool has_mode = strcmp(m->spec->fstype, "tmpfs") != 0 || has_joined(m->spec, "mode=");

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Growing btrfs on a single device while it is mounted: BTRFS_IOC_RESIZE (linux/btrfs.h). */
+/* Grows a mounted btrfs on a single device: BTRFS_IOC_RESIZE (linux/btrfs.h). */
 #include <errno.h>
 #include <linux/btrfs.h>
 #include <stdio.h>
@@ -12,7 +12,7 @@
 #define BTRFS_MAGIC 0x9123683E
 #define IDS_MAX     1024u
 
-/* The one device that it has; ids of others that were removed lie in between. */
+/* Finds the only device; its id is not necessarily 1, since others may have been removed. */
 static int
 find_device(const struct grow *g, struct btrfs_ioctl_dev_info_args *device, struct error *err)
 {
@@ -22,7 +22,7 @@ find_device(const struct grow *g, struct btrfs_ioctl_dev_info_args *device, stru
 		return error_sys(err, "BTRFS_IOC_FS_INFO");
 	if (fs.num_devices != 1)
 		return error_set(err, ERROR_FAILED_PRECONDITION,
-				 "btrfs on %llu devices does not say which is to grow",
+				 "btrfs has %llu devices: only a single device can be grown",
 				 (unsigned long long)fs.num_devices);
 	for (uint64_t id = 1; id <= fs.max_id && id <= IDS_MAX; id++) {
 		memset(device, 0, sizeof(*device));
@@ -32,7 +32,7 @@ find_device(const struct grow *g, struct btrfs_ioctl_dev_info_args *device, stru
 		if (errno != ENODEV)
 			return error_sys(err, "BTRFS_IOC_DEV_INFO");
 	}
-	return error_set(err, ERROR_INTERNAL, "btrfs does not tell its device");
+	return error_set(err, ERROR_INTERNAL, "failed to find the device of btrfs");
 }
 
 static int
@@ -49,7 +49,8 @@ look_btrfs(struct grow *g, struct error *err)
 	path[sizeof(device.path) - 1] = '\0';
 	if (strncmp(path, dev, strlen(dev)) != 0 ||
 	    fstatat(g->roots->dev, path + strlen(dev), &st, 0) < 0 || !S_ISBLK(st.st_mode))
-		return error_set(err, ERROR_INTERNAL, "its device \"%.128s\" is not there", path);
+		return error_set(err, ERROR_INTERNAL, "device \"%.128s\" of btrfs does not exist",
+				 path);
 	g->device = st.st_rdev;
 	g->block = 4096;
 	g->size = device.total_bytes;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Growing ext4 while it is mounted: EXT4_IOC_RESIZE_FS; its size stands in the superblock
- * (Linux: fs/ext4/ext4.h). */
+/* Grows a mounted ext4: EXT4_IOC_RESIZE_FS. The size is in the superblock (Linux:
+ * fs/ext4/ext4.h). */
 #include <endian.h>
 #include <errno.h>
 #include <string.h>
@@ -34,7 +34,8 @@ le32_at(const unsigned char *super, size_t offset)
 	return le32toh(v);
 }
 
-/* The superblock in the device's page cache is the one that the mounted file system works on. */
+/* Reads the superblock through the page cache of the device, which the mounted file system uses,
+ * too. */
 static int
 look_ext4(struct grow *g, struct error *err)
 {
@@ -44,16 +45,16 @@ look_ext4(struct grow *g, struct error *err)
 	auto_close int fd = -1;
 
 	if (fstat(g->fd, &st) < 0)
-		return error_sys(err, "look at the file system");
+		return error_sys(err, "failed to read the size of the file system");
 	g->device = st.st_dev;
 	fd = grow_open_device(g->roots, g->device, err);
 	if (fd < 0)
 		return -1;
 	if (RETRY_EINTR(pread(fd, super, sizeof(super), SUPER_OFFSET)) != sizeof(super))
-		return error_sys(err, "read the superblock");
+		return error_sys(err, "failed to read the superblock");
 	if ((le32_at(super, MAGIC) & 0xffff) != EXT4_MAGIC ||
 	    le32_at(super, LOG_BLOCK_SIZE) > LOG_BLOCK_MAX)
-		return error_set(err, ERROR_INTERNAL, "the superblock is none of ext4");
+		return error_set(err, ERROR_INTERNAL, "invalid ext4 superblock");
 	blocks = le32_at(super, BLOCKS_LO);
 	if (le32_at(super, INCOMPAT) & INCOMPAT_64BIT)
 		blocks |= (uint64_t)le32_at(super, BLOCKS_HI) << 32;

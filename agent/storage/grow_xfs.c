@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Growing xfs while it is mounted: XFS_IOC_FSGROWFSDATA (Linux: fs/xfs/libxfs/xfs_fs.h,
+/* Grows a mounted xfs: XFS_IOC_FSGROWFSDATA (Linux: fs/xfs/libxfs/xfs_fs.h,
  * ioctl_xfs_fsgrowfs(2)). */
 #include <errno.h>
 #include <sys/ioctl.h>
@@ -9,7 +9,7 @@
 
 #define XFS_MAGIC 0x58465342
 
-/* The first form of the geometry has all that is needed. */
+/* Version 1 of the geometry; later versions only append fields. */
 struct xfs_geometry {
 	uint32_t blocksize, rtextsize, agblocks, agcount, logblocks, sectsize, inodesize, imaxpct;
 	uint64_t datablocks, rtblocks, rtextents, logstart;
@@ -34,11 +34,11 @@ look_xfs(struct grow *g, struct error *err)
 	struct stat st;
 
 	if (fstat(g->fd, &st) < 0)
-		return error_sys(err, "look at the file system");
+		return error_sys(err, "failed to read the geometry of the file system");
 	if (ioctl(g->fd, IOC_GEOMETRY, &geometry) < 0)
 		return error_sys(err, "XFS_IOC_FSGEOMETRY");
 	if (geometry.blocksize == 0)
-		return error_set(err, ERROR_INTERNAL, "it has blocks of 0 bytes");
+		return error_set(err, ERROR_INTERNAL, "invalid xfs geometry: block size 0");
 	g->device = st.st_dev;
 	g->block = geometry.blocksize;
 	g->size = geometry.datablocks * geometry.blocksize;

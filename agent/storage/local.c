@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* local: a directory of the pod on whatever lies below mount_point; lives as long as the
+/* local: a directory of the pod on the file system at mount_point; it lives as long as the
  * sandbox. */
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -18,16 +18,15 @@ local_check(const struct storage_spec *spec, struct error *err)
 	uint32_t v;
 
 	if (mode && (!parse_octal(mode, &v) || v > 07777))
-		return error_set(err, ERROR_INVALID_ARGUMENT,
-				 "storage %s: mode=%.32s is no octal mode", spec->mount_point,
-				 mode);
+		return error_set(err, ERROR_INVALID_ARGUMENT, "storage %s: invalid mode \"%.32s\"",
+				 spec->mount_point, mode);
 	if (gid && !parse_u32(gid, &v))
-		return error_set(err, ERROR_INVALID_ARGUMENT,
-				 "storage %s: fsgid=%.32s is no group id", spec->mount_point, gid);
+		return error_set(err, ERROR_INVALID_ARGUMENT, "storage %s: invalid fsgid \"%.32s\"",
+				 spec->mount_point, gid);
 	return 0;
 }
 
-/* Gives the directory its mode and its group. */
+/* Sets the directory's mode and group. */
 static int
 set_owner(const struct storage_mount *m, int fd, struct error *err)
 {
@@ -38,13 +37,14 @@ set_owner(const struct storage_mount *m, int fd, struct error *err)
 
 	if (gid_text && parse_u32(gid_text, &gid) &&
 	    fchownat(fd, "", (uid_t)-1, gid, AT_EMPTY_PATH) < 0)
-		return error_sys(err, "give %s to group %u", m->spec->mount_point, gid);
+		return error_sys(err, "failed to change the group of %s to %u",
+				 m->spec->mount_point, gid);
 	if (mode_text)
 		(void)parse_octal(mode_text, &mode);
 	if (gid_text)
 		mode |= S_ISGID;
 	if ((mode_text || gid_text) && chmod(path_of_fd(fd, name), mode) < 0)
-		return error_sys(err, "set mode %o of %s", mode, m->spec->mount_point);
+		return error_sys(err, "failed to set mode %o of %s", mode, m->spec->mount_point);
 	return 0;
 }
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What storage drivers share: mount points, options, fs_group. Runs in workers only: may block. */
+/* Helpers of the storage drivers: mount points, options, fs_group. Worker only: may block. */
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -18,7 +18,7 @@
 #include "lib/path.h"
 #include "lib/sys.h"
 
-/* Options that are meant for an agent, not for the kernel. */
+/* Options for the agent, not for the kernel. */
 static const char *const not_for_kernel[] = { "io.katacontainers.", "X-kata.", "fsgid=", NULL };
 
 const char *
@@ -42,12 +42,12 @@ collect_options(const struct storage_spec *spec, const char *const *extra, struc
 					 "mount option \"loop\" is not supported");
 		if (mountopts_add(o, spec->options[i], not_for_kernel) < 0)
 			return error_set(err, ERROR_INVALID_ARGUMENT,
-					 "mount options are longer than one page");
+					 "mount options exceed one page");
 	}
 	for (; extra && *extra; extra++)
 		if (mountopts_add(o, *extra, NULL) < 0)
 			return error_set(err, ERROR_INVALID_ARGUMENT,
-					 "mount options are longer than one page");
+					 "mount options exceed one page");
 	return 0;
 }
 
@@ -73,9 +73,9 @@ make_bind(const struct storage_mount *m, const struct storage_source *source,
 	auto_close int fd = roots_open_path(m->roots, source->name);
 
 	if (fd < 0)
-		return error_sys(err, "open %s", source->name);
+		return error_sys(err, "failed to open %s", source->name);
 	if (fstat(fd, &st) < 0)
-		return error_sys(err, "look at %s", source->name);
+		return error_sys(err, "failed to stat %s", source->name);
 	*file = !S_ISDIR(st.st_mode);
 	return storage_tree_bind(fd, o->flags, err);
 }
@@ -103,7 +103,7 @@ make_tree(struct worker *w, const struct storage_mount *m, const struct storage_
 	return storage_tree_mount(w, &fs, m->roots->run, err);
 }
 
-/* Also of what is mounted below, if asked for. */
+/* Sets the propagation, recursively with MS_REC. */
 static int
 set_propagation(int tree, unsigned long propagation)
 {
@@ -126,17 +126,18 @@ storage_mount_common(struct worker *w, const struct storage_mount *m,
 	int r = -1;
 
 	if (collect_options(spec, source->extra, &o, err) < 0)
-		return error_wrap(err, "mount %s on %s", source->name, spec->mount_point);
+		return error_wrap(err, "failed to mount %s on %s", source->name, spec->mount_point);
 	tree = make_tree(w, m, source, &o, &file, err);
 	if (tree < 0)
-		return error_wrap(err, "mount %s on %s", source->name, spec->mount_point);
+		return error_wrap(err, "failed to mount %s on %s", source->name, spec->mount_point);
 	if (storage_place_make(w, m, file, &place, err) < 0 ||
 	    storage_place_mount(w, &place, tree, err) < 0)
 		goto out;
 	if (set_propagation(tree, o.propagation) < 0)
-		error_sys(err, "set the propagation of %s", spec->mount_point);
+		error_sys(err, "failed to set the propagation of %s", spec->mount_point);
 	else if (spec->has_fs_group && storage_apply_fs_group(m, tree, err) < 0)
-		error_wrap(err, "give %s to group %u", spec->mount_point, spec->fs_group_id);
+		error_wrap(err, "failed to change the group of %s to %u", spec->mount_point,
+			   spec->fs_group_id);
 	else if (!finish || finish(m, tree, err) == 0)
 		r = storage_place_keep(w, &place, tree, err);
 out:
@@ -144,7 +145,7 @@ out:
 	return r;
 }
 
-/* Modes that a group needs (agent-side fsGroup of Kubernetes): read and write, search and setgid
+/* Modes for a shared group (agent-side fsGroup of Kubernetes): read and write, search and setgid
  * for directories. */
 #define GROUP_BITS     ((mode_t)0660)
 #define DIRECTORY_BITS ((mode_t)(0110 | S_ISGID))
@@ -159,7 +160,7 @@ change_fd(int fd, const struct stat *st, gid_t gid)
 		mode |= DIRECTORY_BITS;
 	if (st->st_gid != gid && fchownat(fd, "", (uid_t)-1, gid, AT_EMPTY_PATH) < 0)
 		return -1;
-	/* after the chown, which clears setgid bits */
+	/* After the chown, which clears setgid bits. */
 	return chmod(path_of_fd(fd, name), mode);
 }
 
@@ -174,11 +175,11 @@ change_entry(int dirfd, const char *name, const struct stat *st, void *data, str
 		return 0;
 	fd = openat(dirfd, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
 	if (fd < 0)
-		return errno == ENOENT ? 0 : error_sys(err, "open %s", name);
+		return errno == ENOENT ? 0 : error_sys(err, "failed to open %s", name);
 	if (fstat(fd, &now) < 0 || S_ISLNK(now.st_mode))
 		return 0;
 	if (change_fd(fd, &now, *gid) < 0)
-		return error_sys(err, "change group and mode of %s", name);
+		return error_sys(err, "failed to change group and mode of %s", name);
 	return 0;
 }
 
@@ -197,14 +198,17 @@ storage_apply_fs_group(const struct storage_mount *m, int fd, struct error *err)
 	if (o.flags & MS_RDONLY)
 		return 0;
 	if (fstat(fd, &st) < 0)
-		return error_sys(err, "look at the mount point");
+		return error_sys(err, "failed to stat the mount point");
 	if (spec->fs_group_policy == FS_GROUP_ON_ROOT_MISMATCH && st.st_gid == gid &&
 	    (st.st_mode & needed) == needed)
 		return 0;
 	if (!S_ISDIR(st.st_mode))
-		return change_fd(fd, &st, gid) < 0 ? error_sys(err, "change group and mode") : 0;
+		return change_fd(fd, &st, gid) < 0
+			       ? error_sys(err,
+					   "failed to change group and mode of the mount point")
+			       : 0;
 	dir = openat(fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (dir < 0)
-		return error_sys(err, "open the mount point");
+		return error_sys(err, "failed to open the mount point");
 	return path_walk(dir, change_entry, &gid, err);
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Making mount points. A container may rename directories on the way to one that lies in a volume
- * of its own: so a path is looked up once, and from then on only file descriptors count, here, in
- * the undo, and at the unmount. Runs in workers only: may block.
+ * Creates mount points. A container may rename directories on the path to a mount point inside one
+ * of its volumes, so each path is resolved once. After that only file descriptors are used: here,
+ * in the undo, and by the unmount. Worker only: may block.
  */
 #include "agent/storage/mount_point.h"
 
@@ -19,13 +19,13 @@
 #include "lib/path.h"
 #include "lib/sys.h"
 
-/* How often the way is made again when a part of it was removed meanwhile. */
+/* Number of attempts when a directory on the path is removed concurrently. */
 #define MAKE_TRIES 8
 
-/* A walk from the last directory that exists to the mount point. */
+/* A walk from the deepest existing directory to the mount point. */
 struct walk {
 	struct worker *w;
-	/* components that are missing */
+	/* Components that do not exist yet. */
 	const char *rest;
 	bool file;
 	struct storage_place *place;
@@ -39,8 +39,8 @@ storage_place_release(struct storage_place *place)
 	close_fd(&place->parent);
 }
 
-/* Notes what was made, or (NULL) that another mount was faster. The mount point comes last but
- * is to be the first in the list. */
+/* Records a created directory, or NULL if another mount created it first. Directories are created
+ * from the outside in, but the list starts with the mount point. */
 static void
 mount_point_note(struct storage_point *point, const struct stat *made)
 {
@@ -51,7 +51,7 @@ mount_point_note(struct storage_point *point, const struct stat *made)
 	point->made++;
 }
 
-/* Makes the file that a file is bound to. */
+/* Creates the file on which a file is bind-mounted. */
 static int
 make_file(const struct walk *walk, const char *name, struct error *err)
 {
@@ -67,7 +67,8 @@ make_file(const struct walk *walk, const char *name, struct error *err)
 	if (walk->place->fd < 0)
 		return -1;
 	if (fstat(walk->place->fd, &st) < 0 || S_ISLNK(st.st_mode))
-		return error_set(err, ERROR_INVALID_ARGUMENT, "%s is a dangling link", name);
+		return error_set(err, ERROR_INVALID_ARGUMENT, "%s is a dangling symbolic link",
+				 name);
 	return 0;
 }
 
@@ -80,13 +81,13 @@ make_directory(const struct walk *walk, const char *name, struct error *err)
 	if (made < 0)
 		return -1;
 	mount_point_note(walk->point, made ? &st : NULL);
-	/* a dangling link is refused */
+	/* A dangling symbolic link is refused. */
 	walk->place->fd = path_open(walk->place->parent, name, O_PATH | O_DIRECTORY, 0,
 				    PATH_FOLLOW_PARENT, err);
 	return walk->place->fd < 0 ? -1 : 0;
 }
 
-/* From the directory place->fd along the missing components. */
+/* Creates the missing components, starting in the directory place->fd. */
 static int
 walk_on(struct walk *walk, struct error *err)
 {
@@ -114,8 +115,8 @@ walk_on(struct walk *walk, struct error *err)
 	return 0;
 }
 
-/* Opens the deepest directory on the path that exists: *fd. The rest of the path, "" if all of
- * it exists; NULL and err. */
+/* Opens the deepest existing directory on the path as *fd. Returns the rest of the path, "" if all
+ * of it exists; NULL and err on failure. */
 static const char *
 open_existing(const struct storage_mount *m, int *fd, struct error *err)
 {
@@ -136,11 +137,11 @@ open_existing(const struct storage_mount *m, int *fd, struct error *err)
 			end--;
 		end -= end > 0;
 	}
-	error_sys(err, "open the way to %s", path);
+	error_sys(err, "failed to open the path to %s", path);
 	return NULL;
 }
 
-/* Is what was opened as the mount point of the kind that is needed, and where does it lie? */
+/* Takes an existing file or directory as the mount point: checks its type and opens its parent. */
 static int
 take_existing(const struct storage_mount *m, bool file, struct storage_place *place,
 	      struct error *err)
@@ -150,15 +151,17 @@ take_existing(const struct storage_mount *m, bool file, struct storage_place *pl
 	struct stat st;
 
 	if (fstat(place->fd, &st) < 0)
-		return error_sys(err, "look at %s", path);
+		return error_sys(err, "failed to stat %s", path);
 	if (!file && !S_ISDIR(st.st_mode)) {
 		errno = ENOTDIR;
-		return error_sys(err, "open %s", path);
+		return error_sys(err, "failed to open %s", path);
 	}
-	/* only needed to remove what was made: here nothing was, and so any directory will do */
+	/* The parent is only needed to remove created directories. None were created here, so any
+	 * directory will do. */
 	(void)snprintf(parent, sizeof(parent), "%.*s", (int)(strrchr(path, '/') - path), path);
 	place->parent = roots_open_path(m->roots, *parent ? parent : "/");
-	return place->parent < 0 ? error_sys(err, "open the directory of %s", path) : 0;
+	return place->parent < 0 ? error_sys(err, "failed to open the parent directory of %s", path)
+				 : 0;
 }
 
 static int
@@ -166,13 +169,14 @@ send_point(struct worker *w, const struct storage_place *place, struct storage_p
 	   struct error *err)
 {
 	if (path_real(place->fd, point->path) < 0)
-		return error_sys(err, "find the real path of a mount point");
+		return error_sys(err, "failed to resolve the path of a mount point");
 	return worker_send(w, STORAGE_MSG_POINT, point,
 			   offsetof(struct storage_point, path) + strlen(point->path) + 1, NULL, 0,
 			   false, err);
 }
 
-/* Another storage has made the directory, and removed it at its end after it was opened here. */
+/* Returns whether the directory was removed after it was opened: by another storage, which had
+ * created it. */
 static bool
 is_removed(const struct storage_place *place)
 {
@@ -181,7 +185,7 @@ is_removed(const struct storage_place *place)
 	return place->parent >= 0 && fstat(place->parent, &st) == 0 && st.st_nlink == 0;
 }
 
-/* Opens the mount point, and makes what is missing of it. */
+/* Opens the mount point and creates its missing components. Makes one attempt. */
 static int
 make_once(struct worker *w, const struct storage_mount *m, bool file, struct storage_place *place,
 	  struct storage_point *point, struct error *err)
@@ -209,7 +213,8 @@ storage_place_make(struct worker *w, const struct storage_mount *m, bool file,
 
 	for (int i = 0; make_once(w, m, file, place, &point, err) < 0; i++) {
 		if (i == MAKE_TRIES || !is_removed(place))
-			return error_wrap(err, "make mount point %s", m->spec->mount_point);
+			return error_wrap(err, "failed to make mount point %s",
+					  m->spec->mount_point);
 		storage_place_release(place);
 		*err = ERROR_INIT;
 	}
@@ -233,6 +238,6 @@ storage_place_keep(struct worker *w, const struct storage_place *place, int tree
 	int32_t id = tree < 0 ? 0 : sys_mount_id(tree, "", AT_EMPTY_PATH);
 
 	if (id < 0)
-		return error_sys(err, "find the id of a mount");
+		return error_sys(err, "failed to read the id of a mount");
 	return worker_send(w, STORAGE_MSG_MOUNTED, &id, sizeof(id), fds, ARRAY_LEN(fds), true, err);
 }

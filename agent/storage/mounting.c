@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * How a storage gets from one state to the next: find its device, mount it, unmount it. The
- * blocking part of each is a job; everything here runs in the loop.
+ * The transitions of a storage: find its device, mount it, unmount it. The blocking part of each is
+ * a job; everything here runs in the loop.
  */
 #include <stddef.h>
 #include <stdlib.h>
@@ -30,7 +30,7 @@ depth(const char *path)
 	return n;
 }
 
-/* The first n components of a path: so many bytes. */
+/* Returns the length in bytes of the first n components of a path. */
 static size_t
 prefix(const char *path, unsigned int n)
 {
@@ -41,7 +41,8 @@ prefix(const char *path, unsigned int n)
 	return (size_t)(end - path);
 }
 
-/* Directories that `from` made on the way to `to`, too, are removed by the last that needs them. */
+/* Adds directories that `from` created on the path to `to`: the last storage that needs them
+ * removes them. */
 static void
 share_made(const struct storage *from, struct storage *to)
 {
@@ -73,13 +74,13 @@ take_point(struct job *job, const struct job_message *m, void *data, struct erro
 
 	(void)job;
 	if (payload[m->size - 1] != '\0')
-		return error_set(err, ERROR_INTERNAL, "malformed mount point of a mount");
+		return error_set(err, ERROR_INTERNAL, "worker sent an invalid mount point");
 	memcpy(&s->made, payload, sizeof(s->made));
 	memcpy(s->files, payload + offsetof(struct storage_point, files), sizeof(s->files));
 	free(s->real);
 	s->real = strdup(payload + POINT_HEAD);
 	if (!s->real)
-		return error_nomem(err, "noting a mount point");
+		return error_nomem(err, "recording a mount point");
 	list_for_each (pos, &s->table->all) {
 		struct storage *other = list_entry(pos, struct storage, node);
 
@@ -122,13 +123,15 @@ mount_done(struct job *job, const struct error *err, void *data)
 	(void)job;
 	s->job = NULL;
 	if (err->code == ERROR_OK) {
-		/* and wanted: what was cancelled does not succeed (job.h) */
+		/* The storage is still wanted: a cancelled job does not succeed (job.h). */
 		s->state = STORAGE_MOUNTED;
 		storage_wake_waiters(s->table, s, NULL);
 		return;
 	}
-	error_wrap(&failed, "mount storage %s (driver %s)", s->spec->mount_point, s->spec->driver);
-	/* waiters of a cancelled mount start it again for themselves; of a failed one, they fail */
+	error_wrap(&failed, "failed to mount storage %s (driver %s)", s->spec->mount_point,
+		   s->spec->driver);
+	/* Waiters of a cancelled mount start it again for themselves; those of a failed one
+	 * fail. */
 	storage_wake_waiters(s->table, s, s->unwanted ? NULL : &failed);
 	storage_free(s);
 }
@@ -172,7 +175,8 @@ on_device(const struct error *err, const char *node, void *data)
 	} else {
 		failed = *err;
 	}
-	error_wrap(&failed, "mount storage %s (driver %s)", s->spec->mount_point, s->spec->driver);
+	error_wrap(&failed, "failed to mount storage %s (driver %s)", s->spec->mount_point,
+		   s->spec->driver);
 	storage_wake_waiters(s->table, s, &failed);
 	storage_free(s);
 }
@@ -187,7 +191,7 @@ storage_begin(struct storage *s, struct error *err)
 	return s->finding ? 0 : -1;
 }
 
-/* Only the first failure is told. */
+/* Records the first failure only. */
 static void
 release_failed(struct release *r, const struct error *err)
 {
@@ -203,7 +207,7 @@ unmount_done(struct job *job, const struct error *err, void *data)
 
 	(void)job;
 	if (err->code != ERROR_OK) {
-		error_wrap(&failed, "unmount storage %s", s->spec->mount_point);
+		error_wrap(&failed, "failed to unmount storage %s", s->spec->mount_point);
 		log_warn("storage", "%s", failed.msg);
 		release_failed(s->release, &failed);
 	}
@@ -218,7 +222,7 @@ unmount_work(struct worker *w, void *arg, struct error *err)
 	return storage_unmount_work(w, arg, err);
 }
 
-/* The worker has its fds for itself now. */
+/* Closes the loop's fds of the place: the worker has its own copies now. */
 static int
 unmount_close_place(struct job *job, const struct job_message *m, void *data, struct error *err)
 {
@@ -267,7 +271,7 @@ storage_begin_unmount(struct storage *s)
 	s->job = job_start(s->table->jobs, &spec, &err);
 	if (s->job)
 		return;
-	log_error("storage", "storage %s stays mounted: %s", s->spec->mount_point, err.msg);
+	log_error("storage", "storage %s is still mounted: %s", s->spec->mount_point, err.msg);
 	s->state = STORAGE_MOUNTED;
 	release_failed(s->release, &err);
 	storage_release_done(s);
@@ -292,10 +296,10 @@ storage_unreferenced(struct storage *s, bool everything, struct release *release
 		return;
 	case STORAGE_MOUNTING:
 		s->unwanted = true;
-		/* the undo has them, too, and closes them last */
+		/* The undo has them, too, and closes them last. */
 		storage_place_release(&s->place);
 		wait_for_end(s, release);
-		job_cancel(s->job, ERROR_CANCELLED, "nobody needs the storage any more");
+		job_cancel(s->job, ERROR_CANCELLED, "the storage is no longer needed");
 		return;
 	case STORAGE_MOUNTED:
 		if (!everything && s->is_settled && (s->driver->pod_lifetime || s->spec->shared))

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * ResizeVolume: grows the file system to what its device has become, or to what is asked for. In a
- * worker: it writes to the disk. Which file systems can is one table, each with a file of its own.
+ * ResizeVolume: grows a file system to the size of its device, or to a given size. A worker does
+ * this because it writes to the disk. The supported file systems are in a table, each in a file of
+ * its own.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -25,12 +26,12 @@
 #include "lib/parse.h"
 #include "lib/path.h"
 
-/* a large disk, slowly */
+/* Long enough for a large, slow disk. */
 #define RESIZE_MS 600000
-/* from the host's call to the device's new size */
+/* From the host's call until the device has its new size. */
 #define DEVICE_MS   3000
 #define SECTOR_SIZE 512
-/* what does not fill an allocation group may be left over */
+/* Space that does not fill an allocation group may be left over. */
 #define GROUP_MAX (256ull << 20)
 
 static const struct grow_fs *const file_systems[] = { &grow_ext4, &grow_xfs, &grow_btrfs };
@@ -56,11 +57,11 @@ device_size(const struct roots *roots, dev_t device, uint64_t *out, struct error
 
 	device_path(device, "size", path);
 	if (read_text_at(roots->sys, path, text, sizeof(text)) < 0)
-		return error_sys(err, "read the size of device %u:%u", major(device),
+		return error_sys(err, "failed to read the size of device %u:%u", major(device),
 				 minor(device));
 	if (!parse_u64(text, out) || *out > UINT64_MAX / SECTOR_SIZE)
-		return error_set(err, ERROR_INTERNAL, "size of device %u:%u: \"%s\"", major(device),
-				 minor(device), text);
+		return error_set(err, ERROR_INTERNAL, "invalid size of device %u:%u: \"%s\"",
+				 major(device), minor(device), text);
 	*out *= SECTOR_SIZE;
 	return 0;
 }
@@ -77,13 +78,13 @@ grow_open_device(const struct roots *roots, dev_t device, struct error *err)
 	(void)snprintf(path, sizeof(path), "dev/block/%u:%u", major(device), minor(device));
 	n = readlinkat(roots->sys, path, link, sizeof(link) - 1);
 	if (n < 0)
-		return error_sys(err, "find device %u:%u", major(device), minor(device));
+		return error_sys(err, "failed to find device %u:%u", major(device), minor(device));
 	link[n] = '\0';
 	name = strrchr(link, '/');
 	name = name ? name + 1 : link;
 	fd = openat(roots->dev, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
 	if (fd < 0)
-		return error_sys(err, "open /dev/%s", name);
+		return error_sys(err, "failed to open /dev/%s", name);
 	if (fstat(fd, &st) < 0 || !S_ISBLK(st.st_mode) || st.st_rdev != device) {
 		(void)close(fd);
 		return error_set(err, ERROR_INTERNAL, "/dev/%s is not device %u:%u", name,
@@ -92,7 +93,8 @@ grow_open_device(const struct roots *roots, dev_t device, struct error *err)
 	return fd;
 }
 
-/* The kernel's own events tell that a disk has another size. -1: there are none to be had. */
+/* Opens a socket that receives the kernel's uevents, which announce a disk's new size. Returns -1
+ * if there are none. */
 static int
 uevents(void)
 {
@@ -104,8 +106,8 @@ uevents(void)
 	return steal_fd(&fd);
 }
 
-/* The host has made the device larger before it called, but the guest may learn of it a little
- * later. *size: what it has in the end, wanted or not. */
+/* Waits until the device has the wanted size: the host resizes it before the call, but the guest
+ * may notice slightly later. Sets *size to the final size, wanted or not. */
 static int
 wait_for_size(const struct roots *roots, dev_t device, uint64_t wanted, uint64_t *size,
 	      struct error *err)
@@ -114,7 +116,7 @@ wait_for_size(const struct roots *roots, dev_t device, uint64_t wanted, uint64_t
 	auto_close int events = uevents();
 	char path[64], event[4096];
 
-	/* of a SCSI disk it learns only when it asks */
+	/* The size of a SCSI disk is only read again on request. */
 	device_path(device, "device/rescan", path);
 	(void)write_text_at(roots->sys, path, "1");
 	for (;;) {
@@ -134,7 +136,8 @@ wait_for_size(const struct roots *roots, dev_t device, uint64_t wanted, uint64_t
 static int
 error_too_large(struct error *err, uint64_t wanted, uint64_t size)
 {
-	return error_set(err, ERROR_OUT_OF_RANGE, "%llu bytes are asked for, its device has %llu",
+	return error_set(err, ERROR_OUT_OF_RANGE,
+			 "%llu bytes requested, but the device has only %llu",
 			 (unsigned long long)wanted, (unsigned long long)size);
 }
 
@@ -144,7 +147,7 @@ file_system(int fd, struct error *err)
 	struct statfs st;
 
 	if (fstatfs(fd, &st) < 0) {
-		error_sys(err, "look at the file system");
+		error_sys(err, "failed to read the type of the file system");
 		return NULL;
 	}
 	for (size_t i = 0; i < ARRAY_LEN(file_systems); i++)
@@ -152,21 +155,22 @@ file_system(int fd, struct error *err)
 		    ((unsigned long)st.f_type & 0xfffffffful))
 			return file_systems[i];
 	error_set(err, ERROR_FAILED_PRECONDITION,
-		  "a file system of type %#lx cannot grow: only ext4, xfs and btrfs",
+		  "file system type %#lx cannot be grown: only ext4, xfs and btrfs can",
 		  (unsigned long)st.f_type);
 	return NULL;
 }
 
-/* What it shall grow to; *to 0: it has that size. */
+/* Sets *to to the new size, 0 if the file system has it already. */
 static int
 choose_size(const struct grow *g, uint64_t wanted, uint64_t *to, struct error *err)
 {
 	uint64_t available;
 
 	if (wanted > 0 && wanted / g->block < g->size / g->block)
-		return error_set(err, ERROR_INVALID_ARGUMENT,
-				 "%llu bytes are asked for, it has %llu: it cannot shrink",
-				 (unsigned long long)wanted, (unsigned long long)g->size);
+		return error_set(
+			err, ERROR_INVALID_ARGUMENT,
+			"%llu bytes requested, but the file system has %llu and cannot shrink",
+			(unsigned long long)wanted, (unsigned long long)g->size);
 	if (wait_for_size(g->roots, g->device, wanted, &available, err) < 0)
 		return -1;
 	if (wanted > available)
@@ -193,13 +197,13 @@ grow_file_system(struct worker *w, struct grow *g, uint64_t wanted, struct error
 	if (g->size <= before && to - before > GROUP_MAX)
 		return error_set(err, ERROR_INTERNAL, "%s did not grow beyond %llu bytes", fs->name,
 				 (unsigned long long)before);
-	worker_log(w, LOG_LEVEL_INFO, "%s on device %u:%u: grown from %llu to %llu bytes", fs->name,
+	worker_log(w, LOG_LEVEL_INFO, "%s on device %u:%u: grew from %llu to %llu bytes", fs->name,
 		   major(g->device), minor(g->device), (unsigned long long)before,
 		   (unsigned long long)g->size);
 	return 0;
 }
 
-/* A raw device is as large as the host made it. */
+/* Checks the size of a raw device, which has no file system to grow. */
 static int
 check_device(const struct roots *roots, dev_t device, uint64_t wanted, struct error *err)
 {
@@ -220,15 +224,15 @@ resize(struct worker *w, const struct resize_arg *a, struct error *err)
 
 	if (path < 0 || fstat(path, &st) < 0)
 		return error_sys_code(err, errno == ENOENT ? ERROR_NOT_FOUND : ERROR_INTERNAL,
-				      "open it");
+				      "failed to open it");
 	if (S_ISBLK(st.st_mode))
 		return check_device(a->roots, st.st_rdev, a->size, err);
 	if (!S_ISDIR(st.st_mode) && !S_ISREG(st.st_mode))
 		return error_set(err, ERROR_INVALID_ARGUMENT,
-				 "it is neither a directory nor a file nor a block device");
+				 "neither a directory, a file nor a block device");
 	fd = path_reopen(path, O_RDONLY);
 	if (fd < 0)
-		return error_sys(err, "open it");
+		return error_sys(err, "failed to open it");
 	g.fd = fd;
 	return grow_file_system(w, &g, a->size, err);
 }
@@ -238,7 +242,7 @@ resize_work(struct worker *w, void *arg, struct error *err)
 {
 	const struct resize_arg *a = arg;
 
-	return resize(w, a, err) < 0 ? error_wrap(err, "resize volume %s", a->path) : 0;
+	return resize(w, a, err) < 0 ? error_wrap(err, "failed to resize volume %s", a->path) : 0;
 }
 
 static const struct task_class resize_class = {
@@ -258,12 +262,12 @@ volume_resize(const struct volume_parts *parts, const char *path, uint64_t size,
 
 	if (path[0] != '/' || strlen(path) >= PATH_MAX) {
 		error_set(err, ERROR_INVALID_ARGUMENT,
-			  "volume \"%.128s\" is no absolute path that a kernel takes", path);
+			  "invalid volume path \"%.128s\": not absolute, or too long", path);
 		return NULL;
 	}
 	arg = malloc(sizeof(*arg) + strlen(path) + 1);
 	if (!arg) {
-		error_nomem(err, resize_class.name);
+		error_nomem(err, "resizing a volume");
 		return NULL;
 	}
 	arg->roots = roots;

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * RemoveStaleVirtiofsShareMounts: the host has removed directories of the share in which something
- * is mounted here. A path that is looked up again is asked of the file server, which then finds out
- * that it is gone and drops what it kept for it; the kernel takes such mounts away by itself. In a
- * worker: the share may hang.
+ * RemoveStaleVirtiofsShareMounts: the host has removed directories of the share that are mount
+ * points in the guest. Looking up such a path again makes the file server notice that it is gone
+ * and drop its cached state; the kernel then detaches the mount by itself. A worker does this
+ * because the share may hang.
  */
 #include <fcntl.h>
 #include <stdlib.h>
@@ -44,7 +44,7 @@ revalidate_work(struct worker *w, void *arg, struct error *err)
 		if (!mountinfo_parse(line, &m) || strncmp(m.point, SHARED, strlen(SHARED)) != 0)
 			continue;
 		n++;
-		/* it is the way there that counts; what is found is of no interest */
+		/* Only the lookup matters, not its result. */
 		fd = path_try_open(roots->root, m.point, O_PATH, 0, PATH_FOLLOW_PARENT);
 		if (fd < 0 || fstatat(fd, "", &st, AT_EMPTY_PATH | AT_STATX_FORCE_SYNC) < 0)
 			gone++;
@@ -55,7 +55,7 @@ revalidate_work(struct worker *w, void *arg, struct error *err)
 }
 
 static const struct task_class revalidate_class = {
-	.name = "look at the share's mounts",
+	.name = "revalidate share mounts",
 	.work = revalidate_work,
 	.deadline_ms = LOOK_MS,
 };
@@ -68,7 +68,7 @@ volume_share_revalidate(const struct volume_parts *parts, task_done_fn *done, vo
 	struct revalidate_arg *arg = malloc(sizeof(*arg));
 
 	if (!arg) {
-		error_nomem(err, revalidate_class.name);
+		error_nomem(err, "revalidating share mounts");
 		return NULL;
 	}
 	arg->roots = parts->roots;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Copies and checks of storage requests. */
+/* Copies and checks storage requests. */
 #include "agent/storage/spec.h"
 
 #include <limits.h>
@@ -63,7 +63,7 @@ storage_spec_copy(const struct storage_spec *spec)
 	copy->source = put_string(&at, spec->source);
 	copy->fstype = put_string(&at, spec->fstype);
 	copy->mount_point = put_string(&at, spec->mount_point);
-	/* one mount point has one name */
+	/* Trailing slashes go: a mount point has exactly one name. */
 	for (at -= 2; at > copy->mount_point && *at == '/'; at--)
 		*at = '\0';
 	return copy;
@@ -76,7 +76,7 @@ storage_spec_same(const struct storage_spec *a, const struct storage_spec *b)
 	       strcmp(a->fstype, b->fstype) == 0;
 }
 
-/* Absolute, not "/" itself, without "." and ".." and empty components. */
+/* Returns whether path is absolute, not "/" itself, and free of ".", ".." and empty components. */
 static bool
 is_plain_path(const char *path)
 {
@@ -107,7 +107,7 @@ storage_spec_check(const struct storage_spec *spec, struct error *err)
 	if (!is_plain_path(spec->mount_point))
 		return error_set(
 			err, ERROR_INVALID_ARGUMENT,
-			"storage mount_point \"%.128s\" is no absolute path without . and ..",
+			"invalid storage mount_point \"%.128s\": must be an absolute path without . and ..",
 			spec->mount_point);
 	return driver->check ? driver->check(spec, err) : 0;
 }

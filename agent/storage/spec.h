@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A request's storage in plain terms, and owned copies of it: one allocation each. Pure, never
+/* A storage request in plain terms, and owned copies of it: one allocation each. Pure, never
  * blocks. */
 #pragma once
 
@@ -9,14 +9,14 @@
 
 #include "lib/error.h"
 
-/* When fs_group is applied to the files of a storage that has some already. */
+/* Says when fs_group is applied to a storage that already contains files. */
 enum fs_group_policy {
 	FS_GROUP_ALWAYS,
 	FS_GROUP_ON_ROOT_MISMATCH,
 };
 
-/* A request's storage in plain terms (agent/rpc copies it from the message; strings owned by the
- * caller until the callback). */
+/* A storage of a request. agent/rpc copies it from the message; the caller owns the strings until
+ * the callback. */
 struct storage_spec {
 	const char *driver, *source, *fstype, *mount_point;
 	const char *const *options;
@@ -25,17 +25,18 @@ struct storage_spec {
 	size_t n_driver_options;
 	bool has_fs_group;
 	uint32_t fs_group_id;
-	/* enum fs_group_policy, and what else a host sends */
+	/* enum fs_group_policy, or any other value that a host sends */
 	uint32_t fs_group_policy;
 	bool shared;
 };
 
-/* A deep copy in one block (free with free()), mount_point without slashes at its end; NULL if
- * memory is out. */
+/* Returns a deep copy in one block (free with free()), without trailing slashes in mount_point;
+ * NULL if out of memory. */
 struct storage_spec *storage_spec_copy(const struct storage_spec *spec);
 
-/* Same driver, source and file system: may two containers share the mount? */
+/* Returns whether driver, source and file system are the same, so that two containers may share the
+ * mount. */
 bool storage_spec_same(const struct storage_spec *a, const struct storage_spec *b);
 
-/* The checks that every driver needs, then the driver's own. INVALID_ARGUMENT. */
+/* Makes the checks common to all drivers, then the driver's own: INVALID_ARGUMENT. */
 int storage_spec_check(const struct storage_spec *spec, struct error *err);

@@ -3,11 +3,10 @@
  * The table of storages, each a state machine keyed by its mount point:
  *
  *   (none) -> FINDING -> MOUNTING -> MOUNTED -> UNMOUNTING -> (none)
- *                 \__________\__ failed or nobody wants it: cancelled and undone -> (none)
+ *                 \__________\__ failed or no longer wanted: cancelled and undone -> (none)
  *
- * A request walks its list in order; it holds a reference on each storage it has got to, and waits
- * where that one is not mounted yet. Finding a device and mounting are done by others; nothing here
- * blocks.
+ * A request walks its list in order. It holds a reference on each storage that it has reached, and
+ * waits at one that is not mounted yet. Jobs find the devices and mount; nothing here blocks.
  */
 #include "agent/storage/storage.h"
 
@@ -83,7 +82,7 @@ storage_new(struct storages *t, const struct storage_spec *spec, struct error *e
 		s->spec = storage_spec_copy(spec);
 	if (!s || !s->spec) {
 		free(s);
-		error_nomem(err, "taking a storage");
+		error_nomem(err, "adding a storage");
 		return NULL;
 	}
 	s->place = STORAGE_PLACE_NONE;
@@ -217,8 +216,7 @@ request_free(struct storage_request *r)
 	free(r);
 }
 
-/* Gives back one reference of the request's owner on each of specs[0..count), the last one
- * first. */
+/* Drops one reference of the request's owner on each of specs[0..count), the last one first. */
 static void
 request_give_back(struct storage_request *r, size_t count, struct release *release)
 {
@@ -236,7 +234,7 @@ request_give_back(struct storage_request *r, size_t count, struct release *relea
 			ref_drop(ref);
 			if (list_is_empty(&s->refs))
 				storage_unreferenced(s, false, release);
-			/* s may be gone */
+			/* s may be freed by now. */
 			break;
 		}
 	}
@@ -254,7 +252,7 @@ request_finish(struct storage_request *r)
 		done(&err, data);
 }
 
-/* What the request took has gone, or was given up (that is in the log). */
+/* The storages of the request are released, or releasing them timed out (which is in the log). */
 static void
 request_gone(const struct error *err, void *data)
 {
@@ -262,7 +260,8 @@ request_gone(const struct error *err, void *data)
 	request_finish(data);
 }
 
-/* Gives everything back and waits for the end of what nobody else needs. */
+/* Drops all references of the request and waits until the storages that only it used are
+ * released. */
 static void
 request_abort(struct storage_request *r)
 {
@@ -277,7 +276,7 @@ request_abort(struct storage_request *r)
 	request_give_back(r, r->at, release);
 	if (release)
 		return;
-	/* not from in here: the caller may be storages_abort()'s */
+	/* Deferred: the caller may be storages_abort(). */
 	r->is_gone = true;
 	loop_post(r->table->loop, &r->look);
 }
@@ -306,7 +305,8 @@ ref_new(struct storage *s, const char *owner, struct error *err)
 	return ref;
 }
 
-/* Takes specs[at]. 0: taken or to be waited for (r->waiting set), -1: failed. */
+/* Takes specs[at]. Returns 0 if it is taken or must be waited for (r->waiting set), -1 on
+ * failure. */
 static int
 request_take(struct storage_request *r, struct error *err)
 {
@@ -315,15 +315,14 @@ request_take(struct storage_request *r, struct error *err)
 	bool fresh = !s;
 
 	if (s && is_ending(s)) {
-		/* until it is gone; then it is made anew */
+		/* Waits until it is gone, then makes it anew. */
 		r->waiting = s;
 		return 0;
 	}
 	if (s && !storage_spec_same(s->spec, spec))
-		return error_set(
-			err, ERROR_FAILED_PRECONDITION,
-			"storage %s: something else is mounted there already (driver %.32s, source %.64s)",
-			spec->mount_point, s->spec->driver, s->spec->source);
+		return error_set(err, ERROR_FAILED_PRECONDITION,
+				 "storage %s: already mounted with driver %.32s, source %.64s",
+				 spec->mount_point, s->spec->driver, s->spec->source);
 	if (fresh)
 		s = storage_new(r->table, spec, err);
 	if (!s)
@@ -331,7 +330,7 @@ request_take(struct storage_request *r, struct error *err)
 	if (!ref_new(s, r->owner, err) || (fresh && storage_begin(s, err) < 0)) {
 		if (fresh)
 			storage_free(s);
-		return error_wrap(err, "mount storage %s (driver %s)", spec->mount_point,
+		return error_wrap(err, "failed to mount storage %s (driver %s)", spec->mount_point,
 				  spec->driver);
 	}
 	r->at++;
@@ -340,7 +339,7 @@ request_take(struct storage_request *r, struct error *err)
 	return 0;
 }
 
-/* Takes what is left to take, and ends the request unless it has to wait. */
+/* Takes the remaining storages, and ends the request unless it has to wait. */
 static void
 request_advance(struct storage_request *r)
 {
@@ -424,8 +423,7 @@ storages_abort(struct storage_request *r, storages_done_fn *gone, void *data)
 		request_abort(r);
 }
 
-/* Requests of the owner (NULL: everybody's) that are not done yet find nothing to wait for any
- * more. */
+/* Fails the unfinished requests of the owner (NULL: of all owners). */
 static void
 requests_fail(struct storages *t, const char *owner)
 {
@@ -436,13 +434,13 @@ requests_fail(struct storages *t, const char *owner)
 
 		if (r->is_ending || (owner && strcmp(r->owner, owner) != 0))
 			continue;
-		error_set(&r->err, ERROR_ABORTED, "its storages are being released");
+		error_set(&r->err, ERROR_ABORTED, "the storages of this owner are being released");
 		r->waiting = NULL;
 		loop_post(t->loop, &r->look);
 	}
 }
 
-/* Takes the owner's references (NULL: all) away. Was there one? */
+/* Drops the owner's references (NULL: all). Returns whether there were any. */
 static bool
 refs_drop(struct storage *s, const char *owner)
 {
@@ -473,7 +471,7 @@ storages_release_owner(struct storages *t, const char *owner, storages_done_fn *
 	if (r->everything)
 		owner = NULL;
 	requests_fail(t, owner);
-	/* the last mounted first */
+	/* Last mounted first. */
 	for (pos = t->all.prev; pos != &t->all; pos = prev) {
 		struct storage *s = list_entry(pos, struct storage, node);
 		bool dropped = refs_drop(s, owner);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the files of the storage table share among themselves; nobody else includes it. */
+/* Internal to the files of the storage table. */
 #pragma once
 
 #include <stdbool.h>
@@ -31,7 +31,7 @@ struct storages {
 	size_t count;
 };
 
-/* An owner's reference; one per request that asked for it. */
+/* An owner's reference, one for each request that took one. */
 struct ref {
 	struct list node;
 	char owner[];
@@ -46,27 +46,27 @@ struct storage {
 	struct list refs;
 	/* "" if it has no device */
 	char node_path[DEVICE_NODE_MAX];
-	/* mount point without symlinks, once known */
+	/* The mount point without symbolic links, once known. */
 	char *real;
 	/* argument of the mount job */
 	struct storage_mount mount;
-	/* components of it that mounts made, from the end */
+	/* This many trailing components of it were created for mounts. */
 	uint32_t made;
-	/* which those are; 0, 0: unknown */
+	/* The created directories; 0, 0: unknown. */
 	struct storage_file files[STORAGE_MADE_MAX];
-	/* once it is mounted */
+	/* Set once it is mounted. */
 	struct storage_place place;
-	/* of the mount, 0: it is only a directory */
+	/* The mount's id, 0 if it is only a directory. */
 	int32_t id;
 	/* argument of the unmount job */
 	struct unmount unmount;
 	struct pending *finding;
 	struct job *job;
-	/* MOUNTING: cancelled, the undo is running */
+	/* MOUNTING: cancelled, the undo is running. */
 	bool unwanted;
-	/* an owner that came about has it: a pod's volume stays when he goes */
+	/* A committed owner has it: a volume of the pod is kept without references. */
 	bool is_settled;
-	/* waits for its end; NULL: none */
+	/* The release that waits for its end, or NULL. */
 	struct release *release;
 };
 
@@ -78,46 +78,48 @@ struct storage_request {
 	/* specs[0..at) are taken */
 	size_t n, at;
 	struct storage *waiting;
-	/* NULL: cancelled by a caller who waits for nothing */
+	/* NULL: cancelled by a caller that waits for nothing. */
 	storages_done_fn *done;
 	void *data;
-	/* what it took is being given back; done follows */
+	/* Its storages are being released; done follows. */
 	bool is_ending;
-	/* nothing is waited for any more: done follows in the next round */
+	/* Nothing is left to wait for: done follows in the next round. */
 	bool is_gone;
-	/* at its storages again */
+	/* Continues the request. */
 	struct post look;
 	struct error err;
-	/* of the call that asks for them */
+	/* Of the call that made the request. */
 	struct log_context *log;
 };
 
-/* storages_release_owner() that waits for unmounts. */
+/* A storages_release_owner() that waits for unmounts. */
 struct release {
 	struct list node;
 	struct storages *table;
 	storages_done_fn *done;
 	void *data;
-	/* waits for whatever is ending, whoever ended it */
+	/* Waits for every storage that is ending, whoever ended it. */
 	bool everything;
-	/* storages whose `release` this is */
+	/* Number of storages whose `release` this is. */
 	size_t left;
 	struct error first;
-	/* whether it is over */
+	/* Checks whether the release is complete. */
 	struct post look;
 	struct log_context *log;
 };
 
-/* storage.c: the table and who waits for what. */
+/* storage.c: the table and its waiters. */
 struct storage *storage_find(const struct storages *t, const char *mount_point);
-/* Also tells the releases that wait for its end. */
+/* Frees s and notifies the releases that wait for its end. */
 void storage_free(struct storage *s);
-/* Makes every request that waits for s look again in the loop's next round; with err, fail. */
+/* Continues every request that waits for s in the loop's next round; fails them if err is not
+ * NULL. */
 void storage_wake_waiters(struct storages *t, const struct storage *s, const struct error *err);
-/* s does not end now after all, or has ended: whoever waited for that looks again. */
+/* Detaches s from its release: it has ended, or is kept after all. */
 void storage_release_done(struct storage *s);
 
 /* mounting.c: the transitions. */
 int storage_begin(struct storage *s, struct error *err);
-/* The last reference is gone: cancel, unmount or keep it. `everything`: the sandbox ends. */
+/* Handles the loss of the last reference: cancels, unmounts or keeps s. `everything`: the sandbox
+ * ends. */
 void storage_unreferenced(struct storage *s, bool everything, struct release *release);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* AddSwap and AddSwapPath: finds the device in the loop, then swapon(2) in a worker, which reads
- * from the disk. */
+/* AddSwap and AddSwapPath: the loop finds the device, a worker calls swapon(2), which reads from
+ * the disk. */
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -18,7 +18,7 @@
 #include "lib/path.h"
 
 #define SWAP_MS 60000
-/* at the end of the first page (mkswap(8)) */
+/* At the end of the first page (mkswap(8)). */
 #define SIGNATURE "SWAPSPACE2"
 #define SWAPS_MAX 8192
 
@@ -39,7 +39,7 @@ struct swap_arg {
 
 /* ---- in the worker ---- */
 
-/* Does /proc/swaps name it? */
+/* Returns whether /proc/swaps lists path. */
 static bool
 is_in_use(int proc, const char *path)
 {
@@ -63,12 +63,12 @@ check_signature(int fd, const char *path, struct error *err)
 	auto_close int in = path_reopen(fd, O_RDONLY);
 
 	if (in < 0)
-		return error_sys(err, "open %s", path);
+		return error_sys(err, "failed to open %s", path);
 	if (RETRY_EINTR(pread(in, signature, sizeof(signature), page - (long)sizeof(signature))) !=
 		    (ssize_t)sizeof(signature) ||
 	    memcmp(signature, SIGNATURE, sizeof(signature)) != 0)
 		return error_set(err, ERROR_FAILED_PRECONDITION,
-				 "%s has no swap signature: mkswap makes one", path);
+				 "no swap signature on %s: run mkswap first", path);
 	return 0;
 }
 
@@ -85,7 +85,7 @@ swap_work(struct worker *w, void *arg, struct error *err)
 	fd = roots_open_path(a->roots, a->path);
 	if (fd < 0 || fstat(fd, &st) < 0)
 		return error_sys_code(err, errno == ENOENT ? ERROR_NOT_FOUND : ERROR_INTERNAL,
-				      "open %s", a->path);
+				      "failed to open %s", a->path);
 	if (!S_ISBLK(st.st_mode) && !S_ISREG(st.st_mode))
 		return error_set(err, ERROR_INVALID_ARGUMENT,
 				 "%s is neither a block device nor a file", a->path);
@@ -94,12 +94,12 @@ swap_work(struct worker *w, void *arg, struct error *err)
 	if (swapon(path_of_fd(fd, link), 0) == 0)
 		return 0;
 	if (errno != EBUSY)
-		return error_sys(err, "swap to %s", a->path);
-	/* asked for a second time, perhaps because the first answer was lost */
+		return error_sys(err, "failed to resolve the path of %s", a->path);
+	/* A repeated call: the reply to the first one may have been lost. */
 	if (path_real(fd, real) > 0 && is_in_use(a->roots->proc, real))
 		return 0;
 	errno = EBUSY;
-	return error_sys(err, "swap to %s", a->path);
+	return error_sys(err, "failed to swap to %s", a->path);
 }
 
 static const struct task_class swap_class = {
@@ -140,7 +140,7 @@ begin(struct swap_add *s, const char *path, struct error *err)
 	struct swap_arg *arg = malloc(sizeof(*arg) + strlen(path) + 1);
 
 	if (!arg)
-		return error_nomem(err, swap_class.name);
+		return error_nomem(err, "adding swap");
 	arg->roots = roots;
 	memcpy(arg->path, path, strlen(path) + 1);
 	s->task = task_start(s->parts.jobs, &swap_class, arg, fds, ARRAY_LEN(fds), on_task, s, err);
@@ -156,11 +156,11 @@ on_found(const struct error *err, const char *node, void *data)
 	s->wait = NULL;
 	if (node && begin(s, node, &why) == 0)
 		return;
-	error_wrap(&why, "add swap");
+	error_wrap(&why, "failed to add swap");
 	swap_finish(s, &why);
 }
 
-/* swapon(2) goes on; a device is no longer waited for. */
+/* Cancels the wait for a device; a running swapon(2) completes. */
 static void
 swap_unwanted(struct pending *p)
 {
@@ -172,7 +172,7 @@ swap_unwanted(struct pending *p)
 	free(s);
 }
 
-/* Something whose coming can be waited for? */
+/* Returns whether location is a device, which may still appear. */
 static bool
 is_device(const char *location)
 {
@@ -189,12 +189,12 @@ swap_add(const struct volume_parts *parts, const char *location, volume_done_fn 
 
 	if (strlen(location) >= PATH_MAX) {
 		error_set(err, ERROR_INVALID_ARGUMENT,
-			  "add swap: \"%.128s\" is longer than any path", location);
+			  "failed to add swap: path \"%.128s\" is too long", location);
 		return NULL;
 	}
 	s = calloc(1, sizeof(*s) + strlen(location) + 1);
 	if (!s) {
-		error_nomem(err, swap_class.name);
+		error_nomem(err, "adding swap");
 		return NULL;
 	}
 	s->parts = *parts;
@@ -210,7 +210,7 @@ swap_add(const struct volume_parts *parts, const char *location, volume_done_fn 
 	}
 	if (r == 0)
 		return &s->pending;
-	error_wrap(err, "add swap");
+	error_wrap(err, "failed to add swap");
 	free(s);
 	return NULL;
 }

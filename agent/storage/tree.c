@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Detached mounts: known by their fd before they are attached anywhere. mount(2) can make none, but
- * it alone takes every option of every file system: so it mounts in a directory of the agent's own,
- * which is cloned, and is gone before anything else happens. Runs in workers only: may block.
+ * Detached mounts, known by an fd before they are attached. Only mount(2) takes every option of
+ * every file system, but it cannot make detached mounts. So it mounts in a private directory of the
+ * agent; that mount is cloned and removed at once. Worker only: may block.
  */
 #include "agent/storage/tree.h"
 
@@ -20,8 +20,8 @@
 #include "lib/sys.h"
 #include "lib/unmount.h"
 
-/* As a remount of a bind does (mount(2)): the flags that are given replace all others, but for
- * the kind of atime, which stays if none is given. */
+/* Sets the flags as a remount of a bind does (mount(2)): all flags are replaced, except the atime
+ * mode, which is kept if none is given. */
 static int
 set_flags(int tree, unsigned long flags)
 {
@@ -43,13 +43,13 @@ storage_tree_bind(int source, unsigned long flags, struct error *err)
 						    (flags & MS_REC ? AT_RECURSIVE : 0));
 
 	if (tree < 0)
-		return error_sys(err, "clone the source of a bind");
+		return error_sys(err, "failed to clone the source of a bind");
 	if (later && set_flags(tree, later) < 0)
-		return error_sys(err, "set the flags of a bind");
+		return error_sys(err, "failed to set the flags of a bind");
 	return steal_fd(&tree);
 }
 
-/* In the directory `name` of run, which no container can reach: so the name may be used. */
+/* Mounts in the directory `name` of run. No container can reach it, so its name is safe to use. */
 static int
 mount_aside(struct worker *w, const struct storage_fs *fs, int run, const char *name,
 	    struct error *err)
@@ -63,16 +63,16 @@ mount_aside(struct worker *w, const struct storage_fs *fs, int run, const char *
 	if (under < 0 || worker_step(w, &undo, err) < 0)
 		return -1;
 	if (mount(fs->source, path_of_fd(under, target), fs->type, fs->flags, fs->data) < 0)
-		return error_sys(err, "mount %s (type %s, options \"%s\")", fs->source, fs->type,
-				 fs->data);
+		return error_sys(err, "failed to mount %s (type %s, options \"%s\")", fs->source,
+				 fs->type, fs->data);
 	top = path_open(run, name, O_PATH, 0, PATH_FOLLOW_NONE, err);
 	if (top < 0)
 		return -1;
 	tree = sys_open_tree(top, "", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH);
 	if (tree < 0)
-		return error_sys(err, "clone the mount of %s", fs->source);
+		return error_sys(err, "failed to clone the mount of %s", fs->source);
 	if (unmount_upon(under, 0, MNT_DETACH) < 0)
-		return error_sys(err, "detach the mount of %s", fs->source);
+		return error_sys(err, "failed to detach the mount of %s", fs->source);
 	return steal_fd(&tree);
 }
 
@@ -84,11 +84,12 @@ storage_tree_mount(struct worker *w, const struct storage_fs *fs, int run, struc
 
 	(void)snprintf(name, sizeof(name), ".mount-%d", (int)getpid());
 	if (worker_mkdir(w, run, name, 0700, NULL, err) < 0)
-		return error_wrap(err, "make a directory to mount in below %s", RUN_DIR);
+		return error_wrap(err, "failed to make a temporary mount point for %s", RUN_DIR);
 	tree = mount_aside(w, fs, run, name, err);
 	if (tree < 0)
 		return -1;
 	if (unlinkat(run, name, AT_REMOVEDIR) < 0)
-		worker_log(w, LOG_LEVEL_WARN, "remove directory %s: %s", name, strerror(errno));
+		worker_log(w, LOG_LEVEL_WARN, "failed to remove directory %s: %s", name,
+			   strerror(errno));
 	return steal_fd(&tree);
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Unmounting a storage, through file descriptors that were opened when it was mounted. Runs in
- * workers only: may block. */
+/* Unmounts a storage through file descriptors that were opened when it was mounted. Worker only:
+ * may block. */
 #include "agent/storage/unmount.h"
 
 #include <errno.h>
@@ -16,12 +16,12 @@
 #include "lib/cleanup.h"
 #include "lib/unmount.h"
 
-/* A process that was just killed may hold the mount for a moment: 5 ms, doubled, half a second in
- * all. */
+/* A process that was just killed may keep the mount busy briefly: 5 ms, doubled, 500 ms in
+ * total. */
 #define FIRST_WAIT_NS 5000000L
 #define WAITS         7
 
-/* errno is 0 if it is another one. */
+/* Returns whether name is this file. If it is another file, errno is 0. */
 static bool
 is_file(int dir, const char *name, const struct storage_file *file, struct stat *st)
 {
@@ -30,8 +30,8 @@ is_file(int dir, const char *name, const struct storage_file *file, struct stat 
 	       st->st_ino == file->ino && file->ino != 0;
 }
 
-/* Removes one thing that was made for the mount; true if it is gone, as it is when a worker
- * before this one was killed. */
+/* Removes one directory or file that was created for the mount. Returns true if it is gone; a
+ * previous worker that was killed may have removed it. */
 static bool
 remove_one(int dir, const char *name, const struct storage_file *file)
 {
@@ -42,8 +42,8 @@ remove_one(int dir, const char *name, const struct storage_file *file)
 	return unlinkat(dir, name, S_ISDIR(st.st_mode) ? AT_REMOVEDIR : 0) == 0 || errno == ENOENT;
 }
 
-/* From the inside out, until one was there before, is not empty, or is no longer where it was
- * made. */
+/* Removes the created directories from the inside out, up to one that existed before, is not empty,
+ * or was moved. */
 static void
 remove_made(const struct unmount *u)
 {
@@ -59,7 +59,7 @@ remove_made(const struct unmount *u)
 		if (!slash || !remove_one(dir, slash + 1, &u->files[i]))
 			return;
 		*slash = '\0';
-		/* wherever that may be by now: it is looked at before anything in it is removed */
+		/* The parent may have moved: each entry is checked before it is removed. */
 		next = openat(dir, "..", O_PATH | O_DIRECTORY | O_CLOEXEC);
 		if (next < 0)
 			return;
@@ -87,11 +87,11 @@ storage_unmount_work(struct worker *w, void *arg, struct error *err)
 {
 	const struct unmount *u = arg;
 
-	/* a worker before this one has done it all, and died before it could say so */
+	/* A previous worker did everything, but died before it could report that. */
 	if (u->place.fd < 0)
 		return 0;
 	if (u->id > 0 && unmount(u) < 0)
-		return error_sys(err, "unmount %s", u->path);
+		return error_sys(err, "failed to unmount %s", u->path);
 	remove_made(u);
 	return worker_send(w, UNMOUNT_MSG_CLOSE, NULL, 0, NULL, 0, true, err);
 }

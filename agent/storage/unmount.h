@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Taking a storage's mount away, in a worker. */
+/* Unmounts a storage, in a worker. */
 #pragma once
 
 #include <stdint.h>
@@ -9,27 +9,28 @@
 
 struct worker;
 
-/* After this an unmount is given up: its process is left to end with the VM. */
+/* An unmount times out after this: its process is left behind until the VM ends. */
 #define UNMOUNT_DEADLINE_MS 5000
 
 struct unmount {
-	/* the mount point as it was called: the names of what was made, and for messages */
+	/* The resolved mount point: provides the names of the created directories, and is used in
+	 * messages. */
 	const char *path;
 	struct storage_place place;
-	/* of the mount, 0: nothing is mounted */
+	/* The mount's id, 0: nothing is mounted. */
 	int32_t id;
-	/* components of path that mounts made, from the end */
+	/* This many trailing components of path were created for mounts. */
 	unsigned int made;
-	/* which those are, the mount point first */
+	/* The created directories, the mount point first. */
 	struct storage_file files[STORAGE_MADE_MAX];
 };
 
 enum unmount_msg {
-	/* The agent is to close its fds of the place: the process that closes the last one may
-	 * have to wait for the file system, and that is to be the worker. Waits. */
+	/* Asks the agent to close its fds of the place. The process that closes the last fd may
+	 * have to wait for the file system, so this must be the worker. Waits for the reply. */
 	UNMOUNT_MSG_CLOSE = 1,
 };
 
-/* Unmounts, waiting a little while it is busy, then detaches; removes what mounts made and is
- * empty. Sends UNMOUNT_MSG_CLOSE at the end. Worker only: may block. */
+/* Unmounts; retries briefly while the mount is busy, then detaches it. Removes created directories
+ * that are empty. Sends UNMOUNT_MSG_CLOSE at the end. Worker only: may block. */
 int storage_unmount_work(struct worker *w, void *arg, struct error *err);

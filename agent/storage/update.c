@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * UpdateEphemeralMounts: the pod's memory volumes get another size when its memory has changed.
- * What is mounted is reconfigured through fspick(2), which leaves alone what is not named: a
- * remount by mount(2) would take nosuid and noexec away. New ones are storages of the sandbox like
- * any others.
+ * UpdateEphemeralMounts: resizes the pod's memory volumes after its memory has changed. Mounted
+ * volumes are reconfigured through fspick(2), which keeps options that are not named; a remount by
+ * mount(2) would drop nosuid and noexec. New volumes become ordinary storages of the sandbox.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -31,7 +30,7 @@ struct specs {
 	size_t n;
 	/* owned */
 	struct storage_spec *at[UPDATE_MAX];
-	/* of the mount, 0: unknown */
+	/* The mount's id, 0: unknown. */
 	int32_t id[UPDATE_MAX];
 };
 
@@ -42,20 +41,20 @@ struct remount_arg {
 
 struct ephemeral_update {
 	struct volume_parts parts;
-	/* to be mounted */
+	/* Storages that are not mounted yet. */
 	struct specs new;
-	/* the same in a row, for storages_acquire() */
+	/* The same as an array, for storages_acquire(). */
 	struct storage_spec *plain;
 	struct remount_arg *remounts;
 	struct storage_request *request;
 	struct pending *task;
-	/* goes on */
+	/* The operation completes even if it is unwanted. */
 	struct pending pending;
 	volume_done_fn *done;
 	void *data;
 };
 
-/* Calls fn with each word of the options, also of those that are several, joined by commas. */
+/* Calls fn with each word of the options; an option may be a comma-separated list. */
 typedef int word_fn(const char *word, void *data, struct error *err);
 
 static int
@@ -107,16 +106,16 @@ free_remounts(void *arg)
 
 /* ---- in the worker ---- */
 
-/* One tmpfs that gets other options. */
+/* A tmpfs whose options change. */
 struct remount {
 	const struct storage_spec *spec;
-	/* the mount that it must be, 0: any */
+	/* The expected mount id, 0: any. */
 	int32_t id;
-	/* its root, O_PATH */
+	/* Its root directory, O_PATH. */
 	int fd;
-	/* fspick(2)'s; -1: not begun */
+	/* The fd of fspick(2); -1: not begun. */
 	int fs;
-	/* before, bytes; 0: it had no limit */
+	/* The size before in bytes; 0: no limit. */
 	uint64_t size;
 	struct mountopts flags;
 };
@@ -126,10 +125,11 @@ pick(struct remount *r, struct error *err)
 {
 	close_fd(&r->fs);
 	r->fs = sys_fspick(r->fd, "", SYS_FSPICK_CLOEXEC | SYS_FSPICK_EMPTY_PATH);
-	return r->fs < 0 ? error_sys(err, "begin to reconfigure it") : 0;
+	return r->fs < 0 ? error_sys(err, "failed to begin the reconfiguration") : 0;
 }
 
-/* What the file system itself says about why not: "e tmpfs: Too small a size for current use". */
+/* Sets err with the reason given by the file system, such as "e tmpfs: Too small a size for current
+ * use". */
 static int
 error_fs(struct error *err, const struct remount *r, const char *what)
 {
@@ -171,7 +171,7 @@ set_word(const char *word, void *data, struct error *err)
 	return 0;
 }
 
-/* Finds it, and takes its options; changes nothing. */
+/* Opens the mount and stages its options; changes nothing yet. */
 static int
 update_prepare(struct remount *r, const struct roots *roots, struct error *err)
 {
@@ -179,13 +179,13 @@ update_prepare(struct remount *r, const struct roots *roots, struct error *err)
 
 	r->fd = roots_open_path(roots, r->spec->mount_point);
 	if (r->fd < 0)
-		return error_sys(err, "open it");
-	/* the way there may lead through a directory that a container has renamed */
+		return error_sys(err, "failed to open it");
+	/* A container may have renamed a directory on the path. */
 	if (r->id > 0 && sys_mount_id(r->fd, "", AT_EMPTY_PATH) != r->id)
 		return error_set(err, ERROR_FAILED_PRECONDITION,
-				 "the path leads to another mount than the storage's");
+				 "the path leads to a different mount");
 	if (fstatfs(r->fd, &st) < 0)
-		return error_sys(err, "look at it");
+		return error_sys(err, "failed to stat it");
 	if (st.f_type != TMPFS_MAGIC || sys_is_mount_root(r->fd) != 1)
 		return error_set(err, ERROR_FAILED_PRECONDITION, "no tmpfs is mounted there");
 	r->size = (uint64_t)st.f_blocks * (uint64_t)st.f_bsize;
@@ -203,7 +203,7 @@ set_flags(const struct remount *r, struct error *err)
 	if (attr.attr_set == 0 && attr.attr_clr == 0)
 		return 0;
 	if (sys_mount_setattr(r->fd, "", AT_EMPTY_PATH, &attr) < 0)
-		return error_sys(err, "set its flags");
+		return error_sys(err, "failed to set its flags");
 	return 0;
 }
 
@@ -211,11 +211,11 @@ static int
 update_apply(const struct remount *r, struct error *err)
 {
 	if (sys_fsconfig(r->fs, SYS_FSCONFIG_CMD_RECONFIGURE, NULL, NULL, 0) < 0)
-		return error_fs(err, r, "reconfigure it");
+		return error_fs(err, r, "failed to reconfigure it");
 	return set_flags(r, err);
 }
 
-/* Back to the size that it had. */
+/* Restores the previous size. */
 static void
 take_back(struct worker *w, struct remount *r)
 {
@@ -227,7 +227,7 @@ take_back(struct worker *w, struct remount *r)
 	    sys_fsconfig(r->fs, SYS_FSCONFIG_SET_STRING, "size", size, 0) == 0 &&
 	    sys_fsconfig(r->fs, SYS_FSCONFIG_CMD_RECONFIGURE, NULL, NULL, 0) == 0)
 		return;
-	worker_log(w, LOG_LEVEL_WARN, "%s keeps its new size", r->spec->mount_point);
+	worker_log(w, LOG_LEVEL_WARN, "failed to restore the size of %s", r->spec->mount_point);
 }
 
 static int
@@ -250,7 +250,7 @@ remount_all(struct worker *w, const struct remount_arg *a, struct remount *list,
 		return 0;
 	while (done-- > 0)
 		take_back(w, &list[done]);
-	return error_wrap(err, "remount %s", spec->mount_point);
+	return error_wrap(err, "failed to remount %s", spec->mount_point);
 }
 
 static int
@@ -265,7 +265,7 @@ remount_work(struct worker *w, void *arg, struct error *err)
 		list[i] = (struct remount){
 			.spec = a->specs.at[i], .id = a->specs.id[i], .fd = -1, .fs = -1
 		};
-	/* a worker's fds go with it */
+	/* The worker's fds are closed when it exits. */
 	return remount_all(w, a, list, err);
 }
 
@@ -328,7 +328,8 @@ on_mounted(const struct error *err, void *data)
 	update_finish(u, &why);
 }
 
-/* Those that are not mounted yet; nothing to do is done by a remount of nothing. */
+/* Mounts storages that are not mounted yet. Without any, starts the remounts at once, even if there
+ * are none. */
 static int
 begin(struct ephemeral_update *u, struct error *err)
 {
@@ -336,7 +337,7 @@ begin(struct ephemeral_update *u, struct error *err)
 		return begin_remounts(u, err);
 	u->plain = calloc(u->new.n, sizeof(*u->plain));
 	if (!u->plain)
-		return error_nomem(err, remount_class.name);
+		return error_nomem(err, "updating ephemeral mounts");
 	for (size_t i = 0; i < u->new.n; i++)
 		u->plain[i] = *u->new.at[i];
 	u->request =
@@ -344,7 +345,7 @@ begin(struct ephemeral_update *u, struct error *err)
 	return u->request ? 0 : -1;
 }
 
-/* To which of the lists it belongs; a copy. */
+/* Appends a copy of the spec to the list that it belongs to. */
 static int
 sort_in(struct ephemeral_update *u, const struct storage_spec *spec, struct error *err)
 {
@@ -353,14 +354,15 @@ sort_in(struct ephemeral_update *u, const struct storage_spec *spec, struct erro
 	struct specs *list;
 
 	if (strcmp(spec->driver, "ephemeral") != 0)
-		return error_set(err, ERROR_INVALID_ARGUMENT,
-				 "storage %.128s: driver %.64s, only ephemeral can be updated",
-				 spec->mount_point, spec->driver);
+		return error_set(
+			err, ERROR_INVALID_ARGUMENT,
+			"storage %.128s: driver %.64s cannot be updated, only ephemeral can",
+			spec->mount_point, spec->driver);
 	if (storage_spec_check(spec, err) < 0 || each_word(spec, see_remount, &is_remount, err) < 0)
 		return -1;
 	copy = storage_spec_copy(spec);
 	if (!copy)
-		return error_nomem(err, remount_class.name);
+		return error_nomem(err, "updating ephemeral mounts");
 	if (!is_remount && storages_has(u->parts.storages, copy->mount_point)) {
 		free(copy);
 		return 0;
@@ -379,13 +381,13 @@ ephemeral_update(const struct volume_parts *parts, const struct storage_spec *sp
 	int r = 0;
 
 	if (n > UPDATE_MAX)
-		error_set(err, ERROR_RESOURCE_EXHAUSTED, "%zu storages in one call", n);
+		error_set(err, ERROR_RESOURCE_EXHAUSTED, "too many storages in one call: %zu", n);
 	if (u && n <= UPDATE_MAX)
 		u->remounts = calloc(1, sizeof(*u->remounts));
 	if (!u || !u->remounts) {
 		free(u);
 		if (n <= UPDATE_MAX)
-			error_nomem(err, remount_class.name);
+			error_nomem(err, "updating ephemeral mounts");
 		return NULL;
 	}
 	u->parts = *parts;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* GetVolumeStats: statfs(2), and whether the file system is still in order. In a worker: the
- * volume may be a share. */
+/* GetVolumeStats: statfs(2), and whether the file system is healthy. A worker does this because a
+ * share may hang. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -36,7 +36,7 @@ has_word(const char *words, const char *word)
 	return false;
 }
 
-/* Those whose drivers turn them read-only when they find an error. */
+/* Returns whether the file system switches to read-only on errors. */
 static bool
 turns_read_only(const char *fstype)
 {
@@ -48,7 +48,7 @@ turns_read_only(const char *fstype)
 	return false;
 }
 
-/* One line of mountinfo (proc(5)): id parent dev root point options [tags] - type source
+/* Parses one line of mountinfo (proc(5)): id parent dev root point options [tags] - type source
  * super-options. */
 static bool
 is_read_only_by_error(char *line)
@@ -66,7 +66,7 @@ is_read_only_by_error(char *line)
 	super = strtok_r(NULL, " ", &save);
 	if (!options || !type || !super || !turns_read_only(type))
 		return false;
-	/* ext4 of Linux 6.15 and later says it in words of its own */
+	/* ext4 reports this by options of its own since Linux 6.15. */
 	return (has_word(options, "rw") && has_word(super, "ro")) ||
 	       has_word(super, "emergency_ro") || has_word(super, "shutdown");
 }
@@ -86,9 +86,8 @@ look_at_condition(int fd, const struct roots *roots, struct volume_usage *u)
 			continue;
 		u->is_abnormal = is_read_only_by_error(line);
 		if (u->is_abnormal)
-			(void)snprintf(
-				u->message, sizeof(u->message),
-				"the file system turned read-only: its driver found an error");
+			(void)snprintf(u->message, sizeof(u->message),
+				       "the file system was made read-only after an error");
 		return;
 	}
 }
@@ -105,7 +104,7 @@ usage_work(struct worker *w, void *arg, struct error *err)
 	if (fd < 0 || fstatfs(fd, &st) < 0)
 		return error_sys_code(
 			err, errno == ENOENT || errno == ENOTDIR ? ERROR_NOT_FOUND : ERROR_INTERNAL,
-			"look at volume %s", a->path);
+			"failed to stat volume %s", a->path);
 	block = (uint64_t)(st.f_frsize > 0 ? st.f_frsize : st.f_bsize);
 	u.total = st.f_blocks * block;
 	u.available = st.f_bavail * block;
@@ -133,13 +132,13 @@ volume_usage(const struct volume_parts *parts, const char *path, task_done_fn *d
 	struct usage_arg *arg;
 
 	if (path[0] != '/') {
-		error_set(err, ERROR_INVALID_ARGUMENT, "volume \"%.128s\" is no absolute path",
-			  path);
+		error_set(err, ERROR_INVALID_ARGUMENT,
+			  "invalid volume path \"%.128s\": not absolute", path);
 		return NULL;
 	}
 	arg = malloc(sizeof(*arg) + strlen(path) + 1);
 	if (!arg) {
-		error_nomem(err, usage_class.name);
+		error_nomem(err, "reading volume statistics");
 		return NULL;
 	}
 	arg->roots = roots;

@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* virtio-fs: a directory of the host, served by virtiofsd; source is the tag. */
+/* virtio-fs: a directory of the host that virtiofsd serves; the source is its tag. */
 #include "agent/storage/driver.h"
 
 static int
 virtiofs_check(const struct storage_spec *spec, struct error *err)
 {
 	if (!*spec->source)
-		return error_set(err, ERROR_INVALID_ARGUMENT,
-				 "storage %s: virtio-fs needs the share's tag as source",
-				 spec->mount_point);
+		return error_set(
+			err, ERROR_INVALID_ARGUMENT,
+			"storage %s: virtio-fs requires the tag of the share as its source",
+			spec->mount_point);
 	return 0;
 }
 

@@ -1,13 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * watchable-bind: a volume of a share whose content the host changes while containers use it, such
- * as a ConfigMap. It is a bind mount of what the share has, so that containers see each change as
- * soon as the share does. The reference agent copies small volumes to a tmpfs instead, every two
- * seconds, for the sake of inotify, to which a share reports nothing.
+ * watchable-bind: a volume of a share, such as a ConfigMap, that the host changes while containers
+ * use it. It is a bind mount of the directory in the share, so that containers see each change as
+ * soon as the share does. The reference agent instead copies small volumes to a tmpfs every two
+ * seconds to support inotify, which does not work on a share.
  *
- * The mount point lies in a directory of the share that belongs to the host and may be read-only. A
- * tmpfs is mounted there first, as a storage of its own: all volumes that lie in it hold a
- * reference to it.
+ * The mount point is in a directory of the share that belongs to the host and may be read-only. A
+ * tmpfs is mounted there first, as a storage of its own; all volumes in it hold a reference to it.
  */
 #include "agent/storage/watchable.h"
 
@@ -20,7 +19,7 @@
 
 static const char *const directory_options[] = { "nosuid", "nodev", "mode=0755" };
 
-/* Where runtimes put such mount points: the one in Go, and the one in Rust. */
+/* The directories of such mount points: in the Go runtime, and in the Rust runtime. */
 static const struct storage_spec directories[] = {
 	{
 		.driver = "watchable-bind directory",
@@ -61,11 +60,11 @@ static int
 watchable_check(const struct storage_spec *spec, struct error *err)
 {
 	if (!storage_watchable_directory(spec))
-		return error_set(err, ERROR_INVALID_ARGUMENT,
-				 "storage %s: the mount point of a watchable-bind must be in "
-				 "%s or %s",
-				 spec->mount_point, directories[0].mount_point,
-				 directories[1].mount_point);
+		return error_set(
+			err, ERROR_INVALID_ARGUMENT,
+			"storage %s: invalid mount point: watchable-bind requires a directory in "
+			"%s or %s",
+			spec->mount_point, directories[0].mount_point, directories[1].mount_point);
 	return storage_bind.check(spec, err);
 }
 
@@ -81,7 +80,7 @@ const struct storage_driver storage_watchable = {
 	.mount = watchable_mount,
 };
 
-/* Accepts what storage_watchable_directory() returns, and nothing that a peer made up. */
+/* Accepts the result of storage_watchable_directory() only: a peer cannot request this driver. */
 static int
 directory_check(const struct storage_spec *spec, struct error *err)
 {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The storage under the mount points of watchable-bind. */
+/* The tmpfs under the mount points of watchable-bind. */
 #pragma once
 
 #include "agent/storage/driver.h"
