@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Series of calls for an interface that is not there. Called by network.c. */
+/* Tracks series of calls for an absent interface. Called by network.c. */
 #include "agent/network/absent.h"
 
 #include "agent/network/network_internal.h"
@@ -26,7 +26,7 @@ absent_is_for(const struct net_absent_one *one, const struct net_interface *want
 	       (!one->has_path || absent_same_path(&one->path, &wanted->path));
 }
 
-/* Its index, or NET_ABSENT_MAX. */
+/* Returns its index, or NET_ABSENT_MAX. */
 static size_t
 absent_find(const struct net_absent *a, const struct net_interface *wanted, uint64_t now_ns)
 {
@@ -45,7 +45,7 @@ net_absent_is_known(const struct net_absent *a, const struct net_interface *want
 	return absent_find(a, wanted, now_ns) < NET_ABSENT_MAX;
 }
 
-/* Begins a series in the place that was used least lately. */
+/* Begins a series in the least recently used slot. */
 static struct net_absent_one *
 absent_begin(struct net_absent *a, const struct net_interface *wanted, uint64_t begun_ns)
 {
@@ -83,14 +83,14 @@ net_absent_report(struct net_absent *a, const struct net_interface *wanted, uint
 	one->last_ns = now_ns;
 	ms = (now_ns - one->begun_ns) / NS_PER_MS;
 	if (ms < NET_ABSENT_SERIES_MS) {
-		error_set(err, why.code, "%s: it did not appear within %llu ms", why.msg, ms);
+		error_set(err, why.code, "%s: did not appear within %llu ms", why.msg, ms);
 		return;
 	}
-	/* without the words that the runtime compares: it gives up */
+	/* Without the text that makes the runtime retry. */
 	error_set(err, why.code, "no interface %s%s%s appeared within %llu ms, giving up",
 		  net_format_mac(&wanted->mac, text),
 		  wanted->has_path ? " at the PCI path of " : ", for ", wanted->name, ms);
-	/* may lie before the clock's beginning: only differences count */
+	/* May be before the clock's zero: only differences count. */
 	one->last_ns = now_ns - (NET_ABSENT_FORGET_MS - NET_ABSENT_OVER_MS) * (uint64_t)NS_PER_MS;
 }
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Addresses as text. Called by the rest of agent/network, and by agent/rpc for its replies. */
+/* Parses and formats addresses. Called by the rest of agent/network, and by agent/rpc for its
+ * replies. */
 #include "agent/network/addr_parse.h"
 
 #include <arpa/inet.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The addresses of one interface, made what the host wants. Worker only: may block. Called by
+/* Sets the addresses of an interface to exactly those requested. Worker only: may block. Called by
  * interface.c. */
 #include "agent/network/network_internal.h"
 
@@ -15,7 +15,7 @@
 
 #include "lib/io.h"
 
-/* What an interface has. */
+/* The addresses that an interface has. */
 struct present {
 	uint32_t link;
 	struct net_address *list;
@@ -36,7 +36,7 @@ net_ipv6_is_off(const struct roots *roots)
 	return true;
 }
 
-/* Those that somebody has set, and not the kernel or a router. */
+/* Returns whether the address was added explicitly, not by the kernel or a router. */
 static bool
 is_set_by_hand(const struct ifaddrmsg *head, const struct nlattr *flags)
 {
@@ -93,7 +93,7 @@ addresses_request(const void *what)
 	return rtnl_message(RTM_GETADDR, 0, &head, sizeof(head));
 }
 
-/* Of the prefix's addresses the last one; prefixes of 31 and 32 bits have none. */
+/* Adds the broadcast address, the last one of the prefix; prefixes of 31 and 32 bits have none. */
 static bool
 put_broadcast(struct nl_msg *msg, const struct net_address *a)
 {
@@ -107,9 +107,9 @@ put_broadcast(struct nl_msg *msg, const struct net_address *a)
 	return rtnl_put(msg, IFA_BROADCAST, last.bytes, 4);
 }
 
-/* An IPv6 address is the host's decision: it is used at once, not after a second of asking
- * whether another has it. The host's own end of the cable may have, and a route that names it as
- * its source would be refused until then. */
+/* Makes an address request. IPv6 addresses are chosen by the host and used at once, without
+ * duplicate address detection: the host's own end of the link may have the same address, and for a
+ * second a route with this source would be refused. */
 static struct nl_msg *
 address_message(uint16_t type, int flags, uint32_t link, const struct net_address *a)
 {
@@ -149,10 +149,10 @@ remove_stale(struct rtnl *r, const struct net_link *link, const struct net_inter
 	for (size_t i = 0; i < p->n; i++) {
 		if (addresses_is_wanted(wanted, &p->list[i]))
 			continue;
-		/* one may have gone together with another of its subnet */
+		/* It may be gone along with another address of its subnet. */
 		if (rtnl_talk(r, address_message(RTM_DELADDR, 0, link->index, &p->list[i])) < 0 &&
 		    r->errnum != EADDRNOTAVAIL)
-			return rtnl_error(r, err, "remove address %s of %s",
+			return rtnl_error(r, err, "failed to remove address %s of %s",
 					  net_format_prefix(&p->list[i], text), link->name);
 	}
 	return 0;
@@ -170,7 +170,7 @@ net_addresses_apply(struct worker *w, struct rtnl *r, const struct net_link *lin
 
 	if (rtnl_dump(r, &dump) < 0) {
 		free(present.list);
-		return rtnl_error(r, err, "list the addresses of %s", link->name);
+		return rtnl_error(r, err, "failed to list the addresses of %s", link->name);
 	}
 	result = remove_stale(r, link, wanted, &present, err);
 	free(present.list);
@@ -180,13 +180,14 @@ net_addresses_apply(struct worker *w, struct rtnl *r, const struct net_link *lin
 		net_format_prefix(a, text);
 		if (a->family == AF_INET6 && ipv6_is_off) {
 			worker_log(w, LOG_LEVEL_WARN,
-				   "%s goes without %s: IPv6 is off in the guest", link->name,
-				   text);
+				   "%s: skipping address %s: IPv6 is disabled in the guest",
+				   link->name, text);
 			continue;
 		}
 		if (rtnl_talk(r, address_message(RTM_NEWADDR, NLM_F_CREATE | NLM_F_REPLACE,
 						 link->index, a)) < 0)
-			result = rtnl_error(r, err, "give %s address %s", link->name, text);
+			result = rtnl_error(r, err, "%s: failed to add address %s", link->name,
+					    text);
 	}
 	return result;
 }

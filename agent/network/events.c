@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The kernel's link events. Called by network.c. */
+/* Receives the kernel's link events. Called by network.c. */
 #include "agent/network/events.h"
 
 #include <errno.h>
@@ -14,7 +14,7 @@
 
 #include "lib/cleanup.h"
 
-/* The rest comes in the next turn: who changes links all the time does not keep the loop. */
+/* Events handled in one turn of the loop: frequent link changes must not occupy it. */
 #define EVENTS_A_TURN 64
 
 void
@@ -37,7 +37,7 @@ net_events_parse(void *bytes, int size, net_events_fn *fn, void *data)
 	}
 }
 
-/* fn may end the listening. */
+/* fn may call net_events_end(). */
 static void
 on_events(uint32_t events, void *data)
 {
@@ -54,13 +54,13 @@ on_events(uint32_t events, void *data)
 		if (size < 0 && errno == EINTR)
 			continue;
 		if ((size < 0 && errno == ENOBUFS) || size > (ssize_t)sizeof(bytes)) {
-			/* something that could not be read */
+			/* Some event could not be read. */
 			e->fn(NULL, e->data);
 			continue;
 		}
 		if (size <= 0)
 			return;
-		/* only the kernel's: port 0 */
+		/* Only messages from the kernel: port 0. */
 		if (from_len >= sizeof(from) && from.nl_pid == 0)
 			net_events_parse(bytes, (int)size, e->fn, e->data);
 	}
@@ -84,7 +84,7 @@ net_events_begin(struct net_events *e, struct error *err)
 	}
 	fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_ROUTE);
 	if (fd < 0 || bind(fd, (const struct sockaddr *)&addr, sizeof(addr)) < 0)
-		return error_sys(err, "listen for interfaces");
+		return error_sys(err, "failed to subscribe to link events");
 	e->watch = loop_watch(e->loop, fd, EPOLLIN, on_events, e, err);
 	if (!e->watch)
 		return -1;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Interfaces that come or change, as the kernel tells them (rtnetlink(7), RTMGRP_LINK). Listened
- * for only while somebody waits: an idle guest has none to look at. Loop side: never blocks.
+ * Link events of the kernel (rtnetlink(7), RTMGRP_LINK): interfaces that appear or change. The
+ * socket is open only while an operation waits, so an idle guest processes none. Loop side: never
+ * blocks.
  */
 #pragma once
 
@@ -9,26 +10,27 @@
 #include "lib/error.h"
 #include "lib/loop.h"
 
-/* An interface with this hardware address; NULL: some may have come that we do not know of. */
+/* Called for an interface with this MAC address; NULL: events were lost, any interface may have
+ * appeared. */
 typedef void net_events_fn(const struct net_mac *mac, void *data);
 
 struct net_events {
 	struct loop *loop;
 	net_events_fn *fn;
 	void *data;
-	/* who listens */
+	/* Number of listeners. */
 	unsigned int n;
 	int fd;
 	struct watch *watch;
 };
 
-/* Calls fn from the loop for each, between begin and end. */
+/* Initialises e; fn is called from the loop for each event between begin and end. */
 void net_events_init(struct net_events *e, struct loop *loop, net_events_fn *fn, void *data);
 
-/* Calls fn for each interface in what was received from the kernel: `size` bytes, aligned for
+/* Calls fn for each interface in a message received from the kernel: `size` bytes, aligned for
  * struct nlmsghdr. */
 void net_events_parse(void *bytes, int size, net_events_fn *fn, void *data);
 
-/* May be nested. -1 and err. */
+/* Starts listening; nests. Returns -1 and err on failure. */
 int net_events_begin(struct net_events *e, struct error *err);
 void net_events_end(struct net_events *e);

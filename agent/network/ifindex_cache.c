@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Hints of where interfaces are. Filled by interface.c in a worker, kept by network.c on the
- * loop. */
+/* Caches interface indexes by MAC address. Filled by interface.c in a worker, kept by network.c on
+ * the loop. */
 #include "agent/network/ifindex_cache.h"
 
 #include <stdlib.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Where the interfaces were when somebody last looked at all of them. Only a hint, which whoever
- * takes it checks: with it many interfaces one after the other do not each cost a look at all.
+ * The interface indexes as of the last full listing. They are hints only, which the user must
+ * check; they avoid a full listing for each of many interfaces in a row.
  */
 #pragma once
 
@@ -21,14 +21,13 @@ struct net_ifindex_cache {
 	size_t n;
 };
 
-/* Takes over a worker's message; what does not fit or cannot be kept is not known. Loop side:
- * never blocks. */
+/* Replaces the cache by a worker's message; drops entries that do not fit. Loop side: never
+ * blocks. */
 void net_ifindex_cache_take(struct net_ifindex_cache *cache, const void *payload, size_t size);
 void net_ifindex_cache_release(struct net_ifindex_cache *cache);
 
-/* The index of the only one with this hardware address, or 0. */
+/* Returns the index of the only interface with this MAC address, or 0. */
 uint32_t net_ifindex_cache_find(const struct net_ifindex_cache *cache, const struct net_mac *mac);
 
-/* The message: as many of the links as there is room for in *size bytes, which then is what they
- * take. */
+/* Fills the message with as many links as fit into *size bytes, and sets *size to its length. */
 void net_ifindex_cache_fill(const struct net_links *links, void *payload, size_t *size);

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * UpdateInterface's work: which interface is meant, and what it shall be. Worker only: may block.
- * Every step may be taken again, so that a host which tries once more finds what it wants. Called
- * by network.c.
+ * UpdateInterface's work: finds the interface and configures it. Worker only: may block. Every step
+ * is idempotent, so that a host can retry. Called by network.c.
  */
 #include "agent/network/network_internal.h"
 
@@ -18,23 +17,23 @@
 #include "lib/client_texts.h"
 #include "lib/io.h"
 
-/* One interface that is being changed. */
+/* An interface that is being changed. */
 struct change {
 	struct worker *w;
 	struct rtnl *r;
 	const struct net_task *task;
 	struct net_link link;
 	struct net_snapshot_of of;
-	/* as they were, while the interface is down for our sake */
+	/* The former routes, while the interface is down for the change. */
 	struct net_snapshot routes;
 	bool is_down;
 };
 
-/* ---- which one ---- */
+/* ---- finding the interface ---- */
 
-/* Several may have one hardware address: a VLAN or macvlan has that of what it lies upon, a
- * failover's parts that of the whole, and interfaces that are ipvlans on the host share one. The
- * smaller, the better. */
+/* Ranks a link among those with the same MAC address; lower is better. A VLAN or macvlan shares the
+ * address of its lower device, the parts of a failover share that of the whole, and interfaces that
+ * are ipvlans on the host share one. */
 static unsigned int
 distance(const struct net_link *link, const char *name)
 {
@@ -57,8 +56,8 @@ nearest(const struct net_links *links, const struct net_interface *wanted)
 	return best;
 }
 
-/* The only card there is, which nobody uses yet and which has the name: its hardware address may
- * be wrong. With any doubt it is another's. */
+/* Returns the only network card if it is unused and has this name: the request's MAC address may be
+ * wrong. NULL in case of doubt. */
 static const struct net_link *
 only_one(const struct net_links *links, const char *name)
 {
@@ -76,14 +75,14 @@ only_one(const struct net_links *links, const char *name)
 	return only && !(only->flags & IFF_UP) && strcmp(only->name, name) == 0 ? only : NULL;
 }
 
-/* Has it the hardware address, and is it a whole of its own? */
+/* Returns whether the link has the MAC address and is not a part of, or on top of, another link. */
 static bool
 is_plainly_it(const struct net_link *link, const struct net_interface *wanted)
 {
 	return net_mac_equal(&link->mac, &wanted->mac) && distance(link, wanted->name) < 4;
 }
 
-/* Where it may well be: by its name, or where it was last seen. 0, 1 or -1. */
+/* Tries the likely places: the name, and the cached index. Returns 0, 1 or -1 as find_by_mac(). */
 static int
 find_quickly(struct change *c, struct error *err)
 {
@@ -98,14 +97,14 @@ find_quickly(struct change *c, struct error *err)
 		r = net_link_get_at(c->r, c->task->hint, &c->link, err);
 	else if (r == 0)
 		r = 1;
-	/* one that is up may be another's by now, and a nearer one have come: all are looked at
-	 * then */
+	/* A link that is up may be in use by now, while a better match has appeared: a full listing
+	 * decides. */
 	if (r == 0 && (!is_plainly_it(&c->link, wanted) || c->link.flags & IFF_UP))
 		r = 1;
 	return r;
 }
 
-/* For those that are looked for next. */
+/* Sends the listing to the loop for later lookups. */
 static int
 tell_seen(struct worker *w, const struct net_links *links, struct error *err)
 {
@@ -116,7 +115,7 @@ tell_seen(struct worker *w, const struct net_links *links, struct error *err)
 	return worker_send(w, NET_MESSAGE_SEEN, payload, size, NULL, 0, false, err);
 }
 
-/* 0 found, 1 absent, -1 and err. */
+/* Returns 0 if found, 1 if absent, -1 and err on failure. */
 static int
 find_by_mac(struct change *c, struct error *err)
 {
@@ -142,7 +141,8 @@ find_by_mac(struct change *c, struct error *err)
 	return found ? 0 : 1;
 }
 
-/* The same by PCI path; when nothing has come there, by hardware address after all. */
+/* Finds the interface by PCI path; if the path is empty, by MAC address. Returns as
+ * find_by_mac(). */
 static int
 interface_find(struct change *c, struct error *err)
 {
@@ -161,15 +161,14 @@ interface_find(struct change *c, struct error *err)
 		return 1;
 	r = find_by_mac(c, err);
 	if (r == 0)
-		worker_log(c->w, LOG_LEVEL_WARN,
-			   "%s is not where its PCI path leads: found by hardware address",
+		worker_log(c->w, LOG_LEVEL_WARN, "%s was found by MAC address, not at its PCI path",
 			   c->link.name);
 	return r;
 }
 
-/* ---- what it shall be ---- */
+/* ---- configuring it ---- */
 
-/* Down, with its routes kept in mind and its IPv6 addresses kept by the kernel. */
+/* Sets the interface down; saves its routes, and lets the kernel keep its IPv6 addresses. */
 static int
 take_down(struct change *c, struct error *err)
 {
@@ -182,20 +181,21 @@ take_down(struct change *c, struct error *err)
 	(void)snprintf(key, sizeof(key), "sys/net/ipv6/conf/%s/keep_addr_on_down", c->link.name);
 	(void)write_text_at(c->task->roots->proc, key, "1");
 	if (rtnl_talk(c->r, net_link_change(c->link.index, 0, IFF_UP)) < 0)
-		return rtnl_error(c->r, err, "set %s down", c->link.name);
+		return rtnl_error(c->r, err, "failed to set %s down", c->link.name);
 	return 0;
 }
 
-/* Up with these flags; what routes it had before it was taken down come back. */
+/* Sets the interface up with these flags and restores the routes saved by take_down(). */
 static int
 bring_up(struct change *c, uint32_t flags, uint32_t mask, struct error *err)
 {
 	struct error why = ERROR_INIT;
 
 	if (rtnl_talk(c->r, net_link_change(c->link.index, IFF_UP | flags, IFF_UP | mask)) < 0)
-		return rtnl_error(c->r, err, "set %s up", c->link.name);
+		return rtnl_error(c->r, err, "failed to set %s up", c->link.name);
 	if (c->is_down && net_snapshot_restore(c->r, &c->routes, &why) < 0)
-		worker_log(c->w, LOG_LEVEL_WARN, "routes of %s: %s", c->link.name, why.msg);
+		worker_log(c->w, LOG_LEVEL_WARN, "failed to restore the routes of %s: %s",
+			   c->link.name, why.msg);
 	c->is_down = false;
 	return 0;
 }
@@ -206,8 +206,8 @@ release(struct change *c)
 	net_snapshot_release(&c->routes);
 }
 
-/* Most can be changed in an interface that is in use; with some drivers, and before Linux 6.2,
- * not its name or hardware address. -1 and err says what failed, or -1 and errno in c->r. */
+/* Changes one attribute. Most can be changed while the interface is in use; with some drivers, and
+ * before Linux 6.2, not its name or MAC address. Returns -1 and err, or -1 and errno in c->r. */
 static int
 set(struct change *c, int type, const void *value, size_t size)
 {
@@ -235,14 +235,14 @@ set_name(struct change *c, const char *name, struct error *err)
 	char former[IFNAMSIZ];
 
 	if (set(c, IFLA_IFNAME, name, strlen(name) + 1) < 0)
-		return rtnl_error(c->r, err, "rename %s to %s", c->link.name, name);
+		return rtnl_error(c->r, err, "failed to rename %s to %s", c->link.name, name);
 	memcpy(former, c->link.name, sizeof(former));
 	(void)snprintf(c->link.name, sizeof(c->link.name), "%s", name);
-	worker_log(c->w, LOG_LEVEL_INFO, "interface %s is now %s", former, name);
+	worker_log(c->w, LOG_LEVEL_INFO, "interface %s renamed to %s", former, name);
 	return 0;
 }
 
-/* Another has the name: they change names. */
+/* Swaps the names with the interface that has the requested name. */
 static int
 swap_names(struct change *c, struct change *other, const char *name, struct error *err)
 {
@@ -273,8 +273,8 @@ take_name(struct change *c, struct error *err)
 	result = net_link_get(c->r, name, &other.link, err);
 	if (result < 0)
 		return -1;
-	/* it is found by its other names, too, of which the kernel allows to have two alike no
-	 * more than of the first */
+	/* It may have been found by an alternative name, which the kernel does not allow to repeat
+	 * either. */
 	if (result == 1 || strcmp(other.link.name, name) != 0)
 		return set_name(c, name, err);
 	result = swap_names(c, &other, name, err);
@@ -284,8 +284,8 @@ take_name(struct change *c, struct error *err)
 	return result;
 }
 
-/* A card that was found by its place has the hardware address that the host says, if its driver
- * lets it. */
+/* Sets the requested MAC address on a card that was found by its PCI path, if its driver
+ * permits. */
 static int
 set_mac(struct change *c, struct error *err)
 {
@@ -295,7 +295,7 @@ set_mac(struct change *c, struct error *err)
 		return 0;
 	if (set(c, IFLA_ADDRESS, wanted->mac.bytes, wanted->mac.len) == 0)
 		return 0;
-	rtnl_error(c->r, err, "set the hardware address of %s", c->link.name);
+	rtnl_error(c->r, err, "failed to set the MAC address of %s", c->link.name);
 	if (!wanted->has_path)
 		return -1;
 	worker_log(c->w, LOG_LEVEL_WARN, "%s", err->msg);
@@ -312,14 +312,15 @@ configure(struct change *c, struct error *err)
 		return -1;
 	if (wanted->mtu && wanted->mtu != c->link.mtu &&
 	    set(c, IFLA_MTU, &wanted->mtu, sizeof(wanted->mtu)) < 0)
-		return rtnl_error(c->r, err, "set the MTU of %s to %u", c->link.name, wanted->mtu);
+		return rtnl_error(c->r, err, "failed to set the MTU of %s to %u", c->link.name,
+				  wanted->mtu);
 	if (take_name(c, err) < 0 || bring_up(c, wanted->flags & IFF_NOARP, IFF_NOARP, err) < 0)
 		return -1;
 	return net_addresses_apply(c->w, c->r, &c->link, wanted, net_ipv6_is_off(c->task->roots),
 				   err);
 }
 
-/* An interface that could not be made what it shall be is not left down because of us. */
+/* Sets the interface up again if a change that needed it down has failed. */
 static void
 put_back(struct change *c)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The packet filter, by the tools of the guest's image: their text is what hosts keep and send.
- * Worker only: may block. Called by network.c.
+ * Gets and sets the packet filter with the iptables tools of the guest image, whose text format
+ * hosts store and send. Worker only: may block. Called by network.c.
  */
 #include "agent/network/network_internal.h"
 
@@ -16,13 +16,13 @@
 #include "lib/cleanup.h"
 #include "lib/io.h"
 
-/* its own wait for the lock (5 s), and time for many rules */
+/* The tool's own wait for the lock (5 s), and time for many rules. */
 #define TOOL_MS 30000
 #define OUT_MAX ((size_t)4 << 20)
-/* of what a tool says when it fails */
+/* Of the tool's error output. */
 #define WORDS_MAX 400
 
-/* The tool's path in the guest's image. */
+/* Finds the path of a tool in the guest image. */
 static int
 find_tool(const struct roots *roots, const char *name, char *out, size_t size, struct error *err)
 {
@@ -34,22 +34,22 @@ find_tool(const struct roots *roots, const char *name, char *out, size_t size, s
 			return 0;
 	}
 	return error_set(err, ERROR_FAILED_PRECONDITION,
-			 "the guest's image has no %s in /usr/sbin, /sbin, /usr/bin or /bin", name);
+			 "the guest image has no %s in /usr/sbin, /sbin, /usr/bin or /bin", name);
 }
 
-/* A file in memory that cannot grow past OUT_MAX: a tool that runs wild fails, and not the
- * guest. */
+/* Makes a memfd limited to OUT_MAX: a tool that writes without end fails without filling the
+ * guest's memory. */
 static int
 output_file(struct error *err)
 {
 	auto_close int fd = memfd_create("iptables", MFD_CLOEXEC | MFD_ALLOW_SEALING);
 
 	if (fd < 0 || ftruncate(fd, (off_t)OUT_MAX) < 0 || fcntl(fd, F_ADD_SEALS, F_SEAL_GROW) < 0)
-		return error_sys(err, "make a file for the output of iptables");
+		return error_sys(err, "failed to create a file for the output of iptables");
 	return steal_fd(&fd);
 }
 
-/* What was written: the tool's offset is that of our descriptor. */
+/* Sends the tool's output. The tool shares the file offset of our descriptor. */
 static int
 send_output(struct worker *w, int fd, struct error *err)
 {
@@ -59,12 +59,14 @@ send_output(struct worker *w, int fd, struct error *err)
 	int result;
 
 	if (size <= 0)
-		return size < 0 ? error_sys(err, "measure the output of iptables") : 0;
+		return size < 0
+			       ? error_sys(err, "failed to read the size of the output of iptables")
+			       : 0;
 	buf_init(&out, OUT_MAX);
 	room = buf_reserve(&out, (size_t)size);
 	if (!room || RETRY_EINTR(pread(fd, room, (size_t)size, 0)) != size) {
 		buf_release(&out);
-		return error_sys(err, "read the output of iptables");
+		return error_sys(err, "failed to read the output of iptables");
 	}
 	buf_commit(&out, (size_t)size);
 	result = net_send(w, &out, err);
@@ -72,7 +74,7 @@ send_output(struct worker *w, int fd, struct error *err)
 	return result;
 }
 
-/* Runs it and sends what it prints. What it complains about is in the error. */
+/* Runs a tool and sends its output. The error includes what it printed to stderr. */
 static int
 iptables_run(struct worker *w, const char *const argv[], const char *input, struct error *err)
 {
@@ -100,7 +102,7 @@ iptables_run(struct worker *w, const char *const argv[], const char *input, stru
 		return error_set(err, ERROR_INTERNAL, "%s was killed by signal %d", argv[0],
 				 WTERMSIG(status));
 	if (WEXITSTATUS(status) != 0)
-		return error_set(err, ERROR_INTERNAL, "%s ended with %d: %s", argv[0],
+		return error_set(err, ERROR_INTERNAL, "%s exited with status %d: %s", argv[0],
 				 WEXITSTATUS(status), words);
 	return send_output(w, fd, err);
 }
@@ -114,7 +116,7 @@ net_get_iptables_work(struct worker *w, struct net_task *task, struct error *err
 	if (find_tool(task->roots, task->is_v6 ? "ip6tables-save" : "iptables-save", path,
 		      sizeof(path), err) < 0 ||
 	    iptables_run(w, argv, NULL, err) < 0)
-		return error_wrap(err, "get the rules");
+		return error_wrap(err, "failed to get the rules");
 	return 0;
 }
 
@@ -122,12 +124,12 @@ int
 net_set_iptables_work(struct worker *w, struct net_task *task, struct error *err)
 {
 	char path[64];
-	/* another may hold the lock for a moment */
+	/* Another process may hold the lock briefly. */
 	const char *const argv[] = { path, "--wait", "5", NULL };
 
 	if (find_tool(task->roots, task->is_v6 ? "ip6tables-restore" : "iptables-restore", path,
 		      sizeof(path), err) < 0 ||
 	    iptables_run(w, argv, task->rules, err) < 0)
-		return error_wrap(err, "set the rules");
+		return error_wrap(err, "failed to set the rules");
 	return 0;
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Reading interfaces. Called by the workers of agent/network. */
+/* Reads interfaces. Called by the workers of agent/network. */
 #include "agent/network/links.h"
 
 #include <errno.h>
@@ -11,7 +11,7 @@
 #include <linux/rtnetlink.h>
 #include <netlink/attr.h>
 
-/* As many octets as we have room for: of what is longer nothing is known. */
+/* Copies a MAC address that fits; a longer one is treated as unknown. */
 static void
 take_mac(struct net_mac *mac, const struct nlattr *a)
 {
@@ -30,7 +30,7 @@ take_text(char *out, size_t size, const struct nlattr *a)
 		(void)snprintf(out, size, "%.*s", nla_len(a), (const char *)nla_data(a));
 }
 
-/* -1 and errno if the message is none of a link. */
+/* Parses a link message. Returns -1 and errno if it is not one. */
 static int
 take_link(const struct nlmsghdr *message, struct net_link *out)
 {
@@ -49,7 +49,7 @@ take_link(const struct nlmsghdr *message, struct net_link *out)
 		.type = head->ifi_type,
 		.mtu = rtnl_u32(tb[IFLA_MTU]),
 		.master = rtnl_u32(tb[IFLA_MASTER]),
-		/* of another namespace: the other end of a veth, say */
+		/* In another namespace, such as the other end of a veth. */
 		.lower = tb[IFLA_LINK_NETNSID] ? 0 : rtnl_u32(tb[IFLA_LINK]),
 	};
 	take_text(out->name, sizeof(out->name), tb[IFLA_IFNAME]);
@@ -88,8 +88,8 @@ links_forget(void *data)
 	links->n = 0;
 }
 
-/* Statistics are most of a link's message, and nobody reads them here. name NULL and index 0:
- * all of them. */
+/* Makes a request without statistics, which are most of a link's message and unused here. name NULL
+ * and index 0: all links. */
 static struct nl_msg *
 link_request(const char *name, uint32_t index)
 {
@@ -139,7 +139,7 @@ net_links_read(struct rtnl *r, struct net_links *out, struct error *err)
 
 	if (rtnl_dump(r, &dump) < 0) {
 		free(links.list);
-		return rtnl_error(r, err, "list the interfaces");
+		return rtnl_error(r, err, "failed to list the interfaces");
 	}
 	links.by_name = calloc(links.n + 1, sizeof(*links.by_name));
 	if (!links.by_name) {
@@ -195,7 +195,7 @@ net_link_get(struct rtnl *r, const char *name, struct net_link *out, struct erro
 {
 	if (rtnl_get(r, link_request(name, 0), take_one, out) == 0)
 		return 0;
-	return errno == ENODEV ? 1 : rtnl_error(r, err, "look for interface %s", name);
+	return errno == ENODEV ? 1 : rtnl_error(r, err, "failed to find interface %s", name);
 }
 
 int
@@ -203,7 +203,7 @@ net_link_get_at(struct rtnl *r, uint32_t index, struct net_link *out, struct err
 {
 	if (rtnl_get(r, link_request(NULL, index), take_one, out) == 0)
 		return 0;
-	return errno == ENODEV ? 1 : rtnl_error(r, err, "look for interface %u", index);
+	return errno == ENODEV ? 1 : rtnl_error(r, err, "failed to find interface %u", index);
 }
 
 struct nl_msg *

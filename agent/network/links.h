@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The interfaces that the kernel has. Worker only: may block. */
+/* Reads the kernel's interfaces. Worker only: may block. */
 #pragma once
 
 #include <net/if.h>
@@ -15,9 +15,9 @@
 struct net_link {
 	/* flags: IFF_* */
 	uint32_t index, flags, mtu;
-	/* index of the bridge, bond or failover above it; 0: none */
+	/* Index of the bridge, bond or failover above it; 0: none. */
 	uint32_t master;
-	/* index of what it lies upon (VLAN, macvlan); 0: none */
+	/* Index of the lower device (VLAN, macvlan); 0: none. */
 	uint32_t lower;
 	/* ARPHRD_* */
 	uint16_t type;
@@ -28,23 +28,23 @@ struct net_link {
 };
 
 struct net_links {
-	/* by index */
+	/* Sorted by index. */
 	struct net_link *list;
 	size_t n, room;
 	const struct net_link **by_name;
 };
 
-/* All of them. -1 and err. The caller releases. */
+/* Reads all links. Returns -1 and err on failure. The caller releases out. */
 int net_links_read(struct rtnl *r, struct net_links *out, struct error *err);
 void net_links_release(struct net_links *links);
 
-/* NULL if there is none. */
+/* Returns the link with this index, NULL if there is none. */
 const struct net_link *net_links_by_index(const struct net_links *links, uint32_t index);
 const struct net_link *net_links_by_name(const struct net_links *links, const char *name);
 
-/* One by its name or index: 0; 1 if there is none; -1 and err. */
+/* Reads one link by its name or index. Returns 0; 1 if there is none; -1 and err. */
 int net_link_get(struct rtnl *r, const char *name, struct net_link *out, struct error *err);
 int net_link_get_at(struct rtnl *r, uint32_t index, struct net_link *out, struct error *err);
 
-/* A request to change the link; attributes are the caller's to add. NULL when memory is out. */
+/* Makes a request to change the link; the caller adds attributes. Returns NULL if out of memory. */
 struct nl_msg *net_link_change(uint32_t index, uint32_t flags, uint32_t mask);

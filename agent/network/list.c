@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What there is: interfaces with their addresses, and routes, as records of network.h. Worker
- * only: may block. */
+/* Lists interfaces with their addresses, and routes, as records of network.h. Worker only: may
+ * block. */
 #include "agent/network/network_internal.h"
 
 #include <errno.h>
@@ -15,7 +15,7 @@
 
 #include "lib/cleanup.h"
 
-/* of one message to the agent */
+/* Size of one message to the agent. */
 #define SEND_MAX (60u << 10)
 
 int
@@ -39,13 +39,13 @@ net_send(struct worker *w, const struct buf *data, struct error *err)
 
 struct address {
 	uint32_t link;
-	/* the kernel's: IPv4 before IPv6, what was there first before what came later */
+	/* Order in the kernel's listing: IPv4 before IPv6, oldest first. */
 	size_t order;
 	struct net_address address;
 };
 
 struct addresses {
-	/* by link, then in the kernel's order */
+	/* Sorted by link, then in the kernel's order. */
 	struct address *list;
 	size_t n, room;
 };
@@ -137,7 +137,7 @@ add_interface(struct buf *out, const struct roots *roots, const struct net_link 
 	return 0;
 }
 
-/* Both lists are in the order of the interfaces' indexes. */
+/* Adds all interfaces; both lists are sorted by interface index. */
 static int
 add_interfaces(struct buf *out, const struct roots *roots, const struct net_links *links,
 	       const struct addresses *all)
@@ -167,7 +167,7 @@ net_read_interfaces(struct rtnl *r, const struct roots *roots, struct buf *out, 
 	int result = net_links_read(r, &links, err);
 
 	if (result == 0 && rtnl_dump(r, &dump) < 0)
-		result = rtnl_error(r, err, "list the addresses");
+		result = rtnl_error(r, err, "failed to list the addresses");
 	if (result == 0 && all.n > 0)
 		qsort(all.list, all.n, sizeof(*all.list), by_link);
 	if (result == 0 && add_interfaces(out, roots, &links, &all) < 0)
@@ -200,7 +200,7 @@ net_list_interfaces_work(struct worker *w, struct net_task *task, struct error *
 struct listing {
 	const struct net_links *links;
 	struct buf *out;
-	/* what there was before this family */
+	/* Number of records before this family. */
 	size_t before;
 	uint8_t family;
 };
@@ -214,7 +214,7 @@ list_take(struct net_address *to, uint8_t family, uint8_t len, const void *bytes
 	memcpy(to->bytes, bytes, (size_t)size);
 }
 
-/* From attributes of a route, or of one of its next hops. */
+/* Takes the gateway from the attributes of a route, or of one of its next hops. */
 static void
 take_gateway(struct net_route_record *record, uint8_t family, const struct nlattr *gateway,
 	     const struct nlattr *via)
@@ -238,7 +238,7 @@ add_hop(struct listing *l, struct net_route_record *record, uint32_t index)
 {
 	const struct net_link *link = net_links_by_index(l->links, index);
 
-	/* one that has come since is listed the next time */
+	/* An interface that has appeared since is listed next time. */
 	if (!link)
 		return 0;
 	memcpy(record->device, link->name, sizeof(record->device));
@@ -343,7 +343,7 @@ net_read_routes(struct rtnl *r, const struct net_links *links, struct buf *out, 
 		l.family = families[i];
 		l.before = buf_len(out);
 		if (rtnl_dump(r, &dump) < 0)
-			return rtnl_error(r, err, "list the routes");
+			return rtnl_error(r, err, "failed to list the routes");
 	}
 	return 0;
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* AddARPNeighbors' work: fixed entries of the neighbour tables. Worker only: may block. Called
- * by network.c. */
+/* AddARPNeighbors' work: adds static entries to the neighbour tables. Worker only: may block.
+ * Called by network.c. */
 #include "agent/network/network_internal.h"
 #include "lib/client_texts.h"
 
@@ -37,15 +37,15 @@ neighbours_add(struct worker *w, struct rtnl *r, const struct net_links *links,
 
 	net_format_address(&n->address, text);
 	if (n->address.family == AF_INET6 && ipv6_is_off) {
-		worker_log(w, LOG_LEVEL_WARN, "neighbour %s is left out: IPv6 is off in the guest",
-			   text);
+		worker_log(w, LOG_LEVEL_WARN,
+			   "skipping neighbour %s: IPv6 is disabled in the guest", text);
 		return 0;
 	}
 	if (!link)
 		return error_set(err, ERROR_NOT_FOUND, TEXT_LINK_NOT_FOUND " (%s): neighbour %s",
 				 n->device, text);
 	if (rtnl_talk(r, neighbour_message(n, link->index)) < 0)
-		return rtnl_error(r, err, "add neighbour %s on %s", text, n->device);
+		return rtnl_error(r, err, "failed to add neighbour %s on %s", text, n->device);
 	return 0;
 }
 

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Operations on the guest's network, on the loop. Each is a job; those that change something are in
- * one lane.
+ * Operations on the guest's network, on the loop. Each is a job; modifying operations share one
+ * lane.
  *
  *   WORKING -> done
- *     ^ |  the interface is not there
+ *     ^ |  the interface is absent
  *     | v
- *   WAITING            until a link event that may be it, or the time is over
+ *   WAITING            until a link event that may be for it, or the timeout
  *
  * Nothing here blocks. Called by agent/rpc through network.h.
  */
@@ -22,7 +22,7 @@
 #include "lib/deadline.h"
 #include "lib/log.h"
 
-/* the kernel's lock may be held by a driver that hangs */
+/* A driver that hangs may hold the kernel's lock. */
 #define CHANGE_MS 30000
 #define READ_MS   30000
 #define TOOLS_MS  60000
@@ -33,22 +33,22 @@ struct network {
 	const struct roots *roots;
 	uint64_t timeout_ms;
 	struct job_lane changes;
-	/* Operations: with a job, and those that wait for their interface. */
+	/* Operations with a job, and operations that wait for their interface. */
 	struct list working, waiting;
-	/* while an operation on an interface lasts */
+	/* Active while an operation on an interface exists. */
 	struct net_events events;
 	struct net_ifindex_cache ifindex_cache;
 	struct net_absent absent;
 };
 
-/* One kind of operation. */
+/* A kind of operation. */
 struct net_op_kind {
 	struct job_ops job;
 	int (*work)(struct worker *w, struct net_task *task, struct error *err);
 	uint64_t limit_ms;
-	/* one after the other, and not to be stopped half-way */
+	/* Runs in the lane of changes, and is not cancelled once it has begun. */
 	bool changes;
-	/* for its interface */
+	/* Waits for its interface. */
 	bool waits;
 };
 
@@ -57,23 +57,23 @@ struct net_op {
 	struct network *network;
 	const struct net_op_kind *kind;
 	struct net_task task;
-	/* of the call that asks for it */
+	/* Of the call that requested it. */
 	struct log_context *log;
-	/* NULL: it waits for its interface */
+	/* NULL: it waits for its interface. */
 	struct job *job;
 	struct buf reply;
 	struct pending pending;
 	net_done_fn *done;
 	void *data;
-	/* for its interface */
+	/* The timeout of the wait for its interface. */
 	struct timer *timer;
-	/* says the worker */
+	/* Reported by the worker. */
 	bool is_absent;
-	/* an event came while the worker was looking */
+	/* An event arrived while the worker was looking. */
 	bool is_due;
-	/* says the worker: it knew that the time is over */
+	/* Reported by the worker: it knew of the timeout. */
 	bool is_last;
-	/* there was no memory for the reply */
+	/* Out of memory while receiving the reply. */
 	bool is_incomplete;
 };
 
@@ -102,7 +102,8 @@ net_op_finish(struct net_op *op, const struct error *err)
 	net_op_free(op);
 }
 
-/* May this be what it waits for? mac NULL: anything may have come. */
+/* Returns whether the operation may be waiting for this interface. mac NULL: any may have
+ * appeared. */
 static bool
 may_be(const struct net_op *op, const struct net_mac *mac)
 {
@@ -114,7 +115,7 @@ may_be(const struct net_op *op, const struct net_mac *mac)
 	       net_find_at_path(op->network->roots->sys, &op->task.interface.path, name);
 }
 
-/* Looks for its interface again, after all that has come before. */
+/* Starts the job again, after all operations queued earlier. */
 static void
 net_op_again(struct net_op *op)
 {
@@ -124,7 +125,7 @@ net_op_again(struct net_op *op)
 		net_op_finish(op, &err);
 }
 
-/* net_events_fn. The operations that wait for what has come look again. */
+/* Restarts the operations that may be waiting for this interface. A net_events_fn. */
 static void
 net_op_link_event(const struct net_mac *mac, void *data)
 {
@@ -150,7 +151,7 @@ net_op_link_event(const struct net_mac *mac, void *data)
 		net_op_again(list_entry(due.next, struct net_op, node));
 }
 
-/* ---- an operation's way ---- */
+/* ---- life cycle of an operation ---- */
 
 static int
 net_op_start(struct net_op *op, struct error *err)
@@ -171,7 +172,7 @@ net_op_start(struct net_op *op, struct error *err)
 	op->is_absent = op->is_last = op->is_due = op->is_incomplete = false;
 	op->reply.off = op->reply.len = 0;
 	list_remove(&op->node);
-	/* an event may start it */
+	/* A link event of another call may start it. */
 	former = log_context_set(op->log);
 	op->job = job_start(op->network->jobs, &spec, err);
 	(void)log_context_set(former);
@@ -181,7 +182,7 @@ net_op_start(struct net_op *op, struct error *err)
 	return 0;
 }
 
-/* An interface that is being looked for just now is looked for once more when that is over. */
+/* Looks one last time; if a worker is looking already, after that. */
 static void
 network_on_timeout(void *data)
 {
@@ -195,7 +196,7 @@ network_on_timeout(void *data)
 		op->is_due = job_has_begun(op->job);
 }
 
-/* Its interface is not there: again when something comes. */
+/* Waits for the interface, which is absent, until the next event. */
 static void
 net_op_wait(struct net_op *op)
 {
@@ -213,13 +214,13 @@ net_op_ended(struct net_op *op, const struct error *err)
 	struct error why = *err;
 
 	if (err->code == ERROR_OK && op->is_incomplete) {
-		error_nomem(&why, "taking the reply");
+		error_nomem(&why, "receiving the reply");
 	} else if (op->is_absent && err->code == ERROR_NOT_FOUND) {
 		if (!op->is_last && pending_is_wanted(&op->pending)) {
 			net_op_wait(op);
 			return;
 		}
-		/* a call that was given up has not waited: the next one does */
+		/* A cancelled call has not waited in full: the next one waits. */
 		if (pending_is_wanted(&op->pending))
 			net_absent_report(&op->network->absent, &op->task.interface,
 					  op->network->timeout_ms, monotonic_ns(), &why);
@@ -343,7 +344,7 @@ static const struct net_op_kind kind_set_iptables = {
 	.changes = true,
 };
 
-/* ---- what others call ---- */
+/* ---- public operations ---- */
 
 struct network *
 network_new(struct loop *loop, struct jobs *jobs, const struct roots *roots, uint64_t timeout_ms,
@@ -352,7 +353,7 @@ network_new(struct loop *loop, struct jobs *jobs, const struct roots *roots, uin
 	struct network *n = calloc(1, sizeof(*n));
 
 	if (!n) {
-		error_nomem(err, "making the network's part");
+		error_nomem(err, "creating the network module");
 		return NULL;
 	}
 	n->loop = loop;
@@ -383,7 +384,7 @@ network_free(struct network *n)
 	free(n);
 }
 
-/* What is changing something goes on. */
+/* Cancels the operation, unless it is changing something: then it completes. */
 static void
 net_op_unwanted(struct pending *p)
 {
@@ -392,7 +393,7 @@ net_op_unwanted(struct pending *p)
 	if (!op->job)
 		net_op_free(op);
 	else if (!op->kind->changes || !job_has_begun(op->job))
-		job_cancel(op->job, ERROR_CANCELLED, "nobody waits for it");
+		job_cancel(op->job, ERROR_CANCELLED, "the call was cancelled");
 }
 
 static struct net_op *
@@ -402,10 +403,10 @@ net_op_new(struct network *n, const struct net_op_kind *kind, net_done_fn *done,
 	struct net_op *op = calloc(1, sizeof(*op));
 
 	if (!op) {
-		error_nomem(err, kind->job.name);
+		error_nomem(err, "starting a network operation");
 		return NULL;
 	}
-	/* before the first look: what comes after it is not missed */
+	/* Before the first look, so that no event is missed. */
 	if (kind->waits && net_events_begin(&n->events, err) < 0) {
 		free(op);
 		return NULL;
@@ -422,7 +423,7 @@ net_op_new(struct network *n, const struct net_op_kind *kind, net_done_fn *done,
 	return op;
 }
 
-/* Begins it, or puts it behind the others. planned: what came of its request. */
+/* Starts the operation. planned: the result of validating its request, 0 or -1 and err. */
 static struct pending *
 net_op_submit(struct net_op *op, int planned, struct error *err)
 {

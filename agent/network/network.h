@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Interfaces, routes, neighbours and packet filter of the guest. Loop side: never blocks, the work
- * is done by workers. What changes something is done one after the other, in the order that it
- * came; an interface that has yet to be plugged in holds up nobody else. Called by agent/rpc; knows
- * no call.
+ * Interfaces, routes, neighbours and packet filter of the guest. Loop side: never blocks, workers
+ * do the work. Modifying operations run one at a time in order of arrival; an interface that is not
+ * plugged in yet does not delay others. Called by agent/rpc; independent of its messages.
  */
 #pragma once
 
@@ -22,60 +21,59 @@
 struct jobs;
 struct network;
 
-/* timeout_ms: how long an interface is waited for. */
+/* Creates the module. timeout_ms: how long an operation waits for its interface. */
 struct network *network_new(struct loop *loop, struct jobs *jobs, const struct roots *roots,
 			    uint64_t timeout_ms, struct error *err);
 
-/* No job may be running. NULL is allowed. */
+/* Frees n (may be NULL). No job may be running. */
 void network_free(struct network *n);
 
-/* err->code is ERROR_OK, or what failed. reply: what the operation says it gives, gone
- * afterwards. */
+/* err->code is ERROR_OK, or err says what failed. reply: as documented by the operation; valid
+ * during the call only. */
 typedef void net_done_fn(const struct error *err, const struct buf *reply, void *data);
 
 /*
- * Each of these: NULL and err if what is asked for is malformed or cannot be begun; else done is
- * called once, never from inside. What the requests point to is needed only until the function
- * returns.
+ * Each of these returns NULL and err if the request is invalid or cannot be started. Otherwise done
+ * is called once, never from inside. The memory that a request points to is needed only until the
+ * function returns.
  */
 
 struct net_address_request {
-	/* length: "24"; "" for the whole address */
+	/* length: "24"; "" for the whole address. */
 	const char *address, *length;
 };
 
 struct net_interface_request {
-	/* that it shall have; "" keeps the one it has */
+	/* The requested name; "" keeps the current one. */
 	const char *name;
-	/* by which it is found; "" only if there is a path */
+	/* Identifies the interface; "" only if there is a path. */
 	const char *mac;
-	/* PCI path (agent/device/pci.h) where it is or will be; "" for none */
+	/* PCI path (agent/device/pci.h) of the interface, present or not yet; "" for none. */
 	const char *device_path;
-	/* 0: as it is */
+	/* 0: unchanged. */
 	uint64_t mtu;
-	/* of these IFF_NOARP counts */
+	/* Only IFF_NOARP is used. */
 	uint32_t flags;
 	const struct net_address_request *addresses;
 	size_t n_addresses;
 };
 
-/* Finds the interface, waiting for it if need be, gives it name, MTU, flags and exactly these
- * addresses (beside those that the kernel makes itself), and sets it up. NOT_FOUND "Link not
- * found ..." after the timeout; a call that repeats one which failed so does not wait again
- * (absent.h). */
+/* Finds the interface, waiting for it if needed, sets name, MTU, flags and exactly these addresses
+ * (in addition to those that the kernel makes), and sets it up. NOT_FOUND "Link not found ..."
+ * after the timeout; a retry after that does not wait again (absent.h). */
 struct pending *network_update_interface(struct network *n, const struct net_interface_request *q,
 					 net_done_fn *done, void *data, struct error *err);
 
 struct net_route_request {
-	/* "" is the default route */
+	/* "": the default route. */
 	const char *destination;
 	const char *gateway, *device, *source;
 	uint32_t scope, flags, mtu;
-	/* where no address tells */
+	/* Decides if no address does. */
 	bool is_v6;
 };
 
-/* Adds or replaces routes of the main table: all of them or, on failure, none. reply as of
+/* Adds or replaces routes of the main table: all of them or, on failure, none. reply: as of
  * network_list_routes(). */
 struct pending *network_update_routes(struct network *n, const struct net_route_request *routes,
 				      size_t count, net_done_fn *done, void *data,
@@ -87,25 +85,25 @@ struct net_neighbour_request {
 	int32_t state, flags;
 };
 
-/* Adds or replaces entries of the neighbour tables, up to the first that fails. */
+/* Adds or replaces entries of the neighbour tables, up to the first failure. */
 struct pending *network_add_neighbours(struct network *n, const struct net_neighbour_request *list,
 				       size_t count, net_done_fn *done, void *data,
 				       struct error *err);
 
-/* reply: interfaces one after the other, each followed by its n_addresses struct net_address. */
+/* reply: the interfaces in a row, each followed by its n_addresses struct net_address. */
 struct net_interface_record {
 	uint32_t flags, mtu, n_addresses;
 	struct net_mac mac;
 	char name[IFNAMSIZ], kind[16];
-	/* "" if it is no PCI device */
+	/* "" if it is not a PCI device. */
 	char device_path[64];
 };
 struct pending *network_list_interfaces(struct network *n, net_done_fn *done, void *data,
 					struct error *err);
 
-/* reply: the unicast routes of the main tables, first IPv4; one record for each next hop. */
+/* reply: the unicast routes of the main tables, IPv4 first; one record for each next hop. */
 struct net_route_record {
-	/* len 0: the default route */
+	/* len 0: the default route. */
 	struct net_address destination;
 	struct net_address gateway, source;
 	uint32_t flags, mtu;
@@ -115,11 +113,11 @@ struct net_route_record {
 struct pending *network_list_routes(struct network *n, net_done_fn *done, void *data,
 				    struct error *err);
 
-/* reply: what iptables-save or ip6tables-save of the guest's image prints. FAILED_PRECONDITION
- * if it has none. */
+/* reply: the output of the guest image's iptables-save or ip6tables-save. FAILED_PRECONDITION if it
+ * has none. */
 struct pending *network_get_iptables(struct network *n, bool is_v6, net_done_fn *done, void *data,
 				     struct error *err);
 
-/* Hands rules to iptables-restore or ip6tables-restore. reply: what it prints. */
+/* Passes rules to iptables-restore or ip6tables-restore. reply: its output. */
 struct pending *network_set_iptables(struct network *n, bool is_v6, const void *rules, size_t size,
 				     net_done_fn *done, void *data, struct error *err);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the files of agent/network share: an operation in plain terms, and the work of each kind. */
+/* Internal to agent/network: an operation in plain terms, and the work of each kind. */
 #pragma once
 
 #include "agent/device/pci.h"
@@ -10,18 +10,18 @@
 #include "agent/network/rtnl.h"
 #include "lib/list.h"
 
-/* Of what a worker sends. */
+/* Messages of a worker. */
 enum net_message {
-	/* a part of the reply */
+	/* A part of the reply. */
 	NET_MESSAGE_DATA = 1,
-	/* The interface is not there. Payload: uint8_t, net_task.is_last_look as the worker saw
-	 * it. */
+	/* The interface is absent. Payload: uint8_t, net_task.is_last_look as seen by the
+	 * worker. */
 	NET_MESSAGE_ABSENT,
 	/* ifindex_cache.h */
 	NET_MESSAGE_SEEN,
 };
 
-/* Of a reply, as records or text: what a message of 4 MiB can hold at most is less. */
+/* Size of a reply, as records or text: more than a message of 4 MiB can hold. */
 #define NET_REPLY_MAX ((size_t)16 << 20)
 
 struct net_interface {
@@ -41,7 +41,7 @@ struct net_route {
 	char device[IFNAMSIZ];
 	uint32_t flags, mtu, index;
 	uint8_t scope;
-	/* another of the request, installed before it, has the same destination */
+	/* An earlier route of the request has the same destination. */
 	bool is_later;
 };
 
@@ -53,24 +53,24 @@ struct net_neighbour {
 	uint8_t flags;
 };
 
-/* What a worker is to do. Plain data: the worker has a copy. */
+/* The argument of a worker. Plain data: the worker has a copy. */
 struct net_task {
 	const struct roots *roots;
 	struct net_interface interface;
-	/* for the interface: the time is over */
+	/* UpdateInterface: the wait has timed out. */
 	bool is_last_look;
-	/* its index, perhaps; 0: not known */
+	/* The probable interface index; 0: unknown. */
 	uint32_t hint;
 	struct net_route *routes;
 	struct net_neighbour *neighbours;
-	/* of routes or neighbours */
+	/* Number of routes or neighbours. */
 	size_t count;
 	/* iptables */
 	bool is_v6;
 	char *rules;
 };
 
-/* ---- requests made plain: loop side, 0 or -1 and err. What they allocate is net_task_release()'s. ---- */
+/* ---- request validation: loop side, 0 or -1 and err; net_task_release() frees the result ---- */
 
 int net_validate_interface(struct net_task *task, const struct net_interface_request *q,
 			   struct error *err);
@@ -81,10 +81,11 @@ int net_validate_neighbours(struct net_task *task, const struct net_neighbour_re
 int net_validate_rules(struct net_task *task, const void *rules, size_t size, struct error *err);
 void net_task_release(struct net_task *task);
 
-/* Is there an interface where this PCI path leads? Its name. Reads sysfs only: never blocks. */
+/* Returns whether there is an interface at this PCI path, and its name. Reads sysfs only: never
+ * blocks. */
 bool net_find_at_path(int sysfd, const struct pci_path *path, char name[IFNAMSIZ]);
 
-/* The PCI path of an interface, "" if it has none. Reads sysfs only. */
+/* Gets the PCI path of an interface, "" if it has none. Reads sysfs only. */
 void net_path_of(int sysfd, const char *name, char *out, size_t size);
 
 /* ---- in workers: may block ---- */
@@ -97,19 +98,19 @@ int net_list_routes_work(struct worker *w, struct net_task *task, struct error *
 int net_get_iptables_work(struct worker *w, struct net_task *task, struct error *err);
 int net_set_iptables_work(struct worker *w, struct net_task *task, struct error *err);
 
-/* Sends all of it as the reply. */
+/* Sends all of data as the reply. */
 int net_send(struct worker *w, const struct buf *data, struct error *err);
 
-/* Makes exactly these the addresses of the link, beside those that the kernel makes or learns
- * itself. */
+/* Sets the addresses of the link to exactly these, in addition to those that the kernel makes or
+ * learns itself. */
 int net_addresses_apply(struct worker *w, struct rtnl *r, const struct net_link *link,
 			const struct net_interface *wanted, bool ipv6_is_off, struct error *err);
 
-/* Is IPv6 missing or switched off in the guest? Its addresses and routes are left out then, as
- * hosts expect. */
+/* Returns whether IPv6 is missing or disabled in the guest. IPv6 addresses and routes are then
+ * skipped, as hosts expect. */
 bool net_ipv6_is_off(const struct roots *roots);
 
-/* Append a record for each interface, followed by its addresses, and for each route. */
+/* Appends a record for each interface, followed by its addresses, and for each route. */
 int net_read_interfaces(struct rtnl *r, const struct roots *roots, struct buf *out,
 			struct error *err);
 int net_read_routes(struct rtnl *r, const struct net_links *links, struct buf *out,

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * UpdateRoutes' work: routes in the order that they need each other, all of them or none. Worker
- * only: may block. Called by network.c.
+ * UpdateRoutes' work: installs routes in order of dependency, all or none. Worker only: may block.
+ * Called by network.c.
  */
 #include "agent/network/network_internal.h"
 
@@ -18,11 +18,10 @@
 #include "lib/cleanup.h"
 #include "lib/client_texts.h"
 
-/* A gateway that is reached by a route whose gateway is reached by a route ...: deeper is no
- * network. */
+/* Limits the depth of gateways that are reached through other gateways. */
 #define PASSES_MAX 8
 
-/* "10.1.0.0/16 via 10.0.0.1 dev eth0", for messages. */
+/* Formats "10.1.0.0/16 via 10.0.0.1 dev eth0", for messages. */
 static const char *
 routes_describe(const struct net_route *route, char out[192])
 {
@@ -36,7 +35,7 @@ routes_describe(const struct net_route *route, char out[192])
 	return out;
 }
 
-/* A gateway of the other family (RFC 5549). */
+/* Adds a gateway of the other family (RFC 5549). */
 static bool
 put_via(struct nl_msg *msg, const struct net_address *gateway)
 {
@@ -81,8 +80,9 @@ put_mtu(struct nl_msg *msg, uint32_t mtu)
 	return true;
 }
 
-/* What an IPv4 route reaches without a gateway is on the link, also when the host left that out:
- * no gateway is found by any other (ip-route(8) has the same default). */
+/* Returns the scope. An IPv4 route without a gateway has link scope, even if the host left that
+ * out: the kernel accepts gateways through link-scope routes only (ip-route(8) has the same
+ * default). */
 static uint8_t
 scope_of(const struct net_route *route)
 {
@@ -106,7 +106,7 @@ route_message(const struct net_route *route)
 		.rtm_type = RTN_UNICAST,
 		.rtm_flags = route->flags,
 	};
-	/* Of two to one destination in one request neither is to be lost. */
+	/* Two routes of a request to one destination are both kept. */
 	struct nl_msg *msg = rtnl_message(
 		RTM_NEWROUTE, NLM_F_CREATE | (route->is_later ? NLM_F_APPEND : NLM_F_REPLACE),
 		&head, sizeof(head));
@@ -132,8 +132,8 @@ may_need_another(int errnum)
 	return errnum == ENETUNREACH || errnum == EHOSTUNREACH || errnum == EINVAL;
 }
 
-/* Those without a gateway, then those with one; again as long as one that came makes another
- * possible. */
+/* Installs the routes without a gateway, then those with one; repeats as long as a new route makes
+ * another possible. */
 static int
 install_all(struct rtnl *r, struct net_route **order, size_t n, struct error *err)
 {
@@ -147,7 +147,7 @@ install_all(struct rtnl *r, struct net_route **order, size_t n, struct error *er
 
 			if (install(r, order[i]) == 0)
 				continue;
-			rtnl_error(r, first, "add %s", routes_describe(order[i], text));
+			rtnl_error(r, first, "failed to add %s", routes_describe(order[i], text));
 			if (!may_need_another(r->errnum)) {
 				*err = *first;
 				return -1;
@@ -162,17 +162,17 @@ install_all(struct rtnl *r, struct net_route **order, size_t n, struct error *er
 	return 0;
 }
 
-/* ---- the plan ---- */
+/* ---- plan ---- */
 
 struct plan {
-	/* as they are installed */
+	/* In order of installation. */
 	struct net_route **order;
-	/* their destinations, sorted */
+	/* Their destinations, sorted. */
 	struct net_address *addresses;
 	size_t n;
 };
 
-/* First the destination, then who is installed first. */
+/* Sorts by destination, then by order of installation. */
 static int
 by_destination(const void *a, const void *b)
 {
@@ -182,7 +182,7 @@ by_destination(const void *a, const void *b)
 	return order ? order : *x < *y ? -1 : *x > *y;
 }
 
-/* Which of them come after another to the same destination. */
+/* Marks routes that follow another one to the same destination. */
 static int
 mark_later(struct plan *plan, struct error *err)
 {
@@ -201,7 +201,7 @@ mark_later(struct plan *plan, struct error *err)
 	return 0;
 }
 
-/* The routes' interfaces; without those of a family that the guest does not have. */
+/* Finds the routes' interfaces; skips IPv6 routes if it is disabled. */
 static int
 make_plan(struct worker *w, struct net_task *task, const struct net_links *links, struct plan *plan,
 	  struct error *err)
@@ -218,7 +218,7 @@ make_plan(struct worker *w, struct net_task *task, const struct net_links *links
 				continue;
 			if (route->destination.family == AF_INET6 && ipv6_is_off) {
 				worker_log(w, LOG_LEVEL_WARN,
-					   "%s is left out: IPv6 is off in the guest",
+					   "skipping route %s: IPv6 is disabled in the guest",
 					   routes_describe(route, text));
 				continue;
 			}
@@ -233,7 +233,7 @@ make_plan(struct worker *w, struct net_task *task, const struct net_links *links
 	return mark_later(plan, err);
 }
 
-/* ---- all or none ---- */
+/* ---- rollback ---- */
 
 static void
 take_back(struct worker *w, struct rtnl *r, const struct net_snapshot *former)
@@ -242,7 +242,7 @@ take_back(struct worker *w, struct rtnl *r, const struct net_snapshot *former)
 
 	if (net_snapshot_restore(r, former, &err) < 0)
 		worker_log(w, LOG_LEVEL_ERROR,
-			   "the routes are not what they were before UpdateRoutes: %s", err.msg);
+			   "failed to restore the routes from before UpdateRoutes: %s", err.msg);
 }
 
 static int
@@ -279,12 +279,13 @@ net_routes_work(struct worker *w, struct net_task *task, struct error *err)
 		 make_plan(w, task, &links, &plan, err) == 0 &&
 		 routes_apply(w, &r, &plan, err) == 0)
 		result = 0;
-	/* they are in force, whether they can be told or not */
+	/* The routes are installed, even if the reply fails. */
 	if (result == 0 && net_send_routes(w, &r, &links, &why) < 0)
-		worker_log(w, LOG_LEVEL_WARN, "the routes are not told: %s", why.msg);
+		worker_log(w, LOG_LEVEL_WARN, "failed to list the routes after UpdateRoutes: %s",
+			   why.msg);
 	net_links_release(&links);
 	rtnl_close(&r);
 	free(plan.order);
 	free(plan.addresses);
-	return result < 0 ? error_wrap(err, "update routes") : 0;
+	return result < 0 ? error_wrap(err, "failed to update routes") : 0;
 }

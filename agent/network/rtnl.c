@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * libnl-3's sockets and messages. Its own error codes are not used: they fold many errno values
- * into one and drop what the kernel says in words, so the kernel's NLMSG_ERROR is read here. Called
- * by the workers of agent/network.
+ * Sockets and messages of libnl-3. Its error codes are not used: they merge many errno values and
+ * drop the kernel's text, so the kernel's NLMSG_ERROR is read here. Called by the workers of
+ * agent/network.
  */
 #include "agent/network/rtnl.h"
 
@@ -20,14 +20,14 @@
 #include <netlink/netlink.h>
 #include <netlink/socket.h>
 
-/* A table that changes faster than it can be read is not read for ever. */
+/* Limits the reads of a table that changes faster than it can be read. */
 #define DUMP_TRIES 8
 
-/* The kernel fills as much of it as it can (32 KiB) with one part of a dump; without, it sends a
- * page at a time. */
+/* The kernel fills up to 32 KiB of it with one part of a dump; with less, it sends a page at a
+ * time. */
 #define RECEIVE_SIZE ((size_t)64 << 10)
 
-/* What follows the error: netlink(7), NETLINK_EXT_ACK. */
+/* Takes the text after the error: netlink(7), NETLINK_EXT_ACK. */
 static void
 take_text(struct rtnl *r, const struct nlmsgerr *e)
 {
@@ -75,9 +75,9 @@ on_message(struct nl_msg *msg, void *arg)
 	return NL_OK;
 }
 
-/* Receives from the kernel alone, whose port is 0. A process with CAP_NET_ADMIN in this network
- * namespace, which a container of the pod may be, can send to our port as well: its message
- * would pass for an answer, or end the reading. */
+/* Receives messages from the kernel (port 0) only. A process with CAP_NET_ADMIN in this network
+ * namespace, such as a container of the pod, can also send to our port: its message could pass for
+ * a reply, or end the reading. */
 static int
 receive(struct nl_sock *sock, struct sockaddr_nl *from, unsigned char **bytes, struct ucred **creds)
 {
@@ -91,7 +91,7 @@ receive(struct nl_sock *sock, struct sockaddr_nl *from, unsigned char **bytes, s
 	}
 }
 
-/* nl_recv() gives *creds only to sockets with NL_SOCK_PASSCRED. */
+/* Sets NL_SOCK_PASSCRED: nl_recv() gives *creds only then. */
 static void
 hear_only_the_kernel(struct nl_sock *sock)
 {
@@ -118,10 +118,11 @@ rtnl_open(struct rtnl *r, struct error *err)
 	status = nl_connect(r->sock, NETLINK_ROUTE);
 	if (status < 0) {
 		rtnl_close(r);
-		return error_set(err, ERROR_INTERNAL, "open a netlink socket: %s",
+		return error_set(err, ERROR_INTERNAL, "failed to open a netlink socket: %s",
 				 nl_geterror(status));
 	}
-	/* Older kernels know less of these: then there are fewer words, and more to read past. */
+	/* Older kernels lack some of these: error texts are then shorter, and dumps contain more to
+	 * skip. */
 	for (size_t i = 0; i < sizeof(options) / sizeof(options[0]); i++)
 		(void)setsockopt(nl_socket_get_fd(r->sock), SOL_NETLINK, options[i], &on,
 				 sizeof(on));
@@ -171,7 +172,7 @@ rtnl_put_text(struct nl_msg *msg, int type, const char *text)
 	return rtnl_put(msg, type, text, strlen(text) + 1);
 }
 
-/* Sends and frees. 0, or -1 and errno. */
+/* Sends and frees msg. Returns 0, or -1 and errno. */
 static int
 post(struct rtnl *r, struct nl_msg *msg, rtnl_each_fn *each, void *data)
 {
@@ -194,7 +195,7 @@ post(struct rtnl *r, struct nl_msg *msg, rtnl_each_fn *each, void *data)
 	return -1;
 }
 
-/* libnl's status after an answer was read. */
+/* Converts libnl's status after a reply was read. */
 static int
 verdict(struct rtnl *r, int status)
 {

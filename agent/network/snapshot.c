@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Routes are kept as the kernel tells them, less what is its state and not the route, so that they
- * can be compared byte by byte and sent back. Called by routes.c and interface.c.
+ * Snapshots of routes. Routes are kept as the kernel reports them, without the kernel's state, so
+ * that they can be compared byte by byte and sent back. Called by routes.c and interface.c.
  */
 #include "agent/network/snapshot.h"
 
@@ -16,7 +16,7 @@
 
 #define SNAPSHOT_MAX ((size_t)64 << 20)
 
-/* The flags that a route is made with; the kernel refuses to be told the others. */
+/* The flags that may be set in a request; the kernel refuses the others. */
 #define KEPT_FLAGS ((unsigned int)(RTNH_F_ONLINK | RTNH_F_PERVASIVE))
 
 static int
@@ -60,7 +60,7 @@ snapshot_is_wanted(const struct net_snapshot_of *of, const struct rtmsg *head, s
 	       bsearch(&key, of->destinations, of->n_destinations, sizeof(key), by_address) != NULL;
 }
 
-/* One attribute as it is, but for the flags of next hops. */
+/* Copies an attribute, clearing state flags of next hops. */
 static bool
 copy(struct nl_msg *msg, const struct nlattr *from)
 {
@@ -80,7 +80,8 @@ copy(struct nl_msg *msg, const struct nlattr *from)
 	return true;
 }
 
-/* The next hop is told as an object of its own, or in full: never both. */
+/* Returns whether the attribute is kept: a next hop is described by an object or in full, never
+ * both. */
 static bool
 is_kept(int type, bool has_object)
 {
@@ -129,15 +130,14 @@ keep(struct net_snapshot *s, const struct nlmsghdr *message)
 		s->room = room;
 	}
 	s->at[s->n] = buf_len(&s->messages);
-	/* its length is a multiple of four: libnl pads what it puts */
+	/* Padded to a multiple of four, as libnl pads what it sends. */
 	if (buf_append(&s->messages, message, NLMSG_ALIGN(message->nlmsg_len)) < 0)
 		return -1;
 	s->n++;
 	return 0;
 }
 
-/* A dump of one family, and what there was before. A kernel without IPv6 answers with IPv4 once
- * more. */
+/* A dump of one family, and the size before it. A kernel without IPv6 replies with IPv4 again. */
 struct reading {
 	struct net_snapshot *s;
 	uint8_t family;
@@ -172,7 +172,7 @@ take_route(const struct nlmsghdr *message, void *data)
 	return result;
 }
 
-/* One family's dump begins again: what there is of the other stays. */
+/* Drops the messages of this family, because its dump starts over. */
 static void
 snapshot_forget(void *data)
 {
@@ -221,7 +221,7 @@ net_snapshot_take(struct rtnl *r, const struct net_snapshot_of *of, struct net_s
 
 		if (rtnl_dump(r, &dump) < 0) {
 			net_snapshot_release(out);
-			return rtnl_error(r, err, "read the routing table");
+			return rtnl_error(r, err, "failed to read the routing table");
 		}
 	}
 	return 0;
@@ -235,7 +235,7 @@ net_snapshot_release(struct net_snapshot *s)
 	*s = (struct net_snapshot){ 0 };
 }
 
-/* ---- the way back ---- */
+/* ---- restore ---- */
 
 static int
 compare_messages(const struct nlmsghdr *a, const struct nlmsghdr *b)
@@ -253,7 +253,7 @@ by_content(const void *a, const void *b)
 	return compare_messages(*x, *y);
 }
 
-/* The snapshot's messages by content. NULL when memory is out. */
+/* Returns the snapshot's messages sorted by content, NULL if out of memory. */
 static const struct nlmsghdr **
 sorted(const struct net_snapshot *s)
 {
@@ -297,7 +297,8 @@ has_gateway(const struct nlmsghdr *message)
 			       RTA_MULTIPATH);
 }
 
-/* In the kernel's order; gateways last, since they are looked up. */
+/* Adds the missing routes in the kernel's order; routes with gateways last, since gateways are
+ * looked up. */
 static int
 add_missing(struct rtnl *r, const struct net_snapshot *former, const struct nlmsghdr **present,
 	    size_t n_present, struct error *err)
@@ -312,7 +313,7 @@ add_missing(struct rtnl *r, const struct net_snapshot *former, const struct nlms
 				continue;
 			if (send_as(r, message, RTM_NEWROUTE, NLM_F_CREATE | NLM_F_APPEND) < 0 &&
 			    r->errnum != EEXIST && result == 0)
-				result = rtnl_error(r, err, "bring a route back");
+				result = rtnl_error(r, err, "failed to restore a route");
 		}
 	}
 	return result;
@@ -332,7 +333,7 @@ net_snapshot_restore(struct rtnl *r, const struct net_snapshot *former, struct e
 	wanted = sorted(former);
 	if (!present || !wanted) {
 		net_snapshot_release(&now);
-		return error_nomem(err, "bringing routes back");
+		return error_nomem(err, "restoring routes");
 	}
 	for (size_t i = 0; !former->of->link && i < now.n; i++) {
 		const struct nlmsghdr *message = message_at(&now, i);
@@ -340,7 +341,7 @@ net_snapshot_restore(struct rtnl *r, const struct net_snapshot *former, struct e
 		if (has(wanted, former->n, message))
 			continue;
 		if (send_as(r, message, RTM_DELROUTE, 0) < 0 && r->errnum != ESRCH && result == 0)
-			result = rtnl_error(r, err, "remove a new route");
+			result = rtnl_error(r, err, "failed to remove a new route");
 	}
 	if (add_missing(r, former, present, now.n, result ? &ERROR_INIT : err) < 0)
 		result = -1;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Routes as requests that bring them back, so that a change that fails can be taken back. Worker
+/* Routes saved as requests that restore them, so that a failed change can be rolled back. Worker
  * only: may block. */
 #pragma once
 
@@ -11,9 +11,9 @@
 #include "lib/buf.h"
 #include "lib/error.h"
 
-/* Which routes: those of the main table to one of these destinations, which are in the order of
- * net_address_compare(); or, if link is not 0, those of any table that leave by that interface
- * and are not the kernel's own. */
+/* The routes to save: those of the main table to one of these destinations, which are sorted by
+ * net_address_compare(); or, if link is not 0, those of any table through that interface, except
+ * the kernel's own. */
 struct net_snapshot_of {
 	const struct net_address *destinations;
 	size_t n_destinations;
@@ -22,18 +22,19 @@ struct net_snapshot_of {
 
 struct net_snapshot {
 	const struct net_snapshot_of *of;
-	/* struct nlmsghdr, one after the other */
+	/* struct nlmsghdr in a row. */
 	struct buf messages;
-	/* where each begins */
+	/* The offset of each. */
 	size_t *at;
 	size_t n, room;
 };
 
-/* -1 and err. The caller releases; `of` must stay. */
+/* Takes a snapshot. Returns -1 and err on failure. The caller releases it; `of` must stay valid. */
 int net_snapshot_take(struct rtnl *r, const struct net_snapshot_of *of, struct net_snapshot *out,
 		      struct error *err);
 void net_snapshot_release(struct net_snapshot *s);
 
-/* Removes the routes that were not there (but not those of a link), then adds those that are
- * missing. 0; -1 and err about the first that could not be brought back: the others are. */
+/* Removes the routes that are not in the snapshot (except for a snapshot of a link), then adds
+ * those that are missing. Returns 0, or -1 and err of the first failure; the other routes are
+ * restored. */
 int net_snapshot_restore(struct rtnl *r, const struct net_snapshot *former, struct error *err);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Where interfaces lie among the PCI devices. Reads sysfs only, through the fd that it is given:
- * never blocks. Called by network.c on the loop, and by the workers.
+ * Maps interfaces to PCI devices and back. Reads sysfs only, through the given fd: never blocks.
+ * Called by network.c on the loop, and by the workers.
  */
 #include "agent/network/network_internal.h"
 
@@ -14,7 +14,7 @@
 #include "lib/cleanup.h"
 #include "lib/parse.h"
 
-/* The first entry of dir that begins with prefix. */
+/* Finds the first entry of dir with this prefix. */
 static bool
 first_entry(int sysfd, const char *dir, const char *prefix, char *name, size_t size)
 {
@@ -25,7 +25,7 @@ first_entry(int sysfd, const char *dir, const char *prefix, char *name, size_t s
 
 	if (!d)
 		return false;
-	/* it is d's now */
+	/* d owns it now. */
 	fd = -1;
 	while (!is_found && (e = readdir(d)) != NULL) {
 		if (e->d_name[0] != '.' && strncmp(e->d_name, prefix, strlen(prefix)) == 0)
@@ -52,7 +52,7 @@ net_find_at_path(int sysfd, const struct pci_path *path, char name[IFNAMSIZ])
 	return first_entry(sysfd, sub, "", name, IFNAMSIZ);
 }
 
-/* Two hexadecimal digits. */
+/* Parses two hexadecimal digits. */
 static bool
 is_byte(const char *s, unsigned int *out)
 {
@@ -65,7 +65,7 @@ is_byte(const char *s, unsigned int *out)
 	return true;
 }
 
-/* "0000:01:00.0", the address of a PCI device, and no more. */
+/* Parses "0000:01:00.0", the address of a PCI device; nothing may follow. */
 static bool
 is_device(const char *part, size_t n, unsigned int *slot, unsigned int *function)
 {
@@ -106,7 +106,7 @@ net_path_of(int sysfd, const char *name, char *out, size_t size)
 		if (function && used < size)
 			used += (size_t)snprintf(out + used, size - used, ".%x", function);
 	}
-	/* not a part of it: that would be another device */
+	/* A truncated path would name another device. */
 	if (used >= size)
 		out[0] = '\0';
 }

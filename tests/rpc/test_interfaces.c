@@ -182,7 +182,7 @@ bad_interfaces(struct harness *h)
 		struct wanted w;
 		const char *text;
 	} rows[] = {
-		{ { .mac = "", .name = "eth0" }, "neither hardware address nor PCI path" },
+		{ { .mac = "", .name = "eth0" }, "neither a MAC address nor a PCI path" },
 		{ { .mac = "02:00:00", .name = "eth0/x" }, "eth0/x" },
 		{ { .mac = "02:00:00:00:00:01", .name = "a-name-of-16-byt" }, "a-name-of-16-byt" },
 		{ { .mac = "02:00:00:00:00:zz", .name = "eth0" }, "02:00:00:00:00:zz" },

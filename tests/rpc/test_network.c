@@ -113,13 +113,13 @@ all_routes_or_none(struct harness *h)
 		{ { .dest = "10.9.0.0/16", .device = "" }, ERROR_INVALID_ARGUMENT, "route 0" },
 		{ { .dest = "10.9.0.0/16", .gateway = "gw", .device = "eth0" },
 		  ERROR_INVALID_ARGUMENT,
-		  "gateway \"gw\"" },
+		  "invalid gateway \"gw\"" },
 		{ { .dest = "10.9.0.0/16", .device = "eth0", .scope = 256 },
 		  ERROR_INVALID_ARGUMENT,
 		  "scope 256" },
 		{ { .dest = "10.9.0.0/16", .device = "eth0", .source = "fd00::2" },
 		  ERROR_INVALID_ARGUMENT,
-		  "two families" },
+		  "different address families" },
 	};
 	static char before[1 << 14], after[1 << 14];
 	struct error err = ERROR_INIT;
@@ -365,7 +365,7 @@ iptables(struct harness *h)
 	put_tool(h, "iptables-restore", "echo first >&2; echo second >&2; exit 7");
 	CHECK(h,
 	      set_rules(h, false, "x", &err) < 0 && err.code == ERROR_INTERNAL &&
-		      strstr(err.msg, "ended with 7: first second"),
+		      strstr(err.msg, "exited with status 7: first second"),
 	      "%d %s", err.code, err.msg);
 	/* more than a reply can hold fails the tool, and nothing else */
 	put_tool(h, "iptables-save", "exec head -c 9000000 /dev/zero");
