@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Addresses of listeners. Called at start by server.c and logsink.c. Looks up no names. */
+/* Creates the sockets of listeners. Called at start by server.c and logsink.c. Never resolves
+ * names. */
 #include "agent/server/address.h"
 
 #include <errno.h>
@@ -24,7 +25,7 @@ union peer_address {
 	struct sockaddr_vm vm;
 };
 
-/* A socket that an earlier agent left behind is in the way; anything else stays and bind fails. */
+/* Removes a socket that a previous agent left behind. Any other file stays, and bind fails. */
 static void
 remove_old(const char *path)
 {
@@ -82,7 +83,7 @@ address_listen(const char *address, int *family, char **path, struct error *err)
 		return -1;
 	if (a.hybrid)
 		return error_set(err, ERROR_INVALID_ARGUMENT,
-				 "address '%s': nothing can listen there", address);
+				 "invalid address \"%s\": cannot listen there", address);
 	sa = (const struct sockaddr *)&a.addr;
 	un = (const struct sockaddr_un *)&a.addr;
 	if (sa->sa_family == AF_UNIX && un->sun_path[0] != '\0') {
@@ -93,13 +94,13 @@ address_listen(const char *address, int *family, char **path, struct error *err)
 	}
 	fd = socket(sa->sa_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (fd < 0)
-		return error_sys(err, "address %s: make a socket", address);
+		return error_sys(err, "address %s: failed to create a socket", address);
 	if (sa->sa_family == AF_INET || sa->sa_family == AF_INET6)
 		(void)setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
 	if (bind(fd, sa, a.len) < 0)
-		return error_sys(err, "address %s: bind", address);
+		return error_sys(err, "address %s: failed to bind", address);
 	if (listen(fd, BACKLOG) < 0)
-		return error_sys(err, "address %s: listen", address);
+		return error_sys(err, "address %s: failed to listen", address);
 	*family = sa->sa_family;
 	*path = steal_ptr(&copy);
 	return steal_fd(&fd);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A call: from a request frame to its one answer. The single place where a struct error becomes a
+ * A call: from a request frame to its one reply. The only place where a struct error becomes a
  * Status. Called by conn.c, and by agent/rpc for calls that were parked. Never blocks.
  */
 #include "agent/server/call.h"
@@ -19,30 +19,30 @@
 #include "lib/ttrpc/envelope.h"
 
 struct call {
-	/* in conn->calls */
+	/* In conn->calls. */
 	struct list node;
 	struct server *server;
-	/* NULL: nobody waits for the answer any more */
+	/* NULL: the connection is closed, no reply is possible. */
 	struct conn *conn;
 	const struct rpc_method *method;
 	const ProtobufCMessageDescriptor *output;
 	uint32_t stream;
-	/* freed by who called the handler */
+	/* The caller of the handler frees it. */
 	bool in_handler;
-	/* answered from inside the handler */
+	/* It was completed from inside the handler. */
 	bool is_ended;
-	/* the policy wants an empty reply */
+	/* The policy requires an empty reply. */
 	bool is_blank;
 	struct arena arena;
 	size_t charged;
 	ProtobufCMessage *request, *response;
 	struct timer *timer;
-	/* what it waits for; NULL: its handler gave nothing to cancel */
+	/* The operation it waits for; NULL: its handler started nothing that can be cancelled. */
 	struct pending *pending;
 	struct trace_span span;
-	/* the keys of records that are written for it; the strings are the request's */
+	/* The fields of log records written for it; the strings belong to the request. */
 	struct log_context log;
-	/* of the end, for the span */
+	/* The final status, for the span. */
 	enum error_code code;
 };
 
@@ -94,14 +94,14 @@ call_free(struct call *call)
 	timer_cancel(call->timer);
 	server_uncharge(call->server, call->charged);
 	arena_release(&call->arena);
-	/* last: without memory for a timer it gives the spare back at once */
+	/* Last: if there is no memory for a timer, the spare is freed at once. */
 	if (is_large)
 		server_keep_spare(call->server);
 	call->server->counts.calls--;
 	free(call);
 }
 
-/* Off its connection, which does not wait for it any more. */
+/* Detaches the call from its connection and returns the connection. */
 static struct conn *
 call_detach(struct call *call)
 {
@@ -126,8 +126,8 @@ call_end(struct call *call)
 		call_free(call);
 }
 
-/* Gives up what the call waits for: no answer is possible. A call whose handler gave nothing to
- * cancel ends later, with call_reply() or call_fail(). */
+/* Cancels the operation of a call that can no longer be answered. A call without a cancellable
+ * operation ends later, with call_reply() or call_fail(). */
 static void
 call_cancel(struct call *call)
 {
@@ -167,7 +167,7 @@ call_reply(struct call *call)
 	call_end(call);
 }
 
-/* Who makes every call fail gets FAILURES_LOGGED lines a second, and then their number. */
+/* Logs a failed call, at most FAILURES_LOGGED per second, and then how many more there were. */
 static void
 log_failure(struct call *call, const struct error *err)
 {
@@ -260,7 +260,8 @@ look_up(const struct server_spec *spec, const char *service, const char *method,
 	return error_set(err, ERROR_INVALID_ARGUMENT, "%s " TEXT_NO_SERVICE, service);
 }
 
-/* Answered whatever else is exhausted: it is asked by who wants to know whether we hang. */
+/* Returns whether the method is a health check, which is answered even when resources are
+ * exhausted: it asks whether the agent still responds. */
 static bool
 is_health(const struct rpc_method *method)
 {
@@ -295,8 +296,8 @@ call_decode(struct call *call, const ProtobufCMethodDescriptor *descriptor,
 	call->response = arena_zalloc(&call->arena, 1, descriptor->output->sizeof_message);
 	if (!call->response ||
 	    (!is_health(call->method) && !server_charge(call->server, call->arena.used)))
-		return error_set(err, ERROR_RESOURCE_EXHAUSTED,
-				 "%s: too much memory is taken by requests", call->method->name);
+		return error_set(err, ERROR_RESOURCE_EXHAUSTED, "%s: requests take too much memory",
+				 call->method->name);
 	call->charged = is_health(call->method) ? 0 : call->arena.used;
 	protobuf_c_message_init(descriptor->output, call->response);
 	call->log.container_id = request_text(call->request, "container_id");
@@ -305,7 +306,7 @@ call_decode(struct call *call, const ProtobufCMethodDescriptor *descriptor,
 	return 0;
 }
 
-/* Sets the limit of a call that was parked. */
+/* Sets the timeout of a call that was parked. */
 static void
 call_limit(struct call *call, int64_t timeout_ns)
 {
@@ -317,7 +318,7 @@ call_limit(struct call *call, int64_t timeout_ns)
 		loop_timer(call->server->loop, ((uint64_t)timeout_ns + NS_PER_MS - 1) / NS_PER_MS,
 			   call_late, call, &err);
 	if (!call->timer)
-		log_warn("rpc", "%s goes without its timeout: %s", call->method->name, err.msg);
+		log_warn("rpc", "%s runs without its timeout: %s", call->method->name, err.msg);
 }
 
 static void
@@ -362,7 +363,7 @@ call_new(struct conn *conn, uint32_t stream, const struct rpc_method *method, st
 	size_t left = MEMORY_MAX - server->counts.memory;
 
 	if (!call) {
-		error_nomem(err, "taking a call");
+		error_nomem(err, "creating a call");
 		return NULL;
 	}
 	call->server = server;
@@ -381,7 +382,7 @@ call_new(struct conn *conn, uint32_t stream, const struct rpc_method *method, st
 	return call;
 }
 
-/* What can be said before anything is decoded. */
+/* Makes the checks that need no decoding. */
 static int
 may_call(const struct conn *conn, uint32_t stream, struct error *err)
 {
@@ -405,7 +406,7 @@ take_request(struct conn *conn, uint32_t stream, const struct envelope_request *
 		return -1;
 	if (conn->n_calls >= CALLS_MAX && !is_health(target.method))
 		return error_set(err, ERROR_RESOURCE_EXHAUSTED,
-				 "%u calls are in flight on this connection", conn->n_calls);
+				 "too many calls in flight on this connection: %u", conn->n_calls);
 	if (request->timeout_ns < 0)
 		return error_set(err, ERROR_DEADLINE_EXCEEDED, "timeout");
 	call = call_new(conn, stream, target.method, err);
@@ -436,7 +437,7 @@ call_dispatch(struct conn *conn, uint32_t stream, const uint8_t *payload, size_t
 	}
 	if (envelope_read_request(payload, n, &limits, &request, &err) < 0 ||
 	    take_request(conn, stream, &request, &err) < 0) {
-		log_debug("rpc", "request refused: %s", err.msg);
+		log_debug("rpc", "request rejected: %s", err.msg);
 		conn_fail(conn, stream, &err);
 	}
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * One connection: bytes to frames, frames to calls, replies to bytes. Called by the loop, by
- * server.c and by call.c. Never blocks, and keeps nothing that a peer sized beyond the limits in
- * server_internal.h.
+ * server.c and by call.c. Never blocks, and keeps nothing whose size a peer chose beyond the limits
+ * in server_internal.h.
  */
 #include "agent/server/server_internal.h"
 
@@ -18,9 +18,8 @@
 #include "lib/ttrpc/envelope.h"
 
 /*
- * At most this much at a time on vsock: for more than 32 KiB Linux 6.12 makes a packet of several
- * pieces, and vhost-device-vsock (0.3.0) loses packets of more than one. Its price is a row of make
- * bench.
+ * The most that is written to vsock at a time. Linux 6.12 splits the packets of larger writes from
+ * 32 KiB, and vhost-device-vsock (0.3.0) loses split packets. make bench has a row for the cost.
  */
 #define SEND_MAX_VSOCK (28u << 10)
 
@@ -31,14 +30,14 @@ update_events(struct conn *conn)
 
 	if (!conn->is_muted)
 		events |= EPOLLIN;
-	/* Or to be called for what was read already. */
+	/* Writes what is queued, or continues with what was read already. */
 	if (buf_len(&conn->out) > 0 || (!conn->is_muted && buf_len(&conn->pending) > 0))
 		events |= EPOLLOUT;
 	watch_set_events(conn->watch, events);
 }
 
-/* Closes it at its next event, which the shutdown brings about: what calls this may be working
- * on it. */
+/* Closes the connection at its next event, which shutdown() causes: the caller may still be using
+ * it. */
 static void
 conn_break(struct conn *conn, const char *why)
 {
@@ -61,7 +60,7 @@ drop_out(struct conn *conn, size_t n)
 		progress_end(&conn->going);
 }
 
-/* Writes what the socket takes. */
+/* Writes as much as the socket accepts. */
 static void
 conn_flush(struct conn *conn)
 {
@@ -77,7 +76,7 @@ conn_flush(struct conn *conn)
 		if (n < 0 && watch_may_retry(conn->watch, errno))
 			break;
 		if (n < 0) {
-			conn_break(conn, "it cannot be written to");
+			conn_break(conn, "failed to write to it");
 			return;
 		}
 		drop_out(conn, (size_t)n);
@@ -93,7 +92,8 @@ conn_flush(struct conn *conn)
 		server_wrote(conn->server);
 }
 
-/* `before` bytes were in the queue; something was added, or could not be. */
+/* Accounts for a reply. `before`: the bytes in the queue before; is_added: false if out of
+ * memory. */
 static void
 queued(struct conn *conn, size_t before, bool is_added)
 {
@@ -108,7 +108,7 @@ queued(struct conn *conn, size_t before, bool is_added)
 	else if (server->queued > QUEUED_MAX)
 		victim = room_fullest(server);
 	if (victim)
-		conn_break(victim, "it does not take its replies");
+		conn_break(victim, "its peer does not read its replies");
 	if (!conn->is_broken && !conn->is_corked)
 		conn_flush(conn);
 }
@@ -140,8 +140,8 @@ conn_reply(struct conn *conn, uint32_t stream, const ProtobufCMessage *message)
 
 /* ---- reading ---- */
 
-/* An idle connection does not sit on the buffer of a large request: the next large one, whose
- * ever it is, has it. */
+/* Frees the buffer of a large request on an idle connection; it is kept as a spare for the next
+ * large request on any connection. */
 static void
 give_back(struct conn *conn)
 {
@@ -162,7 +162,7 @@ give_back(struct conn *conn)
 	server_keep_spare(conn->server);
 }
 
-/* Enough of a large frame has come to let it have the memory of the last one. */
+/* Takes the spare buffer once enough of a large frame has arrived. */
 static void
 take_spare(struct conn *conn)
 {
@@ -194,12 +194,12 @@ frame_arrived(struct conn *conn)
 		conn_fail(conn, header->stream, &err);
 		break;
 	default:
-		log_debug("server", "frame of type %d ignored", header->type);
+		log_debug("server", "ignoring a frame of type %d", header->type);
 		break;
 	}
 }
 
-/* Does its peer take what it asked for? Replies wait for the end of a batch, but not if they are
+/* Returns whether the peer reads its replies. Replies wait for the end of a batch, unless there are
  * many. */
 static bool
 takes_replies(struct conn *conn)
@@ -209,8 +209,8 @@ takes_replies(struct conn *conn)
 	return !conn->is_muted && !conn->is_broken;
 }
 
-/* Returns how many bytes were used: fewer than n if the rest is to wait, for the peer to take
- * its replies or for the others to have their turn, or if the connection is broken. */
+/* Returns how many bytes were used. Fewer than n: the rest waits until the peer has read its
+ * replies or other connections have had their turn, or the connection is broken. */
 static size_t
 take_bytes(struct conn *conn, const uint8_t *data, size_t n, unsigned int *frames)
 {
@@ -227,15 +227,15 @@ take_bytes(struct conn *conn, const uint8_t *data, size_t n, unsigned int *frame
 			break;
 		case FRAME_OVERSIZE:
 			error_set(&err, ERROR_INVALID_ARGUMENT,
-				  "frame of %u bytes is longer than %u", conn->reader.header.length,
-				  FRAME_PAYLOAD_MAX);
+				  "frame of %u bytes exceeds the limit of %u",
+				  conn->reader.header.length, FRAME_PAYLOAD_MAX);
 			conn_fail(conn, conn->reader.header.stream, &err);
 			break;
 		case FRAME_CLOSE:
-			conn_break(conn, "a frame is far too long");
+			conn_break(conn, "frame too large to skip");
 			break;
 		case FRAME_NOMEM:
-			conn_break(conn, "no memory for its frame");
+			conn_break(conn, "out of memory for its frame");
 			break;
 		}
 		at += used;
@@ -252,8 +252,8 @@ uncharge_reader(struct conn *conn, size_t n)
 	conn->reader_charged -= n;
 }
 
-/* Ends the half-received frame of another connection: the one that has stood still for longest.
- * False: there is none. */
+/* Closes the other connection whose incomplete frame has made no progress for the longest time.
+ * Returns false if there is none. */
 static bool
 end_stalest(const struct conn *conn)
 {
@@ -261,13 +261,15 @@ end_stalest(const struct conn *conn)
 
 	if (!stale)
 		return false;
-	conn_break(stale, "half a frame of it takes the memory of others");
+	conn_break(stale,
+		   "memory limit for incomplete frames reached, and its frame is the oldest");
 	frame_reader_release(&stale->reader);
 	uncharge_reader(stale, stale->reader_charged);
 	return true;
 }
 
-/* Half-received frames count as memory of requests, but for what every connection may have. */
+/* Charges incomplete frames as memory of requests, except for a part that each connection is
+ * allowed. */
 static void
 charge_reader(struct conn *conn)
 {
@@ -281,10 +283,10 @@ charge_reader(struct conn *conn)
 	while (more > 0 && server->readers + more > READERS_MAX && end_stalest(conn))
 		continue;
 	if (more > 0 && !server_charge(server, more)) {
-		/* the rest of the runtime's frame is not counted: its call is refused when the
-		 * frame is complete */
+		/* The rest of the runtime's frame is not charged: its call is refused when the
+		 * frame is complete. */
 		if (conn != server->runtime)
-			conn_break(conn, "too much memory is taken by requests");
+			conn_break(conn, "requests take too much memory");
 		return;
 	}
 	server->readers += more;
@@ -301,15 +303,15 @@ frame_late(void *data)
 	if (conn == conn->server->runtime)
 		return;
 	if (deadline_is_over(conn->deadline_ns)) {
-		conn_break(conn, "the rest of a frame does not come");
+		conn_break(conn, "timed out waiting for the rest of a frame");
 		return;
 	}
 	conn->timer = loop_timer(conn->server->loop, (uint64_t)deadline_left_ms(conn->deadline_ns),
 				 frame_late, conn, &err);
 }
 
-/* Only a frame that is half here has a deadline: an idle connection sets no timer. The runtime's
- * has none either: were it closed, the sandbox would be lost. */
+/* Only an incomplete frame has a deadline, so an idle connection sets no timer. The runtime's
+ * connection has none, because closing it would lose the sandbox. */
 static void
 update_deadline(struct conn *conn, unsigned int frames)
 {
@@ -318,8 +320,8 @@ update_deadline(struct conn *conn, unsigned int frames)
 	bool in_header = conn->reader.n_head < FRAME_HEADER_SIZE && conn->reader.skip == 0;
 	uint64_t ms = in_header ? server->header_ms : server->body_ms;
 
-	/* A header must come as a whole, a body SLOW_BYTES at a time; the one has less time than
-	 * the other. */
+	/* The header must arrive as a whole, the body SLOW_BYTES at a time; their time limits
+	 * differ. */
 	if (frames > 0 || in_header != conn->in_header) {
 		progress_end(&conn->coming);
 		timer_cancel(conn->timer);
@@ -354,13 +356,13 @@ conn_take(struct conn *conn, const uint8_t *data, size_t n)
 	if (data != conn->server->in)
 		buf_consume(&conn->pending, used);
 	else if (buf_append(&conn->pending, data + used, n - used) < 0)
-		conn_break(conn, "no memory for its requests");
+		conn_break(conn, "out of memory for its requests");
 	charge_reader(conn);
 	conn_flush(conn);
 	update_deadline(conn, frames);
 }
 
-/* Into the frame itself, if much of a large one is still to come. */
+/* Reads into the frame itself if much of a large one is still to come. */
 static ssize_t
 receive(struct conn *conn, size_t *direct)
 {
@@ -472,7 +474,7 @@ conn_close(struct conn *conn)
 	server->queued -= buf_len(&conn->out);
 	buf_release(&conn->out);
 	buf_release(&conn->pending);
-	/* A worker that is just being forked has a copy: the peer must hear of the end now. */
+	/* A worker that is being forked has a copy of the fd, but the peer must see the end now. */
 	(void)shutdown(conn->fd, SHUT_RDWR);
 	close_fd(&conn->fd);
 	free(conn);

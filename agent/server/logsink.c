@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* See logsink.h. Wired by agent/agent_main.c; called by lib/log for every line, so it must not
- * log on its way. */
+/* See logsink.h. Wired by agent/agent_main.c; called by lib/log for every line, so it must not log
+ * itself. */
 #include "agent/server/logsink.h"
 
 #include <errno.h>
@@ -19,25 +19,25 @@
 #include "lib/io.h"
 #include "lib/log.h"
 
-/* as much as lib/log's ring */
+/* The size of lib/log's ring. */
 #define HISTORY_MAX (32u << 10)
 
 struct logsink {
 	struct loop *loop;
-	/* -1: the sink is standard error */
+	/* -1: the sink is standard error. */
 	int listener;
-	/* for address_accept() */
+	/* For address_accept(). */
 	int spare;
 	char *path;
 	struct watch *listen_watch;
-	/* where lines go, -1: nobody is there */
+	/* Where lines are written, -1: no reader. */
 	int out;
 	bool is_socket;
-	/* NULL: a file, which is always ready */
+	/* NULL: a regular file, which is always ready. */
 	struct watch *out_watch;
-	/* The last lines that were taken. The first `sent` bytes were given to the present
-	 * reader, who may not have read them; what he has not acknowledged is for the next one.
-	 * Of standard error only what it has not taken yet. */
+	/* The last lines. The first `sent` bytes were written to the current reader, which may not
+	 * have read them; unacknowledged lines are repeated to the next reader. For standard error
+	 * only lines that were not written yet are kept. */
 	char history[HISTORY_MAX];
 	size_t n_history, sent;
 };
@@ -56,7 +56,7 @@ write_some(struct logsink *sink, const char *text, size_t n)
 	return done;
 }
 
-/* Nobody will ask for the first n bytes any more. */
+/* Drops the first n bytes of the history. */
 static void
 logsink_forget(struct logsink *sink, size_t n)
 {
@@ -65,7 +65,7 @@ logsink_forget(struct logsink *sink, size_t n)
 	memmove(sink->history, sink->history + n, sink->n_history);
 }
 
-/* Of the lines that were sent, the oldest `n`, or as many as there are. */
+/* Drops the oldest n of the lines that were sent, or all if there are fewer. */
 static void
 forget_lines(struct logsink *sink, size_t n)
 {
@@ -92,7 +92,7 @@ logsink_hang_up(struct logsink *sink)
 	sink->sent = 0;
 }
 
-/* Asks to be told when there is room, or, on a connection, only of its end. */
+/* Watches for room to write or, without `wait`, only for the end of a connection. */
 static void
 wait_for_room(struct logsink *sink, bool wait)
 {
@@ -102,7 +102,7 @@ wait_for_room(struct logsink *sink, bool wait)
 		watch_set_events(sink->out_watch, wait ? idle | EPOLLOUT : idle);
 }
 
-/* Writes what was taken and is not written yet. Returns whether that is all gone. */
+/* Writes what is not written yet. Returns whether all of it was written. */
 static bool
 push(struct logsink *sink)
 {
@@ -110,7 +110,7 @@ push(struct logsink *sink)
 		ssize_t n =
 			write_some(sink, sink->history + sink->sent, sink->n_history - sink->sent);
 
-		/* A standard error that takes nothing at all must not keep the lines. */
+		/* A standard error that accepts nothing at all must not hold the lines. */
 		if (n < 0 && !watch_may_retry(sink->out_watch, errno) && sink->listener < 0)
 			n = (ssize_t)(sink->n_history - sink->sent);
 		if (n <= 0)
@@ -129,8 +129,7 @@ take_line(const char *line, size_t len, void *data)
 
 	if (sink->out < 0 || len > HISTORY_MAX)
 		return sink->out >= 0;
-	/* Also when the connection has ended: the watch brings that up, and the next one gets
-	 * the line. */
+	/* The connection may have ended: the watch reports that, and the next one gets the line. */
 	if (!push(sink)) {
 		wait_for_room(sink, true);
 		return false;
@@ -139,7 +138,7 @@ take_line(const char *line, size_t len, void *data)
 		size_t before = sink->n_history;
 
 		forget_lines(sink, 1);
-		/* no line's end: not what lib/log gives */
+		/* Not a whole line, so not from lib/log. */
 		if (sink->n_history == before)
 			logsink_forget(sink, before);
 	}
@@ -149,7 +148,7 @@ take_line(const char *line, size_t len, void *data)
 	return true;
 }
 
-/* What a reader sends: each newline acknowledges a line. False: it has gone. */
+/* Reads acknowledgements, one for each newline. Returns false if the reader has disconnected. */
 static bool
 read_reader(struct logsink *sink)
 {
@@ -183,7 +182,7 @@ serve(struct logsink *sink, int fd)
 {
 	struct error err = ERROR_INIT;
 
-	/* what the one before has acknowledged may have come in the same moment */
+	/* Acknowledgements of the previous reader may have arrived just now. */
 	if (sink->out >= 0)
 		(void)read_reader(sink);
 	logsink_hang_up(sink);
@@ -196,7 +195,7 @@ serve(struct logsink *sink, int fd)
 	sink->is_socket = true;
 }
 
-/* The newest connection gets the lines: the one before is mostly one whose end was lost. */
+/* Gives the lines to the newest connection: usually the end of the previous one was lost. */
 static void
 logsink_on_listener(uint32_t events, void *data)
 {
@@ -211,9 +210,9 @@ logsink_on_listener(uint32_t events, void *data)
 		(void)watch_may_retry(sink->listen_watch, errno);
 }
 
-/* Standard error, non-blocking without touching the flags that init shares with us: terminals
- * and pipes are opened once more. A regular file is always ready, and its offset must stay the
- * shared one. */
+/* Makes standard error non-blocking without changing the flags that are shared with init: terminals
+ * and pipes are reopened. A regular file is always ready, and its offset must remain the shared
+ * one. */
 static void
 use_stderr(struct logsink *sink)
 {
@@ -246,7 +245,7 @@ use_address(struct logsink *sink, const char *address)
 		return;
 	close_fd(&sink->listener);
 	use_stderr(sink);
-	log_warn("log", "the log stays on standard error: %s", err.msg);
+	log_warn("log", "still logging to standard error: %s", err.msg);
 }
 
 struct logsink *
@@ -255,7 +254,7 @@ logsink_new_at(struct loop *loop, const char *address, struct error *err)
 	struct logsink *sink = calloc(1, sizeof(*sink));
 
 	if (!sink) {
-		error_nomem(err, "making the log's sink");
+		error_nomem(err, "creating the log sink");
 		return NULL;
 	}
 	sink->loop = loop;

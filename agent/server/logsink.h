@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Where the agent's log lines go: standard error, or whoever of the host connects to a vsock port.
- * Lines wait in lib/log's ring while nobody takes them. Never blocks; sets no timers.
+ * The destination of the agent's log lines: standard error, or a reader on the host that connects
+ * to a vsock port. Without a reader, lines wait in lib/log's ring. Never blocks; sets no timers.
  *
- * What was written to a connection may never have been read by who was there: nobody can see that.
- * The last 32 KiB of lines are therefore kept, and told again to the next who connects, but for
- * those that the reader has acknowledged: each newline that it sends acknowledges one line, in
- * their order. A reader who does not care sends nothing, and on its next connection may get lines
- * that it knows (by their time, which no two share).
+ * Lines that were written to a connection may never have been read, and the agent cannot tell.
+ * Therefore the last 32 KiB of lines are kept, and those that are not acknowledged are sent again
+ * to the next reader: each newline that a reader sends acknowledges one line, in order. A reader
+ * that acknowledges nothing may receive lines twice after it reconnects; it can recognise them by
+ * their time, which is unique.
  */
 #pragma once
 
@@ -18,12 +18,12 @@
 
 struct logsink;
 
-/* Takes over the log's sink. vport 0: standard error. If the port cannot be had, standard error
- * it is, with a warning. NULL and err only if memory is out. */
+/* Takes over the log's sink. vport 0: standard error. Falls back to standard error, with a warning,
+ * if it cannot listen on the port. Returns NULL and err only if out of memory. */
 struct logsink *logsink_new(struct loop *loop, uint32_t vport, struct error *err);
 
-/* As logsink_new for any address of agent/server/address.h. */
+/* As logsink_new(), for any address of agent/server/address.h. */
 struct logsink *logsink_new_at(struct loop *loop, const char *address, struct error *err);
 
-/* Gives the sink back to lib/log's default. NULL is allowed. */
+/* Restores lib/log's default sink and frees sink (may be NULL). */
 void logsink_free(struct logsink *sink);

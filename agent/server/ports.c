@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* See ports.h. Wired by agent/agent_main.c; asked by agent/rpc/rpc_container.c. */
+/* See ports.h. Wired by agent/agent_main.c; used by agent/rpc/rpc_container.c. */
 #include "agent/server/ports.h"
 
 #include <errno.h>
@@ -57,7 +57,7 @@ kept_find(const struct ports *ports, uint32_t port)
 	return NULL;
 }
 
-/* The first port of the request that nobody has connected from; 0: all are there. */
+/* Returns the first port of the request without a connection; 0: all are connected. */
 static uint32_t
 missing(const struct ports_request *r)
 {
@@ -152,7 +152,7 @@ ports_add(struct ports *ports, uint32_t port, int fd)
 		request_end(r);
 		hand_over(r);
 		r->done(r, &none);
-		/* nobody else asks for this port; what done() did to the list is its own */
+		/* No other request has this port, and done() may have changed the list. */
 		return;
 	}
 }
@@ -228,7 +228,7 @@ ports_take(struct ports *ports, struct ports_request *r, struct error *err)
 		for (size_t j = 0; j < i; j++)
 			if (r->port[i] && r->port[i] == r->port[j])
 				return error_set(err, ERROR_INVALID_ARGUMENT,
-						 "port %u is asked for two streams", r->port[i]);
+						 "port %u is used for two streams", r->port[i]);
 	}
 	if (!missing(r)) {
 		hand_over(r);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Connections of the host that wait for the call that names them: each is known by the port that
- * the host made it from. For streams that are passed through: CreateContainer and ExecProcess name
- * three such ports. Loop side: never blocks, and never reads from a connection.
+ * Connections of the host that wait for the call that names them by their source port. For streams
+ * that are passed through: CreateContainer and ExecProcess name three such ports. Loop side: never
+ * blocks, and never reads from a connection.
  */
 #pragma once
 
@@ -14,39 +14,39 @@
 #include "lib/loop.h"
 #include "lib/pending.h"
 
-/* connections that nobody has asked for: the oldest go */
+/* Limit of connections that no call has named yet; the oldest are closed. */
 #define PORTS_KEPT_MAX 256
-/* a connection may come behind the call */
+/* A connection may arrive after the call. */
 #define PORTS_WAIT_MS 1000
 #define PORTS_STREAMS 3
 
 struct ports;
 
-/* Who asks, in its owner's memory. port, done and data are set by the owner; a port of 0 is
- * none. */
+/* A request for connections, in its owner's memory. The owner sets port, done and data; port 0: no
+ * stream. */
 struct ports_request {
 	struct list node;
 	struct pending pending;
 	struct ports *ports;
 	uint32_t port[PORTS_STREAMS];
-	/* result, the owner's (non-blocking); -1: none */
+	/* The result, owned by the caller (non-blocking); -1: none. */
 	int fd[PORTS_STREAMS];
 	struct timer *timer;
-	/* NOT_FOUND with the first port that nobody has connected from; no fd is left then. */
+	/* NOT_FOUND names the first port without a connection; all fds are -1 then. */
 	void (*done)(struct ports_request *r, const struct error *err);
 	void *data;
 };
 
-/* Listens on vsock port `vport`; only the host (CID 2) is let in. vport 0: nowhere. NULL and
- * err. */
+/* Listens on vsock port `vport`; only the host (CID 2) may connect. vport 0: does not listen.
+ * Returns NULL and err on failure. */
 struct ports *ports_new(struct loop *loop, uint32_t vport, struct error *err);
 
-/* Closes everything that nobody has asked for. No request may be waiting. NULL is allowed. */
+/* Closes all connections and frees ports (may be NULL). No request may be waiting. */
 void ports_free(struct ports *ports);
 
-/* A connection from `port`, taken over. One that is there already from the same port is closed. */
+/* Takes ownership of a connection from `port`. Closes an earlier one from the same port. */
 void ports_add(struct ports *ports, uint32_t port, int fd);
 
-/* All connections at once, or none. 0: r->fd is filled in. 1: done follows, for which r->pending
- * waits. -1 and err. */
+/* Takes all connections of the request, or none. Returns 0: r->fd is filled in; 1: done follows,
+ * r->pending cancels the wait; -1 and err. */
 int ports_take(struct ports *ports, struct ports_request *r, struct error *err);

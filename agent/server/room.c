@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Which connection is closed when another needs its place, its share of the queues or of the
- * memory. A peer that sends its frames and takes its replies a byte at a time keeps its place only
- * while nobody else needs it. The connection over which the sandbox was created is the runtime's:
- * it is never closed for another. Called by server.c and conn.c. Never blocks.
+ * Selects the connection to close when another one needs its place, or its share of the queues or
+ * of the memory. A peer that sends its frames and reads its replies slowly keeps its place only
+ * while no other connection needs it. The connection that created the sandbox is the runtime's: it
+ * is never closed in favour of another. Called by server.c and conn.c. Never blocks.
  */
 #include "agent/server/server_internal.h"
 #include "lib/deadline.h"
 
-/* ---- how far a peer is ---- */
+/* ---- progress of a peer ---- */
 
 void
 progress_add(struct progress *p, size_t n, uint64_t now_ns)
@@ -28,8 +28,8 @@ progress_end(struct progress *p)
 	*p = (struct progress){ 0 };
 }
 
-/* Since when its peer owes us bytes, or has not taken what it asked for; UINT64_MAX: it owes
- * nothing. */
+/* Returns since when the peer is late with bytes or has not read its replies; UINT64_MAX:
+ * neither. */
 static uint64_t
 room_slow_since(const struct conn *conn)
 {
@@ -42,7 +42,7 @@ room_slow_since(const struct conn *conn)
 	return in < out ? in : out;
 }
 
-/* ---- who goes ---- */
+/* ---- selection ---- */
 
 static bool
 room_is_unused(const struct conn *conn)
@@ -50,7 +50,7 @@ room_is_unused(const struct conn *conn)
 	return !conn->has_served && conn->n_calls == 0;
 }
 
-/* The oldest that never completed a call and waits for none. */
+/* Returns the oldest connection that never completed a call and waits for none. */
 static struct conn *
 room_find_unused(const struct server *server)
 {
@@ -65,7 +65,8 @@ room_find_unused(const struct server *server)
 	return NULL;
 }
 
-/* Of two slow ones: the one without calls, then the one that has been slow for longer. */
+/* Compares two slow connections: one without calls is worse, then the one that has been slow for
+ * longer. */
 static bool
 room_is_worse(const struct conn *a, const struct conn *b)
 {
@@ -99,14 +100,14 @@ room_victim(const struct server *server)
 	struct conn *unused = room_find_unused(server), *slow;
 	uint64_t now = monotonic_ns();
 
-	/* one that has only just come may be about to send its first request */
+	/* A new connection may be about to send its first request. */
 	if (unused && now - unused->begun_ns >= server->slow_ms * NS_PER_MS)
 		return unused;
 	slow = room_find_slow(server, now);
 	return slow ? slow : unused;
 }
 
-/* One that is broken already counts, too: what it holds is about to go. */
+/* A connection that is already broken counts, too: its queue will be freed soon. */
 struct conn *
 room_fullest(const struct server *server)
 {

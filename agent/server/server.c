@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Listeners, who may connect, how many at a time, and the memory that all requests share. Wired by
+ * Listeners, admission of connections, and the memory that all requests share. Wired by
  * agent/main.c. Never blocks; an idle server has no timers.
  */
 #include "agent/server/server.h"
@@ -20,7 +20,7 @@
 
 #define ACCEPTS_A_TURN 16
 #define DRAIN_MS       1000
-/* for the peers to close their connections */
+/* Time for the peers to close their connections. */
 #define CLOSE_MS 200
 
 bool
@@ -59,7 +59,8 @@ pause_over(void *data)
 	listen_again(server);
 }
 
-/* Until a connection ends, or for a while: one that is in use now may have become slow by then. */
+/* Stops accepting until a connection ends, or for a while: a busy connection may have become slow
+ * by then. */
 static void
 pause_listeners(struct server *server)
 {
@@ -73,7 +74,7 @@ pause_listeners(struct server *server)
 		watch_set_events(list_entry(pos, struct listener, node)->watch, 0);
 	server->pause_timer = loop_timer(server->loop, PAUSE_MS, pause_over, server, &err);
 	if (!server->pause_timer)
-		log_warn("server", "no connection is accepted until one ends: %s", err.msg);
+		log_warn("server", "not accepting connections until one ends: %s", err.msg);
 }
 
 void
@@ -95,11 +96,12 @@ make_room(struct server *server)
 	victim = room_victim(server);
 	if (!victim)
 		return false;
-	/* a peer may bring this about as often as it likes, so the log hears of 1, 2, 4, 8... of
-	 * them */
+	/* A peer may cause this as often as it likes, so only occurrences 1, 2, 4, 8... are
+	 * logged. */
 	n = ++server->counts.evicted;
 	if ((n & (n - 1)) == 0)
-		log_info("server", "closing a connection for a new one: it %s (%llu so far)",
+		log_info("server",
+			 "closing a connection in favour of a new one: it %s (%llu so far)",
 			 victim->has_served ? "sends a frame or takes its replies too slowly"
 					    : "was never used",
 			 (unsigned long long)n);
@@ -118,7 +120,7 @@ static void
 shed_one(struct listener *listener)
 {
 	address_shed(listener->fd, &listener->server->spare_fd);
-	log_warn("server", "a connection was refused: no file descriptors left");
+	log_warn("server", "connection refused: out of file descriptors");
 }
 
 static void
@@ -128,7 +130,8 @@ accepted(struct listener *listener, int fd, const struct sockaddr_vm *peer, sock
 	struct error err = ERROR_INIT;
 
 	if (listener->family == AF_VSOCK && !is_host(peer, size)) {
-		/* Anybody in the guest may get here, so the log hears of 1, 2, 4, 8... of them. */
+		/* Anyone in the guest may cause this, so only occurrences 1, 2, 4, 8... are
+		 * logged. */
 		uint64_t n = ++server->counts.strangers;
 
 		if ((n & (n - 1)) == 0)
@@ -184,7 +187,7 @@ server_adopt(struct server *server, int fd, struct error *err)
 {
 	if (server->is_draining || !make_room(server)) {
 		close_fd(&fd);
-		return error_set(err, ERROR_RESOURCE_EXHAUSTED, "no room for a connection");
+		return error_set(err, ERROR_RESOURCE_EXHAUSTED, "too many connections");
 	}
 	if (!conn_new(server, fd, err)) {
 		close_fd(&fd);
@@ -281,9 +284,8 @@ drain_late(void *data)
 	drain_over(server);
 }
 
-/* Ends what we send on every connection and waits for the peers to close theirs. What follows
- * may power the VM off, and a reply that is still in a host program's buffers would be lost with
- * it. */
+/* Shuts down sending on every connection and waits for the peers to close theirs. The VM may be
+ * powered off afterwards, which would lose replies that are still in buffers of host programs. */
 static void
 drain_close(struct server *server)
 {
@@ -299,7 +301,7 @@ drain_close(struct server *server)
 		drain_over(server);
 }
 
-/* After what asked for the end has queued its reply. */
+/* Runs after the call that requested the drain has queued its reply. */
 static void
 drain_check(void *data)
 {
@@ -333,7 +335,7 @@ server_drain(struct server *server, void (*done)(void *data), void *data)
 		listener_free(list_entry(server->listeners.next, struct listener, node));
 	server->drain_timer = loop_timer(server->loop, DRAIN_MS, drain_late, server, &err);
 	if (!server->drain_timer)
-		log_warn("server", "no limit for sending the last replies: %s", err.msg);
+		log_warn("server", "sending the last replies without a time limit: %s", err.msg);
 	loop_post(server->loop, &server->drain_check);
 }
 
@@ -343,7 +345,7 @@ server_new(struct loop *loop, const struct server_spec *spec, struct error *err)
 	struct server *server = calloc(1, sizeof(*server));
 
 	if (!server) {
-		error_nomem(err, "making the server");
+		error_nomem(err, "creating the server");
 		return NULL;
 	}
 	server->loop = loop;
@@ -364,8 +366,7 @@ server_free(struct server *server)
 {
 	if (!server)
 		return;
-	/* The connections that are closed here must not continue a drain, and end a pause while
-	 * there are listeners. */
+	/* The connections that are closed here must neither continue a drain nor end a pause. */
 	server->is_draining = false;
 	server->drain_done = NULL;
 	while (!list_is_empty(&server->conns))

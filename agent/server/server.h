@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The ttrpc server: listeners, connections and their limits. It is handed the services by
- * agent/main.c and knows no method by name. Everything runs on the loop; nothing blocks.
+ * The ttrpc server: listeners, connections and their limits. agent/main.c passes in the services;
+ * the server knows no method by name. Everything runs on the loop; nothing blocks.
  */
 #pragma once
 
@@ -22,53 +22,54 @@ struct server_service {
 	const struct rpc_method *const *methods;
 };
 
-/* Asked once for every call, before its handler: 0, or -1 and the Status. *blank (false before):
- * run the handler, but send an empty reply. */
+/* Called once for every call, before its handler. Returns 0, or -1 and the Status. *blank (false
+ * before): run the handler, but send an empty reply. */
 typedef int server_gate_fn(struct agent *agent, const struct rpc_method *method,
 			   const ProtobufCMessage *request, bool *blank, struct error *err);
 
 struct server_spec {
-	/* for call_agent(); not looked into */
+	/* For call_agent(); opaque to the server. */
 	struct agent *agent;
 	const struct server_service *services;
 	size_t n_services;
-	/* NULL: everything may pass */
+	/* NULL: every call is allowed. */
 	server_gate_fn *gate;
-	/* NULL: calls leave no spans */
+	/* NULL: calls produce no spans. */
 	struct tracer *tracer;
 };
 
-/* Everything in spec must outlive the server. Listens nowhere yet. */
+/* Creates a server that does not listen yet. Everything in spec must outlive it. */
 struct server *server_new(struct loop *loop, const struct server_spec *spec, struct error *err);
 
-/* Cancels all calls and closes everything. NULL is allowed. */
+/* Cancels all calls, closes everything and frees server (may be NULL). */
 void server_free(struct server *server);
 
-/* vsock://CID:PORT (CID -1: any), unix://PATH, unix://@ABSTRACT or tcp://IP:PORT (IPv6 in
- * brackets; no names). May be called more than once. On vsock only the host (CID 2) is served. */
+/* Listens on vsock://CID:PORT (CID -1: any), unix://PATH, unix://@ABSTRACT or tcp://IP:PORT
+ * (IPv6 in brackets; no names). May be called more than once. On vsock only the host (CID 2) is
+ * served. */
 int server_listen(struct server *server, const char *address, struct error *err);
 
-/* Serves a connected stream socket, which becomes the server's (also when this fails). */
+/* Serves a connected stream socket and takes ownership of it, also on failure. */
 int server_adopt(struct server *server, int fd, struct error *err);
 
-/* The orderly end: no new connections or calls (UNAVAILABLE) from now on; calls `done` once,
- * never from inside, when every reply that was queued has been written and the clients have
- * closed their connections, at the latest after a second for the one and a fifth of a second for
- * the other. Parked calls are not waited for. A second call changes nothing. */
+/* Shuts down in order: refuses new connections and calls (UNAVAILABLE) from now on. Calls `done`
+ * once, never from inside, when all queued replies are written and the clients have closed their
+ * connections, at the latest after 1 s and 200 ms respectively. Does not wait for parked calls. A
+ * second call has no effect. */
 void server_drain(struct server *server, void (*done)(void *data), void *data);
 
 struct server_counts {
-	/* now */
+	/* Open now. */
 	unsigned int connections;
-	/* now */
+	/* In flight now. */
 	unsigned int calls;
-	/* bytes that requests take now */
+	/* Bytes used by requests now. */
 	size_t memory;
-	/* calls answered since start */
+	/* Calls answered since start. */
 	uint64_t served;
-	/* vsock peers that were not the host: closed unread */
+	/* Connections from vsock peers other than the host: closed unread. */
 	uint64_t strangers;
-	/* connections that never completed a call, closed for a new one */
+	/* Connections that never completed a call, closed in favour of a new one. */
 	uint64_t evicted;
 };
 

@@ -26,7 +26,7 @@ struct tracer {
 	struct loop *loop;
 	struct sockaddr_storage address;
 	socklen_t size;
-	/* -1: not connected */
+	/* -1: not connected. */
 	int fd;
 	bool is_connected;
 	struct watch *watch;
@@ -48,8 +48,8 @@ on_retry(void *data)
 		try_connect(tracer);
 }
 
-/* The collector gets whole spans only: what was sent in part is of no use to the next
- * connection. */
+/* Disconnects. The collector gets whole spans only: the rest of a partly sent one is useless on the
+ * next connection. */
 static void
 trace_hang_up(struct tracer *tracer)
 {
@@ -83,12 +83,12 @@ try_connect(struct tracer *tracer)
 		trace_hang_up(tracer);
 }
 
-/* Writes what goes. */
+/* Writes as much as the socket accepts. */
 static void
 trace_flush(struct tracer *tracer)
 {
 	while (buf_len(&tracer->out) > 0) {
-		/* no more at a time: agent/server/conn.c tells why */
+		/* At most this much at a time: see SEND_MAX_VSOCK in conn.c. */
 		size_t len = buf_len(&tracer->out) < 32768 ? buf_len(&tracer->out) : 32768;
 		ssize_t n =
 			send(tracer->fd, buf_head(&tracer->out), len, MSG_NOSIGNAL | MSG_DONTWAIT);
@@ -177,11 +177,11 @@ hex_digit(char c)
 {
 	if (c >= '0' && c <= '9')
 		return c - '0';
-	/* capitals are not allowed there */
+	/* Upper-case digits are not allowed there. */
 	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
-/* n bytes of 2n digits; false if they are none, or all zero. */
+/* Decodes 2n hexadecimal digits into n bytes. Returns false if they are invalid or all zero. */
 static bool
 read_hex(const char *text, uint8_t *out, size_t n)
 {
@@ -206,7 +206,7 @@ write_hex(char *out, const uint8_t *bytes, size_t n)
 		(void)snprintf(out + 2 * i, 3, "%02x", bytes[i]);
 }
 
-/* 00-TRACEID-PARENTID-FLAGS; a later version may have more behind that (Trace Context, 3.2). */
+/* Parses 00-TRACEID-PARENTID-FLAGS; later versions may append more (Trace Context, 3.2). */
 static bool
 read_parent(const char *text, struct trace_span *span, bool *is_sampled)
 {
@@ -257,7 +257,7 @@ trace_begin(struct tracer *tracer, struct trace_span *span, const char *service,
 	span->is_on = true;
 }
 
-/* A number of 64 bits is text in OTLP. */
+/* Writes a time. OTLP writes 64-bit numbers as text. */
 static void
 put_time(struct json_put *w, const char *key, uint64_t ns)
 {
@@ -310,7 +310,7 @@ trace_end(struct tracer *tracer, struct trace_span *span, enum error_code code)
 		return;
 	}
 	if (buf_append(&tracer->out, json, w.len) < 0) {
-		/* a length without its span would shift all that follows */
+		/* A length without its span would shift everything that follows. */
 		tracer->dropped++;
 		if (tracer->fd >= 0)
 			trace_hang_up(tracer);
