@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The agent's end of the socket to init: registrations go out, exits come in and find their
- * callback. Used by agent/job and agent/container. Never blocks; never waits for a process itself.
+ * The agent's end of the socket to init: sends registrations, and passes each exit to its callback.
+ * Used by agent/job and agent/container. Never blocks; never waits for a process itself.
  */
 #include "agent/job/initlink.h"
 
@@ -18,18 +18,18 @@
 #include "lib/list.h"
 #include "lib/log.h"
 
-/* power of two */
+/* A power of two. */
 #define BUCKETS 256
-/* Messages that init did not take at once: more means that init has stopped. */
+/* Limit of messages that init has not read yet: beyond it, init has stopped. */
 #define OUT_MAX (16384 * sizeof(struct initproto_msg))
 
-/* One registration. Those of one pid are told their exits in the order in which they registered:
- * a pid can only be used again after init has sent the exit of its former owner. */
+/* One registration. Registrations of one pid receive their exits in the order of registration: a
+ * pid is only reused after init has sent the exit of its former owner. */
 struct child {
 	struct list node;
 	struct initlink *link;
 	pid_t pid;
-	/* NULL: nobody is interested any more */
+	/* NULL: unwatched. */
 	child_fn *fn;
 	void *data;
 };
@@ -41,7 +41,7 @@ struct initlink {
 	void (*on_lost)(void *data);
 	void *on_lost_data;
 	struct list buckets[BUCKETS];
-	/* whole messages that did not fit into the socket */
+	/* Whole messages that did not fit into the socket. */
 	struct buf out;
 	bool is_pid1;
 	bool is_lost;
@@ -60,7 +60,7 @@ send_now(struct initlink *l, const struct initproto_msg *msg)
 	return send_msg(l->fd, msg, sizeof(*msg), NULL, 0, MSG_DONTWAIT);
 }
 
-/* Returns true when nothing is waiting to be sent any more. */
+/* Returns true when nothing is left to send. */
 static bool
 flush_out(struct initlink *l)
 {
@@ -81,7 +81,7 @@ update_events(struct initlink *l)
 	watch_set_events(l->watch, buf_len(&l->out) > 0 ? EPOLLIN | EPOLLOUT : EPOLLIN);
 }
 
-/* Sends behind what is already waiting; `now`: fail rather than wait. */
+/* Sends msg after the messages that are queued; `now`: fails rather than queues. */
 static int
 send_ordered(struct initlink *l, const struct initproto_msg *msg, bool now)
 {
@@ -114,7 +114,7 @@ lost(struct initlink *l)
 		l->on_lost(l->on_lost_data);
 }
 
-/* EXIT or GONE of one pid: the oldest registration of that pid hears of it. */
+/* Handles EXIT or GONE: calls back the oldest registration of that pid. */
 static void
 initlink_child_ended(struct initlink *l, pid_t pid, int status, bool gone)
 {
@@ -129,8 +129,8 @@ initlink_child_ended(struct initlink *l, pid_t pid, int status, bool gone)
 		c = NULL;
 	}
 	if (!gone && send_ordered(l, &taken, false) < 0)
-		log_warn("init", "init was not told that the status of process %d was taken: %s",
-			 (int)pid, strerror(errno));
+		log_warn("init", "failed to acknowledge the status of process %d: %s", (int)pid,
+			 strerror(errno));
 	if (!c)
 		return;
 	list_remove(&c->node);
@@ -147,8 +147,8 @@ received(struct initlink *l, const struct initproto_msg *msg)
 		initlink_child_ended(l, msg->pid, msg->value, false);
 		break;
 	case INITPROTO_GONE:
-		initlink_child_ended(l, msg->pid,
-				     9 /* as if by SIGKILL: wait status of that death */, true);
+		initlink_child_ended(l, msg->pid, 9 /* As a wait status: killed by SIGKILL. */,
+				     true);
 		break;
 	case INITPROTO_BOOT:
 		l->is_pid1 = (msg->flags & INITPROTO_IS_PID1) != 0;
@@ -161,7 +161,7 @@ received(struct initlink *l, const struct initproto_msg *msg)
 	}
 }
 
-/* Takes messages until there are none. */
+/* Receives messages until there are none. */
 static void
 drain(struct initlink *l)
 {
@@ -182,7 +182,7 @@ drain(struct initlink *l)
 			lost(l);
 			return;
 		}
-		log_warn("init", "message of a wrong size from init");
+		log_warn("init", "invalid size of a message from init");
 	}
 }
 
@@ -220,11 +220,11 @@ initlink_new(struct loop *loop, int fd, void (*on_lost)(void *data), void *data,
 	buf_init(&l->out, OUT_MAX);
 	l->watch = loop_watch(loop, fd, EPOLLIN, on_event, l, err);
 	if (!l->watch) {
-		error_wrap(err, "watch the socket to init");
+		error_wrap(err, "failed to watch the socket to init");
 		free(l);
 		return NULL;
 	}
-	/* The first message was sent before we were started; nobody is registered yet. */
+	/* The first message was sent before the agent started, when nothing was registered yet. */
 	if (recv_msg(fd, &msg, sizeof(msg), fds, &n_fds, MSG_DONTWAIT) == sizeof(msg))
 		received(l, &msg);
 	return l;
@@ -258,7 +258,7 @@ initlink_watch(struct initlink *l, pid_t pid, child_fn *fn, void *data, struct e
 		return NULL;
 	}
 	if (send_ordered(l, &msg, true) < 0) {
-		error_sys(err, "register process %d with init", (int)pid);
+		error_sys(err, "failed to register process %d with init", (int)pid);
 		free(c);
 		return NULL;
 	}
@@ -272,8 +272,8 @@ child_unwatch(struct child *c)
 {
 	if (!c)
 		return;
-	/* Kept until its exit arrives, so that this is not taken for that of a later owner of
-	 * the pid. */
+	/* Kept until its exit arrives, so that the exit is not attributed to a later owner of the
+	 * pid. */
 	c->fn = NULL;
 	c->data = NULL;
 }
@@ -284,7 +284,7 @@ initlink_poweroff(struct initlink *l, int exit_code, struct error *err)
 	struct initproto_msg msg = { .type = INITPROTO_POWEROFF, .value = exit_code };
 
 	if (send_ordered(l, &msg, false) < 0)
-		return error_sys(err, "ask init to power off");
+		return error_sys(err, "failed to ask init to power off");
 	return 0;
 }
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Jobs, seen from the agent: the pool, the queue, a job's states and what its worker says.
+ * Jobs, the agent's side: the pool, the queue, the states of a job and its worker's messages.
  * Everything happens on the loop; nothing here blocks.
  *
  *   QUEUED -> RUNNING -> done                    (the worker's result was success)
@@ -25,9 +25,9 @@
 
 #define WORKERS_MAX    64
 #define WORKERS_URGENT 2
-/* Processes in all, those that were given up or are just ending included. */
+/* Limit of all worker processes, including abandoned and ending ones. */
 #define PROCESSES_MAX 320
-/* From the kill of a worker to its being left to itself. */
+/* Time between killing a worker and abandoning it. */
 #define STOP_MS         5000
 #define STOP_UNDO_MS    200
 #define MESSAGES_A_TURN 64
@@ -54,7 +54,7 @@ job_free(struct job *job)
 	free(job);
 }
 
-/* The worker is no longer this job's: it may still be there, on its way out or for ever. */
+/* Detaches the worker from the job. It may still exist: while it exits, or forever if it hangs. */
 static void
 job_drop_worker(struct job *job)
 {
@@ -99,8 +99,8 @@ job_result(struct job *job)
 	job_finish(job);
 }
 
-/* All that the worker has sent. Nobody can add to it meanwhile: whoever else has got hold of its
- * end would keep the loop here. */
+/* Handles everything that the worker has sent. The loop stops if the socket grows meanwhile:
+ * another process may hold the worker's end. */
 static enum drained
 drain_last(struct job *job)
 {
@@ -115,9 +115,9 @@ job_abandon_worker(void *data)
 	const struct log_context *former = log_context_set(job->log);
 
 	job->grace_timer = NULL;
-	log_warn("job", "%s: worker %d does not die; left to itself", job->ops->name,
+	log_warn("job", "%s: worker %d does not die, abandoning it", job->ops->name,
 		 (int)job->proc->pid);
-	/* the steps that it announced */
+	/* For the steps that it announced. */
 	(void)drain_last(job);
 	job_result(job);
 	(void)log_context_set(former);
@@ -136,7 +136,8 @@ job_stop(struct job *job)
 	job->grace_timer = loop_timer(job->jobs->loop, job->undone_for ? STOP_UNDO_MS : STOP_MS,
 				      job_abandon_worker, job, &err);
 	if (!job->grace_timer)
-		log_warn("job", "%s: no limit for the worker's end: %s", job->ops->name, err.msg);
+		log_warn("job", "%s: waiting for the worker's end without a time limit: %s",
+			 job->ops->name, err.msg);
 }
 
 static void
@@ -147,14 +148,15 @@ late(void *data)
 
 	job->deadline = NULL;
 	if (job->state == JOB_QUEUED) {
-		error_set(&job->err, ERROR_DEADLINE_EXCEEDED, "no worker was free within %llu ms",
+		error_set(&job->err, ERROR_DEADLINE_EXCEEDED,
+			  "timed out after %llu ms waiting for a worker",
 			  (unsigned long long)job->deadline_ms);
 		job_finish(job);
 		return;
 	}
 	former = log_context_set(job->log);
 	job->is_cancelled = true;
-	error_set(&job->err, ERROR_DEADLINE_EXCEEDED, "not done within %llu ms",
+	error_set(&job->err, ERROR_DEADLINE_EXCEEDED, "timed out after %llu ms",
 		  (unsigned long long)job->deadline_ms);
 	job_stop(job);
 	(void)log_context_set(former);
@@ -165,8 +167,9 @@ take_messages(struct job *job)
 {
 	if (job_drain(job, MESSAGES_A_TURN) != DRAINED_EOF || job->state != JOB_RUNNING)
 		return;
-	/* Dead, or as good as: it cannot report any more. Its exit status follows from init. */
-	error_set(&job->err, ERROR_INTERNAL, "the worker closed its socket without a result");
+	/* It has died or cannot report anymore. Its exit status follows from init. */
+	error_set(&job->err, ERROR_INTERNAL,
+		  "the worker closed its socket without reporting a result");
 	job_stop(job);
 }
 
@@ -188,16 +191,17 @@ static void
 describe_death(struct error *err, int status, bool gone)
 {
 	if (gone)
-		error_set(err, ERROR_INTERNAL, "the worker was gone before it began");
+		error_set(err, ERROR_INTERNAL, "the worker ended before it was registered");
 	else if (WIFSIGNALED(status))
 		error_set(err, ERROR_INTERNAL, "the worker was killed by signal %d",
 			  WTERMSIG(status));
 	else
-		error_set(err, ERROR_INTERNAL, "the worker exited with status %d and no result",
+		error_set(err, ERROR_INTERNAL,
+			  "the worker exited with status %d without reporting a result",
 			  WEXITSTATUS(status));
 }
 
-/* Another worker does the work from its beginning, before all that waits. */
+/* Restarts the work from its beginning in another worker, ahead of the queue. */
 static void
 job_again(struct job *job)
 {
@@ -212,18 +216,19 @@ job_again(struct job *job)
 	if (job->deadline_ms > 0) {
 		job->deadline = loop_timer(jobs->loop, job->deadline_ms, late, job, &err);
 		if (!job->deadline)
-			log_warn("job", "%s: no deadline: %s", job->ops->name, err.msg);
+			log_warn("job", "%s: running without a deadline: %s", job->ops->name,
+				 err.msg);
 	}
 	list_remove(&job->node);
 	list_append(jobs->queue[job->flags & JOB_URGENT ? 1 : 0].next, &job->node);
 	jobs_kick(jobs);
 }
 
-/* What becomes of a job whose worker has ended. */
+/* Decides how a job whose worker has ended goes on. */
 static void
 job_worker_ended(struct job *job, int status, bool gone)
 {
-	/* All that it sent before it died is in the socket by now. */
+	/* Everything that it sent before it died is in the socket by now. */
 	if (drain_last(job) == DRAINED_ENDED)
 		return;
 	if (!job->is_cancelled) {
@@ -261,7 +266,7 @@ has_turn(const struct job *job)
 	return !job->lane || !job->lane->turn || job->lane->turn == job;
 }
 
-/* Gives the job its turn: from now on it waits for nothing but a worker, and its time runs. */
+/* Gives the job its turn in its lane: it waits for a worker only, and its deadline begins. */
 static int
 take_turn(struct job *job, struct error *err)
 {
@@ -282,8 +287,8 @@ job_run(struct job *job, struct error *err)
 	if (take_turn(job, err) < 0)
 		return -1;
 	if (jobs->n_processes >= PROCESSES_MAX)
-		return error_set(err, ERROR_RESOURCE_EXHAUSTED, "%u workers hang in the kernel",
-				 jobs->n_processes);
+		return error_set(err, ERROR_RESOURCE_EXHAUSTED,
+				 "too many workers hang in the kernel: %u", jobs->n_processes);
 	memcpy(keep, job->keep, job->n_keep * sizeof(*keep));
 	job->proc = worker_proc_start(jobs, keep, job->n_keep, job->ops->work, job->arg, &job->sock,
 				      err);
@@ -322,7 +327,8 @@ job_new(struct jobs *jobs, const struct job_spec *spec, struct error *err)
 	struct job *job;
 
 	if (spec->n_keep_fds > KEEP_MAX) {
-		error_set(err, ERROR_RESOURCE_EXHAUSTED, "%zu fds for one job", spec->n_keep_fds);
+		error_set(err, ERROR_RESOURCE_EXHAUSTED, "too many fds for one job: %zu",
+			  spec->n_keep_fds);
 		return NULL;
 	}
 	job = calloc(1, sizeof(*job));
@@ -355,7 +361,7 @@ job_start(struct jobs *jobs, const struct job_spec *spec, struct error *err)
 
 	if (!job)
 		return NULL;
-	/* those in the queue may only wait for their lanes: the kick tells */
+	/* The queued jobs may only be waiting for their lanes: the kick starts this one. */
 	if (!list_is_empty(queue) || !has_turn(job) || !may_run(jobs, spec->flags)) {
 		if (has_turn(job) && take_turn(job, err) < 0) {
 			job_free(job);
@@ -390,7 +396,7 @@ job_cancel(struct job *job, enum error_code code, const char *why)
 		job_stop(job);
 		return;
 	}
-	/* it may be due before the kick is read */
+	/* It may expire before the kick is handled. */
 	timer_cancel(job->deadline);
 	job->deadline = NULL;
 	job->state = JOB_ENDED;
@@ -410,8 +416,8 @@ job_forget_fd(struct job *job, int fd)
 	}
 }
 
-/* Starts what may run of a queue, and gives the first of each lane its turn. Returns false when
- * it is to be called again. */
+/* Starts the jobs of a queue that may run, and gives the first job of each lane its turn. Returns
+ * false if it must be called again. */
 static bool
 run_queue(struct jobs *jobs, bool urgent)
 {
@@ -429,7 +435,7 @@ run_queue(struct jobs *jobs, bool urgent)
 			result = job_run(job, &job->err);
 		else
 			result = take_turn(job, &job->err);
-		/* its callback may change the queue */
+		/* Its callback may change the queue. */
 		if (result < 0)
 			job_finish(job);
 		(void)log_context_set(former);
@@ -439,7 +445,7 @@ run_queue(struct jobs *jobs, bool urgent)
 	return true;
 }
 
-/* Ends what has ended outside of the loop, then starts what waits. */
+/* Finishes the jobs in `ended`, then starts those that wait. */
 static void
 on_kick(void *data)
 {
@@ -463,7 +469,7 @@ jobs_new(struct loop *loop, struct initlink *link, const struct undo_kind *const
 	size_t n = ARRAY_LEN(own);
 
 	if (!jobs) {
-		error_nomem(err, "making the pool of workers");
+		error_nomem(err, "creating the pool of workers");
 		return NULL;
 	}
 	jobs->loop = loop;
@@ -479,7 +485,7 @@ jobs_new(struct loop *loop, struct initlink *link, const struct undo_kind *const
 	post_init(&jobs->kick, on_kick, jobs);
 	jobs->dev_null = open("/dev/null", O_RDWR | O_CLOEXEC);
 	if (jobs->dev_null < 0) {
-		error_sys(err, "open /dev/null");
+		error_sys(err, "failed to open /dev/null");
 		jobs_free(jobs);
 		return NULL;
 	}

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What job.c (states, pool) and job_messages.c (what a worker says) share. Nobody else includes
- * this. */
+/* Internal to job.c (states, pool), job_messages.c (messages of a worker) and undo_job.c. */
 #pragma once
 
 #include <stdalign.h>
@@ -14,7 +13,7 @@
 #include "agent/job/worker_proc.h"
 #include "lib/list.h"
 
-/* fds of one job; also a journal's (journal_fds()) */
+/* The fds of one job; also those of a journal (journal_fds()). */
 #define KEEP_MAX 96
 
 /* Kinds of steps, those of steps.c included. */
@@ -25,12 +24,12 @@ enum job_state {
 	JOB_RUNNING,
 	JOB_STOPPING,
 	JOB_UNDOING,
-	/* waits in `ended` for its `done` */
+	/* Waits in `ended` for its `done`. */
 	JOB_ENDED,
 };
 
 struct job {
-	/* in one of the pool's lists */
+	/* In one of the pool's lists. */
 	struct list node;
 	struct jobs *jobs;
 	enum job_state state;
@@ -44,45 +43,45 @@ struct job {
 	struct worker_proc *proc;
 	int sock;
 	struct watch *watch;
-	/* while QUEUED with its turn, or RUNNING */
+	/* While QUEUED with its turn, or RUNNING. */
 	struct timer *deadline;
-	/* while STOPPING */
+	/* While STOPPING. */
 	struct timer *grace_timer;
-	/* between attempts to start the undo */
+	/* Between attempts to start the undo. */
 	struct timer *retry_timer;
 	struct journal journal;
 	uint64_t undo_until_ns;
-	/* this job undoes that one */
+	/* The job that this one undoes. */
 	struct job *undone_for;
-	/* err says why; else a worker without a result died by itself */
+	/* err says why; otherwise a worker without a result died by itself. */
 	bool is_cancelled;
-	/* its worker was killed or crashed */
+	/* Its worker was killed or crashed. */
 	bool has_died;
-	/* how often another worker took its place */
+	/* Number of workers that have replaced one that died. */
 	unsigned int again;
 	struct error err;
-	/* of the call that it was started for: its records, and those of its callbacks, have
-	 * that */
+	/* Of the call that started the job: applies to its records, and to those of its
+	 * callbacks. */
 	struct log_context *log;
 };
 
 struct jobs {
 	struct loop *loop;
 	struct initlink *link;
-	/* Of steps, the last one NULL. */
+	/* The kinds of steps, NULL-terminated. */
 	const struct undo_kind *kinds[UNDO_KINDS_MAX + 1];
 	int dev_null;
-	/* look at `ended` and the queues again */
+	/* Handles `ended` and the queues again. */
 	struct post kick;
-	/* QUEUED; [1] the urgent ones */
+	/* QUEUED; [1]: urgent jobs. */
 	struct list queue[2];
-	/* RUNNING, STOPPING, UNDOING */
+	/* RUNNING, STOPPING, UNDOING. */
 	struct list active;
 	struct list ended;
-	/* struct worker_proc */
+	/* Of struct worker_proc. */
 	struct list processes;
 	unsigned int n_processes;
-	/* jobs with a worker, undoing ones not counted */
+	/* Number of jobs with a worker, except undo jobs. */
 	unsigned int n_running;
 	/* One message. The payload is aligned for any type. */
 	alignas(max_align_t) uint8_t in[sizeof(struct job_wire_head) + JOB_MESSAGE_MAX];
@@ -90,24 +89,23 @@ struct jobs {
 
 /* ---- job.c ---- */
 
-/* Makes the loop look at `ended` and at the queues. */
+/* Makes the loop handle `ended` and the queues. */
 void jobs_kick(struct jobs *jobs);
 
-/* A job that is in no list yet; NULL and err. */
+/* Creates a job that is in no list yet. Returns NULL and err on failure. */
 struct job *job_new(struct jobs *jobs, const struct job_spec *spec, struct error *err);
 void job_free(struct job *job);
 
-/* Forks the worker. 0, or -1 with the job as it was. */
+/* Forks the worker. Returns 0, or -1 and leaves the job unchanged. */
 int job_run(struct job *job, struct error *err);
 
-/* The end: done is called and the job is gone. Only from the loop. */
+/* Calls done and frees the job. Only from the loop. */
 void job_finish(struct job *job);
 
-/* Kills the worker; the rest comes with its exit. job->err is set. */
+/* Kills the worker; its exit continues the job. job->err is set. */
 void job_stop(struct job *job);
 
-/* The worker has said its last: job->err is the result. The job is gone afterwards, or being
- * undone. */
+/* Handles the worker's result, which is job->err. Frees the job, or begins its undo. */
 void job_result(struct job *job);
 
 /* ---- undo_job.c ---- */
@@ -118,13 +116,13 @@ void job_undo_begin(struct job *job);
 /* ---- job_messages.c ---- */
 
 enum drained {
-	/* nothing there now, or `max` messages taken */
+	/* Nothing left for now, or `max` messages handled. */
 	DRAINED,
-	/* the worker's end is closed */
+	/* The worker's end is closed. */
 	DRAINED_EOF,
-	/* the job has ended by a message: do not touch it any more */
+	/* A message has ended the job, which may be freed. */
 	DRAINED_ENDED,
 };
 
-/* Takes up to `max` messages of the worker. */
+/* Handles up to `max` messages of the worker. */
 enum drained job_drain(struct job *job, unsigned int max);

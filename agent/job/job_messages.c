@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What a worker says, taken from its socket and handed to the job's callbacks. Called by job.c.
- * Never blocks. */
+/* Receives a worker's messages and passes them to the job's callbacks. Called by job.c. Never
+ * blocks. */
 #include "agent/job/job_internal.h"
 
 #include <errno.h>
@@ -10,7 +10,7 @@
 #include "lib/cleanup.h"
 #include "lib/io.h"
 
-/* Ends a job whose worker does not keep to the rules, or can no longer be relied on. job->err is
+/* Ends a job whose worker violates the protocol, or whose state is no longer reliable. job->err is
  * set. */
 static void
 abort_job(struct job *job)
@@ -19,8 +19,8 @@ abort_job(struct job *job)
 	job_stop(job);
 }
 
-/* Answers a waiting message. A worker that is never answered would wait until its time is over,
- * or forever. */
+/* Answers a waiting message. Without an answer a worker would wait until its deadline, or
+ * forever. */
 static void
 acknowledge(struct job *job, const struct error *err)
 {
@@ -29,14 +29,14 @@ acknowledge(struct job *job, const struct error *err)
 	if (send_msg(job->sock, &ack, sizeof(ack), NULL, 0, MSG_DONTWAIT) == 0 ||
 	    job->state != JOB_RUNNING)
 		return;
-	/* it has died: its exit status says more */
+	/* It has died: its exit status is more specific. */
 	if (errno == EPIPE || errno == ECONNRESET)
 		return;
-	error_sys(&job->err, "%s: answer the worker", job->ops->name);
+	error_sys(&job->err, "%s: failed to answer the worker", job->ops->name);
 	abort_job(job);
 }
 
-/* Makes a callback's verdict and its error agree. */
+/* Makes a callback's result and its error agree. */
 static void
 settle(int result, struct error *err)
 {
@@ -55,13 +55,14 @@ take_step(struct job *job, const struct job_wire_head *head, struct job_message 
 
 	if (head->type < UNDO_KINDS_MAX)
 		kind = job->jobs->kinds[head->type];
-	/* The worker waits for the answer: of one that is being killed no step was taken. */
+	/* The worker waits for the answer, so a worker that is being killed has not taken the
+	 * step. */
 	if (job->state != JOB_RUNNING)
 		return;
 	if (!kind || m->n_fds != 1) {
 		error_set(&job->err, ERROR_INTERNAL,
-			  "the worker announced a step of kind %u with %zu fds", head->type,
-			  m->n_fds);
+			  "the worker announced a step of unknown kind %u, or with %zu fds",
+			  head->type, m->n_fds);
 		abort_job(job);
 		return;
 	}
@@ -71,8 +72,8 @@ take_step(struct job *job, const struct job_wire_head *head, struct job_message 
 		acknowledge(job, &ok);
 		return;
 	}
-	/* What cannot be undone must not be done. */
-	error_sys_code(&job->err, ERROR_RESOURCE_EXHAUSTED, "keep the journal");
+	/* A step that cannot be undone must not be taken. */
+	error_sys_code(&job->err, ERROR_RESOURCE_EXHAUSTED, "failed to extend the journal");
 	abort_job(job);
 }
 
@@ -92,7 +93,7 @@ is_within(size_t n, size_t exact, size_t max)
 	return max > 0 ? n >= exact && n <= max : n == exact;
 }
 
-/* Returns the row of a message, or NULL and err if there is none or the message differs from it. */
+/* Returns the row of a message, or NULL and err if it has no row or does not match it. */
 static const struct job_message_type *
 find_row(const struct job *job, const struct job_message *m, struct error *err)
 {
@@ -120,7 +121,7 @@ take_message(struct job *job, const struct job_wire_head *head, struct job_messa
 	const struct job_message_type *row;
 	struct error err = ERROR_INIT;
 
-	/* its worker is being killed: an answer would find no reader */
+	/* Its worker is being killed: nothing would read the answer. */
 	if (job->state != JOB_RUNNING)
 		return;
 	m->type = head->type;
@@ -133,7 +134,7 @@ take_message(struct job *job, const struct job_wire_head *head, struct job_messa
 	if (head->wait)
 		acknowledge(job, &err);
 	else if (err.code != ERROR_OK && job->state == JOB_RUNNING)
-		log_warn("job", "%s: message %u of the worker was refused: %s", job->ops->name,
+		log_warn("job", "%s: refused message %u of the worker: %s", job->ops->name,
 			 head->type, err.msg);
 }
 
@@ -143,14 +144,14 @@ take_process(struct job *job, const struct job_wire_head *head, struct job_messa
 	struct error err = ERROR_INIT;
 
 	if (m->n_fds != 1 || job->state != JOB_RUNNING || !job->ops->process)
-		error_set(&err, ERROR_CANCELLED, "process %d is not wanted", (int)head->pid);
+		error_set(&err, ERROR_CANCELLED, "process %d is no longer wanted", (int)head->pid);
 	else
 		settle(job->ops->process(job, head->pid, steal_fd(&m->fds[0]), job->data, &err),
 		       &err);
 	acknowledge(job, &err);
 }
 
-/* Takes one NUL-ended text off the beginning; NULL if there is none. */
+/* Takes one NUL-terminated text from the beginning. Returns NULL if there is none. */
 static const char *
 next_text(const char **at, size_t *left)
 {
@@ -184,7 +185,7 @@ take_log(const struct job *job, enum log_level level, const char *payload, size_
 		  (int)size, payload);
 }
 
-/* Takes one message. Returns false when the job has ended by it. */
+/* Handles one message. Returns false if it has ended the job. */
 static bool
 job_messages_take(struct job *job, const struct job_wire_head *head, struct job_message *m)
 {
@@ -217,7 +218,7 @@ job_messages_take(struct job *job, const struct job_wire_head *head, struct job_
 	return true;
 }
 
-/* Takes the message in jobs->in. Whatever fds nobody has kept are closed. */
+/* Handles the message in jobs->in and closes the fds that no handler has kept. */
 static bool
 take_and_close(struct job *job, size_t n, int *fds, size_t n_fds)
 {
@@ -237,15 +238,15 @@ take_and_close(struct job *job, size_t n, int *fds, size_t n_fds)
 	return goes_on;
 }
 
-/* Its fds found no room here (MSG_CTRUNC, recvmsg(2)). What the worker goes on to do may rest on
- * it. */
+/* Handles a message whose fds could not be received (MSG_CTRUNC, recvmsg(2)). The worker may depend
+ * on them. */
 static void
 message_lost(struct job *job)
 {
 	if (job->state != JOB_RUNNING)
 		return;
 	error_set(&job->err, ERROR_RESOURCE_EXHAUSTED,
-		  "a message of the worker is lost: too many open files");
+		  "lost a message of the worker: too many open files");
 	abort_job(job);
 }
 
@@ -270,7 +271,7 @@ job_drain(struct job *job, unsigned int max)
 		if (n <= 0)
 			return DRAINED_EOF;
 		/* A new process of a container holds the worker's end until it has run its first
-		 * lines, and another one of that container, if it may trace, can take it from
+		 * lines, and another process of that container that may trace it can take it from
 		 * there. */
 		if ((size_t)n < sizeof(struct job_wire_head) || sender != job->proc->pid)
 			close_fds(fds, n_fds);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The agent's copy of what a worker announced. Never blocks. */
+/* The agent's journal of the steps that a worker announced. Never blocks. */
 #include "agent/job/journal.h"
 
 #include <errno.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The steps that a worker announced, kept by the agent: what is undone when the worker does not
- * succeed. Bounded: the worker counts the same way and refuses the step that would not fit.
+ * The steps that a worker announced, kept by the agent and undone if the worker fails. Bounded: the
+ * worker counts its steps as well and refuses one that would not fit.
  */
 #pragma once
 
@@ -24,16 +24,17 @@ struct journal {
 
 void journal_release(struct journal *j);
 
-/* Adds one step and takes over step->fd; step->name (`len` bytes) is copied. 0, or -1 and errno
- * (ENOMEM, ENOSPC when full) with the fd closed. */
+/* Adds one step and takes ownership of step->fd; copies step->name (`len` bytes). Returns 0, or -1
+ * and errno (ENOMEM, ENOSPC when full) with the fd closed. */
 int journal_add(struct journal *j, const struct step *step, size_t len);
 
-/* Notes what became of the step that was announced last. */
+/* Records the outcome of the last step. */
 void journal_taken(struct journal *j, bool taken, dev_t dev, ino_t ino);
 
-/* The fds that an undoing worker needs; room for JOURNAL_STEPS_MAX. */
+/* Gets the fds that an undo worker needs; fds has room for JOURNAL_STEPS_MAX. Returns their
+ * number. */
 size_t journal_fds(const struct journal *j, int *fds);
 
-/* Closes the fds of the steps. The last one to close an fd may have to wait for a file system:
- * that is to be a worker. */
+/* Closes the fds of the steps. Closing the last copy of an fd may have to wait for a file system,
+ * so a worker must close its copy later. */
 void journal_close_fds(struct journal *j);

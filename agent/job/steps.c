@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Steps that several modules take, and how each is taken back: a directory, a file, a mount, a
- * process. Nothing else in this directory knows what a step does. Worker only: may block.
+ * Steps shared by several modules, and their undo: a directory, a file, a mount, a process. The
+ * rest of this directory does not depend on the kinds of steps. Worker only: may block.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -37,11 +37,11 @@ worker_mkdir(struct worker *w, int dirfd, const char *name, mode_t mode, struct 
 		return -1;
 	if (mkdirat(dirfd, name, mode) < 0) {
 		if (errno != EEXIST)
-			return error_sys(err, "make directory %s", name);
+			return error_sys(err, "failed to create directory %s", name);
 		return worker_taken(w, NULL, err);
 	}
 	if (fstatat(dirfd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
-		return error_sys(err, "look at directory %s", name);
+		return error_sys(err, "failed to stat directory %s", name);
 	if (made)
 		*made = st;
 	return worker_taken(w, &st, err) < 0 ? -1 : 1;
@@ -57,7 +57,7 @@ worker_create(struct worker *w, int dirfd, const char *name, mode_t mode, struct
 
 	if (steps_announce(w, &undo_unlink, dirfd, name, err) < 0)
 		return -1;
-	/* O_EXCL: nothing that lies there already is followed or truncated */
+	/* O_EXCL: an existing file is neither followed nor truncated. */
 	fd = path_try_open(dirfd, name, O_CREAT | O_EXCL | O_WRONLY, mode, PATH_FOLLOW_PARENT);
 	if (fd < 0) {
 		errnum = errno;
@@ -65,10 +65,10 @@ worker_create(struct worker *w, int dirfd, const char *name, mode_t mode, struct
 			return -1;
 		errno = errnum;
 		return error_sys_code(err, errnum == EEXIST ? ERROR_ALREADY_EXISTS : ERROR_INTERNAL,
-				      "make file %s", name);
+				      "failed to create file %s", name);
 	}
 	if (fstat(fd, &st) < 0)
-		return error_sys(err, "look at file %s", name);
+		return error_sys(err, "failed to stat file %s", name);
 	if (made)
 		*made = st;
 	return worker_taken(w, &st, err) < 0 ? -1 : steal_fd(&fd);
@@ -86,12 +86,12 @@ worker_mount(struct worker *w, int tree, int point, const char *name, int32_t *i
 	};
 
 	if (undo.id < 0)
-		return error_sys(err, "find the id of the mount at %s", name);
+		return error_sys(err, "failed to read the id of the mount at %s", name);
 	if (worker_step(w, &undo, err) < 0)
 		return -1;
 	if (sys_move_mount(tree, "", point, "", MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH) <
 	    0)
-		return error_sys(err, "attach a mount at %s", name);
+		return error_sys(err, "failed to attach a mount at %s", name);
 	if (id)
 		*id = undo.id;
 	return 0;
@@ -109,12 +109,13 @@ static int
 steps_umount(const struct step *step, struct error *err)
 {
 	if (unmount_upon(step->fd, step->id, MNT_DETACH) < 0)
-		return error_sys(err, "unmount %s", step->name);
+		return error_sys(err, "failed to unmount %s", step->name);
 	return 0;
 }
 
-/* Is the entry what the step has made? A worker that was killed may not have said what that was:
- * then a directory is taken for it, which goes only if it is empty, and so is an empty file. */
+/* Returns whether the entry is the one that the step has created. If a worker was killed before
+ * it could report that, any directory is accepted, which is removed only if empty, and any empty
+ * file. */
 static bool
 steps_is_made(const struct step *step)
 {
@@ -136,10 +137,10 @@ steps_remove(const struct step *step, struct error *err)
 
 	if (!steps_is_made(step) || unlinkat(step->fd, step->name, flags) == 0)
 		return 0;
-	/* EBUSY: something is mounted there that is not the step's */
+	/* EBUSY: another mount covers it. */
 	if (flags && (errno == ENOTEMPTY || errno == EEXIST || errno == EBUSY))
 		return 0;
-	return steps_is_gone(errno) ? 0 : error_sys(err, "remove %s", step->name);
+	return steps_is_gone(errno) ? 0 : error_sys(err, "failed to remove %s", step->name);
 }
 
 static int
@@ -150,12 +151,14 @@ steps_kill(const struct step *step, struct error *err)
 	int r;
 
 	if (sys_pidfd_send_signal(step->fd, SIGKILL) < 0)
-		return errno == ESRCH ? 0 : error_sys(err, "kill process %d", (int)step->id);
+		return errno == ESRCH ? 0
+				      : error_sys(err, "failed to kill process %d", (int)step->id);
 	do
 		r = poll(&ended, 1, deadline_left_ms(end));
 	while (r < 0 && errno == EINTR);
 	if (r == 0)
-		return error_set(err, ERROR_INTERNAL, "process %d did not die", (int)step->id);
+		return error_set(err, ERROR_INTERNAL, "process %d did not die after SIGKILL",
+				 (int)step->id);
 	return 0;
 }
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * worker_run(): a helper program as the worker's own child, the only kind of process that anybody
- * but init waits for. Worker only: blocks until the helper has ended.
+ * worker_run(): a helper program as the worker's own child. Only these processes are reaped outside
+ * of init. Worker only: blocks until the helper has ended.
  */
 #include "agent/job/job.h"
 
@@ -19,16 +19,16 @@
 #include "lib/exec_error.h"
 #include "lib/sys.h"
 
-/* reads of 4 KiB: more than a pipe holds */
+/* Reads of 4 KiB: more than a pipe holds. */
 #define DRAINS_MAX 32
 
 struct subprocess {
 	pid_t pid;
-	/* readable when it ended; the helper's output may be held open by others */
+	/* Readable when it has ended; its output may be held open by other processes. */
 	int pidfd;
-	/* our end of its stdin, -1: closed */
+	/* Our end of its stdin, -1: closed. */
 	int in;
-	/* our end of its stdout and stderr, -1: at its end */
+	/* Our end of its stdout and stderr, -1: end of file. */
 	int out;
 	const char *input;
 	size_t input_len;
@@ -36,7 +36,7 @@ struct subprocess {
 	size_t text_size, text_len;
 };
 
-/* In the helper, up to execve. The worker has one thread. */
+/* Runs in the helper, up to execve(). The worker has one thread. */
 _Noreturn static void
 subprocess_exec(const struct subprocess_spec *spec, int in, int out)
 {
@@ -45,7 +45,7 @@ subprocess_exec(const struct subprocess_spec *spec, int in, int out)
 	sigset_t none;
 	int failed;
 
-	/* It must not go on once the worker was given up and what it did is being undone. */
+	/* It must not continue once the worker is gone and its steps are being undone. */
 	(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
 	(void)setpgid(0, 0);
 	(void)signal(SIGPIPE, SIG_DFL);
@@ -76,16 +76,16 @@ subprocess_start(struct subprocess *h, const struct subprocess_spec *spec, struc
 	};
 
 	if (pipe2(in, O_CLOEXEC) < 0)
-		return error_sys(err, "make a pipe for %s", argv[0]);
+		return error_sys(err, "failed to create a pipe for %s", argv[0]);
 	if (pipe2(out, O_CLOEXEC) < 0) {
-		error_sys(err, "make a pipe for %s", argv[0]);
+		error_sys(err, "failed to create a pipe for %s", argv[0]);
 		goto fail;
 	}
 	h->pid = sys_clone3(&args);
 	if (h->pid == 0)
 		subprocess_exec(spec, in[0], out[1]);
 	if (h->pid < 0) {
-		error_sys_code(err, ERROR_RESOURCE_EXHAUSTED, "start %s", argv[0]);
+		error_sys_code(err, ERROR_RESOURCE_EXHAUSTED, "failed to start %s", argv[0]);
 		goto fail;
 	}
 	(void)setpgid(h->pid, h->pid);
@@ -113,15 +113,15 @@ subprocess_feed(struct subprocess *h)
 		h->input += n;
 		h->input_len -= (size_t)n;
 	} else if (errno != EAGAIN && errno != EINTR) {
-		/* it does not read: not our failure */
+		/* It does not read its stdin, which is not an error. */
 		h->input_len = 0;
 	}
 	if (h->input_len == 0)
 		close_fd(&h->in);
 }
 
-/* Keeps what fits and drops the rest, so that the helper never waits for us. False: nothing
- * there now. */
+/* Keeps what fits and drops the rest, so that the helper never blocks on its output. Returns false
+ * if nothing is left for now. */
 static bool
 subprocess_collect(struct subprocess *h)
 {
@@ -144,7 +144,7 @@ subprocess_collect(struct subprocess *h)
 	return true;
 }
 
-/* Moves data until the helper has ended. False: the time is over. */
+/* Moves data until the helper has ended. Returns false if it timed out. */
 static bool
 subprocess_transfer(struct subprocess *h, int timeout_ms)
 {
@@ -167,7 +167,7 @@ subprocess_transfer(struct subprocess *h, int timeout_ms)
 		if (h->out >= 0 && fds[1].revents)
 			(void)subprocess_collect(h);
 		if (fds[0].revents) {
-			/* what is there now: who still writes may never stop */
+			/* Only the present output: other writers may never stop. */
 			for (int i = 0; i < DRAINS_MAX && h->out >= 0 && subprocess_collect(h); i++)
 				continue;
 			return true;
@@ -197,7 +197,7 @@ subprocess_run(const struct subprocess_spec *spec, int *status, struct error *er
 	if (h.input_len == 0)
 		close_fd(&h.in);
 	in_time = subprocess_transfer(&h, spec->timeout_ms);
-	/* Also what it left running in its group. */
+	/* Also kills what it left running in its group. */
 	(void)kill(-h.pid, SIGKILL);
 	while (waitpid(h.pid, status, 0) < 0 && errno == EINTR)
 		continue;
@@ -207,7 +207,7 @@ subprocess_run(const struct subprocess_spec *spec, int *status, struct error *er
 	close_fd(&h.out);
 	close_fd(&h.pidfd);
 	if (!in_time)
-		return error_set(err, ERROR_DEADLINE_EXCEEDED, "%s did not end within %d ms",
+		return error_set(err, ERROR_DEADLINE_EXCEEDED, "%s timed out after %d ms",
 				 spec->path ? spec->path : spec->argv[0], spec->timeout_ms);
 	return 0;
 }

@@ -14,9 +14,9 @@ enum task_msg {
 
 struct task {
 	const struct task_class *class;
-	/* with the class's name */
+	/* With the class's name. */
 	struct job_ops ops;
-	/* with the class's size */
+	/* With the class's size. */
 	struct job_message_type messages[TASK_MSG_RESULT + 1];
 	void *arg;
 	struct job *job;
@@ -24,7 +24,7 @@ struct task {
 	task_done_fn *done;
 	void *data;
 	bool has_result;
-	/* aligned for anything */
+	/* Aligned for any type. */
 	uint64_t result[TASK_RESULT_MAX / sizeof(uint64_t)];
 };
 
@@ -64,7 +64,8 @@ task_on_done(struct job *job, const struct error *err, void *data)
 	(void)job;
 	task->job = NULL;
 	if (why.code == ERROR_OK && task->class->result_size > 0 && !task->has_result)
-		error_set(&why, ERROR_INTERNAL, "%s: the worker told no result", task->class->name);
+		error_set(&why, ERROR_INTERNAL, "%s: worker exited without reporting a result",
+			  task->class->name);
 	if (pending_end(&task->pending))
 		task->done(&why, why.code == ERROR_OK && task->has_result ? task->result : NULL,
 			   task->data);
@@ -86,7 +87,7 @@ task_unwanted(struct pending *p)
 	struct task *task = pending_entry(p, struct task, pending);
 
 	if (!task->class->changes)
-		job_cancel(task->job, ERROR_CANCELLED, "nobody waits for it any more");
+		job_cancel(task->job, ERROR_CANCELLED, "the call was cancelled");
 }
 
 struct pending *

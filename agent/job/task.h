@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A task: a job that needs nothing but memory and fds of the agent, and comes to one result of a
- * fixed size. For calls that are a single look at, or a single change of, something that may block.
- * Loop side: never blocks.
+ * A task: a job that needs only memory and fds of the agent and has one result of a fixed size. For
+ * calls that make a single query or change that may block. Loop side: never blocks.
  */
 #pragma once
 
@@ -17,28 +16,28 @@
 #define TASK_RESULT_MAX 1024
 
 struct task_class {
-	/* for logs */
+	/* For logs. */
 	const char *name;
-	/* The work; it calls task_result() before it succeeds, if there is a result. */
+	/* Does the work; calls task_result() before it succeeds, if there is a result. */
 	job_work_fn *work;
-	/* Of a result; 0: there is none. */
+	/* Size of the result; 0: no result. */
 	size_t result_size;
 	uint64_t deadline_ms;
-	/* The work changes something: it goes on when nobody waits for it. Otherwise its worker
-	 * is killed. */
+	/* The work changes something, so it completes when the task is cancelled. Otherwise its
+	 * worker is killed. */
 	bool changes;
 	/* Frees the argument; NULL: free(). */
 	void (*free_arg)(void *arg);
 };
 
-/* result: as the worker gave it, only if err->code is ERROR_OK and there is one, for the time of
- * the call; else NULL. */
+/* result: as sent by the worker, valid during the call; NULL unless err->code is ERROR_OK and there
+ * is one. */
 typedef void task_done_fn(const struct error *err, const void *result, void *data);
 
-/* Takes arg over, also when it fails. done is called once, never from inside. */
+/* Starts a task and takes ownership of arg, also on failure. Calls done once, never from inside. */
 struct pending *task_start(struct jobs *jobs, const struct task_class *class, void *arg,
 			   const int *keep_fds, size_t n_keep_fds, task_done_fn *done, void *data,
 			   struct error *err);
 
-/* In the worker: what done will be given. size must be the class's. */
+/* Sends the result for done. size must be the class's. Worker only. */
 int task_result(struct worker *w, const void *result, size_t size, struct error *err);

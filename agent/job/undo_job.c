@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Undoing a job: a job of its own, whose worker takes the steps of the journal back, latest first.
- * If that worker is killed another one begins anew. Called by job.c.
+ * Undoes a job. The undo is a job itself, whose worker undoes the steps of the journal, latest
+ * first. If that worker is killed, another one starts over. Called by job.c.
  */
 #include "agent/job/job_internal.h"
 
@@ -12,13 +12,13 @@
 #define UNDO_RETRY_MS 100
 
 enum undo_msg {
-	/* Everything was tried: the agent is to call journal_close_fds(). Waits. */
+	/* Every step was tried: the agent calls journal_close_fds(). Waits for the reply. */
 	UNDO_MSG_DONE = 1,
 };
 
-/* ---- in the worker: may block, and may be left to itself after its deadline ---- */
+/* ---- in the worker: may block, and is abandoned after its deadline ---- */
 
-/* Each step counts alone, whatever became of the others. err: the first that failed. */
+/* Undoes every step, even if others fail. err is the first failure. */
 static int
 undo_work(struct worker *w, void *arg, struct error *err)
 {
@@ -30,7 +30,8 @@ undo_work(struct worker *w, void *arg, struct error *err)
 		const struct step *step = &j->steps[i];
 		struct error failed = ERROR_INIT;
 
-		/* closed when all was undone, by a worker that was killed then */
+		/* Closed after everything was undone, by a previous worker that was killed after
+		 * that. */
 		if (step->fd < 0 || step->kind->undo(step, &failed) == 0)
 			continue;
 		worker_log(w, LOG_LEVEL_WARN, "%s", failed.msg);
@@ -38,7 +39,7 @@ undo_work(struct worker *w, void *arg, struct error *err)
 			*err = failed;
 		result = -1;
 	}
-	/* the agent closes its fds before this worker does */
+	/* The agent closes its copies of the fds before this worker does. */
 	(void)worker_send(w, UNDO_MSG_DONE, NULL, 0, NULL, 0, true, &ignored);
 	return result;
 }
@@ -53,8 +54,8 @@ undo_done(struct job *undo, const struct error *err, void *data)
 	struct job *job = data;
 
 	if (err->code != ERROR_OK)
-		log_warn("job", "%s: not everything was undone: %s", job->ops->name, err->msg);
-	/* a step that was undone already does no harm */
+		log_warn("job", "%s: failed to undo all steps: %s", job->ops->name, err->msg);
+	/* Undoing a step twice does no harm. */
 	if (undo->has_died && job->again < JOB_AGAIN_MAX && !deadline_is_over(job->undo_until_ns)) {
 		job->again++;
 		job_undo(job);
@@ -63,7 +64,7 @@ undo_done(struct job *undo, const struct error *err, void *data)
 	job_finish(job);
 }
 
-/* The undoing worker has its fds for itself now (see journal_close_fds()). */
+/* Closes the agent's fds: the undo worker has its own copies now (see journal_close_fds()). */
 static int
 undo_close_fds(struct job *undo, const struct job_message *m, void *data, struct error *err)
 {
@@ -97,8 +98,7 @@ undo_retry(void *data)
 	(void)log_context_set(former);
 }
 
-/* Starts the worker that undoes the journal; while none can be started, tries again until the
- * time is over. */
+/* Starts the worker that undoes the journal; retries until the deadline if none can be started. */
 static void
 job_undo(struct job *job)
 {
@@ -110,7 +110,7 @@ job_undo(struct job *job)
 		.data = job,
 		.keep_fds = fds,
 		.n_keep_fds = journal_fds(&job->journal, fds),
-		/* one that begins late has what is left of the time */
+		/* A late start has the remaining time only. */
 		.deadline_ms = (uint64_t)deadline_left_ms(job->undo_until_ns),
 	};
 	struct job *undo = spec.deadline_ms > 0 ? job_new(job->jobs, &spec, &err) : NULL;
@@ -128,8 +128,8 @@ job_undo(struct job *job)
 			return;
 	}
 	if (err.code == ERROR_OK)
-		error_set(&err, ERROR_DEADLINE_EXCEEDED, "no worker could be started in time");
-	log_error("job", "%s: nothing was undone: %s", job->ops->name, err.msg);
+		error_set(&err, ERROR_DEADLINE_EXCEEDED, "timed out starting a worker");
+	log_error("job", "%s: failed to undo any step: %s", job->ops->name, err.msg);
 	list_remove(&job->node);
 	list_append(&job->jobs->ended, &job->node);
 	jobs_kick(job->jobs);

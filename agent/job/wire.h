@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What a worker and the agent tell each other over their SOCK_SEQPACKET pair. Only agent/job knows
- * this. Both ends are the same binary, of one fork: plain structs.
+ * The protocol between a worker and the agent over their SOCK_SEQPACKET pair. Only agent/job uses
+ * it. Both ends are forks of the same binary: plain structs.
  */
 #pragma once
 
@@ -12,11 +12,11 @@
 
 enum job_wire {
 	/* worker -> agent; those marked * are answered with an ACK if `wait` is set */
-	/* *type: the kind's place in jobs.kinds; pid: the id; its fd; payload: the name */
+	/* *type: the kind's index in jobs.kinds; pid: the id; its fd; payload: the name */
 	JOB_WIRE_STEP = 1,
 	/* payload: struct job_wire_taken, or nothing: the last step was not taken */
 	JOB_WIRE_TAKEN,
-	/* *type: the job's own; payload and fds as they are */
+	/* *type: the job's own; payload and fds unchanged */
 	JOB_WIRE_MESSAGE,
 	/* *pid; one fd: its pidfd */
 	JOB_WIRE_PROCESS,
@@ -25,7 +25,7 @@ enum job_wire {
 	/* payload: struct error; the last message */
 	JOB_WIRE_RESULT,
 	/* agent -> worker */
-	/* registered with init: begin */
+	/* The worker is registered with init: begin. */
 	JOB_WIRE_GO,
 	/* payload: struct error of the callback */
 	JOB_WIRE_ACK,
@@ -39,15 +39,15 @@ struct job_wire_head {
 };
 
 _Static_assert(sizeof(struct job_wire_head) % _Alignof(max_align_t) == 0,
-	       "a payload is aligned behind its head");
+	       "payloads must be aligned after their heads");
 
-/* What the last step has made. */
+/* Identifies what the last step has created. */
 struct job_wire_taken {
 	uint64_t dev, ino;
 };
 
 /* Payload of JOB_WIRE_LOG: the event's name or "", then key and value of each field, then "", all
- * with their NULs; the rest is the message. */
+ * NUL-terminated; the rest is the message. */
 #define JOB_LOG_MAX 2048
 
 /* GO and ACK. */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The worker's side of a job: what runs between the fork and _exit(). Straight-line code that may
- * block. It never runs the agent's loop and never touches the agent's tables.
+ * The worker's side of a job, from the fork to _exit(). Straight-line code that may block. It never
+ * runs the agent's loop and never touches the agent's tables.
  */
 #include "agent/job/worker.h"
 
@@ -25,11 +25,11 @@
 struct worker {
 	int sock;
 	const struct undo_kind *const *kinds;
-	/* journalled so far, counted as the agent does */
+	/* Number of steps journalled, counted as the agent does. */
 	size_t steps;
 };
 
-/* Head and payload as one message. */
+/* Sends head and payload as one message. */
 static int
 send_wire(struct worker *w, const struct job_wire_head *head, const void *payload, size_t size,
 	  const int *fds, size_t n_fds, struct error *err)
@@ -42,11 +42,11 @@ send_wire(struct worker *w, const struct job_wire_head *head, const void *payloa
 	if (size > 0)
 		memcpy(msg + sizeof(*head), payload, size);
 	if (send_msg(w->sock, msg, sizeof(*head) + size, fds, n_fds, 0) < 0)
-		return error_sys(err, "report to the agent");
+		return error_sys(err, "failed to report to the agent");
 	return 0;
 }
 
-/* Blocks until the agent has answered. 0, or -1 and the agent's error. */
+/* Blocks until the agent has answered. Returns 0, or -1 and the agent's error. */
 static int
 worker_wait_for(struct worker *w, enum job_wire kind, struct error *err)
 {
@@ -57,9 +57,9 @@ worker_wait_for(struct worker *w, enum job_wire kind, struct error *err)
 
 	n = recv_msg(w->sock, &ack, sizeof(ack), fds, &n_fds, 0);
 	if (n < 0)
-		return error_sys(err, "wait for the agent");
+		return error_sys(err, "failed to wait for the agent");
 	if (n != sizeof(ack) || ack.head.kind != kind)
-		return error_set(err, ERROR_CANCELLED, "the agent has gone");
+		return error_set(err, ERROR_CANCELLED, "the agent has exited");
 	if (ack.err.code != ERROR_OK) {
 		*err = ack.err;
 		return -1;
@@ -84,7 +84,7 @@ worker_step(struct worker *w, const struct undo *undo, struct error *err)
 	if (!w->kinds[head.type])
 		return error_set(err, ERROR_INTERNAL, "unknown kind of step: %s", undo->kind->name);
 	if (len > JOURNAL_NAME_MAX)
-		return error_set(err, ERROR_INVALID_ARGUMENT, "path is too long: %.64s...",
+		return error_set(err, ERROR_INVALID_ARGUMENT, "path too long: %.64s...",
 				 undo->name);
 	if (w->steps >= JOURNAL_STEPS_MAX)
 		return error_set(err, ERROR_RESOURCE_EXHAUSTED, "more than %d steps in one job",
@@ -116,8 +116,8 @@ worker_send(struct worker *w, uint32_t type, const void *payload, size_t size, c
 	struct job_wire_head head = { .kind = JOB_WIRE_MESSAGE, .type = type, .wait = wait };
 
 	if (size > JOB_MESSAGE_MAX)
-		return error_set(err, ERROR_RESOURCE_EXHAUSTED, "message of %zu bytes to the agent",
-				 size);
+		return error_set(err, ERROR_RESOURCE_EXHAUSTED,
+				 "message to the agent too large: %zu bytes", size);
 	if (send_wire(w, &head, payload, size, fds, n_fds, err) < 0)
 		return -1;
 	return wait ? worker_wait_for(w, JOB_WIRE_ACK, err) : 0;
@@ -197,8 +197,7 @@ worker_event(struct worker *w, enum log_level level, const char *event,
 	va_end(ap);
 }
 
-/* Log lines of the worker's own copy of the log go nowhere: worker_log() is what reaches the
- * agent's. */
+/* Drops lines of the worker's own copy of the log: only worker_log() reaches the agent's log. */
 static bool
 drop_line(const char *line, size_t len, void *data)
 {
@@ -208,8 +207,7 @@ drop_line(const char *line, size_t len, void *data)
 	return true;
 }
 
-/* What the agent has changed of its signals is put back, but for SIGPIPE, which stays ignored
- * here. */
+/* Resets the signals that the agent has changed, except SIGPIPE, which stays ignored here. */
 static void
 reset_signals(void)
 {
@@ -236,7 +234,7 @@ worker_enter(const struct worker_start *start)
 	for (int fd = 0; fd < 3; fd++)
 		(void)dup2(start->dev_null, fd);
 	if (close_all_but(start->keep, start->n_keep) < 0)
-		error_sys(&err, "close the agent's files");
+		error_sys(&err, "failed to close the agent's files");
 	else if (worker_wait_for(&w, JOB_WIRE_GO, &err) == 0)
 		failed = start->work(&w, start->arg, &err);
 	if (failed && err.code == ERROR_OK)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Starting, killing and outliving worker processes. Called by job.c. Never blocks. */
+/* Starts and kills worker processes, which may outlive their jobs. Called by job.c. Never
+ * blocks. */
 #include "agent/job/worker_proc.h"
 
 #include <errno.h>
@@ -29,13 +30,13 @@ worker_proc_child_ended(int status, bool gone, void *data)
 	free(proc);
 }
 
-/* A fork of the agent as a sibling: child of init, whose death it is told. */
+/* Forks the agent as a sibling: a child of init, which receives its exit. */
 static int
 worker_proc_clone(struct worker_proc *proc, const struct worker_start *start, struct error *err)
 {
 	struct clone_args args = {
-		/* With CLONE_PARENT the exit signal is that of the agent itself and must be
-		 * given as 0 (clone(2)). */
+		/* With CLONE_PARENT the exit signal is that of the agent itself, and must be given
+		 * as 0 (clone(2)). */
 		.flags = CLONE_PARENT | CLONE_PIDFD,
 		.pidfd = (uint64_t)(uintptr_t)&proc->pidfd,
 	};
@@ -44,7 +45,7 @@ worker_proc_clone(struct worker_proc *proc, const struct worker_start *start, st
 	if (proc->pid == 0)
 		worker_enter(start);
 	if (proc->pid < 0)
-		return error_sys_code(err, ERROR_RESOURCE_EXHAUSTED, "start a worker");
+		return error_sys_code(err, ERROR_RESOURCE_EXHAUSTED, "failed to start a worker");
 	return 0;
 }
 
@@ -57,7 +58,7 @@ worker_proc_go(struct worker_proc *proc, struct initlink *link, int sock, struct
 	if (!proc->child)
 		return -1;
 	if (send_msg(sock, &go, sizeof(go), NULL, 0, MSG_DONTWAIT) < 0)
-		return error_sys(err, "let the worker go");
+		return error_sys(err, "failed to open the worker's gate");
 	return 0;
 }
 
@@ -71,14 +72,14 @@ worker_proc_start(const struct jobs *jobs, int *keep, size_t n_keep, job_work_fn
 	int pair[2];
 
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0) {
-		error_sys_code(err, ERROR_RESOURCE_EXHAUSTED, "make a worker's socket");
+		error_sys_code(err, ERROR_RESOURCE_EXHAUSTED, "failed to create a worker's socket");
 		return NULL;
 	}
 	ours = pair[0];
 	theirs = pair[1];
 	proc = calloc(1, sizeof(*proc));
-	/* the sender goes with each message: a container's process may get hold of the other end
-	 * (job_messages.c) */
+	/* Each message carries its sender: a container's process may obtain the other end
+	 * (job_messages.c). */
 	if (!proc || fcntl(ours, F_SETFL, O_NONBLOCK) < 0 ||
 	    setsockopt(ours, SOL_SOCKET, SO_PASSCRED, &(int){ 1 }, sizeof(int)) < 0) {
 		free(proc);

@@ -148,7 +148,7 @@ hook_timeout(struct oci *t, enum kind kind)
 	OCI_CHECK(t, monotonic_ns() - since < UINT64_C(7000000000), "it took too long");
 	OCI_CHECK(t, (result == 0) == (kind >= POSTSTART), "%d %s", result, t->err.msg);
 	if (kind < POSTSTART)
-		OCI_CHECK(t, strstr(t->err.msg, "did not end within 1000 ms"), "%s", t->err.msg);
+		OCI_CHECK(t, strstr(t->err.msg, "timed out after 1000 ms"), "%s", t->err.msg);
 	OCI_CHECK(t, !*oci_file_text(t, "log"), "it went on");
 }
 

@@ -786,7 +786,7 @@ body_lane_deadline(int fd, void *data)
 		start(&b, OPS(work_hang), NULL, 0, 0);
 	CHECK(job_start(b.jobs, &spec, &err) && job_start(b.jobs, &spec, &err));
 	run_until(&b, 4);
-	CHECK(b.last.code == ERROR_DEADLINE_EXCEEDED && strstr(b.last.msg, "no worker was free"));
+	CHECK(b.last.code == ERROR_DEADLINE_EXCEEDED && strstr(b.last.msg, "waiting for a worker"));
 	CHECK(!lane.turn);
 	/* what waits in a lane goes with the pool */
 	CHECK(job_start(b.jobs, &spec, &err) && job_start(b.jobs, &spec, &err));
