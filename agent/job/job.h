@@ -65,7 +65,7 @@ extern const struct undo_kind undo_rmdir, undo_unlink;
 /* Sends SIGKILL to the process of the pidfd `fd` and waits for its end. `id` is its pid. */
 extern const struct undo_kind undo_kill;
 
-/* How long an undo_kind waits for processes. */
+/* Limit of the time that an undo_kind waits for processes. */
 #define UNDO_WAIT_MS 2000
 
 /* The argument of worker_step(). */

@@ -60,7 +60,7 @@ struct job {
 	/* Number of workers that have replaced one that died. */
 	unsigned int again;
 	struct error err;
-	/* Of the call that started the job: applies to its records, and to those of its
+	/* The context of the call that started the job: applies to its records, and to those of its
 	 * callbacks. */
 	struct log_context *log;
 };

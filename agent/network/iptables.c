@@ -19,7 +19,7 @@
 /* The tool's own wait for the lock (5 s), and time for many rules. */
 #define TOOL_MS 30000
 #define OUT_MAX ((size_t)4 << 20)
-/* Of the tool's error output. */
+/* Limit of the error output that is kept. */
 #define WORDS_MAX 400
 
 /* Finds the path of a tool in the guest image. */

@@ -57,7 +57,7 @@ struct net_op {
 	struct network *network;
 	const struct net_op_kind *kind;
 	struct net_task task;
-	/* Of the call that requested it. */
+	/* The context of the call that requested it. */
 	struct log_context *log;
 	/* NULL: it waits for its interface. */
 	struct job *job;

@@ -22,7 +22,7 @@ typedef int rtnl_each_fn(const struct nlmsghdr *message, void *data);
 
 struct rtnl {
 	struct nl_sock *sock;
-	/* Of the last reply, 0: none. */
+	/* The errno of the last reply, 0: none. */
 	int errnum;
 	/* The kernel's error text, "" if none. */
 	char text[160];

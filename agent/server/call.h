@@ -38,7 +38,7 @@ enum rpc_flags {
 	RPC_NEEDS_SANDBOX = 1 << 0,
 	/* Not subject to the policy (Health). */
 	RPC_NO_POLICY = 1 << 1,
-	/* If the policy denies it, it runs all the same, and the reply is empty. */
+	/* If the policy denies it, it still runs, but the reply is empty. */
 	RPC_BLANK_IF_DENIED = 1 << 2,
 	/* Its connection is never closed in favour of another one. */
 	RPC_OF_RUNTIME = 1 << 3,

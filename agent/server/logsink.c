@@ -30,7 +30,7 @@ struct logsink {
 	int spare;
 	char *path;
 	struct watch *listen_watch;
-	/* Where lines are written, -1: no reader. */
+	/* The fd to write to, -1: no reader. */
 	int out;
 	bool is_socket;
 	/* NULL: a regular file, which is always ready. */

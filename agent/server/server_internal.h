@@ -39,7 +39,7 @@
 #define SLOW_MS 5000
 /* Interval of checks for a connection that has become slow. */
 #define PAUSE_MS 1000
-/* How long the memory of a large request is kept for the next one. */
+/* Time for which the memory of a large request is kept for the next one. */
 #define SPARE_MS 1000
 /* Arena of calls that are answered even beyond MEMORY_MAX. */
 #define HEALTH_ARENA_MAX (64u << 10)
@@ -54,7 +54,7 @@ struct listener {
 	int fd;
 	int family;
 	struct watch *watch;
-	/* Of a unix socket, removed at the end; else NULL. */
+	/* The path of a unix socket, removed at the end; else NULL. */
 	char *path;
 };
 
@@ -135,15 +135,15 @@ struct conn {
 	/* Not read until the peer has read its replies. */
 	bool is_muted;
 	struct timer *timer;
-	/* Of the incomplete frame. */
+	/* The deadline of the incomplete frame. */
 	uint64_t deadline_ns;
 	bool in_header;
 	bool is_vsock;
-	/* When the connection was accepted. */
+	/* Time of the accept. */
 	uint64_t begun_ns;
-	/* Of the rest of a frame. */
+	/* Progress of the rest of a frame. */
 	struct progress coming;
-	/* Of the peer's reading of replies. */
+	/* Progress of the peer's reading of replies. */
 	struct progress going;
 	/* Bytes of the last read. */
 	size_t received;

@@ -88,7 +88,7 @@ struct storage_request {
 	/* Continues the request. */
 	struct post look;
 	struct error err;
-	/* Of the call that made the request. */
+	/* The context of the call that made the request. */
 	struct log_context *log;
 };
 
@@ -98,7 +98,7 @@ struct release {
 	struct storages *table;
 	storages_done_fn *done;
 	void *data;
-	/* Waits for every storage that is ending, whoever ended it. */
+	/* Waits for every storage that is ending. */
 	bool everything;
 	/* Number of storages whose `release` this is. */
 	size_t left;

@@ -328,8 +328,8 @@ on_mounted(const struct error *err, void *data)
 	update_finish(u, &why);
 }
 
-/* Mounts storages that are not mounted yet. Without any, starts the remounts at once, even if there
- * are none. */
+/* Mounts storages that are not mounted yet. Without any, starts the remounts at once, even
+ * an empty list. */
 static int
 begin(struct ephemeral_update *u, struct error *err)
 {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* An agent with nothing but a loop, a link to a made-up init, and workers. */
+/* An agent with nothing but a loop, a link to a fake init, and workers. */
 #pragma once
 
 #include <stdio.h>

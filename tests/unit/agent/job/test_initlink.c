@@ -186,7 +186,7 @@ Test(initlink, init_does_not_read)
 		cr_assert_lt(registered, 100000);
 	}
 	cr_expect(strstr(err.msg, "register process"), "%s", err.msg);
-	/* Exits are told all the same; that they were taken is kept for later. */
+	/* Exits are still delivered; their acknowledgements are queued. */
 	for (int i = 0; i < 100; i++)
 		tell(INITPROTO_EXIT, 1000 + i, 0);
 	settle();

@@ -446,7 +446,8 @@ Test(job, a_lost_answer_ends_the_job)
 	in_agent(body_unanswered);
 }
 
-/* What another process says that has got hold of the worker's end: a fork, as a new process of a container is one. */
+/* Sends a message from another process that holds the worker's end: a fork, like a new process of
+ * a container. */
 static int
 work_robbed(struct worker *w, void *arg, struct error *err)
 {
@@ -482,7 +483,7 @@ Test(job, only_the_worker_itself_is_heard)
 	in_agent(body_robbed);
 }
 
-/* Sends an fd that nobody waits for, then would go on as if it had arrived. */
+/* Sends an fd without waiting for the answer, then would continue as if it had arrived. */
 static int
 work_send_and_go(struct worker *w, void *arg, struct error *err)
 {
@@ -726,7 +727,7 @@ body_lane(int fd, void *data)
 		CHECK(jobs[i]);
 	}
 	until_messages(&b, 1);
-	/* what is in no lane passes */
+	/* a job without a lane overtakes */
 	start(&b, OPS(work_ok), &arg, 0, 0);
 	run_until(&b, 1);
 	CHECK(b.last.code == ERROR_OK && b.n_messages == 1);
@@ -742,7 +743,7 @@ body_lane(int fd, void *data)
 	CHECK(b.last.code == ERROR_OK);
 	until_messages(&b, 2);
 	CHECK(!job_has_begun(jobs[3]));
-	/* the one whose turn it is fails: the next one comes all the same */
+	/* the job whose turn it is fails: the next one still gets its turn */
 	job_cancel(jobs[1], ERROR_CANCELLED, "has begun");
 	run_until(&b, 4);
 	until_messages(&b, 3);
@@ -788,7 +789,7 @@ body_lane_deadline(int fd, void *data)
 	run_until(&b, 4);
 	CHECK(b.last.code == ERROR_DEADLINE_EXCEEDED && strstr(b.last.msg, "waiting for a worker"));
 	CHECK(!lane.turn);
-	/* what waits in a lane goes with the pool */
+	/* jobs that wait in a lane are freed with the pool */
 	CHECK(job_start(b.jobs, &spec, &err) && job_start(b.jobs, &spec, &err));
 	bench_release(&b);
 	CHECK(!lane.turn);

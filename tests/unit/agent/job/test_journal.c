@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What a job has announced is undone, however it ends but well. */
+/* The announced steps of a job are undone however it ends, unless it succeeds. */
 #include <criterion/criterion.h>
 #include <dirent.h>
 #include <errno.h>
@@ -243,7 +243,7 @@ body_lost_step(int fd, void *data)
 	run_until(&b, 1);
 	CHECK(b.last.code == ERROR_RESOURCE_EXHAUSTED);
 	CHECK(strstr(b.last.msg, "too many open files"));
-	/* what could not be undone was not done */
+	/* a step that could not be undone was not taken */
 	CHECK(!is_there("lost"));
 	CHECK(!is_there("a"));
 	bench_release(&b);
@@ -403,7 +403,7 @@ body_left_to_itself(int fd, void *data)
 		CHECK(loop_run_once(b.loop, 5000, &err) == 0);
 	begin = monotonic_ns();
 	job_cancel(job, ERROR_CANCELLED, "it hangs");
-	/* The kernel has killed it, but nobody says so. */
+	/* The kernel has killed it, but its exit is not reported. */
 	run_until(&b, 1);
 	CHECK(b.last.code == ERROR_CANCELLED && strcmp(b.last.msg, "it hangs") == 0);
 	CHECK(monotonic_ns() - begin >= 5000000000);

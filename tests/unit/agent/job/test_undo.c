@@ -62,7 +62,7 @@ work_mounts(struct worker *w, void *arg, struct error *err)
 		if (worker_mount(w, tree, point, "a tmpfs", NULL, err) < 0)
 			return -1;
 	}
-	/* In use: the mount goes all the same. */
+	/* In use: the mount is still detached. */
 	if (fchdir(top) < 0 || chdir("mount") < 0 || mknod("busy", S_IFREG | 0600, 0) < 0)
 		return error_sys(err, "chdir");
 	return error_set(err, ERROR_ABORTED, "as told");

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* How often an interface that never comes is waited for, and when a runtime hears that it is over. */
+/* The number of waits for an interface that never appears, and the time of the final error. */
 #include <criterion/criterion.h>
 #include <stdio.h>
 #include <string.h>
@@ -75,7 +75,7 @@ Test(network_absent, the_rust_runtime_waits_once)
 	cr_expect_lt(now, 5000 * MS);
 }
 
-/* Where agent.hotplug_timeout is as long as a series. */
+/* agent.hotplug_timeout may be as long as a series. */
 Test(network_absent, the_rust_runtime_waits_once_for_long)
 {
 	static struct net_absent a;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* An UpdateInterface that its caller gave up, and the next one for the same interface. */
+/* An UpdateInterface that its caller cancelled, and the next one for the same interface. */
 #include <criterion/criterion.h>
 #include <fcntl.h>
 #include <sched.h>

@@ -38,7 +38,7 @@ static const struct {
 	  AF_INET,
 	  0,
 	  0 },
-	/* of the flags only what can be asked for */
+	/* only flags that a request may set are kept */
 	{ { "10.0.0.0/8", "10.9.9.9", "eth0", "", 0, 0xffffffff, 0, false },
 	  "10.0.0.0/8",
 	  "10.9.9.9",

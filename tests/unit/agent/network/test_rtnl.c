@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Answers over netlink: only the kernel's count. Needs CAP_NET_ADMIN, as whoever sends the others
- * has it. */
+/* Netlink replies are accepted from the kernel only. Needs CAP_NET_ADMIN, to send forged ones. */
 #include <criterion/criterion.h>
 #include <errno.h>
 #include <net/if.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Interfaces among the PCI devices, in a made-up /sys. */
+/* Maps PCI devices to interfaces in a fake /sys. */
 #include <criterion/criterion.h>
 #include <string.h>
 #include <unistd.h>
@@ -35,7 +35,7 @@ Test(network_sysfs, where_a_path_leads)
 	tree_dir(&t, ROOT "0000:00:05.0/virtio2/net/eth3");
 	cr_assert(find(&t, "05", name));
 	cr_expect_str_eq(name, "eth3");
-	/* a disk is none */
+	/* a disk is not an interface */
 	tree_dir(&t, ROOT "0000:00:06.0/virtio3/block/vda");
 	cr_expect_not(find(&t, "06", name));
 	/* a VFIO card, behind a bridge */

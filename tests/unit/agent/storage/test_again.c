@@ -93,7 +93,7 @@ AGENT_TEST(storage_again, directories_are_removed_by_the_next_worker)
 	CHECK(deaths[1] == 0 && mounts_added(b) == 0 && !exists(b, "d"));
 }
 
-/* It ends some time: nobody waits for ever. */
+/* The number of attempts is limited. */
 AGENT_TEST(storage_again, workers_that_are_always_killed_are_given_up)
 {
 	share_deaths(1000);

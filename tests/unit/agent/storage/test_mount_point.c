@@ -105,7 +105,7 @@ AGENT_TEST(storage_point, a_disk_that_is_not_live_yet_is_waited_for)
 	fd = open(at(b, "disk"), O_RDONLY | O_CLOEXEC);
 	CHECK(fd >= 0 && close(fd) == 0);
 	CHECK(waitpid(pid, &status, 0) == pid && status == 0);
-	/* what is not there at all is not */
+	/* a missing disk is not waited for */
 	since = monotonic_ns();
 	CHECK(unlink(at(b, "disk")) == 0);
 	storage_await_disk(&b->roots, at(b, "disk"));
@@ -231,7 +231,7 @@ AGENT_TEST(storage_point, a_volume_in_memory_is_open_to_all)
 	CHECK(release(b, "").code == ERROR_OK);
 }
 
-/* What a volume of a group looks like: all of it, but nothing behind a link. */
+/* All files of a volume get the group, but no targets of links. */
 AGENT_TEST(storage_point, a_volume_is_given_to_its_group)
 {
 	static const char *const readonly[] = { "ro" };

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Requests that are given up while there is no memory. */
+/* Requests that are aborted while memory is out. */
 #include <criterion/criterion.h>
 #include <stdlib.h>
 

@@ -71,7 +71,7 @@ tear_down(const struct bench *b)
 	CHECK(rmdir(at(b, "volume")) == 0);
 }
 
-/* What a container can do to "volume/a": it becomes a link to "foreign". */
+/* Replaces "volume/a" by a link to "foreign", as a container can. */
 static void
 exchange(const struct bench *b)
 {
@@ -162,7 +162,7 @@ AGENT_TEST(storage_race, an_unmount_leaves_a_directory_of_the_same_name)
 	set_up(b);
 	s = memory(b, "volume/a/new/v");
 	CHECK(acquire(b, "", &s, 1).code == ERROR_OK);
-	/* beside what was moved: that is where it is looked for */
+	/* next to the moved directory, where the release looks for it */
 	replace_made(b, "volume/new");
 	CHECK(release(b, "").code == ERROR_OK);
 	check_replaced(b, "volume/new");

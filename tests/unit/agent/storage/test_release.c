@@ -83,7 +83,8 @@ AGENT_TEST(storage_release, the_end_of_the_sandbox_takes_everything)
 	struct result in, out;
 	struct storage_spec s[3];
 
-	/* of a container that could not be removed, of the sandbox, and one whose mount was cancelled just now */
+	/* storages of a container that could not be removed, of the sandbox, and one whose mount was
+	 * just cancelled */
 	mount_gate(b, "one", "a");
 	s[0] = memory(b, "mem");
 	CHECK(acquire(b, "", s, 1).code == ERROR_OK);
@@ -140,7 +141,8 @@ AGENT_TEST(storage_release, a_volume_of_the_pod_outlives_its_containers)
 	      !exists(b, "bound"));
 }
 
-/* One of two that share a volume comes about: it is the pod's. One that only failures had is nobody's. */
+/* A volume shared by two owners is kept once one of them is committed. A volume with only failed
+ * owners is unmounted. */
 AGENT_TEST(storage_release, a_volume_of_the_pod_that_only_failures_had_goes)
 {
 	struct storage_spec s[2];
@@ -165,7 +167,8 @@ AGENT_TEST(storage_release, a_volume_of_the_pod_that_only_failures_had_goes)
 	CHECK(release(b, "").code == ERROR_OK && storages_count(b->t) == 0);
 }
 
-/* Whoever hears of a failure may ask for the same again at once, and finds nothing of the first. */
+/* A caller may retry as soon as a failure is reported, and finds nothing left of the first
+ * attempt. */
 AGENT_TEST(storage_release, a_failure_is_told_when_all_that_was_mounted_is_gone)
 {
 	struct storage_spec s[2];

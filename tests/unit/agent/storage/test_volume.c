@@ -207,7 +207,7 @@ AGENT_TEST(storage_volume, btrfs_grows_while_it_is_mounted)
 	grows(b, "btrfs");
 }
 
-/* What may resize it is not what this machine's root may always do: scenario-files does it. */
+/* Root of the test machine may lack the permission to resize: scenario-files tests that. */
 AGENT_TEST(storage_volume, ext4_tells_its_size_and_its_errors)
 {
 	struct answer a;
