@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The agent's end of the socket to init: registrations, exits in any order, reuse of pids, a full socket, init's end. */
+/* The agent's end of the socket to init: registrations, exits in any order, reuse of pids, a
+ * full socket, init's end. */
 #include <criterion/criterion.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -113,7 +114,8 @@ Test(initlink, exits)
 	struct ended a = { 0 }, b = { 0 }, c = { 0 };
 
 	cr_assert(initlink_watch(l, 100, on_end, &a, &err));
-	cr_assert(initlink_watch(l, 100 + 256, on_end, &b, &err)); /* of one bucket */
+	/* of one bucket */
+	cr_assert(initlink_watch(l, 100 + 256, on_end, &b, &err));
 	struct child *nobody = initlink_watch(l, 102, on_end, &c, &err);
 	cr_assert(nobody);
 	expect(INITPROTO_REGISTER, 100);
@@ -123,7 +125,8 @@ Test(initlink, exits)
 	child_unwatch(NULL);
 	tell(INITPROTO_EXIT, 356, 0x0700);
 	tell(INITPROTO_EXIT, 102, 0);
-	tell(INITPROTO_EXIT, 999, 0); /* nobody ever asked */
+	/* nobody ever asked */
+	tell(INITPROTO_EXIT, 999, 0);
 	tell(INITPROTO_GONE, 100, 0);
 	settle();
 	cr_expect(b.n == 1 && b.status == 0x0700 && !b.gone && b.order == 1);

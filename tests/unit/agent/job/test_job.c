@@ -80,7 +80,8 @@ count_fds(void)
 	while (readdir(d))
 		n++;
 	closedir(d);
-	return n - 3; /* ".", ".." and the DIR itself */
+	/* ".", ".." and the DIR itself */
+	return n - 3;
 }
 
 static int
@@ -92,7 +93,8 @@ work_inherit(struct worker *w, void *arg, struct error *err)
 	(void)w;
 	if (fcntl(in->kept, F_GETFD) < 0 || fcntl(in->other, F_GETFD) >= 0)
 		return error_set(err, ERROR_INTERNAL, "wrong fds");
-	if (count_fds() != 3 + 1 + 1) /* stdio, the socket, the kept one */
+	/* stdio, the socket, the kept one */
+	if (count_fds() != 3 + 1 + 1)
 		return error_set(err, ERROR_INTERNAL, "%d fds", count_fds());
 	if (stat("/dev/null", &null) < 0 || fstat(0, &st) < 0 || st.st_rdev != null.st_rdev ||
 	    fstat(1, &st) < 0 || st.st_rdev != null.st_rdev)
@@ -179,8 +181,8 @@ line_has(const char *text, const char *key, const char *value)
 	return (strstr(line, part) != NULL) == (value != NULL);
 }
 
-/* Records for a job have the keys of the call that it was started for, whichever call is at work when they are written, and
- * whether the job had to wait for a worker or not. */
+/* Records for a job have the keys of the call that it was started for, whichever call is at work
+ * when they are written, and whether the job had to wait for a worker or not. */
 static int
 body_log(int fd, void *data)
 {
@@ -295,7 +297,8 @@ struct odd_message {
 	uint32_t type;
 	size_t size, n_fds;
 	bool wait;
-	const char *error; /* NULL: it is taken */
+	/* NULL: it is taken */
+	const char *error;
 };
 
 static const struct odd_message odd_messages[] = {
@@ -392,7 +395,8 @@ Test(job, a_message_against_the_table_ends_the_job)
 
 static bool answers_fail;
 
-/* Stands in for the C library's: with answers_fail, the next message that may not wait finds no memory. */
+/* Stands in for the C library's: with answers_fail, the next message that may not wait finds no
+ * memory. */
 ssize_t
 sendmsg(int fd, const struct msghdr *hdr, int flags)
 {
@@ -576,8 +580,8 @@ body_process_undone(int fd, void *data)
 
 	(void)data;
 	bench_init(&b, fd);
-	/* The worker's end of the gate closes as it exits: only SIGKILL is the undo's doing, so either is
-	 * allowed, but the process is gone and its status arrives. */
+	/* The worker's end of the gate closes as it exits: only SIGKILL is the undo's doing, so
+	 * either is allowed, but the process is gone and its status arrives. */
 	start(&b, OPS(work_process), &b, 0, 0);
 	run_until(&b, 1);
 	CHECK(b.last.code == ERROR_ABORTED);
@@ -820,7 +824,8 @@ body_many(int fd, void *data)
 	fprintf(stderr, "# %llu us a job\n", (unsigned long long)(monotonic_ns() - t0) / 500000);
 	struct error err = ERROR_INIT;
 	CHECK(loop_run_once(b.loop, 100, &err) == 0);
-	CHECK(count_fds() <= before + 1); /* the last worker's exit may be on its way */
+	/* the last worker's exit may be on its way */
+	CHECK(count_fds() <= before + 1);
 	bench_release(&b);
 	return 0;
 }

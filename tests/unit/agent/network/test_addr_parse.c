@@ -11,8 +11,10 @@
 Test(network_text, prefixes)
 {
 	static const struct {
-		const char *text, *again; /* NULL: refused */
-		bool is_plain;            /* as an address, too */
+		/* NULL: refused */
+		const char *text, *again;
+		/* as an address, too */
+		bool is_plain;
 	} rows[] = {
 		{ "10.0.0.1", "10.0.0.1/32", true },
 		{ "10.0.0.1/8", "10.0.0.1/8", false },
@@ -95,7 +97,8 @@ Test(network_text, hardware_addresses)
 {
 	static const struct {
 		const char *text;
-		unsigned int len; /* 0: refused */
+		/* 0: refused */
+		unsigned int len;
 	} rows[] = {
 		{ "02:00:ca:fe:00:01", 6 },
 		{ "02:00:CA:FE:00:01", 6 },

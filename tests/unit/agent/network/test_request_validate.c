@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Routes as hosts write them, made plain; hints of where interfaces are. What is refused, tests/rpc sees as a host does. */
+/* Routes as hosts write them, made plain; hints of where interfaces are. What is refused,
+ * tests/rpc sees as a host does. */
 #include <criterion/criterion.h>
 #include <string.h>
 #include <sys/socket.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A server with made-up handlers on a loop of its own, and clients on socket pairs, all in one thread: a client
- * never blocks, it lets the loop run until it has what it waits for.
+ * A server with made-up handlers on a loop of its own, and clients on socket pairs, all in one
+ * thread: a client never blocks, it lets the loop run until it has what it waits for.
  */
 #pragma once
 
@@ -27,8 +27,10 @@ struct bench {
 		struct bench *bench;
 	} waits[BENCH_PARKED_MAX];
 	size_t n_parked, n_cancelled;
-	size_t read_size; /* what ReadStdout replies */
-	bool is_blank;    /* the gate's word */
+	/* what ReadStdout replies */
+	size_t read_size;
+	/* the gate's word */
+	bool is_blank;
 };
 
 struct client {
@@ -42,9 +44,11 @@ struct client {
 
 struct reply {
 	uint32_t stream;
-	int code; /* of the status */
+	/* of the status */
+	int code;
 	char message[512];
-	size_t payload; /* its length */
+	/* its length */
+	size_t payload;
 };
 
 void bench_init(struct bench *b);
@@ -56,8 +60,8 @@ void client_release(struct client *c);
 /* Sends all of it, running the loop as needed; false if the server closed the connection first. */
 bool client_send(struct client *c, const void *data, size_t n);
 
-/* Sends a call of service "Health" or "AgentService". data goes into a string field: container_id of
- * WaitProcess, data of WriteStdin; NULL for none. */
+/* Sends a call of service "Health" or "AgentService". data goes into a string field:
+ * container_id of WaitProcess, data of WriteStdin; NULL for none. */
 bool client_call(struct client *c, uint32_t stream, const char *method, int64_t timeout_ns);
 
 /* The request frame that client_call() sends. */

@@ -144,7 +144,8 @@ send_message(uint32_t stream, const char *method, const ProtobufCMessage *messag
 
 #define EXPECT_LOGGED(text) cr_expect(strstr(logged, text), "no %s: %s", text, logged)
 
-/* A failed call's record says which one, when it is answered from a handler as when it was parked. */
+/* A failed call's record says which one, when it is answered from a handler as when it was
+ * parked. */
 Test(conn, records_name_their_call)
 {
 	Grpc__RemoveContainerRequest remove = GRPC__REMOVE_CONTAINER_REQUEST__INIT;
@@ -257,7 +258,8 @@ Test(conn, frame_types)
 	cr_expect_str_eq(r.message, "Stream is no longer active");
 	send_header(0, 5, FRAME_RESPONSE);
 	send_header(0, 5, 77);
-	expect_check(1); /* nothing was answered to those two */
+	/* nothing was answered to those two */
+	expect_check(1);
 	send_header(3, 9, FRAME_REQUEST);
 	cr_assert(client_send(&c, "\xff\xff\xff", 3));
 	cr_assert(client_reply(&c, &r));
@@ -388,7 +390,8 @@ Test(conn, timeouts)
 	static const struct {
 		const char *method;
 		int64_t ns;
-		int code; /* -1: stays parked */
+		/* -1: stays parked */
+		int code;
 	} rows[] = {
 		{ "Check", -1, ERROR_DEADLINE_EXCEEDED },
 		{ "WaitProcess", -1, ERROR_DEADLINE_EXCEEDED },

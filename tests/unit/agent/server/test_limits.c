@@ -109,7 +109,8 @@ Test(limits, memory_of_requests)
 	free(id);
 }
 
-/* Frames of one host client that are nearly here, for ever: those that stand still give way to one that comes. */
+/* Frames of one host client that are nearly here, for ever: those that stand still give way to
+ * one that comes. */
 Test(limits, half_frames)
 {
 	static struct client idle[12], busy;
@@ -187,7 +188,8 @@ Test(limits, who_never_reads)
 	buf_release(&out);
 }
 
-/* Together they hold more than there may be: the one that holds most goes, not the one that came last. */
+/* Together they hold more than there may be: the one that holds most goes, not the one that came
+ * last. */
 Test(limits, the_fullest_goes)
 {
 	static struct client greedy, modest[20];
@@ -369,8 +371,9 @@ Test(limits, no_fds_left)
 	few = (struct rlimit){ (rlim_t)top, limit.rlim_max };
 	close(top);
 	for (int i = 3; i < top; i++) {
+		/* every number below the limit is taken */
 		if (dup(0) < 0)
-			break; /* every number below the limit is taken */
+			break;
 	}
 	cr_assert_eq(setrlimit(RLIMIT_NOFILE, &few), 0);
 	while (dup(0) >= 0)
@@ -393,7 +396,8 @@ Test(limits, addresses)
 {
 	static const struct {
 		const char *address;
-		int family; /* 0: refused */
+		/* 0: refused */
+		int family;
 	} rows[] = {
 		{ "", 0 },
 		{ "vsock", 0 },

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Log lines to whoever connects: the ring until then, whole lines, a new connection after the old, no waiting. */
+/* Log lines to whoever connects: the ring until then, whole lines, a new connection after the
+ * old, no waiting. */
 #include <criterion/criterion.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -164,7 +165,8 @@ Test(logsink, comes_back_after_the_end)
 	close(newer);
 }
 
-/* Who goes without having read, or having said so, leaves it to the next one; so does who has read a part of a line. */
+/* Who goes without having read, or having said so, leaves it to the next one; so does who has
+ * read a part of a line. */
 Test(logsink, what_nobody_has_read_is_told_again)
 {
 	int fd = dial(0);
@@ -210,8 +212,8 @@ Test(logsink, what_nobody_has_read_is_told_again)
 
 #define VISITS 1000
 
-/* A reader comes, reads everything, a little or nothing, and goes, over and over, while lines are written before, between
- * and after: every line arrives whole with somebody. */
+/* A reader comes, reads everything, a little or nothing, and goes, over and over, while lines
+ * are written before, between and after: every line arrives whole with somebody. */
 Test(logsink, comes_stalls_and_goes)
 {
 	static bool seen[3 * VISITS];

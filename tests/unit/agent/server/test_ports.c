@@ -10,7 +10,8 @@
 #include "lib/deadline.h"
 
 struct asked {
-	struct ports_request request; /* first */
+	/* first */
+	struct ports_request request;
 	int done;
 	struct error err;
 };

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Peers that send and take a byte at a time, all places taken by them, and who gets a place all the same. */
+/* Peers that send and take a byte at a time, all places taken by them, and who gets a place all
+ * the same. */
 #include <criterion/criterion.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,7 +18,8 @@
 static struct bench b;
 static struct reply r;
 static struct client runtime, slow[SLOW], fresh[3];
-static const uint8_t header[] = { 0, 0x10, 0, 0, 0, 0, 0, 1, 1, 0 }; /* a frame of 1 MiB */
+/* a frame of 1 MiB */
+static const uint8_t header[] = { 0, 0x10, 0, 0, 0, 0, 0, 1, 1, 0 };
 
 static void
 up(void)
@@ -52,7 +54,8 @@ works(struct client *c)
 	return client_call(c, 5, "Check", 0) && client_reply(c, &r) && r.code == 0;
 }
 
-/* What a slow peer does after a first call that it got its answer to: it begins, then goes on by one byte. */
+/* What a slow peer does after a first call that it got its answer to: it begins, then goes on by
+ * one byte. */
 enum slowness {
 	IN_HEADER,
 	IN_BODY,
@@ -160,7 +163,8 @@ Test(room, the_runtime_stays)
 	cr_expect_eq(b.n_cancelled, 0);
 }
 
-/* A new connection takes the place of one that was never used, but not of one that has only just come. */
+/* A new connection takes the place of one that was never used, but not of one that has only just
+ * come. */
 Test(room, the_unused_go_first)
 {
 	/* longer than anything below takes on a busy machine */
@@ -242,7 +246,8 @@ Test(room, the_runtime_has_no_deadline)
 /* The beginning of a header that comes with the end of a body does not get the body's time. */
 Test(room, a_header_after_a_body_is_late)
 {
-	static const uint8_t begun[] = { 0, 0, 4, 0, 0, 0, 0, 1, 1, 0 }; /* a frame of 1 KiB */
+	/* a frame of 1 KiB */
+	static const uint8_t begun[] = { 0, 0, 4, 0, 0, 0, 0, 1, 1, 0 };
 	const uint8_t rest[1024 + 3] = { 0 };
 	struct error err = ERROR_INIT;
 	uint64_t begin;
@@ -285,7 +290,8 @@ Test(room, a_body_by_bytes_is_late)
 	cr_expect_eq(server_counts(b.server).connections, 1);
 }
 
-/* All places are taken by peers that were answered in time and then became slow: nobody ends, and who waits comes in. */
+/* All places are taken by peers that were answered in time and then became slow: nobody ends,
+ * and who waits comes in. */
 Test(room, a_full_house_is_looked_at_again)
 {
 	char dir[] = "/tmp/test-server-XXXXXX", address[64];
@@ -358,7 +364,8 @@ Test(room, the_stalest_but_the_runtime)
 	free(frame);
 }
 
-/* The calls of others take all memory: a large request of the runtime's is refused, and its connection stays. */
+/* The calls of others take all memory: a large request of the runtime's is refused, and its
+ * connection stays. */
 Test(room, the_runtime_without_memory)
 {
 	uint8_t *body = calloc(1, 1u << 20);

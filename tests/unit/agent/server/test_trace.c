@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Spans: whose trace they belong to, how they are sent, and that nobody who listens badly holds anything up. */
+/* Spans: whose trace they belong to, how they are sent, and that nobody who listens badly holds
+ * anything up. */
 #include <criterion/criterion.h>
 #include <endian.h>
 #include <stdio.h>

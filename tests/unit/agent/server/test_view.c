@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What a policy looks at is what the handler acts on: for requests of every method, valid and mutated, the gate and the
- * handler are given the same object with the same content, once each, and nothing that does not decode reaches either.
+ * What a policy looks at is what the handler acts on: for requests of every method, valid and
+ * mutated, the gate and the handler are given the same object with the same content, once each, and
+ * nothing that does not decode reaches either.
  */
 #include <criterion/criterion.h>
 #include <stdlib.h>

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A table of storages with real jobs and real mounts, in a forked "agent" with a mount namespace of its own. The
- * driver "gate" mounts a tmpfs once one byte came through the FIFO that is its source: 'o'; it fails before that with 'f', after it with 'u'.
+ * A table of storages with real jobs and real mounts, in a forked "agent" with a mount namespace of
+ * its own. The driver "gate" mounts a tmpfs once one byte came through the FIFO that is its source:
+ * 'o'; it fails before that with 'f', after it with 'u'.
  */
 #pragma once
 
@@ -44,7 +45,8 @@ struct bench {
 	struct roots roots;
 	char dir[32];
 	int fds_before, mounts_before;
-	bool is_released; /* by the test itself */
+	/* by the test itself */
+	bool is_released;
 };
 
 struct result {

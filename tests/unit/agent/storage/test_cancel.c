@@ -80,7 +80,8 @@ AGENT_TEST(storage_cancel, a_mount_that_succeeds_just_then_is_taken_away)
 	struct result r;
 	struct error err = ERROR_INIT;
 
-	/* Mounted, while the loop does not look: it has taken nothing but the step before. If it has taken more, once again. */
+	/* Mounted, while the loop does not look: it has taken nothing but the step before. If it
+	 * has taken more, once again. */
 	for (int tries = 0;; tries++) {
 		begin_gate(b, "one", "v", &r);
 		open_gate(b, "v", 'o');

@@ -57,7 +57,8 @@ AGENT_TEST(storage_point, directories_made_on_the_way_go_with_the_last_that_need
 	CHECK(rmdir(at(b, "src")) == 0);
 }
 
-/* The undo of a mount that failed must not reach through a link that the mount itself is not allowed to follow. */
+/* The undo of a mount that failed must not reach through a link that the mount itself is not
+ * allowed to follow. */
 AGENT_TEST(storage_point, what_lies_behind_a_magic_link_is_left_alone)
 {
 	struct storage_spec s = memory(b, "file");
@@ -82,7 +83,8 @@ AGENT_TEST(storage_point, a_link_at_the_mount_point_is_left_alone)
 	CHECK(unlink(at(b, "link")) == 0);
 }
 
-/* A socket's name stands in for the node of a disk that the kernel is still about to add: opening either fails with ENXIO. */
+/* A socket's name stands in for the node of a disk that the kernel is still about to add:
+ * opening either fails with ENXIO. */
 AGENT_TEST(storage_point, a_disk_that_is_not_live_yet_is_waited_for)
 {
 	struct sockaddr_un un = { .sun_family = AF_UNIX };
@@ -122,8 +124,8 @@ nanosleep(const struct timespec *wanted, struct timespec *left)
 	return clock_nanosleep(CLOCK_MONOTONIC, 0, wanted, left);
 }
 
-/* A path that the host names is not opened through a link that a container may have made: opening some
- * devices has effects. */
+/* A path that the host names is not opened through a link that a container may have made:
+ * opening some devices has effects. */
 AGENT_TEST(storage_point, no_disk_is_awaited_through_a_link_of_a_volume)
 {
 	struct sockaddr_un un = { .sun_family = AF_UNIX };
@@ -185,7 +187,8 @@ AGENT_TEST(storage_point, what_was_mounted_upon_it_is_undone)
 	s.n_options = 1;
 	CHECK(acquire(b, "one", &s, 1).code != ERROR_OK);
 	CHECK(exists(b, "a b/before") && mounts_at(b, "a b") == 1);
-	/* mounted, and only then it fails: nothing changes its group on a file system that is read-only */
+	/* mounted, and only then it fails: nothing changes its group on a file system that is
+	 * read-only */
 	static const char *const readonly[] = { "ro", "fsgid=77" };
 
 	s.options = readonly;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A container renames directories of its volume while storages are mounted in it: nothing outside of it is touched. */
+/* A container renames directories of its volume while storages are mounted in it: nothing
+ * outside of it is touched. */
 #include <criterion/criterion.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -35,7 +36,8 @@ mkdirat(int dir, const char *name, mode_t mode)
 	return (int)syscall(SYS_mkdirat, dir, name, mode);
 }
 
-/* A volume with a directory, and a directory elsewhere in which everything has the same names: foreign. */
+/* A volume with a directory, and a directory elsewhere in which everything has the same names:
+ * foreign. */
 static void
 set_up(const struct bench *b)
 {
@@ -138,7 +140,8 @@ AGENT_TEST(storage_race, an_undo_takes_back_what_was_done)
 	tear_down(b);
 }
 
-/* A directory that was made for the mount is moved, and the container has another one of its name. */
+/* A directory that was made for the mount is moved, and the container has another one of its
+ * name. */
 static void
 replace_made(const struct bench *b, const char *other)
 {

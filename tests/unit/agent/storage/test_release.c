@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Giving storages back: while they are mounted, being mounted, being unmounted; and the end of the sandbox. */
+/* Giving storages back: while they are mounted, being mounted, being unmounted; and the end of
+ * the sandbox. */
 #include <criterion/criterion.h>
 #include <fcntl.h>
 #include <string.h>
@@ -83,8 +84,8 @@ AGENT_TEST(storage_release, the_end_of_the_sandbox_takes_everything)
 	struct result in, out;
 	struct storage_spec s[3];
 
-	/* storages of a container that could not be removed, of the sandbox, and one whose mount was
-	 * just cancelled */
+	/* storages of a container that could not be removed, of the sandbox, and one whose mount
+	 * was just cancelled */
 	mount_gate(b, "one", "a");
 	s[0] = memory(b, "mem");
 	CHECK(acquire(b, "", s, 1).code == ERROR_OK);

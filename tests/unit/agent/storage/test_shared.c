@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Storages that several ask for: one mount, counted references, and what a failure does to those who wait. */
+/* Storages that several ask for: one mount, counted references, and what a failure does to those
+ * who wait. */
 #include <criterion/criterion.h>
 #include <string.h>
 #include <unistd.h>

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Calls on volumes that are mounted: real file systems on loop devices, where this machine lets us. */
+/* Calls on volumes that are mounted: real file systems on loop devices, where this machine lets
+ * us. */
 #include <criterion/criterion.h>
 #include <fcntl.h>
 #include <limits.h>
