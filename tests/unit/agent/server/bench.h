@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A server with made-up handlers on a loop of its own, and clients on socket pairs, all in one
+ * A server with fake handlers on a loop of its own, and clients on socket pairs, all in one
  * thread: a client never blocks, it lets the loop run until it has what it waits for.
  */
 #pragma once
@@ -27,7 +27,7 @@ struct bench {
 		struct bench *bench;
 	} waits[BENCH_PARKED_MAX];
 	size_t n_parked, n_cancelled;
-	/* what ReadStdout replies */
+	/* number of bytes that ReadStdout replies */
 	size_t read_size;
 	/* the gate's word */
 	bool is_blank;
@@ -44,7 +44,7 @@ struct client {
 
 struct reply {
 	uint32_t stream;
-	/* of the status */
+	/* the code of the status */
 	int code;
 	char message[512];
 	/* its length */

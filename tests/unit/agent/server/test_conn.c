@@ -176,7 +176,7 @@ Test(conn, records_name_their_call)
 	EXPECT_LOGGED("\"container-id\":\"app\"");
 	EXPECT_LOGGED("\"exec-id\":\"e1\"");
 
-	/* what follows belongs to no call */
+	/* later records belong to no call */
 	log_info("test", "afterwards");
 	cr_expect_null(strstr(logged, "\"method\""), "%s", logged);
 	log_set_level(LOG_LEVEL_CRIT);
@@ -444,7 +444,7 @@ Test(conn, what_cannot_be_cancelled_ends_later)
 	cr_expect_eq(server_counts(b.server).connections, 0);
 	cr_expect_eq(server_counts(b.server).calls, 2);
 	struct error err = ERROR_INIT;
-	error_set(&err, ERROR_INTERNAL, "too late for anybody");
+	error_set(&err, ERROR_INTERNAL, "too late");
 	call_fail(b.parked[0], &err);
 	call_reply(b.parked[1]);
 }

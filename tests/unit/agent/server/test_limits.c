@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* How many, how much, who is let in, and the orderly end. */
+/* Limits of connections, calls and memory, admission of peers, and the drain. */
 #include <criterion/criterion.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -55,7 +55,7 @@ Test(limits, calls_in_flight)
 	cr_expect_eq(refused, 500);
 	cr_expect_eq(server_counts(b.server).calls, CALLS_MAX);
 	cr_expect(check_works(&c), "health is asked for even then");
-	/* What a parked call costs. */
+	/* The memory of a parked call. */
 	cr_expect_leq(server_counts(b.server).memory, CALLS_MAX * 1024);
 	client_release(&c);
 	bench_settle(&b);
@@ -109,8 +109,8 @@ Test(limits, memory_of_requests)
 	free(id);
 }
 
-/* Frames of one host client that are nearly here, for ever: those that stand still give way to
- * one that comes. */
+/* A client leaves frames incomplete forever: a connection whose frame makes no progress is
+ * closed in favour of one whose frame does. */
 Test(limits, half_frames)
 {
 	static struct client idle[12], busy;
@@ -239,7 +239,7 @@ Test(limits, connections_and_eviction)
 	cr_expect(check_works(&clients[0]), "one that was used stays");
 	for (int i = 2; i < CONNS_MAX; i++)
 		cr_expect(check_works(&clients[i]));
-	/* All in use: no room, and nobody is thrown out. */
+	/* All in use: no room, and no connection is closed. */
 	cr_assert_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
 	cr_expect_eq(server_adopt(b.server, pair[1], &err), -1);
 	cr_expect_eq(err.code, ERROR_RESOURCE_EXHAUSTED);

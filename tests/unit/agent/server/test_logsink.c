@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Log lines to whoever connects: the ring until then, whole lines, a new connection after the
- * old, no waiting. */
+/* Log lines for a reader that connects: kept in the ring until then, sent as whole lines, also to
+ * a second connection, without blocking. */
 #include <criterion/criterion.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -120,15 +120,15 @@ Test(logsink, keeps_lines_until_somebody_comes)
 {
 	int fd;
 
-	log_info("test", "before anybody");
+	log_info("test", "before a reader");
 	settle();
 	fd = dial(0);
 	slurp(fd);
-	log_info("test", "with somebody");
+	log_info("test", "with a reader");
 	slurp(fd);
 	expect_whole_lines();
-	cr_expect_eq(count("before anybody"), 1);
-	cr_expect_eq(count("with somebody"), 1);
+	cr_expect_eq(count("before a reader"), 1);
+	cr_expect_eq(count("with a reader"), 1);
 	close(fd);
 }
 
@@ -150,7 +150,7 @@ Test(logsink, comes_back_after_the_end)
 	slurp(fd);
 	expect_whole_lines();
 	cr_expect_eq(count("\"first\""), 1);
-	cr_expect_eq(count("between"), 1, "what came while nobody was there is not lost");
+	cr_expect_eq(count("between"), 1, "a line without a reader is not lost");
 	cr_expect_eq(count("second"), 1);
 	/* The newest gets the lines, the older one its end. */
 	int newer = dial(0);
@@ -165,8 +165,8 @@ Test(logsink, comes_back_after_the_end)
 	close(newer);
 }
 
-/* Who goes without having read, or having said so, leaves it to the next one; so does who has
- * read a part of a line. */
+/* Lines that a reader has not read, not acknowledged, or read only in part are sent to the next
+ * reader. */
 Test(logsink, what_nobody_has_read_is_told_again)
 {
 	int fd = dial(0);
@@ -212,8 +212,8 @@ Test(logsink, what_nobody_has_read_is_told_again)
 
 #define VISITS 1000
 
-/* A reader comes, reads everything, a little or nothing, and goes, over and over, while lines
- * are written before, between and after: every line arrives whole with somebody. */
+/* A reader connects, reads everything, a little or nothing, and disconnects, repeatedly; lines
+ * are written before, between and after: every line reaches some reader whole. */
 Test(logsink, comes_stalls_and_goes)
 {
 	static bool seen[3 * VISITS];

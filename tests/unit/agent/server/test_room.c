@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Peers that send and take a byte at a time, all places taken by them, and who gets a place all
- * the same. */
+/* Peers that send and read a byte at a time and take all places, and the connections that are
+ * admitted nevertheless. */
 #include <criterion/criterion.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -54,8 +54,8 @@ works(struct client *c)
 	return client_call(c, 5, "Check", 0) && client_reply(c, &r) && r.code == 0;
 }
 
-/* What a slow peer does after a first call that it got its answer to: it begins, then goes on by
- * one byte. */
+/* The behaviour of a slow peer after a first call was answered: it begins something, then
+ * continues by one byte. */
 enum slowness {
 	IN_HEADER,
 	IN_BODY,
@@ -118,7 +118,7 @@ Test(room, slow_peers_make_room, .timeout = 120)
 				b.read_size = 300000;
 			begin_slowly(&slow[i], how);
 		}
-		/* what is left of a header is fewer */
+		/* the rest of a header has fewer bytes */
 		drip(80, how, how == IN_HEADER ? 5 : SIZE_MAX);
 		cr_assert_eq(server_counts(b.server).connections, CONNS_MAX, "%d", how);
 		for (size_t i = 0; i < ARRAY_LEN(fresh); i++) {
@@ -152,7 +152,7 @@ Test(room, the_runtime_stays)
 	drip(60, IN_BODY, 0);
 	for (size_t i = 0; i < SLOW; i++)
 		begin_slowly(&slow[i], IN_BODY);
-	/* nobody else is slow yet */
+	/* no other connection is slow yet */
 	cr_assert_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
 	cr_expect_eq(server_adopt(b.server, pair[1], &err), -1);
 	close_fd(&pair[0]);
@@ -184,7 +184,7 @@ Test(room, the_unused_go_first)
 	cr_expect_eq(server_counts(b.server).evicted, 3);
 }
 
-/* Of the slow ones those without calls go first. */
+/* Slow connections without calls are closed first. */
 Test(room, one_that_waits_for_an_answer_stays)
 {
 	client_init(&slow[0], &b);
@@ -290,8 +290,8 @@ Test(room, a_body_by_bytes_is_late)
 	cr_expect_eq(server_counts(b.server).connections, 1);
 }
 
-/* All places are taken by peers that were answered in time and then became slow: nobody ends,
- * and who waits comes in. */
+/* All places are taken by peers that were answered in time and then became slow: without any
+ * of them leaving, a waiting connection is admitted. */
 Test(room, a_full_house_is_looked_at_again)
 {
 	char dir[] = "/tmp/test-server-XXXXXX", address[64];

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Spans: whose trace they belong to, how they are sent, and that nobody who listens badly holds
- * anything up. */
+/* Spans: the trace that they belong to, their form on the wire, and that a slow collector delays
+ * nothing. */
 #include <criterion/criterion.h>
 #include <endian.h>
 #include <stdio.h>
@@ -165,7 +165,7 @@ Test(trace, nobody_reads)
 			turn();
 	}
 	cr_assert_gt(tracer_dropped(tracer), 0);
-	/* what comes is whole, up to where nothing was taken any more */
+	/* spans arrive whole, up to the first one that was dropped */
 	fd = accept(listener, NULL, NULL);
 	for (int i = 0; i < 100; i++) {
 		char json[2048];

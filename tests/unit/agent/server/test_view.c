@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What a policy looks at is what the handler acts on: for requests of every method, valid and
+ * The policy sees exactly the request that the handler acts on: for requests of every method, valid and
  * mutated, the gate and the handler are given the same object with the same content, once each, and
  * nothing that does not decode reaches either.
  */
@@ -16,7 +16,7 @@
 
 #define N_FRAMES 4000
 
-/* What the gate was shown last. */
+/* The last request that the gate was given. */
 static struct {
 	const ProtobufCMessage *request;
 	const struct rpc_method *method;
