@@ -745,8 +745,8 @@ exec_failures(struct oci *t)
 		{ "/script", 127,
 		  FAILS("/script: its interpreter /no/interpreter does not exist: No such file or directory") },
 		{ "/crlf", 127,
-		  FAILS("/crlf: its first line ends with a carriage return (CR LF line ends), which is taken "
-			"for a part of the interpreter's name /bin/sh: No such file or directory") },
+		  FAILS("/crlf: its first line ends with a carriage return (CR LF line ends), which becomes "
+			"part of the interpreter's name /bin/sh: No such file or directory") },
 		{ "/bin", 126, FAILS("/bin: it is a directory: Permission denied") },
 	};
 	char out[OCI_OUT];
