@@ -8,7 +8,7 @@
 
 #include "lib/cleanup.h"
 
-/* kdev_t: 12 bits of major, 20 bits of minor */
+/* The kernel keeps 12 bits of the major number and 20 of the minor. */
 #define MAJOR_MAX 4095
 #define MINOR_MAX 1048575
 

@@ -102,7 +102,7 @@ read_quantity(const struct at *at, const json_t *json, int digits, uint64_t max,
 	if (json_is_string(json))
 		n = (size_t)snprintf(text, sizeof(text), "%s", json_string_value(json));
 	else if (json_is_number(json))
-		/* DBL_DIG digits, so that 0.1 stays one tenth. */
+		/* 15 digits, so that 0.1 stays one tenth. */
 		n = json_dumpb(json, text, sizeof(text) - 1,
 			       JSON_ENCODE_ANY | JSON_REAL_PRECISION(15));
 	if (n == 0 || n >= sizeof(text) || !quantity_parse(text, digits, max, out))
