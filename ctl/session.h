@@ -21,7 +21,7 @@ struct session {
 	int in, out, err;
 	/* ends the session when readable; -1: none */
 	int vm_pidfd;
-	/* when readable, the process gets SIGTERM, then SIGKILL; -1: none */
+	/* fd that, when readable, ends the process with SIGTERM, then SIGKILL; -1: none */
 	int stop_fd;
 	/* monotonic time of the first output, 0: none yet */
 	uint64_t first_byte_ns;

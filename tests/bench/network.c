@@ -25,9 +25,9 @@
 struct figures {
 	/* of CPU time, workers included */
 	double update_ms, list_ms;
-	/* of the agent's memory, above what it had before; routes only */
+	/* growth of the agent's memory; routes only */
 	double peak_kib;
-	/* of the list */
+	/* size of the list */
 	double bytes;
 };
 

@@ -178,7 +178,7 @@ lives(struct bench *b)
 	    (double)agent_us / ALL / 1e3, "ms", "crun run", (double)crun_us / ALL / 1e3);
 	row("in the VM: create+start /bin/true p50", p50_ms(agent_ns), "ms", "crun create, start",
 	    p50_ms(crun_ns));
-	row("in the VM: create+start /bin/true p50, beside run", p50_ms(agent_ns), "ms",
+	row("in the VM: create+start /bin/true p50, next to run", p50_ms(agent_ns), "ms",
 	    "crun run p50", p50_ms(crun_run_ns));
 }
 

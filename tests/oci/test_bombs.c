@@ -234,7 +234,7 @@ neighbour_lives(struct oci *t, const char *const *scripts, size_t n, const char 
 		      "cd $R/sys/fs/cgroup/pods; grep -H . memory.max memory.high memory.peak "
 		      "pids.max */memory.peak */memory.max | sed 's/^/# /'") == 0)
 		printf("%s", out);
-	OCI_CHECK(t, after.others == before.others, "%u killed beside the bombs",
+	OCI_CHECK(t, after.others == before.others, "%u killed in addition to the bombs",
 		  after.others - before.others);
 	OCI_CHECK(t, after.global == before.global, "the guest was out of memory");
 	OCI_CHECK(t, write_stdin(&t->h, "other", "", "\n", 1, &t->err) == 0, "%s", t->err.msg);

@@ -200,8 +200,8 @@ seccomp_architectures(struct oci *t)
 	OCI_REFUSED(t, spec, ERROR_INVALID_ARGUMENT, "linux.seccomp.architectures");
 }
 
-/* SPEC_ALLOW does not enable the mitigation of speculative store bypass; unknown and listener
- * flags are refused. */
+/* SECCOMP_FILTER_FLAG_SPEC_ALLOW does not enable the mitigation of speculative store bypass;
+ * unknown and listener flags are refused. */
 static void
 seccomp_flags(struct oci *t)
 {

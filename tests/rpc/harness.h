@@ -35,12 +35,12 @@ struct harness {
 	pid_t supervisor, agent;
 	char address[128];
 	char rootfs[256];
-	/* of the next sandbox; "" none */
+	/* hooks of the next sandbox, or "" */
 	char guest_hooks[300];
 	struct ttrpc_client *client;
 	struct counts before_start;
 	bool soak, is_product;
-	/* of the running test */
+	/* failures of the running test */
 	unsigned int failures;
 	unsigned int n_run;
 };
@@ -48,7 +48,7 @@ struct harness {
 struct test {
 	const char *name;
 	void (*run)(struct harness *h);
-	/* which live as long as the sandbox: it looks for leaks itself */
+	/* lives as long as the sandbox; the test checks for leaks itself */
 	bool leaves_volumes;
 };
 

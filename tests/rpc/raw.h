@@ -30,7 +30,7 @@ struct raw_reply {
 	uint8_t type;
 	/* code ERROR_OK: success */
 	struct error status;
-	/* of the message in it */
+	/* size of the message */
 	size_t size;
 };
 

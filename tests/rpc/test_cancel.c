@@ -15,7 +15,7 @@
 #define WRITE_SIZE (1u << 20)
 #define TIMEOUT_MS 50
 
-/* How a call is cancelled. */
+/* Ways to cancel a call. */
 enum how {
 	/* by closing the connection once the agent has parked the call */
 	HOW_DROP,
@@ -83,7 +83,7 @@ leaves_nothing(struct harness *h, const char *method, const void *request, enum 
 	harness_settle(h, &before);
 	give_up(h, method, request, how);
 	if (!harness_check_leaks(h, &before))
-		printf("# after %s, given up in way %d\n", method, how);
+		printf("# after %s, cancelled in way %d\n", method, how);
 }
 
 static void

@@ -34,7 +34,7 @@ routes(struct harness *h)
 		{ .dest = "fd01::/64", .device = "eth0", .source = "fd00::2", .is_v6 = true },
 		{ .dest = "169.254.1.1/32", .device = "eth0", .scope = 253 },
 		{ .dest = "10.6.0.1/16", .device = "eth0", .source = "10.0.0.2/0" },
-		/* a kernel flag that no request may set */
+		/* a flag that is state of the kernel, not part of a request */
 		{ .dest = "10.11.0.0/16", .gateway = "10.0.0.1", .device = "eth0", .flags = 16 },
 		/* IPv4 via an IPv6 gateway (RFC 5549) */
 		{ .dest = "10.12.0.0/16", .gateway = "fd00::1", .device = "eth0" },
@@ -311,7 +311,7 @@ set_rules(struct harness *h, bool is_v6, const char *rules, struct error *err)
 	return call(h, "SetIPTables", &q, NULL, err);
 }
 
-/* Are these the rules that are told? */
+/* Returns whether these are the reported rules. */
 static bool
 are_rules(struct harness *h, bool is_v6, const char *rules, struct error *err)
 {

@@ -50,7 +50,7 @@
 /* a copier without orders has ended by then */
 #define COPIER_US 1500000
 
-/* What is done to the agent in a round. */
+/* Interference with the agent in a round. */
 enum {
 	DISTURB_KILL = 1 << 0,
 	DISTURB_STOP = 1 << 1,
@@ -178,7 +178,7 @@ wait_until(struct state *s, unsigned int pending, unsigned int parked)
 	      s->pending, s->parked, ANSWER_MS);
 }
 
-/* A removal whose workers are killed may fail, but not for ever. */
+/* A removal whose workers are killed may fail, but not forever. */
 static void
 remove_boxes(struct state *s)
 {
@@ -274,7 +274,8 @@ lowest(const uint64_t *list, size_t n)
 	return low;
 }
 
-/* What leaks does not come back: the lowest of the last rounds against the lowest of the first. */
+/* Leaked memory does not come back: compare the lowest of the last rounds with the lowest of the
+ * first. */
 static void
 check_memory(struct state *s, const uint64_t *rss, size_t n)
 {

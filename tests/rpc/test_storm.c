@@ -39,7 +39,7 @@
 static const char *const ids[] = { "s0", "s1", "s2", "nobody", NULL };
 static const char *const scripts[] = { "cat", "yes", "sleep 3600" };
 
-/* What became of a frame, as far as its reply tells. */
+/* Fate of a frame as far as its reply shows. */
 enum fate {
 	/* a handler ran: success, or an error of its own */
 	FATE_HANDLER,
@@ -64,7 +64,7 @@ enum {
 	STREAM_ASKED,
 	/* the Check at the end of a batch */
 	STREAM_FENCE,
-	/* for an OOM kill: there is none, so for ever, unless it is refused */
+	/* An OOM event never comes, so the call waits forever unless it is refused. */
 	STREAM_WAITS,
 	STREAM_ANSWERED,
 };

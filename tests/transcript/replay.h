@@ -33,14 +33,14 @@ struct pending {
 	const ProtobufCServiceDescriptor *service;
 	const ProtobufCMethodDescriptor *method;
 	struct manner manner;
-	/* of the request that was sent last */
+	/* stream of the last request */
 	uint32_t stream;
 	/* request of a read, which is repeated */
 	ProtobufCMessage *request;
 	ProtobufCMessage *reply;
 	struct error failure;
 	bool is_answered, is_read, is_used, is_skipped;
-	/* a read that is not repeated any more */
+	/* the read is no longer repeated */
 	bool is_last;
 	char *data;
 	size_t len;
