@@ -24,11 +24,11 @@ struct process;
 /* Time for the host to read output that is passed through, after the exit. */
 #define PROCESS_DELIVERY_MS 10000
 
-/* What a process tells its container. */
+/* Notifications of a process to its container. */
 struct process_owner {
-	/* It has ended. */
+	/* The process has ended. */
 	void (*exited)(struct container *c, struct process *p);
-	/* A stream has ended, or its status was taken: it may be over. */
+	/* A stream has ended, or the status was reported: the process may be finished. */
 	void (*changed)(struct container *c);
 };
 
@@ -37,7 +37,7 @@ struct process {
 	struct list node;
 	const struct process_owner *owner;
 	struct container *container;
-	/* the container's own */
+	/* Owned by the container. */
 	const char *container_id;
 	/* The container's id for the init process. */
 	char *exec_id;

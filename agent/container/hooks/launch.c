@@ -188,7 +188,7 @@ hook_stage_context(const struct hook_stage *stage, struct worker *w, pid_t pid)
  * child of the container's process would be born in it, and other containers could trace it
  * while it has access to the guest's files. */
 _Noreturn static void
-run_beside(const struct hook_stage *stage, pid_t pid, int pidfd, int sock)
+run_worker_hooks(const struct hook_stage *stage, pid_t pid, int pidfd, int sock)
 {
 	struct hook_context c = hook_stage_context(stage, NULL, pid);
 	struct error err = ERROR_INIT;
@@ -201,11 +201,11 @@ run_beside(const struct hook_stage *stage, pid_t pid, int pidfd, int sock)
 	_exit(handshake_send(sock, HANDSHAKE_FAILED, &err, sizeof(err), -1) < 0);
 }
 
-/* Starts run_beside() in a child of the worker and waits for its output. Returns like
+/* Starts run_worker_hooks() in a child of the worker and waits for its output. Returns like
  * handshake_recv(). */
 static ssize_t
-lead_beside(const struct hook_stage *stage, pid_t pid, int pidfd, char *said, size_t size,
-	    struct error *err)
+lead_worker_hooks(const struct hook_stage *stage, pid_t pid, int pidfd, char *said, size_t size,
+		  struct error *err)
 {
 	struct clone_args args = {
 		.flags = stage->cgroup_fd >= 0 ? CLONE_INTO_CGROUP : 0,
@@ -221,7 +221,7 @@ lead_beside(const struct hook_stage *stage, pid_t pid, int pidfd, char *said, si
 	child = sys_clone3(&args);
 	if (child == 0) {
 		(void)close(pair[0]);
-		run_beside(stage, pid, pidfd, pair[1]);
+		run_worker_hooks(stage, pid, pidfd, pair[1]);
 	}
 	if (child < 0)
 		error_sys(err, "failed to clone a process for hooks");
@@ -248,11 +248,11 @@ hook_stage_lead(struct worker *w, struct hook_stage *stage, int sock, pid_t pid,
 	stage->begun = true;
 	if (hooks_run(&c, HOOK_PRESTART, err) < 0 || hooks_run(&c, HOOK_CREATE_RUNTIME, err) < 0)
 		return -1;
-	if (stage->beside)
-		n = lead_beside(stage, pid, pidfd, c.said, sizeof(c.said) - 1, err);
+	if (stage->in_worker)
+		n = lead_worker_hooks(stage, pid, pidfd, c.said, sizeof(c.said) - 1, err);
 	if (n >= 0 && handshake_send(sock, HANDSHAKE_HOOKS, NULL, 0, -1) < 0)
 		return error_sys(err, "failed to resume the container's process after hooks");
-	if (!stage->beside)
+	if (!stage->in_worker)
 		n = handshake_recv(sock, HANDSHAKE_HOOKS, c.said, sizeof(c.said) - 1, NULL, err);
 	if (n > 0) {
 		c.said[n] = '\0';
@@ -274,7 +274,7 @@ hook_stage_follow(const struct hook_stage *stage, int sock, struct error *err)
 		return error_sys(err, "failed to request hooks from the worker");
 	if (handshake_recv(sock, HANDSHAKE_HOOKS, NULL, 0, NULL, err) < 0)
 		return -1;
-	if (stage->beside)
+	if (stage->in_worker)
 		return 0;
 	/* The set-up before and after runs with umask 0. */
 	mask = umask(022);

@@ -28,7 +28,7 @@ struct hook_stage {
 	bool early;
 	/* A child of the worker runs the createContainer hooks, because children of the
 	 * container's process would be born in a shared pid namespace. */
-	bool beside;
+	bool in_worker;
 };
 
 /* Initialises `stage`, which refers to `l`. Pure. */

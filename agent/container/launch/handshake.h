@@ -1,28 +1,39 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The messages between a worker and the process that it clones for a container, over a
- * SOCK_SEQPACKET pair:
+/*
+ * The messages between a worker and the process that it clones for a container, over a
+ * SOCK_SEQPACKET pair, in order ("->": from the worker, "<-": from the process):
  *
- *   child -> worker  HANDSHAKE_MAPPED   it has its user namespace (only if it makes or enters that itself: ns_plan.late)
- *   worker -> child  HANDSHAKE_MAPPED   uid and gid maps are written (only with a new user namespace)
- *   child -> worker  HANDSHAKE_USER     payload: the uid of a user that was given by name (only then)
- *   child -> worker  HANDSHAKE_TTY      one fd: the pty master (only with a terminal)
- *   child <-> worker HANDSHAKE_HOOKS    before the root is changed, if there are hooks then: it is the worker's turn; it has
- *                                  run its hooks; the child has run its own, payload: what they printed. With
- *                                  ns_plan.late the last message is left out: the worker has had those run, too
- *   child -> worker  HANDSHAKE_READY    all is set up; what follows cannot fail but for execve
- *   worker -> child  HANDSHAKE_RUN      payload: the seccomp program, if it is awaited; the worker's work is done, but if
- *                                  the child makes another process (last_fork.h):
- *   child -> worker  HANDSHAKE_PROCESS  payload: its pid; one fd: its pidfd; the child ends. Before that, with startContainer
- *                                  hooks, the same of the process that runs those
- *   worker -> that   one byte      it may run its program
- *   child -> worker  HANDSHAKE_FAILED   payload: struct error; the child ends
+ *   <-  HANDSHAKE_MAPPED   the user namespace exists; only if the process makes or joins it itself
+ *                          (ns_plan.late)
+ *   ->  HANDSHAKE_MAPPED   uid and gid maps are written; only with a user namespace
+ *   <-  HANDSHAKE_USER     payload: the uid of a user given by name; only for such a user
+ *   <-  HANDSHAKE_TTY      fd: the pty master; only with a terminal
+ *   <-  HANDSHAKE_HOOKS    the worker may run its hooks; these three only if there are hooks before
+ *                          the root is changed
+ *   ->  HANDSHAKE_HOOKS    the worker has run its hooks
+ *   <-  HANDSHAKE_HOOKS    the process has run its hooks, payload: their output; not with
+ *                          ns_plan.late, where the worker has run these, too
+ *   <-  HANDSHAKE_READY    the set-up is complete; only execve can still fail
+ *   ->  HANDSHAKE_RUN      payload: the seccomp program, if there is one
+ *
+ * With a last fork (last_fork.h) these follow:
+ *
+ *   <-  HANDSHAKE_PROCESS  payload: the pid of the process for startContainer hooks, fd: its pidfd;
+ *                          only with such hooks
+ *   <-  HANDSHAKE_PROCESS  the same for the last process; the sender exits
+ *   ->  one byte           releases the last process to its program
+ *
+ * In place of each message from the process:
+ *
+ *   <-  HANDSHAKE_FAILED   payload: struct error; the sender exits
  *
  * The gate of a container with startContainer or poststart hooks is such a socket, too:
  *
- *   child -> worker  HANDSHAKE_HOOKS    startContainer hooks have run (only if there are some), payload: what they printed
- *   child -> worker  HANDSHAKE_FAILED   one of them failed; the child ends
+ *   <-  HANDSHAKE_HOOKS    startContainer hooks have run, payload: their output; only with such
+ *                          hooks
+ *   <-  HANDSHAKE_FAILED   one of them failed; the sender exits
  *
- * Every length is checked. End of file means that the other side is dead.
+ * Every length is checked. End of file means that the peer has ended.
  */
 #pragma once
 

@@ -48,7 +48,7 @@ struct container_init {
 	int report;
 	/* The gate: one byte releases the process to execve; -1: none. */
 	int gate;
-	/* the first process of a container */
+	/* The following are for the first process of a container. */
 	/* NULL: the process is an exec. */
 	struct rootfs *rootfs;
 	const struct ns_plan *ns;
@@ -62,7 +62,7 @@ struct container_init {
 	bool has_entered;
 	/* The memory to be cleared before the last fork. */
 	const struct wipe *wipe;
-	/* one more process, whose oom score the worker has taken */
+	/* The following is for an exec, which inherits its oom score from the worker. */
 	/* NS_KINDS fds; -1: the worker has joined that namespace. */
 	const int *join;
 };

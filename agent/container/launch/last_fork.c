@@ -34,7 +34,7 @@
 struct forking {
 	const struct container_init *e;
 	const struct program *program;
-	/* of a process for hooks; -1: it is the last one */
+	/* For a process that runs hooks; -1: the last process. */
 	int go;
 	pid_t pid;
 	int pidfd, errnum;

@@ -1,20 +1,21 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The process of an exec, and the first one of a container in a shared pid namespace, enter the pid
- * namespace, where others may be able to trace them, by the last fork before their program, with
- * nothing left that they must not have:
+ * The last fork before a program, for an exec and for the first process of a container in a shared
+ * pid namespace. Other processes of the pid namespace may be able to trace the new one, so it
+ * enters the namespace as the last step, without any memory, descriptor or capability of the agent:
  *
- *   worker --clone--> set-up process: outside of the pid namespace, does everything but that
- *                        `--clone--> with the same memory, enters the pid namespace, loads the seccomp filter, gives
- *                                    up the capability for these two
- *                                       `--clone--> in the pid namespace: waits for the worker's word, and at the gate; execve
+ *   worker --clone--> set-up process: stays outside of the pid namespace, does all other steps
+ *      `--clone--> middle process, with the same memory: enters the pid namespace, loads the
+ *                  seccomp filter, drops the capability that these two steps require
+ *         `--clone--> last process, in the pid namespace: waits for the worker, then at the gate;
+ *                     execve
  *
- * If the container has a user namespace of its own and the pid namespace is not of that, the set-up
- * process has chosen the pid namespace for its children before it entered its user namespace, and
- * does the middle process's work itself.
+ * If the container has a user namespace that does not own the pid namespace, the set-up process
+ * has selected the pid namespace for its children before it joined its user namespace, and takes
+ * the steps of the middle process itself.
  *
- * startContainer hooks are run by one more process like the last, without the seccomp filter: it
- * waits at the gate, runs them, and lets the last process go.
+ * startContainer hooks run in a further process like the last one, but without the seccomp filter:
+ * it waits at the gate, runs the hooks and releases the last process.
  */
 #pragma once
 

@@ -148,7 +148,7 @@ plan_last_fork(const struct launch *l, struct ns_plan *ns, int cgroup_fd, struct
 	if (pid_ns < 0 || pid_ns != l->sandbox_ns[NS_PID] || l->pidns_owner < 0)
 		return 0;
 	e->pid_ns = ns_plan_leave_pid(ns);
-	e->has_entered = e->hooks->beside = ns->late;
+	e->has_entered = e->hooks->in_worker = ns->late;
 	e->wipe = wipe;
 	if (procfs_open(l, e->pid_ns, cgroup_fd, procfs, err) < 0)
 		return -1;

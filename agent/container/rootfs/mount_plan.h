@@ -34,9 +34,9 @@ struct mount_attrs {
 struct container_mount {
 	const Grpc__Mount *spec;
 	enum mount_kind kind;
-	/* Of the mount itself. */
+	/* The attributes of the mount itself. */
 	struct mount_attrs own;
-	/* Of the mount and of all mounts below it ("rro"). */
+	/* The attributes of the mount and all mounts below it ("rro"). */
 	struct mount_attrs below;
 	/* MS_SHARED and so on, optionally with MS_REC, in order. */
 	unsigned long propagation[MOUNT_PROPAGATIONS_MAX];

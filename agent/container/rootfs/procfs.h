@@ -5,9 +5,11 @@
  * other processes of the namespace may be able to trace that process; it has CAP_SYS_ADMIN, but no
  * access to anything that the capability would apply to:
  *
- *   worker --clone--> opener: in the container's cgroup and in the namespaces of the pid namespace's owner, without
- *                     files and memory of the guest, limited by a filter to the few calls that are left
- *                       `--clone--> with the same memory, in the pid namespace: fsopen, and ends
+ *   worker --clone--> opener: in the container's cgroup and in the namespaces of the pid
+ *                     namespace's owner, without descriptors and memory of the guest, limited by
+ *                     a seccomp filter to the few system calls that it needs
+ *      `--clone--> child with the same memory, in the pid namespace: calls fsopen and exits
+ *
  * The worker configures the contexts and mounts them.
  */
 #pragma once

@@ -20,7 +20,7 @@
 #define RETURNS_MAX 16
 
 struct gen {
-	/* last instruction first */
+	/* The last instruction is first. */
 	struct sock_filter insns[FILTER_MAX];
 	uint32_t n;
 	bool full;
@@ -159,9 +159,9 @@ emit_arg(struct gen *g, const struct filter_arg *a, uint32_t yes, uint32_t no)
 /* The outcome of the system calls from `first` to the start of the next range. */
 struct range {
 	uint32_t first;
-	/* if there are no rules with conditions */
+	/* The action if there are no rules with conditions. */
 	uint32_t action;
-	/* conditions, tried in order; then `otherwise` */
+	/* Rules with conditions, tried in order before gen.otherwise. */
 	const struct filter_rule *rules;
 	size_t n_rules;
 };

@@ -154,7 +154,7 @@ on_order(uint32_t events, void *data)
 	if (n < 0 && watch_may_retry(side->watch, errno))
 		return;
 	if (n != sizeof(msg)) {
-		/* the agent has gone */
+		/* The agent has exited. */
 		loop_stop(side->loop);
 		return;
 	}

@@ -61,7 +61,7 @@ struct stdio_write {
 	void (*done)(struct stdio_write *w, const struct error *err);
 };
 
-/* stdout or stderr. */
+/* The agent's end of stdout or stderr. */
 struct output {
 	struct loop *loop;
 	/* -1: none. */
@@ -88,7 +88,7 @@ struct output {
 	void *data;
 };
 
-/* stdin. */
+/* The agent's end of stdin. */
 struct input {
 	struct loop *loop;
 	/* -1: none, or closed. */

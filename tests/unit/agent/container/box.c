@@ -119,7 +119,7 @@ count_fds(void)
 	return n;
 }
 
-/* For the one who looks into a leak. */
+/* Prints details of a leak. */
 static bool
 show_fds(void)
 {

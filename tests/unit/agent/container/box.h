@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A place to run real containers in, for tests: a forked "agent" under a stand-in init, in a mount namespace of its
- * own, with the real jobs and workers, and a root file system with a static busybox.
+ * A place to run real containers in, for tests: a forked "agent" under a stand-in init, in a mount
+ * namespace of its own, with the real jobs and workers, and a root file system with a static
+ * busybox.
  */
 #pragma once
 
@@ -25,7 +26,7 @@
 		}                                                                  \
 	} while (0)
 
-/* Where the busybox root lies in the box; a tmpfs. Everything in /box is the test's to use. */
+/* The busybox root in the box, on a tmpfs. The test may use all of /box. */
 #define BOX_ROOT "/box/root"
 
 #define BOX_OUTPUT_MAX 65536
@@ -36,9 +37,12 @@ struct box;
 struct box_process {
 	pid_t pid;
 	bool ended;
-	int status;                  /* exit code, 128+signal */
-	int pty;                     /* master, -1 without terminal */
-	char output[BOX_OUTPUT_MAX]; /* stdout and stderr, or the terminal */
+	/* exit code, 128+signal */
+	int status;
+	/* master, -1 without terminal */
+	int pty;
+	/* stdout and stderr, or the terminal */
+	char output[BOX_OUTPUT_MAX];
 	size_t n_output;
 	/* private */
 	int pidfd, out, gate;
@@ -48,7 +52,8 @@ struct box_process {
 struct box_container {
 	const Grpc__Spec *spec;
 	char cgroup_path[256], bundle[128], id[64];
-	struct filter filter; /* n is 0 without one */
+	/* n is 0 without one */
+	struct filter filter;
 	int ns[NS_KINDS];
 	struct box_process init;
 };
@@ -59,15 +64,17 @@ struct box {
 	struct jobs *jobs;
 	struct roots roots;
 	int sandbox_ns[NS_KINDS], pidns_owner;
-	bool refuses_cgroup; /* the agent cannot watch it */
-	/* of the last job */
+	/* the agent cannot watch it */
+	bool refuses_cgroup;
+	/* The result of the last job. */
 	bool done;
 	struct error error;
 };
 
 typedef void box_body(struct box *b);
 
-/* Runs body in the box: fails the test if it fails, or leaves processes, mounts, cgroups or fds behind. */
+/* Runs body in the box: fails the test if it fails, or leaves processes, mounts, cgroups or fds
+ * behind. */
 void in_box(box_body *body);
 
 /* Launches up to the gate: 0, or -1 with b->error. */
@@ -82,11 +89,11 @@ int box_wait(struct box *b, struct box_process *p);
 /* Runs the loop until the output contains text (or fails). */
 void box_expect(struct box *b, struct box_process *p, const char *text);
 
-/* One more process: 0, or -1 with b->error. */
+/* Starts an exec. Returns 0, or -1 with b->error. */
 int box_exec(struct box *b, struct box_container *c, const Grpc__Process *process,
 	     struct box_process *p);
 
-/* Takes it down; fails if that fails. */
+/* Removes the container; fails the test if that fails. */
 void box_remove(struct box *b, struct box_container *c);
 
 /* Launch, start, wait, remove: the exit status; output in c->init. Fails if the launch does. */
@@ -98,7 +105,7 @@ void box_sh(struct box *b, const Grpc__Spec *spec, const char *script, const cha
 /* Launch that must fail with this code and text in its message; nothing may be left. */
 void box_refuse(struct box *b, const Grpc__Spec *spec, enum error_code code, const char *text);
 
-/* A job of the test's own in a worker, with all roots. */
+/* Runs a function of the test in a worker with all roots. */
 int box_work(struct box *b, job_work_fn *work, void *arg);
 
 /* Files in the box: written, read (static buffer), does it exist (also as a dangling link)? */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* See box.h: containers and processes in the box. */
+/* Containers and processes in the box (box.h). */
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
@@ -43,7 +43,7 @@ on_end(int status, bool gone, void *data)
 	p->status = gone ? 255 : WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
 }
 
-/* One launch or exec under way. */
+/* A running launch or exec job. */
 struct task {
 	struct box *box;
 	struct box_container *c;
@@ -300,7 +300,7 @@ box_start(struct box_container *c)
 	close_fd(&c->init.gate);
 }
 
-/* What is there; false at the end. */
+/* Reads the available output. Returns false at the end. */
 static bool
 drain(struct box_process *p)
 {
@@ -423,7 +423,7 @@ remove_work(struct worker *w, void *arg, struct error *err)
 	return container_teardown(w, &down, err);
 }
 
-/* Nothing of a container is left. */
+/* Checks that no part of a container is left. */
 static void
 check_gone(struct box *b, struct box_container *c)
 {
@@ -481,7 +481,8 @@ box_refuse(struct box *b, const Grpc__Spec *spec, enum error_code code, const ch
 }
 
 struct own_work {
-	struct task task; /* first: what the callbacks take */
+	/* first: what the callbacks take */
+	struct task task;
 	job_work_fn *fn;
 	void *arg;
 };

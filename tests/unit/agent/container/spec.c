@@ -208,7 +208,7 @@ spec_readonly(Grpc__Spec *s, const char *path)
 		APPEND(s->linux->readonlypaths, s->linux->n_readonlypaths, copy(path));
 }
 
-/* What containerd grants a container. */
+/* The capabilities that containerd grants by default. */
 static Grpc__LinuxCapabilities *
 default_capabilities(void)
 {

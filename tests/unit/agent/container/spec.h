@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Building specs for tests: what containerd sends for a container without options, and changes to it. All memory
- * is given back at once. */
+/* Building specs for tests: what containerd sends for a container without options, and changes
+ * to it. All memory is given back at once. */
 #pragma once
 
 #include <stdbool.h>

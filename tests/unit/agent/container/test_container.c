@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Containers and their processes: the reply to every call in every state, names, exit statuses, waiters,
- * and when an entry goes. The test plays init on the other end of the link.
+ * Containers and their processes: the reply to every call in every state, names, exit statuses,
+ * waiters, and when an entry goes. The test plays init on the other end of the link.
  */
 #include <criterion/criterion.h>
 #include <dirent.h>
@@ -76,7 +76,7 @@ finish(void)
 
 TestSuite(container, .init = begin, .fini = finish);
 
-/* What init sends when a process has ended. */
+/* Sends init's report of an exit. */
 static void
 init_says(pid_t pid, int wait_status)
 {
@@ -96,7 +96,7 @@ turn(void)
 	cr_assert_eq(loop_run_once(loop, 0, &err), 0);
 }
 
-/* Gives a process a pid that init will talk about, and a pidfd of this process. */
+/* Attaches a pid for which init reports an exit, and a pidfd of this process. */
 static void
 attach(struct process *p, pid_t pid)
 {
@@ -136,7 +136,8 @@ Test(container, every_call_in_every_state)
 {
 	static const char *const names[CONTAINER_STATES] = { "creating", "created", "running",
 							     "stopped", "removing" };
-	/* create start exec signal wait stream remove update stats pause resume: which are allowed */
+	/* create start exec signal wait stream remove update stats pause resume: which are
+	 * allowed */
 	static const char *const allowed[CONTAINER_STATES] = {
 		[CONTAINER_CREATING] = "......R....", [CONTAINER_CREATED] = ".SEIWTRUAP.",
 		[CONTAINER_RUNNING] = "..EIWTRUAP.",  [CONTAINER_STOPPED] = "...IWTRUA..",
@@ -163,9 +164,10 @@ Test(container, every_call_in_every_state)
 	}
 }
 
-Test(container, what_a_paused_one_allows)
+Test(container, calls_of_a_paused_container)
 {
-	static const char allowed[] = "...IWTRUA.M"; /* as above */
+	/* as above */
+	static const char allowed[] = "...IWTRUA.M";
 	struct error err = ERROR_INIT;
 
 	c->state = CONTAINER_RUNNING;
@@ -250,7 +252,8 @@ Test(container, processes_are_limited)
 }
 
 struct waiter {
-	struct process_waiter waiter; /* first */
+	/* first */
+	struct process_waiter waiter;
 	int calls, status;
 	struct error err;
 };
@@ -265,7 +268,7 @@ waited(struct process_waiter *w, int status, const struct error *err)
 	waiter->err = *err;
 }
 
-Test(container, all_waiters_get_the_code_and_later_ones_nothing)
+Test(container, waiters_get_the_exit_code_once)
 {
 	struct waiter a = { .waiter.done = waited }, b = a, gone = a;
 	struct error err = ERROR_INIT;
@@ -315,7 +318,7 @@ Test(container, removal_ends_waiters)
 	cr_assert_eq(a.err.code, ERROR_NOT_FOUND);
 }
 
-Test(container, an_entry_stays_until_its_output_was_read)
+Test(container, process_is_kept_until_its_output_is_read)
 {
 	struct stdio_ends ends;
 	struct waiter a = { .waiter.done = waited };
@@ -333,11 +336,11 @@ Test(container, an_entry_stays_until_its_output_was_read)
 	turn();
 	cr_assert_null(container_process(c, "exec-1", CONTAINER_CALL_WAIT, &err));
 	cr_assert_eq(container_process(c, "exec-1", CONTAINER_CALL_STREAM, &err), p);
-	/* The name may be taken again all the same. */
+	/* The name can be used again nevertheless. */
 	cr_assert_neq(container_add_process(c, "exec-1", &err), NULL);
 }
 
-Test(container, unread_entries_are_limited)
+Test(container, unread_processes_are_limited)
 {
 	struct error err = ERROR_INIT;
 	char name[16];
@@ -363,8 +366,9 @@ Test(container, unread_entries_are_limited)
 	cr_assert(container_process(c, "e10", CONTAINER_CALL_STREAM, &err));
 }
 
-/* A host that closes an exec's stdin may never read its output again: recorded of Kata's Go runtime. */
-Test(container, unread_output_goes_after_its_time)
+/* A host that closes an exec's stdin may never read its output again: recorded of Kata's Go
+ * runtime. */
+Test(container, unread_output_expires)
 {
 	struct error err = ERROR_INIT;
 	struct waiter a = { .waiter.done = waited };
@@ -382,7 +386,7 @@ Test(container, unread_output_goes_after_its_time)
 	stdio_ends_close(&ends);
 	init_says(100, 0);
 	cr_assert_eq(process_wait(p, &a.waiter, &status), 0);
-	cr_assert_eq(p->stdio.in.fd, -1, "stdin is open, and nobody reads it");
+	cr_assert_eq(p->stdio.in.fd, -1, "stdin is open without a reader");
 	cr_assert(container_process(c, "e1", CONTAINER_CALL_STREAM, &err));
 	while (container_process(c, "e1", CONTAINER_CALL_STREAM, &err) && !deadline_is_over(limit))
 		cr_assert_eq(loop_run_once(loop, 50, &err), 0);
@@ -399,7 +403,7 @@ keep_line(const char *line, size_t len, void *data)
 	return true;
 }
 
-/* What the process that failed says of itself is a record of the log. It may as well be a hostile one. */
+/* The report of a failed execve is logged. It may come from a hostile process. */
 Test(container, failed_execve_is_logged)
 {
 	struct exec_report r = { .errnum = ENOENT };
@@ -414,7 +418,7 @@ Test(container, failed_execve_is_logged)
 	cr_assert_eq(process_take_report(c->init, fds[0], &err), 0, "%s", err.msg);
 	cr_assert_eq(write(fds[1], &r, sizeof(r)), (ssize_t)sizeof(r));
 	close(fds[1]);
-	/* the exit may be the first that is heard of */
+	/* The exit may be reported before the pipe is read. */
 	watch_set_events(c->init->report_watch, 0);
 	init_says(100, 127 << 8);
 	cr_assert(strstr(logged, "\"event\":\"" EVENT_EXECUTE_FAILED "\""), "%s", logged);
@@ -492,7 +496,7 @@ Test(container, signals)
 	cr_assert_eq(process_signal(c->init, SIGUSR1, &err), 0);
 	cr_assert_eq(waitpid(child, &status, 0), child);
 	cr_assert(WIFSIGNALED(status) && WTERMSIG(status) == SIGUSR1);
-	/* Dead, but nobody has told us: as good as delivered. */
+	/* Signalling a process whose exit was not reported yet succeeds. */
 	cr_assert_eq(process_signal(c->init, SIGTERM, &err), 0, "%s", err.msg);
 	init_says(child, status);
 	cr_assert_eq(container_alive(c), 0);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Strings of the protocol that have a fixed set of values: every spelling that a client may send. The table in
- * docs/protocol.md has a row for each test, and tests/check-protocol compares the spellings.
+ * Strings of the protocol that have a fixed set of values: every spelling that a client may send.
+ * The table in docs/protocol.md has a row for each test, and tests/check-protocol compares the
+ * spellings.
  */
 #include <criterion/criterion.h>
 #include <string.h>
@@ -195,7 +196,7 @@ Test(strings, propagation)
 	expect_spec(s, "invalid value \"sideways\"");
 }
 
-/* None of them may end up among the options of a file system. */
+/* None of them may be passed to the file system as an option. */
 Test(strings, mount_options)
 {
 	static const char *const words[] = {
@@ -242,7 +243,8 @@ Test(strings, device_rule_types)
 {
 	static const struct {
 		const char *type;
-		int valid, rules; /* what of the rule is in the program */
+		/* The parts of the rule that the program contains. */
+		int valid, rules;
 		uint8_t types;
 	} rows[] = {
 		{ "", 0, 1, DEVICE_ANY_TYPE },
@@ -318,7 +320,8 @@ Test(strings, mount_types)
 {
 	static const struct {
 		const char *type, *options;
-		int kind; /* -1: refused */
+		/* -1: refused */
+		int kind;
 	} rows[] = {
 		{ "bind", "", MOUNT_BIND },
 		{ "none", "bind", MOUNT_BIND },
@@ -385,7 +388,8 @@ Test(strings, container_ids)
 		cr_expect_not(container_id_is_valid(bad[i]), "%s", bad[i]);
 }
 
-/* Hooks read a config.json with the runtime specification's own words, whatever the client sent. */
+/* The config.json for hooks has the runtime specification's spelling, independent of the
+ * client's. */
 Test(strings, config_json_for_hooks)
 {
 	Grpc__Spec *s = spec_new("/root");

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The small pure functions: mount words, capability names, passwd lines, sysctl keys, the environment. */
+/* The small pure functions: mount words, capability names, passwd lines, sysctl keys, the
+ * environment. */
 #include <criterion/criterion.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -71,7 +72,7 @@ Test(words, mount_options)
 	}
 }
 
-/* What cannot be done is refused, not left out. */
+/* Unsupported options are refused, not ignored. */
 Test(words, mount_options_refused)
 {
 	static const struct {
@@ -205,7 +206,8 @@ Test(words, passwd)
 	static const struct {
 		const char *text;
 		uint32_t uid;
-		const char *home; /* NULL: no line */
+		/* NULL: no line */
+		const char *home;
 	} rows[] = {
 		{ "root:x:0:0:root:/root:/bin/sh\n", 0, "/root" },
 		{ "root:x:0:0:root:/root:/bin/sh", 0, "/root" },
@@ -239,7 +241,7 @@ Test(words, passwd)
 	cr_expect_str_eq(found.home, "/good");
 }
 
-/* The last line of a file that goes on may be any line's beginning. */
+/* The last line of a truncated file may be incomplete. */
 Test(words, passwd_cut)
 {
 	struct accounts a = accounts("a:x:1:1::/a:\nroot:x:0:0::/\nb:x:20");
@@ -277,7 +279,7 @@ Test(words, groups)
 	cr_expect(accounts_group(&a, "wheel", &gid) && gid == 10);
 	cr_expect_not(accounts_group(&a, "short", &gid));
 	cr_expect_not(accounts_group(&a, "wrap", &gid));
-	/* what setresgid(2) would not change anything for */
+	/* The value that setresgid(2) takes as "unchanged". */
 	gid = 5;
 	cr_expect_not(accounts_group(&a, "keep", &gid));
 	cr_expect_eq(gid, 5);
@@ -348,11 +350,12 @@ joined(char *const *env)
 	return text;
 }
 
-/* Of an image's variable and the pod's, both of which hosts send, the pod's counts: it comes later. */
+/* Hosts send the image's variables and then the pod's: the later one wins. */
 Test(words, duplicate_variables)
 {
 	static const struct {
-		const char *env, *out; /* separated by commas; PATH=/bin before each */
+		/* separated by commas; PATH=/bin before each */
+		const char *env, *out;
 	} rows[] = {
 		{ "MODE=image,X=1,MODE=pod,HOME=/h", "[PATH=/bin][X=1][MODE=pod][HOME=/h]" },
 		{ "A=1,A=2,A=3,HOME=/a,HOME=/b", "[PATH=/bin][A=3][HOME=/b]" },
@@ -424,7 +427,7 @@ Test(words, programs)
 	cr_expect(strstr(err.msg, "the file no-such-program was not found"));
 	cr_expect_eq(command_find("/bin/no-such", env, path, &err), -1);
 	cr_expect_eq(command_find("", env, path, &err), -1);
-	/* a directory is no program */
+	/* A directory is not a program. */
 	cr_expect_eq(command_find("..", env, path, &err), -1);
 }
 

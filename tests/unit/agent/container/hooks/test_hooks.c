@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Hooks as data: merging, deadlines, refusals, and the JSON that they are told. Running them is tests/oci's. */
+/* Merging, deadlines and validation of hooks, and their JSON state. tests/oci runs hooks. */
 #include <criterion/criterion.h>
 #include <string.h>
 
@@ -46,7 +46,8 @@ Test(hooks, times)
 	h.createcontainer = h.poststart = both;
 	h.n_createcontainer = h.n_poststart = 2;
 	t = hooks_times(&h);
-	cr_assert_eq(t.create_ms, 13000); /* one has the usual 10 s */
+	/* one has the usual 10 s */
+	cr_assert_eq(t.create_ms, 13000);
 	cr_assert_eq(t.start_ms, 13000);
 	cr_assert_eq(t.stop_ms, 0);
 }
@@ -77,7 +78,8 @@ Test(hooks, refusals)
 	cr_assert_eq(err.code, ERROR_INVALID_ARGUMENT);
 }
 
-/* Names are runtime-spec's; what has its default value is left out; maps are objects. */
+/* Names are the runtime specification's, fields with default values are omitted, and maps are
+ * objects. */
 Test(hooks, config_json)
 {
 	static char key[] = "net.x", value[] = "a\"b\x1f", version[] = "1.1.0", path[] = "/r";
@@ -115,7 +117,7 @@ Test(hooks, config_json)
 		"\"linux\":{\"uidMappings\":[{\"hostID\":100000,\"size\":1}],"
 		"\"sysctl\":{\"net.x\":\"a\\\"b\\u001f\"},\"resources\":{\"cpu\":{\"quota\":-1}}}}");
 	buf_release(&b);
-	/* a full buffer is told, not cut */
+	/* A full buffer is an error, not a truncated text. */
 	buf_init(&b, 20);
 	cr_assert_eq(json_spec(&b, &spec), -1);
 	buf_release(&b);

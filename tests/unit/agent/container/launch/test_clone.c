@@ -15,8 +15,8 @@
 #include "agent/container/launch/clone.h"
 #include "lib/cleanup.h"
 
-static bool
-	is_late; /* the report comes after the look for it, and before the look for the end of the helper */
+/* the report comes after the look for it, and before the look for the end of the helper */
+static bool is_late;
 
 /* In place of the C library's. */
 int
@@ -33,7 +33,8 @@ poll(struct pollfd *fds, nfds_t n, int timeout)
 	return (int)syscall(SYS_ppoll, fds, n, timeout < 0 ? NULL : &time, NULL, 0);
 }
 
-/* A process that is the parent's child, too: 0 if clone_in() returns the pid of the process that it makes. */
+/* A process that is the parent's child, too: 0 if clone_in() returns the pid of the process that
+ * it makes. */
 static int
 clone_once(int user_ns)
 {
@@ -47,7 +48,7 @@ clone_once(int user_ns)
 	return pid > 0 && pidfd >= 0 ? 0 : errno;
 }
 
-/* What is made in the user namespace of a process that waits. */
+/* A clone in the user namespace of a waiting process. */
 static int
 clone_in_new(void)
 {

@@ -11,7 +11,8 @@
 #include "lib/sys.h"
 
 struct fixture {
-	int worker, other; /* the two ends */
+	/* the two ends */
+	int worker, other;
 	pid_t sender;
 	int sender_pidfd;
 };
@@ -47,8 +48,9 @@ tear_down(struct fixture *f)
 	close(f->other);
 }
 
-/* The process that the sender made last holds the socket until it runs: its end is not the sender's. */
-Test(sync, sender_that_ends_without_a_report, .timeout = 10)
+/* The process that the sender made last holds the socket until it runs: its end is not the
+ * sender's. */
+Test(handshake, sender_that_ends_without_a_report, .timeout = 10)
 {
 	struct error err = ERROR_INIT;
 	struct fixture f;
@@ -63,7 +65,7 @@ Test(sync, sender_that_ends_without_a_report, .timeout = 10)
 	tear_down(&f);
 }
 
-Test(sync, report_of_a_sender_that_has_ended, .timeout = 10)
+Test(handshake, report_of_a_sender_that_has_ended, .timeout = 10)
 {
 	struct error err = ERROR_INIT;
 	siginfo_t info;
@@ -81,7 +83,7 @@ Test(sync, report_of_a_sender_that_has_ended, .timeout = 10)
 	tear_down(&f);
 }
 
-Test(sync, report_of_another_process, .timeout = 10)
+Test(handshake, report_of_another_process, .timeout = 10)
 {
 	struct error err = ERROR_INIT;
 	struct fixture f;

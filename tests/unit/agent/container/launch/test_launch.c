@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Real containers: launch, start, exec, terminal, teardown, and what fails. */
+/* Real containers: launch, start, exec, terminal, teardown, and failures. */
 #include <criterion/criterion.h>
 #include <fcntl.h>
 #include <sched.h>
@@ -88,7 +88,7 @@ body_exec(struct box *b)
 	CHECK(box_exec(b, &c, x, &p) < 0);
 	CHECK(b->error.code == ERROR_INVALID_ARGUMENT);
 	CHECK(strstr(b->error.msg, "the file nothing-here was not found"));
-	/* what the message leaves out is the container's: capabilities, no_new_privs */
+	/* Missing fields are the container's: capabilities, no_new_privs. */
 	spec_args(x, "/bin/grep", "-E", "CapEff|NoNewPrivs", "/proc/self/status", NULL);
 	CHECK(box_exec(b, &c, x, &p) == 0);
 	CHECK(box_wait(b, &p) == 0);
@@ -280,7 +280,7 @@ work_sandbox_ns(struct worker *w, void *arg, struct error *err)
 	(void)b;
 	if (sandbox_namespaces_make(w, "pod-name", &ipc, &uts, err) < 0)
 		return -1;
-	/* the worker itself is where it was */
+	/* The worker's own namespaces are unchanged. */
 	if (gethostname(name, sizeof(name)) < 0 || strcmp(name, "pod-name") == 0)
 		return error_set(err, ERROR_INTERNAL, "the worker's own host name is %s", name);
 	if (setns(uts, CLONE_NEWUTS) < 0 || setns(ipc, CLONE_NEWIPC) < 0)

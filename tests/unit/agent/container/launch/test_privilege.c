@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What a container's process gets, and what not: files, directory, capabilities, groups, system calls. */
+/* Privileges of a container's process: descriptors, directory, capabilities, groups, system
+ * calls. */
 #include <criterion/criterion.h>
 #include <errno.h>
 #include <linux/keyctl.h>
@@ -124,16 +125,20 @@ body_caps(struct box *b)
 	static const struct {
 		const char *sets;
 		uint32_t uid;
-		const char *inh, *prm, *eff, *bnd, *amb; /* of one capability, CAP_CHOWN: bit 0 */
+		/* of one capability, CAP_CHOWN: bit 0 */
+		const char *inh, *prm, *eff, *bnd, *amb;
 	} rows[] = {
 		{ "", 0, "0", "0", "0", "0", "0" },
 		{ "bep", 0, "0", "1", "1", "1", "0" },
 		{ "bep", 1000, "0", "0", "0", "1", "0" },
 		{ "bepi", 1000, "1", "0", "0", "1", "0" },
 		{ "bepia", 1000, "1", "1", "1", "1", "1" },
-		{ "bepa", 1000, "0", "0", "0", "1", "0" }, /* ambient needs inheritable: left out */
-		{ "b", 0, "0", "1", "1", "1", "0" }, /* root gets its bounding set at execve... */
-		{ "b", 0, "0", "0", "0", "1", "0" }, /* ...but with no_new_privs */
+		/* ambient needs inheritable: left out */
+		{ "bepa", 1000, "0", "0", "0", "1", "0" },
+		/* root gets its bounding set at execve... */
+		{ "b", 0, "0", "1", "1", "1", "0" },
+		/* ...but with no_new_privs */
+		{ "b", 0, "0", "0", "0", "1", "0" },
 	};
 	size_t n;
 	char **chown_only = spec_names(&n, "CAP_CHOWN", NULL);
@@ -257,7 +262,8 @@ Test(privilege, seccomp_of_an_exec)
 	in_box(body_seccomp_exec);
 }
 
-/* As a user that has as many keys as it may: 0 if it can join a session keyring all the same, 2 if there are no keys here. */
+/* Exhausts the user's quota of keys. Exits with 0 if a session keyring can still be joined, 2 if
+ * the kernel has no keyrings. */
 static int
 join_without_quota(void)
 {

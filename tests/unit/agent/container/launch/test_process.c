@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Who a real container's process is, where it starts and what it is given; and the same of execs as hosts send them. */
+/* User, working directory and environment of a container's process, and of execs as hosts send
+ * them. */
 #include <criterion/criterion.h>
 #include <fcntl.h>
 #include <pty.h>
@@ -101,13 +102,13 @@ Test(process, user_by_name_refused)
 	in_box(body_names_refused);
 }
 
-/* What an image may have in place of the file. */
+/* Makes the objects that an image may have in place of the file. */
 static void
 body_hostile_accounts(struct box *b)
 {
 	static const struct {
-		const char *
-			link; /* target of a symlink; NULL: a FIFO; "": a sparse GiB; ".": a directory */
+		/* target of a symlink; NULL: a FIFO; "": a sparse GiB; ".": a directory */
+		const char *link;
 		const char *text;
 	} rows[] = {
 		{ NULL, "/etc/passwd is not a regular file" },
@@ -137,7 +138,7 @@ body_hostile_accounts(struct box *b)
 			CHECK(truncate(BOX_ROOT "/etc/passwd", 1 << 30) == 0);
 		s->process->user->username = "app";
 		box_refuse(b, s, ERROR_INVALID_ARGUMENT, rows[i].text);
-		/* a container that names nobody runs all the same */
+		/* A container without a username runs nevertheless. */
 		s->process->user->username = "";
 		box_sh(b, s, "echo $HOME", "/\n");
 	}
@@ -195,7 +196,8 @@ body_named_stdio(struct box *b)
 	spec_sh(x, WHO "; echo again > /dev/stdout");
 	CHECK(box_exec(b, &c, x, &p) == 0 && box_wait(b, &p) == 0);
 	CHECK(strcmp(p.output, "1000\n1001\n1001 10 20\n/home/app\nagain\n") == 0);
-	/* the container changes its files: the next one sees that, or finds nobody */
+	/* The container changes its files: the next exec uses the new content, or the user is
+	 * not found. */
 	box_write(BOX_ROOT "/etc/passwd", "other:x:1:1::/:\n");
 	CHECK(box_exec(b, &c, x, &p) < 0 && b->error.code == ERROR_INVALID_ARGUMENT);
 	CHECK(strstr(b->error.msg, "user \"app\" was not found in /etc/passwd"));
@@ -240,7 +242,7 @@ Test(process, terminal_controls_a_process_whose_request_is_gone)
 	close(slave);
 }
 
-/* What the container has done to its own cgroups, which hold no exec up. */
+/* Changes of the container to its own cgroups do not block an exec. */
 static void
 body_frozen(struct box *b)
 {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Memory that is to be wiped before others can see it, however it is scattered. */
+/* Wiping of scattered memory. */
 #include <criterion/criterion.h>
 #include <fcntl.h>
 #include <sys/mman.h>
@@ -42,7 +42,8 @@ Test(wipe, memory_in_many_pieces)
 	close(proc);
 }
 
-/* As copiers have it: every worker that is forked meanwhile has it, too. What is mapped after the plan stays, also between. */
+/* As copiers have it: every worker that is forked meanwhile has it, too. What is mapped after
+ * the plan stays, also between. */
 Test(wipe, shared_memory)
 {
 	size_t page = (size_t)sysconf(_SC_PAGESIZE);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Namespaces by path that no container can stand for: mounts of the guest's own making, files that are bound to one. */
+/* Joining namespaces by path: those of a process, and files to which a namespace is bound. */
 #include <criterion/criterion.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -16,7 +16,7 @@
 #include "tests/unit/agent/container/box.h"
 #include "tests/unit/agent/container/spec.h"
 
-/* A process in namespaces of its own, ready to be looked at; killed with the test. */
+/* Starts a process in new namespaces and waits until it is ready; it is killed with the test. */
 static pid_t
 start_holder(int flags)
 {
@@ -71,7 +71,7 @@ set_path(Grpc__Spec *s, const char *type, const char *path)
 	}
 }
 
-/* It is taken over: the container's root is that namespace's from then on. */
+/* A mount namespace by path gets the container's root. */
 static void
 body_mounts(struct box *b)
 {
@@ -85,7 +85,8 @@ body_mounts(struct box *b)
 	snprintf(path, sizeof(path), "/proc/%d/ns/mnt", (int)holder);
 	set_path(s, "mount", path);
 	spec_sh(s->process, "readlink /proc/self/ns/mnt; ls -d /box; sleep 100");
-	/* where the root goes is seen in there: the directory of the agent, which is shared by no mount */
+	/* The agent's directory, in which the root is attached, is visible in the namespace and
+	 * not shared. */
 	CHECK(box_launch(b, &c, "c1", s) == 0);
 	box_start(&c);
 	box_expect(b, &c.init, ns_of(holder, "mnt"));
@@ -94,7 +95,7 @@ body_mounts(struct box *b)
 	CHECK(box_wait(b, &p) != 0);
 	CHECK(strstr(p.output, ns_of(holder, "mnt")) && strstr(p.output, "/box: No such file"));
 	box_remove(b, &c);
-	/* the guest is as it was; its own namespace cannot be had */
+	/* The guest is unchanged; its own namespace is refused. */
 	CHECK(box_exists(BOX_ROOT "/bin/busybox"));
 	snprintf(path, sizeof(path), "/proc/%d/ns/mnt", (int)getpid());
 	box_refuse(b, s, ERROR_INVALID_ARGUMENT, "the guest's own");
@@ -106,7 +107,7 @@ Test(join, mounts)
 	in_box(body_mounts);
 }
 
-/* As ip-netns(8) does it: a file to which the namespace is bound. */
+/* A namespace bound to a file, as by ip-netns(8). */
 static void
 body_bound(struct box *b)
 {
@@ -119,7 +120,7 @@ body_bound(struct box *b)
 	CHECK(mount(source, "/box/net", NULL, MS_BIND, NULL) == 0);
 	spec_namespace(s, "network", "/box/net");
 	box_sh(b, s, "readlink /proc/self/ns/net", ns_of(holder, "net"));
-	/* through a link, too, but not to where a link of procfs leads */
+	/* Through a link, too, but not through a magic link of procfs. */
 	CHECK(symlink("net", "/box/link") == 0);
 	set_path(s, "network", "/box/link");
 	box_sh(b, s, "readlink /proc/self/ns/net", ns_of(holder, "net"));

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/*
- * What a hostile image or spec tries with files and mounts: each case checks that the agent's side is untouched as
- * well as what the container sees. /box/outside stands for the guest's own files.
+/* Attacks of a hostile image or spec with files and mounts. Each case checks the container's view
+ * and that the agent's side is unchanged. /box/outside represents the guest's own files.
  */
 #include <criterion/criterion.h>
 #include <dirent.h>
@@ -19,7 +18,7 @@
 #include "tests/unit/agent/container/box.h"
 #include "tests/unit/agent/container/spec.h"
 
-/* Removes what the root has at a path. */
+/* Removes a path of the root. */
 static void
 clear_path(const char *name)
 {
@@ -105,9 +104,11 @@ body_destinations(struct box *b)
 {
 	static const struct {
 		const char *link, *target, *dest;
-		const char *inside; /* where it must land, NULL: refused */
+		/* The expected place inside the root; NULL: refused. */
+		const char *inside;
 	} rows[] = {
-		{ "tmp/abs", "/box/outside", "/tmp/abs/x", NULL }, /* dangling inside the root */
+		/* dangling inside the root */
+		{ "tmp/abs", "/box/outside", "/tmp/abs/x", NULL },
 		{ "tmp/abs2", "/etc", "/tmp/abs2/x", "/etc/x" },
 		{ "tmp/rel", "../../../../../../etc", "/tmp/rel/y", "/etc/y" },
 		{ "tmp/trail", "/etc", "/tmp/trail", "/etc" },
@@ -154,7 +155,7 @@ Test(attack, destinations_through_links)
 	in_box(body_destinations);
 }
 
-/* Exchanges two names for ever: the other container with the same volume. */
+/* Exchanges two names indefinitely, like another container with the same volume. */
 static pid_t
 start_flipping(const char *one, const char *two)
 {
@@ -226,7 +227,7 @@ body_over_proc(struct box *b)
 		spec_mount(s, refused[i], "tmpfs", "tmpfs", "");
 		box_refuse(b, s, ERROR_INVALID_ARGUMENT, "inside a procfs");
 	}
-	/* something else than a procfs at /proc, before or after the real one */
+	/* Another file system than a procfs at /proc, before or after the real one. */
 	s = spec_new(BOX_ROOT);
 	spec_mount(s, "/proc", "tmpfs", "tmpfs", "");
 	box_refuse(b, s, ERROR_INVALID_ARGUMENT, "/proc");
@@ -317,7 +318,7 @@ body_sysctl(struct box *b)
 {
 	Grpc__Spec *s = spec_new(BOX_ROOT);
 
-	/* what the image has at /proc/sys does not matter, nor does a name that climbs */
+	/* The image's /proc/sys is not used, and a name with ".." is refused. */
 	spec_sysctl(s, "kernel.msgmax", "9000");
 	spec_sysctl(s, "kernel/domainname", "example");
 	box_sh(b, s, "cat /proc/sys/kernel/msgmax /proc/sys/kernel/domainname", "9000\nexample\n");
@@ -327,7 +328,7 @@ body_sysctl(struct box *b)
 	s = spec_new(BOX_ROOT);
 	spec_sysctl(s, "kernel.core_pattern", "|/x");
 	box_refuse(b, s, ERROR_INVALID_ARGUMENT, "linux.sysctl");
-	/* no procfs in the container at all: still written truly */
+	/* Without a procfs in the container the parameter is still set. */
 	s = spec_new(BOX_ROOT);
 	spec_unmount(s, "/proc");
 	spec_mask(s, "");
@@ -381,7 +382,8 @@ body_propagation(struct box *b)
 	Grpc__Spec *s = spec_new(BOX_ROOT);
 	struct box_container c;
 
-	/* the guest's mounts are shared, as under systemd: nothing may come back from the container */
+	/* The guest's mounts are shared, as under systemd: mounts of the container must not
+	 * propagate back. */
 	CHECK(mkdir("/box/volume", 0755) == 0);
 	CHECK(mount(NULL, "/", NULL, MS_REC | MS_SHARED, NULL) == 0);
 	spec_mount(s, "/vol", "bind", "/box/volume", "rbind");
@@ -421,7 +423,8 @@ body_devices(struct box *b)
 	spec_device(s, "/dev/fd/x", "c", 1, 3);
 	box_refuse(b, s, ERROR_INTERNAL, "fd/x");
 	s = spec_new(BOX_ROOT);
-	spec_device(s, "/dev/null", "c", 1, 3); /* the same once more */
+	/* the same once more */
+	spec_device(s, "/dev/null", "c", 1, 3);
 	d = spec_device(s, "/dev/deep/er/zero", "c", 1, 5);
 	d->filemode = 0640;
 	d->uid = 7;
@@ -429,7 +432,8 @@ body_devices(struct box *b)
 	spec_device(s, "/dev/pipe", "p", 0, 0)->filemode = 0600;
 	box_sh(b, s, "stat -c '%t:%T %a %u:%g %F' /dev/deep/er/zero /dev/null /dev/pipe",
 	       "1:5 640 7:8 character special file\n1:3 666 0:0 character special file\n0:0 600 0:0 fifo\n");
-	/* a default one by other numbers, mode and owner; but one name for two devices is refused */
+	/* A default device with other mode and owner is replaced; two devices with one name are
+	 * refused. */
 	s = spec_new(BOX_ROOT);
 	d = spec_device(s, "/dev/null", "c", 1, 5);
 	d->filemode = 0604;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Sources of bind mounts that lie in what a container may change. Needs root. */
+/* Sources of bind mounts in directories that a container may change. Needs root. */
 #include <criterion/criterion.h>
 #include <string.h>
 #include <sys/mount.h>
@@ -9,8 +9,8 @@
 #include "tests/unit/agent/container/box.h"
 #include "tests/unit/agent/container/spec.h"
 
-/* A directory of a volume that another container has replaced by a link: as a source it would show whatever the link
- * names, another container's volume for instance. */
+/* A directory of a volume that another container has replaced by a link: as a source it would
+ * show whatever the link names, another container's volume for instance. */
 static void
 body_source_link(struct box *b)
 {

@@ -75,8 +75,8 @@ reference_expects(const struct reference *r, const struct seccomp_data *data)
 /* Numbers of system calls in the kernel's tables end somewhere below. */
 #define REFERENCE_CALLS 480
 
-/* The number of a call; 0 if the ABI does not have it. Those that i386 multiplexes have one of their own in its table, too, which
- * libseccomp finds only by the number. */
+/* The number of a call; 0 if the ABI does not have it. Those that i386 multiplexes have one of
+ * their own in its table, too, which libseccomp finds only by the number. */
 static uint32_t
 number_of(uint32_t token, const char *name)
 {

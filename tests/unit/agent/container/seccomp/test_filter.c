@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Our seccomp programs against libseccomp's own: both are interpreted for every system call number, several
- * architectures and interesting arguments, and must say the same.
+ * Our seccomp programs against libseccomp's own: both are interpreted for every system call number,
+ * several architectures and interesting arguments, and must say the same.
  */
 #include <criterion/criterion.h>
 #include <errno.h>
@@ -219,14 +219,16 @@ Test(filter, repeated_argument)
 	}
 }
 
-/* A profile whose newest call is faccessat2 (439 everywhere), with one that has no number, and one that only repeats the default. */
+/* A profile whose newest call is faccessat2 (439 everywhere), with one that has no number, and
+ * one that only repeats the default. */
 Test(filter, newer_calls_get_enosys)
 {
 	static const char *const archs[] = { "SCMP_ARCH_X86_64", "SCMP_ARCH_AARCH64", NULL };
 	static const char *const all[] = { "SCMP_ARCH_X32", "SCMP_ARCH_X86_64", "SCMP_ARCH_X86",
 					   NULL };
 	static const struct rule_row profile[] = {
-		{ "SCMP_ACT_ALLOW", "read,write,openat2,no_such_call" }, /* openat2: 437 */
+		/* openat2: 437 */
+		{ "SCMP_ACT_ALLOW", "read,write,openat2,no_such_call" },
 		{ "SCMP_ACT_ERRNO", "faccessat2" },
 	};
 	const uint32_t enosys = SECCOMP_RET_ERRNO | ENOSYS, eperm = SECCOMP_RET_ERRNO | EPERM;
@@ -251,7 +253,7 @@ Test(filter, newer_calls_get_enosys)
 		{ "SCMP_ACT_ALLOW", archs, ARCH_64, 440, SECCOMP_RET_ALLOW },
 		{ "SCMP_ACT_LOG", archs, ARCH_64, 440, SECCOMP_RET_LOG },
 		{ "SCMP_ACT_TRACE", archs, ARCH_64, 440, SECCOMP_RET_TRACE | EPERM },
-		/* each ABI for itself, in whatever order they are listed */
+		/* Each ABI is judged separately, independent of the order. */
 		{ "SCMP_ACT_ERRNO", all, ARCH_64, 439, eperm },
 		{ "SCMP_ACT_ERRNO", all, ARCH_64, 440, enosys },
 		{ "SCMP_ACT_ERRNO", all, ARCH_64, 0x40000000, SECCOMP_RET_ALLOW },
@@ -273,7 +275,7 @@ Test(filter, newer_calls_get_enosys)
 	}
 }
 
-/* Without any call that the ABI has there is nothing to judge by. */
+/* Without a known call of the ABI, no call counts as newer. */
 Test(filter, no_newest_call)
 {
 	static const struct rule_row profile[] = { { "SCMP_ACT_ALLOW", "no_such_call" } };
@@ -304,7 +306,7 @@ Test(filter, errno_of_zero_is_eperm)
 	cr_assert_eq(reference_answer(f->insns, f->n, &data), SECCOMP_RET_ERRNO | 38);
 }
 
-/* Too much for the kernel is an error with a reason, not a filter cut short. */
+/* A program over the kernel's limit is an error, not a truncated filter. */
 Test(filter, too_long)
 {
 	Grpc__LinuxSeccomp *p = spec_seccomp("SCMP_ACT_ALLOW");
@@ -320,7 +322,7 @@ Test(filter, too_long)
 	cr_assert(strstr(err.msg, "4096"));
 }
 
-/* What needs somebody who answers is refused by name, not taken for a spelling mistake. */
+/* Actions and flags that need a seccomp agent are refused by name, not as unknown. */
 Test(filter, refusals)
 {
 	static char listener[] = "SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV", unknown[] = "FLAG";
@@ -364,7 +366,7 @@ Test(filter, refusals)
 	cr_assert(strstr(err.msg, "linux.seccomp.defaultAction: SCMP_ACT_NOTIFY"));
 }
 
-/* A process whose program cannot be executed says so with system calls that its filter does not kill it for. */
+/* A process whose execve fails reports that with system calls that its filter allows. */
 Test(filter, failed_execve_is_reported_without_forbidden_calls)
 {
 	static const char *const calls[] = { "statfs",     "fstatfs", "faccessat", "faccessat2",

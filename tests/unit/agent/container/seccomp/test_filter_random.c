@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Profiles made at random, compiled by us and by libseccomp; both programs are interpreted for every system call of
- * several architectures, with arguments on and around the values that the rules name, and must say the same.
+ * Profiles made at random, compiled by us and by libseccomp; both programs are interpreted for
+ * every system call of several architectures, with arguments on and around the values that the
+ * rules name, and must say the same.
  */
 #include <criterion/criterion.h>
 #include <linux/seccomp.h>
@@ -17,11 +18,13 @@
 
 TestSuite(filter_random, .fini = spec_release_all);
 
-#define PROFILES   150
-#define ROWS_MAX   32
-#define NAMES_MAX  256
-#define CALLS      470 /* more than the highest number of all architectures here */
-#define VECTORS    24  /* of arguments, for a call that has a rule */
+#define PROFILES  150
+#define ROWS_MAX  32
+#define NAMES_MAX 256
+/* more than the highest number of all architectures here */
+#define CALLS 470
+/* of arguments, for a call that has a rule */
+#define VECTORS    24
 #define VALUES_MAX 256
 
 struct world {
@@ -29,9 +32,11 @@ struct world {
 	struct rule_row rows[ROWS_MAX];
 	char names[ROWS_MAX][NAMES_MAX];
 	size_t n_rows;
-	uint64_t values[VALUES_MAX]; /* that the rules compare with, and their neighbours */
+	/* that the rules compare with, and their neighbours */
+	uint64_t values[VALUES_MAX];
 	size_t n_values;
-	size_t compared, excused; /* answers */
+	/* answers */
+	size_t compared, excused;
 };
 
 struct programs {
@@ -105,8 +110,9 @@ make_arg(struct world *w, struct rule_row *row)
 	}
 }
 
-/* Calls that i386 has inside socketcall(2) and ipc(2): there libseccomp drops conditions that it cannot check, and we
- * drop what they would permit (seccomp/compile.c). Compared without conditions only. */
+/* Calls that i386 has inside socketcall(2) and ipc(2): there libseccomp drops conditions that it
+ * cannot check, and we drop what they would permit (seccomp/compile.c). Compared without
+ * conditions only. */
 static bool
 is_multiplexed(const char *name)
 {
@@ -124,8 +130,8 @@ seen_before(const struct world *w, size_t rows, const char *name)
 	return false;
 }
 
-/* One rule of one call. Conditional rules of one call have one action each and no other: which of several would win
- * is said nowhere. */
+/* One rule of one call. Conditional rules of one call have one action each and no other: which
+ * of several would win is said nowhere. */
 static void
 make_row(struct world *w, const char *action, uint32_t number)
 {
@@ -201,7 +207,7 @@ has_rule(const struct world *w, uint32_t token, int nr)
 	return false;
 }
 
-/* What was asked for, for the one who looks into a difference. */
+/* Prints the rules, to analyse a difference. */
 static void
 show(const struct world *w, const struct seccomp_data *data)
 {
@@ -260,8 +266,8 @@ applies(const struct rule_row *row, const struct seccomp_data *data, bool narrow
 	return repeated ? any : all;
 }
 
-/* The row that decides a call of this ABI, by the definition of a profile: NULL if none does. A rule without
- * conditions comes before those with. */
+/* The row that decides a call of this ABI, by the definition of a profile: NULL if none does. A
+ * rule without conditions comes before those with. */
 static const struct rule_row *
 decides(const struct world *w, uint32_t token, const struct seccomp_data *data)
 {
@@ -281,8 +287,9 @@ decides(const struct world *w, uint32_t token, const struct seccomp_data *data)
 	return found;
 }
 
-/* libseccomp (2.5.4 at least) merges the conditions of all rules of one call into one tree and now and then loses one:
- * what a profile means decides then. With a single condition there is nothing to merge. */
+/* libseccomp (2.5.4 at least) merges the conditions of all rules of one call into one tree and
+ * now and then loses one: what a profile means decides then. With a single condition there is
+ * nothing to merge. */
 static bool
 is_merged(const struct world *w, uint32_t token, int nr)
 {

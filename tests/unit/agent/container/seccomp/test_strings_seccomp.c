@@ -58,7 +58,8 @@ Test(strings_seccomp, actions)
 	expect_profile(p, "SCMP_ACT_NOTIFY");
 }
 
-/* The Rust runtime always sends the field, 0 if the profile has none. A call that is refused must not succeed. */
+/* The Rust runtime always sends the field, 0 if the profile has none. A call that is refused
+ * must not succeed. */
 Test(strings_seccomp, errno_return_unset)
 {
 	Grpc__LinuxSyscall call = GRPC__LINUX_SYSCALL__INIT;
@@ -98,8 +99,8 @@ Test(strings_seccomp, architectures)
 {
 	static const struct {
 		const char *name;
-		uint32_t
-			token; /* 0: of machines that we do not run on, and libseccomp may not know */
+		/* 0: of machines that we do not run on, and libseccomp may not know */
+		uint32_t token;
 	} rows[] = {
 		{ "SCMP_ARCH_X86", SCMP_ARCH_X86 },
 		{ "SCMP_ARCH_X86_64", SCMP_ARCH_X86_64 },

@@ -179,7 +179,7 @@ Test(validate, specs)
 	}
 }
 
-/* An exec may leave out what its container has. */
+/* An exec inherits missing fields from its container. */
 Test(validate, exec_may_be_short)
 {
 	Grpc__Process *p = spec_exec();
@@ -191,7 +191,7 @@ Test(validate, exec_may_be_short)
 	cr_assert_eq(process_validate(p, &err), -1);
 }
 
-/* Empty messages everywhere: nothing may crash. */
+/* Empty messages in all places must not crash the check. */
 Test(validate, empty_messages)
 {
 	static Grpc__LinuxNamespace ns = GRPC__LINUX_NAMESPACE__INIT;

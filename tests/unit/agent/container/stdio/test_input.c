@@ -18,7 +18,8 @@
 #include "lib/deadline.h"
 
 struct writer {
-	struct stdio_write write; /* first */
+	/* first */
+	struct stdio_write write;
 	int done;
 	struct error err;
 	char order;
@@ -26,7 +27,8 @@ struct writer {
 
 static struct loop *loop;
 static struct input in;
-static int far = -1; /* the process's end */
+/* the process's end */
+static int far = -1;
 static char order[16];
 
 static void
@@ -82,7 +84,7 @@ turn(void)
 	cr_assert_eq(loop_run_once(loop, 0, &err), 0);
 }
 
-/* Reads the far end to its end, or until nothing comes any more, running the loop in between. */
+/* Reads the far end until its end or until no more data arrives, and runs the loop in between. */
 static size_t
 drain(uint8_t *out, size_t size)
 {
@@ -119,7 +121,7 @@ Test(input, small_writes_are_taken_at_once)
 	cr_assert_eq(w.done, 0);
 }
 
-Test(input, more_than_the_pipe_holds_arrives_whole_in_order_then_the_end)
+Test(input, long_input_arrives_in_order)
 {
 	const size_t size = 1 << 20;
 	uint8_t *data = malloc(2 * size), *got = malloc(2 * size + 1);
@@ -158,7 +160,7 @@ Test(input, no_reader_is_an_error)
 	cr_assert_eq(err.errnum, EPIPE);
 }
 
-Test(input, readers_leaving_fail_all_that_waits)
+Test(input, end_of_the_reader_fails_waiting_writes)
 {
 	static uint8_t big[1 << 20];
 	struct writer a = writer_of(big, sizeof(big), 'a'), b = writer_of(big, 1, 'b');
@@ -193,7 +195,7 @@ Test(input, a_cancelled_write_leaves_the_others)
 	free(got);
 }
 
-Test(input, release_fails_who_waits)
+Test(input, release_fails_waiting_writes)
 {
 	static uint8_t big[1 << 20];
 	struct writer a = writer_of(big, sizeof(big), 'a');
@@ -205,7 +207,7 @@ Test(input, release_fails_who_waits)
 	cr_assert_eq(a.err.code, ERROR_ABORTED);
 }
 
-Test(input, closing_a_terminal_types_its_end_of_file)
+Test(input, closing_a_terminal_writes_its_eof)
 {
 	struct stdio s;
 	struct error err = ERROR_INIT;
@@ -247,7 +249,7 @@ turns_for(int ms)
 }
 
 /* The kernel keeps some of it for the next process that opens the terminal. */
-Test(input, terminal_that_is_closed_for_a_moment_takes_the_rest_later)
+Test(input, reopened_terminal_receives_the_rest)
 {
 	static char much[256 << 10], got[sizeof(much)];
 	struct stdio s;
@@ -286,7 +288,7 @@ Test(input, terminal_that_is_closed_for_a_moment_takes_the_rest_later)
 	cr_assert_eq(a.err.code, ERROR_OK, "%s", a.err.msg);
 	cr_assert_eq(n, sizeof(much), "%zu bytes", n);
 	cr_assert_eq(memcmp(got, much, n), 0);
-	/* after the exit nobody is waited for */
+	/* After the exit, writes no longer wait for a reader. */
 	close(slave);
 	a.done = b.done = 0;
 	cr_assert_eq(input_write(&s.in, &a.write, &err), STDIO_WAITS);
@@ -296,7 +298,8 @@ Test(input, terminal_that_is_closed_for_a_moment_takes_the_rest_later)
 		(void)turns_for(1);
 	cr_assert_eq(a.done, 1);
 	cr_assert_eq(a.err.code, ERROR_INTERNAL);
-	cr_assert_eq(b.done, 1); /* the kernel may have found room for so little */
+	/* the kernel may have found room for so little */
+	cr_assert_eq(b.done, 1);
 	stdio_release(&s);
 }
 

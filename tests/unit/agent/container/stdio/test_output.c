@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* stdout and stderr: what is there, waiting, the end, and the silence after the exit. */
+/* stdout and stderr: available data, waiting, the end, and silence after the exit. */
 #include <criterion/criterion.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -18,7 +18,8 @@
 #include "tests/support/elapsed.h"
 
 struct reader {
-	struct stdio_read read; /* first */
+	/* first */
+	struct stdio_read read;
 	uint8_t *memory;
 	bool refuses;
 	int done;
@@ -28,8 +29,10 @@ struct reader {
 
 static struct loop *loop;
 static struct output out;
-static int far = -1; /* the process's end */
-static int ends;     /* calls of on_end */
+/* the process's end */
+static int far = -1;
+/* calls of on_end */
+static int ends;
 static char order[16];
 
 static uint8_t *
@@ -125,7 +128,8 @@ has(struct reader *r, const char *text)
 /* Written by the process, which closes its end then, in the middle of the next poll(2). */
 static const char *last_words;
 
-/* In place of the C library's. The kernel looks whether there are bytes before it looks whether there are writers. */
+/* In place of the C library's. The kernel looks whether there are bytes before it looks whether
+ * there are writers. */
 int
 poll(struct pollfd *fds, nfds_t n, int timeout)
 {
@@ -142,7 +146,7 @@ poll(struct pollfd *fds, nfds_t n, int timeout)
 	return (int)syscall(SYS_ppoll, fds, n, timeout < 0 ? NULL : &time, NULL, 0);
 }
 
-Test(output, last_words_during_a_look_for_the_end)
+Test(output, data_written_during_the_end_check)
 {
 	struct reader a = reader_of(100, 'a');
 	struct error err = ERROR_INIT;
@@ -156,7 +160,7 @@ Test(output, last_words_during_a_look_for_the_end)
 	free(a.memory);
 }
 
-Test(output, what_is_there_at_once_and_never_more_than_asked)
+Test(output, available_data_is_returned_at_once)
 {
 	struct reader r = reader_of(3, 'a');
 	struct error err = ERROR_INIT;
@@ -231,7 +235,7 @@ Test(output, a_cancelled_reader_takes_nothing)
 	cr_assert_eq(a.done, 0);
 }
 
-Test(output, the_end_is_an_empty_reply_to_everybody_for_ever)
+Test(output, end_is_an_empty_reply_to_all_reads)
 {
 	struct reader a = reader_of(2, 'a'), b = reader_of(10, 'b');
 	struct error err = ERROR_INIT;
@@ -247,7 +251,7 @@ Test(output, the_end_is_an_empty_reply_to_everybody_for_ever)
 	cr_assert_eq(a.read.len, 0);
 }
 
-Test(output, bytes_before_the_end_come_first)
+Test(output, data_precedes_the_end)
 {
 	struct reader a = reader_of(10, 'a');
 	struct error err = ERROR_INIT;
@@ -262,7 +266,7 @@ Test(output, bytes_before_the_end_come_first)
 	cr_assert_eq(ends, 1);
 }
 
-Test(output, silence_after_the_exit_is_the_end_though_somebody_holds_the_pipe)
+Test(output, silence_after_the_exit_ends_a_pipe_that_is_held_open)
 {
 	struct reader a = reader_of(10, 'a'), b = reader_of(10, 'b');
 	struct error err = ERROR_INIT;
@@ -284,7 +288,7 @@ Test(output, silence_after_the_exit_is_the_end_though_somebody_holds_the_pipe)
 	cr_assert_eq(ends, 1);
 }
 
-Test(output, without_an_exit_silence_is_no_end)
+Test(output, silence_before_the_exit_is_not_the_end)
 {
 	struct reader a = reader_of(10, 'a');
 	struct error err = ERROR_INIT;
@@ -297,7 +301,7 @@ Test(output, without_an_exit_silence_is_no_end)
 	pending_cancel(&(struct pending *){ &a.read.pending });
 }
 
-Test(output, nobody_reads_a_collected_process)
+Test(output, unread_stream_of_a_reported_process_ends)
 {
 	struct error err = ERROR_INIT;
 	uint64_t limit = deadline_in(2000);
@@ -310,7 +314,7 @@ Test(output, nobody_reads_a_collected_process)
 	cr_assert_eq(ends, 1);
 }
 
-Test(output, unread_bytes_of_a_collected_process_stay)
+Test(output, unread_data_of_a_reported_process_is_kept)
 {
 	struct reader a = reader_of(10, 'a');
 	struct error err = ERROR_INIT;
@@ -327,13 +331,14 @@ Test(output, unread_bytes_of_a_collected_process_stay)
 	has(&a, "kept");
 }
 
-Test(output, unread_bytes_of_a_collected_process_have_a_bounded_life)
+Test(output, unread_data_of_a_reported_process_expires)
 {
 	struct reader a = reader_of(2, 'a');
 	struct error err = ERROR_INIT;
 	uint64_t limit = deadline_in(5000), before;
 
-	say("kept"); /* far stays open: a grandchild may hold the pipe */
+	/* far stays open: a grandchild may hold the pipe */
+	say("kept");
 	out.unread_ms = 600;
 	output_exited(&out);
 	output_drain(&out);
@@ -365,7 +370,7 @@ Test(output, no_memory_for_the_reply_loses_nothing)
 	has(&a, "safe");
 }
 
-Test(output, release_ends_who_waits)
+Test(output, release_ends_waiting_reads)
 {
 	struct reader a = reader_of(10, 'a');
 	struct error err = ERROR_INIT;
@@ -394,7 +399,7 @@ open_raw_terminal(struct stdio *s, char *name)
 	return slave;
 }
 
-/* Nothing happens, and nothing runs meanwhile. */
+/* Waits without events. */
 static void
 stays_quiet(int ms)
 {
@@ -430,7 +435,7 @@ Test(output, terminal_ends_with_process_and_last_user)
 	stdio_release(&s);
 }
 
-Test(output, terminal_closed_for_a_moment_goes_on)
+Test(output, reopened_terminal_continues)
 {
 	struct stdio s;
 	struct reader a = reader_of(100, 'a'), b = reader_of(100, 'b');

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Relays: every pair of descriptors that streams have, sides that stall, ends, and the silence after an exit. */
+/* Splices: all pairs of descriptors of streams, stalled sides, ends, and silence after an exit. */
 #include <criterion/criterion.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -50,7 +50,7 @@ finish(void)
 	loop_free(loop);
 }
 
-TestSuite(relay, .init = begin, .fini = finish);
+TestSuite(splice, .init = begin, .fini = finish);
 
 static void
 turn(int ms)
@@ -123,7 +123,7 @@ pump_through(int in, int out, struct ended *e)
 	cr_assert_eq(e->errnum, 0);
 }
 
-Test(relay, a_pipe_to_a_socket)
+Test(splice, a_pipe_to_a_socket)
 {
 	struct ended e = { 0 };
 	int p[2], s[2];
@@ -135,7 +135,7 @@ Test(relay, a_pipe_to_a_socket)
 	close(s[1]);
 }
 
-Test(relay, a_socket_to_a_pipe)
+Test(splice, a_socket_to_a_pipe)
 {
 	struct ended e = { 0 };
 	int p[2], s[2];
@@ -147,7 +147,7 @@ Test(relay, a_socket_to_a_pipe)
 	close(p[0]);
 }
 
-Test(relay, a_socket_to_a_socket_through_a_pipe_of_its_own)
+Test(splice, a_socket_to_a_socket_through_a_pipe_of_its_own)
 {
 	struct ended e = { 0 };
 	int a[2], b[2];
@@ -171,7 +171,7 @@ make_terminal(int *master, int *slave, char *name)
 	cr_assert_eq(tcsetattr(*slave, TCSANOW, &raw), 0);
 }
 
-Test(relay, a_terminal_both_ways)
+Test(splice, a_terminal_both_ways)
 {
 	struct ended in = { 0 }, out = { 0 };
 	int master, slave, s[2], t[2];
@@ -233,7 +233,7 @@ Test(relay, a_terminal_both_ways)
 }
 
 /* More than the kernel keeps for the next process that opens it. */
-Test(relay, a_closed_terminal_takes_the_rest_later)
+Test(splice, a_closed_terminal_takes_the_rest_later)
 {
 	static char much[256 << 10], got[sizeof(much)];
 	struct ended e = { 0 };
@@ -284,7 +284,8 @@ static int splices_fail;
 static const char *last_words;
 static int last_slave = -1;
 
-/* In place of the C library's. A terminal looks whether there are bytes before it looks whether it is open. */
+/* In place of the C library's. A terminal looks whether there are bytes before it looks whether
+ * it is open. */
 ssize_t
 splice(int in, loff_t *in_at, int to, loff_t *to_at, size_t n, unsigned int flags)
 {
@@ -304,7 +305,7 @@ splice(int in, loff_t *in_at, int to, loff_t *to_at, size_t n, unsigned int flag
 	return syscall(SYS_splice, in, in_at, to, to_at, n, flags);
 }
 
-Test(relay, last_words_on_a_terminal_during_a_look_for_the_end)
+Test(splice, terminal_data_written_during_the_end_check)
 {
 	struct ended e = { 0 };
 	char got[64] = "", name[64];
@@ -325,7 +326,7 @@ Test(relay, last_words_on_a_terminal_during_a_look_for_the_end)
 	close(s[1]);
 }
 
-Test(relay, who_reads_nothing_costs_nothing)
+Test(splice, stalled_reader_causes_no_wakeups)
 {
 	static char block[65536];
 	struct ended e = { 0 };
@@ -341,7 +342,7 @@ Test(relay, who_reads_nothing_costs_nothing)
 		turn(0);
 	}
 	cr_assert_lt(write(p[1], block, sizeof(block)), 0, "the writer is not held back");
-	/* asleep: nothing is ready until somebody reads */
+	/* The loop sleeps until the other side reads. */
 	before = monotonic_ns();
 	turn(100);
 	cr_assert_geq(monotonic_ns() - before, 90000000ull);
@@ -358,7 +359,7 @@ Test(relay, who_reads_nothing_costs_nothing)
 	close(p[1]);
 }
 
-Test(relay, rest_that_nobody_takes_has_a_bounded_life)
+Test(splice, unread_rest_expires)
 {
 	static char block[65536], got[65536];
 	struct ended e = { 0 };
@@ -393,7 +394,7 @@ Test(relay, rest_that_nobody_takes_has_a_bounded_life)
 	close(s[1]);
 }
 
-Test(relay, silence_after_the_exit_is_the_end)
+Test(splice, silence_after_the_exit_ends_the_stream)
 {
 	struct ended e = { 0 };
 	int p[2], s[2];
@@ -401,7 +402,8 @@ Test(relay, silence_after_the_exit_is_the_end)
 	char got[16];
 	struct splice *r;
 
-	make_pipe(p); /* p[1] stays open: a grandchild */
+	/* p[1] stays open: a grandchild */
+	make_pipe(p);
 	pair(s);
 	r = relay(p[0], s[0], &e);
 	cr_assert_eq(write(p[1], "last", 4), 4);
@@ -414,12 +416,12 @@ Test(relay, silence_after_the_exit_is_the_end)
 	cr_assert_geq(monotonic_ns() - before, STDIO_QUIET_MS * 1000000ull);
 	cr_assert_eq(read(s[1], got, sizeof(got)), 4);
 	cr_assert_eq(read(s[1], got, sizeof(got)), 0);
-	cr_assert_lt(write(p[1], "x", 1), 0, "nobody reads the pipe any more");
+	cr_assert_lt(write(p[1], "x", 1), 0, "the pipe has no reader");
 	close(p[1]);
 	close(s[1]);
 }
 
-Test(relay, freed_in_the_middle_it_closes_everything_and_says_nothing)
+Test(splice, freeing_closes_without_a_callback)
 {
 	struct ended e = { 0 };
 	int a[2], b[2];
@@ -436,7 +438,7 @@ Test(relay, freed_in_the_middle_it_closes_everything_and_says_nothing)
 	close(b[1]);
 }
 
-Test(relay, a_packet_without_memory_is_tried_again)
+Test(splice, packet_without_memory_is_retried)
 {
 	struct ended e = { 0 }, through = { 0 };
 	int p[2], s[2], a[2], b[2];
