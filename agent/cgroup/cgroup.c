@@ -14,7 +14,7 @@
 #include "lib/io.h"
 #include "lib/path.h"
 
-/* How often making is repeated when another worker removes a parent at the same time. */
+/* The number of attempts to make a cgroup while another worker removes a parent. */
 #define CREATE_TRIES 16
 
 int

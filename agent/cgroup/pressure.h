@@ -15,7 +15,7 @@
 
 /* The chosen cgroup and its limit. */
 struct pressure_choice {
-	/* of the path */
+	/* index of the path */
 	size_t index;
 	/* new memory.max in bytes, less than the cgroup uses */
 	uint64_t limit;

@@ -38,7 +38,7 @@ first_pid(int dir)
 	return parse_u32(text, &pid) ? (int)pid : 0;
 }
 
-/* Where the walk goes after it has visited a directory. */
+/* The direction of the walk after a directory. */
 enum visit {
 	VISIT_FAILED = -1,
 	VISIT_UP,

@@ -13,7 +13,7 @@
 #define CGROUP_FILE_MAX 64
 
 struct cgroup_setting {
-	/* of the spec, for messages */
+	/* the spec's field, for messages */
 	const char *field;
 	/* one component */
 	char file[CGROUP_FILE_MAX];

@@ -17,7 +17,7 @@ struct console {
 	struct console_spec spec;
 	/* the latter for address_accept() */
 	int listener, spare;
-	/* of the unix socket, NULL for vsock */
+	/* path of the unix socket, NULL for vsock */
 	char *path;
 	/* /dev/console, or -1 if there is a listener */
 	int serial;

@@ -53,7 +53,7 @@ struct device_wait {
 	void *data;
 	struct timer *timer;
 	struct post first_look;
-	/* of the call that waits */
+	/* context of the call that waits */
 	struct log_context *log;
 };
 

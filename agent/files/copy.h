@@ -34,7 +34,7 @@ struct copy_part {
 	uint32_t dir_mode;
 	/* owner of the target and of missing parents; -1: the agent's */
 	int32_t uid, gid;
-	/* of the whole regular file */
+	/* size of the whole regular file */
 	int64_t file_size;
 	/* of data in the file */
 	int64_t offset;

@@ -23,7 +23,7 @@
 
 #define SHARED   "shared/containers/"
 #define BASE_LEN (sizeof(SHARED) - 1)
-/* of the shared directory itself */
+/* mode of the shared directory itself */
 #define BASE_MODE 0755
 
 /* The order being executed. */

@@ -33,7 +33,7 @@ struct copy_order {
 	uint32_t uid, gid;
 	/* dev, ino: of the temporary file, unless `first` */
 	uint64_t offset, dev, ino;
-	/* of the data */
+	/* length of the data */
 	size_t len;
 	/* number of innermost parents that earlier parts have made */
 	unsigned int made;
@@ -46,7 +46,7 @@ struct copy_order {
 /* The result of an order. */
 struct copy_result {
 	struct error err;
-	/* of the temporary file */
+	/* identity of the temporary file */
 	uint64_t dev, ino;
 	/* as in the order, plus the parents that this part has made */
 	unsigned int made;

@@ -112,7 +112,7 @@ clock_offset(const int64_t *readings, unsigned int n)
 struct clock_keeper {
 	struct loop *loop;
 	struct timer *timer;
-	/* of the PTP device */
+	/* the PTP device */
 	int fd;
 	/* the last attempt failed, which has been logged */
 	bool failed;

@@ -17,7 +17,7 @@ struct kmod_env {
 	int root;
 	/* /sys */
 	int sys;
-	/* of the kernel (uname(2)) */
+	/* release of the kernel (uname(2)) */
 	const char *release;
 	/* finit_module(2) */
 	int (*load)(int fd, const char *parameters, int flags);

@@ -24,7 +24,7 @@ struct metrics_agent {
 	/* except this one */
 	uint32_t workers;
 	const char *version;
-	/* of the memory agent, or NULL */
+	/* counters of the memory agent, or NULL */
 	const struct memagent_counts *memory;
 };
 

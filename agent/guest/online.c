@@ -53,7 +53,7 @@ struct online {
 	struct pending pending;
 	online_done_fn *done;
 	void *data;
-	/* of the call: workers that events start log with it, too */
+	/* context of the call: workers that events start log with it, too */
 	struct log_context *log;
 };
 

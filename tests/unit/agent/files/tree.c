@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A run directory for copies, and a canary beside it. */
+/* A run directory for copies, and a canary next to it. */
 #include "tests/unit/agent/files/tree.h"
 
 #include <dirent.h>
@@ -159,7 +159,7 @@ count(const struct tree *t, const char *path, const char *prefix)
 	struct dirent *e;
 	unsigned int n = 0;
 
-	cr_assert_not_null(dir, "%s: errno %d", path, errno);
+	cr_assert_not_null(dir, "%s: %s", path, strerror(errno));
 	while ((e = readdir(dir)) != NULL)
 		n += strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0 &&
 		     strncmp(e->d_name, prefix, strlen(prefix)) == 0;

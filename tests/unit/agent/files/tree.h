@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A fake run directory, and beside it a tree that no copy may ever touch (the canary). Only owners
+/* A fake run directory, and next to it a tree that no copy may ever touch (the canary). Only owners
  * need root. */
 #pragma once
 
