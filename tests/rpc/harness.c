@@ -448,7 +448,23 @@ harness_run(struct harness *h, const struct test *tests, size_t n)
 	return failed;
 }
 
-/* Checks that the supervisor exits with 0 and that nothing new is left. */
+/* Prints the processes of the test's cgroup. */
+static void
+print_processes(void)
+{
+	char list[1024], path[64], stat[256], *rest = list, *word;
+
+	if (read_text_at(AT_FDCWD, "/sys/fs/cgroup/cgroup.procs", list, sizeof(list)) <= 0)
+		return;
+	while ((word = strsep(&rest, "\n")) && *word) {
+		(void)snprintf(path, sizeof(path), "/proc/%s/stat", word);
+		if (read_text_at(AT_FDCWD, path, stat, sizeof(stat)) > 0)
+			printf("# process: %.64s\n", stat);
+	}
+}
+
+/* Checks that the supervisor exits with 0 and that nothing new is left. The exit of processes that
+ * it has killed may take a moment on a machine that is busy. */
 static unsigned int
 check_end(struct harness *h, const char *name, uint64_t start_ns)
 {
@@ -461,6 +477,12 @@ check_end(struct harness *h, const char *name, uint64_t start_ns)
 	      "the supervisor ended with status %#x", (unsigned int)status);
 	ttrpc_client_free(h->client);
 	count_outside(&now);
+	if (!same(&h->before_start, &now))
+		print_processes();
+	for (int i = 0; i < 200 && !same(&h->before_start, &now); i++) {
+		sleep_ms(10);
+		count_outside(&now);
+	}
 	CHECK(h, same(&h->before_start, &now),
 	      "left (before/now): mounts %u/%u cgroups %u/%u processes %u/%u",
 	      h->before_start.mounts, now.mounts, h->before_start.cgroups, now.cgroups,
