@@ -339,6 +339,7 @@ random_calls(struct harness *h)
 		ttrpc_client_free(s.clients[i]);
 	(void)harness_check_leaks(h, &idle);
 	remove_links();
+	remove_copies(h);
 	printf("# %llu calls in %u rounds, %llu ms: %llu succeeded, %llu failed, %llu were dropped\n",
 	       (unsigned long long)s.n_calls, s.round, (unsigned long long)elapsed_ms(start_ns),
 	       (unsigned long long)s.n_succeeded, (unsigned long long)s.n_failed,
