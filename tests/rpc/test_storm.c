@@ -106,7 +106,7 @@ fate_of(const struct error *status)
 	static const char *const refusals[] = {
 		"stream id must be odd",
 		"Stream is no longer active",
-		" " TEXT_NO_SERVICE,
+		(" " TEXT_NO_SERVICE),
 		"calls in flight on",
 		"take too much memory",
 		"timeout",
