@@ -70,7 +70,7 @@ static const char *const refusals[CONTAINER_STATES][CONTAINER_CALLS] = {
 		[CONTAINER_CALL_CREATE] = "already exists",
 		[CONTAINER_CALL_START] = "has stopped: its init process has ended",
 		[CONTAINER_CALL_EXEC] =
-			"has stopped: its init process has ended: " TEXT_PROCESS_NOT_FOUND,
+			("has stopped: its init process has ended: " TEXT_PROCESS_NOT_FOUND),
 		[CONTAINER_CALL_SIGNAL] = ALLOWED,
 		[CONTAINER_CALL_WAIT] = ALLOWED,
 		[CONTAINER_CALL_STREAM] = ALLOWED,

@@ -149,7 +149,7 @@ Test(rpc, no_server)
 {
 	cr_expect_eq(run("unix:///nonexistent/agent.sock", "Check", NULL, NULL, false), 125);
 	cr_expect_stderr_eq_str(
-		"tatamictl: connect to unix:///nonexistent/agent.sock: No such file or directory\n");
+		"tatamictl: failed to connect to unix:///nonexistent/agent.sock: No such file or directory\n");
 }
 
 struct usage_row {
