@@ -126,11 +126,11 @@ path_refused(struct oci *t)
 		const char *type, *path, *want;
 	} rows[] = {
 		{ "network", "/etc/hostname", "network: " },
-		{ "ipc", "/nothing/here", "ipc: open /nothing/here" },
+		{ "ipc", "/nothing/here", "ipc: failed to open /nothing/here" },
 		{ "ipc", "relative", "linux.namespaces.path" },
 		{ "ipc", "/proc/1/ns/../fd/0", "linux.namespaces.path" },
-		{ "mount", "/proc/self/ns/mnt", "mount: open" },
-		{ "pid", "/proc/4194305/ns/pid", "pid: open" },
+		{ "mount", "/proc/self/ns/mnt", "mount: failed to open" },
+		{ "pid", "/proc/4194305/ns/pid", "pid: failed to open" },
 	};
 	Grpc__Spec *spec;
 	int pid;
