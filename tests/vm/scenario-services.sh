@@ -110,7 +110,7 @@ reclaim()
 	test "$before" -gt $((24 << 20)) && within 20 file_below $((before / 2)) || return 1
 	echo "of the file $((before >> 10)) KiB were in memory, $(($(file_bytes) >> 10)) KiB are"
 	rpc MemAgentMemcgSet '{"disabled":true}' &&
-		says 'swappiness_max is 201' rpc MemAgentMemcgSet '{"swappiness_max":201}'
+		says 'invalid swappiness_max 201' rpc MemAgentMemcgSet '{"swappiness_max":201}'
 }
 
 # A container that reads a file repeatedly with too little memory for it: it waits for memory, and
