@@ -188,6 +188,7 @@ subprocess_run(const struct subprocess_spec *spec, int *status, struct error *er
 		.text = spec->out_size ? spec->out : none,
 		.text_size = spec->out_size ? spec->out_size - 1 : 0,
 	};
+	struct sigaction ignored = { .sa_handler = SIG_IGN }, former;
 	bool in_time;
 
 	if (spec->out_size)
@@ -196,7 +197,11 @@ subprocess_run(const struct subprocess_spec *spec, int *status, struct error *er
 		return -1;
 	if (h.input_len == 0)
 		close_fd(&h.in);
+	/* The caller may be the process that runs a startContainer hook, where signals have their
+	 * default actions again: a hook that closes its stdin must not end it. */
+	(void)sigaction(SIGPIPE, &ignored, &former);
 	in_time = subprocess_transfer(&h, spec->timeout_ms);
+	(void)sigaction(SIGPIPE, &former, NULL);
 	/* Also kills what it left running in its group. */
 	(void)kill(-h.pid, SIGKILL);
 	while (waitpid(h.pid, status, 0) < 0 && errno == EINTR)

@@ -108,3 +108,23 @@ Test(worker_run, much_input)
 	cr_assert_str_eq(out, "1048576\n");
 	free(input);
 }
+
+/* startContainer hooks are run by a process whose signals have their default actions. */
+Test(worker_run, stdin_closed_early_with_default_signals)
+{
+	const char *argv[] = { "/bin/sh", "-c", "exec 0<&-; sleep 0.1; exit 3", NULL };
+	struct error err = ERROR_INIT;
+	struct sigaction after;
+	size_t n = 1u << 20;
+	char *input = malloc(n + 1);
+	int status = 0;
+
+	cr_assert(input && signal(SIGPIPE, SIG_DFL) != SIG_ERR);
+	memset(input, 'x', n);
+	input[n] = '\0';
+	cr_assert_eq(worker_run(NULL, argv, no_env, input, NULL, 0, 5000, &status, &err), 0, "%s",
+		     err.msg);
+	cr_expect(WIFEXITED(status) && WEXITSTATUS(status) == 3, "status %x", (unsigned int)status);
+	cr_expect(sigaction(SIGPIPE, NULL, &after) == 0 && after.sa_handler == SIG_DFL);
+	free(input);
+}
