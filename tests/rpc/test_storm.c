@@ -29,11 +29,13 @@
 #define SERVED_PERCENT 85
 #define SKIP_MAX       64
 /* then one of the containers is made anew */
-#define ROUND_FRAMES   2000
-#define END_MS         60000
-#define P99_MAX_US     10000
-#define RSS_GROWTH_KIB 64
-/* the worst frame may come late: 12 bytes lost per frame still show */
+#define ROUND_FRAMES 2000
+#define END_MS       60000
+#define P99_MAX_US   10000
+/* On a busy machine the heap varies by 140 KiB. Over a million frames a loss of 12 bytes in one
+ * frame of 40 still shows. */
+#define RSS_GROWTH_KIB 192
+/* The worst frame may come late: a loss of 12 bytes per frame still shows. */
 #define RSS_GROWTH_SHORT 256
 
 static const char *const ids[] = { "s0", "s1", "s2", "nobody", NULL };
