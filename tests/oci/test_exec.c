@@ -594,9 +594,13 @@ traced_hooks(struct oci *t, bool has_userns)
 
 	start_tracer(t);
 	for (int i = 0; i < 4; i++) {
-		Grpc__Spec *spec = oci_sh(t, "echo $$; readlink /proc/self/ns/mnt; "
-					     "readlink /proc/self/ns/pid; "
-					     "until test -e /tmp/over; do usleep 10000; done");
+		/* A new name each time: the guest may cache files that the host removes. */
+		const char *over = oci_str(t, "tmp/over-%d-%d", has_userns, i);
+		Grpc__Spec *spec = oci_sh(t,
+					  "echo $$; readlink /proc/self/ns/mnt; "
+					  "readlink /proc/self/ns/pid; "
+					  "until test -e /%s; do usleep 10000; done",
+					  over);
 		Grpc__Hooks *h = OCI_MSG(t, spec->hooks, grpc__hooks__init);
 		Grpc__CreateContainerRequest *q;
 		char *pid;
@@ -615,10 +619,10 @@ traced_hooks(struct oci *t, bool has_userns)
 		q->sandbox_pidns = true;
 		OCI_REQUIRE(t, oci_create_request(t, q) == 0 && oci_start(t, "next") == 0, "%s",
 			    t->err.msg);
-		oci_file(t, "tmp/over", 0644, "");
+		oci_file(t, over, 0644, "");
 		OCI_CHECK(t, oci_read(t, "next", "", out, sizeof(out)) > 0, "%s", t->err.msg);
 		OCI_CHECK(t, oci_remove(t, "next") == 0, "%s", t->err.msg);
-		oci_unlink(t, "tmp/over");
+		oci_unlink(t, over);
 		mnt = strchr(out, '\n');
 		OCI_REQUIRE(t, mnt, "%s", out);
 		*mnt++ = '\0';
