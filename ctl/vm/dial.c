@@ -61,17 +61,23 @@ wait_release(struct wait *w)
 	close_fd(&w->inotify_fd);
 }
 
+void
+dial_signals(sigset_t *set)
+{
+	(void)sigemptyset(set);
+	(void)sigaddset(set, SIGINT);
+	(void)sigaddset(set, SIGTERM);
+	(void)sigaddset(set, SIGHUP);
+	(void)sigaddset(set, SIGALRM);
+}
+
 static int
 wait_open(struct wait *w, struct error *err)
 {
 	struct epoll_event e = { .events = EPOLLIN };
 	sigset_t set;
 
-	(void)sigemptyset(&set);
-	(void)sigaddset(&set, SIGINT);
-	(void)sigaddset(&set, SIGTERM);
-	(void)sigaddset(&set, SIGHUP);
-	(void)sigaddset(&set, SIGALRM);
+	dial_signals(&set);
 	w->pidfd = vm_pidfd(w->vm);
 	w->signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 	w->stop_fd = epoll_create1(EPOLL_CLOEXEC);

@@ -2,15 +2,21 @@
 /* Connecting to the agent of a booting VM. */
 #pragma once
 
+#include <signal.h>
+
 #include "ctl/vm/vm.h"
 #include "lib/error.h"
 
 struct ttrpc_client;
 
+/* Sets *set to the signals that end dial_agent(), which takes them from a signalfd: the caller
+ * blocks them first. */
+void dial_signals(sigset_t *set);
+
 /*
  * Waits until the guest's console shows that the agent listens (or for a fixed delay without such a
  * message), connects, and completes a Check call. The caller frees the client. Returns NULL and
- * err: UNAVAILABLE (the VM ended), CANCELLED (a signal of single_vm_block_signals() is pending) or
+ * err: UNAVAILABLE (the VM ended), CANCELLED (a signal of dial_signals() is pending) or
  * DEADLINE_EXCEEDED (after timeout_ms). Blocks.
  */
 struct ttrpc_client *dial_agent(struct vm *vm, int timeout_ms, struct error *err);
