@@ -251,35 +251,35 @@ wait_to_run(struct container_init *e, struct handshake_buffer *buffer, struct fi
 }
 
 /* A memory block that is filled from its start. */
-struct arena {
+struct block {
 	char *at;
 };
 
 static void *
-arena_copy(struct arena *a, const void *from, size_t size)
+block_copy(struct block *b, const void *from, size_t size)
 {
-	void *to = a->at;
+	void *to = b->at;
 
 	memcpy(to, from, size);
-	a->at += (size + sizeof(void *) - 1) & ~(sizeof(void *) - 1);
+	b->at += (size + sizeof(void *) - 1) & ~(sizeof(void *) - 1);
 	return to;
 }
 
 static char **
-arena_copy_strings(struct arena *a, char *const *list)
+block_copy_strings(struct block *b, char *const *list)
 {
 	size_t n = 0;
 	char **to;
 
 	while (list[n])
 		n++;
-	to = arena_copy(a, list, (n + 1) * sizeof(*list));
+	to = block_copy(b, list, (n + 1) * sizeof(*list));
 	for (size_t i = 0; i < n; i++)
-		to[i] = arena_copy(a, list[i], strlen(list[i]) + 1);
+		to[i] = block_copy(b, list[i], strlen(list[i]) + 1);
 	return to;
 }
 
-/* Returns an upper bound on the memory that arena_copy_strings() uses. */
+/* Returns an upper bound on the memory that block_copy_strings() uses. */
 static size_t
 strings_size(char *const *list)
 {
@@ -302,16 +302,16 @@ hooks_size(const struct hook_plan *hooks)
 }
 
 static void
-arena_copy_hooks(struct arena *a, struct hook_plan *hooks)
+block_copy_hooks(struct block *b, struct hook_plan *hooks)
 {
-	hooks->state = arena_copy(a, hooks->state, strlen(hooks->state) + 1);
-	hooks->runs = arena_copy(a, hooks->runs, hooks->n * sizeof(*hooks->runs));
+	hooks->state = block_copy(b, hooks->state, strlen(hooks->state) + 1);
+	hooks->runs = block_copy(b, hooks->runs, hooks->n * sizeof(*hooks->runs));
 	for (size_t i = 0; i < hooks->n; i++) {
 		struct hook_run *run = &hooks->runs[i];
 
-		run->path = arena_copy(a, run->path, strlen(run->path) + 1);
-		run->args = arena_copy_strings(a, run->args);
-		run->env = arena_copy_strings(a, run->env);
+		run->path = block_copy(b, run->path, strlen(run->path) + 1);
+		run->args = block_copy_strings(b, run->args);
+		run->env = block_copy_strings(b, run->env);
 	}
 }
 
@@ -322,21 +322,21 @@ static int
 move_program(const struct container_init *e, struct program *program, struct error *err)
 {
 	size_t size = sizeof(uint64_t);
-	struct arena a;
+	struct block b;
 
 	if (e->hooks && hook_stage_plan_start(e->hooks, &program->hooks, err) < 0)
 		return -1;
 	size += strings_size(program->args) + strings_size(program->env) +
 		hooks_size(&program->hooks);
-	a.at = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	if (a.at == MAP_FAILED)
+	b.at = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	if (b.at == MAP_FAILED)
 		return error_nomem(err, "preparing the process");
 	if (program->hooks.n) {
-		program->pid = arena_copy(&a, &(uint64_t){ 0 }, sizeof(uint64_t));
-		arena_copy_hooks(&a, &program->hooks);
+		program->pid = block_copy(&b, &(uint64_t){ 0 }, sizeof(uint64_t));
+		block_copy_hooks(&b, &program->hooks);
 	}
-	program->args = arena_copy_strings(&a, program->args);
-	program->env = arena_copy_strings(&a, program->env);
+	program->args = block_copy_strings(&b, program->args);
+	program->env = block_copy_strings(&b, program->env);
 	return 0;
 }
 
