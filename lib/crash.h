@@ -18,23 +18,24 @@ void crash_fill_set(sigset_t *set);
 
 typedef void crash_fn(int sig, siginfo_t *info, void *context);
 
-/* Has `fn` called for each of them, on a stack of its own, with the others blocked unless `flags` holds SA_NODEFER.
- * `flags` are those of sigaction(2) in addition to SA_SIGINFO and SA_ONSTACK. */
+/* Installs `fn` as the handler of these signals, on a separate stack, with the others blocked unless
+ * `flags` contains SA_NODEFER. `flags` are those of sigaction(2) in addition to SA_SIGINFO and
+ * SA_ONSTACK. */
 void crash_catch(crash_fn *fn, int flags);
 
 #define CRASH_LINE_MAX 160
 
-/* Writes "NAME: fatal signal 11 code 1 address 0x0" and `end`, with a NUL, and returns line. NAME and `end` together have
- * at most 64 bytes. */
+/* Writes "NAME: fatal signal 11 code 1 address 0x0", `end` and a NUL to line, and returns line. NAME
+ * and `end` together have at most 64 bytes. */
 const char *crash_describe(char line[CRASH_LINE_MAX], const char *name, int sig,
 			   const siginfo_t *info, const char *end);
 
-/* Opens /dev/kmsg for the next two; until then, and where there is none, they have no kernel's log. */
+/* Opens /dev/kmsg for crash_kmsg() and crash_say(), which write to no kernel log without it. */
 void crash_open_kmsg(void);
 
-/* Writes a line, newline included, to the kernel's log, as critical: it is on the console even with `quiet`. False if
- * there is no log. */
+/* Writes a line, which ends with a newline, to the kernel log with the priority "critical": the
+ * console shows it even with `quiet`. Returns false if there is no log. */
 bool crash_kmsg(const char *line);
 
-/* Does the same, or writes it to standard error where there is no log. */
+/* Writes a line to the kernel log, or to standard error if there is no log. */
 void crash_say(const char *line);

@@ -7,9 +7,10 @@
 
 #include <protobuf-c/protobuf-c.h>
 
-/* Tells whether the field is a map (`map<…> name = n` in the .proto file): protoc makes it a repeated message NameEntry
- * with the fields key and value. */
+/* Returns whether the field is a map (`map<…> name = n` in the .proto file): protoc turns it into a
+ * repeated message NameEntry with the fields key and value. */
 bool pbfield_is_map(const ProtobufCFieldDescriptor *field);
 
-/* Returns the bytes of memory that one value of the type takes: in a message, and in the array of a repeated field. */
+/* Returns the size in bytes of one value of the type, in a message and in the array of a repeated
+ * field. */
 size_t pbfield_size(ProtobufCType type);
