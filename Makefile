@@ -68,6 +68,7 @@ bench:
 	@scripts/products
 	@scripts/image $(KERNEL)
 	@scripts/host-programs
+	@scripts/demo-rootfs $(OUT)/rootfs
 	@scripts/mk bench benches
 	@tests/bench/run
 
