@@ -125,9 +125,10 @@ roots_close(struct roots *roots)
 int
 roots_open_path(const struct roots *roots, const char *path)
 {
-	const size_t run = strlen(RUN_DIR "/");
+	const size_t run = strlen(RUN_DIR);
 
-	if (strncmp(path, RUN_DIR "/", run) == 0)
-		return path_try_open(roots->run, path + run, O_PATH, 0, PATH_FOLLOW_NONE);
+	if (strncmp(path, RUN_DIR, run) == 0 && (path[run] == '/' || path[run] == '\0'))
+		return path_try_open(roots->run, path[run] ? path + run : ".", O_PATH, 0,
+				     PATH_FOLLOW_NONE);
 	return path_open_trusted(roots->root, path);
 }

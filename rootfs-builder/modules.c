@@ -31,6 +31,7 @@ const struct modules_default modules_defaults[] = {
 	{ "virtiofs", true, "virtio-fs shares" },
 	{ "overlay", false, "overlay root file systems" },
 	{ "ext4", false, "block volumes" },
+	{ "erofs", true, "read-only layers of images" },
 	{ "isofs", true, "read-only images" },
 	{ NULL, false, NULL },
 };

@@ -17,6 +17,8 @@ struct storage_mount {
 	const struct roots *roots;
 	/* "/dev/..." if the driver needs a block device, else NULL */
 	const char *node;
+	/* The container that asked for it first, "" for the sandbox. */
+	const char *owner;
 };
 
 struct storage_driver {
@@ -32,6 +34,9 @@ struct storage_driver {
 	int (*check)(const struct storage_spec *spec, struct error *err);
 	/* Mounts the storage. Worker only: may block. Announces each step first. */
 	int (*mount)(struct worker *w, const struct storage_mount *m, struct error *err);
+	/* Returns to the guest what the mount took in addition to its mount point. Called at most once,
+	 * after the unmount; NULL: nothing to do. Worker only: may block. */
+	void (*unmounted)(struct worker *w, const struct storage_mount *m);
 };
 
 /* Returns the driver with this name, NULL if there is none. */

@@ -8,11 +8,11 @@
 #include "lib/cleanup.h"
 
 extern const struct storage_driver storage_9p, storage_blk, storage_ephemeral, storage_local,
-	storage_virtiofs;
+	storage_overlayfs, storage_virtiofs;
 
 static const struct storage_driver *const drivers[] = {
-	&storage_9p,    &storage_bind,     &storage_blk,       &storage_ephemeral,
-	&storage_local, &storage_virtiofs, &storage_watchable,
+	&storage_9p,    &storage_bind,      &storage_blk,      &storage_ephemeral,
+	&storage_local, &storage_overlayfs, &storage_virtiofs, &storage_watchable,
 };
 
 const struct storage_driver *

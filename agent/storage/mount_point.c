@@ -118,9 +118,8 @@ walk_on(struct walk *walk, struct error *err)
 /* Opens the deepest existing directory on the path as *fd. Returns the rest of the path, "" if all
  * of it exists; NULL and err on failure. */
 static const char *
-open_existing(const struct storage_mount *m, int *fd, struct error *err)
+open_existing(const struct roots *roots, const char *path, int *fd, struct error *err)
 {
-	const char *path = m->spec->mount_point;
 	size_t end = strlen(path);
 
 	for (;;) {
@@ -128,7 +127,7 @@ open_existing(const struct storage_mount *m, int *fd, struct error *err)
 
 		memcpy(prefix, path, end);
 		prefix[end] = '\0';
-		*fd = roots_open_path(m->roots, end ? prefix : "/");
+		*fd = roots_open_path(roots, end ? prefix : "/");
 		if (*fd >= 0)
 			return path[end] ? path + end + 1 : path + end;
 		if (errno != ENOENT || end == 0)
@@ -143,10 +142,9 @@ open_existing(const struct storage_mount *m, int *fd, struct error *err)
 
 /* Takes an existing file or directory as the mount point: checks its type and opens its parent. */
 static int
-take_existing(const struct storage_mount *m, bool file, struct storage_place *place,
+take_existing(const struct roots *roots, const char *path, bool file, struct storage_place *place,
 	      struct error *err)
 {
-	const char *path = m->spec->mount_point;
 	char parent[PATH_MAX];
 	struct stat st;
 
@@ -159,7 +157,7 @@ take_existing(const struct storage_mount *m, bool file, struct storage_place *pl
 	/* The parent is only needed to remove created directories. None were created here, so any
 	 * directory will do. */
 	(void)snprintf(parent, sizeof(parent), "%.*s", (int)(strrchr(path, '/') - path), path);
-	place->parent = roots_open_path(m->roots, *parent ? parent : "/");
+	place->parent = roots_open_path(roots, *parent ? parent : "/");
 	return place->parent < 0 ? error_sys(err, "failed to open the parent directory of %s", path)
 				 : 0;
 }
@@ -187,8 +185,8 @@ is_removed(const struct storage_place *place)
 
 /* Opens the mount point and creates its missing components. Makes one attempt. */
 static int
-make_once(struct worker *w, const struct storage_mount *m, bool file, struct storage_place *place,
-	  struct storage_point *point, struct error *err)
+make_once(struct worker *w, const struct roots *roots, const char *path, bool file,
+	  struct storage_place *place, struct storage_point *point, struct error *err)
 {
 	struct walk walk = {
 		.w = w,
@@ -199,26 +197,47 @@ make_once(struct worker *w, const struct storage_mount *m, bool file, struct sto
 
 	*place = STORAGE_PLACE_NONE;
 	*point = (struct storage_point){ 0 };
-	walk.rest = open_existing(m, &place->fd, err);
+	walk.rest = open_existing(roots, path, &place->fd, err);
 	if (!walk.rest)
 		return -1;
-	return *walk.rest ? walk_on(&walk, err) : take_existing(m, file, place, err);
+	return *walk.rest ? walk_on(&walk, err) : take_existing(roots, path, file, place, err);
+}
+
+/* Opens the mount point and creates its missing components. */
+static int
+make_path(struct worker *w, const struct roots *roots, const char *path, bool file,
+	  struct storage_place *place, struct storage_point *point, struct error *err)
+{
+	for (int i = 0; make_once(w, roots, path, file, place, point, err) < 0; i++) {
+		if (i == MAKE_TRIES || !is_removed(place))
+			return -1;
+		storage_place_release(place);
+		*err = ERROR_INIT;
+	}
+	return 0;
 }
 
 int
 storage_place_make(struct worker *w, const struct storage_mount *m, bool file,
 		   struct storage_place *place, struct error *err)
 {
+	const char *path = m->spec->mount_point;
 	struct storage_point point;
 
-	for (int i = 0; make_once(w, m, file, place, &point, err) < 0; i++) {
-		if (i == MAKE_TRIES || !is_removed(place))
-			return error_wrap(err, "failed to make mount point %s",
-					  m->spec->mount_point);
-		storage_place_release(place);
-		*err = ERROR_INIT;
-	}
+	if (make_path(w, m->roots, path, file, place, &point, err) < 0)
+		return error_wrap(err, "failed to make mount point %s", path);
 	return send_point(w, place, &point, err);
+}
+
+int
+storage_make_directory(struct worker *w, const struct roots *roots, const char *path,
+		       struct storage_place *place, struct error *err)
+{
+	struct storage_point unused;
+
+	if (make_path(w, roots, path, false, place, &unused, err) < 0)
+		return error_wrap(err, "failed to make directory %s", path);
+	return 0;
 }
 
 int

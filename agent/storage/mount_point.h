@@ -49,6 +49,10 @@ struct storage_place {
  * STORAGE_MSG_POINT. The place must be released in every case. Worker only: may block. */
 int storage_place_make(struct worker *w, const struct storage_mount *m, bool file,
 		       struct storage_place *place, struct error *err);
+/* As storage_place_make(), for a directory that is not a mount point, and without a message: the
+ * undo removes what it creates, the end of the storage does not. Worker only: may block. */
+int storage_make_directory(struct worker *w, const struct roots *roots, const char *path,
+			   struct storage_place *place, struct error *err);
 void storage_place_release(struct storage_place *place);
 
 /* Attaches the detached mount `tree` at the place, journalled. Worker only: may block. */

@@ -153,6 +153,7 @@ storage_begin_mount(struct storage *s, struct error *err)
 
 	s->mount.spec = s->spec;
 	s->mount.roots = s->table->roots;
+	s->mount.owner = s->owner;
 	s->mount.node = s->node_path[0] ? s->node_path : NULL;
 	spec.keep_fds = fds;
 	spec.n_keep_fds = sizeof(fds) / sizeof(fds[0]);
@@ -237,7 +238,20 @@ unmount_close_place(struct job *job, const struct job_message *m, void *data, st
 	return 0;
 }
 
+static int
+unmount_releasing(struct job *job, const struct job_message *m, void *data, struct error *err)
+{
+	struct storage *s = data;
+
+	(void)job;
+	(void)m;
+	(void)err;
+	s->unmount.is_released = true;
+	return 0;
+}
+
 static const struct job_message_type unmount_messages[] = {
+	[UNMOUNT_MSG_RELEASING] = { .handler = unmount_releasing },
 	[UNMOUNT_MSG_CLOSE] = { .handler = unmount_close_place },
 };
 
@@ -252,18 +266,22 @@ static const struct job_ops unmount_ops = {
 static void
 storage_begin_unmount(struct storage *s)
 {
-	const int fds[] = { s->place.fd, s->place.parent };
+	const struct roots *roots = s->table->roots;
+	const int fds[] = { s->place.fd, s->place.parent, roots->proc,
+			    roots->sys,  roots->run,      roots->root };
 	struct job_spec spec = { .ops = &unmount_ops,
 				 .arg = &s->unmount,
 				 .data = s,
 				 .keep_fds = fds,
-				 .n_keep_fds = 2,
+				 .n_keep_fds = ARRAY_LEN(fds),
 				 .deadline_ms = UNMOUNT_DEADLINE_MS,
 				 .flags = JOB_URGENT | JOB_AGAIN };
 	struct error err = ERROR_INIT;
 
 	s->state = STORAGE_UNMOUNTING;
 	s->unmount.path = s->real ? s->real : s->spec->mount_point;
+	s->unmount.driver = s->driver;
+	s->unmount.mount = &s->mount;
 	s->unmount.place = s->place;
 	s->unmount.id = s->id;
 	s->unmount.made = s->made;

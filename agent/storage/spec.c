@@ -76,9 +76,8 @@ storage_spec_same(const struct storage_spec *a, const struct storage_spec *b)
 	       strcmp(a->fstype, b->fstype) == 0;
 }
 
-/* Returns whether path is absolute, not "/" itself, and free of ".", ".." and empty components. */
-static bool
-is_plain_path(const char *path)
+bool
+storage_is_plain_path(const char *path)
 {
 	if (path[0] != '/' || path[1] == '\0' || strlen(path) >= PATH_MAX)
 		return false;
@@ -104,7 +103,7 @@ storage_spec_check(const struct storage_spec *spec, struct error *err)
 	if (!driver)
 		return error_set(err, ERROR_INVALID_ARGUMENT, TEXT_NO_STORAGE_HANDLER " %.64s",
 				 spec->driver);
-	if (!is_plain_path(spec->mount_point))
+	if (!storage_is_plain_path(spec->mount_point))
 		return error_set(
 			err, ERROR_INVALID_ARGUMENT,
 			"invalid storage mount_point \"%.128s\": must be an absolute path without . and ..",

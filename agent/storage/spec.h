@@ -38,5 +38,8 @@ struct storage_spec *storage_spec_copy(const struct storage_spec *spec);
  * mount. */
 bool storage_spec_same(const struct storage_spec *a, const struct storage_spec *b);
 
+/* Returns whether path is absolute, not "/" itself, and free of ".", ".." and empty components. */
+bool storage_is_plain_path(const char *path);
+
 /* Makes the checks common to all drivers, then the driver's own: INVALID_ARGUMENT. */
 int storage_spec_check(const struct storage_spec *spec, struct error *err);

@@ -68,19 +68,27 @@ storage_free(struct storage *s)
 		free(list_entry(pos, struct ref, node));
 	pending_cancel(&s->finding);
 	free(s->spec);
+	free(s->owner);
 	storage_place_release(&s->place);
 	free(s->real);
 	free(s);
 }
 
 static struct storage *
-storage_new(struct storages *t, const struct storage_spec *spec, struct error *err)
+storage_new(struct storages *t, const char *owner, const struct storage_spec *spec,
+	    struct error *err)
 {
 	struct storage *s = calloc(1, sizeof(*s));
 
-	if (s)
+	if (s) {
 		s->spec = storage_spec_copy(spec);
-	if (!s || !s->spec) {
+		s->owner = strdup(owner);
+	}
+	if (!s || !s->spec || !s->owner) {
+		if (s) {
+			free(s->spec);
+			free(s->owner);
+		}
 		free(s);
 		error_nomem(err, "adding a storage");
 		return NULL;
@@ -324,7 +332,7 @@ request_take(struct storage_request *r, struct error *err)
 				 "storage %s: already mounted with driver %.32s, source %.64s",
 				 spec->mount_point, s->spec->driver, s->spec->source);
 	if (fresh)
-		s = storage_new(r->table, spec, err);
+		s = storage_new(r->table, r->owner, spec, err);
 	if (!s)
 		return -1;
 	if (!ref_new(s, r->owner, err) || (fresh && storage_begin(s, err) < 0)) {

@@ -42,6 +42,8 @@ struct storage {
 	struct storages *table;
 	enum storage_state state;
 	struct storage_spec *spec;
+	/* The first one to reference it: struct storage_mount. */
+	char *owner;
 	const struct storage_driver *driver;
 	struct list refs;
 	/* "" if it has no device */

@@ -92,6 +92,11 @@ storage_unmount_work(struct worker *w, void *arg, struct error *err)
 		return 0;
 	if (u->id > 0 && unmount(u) < 0)
 		return error_sys(err, "failed to unmount %s", u->path);
+	if (u->driver->unmounted && !u->is_released) {
+		if (worker_send(w, UNMOUNT_MSG_RELEASING, NULL, 0, NULL, 0, true, err) < 0)
+			return -1;
+		u->driver->unmounted(w, u->mount);
+	}
 	remove_made(u);
 	return worker_send(w, UNMOUNT_MSG_CLOSE, NULL, 0, NULL, 0, true, err);
 }

@@ -13,6 +13,10 @@ struct worker;
 #define UNMOUNT_DEADLINE_MS 5000
 
 struct unmount {
+	const struct storage_driver *driver;
+	const struct storage_mount *mount;
+	/* A worker has begun driver->unmounted(). */
+	bool is_released;
 	/* The resolved mount point: provides the names of the created directories, and is used in
 	 * messages. */
 	const char *path;
@@ -29,6 +33,9 @@ enum unmount_msg {
 	/* Asks the agent to close its fds of the place. The process that closes the last fd may
 	 * have to wait for the file system, so this must be the worker. Waits for the reply. */
 	UNMOUNT_MSG_CLOSE = 1,
+	/* Sent before driver->unmounted(), so that it is called at most once. Waits for the
+	 * reply. */
+	UNMOUNT_MSG_RELEASING,
 };
 
 /* Unmounts; retries briefly while the mount is busy, then detaches it. Removes created directories

@@ -13,7 +13,7 @@
 #include "lib/io.h"
 
 extern const struct storage_driver storage_9p, storage_bind, storage_blk, storage_ephemeral,
-	storage_local, storage_virtiofs;
+	storage_local, storage_overlayfs, storage_virtiofs;
 
 /* source is a FIFO. Says that it is there by making the mount point. */
 static int
@@ -46,8 +46,8 @@ static const struct storage_driver storage_gate = {
 };
 
 static const struct storage_driver *const drivers[] = {
-	&storage_9p,    &storage_bind,     &storage_blk,  &storage_ephemeral,
-	&storage_local, &storage_virtiofs, &storage_gate,
+	&storage_9p,    &storage_bind,      &storage_blk,      &storage_ephemeral,
+	&storage_local, &storage_overlayfs, &storage_virtiofs, &storage_gate,
 };
 
 const struct storage_driver *

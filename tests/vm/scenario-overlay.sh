@@ -1,0 +1,94 @@
+# SPDX-License-Identifier: Apache-2.0
+# shellcheck shell=bash
+# A container whose root is an overlay: read-only layers on disks of their own (erofs, ext4), and a
+# writable one on a disk or in the guest's memory.
+
+run=/run/kata-containers
+layers=$run/virtual-volumes
+
+# The first layer of the list is the top one.
+make_layers()
+{
+	mkdir -p "$work/top/etc" "$work/top/bin" && echo 'from the top layer' >"$work/top/etc/layer" && echo one >"$work/top/etc/only-top" &&
+		cp -a "$rootfs" "$work/bottom" && mkdir -p "$work/bottom/etc" &&
+		echo 'from the bottom layer' >"$work/bottom/etc/layer" && echo two >"$work/bottom/etc/only-bottom" &&
+		mkfs.erofs "$work/top.erofs" "$work/top" &&
+		mke2fs -q -t ext4 -d "$work/bottom" "$work/bottom.ext4" 32M &&
+		mke2fs -q -t ext4 -O ^has_journal "$work/rw.ext4" 16M
+}
+
+# layer SLOT FSTYPE NAME: a disk as the storage of a layer
+layer() { echo '{"driver":"blk","source":"'"$1"'","fstype":"'"$2"'","mount_point":"'"$layers/$3"'","options":["ro"]}'; }
+
+# stacked ID OPTIONS DRIVER_OPTIONS [STORAGES]: the storages of a container whose root is an overlay
+stacked()
+{
+	echo "[$(layer 09 erofs top),$(layer 0a ext4 bottom)${4-},"'
+		{"driver":"overlayfs","source":"none","fstype":"overlay","mount_point":"'"$run/$1/rootfs"'",
+		 "options":["lowerdir='"$layers/top:$layers/bottom"'"'"$2"'],"driver_options":['"$3"']}]'
+}
+
+# started ID STORAGES COMMAND...: creates and starts a container with these storages
+started()
+{
+	local id=$1
+	EXTRA_FIELDS=",\"storages\":$2"
+	shift 2
+	rpc CreateContainer "$(spec "$id" "$run/$id/rootfs" "$@")" || return 1
+	EXTRA_FIELDS=''
+	rpc StartContainer '{"container_id":"'"$id"'"}'
+}
+
+# look COMMAND: in the root of the guest
+look() { ctl exec -p overlay -- sh -c "cd /hostproc/1/root && $1"; }
+state() { look "cut -d' ' -f5,9- /hostproc/1/mountinfo; ls -A .$run; ls /hostproc/1/fd"; }
+
+on_a_disk()
+{
+	local rw='{"driver":"blk","source":"0b","fstype":"ext4","mount_point":"'"$layers/rw"'"}'
+	local make='"io.katacontainers.volume.overlayfs.create_directory='$layers/rw
+	state >"$work/before"
+	started one "$(stacked one ',"upperdir='"$layers/rw/upper"'","workdir='"$layers/rw/work"'"' "$make/upper\",$make/work\"" ",$rw")" \
+		sh -c 'cd /etc; cat layer only-top only-bottom >said; rm only-bottom; echo written >layer; echo done >>said; sleep 3600' || return 1
+	within 20 look "grep -q done .$run/one/rootfs/etc/said" || return 1
+	rpc RemoveContainer '{"container_id":"one"}' || return 1
+	state >"$work/after"
+	diff "$work/before" "$work/after" || return 1
+	is $'from the top layer\none\ntwo\ndone' debugfs -R 'cat /upper/etc/said' "$work/rw.ext4" || return 1
+	is written debugfs -R 'cat /upper/etc/layer' "$work/rw.ext4" && e2fsck -fn "$work/rw.ext4"
+}
+
+in_memory()
+{
+	state >"$work/before"
+	started two "$(stacked two ',"io.katacontainers.fs-opt.overlay-rw"' '')" \
+		sh -c 'cd /etc; cat layer >said; dd if=/dev/zero of=/large bs=1M count=8; echo done >>said; sleep 3600' || return 1
+	within 20 look "grep -q done .$run/two/rootfs/etc/said" || return 1
+	is 'from the top layer' look "head -n 1 .$run/two/upper/etc/said" || return 1
+	rpc RemoveContainer '{"container_id":"two"}' || return 1
+	state >"$work/after"
+	diff "$work/before" "$work/after"
+}
+
+# A failure leaves nothing, whichever layer is missing.
+missing_layer()
+{
+	local storages
+	state >"$work/before"
+	storages=$(stacked three '' '')
+	EXTRA_FIELDS=",\"storages\":${storages/top:/missing:}"
+	says "$layers/missing" rpc CreateContainer "$(spec three "$run/three/rootfs" true)" || return 1
+	EXTRA_FIELDS=",\"storages\":${storages/09/1c}"
+	says '1c' rpc CreateContainer "$(spec three "$run/three/rootfs" true)" || return 1
+	EXTRA_FIELDS=''
+	state >"$work/after"
+	diff "$work/before" "$work/after"
+}
+
+if ok 'make the layers' make_layers && ok 'boot with three disks' boot overlay --rootfs "$rootfs" --privileged --guest-proc /hostproc --append 'agent.hotplug_timeout=1' \
+	--attach "blk:$work/top.erofs" --attach "blk:$work/bottom.ext4" --attach "blk:$work/rw.ext4"; then
+	ok 'overlayfs: two read-only layers and a writable one on a disk' on_a_disk
+	ok 'overlayfs: a writable layer in the memory of the guest' in_memory
+	ok 'overlayfs: a missing layer fails and leaves nothing' missing_layer
+	ok 'stop' stop overlay
+fi
