@@ -12,6 +12,8 @@
 #include "lib/cleanup.h"
 #include "lib/log.h"
 
+static void storage_end(struct storage *s);
+
 static int
 mount_work(struct worker *w, void *arg, struct error *err)
 {
@@ -133,7 +135,7 @@ mount_done(struct job *job, const struct error *err, void *data)
 	/* Waiters of a cancelled mount start it again for themselves; those of a failed one
 	 * fail. */
 	storage_wake_waiters(s->table, s, s->unwanted ? NULL : &failed);
-	storage_free(s);
+	storage_end(s);
 }
 
 static const struct job_ops mount_ops = {
@@ -214,7 +216,7 @@ unmount_done(struct job *job, const struct error *err, void *data)
 	}
 	s->job = NULL;
 	storage_wake_waiters(s->table, s, NULL);
-	storage_free(s);
+	storage_end(s);
 }
 
 static int
@@ -263,6 +265,47 @@ static const struct job_ops unmount_ops = {
 	.done = unmount_done,
 };
 
+/* Returns whether `path` or something below it appears in `text`, a path or an option. */
+static bool
+names_path(const char *text, const char *path)
+{
+	size_t len = strlen(path);
+
+	for (const char *p = text; (p = strstr(p, path)); p++)
+		if (p[len] == '/' || p[len] == ':' || p[len] == ',' || p[len] == '\0')
+			return true;
+	return false;
+}
+
+/* Returns whether s lies on `other`, or is made of it: a mount point below it, a bind of its files,
+ * a layer of an overlay. */
+static bool
+storage_uses(const struct storage *s, const struct storage *other)
+{
+	const char *path = other->spec->mount_point;
+
+	if (names_path(s->spec->mount_point, path) || names_path(s->spec->source, path))
+		return true;
+	for (size_t i = 0; i < s->spec->n_options; i++)
+		if (names_path(s->spec->options[i], path))
+			return true;
+	return false;
+}
+
+/* Returns whether a storage that was made after s, and is ending, uses s. */
+static bool
+is_used(const struct storage *s)
+{
+	for (struct list *pos = s->node.next; pos != &s->table->all; pos = pos->next) {
+		const struct storage *later = list_entry(pos, struct storage, node);
+
+		if ((later->state == STORAGE_UNMOUNTING || later->unwanted) &&
+		    storage_uses(later, s))
+			return true;
+	}
+	return false;
+}
+
 static void
 storage_begin_unmount(struct storage *s)
 {
@@ -278,7 +321,6 @@ storage_begin_unmount(struct storage *s)
 				 .flags = JOB_URGENT | JOB_AGAIN };
 	struct error err = ERROR_INIT;
 
-	s->state = STORAGE_UNMOUNTING;
 	s->unmount.path = s->real ? s->real : s->spec->mount_point;
 	s->unmount.driver = s->driver;
 	s->unmount.mount = &s->mount;
@@ -293,6 +335,29 @@ storage_begin_unmount(struct storage *s)
 	s->state = STORAGE_MOUNTED;
 	release_failed(s->release, &err);
 	storage_release_done(s);
+}
+
+/* Begins the unmounts that have waited for another storage's end. */
+static void
+storage_begin_waiting(struct storages *t)
+{
+	struct list *pos;
+
+	list_for_each (pos, &t->all) {
+		struct storage *s = list_entry(pos, struct storage, node);
+
+		if (s->state == STORAGE_UNMOUNTING && !s->job && !is_used(s))
+			storage_begin_unmount(s);
+	}
+}
+
+static void
+storage_end(struct storage *s)
+{
+	struct storages *t = s->table;
+
+	storage_free(s);
+	storage_begin_waiting(t);
 }
 
 static void
@@ -323,7 +388,8 @@ storage_unreferenced(struct storage *s, bool everything, struct release *release
 		if (!everything && s->is_settled && (s->driver->pod_lifetime || s->spec->shared))
 			return;
 		wait_for_end(s, release);
-		storage_begin_unmount(s);
+		s->state = STORAGE_UNMOUNTING;
+		storage_begin_waiting(s->table);
 		return;
 	case STORAGE_UNMOUNTING:
 		return;

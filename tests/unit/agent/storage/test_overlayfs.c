@@ -228,3 +228,30 @@ AGENT_TEST(storage_overlayfs, long_names_of_many_layers)
 	CHECK(release(b, "c").code == ERROR_OK);
 	CHECK(release(b, "").code == ERROR_OK);
 }
+
+AGENT_TEST(storage_overlayfs, layers_are_unmounted_after_the_overlay)
+{
+	char lower[300];
+	const char *options[] = { lower };
+	struct storage_spec s = overlay(b, options, 1);
+	struct error err = ERROR_INIT;
+	struct result r = { 0 };
+	int busy;
+
+	mount_layers(b);
+	(void)snprintf(lower, sizeof(lower), "lowerdir=%s:%s", at(b, "a"), at(b, "b"));
+	CHECK(acquire(b, "c", &s, 1).code == ERROR_OK);
+	/* The unmount is retried for a while, then the mount is detached. */
+	busy = open(at(b, "merged"), O_RDONLY | O_CLOEXEC);
+	CHECK(busy >= 0);
+	CHECK(storages_release_owner(b->t, "", on_done, &r, &err) == 0);
+	while (!r.ended) {
+		CHECK(loop_run_once(b->loop, 5, &err) == 0);
+		bool has_layers = mounts_at(b, "a") == 1 && mounts_at(b, "b") == 1;
+
+		/* Layers first: the overlay may end in between. */
+		CHECK(has_layers || mounts_at(b, "merged") == 0);
+	}
+	CHECK(r.err.code == ERROR_OK);
+	CHECK(close(busy) == 0);
+}
