@@ -147,15 +147,18 @@ reserve_pages(const struct storage_mount *m, struct error *err)
 			 (unsigned long long)(got > had ? got - had : 0));
 }
 
-/* Returns the pages of a volume that failed to mount; other volumes may have reserved theirs
- * meanwhile. */
+/* Takes the pages of a volume out of the pool; other volumes may have reserved theirs since. Pages
+ * that a process still uses follow when it unmaps them. */
 static void
-return_pages(const struct storage_mount *m)
+return_pages(struct worker *w, const struct storage_mount *m)
 {
 	struct error err = ERROR_INIT;
 	struct page_pool p;
 	uint64_t now;
 
+	(void)w;
+	if (strcmp(m->spec->fstype, "hugetlbfs") != 0)
+		return;
 	if (pool_of(m, &p, &err) == 0 && pool_count(m, &p, &now) == 0 && now >= p.wanted)
 		(void)pool_set(m, &p, now - p.wanted);
 }
@@ -197,8 +200,7 @@ mount_ephemeral(struct worker *w, const struct storage_mount *m, struct error *e
 		return -1;
 	if (storage_mount_common(w, m, &source, give_to_group, err) == 0)
 		return 0;
-	if (is_huge)
-		return_pages(m);
+	return_pages(w, m);
 	return -1;
 }
 
@@ -207,4 +209,5 @@ const struct storage_driver storage_ephemeral = {
 	.pod_lifetime = true,
 	.check = ephemeral_check,
 	.mount = mount_ephemeral,
+	.unmounted = return_pages,
 };

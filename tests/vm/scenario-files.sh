@@ -174,6 +174,9 @@ huge()
 	says "$containers/huge/three" rpc CreateContainer "$(spec huge3 "$guest_rootfs" true)" || return 1
 	EXTRA_FIELDS=",\"storages\":[$(huge_volume four 1099511627776)]"
 	says 'reserve 524288 huge pages' rpc CreateContainer "$(spec huge4 "$guest_rootfs" true)" || return 1
+	# mounted, but unmounted again because a later storage fails
+	EXTRA_FIELDS=",\"storages\":[$(huge_volume five 4194304),$(huge_volume six 2097152 ,bogus=1)]"
+	says "$containers/huge/six" rpc CreateContainer "$(spec huge5 "$guest_rootfs" true)" || return 1
 	EXTRA_FIELDS=''
 	is $((before + 3)) pages && rpc RemoveContainer '{"container_id":"huge"}'
 }
