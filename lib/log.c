@@ -28,7 +28,10 @@ struct line {
 	struct json_put json;
 };
 
-/* The only mutable file-scope state in the program. */
+/* Lines as 16-bit length and bytes. Not in g_log: its initialiser would put 32 KiB into the
+ * program's file. */
+static char g_ring[RING_SIZE];
+
 static struct {
 	enum log_level level;
 	const char *name, *source;
@@ -36,8 +39,7 @@ static struct {
 	const char *sandbox;
 	log_sink_fn *sink;
 	void *sink_data;
-	/* Lines as 16-bit length and bytes. */
-	char ring[RING_SIZE];
+	/* The used part of g_ring. */
 	size_t head, used;
 	uint64_t dropped, reported;
 } g_log = { .level = LOG_LEVEL_INFO, .name = "kata-agent", .source = "agent" };
@@ -182,14 +184,14 @@ static void
 ring_copy_in(size_t pos, const void *src, size_t n)
 {
 	for (size_t i = 0; i < n; i++)
-		g_log.ring[(pos + i) % RING_SIZE] = ((const char *)src)[i];
+		g_ring[(pos + i) % RING_SIZE] = ((const char *)src)[i];
 }
 
 static void
 ring_copy_out(size_t pos, void *dst, size_t n)
 {
 	for (size_t i = 0; i < n; i++)
-		((char *)dst)[i] = g_log.ring[(pos + i) % RING_SIZE];
+		((char *)dst)[i] = g_ring[(pos + i) % RING_SIZE];
 }
 
 static bool
