@@ -2,7 +2,8 @@
 #
 # Entry points. The work is done by scripts/; meson and ninja compile.
 # Variables: OUT (products), BUILD (build directories), TATAMI_CACHE (files shared between
-# clones), JOBS, FUZZ_SECONDS, KERNEL=auto|ours|distro, AGENT=PATH (another agent, for bench), WERROR=0.
+# clones), JOBS, FUZZ_SECONDS, KERNEL=auto|ours|distro, AGENT=PATH (another agent, for bench), WERROR=0,
+# ALLOW_UNSTEADY=1 (test, soak: a test that passes when repeated alone has not failed).
 
 OUT ?= out
 BUILD ?= $(OUT)/.build
@@ -17,6 +18,7 @@ help:
 	@echo 'make demo    boot a VM with our init and agent, run "uname -a" in a container in it'
 	@echo 'make test    build everything, run all tests (reduced counts; SUITES="unit rpc")'
 	@echo 'make soak    the full counts that make test left out'
+	@echo '             ALLOW_UNSTEADY=1: both do not count a VM test that passes when repeated alone as failed'
 	@echo 'make fuzz    run every fuzz target for FUZZ_SECONDS (20) with libFuzzer; prints executions and coverage'
 	@echo 'make bench   measure; prints a table, writes $(OUT)/bench.tsv (AGENT=PATH: another agent)'
 	@echo 'make coverage  which lines the unit tests and fuzz corpora reach: $(OUT)/coverage/index.html'
