@@ -10,6 +10,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "tests/support/check.h"
 #include "tests/unit/init/sandbox.h"
 
 void
@@ -17,7 +18,7 @@ agent_tell(int fd, uint32_t type, int32_t pid, int32_t value)
 {
 	struct initproto_msg msg = { .type = type, .pid = pid, .value = value };
 
-	MUST(send(fd, &msg, sizeof(msg), MSG_NOSIGNAL) == (ssize_t)sizeof(msg));
+	REQUIRE_EQ(send(fd, &msg, sizeof(msg), MSG_NOSIGNAL), (ssize_t)sizeof(msg));
 }
 
 struct initproto_msg
@@ -25,7 +26,7 @@ agent_hear(int fd)
 {
 	struct initproto_msg msg;
 
-	MUST(recv(fd, &msg, sizeof(msg), 0) == (ssize_t)sizeof(msg));
+	REQUIRE_EQ(recv(fd, &msg, sizeof(msg), 0), (ssize_t)sizeof(msg));
 	return msg;
 }
 
@@ -34,9 +35,10 @@ agent_expect_boot(int fd, bool is_pid1)
 {
 	struct initproto_msg msg = agent_hear(fd);
 
-	MUST(msg.type == INITPROTO_BOOT);
-	MUST(((msg.flags & INITPROTO_IS_PID1) != 0) == is_pid1);
-	MUST(msg.ns[0] == 12345 && msg.ns[1] > msg.ns[0]);
+	REQUIRE_EQ(msg.type, INITPROTO_BOOT);
+	REQUIRE_EQ((msg.flags & INITPROTO_IS_PID1) != 0, is_pid1);
+	REQUIRE_EQ(msg.ns[0], 12345);
+	REQUIRE_GT(msg.ns[1], msg.ns[0]);
 }
 
 /* Shares our memory and has a small stack, so that thousands can be created quickly. */
@@ -73,7 +75,7 @@ agent_quick_start(int flags, int code, const int gate[2])
 
 	quicks[i] = (struct quick){ .code = code, .gate = { gate[0], gate[1] } };
 	pid = clone(quick_main, stacks[i] + STACK_SIZE, CLONE_VM | SIGCHLD | flags, &quicks[i]);
-	MUST(pid > 0);
+	REQUIRE_GT(pid, 0);
 	return pid;
 }
 
@@ -84,7 +86,7 @@ agent_sibling(int code, int *gate)
 	int ends[2];
 	pid_t pid;
 
-	MUST(pipe2(ends, O_CLOEXEC) == 0);
+	REQUIRE_EQ(pipe2(ends, O_CLOEXEC), 0);
 	pid = agent_quick_start(CLONE_PARENT, code, ends);
 	(void)close(ends[0]);
 	*gate = ends[1];
@@ -106,10 +108,12 @@ agent_take_exit(int fd)
 {
 	struct initproto_msg msg = agent_hear(fd);
 
-	MUST(msg.type == INITPROTO_EXIT);
-	MUST(msg.pid > 0 && msg.pid < (int32_t)(sizeof(expected) / sizeof(expected[0])));
-	MUST(expected[msg.pid] > 0);
-	MUST(WIFEXITED(msg.value) && WEXITSTATUS(msg.value) == expected[msg.pid] - 1);
+	REQUIRE_EQ(msg.type, INITPROTO_EXIT);
+	REQUIRE_GT(msg.pid, 0);
+	REQUIRE_LT(msg.pid, (int32_t)(sizeof(expected) / sizeof(expected[0])));
+	REQUIRE_GT(expected[msg.pid], 0);
+	REQUIRE(WIFEXITED(msg.value));
+	REQUIRE_EQ(WEXITSTATUS(msg.value), expected[msg.pid] - 1);
 	expected[msg.pid] = 0;
 	agent_tell(fd, INITPROTO_TAKEN, msg.pid, 0);
 }

@@ -7,14 +7,7 @@
 #include <stdio.h>
 #include <unistd.h>
 
-/* Prints the failed check and exits the sandboxed process. */
-#define MUST(cond)                                                                            \
-	do {                                                                                  \
-		if (!(cond)) {                                                                \
-			(void)dprintf(2, "%s:%d: not true: %s\n", __FILE__, __LINE__, #cond); \
-			_exit(1);                                                             \
-		}                                                                             \
-	} while (0)
+#include "tests/support/check.h"
 
 /* Calls fn(data) as PID 1 of a new pid namespace and of those in `flags` (CLONE_NEW*), in a user
  * namespace unless we are root. Returns its exit code, 128 + signal if it was killed, or -1 if the

@@ -26,6 +26,7 @@
 #include "init/root.h"
 #include "lib/io.h"
 #include "lib/log.h"
+#include "tests/support/check.h"
 #include "tests/unit/init/sandbox.h"
 
 static bool
@@ -41,10 +42,11 @@ static void
 empty_root(bool is_read_only)
 {
 	log_set_sink(drop, NULL);
-	MUST(mount("root", "/mnt", "tmpfs", 0, "") == 0);
+	REQUIRE_EQ(mount("root", "/mnt", "tmpfs", 0, ""), 0);
 	if (is_read_only)
-		MUST(mount(NULL, "/mnt", NULL, MS_REMOUNT | MS_RDONLY, NULL) == 0);
-	MUST(chdir("/mnt") == 0 && chroot(".") == 0);
+		REQUIRE_EQ(mount(NULL, "/mnt", NULL, MS_REMOUNT | MS_RDONLY, NULL), 0);
+	REQUIRE_EQ(chdir("/mnt"), 0);
+	REQUIRE_EQ(chroot("."), 0);
 }
 
 static bool
@@ -61,7 +63,7 @@ count_mounts(void)
 	static char text[16384];
 	size_t n = 0;
 
-	MUST(read_text_at(AT_FDCWD, "/proc/self/mountinfo", text, sizeof(text)) > 0);
+	REQUIRE_GT(read_text_at(AT_FDCWD, "/proc/self/mountinfo", text, sizeof(text)), 0);
 	for (const char *p = text; *p; p++)
 		n += *p == '\n';
 	return n;
@@ -76,20 +78,22 @@ mounts(void *data)
 	(void)data;
 	empty_root(false);
 	(void)mounts_boot();
-	MUST(is_of_type("/proc", PROC_SUPER_MAGIC));
-	MUST(is_of_type("/sys", SYSFS_MAGIC));
-	MUST(is_of_type("/run", TMPFS_MAGIC));
-	MUST(is_of_type("/tmp", TMPFS_MAGIC));
-	MUST(stat("/tmp", &st) == 0 && (st.st_mode & 07777) == 01777);
+	REQUIRE(is_of_type("/proc", PROC_SUPER_MAGIC));
+	REQUIRE(is_of_type("/sys", SYSFS_MAGIC));
+	REQUIRE(is_of_type("/run", TMPFS_MAGIC));
+	REQUIRE(is_of_type("/tmp", TMPFS_MAGIC));
+	REQUIRE_EQ(stat("/tmp", &st), 0);
+	REQUIRE_EQ(st.st_mode & 07777, 01777);
 	if (is_of_type("/dev", TMPFS_MAGIC) && stat("/dev/null", &st) == 0) {
-		MUST(is_of_type("/dev/pts", DEVPTS_SUPER_MAGIC));
-		MUST(is_of_type("/dev/shm", TMPFS_MAGIC));
-		MUST(stat("/dev/shm", &st) == 0 && (st.st_mode & 07777) == 01777);
+		REQUIRE(is_of_type("/dev/pts", DEVPTS_SUPER_MAGIC));
+		REQUIRE(is_of_type("/dev/shm", TMPFS_MAGIC));
+		REQUIRE_EQ(stat("/dev/shm", &st), 0);
+		REQUIRE_EQ(st.st_mode & 07777, 01777);
 	}
 	/* The second time all mounts exist already. */
 	before = count_mounts();
 	(void)mounts_boot();
-	MUST(count_mounts() == before);
+	REQUIRE_EQ(count_mounts(), before);
 	return 0;
 }
 
@@ -98,7 +102,7 @@ Test(boot, mounts_once_and_only_once, .timeout = 30)
 	sandbox_require();
 	if (getuid() != 0)
 		cr_skip_test("devtmpfs needs root");
-	cr_assert_eq(sandbox_run(CLONE_NEWNS | CLONE_NEWNET | CLONE_NEWIPC, mounts, NULL), 0);
+	REQUIRE_EQ(sandbox_run(CLONE_NEWNS | CLONE_NEWNET | CLONE_NEWIPC, mounts, NULL), 0);
 }
 
 static int
@@ -112,29 +116,37 @@ duties(void *data)
 
 	(void)data;
 	empty_root(false);
-	MUST(mkdir("/dev", 0755) == 0 && mkdir("/etc", 0755) == 0);
+	REQUIRE_EQ(mkdir("/dev", 0755), 0);
+	REQUIRE_EQ(mkdir("/etc", 0755), 0);
 	boot_dev_links();
-	MUST(readlink("/dev/ptmx", link, sizeof(link) - 1) == 8 && strcmp(link, "pts/ptmx") == 0);
+	REQUIRE_EQ(readlink("/dev/ptmx", link, sizeof(link) - 1), 8);
+	REQUIRE_STR(link, "pts/ptmx");
 	/* Calling it twice is allowed. */
 	boot_dev_links();
 	boot_loopback();
 	fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-	MUST(fd >= 0 && ioctl(fd, SIOCGIFFLAGS, &req) == 0 && (req.ifr_flags & IFF_UP));
+	REQUIRE_GE(fd, 0);
+	REQUIRE_EQ(ioctl(fd, SIOCGIFFLAGS, &req), 0);
+	REQUIRE((req.ifr_flags & IFF_UP));
 	boot_hostname("/etc/hostname");
-	MUST(uname(&uts) == 0 && strcmp(uts.nodename, "localhost") == 0);
+	REQUIRE_EQ(uname(&uts), 0);
+	REQUIRE_STR(uts.nodename, "localhost");
 	fd = open("/etc/hostname", O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
-	MUST(fd >= 0 && dprintf(fd, "  guest-7 second\nthird\n") > 0);
+	REQUIRE_GE(fd, 0);
+	REQUIRE_GT(dprintf(fd, "  guest-7 second\nthird\n"), 0);
 	boot_hostname("/etc/hostname");
-	MUST(uname(&uts) == 0 && strcmp(uts.nodename, "guest-7") == 0);
+	REQUIRE_EQ(uname(&uts), 0);
+	REQUIRE_STR(uts.nodename, "guest-7");
 	boot_limits();
-	MUST(getrlimit(RLIMIT_NOFILE, &files) == 0 && files.rlim_cur == files.rlim_max);
+	REQUIRE_EQ(getrlimit(RLIMIT_NOFILE, &files), 0);
+	REQUIRE_EQ(files.rlim_cur, files.rlim_max);
 	return 0;
 }
 
 Test(boot, does_the_small_duties, .timeout = 30)
 {
 	sandbox_require();
-	cr_assert_eq(sandbox_run(CLONE_NEWNS | CLONE_NEWNET | CLONE_NEWUTS, duties, NULL), 0);
+	REQUIRE_EQ(sandbox_run(CLONE_NEWNS | CLONE_NEWNET | CLONE_NEWUTS, duties, NULL), 0);
 }
 
 /* Without directories, permission to create them and stdio, every duty fails, but none exits. */
@@ -168,7 +180,7 @@ poorest(void *data)
 Test(boot, survives_an_empty_world, .timeout = 30)
 {
 	sandbox_require();
-	cr_assert_eq(sandbox_run(CLONE_NEWNS | CLONE_NEWNET | CLONE_NEWUTS, poorest, NULL), 0);
+	REQUIRE_EQ(sandbox_run(CLONE_NEWNS | CLONE_NEWNET | CLONE_NEWUTS, poorest, NULL), 0);
 }
 
 /* A root in memory is bind-mounted over itself: existing and new files are the same in both
@@ -182,19 +194,22 @@ memory_root(void *data)
 
 	(void)data;
 	empty_root(false);
-	MUST(mkdir("/here", 0755) == 0 && stat("/", &before) == 0);
-	MUST(root_prepare(&moved, &err) == 0);
-	MUST(moved);
-	MUST(stat("/", &after) == 0);
-	MUST(before.st_dev == after.st_dev && before.st_ino == after.st_ino);
-	MUST(access("/here", F_OK) == 0 && access("/.root", F_OK) < 0);
+	REQUIRE_EQ(mkdir("/here", 0755), 0);
+	REQUIRE_EQ(stat("/", &before), 0);
+	REQUIRE_OK(root_prepare(&moved, &err), &err);
+	REQUIRE(moved);
+	REQUIRE_EQ(stat("/", &after), 0);
+	REQUIRE_EQ(before.st_dev, after.st_dev);
+	REQUIRE_EQ(before.st_ino, after.st_ino);
+	REQUIRE_EQ(access("/here", F_OK), 0);
+	REQUIRE_LT(access("/.root", F_OK), 0);
 	return 0;
 }
 
 Test(boot, moves_a_memory_root_over_itself, .timeout = 30)
 {
 	sandbox_require();
-	cr_assert_eq(sandbox_run(CLONE_NEWNS, memory_root, NULL), 0);
+	REQUIRE_EQ(sandbox_run(CLONE_NEWNS, memory_root, NULL), 0);
 }
 
 /* ---- cgroups, on a fake tree ---- */
@@ -210,16 +225,16 @@ fake_cgroups(char *dir)
 	};
 	int fd;
 
-	cr_assert_not_null(mkdtemp(dir));
+	REQUIRE(mkdtemp(dir));
 	fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	cr_assert(fd >= 0);
-	cr_assert(mkdirat(fd, "pods", 0755) == 0 && mkdirat(fd, "agent", 0755) == 0);
+	REQUIRE_GE(fd, 0);
+	REQUIRE(mkdirat(fd, "pods", 0755) == 0 && mkdirat(fd, "agent", 0755) == 0);
 	for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++) {
 		int file = openat(fd, files[i], O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
 
-		cr_assert(file >= 0);
+		REQUIRE_GE(file, 0);
 		if (strstr(files[i], "controllers"))
-			cr_assert(dprintf(file, "cpu io memory\n") > 0);
+			REQUIRE_GT(dprintf(file, "cpu io memory\n"), 0);
 		(void)close(file);
 	}
 	return fd;
@@ -230,8 +245,8 @@ expect_text(int dirfd, const char *file, const char *text)
 {
 	char found[64];
 
-	cr_assert(read_text_at(dirfd, file, found, sizeof(found)) >= 0, "%s", file);
-	cr_expect_str_eq(found, text, "%s", file);
+	REQUIRE_GE(read_text_at(dirfd, file, found, sizeof(found)), 0, "%s", file);
+	CHECK_STR(found, text, "%s", file);
 }
 
 Test(boot, lays_out_cgroups)
@@ -239,7 +254,7 @@ Test(boot, lays_out_cgroups)
 	char dir[] = "/tmp/tatami-cgroups-XXXXXX", command[64];
 	int fd = fake_cgroups(dir);
 
-	cr_expect_eq(cgroups_setup(fd), 0);
+	CHECK_EQ(cgroups_setup(fd), 0);
 	cgroups_join_agent(fd);
 	expect_text(fd, "agent/cgroup.procs", "0");
 	expect_text(fd, "agent/cpu.weight", "1000");
@@ -247,7 +262,7 @@ Test(boot, lays_out_cgroups)
 	expect_text(fd, "pods/cgroup.subtree_control", "+cpu +io +memory");
 	(void)close(fd);
 	(void)snprintf(command, sizeof(command), "rm -r %s", dir);
-	cr_assert_eq(system(command), 0);
+	REQUIRE_EQ(system(command), 0);
 }
 
 Test(boot, survives_a_missing_cgroup_tree)
@@ -256,9 +271,9 @@ Test(boot, survives_a_missing_cgroup_tree)
 	int fd;
 
 	log_set_sink(drop, NULL);
-	cr_assert_not_null(mkdtemp(dir));
+	REQUIRE(mkdtemp(dir));
 	fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	cr_expect_gt(cgroups_setup(fd), 0);
+	CHECK_GT(cgroups_setup(fd), 0);
 	(void)unlinkat(fd, "agent", AT_REMOVEDIR);
 	(void)unlinkat(fd, "pods", AT_REMOVEDIR);
 	(void)rmdir(dir);

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "init/children.h"
+#include "tests/support/check.h"
 #include "tests/unit/init/sandbox.h"
 
 #define PIDS 8192
@@ -26,15 +27,15 @@ Test(children, agrees_with_an_array)
 		bool is_adding = rand_r(&seed) % 100 < ((i / 40000) % 2 ? 20 : 80);
 		struct child_entry *e = children_find(&c, pid);
 
-		cr_assert_eq(e != NULL, there[pid] != 0, "pid %d, step %d", (int)pid, i);
+		REQUIRE_EQ(e != NULL, there[pid] != 0, "pid %d, step %d", (int)pid, i);
 		if (e) {
-			cr_assert_eq(e->pid, pid);
-			cr_assert_eq(e->status, pid * 3);
+			REQUIRE_EQ(e->pid, pid);
+			REQUIRE_EQ(e->status, pid * 3);
 		}
 		if (is_adding && !e) {
 			e = children_add(&c, pid);
-			cr_assert_not_null(e);
-			cr_assert_eq(e->flags, 0);
+			REQUIRE(e);
+			REQUIRE_EQ(e->flags, 0);
 			e->flags = CHILD_LIVE;
 			e->status = pid * 3;
 			there[pid] = 1;
@@ -47,14 +48,14 @@ Test(children, agrees_with_an_array)
 	for (pid_t pid = 1; pid <= PIDS; pid++) {
 		struct child_entry *e = children_find(&c, pid);
 
-		cr_assert_eq(e != NULL, there[pid] != 0);
+		REQUIRE_EQ(e != NULL, there[pid] != 0);
 		if (e) {
 			e->flags = 0;
 			children_drop(&c, e);
 		}
 	}
-	cr_assert_eq(c.used, 0);
-	cr_assert_eq(c.slots, c.first, "an empty table gives its memory back");
+	REQUIRE_EQ(c.used, 0);
+	REQUIRE_EQ(c.slots, c.first, "an empty table gives its memory back");
 	children_release(&c);
 }
 
@@ -67,12 +68,12 @@ Test(children, keeps_what_is_owed)
 	e = children_add(&c, 5);
 	e->owed = 1;
 	children_drop(&c, e);
-	cr_assert_not_null(children_find(&c, 5));
+	REQUIRE(children_find(&c, 5));
 	e->owed = 0;
 	children_drop(&c, e);
-	cr_assert_null(children_find(&c, 5));
-	cr_assert_null(children_find(&c, 0));
-	cr_assert_null(children_find(&c, -1));
+	REQUIRE_EQ(children_find(&c, 5), NULL);
+	REQUIRE_EQ(children_find(&c, 0), NULL);
+	REQUIRE_EQ(children_find(&c, -1), NULL);
 	children_release(&c);
 }
 
@@ -86,15 +87,15 @@ fill_without_memory(void)
 	pid_t pid = 1;
 
 	children_init(&c);
-	MUST(setrlimit(RLIMIT_AS, &none) == 0);
+	REQUIRE_EQ(setrlimit(RLIMIT_AS, &none), 0);
 	while (children_add(&c, pid))
 		pid++;
-	MUST(pid == CHILDREN_STATIC);
+	REQUIRE_EQ(pid, CHILDREN_STATIC);
 	for (pid_t p = 1; p < pid; p++)
-		MUST(children_find(&c, p));
-	MUST(!children_find(&c, pid));
+		REQUIRE(children_find(&c, p));
+	REQUIRE(!children_find(&c, pid));
 	children_drop(&c, children_find(&c, 17));
-	MUST(children_add(&c, pid));
+	REQUIRE(children_add(&c, pid));
 	_exit(0);
 }
 
@@ -103,9 +104,9 @@ Test(children, refuses_when_full)
 	pid_t pid = fork();
 	int status;
 
-	cr_assert(pid >= 0);
+	REQUIRE_GE(pid, 0);
 	if (pid == 0)
 		fill_without_memory();
-	cr_assert_eq(waitpid(pid, &status, 0), pid);
-	cr_assert_eq(status, 0);
+	REQUIRE_EQ(waitpid(pid, &status, 0), pid);
+	REQUIRE_EQ(status, 0);
 }

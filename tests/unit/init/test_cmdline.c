@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "init/cmdline.h"
+#include "tests/support/check.h"
 
 static const struct {
 	/* NULL if there is no value. */
@@ -31,18 +32,17 @@ Test(cmdline, finds_values)
 		char value[16] = "untouched";
 		bool found = cmdline_value(rows[i].cmdline, rows[i].key, value, sizeof(value));
 
-		cr_expect_eq(found, rows[i].value != NULL, "%s", rows[i].name);
-		cr_expect_str_eq(value, rows[i].value ? rows[i].value : "untouched", "%s",
-				 rows[i].name);
+		CHECK_EQ(found, rows[i].value != NULL, "%s", rows[i].name);
+		CHECK_STR(value, rows[i].value ? rows[i].value : "untouched", "%s", rows[i].name);
 	}
 }
 
 Test(cmdline, finds_keys)
 {
-	cr_expect(cmdline_has("a sysctl.kernel.sysrq=1 b", "sysctl.kernel.sysrq"));
-	cr_expect(cmdline_has("quiet", "quiet"));
-	cr_expect_not(cmdline_has("sysctl.kernel.sysrqx=1", "sysctl.kernel.sysrq"));
-	cr_expect_not(cmdline_has("", "quiet"));
+	CHECK(cmdline_has("a sysctl.kernel.sysrq=1 b", "sysctl.kernel.sysrq"));
+	CHECK(cmdline_has("quiet", "quiet"));
+	CHECK(!cmdline_has("sysctl.kernel.sysrqx=1", "sysctl.kernel.sysrq"));
+	CHECK(!cmdline_has("", "quiet"));
 }
 
 Test(cmdline, survives_anything)
@@ -53,13 +53,13 @@ Test(cmdline, survives_anything)
 		size_t len = (size_t)rand_r(&seed) % 300;
 		char *text = malloc(len + 1), value[8];
 
-		cr_assert_not_null(text);
+		REQUIRE(text);
 		for (size_t k = 0; k < len; k++)
 			text[k] = (char)(rand_r(&seed) % 4 ? "a= \t\""[rand_r(&seed) % 5]
 							   : 1 + rand_r(&seed) % 255);
 		text[len] = '\0';
 		if (cmdline_value(text, "a", value, sizeof(value)))
-			cr_assert(strlen(value) < sizeof(value) && cmdline_has(text, "a"));
+			REQUIRE(strlen(value) < sizeof(value) && cmdline_has(text, "a"));
 		free(text);
 	}
 }

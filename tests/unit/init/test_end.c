@@ -17,6 +17,7 @@
 #include "init/crash.h"
 #include "init/power.h"
 #include "lib/deadline.h"
+#include "tests/support/check.h"
 #include "tests/support/elapsed.h"
 #include "tests/unit/init/sandbox.h"
 
@@ -74,7 +75,7 @@ static void
 setup(void)
 {
 	seen = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	cr_assert_neq((void *)seen, MAP_FAILED);
+	REQUIRE((void *)seen != MAP_FAILED);
 }
 
 static int
@@ -84,7 +85,7 @@ end(void *data)
 
 	(void)sigemptyset(&chld);
 	(void)sigaddset(&chld, SIGCHLD);
-	MUST(sigprocmask(SIG_BLOCK, &chld, NULL) == 0);
+	REQUIRE_EQ(sigprocmask(SIG_BLOCK, &chld, NULL), 0);
 	power_off(&fake, data != NULL);
 	return 1;
 }
@@ -92,15 +93,15 @@ end(void *data)
 Test(end, kills_syncs_powers_off_and_falls_back, .init = setup, .timeout = 30)
 {
 	sandbox_require();
-	cr_assert_eq(sandbox_run(0, end, NULL), 42);
-	cr_expect_str_eq(seen->text, "ksPB");
+	REQUIRE_EQ(sandbox_run(0, end, NULL), 42);
+	CHECK_STR(seen->text, "ksPB");
 }
 
 Test(end, can_do_without_sync, .init = setup, .timeout = 30)
 {
 	sandbox_require();
-	cr_assert_eq(sandbox_run(0, end, &fake_rest), 42);
-	cr_expect_str_eq(seen->text, "PB");
+	REQUIRE_EQ(sandbox_run(0, end, &fake_rest), 42);
+	CHECK_STR(seen->text, "PB");
 }
 
 Test(end, does_not_wait_for_a_hung_sync, .init = setup, .timeout = 30)
@@ -110,10 +111,10 @@ Test(end, does_not_wait_for_a_hung_sync, .init = setup, .timeout = 30)
 	sandbox_require();
 	seen->is_sync_hanging = 1;
 	start = monotonic_ns();
-	cr_assert_eq(sandbox_run(0, end, NULL), 42);
+	REQUIRE_EQ(sandbox_run(0, end, NULL), 42);
 	ms = elapsed_ms(start);
-	cr_expect_str_eq(seen->text, "ksPB");
-	cr_expect(ms >= 300 && ms < 2500, "%llu ms", (unsigned long long)ms);
+	CHECK_STR(seen->text, "ksPB");
+	CHECK(ms >= 300 && ms < 2500, "%llu ms", (unsigned long long)ms);
 }
 
 /* ---- faults ---- */
@@ -175,8 +176,8 @@ Test(end, powers_off_after_a_fault, .init = setup, .timeout = 60)
 	sandbox_require();
 	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
 		memset(seen->text, 0, sizeof(seen->text));
-		cr_expect_eq(sandbox_run(0, crash, &kinds[i]), 42, "fault %d", kinds[i]);
-		cr_expect_str_eq(seen->text, "ksPB", "fault %d", kinds[i]);
+		CHECK_EQ(sandbox_run(0, crash, &kinds[i]), 42, "fault %d", kinds[i]);
+		CHECK_STR(seen->text, "ksPB", "fault %d", kinds[i]);
 	}
 }
 
@@ -205,8 +206,8 @@ crash_twice(void *data)
 Test(end, ends_even_if_the_handler_faults, .init = setup, .timeout = 30)
 {
 	sandbox_require();
-	cr_assert_eq(sandbox_run(0, crash_twice, NULL), 42);
-	cr_expect_str_eq(seen->text, "!PB");
+	REQUIRE_EQ(sandbox_run(0, crash_twice, NULL), 42);
+	CHECK_STR(seen->text, "!PB");
 }
 
 /* The same signals sent by a process are ignored by PID 1. */
@@ -220,20 +221,21 @@ sent(void *data)
 	(void)data;
 	crash_install(&fake);
 	pid = fork();
-	MUST(pid >= 0);
+	REQUIRE_GE(pid, 0);
 	if (pid == 0) {
 		for (size_t i = 0; i < sizeof(sigs) / sizeof(sigs[0]); i++)
 			if (kill(1, sigs[i]) < 0)
 				_exit(1);
 		_exit(0);
 	}
-	MUST(waitpid(pid, &status, 0) == pid && status == 0);
+	REQUIRE_EQ(waitpid(pid, &status, 0), pid);
+	REQUIRE_EQ(status, 0);
 	return 17;
 }
 
 Test(end, ignores_faults_that_were_sent, .init = setup, .timeout = 30)
 {
 	sandbox_require();
-	cr_assert_eq(sandbox_run(0, sent, NULL), 17);
-	cr_expect_str_eq(seen->text, "");
+	REQUIRE_EQ(sandbox_run(0, sent, NULL), 17);
+	CHECK_STR(seen->text, "");
 }

@@ -15,6 +15,7 @@
 #include "lib/io.h"
 #include "lib/parse.h"
 #include "lib/path.h"
+#include "tests/support/check.h"
 
 #define MIB ((uint64_t)1024 * 1024)
 #define GIB (1024 * MIB)
@@ -59,8 +60,8 @@ put(int root, const char *path, const char *text)
 		(void)mkdirat(root, prefix, 0755);
 	}
 	fd = openat(root, path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
-	cr_assert(fd >= 0, "%s", path);
-	cr_assert_eq(write_full(fd, text, strlen(text)), 0);
+	REQUIRE_GE(fd, 0, "%s", path);
+	REQUIRE_EQ(write_full(fd, text, strlen(text)), 0);
 }
 
 /* The file of a row, and its directory. */
@@ -85,8 +86,8 @@ now(const char *name)
 	uint64_t value = 0;
 	int root = file_of(name, path);
 
-	cr_assert(read_text_at(root, path, text, sizeof(text)) >= 0, "%s", path);
-	cr_assert(parse_u64(text, &value), "%s: %s", path, text);
+	REQUIRE_GE(read_text_at(root, path, text, sizeof(text)), 0, "%s", path);
+	REQUIRE(parse_u64(text, &value), "%s: %s", path, text);
 	return value;
 }
 
@@ -113,10 +114,10 @@ setup(void)
 	int root;
 
 	strcpy(dir, "/tmp/test-limits-XXXXXX");
-	cr_assert(mkdtemp(dir));
+	REQUIRE(mkdtemp(dir));
 	root = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	cr_assert(root >= 0 && mkdirat(root, "proc", 0755) == 0 &&
-		  mkdirat(root, "cgroup", 0755) == 0);
+	REQUIRE(root >= 0 && mkdirat(root, "proc", 0755) == 0 &&
+		mkdirat(root, "cgroup", 0755) == 0);
 	place = (struct limits_place){
 		.proc = openat(root, "proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC),
 		.cgroup = openat(root, "cgroup", O_RDONLY | O_DIRECTORY | O_CLOEXEC),
@@ -140,7 +141,7 @@ teardown(void)
 
 	close(place.proc);
 	close(place.cgroup);
-	cr_assert_eq(path_remove_tree(tmp, dir + strlen("/tmp/"), &err), 0);
+	REQUIRE_OK(path_remove_tree(tmp, dir + strlen("/tmp/"), &err), &err);
 }
 
 TestSuite(limits, .init = setup, .fini = teardown);
@@ -155,23 +156,23 @@ Test(limits, follow_memory)
 	struct limits_size size;
 
 	set_memory(256 * MIB, 40 * MIB, 0);
-	cr_assert_eq(limits_measure(&place, &size, &err), 0, "%s", err.msg);
-	cr_assert_eq(limits_apply(&place, &size, LIMITS_ALL, &err), 0, "%s", err.msg);
+	REQUIRE_OK(limits_measure(&place, &size, &err), &err);
+	REQUIRE_OK(limits_apply(&place, &size, LIMITS_ALL, &err), &err);
 	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
 		before[i] = now(names[i]);
-		cr_expect_eq(before[i], limits_value(names[i], &size), "%s", names[i]);
-		cr_expect_gt(before[i], 7, "%s", names[i]);
+		CHECK_EQ(before[i], limits_value(names[i], &size), "%s", names[i]);
+		CHECK_GT(before[i], 7, "%s", names[i]);
 	}
 	set_memory(1024 * MIB, 60 * MIB, 10 * MIB);
-	cr_assert_eq(limits_measure(&place, &size, &err), 0, "%s", err.msg);
-	cr_assert_eq(limits_apply(&place, &size, LIMITS_ALL, &err), 0, "%s", err.msg);
+	REQUIRE_OK(limits_measure(&place, &size, &err), &err);
+	REQUIRE_OK(limits_apply(&place, &size, LIMITS_ALL, &err), &err);
 	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
 		bool is_fixed = false;
 
 		for (size_t k = 0; k < ARRAY_LEN(fixed); k++)
 			is_fixed |= strcmp(fixed[k], names[i]) == 0;
-		cr_expect(now(names[i]) > before[i] || (is_fixed && now(names[i]) == before[i]),
-			  "%s: %lu, then %lu", names[i], before[i], now(names[i]));
+		CHECK(now(names[i]) > before[i] || (is_fixed && now(names[i]) == before[i]),
+		      "%s: %lu, then %lu", names[i], before[i], now(names[i]));
 	}
 }
 
@@ -180,8 +181,8 @@ Test(limits, files_are_not_limited_by_number)
 {
 	const struct limits_size size = { .total = 192 * MIB, .pid_max = 32768 };
 
-	cr_expect_geq(limits_value("fs.nr_open", &size), 1073741816);
-	cr_expect_eq(limits_value("fs.file-max", &size), INT64_MAX);
+	CHECK_GE(limits_value("fs.nr_open", &size), 1073741816);
+	CHECK_EQ(limits_value("fs.file-max", &size), INT64_MAX);
 }
 
 /* The measured need of kernel, agent and files in memory does not include that of the pods. */
@@ -191,18 +192,18 @@ Test(limits, measures_the_base)
 	struct limits_size size;
 
 	set_memory(512 * MIB, 150 * MIB, 100 * MIB);
-	cr_assert_eq(limits_measure(&place, &size, &err), 0, "%s", err.msg);
-	cr_expect_eq(size.total, 512 * MIB);
-	cr_expect_eq(size.base, 50 * MIB);
-	cr_expect_eq(size.pid_max, 32768);
+	REQUIRE_OK(limits_measure(&place, &size, &err), &err);
+	CHECK_EQ(size.total, 512 * MIB);
+	CHECK_EQ(size.base, 50 * MIB);
+	CHECK_EQ(size.pid_max, 32768);
 	/* Absurd numbers are rejected, or do not lead to absurd limits. */
 	set_memory(512 * MIB, 10 * MIB, 100 * MIB);
-	cr_assert_eq(limits_measure(&place, &size, &err), 0, "%s", err.msg);
-	cr_expect_eq(size.base, 0);
+	REQUIRE_OK(limits_measure(&place, &size, &err), &err);
+	CHECK_EQ(size.base, 0);
 	put(place.proc, "meminfo", "MemTotal: 10 kB\nMemAvailable: 20 kB\n");
-	cr_expect_eq(limits_measure(&place, &size, &err), -1);
+	CHECK_EQ(limits_measure(&place, &size, &err), -1);
 	put(place.proc, "meminfo", "");
-	cr_expect_eq(limits_measure(&place, &size, &err), -1);
+	CHECK_EQ(limits_measure(&place, &size, &err), -1);
 }
 
 Test(limits, reserve_memory)
@@ -221,10 +222,10 @@ Test(limits, reserve_memory)
 		uint64_t max = limits_value("pods/memory.max", &size);
 		uint64_t high = limits_value("pods/memory.high", &size);
 
-		cr_expect_eq(max, rows[i].max, "row %zu: %lu MiB", i, (unsigned long)(max / MIB));
+		CHECK_EQ(max, rows[i].max, "row %zu: %lu MiB", i, (unsigned long)(max / MIB));
 		if (max)
-			cr_expect(high < max && high >= max / 2, "row %zu: %lu MiB", i,
-				  (unsigned long)(high / MIB));
+			CHECK(high < max && high >= max / 2, "row %zu: %lu MiB", i,
+			      (unsigned long)(high / MIB));
 	}
 }
 
@@ -233,15 +234,15 @@ Test(limits, reserve_tasks)
 	struct limits_size size = { .pid_max = 32768 };
 
 	size.total = 64 * GIB;
-	cr_expect_eq(limits_value("pods/pids.max", &size), 32768 - 1024);
+	CHECK_EQ(limits_value("pods/pids.max", &size), 32768 - 1024);
 	size.total = 512 * MIB;
-	cr_expect_eq(limits_value("pods/pids.max", &size), 4096 - 512);
+	CHECK_EQ(limits_value("pods/pids.max", &size), 4096 - 512);
 	size.total = 192 * MIB;
-	cr_expect_eq(limits_value("pods/pids.max", &size), 1536 - 256);
+	CHECK_EQ(limits_value("pods/pids.max", &size), 1536 - 256);
 	size.total = 0;
-	cr_expect_eq(limits_value("pods/pids.max", &size), 256);
+	CHECK_EQ(limits_value("pods/pids.max", &size), 256);
 	size.pid_max = 0;
-	cr_expect_eq(limits_value("pods/pids.max", &size), 0);
+	CHECK_EQ(limits_value("pods/pids.max", &size), 0);
 }
 
 /* A container reaches its memory limit before it exhausts what the agent needs. */
@@ -261,9 +262,9 @@ Test(limits, quotas_that_agent_and_containers_share)
 		const struct limits_size size = { .total = total, .pid_max = 32768 };
 
 		for (size_t i = 0; i < ARRAY_LEN(rows); i++)
-			cr_expect_geq(limits_value(rows[i].name, &size) * rows[i].bytes,
-				      limits_value("pods/memory.max", &size), "%s at %lu MiB",
-				      rows[i].name, (unsigned long)(total / MIB));
+			CHECK_GE(limits_value(rows[i].name, &size) * rows[i].bytes,
+				 limits_value("pods/memory.max", &size), "%s at %lu MiB",
+				 rows[i].name, (unsigned long)(total / MIB));
 	}
 }
 
@@ -284,10 +285,10 @@ Test(limits, quotas_that_no_cgroup_limits)
 		const struct limits_size size = { .total = total, .pid_max = 32768 };
 
 		for (size_t i = 0; i < ARRAY_LEN(rows); i++)
-			cr_expect_leq(limits_value(rows[i].name, &size) * rows[i].bytes, total / 8,
-				      "%s at %lu MiB", rows[i].name, total / MIB);
-		cr_expect_leq(limits_value("kernel.pty.reserve", &size) * 4,
-			      limits_value("kernel.pty.max", &size));
+			CHECK_LE(limits_value(rows[i].name, &size) * rows[i].bytes, total / 8,
+				 "%s at %lu MiB", rows[i].name, total / MIB);
+		CHECK_LE(limits_value("kernel.pty.reserve", &size) * 4,
+			 limits_value("kernel.pty.max", &size));
 	}
 }
 
@@ -299,19 +300,19 @@ Test(limits, rows_that_are_left_alone)
 
 	set_memory(256 * MIB, 40 * MIB, 0);
 	place.cmdline = "quiet sysctl.fs.nr_open=7 sysctl.user.max_net_namespaces=7";
-	cr_assert_eq(unlinkat(place.proc, "sys/user/max_time_namespaces", 0), 0);
-	cr_assert_eq(limits_measure(&place, &size, &err), 0, "%s", err.msg);
-	cr_assert_eq(limits_apply(&place, &size, LIMITS_ALL, &err), 0, "%s", err.msg);
-	cr_expect_eq(now("fs.nr_open"), 7);
-	cr_expect_eq(now("user.max_net_namespaces"), 7);
-	cr_expect_gt(now("user.max_user_namespaces"), 7);
+	REQUIRE_EQ(unlinkat(place.proc, "sys/user/max_time_namespaces", 0), 0);
+	REQUIRE_OK(limits_measure(&place, &size, &err), &err);
+	REQUIRE_OK(limits_apply(&place, &size, LIMITS_ALL, &err), &err);
+	CHECK_EQ(now("fs.nr_open"), 7);
+	CHECK_EQ(now("user.max_net_namespaces"), 7);
+	CHECK_GT(now("user.max_user_namespaces"), 7);
 	/* One kind at a time, and without directories. */
 	put(place.proc, "sys/fs/file-max", "7\n");
-	cr_assert_eq(limits_apply(&place, &size, LIMITS_CGROUPS, &err), 0);
-	cr_expect_eq(now("fs.file-max"), 7);
+	REQUIRE_OK(limits_apply(&place, &size, LIMITS_CGROUPS, &err), &err);
+	CHECK_EQ(now("fs.file-max"), 7);
 	place.cmdline = "";
 	close_fd(&place.cgroup);
-	cr_assert_eq(limits_apply(&place, &size, LIMITS_ALL, &err), 0);
+	REQUIRE_OK(limits_apply(&place, &size, LIMITS_ALL, &err), &err);
 	place.cgroup = open("/tmp", O_PATH | O_DIRECTORY | O_CLOEXEC);
 }
 
@@ -324,10 +325,10 @@ Test(limits, only_raised)
 	set_memory(256 * MIB, 40 * MIB, 0);
 	put(place.proc, "sys/kernel/threads-max", "1000000\n");
 	place.only_raise = true;
-	cr_assert_eq(limits_measure(&place, &size, &err), 0, "%s", err.msg);
-	cr_assert_eq(limits_apply(&place, &size, LIMITS_ALL, &err), 0, "%s", err.msg);
-	cr_expect_eq(now("kernel.threads-max"), 1000000);
-	cr_expect_gt(now("fs.inotify.max_user_watches"), 7);
+	REQUIRE_OK(limits_measure(&place, &size, &err), &err);
+	REQUIRE_OK(limits_apply(&place, &size, LIMITS_ALL, &err), &err);
+	CHECK_EQ(now("kernel.threads-max"), 1000000);
+	CHECK_GT(now("fs.inotify.max_user_watches"), 7);
 }
 
 Test(limits, failures_are_counted)
@@ -336,12 +337,12 @@ Test(limits, failures_are_counted)
 	struct limits_size size;
 
 	set_memory(256 * MIB, 40 * MIB, 0);
-	cr_assert_eq(limits_measure(&place, &size, &err), 0, "%s", err.msg);
-	cr_assert_eq(unlinkat(place.proc, "sys/fs/nr_open", 0), 0);
-	cr_assert_eq(mkdirat(place.proc, "sys/fs/nr_open", 0755), 0);
-	cr_expect_eq(limits_apply(&place, &size, LIMITS_ALL, &err), 1);
-	cr_expect(strstr(err.msg, "fs.nr_open"), "%s", err.msg);
-	cr_expect_gt(now("fs.file-max"), 7, "the rows after it are written");
+	REQUIRE_OK(limits_measure(&place, &size, &err), &err);
+	REQUIRE_EQ(unlinkat(place.proc, "sys/fs/nr_open", 0), 0);
+	REQUIRE_EQ(mkdirat(place.proc, "sys/fs/nr_open", 0755), 0);
+	CHECK_EQ(limits_apply(&place, &size, LIMITS_ALL, &err), 1);
+	CHECK_HAS(err.msg, "fs.nr_open");
+	CHECK_GT(now("fs.file-max"), 7, "the rows after it are written");
 }
 
 Test(limits, queued_signals)
@@ -352,8 +353,8 @@ Test(limits, queued_signals)
 
 	if (getuid() != 0)
 		cr_skip_test("raising limits needs root");
-	cr_assert_eq(limits_apply_process(0, &size, &err), 0, "%s", err.msg);
-	cr_assert_eq(getrlimit(RLIMIT_SIGPENDING, &limit), 0);
-	cr_expect_eq(limit.rlim_cur, 1024);
-	cr_expect_eq(limit.rlim_max, 1024);
+	REQUIRE_OK(limits_apply_process(0, &size, &err), &err);
+	REQUIRE_EQ(getrlimit(RLIMIT_SIGPENDING, &limit), 0);
+	CHECK_EQ(limit.rlim_cur, 1024);
+	CHECK_EQ(limit.rlim_max, 1024);
 }

@@ -12,6 +12,7 @@
 #include "init/main_dispatch.h"
 #include "lib/initproto.h"
 #include "lib/version.h"
+#include "tests/support/check.h"
 
 static int
 agent(int argc, char **argv, int init_fd)
@@ -34,10 +35,10 @@ run(char **argv, const char *env, char *text, size_t size)
 
 	while (argv[argc])
 		argc++;
-	cr_assert_eq(pipe2(ends, O_CLOEXEC), 0);
+	REQUIRE_EQ(pipe2(ends, O_CLOEXEC), 0);
 	(void)fflush(NULL);
 	pid = fork();
-	cr_assert(pid >= 0);
+	REQUIRE_GE(pid, 0);
 	if (pid == 0) {
 		(void)dup2(ends[1], 1);
 		(void)dup2(ends[1], 2);
@@ -51,8 +52,8 @@ run(char **argv, const char *env, char *text, size_t size)
 		len += (size_t)n;
 	text[len] = '\0';
 	(void)close(ends[0]);
-	cr_assert_eq(waitpid(pid, &status, 0), pid);
-	cr_assert(WIFEXITED(status));
+	REQUIRE_EQ(waitpid(pid, &status, 0), pid);
+	REQUIRE(WIFEXITED(status));
 	return WEXITSTATUS(status);
 }
 
@@ -62,16 +63,16 @@ Test(role, prints_its_version)
 	char *brief[] = { (char[]){ "kata-agent" }, (char[]){ "-v" }, NULL };
 	char *full[] = { (char[]){ "/usr/bin/tatami" }, (char[]){ "--version" }, NULL };
 
-	cr_expect_eq(run(brief, NULL, text, sizeof(text)), 0);
-	cr_expect(strncmp(text, "kata-agent version ", 19) == 0, "%s", text);
+	CHECK_EQ(run(brief, NULL, text, sizeof(text)), 0);
+	CHECK(strncmp(text, "kata-agent version ", 19) == 0, "%s", text);
 	(void)snprintf(want, sizeof(want),
 		       "kata-agent version %s (api version: 0.0.1, commit version: %s-%s,",
 		       tatami_version, tatami_version, tatami_commit);
-	cr_expect(strncmp(text, want, strlen(want)) == 0, "%s", text);
-	cr_expect_str_eq(tatami_commit, "tests");
-	cr_expect_not_null(strstr(text, ", type: c, extra-features: [agent-policy, seccomp])\n"));
-	cr_expect_eq(run(full, NULL, text, sizeof(text)), 0);
-	cr_expect(strncmp(text, "kata-agent version ", 19) == 0, "%s", text);
+	CHECK(strncmp(text, want, strlen(want)) == 0, "%s", text);
+	CHECK_STR(tatami_commit, "tests");
+	CHECK_HAS(text, ", type: c, extra-features: [agent-policy, seccomp])\n");
+	CHECK_EQ(run(full, NULL, text, sizeof(text)), 0);
+	CHECK(strncmp(text, "kata-agent version ", 19) == 0, "%s", text);
 }
 
 Test(role, prints_help)
@@ -79,8 +80,8 @@ Test(role, prints_help)
 	char *argv[] = { (char[]){ "tatami" }, (char[]){ "--help" }, NULL };
 	char text[4096];
 
-	cr_expect_eq(run(argv, NULL, text, sizeof(text)), 0);
-	cr_expect(strncmp(text, "usage: ", 7) == 0);
+	CHECK_EQ(run(argv, NULL, text, sizeof(text)), 0);
+	CHECK(strncmp(text, "usage: ", 7) == 0);
 }
 
 /* Options of the agent are handled without a parent. */
@@ -94,7 +95,7 @@ Test(role, prints_the_configuration)
 {
 	char *argv[] = { (char[]){ "tatami" }, (char[]){ "--print-config" }, NULL };
 
-	cr_expect_eq(main_dispatch(2, argv, asked), 77);
+	CHECK_EQ(main_dispatch(2, argv, asked), 77);
 }
 
 Test(role, refuses_to_be_init_on_a_host)
@@ -102,8 +103,8 @@ Test(role, refuses_to_be_init_on_a_host)
 	char *argv[] = { (char[]){ "/sbin/init" }, NULL };
 	char text[512];
 
-	cr_expect_eq(run(argv, NULL, text, sizeof(text)), 2);
-	cr_expect_not_null(strstr(text, "init must be PID 1"));
+	CHECK_EQ(run(argv, NULL, text, sizeof(text)), 2);
+	CHECK_HAS(text, "init must be PID 1");
 }
 
 Test(role, is_the_agent_with_a_socket)
@@ -112,8 +113,8 @@ Test(role, is_the_agent_with_a_socket)
 	char text[512], env[16];
 	int fd = socket(AF_UNIX, SOCK_SEQPACKET, 0);
 
-	cr_assert(fd >= 0);
+	REQUIRE_GE(fd, 0);
 	(void)snprintf(env, sizeof(env), "%d", fd);
-	cr_expect_eq(run(argv, env, text, sizeof(text)), 53, "%s", text);
+	CHECK_EQ(run(argv, env, text, sizeof(text)), 53, "%s", text);
 	(void)close(fd);
 }

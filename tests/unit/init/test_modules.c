@@ -11,6 +11,7 @@
 #include "init/modules.h"
 #include "lib/log.h"
 #include "lib/modtree.h"
+#include "tests/support/check.h"
 
 struct seen {
 	char text[4096];
@@ -31,11 +32,11 @@ check(const char *name, const char *list, size_t len, const char *expected)
 	struct seen seen = { "" };
 	int fd = memfd_create("modules", MFD_CLOEXEC);
 
-	cr_assert(fd >= 0);
-	cr_assert_eq(write(fd, list, len), (ssize_t)len);
-	cr_assert_eq(lseek(fd, 0, SEEK_SET), 0);
-	cr_assert_eq(modules_parse(fd, note, &seen), 0);
-	cr_expect_str_eq(seen.text, expected, "%s: %s", name, seen.text);
+	REQUIRE_GE(fd, 0);
+	REQUIRE_EQ(write(fd, list, len), (ssize_t)len);
+	REQUIRE_EQ(lseek(fd, 0, SEEK_SET), 0);
+	REQUIRE_EQ(modules_parse(fd, note, &seen), 0);
+	CHECK_STR(seen.text, expected, "%s: %s", name, seen.text);
 	(void)close(fd);
 }
 
@@ -90,12 +91,12 @@ Test(modules, skips_lines_that_are_too_long)
 
 Test(modules, knows_packed_ones)
 {
-	cr_expect_eq(modtree_flags("/m/a.ko"), 0);
-	cr_expect_eq(modtree_flags("/m/a.ko.xz"), 4);
-	cr_expect_eq(modtree_flags("/m/a.ko.zst"), 4);
-	cr_expect_eq(modtree_flags("/m/a.ko.gz"), 4);
-	cr_expect_eq(modtree_flags("/m/a.xz.ko"), 0);
-	cr_expect_eq(modtree_flags(".xz"), 0);
+	CHECK_EQ(modtree_flags("/m/a.ko"), 0);
+	CHECK_EQ(modtree_flags("/m/a.ko.xz"), 4);
+	CHECK_EQ(modtree_flags("/m/a.ko.zst"), 4);
+	CHECK_EQ(modtree_flags("/m/a.ko.gz"), 4);
+	CHECK_EQ(modtree_flags("/m/a.xz.ko"), 0);
+	CHECK_EQ(modtree_flags(".xz"), 0);
 }
 
 Test(modules, no_list_is_no_failure)
@@ -103,8 +104,8 @@ Test(modules, no_list_is_no_failure)
 	unsigned int failed = 9;
 
 	log_set_sink(drop, NULL);
-	cr_expect_eq(modules_load("/nonexistent/modules", &failed), 0u);
-	cr_expect_eq(failed, 0u);
+	CHECK_EQ(modules_load("/nonexistent/modules", &failed), 0u);
+	CHECK_EQ(failed, 0u);
 }
 
 Test(modules, goes_on_after_a_failure)
@@ -114,10 +115,10 @@ Test(modules, goes_on_after_a_failure)
 	unsigned int failed = 0;
 
 	log_set_sink(drop, NULL);
-	cr_assert(fd >= 0);
-	cr_assert(dprintf(fd, "/nonexistent/a.ko\n/nonexistent/b.ko.xz\n") > 0);
-	cr_expect_eq(modules_load(name, &failed), 0u);
-	cr_expect_eq(failed, 2u);
+	REQUIRE_GE(fd, 0);
+	REQUIRE_GT(dprintf(fd, "/nonexistent/a.ko\n/nonexistent/b.ko.xz\n"), 0);
+	CHECK_EQ(modules_load(name, &failed), 0u);
+	CHECK_EQ(failed, 2u);
 	(void)unlink(name);
 	(void)close(fd);
 }

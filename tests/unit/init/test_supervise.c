@@ -24,6 +24,7 @@
 #include "lib/deadline.h"
 #include "lib/initproto.h"
 #include "lib/sys.h"
+#include "tests/support/check.h"
 #include "tests/unit/init/fakeagent.h"
 #include "tests/unit/init/sandbox.h"
 
@@ -62,13 +63,13 @@ parent(void *data)
 	/* The handlers of the sanitizers would be mistaken for ours. */
 	for (int sig = 1; sig < 32; sig++)
 		(void)signal(sig, SIG_DFL);
-	MUST(supervise_run(&spec, &result, &err) == 0);
-	MUST(result.cause == run->cause);
-	MUST(result.status == run->status);
-	MUST(result.exit_code == run->exit_code);
-	MUST(result.strangers >= run->strangers_min);
+	REQUIRE_OK(supervise_run(&spec, &result, &err), &err);
+	REQUIRE_EQ(result.cause, run->cause);
+	REQUIRE_EQ(result.status, run->status);
+	REQUIRE_EQ(result.exit_code, run->exit_code);
+	REQUIRE_GE(result.strangers, run->strangers_min);
 	if (!run->is_pid1)
-		MUST(waitpid(-1, NULL, WNOHANG | __WALL) < 0 && errno == ECHILD);
+		REQUIRE(waitpid(-1, NULL, WNOHANG | __WALL) < 0 && errno == ECHILD);
 	return 0;
 }
 
@@ -76,7 +77,7 @@ static void
 check_run(struct run run)
 {
 	sandbox_require();
-	cr_assert_eq(sandbox_run(0, parent, &run), 0);
+	REQUIRE_EQ(sandbox_run(0, parent, &run), 0);
 }
 
 /* ---- agents and tests ---- */
@@ -112,21 +113,21 @@ agent_deaf(int fd, void *data)
 	struct rlimit files = { 4096, 4096 };
 
 	(void)data;
-	MUST(setrlimit(RLIMIT_NOFILE, &files) == 0);
+	REQUIRE_EQ(setrlimit(RLIMIT_NOFILE, &files), 0);
 	agent_expect_boot(fd, true);
 	for (int i = 0; i < DEAF; i++) {
 		int gate;
 		pid_t pid = agent_sibling(i % 256, &gate);
 
 		pidfds[i] = sys_pidfd_open(pid, 0);
-		MUST(pidfds[i] >= 0);
+		REQUIRE_GE(pidfds[i], 0);
 		agent_register(fd, pid, i % 256);
 		(void)close(gate);
 	}
 	for (int i = 0; i < DEAF; i++) {
 		struct pollfd p = { .fd = pidfds[i], .events = POLLIN };
 
-		MUST(poll(&p, 1, 20000) == 1);
+		REQUIRE_EQ(poll(&p, 1, 20000), 1);
 		(void)close(pidfds[i]);
 	}
 	for (int i = 0; i < DEAF; i++)
@@ -167,7 +168,7 @@ agent_starved(int fd, void *data)
 	agent_start_one(fd, 5);
 	agent_take_exit(fd);
 	/* 20 tries, none of them at once: the socket was writable all the time */
-	MUST(monotonic_ns() - begin >= SECOND_NS / 10);
+	REQUIRE_GE(monotonic_ns() - begin, SECOND_NS / 10);
 	return 0;
 }
 
@@ -193,19 +194,21 @@ agent_gone(int fd, void *data)
 		(void)sched_yield();
 	agent_tell(fd, INITPROTO_REGISTER, pid, 0);
 	msg = agent_hear(fd);
-	MUST(msg.type == INITPROTO_GONE && msg.pid == pid);
+	REQUIRE_EQ(msg.type, INITPROTO_GONE);
+	REQUIRE_EQ(msg.pid, pid);
 	/* A child of the agent is not a child of init. */
 	pid = fork();
-	MUST(pid >= 0);
+	REQUIRE_GE(pid, 0);
 	if (pid == 0) {
 		(void)pause();
 		_exit(0);
 	}
 	agent_tell(fd, INITPROTO_REGISTER, pid, 0);
 	msg = agent_hear(fd);
-	MUST(msg.type == INITPROTO_GONE && msg.pid == pid);
+	REQUIRE_EQ(msg.type, INITPROTO_GONE);
+	REQUIRE_EQ(msg.pid, pid);
 	(void)kill(pid, SIGKILL);
-	MUST(waitpid(pid, NULL, 0) == pid);
+	REQUIRE_EQ(waitpid(pid, NULL, 0), pid);
 	return 0;
 }
 
@@ -223,17 +226,18 @@ agent_orphans(int fd, void *data)
 
 	(void)data;
 	(void)fd;
-	MUST(pipe2(gate, O_CLOEXEC) == 0);
+	REQUIRE_EQ(pipe2(gate, O_CLOEXEC), 0);
 	for (int i = 0; i < ORPHANS; i += 100) {
 		pid_t pid = fork();
 
-		MUST(pid >= 0);
+		REQUIRE_GE(pid, 0);
 		if (pid == 0) {
 			for (int k = 0; k < 100; k++)
 				(void)agent_quick_start(0, 9, gate);
 			_exit(0);
 		}
-		MUST(waitpid(pid, &status, 0) == pid && status == 0);
+		REQUIRE_EQ(waitpid(pid, &status, 0), pid);
+		REQUIRE_EQ(status, 0);
 	}
 	(void)close(gate[1]);
 	(void)close(gate[0]);
@@ -241,7 +245,7 @@ agent_orphans(int fd, void *data)
 	for (pid_t pid = getpid() + 1; pid < getpid() + ORPHANS + 100; pid++)
 		while (kill(pid, 0) == 0 && !deadline_is_over(deadline))
 			(void)sched_yield();
-	MUST(!deadline_is_over(deadline));
+	REQUIRE(!deadline_is_over(deadline));
 	return 0;
 }
 
@@ -283,7 +287,7 @@ Test(supervise, tells_how_the_agent_ended, .timeout = 60)
 
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
 		supervise_describe(rows[i].status, text, sizeof(text));
-		cr_expect_str_eq(text, rows[i].text);
+		CHECK_STR(text, rows[i].text);
 	}
 	check_run((struct run){ .agent = agent_killed, .is_pid1 = true, .status = SIGSEGV });
 	check_run((struct run){ .agent = agent_killed, .status = SIGSEGV });
@@ -321,7 +325,7 @@ wait_for_its_end(void *data)
 	siginfo_t info;
 
 	(void)data;
-	MUST(waitid(P_ALL, 0, &info, WEXITED | WNOWAIT) == 0);
+	REQUIRE_EQ(waitid(P_ALL, 0, &info, WEXITED | WNOWAIT), 0);
 }
 
 Test(supervise, powers_off_when_asked_by_who_has_gone, .timeout = 60)
@@ -340,7 +344,7 @@ agent_asks_and_leaves(int fd, void *data)
 	pid_t pid = sys_clone3(&args);
 
 	(void)data;
-	MUST(pid >= 0);
+	REQUIRE_GE(pid, 0);
 	/* Outlives the agent and is killed. */
 	if (pid == 0)
 		for (;;)
@@ -376,11 +380,11 @@ agent_rubbish(int fd, void *data)
 		memset(bytes, i, sizeof(bytes));
 		if (msg.type == INITPROTO_POWEROFF)
 			continue;
-		MUST(send(fd, &msg, sizeof(msg), 0) > 0);
+		REQUIRE_GT(send(fd, &msg, sizeof(msg), 0), 0);
 		/* Never the size of a message, and never empty, which means the end to the
 		 * receiver. */
-		MUST(send(fd, bytes, (size_t)(1 + i % 39), 0) > 0);
-		MUST(send(fd, bytes, sizeof(bytes) - (size_t)i, 0) > 0);
+		REQUIRE_GT(send(fd, bytes, (size_t)(1 + i % 39), 0), 0);
+		REQUIRE_GT(send(fd, bytes, sizeof(bytes) - (size_t)i, 0), 0);
 	}
 	for (size_t i = 0; i < sizeof(pids) / sizeof(pids[0]); i++) {
 		agent_tell(fd, INITPROTO_TAKEN, pids[i], 0);
@@ -389,7 +393,7 @@ agent_rubbish(int fd, void *data)
 	agent_tell(fd, INITPROTO_REGISTER, getpid(), 0);
 	/* 1, INT32_MAX, 999999 */
 	for (int i = 0; i < 3; i++)
-		MUST(agent_hear(fd).type == INITPROTO_GONE);
+		REQUIRE_EQ(agent_hear(fd).type, INITPROTO_GONE);
 	pid = agent_sibling(44, &gate);
 	agent_register(fd, pid, 44);
 	(void)close(gate);
@@ -418,7 +422,7 @@ agent_signals(int fd, void *data)
 	}
 	agent_start_one(fd, 1);
 	agent_take_exit(fd);
-	MUST(kill(1, SIGPWR) == 0);
+	REQUIRE_EQ(kill(1, SIGPWR), 0);
 	(void)pause();
 	return 0;
 }
@@ -436,7 +440,7 @@ agent_waits_for_term(int fd, void *data)
 {
 	(void)data;
 	agent_expect_boot(fd, false);
-	MUST(kill(getppid(), SIGHUP) == 0);
+	REQUIRE_EQ(kill(getppid(), SIGHUP), 0);
 	(void)pause();
 	return 1;
 }
@@ -459,16 +463,16 @@ agent_reuses(int fd, void *data)
 	args.set_tid = (uintptr_t)&wanted;
 	agent_expect_boot(fd, true);
 	for (int code = 1; code <= 2; code++) {
-		MUST(pipe2(gate, O_CLOEXEC) == 0);
+		REQUIRE_EQ(pipe2(gate, O_CLOEXEC), 0);
 		/* EEXIST until the first one is reaped. */
 		while ((pid = sys_clone3(&args)) < 0)
-			MUST(errno == EEXIST);
+			REQUIRE_EQ(errno, EEXIST);
 		if (pid == 0) {
 			(void)close(gate[1]);
 			(void)!read(gate[0], &c, 1);
 			_exit(code);
 		}
-		MUST(pid == wanted);
+		REQUIRE_EQ(pid, wanted);
 		agent_tell(fd, INITPROTO_REGISTER, pid, 0);
 		(void)close(gate[0]);
 		(void)close(gate[1]);
@@ -476,8 +480,9 @@ agent_reuses(int fd, void *data)
 	for (int code = 1; code <= 2; code++) {
 		struct initproto_msg msg = agent_hear(fd);
 
-		MUST(msg.type == INITPROTO_EXIT && msg.pid == wanted);
-		MUST(msg.value == code << 8);
+		REQUIRE_EQ(msg.type, INITPROTO_EXIT);
+		REQUIRE_EQ(msg.pid, wanted);
+		REQUIRE_EQ(msg.value, code << 8);
 		agent_tell(fd, INITPROTO_TAKEN, msg.pid, 0);
 	}
 	return 0;

@@ -13,20 +13,20 @@
 #include "lib/mountopt.h"
 #include "lib/parse.h"
 #include "lib/sys.h"
+#include "tests/support/check.h"
 
 Test(error, chain_reads_from_the_outside_in)
 {
 	struct error err = ERROR_INIT;
 
 	errno = ENOENT;
-	cr_assert_eq(error_sys(&err, "open %s", "/nope"), -1);
-	cr_assert_eq(error_wrap(&err, "mount storage %d", 3), -1);
+	REQUIRE_EQ(error_sys(&err, "open %s", "/nope"), -1);
+	REQUIRE_EQ(error_wrap(&err, "mount storage %d", 3), -1);
 	error_wrap(&err, "create container c1");
-	cr_assert_str_eq(
-		err.msg,
-		"create container c1: mount storage 3: open /nope: No such file or directory");
-	cr_assert_eq(err.code, ERROR_INTERNAL);
-	cr_assert_eq(err.errnum, ENOENT);
+	REQUIRE_STR(err.msg,
+		    "create container c1: mount storage 3: open /nope: No such file or directory");
+	REQUIRE_EQ(err.code, ERROR_INTERNAL);
+	REQUIRE_EQ(err.errnum, ENOENT);
 }
 
 Test(error, out_of_memory_is_resource_exhausted)
@@ -35,7 +35,7 @@ Test(error, out_of_memory_is_resource_exhausted)
 
 	errno = ENOMEM;
 	error_sys(&err, "read");
-	cr_assert_eq(err.code, ERROR_RESOURCE_EXHAUSTED);
+	REQUIRE_EQ(err.code, ERROR_RESOURCE_EXHAUSTED);
 }
 
 /* Also if the code depends on another errno: errno == EEXIST ? ... : ERROR_INTERNAL. */
@@ -46,15 +46,15 @@ Test(error, lack_of_room_with_a_code)
 
 	for (size_t i = 0; i < sizeof(full) / sizeof(full[0]); i++) {
 		errno = full[i];
-		cr_assert_eq(error_sys_code(&err, ERROR_INTERNAL, "make file"), -1);
-		cr_expect_eq(err.code, ERROR_RESOURCE_EXHAUSTED, "%s", strerror(full[i]));
+		REQUIRE_EQ(error_sys_code(&err, ERROR_INTERNAL, "make file"), -1);
+		CHECK_EQ(err.code, ERROR_RESOURCE_EXHAUSTED, "%s", strerror(full[i]));
 		errno = full[i];
 		error_sys_code(&err, ERROR_FAILED_PRECONDITION, "make file");
-		cr_expect_eq(err.code, ERROR_FAILED_PRECONDITION);
+		CHECK_EQ(err.code, ERROR_FAILED_PRECONDITION);
 	}
 	errno = EIO;
 	error_sys_code(&err, ERROR_INTERNAL, "make file");
-	cr_expect_eq(err.code, ERROR_INTERNAL);
+	CHECK_EQ(err.code, ERROR_INTERNAL);
 }
 
 Test(error, text_is_printable_utf8_and_bounded)
@@ -63,22 +63,22 @@ Test(error, text_is_printable_utf8_and_bounded)
 	char big[2 * ERROR_MSG_MAX];
 
 	error_set(&err, ERROR_INTERNAL, "name \"a\nb\x1b[31m\xff\xc3\"");
-	cr_assert(utf8_is_valid(err.msg, strlen(err.msg)));
-	cr_assert_null(strpbrk(err.msg, "\n\x1b"));
+	REQUIRE(utf8_is_valid(err.msg, strlen(err.msg)));
+	REQUIRE_EQ(strpbrk(err.msg, "\n\x1b"), NULL);
 	for (size_t i = 0; i + 1 < sizeof(big); i += 2)
 		memcpy(big + i, "\xc3\xa9", 2);
 	big[sizeof(big) - 1] = '\0';
 	error_set(&err, ERROR_INTERNAL, "%s", big);
 	error_wrap(&err, "x");
-	cr_assert(utf8_is_valid(err.msg, strlen(err.msg)), "a cut character must not stay");
-	cr_assert_lt(strlen(err.msg), sizeof(err.msg));
+	REQUIRE(utf8_is_valid(err.msg, strlen(err.msg)), "a cut character must not stay");
+	REQUIRE_LT(strlen(err.msg), sizeof(err.msg));
 }
 
 Test(error, every_code_has_a_name)
 {
 	for (int c = ERROR_OK; c <= ERROR_UNAUTHENTICATED; c++)
-		cr_assert_gt(strlen(error_code_name((enum error_code)c)), 1);
-	cr_assert_str_eq(error_code_name((enum error_code)99), "UNKNOWN");
+		REQUIRE_GT(strlen(error_code_name((enum error_code)c)), 1);
+	REQUIRE_STR(error_code_name((enum error_code)99), "UNKNOWN");
 }
 
 Test(arena, refuses_what_passes_the_cap)
@@ -91,12 +91,12 @@ Test(arena, refuses_what_passes_the_cap)
 	arena_init(&a, 64 << 10);
 	while (arena_alloc(&a, 1000))
 		taken += 1000;
-	cr_assert_gt(taken, 50000);
-	cr_assert_leq(a.used, 64 << 10);
-	cr_assert_null(arena_alloc(&a, huge));
-	cr_assert_null(arena_zalloc(&a, huge / 2, 4));
+	REQUIRE_GT(taken, 50000);
+	REQUIRE_LE(a.used, 64 << 10);
+	REQUIRE_EQ(arena_alloc(&a, huge), NULL);
+	REQUIRE_EQ(arena_zalloc(&a, huge / 2, 4), NULL);
 	arena_release(&a);
-	cr_assert_not_null(arena_alloc(&a, 1000), "it can be used again");
+	REQUIRE(arena_alloc(&a, 1000), "it can be used again");
 	arena_release(&a);
 }
 
@@ -109,14 +109,14 @@ Test(arena, aligned_and_distinct)
 	for (size_t i = 1; i < 300; i++) {
 		char *p = arena_zalloc(&a, 1, i);
 
-		cr_assert_eq((uintptr_t)p % 16, 0);
-		cr_assert_neq(p, last);
+		REQUIRE_EQ((uintptr_t)p % 16, 0);
+		REQUIRE_NE(p, last);
 		for (size_t k = 0; k < i; k++)
-			cr_assert_eq(p[k], 0);
+			REQUIRE_EQ(p[k], 0);
 		memset(p, 0xff, i);
 		last = p;
 	}
-	cr_assert_str_eq(arena_printf(&a, "%s-%d", "id", 7), "id-7");
+	REQUIRE_STR(arena_printf(&a, "%s-%d", "id", 7), "id-7");
 	arena_release(&a);
 }
 
@@ -134,15 +134,15 @@ Test(buf, holds_to_its_maximum_and_keeps_order)
 			bytes[i] = (unsigned char)(next + i);
 		if (buf_append(&b, bytes, sizeof(bytes)) == 0)
 			next = (unsigned char)(next + sizeof(bytes));
-		cr_assert_leq(buf_len(&b), 1000);
+		REQUIRE_LE(buf_len(&b), 1000);
 		if (take > buf_len(&b))
 			take = buf_len(&b);
 		for (size_t i = 0; i < take; i++)
-			cr_assert_eq(buf_head(&b)[i], (unsigned char)(want + i));
+			REQUIRE_EQ(buf_head(&b)[i], (unsigned char)(want + i));
 		want = (unsigned char)(want + take);
 		buf_consume(&b, take);
 	}
-	cr_assert_null(buf_reserve(&b, SIZE_MAX));
+	REQUIRE_EQ(buf_reserve(&b, SIZE_MAX), NULL);
 	buf_release(&b);
 }
 
@@ -151,10 +151,10 @@ Test(buf, gives_large_memory_back_when_empty)
 	struct buf b;
 
 	buf_init(&b, 4 << 20);
-	cr_assert_not_null(buf_reserve(&b, 1 << 20));
+	REQUIRE(buf_reserve(&b, 1 << 20));
 	buf_commit(&b, 1 << 20);
 	buf_consume(&b, 1 << 20);
-	cr_assert_eq(b.size, 0);
+	REQUIRE_EQ(b.size, 0);
 	buf_release(&b);
 }
 
@@ -182,8 +182,8 @@ Test(parse, numbers_are_whole_or_nothing)
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
 		uint64_t v = 77;
 
-		cr_expect_eq(parse_u64(rows[i].text, &v), rows[i].ok, "\"%s\"", rows[i].text);
-		cr_expect_eq(v, rows[i].ok ? rows[i].value : 77, "\"%s\"", rows[i].text);
+		CHECK_EQ(parse_u64(rows[i].text, &v), rows[i].ok, "\"%s\"", rows[i].text);
+		CHECK_EQ(v, rows[i].ok ? rows[i].value : 77, "\"%s\"", rows[i].text);
 	}
 }
 
@@ -193,24 +193,24 @@ Test(parse, signed_and_narrow)
 	uint32_t u = 0;
 	uint64_t h = 0;
 
-	cr_assert(parse_i64("-9223372036854775808", &i) && i == INT64_MIN);
-	cr_assert_not(parse_i64("9223372036854775808", &i));
-	cr_assert_not(parse_u32("4294967296", &u), "2^32 must not become 0");
-	cr_assert(parse_u32("4294967295", &u) && u == UINT32_MAX);
-	cr_assert(parse_octal("0777", &u) && u == 0777);
-	cr_assert_not(parse_octal("8", &u));
-	cr_assert(parse_hex("0xFf", &h) && h == 255);
-	cr_assert_not(parse_hex("0x", &h));
+	REQUIRE(parse_i64("-9223372036854775808", &i) && i == INT64_MIN);
+	REQUIRE(!parse_i64("9223372036854775808", &i));
+	REQUIRE(!parse_u32("4294967296", &u), "2^32 must not become 0");
+	REQUIRE(parse_u32("4294967295", &u) && u == UINT32_MAX);
+	REQUIRE(parse_octal("0777", &u) && u == 0777);
+	REQUIRE(!parse_octal("8", &u));
+	REQUIRE(parse_hex("0xFf", &h) && h == 255);
+	REQUIRE(!parse_hex("0x", &h));
 }
 
 Test(parse, bool_words)
 {
 	bool b = false;
 
-	cr_assert(parse_bool("true", &b) && b);
-	cr_assert(parse_bool("0", &b) && !b);
-	cr_assert(parse_bool("17", &b) && b);
-	cr_assert_not(parse_bool("maybe", &b));
+	REQUIRE(parse_bool("true", &b) && b);
+	REQUIRE(parse_bool("0", &b) && !b);
+	REQUIRE(parse_bool("17", &b) && b);
+	REQUIRE(!parse_bool("maybe", &b));
 }
 
 Test(parse, utf8)
@@ -237,7 +237,7 @@ Test(parse, utf8)
 	};
 
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
-		cr_expect_eq(utf8_is_valid(rows[i].bytes, rows[i].n), rows[i].ok, "row %zu", i);
+		CHECK_EQ(utf8_is_valid(rows[i].bytes, rows[i].n), rows[i].ok, "row %zu", i);
 }
 
 Test(parse, container_ids)
@@ -258,14 +258,14 @@ Test(parse, container_ids)
 	char longest[130];
 
 	for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++)
-		cr_expect(container_id_is_valid(good[i]), "%s", good[i]);
+		CHECK(container_id_is_valid(good[i]), "%s", good[i]);
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
-		cr_expect_not(container_id_is_valid(bad[i]), "%s", bad[i]);
+		CHECK(!container_id_is_valid(bad[i]), "%s", bad[i]);
 	memset(longest, 'a', sizeof(longest));
 	longest[129] = '\0';
-	cr_expect_not(container_id_is_valid(longest));
+	CHECK(!container_id_is_valid(longest));
 	longest[128] = '\0';
-	cr_expect(container_id_is_valid(longest));
+	CHECK(container_id_is_valid(longest));
 }
 
 Test(mountopt, words_set_and_clear)
@@ -278,10 +278,10 @@ Test(mountopt, words_set_and_clear)
 					     "noatime" };
 
 	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
-		cr_assert_eq(mountopts_add(&o, words[i], strip), 0);
-	cr_assert_eq(o.flags, (unsigned long)(MS_NOSUID | MS_BIND | MS_REC | MS_NOATIME));
-	cr_assert_eq(o.propagation, (unsigned long)(MS_SLAVE | MS_REC));
-	cr_assert_str_eq(o.data, "size=4k,mode=755");
+		REQUIRE_EQ(mountopts_add(&o, words[i], strip), 0);
+	REQUIRE_EQ(o.flags, (unsigned long)(MS_NOSUID | MS_BIND | MS_REC | MS_NOATIME));
+	REQUIRE_EQ(o.propagation, (unsigned long)(MS_SLAVE | MS_REC));
+	REQUIRE_STR(o.data, "size=4k,mode=755");
 }
 
 Test(mountopt, attributes_of_flags)
@@ -302,7 +302,7 @@ Test(mountopt, attributes_of_flags)
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
-		cr_expect_eq(mountopt_attrs(rows[i].flags), rows[i].attrs, "row %zu", i);
+		CHECK_EQ(mountopt_attrs(rows[i].flags), rows[i].attrs, "row %zu", i);
 }
 
 Test(mountopt, data_of_more_than_a_page_is_refused)
@@ -312,6 +312,6 @@ Test(mountopt, data_of_more_than_a_page_is_refused)
 
 	for (int i = 0; i < 1000 && r == 0; i++)
 		r = mountopts_add(&o, "lowerdir=/a/b/c", NULL);
-	cr_assert_eq(r, -1);
-	cr_assert_lt(strlen(o.data), sizeof(o.data));
+	REQUIRE_EQ(r, -1);
+	REQUIRE_LT(strlen(o.data), sizeof(o.data));
 }

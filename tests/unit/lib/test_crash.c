@@ -12,6 +12,7 @@
 #include "lib/cleanup.h"
 #include "lib/crash.h"
 #include "lib/io.h"
+#include "tests/support/check.h"
 
 Test(crash, a_line_names_the_fault)
 {
@@ -19,12 +20,12 @@ Test(crash, a_line_names_the_fault)
 	char line[CRASH_LINE_MAX];
 
 	info.si_addr = (void *)(uintptr_t)0xdeadbeef;
-	cr_expect_str_eq(crash_describe(line, "some-name", SIGSEGV, &info, ", over\n"),
-			 "some-name: fatal signal 11 code 1 address 0xdeadbeef, over\n");
+	CHECK_STR(crash_describe(line, "some-name", SIGSEGV, &info, ", over\n"),
+		  "some-name: fatal signal 11 code 1 address 0xdeadbeef, over\n");
 	info.si_code = -6;
 	info.si_addr = (void *)UINTPTR_MAX;
-	cr_expect_str_eq(crash_describe(line, "x", SIGABRT, &info, ""),
-			 "x: fatal signal 6 code 4294967290 address 0xffffffffffffffff");
+	CHECK_STR(crash_describe(line, "x", SIGABRT, &info, ""),
+		  "x: fatal signal 6 code 4294967290 address 0xffffffffffffffff");
 }
 
 static void
@@ -56,9 +57,9 @@ crash(int sig, char *text, size_t size)
 	ssize_t n;
 	pid_t pid;
 
-	cr_assert_eq(pipe(out), 0);
+	REQUIRE_EQ(pipe(out), 0);
 	pid = fork();
-	cr_assert_geq(pid, 0);
+	REQUIRE_GE(pid, 0);
 	if (pid == 0) {
 		(void)dup2(out[1], STDERR_FILENO);
 		(void)setrlimit(RLIMIT_STACK, &stack);
@@ -71,8 +72,8 @@ crash(int sig, char *text, size_t size)
 	n = read_full(out[0], text, size - 1);
 	text[n < 0 ? 0 : n] = '\0';
 	close(out[0]);
-	cr_assert_eq(waitpid(pid, &status, 0), pid);
-	cr_assert(WIFEXITED(status) && WEXITSTATUS(status) == 40, "status %x", (unsigned)status);
+	REQUIRE_EQ(waitpid(pid, &status, 0), pid);
+	REQUIRE(WIFEXITED(status) && WEXITSTATUS(status) == 40, "status %x", (unsigned)status);
 }
 
 Test(crash, every_signal_of_a_fault_is_caught)
@@ -83,8 +84,8 @@ Test(crash, every_signal_of_a_fault_is_caught)
 		crash(crash_signals[i], text, sizeof(text));
 		(void)snprintf(wanted, sizeof(wanted), "child: fatal signal %d code ",
 			       crash_signals[i]);
-		cr_expect(strncmp(text, wanted, strlen(wanted)) == 0, "%s", text);
-		cr_expect(strstr(text, " address 0x0\n"), "%s", text);
+		CHECK(strncmp(text, wanted, strlen(wanted)) == 0, "%s", text);
+		CHECK_HAS(text, " address 0x0\n");
 	}
 }
 
@@ -93,5 +94,5 @@ Test(crash, the_handler_has_a_stack_of_its_own)
 	char text[256];
 
 	crash(0, text, sizeof(text));
-	cr_expect(strstr(text, "fatal signal 11"), "%s", text);
+	CHECK_HAS(text, "fatal signal 11");
 }

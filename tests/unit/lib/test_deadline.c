@@ -6,28 +6,29 @@
 #include <criterion/criterion.h>
 
 #include "lib/deadline.h"
+#include "tests/support/check.h"
 
 #define HOUR_MS UINT64_C(3600000)
 
 Test(deadline, saturates)
 {
-	cr_expect_eq(deadline_after(5, 2), 5 + 2 * NS_PER_MS);
-	cr_expect_eq(deadline_after(5, UINT64_MAX), DEADLINE_NEVER);
-	cr_expect_eq(deadline_after(UINT64_MAX - NS_PER_MS, 1), DEADLINE_NEVER);
-	cr_expect_eq(deadline_after(UINT64_MAX - NS_PER_MS - 1, 1), DEADLINE_NEVER - 1);
-	cr_expect_eq(deadline_after(DEADLINE_NEVER, 1), DEADLINE_NEVER);
-	cr_expect_eq(deadline_in(UINT64_MAX), DEADLINE_NEVER);
+	CHECK_EQ(deadline_after(5, 2), 5 + 2 * NS_PER_MS);
+	CHECK_EQ(deadline_after(5, UINT64_MAX), DEADLINE_NEVER);
+	CHECK_EQ(deadline_after(UINT64_MAX - NS_PER_MS, 1), DEADLINE_NEVER);
+	CHECK_EQ(deadline_after(UINT64_MAX - NS_PER_MS - 1, 1), DEADLINE_NEVER - 1);
+	CHECK_EQ(deadline_after(DEADLINE_NEVER, 1), DEADLINE_NEVER);
+	CHECK_EQ(deadline_in(UINT64_MAX), DEADLINE_NEVER);
 }
 
 Test(deadline, timeouts_are_those_of_poll)
 {
-	cr_expect_eq(deadline_of_timeout(-1), DEADLINE_NEVER);
-	cr_expect_eq(deadline_left_ms(DEADLINE_NEVER), -1);
-	cr_expect_not(deadline_is_over(DEADLINE_NEVER));
-	cr_expect_eq(deadline_left_ms(deadline_of_timeout(0)), 0);
-	cr_expect(deadline_is_over(deadline_of_timeout(0)));
+	CHECK_EQ(deadline_of_timeout(-1), DEADLINE_NEVER);
+	CHECK_EQ(deadline_left_ms(DEADLINE_NEVER), -1);
+	CHECK(!deadline_is_over(DEADLINE_NEVER));
+	CHECK_EQ(deadline_left_ms(deadline_of_timeout(0)), 0);
+	CHECK(deadline_is_over(deadline_of_timeout(0)));
 	/* more than an int of milliseconds */
-	cr_expect_eq(deadline_left_ms(deadline_in(HOUR_MS * 1000)), INT_MAX);
+	CHECK_EQ(deadline_left_ms(deadline_in(HOUR_MS * 1000)), INT_MAX);
 }
 
 Test(deadline, what_is_left_is_rounded_up)
@@ -36,17 +37,17 @@ Test(deadline, what_is_left_is_rounded_up)
 	struct timespec left;
 	int ms = deadline_left_ms(deadline_after(now, HOUR_MS));
 
-	cr_expect(ms > 0 && (uint64_t)ms <= HOUR_MS);
-	cr_expect_eq(deadline_left_ms(now), 0);
+	CHECK(ms > 0 && (uint64_t)ms <= HOUR_MS);
+	CHECK_EQ(deadline_left_ms(now), 0);
 	/* an hour and half a millisecond, of which some may have passed: never less than what is left */
 	ms = deadline_left_ms(deadline_after(now, HOUR_MS) + NS_PER_MS / 2);
-	cr_expect(now + (uint64_t)ms * NS_PER_MS + (monotonic_ns() - now) >=
-		  deadline_after(now, HOUR_MS) + NS_PER_MS / 2);
+	CHECK_GE(now + (uint64_t)ms * NS_PER_MS + (monotonic_ns() - now),
+		 deadline_after(now, HOUR_MS) + NS_PER_MS / 2);
 	left = deadline_left(deadline_after(now, HOUR_MS));
-	cr_expect(left.tv_sec <= 3600 && left.tv_sec > 0 && left.tv_nsec >= 0 &&
-		  left.tv_nsec < (long)NS_PER_S);
+	CHECK(left.tv_sec <= 3600 && left.tv_sec > 0 && left.tv_nsec >= 0 &&
+	      left.tv_nsec < (long)NS_PER_S);
 	left = deadline_left(now);
-	cr_expect(left.tv_sec == 0 && left.tv_nsec == 0);
+	CHECK(left.tv_sec == 0 && left.tv_nsec == 0);
 	left = deadline_left(DEADLINE_NEVER);
-	cr_expect(left.tv_sec > 0 && left.tv_nsec >= 0 && left.tv_nsec < (long)NS_PER_S);
+	CHECK(left.tv_sec > 0 && left.tv_nsec >= 0 && left.tv_nsec < (long)NS_PER_S);
 }

@@ -16,6 +16,7 @@
 
 #include "lib/cleanup.h"
 #include "lib/exec_error.h"
+#include "tests/support/check.h"
 
 #if defined(__aarch64__)
 #define OUR_MACHINE   EM_AARCH64
@@ -33,7 +34,7 @@ static char path[64];
 static void
 begin(void)
 {
-	cr_assert(mkdtemp(dir));
+	REQUIRE(mkdtemp(dir));
 	(void)snprintf(path, sizeof(path), "%s/program", dir);
 }
 
@@ -52,9 +53,9 @@ make(const void *content, size_t size, mode_t mode)
 {
 	int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC, 0600);
 
-	cr_assert(fd >= 0);
-	cr_assert_eq(write(fd, content, size), (ssize_t)size);
-	cr_assert_eq(fchmod(fd, mode), 0);
+	REQUIRE_GE(fd, 0);
+	REQUIRE_EQ(write(fd, content, size), (ssize_t)size);
+	REQUIRE_EQ(fchmod(fd, mode), 0);
 	close(fd);
 }
 
@@ -66,7 +67,7 @@ refusal(void)
 	int status, fds[2], failed = 0;
 	pid_t pid;
 
-	cr_assert_eq(pipe2(fds, O_CLOEXEC), 0);
+	REQUIRE_EQ(pipe2(fds, O_CLOEXEC), 0);
 	pid = fork();
 	if (pid == 0) {
 		(void)execv(path, argv);
@@ -76,7 +77,7 @@ refusal(void)
 	close(fds[1]);
 	(void)!read(fds[0], &failed, sizeof(failed));
 	close(fds[0]);
-	cr_assert_eq(waitpid(pid, &status, 0), pid);
+	REQUIRE_EQ(waitpid(pid, &status, 0), pid);
 	return failed;
 }
 
@@ -86,10 +87,10 @@ check(int errnum, int code, const char *want)
 	char why[EXEC_ERROR_MAX];
 	int failed = refusal();
 
-	cr_assert_eq(failed, errnum, "the kernel says %s", strerror(failed));
-	cr_assert_eq(exec_error_code(failed), code);
+	REQUIRE_EQ(failed, errnum, "the kernel says %s", strerror(failed));
+	REQUIRE_EQ(exec_error_code(failed), code);
 	exec_error_explain(path, failed, why);
-	cr_assert(strstr(why, want), "\"%s\"", why);
+	REQUIRE_HAS(why, want);
 }
 
 static void
@@ -131,14 +132,14 @@ Test(exec_error, missing_file)
 {
 	char why[EXEC_ERROR_MAX];
 
-	cr_assert_eq(refusal(), ENOENT);
+	REQUIRE_EQ(refusal(), ENOENT);
 	exec_error_explain(path, ENOENT, why);
-	cr_assert_str_eq(why, "");
+	REQUIRE_STR(why, "");
 }
 
 Test(exec_error, directory)
 {
-	cr_assert_eq(mkdir(path, 0755), 0);
+	REQUIRE_EQ(mkdir(path, 0755), 0);
 	check(EACCES, 126, "it is a directory");
 }
 
@@ -170,17 +171,17 @@ Test(exec_error, permission_that_cannot_be_asked_for)
 	access_error = EPERM;
 	exec_error_explain(path, ENOENT, why);
 	access_error = 0;
-	cr_assert(strstr(why, "its interpreter /no/such/shell does not exist"), "\"%s\"", why);
+	REQUIRE_HAS(why, "its interpreter /no/such/shell does not exist");
 }
 
 Test(exec_error, mounted_noexec)
 {
 	if (unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
 		cr_skip_test("mounting needs root");
-	cr_assert_eq(mount("none", dir, "tmpfs", MS_NOEXEC, NULL), 0);
+	REQUIRE_EQ(mount("none", dir, "tmpfs", MS_NOEXEC, NULL), 0);
 	make("#!/bin/sh\n", 10, 0755);
 	check(EACCES, 126, "its file system is mounted noexec");
-	cr_assert_eq(umount2(dir, MNT_DETACH), 0);
+	REQUIRE_EQ(umount2(dir, MNT_DETACH), 0);
 }
 
 Test(exec_error, scripts)
@@ -221,7 +222,7 @@ Test(exec_error, thirty_two_bits)
 
 	elf(ELFCLASS32, OUR_MACHINE == EM_X86_64 ? EM_386 : EM_ARM, ET_EXEC, "");
 	exec_error_explain(path, ENOEXEC, why);
-	cr_assert(strstr(why, "it is a 32-bit program ("), "\"%s\"", why);
+	REQUIRE_HAS(why, "it is a 32-bit program (");
 }
 
 Test(exec_error, message)
@@ -229,10 +230,10 @@ Test(exec_error, message)
 	char line[EXEC_ERROR_MAX] = "";
 	int fds[2];
 
-	cr_assert_eq(pipe2(fds, O_CLOEXEC), 0);
+	REQUIRE_EQ(pipe2(fds, O_CLOEXEC), 0);
 	exec_error_write(fds[1], "/data", "it is a directory", EACCES);
 	exec_error_write(fds[1], "/gone", "", ENOENT);
-	cr_assert_gt(read(fds[0], line, sizeof(line) - 1), 0);
-	cr_assert_str_eq(line, "failed to execute /data: it is a directory: Permission denied\n"
-			       "failed to execute /gone: No such file or directory\n");
+	REQUIRE_GT(read(fds[0], line, sizeof(line) - 1), 0);
+	REQUIRE_STR(line, "failed to execute /data: it is a directory: Permission denied\n"
+			  "failed to execute /gone: No such file or directory\n");
 }

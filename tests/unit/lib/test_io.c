@@ -14,6 +14,7 @@
 
 #include "lib/cleanup.h"
 #include "lib/io.h"
+#include "tests/support/check.h"
 
 Test(io, fds_arrive_with_their_message_and_close_on_exec)
 {
@@ -21,14 +22,14 @@ Test(io, fds_arrive_with_their_message_and_close_on_exec)
 	size_t n_fds = 9;
 	char msg[16];
 
-	cr_assert_eq(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, s), 0);
-	cr_assert_eq(pipe(sent), 0);
-	cr_assert_eq(send_msg(s[0], "hello", 5, sent, 2, 0), 0);
-	cr_assert_eq(recv_msg(s[1], msg, sizeof(msg), fds, &n_fds, 0), 5);
-	cr_assert_eq(n_fds, 2);
-	cr_assert(fcntl(fds[0], F_GETFD) & FD_CLOEXEC);
-	cr_assert_eq(write(fds[1], "x", 1), 1);
-	cr_assert_eq(read(sent[0], msg, 1), 1);
+	REQUIRE_EQ(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, s), 0);
+	REQUIRE_EQ(pipe(sent), 0);
+	REQUIRE_EQ(send_msg(s[0], "hello", 5, sent, 2, 0), 0);
+	REQUIRE_EQ(recv_msg(s[1], msg, sizeof(msg), fds, &n_fds, 0), 5);
+	REQUIRE_EQ(n_fds, 2);
+	REQUIRE(fcntl(fds[0], F_GETFD) & FD_CLOEXEC);
+	REQUIRE_EQ(write(fds[1], "x", 1), 1);
+	REQUIRE_EQ(read(sent[0], msg, 1), 1);
 	for (int i = 0; i < 2; i++) {
 		close(s[i]);
 		close(fds[i]);
@@ -53,7 +54,7 @@ Test(io, all_fds_but_those_named_are_closed)
 	for (size_t i = 0; i < ARRAY_LEN(lists); i++) {
 		pid_t pid = fork();
 
-		cr_assert_geq(pid, 0);
+		REQUIRE_GE(pid, 0);
 		if (pid == 0) {
 			for (int fd = 3; fd < 64; fd++)
 				if (dup2(STDERR_FILENO, fd) != fd)
@@ -70,8 +71,8 @@ Test(io, all_fds_but_those_named_are_closed)
 			}
 			_exit(0);
 		}
-		cr_assert_eq(waitpid(pid, &status, 0), pid);
-		cr_expect_eq(status, 0, "list %zu: status %x", i, (unsigned int)status);
+		REQUIRE_EQ(waitpid(pid, &status, 0), pid);
+		CHECK_EQ(status, 0, "list %zu: status %x", i, (unsigned int)status);
 	}
 }
 
@@ -81,14 +82,14 @@ Test(io, a_message_that_does_not_fit_is_refused_and_its_fds_closed)
 	size_t n_fds;
 	char msg[4], c;
 
-	cr_assert_eq(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, s), 0);
-	cr_assert_eq(pipe(p), 0);
-	cr_assert_eq(send_msg(s[0], "too long", 8, &p[1], 1, 0), 0);
+	REQUIRE_EQ(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, s), 0);
+	REQUIRE_EQ(pipe(p), 0);
+	REQUIRE_EQ(send_msg(s[0], "too long", 8, &p[1], 1, 0), 0);
 	close(p[1]);
-	cr_assert_eq(recv_msg(s[1], msg, sizeof(msg), fds, &n_fds, 0), -1);
-	cr_assert_eq(errno, EMSGSIZE);
-	cr_assert_eq(n_fds, 0);
-	cr_assert_eq(read(p[0], &c, 1), 0, "the write end is closed");
+	REQUIRE_EQ(recv_msg(s[1], msg, sizeof(msg), fds, &n_fds, 0), -1);
+	REQUIRE_EQ(errno, EMSGSIZE);
+	REQUIRE_EQ(n_fds, 0);
+	REQUIRE_EQ(read(p[0], &c, 1), 0, "the write end is closed");
 	close(p[0]);
 	close(s[0]);
 	close(s[1]);
@@ -122,7 +123,7 @@ lost_in_a_round(_Atomic int *asked, int flags)
 
 	*asked = -1;
 	for (int i = 0; i < RACE_SOCKETS; i++)
-		cr_assert_eq(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, s[i]), 0);
+		REQUIRE_EQ(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, s[i]), 0);
 	pid = fork();
 	if (pid == 0)
 		send_when_asked(s, asked);
@@ -138,7 +139,7 @@ lost_in_a_round(_Atomic int *asked, int flags)
 		lost += n != 4;
 		(void)close(s[i][1]);
 	}
-	cr_assert_eq(waitpid(pid, &status, 0), pid);
+	REQUIRE_EQ(waitpid(pid, &status, 0), pid);
 	return lost;
 }
 
@@ -148,10 +149,10 @@ Test(io, the_last_message_is_not_taken_for_the_end)
 				  MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	unsigned int lost = 0;
 
-	cr_assert(asked != MAP_FAILED);
+	REQUIRE(asked != MAP_FAILED);
 	for (int i = 0; i < RACE_ROUNDS; i++)
 		lost += lost_in_a_round(asked, i % 2 ? MSG_DONTWAIT : 0);
-	cr_assert_eq(lost, 0, "%u lost", lost);
+	REQUIRE_EQ(lost, 0, "%u lost", lost);
 }
 
 /* The peer closes without having read: ECONNRESET is reported before its messages. */
@@ -161,12 +162,12 @@ Test(io, the_last_message_of_who_did_not_read)
 	size_t n_fds;
 	char msg[8];
 
-	cr_assert_eq(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, s), 0);
-	cr_assert_eq(send_msg(s[1], "unread", 6, NULL, 0, 0), 0);
-	cr_assert_eq(send_msg(s[0], "last", 4, NULL, 0, 0), 0);
+	REQUIRE_EQ(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, s), 0);
+	REQUIRE_EQ(send_msg(s[1], "unread", 6, NULL, 0, 0), 0);
+	REQUIRE_EQ(send_msg(s[0], "last", 4, NULL, 0, 0), 0);
 	(void)close(s[0]);
-	cr_expect_eq(recv_msg(s[1], msg, sizeof(msg), fds, &n_fds, 0), 4);
-	cr_expect_eq(recv_msg(s[1], msg, sizeof(msg), fds, &n_fds, 0), 0);
+	CHECK_EQ(recv_msg(s[1], msg, sizeof(msg), fds, &n_fds, 0), 4);
+	CHECK_EQ(recv_msg(s[1], msg, sizeof(msg), fds, &n_fds, 0), 0);
 	(void)close(s[1]);
 }
 
@@ -175,13 +176,13 @@ Test(io, text_files)
 	char name[] = "/tmp/test-io-XXXXXX", text[8];
 	int fd = mkstemp(name);
 
-	cr_assert_eq(write(fd, "abc\n", 4), 4);
-	cr_assert_eq(read_text_at(AT_FDCWD, name, text, sizeof(text)), 3);
-	cr_assert_str_eq(text, "abc");
-	cr_assert_eq(write_text_at(AT_FDCWD, name, "xyz0123456789"), 0);
-	cr_assert_eq(read_text_at(AT_FDCWD, name, text, sizeof(text)), 7);
-	cr_assert_str_eq(text, "xyz0123");
-	cr_assert_eq(write_text_at(AT_FDCWD, "/nonexistent/file", "1"), -1);
+	REQUIRE_EQ(write(fd, "abc\n", 4), 4);
+	REQUIRE_EQ(read_text_at(AT_FDCWD, name, text, sizeof(text)), 3);
+	REQUIRE_STR(text, "abc");
+	REQUIRE_EQ(write_text_at(AT_FDCWD, name, "xyz0123456789"), 0);
+	REQUIRE_EQ(read_text_at(AT_FDCWD, name, text, sizeof(text)), 7);
+	REQUIRE_STR(text, "xyz0123");
+	REQUIRE_EQ(write_text_at(AT_FDCWD, "/nonexistent/file", "1"), -1);
 	close(fd);
 	unlink(name);
 }

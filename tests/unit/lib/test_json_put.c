@@ -8,6 +8,7 @@
 
 #include "lib/cleanup.h"
 #include "lib/json_put.h"
+#include "tests/support/check.h"
 
 static void
 put_all(struct json_put *w)
@@ -44,14 +45,14 @@ Test(json_put, text_of_every_kind_of_value)
 	json_t *value;
 
 	put_all(&w);
-	cr_assert_not(w.has_failed);
-	cr_assert_eq(w.len, sizeof(all) - 1);
+	REQUIRE(!w.has_failed);
+	REQUIRE_EQ(w.len, sizeof(all) - 1);
 	text[w.len] = '\0';
-	cr_expect_str_eq(text, all);
+	CHECK_STR(text, all);
 	/* The largest number does not fit an integer of jansson. */
 	value = json_loads(text, JSON_DECODE_INT_AS_REAL, NULL);
-	cr_assert_not_null(value);
-	cr_expect_str_eq(json_string_value(json_object_get(value, "text")), "a\"b\\c\nd\te\x7f");
+	REQUIRE(value);
+	CHECK_STR(json_string_value(json_object_get(value, "text")), "a\"b\\c\nd\te\x7f");
 	json_decref(value);
 }
 
@@ -63,9 +64,9 @@ Test(json_put, a_buffer_gets_the_same)
 	buf_init(&b, 4096);
 	w.buf = &b;
 	put_all(&w);
-	cr_assert_not(w.has_failed);
-	cr_assert_eq(buf_len(&b), sizeof(all) - 1);
-	cr_expect_eq(memcmp(buf_head(&b), all, sizeof(all) - 1), 0);
+	REQUIRE(!w.has_failed);
+	REQUIRE_EQ(buf_len(&b), sizeof(all) - 1);
+	CHECK(memcmp(buf_head(&b), all, sizeof(all) - 1) == 0);
 	buf_release(&b);
 }
 
@@ -80,13 +81,13 @@ Test(json_put, what_does_not_fit_fails_and_is_never_passed)
 
 		memset(text, '!', sizeof(text));
 		put_all(&w);
-		cr_expect(w.has_failed && w.len <= size, "%zu", size);
-		cr_expect_eq(text[size], '!');
-		cr_expect_eq(memcmp(text, all, w.len), 0);
+		CHECK(w.has_failed && w.len <= size, "%zu", size);
+		CHECK_EQ(text[size], '!');
+		CHECK(memcmp(text, all, w.len) == 0);
 		buf_init(&buf, size);
 		b.buf = &buf;
 		put_all(&b);
-		cr_expect(b.has_failed && buf_len(&buf) <= size, "%zu", size);
+		CHECK(b.has_failed && buf_len(&buf) <= size, "%zu", size);
 		buf_release(&buf);
 	}
 }
@@ -112,8 +113,8 @@ Test(json_put, invalid_utf8_is_replaced)
 		json_put_text(&w, NULL, rows[i][0]);
 		text[w.len] = '\0';
 		value = json_loads(text, JSON_DECODE_ANY, NULL);
-		cr_assert_not_null(value, "row %zu: %s", i, text);
-		cr_expect_str_eq(json_string_value(value), rows[i][1], "row %zu: %s", i, text);
+		REQUIRE(value, "row %zu: %s", i, text);
+		CHECK_STR(json_string_value(value), rows[i][1], "row %zu: %s", i, text);
 		json_decref(value);
 	}
 }
@@ -140,7 +141,7 @@ Test(json_put, a_string_is_cut_between_characters)
 
 		json_put_cut(&w, NULL, "a\xc3\xa4\nb", rows[i].max);
 		text[w.len] = '\0';
-		cr_expect_not(w.has_failed);
-		cr_expect_str_eq(text, rows[i].text);
+		CHECK(!w.has_failed);
+		CHECK_STR(text, rows[i].text);
 	}
 }

@@ -8,6 +8,7 @@
 
 #include "lib/log.h"
 #include "lib/log_event.h"
+#include "tests/support/check.h"
 
 struct sink {
 	char text[256 << 10];
@@ -48,15 +49,14 @@ Test(log, lines_are_json_with_the_keys_that_hosts_read)
 
 	log_write(LOG_LEVEL_WARN, "sandbox", fields, 1, "it \"broke\"\t%d%%\xff", 7);
 	j = json_loads(s->text, 0, NULL);
-	cr_assert_not_null(j, "%s", s->text);
-	cr_assert_str_eq(json_string_value(json_object_get(j, "level")), "WARN");
-	cr_assert_str_eq(json_string_value(json_object_get(j, "subsystem")), "sandbox");
-	cr_assert_str_eq(json_string_value(json_object_get(j, "source")), "agent");
-	cr_assert_str_eq(json_string_value(json_object_get(j, "container")), "c\"1\\\n\x01");
-	cr_assert_not_null(
-		strstr(json_string_value(json_object_get(j, "msg")), "it \"broke\"\t7%"));
-	cr_assert_not_null(json_object_get(j, "ts"));
-	cr_assert_not_null(json_object_get(j, "pid"));
+	REQUIRE(j, "%s", s->text);
+	REQUIRE_STR(json_string_value(json_object_get(j, "level")), "WARN");
+	REQUIRE_STR(json_string_value(json_object_get(j, "subsystem")), "sandbox");
+	REQUIRE_STR(json_string_value(json_object_get(j, "source")), "agent");
+	REQUIRE_STR(json_string_value(json_object_get(j, "container")), "c\"1\\\n\x01");
+	REQUIRE_HAS(json_string_value(json_object_get(j, "msg")), "it \"broke\"\t7%");
+	REQUIRE(json_object_get(j, "ts"));
+	REQUIRE(json_object_get(j, "pid"));
 	json_decref(j);
 	free(s);
 }
@@ -77,7 +77,7 @@ last_record(struct sink *s)
 
 	s->text[s->len] = '\0';
 	j = json_loads(s->text, JSON_REJECT_DUPLICATES, NULL);
-	cr_assert_not_null(j, "%s", s->text);
+	REQUIRE(j, "%s", s->text);
 	s->len = 0;
 	return j;
 }
@@ -90,12 +90,12 @@ Test(log, an_event_has_a_name_and_fields)
 
 	log_event(LOG_LEVEL_INFO, "init", EVENT_POWER_OFF, &field, 1, "bye %d", 7);
 	j = last_record(s);
-	cr_expect_str_eq(text_of(j, "event"), "power-off");
-	cr_expect_str_eq(text_of(j, "cause"), "asked");
-	cr_expect_str_eq(text_of(j, "msg"), "bye 7");
+	CHECK_STR(text_of(j, "event"), "power-off");
+	CHECK_STR(text_of(j, "cause"), "asked");
+	CHECK_STR(text_of(j, "msg"), "bye 7");
 	json_decref(j);
 	log_event(LOG_LEVEL_DEBUG, "init", EVENT_POWER_OFF, NULL, 0, "quiet");
-	cr_expect_eq(s->len, 0);
+	CHECK_EQ(s->len, 0);
 	free(s);
 }
 
@@ -111,39 +111,39 @@ Test(log, a_context_is_in_every_record)
 
 	log_info("x", "before");
 	j = last_record(s);
-	cr_expect_null(json_object_get(j, "method"));
-	cr_expect_null(json_object_get(j, "sandbox"));
+	CHECK_EQ(json_object_get(j, "method"), NULL);
+	CHECK_EQ(json_object_get(j, "sandbox"), NULL);
 	json_decref(j);
 
 	log_set_sandbox("pod");
-	cr_expect_null(log_context_set(&c));
+	CHECK_EQ(log_context_set(&c), NULL);
 	log_info("x", "within");
 	j = last_record(s);
-	cr_expect_str_eq(text_of(j, "sandbox"), "pod");
-	cr_expect_str_eq(text_of(j, "method"), "ExecProcess");
-	cr_expect_str_eq(text_of(j, "container-id"), "web");
-	cr_expect_str_eq(text_of(j, "exec-id"), "e\"1");
+	CHECK_STR(text_of(j, "sandbox"), "pod");
+	CHECK_STR(text_of(j, "method"), "ExecProcess");
+	CHECK_STR(text_of(j, "container-id"), "web");
+	CHECK_STR(text_of(j, "exec-id"), "e\"1");
 	json_decref(j);
 
 	/* Each key occurs once, and the value of the record takes precedence. */
 	log_write(LOG_LEVEL_INFO, "x", &own, 1, "own");
 	j = last_record(s);
-	cr_expect_str_eq(text_of(j, "container-id"), "other");
+	CHECK_STR(text_of(j, "container-id"), "other");
 	json_decref(j);
 
-	cr_expect_eq(log_context_set(&other), &c);
+	CHECK_EQ(log_context_set(&other), &c);
 	log_info("x", "another");
 	j = last_record(s);
-	cr_expect_str_eq(text_of(j, "sandbox"), "new");
-	cr_expect_str_eq(text_of(j, "exec-id"), "(none)");
+	CHECK_STR(text_of(j, "sandbox"), "new");
+	CHECK_STR(text_of(j, "exec-id"), "(none)");
 	json_decref(j);
 
-	cr_expect_eq(log_context_set(NULL), &other);
+	CHECK_EQ(log_context_set(NULL), &other);
 	log_set_sandbox(NULL);
 	log_info("x", "after");
 	j = last_record(s);
-	cr_expect_null(json_object_get(j, "method"));
-	cr_expect_null(json_object_get(j, "sandbox"));
+	CHECK_EQ(json_object_get(j, "method"), NULL);
+	CHECK_EQ(json_object_get(j, "sandbox"), NULL);
 	json_decref(j);
 	free(s);
 }
@@ -156,25 +156,25 @@ Test(log, a_copied_context_outlives_its_call)
 	struct log_context *copy;
 	json_t *j;
 
-	cr_expect_null(log_context_copy());
+	CHECK_EQ(log_context_copy(), NULL);
 	memset(id, 'x', sizeof(id) - 1);
 	id[sizeof(id) - 1] = '\0';
 	(void)log_context_set(&c);
 	copy = log_context_copy();
-	cr_assert_not_null(copy);
+	REQUIRE(copy);
 	memset(id, 'y', sizeof(id) - 1);
 	memset(&c, 0xff, sizeof(c));
 	(void)log_context_set(copy);
 	log_info("x", "later");
 	j = last_record(s);
-	cr_expect_str_eq(text_of(j, "method"), "ExecProcess");
-	cr_expect_str_eq(text_of(j, "container-id"), "web");
-	cr_expect_eq(strlen(text_of(j, "exec-id")), LOG_CONTEXT_VALUE_MAX);
-	cr_expect_eq(strspn(text_of(j, "exec-id"), "x"), LOG_CONTEXT_VALUE_MAX);
-	cr_expect_eq(json_object_get(j, "sandbox"), NULL);
+	CHECK_STR(text_of(j, "method"), "ExecProcess");
+	CHECK_STR(text_of(j, "container-id"), "web");
+	CHECK_EQ(strlen(text_of(j, "exec-id")), LOG_CONTEXT_VALUE_MAX);
+	CHECK_EQ(strspn(text_of(j, "exec-id"), "x"), LOG_CONTEXT_VALUE_MAX);
+	CHECK_EQ(json_object_get(j, "sandbox"), NULL);
 	json_decref(j);
 	log_context_free(copy);
-	cr_expect_null(log_context_set(NULL), "a context that is gone is current");
+	CHECK_EQ(log_context_set(NULL), NULL, "a context that is gone is current");
 	free(s);
 }
 
@@ -194,8 +194,8 @@ Test(log, a_huge_context_leaves_room)
 	(void)log_context_set(&c);
 	log_write(LOG_LEVEL_INFO, "x", &own, 1, "%.1000s", big);
 	j = last_record(s);
-	cr_expect_str_eq(text_of(j, "code"), "INTERNAL");
-	cr_expect_eq(strlen(text_of(j, "exec-id")), LOG_CONTEXT_VALUE_MAX);
+	CHECK_STR(text_of(j, "code"), "INTERNAL");
+	CHECK_EQ(strlen(text_of(j, "exec-id")), LOG_CONTEXT_VALUE_MAX);
 	json_decref(j);
 	(void)log_context_set(NULL);
 	free(s);
@@ -211,9 +211,9 @@ Test(log, huge_text_is_cut_and_still_json)
 	memset(big, '"', 19999);
 	big[19999] = '\0';
 	log_write(LOG_LEVEL_ERROR, "x", fields, 2, "%s", big);
-	cr_assert_eq(s->lines, 1);
+	REQUIRE_EQ(s->lines, 1);
 	j = json_loads(s->text, 0, NULL);
-	cr_assert_not_null(j, "%s", s->text);
+	REQUIRE(j, "%s", s->text);
 	json_decref(j);
 	free(big);
 	free(s);
@@ -226,13 +226,13 @@ Test(log, a_blocked_sink_loses_nothing_until_the_ring_is_full)
 	s->blocked = true;
 	for (int i = 0; i < 20; i++)
 		log_info("x", "line %d", i);
-	cr_assert_eq(s->lines, 0);
+	REQUIRE_EQ(s->lines, 0);
 	s->blocked = false;
-	cr_assert(log_flush());
-	cr_assert_eq(s->lines, 20);
-	cr_assert_not_null(strstr(s->text, "line 0\""));
-	cr_assert_not_null(strstr(s->text, "line 19\""));
-	cr_assert_eq(log_dropped(), 0);
+	REQUIRE(log_flush());
+	REQUIRE_EQ(s->lines, 20);
+	REQUIRE_HAS(s->text, "line 0\"");
+	REQUIRE_HAS(s->text, "line 19\"");
+	REQUIRE_EQ(log_dropped(), 0);
 	free(s);
 }
 
@@ -244,14 +244,14 @@ Test(log, losses_are_counted_and_told)
 	s->blocked = true;
 	for (int i = 0; i < 5000; i++)
 		log_info("x", "line %d", i);
-	cr_assert_gt(log_dropped(), 1000);
+	REQUIRE_GT(log_dropped(), 1000);
 	s->blocked = false;
-	cr_assert(log_flush());
+	REQUIRE(log_flush());
 	(void)snprintf(count, sizeof(count), "\"lines\":\"%llu\"",
 		       (unsigned long long)log_dropped());
-	cr_assert_not_null(strstr(s->text, "\"event\":\"" EVENT_LINES_DROPPED "\""));
-	cr_assert_not_null(strstr(s->text, count));
-	cr_assert_eq(s->lines, 5000 - log_dropped() + 1);
+	REQUIRE_HAS(s->text, "\"event\":\"" EVENT_LINES_DROPPED "\"");
+	REQUIRE_HAS(s->text, count);
+	REQUIRE_EQ(s->lines, 5000 - log_dropped() + 1);
 	free(s);
 }
 
@@ -261,9 +261,9 @@ Test(log, levels)
 	enum log_level level;
 
 	log_debug("x", "quiet");
-	cr_assert_eq(s->lines, 0);
-	cr_assert(log_level_parse("warning", &level) && level == LOG_LEVEL_WARN);
-	cr_assert(log_level_parse("panic", &level) && level == LOG_LEVEL_CRIT);
-	cr_assert_not(log_level_parse("loud", &level));
+	REQUIRE_EQ(s->lines, 0);
+	REQUIRE(log_level_parse("warning", &level) && level == LOG_LEVEL_WARN);
+	REQUIRE(log_level_parse("panic", &level) && level == LOG_LEVEL_CRIT);
+	REQUIRE(!log_level_parse("loud", &level));
 	free(s);
 }

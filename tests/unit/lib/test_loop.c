@@ -13,6 +13,7 @@
 #include "lib/cleanup.h"
 #include "lib/deadline.h"
 #include "lib/loop.h"
+#include "tests/support/check.h"
 
 /* Exhausts fs.epoll.max_user_watches. */
 static bool quota_reached;
@@ -78,16 +79,16 @@ Test(loop, a_callback_may_remove_any_watch)
 	struct two t = { 0 };
 
 	t.loop = loop_new(&err);
-	cr_assert_not_null(t.loop);
-	cr_assert_eq(pipe(t.a), 0);
-	cr_assert_eq(pipe(t.b), 0);
+	REQUIRE(t.loop);
+	REQUIRE_EQ(pipe(t.a), 0);
+	REQUIRE_EQ(pipe(t.b), 0);
 	t.wa = loop_watch(t.loop, t.a[0], EPOLLIN, on_a, &t, &err);
 	t.wb = loop_watch(t.loop, t.b[0], EPOLLIN, on_b, &t, &err);
-	cr_assert_eq(write(t.a[1], "x", 1), 1);
-	cr_assert_eq(write(t.b[1], "x", 1), 1);
+	REQUIRE_EQ(write(t.a[1], "x", 1), 1);
+	REQUIRE_EQ(write(t.b[1], "x", 1), 1);
 	for (int i = 0; i < 3; i++)
-		cr_assert_eq(loop_run_once(t.loop, 0, &err), 0);
-	cr_assert_eq(t.calls_a + t.calls_b, 1, "the first callback removed both");
+		REQUIRE_OK(loop_run_once(t.loop, 0, &err), &err);
+	REQUIRE_EQ(t.calls_a + t.calls_b, 1, "the first callback removed both");
 	loop_free(t.loop);
 	for (int i = 0; i < 2; i++) {
 		close(t.a[i]);
@@ -111,17 +112,17 @@ Test(loop, timers_fire_in_order_of_their_time)
 	struct timer *dropped;
 
 	order_n = 0;
-	cr_assert_not_null(loop_timer(loop, 20, note, (void *)(uintptr_t) "c", &err));
-	cr_assert_not_null(loop_timer(loop, 1, note, (void *)(uintptr_t) "a", &err));
+	REQUIRE(loop_timer(loop, 20, note, (void *)(uintptr_t) "c", &err));
+	REQUIRE(loop_timer(loop, 1, note, (void *)(uintptr_t) "a", &err));
 	dropped = loop_timer(loop, 5, note, (void *)(uintptr_t) "x", &err);
-	cr_assert_not_null(loop_timer(loop, 10, note, (void *)(uintptr_t) "b", &err));
+	REQUIRE(loop_timer(loop, 10, note, (void *)(uintptr_t) "b", &err));
 	timer_cancel(dropped);
-	cr_assert_not_null(loop_timer(loop, UINT64_MAX, note, (void *)(uintptr_t) "z", &err),
-			   "a time past the end of the clock means no limit");
+	REQUIRE(loop_timer(loop, UINT64_MAX, note, (void *)(uintptr_t) "z", &err),
+		"a time past the end of the clock means no limit");
 	for (int i = 0; i < 50 && order_n < 3; i++)
-		cr_assert_eq(loop_run_once(loop, 100, &err), 0);
+		REQUIRE_OK(loop_run_once(loop, 100, &err), &err);
 	order[order_n] = '\0';
-	cr_assert_str_eq(order, "abc");
+	REQUIRE_STR(order, "abc");
 	loop_free(loop);
 }
 
@@ -139,15 +140,15 @@ Test(loop, a_muted_watch_is_silent_even_at_hang_up)
 	struct watch *w;
 	int fds[2], calls = 0;
 
-	cr_assert_eq(pipe(fds), 0);
+	REQUIRE_EQ(pipe(fds), 0);
 	w = loop_watch(loop, fds[0], EPOLLIN, count, &calls, &err);
 	watch_set_events(w, 0);
 	close(fds[1]);
-	cr_assert_eq(loop_run_once(loop, 0, &err), 0);
-	cr_assert_eq(calls, 0);
+	REQUIRE_OK(loop_run_once(loop, 0, &err), &err);
+	REQUIRE_EQ(calls, 0);
 	watch_set_events(w, EPOLLIN);
-	cr_assert_eq(loop_run_once(loop, 0, &err), 0);
-	cr_assert_eq(calls, 1);
+	REQUIRE_OK(loop_run_once(loop, 0, &err), &err);
+	REQUIRE_EQ(calls, 1);
 	loop_unwatch(w);
 	close(fds[0]);
 	loop_free(loop);
@@ -165,11 +166,11 @@ Test(loop, the_quota_is_its_own)
 	a = loop_new(&err);
 	first = created_by;
 	b = loop_new(&err);
-	cr_assert(a && b, "%s", err.msg);
-	cr_expect_geq(first, 0x80000000u);
-	cr_expect_geq(created_by, 0x80000000u);
-	cr_expect_neq(created_by, first);
-	cr_expect_eq(getuid(), 0);
+	REQUIRE(a && b, "%s", err.msg);
+	CHECK_GE(first, 0x80000000u);
+	CHECK_GE(created_by, 0x80000000u);
+	CHECK_NE(created_by, first);
+	CHECK_EQ(getuid(), 0);
 	loop_free(a);
 	loop_free(b);
 }
@@ -181,19 +182,19 @@ Test(loop, a_watch_is_unmuted_when_the_quota_is_reached)
 	struct watch *muted, *muted_from_the_start;
 	int a[2], b[2], calls_a = 0, calls_b = 0;
 
-	cr_assert_eq(pipe(a), 0);
-	cr_assert_eq(pipe(b), 0);
+	REQUIRE_EQ(pipe(a), 0);
+	REQUIRE_EQ(pipe(b), 0);
 	muted = loop_watch(loop, a[0], EPOLLIN, count, &calls_a, &err);
 	watch_set_events(muted, 0);
 	muted_from_the_start = loop_watch(loop, b[0], 0, count, &calls_b, &err);
-	cr_assert_eq(write(a[1], "x", 1), 1);
-	cr_assert_eq(write(b[1], "x", 1), 1);
+	REQUIRE_EQ(write(a[1], "x", 1), 1);
+	REQUIRE_EQ(write(b[1], "x", 1), 1);
 	quota_reached = true;
 	watch_set_events(muted, EPOLLIN);
 	watch_set_events(muted_from_the_start, EPOLLIN);
-	cr_assert_eq(loop_run_once(loop, 0, &err), 0);
-	cr_expect_eq(calls_a, 1);
-	cr_expect_eq(calls_b, 1);
+	REQUIRE_OK(loop_run_once(loop, 0, &err), &err);
+	CHECK_EQ(calls_a, 1);
+	CHECK_EQ(calls_b, 1);
 	loop_unwatch(muted);
 	loop_unwatch(muted_from_the_start);
 	for (int i = 0; i < 2; i++) {
@@ -209,10 +210,10 @@ Test(loop, a_watch_beyond_the_quota_is_an_error_even_if_muted)
 	struct loop *loop = loop_new(&err);
 	int fds[2], calls = 0;
 
-	cr_assert_eq(pipe(fds), 0);
+	REQUIRE_EQ(pipe(fds), 0);
 	quota_reached = true;
-	cr_expect_null(loop_watch(loop, fds[0], 0, count, &calls, &err));
-	cr_expect_eq(err.errnum, ENOSPC);
+	CHECK_EQ(loop_watch(loop, fds[0], 0, count, &calls, &err), NULL);
+	CHECK_EQ(err.errnum, ENOSPC);
 	close(fds[0]);
 	close(fds[1]);
 	loop_free(loop);
@@ -226,23 +227,23 @@ Test(loop, a_muted_watch_that_is_hung_up_does_not_keep_the_loop_awake)
 	int fds[2], calls = 0;
 	uint64_t start;
 
-	cr_assert_eq(pipe(fds), 0);
+	REQUIRE_EQ(pipe(fds), 0);
 	w = loop_watch(loop, fds[0], EPOLLIN, count, &calls, &err);
 	watch_set_events(w, 0);
 	close(fds[1]);
 	/* The hang-up is reported once, and ignored. */
-	cr_assert_eq(loop_run_once(loop, 0, &err), 0);
+	REQUIRE_OK(loop_run_once(loop, 0, &err), &err);
 	start = monotonic_ns();
-	cr_assert_eq(loop_run_once(loop, 50, &err), 0);
-	cr_expect_geq(monotonic_ns() - start, 40000000u);
-	cr_expect_eq(calls, 0);
+	REQUIRE_OK(loop_run_once(loop, 50, &err), &err);
+	CHECK_GE(monotonic_ns() - start, 40000000u);
+	CHECK_EQ(calls, 0);
 	loop_unwatch(w);
 	/* Nor one that starts muted. */
 	w = loop_watch(loop, fds[0], 0, count, &calls, &err);
-	cr_assert_eq(loop_run_once(loop, 0, &err), 0);
+	REQUIRE_OK(loop_run_once(loop, 0, &err), &err);
 	start = monotonic_ns();
-	cr_assert_eq(loop_run_once(loop, 50, &err), 0);
-	cr_expect_geq(monotonic_ns() - start, 40000000u);
+	REQUIRE_OK(loop_run_once(loop, 50, &err), &err);
+	CHECK_GE(monotonic_ns() - start, 40000000u);
 	loop_unwatch(w);
 	close(fds[0]);
 	loop_free(loop);
@@ -254,13 +255,13 @@ Test(loop, the_real_user_is_the_same_after_a_loop_was_made)
 	uid_t real, effective, saved, after[3];
 	struct loop *loop;
 
-	cr_assert_eq(getresuid(&real, &effective, &saved), 0);
+	REQUIRE_EQ(getresuid(&real, &effective, &saved), 0);
 	loop = loop_new(&err);
-	cr_assert_not_null(loop);
-	cr_assert_eq(getresuid(&after[0], &after[1], &after[2]), 0);
-	cr_expect_eq(after[0], real);
-	cr_expect_eq(after[1], effective);
-	cr_expect_eq(after[2], saved);
+	REQUIRE(loop);
+	REQUIRE_EQ(getresuid(&after[0], &after[1], &after[2]), 0);
+	CHECK_EQ(after[0], real);
+	CHECK_EQ(after[1], effective);
+	CHECK_EQ(after[2], saved);
 	loop_free(loop);
 }
 
@@ -290,7 +291,7 @@ run_for(struct loop *loop, int ms)
 	int left;
 
 	while ((left = deadline_left_ms(end)) > 0)
-		cr_assert_eq(loop_run_once(loop, left, &err), 0);
+		REQUIRE_OK(loop_run_once(loop, left, &err), &err);
 }
 
 Test(loop, a_ready_fd_without_memory_is_no_busy_loop)
@@ -300,47 +301,47 @@ Test(loop, a_ready_fd_without_memory_is_no_busy_loop)
 	struct tired t = { .errnum = ENOBUFS };
 	int before, fds[2];
 
-	cr_assert_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), 0);
+	REQUIRE_EQ(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), 0);
 	t.w = loop_watch(loop, fds[0], EPOLLOUT, on_tired, &t, &err);
-	cr_assert_not_null(t.w);
+	REQUIRE(t.w);
 	run_for(loop, 100);
-	cr_assert(t.may_retry);
-	cr_assert_geq(t.calls, 2, "it is tried again");
-	cr_assert_leq(t.calls, 11);
+	REQUIRE(t.may_retry);
+	REQUIRE_GE(t.calls, 2, "it is tried again");
+	REQUIRE_LE(t.calls, 11);
 
 	t.errnum = ENOMEM;
 	before = t.calls;
 	run_for(loop, 100);
-	cr_assert_leq(t.calls - before, 11);
+	REQUIRE_LE(t.calls - before, 11);
 
 	/* Events that are set during a rest are valid after it. */
 	watch_set_events(t.w, 0);
 	before = t.calls;
 	run_for(loop, 30);
-	cr_assert_eq(t.calls, before);
+	REQUIRE_EQ(t.calls, before);
 	watch_set_events(t.w, EPOLLOUT);
 	run_for(loop, 30);
-	cr_assert_gt(t.calls, before);
+	REQUIRE_GT(t.calls, before);
 
 	/* a full socket waits for room by itself, and needs no rest */
 	t.errnum = EAGAIN;
 	run_for(loop, 30);
 	before = t.calls;
 	run_for(loop, 30);
-	cr_assert(t.may_retry);
-	cr_assert_gt(t.calls - before, 11);
+	REQUIRE(t.may_retry);
+	REQUIRE_GT(t.calls - before, 11);
 
 	t.errnum = EPIPE;
 	run_for(loop, 30);
-	cr_assert_not(t.may_retry);
+	REQUIRE(!t.may_retry);
 
 	t.errnum = ENOBUFS;
 	run_for(loop, 30);
 	loop_unwatch(t.w);
 	before = t.calls;
 	run_for(loop, 30);
-	cr_assert_eq(t.calls, before);
-	cr_assert(watch_may_retry(NULL, ENOBUFS));
+	REQUIRE_EQ(t.calls, before);
+	REQUIRE(watch_may_retry(NULL, ENOBUFS));
 	close(fds[0]);
 	close(fds[1]);
 	loop_free(loop);
@@ -379,7 +380,7 @@ a_batch(struct loop *loop)
 {
 	struct error err = ERROR_INIT;
 
-	cr_assert_eq(loop_run_once(loop, 0, &err), 0);
+	REQUIRE_OK(loop_run_once(loop, 0, &err), &err);
 }
 
 Test(loop, posts_run_in_the_order_they_came_and_never_at_once)
@@ -395,15 +396,15 @@ Test(loop, posts_run_in_the_order_they_came_and_never_at_once)
 	loop_post(loop, &a);
 	/* It keeps its place. */
 	loop_post(loop, &b);
-	cr_assert_eq(order_n, 0);
+	REQUIRE_EQ(order_n, 0);
 	a_batch(loop);
 	order[order_n] = '\0';
-	cr_assert_str_eq(order, "ba");
+	REQUIRE_STR(order, "ba");
 	a_batch(loop);
-	cr_assert_eq(order_n, 2, "each once");
+	REQUIRE_EQ(order_n, 2, "each once");
 	loop_post(loop, &a);
 	a_batch(loop);
-	cr_assert_eq(order_n, 3, "it may be posted again afterwards");
+	REQUIRE_EQ(order_n, 3, "it may be posted again afterwards");
 	loop_free(loop);
 }
 
@@ -416,15 +417,15 @@ Test(loop, a_cancelled_post_does_not_run)
 	/* Never posted. */
 	post_cancel(&p.post);
 	loop_post(p.loop, &p.post);
-	cr_assert(post_is_pending(&p.post));
+	REQUIRE(post_is_pending(&p.post));
 	post_cancel(&p.post);
 	post_cancel(&p.post);
-	cr_assert_not(post_is_pending(&p.post));
+	REQUIRE(!post_is_pending(&p.post));
 	a_batch(p.loop);
-	cr_assert_eq(p.calls, 0);
+	REQUIRE_EQ(p.calls, 0);
 	loop_post(p.loop, &p.post);
 	a_batch(p.loop);
-	cr_assert_eq(p.calls, 1);
+	REQUIRE_EQ(p.calls, 1);
 
 	/* Cancelled by another one of the same batch. */
 	post_init(&p.other, on_post, &p);
@@ -433,7 +434,7 @@ Test(loop, a_cancelled_post_does_not_run)
 	loop_post(p.loop, &p.other);
 	a_batch(p.loop);
 	a_batch(p.loop);
-	cr_assert_eq(p.calls, 2);
+	REQUIRE_EQ(p.calls, 2);
 	loop_free(p.loop);
 }
 
@@ -445,13 +446,13 @@ Test(loop, a_post_from_its_own_callback_waits_for_the_next_batch)
 	post_init(&p.post, on_post, &p);
 	loop_post(p.loop, &p.post);
 	a_batch(p.loop);
-	cr_assert_eq(p.calls, 1);
+	REQUIRE_EQ(p.calls, 1);
 	a_batch(p.loop);
-	cr_assert_eq(p.calls, 2);
+	REQUIRE_EQ(p.calls, 2);
 	p.again = false;
 	a_batch(p.loop);
 	a_batch(p.loop);
-	cr_assert_eq(p.calls, 3);
+	REQUIRE_EQ(p.calls, 3);
 	loop_free(p.loop);
 }
 
@@ -470,13 +471,13 @@ Test(loop, a_post_may_free_its_memory_when_it_runs)
 	struct loop *loop = loop_new(&err);
 	struct posted *p = calloc(1, sizeof(*p));
 
-	cr_assert_not_null(p);
+	REQUIRE(p);
 	order_n = 0;
 	post_init(&p->post, free_own_memory, p);
 	loop_post(loop, &p->post);
 	a_batch(loop);
 	a_batch(loop);
-	cr_assert_eq(order_n, 1);
+	REQUIRE_EQ(order_n, 1);
 	loop_free(loop);
 }
 
@@ -488,13 +489,13 @@ Test(loop, a_post_outlives_the_loop_that_it_waits_in)
 	post_init(&p.post, on_post, &p);
 	loop_post(p.loop, &p.post);
 	loop_free(p.loop);
-	cr_assert_eq(p.calls, 0);
+	REQUIRE_EQ(p.calls, 0);
 	/* Its owner frees it later, or moves it to another list. */
 	post_cancel(&p.post);
 	p.loop = loop_new(&err);
 	loop_post(p.loop, &p.post);
 	a_batch(p.loop);
-	cr_assert_eq(p.calls, 1);
+	REQUIRE_EQ(p.calls, 1);
 	loop_free(p.loop);
 }
 
@@ -505,7 +506,7 @@ Test(loop, a_post_wakes_a_loop_that_would_sleep)
 
 	post_init(&p.post, on_post, &p);
 	loop_post(p.loop, &p.post);
-	cr_assert_eq(loop_run_once(p.loop, -1, &err), 0);
-	cr_assert_eq(p.calls, 1);
+	REQUIRE_OK(loop_run_once(p.loop, -1, &err), &err);
+	REQUIRE_EQ(p.calls, 1);
 	loop_free(p.loop);
 }

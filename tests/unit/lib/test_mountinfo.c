@@ -9,16 +9,17 @@
 #include "lib/cleanup.h"
 #include "lib/mountinfo.h"
 #include "lib/sys.h"
+#include "tests/support/check.h"
 
 Test(mountinfo, a_line)
 {
 	char line[] = "36 35 98:0 /mnt1 /mnt2 rw,noatime master:1 - ext3 /dev/root rw";
 	struct mountinfo m;
 
-	cr_assert(mountinfo_parse(line, &m));
-	cr_assert_eq(m.id, 36);
-	cr_assert_eq(m.parent, 35);
-	cr_assert_str_eq(m.point, "/mnt2");
+	REQUIRE(mountinfo_parse(line, &m));
+	REQUIRE_EQ(m.id, 36);
+	REQUIRE_EQ(m.parent, 35);
+	REQUIRE_STR(m.point, "/mnt2");
 }
 
 Test(mountinfo, escapes)
@@ -26,8 +27,8 @@ Test(mountinfo, escapes)
 	char line[] = "1 2 0:1 / /a\\040b\\011c\\012d\\134e\\9\\4 rw - tmpfs x rw";
 	struct mountinfo m;
 
-	cr_assert(mountinfo_parse(line, &m));
-	cr_assert_str_eq(m.point, "/a b\tc\nd\\e\\9\\4");
+	REQUIRE(mountinfo_parse(line, &m));
+	REQUIRE_STR(m.point, "/a b\tc\nd\\e\\9\\4");
 }
 
 Test(mountinfo, what_is_no_line)
@@ -47,7 +48,7 @@ Test(mountinfo, what_is_no_line)
 		struct mountinfo m;
 
 		(void)snprintf(line, sizeof(line), "%s", bad[i]);
-		cr_assert_not(mountinfo_parse(line, &m), "\"%s\"", bad[i]);
+		REQUIRE(!mountinfo_parse(line, &m), "\"%s\"", bad[i]);
 	}
 }
 
@@ -59,14 +60,14 @@ Test(mountinfo, the_kernels_own_list_has_the_id_of_a_mount)
 	struct mountinfo m;
 	int id = sys_mount_id(AT_FDCWD, "/proc", 0), found = 0;
 
-	cr_assert(text, "%s", err.msg);
-	cr_assert(id > 0);
+	REQUIRE(text, "%s", err.msg);
+	REQUIRE_GT(id, 0);
 	while ((line = strsep(&rest, "\n")) && *line) {
-		cr_assert(mountinfo_parse(line, &m), "%s", line);
+		REQUIRE(mountinfo_parse(line, &m), "%s", line);
 		found += m.id == id && strcmp(m.point, "/proc") == 0;
 	}
-	cr_assert_eq(found, 1);
-	cr_assert_eq(sys_mount_id(AT_FDCWD, "/no/such/file", 0), -1);
-	cr_assert_null(mountinfo_read(AT_FDCWD, "/no/such/file", &err));
-	cr_assert(strstr(err.msg, "/no/such/file"));
+	REQUIRE_EQ(found, 1);
+	REQUIRE_EQ(sys_mount_id(AT_FDCWD, "/no/such/file", 0), -1);
+	REQUIRE_EQ(mountinfo_read(AT_FDCWD, "/no/such/file", &err), NULL);
+	REQUIRE_HAS(err.msg, "/no/such/file");
 }

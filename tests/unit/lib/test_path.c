@@ -15,6 +15,7 @@
 
 #include "lib/cleanup.h"
 #include "lib/path.h"
+#include "tests/support/check.h"
 
 struct tree {
 	char dir[64];
@@ -30,10 +31,10 @@ tree_make(struct tree *t)
 	int dir;
 
 	strcpy(t->dir, "/tmp/test-path-XXXXXX");
-	cr_assert_not_null(mkdtemp(t->dir));
+	REQUIRE(mkdtemp(t->dir));
 	dir = open(t->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	cr_assert_eq(mkdirat(dir, "root", 0755), 0);
-	cr_assert_eq(mkdirat(dir, "outside", 0755), 0);
+	REQUIRE_EQ(mkdirat(dir, "root", 0755), 0);
+	REQUIRE_EQ(mkdirat(dir, "outside", 0755), 0);
 	t->root = openat(dir, "root", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	t->outside = openat(dir, "outside", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	close(dir);
@@ -45,11 +46,11 @@ tree_end(struct tree *t)
 	struct error err = ERROR_INIT;
 	struct stat st;
 
-	cr_assert_eq(fstat(t->outside, &st), 0);
-	cr_assert_eq(st.st_nlink, 2, "a directory was made outside");
+	REQUIRE_EQ(fstat(t->outside, &st), 0);
+	REQUIRE_EQ(st.st_nlink, 2, "a directory was made outside");
 	close(t->root);
 	close(t->outside);
-	cr_assert_eq(path_remove_tree(AT_FDCWD, t->dir, &err), 0, "%s", err.msg);
+	REQUIRE_OK(path_remove_tree(AT_FDCWD, t->dir, &err), &err);
 }
 
 static bool
@@ -72,7 +73,7 @@ Test(path, links_to_the_outside_stay_inside)
 
 		snprintf(name, sizeof(name), "link%zu/evil", i);
 		*strchr(name, '/') = '\0';
-		cr_assert_eq(symlinkat(links[i], t.root, name), 0);
+		REQUIRE_EQ(symlinkat(links[i], t.root, name), 0);
 		name[strlen(name)] = '/';
 		fd = path_make_target(t.root, name, false, 0644, &err);
 		if (fd >= 0)
@@ -80,9 +81,9 @@ Test(path, links_to_the_outside_stay_inside)
 		fd = path_mkdir_all(t.root, name, 0755, (uid_t)-1, (gid_t)-1, &err);
 		if (fd >= 0)
 			close(fd);
-		cr_expect_not(outside_has(&t, "evil"), "through %s", links[i]);
+		CHECK(!outside_has(&t, "evil"), "through %s", links[i]);
 	}
-	cr_assert_neq(access("/etc/evil", F_OK), 0);
+	REQUIRE_NE(access("/etc/evil", F_OK), 0);
 	tree_end(&t);
 }
 
@@ -93,18 +94,18 @@ Test(path, follow_modes)
 	int fd;
 
 	tree_make(&t);
-	cr_assert_eq(mkdirat(t.root, "d", 0755), 0);
+	REQUIRE_EQ(mkdirat(t.root, "d", 0755), 0);
 	fd = path_open(t.root, "d/f", O_CREAT | O_WRONLY, 0600, PATH_FOLLOW_ALL, &err);
-	cr_assert_geq(fd, 0, "%s", err.msg);
+	REQUIRE_GE(fd, 0, "%s", err.msg);
 	close(fd);
-	cr_assert_eq(symlinkat("/d", t.root, "l"), 0);
+	REQUIRE_EQ(symlinkat("/d", t.root, "l"), 0);
 	fd = path_open(t.root, "/l/f", O_RDONLY, 0, PATH_FOLLOW_ALL, &err);
-	cr_assert_geq(fd, 0, "absolute links are resolved inside: %s", err.msg);
+	REQUIRE_GE(fd, 0, "absolute links are resolved inside: %s", err.msg);
 	close(fd);
-	cr_assert_lt(path_open(t.root, "l/f", O_RDONLY, 0, PATH_FOLLOW_NONE, &err), 0);
-	cr_assert_eq(err.errnum, ELOOP);
-	cr_assert_lt(path_open(t.root, "l", O_RDONLY, 0, PATH_FOLLOW_PARENT, &err), 0);
-	cr_assert_not_null(strstr(err.msg, "failed to open l"));
+	REQUIRE_LT(path_open(t.root, "l/f", O_RDONLY, 0, PATH_FOLLOW_NONE, &err), 0);
+	REQUIRE_EQ(err.errnum, ELOOP);
+	REQUIRE_LT(path_open(t.root, "l", O_RDONLY, 0, PATH_FOLLOW_PARENT, &err), 0);
+	REQUIRE_HAS(err.msg, "failed to open l");
 	tree_end(&t);
 }
 
@@ -113,8 +114,8 @@ Test(path, magic_links_are_refused)
 	auto_close int proc = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	struct error err = ERROR_INIT;
 
-	cr_assert_lt(path_open(proc, "self/root/etc", O_RDONLY, 0, PATH_FOLLOW_ALL, &err), 0);
-	cr_assert_lt(path_open(proc, "self/cwd", O_RDONLY, 0, PATH_FOLLOW_ALL, &err), 0);
+	REQUIRE_LT(path_open(proc, "self/root/etc", O_RDONLY, 0, PATH_FOLLOW_ALL, &err), 0);
+	REQUIRE_LT(path_open(proc, "self/cwd", O_RDONLY, 0, PATH_FOLLOW_ALL, &err), 0);
 }
 
 Test(path, an_existing_file_is_not_truncated)
@@ -126,12 +127,12 @@ Test(path, an_existing_file_is_not_truncated)
 
 	tree_make(&t);
 	fd = openat(t.root, "f", O_CREAT | O_WRONLY | O_CLOEXEC, 0600);
-	cr_assert_eq(write(fd, "data", 4), 4);
+	REQUIRE_EQ(write(fd, "data", 4), 4);
 	close(fd);
 	fd = path_make_target(t.root, "/f", false, 0644, &err);
-	cr_assert_geq(fd, 0);
-	cr_assert_eq(fstat(fd, &st), 0);
-	cr_assert_eq(st.st_size, 4);
+	REQUIRE_GE(fd, 0);
+	REQUIRE_EQ(fstat(fd, &st), 0);
+	REQUIRE_EQ(st.st_size, 4);
 	close(fd);
 	tree_end(&t);
 }
@@ -142,9 +143,9 @@ Test(path, a_dangling_link_is_no_target)
 	struct error err = ERROR_INIT;
 
 	tree_make(&t);
-	cr_assert_eq(symlinkat("../outside/new", t.root, "l"), 0);
-	cr_assert_lt(path_make_target(t.root, "l", false, 0644, &err), 0);
-	cr_assert_not(outside_has(&t, "new"));
+	REQUIRE_EQ(symlinkat("../outside/new", t.root, "l"), 0);
+	REQUIRE_LT(path_make_target(t.root, "l", false, 0644, &err), 0);
+	REQUIRE(!outside_has(&t, "new"));
 	tree_end(&t);
 }
 
@@ -157,12 +158,12 @@ Test(path, odd_names)
 
 	tree_make(&t);
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
-		cr_expect_lt(path_open_parent(t.root, bad[i], false, 0, name, &err), 0, "\"%s\"",
-			     bad[i]);
+		CHECK_LT(path_open_parent(t.root, bad[i], false, 0, name, &err), 0, "\"%s\"",
+			 bad[i]);
 	memset(big, 'a', sizeof(big));
 	big[sizeof(big) - 1] = '\0';
-	cr_expect_lt(path_open_parent(t.root, big, true, 0755, name, &err), 0);
-	cr_expect_lt(path_mkdir_all(t.root, big, 0755, (uid_t)-1, (gid_t)-1, &err), 0);
+	CHECK_LT(path_open_parent(t.root, big, true, 0755, name, &err), 0);
+	CHECK_LT(path_mkdir_all(t.root, big, 0755, (uid_t)-1, (gid_t)-1, &err), 0);
 	tree_end(&t);
 }
 
@@ -175,21 +176,21 @@ Test(path, remove_tree_is_deep_and_keeps_to_itself)
 	tree_make(&t);
 	fd = openat(t.outside, "keep", O_CREAT | O_WRONLY | O_CLOEXEC, 0600);
 	close(fd);
-	cr_assert_eq(mkdirat(t.root, "top", 0755), 0);
+	REQUIRE_EQ(mkdirat(t.root, "top", 0755), 0);
 	fd = openat(t.root, "top", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	for (int i = 0; i < 600; i++) {
-		cr_assert_eq(mkdirat(fd, "d", 0755), 0);
-		cr_assert_eq(symlinkat("../../../outside", fd, "link"), 0);
+		REQUIRE_EQ(mkdirat(fd, "d", 0755), 0);
+		REQUIRE_EQ(symlinkat("../../../outside", fd, "link"), 0);
 		next = openat(fd, "d", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 		close(fd);
 		fd = next;
 	}
 	close(fd);
-	cr_assert_eq(path_remove_tree(t.root, "top", &err), 0, "%s", err.msg);
-	cr_assert_neq(faccessat(t.root, "top", F_OK, 0), 0);
-	cr_assert(outside_has(&t, "keep"));
-	cr_assert_eq(path_remove_tree(t.root, "top", &err), 0, "what is gone is removed");
-	cr_assert_eq(unlinkat(t.outside, "keep", 0), 0);
+	REQUIRE_OK(path_remove_tree(t.root, "top", &err), &err);
+	REQUIRE_NE(faccessat(t.root, "top", F_OK, 0), 0);
+	REQUIRE(outside_has(&t, "keep"));
+	REQUIRE_EQ(path_remove_tree(t.root, "top", &err), 0, "what is gone is removed");
+	REQUIRE_EQ(unlinkat(t.outside, "keep", 0), 0);
 	tree_end(&t);
 }
 
@@ -211,11 +212,11 @@ Test(path, walk_sees_each_entry_once_and_follows_nothing)
 	int n = 0;
 
 	tree_make(&t);
-	cr_assert_eq(mkdirat(t.root, "a", 0755), 0);
-	cr_assert_eq(mkdirat(t.root, "a/b", 0755), 0);
-	cr_assert_eq(symlinkat("/", t.root, "a/b/l"), 0);
-	cr_assert_eq(path_walk(t.root, count_entry, &n, &err), 0);
-	cr_assert_eq(n, 4);
+	REQUIRE_EQ(mkdirat(t.root, "a", 0755), 0);
+	REQUIRE_EQ(mkdirat(t.root, "a/b", 0755), 0);
+	REQUIRE_EQ(symlinkat("/", t.root, "a/b/l"), 0);
+	REQUIRE_OK(path_walk(t.root, count_entry, &n, &err), &err);
+	REQUIRE_EQ(n, 4);
 	tree_end(&t);
 }
 
@@ -228,12 +229,12 @@ expect_trusted(const struct tree *t, const char *path, const char *want, int err
 	struct stat a, b;
 
 	if (errnum) {
-		cr_expect(fd < 0 && saved == errnum, "%s: %d %s", path, fd, strerror(saved));
+		CHECK(fd < 0 && saved == errnum, "%s: %d %s", path, fd, strerror(saved));
 		return;
 	}
-	cr_assert(fd >= 0, "%s: %s", path, strerror(saved));
-	cr_assert(fstat(fd, &a) == 0 && fstatat(t->root, want, &b, 0) == 0);
-	cr_expect(a.st_dev == b.st_dev && a.st_ino == b.st_ino, "%s", path);
+	REQUIRE_GE(fd, 0, "%s: %s", path, strerror(saved));
+	REQUIRE(fstat(fd, &a) == 0 && fstatat(t->root, want, &b, 0) == 0);
+	CHECK(a.st_dev == b.st_dev && a.st_ino == b.st_ino, "%s", path);
 }
 
 Test(path, links_are_followed_only_where_no_container_can_make_them)
@@ -243,23 +244,23 @@ Test(path, links_are_followed_only_where_no_container_can_make_them)
 
 	if (geteuid() != 0)
 		cr_skip_test("needs root");
-	cr_assert(unshare(CLONE_NEWNS) == 0 &&
-		  mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0);
+	REQUIRE(unshare(CLONE_NEWNS) == 0 &&
+		mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0);
 	tree_make(&t);
-	cr_assert(mkdirat(t.root, "dir", 0755) == 0 && mkdirat(t.root, "dir/sub", 0755) == 0);
-	cr_assert(mkdirat(t.root, "volume", 0755) == 0);
+	REQUIRE(mkdirat(t.root, "dir", 0755) == 0 && mkdirat(t.root, "dir/sub", 0755) == 0);
+	REQUIRE_EQ(mkdirat(t.root, "volume", 0755), 0);
 	(void)snprintf(path, sizeof(path), "%s/root/volume", t.dir);
-	cr_assert(mount("volume", path, "tmpfs", 0, NULL) == 0);
-	cr_assert(mkdirat(t.root, "volume/own", 0755) == 0);
-	cr_assert(symlinkat("dir", t.root, "relative") == 0);
-	cr_assert(symlinkat("/dir/../relative", t.root, "absolute") == 0);
-	cr_assert(symlinkat("../../../dir", t.root, "dir/above") == 0);
-	cr_assert(symlinkat("volume/own", t.root, "into") == 0);
-	cr_assert(symlinkat("loop", t.root, "loop") == 0);
-	cr_assert(symlinkat("missing", t.root, "dangling") == 0);
-	cr_assert(symlinkat("own", t.root, "volume/inside") == 0);
-	cr_assert(symlinkat("../dir", t.root, "volume/out") == 0);
-	cr_assert(symlinkat("/proc/self/root", t.root, "magic") == 0);
+	REQUIRE_EQ(mount("volume", path, "tmpfs", 0, NULL), 0);
+	REQUIRE_EQ(mkdirat(t.root, "volume/own", 0755), 0);
+	REQUIRE_EQ(symlinkat("dir", t.root, "relative"), 0);
+	REQUIRE_EQ(symlinkat("/dir/../relative", t.root, "absolute"), 0);
+	REQUIRE_EQ(symlinkat("../../../dir", t.root, "dir/above"), 0);
+	REQUIRE_EQ(symlinkat("volume/own", t.root, "into"), 0);
+	REQUIRE_EQ(symlinkat("loop", t.root, "loop"), 0);
+	REQUIRE_EQ(symlinkat("missing", t.root, "dangling"), 0);
+	REQUIRE_EQ(symlinkat("own", t.root, "volume/inside"), 0);
+	REQUIRE_EQ(symlinkat("../dir", t.root, "volume/out"), 0);
+	REQUIRE_EQ(symlinkat("/proc/self/root", t.root, "magic"), 0);
 	expect_trusted(&t, "dir/sub", "dir/sub", 0);
 	expect_trusted(&t, "/relative/sub", "dir/sub", 0);
 	expect_trusted(&t, "absolute//sub/.", "dir/sub", 0);
@@ -273,6 +274,6 @@ Test(path, links_are_followed_only_where_no_container_can_make_them)
 	expect_trusted(&t, "dangling", NULL, ENOENT);
 	expect_trusted(&t, "relative/missing", NULL, ENOENT);
 	expect_trusted(&t, "magic/etc", NULL, ENOENT);
-	cr_assert(umount2(path, 0) == 0);
+	REQUIRE_EQ(umount2(path, 0), 0);
 	tree_end(&t);
 }

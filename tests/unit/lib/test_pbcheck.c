@@ -8,6 +8,7 @@
 
 #include "agent.pb-c.h"
 #include "lib/pbcheck.h"
+#include "tests/support/check.h"
 #include "ttrpc.pb-c.h"
 
 #define WIRE(literal) (const uint8_t *)(literal), sizeof(literal) - 1
@@ -26,7 +27,7 @@ counter_alloc(void *data, size_t size)
 {
 	struct counter *c = data;
 
-	cr_assert(c->n < sizeof(c->blocks) / sizeof(c->blocks[0]));
+	REQUIRE_LT(c->n, sizeof(c->blocks) / sizeof(c->blocks[0]));
 	c->bytes += (size + 15) & ~(size_t)15;
 	return c->blocks[c->n++] = malloc(size);
 }
@@ -178,16 +179,16 @@ Test(pbcheck, rows)
 		int rc = pbcheck(r->desc, r->data, r->len, &limits, &bound, &err);
 		ProtobufCMessage *m;
 
-		cr_expect_eq(rc, r->code ? -1 : 0, "%s: %s", r->name, err.msg);
+		CHECK_EQ(rc, r->code ? -1 : 0, "%s: %s", r->name, err.msg);
 		if (rc < 0) {
-			cr_expect_eq(err.code, r->code, "%s: code %d", r->name, err.code);
-			cr_expect(strncmp(err.msg, r->text, strlen(r->text)) == 0, "%s: %s",
-				  r->name, err.msg);
+			CHECK_EQ(err.code, r->code, "%s: code %d", r->name, err.code);
+			CHECK(strncmp(err.msg, r->text, strlen(r->text)) == 0, "%s: %s", r->name,
+			      err.msg);
 			continue;
 		}
 		m = protobuf_c_message_unpack(r->desc, &allocator, r->len, r->data);
-		cr_expect(m != NULL, "%s: accepted, but does not unpack", r->name);
-		cr_expect_leq(c.bytes, bound, "%s: takes %zu of %zu", r->name, c.bytes, bound);
+		CHECK_NE(m, NULL, "%s: accepted, but does not unpack", r->name);
+		CHECK_LE(c.bytes, bound, "%s: takes %zu of %zu", r->name, c.bytes, bound);
 		while (c.n > 0)
 			free(c.blocks[--c.n]);
 	}
@@ -213,9 +214,9 @@ Test(pbcheck, bound_is_tight)
 	spec.process = &process;
 	request.oci = &spec;
 	n = grpc__create_container_request__pack(&request, wire);
-	cr_assert_eq(pbcheck(CREATE, wire, n, &limits, &bound, &err), 0, "%s", err.msg);
-	cr_assert(protobuf_c_message_unpack(CREATE, &allocator, n, wire));
-	cr_assert_eq(c->bytes, bound, "takes %zu, bound %zu", c->bytes, bound);
+	REQUIRE_OK(pbcheck(CREATE, wire, n, &limits, &bound, &err), &err);
+	REQUIRE(protobuf_c_message_unpack(CREATE, &allocator, n, wire));
+	REQUIRE_EQ(c->bytes, bound, "takes %zu, bound %zu", c->bytes, bound);
 	while (c->n > 0)
 		free(c->blocks[--c->n]);
 	free(c);
@@ -234,11 +235,11 @@ Test(pbcheck, bomb)
 		wire[i] = 5 << 3 | 2;
 		wire[i + 1] = 0;
 	}
-	cr_expect_eq(pbcheck(CREATE, wire, n, &limits, &bound, &err), -1);
-	cr_expect_eq(err.code, ERROR_RESOURCE_EXHAUSTED);
-	cr_expect_eq(bound, 0, "out-parameter touched on failure");
-	cr_expect_eq(pbcheck(CREATE, wire, n, &all, &bound, &err), 0);
-	cr_expect_gt(bound, 200u << 20);
+	CHECK_EQ(pbcheck(CREATE, wire, n, &limits, &bound, &err), -1);
+	CHECK_EQ(err.code, ERROR_RESOURCE_EXHAUSTED);
+	CHECK_EQ(bound, 0, "out-parameter touched on failure");
+	CHECK_OK(pbcheck(CREATE, wire, n, &all, &bound, &err), &err);
+	CHECK_GT(bound, 200u << 20);
 	free(wire);
 }
 
@@ -252,15 +253,15 @@ Test(pbcheck, element_cap)
 	/* Metadata. */
 	for (size_t i = 0; i < sizeof(wire); i += 2)
 		wire[i] = 5 << 3 | 2;
-	cr_expect_eq(pbcheck(&ttrpc__request__descriptor, wire, 2 * 1024, &few, &bound, &err), 0);
-	cr_expect_eq(pbcheck(&ttrpc__request__descriptor, wire, 2 * 1025, &few, &bound, &err), -1);
-	cr_expect_eq(err.code, ERROR_RESOURCE_EXHAUSTED);
-	cr_expect_str_eq(err.msg, "ttrpc.Request.metadata: more than 1024 elements");
+	CHECK_OK(pbcheck(&ttrpc__request__descriptor, wire, 2 * 1024, &few, &bound, &err), &err);
+	CHECK_EQ(pbcheck(&ttrpc__request__descriptor, wire, 2 * 1025, &few, &bound, &err), -1);
+	CHECK_EQ(err.code, ERROR_RESOURCE_EXHAUSTED);
+	CHECK_STR(err.msg, "ttrpc.Request.metadata: more than 1024 elements");
 	/* Packed elements are counted, too. */
 	few.elements = 3;
-	cr_expect_eq(pbcheck(PROBE, WIRE("\x0a\x03\x01\x02\x03"), &few, &bound, &err), 0);
-	cr_expect_eq(pbcheck(PROBE, WIRE("\x0a\x04\x01\x02\x03\x04"), &few, &bound, &err), -1);
-	cr_expect_eq(pbcheck(PROBE, WIRE("\x0a\x03\x01\x02\x03\x08\x01"), &few, &bound, &err), -1);
+	CHECK_OK(pbcheck(PROBE, WIRE("\x0a\x03\x01\x02\x03"), &few, &bound, &err), &err);
+	CHECK_EQ(pbcheck(PROBE, WIRE("\x0a\x04\x01\x02\x03\x04"), &few, &bound, &err), -1);
+	CHECK_EQ(pbcheck(PROBE, WIRE("\x0a\x03\x01\x02\x03\x08\x01"), &few, &bound, &err), -1);
 }
 
 /* Depth is tested with a descriptor that contains itself, since no message of ours does. */
@@ -285,10 +286,9 @@ Test(pbcheck, depth)
 		wire[2 * i] = 1 << 3 | 2;
 		wire[2 * i + 1] = (uint8_t)(sizeof(wire) - 2 * (i + 1));
 	}
-	cr_expect_eq(pbcheck(&nest_descriptor, wire, sizeof(wire), &limits, NULL, &err), -1);
-	cr_expect_str_eq(err.msg, "Nest: messages are nested too deeply");
-	cr_expect_eq(pbcheck(&nest_descriptor, wire + 2, sizeof(wire) - 2, &limits, NULL, &err), 0,
-		     "%s", err.msg);
+	CHECK_EQ(pbcheck(&nest_descriptor, wire, sizeof(wire), &limits, NULL, &err), -1);
+	CHECK_STR(err.msg, "Nest: messages are nested too deeply");
+	CHECK_OK(pbcheck(&nest_descriptor, wire + 2, sizeof(wire) - 2, &limits, NULL, &err), &err);
 }
 
 /* NUL and invalid bytes at every position of a string: the check handles eight at a time. */
@@ -300,17 +300,17 @@ Test(pbcheck, strings_at_every_offset)
 			struct error err = ERROR_INIT;
 
 			memset(wire + 2, 'x', n);
-			cr_assert_eq(pbcheck(REMOVE, wire, 2u + n, &limits, NULL, &err), 0);
+			REQUIRE_OK(pbcheck(REMOVE, wire, 2u + n, &limits, NULL, &err), &err);
 			wire[2 + i] = 0x7f;
-			cr_assert_eq(pbcheck(REMOVE, wire, 2u + n, &limits, NULL, &err), 0);
+			REQUIRE_OK(pbcheck(REMOVE, wire, 2u + n, &limits, NULL, &err), &err);
 			wire[2 + i] = 0x01;
-			cr_assert_eq(pbcheck(REMOVE, wire, 2u + n, &limits, NULL, &err), 0);
+			REQUIRE_OK(pbcheck(REMOVE, wire, 2u + n, &limits, NULL, &err), &err);
 			wire[2 + i] = 0;
-			cr_assert_eq(pbcheck(REMOVE, wire, 2u + n, &limits, NULL, &err), -1);
-			cr_assert(strstr(err.msg, "NUL in a string"), "%s", err.msg);
+			REQUIRE_EQ(pbcheck(REMOVE, wire, 2u + n, &limits, NULL, &err), -1);
+			REQUIRE_HAS(err.msg, "NUL in a string");
 			wire[2 + i] = 0x80;
-			cr_assert_eq(pbcheck(REMOVE, wire, 2u + n, &limits, NULL, &err), -1);
-			cr_assert(strstr(err.msg, "not UTF-8"), "%s", err.msg);
+			REQUIRE_EQ(pbcheck(REMOVE, wire, 2u + n, &limits, NULL, &err), -1);
+			REQUIRE_HAS(err.msg, "not UTF-8");
 		}
 	}
 }
@@ -326,10 +326,10 @@ Test(pbcheck, memory_for_the_message)
 	wire[1] = 0xfd;
 	/* 3965 bytes, NUL and the struct. */
 	wire[2] = 0x1e;
-	cr_expect_eq(pbcheck(REMOVE, wire, 3 + 3965, &small, NULL, &err), 0, "%s", err.msg);
-	cr_expect_eq(pbcheck(REMOVE, wire, sizeof(wire), &small, NULL, &err), -1);
-	cr_expect_eq(err.code, ERROR_RESOURCE_EXHAUSTED);
+	CHECK_OK(pbcheck(REMOVE, wire, 3 + 3965, &small, NULL, &err), &err);
+	CHECK_EQ(pbcheck(REMOVE, wire, sizeof(wire), &small, NULL, &err), -1);
+	CHECK_EQ(err.code, ERROR_RESOURCE_EXHAUSTED);
 	small.bytes = 2000;
-	cr_expect_eq(pbcheck(REMOVE, wire, 3 + 3965, &small, NULL, &err), -1);
-	cr_expect_eq(err.code, ERROR_RESOURCE_EXHAUSTED, "%s", err.msg);
+	CHECK_EQ(pbcheck(REMOVE, wire, 3 + 3965, &small, NULL, &err), -1);
+	CHECK_EQ(err.code, ERROR_RESOURCE_EXHAUSTED, "%s", err.msg);
 }

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "lib/pending.h"
+#include "tests/support/check.h"
 
 /* Number of operations that are not freed. */
 static int live;
@@ -30,8 +31,8 @@ operation_unwanted(struct pending *p)
 {
 	struct operation *op = pending_entry(p, struct operation, pending);
 
-	cr_assert_eq(&op->pending, p);
-	cr_assert_not(pending_is_wanted(p));
+	REQUIRE_EQ(&op->pending, p);
+	REQUIRE(!pending_is_wanted(p));
 	op->cancelled++;
 	if (op->victim)
 		pending_cancel(op->victim);
@@ -46,7 +47,7 @@ operation_start(struct holder *h)
 {
 	struct operation *op = calloc(1, sizeof(*op));
 
-	cr_assert(op);
+	REQUIRE(op);
 	live++;
 	op->pending.cancel = operation_unwanted;
 	op->holder = h;
@@ -96,7 +97,7 @@ begin(void)
 static void
 end(void)
 {
-	cr_assert_eq(live, 0, "%d operations are left", live);
+	REQUIRE_EQ(live, 0, "%d operations are left", live);
 }
 
 TestSuite(pending, .init = begin, .fini = end);
@@ -107,9 +108,9 @@ Test(pending, cancel_before_completion_drops_the_operation)
 
 	operation_start(&h);
 	pending_cancel(&h.pending);
-	cr_assert_null(h.pending);
-	cr_assert_eq(live, 0);
-	cr_assert_eq(h.called, 0);
+	REQUIRE_EQ(h.pending, NULL);
+	REQUIRE_EQ(live, 0);
+	REQUIRE_EQ(h.called, 0);
 }
 
 Test(pending, work_that_goes_on_does_not_call_back)
@@ -118,12 +119,12 @@ Test(pending, work_that_goes_on_does_not_call_back)
 	struct operation *op = operation_start(&h);
 
 	op->goes_on = true;
-	cr_assert(pending_is_wanted(&op->pending));
+	REQUIRE(pending_is_wanted(&op->pending));
 	pending_cancel(&h.pending);
-	cr_assert_not(pending_is_wanted(&op->pending));
-	cr_assert_eq(live, 1);
+	REQUIRE(!pending_is_wanted(&op->pending));
+	REQUIRE_EQ(live, 1);
 	operation_finish(op);
-	cr_assert_eq(h.called, 0);
+	REQUIRE_EQ(h.called, 0);
 }
 
 Test(pending, cancel_after_completion_does_nothing)
@@ -131,9 +132,9 @@ Test(pending, cancel_after_completion_does_nothing)
 	struct holder h = { 0 };
 
 	operation_finish(operation_start(&h));
-	cr_assert_eq(h.called, 1);
+	REQUIRE_EQ(h.called, 1);
 	pending_cancel(&h.pending);
-	cr_assert_eq(h.called, 1);
+	REQUIRE_EQ(h.called, 1);
 }
 
 Test(pending, an_operation_ends_once)
@@ -141,10 +142,10 @@ Test(pending, an_operation_ends_once)
 	struct holder h = { 0 };
 	struct operation *op = operation_start(&h);
 
-	cr_assert(pending_end(&op->pending));
-	cr_assert_not(pending_end(&op->pending));
+	REQUIRE(pending_end(&op->pending));
+	REQUIRE(!pending_end(&op->pending));
 	operation_finish(op);
-	cr_assert_eq(h.called, 0);
+	REQUIRE_EQ(h.called, 0);
 }
 
 /* A holder has not cleared its pointer while the operation is still allocated. */
@@ -154,8 +155,8 @@ Test(pending, cancel_in_the_callback_does_nothing)
 	struct operation *op = operation_start(&h);
 
 	operation_finish_late(op);
-	cr_assert_eq(h.called, 1);
-	cr_assert_null(h.pending);
+	REQUIRE_EQ(h.called, 1);
+	REQUIRE_EQ(h.pending, NULL);
 }
 
 Test(pending, cancel_of_another_in_the_callback)
@@ -165,9 +166,9 @@ Test(pending, cancel_of_another_in_the_callback)
 	one.victim = &two.pending;
 	operation_start(&two);
 	operation_finish(operation_start(&one));
-	cr_assert_eq(one.called, 1);
-	cr_assert_eq(two.called, 0);
-	cr_assert_null(two.pending);
+	REQUIRE_EQ(one.called, 1);
+	REQUIRE_EQ(two.called, 0);
+	REQUIRE_EQ(two.pending, NULL);
 }
 
 Test(pending, double_cancel_reaches_the_operation_once)
@@ -181,7 +182,7 @@ Test(pending, double_cancel_reaches_the_operation_once)
 	/* Through another pointer to it. */
 	h.pending = &op->pending;
 	pending_cancel(&h.pending);
-	cr_assert_eq(op->cancelled, 1);
+	REQUIRE_EQ(op->cancelled, 1);
 	operation_finish(op);
 }
 
@@ -194,7 +195,7 @@ Test(pending, cancel_from_inside_a_cancel_reaches_the_operation_once)
 	op->goes_on = true;
 	op->victim = &h.pending;
 	pending_cancel(&h.pending);
-	cr_assert_eq(op->cancelled, 1);
+	REQUIRE_EQ(op->cancelled, 1);
 	operation_finish(op);
 }
 
@@ -204,8 +205,8 @@ Test(pending, nothing_to_cancel)
 	struct pending going_on = { .cancel = pending_go_on };
 
 	pending_cancel(&none);
-	cr_assert_null(none);
+	REQUIRE_EQ(none, NULL);
 	none = &going_on;
 	pending_cancel(&none);
-	cr_assert_not(pending_end(&going_on));
+	REQUIRE(!pending_end(&going_on));
 }

@@ -8,6 +8,7 @@
 #include "lib/deadline.h"
 #include "lib/loop.h"
 #include "lib/timers.h"
+#include "tests/support/check.h"
 
 static struct error err;
 
@@ -22,7 +23,7 @@ add(struct timers *t, uint64_t due_ns)
 {
 	struct timer *timer = timers_add(t, due_ns, nothing, NULL, &err);
 
-	cr_assert(timer, "%s", err.msg);
+	REQUIRE(timer, "%s", err.msg);
 	return timer;
 }
 
@@ -33,10 +34,10 @@ is_a_heap(const struct timers *t)
 	for (size_t i = 0; i < t->n; i++) {
 		const struct timer *parent = t->heap[(i - 1) / 2 * (i > 0)];
 
-		cr_assert_eq(t->heap[i]->at, i);
-		cr_assert(parent->due_ns < t->heap[i]->due_ns ||
-			  (parent->due_ns == t->heap[i]->due_ns &&
-			   parent->order <= t->heap[i]->order));
+		REQUIRE_EQ(t->heap[i]->at, i);
+		REQUIRE(parent->due_ns < t->heap[i]->due_ns ||
+			(parent->due_ns == t->heap[i]->due_ns &&
+			 parent->order <= t->heap[i]->order));
 	}
 }
 
@@ -61,16 +62,16 @@ Test(timers, come_out_in_order)
 		while (timers_first(&t)) {
 			const struct timer *first = timers_first(&t);
 
-			cr_assert(first->due_ns > due ||
-					  (first->due_ns == due && first->order >= order),
-				  "of those that are due at the same time the first set is first");
+			REQUIRE(first->due_ns > due ||
+					(first->due_ns == due && first->order >= order),
+				"of those that are due at the same time the first set is first");
 			due = first->due_ns;
 			order = first->order;
 			timers_remove(timers_first(&t));
 			left--;
 		}
-		cr_assert_eq(left, 0);
-		cr_assert_leq(t.room, 64, "room for %zu is kept", t.room);
+		REQUIRE_EQ(left, 0);
+		REQUIRE_LE(t.room, 64, "room for %zu is kept", t.room);
 		timers_release(&t);
 	}
 }
@@ -82,8 +83,8 @@ Test(timers, released_with_some_left)
 	for (uint64_t i = 0; i < 100; i++)
 		add(&t, 100 - i);
 	timers_release(&t);
-	cr_assert_null(timers_first(&t));
-	cr_assert_eq(add(&t, 1), timers_first(&t));
+	REQUIRE_EQ(timers_first(&t), NULL);
+	REQUIRE_EQ(add(&t, 1), timers_first(&t));
 	timers_release(&t);
 }
 
@@ -95,13 +96,13 @@ Test(timers, many, .timeout = 30)
 	struct loop *loop = loop_new(&err);
 	uint64_t begin = monotonic_ns();
 
-	cr_assert(list && loop);
+	REQUIRE(list && loop);
 	for (size_t i = 0; i < n; i++) {
 		list[i] = loop_timer(loop, 60000 + i, nothing, NULL, &err);
-		cr_assert(list[i]);
+		REQUIRE(list[i]);
 	}
 	for (size_t i = n; i-- > 0;)
 		timer_cancel(list[i]);
-	cr_expect_lt(monotonic_ns() - begin, 20000000000ull);
+	CHECK_LT(monotonic_ns() - begin, 20000000000ull);
 	loop_free(loop);
 }

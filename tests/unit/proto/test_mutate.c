@@ -8,6 +8,7 @@
 #include "lib/pbcheck.h"
 #include "lib/ttrpc/frame.h"
 #include "tests/fuzz/mutate.h"
+#include "tests/support/check.h"
 #include "ttrpc.pb-c.h"
 
 #define N_FRAMES 20000
@@ -48,11 +49,11 @@ Test(mutate, promises)
 		struct frame_header h;
 		int method;
 
-		cr_assert_geq(n, FRAME_HEADER_SIZE);
-		cr_assert_leq(n, MUTATE_FRAME_MAX);
+		REQUIRE_GE(n, FRAME_HEADER_SIZE);
+		REQUIRE_LE(n, MUTATE_FRAME_MAX);
 		frame_header_decode(&h, out);
-		cr_assert_eq(h.length, n - FRAME_HEADER_SIZE, "frame %u is not whole", i);
-		cr_assert_eq(m.stream, 2 * i + 1);
+		REQUIRE_EQ(h.length, n - FRAME_HEADER_SIZE, "frame %u is not whole", i);
+		REQUIRE_EQ(m.stream, 2 * i + 1);
 		method = reaches(out + FRAME_HEADER_SIZE, h.length);
 		if (method >= 0) {
 			decoded++;
@@ -63,11 +64,11 @@ Test(mutate, promises)
 	}
 	fprintf(stderr, "# %u frames: %u decodable, %u made to be broken\n", N_FRAMES, decoded,
 		broken);
-	cr_expect_gt(decoded, N_FRAMES / 2);
-	cr_expect_gt(N_FRAMES - decoded, N_FRAMES / 5, "hardly anything is broken");
-	cr_expect_lt(wrong, N_FRAMES / 1000, "%u frames do not decode by mistake", wrong);
+	CHECK_GT(decoded, N_FRAMES / 2);
+	CHECK_GT(N_FRAMES - decoded, N_FRAMES / 5, "hardly anything is broken");
+	CHECK_LT(wrong, N_FRAMES / 1000, "%u frames do not decode by mistake", wrong);
 	for (unsigned i = 0; i < 44; i++)
-		cr_expect_gt(seen[i], 50, "method %u reached %u times", i, seen[i]);
+		CHECK_GT(seen[i], 50, "method %u reached %u times", i, seen[i]);
 	free(out);
 }
 
@@ -83,11 +84,11 @@ Test(mutate, repeatable)
 	for (unsigned i = 0; i < 100; i++) {
 		size_t n = mutate_next(&m1, a, MUTATE_FRAME_MAX);
 
-		cr_assert_eq(mutate_next(&m2, b, MUTATE_FRAME_MAX), n);
-		cr_assert_arr_eq(a, b, n);
+		REQUIRE_EQ(mutate_next(&m2, b, MUTATE_FRAME_MAX), n);
+		REQUIRE_BYTES(a, b, n);
 		differs |= mutate_next(&m3, b, MUTATE_FRAME_MAX) != n;
 	}
-	cr_expect(differs, "the seed does not matter");
+	CHECK(differs, "the seed does not matter");
 	free(a);
 	free(b);
 }
@@ -102,7 +103,7 @@ Test(mutate, skips)
 	for (unsigned i = 0; i < 2000; i++) {
 		mutate_next(&m, out, MUTATE_FRAME_MAX);
 		for (size_t s = 0; mutate_skip_machine[s]; s++)
-			cr_assert_str_neq(m.method, mutate_skip_machine[s]);
+			REQUIRE(strcmp(m.method, mutate_skip_machine[s]) != 0);
 	}
 	free(out);
 }

@@ -13,6 +13,7 @@
 #include "agent.pb-c.h"
 #include "health.pb-c.h"
 #include "lib/pbfield.h"
+#include "tests/support/check.h"
 
 #define COLUMNS_MAX 5
 #define ROWS_MAX    512
@@ -48,15 +49,15 @@ table_read(struct table *t, const char *path)
 	size_t size = 0;
 	char *line, *next;
 
-	cr_assert(f, "open %s", path);
-	cr_assert(getdelim(&t->text, &size, '\0', f) > 0, "read %s", path);
+	REQUIRE(f, "open %s", path);
+	REQUIRE_GT(getdelim(&t->text, &size, '\0', f), 0, "read %s", path);
 	fclose(f);
 	line = strchr(t->text, '\n');
 	for (; line && *++line; line = next) {
 		next = strchr(line, '\n');
 		if (next)
 			*next = '\0';
-		cr_assert(t->n < ROWS_MAX);
+		REQUIRE_LT(t->n, ROWS_MAX);
 		for (int c = 0; c < COLUMNS_MAX; c++)
 			t->cell[t->n][c] = line ? strsep(&line, "\t") : line;
 		t->n++;
@@ -69,7 +70,7 @@ types_add(const ProtobufCMessageDescriptor *m)
 	for (size_t i = 0; i < types.n_messages; i++)
 		if (types.message[i] == m)
 			return;
-	cr_assert(types.n_messages < TYPES_MAX);
+	REQUIRE_LT(types.n_messages, TYPES_MAX);
 	types.message[types.n_messages++] = m;
 	for (unsigned i = 0; i < m->n_fields; i++) {
 		size_t e = 0;
@@ -205,24 +206,24 @@ Test(wire, every_row_is_in_the_descriptors)
 		char type[128], label[32];
 		const char *want = row[2];
 
-		cr_assert(m, "no message %s", row[0]);
+		REQUIRE(m, "no message %s", row[0]);
 		if (!*row[1]) {
-			cr_assert_eq(m->n_fields, 0, "%s should be empty", row[0]);
+			REQUIRE_EQ(m->n_fields, 0, "%s should be empty", row[0]);
 			continue;
 		}
 		f = protobuf_c_message_descriptor_get_field_by_name(m, row[4]);
-		cr_assert(f, "no field %s.%s", row[0], row[4]);
-		cr_assert_eq(f->id, (uint32_t)atoi(row[1]), "%s.%s has number %u", row[0], row[4],
-			     f->id);
+		REQUIRE(f, "no field %s.%s", row[0], row[4]);
+		REQUIRE_EQ(f->id, (uint32_t)atoi(row[1]), "%s.%s has number %u", row[0], row[4],
+			   f->id);
 		describe(m, f, type, label);
-		cr_assert_str_eq(type, row[3], "%s.%s is %s", row[0], row[4], type);
+		REQUIRE_STR(type, row[3], "%s.%s is %s", row[0], row[4], type);
 		if (strcmp(want, "optional") == 0 || strncmp(want, "oneof:", 6) == 0)
 			want = "presence";
-		cr_assert_str_eq(label, want, "%s.%s is '%s'", row[0], row[4], label);
+		REQUIRE_STR(label, want, "%s.%s is '%s'", row[0], row[4], label);
 		n_fields++;
 	}
 	fprintf(stderr, "# %zu fields of the tables found\n", n_fields);
-	cr_assert_gt(n_fields, 300);
+	REQUIRE_GT(n_fields, 300);
 }
 
 Test(wire, every_field_is_in_the_tables)
@@ -237,10 +238,10 @@ Test(wire, every_field_is_in_the_tables)
 		n++;
 		n_fields += m->n_fields;
 		if (m->n_fields == 0)
-			cr_assert(table_has_field(m->name, NULL), "%s is not listed", m->name);
+			REQUIRE(table_has_field(m->name, NULL), "%s is not listed", m->name);
 		for (unsigned j = 0; j < m->n_fields; j++)
-			cr_assert(table_has_field(m->name, m->fields[j].name),
-				  "%s.%s is not listed", m->name, m->fields[j].name);
+			REQUIRE(table_has_field(m->name, m->fields[j].name), "%s.%s is not listed",
+				m->name, m->fields[j].name);
 	}
 	fprintf(stderr, "# %zu messages, %zu fields generated\n", n, n_fields);
 }
@@ -256,13 +257,13 @@ Test(wire, enumerations)
 			if (strcmp(types.enumeration[j]->name, enums.cell[i][0]) == 0)
 				value = protobuf_c_enum_descriptor_get_value_by_name(
 					types.enumeration[j], enums.cell[i][2]);
-		cr_assert(value, "no %s.%s", enums.cell[i][0], enums.cell[i][2]);
-		cr_assert_eq(value->value, atoi(enums.cell[i][1]), "%s.%s", enums.cell[i][0],
-			     enums.cell[i][2]);
+		REQUIRE(value, "no %s.%s", enums.cell[i][0], enums.cell[i][2]);
+		REQUIRE_EQ(value->value, atoi(enums.cell[i][1]), "%s.%s", enums.cell[i][0],
+			   enums.cell[i][2]);
 	}
 	for (size_t j = 0; j < types.n_enums; j++)
 		n += types.enumeration[j]->n_values;
-	cr_assert_eq(n, enums.n, "%zu values generated, %zu listed", n, enums.n);
+	REQUIRE_EQ(n, enums.n, "%zu values generated, %zu listed", n, enums.n);
 	fprintf(stderr, "# %zu enumerations, %zu values\n", types.n_enums, n);
 }
 
@@ -278,14 +279,14 @@ Test(wire, services)
 			if (strcmp(services[s]->name, row[0]) == 0)
 				method = protobuf_c_service_descriptor_get_method_by_name(
 					services[s], row[1]);
-		cr_assert(method, "no method %s/%s", row[0], row[1]);
-		cr_assert_str_eq(method->input->name, row[2], "request of %s", row[1]);
-		cr_assert_str_eq(method->output->name, row[3], "response of %s", row[1]);
+		REQUIRE(method, "no method %s/%s", row[0], row[1]);
+		REQUIRE_STR(method->input->name, row[2], "request of %s", row[1]);
+		REQUIRE_STR(method->output->name, row[3], "response of %s", row[1]);
 	}
 	for (size_t s = 0; s < sizeof(services) / sizeof(services[0]); s++)
 		n += services[s]->n_methods;
-	cr_assert_eq(n, methods.n, "%zu methods generated, %zu listed", n, methods.n);
-	cr_assert_eq(grpc__agent_service__descriptor.n_methods, 42);
-	cr_assert_eq(grpc__health__descriptor.n_methods, 2);
+	REQUIRE_EQ(n, methods.n, "%zu methods generated, %zu listed", n, methods.n);
+	REQUIRE_EQ(grpc__agent_service__descriptor.n_methods, 42);
+	REQUIRE_EQ(grpc__health__descriptor.n_methods, 2);
 	fprintf(stderr, "# %zu methods\n", n);
 }

@@ -9,15 +9,16 @@
 #include "lib/pbcheck.h"
 #include "lib/ttrpc/envelope.h"
 #include "lib/ttrpc/frame.h"
+#include "tests/support/check.h"
 #include "ttrpc.pb-c.h"
 
 /* Extracts the only frame in `out`. */
 static void
 open_frame(const struct buf *out, struct frame_header *h, const uint8_t **payload)
 {
-	cr_assert_geq(buf_len(out), FRAME_HEADER_SIZE);
+	REQUIRE_GE(buf_len(out), FRAME_HEADER_SIZE);
 	frame_header_decode(h, buf_head(out));
-	cr_assert_eq(buf_len(out), FRAME_HEADER_SIZE + h->length);
+	REQUIRE_EQ(buf_len(out), FRAME_HEADER_SIZE + h->length);
 	*payload = buf_head(out) + FRAME_HEADER_SIZE;
 }
 
@@ -58,15 +59,15 @@ Test(envelope, request_is_canonical)
 		n = ttrpc__request__pack(&want, outer);
 
 		buf_init(&out, 4096);
-		cr_assert_eq(envelope_append_request(&out, 5, row->service, row->method,
-						     row->timeout_ns, &message.base, &err),
-			     0);
+		REQUIRE_OK(envelope_append_request(&out, 5, row->service, row->method,
+						   row->timeout_ns, &message.base, &err),
+			   &err);
 		open_frame(&out, &h, &payload);
-		cr_expect_eq(h.stream, 5);
-		cr_expect_eq(h.type, FRAME_REQUEST);
-		cr_expect_eq(h.flags, 0);
-		cr_assert_eq(h.length, n, "row %zu: %u bytes, not %zu", i, h.length, n);
-		cr_expect_arr_eq(payload, outer, n, "row %zu", i);
+		CHECK_EQ(h.stream, 5);
+		CHECK_EQ(h.type, FRAME_REQUEST);
+		CHECK_EQ(h.flags, 0);
+		REQUIRE_EQ(h.length, n, "row %zu: %u bytes, not %zu", i, h.length, n);
+		CHECK_BYTES(payload, outer, n, "row %zu", i);
 		buf_release(&out);
 	}
 }
@@ -82,15 +83,15 @@ Test(envelope, reply)
 
 	reply.status = GRPC__HEALTH_CHECK_RESPONSE__SERVING_STATUS__SERVING;
 	buf_init(&out, 4096);
-	cr_assert_eq(envelope_append_reply(&out, 3, &reply.base, &err), 0);
+	REQUIRE_OK(envelope_append_reply(&out, 3, &reply.base, &err), &err);
 	open_frame(&out, &h, &payload);
-	cr_expect_eq(h.type, FRAME_RESPONSE);
+	CHECK_EQ(h.type, FRAME_RESPONSE);
 	got = ttrpc__response__unpack(NULL, h.length, payload);
-	cr_assert(got);
-	cr_assert(got->status, "a status must be there even for success");
-	cr_expect_eq(got->status->code, 0);
-	cr_expect_eq(got->payload.len, 2);
-	cr_expect_arr_eq(got->payload.data, "\x08\x01", 2);
+	REQUIRE(got);
+	REQUIRE(got->status, "a status must be there even for success");
+	CHECK_EQ(got->status->code, 0);
+	CHECK_EQ(got->payload.len, 2);
+	CHECK_BYTES(got->payload.data, "\x08\x01", 2);
 	ttrpc__response__free_unpacked(got, NULL);
 	buf_release(&out);
 }
@@ -106,16 +107,16 @@ Test(envelope, too_long)
 	reply.data.len = FRAME_PAYLOAD_MAX - 12;
 	reply.data.data = calloc(1, FRAME_PAYLOAD_MAX);
 	buf_init(&out, 16u << 20);
-	cr_expect_eq(envelope_append_reply(&out, 3, &reply.base, &err), 0, "%s", err.msg);
+	CHECK_OK(envelope_append_reply(&out, 3, &reply.base, &err), &err);
 	buf_consume(&out, buf_len(&out));
 	reply.data.len++;
-	cr_expect_eq(envelope_append_reply(&out, 3, &reply.base, &err), -1);
-	cr_expect_eq(err.code, ERROR_INVALID_ARGUMENT);
-	cr_expect_eq(buf_len(&out), 0);
+	CHECK_EQ(envelope_append_reply(&out, 3, &reply.base, &err), -1);
+	CHECK_EQ(err.code, ERROR_INVALID_ARGUMENT);
+	CHECK_EQ(buf_len(&out), 0);
 	request.data = reply.data;
-	cr_expect_eq(envelope_append_request(&out, 3, "s", "m", 0, &request.base, &err), -1);
-	cr_expect_eq(err.code, ERROR_RESOURCE_EXHAUSTED);
-	cr_expect_eq(buf_len(&out), 0);
+	CHECK_EQ(envelope_append_request(&out, 3, "s", "m", 0, &request.base, &err), -1);
+	CHECK_EQ(err.code, ERROR_RESOURCE_EXHAUSTED);
+	CHECK_EQ(buf_len(&out), 0);
 	free(reply.data.data);
 	buf_release(&out);
 }
@@ -130,23 +131,23 @@ Test(envelope, failure)
 
 	buf_init(&out, 4096);
 	error_set(&failure, ERROR_NOT_FOUND, "container %s not found", "c1");
-	cr_assert_eq(envelope_append_failure(&out, 3, &failure), 0);
+	REQUIRE_EQ(envelope_append_failure(&out, 3, &failure), 0);
 	open_frame(&out, &h, &payload);
 	got = ttrpc__response__unpack(NULL, h.length, payload);
-	cr_assert(got && got->status);
-	cr_expect_eq(got->status->code, 5);
-	cr_expect_str_eq(got->status->message, "container c1 not found");
-	cr_expect_eq(got->payload.len, 0);
+	REQUIRE(got && got->status);
+	CHECK_EQ(got->status->code, 5);
+	CHECK_STR(got->status->message, "container c1 not found");
+	CHECK_EQ(got->payload.len, 0);
 	ttrpc__response__free_unpacked(got, NULL);
 	buf_consume(&out, buf_len(&out));
 
 	/* Missing code: still not a success. */
 	failure = ERROR_INIT;
-	cr_assert_eq(envelope_append_failure(&out, 3, &failure), 0);
+	REQUIRE_EQ(envelope_append_failure(&out, 3, &failure), 0);
 	open_frame(&out, &h, &payload);
 	got = ttrpc__response__unpack(NULL, h.length, payload);
-	cr_assert(got && got->status);
-	cr_expect_eq(got->status->code, ERROR_UNKNOWN);
+	REQUIRE(got && got->status);
+	CHECK_EQ(got->status->code, ERROR_UNKNOWN);
 	ttrpc__response__free_unpacked(got, NULL);
 	buf_release(&out);
 }
@@ -162,17 +163,17 @@ same_as_unpacked(const uint8_t *data, size_t n)
 	Ttrpc__Request *want;
 
 	if (envelope_read_request(data, n, &limits, &got, &err) < 0) {
-		cr_expect_neq(err.code, ERROR_OK);
+		CHECK_NE(err.code, ERROR_OK);
 		return;
 	}
 	want = ttrpc__request__unpack(NULL, n, data);
-	cr_assert_not_null(want);
-	cr_expect_eq(got.timeout_ns, want->timeout_nano);
-	cr_expect_eq(got.payload_len, want->payload.len);
+	REQUIRE(want);
+	CHECK_EQ(got.timeout_ns, want->timeout_nano);
+	CHECK_EQ(got.payload_len, want->payload.len);
 	if (want->payload.len > 0)
-		cr_expect_arr_eq(got.payload, want->payload.data, want->payload.len);
-	cr_expect(strncmp(got.service, want->service, ENVELOPE_NAME_MAX - 1) == 0);
-	cr_expect(strncmp(got.method, want->method, ENVELOPE_NAME_MAX - 1) == 0);
+		CHECK_BYTES(got.payload, want->payload.data, want->payload.len);
+	CHECK(strncmp(got.service, want->service, ENVELOPE_NAME_MAX - 1) == 0);
+	CHECK(strncmp(got.method, want->method, ENVELOPE_NAME_MAX - 1) == 0);
 	ttrpc__request__free_unpacked(want, NULL);
 }
 
@@ -241,10 +242,10 @@ Test(envelope, the_metadata_says_which_trace_it_is)
 	request.n_metadata = 1;
 	request.metadata = list;
 	n = ttrpc__request__pack(&request, data);
-	cr_assert_eq(envelope_read_request(data, n, &limits, &got, &err), 0, "%s", err.msg);
-	cr_assert_str_eq(got.traceparent, "");
+	REQUIRE_OK(envelope_read_request(data, n, &limits, &got, &err), &err);
+	REQUIRE_STR(got.traceparent, "");
 	request.n_metadata = 2;
 	n = ttrpc__request__pack(&request, data);
-	cr_assert_eq(envelope_read_request(data, n, &limits, &got, &err), 0, "%s", err.msg);
-	cr_assert_str_eq(got.traceparent, value);
+	REQUIRE_OK(envelope_read_request(data, n, &limits, &got, &err), &err);
+	REQUIRE_STR(got.traceparent, value);
 }

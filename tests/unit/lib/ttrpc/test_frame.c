@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "lib/ttrpc/frame.h"
+#include "tests/support/check.h"
 
 /* Feeds all bytes in pieces of `step`. Records events other than FRAME_MORE as text, and sums of
  * payloads. */
@@ -31,15 +32,15 @@ feed(struct frame_reader *r, const uint8_t *data, size_t n, size_t step, struct 
 			size_t used = 0;
 			enum frame_event e = frame_reader_feed(r, data + at, end - at, &used);
 
-			cr_assert_leq(used, end - at);
+			REQUIRE_LE(used, end - at);
 			at += used;
 			if (r->payload.size > s->buffered)
 				s->buffered = r->payload.size;
 			if (e == FRAME_MORE) {
-				cr_assert_eq(at, end, "FRAME_MORE with bytes left");
+				REQUIRE_EQ(at, end, "FRAME_MORE with bytes left");
 				break;
 			}
-			cr_assert(s->n < 63);
+			REQUIRE_LT(s->n, 63);
 			s->streams[s->n] = r->header.stream;
 			for (size_t i = 0; e == FRAME_READY && i < buf_len(&r->payload); i++)
 				s->sums[s->n] = s->sums[s->n] * 31 + buf_head(&r->payload)[i] + 1;
@@ -68,13 +69,13 @@ Test(frame, header)
 	uint8_t back[FRAME_HEADER_SIZE];
 
 	frame_header_decode(&h, wire);
-	cr_expect_eq(h.length, 26);
-	cr_expect_eq(h.stream, 1);
-	cr_expect_eq(h.type, FRAME_REQUEST);
-	cr_expect_eq(h.flags, 0);
+	CHECK_EQ(h.length, 26);
+	CHECK_EQ(h.stream, 1);
+	CHECK_EQ(h.type, FRAME_REQUEST);
+	CHECK_EQ(h.flags, 0);
 	h = (struct frame_header){ 0x01020304, 0xfffffffe, 0x81, 0x7f };
 	frame_header_encode(&h, back);
-	cr_expect_arr_eq(back, "\1\2\3\4\xff\xff\xff\xfe\x81\x7f", FRAME_HEADER_SIZE);
+	CHECK_BYTES(back, "\1\2\3\4\xff\xff\xff\xfe\x81\x7f", FRAME_HEADER_SIZE);
 }
 
 Test(frame, every_split_point)
@@ -90,8 +91,8 @@ Test(frame, every_split_point)
 	n += put_frame(wire + n, 5, FRAME_RESPONSE, "", 0);
 	frame_reader_init(&whole);
 	feed(&whole, wire, n, n, &want);
-	cr_assert_str_eq(want.events, "RRRR");
-	cr_assert_eq(want.streams[2], 0xffffffff);
+	REQUIRE_STR(want.events, "RRRR");
+	REQUIRE_EQ(want.streams[2], 0xffffffff);
 	frame_reader_release(&whole);
 	for (size_t first = 1; first < n; first++) {
 		struct seen got = { 0 };
@@ -99,10 +100,10 @@ Test(frame, every_split_point)
 		frame_reader_init(&r);
 		feed(&r, wire, first, first, &got);
 		feed(&r, wire + first, n - first, n, &got);
-		cr_assert_str_eq(got.events, "RRRR", "split at %zu", first);
-		cr_assert_arr_eq(got.sums, want.sums, sizeof(want.sums), "split at %zu", first);
-		cr_assert_arr_eq(got.streams, want.streams, sizeof(want.streams));
-		cr_assert(!frame_reader_is_partial(&r));
+		REQUIRE_STR(got.events, "RRRR", "split at %zu", first);
+		REQUIRE_BYTES(got.sums, want.sums, sizeof(want.sums), "split at %zu", first);
+		REQUIRE_BYTES(got.streams, want.streams, sizeof(want.streams));
+		REQUIRE(!frame_reader_is_partial(&r));
 		frame_reader_release(&r);
 	}
 	for (size_t step = 1; step < n; step++) {
@@ -110,7 +111,7 @@ Test(frame, every_split_point)
 
 		frame_reader_init(&r);
 		feed(&r, wire, n, step, &got);
-		cr_assert_arr_eq(got.sums, want.sums, sizeof(want.sums), "steps of %zu", step);
+		REQUIRE_BYTES(got.sums, want.sums, sizeof(want.sums), "steps of %zu", step);
 		frame_reader_release(&r);
 	}
 }
@@ -123,12 +124,12 @@ Test(frame, partial)
 	size_t n = put_frame(wire, 1, FRAME_REQUEST, "x", 1);
 
 	frame_reader_init(&r);
-	cr_expect(!frame_reader_is_partial(&r));
+	CHECK(!frame_reader_is_partial(&r));
 	feed(&r, wire, 1, 1, &s);
-	cr_expect(frame_reader_is_partial(&r));
+	CHECK(frame_reader_is_partial(&r));
 	feed(&r, wire + 1, n - 1, n, &s);
-	cr_expect_str_eq(s.events, "R");
-	cr_expect(!frame_reader_is_partial(&r));
+	CHECK_STR(s.events, "R");
+	CHECK(!frame_reader_is_partial(&r));
 	frame_reader_release(&r);
 }
 
@@ -160,13 +161,13 @@ Test(frame, limits)
 		n += put_frame(wire + n, 11, FRAME_REQUEST, "ok", 2);
 		frame_reader_init(&r);
 		feed(&r, wire, n, 65536, &s);
-		cr_expect_str_eq(s.events, sizes[i].events, "length %u", sizes[i].length);
-		cr_expect_eq(s.streams[0], 9);
+		CHECK_STR(s.events, sizes[i].events, "length %u", sizes[i].length);
+		CHECK_EQ(s.streams[0], 9);
 		if (sizes[i].events[1] == 'R')
-			cr_expect_eq(s.streams[1], 11);
+			CHECK_EQ(s.streams[1], 11);
 		if (sizes[i].events[0] == 'O')
-			cr_expect_lt(s.buffered, 4096u, "stored %zu bytes of a refused frame",
-				     s.buffered);
+			CHECK_LT(s.buffered, 4096u, "stored %zu bytes of a refused frame",
+				 s.buffered);
 		frame_reader_release(&r);
 		free(wire);
 	}
@@ -184,9 +185,9 @@ Test(frame, close_is_final)
 	feed(&r, wire, sizeof(wire), 1, &s);
 	for (int i = 0; i < 12; i++)
 		feed(&r, zero, sizeof(zero), sizeof(zero), &s);
-	cr_expect_str_eq(s.events, "OC");
-	cr_expect_eq(frame_reader_feed(&r, wire, sizeof(wire), &used), FRAME_CLOSE);
-	cr_expect_eq(used, 0);
+	CHECK_STR(s.events, "OC");
+	CHECK_EQ(frame_reader_feed(&r, wire, sizeof(wire), &used), FRAME_CLOSE);
+	CHECK_EQ(used, 0);
 	frame_reader_release(&r);
 }
 
@@ -201,11 +202,11 @@ Test(frame, memory_follows_bytes)
 
 	frame_reader_init(&r);
 	feed(&r, wire, sizeof(wire), sizeof(wire), &s);
-	cr_expect_eq(r.payload.size, 0);
+	CHECK_EQ(r.payload.size, 0);
 	feed(&r, body, 1000, 1000, &s);
-	cr_expect_leq(r.payload.size, 65536);
+	CHECK_LE(r.payload.size, 65536);
 	feed(&r, body, sizeof(body), 4096, &s);
-	cr_expect_leq(r.payload.size, 4 * sizeof(body));
+	CHECK_LE(r.payload.size, 4 * sizeof(body));
 	frame_reader_release(&r);
 }
 
@@ -218,12 +219,12 @@ Test(frame, take)
 	struct seen s = { 0 };
 
 	frame_reader_init(&r);
-	cr_assert_eq(frame_reader_feed(&r, wire, n, &used), FRAME_READY);
+	REQUIRE_EQ(frame_reader_feed(&r, wire, n, &used), FRAME_READY);
 	frame_reader_take(&r, &mine);
 	feed(&r, wire, n, 3, &s);
-	cr_expect_str_eq(s.events, "R");
-	cr_expect_eq(buf_len(&mine), 4);
-	cr_expect_arr_eq(buf_head(&mine), "mine", 4);
+	CHECK_STR(s.events, "R");
+	CHECK_EQ(buf_len(&mine), 4);
+	CHECK_BYTES(buf_head(&mine), "mine", 4);
 	buf_release(&mine);
 	frame_reader_release(&r);
 }
