@@ -19,6 +19,7 @@
 #include "lib/io.h"
 #include "lib/path.h"
 #include "lib/sys.h"
+#include "tests/support/check.h"
 
 Test(limits, cpu_weight)
 {
@@ -37,7 +38,7 @@ Test(limits, cpu_weight)
 		     { UINT64_MAX, 10000 } };
 
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
-		cr_expect_eq(cgroup_cpu_weight(rows[i].shares), rows[i].weight);
+		CHECK_EQ(cgroup_cpu_weight(rows[i].shares), rows[i].weight);
 }
 
 Test(limits, cpu_max)
@@ -59,9 +60,9 @@ Test(limits, cpu_max)
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
 		bool given = cgroup_cpu_max(rows[i].quota, rows[i].period, value);
 
-		cr_expect_eq(given, rows[i].expected != NULL);
+		CHECK_EQ(given, rows[i].expected != NULL);
 		if (given && rows[i].expected)
-			cr_expect_str_eq(value, rows[i].expected);
+			CHECK_STR(value, rows[i].expected);
 	}
 }
 
@@ -82,12 +83,12 @@ Test(limits, swap)
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
 		struct error err = ERROR_INIT;
 
-		cr_expect_eq(cgroup_swap_max(rows[i].swap, rows[i].memory, value, &err),
-			     rows[i].result, "row %zu", i);
+		CHECK_EQ(cgroup_swap_max(rows[i].swap, rows[i].memory, value, &err), rows[i].result,
+			 "row %zu", i);
 		if (rows[i].expected)
-			cr_expect_str_eq(value, rows[i].expected);
+			CHECK_STR(value, rows[i].expected);
 		if (rows[i].result < 0)
-			cr_expect_eq(err.code, ERROR_INVALID_ARGUMENT);
+			CHECK_EQ(err.code, ERROR_INVALID_ARGUMENT);
 	}
 }
 
@@ -97,13 +98,13 @@ fake_cgroup(char *dir, const char *const *files)
 {
 	int fd;
 
-	cr_assert(mkdtemp(dir));
+	REQUIRE(mkdtemp(dir));
 	fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	cr_assert_geq(fd, 0);
+	REQUIRE_GE(fd, 0);
 	for (; *files; files++) {
 		int file = openat(fd, *files, O_CREAT | O_WRONLY | O_CLOEXEC, 0600);
 
-		cr_assert_geq(file, 0);
+		REQUIRE_GE(file, 0);
 		close(file);
 	}
 	return fd;
@@ -116,7 +117,7 @@ remove_fake(int fd, const char *dir)
 	struct error err = ERROR_INIT;
 
 	close(fd);
-	cr_assert_eq(path_remove_tree(tmp, dir + strlen("/tmp/"), &err), 0);
+	REQUIRE_OK(path_remove_tree(tmp, dir + strlen("/tmp/"), &err), &err);
 }
 
 static void
@@ -125,7 +126,7 @@ expect_file(int fd, const char *name, const char *content)
 	char text[128] = "";
 
 	(void)read_text_at(fd, name, text, sizeof(text));
-	cr_expect_str_eq(text, content, "%s: \"%s\"", name, text);
+	CHECK_STR(text, content, "%s: \"%s\"", name, text);
 }
 
 Test(limits, files_written)
@@ -144,7 +145,7 @@ Test(limits, files_written)
 	struct error err = ERROR_INIT;
 	int fd = fake_cgroup(dir, files);
 
-	cr_expect_eq(cgroup_limits_apply(fd, -1, NULL, &err), 0);
+	CHECK_OK(cgroup_limits_apply(fd, -1, NULL, &err), &err);
 	m.limit = 1 << 20;
 	m.swap = 3 << 20;
 	m.reservation = 1 << 19;
@@ -162,7 +163,7 @@ Test(limits, files_written)
 	r.pids = &p;
 	r.hugepagelimits = pages;
 	r.n_hugepagelimits = 2;
-	cr_assert_eq(cgroup_limits_apply(fd, -1, &r, &err), 0, "%s", err.msg);
+	REQUIRE_OK(cgroup_limits_apply(fd, -1, &r, &err), &err);
 	expect_file(fd, "memory.max", "1048576");
 	expect_file(fd, "memory.swap.max", "2097152");
 	expect_file(fd, "memory.low", "524288");
@@ -175,7 +176,7 @@ Test(limits, files_written)
 	p.limit = -1;
 	m = (Grpc__LinuxMemory)GRPC__LINUX_MEMORY__INIT;
 	m.limit = -1;
-	cr_assert_eq(cgroup_limits_apply(fd, -1, &r, &err), 0, "%s", err.msg);
+	REQUIRE_OK(cgroup_limits_apply(fd, -1, &r, &err), &err);
 	remove_fake(fd, dir);
 }
 
@@ -198,17 +199,17 @@ Test(limits, missing_controllers)
 	r.memory = &m;
 	r.pids = &p;
 	r.cpu = &c;
-	cr_expect_eq(cgroup_limits_apply(fd, -1, &r, &err), 0, "%s", err.msg);
+	CHECK_OK(cgroup_limits_apply(fd, -1, &r, &err), &err);
 	p.limit = 5;
-	cr_expect_eq(cgroup_limits_apply(fd, -1, &r, &err), -1);
-	cr_expect(strstr(err.msg, "pids controller"), "%s", err.msg);
+	CHECK_EQ(cgroup_limits_apply(fd, -1, &r, &err), -1);
+	CHECK_HAS(err.msg, "pids controller");
 	m.limit = 4096;
-	cr_expect_eq(cgroup_limits_apply(fd, -1, &r, &err), -1);
-	cr_expect(strstr(err.msg, "memory controller"), "%s", err.msg);
+	CHECK_EQ(cgroup_limits_apply(fd, -1, &r, &err), -1);
+	CHECK_HAS(err.msg, "memory controller");
 	m.limit = 0;
 	c.shares = 10;
-	cr_expect_eq(cgroup_limits_apply(fd, -1, &r, &err), -1);
-	cr_expect(strstr(err.msg, "cpu controller"), "%s", err.msg);
+	CHECK_EQ(cgroup_limits_apply(fd, -1, &r, &err), -1);
+	CHECK_HAS(err.msg, "cpu controller");
 	remove_fake(fd, dir);
 }
 
@@ -244,7 +245,7 @@ start_in(int fd)
 		for (;;)
 			pause();
 	}
-	cr_assert_gt(pid, 0);
+	REQUIRE_GT(pid, 0);
 	return pid;
 }
 
@@ -262,31 +263,31 @@ Test(cgroup, make_kill_remove)
 	snprintf(path, sizeof(path), "pods/test-%d/a/c1", (int)getpid());
 	snprintf(deep, sizeof(deep), "%s/x/y", path);
 	fd = cgroup_create(root, path, &err);
-	cr_assert_geq(fd, 0, "%s", err.msg);
+	REQUIRE_GE(fd, 0, "%s", err.msg);
 	/* an empty one is reused */
 	close(cgroup_create(root, path, &err));
-	cr_assert_not(cgroup_is_populated(root, path));
+	REQUIRE(!cgroup_is_populated(root, path));
 	pid = start_in(fd);
-	cr_assert(cgroup_is_populated(root, path));
-	cr_assert_eq(cgroup_of_process(proc, pid, seen, sizeof(seen)), 0);
-	cr_assert_str_eq(seen, path);
-	cr_assert_eq(cgroup_create(root, path, &err), -1);
-	cr_assert_eq(err.code, ERROR_ALREADY_EXISTS);
+	REQUIRE(cgroup_is_populated(root, path));
+	REQUIRE_EQ(cgroup_of_process(proc, pid, seen, sizeof(seen)), 0);
+	REQUIRE_STR(seen, path);
+	REQUIRE_EQ(cgroup_create(root, path, &err), -1);
+	REQUIRE_EQ(err.code, ERROR_ALREADY_EXISTS);
 	/* cgroups made by the container below its own are removed, too */
 	inner = cgroup_create(root, deep, &err);
-	cr_assert_geq(inner, 0, "%s", err.msg);
+	REQUIRE_GE(inner, 0, "%s", err.msg);
 	second = start_in(inner);
-	cr_assert_eq(cgroup_remove(root, path, 5000, &err), 0, "%s", err.msg);
-	cr_assert_eq(waitpid(pid, &status, 0), pid);
-	cr_assert(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
-	cr_assert_eq(waitpid(second, &status, 0), second);
-	cr_assert_eq(cgroup_open(root, path), -1);
+	REQUIRE_OK(cgroup_remove(root, path, 5000, &err), &err);
+	REQUIRE_EQ(waitpid(pid, &status, 0), pid);
+	REQUIRE(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+	REQUIRE_EQ(waitpid(second, &status, 0), second);
+	REQUIRE_EQ(cgroup_open(root, path), -1);
 	/* parents that are empty now are removed, except the first */
 	snprintf(path, sizeof(path), "pods/test-%d", (int)getpid());
-	cr_assert_eq(cgroup_open(root, path), -1);
-	cr_assert_eq(cgroup_remove(root, path, 5000, &err), 0);
-	cr_assert_eq(cgroup_kill(root, path), -1);
-	cr_assert_eq(errno, ENOENT);
+	REQUIRE_EQ(cgroup_open(root, path), -1);
+	REQUIRE_OK(cgroup_remove(root, path, 5000, &err), &err);
+	REQUIRE_EQ(cgroup_kill(root, path), -1);
+	REQUIRE_EQ(errno, ENOENT);
 }
 
 /* A worker that was killed may have removed the container's own cgroup and some of its parents. */
@@ -300,9 +301,9 @@ Test(cgroup, remove_continues_with_parents)
 	snprintf(middle, sizeof(middle), "%s/a", top);
 	snprintf(path, sizeof(path), "%s/b/c1", middle);
 	close(cgroup_create(root, middle, &err));
-	cr_assert_eq(cgroup_remove(root, path, 5000, &err), 0, "%s", err.msg);
-	cr_assert_eq(cgroup_open(root, middle), -1);
-	cr_assert_eq(cgroup_open(root, top), -1);
+	REQUIRE_OK(cgroup_remove(root, path, 5000, &err), &err);
+	REQUIRE_EQ(cgroup_open(root, middle), -1);
+	REQUIRE_EQ(cgroup_open(root, top), -1);
 	(void)unlinkat(root, "pods", AT_REMOVEDIR);
 }
 
@@ -317,22 +318,22 @@ Test(cgroup, remove_many)
 
 	snprintf(path, sizeof(path), "pods/test-%d/many", (int)getpid());
 	top = cgroup_create(root, path, &err);
-	cr_assert_geq(top, 0, "%s", err.msg);
+	REQUIRE_GE(top, 0, "%s", err.msg);
 	for (int i = 0; i < 300; i++) {
 		snprintf(name, sizeof(name), "wide%d", i);
-		cr_assert_eq(mkdirat(top, name, 0755), 0);
+		REQUIRE_EQ(mkdirat(top, name, 0755), 0);
 	}
 	dir = dup(top);
 	for (int i = 0; i < 100; i++) {
 		int next;
 
-		cr_assert_eq(mkdirat(dir, "deep", 0755), 0);
+		REQUIRE_EQ(mkdirat(dir, "deep", 0755), 0);
 		next = openat(dir, "deep", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-		cr_assert_geq(next, 0);
+		REQUIRE_GE(next, 0);
 		close(dir);
 		dir = next;
 	}
 	close(dir);
-	cr_assert_eq(cgroup_remove(root, path, 5000, &err), 0, "%s", err.msg);
+	REQUIRE_OK(cgroup_remove(root, path, 5000, &err), &err);
 	(void)unlinkat(root, "pods", AT_REMOVEDIR);
 }

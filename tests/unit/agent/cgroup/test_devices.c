@@ -20,6 +20,7 @@
 #include "lib/cleanup.h"
 #include "lib/path.h"
 #include "lib/sys.h"
+#include "tests/support/check.h"
 #include "tests/support/device_model.h"
 
 #define BLOCK BPF_DEVCG_DEV_BLOCK
@@ -54,8 +55,8 @@ make(const struct row *rows, size_t n, Grpc__LinuxDevice *const *devices, size_t
 		spec[i].access = (char *)(uintptr_t)rows[i].access;
 		list[i] = &spec[i];
 	}
-	cr_assert_eq(device_rules_validate(list, n, &err), 0, "%s", err.msg);
-	cr_assert_eq(device_rules_make(list, n, devices, n_devices, any_disk, &rules, &err), 0);
+	REQUIRE_OK(device_rules_validate(list, n, &err), &err);
+	REQUIRE_OK(device_rules_make(list, n, devices, n_devices, any_disk, &rules, &err), &err);
 	return rules;
 }
 
@@ -71,10 +72,10 @@ allows(const struct device_rules *rules, uint8_t type, uint8_t access, uint32_t 
 	size_t n = device_program_make(rules, program);
 	int allowed = device_program_run(program, n, &context);
 
-	cr_assert_leq(n, DEVICE_PROGRAM_MAX(rules->n));
-	cr_assert_geq(allowed, 0, "invalid program");
-	cr_expect_eq(allowed, device_rules_allow(rules, type, access, major, minor),
-		     "type %u access %u %u:%u", type, access, major, minor);
+	REQUIRE_LE(n, DEVICE_PROGRAM_MAX(rules->n));
+	REQUIRE_GE(allowed, 0, "invalid program");
+	CHECK_EQ(allowed, device_rules_allow(rules, type, access, major, minor),
+		 "type %u access %u %u:%u", type, access, major, minor);
 	free(program);
 	return allowed;
 }
@@ -103,16 +104,16 @@ Test(devices, validate)
 		r.major = bad[i].row.major;
 		r.minor = bad[i].row.minor;
 		r.access = (char *)(uintptr_t)bad[i].row.access;
-		cr_expect_eq(device_rules_validate(list, 1, &err), -1, "row %zu", i);
-		cr_expect(strstr(err.msg, bad[i].text), "row %zu: %s", i, err.msg);
-		cr_expect_eq(err.code, ERROR_INVALID_ARGUMENT);
+		CHECK_EQ(device_rules_validate(list, 1, &err), -1, "row %zu", i);
+		CHECK_HAS(err.msg, bad[i].text, "row %zu: %s", i, err.msg);
+		CHECK_EQ(err.code, ERROR_INVALID_ARGUMENT);
 	}
 	r = (Grpc__LinuxDeviceCgroup)GRPC__LINUX_DEVICE_CGROUP__INIT;
 	r.access = "rwm";
 	for (size_t i = 0; i < ARRAY_LEN(many); i++)
 		many[i] = &r;
-	cr_expect_eq(device_rules_validate(many, DEVICE_RULES_MAX, &err), 0, "%s", err.msg);
-	cr_expect_eq(device_rules_validate(many, DEVICE_RULES_MAX + 1, &err), -1);
+	CHECK_OK(device_rules_validate(many, DEVICE_RULES_MAX, &err), &err);
+	CHECK_EQ(device_rules_validate(many, DEVICE_RULES_MAX + 1, &err), -1);
 }
 
 /* The first rule that containerd sends denies all devices, except those of every container. */
@@ -121,17 +122,17 @@ Test(devices, deny_all)
 	static const struct row rows[] = { { false, "", 0, 0, "rwm" } };
 	struct device_rules rules = make(rows, 1, NULL, 0, false);
 
-	cr_expect(allows(&rules, CHAR, R | W | M, 1, 3));
-	cr_expect(allows(&rules, CHAR, R | W, 5, 2));
-	cr_expect(allows(&rules, CHAR, R | W, 136, 77));
-	cr_expect(allows(&rules, CHAR, R | W, 10, 200));
-	cr_expect(allows(&rules, CHAR, M, 1, 1));
-	cr_expect(allows(&rules, BLOCK, M, 8, 0));
-	cr_expect_not(allows(&rules, CHAR, R, 1, 1));
-	cr_expect_not(allows(&rules, CHAR, R | M, 1, 1));
-	cr_expect_not(allows(&rules, BLOCK, R, 8, 0));
-	cr_expect_not(allows(&rules, BLOCK, R, 1, 3));
-	cr_expect_not(allows(&rules, CHAR, W, 10, 201));
+	CHECK(allows(&rules, CHAR, R | W | M, 1, 3));
+	CHECK(allows(&rules, CHAR, R | W, 5, 2));
+	CHECK(allows(&rules, CHAR, R | W, 136, 77));
+	CHECK(allows(&rules, CHAR, R | W, 10, 200));
+	CHECK(allows(&rules, CHAR, M, 1, 1));
+	CHECK(allows(&rules, BLOCK, M, 8, 0));
+	CHECK(!allows(&rules, CHAR, R, 1, 1));
+	CHECK(!allows(&rules, CHAR, R | M, 1, 1));
+	CHECK(!allows(&rules, BLOCK, R, 8, 0));
+	CHECK(!allows(&rules, BLOCK, R, 1, 3));
+	CHECK(!allows(&rules, CHAR, W, 10, 201));
 	free(rules.list);
 }
 
@@ -152,18 +153,18 @@ Test(devices, order_and_wildcards)
 	};
 	struct device_rules rules = make(rows, ARRAY_LEN(rows), NULL, 0, false);
 
-	cr_expect(allows(&rules, CHAR, R | W, 10, 4));
-	cr_expect(allows(&rules, CHAR, R, 10, 5));
-	cr_expect_not(allows(&rules, CHAR, W, 10, 5));
-	cr_expect_not(allows(&rules, CHAR, R | W, 10, 5));
-	cr_expect(allows(&rules, BLOCK, R | W, 8, 1), "two rules together");
-	cr_expect_not(allows(&rules, BLOCK, R, 8, 2));
-	cr_expect(allows(&rules, CHAR, R, 99, 7));
-	cr_expect_not(allows(&rules, CHAR, W, 99, 7));
-	cr_expect_not(allows(&rules, BLOCK, R, 99, 7));
-	cr_expect(allows(&rules, CHAR, R | W | M, 1, 3), "default devices cannot be denied");
-	cr_expect(allows(&rules, CHAR, R, 0, 0));
-	cr_expect_not(allows(&rules, CHAR, R, 4, 64));
+	CHECK(allows(&rules, CHAR, R | W, 10, 4));
+	CHECK(allows(&rules, CHAR, R, 10, 5));
+	CHECK(!allows(&rules, CHAR, W, 10, 5));
+	CHECK(!allows(&rules, CHAR, R | W, 10, 5));
+	CHECK(allows(&rules, BLOCK, R | W, 8, 1), "two rules together");
+	CHECK(!allows(&rules, BLOCK, R, 8, 2));
+	CHECK(allows(&rules, CHAR, R, 99, 7));
+	CHECK(!allows(&rules, CHAR, W, 99, 7));
+	CHECK(!allows(&rules, BLOCK, R, 99, 7));
+	CHECK(allows(&rules, CHAR, R | W | M, 1, 3), "default devices cannot be denied");
+	CHECK(allows(&rules, CHAR, R, 0, 0));
+	CHECK(!allows(&rules, CHAR, R, 4, 64));
 	free(rules.list);
 }
 
@@ -178,18 +179,18 @@ Test(devices, allow_all)
 	};
 	struct device_rules rules = make(rows, ARRAY_LEN(rows), NULL, 0, false);
 
-	cr_expect(allows(&rules, CHAR, R | W | M, 1, 1));
-	cr_expect(allows(&rules, BLOCK, R | W | M, 254, 16));
-	cr_expect(allows(&rules, BLOCK, M, 254, 0));
-	cr_expect_not(allows(&rules, BLOCK, R, 254, 0));
-	cr_expect_not(allows(&rules, BLOCK, W, 259, 0));
+	CHECK(allows(&rules, CHAR, R | W | M, 1, 1));
+	CHECK(allows(&rules, BLOCK, R | W | M, 254, 16));
+	CHECK(allows(&rules, BLOCK, M, 254, 0));
+	CHECK(!allows(&rules, BLOCK, R, 254, 0));
+	CHECK(!allows(&rules, BLOCK, W, 259, 0));
 	free(rules.list);
 	rules = make(rows, ARRAY_LEN(rows), NULL, 0, true);
-	cr_expect(allows(&rules, BLOCK, R | W | M, 259, 0), "opted out");
+	CHECK(allows(&rules, BLOCK, R | W | M, 259, 0), "opted out");
 	free(rules.list);
 	/* a rule with a major is not restricted */
 	rules = make((const struct row[]){ { true, "b", 7, -1, "rwm" } }, 1, NULL, 0, false);
-	cr_expect(allows(&rules, BLOCK, R | W, 7, 3));
+	CHECK(allows(&rules, BLOCK, R | W, 7, 3));
 	free(rules.list);
 }
 
@@ -204,12 +205,12 @@ Test(devices, devices_without_rules)
 	d.major = 254;
 	d.minor = 32;
 	rules = make(NULL, 0, devices, 1, false);
-	cr_expect(allows(&rules, BLOCK, R | W, 254, 32));
-	cr_expect_not(allows(&rules, BLOCK, R, 254, 48));
-	cr_expect_not(allows(&rules, CHAR, R, 254, 32));
+	CHECK(allows(&rules, BLOCK, R | W, 254, 32));
+	CHECK(!allows(&rules, BLOCK, R, 254, 48));
+	CHECK(!allows(&rules, CHAR, R, 254, 32));
 	free(rules.list);
 	rules = make(deny, 1, devices, 1, false);
-	cr_expect_not(allows(&rules, BLOCK, R, 254, 32), "rules replace the devices");
+	CHECK(!allows(&rules, BLOCK, R, 254, 32), "rules replace the devices");
 	free(rules.list);
 }
 
@@ -279,9 +280,9 @@ try_open(int cgroup, mode_t type, unsigned int major, unsigned int minor)
 		unlink(path);
 		_exit(status);
 	}
-	cr_assert_gt(pid, 0);
-	cr_assert_eq(waitpid(pid, &status, 0), pid);
-	cr_assert(WIFEXITED(status));
+	REQUIRE_GT(pid, 0);
+	REQUIRE_EQ(waitpid(pid, &status, 0), pid);
+	REQUIRE(WIFEXITED(status));
 	return WEXITSTATUS(status);
 }
 
@@ -301,26 +302,26 @@ Test(devices, enforced_by_the_kernel)
 
 	snprintf(path, sizeof(path), "pods/test-devices-%d", (int)getpid());
 	fd = cgroup_create(root, path, &err);
-	cr_assert_geq(fd, 0, "%s", err.msg);
+	REQUIRE_GE(fd, 0, "%s", err.msg);
 	if (try_open(fd, S_IFCHR, 1, 11) != 0)
 		cr_skip_test("another program of this machine denies devices");
-	cr_assert_eq(cgroup_devices_apply(fd, &rules, &id, &err), 0, "%s", err.msg);
+	REQUIRE_OK(cgroup_devices_apply(fd, &rules, &id, &err), &err);
 	free(rules.list);
-	cr_assert_neq(id, 0);
-	cr_expect_eq(try_open(fd, S_IFCHR, 1, 3), 0);
-	cr_expect_eq(try_open(fd, S_IFCHR, 1, 11), EPERM);
-	cr_expect_eq(try_open(fd, S_IFBLK, 7, 0), EPERM);
+	REQUIRE_NE(id, 0);
+	CHECK_EQ(try_open(fd, S_IFCHR, 1, 3), 0);
+	CHECK_EQ(try_open(fd, S_IFCHR, 1, 11), EPERM);
+	CHECK_EQ(try_open(fd, S_IFBLK, 7, 0), EPERM);
 	first = id;
 	former = cgroup_devices_hold(id);
 	rules = make(kmsg, 2, NULL, 0, false);
-	cr_assert_eq(cgroup_devices_apply(fd, &rules, &id, &err), 0, "%s", err.msg);
+	REQUIRE_OK(cgroup_devices_apply(fd, &rules, &id, &err), &err);
 	free(rules.list);
-	cr_expect_neq(id, first);
-	cr_expect_eq(try_open(fd, S_IFCHR, 1, 11), 0);
+	CHECK_NE(id, first);
+	CHECK_EQ(try_open(fd, S_IFCHR, 1, 11), 0);
 	cgroup_devices_restore(fd, former, &id);
-	cr_expect_eq(id, first);
-	cr_expect_eq(try_open(fd, S_IFCHR, 1, 11), EPERM);
-	cr_expect_eq(cgroup_remove(root, path, 5000, &err), 0, "%s", err.msg);
+	CHECK_EQ(id, first);
+	CHECK_EQ(try_open(fd, S_IFCHR, 1, 11), EPERM);
+	CHECK_OK(cgroup_remove(root, path, 5000, &err), &err);
 	(void)unlinkat(root, "pods", AT_REMOVEDIR);
 }
 
@@ -341,10 +342,10 @@ Test(devices, longest_list)
 	rules = make(rows, ARRAY_LEN(rows), NULL, 0, false);
 	snprintf(path, sizeof(path), "pods/test-longest-%d", (int)getpid());
 	fd = cgroup_create(root, path, &err);
-	cr_assert_geq(fd, 0, "%s", err.msg);
-	cr_expect_eq(cgroup_devices_apply(fd, &rules, &id, &err), 0, "%s", err.msg);
+	REQUIRE_GE(fd, 0, "%s", err.msg);
+	CHECK_OK(cgroup_devices_apply(fd, &rules, &id, &err), &err);
 	free(rules.list);
-	cr_expect_eq(cgroup_remove(root, path, 5000, &err), 0, "%s", err.msg);
+	CHECK_OK(cgroup_remove(root, path, 5000, &err), &err);
 	(void)unlinkat(root, "pods", AT_REMOVEDIR);
 }
 
@@ -358,22 +359,22 @@ Test(devices, kept_program)
 	struct device_rules others = make(kmsg, 1, NULL, 0, false);
 	struct error err = ERROR_INIT;
 
-	cr_assert_eq(device_program_load(&rules, &kept, &p, &err), 0, "%s", err.msg);
-	cr_expect_eq(device_program_keep(&kept, p.instructions, 7, &p.fd, &err), -1);
-	cr_expect_eq(err.code, ERROR_INVALID_ARGUMENT);
-	cr_assert_eq(device_program_keep(&kept, p.instructions, p.n * sizeof(*p.instructions),
-					 &p.fd, &err),
-		     0, "%s", err.msg);
-	cr_expect_eq(p.fd, -1);
+	REQUIRE_OK(device_program_load(&rules, &kept, &p, &err), &err);
+	CHECK_EQ(device_program_keep(&kept, p.instructions, 7, &p.fd, &err), -1);
+	CHECK_EQ(err.code, ERROR_INVALID_ARGUMENT);
+	REQUIRE_OK(device_program_keep(&kept, p.instructions, p.n * sizeof(*p.instructions), &p.fd,
+				       &err),
+		   &err);
+	CHECK_EQ(p.fd, -1);
 	device_program_release(&p);
-	cr_expect_eq(device_program_load(&rules, &kept, &p, &err), 1, "%s", err.msg);
-	cr_expect_eq(p.id, kept.id);
+	CHECK_EQ(device_program_load(&rules, &kept, &p, &err), 1, "%s", err.msg);
+	CHECK_EQ(p.id, kept.id);
 	device_program_release(&p);
-	cr_expect_eq(device_program_load(&others, &kept, &p, &err), 0, "%s", err.msg);
-	cr_expect_neq(p.id, kept.id);
+	CHECK_OK(device_program_load(&others, &kept, &p, &err), &err);
+	CHECK_NE(p.id, kept.id);
 	device_program_release(&p);
 	kept.id = UINT32_MAX;
-	cr_expect_eq(device_program_load(&rules, &kept, &p, &err), 0, "%s", err.msg);
+	CHECK_OK(device_program_load(&rules, &kept, &p, &err), &err);
 	device_program_release(&p);
 	device_program_release(&kept);
 	free(rules.list);

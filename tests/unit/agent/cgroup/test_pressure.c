@@ -12,6 +12,7 @@
 #include "lib/cleanup.h"
 #include "lib/io.h"
 #include "lib/path.h"
+#include "tests/support/check.h"
 
 #define MIB (1024ull * 1024)
 
@@ -28,8 +29,8 @@ put(const char *path, const char *file, const char *text)
 	(void)mkdirat(root, path, 0755);
 	(void)snprintf(name, sizeof(name), "%s/%s", path, file);
 	fd = openat(root, name, O_CREAT | O_TRUNC | O_WRONLY | O_CLOEXEC, 0600);
-	cr_assert(fd >= 0, "%s", name);
-	cr_assert_eq(write_full(fd, text, strlen(text)), 0);
+	REQUIRE_GE(fd, 0, "%s", name);
+	REQUIRE_EQ(write_full(fd, text, strlen(text)), 0);
 }
 
 /* Sets the files of a cgroup that uses `used` bytes, plus `cache` bytes of page cache. max 0: no
@@ -54,9 +55,9 @@ static void
 setup(void)
 {
 	strcpy(dir, "/tmp/test-pressure-XXXXXX");
-	cr_assert(mkdtemp(dir));
+	REQUIRE(mkdtemp(dir));
 	root = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	cr_assert(root >= 0);
+	REQUIRE_GE(root, 0);
 	use("pods", 100 * MIB, 20 * MIB, 110 * MIB);
 	put("pods", "memory.high", "100000000\n");
 	use("pods/pause", 1 * MIB, 1 * MIB, 0);
@@ -71,7 +72,7 @@ teardown(void)
 	struct error err = ERROR_INIT;
 
 	close(root);
-	cr_assert_eq(path_remove_tree(tmp, dir + strlen("/tmp/"), &err), 0);
+	REQUIRE_OK(path_remove_tree(tmp, dir + strlen("/tmp/"), &err), &err);
 }
 
 TestSuite(pressure, .init = setup, .fini = teardown);
@@ -81,12 +82,12 @@ Test(pressure, largest_is_chosen)
 {
 	struct pressure_choice c;
 
-	cr_assert_eq(pressure_choose(root, paths, ARRAY_LEN(paths), &c), 1);
-	cr_expect_eq(c.index, 2);
-	cr_expect_eq(c.own, UINT64_MAX);
-	cr_expect_lt(c.limit, 69 * MIB);
-	cr_expect_lt(c.limit + 31 * MIB, 100000000);
-	cr_expect_gt(c.limit, 40 * MIB);
+	REQUIRE_EQ(pressure_choose(root, paths, ARRAY_LEN(paths), &c), 1);
+	CHECK_EQ(c.index, 2);
+	CHECK_EQ(c.own, UINT64_MAX);
+	CHECK_LT(c.limit, 69 * MIB);
+	CHECK_LT(c.limit + 31 * MIB, 100000000);
+	CHECK_GT(c.limit, 40 * MIB);
 }
 
 /* The limit is at least half of the usage, however much the others use: the kernel must be able to
@@ -98,10 +99,10 @@ Test(pressure, limit_is_at_least_half_of_usage)
 	use("pods/web", 60 * MIB, 15 * MIB, 0);
 	use("pods", 130 * MIB, 20 * MIB, 160 * MIB);
 	put("pods", "memory.high", "100000000\n");
-	cr_assert_eq(pressure_choose(root, paths, ARRAY_LEN(paths), &c), 1);
-	cr_expect_eq(c.index, 2);
-	cr_expect_geq(c.limit, 34 * MIB, "%lu", (unsigned long)c.limit);
-	cr_expect_leq(c.limit, 35 * MIB, "%lu", (unsigned long)c.limit);
+	REQUIRE_EQ(pressure_choose(root, paths, ARRAY_LEN(paths), &c), 1);
+	CHECK_EQ(c.index, 2);
+	CHECK_GE(c.limit, 34 * MIB, "%lu", (unsigned long)c.limit);
+	CHECK_LE(c.limit, 35 * MIB, "%lu", (unsigned long)c.limit);
 }
 
 /* A large cgroup without a limit of its own is preferred to one that was granted its limit. */
@@ -110,13 +111,13 @@ Test(pressure, cgroup_without_limit_is_preferred)
 	struct pressure_choice c;
 
 	use("pods/bomb", 69 * MIB, 4 * MIB, 80 * MIB);
-	cr_assert_eq(pressure_choose(root, paths, ARRAY_LEN(paths), &c), 1);
-	cr_expect_eq(c.index, 1);
+	REQUIRE_EQ(pressure_choose(root, paths, ARRAY_LEN(paths), &c), 1);
+	CHECK_EQ(c.index, 1);
 	use("pods/web", 5 * MIB, 15 * MIB, 0);
 	use("pods", 75 * MIB + 20 * MIB, 20 * MIB, 110 * MIB);
-	cr_assert_eq(pressure_choose(root, paths, ARRAY_LEN(paths), &c), 1);
-	cr_expect_eq(c.index, 2);
-	cr_expect_eq(c.own, 80 * MIB);
+	REQUIRE_EQ(pressure_choose(root, paths, ARRAY_LEN(paths), &c), 1);
+	CHECK_EQ(c.index, 2);
+	CHECK_EQ(c.own, 80 * MIB);
 }
 
 /* No cgroup is chosen if the kernel can reclaim page cache, or if none is large. */
@@ -126,12 +127,12 @@ Test(pressure, none_is_chosen)
 
 	use("pods", 60 * MIB, 60 * MIB, 110 * MIB);
 	use("pods/bomb", 29 * MIB, 80 * MIB, 0);
-	cr_expect_eq(pressure_choose(root, paths, ARRAY_LEN(paths), &c), 0, "page cache");
+	CHECK_EQ(pressure_choose(root, paths, ARRAY_LEN(paths), &c), 0, "page cache");
 	use("pods", 100 * MIB, 0 * MIB + 1024, 110 * MIB);
-	cr_expect_eq(pressure_choose(root, paths, 1, &c), 0, "small cgroups");
-	cr_expect_eq(pressure_choose(root, paths, 0, &c), 0);
+	CHECK_EQ(pressure_choose(root, paths, 1, &c), 0, "small cgroups");
+	CHECK_EQ(pressure_choose(root, paths, 0, &c), 0);
 	put("pods", "memory.high", "max\n");
-	cr_expect_eq(pressure_choose(root, paths, ARRAY_LEN(paths), &c), -1);
+	CHECK_EQ(pressure_choose(root, paths, ARRAY_LEN(paths), &c), -1);
 }
 
 Test(pressure, limit_stays_until_usage_falls)
@@ -139,27 +140,27 @@ Test(pressure, limit_stays_until_usage_falls)
 	char text[32];
 	bool mine;
 
-	cr_assert_eq(pressure_set_limit(root, "pods/bomb", 60 * MIB), 0);
-	cr_assert(read_text_at(root, "pods/bomb/memory.max", text, sizeof(text)) > 0);
-	cr_expect_str_eq(text, "62914560");
-	cr_expect_not(pressure_is_over(root, "pods/bomb", 60 * MIB, &mine));
-	cr_expect(mine);
+	REQUIRE_EQ(pressure_set_limit(root, "pods/bomb", 60 * MIB), 0);
+	REQUIRE_GT(read_text_at(root, "pods/bomb/memory.max", text, sizeof(text)), 0);
+	CHECK_STR(text, "62914560");
+	CHECK(!pressure_is_over(root, "pods/bomb", 60 * MIB, &mine));
+	CHECK(mine);
 	/* more than half of the limit: it would be reached again at once */
 	use("pods/bomb", 40 * MIB, 10 * MIB, 60 * MIB);
-	cr_expect_not(pressure_is_over(root, "pods/bomb", 60 * MIB, &mine));
+	CHECK(!pressure_is_over(root, "pods/bomb", 60 * MIB, &mine));
 	use("pods/bomb", 20 * MIB, 30 * MIB, 60 * MIB);
-	cr_expect(pressure_is_over(root, "pods/bomb", 60 * MIB, &mine));
-	cr_expect(mine);
+	CHECK(pressure_is_over(root, "pods/bomb", 60 * MIB, &mine));
+	CHECK(mine);
 	/* UpdateContainer has set another limit */
 	use("pods/bomb", 50 * MIB, 3 * MIB, 70 * MIB);
-	cr_expect(pressure_is_over(root, "pods/bomb", 60 * MIB, &mine));
-	cr_expect_not(mine);
-	cr_expect(pressure_is_over(root, "pods/gone", 60 * MIB, &mine));
-	cr_expect_not(mine);
-	cr_assert_eq(pressure_set_limit(root, "pods/bomb", UINT64_MAX), 0);
-	cr_assert(read_text_at(root, "pods/bomb/memory.max", text, sizeof(text)) > 0);
-	cr_expect(strncmp(text, "max", 3) == 0);
-	cr_expect_eq(pressure_set_limit(root, "pods/gone", 1), -1);
+	CHECK(pressure_is_over(root, "pods/bomb", 60 * MIB, &mine));
+	CHECK(!mine);
+	CHECK(pressure_is_over(root, "pods/gone", 60 * MIB, &mine));
+	CHECK(!mine);
+	REQUIRE_EQ(pressure_set_limit(root, "pods/bomb", UINT64_MAX), 0);
+	REQUIRE_GT(read_text_at(root, "pods/bomb/memory.max", text, sizeof(text)), 0);
+	CHECK(strncmp(text, "max", 3) == 0);
+	CHECK_EQ(pressure_set_limit(root, "pods/gone", 1), -1);
 }
 
 Test(pressure, event_count)
@@ -169,6 +170,6 @@ Test(pressure, event_count)
 
 	put("pods", "memory.events.local", "low 9\nhigh 3\nmax 4\noom 7\noom_kill 7\n");
 	fd = openat(root, "pods/memory.events.local", O_RDONLY | O_CLOEXEC);
-	cr_assert_eq(pressure_events(fd, &n), 0);
-	cr_expect_eq(n, 7);
+	REQUIRE_EQ(pressure_events(fd, &n), 0);
+	CHECK_EQ(n, 7);
 }

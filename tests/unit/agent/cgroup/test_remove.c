@@ -13,6 +13,7 @@
 #include "agent/cgroup/cgroup.h"
 #include "lib/cleanup.h"
 #include "lib/path.h"
+#include "tests/support/check.h"
 
 #define TOP  "tatami-test-remove"
 #define PATH TOP "/a/b"
@@ -63,18 +64,18 @@ check_one(int root, int unlink_at, int write_at)
 {
 	struct error err = ERROR_INIT;
 
-	cr_assert(mkdirat(root, TOP, 0755) == 0 && mkdirat(root, TOP "/a", 0755) == 0);
-	cr_assert(mkdirat(root, PATH, 0755) == 0 && mkdirat(root, PATH "/below", 0755) == 0);
+	REQUIRE(mkdirat(root, TOP, 0755) == 0 && mkdirat(root, TOP "/a", 0755) == 0);
+	REQUIRE(mkdirat(root, PATH, 0755) == 0 && mkdirat(root, PATH "/below", 0755) == 0);
 	unlinks = writes = 0;
 	unlink_fails = unlink_at;
 	write_fails = write_at;
-	cr_expect_eq(cgroup_remove(root, PATH, 5000, &err), 0, "unlink %d, write %d: %s", unlink_at,
-		     write_at, err.msg);
+	CHECK_EQ(cgroup_remove(root, PATH, 5000, &err), 0, "unlink %d, write %d: %s", unlink_at,
+		 write_at, err.msg);
 	unlink_fails = write_fails = 0;
-	cr_expect(faccessat(root, PATH, F_OK, 0) < 0, "unlink %d, write %d: not removed", unlink_at,
-		  write_at);
+	CHECK_LT(faccessat(root, PATH, F_OK, 0), 0, "unlink %d, write %d: not removed", unlink_at,
+		 write_at);
 	(void)unlinkat(root, TOP "/a", AT_REMOVEDIR);
-	cr_assert_eq(unlinkat(root, TOP, AT_REMOVEDIR), 0);
+	REQUIRE_EQ(unlinkat(root, TOP, AT_REMOVEDIR), 0);
 }
 
 Test(cgroup_remove, single_failures_are_retried)
@@ -98,9 +99,9 @@ Test(cgroup_remove, parents_without_the_cgroup_are_removed)
 
 	if (root < 0 || mkdirat(root, OTHER, 0755) < 0)
 		cr_skip_test("no cgroup v2 to write to");
-	cr_assert_eq(mkdirat(root, OTHER "/a", 0755), 0);
-	cr_expect_eq(cgroup_remove(root, OTHER "/a/b/c", 1000, &err), 0, "%s", err.msg);
-	cr_expect(faccessat(root, OTHER "/a", F_OK, 0) < 0);
+	REQUIRE_EQ(mkdirat(root, OTHER "/a", 0755), 0);
+	CHECK_OK(cgroup_remove(root, OTHER "/a/b/c", 1000, &err), &err);
+	CHECK_LT(faccessat(root, OTHER "/a", F_OK, 0), 0);
 	(void)unlinkat(root, OTHER "/a", AT_REMOVEDIR);
-	cr_assert_eq(unlinkat(root, OTHER, AT_REMOVEDIR), 0);
+	REQUIRE_EQ(unlinkat(root, OTHER, AT_REMOVEDIR), 0);
 }

@@ -22,6 +22,7 @@
 #include "lib/io.h"
 #include "lib/path.h"
 #include "lib/sys.h"
+#include "tests/support/check.h"
 
 static char dir[32];
 
@@ -31,9 +32,9 @@ make_dir(void)
 	int fd;
 
 	strcpy(dir, "/tmp/test-stats-XXXXXX");
-	cr_assert(mkdtemp(dir));
+	REQUIRE(mkdtemp(dir));
 	fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	cr_assert_geq(fd, 0);
+	REQUIRE_GE(fd, 0);
 	return fd;
 }
 
@@ -44,7 +45,7 @@ remove_dir(int fd)
 	struct error err = ERROR_INIT;
 
 	close(fd);
-	cr_assert_eq(path_remove_tree(tmp, dir + strlen("/tmp/"), &err), 0);
+	REQUIRE_OK(path_remove_tree(tmp, dir + strlen("/tmp/"), &err), &err);
 }
 
 static void
@@ -52,8 +53,8 @@ put(int fd, const char *name, const char *text)
 {
 	auto_close int file = openat(fd, name, O_CREAT | O_TRUNC | O_WRONLY | O_CLOEXEC, 0600);
 
-	cr_assert_geq(file, 0);
-	cr_assert_eq(write_full(file, text, strlen(text)), 0);
+	REQUIRE_GE(file, 0);
+	REQUIRE_EQ(write_full(file, text, strlen(text)), 0);
 }
 
 /* Returns the value of a record, or NONE. */
@@ -99,33 +100,33 @@ Test(stats, all_files)
 	put(fd, "hugetlb.2MB.events", "max 5\n");
 	put(fd, "hugetlb.2MB.rsvd.current", "1\n");
 	put(fd, "hugetlb.1GB.current", "0\n");
-	cr_assert_eq(cgroup_stats_read(fd, &s, &err), 0, "%s", err.msg);
-	cr_expect_eq(value(&s, STAT_CPU_TOTAL, "", 0), 1500000);
-	cr_expect_eq(value(&s, STAT_CPU_USER, "", 0), 1000000);
-	cr_expect_eq(value(&s, STAT_CPU_SYSTEM, "", 0), 500000);
-	cr_expect_eq(value(&s, STAT_CPU_PERIODS, "", 0), 7);
-	cr_expect_eq(value(&s, STAT_CPU_THROTTLED, "", 0), 3);
-	cr_expect_eq(value(&s, STAT_CPU_THROTTLED_TIME, "", 0), 12000);
-	cr_expect_eq(value(&s, STAT_MEMORY_USAGE, "", 0), 4096);
-	cr_expect_eq(value(&s, STAT_MEMORY_PEAK, "", 0), 8192);
-	cr_expect_eq(value(&s, STAT_MEMORY_LIMIT, "", 0), UINT64_MAX);
-	cr_expect_eq(value(&s, STAT_MEMORY_FAILCNT, "", 0), 9);
-	cr_expect_eq(value(&s, STAT_SWAP_USAGE, "", 0), 0);
-	cr_expect_eq(value(&s, STAT_SWAP_PEAK, "", 0), NONE);
-	cr_expect_eq(value(&s, STAT_SWAP_LIMIT, "", 0), 1024);
-	cr_expect_eq(value(&s, STAT_SWAP_FAILCNT, "", 0), 4);
-	cr_expect_eq(value(&s, STAT_MEMORY_STAT, "file", 0), 200);
-	cr_expect_eq(value(&s, STAT_MEMORY_STAT, "pressure_some_total_usec", 0), 77);
-	cr_expect_eq(value(&s, STAT_MEMORY_STAT, "pressure_full_total_usec", 0), 66);
-	cr_expect_eq(value(&s, STAT_PIDS_CURRENT, "", 0), 3);
-	cr_expect_eq(value(&s, STAT_PIDS_LIMIT, "", 0), 10);
-	cr_expect_eq(value(&s, STAT_IO, "wbytes", 254), 200);
-	cr_expect_eq(value(&s, STAT_IO, "rbytes", 259), 5);
-	cr_expect_eq(value(&s, STAT_IO, "rbytes", 7), NONE);
-	cr_expect_eq(value(&s, STAT_HUGETLB_USAGE, "2MB", 0), 2097152);
-	cr_expect_eq(value(&s, STAT_HUGETLB_FAILCNT, "2MB", 0), 5);
-	cr_expect_eq(value(&s, STAT_HUGETLB_USAGE, "1GB", 0), 0);
-	cr_expect_eq(value(&s, STAT_HUGETLB_USAGE, "2MB.rsvd", 0), NONE);
+	REQUIRE_OK(cgroup_stats_read(fd, &s, &err), &err);
+	CHECK_EQ(value(&s, STAT_CPU_TOTAL, "", 0), 1500000);
+	CHECK_EQ(value(&s, STAT_CPU_USER, "", 0), 1000000);
+	CHECK_EQ(value(&s, STAT_CPU_SYSTEM, "", 0), 500000);
+	CHECK_EQ(value(&s, STAT_CPU_PERIODS, "", 0), 7);
+	CHECK_EQ(value(&s, STAT_CPU_THROTTLED, "", 0), 3);
+	CHECK_EQ(value(&s, STAT_CPU_THROTTLED_TIME, "", 0), 12000);
+	CHECK_EQ(value(&s, STAT_MEMORY_USAGE, "", 0), 4096);
+	CHECK_EQ(value(&s, STAT_MEMORY_PEAK, "", 0), 8192);
+	CHECK_EQ(value(&s, STAT_MEMORY_LIMIT, "", 0), UINT64_MAX);
+	CHECK_EQ(value(&s, STAT_MEMORY_FAILCNT, "", 0), 9);
+	CHECK_EQ(value(&s, STAT_SWAP_USAGE, "", 0), 0);
+	CHECK_EQ(value(&s, STAT_SWAP_PEAK, "", 0), NONE);
+	CHECK_EQ(value(&s, STAT_SWAP_LIMIT, "", 0), 1024);
+	CHECK_EQ(value(&s, STAT_SWAP_FAILCNT, "", 0), 4);
+	CHECK_EQ(value(&s, STAT_MEMORY_STAT, "file", 0), 200);
+	CHECK_EQ(value(&s, STAT_MEMORY_STAT, "pressure_some_total_usec", 0), 77);
+	CHECK_EQ(value(&s, STAT_MEMORY_STAT, "pressure_full_total_usec", 0), 66);
+	CHECK_EQ(value(&s, STAT_PIDS_CURRENT, "", 0), 3);
+	CHECK_EQ(value(&s, STAT_PIDS_LIMIT, "", 0), 10);
+	CHECK_EQ(value(&s, STAT_IO, "wbytes", 254), 200);
+	CHECK_EQ(value(&s, STAT_IO, "rbytes", 259), 5);
+	CHECK_EQ(value(&s, STAT_IO, "rbytes", 7), NONE);
+	CHECK_EQ(value(&s, STAT_HUGETLB_USAGE, "2MB", 0), 2097152);
+	CHECK_EQ(value(&s, STAT_HUGETLB_FAILCNT, "2MB", 0), 5);
+	CHECK_EQ(value(&s, STAT_HUGETLB_USAGE, "1GB", 0), 0);
+	CHECK_EQ(value(&s, STAT_HUGETLB_USAGE, "2MB.rsvd", 0), NONE);
 	free(s.list);
 	remove_dir(fd);
 }
@@ -162,7 +163,7 @@ Test(stats, malformed_files)
 
 		for (size_t f = 0; f < ARRAY_LEN(files); f++)
 			put(fd, files[f], i < ARRAY_LEN(texts) ? texts[i] : huge);
-		cr_expect_eq(cgroup_stats_read(fd, &s, &err), 0);
+		CHECK_OK(cgroup_stats_read(fd, &s, &err), &err);
 		free(s.list);
 		remove_dir(fd);
 	}
@@ -175,8 +176,8 @@ Test(stats, interfaces)
 	struct error err = ERROR_INIT;
 	struct stats s = { 0 };
 
-	cr_assert_eq(mkdirat(fd, "thread-self", 0755), 0);
-	cr_assert_eq(mkdirat(fd, "thread-self/net", 0755), 0);
+	REQUIRE_EQ(mkdirat(fd, "thread-self", 0755), 0);
+	REQUIRE_EQ(mkdirat(fd, "thread-self/net", 0755), 0);
 	put(fd, "thread-self/net/dev",
 	    "Inter-|   Receive                                                |  Transmit\n"
 	    " face |bytes    packets errs drop fifo frame compressed multicast|bytes    packets errs "
@@ -188,16 +189,16 @@ Test(stats, interfaces)
 	    "  bad0:    1000      10\n"
 	    "a\xffz:    1001      10    1    2    0     0          0         0     2000      20    "
 	    "3    4    0     0       0          0\n");
-	cr_assert_eq(net_stats_read(fd, &s, &err), 0);
-	cr_expect_eq(s.n, (size_t)(2 * STAT_NET_FIELDS));
+	REQUIRE_OK(net_stats_read(fd, &s, &err), &err);
+	CHECK_EQ(s.n, (size_t)(2 * STAT_NET_FIELDS));
 	/* runtimes decode UTF-8 only */
-	cr_expect_eq(value(&s, STAT_NET, "a?z", STAT_RX_BYTES), 1001);
-	cr_expect_eq(value(&s, STAT_NET, "eth0", STAT_RX_BYTES), 1000);
-	cr_expect_eq(value(&s, STAT_NET, "eth0", STAT_RX_DROPPED), 2);
-	cr_expect_eq(value(&s, STAT_NET, "eth0", STAT_TX_BYTES), 2000);
-	cr_expect_eq(value(&s, STAT_NET, "eth0", STAT_TX_PACKETS), 20);
-	cr_expect_eq(value(&s, STAT_NET, "eth0", STAT_TX_ERRORS), 3);
-	cr_expect_eq(value(&s, STAT_NET, "eth0", STAT_TX_DROPPED), 4);
+	CHECK_EQ(value(&s, STAT_NET, "a?z", STAT_RX_BYTES), 1001);
+	CHECK_EQ(value(&s, STAT_NET, "eth0", STAT_RX_BYTES), 1000);
+	CHECK_EQ(value(&s, STAT_NET, "eth0", STAT_RX_DROPPED), 2);
+	CHECK_EQ(value(&s, STAT_NET, "eth0", STAT_TX_BYTES), 2000);
+	CHECK_EQ(value(&s, STAT_NET, "eth0", STAT_TX_PACKETS), 20);
+	CHECK_EQ(value(&s, STAT_NET, "eth0", STAT_TX_ERRORS), 3);
+	CHECK_EQ(value(&s, STAT_NET, "eth0", STAT_TX_DROPPED), 4);
 	free(s.list);
 	remove_dir(fd);
 }
@@ -223,8 +224,8 @@ Test(oom, counter)
 
 		put(fd, "memory.events", rows[i].text);
 		file = openat(fd, "memory.events", O_RDONLY | O_CLOEXEC);
-		cr_expect_eq(cgroup_oom_kills(file, &kills), rows[i].result, "row %zu", i);
-		cr_expect_eq(kills, rows[i].kills, "row %zu", i);
+		CHECK_EQ(cgroup_oom_kills(file, &kills), rows[i].result, "row %zu", i);
+		CHECK_EQ(kills, rows[i].kills, "row %zu", i);
 		close(file);
 	}
 	remove_dir(fd);
@@ -236,7 +237,7 @@ expect_file(int fd, const char *name, const char *content)
 	char text[128] = "";
 
 	(void)read_text_at(fd, name, text, sizeof(text));
-	cr_expect_str_eq(text, content, "%s: \"%s\"", name, text);
+	CHECK_STR(text, content, "%s: \"%s\"", name, text);
 }
 
 /* A fake file keeps the rest of a longer value, so all values of a file have the same length. */
@@ -249,24 +250,23 @@ Test(settings, restored_after_failure)
 	put(fd, "memory.max", "1111\n");
 	put(fd, "cpu.weight", "100\n");
 	put(fd, "io.max", "8:16 rbps=5 wbps=max riops=max wiops=max\n");
-	cr_assert_eq(settings_add(&s, SETTING_LIMITS, "f", "memory.max", &err, "%d", 2222), 0);
-	cr_assert_eq(settings_add(&s, SETTING_LIMITS, "f", "cpu.weight", &err, "200"), 0);
-	cr_assert_eq(settings_add(&s, SETTING_LIMITS, "f", "io.max", &err, "8:16 rbps=9"), 0);
-	cr_assert_eq(settings_add(&s, SETTING_LOOSENS, "f", "memory.swap.max", &err, "max"), 0);
-	cr_assert_eq(settings_apply(&s, fd, true, &err), 0, "%s", err.msg);
+	REQUIRE_EQ(settings_add(&s, SETTING_LIMITS, "f", "memory.max", &err, "%d", 2222), 0);
+	REQUIRE_EQ(settings_add(&s, SETTING_LIMITS, "f", "cpu.weight", &err, "200"), 0);
+	REQUIRE_EQ(settings_add(&s, SETTING_LIMITS, "f", "io.max", &err, "8:16 rbps=9"), 0);
+	REQUIRE_EQ(settings_add(&s, SETTING_LOOSENS, "f", "memory.swap.max", &err, "max"), 0);
+	REQUIRE_OK(settings_apply(&s, fd, true, &err), &err);
 	expect_file(fd, "memory.max", "2222");
 	put(fd, "memory.max", "1111\n");
 	put(fd, "cpu.weight", "100\n");
 	put(fd, "io.max", "8:16 rbps=5 wbps=max riops=max wiops=max\n");
-	cr_assert_eq(settings_add(&s, SETTING_LIMITS, "the.field", "pids.max", &err, "5"), 0);
+	REQUIRE_EQ(settings_add(&s, SETTING_LIMITS, "the.field", "pids.max", &err, "5"), 0);
 	for (size_t i = 0; i < s.n; i++) {
 		free(s.list[i].former);
 		s.list[i].former = NULL;
 	}
-	cr_expect_eq(settings_apply(&s, fd, true, &err), -1);
-	cr_expect_eq(err.code, ERROR_FAILED_PRECONDITION);
-	cr_expect(strstr(err.msg, "the.field") && strstr(err.msg, "pids controller"), "%s",
-		  err.msg);
+	CHECK_EQ(settings_apply(&s, fd, true, &err), -1);
+	CHECK_EQ(err.code, ERROR_FAILED_PRECONDITION);
+	CHECK(strstr(err.msg, "the.field") && strstr(err.msg, "pids controller"), "%s", err.msg);
 	expect_file(fd, "memory.max", "1111");
 	expect_file(fd, "cpu.weight", "100");
 	expect_file(fd, "io.max", "8:16 rbps=5 wbps=max riops=max wiops=max");
@@ -302,28 +302,28 @@ Test(freeze, freeze_and_thaw)
 	pid_t pid;
 
 	snprintf(path, sizeof(path), "pods/test-freeze-%d", (int)getpid());
-	cr_expect_eq(cgroup_freeze(root, path, 1000, &err), -1);
+	CHECK_EQ(cgroup_freeze(root, path, 1000, &err), -1);
 	fd = cgroup_create(root, path, &err);
-	cr_assert_geq(fd, 0, "%s", err.msg);
+	REQUIRE_GE(fd, 0, "%s", err.msg);
 	/* an empty cgroup: nothing to wait for */
-	cr_expect_eq(cgroup_freeze(root, path, 1000, &err), 0, "%s", err.msg);
-	cr_expect_eq(cgroup_thaw(root, path, 1000, &err), 0, "%s", err.msg);
+	CHECK_OK(cgroup_freeze(root, path, 1000, &err), &err);
+	CHECK_OK(cgroup_thaw(root, path, 1000, &err), &err);
 	args.cgroup = (uint64_t)fd;
 	pid = sys_clone3(&args);
 	if (pid == 0) {
 		for (;;)
 			(void)getppid();
 	}
-	cr_assert_gt(pid, 0);
-	cr_assert_eq(cgroup_freeze(root, path, 5000, &err), 0, "%s", err.msg);
-	cr_assert_gt(read_text_at(fd, "cgroup.events", text, sizeof(text)), 0);
-	cr_expect(strstr(text, "frozen 1"), "%s", text);
-	cr_assert_eq(cgroup_thaw(root, path, 5000, &err), 0, "%s", err.msg);
-	cr_assert_gt(read_text_at(fd, "cgroup.events", text, sizeof(text)), 0);
-	cr_expect(strstr(text, "frozen 0"), "%s", text);
-	cr_assert_eq(cgroup_freeze(root, path, 5000, &err), 0, "%s", err.msg);
-	cr_assert_eq(cgroup_remove(root, path, 5000, &err), 0, "%s", err.msg);
-	cr_assert_eq(waitpid(pid, &status, 0), pid);
-	cr_expect(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+	REQUIRE_GT(pid, 0);
+	REQUIRE_OK(cgroup_freeze(root, path, 5000, &err), &err);
+	REQUIRE_GT(read_text_at(fd, "cgroup.events", text, sizeof(text)), 0);
+	CHECK_HAS(text, "frozen 1");
+	REQUIRE_OK(cgroup_thaw(root, path, 5000, &err), &err);
+	REQUIRE_GT(read_text_at(fd, "cgroup.events", text, sizeof(text)), 0);
+	CHECK_HAS(text, "frozen 0");
+	REQUIRE_OK(cgroup_freeze(root, path, 5000, &err), &err);
+	REQUIRE_OK(cgroup_remove(root, path, 5000, &err), &err);
+	REQUIRE_EQ(waitpid(pid, &status, 0), pid);
+	CHECK(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
 	(void)unlinkat(root, "pods", AT_REMOVEDIR);
 }

@@ -13,6 +13,7 @@
 #include "agent/config/config.h"
 #include "lib/cleanup.h"
 #include "lib/io.h"
+#include "tests/support/check.h"
 
 #define PRINT_MAX 16384
 
@@ -40,10 +41,10 @@ print(const struct config *c, char *out, size_t size)
 	auto_close int fd = open("/tmp", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
 	ssize_t n;
 
-	cr_assert_geq(fd, 0);
-	cr_assert_eq(config_print(c, fd), 0);
+	REQUIRE_GE(fd, 0);
+	REQUIRE_EQ(config_print(c, fd), 0);
 	n = pread(fd, out, size - 1, 0);
-	cr_assert_gt(n, 0);
+	REQUIRE_GT(n, 0);
 	out[n] = '\0';
 }
 
@@ -75,7 +76,7 @@ expect_set(const struct config *c, const char *want, const char *what)
 	char got[PRINT_MAX];
 
 	print_set(c, got, sizeof(got));
-	cr_expect_str_eq(got, want, "%s: got\n%sexpected\n%s", what, got, want);
+	CHECK_STR(got, want, "%s: got\n%sexpected\n%s", what, got, want);
 }
 
 #define CMDLINE(key, value, token) key " = " value " # kernel command line: " token "\n"
@@ -189,11 +190,11 @@ Test(config, cmdline)
 		struct config c;
 
 		config_init(&c);
-		cr_expect_eq(config_read_cmdline(&c, rows[i].text), rows[i].warned, "%s: warnings",
-			     rows[i].text);
+		CHECK_EQ(config_read_cmdline(&c, rows[i].text), rows[i].warned, "%s: warnings",
+			 rows[i].text);
 		expect_set(&c, rows[i].set, rows[i].text);
 	}
-	cr_expect_null(strstr(logged, "secret-word"), "the value of a proxy was logged");
+	CHECK_LACKS(logged, "secret-word", "the value of a proxy was logged");
 }
 
 /* A command line as a runtime writes it. */
@@ -202,7 +203,7 @@ Test(config, complete_command_line)
 	struct config c;
 
 	config_init(&c);
-	cr_expect_eq(
+	CHECK_EQ(
 		config_read_cmdline(
 			&c,
 			"tsc=reliable no_timer_check rcupdate.rcu_expedited=1 i8042.direct=1 reboot=k "
@@ -213,10 +214,10 @@ Test(config, complete_command_line)
 			"agent.debug_console_vport=1026 agent.log_vport=1025 cgroup_no_v1=all "
 			"systemd.unified_cgroup_hierarchy=1"),
 		0);
-	cr_expect_eq(c.log_level, LOG_LEVEL_DEBUG);
-	cr_expect_eq(c.log_vport, 1025);
-	cr_expect(c.debug_console);
-	cr_expect_eq(c.debug_console_vport, 1026);
+	CHECK_EQ(c.log_level, LOG_LEVEL_DEBUG);
+	CHECK_EQ(c.log_vport, 1025);
+	CHECK(c.debug_console);
+	CHECK_EQ(c.debug_console_vport, 1026);
 }
 
 Test(config, long_lines)
@@ -233,23 +234,23 @@ Test(config, long_lines)
 		memset(text + n, 'a', CONFIG_ADDR_MAX - 1 + extra);
 		n += CONFIG_ADDR_MAX - 1 + extra;
 		(void)snprintf(text + n, sizeof(text) - n, " agent.log=debug");
-		cr_assert_eq(config_read_cmdline(&c, text), extra);
-		cr_assert_eq(c.log_level, LOG_LEVEL_DEBUG);
-		cr_assert_eq(strlen(c.server_addr),
-			     extra ? strlen(CONFIG_DEFAULT_ADDR) : CONFIG_ADDR_MAX - 1);
+		REQUIRE_EQ(config_read_cmdline(&c, text), extra);
+		REQUIRE_EQ(c.log_level, LOG_LEVEL_DEBUG);
+		REQUIRE_EQ(strlen(c.server_addr),
+			   extra ? strlen(CONFIG_DEFAULT_ADDR) : CONFIG_ADDR_MAX - 1);
 	}
 	/* One very long token with an unknown and with a known key, and many tokens. */
 	config_init(&c);
 	memset(text, 'x', sizeof(text) - 1);
 	text[sizeof(text) - 1] = '\0';
-	cr_assert_eq(config_read_cmdline(&c, text), 0);
+	REQUIRE_EQ(config_read_cmdline(&c, text), 0);
 	memcpy(text, "agent.no_proxy=", 15);
-	cr_assert_eq(config_read_cmdline(&c, text), 1);
+	REQUIRE_EQ(config_read_cmdline(&c, text), 1);
 	for (n = 0; n + 17 < sizeof(text); n += 16)
 		memcpy(text + n, "agent.log=debug ", 16);
 	text[n] = '\0';
-	cr_assert_eq(config_read_cmdline(&c, text), 0);
-	cr_assert_eq(c.log_level, LOG_LEVEL_DEBUG);
+	REQUIRE_EQ(config_read_cmdline(&c, text), 0);
+	REQUIRE_EQ(c.log_level, LOG_LEVEL_DEBUG);
 }
 
 /* ---- the environment ---- */
@@ -284,12 +285,12 @@ Test(config, environment)
 		struct config c;
 
 		setenv(env[i].name, env[i].value, 1);
-		cr_expect_eq(config_load(&c, NULL, "agent.log=error"), env[i].warned, "row %zu", i);
+		CHECK_EQ(config_load(&c, NULL, "agent.log=error"), env[i].warned, "row %zu", i);
 		expect_set(&c, env[i].set, env[i].name);
 		(void)unsetenv(env[i].name);
 	}
-	cr_expect(strstr(logged, "KATA_AGENT_LOG_LEVEL"));
-	cr_expect_null(strstr(logged, "secret-value"), "the value of a variable was logged");
+	CHECK_HAS(logged, "KATA_AGENT_LOG_LEVEL");
+	CHECK_LACKS(logged, "secret-value", "the value of a variable was logged");
 }
 
 /* ---- the file ---- */
@@ -367,11 +368,11 @@ Test(config, file)
 		struct config c;
 
 		config_init(&c);
-		cr_expect_eq(config_read_file(&c, row->text, strlen(row->text), "test"),
-			     row->warned, "%s: warnings", row->text);
+		CHECK_EQ(config_read_file(&c, row->text, strlen(row->text), "test"), row->warned,
+			 "%s: warnings", row->text);
 		expect_set(&c, row->set, row->text);
 	}
-	cr_expect(strstr(logged, "configuration file test: line 1: log_level"));
+	CHECK_HAS(logged, "configuration file test: line 1: log_level");
 }
 
 Test(config, file_limits)
@@ -383,14 +384,14 @@ Test(config, file_limits)
 	memset(text, '[', sizeof(text));
 	text[0] = 'a';
 	text[1] = '=';
-	cr_expect_eq(config_read_file(&c, text, sizeof(text), "nested"), 1);
+	CHECK_EQ(config_read_file(&c, text, sizeof(text), "nested"), 1);
 	memset(text, '\n', sizeof(text));
 	for (size_t i = 0; i < sizeof(text); i += 2)
 		text[i] = '=';
-	cr_expect_lt(config_read_file(&c, text, sizeof(text), "errors"), 25);
+	CHECK_LT(config_read_file(&c, text, sizeof(text), "errors"), 25);
 	memset(text, 'k', sizeof(text));
 	memcpy(text + sizeof(text) - 4, " = 1", 4);
-	cr_expect_eq(config_read_file(&c, text, sizeof(text), "long key"), 0);
+	CHECK_EQ(config_read_file(&c, text, sizeof(text), "long key"), 0);
 	expect_set(&c, "", "all of it");
 }
 
@@ -404,8 +405,8 @@ write_file(const char *text)
 
 	memcpy(path + strlen(path) - 6, "XXXXXX", 6);
 	fd = mkostemp(path, O_CLOEXEC);
-	cr_assert_geq(fd, 0);
-	cr_assert_eq(write_full(fd, text, strlen(text)), 0);
+	REQUIRE_GE(fd, 0);
+	REQUIRE_EQ(write_full(fd, text, strlen(text)), 0);
 	return path;
 }
 
@@ -420,24 +421,24 @@ Test(config, precedence)
 	setenv("KATA_AGENT_LOG_LEVEL", "trace", 1);
 	/* A file on the command line replaces the rest of the line; the environment overrides
 	 * both. */
-	cr_expect_eq(config_load(&c, NULL, cmdline), 0);
+	CHECK_EQ(config_load(&c, NULL, cmdline), 0);
 	expect_set(&c,
 		   "log_level = \"trace\" # environment: KATA_AGENT_LOG_LEVEL\n" FILED("log_vport",
 										       "5"),
 		   "named by the command line");
-	cr_expect_str_eq(c.file, path);
+	CHECK_STR(c.file, path);
 	/* A file in the agent's arguments is preferred. */
 	(void)unsetenv("KATA_AGENT_LOG_LEVEL");
-	cr_expect_eq(config_load(&c, path, "agent.config_file=/nonexistent agent.log=error"), 0);
+	CHECK_EQ(config_load(&c, path, "agent.config_file=/nonexistent agent.log=error"), 0);
 	expect_set(&c, FILED("log_level", "\"warn\"") FILED("log_vport", "5"), "an argument");
 	/* If the file cannot be read, the command line is used. */
-	cr_expect_eq(config_load(&c, NULL, "agent.config_file=/nonexistent agent.log=error"), 1);
+	CHECK_EQ(config_load(&c, NULL, "agent.config_file=/nonexistent agent.log=error"), 1);
 	expect_set(&c, CMDLINE("log_level", "\"error\"", "agent.log"), "no file");
-	cr_expect(strstr(logged, "/nonexistent: No such file"));
-	cr_expect_eq(config_source_of(&c, "log_level"), CONFIG_CMDLINE);
-	cr_expect_eq(config_source_of(&c, "log_vport"), CONFIG_DEFAULT);
-	cr_expect_eq(config_source_of(&c, "nothing"), CONFIG_DEFAULT);
-	cr_expect_eq(config_load(&c, "/", ""), 1, "a directory");
+	CHECK_HAS(logged, "/nonexistent: No such file");
+	CHECK_EQ(config_source_of(&c, "log_level"), CONFIG_CMDLINE);
+	CHECK_EQ(config_source_of(&c, "log_vport"), CONFIG_DEFAULT);
+	CHECK_EQ(config_source_of(&c, "nothing"), CONFIG_DEFAULT);
+	CHECK_EQ(config_load(&c, "/", ""), 1, "a directory");
 	unlink(path);
 }
 
@@ -453,10 +454,10 @@ Test(config, print_and_read_back)
 	(void)config_read_cmdline(&c, "agent.no_proxy=a\"b\\c\x01#d");
 	print(&c, text, sizeof(text));
 	config_init(&copy);
-	cr_expect_eq(config_read_file(&copy, text, strlen(text), "printed"), 0, "%s", logged);
+	CHECK_EQ(config_read_file(&copy, text, strlen(text), "printed"), 0, "%s", logged);
 	/* except the keys that are not allowed in a file, and the sources */
 	copy.cgroup_no_v1 = c.cgroup_no_v1;
 	memcpy(copy.source, c.source, sizeof(c.source));
 	print(&copy, again, sizeof(again));
-	cr_expect_str_eq(again, text);
+	CHECK_STR(again, text);
 }

@@ -17,19 +17,10 @@
 #include "lib/cleanup.h"
 #include "lib/deadline.h"
 #include "lib/log.h"
+#include "tests/support/check.h"
 #include "tests/support/fakeinit.h"
 
 #define LIMIT_NS 20000000000ull
-
-/* Criterion's macros do not work in the agent's process, which is a fork. */
-#define CHECK(condition)                                                                  \
-	do {                                                                              \
-		if (!(condition)) {                                                       \
-			fprintf(stderr, "%s:%d: does not hold: %s\n", __FILE__, __LINE__, \
-				#condition);                                              \
-			_exit(1);                                                         \
-		}                                                                         \
-	} while (0)
 
 struct bench {
 	struct loop *loop;
@@ -59,10 +50,10 @@ make(int fd, const char *root)
 	struct console_spec spec;
 	char address[64];
 
-	CHECK(b);
+	REQUIRE(b);
 	log_set_sink(keep_quiet, NULL);
 	strcpy(b->dir, "/tmp/test-console-XXXXXX");
-	CHECK(mkdtemp(b->dir));
+	REQUIRE(mkdtemp(b->dir));
 	snprintf(b->path, sizeof(b->path), "%s/console", b->dir);
 	snprintf(address, sizeof(address), "unix://%s", b->path);
 	b->roots = (struct roots){ -1, -1, -1, -1, -1, -1 };
@@ -70,14 +61,14 @@ make(int fd, const char *root)
 	b->roots.proc = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	b->roots.root = open(root ? root : "/", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	b->loop = loop_new(&b->err);
-	CHECK(b->loop);
+	REQUIRE(b->loop);
 	b->link = initlink_new(b->loop, fd, NULL, NULL, &b->err);
-	CHECK(b->link);
+	REQUIRE(b->link);
 	b->jobs = jobs_new(b->loop, b->link, NULL, &b->err);
-	CHECK(b->jobs);
+	REQUIRE(b->jobs);
 	spec = (struct console_spec){ b->loop, b->jobs, b->link, &b->roots, address };
 	b->console = console_new(&spec, &b->err);
-	CHECK(b->console);
+	REQUIRE(b->console);
 	return b;
 }
 
@@ -91,7 +82,7 @@ release(struct bench *b)
 	close_fd(&b->roots.dev);
 	close_fd(&b->roots.proc);
 	close_fd(&b->roots.root);
-	CHECK(rmdir(b->dir) == 0);
+	REQUIRE_EQ(rmdir(b->dir), 0);
 	free(b);
 }
 
@@ -102,20 +93,21 @@ dial(const struct bench *b)
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
 	strcpy(a.sun_path, b->path);
-	CHECK(fd >= 0 && connect(fd, (struct sockaddr *)&a, sizeof(a)) == 0);
+	REQUIRE_GE(fd, 0);
+	REQUIRE_EQ(connect(fd, (struct sockaddr *)&a, sizeof(a)), 0);
 	return fd;
 }
 
 static void
 type(int fd, const char *text)
 {
-	CHECK(send(fd, text, strlen(text), MSG_NOSIGNAL) == (ssize_t)strlen(text));
+	REQUIRE_EQ(send(fd, text, strlen(text), MSG_NOSIGNAL), (ssize_t)strlen(text));
 }
 
 static void
 turn(struct bench *b)
 {
-	CHECK(loop_run_once(b->loop, 10, &b->err) == 0);
+	REQUIRE_OK(loop_run_once(b->loop, 10, &b->err), &b->err);
 }
 
 /* Reads until text has arrived (NULL: until the end of the connection). */
@@ -136,10 +128,10 @@ await(struct bench *b, int fd, const char *text)
 		if (deadline_is_over(limit))
 			fprintf(stderr, "timed out waiting for \"%s\", received: %s\n",
 				text ? text : "end of file", b->text);
-		CHECK(!deadline_is_over(limit));
+		REQUIRE(!deadline_is_over(limit));
 		turn(b);
 	}
-	CHECK(!text || strstr(b->text, text));
+	REQUIRE(!text || strstr(b->text, text));
 }
 
 static void
@@ -148,7 +140,7 @@ await_sessions(struct bench *b, unsigned int n)
 	uint64_t limit = monotonic_ns() + LIMIT_NS;
 
 	while (console_sessions(b->console) != n) {
-		CHECK(!deadline_is_over(limit));
+		REQUIRE(!deadline_is_over(limit));
 		turn(b);
 	}
 }
@@ -159,7 +151,7 @@ count_fds(void)
 	DIR *dir = opendir("/proc/self/fd");
 	unsigned int n = 0;
 
-	CHECK(dir);
+	REQUIRE(dir);
 	while (readdir(dir))
 		n++;
 	closedir(dir);
@@ -171,8 +163,8 @@ in_agent(fakeinit_body *body)
 {
 	int leaked = 0;
 
-	cr_expect_eq(fakeinit_run(body, NULL, &leaked), 0);
-	cr_expect_eq(leaked, 0, "%d processes are left", leaked);
+	CHECK_EQ(fakeinit_run(body, NULL, &leaked), 0);
+	CHECK_EQ(leaked, 0, "%d processes are left", leaked);
 }
 
 /* ---- */
@@ -189,17 +181,17 @@ body_session(int init_fd, void *data)
 	await(b, fd, "\033[18t");
 	type(fd, "tty; stty size\n");
 	await(b, fd, "24 80");
-	CHECK(strstr(b->text, "/dev/pts/"));
+	REQUIRE_HAS(b->text, "/dev/pts/");
 	/* The answer is removed from the input, also in the middle of a line. */
 	type(fd, "stty \033[8;33;77tsize; echo $TERM-$0-$((6 * 7))\n");
 	await(b, fd, "sh-42");
-	CHECK(strstr(b->text, "33 77"));
-	CHECK(strstr(b->text, "xterm-"));
+	REQUIRE_HAS(b->text, "33 77");
+	REQUIRE_HAS(b->text, "xterm-");
 	type(fd, "echo =$(cat /proc/self/oom_score_adj)=; ls -l /proc/$$/fd; exit\n");
 	await(b, fd, NULL);
-	CHECK(strstr(b->text, "=0="));
+	REQUIRE_HAS(b->text, "=0=");
 	/* no descriptor of the agent is inherited */
-	CHECK(!strstr(b->text, "socket:") && !strstr(b->text, "pipe:"));
+	REQUIRE(!strstr(b->text, "socket:") && !strstr(b->text, "pipe:"));
 	await_sessions(b, 0);
 	close(fd);
 	release(b);
@@ -224,10 +216,10 @@ body_many(int init_fd, void *data)
 	}
 	for (int i = 0; i < CONSOLE_SESSIONS_MAX; i++)
 		await(b, fds[i], "111");
-	CHECK(console_sessions(b->console) == CONSOLE_SESSIONS_MAX);
+	REQUIRE_EQ(console_sessions(b->console), CONSOLE_SESSIONS_MAX);
 	fd = dial(b);
 	await(b, fd, NULL);
-	CHECK(strstr(b->text, "all sessions are taken"));
+	REQUIRE_HAS(b->text, "all sessions are taken");
 	close(fd);
 	/* A session that ends makes room for another one. */
 	type(fds[2], "exit\n");
@@ -279,7 +271,7 @@ body_hang_up(int init_fd, void *data)
 		if (i == 2)
 			before = count_fds();
 	}
-	CHECK(count_fds() == before);
+	REQUIRE_EQ(count_fds(), before);
 	release(b);
 	return 0;
 }
@@ -298,9 +290,10 @@ body_half_closed(int init_fd, void *data)
 
 	(void)data;
 	type(fd, "echo $((50 + 5)); sleep 0.3; echo $((60 + 6))\n");
-	CHECK(shutdown(fd, SHUT_WR) == 0);
+	REQUIRE_EQ(shutdown(fd, SHUT_WR), 0);
 	await(b, fd, NULL);
-	CHECK(strstr(b->text, "55") && strstr(b->text, "66"));
+	REQUIRE_HAS(b->text, "55");
+	REQUIRE_HAS(b->text, "66");
 	await_sessions(b, 0);
 	close(fd);
 	release(b);
@@ -321,14 +314,14 @@ body_slow(int init_fd, void *data)
 
 	(void)data;
 	fd = dial(b);
-	CHECK(setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &size, sizeof(size)) == 0);
+	REQUIRE_EQ(setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &size, sizeof(size)), 0);
 	type(fd, "seq -s, 1 90000 | tail -c 500000; exit\n");
 	other = dial(b);
 	type(other, "echo $((70 + 7)); exit\n");
 	await(b, other, "77");
 	await(b, fd, NULL);
-	CHECK(strstr(b->text, ",89999,90000"));
-	CHECK(b->n_text > 500000);
+	REQUIRE_HAS(b->text, ",89999,90000");
+	REQUIRE_GT(b->n_text, 500000);
 	await_sessions(b, 0);
 	close(fd);
 	close(other);
@@ -349,7 +342,7 @@ body_no_shell(int init_fd, void *data)
 
 	(void)data;
 	await(b, fd, NULL);
-	CHECK(strstr(b->text, "debug console: no shell found in the guest"));
+	REQUIRE_HAS(b->text, "debug console: no shell found in the guest");
 	await_sessions(b, 0);
 	close(fd);
 	release(b);

@@ -6,6 +6,7 @@
 
 #include "agent/console/window.h"
 #include "lib/cleanup.h"
+#include "tests/support/check.h"
 
 #define ESC "\033"
 
@@ -44,13 +45,13 @@ check_row(size_t row, size_t cut)
 
 	done += window_filter(&w, in, cut, out, &size, &found);
 	done += window_filter(&w, in + cut, n - cut, out + done, &size, &found);
-	cr_assert_leq(done, sizeof(out));
-	cr_expect(done == strlen(rows[row].out) && memcmp(out, rows[row].out, done) == 0,
-		  "row %zu cut at %zu: %.*s", row, cut, (int)done, out);
-	cr_expect_eq(found, rows[row].rows > 0, "row %zu cut at %zu", row, cut);
+	REQUIRE_LE(done, sizeof(out));
+	CHECK(done == strlen(rows[row].out) && memcmp(out, rows[row].out, done) == 0,
+	      "row %zu cut at %zu: %.*s", row, cut, (int)done, out);
+	CHECK_EQ(found, rows[row].rows > 0, "row %zu cut at %zu", row, cut);
 	if (found)
-		cr_expect(size.ws_row == rows[row].rows && size.ws_col == rows[row].columns,
-			  "row %zu cut at %zu: %u x %u", row, cut, size.ws_row, size.ws_col);
+		CHECK(size.ws_row == rows[row].rows && size.ws_col == rows[row].columns,
+		      "row %zu cut at %zu: %u x %u", row, cut, size.ws_row, size.ws_col);
 }
 
 Test(window, reports)
@@ -85,12 +86,12 @@ Test(window, keys_are_not_held_back)
 	bool found = false;
 	char out[256];
 
-	cr_expect_eq(window_filter(&w, ESC, 1, out, &size, &found), 1);
-	cr_expect_eq(window_filter(&w, ESC "[", 2, out, &size, &found), 2);
-	cr_expect_eq(window_filter(&w, ESC "[8;3", 5, out, &size, &found), 0);
-	cr_expect_eq(window_filter(&w, "x", 1, out, &size, &found), 6);
-	cr_expect(memcmp(out, ESC "[8;3x", 6) == 0);
-	cr_expect_not(found);
+	CHECK_EQ(window_filter(&w, ESC, 1, out, &size, &found), 1);
+	CHECK_EQ(window_filter(&w, ESC "[", 2, out, &size, &found), 2);
+	CHECK_EQ(window_filter(&w, ESC "[8;3", 5, out, &size, &found), 0);
+	CHECK_EQ(window_filter(&w, "x", 1, out, &size, &found), 6);
+	CHECK(memcmp(out, ESC "[8;3x", 6) == 0);
+	CHECK(!found);
 }
 
 Test(window, any_bytes)
@@ -112,8 +113,8 @@ Test(window, any_bytes)
 			in[i] = alphabet[(seed >> 16) % (sizeof(alphabet) - 1)];
 		}
 		got = window_filter(&w, in, n, out, &size, &found);
-		cr_assert(found || got + w.n == held + n, "bytes were lost");
-		cr_assert_leq(got, n + WINDOW_HELD);
-		cr_assert_lt(w.n, WINDOW_HELD);
+		REQUIRE(found || got + w.n == held + n, "bytes were lost");
+		REQUIRE_LE(got, n + WINDOW_HELD);
+		REQUIRE_LT(w.n, WINDOW_HELD);
 	}
 }

@@ -21,6 +21,7 @@
 #include "lib/io.h"
 #include "lib/log.h"
 #include "lib/sys.h"
+#include "tests/support/check.h"
 #include "tests/support/fakeinit.h"
 #include "tests/unit/agent/container/spec.h"
 
@@ -38,7 +39,8 @@ box_write(const char *path, const char *text)
 {
 	auto_close int fd = open(path, O_CREAT | O_TRUNC | O_WRONLY | O_CLOEXEC, 0644);
 
-	CHECK(fd >= 0 && write_full(fd, text, strlen(text)) == 0);
+	REQUIRE_GE(fd, 0);
+	REQUIRE_EQ(write_full(fd, text, strlen(text)), 0);
 }
 
 const char *
@@ -65,11 +67,13 @@ copy_busybox(void)
 	struct stat st;
 	off_t left;
 
-	CHECK(from >= 0 && to >= 0 && fstat(from, &st) == 0);
+	REQUIRE_GE(from, 0);
+	REQUIRE_GE(to, 0);
+	REQUIRE_EQ(fstat(from, &st), 0);
 	for (left = st.st_size; left > 0;) {
 		ssize_t n = sendfile(to, from, NULL, (size_t)left);
 
-		CHECK(n > 0);
+		REQUIRE_GT(n, 0);
 		left -= n;
 	}
 }
@@ -84,12 +88,12 @@ make_root(void)
 	char link[64];
 
 	for (size_t i = 0; i < ARRAY_LEN(dirs); i++)
-		CHECK(mkdir(dirs[i], 0755) == 0);
-	CHECK(chmod(BOX_ROOT "/tmp", 01777) == 0);
+		REQUIRE_EQ(mkdir(dirs[i], 0755), 0);
+	REQUIRE_EQ(chmod(BOX_ROOT "/tmp", 01777), 0);
 	copy_busybox();
 	for (size_t i = 0; i < ARRAY_LEN(applets); i++) {
 		snprintf(link, sizeof(link), BOX_ROOT "/bin/%s", applets[i]);
-		CHECK(symlink("busybox", link) == 0);
+		REQUIRE_EQ(symlink("busybox", link), 0);
 	}
 	box_write(BOX_ROOT "/etc/passwd",
 		  "root:x:0:0:root:/root:/bin/sh\nuser:x:1000:1000::/home/user:/bin/sh\n");
@@ -102,7 +106,7 @@ count_lines(const char *path)
 	size_t n = 0;
 	int c;
 
-	CHECK(f);
+	REQUIRE(f);
 	while ((c = getc(f)) != EOF)
 		n += c == '\n';
 	fclose(f);
@@ -140,11 +144,11 @@ show_fds(void)
 static void
 make_world(void)
 {
-	CHECK(unshare(CLONE_NEWNS) == 0);
-	CHECK(mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0);
-	CHECK(mkdir("/box", 0755) == 0 || errno == EEXIST);
-	CHECK(mount("box", "/box", "tmpfs", 0, "mode=755") == 0);
-	CHECK(mount("run", "/run", "tmpfs", 0, "mode=755") == 0);
+	REQUIRE_EQ(unshare(CLONE_NEWNS), 0);
+	REQUIRE_EQ(mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL), 0);
+	REQUIRE(mkdir("/box", 0755) == 0 || errno == EEXIST);
+	REQUIRE_EQ(mount("box", "/box", "tmpfs", 0, "mode=755"), 0);
+	REQUIRE_EQ(mount("run", "/run", "tmpfs", 0, "mode=755"), 0);
 	make_root();
 }
 
@@ -167,21 +171,22 @@ run_body(int init_fd, void *data)
 		b.sandbox_ns[i] = -1;
 	b.pidns_owner = -1;
 	b.loop = loop_new(&err);
-	CHECK(b.loop);
+	REQUIRE(b.loop);
 	b.link = initlink_new(b.loop, init_fd, NULL, NULL, &err);
-	CHECK(b.link && roots_open(&b.roots, &err) == 0);
+	REQUIRE(b.link);
+	REQUIRE_OK(roots_open(&b.roots, &err), &err);
 	b.jobs = jobs_new(b.loop, b.link, kinds, &err);
-	CHECK(b.jobs);
+	REQUIRE(b.jobs);
 	mounts = count_lines("/proc/self/mountinfo");
 	fds = count_fds();
 	body->fn(&b);
-	CHECK(count_lines("/proc/self/mountinfo") == mounts);
+	REQUIRE_EQ(count_lines("/proc/self/mountinfo"), mounts);
 	/* the last worker's exit comes after its result */
 	for (uint64_t since = monotonic_ns(); count_fds() != fds;) {
-		CHECK(monotonic_ns() - since < LIMIT_NS || (show_fds() && false));
-		CHECK(loop_run_once(b.loop, 10, &err) == 0);
+		REQUIRE(monotonic_ns() - since < LIMIT_NS || (show_fds() && false));
+		REQUIRE_OK(loop_run_once(b.loop, 10, &err), &err);
 	}
-	CHECK(jobs_running(b.jobs) == 0);
+	REQUIRE_EQ(jobs_running(b.jobs), 0);
 	/* the one cgroup that stays for the next container; others' tests may be using it */
 	(void)unlinkat(b.roots.cgroup, "pods", AT_REMOVEDIR);
 	jobs_free(b.jobs);
@@ -200,6 +205,6 @@ in_box(box_body *fn)
 
 	if (geteuid() != 0)
 		cr_skip_test("needs root");
-	cr_assert_eq(fakeinit_run(run_body, &body, &leaked), 0);
-	cr_assert_eq(leaked, 0, "%d processes left behind", leaked);
+	REQUIRE_EQ(fakeinit_run(run_body, &body, &leaked), 0);
+	REQUIRE_EQ(leaked, 0, "%d processes left behind", leaked);
 }

@@ -16,15 +16,7 @@
 #include "agent/container/seccomp/filter.h"
 #include "agent/job/initlink.h"
 #include "agent/job/job.h"
-
-/* In the forked agent, where Criterion's own checks do not work. */
-#define CHECK(what)                                                                \
-	do {                                                                       \
-		if (!(what)) {                                                     \
-			fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #what); \
-			exit(1);                                                   \
-		}                                                                  \
-	} while (0)
+#include "tests/support/check.h"
 
 /* The busybox root in the box, on a tmpfs. The test may use all of /box. */
 #define BOX_ROOT "/box/root"

@@ -11,6 +11,7 @@
 #include "agent/container/spec/validate.h"
 #include "lib/cleanup.h"
 #include "lib/deadline.h"
+#include "tests/support/check.h"
 #include "tests/unit/agent/container/box.h"
 
 #define LIMIT_NS UINT64_C(30000000000)
@@ -20,8 +21,8 @@ turn(struct box *b, uint64_t since)
 {
 	struct error err = ERROR_INIT;
 
-	CHECK(monotonic_ns() - since < LIMIT_NS);
-	CHECK(loop_run_once(b->loop, 1000, &err) == 0);
+	REQUIRE_LT(monotonic_ns() - since, LIMIT_NS);
+	REQUIRE_OK(loop_run_once(b->loop, 1000, &err), &err);
 }
 
 static void
@@ -110,9 +111,10 @@ take_namespaces(struct job *job, const struct job_message *m, void *data, struct
 
 	(void)job;
 	(void)err;
-	CHECK(m->size == m->n_fds);
+	REQUIRE_EQ(m->size, m->n_fds);
 	for (size_t i = 0; i < m->n_fds; i++) {
-		CHECK(kinds[i] < NS_KINDS && t->c->ns[kinds[i]] < 0);
+		REQUIRE_LT(kinds[i], NS_KINDS);
+		REQUIRE_LT(t->c->ns[kinds[i]], 0);
 		t->c->ns[kinds[i]] = steal_fd(&m->fds[i]);
 	}
 	return 0;
@@ -154,10 +156,10 @@ open_stdio(struct task *t, bool terminal)
 		t->stdio[i] = -1;
 	if (terminal)
 		return;
-	CHECK(pipe2(out, O_CLOEXEC) == 0);
+	REQUIRE_EQ(pipe2(out, O_CLOEXEC), 0);
 	in = open("/dev/null", O_RDONLY | O_CLOEXEC);
-	CHECK(in >= 0);
-	CHECK(fcntl(out[0], F_SETFL, O_NONBLOCK) == 0);
+	REQUIRE_GE(in, 0);
+	REQUIRE_EQ(fcntl(out[0], F_SETFL, O_NONBLOCK), 0);
 	t->p->out = out[0];
 	t->stdio[0] = in;
 	t->stdio[1] = out[1];
@@ -197,7 +199,7 @@ run_job(struct box *b, const struct job_ops *ops, struct task *t, const int *mor
 	}
 	spec.n_keep_fds = n;
 	b->done = false;
-	CHECK(job_start(b->jobs, &spec, &err));
+	REQUIRE(job_start(b->jobs, &spec, &err));
 	while (!b->done)
 		turn(b, since);
 	return b->error.code == ERROR_OK ? 0 : -1;
@@ -274,7 +276,7 @@ box_launch(struct box *b, struct box_container *c, const char *id, const Grpc__S
 	if (spec_validate(spec, &b->error) < 0)
 		return -1;
 	open_stdio(&t, spec->process->terminal);
-	CHECK(pipe2(gate, O_CLOEXEC) == 0);
+	REQUIRE_EQ(pipe2(gate, O_CLOEXEC), 0);
 	t.gate = gate[0];
 	c->init.gate = gate[1];
 	memcpy(more, t.stdio, sizeof(t.stdio));
@@ -296,7 +298,7 @@ box_launch(struct box *b, struct box_container *c, const char *id, const Grpc__S
 void
 box_start(struct box_container *c)
 {
-	CHECK(write(c->init.gate, "", 1) == 1);
+	REQUIRE_EQ(write(c->init.gate, "", 1), 1);
 	close_fd(&c->init.gate);
 }
 
@@ -311,7 +313,7 @@ drain(struct box_process *p)
 
 		if (fd < 0)
 			return false;
-		CHECK(p->n_output < sizeof(p->output) - 1);
+		REQUIRE_LT(p->n_output, sizeof(p->output) - 1);
 		if (p->pty >= 0)
 			(void)fcntl(fd, F_SETFL, O_NONBLOCK);
 		n = read(fd, p->output + p->n_output, sizeof(p->output) - 1 - p->n_output);
@@ -331,8 +333,8 @@ box_wait(struct box *b, struct box_process *p)
 	while (drain(p) || !p->ended) {
 		struct error err = ERROR_INIT;
 
-		CHECK(monotonic_ns() - since < LIMIT_NS);
-		CHECK(loop_run_once(b->loop, 2, &err) == 0);
+		REQUIRE_LT(monotonic_ns() - since, LIMIT_NS);
+		REQUIRE_OK(loop_run_once(b->loop, 2, &err), &err);
 	}
 	close_fd(&p->out);
 	close_fd(&p->pty);
@@ -353,8 +355,9 @@ box_expect(struct box *b, struct box_process *p, const char *text)
 			return;
 		if (!more || monotonic_ns() - since > LIMIT_NS)
 			fprintf(stderr, "waiting for \"%s\", got \"%s\"\n", text, p->output);
-		CHECK(more && monotonic_ns() - since < LIMIT_NS);
-		CHECK(loop_run_once(b->loop, 2, &err) == 0);
+		REQUIRE(more);
+		REQUIRE_LT(monotonic_ns() - since, LIMIT_NS);
+		REQUIRE_OK(loop_run_once(b->loop, 2, &err), &err);
 	}
 }
 
@@ -430,8 +433,8 @@ check_gone(struct box *b, struct box_container *c)
 	auto_close int fd =
 		b->roots.cgroup >= 0 ? cgroup_open(b->roots.cgroup, c->cgroup_path) : -1;
 
-	CHECK(fd < 0);
-	CHECK(!box_exists(c->bundle));
+	REQUIRE_LT(fd, 0);
+	REQUIRE(!box_exists(c->bundle));
 }
 
 void
@@ -444,7 +447,7 @@ box_remove(struct box *b, struct box_container *c)
 
 	if (run_job(b, &ops, &t, NULL, 0) < 0)
 		fprintf(stderr, "remove: %s\n", b->error.msg);
-	CHECK(b->error.code == ERROR_OK);
+	REQUIRE_EQ(b->error.code, ERROR_OK);
 	(void)box_wait(b, &c->init);
 	for (size_t i = 0; i < NS_KINDS; i++)
 		close_fd(&c->ns[i]);
@@ -459,7 +462,7 @@ box_run(struct box *b, struct box_container *c, const Grpc__Spec *spec)
 
 	if (box_launch(b, c, "c1", spec) < 0)
 		fprintf(stderr, "launch: %s\n", b->error.msg);
-	CHECK(b->error.code == ERROR_OK);
+	REQUIRE_EQ(b->error.code, ERROR_OK);
 	box_start(c);
 	status = box_wait(b, &c->init);
 	box_remove(b, c);
@@ -475,7 +478,9 @@ box_refuse(struct box *b, const Grpc__Spec *spec, enum error_code code, const ch
 	if (result == 0 || b->error.code != code || !strstr(b->error.msg, text))
 		fprintf(stderr, "launch: %d, %s: %s\n", result, error_code_name(b->error.code),
 			b->error.msg);
-	CHECK(result < 0 && b->error.code == code && strstr(b->error.msg, text));
+	REQUIRE_LT(result, 0);
+	REQUIRE_EQ(b->error.code, code);
+	REQUIRE_HAS(b->error.msg, text);
 	check_gone(b, &c);
 	b->error = ERROR_INIT;
 }
@@ -520,5 +525,6 @@ box_sh(struct box *b, const Grpc__Spec *spec, const char *script, const char *ou
 	if (status != 0 || strcmp(c.init.output, output) != 0)
 		fprintf(stderr, "%s: status %d, expected \"%s\", got \"%s\"\n", script, status,
 			output, c.init.output);
-	CHECK(status == 0 && strcmp(c.init.output, output) == 0);
+	REQUIRE_EQ(status, 0);
+	REQUIRE_STR(c.init.output, output);
 }

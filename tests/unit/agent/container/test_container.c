@@ -24,6 +24,7 @@
 #include "lib/log.h"
 #include "lib/log_event.h"
 #include "lib/sys.h"
+#include "tests/support/check.h"
 
 static struct loop *loop;
 static struct initlink *to_init;
@@ -37,7 +38,7 @@ count_fds(void)
 	DIR *dir = opendir("/proc/self/fd");
 	int n = 0;
 
-	cr_assert(dir);
+	REQUIRE(dir);
 	while (readdir(dir))
 		n++;
 	closedir(dir);
@@ -54,13 +55,13 @@ begin(void)
 	signal(SIGPIPE, SIG_IGN);
 	fds_before = count_fds();
 	loop = loop_new(&err);
-	cr_assert(loop);
-	cr_assert_eq(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, fds), 0);
+	REQUIRE(loop);
+	REQUIRE_EQ(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, fds), 0);
 	init_end = fds[0];
 	to_init = initlink_new(loop, fds[1], NULL, NULL, &err);
-	cr_assert(to_init, "%s", err.msg);
+	REQUIRE(to_init, "%s", err.msg);
 	c = container_new(loop, "web", &spec, &err);
-	cr_assert(c, "%s", err.msg);
+	REQUIRE(c, "%s", err.msg);
 }
 
 static void
@@ -71,7 +72,7 @@ finish(void)
 	initlink_free(to_init);
 	loop_free(loop);
 	close_fd(&init_end);
-	cr_assert_eq(count_fds(), fds_before, "fds: %d before, %d after", fds_before, count_fds());
+	REQUIRE_EQ(count_fds(), fds_before, "fds: %d before, %d after", fds_before, count_fds());
 }
 
 TestSuite(container, .init = begin, .fini = finish);
@@ -83,9 +84,9 @@ init_says(pid_t pid, int wait_status)
 	struct initproto_msg msg = { .type = INITPROTO_EXIT, .pid = pid, .value = wait_status };
 	struct error err = ERROR_INIT;
 
-	cr_assert_eq(send(init_end, &msg, sizeof(msg), 0), (ssize_t)sizeof(msg));
+	REQUIRE_EQ(send(init_end, &msg, sizeof(msg), 0), (ssize_t)sizeof(msg));
 	for (int i = 0; i < 3; i++)
-		cr_assert_eq(loop_run_once(loop, 0, &err), 0);
+		REQUIRE_OK(loop_run_once(loop, 0, &err), &err);
 }
 
 static void
@@ -93,7 +94,7 @@ turn(void)
 {
 	struct error err = ERROR_INIT;
 
-	cr_assert_eq(loop_run_once(loop, 0, &err), 0);
+	REQUIRE_OK(loop_run_once(loop, 0, &err), &err);
 }
 
 /* Attaches a pid for which init reports an exit, and a pidfd of this process. */
@@ -102,8 +103,7 @@ attach(struct process *p, pid_t pid)
 {
 	struct error err = ERROR_INIT;
 
-	cr_assert_eq(process_attach(p, to_init, pid, sys_pidfd_open(getpid(), 0), &err), 0, "%s",
-		     err.msg);
+	REQUIRE_OK(process_attach(p, to_init, pid, sys_pidfd_open(getpid(), 0), &err), &err);
 	p->ready = true;
 	if (p == c->init) {
 		c->init_pid = pid;
@@ -117,7 +117,7 @@ add(const char *exec_id, pid_t pid)
 	struct error err = ERROR_INIT;
 	struct process *p = container_add_process(c, exec_id, &err);
 
-	cr_assert(p, "%s", err.msg);
+	REQUIRE(p, "%s", err.msg);
 	attach(p, pid);
 	return p;
 }
@@ -153,13 +153,13 @@ Test(container, every_call_in_every_state)
 
 			c->state = state;
 			result = container_allows(c, call, &err);
-			cr_assert_eq(result == 0, allowed[state][call] != '.', "%s, call %d: %d",
-				     names[state], call, result);
+			REQUIRE_EQ(result == 0, allowed[state][call] != '.', "%s, call %d: %d",
+				   names[state], call, result);
 			if (result == 0)
 				continue;
-			cr_assert_eq(err.code, refusal_code(state, call), "%s, call %d: %d",
-				     names[state], call, err.code);
-			cr_assert(strstr(err.msg, "container web "), "%s", err.msg);
+			REQUIRE_EQ(err.code, refusal_code(state, call), "%s, call %d: %d",
+				   names[state], call, err.code);
+			REQUIRE_HAS(err.msg, "container web ");
 		}
 	}
 }
@@ -173,10 +173,10 @@ Test(container, calls_of_a_paused_container)
 	c->state = CONTAINER_RUNNING;
 	c->paused = true;
 	for (int call = 0; call < CONTAINER_CALLS; call++)
-		cr_assert_eq(container_allows(c, call, &err) == 0, allowed[call] != '.', "call %d",
-			     call);
-	cr_assert_eq(container_allows(c, CONTAINER_CALL_EXEC, &err), -1);
-	cr_assert(strstr(err.msg, "is paused"), "%s", err.msg);
+		REQUIRE_EQ(container_allows(c, call, &err) == 0, allowed[call] != '.', "call %d",
+			   call);
+	REQUIRE_EQ(container_allows(c, CONTAINER_CALL_EXEC, &err), -1);
+	REQUIRE_HAS(err.msg, "is paused");
 }
 
 Test(container, exit_codes)
@@ -192,8 +192,8 @@ Test(container, exit_codes)
 	};
 
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
-		cr_assert_eq(process_exit_code(rows[i].wait_status), rows[i].code, "%s",
-			     rows[i].name);
+		REQUIRE_EQ(process_exit_code(rows[i].wait_status), rows[i].code, "%s",
+			   rows[i].name);
 }
 
 Test(container, init_has_two_names_and_others_one)
@@ -201,16 +201,16 @@ Test(container, init_has_two_names_and_others_one)
 	struct error err = ERROR_INIT;
 	struct process *p;
 
-	cr_assert_null(container_process(c, "", CONTAINER_CALL_WAIT, &err));
-	cr_assert_eq(err.code, ERROR_NOT_FOUND);
+	REQUIRE_EQ(container_process(c, "", CONTAINER_CALL_WAIT, &err), NULL);
+	REQUIRE_EQ(err.code, ERROR_NOT_FOUND);
 	attach(c->init, 100);
 	p = add("exec-1", 101);
-	cr_assert_eq(container_process(c, "", CONTAINER_CALL_WAIT, &err), c->init);
-	cr_assert_eq(container_process(c, "web", CONTAINER_CALL_WAIT, &err), c->init);
-	cr_assert_eq(container_process(c, "exec-1", CONTAINER_CALL_WAIT, &err), p);
-	cr_assert_null(container_process(c, "exec-2", CONTAINER_CALL_WAIT, &err));
-	cr_assert_eq(err.code, ERROR_NOT_FOUND);
-	cr_assert(strstr(err.msg, "exec-2 not found"), "%s", err.msg);
+	REQUIRE_EQ(container_process(c, "", CONTAINER_CALL_WAIT, &err), c->init);
+	REQUIRE_EQ(container_process(c, "web", CONTAINER_CALL_WAIT, &err), c->init);
+	REQUIRE_EQ(container_process(c, "exec-1", CONTAINER_CALL_WAIT, &err), p);
+	REQUIRE_EQ(container_process(c, "exec-2", CONTAINER_CALL_WAIT, &err), NULL);
+	REQUIRE_EQ(err.code, ERROR_NOT_FOUND);
+	REQUIRE_HAS(err.msg, "exec-2 not found");
 }
 
 Test(container, names_of_new_processes)
@@ -232,9 +232,9 @@ Test(container, names_of_new_processes)
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
 		struct error err = ERROR_INIT;
 
-		cr_assert_null(container_add_process(c, rows[i].exec_id, &err));
-		cr_assert_eq(err.code, rows[i].code, "%s: %s", rows[i].name, err.msg);
-		cr_assert(strstr(err.msg, rows[i].text), "%s: %s", rows[i].name, err.msg);
+		REQUIRE_EQ(container_add_process(c, rows[i].exec_id, &err), NULL);
+		REQUIRE_EQ(err.code, rows[i].code, "%s: %s", rows[i].name, err.msg);
+		REQUIRE_HAS(err.msg, rows[i].text, "%s: %s", rows[i].name, err.msg);
 	}
 }
 
@@ -245,10 +245,10 @@ Test(container, processes_are_limited)
 
 	for (int i = 1; i < CONTAINER_PROCESSES_MAX; i++) {
 		snprintf(name, sizeof(name), "e%d", i);
-		cr_assert(container_add_process(c, name, &err), "%d: %s", i, err.msg);
+		REQUIRE(container_add_process(c, name, &err), "%d: %s", i, err.msg);
 	}
-	cr_assert_null(container_add_process(c, "one-more", &err));
-	cr_assert_eq(err.code, ERROR_RESOURCE_EXHAUSTED);
+	REQUIRE_EQ(container_add_process(c, "one-more", &err), NULL);
+	REQUIRE_EQ(err.code, ERROR_RESOURCE_EXHAUSTED);
 }
 
 struct waiter {
@@ -275,19 +275,19 @@ Test(container, waiters_get_the_exit_code_once)
 	int status;
 
 	attach(c->init, 100);
-	cr_assert_eq(process_wait(c->init, &a.waiter, &status), 1);
-	cr_assert_eq(process_wait(c->init, &gone.waiter, &status), 1);
-	cr_assert_eq(process_wait(c->init, &b.waiter, &status), 1);
+	REQUIRE_EQ(process_wait(c->init, &a.waiter, &status), 1);
+	REQUIRE_EQ(process_wait(c->init, &gone.waiter, &status), 1);
+	REQUIRE_EQ(process_wait(c->init, &b.waiter, &status), 1);
 	pending_cancel(&(struct pending *){ &gone.waiter.pending });
 	init_says(100, 7 << 8);
-	cr_assert_eq(a.calls + b.calls, 2);
-	cr_assert_eq(a.status, 7);
-	cr_assert_eq(b.status, 7);
-	cr_assert_eq(gone.calls, 0);
-	cr_assert_eq(c->state, CONTAINER_STOPPED);
-	cr_assert_null(container_process(c, "web", CONTAINER_CALL_WAIT, &err));
-	cr_assert_eq(err.code, ERROR_NOT_FOUND);
-	cr_assert_null(c->init, "collected and without streams: over");
+	REQUIRE_EQ(a.calls + b.calls, 2);
+	REQUIRE_EQ(a.status, 7);
+	REQUIRE_EQ(b.status, 7);
+	REQUIRE_EQ(gone.calls, 0);
+	REQUIRE_EQ(c->state, CONTAINER_STOPPED);
+	REQUIRE_EQ(container_process(c, "web", CONTAINER_CALL_WAIT, &err), NULL);
+	REQUIRE_EQ(err.code, ERROR_NOT_FOUND);
+	REQUIRE_EQ(c->init, NULL, "collected and without streams: over");
 }
 
 Test(container, an_exit_before_the_wait_is_kept)
@@ -299,10 +299,10 @@ Test(container, an_exit_before_the_wait_is_kept)
 	attach(c->init, 100);
 	p = add("exec-1", 101);
 	init_says(101, SIGTERM);
-	cr_assert_eq(c->state, CONTAINER_RUNNING);
-	cr_assert_eq(process_wait(p, &a.waiter, &status), 0);
-	cr_assert_eq(status, 143);
-	cr_assert_eq(a.calls, 0);
+	REQUIRE_EQ(c->state, CONTAINER_RUNNING);
+	REQUIRE_EQ(process_wait(p, &a.waiter, &status), 0);
+	REQUIRE_EQ(status, 143);
+	REQUIRE_EQ(a.calls, 0);
 }
 
 Test(container, removal_ends_waiters)
@@ -311,11 +311,11 @@ Test(container, removal_ends_waiters)
 	int status;
 
 	attach(c->init, 100);
-	cr_assert_eq(process_wait(c->init, &a.waiter, &status), 1);
+	REQUIRE_EQ(process_wait(c->init, &a.waiter, &status), 1);
 	container_free(c);
 	c = NULL;
-	cr_assert_eq(a.calls, 1);
-	cr_assert_eq(a.err.code, ERROR_NOT_FOUND);
+	REQUIRE_EQ(a.calls, 1);
+	REQUIRE_EQ(a.err.code, ERROR_NOT_FOUND);
 }
 
 Test(container, process_is_kept_until_its_output_is_read)
@@ -328,16 +328,16 @@ Test(container, process_is_kept_until_its_output_is_read)
 
 	attach(c->init, 100);
 	p = add("exec-1", 101);
-	cr_assert_eq(stdio_open_pipes(&p->stdio, 0, &ends, &err), 0);
-	cr_assert_eq(write(ends.fd[1], "text", 4), 4);
+	REQUIRE_OK(stdio_open_pipes(&p->stdio, 0, &ends, &err), &err);
+	REQUIRE_EQ(write(ends.fd[1], "text", 4), 4);
 	stdio_ends_close(&ends);
 	init_says(101, 0);
-	cr_assert_eq(process_wait(p, &a.waiter, &status), 0);
+	REQUIRE_EQ(process_wait(p, &a.waiter, &status), 0);
 	turn();
-	cr_assert_null(container_process(c, "exec-1", CONTAINER_CALL_WAIT, &err));
-	cr_assert_eq(container_process(c, "exec-1", CONTAINER_CALL_STREAM, &err), p);
+	REQUIRE_EQ(container_process(c, "exec-1", CONTAINER_CALL_WAIT, &err), NULL);
+	REQUIRE_EQ(container_process(c, "exec-1", CONTAINER_CALL_STREAM, &err), p);
 	/* The name can be used again nevertheless. */
-	cr_assert_neq(container_add_process(c, "exec-1", &err), NULL);
+	REQUIRE_NE(container_add_process(c, "exec-1", &err), NULL);
 }
 
 Test(container, unread_processes_are_limited)
@@ -354,16 +354,16 @@ Test(container, unread_processes_are_limited)
 
 		snprintf(name, sizeof(name), "e%d", i);
 		p = add(name, 100 + i);
-		cr_assert_eq(stdio_open_pipes(&p->stdio, 0, &ends, &err), 0, "%s", err.msg);
-		cr_assert_eq(write(ends.fd[1], "x", 1), 1);
+		REQUIRE_OK(stdio_open_pipes(&p->stdio, 0, &ends, &err), &err);
+		REQUIRE_EQ(write(ends.fd[1], "x", 1), 1);
 		stdio_ends_close(&ends);
 		init_says(100 + i, 0);
-		cr_assert_eq(process_wait(p, &a.waiter, &status), 0);
+		REQUIRE_EQ(process_wait(p, &a.waiter, &status), 0);
 		turn();
 	}
-	cr_assert_null(container_process(c, "e0", CONTAINER_CALL_STREAM, &err));
-	cr_assert_null(container_process(c, "e9", CONTAINER_CALL_STREAM, &err));
-	cr_assert(container_process(c, "e10", CONTAINER_CALL_STREAM, &err));
+	REQUIRE_EQ(container_process(c, "e0", CONTAINER_CALL_STREAM, &err), NULL);
+	REQUIRE_EQ(container_process(c, "e9", CONTAINER_CALL_STREAM, &err), NULL);
+	REQUIRE(container_process(c, "e10", CONTAINER_CALL_STREAM, &err));
 }
 
 /* A host that closes an exec's stdin may never read its output again: recorded of Kata's Go
@@ -379,18 +379,18 @@ Test(container, unread_output_expires)
 
 	attach(c->init, 99);
 	p = add("e1", 100);
-	cr_assert_eq(stdio_open_pipes(&p->stdio, 0, &ends, &err), 0, "%s", err.msg);
+	REQUIRE_OK(stdio_open_pipes(&p->stdio, 0, &ends, &err), &err);
 	p->stdio.out.unread_ms = p->stdio.err.unread_ms = 200;
-	cr_assert_eq(write(ends.fd[1], "x", 1), 1);
-	cr_assert_eq(write(ends.fd[2], "y", 1), 1);
+	REQUIRE_EQ(write(ends.fd[1], "x", 1), 1);
+	REQUIRE_EQ(write(ends.fd[2], "y", 1), 1);
 	stdio_ends_close(&ends);
 	init_says(100, 0);
-	cr_assert_eq(process_wait(p, &a.waiter, &status), 0);
-	cr_assert_eq(p->stdio.in.fd, -1, "stdin is open without a reader");
-	cr_assert(container_process(c, "e1", CONTAINER_CALL_STREAM, &err));
+	REQUIRE_EQ(process_wait(p, &a.waiter, &status), 0);
+	REQUIRE_EQ(p->stdio.in.fd, -1, "stdin is open without a reader");
+	REQUIRE(container_process(c, "e1", CONTAINER_CALL_STREAM, &err));
 	while (container_process(c, "e1", CONTAINER_CALL_STREAM, &err) && !deadline_is_over(limit))
-		cr_assert_eq(loop_run_once(loop, 50, &err), 0);
-	cr_assert_null(container_process(c, "e1", CONTAINER_CALL_STREAM, &err));
+		REQUIRE_OK(loop_run_once(loop, 50, &err), &err);
+	REQUIRE_EQ(container_process(c, "e1", CONTAINER_CALL_STREAM, &err), NULL);
 }
 
 static char logged[4096];
@@ -414,36 +414,36 @@ Test(container, failed_execve_is_logged)
 	memcpy(r.reason, "its interpreter /x does not exist", 34);
 	log_set_sink(keep_line, NULL);
 	attach(c->init, 100);
-	cr_assert_eq(pipe2(fds, O_CLOEXEC), 0);
-	cr_assert_eq(process_take_report(c->init, fds[0], &err), 0, "%s", err.msg);
-	cr_assert_eq(write(fds[1], &r, sizeof(r)), (ssize_t)sizeof(r));
+	REQUIRE_EQ(pipe2(fds, O_CLOEXEC), 0);
+	REQUIRE_OK(process_take_report(c->init, fds[0], &err), &err);
+	REQUIRE_EQ(write(fds[1], &r, sizeof(r)), (ssize_t)sizeof(r));
 	close(fds[1]);
 	/* The exit may be reported before the pipe is read. */
 	watch_set_events(c->init->report_watch, 0);
 	init_says(100, 127 << 8);
-	cr_assert(strstr(logged, "\"event\":\"" EVENT_EXECUTE_FAILED "\""), "%s", logged);
-	cr_assert(strstr(logged, "\"path\":\"/script\""), "%s", logged);
-	cr_assert(strstr(logged, "\"reason\":\"its interpreter /x does not exist\""), "%s", logged);
-	cr_assert(strstr(logged, "\"error\":\"No such file or directory\""), "%s", logged);
-	cr_assert(strstr(logged, "\"container-id\":\"web\""), "%s", logged);
-	cr_assert_eq(c->init->report, -1);
+	REQUIRE_HAS(logged, "\"event\":\"" EVENT_EXECUTE_FAILED "\"");
+	REQUIRE_HAS(logged, "\"path\":\"/script\"");
+	REQUIRE_HAS(logged, "\"reason\":\"its interpreter /x does not exist\"");
+	REQUIRE_HAS(logged, "\"error\":\"No such file or directory\"");
+	REQUIRE_HAS(logged, "\"container-id\":\"web\"");
+	REQUIRE_EQ(c->init->report, -1);
 	logged[0] = '\0';
 	memset(&r, 'x', sizeof(r));
-	cr_assert_eq(pipe2(fds, O_CLOEXEC), 0);
-	cr_assert_eq(process_take_report(c->init, fds[0], &err), 0, "%s", err.msg);
-	cr_assert_eq(write(fds[1], &r, sizeof(r)), (ssize_t)sizeof(r));
-	cr_assert_eq(loop_run_once(loop, 100, &err), 0);
-	cr_assert(*logged);
-	cr_assert_eq(c->init->report, -1);
+	REQUIRE_EQ(pipe2(fds, O_CLOEXEC), 0);
+	REQUIRE_OK(process_take_report(c->init, fds[0], &err), &err);
+	REQUIRE_EQ(write(fds[1], &r, sizeof(r)), (ssize_t)sizeof(r));
+	REQUIRE_OK(loop_run_once(loop, 100, &err), &err);
+	REQUIRE(*logged);
+	REQUIRE_EQ(c->init->report, -1);
 	close(fds[1]);
 	/* success: the end of the pipe */
 	logged[0] = '\0';
-	cr_assert_eq(pipe2(fds, O_CLOEXEC), 0);
-	cr_assert_eq(process_take_report(c->init, fds[0], &err), 0, "%s", err.msg);
+	REQUIRE_EQ(pipe2(fds, O_CLOEXEC), 0);
+	REQUIRE_OK(process_take_report(c->init, fds[0], &err), &err);
 	close(fds[1]);
-	cr_assert_eq(loop_run_once(loop, 100, &err), 0);
-	cr_assert_eq(c->init->report, -1);
-	cr_assert(!*logged, "%s", logged);
+	REQUIRE_OK(loop_run_once(loop, 100, &err), &err);
+	REQUIRE_EQ(c->init->report, -1);
+	REQUIRE(!*logged, "%s", logged);
 }
 
 Test(container, starting_opens_the_gate_once)
@@ -452,14 +452,14 @@ Test(container, starting_opens_the_gate_once)
 	int gate[2];
 	char byte;
 
-	cr_assert_eq(pipe2(gate, O_CLOEXEC), 0);
+	REQUIRE_EQ(pipe2(gate, O_CLOEXEC), 0);
 	attach(c->init, 100);
 	c->state = CONTAINER_CREATED;
 	c->gate = gate[1];
-	cr_assert_eq(container_start(c, &err), 0);
-	cr_assert_eq(read(gate[0], &byte, 1), 1);
-	cr_assert_eq(read(gate[0], &byte, 1), 0, "the gate was not closed");
-	cr_assert_eq(c->state, CONTAINER_RUNNING);
+	REQUIRE_OK(container_start(c, &err), &err);
+	REQUIRE_EQ(read(gate[0], &byte, 1), 1);
+	REQUIRE_EQ(read(gate[0], &byte, 1), 0, "the gate was not closed");
+	REQUIRE_EQ(c->state, CONTAINER_RUNNING);
 	close(gate[0]);
 }
 
@@ -468,16 +468,16 @@ Test(container, starting_a_dead_init_fails)
 	struct error err = ERROR_INIT;
 	int gate[2];
 
-	cr_assert_eq(pipe2(gate, O_CLOEXEC), 0);
+	REQUIRE_EQ(pipe2(gate, O_CLOEXEC), 0);
 	attach(c->init, 100);
 	c->state = CONTAINER_CREATED;
 	c->gate = gate[1];
 	close(gate[0]);
-	cr_assert_eq(container_start(c, &err), -1);
-	cr_assert_eq(err.code, ERROR_FAILED_PRECONDITION);
-	cr_assert_eq(c->state, CONTAINER_CREATED);
+	REQUIRE_EQ(container_start(c, &err), -1);
+	REQUIRE_EQ(err.code, ERROR_FAILED_PRECONDITION);
+	REQUIRE_EQ(c->state, CONTAINER_CREATED);
 	init_says(100, SIGKILL);
-	cr_assert_eq(c->state, CONTAINER_STOPPED);
+	REQUIRE_EQ(c->state, CONTAINER_STOPPED);
 }
 
 Test(container, signals)
@@ -490,15 +490,15 @@ Test(container, signals)
 		pause();
 		_exit(0);
 	}
-	cr_assert_gt(child, 0);
-	cr_assert_eq(process_attach(c->init, to_init, child, sys_pidfd_open(child, 0), &err), 0);
-	cr_assert_eq(container_alive(c), 1);
-	cr_assert_eq(process_signal(c->init, SIGUSR1, &err), 0);
-	cr_assert_eq(waitpid(child, &status, 0), child);
-	cr_assert(WIFSIGNALED(status) && WTERMSIG(status) == SIGUSR1);
+	REQUIRE_GT(child, 0);
+	REQUIRE_OK(process_attach(c->init, to_init, child, sys_pidfd_open(child, 0), &err), &err);
+	REQUIRE_EQ(container_alive(c), 1);
+	REQUIRE_OK(process_signal(c->init, SIGUSR1, &err), &err);
+	REQUIRE_EQ(waitpid(child, &status, 0), child);
+	REQUIRE(WIFSIGNALED(status) && WTERMSIG(status) == SIGUSR1);
 	/* Signalling a process whose exit was not reported yet succeeds. */
-	cr_assert_eq(process_signal(c->init, SIGTERM, &err), 0, "%s", err.msg);
+	REQUIRE_OK(process_signal(c->init, SIGTERM, &err), &err);
 	init_says(child, status);
-	cr_assert_eq(container_alive(c), 0);
-	cr_assert_eq(process_signal(c->init, 9999, &err), 0);
+	REQUIRE_EQ(container_alive(c), 0);
+	REQUIRE_OK(process_signal(c->init, 9999, &err), &err);
 }

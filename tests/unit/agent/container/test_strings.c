@@ -23,6 +23,7 @@
 #include "agent/storage/storage.h"
 #include "lib/cleanup.h"
 #include "lib/parse.h"
+#include "tests/support/check.h"
 #include "tests/unit/agent/container/spec.h"
 
 TestSuite(strings, .fini = spec_release_all);
@@ -34,10 +35,10 @@ expect_spec(const Grpc__Spec *s, const char *says)
 	struct error err = ERROR_INIT;
 	int result = spec_validate(s, &err);
 
-	cr_expect_eq(result, says ? -1 : 0, "%s: %s", says ? says : "valid", err.msg);
+	CHECK_EQ(result, says ? -1 : 0, "%s: %s", says ? says : "valid", err.msg);
 	if (says) {
-		cr_expect_eq(err.code, ERROR_INVALID_ARGUMENT, "%s", err.msg);
-		cr_expect(strstr(err.msg, says), "\"%s\" is not in \"%s\"", says, err.msg);
+		CHECK_EQ(err.code, ERROR_INVALID_ARGUMENT, "%s", err.msg);
+		CHECK_HAS(err.msg, says, "\"%s\" is not in \"%s\"", says, err.msg);
 	}
 }
 
@@ -58,16 +59,16 @@ Test(strings, namespace_types)
 		Grpc__LinuxNamespace ns = GRPC__LINUX_NAMESPACE__INIT, *list = &ns;
 		Grpc__Linux l = GRPC__LINUX__INIT;
 
-		cr_expect(ns_kind_parse(rows[i].type, &kind), "%s", rows[i].type);
-		cr_expect_eq(kind, rows[i].kind, "%s", rows[i].type);
+		CHECK(ns_kind_parse(rows[i].type, &kind), "%s", rows[i].type);
+		CHECK_EQ(kind, rows[i].kind, "%s", rows[i].type);
 		ns.type = (char *)(uintptr_t)rows[i].type;
 		l.namespaces = &list;
 		l.n_namespaces = 1;
-		cr_expect_eq(ns_find(&l, rows[i].kind), &ns, "%s", rows[i].type);
+		CHECK_EQ(ns_find(&l, rows[i].kind), &ns, "%s", rows[i].type);
 	}
-	cr_expect_not(ns_kind_parse("Mount", &kind));
-	cr_expect_not(ns_kind_parse("", &kind));
-	cr_expect_not(ns_kind_parse("nonsense", &kind));
+	CHECK(!ns_kind_parse("Mount", &kind));
+	CHECK(!ns_kind_parse("", &kind));
+	CHECK(!ns_kind_parse("nonsense", &kind));
 }
 
 /* As agent-ctl sends them, and a kind twice under both of its names. */
@@ -142,9 +143,9 @@ Test(strings, capabilities)
 	unsigned int cap;
 
 	for (size_t i = 0; i < ARRAY_LEN(names); i++)
-		cr_expect(cap_name_parse(names[i], &cap) && cap == 10, "%s", names[i]);
+		CHECK(cap_name_parse(names[i], &cap) && cap == 10, "%s", names[i]);
 	for (size_t i = 0; i < ARRAY_LEN(all); i++)
-		cr_expect(cap_name_parse(all[i], &cap) && cap == i, "%s", all[i]);
+		CHECK(cap_name_parse(all[i], &cap) && cap == i, "%s", all[i]);
 }
 
 Test(strings, rlimits)
@@ -164,8 +165,8 @@ Test(strings, rlimits)
 	int resource;
 
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
-		cr_expect(rlimit_parse(rows[i].name, &resource) && resource == rows[i].resource,
-			  "%s", rows[i].name);
+		CHECK(rlimit_parse(rows[i].name, &resource) && resource == rows[i].resource, "%s",
+		      rows[i].name);
 	spec_rlimit(s->process, "NOFILE", 1, 1);
 	expect_spec(s, "unknown type NOFILE");
 }
@@ -189,8 +190,8 @@ Test(strings, propagation)
 
 		s->linux->rootfspropagation = (char *)(uintptr_t)propagation[i].word;
 		expect_spec(s, NULL);
-		cr_expect_eq(mount_word_add(&m, propagation[i].word), MOUNT_WORD_FLAG);
-		cr_expect_eq(m.propagation[0], propagation[i].flags, "%s", propagation[i].word);
+		CHECK_EQ(mount_word_add(&m, propagation[i].word), MOUNT_WORD_FLAG);
+		CHECK_EQ(m.propagation[0], propagation[i].flags, "%s", propagation[i].word);
 	}
 	s->linux->rootfspropagation = (char *)"sideways";
 	expect_spec(s, "invalid value \"sideways\"");
@@ -214,7 +215,7 @@ Test(strings, mount_options)
 	for (size_t i = 0; i < ARRAY_LEN(words); i++) {
 		struct container_mount m = { 0 };
 
-		cr_expect_neq(mount_word_add(&m, words[i]), MOUNT_WORD_DATA, "%s", words[i]);
+		CHECK_NE(mount_word_add(&m, words[i]), MOUNT_WORD_DATA, "%s", words[i]);
 	}
 }
 
@@ -264,15 +265,15 @@ Test(strings, device_rule_types)
 		rule.type = (char *)(uintptr_t)rows[i].type;
 		rule.access = (char *)"rwm";
 		rule.major = 7;
-		cr_expect_eq(device_rules_validate(&list, 1, &err), rows[i].valid, "\"%s\"",
-			     rows[i].type);
+		CHECK_EQ(device_rules_validate(&list, 1, &err), rows[i].valid, "\"%s\"",
+			 rows[i].type);
 		if (rows[i].valid < 0)
 			continue;
-		cr_assert_eq(device_rules_make(NULL, 0, NULL, 0, false, &none, &err), 0);
-		cr_assert_eq(device_rules_make(&list, 1, NULL, 0, false, &some, &err), 0);
-		cr_expect_eq(some.n, none.n + (size_t)rows[i].rules, "\"%s\"", rows[i].type);
+		REQUIRE_OK(device_rules_make(NULL, 0, NULL, 0, false, &none, &err), &err);
+		REQUIRE_OK(device_rules_make(&list, 1, NULL, 0, false, &some, &err), &err);
+		CHECK_EQ(some.n, none.n + (size_t)rows[i].rules, "\"%s\"", rows[i].type);
 		if (rows[i].rules)
-			cr_expect_eq(some.list[0].types, rows[i].types, "\"%s\"", rows[i].type);
+			CHECK_EQ(some.list[0].types, rows[i].types, "\"%s\"", rows[i].type);
 		free(none.list);
 		free(some.list);
 	}
@@ -287,11 +288,11 @@ Test(strings, device_rule_access)
 
 	for (size_t i = 0; i < ARRAY_LEN(good); i++) {
 		rule.access = (char *)(uintptr_t)good[i];
-		cr_expect_eq(device_rules_validate(&list, 1, &err), 0, "\"%s\"", good[i]);
+		CHECK_EQ(device_rules_validate(&list, 1, &err), 0, "\"%s\"", good[i]);
 	}
 	for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
 		rule.access = (char *)(uintptr_t)bad[i];
-		cr_expect_eq(device_rules_validate(&list, 1, &err), -1, "\"%s\"", bad[i]);
+		CHECK_EQ(device_rules_validate(&list, 1, &err), -1, "\"%s\"", bad[i]);
 	}
 }
 
@@ -307,11 +308,11 @@ Test(strings, huge_page_sizes)
 	r.n_hugepagelimits = 1;
 	for (size_t i = 0; i < ARRAY_LEN(good); i++) {
 		limit.pagesize = (char *)(uintptr_t)good[i];
-		cr_expect_eq(cgroup_limits_validate(&r, false, &err), 0, "\"%s\"", good[i]);
+		CHECK_EQ(cgroup_limits_validate(&r, false, &err), 0, "\"%s\"", good[i]);
 	}
 	for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
 		limit.pagesize = (char *)(uintptr_t)bad[i];
-		cr_expect_eq(cgroup_limits_validate(&r, false, &err), -1, "\"%s\"", bad[i]);
+		CHECK_EQ(cgroup_limits_validate(&r, false, &err), -1, "\"%s\"", bad[i]);
 	}
 }
 
@@ -340,9 +341,9 @@ Test(strings, mount_types)
 		struct error err = ERROR_INIT;
 		struct container_mount out;
 
-		cr_expect_eq(mount_understand(m, &out, &err), rows[i].kind < 0 ? -1 : 0, "%zu", i);
+		CHECK_EQ(mount_understand(m, &out, &err), rows[i].kind < 0 ? -1 : 0, "%zu", i);
 		if (rows[i].kind >= 0)
-			cr_expect_eq((int)out.kind, rows[i].kind, "%zu", i);
+			CHECK_EQ((int)out.kind, rows[i].kind, "%zu", i);
 	}
 }
 
@@ -351,10 +352,10 @@ static void
 expect_list(const char *(*name)(size_t i), const char *const *want, size_t n)
 {
 	for (size_t i = 0; i < n; i++) {
-		cr_assert(name(i), "%s is missing", want[i]);
-		cr_expect_str_eq(name(i), want[i]);
+		REQUIRE(name(i), "%s is missing", want[i]);
+		CHECK_STR(name(i), want[i]);
 	}
-	cr_expect_null(name(n));
+	CHECK_EQ(name(n), NULL);
 }
 
 Test(strings, storage_drivers)
@@ -364,8 +365,8 @@ Test(strings, storage_drivers)
 
 	expect_list(storage_driver_name, names, ARRAY_LEN(names));
 	for (size_t i = 0; i < ARRAY_LEN(names); i++)
-		cr_expect(storage_driver_find(names[i]), "%s", names[i]);
-	cr_expect_null(storage_driver_find("virtiofs"));
+		CHECK(storage_driver_find(names[i]), "%s", names[i]);
+	CHECK_EQ(storage_driver_find("virtiofs"), NULL);
 }
 
 Test(strings, device_handlers)
@@ -383,9 +384,9 @@ Test(strings, container_ids)
 					   "..",  "é1",  "aé",   "aa\x7f", "shared" };
 
 	for (size_t i = 0; i < ARRAY_LEN(good); i++)
-		cr_expect(container_id_is_valid(good[i]), "%s", good[i]);
+		CHECK(container_id_is_valid(good[i]), "%s", good[i]);
 	for (size_t i = 0; i < ARRAY_LEN(bad); i++)
-		cr_expect_not(container_id_is_valid(bad[i]), "%s", bad[i]);
+		CHECK(!container_id_is_valid(bad[i]), "%s", bad[i]);
 }
 
 /* The config.json for hooks has the runtime specification's spelling, independent of the
@@ -399,10 +400,10 @@ Test(strings, config_json_for_hooks)
 	spec_namespace(s, "net", "");
 	caps->bounding = spec_names(&caps->n_bounding, "NET_RAW", "\"CAP_KILL\"", "what?", NULL);
 	buf_init(&b, 1u << 20);
-	cr_assert_eq(json_spec(&b, s), 0);
-	cr_assert_eq(buf_append(&b, "", 1), 0);
-	cr_expect(strstr((const char *)buf_head(&b), "{\"type\":\"network\"}"));
-	cr_expect(strstr((const char *)buf_head(&b),
-			 "\"bounding\":[\"CAP_NET_RAW\",\"CAP_KILL\",\"what?\"]"));
+	REQUIRE_EQ(json_spec(&b, s), 0);
+	REQUIRE_EQ(buf_append(&b, "", 1), 0);
+	CHECK_HAS((const char *)buf_head(&b), "{\"type\":\"network\"}");
+	CHECK_HAS((const char *)buf_head(&b),
+		  "\"bounding\":[\"CAP_NET_RAW\",\"CAP_KILL\",\"what?\"]");
 	buf_release(&b);
 }

@@ -17,6 +17,7 @@
 #include "agent/container/rootfs/devices.h"
 #include "agent/container/rootfs/mount_plan.h"
 #include "lib/cleanup.h"
+#include "tests/support/check.h"
 #include "tests/unit/agent/container/spec.h"
 
 TestSuite(words, .fini = spec_release_all);
@@ -61,14 +62,14 @@ Test(words, mount_options)
 		struct error err = ERROR_INIT;
 		struct container_mount out;
 
-		cr_assert_eq(mount_understand(m, &out, &err), 0, "%s", err.msg);
-		cr_expect_eq(out.kind, rows[i].kind, "row %zu: kind %d", i, out.kind);
-		cr_expect_eq(out.own.set, rows[i].attrs, "row %zu: set", i);
-		cr_expect_eq(out.own.clear, rows[i].clear, "row %zu: clear", i);
-		cr_expect_eq(out.below.set, rows[i].below, "row %zu: below", i);
-		cr_expect_eq(out.below.clear, rows[i].below_clear, "row %zu: below, clear", i);
-		cr_expect_eq(out.propagation[0], rows[i].propagation, "row %zu: propagation", i);
-		cr_expect_eq(out.recursive, rows[i].recursive, "row %zu: recursive", i);
+		REQUIRE_OK(mount_understand(m, &out, &err), &err);
+		CHECK_EQ(out.kind, rows[i].kind, "row %zu: kind %d", i, out.kind);
+		CHECK_EQ(out.own.set, rows[i].attrs, "row %zu: set", i);
+		CHECK_EQ(out.own.clear, rows[i].clear, "row %zu: clear", i);
+		CHECK_EQ(out.below.set, rows[i].below, "row %zu: below", i);
+		CHECK_EQ(out.below.clear, rows[i].below_clear, "row %zu: below, clear", i);
+		CHECK_EQ(out.propagation[0], rows[i].propagation, "row %zu: propagation", i);
+		CHECK_EQ(out.recursive, rows[i].recursive, "row %zu: recursive", i);
 	}
 }
 
@@ -88,11 +89,11 @@ Test(words, mount_options_refused)
 		struct error err = ERROR_INIT;
 		struct container_mount out;
 
-		cr_expect_eq(
+		CHECK_EQ(
 			mount_understand(spec_mount(s, "/x", rows[i].type, "/src", rows[i].options),
 					 &out, &err),
 			-1, "%s", rows[i].options);
-		cr_expect_eq(err.code, ERROR_INVALID_ARGUMENT);
+		CHECK_EQ(err.code, ERROR_INVALID_ARGUMENT);
 	}
 }
 
@@ -100,64 +101,63 @@ Test(words, which_words_are_data)
 {
 	struct container_mount m = { 0 };
 
-	cr_expect_eq(mount_word_add(&m, "mode=755"), MOUNT_WORD_DATA);
-	cr_expect_eq(mount_word_add(&m, "ptmxmode=0666"), MOUNT_WORD_DATA);
-	cr_expect_eq(mount_word_add(&m, "ro"), MOUNT_WORD_FLAG);
-	cr_expect_eq(mount_word_add(&m, "relatime"), MOUNT_WORD_FLAG);
-	cr_expect_eq(mount_word_add(&m, "io.katacontainers.volume=x"), MOUNT_WORD_IGNORED);
-	cr_expect_eq(mount_word_add(&m, "x-initrd.mount"), MOUNT_WORD_IGNORED);
-	cr_expect_eq(mount_word_add(&m, "sync"), MOUNT_WORD_SUPER);
-	cr_expect_eq(mount_word_add(&m, "nolazytime"), MOUNT_WORD_SUPER);
-	cr_expect_eq(mount_word_add(&m, "acl"), MOUNT_WORD_MAYBE);
-	cr_expect_eq(mount_word_add(&m, "tmpcopyup"), MOUNT_WORD_FLAG);
-	cr_expect_eq(mount_word_add(&m, "r"), MOUNT_WORD_DATA);
+	CHECK_EQ(mount_word_add(&m, "mode=755"), MOUNT_WORD_DATA);
+	CHECK_EQ(mount_word_add(&m, "ptmxmode=0666"), MOUNT_WORD_DATA);
+	CHECK_EQ(mount_word_add(&m, "ro"), MOUNT_WORD_FLAG);
+	CHECK_EQ(mount_word_add(&m, "relatime"), MOUNT_WORD_FLAG);
+	CHECK_EQ(mount_word_add(&m, "io.katacontainers.volume=x"), MOUNT_WORD_IGNORED);
+	CHECK_EQ(mount_word_add(&m, "x-initrd.mount"), MOUNT_WORD_IGNORED);
+	CHECK_EQ(mount_word_add(&m, "sync"), MOUNT_WORD_SUPER);
+	CHECK_EQ(mount_word_add(&m, "nolazytime"), MOUNT_WORD_SUPER);
+	CHECK_EQ(mount_word_add(&m, "acl"), MOUNT_WORD_MAYBE);
+	CHECK_EQ(mount_word_add(&m, "tmpcopyup"), MOUNT_WORD_FLAG);
+	CHECK_EQ(mount_word_add(&m, "r"), MOUNT_WORD_DATA);
 }
 
 Test(words, paths)
 {
-	cr_expect(mount_path_is("/dev", "/dev"));
-	cr_expect(mount_path_is("//dev//", "/dev"));
-	cr_expect(mount_path_is("/dev/", "/dev"));
-	cr_expect_not(mount_path_is("/dev/x", "/dev"));
-	cr_expect_not(mount_path_is("/devx", "/dev"));
-	cr_expect_not(mount_path_is("/de", "/dev"));
-	cr_expect(mount_path_is("/", ""));
-	cr_expect(mount_path_is("///", ""));
-	cr_expect_not(mount_path_is("/a", ""));
-	cr_expect(mount_path_is("/./", ""));
-	cr_expect(mount_path_is("/./dev/.", "/dev"));
-	cr_expect_not(mount_path_is("/.dev", "/dev"));
-	cr_expect_not(mount_path_is("/dev/..", "/dev"));
+	CHECK(mount_path_is("/dev", "/dev"));
+	CHECK(mount_path_is("//dev//", "/dev"));
+	CHECK(mount_path_is("/dev/", "/dev"));
+	CHECK(!mount_path_is("/dev/x", "/dev"));
+	CHECK(!mount_path_is("/devx", "/dev"));
+	CHECK(!mount_path_is("/de", "/dev"));
+	CHECK(mount_path_is("/", ""));
+	CHECK(mount_path_is("///", ""));
+	CHECK(!mount_path_is("/a", ""));
+	CHECK(mount_path_is("/./", ""));
+	CHECK(mount_path_is("/./dev/.", "/dev"));
+	CHECK(!mount_path_is("/.dev", "/dev"));
+	CHECK(!mount_path_is("/dev/..", "/dev"));
 }
 
 Test(words, device_names)
 {
-	cr_expect_str_eq(device_name("/dev/null"), "null");
-	cr_expect_str_eq(device_name("/dev/a/b"), "a/b");
-	cr_expect_null(device_name("/dev"));
-	cr_expect_null(device_name("/dev/"));
-	cr_expect_null(device_name("/dev/a/"));
-	cr_expect_null(device_name("/dev/../x"));
-	cr_expect_null(device_name("/dev/a/./x"));
-	cr_expect_null(device_name("/dev//x"));
-	cr_expect_null(device_name("/etc/x"));
-	cr_expect_null(device_name(""));
+	CHECK_STR(device_name("/dev/null"), "null");
+	CHECK_STR(device_name("/dev/a/b"), "a/b");
+	CHECK_EQ(device_name("/dev"), NULL);
+	CHECK_EQ(device_name("/dev/"), NULL);
+	CHECK_EQ(device_name("/dev/a/"), NULL);
+	CHECK_EQ(device_name("/dev/../x"), NULL);
+	CHECK_EQ(device_name("/dev/a/./x"), NULL);
+	CHECK_EQ(device_name("/dev//x"), NULL);
+	CHECK_EQ(device_name("/etc/x"), NULL);
+	CHECK_EQ(device_name(""), NULL);
 }
 
 Test(words, capability_names)
 {
 	unsigned int cap = 99;
 
-	cr_expect(cap_name_parse("CAP_CHOWN", &cap) && cap == 0);
-	cr_expect(cap_name_parse("sys_admin", &cap) && cap == 21);
-	cr_expect(cap_name_parse("\"CAP_NET_RAW\"", &cap) && cap == 13);
-	cr_expect_not(cap_name_parse("CAP_", &cap));
-	cr_expect_not(cap_name_parse("", &cap));
-	cr_expect_not(cap_name_parse("CAP_NO_SUCH", &cap));
-	cr_expect_not(cap_name_parse("3", &cap));
-	cr_expect_not(cap_name_parse("CAP_CHOWN ", &cap));
-	cr_expect_not(
-		cap_name_parse("CAP_CHOWN_BUT_VERY_MUCH_LONGER_THAN_ANY_NAME_EVER_WAS", &cap));
+	CHECK(cap_name_parse("CAP_CHOWN", &cap) && cap == 0);
+	CHECK(cap_name_parse("sys_admin", &cap) && cap == 21);
+	CHECK(cap_name_parse("\"CAP_NET_RAW\"", &cap) && cap == 13);
+	CHECK(!cap_name_parse("CAP_", &cap));
+	CHECK(!cap_name_parse("", &cap));
+	CHECK(!cap_name_parse("CAP_NO_SUCH", &cap));
+	CHECK(!cap_name_parse("3", &cap));
+	CHECK(!cap_name_parse("CAP_CHOWN ", &cap));
+	CHECK(!cap_name_parse("CAP_CHOWN_BUT_VERY_MUCH_LONGER_THAN_ANY_NAME_EVER_WAS", &cap));
 }
 
 Test(words, capabilities_left_out)
@@ -169,7 +169,7 @@ Test(words, capabilities_left_out)
 	struct cap_sets sets;
 
 	cap_sets_from_spec(c, UINT64_MAX, &sets, left_out);
-	cr_expect_str_eq(left_out, "");
+	CHECK_STR(left_out, "");
 	c->bounding = spec_names(&c->n_bounding, "CAP_FLY", "CAP_CHOWN", "KILL", "BPF", NULL);
 	c->permitted = spec_names(&c->n_permitted, "CAP_CHOWN", "CAP_FLY", "CAP_F", "", NULL);
 	/* not permitted */
@@ -180,9 +180,9 @@ Test(words, capabilities_left_out)
 	c->ambient = spec_names(&c->n_ambient, "CAP_KILL", "CAP_CHOWN", "a\nb", NULL);
 	/* the kernel has no CAP_BPF, which is 39 */
 	cap_sets_from_spec(c, (UINT64_C(1) << 39) - 1, &sets, left_out);
-	cr_expect_str_eq(left_out, "CAP_FLY, BPF, CAP_F, ?, CAP_KILL, NET_RAW, CAP_CHOWN, a?b");
-	cr_expect(sets.bounding == 0x21 && sets.permitted == 0x1 && sets.effective == 0x1 &&
-		  sets.inheritable == 0x20 && sets.ambient == 0);
+	CHECK_STR(left_out, "CAP_FLY, BPF, CAP_F, ?, CAP_KILL, NET_RAW, CAP_CHOWN, a?b");
+	CHECK(sets.bounding == 0x21 && sets.permitted == 0x1 && sets.effective == 0x1 &&
+	      sets.inheritable == 0x20 && sets.ambient == 0);
 	for (size_t i = 0; i < ARRAY_LEN(many); i++) {
 		(void)snprintf(many[i], sizeof(many[i]), "CAP_%c%c_FLY", (int)('A' + i / 26),
 			       (int)('A' + i % 26));
@@ -191,8 +191,8 @@ Test(words, capabilities_left_out)
 	c->bounding = names;
 	c->n_bounding = ARRAY_LEN(names);
 	cap_sets_from_spec(c, UINT64_MAX, &sets, left_out);
-	cr_expect(strlen(left_out) > CAP_LEFT_OUT_MAX - 60);
-	cr_expect_str_eq(left_out + strlen(left_out) - 3, "...");
+	CHECK_GT(strlen(left_out), CAP_LEFT_OUT_MAX - 60);
+	CHECK_STR(left_out + strlen(left_out) - 3, "...");
 }
 
 static struct accounts
@@ -233,12 +233,12 @@ Test(words, passwd)
 		struct accounts a = accounts(rows[i].text);
 		bool is_there = accounts_by_uid(&a, rows[i].uid, &found);
 
-		cr_expect_eq(is_there, rows[i].home != NULL, "row %zu", i);
+		CHECK_EQ(is_there, rows[i].home != NULL, "row %zu", i);
 		if (is_there && rows[i].home)
-			cr_expect_str_eq(found.home, rows[i].home);
+			CHECK_STR(found.home, rows[i].home);
 	}
-	cr_expect(accounts_by_uid(&nul, 1, &found));
-	cr_expect_str_eq(found.home, "/good");
+	CHECK(accounts_by_uid(&nul, 1, &found));
+	CHECK_STR(found.home, "/good");
 }
 
 /* The last line of a truncated file may be incomplete. */
@@ -248,11 +248,11 @@ Test(words, passwd_cut)
 	struct account found;
 
 	a.cut = true;
-	cr_expect(accounts_by_name(&a, "root", &found) && found.uid == 0);
+	CHECK(accounts_by_name(&a, "root", &found) && found.uid == 0);
 	a = accounts("a:x:1:1::/a:\nb:x:2:2::/b:");
-	cr_expect(accounts_by_name(&a, "b", &found) && found.uid == 2);
+	CHECK(accounts_by_name(&a, "b", &found) && found.uid == 2);
 	a.cut = true;
-	cr_expect_not(accounts_by_name(&a, "b", &found));
+	CHECK(!accounts_by_name(&a, "b", &found));
 }
 
 Test(words, passwd_names)
@@ -261,11 +261,11 @@ Test(words, passwd_names)
 				     "bad:x:7:8::/home:/bin/sh:more:fields\n-x:z:9:9::/:\n");
 	struct account found;
 
-	cr_expect(accounts_by_name(&a, "roots", &found) && found.uid == 5 && found.gid == 6);
-	cr_expect(accounts_by_name(&a, "bad", &found) && found.uid == 7 && found.gid == 8);
-	cr_expect_not(accounts_by_name(&a, "roo", &found));
-	cr_expect_not(accounts_by_name(&a, "", &found));
-	cr_expect_not(accounts_by_name(&a, "x", &found));
+	CHECK(accounts_by_name(&a, "roots", &found) && found.uid == 5 && found.gid == 6);
+	CHECK(accounts_by_name(&a, "bad", &found) && found.uid == 7 && found.gid == 8);
+	CHECK(!accounts_by_name(&a, "roo", &found));
+	CHECK(!accounts_by_name(&a, "", &found));
+	CHECK(!accounts_by_name(&a, "x", &found));
 }
 
 Test(words, groups)
@@ -276,18 +276,18 @@ Test(words, groups)
 			 "keep:x:4294967295:user\nwrap:x:4294967306:user\nnine:x:14:user,,:x");
 	uint32_t gid, gids[2] = { 0, 0 };
 
-	cr_expect(accounts_group(&a, "wheel", &gid) && gid == 10);
-	cr_expect_not(accounts_group(&a, "short", &gid));
-	cr_expect_not(accounts_group(&a, "wrap", &gid));
+	CHECK(accounts_group(&a, "wheel", &gid) && gid == 10);
+	CHECK(!accounts_group(&a, "short", &gid));
+	CHECK(!accounts_group(&a, "wrap", &gid));
 	/* The value that setresgid(2) takes as "unchanged". */
 	gid = 5;
-	cr_expect_not(accounts_group(&a, "keep", &gid));
-	cr_expect_eq(gid, 5);
-	cr_expect_not(accounts_group(&a, "", &gid));
-	cr_expect_eq(accounts_groups_of(&a, "user", gids, 2), 4);
-	cr_expect(gids[0] == 10 && gids[1] == 11);
-	cr_expect_eq(accounts_groups_of(&a, "nobody", gids, 2), 0);
-	cr_expect_eq(accounts_groups_of(&a, "", gids, 2), 0);
+	CHECK(!accounts_group(&a, "keep", &gid));
+	CHECK_EQ(gid, 5);
+	CHECK(!accounts_group(&a, "", &gid));
+	CHECK_EQ(accounts_groups_of(&a, "user", gids, 2), 4);
+	CHECK(gids[0] == 10 && gids[1] == 11);
+	CHECK_EQ(accounts_groups_of(&a, "nobody", gids, 2), 0);
+	CHECK_EQ(accounts_groups_of(&a, "", gids, 2), 0);
 }
 
 Test(words, sysctls)
@@ -304,9 +304,9 @@ Test(words, sysctls)
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(good); i++)
-		cr_expect(sysctl_is_allowed(good[i]), "%s", good[i]);
+		CHECK(sysctl_is_allowed(good[i]), "%s", good[i]);
 	for (size_t i = 0; i < ARRAY_LEN(bad); i++)
-		cr_expect_not(sysctl_is_allowed(bad[i]), "%s", bad[i]);
+		CHECK(!sysctl_is_allowed(bad[i]), "%s", bad[i]);
 }
 
 Test(words, environment)
@@ -319,19 +319,19 @@ Test(words, environment)
 	spec_env(p, "NOTHING");
 	spec_env(p, "A= b ");
 	env = command_environment(p, -1, 0, &err);
-	cr_assert(env);
-	cr_expect_str_eq(env[0], "PATH=/bin");
+	REQUIRE(env);
+	CHECK_STR(env[0], "PATH=/bin");
 	/* as it came, also what no program can make sense of */
-	cr_expect_str_eq(env[2], "NOTHING");
-	cr_expect_str_eq(env[3], "A= b ");
-	cr_expect_str_eq(command_variable(env, "HOME"), "/");
-	cr_expect_null(command_variable(env, "NOTHING"));
+	CHECK_STR(env[2], "NOTHING");
+	CHECK_STR(env[3], "A= b ");
+	CHECK_STR(command_variable(env, "HOME"), "/");
+	CHECK_EQ(command_variable(env, "NOTHING"), NULL);
 	free(env[4]);
 	free(env);
 	spec_env(p, "HOME=/mine");
 	env = command_environment(p, -1, 0, &err);
-	cr_assert(env);
-	cr_expect_str_eq(command_variable(env, "HOME"), "/mine");
+	REQUIRE(env);
+	CHECK_STR(command_variable(env, "HOME"), "/mine");
 	free(env);
 }
 
@@ -375,8 +375,8 @@ Test(words, duplicate_variables)
 		while ((entry = strsep(&rest, ",")))
 			spec_env(p, entry);
 		env = command_environment(p, -1, 0, &err);
-		cr_assert(env);
-		cr_expect_str_eq(joined(env), rows[i].out);
+		REQUIRE(env);
+		CHECK_STR(joined(env), rows[i].out);
 		for (size_t e = 0; env[e]; e++) {
 			if (strcmp(env[e], "HOME=/") == 0)
 				free(env[e]);
@@ -400,18 +400,18 @@ Test(words, many_variables)
 		env[i] = all[i] = strdup(text);
 	}
 	before = clock();
-	cr_assert_eq(command_last_wins(env, &n, &err), 0);
+	REQUIRE_OK(command_last_wins(env, &n, &err), &err);
 	/* processor time: several times as much if each were compared with each */
-	cr_expect_lt(clock() - before, 2 * CLOCKS_PER_SEC);
-	cr_assert_eq(n, N);
+	CHECK_LT(clock() - before, 2 * CLOCKS_PER_SEC);
+	REQUIRE_EQ(n, N);
 	for (size_t i = 0; i < N; i++)
-		cr_assert_eq(env[i], all[N + i], "%zu: %s", i, env[i]);
+		REQUIRE_EQ(env[i], all[N + i], "%zu: %s", i, env[i]);
 	for (size_t i = 0; i < 2 * N; i++)
 		free(all[i]);
 	free(all);
 	free(env);
 	n = 0;
-	cr_assert_eq(command_last_wins(NULL, &n, &err), 0);
+	REQUIRE_OK(command_last_wins(NULL, &n, &err), &err);
 }
 
 Test(words, programs)
@@ -420,15 +420,15 @@ Test(words, programs)
 	struct error err = ERROR_INIT;
 	char path[PATH_MAX];
 
-	cr_expect_eq(command_find("sh", env, path, &err), 0);
-	cr_expect_str_eq(path, "/bin/sh");
-	cr_expect_eq(command_find("/bin/sh", env, path, &err), 0);
-	cr_expect_eq(command_find("no-such-program", env, path, &err), -1);
-	cr_expect(strstr(err.msg, "the file no-such-program was not found"));
-	cr_expect_eq(command_find("/bin/no-such", env, path, &err), -1);
-	cr_expect_eq(command_find("", env, path, &err), -1);
+	CHECK_OK(command_find("sh", env, path, &err), &err);
+	CHECK_STR(path, "/bin/sh");
+	CHECK_OK(command_find("/bin/sh", env, path, &err), &err);
+	CHECK_EQ(command_find("no-such-program", env, path, &err), -1);
+	CHECK_HAS(err.msg, "the file no-such-program was not found");
+	CHECK_EQ(command_find("/bin/no-such", env, path, &err), -1);
+	CHECK_EQ(command_find("", env, path, &err), -1);
 	/* A directory is not a program. */
-	cr_expect_eq(command_find("..", env, path, &err), -1);
+	CHECK_EQ(command_find("..", env, path, &err), -1);
 }
 
 Test(words, id_maps)
@@ -436,9 +436,9 @@ Test(words, id_maps)
 	Grpc__Spec *s = spec_new("/r");
 	uint32_t out = 0;
 
-	cr_expect(ns_id_outside(NULL, 0, 5, &out) && out == 5);
+	CHECK(ns_id_outside(NULL, 0, 5, &out) && out == 5);
 	spec_user_namespace(s, 100000);
-	cr_expect(ns_id_outside(s->linux->uidmappings, 1, 0, &out) && out == 100000);
-	cr_expect(ns_id_outside(s->linux->uidmappings, 1, 65535, &out) && out == 165535);
-	cr_expect_not(ns_id_outside(s->linux->uidmappings, 1, 65536, &out));
+	CHECK(ns_id_outside(s->linux->uidmappings, 1, 0, &out) && out == 100000);
+	CHECK(ns_id_outside(s->linux->uidmappings, 1, 65535, &out) && out == 165535);
+	CHECK(!ns_id_outside(s->linux->uidmappings, 1, 65536, &out));
 }

@@ -12,6 +12,7 @@
 #include "lib/cleanup.h"
 #include "lib/deadline.h"
 #include "lib/io.h"
+#include "tests/support/check.h"
 #include "tests/unit/agent/device/tree.h"
 
 #define DISK "devices/pci0000:00/0000:00:02.0"
@@ -41,7 +42,7 @@ make_bench(struct bench *b, uint64_t timeout_ms)
 	tree_make(&b->tree);
 	b->loop = loop_new(&err);
 	b->watch = device_watch_new(b->loop, &b->tree.roots, timeout_ms, &err);
-	cr_assert(b->loop && b->watch, "%s", err.msg);
+	REQUIRE(b->loop && b->watch, "%s", err.msg);
 }
 
 static void
@@ -71,8 +72,8 @@ find_block(struct bench *b, const char *location, struct found *f)
 
 	*f = (struct found){ 0 };
 	wait = device_find_block(b->watch, location, on_found, f, &err);
-	cr_assert(wait, "%s", err.msg);
-	cr_assert_eq(f->calls, 0, "the callback was called before the function returned");
+	REQUIRE(wait, "%s", err.msg);
+	REQUIRE_EQ(f->calls, 0, "the callback was called before the function returned");
 	return wait;
 }
 
@@ -83,8 +84,8 @@ run_until_found(struct bench *b, const struct found *f)
 	uint64_t limit = deadline_in(20000);
 
 	while (!f->calls) {
-		cr_assert(!deadline_is_over(limit), "timed out waiting for the callback");
-		cr_assert_eq(loop_run_once(b->loop, 1000, &err), 0);
+		REQUIRE(!deadline_is_over(limit), "timed out waiting for the callback");
+		REQUIRE_OK(loop_run_once(b->loop, 1000, &err), &err);
 	}
 }
 
@@ -104,12 +105,12 @@ Test(device, existing_disk)
 	add_node(&b, "vdb", S_IFBLK);
 	find_block(&b, "/dev/vdb", &f);
 	run_until_found(&b, &f);
-	cr_assert_str_eq(f.node, "/dev/vdb");
+	REQUIRE_STR(f.node, "/dev/vdb");
 
 	tree_dir(&b.tree, DISK "/virtio3/block/vdb");
 	find_block(&b, "02", &f);
 	run_until_found(&b, &f);
-	cr_assert_str_eq(f.node, "/dev/vdb");
+	REQUIRE_STR(f.node, "/dev/vdb");
 	free_bench(&b);
 }
 
@@ -122,14 +123,14 @@ Test(device, nodes_other_than_block_devices)
 	add_node(&b, "tty", S_IFCHR);
 	find_block(&b, "/dev/tty", &f);
 	run_until_found(&b, &f);
-	cr_assert_eq(f.err.code, ERROR_INVALID_ARGUMENT);
-	cr_assert(strstr(f.err.msg, "/dev/tty is not a block device"), "%s", f.err.msg);
+	REQUIRE_EQ(f.err.code, ERROR_INVALID_ARGUMENT);
+	REQUIRE_HAS(f.err.msg, "/dev/tty is not a block device");
 	/* a symlink to a block device is refused, too */
 	add_node(&b, "vda", S_IFBLK);
-	cr_assert_eq(symlinkat("vda", b.tree.roots.dev, "link"), 0);
+	REQUIRE_EQ(symlinkat("vda", b.tree.roots.dev, "link"), 0);
 	find_block(&b, "/dev/link", &f);
 	run_until_found(&b, &f);
-	cr_assert_eq(f.err.code, ERROR_INVALID_ARGUMENT);
+	REQUIRE_EQ(f.err.code, ERROR_INVALID_ARGUMENT);
 	free_bench(&b);
 }
 
@@ -147,17 +148,17 @@ Test(device, malformed_locations)
 	for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
 		struct error err = ERROR_INIT;
 
-		cr_assert_null(device_find_block(b.watch, bad[i], on_found, &f, &err), "%s",
-			       bad[i]);
-		cr_assert_eq(err.code, ERROR_INVALID_ARGUMENT, "%s", bad[i]);
+		REQUIRE_EQ(device_find_block(b.watch, bad[i], on_found, &f, &err), NULL, "%s",
+			   bad[i]);
+		REQUIRE_EQ(err.code, ERROR_INVALID_ARGUMENT, "%s", bad[i]);
 	}
 	memset(name, 'a', sizeof(name));
 	memcpy(name, "/dev/", 5);
 	name[DEVICE_NODE_MAX] = '\0';
 	struct error err = ERROR_INIT;
 
-	cr_assert_null(device_find_block(b.watch, name, on_found, &f, &err));
-	cr_assert_eq(f.calls, 0);
+	REQUIRE_EQ(device_find_block(b.watch, name, on_found, &f, &err), NULL);
+	REQUIRE_EQ(f.calls, 0);
 	free_bench(&b);
 }
 
@@ -171,8 +172,8 @@ Test(device, timeout)
 	tree_dir(&b.tree, DISK);
 	find_block(&b, "02", &f);
 	run_until_found(&b, &f);
-	cr_assert_eq(f.err.code, ERROR_NOT_FOUND);
-	cr_assert(strstr(f.err.msg, "02") && strstr(f.err.msg, "30 ms"), "%s", f.err.msg);
+	REQUIRE_EQ(f.err.code, ERROR_NOT_FOUND);
+	REQUIRE(strstr(f.err.msg, "02") && strstr(f.err.msg, "30 ms"), "%s", f.err.msg);
 	free_bench(&b);
 }
 
@@ -184,11 +185,11 @@ Test(device, device_without_event_is_found_at_timeout)
 
 	make_bench(&b, 30);
 	find_block(&b, "/dev/vdc", &f);
-	cr_assert_eq(loop_run_once(b.loop, 0, &err), 0);
-	cr_assert_eq(f.calls, 0);
+	REQUIRE_OK(loop_run_once(b.loop, 0, &err), &err);
+	REQUIRE_EQ(f.calls, 0);
 	add_node(&b, "vdc", S_IFBLK);
 	run_until_found(&b, &f);
-	cr_assert_str_eq(f.node, "/dev/vdc");
+	REQUIRE_STR(f.node, "/dev/vdc");
 	free_bench(&b);
 }
 
@@ -202,7 +203,7 @@ Test(device, add_event_wakes_all_waits)
 	find_block(&b, "/dev/vdc", &one);
 	find_block(&b, "02", &two);
 	find_block(&b, "03", &other);
-	cr_assert_eq(loop_run_once(b.loop, 0, &err), 0);
+	REQUIRE_OK(loop_run_once(b.loop, 0, &err), &err);
 	add_node(&b, "vdc", S_IFBLK);
 	tree_dir(&b.tree, DISK "/virtio9/block/vdc");
 	if (write_text_at(AT_FDCWD, A_DEVICE, "add") < 0) {
@@ -211,12 +212,12 @@ Test(device, add_event_wakes_all_waits)
 	}
 	run_until_found(&b, &one);
 	run_until_found(&b, &two);
-	cr_assert_str_eq(one.node, "/dev/vdc");
-	cr_assert_str_eq(two.node, "/dev/vdc");
-	cr_assert_eq(other.calls, 0);
+	REQUIRE_STR(one.node, "/dev/vdc");
+	REQUIRE_STR(two.node, "/dev/vdc");
+	REQUIRE_EQ(other.calls, 0);
 	/* one wait is still pending */
 	free_bench(&b);
-	cr_assert_eq(other.calls, 0);
+	REQUIRE_EQ(other.calls, 0);
 }
 
 Test(device, callback_may_cancel_other_waits)
@@ -230,8 +231,8 @@ Test(device, callback_may_cancel_other_waits)
 	one.cancels = find_block(&b, "/dev/vdc", &two);
 	add_node(&b, "vdc", S_IFBLK);
 	run_until_found(&b, &one);
-	cr_assert_eq(loop_run_once(b.loop, 0, &err), 0);
-	cr_assert_eq(two.calls, 0);
+	REQUIRE_OK(loop_run_once(b.loop, 0, &err), &err);
+	REQUIRE_EQ(two.calls, 0);
 	free_bench(&b);
 }
 
@@ -259,10 +260,10 @@ Test(device, events_per_turn_are_limited)
 	}
 	for (int turn = 0; turn < 100 && n < 300; turn++) {
 		before = n;
-		cr_assert_eq(loop_run_once(b.loop, 1000, &err), 0);
-		cr_expect_leq(n - before, 64, "%u in one turn", n - before);
+		REQUIRE_OK(loop_run_once(b.loop, 1000, &err), &err);
+		CHECK_LE(n - before, 64, "%u in one turn", n - before);
 	}
-	cr_expect_geq(n, 300, "%u", n);
+	CHECK_GE(n, 300, "%u", n);
 	device_unlisten(&listener);
 	free_bench(&b);
 }

@@ -6,6 +6,7 @@
 
 #include "agent/device/pci.h"
 #include "lib/cleanup.h"
+#include "tests/support/check.h"
 #include "tests/unit/agent/device/tree.h"
 
 /* want: the root and the hops as "slot.function"; NULL: the path is invalid. */
@@ -58,17 +59,17 @@ Test(pci, parsing)
 		int n, r = pci_path_parse(row->text, &path, &err);
 
 		if (!row->want) {
-			cr_assert_eq(r, -1, "\"%s\" was accepted", row->text);
-			cr_assert_eq(err.code, ERROR_INVALID_ARGUMENT);
-			cr_assert(strstr(err.msg, row->text), "%s", err.msg);
+			REQUIRE_EQ(r, -1, "\"%s\" was accepted", row->text);
+			REQUIRE_EQ(err.code, ERROR_INVALID_ARGUMENT);
+			REQUIRE_HAS(err.msg, row->text);
 			continue;
 		}
-		cr_assert_eq(r, 0, "\"%s\": %s", row->text, err.msg);
+		REQUIRE_EQ(r, 0, "\"%s\": %s", row->text, err.msg);
 		n = snprintf(got, sizeof(got), "%02x:", path.root);
 		for (unsigned int h = 0; h < path.n; h++)
 			n += snprintf(got + n, sizeof(got) - (size_t)n, " %u.%u", path.hops[h].slot,
 				      path.hops[h].function);
-		cr_assert_str_eq(got, row->want, "\"%s\": %s", row->text, got);
+		REQUIRE_STR(got, row->want, "\"%s\": %s", row->text, got);
 	}
 }
 
@@ -78,7 +79,7 @@ resolve(const struct tree *t, const char *text, char *out, size_t size, struct e
 	struct pci_path path;
 
 	*err = ERROR_INIT;
-	cr_assert_eq(pci_path_parse(text, &path, err), 0);
+	REQUIRE_OK(pci_path_parse(text, &path, err), err);
 	return pci_path_resolve(t->roots.sys, &path, out, size, err);
 }
 
@@ -89,12 +90,12 @@ Test(pci, device_on_the_root_bus)
 	char out[256];
 
 	tree_make(&t);
-	cr_assert_eq(resolve(&t, "02", out, sizeof(out), &err), 1, "the device does not exist yet");
+	REQUIRE_EQ(resolve(&t, "02", out, sizeof(out), &err), 1, "the device does not exist yet");
 	tree_dir(&t, "devices/pci0000:00/0000:00:02.0");
-	cr_assert_eq(resolve(&t, "02", out, sizeof(out), &err), 0);
-	cr_assert_str_eq(out, "devices/pci0000:00/0000:00:02.0");
-	cr_assert_eq(resolve(&t, "02.1", out, sizeof(out), &err), 1);
-	cr_assert_eq(resolve(&t, "02", out, 8, &err), -1, "the path does not fit");
+	REQUIRE_OK(resolve(&t, "02", out, sizeof(out), &err), &err);
+	REQUIRE(strcmp(out, "devices/pci0000:00/0000:00:02.0") == 0);
+	REQUIRE(resolve(&t, "02.1", out, sizeof(out), &err) == 1);
+	REQUIRE_EQ(resolve(&t, "02", out, 8, &err), -1, "the path does not fit");
 	tree_remove(&t);
 }
 
@@ -106,19 +107,19 @@ Test(pci, devices_behind_bridges)
 
 	tree_make(&t);
 	tree_dir(&t, "devices/pci0000:00/0000:00:02.0");
-	cr_assert_eq(resolve(&t, "02/05", out, sizeof(out), &err), 1, "no bus yet");
+	REQUIRE_EQ(resolve(&t, "02/05", out, sizeof(out), &err), 1, "no bus yet");
 	tree_dir(&t, "devices/pci0000:00/0000:00:02.0/pci_bus/0000:01");
-	cr_assert_eq(resolve(&t, "02/05", out, sizeof(out), &err), 1, "no device yet");
+	REQUIRE_EQ(resolve(&t, "02/05", out, sizeof(out), &err), 1, "no device yet");
 	tree_dir(&t, "devices/pci0000:00/0000:00:02.0/0000:01:05.0/pci_bus/0000:0a");
-	cr_assert_eq(resolve(&t, "02/05", out, sizeof(out), &err), 0);
-	cr_assert_str_eq(out, "devices/pci0000:00/0000:00:02.0/0000:01:05.0");
+	REQUIRE_OK(resolve(&t, "02/05", out, sizeof(out), &err), &err);
+	REQUIRE(strcmp(out, "devices/pci0000:00/0000:00:02.0/0000:01:05.0") == 0);
 	tree_dir(&t, "devices/pci0000:00/0000:00:02.0/0000:01:05.0/0000:0a:1f.7");
-	cr_assert_eq(resolve(&t, "02/05/1f.7", out, sizeof(out), &err), 0);
-	cr_assert_str_eq(out, "devices/pci0000:00/0000:00:02.0/0000:01:05.0/0000:0a:1f.7");
+	REQUIRE_OK(resolve(&t, "02/05/1f.7", out, sizeof(out), &err), &err);
+	REQUIRE(strcmp(out, "devices/pci0000:00/0000:00:02.0/0000:01:05.0/0000:0a:1f.7") == 0);
 	/* two buses behind one bridge are ambiguous */
 	tree_dir(&t, "devices/pci0000:00/0000:00:02.0/pci_bus/0000:02");
-	cr_assert_eq(resolve(&t, "02/05", out, sizeof(out), &err), -1);
-	cr_assert(strstr(err.msg, "0000:00:02.0") && strstr(err.msg, "more than one bus"));
+	REQUIRE_EQ(resolve(&t, "02/05", out, sizeof(out), &err), -1);
+	REQUIRE(strstr(err.msg, "0000:00:02.0") && strstr(err.msg, "more than one bus"));
 	tree_remove(&t);
 }
 
@@ -131,7 +132,7 @@ Test(pci, expander_bridge)
 	tree_make(&t);
 	tree_dir(&t, "devices/pci0000:20/0000:20:00.0/pci_bus/0000:21");
 	tree_dir(&t, "devices/pci0000:20/0000:20:00.0/0000:21:01.0");
-	cr_assert_eq(resolve(&t, "20/00/01", out, sizeof(out), &err), 0);
-	cr_assert_str_eq(out, "devices/pci0000:20/0000:20:00.0/0000:21:01.0");
+	REQUIRE_OK(resolve(&t, "20/00/01", out, sizeof(out), &err), &err);
+	REQUIRE(strcmp(out, "devices/pci0000:20/0000:20:00.0/0000:21:01.0") == 0);
 	tree_remove(&t);
 }

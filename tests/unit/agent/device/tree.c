@@ -11,6 +11,7 @@
 
 #include "lib/cleanup.h"
 #include "lib/path.h"
+#include "tests/support/check.h"
 
 static int
 open_dir(const struct tree *t, const char *name)
@@ -19,9 +20,9 @@ open_dir(const struct tree *t, const char *name)
 	int fd;
 
 	(void)snprintf(path, sizeof(path), "%s/%s", t->dir, name);
-	cr_assert_eq(mkdir(path, 0755), 0);
+	REQUIRE_EQ(mkdir(path, 0755), 0);
 	fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
-	cr_assert(fd >= 0);
+	REQUIRE_GE(fd, 0);
 	return fd;
 }
 
@@ -29,7 +30,7 @@ void
 tree_make(struct tree *t)
 {
 	*t = (struct tree){ .dir = "/tmp/test-device-XXXXXX", .roots = { -1, -1, -1, -1, -1, -1 } };
-	cr_assert(mkdtemp(t->dir));
+	REQUIRE(mkdtemp(t->dir));
 	t->roots.sys = open_dir(t, "sys");
 	t->roots.dev = open_dir(t, "dev");
 }
@@ -41,7 +42,7 @@ tree_remove(struct tree *t)
 
 	close_fd(&t->roots.sys);
 	close_fd(&t->roots.dev);
-	cr_assert_eq(path_remove_tree(AT_FDCWD, t->dir, &err), 0, "%s", err.msg);
+	REQUIRE_OK(path_remove_tree(AT_FDCWD, t->dir, &err), &err);
 }
 
 void
@@ -55,5 +56,5 @@ tree_dir(const struct tree *t, const char *path)
 		(void)snprintf(prefix, sizeof(prefix), "%.*s", (int)i, path);
 		(void)mkdirat(t->roots.sys, prefix, 0755);
 	}
-	cr_assert_eq(faccessat(t->roots.sys, path, F_OK, 0), 0, "%s", path);
+	REQUIRE_EQ(faccessat(t->roots.sys, path, F_OK, 0), 0, "%s", path);
 }

@@ -16,6 +16,7 @@
 
 #include "lib/cleanup.h"
 #include "lib/error.h"
+#include "tests/support/check.h"
 #include "tests/unit/agent/files/tree.h"
 
 #define FILE_ (S_IFREG | 0640)
@@ -27,24 +28,23 @@ Test(files_place, files_directories_and_links)
 	struct tree t;
 
 	tree_make(&t);
-	cr_expect_eq(tree_put(&t, "f", S_IFREG | 04751, "one", &r), ERROR_OK, "%s", r.err.msg);
-	cr_expect(tree_has(&t, "f", "one"));
-	cr_expect_eq(tree_mode(&t, "f"), S_IFREG | 04751);
-	cr_expect_eq(tree_put(&t, "f", FILE_, "", &r), ERROR_OK, "%s", r.err.msg);
-	cr_expect(tree_has(&t, "f", ""));
-	cr_expect_eq(tree_put(&t, "d", S_IFDIR | 02711, "", &r), ERROR_OK, "%s", r.err.msg);
-	cr_expect_eq(tree_mode(&t, "d"), S_IFDIR | 02711);
+	CHECK_EQ(tree_put(&t, "f", S_IFREG | 04751, "one", &r), ERROR_OK, "%s", r.err.msg);
+	CHECK(tree_has(&t, "f", "one"));
+	CHECK_EQ(tree_mode(&t, "f"), S_IFREG | 04751);
+	CHECK_EQ(tree_put(&t, "f", FILE_, "", &r), ERROR_OK, "%s", r.err.msg);
+	CHECK(tree_has(&t, "f", ""));
+	CHECK_EQ(tree_put(&t, "d", S_IFDIR | 02711, "", &r), ERROR_OK, "%s", r.err.msg);
+	CHECK_EQ(tree_mode(&t, "d"), S_IFDIR | 02711);
 	/* an existing directory keeps its entries */
-	cr_expect_eq(tree_put(&t, "d/f", FILE_, "in it", &r), ERROR_OK, "%s", r.err.msg);
-	cr_expect_eq(tree_put(&t, "d", S_IFDIR | 0700, "", &r), ERROR_OK, "%s", r.err.msg);
-	cr_expect_eq(tree_mode(&t, "d"), S_IFDIR | 0700);
-	cr_expect(tree_has(&t, "d/f", "in it"));
+	CHECK_EQ(tree_put(&t, "d/f", FILE_, "in it", &r), ERROR_OK, "%s", r.err.msg);
+	CHECK_EQ(tree_put(&t, "d", S_IFDIR | 0700, "", &r), ERROR_OK, "%s", r.err.msg);
+	CHECK_EQ(tree_mode(&t, "d"), S_IFDIR | 0700);
+	CHECK(tree_has(&t, "d/f", "in it"));
 	/* a link's target is not interpreted */
-	cr_expect_eq(tree_put(&t, "l", S_IFLNK | 0777, "../no/such", &r), ERROR_OK, "%s",
-		     r.err.msg);
-	cr_expect_eq(readlinkat(t.shared, "l", target, sizeof(target)), 10);
-	cr_expect_str_eq(target, "../no/such");
-	cr_expect_eq(tree_names(&t, "."), 3);
+	CHECK_EQ(tree_put(&t, "l", S_IFLNK | 0777, "../no/such", &r), ERROR_OK, "%s", r.err.msg);
+	CHECK_EQ(readlinkat(t.shared, "l", target, sizeof(target)), 10);
+	CHECK_STR(target, "../no/such");
+	CHECK_EQ(tree_names(&t, "."), 3);
 	tree_end(&t);
 }
 
@@ -59,20 +59,20 @@ Test(files_place, missing_parents_get_mode_and_owner)
 	o.uid = geteuid() == 0 ? 1234 : UINT32_MAX;
 	o.gid = geteuid() == 0 ? 2345 : UINT32_MAX;
 	o.dir_mode = 0710;
-	cr_assert_eq(mkdirat(t.shared, "old", 0705), 0);
-	cr_assert_eq(fchmodat(t.shared, "old", 0705, 0), 0);
+	REQUIRE_EQ(mkdirat(t.shared, "old", 0705), 0);
+	REQUIRE_EQ(fchmodat(t.shared, "old", 0705, 0), 0);
 	strcpy(o.path, "old/a/b/f");
-	cr_expect_eq(tree_place(&t, &o, "", &r), ERROR_OK, "%s", r.err.msg);
-	cr_expect_eq(r.made, 2);
-	cr_expect_eq(tree_mode(&t, "old"), S_IFDIR | 0705);
-	cr_expect_eq(tree_mode(&t, "old/a"), S_IFDIR | 0710);
-	cr_expect_eq(tree_mode(&t, "old/a/b"), S_IFDIR | 0710);
+	CHECK_EQ(tree_place(&t, &o, "", &r), ERROR_OK, "%s", r.err.msg);
+	CHECK_EQ(r.made, 2);
+	CHECK_EQ(tree_mode(&t, "old"), S_IFDIR | 0705);
+	CHECK_EQ(tree_mode(&t, "old/a"), S_IFDIR | 0710);
+	CHECK_EQ(tree_mode(&t, "old/a/b"), S_IFDIR | 0710);
 	for (int i = 0; geteuid() == 0 && i < 4; i++) {
 		static const char *const paths[] = { "old", "old/a", "old/a/b", "old/a/b/f" };
 
-		cr_assert_eq(fstatat(t.shared, paths[i], &st, 0), 0);
-		cr_expect_eq(st.st_uid, i ? 1234 : 0, "%s", paths[i]);
-		cr_expect_eq(st.st_gid, i ? 2345 : 0, "%s", paths[i]);
+		REQUIRE_EQ(fstatat(t.shared, paths[i], &st, 0), 0);
+		CHECK_EQ(st.st_uid, i ? 1234 : 0, "%s", paths[i]);
+		CHECK_EQ(st.st_gid, i ? 2345 : 0, "%s", paths[i]);
 	}
 	tree_end(&t);
 }
@@ -85,28 +85,28 @@ Test(files_place, no_symlink_is_followed)
 	struct tree t;
 
 	tree_make(&t);
-	cr_assert_eq(symlinkat("../../../outside", t.shared, "out"), 0);
-	cr_assert_eq(symlinkat(".", t.shared, "back"), 0);
-	cr_assert_eq(symlinkat("out", t.shared, "chain"), 0);
+	REQUIRE_EQ(symlinkat("../../../outside", t.shared, "out"), 0);
+	REQUIRE_EQ(symlinkat(".", t.shared, "back"), 0);
+	REQUIRE_EQ(symlinkat("out", t.shared, "chain"), 0);
 	for (size_t i = 0; i < ARRAY_LEN(paths); i++) {
 		static const uint32_t modes[] = { FILE_, S_IFDIR | 0777, S_IFLNK };
 
 		for (size_t k = 0; k < ARRAY_LEN(modes); k++) {
 			enum error_code code = tree_put(&t, paths[i], modes[k], "evil", &r);
 
-			cr_expect_eq(code, ERROR_PERMISSION_DENIED, "%s: %d %s", paths[i], code,
-				     r.err.msg);
-			cr_expect(strstr(r.err.msg, "symlink"), "%s", r.err.msg);
+			CHECK_EQ(code, ERROR_PERMISSION_DENIED, "%s: %d %s", paths[i], code,
+				 r.err.msg);
+			CHECK_HAS(r.err.msg, "symlink");
 		}
 	}
 	/* a symlink that is the target itself is replaced */
-	cr_assert_eq(symlinkat("../../../outside/f", t.shared, "leaf"), 0);
-	cr_expect_eq(tree_put(&t, "leaf", FILE_, "new", &r), ERROR_OK, "%s", r.err.msg);
-	cr_expect_eq(tree_mode(&t, "leaf"), FILE_);
-	cr_expect_eq(tree_put(&t, "out", S_IFLNK, "elsewhere", &r), ERROR_OK, "%s", r.err.msg);
-	cr_expect_eq(tree_put(&t, "chain", S_IFDIR | 0755, "", &r), ERROR_OK, "%s", r.err.msg);
-	cr_expect_eq(tree_mode(&t, "chain"), S_IFDIR | 0755);
-	cr_expect_eq(tree_temps(&t, "."), 0);
+	REQUIRE_EQ(symlinkat("../../../outside/f", t.shared, "leaf"), 0);
+	CHECK_EQ(tree_put(&t, "leaf", FILE_, "new", &r), ERROR_OK, "%s", r.err.msg);
+	CHECK_EQ(tree_mode(&t, "leaf"), FILE_);
+	CHECK_EQ(tree_put(&t, "out", S_IFLNK, "elsewhere", &r), ERROR_OK, "%s", r.err.msg);
+	CHECK_EQ(tree_put(&t, "chain", S_IFDIR | 0755, "", &r), ERROR_OK, "%s", r.err.msg);
+	CHECK_EQ(tree_mode(&t, "chain"), S_IFDIR | 0755);
+	CHECK_EQ(tree_temps(&t, "."), 0);
 	tree_end(&t);
 }
 
@@ -122,23 +122,23 @@ Test(files_place, entry_of_another_type_is_replaced)
 		char name[16];
 
 		(void)snprintf(name, sizeof(name), "x%zu", i);
-		cr_assert_eq(tree_put(&t, name, from, "old", &r), ERROR_OK, "%s", r.err.msg);
+		REQUIRE_EQ(tree_put(&t, name, from, "old", &r), ERROR_OK, "%s", r.err.msg);
 		if (S_ISDIR(from))
-			cr_assert_eq(mkdirat(tree_mode(&t, name) ? t.shared : -1, "in", 0755), 0);
+			REQUIRE_EQ(mkdirat(tree_mode(&t, name) ? t.shared : -1, "in", 0755), 0);
 		if (S_ISDIR(from))
-			cr_assert_eq(renameat(t.shared, "in", openat(t.shared, name, O_PATH), "in"),
-				     0);
-		cr_expect_eq(tree_put(&t, name, to, "new", &r), ERROR_OK, "%o to %o: %s", from, to,
-			     r.err.msg);
-		cr_expect_eq(tree_mode(&t, name) & S_IFMT, to & S_IFMT);
+			REQUIRE_EQ(renameat(t.shared, "in", openat(t.shared, name, O_PATH), "in"),
+				   0);
+		CHECK_EQ(tree_put(&t, name, to, "new", &r), ERROR_OK, "%o to %o: %s", from, to,
+			 r.err.msg);
+		CHECK_EQ(tree_mode(&t, name) & S_IFMT, to & S_IFMT);
 	}
-	cr_expect_eq(tree_temps(&t, "."), 0);
+	CHECK_EQ(tree_temps(&t, "."), 0);
 	/* other types */
-	cr_assert_eq(mknodat(t.shared, "fifo", S_IFIFO | 0600, 0), 0);
-	cr_expect_eq(tree_put(&t, "fifo", FILE_, "new", &r), ERROR_OK, "%s", r.err.msg);
-	cr_expect(tree_has(&t, "fifo", "new"));
-	cr_assert_eq(mknodat(t.shared, "fifo2", S_IFIFO | 0600, 0), 0);
-	cr_expect_eq(tree_put(&t, "fifo2", S_IFDIR | 0755, "", &r), ERROR_OK, "%s", r.err.msg);
+	REQUIRE_EQ(mknodat(t.shared, "fifo", S_IFIFO | 0600, 0), 0);
+	CHECK_EQ(tree_put(&t, "fifo", FILE_, "new", &r), ERROR_OK, "%s", r.err.msg);
+	CHECK(tree_has(&t, "fifo", "new"));
+	REQUIRE_EQ(mknodat(t.shared, "fifo2", S_IFIFO | 0600, 0), 0);
+	CHECK_EQ(tree_put(&t, "fifo2", S_IFDIR | 0755, "", &r), ERROR_OK, "%s", r.err.msg);
 	tree_end(&t);
 }
 
@@ -153,27 +153,27 @@ Test(files_place, huge_tree_is_replaced, .timeout = 120)
 	tree_make(&t);
 	if (setrlimit(RLIMIT_NOFILE, &files) < 0)
 		levels = 500;
-	cr_assert_eq(mkdirat(t.shared, "deep", 0755), 0);
+	REQUIRE_EQ(mkdirat(t.shared, "deep", 0755), 0);
 	at = openat(t.shared, "deep", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	for (int i = 0; i < levels; i++) {
 		int next;
 
-		cr_assert_eq(mkdirat(at, "d", 0755), 0);
+		REQUIRE_EQ(mkdirat(at, "d", 0755), 0);
 		next = openat(at, "d", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-		cr_assert(next >= 0);
+		REQUIRE_GE(next, 0);
 		for (int k = 0; k < 10; k++) {
 			char name[16];
 
 			(void)snprintf(name, sizeof(name), "f%d", k);
-			cr_assert_eq(mknodat(at, name, S_IFREG | 0600, 0), 0);
+			REQUIRE_EQ(mknodat(at, name, S_IFREG | 0600, 0), 0);
 		}
 		close(at);
 		at = next;
 	}
 	close(at);
-	cr_expect_eq(tree_put(&t, "deep", FILE_, "flat", &r), ERROR_OK, "%s", r.err.msg);
-	cr_expect(tree_has(&t, "deep", "flat"));
-	cr_expect_eq(tree_names(&t, "."), 1);
+	CHECK_EQ(tree_put(&t, "deep", FILE_, "flat", &r), ERROR_OK, "%s", r.err.msg);
+	CHECK(tree_has(&t, "deep", "flat"));
+	CHECK_EQ(tree_names(&t, "."), 1);
 	tree_end(&t);
 }
 
@@ -185,23 +185,23 @@ Test(files_place, directory_with_a_mount_is_not_replaced)
 
 	if (geteuid() != 0)
 		cr_skip_test("needs root");
-	cr_assert_eq(unshare(CLONE_NEWNS), 0);
-	cr_assert_eq(mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL), 0);
+	REQUIRE_EQ(unshare(CLONE_NEWNS), 0);
+	REQUIRE_EQ(mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL), 0);
 	tree_make(&t);
-	cr_assert_eq(tree_put(&t, "d/sub/f", FILE_, "old", &r), ERROR_OK, "%s", r.err.msg);
-	cr_assert_eq(mkdirat(t.shared, "d/sub/m", 0755), 0);
+	REQUIRE_EQ(tree_put(&t, "d/sub/f", FILE_, "old", &r), ERROR_OK, "%s", r.err.msg);
+	REQUIRE_EQ(mkdirat(t.shared, "d/sub/m", 0755), 0);
 	(void)snprintf(path, sizeof(path), "%s/run/shared/containers/d/sub/m", t.dir);
-	cr_assert_eq(mount("tmpfs", path, "tmpfs", 0, NULL), 0);
-	cr_assert_eq(tree_put(&t, "d/sub/m/f", FILE_, "mounted", &r), ERROR_OK, "%s", r.err.msg);
-	cr_expect_eq(tree_put(&t, "d", FILE_, "new", &r), ERROR_FAILED_PRECONDITION);
-	cr_expect(strstr(r.err.msg, path), "%s", r.err.msg);
-	cr_expect(tree_has(&t, "d/sub/f", "old"));
-	cr_expect(tree_has(&t, "d/sub/m/f", "mounted"));
-	cr_expect_eq(tree_put(&t, "d/sub/m", FILE_, "new", &r), ERROR_FAILED_PRECONDITION);
-	cr_expect_eq(tree_temps(&t, "."), 0);
-	cr_expect_eq(tree_temps(&t, "d/sub"), 0);
-	cr_assert_eq(umount(path), 0);
-	cr_expect_eq(tree_put(&t, "d", FILE_, "new", &r), ERROR_OK, "%s", r.err.msg);
+	REQUIRE_EQ(mount("tmpfs", path, "tmpfs", 0, NULL), 0);
+	REQUIRE_EQ(tree_put(&t, "d/sub/m/f", FILE_, "mounted", &r), ERROR_OK, "%s", r.err.msg);
+	CHECK_EQ(tree_put(&t, "d", FILE_, "new", &r), ERROR_FAILED_PRECONDITION);
+	CHECK_HAS(r.err.msg, path);
+	CHECK(tree_has(&t, "d/sub/f", "old"));
+	CHECK(tree_has(&t, "d/sub/m/f", "mounted"));
+	CHECK_EQ(tree_put(&t, "d/sub/m", FILE_, "new", &r), ERROR_FAILED_PRECONDITION);
+	CHECK_EQ(tree_temps(&t, "."), 0);
+	CHECK_EQ(tree_temps(&t, "d/sub"), 0);
+	REQUIRE_EQ(umount(path), 0);
+	CHECK_EQ(tree_put(&t, "d", FILE_, "new", &r), ERROR_OK, "%s", r.err.msg);
 	tree_end(&t);
 }
 
@@ -215,25 +215,25 @@ Test(files_place, full_disk_keeps_the_old_file)
 
 	if (geteuid() != 0)
 		cr_skip_test("needs root");
-	cr_assert_not_null(large);
+	REQUIRE(large);
 	memset(large, 'x', 1 << 20);
 	large[1 << 20] = '\0';
-	cr_assert_eq(unshare(CLONE_NEWNS), 0);
-	cr_assert_eq(mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL), 0);
+	REQUIRE_EQ(unshare(CLONE_NEWNS), 0);
+	REQUIRE_EQ(mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL), 0);
 	tree_make(&t);
-	cr_assert_eq(mkdirat(t.shared, "full", 0755), 0);
+	REQUIRE_EQ(mkdirat(t.shared, "full", 0755), 0);
 	(void)snprintf(path, sizeof(path), "%s/run/shared/containers/full", t.dir);
-	cr_assert_eq(mount("tmpfs", path, "tmpfs", 0, "size=256k,nr_inodes=6"), 0);
-	cr_assert_eq(tree_put(&t, "full/f", FILE_, "old", &r), ERROR_OK, "%s", r.err.msg);
-	cr_expect_eq(tree_put(&t, "full/f", FILE_, large, &r), ERROR_RESOURCE_EXHAUSTED);
-	cr_expect(strstr(r.err.msg, "full/f") && strstr(r.err.msg, "No space"), "%s", r.err.msg);
-	cr_expect(tree_has(&t, "full/f", "old"));
-	cr_expect_eq(tree_names(&t, "full"), 1);
+	REQUIRE_EQ(mount("tmpfs", path, "tmpfs", 0, "size=256k,nr_inodes=6"), 0);
+	REQUIRE_EQ(tree_put(&t, "full/f", FILE_, "old", &r), ERROR_OK, "%s", r.err.msg);
+	CHECK_EQ(tree_put(&t, "full/f", FILE_, large, &r), ERROR_RESOURCE_EXHAUSTED);
+	CHECK(strstr(r.err.msg, "full/f") && strstr(r.err.msg, "No space"), "%s", r.err.msg);
+	CHECK(tree_has(&t, "full/f", "old"));
+	CHECK_EQ(tree_names(&t, "full"), 1);
 	/* parents that were made are removed, too */
-	cr_expect_eq(tree_put(&t, "full/a/b/f", FILE_, large, &r), ERROR_RESOURCE_EXHAUSTED);
-	cr_expect_eq(tree_put(&t, "full/a/b/c/d/e/f", FILE_, "", &r), ERROR_RESOURCE_EXHAUSTED);
-	cr_expect_eq(tree_names(&t, "full"), 1);
-	cr_assert_eq(umount(path), 0);
+	CHECK_EQ(tree_put(&t, "full/a/b/f", FILE_, large, &r), ERROR_RESOURCE_EXHAUSTED);
+	CHECK_EQ(tree_put(&t, "full/a/b/c/d/e/f", FILE_, "", &r), ERROR_RESOURCE_EXHAUSTED);
+	CHECK_EQ(tree_names(&t, "full"), 1);
+	REQUIRE_EQ(umount(path), 0);
 	tree_end(&t);
 }
 
@@ -254,20 +254,20 @@ Test(files_place, replaced_temporary_file_is_not_written_to)
 		o.first = true;
 		o.last = false;
 		o.offset = 0;
-		cr_assert_eq(tree_place(&t, &o, "abc", &r), ERROR_OK, "%s", r.err.msg);
-		cr_assert_eq(tree_temps(&t, "."), 1);
-		cr_assert_eq(unlinkat(t.shared, o.temp, 0), 0);
+		REQUIRE_EQ(tree_place(&t, &o, "abc", &r), ERROR_OK, "%s", r.err.msg);
+		REQUIRE_EQ(tree_temps(&t, "."), 1);
+		REQUIRE_EQ(unlinkat(t.shared, o.temp, 0), 0);
 		if (i == 0)
-			cr_assert_eq(symlinkat("../../../outside/f", t.shared, o.temp), 0);
+			REQUIRE_EQ(symlinkat("../../../outside/f", t.shared, o.temp), 0);
 		if (i == 1)
-			cr_assert_eq(linkat(t.outside, "f", t.shared, o.temp, 0), 0);
+			REQUIRE_EQ(linkat(t.outside, "f", t.shared, o.temp, 0), 0);
 		o.first = false;
 		o.last = true;
 		o.offset = 3;
 		o.dev = r.dev;
 		o.ino = r.ino;
-		cr_expect_neq(tree_place(&t, &o, "def", &r), ERROR_OK);
-		cr_expect_eq(tree_mode(&t, "f"), 0);
+		CHECK_NE(tree_place(&t, &o, "def", &r), ERROR_OK);
+		CHECK_EQ(tree_mode(&t, "f"), 0);
 		(void)unlinkat(t.shared, o.temp, 0);
 	}
 	tree_end(&t);
@@ -286,14 +286,14 @@ Test(files_place, drop_removes_temporary_file_and_parents)
 	struct tree t;
 
 	tree_make(&t);
-	cr_assert_eq(mkdirat(t.shared, "keep", 0755), 0);
-	cr_assert_eq(tree_place(&t, &o, "abc", &r), ERROR_OK, "%s", r.err.msg);
-	cr_assert_eq(r.made, 2);
-	cr_assert_eq(tree_temps(&t, "keep/a/b"), 1);
+	REQUIRE_EQ(mkdirat(t.shared, "keep", 0755), 0);
+	REQUIRE_EQ(tree_place(&t, &o, "abc", &r), ERROR_OK, "%s", r.err.msg);
+	REQUIRE_EQ(r.made, 2);
+	REQUIRE_EQ(tree_temps(&t, "keep/a/b"), 1);
 	o.act = COPY_DROP;
 	o.made = r.made;
-	cr_expect_eq(tree_place(&t, &o, NULL, &r), ERROR_OK, "%s", r.err.msg);
-	cr_expect_eq(tree_names(&t, "keep"), 0);
-	cr_expect_neq(tree_mode(&t, "keep"), 0);
+	CHECK_EQ(tree_place(&t, &o, NULL, &r), ERROR_OK, "%s", r.err.msg);
+	CHECK_EQ(tree_names(&t, "keep"), 0);
+	CHECK_NE(tree_mode(&t, "keep"), 0);
 	tree_end(&t);
 }

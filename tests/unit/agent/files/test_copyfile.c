@@ -16,19 +16,11 @@
 #include "lib/cleanup.h"
 #include "lib/deadline.h"
 #include "lib/io.h"
+#include "tests/support/check.h"
 #include "tests/support/fakeinit.h"
 #include "tests/unit/agent/files/tree.h"
 
 #define MANY 2000
-
-/* Criterion's macros do not work in the agent's process, which is a fork. */
-#define CHECK(what)                                                                \
-	do {                                                                       \
-		if (!(what)) {                                                     \
-			fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #what); \
-			exit(1);                                                   \
-		}                                                                  \
-	} while (0)
 
 /* The number of further calls of send(2) that fail with EINTR. */
 static int interruptions;
@@ -73,8 +65,8 @@ run_until(struct bench *b, unsigned int ended)
 	uint64_t limit = deadline_in(30000);
 
 	while (b->ended < ended) {
-		CHECK(!deadline_is_over(limit));
-		CHECK(loop_run_once(b->loop, 1000, &err) == 0);
+		REQUIRE(!deadline_is_over(limit));
+		REQUIRE_OK(loop_run_once(b->loop, 1000, &err), &err);
 	}
 }
 
@@ -85,7 +77,7 @@ run_for(struct bench *b, uint64_t ms)
 	uint64_t end = deadline_in(ms);
 
 	while (!deadline_is_over(end))
-		CHECK(loop_run_once(b->loop, 10, &err) == 0);
+		REQUIRE_OK(loop_run_once(b->loop, 10, &err), &err);
 }
 
 static struct pending *
@@ -126,16 +118,16 @@ bench_init(struct bench *b, int init_fd)
 	(void)signal(SIGPIPE, SIG_IGN);
 	tree_make(&b->t);
 	b->loop = loop_new(&err);
-	CHECK(b->loop);
+	REQUIRE(b->loop);
 	b->link = initlink_new(b->loop, init_fd, NULL, NULL, &err);
-	CHECK(b->link);
+	REQUIRE(b->link);
 	b->jobs = jobs_new(b->loop, b->link, NULL, &err);
-	CHECK(b->jobs);
+	REQUIRE(b->jobs);
 	b->roots = (struct roots){
 		.proc = b->t.proc, .sys = -1, .dev = -1, .cgroup = -1, .run = b->t.run, .root = -1
 	};
 	b->copies = copies_new(b->loop, b->jobs, &b->roots, &err);
-	CHECK(b->copies);
+	REQUIRE(b->copies);
 }
 
 static void
@@ -146,14 +138,14 @@ bench_release(struct bench *b)
 
 	/* the workers exit when they are idle */
 	while (jobs_running(b->jobs) > 0) {
-		CHECK(!deadline_is_over(limit));
-		CHECK(loop_run_once(b->loop, 100, &err) == 0);
+		REQUIRE(!deadline_is_over(limit));
+		REQUIRE_OK(loop_run_once(b->loop, 100, &err), &err);
 	}
 	jobs_free(b->jobs);
 	copies_free(b->copies);
 	initlink_free(b->link);
 	loop_free(b->loop);
-	CHECK(tree_canary(&b->t) == b->t.canary);
+	REQUIRE_EQ(tree_canary(&b->t), b->t.canary);
 	tree_end(&b->t);
 }
 
@@ -162,8 +154,8 @@ in_agent(fakeinit_body *body)
 {
 	int leaked = -1;
 
-	cr_assert_eq(fakeinit_run(body, NULL, &leaked), 0);
-	cr_assert_eq(leaked, 0, "%d processes left behind", leaked);
+	REQUIRE_EQ(fakeinit_run(body, NULL, &leaked), 0);
+	REQUIRE_EQ(leaked, 0, "%d processes left behind", leaked);
 }
 
 #define AGENT_TEST(name)                                    \
@@ -186,56 +178,61 @@ in_agent(fakeinit_body *body)
 
 AGENT_TEST(parts_in_any_size_and_order_become_the_file)
 {
-	CHECK(copy(b, "a", S_IFREG | 0600, 9, 0, "abc") == ERROR_OK);
-	CHECK(tree_mode(&b->t, "a") == 0 && tree_temps(&b->t, ".") == 1);
-	CHECK(copies_unfinished(b->copies) == 1);
-	CHECK(copy(b, "a", S_IFREG | 0600, 9, 6, "ghi") == ERROR_OK);
-	CHECK(tree_mode(&b->t, "a") == 0);
-	CHECK(copy(b, "a", S_IFREG | 0604, 9, 2, "cdef") == ERROR_OK);
-	CHECK(tree_has(&b->t, "a", "abcdefghi") && tree_mode(&b->t, "a") == (S_IFREG | 0604));
-	CHECK(tree_temps(&b->t, ".") == 0 && copies_unfinished(b->copies) == 0);
+	REQUIRE_EQ(copy(b, "a", S_IFREG | 0600, 9, 0, "abc"), ERROR_OK);
+	REQUIRE_EQ(tree_mode(&b->t, "a"), 0);
+	REQUIRE_EQ(tree_temps(&b->t, "."), 1);
+	REQUIRE_EQ(copies_unfinished(b->copies), 1);
+	REQUIRE_EQ(copy(b, "a", S_IFREG | 0600, 9, 6, "ghi"), ERROR_OK);
+	REQUIRE_EQ(tree_mode(&b->t, "a"), 0);
+	REQUIRE_EQ(copy(b, "a", S_IFREG | 0604, 9, 2, "cdef"), ERROR_OK);
+	REQUIRE(tree_has(&b->t, "a", "abcdefghi"));
+	REQUIRE_EQ(tree_mode(&b->t, "a"), S_IFREG | 0604);
+	REQUIRE_EQ(tree_temps(&b->t, "."), 0);
+	REQUIRE_EQ(copies_unfinished(b->copies), 0);
 	/* whole, and empty */
-	CHECK(copy(b, "a", S_IFREG | 0600, 3, 0, "new") == ERROR_OK);
-	CHECK(tree_has(&b->t, "a", "new"));
-	CHECK(copy(b, "a", S_IFREG | 0600, 0, 0, "") == ERROR_OK);
-	CHECK(tree_has(&b->t, "a", ""));
+	REQUIRE_EQ(copy(b, "a", S_IFREG | 0600, 3, 0, "new"), ERROR_OK);
+	REQUIRE(tree_has(&b->t, "a", "new"));
+	REQUIRE_EQ(copy(b, "a", S_IFREG | 0600, 0, 0, ""), ERROR_OK);
+	REQUIRE(tree_has(&b->t, "a", ""));
 }
 
 AGENT_TEST(interrupted_send_is_repeated)
 {
 	interruptions = 3;
-	CHECK(copy(b, "a", S_IFREG | 0600, 3, 0, "abc") == ERROR_OK);
-	CHECK(interruptions == 0 && tree_has(&b->t, "a", "abc"));
+	REQUIRE_EQ(copy(b, "a", S_IFREG | 0600, 3, 0, "abc"), ERROR_OK);
+	REQUIRE_EQ(interruptions, 0);
+	REQUIRE(tree_has(&b->t, "a", "abc"));
 }
 
 AGENT_TEST(files_that_differ_in_the_extension_are_separate)
 {
-	CHECK(copy(b, "x.conf", S_IFREG | 0600, 4, 0, "AA") == ERROR_OK);
-	CHECK(copy(b, "x.key", S_IFREG | 0600, 4, 0, "BB") == ERROR_OK);
-	CHECK(copy(b, "x.conf", S_IFREG | 0600, 4, 2, "aa") == ERROR_OK);
-	CHECK(copy(b, "x.key", S_IFREG | 0600, 4, 2, "bb") == ERROR_OK);
-	CHECK(tree_has(&b->t, "x.conf", "AAaa") && tree_has(&b->t, "x.key", "BBbb"));
+	REQUIRE_EQ(copy(b, "x.conf", S_IFREG | 0600, 4, 0, "AA"), ERROR_OK);
+	REQUIRE_EQ(copy(b, "x.key", S_IFREG | 0600, 4, 0, "BB"), ERROR_OK);
+	REQUIRE_EQ(copy(b, "x.conf", S_IFREG | 0600, 4, 2, "aa"), ERROR_OK);
+	REQUIRE_EQ(copy(b, "x.key", S_IFREG | 0600, 4, 2, "bb"), ERROR_OK);
+	REQUIRE(tree_has(&b->t, "x.conf", "AAaa") && tree_has(&b->t, "x.key", "BBbb"));
 }
 
 AGENT_TEST(second_part_at_offset_0_starts_over)
 {
-	CHECK(copy(b, "a", S_IFREG | 0600, 6, 0, "old") == ERROR_OK);
-	CHECK(copy(b, "a", S_IFREG | 0600, 6, 0, "new") == ERROR_OK);
-	CHECK(copy(b, "a", S_IFREG | 0600, 6, 3, "er!") == ERROR_OK);
-	CHECK(tree_has(&b->t, "a", "newer!"));
+	REQUIRE_EQ(copy(b, "a", S_IFREG | 0600, 6, 0, "old"), ERROR_OK);
+	REQUIRE_EQ(copy(b, "a", S_IFREG | 0600, 6, 0, "new"), ERROR_OK);
+	REQUIRE_EQ(copy(b, "a", S_IFREG | 0600, 6, 3, "er!"), ERROR_OK);
+	REQUIRE(tree_has(&b->t, "a", "newer!"));
 	/* another size, another kind */
-	CHECK(copy(b, "d/a", S_IFREG | 0600, 6, 0, "old") == ERROR_OK);
-	CHECK(copy(b, "d/a", S_IFREG | 0600, 2, 0, "ok") == ERROR_OK);
-	CHECK(copy(b, "d/b", S_IFREG | 0600, 6, 0, "old") == ERROR_OK);
-	CHECK(copy(b, "d/b", S_IFLNK, 1, 0, "a") == ERROR_OK);
-	CHECK(copy(b, "d/c", S_IFREG | 0600, 6, 0, "old") == ERROR_OK);
-	CHECK(copy(b, "d/c", S_IFDIR | 0700, 0, 0, "") == ERROR_OK);
-	CHECK(tree_names(&b->t, "d") == 3 && copies_unfinished(b->copies) == 0);
+	REQUIRE_EQ(copy(b, "d/a", S_IFREG | 0600, 6, 0, "old"), ERROR_OK);
+	REQUIRE_EQ(copy(b, "d/a", S_IFREG | 0600, 2, 0, "ok"), ERROR_OK);
+	REQUIRE_EQ(copy(b, "d/b", S_IFREG | 0600, 6, 0, "old"), ERROR_OK);
+	REQUIRE_EQ(copy(b, "d/b", S_IFLNK, 1, 0, "a"), ERROR_OK);
+	REQUIRE_EQ(copy(b, "d/c", S_IFREG | 0600, 6, 0, "old"), ERROR_OK);
+	REQUIRE_EQ(copy(b, "d/c", S_IFDIR | 0700, 0, 0, ""), ERROR_OK);
+	REQUIRE_EQ(tree_names(&b->t, "d"), 3);
+	REQUIRE_EQ(copies_unfinished(b->copies), 0);
 }
 
 AGENT_TEST(part_without_a_copy_is_refused)
 {
-	CHECK(copy(b, "a", S_IFREG, 3, 1, "x") == ERROR_FAILED_PRECONDITION);
+	REQUIRE_EQ(copy(b, "a", S_IFREG, 3, 1, "x"), ERROR_FAILED_PRECONDITION);
 }
 
 AGENT_TEST(invalid_requests_are_refused)
@@ -247,41 +244,42 @@ AGENT_TEST(invalid_requests_are_refused)
 	char name[NAME_MAX + 8];
 
 	for (size_t i = 0; i < ARRAY_LEN(types); i++)
-		CHECK(copy(b, "t", types[i] | 0600, 1, 0, "x") == ERROR_INVALID_ARGUMENT);
+		REQUIRE_EQ(copy(b, "t", types[i] | 0600, 1, 0, "x"), ERROR_INVALID_ARGUMENT);
 	for (size_t i = 0; i < ARRAY_LEN(paths); i++)
-		CHECK(copy(b, paths[i], S_IFREG | 0600, 1, 0, "x") == ERROR_INVALID_ARGUMENT);
-	CHECK(copy(b, "a", S_IFREG, 1, -1, "x") == ERROR_INVALID_ARGUMENT);
-	CHECK(copy(b, "a", S_IFREG, -1, 0, "") == ERROR_INVALID_ARGUMENT);
-	CHECK(copy(b, "a", S_IFREG, 3, 3, "x") == ERROR_INVALID_ARGUMENT);
-	CHECK(copy(b, "a", S_IFREG, INT64_MAX, INT64_MAX, "x") == ERROR_INVALID_ARGUMENT);
-	CHECK(copy(b, "a", S_IFLNK, 0, 0, "") == ERROR_INVALID_ARGUMENT);
-	CHECK(copy(b, "a", S_IFREG, 3, 1, "x") == ERROR_FAILED_PRECONDITION);
+		REQUIRE_EQ(copy(b, paths[i], S_IFREG | 0600, 1, 0, "x"), ERROR_INVALID_ARGUMENT);
+	REQUIRE_EQ(copy(b, "a", S_IFREG, 1, -1, "x"), ERROR_INVALID_ARGUMENT);
+	REQUIRE_EQ(copy(b, "a", S_IFREG, -1, 0, ""), ERROR_INVALID_ARGUMENT);
+	REQUIRE_EQ(copy(b, "a", S_IFREG, 3, 3, "x"), ERROR_INVALID_ARGUMENT);
+	REQUIRE_EQ(copy(b, "a", S_IFREG, INT64_MAX, INT64_MAX, "x"), ERROR_INVALID_ARGUMENT);
+	REQUIRE_EQ(copy(b, "a", S_IFLNK, 0, 0, ""), ERROR_INVALID_ARGUMENT);
+	REQUIRE_EQ(copy(b, "a", S_IFREG, 3, 1, "x"), ERROR_FAILED_PRECONDITION);
 	memset(name, 'n', sizeof(name));
 	name[NAME_MAX] = '\0';
-	CHECK(copy(b, name, S_IFREG | 0600, 1, 0, "x") == ERROR_OK);
-	CHECK(tree_has(&b->t, name, "x"));
+	REQUIRE_EQ(copy(b, name, S_IFREG | 0600, 1, 0, "x"), ERROR_OK);
+	REQUIRE(tree_has(&b->t, name, "x"));
 	name[NAME_MAX] = 'n';
 	name[NAME_MAX + 1] = '\0';
-	CHECK(copy(b, name, S_IFREG | 0600, 1, 0, "x") == ERROR_INVALID_ARGUMENT);
+	REQUIRE_EQ(copy(b, name, S_IFREG | 0600, 1, 0, "x"), ERROR_INVALID_ARGUMENT);
 	/* extra slashes are ignored */
-	CHECK(copy(b, "d//e///", S_IFDIR | 0700, 0, 0, "") == ERROR_OK);
-	CHECK(tree_mode(&b->t, "d/e") == (S_IFDIR | 0700));
-	CHECK(tree_names(&b->t, ".") == 2);
+	REQUIRE_EQ(copy(b, "d//e///", S_IFDIR | 0700, 0, 0, ""), ERROR_OK);
+	REQUIRE_EQ(tree_mode(&b->t, "d/e"), S_IFDIR | 0700);
+	REQUIRE_EQ(tree_names(&b->t, "."), 2);
 }
 
 AGENT_TEST(failed_part_discards_the_file)
 {
-	CHECK(copy(b, "d/a", S_IFREG | 0600, 6, 0, "abc") == ERROR_OK);
-	CHECK(copy(b, "d/a", S_IFREG | 0600, 7, 3, "def") == ERROR_FAILED_PRECONDITION);
-	CHECK(strstr(b->last.msg, "d/a"));
-	CHECK(copy(b, "d/a", S_IFREG | 0600, 6, 3, "def") == ERROR_FAILED_PRECONDITION);
+	REQUIRE_EQ(copy(b, "d/a", S_IFREG | 0600, 6, 0, "abc"), ERROR_OK);
+	REQUIRE_EQ(copy(b, "d/a", S_IFREG | 0600, 7, 3, "def"), ERROR_FAILED_PRECONDITION);
+	REQUIRE_HAS(b->last.msg, "d/a");
+	REQUIRE_EQ(copy(b, "d/a", S_IFREG | 0600, 6, 3, "def"), ERROR_FAILED_PRECONDITION);
 	run_for(b, 100);
-	CHECK(tree_names(&b->t, ".") == 0 && copies_unfinished(b->copies) == 0);
+	REQUIRE_EQ(tree_names(&b->t, "."), 0);
+	REQUIRE_EQ(copies_unfinished(b->copies), 0);
 	/* the parent is no longer there */
-	CHECK(copy(b, "d/a", S_IFREG | 0600, 6, 0, "abc") == ERROR_OK);
-	CHECK(renameat(b->t.shared, "d", b->t.shared, "e") == 0);
-	CHECK(copy(b, "d/a", S_IFREG | 0600, 6, 3, "def") != ERROR_OK);
-	CHECK(tree_temps(&b->t, "e") == 1);
+	REQUIRE_EQ(copy(b, "d/a", S_IFREG | 0600, 6, 0, "abc"), ERROR_OK);
+	REQUIRE_EQ(renameat(b->t.shared, "d", b->t.shared, "e"), 0);
+	REQUIRE_NE(copy(b, "d/a", S_IFREG | 0600, 6, 3, "def"), ERROR_OK);
+	REQUIRE_EQ(tree_temps(&b->t, "e"), 1);
 }
 
 AGENT_TEST(parts_of_one_path_are_written_in_order)
@@ -289,15 +287,15 @@ AGENT_TEST(parts_of_one_path_are_written_in_order)
 	static const char *const text[] = { "0", "1", "2", "3", "4", "5", "6", "7", "8", "9" };
 
 	for (int i = 0; i < 10; i++)
-		CHECK(submit(b, "a", S_IFREG | 0600, 10, i, text[i]));
-	CHECK(submit(b, "b", S_IFDIR | 0700, 0, 0, ""));
-	CHECK(submit(b, "b/c", S_IFREG | 0600, 1, 0, "c"));
-	CHECK(submit(b, "a2", S_IFLNK, 0, 0, "a"));
-	CHECK(submit(b, "a2", S_IFREG | 0600, 2, 0, "a2"));
+		REQUIRE(submit(b, "a", S_IFREG | 0600, 10, i, text[i]));
+	REQUIRE(submit(b, "b", S_IFDIR | 0700, 0, 0, ""));
+	REQUIRE(submit(b, "b/c", S_IFREG | 0600, 1, 0, "c"));
+	REQUIRE(submit(b, "a2", S_IFLNK, 0, 0, "a"));
+	REQUIRE(submit(b, "a2", S_IFREG | 0600, 2, 0, "a2"));
 	run_until(b, 14);
-	CHECK(b->failed == 0);
-	CHECK(tree_has(&b->t, "a", "0123456789") && tree_has(&b->t, "b/c", "c"));
-	CHECK(tree_mode(&b->t, "a2") == (S_IFREG | 0600));
+	REQUIRE_EQ(b->failed, 0);
+	REQUIRE(tree_has(&b->t, "a", "0123456789") && tree_has(&b->t, "b/c", "c"));
+	REQUIRE_EQ(tree_mode(&b->t, "a2"), S_IFREG | 0600);
 }
 
 /* Different workers make a directory and a file in it, in any order. */
@@ -307,17 +305,17 @@ AGENT_TEST(directory_and_its_file_in_parallel)
 
 	for (int i = 0; i < 300; i++) {
 		(void)snprintf(name, sizeof(name), "e%d", i);
-		CHECK(submit(b, name, S_IFDIR | 0750, 0, 0, ""));
+		REQUIRE(submit(b, name, S_IFDIR | 0750, 0, 0, ""));
 		(void)snprintf(name, sizeof(name), "e%d/c", i);
-		CHECK(submit(b, name, S_IFREG | 0600, 1, 0, "c"));
+		REQUIRE(submit(b, name, S_IFREG | 0600, 1, 0, "c"));
 	}
 	run_until(b, 600);
-	CHECK(b->failed == 0);
+	REQUIRE_EQ(b->failed, 0);
 	for (int i = 0; i < 300; i++) {
 		(void)snprintf(name, sizeof(name), "e%d/c", i);
-		CHECK(tree_has(&b->t, name, "c"));
+		REQUIRE(tree_has(&b->t, name, "c"));
 		(void)snprintf(name, sizeof(name), "e%d", i);
-		CHECK(tree_mode(&b->t, name) == (S_IFDIR | 0750));
+		REQUIRE_EQ(tree_mode(&b->t, name), S_IFDIR | 0750);
 	}
 }
 
@@ -327,18 +325,18 @@ AGENT_TEST(cancelled_parts)
 	struct pending *first = submit(b, "a", S_IFREG | 0600, 2, 0, "a");
 	struct pending *second = submit(b, "a", S_IFREG | 0600, 2, 1, "b");
 
-	CHECK(first && second);
+	REQUIRE(first && second);
 	pending_cancel(&second);
 	run_until(b, 1);
-	CHECK(tree_mode(&b->t, "a") == 0);
+	REQUIRE_EQ(tree_mode(&b->t, "a"), 0);
 	first = submit(b, "c", S_IFREG | 0600, 1, 0, "c");
-	CHECK(first);
+	REQUIRE(first);
 	/* until a worker has begun it, or done it */
 	run_for(b, 1);
 	if (b->ended == 1)
 		pending_cancel(&first);
 	run_for(b, 100);
-	CHECK(tree_has(&b->t, "c", "c"));
+	REQUIRE(tree_has(&b->t, "c", "c"));
 }
 
 /* Sends a signal to all copy workers: the other children of this process's parent. Returns whether
@@ -351,7 +349,7 @@ signal_workers(int sig)
 
 	(void)snprintf(path, sizeof(path), "/proc/%d/task/%d/children", (int)getppid(),
 		       (int)getppid());
-	CHECK(read_text_at(AT_FDCWD, path, text, sizeof(text)) > 0);
+	REQUIRE_GT(read_text_at(AT_FDCWD, path, text, sizeof(text)), 0);
 	for (char *save = NULL, *word = strtok_r(text, " ", &save); word;
 	     word = strtok_r(NULL, " ", &save))
 		if ((pid_t)atol(word) != getpid())
@@ -363,22 +361,24 @@ signal_workers(int sig)
 static void
 stop_with_half_a_file(struct bench *b)
 {
-	CHECK(copy(b, "d/a", S_IFREG | 0600, 6, 0, "abc") == ERROR_OK);
-	CHECK(signal_workers(SIGSTOP));
-	CHECK(submit(b, "d/a", S_IFREG | 0600, 6, 3, "def"));
+	REQUIRE_EQ(copy(b, "d/a", S_IFREG | 0600, 6, 0, "abc"), ERROR_OK);
+	REQUIRE(signal_workers(SIGSTOP));
+	REQUIRE(submit(b, "d/a", S_IFREG | 0600, 6, 3, "def"));
 	run_for(b, 50);
-	CHECK(b->ended == 1);
+	REQUIRE_EQ(b->ended, 1);
 }
 
 AGENT_TEST(worker_that_dies_leaves_nothing)
 {
 	stop_with_half_a_file(b);
-	CHECK(signal_workers(SIGKILL));
+	REQUIRE(signal_workers(SIGKILL));
 	run_until(b, 2);
-	CHECK(b->last.code == ERROR_INTERNAL && strstr(b->last.msg, "d/a"));
+	REQUIRE_EQ(b->last.code, ERROR_INTERNAL);
+	REQUIRE_HAS(b->last.msg, "d/a");
 	run_for(b, 200);
-	CHECK(tree_names(&b->t, ".") == 0 && copies_unfinished(b->copies) == 0);
-	CHECK(copy(b, "d/a", S_IFREG | 0600, 3, 0, "abc") == ERROR_OK);
+	REQUIRE_EQ(tree_names(&b->t, "."), 0);
+	REQUIRE_EQ(copies_unfinished(b->copies), 0);
+	REQUIRE_EQ(copy(b, "d/a", S_IFREG | 0600, 3, 0, "abc"), ERROR_OK);
 }
 
 /* The worker that removes the remains is killed while it waits to be registered. */
@@ -390,11 +390,12 @@ AGENT_TEST(workers_that_die_while_removing_leave_nothing)
 	for (int killed = 0; killed < 3;) {
 		killed += signal_workers(SIGKILL);
 		run_until(b, killed > 0 ? 2 : 1);
-		CHECK(loop_run_once(b->loop, 10, &err) == 0);
+		REQUIRE_OK(loop_run_once(b->loop, 10, &err), &err);
 	}
-	CHECK(b->last.code == ERROR_INTERNAL);
+	REQUIRE_EQ(b->last.code, ERROR_INTERNAL);
 	run_for(b, 300);
-	CHECK(tree_names(&b->t, ".") == 0 && copies_unfinished(b->copies) == 0);
+	REQUIRE_EQ(tree_names(&b->t, "."), 0);
+	REQUIRE_EQ(copies_unfinished(b->copies), 0);
 }
 
 AGENT_TEST(many_small_files)
@@ -403,10 +404,11 @@ AGENT_TEST(many_small_files)
 
 	for (unsigned int i = 0; i < MANY; i++) {
 		(void)snprintf(name, sizeof(name), "m/%u", i);
-		CHECK(submit(b, name, S_IFREG | 0600, 3, 0, "abc"));
+		REQUIRE(submit(b, name, S_IFREG | 0600, 3, 0, "abc"));
 		if (i % 64 == 63)
 			run_until(b, i + 1);
 	}
 	run_until(b, MANY);
-	CHECK(b->failed == 0 && tree_names(&b->t, "m") == MANY);
+	REQUIRE_EQ(b->failed, 0);
+	REQUIRE_EQ(tree_names(&b->t, "m"), MANY);
 }

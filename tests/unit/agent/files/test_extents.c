@@ -5,6 +5,7 @@
 #include <criterion/criterion.h>
 
 #include "agent/files/files_internal.h"
+#include "tests/support/check.h"
 
 #define SIZE 200
 
@@ -12,16 +13,16 @@ Test(files_extents, parts_in_order_are_one_range)
 {
 	struct extents e = { 0 };
 
-	cr_assert(!extents_cover(&e, 10));
-	cr_assert(extents_cover(&e, 0));
+	REQUIRE(!extents_cover(&e, 10));
+	REQUIRE(extents_cover(&e, 0));
 	for (uint64_t i = 0; i < 1000; i++) {
-		cr_assert(extents_add(&e, i * 7, i * 7 + 7));
-		cr_assert_eq(e.n, 1);
+		REQUIRE(extents_add(&e, i * 7, i * 7 + 7));
+		REQUIRE_EQ(e.n, 1);
 	}
-	cr_assert(extents_cover(&e, 7000));
-	cr_assert(!extents_cover(&e, 7001));
-	cr_assert(extents_add(&e, UINT64_MAX - 1, UINT64_MAX));
-	cr_assert(!extents_overlap(&e, 7000, UINT64_MAX - 1));
+	REQUIRE(extents_cover(&e, 7000));
+	REQUIRE(!extents_cover(&e, 7001));
+	REQUIRE(extents_add(&e, UINT64_MAX - 1, UINT64_MAX));
+	REQUIRE(!extents_overlap(&e, 7000, UINT64_MAX - 1));
 }
 
 Test(files_extents, too_many_ranges_are_refused)
@@ -29,13 +30,13 @@ Test(files_extents, too_many_ranges_are_refused)
 	struct extents e = { 0 };
 
 	for (uint64_t i = 0; i < EXTENTS_MAX; i++)
-		cr_assert(extents_add(&e, i * 2, i * 2 + 1));
-	cr_assert(!extents_add(&e, 1000, 1001));
-	cr_assert_eq(e.n, EXTENTS_MAX);
+		REQUIRE(extents_add(&e, i * 2, i * 2 + 1));
+	REQUIRE(!extents_add(&e, 1000, 1001));
+	REQUIRE_EQ(e.n, EXTENTS_MAX);
 	/* a range that fills a gap is always accepted */
-	cr_assert(extents_add(&e, 1, 2));
-	cr_assert_eq(e.n, EXTENTS_MAX - 1);
-	cr_assert(extents_add(&e, 1000, 1001));
+	REQUIRE(extents_add(&e, 1, 2));
+	REQUIRE_EQ(e.n, EXTENTS_MAX - 1);
+	REQUIRE(extents_add(&e, 1000, 1001));
 }
 
 static unsigned int
@@ -60,16 +61,16 @@ Test(files_extents, random_ranges)
 
 			for (unsigned int k = from; k < to; k++)
 				overlaps |= there[k];
-			cr_assert_eq(extents_overlap(&e, from, to), overlaps);
-			cr_assert(extents_add(&e, from, to));
+			REQUIRE_EQ(extents_overlap(&e, from, to), overlaps);
+			REQUIRE(extents_add(&e, from, to));
 			for (unsigned int k = from; k < to; k++)
 				there[k] = true;
 			for (unsigned int k = 0; k < SIZE; k++) {
 				runs += there[k] && (k == 0 || !there[k - 1]);
 				all &= there[k];
 			}
-			cr_assert_eq(e.n, runs);
-			cr_assert_eq(extents_cover(&e, SIZE), all);
+			REQUIRE_EQ(e.n, runs);
+			REQUIRE_EQ(extents_cover(&e, SIZE), all);
 		}
 	}
 }

@@ -17,6 +17,7 @@
 #include <criterion/criterion.h>
 
 #include "lib/sys.h"
+#include "tests/support/check.h"
 #include "tests/unit/agent/files/tree.h"
 
 #define ROUNDS      20000
@@ -38,11 +39,11 @@ place_links(const struct tree *t)
 	char outside[128];
 
 	(void)snprintf(outside, sizeof(outside), "%s/outside", t->dir);
-	cr_assert_eq(mkdirat(t->shared, "d", 0755), 0);
-	cr_assert_eq(mkdirat(t->shared, "d/sub", 0755), 0);
-	cr_assert_eq(symlinkat(outside, t->shared, "d-link"), 0);
-	cr_assert_eq(symlinkat("../../../outside", t->shared, "d/sub-link"), 0);
-	cr_assert_eq(symlinkat("../../../../outside/f", t->shared, "d/f-link"), 0);
+	REQUIRE_EQ(mkdirat(t->shared, "d", 0755), 0);
+	REQUIRE_EQ(mkdirat(t->shared, "d/sub", 0755), 0);
+	REQUIRE_EQ(symlinkat(outside, t->shared, "d-link"), 0);
+	REQUIRE_EQ(symlinkat("../../../outside", t->shared, "d/sub-link"), 0);
+	REQUIRE_EQ(symlinkat("../../../../outside/f", t->shared, "d/f-link"), 0);
 }
 
 /* Makes the i-th kind of copy. Whether it succeeds depends on the race. */
@@ -81,24 +82,24 @@ Test(files_race, nothing_outside_changes, .timeout = 1800)
 	place_links(&t);
 	/* by descriptor, so that the attacker does not follow its own link */
 	dir = openat(t.shared, "d", O_PATH | O_DIRECTORY | O_CLOEXEC);
-	cr_assert(dir >= 0);
+	REQUIRE_GE(dir, 0);
 	for (int i = 0; i < 2; i++) {
 		pids[i] = fork();
-		cr_assert(pids[i] >= 0);
+		REQUIRE_GE(pids[i], 0);
 		if (pids[i] == 0)
 			flip(i ? dir : t.shared, i ? inner : directories, i ? 2 : 1);
 	}
 	for (unsigned int i = 0; i < rounds; i++) {
 		succeeded += copy_one(&t, i);
 		if (i % 4096 == 0)
-			cr_assert_eq(tree_canary(&t), t.canary, "changed by round %u", i);
+			REQUIRE_EQ(tree_canary(&t), t.canary, "changed by round %u", i);
 	}
 	for (int i = 0; i < 2; i++) {
-		cr_assert_eq(kill(pids[i], SIGKILL), 0);
-		cr_assert_eq(waitpid(pids[i], NULL, 0), pids[i]);
+		REQUIRE_EQ(kill(pids[i], SIGKILL), 0);
+		REQUIRE_EQ(waitpid(pids[i], NULL, 0), pids[i]);
 	}
 	close(dir);
 	/* both, or there was no race */
-	cr_expect(succeeded > 0 && succeeded < rounds, "%u of %u succeeded", succeeded, rounds);
+	CHECK(succeeded > 0 && succeeded < rounds, "%u of %u succeeded", succeeded, rounds);
 	tree_end(&t);
 }

@@ -16,6 +16,7 @@
 #include "lib/cleanup.h"
 #include "lib/io.h"
 #include "lib/path.h"
+#include "tests/support/check.h"
 
 #define MODE_OF_TESTS 0750
 
@@ -24,8 +25,8 @@ put(int dir, const char *name, const char *text)
 {
 	auto_close int fd = openat(dir, name, O_CREAT | O_WRONLY | O_CLOEXEC, 0640);
 
-	cr_assert(fd >= 0);
-	cr_assert_eq(write_full(fd, text, strlen(text)), 0);
+	REQUIRE_GE(fd, 0);
+	REQUIRE_EQ(write_full(fd, text, strlen(text)), 0);
 }
 
 void
@@ -34,13 +35,13 @@ tree_make(struct tree *t)
 	auto_close int dir = -1;
 
 	strcpy(t->dir, "/tmp/test-files-XXXXXX");
-	cr_assert_not_null(mkdtemp(t->dir));
+	REQUIRE(mkdtemp(t->dir));
 	dir = open(t->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	cr_assert_eq(mkdirat(dir, "run", 0755), 0);
-	cr_assert_eq(mkdirat(dir, "run/shared", 0755), 0);
-	cr_assert_eq(mkdirat(dir, "run/shared/containers", 0755), 0);
-	cr_assert_eq(mkdirat(dir, "outside", 0755), 0);
-	cr_assert_eq(mkdirat(dir, "outside/sub", 0711), 0);
+	REQUIRE_EQ(mkdirat(dir, "run", 0755), 0);
+	REQUIRE_EQ(mkdirat(dir, "run/shared", 0755), 0);
+	REQUIRE_EQ(mkdirat(dir, "run/shared/containers", 0755), 0);
+	REQUIRE_EQ(mkdirat(dir, "outside", 0755), 0);
+	REQUIRE_EQ(mkdirat(dir, "outside/sub", 0711), 0);
 	t->run = openat(dir, "run", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	t->shared = openat(dir, "run/shared/containers", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	t->outside = openat(dir, "outside", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -56,12 +57,12 @@ tree_end(struct tree *t)
 	struct error err = ERROR_INIT;
 	auto_close int tmp = open("/tmp", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
-	cr_expect_eq(tree_canary(t), t->canary, "the canary has changed");
+	CHECK_EQ(tree_canary(t), t->canary, "the canary has changed");
 	close(t->run);
 	close(t->shared);
 	close(t->outside);
 	close(t->proc);
-	cr_assert_eq(path_remove_tree(tmp, t->dir + strlen("/tmp/"), &err), 0, "%s", err.msg);
+	REQUIRE_OK(path_remove_tree(tmp, t->dir + strlen("/tmp/"), &err), &err);
 }
 
 static uint64_t
@@ -99,7 +100,7 @@ tree_canary(const struct tree *t)
 	struct error err = ERROR_INIT;
 	uint64_t sum = 0;
 
-	cr_assert_eq(path_walk(t->outside, add_entry, &sum, &err), 0, "%s", err.msg);
+	REQUIRE_OK(path_walk(t->outside, add_entry, &sum, &err), &err);
 	return sum;
 }
 
@@ -122,7 +123,7 @@ tree_put(const struct tree *t, const char *path, uint32_t mode, const char *data
 	struct copy_order *o = calloc(1, sizeof(*o));
 	enum error_code code;
 
-	cr_assert_not_null(o);
+	REQUIRE(o);
 	o->act = S_ISDIR(mode) ? COPY_MAKE_DIR : S_ISLNK(mode) ? COPY_MAKE_LINK : COPY_WRITE;
 	o->mode = mode & 07777;
 	o->uid = o->gid = UINT32_MAX;
@@ -159,7 +160,7 @@ count(const struct tree *t, const char *path, const char *prefix)
 	struct dirent *e;
 	unsigned int n = 0;
 
-	cr_assert_not_null(dir, "%s: %s", path, strerror(errno));
+	REQUIRE(dir, "%s: %s", path, strerror(errno));
 	while ((e = readdir(dir)) != NULL)
 		n += strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0 &&
 		     strncmp(e->d_name, prefix, strlen(prefix)) == 0;

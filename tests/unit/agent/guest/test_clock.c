@@ -6,6 +6,7 @@
 
 #include "agent/guest/clock.h"
 #include "lib/cleanup.h"
+#include "tests/support/check.h"
 #include "tests/unit/agent/guest/tree.h"
 
 Test(clock, invalid_times)
@@ -20,20 +21,20 @@ Test(clock, invalid_times)
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
 		struct error err = ERROR_INIT;
 
-		cr_expect_eq(clock_set(rows[i].sec, rows[i].usec, &err), -1, "row %zu", i);
-		cr_expect_eq(err.code, ERROR_INVALID_ARGUMENT, "row %zu: %s", i, err.msg);
+		CHECK_EQ(clock_set(rows[i].sec, rows[i].usec, &err), -1, "row %zu", i);
+		CHECK_EQ(err.code, ERROR_INVALID_ARGUMENT, "row %zu: %s", i, err.msg);
 	}
 }
 
 Test(clock, large_offsets_are_stepped)
 {
-	cr_expect_eq(clock_action(0), CLOCK_FINE);
-	cr_expect_eq(clock_action(-1000), CLOCK_FINE);
-	cr_expect_eq(clock_action(1001), CLOCK_SLEW);
-	cr_expect_eq(clock_action(-99999999), CLOCK_SLEW);
-	cr_expect_eq(clock_action(CLOCK_STEP_NS), CLOCK_STEP);
-	cr_expect_eq(clock_action(-CLOCK_STEP_NS), CLOCK_STEP);
-	cr_expect_eq(clock_action(INT64_MIN), CLOCK_STEP);
+	CHECK_EQ(clock_action(0), CLOCK_FINE);
+	CHECK_EQ(clock_action(-1000), CLOCK_FINE);
+	CHECK_EQ(clock_action(1001), CLOCK_SLEW);
+	CHECK_EQ(clock_action(-99999999), CLOCK_SLEW);
+	CHECK_EQ(clock_action(CLOCK_STEP_NS), CLOCK_STEP);
+	CHECK_EQ(clock_action(-CLOCK_STEP_NS), CLOCK_STEP);
+	CHECK_EQ(clock_action(INT64_MIN), CLOCK_STEP);
 }
 
 Test(clock, offset_from_the_closest_pair)
@@ -41,9 +42,9 @@ Test(clock, offset_from_the_closest_pair)
 	/* guest, host, guest, ...: the second comparison took 10 ns, the others longer */
 	static const int64_t readings[] = { 100, 1150, 200, 1205, 210, 1500, 310 };
 
-	cr_expect_eq(clock_offset(readings, 3), 1000);
-	cr_expect_eq(clock_offset(readings, 1), 1000);
-	cr_expect_eq(clock_offset(readings + 4, 1), 1240);
+	CHECK_EQ(clock_offset(readings, 3), 1000);
+	CHECK_EQ(clock_offset(readings, 1), 1000);
+	CHECK_EQ(clock_offset(readings + 4, 1), 1240);
 }
 
 Test(clock, finds_the_clock_of_the_hypervisor)
@@ -52,12 +53,12 @@ Test(clock, finds_the_clock_of_the_hypervisor)
 	char name[16] = "";
 
 	tree_make(&t);
-	cr_expect(!clock_find_ptp(t.roots.sys, name, sizeof(name)));
+	CHECK(!clock_find_ptp(t.roots.sys, name, sizeof(name)));
 	tree_put(t.roots.sys, "class/ptp/ptp0/clock_name", "some network card\n");
-	cr_expect(!clock_find_ptp(t.roots.sys, name, sizeof(name)));
+	CHECK(!clock_find_ptp(t.roots.sys, name, sizeof(name)));
 	tree_put(t.roots.sys, "class/ptp/ptp1/clock_name", "KVM virtual PTP\n");
-	cr_expect(clock_find_ptp(t.roots.sys, name, sizeof(name)));
-	cr_expect_str_eq(name, "ptp1");
-	cr_expect(!clock_find_ptp(t.roots.sys, name, 4), "the name does not fit");
+	CHECK(clock_find_ptp(t.roots.sys, name, sizeof(name)));
+	CHECK_STR(name, "ptp1");
+	CHECK(!clock_find_ptp(t.roots.sys, name, 4), "the name does not fit");
 	tree_remove(&t);
 }

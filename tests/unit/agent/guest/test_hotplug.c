@@ -6,6 +6,7 @@
 
 #include "agent/guest/hotplug.h"
 #include "lib/cleanup.h"
+#include "tests/support/check.h"
 #include "tests/unit/agent/guest/tree.h"
 
 #define CPU    "devices/system/cpu"
@@ -19,7 +20,7 @@ expect(const char *path, const char *want)
 	char text[64];
 
 	tree_get(t.roots.sys, path, text, sizeof(text));
-	cr_expect_str_eq(text, want, "%s is %s", path, text);
+	CHECK_STR(text, want, "%s is %s", path, text);
 }
 
 Test(hotplug, counts_online_processors)
@@ -42,9 +43,9 @@ Test(hotplug, counts_online_processors)
 
 		tree_put(t.roots.sys, CPU "/online", rows[i].text);
 		r = hotplug_cpus_online(t.roots.sys, &n, &err);
-		cr_expect_eq(r, rows[i].n < 0 ? -1 : 0, "%s", rows[i].text);
+		CHECK_EQ(r, rows[i].n < 0 ? -1 : 0, "%s", rows[i].text);
 		if (r == 0)
-			cr_expect_eq((int)n, rows[i].n, "%s", rows[i].text);
+			CHECK_EQ((int)n, rows[i].n, "%s", rows[i].text);
 	}
 	tree_remove(&t);
 }
@@ -63,11 +64,11 @@ Test(hotplug, processors_up_to_the_wanted_number)
 		(void)snprintf(path, sizeof(path), CPU "/cpu%d/online", i);
 		tree_put(t.roots.sys, path, i == 2 ? "1\n" : "0\n");
 	}
-	cr_expect_eq(hotplug_online_cpus(t.roots.sys, 1, &online, &err), 0);
+	CHECK_OK(hotplug_online_cpus(t.roots.sys, 1, &online, &err), &err);
 	expect(CPU "/cpu1/online", "0");
 	/* the number is read from the fake file `online`, which does not change */
-	cr_expect_eq(hotplug_online_cpus(t.roots.sys, 3, &online, &err), 0, "%s", err.msg);
-	cr_expect_eq(online, 1);
+	CHECK_OK(hotplug_online_cpus(t.roots.sys, 3, &online, &err), &err);
+	CHECK_EQ(online, 1);
 	expect(CPU "/cpu1/online", "1");
 	expect(CPU "/cpu3/online", "1");
 	expect(CPU "/cpu4/online", "0");
@@ -81,16 +82,16 @@ Test(hotplug, all_memory)
 	char path[64];
 
 	tree_make(&t);
-	cr_expect_eq(hotplug_online_memory(t.roots.sys, &onlined), 0);
-	cr_expect_eq(onlined, 0);
+	CHECK_EQ(hotplug_online_memory(t.roots.sys, &onlined), 0);
+	CHECK_EQ(onlined, 0);
 	/* more than the list grows by at a time */
 	for (int i = 0; i < 130; i++) {
 		(void)snprintf(path, sizeof(path), MEMORY "/memory%d/online", i);
 		tree_put(t.roots.sys, path, i % 2 ? "0\n" : "1\n");
 	}
 	tree_put(t.roots.sys, MEMORY "/memoryx/online", "0\n");
-	cr_expect_eq(hotplug_online_memory(t.roots.sys, &onlined), 0);
-	cr_expect_eq(onlined, 65);
+	CHECK_EQ(hotplug_online_memory(t.roots.sys, &onlined), 0);
+	CHECK_EQ(onlined, 65);
 	expect(MEMORY "/memory129/online", "1");
 	expect(MEMORY "/memoryx/online", "0");
 	tree_remove(&t);
@@ -102,15 +103,15 @@ Test(hotplug, probe_stops_at_the_first_failure)
 	struct error err = ERROR_INIT;
 
 	tree_make(&t);
-	cr_expect_eq(hotplug_probe_memory(t.roots.sys, good, 2, &err), -1);
-	cr_expect_eq(err.code, ERROR_FAILED_PRECONDITION, "%s", err.msg);
+	CHECK_EQ(hotplug_probe_memory(t.roots.sys, good, 2, &err), -1);
+	CHECK_EQ(err.code, ERROR_FAILED_PRECONDITION, "%s", err.msg);
 	tree_put(t.roots.sys, MEMORY "/probe", "");
 	tree_put(t.roots.sys, MEMORY "/block_size_bytes", "8000000\n");
-	cr_expect_eq(hotplug_probe_memory(t.roots.sys, good, 2, &err), 0, "%s", err.msg);
+	CHECK_OK(hotplug_probe_memory(t.roots.sys, good, 2, &err), &err);
 	expect(MEMORY "/probe", "0xABC8000000");
-	cr_expect_eq(hotplug_probe_memory(t.roots.sys, odd, 1, &err), -1);
-	cr_expect_eq(err.code, ERROR_INVALID_ARGUMENT, "%s", err.msg);
-	cr_expect_eq(hotplug_probe_memory(t.roots.sys, odd, 0, &err), 0);
+	CHECK_EQ(hotplug_probe_memory(t.roots.sys, odd, 1, &err), -1);
+	CHECK_EQ(err.code, ERROR_INVALID_ARGUMENT, "%s", err.msg);
+	CHECK_OK(hotplug_probe_memory(t.roots.sys, odd, 0, &err), &err);
 	tree_remove(&t);
 }
 
@@ -124,15 +125,15 @@ Test(hotplug, existing_blocks_are_not_probed)
 	tree_make(&t);
 	tree_put(t.roots.sys, MEMORY "/block_size_bytes", "8000000\n");
 	tree_put(t.roots.sys, MEMORY "/memory40/state", "online\n");
-	cr_expect_eq(hotplug_probe_memory(t.roots.sys, both, 1, &err), 0, "%s", err.msg);
-	cr_expect_eq(hotplug_probe_memory(t.roots.sys, both, 2, &err), -1);
-	cr_expect_eq(err.code, ERROR_FAILED_PRECONDITION, "%s", err.msg);
+	CHECK_OK(hotplug_probe_memory(t.roots.sys, both, 1, &err), &err);
+	CHECK_EQ(hotplug_probe_memory(t.roots.sys, both, 2, &err), -1);
+	CHECK_EQ(err.code, ERROR_FAILED_PRECONDITION, "%s", err.msg);
 	tree_put(t.roots.sys, MEMORY "/probe", "");
-	cr_expect_eq(hotplug_probe_memory(t.roots.sys, both, 2, &err), 0, "%s", err.msg);
+	CHECK_OK(hotplug_probe_memory(t.roots.sys, both, 2, &err), &err);
 	expect(MEMORY "/probe", "0x148000000");
 	tree_put(t.roots.sys, MEMORY "/memory41/state", "offline\n");
 	tree_put(t.roots.sys, MEMORY "/probe", "");
-	cr_expect_eq(hotplug_probe_memory(t.roots.sys, both, 2, &err), 0, "%s", err.msg);
+	CHECK_OK(hotplug_probe_memory(t.roots.sys, both, 2, &err), &err);
 	expect(MEMORY "/probe", "");
 	tree_remove(&t);
 }

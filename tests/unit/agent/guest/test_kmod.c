@@ -9,6 +9,7 @@
 
 #include "agent/guest/kmod.h"
 #include "lib/cleanup.h"
+#include "tests/support/check.h"
 #include "tests/unit/agent/guest/tree.h"
 
 #define TREE "lib/modules/6.1.0-test/"
@@ -28,7 +29,7 @@ fake_load(int fd, const char *parameters, int flags)
 	char content[64] = "";
 	size_t used = strlen(loaded);
 
-	cr_assert(read(fd, content, sizeof(content) - 1) > 0);
+	REQUIRE_GT(read(fd, content, sizeof(content) - 1), 0);
 	if (there && strcmp(content, there) == 0) {
 		errno = EEXIST;
 		return -1;
@@ -46,7 +47,7 @@ static void
 take_warning(void *data, const char *module, const char *parameter, const char *text)
 {
 	(void)data;
-	cr_expect(strstr(text, module) && strstr(text, parameter), "%s", text);
+	CHECK(strstr(text, module) && strstr(text, parameter), "%s", text);
 	(void)snprintf(warned, sizeof(warned), "%s", text);
 }
 
@@ -98,16 +99,16 @@ Test(kmod, dependencies_come_first)
 {
 	struct error err;
 
-	cr_expect_eq(load("c", "x=1", "name=two words", &err), 0, "%s", err.msg);
-	cr_expect_str_eq(loaded, "A()0 B()4 C(x=1 name=\"two words\")0 ");
+	CHECK_OK(load("c", "x=1", "name=two words", &err), &err);
+	CHECK_STR(loaded, "A()0 B()4 C(x=1 name=\"two words\")0 ");
 }
 
 Test(kmod, dash_and_underscore_are_equal)
 {
 	struct error err;
 
-	cr_expect_eq(load("b_one", "flag", NULL, &err), 0, "%s", err.msg);
-	cr_expect_str_eq(loaded, "A()0 B(flag)4 ");
+	CHECK_OK(load("b_one", "flag", NULL, &err), &err);
+	CHECK_STR(loaded, "A()0 B(flag)4 ");
 }
 
 Test(kmod, parameters_of_a_loaded_module_are_set)
@@ -116,25 +117,25 @@ Test(kmod, parameters_of_a_loaded_module_are_set)
 	char text[32];
 
 	there = "B";
-	cr_expect_eq(load("b-one", "speed=9", NULL, &err), 0, "%s", err.msg);
-	cr_expect_str_eq(loaded, "A()0 ");
+	CHECK_OK(load("b-one", "speed=9", NULL, &err), &err);
+	CHECK_STR(loaded, "A()0 ");
 	tree_get(t.roots.sys, "module/b_one/parameters/speed", text, sizeof(text));
-	cr_expect_str_eq(text, "9");
-	cr_expect_str_eq(warned, "");
-	cr_expect_eq(load("b-one", "fixed=9", "speed=8", &err), 0, "%s", err.msg);
-	cr_expect(strstr(warned, "b-one") && strstr(warned, "fixed"), "%s", warned);
+	CHECK_STR(text, "9");
+	CHECK_STR(warned, "");
+	CHECK_OK(load("b-one", "fixed=9", "speed=8", &err), &err);
+	CHECK(strstr(warned, "b-one") && strstr(warned, "fixed"), "%s", warned);
 	tree_get(t.roots.sys, "module/b_one/parameters/speed", text, sizeof(text));
-	cr_expect_str_eq(text, "8");
+	CHECK_STR(text, "8");
 	/* built in */
-	cr_expect_eq(load("inside", "numdummies=3", NULL, &err), 0, "%s", err.msg);
-	cr_expect(strstr(warned, "inside") && strstr(warned, "numdummies"), "%s", warned);
+	CHECK_OK(load("inside", "numdummies=3", NULL, &err), &err);
+	CHECK(strstr(warned, "inside") && strstr(warned, "numdummies"), "%s", warned);
 	loaded[0] = '\0';
 	there = NULL;
 	/* a dependency that is loaded already is skipped, without parameters */
 	there = "A";
 	loaded[0] = '\0';
-	cr_expect_eq(load("c", "y=2", NULL, &err), 0, "%s", err.msg);
-	cr_expect_str_eq(loaded, "B()4 C(y=2)0 ");
+	CHECK_OK(load("c", "y=2", NULL, &err), &err);
+	CHECK_STR(loaded, "B()4 C(y=2)0 ");
 }
 
 Test(kmod, built_in)
@@ -142,11 +143,11 @@ Test(kmod, built_in)
 	struct error err;
 	char text[32];
 
-	cr_expect_eq(load("inside", NULL, NULL, &err), 0, "%s", err.msg);
-	cr_expect_eq(load("inside", "level=7", NULL, &err), 0, "%s", err.msg);
+	CHECK_OK(load("inside", NULL, NULL, &err), &err);
+	CHECK_OK(load("inside", "level=7", NULL, &err), &err);
 	tree_get(t.roots.sys, "module/inside/parameters/level", text, sizeof(text));
-	cr_expect_str_eq(text, "7");
-	cr_expect_str_eq(loaded, "");
+	CHECK_STR(text, "7");
+	CHECK_STR(loaded, "");
 }
 
 Test(kmod, kernel_without_modules)
@@ -154,10 +155,10 @@ Test(kmod, kernel_without_modules)
 	struct error err;
 
 	env.release = "5.0";
-	cr_expect_eq(load("inside", NULL, NULL, &err), 0, "%s", err.msg);
-	cr_expect_eq(load("c", NULL, NULL, &err), -1);
-	cr_expect_eq(err.code, ERROR_NOT_FOUND, "%s", err.msg);
-	cr_expect(strstr(err.msg, "failed to load kernel module c"), "%s", err.msg);
+	CHECK_OK(load("inside", NULL, NULL, &err), &err);
+	CHECK_EQ(load("c", NULL, NULL, &err), -1);
+	CHECK_EQ(err.code, ERROR_NOT_FOUND, "%s", err.msg);
+	CHECK_HAS(err.msg, "failed to load kernel module c");
 }
 
 Test(kmod, failures)
@@ -181,7 +182,7 @@ Test(kmod, failures)
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
 		struct error err;
 
-		cr_expect_eq(load(rows[i].name, rows[i].parameter, NULL, &err), -1, "row %zu", i);
-		cr_expect_eq(err.code, rows[i].code, "row %zu: %d %s", i, err.code, err.msg);
+		CHECK_EQ(load(rows[i].name, rows[i].parameter, NULL, &err), -1, "row %zu", i);
+		CHECK_EQ(err.code, rows[i].code, "row %zu: %d %s", i, err.code, err.msg);
 	}
 }

@@ -7,6 +7,7 @@
 #include "agent/guest/memagent.h"
 #include "agent/guest/memagent_work.h"
 #include "lib/cleanup.h"
+#include "tests/support/check.h"
 #include "tests/unit/agent/guest/tree.h"
 
 static struct tree t;
@@ -32,12 +33,12 @@ Test(memagent, pressure_files)
 		uint64_t usec = 0;
 
 		tree_put(t.roots.proc, "pressure/memory", rows[i].text);
-		cr_expect_eq(memagent_stalled(t.roots.proc, "pressure/memory", &usec),
-			     rows[i].total >= 0, "row %zu", i);
+		CHECK_EQ(memagent_stalled(t.roots.proc, "pressure/memory", &usec),
+			 rows[i].total >= 0, "row %zu", i);
 		if (rows[i].total >= 0)
-			cr_expect_eq(usec, (uint64_t)rows[i].total);
+			CHECK_EQ(usec, (uint64_t)rows[i].total);
 	}
-	cr_expect(!memagent_stalled(t.roots.proc, "pressure/none", &(uint64_t){ 0 }));
+	CHECK(!memagent_stalled(t.roots.proc, "pressure/none", &(uint64_t){ 0 }));
 	tree_remove(&t);
 }
 
@@ -46,19 +47,19 @@ Test(memagent, fragments)
 	uint64_t pages;
 
 	tree_make(&t);
-	cr_expect(!memagent_fragments(t.roots.proc, 3, &pages));
+	CHECK(!memagent_fragments(t.roots.proc, 3, &pages));
 	tree_put(t.roots.proc, "buddyinfo",
 		 "Node 0, zone      DMA      1      1      1     10\n"
 		 "Node 0, zone   Normal      5      0      2      7\n");
-	cr_expect(memagent_fragments(t.roots.proc, 3, &pages));
-	cr_expect_eq(pages, 1 + 2 + 4 + 5 + 8);
-	cr_expect(memagent_fragments(t.roots.proc, 1, &pages));
-	cr_expect_eq(pages, 6);
-	cr_expect(memagent_fragments(t.roots.proc, 255, &pages), "more orders than the file has");
-	cr_expect_eq(pages, 1 + 2 + 4 + 80 + 5 + 8 + 56);
+	CHECK(memagent_fragments(t.roots.proc, 3, &pages));
+	CHECK_EQ(pages, 1 + 2 + 4 + 5 + 8);
+	CHECK(memagent_fragments(t.roots.proc, 1, &pages));
+	CHECK_EQ(pages, 6);
+	CHECK(memagent_fragments(t.roots.proc, 255, &pages), "more orders than the file has");
+	CHECK_EQ(pages, 1 + 2 + 4 + 80 + 5 + 8 + 56);
 	tree_put(t.roots.proc, "buddyinfo", "Node\nzone\nzone x\nNode 0, zone Normal x y\n");
-	cr_expect(memagent_fragments(t.roots.proc, 3, &pages));
-	cr_expect_eq(pages, 0);
+	CHECK(memagent_fragments(t.roots.proc, 3, &pages));
+	CHECK_EQ(pages, 0);
 	tree_remove(&t);
 }
 
@@ -79,22 +80,21 @@ static const struct memagent_compact good_compact = {
 	.compact_force_times = INT64_MAX,
 };
 
-#define EXPECT_REFUSED(kind, field, value)                                       \
-	do {                                                                     \
-		struct memagent_##kind s = good_##kind;                          \
-		struct error why_ = ERROR_INIT;                                  \
-		s.field = (value);                                               \
-		cr_expect_eq(memagent_check_##kind(&s, &why_), -1, #field);      \
-		cr_expect_eq(why_.code, ERROR_INVALID_ARGUMENT, "%s", why_.msg); \
-		cr_expect(strstr(why_.msg, #field), "%s", why_.msg);             \
+#define EXPECT_REFUSED(kind, field, value)                                                   \
+	do {                                                                                 \
+		struct memagent_##kind s = good_##kind;                                      \
+		struct error why_ = ERROR_INIT;                                              \
+		s.field = (value);                                                           \
+		CHECK_FAILS(memagent_check_##kind(&s, &why_), &why_, ERROR_INVALID_ARGUMENT, \
+			    #field);                                                         \
 	} while (0)
 
 Test(memagent, invalid_settings_are_named)
 {
 	struct error err = ERROR_INIT;
 
-	cr_expect_eq(memagent_check_reclaim(&good_reclaim, &err), 0, "%s", err.msg);
-	cr_expect_eq(memagent_check_compact(&good_compact, &err), 0, "%s", err.msg);
+	CHECK_OK(memagent_check_reclaim(&good_reclaim, &err), &err);
+	CHECK_OK(memagent_check_compact(&good_compact, &err), &err);
 	EXPECT_REFUSED(reclaim, period_secs, 0);
 	EXPECT_REFUSED(reclaim, period_secs, UINT64_MAX);
 	EXPECT_REFUSED(reclaim, swappiness_max, 201);
@@ -153,15 +153,15 @@ period(const char *pressure)
 Test(memagent, reclaim_after_quiet_periods_only)
 {
 	begin();
-	cr_expect_str_eq(period("some total=500\n"), "", "first period");
-	cr_expect_str_eq(period("some total=500\n"), "", "one quiet period");
-	cr_expect_str_eq(period("some total=10500\n"), "3000 swappiness=0", "1 %% of pressure");
-	cr_expect_str_eq(period("some total=40500\n"), "", "3 %% of pressure");
-	cr_expect_eq(target.quiet, 0);
-	cr_expect_str_eq(period("some total=40500\n"), "", "one quiet period again");
-	cr_expect_str_eq(period("some total=40500\n"), "3000 swappiness=0");
+	CHECK_STR(period("some total=500\n"), "", "first period");
+	CHECK_STR(period("some total=500\n"), "", "one quiet period");
+	CHECK_STR(period("some total=10500\n"), "3000 swappiness=0", "1 %% of pressure");
+	CHECK_STR(period("some total=40500\n"), "", "3 %% of pressure");
+	CHECK_EQ(target.quiet, 0);
+	CHECK_STR(period("some total=40500\n"), "", "one quiet period again");
+	CHECK_STR(period("some total=40500\n"), "3000 swappiness=0");
 	tree_put(t.roots.cgroup, "pods/c1/io.pressure", "some total=90000\n");
-	cr_expect_str_eq(period("some total=40500\n"), "", "pressure of io");
+	CHECK_STR(period("some total=40500\n"), "", "pressure of io");
 	tree_remove(&t);
 }
 
@@ -171,9 +171,9 @@ Test(memagent, anonymous_memory_only_with_swap)
 	work.settings.eviction_run_aging_count_min = 0;
 	work.settings.swap = true;
 	(void)period("some total=0\n");
-	cr_expect_str_eq(period("some total=0\n"), "3000 swappiness=0", "no swap");
+	CHECK_STR(period("some total=0\n"), "3000 swappiness=0", "no swap");
 	tree_put(t.roots.proc, "swaps", "Filename\tType\n/dev/vdb partition 1 0 -2\n");
-	cr_expect_str_eq(period("some total=0\n"), "4000 swappiness=50");
+	CHECK_STR(period("some total=0\n"), "4000 swappiness=50");
 	tree_remove(&t);
 }
 
@@ -181,9 +181,9 @@ Test(memagent, no_reclaim_without_pressure_file_or_container)
 {
 	begin();
 	work.settings.eviction_run_aging_count_min = 0;
-	cr_expect_str_eq(period(""), "");
-	cr_expect_str_eq(period(""), "", "empty pressure file");
+	CHECK_STR(period(""), "");
+	CHECK_STR(period(""), "", "empty pressure file");
 	memcpy(target.path, "pods/c9", sizeof("pods/c9"));
-	cr_expect_str_eq(period("some total=0\n"), "", "removed container");
+	CHECK_STR(period("some total=0\n"), "", "removed container");
 	tree_remove(&t);
 }

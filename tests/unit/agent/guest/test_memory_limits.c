@@ -16,6 +16,7 @@
 #include "lib/cleanup.h"
 #include "lib/io.h"
 #include "lib/path.h"
+#include "tests/support/check.h"
 #include "tests/unit/agent/guest/tree.h"
 
 static struct tree t;
@@ -26,7 +27,7 @@ expect(int root, const char *path, const char *want)
 	char text[64];
 
 	tree_get(root, path, text, sizeof(text));
-	cr_expect_str_eq(text, want, "%s is %s", path, text);
+	CHECK_STR(text, want, "%s is %s", path, text);
 }
 
 static void
@@ -48,7 +49,7 @@ Test(memory_limits, guest_of_tatami_init)
 
 	fill_in();
 	memory_limits_follow(&t.roots, true, &total, NULL);
-	cr_expect_eq(total, 1 << 30);
+	CHECK_EQ(total, 1 << 30);
 	expect(t.roots.proc, "sys/kernel/threads-max", "8192");
 	expect(t.roots.proc, "sys/fs/nr_open", "7");
 	expect(t.roots.cgroup, "pods/pids.max", "7168");
@@ -92,7 +93,7 @@ pages_of(const char *path)
 {
 	struct statfs fs;
 
-	cr_assert_eq(statfs(path, &fs), 0, "%s", path);
+	REQUIRE_EQ(statfs(path, &fs), 0, "%s", path);
 	return (uint64_t)fs.f_blocks;
 }
 
@@ -101,7 +102,7 @@ inodes_of(const char *path)
 {
 	struct statfs fs;
 
-	cr_assert_eq(statfs(path, &fs), 0, "%s", path);
+	REQUIRE_EQ(statfs(path, &fs), 0, "%s", path);
 	return (uint64_t)fs.f_files;
 }
 
@@ -121,14 +122,14 @@ Test(memory_limits, tmpfs_of_a_growing_guest)
 	if (!own_mounts())
 		cr_skip_test("mounting needs root");
 	fill_in();
-	cr_assert_eq(mount("none", "/mnt", "tmpfs", 0, "size=128m"), 0);
+	REQUIRE_EQ(mount("none", "/mnt", "tmpfs", 0, "size=128m"), 0);
 	close_fd(&t.roots.root);
 	t.roots.root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	tree_put(t.roots.proc, "self/mountinfo",
 		 "900 1 0:90 / /mnt rw,relatime - tmpfs none rw,size=131072k\n");
 	memory_limits_follow(&t.roots, true, &total, NULL);
-	cr_expect_eq(pages_of("/mnt"), (1 << 29) / page, "%lu", pages_of("/mnt"));
-	cr_assert_eq(umount2("/mnt", MNT_DETACH), 0);
+	CHECK_EQ(pages_of("/mnt"), (1 << 29) / page, "%lu", pages_of("/mnt"));
+	REQUIRE_EQ(umount2("/mnt", MNT_DETACH), 0);
 	tree_remove(&t);
 }
 
@@ -142,20 +143,20 @@ Test(memory_limits, tmpfs_sizes)
 
 	if (!own_mounts())
 		cr_skip_test("mounting needs root");
-	cr_assert_eq(sysinfo(&info), 0);
+	REQUIRE_EQ(sysinfo(&info), 0);
 	total = (uint64_t)info.totalram * info.mem_unit;
-	cr_assert_eq(mount("none", "/tmp", "tmpfs", 0, ""), 0);
-	cr_assert(mkdir("/tmp/a b", 0755) == 0 && mkdir("/tmp/fixed", 0755) == 0);
-	cr_assert_eq(mount("none", "/tmp/a b", "tmpfs", 0, "mode=1777"), 0);
-	cr_assert_eq(mount("none", "/tmp/fixed", "tmpfs", 0, "size=1m"), 0);
+	REQUIRE_EQ(mount("none", "/tmp", "tmpfs", 0, ""), 0);
+	REQUIRE(mkdir("/tmp/a b", 0755) == 0 && mkdir("/tmp/fixed", 0755) == 0);
+	REQUIRE_EQ(mount("none", "/tmp/a b", "tmpfs", 0, "mode=1777"), 0);
+	REQUIRE_EQ(mount("none", "/tmp/fixed", "tmpfs", 0, "size=1m"), 0);
 	roots.root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	roots.proc = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
-	cr_expect_eq(memory_limits_tmpfs(&roots, total, total * 2, &err), 0, "%s", err.msg);
-	cr_expect_eq(pages_of("/tmp/a b"), total / page, "%lu", pages_of("/tmp/a b"));
-	cr_expect_eq(inodes_of("/tmp/a b"), total / page, "%lu", inodes_of("/tmp/a b"));
-	cr_expect_eq(pages_of("/tmp/fixed"), (1 << 20) / page);
-	cr_expect_eq(memory_limits_tmpfs(&roots, total * 2, total, &err), 0, "%s", err.msg);
-	cr_expect_eq(pages_of("/tmp/a b"), (total / 2 + page - 1) / page);
+	CHECK_OK(memory_limits_tmpfs(&roots, total, total * 2, &err), &err);
+	CHECK_EQ(pages_of("/tmp/a b"), total / page, "%lu", pages_of("/tmp/a b"));
+	CHECK_EQ(inodes_of("/tmp/a b"), total / page, "%lu", inodes_of("/tmp/a b"));
+	CHECK_EQ(pages_of("/tmp/fixed"), (1 << 20) / page);
+	CHECK_OK(memory_limits_tmpfs(&roots, total * 2, total, &err), &err);
+	CHECK_EQ(pages_of("/tmp/a b"), (total / 2 + page - 1) / page);
 	close_fd(&roots.root);
 	close_fd(&roots.proc);
 }

@@ -10,6 +10,7 @@
 #include "agent/guest/metrics.h"
 #include "agent/guest/metrics_text.h"
 #include "lib/cleanup.h"
+#include "tests/support/check.h"
 #include "tests/unit/agent/guest/tree.h"
 
 static struct tree t;
@@ -22,7 +23,7 @@ take(void *data, const void *piece, size_t n, struct error *err)
 
 	(void)data;
 	(void)err;
-	cr_assert(used + n < sizeof(text));
+	REQUIRE_LT(used + n, sizeof(text));
 	memcpy(text + used, piece, n);
 	text[used + n] = '\0';
 	return 0;
@@ -37,7 +38,7 @@ scrape(void)
 	struct error err = ERROR_INIT;
 
 	text[0] = '\0';
-	cr_assert_eq(metrics_write(&t.roots, &agent, take, NULL, &err), 0, "%s", err.msg);
+	REQUIRE_OK(metrics_write(&t.roots, &agent, take, NULL, &err), &err);
 }
 
 /* Returns whether the text has this line. */
@@ -147,9 +148,9 @@ Test(metrics, values)
 		 "some avg10=0.00 avg60=0.00 avg300=0.00 total=8\n");
 	scrape();
 	for (size_t i = 0; i < ARRAY_LEN(want); i++)
-		cr_expect(has(want[i]), "no line %s", want[i]);
-	cr_expect(!strstr(text, "item=\"limit\""), "\"max\" gives no sample");
-	cr_expect(!strstr(text, "threads\"}"), "status: only memory and context switches");
+		CHECK(has(want[i]), "no line %s", want[i]);
+	CHECK_LACKS(text, "item=\"limit\"", "\"max\" gives no sample");
+	CHECK_LACKS(text, "threads\"}", "status: only memory and context switches");
 	tree_remove(&t);
 }
 
@@ -166,11 +167,11 @@ expect_well_formed(void)
 		size_t n = strcspn(line, "{ ");
 
 		if (strncmp(line, "# HELP ", 7) == 0) {
-			cr_expect(has_sample, "%s has no sample", family);
+			CHECK(has_sample, "%s has no sample", family);
 			(void)snprintf(family, sizeof(family), "%.*s", (int)strcspn(line + 7, " "),
 				       line + 7);
 			(void)snprintf(key, sizeof(key), "\n%s\n", family);
-			cr_expect(!strstr(seen, key), "%s twice", family);
+			CHECK_LACKS(seen, key, "%s twice", family);
 			strncat(seen, key + 1, sizeof(seen) - strlen(seen) - 1);
 			has_sample = false;
 			continue;
@@ -178,11 +179,11 @@ expect_well_formed(void)
 		if (*line == '#')
 			continue;
 		has_sample = true;
-		cr_expect(strlen(family) == n && strncmp(line, family, n) == 0, "%s below %s", line,
-			  family);
-		cr_expect(isdigit((unsigned char)line[strlen(line) - 1]), "%s", line);
+		CHECK(strlen(family) == n && strncmp(line, family, n) == 0, "%s below %s", line,
+		      family);
+		CHECK(isdigit((unsigned char)line[strlen(line) - 1]), "%s", line);
 	}
-	cr_expect(has_sample);
+	CHECK(has_sample);
 }
 
 Test(metrics, malformed_sources)
@@ -238,9 +239,9 @@ Test(metrics, labels_are_escaped)
 	tree_make(&t);
 	tree_put(t.roots.proc, "diskstats", "8 0 a\"b\\c 1\n8 0 d\xff 2\n8 0 \xc3\xa9 3\n");
 	scrape();
-	cr_expect(has("kata_guest_diskstat{disk=\"a\\\"b\\\\c\",item=\"reads\"} 1"), "%s", text);
-	cr_expect(has("kata_guest_diskstat{disk=\"d?\",item=\"reads\"} 2"));
-	cr_expect(has("kata_guest_diskstat{disk=\"\xc3\xa9\",item=\"reads\"} 3"));
+	CHECK(has("kata_guest_diskstat{disk=\"a\\\"b\\\\c\",item=\"reads\"} 1"), "%s", text);
+	CHECK(has("kata_guest_diskstat{disk=\"d?\",item=\"reads\"} 2"));
+	CHECK(has("kata_guest_diskstat{disk=\"\xc3\xa9\",item=\"reads\"} 3"));
 	tree_remove(&t);
 }
 
@@ -263,7 +264,7 @@ Test(metrics, snake_case)
 		char out[32];
 
 		metrics_snake(rows[i].key, out, sizeof(out));
-		cr_expect_str_eq(out, rows[i].want, "%s became %s", rows[i].key, out);
+		CHECK_STR(out, rows[i].want, "%s became %s", rows[i].key, out);
 	}
 }
 
@@ -274,7 +275,7 @@ Test(metrics, source_that_is_too_long)
 	auto_free char *lines = calloc(1, n + 1);
 
 	tree_make(&t);
-	cr_assert(lines);
+	REQUIRE(lines);
 	/* lines of 1000 bytes: a long name, and a number */
 	for (size_t i = 0; i + 1000 <= n; i += 1000) {
 		memset(lines + i, 'k', 1000);
@@ -282,7 +283,7 @@ Test(metrics, source_that_is_too_long)
 	}
 	tree_put(t.roots.proc, "vmstat", lines);
 	scrape();
-	cr_expect(strstr(text, "kkk\"} 12345\n"));
-	cr_expect(!strstr(text, "k\"} 1\n") && !strstr(text, "k\"} 1234\n"));
+	CHECK_HAS(text, "kkk\"} 12345\n");
+	CHECK(!strstr(text, "k\"} 1\n") && !strstr(text, "k\"} 1234\n"));
 	tree_remove(&t);
 }

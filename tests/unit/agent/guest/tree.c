@@ -12,6 +12,7 @@
 #include "lib/cleanup.h"
 #include "lib/io.h"
 #include "lib/path.h"
+#include "tests/support/check.h"
 
 static int
 open_dir(const struct tree *t, const char *name)
@@ -20,9 +21,9 @@ open_dir(const struct tree *t, const char *name)
 	int fd;
 
 	(void)snprintf(path, sizeof(path), "%s/%s", t->dir, name);
-	cr_assert_eq(mkdir(path, 0755), 0);
+	REQUIRE_EQ(mkdir(path, 0755), 0);
 	fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
-	cr_assert(fd >= 0);
+	REQUIRE_GE(fd, 0);
 	return fd;
 }
 
@@ -30,7 +31,7 @@ void
 tree_make(struct tree *t)
 {
 	*t = (struct tree){ .dir = "/tmp/test-guest-XXXXXX" };
-	cr_assert(mkdtemp(t->dir));
+	REQUIRE(mkdtemp(t->dir));
 	t->roots = (struct roots){
 		.proc = open_dir(t, "proc"),
 		.sys = open_dir(t, "sys"),
@@ -47,7 +48,7 @@ tree_remove(struct tree *t)
 	struct error err = ERROR_INIT;
 
 	roots_close(&t->roots);
-	cr_assert_eq(path_remove_tree(AT_FDCWD, t->dir, &err), 0, "%s", err.msg);
+	REQUIRE_OK(path_remove_tree(AT_FDCWD, t->dir, &err), &err);
 }
 
 void
@@ -63,8 +64,8 @@ tree_put(int root, const char *path, const char *text)
 		(void)mkdirat(root, prefix, 0755);
 	}
 	fd = openat(root, path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
-	cr_assert(fd >= 0, "%s", path);
-	cr_assert_eq(write_full(fd, text, strlen(text)), 0);
+	REQUIRE_GE(fd, 0, "%s", path);
+	REQUIRE_EQ(write_full(fd, text, strlen(text)), 0);
 }
 
 void

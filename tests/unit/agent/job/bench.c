@@ -7,6 +7,7 @@
 
 #include "lib/cleanup.h"
 #include "lib/deadline.h"
+#include "tests/support/check.h"
 
 void
 bench_init(struct bench *b, int init_fd)
@@ -15,11 +16,11 @@ bench_init(struct bench *b, int init_fd)
 
 	memset(b, 0, sizeof(*b));
 	b->loop = loop_new(&err);
-	CHECK(b->loop);
+	REQUIRE(b->loop);
 	b->link = initlink_new(b->loop, init_fd, NULL, NULL, &err);
-	CHECK(b->link);
+	REQUIRE(b->link);
 	b->jobs = jobs_new(b->loop, b->link, NULL, &err);
-	CHECK(b->jobs);
+	REQUIRE(b->jobs);
 }
 
 void
@@ -37,8 +38,8 @@ run_until(struct bench *b, int ended)
 	uint64_t limit = deadline_in(20000);
 
 	while (b->ended < ended) {
-		CHECK(!deadline_is_over(limit));
-		CHECK(loop_run_once(b->loop, 1000, &err) == 0);
+		REQUIRE(!deadline_is_over(limit));
+		REQUIRE_OK(loop_run_once(b->loop, 1000, &err), &err);
 	}
 }
 
@@ -55,7 +56,7 @@ on_message(struct job *job, const struct job_message *m, void *data, struct erro
 	}
 	/* that they are closed is the core's */
 	for (size_t i = 0; i < m->n_fds; i++)
-		CHECK(write(m->fds[i], "fd", 2) == 2);
+		REQUIRE_EQ(write(m->fds[i], "fd", 2), 2);
 	if (b->refuse)
 		return error_set(err, ERROR_ALREADY_EXISTS, "no %u", m->type);
 	return 0;
@@ -72,7 +73,7 @@ on_child(int status, bool gone, void *data)
 {
 	struct bench *b = data;
 
-	CHECK(!gone);
+	REQUIRE(!gone);
 	b->child_ended = true;
 	b->child_status = status;
 }
@@ -110,7 +111,7 @@ start(struct bench *b, const struct job_ops *ops, void *arg, uint64_t deadline_m
 
 	if (!job)
 		fprintf(stderr, "job_start: %s\n", err.msg);
-	CHECK(job);
+	REQUIRE(job);
 	return job;
 }
 
@@ -119,6 +120,6 @@ in_agent(fakeinit_body *body)
 {
 	int leaked = -1;
 
-	cr_assert_eq(fakeinit_run(body, NULL, &leaked), 0);
-	cr_assert_eq(leaked, 0, "%d processes left behind", leaked);
+	REQUIRE_EQ(fakeinit_run(body, NULL, &leaked), 0);
+	REQUIRE_EQ(leaked, 0, "%d processes left behind", leaked);
 }

@@ -7,16 +7,8 @@
 
 #include "agent/job/initlink.h"
 #include "agent/job/job.h"
+#include "tests/support/check.h"
 #include "tests/support/fakeinit.h"
-
-/* In the agent, where Criterion's own checks do not work. */
-#define CHECK(what)                                                                \
-	do {                                                                       \
-		if (!(what)) {                                                     \
-			fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #what); \
-			exit(1);                                                   \
-		}                                                                  \
-	} while (0)
 
 struct bench {
 	struct loop *loop;

@@ -11,6 +11,7 @@
 #include "lib/initproto.h"
 #include "lib/io.h"
 #include "lib/log.h"
+#include "tests/support/check.h"
 
 static struct loop *loop;
 static struct initlink *l;
@@ -34,7 +35,7 @@ tell(enum initproto_type type, pid_t pid, int value)
 				     .ns = { 111, 222 },
 				     .flags = INITPROTO_IS_PID1 };
 
-	cr_assert_eq(send_msg(init, &msg, sizeof(msg), NULL, 0, 0), 0);
+	REQUIRE_EQ(send_msg(init, &msg, sizeof(msg), NULL, 0, 0), 0);
 }
 
 static bool
@@ -51,15 +52,15 @@ expect(enum initproto_type type, pid_t pid)
 {
 	struct initproto_msg msg = { 0 };
 
-	cr_assert(hear(&msg));
-	cr_expect(msg.type == type && msg.pid == pid, "%u of %d", msg.type, msg.pid);
+	REQUIRE(hear(&msg));
+	CHECK(msg.type == type && msg.pid == pid, "%u of %d", msg.type, msg.pid);
 }
 
 static void
 settle(void)
 {
 	for (int i = 0; i < 10; i++)
-		cr_assert_eq(loop_run_once(loop, 0, &err), 0);
+		REQUIRE_OK(loop_run_once(loop, 0, &err), &err);
 }
 
 static void
@@ -68,12 +69,12 @@ up(void)
 	int pair[2];
 
 	log_set_level(LOG_LEVEL_CRIT);
-	cr_assert_eq(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair), 0);
+	REQUIRE_EQ(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair), 0);
 	init = pair[0];
 	tell(INITPROTO_BOOT, 0, 0);
 	loop = loop_new(&err);
 	l = initlink_new(loop, pair[1], on_lost, NULL, &err);
-	cr_assert(l, "%s", err.msg);
+	REQUIRE(l, "%s", err.msg);
 }
 
 static void
@@ -103,21 +104,21 @@ on_end(int status, bool gone, void *data)
 
 Test(initlink, boot)
 {
-	cr_expect(initlink_is_pid1(l));
-	cr_expect_eq(initlink_boot_ns(l, 0), 111);
-	cr_expect_eq(initlink_boot_ns(l, 1), 222);
-	cr_expect_eq(initlink_boot_ns(l, 2), 0);
+	CHECK(initlink_is_pid1(l));
+	CHECK_EQ(initlink_boot_ns(l, 0), 111);
+	CHECK_EQ(initlink_boot_ns(l, 1), 222);
+	CHECK_EQ(initlink_boot_ns(l, 2), 0);
 }
 
 Test(initlink, exits)
 {
 	struct ended a = { 0 }, b = { 0 }, c = { 0 };
 
-	cr_assert(initlink_watch(l, 100, on_end, &a, &err));
+	REQUIRE(initlink_watch(l, 100, on_end, &a, &err));
 	/* of one bucket */
-	cr_assert(initlink_watch(l, 100 + 256, on_end, &b, &err));
+	REQUIRE(initlink_watch(l, 100 + 256, on_end, &b, &err));
 	struct child *nobody = initlink_watch(l, 102, on_end, &c, &err);
-	cr_assert(nobody);
+	REQUIRE(nobody);
 	expect(INITPROTO_REGISTER, 100);
 	expect(INITPROTO_REGISTER, 356);
 	expect(INITPROTO_REGISTER, 102);
@@ -129,14 +130,14 @@ Test(initlink, exits)
 	tell(INITPROTO_EXIT, 999, 0);
 	tell(INITPROTO_GONE, 100, 0);
 	settle();
-	cr_expect(b.n == 1 && b.status == 0x0700 && !b.gone && b.order == 1);
-	cr_expect(a.n == 1 && a.gone && a.order == 2);
-	cr_expect_eq(c.n, 0);
+	CHECK(b.n == 1 && b.status == 0x0700 && !b.gone && b.order == 1);
+	CHECK(a.n == 1 && a.gone && a.order == 2);
+	CHECK_EQ(c.n, 0);
 	expect(INITPROTO_TAKEN, 356);
 	expect(INITPROTO_TAKEN, 102);
 	expect(INITPROTO_TAKEN, 999);
 	struct initproto_msg msg;
-	cr_expect_not(hear(&msg), "what is gone needs no TAKEN");
+	CHECK(!hear(&msg), "what is gone needs no TAKEN");
 }
 
 /* The exit of the former owner of a pid is on its way while the pid is registered anew. */
@@ -145,15 +146,15 @@ Test(initlink, pid_used_again)
 	struct ended old = { 0 }, new = { 0 };
 	struct child *child = initlink_watch(l, 55, on_end, &old, &err);
 
-	cr_assert(child);
+	REQUIRE(child);
 	child_unwatch(child);
 	tell(INITPROTO_EXIT, 55, 1);
-	cr_assert(initlink_watch(l, 55, on_end, &new, &err));
+	REQUIRE(initlink_watch(l, 55, on_end, &new, &err));
 	settle();
-	cr_expect_eq(new.n, 0);
+	CHECK_EQ(new.n, 0);
 	tell(INITPROTO_EXIT, 55, 2);
 	settle();
-	cr_expect(new.n == 1 && new.status == 2 && old.n == 0);
+	CHECK(new.n == 1 && new.status == 2 && old.n == 0);
 }
 
 /* Registers from its callback, as a job that starts its undo does. */
@@ -165,17 +166,17 @@ on_end_again(int status, bool gone, void *data)
 	(void)status;
 	(void)gone;
 	(void)data;
-	cr_assert(initlink_watch(l, 61, on_end, &nested, &err));
+	REQUIRE(initlink_watch(l, 61, on_end, &nested, &err));
 }
 
 Test(initlink, from_a_callback)
 {
-	cr_assert(initlink_watch(l, 60, on_end_again, NULL, &err));
+	REQUIRE(initlink_watch(l, 60, on_end_again, NULL, &err));
 	tell(INITPROTO_EXIT, 60, 0);
 	settle();
 	tell(INITPROTO_EXIT, 61, 5);
 	settle();
-	cr_expect(nested.n == 1 && nested.status == 5);
+	CHECK(nested.n == 1 && nested.status == 5);
 }
 
 Test(initlink, init_does_not_read)
@@ -186,48 +187,48 @@ Test(initlink, init_does_not_read)
 
 	while (initlink_watch(l, 1000 + registered, on_end, &e, &err)) {
 		registered++;
-		cr_assert_lt(registered, 100000);
+		REQUIRE_LT(registered, 100000);
 	}
-	cr_expect(strstr(err.msg, "register process"), "%s", err.msg);
+	CHECK_HAS(err.msg, "register process");
 	/* Exits are still delivered; their acknowledgements are queued. */
 	for (int i = 0; i < 100; i++)
 		tell(INITPROTO_EXIT, 1000 + i, 0);
 	settle();
-	cr_expect_eq(e.n, 100);
+	CHECK_EQ(e.n, 100);
 	for (;;) {
 		while (hear(&msg)) {
 			total++;
 			taken += msg.type == INITPROTO_TAKEN;
 			if (taken)
-				cr_expect_eq(msg.pid, 1000 + taken - 1, "in order");
+				CHECK_EQ(msg.pid, 1000 + taken - 1, "in order");
 		}
 		if (total >= registered + 100)
 			break;
 		settle();
 	}
-	cr_expect_eq(taken, 100);
-	cr_assert(initlink_watch(l, 5, on_end, &e, &err), "works again");
+	CHECK_EQ(taken, 100);
+	REQUIRE(initlink_watch(l, 5, on_end, &e, &err), "works again");
 }
 
 Test(initlink, end_of_init)
 {
 	struct ended e = { 0 };
 
-	cr_assert(initlink_watch(l, 5, on_end, &e, &err));
+	REQUIRE(initlink_watch(l, 5, on_end, &e, &err));
 	tell(INITPROTO_EXIT, 5, 3);
 	close_fd(&init);
 	settle();
-	cr_expect_eq(n_lost, 1);
-	cr_expect(e.n == 1 && e.status == 3, "what was said before is heard");
-	cr_expect_null(initlink_watch(l, 6, on_end, &e, &err));
-	cr_expect_eq(initlink_poweroff(l, 0, &err), -1);
+	CHECK_EQ(n_lost, 1);
+	CHECK(e.n == 1 && e.status == 3, "what was said before is heard");
+	CHECK_EQ(initlink_watch(l, 6, on_end, &e, &err), NULL);
+	CHECK_EQ(initlink_poweroff(l, 0, &err), -1);
 }
 
 Test(initlink, poweroff)
 {
 	struct initproto_msg msg;
 
-	cr_assert_eq(initlink_poweroff(l, 7, &err), 0);
-	cr_assert(hear(&msg));
-	cr_expect(msg.type == INITPROTO_POWEROFF && msg.value == 7);
+	REQUIRE_OK(initlink_poweroff(l, 7, &err), &err);
+	REQUIRE(hear(&msg));
+	CHECK(msg.type == INITPROTO_POWEROFF && msg.value == 7);
 }

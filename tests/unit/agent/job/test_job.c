@@ -17,6 +17,7 @@
 #include "lib/cleanup.h"
 #include "lib/deadline.h"
 #include "lib/sys.h"
+#include "tests/support/check.h"
 #include "tests/unit/agent/job/bench.h"
 
 /* ---- results ---- */
@@ -46,14 +47,14 @@ body_result(int fd, void *data)
 	(void)data;
 	bench_init(&b, fd);
 	start(&b, OPS(work_ok), &arg, 0, 0);
-	CHECK(b.ended == 0);
+	REQUIRE_EQ(b.ended, 0);
 	run_until(&b, 1);
-	CHECK(b.last.code == ERROR_OK);
+	REQUIRE_EQ(b.last.code, ERROR_OK);
 	start(&b, OPS(work_fail), NULL, 0, 0);
 	run_until(&b, 2);
-	CHECK(b.last.code == ERROR_NOT_FOUND);
-	CHECK(strcmp(b.last.msg, "thing 7 not found") == 0);
-	CHECK(jobs_running(b.jobs) == 0);
+	REQUIRE_EQ(b.last.code, ERROR_NOT_FOUND);
+	REQUIRE_STR(b.last.msg, "thing 7 not found");
+	REQUIRE_EQ(jobs_running(b.jobs), 0);
 	bench_release(&b);
 	return 0;
 }
@@ -115,11 +116,11 @@ body_inherit(int fd, void *data)
 
 	(void)data;
 	bench_init(&b, fd);
-	CHECK(job_start(b.jobs, &spec, &err));
+	REQUIRE(job_start(b.jobs, &spec, &err));
 	run_until(&b, 1);
 	if (b.last.code != ERROR_OK)
 		fprintf(stderr, "%s\n", b.last.msg);
-	CHECK(b.last.code == ERROR_OK);
+	REQUIRE_EQ(b.last.code, ERROR_OK);
 	bench_release(&b);
 	return 0;
 }
@@ -203,37 +204,37 @@ body_log(int fd, void *data)
 
 		(void)snprintf(id, sizeof(id), "c%d", i);
 		args[i] = malloc(16);
-		CHECK(args[i]);
+		REQUIRE(args[i]);
 		(void)snprintf(args[i], 16, "#%d#", i);
 		spec.arg = args[i];
 		(void)log_context_set(&call);
-		CHECK(job_start(b.jobs, &spec, &err));
+		REQUIRE(job_start(b.jobs, &spec, &err));
 		(void)log_context_set(NULL);
 		memset(id, 'x', sizeof(id) - 1);
 	}
-	CHECK(log_context_set(NULL) == NULL);
+	REQUIRE_EQ(log_context_set(NULL), NULL);
 	run_until(&b, 66);
-	CHECK(log_context_set(NULL) == NULL);
+	REQUIRE_EQ(log_context_set(NULL), NULL);
 	for (int i = 0; i < 66; i++) {
 		char id[8], text[32];
 
 		(void)snprintf(id, sizeof(id), "c%d", i);
 		(void)snprintf(text, sizeof(text), "from the worker #%d#", i);
-		CHECK(line_has(text, "container-id", id));
-		CHECK(line_has(text, "method", "ExecProcess"));
-		CHECK(line_has(text, "exec-id", i % 2 ? "odd" : NULL));
-		CHECK(line_has(text, "event", NULL));
+		REQUIRE(line_has(text, "container-id", id));
+		REQUIRE(line_has(text, "method", "ExecProcess"));
+		REQUIRE(line_has(text, "exec-id", i % 2 ? "odd" : NULL));
+		REQUIRE(line_has(text, "event", NULL));
 		(void)snprintf(text, sizeof(text), "event #%d#", i);
-		CHECK(line_has(text, "event", "test-event"));
-		CHECK(line_has(text, "container-id", "own"));
-		CHECK(line_has(text, "method", "ExecProcess"));
-		CHECK(line_has(text, "path", args[i]));
+		REQUIRE(line_has(text, "event", "test-event"));
+		REQUIRE(line_has(text, "container-id", "own"));
+		REQUIRE(line_has(text, "method", "ExecProcess"));
+		REQUIRE(line_has(text, "path", args[i]));
 		(void)snprintf(text, sizeof(text), "big #%d#", i);
-		CHECK(line_has(text, "huge", NULL));
-		CHECK(line_has(text, "after", args[i]));
+		REQUIRE(line_has(text, "huge", NULL));
+		REQUIRE(line_has(text, "after", args[i]));
 		free(args[i]);
 	}
-	CHECK(line_has("done failed", "method", "ExecProcess"));
+	REQUIRE(line_has("done failed", "method", "ExecProcess"));
 	bench_release(&b);
 	return 0;
 }
@@ -275,12 +276,13 @@ body_talk(int fd, void *data)
 	bench_init(&b, fd);
 	start(&b, OPS(work_talk), NULL, 0, 0);
 	run_until(&b, 1);
-	CHECK(b.last.code == ERROR_OK);
-	CHECK(b.n_messages == 1001);
+	REQUIRE_EQ(b.last.code, ERROR_OK);
+	REQUIRE_EQ(b.n_messages, 1001);
 	b.refuse = true;
 	start(&b, OPS(work_talk), NULL, 0, 0);
 	run_until(&b, 2);
-	CHECK(b.last.code == ERROR_ALREADY_EXISTS && strcmp(b.last.msg, "no 5") == 0);
+	REQUIRE_EQ(b.last.code, ERROR_ALREADY_EXISTS);
+	REQUIRE_STR(b.last.msg, "no 5");
 	bench_release(&b);
 	return 0;
 }
@@ -341,7 +343,7 @@ take_and_keep_none(struct job *job, const struct job_message *m, void *data, str
 
 	(void)job;
 	(void)err;
-	CHECK((uintptr_t)m->payload % _Alignof(max_align_t) == 0);
+	REQUIRE_EQ((uintptr_t)m->payload % _Alignof(max_align_t), 0);
 	b->n_messages++;
 	return 0;
 }
@@ -375,12 +377,12 @@ body_odd(int fd, void *data)
 		run_until(&b, b.ended + 1);
 		if (b.n_messages - n != !m.error || (m.error && !strstr(b.last.msg, m.error)))
 			fprintf(stderr, "row %zu: %d %s\n", i, b.last.code, b.last.msg);
-		CHECK(b.n_messages - n == !m.error);
-		CHECK(b.last.code == (m.error ? ERROR_INTERNAL : ERROR_OK));
-		CHECK(!m.error || strstr(b.last.msg, m.error));
+		REQUIRE_EQ(b.n_messages - n, !m.error);
+		REQUIRE_EQ(b.last.code, m.error ? ERROR_INTERNAL : ERROR_OK);
+		REQUIRE(!m.error || strstr(b.last.msg, m.error));
 		/* the worker's end has gone when its exit was heard of */
 		while (count_fds() > before)
-			CHECK(loop_run_once(b.loop, 5000, &err) == 0);
+			REQUIRE_OK(loop_run_once(b.loop, 5000, &err), &err);
 	}
 	bench_release(&b);
 	return 0;
@@ -439,8 +441,8 @@ body_unanswered(int fd, void *data)
 	bench_init(&b, fd);
 	start(&b, &ops, NULL, 0, 0);
 	run_until(&b, 1);
-	CHECK(b.last.code == ERROR_INTERNAL || b.last.code == ERROR_RESOURCE_EXHAUSTED);
-	CHECK(strstr(b.last.msg, "answer the worker"));
+	REQUIRE(b.last.code == ERROR_INTERNAL || b.last.code == ERROR_RESOURCE_EXHAUSTED);
+	REQUIRE_HAS(b.last.msg, "answer the worker");
 	bench_release(&b);
 	return 0;
 }
@@ -476,8 +478,8 @@ body_robbed(int fd, void *data)
 	bench_init(&b, fd);
 	start(&b, OPS(work_robbed), NULL, 0, 0);
 	run_until(&b, 1);
-	CHECK(b.last.code == ERROR_OK);
-	CHECK(b.n_messages == 1);
+	REQUIRE_EQ(b.last.code, ERROR_OK);
+	REQUIRE_EQ(b.n_messages, 1);
 	bench_release(&b);
 	return 0;
 }
@@ -505,10 +507,11 @@ body_lost(int fd, void *data)
 	bench_init(&b, fd);
 	start(&b, OPS(work_send_and_go), NULL, 0, 0);
 	/* from here on there is no room for one more */
-	CHECK(setrlimit(RLIMIT_NOFILE, &few) == 0);
+	REQUIRE_EQ(setrlimit(RLIMIT_NOFILE, &few), 0);
 	run_until(&b, 1);
-	CHECK(b.last.code == ERROR_RESOURCE_EXHAUSTED && strstr(b.last.msg, "too many open files"));
-	CHECK(b.n_messages == 0);
+	REQUIRE_EQ(b.last.code, ERROR_RESOURCE_EXHAUSTED);
+	REQUIRE_HAS(b.last.msg, "too many open files");
+	REQUIRE_EQ(b.n_messages, 0);
 	bench_release(&b);
 	return 0;
 }
@@ -560,9 +563,10 @@ body_process(int fd, void *data)
 	bench_init(&b, fd);
 	start(&b, OPS(work_process), NULL, 0, 0);
 	while (!b.child_ended)
-		CHECK(loop_run_once(b.loop, 5000, &err) == 0);
+		REQUIRE_OK(loop_run_once(b.loop, 5000, &err), &err);
 	run_until(&b, 1);
-	CHECK(WIFEXITED(b.child_status) && WEXITSTATUS(b.child_status) == 33);
+	REQUIRE(WIFEXITED(b.child_status));
+	REQUIRE_EQ(WEXITSTATUS(b.child_status), 33);
 	bench_release(&b);
 	return 0;
 }
@@ -584,9 +588,9 @@ body_process_undone(int fd, void *data)
 	 * either is allowed, but the process is gone and its status arrives. */
 	start(&b, OPS(work_process), &b, 0, 0);
 	run_until(&b, 1);
-	CHECK(b.last.code == ERROR_ABORTED);
+	REQUIRE_EQ(b.last.code, ERROR_ABORTED);
 	while (!b.child_ended)
-		CHECK(loop_run_once(b.loop, 5000, &err) == 0);
+		REQUIRE_OK(loop_run_once(b.loop, 5000, &err), &err);
 	bench_release(&b);
 	return 0;
 }
@@ -621,35 +625,35 @@ body_pool(int fd, void *data)
 	for (int i = 0; i < 70; i++)
 		hung[i] = start(&b, OPS(work_hang), NULL, 0, 0);
 	while (b.n_messages < 62)
-		CHECK(loop_run_once(b.loop, 5000, &err) == 0);
-	CHECK(jobs_running(b.jobs) == 62);
+		REQUIRE_OK(loop_run_once(b.loop, 5000, &err), &err);
+	REQUIRE_EQ(jobs_running(b.jobs), 62);
 	/* Two are kept for what is urgent; it passes the queue. */
 	start(&b, OPS(work_ok), &arg, 0, JOB_URGENT);
 	run_until(&b, 1);
-	CHECK(b.last.code == ERROR_OK);
+	REQUIRE_EQ(b.last.code, ERROR_OK);
 	for (int i = 0; i < 3; i++)
 		urgent[i] = start(&b, OPS(work_hang), NULL, 0, JOB_URGENT);
-	CHECK(jobs_running(b.jobs) == 64);
+	REQUIRE_EQ(jobs_running(b.jobs), 64);
 	/* One that waits may be cancelled, or be late. */
 	job_cancel(hung[69], ERROR_CANCELLED, "was queued");
-	CHECK(b.ended == 1);
+	REQUIRE_EQ(b.ended, 1);
 	run_until(&b, 2);
-	CHECK(b.last.code == ERROR_CANCELLED);
+	REQUIRE_EQ(b.last.code, ERROR_CANCELLED);
 	start(&b, OPS(work_ok), &arg, 50, 0);
 	run_until(&b, 3);
-	CHECK(b.last.code == ERROR_DEADLINE_EXCEEDED);
+	REQUIRE_EQ(b.last.code, ERROR_DEADLINE_EXCEEDED);
 	/* Or both: its time is over before the loop comes to what was cancelled. */
 	job_cancel(start(&b, OPS(work_ok), &arg, 1, 0), ERROR_CANCELLED, "was queued, too");
 	(void)usleep(5000);
 	run_until(&b, 4);
-	CHECK(b.last.code == ERROR_CANCELLED);
+	REQUIRE_EQ(b.last.code, ERROR_CANCELLED);
 	/* Each that ends lets the next in, in order. */
 	for (int i = 0; i < 3; i++)
 		job_cancel(urgent[i], ERROR_CANCELLED, "end");
 	for (int i = 0; i < 69; i++)
 		job_cancel(hung[i], ERROR_CANCELLED, "end");
 	run_until(&b, 4 + 3 + 69);
-	CHECK(jobs_running(b.jobs) == 0);
+	REQUIRE_EQ(jobs_running(b.jobs), 0);
 	bench_release(&b);
 	return 0;
 }
@@ -694,7 +698,7 @@ until_messages(struct bench *b, int n)
 	struct error err = ERROR_INIT;
 
 	while (b->n_messages < n)
-		CHECK(loop_run_once(b->loop, 5000, &err) == 0);
+		REQUIRE_OK(loop_run_once(b->loop, 5000, &err), &err);
 }
 
 static int
@@ -717,7 +721,7 @@ body_lane(int fd, void *data)
 
 	(void)data;
 	bench_init(&b, fd);
-	CHECK(pipe2(lane_pipe, O_CLOEXEC) == 0);
+	REQUIRE_EQ(pipe2(lane_pipe, O_CLOEXEC), 0);
 	for (int i = 0; i < LANE_JOBS; i++) {
 		const struct job_spec spec = { .ops = &ops,
 					       .arg = &letters[i],
@@ -728,34 +732,36 @@ body_lane(int fd, void *data)
 					       .lane = &lane };
 
 		jobs[i] = job_start(b.jobs, &spec, &err);
-		CHECK(jobs[i]);
+		REQUIRE(jobs[i]);
 	}
 	until_messages(&b, 1);
 	/* a job without a lane overtakes */
 	start(&b, OPS(work_ok), &arg, 0, 0);
 	run_until(&b, 1);
-	CHECK(b.last.code == ERROR_OK && b.n_messages == 1);
-	CHECK(job_has_begun(jobs[0]) && !job_has_begun(jobs[1]) && !job_has_begun(jobs[3]));
-	CHECK(jobs_running(b.jobs) == 1);
+	REQUIRE_EQ(b.last.code, ERROR_OK);
+	REQUIRE_EQ(b.n_messages, 1);
+	REQUIRE(job_has_begun(jobs[0]) && !job_has_begun(jobs[1]) && !job_has_begun(jobs[3]));
+	REQUIRE_EQ(jobs_running(b.jobs), 1);
 	/* one that has not begun sees what its argument is when it begins, or never does */
 	letters[1] = 'B';
 	job_cancel(jobs[2], ERROR_CANCELLED, "was in the lane");
 	run_until(&b, 2);
-	CHECK(b.last.code == ERROR_CANCELLED);
-	CHECK(write(lane_pipe[1], "x", 1) == 1);
+	REQUIRE_EQ(b.last.code, ERROR_CANCELLED);
+	REQUIRE_EQ(write(lane_pipe[1], "x", 1), 1);
 	run_until(&b, 3);
-	CHECK(b.last.code == ERROR_OK);
+	REQUIRE_EQ(b.last.code, ERROR_OK);
 	until_messages(&b, 2);
-	CHECK(!job_has_begun(jobs[3]));
+	REQUIRE(!job_has_begun(jobs[3]));
 	/* the job whose turn it is fails: the next one still gets its turn */
 	job_cancel(jobs[1], ERROR_CANCELLED, "has begun");
 	run_until(&b, 4);
 	until_messages(&b, 3);
-	CHECK(write(lane_pipe[1], "x", 1) == 1);
+	REQUIRE_EQ(write(lane_pipe[1], "x", 1), 1);
 	run_until(&b, 5);
-	CHECK(b.last.code == ERROR_OK);
-	CHECK(strcmp(lane_order, "aBd") == 0);
-	CHECK(!lane.turn && jobs_running(b.jobs) == 0);
+	REQUIRE_EQ(b.last.code, ERROR_OK);
+	REQUIRE_STR(lane_order, "aBd");
+	REQUIRE(!lane.turn);
+	REQUIRE_EQ(jobs_running(b.jobs), 0);
 	close_fd(&lane_pipe[0]);
 	close_fd(&lane_pipe[1]);
 	bench_release(&b);
@@ -781,22 +787,23 @@ body_lane_deadline(int fd, void *data)
 	bench_init(&b, fd);
 	spec.data = &b;
 	begin = monotonic_ns();
-	CHECK(job_start(b.jobs, &spec, &err) && job_start(b.jobs, &spec, &err));
+	REQUIRE(job_start(b.jobs, &spec, &err) && job_start(b.jobs, &spec, &err));
 	run_until(&b, 1);
-	CHECK(b.last.code == ERROR_DEADLINE_EXCEEDED);
+	REQUIRE_EQ(b.last.code, ERROR_DEADLINE_EXCEEDED);
 	run_until(&b, 2);
-	CHECK(b.last.code == ERROR_DEADLINE_EXCEEDED);
-	CHECK(monotonic_ns() - begin >= 600000000);
+	REQUIRE_EQ(b.last.code, ERROR_DEADLINE_EXCEEDED);
+	REQUIRE_GE(monotonic_ns() - begin, 600000000);
 	for (int i = 0; i < 62; i++)
 		start(&b, OPS(work_hang), NULL, 0, 0);
-	CHECK(job_start(b.jobs, &spec, &err) && job_start(b.jobs, &spec, &err));
+	REQUIRE(job_start(b.jobs, &spec, &err) && job_start(b.jobs, &spec, &err));
 	run_until(&b, 4);
-	CHECK(b.last.code == ERROR_DEADLINE_EXCEEDED && strstr(b.last.msg, "waiting for a worker"));
-	CHECK(!lane.turn);
+	REQUIRE_EQ(b.last.code, ERROR_DEADLINE_EXCEEDED);
+	REQUIRE_HAS(b.last.msg, "waiting for a worker");
+	REQUIRE(!lane.turn);
 	/* jobs that wait in a lane are freed with the pool */
-	CHECK(job_start(b.jobs, &spec, &err) && job_start(b.jobs, &spec, &err));
+	REQUIRE(job_start(b.jobs, &spec, &err) && job_start(b.jobs, &spec, &err));
 	bench_release(&b);
-	CHECK(!lane.turn);
+	REQUIRE(!lane.turn);
 	return 0;
 }
 
@@ -819,13 +826,13 @@ body_many(int fd, void *data)
 	for (int i = 0; i < 500; i++) {
 		start(&b, OPS(work_ok), &arg, 20000, 0);
 		run_until(&b, i + 1);
-		CHECK(b.last.code == ERROR_OK);
+		REQUIRE_EQ(b.last.code, ERROR_OK);
 	}
 	fprintf(stderr, "# %llu us a job\n", (unsigned long long)(monotonic_ns() - t0) / 500000);
 	struct error err = ERROR_INIT;
-	CHECK(loop_run_once(b.loop, 100, &err) == 0);
+	REQUIRE_OK(loop_run_once(b.loop, 100, &err), &err);
 	/* the last worker's exit may be on its way */
-	CHECK(count_fds() <= before + 1);
+	REQUIRE_LE(count_fds(), before + 1);
 	bench_release(&b);
 	return 0;
 }
@@ -846,7 +853,7 @@ body_free_running(int fd, void *data)
 	for (int i = 0; i < 70; i++)
 		start(&b, OPS(work_hang), NULL, 0, 0);
 	while (b.n_messages < 62)
-		CHECK(loop_run_once(b.loop, 5000, &err) == 0);
+		REQUIRE_OK(loop_run_once(b.loop, 5000, &err), &err);
 	bench_release(&b);
 	return 0;
 }

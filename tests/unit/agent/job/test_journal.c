@@ -15,6 +15,7 @@
 #include "lib/deadline.h"
 #include "lib/io.h"
 #include "lib/sys.h"
+#include "tests/support/check.h"
 #include "tests/unit/agent/job/bench.h"
 
 static char dir[] = "/tmp/test-job-XXXXXX";
@@ -96,35 +97,36 @@ body_journal(int fd, void *data)
 		run_until(&b, ++ended);
 		if (b.last.code != rows[i].code || !strstr(b.last.msg, rows[i].text))
 			fprintf(stderr, "row %zu: %d %s\n", i, b.last.code, b.last.msg);
-		CHECK(b.last.code == rows[i].code);
-		CHECK(strstr(b.last.msg, rows[i].text));
-		CHECK(!is_there("a"));
+		REQUIRE_EQ(b.last.code, rows[i].code);
+		REQUIRE_HAS(b.last.msg, rows[i].text);
+		REQUIRE(!is_there("a"));
 	}
 	/* Late: killed, undone, and only then done. */
 	ending = END_HANG;
 	start(&b, OPS(work_journal), &ending, 100, 0);
 	run_until(&b, ++ended);
-	CHECK(b.last.code == ERROR_DEADLINE_EXCEEDED);
-	CHECK(!is_there("a"));
+	REQUIRE_EQ(b.last.code, ERROR_DEADLINE_EXCEEDED);
+	REQUIRE(!is_there("a"));
 	/* Cancelled in the middle. */
 	b.n_messages = 0;
 	struct job *job = start(&b, OPS(work_journal), &ending, 0, 0);
 	struct error err = ERROR_INIT;
 	while (b.n_messages == 0)
-		CHECK(loop_run_once(b.loop, 5000, &err) == 0);
-	CHECK(is_there("a/b/c/file"));
+		REQUIRE_OK(loop_run_once(b.loop, 5000, &err), &err);
+	REQUIRE(is_there("a/b/c/file"));
 	job_cancel(job, ERROR_CANCELLED, "changed my mind");
 	job_cancel(job, ERROR_CANCELLED, "twice");
-	CHECK(b.ended == ended);
+	REQUIRE_EQ(b.ended, ended);
 	run_until(&b, ++ended);
-	CHECK(b.last.code == ERROR_CANCELLED && strcmp(b.last.msg, "changed my mind") == 0);
-	CHECK(!is_there("a"));
+	REQUIRE_EQ(b.last.code, ERROR_CANCELLED);
+	REQUIRE_STR(b.last.msg, "changed my mind");
+	REQUIRE(!is_there("a"));
 	/* Success is not undone. */
 	ending = END_OK;
 	start(&b, OPS(work_journal), &ending, 0, 0);
 	run_until(&b, ++ended);
-	CHECK(b.last.code == ERROR_OK);
-	CHECK(is_there("a/b/c/file"));
+	REQUIRE_EQ(b.last.code, ERROR_OK);
+	REQUIRE(is_there("a/b/c/file"));
 	bench_release(&b);
 	return 0;
 }
@@ -132,7 +134,7 @@ body_journal(int fd, void *data)
 static void
 make_dir(void)
 {
-	cr_assert(mkdtemp(dir));
+	REQUIRE(mkdtemp(dir));
 }
 
 static void
@@ -173,7 +175,7 @@ body_bounded(int fd, void *data)
 	bench_init(&b, fd);
 	start(&b, OPS(work_endless_steps), NULL, 0, 0);
 	run_until(&b, 1);
-	CHECK(b.last.code == ERROR_RESOURCE_EXHAUSTED);
+	REQUIRE_EQ(b.last.code, ERROR_RESOURCE_EXHAUSTED);
 	bench_release(&b);
 	return 0;
 }
@@ -205,10 +207,10 @@ on_ready(struct job *job, const struct job_message *m, void *data, struct error 
 {
 	struct rlimit none;
 
-	CHECK(getrlimit(RLIMIT_NOFILE, &files) == 0);
+	REQUIRE_EQ(getrlimit(RLIMIT_NOFILE, &files), 0);
 	none = files;
 	none.rlim_cur = 3;
-	CHECK(setrlimit(RLIMIT_NOFILE, &none) == 0);
+	REQUIRE_EQ(setrlimit(RLIMIT_NOFILE, &none), 0);
 	return on_message(job, m, data, err);
 }
 
@@ -217,7 +219,7 @@ static void
 give_files_back(void *data)
 {
 	(void)data;
-	CHECK(setrlimit(RLIMIT_NOFILE, &files) == 0);
+	REQUIRE_EQ(setrlimit(RLIMIT_NOFILE, &files), 0);
 }
 
 static int
@@ -238,14 +240,14 @@ body_lost_step(int fd, void *data)
 	bench_init(&b, fd);
 	start(&b, &ops, NULL, 0, 0);
 	while (b.n_messages == 0)
-		CHECK(loop_run_once(b.loop, 5000, &err) == 0);
-	CHECK(loop_timer(b.loop, 500, give_files_back, NULL, &err));
+		REQUIRE_OK(loop_run_once(b.loop, 5000, &err), &err);
+	REQUIRE(loop_timer(b.loop, 500, give_files_back, NULL, &err));
 	run_until(&b, 1);
-	CHECK(b.last.code == ERROR_RESOURCE_EXHAUSTED);
-	CHECK(strstr(b.last.msg, "too many open files"));
+	REQUIRE_EQ(b.last.code, ERROR_RESOURCE_EXHAUSTED);
+	REQUIRE_HAS(b.last.msg, "too many open files");
 	/* a step that could not be undone was not taken */
-	CHECK(!is_there("lost"));
-	CHECK(!is_there("a"));
+	REQUIRE(!is_there("lost"));
+	REQUIRE(!is_there("a"));
 	bench_release(&b);
 	return 0;
 }
@@ -308,16 +310,17 @@ body_kinds(int fd, void *data)
 	bench_init(&b, fd);
 	jobs_free(b.jobs);
 	b.jobs = jobs_new(b.loop, b.link, known, &err);
-	CHECK(b.jobs);
+	REQUIRE(b.jobs);
 	start(&b, OPS(work_kinds), (void *)(uintptr_t)known, 0, 0);
 	run_until(&b, 1);
-	CHECK(b.last.code == ERROR_ABORTED);
+	REQUIRE_EQ(b.last.code, ERROR_ABORTED);
 	/* the one that fails keeps no other from being undone */
-	CHECK(is_there("a") && is_there("b"));
+	REQUIRE(is_there("a") && is_there("b"));
 	start(&b, OPS(work_kinds), (void *)(uintptr_t)unknown, 0, 0);
 	run_until(&b, 2);
-	CHECK(b.last.code == ERROR_INTERNAL && strstr(b.last.msg, "unknown kind of step: lost"));
-	CHECK(!is_there("lost"));
+	REQUIRE_EQ(b.last.code, ERROR_INTERNAL);
+	REQUIRE_HAS(b.last.msg, "unknown kind of step: lost");
+	REQUIRE(!is_there("lost"));
 	bench_release(&b);
 	return 0;
 }
@@ -364,17 +367,18 @@ body_late_undo(int fd, void *data)
 	bench_init(&b, fd);
 	jobs_free(b.jobs);
 	b.jobs = jobs_new(b.loop, b.link, kinds, &err);
-	CHECK(b.jobs);
+	REQUIRE(b.jobs);
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
 		uint64_t begin = monotonic_ns(), ms;
 
 		start(&b, OPS(work_kinds), (void *)(uintptr_t)rows[i], 0, 0);
 		run_until(&b, (int)i + 1);
 		ms = (monotonic_ns() - begin) / 1000000;
-		CHECK(b.last.code == ERROR_ABORTED);
+		REQUIRE_EQ(b.last.code, ERROR_ABORTED);
 		if (ms < 4900 || ms >= 7000)
 			fprintf(stderr, "row %zu: %llu ms\n", i, (unsigned long long)ms);
-		CHECK(ms >= 4900 && ms < 7000);
+		REQUIRE_GE(ms, 4900);
+		REQUIRE_LT(ms, 7000);
 	}
 	bench_release(&b);
 	return 0;
@@ -400,23 +404,24 @@ body_left_to_itself(int fd, void *data)
 	bench_init(&b, fd);
 	job = start(&b, OPS(work_journal), &ending, 0, 0);
 	while (b.n_messages == 0)
-		CHECK(loop_run_once(b.loop, 5000, &err) == 0);
+		REQUIRE_OK(loop_run_once(b.loop, 5000, &err), &err);
 	begin = monotonic_ns();
 	job_cancel(job, ERROR_CANCELLED, "it hangs");
 	/* The kernel has killed it, but its exit is not reported. */
 	run_until(&b, 1);
-	CHECK(b.last.code == ERROR_CANCELLED && strcmp(b.last.msg, "it hangs") == 0);
-	CHECK(monotonic_ns() - begin >= 5000000000);
-	CHECK(!is_there("a"));
+	REQUIRE_EQ(b.last.code, ERROR_CANCELLED);
+	REQUIRE_STR(b.last.msg, "it hangs");
+	REQUIRE_GE(monotonic_ns() - begin, 5000000000);
+	REQUIRE(!is_there("a"));
 	ending = END_OK;
 	start(&b, OPS(work_journal), &ending, 0, 0);
 	run_until(&b, 2);
-	CHECK(b.last.code == ERROR_OK);
+	REQUIRE_EQ(b.last.code, ERROR_OK);
 	bench_release(&b);
 	return 0;
 }
 
 Test(job, worker_that_does_not_die_is_left_to_itself, .init = make_dir, .fini = remove_dir)
 {
-	cr_assert_eq(fakeinit_run_silent(body_left_to_itself, NULL), 0);
+	REQUIRE_EQ(fakeinit_run_silent(body_left_to_itself, NULL), 0);
 }

@@ -7,6 +7,7 @@
 #include <sys/wait.h>
 
 #include "agent/job/job.h"
+#include "tests/support/check.h"
 
 static const char *const no_env[] = { NULL };
 
@@ -41,12 +42,12 @@ Test(worker_run, table, .init = ignore_sigpipe)
 		char out[32];
 		int status = -1;
 
-		cr_expect_eq(worker_run(NULL, argv, no_env, rows[i].input, out, sizeof(out),
-					rows[i].timeout_ms, &status, &err),
-			     0, "%s: %s", rows[i].name, err.msg);
-		cr_expect(WIFEXITED(status) && WEXITSTATUS(status) == rows[i].exit_code,
-			  "%s: status %x", rows[i].name, (unsigned int)status);
-		cr_expect_str_eq(out, rows[i].out, "%s: %s", rows[i].name, out);
+		CHECK_EQ(worker_run(NULL, argv, no_env, rows[i].input, out, sizeof(out),
+				    rows[i].timeout_ms, &status, &err),
+			 0, "%s: %s", rows[i].name, err.msg);
+		CHECK(WIFEXITED(status) && WEXITSTATUS(status) == rows[i].exit_code,
+		      "%s: status %x", rows[i].name, (unsigned int)status);
+		CHECK_STR(out, rows[i].out, "%s: %s", rows[i].name, out);
 	}
 }
 
@@ -57,11 +58,10 @@ Test(worker_run, too_long)
 	char out[32];
 	int status = 0;
 
-	cr_assert_eq(worker_run(NULL, argv, no_env, NULL, out, sizeof(out), 200, &status, &err),
-		     -1);
-	cr_assert_eq(err.code, ERROR_DEADLINE_EXCEEDED);
-	cr_assert_str_eq(out, "begun\n");
-	cr_assert(WIFSIGNALED(status) && WTERMSIG(status) == 9);
+	REQUIRE_EQ(worker_run(NULL, argv, no_env, NULL, out, sizeof(out), 200, &status, &err), -1);
+	REQUIRE_EQ(err.code, ERROR_DEADLINE_EXCEEDED);
+	REQUIRE_STR(out, "begun\n");
+	REQUIRE(WIFSIGNALED(status) && WTERMSIG(status) == 9);
 }
 
 Test(worker_run, missing_program)
@@ -71,11 +71,11 @@ Test(worker_run, missing_program)
 	char out[128];
 	int status = 0;
 
-	cr_assert_eq(worker_run(NULL, argv, no_env, NULL, out, sizeof(out), 5000, &status, &err),
-		     0);
-	cr_assert_eq(WEXITSTATUS(status), 127);
-	cr_assert_str_eq(out, "failed to execute /nonexistent/program: "
-			      "No such file or directory\n");
+	REQUIRE_OK(worker_run(NULL, argv, no_env, NULL, out, sizeof(out), 5000, &status, &err),
+		   &err);
+	REQUIRE_EQ(WEXITSTATUS(status), 127);
+	REQUIRE_STR(out, "failed to execute /nonexistent/program: "
+			 "No such file or directory\n");
 }
 
 /* A hook's error text is what it has written. */
@@ -86,10 +86,10 @@ Test(worker_run, program_that_cannot_be_executed)
 	char out[128];
 	int status = 0;
 
-	cr_assert_eq(worker_run(NULL, argv, no_env, NULL, out, sizeof(out), 5000, &status, &err),
-		     0);
-	cr_assert_eq(WEXITSTATUS(status), 126);
-	cr_assert_str_eq(out, "failed to execute /: it is a directory: Permission denied\n");
+	REQUIRE_OK(worker_run(NULL, argv, no_env, NULL, out, sizeof(out), 5000, &status, &err),
+		   &err);
+	REQUIRE_EQ(WEXITSTATUS(status), 126);
+	REQUIRE_STR(out, "failed to execute /: it is a directory: Permission denied\n");
 }
 
 Test(worker_run, much_input)
@@ -100,12 +100,12 @@ Test(worker_run, much_input)
 	char *input = malloc(n + 1), out[32];
 	int status = 0;
 
-	cr_assert(input);
+	REQUIRE(input);
 	memset(input, 'x', n);
 	input[n] = '\0';
-	cr_assert_eq(worker_run(NULL, argv, no_env, input, out, sizeof(out), 10000, &status, &err),
-		     0);
-	cr_assert_str_eq(out, "1048576\n");
+	REQUIRE_OK(worker_run(NULL, argv, no_env, input, out, sizeof(out), 10000, &status, &err),
+		   &err);
+	REQUIRE_STR(out, "1048576\n");
 	free(input);
 }
 
@@ -119,12 +119,11 @@ Test(worker_run, stdin_closed_early_with_default_signals)
 	char *input = malloc(n + 1);
 	int status = 0;
 
-	cr_assert(input && signal(SIGPIPE, SIG_DFL) != SIG_ERR);
+	REQUIRE(input && signal(SIGPIPE, SIG_DFL) != SIG_ERR);
 	memset(input, 'x', n);
 	input[n] = '\0';
-	cr_assert_eq(worker_run(NULL, argv, no_env, input, NULL, 0, 5000, &status, &err), 0, "%s",
-		     err.msg);
-	cr_expect(WIFEXITED(status) && WEXITSTATUS(status) == 3, "status %x", (unsigned int)status);
-	cr_expect(sigaction(SIGPIPE, NULL, &after) == 0 && after.sa_handler == SIG_DFL);
+	REQUIRE_OK(worker_run(NULL, argv, no_env, input, NULL, 0, 5000, &status, &err), &err);
+	CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 3, "status %x", (unsigned int)status);
+	CHECK(sigaction(SIGPIPE, NULL, &after) == 0 && after.sa_handler == SIG_DFL);
 	free(input);
 }

@@ -16,6 +16,7 @@
 #include "lib/io.h"
 #include "lib/path.h"
 #include "lib/sys.h"
+#include "tests/support/check.h"
 #include "tests/unit/agent/job/bench.h"
 
 static char dir[] = "/tmp/test-undo-XXXXXX";
@@ -25,7 +26,7 @@ make_dir(void)
 {
 	if (geteuid() != 0)
 		cr_skip_test("needs root");
-	cr_assert(mkdtemp(dir));
+	REQUIRE(mkdtemp(dir));
 }
 
 static void
@@ -74,15 +75,15 @@ body_mounts(int fd, void *data)
 	struct bench b;
 
 	(void)data;
-	CHECK(unshare(CLONE_NEWNS) == 0);
-	CHECK(mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0);
+	REQUIRE_EQ(unshare(CLONE_NEWNS), 0);
+	REQUIRE_EQ(mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL), 0);
 	bench_init(&b, fd);
 	start(&b, OPS(work_mounts), NULL, 0, 0);
 	run_until(&b, 1);
 	if (b.last.code != ERROR_ABORTED)
 		fprintf(stderr, "%s\n", b.last.msg);
-	CHECK(b.last.code == ERROR_ABORTED);
-	CHECK(rmdir(dir) == 0);
+	REQUIRE_EQ(b.last.code, ERROR_ABORTED);
+	REQUIRE_EQ(rmdir(dir), 0);
 	bench_release(&b);
 	return 0;
 }
@@ -161,14 +162,14 @@ body_cgroup(int fd, void *data)
 	bench_init(&b, fd);
 	jobs_free(b.jobs);
 	b.jobs = jobs_new(b.loop, b.link, kinds, &err);
-	CHECK(b.jobs);
-	CHECK(job_start(b.jobs, &spec, &err));
+	REQUIRE(b.jobs);
+	REQUIRE(job_start(b.jobs, &spec, &err));
 	run_until(&b, 1);
 	if (b.last.code != ERROR_ABORTED)
 		fprintf(stderr, "%s\n", b.last.msg);
-	CHECK(b.last.code == ERROR_ABORTED);
-	CHECK(faccessat(root, PARENT, F_OK, 0) < 0);
-	CHECK(unlinkat(root, TOP, AT_REMOVEDIR) == 0);
+	REQUIRE_EQ(b.last.code, ERROR_ABORTED);
+	REQUIRE_LT(faccessat(root, PARENT, F_OK, 0), 0);
+	REQUIRE_EQ(unlinkat(root, TOP, AT_REMOVEDIR), 0);
 	bench_release(&b);
 	return 0;
 }
@@ -180,6 +181,6 @@ Test(undo, cgroups, .init = make_dir, .fini = remove_dir)
 	if (root < 0 || mkdirat(root, TOP ".probe", 0755) < 0)
 		cr_skip_test("no cgroup v2 to write to");
 	(void)unlinkat(root, TOP ".probe", AT_REMOVEDIR);
-	cr_expect_eq(fakeinit_run(body_cgroup, &root, NULL), 0);
+	CHECK_EQ(fakeinit_run(body_cgroup, &root, NULL), 0);
 	close_fd(&root);
 }

@@ -7,6 +7,7 @@
 #include "agent/network/absent.h"
 #include "agent/network/network_internal.h"
 #include "lib/client_texts.h"
+#include "tests/support/check.h"
 
 #define MS      1000000ull
 #define WAIT_MS 3000
@@ -32,8 +33,8 @@ try_once(struct net_absent *a, const struct net_interface *i, uint64_t *now, uns
 		++*waits;
 	}
 	net_absent_report(a, i, WAIT_MS, *now, &err);
-	cr_assert_eq(err.code, ERROR_NOT_FOUND);
-	cr_assert(strstr(err.msg, "appear"), "%s", err.msg);
+	REQUIRE_EQ(err.code, ERROR_NOT_FOUND);
+	REQUIRE_HAS(err.msg, "appear");
 	return strstr(err.msg, TEXT_LINK_NOT_FOUND) != NULL;
 }
 
@@ -52,13 +53,13 @@ Test(network_absent, the_go_runtime_gives_up_in_time)
 				break;
 			now += ((20ull << tries) + jitter) * MS;
 		}
-		cr_expect_eq(waits, 1, "%u waits", waits);
-		cr_expect(tries > 5 && tries < 20, "%u tries", tries);
-		cr_expect_lt(now - start, 30000 * MS, "%llu ms",
-			     (unsigned long long)((now - start) / MS));
+		CHECK_EQ(waits, 1, "%u waits", waits);
+		CHECK(tries > 5 && tries < 20, "%u tries", tries);
+		CHECK_LT(now - start, 30000 * MS, "%llu ms",
+			 (unsigned long long)((now - start) / MS));
 		/* that was all: a call that repeats nothing waits again */
 		now += NET_ABSENT_OVER_MS * MS;
-		cr_expect_not(net_absent_is_known(&a, &i, now));
+		CHECK(!net_absent_is_known(&a, &i, now));
 	}
 }
 
@@ -70,9 +71,9 @@ Test(network_absent, the_rust_runtime_waits_once)
 	unsigned int waits = 0;
 
 	for (unsigned int n = 0; n < 10; n++, now += 100 * MS)
-		cr_expect(try_once(&a, &i, &now, &waits));
-	cr_expect_eq(waits, 1);
-	cr_expect_lt(now, 5000 * MS);
+		CHECK(try_once(&a, &i, &now, &waits));
+	CHECK_EQ(waits, 1);
+	CHECK_LT(now, 5000 * MS);
 }
 
 /* agent.hotplug_timeout may be as long as a series. */
@@ -92,11 +93,11 @@ Test(network_absent, the_rust_runtime_waits_once_for_long)
 			waits++;
 		}
 		net_absent_report(&a, &i, NET_ABSENT_SERIES_MS, now, &err);
-		cr_expect_null(strstr(err.msg, TEXT_LINK_NOT_FOUND));
+		CHECK_LACKS(err.msg, TEXT_LINK_NOT_FOUND);
 	}
-	cr_expect_eq(waits, 1, "%u", waits);
+	CHECK_EQ(waits, 1, "%u", waits);
 	now += NET_ABSENT_OVER_MS * MS;
-	cr_expect_not(net_absent_is_known(&a, &i, now));
+	CHECK(!net_absent_is_known(&a, &i, now));
 }
 
 Test(network_absent, each_is_remembered_by_itself)
@@ -110,22 +111,22 @@ Test(network_absent, each_is_remembered_by_itself)
 	path.path.n = 1;
 	path.path.hops[0].slot = 5;
 	try_once(&a, &one, &now, &waits);
-	cr_expect(net_absent_is_known(&a, &one, now));
-	cr_expect_not(net_absent_is_known(&a, &other, now));
-	cr_expect_not(net_absent_is_known(&a, &path, now));
+	CHECK(net_absent_is_known(&a, &one, now));
+	CHECK(!net_absent_is_known(&a, &other, now));
+	CHECK(!net_absent_is_known(&a, &path, now));
 	try_once(&a, &path, &now, &waits);
 	path.path.hops[0].slot = 6;
-	cr_expect_not(net_absent_is_known(&a, &path, now));
+	CHECK(!net_absent_is_known(&a, &path, now));
 	/* the card has come */
 	net_absent_forget(&a, &one);
-	cr_expect_not(net_absent_is_known(&a, &one, now));
+	CHECK(!net_absent_is_known(&a, &one, now));
 	/* long after */
 	try_once(&a, &one, &now, &waits);
 	now += (uint64_t)NET_ABSENT_FORGET_MS * MS;
-	cr_expect_not(net_absent_is_known(&a, &one, now));
-	cr_expect_eq(waits, 3);
+	CHECK(!net_absent_is_known(&a, &one, now));
+	CHECK_EQ(waits, 3);
 	try_once(&a, &one, &now, &waits);
-	cr_expect_eq(waits, 4);
+	CHECK_EQ(waits, 4);
 }
 
 Test(network_absent, the_newest_are_kept)
@@ -142,6 +143,6 @@ Test(network_absent, the_newest_are_kept)
 	for (unsigned int n = 0; n <= NET_ABSENT_MAX; n++) {
 		const struct net_interface i = card(n);
 
-		cr_expect_eq(net_absent_is_known(&a, &i, now), n > 0, "%u", n);
+		CHECK_EQ(net_absent_is_known(&a, &i, now), n > 0, "%u", n);
 	}
 }

@@ -7,6 +7,7 @@
 
 #include "agent/network/addr_parse.h"
 #include "lib/cleanup.h"
+#include "tests/support/check.h"
 
 Test(network_text, prefixes)
 {
@@ -44,14 +45,13 @@ Test(network_text, prefixes)
 		struct net_address a, b;
 		char text[NET_ADDRESS_TEXT];
 
-		cr_expect_eq(net_parse_prefix(rows[i].text, &a), rows[i].again != NULL, "%s",
-			     rows[i].text);
-		cr_expect_eq(net_parse_address(rows[i].text, &b), rows[i].is_plain, "%s",
-			     rows[i].text);
+		CHECK_EQ(net_parse_prefix(rows[i].text, &a), rows[i].again != NULL, "%s",
+			 rows[i].text);
+		CHECK_EQ(net_parse_address(rows[i].text, &b), rows[i].is_plain, "%s", rows[i].text);
 		if (rows[i].again)
-			cr_expect_str_eq(net_format_prefix(&a, text), rows[i].again);
+			CHECK_STR(net_format_prefix(&a, text), rows[i].again);
 		if (rows[i].is_plain)
-			cr_expect_eq(net_address_compare(&a, &b), 0);
+			CHECK_EQ(net_address_compare(&a, &b), 0);
 	}
 }
 
@@ -68,9 +68,9 @@ Test(network_text, bits_behind_a_prefix)
 		struct net_address a;
 		char text[NET_ADDRESS_TEXT];
 
-		cr_assert(net_parse_prefix(rows[i][0], &a));
+		REQUIRE(net_parse_prefix(rows[i][0], &a));
 		net_mask_prefix(&a);
-		cr_expect_str_eq(net_format_prefix(&a, text), rows[i][1]);
+		CHECK_STR(net_format_prefix(&a, text), rows[i][1]);
 	}
 }
 
@@ -82,13 +82,13 @@ Test(network_text, order)
 	struct net_address a[ARRAY_LEN(rows)];
 
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
-		cr_assert(net_parse_prefix(rows[i], &a[i]));
+		REQUIRE(net_parse_prefix(rows[i], &a[i]));
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
 		for (size_t j = 0; j < ARRAY_LEN(rows); j++) {
 			int order = net_address_compare(&a[i], &a[j]);
 
-			cr_expect_eq(order < 0, i < j, "%s %s", rows[i], rows[j]);
-			cr_expect_eq(order == 0, i == j, "%s %s", rows[i], rows[j]);
+			CHECK_EQ(order < 0, i < j, "%s %s", rows[i], rows[j]);
+			CHECK_EQ(order == 0, i == j, "%s %s", rows[i], rows[j]);
 		}
 	}
 }
@@ -122,11 +122,10 @@ Test(network_text, hardware_addresses)
 		struct net_mac mac = { 0 };
 		char text[NET_MAC_TEXT];
 
-		cr_expect_eq(net_parse_mac(rows[i].text, &mac), rows[i].len > 0, "%s",
-			     rows[i].text);
-		cr_expect_eq(mac.len, rows[i].len, "%s", rows[i].text);
+		CHECK_EQ(net_parse_mac(rows[i].text, &mac), rows[i].len > 0, "%s", rows[i].text);
+		CHECK_EQ(mac.len, rows[i].len, "%s", rows[i].text);
 		if (rows[i].len)
-			cr_expect_eq(strcasecmp(net_format_mac(&mac, text), rows[i].text), 0);
+			CHECK_EQ(strcasecmp(net_format_mac(&mac, text), rows[i].text), 0);
 	}
 }
 
@@ -137,7 +136,7 @@ Test(network_text, names)
 					   "eth0:1", "eth 0", "eth0\n", "0123456789abcdef" };
 
 	for (size_t i = 0; i < ARRAY_LEN(good); i++)
-		cr_expect(net_name_is_valid(good[i]), "%s", good[i]);
+		CHECK(net_name_is_valid(good[i]), "%s", good[i]);
 	for (size_t i = 0; i < ARRAY_LEN(bad); i++)
-		cr_expect_not(net_name_is_valid(bad[i]), "%s", bad[i]);
+		CHECK(!net_name_is_valid(bad[i]), "%s", bad[i]);
 }

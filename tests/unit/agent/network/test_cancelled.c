@@ -7,6 +7,7 @@
 
 #include "agent/network/network.h"
 #include "lib/deadline.h"
+#include "tests/support/check.h"
 #include "tests/unit/agent/job/bench.h"
 
 #define WAIT_MS 1000
@@ -32,7 +33,7 @@ begin(struct bench *b, struct network *n)
 	struct error err = ERROR_INIT;
 	struct pending *op = network_update_interface(n, &q, on_done_op, b, &err);
 
-	CHECK(op);
+	REQUIRE(op);
 	return op;
 }
 
@@ -46,29 +47,29 @@ give_up_the_first(int init_fd, void *data)
 	uint64_t start;
 
 	(void)data;
-	CHECK(unshare(CLONE_NEWNET) == 0);
+	REQUIRE_EQ(unshare(CLONE_NEWNET), 0);
 	roots.proc = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	roots.sys = open("/sys", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	roots.root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	bench_init(&b, init_fd);
 	n = network_new(b.loop, b.jobs, &roots, WAIT_MS, &err);
-	CHECK(n);
+	REQUIRE(n);
 	/* while its worker looks */
 	pending_cancel(&(struct pending *){ begin(&b, n) });
 	/* changes are made one after the other: the first one has ended */
-	CHECK(network_update_routes(n, NULL, 0, on_done_op, &b, &err));
+	REQUIRE(network_update_routes(n, NULL, 0, on_done_op, &b, &err));
 	run_until(&b, 1);
 	start = monotonic_ns();
 	begin(&b, n);
 	run_until(&b, 2);
-	CHECK(b.last.code == ERROR_NOT_FOUND);
-	CHECK(monotonic_ns() - start >= WAIT_MS * 1000000ull);
+	REQUIRE_EQ(b.last.code, ERROR_NOT_FOUND);
+	REQUIRE_GE(monotonic_ns() - start, WAIT_MS * 1000000ull);
 	/* that one did wait */
 	start = monotonic_ns();
 	begin(&b, n);
 	run_until(&b, 3);
-	CHECK(b.last.code == ERROR_NOT_FOUND);
-	CHECK(monotonic_ns() - start < WAIT_MS * 1000000ull);
+	REQUIRE_EQ(b.last.code, ERROR_NOT_FOUND);
+	REQUIRE_LT(monotonic_ns() - start, WAIT_MS * 1000000ull);
 	network_free(n);
 	bench_release(&b);
 	return 0;

@@ -7,6 +7,7 @@
 
 #include "agent/network/network_internal.h"
 #include "lib/cleanup.h"
+#include "tests/support/check.h"
 
 static struct error err;
 
@@ -86,15 +87,15 @@ Test(network_plan, routes)
 		char text[NET_ADDRESS_TEXT];
 		const struct net_route *r;
 
-		cr_assert_eq(net_validate_routes(&task, &routes[i].q, 1, &err), 0, "row %zu: %s", i,
-			     err.msg);
+		REQUIRE_EQ(net_validate_routes(&task, &routes[i].q, 1, &err), 0, "row %zu: %s", i,
+			   err.msg);
 		r = task.routes;
-		cr_expect_eq(r->destination.family, routes[i].family, "row %zu", i);
-		cr_expect_str_eq(net_format_prefix(&r->destination, text), routes[i].to);
-		cr_expect_str_eq(net_format_address(&r->gateway, text), routes[i].via);
-		cr_expect_str_eq(net_format_prefix(&r->source, text), routes[i].from);
-		cr_expect_eq(r->scope, routes[i].scope, "row %zu", i);
-		cr_expect_eq(r->flags, routes[i].flags, "row %zu: flags %u", i, r->flags);
+		CHECK_EQ(r->destination.family, routes[i].family, "row %zu", i);
+		CHECK_STR(net_format_prefix(&r->destination, text), routes[i].to);
+		CHECK_STR(net_format_address(&r->gateway, text), routes[i].via);
+		CHECK_STR(net_format_prefix(&r->source, text), routes[i].from);
+		CHECK_EQ(r->scope, routes[i].scope, "row %zu", i);
+		CHECK_EQ(r->flags, routes[i].flags, "row %zu: flags %u", i, r->flags);
 		net_task_release(&task);
 	}
 }
@@ -114,8 +115,8 @@ Test(network_plan, routes_that_cannot_be)
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
 		struct net_task task = { 0 };
 
-		cr_expect_eq(net_validate_routes(&task, &rows[i], 1, &err), -1, "row %zu", i);
-		cr_expect_eq(err.code, ERROR_INVALID_ARGUMENT, "row %zu", i);
+		CHECK_EQ(net_validate_routes(&task, &rows[i], 1, &err), -1, "row %zu", i);
+		CHECK_EQ(err.code, ERROR_INVALID_ARGUMENT, "row %zu", i);
 		net_task_release(&task);
 	}
 }
@@ -124,13 +125,13 @@ Test(network_plan, rules)
 {
 	struct net_task task = { 0 };
 
-	cr_assert_eq(net_validate_rules(&task, "*filter\nCOMMIT\n", 15, &err), 0);
-	cr_expect_str_eq(task.rules, "*filter\nCOMMIT\n");
+	REQUIRE_OK(net_validate_rules(&task, "*filter\nCOMMIT\n", 15, &err), &err);
+	CHECK_STR(task.rules, "*filter\nCOMMIT\n");
 	net_task_release(&task);
-	cr_assert_eq(net_validate_rules(&task, NULL, 0, &err), 0);
-	cr_expect_str_eq(task.rules, "");
+	REQUIRE_OK(net_validate_rules(&task, NULL, 0, &err), &err);
+	CHECK_STR(task.rules, "");
 	net_task_release(&task);
-	cr_expect_eq(net_validate_rules(&task, "a\0b", 3, &err), -1);
+	CHECK_EQ(net_validate_rules(&task, "a\0b", 3, &err), -1);
 	net_task_release(&task);
 }
 
@@ -147,14 +148,14 @@ Test(network_plan, hints)
 	struct net_ifindex_cache seen = { 0 };
 	size_t size = sizeof(payload);
 
-	cr_expect_eq(net_ifindex_cache_find(&seen, &list[0].mac), 0);
+	CHECK_EQ(net_ifindex_cache_find(&seen, &list[0].mac), 0);
 	net_ifindex_cache_fill(&links, payload, &size);
-	cr_assert_eq(size, 3 * sizeof(struct net_ifindex), "what there is room for");
+	REQUIRE_EQ(size, 3 * sizeof(struct net_ifindex), "what there is room for");
 	net_ifindex_cache_take(&seen, payload, size);
-	cr_expect_eq(net_ifindex_cache_find(&seen, &list[0].mac), 2);
-	cr_expect_eq(net_ifindex_cache_find(&seen, &list[1].mac), 0, "two have it");
-	cr_expect_eq(net_ifindex_cache_find(&seen, &list[3].mac), 0);
+	CHECK_EQ(net_ifindex_cache_find(&seen, &list[0].mac), 2);
+	CHECK_EQ(net_ifindex_cache_find(&seen, &list[1].mac), 0, "two have it");
+	CHECK_EQ(net_ifindex_cache_find(&seen, &list[3].mac), 0);
 	net_ifindex_cache_take(&seen, payload, 0);
-	cr_expect_eq(net_ifindex_cache_find(&seen, &list[0].mac), 0, "the former are forgotten");
+	CHECK_EQ(net_ifindex_cache_find(&seen, &list[0].mac), 0, "the former are forgotten");
 	net_ifindex_cache_release(&seen);
 }

@@ -13,6 +13,7 @@
 
 #include "agent/network/links.h"
 #include "lib/cleanup.h"
+#include "tests/support/check.h"
 
 /* A message to the port of r, as any process of the network namespace may send it. */
 static void
@@ -29,9 +30,9 @@ forge(const struct rtnl *r)
 	};
 	auto_close int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE);
 
-	cr_assert_geq(fd, 0);
-	cr_assert_eq(sendto(fd, &message, sizeof(message), 0, (struct sockaddr *)&to, sizeof(to)),
-		     sizeof(message));
+	REQUIRE_GE(fd, 0);
+	REQUIRE_EQ(sendto(fd, &message, sizeof(message), 0, (struct sockaddr *)&to, sizeof(to)),
+		   sizeof(message));
 }
 
 Test(network_rtnl, only_the_kernel_is_heard)
@@ -43,13 +44,13 @@ Test(network_rtnl, only_the_kernel_is_heard)
 
 	if (geteuid() != 0 || unshare(CLONE_NEWNET) < 0)
 		cr_skip_test("needs root");
-	cr_assert_eq(rtnl_open(&r, &err), 0, "%s", err.msg);
+	REQUIRE_OK(rtnl_open(&r, &err), &err);
 	forge(&r);
-	cr_assert_eq(net_link_get(&r, "lo", &link, &err), 0, "%s", err.msg);
-	cr_assert_str_eq(link.name, "lo");
+	REQUIRE_OK(net_link_get(&r, "lo", &link, &err), &err);
+	REQUIRE_STR(link.name, "lo");
 	forge(&r);
-	cr_assert_eq(net_links_read(&r, &links, &err), 0, "%s", err.msg);
-	cr_assert_eq(links.n, 1);
+	REQUIRE_OK(net_links_read(&r, &links, &err), &err);
+	REQUIRE_EQ(links.n, 1);
 	net_links_release(&links);
 	rtnl_close(&r);
 }
@@ -58,9 +59,9 @@ Test(network_rtnl, short_numbers_are_not_read)
 {
 	struct nlattr a[2] = { { .nla_len = NLA_HDRLEN + 3 } };
 
-	cr_assert_eq(rtnl_u32(NULL), 0);
-	cr_assert_eq(rtnl_u32(a), 0);
+	REQUIRE_EQ(rtnl_u32(NULL), 0);
+	REQUIRE_EQ(rtnl_u32(a), 0);
 	a[0].nla_len = NLA_HDRLEN + 4;
 	a[1] = (struct nlattr){ 1, 1 };
-	cr_assert_eq(rtnl_u32(a), 0x10001);
+	REQUIRE_EQ(rtnl_u32(a), 0x10001);
 }

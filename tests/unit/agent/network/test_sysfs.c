@@ -6,6 +6,7 @@
 
 #include "agent/network/network_internal.h"
 #include "lib/cleanup.h"
+#include "tests/support/check.h"
 #include "tests/unit/agent/device/tree.h"
 
 #define ROOT "devices/pci0000:00/"
@@ -17,7 +18,7 @@ find(const struct tree *t, const char *text, char name[IFNAMSIZ])
 {
 	struct pci_path path;
 
-	cr_assert_eq(pci_path_parse(text, &path, &err), 0, "%s", err.msg);
+	REQUIRE_OK(pci_path_parse(text, &path, &err), &err);
 	return net_find_at_path(t->roots.sys, &path, name);
 }
 
@@ -27,23 +28,23 @@ Test(network_sysfs, where_a_path_leads)
 	struct tree t;
 
 	tree_make(&t);
-	cr_expect_not(find(&t, "05", name), "nothing there");
+	CHECK(!find(&t, "05", name), "nothing there");
 	tree_dir(&t, ROOT "0000:00:05.0");
-	cr_expect_not(find(&t, "05", name), "a device without driver");
+	CHECK(!find(&t, "05", name), "a device without driver");
 	tree_dir(&t, ROOT "0000:00:05.0/virtio2");
-	cr_expect_not(find(&t, "05", name), "a driver that has not made it yet");
+	CHECK(!find(&t, "05", name), "a driver that has not made it yet");
 	tree_dir(&t, ROOT "0000:00:05.0/virtio2/net/eth3");
-	cr_assert(find(&t, "05", name));
-	cr_expect_str_eq(name, "eth3");
+	REQUIRE(find(&t, "05", name));
+	CHECK_STR(name, "eth3");
 	/* a disk is not an interface */
 	tree_dir(&t, ROOT "0000:00:06.0/virtio3/block/vda");
-	cr_expect_not(find(&t, "06", name));
+	CHECK(!find(&t, "06", name));
 	/* a VFIO card, behind a bridge */
 	tree_dir(&t, ROOT "0000:00:1e.0/pci_bus/0000:01");
 	tree_dir(&t, ROOT "0000:00:1e.0/0000:01:00.1/net/ens1");
-	cr_assert(find(&t, "1e/00.1", name));
-	cr_expect_str_eq(name, "ens1");
-	cr_expect_not(find(&t, "1e/00", name));
+	REQUIRE(find(&t, "1e/00.1", name));
+	CHECK_STR(name, "ens1");
+	CHECK(!find(&t, "1e/00", name));
 	tree_remove(&t);
 }
 
@@ -72,18 +73,18 @@ Test(network_sysfs, the_path_of_an_interface)
 		struct pci_path path;
 		char text[64];
 
-		cr_assert_eq(symlinkat(rows[i].target, t.roots.sys, "class/net/x"), 0);
+		REQUIRE_EQ(symlinkat(rows[i].target, t.roots.sys, "class/net/x"), 0);
 		net_path_of(t.roots.sys, "x", text, sizeof(text));
-		cr_expect_str_eq(text, rows[i].path, "%s: %s", rows[i].target, text);
+		CHECK_STR(text, rows[i].path, "%s: %s", rows[i].target, text);
 		if (text[0])
-			cr_expect_eq(pci_path_parse(text, &path, &err), 0, "%s", err.msg);
-		cr_assert_eq(unlinkat(t.roots.sys, "class/net/x", 0), 0);
+			CHECK_OK(pci_path_parse(text, &path, &err), &err);
+		REQUIRE_EQ(unlinkat(t.roots.sys, "class/net/x", 0), 0);
 	}
 	{
 		char text[64] = "x";
 
 		net_path_of(t.roots.sys, "nobody", text, sizeof(text));
-		cr_expect_str_eq(text, "");
+		CHECK_STR(text, "");
 	}
 	tree_remove(&t);
 }

@@ -14,6 +14,7 @@
 #include "lib/client_texts.h"
 #include "lib/log.h"
 #include "lib/log_event.h"
+#include "tests/support/check.h"
 
 #define HEAD "package agent_policy\n"
 
@@ -46,7 +47,7 @@ document(const char *name)
 
 	(void)snprintf(path, sizeof(path), "%s/%s", POLICIES, name);
 	f = fopen(path, "re");
-	cr_assert(f, "%s", path);
+	REQUIRE(f, "%s", path);
 	text[fread(text, 1, sizeof(text) - 1, f)] = '\0';
 	fclose(f);
 	return text;
@@ -60,13 +61,13 @@ is_allowed(struct agent *agent, unsigned int method)
 	struct error why = ERROR_INIT;
 	int result;
 
-	cr_assert(request);
+	REQUIRE(request);
 	protobuf_c_message_init(service->methods[method].input, request);
 	result = agent->policy(agent->policy_data, service->methods[method].name, request, &why);
 	free(request);
 	if (result < 0) {
-		cr_expect_eq(why.code, ERROR_PERMISSION_DENIED);
-		cr_expect(strstr(why.msg, TEXT_BLOCKED_BY_POLICY), "%s", why.msg);
+		CHECK_EQ(why.code, ERROR_PERMISSION_DENIED);
+		CHECK_HAS(why.msg, TEXT_BLOCKED_BY_POLICY);
 	}
 	return result == 0;
 }
@@ -103,14 +104,14 @@ Test(policy, documents_call_by_call)
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
 		struct agent agent = { .policy = NULL };
 
-		cr_assert_eq(policy_set(&agent, document(rows[i].name), &err), 0, "%s", err.msg);
+		REQUIRE_OK(policy_set(&agent, document(rows[i].name), &err), &err);
 		for (unsigned int m = 0; m < service->n_methods; m++) {
 			const char *name = service->methods[m].name;
 			bool want = is_one_of(name, rows[i].others) ? !rows[i].rest : rows[i].rest;
 
 			if (is_one_of(name, nowhere))
 				want = false;
-			cr_expect_eq(is_allowed(&agent, m), want, "%s: %s", rows[i].name, name);
+			CHECK_EQ(is_allowed(&agent, m), want, "%s: %s", rows[i].name, name);
 		}
 	}
 }
@@ -130,13 +131,13 @@ Test(policy, accepted_forms)
 		struct policy policy;
 		unsigned int n = 0;
 
-		cr_assert_eq(policy_read(texts[i], &policy, &err), 0, "%s: %s", texts[i], err.msg);
+		REQUIRE_EQ(policy_read(texts[i], &policy, &err), 0, "%s: %s", texts[i], err.msg);
 		for (unsigned int m = 0; m < service->n_methods; m++) {
 			n += policy.allowed[m];
-			cr_expect_eq(policy.allowed[m],
-				     strcmp(service->methods[m].name, "ExecProcess") == 0);
+			CHECK_EQ(policy.allowed[m],
+				 strcmp(service->methods[m].name, "ExecProcess") == 0);
 		}
-		cr_expect_eq(n, 1, "%s", texts[i]);
+		CHECK_EQ(n, 1, "%s", texts[i]);
 	}
 }
 
@@ -184,9 +185,9 @@ Test(policy, unsupported_rules_are_refused)
 		struct policy policy;
 
 		err = ERROR_INIT;
-		cr_expect_eq(policy_read(rows[i].text, &policy, &err), -1, "%s", rows[i].text);
-		cr_expect_eq(err.code, ERROR_INVALID_ARGUMENT);
-		cr_expect(strstr(err.msg, rows[i].says), "%s: says %s", rows[i].text, err.msg);
+		CHECK_EQ(policy_read(rows[i].text, &policy, &err), -1, "%s", rows[i].text);
+		CHECK_EQ(err.code, ERROR_INVALID_ARGUMENT);
+		CHECK_HAS(err.msg, rows[i].says, "%s: says %s", rows[i].text, err.msg);
 	}
 }
 
@@ -195,33 +196,33 @@ Test(policy, locked_by_an_invalid_policy)
 	struct agent agent = { .policy = NULL };
 
 	/* No policy is in force yet: from now on everything but the way out is refused. */
-	cr_assert_eq(policy_set(&agent, HEAD "ExecProcessRequest if { true }", &err), -1);
-	cr_assert(agent.policy);
+	REQUIRE_EQ(policy_set(&agent, HEAD "ExecProcessRequest if { true }", &err), -1);
+	REQUIRE(agent.policy);
 	for (unsigned int m = 0; m < service->n_methods; m++) {
 		const char *name = service->methods[m].name;
 
-		cr_expect_eq(is_allowed(&agent, m),
-			     strcmp(name, "SetPolicy") == 0 || strcmp(name, "DestroySandbox") == 0,
-			     "%s", name);
+		CHECK_EQ(is_allowed(&agent, m),
+			 strcmp(name, "SetPolicy") == 0 || strcmp(name, "DestroySandbox") == 0,
+			 "%s", name);
 	}
-	cr_expect(strstr(logged, "\"event\":\"" EVENT_POLICY_LOCKED "\""));
+	CHECK_HAS(logged, "\"event\":\"" EVENT_POLICY_LOCKED "\"");
 	/* A valid policy allows calls again; a later invalid one changes nothing. */
-	cr_assert_eq(policy_set(&agent, HEAD "default ExecProcessRequest := true", &err), 0);
-	cr_assert_eq(policy_set(&agent, "?", &err), -1);
+	REQUIRE_OK(policy_set(&agent, HEAD "default ExecProcessRequest := true", &err), &err);
+	REQUIRE_EQ(policy_set(&agent, "?", &err), -1);
 	for (unsigned int m = 0; m < service->n_methods; m++)
-		cr_expect_eq(is_allowed(&agent, m),
-			     strcmp(service->methods[m].name, "ExecProcess") == 0);
+		CHECK_EQ(is_allowed(&agent, m),
+			 strcmp(service->methods[m].name, "ExecProcess") == 0);
 }
 
 Test(policy, refused_calls_may_pass)
 {
 	struct agent agent = { .policy = NULL };
 
-	cr_assert_eq(policy_set(&agent, HEAD "default AllowRequestsFailingPolicy := true", &err),
-		     0);
+	REQUIRE_OK(policy_set(&agent, HEAD "default AllowRequestsFailingPolicy := true", &err),
+		   &err);
 	for (unsigned int m = 0; m < service->n_methods; m++)
-		cr_expect(is_allowed(&agent, m), "%s", service->methods[m].name);
-	cr_expect(strstr(logged, "\"event\":\"" EVENT_POLICY_OVERRIDDEN "\""));
+		CHECK(is_allowed(&agent, m), "%s", service->methods[m].name);
+	CHECK_HAS(logged, "\"event\":\"" EVENT_POLICY_OVERRIDDEN "\"");
 }
 
 /* The policy of the image: a missing file means no policy, an invalid one is an error. */
@@ -230,12 +231,12 @@ Test(policy, file)
 	struct agent agent = { .policy = NULL };
 	char path[512];
 
-	cr_expect_eq(policy_load(&agent, "/nonexistent/policy.rego", &err), -1);
-	cr_expect(strstr(err.msg, "/nonexistent/policy.rego"), "%s", err.msg);
-	cr_expect_null(agent.policy);
+	CHECK_EQ(policy_load(&agent, "/nonexistent/policy.rego", &err), -1);
+	CHECK_HAS(err.msg, "/nonexistent/policy.rego");
+	CHECK_EQ(agent.policy, NULL);
 	(void)snprintf(path, sizeof(path), "%s/no-exec.rego", POLICIES);
-	cr_expect_eq(policy_load(&agent, path, &err), 0, "%s", err.msg);
-	cr_expect(agent.policy);
-	cr_expect_eq(policy_load(&agent, "/dev/zero", &err), -1, "too large");
-	cr_expect_eq(policy_load(&agent, "/", &err), -1);
+	CHECK_OK(policy_load(&agent, path, &err), &err);
+	CHECK(agent.policy);
+	CHECK_EQ(policy_load(&agent, "/dev/zero", &err), -1, "too large");
+	CHECK_EQ(policy_load(&agent, "/", &err), -1);
 }

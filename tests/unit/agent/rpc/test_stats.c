@@ -7,6 +7,7 @@
 
 #include "agent/rpc/stats_reply.h"
 #include "lib/cleanup.h"
+#include "tests/support/check.h"
 
 #define MIB (1024ull * 1024)
 
@@ -18,7 +19,7 @@ add(enum stat_kind kind, const char *name, uint64_t value)
 {
 	struct stat_record *r = &records[stats.n++];
 
-	cr_assert_leq(stats.n, ARRAY_LEN(records));
+	REQUIRE_LE(stats.n, ARRAY_LEN(records));
 	r->kind = kind;
 	strcpy(r->name, name);
 	r->value = value;
@@ -63,7 +64,7 @@ named(const Grpc__MemoryStats *m, const char *key)
 		value = m->stats[i]->value;
 		found++;
 	}
-	cr_expect_leq(found, 1, "%s is there %d times", key, found);
+	CHECK_LE(found, 1, "%s is there %d times", key, found);
 	return value;
 }
 
@@ -78,9 +79,9 @@ reply(struct arena *arena)
 {
 	Grpc__StatsContainerResponse *response = arena_alloc(arena, sizeof(*response));
 
-	cr_assert(response);
+	REQUIRE(response);
 	grpc__stats_container_response__init(response);
-	cr_assert(stats_reply(&stats, arena, response));
+	REQUIRE(stats_reply(&stats, arena, response));
 	return response->cgroup_stats->memory_stats;
 }
 
@@ -93,27 +94,27 @@ Test(stats, formulas_of_version_1)
 	arena_init(&arena, 1 << 20);
 	fill_in();
 	m = reply(&arena);
-	cr_expect_eq(less(m->usage->usage, named(m, "total_inactive_file")), 60 * MIB);
-	cr_expect_eq(m->usage->limit - less(m->usage->usage, named(m, "total_inactive_file")),
-		     452 * MIB);
+	CHECK_EQ(less(m->usage->usage, named(m, "total_inactive_file")), 60 * MIB);
+	CHECK_EQ(m->usage->limit - less(m->usage->usage, named(m, "total_inactive_file")),
+		 452 * MIB);
 	/* This makes hosts use the total_ names. */
-	cr_assert(m->use_hierarchy);
-	cr_expect_eq(named(m, "total_rss"), 40 * MIB);
-	cr_expect_eq(named(m, "total_cache"), 310 * MIB);
-	cr_expect_eq(named(m, "total_mapped_file"), 8 * MIB);
-	cr_expect_eq(named(m, "rss"), 40 * MIB);
-	cr_expect_eq(named(m, "cache"), 310 * MIB);
-	cr_expect_eq(named(m, "mapped_file"), 8 * MIB);
-	cr_expect_eq(named(m, "pgfault"), 12345);
-	cr_expect_eq(named(m, "total_pgmajfault"), 67);
-	cr_expect_eq(named(m, "swap"), 3 * MIB);
-	cr_expect_eq(named(m, "total_swap"), 3 * MIB);
-	cr_expect_eq(named(m, "dirty"), 2 * MIB);
-	cr_expect_eq(named(m, "total_writeback"), 1 * MIB);
-	cr_expect_eq(named(m, "rss_huge"), 4 * MIB);
-	cr_expect_eq(named(m, "total_active_anon") + named(m, "total_inactive_anon"), 40 * MIB);
-	cr_expect_eq(named(m, "total_unevictable"), 5 * MIB);
-	cr_expect_eq(named(m, "total_shmem"), 6 * MIB);
+	REQUIRE(m->use_hierarchy);
+	CHECK_EQ(named(m, "total_rss"), 40 * MIB);
+	CHECK_EQ(named(m, "total_cache"), 310 * MIB);
+	CHECK_EQ(named(m, "total_mapped_file"), 8 * MIB);
+	CHECK_EQ(named(m, "rss"), 40 * MIB);
+	CHECK_EQ(named(m, "cache"), 310 * MIB);
+	CHECK_EQ(named(m, "mapped_file"), 8 * MIB);
+	CHECK_EQ(named(m, "pgfault"), 12345);
+	CHECK_EQ(named(m, "total_pgmajfault"), 67);
+	CHECK_EQ(named(m, "swap"), 3 * MIB);
+	CHECK_EQ(named(m, "total_swap"), 3 * MIB);
+	CHECK_EQ(named(m, "dirty"), 2 * MIB);
+	CHECK_EQ(named(m, "total_writeback"), 1 * MIB);
+	CHECK_EQ(named(m, "rss_huge"), 4 * MIB);
+	CHECK_EQ(named(m, "total_active_anon") + named(m, "total_inactive_anon"), 40 * MIB);
+	CHECK_EQ(named(m, "total_unevictable"), 5 * MIB);
+	CHECK_EQ(named(m, "total_shmem"), 6 * MIB);
 	arena_release(&arena);
 }
 
@@ -125,14 +126,14 @@ Test(stats, formulas_of_version_2)
 	arena_init(&arena, 1 << 20);
 	fill_in();
 	m = reply(&arena);
-	cr_expect_eq(less(m->usage->usage, named(m, "inactive_file")), 60 * MIB);
-	cr_expect_eq(named(m, "anon"), 40 * MIB);
-	cr_expect_eq(named(m, "file"), 310 * MIB);
-	cr_expect_eq(named(m, "file_mapped"), 8 * MIB);
-	cr_expect_eq(named(m, "shmem"), 6 * MIB);
-	cr_expect_eq(named(m, "pgfault"), 12345);
-	cr_expect_eq(named(m, "pgmajfault"), 67);
-	cr_expect_eq(m->swap_usage->usage, 3 * MIB);
+	CHECK_EQ(less(m->usage->usage, named(m, "inactive_file")), 60 * MIB);
+	CHECK_EQ(named(m, "anon"), 40 * MIB);
+	CHECK_EQ(named(m, "file"), 310 * MIB);
+	CHECK_EQ(named(m, "file_mapped"), 8 * MIB);
+	CHECK_EQ(named(m, "shmem"), 6 * MIB);
+	CHECK_EQ(named(m, "pgfault"), 12345);
+	CHECK_EQ(named(m, "pgmajfault"), 67);
+	CHECK_EQ(m->swap_usage->usage, 3 * MIB);
 	arena_release(&arena);
 }
 
@@ -146,7 +147,7 @@ Test(stats, unknown_names)
 	stats = (struct stats){ .list = records };
 	add(STAT_MEMORY_STAT, "zswap", 1);
 	m = reply(&arena);
-	cr_expect_eq(m->n_stats, 1);
+	CHECK_EQ(m->n_stats, 1);
 	arena_release(&arena);
 }
 

@@ -11,6 +11,7 @@
 #include "agent/sandbox/sandbox.h"
 #include "health.pb-c.h"
 #include "lib/cleanup.h"
+#include "tests/support/check.h"
 
 static struct rpc_table table;
 static struct error err;
@@ -19,24 +20,24 @@ Test(rpc_table, every_method_is_handled)
 {
 	const ProtobufCServiceDescriptor *agent = &grpc__agent_service__descriptor;
 
-	cr_assert_eq(rpc_table_init(&table, &err), 0, "%s", err.msg);
+	REQUIRE_OK(rpc_table_init(&table, &err), &err);
 	for (unsigned int i = 0; i < agent->n_methods; i++) {
 		const char *name = agent->methods[i].name;
 
-		cr_assert(table.agent[i], "%s is not handled", name);
-		cr_expect_str_eq(table.agent[i]->name, name);
-		cr_expect(table.agent[i]->handler);
-		cr_expect_not(table.agent[i]->flags & RPC_NO_POLICY, "%s", name);
+		REQUIRE(table.agent[i], "%s is not handled", name);
+		CHECK_STR(table.agent[i]->name, name);
+		CHECK(table.agent[i]->handler);
+		CHECK(!(table.agent[i]->flags & RPC_NO_POLICY), "%s", name);
 	}
 }
 
 Test(rpc_table, health_is_complete)
 {
-	cr_assert_eq(rpc_table_init(&table, &err), 0, "%s", err.msg);
+	REQUIRE_OK(rpc_table_init(&table, &err), &err);
 	for (unsigned int i = 0; i < grpc__health__descriptor.n_methods; i++) {
-		cr_assert(table.health[i]);
-		cr_expect(table.health[i]->flags & RPC_NO_POLICY);
-		cr_expect_not(table.health[i]->flags & RPC_NEEDS_SANDBOX);
+		REQUIRE(table.health[i]);
+		CHECK(table.health[i]->flags & RPC_NO_POLICY);
+		CHECK(!(table.health[i]->flags & RPC_NEEDS_SANDBOX));
 	}
 }
 
@@ -59,7 +60,7 @@ Test(rpc_table, calls_that_need_a_sandbox)
 		"UpdateInterface",  "UpdateRoutes",
 	};
 
-	cr_assert_eq(rpc_table_init(&table, &err), 0, "%s", err.msg);
+	REQUIRE_OK(rpc_table_init(&table, &err), &err);
 	for (unsigned int i = 0; i < grpc__agent_service__descriptor.n_methods; i++) {
 		bool needs = true;
 
@@ -69,8 +70,8 @@ Test(rpc_table, calls_that_need_a_sandbox)
 			if (strcmp(without[j], table.agent[i]->name) == 0)
 				needs = false;
 		}
-		cr_expect_eq((table.agent[i]->flags & RPC_NEEDS_SANDBOX) != 0, needs, "%s",
-			     table.agent[i]->name);
+		CHECK_EQ((table.agent[i]->flags & RPC_NEEDS_SANDBOX) != 0, needs, "%s",
+			 table.agent[i]->name);
 	}
 }
 
@@ -117,7 +118,7 @@ Test(rpc_gate, policy)
 	const struct sandbox_parts parts = { 0 };
 	struct sandbox *sandbox = sandbox_new(&parts, &err);
 
-	cr_assert(sandbox, "%s", err.msg);
+	REQUIRE(sandbox, "%s", err.msg);
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
 		struct asked asked = { .is_denied = rows[i].is_denied };
 		struct agent agent = {
@@ -129,15 +130,15 @@ Test(rpc_gate, policy)
 		struct error e = ERROR_INIT;
 		bool is_blank = false;
 
-		cr_expect_eq(rpc_gate(&agent, &method, &request, &is_blank, &e), rows[i].result,
-			     "row %zu", i);
-		cr_expect_eq(asked.n, rows[i].asked, "row %zu: asked %d times", i, asked.n);
-		cr_expect_eq(is_blank, rows[i].is_blank, "row %zu", i);
+		CHECK_EQ(rpc_gate(&agent, &method, &request, &is_blank, &e), rows[i].result,
+			 "row %zu", i);
+		CHECK_EQ(asked.n, rows[i].asked, "row %zu: asked %d times", i, asked.n);
+		CHECK_EQ(is_blank, rows[i].is_blank, "row %zu", i);
 		if (asked.n)
-			cr_expect(asked.request == &request && asked.method == method.name);
+			CHECK(asked.request == &request && asked.method == method.name);
 		if (rows[i].result < 0)
-			cr_expect_eq(e.code,
-				     asked.n ? ERROR_PERMISSION_DENIED : ERROR_FAILED_PRECONDITION);
+			CHECK_EQ(e.code,
+				 asked.n ? ERROR_PERMISSION_DENIED : ERROR_FAILED_PRECONDITION);
 	}
 	sandbox_free(sandbox);
 }

@@ -11,6 +11,7 @@
 
 #include "agent/container/stdio/splice_worker.h"
 #include "lib/deadline.h"
+#include "tests/support/check.h"
 
 static int
 count_fds(void)
@@ -18,7 +19,7 @@ count_fds(void)
 	DIR *dir = opendir("/proc/self/fd");
 	int n = 0;
 
-	CHECK(dir);
+	REQUIRE(dir);
 	while (readdir(dir))
 		n++;
 	closedir(dir);
@@ -35,7 +36,7 @@ bench_init(struct bench *b, int init_fd)
 	signal(SIGPIPE, SIG_IGN);
 	b->fds_before = count_fds();
 	strcpy(b->dir, "/tmp/test-sandbox-XXXXXX");
-	CHECK(mkdtemp(b->dir));
+	REQUIRE(mkdtemp(b->dir));
 	b->roots = (struct roots){ .proc = open("/proc", O_PATH | O_CLOEXEC),
 				   .sys = -1,
 				   .dev = -1,
@@ -43,15 +44,15 @@ bench_init(struct bench *b, int init_fd)
 				   .run = open(b->dir, O_PATH | O_CLOEXEC),
 				   .root = -1 };
 	b->loop = loop_new(&err);
-	CHECK(b->loop);
+	REQUIRE(b->loop);
 	b->link = initlink_new(b->loop, init_fd, NULL, NULL, &err);
-	CHECK(b->link);
+	REQUIRE(b->link);
 	b->jobs = jobs_new(b->loop, b->link, NULL, &err);
-	CHECK(b->jobs);
+	REQUIRE(b->jobs);
 	b->splice_worker = splice_worker_new(b->loop, b->jobs, &err);
-	CHECK(b->splice_worker);
+	REQUIRE(b->splice_worker);
 	b->storages = storages_new(b->loop, b->jobs, NULL, &b->roots, &err);
-	CHECK(b->storages);
+	REQUIRE(b->storages);
 	parts = (struct sandbox_parts){ .loop = b->loop,
 					.splice_worker = b->splice_worker,
 					.jobs = b->jobs,
@@ -59,7 +60,7 @@ bench_init(struct bench *b, int init_fd)
 					.storages = b->storages,
 					.roots = &b->roots };
 	b->s = sandbox_new(&parts, &err);
-	CHECK(b->s);
+	REQUIRE(b->s);
 }
 
 void
@@ -73,9 +74,9 @@ bench_release(struct bench *b)
 	loop_free(b->loop);
 	close(b->roots.proc);
 	close(b->roots.run);
-	CHECK(rmdir(b->dir) == 0);
+	REQUIRE_EQ(rmdir(b->dir), 0);
 	/* The link has taken over an fd that was opened before. */
-	CHECK(count_fds() == b->fds_before - 1);
+	REQUIRE_EQ(count_fds(), b->fds_before - 1);
 }
 
 void
@@ -94,8 +95,8 @@ finish(struct bench *b, struct result *r)
 	uint64_t limit = deadline_in(20000);
 
 	while (r->outcome == OP_PENDING && !r->ended) {
-		CHECK(!deadline_is_over(limit));
-		CHECK(loop_run_once(b->loop, 1000, &err) == 0);
+		REQUIRE(!deadline_is_over(limit));
+		REQUIRE_OK(loop_run_once(b->loop, 1000, &err), &err);
 	}
 }
 
@@ -117,9 +118,9 @@ make_sandbox(struct bench *b)
 
 	submit_sandbox(b, "pod", &r);
 	finish(b, &r);
-	CHECK(r.err.code == ERROR_OK);
-	CHECK(sandbox_is_created(b->s));
-	CHECK(strcmp(sandbox_id(b->s), "sb") == 0);
+	REQUIRE_EQ(r.err.code, ERROR_OK);
+	REQUIRE(sandbox_is_created(b->s));
+	REQUIRE_STR(sandbox_id(b->s), "sb");
 }
 
 void
@@ -212,11 +213,11 @@ wait_for(struct bench *b, const char *id, const char *exec_id)
 	struct process *p = sandbox_process(b->s, id, exec_id, CONTAINER_CALL_WAIT, &err);
 	int status = -1;
 
-	CHECK(p);
+	REQUIRE(p);
 	if (process_wait(p, &w.waiter, &status) == 0)
 		return status;
 	UNTIL(b, w.ended);
-	CHECK(w.err.code == ERROR_OK);
+	REQUIRE_EQ(w.err.code, ERROR_OK);
 	return w.status;
 }
 
@@ -225,6 +226,6 @@ in_agent(fakeinit_body *body)
 {
 	int leaked = -1;
 
-	cr_assert_eq(fakeinit_run(body, NULL, &leaked), 0);
-	cr_assert_eq(leaked, 0, "%d processes left behind", leaked);
+	REQUIRE_EQ(fakeinit_run(body, NULL, &leaked), 0);
+	REQUIRE_EQ(leaked, 0, "%d processes left behind", leaked);
 }

@@ -10,17 +10,9 @@
 #include "agent/job/job.h"
 #include "agent/sandbox/sandbox.h"
 #include "lib/deadline.h"
+#include "tests/support/check.h"
 #include "tests/support/fakeinit.h"
 #include "tests/unit/agent/sandbox/fakelaunch.h"
-
-/* An assertion for the forked agent, where Criterion's do not work. */
-#define CHECK(what)                                                                \
-	do {                                                                       \
-		if (!(what)) {                                                     \
-			fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #what); \
-			exit(1);                                                   \
-		}                                                                  \
-	} while (0)
 
 struct bench {
 	struct loop *loop;
@@ -47,14 +39,14 @@ struct result {
 };
 
 /* Runs the loop until `what` holds. */
-#define UNTIL(b, what)                                                    \
-	do {                                                              \
-		struct error err_ = ERROR_INIT;                           \
-		uint64_t limit_ = deadline_in(20000);                     \
-		while (!(what)) {                                         \
-			CHECK(!deadline_is_over(limit_));                 \
-			CHECK(loop_run_once((b)->loop, 100, &err_) == 0); \
-		}                                                         \
+#define UNTIL(b, what)                                                           \
+	do {                                                                     \
+		struct error err_ = ERROR_INIT;                                  \
+		uint64_t limit_ = deadline_in(20000);                            \
+		while (!(what)) {                                                \
+			REQUIRE(!deadline_is_over(limit_));                      \
+			REQUIRE_OK(loop_run_once((b)->loop, 100, &err_), &err_); \
+		}                                                                \
 	} while (0)
 
 struct waiter {

@@ -11,6 +11,7 @@
 #include "agent/cgroup/oom.h"
 #include "agent/sandbox/oom.h"
 #include "lib/cleanup.h"
+#include "tests/support/check.h"
 
 struct taker {
 	/* Must be first. */
@@ -29,7 +30,7 @@ set_up(void)
 	struct error err = ERROR_INIT;
 
 	loop = loop_new(&err);
-	cr_assert(loop);
+	REQUIRE(loop);
 	oom_init(&events, loop);
 }
 
@@ -60,13 +61,13 @@ watch(const char *id, uint64_t seen, int *fd)
 	struct oom_source *s;
 	int ends[2];
 
-	cr_assert_eq(pipe2(ends, O_CLOEXEC), 0);
+	REQUIRE_EQ(pipe2(ends, O_CLOEXEC), 0);
 	close(ends[1]);
 	*fd = ends[0];
-	cr_assert_lt(ends[0], 1024);
+	REQUIRE_LT(ends[0], 1024);
 	kills_of[ends[0]] = seen;
 	s = oom_watch(&events, id, ends[0], seen, &err);
-	cr_assert(s, "%s", err.msg);
+	REQUIRE(s, "%s", err.msg);
 	return s;
 }
 
@@ -97,21 +98,21 @@ Test(oom_events, each_once)
 	int fd;
 
 	s = watch("c1", 5, &fd);
-	cr_expect_not(take(&first));
+	CHECK(!take(&first));
 	oom_check(s);
-	cr_expect_eq(first.ended, 0);
+	CHECK_EQ(first.ended, 0);
 	kills_of[fd] = 7;
 	oom_check(s);
-	cr_expect_eq(first.ended, 1);
-	cr_expect_str_eq(first.id, "c1");
-	cr_expect(take(&second), "the second kill was not kept");
-	cr_expect_str_eq(second.id, "c1");
-	cr_expect_not(take(&third));
+	CHECK_EQ(first.ended, 1);
+	CHECK_STR(first.id, "c1");
+	CHECK(take(&second), "the second kill was not kept");
+	CHECK_STR(second.id, "c1");
+	CHECK(!take(&third));
 	pending_cancel(&(struct pending *){ &third.w.pending });
 	kills_of[fd] = 8;
 	oom_check(s);
-	cr_expect_eq(third.ended, 0);
-	cr_expect(take(&second), "the kill was lost with the cancelled waiter");
+	CHECK_EQ(third.ended, 0);
+	CHECK(take(&second), "the kill was lost with the cancelled waiter");
 	oom_unwatch(s);
 }
 
@@ -124,12 +125,12 @@ Test(oom_events, several_waiters)
 
 	s = watch("c1", 0, &fd);
 	for (size_t i = 0; i < ARRAY_LEN(t); i++)
-		cr_expect_not(take(&t[i]));
+		CHECK(!take(&t[i]));
 	kills_of[fd] = 2;
 	oom_check(s);
-	cr_expect_eq(t[0].ended, 1);
-	cr_expect_eq(t[1].ended, 1);
-	cr_expect_eq(t[2].ended, 0);
+	CHECK_EQ(t[0].ended, 1);
+	CHECK_EQ(t[1].ended, 1);
+	CHECK_EQ(t[2].ended, 0);
 	pending_cancel(&(struct pending *){ &t[2].w.pending });
 	oom_unwatch(s);
 }
@@ -147,13 +148,13 @@ Test(oom_events, in_turn)
 	kills_of[fb] = 1;
 	oom_check(a);
 	oom_check(b);
-	cr_expect(take(&t));
-	cr_expect_str_eq(t.id, "a");
-	cr_expect(take(&t));
-	cr_expect_str_eq(t.id, "b");
+	CHECK(take(&t));
+	CHECK_STR(t.id, "a");
+	CHECK(take(&t));
+	CHECK_STR(t.id, "b");
 	for (int i = 0; i < 999; i++)
-		cr_assert(take(&t), "kill %d", i);
-	cr_expect_not(take(&t));
+		REQUIRE(take(&t), "kill %d", i);
+	CHECK(!take(&t));
 	pending_cancel(&(struct pending *){ &t.w.pending });
 	oom_unwatch(a);
 	oom_unwatch(b);
@@ -169,13 +170,13 @@ Test(oom_events, removed)
 	s = watch("c1", 0, &fd);
 	kills_of[fd] = 2;
 	oom_unwatch(s);
-	cr_expect(take(&t));
-	cr_expect(take(&t));
-	cr_expect_str_eq(t.id, "c1");
-	cr_expect_not(take(&t));
+	CHECK(take(&t));
+	CHECK(take(&t));
+	CHECK_STR(t.id, "c1");
+	CHECK(!take(&t));
 	pending_cancel(&(struct pending *){ &t.w.pending });
-	cr_expect_eq(events.removed, 0);
-	cr_expect(list_is_empty(&events.sources));
+	CHECK_EQ(events.removed, 0);
+	CHECK(list_is_empty(&events.sources));
 }
 
 /* Without callers, the oldest removed containers are dropped. */
@@ -192,10 +193,10 @@ Test(oom_events, bounded)
 		s = watch(id, 0, &fd);
 		kills_of[fd] = 1;
 		oom_unwatch(s);
-		cr_assert_leq(events.removed, OOM_REMOVED_MAX);
+		REQUIRE_LE(events.removed, OOM_REMOVED_MAX);
 	}
-	cr_expect(take(&t));
-	cr_expect_str_eq(t.id, "c200");
+	CHECK(take(&t));
+	CHECK_STR(t.id, "c200");
 }
 
 /* The cgroup disappears before the container. */
@@ -218,13 +219,13 @@ Test(oom_events, end)
 	struct error why = ERROR_INIT;
 	struct taker t[2];
 
-	cr_expect_not(take(&t[0]));
-	cr_expect_not(take(&t[1]));
+	CHECK(!take(&t[0]));
+	CHECK(!take(&t[1]));
 	error_set(&why, ERROR_INTERNAL, "the end");
 	oom_end(&events, &why);
 	for (size_t i = 0; i < ARRAY_LEN(t); i++) {
-		cr_expect_eq(t[i].ended, 1);
-		cr_expect_eq(t[i].err.code, ERROR_INTERNAL);
+		CHECK_EQ(t[i].ended, 1);
+		CHECK_EQ(t[i].err.code, ERROR_INTERNAL);
 	}
 }
 
@@ -234,14 +235,14 @@ Test(oom_events, limit_of_waiters)
 	struct error err = ERROR_INIT;
 
 	for (size_t i = 0; i < OOM_WAITERS_MAX; i++)
-		cr_expect_not(take(&t[i]));
+		CHECK(!take(&t[i]));
 	t[OOM_WAITERS_MAX] = (struct taker){ .w.done = took };
-	cr_expect_eq(oom_take(&events, &t[OOM_WAITERS_MAX].w, t->id, sizeof(t->id), &err), -1);
-	cr_expect_eq(err.code, ERROR_RESOURCE_EXHAUSTED);
+	CHECK_EQ(oom_take(&events, &t[OOM_WAITERS_MAX].w, t->id, sizeof(t->id), &err), -1);
+	CHECK_EQ(err.code, ERROR_RESOURCE_EXHAUSTED);
 	pending_cancel(&(struct pending *){ &t[OOM_WAITERS_MAX].w.pending });
 	pending_cancel(&(struct pending *){ &t[0].w.pending });
-	cr_expect_not(take(&t[0]), "the new caller waits in place of the cancelled one");
+	CHECK(!take(&t[0]), "the new caller waits in place of the cancelled one");
 	for (size_t i = 0; i < OOM_WAITERS_MAX; i++)
 		pending_cancel(&(struct pending *){ &t[i].w.pending });
-	cr_expect_eq(events.n_waiters, 0);
+	CHECK_EQ(events.n_waiters, 0);
 }

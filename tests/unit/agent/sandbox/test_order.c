@@ -7,6 +7,7 @@
 
 #include "lib/client_texts.h"
 #include "lib/deadline.h"
+#include "tests/support/check.h"
 #include "tests/unit/agent/sandbox/bench.h"
 
 /* ---- order ---- */
@@ -23,25 +24,31 @@ body_order(int fd, void *data)
 	/* All submitted together, as on one connection. */
 	submit_create(&b, "c1", "quick", &made);
 	submit_start(&b, "c1", &started);
-	CHECK(made.outcome == OP_PENDING && started.outcome == OP_PENDING);
+	REQUIRE_EQ(made.outcome, OP_PENDING);
+	REQUIRE_EQ(started.outcome, OP_PENDING);
 	finish(&b, &started);
-	CHECK(made.ended && made.err.code == ERROR_OK && started.err.code == ERROR_OK);
-	CHECK(wait_for(&b, "c1", "") == 3);
+	REQUIRE(made.ended);
+	REQUIRE_EQ(made.err.code, ERROR_OK);
+	REQUIRE_EQ(started.err.code, ERROR_OK);
+	REQUIRE_EQ(wait_for(&b, "c1", ""), 3);
 	submit_remove(&b, "c1", 0, &gone);
 	submit_create(&b, "c1", "quick", &again);
 	submit_remove(&b, "c1", 0, &late);
 	/* The second removal aborts the operations waiting before it, but not the first removal. */
 	finish(&b, &late);
-	CHECK(gone.ended && gone.err.code == ERROR_OK);
-	CHECK(again.ended && again.err.code == ERROR_ABORTED);
-	CHECK(late.err.code == ERROR_INVALID_ARGUMENT);
+	REQUIRE(gone.ended);
+	REQUIRE_EQ(gone.err.code, ERROR_OK);
+	REQUIRE(again.ended);
+	REQUIRE_EQ(again.err.code, ERROR_ABORTED);
+	REQUIRE_EQ(late.err.code, ERROR_INVALID_ARGUMENT);
 	/* A create queued after a removal. */
-	CHECK(create(&b, "c1", "quick") == ERROR_OK);
+	REQUIRE_EQ(create(&b, "c1", "quick"), ERROR_OK);
 	submit_remove(&b, "c1", 0, &gone);
 	submit_create(&b, "c1", "quick", &again);
 	finish(&b, &again);
-	CHECK(gone.err.code == ERROR_OK && again.err.code == ERROR_OK);
-	CHECK(removed(&b, "c1") == ERROR_OK);
+	REQUIRE_EQ(gone.err.code, ERROR_OK);
+	REQUIRE_EQ(again.err.code, ERROR_OK);
+	REQUIRE_EQ(removed(&b, "c1"), ERROR_OK);
 	bench_release(&b);
 	return 0;
 }
@@ -65,25 +72,26 @@ body_hang(int fd, void *data)
 	submit_start(&b, "c1", &waiting);
 	submit_remove(&b, "c1", 1, &gone);
 	submit_remove(&b, "c1", 0, &patient);
-	CHECK(waiting.ended && waiting.err.code == ERROR_ABORTED);
+	REQUIRE(waiting.ended);
+	REQUIRE_EQ(waiting.err.code, ERROR_ABORTED);
 	/* Another container is not affected. */
-	CHECK(create(&b, "c2", "quick") == ERROR_OK);
-	CHECK(removed(&b, "c2") == ERROR_OK);
-	CHECK(monotonic_ns() - before < 1000000000ull);
+	REQUIRE_EQ(create(&b, "c2", "quick"), ERROR_OK);
+	REQUIRE_EQ(removed(&b, "c2"), ERROR_OK);
+	REQUIRE_LT(monotonic_ns() - before, 1000000000ull);
 	/* First the caller's time limit passes, then the grace period. */
 	finish(&b, &gone);
-	CHECK(gone.err.code == ERROR_DEADLINE_EXCEEDED);
-	CHECK(strstr(gone.err.msg, TEXT_TIMER_EXPIRED));
-	CHECK(!hung.ended);
+	REQUIRE_EQ(gone.err.code, ERROR_DEADLINE_EXCEEDED);
+	REQUIRE_HAS(gone.err.msg, TEXT_TIMER_EXPIRED);
+	REQUIRE(!hung.ended);
 	finish(&b, &hung);
-	CHECK(hung.err.code == ERROR_ABORTED);
-	CHECK(monotonic_ns() - before >= 5000000000ull);
+	REQUIRE_EQ(hung.err.code, ERROR_ABORTED);
+	REQUIRE_GE(monotonic_ns() - before, 5000000000ull);
 	finish(&b, &patient);
-	CHECK(patient.err.code == ERROR_OK);
-	CHECK(sandbox_containers(b.s) == 0);
+	REQUIRE_EQ(patient.err.code, ERROR_OK);
+	REQUIRE_EQ(sandbox_containers(b.s), 0);
 	submit_start(&b, "c1", &other);
 	finish(&b, &other);
-	CHECK(other.err.code == ERROR_INVALID_ARGUMENT);
+	REQUIRE_EQ(other.err.code, ERROR_INVALID_ARGUMENT);
 	bench_release(&b);
 	return 0;
 }
@@ -106,29 +114,31 @@ body_exec(int fd, void *data)
 	bench_init(&b, fd);
 	make_sandbox(&b);
 	submit_exec(&b, "c1", "e1", "", &r);
-	CHECK(r.outcome == OP_FAILED && r.err.code == ERROR_INVALID_ARGUMENT);
-	CHECK(create(&b, "c1", "") == ERROR_OK);
-	CHECK(start(&b, "c1") == ERROR_OK);
+	REQUIRE_EQ(r.outcome, OP_FAILED);
+	REQUIRE_EQ(r.err.code, ERROR_INVALID_ARGUMENT);
+	REQUIRE_EQ(create(&b, "c1", ""), ERROR_OK);
+	REQUIRE_EQ(start(&b, "c1"), ERROR_OK);
 	submit_exec(&b, "c1", "e1", "", &r);
 	submit_exec(&b, "c1", "e1", "", &same);
 	finish(&b, &same);
-	CHECK(r.err.code == ERROR_OK);
-	CHECK(same.err.code == ERROR_ALREADY_EXISTS);
-	CHECK(wait_for(&b, "c1", "e1") == 5);
+	REQUIRE_EQ(r.err.code, ERROR_OK);
+	REQUIRE_EQ(same.err.code, ERROR_ALREADY_EXISTS);
+	REQUIRE_EQ(wait_for(&b, "c1", "e1"), 5);
 	/* Its status was read, so the exec id is free again. */
 	submit_exec(&b, "c1", "e1", "", &r);
 	finish(&b, &r);
-	CHECK(r.err.code == ERROR_OK);
-	CHECK(wait_for(&b, "c1", "e1") == 5);
+	REQUIRE_EQ(r.err.code, ERROR_OK);
+	REQUIRE_EQ(wait_for(&b, "c1", "e1"), 5);
 	submit_exec(&b, "c1", "e2", "fail", &r);
 	finish(&b, &r);
-	CHECK(r.err.code == ERROR_INVALID_ARGUMENT && strstr(r.err.msg, "no such program"));
-	CHECK(!sandbox_process(b.s, "c1", "e2", CONTAINER_CALL_WAIT, &err));
+	REQUIRE_EQ(r.err.code, ERROR_INVALID_ARGUMENT);
+	REQUIRE_HAS(r.err.msg, "no such program");
+	REQUIRE(!sandbox_process(b.s, "c1", "e2", CONTAINER_CALL_WAIT, &err));
 	/* While an exec hangs, its id is taken, but not found. */
 	submit_exec(&b, "c1", "e3", "hang", &r);
-	CHECK(!sandbox_process(b.s, "c1", "e3", CONTAINER_CALL_WAIT, &err));
+	REQUIRE(!sandbox_process(b.s, "c1", "e3", CONTAINER_CALL_WAIT, &err));
 	pending_cancel(&r.pending);
-	CHECK(removed(&b, "c1") == ERROR_OK);
+	REQUIRE_EQ(removed(&b, "c1"), ERROR_OK);
 	bench_release(&b);
 	return 0;
 }
@@ -151,20 +161,22 @@ body_signals(int fd, void *data)
 	(void)data;
 	bench_init(&b, fd);
 	make_sandbox(&b);
-	CHECK(create(&b, "c1", "") == ERROR_OK);
+	REQUIRE_EQ(create(&b, "c1", ""), ERROR_OK);
 	p = sandbox_process(b.s, "c1", "", CONTAINER_CALL_SIGNAL, &err);
-	CHECK(p);
-	CHECK(sandbox_signal(b.s, p, 65, &err) == -1 && err.code == ERROR_INVALID_ARGUMENT);
-	CHECK(sandbox_signal(b.s, p, 0, &err) == 0);
+	REQUIRE(p);
+	REQUIRE_EQ(sandbox_signal(b.s, p, 65, &err), -1);
+	REQUIRE_EQ(err.code, ERROR_INVALID_ARGUMENT);
+	REQUIRE_OK(sandbox_signal(b.s, p, 0, &err), &err);
 	/* The process is not process 1 of its pid namespace; test_signal.c covers those. */
-	CHECK(sandbox_signal(b.s, p, SIGTERM, &err) == 0);
-	CHECK(wait_for(&b, "c1", "") == 128 + SIGTERM);
-	CHECK(removed(&b, "c1") == ERROR_OK);
-	CHECK(create(&b, "c2", "") == ERROR_OK);
+	REQUIRE_OK(sandbox_signal(b.s, p, SIGTERM, &err), &err);
+	REQUIRE_EQ(wait_for(&b, "c1", ""), 128 + SIGTERM);
+	REQUIRE_EQ(removed(&b, "c1"), ERROR_OK);
+	REQUIRE_EQ(create(&b, "c2", ""), ERROR_OK);
 	c = sandbox_container(b.s, "c2", CONTAINER_CALL_SIGNAL, &err);
-	CHECK(c && sandbox_kill_all(b.s, c, &err) == 0);
-	CHECK(wait_for(&b, "c2", "") == 128 + SIGKILL);
-	CHECK(removed(&b, "c2") == ERROR_OK);
+	REQUIRE(c);
+	REQUIRE_OK(sandbox_kill_all(b.s, c, &err), &err);
+	REQUIRE_EQ(wait_for(&b, "c2", ""), 128 + SIGKILL);
+	REQUIRE_EQ(removed(&b, "c2"), ERROR_OK);
 	bench_release(&b);
 	return 0;
 }
@@ -189,26 +201,30 @@ body_destroy(int fd, void *data)
 	(void)data;
 	bench_init(&b, fd);
 	make_sandbox(&b);
-	CHECK(create(&b, "c1", "") == ERROR_OK);
-	CHECK(create(&b, "c2", "stubborn") == ERROR_OK);
+	REQUIRE_EQ(create(&b, "c1", ""), ERROR_OK);
+	REQUIRE_EQ(create(&b, "c2", "stubborn"), ERROR_OK);
 	p = sandbox_process(b.s, "c1", "", CONTAINER_CALL_WAIT, &err);
-	CHECK(p && process_wait(p, &w.waiter, &status) == 1);
+	REQUIRE(p);
+	REQUIRE_EQ(process_wait(p, &w.waiter, &status), 1);
 	submit_create(&b, "c3", "hang", &hung);
 	r = (struct result){ 0 };
 	r.outcome = sandbox_destroy(b.s, on_done, &r, &r.pending, &r.err);
-	CHECK(!sandbox_is_created(b.s));
+	REQUIRE(!sandbox_is_created(b.s));
 	second = (struct result){ 0 };
 	second.outcome = sandbox_destroy(b.s, on_done, &second, &second.pending, &second.err);
-	CHECK(second.outcome == OP_FAILED && second.err.code == ERROR_FAILED_PRECONDITION);
-	CHECK(create(&b, "c4", "") == ERROR_FAILED_PRECONDITION);
+	REQUIRE_EQ(second.outcome, OP_FAILED);
+	REQUIRE_EQ(second.err.code, ERROR_FAILED_PRECONDITION);
+	REQUIRE_EQ(create(&b, "c4", ""), ERROR_FAILED_PRECONDITION);
 	finish(&b, &r);
-	CHECK(r.err.code == ERROR_OK);
-	CHECK(w.ended == 1 && w.status == 137);
-	CHECK(hung.ended == 1 && hung.err.code == ERROR_ABORTED);
+	REQUIRE_EQ(r.err.code, ERROR_OK);
+	REQUIRE_EQ(w.ended, 1);
+	REQUIRE_EQ(w.status, 137);
+	REQUIRE_EQ(hung.ended, 1);
+	REQUIRE_EQ(hung.err.code, ERROR_ABORTED);
 	/* The stubborn container is left behind. */
-	CHECK(sandbox_containers(b.s) == 1);
+	REQUIRE_EQ(sandbox_containers(b.s), 1);
 	submit_sandbox(&b, "pod", &second);
-	CHECK(second.err.code == ERROR_FAILED_PRECONDITION);
+	REQUIRE_EQ(second.err.code, ERROR_FAILED_PRECONDITION);
 	bench_release(&b);
 	return 0;
 }
@@ -228,7 +244,7 @@ body_destroy_nothing(int fd, void *data)
 	bench_init(&b, fd);
 	r.outcome = sandbox_destroy(b.s, on_done, &r, &r.pending, &r.err);
 	finish(&b, &r);
-	CHECK(r.err.code == ERROR_OK);
+	REQUIRE_EQ(r.err.code, ERROR_OK);
 	bench_release(&b);
 	return 0;
 }

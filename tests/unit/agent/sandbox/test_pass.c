@@ -12,6 +12,7 @@
 
 #include "agent/job/job_internal.h"
 #include "lib/cleanup.h"
+#include "tests/support/check.h"
 #include "tests/unit/agent/sandbox/bench.h"
 
 /* The host's and the agent's ends of three connections. */
@@ -25,7 +26,8 @@ connect_host(struct host *h)
 	for (int i = 0; i < 3; i++) {
 		int fds[2];
 
-		CHECK(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, fds) == 0);
+		REQUIRE_EQ(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, fds),
+			   0);
 		h->fd[i] = fds[0];
 		h->ours[i] = fds[1];
 	}
@@ -65,9 +67,9 @@ create_with(struct bench *b, const char *how, struct host *h)
 	r.spec.version = (char *)(uintptr_t)how;
 	r.outcome = sandbox_create_container(b->s, &request, on_done, &r, &r.pending, &r.err);
 	for (int i = 0; i < 3; i++)
-		CHECK(h->ours[i] == -1);
+		REQUIRE_EQ(h->ours[i], -1);
 	finish(b, &r);
-	CHECK((r.err.code == ERROR_OK) == (strcmp(how, "fail") != 0));
+	REQUIRE_EQ(r.err.code == ERROR_OK, strcmp(how, "fail") != 0);
 }
 
 static int
@@ -85,23 +87,24 @@ body_through(int fd, void *data)
 	bench_init(&b, fd);
 	make_sandbox(&b);
 	create_with(&b, "", &h);
-	CHECK(start(&b, "c1") == ERROR_OK);
+	REQUIRE_EQ(start(&b, "c1"), ERROR_OK);
 	p = sandbox_process(b.s, "c1", "", CONTAINER_CALL_WAIT, &err);
-	CHECK(p);
-	CHECK(process_wait(p, &w.waiter, &status) == 1);
+	REQUIRE(p);
+	REQUIRE_EQ(process_wait(p, &w.waiter, &status), 1);
 	/* The process ends with its stdin; calls cannot write to it. */
-	CHECK(input_write(&p->stdio.in, &(struct stdio_write){ .len = 1 }, &err) == STDIO_FAILED);
-	CHECK(strstr(err.msg, "passed through"));
-	CHECK(output_read(&p->stdio.out, &(struct stdio_read){ .max = 9 }, &err) == STDIO_DONE);
-	CHECK(write(h.fd[0], "abc", 3) == 3);
+	REQUIRE_EQ(input_write(&p->stdio.in, &(struct stdio_write){ .len = 1 }, &err),
+		   STDIO_FAILED);
+	REQUIRE_HAS(err.msg, "passed through");
+	REQUIRE_EQ(output_read(&p->stdio.out, &(struct stdio_read){ .max = 9 }, &err), STDIO_DONE);
+	REQUIRE_EQ(write(h.fd[0], "abc", 3), 3);
 	close(h.fd[0]);
 	read_to_end(&b, h.fd[1], text, sizeof(text));
-	CHECK(strcmp(text, "up\n") == 0);
+	REQUIRE_STR(text, "up\n");
 	read_to_end(&b, h.fd[2], text, sizeof(text));
-	CHECK(text[0] == '\0');
+	REQUIRE_EQ(text[0], '\0');
 	UNTIL(&b, w.ended);
-	CHECK(w.status == 7);
-	CHECK(removed(&b, "c1") == ERROR_OK);
+	REQUIRE_EQ(w.status, 7);
+	REQUIRE_EQ(removed(&b, "c1"), ERROR_OK);
 	close(h.fd[1]);
 	close(h.fd[2]);
 	bench_release(&b);
@@ -126,7 +129,7 @@ body_failed(int fd, void *data)
 	create_with(&b, "fail", &h);
 	for (int i = 0; i < 3; i++) {
 		read_to_end(&b, h.fd[i], text, sizeof(text));
-		CHECK(text[0] == '\0');
+		REQUIRE_EQ(text[0], '\0');
 		close(h.fd[i]);
 	}
 	bench_release(&b);
@@ -163,7 +166,7 @@ body_pump_dies(int fd, void *data)
 	bench_init(&b, fd);
 	make_sandbox(&b);
 	create_with(&b, "", &h);
-	CHECK(jobs_running(b.jobs) == 1);
+	REQUIRE_EQ(jobs_running(b.jobs), 1);
 	kill_pump(&b);
 	for (int i = 1; i < 3; i++) {
 		read_to_end(&b, h.fd[i], text, sizeof(text));
@@ -172,13 +175,13 @@ body_pump_dies(int fd, void *data)
 	close(h.fd[0]);
 	submit_remove(&b, "c1", 0, &gone);
 	finish(&b, &gone);
-	CHECK(gone.err.code == ERROR_OK);
+	REQUIRE_EQ(gone.err.code, ERROR_OK);
 	UNTIL(&b, jobs_running(b.jobs) == 0);
 	/* The next container gets a new splice worker. */
 	create_with(&b, "quick", &second);
-	CHECK(start(&b, "c1") == ERROR_OK);
-	CHECK(wait_for(&b, "c1", "") == 3);
-	CHECK(removed(&b, "c1") == ERROR_OK);
+	REQUIRE_EQ(start(&b, "c1"), ERROR_OK);
+	REQUIRE_EQ(wait_for(&b, "c1", ""), 3);
+	REQUIRE_EQ(removed(&b, "c1"), ERROR_OK);
 	for (int i = 0; i < 3; i++)
 		close(second.fd[i]);
 	bench_release(&b);

@@ -7,6 +7,7 @@
 #include "agent/sandbox/pressure.h"
 #include "agent/sandbox/sandbox_internal.h"
 #include "lib/log_event.h"
+#include "tests/support/check.h"
 
 /* errno of the next write of a limit; 0: it succeeds. */
 static int failure;
@@ -56,10 +57,10 @@ fake_event(struct worker *w, enum log_level level, const char *event,
 	   const struct log_field *fields, size_t n_fields, const char *fmt, ...)
 {
 	(void)w, (void)level, (void)fmt;
-	cr_expect_str_eq(event, EVENT_MEMORY_RELEASED);
-	cr_assert_eq(n_fields, 1);
-	cr_expect_str_eq(fields[0].key, "container-id");
-	cr_expect_str_eq(fields[0].value, "web");
+	CHECK_STR(event, EVENT_MEMORY_RELEASED);
+	REQUIRE_EQ(n_fields, 1);
+	CHECK_STR(fields[0].key, "container-id");
+	CHECK_STR(fields[0].value, "web");
 	n_events++;
 }
 
@@ -86,15 +87,15 @@ Test(sandbox_pressure, failed_restore_is_retried)
 	list_init(&p.holds);
 	list_append(&p.holds, &hold.node);
 	failure = ENOMEM;
-	cr_assert_eq(pressure_restore(NULL, &p, &err), 0);
-	cr_expect_eq(releases, 0);
+	REQUIRE_OK(pressure_restore(NULL, &p, &err), &err);
+	CHECK_EQ(releases, 0);
 	failure = 0;
-	cr_assert_eq(pressure_restore(NULL, &p, &err), 0);
-	cr_expect_eq(releases, 1);
-	cr_expect_eq(written, 5000);
+	REQUIRE_OK(pressure_restore(NULL, &p, &err), &err);
+	CHECK_EQ(releases, 1);
+	CHECK_EQ(written, 5000);
 	/* The cgroup is being removed. */
 	failure = ENOENT;
-	cr_assert_eq(pressure_restore(NULL, &p, &err), 0);
-	cr_expect_eq(releases, 2);
-	cr_expect_eq(n_events, 1);
+	REQUIRE_OK(pressure_restore(NULL, &p, &err), &err);
+	CHECK_EQ(releases, 2);
+	CHECK_EQ(n_events, 1);
 }

@@ -8,6 +8,7 @@
 
 #include "agent/sandbox/queue.h"
 #include "lib/log.h"
+#include "tests/support/check.h"
 
 static struct op_queues queues;
 /* The events so far, in order. */
@@ -95,7 +96,7 @@ submit(const char *id, const char *name, enum op_outcome says, const struct op_c
 	struct step *step = calloc(1, sizeof(*step));
 	struct error err = ERROR_INIT;
 
-	cr_assert(step);
+	REQUIRE(step);
 	live++;
 	step->op.class = class;
 	step->name = *name;
@@ -117,33 +118,33 @@ begin(void)
 static void
 end(void)
 {
-	cr_assert(list_is_empty(&queues.queues));
-	cr_assert_eq(live, 0, "%d operations are left", live);
+	REQUIRE(list_is_empty(&queues.queues));
+	REQUIRE_EQ(live, 0, "%d operations are left", live);
 }
 
 TestSuite(queue, .init = begin, .fini = end);
 
 Test(queue, immediate_outcome_is_returned)
 {
-	cr_assert_eq(submit("c", "a", OP_DONE, &step_class, NULL), OP_DONE);
-	cr_assert_eq(submit("c", "b", OP_FAILED, &step_class, NULL), OP_FAILED);
-	cr_assert_str_eq(trace, "ra rb ");
+	REQUIRE_EQ(submit("c", "a", OP_DONE, &step_class, NULL), OP_DONE);
+	REQUIRE_EQ(submit("c", "b", OP_FAILED, &step_class, NULL), OP_FAILED);
+	REQUIRE_STR(trace, "ra rb ");
 }
 
 Test(queue, one_id_in_order_of_arrival)
 {
 	struct op *a, *c;
 
-	cr_assert_eq(submit("c", "a", OP_PENDING, &step_class, &a), OP_PENDING);
-	cr_assert_eq(submit("c", "b", OP_DONE, &step_class, NULL), OP_PENDING);
-	cr_assert_eq(submit("c", "c", OP_PENDING, &step_class, &c), OP_PENDING);
-	cr_assert_eq(submit("c", "d", OP_FAILED, &step_class, NULL), OP_PENDING);
-	cr_assert_str_eq(trace, "ra ");
+	REQUIRE_EQ(submit("c", "a", OP_PENDING, &step_class, &a), OP_PENDING);
+	REQUIRE_EQ(submit("c", "b", OP_DONE, &step_class, NULL), OP_PENDING);
+	REQUIRE_EQ(submit("c", "c", OP_PENDING, &step_class, &c), OP_PENDING);
+	REQUIRE_EQ(submit("c", "d", OP_FAILED, &step_class, NULL), OP_PENDING);
+	REQUIRE_STR(trace, "ra ");
 	op_finish(a, NULL);
-	cr_assert_str_eq(trace, "ra da rb db rc ");
-	cr_assert_eq(op_queue_running(&queues, "c"), c);
+	REQUIRE_STR(trace, "ra da rb db rc ");
+	REQUIRE_EQ(op_queue_running(&queues, "c"), c);
 	op_finish(c, NULL);
-	cr_assert_str_eq(trace, "ra da rb db rc dc rd fd ");
+	REQUIRE_STR(trace, "ra da rb db rc dc rd fd ");
 }
 
 /* The container ids of the log contexts that operations ran in. */
@@ -182,12 +183,12 @@ Test(queue, each_runs_in_the_context_of_its_call)
 	submit("c", "c", OP_DONE, &context_class, NULL);
 	(void)log_context_set(NULL);
 	op_finish(a, NULL);
-	cr_assert_str_eq(ids, "first second ");
+	REQUIRE_STR(ids, "first second ");
 	c.container_id = "other";
 	(void)log_context_set(&c);
 	op_finish(b, NULL);
-	cr_assert_str_eq(ids, "first second third ");
-	cr_assert_eq(log_context_set(NULL), &c);
+	REQUIRE_STR(ids, "first second third ");
+	REQUIRE_EQ(log_context_set(NULL), &c);
 }
 
 Test(queue, ids_are_independent)
@@ -196,10 +197,10 @@ Test(queue, ids_are_independent)
 
 	submit("c1", "a", OP_PENDING, &step_class, &a);
 	submit("c2", "b", OP_PENDING, &step_class, &b);
-	cr_assert_str_eq(trace, "ra rb ");
+	REQUIRE_STR(trace, "ra rb ");
 	op_finish(b, NULL);
 	op_finish(a, NULL);
-	cr_assert_str_eq(trace, "ra rb db da ");
+	REQUIRE_STR(trace, "ra rb db da ");
 }
 
 Test(queue, abort_waiting_spares_running_and_staying)
@@ -213,9 +214,9 @@ Test(queue, abort_waiting_spares_running_and_staying)
 	submit("c", "s", OP_DONE, &staying_class, NULL);
 	submit("c", "e", OP_DONE, &step_class, NULL);
 	op_queue_abort_waiting(&queues, "c", &why);
-	cr_assert_str_eq(trace, "ra fb fe ");
+	REQUIRE_STR(trace, "ra fb fe ");
 	op_abort(a, &why);
-	cr_assert_str_eq(trace, "ra fb fe aa fa rs ds ");
+	REQUIRE_STR(trace, "ra fb fe aa fa rs ds ");
 }
 
 Test(queue, running_op_is_aborted_once)
@@ -231,9 +232,9 @@ Test(queue, running_op_is_aborted_once)
 	op_abort(a, &why);
 	op_abort(a, &why);
 	pending_cancel(&p);
-	cr_assert_str_eq(trace, "ra aa ");
+	REQUIRE_STR(trace, "ra aa ");
 	op_finish(a, NULL);
-	cr_assert_str_eq(trace, "ra aa ");
+	REQUIRE_STR(trace, "ra aa ");
 }
 
 Test(queue, cancelled_waiting_op_is_dropped_or_runs_silently)
@@ -251,7 +252,7 @@ Test(queue, cancelled_waiting_op_is_dropped_or_runs_silently)
 	pending_cancel(&q);
 	pending_cancel(&q);
 	op_finish(a, NULL);
-	cr_assert_str_eq(trace, "ra da rc ");
+	REQUIRE_STR(trace, "ra da rc ");
 }
 
 Test(queue, cancelled_running_op_is_aborted_or_continues)
@@ -264,12 +265,12 @@ Test(queue, cancelled_running_op_is_aborted_or_continues)
 	p = &a->pending;
 	q = &b->pending;
 	pending_cancel(&p);
-	cr_assert_null(op_queue_running(&queues, "c"));
+	REQUIRE_EQ(op_queue_running(&queues, "c"), NULL);
 	pending_cancel(&q);
-	cr_assert_eq(op_queue_running(&queues, "d"), b);
-	cr_assert_str_eq(trace, "ra rb aa ");
+	REQUIRE_EQ(op_queue_running(&queues, "d"), b);
+	REQUIRE_STR(trace, "ra rb aa ");
 	op_finish(b, NULL);
-	cr_assert_str_eq(trace, "ra rb aa ");
+	REQUIRE_STR(trace, "ra rb aa ");
 }
 
 Test(queue, op_continues_after_an_early_answer)
@@ -283,11 +284,11 @@ Test(queue, op_continues_after_an_early_answer)
 	op_answer(a, &why);
 	op_answer(a, &why);
 	/* The call was answered: nothing is left to cancel. */
-	cr_assert_not(pending_is_wanted(&a->pending));
+	REQUIRE(!pending_is_wanted(&a->pending));
 	p = &a->pending;
 	pending_cancel(&p);
 	op_finish(a, NULL);
-	cr_assert_str_eq(trace, "ra fa ");
+	REQUIRE_STR(trace, "ra fa ");
 }
 
 /* A reply that cannot be sent ends its connection, and with it the connection's other calls. */
@@ -310,7 +311,7 @@ Test(queue, done_may_cancel_other_ops)
 	submit("c", "b", OP_DONE, &step_class, &b);
 	another = &b->pending;
 	op_finish(a, NULL);
-	cr_assert_str_eq(trace, "ra ");
+	REQUIRE_STR(trace, "ra ");
 }
 
 Test(queue, release_calls_nothing)
@@ -319,5 +320,5 @@ Test(queue, release_calls_nothing)
 	submit("c", "b", OP_DONE, &step_class, NULL);
 	submit("d", "c", OP_PENDING, &step_class, NULL);
 	op_queues_release(&queues);
-	cr_assert_str_eq(trace, "ra rc ");
+	REQUIRE_STR(trace, "ra rc ");
 }

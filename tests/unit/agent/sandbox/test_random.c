@@ -8,6 +8,7 @@
 #include <signal.h>
 #include <string.h>
 
+#include "tests/support/check.h"
 #include "tests/unit/agent/sandbox/bench.h"
 
 #define STEPS      400
@@ -184,7 +185,7 @@ lose_caller(struct result *r)
 static void
 count(struct play *p, const struct result *r)
 {
-	CHECK(r->ended == (r->outcome == OP_PENDING ? 1 : 0));
+	REQUIRE_EQ(r->ended, r->outcome == OP_PENDING ? 1 : 0);
 	if (r->err.code != ERROR_OK)
 		p->refused[r->err.code]++;
 	else
@@ -197,14 +198,14 @@ body_random(int fd, void *data)
 	struct play *p = calloc(1, sizeof(*p));
 	struct error err = ERROR_INIT;
 
-	CHECK(p);
+	REQUIRE(p);
 	p->state = *(const unsigned int *)data;
 	bench_init(&p->b, fd);
 	make_sandbox(&p->b);
 	for (size_t i = 0; i < STEPS; i++) {
 		step(p, &p->results[i], &p->hangs[i]);
 		if (roll(p, 3) == 0)
-			CHECK(loop_run_once(p->b.loop, (int)roll(p, 4), &err) == 0);
+			REQUIRE_OK(loop_run_once(p->b.loop, (int)roll(p, 4), &err), &err);
 		for (size_t k = 0; i % 8 == 0 && k <= i; k++)
 			if (roll(p, p->hangs[k] ? 3 : 20) == 0)
 				lose_caller(&p->results[k]);
@@ -218,14 +219,16 @@ body_random(int fd, void *data)
 	}
 	for (size_t i = 0; i < CONTAINERS; i++)
 		(void)removed(&p->b, ids[i]);
-	CHECK(sandbox_containers(p->b.s) == 0);
+	REQUIRE_EQ(sandbox_containers(p->b.s), 0);
 	UNTIL(&p->b, jobs_running(p->b.jobs) == 0);
 	for (size_t i = 0; i < PARKED; i++)
-		CHECK(!p->waiting[i].used && !p->reading[i].used);
+		REQUIRE(!p->waiting[i].used && !p->reading[i].used);
 	/* The sequence exercised successes as well as failures. */
-	CHECK(p->succeeded > STEPS / 20);
-	CHECK(p->refused[ERROR_INVALID_ARGUMENT] > 0 && p->refused[ERROR_ALREADY_EXISTS] > 0);
-	CHECK(p->refused[ERROR_FAILED_PRECONDITION] > 0 && p->refused[ERROR_ABORTED] > 0);
+	REQUIRE_GT(p->succeeded, STEPS / 20);
+	REQUIRE_GT(p->refused[ERROR_INVALID_ARGUMENT], 0);
+	REQUIRE_GT(p->refused[ERROR_ALREADY_EXISTS], 0);
+	REQUIRE_GT(p->refused[ERROR_FAILED_PRECONDITION], 0);
+	REQUIRE_GT(p->refused[ERROR_ABORTED], 0);
 	bench_release(&p->b);
 	free(p);
 	return 0;
@@ -240,7 +243,7 @@ Test(sandbox_random, sequences, .timeout = 600)
 		int leaked = -1;
 		unsigned int state = seed * 2654435761u;
 
-		cr_assert_eq(fakeinit_run(body_random, &state, &leaked), 0, "seed %u", seed);
-		cr_assert_eq(leaked, 0, "seed %u: %d processes left behind", seed, leaked);
+		REQUIRE_EQ(fakeinit_run(body_random, &state, &leaked), 0, "seed %u", seed);
+		REQUIRE_EQ(leaked, 0, "seed %u: %d processes left behind", seed, leaked);
 	}
 }

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "lib/client_texts.h"
+#include "tests/support/check.h"
 #include "tests/unit/agent/sandbox/bench.h"
 
 /* ---- the sandbox ---- */
@@ -18,21 +19,24 @@ body_sandbox(int fd, void *data)
 
 	(void)data;
 	bench_init(&b, fd);
-	CHECK(create(&b, "c1", "") == ERROR_FAILED_PRECONDITION);
+	REQUIRE_EQ(create(&b, "c1", ""), ERROR_FAILED_PRECONDITION);
 	submit_sandbox(&b, "fail", &r);
 	finish(&b, &r);
-	CHECK(r.err.code == ERROR_INTERNAL && strstr(r.err.msg, "no namespaces today"));
-	CHECK(!sandbox_is_created(b.s));
+	REQUIRE_EQ(r.err.code, ERROR_INTERNAL);
+	REQUIRE_HAS(r.err.msg, "no namespaces today");
+	REQUIRE(!sandbox_is_created(b.s));
 	/* A cancelled CreateSandbox has no effect. */
 	submit_sandbox(&b, "hang", &r);
-	CHECK(r.outcome == OP_PENDING);
+	REQUIRE_EQ(r.outcome, OP_PENDING);
 	pending_cancel(&r.pending);
 	UNTIL(&b, jobs_running(b.jobs) == 0);
 	submit_sandbox(&b, "01234567890123456789012345678901234567890123456789012345678901234", &r);
-	CHECK(r.outcome == OP_FAILED && r.err.code == ERROR_INVALID_ARGUMENT);
+	REQUIRE_EQ(r.outcome, OP_FAILED);
+	REQUIRE_EQ(r.err.code, ERROR_INVALID_ARGUMENT);
 	make_sandbox(&b);
 	submit_sandbox(&b, "pod", &r);
-	CHECK(r.outcome == OP_FAILED && r.err.code == ERROR_ALREADY_EXISTS);
+	REQUIRE_EQ(r.outcome, OP_FAILED);
+	REQUIRE_EQ(r.err.code, ERROR_ALREADY_EXISTS);
 	bench_release(&b);
 	return 0;
 }
@@ -54,20 +58,20 @@ body_life(int fd, void *data)
 	(void)data;
 	bench_init(&b, fd);
 	make_sandbox(&b);
-	CHECK(create(&b, "c1", "") == ERROR_OK);
-	CHECK(create(&b, "c1", "") == ERROR_ALREADY_EXISTS);
-	CHECK(create(&b, "..", "") == ERROR_INVALID_ARGUMENT);
-	CHECK(start(&b, "c1") == ERROR_OK);
-	CHECK(start(&b, "c1") == ERROR_FAILED_PRECONDITION);
-	CHECK(start(&b, "c2") == ERROR_INVALID_ARGUMENT);
+	REQUIRE_EQ(create(&b, "c1", ""), ERROR_OK);
+	REQUIRE_EQ(create(&b, "c1", ""), ERROR_ALREADY_EXISTS);
+	REQUIRE_EQ(create(&b, "..", ""), ERROR_INVALID_ARGUMENT);
+	REQUIRE_EQ(start(&b, "c1"), ERROR_OK);
+	REQUIRE_EQ(start(&b, "c1"), ERROR_FAILED_PRECONDITION);
+	REQUIRE_EQ(start(&b, "c2"), ERROR_INVALID_ARGUMENT);
 	p = sandbox_process(b.s, "c1", "", CONTAINER_CALL_STREAM, &err);
-	CHECK(p);
+	REQUIRE(p);
 	input_close(&p->stdio.in);
-	CHECK(wait_for(&b, "c1", "c1") == 7);
-	CHECK(start(&b, "c1") == ERROR_FAILED_PRECONDITION);
-	CHECK(removed(&b, "c1") == ERROR_OK);
-	CHECK(removed(&b, "c1") == ERROR_INVALID_ARGUMENT);
-	CHECK(sandbox_containers(b.s) == 0);
+	REQUIRE_EQ(wait_for(&b, "c1", "c1"), 7);
+	REQUIRE_EQ(start(&b, "c1"), ERROR_FAILED_PRECONDITION);
+	REQUIRE_EQ(removed(&b, "c1"), ERROR_OK);
+	REQUIRE_EQ(removed(&b, "c1"), ERROR_INVALID_ARGUMENT);
+	REQUIRE_EQ(sandbox_containers(b.s), 0);
 	bench_release(&b);
 	return 0;
 }
@@ -90,18 +94,20 @@ body_running(int fd, void *data)
 	(void)data;
 	bench_init(&b, fd);
 	make_sandbox(&b);
-	CHECK(create(&b, "c1", "") == ERROR_OK);
-	CHECK(start(&b, "c1") == ERROR_OK);
+	REQUIRE_EQ(create(&b, "c1", ""), ERROR_OK);
+	REQUIRE_EQ(start(&b, "c1"), ERROR_OK);
 	p = sandbox_process(b.s, "c1", "", CONTAINER_CALL_WAIT, &err);
-	CHECK(p && process_wait(p, &w.waiter, &status) == 1);
+	REQUIRE(p);
+	REQUIRE_EQ(process_wait(p, &w.waiter, &status), 1);
 	submit_remove(&b, "c1", 0, &r);
 	/* The parked waiter still gets the exit code. */
 	finish(&b, &r);
-	CHECK(r.err.code == ERROR_OK);
-	CHECK(w.ended == 1 && w.status == 137);
+	REQUIRE_EQ(r.err.code, ERROR_OK);
+	REQUIRE_EQ(w.ended, 1);
+	REQUIRE_EQ(w.status, 137);
 	/* The same for a container that was not started. */
-	CHECK(create(&b, "c1", "") == ERROR_OK);
-	CHECK(removed(&b, "c1") == ERROR_OK);
+	REQUIRE_EQ(create(&b, "c1", ""), ERROR_OK);
+	REQUIRE_EQ(removed(&b, "c1"), ERROR_OK);
 	bench_release(&b);
 	return 0;
 }
@@ -122,18 +128,18 @@ body_failures(int fd, void *data)
 	(void)data;
 	bench_init(&b, fd);
 	make_sandbox(&b);
-	CHECK(create(&b, "c1", "fail") == ERROR_INTERNAL);
-	CHECK(sandbox_containers(b.s) == 0);
-	CHECK(create(&b, "c1", "dead") == ERROR_OK);
-	CHECK(wait_for(&b, "c1", "") == 137);
-	CHECK(start(&b, "c1") == ERROR_FAILED_PRECONDITION);
-	CHECK(removed(&b, "c1") == ERROR_OK);
+	REQUIRE_EQ(create(&b, "c1", "fail"), ERROR_INTERNAL);
+	REQUIRE_EQ(sandbox_containers(b.s), 0);
+	REQUIRE_EQ(create(&b, "c1", "dead"), ERROR_OK);
+	REQUIRE_EQ(wait_for(&b, "c1", ""), 137);
+	REQUIRE_EQ(start(&b, "c1"), ERROR_FAILED_PRECONDITION);
+	REQUIRE_EQ(removed(&b, "c1"), ERROR_OK);
 	/* The call is cancelled while the launch hangs. */
 	submit_create(&b, "c1", "hang", &r);
-	CHECK(r.outcome == OP_PENDING);
+	REQUIRE_EQ(r.outcome, OP_PENDING);
 	pending_cancel(&r.pending);
 	UNTIL(&b, sandbox_containers(b.s) == 0);
-	CHECK(r.ended == 0);
+	REQUIRE_EQ(r.ended, 0);
 	bench_release(&b);
 	return 0;
 }
@@ -163,9 +169,10 @@ body_storage(int fd, void *data)
 	spec.process = &process;
 	r.outcome = sandbox_create_container(b.s, &request, on_done, &r, &r.pending, &r.err);
 	finish(&b, &r);
-	CHECK(r.err.code != ERROR_OK && strstr(r.err.msg, "no-such-driver"));
-	CHECK(sandbox_containers(b.s) == 0);
-	CHECK(storages_count(b.storages) == 0);
+	REQUIRE_NE(r.err.code, ERROR_OK);
+	REQUIRE_HAS(r.err.msg, "no-such-driver");
+	REQUIRE_EQ(sandbox_containers(b.s), 0);
+	REQUIRE_EQ(storages_count(b.storages), 0);
 	bench_release(&b);
 	return 0;
 }
@@ -207,20 +214,21 @@ body_pidns(int fd, void *data)
 	(void)data;
 	bench_init(&b, fd);
 	make_sandbox(&b);
-	CHECK(create_sharing(&b, "c1") == ERROR_OK);
-	CHECK(create_sharing(&b, "c2") == ERROR_OK);
+	REQUIRE_EQ(create_sharing(&b, "c1"), ERROR_OK);
+	REQUIRE_EQ(create_sharing(&b, "c2"), ERROR_OK);
 	/* The namespace ends with the first container's init ... */
 	p = sandbox_process(b.s, "c1", "", CONTAINER_CALL_SIGNAL, &err);
-	CHECK(p && sandbox_signal(b.s, p, SIGKILL, &err) == 0);
-	CHECK(wait_for(&b, "c1", "") == 137);
-	CHECK(create_sharing(&b, "c3") == ERROR_FAILED_PRECONDITION);
+	REQUIRE(p);
+	REQUIRE_OK(sandbox_signal(b.s, p, SIGKILL, &err), &err);
+	REQUIRE_EQ(wait_for(&b, "c1", ""), 137);
+	REQUIRE_EQ(create_sharing(&b, "c3"), ERROR_FAILED_PRECONDITION);
 	/* ... and no new one is made until all containers are removed. */
-	CHECK(removed(&b, "c1") == ERROR_OK);
-	CHECK(create_sharing(&b, "c3") == ERROR_FAILED_PRECONDITION);
-	CHECK(strstr(refusal, TEXT_NO_SANDBOX_PIDNS));
-	CHECK(removed(&b, "c2") == ERROR_OK);
-	CHECK(create_sharing(&b, "c3") == ERROR_OK);
-	CHECK(removed(&b, "c3") == ERROR_OK);
+	REQUIRE_EQ(removed(&b, "c1"), ERROR_OK);
+	REQUIRE_EQ(create_sharing(&b, "c3"), ERROR_FAILED_PRECONDITION);
+	REQUIRE_HAS(refusal, TEXT_NO_SANDBOX_PIDNS);
+	REQUIRE_EQ(removed(&b, "c2"), ERROR_OK);
+	REQUIRE_EQ(create_sharing(&b, "c3"), ERROR_OK);
+	REQUIRE_EQ(removed(&b, "c3"), ERROR_OK);
 	bench_release(&b);
 	return 0;
 }
@@ -263,11 +271,11 @@ body_cgroups(int fd, void *data)
 		r.outcome =
 			sandbox_create_container(b.s, &request, on_done, &r, &r.pending, &r.err);
 		finish(&b, &r);
-		CHECK(r.err.code == (allowed ? ERROR_OK : ERROR_INVALID_ARGUMENT));
+		REQUIRE_EQ(r.err.code, allowed ? ERROR_OK : ERROR_INVALID_ARGUMENT);
 		if (i > 0 && allowed)
-			CHECK(removed(&b, "next") == ERROR_OK);
+			REQUIRE_EQ(removed(&b, "next"), ERROR_OK);
 	}
-	CHECK(removed(&b, "first") == ERROR_OK);
+	REQUIRE_EQ(removed(&b, "first"), ERROR_OK);
 	bench_release(&b);
 	return 0;
 }

@@ -22,6 +22,7 @@
 #include "lib/deadline.h"
 #include "lib/io.h"
 #include "lib/sys.h"
+#include "tests/support/check.h"
 
 static struct roots roots;
 static struct sandbox *s;
@@ -36,12 +37,12 @@ begin(void)
 
 	roots.cgroup = -1;
 	roots.proc = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	cr_assert(roots.proc >= 0);
+	REQUIRE_GE(roots.proc, 0);
 	parts.loop = loop_new(&err);
 	s = sandbox_new(&parts, &err);
-	cr_assert(s && parts.loop);
+	REQUIRE(s && parts.loop);
 	c = container_new(parts.loop, "web", &spec, &err);
-	cr_assert(c, "%s", err.msg);
+	REQUIRE(c, "%s", err.msg);
 }
 
 static void
@@ -222,7 +223,7 @@ start_process(uint64_t flags, void (*run)(void))
 	int ready[2], pidfd = -1;
 	char byte;
 
-	cr_assert_eq(pipe2(ready, O_CLOEXEC), 0);
+	REQUIRE_EQ(pipe2(ready, O_CLOEXEC), 0);
 	args.pidfd = (uint64_t)(uintptr_t)&pidfd;
 	c->init->pid = sys_clone3(&args);
 	if (c->init->pid == 0) {
@@ -231,9 +232,9 @@ start_process(uint64_t flags, void (*run)(void))
 		run();
 		_exit(1);
 	}
-	cr_assert(c->init->pid > 0, "clone: %s (root?)", strerror(errno));
+	REQUIRE_GT(c->init->pid, 0, "clone: %s (root?)", strerror(errno));
 	c->init->pidfd = pidfd;
-	cr_assert_eq(read_full(ready[0], &byte, 1), 1);
+	REQUIRE_EQ(read_full(ready[0], &byte, 1), 1);
 	(void)close(ready[0]);
 	(void)close(ready[1]);
 }
@@ -250,7 +251,7 @@ run_until_end(int ms)
 	while (!deadline_is_over(end)) {
 		if (waitpid(c->init->pid, &status, WNOHANG) == c->init->pid)
 			return status;
-		cr_assert(loop_run_once(s->parts.loop, 5, &err) >= 0, "%s", err.msg);
+		REQUIRE_GE(loop_run_once(s->parts.loop, 5, &err), 0, "%s", err.msg);
 	}
 	return -1;
 }
@@ -265,17 +266,16 @@ terminate(uint64_t flags, void (*run)(void))
 
 	start_process(flags, run);
 	(void)poll(NULL, 0, 100);
-	cr_assert_eq(sandbox_signal(s, c->init, SIGTERM, &err), 0, "%s", err.msg);
+	REQUIRE_OK(sandbox_signal(s, c->init, SIGTERM, &err), &err);
 	status = run_until_end(5000);
-	cr_assert_neq(status, -1, "the process is still alive");
+	REQUIRE_NE(status, -1, "the process is still alive");
 	return process_exit_code(status);
 }
 
-#define TERMINATES(name, flags, code)                         \
-	Test(signal, name)                                    \
-	{                                                     \
-		int got = terminate(flags, name);             \
-		cr_assert_eq(got, code, "exit code %d", got); \
+#define TERMINATES(name, flags, code)                     \
+	Test(signal, name)                                \
+	{                                                 \
+		REQUIRE_EQ(terminate(flags, name), code); \
 	}
 
 TERMINATES(init_waits_in_sigwait, CLONE_NEWPID, 0)
@@ -324,10 +324,10 @@ Test(signal, init_that_blocks_it_briefly_ends)
 	int status;
 
 	start_process(CLONE_NEWPID, init_blocks_for_a_moment);
-	cr_assert_eq(sandbox_signal(s, c->init, SIGTERM, &err), 0, "%s", err.msg);
+	REQUIRE_OK(sandbox_signal(s, c->init, SIGTERM, &err), &err);
 	status = run_until_end(5000);
-	cr_assert(status >= 0 && WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL, "status %d",
-		  status);
+	REQUIRE(status >= 0 && WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL, "status %d",
+		status);
 }
 
 Test(signal, init_that_keeps_blocking_it_is_left_alone)
@@ -335,9 +335,9 @@ Test(signal, init_that_keeps_blocking_it_is_left_alone)
 	struct error err = ERROR_INIT;
 
 	start_process(CLONE_NEWPID, init_sleeps);
-	cr_assert_eq(sandbox_signal(s, c->init, SIGTERM, &err), 0, "%s", err.msg);
-	cr_assert_eq(run_until_end(500), -1);
-	cr_assert_null(c->init->term.timer, "the timer is still armed");
-	cr_assert_eq(sandbox_signal(s, c->init, SIGKILL, &err), 0, "%s", err.msg);
-	cr_assert(run_until_end(5000) >= 0);
+	REQUIRE_OK(sandbox_signal(s, c->init, SIGTERM, &err), &err);
+	REQUIRE_EQ(run_until_end(500), -1);
+	REQUIRE_EQ(c->init->term.timer, NULL, "the timer is still armed");
+	REQUIRE_OK(sandbox_signal(s, c->init, SIGKILL, &err), &err);
+	REQUIRE_GE(run_until_end(5000), 0);
 }

@@ -14,6 +14,7 @@
 #include "lib/deadline.h"
 #include "lib/log.h"
 #include "lib/ttrpc/envelope.h"
+#include "tests/support/check.h"
 #include "ttrpc.pb-c.h"
 
 static struct bench *
@@ -51,7 +52,7 @@ wait_process(struct call *call, const void *request, void *response, struct erro
 	struct bench_wait *w;
 
 	(void)response;
-	cr_assert_eq(call_request(call), request);
+	REQUIRE_EQ(call_request(call), request);
 	if (b->n_parked == BENCH_PARKED_MAX) {
 		error_set(err, ERROR_INTERNAL, "the bench is full");
 		return RPC_FAILED;
@@ -140,7 +141,7 @@ place(const ProtobufCServiceDescriptor *descriptor, const struct rpc_method *row
 		const ProtobufCMethodDescriptor *m =
 			protobuf_c_service_descriptor_get_method_by_name(descriptor, rows[i].name);
 
-		cr_assert(m);
+		REQUIRE(m);
 		methods[m - descriptor->methods] = &rows[i];
 	}
 }
@@ -171,9 +172,9 @@ bench_init(struct bench *b)
 					.n_services = 2,
 					.gate = gate };
 	b->loop = loop_new(&err);
-	cr_assert(b->loop, "%s", err.msg);
+	REQUIRE(b->loop, "%s", err.msg);
 	b->server = server_new(b->loop, &b->spec, &err);
-	cr_assert(b->server, "%s", err.msg);
+	REQUIRE(b->server, "%s", err.msg);
 }
 
 void
@@ -189,7 +190,7 @@ bench_settle(struct bench *b)
 	struct error err = ERROR_INIT;
 
 	for (int i = 0; i < 200; i++)
-		cr_assert_eq(loop_run_once(b->loop, 0, &err), 0);
+		REQUIRE_OK(loop_run_once(b->loop, 0, &err), &err);
 }
 
 void
@@ -199,11 +200,11 @@ client_init(struct client *c, struct bench *b)
 	int pair[2];
 
 	memset(c, 0, sizeof(*c));
-	cr_assert_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair), 0);
+	REQUIRE_EQ(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair), 0);
 	c->bench = b;
 	c->fd = pair[0];
 	frame_reader_init(&c->reader);
-	cr_assert_eq(server_adopt(b->server, pair[1], &err), 0, "%s", err.msg);
+	REQUIRE_OK(server_adopt(b->server, pair[1], &err), &err);
 }
 
 void
@@ -230,7 +231,7 @@ client_send(struct client *c, const void *data, size_t n)
 		} else if (errno != EAGAIN || ++idle > 1000) {
 			return false;
 		}
-		cr_assert_eq(loop_run_once(c->bench->loop, 0, &err), 0);
+		REQUIRE_OK(loop_run_once(c->bench->loop, 0, &err), &err);
 	}
 	return true;
 }
@@ -250,15 +251,15 @@ make_call(struct buf *out, uint32_t stream, const char *method, int64_t timeout_
 		if (!m)
 			continue;
 		message = calloc(1, m->input->sizeof_message);
-		cr_assert(message);
+		REQUIRE(message);
 		protobuf_c_message_init(m->input, message);
-		cr_assert_eq(envelope_append_request(out, stream, services[i]->name, method,
-						     timeout_ns, message, &err),
-			     0);
+		REQUIRE_OK(envelope_append_request(out, stream, services[i]->name, method,
+						   timeout_ns, message, &err),
+			   &err);
 		free(message);
 		return;
 	}
-	cr_assert(false, "no method %s", method);
+	REQUIRE(false, "no method %s", method);
 }
 
 bool
@@ -280,9 +281,9 @@ decode(const struct frame_reader *reader, struct reply *reply)
 	Ttrpc__Response *response = ttrpc__response__unpack(NULL, buf_len(&reader->payload),
 							    buf_head(&reader->payload));
 
-	cr_assert(response);
-	cr_assert_eq(reader->header.type, FRAME_RESPONSE);
-	cr_assert(response->status, "a status is always present");
+	REQUIRE(response);
+	REQUIRE_EQ(reader->header.type, FRAME_RESPONSE);
+	REQUIRE(response->status, "a status is always present");
 	*reply = (struct reply){
 		.stream = reader->header.stream,
 		.code = response->status->code,
@@ -309,7 +310,7 @@ client_reply(struct client *c, struct reply *reply)
 				decode(&c->reader, reply);
 				return true;
 			}
-			cr_assert_eq(event, FRAME_MORE);
+			REQUIRE_EQ(event, FRAME_MORE);
 		}
 		ssize_t n = recv(c->fd, c->in, sizeof(c->in), MSG_DONTWAIT);
 
@@ -320,6 +321,6 @@ client_reply(struct client *c, struct reply *reply)
 		c->is_closed = n == 0 || errno != EAGAIN;
 		if (c->is_closed || deadline_is_over(end))
 			return false;
-		cr_assert_eq(loop_run_once(c->bench->loop, 10, &err), 0);
+		REQUIRE_OK(loop_run_once(c->bench->loop, 10, &err), &err);
 	}
 }

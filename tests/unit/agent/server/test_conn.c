@@ -12,6 +12,7 @@
 #include "lib/log.h"
 #include "lib/log_event.h"
 #include "lib/ttrpc/envelope.h"
+#include "tests/support/check.h"
 #include "tests/unit/agent/server/bench.h"
 
 static struct bench b;
@@ -31,10 +32,10 @@ down(void)
 	client_release(&c);
 	bench_settle(&b);
 	struct server_counts counts = server_counts(b.server);
-	cr_expect_eq(counts.connections, 0);
-	cr_expect_eq(counts.calls, 0);
-	cr_expect_eq(counts.memory, 0);
-	cr_expect_eq(b.server->queued, 0);
+	CHECK_EQ(counts.connections, 0);
+	CHECK_EQ(counts.calls, 0);
+	CHECK_EQ(counts.memory, 0);
+	CHECK_EQ(b.server->queued, 0);
 	bench_release(&b);
 }
 
@@ -43,18 +44,18 @@ TestSuite(conn, .init = up, .fini = down);
 static void
 expect_check(uint32_t stream)
 {
-	cr_assert(client_call(&c, stream, "Check", 0));
-	cr_assert(client_reply(&c, &r));
-	cr_expect_eq(r.stream, stream);
-	cr_expect_eq(r.code, 0);
-	cr_expect_eq(r.payload, 2);
+	REQUIRE(client_call(&c, stream, "Check", 0));
+	REQUIRE(client_reply(&c, &r));
+	CHECK_EQ(r.stream, stream);
+	CHECK_EQ(r.code, 0);
+	CHECK_EQ(r.payload, 2);
 }
 
 Test(conn, check)
 {
 	expect_check(1);
 	expect_check(UINT32_MAX);
-	cr_expect_eq(server_counts(b.server).served, 2);
+	CHECK_EQ(server_counts(b.server).served, 2);
 }
 
 Test(conn, every_split)
@@ -64,21 +65,21 @@ Test(conn, every_split)
 	buf_init(&out, 4096);
 	make_call(&out, 7, "Check", 1000);
 	for (size_t i = 1; i < buf_len(&out); i++) {
-		cr_assert(client_send(&c, buf_head(&out), i));
+		REQUIRE(client_send(&c, buf_head(&out), i));
 		bench_settle(&b);
-		cr_assert(list_entry(b.server->conns.next, struct conn, node)->timer,
-			  "half a frame has a deadline");
-		cr_assert(client_send(&c, buf_head(&out) + i, buf_len(&out) - i));
-		cr_assert(client_reply(&c, &r), "split at %zu", i);
-		cr_assert(r.stream == 7 && r.code == 0);
-		cr_assert_null(list_entry(b.server->conns.next, struct conn, node)->timer,
-			       "an idle connection has no timer");
+		REQUIRE(list_entry(b.server->conns.next, struct conn, node)->timer,
+			"half a frame has a deadline");
+		REQUIRE(client_send(&c, buf_head(&out) + i, buf_len(&out) - i));
+		REQUIRE(client_reply(&c, &r), "split at %zu", i);
+		REQUIRE(r.stream == 7 && r.code == 0);
+		REQUIRE_EQ(list_entry(b.server->conns.next, struct conn, node)->timer, NULL,
+			   "an idle connection has no timer");
 	}
 	for (size_t i = 0; i < buf_len(&out); i++) {
-		cr_assert(client_send(&c, buf_head(&out) + i, 1));
+		REQUIRE(client_send(&c, buf_head(&out) + i, 1));
 		bench_settle(&b);
 	}
-	cr_assert(client_reply(&c, &r));
+	REQUIRE(client_reply(&c, &r));
 	buf_release(&out);
 }
 
@@ -89,10 +90,10 @@ Test(conn, a_thousand_in_one_write)
 	buf_init(&out, 1u << 20);
 	for (uint32_t i = 0; i < 1000; i++)
 		make_call(&out, 2 * i + 1, "Check", 0);
-	cr_assert(client_send(&c, buf_head(&out), buf_len(&out)));
+	REQUIRE(client_send(&c, buf_head(&out), buf_len(&out)));
 	for (uint32_t i = 0; i < 1000; i++) {
-		cr_assert(client_reply(&c, &r));
-		cr_assert_eq(r.stream, 2 * i + 1);
+		REQUIRE(client_reply(&c, &r));
+		REQUIRE_EQ(r.stream, 2 * i + 1);
 	}
 	buf_release(&out);
 }
@@ -107,11 +108,11 @@ Test(conn, cut_at_every_offset)
 		struct client cut;
 
 		client_init(&cut, &b);
-		cr_assert(client_send(&cut, buf_head(&out), i));
+		REQUIRE(client_send(&cut, buf_head(&out), i));
 		client_release(&cut);
 		bench_settle(&b);
-		cr_assert_eq(b.n_parked, 0);
-		cr_assert_eq(server_counts(b.server).connections, 1);
+		REQUIRE_EQ(b.n_parked, 0);
+		REQUIRE_EQ(server_counts(b.server).connections, 1);
 	}
 	buf_release(&out);
 }
@@ -135,14 +136,14 @@ send_message(uint32_t stream, const char *method, const ProtobufCMessage *messag
 	struct buf out;
 
 	buf_init(&out, 65536);
-	cr_assert_eq(envelope_append_request(&out, stream, "grpc.AgentService", method, 0, message,
-					     &err),
-		     0);
-	cr_assert(client_send(&c, buf_head(&out), buf_len(&out)));
+	REQUIRE_OK(envelope_append_request(&out, stream, "grpc.AgentService", method, 0, message,
+					   &err),
+		   &err);
+	REQUIRE(client_send(&c, buf_head(&out), buf_len(&out)));
 	buf_release(&out);
 }
 
-#define EXPECT_LOGGED(text) cr_expect(strstr(logged, text), "no %s: %s", text, logged)
+#define EXPECT_LOGGED(text) CHECK_HAS(logged, text)
 
 /* A failed call's record says which one, when it is answered from a handler as when it was
  * parked. */
@@ -156,29 +157,29 @@ Test(conn, records_name_their_call)
 	log_set_level(LOG_LEVEL_INFO);
 	remove.container_id = (char *)"web";
 	send_message(1, "RemoveContainer", &remove.base);
-	cr_assert(client_reply(&c, &r));
+	REQUIRE(client_reply(&c, &r));
 	EXPECT_LOGGED("\"method\":\"RemoveContainer\"");
 	EXPECT_LOGGED("\"container-id\":\"web\"");
 	EXPECT_LOGGED("\"event\":\"" EVENT_CALL_FAILED "\"");
 	EXPECT_LOGGED("\"code\":\"NOT_FOUND\"");
-	cr_expect_null(strstr(logged, "exec-id"), "%s", logged);
+	CHECK_LACKS(logged, "exec-id", "%s", logged);
 
 	logged[0] = '\0';
 	wait.container_id = (char *)"app";
 	wait.exec_id = (char *)"e1";
 	send_message(3, "WaitProcess", &wait.base);
 	bench_settle(&b);
-	cr_assert_eq(b.n_parked, 1);
-	cr_expect_null(log_context_set(NULL), "a parked call's context stays");
+	REQUIRE_EQ(b.n_parked, 1);
+	CHECK_EQ(log_context_set(NULL), NULL, "a parked call's context stays");
 	call_fail(b.parked[0], &why);
-	cr_assert(client_reply(&c, &r));
+	REQUIRE(client_reply(&c, &r));
 	EXPECT_LOGGED("\"method\":\"WaitProcess\"");
 	EXPECT_LOGGED("\"container-id\":\"app\"");
 	EXPECT_LOGGED("\"exec-id\":\"e1\"");
 
 	/* later records belong to no call */
 	log_info("test", "afterwards");
-	cr_expect_null(strstr(logged, "\"method\""), "%s", logged);
+	CHECK_LACKS(logged, "\"method\"", "%s", logged);
 	log_set_level(LOG_LEVEL_CRIT);
 }
 
@@ -195,8 +196,8 @@ send_envelope(uint32_t stream, const char *service, const char *method, const vo
 	(void)payload;
 	(void)n;
 	buf_init(&out, FRAME_PAYLOAD_MAX + 4096);
-	cr_assert_eq(envelope_append_request(&out, stream, service, method, 0, &none, &err), 0);
-	cr_assert(client_send(&c, buf_head(&out), buf_len(&out)));
+	REQUIRE_OK(envelope_append_request(&out, stream, service, method, 0, &none, &err), &err);
+	REQUIRE(client_send(&c, buf_head(&out), buf_len(&out)));
 	buf_release(&out);
 }
 
@@ -231,11 +232,11 @@ Test(conn, ids_and_names)
 	memset(long_name, 'x', sizeof(long_name) - 1);
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
 		send_envelope(rows[i].stream, rows[i].service, rows[i].method, NULL, 0);
-		cr_assert(client_reply(&c, &r), "%s", rows[i].name);
-		cr_expect_eq(r.stream, rows[i].stream, "%s", rows[i].name);
-		cr_expect_eq(r.code, rows[i].code, "%s: %d", rows[i].name, r.code);
-		cr_expect(strncmp(r.message, rows[i].text, strlen(rows[i].text)) == 0, "%s: %s",
-			  rows[i].name, r.message);
+		REQUIRE(client_reply(&c, &r), "%s", rows[i].name);
+		CHECK_EQ(r.stream, rows[i].stream, "%s", rows[i].name);
+		CHECK_EQ(r.code, rows[i].code, "%s: %d", rows[i].name, r.code);
+		CHECK(strncmp(r.message, rows[i].text, strlen(rows[i].text)) == 0, "%s: %s",
+		      rows[i].name, r.message);
 	}
 	expect_check(3);
 }
@@ -247,23 +248,23 @@ send_header(uint32_t length, uint32_t stream, uint8_t type)
 	uint8_t bytes[FRAME_HEADER_SIZE];
 
 	frame_header_encode(&header, bytes);
-	cr_assert(client_send(&c, bytes, sizeof(bytes)));
+	REQUIRE(client_send(&c, bytes, sizeof(bytes)));
 }
 
 Test(conn, frame_types)
 {
 	send_header(0, 5, FRAME_DATA);
-	cr_assert(client_reply(&c, &r));
-	cr_expect(r.stream == 5 && r.code == 3);
-	cr_expect_str_eq(r.message, "Stream is no longer active");
+	REQUIRE(client_reply(&c, &r));
+	CHECK(r.stream == 5 && r.code == 3);
+	CHECK_STR(r.message, "Stream is no longer active");
 	send_header(0, 5, FRAME_RESPONSE);
 	send_header(0, 5, 77);
 	/* nothing was answered to those two */
 	expect_check(1);
 	send_header(3, 9, FRAME_REQUEST);
-	cr_assert(client_send(&c, "\xff\xff\xff", 3));
-	cr_assert(client_reply(&c, &r));
-	cr_expect(r.stream == 9 && r.code == 3);
+	REQUIRE(client_send(&c, "\xff\xff\xff", 3));
+	REQUIRE(client_reply(&c, &r));
+	CHECK(r.stream == 9 && r.code == 3);
 	expect_check(11);
 }
 
@@ -278,25 +279,24 @@ Test(conn, sizes)
 		for (left = FRAME_PAYLOAD_MAX + more; left > 0;) {
 			size_t n = left < sizeof(zeros) ? left : sizeof(zeros);
 
-			cr_assert(client_send(&c, zeros, n));
+			REQUIRE(client_send(&c, zeros, n));
 			left -= n;
 		}
-		cr_assert(client_reply(&c, &r));
-		cr_expect(r.stream == 21 && r.code == 3, "%d", r.code);
+		REQUIRE(client_reply(&c, &r));
+		CHECK(r.stream == 21 && r.code == 3, "%d", r.code);
 		expect_check(1);
-		cr_expect_leq(
-			list_entry(b.server->conns.next, struct conn, node)->reader.payload.size,
-			READ_MAX);
+		CHECK_LE(list_entry(b.server->conns.next, struct conn, node)->reader.payload.size,
+			 READ_MAX);
 	}
 	/* Far more ends the connection, and costs no memory. */
 	send_header(UINT32_MAX, 23, FRAME_REQUEST);
-	cr_assert(client_reply(&c, &r));
-	cr_expect(r.stream == 23 && r.code == 3);
-	cr_expect_eq(server_counts(b.server).memory, 0);
+	REQUIRE(client_reply(&c, &r));
+	CHECK(r.stream == 23 && r.code == 3);
+	CHECK_EQ(server_counts(b.server).memory, 0);
 	for (left = 0; client_send(&c, zeros, sizeof(zeros)); left += sizeof(zeros))
-		cr_assert_leq(left, FRAME_PAYLOAD_MAX + FRAME_DRAIN_MAX + (1u << 20));
-	cr_expect_not(client_reply(&c, &r));
-	cr_expect(c.is_closed);
+		REQUIRE_LE(left, FRAME_PAYLOAD_MAX + FRAME_DRAIN_MAX + (1u << 20));
+	CHECK(!client_reply(&c, &r));
+	CHECK(c.is_closed);
 }
 
 Test(conn, garbage)
@@ -324,13 +324,13 @@ Test(conn, garbage)
 Test(conn, big_reply)
 {
 	b.read_size = FRAME_PAYLOAD_MAX - 64;
-	cr_assert(client_call(&c, 1, "ReadStdout", 0));
-	cr_assert(client_reply(&c, &r));
-	cr_expect(r.code == 0 && r.payload > b.read_size);
+	REQUIRE(client_call(&c, 1, "ReadStdout", 0));
+	REQUIRE(client_reply(&c, &r));
+	CHECK(r.code == 0 && r.payload > b.read_size);
 	b.read_size = FRAME_PAYLOAD_MAX;
-	cr_assert(client_call(&c, 3, "ReadStdout", 0));
-	cr_assert(client_reply(&c, &r));
-	cr_expect(r.stream == 3 && r.code == ERROR_INVALID_ARGUMENT, "%d %s", r.code, r.message);
+	REQUIRE(client_call(&c, 3, "ReadStdout", 0));
+	REQUIRE(client_reply(&c, &r));
+	CHECK(r.stream == 3 && r.code == ERROR_INVALID_ARGUMENT, "%d %s", r.code, r.message);
 	expect_check(5);
 }
 
@@ -338,9 +338,9 @@ Test(conn, blank)
 {
 	b.read_size = 100;
 	b.is_blank = true;
-	cr_assert(client_call(&c, 1, "ReadStdout", 0));
-	cr_assert(client_reply(&c, &r));
-	cr_expect(r.code == 0 && r.payload == 0);
+	REQUIRE(client_call(&c, 1, "ReadStdout", 0));
+	REQUIRE(client_reply(&c, &r));
+	CHECK(r.code == 0 && r.payload == 0);
 }
 
 /* ---- calls that wait ---- */
@@ -348,41 +348,41 @@ Test(conn, blank)
 Test(conn, replies_out_of_order)
 {
 	for (uint32_t i = 1; i <= 5; i += 2)
-		cr_assert(client_call(&c, i, "WaitProcess", 0));
+		REQUIRE(client_call(&c, i, "WaitProcess", 0));
 	expect_check(7);
-	cr_assert_eq(b.n_parked, 3);
+	REQUIRE_EQ(b.n_parked, 3);
 	for (size_t i = 3; i-- > 0;) {
 		((Grpc__WaitProcessResponse *)call_response(b.parked[i]))->status = 9;
 		call_reply(b.parked[i]);
-		cr_assert(client_reply(&c, &r));
-		cr_expect_eq(r.stream, 2 * i + 1);
-		cr_expect(r.code == 0 && r.payload == 2);
+		REQUIRE(client_reply(&c, &r));
+		CHECK_EQ(r.stream, 2 * i + 1);
+		CHECK(r.code == 0 && r.payload == 2);
 	}
-	cr_expect_eq(b.n_cancelled, 0);
+	CHECK_EQ(b.n_cancelled, 0);
 }
 
 Test(conn, same_id_twice)
 {
-	cr_assert(client_call(&c, 1, "WaitProcess", 0));
-	cr_assert(client_call(&c, 1, "WaitProcess", 0));
+	REQUIRE(client_call(&c, 1, "WaitProcess", 0));
+	REQUIRE(client_call(&c, 1, "WaitProcess", 0));
 	bench_settle(&b);
-	cr_assert_eq(b.n_parked, 2);
+	REQUIRE_EQ(b.n_parked, 2);
 	struct error err = ERROR_INIT;
 	error_set(&err, ERROR_ABORTED, "no");
 	call_fail(b.parked[1], &err);
-	cr_assert(client_reply(&c, &r));
-	cr_expect(r.stream == 1 && r.code == ERROR_ABORTED);
+	REQUIRE(client_reply(&c, &r));
+	CHECK(r.stream == 1 && r.code == ERROR_ABORTED);
 	call_reply(b.parked[0]);
-	cr_assert(client_reply(&c, &r));
-	cr_expect(r.stream == 1 && r.code == 0);
+	REQUIRE(client_reply(&c, &r));
+	CHECK(r.stream == 1 && r.code == 0);
 }
 
 Test(conn, answered_from_inside)
 {
-	cr_assert(client_call(&c, 1, "StartContainer", 5000000));
-	cr_assert(client_reply(&c, &r));
-	cr_expect(r.stream == 1 && r.code == 0);
-	cr_expect_eq(server_counts(b.server).calls, 0);
+	REQUIRE(client_call(&c, 1, "StartContainer", 5000000));
+	REQUIRE(client_reply(&c, &r));
+	CHECK(r.stream == 1 && r.code == 0);
+	CHECK_EQ(server_counts(b.server).calls, 0);
 }
 
 Test(conn, timeouts)
@@ -406,43 +406,43 @@ Test(conn, timeouts)
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
 		size_t cancelled = b.n_cancelled, parked = b.n_parked;
 
-		cr_assert(client_call(&c, 1, rows[i].method, rows[i].ns));
+		REQUIRE(client_call(&c, 1, rows[i].method, rows[i].ns));
 		if (rows[i].code < 0) {
 			bench_settle(&b);
-			cr_expect_eq(b.n_parked, parked + 1);
-			cr_expect_eq(b.n_cancelled, cancelled, "row %zu", i);
+			CHECK_EQ(b.n_parked, parked + 1);
+			CHECK_EQ(b.n_cancelled, cancelled, "row %zu", i);
 			continue;
 		}
-		cr_assert(client_reply(&c, &r), "row %zu", i);
-		cr_expect_eq(r.code, rows[i].code, "row %zu: %d", i, r.code);
+		REQUIRE(client_reply(&c, &r), "row %zu", i);
+		CHECK_EQ(r.code, rows[i].code, "row %zu: %d", i, r.code);
 		if (r.code)
-			cr_expect_str_eq(r.message, "timeout");
-		cr_expect_eq(b.n_cancelled - cancelled, b.n_parked - parked, "row %zu", i);
+			CHECK_STR(r.message, "timeout");
+		CHECK_EQ(b.n_cancelled - cancelled, b.n_parked - parked, "row %zu", i);
 	}
 }
 
 Test(conn, end_cancels)
 {
 	for (uint32_t i = 0; i < 100; i++)
-		cr_assert(client_call(&c, 2 * i + 1, "WaitProcess", i % 2 ? 0 : 60000000000));
+		REQUIRE(client_call(&c, 2 * i + 1, "WaitProcess", i % 2 ? 0 : 60000000000));
 	bench_settle(&b);
-	cr_assert_eq(b.n_parked, 100);
+	REQUIRE_EQ(b.n_parked, 100);
 	client_release(&c);
 	bench_settle(&b);
-	cr_expect_eq(b.n_cancelled, 100);
-	cr_expect_eq(server_counts(b.server).calls, 0);
+	CHECK_EQ(b.n_cancelled, 100);
+	CHECK_EQ(server_counts(b.server).calls, 0);
 }
 
 Test(conn, what_cannot_be_cancelled_ends_later)
 {
-	cr_assert(client_call(&c, 1, "ExecProcess", 0));
-	cr_assert(client_call(&c, 3, "ExecProcess", 1));
-	cr_assert(client_reply(&c, &r));
-	cr_expect(r.stream == 3 && r.code == ERROR_DEADLINE_EXCEEDED);
+	REQUIRE(client_call(&c, 1, "ExecProcess", 0));
+	REQUIRE(client_call(&c, 3, "ExecProcess", 1));
+	REQUIRE(client_reply(&c, &r));
+	CHECK(r.stream == 3 && r.code == ERROR_DEADLINE_EXCEEDED);
 	client_release(&c);
 	bench_settle(&b);
-	cr_expect_eq(server_counts(b.server).connections, 0);
-	cr_expect_eq(server_counts(b.server).calls, 2);
+	CHECK_EQ(server_counts(b.server).connections, 0);
+	CHECK_EQ(server_counts(b.server).calls, 2);
 	struct error err = ERROR_INIT;
 	error_set(&err, ERROR_INTERNAL, "too late");
 	call_fail(b.parked[0], &err);
@@ -463,19 +463,19 @@ Test(conn, half_a_frame_is_late)
 
 		(void)client_send(&c, "\0", 1);
 		while (!deadline_is_over(next))
-			cr_assert_eq(loop_run_once(b.loop, 5, &err), 0);
+			REQUIRE_OK(loop_run_once(b.loop, 5, &err), &err);
 	}
-	cr_expect_eq(server_counts(b.server).connections, 0);
-	cr_expect_lt(sent, 9);
-	cr_expect_geq(monotonic_ns() - begin, 100000000);
+	CHECK_EQ(server_counts(b.server).connections, 0);
+	CHECK_LT(sent, 9);
+	CHECK_GE(monotonic_ns() - begin, 100000000);
 
 	struct client body;
 	client_init(&body, &b);
 	const uint8_t header[] = { 0, 0, 0, 50, 0, 0, 0, 1, 1, 0 };
-	cr_assert(client_send(&body, header, sizeof(header)));
+	REQUIRE(client_send(&body, header, sizeof(header)));
 	begin = monotonic_ns();
-	cr_expect_not(client_reply(&body, &r));
-	cr_expect(body.is_closed);
-	cr_expect_geq(monotonic_ns() - begin, 200000000);
+	CHECK(!client_reply(&body, &r));
+	CHECK(body.is_closed);
+	CHECK_GE(monotonic_ns() - begin, 200000000);
 	client_release(&body);
 }

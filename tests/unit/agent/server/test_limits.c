@@ -15,6 +15,7 @@
 #include "lib/deadline.h"
 #include "lib/log.h"
 #include "lib/ttrpc/envelope.h"
+#include "tests/support/check.h"
 #include "tests/unit/agent/server/bench.h"
 
 static struct bench b;
@@ -47,20 +48,20 @@ Test(limits, calls_in_flight)
 
 	client_init(&c, &b);
 	for (uint32_t i = 0; i < CALLS_MAX + 500; i++)
-		cr_assert(client_call(&c, 2 * i + 1, "WaitProcess", 0));
+		REQUIRE(client_call(&c, 2 * i + 1, "WaitProcess", 0));
 	for (uint32_t i = 0; i < 500; i++) {
-		cr_assert(client_reply(&c, &r));
+		REQUIRE(client_reply(&c, &r));
 		refused += r.code == ERROR_RESOURCE_EXHAUSTED;
 	}
-	cr_expect_eq(refused, 500);
-	cr_expect_eq(server_counts(b.server).calls, CALLS_MAX);
-	cr_expect(check_works(&c), "health is asked for even then");
+	CHECK_EQ(refused, 500);
+	CHECK_EQ(server_counts(b.server).calls, CALLS_MAX);
+	CHECK(check_works(&c), "health is asked for even then");
 	/* The memory of a parked call. */
-	cr_expect_leq(server_counts(b.server).memory, CALLS_MAX * 1024);
+	CHECK_LE(server_counts(b.server).memory, CALLS_MAX * 1024);
 	client_release(&c);
 	bench_settle(&b);
-	cr_expect_eq(b.n_cancelled, CALLS_MAX);
-	cr_expect_eq(server_counts(b.server).memory, 0);
+	CHECK_EQ(b.n_cancelled, CALLS_MAX);
+	CHECK_EQ(server_counts(b.server).memory, 0);
 }
 
 Test(limits, memory_of_requests)
@@ -73,38 +74,38 @@ Test(limits, memory_of_requests)
 	size_t held;
 	char *id = malloc(1u << 20);
 
-	cr_assert(id);
+	REQUIRE(id);
 	memset(id, 'x', (1u << 20) - 1);
 	id[(1u << 20) - 1] = '\0';
 	wait.container_id = id;
 	client_init(&c, &b);
 	buf_init(&out, 2u << 20);
 	for (uint32_t i = 0; i < total; i++) {
-		cr_assert_eq(envelope_append_request(&out, 2 * i + 1, "grpc.AgentService",
-						     "WaitProcess", 0, &wait.base, &err),
-			     0);
-		cr_assert(client_send(&c, buf_head(&out), buf_len(&out)));
+		REQUIRE_OK(envelope_append_request(&out, 2 * i + 1, "grpc.AgentService",
+						   "WaitProcess", 0, &wait.base, &err),
+			   &err);
+		REQUIRE(client_send(&c, buf_head(&out), buf_len(&out)));
 		buf_consume(&out, buf_len(&out));
 	}
 	bench_settle(&b);
 	held = server_counts(b.server).memory;
-	cr_expect_leq(held, MEMORY_MAX);
-	cr_expect_lt(b.n_parked, 33);
-	cr_expect_gt(b.n_parked, 20);
+	CHECK_LE(held, MEMORY_MAX);
+	CHECK_LT(b.n_parked, 33);
+	CHECK_GT(b.n_parked, 20);
 	for (size_t i = b.n_parked; i < total; i++) {
-		cr_assert(client_reply(&c, &r));
+		REQUIRE(client_reply(&c, &r));
 		refused += r.code == ERROR_RESOURCE_EXHAUSTED;
 	}
-	cr_expect_eq(refused, total - b.n_parked);
+	CHECK_EQ(refused, total - b.n_parked);
 	/* To the last byte: health is asked for even then. */
-	cr_assert(server_charge(b.server, MEMORY_MAX - server_counts(b.server).memory));
-	cr_expect(check_works(&c));
-	cr_assert(client_call(&c, 3, "StartContainer", 0) && client_reply(&c, &r));
-	cr_expect_eq(r.code, ERROR_RESOURCE_EXHAUSTED);
+	REQUIRE(server_charge(b.server, MEMORY_MAX - server_counts(b.server).memory));
+	CHECK(check_works(&c));
+	REQUIRE(client_call(&c, 3, "StartContainer", 0) && client_reply(&c, &r));
+	CHECK_EQ(r.code, ERROR_RESOURCE_EXHAUSTED);
 	server_uncharge(b.server, server_counts(b.server).memory - held);
 	client_release(&c);
 	bench_settle(&b);
-	cr_expect_eq(server_counts(b.server).memory, 0);
+	CHECK_EQ(server_counts(b.server).memory, 0);
 	buf_release(&out);
 	free(id);
 }
@@ -123,32 +124,32 @@ Test(limits, half_frames)
 	struct buf out;
 	char *id = malloc(3u << 20);
 
-	cr_assert(frame && id);
+	REQUIRE(frame && id);
 	frame_header_encode(&header, frame);
 	for (size_t i = 0; i < ARRAY_LEN(idle); i++) {
 		client_init(&idle[i], &b);
 		(void)client_send(&idle[i], frame, FRAME_HEADER_SIZE + FRAME_PAYLOAD_MAX - 1);
 		bench_settle(&b);
-		cr_expect_leq(server_counts(b.server).memory, READERS_MAX + READ_MAX);
+		CHECK_LE(server_counts(b.server).memory, READERS_MAX + READ_MAX);
 	}
 	client_init(&busy, &b);
 	memset(id, 'x', (3u << 20) - 1);
 	id[(3u << 20) - 1] = '\0';
 	wait.container_id = id;
 	buf_init(&out, 4u << 20);
-	cr_assert_eq(envelope_append_request(&out, 1, "grpc.AgentService", "WaitProcess", 0,
-					     &wait.base, &err),
-		     0);
-	cr_expect(client_send(&busy, buf_head(&out), buf_len(&out)));
+	REQUIRE_OK(envelope_append_request(&out, 1, "grpc.AgentService", "WaitProcess", 0,
+					   &wait.base, &err),
+		   &err);
+	CHECK(client_send(&busy, buf_head(&out), buf_len(&out)));
 	bench_settle(&b);
-	cr_expect_eq(b.n_parked, 1, "the large request is served");
-	cr_expect(check_works(&busy));
+	CHECK_EQ(b.n_parked, 1, "the large request is served");
+	CHECK(check_works(&busy));
 	for (size_t i = 0; i < ARRAY_LEN(idle); i++)
 		client_release(&idle[i]);
 	client_release(&busy);
 	bench_settle(&b);
-	cr_expect_eq(server_counts(b.server).memory, 0);
-	cr_expect_eq(b.server->readers, 0);
+	CHECK_EQ(server_counts(b.server).memory, 0);
+	CHECK_EQ(b.server->readers, 0);
 	buf_release(&out);
 	free(frame);
 	free(id);
@@ -173,16 +174,16 @@ Test(limits, who_never_reads)
 		buf_consume(&out, buf_len(&out));
 		sent++;
 		bench_settle(&b);
-		cr_assert_leq(b.server->queued, OUT_HIGH + 20u * 32768u);
-		cr_assert_lt(sent, 100000);
+		REQUIRE_LE(b.server->queued, OUT_HIGH + 20u * 32768u);
+		REQUIRE_LT(sent, 100000);
 	}
-	cr_expect(check_works(&other), "others go on");
+	CHECK(check_works(&other), "others go on");
 	while (got < sent && client_reply(&c, &r)) {
-		cr_assert_eq(r.stream, 2 * got + 1);
+		REQUIRE_EQ(r.stream, 2 * got + 1);
 		got++;
 	}
-	cr_expect_eq(got, sent, "%u of %u", got, sent);
-	cr_expect_eq(b.server->queued, 0);
+	CHECK_EQ(got, sent, "%u of %u", got, sent);
+	CHECK_EQ(b.server->queued, 0);
 	client_release(&c);
 	client_release(&other);
 	buf_release(&out);
@@ -197,26 +198,26 @@ Test(limits, the_fullest_goes)
 
 	b.read_size = 4000000;
 	client_init(&greedy, &b);
-	cr_assert(client_call(&greedy, 1, "ReadStdout", 0));
+	REQUIRE(client_call(&greedy, 1, "ReadStdout", 0));
 	bench_settle(&b);
-	cr_assert_gt(b.server->queued, 3000000);
+	REQUIRE_GT(b.server->queued, 3000000);
 	b.read_size = 3500000;
 	all = server_counts(b.server).connections;
 	while (n < ARRAY_LEN(modest) && server_counts(b.server).connections == all + n) {
-		cr_assert_leq(b.server->queued, QUEUED_MAX);
+		REQUIRE_LE(b.server->queued, QUEUED_MAX);
 		client_init(&modest[n], &b);
-		cr_assert(client_call(&modest[n++], 1, "ReadStdout", 0));
+		REQUIRE(client_call(&modest[n++], 1, "ReadStdout", 0));
 		bench_settle(&b);
 	}
-	cr_assert_lt(n, ARRAY_LEN(modest));
-	cr_expect_leq(b.server->queued, QUEUED_MAX);
+	REQUIRE_LT(n, ARRAY_LEN(modest));
+	CHECK_LE(b.server->queued, QUEUED_MAX);
 	for (size_t i = 0; i < n; i++) {
-		cr_expect(client_reply(&modest[i], &r), "%zu of %zu", i, n);
-		cr_expect_geq(r.payload, b.read_size);
+		CHECK(client_reply(&modest[i], &r), "%zu of %zu", i, n);
+		CHECK_GE(r.payload, b.read_size);
 	}
-	cr_expect_not(client_reply(&greedy, &r));
-	cr_expect(greedy.is_closed);
-	cr_expect_eq(b.server->queued, 0);
+	CHECK(!client_reply(&greedy, &r));
+	CHECK(greedy.is_closed);
+	CHECK_EQ(b.server->queued, 0);
 	client_release(&greedy);
 	for (size_t i = 0; i < n; i++)
 		client_release(&modest[i]);
@@ -230,22 +231,22 @@ Test(limits, connections_and_eviction)
 
 	for (int i = 0; i < CONNS_MAX; i++)
 		client_init(&clients[i], &b);
-	cr_assert(check_works(&clients[0]));
+	REQUIRE(check_works(&clients[0]));
 	/* The oldest that was never used goes. */
 	client_init(&clients[CONNS_MAX], &b);
-	cr_expect(check_works(&clients[CONNS_MAX]));
-	cr_expect_eq(server_counts(b.server).evicted, 1);
-	cr_expect_not(check_works(&clients[1]));
-	cr_expect(check_works(&clients[0]), "one that was used stays");
+	CHECK(check_works(&clients[CONNS_MAX]));
+	CHECK_EQ(server_counts(b.server).evicted, 1);
+	CHECK(!check_works(&clients[1]));
+	CHECK(check_works(&clients[0]), "one that was used stays");
 	for (int i = 2; i < CONNS_MAX; i++)
-		cr_expect(check_works(&clients[i]));
+		CHECK(check_works(&clients[i]));
 	/* All in use: no room, and no connection is closed. */
-	cr_assert_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
-	cr_expect_eq(server_adopt(b.server, pair[1], &err), -1);
-	cr_expect_eq(err.code, ERROR_RESOURCE_EXHAUSTED);
+	REQUIRE_EQ(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
+	CHECK_EQ(server_adopt(b.server, pair[1], &err), -1);
+	CHECK_EQ(err.code, ERROR_RESOURCE_EXHAUSTED);
 	close_fd(&pair[0]);
-	cr_expect_eq(server_counts(b.server).connections, CONNS_MAX);
-	cr_expect_eq(server_counts(b.server).evicted, 1);
+	CHECK_EQ(server_counts(b.server).connections, CONNS_MAX);
+	CHECK_EQ(server_counts(b.server).evicted, 1);
 	for (int i = 0; i <= CONNS_MAX; i++)
 		client_release(&clients[i]);
 }
@@ -269,12 +270,12 @@ Test(limits, lines_about_failed_calls)
 	log_set_sink(count_line, &lines);
 	client_init(&c, &b);
 	for (uint32_t i = 0; i < 2000; i++) {
-		cr_assert(client_call(&c, 2 * i + 1, "RemoveContainer", 0));
-		cr_assert(client_reply(&c, &r));
+		REQUIRE(client_call(&c, 2 * i + 1, "RemoveContainer", 0));
+		REQUIRE(client_reply(&c, &r));
 	}
 	seconds = (monotonic_ns() - begin) / 1000000000u + 1;
-	cr_expect_geq(lines, FAILURES_LOGGED);
-	cr_expect_leq(lines, (FAILURES_LOGGED + 1) * seconds + 1);
+	CHECK_GE(lines, FAILURES_LOGGED);
+	CHECK_LE(lines, (FAILURES_LOGGED + 1) * seconds + 1);
 	client_release(&c);
 }
 
@@ -287,7 +288,7 @@ dial(const char *path)
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 
 	strncpy(a.sun_path, path, sizeof(a.sun_path) - 1);
-	cr_assert_geq(fd, 0);
+	REQUIRE_GE(fd, 0);
 	if (connect(fd, (struct sockaddr *)&a, sizeof(a)) == 0)
 		return fd;
 	close(fd);
@@ -301,21 +302,21 @@ Test(limits, a_full_house_opens_again)
 	struct error err = ERROR_INIT;
 	int waiting;
 
-	cr_assert(mkdtemp(dir));
+	REQUIRE(mkdtemp(dir));
 	snprintf(address, sizeof(address), "unix://%s/sock", dir);
-	cr_assert_eq(server_listen(b.server, address, &err), 0, "%s", err.msg);
+	REQUIRE_OK(server_listen(b.server, address, &err), &err);
 	for (int i = 0; i < CONNS_MAX; i++) {
 		client_init(&clients[i], &b);
-		cr_assert(check_works(&clients[i]));
+		REQUIRE(check_works(&clients[i]));
 	}
 	waiting = dial(address + strlen("unix://"));
-	cr_assert_geq(waiting, 0);
+	REQUIRE_GE(waiting, 0);
 	bench_settle(&b);
-	cr_expect(b.server->is_paused, "the listener does not spin");
+	CHECK(b.server->is_paused, "the listener does not spin");
 	client_release(&clients[9]);
 	bench_settle(&b);
-	cr_expect_not(b.server->is_paused);
-	cr_expect_eq(server_counts(b.server).connections, CONNS_MAX);
+	CHECK(!b.server->is_paused);
+	CHECK_EQ(server_counts(b.server).connections, CONNS_MAX);
 	close(waiting);
 	for (int i = 0; i < CONNS_MAX; i++)
 		client_release(&clients[i]);
@@ -323,8 +324,8 @@ Test(limits, a_full_house_opens_again)
 	/* An old socket of the same name is replaced; anything else is not. */
 	server_free(b.server);
 	b.server = server_new(b.loop, &b.spec, &err);
-	cr_assert_eq(access(address + strlen("unix://"), F_OK), -1);
-	cr_assert_eq(rmdir(dir), 0);
+	REQUIRE_EQ(access(address + strlen("unix://"), F_OK), -1);
+	REQUIRE_EQ(rmdir(dir), 0);
 }
 
 Test(limits, the_server_may_go_in_the_middle_of_a_pause)
@@ -334,24 +335,24 @@ Test(limits, the_server_may_go_in_the_middle_of_a_pause)
 	struct error err = ERROR_INIT;
 	int waiting;
 
-	cr_assert(mkdtemp(dir));
+	REQUIRE(mkdtemp(dir));
 	snprintf(address, sizeof(address), "unix://%s/sock", dir);
-	cr_assert_eq(server_listen(b.server, address, &err), 0, "%s", err.msg);
+	REQUIRE_OK(server_listen(b.server, address, &err), &err);
 	for (int i = 0; i < CONNS_MAX; i++) {
 		client_init(&clients[i], &b);
-		cr_assert(check_works(&clients[i]));
+		REQUIRE(check_works(&clients[i]));
 	}
 	waiting = dial(address + strlen("unix://"));
-	cr_assert_geq(waiting, 0);
+	REQUIRE_GE(waiting, 0);
 	bench_settle(&b);
-	cr_assert(b.server->is_paused);
+	REQUIRE(b.server->is_paused);
 	/* its connections go with it, each of which would end the pause */
 	server_free(b.server);
 	b.server = server_new(b.loop, &b.spec, &err);
 	close(waiting);
 	for (int i = 0; i < CONNS_MAX; i++)
 		client_release(&clients[i]);
-	cr_assert_eq(rmdir(dir), 0);
+	REQUIRE_EQ(rmdir(dir), 0);
 }
 
 Test(limits, no_fds_left)
@@ -361,13 +362,13 @@ Test(limits, no_fds_left)
 	struct rlimit limit, few;
 	int fds[3], top;
 
-	cr_assert(mkdtemp(dir));
+	REQUIRE(mkdtemp(dir));
 	snprintf(address, sizeof(address), "unix://%s/sock", dir);
-	cr_assert_eq(server_listen(b.server, address, &err), 0, "%s", err.msg);
+	REQUIRE_OK(server_listen(b.server, address, &err), &err);
 	for (size_t i = 0; i < ARRAY_LEN(fds); i++)
 		fds[i] = dial(address + strlen("unix://"));
 	top = dup(0);
-	cr_assert_eq(getrlimit(RLIMIT_NOFILE, &limit), 0);
+	REQUIRE_EQ(getrlimit(RLIMIT_NOFILE, &limit), 0);
 	few = (struct rlimit){ (rlim_t)top, limit.rlim_max };
 	close(top);
 	for (int i = 3; i < top; i++) {
@@ -375,21 +376,21 @@ Test(limits, no_fds_left)
 		if (dup(0) < 0)
 			break;
 	}
-	cr_assert_eq(setrlimit(RLIMIT_NOFILE, &few), 0);
+	REQUIRE_EQ(setrlimit(RLIMIT_NOFILE, &few), 0);
 	while (dup(0) >= 0)
 		continue;
 	bench_settle(&b);
-	cr_assert_eq(setrlimit(RLIMIT_NOFILE, &limit), 0);
+	REQUIRE_EQ(setrlimit(RLIMIT_NOFILE, &limit), 0);
 	/* Each was taken off the queue and closed: readable, at its end. */
 	for (size_t i = 0; i < ARRAY_LEN(fds); i++) {
 		char byte;
 
-		cr_expect_eq(recv(fds[i], &byte, 1, MSG_DONTWAIT), 0, "connection %zu", i);
+		CHECK_EQ(recv(fds[i], &byte, 1, MSG_DONTWAIT), 0, "connection %zu", i);
 	}
-	cr_expect_geq(b.server->spare_fd, 0);
+	CHECK_GE(b.server->spare_fd, 0);
 	server_free(b.server);
 	b.server = server_new(b.loop, &b.spec, &err);
-	cr_assert_eq(rmdir(dir), 0);
+	REQUIRE_EQ(rmdir(dir), 0);
 }
 
 Test(limits, addresses)
@@ -428,18 +429,18 @@ Test(limits, addresses)
 		char *path = NULL;
 		int family = 0, fd = address_listen(rows[i].address, &family, &path, &err);
 
-		cr_expect_eq(fd >= 0, rows[i].family != 0, "%s: %s", rows[i].address, err.msg);
+		CHECK_EQ(fd >= 0, rows[i].family != 0, "%s: %s", rows[i].address, err.msg);
 		if (fd >= 0)
-			cr_expect_eq(family, rows[i].family);
+			CHECK_EQ(family, rows[i].family);
 		else
-			cr_expect(strstr(err.msg, rows[i].address), "%s", err.msg);
+			CHECK_HAS(err.msg, rows[i].address);
 		close_fd(&fd);
 		free(path);
 	}
 	struct error err = ERROR_INIT;
 	char *path = NULL;
 	int family;
-	cr_expect_eq(address_listen(long_path, &family, &path, &err), -1);
+	CHECK_EQ(address_listen(long_path, &family, &path, &err), -1);
 }
 
 /* ---- the end ---- */
@@ -456,23 +457,23 @@ Test(limits, drain)
 	int n = 0;
 
 	client_init(&c, &b);
-	cr_assert(client_call(&c, 1, "WaitProcess", 0));
+	REQUIRE(client_call(&c, 1, "WaitProcess", 0));
 	bench_settle(&b);
 	/* As DestroySandbox does: asks for the end, then replies. */
 	server_drain(b.server, drained, &n);
 	server_drain(b.server, drained, &n);
-	cr_expect_eq(n, 0, "never from inside");
+	CHECK_EQ(n, 0, "never from inside");
 	call_reply(b.parked[0]);
-	cr_assert(client_reply(&c, &r));
-	cr_expect_eq(r.stream, 1);
-	cr_expect_eq(r.code, ERROR_OK);
+	REQUIRE(client_reply(&c, &r));
+	CHECK_EQ(r.stream, 1);
+	CHECK_EQ(r.code, ERROR_OK);
 	bench_settle(&b);
-	cr_expect_eq(n, 0, "the reply may still be on its way to the client");
-	cr_expect_not(client_reply(&c, &r), "the end of replies");
-	cr_expect(c.is_closed);
+	CHECK_EQ(n, 0, "the reply may still be on its way to the client");
+	CHECK(!client_reply(&c, &r), "the end of replies");
+	CHECK(c.is_closed);
 	client_release(&c);
 	bench_settle(&b);
-	cr_expect_eq(n, 1);
+	CHECK_EQ(n, 1);
 }
 
 Test(limits, drain_takes_no_new_connections)
@@ -482,18 +483,18 @@ Test(limits, drain_takes_no_new_connections)
 	struct error err = ERROR_INIT;
 	int pair[2], n = 0;
 
-	cr_assert(mkdtemp(dir));
+	REQUIRE(mkdtemp(dir));
 	snprintf(address, sizeof(address), "unix://%s/sock", dir);
-	cr_assert_eq(server_listen(b.server, address, &err), 0, "%s", err.msg);
+	REQUIRE_OK(server_listen(b.server, address, &err), &err);
 	client_init(&c, &b);
 	server_drain(b.server, drained, &n);
-	cr_expect_eq(dial(address + strlen("unix://")), -1);
-	cr_expect_eq(access(address + strlen("unix://"), F_OK), -1);
-	cr_assert_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
-	cr_expect_eq(server_adopt(b.server, pair[1], &err), -1);
+	CHECK_EQ(dial(address + strlen("unix://")), -1);
+	CHECK_EQ(access(address + strlen("unix://"), F_OK), -1);
+	REQUIRE_EQ(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
+	CHECK_EQ(server_adopt(b.server, pair[1], &err), -1);
 	close_fd(&pair[0]);
 	client_release(&c);
-	cr_assert_eq(rmdir(dir), 0);
+	REQUIRE_EQ(rmdir(dir), 0);
 }
 
 /* A client that does not close its connection delays the end for a fifth of a second. */
@@ -508,9 +509,9 @@ Test(limits, drain_with_a_silent_connection)
 	bench_settle(&b);
 	server_drain(b.server, drained, &n);
 	while (n == 0 && monotonic_ns() - begin < 5000000000)
-		cr_assert_eq(loop_run_once(b.loop, 100, &err), 0);
-	cr_expect_eq(n, 1);
-	cr_expect_geq(monotonic_ns() - begin, 190000000);
+		REQUIRE_OK(loop_run_once(b.loop, 100, &err), &err);
+	CHECK_EQ(n, 1);
+	CHECK_GE(monotonic_ns() - begin, 190000000);
 	client_release(&c);
 }
 
@@ -524,18 +525,18 @@ Test(limits, drain_waits_a_second_for_who_does_not_read)
 	client_init(&c, &b);
 	client_init(&other, &b);
 	b.read_size = 4000000;
-	cr_assert(client_call(&c, 1, "ReadStdout", 0));
+	REQUIRE(client_call(&c, 1, "ReadStdout", 0));
 	bench_settle(&b);
-	cr_assert_gt(b.server->queued, 0);
+	REQUIRE_GT(b.server->queued, 0);
 	begin = monotonic_ns();
 	server_drain(b.server, drained, &n);
-	cr_assert(client_call(&other, 1, "Check", 0));
-	cr_assert(client_reply(&other, &r));
-	cr_expect_eq(r.code, ERROR_UNAVAILABLE);
+	REQUIRE(client_call(&other, 1, "Check", 0));
+	REQUIRE(client_reply(&other, &r));
+	CHECK_EQ(r.code, ERROR_UNAVAILABLE);
 	while (n == 0 && monotonic_ns() - begin < 5000000000)
-		cr_assert_eq(loop_run_once(b.loop, 100, &err), 0);
-	cr_expect_eq(n, 1);
-	cr_expect_geq(monotonic_ns() - begin, 900000000);
+		REQUIRE_OK(loop_run_once(b.loop, 100, &err), &err);
+	CHECK_EQ(n, 1);
+	CHECK_GE(monotonic_ns() - begin, 900000000);
 	client_release(&other);
 	client_release(&c);
 }

@@ -13,6 +13,7 @@
 #include "lib/cleanup.h"
 #include "lib/deadline.h"
 #include "lib/log.h"
+#include "tests/support/check.h"
 
 static struct loop *loop;
 static struct logsink *sink;
@@ -26,13 +27,13 @@ up(void)
 {
 	char address[80];
 
-	cr_assert(mkdtemp(dir));
+	REQUIRE(mkdtemp(dir));
 	snprintf(path, sizeof(path), "%s/log", dir);
 	snprintf(address, sizeof(address), "unix://%s", path);
 	loop = loop_new(&err);
-	cr_assert(loop);
+	REQUIRE(loop);
 	sink = logsink_new_at(loop, address, &err);
-	cr_assert(sink, "%s", err.msg);
+	REQUIRE(sink, "%s", err.msg);
 }
 
 static void
@@ -40,7 +41,7 @@ down(void)
 {
 	logsink_free(sink);
 	loop_free(loop);
-	cr_expect_eq(rmdir(dir), 0, "nothing is left behind");
+	CHECK_EQ(rmdir(dir), 0, "nothing is left behind");
 }
 
 TestSuite(logsink, .init = up, .fini = down);
@@ -49,7 +50,7 @@ static void
 settle(void)
 {
 	for (int i = 0; i < 20; i++)
-		cr_assert_eq(loop_run_once(loop, 0, &err), 0);
+		REQUIRE_OK(loop_run_once(loop, 0, &err), &err);
 }
 
 static int
@@ -59,10 +60,10 @@ dial(int size)
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
 	strcpy(a.sun_path, path);
-	cr_assert_geq(fd, 0);
+	REQUIRE_GE(fd, 0);
 	if (size > 0)
-		cr_assert_eq(setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &size, sizeof(size)), 0);
-	cr_assert_eq(connect(fd, (struct sockaddr *)&a, sizeof(a)), 0);
+		REQUIRE_EQ(setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &size, sizeof(size)), 0);
+	REQUIRE_EQ(connect(fd, (struct sockaddr *)&a, sizeof(a)), 0);
 	return fd;
 }
 
@@ -88,7 +89,7 @@ static void
 acknowledge(int fd)
 {
 	for (const char *at = text; (at = strchr(at, '\n')); at++)
-		cr_assert_eq(send(fd, "\n", 1, MSG_NOSIGNAL), 1);
+		REQUIRE_EQ(send(fd, "\n", 1, MSG_NOSIGNAL), 1);
 }
 
 static size_t
@@ -109,11 +110,11 @@ expect_whole_lines(void)
 	for (char *at = text; *at; lines++) {
 		char *end = strchr(at, '\n');
 
-		cr_assert(end, "the last line has its end");
-		cr_assert(at[0] == '{' && end[-1] == '}', "%.*s", (int)(end - at), at);
+		REQUIRE(end, "the last line has its end");
+		REQUIRE(at[0] == '{' && end[-1] == '}', "%.*s", (int)(end - at), at);
 		at = end + 1;
 	}
-	cr_expect_gt(lines, 0);
+	CHECK_GT(lines, 0);
 }
 
 Test(logsink, keeps_lines_until_somebody_comes)
@@ -127,8 +128,8 @@ Test(logsink, keeps_lines_until_somebody_comes)
 	log_info("test", "with a reader");
 	slurp(fd);
 	expect_whole_lines();
-	cr_expect_eq(count("before a reader"), 1);
-	cr_expect_eq(count("with a reader"), 1);
+	CHECK_EQ(count("before a reader"), 1);
+	CHECK_EQ(count("with a reader"), 1);
 	close(fd);
 }
 
@@ -149,18 +150,18 @@ Test(logsink, comes_back_after_the_end)
 	log_info("test", "second");
 	slurp(fd);
 	expect_whole_lines();
-	cr_expect_eq(count("\"first\""), 1);
-	cr_expect_eq(count("between"), 1, "a line without a reader is not lost");
-	cr_expect_eq(count("second"), 1);
+	CHECK_EQ(count("\"first\""), 1);
+	CHECK_EQ(count("between"), 1, "a line without a reader is not lost");
+	CHECK_EQ(count("second"), 1);
 	/* The newest gets the lines, the older one its end. */
 	int newer = dial(0);
 	char byte;
 	settle();
-	cr_expect_eq(recv(fd, &byte, 1, MSG_DONTWAIT), 0);
+	CHECK_EQ(recv(fd, &byte, 1, MSG_DONTWAIT), 0);
 	n_text = 0;
 	log_info("test", "third");
 	slurp(newer);
-	cr_expect_eq(count("third"), 1);
+	CHECK_EQ(count("third"), 1);
 	close(fd);
 	close(newer);
 }
@@ -176,7 +177,7 @@ Test(logsink, what_nobody_has_read_is_told_again)
 	for (int i = 0; i < 3; i++)
 		log_info("test", "number %d", i);
 	settle();
-	cr_assert_eq(recv(fd, piece, sizeof(piece), 0), sizeof(piece));
+	REQUIRE_EQ(recv(fd, piece, sizeof(piece), 0), sizeof(piece));
 	close(fd);
 	settle();
 	fd = dial(0);
@@ -184,20 +185,20 @@ Test(logsink, what_nobody_has_read_is_told_again)
 	expect_whole_lines();
 	for (int i = 0; i < 3; i++) {
 		snprintf(piece, sizeof(piece), "number %d", i);
-		cr_expect_eq(count(piece), 1, "%s", piece);
+		CHECK_EQ(count(piece), 1, "%s", piece);
 	}
 	/* Two of the three are acknowledged. */
-	cr_assert_eq(send(fd, "\n\n", 2, 0), 2);
+	REQUIRE_EQ(send(fd, "\n\n", 2, 0), 2);
 	close(fd);
 	settle();
 	n_text = 0;
 	fd = dial(0);
 	slurp(fd);
 	expect_whole_lines();
-	cr_expect_eq(count("number 0") + count("number 1"), 0);
-	cr_expect_eq(count("number 2"), 1);
+	CHECK_EQ(count("number 0") + count("number 1"), 0);
+	CHECK_EQ(count("number 2"), 1);
 	/* More than there are, and other bytes, are no harm. */
-	cr_assert_eq(send(fd, "\n\n\nxx\n\n", 7, 0), 7);
+	REQUIRE_EQ(send(fd, "\n\n\nxx\n\n", 7, 0), 7);
 	settle();
 	log_info("test", "number 3");
 	close(fd);
@@ -205,8 +206,8 @@ Test(logsink, what_nobody_has_read_is_told_again)
 	n_text = 0;
 	fd = dial(0);
 	slurp(fd);
-	cr_expect_eq(count("number 2"), 0);
-	cr_expect_eq(count("number 3"), 1);
+	CHECK_EQ(count("number 2"), 0);
+	CHECK_EQ(count("number 3"), 1);
 	close(fd);
 }
 
@@ -249,8 +250,8 @@ Test(logsink, comes_stalls_and_goes)
 	}
 	for (int i = 0; i < 3 * VISITS; i++)
 		missing += !seen[i];
-	cr_expect_eq(missing, 0, "%u lines are missing", missing);
-	cr_expect_eq(log_dropped(), dropped);
+	CHECK_EQ(missing, 0, "%u lines are missing", missing);
+	CHECK_EQ(log_dropped(), dropped);
 }
 
 Test(logsink, who_does_not_read_costs_lines_and_nothing_else)
@@ -261,15 +262,15 @@ Test(logsink, who_does_not_read_costs_lines_and_nothing_else)
 	settle();
 	for (int i = 0; i < 20000; i++)
 		log_info("test", "line %d of many that are longer than a little", i);
-	cr_expect_lt(monotonic_ns() - begin, 10000000000, "never waits");
-	cr_expect_gt(log_dropped(), dropped);
+	CHECK_LT(monotonic_ns() - begin, 10000000000, "never waits");
+	CHECK_GT(log_dropped(), dropped);
 	slurp(fd);
 	log_info("test", "the last");
 	slurp(fd);
 	expect_whole_lines();
-	cr_expect_eq(count("line 0 of"), 1);
-	cr_expect_eq(count("the last"), 1);
-	cr_expect_geq(count("dropped"), 1, "the loss is reported");
+	CHECK_EQ(count("line 0 of"), 1);
+	CHECK_EQ(count("the last"), 1);
+	CHECK_GE(count("dropped"), 1, "the loss is reported");
 	close(fd);
 }
 
@@ -277,6 +278,6 @@ Test(logsink, port_that_cannot_be_had)
 {
 	struct logsink *other = logsink_new_at(loop, "unix:///nonexistent/log", &err);
 
-	cr_assert(other, "there is always standard error");
+	REQUIRE(other, "there is always standard error");
 	logsink_free(other);
 }

@@ -8,6 +8,7 @@
 #include "agent/server/ports.h"
 #include "lib/cleanup.h"
 #include "lib/deadline.h"
+#include "tests/support/check.h"
 
 struct asked {
 	/* first */
@@ -35,7 +36,7 @@ begin(void)
 
 	loop = loop_new(&err);
 	ports = ports_new(loop, 0, &err);
-	cr_assert(ports, "%s", err.msg);
+	REQUIRE(ports, "%s", err.msg);
 }
 
 static void
@@ -53,7 +54,7 @@ connect_from(uint32_t port)
 {
 	int fds[2];
 
-	cr_assert_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, fds), 0);
+	REQUIRE_EQ(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, fds), 0);
 	ports_add(ports, port, fds[0]);
 	return fds[1];
 }
@@ -93,14 +94,14 @@ Test(ports, what_is_there_is_taken_once)
 	struct error err = ERROR_INIT;
 	int seven = connect_from(7), nine = connect_from(9);
 
-	cr_assert_eq(ports_take(ports, &a.request, &err), 0);
-	cr_assert_eq(a.request.fd[0], -1);
-	cr_assert(is_connected(seven, a.request.fd[1]));
-	cr_assert(is_connected(nine, a.request.fd[2]));
-	cr_assert_eq(ports_take(ports, &again.request, &err), 1);
+	REQUIRE_OK(ports_take(ports, &a.request, &err), &err);
+	REQUIRE_EQ(a.request.fd[0], -1);
+	REQUIRE(is_connected(seven, a.request.fd[1]));
+	REQUIRE(is_connected(nine, a.request.fd[2]));
+	REQUIRE_EQ(ports_take(ports, &again.request, &err), 1);
 	pending_cancel(&(struct pending *){ &again.request.pending });
 	close_all(&a);
-	cr_assert(is_closed(seven) && is_closed(nine));
+	REQUIRE(is_closed(seven) && is_closed(nine));
 	close(seven);
 	close(nine);
 }
@@ -112,16 +113,16 @@ Test(ports, a_connection_may_come_behind_the_call)
 	int one, two, three;
 
 	one = connect_from(1);
-	cr_assert_eq(ports_take(ports, &a.request, &err), 1);
-	cr_assert_eq(ports_take(ports, &other.request, &err), 1);
+	REQUIRE_EQ(ports_take(ports, &a.request, &err), 1);
+	REQUIRE_EQ(ports_take(ports, &other.request, &err), 1);
 	three = connect_from(3);
-	cr_assert_eq(other.done, 1);
-	cr_assert_eq(a.done, 0);
+	REQUIRE_EQ(other.done, 1);
+	REQUIRE_EQ(a.done, 0);
 	two = connect_from(2);
-	cr_assert_eq(a.done, 1);
-	cr_assert_eq(a.err.code, ERROR_OK);
-	cr_assert(is_connected(one, a.request.fd[0]) && is_connected(two, a.request.fd[1]));
-	cr_assert(is_connected(three, other.request.fd[0]));
+	REQUIRE_EQ(a.done, 1);
+	REQUIRE_EQ(a.err.code, ERROR_OK);
+	REQUIRE(is_connected(one, a.request.fd[0]) && is_connected(two, a.request.fd[1]));
+	REQUIRE(is_connected(three, other.request.fd[0]));
 	close_all(&a);
 	close_all(&other);
 	close(one);
@@ -136,15 +137,15 @@ Test(ports, one_that_never_comes_is_told_and_the_others_stay)
 	uint64_t before = monotonic_ns();
 	int one = connect_from(1);
 
-	cr_assert_eq(ports_take(ports, &a.request, &err), 1);
+	REQUIRE_EQ(ports_take(ports, &a.request, &err), 1);
 	while (!a.done && monotonic_ns() - before < 5000000000ull)
-		cr_assert_eq(loop_run_once(loop, 100, &err), 0);
-	cr_assert_eq(a.done, 1);
-	cr_assert_eq(a.err.code, ERROR_NOT_FOUND);
-	cr_assert(strstr(a.err.msg, "port 2"), "%s", a.err.msg);
-	cr_assert_geq(monotonic_ns() - before, PORTS_WAIT_MS * 1000000ull);
-	cr_assert_eq(a.request.fd[0], -1);
-	cr_assert_eq(ports_take(ports, &later.request, &err), 0);
+		REQUIRE_OK(loop_run_once(loop, 100, &err), &err);
+	REQUIRE_EQ(a.done, 1);
+	REQUIRE_EQ(a.err.code, ERROR_NOT_FOUND);
+	REQUIRE_HAS(a.err.msg, "port 2");
+	REQUIRE_GE(monotonic_ns() - before, PORTS_WAIT_MS * 1000000ull);
+	REQUIRE_EQ(a.request.fd[0], -1);
+	REQUIRE_OK(ports_take(ports, &later.request, &err), &err);
 	close_all(&later);
 	close(one);
 }
@@ -154,8 +155,8 @@ Test(ports, one_port_for_two_streams_is_refused)
 	struct asked a = ask(5, 0, 5);
 	struct error err = ERROR_INIT;
 
-	cr_assert_eq(ports_take(ports, &a.request, &err), -1);
-	cr_assert_eq(err.code, ERROR_INVALID_ARGUMENT);
+	REQUIRE_EQ(ports_take(ports, &a.request, &err), -1);
+	REQUIRE_EQ(err.code, ERROR_INVALID_ARGUMENT);
 }
 
 Test(ports, so_many_are_kept_and_the_oldest_go)
@@ -166,8 +167,8 @@ Test(ports, so_many_are_kept_and_the_oldest_go)
 
 	for (uint32_t i = 0; i < PORTS_KEPT_MAX + 2; i++)
 		host[i] = connect_from(i + 1);
-	cr_assert(is_closed(host[0]) && is_closed(host[1]));
-	cr_assert_eq(ports_take(ports, &a.request, &err), 0);
+	REQUIRE(is_closed(host[0]) && is_closed(host[1]));
+	REQUIRE_OK(ports_take(ports, &a.request, &err), &err);
 	close_all(&a);
 	for (uint32_t i = 0; i < PORTS_KEPT_MAX + 2; i++)
 		close(host[i]);
@@ -179,9 +180,9 @@ Test(ports, the_newest_from_a_port_counts)
 	struct error err = ERROR_INIT;
 	int old = connect_from(4), new = connect_from(4);
 
-	cr_assert(is_closed(old));
-	cr_assert_eq(ports_take(ports, &a.request, &err), 0);
-	cr_assert(is_connected(new, a.request.fd[0]));
+	REQUIRE(is_closed(old));
+	REQUIRE_OK(ports_take(ports, &a.request, &err), &err);
+	REQUIRE(is_connected(new, a.request.fd[0]));
 	close_all(&a);
 	close(old);
 	close(new);

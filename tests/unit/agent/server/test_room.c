@@ -11,6 +11,7 @@
 
 #include "lib/cleanup.h"
 #include "lib/deadline.h"
+#include "tests/support/check.h"
 #include "tests/unit/agent/server/bench.h"
 
 #define SLOW (CONNS_MAX - 1)
@@ -27,8 +28,8 @@ up(void)
 	bench_init(&b);
 	b.server->slow_ms = 50;
 	client_init(&runtime, &b);
-	cr_assert(client_call(&runtime, 1, "CreateSandbox", 0) && client_reply(&runtime, &r));
-	cr_assert(client_call(&runtime, 3, "WaitProcess", 0));
+	REQUIRE(client_call(&runtime, 1, "CreateSandbox", 0) && client_reply(&runtime, &r));
+	REQUIRE(client_call(&runtime, 3, "WaitProcess", 0));
 }
 
 static void
@@ -68,16 +69,16 @@ static void
 begin_slowly(struct client *c, enum slowness how)
 {
 	client_init(c, &b);
-	cr_assert(works(c));
+	REQUIRE(works(c));
 	switch (how) {
 	case IN_HEADER:
-		cr_assert(client_send(c, header, 1));
+		REQUIRE(client_send(c, header, 1));
 		break;
 	case IN_BODY:
-		cr_assert(client_send(c, header, sizeof(header)));
+		REQUIRE(client_send(c, header, sizeof(header)));
 		break;
 	default:
-		cr_assert(client_call(c, 7, "ReadStdout", 0));
+		REQUIRE(client_call(c, 7, "ReadStdout", 0));
 	}
 }
 
@@ -102,7 +103,7 @@ drip(unsigned int ms, enum slowness how, size_t bytes)
 	for (size_t n = 0; !deadline_is_over(end); n++) {
 		for (size_t i = 0; n < bytes && i < SLOW; i++)
 			go_on_slowly(&slow[i], how);
-		cr_assert_eq(loop_run_once(b.loop, 5, &err), 0);
+		REQUIRE_OK(loop_run_once(b.loop, 5, &err), &err);
 	}
 }
 
@@ -120,23 +121,22 @@ Test(room, slow_peers_make_room, .timeout = 120)
 		}
 		/* the rest of a header has fewer bytes */
 		drip(80, how, how == IN_HEADER ? 5 : SIZE_MAX);
-		cr_assert_eq(server_counts(b.server).connections, CONNS_MAX, "%d", how);
+		REQUIRE_EQ(server_counts(b.server).connections, CONNS_MAX, "%d", how);
 		for (size_t i = 0; i < ARRAY_LEN(fresh); i++) {
 			client_init(&fresh[i], &b);
-			cr_expect(works(&fresh[i]), "kind %d", how);
+			CHECK(works(&fresh[i]), "kind %d", how);
 		}
-		cr_expect_eq(server_counts(b.server).evicted, evicted + ARRAY_LEN(fresh), "%d",
-			     how);
+		CHECK_EQ(server_counts(b.server).evicted, evicted + ARRAY_LEN(fresh), "%d", how);
 		/* one that was answered in time keeps its place */
 		for (size_t i = 0; i < ARRAY_LEN(fresh); i++)
-			cr_expect(works(&fresh[i]), "kind %d", how);
-		cr_expect(works(&runtime), "kind %d", how);
+			CHECK(works(&fresh[i]), "kind %d", how);
+		CHECK(works(&runtime), "kind %d", how);
 		for (size_t i = 0; i < SLOW; i++)
 			client_release(&slow[i]);
 		for (size_t i = 0; i < ARRAY_LEN(fresh); i++)
 			client_release(&fresh[i]);
 		bench_settle(&b);
-		cr_assert_eq(server_counts(b.server).connections, 1, "%d", how);
+		REQUIRE_EQ(server_counts(b.server).connections, 1, "%d", how);
 	}
 }
 
@@ -147,20 +147,20 @@ Test(room, the_runtime_stays)
 	int pair[2];
 
 	b.read_size = 1000000;
-	cr_assert(client_call(&runtime, 7, "ReadStdout", 0));
-	cr_assert(client_send(&runtime, header, sizeof(header)));
+	REQUIRE(client_call(&runtime, 7, "ReadStdout", 0));
+	REQUIRE(client_send(&runtime, header, sizeof(header)));
 	drip(60, IN_BODY, 0);
 	for (size_t i = 0; i < SLOW; i++)
 		begin_slowly(&slow[i], IN_BODY);
 	/* no other connection is slow yet */
-	cr_assert_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
-	cr_expect_eq(server_adopt(b.server, pair[1], &err), -1);
+	REQUIRE_EQ(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
+	CHECK_EQ(server_adopt(b.server, pair[1], &err), -1);
 	close_fd(&pair[0]);
 	drip(60, IN_BODY, 1);
 	client_init(&fresh[0], &b);
-	cr_expect(works(&fresh[0]));
-	cr_expect(client_reply(&runtime, &r) && r.stream == 7);
-	cr_expect_eq(b.n_cancelled, 0);
+	CHECK(works(&fresh[0]));
+	CHECK(client_reply(&runtime, &r) && r.stream == 7);
+	CHECK_EQ(b.n_cancelled, 0);
 }
 
 /* A new connection takes the place of one that was never used, but not of one that has only just
@@ -174,31 +174,31 @@ Test(room, the_unused_go_first)
 	drip(320, IN_BODY, 1);
 	client_init(&slow[SLOW - 1], &b);
 	client_init(&fresh[0], &b);
-	cr_expect(works(&fresh[0]));
-	cr_expect(works(&slow[SLOW - 1]));
+	CHECK(works(&fresh[0]));
+	CHECK(works(&slow[SLOW - 1]));
 	client_init(&fresh[1], &b);
 	drip(320, IN_BODY, 1);
 	client_init(&fresh[2], &b);
-	cr_expect(works(&fresh[2]));
-	cr_expect_not(works(&fresh[1]));
-	cr_expect_eq(server_counts(b.server).evicted, 3);
+	CHECK(works(&fresh[2]));
+	CHECK(!works(&fresh[1]));
+	CHECK_EQ(server_counts(b.server).evicted, 3);
 }
 
 /* Slow connections without calls are closed first. */
 Test(room, one_that_waits_for_an_answer_stays)
 {
 	client_init(&slow[0], &b);
-	cr_assert(client_call(&slow[0], 7, "WaitProcess", 0));
-	cr_assert(works(&slow[0]));
-	cr_assert(client_send(&slow[0], header, sizeof(header)));
+	REQUIRE(client_call(&slow[0], 7, "WaitProcess", 0));
+	REQUIRE(works(&slow[0]));
+	REQUIRE(client_send(&slow[0], header, sizeof(header)));
 	drip(20, IN_BODY, 0);
 	for (size_t i = 1; i < SLOW; i++)
 		begin_slowly(&slow[i], IN_BODY);
 	drip(60, IN_BODY, 1);
 	client_init(&fresh[0], &b);
-	cr_expect(works(&fresh[0]));
-	cr_expect_eq(server_counts(b.server).evicted, 1);
-	cr_expect_eq(b.n_cancelled, 0);
+	CHECK(works(&fresh[0]));
+	CHECK_EQ(server_counts(b.server).evicted, 1);
+	CHECK_EQ(b.n_cancelled, 0);
 }
 
 /* A peer that always has a frame on its way, each time another one, is not slow. */
@@ -213,22 +213,22 @@ Test(room, whole_frames_are_progress)
 	b.server->slow_ms = 200;
 	for (size_t i = 0; i < SLOW; i++) {
 		client_init(&slow[i], &b);
-		cr_assert(works(&slow[i]));
+		REQUIRE(works(&slow[i]));
 	}
 	buf_init(&calls, FRAME_PAYLOAD_MAX);
 	for (uint32_t i = 0; i < N; i++)
 		make_call(&calls, 7 + 2 * i, "Check", 0);
 	size = buf_len(&calls) / N;
-	cr_assert(client_send(&slow[0], buf_head(&calls), size - 1));
+	REQUIRE(client_send(&slow[0], buf_head(&calls), size - 1));
 	for (size_t i = 1; i < N; i++) {
 		drip(30, TAKES_NOTHING, 0);
 		/* the last byte of one, and all but that of the next */
-		cr_assert(client_send(&slow[0], buf_head(&calls) + i * size - 1, size));
+		REQUIRE(client_send(&slow[0], buf_head(&calls) + i * size - 1, size));
 	}
 	bench_settle(&b);
 	buf_release(&calls);
-	cr_assert_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
-	cr_expect_eq(server_adopt(b.server, pair[1], &err), -1);
+	REQUIRE_EQ(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
+	CHECK_EQ(server_adopt(b.server, pair[1], &err), -1);
 	close_fd(&pair[0]);
 }
 
@@ -237,10 +237,10 @@ Test(room, the_runtime_has_no_deadline)
 {
 	b.server->body_ms = 100;
 	begin_slowly(&slow[0], IN_BODY);
-	cr_assert(client_send(&runtime, header, sizeof(header)));
+	REQUIRE(client_send(&runtime, header, sizeof(header)));
 	drip(300, IN_BODY, 0);
-	cr_expect_eq(server_counts(b.server).connections, 1);
-	cr_expect_eq(b.n_cancelled, 0);
+	CHECK_EQ(server_counts(b.server).connections, 1);
+	CHECK_EQ(b.n_cancelled, 0);
 }
 
 /* The beginning of a header that comes with the end of a body does not get the body's time. */
@@ -255,14 +255,14 @@ Test(room, a_header_after_a_body_is_late)
 	b.server->header_ms = 200;
 	b.server->body_ms = 20000;
 	client_init(&slow[0], &b);
-	cr_assert(client_send(&slow[0], begun, sizeof(begun)));
+	REQUIRE(client_send(&slow[0], begun, sizeof(begun)));
 	bench_settle(&b);
-	cr_assert(client_send(&slow[0], rest, sizeof(rest)));
-	cr_expect(client_reply(&slow[0], &r) && r.code != 0);
+	REQUIRE(client_send(&slow[0], rest, sizeof(rest)));
+	CHECK(client_reply(&slow[0], &r) && r.code != 0);
 	begin = monotonic_ns();
 	while (server_counts(b.server).connections == 2 && !deadline_is_over(begin + 3000000000ull))
-		cr_assert_eq(loop_run_once(b.loop, 5, &err), 0);
-	cr_expect_eq(server_counts(b.server).connections, 1);
+		REQUIRE_OK(loop_run_once(b.loop, 5, &err), &err);
+	CHECK_EQ(server_counts(b.server).connections, 1);
 }
 
 /* Any byte is not progress enough. */
@@ -277,17 +277,17 @@ Test(room, a_body_by_bytes_is_late)
 	for (int i = 0; i < 3; i++) {
 		begin = monotonic_ns();
 		while (!deadline_is_over(begin + 200000000))
-			cr_assert_eq(loop_run_once(b.loop, 5, &err), 0);
-		cr_assert(client_send(&slow[0], more, sizeof(more)));
+			REQUIRE_OK(loop_run_once(b.loop, 5, &err), &err);
+		REQUIRE(client_send(&slow[0], more, sizeof(more)));
 	}
-	cr_expect_eq(server_counts(b.server).connections, 2, "enough of it comes");
+	CHECK_EQ(server_counts(b.server).connections, 2, "enough of it comes");
 	begin = monotonic_ns();
 	while (server_counts(b.server).connections == 2 &&
 	       !deadline_is_over(begin + 3000000000ull)) {
 		(void)client_send(&slow[0], more, 1);
-		cr_assert_eq(loop_run_once(b.loop, 5, &err), 0);
+		REQUIRE_OK(loop_run_once(b.loop, 5, &err), &err);
 	}
-	cr_expect_eq(server_counts(b.server).connections, 1);
+	CHECK_EQ(server_counts(b.server).connections, 1);
 }
 
 /* All places are taken by peers that were answered in time and then became slow: without any
@@ -299,25 +299,25 @@ Test(room, a_full_house_is_looked_at_again)
 	struct error err = ERROR_INIT;
 	uint64_t begin = monotonic_ns();
 
-	cr_assert(mkdtemp(dir));
+	REQUIRE(mkdtemp(dir));
 	snprintf(address, sizeof(address), "unix://%s/sock", dir);
 	snprintf(a.sun_path, sizeof(a.sun_path), "%s/sock", dir);
-	cr_assert_eq(server_listen(b.server, address, &err), 0, "%s", err.msg);
+	REQUIRE_OK(server_listen(b.server, address, &err), &err);
 	b.server->slow_ms = 500;
 	for (size_t i = 0; i < SLOW; i++)
 		begin_slowly(&slow[i], IN_BODY);
 	frame_reader_init(&fresh[0].reader);
 	fresh[0].bench = &b;
 	fresh[0].fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	cr_assert_eq(connect(fresh[0].fd, (struct sockaddr *)&a, sizeof(a)), 0);
+	REQUIRE_EQ(connect(fresh[0].fd, (struct sockaddr *)&a, sizeof(a)), 0);
 	bench_settle(&b);
-	cr_expect(b.server->is_paused || monotonic_ns() - begin > 400000000);
-	cr_expect(works(&fresh[0]));
-	cr_expect_not(b.server->is_paused);
-	cr_expect_eq(server_counts(b.server).connections, CONNS_MAX);
+	CHECK(b.server->is_paused || monotonic_ns() - begin > 400000000);
+	CHECK(works(&fresh[0]));
+	CHECK(!b.server->is_paused);
+	CHECK_EQ(server_counts(b.server).connections, CONNS_MAX);
 	server_free(b.server);
 	b.server = server_new(b.loop, &b.spec, &err);
-	cr_expect_eq(rmdir(dir), 0);
+	CHECK_EQ(rmdir(dir), 0);
 }
 
 /* The runtime's queue is the longest: one of the others goes. */
@@ -326,19 +326,19 @@ Test(room, the_fullest_but_the_runtime)
 	size_t n = 0;
 
 	b.read_size = 4000000;
-	cr_assert(client_call(&runtime, 7, "ReadStdout", 0));
+	REQUIRE(client_call(&runtime, 7, "ReadStdout", 0));
 	bench_settle(&b);
 	b.read_size = 1000000;
-	cr_assert_gt(b.server->queued, 2 * b.read_size);
+	REQUIRE_GT(b.server->queued, 2 * b.read_size);
 	while (n < SLOW && server_counts(b.server).connections == n + 1) {
 		client_init(&slow[n], &b);
-		cr_assert(client_call(&slow[n++], 1, "ReadStdout", 0));
+		REQUIRE(client_call(&slow[n++], 1, "ReadStdout", 0));
 		bench_settle(&b);
 	}
-	cr_expect_lt(n, SLOW);
-	cr_expect_leq(b.server->queued, QUEUED_MAX);
-	cr_expect_eq(b.n_cancelled, 0);
-	cr_expect(client_reply(&runtime, &r) && r.stream == 7);
+	CHECK_LT(n, SLOW);
+	CHECK_LE(b.server->queued, QUEUED_MAX);
+	CHECK_EQ(b.n_cancelled, 0);
+	CHECK(client_reply(&runtime, &r) && r.stream == 7);
 }
 
 /* Half a frame of the runtime's has stood still for longest: one of the others goes. */
@@ -349,18 +349,18 @@ Test(room, the_stalest_but_the_runtime)
 					    .stream = 9,
 					    .type = FRAME_REQUEST };
 
-	cr_assert(frame);
+	REQUIRE(frame);
 	frame_header_encode(&whole, frame);
-	cr_assert(client_send(&runtime, frame, FRAME_PAYLOAD_MAX - 1));
+	REQUIRE(client_send(&runtime, frame, FRAME_PAYLOAD_MAX - 1));
 	bench_settle(&b);
 	for (size_t i = 0; i < 8; i++) {
 		client_init(&slow[i], &b);
 		(void)client_send(&slow[i], frame, FRAME_PAYLOAD_MAX - 1);
 		bench_settle(&b);
-		cr_expect_leq(server_counts(b.server).memory, READERS_MAX + READ_MAX);
+		CHECK_LE(server_counts(b.server).memory, READERS_MAX + READ_MAX);
 	}
-	cr_expect_lt(server_counts(b.server).connections, 9);
-	cr_expect_eq(b.n_cancelled, 0);
+	CHECK_LT(server_counts(b.server).connections, 9);
+	CHECK_EQ(b.n_cancelled, 0);
 	free(frame);
 }
 
@@ -371,14 +371,14 @@ Test(room, the_runtime_without_memory)
 	uint8_t *body = calloc(1, 1u << 20);
 	size_t before = server_counts(b.server).memory;
 
-	cr_assert(body);
-	cr_assert(server_charge(b.server, MEMORY_MAX - before));
-	cr_assert(client_send(&runtime, header, sizeof(header)));
-	cr_expect(client_send(&runtime, body, 1u << 20));
-	cr_expect(client_reply(&runtime, &r) && r.stream == 1 && r.code != 0);
-	cr_expect(works(&runtime));
-	cr_expect_eq(b.n_cancelled, 0);
-	cr_expect_eq(server_counts(b.server).memory, MEMORY_MAX);
+	REQUIRE(body);
+	REQUIRE(server_charge(b.server, MEMORY_MAX - before));
+	REQUIRE(client_send(&runtime, header, sizeof(header)));
+	CHECK(client_send(&runtime, body, 1u << 20));
+	CHECK(client_reply(&runtime, &r) && r.stream == 1 && r.code != 0);
+	CHECK(works(&runtime));
+	CHECK_EQ(b.n_cancelled, 0);
+	CHECK_EQ(server_counts(b.server).memory, MEMORY_MAX);
 	server_uncharge(b.server, MEMORY_MAX - before);
 	free(body);
 }

@@ -11,6 +11,7 @@
 
 #include "agent/server/trace.h"
 #include "lib/cleanup.h"
+#include "tests/support/check.h"
 
 #define PARENT "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 
@@ -27,10 +28,10 @@ begin(void)
 	(void)snprintf(addr.sun_path + 1, sizeof(addr.sun_path) - 1, "test-trace-%d", getpid());
 	loop = loop_new(&err);
 	listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	cr_assert_eq(bind(listener, (struct sockaddr *)&addr, sizeof(addr)), 0);
-	cr_assert_eq(listen(listener, 4), 0);
+	REQUIRE_EQ(bind(listener, (struct sockaddr *)&addr, sizeof(addr)), 0);
+	REQUIRE_EQ(listen(listener, 4), 0);
 	tracer = tracer_new(loop, (struct sockaddr *)&addr, sizeof(addr), &err);
-	cr_assert(tracer, "%s", err.msg);
+	REQUIRE(tracer, "%s", err.msg);
 }
 
 static void
@@ -49,7 +50,7 @@ turn(void)
 	struct error err = ERROR_INIT;
 
 	for (int i = 0; i < 5; i++)
-		cr_assert_eq(loop_run_once(loop, 5, &err), 0);
+		REQUIRE_OK(loop_run_once(loop, 5, &err), &err);
 }
 
 static struct trace_span
@@ -67,10 +68,10 @@ receive(int fd, char *json, size_t size)
 {
 	uint64_t n;
 
-	cr_assert_eq(read(fd, &n, sizeof(n)), (ssize_t)sizeof(n));
+	REQUIRE_EQ(read(fd, &n, sizeof(n)), (ssize_t)sizeof(n));
 	n = be64toh(n);
-	cr_assert_lt(n, size);
-	cr_assert_eq(read(fd, json, n), (ssize_t)n);
+	REQUIRE_LT(n, size);
+	REQUIRE_EQ(read(fd, json, n), (ssize_t)n);
 	json[n] = '\0';
 }
 
@@ -83,22 +84,22 @@ Test(trace, a_span_of_the_hosts_trace)
 	trace_end(tracer, &span, ERROR_NOT_FOUND);
 	turn();
 	fd = accept(listener, NULL, NULL);
-	cr_assert_geq(fd, 0);
+	REQUIRE_GE(fd, 0);
 	turn();
 	receive(fd, json, sizeof(json));
-	cr_assert(strstr(json, "\"traceId\":\"0af7651916cd43dd8448eb211c80319c\""), "%s", json);
-	cr_assert(strstr(json, "\"parentSpanId\":\"b7ad6b7169203331\""), "%s", json);
-	cr_assert(strstr(json, "\"name\":\"grpc.AgentService/Check\""), "%s", json);
-	cr_assert(strstr(json, "\"message\":\"NOT_FOUND\""), "%s", json);
-	cr_assert_eq(json[strlen(json) - 1], '}');
+	REQUIRE_HAS(json, "\"traceId\":\"0af7651916cd43dd8448eb211c80319c\"");
+	REQUIRE_HAS(json, "\"parentSpanId\":\"b7ad6b7169203331\"");
+	REQUIRE_HAS(json, "\"name\":\"grpc.AgentService/Check\"");
+	REQUIRE_HAS(json, "\"message\":\"NOT_FOUND\"");
+	REQUIRE_EQ(json[strlen(json) - 1], '}');
 	/* once */
 	trace_end(tracer, &span, ERROR_OK);
 	span = one(NULL);
 	trace_end(tracer, &span, ERROR_OK);
 	turn();
 	receive(fd, json, sizeof(json));
-	cr_assert(strstr(json, "\"parentSpanId\":\"\""), "%s", json);
-	cr_assert(strstr(json, "STATUS_CODE_OK"), "%s", json);
+	REQUIRE_HAS(json, "\"parentSpanId\":\"\"");
+	REQUIRE_HAS(json, "STATUS_CODE_OK");
 	close(fd);
 }
 
@@ -119,17 +120,16 @@ Test(trace, what_is_no_trace_context_is_a_trace_of_its_own)
 	for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
 		struct trace_span span = one(bad[i]);
 
-		cr_assert(span.is_on, "%s", bad[i]);
-		cr_assert_eq(span.parent_id[0] | span.parent_id[7], 0, "%s", bad[i]);
+		REQUIRE(span.is_on, "%s", bad[i]);
+		REQUIRE_EQ(span.parent_id[0] | span.parent_id[7], 0, "%s", bad[i]);
 	}
-	cr_assert_eq(
-		one("01-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01-more").parent_id[0],
-		0xb7);
+	REQUIRE_EQ(one("01-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01-more").parent_id[0],
+		   0xb7);
 }
 
 Test(trace, what_is_not_sampled_leaves_no_span)
 {
-	cr_assert_not(one("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00").is_on);
+	REQUIRE(!(one("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00").is_on));
 }
 
 Test(trace, without_a_tracer_nothing_happens)
@@ -137,7 +137,7 @@ Test(trace, without_a_tracer_nothing_happens)
 	struct trace_span span = { 0 };
 
 	trace_begin(NULL, &span, "s", "m", PARENT);
-	cr_assert_not(span.is_on);
+	REQUIRE(!span.is_on);
 	trace_end(NULL, &span, ERROR_OK);
 }
 
@@ -150,7 +150,7 @@ Test(trace, nobody_listens)
 		trace_end(tracer, &span, ERROR_OK);
 	}
 	turn();
-	cr_assert_gt(tracer_dropped(tracer), 0);
+	REQUIRE_GT(tracer_dropped(tracer), 0);
 }
 
 Test(trace, nobody_reads)
@@ -164,14 +164,14 @@ Test(trace, nobody_reads)
 		if (i == 10)
 			turn();
 	}
-	cr_assert_gt(tracer_dropped(tracer), 0);
+	REQUIRE_GT(tracer_dropped(tracer), 0);
 	/* spans arrive whole, up to the first one that was dropped */
 	fd = accept(listener, NULL, NULL);
 	for (int i = 0; i < 100; i++) {
 		char json[2048];
 
 		receive(fd, json, sizeof(json));
-		cr_assert_eq(json[0], '{');
+		REQUIRE_EQ(json[0], '{');
 	}
 	close(fd);
 }

@@ -12,6 +12,7 @@
 #include "agent.pb-c.h"
 #include "health.pb-c.h"
 #include "tests/fuzz/mutate.h"
+#include "tests/support/check.h"
 #include "tests/unit/agent/server/bench.h"
 
 #define N_FRAMES 4000
@@ -32,14 +33,14 @@ gate(struct agent *agent, const struct rpc_method *method, const ProtobufCMessag
 {
 	(void)agent;
 	(void)blank;
-	cr_assert_eq(seen.asked, seen.handled + seen.denied, "asked once for each");
+	REQUIRE_EQ(seen.asked, seen.handled + seen.denied, "asked once for each");
 	seen.asked++;
 	seen.request = request;
 	seen.method = method;
 	free(seen.packed);
 	seen.n_packed = protobuf_c_message_get_packed_size(request);
 	seen.packed = malloc(seen.n_packed + 1);
-	cr_assert(seen.packed);
+	REQUIRE(seen.packed);
 	(void)protobuf_c_message_pack(request, seen.packed);
 	seen.deny = seen.asked % 5 == 0;
 	if (!seen.deny)
@@ -57,13 +58,13 @@ handler(struct call *call, const void *request, void *response, struct error *er
 	(void)response;
 	(void)err;
 	seen.handled++;
-	cr_assert_not(seen.deny, "what is denied is not done");
-	cr_assert(packed);
-	cr_expect_eq(message, seen.request);
-	cr_expect_eq(call_request(call), seen.request);
-	cr_assert_eq(protobuf_c_message_get_packed_size(message), seen.n_packed);
+	REQUIRE(!seen.deny, "what is denied is not done");
+	REQUIRE(packed);
+	CHECK_EQ(message, seen.request);
+	CHECK_EQ(call_request(call), seen.request);
+	REQUIRE_EQ(protobuf_c_message_get_packed_size(message), seen.n_packed);
 	(void)protobuf_c_message_pack(message, packed);
-	cr_expect_eq(memcmp(packed, seen.packed, seen.n_packed), 0, "%s", seen.method->name);
+	CHECK(memcmp(packed, seen.packed, seen.n_packed) == 0, "%s", seen.method->name);
 	free(packed);
 	return RPC_REPLY;
 }
@@ -88,7 +89,7 @@ Test(view, gate_and_handler_see_the_same)
 	struct mutator m;
 	unsigned int methods = 0;
 
-	cr_assert(frame);
+	REQUIRE(frame);
 	bench_init(&b);
 	b.spec.gate = gate;
 	handle_all(&grpc__agent_service__descriptor, agent_rows, b.agent);
@@ -100,16 +101,16 @@ Test(view, gate_and_handler_see_the_same)
 		unsigned int asked = seen.asked;
 		char replies[4096];
 
-		cr_assert(client_send(&c, frame, n));
+		REQUIRE(client_send(&c, frame, n));
 		bench_settle(&b);
 		while (recv(c.fd, replies, sizeof(replies), MSG_DONTWAIT) > 0)
 			continue;
-		cr_assert_leq(seen.asked, asked + 1);
+		REQUIRE_LE(seen.asked, asked + 1);
 		methods += seen.asked > asked;
 	}
-	cr_expect_gt(methods, N_FRAMES / 3);
-	cr_expect_eq(seen.asked, seen.handled + seen.denied);
-	cr_expect_gt(seen.denied, 100);
+	CHECK_GT(methods, N_FRAMES / 3);
+	CHECK_EQ(seen.asked, seen.handled + seen.denied);
+	CHECK_GT(seen.denied, 100);
 	client_release(&c);
 	bench_release(&b);
 	free(seen.packed);

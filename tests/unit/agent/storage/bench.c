@@ -14,6 +14,7 @@
 
 #include "lib/cleanup.h"
 #include "lib/mountinfo.h"
+#include "tests/support/check.h"
 
 static int
 count_fds(void)
@@ -21,7 +22,7 @@ count_fds(void)
 	DIR *dir = opendir("/proc/self/fd");
 	int n = 0;
 
-	CHECK(dir);
+	REQUIRE(dir);
 	while (readdir(dir))
 		n++;
 	closedir(dir);
@@ -38,7 +39,7 @@ count_mounts(const char *path)
 	struct mountinfo m;
 	int n = 0;
 
-	CHECK(text);
+	REQUIRE(text);
 	while ((line = strsep(&rest, "\n")))
 		n += mountinfo_parse(line, &m) && (!path || strcmp(m.point, path) == 0);
 	return n;
@@ -51,10 +52,10 @@ bench_init(struct bench *b, int init_fd)
 
 	memset(b, 0, sizeof(*b));
 	signal(SIGPIPE, SIG_IGN);
-	CHECK(unshare(CLONE_NEWNS) == 0);
-	CHECK(mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0);
+	REQUIRE_EQ(unshare(CLONE_NEWNS), 0);
+	REQUIRE_EQ(mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL), 0);
 	strcpy(b->dir, "/tmp/test-storage-XXXXXX");
-	CHECK(mkdtemp(b->dir));
+	REQUIRE(mkdtemp(b->dir));
 	b->fds_before = count_fds();
 	b->mounts_before = count_mounts(NULL);
 	b->roots = (struct roots){ .proc = open("/proc", O_PATH | O_CLOEXEC),
@@ -64,15 +65,15 @@ bench_init(struct bench *b, int init_fd)
 				   .run = open(b->dir, O_PATH | O_CLOEXEC),
 				   .root = open("/", O_PATH | O_CLOEXEC) };
 	b->loop = loop_new(&err);
-	CHECK(b->loop);
+	REQUIRE(b->loop);
 	b->link = initlink_new(b->loop, init_fd, NULL, NULL, &err);
-	CHECK(b->link);
+	REQUIRE(b->link);
 	b->jobs = jobs_new(b->loop, b->link, NULL, &err);
-	CHECK(b->jobs);
+	REQUIRE(b->jobs);
 	b->devices = device_watch_new(b->loop, &b->roots, 100, &err);
-	CHECK(b->devices);
+	REQUIRE(b->devices);
 	b->t = storages_new(b->loop, b->jobs, b->devices, &b->roots, &err);
-	CHECK(b->t);
+	REQUIRE(b->t);
 }
 
 static void
@@ -81,18 +82,18 @@ remove_gates(const struct bench *b)
 	DIR *dir = opendir(b->dir);
 	struct dirent *e;
 
-	CHECK(dir);
+	REQUIRE(dir);
 	while ((e = readdir(dir)))
 		if (e->d_type == DT_FIFO)
-			CHECK(unlinkat(dirfd(dir), e->d_name, 0) == 0);
+			REQUIRE_EQ(unlinkat(dirfd(dir), e->d_name, 0), 0);
 	closedir(dir);
 }
 
 void
 bench_release(struct bench *b)
 {
-	CHECK(storages_count(b->t) == 0);
-	CHECK(count_mounts(NULL) == b->mounts_before);
+	REQUIRE_EQ(storages_count(b->t), 0);
+	REQUIRE_EQ(count_mounts(NULL), b->mounts_before);
 	jobs_free(b->jobs);
 	storages_free(b->t);
 	device_watch_free(b->devices);
@@ -104,9 +105,9 @@ bench_release(struct bench *b)
 	close(b->roots.run);
 	close(b->roots.root);
 	remove_gates(b);
-	CHECK(rmdir(b->dir) == 0);
+	REQUIRE_EQ(rmdir(b->dir), 0);
 	/* The link took one that was there before. */
-	CHECK(count_fds() == b->fds_before - 1);
+	REQUIRE_EQ(count_fds(), b->fds_before - 1);
 }
 
 char *
@@ -155,7 +156,7 @@ memory(const struct bench *b, const char *name)
 void
 make_gate(const struct bench *b, const char *name)
 {
-	CHECK(mkfifo(gate(b, name).source, 0600) == 0);
+	REQUIRE_EQ(mkfifo(gate(b, name).source, 0600), 0);
 }
 
 void
@@ -164,8 +165,8 @@ open_gate(const struct bench *b, const char *name, char how)
 	/* both ends, so that it does not wait; kept until the byte is taken */
 	auto_close int fd = open(gate(b, name).source, O_WRONLY | O_CLOEXEC);
 
-	CHECK(fd >= 0);
-	CHECK(write(fd, &how, 1) == 1);
+	REQUIRE_GE(fd, 0);
+	REQUIRE_EQ(write(fd, &how, 1), 1);
 }
 
 void
@@ -186,8 +187,8 @@ submit(struct bench *b, const char *owner, const struct storage_spec *specs, siz
 	r->request = storages_acquire(b->t, owner, specs, n, on_done, r, &r->err);
 	if (!r->request)
 		fprintf(stderr, "storages_acquire: %s\n", r->err.msg);
-	CHECK(r->request);
-	CHECK(!r->ended);
+	REQUIRE(r->request);
+	REQUIRE(!r->ended);
 }
 
 void
@@ -209,7 +210,7 @@ mount_gate(struct bench *b, const char *owner, const char *name)
 	begin_gate(b, owner, name, &r);
 	open_gate(b, name, 'o');
 	UNTIL(b, r.ended);
-	CHECK(r.err.code == ERROR_OK);
+	REQUIRE_EQ(r.err.code, ERROR_OK);
 }
 
 struct error
@@ -229,8 +230,8 @@ release(struct bench *b, const char *owner)
 {
 	struct result r = { 0 };
 
-	CHECK(storages_release_owner(b->t, owner, on_done, &r, &r.err) == 0);
-	CHECK(!r.ended);
+	REQUIRE_OK(storages_release_owner(b->t, owner, on_done, &r, &r.err), &r.err);
+	REQUIRE(!r.ended);
 	UNTIL(b, r.ended);
 	return r.err;
 }
@@ -256,7 +257,7 @@ mounts_at(const struct bench *b, const char *name)
 void
 put_file(const struct bench *b, const char *name)
 {
-	CHECK(mknod(at(b, name), S_IFREG | 0600, 0) == 0);
+	REQUIRE_EQ(mknod(at(b, name), S_IFREG | 0600, 0), 0);
 }
 
 void
@@ -266,6 +267,6 @@ in_agent(fakeinit_body *body)
 
 	if (geteuid() != 0)
 		cr_skip_test("needs root");
-	cr_assert_eq(fakeinit_run(body, NULL, &leaked), 0);
-	cr_assert_eq(leaked, 0, "%d processes left behind", leaked);
+	REQUIRE_EQ(fakeinit_run(body, NULL, &leaked), 0);
+	REQUIRE_EQ(leaked, 0, "%d processes left behind", leaked);
 }

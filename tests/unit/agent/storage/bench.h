@@ -14,26 +14,18 @@
 #include "agent/job/job.h"
 #include "agent/storage/storage.h"
 #include "lib/deadline.h"
+#include "tests/support/check.h"
 #include "tests/support/fakeinit.h"
 
-/* In the agent, where Criterion's own checks do not work. */
-#define CHECK(what)                                                                \
-	do {                                                                       \
-		if (!(what)) {                                                     \
-			fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #what); \
-			exit(1);                                                   \
-		}                                                                  \
-	} while (0)
-
 /* Runs the loop until `what` holds. What the loop does not see is looked at every 5 ms. */
-#define UNTIL(b, what)                                                  \
-	do {                                                            \
-		struct error err_ = ERROR_INIT;                         \
-		uint64_t limit_ = deadline_in(20000);                   \
-		while (!(what)) {                                       \
-			CHECK(!deadline_is_over(limit_));               \
-			CHECK(loop_run_once((b)->loop, 5, &err_) == 0); \
-		}                                                       \
+#define UNTIL(b, what)                                                         \
+	do {                                                                   \
+		struct error err_ = ERROR_INIT;                                \
+		uint64_t limit_ = deadline_in(20000);                          \
+		while (!(what)) {                                              \
+			REQUIRE(!deadline_is_over(limit_));                    \
+			REQUIRE_OK(loop_run_once((b)->loop, 5, &err_), &err_); \
+		}                                                              \
 	} while (0)
 
 struct bench {

@@ -11,6 +11,7 @@
 
 #include "lib/path.h"
 #include "lib/unmount.h"
+#include "tests/support/check.h"
 #include "tests/unit/agent/storage/bench.h"
 
 /* Workers that are still to die; shared with them. The second number: after they have removed
@@ -50,7 +51,7 @@ share_deaths(int n)
 	void *memory = mmap(NULL, 2 * sizeof(*deaths), PROT_READ | PROT_WRITE,
 			    MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 
-	CHECK(memory != MAP_FAILED);
+	REQUIRE(memory != MAP_FAILED);
 	deaths = memory;
 	*deaths = n;
 }
@@ -59,8 +60,10 @@ AGENT_TEST(storage_again, an_unmount_whose_worker_is_killed_is_run_again)
 {
 	share_deaths(5);
 	mount_gate(b, "one", "v");
-	CHECK(release(b, "one").code == ERROR_OK);
-	CHECK(*deaths == 0 && mounts_added(b) == 0 && !exists(b, "v"));
+	REQUIRE_EQ(release(b, "one").code, ERROR_OK);
+	REQUIRE_EQ(*deaths, 0);
+	REQUIRE_EQ(mounts_added(b), 0);
+	REQUIRE(!exists(b, "v"));
 }
 
 AGENT_TEST(storage_again, an_undo_whose_worker_is_killed_is_run_again)
@@ -71,8 +74,10 @@ AGENT_TEST(storage_again, an_undo_whose_worker_is_killed_is_run_again)
 	begin_gate(b, "one", "v", &r);
 	open_gate(b, "v", 'u');
 	UNTIL(b, r.ended);
-	CHECK(r.err.code == ERROR_UNAVAILABLE);
-	CHECK(*deaths == 0 && mounts_added(b) == 0 && !exists(b, "v"));
+	REQUIRE_EQ(r.err.code, ERROR_UNAVAILABLE);
+	REQUIRE_EQ(*deaths, 0);
+	REQUIRE_EQ(mounts_added(b), 0);
+	REQUIRE(!exists(b, "v"));
 }
 
 AGENT_TEST(storage_again, directories_are_removed_by_the_next_worker)
@@ -87,10 +92,12 @@ AGENT_TEST(storage_again, directories_are_removed_by_the_next_worker)
 	UNTIL(b, exists(b, "d/v"));
 	open_gate(b, "v", 'o');
 	UNTIL(b, r.ended);
-	CHECK(r.err.code == ERROR_OK);
+	REQUIRE_EQ(r.err.code, ERROR_OK);
 	deaths[1] = 1;
-	CHECK(release(b, "one").code == ERROR_OK);
-	CHECK(deaths[1] == 0 && mounts_added(b) == 0 && !exists(b, "d"));
+	REQUIRE_EQ(release(b, "one").code, ERROR_OK);
+	REQUIRE_EQ(deaths[1], 0);
+	REQUIRE_EQ(mounts_added(b), 0);
+	REQUIRE(!exists(b, "d"));
 }
 
 /* The number of attempts is limited. */
@@ -98,7 +105,9 @@ AGENT_TEST(storage_again, workers_that_are_always_killed_are_given_up)
 {
 	share_deaths(1000);
 	mount_gate(b, "one", "v");
-	CHECK(release(b, "one").code != ERROR_OK);
-	CHECK(storages_count(b->t) == 0 && mounts_added(b) == 1);
-	CHECK(umount2(at(b, "v"), MNT_DETACH) == 0 && rmdir(at(b, "v")) == 0);
+	REQUIRE_NE(release(b, "one").code, ERROR_OK);
+	REQUIRE_EQ(storages_count(b->t), 0);
+	REQUIRE_EQ(mounts_added(b), 1);
+	REQUIRE_EQ(umount2(at(b, "v"), MNT_DETACH), 0);
+	REQUIRE_EQ(rmdir(at(b, "v")), 0);
 }

@@ -7,6 +7,7 @@
 
 #include "lib/client_texts.h"
 #include "lib/deadline.h"
+#include "tests/support/check.h"
 #include "tests/unit/agent/storage/bench.h"
 
 AGENT_TEST(storage_cancel, a_mount_that_nobody_wants_any_more_is_undone)
@@ -15,14 +16,14 @@ AGENT_TEST(storage_cancel, a_mount_that_nobody_wants_any_more_is_undone)
 	struct storage_spec s;
 
 	s = gate(b, "deep/v");
-	CHECK(mkfifo(at(b, "deep.gate"), 0600) == 0);
+	REQUIRE_EQ(mkfifo(at(b, "deep.gate"), 0600), 0);
 	s.source = at(b, "deep.gate");
 	submit(b, "one", &s, 1, &r);
 	UNTIL(b, exists(b, "deep/v"));
 	storages_abort(r.request, NULL, NULL);
 	UNTIL(b, storages_count(b->t) == 0);
-	CHECK(!r.ended);
-	CHECK(!exists(b, "deep"));
+	REQUIRE(!r.ended);
+	REQUIRE(!exists(b, "deep"));
 }
 
 AGENT_TEST(storage_cancel, a_request_that_has_not_begun_leaves_no_trace)
@@ -33,8 +34,10 @@ AGENT_TEST(storage_cancel, a_request_that_has_not_begun_leaves_no_trace)
 	s = memory(b, "v");
 	submit(b, "one", &s, 1, &r);
 	storages_abort(r.request, NULL, NULL);
-	CHECK(release(b, "one").code == ERROR_OK);
-	CHECK(!r.ended && storages_count(b->t) == 0 && !exists(b, "v"));
+	REQUIRE_EQ(release(b, "one").code, ERROR_OK);
+	REQUIRE(!r.ended);
+	REQUIRE_EQ(storages_count(b->t), 0);
+	REQUIRE(!exists(b, "v"));
 	storages_abort(NULL, NULL, NULL);
 }
 
@@ -47,12 +50,14 @@ AGENT_TEST(storage_cancel, the_mount_goes_on_for_another_who_waits)
 	begin_gate(b, "one", "v", &one);
 	submit(b, "two", &s, 1, &two);
 	UNTIL(b, storages_count(b->t) == 1);
-	CHECK(loop_run_once(b->loop, 0, &one.err) == 0);
+	REQUIRE_OK(loop_run_once(b->loop, 0, &one.err), &one.err);
 	storages_abort(one.request, NULL, NULL);
 	open_gate(b, "v", 'o');
 	UNTIL(b, two.ended);
-	CHECK(two.err.code == ERROR_OK && !one.ended && mounts_at(b, "v") == 1);
-	CHECK(release(b, "two").code == ERROR_OK);
+	REQUIRE_EQ(two.err.code, ERROR_OK);
+	REQUIRE(!one.ended);
+	REQUIRE_EQ(mounts_at(b, "v"), 1);
+	REQUIRE_EQ(release(b, "two").code, ERROR_OK);
 }
 
 AGENT_TEST(storage_cancel, who_comes_while_it_is_undone_gets_a_mount_of_his_own)
@@ -64,15 +69,17 @@ AGENT_TEST(storage_cancel, who_comes_while_it_is_undone_gets_a_mount_of_his_own)
 	begin_gate(b, "one", "v", &one);
 	storages_abort(one.request, NULL, NULL);
 	submit(b, "two", &s, 1, &two);
-	CHECK(loop_run_once(b->loop, 0, &two.err) == 0);
-	CHECK(!two.ended);
+	REQUIRE_OK(loop_run_once(b->loop, 0, &two.err), &two.err);
+	REQUIRE(!two.ended);
 	/* the first goes, with what it made; then there is one of its own */
 	UNTIL(b, !exists(b, "v"));
 	UNTIL(b, exists(b, "v"));
 	open_gate(b, "v", 'o');
 	UNTIL(b, two.ended);
-	CHECK(two.err.code == ERROR_OK && mounts_at(b, "v") == 1 && storages_count(b->t) == 1);
-	CHECK(release(b, "two").code == ERROR_OK);
+	REQUIRE_EQ(two.err.code, ERROR_OK);
+	REQUIRE_EQ(mounts_at(b, "v"), 1);
+	REQUIRE_EQ(storages_count(b->t), 1);
+	REQUIRE_EQ(release(b, "two").code, ERROR_OK);
 }
 
 AGENT_TEST(storage_cancel, a_mount_that_succeeds_just_then_is_taken_away)
@@ -86,18 +93,19 @@ AGENT_TEST(storage_cancel, a_mount_that_succeeds_just_then_is_taken_away)
 		begin_gate(b, "one", "v", &r);
 		open_gate(b, "v", 'o');
 		while (mounts_at(b, "v") == 0) {
-			CHECK(loop_run_once(b->loop, 10, &err) == 0);
+			REQUIRE_OK(loop_run_once(b->loop, 10, &err), &err);
 			for (int i = 0; i < 10 && mounts_at(b, "v") == 0; i++)
-				CHECK(poll(NULL, 0, 5) == 0);
+				REQUIRE_EQ(poll(NULL, 0, 5), 0);
 		}
 		if (!r.ended)
 			break;
-		CHECK(tries < 100 && release(b, "one").code == ERROR_OK);
+		REQUIRE_LT(tries, 100);
+		REQUIRE_EQ(release(b, "one").code, ERROR_OK);
 		UNTIL(b, storages_count(b->t) == 0);
 	}
 	storages_abort(r.request, NULL, NULL);
 	UNTIL(b, storages_count(b->t) == 0);
-	CHECK(!r.ended && !exists(b, "v"));
+	REQUIRE(!r.ended && !exists(b, "v"));
 
 	/* and the other way round: cancelled when it was done, before the request heard of it */
 	begin_gate(b, "two", "v", &r);
@@ -106,7 +114,7 @@ AGENT_TEST(storage_cancel, a_mount_that_succeeds_just_then_is_taken_away)
 	if (!r.ended)
 		storages_abort(r.request, NULL, NULL);
 	err = release(b, "two");
-	CHECK(err.code == ERROR_OK);
+	REQUIRE_EQ(err.code, ERROR_OK);
 	UNTIL(b, storages_count(b->t) == 0);
 }
 
@@ -123,10 +131,10 @@ AGENT_TEST(storage_cancel, what_was_mounted_before_goes_too)
 	UNTIL(b, exists(b, "a"));
 	open_gate(b, "a", 'o');
 	UNTIL(b, exists(b, "b"));
-	CHECK(mounts_at(b, "a") == 1);
+	REQUIRE_EQ(mounts_at(b, "a"), 1);
 	storages_abort(r.request, NULL, NULL);
 	UNTIL(b, storages_count(b->t) == 0);
-	CHECK(!r.ended && !exists(b, "a") && !exists(b, "b"));
+	REQUIRE(!r.ended && !exists(b, "a") && !exists(b, "b"));
 }
 
 static struct storage_spec
@@ -147,17 +155,20 @@ AGENT_TEST(storage_cancel, a_storage_whose_device_is_awaited)
 
 	s = disk(b, "v");
 	submit(b, "one", &s, 1, &one);
-	CHECK(loop_run_once(b->loop, 0, &one.err) == 0);
-	CHECK(storages_count(b->t) == 1);
+	REQUIRE_OK(loop_run_once(b->loop, 0, &one.err), &one.err);
+	REQUIRE_EQ(storages_count(b->t), 1);
 	storages_abort(one.request, NULL, NULL);
-	CHECK(storages_count(b->t) == 0);
+	REQUIRE_EQ(storages_count(b->t), 0);
 
 	/* its device does not come: all who wait hear it */
 	submit(b, "one", &s, 1, &one);
 	submit(b, "two", &s, 1, &two);
 	UNTIL(b, one.ended && two.ended);
-	CHECK(one.err.code == ERROR_NOT_FOUND && two.err.code == ERROR_NOT_FOUND);
-	CHECK(strstr(one.err.msg, "1f.7") && strstr(one.err.msg, s.mount_point) &&
-	      strstr(one.err.msg, TEXT_NO_UEVENT));
-	CHECK(storages_count(b->t) == 0 && !exists(b, "v"));
+	REQUIRE_EQ(one.err.code, ERROR_NOT_FOUND);
+	REQUIRE_EQ(two.err.code, ERROR_NOT_FOUND);
+	REQUIRE_HAS(one.err.msg, "1f.7");
+	REQUIRE_HAS(one.err.msg, s.mount_point);
+	REQUIRE_HAS(one.err.msg, TEXT_NO_UEVENT);
+	REQUIRE_EQ(storages_count(b->t), 0);
+	REQUIRE(!exists(b, "v"));
 }

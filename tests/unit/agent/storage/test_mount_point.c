@@ -14,6 +14,7 @@
 #include "agent/storage/driver.h"
 #include "lib/cleanup.h"
 #include "lib/deadline.h"
+#include "tests/support/check.h"
 #include "tests/unit/agent/storage/bench.h"
 
 static struct storage_spec
@@ -35,26 +36,26 @@ AGENT_TEST(storage_point, directories_made_on_the_way_go_with_the_last_that_need
 {
 	struct storage_spec s[3];
 
-	CHECK(mkdir(at(b, "src"), 0755) == 0);
+	REQUIRE_EQ(mkdir(at(b, "src"), 0755), 0);
 	s[0] = bind_of(b, "src", "x/y/one");
 	s[1] = bind_of(b, "src", "x/y/two");
 	s[2] = bind_of(b, "src", "x/z");
 	/* whatever the order in which they go */
 	for (int round = 0; round < 8; round++) {
-		CHECK(acquire(b, "all", s, 3).code == ERROR_OK);
-		CHECK(release(b, "all").code == ERROR_OK);
-		CHECK(!exists(b, "x"));
+		REQUIRE_EQ(acquire(b, "all", s, 3).code, ERROR_OK);
+		REQUIRE_EQ(release(b, "all").code, ERROR_OK);
+		REQUIRE(!exists(b, "x"));
 	}
-	CHECK(acquire(b, "one", &s[0], 1).code == ERROR_OK);
-	CHECK(acquire(b, "two", &s[1], 1).code == ERROR_OK);
-	CHECK(acquire(b, "three", &s[2], 1).code == ERROR_OK);
-	CHECK(release(b, "one").code == ERROR_OK);
-	CHECK(exists(b, "x/y") && !exists(b, "x/y/one"));
-	CHECK(release(b, "two").code == ERROR_OK);
-	CHECK(exists(b, "x") && !exists(b, "x/y"));
-	CHECK(release(b, "three").code == ERROR_OK);
-	CHECK(!exists(b, "x"));
-	CHECK(rmdir(at(b, "src")) == 0);
+	REQUIRE_EQ(acquire(b, "one", &s[0], 1).code, ERROR_OK);
+	REQUIRE_EQ(acquire(b, "two", &s[1], 1).code, ERROR_OK);
+	REQUIRE_EQ(acquire(b, "three", &s[2], 1).code, ERROR_OK);
+	REQUIRE_EQ(release(b, "one").code, ERROR_OK);
+	REQUIRE(exists(b, "x/y") && !exists(b, "x/y/one"));
+	REQUIRE_EQ(release(b, "two").code, ERROR_OK);
+	REQUIRE(exists(b, "x") && !exists(b, "x/y"));
+	REQUIRE_EQ(release(b, "three").code, ERROR_OK);
+	REQUIRE(!exists(b, "x"));
+	REQUIRE_EQ(rmdir(at(b, "src")), 0);
 }
 
 /* The undo of a mount that failed must not reach through a link that the mount itself is not
@@ -67,9 +68,9 @@ AGENT_TEST(storage_point, what_lies_behind_a_magic_link_is_left_alone)
 	put_file(b, "file");
 	(void)snprintf(path, sizeof(path), "/proc/self/root%s", at(b, "file"));
 	s.mount_point = path;
-	CHECK(acquire(b, "one", &s, 1).code != ERROR_OK);
-	CHECK(exists(b, "file"));
-	CHECK(unlink(at(b, "file")) == 0);
+	REQUIRE_NE(acquire(b, "one", &s, 1).code, ERROR_OK);
+	REQUIRE(exists(b, "file"));
+	REQUIRE_EQ(unlink(at(b, "file")), 0);
 }
 
 AGENT_TEST(storage_point, a_link_at_the_mount_point_is_left_alone)
@@ -77,10 +78,10 @@ AGENT_TEST(storage_point, a_link_at_the_mount_point_is_left_alone)
 	struct storage_spec s = memory(b, "link");
 	struct stat st;
 
-	CHECK(symlink("nowhere", at(b, "link")) == 0);
-	CHECK(acquire(b, "one", &s, 1).code != ERROR_OK);
-	CHECK(lstat(at(b, "link"), &st) == 0);
-	CHECK(unlink(at(b, "link")) == 0);
+	REQUIRE_EQ(symlink("nowhere", at(b, "link")), 0);
+	REQUIRE_NE(acquire(b, "one", &s, 1).code, ERROR_OK);
+	REQUIRE_EQ(lstat(at(b, "link"), &st), 0);
+	REQUIRE_EQ(unlink(at(b, "link")), 0);
 }
 
 /* A socket's name stands in for the node of a disk that the kernel is still about to add:
@@ -93,8 +94,9 @@ AGENT_TEST(storage_point, a_disk_that_is_not_live_yet_is_waited_for)
 	pid_t pid;
 
 	(void)snprintf(un.sun_path, sizeof(un.sun_path), "%s", at(b, "disk"));
-	CHECK(fd >= 0 && bind(fd, (struct sockaddr *)&un, sizeof(un)) == 0);
-	CHECK(close(fd) == 0);
+	REQUIRE_GE(fd, 0);
+	REQUIRE_EQ(bind(fd, (struct sockaddr *)&un, sizeof(un)), 0);
+	REQUIRE_EQ(close(fd), 0);
 	since = monotonic_ns();
 	pid = fork();
 	if (pid == 0) {
@@ -103,15 +105,17 @@ AGENT_TEST(storage_point, a_disk_that_is_not_live_yet_is_waited_for)
 		_exit(rename(at(b, "new"), at(b, "disk")) == 0 ? 0 : 1);
 	}
 	storage_await_disk(&b->roots, at(b, "disk"));
-	CHECK(monotonic_ns() - since >= 50000000);
+	REQUIRE_GE(monotonic_ns() - since, 50000000);
 	fd = open(at(b, "disk"), O_RDONLY | O_CLOEXEC);
-	CHECK(fd >= 0 && close(fd) == 0);
-	CHECK(waitpid(pid, &status, 0) == pid && status == 0);
+	REQUIRE_GE(fd, 0);
+	REQUIRE_EQ(close(fd), 0);
+	REQUIRE_EQ(waitpid(pid, &status, 0), pid);
+	REQUIRE_EQ(status, 0);
 	/* a missing disk is not waited for */
 	since = monotonic_ns();
-	CHECK(unlink(at(b, "disk")) == 0);
+	REQUIRE_EQ(unlink(at(b, "disk")), 0);
 	storage_await_disk(&b->roots, at(b, "disk"));
-	CHECK(monotonic_ns() - since < 1000000000);
+	REQUIRE_LT(monotonic_ns() - since, 1000000000);
 }
 
 static int naps;
@@ -131,19 +135,21 @@ AGENT_TEST(storage_point, no_disk_is_awaited_through_a_link_of_a_volume)
 	struct sockaddr_un un = { .sun_family = AF_UNIX };
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
-	CHECK(mkdir(at(b, "volume"), 0755) == 0);
-	CHECK(mount("volume", at(b, "volume"), "tmpfs", 0, NULL) == 0);
+	REQUIRE_EQ(mkdir(at(b, "volume"), 0755), 0);
+	REQUIRE_EQ(mount("volume", at(b, "volume"), "tmpfs", 0, NULL), 0);
 	(void)snprintf(un.sun_path, sizeof(un.sun_path), "%s", at(b, "disk"));
-	CHECK(fd >= 0 && bind(fd, (struct sockaddr *)&un, sizeof(un)) == 0);
-	CHECK(close(fd) == 0);
-	CHECK(symlink(at(b, "disk"), at(b, "volume/link")) == 0);
+	REQUIRE_GE(fd, 0);
+	REQUIRE_EQ(bind(fd, (struct sockaddr *)&un, sizeof(un)), 0);
+	REQUIRE_EQ(close(fd), 0);
+	REQUIRE_EQ(symlink(at(b, "disk"), at(b, "volume/link")), 0);
 	naps = 0;
 	storage_await_disk(&b->roots, at(b, "disk"));
-	CHECK(naps == 10);
+	REQUIRE_EQ(naps, 10);
 	storage_await_disk(&b->roots, at(b, "volume/link"));
-	CHECK(naps == 10);
-	CHECK(unlink(at(b, "disk")) == 0 && umount2(at(b, "volume"), 0) == 0);
-	CHECK(rmdir(at(b, "volume")) == 0);
+	REQUIRE_EQ(naps, 10);
+	REQUIRE_EQ(unlink(at(b, "disk")), 0);
+	REQUIRE_EQ(umount2(at(b, "volume"), 0), 0);
+	REQUIRE_EQ(rmdir(at(b, "volume")), 0);
 }
 
 AGENT_TEST(storage_point, a_mount_that_was_there_before_stays)
@@ -151,27 +157,29 @@ AGENT_TEST(storage_point, a_mount_that_was_there_before_stays)
 	struct storage_spec s;
 	struct result r;
 
-	CHECK(mkdir(at(b, "v"), 0755) == 0);
-	CHECK(mount("before", at(b, "v"), "tmpfs", 0, NULL) == 0);
+	REQUIRE_EQ(mkdir(at(b, "v"), 0755), 0);
+	REQUIRE_EQ(mount("before", at(b, "v"), "tmpfs", 0, NULL), 0);
 	put_file(b, "v/before");
 	/* one that fails, one that is cancelled, one that comes and goes */
 	s = memory(b, "v");
 	s.fstype = "nosuchfs";
-	CHECK(acquire(b, "one", &s, 1).code != ERROR_OK);
-	CHECK(exists(b, "v/before"));
+	REQUIRE_NE(acquire(b, "one", &s, 1).code, ERROR_OK);
+	REQUIRE(exists(b, "v/before"));
 	make_gate(b, "v");
 	s = gate(b, "v");
 	submit(b, "one", &s, 1, &r);
 	UNTIL(b, jobs_running(b->jobs) == 1);
 	storages_abort(r.request, NULL, NULL);
 	UNTIL(b, storages_count(b->t) == 0);
-	CHECK(exists(b, "v/before"));
+	REQUIRE(exists(b, "v/before"));
 	s = memory(b, "v");
-	CHECK(acquire(b, "", &s, 1).code == ERROR_OK);
-	CHECK(!exists(b, "v/before") && mounts_at(b, "v") == 2);
-	CHECK(release(b, "").code == ERROR_OK);
-	CHECK(exists(b, "v/before"));
-	CHECK(umount2(at(b, "v"), MNT_DETACH) == 0 && rmdir(at(b, "v")) == 0);
+	REQUIRE_EQ(acquire(b, "", &s, 1).code, ERROR_OK);
+	REQUIRE(!exists(b, "v/before"));
+	REQUIRE_EQ(mounts_at(b, "v"), 2);
+	REQUIRE_EQ(release(b, "").code, ERROR_OK);
+	REQUIRE(exists(b, "v/before"));
+	REQUIRE_EQ(umount2(at(b, "v"), MNT_DETACH), 0);
+	REQUIRE_EQ(rmdir(at(b, "v")), 0);
 }
 
 AGENT_TEST(storage_point, what_was_mounted_upon_it_is_undone)
@@ -179,23 +187,26 @@ AGENT_TEST(storage_point, what_was_mounted_upon_it_is_undone)
 	static const char *const options[] = { "nosuchoption=1" };
 	struct storage_spec s;
 
-	CHECK(mkdir(at(b, "a b"), 0755) == 0);
-	CHECK(mount("before", at(b, "a b"), "tmpfs", 0, NULL) == 0);
+	REQUIRE_EQ(mkdir(at(b, "a b"), 0755), 0);
+	REQUIRE_EQ(mount("before", at(b, "a b"), "tmpfs", 0, NULL), 0);
 	put_file(b, "a b/before");
 	s = memory(b, "a b");
 	s.options = options;
 	s.n_options = 1;
-	CHECK(acquire(b, "one", &s, 1).code != ERROR_OK);
-	CHECK(exists(b, "a b/before") && mounts_at(b, "a b") == 1);
+	REQUIRE_NE(acquire(b, "one", &s, 1).code, ERROR_OK);
+	REQUIRE(exists(b, "a b/before"));
+	REQUIRE_EQ(mounts_at(b, "a b"), 1);
 	/* mounted, and only then it fails: nothing changes its group on a file system that is
 	 * read-only */
 	static const char *const readonly[] = { "ro", "fsgid=77" };
 
 	s.options = readonly;
 	s.n_options = 2;
-	CHECK(strstr(acquire(b, "one", &s, 1).msg, "group of "));
-	CHECK(exists(b, "a b/before") && mounts_at(b, "a b") == 1);
-	CHECK(umount2(at(b, "a b"), MNT_DETACH) == 0 && rmdir(at(b, "a b")) == 0);
+	REQUIRE_HAS(acquire(b, "one", &s, 1).msg, "group of ");
+	REQUIRE(exists(b, "a b/before"));
+	REQUIRE_EQ(mounts_at(b, "a b"), 1);
+	REQUIRE_EQ(umount2(at(b, "a b"), MNT_DETACH), 0);
+	REQUIRE_EQ(rmdir(at(b, "a b")), 0);
 }
 
 /* Does the file have this mode and the test's group? Links are not followed. */
@@ -204,7 +215,7 @@ is_given(const struct bench *b, const char *name, mode_t mode, gid_t gid)
 {
 	struct stat st;
 
-	CHECK(lstat(at(b, name), &st) == 0);
+	REQUIRE_EQ(lstat(at(b, name), &st), 0);
 	if ((st.st_mode & 07777) == mode && st.st_gid == gid)
 		return true;
 	fprintf(stderr, "%s: %o, group %u\n", name, st.st_mode & 07777, st.st_gid);
@@ -217,21 +228,21 @@ AGENT_TEST(storage_point, a_volume_in_memory_is_open_to_all)
 	static const char *const options[] = { "size=1m,mode=1770", "fsgid=77" };
 	struct storage_spec s = memory(b, "v");
 
-	CHECK(acquire(b, "one", &s, 1).code == ERROR_OK);
-	CHECK(is_given(b, "v", 0777, 0));
-	CHECK(release(b, "").code == ERROR_OK);
+	REQUIRE_EQ(acquire(b, "one", &s, 1).code, ERROR_OK);
+	REQUIRE(is_given(b, "v", 0777, 0));
+	REQUIRE_EQ(release(b, "").code, ERROR_OK);
 	s = memory(b, "group");
 	s.options = options + 1;
 	s.n_options = 1;
-	CHECK(acquire(b, "one", &s, 1).code == ERROR_OK);
-	CHECK(is_given(b, "group", 02777, 77));
-	CHECK(release(b, "").code == ERROR_OK);
+	REQUIRE_EQ(acquire(b, "one", &s, 1).code, ERROR_OK);
+	REQUIRE(is_given(b, "group", 02777, 77));
+	REQUIRE_EQ(release(b, "").code, ERROR_OK);
 	s = memory(b, "mode");
 	s.options = options;
 	s.n_options = 1;
-	CHECK(acquire(b, "one", &s, 1).code == ERROR_OK);
-	CHECK(is_given(b, "mode", 01770, 0));
-	CHECK(release(b, "").code == ERROR_OK);
+	REQUIRE_EQ(acquire(b, "one", &s, 1).code, ERROR_OK);
+	REQUIRE(is_given(b, "mode", 01770, 0));
+	REQUIRE_EQ(release(b, "").code, ERROR_OK);
 }
 
 /* All files of a volume get the group, but no targets of links. */
@@ -241,46 +252,55 @@ AGENT_TEST(storage_point, a_volume_is_given_to_its_group)
 	static const char *const made[] = { "v/file", "v/sub/tool", "out/file" };
 	struct storage_spec s;
 
-	CHECK(mkdir(at(b, "v"), 0755) == 0 && mkdir(at(b, "v/sub"), 0700) == 0);
-	CHECK(mkdir(at(b, "out"), 0700) == 0);
+	REQUIRE_EQ(mkdir(at(b, "v"), 0755), 0);
+	REQUIRE_EQ(mkdir(at(b, "v/sub"), 0700), 0);
+	REQUIRE_EQ(mkdir(at(b, "out"), 0700), 0);
 	for (size_t i = 0; i < ARRAY_LEN(made); i++)
 		put_file(b, made[i]);
-	CHECK(chmod(at(b, "v/file"), 0600) == 0 && chmod(at(b, "v/sub/tool"), 0755) == 0);
-	CHECK(chmod(at(b, "out/file"), 0600) == 0);
-	CHECK(symlink("../out", at(b, "v/directory")) == 0);
-	CHECK(symlink("../out/file", at(b, "v/link")) == 0);
+	REQUIRE_EQ(chmod(at(b, "v/file"), 0600), 0);
+	REQUIRE_EQ(chmod(at(b, "v/sub/tool"), 0755), 0);
+	REQUIRE_EQ(chmod(at(b, "out/file"), 0600), 0);
+	REQUIRE_EQ(symlink("../out", at(b, "v/directory")), 0);
+	REQUIRE_EQ(symlink("../out/file", at(b, "v/link")), 0);
 	s = bind_of(b, "v", "at");
 	s.has_fs_group = true;
 	s.fs_group_id = 77;
 	/* read-only: not at all */
 	s.options = readonly;
 	s.n_options = 1;
-	CHECK(acquire(b, "one", &s, 1).code == ERROR_OK);
-	CHECK(is_given(b, "at", 0755, 0) && is_given(b, "at/file", 0600, 0));
-	CHECK(release(b, "one").code == ERROR_OK);
+	REQUIRE_EQ(acquire(b, "one", &s, 1).code, ERROR_OK);
+	REQUIRE(is_given(b, "at", 0755, 0) && is_given(b, "at/file", 0600, 0));
+	REQUIRE_EQ(release(b, "one").code, ERROR_OK);
 	s.n_options = 0;
-	CHECK(acquire(b, "one", &s, 1).code == ERROR_OK);
-	CHECK(is_given(b, "v", 02775, 77) && is_given(b, "v/file", 0660, 77));
-	CHECK(is_given(b, "v/sub", 02770, 77) && is_given(b, "v/sub/tool", 0775, 77));
-	CHECK(is_given(b, "v/link", 0777, 0) && is_given(b, "v/directory", 0777, 0));
-	CHECK(is_given(b, "out", 0700, 0) && is_given(b, "out/file", 0600, 0));
-	CHECK(release(b, "one").code == ERROR_OK);
+	REQUIRE_EQ(acquire(b, "one", &s, 1).code, ERROR_OK);
+	REQUIRE(is_given(b, "v", 02775, 77) && is_given(b, "v/file", 0660, 77));
+	REQUIRE(is_given(b, "v/sub", 02770, 77) && is_given(b, "v/sub/tool", 0775, 77));
+	REQUIRE(is_given(b, "v/link", 0777, 0) && is_given(b, "v/directory", 0777, 0));
+	REQUIRE(is_given(b, "out", 0700, 0) && is_given(b, "out/file", 0600, 0));
+	REQUIRE_EQ(release(b, "one").code, ERROR_OK);
 	/* OnRootMismatch: the root says that all is done; Always does not ask it */
-	CHECK(chmod(at(b, "v/file"), 0600) == 0);
+	REQUIRE_EQ(chmod(at(b, "v/file"), 0600), 0);
 	s.fs_group_policy = FS_GROUP_ON_ROOT_MISMATCH;
-	CHECK(acquire(b, "one", &s, 1).code == ERROR_OK && is_given(b, "v/file", 0600, 77));
-	CHECK(release(b, "one").code == ERROR_OK);
+	REQUIRE_EQ(acquire(b, "one", &s, 1).code, ERROR_OK);
+	REQUIRE(is_given(b, "v/file", 0600, 77));
+	REQUIRE_EQ(release(b, "one").code, ERROR_OK);
 	s.fs_group_policy = FS_GROUP_ALWAYS;
-	CHECK(acquire(b, "one", &s, 1).code == ERROR_OK && is_given(b, "v/file", 0660, 77));
-	CHECK(release(b, "one").code == ERROR_OK);
-	CHECK(chmod(at(b, "v"), 0755) == 0 && chmod(at(b, "v/file"), 0600) == 0);
+	REQUIRE_EQ(acquire(b, "one", &s, 1).code, ERROR_OK);
+	REQUIRE(is_given(b, "v/file", 0660, 77));
+	REQUIRE_EQ(release(b, "one").code, ERROR_OK);
+	REQUIRE_EQ(chmod(at(b, "v"), 0755), 0);
+	REQUIRE_EQ(chmod(at(b, "v/file"), 0600), 0);
 	s.fs_group_policy = FS_GROUP_ON_ROOT_MISMATCH;
-	CHECK(acquire(b, "one", &s, 1).code == ERROR_OK && is_given(b, "v/file", 0660, 77));
-	CHECK(release(b, "one").code == ERROR_OK);
-	CHECK(unlink(at(b, "v/link")) == 0 && unlink(at(b, "v/directory")) == 0);
+	REQUIRE_EQ(acquire(b, "one", &s, 1).code, ERROR_OK);
+	REQUIRE(is_given(b, "v/file", 0660, 77));
+	REQUIRE_EQ(release(b, "one").code, ERROR_OK);
+	REQUIRE_EQ(unlink(at(b, "v/link")), 0);
+	REQUIRE_EQ(unlink(at(b, "v/directory")), 0);
 	for (size_t i = 0; i < ARRAY_LEN(made); i++)
-		CHECK(unlink(at(b, made[i])) == 0);
-	CHECK(rmdir(at(b, "v/sub")) == 0 && rmdir(at(b, "v")) == 0 && rmdir(at(b, "out")) == 0);
+		REQUIRE_EQ(unlink(at(b, made[i])), 0);
+	REQUIRE_EQ(rmdir(at(b, "v/sub")), 0);
+	REQUIRE_EQ(rmdir(at(b, "v")), 0);
+	REQUIRE_EQ(rmdir(at(b, "out")), 0);
 }
 
 AGENT_TEST(storage_point, a_file_is_bound_to_a_file)
@@ -289,15 +309,16 @@ AGENT_TEST(storage_point, a_file_is_bound_to_a_file)
 
 	put_file(b, "file");
 	s = bind_of(b, "file", "to/file");
-	CHECK(acquire(b, "one", &s, 1).code == ERROR_OK);
-	CHECK(mounts_at(b, "to/file") == 1);
-	CHECK(release(b, "one").code == ERROR_OK);
-	CHECK(!exists(b, "to"));
+	REQUIRE_EQ(acquire(b, "one", &s, 1).code, ERROR_OK);
+	REQUIRE_EQ(mounts_at(b, "to/file"), 1);
+	REQUIRE_EQ(release(b, "one").code, ERROR_OK);
+	REQUIRE(!exists(b, "to"));
 	s = bind_of(b, "missing", "to/file");
 	struct error err = acquire(b, "one", &s, 1);
 
-	CHECK(strstr(err.msg, s.source) && strstr(err.msg, "No such file"));
+	REQUIRE_HAS(err.msg, s.source);
+	REQUIRE_HAS(err.msg, "No such file");
 	UNTIL(b, storages_count(b->t) == 0);
-	CHECK(!exists(b, "to"));
-	CHECK(unlink(at(b, "file")) == 0);
+	REQUIRE(!exists(b, "to"));
+	REQUIRE_EQ(unlink(at(b, "file")), 0);
 }

@@ -16,6 +16,7 @@ try_calloc(size_t n, size_t size)
 /* It takes the place of the guest library's. */
 #define calloc try_calloc
 #include "agent/storage/storage.c"
+#include "tests/support/check.h"
 #undef calloc
 
 AGENT_TEST(storage_nomem, a_cancelled_request_is_gone_only_after_the_call)
@@ -28,14 +29,15 @@ AGENT_TEST(storage_nomem, a_cancelled_request_is_gone_only_after_the_call)
 	storages_abort(r.request, on_done, &gone);
 	is_out_of_memory = false;
 	/* callers let go of the request after this, in memory that on_done may free */
-	CHECK(!gone.ended);
+	REQUIRE(!gone.ended);
 	UNTIL(b, gone.ended);
 	UNTIL(b, storages_count(b->t) == 0);
-	CHECK(!r.ended && !exists(b, "v"));
+	REQUIRE(!r.ended && !exists(b, "v"));
 	/* the table is as it was */
 	submit(b, "one", &s, 1, &r);
 	UNTIL(b, exists(b, "v"));
 	open_gate(b, "v", 'f');
 	UNTIL(b, r.ended);
-	CHECK(r.err.code == ERROR_UNAVAILABLE && gone.ended == 1);
+	REQUIRE_EQ(r.err.code, ERROR_UNAVAILABLE);
+	REQUIRE_EQ(gone.ended, 1);
 }

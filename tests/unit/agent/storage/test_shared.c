@@ -5,6 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "tests/support/check.h"
 #include "tests/unit/agent/storage/bench.h"
 
 AGENT_TEST(storage_shared, two_requests_for_one_mount_point_share_one_mount)
@@ -16,18 +17,20 @@ AGENT_TEST(storage_shared, two_requests_for_one_mount_point_share_one_mount)
 	begin_gate(b, "one", "v", &one);
 	submit(b, "two", &s, 1, &two);
 	UNTIL(b, jobs_running(b->jobs) == 1);
-	CHECK(!one.ended && !two.ended);
+	REQUIRE(!one.ended && !two.ended);
 	open_gate(b, "v", 'o');
 	UNTIL(b, one.ended && two.ended);
-	CHECK(one.err.code == ERROR_OK && two.err.code == ERROR_OK);
-	CHECK(mounts_at(b, "v") == 1 && storages_count(b->t) == 1);
+	REQUIRE_EQ(one.err.code, ERROR_OK);
+	REQUIRE_EQ(two.err.code, ERROR_OK);
+	REQUIRE_EQ(mounts_at(b, "v"), 1);
+	REQUIRE_EQ(storages_count(b->t), 1);
 
-	CHECK(release(b, "one").code == ERROR_OK);
-	CHECK(mounts_at(b, "v") == 1);
-	CHECK(release(b, "nobody").code == ERROR_OK);
-	CHECK(mounts_at(b, "v") == 1);
-	CHECK(release(b, "two").code == ERROR_OK);
-	CHECK(!exists(b, "v"));
+	REQUIRE_EQ(release(b, "one").code, ERROR_OK);
+	REQUIRE_EQ(mounts_at(b, "v"), 1);
+	REQUIRE_EQ(release(b, "nobody").code, ERROR_OK);
+	REQUIRE_EQ(mounts_at(b, "v"), 1);
+	REQUIRE_EQ(release(b, "two").code, ERROR_OK);
+	REQUIRE(!exists(b, "v"));
 }
 
 AGENT_TEST(storage_shared, a_failing_mount_fails_all_who_wait_for_it_and_is_undone)
@@ -41,18 +44,20 @@ AGENT_TEST(storage_shared, a_failing_mount_fails_all_who_wait_for_it_and_is_undo
 	begin_gate(b, "two", "v", &two);
 	open_gate(b, "v", 'f');
 	UNTIL(b, one.ended && two.ended);
-	CHECK(one.err.code == ERROR_UNAVAILABLE && two.err.code == ERROR_UNAVAILABLE);
-	CHECK(strstr(one.err.msg, s.mount_point) && strstr(one.err.msg, "gate") &&
-	      strstr(one.err.msg, "told to fail"));
-	CHECK(strcmp(one.err.msg, two.err.msg) == 0);
-	CHECK(!exists(b, "v"));
+	REQUIRE_EQ(one.err.code, ERROR_UNAVAILABLE);
+	REQUIRE_EQ(two.err.code, ERROR_UNAVAILABLE);
+	REQUIRE_HAS(one.err.msg, s.mount_point);
+	REQUIRE_HAS(one.err.msg, "gate");
+	REQUIRE_HAS(one.err.msg, "told to fail");
+	REQUIRE_STR(one.err.msg, two.err.msg);
+	REQUIRE(!exists(b, "v"));
 
 	/* the next one is not burdened with it */
 	begin_gate(b, "three", "v", &one);
 	open_gate(b, "v", 'o');
 	UNTIL(b, one.ended);
-	CHECK(one.err.code == ERROR_OK);
-	CHECK(release(b, "three").code == ERROR_OK);
+	REQUIRE_EQ(one.err.code, ERROR_OK);
+	REQUIRE_EQ(release(b, "three").code, ERROR_OK);
 }
 
 AGENT_TEST(storage_shared, the_first_is_released_when_the_second_of_three_fails)
@@ -72,10 +77,11 @@ AGENT_TEST(storage_shared, the_first_is_released_when_the_second_of_three_fails)
 	open_gate(b, "a", 'o');
 	UNTIL(b, r.ended);
 	err = r.err;
-	CHECK(err.code != ERROR_OK);
-	CHECK(strstr(err.msg, s[1].mount_point) && strstr(err.msg, "nosuchfs"));
+	REQUIRE_NE(err.code, ERROR_OK);
+	REQUIRE_HAS(err.msg, s[1].mount_point);
+	REQUIRE_HAS(err.msg, "nosuchfs");
 	UNTIL(b, storages_count(b->t) == 0);
-	CHECK(!exists(b, "a") && !exists(b, "deep") && !exists(b, "c"));
+	REQUIRE(!exists(b, "a") && !exists(b, "deep") && !exists(b, "c"));
 }
 
 AGENT_TEST(storage_shared, a_failed_request_takes_nothing_from_another_owner)
@@ -92,10 +98,10 @@ AGENT_TEST(storage_shared, a_failed_request_takes_nothing_from_another_owner)
 	UNTIL(b, exists(b, "a"));
 	open_gate(b, "a", 'o');
 	UNTIL(b, r.ended);
-	CHECK(acquire(b, "one", s, 2).code != ERROR_OK);
+	REQUIRE_NE(acquire(b, "one", s, 2).code, ERROR_OK);
 	UNTIL(b, storages_count(b->t) == 1);
-	CHECK(mounts_at(b, "a") == 1);
-	CHECK(release(b, "other").code == ERROR_OK);
+	REQUIRE_EQ(mounts_at(b, "a"), 1);
+	REQUIRE_EQ(release(b, "other").code, ERROR_OK);
 }
 
 AGENT_TEST(storage_shared, one_mount_point_is_not_for_two_things)
@@ -104,17 +110,19 @@ AGENT_TEST(storage_shared, one_mount_point_is_not_for_two_things)
 	struct error err;
 
 	s = memory(b, "v");
-	CHECK(acquire(b, "one", &s, 1).code == ERROR_OK);
+	REQUIRE_EQ(acquire(b, "one", &s, 1).code, ERROR_OK);
 	other = s;
 	other.source = "elsewhere";
 	err = acquire(b, "two", &other, 1);
-	CHECK(err.code == ERROR_FAILED_PRECONDITION && strstr(err.msg, s.mount_point));
+	REQUIRE_EQ(err.code, ERROR_FAILED_PRECONDITION);
+	REQUIRE_HAS(err.msg, s.mount_point);
 	/* the same but for a slash at the end is the same */
 	other = s;
 	other.mount_point = at(b, "v/");
-	CHECK(acquire(b, "two", &other, 1).code == ERROR_OK);
-	CHECK(storages_count(b->t) == 1 && mounts_at(b, "v") == 1);
-	CHECK(release(b, "").code == ERROR_OK);
+	REQUIRE_EQ(acquire(b, "two", &other, 1).code, ERROR_OK);
+	REQUIRE_EQ(storages_count(b->t), 1);
+	REQUIRE_EQ(mounts_at(b, "v"), 1);
+	REQUIRE_EQ(release(b, "").code, ERROR_OK);
 }
 
 AGENT_TEST(storage_shared, one_request_may_name_a_mount_point_twice)
@@ -129,8 +137,9 @@ AGENT_TEST(storage_shared, one_request_may_name_a_mount_point_twice)
 	UNTIL(b, exists(b, "v"));
 	open_gate(b, "v", 'o');
 	UNTIL(b, r.ended);
-	CHECK(r.err.code == ERROR_OK && mounts_at(b, "v") == 1);
-	CHECK(release(b, "one").code == ERROR_OK);
+	REQUIRE_EQ(r.err.code, ERROR_OK);
+	REQUIRE_EQ(mounts_at(b, "v"), 1);
+	REQUIRE_EQ(release(b, "one").code, ERROR_OK);
 }
 
 AGENT_TEST(storage_shared, a_mount_that_takes_its_time_holds_up_nobody_else)
@@ -143,15 +152,15 @@ AGENT_TEST(storage_shared, a_mount_that_takes_its_time_holds_up_nobody_else)
 	quick = memory(b, "quick");
 	submit(b, "one", &slow, 1, &r);
 	UNTIL(b, exists(b, "slow"));
-	CHECK(acquire(b, "two", &quick, 1).code == ERROR_OK);
-	CHECK(!r.ended);
+	REQUIRE_EQ(acquire(b, "two", &quick, 1).code, ERROR_OK);
+	REQUIRE(!r.ended);
 	open_gate(b, "slow", 'o');
 	UNTIL(b, r.ended);
-	CHECK(release(b, "").code == ERROR_OK);
+	REQUIRE_EQ(release(b, "").code, ERROR_OK);
 }
 
 AGENT_TEST(storage_shared, a_request_without_storages_is_done)
 {
-	CHECK(acquire(b, "one", NULL, 0).code == ERROR_OK);
-	CHECK(release(b, "one").code == ERROR_OK);
+	REQUIRE_EQ(acquire(b, "one", NULL, 0).code, ERROR_OK);
+	REQUIRE_EQ(release(b, "one").code, ERROR_OK);
 }

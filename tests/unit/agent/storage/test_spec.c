@@ -7,6 +7,7 @@
 #include "agent/storage/spec.h"
 #include "lib/cleanup.h"
 #include "lib/client_texts.h"
+#include "tests/support/check.h"
 
 static const char *const options[] = { "ro", "size=1M", "" };
 static const char *const driver_options[] = { "create_filesystem" };
@@ -39,20 +40,20 @@ Test(storage_spec, a_copy_is_deep)
 	spec.options = list;
 	spec.n_options = 1;
 	copy = storage_spec_copy(&spec);
-	cr_assert(copy);
+	REQUIRE(copy);
 	memset(source, 'x', sizeof(source));
 	memset(option, 'x', sizeof(option));
 	list[0] = NULL;
-	cr_assert_str_eq(copy->source, "tmpfs");
-	cr_assert_str_eq(copy->options[0], "ro");
-	cr_assert_eq(copy->n_options, 1);
-	cr_assert_str_eq(copy->driver, "ephemeral");
-	cr_assert_str_eq(copy->fstype, "tmpfs");
-	cr_assert_str_eq(copy->mount_point, "/run/pod/shm");
-	cr_assert_str_eq(copy->driver_options[0], "create_filesystem");
-	cr_assert(copy->has_fs_group && copy->shared);
-	cr_assert_eq(copy->fs_group_id, 7);
-	cr_assert_eq(copy->fs_group_policy, FS_GROUP_ON_ROOT_MISMATCH);
+	REQUIRE_STR(copy->source, "tmpfs");
+	REQUIRE_STR(copy->options[0], "ro");
+	REQUIRE_EQ(copy->n_options, 1);
+	REQUIRE_STR(copy->driver, "ephemeral");
+	REQUIRE_STR(copy->fstype, "tmpfs");
+	REQUIRE_STR(copy->mount_point, "/run/pod/shm");
+	REQUIRE_STR(copy->driver_options[0], "create_filesystem");
+	REQUIRE(copy->has_fs_group && copy->shared);
+	REQUIRE_EQ(copy->fs_group_id, 7);
+	REQUIRE_EQ(copy->fs_group_policy, FS_GROUP_ON_ROOT_MISMATCH);
 	free(copy);
 }
 
@@ -61,9 +62,9 @@ Test(storage_spec, a_copy_of_empty_lists_and_strings)
 	struct storage_spec spec = { .driver = "", .source = "", .fstype = "", .mount_point = "" };
 	struct storage_spec *copy = storage_spec_copy(&spec);
 
-	cr_assert(copy);
-	cr_assert_eq(copy->n_options, 0);
-	cr_assert_str_eq(copy->mount_point, "");
+	REQUIRE(copy);
+	REQUIRE_EQ(copy->n_options, 0);
+	REQUIRE_STR(copy->mount_point, "");
 	free(copy);
 }
 
@@ -74,8 +75,8 @@ Test(storage_spec, slashes_at_the_end_do_not_count)
 
 	spec.mount_point = "/run/pod/shm/";
 	copy = storage_spec_copy(&spec);
-	cr_assert(copy);
-	cr_assert_str_eq(copy->mount_point, "/run/pod/shm");
+	REQUIRE(copy);
+	REQUIRE_STR(copy->mount_point, "/run/pod/shm");
 	free(copy);
 }
 
@@ -85,15 +86,15 @@ Test(storage_spec, the_same_is_driver_source_and_type)
 
 	b.n_options = 0;
 	b.shared = false;
-	cr_assert(storage_spec_same(&a, &b));
+	REQUIRE(storage_spec_same(&a, &b));
 	b.source = "other";
-	cr_assert_not(storage_spec_same(&a, &b));
+	REQUIRE(!storage_spec_same(&a, &b));
 	b = a;
 	b.fstype = "hugetlbfs";
-	cr_assert_not(storage_spec_same(&a, &b));
+	REQUIRE(!storage_spec_same(&a, &b));
 	b = a;
 	b.driver = "local";
-	cr_assert_not(storage_spec_same(&a, &b));
+	REQUIRE(!storage_spec_same(&a, &b));
 }
 
 static void
@@ -103,12 +104,12 @@ expect(const struct storage_spec *spec, const char *text)
 	int r = storage_spec_check(spec, &err);
 
 	if (!text) {
-		cr_assert_eq(r, 0, "%s", err.msg);
+		REQUIRE_EQ(r, 0, "%s", err.msg);
 		return;
 	}
-	cr_assert_eq(r, -1, "accepted: wanted \"%s\"", text);
-	cr_assert_eq(err.code, ERROR_INVALID_ARGUMENT);
-	cr_assert(strstr(err.msg, text), "\"%s\" has no \"%s\"", err.msg, text);
+	REQUIRE_EQ(r, -1, "accepted: wanted \"%s\"", text);
+	REQUIRE_EQ(err.code, ERROR_INVALID_ARGUMENT);
+	REQUIRE_HAS(err.msg, text, "\"%s\" has no \"%s\"", err.msg, text);
 }
 
 Test(storage_spec, mount_points_are_plain_absolute_paths)
@@ -128,7 +129,7 @@ Test(storage_spec, mount_points_are_plain_absolute_paths)
 		spec.mount_point = bad[i];
 		expect(&spec, "mount_point");
 	}
-	cr_assert(long_path);
+	REQUIRE(long_path);
 	memset(long_path, 'a', 4999);
 	long_path[0] = '/';
 	long_path[4999] = '\0';

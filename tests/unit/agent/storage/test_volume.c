@@ -17,6 +17,7 @@
 #include "agent/storage/volume.h"
 #include "lib/cleanup.h"
 #include "lib/io.h"
+#include "tests/support/check.h"
 #include "tests/unit/agent/storage/bench.h"
 
 #define MIB (1024ull * 1024)
@@ -98,7 +99,7 @@ run(const char *const argv[])
 		(void)execvp(argv[0], (char *const *)(uintptr_t)argv);
 		_exit(127);
 	}
-	CHECK(waitpid(pid, &status, 0) == pid);
+	REQUIRE_EQ(waitpid(pid, &status, 0), pid);
 	return status;
 }
 
@@ -144,9 +145,9 @@ disk_make(struct bench *b, struct disk *d, const char *fstype, uint64_t size)
 	(void)snprintf(mkfs, sizeof(mkfs), "mkfs.%s", fstype);
 	(void)snprintf(d->image, sizeof(d->image), "%s", at(b, "image"));
 	(void)snprintf(d->point, sizeof(d->point), "%s", at(b, "volume"));
-	CHECK(mknod(d->image, S_IFREG | 0600, 0) == 0);
-	CHECK(truncate(d->image, (off_t)size) == 0);
-	CHECK(mkdir(d->point, 0755) == 0);
+	REQUIRE_EQ(mknod(d->image, S_IFREG | 0600, 0), 0);
+	REQUIRE_EQ(truncate(d->image, (off_t)size), 0);
+	REQUIRE_EQ(mkdir(d->point, 0755), 0);
 	if (run(argv) == 0 && loop_attach(d) && mount(d->node, d->point, fstype, 0, NULL) == 0)
 		return true;
 	fprintf(stderr, "# no %s here\n", fstype);
@@ -157,8 +158,8 @@ disk_make(struct bench *b, struct disk *d, const char *fstype, uint64_t size)
 static void
 disk_grow(struct disk *d, uint64_t size)
 {
-	CHECK(truncate(d->image, (off_t)size) == 0);
-	CHECK(ioctl(d->loop, LOOP_SET_CAPACITY, 0) == 0);
+	REQUIRE_EQ(truncate(d->image, (off_t)size), 0);
+	REQUIRE_EQ(ioctl(d->loop, LOOP_SET_CAPACITY, 0), 0);
 }
 
 static uint64_t
@@ -166,7 +167,7 @@ size_of(const char *path)
 {
 	struct statfs st;
 
-	CHECK(statfs(path, &st) == 0);
+	REQUIRE_EQ(statfs(path, &st), 0);
 	return (uint64_t)st.f_blocks * (uint64_t)st.f_bsize;
 }
 
@@ -181,20 +182,24 @@ grows(struct bench *b, const char *fstype)
 		return;
 	before = size_of(d.point);
 	/* it is as large as its device */
-	CHECK(resize(b, d.point, 0).code == ERROR_OK && size_of(d.point) == before);
+	REQUIRE(resize(b, d.point, 0).code == ERROR_OK && size_of(d.point) == before);
 	err = resize(b, d.point, 300 * MIB);
-	CHECK(err.code == ERROR_INVALID_ARGUMENT && strstr(err.msg, d.point));
+	REQUIRE_EQ(err.code, ERROR_INVALID_ARGUMENT);
+	REQUIRE_HAS(err.msg, d.point);
 	err = resize(b, d.point, 900 * MIB);
-	CHECK(err.code == ERROR_OUT_OF_RANGE && strstr(err.msg, "943718400"));
+	REQUIRE_EQ(err.code, ERROR_OUT_OF_RANGE);
+	REQUIRE_HAS(err.msg, "943718400");
 	disk_grow(&d, 900 * MIB);
 	err = resize(b, d.point, 700 * MIB);
 	if (err.code != ERROR_OK)
 		fprintf(stderr, "# %s\n", err.msg);
-	CHECK(err.code == ERROR_OK);
-	CHECK(size_of(d.point) > before + 250 * MIB && size_of(d.point) <= 700 * MIB);
+	REQUIRE_EQ(err.code, ERROR_OK);
+	REQUIRE_GT(size_of(d.point), before + 250 * MIB);
+	REQUIRE_LE(size_of(d.point), 700 * MIB);
 	/* again, as a host that lost the answer asks */
-	CHECK(resize(b, d.point, 700 * MIB).code == ERROR_OK);
-	CHECK(resize(b, d.point, 0).code == ERROR_OK && size_of(d.point) > before + 450 * MIB);
+	REQUIRE_EQ(resize(b, d.point, 700 * MIB).code, ERROR_OK);
+	REQUIRE_EQ(resize(b, d.point, 0).code, ERROR_OK);
+	REQUIRE_GT(size_of(d.point), before + 450 * MIB);
 	disk_end(&d);
 }
 
@@ -217,19 +222,22 @@ AGENT_TEST(storage_volume, ext4_tells_its_size_and_its_errors)
 
 	if (!disk_make(b, &d, "ext4", 64 * MIB))
 		return;
-	CHECK(resize(b, d.point, 64 * MIB).code == ERROR_OK);
-	CHECK(resize(b, d.point, 32 * MIB).code == ERROR_INVALID_ARGUMENT);
-	CHECK(resize(b, d.node, 64 * MIB).code == ERROR_OK);
-	CHECK(resize(b, d.node, 65 * MIB).code == ERROR_OUT_OF_RANGE);
+	REQUIRE_EQ(resize(b, d.point, 64 * MIB).code, ERROR_OK);
+	REQUIRE_EQ(resize(b, d.point, 32 * MIB).code, ERROR_INVALID_ARGUMENT);
+	REQUIRE_EQ(resize(b, d.node, 64 * MIB).code, ERROR_OK);
+	REQUIRE_EQ(resize(b, d.node, 65 * MIB).code, ERROR_OUT_OF_RANGE);
 	a = usage(b, d.point);
-	CHECK(a.err.code == ERROR_OK && !a.usage.is_abnormal && a.usage.total > 50 * MIB);
-	CHECK(mount(NULL, d.point, NULL, MS_REMOUNT, "errors=remount-ro") == 0);
+	REQUIRE_EQ(a.err.code, ERROR_OK);
+	REQUIRE(!a.usage.is_abnormal);
+	REQUIRE_GT(a.usage.total, 50 * MIB);
+	REQUIRE_EQ(mount(NULL, d.point, NULL, MS_REMOUNT, "errors=remount-ro"), 0);
 	(void)snprintf(trigger, sizeof(trigger), "/sys/fs/ext4/%s/trigger_fs_error",
 		       d.node + strlen("/dev/"));
 	if (write_text_at(AT_FDCWD, trigger, "a test") == 0) {
 		a = usage(b, d.point);
-		CHECK(a.err.code == ERROR_OK && a.usage.is_abnormal);
-		CHECK(strstr(a.usage.message, "read-only"));
+		REQUIRE_EQ(a.err.code, ERROR_OK);
+		REQUIRE(a.usage.is_abnormal);
+		REQUIRE_HAS(a.usage.message, "read-only");
 	}
 	disk_end(&d);
 }
@@ -258,34 +266,44 @@ AGENT_TEST(storage_volume, a_tmpfs_gets_another_size_and_keeps_the_rest)
 	struct answer a;
 
 	/* not mounted yet: for the sandbox; a second time, nothing */
-	CHECK(update(b, &s, 1).code == ERROR_OK);
-	CHECK(update(b, &s, 1).code == ERROR_OK);
-	CHECK(mounts_at(b, "v") == 1 && size_of(at(b, "v")) == 8 * MIB);
+	REQUIRE_EQ(update(b, &s, 1).code, ERROR_OK);
+	REQUIRE_EQ(update(b, &s, 1).code, ERROR_OK);
+	REQUIRE_EQ(mounts_at(b, "v"), 1);
+	REQUIRE_EQ(size_of(at(b, "v")), 8 * MIB);
 	put_file(b, "v/file");
-	CHECK(truncate(at(b, "v/file"), 4 * MIB) == 0);
+	REQUIRE_EQ(truncate(at(b, "v/file"), 4 * MIB), 0);
 	{
 		auto_close int fd = open(at(b, "v/file"), O_WRONLY | O_CLOEXEC);
-		CHECK(fallocate(fd, 0, 0, 4 * MIB) == 0);
+		REQUIRE_EQ(fallocate(fd, 0, 0, 4 * MIB), 0);
 	}
 	s = remount(b, "v", larger, 3);
-	CHECK(update(b, &s, 1).code == ERROR_OK && size_of(at(b, "v")) == 12 * MIB);
-	CHECK(statvfs(at(b, "v"), &st) == 0 && st.f_files == 100);
-	CHECK((st.f_flag & (ST_NOSUID | ST_NOEXEC | ST_NODEV)) == (ST_NOSUID | ST_NOEXEC));
-	CHECK(exists(b, "v/file"));
+	REQUIRE_EQ(update(b, &s, 1).code, ERROR_OK);
+	REQUIRE_EQ(size_of(at(b, "v")), 12 * MIB);
+	REQUIRE_EQ(statvfs(at(b, "v"), &st), 0);
+	REQUIRE_EQ(st.f_files, 100);
+	REQUIRE_EQ(st.f_flag & (ST_NOSUID | ST_NOEXEC | ST_NODEV), ST_NOSUID | ST_NOEXEC);
+	REQUIRE(exists(b, "v/file"));
 	s = remount(b, "v", joined, 1);
-	CHECK(update(b, &s, 1).code == ERROR_OK && size_of(at(b, "v")) == 13 * MIB);
-	CHECK(statvfs(at(b, "v"), &st) == 0 && (st.f_flag & ST_NODEV) && (st.f_flag & ST_NOSUID));
-	CHECK((st.f_flag & ST_NOATIME) && (st.f_flag & ST_NODIRATIME) &&
-	      !(st.f_flag & ST_RELATIME));
+	REQUIRE_EQ(update(b, &s, 1).code, ERROR_OK);
+	REQUIRE_EQ(size_of(at(b, "v")), 13 * MIB);
+	REQUIRE_EQ(statvfs(at(b, "v"), &st), 0);
+	REQUIRE((st.f_flag & ST_NODEV));
+	REQUIRE((st.f_flag & ST_NOSUID));
+	REQUIRE((st.f_flag & ST_NOATIME) && (st.f_flag & ST_NODIRATIME) &&
+		!(st.f_flag & ST_RELATIME));
 	s = remount(b, "v", small, 2);
-	CHECK(strstr(update(b, &s, 1).msg, "Too small a size"));
+	REQUIRE_HAS(update(b, &s, 1).msg, "Too small a size");
 	s = remount(b, "v", bad, 2);
-	CHECK(strstr(update(b, &s, 1).msg, "nosuch"));
-	CHECK(size_of(at(b, "v")) == 13 * MIB);
+	REQUIRE_HAS(update(b, &s, 1).msg, "nosuch");
+	REQUIRE_EQ(size_of(at(b, "v")), 13 * MIB);
 	a = usage(b, at(b, "v"));
-	CHECK(a.err.code == ERROR_OK && a.usage.total == 13 * MIB && a.usage.used == 4 * MIB &&
-	      a.usage.available == 9 * MIB && a.usage.inodes == 100 && a.usage.inodes_used == 2);
-	CHECK(release(b, "").code == ERROR_OK);
+	REQUIRE_EQ(a.err.code, ERROR_OK);
+	REQUIRE_EQ(a.usage.total, 13 * MIB);
+	REQUIRE_EQ(a.usage.used, 4 * MIB);
+	REQUIRE_EQ(a.usage.available, 9 * MIB);
+	REQUIRE_EQ(a.usage.inodes, 100);
+	REQUIRE_EQ(a.usage.inodes_used, 2);
+	REQUIRE_EQ(release(b, "").code, ERROR_OK);
 }
 
 AGENT_TEST(storage_volume, all_of_an_update_or_nothing)
@@ -295,24 +313,27 @@ AGENT_TEST(storage_volume, all_of_an_update_or_nothing)
 	static const char *const small[] = { "remount", "size=4k" };
 	struct storage_spec s[3] = { remount(b, "a", sized, 1), remount(b, "b", sized, 1) };
 
-	CHECK(acquire(b, "", s, 2).code == ERROR_OK);
+	REQUIRE_EQ(acquire(b, "", s, 2).code, ERROR_OK);
 	put_file(b, "b/file");
 	{
 		auto_close int fd = open(at(b, "b/file"), O_WRONLY | O_CLOEXEC);
-		CHECK(fallocate(fd, 0, 0, 4 * MIB) == 0);
+		REQUIRE_EQ(fallocate(fd, 0, 0, 4 * MIB), 0);
 	}
 	/* the second is found out when it is tried, the third before anything is */
 	s[0] = remount(b, "a", larger, 2);
 	s[1] = remount(b, "b", small, 2);
-	CHECK(update(b, s, 2).code == ERROR_INVALID_ARGUMENT);
-	CHECK(size_of(at(b, "a")) == 8 * MIB && size_of(at(b, "b")) == 8 * MIB);
+	REQUIRE_EQ(update(b, s, 2).code, ERROR_INVALID_ARGUMENT);
+	REQUIRE_EQ(size_of(at(b, "a")), 8 * MIB);
+	REQUIRE_EQ(size_of(at(b, "b")), 8 * MIB);
 	s[1] = remount(b, "b", larger, 2);
 	s[2] = remount(b, "nothing", larger, 2);
-	CHECK(update(b, s, 3).code != ERROR_OK);
-	CHECK(size_of(at(b, "a")) == 8 * MIB && size_of(at(b, "b")) == 8 * MIB);
-	CHECK(update(b, s, 2).code == ERROR_OK);
-	CHECK(size_of(at(b, "a")) == 12 * MIB && size_of(at(b, "b")) == 12 * MIB);
-	CHECK(release(b, "").code == ERROR_OK);
+	REQUIRE_NE(update(b, s, 3).code, ERROR_OK);
+	REQUIRE_EQ(size_of(at(b, "a")), 8 * MIB);
+	REQUIRE_EQ(size_of(at(b, "b")), 8 * MIB);
+	REQUIRE_EQ(update(b, s, 2).code, ERROR_OK);
+	REQUIRE_EQ(size_of(at(b, "a")), 12 * MIB);
+	REQUIRE_EQ(size_of(at(b, "b")), 12 * MIB);
+	REQUIRE_EQ(release(b, "").code, ERROR_OK);
 }
 
 AGENT_TEST(storage_volume, what_nobody_waits_for_goes_on)
@@ -325,14 +346,15 @@ AGENT_TEST(storage_volume, what_nobody_waits_for_goes_on)
 	struct result r = { 0 };
 	struct pending *u, *task;
 
-	CHECK(acquire(b, "", &s, 1).code == ERROR_OK);
+	REQUIRE_EQ(acquire(b, "", &s, 1).code, ERROR_OK);
 	s = remount(b, "a", larger, 2);
 	u = ephemeral_update(&p, &s, 1, on_done, &r, &r.err);
 	task = volume_usage(&p, at(b, "a"), on_task, &a, &a.err);
-	CHECK(u && task);
+	REQUIRE(u && task);
 	pending_cancel(&u);
 	pending_cancel(&task);
 	UNTIL(b, jobs_running(b->jobs) == 0 && size_of(at(b, "a")) == 12 * MIB);
-	CHECK(r.ended == 0 && a.ended == 0);
-	CHECK(release(b, "").code == ERROR_OK);
+	REQUIRE_EQ(r.ended, 0);
+	REQUIRE_EQ(a.ended, 0);
+	REQUIRE_EQ(release(b, "").code, ERROR_OK);
 }

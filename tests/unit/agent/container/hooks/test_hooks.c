@@ -6,6 +6,7 @@
 #include "agent/container/hooks/hooks.h"
 #include "agent/container/spec/json.h"
 #include "lib/cleanup.h"
+#include "tests/support/check.h"
 
 static char path_a[] = "/a", path_b[] = "/b", relative[] = "c";
 
@@ -22,16 +23,16 @@ Test(hooks, merged_in_order)
 	guest.prestart = list_b;
 	guest.poststop = list_b;
 	spec.n_prestart = guest.n_prestart = guest.n_poststop = 1;
-	cr_assert_eq(hooks_merge(&spec, &guest, &merged, &err), 0);
-	cr_assert_eq(merged.n_prestart, 2);
-	cr_assert(merged.prestart[0] == &a && merged.prestart[1] == &b);
-	cr_assert_eq(merged.n_poststop, 1);
-	cr_assert_eq(merged.n_poststart, 0);
+	REQUIRE_OK(hooks_merge(&spec, &guest, &merged, &err), &err);
+	REQUIRE_EQ(merged.n_prestart, 2);
+	REQUIRE(merged.prestart[0] == &a && merged.prestart[1] == &b);
+	REQUIRE_EQ(merged.n_poststop, 1);
+	REQUIRE_EQ(merged.n_poststart, 0);
 	hooks_merge_release(&merged);
-	cr_assert_eq(hooks_merge(NULL, &guest, &merged, &err), 0);
-	cr_assert(hooks_has(&merged, HOOK_POSTSTOP) && !hooks_has(&merged, HOOK_START_CONTAINER));
+	REQUIRE_OK(hooks_merge(NULL, &guest, &merged, &err), &err);
+	REQUIRE(hooks_has(&merged, HOOK_POSTSTOP) && !hooks_has(&merged, HOOK_START_CONTAINER));
 	hooks_merge_release(&merged);
-	cr_assert(!hooks_has(NULL, HOOK_PRESTART));
+	REQUIRE(!hooks_has(NULL, HOOK_PRESTART));
 }
 
 Test(hooks, times)
@@ -41,15 +42,15 @@ Test(hooks, times)
 	Grpc__Hooks h = GRPC__HOOKS__INIT;
 	struct hook_times t = hooks_times(NULL);
 
-	cr_assert(t.create_ms == 0 && t.start_ms == 0 && t.stop_ms == 0);
+	REQUIRE(t.create_ms == 0 && t.start_ms == 0 && t.stop_ms == 0);
 	a.timeout = 3;
 	h.createcontainer = h.poststart = both;
 	h.n_createcontainer = h.n_poststart = 2;
 	t = hooks_times(&h);
 	/* one has the usual 10 s */
-	cr_assert_eq(t.create_ms, 13000);
-	cr_assert_eq(t.start_ms, 13000);
-	cr_assert_eq(t.stop_ms, 0);
+	REQUIRE_EQ(t.create_ms, 13000);
+	REQUIRE_EQ(t.start_ms, 13000);
+	REQUIRE_EQ(t.stop_ms, 0);
 }
 
 Test(hooks, refusals)
@@ -63,19 +64,19 @@ Test(hooks, refusals)
 	a.path = path_a;
 	h.startcontainer = list;
 	h.n_startcontainer = HOOKS_MAX;
-	cr_assert_eq(hooks_validate(&h, &err), 0);
+	REQUIRE_OK(hooks_validate(&h, &err), &err);
 	h.n_startcontainer++;
-	cr_assert_eq(hooks_validate(&h, &err), -1);
-	cr_assert(strstr(err.msg, "hooks.startContainer: more than"));
+	REQUIRE_EQ(hooks_validate(&h, &err), -1);
+	REQUIRE_HAS(err.msg, "hooks.startContainer: more than");
 	h.n_startcontainer = 1;
 	a.timeout = HOOK_TIMEOUT_MAX_S + 1;
-	cr_assert_eq(hooks_validate(&h, &err), -1);
-	cr_assert(strstr(err.msg, "hooks.startContainer.timeout"));
+	REQUIRE_EQ(hooks_validate(&h, &err), -1);
+	REQUIRE_HAS(err.msg, "hooks.startContainer.timeout");
 	a.timeout = 0;
 	a.path = relative;
-	cr_assert_eq(hooks_validate(&h, &err), -1);
-	cr_assert(strstr(err.msg, "hooks.startContainer.path: \"c\" is not absolute"));
-	cr_assert_eq(err.code, ERROR_INVALID_ARGUMENT);
+	REQUIRE_EQ(hooks_validate(&h, &err), -1);
+	REQUIRE_HAS(err.msg, "hooks.startContainer.path: \"c\" is not absolute");
+	REQUIRE_EQ(err.code, ERROR_INVALID_ARGUMENT);
 }
 
 /* Names are the runtime specification's, fields with default values are omitted, and maps are
@@ -109,16 +110,16 @@ Test(hooks, config_json)
 	resources.cpu = &cpu;
 	cpu.quota = -1;
 	buf_init(&b, 4096);
-	cr_assert_eq(json_spec(&b, &spec), 0);
-	cr_assert_eq(buf_append(&b, "", 1), 0);
-	cr_assert_str_eq(
-		(const char *)buf_head(&b),
-		"{\"ociVersion\":\"1.1.0\",\"root\":{\"path\":\"/r\",\"readonly\":true},"
-		"\"linux\":{\"uidMappings\":[{\"hostID\":100000,\"size\":1}],"
-		"\"sysctl\":{\"net.x\":\"a\\\"b\\u001f\"},\"resources\":{\"cpu\":{\"quota\":-1}}}}");
+	REQUIRE_EQ(json_spec(&b, &spec), 0);
+	REQUIRE_EQ(buf_append(&b, "", 1), 0);
+	REQUIRE(strcmp((const char *)buf_head(&b),
+		       "{\"ociVersion\":\"1.1.0\",\"root\":{\"path\":\"/r\",\"readonly\":true},"
+		       "\"linux\":{\"uidMappings\":[{\"hostID\":100000,\"size\":1}],"
+		       "\"sysctl\":{\"net.x\":\"a\\\"b\\u001f\"},\"resources\":{\"cpu\":{\"quota\":-1}}}}") ==
+		0);
 	buf_release(&b);
 	/* A full buffer is an error, not a truncated text. */
 	buf_init(&b, 20);
-	cr_assert_eq(json_spec(&b, &spec), -1);
+	REQUIRE_EQ(json_spec(&b, &spec), -1);
 	buf_release(&b);
 }

@@ -14,6 +14,7 @@
 
 #include "agent/container/launch/clone.h"
 #include "lib/cleanup.h"
+#include "tests/support/check.h"
 
 /* the report comes after the look for it, and before the look for the end of the helper */
 static bool is_late;
@@ -81,14 +82,14 @@ expect_clone(void)
 	int status = -1, all;
 	pid_t pid = fork(), ended;
 
-	cr_assert(pid >= 0);
+	REQUIRE_GE(pid, 0);
 	if (pid == 0)
 		_exit(clone_in_new());
 	while ((ended = waitpid(-1, &all, __WALL)) > 0) {
 		if (ended == pid)
 			status = all;
 	}
-	cr_assert_eq(status, 0, "%#x", (unsigned int)status);
+	REQUIRE_EQ(status, 0, "%#x", (unsigned int)status);
 }
 
 Test(clone, user_namespace_of_another)

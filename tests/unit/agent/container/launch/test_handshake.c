@@ -9,6 +9,7 @@
 
 #include "agent/container/launch/handshake.h"
 #include "lib/sys.h"
+#include "tests/support/check.h"
 
 struct fixture {
 	/* the two ends */
@@ -23,11 +24,11 @@ set_up(struct fixture *f, bool reports)
 {
 	int pair[2];
 
-	cr_assert_eq(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair), 0);
-	cr_assert_eq(handshake_name_senders(pair[0]), 0);
+	REQUIRE_EQ(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair), 0);
+	REQUIRE_EQ(handshake_name_senders(pair[0]), 0);
 	*f = (struct fixture){ .worker = pair[0], .other = pair[1] };
 	f->sender = fork();
-	cr_assert(f->sender >= 0);
+	REQUIRE_GE(f->sender, 0);
 	if (f->sender == 0) {
 		pid_t pid = getpid();
 		int pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
@@ -36,13 +37,13 @@ set_up(struct fixture *f, bool reports)
 		      handshake_send(pair[1], HANDSHAKE_PROCESS, &pid, sizeof(pid), pidfd) < 0);
 	}
 	f->sender_pidfd = (int)syscall(SYS_pidfd_open, f->sender, 0);
-	cr_assert(f->sender_pidfd >= 0);
+	REQUIRE_GE(f->sender_pidfd, 0);
 }
 
 static void
 tear_down(struct fixture *f)
 {
-	cr_assert_eq(waitpid(f->sender, NULL, 0), f->sender);
+	REQUIRE_EQ(waitpid(f->sender, NULL, 0), f->sender);
 	close(f->sender_pidfd);
 	close(f->worker);
 	close(f->other);
@@ -58,10 +59,10 @@ Test(handshake, sender_that_ends_without_a_report, .timeout = 10)
 	int pidfd = -1;
 
 	set_up(&f, false);
-	cr_assert_eq(handshake_recv_process(f.worker, f.sender, f.sender_pidfd, &pid, &pidfd, &err),
-		     -1);
-	cr_expect_str_eq(err.msg, "the process ended during its set-up");
-	cr_expect_eq(pidfd, -1);
+	REQUIRE_EQ(handshake_recv_process(f.worker, f.sender, f.sender_pidfd, &pid, &pidfd, &err),
+		   -1);
+	CHECK_STR(err.msg, "the process ended during its set-up");
+	CHECK_EQ(pidfd, -1);
 	tear_down(&f);
 }
 
@@ -74,11 +75,11 @@ Test(handshake, report_of_a_sender_that_has_ended, .timeout = 10)
 	int pidfd = -1;
 
 	set_up(&f, true);
-	cr_assert_eq(waitid(P_PID, (id_t)f.sender, &info, WEXITED | WNOWAIT), 0);
-	cr_assert_eq(handshake_recv_process(f.worker, f.sender, f.sender_pidfd, &pid, &pidfd, &err),
-		     0, "%s", err.msg);
-	cr_expect_eq(pid, f.sender);
-	cr_expect(pidfd >= 0);
+	REQUIRE_EQ(waitid(P_PID, (id_t)f.sender, &info, WEXITED | WNOWAIT), 0);
+	REQUIRE_OK(handshake_recv_process(f.worker, f.sender, f.sender_pidfd, &pid, &pidfd, &err),
+		   &err);
+	CHECK_EQ(pid, f.sender);
+	CHECK_GE(pidfd, 0);
 	close(pidfd);
 	tear_down(&f);
 }
@@ -91,10 +92,10 @@ Test(handshake, report_of_another_process, .timeout = 10)
 	int pidfd = -1;
 
 	set_up(&f, false);
-	cr_assert_eq(handshake_send(f.other, HANDSHAKE_PROCESS, &pid, sizeof(pid), f.sender_pidfd),
-		     0);
-	cr_assert_eq(handshake_recv_process(f.worker, f.sender, f.sender_pidfd, &pid, &pidfd, &err),
-		     -1);
-	cr_expect_str_eq(err.msg, "the process sent an unexpected message during its set-up");
+	REQUIRE_EQ(handshake_send(f.other, HANDSHAKE_PROCESS, &pid, sizeof(pid), f.sender_pidfd),
+		   0);
+	REQUIRE_EQ(handshake_recv_process(f.worker, f.sender, f.sender_pidfd, &pid, &pidfd, &err),
+		   -1);
+	CHECK_STR(err.msg, "the process sent an unexpected message during its set-up");
 	tear_down(&f);
 }

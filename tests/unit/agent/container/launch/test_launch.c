@@ -12,6 +12,7 @@
 #include "agent/container/ns/sandbox_ns.h"
 #include "lib/cleanup.h"
 #include "lib/sys.h"
+#include "tests/support/check.h"
 #include "tests/unit/agent/container/box.h"
 #include "tests/unit/agent/container/spec.h"
 
@@ -21,7 +22,7 @@ expect_output(const struct box_process *p, const char *text)
 {
 	if (strcmp(p->output, text) != 0)
 		fprintf(stderr, "expected \"%s\", got \"%s\"\n", text, p->output);
-	CHECK(strcmp(p->output, text) == 0);
+	REQUIRE_STR(p->output, text);
 }
 
 static void
@@ -30,13 +31,13 @@ body_runs(struct box *b)
 	struct box_container c;
 	Grpc__Spec *s = spec_new(BOX_ROOT);
 
-	CHECK(box_run(b, &c, s) == 0);
+	REQUIRE_EQ(box_run(b, &c, s), 0);
 	spec_args(s->process, "/bin/sh", "-c", "echo $$ hello; exit 42", NULL);
-	CHECK(box_run(b, &c, s) == 42);
+	REQUIRE_EQ(box_run(b, &c, s), 42);
 	expect_output(&c.init, "1 hello\n");
 	/* found in PATH */
 	spec_args(s->process, "sh", "-c", "echo err >&2", NULL);
-	CHECK(box_run(b, &c, s) == 0);
+	REQUIRE_EQ(box_run(b, &c, s), 0);
 	expect_output(&c.init, "err\n");
 }
 
@@ -53,13 +54,13 @@ body_gate(struct box *b)
 	char path[64];
 
 	spec_sh(s->process, "echo ran");
-	CHECK(box_launch(b, &c, "c1", s) == 0);
+	REQUIRE_EQ(box_launch(b, &c, "c1", s), 0);
 	/* it is set up, but not the program yet */
 	snprintf(path, sizeof(path), "/proc/%d/exe", (int)c.init.pid);
-	CHECK(!c.init.ended);
+	REQUIRE(!c.init.ended);
 	/* the agent's end goes: it must end without running anything */
 	close_fd(&c.init.gate);
-	CHECK(box_wait(b, &c.init) == 1);
+	REQUIRE_EQ(box_wait(b, &c.init), 1);
 	expect_output(&c.init, "");
 	box_remove(b, &c);
 }
@@ -78,23 +79,24 @@ body_exec(struct box *b)
 	Grpc__Process *x = spec_exec();
 
 	spec_args(s->process, "/bin/sleep", "100", NULL);
-	CHECK(box_launch(b, &c, "c1", s) == 0);
+	REQUIRE_EQ(box_launch(b, &c, "c1", s), 0);
 	box_start(&c);
 	spec_sh(x, "echo $$; readlink /proc/1/exe; exit 3");
-	CHECK(box_exec(b, &c, x, &p) == 0);
-	CHECK(box_wait(b, &p) == 3);
-	CHECK(strstr(p.output, "/bin/busybox\n") && p.output[0] != '1');
+	REQUIRE_EQ(box_exec(b, &c, x, &p), 0);
+	REQUIRE_EQ(box_wait(b, &p), 3);
+	REQUIRE_HAS(p.output, "/bin/busybox\n");
+	REQUIRE_NE(p.output[0], '1');
 	spec_args(x, "nothing-here", NULL);
-	CHECK(box_exec(b, &c, x, &p) < 0);
-	CHECK(b->error.code == ERROR_INVALID_ARGUMENT);
-	CHECK(strstr(b->error.msg, "the file nothing-here was not found"));
+	REQUIRE_LT(box_exec(b, &c, x, &p), 0);
+	REQUIRE_EQ(b->error.code, ERROR_INVALID_ARGUMENT);
+	REQUIRE_HAS(b->error.msg, "the file nothing-here was not found");
 	/* Missing fields are the container's: capabilities, no_new_privs. */
 	spec_args(x, "/bin/grep", "-E", "CapEff|NoNewPrivs", "/proc/self/status", NULL);
-	CHECK(box_exec(b, &c, x, &p) == 0);
-	CHECK(box_wait(b, &p) == 0);
+	REQUIRE_EQ(box_exec(b, &c, x, &p), 0);
+	REQUIRE_EQ(box_wait(b, &p), 0);
 	expect_output(&p, "CapEff:\t00000000a80425fb\nNoNewPrivs:\t1\n");
 	box_remove(b, &c);
-	CHECK(c.init.status == 128 + SIGKILL);
+	REQUIRE_EQ(c.init.status, 128 + SIGKILL);
 	b->error = ERROR_INIT;
 }
 
@@ -111,13 +113,13 @@ body_exec_dead(struct box *b)
 	Grpc__Spec *s = spec_new(BOX_ROOT);
 	Grpc__Process *x = spec_exec();
 
-	CHECK(box_launch(b, &c, "c1", s) == 0);
+	REQUIRE_EQ(box_launch(b, &c, "c1", s), 0);
 	box_start(&c);
 	while (!c.init.ended)
-		CHECK(loop_run_once(b->loop, 10, &b->error) == 0);
+		REQUIRE_OK(loop_run_once(b->loop, 10, &b->error), &b->error);
 	spec_sh(x, "echo no");
-	CHECK(box_exec(b, &c, x, &p) < 0);
-	CHECK(b->error.code == ERROR_NOT_FOUND);
+	REQUIRE_LT(box_exec(b, &c, x, &p), 0);
+	REQUIRE_EQ(b->error.code, ERROR_NOT_FOUND);
 	box_remove(b, &c);
 }
 
@@ -143,20 +145,20 @@ body_tty(struct box *b)
 	s->process->consolesize = &console;
 	spec_sh(s->process,
 		"tty; stty size; stat -c '%u %t:%T' /dev/console /dev/pts/0; read line; stty size; echo got $line");
-	CHECK(box_launch(b, &c, "c1", s) == 0);
-	CHECK(c.init.pty >= 0);
+	REQUIRE_EQ(box_launch(b, &c, "c1", s), 0);
+	REQUIRE_GE(c.init.pty, 0);
 	box_start(&c);
 	box_expect(b, &c.init, "/dev/pts/0\r\n11 22\r\n1000 88:0\r\n1000 88:0\r\n");
-	CHECK(ioctl(c.init.pty, TIOCSWINSZ, &size) == 0);
+	REQUIRE_EQ(ioctl(c.init.pty, TIOCSWINSZ, &size), 0);
 	x->terminal = true;
 	spec_sh(x, "tty; echo $$ > /dev/tty; cat");
-	CHECK(box_exec(b, &c, x, &p) == 0);
+	REQUIRE_EQ(box_exec(b, &c, x, &p), 0);
 	box_expect(b, &p, "/dev/pts/1\r\n");
-	CHECK(write(p.pty, "\x04", 1) == 1);
-	CHECK(box_wait(b, &p) == 0);
-	CHECK(write(c.init.pty, "word\n", 5) == 5);
-	CHECK(box_wait(b, &c.init) == 0);
-	CHECK(strstr(c.init.output, "33 77\r\ngot word\r\n"));
+	REQUIRE_EQ(write(p.pty, "\x04", 1), 1);
+	REQUIRE_EQ(box_wait(b, &p), 0);
+	REQUIRE_EQ(write(c.init.pty, "word\n", 5), 5);
+	REQUIRE_EQ(box_wait(b, &c.init), 0);
+	REQUIRE_HAS(c.init.output, "33 77\r\ngot word\r\n");
 	box_remove(b, &c);
 }
 
@@ -174,7 +176,7 @@ body_failures(struct box *b)
 	box_refuse(b, s, ERROR_INVALID_ARGUMENT, "the file /bin/nothing was not found");
 	s = spec_new("/box/nowhere");
 	box_refuse(b, s, ERROR_INVALID_ARGUMENT, "/box/nowhere");
-	CHECK(symlink("root", "/box/link") == 0);
+	REQUIRE_EQ(symlink("root", "/box/link"), 0);
 	s = spec_new("/box/link");
 	box_refuse(b, s, ERROR_INVALID_ARGUMENT, "/box/link");
 	s = spec_new(BOX_ROOT);
@@ -238,7 +240,7 @@ body_process(struct box *b)
 	/* signals as they are in a fresh process */
 	s = spec_new(BOX_ROOT);
 	spec_args(s->process, "/bin/grep", "-E", "Sig(Blk|Ign)", "/proc/self/status", NULL);
-	CHECK(box_run(b, &c, s) == 0);
+	REQUIRE_EQ(box_run(b, &c, s), 0);
 	expect_output(&c.init, "SigBlk:\t0000000000000000\nSigIgn:\t0000000000000000\n");
 }
 
@@ -255,14 +257,14 @@ body_exit_codes(struct box *b)
 
 	box_write(BOX_ROOT "/bin/data", "not a program");
 	spec_args(s->process, "/bin/data", NULL);
-	CHECK(box_run(b, &c, s) == 126);
+	REQUIRE_EQ(box_run(b, &c, s), 126);
 	box_write(BOX_ROOT "/bin/script", "#!/no/interpreter\n");
-	CHECK(chmod(BOX_ROOT "/bin/script", 0755) == 0);
+	REQUIRE_EQ(chmod(BOX_ROOT "/bin/script", 0755), 0);
 	spec_args(s->process, "/bin/script", NULL);
-	CHECK(box_run(b, &c, s) == 127);
+	REQUIRE_EQ(box_run(b, &c, s), 127);
 	s = spec_new(BOX_ROOT);
 	spec_sh(s->process, "sh -c 'kill -TERM $$'; exit $?");
-	CHECK(box_run(b, &c, s) == 143);
+	REQUIRE_EQ(box_run(b, &c, s), 143);
 }
 
 Test(launch, exit_codes)
@@ -293,7 +295,7 @@ work_sandbox_ns(struct worker *w, void *arg, struct error *err)
 static void
 body_sandbox_ns(struct box *b)
 {
-	CHECK(box_work(b, work_sandbox_ns, b) == 0);
+	REQUIRE_EQ(box_work(b, work_sandbox_ns, b), 0);
 }
 
 Test(launch, sandbox_namespaces)
@@ -311,7 +313,7 @@ body_shared(struct box *b)
 
 	s->hostname = "one";
 	spec_args(s->process, "/bin/sleep", "100", NULL);
-	CHECK(box_launch(b, &first, "c1", s) == 0);
+	REQUIRE_EQ(box_launch(b, &first, "c1", s), 0);
 	box_start(&first);
 	/* the second is in the first's pid, ipc and uts namespaces, and names that */
 	b->sandbox_ns[NS_PID] = first.ns[NS_PID];
@@ -320,18 +322,18 @@ body_shared(struct box *b)
 	b->sandbox_ns[NS_IPC] = first.ns[NS_IPC];
 	t->hostname = "two";
 	spec_sh(t->process, "hostname; readlink /proc/1/exe; cat /proc/1/comm");
-	CHECK(box_launch(b, &second, "c2", t) == 0);
+	REQUIRE_EQ(box_launch(b, &second, "c2", t), 0);
 	box_start(&second);
 	/* SIGKILL to all of it takes the second's processes only */
-	CHECK(box_wait(b, &second.init) == 0);
+	REQUIRE_EQ(box_wait(b, &second.init), 0);
 	expect_output(&second.init, "two\n/bin/busybox\nsleep\n");
 	/* its pid namespace lives on without it: a process can still be started */
 	spec_sh(x, "echo alive; hostname");
-	CHECK(box_exec(b, &second, x, &p) == 0);
-	CHECK(box_wait(b, &p) == 0);
+	REQUIRE_EQ(box_exec(b, &second, x, &p), 0);
+	REQUIRE_EQ(box_wait(b, &p), 0);
 	expect_output(&p, "alive\ntwo\n");
 	box_remove(b, &second);
-	CHECK(!first.init.ended);
+	REQUIRE(!first.init.ended);
 	for (size_t i = 0; i < NS_KINDS; i++)
 		b->sandbox_ns[i] = -1;
 	b->pidns_owner = -1;
@@ -358,13 +360,13 @@ body_user_ns(struct box *b)
 		"id -u; cat /proc/self/uid_map | sed 's/  */ /g'; hostname; "
 		"stat -c %t:%T /dev/null; echo x > /dev/null && echo ok; touch /sys/x 2>&1; "
 		"ls /dev/shm /dev/mqueue; stat -c %u /dev/pts; sleep 100");
-	CHECK(box_launch(b, &c, "c1", s) == 0);
+	REQUIRE_EQ(box_launch(b, &c, "c1", s), 0);
 	box_start(&c);
 	box_expect(b, &c.init, "0\n 0 100000 65536\ninner\n1:3\nok\ntouch: /sys/x: ");
 	box_expect(b, &c.init, "0\n");
 	spec_sh(x, "id -u; hostname; cat /proc/self/uid_map | sed 's/  */ /g'");
-	CHECK(box_exec(b, &c, x, &p) == 0);
-	CHECK(box_wait(b, &p) == 0);
+	REQUIRE_EQ(box_exec(b, &c, x, &p), 0);
+	REQUIRE_EQ(box_wait(b, &p), 0);
 	expect_output(&p, "0\ninner\n 0 100000 65536\n");
 	box_remove(b, &c);
 }

@@ -12,6 +12,7 @@
 
 #include "agent/container/launch/keyring.h"
 #include "lib/cleanup.h"
+#include "tests/support/check.h"
 #include "tests/unit/agent/container/box.h"
 #include "tests/unit/agent/container/spec.h"
 
@@ -29,24 +30,24 @@ body_fds(struct box *b)
 		char id[8];
 
 		snprintf(id, sizeof(id), "other%d", i);
-		CHECK(box_launch(b, &others[i], id, sleeper) == 0);
+		REQUIRE_EQ(box_launch(b, &others[i], id, sleeper), 0);
 		box_start(&others[i]);
 	}
 	/* the fourth is ls's own, of the directory */
 	spec_args(s->process, "/bin/ls", "/proc/self/fd", NULL);
-	CHECK(box_run(b, &c, s) == 0);
-	CHECK(strcmp(c.init.output, listed) == 0);
+	REQUIRE_EQ(box_run(b, &c, s), 0);
+	REQUIRE_STR(c.init.output, listed);
 	s->process->terminal = true;
-	CHECK(box_run(b, &c, s) == 0);
-	CHECK(strcmp(c.init.output, on_tty) == 0);
+	REQUIRE_EQ(box_run(b, &c, s), 0);
+	REQUIRE_STR(c.init.output, on_tty);
 	spec_args(x, "/bin/ls", "/proc/self/fd", NULL);
-	CHECK(box_exec(b, &others[0], x, &p) == 0);
-	CHECK(box_wait(b, &p) == 0);
-	CHECK(strcmp(p.output, listed) == 0);
+	REQUIRE_EQ(box_exec(b, &others[0], x, &p), 0);
+	REQUIRE_EQ(box_wait(b, &p), 0);
+	REQUIRE_STR(p.output, listed);
 	x->terminal = true;
-	CHECK(box_exec(b, &others[0], x, &p) == 0);
-	CHECK(box_wait(b, &p) == 0);
-	CHECK(strcmp(p.output, on_tty) == 0);
+	REQUIRE_EQ(box_exec(b, &others[0], x, &p), 0);
+	REQUIRE_EQ(box_wait(b, &p), 0);
+	REQUIRE_STR(p.output, on_tty);
 	for (int i = 0; i < 8; i++)
 		box_remove(b, &others[i]);
 }
@@ -67,7 +68,7 @@ body_cwd(struct box *b)
 	struct box_process p;
 
 	spec_args(s->process, "/bin/sleep", "100", NULL);
-	CHECK(box_launch(b, &c, "c0", s) == 0);
+	REQUIRE_EQ(box_launch(b, &c, "c0", s), 0);
 	box_start(&c);
 	spec_args(x, "/bin/pwd", NULL);
 	for (int fd = 0; fd < 40; fd++) {
@@ -76,7 +77,8 @@ body_cwd(struct box *b)
 
 		snprintf(cwd, sizeof(cwd), "/proc/self/fd/%d", fd);
 		x->cwd = cwd;
-		CHECK(box_exec(b, &c, x, &p) < 0 && b->error.code == ERROR_INVALID_ARGUMENT);
+		REQUIRE_LT(box_exec(b, &c, x, &p), 0);
+		REQUIRE_EQ(b->error.code, ERROR_INVALID_ARGUMENT);
 		if (fd > 12)
 			continue;
 		init->process->cwd = cwd;
@@ -84,7 +86,8 @@ body_cwd(struct box *b)
 	}
 	for (size_t i = 0; i < ARRAY_LEN(more); i++) {
 		x->cwd = (char *)(uintptr_t)more[i];
-		CHECK(box_exec(b, &c, x, &p) < 0 && b->error.code == ERROR_INVALID_ARGUMENT);
+		REQUIRE_LT(box_exec(b, &c, x, &p), 0);
+		REQUIRE_EQ(b->error.code, ERROR_INVALID_ARGUMENT);
 	}
 	b->error = ERROR_INIT;
 	box_remove(b, &c);
@@ -219,7 +222,7 @@ body_seccomp(struct box *b)
 		s->linux->seccomp = spec_seccomp("SCMP_ACT_ALLOW");
 		spec_seccomp_rule(s->linux->seccomp, "SCMP_ACT_ERRNO", victims[i / 2]);
 		spec_args(s->process, "/bin/busybox", "true", NULL);
-		CHECK(box_run(b, &c, s) == 0);
+		REQUIRE_EQ(box_run(b, &c, s), 0);
 	}
 	Grpc__Spec *s = spec_new(BOX_ROOT);
 	s->linux->seccomp = spec_seccomp("SCMP_ACT_ALLOW");
@@ -247,13 +250,13 @@ body_seccomp_exec(struct box *b)
 	s->linux->seccomp = spec_seccomp("SCMP_ACT_ALLOW");
 	spec_seccomp_rule(s->linux->seccomp, "SCMP_ACT_ERRNO", "mkdir,mkdirat");
 	spec_args(s->process, "/bin/sleep", "100", NULL);
-	CHECK(box_launch(b, &c, "c1", s) == 0);
+	REQUIRE_EQ(box_launch(b, &c, "c1", s), 0);
 	box_start(&c);
 	spec_sh(x, "mkdir /tmp/x 2>&1; grep Seccomp: /proc/self/status");
-	CHECK(box_exec(b, &c, x, &p) == 0);
-	CHECK(box_wait(b, &p) == 0);
-	CHECK(strcmp(p.output, "mkdir: can't create directory '/tmp/x': Operation not permitted\n"
-			       "Seccomp:\t2\n") == 0);
+	REQUIRE_EQ(box_exec(b, &c, x, &p), 0);
+	REQUIRE_EQ(box_wait(b, &p), 0);
+	REQUIRE_STR(p.output, "mkdir: can't create directory '/tmp/x': Operation not permitted\n"
+			      "Seccomp:\t2\n");
 	box_remove(b, &c);
 }
 
@@ -294,9 +297,9 @@ Test(privilege, session_keyring_beyond_the_quota)
 	pid = fork();
 	if (pid == 0)
 		_exit(join_without_quota());
-	cr_assert_eq(waitpid(pid, &status, 0), pid);
-	cr_assert(WIFEXITED(status));
+	REQUIRE_EQ(waitpid(pid, &status, 0), pid);
+	REQUIRE(WIFEXITED(status));
 	if (WEXITSTATUS(status) == 2)
 		cr_skip_test("no keys can be made here");
-	cr_expect_eq(WEXITSTATUS(status), 0);
+	CHECK_EQ(WEXITSTATUS(status), 0);
 }

@@ -14,6 +14,7 @@
 #include "agent/container/launch/program.h"
 #include "lib/cleanup.h"
 #include "lib/io.h"
+#include "tests/support/check.h"
 #include "tests/unit/agent/container/box.h"
 #include "tests/unit/agent/container/spec.h"
 
@@ -125,17 +126,17 @@ body_hostile_accounts(struct box *b)
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
 		Grpc__Spec *s = spec_new(BOX_ROOT);
 
-		CHECK(unlink(BOX_ROOT "/etc/passwd") == 0 || i == 0);
+		REQUIRE(unlink(BOX_ROOT "/etc/passwd") == 0 || i == 0);
 		if (!rows[i].link)
-			CHECK(mkfifo(BOX_ROOT "/etc/passwd", 0644) == 0);
+			REQUIRE_EQ(mkfifo(BOX_ROOT "/etc/passwd", 0644), 0);
 		else if (strcmp(rows[i].link, ".") == 0)
-			CHECK(mkdir(BOX_ROOT "/etc/passwd", 0755) == 0);
+			REQUIRE_EQ(mkdir(BOX_ROOT "/etc/passwd", 0755), 0);
 		else if (*rows[i].link)
-			CHECK(symlink(rows[i].link, BOX_ROOT "/etc/passwd") == 0);
+			REQUIRE_EQ(symlink(rows[i].link, BOX_ROOT "/etc/passwd"), 0);
 		else
 			box_write(BOX_ROOT "/etc/passwd", "");
 		if (rows[i].link && !*rows[i].link)
-			CHECK(truncate(BOX_ROOT "/etc/passwd", 1 << 30) == 0);
+			REQUIRE_EQ(truncate(BOX_ROOT "/etc/passwd", 1 << 30), 0);
 		s->process->user->username = "app";
 		box_refuse(b, s, ERROR_INVALID_ARGUMENT, rows[i].text);
 		/* A container without a username runs nevertheless. */
@@ -189,18 +190,20 @@ body_named_stdio(struct box *b)
 	box_sh(b, s, "echo again > /dev/stdout", "again\n");
 	s->process->terminal = true;
 	spec_sh(s->process, "stat -c '%u %a' /dev/console; stat -c %u $(tty); sleep 100");
-	CHECK(box_launch(b, &c, "c1", s) == 0);
+	REQUIRE_EQ(box_launch(b, &c, "c1", s), 0);
 	box_start(&c);
 	box_expect(b, &c.init, "1000 620\r\n1000\r\n");
 	x->user = s->process->user;
 	spec_sh(x, WHO "; echo again > /dev/stdout");
-	CHECK(box_exec(b, &c, x, &p) == 0 && box_wait(b, &p) == 0);
-	CHECK(strcmp(p.output, "1000\n1001\n1001 10 20\n/home/app\nagain\n") == 0);
+	REQUIRE_EQ(box_exec(b, &c, x, &p), 0);
+	REQUIRE_EQ(box_wait(b, &p), 0);
+	REQUIRE_STR(p.output, "1000\n1001\n1001 10 20\n/home/app\nagain\n");
 	/* The container changes its files: the next exec uses the new content, or the user is
 	 * not found. */
 	box_write(BOX_ROOT "/etc/passwd", "other:x:1:1::/:\n");
-	CHECK(box_exec(b, &c, x, &p) < 0 && b->error.code == ERROR_INVALID_ARGUMENT);
-	CHECK(strstr(b->error.msg, "user \"app\" was not found in /etc/passwd"));
+	REQUIRE_LT(box_exec(b, &c, x, &p), 0);
+	REQUIRE_EQ(b->error.code, ERROR_INVALID_ARGUMENT);
+	REQUIRE_HAS(b->error.msg, "user \"app\" was not found in /etc/passwd");
 	b->error = ERROR_INIT;
 	box_remove(b, &c);
 	write_accounts();
@@ -228,16 +231,16 @@ Test(process, terminal_controls_a_process_whose_request_is_gone)
 	pid_t pid;
 
 	spec->process->terminal = true;
-	cr_assert_eq(child_entry(&entry, NULL, spec, spec->process, &err), 0, "%s", err.msg);
+	REQUIRE_OK(child_entry(&entry, NULL, spec, spec->process, &err), &err);
 	memset(spec->process, 0, sizeof(*spec->process));
-	cr_assert_eq(openpty(&master, &slave, NULL, NULL, NULL), 0);
+	REQUIRE_EQ(openpty(&master, &slave, NULL, NULL, NULL), 0);
 	pid = fork();
-	cr_assert(pid >= 0);
+	REQUIRE_GE(pid, 0);
 	if (pid == 0)
 		_exit(dup2(slave, 0) != 0 || program_make_session(&entry) < 0 ||
 		      tcgetsid(0) != getpid());
-	cr_assert_eq(waitpid(pid, &status, 0), pid);
-	cr_assert_eq(status, 0);
+	REQUIRE_EQ(waitpid(pid, &status, 0), pid);
+	REQUIRE_EQ(status, 0);
 	close(master);
 	close(slave);
 }
@@ -256,25 +259,26 @@ body_frozen(struct box *b)
 	if (b->roots.cgroup < 0)
 		return;
 	spec_args(s->process, "/bin/sleep", "100", NULL);
-	CHECK(box_launch(b, &c, "c1", s) == 0);
+	REQUIRE_EQ(box_launch(b, &c, "c1", s), 0);
 	box_start(&c);
 	top = cgroup_open(b->roots.cgroup, c.cgroup_path);
-	CHECK(top >= 0);
-	CHECK(read_text_at(top, "cgroup.max.descendants", text, sizeof(text)) > 0);
-	CHECK(strcmp(text, "4096") == 0);
-	CHECK(mkdirat(top, "a", 0755) == 0 && mkdirat(top, "a/b", 0755) == 0);
+	REQUIRE_GE(top, 0);
+	REQUIRE_GT(read_text_at(top, "cgroup.max.descendants", text, sizeof(text)), 0);
+	REQUIRE_STR(text, "4096");
+	REQUIRE_EQ(mkdirat(top, "a", 0755), 0);
+	REQUIRE_EQ(mkdirat(top, "a/b", 0755), 0);
 	(void)snprintf(text, sizeof(text), "%d", (int)c.init.pid);
-	CHECK(write_text_at(top, "a/b/cgroup.procs", text) == 0);
-	CHECK(write_text_at(top, "a/cgroup.freeze", "1") == 0);
+	REQUIRE_EQ(write_text_at(top, "a/b/cgroup.procs", text), 0);
+	REQUIRE_EQ(write_text_at(top, "a/cgroup.freeze", "1"), 0);
 	spec_sh(x, "grep '^0:' /proc/self/cgroup");
-	CHECK(box_exec(b, &c, x, &p) == 0);
-	CHECK(box_wait(b, &p) == 0);
-	CHECK(strstr(p.output, "0::/\n"));
+	REQUIRE_EQ(box_exec(b, &c, x, &p), 0);
+	REQUIRE_EQ(box_wait(b, &p), 0);
+	REQUIRE_HAS(p.output, "0::/\n");
 	/* one that goes on is where the init process is */
-	CHECK(write_text_at(top, "a/cgroup.freeze", "0") == 0);
-	CHECK(box_exec(b, &c, x, &p) == 0);
-	CHECK(box_wait(b, &p) == 0);
-	CHECK(strstr(p.output, "/a/b\n"));
+	REQUIRE_EQ(write_text_at(top, "a/cgroup.freeze", "0"), 0);
+	REQUIRE_EQ(box_exec(b, &c, x, &p), 0);
+	REQUIRE_EQ(box_wait(b, &p), 0);
+	REQUIRE_HAS(p.output, "/a/b\n");
 	box_remove(b, &c);
 }
 

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "agent/container/launch/wipe.h"
+#include "tests/support/check.h"
 
 #define ISLANDS (2 * WIPE_RANGES_MAX)
 
@@ -30,15 +31,15 @@ Test(wipe, memory_in_many_pieces)
 	struct error err = ERROR_INIT;
 	struct wipe plan;
 
-	cr_assert(memory != MAP_FAILED && proc >= 0);
+	REQUIRE(memory != MAP_FAILED && proc >= 0);
 	for (size_t i = 0; i < ISLANDS; i++)
-		cr_assert_eq(munmap(memory + (2 * i + 1) * page, page), 0);
-	cr_assert_eq(wipe_plan(proc, &plan, &err), 0, "%s", err.msg);
+		REQUIRE_EQ(munmap(memory + (2 * i + 1) * page, page), 0);
+	REQUIRE_OK(wipe_plan(proc, &plan, &err), &err);
 	for (size_t i = 0; i < ISLANDS; i++)
-		cr_assert(find(&plan, memory + 2 * i * page) >= 0, "piece %zu", i);
-	cr_assert_eq(find(&plan, variable), -1);
+		REQUIRE_GE(find(&plan, memory + 2 * i * page), 0, "piece %zu", i);
+	REQUIRE_EQ(find(&plan, variable), -1);
 	/* not &plan: that may lie in memory of the sanitizer's */
-	cr_assert_eq(find(&plan, __builtin_frame_address(0)), -1);
+	REQUIRE_EQ(find(&plan, __builtin_frame_address(0)), -1);
 	close(proc);
 }
 
@@ -54,16 +55,16 @@ Test(wipe, shared_memory)
 	struct wipe plan;
 	int at[3];
 
-	cr_assert(memory != MAP_FAILED && proc >= 0);
-	cr_assert_eq(munmap(memory + page, page), 0);
-	cr_assert(mmap(memory + 3 * page, page, PROT_READ | PROT_WRITE,
-		       MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) != MAP_FAILED);
-	cr_assert_eq(wipe_plan(proc, &plan, &err), 0, "%s", err.msg);
+	REQUIRE(memory != MAP_FAILED && proc >= 0);
+	REQUIRE_EQ(munmap(memory + page, page), 0);
+	REQUIRE(mmap(memory + 3 * page, page, PROT_READ | PROT_WRITE,
+		     MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) != MAP_FAILED);
+	REQUIRE_OK(wipe_plan(proc, &plan, &err), &err);
 	for (size_t i = 0; i < 3; i++)
 		at[i] = find(&plan, memory + (i + (i > 0)) * page);
-	cr_assert(at[0] >= 0 && at[1] >= 0 && at[2] >= 0);
-	cr_assert(plan.range[at[0]].is_shared && plan.range[at[1]].is_shared);
-	cr_assert(!plan.range[at[2]].is_shared);
-	cr_assert_eq(find(&plan, memory + page), -1);
+	REQUIRE(at[0] >= 0 && at[1] >= 0 && at[2] >= 0);
+	REQUIRE(plan.range[at[0]].is_shared && plan.range[at[1]].is_shared);
+	REQUIRE(!plan.range[at[2]].is_shared);
+	REQUIRE_EQ(find(&plan, memory + page), -1);
 	close(proc);
 }

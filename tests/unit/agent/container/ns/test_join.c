@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "lib/cleanup.h"
+#include "tests/support/check.h"
 #include "tests/unit/agent/container/box.h"
 #include "tests/unit/agent/container/spec.h"
 
@@ -24,9 +25,9 @@ start_holder(int flags)
 	char byte;
 	pid_t pid;
 
-	CHECK(pipe2(ready, O_CLOEXEC) == 0);
+	REQUIRE_EQ(pipe2(ready, O_CLOEXEC), 0);
 	pid = fork();
-	CHECK(pid >= 0);
+	REQUIRE_GE(pid, 0);
 	if (pid == 0) {
 		if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || unshare(flags) < 0 ||
 		    mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
@@ -35,7 +36,7 @@ start_holder(int flags)
 		for (;;)
 			pause();
 	}
-	CHECK(read(ready[0], &byte, 1) == 1);
+	REQUIRE_EQ(read(ready[0], &byte, 1), 1);
 	close_fd(&ready[0]);
 	close_fd(&ready[1]);
 	return pid;
@@ -44,7 +45,8 @@ start_holder(int flags)
 static void
 stop_holder(pid_t pid)
 {
-	CHECK(kill(pid, SIGKILL) == 0 && waitpid(pid, NULL, 0) == pid);
+	REQUIRE_EQ(kill(pid, SIGKILL), 0);
+	REQUIRE_EQ(waitpid(pid, NULL, 0), pid);
 }
 
 static const char *
@@ -56,7 +58,7 @@ ns_of(pid_t pid, const char *file)
 
 	snprintf(path, sizeof(path), "/proc/%d/ns/%s", (int)pid, file);
 	n = readlink(path, text, sizeof(text) - 2);
-	CHECK(n > 0);
+	REQUIRE_GT(n, 0);
 	text[n] = '\n';
 	text[n + 1] = '\0';
 	return text;
@@ -87,16 +89,17 @@ body_mounts(struct box *b)
 	spec_sh(s->process, "readlink /proc/self/ns/mnt; ls -d /box; sleep 100");
 	/* The agent's directory, in which the root is attached, is visible in the namespace and
 	 * not shared. */
-	CHECK(box_launch(b, &c, "c1", s) == 0);
+	REQUIRE_EQ(box_launch(b, &c, "c1", s), 0);
 	box_start(&c);
 	box_expect(b, &c.init, ns_of(holder, "mnt"));
 	spec_sh(x, "readlink /proc/self/ns/mnt; ls /box");
-	CHECK(box_exec(b, &c, x, &p) == 0);
-	CHECK(box_wait(b, &p) != 0);
-	CHECK(strstr(p.output, ns_of(holder, "mnt")) && strstr(p.output, "/box: No such file"));
+	REQUIRE_EQ(box_exec(b, &c, x, &p), 0);
+	REQUIRE_NE(box_wait(b, &p), 0);
+	REQUIRE_HAS(p.output, ns_of(holder, "mnt"));
+	REQUIRE_HAS(p.output, "/box: No such file");
 	box_remove(b, &c);
 	/* The guest is unchanged; its own namespace is refused. */
-	CHECK(box_exists(BOX_ROOT "/bin/busybox"));
+	REQUIRE(box_exists(BOX_ROOT "/bin/busybox"));
 	snprintf(path, sizeof(path), "/proc/%d/ns/mnt", (int)getpid());
 	box_refuse(b, s, ERROR_INVALID_ARGUMENT, "the guest's own");
 	stop_holder(holder);
@@ -117,16 +120,17 @@ body_bound(struct box *b)
 
 	box_write("/box/net", "");
 	snprintf(source, sizeof(source), "/proc/%d/ns/net", (int)holder);
-	CHECK(mount(source, "/box/net", NULL, MS_BIND, NULL) == 0);
+	REQUIRE_EQ(mount(source, "/box/net", NULL, MS_BIND, NULL), 0);
 	spec_namespace(s, "network", "/box/net");
 	box_sh(b, s, "readlink /proc/self/ns/net", ns_of(holder, "net"));
 	/* Through a link, too, but not through a magic link of procfs. */
-	CHECK(symlink("net", "/box/link") == 0);
+	REQUIRE_EQ(symlink("net", "/box/link"), 0);
 	set_path(s, "network", "/box/link");
 	box_sh(b, s, "readlink /proc/self/ns/net", ns_of(holder, "net"));
-	CHECK(unlink("/box/link") == 0 && symlink(source, "/box/link") == 0);
+	REQUIRE_EQ(unlink("/box/link"), 0);
+	REQUIRE_EQ(symlink(source, "/box/link"), 0);
 	box_refuse(b, s, ERROR_INVALID_ARGUMENT, "/box/link");
-	CHECK(umount2("/box/net", MNT_DETACH) == 0);
+	REQUIRE_EQ(umount2("/box/net", MNT_DETACH), 0);
 	set_path(s, "network", "/box/net");
 	box_refuse(b, s, ERROR_INVALID_ARGUMENT, "is not a namespace");
 	stop_holder(holder);

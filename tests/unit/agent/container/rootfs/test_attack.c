@@ -15,6 +15,7 @@
 
 #include "lib/cleanup.h"
 #include "lib/path.h"
+#include "tests/support/check.h"
 #include "tests/unit/agent/container/box.h"
 #include "tests/unit/agent/container/spec.h"
 
@@ -25,7 +26,8 @@ clear_path(const char *name)
 	struct error err = ERROR_INIT;
 	auto_close int root = open(BOX_ROOT, O_PATH | O_DIRECTORY | O_CLOEXEC);
 
-	CHECK(root >= 0 && path_remove_tree(root, name, &err) == 0);
+	REQUIRE_GE(root, 0);
+	REQUIRE_OK(path_remove_tree(root, name, &err), &err);
 }
 
 static size_t
@@ -34,7 +36,7 @@ count_entries(const char *path)
 	DIR *d = opendir(path);
 	size_t n = 0;
 
-	CHECK(d);
+	REQUIRE(d);
 	while (readdir(d))
 		n++;
 	closedir(d);
@@ -46,10 +48,10 @@ body_dev_link(struct box *b)
 {
 	Grpc__Spec *s = spec_new(BOX_ROOT);
 
-	CHECK(mkdir("/box/outside", 0755) == 0);
+	REQUIRE_EQ(mkdir("/box/outside", 0755), 0);
 	box_write("/box/outside/ptmx", "marker");
 	clear_path("dev");
-	CHECK(symlink("/box/outside", BOX_ROOT "/dev") == 0);
+	REQUIRE_EQ(symlink("/box/outside", BOX_ROOT "/dev"), 0);
 	/* with a tmpfs in the spec, and without */
 	box_refuse(b, s, ERROR_INTERNAL, "/dev");
 	spec_unmount(s, "/dev");
@@ -59,10 +61,10 @@ body_dev_link(struct box *b)
 	box_refuse(b, s, ERROR_INVALID_ARGUMENT, "/dev");
 	/* a relative link out of the root ends at the root: made there, or refused */
 	clear_path("dev");
-	CHECK(symlink("../outside", BOX_ROOT "/dev") == 0);
+	REQUIRE_EQ(symlink("../outside", BOX_ROOT "/dev"), 0);
 	box_refuse(b, s, ERROR_INVALID_ARGUMENT, "/dev");
-	CHECK(strcmp(box_read("/box/outside/ptmx"), "marker") == 0);
-	CHECK(count_entries("/box/outside") == 1);
+	REQUIRE_STR(box_read("/box/outside/ptmx"), "marker");
+	REQUIRE_EQ(count_entries("/box/outside"), 1);
 }
 
 Test(attack, dev_is_a_link)
@@ -75,13 +77,13 @@ body_proc_link(struct box *b)
 {
 	static const char *const names[] = { "proc", "sys" };
 
-	CHECK(mkdir("/box/outside", 0755) == 0);
+	REQUIRE_EQ(mkdir("/box/outside", 0755), 0);
 	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
 		char path[64];
 
 		snprintf(path, sizeof(path), BOX_ROOT "/%s", names[i]);
 		clear_path(names[i]);
-		CHECK(symlink("/tmp", path) == 0);
+		REQUIRE_EQ(symlink("/tmp", path), 0);
 		box_refuse(b, spec_new(BOX_ROOT), ERROR_INVALID_ARGUMENT,
 			   "is not a real directory");
 		clear_path(names[i]);
@@ -89,9 +91,9 @@ body_proc_link(struct box *b)
 		box_refuse(b, spec_new(BOX_ROOT), ERROR_INVALID_ARGUMENT,
 			   "is not a real directory");
 		clear_path(names[i]);
-		CHECK(mkdir(path, 0755) == 0);
+		REQUIRE_EQ(mkdir(path, 0755), 0);
 	}
-	CHECK(count_entries("/box/outside") == 0);
+	REQUIRE_EQ(count_entries("/box/outside"), 0);
 }
 
 Test(attack, proc_is_a_link)
@@ -115,15 +117,15 @@ body_destinations(struct box *b)
 		{ "tmp/up", "/../../..", "/tmp/up/top", "/top" },
 	};
 
-	CHECK(mkdir("/box/outside", 0755) == 0);
-	CHECK(mkdir("/box/volume", 0755) == 0);
+	REQUIRE_EQ(mkdir("/box/outside", 0755), 0);
+	REQUIRE_EQ(mkdir("/box/volume", 0755), 0);
 	box_write("/box/volume/token", "v");
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
 		Grpc__Spec *s = spec_new(BOX_ROOT);
 		char path[128], script[128];
 
 		snprintf(path, sizeof(path), BOX_ROOT "/%s", rows[i].link);
-		CHECK(symlink(rows[i].target, path) == 0);
+		REQUIRE_EQ(symlink(rows[i].target, path), 0);
 		spec_mount(s, rows[i].dest, "bind", "/box/volume", "rbind");
 		if (rows[i].inside) {
 			snprintf(script, sizeof(script), "cat %s/token", rows[i].inside);
@@ -131,8 +133,8 @@ body_destinations(struct box *b)
 		} else {
 			box_refuse(b, s, ERROR_INTERNAL, rows[i].dest);
 		}
-		CHECK(count_entries("/box/outside") == 0);
-		CHECK(!box_exists("/box/top") && !box_exists("/top"));
+		REQUIRE_EQ(count_entries("/box/outside"), 0);
+		REQUIRE(!box_exists("/box/top") && !box_exists("/top"));
 	}
 	/* .. in the destination itself */
 	Grpc__Spec *s = spec_new(BOX_ROOT);
@@ -146,8 +148,8 @@ body_destinations(struct box *b)
 	box_sh(b, s,
 	       "cat /etc/precious /etc/new/file; echo x 2>/dev/null > /etc/precious || echo ro",
 	       "vvro\n");
-	CHECK(strcmp(box_read(BOX_ROOT "/etc/precious"), "content") == 0);
-	CHECK(strcmp(box_read("/box/volume/token"), "v") == 0);
+	REQUIRE_STR(box_read(BOX_ROOT "/etc/precious"), "content");
+	REQUIRE_STR(box_read("/box/volume/token"), "v");
 }
 
 Test(attack, destinations_through_links)
@@ -161,7 +163,7 @@ start_flipping(const char *one, const char *two)
 {
 	pid_t pid = fork();
 
-	CHECK(pid >= 0);
+	REQUIRE_GE(pid, 0);
 	if (pid > 0)
 		return pid;
 	if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0)
@@ -176,10 +178,10 @@ body_race(struct box *b)
 	int landed = 0, refused = 0;
 	pid_t flipper;
 
-	CHECK(mkdir("/box/outside", 0755) == 0);
-	CHECK(mkdir("/box/volume", 0755) == 0);
-	CHECK(mkdir("/box/volume/dir", 0755) == 0);
-	CHECK(symlink("/box/outside", "/box/volume/link") == 0);
+	REQUIRE_EQ(mkdir("/box/outside", 0755), 0);
+	REQUIRE_EQ(mkdir("/box/volume", 0755), 0);
+	REQUIRE_EQ(mkdir("/box/volume/dir", 0755), 0);
+	REQUIRE_EQ(symlink("/box/outside", "/box/volume/link"), 0);
 	flipper = start_flipping("/box/volume/dir", "/box/volume/link");
 	for (int i = 0; i < 100; i++) {
 		Grpc__Spec *s = spec_new(BOX_ROOT);
@@ -193,12 +195,13 @@ body_race(struct box *b)
 		} else {
 			refused++;
 		}
-		CHECK(count_entries("/box/outside") == 0);
+		REQUIRE_EQ(count_entries("/box/outside"), 0);
 	}
 	b->error = ERROR_INIT;
-	CHECK(kill(flipper, SIGKILL) == 0 && waitpid(flipper, NULL, 0) == flipper);
+	REQUIRE_EQ(kill(flipper, SIGKILL), 0);
+	REQUIRE_EQ(waitpid(flipper, NULL, 0), flipper);
 	fprintf(stderr, "race: %d mounted, %d refused\n", landed, refused);
-	CHECK(landed > 0);
+	REQUIRE_GT(landed, 0);
 }
 
 Test(attack, volume_race, .timeout = 120)
@@ -216,8 +219,8 @@ body_over_proc(struct box *b)
 	static const char *const allowed[] = { "/proc/cpuinfo", "/proc/uptime", "/proc/meminfo" };
 	Grpc__Spec *s;
 
-	CHECK(symlink("/proc", BOX_ROOT "/alias") == 0);
-	CHECK(mkdir("/box/volume", 0755) == 0);
+	REQUIRE_EQ(symlink("/proc", BOX_ROOT "/alias"), 0);
+	REQUIRE_EQ(mkdir("/box/volume", 0755), 0);
 	box_write("/box/volume/file", "fake\n");
 	for (size_t i = 0; i < ARRAY_LEN(refused); i++) {
 		s = spec_new(BOX_ROOT);
@@ -262,11 +265,11 @@ body_masks(struct box *b)
 	Grpc__Spec *s = spec_new(BOX_ROOT);
 
 	/* an image's own /dev/null must not become what masks a file */
-	CHECK(mkdir(BOX_ROOT "/secret", 0755) == 0);
+	REQUIRE_EQ(mkdir(BOX_ROOT "/secret", 0755), 0);
 	box_write(BOX_ROOT "/secret/file", "hidden");
 	box_write(BOX_ROOT "/plain", "hidden");
-	CHECK(symlink("/plain", BOX_ROOT "/link") == 0);
-	CHECK(symlink("/proc/uptime", BOX_ROOT "/fakenull") == 0);
+	REQUIRE_EQ(symlink("/plain", BOX_ROOT "/link"), 0);
+	REQUIRE_EQ(symlink("/proc/uptime", BOX_ROOT "/fakenull"), 0);
 	spec_mask(s, "/secret");
 	spec_mask(s, "/link");
 	spec_mask(s, "/missing");
@@ -276,11 +279,11 @@ body_masks(struct box *b)
 	       "ls /secret; touch /secret/x 2>&1; cat /plain; echo x > /plain; stat -c %t:%T /plain; "
 	       "ls /sys/firmware; stat -c %t:%T /proc/keys",
 	       "touch: /secret/x: Read-only file system\n1:3\n1:3\n");
-	CHECK(strcmp(box_read(BOX_ROOT "/plain"), "hidden") == 0);
+	REQUIRE_STR(box_read(BOX_ROOT "/plain"), "hidden");
 	/* without a tmpfs on /dev: the image's null is a link to a file of procfs */
 	s = spec_new(BOX_ROOT);
 	spec_unmount(s, "/dev");
-	CHECK(symlink("/proc/uptime", BOX_ROOT "/dev/null") == 0);
+	REQUIRE_EQ(symlink("/proc/uptime", BOX_ROOT "/dev/null"), 0);
 	box_refuse(b, s, ERROR_INVALID_ARGUMENT, "make device null");
 }
 
@@ -294,9 +297,9 @@ body_readonly(struct box *b)
 {
 	Grpc__Spec *s = spec_new(BOX_ROOT);
 
-	CHECK(mkdir("/box/volume", 0755) == 0);
-	CHECK(mkdir(BOX_ROOT "/ro", 0755) == 0);
-	CHECK(mkdir(BOX_ROOT "/ro/below", 0755) == 0);
+	REQUIRE_EQ(mkdir("/box/volume", 0755), 0);
+	REQUIRE_EQ(mkdir(BOX_ROOT "/ro", 0755), 0);
+	REQUIRE_EQ(mkdir(BOX_ROOT "/ro/below", 0755), 0);
 	spec_mount(s, "/ro/below", "bind", "/box/volume", "rbind");
 	spec_readonly(s, "/ro");
 	spec_readonly(s, "/missing");
@@ -305,7 +308,7 @@ body_readonly(struct box *b)
 	       "touch /ro/x 2>&1; touch /ro/below/x 2>&1; echo 1 2>&1 > /proc/sys/kernel/domainname; true",
 	       "touch: /ro/x: Read-only file system\ntouch: /ro/below/x: Read-only file system\n"
 	       "/bin/sh: can't create /proc/sys/kernel/domainname: Read-only file system\n");
-	CHECK(count_entries("/box/volume") == 0);
+	REQUIRE_EQ(count_entries("/box/volume"), 0);
 }
 
 Test(attack, readonly_paths)
@@ -333,8 +336,8 @@ body_sysctl(struct box *b)
 	spec_unmount(s, "/proc");
 	spec_mask(s, "");
 	spec_readonly(s, "");
-	CHECK(mkdir(BOX_ROOT "/proc/sys", 0755) == 0);
-	CHECK(mkdir(BOX_ROOT "/proc/sys/kernel", 0755) == 0);
+	REQUIRE_EQ(mkdir(BOX_ROOT "/proc/sys", 0755), 0);
+	REQUIRE_EQ(mkdir(BOX_ROOT "/proc/sys/kernel", 0755), 0);
 	box_write(BOX_ROOT "/proc/sys/kernel/domainname", "canary");
 	spec_sysctl(s, "kernel.domainname", "changed");
 	box_sh(b, s, "cat /proc/sys/kernel/domainname; mount -t proc proc /tmp 2>/dev/null; true",
@@ -357,16 +360,16 @@ body_cgroup_mount(struct box *b)
 	spec_mount(s, "/sys/fs/cgroup", "cgroup", "cgroup", "nosuid,noexec,nodev,relatime,ro");
 	spec_sh(s->process,
 		"grep '^0:' /proc/self/cgroup; ls -d /sys/fs/cgroup/pods; mkdir /sys/fs/cgroup/x");
-	CHECK(box_run(b, &c, s) == 1);
-	CHECK(strstr(c.init.output, "0::/\n"));
-	CHECK(strstr(c.init.output, "pods: No such file"));
-	CHECK(strstr(c.init.output, "Read-only file system"));
+	REQUIRE_EQ(box_run(b, &c, s), 1);
+	REQUIRE_HAS(c.init.output, "0::/\n");
+	REQUIRE_HAS(c.init.output, "pods: No such file");
+	REQUIRE_HAS(c.init.output, "Read-only file system");
 	/* the place is a link in the image */
 	s = spec_new(BOX_ROOT);
 	spec_unmount(s, "/sys");
 	spec_mask(s, "");
-	CHECK(mkdir(BOX_ROOT "/sys/fs", 0755) == 0);
-	CHECK(symlink("/etc", BOX_ROOT "/sys/fs/cgroup") == 0);
+	REQUIRE_EQ(mkdir(BOX_ROOT "/sys/fs", 0755), 0);
+	REQUIRE_EQ(symlink("/etc", BOX_ROOT "/sys/fs/cgroup"), 0);
 	spec_mount(s, "/sys/fs/cgroup", "cgroup", "cgroup", "ro");
 	box_refuse(b, s, ERROR_INVALID_ARGUMENT, "is not a real directory");
 }
@@ -384,8 +387,8 @@ body_propagation(struct box *b)
 
 	/* The guest's mounts are shared, as under systemd: mounts of the container must not
 	 * propagate back. */
-	CHECK(mkdir("/box/volume", 0755) == 0);
-	CHECK(mount(NULL, "/", NULL, MS_REC | MS_SHARED, NULL) == 0);
+	REQUIRE_EQ(mkdir("/box/volume", 0755), 0);
+	REQUIRE_EQ(mount(NULL, "/", NULL, MS_REC | MS_SHARED, NULL), 0);
 	spec_mount(s, "/vol", "bind", "/box/volume", "rbind");
 	*s->process->capabilities = (Grpc__LinuxCapabilities)GRPC__LINUX_CAPABILITIES__INIT;
 	s->process->capabilities->bounding = s->process->capabilities->effective =
@@ -394,9 +397,9 @@ body_propagation(struct box *b)
 	s->process->capabilities->n_effective = s->process->capabilities->n_permitted = 1;
 	spec_sh(s->process,
 		"for i in $(seq 1 50); do mount -t tmpfs x /vol || exit 1; done; echo mounted");
-	CHECK(box_run(b, &c, s) == 0);
-	CHECK(strcmp(c.init.output, "mounted\n") == 0);
-	CHECK(mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0);
+	REQUIRE_EQ(box_run(b, &c, s), 0);
+	REQUIRE_STR(c.init.output, "mounted\n");
+	REQUIRE_EQ(mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL), 0);
 }
 
 Test(attack, propagation)
@@ -453,15 +456,15 @@ body_passwd(struct box *b)
 {
 	Grpc__Spec *s = spec_new(BOX_ROOT);
 
-	CHECK(unlink(BOX_ROOT "/etc/passwd") == 0);
-	CHECK(mkfifo(BOX_ROOT "/etc/passwd", 0644) == 0);
+	REQUIRE_EQ(unlink(BOX_ROOT "/etc/passwd"), 0);
+	REQUIRE_EQ(mkfifo(BOX_ROOT "/etc/passwd", 0644), 0);
 	box_sh(b, s, "echo $HOME", "/\n");
-	CHECK(unlink(BOX_ROOT "/etc/passwd") == 0);
-	CHECK(symlink("/dev/zero", BOX_ROOT "/etc/passwd") == 0);
+	REQUIRE_EQ(unlink(BOX_ROOT "/etc/passwd"), 0);
+	REQUIRE_EQ(symlink("/dev/zero", BOX_ROOT "/etc/passwd"), 0);
 	box_sh(b, s, "echo $HOME", "/\n");
-	CHECK(unlink(BOX_ROOT "/etc/passwd") == 0);
+	REQUIRE_EQ(unlink(BOX_ROOT "/etc/passwd"), 0);
 	box_write(BOX_ROOT "/etc/passwd", "");
-	CHECK(truncate(BOX_ROOT "/etc/passwd", 1 << 30) == 0);
+	REQUIRE_EQ(truncate(BOX_ROOT "/etc/passwd", 1 << 30), 0);
 	box_sh(b, s, "echo $HOME", "/\n");
 }
 
@@ -477,11 +480,11 @@ body_bare(struct box *b)
 	struct box_container c;
 
 	/* nothing but one program */
-	CHECK(mkdir("/box/bare", 0755) == 0);
-	CHECK(rename(BOX_ROOT "/bin/busybox", "/box/bare/busybox") == 0);
+	REQUIRE_EQ(mkdir("/box/bare", 0755), 0);
+	REQUIRE_EQ(rename(BOX_ROOT "/bin/busybox", "/box/bare/busybox"), 0);
 	spec_args(s->process, "/busybox", "echo", "bare", NULL);
-	CHECK(box_run(b, &c, s) == 0);
-	CHECK(strcmp(c.init.output, "bare\n") == 0);
+	REQUIRE_EQ(box_run(b, &c, s), 0);
+	REQUIRE_STR(c.init.output, "bare\n");
 }
 
 Test(attack, bare_image)

@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "tests/support/check.h"
 #include "tests/unit/agent/container/box.h"
 #include "tests/unit/agent/container/spec.h"
 
@@ -17,19 +18,21 @@ body_source_link(struct box *b)
 	Grpc__Spec *s = spec_new(BOX_ROOT);
 	struct box_container c;
 
-	CHECK(mkdir("/box/volume", 0755) == 0 && mkdir("/box/secret", 0755) == 0);
-	CHECK(mount("volume", "/box/volume", "tmpfs", 0, NULL) == 0);
-	CHECK(mkdir("/box/volume/real", 0755) == 0);
-	CHECK(symlink("../secret", "/box/volume/sub") == 0);
+	REQUIRE_EQ(mkdir("/box/volume", 0755), 0);
+	REQUIRE_EQ(mkdir("/box/secret", 0755), 0);
+	REQUIRE_EQ(mount("volume", "/box/volume", "tmpfs", 0, NULL), 0);
+	REQUIRE_EQ(mkdir("/box/volume/real", 0755), 0);
+	REQUIRE_EQ(symlink("../secret", "/box/volume/sub"), 0);
 	spec_mount(s, "/vol", "bind", "/box/volume/sub", "rbind");
-	CHECK(box_launch(b, &c, "c1", s) < 0);
-	CHECK(b->error.code == ERROR_INVALID_ARGUMENT && strstr(b->error.msg, "symbolic link"));
+	REQUIRE_LT(box_launch(b, &c, "c1", s), 0);
+	REQUIRE_EQ(b->error.code, ERROR_INVALID_ARGUMENT);
+	REQUIRE_HAS(b->error.msg, "symbolic link");
 	b->error = ERROR_INIT;
 	s = spec_new(BOX_ROOT);
 	spec_mount(s, "/vol", "bind", "/box/volume/real", "rbind");
-	CHECK(box_launch(b, &c, "c1", s) == 0);
+	REQUIRE_EQ(box_launch(b, &c, "c1", s), 0);
 	box_remove(b, &c);
-	CHECK(umount2("/box/volume", MNT_DETACH) == 0);
+	REQUIRE_EQ(umount2("/box/volume", MNT_DETACH), 0);
 }
 
 Test(source, through_a_link_in_a_volume)

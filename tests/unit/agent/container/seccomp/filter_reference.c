@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "lib/cleanup.h"
+#include "tests/support/check.h"
 #include "tests/unit/agent/container/spec.h"
 
 uint32_t
@@ -24,7 +25,7 @@ reference_answer(const struct sock_filter *insns, size_t n, const struct seccomp
 
 		switch (i->code) {
 		case BPF_LD | BPF_W | BPF_ABS:
-			cr_assert_leq(i->k, sizeof(*data) - 4);
+			REQUIRE_LE(i->k, sizeof(*data) - 4);
 			memcpy(&a, (const char *)data + i->k, 4);
 			continue;
 		case BPF_ALU | BPF_AND | BPF_K:
@@ -45,11 +46,11 @@ reference_answer(const struct sock_filter *insns, size_t n, const struct seccomp
 		case BPF_RET | BPF_K:
 			return i->k;
 		default:
-			cr_assert_fail("instruction %#x at %zu", i->code, pc);
+			REQUIRE(false, "instruction %#x at %zu", i->code, pc);
 		}
 		pc += yes ? i->jt : i->jf;
 	}
-	cr_assert_fail("the program runs out");
+	REQUIRE(false, "the program runs out");
 	return 0;
 }
 
@@ -132,7 +133,7 @@ find_newest(const char *default_action, const uint32_t *archs, size_t n_archs,
 
 		if (i && token == native)
 			continue;
-		cr_assert_lt(out->n_newest, REFERENCE_ARCHS_MAX);
+		REQUIRE_LT(out->n_newest, REFERENCE_ARCHS_MAX);
 		out->newest[out->n_newest].token = token;
 		out->newest[out->n_newest++].newest = newest_of(token, rows, n);
 	}
@@ -245,11 +246,11 @@ reference_make(const char *default_action, const uint32_t *archs, size_t n_archs
 	auto_close int fd = memfd_create("filter", MFD_CLOEXEC);
 	ssize_t size = 0;
 
-	cr_assert(ctx && fd >= 0);
+	REQUIRE(ctx && fd >= 0);
 	for (size_t i = 0; i < n_archs; i++) {
 		int r = seccomp_arch_add(ctx, archs[i]);
 
-		cr_assert(r == 0 || r == -EEXIST);
+		REQUIRE(r == 0 || r == -EEXIST);
 	}
 	for (size_t i = 0; i < n; i++) {
 		/* those with the default's action are refused, and left out everywhere */
@@ -289,6 +290,6 @@ reference_ours(const char *default_action, const char *const *archs, const struc
 			spec_seccomp_arg(rule, rows[i].args[a].index, rows[i].args[a].op,
 					 rows[i].args[a].value, rows[i].args[a].value_two);
 	}
-	cr_assert_eq(filter_validate(p, &err), 0, "%s", err.msg);
-	cr_assert_eq(filter_compile(p, out, &err), 0, "%s", err.msg);
+	REQUIRE_OK(filter_validate(p, &err), &err);
+	REQUIRE_OK(filter_compile(p, out, &err), &err);
 }

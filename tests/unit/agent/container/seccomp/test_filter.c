@@ -18,6 +18,7 @@
 #include "agent/container/launch/exec_report.h"
 #include "agent/container/seccomp/filter.h"
 #include "lib/cleanup.h"
+#include "tests/support/check.h"
 #include "tests/unit/agent/container/seccomp/filter_reference.h"
 #include "tests/unit/agent/container/spec.h"
 
@@ -44,7 +45,7 @@ compare(const struct filter *ours, const struct reference *theirs, uint32_t arch
 			data.args[2] = probes[(i + j) % ARRAY_LEN(probes)];
 			a = reference_answer(ours->insns, ours->n, &data);
 			b = reference_expects(theirs, &data);
-			cr_assert_eq(
+			REQUIRE_EQ(
 				a, b,
 				"arch %#x call %u args %#lx %#lx %#lx: ours %#x, libseccomp's %#x",
 				arch, nr, (long)data.args[0], (long)data.args[1],
@@ -118,8 +119,8 @@ Test(filter, same_as_libseccomp)
 		cr_skip_test("compares the programs of x86");
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
 		reference_ours(rows[i].action, rows[i].archs, rules, ARRAY_LEN(rules), ours);
-		cr_assert(reference_make(rows[i].action, tokens, rows[i].n, rules, ARRAY_LEN(rules),
-					 theirs));
+		REQUIRE(reference_make(rows[i].action, tokens, rows[i].n, rules, ARRAY_LEN(rules),
+				       theirs));
 		compare_all(ours, theirs);
 	}
 }
@@ -132,9 +133,9 @@ Test(filter, same_as_libseccomp_without_rules)
 	auto_free struct filter *ours = malloc(sizeof(*ours));
 	static struct reference theirs;
 
-	cr_assert(ours);
+	REQUIRE(ours);
 	for (size_t i = 0; i < ARRAY_LEN(actions); i++) {
-		cr_assert(reference_make(actions[i], tokens, ARRAY_LEN(tokens), NULL, 0, &theirs));
+		REQUIRE(reference_make(actions[i], tokens, ARRAY_LEN(tokens), NULL, 0, &theirs));
 		reference_ours(actions[i], three, NULL, 0, ours);
 		compare_all(ours, &theirs);
 	}
@@ -160,7 +161,7 @@ Test(filter, same_as_libseccomp_for_wide_values)
 	if (seccomp_arch_native() != SCMP_ARCH_X86_64)
 		cr_skip_test("compares the programs of x86");
 	reference_ours("SCMP_ACT_ERRNO", native_only, wide, ARRAY_LEN(wide), ours);
-	cr_assert(reference_make("SCMP_ACT_ERRNO", NULL, 0, wide, ARRAY_LEN(wide), theirs));
+	REQUIRE(reference_make("SCMP_ACT_ERRNO", NULL, 0, wide, ARRAY_LEN(wide), theirs));
 	for (uint32_t nr = 0; nr < 480; nr++)
 		compare(ours, theirs, ARCH_64, nr);
 }
@@ -193,7 +194,7 @@ Test(filter, same_as_libseccomp_for_long_lists)
 		struct rule_row row = { .action = actions[i][1], .names = names };
 
 		reference_ours(actions[i][0], three, &row, 1, ours);
-		cr_assert(reference_make(actions[i][0], tokens, 3, &row, 1, theirs));
+		REQUIRE(reference_make(actions[i][0], tokens, 3, &row, 1, theirs));
 		compare_all(ours, theirs);
 	}
 }
@@ -213,9 +214,9 @@ Test(filter, repeated_argument)
 	data.nr = seccomp_syscall_resolve_name("personality");
 	for (uint64_t value = 0; value < 10; value++) {
 		data.args[0] = value;
-		cr_assert_eq(reference_answer(ours->insns, ours->n, &data),
-			     value == 1 || value == 8 ? SECCOMP_RET_ALLOW
-						      : SECCOMP_RET_ERRNO | EPERM);
+		REQUIRE_EQ(reference_answer(ours->insns, ours->n, &data),
+			   value == 1 || value == 8 ? SECCOMP_RET_ALLOW
+						    : SECCOMP_RET_ERRNO | EPERM);
 	}
 }
 
@@ -270,8 +271,8 @@ Test(filter, newer_calls_get_enosys)
 		struct seccomp_data data = { .arch = rows[i].arch, .nr = (int)rows[i].nr };
 
 		reference_ours(rows[i].action, rows[i].archs, profile, ARRAY_LEN(profile), f);
-		cr_expect_eq(reference_answer(f->insns, f->n, &data), rows[i].answer,
-			     "row %zu: %s %#x %#x", i, rows[i].action, rows[i].arch, rows[i].nr);
+		CHECK_EQ(reference_answer(f->insns, f->n, &data), rows[i].answer,
+			 "row %zu: %s %#x %#x", i, rows[i].action, rows[i].arch, rows[i].nr);
 	}
 }
 
@@ -283,7 +284,7 @@ Test(filter, no_newest_call)
 	struct seccomp_data data = { .arch = seccomp_arch_native(), .nr = 470 };
 
 	reference_ours("SCMP_ACT_ERRNO", native_only, profile, ARRAY_LEN(profile), f);
-	cr_expect_eq(reference_answer(f->insns, f->n, &data), SECCOMP_RET_ERRNO | EPERM);
+	CHECK_EQ(reference_answer(f->insns, f->n, &data), SECCOMP_RET_ERRNO | EPERM);
 }
 
 Test(filter, errno_of_zero_is_eperm)
@@ -295,15 +296,15 @@ Test(filter, errno_of_zero_is_eperm)
 	struct error err = ERROR_INIT;
 
 	data.nr = seccomp_syscall_resolve_name("mkdir");
-	cr_assert_eq(filter_compile(p, f, &err), 0);
-	cr_assert_eq(reference_answer(f->insns, f->n, &data), SECCOMP_RET_ERRNO | EPERM);
+	REQUIRE_OK(filter_compile(p, f, &err), &err);
+	REQUIRE_EQ(reference_answer(f->insns, f->n, &data), SECCOMP_RET_ERRNO | EPERM);
 	rule->errno_ret_case = GRPC__LINUX_SYSCALL__ERRNO_RET_ERRNORET;
 	rule->errnoret = 0;
-	cr_assert_eq(filter_compile(p, f, &err), 0);
-	cr_assert_eq(reference_answer(f->insns, f->n, &data), SECCOMP_RET_ERRNO | EPERM);
+	REQUIRE_OK(filter_compile(p, f, &err), &err);
+	REQUIRE_EQ(reference_answer(f->insns, f->n, &data), SECCOMP_RET_ERRNO | EPERM);
 	rule->errnoret = 38;
-	cr_assert_eq(filter_compile(p, f, &err), 0);
-	cr_assert_eq(reference_answer(f->insns, f->n, &data), SECCOMP_RET_ERRNO | 38);
+	REQUIRE_OK(filter_compile(p, f, &err), &err);
+	REQUIRE_EQ(reference_answer(f->insns, f->n, &data), SECCOMP_RET_ERRNO | 38);
 }
 
 /* A program over the kernel's limit is an error, not a truncated filter. */
@@ -316,10 +317,10 @@ Test(filter, too_long)
 	for (uint64_t i = 0; i < 1500; i++)
 		spec_seccomp_arg(spec_seccomp_rule(p, "SCMP_ACT_ERRNO", "read"), 0, "SCMP_CMP_EQ",
 				 i, 0);
-	cr_assert_eq(filter_validate(p, &err), 0);
-	cr_assert_eq(filter_compile(p, f, &err), -1);
-	cr_assert_eq(err.code, ERROR_INVALID_ARGUMENT);
-	cr_assert(strstr(err.msg, "4096"));
+	REQUIRE_OK(filter_validate(p, &err), &err);
+	REQUIRE_EQ(filter_compile(p, f, &err), -1);
+	REQUIRE_EQ(err.code, ERROR_INVALID_ARGUMENT);
+	REQUIRE_HAS(err.msg, "4096");
 }
 
 /* Actions and flags that need a seccomp agent are refused by name, not as unknown. */
@@ -332,38 +333,38 @@ Test(filter, refusals)
 	Grpc__LinuxSyscall *rule = spec_seccomp_rule(p, "SCMP_ACT_NOTIFY", "mkdir");
 	struct error err = ERROR_INIT;
 
-	cr_assert_eq(filter_validate(p, &err), -1);
-	cr_assert_eq(err.code, ERROR_INVALID_ARGUMENT);
-	cr_assert(strstr(err.msg, "linux.seccomp.syscalls.action: SCMP_ACT_NOTIFY is not"));
+	REQUIRE_EQ(filter_validate(p, &err), -1);
+	REQUIRE_EQ(err.code, ERROR_INVALID_ARGUMENT);
+	REQUIRE_HAS(err.msg, "linux.seccomp.syscalls.action: SCMP_ACT_NOTIFY is not");
 	rule->action = (char *)(uintptr_t) "SCMP_ACT_ERRNO";
 	rule->errno_ret_case = GRPC__LINUX_SYSCALL__ERRNO_RET_ERRNORET;
 	rule->errnoret = 4096;
-	cr_assert_eq(filter_validate(p, &err), -1);
-	cr_assert(strstr(err.msg, "errnoRet: 4096 is out of range"));
+	REQUIRE_EQ(filter_validate(p, &err), -1);
+	REQUIRE_HAS(err.msg, "errnoRet: 4096 is out of range");
 	rule->action = (char *)(uintptr_t) "SCMP_ACT_TRACE";
 	rule->errnoret = 0xffff;
-	cr_assert_eq(filter_validate(p, &err), 0);
+	REQUIRE_OK(filter_validate(p, &err), &err);
 	p->n_flags = p->n_architectures = 1;
 	p->flags = list;
 	list[0] = listener;
 	p->n_architectures = 0;
-	cr_assert_eq(filter_validate(p, &err), -1);
-	cr_assert(strstr(err.msg, "linux.seccomp.flags: SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV"));
+	REQUIRE_EQ(filter_validate(p, &err), -1);
+	REQUIRE_HAS(err.msg, "linux.seccomp.flags: SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV");
 	list[0] = unknown;
-	cr_assert_eq(filter_validate(p, &err), -1);
-	cr_assert(strstr(err.msg, "unknown flag \"FLAG\""));
+	REQUIRE_EQ(filter_validate(p, &err), -1);
+	REQUIRE_HAS(err.msg, "unknown flag \"FLAG\"");
 	p->n_flags = 0;
 	p->n_architectures = 1;
 	p->architectures = list;
 	list[0] = arch;
-	cr_assert_eq(filter_validate(p, &err), -1);
-	cr_assert(strstr(err.msg, "unknown architecture \"SCMP_ARCH_VAX\""));
+	REQUIRE_EQ(filter_validate(p, &err), -1);
+	REQUIRE_HAS(err.msg, "unknown architecture \"SCMP_ARCH_VAX\"");
 	list[0] = foreign;
-	cr_assert_eq(filter_validate(p, &err), 0);
+	REQUIRE_OK(filter_validate(p, &err), &err);
 	p->n_architectures = 0;
 	p->defaultaction = (char *)(uintptr_t) "SCMP_ACT_NOTIFY";
-	cr_assert_eq(filter_validate(p, &err), -1);
-	cr_assert(strstr(err.msg, "linux.seccomp.defaultAction: SCMP_ACT_NOTIFY"));
+	REQUIRE_EQ(filter_validate(p, &err), -1);
+	REQUIRE_HAS(err.msg, "linux.seccomp.defaultAction: SCMP_ACT_NOTIFY");
 }
 
 /* A process whose execve fails reports that with system calls that its filter allows. */
@@ -376,7 +377,7 @@ Test(filter, failed_execve_is_reported_without_forbidden_calls)
 	char path[] = "/tmp/not-executable-XXXXXX";
 	int fd = mkstemp(path);
 
-	cr_assert(fd >= 0 && fchmod(fd, 0644) == 0);
+	REQUIRE(fd >= 0 && fchmod(fd, 0644) == 0);
 	close(fd);
 	for (size_t i = 0; i < ARRAY_LEN(calls); i++) {
 		Grpc__LinuxSeccomp *p = spec_seccomp("SCMP_ACT_ALLOW");
@@ -385,16 +386,16 @@ Test(filter, failed_execve_is_reported_without_forbidden_calls)
 		pid_t pid;
 
 		(void)spec_seccomp_rule(p, "SCMP_ACT_KILL_PROCESS", calls[i]);
-		cr_assert_eq(filter_compile(p, f, &err), 0, "%s", err.msg);
+		REQUIRE_OK(filter_compile(p, f, &err), &err);
 		pid = fork();
-		cr_assert(pid >= 0);
+		REQUIRE_GE(pid, 0);
 		if (pid == 0) {
 			if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 || filter_load(f) != 0)
 				_exit(1);
 			_exit(exec_report_failure(-1, path, EACCES, f));
 		}
-		cr_assert_eq(waitpid(pid, &status, 0), pid);
-		cr_expect_eq(status, 126 << 8, "%s: %#x", calls[i], (unsigned int)status);
+		REQUIRE_EQ(waitpid(pid, &status, 0), pid);
+		CHECK_EQ(status, 126 << 8, "%s: %#x", calls[i], (unsigned int)status);
 	}
 	(void)unlink(path);
 }

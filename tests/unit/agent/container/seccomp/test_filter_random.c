@@ -13,6 +13,7 @@
 
 #include "agent/container/seccomp/filter.h"
 #include "lib/cleanup.h"
+#include "tests/support/check.h"
 #include "tests/unit/agent/container/seccomp/filter_reference.h"
 #include "tests/unit/agent/container/spec.h"
 
@@ -326,8 +327,8 @@ compare_call(struct world *w, const struct programs *p, uint32_t token, struct s
 			continue;
 		}
 		show(w, data);
-		cr_assert_fail("arch %#x call %d: ours %#x, libseccomp's %#x, meant %#x",
-			       data->arch, data->nr, ours, theirs, want);
+		REQUIRE(false, "arch %#x call %d: ours %#x, libseccomp's %#x, meant %#x",
+			data->arch, data->nr, ours, theirs, want);
 	}
 }
 
@@ -392,7 +393,7 @@ Test(filter_random, same_as_libseccomp, .timeout = 120)
 			compare_arch(w, p, everything[a]);
 		compared++;
 	}
-	cr_assert_geq(compared, PROFILES * 9 / 10, "only %zu compared", compared);
-	cr_assert_leq(w->excused, w->compared / 100, "%zu of %zu calls differ", w->excused,
-		      w->compared);
+	REQUIRE_GE(compared, PROFILES * 9 / 10, "only %zu compared", compared);
+	REQUIRE_LE(w->excused, w->compared / 100, "%zu of %zu calls differ", w->excused,
+		   w->compared);
 }

@@ -8,6 +8,7 @@
 
 #include "agent/container/seccomp/rules.h"
 #include "lib/cleanup.h"
+#include "tests/support/check.h"
 #include "tests/unit/agent/container/spec.h"
 
 TestSuite(strings_seccomp, .fini = spec_release_all);
@@ -18,11 +19,10 @@ expect_profile(const Grpc__LinuxSeccomp *p, const char *says)
 {
 	struct error err = ERROR_INIT;
 
-	cr_expect_eq(filter_validate(p, &err), says ? -1 : 0, "%s: %s", says ? says : "valid",
-		     err.msg);
+	CHECK_EQ(filter_validate(p, &err), says ? -1 : 0, "%s: %s", says ? says : "valid", err.msg);
 	if (says) {
-		cr_expect_eq(err.code, ERROR_INVALID_ARGUMENT, "%s", err.msg);
-		cr_expect(strstr(err.msg, says), "\"%s\" is not in \"%s\"", says, err.msg);
+		CHECK_EQ(err.code, ERROR_INVALID_ARGUMENT, "%s", err.msg);
+		CHECK_HAS(err.msg, says, "\"%s\" is not in \"%s\"", says, err.msg);
 	}
 }
 
@@ -31,7 +31,7 @@ action_of(const char *name, uint32_t number)
 {
 	uint32_t action = 0;
 
-	cr_expect(filter_action_parse(name, number, &action), "%s", name);
+	CHECK(filter_action_parse(name, number, &action), "%s", name);
 	return action;
 }
 
@@ -53,7 +53,7 @@ Test(strings_seccomp, actions)
 	Grpc__LinuxSeccomp *p;
 
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
-		cr_expect_eq(action_of(rows[i].name, 5), rows[i].action, "%s", rows[i].name);
+		CHECK_EQ(action_of(rows[i].name, 5), rows[i].action, "%s", rows[i].name);
 	p = spec_seccomp("SCMP_ACT_NOTIFY");
 	expect_profile(p, "SCMP_ACT_NOTIFY");
 }
@@ -64,13 +64,13 @@ Test(strings_seccomp, errno_return_unset)
 {
 	Grpc__LinuxSyscall call = GRPC__LINUX_SYSCALL__INIT;
 
-	cr_expect_eq(action_of("SCMP_ACT_ERRNO", filter_errno_of(&call)), SCMP_ACT_ERRNO(EPERM));
+	CHECK_EQ(action_of("SCMP_ACT_ERRNO", filter_errno_of(&call)), SCMP_ACT_ERRNO(EPERM));
 	call.errno_ret_case = GRPC__LINUX_SYSCALL__ERRNO_RET_ERRNORET;
 	call.errnoret = 0;
-	cr_expect_eq(action_of("SCMP_ACT_ERRNO", filter_errno_of(&call)), SCMP_ACT_ERRNO(EPERM));
-	cr_expect_eq(action_of("SCMP_ACT_TRACE", filter_errno_of(&call)), SCMP_ACT_TRACE(EPERM));
+	CHECK_EQ(action_of("SCMP_ACT_ERRNO", filter_errno_of(&call)), SCMP_ACT_ERRNO(EPERM));
+	CHECK_EQ(action_of("SCMP_ACT_TRACE", filter_errno_of(&call)), SCMP_ACT_TRACE(EPERM));
 	call.errnoret = ENOSYS;
-	cr_expect_eq(action_of("SCMP_ACT_ERRNO", filter_errno_of(&call)), SCMP_ACT_ERRNO(ENOSYS));
+	CHECK_EQ(action_of("SCMP_ACT_ERRNO", filter_errno_of(&call)), SCMP_ACT_ERRNO(ENOSYS));
 }
 
 Test(strings_seccomp, operators)
@@ -90,9 +90,8 @@ Test(strings_seccomp, operators)
 	enum filter_op op;
 
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
-		cr_expect(filter_op_parse(rows[i].name, &op) && op == rows[i].op, "%s",
-			  rows[i].name);
-	cr_expect_not(filter_op_parse("EQ", &op));
+		CHECK(filter_op_parse(rows[i].name, &op) && op == rows[i].op, "%s", rows[i].name);
+	CHECK(!filter_op_parse("EQ", &op));
 }
 
 Test(strings_seccomp, architectures)
@@ -128,11 +127,11 @@ Test(strings_seccomp, architectures)
 	};
 	Grpc__LinuxSeccomp *p;
 
-	cr_expect_eq(filter_arch_parse("SCMP_ARCH_NATIVE"), seccomp_arch_native());
+	CHECK_EQ(filter_arch_parse("SCMP_ARCH_NATIVE"), seccomp_arch_native());
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
 		if (rows[i].token)
-			cr_expect_eq(filter_arch_parse(rows[i].name), rows[i].token, "%s",
-				     rows[i].name);
+			CHECK_EQ(filter_arch_parse(rows[i].name), rows[i].token, "%s",
+				 rows[i].name);
 		p = spec_seccomp("SCMP_ACT_ALLOW");
 		p->architectures =
 			spec_names(&p->n_architectures, rows[i].name, "SCMP_ARCH_NATIVE", NULL);

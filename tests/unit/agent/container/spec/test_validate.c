@@ -8,6 +8,7 @@
 #include "agent/cgroup/path.h"
 #include "agent/container/spec/validate.h"
 #include "lib/cleanup.h"
+#include "tests/support/check.h"
 #include "tests/unit/agent/container/spec.h"
 
 TestSuite(validate, .fini = spec_release_all);
@@ -171,11 +172,11 @@ Test(validate, specs)
 
 		rows[i].change(s);
 		result = spec_validate(s, &err);
-		cr_expect_eq(result, rows[i].says ? -1 : 0, "%s: %s", rows[i].name, err.msg);
+		CHECK_EQ(result, rows[i].says ? -1 : 0, "%s: %s", rows[i].name, err.msg);
 		if (!rows[i].says)
 			continue;
-		cr_expect_eq(err.code, ERROR_INVALID_ARGUMENT, "%s: %s", rows[i].name, err.msg);
-		cr_expect(strstr(err.msg, rows[i].says), "%s: \"%s\"", rows[i].name, err.msg);
+		CHECK_EQ(err.code, ERROR_INVALID_ARGUMENT, "%s: %s", rows[i].name, err.msg);
+		CHECK_HAS(err.msg, rows[i].says, "%s: \"%s\"", rows[i].name, err.msg);
 	}
 }
 
@@ -186,9 +187,9 @@ Test(validate, exec_may_be_short)
 	struct error err = ERROR_INIT;
 
 	spec_args(p, "x", NULL);
-	cr_assert_eq(process_validate(p, &err), 0, "%s", err.msg);
+	REQUIRE_OK(process_validate(p, &err), &err);
 	p->n_args = 0;
-	cr_assert_eq(process_validate(p, &err), -1);
+	REQUIRE_EQ(process_validate(p, &err), -1);
 }
 
 /* Empty messages in all places must not crash the check. */
@@ -202,16 +203,16 @@ Test(validate, empty_messages)
 	Grpc__Root root = GRPC__ROOT__INIT;
 	struct error err = ERROR_INIT;
 
-	cr_assert_eq(spec_validate(&s, &err), -1);
+	REQUIRE_EQ(spec_validate(&s, &err), -1);
 	s.process = &p;
-	cr_assert_eq(spec_validate(&s, &err), -1);
+	REQUIRE_EQ(spec_validate(&s, &err), -1);
 	spec_args(&p, "x", NULL);
 	s.linux = &l;
 	s.root = &root;
-	cr_assert_eq(spec_validate(&s, &err), -1);
+	REQUIRE_EQ(spec_validate(&s, &err), -1);
 	l.namespaces = list;
 	l.n_namespaces = 1;
-	cr_assert_eq(spec_validate(&s, &err), -1);
+	REQUIRE_EQ(spec_validate(&s, &err), -1);
 }
 
 Test(validate, cgroup_paths)
@@ -239,18 +240,18 @@ Test(validate, cgroup_paths)
 	for (size_t i = 0; i < ARRAY_LEN(paths); i++) {
 		int r = cgroup_path_from_spec(paths[i].path, "id1", out, sizeof(out), &err);
 
-		cr_expect_eq(r, paths[i].expected ? 0 : -1, "%s", paths[i].path);
+		CHECK_EQ(r, paths[i].expected ? 0 : -1, "%s", paths[i].path);
 		if (paths[i].expected && r == 0)
-			cr_expect_str_eq(out, paths[i].expected);
+			CHECK_STR(out, paths[i].expected);
 		else
-			cr_expect_eq(err.code, ERROR_INVALID_ARGUMENT);
+			CHECK_EQ(err.code, ERROR_INVALID_ARGUMENT);
 	}
 	for (size_t i = 0; i < sizeof(longest) - 1; i++)
 		longest[i] = i % 100 ? 'x' : '/';
 	longest[sizeof(longest) - 1] = '\0';
-	cr_expect_eq(cgroup_path_from_spec(longest, "id1", out, sizeof(out), &err), -1);
+	CHECK_EQ(cgroup_path_from_spec(longest, "id1", out, sizeof(out), &err), -1);
 	memset(name, 'n', sizeof(name) - 1);
 	name[sizeof(name) - 1] = '\0';
-	cr_expect_eq(cgroup_path_from_spec(name, "id1", out, sizeof(out), &err), -1);
-	cr_expect_eq(cgroup_path_from_spec("/abc", "id1", out, 8, &err), -1);
+	CHECK_EQ(cgroup_path_from_spec(name, "id1", out, sizeof(out), &err), -1);
+	CHECK_EQ(cgroup_path_from_spec("/abc", "id1", out, 8, &err), -1);
 }

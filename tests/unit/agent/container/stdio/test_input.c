@@ -16,6 +16,7 @@
 #include "lib/cleanup.h"
 #include "lib/client_texts.h"
 #include "lib/deadline.h"
+#include "tests/support/check.h"
 
 struct writer {
 	/* first */
@@ -58,9 +59,9 @@ begin(void)
 
 	signal(SIGPIPE, SIG_IGN);
 	loop = loop_new(&err);
-	cr_assert(loop);
-	cr_assert_eq(pipe2(fds, O_CLOEXEC), 0);
-	cr_assert_eq(fcntl(fds[1], F_SETFL, O_NONBLOCK), 0);
+	REQUIRE(loop);
+	REQUIRE_EQ(pipe2(fds, O_CLOEXEC), 0);
+	REQUIRE_EQ(fcntl(fds[1], F_SETFL, O_NONBLOCK), 0);
 	input_init(&in, loop, fds[1], false);
 	far = fds[0];
 	order[0] = '\0';
@@ -81,7 +82,7 @@ turn(void)
 {
 	struct error err = ERROR_INIT;
 
-	cr_assert_eq(loop_run_once(loop, 0, &err), 0);
+	REQUIRE_OK(loop_run_once(loop, 0, &err), &err);
 }
 
 /* Reads the far end until its end or until no more data arrives, and runs the loop in between. */
@@ -91,7 +92,7 @@ drain(uint8_t *out, size_t size)
 	size_t n = 0;
 	int idle = 0;
 
-	cr_assert_eq(fcntl(far, F_SETFL, O_NONBLOCK), 0);
+	REQUIRE_EQ(fcntl(far, F_SETFL, O_NONBLOCK), 0);
 	while (idle < 3) {
 		ssize_t got = read(far, out + n, size - n);
 
@@ -101,7 +102,7 @@ drain(uint8_t *out, size_t size)
 			n += (size_t)got;
 			idle = 0;
 		} else {
-			cr_assert_eq(errno, EAGAIN);
+			REQUIRE_EQ(errno, EAGAIN);
 			idle++;
 		}
 		turn();
@@ -115,10 +116,10 @@ Test(input, small_writes_are_taken_at_once)
 	struct error err = ERROR_INIT;
 	uint8_t got[8];
 
-	cr_assert_eq(input_write(&in, &w.write, &err), STDIO_DONE);
-	cr_assert_eq(drain(got, sizeof(got)), 3);
-	cr_assert_eq(memcmp(got, "abc", 3), 0);
-	cr_assert_eq(w.done, 0);
+	REQUIRE_EQ(input_write(&in, &w.write, &err), STDIO_DONE);
+	REQUIRE_EQ(drain(got, sizeof(got)), 3);
+	REQUIRE(memcmp(got, "abc", 3) == 0);
+	REQUIRE_EQ(w.done, 0);
 }
 
 Test(input, long_input_arrives_in_order)
@@ -128,23 +129,23 @@ Test(input, long_input_arrives_in_order)
 	struct writer a, b, late;
 	struct error err = ERROR_INIT;
 
-	cr_assert(data && got);
+	REQUIRE(data && got);
 	for (size_t i = 0; i < 2 * size; i++)
 		data[i] = (uint8_t)(i * 7 + i / 251);
 	a = writer_of(data, size, 'a');
 	b = writer_of(data + size, size, 'b');
 	late = writer_of("x", 1, 'c');
-	cr_assert_eq(input_write(&in, &a.write, &err), STDIO_WAITS);
-	cr_assert_eq(input_write(&in, &b.write, &err), STDIO_WAITS);
+	REQUIRE_EQ(input_write(&in, &a.write, &err), STDIO_WAITS);
+	REQUIRE_EQ(input_write(&in, &b.write, &err), STDIO_WAITS);
 	input_close(&in);
 	input_close(&in);
-	cr_assert_eq(input_write(&in, &late.write, &err), STDIO_FAILED);
-	cr_assert(strstr(err.msg, "Cannot get writer"));
-	cr_assert_eq(drain(got, 2 * size + 1), 2 * size);
-	cr_assert_eq(memcmp(data, got, 2 * size), 0);
-	cr_assert_str_eq(order, "ab");
-	cr_assert_eq(a.err.code + b.err.code, 0);
-	cr_assert_eq(in.fd, -1);
+	REQUIRE_EQ(input_write(&in, &late.write, &err), STDIO_FAILED);
+	REQUIRE_HAS(err.msg, "Cannot get writer");
+	REQUIRE_EQ(drain(got, 2 * size + 1), 2 * size);
+	REQUIRE(memcmp(data, got, 2 * size) == 0);
+	REQUIRE_STR(order, "ab");
+	REQUIRE_EQ(a.err.code + b.err.code, 0);
+	REQUIRE_EQ(in.fd, -1);
 	free(data);
 	free(got);
 }
@@ -155,9 +156,9 @@ Test(input, no_reader_is_an_error)
 	struct error err = ERROR_INIT;
 
 	close_fd(&far);
-	cr_assert_eq(input_write(&in, &w.write, &err), STDIO_FAILED);
-	cr_assert_eq(err.code, ERROR_INTERNAL);
-	cr_assert_eq(err.errnum, EPIPE);
+	REQUIRE_EQ(input_write(&in, &w.write, &err), STDIO_FAILED);
+	REQUIRE_EQ(err.code, ERROR_INTERNAL);
+	REQUIRE_EQ(err.errnum, EPIPE);
 }
 
 Test(input, end_of_the_reader_fails_waiting_writes)
@@ -166,14 +167,14 @@ Test(input, end_of_the_reader_fails_waiting_writes)
 	struct writer a = writer_of(big, sizeof(big), 'a'), b = writer_of(big, 1, 'b');
 	struct error err = ERROR_INIT;
 
-	cr_assert_eq(input_write(&in, &a.write, &err), STDIO_WAITS);
-	cr_assert_eq(input_write(&in, &b.write, &err), STDIO_WAITS);
+	REQUIRE_EQ(input_write(&in, &a.write, &err), STDIO_WAITS);
+	REQUIRE_EQ(input_write(&in, &b.write, &err), STDIO_WAITS);
 	close_fd(&far);
 	for (int i = 0; i < 4; i++)
 		turn();
-	cr_assert_str_eq(order, "ab");
-	cr_assert_eq(a.err.errnum, EPIPE);
-	cr_assert_eq(b.err.errnum, EPIPE);
+	REQUIRE_STR(order, "ab");
+	REQUIRE_EQ(a.err.errnum, EPIPE);
+	REQUIRE_EQ(b.err.errnum, EPIPE);
 }
 
 Test(input, a_cancelled_write_leaves_the_others)
@@ -184,14 +185,14 @@ Test(input, a_cancelled_write_leaves_the_others)
 	uint8_t *got = malloc(1 << 20);
 	size_t n;
 
-	cr_assert(got);
-	cr_assert_eq(input_write(&in, &a.write, &err), STDIO_WAITS);
-	cr_assert_eq(input_write(&in, &b.write, &err), STDIO_WAITS);
+	REQUIRE(got);
+	REQUIRE_EQ(input_write(&in, &a.write, &err), STDIO_WAITS);
+	REQUIRE_EQ(input_write(&in, &b.write, &err), STDIO_WAITS);
 	pending_cancel(&(struct pending *){ &a.write.pending });
 	n = drain(got, 1 << 20);
-	cr_assert_str_eq(order, "b");
-	cr_assert_eq(n, a.write.written + 4);
-	cr_assert_eq(memcmp(got + n - 4, "tail", 4), 0);
+	REQUIRE_STR(order, "b");
+	REQUIRE_EQ(n, a.write.written + 4);
+	REQUIRE(memcmp(got + n - 4, "tail", 4) == 0);
 	free(got);
 }
 
@@ -201,10 +202,10 @@ Test(input, release_fails_waiting_writes)
 	struct writer a = writer_of(big, sizeof(big), 'a');
 	struct error err = ERROR_INIT;
 
-	cr_assert_eq(input_write(&in, &a.write, &err), STDIO_WAITS);
+	REQUIRE_EQ(input_write(&in, &a.write, &err), STDIO_WAITS);
 	input_release(&in);
-	cr_assert_eq(a.done, 1);
-	cr_assert_eq(a.err.code, ERROR_ABORTED);
+	REQUIRE_EQ(a.done, 1);
+	REQUIRE_EQ(a.err.code, ERROR_ABORTED);
 }
 
 Test(input, closing_a_terminal_writes_its_eof)
@@ -216,22 +217,22 @@ Test(input, closing_a_terminal_writes_its_eof)
 	int master, slave;
 	char text[16];
 
-	cr_assert_eq(openpty(&master, &slave, NULL, NULL, NULL), 0);
-	cr_assert_eq(tcgetattr(slave, &attr), 0);
+	REQUIRE_EQ(openpty(&master, &slave, NULL, NULL, NULL), 0);
+	REQUIRE_EQ(tcgetattr(slave, &attr), 0);
 	attr.c_cc[VEOF] = 'Q';
-	cr_assert_eq(tcsetattr(slave, TCSANOW, &attr), 0);
+	REQUIRE_EQ(tcsetattr(slave, TCSANOW, &attr), 0);
 	stdio_init(&s, loop, NULL, NULL);
-	cr_assert_eq(stdio_open_tty(&s, master, &err), 0);
-	cr_assert_eq(input_write(&s.in, &w.write, &err), STDIO_DONE);
+	REQUIRE_OK(stdio_open_tty(&s, master, &err), &err);
+	REQUIRE_EQ(input_write(&s.in, &w.write, &err), STDIO_DONE);
 	input_close(&s.in);
 	input_close(&s.in);
-	cr_assert_eq(read(slave, text, sizeof(text)), 5);
-	cr_assert_eq(read(slave, text, sizeof(text)), 0);
+	REQUIRE_EQ(read(slave, text, sizeof(text)), 5);
+	REQUIRE_EQ(read(slave, text, sizeof(text)), 0);
 	/* The terminal is still there. */
-	cr_assert_eq(write(slave, "out", 3), 3);
-	cr_assert_eq(input_write(&s.in, &w.write, &err), STDIO_FAILED);
-	cr_assert_eq(fcntl(slave, F_SETFL, O_NONBLOCK), 0);
-	cr_assert_eq(read(slave, text, sizeof(text)), -1);
+	REQUIRE_EQ(write(slave, "out", 3), 3);
+	REQUIRE_EQ(input_write(&s.in, &w.write, &err), STDIO_FAILED);
+	REQUIRE_EQ(fcntl(slave, F_SETFL, O_NONBLOCK), 0);
+	REQUIRE_EQ(read(slave, text, sizeof(text)), -1);
 	close(slave);
 	stdio_release(&s);
 }
@@ -244,7 +245,7 @@ turns_for(int ms)
 	int n = 0;
 
 	for (; !deadline_is_over(end); n++)
-		cr_assert_eq(loop_run_once(loop, ms < 10 ? ms : 10, &err), 0);
+		REQUIRE_OK(loop_run_once(loop, ms < 10 ? ms : 10, &err), &err);
 	return n;
 }
 
@@ -260,21 +261,21 @@ Test(input, reopened_terminal_receives_the_rest)
 	size_t n = 0;
 	char name[64];
 
-	cr_assert_eq(openpty(&master, &slave, name, NULL, NULL), 0);
-	cr_assert_eq(tcgetattr(slave, &raw), 0);
+	REQUIRE_EQ(openpty(&master, &slave, name, NULL, NULL), 0);
+	REQUIRE_EQ(tcgetattr(slave, &raw), 0);
 	cfmakeraw(&raw);
-	cr_assert_eq(tcsetattr(slave, TCSANOW, &raw), 0);
+	REQUIRE_EQ(tcsetattr(slave, TCSANOW, &raw), 0);
 	stdio_init(&s, loop, NULL, NULL);
-	cr_assert_eq(stdio_open_tty(&s, master, &err), 0);
+	REQUIRE_OK(stdio_open_tty(&s, master, &err), &err);
 	close(slave);
 	for (size_t i = 0; i < sizeof(much); i++)
 		much[i] = (char)('a' + i % 23);
-	cr_assert_eq(input_write(&s.in, &a.write, &err), STDIO_WAITS);
-	cr_assert_eq(input_write(&s.in, &b.write, &err), STDIO_WAITS);
-	cr_assert_lt(turns_for(3 * STDIO_RETRY_MS), 100, "the loop runs all the time");
-	cr_assert_eq(a.done, 0);
+	REQUIRE_EQ(input_write(&s.in, &a.write, &err), STDIO_WAITS);
+	REQUIRE_EQ(input_write(&s.in, &b.write, &err), STDIO_WAITS);
+	REQUIRE_LT(turns_for(3 * STDIO_RETRY_MS), 100, "the loop runs all the time");
+	REQUIRE_EQ(a.done, 0);
 	slave = open(name, O_RDWR | O_NOCTTY | O_NONBLOCK);
-	cr_assert(slave >= 0);
+	REQUIRE_GE(slave, 0);
 	for (int i = 0; i < 2000 && n < sizeof(much); i++) {
 		ssize_t some = read(slave, got + n, sizeof(got) - n);
 
@@ -283,23 +284,23 @@ Test(input, reopened_terminal_receives_the_rest)
 	}
 	for (int i = 0; i < 2000 && !b.done; i++)
 		(void)turns_for(1);
-	cr_assert_eq(a.done, 1);
-	cr_assert_eq(b.done, 1);
-	cr_assert_eq(a.err.code, ERROR_OK, "%s", a.err.msg);
-	cr_assert_eq(n, sizeof(much), "%zu bytes", n);
-	cr_assert_eq(memcmp(got, much, n), 0);
+	REQUIRE_EQ(a.done, 1);
+	REQUIRE_EQ(b.done, 1);
+	REQUIRE_EQ(a.err.code, ERROR_OK, "%s", a.err.msg);
+	REQUIRE_EQ(n, sizeof(much), "%zu bytes", n);
+	REQUIRE(memcmp(got, much, n) == 0);
 	/* After the exit, writes no longer wait for a reader. */
 	close(slave);
 	a.done = b.done = 0;
-	cr_assert_eq(input_write(&s.in, &a.write, &err), STDIO_WAITS);
-	cr_assert_eq(input_write(&s.in, &b.write, &err), STDIO_WAITS);
+	REQUIRE_EQ(input_write(&s.in, &a.write, &err), STDIO_WAITS);
+	REQUIRE_EQ(input_write(&s.in, &b.write, &err), STDIO_WAITS);
 	stdio_exited(&s);
 	for (int i = 0; i < 2000 && !b.done; i++)
 		(void)turns_for(1);
-	cr_assert_eq(a.done, 1);
-	cr_assert_eq(a.err.code, ERROR_INTERNAL);
+	REQUIRE_EQ(a.done, 1);
+	REQUIRE_EQ(a.err.code, ERROR_INTERNAL);
 	/* the kernel may have found room for so little */
-	cr_assert_eq(b.done, 1);
+	REQUIRE_EQ(b.done, 1);
 	stdio_release(&s);
 }
 
@@ -322,21 +323,21 @@ Test(input, sizes_of_a_terminal)
 	int master, slave;
 
 	stdio_init(&s, loop, NULL, NULL);
-	cr_assert_eq(stdio_resize(&s, 24, 80, &err), -1);
-	cr_assert_eq(err.code, ERROR_UNAVAILABLE);
-	cr_assert_str_eq(err.msg, TEXT_NO_TTY);
-	cr_assert_eq(openpty(&master, &slave, NULL, NULL, NULL), 0);
-	cr_assert_eq(stdio_open_tty(&s, master, &err), 0);
+	REQUIRE_EQ(stdio_resize(&s, 24, 80, &err), -1);
+	REQUIRE_EQ(err.code, ERROR_UNAVAILABLE);
+	REQUIRE_STR(err.msg, TEXT_NO_TTY);
+	REQUIRE_EQ(openpty(&master, &slave, NULL, NULL, NULL), 0);
+	REQUIRE_OK(stdio_open_tty(&s, master, &err), &err);
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
 		struct error e = ERROR_INIT;
 
 		stdio_resize(&s, rows[i].rows, rows[i].columns, &e);
-		cr_assert_eq(e.code, rows[i].code, "%s", rows[i].name);
+		REQUIRE_EQ(e.code, rows[i].code, "%s", rows[i].name);
 		if (e.code != ERROR_OK)
 			continue;
-		cr_assert_eq(ioctl(slave, TIOCGWINSZ, &size), 0);
-		cr_assert_eq(size.ws_row, rows[i].rows, "%s", rows[i].name);
-		cr_assert_eq(size.ws_col, rows[i].columns, "%s", rows[i].name);
+		REQUIRE_EQ(ioctl(slave, TIOCGWINSZ, &size), 0);
+		REQUIRE_EQ(size.ws_row, rows[i].rows, "%s", rows[i].name);
+		REQUIRE_EQ(size.ws_col, rows[i].columns, "%s", rows[i].name);
 	}
 	close(slave);
 	stdio_release(&s);
@@ -349,17 +350,17 @@ Test(input, pipes_of_a_process)
 	struct error err = ERROR_INIT;
 
 	stdio_init(&s, loop, NULL, NULL);
-	cr_assert(stdio_is_ended(&s));
-	cr_assert_eq(stdio_open_pipes(&s, 131072, &ends, &err), 0);
-	cr_assert_not(stdio_is_ended(&s));
-	cr_assert_eq(fcntl(s.out.fd, F_GETPIPE_SZ), 131072);
-	cr_assert_eq(fcntl(s.err.fd, F_GETPIPE_SZ), 131072);
+	REQUIRE(stdio_is_ended(&s));
+	REQUIRE_OK(stdio_open_pipes(&s, 131072, &ends, &err), &err);
+	REQUIRE(!stdio_is_ended(&s));
+	REQUIRE_EQ(fcntl(s.out.fd, F_GETPIPE_SZ), 131072);
+	REQUIRE_EQ(fcntl(s.err.fd, F_GETPIPE_SZ), 131072);
 	for (int i = 0; i < 3; i++) {
-		cr_assert(fcntl(ends.fd[i], F_GETFD) & FD_CLOEXEC);
-		cr_assert_not(fcntl(ends.fd[i], F_GETFL) & O_NONBLOCK);
+		REQUIRE(fcntl(ends.fd[i], F_GETFD) & FD_CLOEXEC);
+		REQUIRE(!(fcntl(ends.fd[i], F_GETFL) & O_NONBLOCK));
 	}
-	cr_assert(fcntl(s.in.fd, F_GETFL) & O_NONBLOCK);
-	cr_assert(fcntl(s.out.fd, F_GETFL) & O_NONBLOCK);
+	REQUIRE(fcntl(s.in.fd, F_GETFL) & O_NONBLOCK);
+	REQUIRE(fcntl(s.out.fd, F_GETFL) & O_NONBLOCK);
 	stdio_ends_close(&ends);
 	stdio_release(&s);
 }

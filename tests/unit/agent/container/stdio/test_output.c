@@ -15,6 +15,7 @@
 #include "agent/container/stdio/stdio.h"
 #include "lib/cleanup.h"
 #include "lib/deadline.h"
+#include "tests/support/check.h"
 #include "tests/support/elapsed.h"
 
 struct reader {
@@ -80,9 +81,9 @@ begin(void)
 	int fds[2];
 
 	loop = loop_new(&err);
-	cr_assert(loop);
-	cr_assert_eq(pipe2(fds, O_CLOEXEC), 0);
-	cr_assert_eq(fcntl(fds[0], F_SETFL, O_NONBLOCK), 0);
+	REQUIRE(loop);
+	REQUIRE_EQ(pipe2(fds, O_CLOEXEC), 0);
+	REQUIRE_EQ(fcntl(fds[0], F_SETFL, O_NONBLOCK), 0);
 	output_init(&out, loop, fds[0], on_end, NULL);
 	far = fds[1];
 	ends = 0;
@@ -105,7 +106,7 @@ run_until_done(const struct reader *r)
 	uint64_t limit = deadline_in(2000);
 
 	while (!r->done && !deadline_is_over(limit))
-		cr_assert_eq(loop_run_once(loop, 100, &err), 0);
+		REQUIRE_OK(loop_run_once(loop, 100, &err), &err);
 }
 
 TestSuite(output, .init = begin, .fini = finish);
@@ -113,14 +114,14 @@ TestSuite(output, .init = begin, .fini = finish);
 static void
 say(const char *text)
 {
-	cr_assert_eq(write(far, text, strlen(text)), (ssize_t)strlen(text));
+	REQUIRE_EQ(write(far, text, strlen(text)), (ssize_t)strlen(text));
 }
 
 static void
 has(struct reader *r, const char *text)
 {
-	cr_assert_eq(r->read.len, strlen(text), "%zu bytes", r->read.len);
-	cr_assert_eq(memcmp(r->read.data, text, r->read.len), 0);
+	REQUIRE_EQ(r->read.len, strlen(text), "%zu bytes", r->read.len);
+	REQUIRE(memcmp(r->read.data, text, r->read.len) == 0);
 	free(r->memory);
 	r->memory = NULL;
 }
@@ -152,11 +153,11 @@ Test(output, data_written_during_the_end_check)
 	struct error err = ERROR_INIT;
 
 	last_words = "last";
-	cr_assert_eq(output_read(&out, &a.read, &err), STDIO_DONE);
+	REQUIRE_EQ(output_read(&out, &a.read, &err), STDIO_DONE);
 	has(&a, "last");
-	cr_assert_eq(output_read(&out, &a.read, &err), STDIO_DONE);
-	cr_assert_eq(a.read.len, 0);
-	cr_assert_eq(ends, 1);
+	REQUIRE_EQ(output_read(&out, &a.read, &err), STDIO_DONE);
+	REQUIRE_EQ(a.read.len, 0);
+	REQUIRE_EQ(ends, 1);
 	free(a.memory);
 }
 
@@ -166,11 +167,11 @@ Test(output, available_data_is_returned_at_once)
 	struct error err = ERROR_INIT;
 
 	say("hello");
-	cr_assert_eq(output_read(&out, &r.read, &err), STDIO_DONE);
+	REQUIRE_EQ(output_read(&out, &r.read, &err), STDIO_DONE);
 	has(&r, "hel");
-	cr_assert_eq(output_read(&out, &r.read, &err), STDIO_DONE);
+	REQUIRE_EQ(output_read(&out, &r.read, &err), STDIO_DONE);
 	has(&r, "lo");
-	cr_assert_eq(r.done, 0);
+	REQUIRE_EQ(r.done, 0);
 }
 
 Test(output, lengths)
@@ -190,21 +191,21 @@ Test(output, lengths)
 
 	/* Over the clamp where we may have such a pipe. */
 	(void)fcntl(far, F_SETPIPE_SZ, 2 << 20);
-	cr_assert_eq(fcntl(far, F_SETFL, O_NONBLOCK), 0);
+	REQUIRE_EQ(fcntl(far, F_SETFL, O_NONBLOCK), 0);
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
 		struct reader r = reader_of(rows[i].asked, 'a');
 		size_t want = rows[i].most;
 
 		while (write(far, block, sizeof(block)) > 0)
 			;
-		cr_assert_eq(ioctl(far, FIONREAD, &there), 0);
+		REQUIRE_EQ(ioctl(far, FIONREAD, &there), 0);
 		if (want > (size_t)there)
 			want = (size_t)there;
-		cr_assert_eq(output_read(&out, &r.read, &err), STDIO_DONE, "%s", rows[i].name);
-		cr_assert_eq(r.read.len, want, "%s: %zu", rows[i].name, r.read.len);
+		REQUIRE_EQ(output_read(&out, &r.read, &err), STDIO_DONE, "%s", rows[i].name);
+		REQUIRE_EQ(r.read.len, want, "%s: %zu", rows[i].name, r.read.len);
 		free(r.memory);
 	}
-	cr_assert_eq(ends, 0);
+	REQUIRE_EQ(ends, 0);
 }
 
 Test(output, waiting_readers_are_served_in_order)
@@ -212,13 +213,13 @@ Test(output, waiting_readers_are_served_in_order)
 	struct reader a = reader_of(2, 'a'), b = reader_of(10, 'b');
 	struct error err = ERROR_INIT;
 
-	cr_assert_eq(output_read(&out, &a.read, &err), STDIO_WAITS);
-	cr_assert_eq(output_read(&out, &b.read, &err), STDIO_WAITS);
+	REQUIRE_EQ(output_read(&out, &a.read, &err), STDIO_WAITS);
+	REQUIRE_EQ(output_read(&out, &b.read, &err), STDIO_WAITS);
 	say("xyz");
 	run_until_done(&b);
 	has(&a, "xy");
 	has(&b, "z");
-	cr_assert_str_eq(order, "ab");
+	REQUIRE_STR(order, "ab");
 }
 
 Test(output, a_cancelled_reader_takes_nothing)
@@ -226,13 +227,13 @@ Test(output, a_cancelled_reader_takes_nothing)
 	struct reader a = reader_of(2, 'a'), b = reader_of(10, 'b');
 	struct error err = ERROR_INIT;
 
-	cr_assert_eq(output_read(&out, &a.read, &err), STDIO_WAITS);
-	cr_assert_eq(output_read(&out, &b.read, &err), STDIO_WAITS);
+	REQUIRE_EQ(output_read(&out, &a.read, &err), STDIO_WAITS);
+	REQUIRE_EQ(output_read(&out, &b.read, &err), STDIO_WAITS);
 	pending_cancel(&(struct pending *){ &a.read.pending });
 	say("xyz");
 	run_until_done(&b);
 	has(&b, "xyz");
-	cr_assert_eq(a.done, 0);
+	REQUIRE_EQ(a.done, 0);
 }
 
 Test(output, end_is_an_empty_reply_to_all_reads)
@@ -240,15 +241,15 @@ Test(output, end_is_an_empty_reply_to_all_reads)
 	struct reader a = reader_of(2, 'a'), b = reader_of(10, 'b');
 	struct error err = ERROR_INIT;
 
-	cr_assert_eq(output_read(&out, &a.read, &err), STDIO_WAITS);
-	cr_assert_eq(output_read(&out, &b.read, &err), STDIO_WAITS);
+	REQUIRE_EQ(output_read(&out, &a.read, &err), STDIO_WAITS);
+	REQUIRE_EQ(output_read(&out, &b.read, &err), STDIO_WAITS);
 	close_fd(&far);
 	run_until_done(&b);
-	cr_assert_eq(a.done + b.done, 2);
-	cr_assert_eq(a.read.len + b.read.len, 0);
-	cr_assert_eq(ends, 1);
-	cr_assert_eq(output_read(&out, &a.read, &err), STDIO_DONE);
-	cr_assert_eq(a.read.len, 0);
+	REQUIRE_EQ(a.done + b.done, 2);
+	REQUIRE_EQ(a.read.len + b.read.len, 0);
+	REQUIRE_EQ(ends, 1);
+	REQUIRE_EQ(output_read(&out, &a.read, &err), STDIO_DONE);
+	REQUIRE_EQ(a.read.len, 0);
 }
 
 Test(output, data_precedes_the_end)
@@ -258,12 +259,12 @@ Test(output, data_precedes_the_end)
 
 	say("last");
 	close_fd(&far);
-	cr_assert_eq(output_read(&out, &a.read, &err), STDIO_DONE);
+	REQUIRE_EQ(output_read(&out, &a.read, &err), STDIO_DONE);
 	has(&a, "last");
-	cr_assert_eq(ends, 0);
-	cr_assert_eq(output_read(&out, &a.read, &err), STDIO_DONE);
-	cr_assert_eq(a.read.len, 0);
-	cr_assert_eq(ends, 1);
+	REQUIRE_EQ(ends, 0);
+	REQUIRE_EQ(output_read(&out, &a.read, &err), STDIO_DONE);
+	REQUIRE_EQ(a.read.len, 0);
+	REQUIRE_EQ(ends, 1);
 }
 
 Test(output, silence_after_the_exit_ends_a_pipe_that_is_held_open)
@@ -273,19 +274,19 @@ Test(output, silence_after_the_exit_ends_a_pipe_that_is_held_open)
 	uint64_t before;
 
 	/* One that waits already, ... */
-	cr_assert_eq(output_read(&out, &a.read, &err), STDIO_WAITS);
+	REQUIRE_EQ(output_read(&out, &a.read, &err), STDIO_WAITS);
 	before = monotonic_ns();
 	output_exited(&out);
 	say("more");
 	run_until_done(&a);
 	has(&a, "more");
 	/* ... and one that comes after the exit. */
-	cr_assert_eq(output_read(&out, &b.read, &err), STDIO_WAITS);
+	REQUIRE_EQ(output_read(&out, &b.read, &err), STDIO_WAITS);
 	run_until_done(&b);
-	cr_assert_eq(b.done, 1);
-	cr_assert_eq(b.read.len, 0);
-	cr_assert_geq(elapsed_ms(before), STDIO_QUIET_MS);
-	cr_assert_eq(ends, 1);
+	REQUIRE_EQ(b.done, 1);
+	REQUIRE_EQ(b.read.len, 0);
+	REQUIRE_GE(elapsed_ms(before), STDIO_QUIET_MS);
+	REQUIRE_EQ(ends, 1);
 }
 
 Test(output, silence_before_the_exit_is_not_the_end)
@@ -294,10 +295,10 @@ Test(output, silence_before_the_exit_is_not_the_end)
 	struct error err = ERROR_INIT;
 	uint64_t limit = deadline_in(STDIO_QUIET_MS + 200);
 
-	cr_assert_eq(output_read(&out, &a.read, &err), STDIO_WAITS);
+	REQUIRE_EQ(output_read(&out, &a.read, &err), STDIO_WAITS);
 	while (!deadline_is_over(limit))
-		cr_assert_eq(loop_run_once(loop, 50, &err), 0);
-	cr_assert_eq(a.done, 0);
+		REQUIRE_OK(loop_run_once(loop, 50, &err), &err);
+	REQUIRE_EQ(a.done, 0);
 	pending_cancel(&(struct pending *){ &a.read.pending });
 }
 
@@ -308,10 +309,10 @@ Test(output, unread_stream_of_a_reported_process_ends)
 
 	output_exited(&out);
 	output_drain(&out);
-	cr_assert_eq(ends, 0);
+	REQUIRE_EQ(ends, 0);
 	while (!ends && !deadline_is_over(limit))
-		cr_assert_eq(loop_run_once(loop, 100, &err), 0);
-	cr_assert_eq(ends, 1);
+		REQUIRE_OK(loop_run_once(loop, 100, &err), &err);
+	REQUIRE_EQ(ends, 1);
 }
 
 Test(output, unread_data_of_a_reported_process_is_kept)
@@ -325,9 +326,9 @@ Test(output, unread_data_of_a_reported_process_is_kept)
 	output_exited(&out);
 	output_drain(&out);
 	while (!deadline_is_over(limit))
-		cr_assert_eq(loop_run_once(loop, 50, &err), 0);
-	cr_assert_eq(ends, 0);
-	cr_assert_eq(output_read(&out, &a.read, &err), STDIO_DONE);
+		REQUIRE_OK(loop_run_once(loop, 50, &err), &err);
+	REQUIRE_EQ(ends, 0);
+	REQUIRE_EQ(output_read(&out, &a.read, &err), STDIO_DONE);
 	has(&a, "kept");
 }
 
@@ -343,16 +344,16 @@ Test(output, unread_data_of_a_reported_process_expires)
 	output_exited(&out);
 	output_drain(&out);
 	while (!deadline_is_over(limit - 4700000000ull))
-		cr_assert_eq(loop_run_once(loop, 50, &err), 0);
+		REQUIRE_OK(loop_run_once(loop, 50, &err), &err);
 	/* a read begins it anew */
-	cr_assert_eq(output_read(&out, &a.read, &err), STDIO_DONE);
+	REQUIRE_EQ(output_read(&out, &a.read, &err), STDIO_DONE);
 	has(&a, "ke");
 	before = monotonic_ns();
 	while (!ends && !deadline_is_over(limit))
-		cr_assert_eq(loop_run_once(loop, 50, &err), 0);
-	cr_assert_eq(ends, 1);
-	cr_assert_geq(monotonic_ns() - before, 600000000ull);
-	cr_assert_eq(out.fd, -1);
+		REQUIRE_OK(loop_run_once(loop, 50, &err), &err);
+	REQUIRE_EQ(ends, 1);
+	REQUIRE_GE(monotonic_ns() - before, 600000000ull);
+	REQUIRE_EQ(out.fd, -1);
 	free(a.memory);
 }
 
@@ -363,10 +364,10 @@ Test(output, no_memory_for_the_reply_loses_nothing)
 
 	say("safe");
 	a.refuses = true;
-	cr_assert_eq(output_read(&out, &a.read, &err), STDIO_FAILED);
-	cr_assert_eq(err.code, ERROR_RESOURCE_EXHAUSTED);
+	REQUIRE_EQ(output_read(&out, &a.read, &err), STDIO_FAILED);
+	REQUIRE_EQ(err.code, ERROR_RESOURCE_EXHAUSTED);
 	a.refuses = false;
-	cr_assert_eq(output_read(&out, &a.read, &err), STDIO_DONE);
+	REQUIRE_EQ(output_read(&out, &a.read, &err), STDIO_DONE);
 	has(&a, "safe");
 }
 
@@ -375,12 +376,12 @@ Test(output, release_ends_waiting_reads)
 	struct reader a = reader_of(10, 'a');
 	struct error err = ERROR_INIT;
 
-	cr_assert_eq(output_read(&out, &a.read, &err), STDIO_WAITS);
+	REQUIRE_EQ(output_read(&out, &a.read, &err), STDIO_WAITS);
 	output_release(&out);
-	cr_assert_eq(a.done, 1);
-	cr_assert_eq(a.err.code, ERROR_OK);
-	cr_assert_eq(a.read.len, 0);
-	cr_assert_eq(ends, 0);
+	REQUIRE_EQ(a.done, 1);
+	REQUIRE_EQ(a.err.code, ERROR_OK);
+	REQUIRE_EQ(a.read.len, 0);
+	REQUIRE_EQ(ends, 0);
 }
 
 static int
@@ -390,12 +391,12 @@ open_raw_terminal(struct stdio *s, char *name)
 	struct termios raw;
 	int master, slave;
 
-	cr_assert_eq(openpty(&master, &slave, name, NULL, NULL), 0);
-	cr_assert_eq(tcgetattr(slave, &raw), 0);
+	REQUIRE_EQ(openpty(&master, &slave, name, NULL, NULL), 0);
+	REQUIRE_EQ(tcgetattr(slave, &raw), 0);
 	cfmakeraw(&raw);
-	cr_assert_eq(tcsetattr(slave, TCSANOW, &raw), 0);
+	REQUIRE_EQ(tcsetattr(slave, TCSANOW, &raw), 0);
 	stdio_init(s, loop, on_end, NULL);
-	cr_assert_eq(stdio_open_tty(s, master, &err), 0);
+	REQUIRE_OK(stdio_open_tty(s, master, &err), &err);
 	return slave;
 }
 
@@ -408,8 +409,8 @@ stays_quiet(int ms)
 	int turns = 0;
 
 	for (; !deadline_is_over(end); turns++)
-		cr_assert_eq(loop_run_once(loop, ms, &err), 0);
-	cr_assert_lt(turns, 10, "the loop runs all the time");
+		REQUIRE_OK(loop_run_once(loop, ms, &err), &err);
+	REQUIRE_LT(turns, 10, "the loop runs all the time");
 }
 
 Test(output, terminal_ends_with_process_and_last_user)
@@ -419,18 +420,18 @@ Test(output, terminal_ends_with_process_and_last_user)
 	struct error err = ERROR_INIT;
 	int slave = open_raw_terminal(&s, NULL);
 
-	cr_assert_eq(stdio_output(&s, STDOUT_FILENO), stdio_output(&s, STDERR_FILENO));
-	cr_assert_eq(output_read(&s.out, &a.read, &err), STDIO_WAITS);
-	cr_assert_eq(write(slave, "prompt", 6), 6);
+	REQUIRE_EQ(stdio_output(&s, STDOUT_FILENO), stdio_output(&s, STDERR_FILENO));
+	REQUIRE_EQ(output_read(&s.out, &a.read, &err), STDIO_WAITS);
+	REQUIRE_EQ(write(slave, "prompt", 6), 6);
 	run_until_done(&a);
 	has(&a, "prompt");
-	cr_assert_eq(output_read(&s.out, &b.read, &err), STDIO_WAITS);
+	REQUIRE_EQ(output_read(&s.out, &b.read, &err), STDIO_WAITS);
 	close(slave);
 	stdio_exited(&s);
 	run_until_done(&b);
-	cr_assert_eq(b.err.code, ERROR_OK);
-	cr_assert_eq(b.read.len, 0);
-	cr_assert(stdio_is_ended(&s));
+	REQUIRE_EQ(b.err.code, ERROR_OK);
+	REQUIRE_EQ(b.read.len, 0);
+	REQUIRE(stdio_is_ended(&s));
 	free(b.memory);
 	stdio_release(&s);
 }
@@ -444,35 +445,35 @@ Test(output, reopened_terminal_continues)
 	int slave = open_raw_terminal(&s, name);
 
 	/* with a reader that waits */
-	cr_assert_eq(output_read(&s.out, &a.read, &err), STDIO_WAITS);
+	REQUIRE_EQ(output_read(&s.out, &a.read, &err), STDIO_WAITS);
 	close(slave);
 	stays_quiet(100);
-	cr_assert_eq(a.done, 0);
+	REQUIRE_EQ(a.done, 0);
 	slave = open(name, O_RDWR | O_NOCTTY);
-	cr_assert_eq(write(slave, "again", 5), 5);
+	REQUIRE_EQ(write(slave, "again", 5), 5);
 	run_until_done(&a);
 	has(&a, "again");
 	/* and with one that comes while it is closed, after what was written before */
-	cr_assert_eq(write(slave, "last", 4), 4);
+	REQUIRE_EQ(write(slave, "last", 4), 4);
 	close(slave);
-	cr_assert_eq(output_read(&s.out, &b.read, &err), STDIO_DONE);
+	REQUIRE_EQ(output_read(&s.out, &b.read, &err), STDIO_DONE);
 	has(&b, "last");
-	cr_assert_eq(output_read(&s.out, &b.read, &err), STDIO_WAITS);
+	REQUIRE_EQ(output_read(&s.out, &b.read, &err), STDIO_WAITS);
 	stays_quiet(100);
 	slave = open(name, O_RDWR | O_NOCTTY);
-	cr_assert_eq(write(slave, "more", 4), 4);
+	REQUIRE_EQ(write(slave, "more", 4), 4);
 	run_until_done(&b);
 	has(&b, "more");
-	cr_assert_eq(ends, 0);
+	REQUIRE_EQ(ends, 0);
 	/* the exit finds it closed, and a reader */
 	b.done = 0;
-	cr_assert_eq(output_read(&s.out, &b.read, &err), STDIO_WAITS);
+	REQUIRE_EQ(output_read(&s.out, &b.read, &err), STDIO_WAITS);
 	close(slave);
 	stays_quiet(50);
-	cr_assert_eq(b.done, 0);
+	REQUIRE_EQ(b.done, 0);
 	stdio_exited(&s);
-	cr_assert_eq(b.done, 1);
-	cr_assert_eq(b.read.len, 0);
+	REQUIRE_EQ(b.done, 1);
+	REQUIRE_EQ(b.read.len, 0);
 	free(a.memory);
 	free(b.memory);
 	stdio_release(&s);

@@ -15,6 +15,7 @@
 #include "agent/container/stdio/stdio.h"
 #include "lib/cleanup.h"
 #include "lib/deadline.h"
+#include "tests/support/check.h"
 
 #define MUCH (4u << 20)
 
@@ -41,7 +42,7 @@ begin(void)
 
 	signal(SIGPIPE, SIG_IGN);
 	loop = loop_new(&err);
-	cr_assert(loop);
+	REQUIRE(loop);
 }
 
 static void
@@ -57,7 +58,7 @@ turn(int ms)
 {
 	struct error err = ERROR_INIT;
 
-	cr_assert_eq(loop_run_once(loop, ms, &err), 0);
+	REQUIRE_OK(loop_run_once(loop, ms, &err), &err);
 }
 
 static struct splice *
@@ -66,20 +67,20 @@ relay(int from, int to, struct ended *e)
 	struct error err = ERROR_INIT;
 	struct splice *r = splice_new(loop, from, to, on_done, e, &err);
 
-	cr_assert(r, "%s", err.msg);
+	REQUIRE(r, "%s", err.msg);
 	return r;
 }
 
 static void
 pair(int fds[2])
 {
-	cr_assert_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, fds), 0);
+	REQUIRE_EQ(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, fds), 0);
 }
 
 static void
 make_pipe(int fds[2])
 {
-	cr_assert_eq(pipe2(fds, O_CLOEXEC | O_NONBLOCK), 0);
+	REQUIRE_EQ(pipe2(fds, O_CLOEXEC | O_NONBLOCK), 0);
 }
 
 static uint8_t
@@ -112,15 +113,15 @@ pump_through(int in, int out, struct ended *e)
 		turn(0);
 		n = read(out, got, sizeof(got));
 		for (ssize_t i = 0; i < n; i++)
-			cr_assert_eq(got[i], byte_at(received + (size_t)i), "byte %zu",
-				     received + (size_t)i);
+			REQUIRE_EQ(got[i], byte_at(received + (size_t)i), "byte %zu",
+				   received + (size_t)i);
 		received += n > 0 ? (size_t)n : 0;
 		if (n == 0)
 			break;
 	}
-	cr_assert_eq(received, MUCH, "%zu bytes", received);
-	cr_assert_eq(e->times, 1);
-	cr_assert_eq(e->errnum, 0);
+	REQUIRE_EQ(received, MUCH, "%zu bytes", received);
+	REQUIRE_EQ(e->times, 1);
+	REQUIRE_EQ(e->errnum, 0);
 }
 
 Test(splice, a_pipe_to_a_socket)
@@ -165,10 +166,10 @@ make_terminal(int *master, int *slave, char *name)
 {
 	struct termios raw;
 
-	cr_assert_eq(openpty(master, slave, name, NULL, NULL), 0);
-	cr_assert_eq(tcgetattr(*slave, &raw), 0);
+	REQUIRE_EQ(openpty(master, slave, name, NULL, NULL), 0);
+	REQUIRE_EQ(tcgetattr(*slave, &raw), 0);
 	cfmakeraw(&raw);
-	cr_assert_eq(tcsetattr(*slave, TCSANOW, &raw), 0);
+	REQUIRE_EQ(tcsetattr(*slave, TCSANOW, &raw), 0);
 }
 
 Test(splice, a_terminal_both_ways)
@@ -185,50 +186,50 @@ Test(splice, a_terminal_both_ways)
 	pair(t);
 	relay(s[0], dup(master), &in);
 	from_tty = relay(master, t[0], &out);
-	cr_assert_eq(write(s[1], "typed", 5), 5);
-	cr_assert_eq(write(slave, "said", 4), 4);
+	REQUIRE_EQ(write(s[1], "typed", 5), 5);
+	REQUIRE_EQ(write(slave, "said", 4), 4);
 	for (int i = 0; i < 100 && n <= 0; i++) {
 		turn(20);
 		n = read(t[1], got, sizeof(got));
 	}
-	cr_assert_eq(n, 4);
-	cr_assert_eq(memcmp(got, "said", 4), 0);
+	REQUIRE_EQ(n, 4);
+	REQUIRE(memcmp(got, "said", 4) == 0);
 	for (int i = 0; i < 10; i++)
 		turn(5);
-	cr_assert_eq(read(slave, got, sizeof(got)), 5);
-	cr_assert_eq(memcmp(got, "typed", 5), 0);
+	REQUIRE_EQ(read(slave, got, sizeof(got)), 5);
+	REQUIRE(memcmp(got, "typed", 5) == 0);
 	/* no process has it open: another one may have it later */
 	close(slave);
-	cr_assert_eq(write(s[1], "later", 5), 5);
+	REQUIRE_EQ(write(s[1], "later", 5), 5);
 	for (int i = 0; i < 40; i++)
 		turn(5);
-	cr_assert_eq(out.times + in.times, 0);
+	REQUIRE_EQ(out.times + in.times, 0);
 	before = monotonic_ns();
 	turn(STDIO_RETRY_MS / 2);
 	turn(STDIO_RETRY_MS / 2);
 	turn(STDIO_RETRY_MS / 2);
-	cr_assert_geq(monotonic_ns() - before, STDIO_RETRY_MS / 2 * 1000000ull,
-		      "the loop runs all the time");
+	REQUIRE_GE(monotonic_ns() - before, STDIO_RETRY_MS / 2 * 1000000ull,
+		   "the loop runs all the time");
 	slave = open(name, O_RDWR | O_NOCTTY);
-	cr_assert(slave >= 0);
-	cr_assert_eq(write(slave, "back", 4), 4);
+	REQUIRE_GE(slave, 0);
+	REQUIRE_EQ(write(slave, "back", 4), 4);
 	for (int i = 0; i < 40; i++)
 		turn(5);
-	cr_assert_eq(read(t[1], got, sizeof(got)), 4);
-	cr_assert_eq(memcmp(got, "back", 4), 0);
-	cr_assert_eq(read(slave, got, sizeof(got)), 5);
-	cr_assert_eq(memcmp(got, "later", 5), 0);
+	REQUIRE_EQ(read(t[1], got, sizeof(got)), 4);
+	REQUIRE(memcmp(got, "back", 4) == 0);
+	REQUIRE_EQ(read(slave, got, sizeof(got)), 5);
+	REQUIRE(memcmp(got, "later", 5) == 0);
 	/* the last slave goes after the process: the output has ended, which is no failure */
 	close(slave);
 	splice_exited(from_tty, STDIO_UNREAD_MS);
 	for (int i = 0; i < 100 && !out.times; i++)
 		turn(20);
-	cr_assert_eq(out.times, 1);
-	cr_assert_eq(out.errnum, 0);
+	REQUIRE_EQ(out.times, 1);
+	REQUIRE_EQ(out.errnum, 0);
 	close(s[1]);
 	for (int i = 0; i < 100 && !in.times; i++)
 		turn(20);
-	cr_assert_eq(in.times, 1);
+	REQUIRE_EQ(in.times, 1);
 	close(t[1]);
 }
 
@@ -254,27 +255,27 @@ Test(splice, a_closed_terminal_takes_the_rest_later)
 		sent += some > 0 ? (size_t)some : 0;
 		turn(0);
 	}
-	cr_assert_gt(sent, 64 << 10);
+	REQUIRE_GT(sent, 64 << 10);
 	end = deadline_in(3 * STDIO_RETRY_MS);
 	for (; !deadline_is_over(end); turns++)
 		turn(10);
-	cr_assert_lt(turns, 100, "the loop runs all the time");
-	cr_assert_eq(e.times, 0);
+	REQUIRE_LT(turns, 100, "the loop runs all the time");
+	REQUIRE_EQ(e.times, 0);
 	slave = open(name, O_RDWR | O_NOCTTY | O_NONBLOCK);
-	cr_assert(slave >= 0);
+	REQUIRE_GE(slave, 0);
 	for (int i = 0; i < 5000 && n < sent; i++) {
 		ssize_t some = read(slave, got + n, sizeof(got) - n);
 
 		n += some > 0 ? (size_t)some : 0;
 		turn(1);
 	}
-	cr_assert_eq(n, sent, "%zu of %zu bytes", n, sent);
-	cr_assert_eq(memcmp(got, much, n), 0);
+	REQUIRE_EQ(n, sent, "%zu of %zu bytes", n, sent);
+	REQUIRE(memcmp(got, much, n) == 0);
 	close(slave);
 	close(s[1]);
 	for (int i = 0; i < 100 && !e.times; i++)
 		turn(20);
-	cr_assert_eq(e.times, 1);
+	REQUIRE_EQ(e.times, 1);
 }
 
 /* So many of the next splices find no memory for a packet. */
@@ -290,8 +291,8 @@ ssize_t
 splice(int in, loff_t *in_at, int to, loff_t *to_at, size_t n, unsigned int flags)
 {
 	if (last_words) {
-		cr_assert_eq(write(last_slave, last_words, strlen(last_words)),
-			     (ssize_t)strlen(last_words));
+		REQUIRE_EQ(write(last_slave, last_words, strlen(last_words)),
+			   (ssize_t)strlen(last_words));
 		last_words = NULL;
 		close_fd(&last_slave);
 		errno = EIO;
@@ -319,10 +320,10 @@ Test(splice, terminal_data_written_during_the_end_check)
 	splice_exited(r, STDIO_UNREAD_MS);
 	for (int i = 0; i < 100 && !e.times; i++)
 		turn(20);
-	cr_assert_eq(e.times, 1);
-	cr_assert_eq(e.errnum, 0);
-	cr_assert_eq(read(s[1], got, sizeof(got)), 4);
-	cr_assert_eq(memcmp(got, "last", 4), 0);
+	REQUIRE_EQ(e.times, 1);
+	REQUIRE_EQ(e.errnum, 0);
+	REQUIRE_EQ(read(s[1], got, sizeof(got)), 4);
+	REQUIRE(memcmp(got, "last", 4) == 0);
 	close(s[1]);
 }
 
@@ -341,21 +342,21 @@ Test(splice, stalled_reader_causes_no_wakeups)
 		(void)!write(p[1], block, sizeof(block));
 		turn(0);
 	}
-	cr_assert_lt(write(p[1], block, sizeof(block)), 0, "the writer is not held back");
+	REQUIRE_LT(write(p[1], block, sizeof(block)), 0, "the writer is not held back");
 	/* The loop sleeps until the other side reads. */
 	before = monotonic_ns();
 	turn(100);
-	cr_assert_geq(monotonic_ns() - before, 90000000ull);
+	REQUIRE_GE(monotonic_ns() - before, 90000000ull);
 	/* not even after the exit, however long */
 	splice_exited(r, STDIO_UNREAD_MS);
 	before = monotonic_ns();
 	turn(STDIO_QUIET_MS + 100);
-	cr_assert_geq(monotonic_ns() - before, (STDIO_QUIET_MS + 90) * 1000000ull);
-	cr_assert_eq(e.times, 0);
+	REQUIRE_GE(monotonic_ns() - before, (STDIO_QUIET_MS + 90) * 1000000ull);
+	REQUIRE_EQ(e.times, 0);
 	close(s[1]);
 	turn(100);
-	cr_assert_eq(e.times, 1);
-	cr_assert(e.errnum == EPIPE || e.errnum == ECONNRESET, "%s", strerror(e.errnum));
+	REQUIRE_EQ(e.times, 1);
+	REQUIRE(e.errnum == EPIPE || e.errnum == ECONNRESET, "%s", strerror(e.errnum));
 	close(p[1]);
 }
 
@@ -385,11 +386,11 @@ Test(splice, unread_rest_expires)
 			(void)!write(p[1], block, sizeof(block));
 		}
 	}
-	cr_assert_eq(e.times, 0);
+	REQUIRE_EQ(e.times, 0);
 	while (!e.times && !deadline_is_over(left + 3000000000ull))
 		turn(100);
-	cr_assert_eq(e.times, 1);
-	cr_assert_eq(e.errnum, ETIMEDOUT);
+	REQUIRE_EQ(e.times, 1);
+	REQUIRE_EQ(e.errnum, ETIMEDOUT);
 	close(p[1]);
 	close(s[1]);
 }
@@ -406,17 +407,17 @@ Test(splice, silence_after_the_exit_ends_the_stream)
 	make_pipe(p);
 	pair(s);
 	r = relay(p[0], s[0], &e);
-	cr_assert_eq(write(p[1], "last", 4), 4);
+	REQUIRE_EQ(write(p[1], "last", 4), 4);
 	splice_exited(r, STDIO_UNREAD_MS);
 	splice_exited(r, STDIO_UNREAD_MS);
 	while (!e.times && monotonic_ns() - before < 3000000000ull)
 		turn(100);
-	cr_assert_eq(e.times, 1);
-	cr_assert_eq(e.errnum, 0);
-	cr_assert_geq(monotonic_ns() - before, STDIO_QUIET_MS * 1000000ull);
-	cr_assert_eq(read(s[1], got, sizeof(got)), 4);
-	cr_assert_eq(read(s[1], got, sizeof(got)), 0);
-	cr_assert_lt(write(p[1], "x", 1), 0, "the pipe has no reader");
+	REQUIRE_EQ(e.times, 1);
+	REQUIRE_EQ(e.errnum, 0);
+	REQUIRE_GE(monotonic_ns() - before, STDIO_QUIET_MS * 1000000ull);
+	REQUIRE_EQ(read(s[1], got, sizeof(got)), 4);
+	REQUIRE_EQ(read(s[1], got, sizeof(got)), 0);
+	REQUIRE_LT(write(p[1], "x", 1), 0, "the pipe has no reader");
 	close(p[1]);
 	close(s[1]);
 }
@@ -431,9 +432,9 @@ Test(splice, freeing_closes_without_a_callback)
 	pair(b);
 	splice_free(relay(a[0], b[0], &e));
 	turn(0);
-	cr_assert_eq(e.times, 0);
-	cr_assert_eq(read(a[1], &c, 1), 0);
-	cr_assert_eq(read(b[1], &c, 1), 0);
+	REQUIRE_EQ(e.times, 0);
+	REQUIRE_EQ(read(a[1], &c, 1), 0);
+	REQUIRE_EQ(read(b[1], &c, 1), 0);
 	close(a[1]);
 	close(b[1]);
 }
@@ -449,12 +450,12 @@ Test(splice, packet_without_memory_is_retried)
 	relay(p[0], s[0], &e);
 	pump_through(p[1], s[1], &e);
 	close(s[1]);
-	cr_assert_eq(splices_fail, 0);
+	REQUIRE_EQ(splices_fail, 0);
 	pair(a);
 	pair(b);
 	splices_fail = 10;
 	relay(a[0], b[0], &through);
 	pump_through(a[1], b[1], &through);
 	close(b[1]);
-	cr_assert_eq(splices_fail, 0);
+	REQUIRE_EQ(splices_fail, 0);
 }
