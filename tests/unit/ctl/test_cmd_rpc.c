@@ -17,6 +17,7 @@
 #include "lib/io.h"
 #include "lib/ttrpc/envelope.h"
 #include "lib/ttrpc/frame.h"
+#include "tests/support/check.h"
 #include "ttrpc.pb-c.h"
 
 static int listener = -1;
@@ -78,10 +79,9 @@ setup(void)
 	int n = snprintf(un.sun_path + 1, sizeof(un.sun_path) - 1, "tatami-rpc-%d", (int)getpid());
 
 	listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	cr_assert_eq(
-		bind(listener, (struct sockaddr *)&un, (socklen_t)(sizeof(sa_family_t) + 1 + n)),
-		0);
-	cr_assert_eq(listen(listener, 4), 0);
+	REQUIRE_EQ(bind(listener, (struct sockaddr *)&un, (socklen_t)(sizeof(sa_family_t) + 1 + n)),
+		   0);
+	REQUIRE_EQ(listen(listener, 4), 0);
 	snprintf(address, sizeof(address), "unix://@%s", un.sun_path + 1);
 	cr_redirect_stdout();
 	cr_redirect_stderr();
@@ -105,7 +105,7 @@ run(const char *a, const char *b, const char *c, const char *d, bool with_server
 	while (argv[argc])
 		argc++;
 	if (with_server)
-		cr_assert_eq(pthread_create(&thread, NULL, serve, NULL), 0);
+		REQUIRE_EQ(pthread_create(&thread, NULL, serve, NULL), 0);
 	rc = cmd_rpc(argc, (char **)argv);
 	if (with_server)
 		pthread_join(thread, NULL);
@@ -116,38 +116,38 @@ run(const char *a, const char *b, const char *c, const char *d, bool with_server
 
 Test(rpc, reply)
 {
-	cr_expect_eq(run("--compact", address, "Version", NULL, true), 0);
+	CHECK_EQ(run("--compact", address, "Version", NULL, true), 0);
 	cr_expect_stdout_eq_str("{\"grpc_version\":\"0.0.1\",\"agent_version\":\"1.2.3\"}\n");
 }
 
 Test(rpc, service_named)
 {
-	cr_expect_eq(run(address, "grpc.Health/Version", "{\"service\": \"x\"}", NULL, true), 0);
+	CHECK_EQ(run(address, "grpc.Health/Version", "{\"service\": \"x\"}", NULL, true), 0);
 	cr_expect_stdout_eq_str(
 		"{\n  \"grpc_version\": \"0.0.1\",\n  \"agent_version\": \"1.2.3\"\n}\n");
 }
 
 Test(rpc, raw)
 {
-	cr_expect_eq(run("--raw", address, "ReadStdout", "{\"container_id\": \"c1\"}", true), 0);
+	CHECK_EQ(run("--raw", address, "ReadStdout", "{\"container_id\": \"c1\"}", true), 0);
 	cr_expect_stdout_eq_str("raw\n");
 }
 
 Test(rpc, status)
 {
-	cr_expect_eq(run(address, "StartContainer", "{\"container_id\": \"c1\"}", NULL, true), 1);
+	CHECK_EQ(run(address, "StartContainer", "{\"container_id\": \"c1\"}", NULL, true), 1);
 	cr_expect_stderr_eq_str("tatamictl: StartContainer: NOT_FOUND: container c1 not found\n");
 }
 
 Test(rpc, server_closes_connection)
 {
-	cr_expect_eq(run(address, "DestroySandbox", NULL, NULL, true), 125);
+	CHECK_EQ(run(address, "DestroySandbox", NULL, NULL, true), 125);
 	cr_expect_stderr_eq_str("tatamictl: server closed the connection\n");
 }
 
 Test(rpc, no_server)
 {
-	cr_expect_eq(run("unix:///nonexistent/agent.sock", "Check", NULL, NULL, false), 125);
+	CHECK_EQ(run("unix:///nonexistent/agent.sock", "Check", NULL, NULL, false), 125);
 	cr_expect_stderr_eq_str(
 		"tatamictl: failed to connect to unix:///nonexistent/agent.sock: No such file or directory\n");
 }
@@ -176,7 +176,7 @@ Test(rpc, usage)
 	for (size_t i = 0; i < ARRAY_LEN(usage_rows); i++) {
 		const struct usage_row *row = &usage_rows[i];
 
-		cr_expect_eq(run(row->a, row->b, row->c, NULL, false), 2, "row %zu", i);
+		CHECK_EQ(run(row->a, row->b, row->c, NULL, false), 2, "row %zu", i);
 	}
 }
 
@@ -186,16 +186,16 @@ Test(rpc, list)
 	int n = 0;
 	FILE *out;
 
-	cr_expect_eq(run("--list", NULL, NULL, NULL, false), 0);
+	CHECK_EQ(run("--list", NULL, NULL, NULL, false), 0);
 	out = cr_get_redirected_stdout();
 	while (fgets(line, sizeof(line), out))
 		n += strstr(line, " -> ") != NULL;
-	cr_expect_eq(n, 44, "%d methods listed", n);
+	CHECK_EQ(n, 44, "%d methods listed", n);
 }
 
 Test(rpc, list_one)
 {
-	cr_expect_eq(run("--list", "AddSwap", NULL, NULL, false), 0);
+	CHECK_EQ(run("--list", "AddSwap", NULL, NULL, false), 0);
 	cr_expect_stdout_eq_str("grpc.AgentService/AddSwap\n"
 				"request grpc.AddSwapRequest\n"
 				"  PCIPath: uint32[]\n"

@@ -8,6 +8,7 @@
 #include "ctl/base64.h"
 #include "ctl/json.h"
 #include "health.pb-c.h"
+#include "tests/support/check.h"
 
 #define CREATE    &grpc__create_container_request__descriptor
 #define EXEC      &grpc__exec_process_request__descriptor
@@ -76,22 +77,22 @@ Test(json, valid)
 		char text[513];
 		size_t n;
 
-		cr_assert(json != NULL, "%s", row->json);
+		REQUIRE_NE(json, NULL, "%s", row->json);
 		m = json_to_message(row->desc, json, &err);
-		cr_assert(m != NULL, "%s: %s", row->json, err.msg);
+		REQUIRE_NE(m, NULL, "%s: %s", row->json, err.msg);
 		n = protobuf_c_message_pack(m, wire);
 		hex(wire, n, text);
-		cr_expect_str_eq(text, row->wire, "%s: %s", row->json, text);
+		CHECK_STR(text, row->wire, "%s: %s", row->json, text);
 
 		/* Convert back to JSON and to a message once more. */
 		back = json_from_message(m, &err);
-		cr_assert(back != NULL, "%s: %s", row->json, err.msg);
+		REQUIRE_NE(back, NULL, "%s: %s", row->json, err.msg);
 		again = json_to_message(row->desc, back, &err);
-		cr_assert(again != NULL, "%s: %s", row->json, err.msg);
-		cr_expect_eq(protobuf_c_message_pack(again, wire2), n);
-		cr_expect_arr_eq(wire, wire2, n, "%s", row->json);
+		REQUIRE_NE(again, NULL, "%s: %s", row->json, err.msg);
+		CHECK_EQ(protobuf_c_message_pack(again, wire2), n);
+		CHECK_BYTES(wire, wire2, n, "%s", row->json);
 		expect = json_from_message(again, &err);
-		cr_expect(json_equal(back, expect), "%s", row->json);
+		CHECK(json_equal(back, expect), "%s", row->json);
 		json_decref(expect);
 		protobuf_c_message_free_unpacked(again, NULL);
 		protobuf_c_message_free_unpacked(m, NULL);
@@ -143,11 +144,11 @@ Test(json, invalid)
 		struct error err = ERROR_INIT;
 		json_t *json = json_loads(bad_rows[i].json, JSON_ALLOW_NUL, NULL);
 
-		cr_assert(json != NULL, "%s", bad_rows[i].json);
-		cr_expect(json_to_message(bad_rows[i].desc, json, &err) == NULL, "%s",
-			  bad_rows[i].json);
-		cr_expect_str_eq(err.msg, bad_rows[i].text);
-		cr_expect_eq(err.code, ERROR_INVALID_ARGUMENT);
+		REQUIRE_NE(json, NULL, "%s", bad_rows[i].json);
+		CHECK_EQ(json_to_message(bad_rows[i].desc, json, &err), NULL, "%s",
+			 bad_rows[i].json);
+		CHECK_STR(err.msg, bad_rows[i].text);
+		CHECK_EQ(err.code, ERROR_INVALID_ARGUMENT);
 		json_decref(json);
 	}
 }
@@ -179,7 +180,7 @@ Test(json, reply)
 		json_t *json = json_from_message(rows[i].message, &err);
 		char *text = json_dumps(json, JSON_COMPACT | JSON_SORT_KEYS);
 
-		cr_expect_str_eq(text, rows[i].json);
+		CHECK_STR(text, rows[i].json);
 		free(text);
 		json_decref(json);
 	}
@@ -193,7 +194,7 @@ Test(json, unknown_enum_value)
 
 	check.status = (Grpc__HealthCheckResponse__ServingStatus)77;
 	json = json_from_message(&check.base, &err);
-	cr_expect_eq(json_integer_value(json_object_get(json, "status")), 77);
+	CHECK_EQ(json_integer_value(json_object_get(json, "status")), 77);
 	json_decref(json);
 }
 
@@ -229,12 +230,12 @@ Test(json, base64)
 		uint8_t *data = base64_decode(row->text, strlen(row->text), &n);
 		char *text;
 
-		cr_expect_eq(data != NULL, row->plain != NULL, "'%s'", row->text);
+		CHECK_EQ(data != NULL, row->plain != NULL, "'%s'", row->text);
 		if (data && row->plain) {
-			cr_expect_eq(n, strlen(row->plain), "'%s'", row->text);
-			cr_expect_arr_eq(data, row->plain, n, "'%s'", row->text);
+			CHECK_EQ(n, strlen(row->plain), "'%s'", row->text);
+			CHECK_BYTES(data, row->plain, n, "'%s'", row->text);
 			text = base64_encode(data, n);
-			cr_expect_str_eq(text, row->text);
+			CHECK_STR(text, row->text);
 			free(text);
 		}
 		free(data);

@@ -10,6 +10,7 @@
 
 #include "ctl/options.h"
 #include "lib/cleanup.h"
+#include "tests/support/check.h"
 
 #define ARGS_MAX 48
 
@@ -21,14 +22,14 @@ make_files(void)
 	FILE *f;
 
 	(void)snprintf(dir, sizeof(dir), "/tmp/ctl-options-XXXXXX");
-	cr_assert(mkdtemp(dir) != NULL);
+	REQUIRE_NE(mkdtemp(dir), NULL);
 	(void)snprintf(image, sizeof(image), "%s/image", dir);
 	(void)snprintf(file, sizeof(file), "%s/file", dir);
 	f = fopen(image, "we");
-	cr_assert(f != NULL);
+	REQUIRE_NE(f, NULL);
 	(void)fclose(f);
 	f = fopen(file, "we");
-	cr_assert(f != NULL);
+	REQUIRE_NE(f, NULL);
 	(void)fclose(f);
 }
 
@@ -114,10 +115,10 @@ ParameterizedTest(struct wrong *w, ctl_options, wrong, .init = make_files, .fini
 	auto_free char *words = NULL;
 	struct error err = ERROR_INIT;
 
-	cr_assert(o != NULL);
-	cr_expect_eq(parse(o, w->line, w->detached, &words, &err), -1, "%s", w->line);
-	cr_expect_eq(err.code, ERROR_INVALID_ARGUMENT, "%s", w->line);
-	cr_expect(strstr(err.msg, w->says) != NULL, "%s: says \"%s\"", w->line, err.msg);
+	REQUIRE_NE(o, NULL);
+	CHECK_EQ(parse(o, w->line, w->detached, &words, &err), -1, "%s", w->line);
+	CHECK_EQ(err.code, ERROR_INVALID_ARGUMENT, "%s", w->line);
+	CHECK_HAS(err.msg, w->says, "%s: says \"%s\"", w->line, err.msg);
 	free(o);
 }
 
@@ -127,32 +128,32 @@ Test(ctl_options, all_options, .init = make_files, .fini = remove_files)
 	auto_free char *words = NULL;
 	struct error err = ERROR_INIT;
 
-	cr_assert(o != NULL);
-	cr_assert_eq(
+	REQUIRE_NE(o, NULL);
+	REQUIRE_OK(
 		parse(o,
 		      FILES
 		      "--rootfs %d --share virtio-fs --virtiofs-cache always -v %d:/a:ro -v %f:/b -i -e A=1 -w /w "
 		      "-u 7:8 --memory 512 --cpus 2 --attach 9p:%d --log debug -- cmd -x",
 		      false, &words, &err),
-		0, "%s", err.msg);
-	cr_expect_eq(o->vm.memory_mib, 512);
-	cr_expect_eq(o->vm.cpus, 2);
-	cr_expect_str_eq(o->vm.log_level, "debug");
-	cr_assert_eq(o->vm.n_shares, 4);
-	cr_expect_eq(o->vm.shares[0].kind, SHARE_VIRTIOFS);
-	cr_expect_str_eq(o->vm.virtiofs_cache, "always");
-	cr_expect(!o->vm.shares[0].readonly && o->vm.shares[1].readonly);
+		&err);
+	CHECK_EQ(o->vm.memory_mib, 512);
+	CHECK_EQ(o->vm.cpus, 2);
+	CHECK_STR(o->vm.log_level, "debug");
+	REQUIRE_EQ(o->vm.n_shares, 4);
+	CHECK_EQ(o->vm.shares[0].kind, SHARE_VIRTIOFS);
+	CHECK_STR(o->vm.virtiofs_cache, "always");
+	CHECK(!o->vm.shares[0].readonly && o->vm.shares[1].readonly);
 	/* A file is shared through its directory. */
-	cr_expect_str_eq(o->vm.shares[2].path, dir);
-	cr_expect(o->volumes[1].is_file);
-	cr_expect_eq(o->vm.shares[3].kind, SHARE_9P);
-	cr_expect_str_eq(o->container.args[0], "cmd");
-	cr_expect_str_eq(o->container.args[1], "-x");
-	cr_expect_eq(o->container.uid, 7);
-	cr_expect_eq(o->container.gid, 8);
-	cr_expect_str_eq(o->container.cwd, "/w");
-	cr_expect_str_eq(o->container.env[o->container.n_env - 1], "A=1");
-	cr_expect(o->interactive && !o->container.terminal);
+	CHECK_STR(o->vm.shares[2].path, dir);
+	CHECK(o->volumes[1].is_file);
+	CHECK_EQ(o->vm.shares[3].kind, SHARE_9P);
+	CHECK_STR(o->container.args[0], "cmd");
+	CHECK_STR(o->container.args[1], "-x");
+	CHECK_EQ(o->container.uid, 7);
+	CHECK_EQ(o->container.gid, 8);
+	CHECK_STR(o->container.cwd, "/w");
+	CHECK_STR(o->container.env[o->container.n_env - 1], "A=1");
+	CHECK(o->interactive && !o->container.terminal);
 	free(o);
 }
 
@@ -162,13 +163,13 @@ Test(ctl_options, defaults, .init = make_files, .fini = remove_files)
 	auto_free char *words = NULL;
 	struct error err = ERROR_INIT;
 
-	cr_assert(o != NULL);
-	cr_assert_eq(parse(o, FILES "--rootfs %d", true, &words, &err), 0, "%s", err.msg);
-	cr_expect_str_eq(o->container.args[0], "sleep", "default command of boot");
-	cr_expect_eq(o->vm.memory_mib, 256);
-	cr_expect_eq(o->vm.cpus, 1);
-	cr_expect_eq(o->vm.shares[0].kind, SHARE_9P);
-	cr_expect(o->vm.accel == NULL, "KVM is tried");
+	REQUIRE_NE(o, NULL);
+	REQUIRE_OK(parse(o, FILES "--rootfs %d", true, &words, &err), &err);
+	CHECK_STR(o->container.args[0], "sleep", "default command of boot");
+	CHECK_EQ(o->vm.memory_mib, 256);
+	CHECK_EQ(o->vm.cpus, 1);
+	CHECK_EQ(o->vm.shares[0].kind, SHARE_9P);
+	CHECK_EQ(o->vm.accel, NULL, "KVM is tried");
 	free(o);
 }
 
@@ -182,13 +183,13 @@ Test(ctl_options, environment, .init = make_files, .fini = remove_files)
 	auto_free char *words = NULL;
 	struct error err = ERROR_INIT;
 
-	cr_assert(o != NULL);
-	cr_assert_eq(parse(o, FILES "--rootfs %d -t -e TERM=vt100 -e PATH=/mine -- sh", false,
-			   &words, &err),
-		     0, "%s", err.msg);
-	cr_assert_eq(o->container.n_env, ARRAY_LEN(want));
+	REQUIRE_NE(o, NULL);
+	REQUIRE_OK(parse(o, FILES "--rootfs %d -t -e TERM=vt100 -e PATH=/mine -- sh", false, &words,
+			 &err),
+		   &err);
+	REQUIRE_EQ(o->container.n_env, ARRAY_LEN(want));
 	for (size_t i = 0; i < ARRAY_LEN(want); i++)
-		cr_expect_str_eq(o->container.env[i], want[i]);
+		CHECK_STR(o->container.env[i], want[i]);
 	free(o);
 }
 
@@ -198,12 +199,12 @@ Test(ctl_options, image_is_a_disk, .init = make_files, .fini = remove_files)
 	auto_free char *words = NULL;
 	struct error err = ERROR_INIT;
 
-	cr_assert(o != NULL);
-	cr_assert_eq(parse(o, "--kernel %f --root-image %i --rootfs %i -v %d:/v -- true", false,
-			   &words, &err),
-		     0, "%s", err.msg);
-	cr_expect(o->vm.initrd == NULL, "a root image needs no initrd");
-	cr_expect_eq(o->vm.shares[0].kind, SHARE_BLK);
-	cr_expect_eq(o->vm.shares[1].kind, SHARE_9P, "volumes are not disks");
+	REQUIRE_NE(o, NULL);
+	REQUIRE_OK(parse(o, "--kernel %f --root-image %i --rootfs %i -v %d:/v -- true", false,
+			 &words, &err),
+		   &err);
+	CHECK_EQ(o->vm.initrd, NULL, "a root image needs no initrd");
+	CHECK_EQ(o->vm.shares[0].kind, SHARE_BLK);
+	CHECK_EQ(o->vm.shares[1].kind, SHARE_9P, "volumes are not disks");
 	free(o);
 }

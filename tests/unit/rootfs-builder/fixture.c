@@ -12,6 +12,7 @@
 #include "lib/cleanup.h"
 #include "lib/io.h"
 #include "lib/path.h"
+#include "tests/support/check.h"
 
 /* Static, since each test has its own process. */
 static char *scratch[4];
@@ -26,7 +27,7 @@ keep(void *p)
 			return p;
 		}
 	}
-	cr_assert_fail("a test keeps too much");
+	REQUIRE(false, "a test keeps too much");
 	return NULL;
 }
 
@@ -36,18 +37,19 @@ scratch_dir(const char *parent)
 	const char *tmp = getenv("TMPDIR");
 	char *path = NULL;
 
-	cr_assert(asprintf(&path, "%s/rootfs-test.XXXXXX",
-			   parent ? parent
-			   : tmp  ? tmp
-				  : "/tmp") > 0);
-	cr_assert(mkdtemp(path), "make a directory in %s", path);
+	REQUIRE_GT(asprintf(&path, "%s/rootfs-test.XXXXXX",
+			    parent ? parent
+			    : tmp  ? tmp
+				   : "/tmp"),
+		   0);
+	REQUIRE(mkdtemp(path), "make a directory in %s", path);
 	for (size_t i = 0; i < ARRAY_LEN(scratch); i++) {
 		if (!scratch[i]) {
 			scratch[i] = path;
 			return path;
 		}
 	}
-	cr_assert_fail("a test makes too many directories");
+	REQUIRE(false, "a test makes too many directories");
 	return NULL;
 }
 
@@ -65,8 +67,7 @@ scratch_fini(void)
 		slash = strrchr(scratch[i], '/');
 		*slash = '\0';
 		parent = open(scratch[i], O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-		cr_expect(parent >= 0 && path_remove_tree(parent, slash + 1, &err) == 0, "%s",
-			  err.msg);
+		CHECK(parent >= 0 && path_remove_tree(parent, slash + 1, &err) == 0, "%s", err.msg);
 		free(steal_ptr(&scratch[i]));
 	}
 	for (size_t i = 0; i < ARRAY_LEN(kept); i++)
@@ -78,7 +79,7 @@ path_in(const char *dir, const char *name)
 {
 	char *path = NULL;
 
-	cr_assert(asprintf(&path, "%s/%s", dir, name) > 0);
+	REQUIRE_GT(asprintf(&path, "%s/%s", dir, name), 0);
 	return keep(path);
 }
 
@@ -101,9 +102,9 @@ put_file(const char *path, const void *bytes, size_t n, mode_t mode)
 
 	make_parents(path);
 	fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-	cr_assert(fd >= 0, "create %s", path);
-	cr_assert(write_full(fd, bytes, n) == 0, "write %s", path);
-	cr_assert(fchmod(fd, mode) == 0);
+	REQUIRE_GE(fd, 0, "create %s", path);
+	REQUIRE_EQ(write_full(fd, bytes, n), 0, "write %s", path);
+	REQUIRE_EQ(fchmod(fd, mode), 0);
 }
 
 void
@@ -119,9 +120,9 @@ get_file(const char *path, size_t *n)
 	struct stat st;
 	uint8_t *bytes;
 
-	cr_assert(fd >= 0 && fstat(fd, &st) == 0, "open %s", path);
+	REQUIRE(fd >= 0 && fstat(fd, &st) == 0, "open %s", path);
 	bytes = keep(malloc((size_t)st.st_size + 1));
-	cr_assert(read_full(fd, bytes, (size_t)st.st_size) == st.st_size, "read %s", path);
+	REQUIRE_EQ(read_full(fd, bytes, (size_t)st.st_size), st.st_size, "read %s", path);
 	bytes[st.st_size] = 0;
 	*n = (size_t)st.st_size;
 	return bytes;
@@ -148,7 +149,7 @@ put_elf(const char *path, uint16_t machine, const char *interp)
 	};
 
 	if (interp) {
-		cr_assert(strlen(interp) < sizeof(file.name));
+		REQUIRE_LT(strlen(interp), sizeof(file.name));
 		memcpy(file.name, interp, strlen(interp));
 		file.interp.p_offset = (Elf64_Off)((char *)file.name - (char *)&file);
 		file.interp.p_filesz = strlen(interp) + 1;
@@ -163,12 +164,12 @@ read_all(int fd)
 	char *text = malloc(size);
 	ssize_t got;
 
-	cr_assert(text);
+	REQUIRE(text);
 	while ((got = read_full(fd, text + n, size - n - 1)) > 0) {
 		n += (size_t)got;
 		if (n == size - 1) {
 			text = realloc(text, size *= 2);
-			cr_assert(text);
+			REQUIRE(text);
 		}
 	}
 	text[n] = '\0';
@@ -182,9 +183,9 @@ run_program(const char *dir, const char *input, char *const argv[], char **out)
 	char *text;
 	pid_t pid;
 
-	cr_assert(pipe2(ends, O_CLOEXEC) == 0);
+	REQUIRE_EQ(pipe2(ends, O_CLOEXEC), 0);
 	pid = fork();
-	cr_assert(pid >= 0);
+	REQUIRE_GE(pid, 0);
 	if (pid == 0) {
 		int in = open(input ? input : "/dev/null", O_RDONLY | O_CLOEXEC);
 
@@ -197,7 +198,7 @@ run_program(const char *dir, const char *input, char *const argv[], char **out)
 	close_fd(&ends[1]);
 	text = read_all(ends[0]);
 	close_fd(&ends[0]);
-	cr_assert(waitpid(pid, &status, 0) == pid);
+	REQUIRE_EQ(waitpid(pid, &status, 0), pid);
 	if (out)
 		*out = text;
 	return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);

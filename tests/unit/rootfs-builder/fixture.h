@@ -11,6 +11,7 @@
 #include <sys/types.h>
 
 #include "lib/error.h"
+#include "tests/support/check.h"
 
 /* Returns a new directory for this test below `parent`, or below the default place for temporary
  * files if that is NULL. Removed by scratch_fini(). */
@@ -35,10 +36,4 @@ void put_elf(const char *path, uint16_t machine, const char *interp);
 int run_program(const char *dir, const char *input, char *const argv[], char **out);
 
 /* Expects an error with this code and a message that contains this text. */
-#define expect_error(err, want, text)                                                       \
-	do {                                                                                \
-		cr_expect((err)->code == (want), "code %s, not %s: %s",                     \
-			  error_code_name((err)->code), error_code_name(want), (err)->msg); \
-		cr_expect(strstr((err)->msg, (text)), "\"%s\" does not contain \"%s\"",     \
-			  (err)->msg, (text));                                              \
-	} while (0)
+#define expect_error(err, want, text) CHECK_FAILS(-1, err, want, text)

@@ -9,6 +9,7 @@
 #include "fixture.h"
 #include "lib/cleanup.h"
 #include "rootfs-builder/cpio.h"
+#include "tests/support/check.h"
 
 static struct image image;
 static struct error err;
@@ -81,29 +82,29 @@ Test(cpio, bytes)
 	size_t n;
 
 	/* In another order than that of the archive. */
-	cr_assert(image_add_symlink(&image, "link", "f", &err) == 0);
-	cr_assert(image_add_data(&image, "f", 0755, "hello", 5, &err) == 0);
-	cr_assert(image_add_dir(&image, "d", 0700, &err) == 0);
-	cr_assert(image_add_node(&image, "d/null", S_IFCHR | 0666, 1, 3, &err) == 0);
-	cr_assert(image_set_owner(&image, "d/null", 5, 44, &err) == 0);
-	cr_assert(try_write(file, 1735689600) == 0, "%s", err.msg);
+	REQUIRE_OK(image_add_symlink(&image, "link", "f", &err), &err);
+	REQUIRE_OK(image_add_data(&image, "f", 0755, "hello", 5, &err), &err);
+	REQUIRE_OK(image_add_dir(&image, "d", 0700, &err), &err);
+	REQUIRE_OK(image_add_node(&image, "d/null", S_IFCHR | 0666, 1, 3, &err), &err);
+	REQUIRE_OK(image_set_owner(&image, "d/null", 5, 44, &err), &err);
+	REQUIRE_EQ(try_write(file, 1735689600), 0, "%s", err.msg);
 	bytes = get_file(file, &n);
-	cr_assert(n % 512 == 0 && n >= len, "%zu bytes", n);
+	REQUIRE(n % 512 == 0 && n >= len, "%zu bytes", n);
 	for (size_t i = 0; i < len; i++)
-		cr_assert(bytes[i] == (uint8_t)five_headers[i], "byte %zu is %02x", i, bytes[i]);
+		REQUIRE_EQ(bytes[i], (uint8_t)five_headers[i], "byte %zu is %02x", i, bytes[i]);
 	for (size_t i = len; i < n; i++)
-		cr_assert(bytes[i] == 0, "byte %zu is %02x", i, bytes[i]);
+		REQUIRE_EQ(bytes[i], 0, "byte %zu is %02x", i, bytes[i]);
 }
 
 static void
 fill_image(const char *dir)
 {
 	put_text(path_in(dir, "src/a"), "content of a\n");
-	cr_assert(image_add_file(&image, "usr/bin/a", 0755, path_in(dir, "src/a"), &err) == 0);
-	cr_assert(image_add_data(&image, "etc/odd", 0600, "123", 3, &err) == 0);
-	cr_assert(image_add_data(&image, "etc/empty", 0444, NULL, 0, &err) == 0);
-	cr_assert(image_add_symlink(&image, "init", "/usr/bin/a", &err) == 0);
-	cr_assert(image_add_dir(&image, "tmp", 01777, &err) == 0);
+	REQUIRE_OK(image_add_file(&image, "usr/bin/a", 0755, path_in(dir, "src/a"), &err), &err);
+	REQUIRE_OK(image_add_data(&image, "etc/odd", 0600, "123", 3, &err), &err);
+	REQUIRE_OK(image_add_data(&image, "etc/empty", 0444, NULL, 0, &err), &err);
+	REQUIRE_OK(image_add_symlink(&image, "init", "/usr/bin/a", &err), &err);
+	REQUIRE_OK(image_add_dir(&image, "tmp", 01777, &err), &err);
 }
 
 /* GNU cpio lists and unpacks our archive correctly. */
@@ -117,19 +118,18 @@ Test(cpio, gnu_cpio)
 	size_t n;
 
 	fill_image(dir);
-	cr_assert(try_write(file, 1000000000) == 0, "%s", err.msg);
-	cr_assert(run_program(dir, file, list, &out) == 0, "%s", out);
-	cr_expect(!strcmp(out, "etc\netc/empty\netc/odd\ninit\ntmp\nusr\nusr/bin\nusr/bin/a\n"),
-		  "%s", out);
-	cr_assert(mkdir(to, 0755) == 0);
-	cr_assert(run_program(to, file, unpack, &out) == 0, "%s", out);
-	cr_expect(!strcmp((char *)get_file(path_in(to, "usr/bin/a"), &n), "content of a\n"));
-	cr_expect(!strcmp((char *)get_file(path_in(to, "etc/odd"), &n), "123"));
-	cr_expect(stat(path_in(to, "usr/bin/a"), &st) == 0 && st.st_mode == (S_IFREG | 0755));
-	cr_expect(stat(path_in(to, "etc/empty"), &st) == 0 && st.st_size == 0);
-	cr_expect(stat(path_in(to, "tmp"), &st) == 0 && st.st_mode == (S_IFDIR | 01777));
-	cr_expect(readlink(path_in(to, "init"), target, sizeof(target) - 1) > 0);
-	cr_expect(!strcmp(target, "/usr/bin/a"));
+	REQUIRE_EQ(try_write(file, 1000000000), 0, "%s", err.msg);
+	REQUIRE_EQ(run_program(dir, file, list, &out), 0, "%s", out);
+	CHECK_STR(out, "etc\netc/empty\netc/odd\ninit\ntmp\nusr\nusr/bin\nusr/bin/a\n");
+	REQUIRE_EQ(mkdir(to, 0755), 0);
+	REQUIRE_EQ(run_program(to, file, unpack, &out), 0, "%s", out);
+	CHECK_STR((char *)get_file(path_in(to, "usr/bin/a"), &n), "content of a\n");
+	CHECK_STR((char *)get_file(path_in(to, "etc/odd"), &n), "123");
+	CHECK(stat(path_in(to, "usr/bin/a"), &st) == 0 && st.st_mode == (S_IFREG | 0755));
+	CHECK(stat(path_in(to, "etc/empty"), &st) == 0 && st.st_size == 0);
+	CHECK(stat(path_in(to, "tmp"), &st) == 0 && st.st_mode == (S_IFDIR | 01777));
+	CHECK_GT(readlink(path_in(to, "init"), target, sizeof(target) - 1), 0);
+	CHECK_STR(target, "/usr/bin/a");
 }
 
 /* An archive of GNU cpio can be read, also two concatenated ones. */
@@ -142,10 +142,10 @@ Test(cpio, reads_gnu_cpio)
 			 NULL };
 	char *out;
 
-	cr_assert(run_program(dir, NULL, make, &out) == 0, "%s", out);
-	cr_expect(count_members(path_in(dir, "one")) == 3, "%s", err.msg);
-	cr_expect(count_members(path_in(dir, "two")) == 6, "%s", err.msg);
-	cr_expect(count_members(path_in(dir, "two.gz")) == 6, "%s", err.msg);
+	REQUIRE_EQ(run_program(dir, NULL, make, &out), 0, "%s", out);
+	CHECK_EQ(count_members(path_in(dir, "one")), 3, "%s", err.msg);
+	CHECK_EQ(count_members(path_in(dir, "two")), 6, "%s", err.msg);
+	CHECK_EQ(count_members(path_in(dir, "two.gz")), 6, "%s", err.msg);
 }
 
 /* A source file vanishes or changes before it is written. */
@@ -155,14 +155,14 @@ Test(cpio, vanished_and_changed)
 
 	fill_image(dir);
 	put_text(source, "content of A, and more\n");
-	cr_expect(try_write(path_in(dir, "x"), 0) == -1);
+	CHECK_EQ(try_write(path_in(dir, "x"), 0), -1);
 	expect_error(&err, ERROR_ABORTED, "src/a: file changed");
-	cr_assert(unlink(source) == 0);
-	cr_expect(try_write(path_in(dir, "x"), 0) == -1);
+	REQUIRE_EQ(unlink(source), 0);
+	CHECK_EQ(try_write(path_in(dir, "x"), 0), -1);
 	expect_error(&err, ERROR_NOT_FOUND, "src/a: No such file");
-	cr_expect(image_add_file(&image, "a", 0755, source, &err) == -1);
+	CHECK_EQ(image_add_file(&image, "a", 0755, source, &err), -1);
 	expect_error(&err, ERROR_NOT_FOUND, source);
-	cr_expect(image_add_file(&image, "a", 0755, dir, &err) == -1);
+	CHECK_EQ(image_add_file(&image, "a", 0755, dir, &err), -1);
 	expect_error(&err, ERROR_INVALID_ARGUMENT, "not a regular file");
 }
 
@@ -177,13 +177,13 @@ Test(cpio, damaged)
 	size_t n, end;
 
 	fill_image(dir);
-	cr_assert(try_write(file, 0) == 0);
+	REQUIRE_EQ(try_write(file, 0), 0);
 	bytes = get_file(file, &n);
 	end = (size_t)((uint8_t *)memmem(bytes, n, "TRAILER!!!", 10) - bytes) + 11;
 	for (size_t cut = 1; cut < end; cut += 3) {
 		put_file(bad, bytes, cut, 0600);
-		cr_assert(count_members(bad) == -1, "cut at %zu", cut);
-		cr_assert(err.code == ERROR_DATA_LOSS, "cut at %zu: %s", cut, err.msg);
+		REQUIRE_EQ(count_members(bad), -1, "cut at %zu", cut);
+		REQUIRE_EQ(err.code, ERROR_DATA_LOSS, "cut at %zu: %s", cut, err.msg);
 	}
 	for (size_t at = 0; at < 220; at++) {
 		uint8_t old = bytes[at];
@@ -193,10 +193,10 @@ Test(cpio, damaged)
 		refused += count_members(bad) == -1;
 		bytes[at] = old;
 	}
-	cr_expect(refused >= 2 * 110 - 10, "%u", refused);
+	CHECK_GE(refused, 2 * 110 - 10, "%u", refused);
 	put_file(bad, bytes, 0, 0600);
-	cr_expect(count_members(bad) == -1);
+	CHECK_EQ(count_members(bad), -1);
 	expect_error(&err, ERROR_DATA_LOSS, "empty");
 	put_text(bad, "no archive at all");
-	cr_expect(count_members(bad) == -1);
+	CHECK_EQ(count_members(bad), -1);
 }

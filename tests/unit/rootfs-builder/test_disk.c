@@ -9,6 +9,7 @@
 
 #include "fixture.h"
 #include "lib/cleanup.h"
+#include "tests/support/check.h"
 
 #define MIB (1u << 20)
 
@@ -24,12 +25,12 @@ init(void)
 
 	dir = scratch_dir(NULL);
 	/* The user "nobody" needs access. */
-	cr_assert(chmod(dir, 0777) == 0);
-	cr_assert(run_program(dir, NULL, copy, &out) == 0, "%s", out);
-	cr_assert(run_program(dir, NULL, tool, &out) == 0, "%s", out);
+	REQUIRE_EQ(chmod(dir, 0777), 0);
+	REQUIRE_EQ(run_program(dir, NULL, copy, &out), 0, "%s", out);
+	REQUIRE_EQ(run_program(dir, NULL, tool, &out), 0, "%s", out);
 	(void)setenv("TATAMI_INITRD", path_in(dir, "tatami-initrd"), 1);
 	(void)setenv("TMPDIR", dir, 1);
-	cr_assert(uname(&here) == 0);
+	REQUIRE_EQ(uname(&here), 0);
 	put_elf(path_in(dir, "tatami"), strcmp(here.machine, "aarch64") ? EM_X86_64 : EM_AARCH64,
 		NULL);
 	put_text(path_in(dir, "tree/srv/a b"), "owned by one user\n");
@@ -44,14 +45,14 @@ shell(const char *command)
 {
 	char *argv[] = { "sh", "-c", (char *)command, NULL }, *out;
 
-	cr_assert(run_program(dir, NULL, argv, &out) == 0, "%s: %s", command, out);
+	REQUIRE_EQ(run_program(dir, NULL, argv, &out), 0, "%s: %s", command, out);
 	return out;
 }
 
 static void
 expect_in(const char *text, const char *want)
 {
-	cr_expect(strstr(text, want), "\"%s\" is not in: %s", want, text);
+	CHECK_HAS(text, want, "\"%s\" is not in: %s", want, text);
 }
 
 #define MAKE "sh ./mkdisk -o %s -- --init tatami --tree tree --owner '33:44:/srv/a b'"
@@ -61,7 +62,7 @@ make_disk(const char *before, const char *name)
 {
 	auto_free char *command = NULL;
 
-	cr_assert(asprintf(&command, "%s " MAKE, before, name) > 0);
+	REQUIRE_GT(asprintf(&command, "%s " MAKE, before, name), 0);
 	expect_in(shell(command), name);
 }
 
@@ -75,11 +76,11 @@ Test(disk, contents)
 
 	make_disk("", "disk");
 	bytes = get_file(path_in(dir, "disk"), &n);
-	cr_assert(n >= 13 * MIB && n % MIB == 0, "%zu bytes", n);
-	cr_expect(!memcmp(bytes + 446, entry, sizeof(entry)));
-	cr_expect((bytes[458] | bytes[459] << 8 | bytes[460] << 16) == (int)(n / 512 - 2048));
-	cr_expect(bytes[510] == 0x55 && bytes[511] == 0xaa);
-	cr_expect(bytes[MIB + 1080] == 0x53 && bytes[MIB + 1081] == 0xef);
+	REQUIRE(n >= 13 * MIB && n % MIB == 0, "%zu bytes", n);
+	CHECK(!memcmp(bytes + 446, entry, sizeof(entry)));
+	CHECK_EQ(bytes[458] | bytes[459] << 8 | bytes[460] << 16, (int)(n / 512 - 2048));
+	CHECK(bytes[510] == 0x55 && bytes[511] == 0xaa);
+	CHECK(bytes[MIB + 1080] == 0x53 && bytes[MIB + 1081] == 0xef);
 
 	(void)shell("dd if=disk of=fs bs=1M skip=1 status=none");
 	expect_in(shell("PATH=$PATH:/usr/sbin e2fsck -fn fs"), "tatami-root: 36/");
@@ -111,20 +112,20 @@ Test(disk, reproducible)
 	auto_free char *probe = NULL, *before = NULL;
 	char *argv[] = { "sh", "-c", NULL, NULL }, *one, *two;
 
-	cr_assert(asprintf(&probe, "%s unshare -r true", nobody) > 0);
+	REQUIRE_GT(asprintf(&probe, "%s unshare -r true", nobody), 0);
 	argv[2] = probe;
 	if (run_program(dir, NULL, argv, NULL) != 0)
 		cr_skip_test("this machine lets nobody make a user namespace");
-	cr_assert(chmod(other, 0777) == 0);
-	cr_assert(asprintf(&before, "umask 077; TZ=Asia/Tokyo TMPDIR=%s %s", other, nobody) > 0);
+	REQUIRE_EQ(chmod(other, 0777), 0);
+	REQUIRE_GT(asprintf(&before, "umask 077; TZ=Asia/Tokyo TMPDIR=%s %s", other, nobody), 0);
 	make_disk("", "one");
 	make_disk(before, "two");
 	one = shell("sha256sum <one");
 	two = shell("sha256sum <two");
-	cr_expect(!strcmp(one, two), "%s%s", one, two);
+	CHECK_STR(one, two, "%s%s", one, two);
 	put_text(path_in(dir, "tree/srv/a b"), "owned by another user\n");
 	make_disk("", "three");
-	cr_expect(strcmp(one, shell("sha256sum <three")) != 0);
+	CHECK(strcmp(one, shell("sha256sum <three")) != 0);
 }
 
 /* A failure is explained and leaves no file. */
@@ -150,8 +151,8 @@ Test(disk, failures)
 		char *argv[] = { "sh", "-c", (char *)rows[i].command, NULL }, *out;
 		int status = run_program(dir, NULL, argv, &out);
 
-		cr_expect(status == rows[i].status, "%s: %d", rows[i].command, status);
+		CHECK_EQ(status, rows[i].status, "%s: %d", rows[i].command, status);
 		expect_in(out, rows[i].why);
 	}
-	cr_expect(!strcmp(shell("ls -d x* tmp.* 2>/dev/null || :"), ""), "%s", shell("ls"));
+	CHECK_STR(shell("ls -d x* tmp.* 2>/dev/null || :"), "", "%s", shell("ls"));
 }

@@ -6,6 +6,7 @@
 #include "fixture.h"
 #include "lib/cleanup.h"
 #include "rootfs-builder/image.h"
+#include "tests/support/check.h"
 
 static struct image image;
 static struct error err;
@@ -22,19 +23,19 @@ TestSuite(image, .fini = fini);
 static void
 add_text(const char *path, const char *text)
 {
-	cr_assert(image_add_data(&image, path, 0644, text, strlen(text), &err) == 0, "%s", err.msg);
+	REQUIRE_OK(image_add_data(&image, path, 0644, text, strlen(text), &err), &err);
 }
 
 static void
 add_link(const char *path, const char *target)
 {
-	cr_assert(image_add_symlink(&image, path, target, &err) == 0, "%s", err.msg);
+	REQUIRE_OK(image_add_symlink(&image, path, target, &err), &err);
 }
 
 static void
 add_dir(const char *path)
 {
-	cr_assert(image_add_dir(&image, path, 0755, &err) == 0, "%s", err.msg);
+	REQUIRE_OK(image_add_dir(&image, path, 0755, &err), &err);
 }
 
 /* The paths of files that are added below symlinks of the image. */
@@ -60,12 +61,12 @@ Test(image, canonical_paths)
 	add_link("dangling", "not/yet");
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
 		add_text(rows[i].put, "x");
-		cr_expect(image_find(&image, rows[i].lands), "%s: not at %s", rows[i].put,
-			  rows[i].lands);
-		cr_expect(!strcmp(image_resolve(&image, rows[i].put, &err)->path, rows[i].lands),
-			  "%s", rows[i].put);
+		CHECK(image_find(&image, rows[i].lands), "%s: not at %s", rows[i].put,
+		      rows[i].lands);
+		CHECK_STR(image_resolve(&image, rows[i].put, &err)->path, rows[i].lands, "%s",
+			  rows[i].put);
 	}
-	cr_expect(image_find(&image, "new/dir")->mode == (S_IFDIR | 0755));
+	CHECK_EQ(image_find(&image, "new/dir")->mode, S_IFDIR | 0755);
 }
 
 Test(image, resolve)
@@ -76,15 +77,14 @@ Test(image, resolve)
 	add_link("loop", "loop2");
 	add_link("loop2", "/loop");
 	add_link("nowhere", "gone");
-	cr_expect(!strcmp(image_resolve(&image, "/init", &err)->path, "usr/bin/kata-agent"));
-	cr_expect(!strcmp(image_resolve(&image, "/usr/bin/tatami", &err)->path,
-			  "usr/bin/kata-agent"));
-	cr_expect(S_ISLNK(image_find(&image, "/init")->mode));
-	cr_expect(!image_resolve(&image, "/loop", &err));
+	CHECK_STR(image_resolve(&image, "/init", &err)->path, "usr/bin/kata-agent");
+	CHECK_STR(image_resolve(&image, "/usr/bin/tatami", &err)->path, "usr/bin/kata-agent");
+	CHECK(S_ISLNK(image_find(&image, "/init")->mode));
+	CHECK(!image_resolve(&image, "/loop", &err));
 	expect_error(&err, ERROR_NOT_FOUND, "too many symlinks");
-	cr_expect(!image_resolve(&image, "/nowhere", &err));
+	CHECK(!image_resolve(&image, "/nowhere", &err));
 	expect_error(&err, ERROR_NOT_FOUND, "resolved to /gone");
-	cr_expect(!image_find(&image, "/loop/x"));
+	CHECK(!image_find(&image, "/loop/x"));
 }
 
 Test(image, refused_paths)
@@ -110,13 +110,13 @@ Test(image, refused_paths)
 		deep[i] = i % 2 ? '/' : 'd';
 	deep[sizeof(deep) - 1] = '\0';
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
-		cr_expect(image_add_data(&image, rows[i].path, 0644, "x", 1, &err) == -1, "%s",
-			  rows[i].why);
+		CHECK_EQ(image_add_data(&image, rows[i].path, 0644, "x", 1, &err), -1, "%s",
+			 rows[i].why);
 		expect_error(&err, ERROR_INVALID_ARGUMENT, rows[i].why);
 	}
-	cr_expect(image_add_symlink(&image, "l", "", &err) == -1);
+	CHECK_EQ(image_add_symlink(&image, "l", "", &err), -1);
 	expect_error(&err, ERROR_INVALID_ARGUMENT, "target");
-	cr_expect(image.n == 0, "%zu entries were left", image.n);
+	CHECK_EQ(image.n, 0, "%zu entries were left", image.n);
 	component[NAME_MAX] = '\0';
 	add_text(component, "the longest name there is");
 }
@@ -125,26 +125,26 @@ Test(image, refused_paths)
 Test(image, utf8)
 {
 	add_text("etc/F\xc5\x91tan\xc3\xbas\xc3\xadtv\xc3\xa1ny.pem", "x");
-	cr_expect(image_find(&image, "etc/F\xc5\x91tan\xc3\xbas\xc3\xadtv\xc3\xa1ny.pem"));
+	CHECK(image_find(&image, "etc/F\xc5\x91tan\xc3\xbas\xc3\xadtv\xc3\xa1ny.pem"));
 }
 
 Test(image, replacing)
 {
 	add_text("etc/hostname", "one");
 	add_text("etc/hostname", "three");
-	cr_expect(image_find(&image, "etc/hostname")->size == 5);
+	CHECK_EQ(image_find(&image, "etc/hostname")->size, 5);
 	add_link("etc/hostname", "elsewhere");
 	add_text("etc/hostname", "x");
-	cr_expect(S_ISREG(image_find(&image, "etc/hostname")->mode));
-	cr_expect(image.n == 2);
-	cr_expect(image_add_data(&image, "etc", 0644, "x", 1, &err) == -1);
+	CHECK(S_ISREG(image_find(&image, "etc/hostname")->mode));
+	CHECK_EQ(image.n, 2);
+	CHECK_EQ(image_add_data(&image, "etc", 0644, "x", 1, &err), -1);
 	expect_error(&err, ERROR_ALREADY_EXISTS, "/etc");
-	cr_expect(image_add_dir(&image, "etc/hostname", 0755, &err) == -1);
+	CHECK_EQ(image_add_dir(&image, "etc/hostname", 0755, &err), -1);
 	expect_error(&err, ERROR_ALREADY_EXISTS, "/etc/hostname");
-	cr_expect(image_add_data(&image, "etc/hostname/x", 0644, "x", 1, &err) == -1);
+	CHECK_EQ(image_add_data(&image, "etc/hostname/x", 0644, "x", 1, &err), -1);
 	expect_error(&err, ERROR_ALREADY_EXISTS, "/etc/hostname");
-	cr_assert(image_add_dir(&image, "etc", 0700, &err) == 0);
-	cr_expect(image_find(&image, "etc")->mode == (S_IFDIR | 0700));
+	REQUIRE_OK(image_add_dir(&image, "etc", 0700, &err), &err);
+	CHECK_EQ(image_find(&image, "etc")->mode, S_IFDIR | 0700);
 }
 
 /* A tree with a real /lib over one where /lib is a link, as after a merged /usr. */
@@ -154,19 +154,19 @@ Test(image, directory_over_link)
 	add_link("lib", "usr/lib");
 	add_dir("lib");
 	add_text("lib/x", "x");
-	cr_expect(S_ISLNK(image_find(&image, "lib")->mode));
-	cr_expect(image_find(&image, "usr/lib/x"));
+	CHECK(S_ISLNK(image_find(&image, "lib")->mode));
+	CHECK(image_find(&image, "usr/lib/x"));
 }
 
 Test(image, nodes_and_owners)
 {
-	cr_assert(image_add_node(&image, "dev/null", S_IFCHR | 0666, 1, 3, &err) == 0);
-	cr_expect(image_add_node(&image, "dev/x", S_IFREG | 0666, 1, 3, &err) == -1);
+	REQUIRE_OK(image_add_node(&image, "dev/null", S_IFCHR | 0666, 1, 3, &err), &err);
+	CHECK_EQ(image_add_node(&image, "dev/x", S_IFREG | 0666, 1, 3, &err), -1);
 	expect_error(&err, ERROR_INVALID_ARGUMENT, "dev/x");
-	cr_assert(image_set_owner(&image, "/dev/null", 7, 8, &err) == 0);
-	cr_expect(image_find(&image, "dev/null")->uid == 7);
-	cr_expect(image_find(&image, "dev/null")->gid == 8);
-	cr_expect(image_set_owner(&image, "/dev/none", 7, 8, &err) == -1);
+	REQUIRE_OK(image_set_owner(&image, "/dev/null", 7, 8, &err), &err);
+	CHECK_EQ(image_find(&image, "dev/null")->uid, 7);
+	CHECK_EQ(image_find(&image, "dev/null")->gid, 8);
+	CHECK_EQ(image_set_owner(&image, "/dev/none", 7, 8, &err), -1);
 	expect_error(&err, ERROR_NOT_FOUND, "/dev/none");
 }
 
@@ -177,22 +177,22 @@ Test(image, trees)
 	put_file(path_in(dir, "etc/shadow"), "s", 1, 0640);
 	put_file(path_in(dir, "bin/su"), "su", 2, 04755);
 	put_text(path_in(dir, "empty"), "");
-	cr_assert(symlink("../bin/su", path_in(dir, "etc/link")) == 0);
-	cr_assert(mkfifo(path_in(dir, "fifo"), 0600) == 0);
-	cr_assert(image_add_tree(&image, dir, false, &err) == 0, "%s", err.msg);
-	cr_expect(image_find(&image, "etc/shadow")->mode == (S_IFREG | 0640));
-	cr_expect(image_find(&image, "bin/su")->mode == (S_IFREG | 04755));
-	cr_expect(image_find(&image, "empty")->size == 0);
-	cr_expect(!strcmp((char *)image_find(&image, "etc/link")->data, "../bin/su"));
-	cr_expect(S_ISFIFO(image_find(&image, "fifo")->mode));
-	cr_expect(image_find(&image, "bin/su")->uid == 0);
-	cr_assert(image_add_tree(&image, dir, true, &err) == 0, "%s", err.msg);
-	cr_expect(image_find(&image, "bin/su")->uid == getuid());
-	cr_expect(image_add_tree(&image, path_in(dir, "none"), false, &err) == -1);
+	REQUIRE_EQ(symlink("../bin/su", path_in(dir, "etc/link")), 0);
+	REQUIRE_EQ(mkfifo(path_in(dir, "fifo"), 0600), 0);
+	REQUIRE_OK(image_add_tree(&image, dir, false, &err), &err);
+	CHECK_EQ(image_find(&image, "etc/shadow")->mode, S_IFREG | 0640);
+	CHECK_EQ(image_find(&image, "bin/su")->mode, S_IFREG | 04755);
+	CHECK_EQ(image_find(&image, "empty")->size, 0);
+	CHECK_STR((char *)image_find(&image, "etc/link")->data, "../bin/su");
+	CHECK(S_ISFIFO(image_find(&image, "fifo")->mode));
+	CHECK_EQ(image_find(&image, "bin/su")->uid, 0);
+	REQUIRE_OK(image_add_tree(&image, dir, true, &err), &err);
+	CHECK_EQ(image_find(&image, "bin/su")->uid, getuid());
+	CHECK_EQ(image_add_tree(&image, path_in(dir, "none"), false, &err), -1);
 	expect_error(&err, ERROR_NOT_FOUND, "none");
-	cr_expect(image_add_tree(&image, path_in(dir, "empty"), false, &err) == -1);
+	CHECK_EQ(image_add_tree(&image, path_in(dir, "empty"), false, &err), -1);
 	expect_error(&err, ERROR_INTERNAL, "Not a directory");
 	put_text(path_in(dir, "bin/a\nb"), "x");
-	cr_expect(image_add_tree(&image, dir, false, &err) == -1);
+	CHECK_EQ(image_add_tree(&image, dir, false, &err), -1);
 	expect_error(&err, ERROR_INVALID_ARGUMENT, "newline");
 }

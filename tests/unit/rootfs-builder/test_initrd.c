@@ -12,6 +12,7 @@
 #include "fixture.h"
 #include "lib/cleanup.h"
 #include "rootfs-builder/initrd.h"
+#include "tests/support/check.h"
 
 static const char *dir;
 static struct error err;
@@ -48,7 +49,7 @@ list(void)
 	static char text[16384];
 	FILE *out = fmemopen(text, sizeof(text), "w");
 
-	cr_assert(initrd_list(spec.output, out, &err) == 0, "%s", err.msg);
+	REQUIRE_OK(initrd_list(spec.output, out, &err), &err);
 	(void)fclose(out);
 	return text;
 }
@@ -92,10 +93,10 @@ Test(initrd, layout)
 			   "d0755 0:0          0 var\n";
 	struct initrd_result result;
 
-	cr_assert(initrd_build(&spec, &result, &err) == 0, "%s", err.msg);
-	cr_expect(!strcmp(list(), want), "%s", list());
-	cr_expect(result.entries == 22 && result.modules == 0);
-	cr_expect(result.size == result.raw_size && leftovers() == 0);
+	REQUIRE_OK(initrd_build(&spec, &result, &err), &err);
+	CHECK_STR(list(), want);
+	CHECK(result.entries == 22 && result.modules == 0);
+	CHECK(result.size == result.raw_size && leftovers() == 0);
 }
 
 Test(initrd, other_agent)
@@ -104,17 +105,17 @@ Test(initrd, other_agent)
 
 	put_elf(path_in(dir, "agent"), EM_X86_64, "/lib64/ld.so.2");
 	spec.agent = path_in(dir, "agent");
-	cr_expect(initrd_build(&spec, NULL, &err) == -1);
+	CHECK_EQ(initrd_build(&spec, NULL, &err), -1);
 	expect_error(&err, ERROR_NOT_FOUND, "interpreter of /usr/bin/kata-agent is missing");
 	put_elf(path_in(dir, "tree/usr/lib/ld.so"), EM_X86_64, NULL);
-	cr_assert(symlink("usr/lib", path_in(dir, "tree/lib64")) == 0);
-	cr_assert(symlink("ld.so", path_in(dir, "tree/usr/lib/ld.so.2")) == 0);
+	REQUIRE_EQ(symlink("usr/lib", path_in(dir, "tree/lib64")), 0);
+	REQUIRE_EQ(symlink("ld.so", path_in(dir, "tree/usr/lib/ld.so.2")), 0);
 	spec.trees = trees;
-	cr_assert(initrd_build(&spec, NULL, &err) == 0, "%s", err.msg);
-	cr_expect(strstr(list(), " init -> /usr/bin/tatami\n"));
-	cr_expect(strstr(list(), " sbin/init -> /usr/bin/tatami\n"));
-	cr_expect(strstr(list(), "-0755 0:0        240 usr/bin/kata-agent\n"));
-	cr_expect(strstr(list(), "-0755 0:0        240 usr/bin/tatami\n"));
+	REQUIRE_OK(initrd_build(&spec, NULL, &err), &err);
+	CHECK_HAS(list(), " init -> /usr/bin/tatami\n");
+	CHECK_HAS(list(), " sbin/init -> /usr/bin/tatami\n");
+	CHECK_HAS(list(), "-0755 0:0        240 usr/bin/kata-agent\n");
+	CHECK_HAS(list(), "-0755 0:0        240 usr/bin/tatami\n");
 }
 
 /* A userland with a merged /usr, an init and settings of its own. */
@@ -127,17 +128,17 @@ Test(initrd, userland)
 	put_text(path_in(dir, "tree/usr/lib/systemd/systemd"), "x");
 	put_text(path_in(dir, "tree/etc/hostname"), "mine\n");
 	put_text(path_in(dir, "tree/srv/www/index.html"), "x");
-	cr_assert(symlink("usr/sbin", path_in(dir, "tree/sbin")) == 0);
-	cr_assert(symlink("../run/resolv.conf", path_in(dir, "tree/etc/resolv.conf")) == 0);
-	cr_assert(symlink("/usr/lib/systemd/systemd", path_in(dir, "tree/usr/sbin/init")) == 0);
+	REQUIRE_EQ(symlink("usr/sbin", path_in(dir, "tree/sbin")), 0);
+	REQUIRE_EQ(symlink("../run/resolv.conf", path_in(dir, "tree/etc/resolv.conf")), 0);
+	REQUIRE_EQ(symlink("/usr/lib/systemd/systemd", path_in(dir, "tree/usr/sbin/init")), 0);
 	spec.trees = trees;
 	spec.owners = owners;
-	cr_assert(initrd_build(&spec, NULL, &err) == 0, "%s", err.msg);
-	cr_expect(strstr(list(), " sbin -> usr/sbin\n"));
-	cr_expect(strstr(list(), " usr/sbin/init -> /usr/bin/kata-agent\n"));
-	cr_expect(strstr(list(), " 5 etc/hostname\n"));
-	cr_expect(strstr(list(), " etc/resolv.conf -> ../run/resolv.conf\n"));
-	cr_expect(strstr(list(), "d0755 33:4          0 srv/www\n"));
+	REQUIRE_OK(initrd_build(&spec, NULL, &err), &err);
+	CHECK_HAS(list(), " sbin -> usr/sbin\n");
+	CHECK_HAS(list(), " usr/sbin/init -> /usr/bin/kata-agent\n");
+	CHECK_HAS(list(), " 5 etc/hostname\n");
+	CHECK_HAS(list(), " etc/resolv.conf -> ../run/resolv.conf\n");
+	CHECK_HAS(list(), "d0755 33:4          0 srv/www\n");
 }
 
 /* systemd stays PID 1, and starts our program as a service. */
@@ -146,21 +147,21 @@ Test(initrd, keep_init)
 	const char *const trees[] = { path_in(dir, "tree"), NULL };
 
 	spec.keep_init = true;
-	cr_expect(initrd_build(&spec, NULL, &err) == -1);
+	CHECK_EQ(initrd_build(&spec, NULL, &err), -1);
 	expect_error(&err, ERROR_NOT_FOUND, "resolved to /sbin/init");
 	put_elf(path_in(dir, "tree/usr/lib/systemd/systemd"), EM_X86_64, "/lib64/ld.so");
 	put_text(path_in(dir, "tree/usr/sbin/x"), "");
-	cr_assert(symlink("usr/sbin", path_in(dir, "tree/sbin")) == 0);
-	cr_assert(symlink("/usr/lib/systemd/systemd", path_in(dir, "tree/usr/sbin/init")) == 0);
+	REQUIRE_EQ(symlink("usr/sbin", path_in(dir, "tree/sbin")), 0);
+	REQUIRE_EQ(symlink("/usr/lib/systemd/systemd", path_in(dir, "tree/usr/sbin/init")), 0);
 	spec.trees = trees;
-	cr_expect(initrd_build(&spec, NULL, &err) == -1);
+	CHECK_EQ(initrd_build(&spec, NULL, &err), -1);
 	expect_error(&err, ERROR_NOT_FOUND, "interpreter of /init is missing");
 	put_elf(path_in(dir, "tree/lib64/ld.so"), EM_X86_64, NULL);
-	cr_assert(initrd_build(&spec, NULL, &err) == 0, "%s", err.msg);
-	cr_expect(strstr(list(), " usr/sbin/init -> /usr/lib/systemd/systemd\n"));
-	cr_expect(strstr(list(), " init -> sbin/init\n"));
-	cr_expect(strstr(list(), " 240 usr/bin/kata-agent\n"));
-	cr_expect(strstr(list(), " usr/bin/tatami -> kata-agent\n"));
+	REQUIRE_OK(initrd_build(&spec, NULL, &err), &err);
+	CHECK_HAS(list(), " usr/sbin/init -> /usr/lib/systemd/systemd\n");
+	CHECK_HAS(list(), " init -> sbin/init\n");
+	CHECK_HAS(list(), " 240 usr/bin/kata-agent\n");
+	CHECK_HAS(list(), " usr/bin/tatami -> kata-agent\n");
 }
 
 /* The output is the same for two copies of a tree that were made in opposite order, on different
@@ -176,10 +177,10 @@ make_copy(const char *top, bool backwards, long when)
 		char *path = path_in(top, names[backwards ? ARRAY_LEN(names) - 1 - i : i]);
 
 		put_text(path, strrchr(path, '/'));
-		cr_assert(utimes(path, times) == 0);
+		REQUIRE_EQ(utimes(path, times), 0);
 	}
-	cr_assert(symlink("b", path_in(top, "link")) == 0);
-	cr_assert(utimes(top, times) == 0);
+	REQUIRE_EQ(symlink("b", path_in(top, "link")), 0);
+	REQUIRE_EQ(utimes(top, times), 0);
 }
 
 Test(initrd, reproducible)
@@ -193,7 +194,7 @@ Test(initrd, reproducible)
 	make_copy(trees1[0], false, 1000000000);
 	make_copy(trees2[0], true, 1900000000);
 	make_copy(trees3[0], false, 1000000000);
-	cr_assert(chmod(path_in(trees3[0], "z"), 0600) == 0);
+	REQUIRE_EQ(chmod(path_in(trees3[0], "z"), 0600), 0);
 	for (size_t i = 0; i < ARRAY_LEN(formats); i++) {
 		size_t n1, n2, n3;
 		uint8_t *one, *two, *three;
@@ -204,21 +205,21 @@ Test(initrd, reproducible)
 		(void)umask(0022);
 		spec.trees = trees1;
 		spec.output = path_in(dir, "one.img");
-		cr_assert(initrd_build(&spec, NULL, &err) == 0, "%s", err.msg);
+		REQUIRE_OK(initrd_build(&spec, NULL, &err), &err);
 		(void)setenv("TZ", "America/New_York", 1);
 		tzset();
 		(void)umask(0077);
 		spec.trees = trees2;
 		spec.output = path_in(other, "two.img");
-		cr_assert(initrd_build(&spec, NULL, &err) == 0, "%s", err.msg);
+		REQUIRE_OK(initrd_build(&spec, NULL, &err), &err);
 		spec.trees = trees3;
 		spec.output = path_in(other, "three.img");
-		cr_assert(initrd_build(&spec, NULL, &err) == 0, "%s", err.msg);
+		REQUIRE_OK(initrd_build(&spec, NULL, &err), &err);
 		one = get_file(path_in(dir, "one.img"), &n1);
 		two = get_file(path_in(other, "two.img"), &n2);
 		three = get_file(path_in(other, "three.img"), &n3);
-		cr_expect(n1 == n2 && !memcmp(one, two, n1), "format %zu: bytes differ", i);
-		cr_expect(n1 != n3 || memcmp(one, three, n1) != 0, "the mode left no trace");
+		CHECK(n1 == n2 && !memcmp(one, two, n1), "format %zu: bytes differ", i);
+		CHECK(n1 != n3 || memcmp(one, three, n1) != 0, "the mode left no trace");
 	}
 }
 
@@ -238,22 +239,21 @@ Test(initrd, modules)
 	put_elf(path_in(tree, "kernel/base.ko"), EM_X86_64, NULL);
 	spec.modules_dir = tree;
 	spec.modules = wanted;
-	cr_expect(initrd_build(&spec, NULL, &err) == -1);
+	CHECK_EQ(initrd_build(&spec, NULL, &err), -1);
 	expect_error(&err, ERROR_NOT_FOUND, "has no module ext4");
 	spec.no_default_modules = true;
-	cr_assert(initrd_build(&spec, &result, &err) == 0, "%s", err.msg);
-	cr_expect(result.modules == 2);
-	cr_expect(strstr(list(), " lib/modules/6.1.0-test/kernel/base.ko\n"));
+	REQUIRE_OK(initrd_build(&spec, &result, &err), &err);
+	CHECK_EQ(result.modules, 2);
+	CHECK_HAS(list(), " lib/modules/6.1.0-test/kernel/base.ko\n");
 	spec.no_default_modules = false;
 	put_text(
 		path_in(tree, "modules.builtin"),
 		"kernel/virtio_pci.ko\nkernel/virtio_blk.ko\nkernel/vmw_vsock_virtio_transport.ko\n"
 		"kernel/overlay.ko\nkernel/ext4.ko\n");
 	notes[0] = '\0';
-	cr_assert(initrd_build(&spec, &result, &err) == 0, "%s", err.msg);
-	cr_expect(result.modules == 2);
-	cr_expect(strstr(notes, "kernel module virtiofs (virtio-fs shares) not found: skipped"),
-		  "%s", notes);
+	REQUIRE_OK(initrd_build(&spec, &result, &err), &err);
+	CHECK_EQ(result.modules, 2);
+	CHECK_HAS(notes, "kernel module virtiofs (virtio-fs shares) not found: skipped");
 }
 
 /* A failed build leaves the previous file, and nothing else. */
@@ -265,41 +265,41 @@ Test(initrd, failures)
 
 	put_text(spec.output, "the old one");
 	spec.max_size = 100;
-	cr_expect(initrd_build(&spec, NULL, &err) == -1);
+	CHECK_EQ(initrd_build(&spec, NULL, &err), -1);
 	expect_error(&err, ERROR_RESOURCE_EXHAUSTED, "the limit of 100");
 	spec.max_size = 0;
 
 	put_elf(spec.init, EM_X86_64, "/lib64/ld.so");
-	cr_expect(initrd_build(&spec, NULL, &err) == -1);
+	CHECK_EQ(initrd_build(&spec, NULL, &err), -1);
 	expect_error(&err, ERROR_INVALID_ARGUMENT,
 		     "/init is not a static program: it needs the interpreter /lib64");
 	put_elf(spec.init, EM_AARCH64, NULL);
-	cr_expect(initrd_build(&spec, NULL, &err) == -1);
+	CHECK_EQ(initrd_build(&spec, NULL, &err), -1);
 	expect_error(&err, ERROR_INVALID_ARGUMENT, "/init is for aarch64");
 	put_text(spec.init, "#!/bin/sh\n");
-	cr_expect(initrd_build(&spec, NULL, &err) == -1);
+	CHECK_EQ(initrd_build(&spec, NULL, &err), -1);
 	expect_error(&err, ERROR_INVALID_ARGUMENT, "/init is not an ELF file");
-	cr_assert(unlink(spec.init) == 0);
-	cr_expect(initrd_build(&spec, NULL, &err) == -1);
+	REQUIRE_EQ(unlink(spec.init), 0);
+	CHECK_EQ(initrd_build(&spec, NULL, &err), -1);
 	expect_error(&err, ERROR_NOT_FOUND, "add the init program");
 	put_elf(spec.init, EM_X86_64, NULL);
 
 	spec.owners = bad_owner;
-	cr_expect(initrd_build(&spec, NULL, &err) == -1);
+	CHECK_EQ(initrd_build(&spec, NULL, &err), -1);
 	expect_error(&err, ERROR_INVALID_ARGUMENT, "1:x:/etc");
 	spec.owners = no_owner;
-	cr_expect(initrd_build(&spec, NULL, &err) == -1);
+	CHECK_EQ(initrd_build(&spec, NULL, &err), -1);
 	expect_error(&err, ERROR_NOT_FOUND, "/nothing");
 	spec.owners = NULL;
 	spec.arch = "vax";
-	cr_expect(initrd_build(&spec, NULL, &err) == -1);
+	CHECK_EQ(initrd_build(&spec, NULL, &err), -1);
 	expect_error(&err, ERROR_INVALID_ARGUMENT, "vax");
 	spec.arch = "x86_64";
-	cr_expect(!strcmp((char *)get_file(spec.output, &n), "the old one"));
-	cr_expect(leftovers() == 0);
+	CHECK_STR((char *)get_file(spec.output, &n), "the old one");
+	CHECK_EQ(leftovers(), 0);
 
 	spec.output = path_in(dir, "no/such/directory/x");
-	cr_expect(initrd_build(&spec, NULL, &err) == -1);
+	CHECK_EQ(initrd_build(&spec, NULL, &err), -1);
 	expect_error(&err, ERROR_INTERNAL, "no/such/directory");
 }
 
@@ -312,11 +312,11 @@ Test(initrd, names_from_foreign_archives)
 			 NULL };
 	char *out;
 
-	cr_assert(run_program(dir, NULL, make, &out) == 0, "%s", out);
-	cr_expect(strstr(list(), " t/a\\x1b[31mb\n"), "%s", list());
-	cr_expect(initrd_list(path_in(dir, "none"), stdout, &err) == -1);
+	REQUIRE_EQ(run_program(dir, NULL, make, &out), 0, "%s", out);
+	CHECK_HAS(list(), " t/a\\x1b[31mb\n");
+	CHECK_EQ(initrd_list(path_in(dir, "none"), stdout, &err), -1);
 	expect_error(&err, ERROR_NOT_FOUND, "none");
 	put_text(spec.output, "nothing of the kind");
-	cr_expect(initrd_list(spec.output, stdout, &err) == -1);
+	CHECK_EQ(initrd_list(spec.output, stdout, &err), -1);
 	expect_error(&err, ERROR_DATA_LOSS, "initrd.img");
 }

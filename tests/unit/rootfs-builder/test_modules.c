@@ -7,6 +7,7 @@
 #include "fixture.h"
 #include "lib/cleanup.h"
 #include "rootfs-builder/modules.h"
+#include "tests/support/check.h"
 
 static const char dep[] = "kernel/a.ko:\n"
 			  "kernel/b.ko: kernel/a.ko\n"
@@ -87,12 +88,12 @@ Test(modules, order)
 		struct modtree *modules = modules_open(tree, &err);
 		char plan[512];
 
-		cr_assert(modules, "%s", err.msg);
+		REQUIRE(modules, "%s", err.msg);
 		for (size_t w = 0; w < 3 && rows[i].want[w]; w++)
-			cr_expect(modtree_want(modules, rows[i].want[w], &err) == 0, "%s", err.msg);
+			CHECK_OK(modtree_want(modules, rows[i].want[w], &err), &err);
 		join_plan(modules, plan);
-		cr_expect(!strcmp(plan, rows[i].plan), "%s: \"%s\", not \"%s\"", rows[i].want[0],
-			  plan, rows[i].plan);
+		CHECK_STR(plan, rows[i].plan, "%s: \"%s\", not \"%s\"", rows[i].want[0], plan,
+			  rows[i].plan);
 		modtree_free(modules);
 	}
 }
@@ -119,8 +120,8 @@ Test(modules, refused)
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
 		struct modtree *modules = modules_open(tree, &err);
 
-		cr_assert(modules, "%s", err.msg);
-		cr_expect(modtree_want(modules, rows[i].want, &err) == -1, "%s", rows[i].why);
+		REQUIRE(modules, "%s", err.msg);
+		CHECK_EQ(modtree_want(modules, rows[i].want, &err), -1, "%s", rows[i].why);
 		expect_error(&err, rows[i].code, rows[i].why);
 		modtree_free(modules);
 	}
@@ -142,19 +143,19 @@ Test(modules, damaged_trees)
 
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
 		put_text(path_in(tree, "modules.dep"), rows[i].dep);
-		cr_expect(!modules_open(tree, &err), "%s", rows[i].why);
+		CHECK(!modules_open(tree, &err), "%s", rows[i].why);
 		expect_error(&err, ERROR_INVALID_ARGUMENT, rows[i].why);
 	}
 	put_file(path_in(tree, "modules.dep"), "kernel/a.ko:\0\n", 14, 0644);
-	cr_expect(!modules_open(tree, &err));
+	CHECK(!modules_open(tree, &err));
 	expect_error(&err, ERROR_INVALID_ARGUMENT, "NUL");
 	put_text(path_in(tree, "modules.dep"), "");
 	modules = modules_open(tree, &err);
-	cr_assert(modules, "%s", err.msg);
-	cr_expect(modtree_want(modules, "a", &err) == -1);
+	REQUIRE(modules, "%s", err.msg);
+	CHECK_EQ(modtree_want(modules, "a", &err), -1);
 	modtree_free(modules);
-	cr_assert(remove(path_in(tree, "modules.dep")) == 0);
-	cr_expect(!modules_open(tree, &err));
+	REQUIRE_EQ(remove(path_in(tree, "modules.dep")), 0);
+	CHECK(!modules_open(tree, &err));
 	expect_error(&err, ERROR_NOT_FOUND, "depmod -b");
 }
 
@@ -168,7 +169,7 @@ put_module(const char *name, const char *command, uint16_t machine)
 		return;
 	}
 	put_elf(path_in(tree, "plain"), machine, NULL);
-	cr_assert(run_program(tree, NULL, packer, &out) == 0, "%s", out);
+	REQUIRE_EQ(run_program(tree, NULL, packer, &out), 0, "%s", out);
 }
 
 /* The files in the image, decompressed or as they are, and the list that init reads. */
@@ -194,21 +195,21 @@ Test(modules, in_the_image)
 		struct image image = IMAGE_INIT;
 		const struct image_entry *list, *c_one;
 
-		cr_assert(modules, "%s", err.msg);
-		cr_assert(modtree_want(modules, "a", &err) == 0);
-		cr_assert(modtree_want(modules, "d x=1 y=\"2 3\"", &err) == 0);
-		cr_assert(modtree_want(modules, "d", &err) == 0);
-		cr_assert(modules_add(modules, &image, as_is, EM_X86_64, &err) == 0, "%s", err.msg);
+		REQUIRE(modules, "%s", err.msg);
+		REQUIRE_OK(modtree_want(modules, "a", &err), &err);
+		REQUIRE_OK(modtree_want(modules, "d x=1 y=\"2 3\"", &err), &err);
+		REQUIRE_OK(modtree_want(modules, "d", &err), &err);
+		REQUIRE_OK(modules_add(modules, &image, as_is, EM_X86_64, &err), &err);
 		list = image_find(&image, "/etc/tatami/modules");
-		cr_assert(list);
-		cr_expect(list->size == strlen(lists[as_is]) &&
-				  !memcmp(list->data, lists[as_is], list->size),
-			  "%.*s", (int)list->size, (const char *)list->data);
+		REQUIRE(list);
+		CHECK(list->size == strlen(lists[as_is]) &&
+			      !memcmp(list->data, lists[as_is], list->size),
+		      "%.*s", (int)list->size, (const char *)list->data);
 		c_one = image_find(&image, as_is ? "lib/modules/6.1.0-test/kernel/net/c-one.ko.xz"
 						 : "lib/modules/6.1.0-test/kernel/net/c-one.ko");
-		cr_assert(c_one);
-		cr_expect(as_is ? c_one->source != NULL : !memcmp(c_one->data, "\177ELF", 4));
-		cr_expect(modtree_want(modules, "d x=2", &err) == -1);
+		REQUIRE(c_one);
+		CHECK(as_is ? c_one->source != NULL : !memcmp(c_one->data, "\177ELF", 4));
+		CHECK_EQ(modtree_want(modules, "d x=2", &err), -1);
 		expect_error(&err, ERROR_INVALID_ARGUMENT, "conflicting parameters of module d");
 		modtree_free(modules);
 		image_release(&image);
@@ -221,19 +222,19 @@ Test(modules, bad_files)
 	struct image image = IMAGE_INIT;
 	char spec[1200] = "a ";
 
-	cr_assert(modules && modtree_want(modules, "a", &err) == 0);
-	cr_expect(modules_add(modules, &image, false, EM_X86_64, &err) == -1);
+	REQUIRE(modules && modtree_want(modules, "a", &err) == 0);
+	CHECK_EQ(modules_add(modules, &image, false, EM_X86_64, &err), -1);
 	expect_error(&err, ERROR_NOT_FOUND, "failed to add module a: ");
 	put_text(path_in(tree, "kernel/a.ko"), "no ELF");
-	cr_expect(modules_add(modules, &image, false, EM_X86_64, &err) == -1);
+	CHECK_EQ(modules_add(modules, &image, false, EM_X86_64, &err), -1);
 	expect_error(&err, ERROR_INVALID_ARGUMENT, "kernel/a.ko is not an ELF file");
 	put_module("kernel/a.ko", NULL, EM_AARCH64);
-	cr_expect(modules_add(modules, &image, false, EM_X86_64, &err) == -1);
+	CHECK_EQ(modules_add(modules, &image, false, EM_X86_64, &err), -1);
 	expect_error(&err, ERROR_INVALID_ARGUMENT, "is for aarch64");
 	put_module("kernel/a.ko", NULL, EM_X86_64);
 	memset(spec + 2, 'p', sizeof(spec) - 3);
-	cr_assert(modtree_want(modules, spec, &err) == 0);
-	cr_expect(modules_add(modules, &image, false, EM_X86_64, &err) == -1);
+	REQUIRE_OK(modtree_want(modules, spec, &err), &err);
+	CHECK_EQ(modules_add(modules, &image, false, EM_X86_64, &err), -1);
 	expect_error(&err, ERROR_INVALID_ARGUMENT, "exceed the 1023 bytes that init accepts");
 	modtree_free(modules);
 	image_release(&image);

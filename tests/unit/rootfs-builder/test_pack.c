@@ -7,6 +7,7 @@
 #include "fixture.h"
 #include "lib/cleanup.h"
 #include "rootfs-builder/pack.h"
+#include "tests/support/check.h"
 
 TestSuite(pack, .fini = scratch_fini);
 
@@ -39,12 +40,12 @@ pack_to(const char *path, enum pack_format format, const uint8_t *bytes, size_t 
 	struct packer *packer = packer_new(fd, format, &err);
 	uint64_t in, out;
 
-	cr_assert(packer, "%s", err.msg);
-	cr_assert(packer_write(packer, bytes, n, &err) == 0, "%s", err.msg);
-	cr_assert(packer_finish(packer, &in, &out, &err) == 0, "%s", err.msg);
+	REQUIRE(packer, "%s", err.msg);
+	REQUIRE_OK(packer_write(packer, bytes, n, &err), &err);
+	REQUIRE_OK(packer_finish(packer, &in, &out, &err), &err);
 	packer_free(packer);
-	cr_expect(in == n);
-	cr_expect(out == (uint64_t)lseek(fd, 0, SEEK_END));
+	CHECK_EQ(in, n);
+	CHECK_EQ(out, (uint64_t)lseek(fd, 0, SEEK_END));
 }
 
 Test(pack, names)
@@ -52,11 +53,11 @@ Test(pack, names)
 	enum pack_format format = PACK_XZ;
 
 	for (size_t i = 0; i < ARRAY_LEN(formats); i++) {
-		cr_expect(pack_format_parse(formats[i].name, &format));
-		cr_expect(format == formats[i].format);
+		CHECK(pack_format_parse(formats[i].name, &format));
+		CHECK_EQ(format, formats[i].format);
 	}
-	cr_expect(!pack_format_parse("xz", &format));
-	cr_expect(!pack_format_parse("", &format));
+	CHECK(!pack_format_parse("xz", &format));
+	CHECK(!pack_format_parse("", &format));
 }
 
 Test(pack, round_trip)
@@ -73,10 +74,10 @@ Test(pack, round_trip)
 			size_t n = 0;
 
 			pack_to(file, formats[f].format, bytes, sizes[s]);
-			cr_assert(unpack_file(file, 4 << 20, &back, &n, &err) == 0, "%s %zu: %s",
-				  formats[f].name, sizes[s], err.msg);
-			cr_expect(n == sizes[s], "%s: %zu of %zu", formats[f].name, n, sizes[s]);
-			cr_expect(n == 0 || !memcmp(back, bytes, n), "%s %zu", formats[f].name, n);
+			REQUIRE_EQ(unpack_file(file, 4 << 20, &back, &n, &err), 0, "%s %zu: %s",
+				   formats[f].name, sizes[s], err.msg);
+			CHECK_EQ(n, sizes[s], "%s: %zu of %zu", formats[f].name, n, sizes[s]);
+			CHECK(n == 0 || !memcmp(back, bytes, n), "%s %zu", formats[f].name, n);
 		}
 	}
 }
@@ -106,15 +107,14 @@ Test(pack, other_programs)
 		char *const shell[] = { "sh",       "-c",       "\"$@\" <text >x", "sh",
 					pack[i][0], pack[i][1], pack[i][2],        NULL };
 
-		cr_assert(run_program(dir, NULL, shell, &out) == 0, "%s: %s", pack[i][0], out);
-		cr_assert(unpack_file(file, 1000, &back, &n, &err) == 0, "%s", err.msg);
-		cr_expect(n == 41 && !memcmp(back, "module bytes", 12), "%s", pack[i][0]);
+		REQUIRE_EQ(run_program(dir, NULL, shell, &out), 0, "%s: %s", pack[i][0], out);
+		REQUIRE_OK(unpack_file(file, 1000, &back, &n, &err), &err);
+		CHECK(n == 41 && !memcmp(back, "module bytes", 12), "%s", pack[i][0]);
 	}
 	for (size_t i = 0; i < ARRAY_LEN(unpack); i++) {
 		pack_to(file, format[i], (const uint8_t *)"hello", 5);
-		cr_assert(run_program(dir, file, unpack[i], &out) == 0, "%s: %s", unpack[i][0],
-			  out);
-		cr_expect(!strcmp(out, "hello"), "%s: %s", unpack[i][0], out);
+		REQUIRE_EQ(run_program(dir, file, unpack[i], &out), 0, "%s: %s", unpack[i][0], out);
+		CHECK_STR(out, "hello", "%s: %s", unpack[i][0], out);
 	}
 }
 
@@ -128,8 +128,8 @@ Test(pack, gzip_header)
 
 	pack_to(file, PACK_GZIP, (const uint8_t *)"abc", 3);
 	bytes = get_file(file, &n);
-	cr_assert(n > sizeof(want));
-	cr_expect(!memcmp(bytes, want, sizeof(want)));
+	REQUIRE_GT(n, sizeof(want));
+	CHECK(!memcmp(bytes, want, sizeof(want)));
 }
 
 Test(pack, damaged)
@@ -147,13 +147,12 @@ Test(pack, damaged)
 		pack_to(file, formats[f].format, bytes, 200000);
 		packed = get_file(file, &n);
 		put_file(file, packed, n - 5, 0600);
-		cr_expect(unpack_file(file, 1 << 20, &back, &got, &err) == -1);
+		CHECK_EQ(unpack_file(file, 1 << 20, &back, &got, &err), -1);
 		expect_error(&err, ERROR_DATA_LOSS, "unexpected end");
 
 		packed[n / 2] ^= 0x55;
 		put_file(file, packed, n, 0600);
-		cr_expect(unpack_file(file, 1 << 20, &back, &got, &err) == -1, "%s",
-			  formats[f].name);
+		CHECK_EQ(unpack_file(file, 1 << 20, &back, &got, &err), -1, "%s", formats[f].name);
 		expect_error(&err, ERROR_DATA_LOSS, file);
 
 		packed[n / 2] ^= 0x55;
@@ -161,7 +160,7 @@ Test(pack, damaged)
 		memcpy(more, packed, n);
 		more[n] = 'x';
 		put_file(file, more, n + 1, 0600);
-		cr_expect(unpack_file(file, 1 << 20, &back, &got, &err) == -1);
+		CHECK_EQ(unpack_file(file, 1 << 20, &back, &got, &err), -1);
 		expect_error(&err, ERROR_UNIMPLEMENTED, "data after the end");
 	}
 }
@@ -175,9 +174,9 @@ Test(pack, limits)
 	size_t n;
 
 	pack_to(file, PACK_GZIP, zeros, 8 << 20);
-	cr_expect(unpack_file(file, 1 << 20, &back, &n, &err) == -1);
+	CHECK_EQ(unpack_file(file, 1 << 20, &back, &n, &err), -1);
 	expect_error(&err, ERROR_RESOURCE_EXHAUSTED, "1048576");
-	cr_expect(packer_new(1, PACK_XZ, &err) == NULL);
+	CHECK_EQ(packer_new(1, PACK_XZ, &err), NULL);
 	expect_error(&err, ERROR_INVALID_ARGUMENT, "xz");
-	cr_expect(unpack_file(path_in(file, "none"), 1, &back, &n, &err) == -1);
+	CHECK_EQ(unpack_file(path_in(file, "none"), 1, &back, &n, &err), -1);
 }

@@ -8,6 +8,7 @@
 #include "ctl/pod/manifest.h"
 #include "ctl/pod/quantity.h"
 #include "lib/cleanup.h"
+#include "tests/support/check.h"
 
 #define POD(spec) "{\"metadata\":{\"name\":\"p\"},\"spec\":{" spec "}}"
 #define CONTAINERS(more) \
@@ -27,7 +28,7 @@ Test(manifest, all_members)
 {
 	struct error err = ERROR_INIT;
 
-	cr_assert_eq(
+	REQUIRE_OK(
 		manifest_parse(
 			&m,
 			"{\"apiVersion\":\"v1\",\"kind\":\"Pod\",\"metadata\":{\"name\":\"web\"},\"spec\":{"
@@ -45,41 +46,41 @@ Test(manifest, all_members)
 			"\"volumeMounts\":[{\"name\":\"h\",\"mountPath\":\"/h\",\"readOnly\":true}],"
 			"\"livenessProbe\":{\"exec\":{\"command\":[\"true\"]},\"periodSeconds\":2}}]}}",
 			&err),
-		0, "%s", err.msg);
-	cr_assert_str_eq(m.name, "web");
-	cr_assert_str_eq(m.hostname, "www");
-	cr_assert(m.share_pids);
-	cr_assert_eq(m.restart, RESTART_ON_FAILURE);
-	cr_assert_str_eq(m.servers[0], "10.0.0.1");
-	cr_assert_eq(m.n_volumes, 4);
-	cr_assert(m.volumes[2].in_memory);
-	cr_assert_eq(m.volumes[2].size, 16u << 20);
-	cr_assert_str_eq(m.volumes[3].path, "/srv");
-	cr_assert_str_eq(m.containers[0].command[2], "true");
-	cr_assert_null(m.containers[0].command[3]);
-	cr_assert_str_eq(m.containers[0].env[0], "A=b");
-	cr_assert_eq(m.containers[0].memory, 64u << 20);
-	cr_assert_eq(m.containers[0].milli, 500);
-	cr_assert_eq(m.containers[0].uid, 7);
-	cr_assert_eq(m.containers[0].gid, 8);
-	cr_assert(m.containers[0].read_only);
-	cr_assert_eq(m.containers[0].mounts[0].volume, 3);
-	cr_assert(m.containers[0].mounts[0].read_only);
-	cr_assert_eq(m.containers[0].liveness.period_s, 2);
-	cr_assert_eq(m.containers[0].liveness.failures, 3);
-	cr_assert_null(m.containers[0].readiness.command[0]);
-	cr_assert_eq(m.n_ports, 1);
-	cr_assert_str_eq(m.ports[0], "127.0.0.1:8080:80");
+		&err);
+	REQUIRE_STR(m.name, "web");
+	REQUIRE_STR(m.hostname, "www");
+	REQUIRE(m.share_pids);
+	REQUIRE_EQ(m.restart, RESTART_ON_FAILURE);
+	REQUIRE(strcmp(m.servers[0], "10.0.0.1") == 0);
+	REQUIRE_EQ(m.n_volumes, 4);
+	REQUIRE(m.volumes[2].in_memory);
+	REQUIRE_EQ(m.volumes[2].size, 16u << 20);
+	REQUIRE_STR(m.volumes[3].path, "/srv");
+	REQUIRE_STR(m.containers[0].command[2], "true");
+	REQUIRE_EQ(m.containers[0].command[3], NULL);
+	REQUIRE_STR(m.containers[0].env[0], "A=b");
+	REQUIRE_EQ(m.containers[0].memory, 64u << 20);
+	REQUIRE_EQ(m.containers[0].milli, 500);
+	REQUIRE_EQ(m.containers[0].uid, 7);
+	REQUIRE_EQ(m.containers[0].gid, 8);
+	REQUIRE(m.containers[0].read_only);
+	REQUIRE_EQ(m.containers[0].mounts[0].volume, 3);
+	REQUIRE(m.containers[0].mounts[0].read_only);
+	REQUIRE_EQ(m.containers[0].liveness.period_s, 2);
+	REQUIRE_EQ(m.containers[0].liveness.failures, 3);
+	REQUIRE_EQ(m.containers[0].readiness.command[0], NULL);
+	REQUIRE_EQ(m.n_ports, 1);
+	REQUIRE(strcmp(m.ports[0], "127.0.0.1:8080:80") == 0);
 }
 
 Test(manifest, minimal)
 {
 	struct error err = ERROR_INIT;
 
-	cr_assert_eq(manifest_parse(&m, POD(CONTAINERS("")), &err), 0, "%s", err.msg);
-	cr_assert_str_eq(m.hostname, "p");
-	cr_assert_eq(m.restart, RESTART_ALWAYS);
-	cr_assert_str_eq(m.containers[0].cwd, "/");
+	REQUIRE_OK(manifest_parse(&m, POD(CONTAINERS("")), &err), &err);
+	REQUIRE_STR(m.hostname, "p");
+	REQUIRE_EQ(m.restart, RESTART_ALWAYS);
+	REQUIRE_STR(m.containers[0].cwd, "/");
 }
 
 Test(manifest, invalid)
@@ -122,9 +123,9 @@ Test(manifest, invalid)
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
 		struct error err = ERROR_INIT;
 
-		cr_assert_eq(manifest_parse(&m, rows[i].text, &err), -1, "%s", rows[i].text);
-		cr_assert_eq(err.code, ERROR_INVALID_ARGUMENT);
-		cr_assert(strstr(err.msg, rows[i].said), "%s: %s", rows[i].text, err.msg);
+		REQUIRE_EQ(manifest_parse(&m, rows[i].text, &err), -1, "%s", rows[i].text);
+		REQUIRE_EQ(err.code, ERROR_INVALID_ARGUMENT);
+		REQUIRE_HAS(err.msg, rows[i].said, "%s: %s", rows[i].text, err.msg);
 		manifest_release(&m);
 	}
 }
@@ -186,10 +187,10 @@ Test(manifest, quantities)
 		uint64_t value = 0;
 		bool valid = quantity_parse(rows[i].text, rows[i].digits, INT64_MAX, &value);
 
-		cr_expect_eq(valid, rows[i].value >= 0, "\"%s\"", rows[i].text);
+		CHECK_EQ(valid, rows[i].value >= 0, "\"%s\"", rows[i].text);
 		if (valid && rows[i].value >= 0)
-			cr_expect_eq(value, (uint64_t)rows[i].value, "\"%s\": %llu", rows[i].text,
-				     (unsigned long long)value);
+			CHECK_EQ(value, (uint64_t)rows[i].value, "\"%s\": %llu", rows[i].text,
+				 (unsigned long long)value);
 	}
 }
 
@@ -214,10 +215,10 @@ Test(manifest, limits)
 
 		(void)snprintf(text, sizeof(text),
 			       POD(CONTAINERS(",\"resources\":{\"limits\":{%s}}")), rows[i].text);
-		cr_assert_eq(manifest_parse(&m, text, &err), 0, "%s: %s", rows[i].text, err.msg);
-		cr_expect_eq(m.containers[0].memory, rows[i].memory, "%s", rows[i].text);
-		cr_expect_eq(m.containers[0].milli, rows[i].milli, "%s: %u", rows[i].text,
-			     m.containers[0].milli);
+		REQUIRE_EQ(manifest_parse(&m, text, &err), 0, "%s: %s", rows[i].text, err.msg);
+		CHECK_EQ(m.containers[0].memory, rows[i].memory, "%s", rows[i].text);
+		CHECK_EQ(m.containers[0].milli, rows[i].milli, "%s: %u", rows[i].text,
+			 m.containers[0].milli);
 		manifest_release(&m);
 	}
 }
@@ -269,7 +270,7 @@ Test(manifest, variable_references)
 
 	arena_init(&arena, 1u << 20);
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
-		cr_expect_str_eq(expand_text(&arena, rows[i][0], env, ARRAY_LEN(env)), rows[i][1]);
+		CHECK_STR(expand_text(&arena, rows[i][0], env, ARRAY_LEN(env)), rows[i][1]);
 	arena_release(&arena);
 }
 
@@ -278,7 +279,7 @@ Test(manifest, container_variables)
 	struct error err = ERROR_INIT;
 	const struct manifest_container *c = &m.containers[0];
 
-	cr_assert_eq(
+	REQUIRE_OK(
 		manifest_parse(
 			&m,
 			POD(CONTAINERS(
@@ -289,18 +290,18 @@ Test(manifest, container_variables)
 				"\"readinessProbe\":{\"exec\":{\"command\":[\"get\",\"$(URL)\"]}},"
 				"\"livenessProbe\":{\"exec\":{\"command\":[\"$(PORT)\"]}}")),
 			&err),
-		0, "%s", err.msg);
-	cr_assert_eq(c->n_env, 5);
+		&err);
+	REQUIRE_EQ(c->n_env, 5);
 	/* Only preceding variables are expanded. */
-	cr_expect_str_eq(c->env[1], "EMPTY=");
-	cr_expect_str_eq(c->env[2], "URL=http://image:$(PORT)/$(A)");
+	CHECK_STR(c->env[1], "EMPTY=");
+	CHECK_STR(c->env[2], "URL=http://image:$(PORT)/$(A)");
 	/* The last entry wins; values are expanded once. */
-	cr_expect_str_eq(c->command[0], "x");
-	cr_expect_str_eq(c->command[1], "pod");
-	cr_expect_str_eq(c->command[2], "http://image:$(PORT)/$(A)");
-	cr_expect_str_eq(c->command[3], "$(A)");
-	cr_expect_str_eq(c->command[4], "$(NONE)");
-	cr_expect_null(c->command[5]);
-	cr_expect_str_eq(c->readiness.command[1], "http://image:$(PORT)/$(A)");
-	cr_expect_str_eq(c->liveness.command[0], "80");
+	CHECK_STR(c->command[0], "x");
+	CHECK_STR(c->command[1], "pod");
+	CHECK_STR(c->command[2], "http://image:$(PORT)/$(A)");
+	CHECK_STR(c->command[3], "$(A)");
+	CHECK_STR(c->command[4], "$(NONE)");
+	CHECK_EQ(c->command[5], NULL);
+	CHECK_STR(c->readiness.command[1], "http://image:$(PORT)/$(A)");
+	CHECK_STR(c->liveness.command[0], "80");
 }

@@ -14,6 +14,7 @@
 #include "ctl/vm/qemu.h"
 #include "ctl/vm/tempdir.h"
 #include "lib/cleanup.h"
+#include "tests/support/check.h"
 
 /* Returns the argument after the n-th `name`, or "" if there is none. */
 static const char *
@@ -48,20 +49,19 @@ Test(ctl_qemu, plain)
 	struct argv a = { 0 };
 
 	qemu_argv(&a, &o, &parts);
-	cr_assert(!a.failed);
-	cr_expect_str_eq(a.items[0], "/bin/qemu");
-	cr_expect_str_eq(value_of(&a, "-M", 0), "q35,memory-backend=ram");
-	cr_expect_str_eq(value_of(&a, "-accel", 0), "tcg,thread=single");
-	cr_expect_str_eq(value_of(&a, "-cpu", 0), "max");
-	cr_expect_str_eq(value_of(&a, "-m", 0), "300");
-	cr_expect_str_eq(value_of(&a, "-smp", 0), "3");
-	cr_expect_str_eq(value_of(&a, "-object", 0),
-			 "memory-backend-memfd,id=ram,size=300M,share=on");
-	cr_expect_str_eq(value_of(&a, "-kernel", 0), "/k");
-	cr_expect_str_eq(value_of(&a, "-initrd", 0), "/i");
-	cr_expect(has(&a, "-no-reboot") && has(&a, "-nodefaults"));
-	cr_expect(has(&a, "vhost-user-vsock-pci,chardev=vsock,addr=0x4"));
-	cr_expect(!has(&a, "-icount") && !has(&a, "-fsdev") && !has(&a, "-drive"));
+	REQUIRE(!a.failed);
+	CHECK_STR(a.items[0], "/bin/qemu");
+	CHECK_STR(value_of(&a, "-M", 0), "q35,memory-backend=ram");
+	CHECK_STR(value_of(&a, "-accel", 0), "tcg,thread=single");
+	CHECK_STR(value_of(&a, "-cpu", 0), "max");
+	CHECK_STR(value_of(&a, "-m", 0), "300");
+	CHECK_STR(value_of(&a, "-smp", 0), "3");
+	CHECK_STR(value_of(&a, "-object", 0), "memory-backend-memfd,id=ram,size=300M,share=on");
+	CHECK_STR(value_of(&a, "-kernel", 0), "/k");
+	CHECK_STR(value_of(&a, "-initrd", 0), "/i");
+	CHECK(has(&a, "-no-reboot") && has(&a, "-nodefaults"));
+	CHECK(has(&a, "vhost-user-vsock-pci,chardev=vsock,addr=0x4"));
+	CHECK(!has(&a, "-icount") && !has(&a, "-fsdev") && !has(&a, "-drive"));
 	argv_release(&a);
 }
 
@@ -73,18 +73,17 @@ Test(ctl_qemu, hotplug)
 	struct argv a = { 0 };
 
 	qemu_argv(&a, &o, &parts);
-	cr_expect_str_eq(value_of(&a, "-m", 0), "256,slots=16,maxmem=1024M");
-	cr_expect_str_eq(value_of(&a, "-smp", 0), "1,sockets=2,maxcpus=2");
-	cr_expect_str_eq(value_of(&a, "-object", 0),
-			 "memory-backend-memfd,id=ram,size=256M,share=on");
+	CHECK_STR(value_of(&a, "-m", 0), "256,slots=16,maxmem=1024M");
+	CHECK_STR(value_of(&a, "-smp", 0), "1,sockets=2,maxcpus=2");
+	CHECK_STR(value_of(&a, "-object", 0), "memory-backend-memfd,id=ram,size=256M,share=on");
 	argv_release(&a);
 	/* less than the initial memory: no hot-plug */
 	a = (struct argv){ 0 };
 	o.max_memory_mib = 128;
 	o.max_cpus = 1;
 	qemu_argv(&a, &o, &parts);
-	cr_expect_str_eq(value_of(&a, "-m", 0), "256");
-	cr_expect_str_eq(value_of(&a, "-smp", 0), "1");
+	CHECK_STR(value_of(&a, "-m", 0), "256");
+	CHECK_STR(value_of(&a, "-smp", 0), "1");
 	argv_release(&a);
 }
 
@@ -97,15 +96,15 @@ Test(ctl_qemu, shares)
 	o.shares[1] = (struct vm_share){ SHARE_VIRTIOFS, "/v", false, "share1", NULL };
 	o.shares[2] = (struct vm_share){ SHARE_BLK, "/disk", true, "0a", "ext4" };
 	qemu_argv(&a, &o, &parts);
-	cr_assert(!a.failed);
-	cr_expect(strstr(value_of(&a, "-fsdev", 0), "path=/a,,b,") != NULL, "a comma is doubled");
-	cr_expect(strstr(value_of(&a, "-fsdev", 0), ",readonly=on") != NULL);
-	cr_expect(has(&a, "virtio-9p-pci,fsdev=share0,mount_tag=share0,addr=0x8"));
-	cr_expect(has(&a, "socket,id=share1,path=/d/fs1.sock"));
-	cr_expect(has(&a, "vhost-user-fs-pci,chardev=share1,tag=share1,queue-size=1024,addr=0x9"));
-	cr_expect(has(&a, "if=none,id=share2,format=raw,file=/disk,readonly=on"));
-	cr_expect(has(&a, "virtio-blk-pci,drive=share2,addr=0xa"));
-	cr_expect_eq(qemu_share_slot(2), 0xa);
+	REQUIRE(!a.failed);
+	CHECK_HAS(value_of(&a, "-fsdev", 0), "path=/a,,b,", "a comma is doubled");
+	CHECK_HAS(value_of(&a, "-fsdev", 0), ",readonly=on");
+	CHECK(has(&a, "virtio-9p-pci,fsdev=share0,mount_tag=share0,addr=0x8"));
+	CHECK(has(&a, "socket,id=share1,path=/d/fs1.sock"));
+	CHECK(has(&a, "vhost-user-fs-pci,chardev=share1,tag=share1,queue-size=1024,addr=0x9"));
+	CHECK(has(&a, "if=none,id=share2,format=raw,file=/disk,readonly=on"));
+	CHECK(has(&a, "virtio-blk-pci,drive=share2,addr=0xa"));
+	CHECK_EQ(qemu_share_slot(2), 0xa);
 	argv_release(&a);
 }
 
@@ -122,12 +121,12 @@ Test(ctl_qemu, kvm_vhost_and_root_image)
 	p.vsock_cid = 77;
 	p.initrd = NULL;
 	qemu_argv(&a, &o, &p);
-	cr_expect_str_eq(value_of(&a, "-cpu", 0), "host");
-	cr_expect(has(&a, "vhost-vsock-pci,guest-cid=77,vhostfd=9,addr=0x4"));
-	cr_expect_str_eq(value_of(&a, "-initrd", 0), "");
-	cr_expect_str_eq(value_of(&a, "-icount", 0), "shift=0");
-	cr_expect(has(&a, "if=none,id=root,format=raw,readonly=on,file=/r"));
-	cr_expect(strstr(value_of(&a, "-append", 0), "root=/dev/vda1 ro") != NULL);
+	CHECK_STR(value_of(&a, "-cpu", 0), "host");
+	CHECK(has(&a, "vhost-vsock-pci,guest-cid=77,vhostfd=9,addr=0x4"));
+	CHECK_STR(value_of(&a, "-initrd", 0), "");
+	CHECK_STR(value_of(&a, "-icount", 0), "shift=0");
+	CHECK(has(&a, "if=none,id=root,format=raw,readonly=on,file=/r"));
+	CHECK_HAS(value_of(&a, "-append", 0), "root=/dev/vda1 ro");
 	argv_release(&a);
 }
 
@@ -137,10 +136,10 @@ Test(ctl_qemu, append)
 	char text[400], small[12];
 
 	qemu_append(text, sizeof(text), &o);
-	cr_expect(strstr(text, "console=ttyS0") == text);
-	cr_expect(strstr(text, " agent.log=debug a=b c") != NULL);
+	CHECK_EQ(strstr(text, "console=ttyS0"), text);
+	CHECK_HAS(text, " agent.log=debug a=b c");
 	qemu_append(small, sizeof(small), &o);
-	cr_expect_eq(strlen(small), sizeof(small) - 1, "cut, not written past its end");
+	CHECK_EQ(strlen(small), sizeof(small) - 1, "cut, not written past its end");
 }
 
 /* Builds the CreateContainer request in an arena. */
@@ -186,28 +185,28 @@ Test(ctl_spec, container)
 
 	arena_init(&arena, 1u << 20);
 	r = request(&arena, false, true);
-	cr_assert(r != NULL);
-	cr_expect_str_eq(r->container_id, "main");
-	cr_expect_str_eq(r->exec_id, "main");
-	cr_assert_eq(r->n_storages, 2);
-	cr_expect_str_eq(r->storages[0]->driver, "blk");
-	cr_expect_str_eq(r->storages[0]->source, "08");
-	cr_expect_str_eq(r->storages[0]->fstype, "ext4");
-	cr_expect_str_eq(r->storages[0]->mount_point, r->oci->root->path, "the rootfs is mounted");
-	cr_expect_str_eq(r->storages[1]->driver, "9p");
-	cr_expect_str_eq(r->storages[1]->options[r->storages[1]->n_options - 1], "ro");
+	REQUIRE_NE(r, NULL);
+	CHECK_STR(r->container_id, "main");
+	CHECK_STR(r->exec_id, "main");
+	REQUIRE_EQ(r->n_storages, 2);
+	CHECK_STR(r->storages[0]->driver, "blk");
+	CHECK_STR(r->storages[0]->source, "08");
+	CHECK_STR(r->storages[0]->fstype, "ext4");
+	CHECK_STR(r->storages[0]->mount_point, r->oci->root->path, "the rootfs is mounted");
+	CHECK_STR(r->storages[1]->driver, "9p");
+	CHECK_STR(r->storages[1]->options[r->storages[1]->n_options - 1], "ro");
 	m = mount_at(r->oci, "/vol");
-	cr_assert(m != NULL);
-	cr_expect_str_eq(m->source, r->storages[1]->mount_point);
-	cr_expect_str_eq(m->options[m->n_options - 1], "ro");
-	cr_expect(r->oci->root->readonly);
-	cr_expect(r->oci->process->nonewprivileges);
-	cr_expect_eq(r->oci->process->user->uid, 5);
-	cr_expect_str_eq(r->oci->process->cwd, "/w");
-	cr_expect_eq(r->oci->process->n_args, 2);
-	cr_expect(r->oci->linux->n_maskedpaths > 0 && r->oci->linux->n_readonlypaths > 0);
+	REQUIRE_NE(m, NULL);
+	CHECK_STR(m->source, r->storages[1]->mount_point);
+	CHECK_STR(m->options[m->n_options - 1], "ro");
+	CHECK(r->oci->root->readonly);
+	CHECK(r->oci->process->nonewprivileges);
+	CHECK_EQ(r->oci->process->user->uid, 5);
+	CHECK_STR(r->oci->process->cwd, "/w");
+	CHECK_EQ(r->oci->process->n_args, 2);
+	CHECK(r->oci->linux->n_maskedpaths > 0 && r->oci->linux->n_readonlypaths > 0);
 	for (size_t i = 0; i < r->oci->process->capabilities->n_bounding; i++)
-		cr_expect(strcmp(r->oci->process->capabilities->bounding[i], "CAP_SYS_ADMIN") != 0);
+		CHECK(strcmp(r->oci->process->capabilities->bounding[i], "CAP_SYS_ADMIN") != 0);
 	arena_release(&arena);
 }
 
@@ -218,13 +217,13 @@ Test(ctl_spec, privileged_and_no_memory)
 
 	arena_init(&arena, 1u << 20);
 	r = request(&arena, true, false);
-	cr_assert(r != NULL);
-	cr_expect(!r->oci->process->nonewprivileges);
-	cr_expect_eq(r->oci->linux->n_maskedpaths, 0);
-	cr_expect_gt(r->oci->process->capabilities->n_bounding, 30);
+	REQUIRE_NE(r, NULL);
+	CHECK(!r->oci->process->nonewprivileges);
+	CHECK_EQ(r->oci->linux->n_maskedpaths, 0);
+	CHECK_GT(r->oci->process->capabilities->n_bounding, 30);
 	arena_release(&arena);
 	arena_init(&arena, 256);
-	cr_expect(request(&arena, false, false) == NULL, "an exhausted arena is an error");
+	CHECK_EQ(request(&arena, false, false), NULL, "an exhausted arena is an error");
 	arena_release(&arena);
 }
 
@@ -244,18 +243,18 @@ Test(ctl_timeline, console)
 	char path[] = "/tmp/ctl-console-XXXXXX";
 	int fd = mkstemp(path);
 
-	cr_assert(fd >= 0 && write(fd, console, sizeof(console) - 1) > 0);
+	REQUIRE(fd >= 0 && write(fd, console, sizeof(console) - 1) > 0);
 	(void)close(fd);
 	timeline_read_console(&t, path);
 	(void)unlink(path);
-	cr_assert_eq(t.n_stages, 3);
-	cr_expect_str_eq(t.stages[0].name, "init: mounts");
+	REQUIRE_EQ(t.n_stages, 3);
+	CHECK_STR(t.stages[0].name, "init: mounts");
 	cr_expect_float_eq(t.stages[0].ms, 12.345, 1e-9);
-	cr_expect_str_eq(t.stages[1].name, "guest: PID 1");
+	CHECK_STR(t.stages[1].name, "guest: PID 1");
 	cr_expect_float_eq(t.stages[1].ms, 1.5, 1e-9);
 	cr_expect_float_eq(t.stages[2].ms, 2500.0, 1e-9);
 	timeline_read_console(&t, "/no/such/console");
-	cr_expect_eq(t.n_stages, 0);
+	CHECK_EQ(t.n_stages, 0);
 }
 
 Test(ctl_tempdir, sweeps_only_dead_owners)
@@ -265,23 +264,23 @@ Test(ctl_tempdir, sweeps_only_dead_owners)
 	struct stat st;
 	int a, b;
 
-	cr_assert(mkdtemp(base) != NULL);
+	REQUIRE_NE(mkdtemp(base), NULL);
 	(void)snprintf(prefix, sizeof(prefix), "%s/x", base);
 	a = tempdir_make(prefix, first, sizeof(first), &err);
-	cr_assert(a >= 0, "%s", err.msg);
-	cr_expect(fcntl(a, F_GETFD) & FD_CLOEXEC);
+	REQUIRE_GE(a, 0, "%s", err.msg);
+	CHECK(fcntl(a, F_GETFD) & FD_CLOEXEC);
 	(void)snprintf(inner, sizeof(inner), "%s/inner", first);
-	cr_assert_eq(mkdir(inner, 0700), 0);
+	REQUIRE_EQ(mkdir(inner, 0700), 0);
 	b = tempdir_make(prefix, second, sizeof(second), &err);
-	cr_assert(b >= 0, "%s", err.msg);
-	cr_expect_eq(stat(first, &st), 0, "its owner is alive");
-	cr_expect_eq(st.st_mode & 0777, 0700);
+	REQUIRE_GE(b, 0, "%s", err.msg);
+	CHECK_EQ(stat(first, &st), 0, "its owner is alive");
+	CHECK_EQ(st.st_mode & 0777, 0700);
 	(void)close(a);
 	(void)close(b);
 	b = tempdir_make(prefix, inner, sizeof(inner), &err);
-	cr_assert(b >= 0, "%s", err.msg);
-	cr_expect(stat(first, &st) < 0 && stat(second, &st) < 0, "their owners are dead");
+	REQUIRE_GE(b, 0, "%s", err.msg);
+	CHECK(stat(first, &st) < 0 && stat(second, &st) < 0, "their owners are dead");
 	(void)close(b);
 	(void)rmdir(inner);
-	cr_expect_eq(rmdir(base), 0, "nothing else is left");
+	CHECK_EQ(rmdir(base), 0, "nothing else is left");
 }
