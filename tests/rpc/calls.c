@@ -274,23 +274,22 @@ make_guest_hooks(struct harness *h)
 
 	(void)snprintf(h->guest_hooks, sizeof(h->guest_hooks), "%s/guest-hooks-%d", h->rootfs,
 		       (int)getpid());
-	CHECK(h, mkdir(h->guest_hooks, 0755) == 0, "%s", strerror(errno));
+	CHECK_EQ(mkdir(h->guest_hooks, 0755), 0, "%s", strerror(errno));
 	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
 		FILE *f;
 
 		(void)snprintf(path, sizeof(path), "%s/%.8s", h->guest_hooks, names[i]);
-		CHECK(h, mkdir(path, 0755) == 0 || errno == EEXIST, "%s", strerror(errno));
+		CHECK(mkdir(path, 0755) == 0 || errno == EEXIST, "%s", strerror(errno));
 		(void)snprintf(path, sizeof(path), "%s/%s", h->guest_hooks, names[i]);
 		f = fopen(path, "we");
-		CHECK(h,
-		      f &&
+		CHECK(f &&
 			      fprintf(f,
 				      "#!/bin/sh\necho ${0##*/} $1 $(cat | grep -c '\"id\":\"') >>%s/said\n",
 				      h->guest_hooks) > 0 &&
 			      fclose(f) == 0,
 		      "%s", path);
 		/* the last is not executable */
-		CHECK(h, chmod(path, i + 1 < ARRAY_LEN(names) ? 0755 : 0644) == 0, "%s", path);
+		CHECK_EQ(chmod(path, i + 1 < ARRAY_LEN(names) ? 0755 : 0644), 0, "%s", path);
 	}
 }
 
@@ -302,8 +301,8 @@ check_guest_hooks(struct harness *h)
 
 	(void)snprintf(path, sizeof(path), "%s/said", h->guest_hooks);
 	(void)read_text_at(AT_FDCWD, path, said, sizeof(said));
-	CHECK(h,
-	      strcmp(said, "a prestart 1\nb prestart 1\na prestart 1\nb prestart 1\n"
-			   "note poststop 1\nnote poststop 1") == 0,
-	      "guest hooks said %s", said);
+	CHECK_STR(said,
+		  "a prestart 1\nb prestart 1\na prestart 1\nb prestart 1\n"
+		  "note poststop 1\nnote poststop 1",
+		  "guest hooks said %s", said);
 }

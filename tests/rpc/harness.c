@@ -215,6 +215,16 @@ start_agent(struct harness *h)
 	make_sandbox(h);
 }
 
+static void
+report_check(const char *file, int line, const char *text, bool ends_test, void *data)
+{
+	struct harness *h = data;
+
+	(void)ends_test;
+	h->failures++;
+	printf("# %s:%d: %s\n", file, line, text);
+}
+
 void
 harness_start(struct harness *h)
 {
@@ -222,6 +232,7 @@ harness_start(struct harness *h)
 	char path[64];
 
 	enter_namespaces();
+	check_set_report(report_check, h);
 	count_outside(&h->before_start);
 	(void)snprintf(h->address, sizeof(h->address), "unix:///run/agent.sock");
 	(void)snprintf(h->rootfs, sizeof(h->rootfs), "%s", required("ROOTFS"));
@@ -404,7 +415,7 @@ harness_check_leaks(struct harness *h, const struct counts *before)
 			return true;
 		sleep_ms(20);
 	} while (!deadline_is_over(end));
-	CHECK(h, false,
+	CHECK(false,
 	      "leaked (before/now): fds %u/%u mounts %u/%u cgroups %u/%u processes %u/%u zombies %u/%u run entries %u/%u",
 	      before->fds, now.fds, before->mounts, now.mounts, before->cgroups, now.cgroups,
 	      before->processes, now.processes, before->zombies, now.zombies, before->run_entries,
@@ -439,8 +450,8 @@ harness_run(struct harness *h, const struct test *tests, size_t n)
 		tests[i].run(h);
 		if (!tests[i].leaves_volumes)
 			(void)harness_check_leaks(h, &before);
-		CHECK(h, check_health(h->client, &err) == 0, "Check after the test: %s", err.msg);
-		CHECK(h, kill(h->agent, 0) == 0, "the agent is gone");
+		CHECK_OK(check_health(h->client, &err), &err, "Check after the test");
+		CHECK_EQ(kill(h->agent, 0), 0, "the agent is gone");
 		report(h, tests[i].name, start_ns);
 		h->n_run++;
 		failed += h->failures != 0;
@@ -473,8 +484,8 @@ check_end(struct harness *h, const char *name, uint64_t start_ns)
 
 	for (int i = 0; i < 1000 && waitpid(h->supervisor, &status, WNOHANG) == 0; i++)
 		sleep_ms(10);
-	CHECK(h, WIFEXITED(status) && WEXITSTATUS(status) == 0,
-	      "the supervisor ended with status %#x", (unsigned int)status);
+	CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 0, "the supervisor ended with status %#x",
+	      (unsigned int)status);
 	ttrpc_client_free(h->client);
 	count_outside(&now);
 	if (!same(&h->before_start, &now))
@@ -483,7 +494,7 @@ check_end(struct harness *h, const char *name, uint64_t start_ns)
 		sleep_ms(10);
 		count_outside(&now);
 	}
-	CHECK(h, same(&h->before_start, &now),
+	CHECK(same(&h->before_start, &now),
 	      "left (before/now): mounts %u/%u cgroups %u/%u processes %u/%u",
 	      h->before_start.mounts, now.mounts, h->before_start.cgroups, now.cgroups,
 	      h->before_start.processes, now.processes);
@@ -502,18 +513,17 @@ harness_stop(struct harness *h)
 	unsigned int failed;
 
 	h->failures = 0;
-	CHECK(h, create_start(h, "left", SH("sleep 3600"), &err) == 0, "%s", err.msg);
-	CHECK(h, call(h, "DestroySandbox", &q, NULL, &err) == 0, "%s", err.msg);
+	CHECK_OK(create_start(h, "left", SH("sleep 3600"), &err), &err);
+	CHECK_OK(call(h, "DestroySandbox", &q, NULL, &err), &err);
 	failed = check_end(h, "DestroySandbox ends agent and supervisor, and nothing is left",
 			   start_ns);
 
 	start_ns = monotonic_ns();
 	h->failures = 0;
 	start_agent(h);
-	CHECK(h, create_start(h, "left", SH("sleep 3600"), &err) == 0, "%s", err.msg);
+	CHECK_OK(create_start(h, "left", SH("sleep 3600"), &err), &err);
 	other = ttrpc_client_dial(h->address, 5000, &err);
-	CHECK(h,
-	      other && ttrpc_client_start(other, &grpc__agent_service__descriptor, "DestroySandbox",
+	CHECK(other && ttrpc_client_start(other, &grpc__agent_service__descriptor, "DestroySandbox",
 					  &q.base, 0, NULL, NULL, &err) != 0,
 	      "%s", err.msg);
 	ttrpc_client_free(other);
@@ -523,11 +533,11 @@ harness_stop(struct harness *h)
 	h->failures = 0;
 	make_guest_hooks(h);
 	start_agent(h);
-	CHECK(h, create_start(h, "left", SH("trap '' TERM; sleep 3600"), &err) == 0, "%s", err.msg);
-	CHECK(h, create(h, "waits", SH("true"), &err) == 0, "%s", err.msg);
+	CHECK_OK(create_start(h, "left", SH("trap '' TERM; sleep 3600"), &err), &err);
+	CHECK_OK(create(h, "waits", SH("true"), &err), &err);
 	/* In the manner of systemd: every process gets the signal, and the supervisor forwards
 	 * its own. */
-	CHECK(h, kill(h->agent, SIGTERM) == 0 && kill(h->supervisor, SIGTERM) == 0, "kill");
+	CHECK(kill(h->agent, SIGTERM) == 0 && kill(h->supervisor, SIGTERM) == 0, "kill");
 	failed += check_end(h, "SIGTERM takes the containers down first", start_ns);
 	h->failures = 0;
 	check_guest_hooks(h);

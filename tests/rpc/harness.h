@@ -18,6 +18,7 @@
 #include "lib/arena.h"
 #include "lib/error.h"
 #include "lib/ttrpc/client.h"
+#include "tests/support/check.h"
 
 /* Resource counts; every test must restore them. */
 struct counts {
@@ -40,7 +41,7 @@ struct harness {
 	struct ttrpc_client *client;
 	struct counts before_start;
 	bool soak, is_product;
-	/* failures of the running test */
+	/* failed checks of the running test */
 	unsigned int failures;
 	unsigned int n_run;
 };
@@ -52,18 +53,8 @@ struct test {
 	bool leaves_volumes;
 };
 
-/* Records a failure and continues the test, because the rest may tell more. */
-#define CHECK(h, ok, ...)                                                     \
-	do {                                                                  \
-		if (!(ok)) {                                                  \
-			(h)->failures++;                                      \
-			printf("# %s:%d: %s\n#   ", __FILE__, __LINE__, #ok); \
-			printf(__VA_ARGS__);                                  \
-			printf("\n");                                         \
-		}                                                             \
-	} while (0)
-
-/* Starts agent and supervisor and creates the sandbox; exits with a message on failure. */
+/* Starts agent and supervisor and creates the sandbox; exits with a message on failure. From then
+ * on failed checks are counted in h->failures. */
 void harness_start(struct harness *h);
 /* Destroys the sandbox, and stops a second agent by a signal, as tests of their own. Returns the
  * number of failed tests. */

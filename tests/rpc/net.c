@@ -56,8 +56,7 @@ update_interface(struct harness *h, const struct wanted *w, struct error *err)
 	make_interface(i, w);
 	r = call(h, "UpdateInterface", &i->q, &reply, err);
 	if (reply) {
-		CHECK(h,
-		      strcmp(((Types__Interface *)reply)->name, w->name) == 0 &&
+		CHECK(strcmp(((Types__Interface *)reply)->name, w->name) == 0 &&
 			      ((Types__Interface *)reply)->n_ipaddresses == i->i.n_ipaddresses,
 		      "the reply is not what was asked for");
 		protobuf_c_message_free_unpacked(reply, NULL);
@@ -101,14 +100,14 @@ update_routes(struct harness *h, const struct route *list, size_t n, struct erro
 }
 
 void
-has(struct harness *h, enum mnl_what what, const char *line)
+has(enum mnl_what what, const char *line)
 {
 	static char all[1 << 16];
 
 	if (mnl_has(what, line))
 		return;
 	(void)mnl_read(what, all, sizeof(all));
-	CHECK(h, false, "no \"%s\" in:\n%s", line, all);
+	CHECK(false, "no \"%s\" in:\n%s", line, all);
 }
 
 /* The agent may have renamed the links. "lo" and links added by the kernel cannot be removed. */
@@ -128,12 +127,11 @@ make_eth0(struct harness *h)
 {
 	struct error err = ERROR_INIT;
 
-	CHECK(h, mnl_add_link("net0", 1) == 0, "no link can be made");
-	CHECK(h,
-	      update_interface(h,
-			       &(struct wanted){ .mac = "02:00:00:00:00:01",
-						 .name = "eth0",
-						 .addresses = "10.0.0.2/24 fd00::2/64" },
-			       &err) == 0,
-	      "%s", err.msg);
+	CHECK_EQ(mnl_add_link("net0", 1), 0, "no link can be made");
+	CHECK_OK(update_interface(h,
+				  &(struct wanted){ .mac = "02:00:00:00:00:01",
+						    .name = "eth0",
+						    .addresses = "10.0.0.2/24 fd00::2/64" },
+				  &err),
+		 &err);
 }

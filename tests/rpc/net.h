@@ -37,7 +37,7 @@ struct route {
 int update_routes(struct harness *h, const struct route *list, size_t n, struct error *err);
 
 /* Fails the test and shows the list if the line is missing. */
-void has(struct harness *h, enum mnl_what what, const char *line);
+void has(enum mnl_what what, const char *line);
 
 /* Create a link that becomes eth0 with 10.0.0.2/24 and fd00::2/64; remove all links of the
  * tests. */

@@ -362,8 +362,8 @@ state_prepare(struct state *s)
 
 	arena_init(&a, 1 << 20);
 	q = make_box(s, &b, &a, "true", 31);
-	CHECK(s->h, call(s->h, "CreateContainer", q, NULL, &err) == 0, "%s", err.msg);
-	CHECK(s->h, remove_container(s->h, b.id, &err) == 0, "%s", err.msg);
+	CHECK_OK(call(s->h, "CreateContainer", q, NULL, &err), &err);
+	CHECK_OK(remove_container(s->h, b.id, &err), &err);
 	arena_release(&a);
 	state_complete_copies(s);
 }

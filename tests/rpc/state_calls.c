@@ -284,8 +284,8 @@ state_complete_copies(struct state *s)
 		q.path = path;
 		q.file_mode = S_IFREG | 0644;
 		q.dir_mode = DIR_MODE;
-		CHECK(s->h, call(s->h, "CopyFile", &q, NULL, &err) == 0, "round %u: %s: %s",
-		      s->round, path, err.msg);
+		CHECK_EQ(call(s->h, "CopyFile", &q, NULL, &err), 0, "round %u: %s: %s", s->round,
+			 path, err.msg);
 	}
 }
 

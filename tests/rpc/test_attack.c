@@ -42,9 +42,9 @@ static void
 check_short(struct harness *h, struct probe *p, const char *what)
 {
 	probe_stop(p, what);
-	CHECK(h, p->p99_us != UINT32_MAX, "a call failed");
+	CHECK_NE(p->p99_us, UINT32_MAX, "a call failed");
 	if (h->soak && h->is_product && probe_is_judged(p, SHORT_US))
-		CHECK(h, p->p99_us < SHORT_US, "Check's p99 is %u us", p->p99_us);
+		CHECK_LT(p->p99_us, SHORT_US, "Check's p99 is %u us", p->p99_us);
 }
 
 static unsigned int
@@ -74,14 +74,14 @@ connections_that_say_nothing(struct harness *h)
 
 		close_fd(fd);
 		*fd = dial(h);
-		CHECK(h, *fd >= 0, "connection %u", i);
+		CHECK_GE(*fd, 0, "connection %u", i);
 		if (*fd < 0)
 			break;
 		now = i % 50 ? 0 : fds_of_agent(h);
 		most = now > most ? now : most;
 	}
 	check_short(h, &probe, "Check beside a flood of connections");
-	CHECK(h, most <= before + CONNS_MAX, "%u fds, %u before", most, before);
+	CHECK_LE(most, before + CONNS_MAX, "%u fds, %u before", most, before);
 	for (size_t i = 0; i < OPEN; i++)
 		close_fd(&fds[i]);
 }
@@ -98,7 +98,7 @@ slow_headers(struct harness *h)
 	struct probe probe;
 
 	for (size_t i = 0; i < N; i++)
-		CHECK(h, raw_open(&raws[i], h->address, &err) == 0, "%s", err.msg);
+		CHECK_OK(raw_open(&raws[i], h->address, &err), &err);
 	probe_start(&probe, h);
 	while (h->soak && closed < N && !deadline_is_over(end)) {
 		bool due = monotonic_ns() - start_ns > bytes * 3000000000ull;
@@ -114,9 +114,9 @@ slow_headers(struct harness *h)
 		bytes += due;
 	}
 	for (size_t i = 0; !h->soak && i < N; i++)
-		CHECK(h, raw_send(&raws[i], "", 1), "send");
+		CHECK(raw_send(&raws[i], "", 1), "send");
 	check_short(h, &probe, "Check beside slow headers");
-	CHECK(h, !h->soak || closed == N, "%u of %d were closed", closed, N);
+	CHECK(!h->soak || closed == N, "%u of %d were closed", closed, N);
 	for (size_t i = 0; i < N; i++)
 		raw_close(&raws[i]);
 	free(raws);
@@ -137,7 +137,7 @@ a_client_that_never_reads(struct harness *h)
 	int stuck = 0;
 
 	harness_count(h, &before);
-	CHECK(h, raw_open(r, h->address, &err) == 0, "%s", err.msg);
+	CHECK_OK(raw_open(r, h->address, &err), &err);
 	probe_start(&probe, h);
 	buf_init(&frames, 1 << 20);
 	for (uint32_t i = 0; i < 1000; i++)
@@ -158,11 +158,11 @@ a_client_that_never_reads(struct harness *h)
 	}
 	harness_count(h, &after);
 	probe_stop(&probe, "Check beside a client that never reads");
-	CHECK(h, probe.p99_us != UINT32_MAX, "a call failed");
+	CHECK_NE(probe.p99_us, UINT32_MAX, "a call failed");
 	printf("# it took %zu KiB of requests; RSS %llu -> %llu KiB\n", sent >> 10,
 	       (unsigned long long)before.rss_kib, (unsigned long long)after.rss_kib);
-	CHECK(h, stuck >= 100, "the agent still takes requests");
-	CHECK(h, !h->is_product || after.rss_kib < before.rss_kib + 2048, "RSS grew");
+	CHECK_GE(stuck, 100, "the agent still takes requests");
+	CHECK(!h->is_product || after.rss_kib < before.rss_kib + 2048, "RSS grew");
 	buf_release(&frames);
 	raw_close(r);
 	free(r);
@@ -182,30 +182,28 @@ more_calls_than_may_wait(struct harness *h)
 	uint64_t start_ns;
 	struct buf frames;
 
-	CHECK(h, create_start(h, "c1", SH("sleep 3600"), &err) == 0, "%s", err.msg);
-	CHECK(h, raw_open(r, h->address, &err) == 0, "%s", err.msg);
+	CHECK_OK(create_start(h, "c1", SH("sleep 3600"), &err), &err);
+	CHECK_OK(raw_open(r, h->address, &err), &err);
 	q.container_id = (char *)"c1";
 	q.exec_id = (char *)"c1";
 	buf_init(&frames, 4 << 20);
 	for (uint32_t i = 0; i < N; i++)
 		raw_request(&frames, 2 * i + 1, "WaitProcess", 0, &q);
-	CHECK(h, raw_send(r, buf_head(&frames), buf_len(&frames)), "send");
+	CHECK(raw_send(r, buf_head(&frames), buf_len(&frames)), "send");
 	while (refused < N - CALLS_MAX && raw_next(r, REPLY_MS, &reply) > 0) {
-		CHECK(h,
-		      reply.status.code == ERROR_RESOURCE_EXHAUSTED && reply.stream > 2 * CALLS_MAX,
+		CHECK(reply.status.code == ERROR_RESOURCE_EXHAUSTED && reply.stream > 2 * CALLS_MAX,
 		      "stream %u: %d %s", reply.stream, reply.status.code, reply.status.msg);
 		refused++;
 	}
-	CHECK(h, refused == N - CALLS_MAX, "%u were refused", refused);
+	CHECK_EQ(refused, N - CALLS_MAX, "%u were refused", refused);
 	start_ns = monotonic_ns();
-	CHECK(h,
-	      raw_check(r, 2 * N + 1) && raw_wait(r, 2 * N + 1, REPLY_MS, &reply) &&
+	CHECK(raw_check(r, 2 * N + 1) && raw_wait(r, 2 * N + 1, REPLY_MS, &reply) &&
 		      !reply.status.code,
 	      "Check on that connection: %s", reply.status.msg);
-	CHECK(h, monotonic_ns() - start_ns < 100000000u, "it took %llu us",
-	      (unsigned long long)((monotonic_ns() - start_ns) / 1000));
+	CHECK_LT(monotonic_ns() - start_ns, 100000000u, "it took %llu us",
+		 (unsigned long long)((monotonic_ns() - start_ns) / 1000));
 	raw_close(r);
-	CHECK(h, remove_container(h, "c1", &err) == 0, "%s", err.msg);
+	CHECK_OK(remove_container(h, "c1", &err), &err);
 	buf_release(&frames);
 	free(r);
 }
@@ -215,17 +213,17 @@ wait_races(struct harness *h)
 {
 	struct error err = ERROR_INIT;
 
-	CHECK(h, create_start(h, "c1", SH("exit 6"), &err) == 0, "%s", err.msg);
-	CHECK(h, wait_process(h, "c1", "c1", &err) == 6, "%s", err.msg);
-	CHECK(h, wait_process(h, "c1", "", &err) < 0 && err.code == ERROR_NOT_FOUND,
-	      "once more: %d %s", err.code, err.msg);
-	CHECK(h, remove_container(h, "c1", &err) == 0, "%s", err.msg);
-	CHECK(h, wait_process(h, "c1", "c1", &err) < 0 && err.code == ERROR_INVALID_ARGUMENT,
-	      "after the remove: %d %s", err.code, err.msg);
-	CHECK(h, create_start(h, "c1", SH("sleep 3600"), &err) == 0, "%s", err.msg);
-	CHECK(h, exec(h, "c1", "e1", SH("exit 2"), false, &err) == 0, "%s", err.msg);
-	CHECK(h, wait_process(h, "c1", "e1", &err) == 2, "%s", err.msg);
-	CHECK(h, remove_container(h, "c1", &err) == 0, "%s", err.msg);
+	CHECK_OK(create_start(h, "c1", SH("exit 6"), &err), &err);
+	CHECK_EQ(wait_process(h, "c1", "c1", &err), 6, "%s", err.msg);
+	CHECK_FAILS(wait_process(h, "c1", "", &err), &err, ERROR_NOT_FOUND, "", "once more: %d %s",
+		    err.code, err.msg);
+	CHECK_OK(remove_container(h, "c1", &err), &err);
+	CHECK_FAILS(wait_process(h, "c1", "c1", &err), &err, ERROR_INVALID_ARGUMENT, "",
+		    "after the remove: %d %s", err.code, err.msg);
+	CHECK_OK(create_start(h, "c1", SH("sleep 3600"), &err), &err);
+	CHECK_OK(exec(h, "c1", "e1", SH("exit 2"), false, &err), &err);
+	CHECK_EQ(wait_process(h, "c1", "e1", &err), 2, "%s", err.msg);
+	CHECK_OK(remove_container(h, "c1", &err), &err);
 }
 
 /* ---- file descriptors of the agent ---- */
@@ -236,9 +234,9 @@ limit_fds(struct harness *h, rlim_t n)
 {
 	struct rlimit limit;
 
-	CHECK(h, prlimit(h->agent, RLIMIT_NOFILE, NULL, &limit) == 0, "prlimit");
+	CHECK_EQ(prlimit(h->agent, RLIMIT_NOFILE, NULL, &limit), 0, "prlimit");
 	limit.rlim_cur = n < limit.rlim_max ? n : limit.rlim_max;
-	CHECK(h, prlimit(h->agent, RLIMIT_NOFILE, &limit, NULL) == 0, "prlimit");
+	CHECK_EQ(prlimit(h->agent, RLIMIT_NOFILE, &limit, NULL), 0, "prlimit");
 }
 
 static void
@@ -250,27 +248,27 @@ no_file_descriptors_left(struct harness *h)
 	int fds[N];
 	char out[64];
 
-	CHECK(h, create_start(h, "c1", SH("sleep 3600"), &err) == 0, "%s", err.msg);
-	CHECK(h, prlimit(h->agent, RLIMIT_NOFILE, NULL, &old) == 0, "prlimit");
+	CHECK_OK(create_start(h, "c1", SH("sleep 3600"), &err), &err);
+	CHECK_EQ(prlimit(h->agent, RLIMIT_NOFILE, NULL, &old), 0, "prlimit");
 	for (unsigned int spare = 0; spare < 24; spare += h->soak ? 1 : 5) {
 		/* numbers of fds are limited, so it is as many as there are, if they have no
 		 * gaps */
 		limit_fds(h, fds_of_agent(h) + spare);
 		for (size_t i = 0; i < N; i++)
 			fds[i] = dial(h);
-		CHECK(h, check_health(h->client, &err) == 0, "%u spare: %s", spare, err.msg);
+		CHECK_EQ(check_health(h->client, &err), 0, "%u spare: %s", spare, err.msg);
 		if (create(h, "c2", SH("true"), &err) == 0)
-			CHECK(h, spare > 4, "made with %u fds left", spare);
+			CHECK_GT(spare, 4, "made with %u fds left", spare);
 		if (exec(h, "c1", "e1", SH("true"), false, &err) == 0)
 			(void)wait_process(h, "c1", "e1", &err);
 		for (size_t i = 0; i < N; i++)
 			close_fd(&fds[i]);
 		limit_fds(h, old.rlim_cur);
 		(void)remove_container(h, "c2", &err);
-		CHECK(h, run_container(h, "c2", SH("true"), out, sizeof(out), &err) == 0,
-		      "with fds again: %s", err.msg);
+		CHECK_OK(run_container(h, "c2", SH("true"), out, sizeof(out), &err), &err,
+			 "with fds again");
 	}
-	CHECK(h, remove_container(h, "c1", &err) == 0, "%s", err.msg);
+	CHECK_OK(remove_container(h, "c1", &err), &err);
 }
 
 /* ---- streams ---- */
@@ -289,7 +287,7 @@ floods_that_nobody_reads(struct harness *h)
 	harness_count(h, &before);
 	for (int i = 0; i < N; i++) {
 		(void)snprintf(id, sizeof(id), "f%d", i);
-		CHECK(h, create_start(h, id, ARGS("/bin/yes"), &err) == 0, "%s: %s", id, err.msg);
+		CHECK_EQ(create_start(h, id, ARGS("/bin/yes"), &err), 0, "%s: %s", id, err.msg);
 	}
 	probe_start(&probe, h);
 	(void)nanosleep(&while_it_flows, NULL);
@@ -297,10 +295,10 @@ floods_that_nobody_reads(struct harness *h)
 	harness_count(h, &after);
 	printf("# RSS %llu -> %llu KiB\n", (unsigned long long)before.rss_kib,
 	       (unsigned long long)after.rss_kib);
-	CHECK(h, !h->is_product || after.rss_kib < before.rss_kib + 2048, "RSS grew");
+	CHECK(!h->is_product || after.rss_kib < before.rss_kib + 2048, "RSS grew");
 	for (int i = 0; i < N; i++) {
 		(void)snprintf(id, sizeof(id), "f%d", i);
-		CHECK(h, remove_container(h, id, &err) == 0, "%s: %s", id, err.msg);
+		CHECK_EQ(remove_container(h, id, &err), 0, "%s: %s", id, err.msg);
 	}
 }
 
@@ -311,16 +309,16 @@ background_children(struct harness *h)
 	int n = h->soak ? 200 : 20;
 	struct error err = ERROR_INIT;
 
-	CHECK(h, create_start(h, "c1", SH("sleep 3600"), &err) == 0, "%s", err.msg);
+	CHECK_OK(create_start(h, "c1", SH("sleep 3600"), &err), &err);
 	for (int i = 0; i < n && !h->failures; i++) {
 		char exec_id[16];
 
 		(void)snprintf(exec_id, sizeof(exec_id), "e%d", i);
-		CHECK(h, exec(h, "c1", exec_id, SH("sleep 86400 &"), false, &err) == 0, "%s: %s",
-		      exec_id, err.msg);
-		CHECK(h, wait_process(h, "c1", exec_id, &err) == 0, "%s: %s", exec_id, err.msg);
+		CHECK_EQ(exec(h, "c1", exec_id, SH("sleep 86400 &"), false, &err), 0, "%s: %s",
+			 exec_id, err.msg);
+		CHECK_EQ(wait_process(h, "c1", exec_id, &err), 0, "%s: %s", exec_id, err.msg);
 	}
-	CHECK(h, remove_container(h, "c1", &err) == 0, "%s", err.msg);
+	CHECK_OK(remove_container(h, "c1", &err), &err);
 }
 
 static void
@@ -332,7 +330,7 @@ small_outputs_while_one_is_stuck(struct harness *h)
 	uint32_t stuck;
 	uint8_t *big = calloc(1, 1 << 20);
 
-	CHECK(h, create_start(h, "c1", SH("sleep 3600"), &err) == 0, "%s", err.msg);
+	CHECK_OK(create_start(h, "c1", SH("sleep 3600"), &err), &err);
 	q.container_id = (char *)"c1";
 	q.exec_id = (char *)"c1";
 	q.data.data = big;
@@ -345,17 +343,16 @@ small_outputs_while_one_is_stuck(struct harness *h)
 		(void)snprintf(exec_id, sizeof(exec_id), "e%d", i);
 		(void)snprintf(want, sizeof(want), "%d\n", i);
 		want[strlen(want) - 1] = '\0';
-		CHECK(h, exec(h, "c1", exec_id, ARGS("/bin/echo", "-n", want), false, &err) == 0,
-		      "%s: %s", exec_id, err.msg);
-		CHECK(h,
-		      read_all(h, false, "c1", exec_id, out, sizeof(out), &err) >= 0 &&
+		CHECK_EQ(exec(h, "c1", exec_id, ARGS("/bin/echo", "-n", want), false, &err), 0,
+			 "%s: %s", exec_id, err.msg);
+		CHECK(read_all(h, false, "c1", exec_id, out, sizeof(out), &err) >= 0 &&
 			      strcmp(out, want) == 0,
 		      "%s: \"%s\" %s", exec_id, out, err.msg);
-		CHECK(h, wait_process(h, "c1", exec_id, &err) == 0, "%s: %s", exec_id, err.msg);
+		CHECK_EQ(wait_process(h, "c1", exec_id, &err), 0, "%s: %s", exec_id, err.msg);
 	}
-	CHECK(h, close_stdin(h, "c1", "c1", &err) == 0, "%s", err.msg);
-	CHECK(h, remove_container(h, "c1", &err) == 0, "%s", err.msg);
-	CHECK(h, ttrpc_client_wait(h->client, stuck, REPLY_MS, NULL, &err) < 0, "it was written");
+	CHECK_OK(close_stdin(h, "c1", "c1", &err), &err);
+	CHECK_OK(remove_container(h, "c1", &err), &err);
+	CHECK_LT(ttrpc_client_wait(h->client, stuck, REPLY_MS, NULL, &err), 0, "it was written");
 	free(big);
 }
 
@@ -368,7 +365,7 @@ resized_again_and_again(struct harness *h)
 	struct error err = ERROR_INIT;
 	uint32_t ids[N];
 
-	CHECK(h, create_start_tty(h, "c1", SH("sleep 3600"), &err) == 0, "%s", err.msg);
+	CHECK_OK(create_start_tty(h, "c1", SH("sleep 3600"), &err), &err);
 	q.container_id = (char *)"c1";
 	q.exec_id = (char *)"c1";
 	for (int round = 0; round < rounds; round++) {
@@ -382,8 +379,8 @@ resized_again_and_again(struct harness *h)
 			(void)ttrpc_client_wait(h->client, ids[i], REPLY_MS, NULL, &err);
 	}
 	q.column = 80;
-	CHECK(h, call(h, "TtyWinResize", &q, NULL, &err) == 0, "%s", err.msg);
-	CHECK(h, remove_container(h, "c1", &err) == 0, "%s", err.msg);
+	CHECK_OK(call(h, "TtyWinResize", &q, NULL, &err), &err);
+	CHECK_OK(remove_container(h, "c1", &err), &err);
 }
 
 const struct test tests_attack[] = {

@@ -38,9 +38,8 @@ time_out(struct harness *h, const char *method, const void *request)
 	uint32_t id = ttrpc_client_start(h->client, &grpc__agent_service__descriptor, method,
 					 request, TIMEOUT_MS * 1000000ll, NULL, NULL, &err);
 
-	CHECK(h, id != 0, "%s: %s", method, err.msg);
-	CHECK(h,
-	      ttrpc_client_wait(h->client, id, 10000, NULL, &err) < 0 &&
+	CHECK_NE(id, 0, "%s: %s", method, err.msg);
+	CHECK(ttrpc_client_wait(h->client, id, 10000, NULL, &err) < 0 &&
 		      err.code == ERROR_DEADLINE_EXCEEDED && strcmp(err.msg, "timeout") == 0,
 	      "%s: code %d: %s", method, err.code, err.msg);
 }
@@ -56,22 +55,21 @@ give_up(struct harness *h, const char *method, const void *request, enum how how
 		return;
 	}
 	other = ttrpc_client_dial(h->address, 5000, &err);
-	CHECK(h, other && check_health(other, &err) == 0, "%s: %s", method, err.msg);
+	CHECK(other && check_health(other, &err) == 0, "%s: %s", method, err.msg);
 	if (!other)
 		return;
 	if (how == HOW_AT_ONCE)
-		CHECK(h, kill(h->agent, SIGSTOP) == 0, "the agent does not stop");
-	CHECK(h,
-	      ttrpc_client_start(other, &grpc__agent_service__descriptor, method, request, 0, NULL,
-				 NULL, &err) != 0,
-	      "%s: %s", method, err.msg);
+		CHECK_EQ(kill(h->agent, SIGSTOP), 0, "the agent does not stop");
+	CHECK_NE(ttrpc_client_start(other, &grpc__agent_service__descriptor, method, request, 0,
+				    NULL, NULL, &err),
+		 0, "%s: %s", method, err.msg);
 	if (how == HOW_DROP) {
-		CHECK(h, check_health(other, &err) == 0, "%s: %s", method, err.msg);
-		CHECK(h, ttrpc_client_n_pending(other) == 1, "%s did not wait", method);
+		CHECK_EQ(check_health(other, &err), 0, "%s: %s", method, err.msg);
+		CHECK_EQ(ttrpc_client_n_pending(other), 1, "%s did not wait", method);
 	}
 	ttrpc_client_free(other);
 	if (how == HOW_AT_ONCE)
-		CHECK(h, kill(h->agent, SIGCONT) == 0, "the agent does not continue");
+		CHECK_EQ(kill(h->agent, SIGCONT), 0, "the agent does not continue");
 }
 
 /* Cancels the call and checks for leftovers. */
@@ -109,7 +107,7 @@ waiting(struct harness *h)
 	};
 	struct error err = ERROR_INIT;
 
-	CHECK(h, create_start(h, "c1", SH("sleep 3600"), &err) == 0, "%s", err.msg);
+	CHECK_OK(create_start(h, "c1", SH("sleep 3600"), &err), &err);
 	wait.container_id = read.container_id = write.container_id = str("c1");
 	wait.exec_id = read.exec_id = write.exec_id = str("c1");
 	read.len = 100;
@@ -124,9 +122,9 @@ waiting(struct harness *h)
 		for (size_t i = 0; i < ARRAY_LEN(rows); i++)
 			leaves_nothing(h, rows[i].method, rows[i].request, how);
 	/* The streams are still available to others. */
-	CHECK(h, kill_process(h, "c1", "c1", SIGKILL, &err) == 0, "%s", err.msg);
-	CHECK(h, wait_process(h, "c1", "c1", &err) == 128 + SIGKILL, "%s", err.msg);
-	CHECK(h, remove_container(h, "c1", &err) == 0, "%s", err.msg);
+	CHECK_OK(kill_process(h, "c1", "c1", SIGKILL, &err), &err);
+	CHECK_EQ(wait_process(h, "c1", "c1", &err), 128 + SIGKILL, "%s", err.msg);
+	CHECK_OK(remove_container(h, "c1", &err), &err);
 	free(write.data.data);
 	free(interface);
 }
@@ -156,12 +154,12 @@ reading(struct harness *h)
 	};
 	struct error err = ERROR_INIT;
 
-	CHECK(h, create_start(h, "c1", SH("sleep 3600"), &err) == 0, "%s", err.msg);
+	CHECK_OK(create_start(h, "c1", SH("sleep 3600"), &err), &err);
 	stats.container_id = str("c1");
 	volume.volume_guest_path = str("/");
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
 		leaves_nothing(h, rows[i].method, rows[i].request, HOW_AT_ONCE);
-	CHECK(h, remove_container(h, "c1", &err) == 0, "%s", err.msg);
+	CHECK_OK(remove_container(h, "c1", &err), &err);
 }
 
 /* The container does not exist afterwards, whatever state its creation had reached. */
@@ -206,8 +204,7 @@ creating(struct harness *h)
 		leaves_nothing(h, "CreateContainer", q, how);
 	}
 	arena_release(&a);
-	CHECK(h, run_container(h, "c1", ARGS("/bin/true"), (char[64]){ 0 }, 64, &err) == 0, "%s",
-	      err.msg);
+	CHECK_OK(run_container(h, "c1", ARGS("/bin/true"), (char[64]){ 0 }, 64, &err), &err);
 }
 
 /* Creates a container whose hook at this point of its life takes that long. */
@@ -229,7 +226,7 @@ create_with_hook(struct harness *h, const char *id, bool at_start, const char *s
 	arena_init(&a, 1 << 20);
 	q = make_create(h, &a, id, SH("sleep 3600"), false);
 	q->oci->hooks = &hooks;
-	CHECK(h, call(h, "CreateContainer", q, NULL, &err) == 0, "%s: %s", id, err.msg);
+	CHECK_EQ(call(h, "CreateContainer", q, NULL, &err), 0, "%s: %s", id, err.msg);
 	arena_release(&a);
 }
 
@@ -245,8 +242,8 @@ starting(struct harness *h)
 		create_with_hook(h, "c1", true, "exec sleep 60");
 		give_up(h, "StartContainer", &q, how);
 		/* killed, or the end of its gate came first */
-		CHECK(h, wait_process(h, "c1", "c1", &err) > 0, "way %d: %s", how, err.msg);
-		CHECK(h, remove_container(h, "c1", &err) == 0, "way %d: %s", how, err.msg);
+		CHECK_GT(wait_process(h, "c1", "c1", &err), 0, "way %d: %s", how, err.msg);
+		CHECK_EQ(remove_container(h, "c1", &err), 0, "way %d: %s", how, err.msg);
 	}
 }
 
@@ -259,7 +256,7 @@ executing(struct harness *h)
 	struct error err = ERROR_INIT;
 	struct arena a;
 
-	CHECK(h, create_start(h, "c1", SH("sleep 3600"), &err) == 0, "%s", err.msg);
+	CHECK_OK(create_start(h, "c1", SH("sleep 3600"), &err), &err);
 	arena_init(&a, 1 << 20);
 	container = make_create(h, &a, "c2", SH("sleep 3600"), false);
 	q.container_id = str("c1");
@@ -267,9 +264,9 @@ executing(struct harness *h)
 	q.process = container->oci->process;
 	for (int i = 0; i < 4; i++)
 		leaves_nothing(h, "ExecProcess", &q, HOW_AT_ONCE);
-	CHECK(h, exec(h, "c1", "e1", SH("exit 7"), false, &err) == 0, "%s", err.msg);
-	CHECK(h, wait_process(h, "c1", "e1", &err) == 7, "%s", err.msg);
-	CHECK(h, remove_container(h, "c1", &err) == 0, "%s", err.msg);
+	CHECK_OK(exec(h, "c1", "e1", SH("exit 7"), false, &err), &err);
+	CHECK_EQ(wait_process(h, "c1", "e1", &err), 7, "%s", err.msg);
+	CHECK_OK(remove_container(h, "c1", &err), &err);
 	arena_release(&a);
 }
 
@@ -285,22 +282,18 @@ changing(struct harness *h)
 	pause.container_id = resume.container_id = removal.container_id = str("c1");
 	for (enum how how = HOW_DROP; how <= HOW_AT_ONCE; how++) {
 		create_with_hook(h, "c1", false, "exec sleep 1");
-		CHECK(h, start(h, "c1", &err) == 0, "%s", err.msg);
+		CHECK_OK(start(h, "c1", &err), &err);
 		give_up(h, "PauseContainer", &pause, HOW_AT_ONCE);
 		/* The next call waits for its turn. */
-		CHECK(h,
-		      call(h, "PauseContainer", &pause, NULL, &err) < 0 &&
+		CHECK(call(h, "PauseContainer", &pause, NULL, &err) < 0 &&
 			      strstr(err.msg, "is paused"),
 		      "it was not paused: %s", err.msg);
 		give_up(h, "ResumeContainer", &resume, HOW_AT_ONCE);
-		CHECK(h, exec(h, "c1", "e1", SH("exit 7"), false, &err) == 0, "not resumed: %s",
-		      err.msg);
-		CHECK(h, wait_process(h, "c1", "e1", &err) == 7, "%s", err.msg);
+		CHECK_OK(exec(h, "c1", "e1", SH("exit 7"), false, &err), &err, "not resumed");
+		CHECK_EQ(wait_process(h, "c1", "e1", &err), 7, "%s", err.msg);
 		give_up(h, "RemoveContainer", &removal, how);
-		CHECK(h,
-		      remove_container(h, "c1", &err) < 0 && err.code == ERROR_INVALID_ARGUMENT &&
-			      strstr(err.msg, "not found"),
-		      "way %d: it was not removed: %s", how, err.msg);
+		CHECK_FAILS(remove_container(h, "c1", &err), &err, ERROR_INVALID_ARGUMENT,
+			    "not found", "way %d: it was not removed: %s", how, err.msg);
 	}
 }
 
@@ -336,7 +329,7 @@ copying(struct harness *h)
 	for (int i = 0; i < 8; i++)
 		give_up(h, "CopyFile", &copy, HOW_AT_ONCE);
 	/* This call follows the completed ones. */
-	CHECK(h, call(h, "CopyFile", &copy, NULL, &err) == 0, "%s", err.msg);
+	CHECK_OK(call(h, "CopyFile", &copy, NULL, &err), &err);
 	remove_copies(h);
 }
 

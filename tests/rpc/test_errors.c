@@ -31,10 +31,10 @@ unknown_containers(struct harness *h)
 	r[7] = exec(h, "nobody", "e", SH("true"), false, &errs[7]);
 	(void)snprintf(text, sizeof(text), TEXT_CONTAINER_NOT_FOUND, "nobody");
 	for (size_t i = 0; i < ARRAY_LEN(errs); i++) {
-		CHECK(h, r[i] < 0, "call %zu succeeded", i);
-		CHECK(h, errs[i].code == ERROR_INVALID_ARGUMENT, "call %zu: code %d", i,
-		      errs[i].code);
-		CHECK(h, strstr(errs[i].msg, text), "call %zu: %s", i, errs[i].msg);
+		CHECK_LT(r[i], 0, "call %zu succeeded", i);
+		CHECK_EQ(errs[i].code, ERROR_INVALID_ARGUMENT, "call %zu: code %d", i,
+			 errs[i].code);
+		CHECK_HAS(errs[i].msg, text, "call %zu: %s", i, errs[i].msg);
 	}
 }
 
@@ -45,21 +45,20 @@ unknown_processes(struct harness *h)
 	char buf[8], text[64];
 
 	(void)snprintf(text, sizeof(text), TEXT_PROCESS_NOT_FOUND_IN, "nope", "c1");
-	CHECK(h, create_start(h, "c1", SH("sleep 3600"), &err) == 0, "%s", err.msg);
-	CHECK(h, kill_process(h, "c1", "nope", SIGTERM, &err) < 0 && err.code == ERROR_NOT_FOUND,
-	      "%d %s", err.code, err.msg);
-	CHECK(h, wait_process(h, "c1", "nope", &err) < 0 && err.code == ERROR_NOT_FOUND, "%d %s",
-	      err.code, err.msg);
-	CHECK(h, strstr(err.msg, text), "%s", err.msg);
-	CHECK(h,
-	      read_stream(h, true, "c1", "nope", buf, 1, &err) < 0 && err.code == ERROR_NOT_FOUND,
-	      "%d %s", err.code, err.msg);
-	CHECK(h, write_stdin(h, "c1", "nope", "x", 1, &err) < 0 && err.code == ERROR_NOT_FOUND,
-	      "%d %s", err.code, err.msg);
-	CHECK(h, kill_process(h, "c1", "", 65, &err) < 0 && err.code == ERROR_INVALID_ARGUMENT,
-	      "signal 65: %d %s", err.code, err.msg);
-	CHECK(h, kill_process(h, "c1", "", 0, &err) == 0, "signal 0: %s", err.msg);
-	CHECK(h, remove_container(h, "c1", &err) == 0, "%s", err.msg);
+	CHECK_OK(create_start(h, "c1", SH("sleep 3600"), &err), &err);
+	CHECK_FAILS(kill_process(h, "c1", "nope", SIGTERM, &err), &err, ERROR_NOT_FOUND, "",
+		    "%d %s", err.code, err.msg);
+	CHECK_FAILS(wait_process(h, "c1", "nope", &err), &err, ERROR_NOT_FOUND, "", "%d %s",
+		    err.code, err.msg);
+	CHECK_HAS(err.msg, text);
+	CHECK_FAILS(read_stream(h, true, "c1", "nope", buf, 1, &err), &err, ERROR_NOT_FOUND, "",
+		    "%d %s", err.code, err.msg);
+	CHECK_FAILS(write_stdin(h, "c1", "nope", "x", 1, &err), &err, ERROR_NOT_FOUND, "", "%d %s",
+		    err.code, err.msg);
+	CHECK_FAILS(kill_process(h, "c1", "", 65, &err), &err, ERROR_INVALID_ARGUMENT, "",
+		    "signal 65: %d %s", err.code, err.msg);
+	CHECK_OK(kill_process(h, "c1", "", 0, &err), &err, "signal 0");
+	CHECK_OK(remove_container(h, "c1", &err), &err);
 }
 
 /* Changes one field of a valid request. */
@@ -251,16 +250,16 @@ bad_creates(struct harness *h)
 		arena_init(&a, 1 << 20);
 		q = make_create(h, &a, "c1", ARGS("/bin/true"), false);
 		rows[i].spoil(q, &a);
-		CHECK(h, call(h, "CreateContainer", q, NULL, &err) < 0, "%s: succeeded",
-		      rows[i].name);
-		CHECK(h, err.code == rows[i].code, "%s: code %d: %s", rows[i].name, err.code,
-		      err.msg);
-		CHECK(h, strstr(err.msg, rows[i].text), "%s: the text does not name it: %s",
-		      rows[i].name, err.msg);
+		CHECK_LT(call(h, "CreateContainer", q, NULL, &err), 0, "%s: succeeded",
+			 rows[i].name);
+		CHECK_EQ(err.code, rows[i].code, "%s: code %d: %s", rows[i].name, err.code,
+			 err.msg);
+		CHECK_HAS(err.msg, rows[i].text, "%s: the text does not name it: %s", rows[i].name,
+			  err.msg);
 		arena_release(&a);
 		/* the id is free again at once */
-		CHECK(h, run_container(h, "c1", ARGS("/bin/true"), out, sizeof(out), &err) == 0,
-		      "%s: afterwards: %s", rows[i].name, err.msg);
+		CHECK_EQ(run_container(h, "c1", ARGS("/bin/true"), out, sizeof(out), &err), 0,
+			 "%s: afterwards: %s", rows[i].name, err.msg);
 	}
 }
 
@@ -321,26 +320,26 @@ records_of_a_call_name_it(struct harness *h)
 	/* The agent writes a limited number of records about failed calls per second, and the
 	 * tests before this one have made many fail. */
 	for (int i = 0; i < RECORD_TRIES && n == 0; i++) {
-		CHECK(h, create(h, "broken-1", ARGS("/no/such/program"), &err) < 0,
-		      "it was created");
+		CHECK_LT(create(h, "broken-1", ARGS("/no/such/program"), &err), 0,
+			 "it was created");
 		n = count_records(EVENT_CALL_FAILED, create_failed, ARRAY_LEN(create_failed));
 	}
-	CHECK(h, n == 1, "CreateContainer: %u records of: %d %s", n, err.code, err.msg);
+	CHECK_EQ(n, 1, "CreateContainer: %u records of: %d %s", n, err.code, err.msg);
 
 	/* the worker's record of a call that succeeds */
 	q = make_create(h, &a, "logged-1", SH("sleep 3600"), false);
 	c = q->oci->process->capabilities;
 	c->bounding[0] = c->permitted[0] = c->effective[0] = (char *)"CAP_FLY";
-	CHECK(h, call(h, "CreateContainer", q, NULL, &err) == 0, "%s", err.msg);
-	CHECK(h, start(h, "logged-1", &err) == 0, "%s", err.msg);
-	CHECK(h, count_records(EVENT_CAPABILITY_LEFT_OUT, by_worker, ARRAY_LEN(by_worker)) == 1,
-	      "no record of the worker");
+	CHECK_OK(call(h, "CreateContainer", q, NULL, &err), &err);
+	CHECK_OK(start(h, "logged-1", &err), &err);
+	CHECK_EQ(count_records(EVENT_CAPABILITY_LEFT_OUT, by_worker, ARRAY_LEN(by_worker)), 1,
+		 "no record of the worker");
 
-	CHECK(h, exec(h, "logged-1", "exec-logged-1", ARGS("/no/such/program"), false, &err) < 0,
-	      "it was executed");
-	CHECK(h, count_records(EVENT_CALL_FAILED, exec_failed, ARRAY_LEN(exec_failed)) == 1,
-	      "ExecProcess: %d %s", err.code, err.msg);
-	CHECK(h, remove_container(h, "logged-1", &err) == 0, "%s", err.msg);
+	CHECK_LT(exec(h, "logged-1", "exec-logged-1", ARGS("/no/such/program"), false, &err), 0,
+		 "it was executed");
+	CHECK_EQ(count_records(EVENT_CALL_FAILED, exec_failed, ARRAY_LEN(exec_failed)), 1,
+		 "ExecProcess: %d %s", err.code, err.msg);
+	CHECK_OK(remove_container(h, "logged-1", &err), &err);
 	arena_release(&a);
 }
 
@@ -360,14 +359,15 @@ an_unknown_capability_is_left_out(struct harness *h)
 			false);
 	c = q->oci->process->capabilities;
 	/* in the place of CAP_CHOWN, bit 0 */
-	CHECK(h, strstr(c->bounding[0], "CHOWN"), "%s", c->bounding[0]);
+	CHECK_HAS(c->bounding[0], "CHOWN");
 	c->bounding[0] = c->permitted[0] = c->effective[0] = (char *)"CAP_FLY";
-	CHECK(h, call(h, "CreateContainer", q, NULL, &err) == 0, "%s", err.msg);
-	CHECK(h, start(h, "caps", &err) == 0, "%s", err.msg);
-	CHECK(h, wait_process(h, "caps", "", &err) == 0, "%s", err.msg);
-	CHECK(h, remove_container(h, "caps", &err) == 0, "%s", err.msg);
-	CHECK(h, count_records(EVENT_CAPABILITY_LEFT_OUT, warned, ARRAY_LEN(warned)) == 1,
-	      "%u warnings", count_records(EVENT_CAPABILITY_LEFT_OUT, warned, ARRAY_LEN(warned)));
+	CHECK_OK(call(h, "CreateContainer", q, NULL, &err), &err);
+	CHECK_OK(start(h, "caps", &err), &err);
+	CHECK_OK(wait_process(h, "caps", "", &err), &err);
+	CHECK_OK(remove_container(h, "caps", &err), &err);
+	CHECK_EQ(count_records(EVENT_CAPABILITY_LEFT_OUT, warned, ARRAY_LEN(warned)), 1,
+		 "%u warnings",
+		 count_records(EVENT_CAPABILITY_LEFT_OUT, warned, ARRAY_LEN(warned)));
 	arena_release(&a);
 }
 
@@ -378,11 +378,11 @@ every_method_has_a_handler(struct harness *h)
 	struct raw *raw = malloc(sizeof(*raw));
 	struct error err = ERROR_INIT;
 
-	CHECK(h, raw && raw_open(raw, h->address, &err) == 0, "%s", err.msg);
+	CHECK(raw && raw_open(raw, h->address, &err) == 0, "%s", err.msg);
 	for (unsigned int i = 0; i < s->n_methods; i++)
-		CHECK(h, raw_has_handler(raw, 2 * i + 1, s->name, s->methods[i].name), "%s",
+		CHECK(raw_has_handler(raw, 2 * i + 1, s->name, s->methods[i].name), "%s",
 		      s->methods[i].name);
-	CHECK(h, !raw_has_handler(raw, 2 * s->n_methods + 1, s->name, "NoSuchMethod"),
+	CHECK(!raw_has_handler(raw, 2 * s->n_methods + 1, s->name, "NoSuchMethod"),
 	      "one that there is not");
 	raw_close(raw);
 	free(raw);
@@ -395,7 +395,7 @@ a_second_sandbox_is_refused(struct harness *h)
 	struct error err = ERROR_INIT;
 
 	q.sandbox_id = (char *)"sb2";
-	CHECK(h, call(h, "CreateSandbox", &q, NULL, &err) < 0, "made twice");
+	CHECK_LT(call(h, "CreateSandbox", &q, NULL, &err), 0, "made twice");
 }
 
 const struct test tests_errors[] = {

@@ -42,7 +42,7 @@ remove_copies(struct harness *h)
 					   PATH_FOLLOW_NONE);
 	struct error err = ERROR_INIT;
 
-	CHECK(h, path_remove_tree(run, "shared", &err) == 0, "%s", err.msg);
+	CHECK_OK(path_remove_tree(run, "shared", &err), &err);
 }
 
 struct copied {
@@ -112,18 +112,18 @@ parts(struct harness *h)
 		c.offset = (int64_t)at;
 		c.data = data + at;
 		c.n = size - at < PART ? size - at : PART;
-		CHECK(h, copy(h, &c, &err) == 0, "%s", err.msg);
+		CHECK_OK(copy(h, &c, &err), &err);
 	}
-	CHECK(h, has(h, "d/large", data, size), "not what was sent");
+	CHECK(has(h, "d/large", data, size), "not what was sent");
 	/* the whole in one message, over what is there */
 	data[0] ^= 1;
 	c.offset = 0;
 	c.data = data;
 	c.n = size;
-	CHECK(h, copy(h, &c, &err) == 0, "%s", err.msg);
-	CHECK(h, has(h, "d/large", data, size), "not what was sent in one message");
-	CHECK(h, put(h, "d/empty", S_IFREG | 0600, "", &err) == 0, "%s", err.msg);
-	CHECK(h, has(h, "d/empty", data, 0), "not empty");
+	CHECK_OK(copy(h, &c, &err), &err);
+	CHECK(has(h, "d/large", data, size), "not what was sent in one message");
+	CHECK_OK(put(h, "d/empty", S_IFREG | 0600, "", &err), &err);
+	CHECK(has(h, "d/empty", data, 0), "not empty");
 	remove_copies(h);
 }
 
@@ -137,20 +137,19 @@ config_map(struct harness *h)
 
 	for (int i = 0; i < 2; i++) {
 		(void)snprintf(path, sizeof(path), "map/%s", versions[i]);
-		CHECK(h, put(h, "map", S_IFDIR | 0755, "", &err) == 0, "%s", err.msg);
-		CHECK(h, put(h, path, S_IFDIR | 0755, "", &err) == 0, "%s", err.msg);
+		CHECK_OK(put(h, "map", S_IFDIR | 0755, "", &err), &err);
+		CHECK_OK(put(h, path, S_IFDIR | 0755, "", &err), &err);
 		(void)snprintf(path, sizeof(path), "map/%s/key", versions[i]);
-		CHECK(h, put(h, path, S_IFREG | 0644, versions[i], &err) == 0, "%s", err.msg);
-		CHECK(h, put(h, "map/..data", S_IFLNK | 0777, versions[i], &err) == 0, "%s",
-		      err.msg);
-		CHECK(h, put(h, "map/key", S_IFLNK | 0777, "..data/key", &err) == 0, "%s", err.msg);
+		CHECK_OK(put(h, path, S_IFREG | 0644, versions[i], &err), &err);
+		CHECK_OK(put(h, "map/..data", S_IFLNK | 0777, versions[i], &err), &err);
+		CHECK_OK(put(h, "map/key", S_IFLNK | 0777, "..data/key", &err), &err);
 	}
 	(void)snprintf(path, sizeof(path), "map/%s/key", versions[1]);
-	CHECK(h, has(h, path, (const uint8_t *)versions[1], strlen(versions[1])), "not the second");
+	CHECK(has(h, path, (const uint8_t *)versions[1], strlen(versions[1])), "not the second");
 	/* Nothing is copied through a link. */
-	CHECK(h, put(h, "map/..data/key", S_IFREG | 0644, "x", &err) < 0, "through a link");
-	CHECK(h, err.code == ERROR_PERMISSION_DENIED && strstr(err.msg, "symlink"), "%d %s",
-	      err.code, err.msg);
+	CHECK_LT(put(h, "map/..data/key", S_IFREG | 0644, "x", &err), 0, "through a link");
+	CHECK(err.code == ERROR_PERMISSION_DENIED && strstr(err.msg, "symlink"), "%d %s", err.code,
+	      err.msg);
 	remove_copies(h);
 }
 
@@ -174,15 +173,13 @@ refused(struct harness *h)
 	struct error err = ERROR_INIT;
 	struct copied c = { "f", S_IFREG | 0600, 9, 3, "abc", 3 };
 
-	CHECK(h, put(h, "out", S_IFLNK, "/", &err) == 0, "%s", err.msg);
+	CHECK_OK(put(h, "out", S_IFLNK, "/", &err), &err);
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
-		CHECK(h,
-		      put(h, rows[i].path, rows[i].mode, "evil", &err) < 0 &&
-			      err.code == rows[i].code,
-		      "row %zu: %d %s", i, err.code, err.msg);
-	CHECK(h, copy(h, &c, &err) < 0 && err.code == ERROR_FAILED_PRECONDITION, "%d %s", err.code,
-	      err.msg);
-	CHECK(h, access("/etc/evil", F_OK) < 0, "it is there");
+		CHECK_FAILS(put(h, rows[i].path, rows[i].mode, "evil", &err), &err, rows[i].code,
+			    "", "row %zu: %d %s", i, err.code, err.msg);
+	CHECK_FAILS(copy(h, &c, &err), &err, ERROR_FAILED_PRECONDITION, "", "%d %s", err.code,
+		    err.msg);
+	CHECK_LT(access("/etc/evil", F_OK), 0, "it is there");
 	remove_copies(h);
 }
 
@@ -192,10 +189,10 @@ mode_without_type(struct harness *h)
 {
 	struct error err = ERROR_INIT;
 
-	CHECK(h, put(h, "plain", 0640, "text", &err) == 0, "%s", err.msg);
-	CHECK(h, has(h, "plain", (const uint8_t *)"text", 4), "no regular file");
-	CHECK(h, put(h, "plain", 0, "other", &err) == 0, "%s", err.msg);
-	CHECK(h, has(h, "plain", (const uint8_t *)"other", 5), "not replaced");
+	CHECK_OK(put(h, "plain", 0640, "text", &err), &err);
+	CHECK(has(h, "plain", (const uint8_t *)"text", 4), "no regular file");
+	CHECK_OK(put(h, "plain", 0, "other", &err), &err);
+	CHECK(has(h, "plain", (const uint8_t *)"other", 5), "not replaced");
 	remove_copies(h);
 }
 
@@ -254,32 +251,30 @@ watchable(struct harness *h)
 	struct error err = ERROR_INIT;
 	char out[256];
 
-	CHECK(h, put(h, "vol", S_IFDIR | 0755, "", &err) == 0, "%s", err.msg);
-	CHECK(h, put(h, "vol/key", S_IFREG | 0644, "one ", &err) == 0, "%s", err.msg);
-	CHECK(h, create_with_config(h, "c0", PLACE "elsewhere/vol", &err) < 0, "elsewhere");
-	CHECK(h, err.code == ERROR_INVALID_ARGUMENT && strstr(err.msg, PLACE "watchable"), "%s",
+	CHECK_OK(put(h, "vol", S_IFDIR | 0755, "", &err), &err);
+	CHECK_OK(put(h, "vol/key", S_IFREG | 0644, "one ", &err), &err);
+	CHECK_LT(create_with_config(h, "c0", PLACE "elsewhere/vol", &err), 0, "elsewhere");
+	CHECK(err.code == ERROR_INVALID_ARGUMENT && strstr(err.msg, PLACE "watchable"), "%s",
 	      err.msg);
-	CHECK(h, create_with_config(h, "c1", PLACE "watchable/c1-vol", &err) == 0, "%s", err.msg);
-	CHECK(h, create_with_config(h, "c2", PLACE "watchable/c2-vol", &err) == 0, "%s", err.msg);
-	CHECK(h, has_own_directory(h), "the mount points are in the share");
+	CHECK_OK(create_with_config(h, "c1", PLACE "watchable/c1-vol", &err), &err);
+	CHECK_OK(create_with_config(h, "c2", PLACE "watchable/c2-vol", &err), &err);
+	CHECK(has_own_directory(h), "the mount points are in the share");
 	for (size_t i = 0; i < ARRAY_LEN(ids); i++) {
-		CHECK(h, start(h, ids[i], &err) == 0, "%s", err.msg);
-		CHECK(h, read_stream(h, false, ids[i], ids[i], out, sizeof(out), &err) == 4, "%s",
-		      err.msg);
+		CHECK_OK(start(h, ids[i], &err), &err);
+		CHECK_EQ(read_stream(h, false, ids[i], ids[i], out, sizeof(out), &err), 4, "%s",
+			 err.msg);
 	}
-	CHECK(h, put(h, "vol/key", S_IFREG | 0644, "two", &err) == 0, "%s", err.msg);
+	CHECK_OK(put(h, "vol/key", S_IFREG | 0644, "two", &err), &err);
 	for (size_t i = 0; i < ARRAY_LEN(ids); i++) {
-		CHECK(h, write_stdin(h, ids[i], ids[i], "\n", 1, &err) == 0, "%s", err.msg);
-		CHECK(h,
-		      read_all(h, false, ids[i], ids[i], out, sizeof(out), &err) >= 0 &&
+		CHECK_OK(write_stdin(h, ids[i], ids[i], "\n", 1, &err), &err);
+		CHECK(read_all(h, false, ids[i], ids[i], out, sizeof(out), &err) >= 0 &&
 			      strcmp(out, "two") == 0,
 		      "%s read \"%s\": %s", ids[i], out, err.msg);
-		CHECK(h,
-		      read_all(h, true, ids[i], ids[i], out, sizeof(out), &err) >= 0 &&
+		CHECK(read_all(h, true, ids[i], ids[i], out, sizeof(out), &err) >= 0 &&
 			      strstr(out, "Read-only file system"),
 		      "%s wrote: \"%s\" %s", ids[i], out, err.msg);
-		CHECK(h, remove_container(h, ids[i], &err) == 0, "%s", err.msg);
-		CHECK(h, has_own_directory(h) == (i == 0), "with %zu of 2 left", 1 - i);
+		CHECK_OK(remove_container(h, ids[i], &err), &err);
+		CHECK_EQ(has_own_directory(h), i == 0, "with %zu of 2 left", 1 - i);
 	}
 	remove_copies(h);
 }
@@ -300,19 +295,18 @@ abandoned(struct harness *h)
 	for (int round = 0; round < 5; round++) {
 		struct ttrpc_client *client = ttrpc_client_dial(h->address, 5000, &err);
 
-		CHECK(h, client, "%s", err.msg);
+		CHECK(client, "%s", err.msg);
 		for (int i = 0; client && i < 20; i++) {
 			(void)snprintf(path, sizeof(path), PLACE "a/%d", i % 4);
-			CHECK(h,
-			      ttrpc_client_start(client, &grpc__agent_service__descriptor,
-						 "CopyFile", &q.base, 0, NULL, NULL, &err) > 0,
-			      "%s", err.msg);
+			CHECK_GT(ttrpc_client_start(client, &grpc__agent_service__descriptor,
+						    "CopyFile", &q.base, 0, NULL, NULL, &err),
+				 0, "%s", err.msg);
 			if (i == 10)
 				(void)ttrpc_client_poll(client, 100, &err);
 		}
 		ttrpc_client_free(client);
 	}
-	CHECK(h, put(h, "a/last", S_IFREG | 0600, "x", &err) == 0, "%s", err.msg);
+	CHECK_OK(put(h, "a/last", S_IFREG | 0600, "x", &err), &err);
 	remove_copies(h);
 }
 
@@ -326,12 +320,12 @@ many_small(struct harness *h)
 	uint64_t start_ns;
 
 	for (unsigned int i = 0; i < 200; i++)
-		CHECK(h, put(h, "m/first", S_IFREG | 0600, "x", &err) == 0, "%s", err.msg);
+		CHECK_OK(put(h, "m/first", S_IFREG | 0600, "x", &err), &err);
 	harness_settle(h, &before);
 	start_ns = monotonic_ns();
 	for (unsigned int i = 0; i < n && !h->failures; i++) {
 		(void)snprintf(path, sizeof(path), "m/%u/%u", i / 100, i);
-		CHECK(h, put(h, path, S_IFREG | 0600, "some text", &err) == 0, "%s", err.msg);
+		CHECK_OK(put(h, path, S_IFREG | 0600, "some text", &err), &err);
 	}
 	start_ns = monotonic_ns() - start_ns;
 	harness_settle(h, &after);
@@ -339,7 +333,7 @@ many_small(struct harness *h)
 	       (unsigned long long)(start_ns / 1000 / n), (unsigned long long)before.rss_kib,
 	       (unsigned long long)after.rss_kib);
 	if (h->is_product)
-		CHECK(h, after.rss_kib <= before.rss_kib + RSS_GROWTH_KIB, "RSS grew");
+		CHECK_LE(after.rss_kib, before.rss_kib + RSS_GROWTH_KIB, "RSS grew");
 	remove_copies(h);
 }
 
@@ -356,30 +350,29 @@ volume_stats(struct harness *h)
 	struct statfs st;
 
 	q.volume_guest_path = str("/run/kata-containers");
-	CHECK(h, fstatfs(run, &st) == 0, "statfs");
-	CHECK(h, call(h, "GetVolumeStats", &q, &reply, &err) == 0, "%s", err.msg);
+	CHECK_EQ(fstatfs(run, &st), 0, "statfs");
+	CHECK_OK(call(h, "GetVolumeStats", &q, &reply, &err), &err);
 	r = (const Grpc__VolumeStatsResponse *)reply;
-	CHECK(h, r && r->n_usage == 2 && r->volume_condition, "an incomplete reply");
+	CHECK(r && r->n_usage == 2 && r->volume_condition, "an incomplete reply");
 	if (r && r->n_usage == 2) {
 		uint64_t total = (uint64_t)st.f_blocks * (uint64_t)st.f_bsize;
 
-		CHECK(h, r->usage[0]->unit == GRPC__VOLUME_USAGE__UNIT__BYTES, "unit");
-		CHECK(h, r->usage[0]->total == total, "%llu not %llu",
-		      (unsigned long long)r->usage[0]->total, (unsigned long long)total);
-		CHECK(h, r->usage[0]->used + r->usage[0]->available <= total, "more than all");
-		CHECK(h, r->usage[1]->unit == GRPC__VOLUME_USAGE__UNIT__INODES, "unit");
-		CHECK(h, r->usage[1]->total == st.f_files, "inodes");
-		CHECK(h, !r->volume_condition->abnormal, "%s", r->volume_condition->message);
+		CHECK_EQ(r->usage[0]->unit, GRPC__VOLUME_USAGE__UNIT__BYTES, "unit");
+		CHECK_EQ(r->usage[0]->total, total, "%llu not %llu",
+			 (unsigned long long)r->usage[0]->total, (unsigned long long)total);
+		CHECK_LE(r->usage[0]->used + r->usage[0]->available, total, "more than all");
+		CHECK_EQ(r->usage[1]->unit, GRPC__VOLUME_USAGE__UNIT__INODES, "unit");
+		CHECK_EQ(r->usage[1]->total, st.f_files, "inodes");
+		CHECK(!r->volume_condition->abnormal, "%s", r->volume_condition->message);
 	}
 	if (reply)
 		protobuf_c_message_free_unpacked(reply, NULL);
 	q.volume_guest_path = str("/no/such");
-	CHECK(h, call(h, "GetVolumeStats", &q, NULL, &err) < 0 && err.code == ERROR_NOT_FOUND,
-	      "%d %s", err.code, err.msg);
+	CHECK_FAILS(call(h, "GetVolumeStats", &q, NULL, &err), &err, ERROR_NOT_FOUND, "", "%d %s",
+		    err.code, err.msg);
 	q.volume_guest_path = str("relative");
-	CHECK(h,
-	      call(h, "GetVolumeStats", &q, NULL, &err) < 0 && err.code == ERROR_INVALID_ARGUMENT,
-	      "%d %s", err.code, err.msg);
+	CHECK_FAILS(call(h, "GetVolumeStats", &q, NULL, &err), &err, ERROR_INVALID_ARGUMENT, "",
+		    "%d %s", err.code, err.msg);
 }
 
 static void
@@ -396,8 +389,8 @@ volume_errors(struct harness *h)
 	struct error err = ERROR_INIT;
 	uint32_t slot = 32;
 
-	CHECK(h, call(h, "RemoveStaleVirtiofsShareMounts", &stale, NULL, &err) == 0, "%s", err.msg);
-	CHECK(h, call(h, "UpdateEphemeralMounts", &update, NULL, &err) == 0, "%s", err.msg);
+	CHECK_OK(call(h, "RemoveStaleVirtiofsShareMounts", &stale, NULL, &err), &err);
+	CHECK_OK(call(h, "UpdateEphemeralMounts", &update, NULL, &err), &err);
 	storage.driver = str("ephemeral");
 	storage.fstype = str("tmpfs");
 	storage.mount_point = str("/proc");
@@ -405,36 +398,26 @@ volume_errors(struct harness *h)
 	storage.n_options = 2;
 	update.storages = storages;
 	update.n_storages = 1;
-	CHECK(h,
-	      call(h, "UpdateEphemeralMounts", &update, NULL, &err) < 0 &&
-		      err.code == ERROR_FAILED_PRECONDITION && strstr(err.msg, "/proc"),
-	      "%d %s", err.code, err.msg);
+	CHECK_FAILS(call(h, "UpdateEphemeralMounts", &update, NULL, &err), &err,
+		    ERROR_FAILED_PRECONDITION, "/proc", "%d %s", err.code, err.msg);
 	storage.driver = str("local");
-	CHECK(h,
-	      call(h, "UpdateEphemeralMounts", &update, NULL, &err) < 0 &&
-		      err.code == ERROR_INVALID_ARGUMENT,
-	      "%d %s", err.code, err.msg);
+	CHECK_FAILS(call(h, "UpdateEphemeralMounts", &update, NULL, &err), &err,
+		    ERROR_INVALID_ARGUMENT, "", "%d %s", err.code, err.msg);
 	resize.volume_guest_path = str("/run/kata-containers");
-	CHECK(h,
-	      call(h, "ResizeVolume", &resize, NULL, &err) < 0 &&
-		      err.code == ERROR_FAILED_PRECONDITION &&
-		      strstr(err.msg, "/run/kata-containers"),
-	      "%d %s", err.code, err.msg);
-	CHECK(h, call(h, "AddSwap", &swap, NULL, &err) < 0 && err.code == ERROR_INVALID_ARGUMENT,
-	      "%d %s", err.code, err.msg);
+	CHECK_FAILS(call(h, "ResizeVolume", &resize, NULL, &err), &err, ERROR_FAILED_PRECONDITION,
+		    "/run/kata-containers", "%d %s", err.code, err.msg);
+	CHECK_FAILS(call(h, "AddSwap", &swap, NULL, &err), &err, ERROR_INVALID_ARGUMENT, "",
+		    "%d %s", err.code, err.msg);
 	swap.pcipath = &slot;
 	swap.n_pcipath = 1;
-	CHECK(h, call(h, "AddSwap", &swap, NULL, &err) < 0 && err.code == ERROR_INVALID_ARGUMENT,
-	      "%d %s", err.code, err.msg);
+	CHECK_FAILS(call(h, "AddSwap", &swap, NULL, &err), &err, ERROR_INVALID_ARGUMENT, "",
+		    "%d %s", err.code, err.msg);
 	path.path = str("/etc/passwd");
-	CHECK(h,
-	      call(h, "AddSwapPath", &path, NULL, &err) < 0 &&
-		      err.code == ERROR_FAILED_PRECONDITION && strstr(err.msg, "mkswap"),
-	      "%d %s", err.code, err.msg);
+	CHECK_FAILS(call(h, "AddSwapPath", &path, NULL, &err), &err, ERROR_FAILED_PRECONDITION,
+		    "mkswap", "%d %s", err.code, err.msg);
 	path.path = str("/etc");
-	CHECK(h,
-	      call(h, "AddSwapPath", &path, NULL, &err) < 0 && err.code == ERROR_INVALID_ARGUMENT,
-	      "%d %s", err.code, err.msg);
+	CHECK_FAILS(call(h, "AddSwapPath", &path, NULL, &err), &err, ERROR_INVALID_ARGUMENT, "",
+		    "%d %s", err.code, err.msg);
 }
 
 const struct test tests_files[] = {

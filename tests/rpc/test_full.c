@@ -19,37 +19,37 @@
 
 /* /run is mounted by the suite in the agent's mount namespace. */
 static void
-remount(struct harness *h, const char *options)
+remount(const char *options)
 {
-	CHECK(h, mount("tmpfs", "/run", NULL, MS_REMOUNT, options) == 0, "%s: %s", options,
-	      strerror(errno));
+	CHECK_EQ(mount("tmpfs", "/run", NULL, MS_REMOUNT, options), 0, "%s: %s", options,
+		 strerror(errno));
 }
 
 static struct statfs
-look(struct harness *h)
+look(void)
 {
 	struct statfs st = { 0 };
 
-	CHECK(h, statfs("/run", &st) == 0, "%s", strerror(errno));
+	CHECK_EQ(statfs("/run", &st), 0, "%s", strerror(errno));
 	return st;
 }
 
 static void
-take_inodes(struct harness *h)
+take_inodes(void)
 {
-	struct statfs st = look(h);
+	struct statfs st = look();
 	char options[64];
 
 	(void)snprintf(options, sizeof(options), "nr_inodes=%llu",
 		       (unsigned long long)(st.f_files - st.f_ffree));
-	remount(h, options);
-	CHECK(h, mkdir("/run/one-more", 0700) < 0 && errno == ENOSPC, "there is room");
+	remount(options);
+	CHECK(mkdir("/run/one-more", 0700) < 0 && errno == ENOSPC, "there is room");
 }
 
 static void
-take_blocks(struct harness *h)
+take_blocks(void)
 {
-	struct statfs st = look(h);
+	struct statfs st = look();
 	static const char block[4096];
 	char options[64];
 	auto_close int fd = open(FILLER, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
@@ -57,28 +57,27 @@ take_blocks(struct harness *h)
 	(void)snprintf(options, sizeof(options), "size=%llu",
 		       (unsigned long long)((st.f_blocks - st.f_bfree) + 16) *
 			       (unsigned long long)st.f_bsize);
-	remount(h, options);
-	CHECK(h, fd >= 0, "%s", strerror(errno));
+	remount(options);
+	CHECK_GE(fd, 0, "%s", strerror(errno));
 	while (write(fd, block, sizeof(block)) > 0)
 		continue;
-	CHECK(h, errno == ENOSPC, "%s", strerror(errno));
+	CHECK_EQ(errno, ENOSPC, "%s", strerror(errno));
 }
 
 static void
-give_back(struct harness *h)
+give_back(void)
 {
 	(void)unlink(FILLER);
 	(void)rmdir("/run/one-more");
-	remount(h, "size=50%,nr_inodes=1000000");
+	remount("size=50%,nr_inodes=1000000");
 }
 
 static void
-expect_full(struct harness *h, int result, const struct error *err, const char *what)
+expect_full(int result, const struct error *err, const char *what)
 {
-	CHECK(h, result < 0, "%s succeeds", what);
-	CHECK(h, err->code == ERROR_RESOURCE_EXHAUSTED, "%s: code %d: %s", what, err->code,
-	      err->msg);
-	CHECK(h, strstr(err->msg, "No space left on device"), "%s: %s", what, err->msg);
+	CHECK_LT(result, 0, "%s succeeds", what);
+	CHECK_EQ(err->code, ERROR_RESOURCE_EXHAUSTED, "%s: code %d: %s", what, err->code, err->msg);
+	CHECK_HAS(err->msg, "No space left on device", "%s: %s", what, err->msg);
 }
 
 static int
@@ -127,14 +126,14 @@ check_life(struct harness *h, const char *id)
 	char out[64] = "";
 	struct error err = ERROR_INIT;
 
-	CHECK(h, check_health(h->client, &err) == 0, "%s", err.msg);
-	CHECK(h, exec(h, id, "look", SH("echo here"), false, &err) == 0, "%s", err.msg);
-	CHECK(h, wait_process(h, id, "look", &err) == 0, "%s", err.msg);
-	CHECK(h, read_all(h, false, id, "look", out, sizeof(out), &err) > 0, "%s", err.msg);
-	CHECK(h, strcmp(out, "here\n") == 0, "%s", out);
-	CHECK(h, kill_process(h, id, "", 9, &err) == 0, "%s", err.msg);
-	CHECK(h, wait_process(h, id, "", &err) == 137, "%s", err.msg);
-	CHECK(h, remove_container(h, id, &err) == 0, "%s", err.msg);
+	CHECK_OK(check_health(h->client, &err), &err);
+	CHECK_OK(exec(h, id, "look", SH("echo here"), false, &err), &err);
+	CHECK_OK(wait_process(h, id, "look", &err), &err);
+	CHECK_GT(read_all(h, false, id, "look", out, sizeof(out), &err), 0, "%s", err.msg);
+	CHECK_STR(out, "here\n");
+	CHECK_OK(kill_process(h, id, "", 9, &err), &err);
+	CHECK_EQ(wait_process(h, id, "", &err), 137, "%s", err.msg);
+	CHECK_OK(remove_container(h, id, &err), &err);
 }
 
 static void
@@ -143,17 +142,16 @@ no_inodes(struct harness *h)
 	char out[64] = "";
 	struct error err = ERROR_INIT;
 
-	CHECK(h, create_start(h, "stays", ARGS("/bin/sleep", "1000"), &err) == 0, "%s", err.msg);
-	take_inodes(h);
-	expect_full(h, create(h, "full", ARGS("/bin/true"), &err), &err, "CreateContainer");
-	expect_full(h, create_with_storage(h, &err), &err, "CreateContainer with a storage");
-	expect_full(h, copy(h, &err), &err, "CopyFile");
+	CHECK_OK(create_start(h, "stays", ARGS("/bin/sleep", "1000"), &err), &err);
+	take_inodes();
+	expect_full(create(h, "full", ARGS("/bin/true"), &err), &err, "CreateContainer");
+	expect_full(create_with_storage(h, &err), &err, "CreateContainer with a storage");
+	expect_full(copy(h, &err), &err, "CopyFile");
 	err = ERROR_INIT;
 	check_life(h, "stays");
-	give_back(h);
-	CHECK(h, run_container(h, "full", SH("echo room"), out, sizeof(out), &err) == 0, "%s",
-	      err.msg);
-	CHECK(h, strcmp(out, "room\n") == 0, "%s", out);
+	give_back();
+	CHECK_OK(run_container(h, "full", SH("echo room"), out, sizeof(out), &err), &err);
+	CHECK_STR(out, "room\n");
 }
 
 static void
@@ -162,17 +160,16 @@ no_blocks(struct harness *h)
 	char out[64] = "";
 	struct error err = ERROR_INIT;
 
-	CHECK(h, create_start(h, "stays", ARGS("/bin/sleep", "1000"), &err) == 0, "%s", err.msg);
-	take_blocks(h);
-	expect_full(h, copy(h, &err), &err, "CopyFile");
+	CHECK_OK(create_start(h, "stays", ARGS("/bin/sleep", "1000"), &err), &err);
+	take_blocks();
+	expect_full(copy(h, &err), &err, "CopyFile");
 	/* Nothing of the copy exists except the directory of all copies. */
-	CHECK(h, rmdir(SHARED "/containers") == 0 && rmdir(SHARED) == 0, "%s", strerror(errno));
+	CHECK(rmdir(SHARED "/containers") == 0 && rmdir(SHARED) == 0, "%s", strerror(errno));
 	/* A container needs directories, but no data. */
 	err = ERROR_INIT;
-	CHECK(h, run_container(h, "fits", SH("echo fits"), out, sizeof(out), &err) == 0, "%s",
-	      err.msg);
+	CHECK_OK(run_container(h, "fits", SH("echo fits"), out, sizeof(out), &err), &err);
 	check_life(h, "stays");
-	give_back(h);
+	give_back();
 }
 
 const struct test tests_full[] = {

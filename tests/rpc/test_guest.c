@@ -28,8 +28,8 @@ expect_refusal(struct harness *h, const char *method, const void *request, enum 
 {
 	struct error err = ERROR_INIT;
 
-	CHECK(h, call(h, method, request, NULL, &err) < 0, "%s was done", method);
-	CHECK(h, err.code == code && strstr(err.msg, text), "%s: %s %s, not %s", method,
+	CHECK_LT(call(h, method, request, NULL, &err), 0, "%s was done", method);
+	CHECK(err.code == code && strstr(err.msg, text), "%s: %s %s, not %s", method,
 	      error_code_name(err.code), err.msg, text);
 }
 
@@ -51,7 +51,7 @@ refusals(struct harness *h)
 	expect_refusal(h, "SetGuestDateTime", &time, ERROR_INVALID_ARGUMENT, "1000000 us");
 	expect_refusal(h, "ReseedRandomDev", &reseed, ERROR_INVALID_ARGUMENT,
 		       "missing entropy data");
-	CHECK(h, call(h, "MemHotplugByProbe", &probe, NULL, &err) == 0, "no address: %s", err.msg);
+	CHECK_OK(call(h, "MemHotplugByProbe", &probe, NULL, &err), &err, "no address");
 	expect_refusal(h, "MemAgentMemcgSet", &memcg, ERROR_INTERNAL, "mem-agent is disabled");
 	expect_refusal(h, "MemAgentCompactSet", &compact, ERROR_INTERNAL, "mem-agent is disabled");
 	words.log_type = (char *)"core_dump";
@@ -72,19 +72,19 @@ processors(struct harness *h)
 	uint64_t begin;
 
 	q.cpu_only = true;
-	CHECK(h, call(h, "OnlineCPUMem", &q, NULL, &err) == 0, "%s", err.msg);
+	CHECK_OK(call(h, "OnlineCPUMem", &q, NULL, &err), &err);
 	q.nb_cpus = 1;
-	CHECK(h, call(h, "OnlineCPUMem", &q, NULL, &err) == 0, "%s", err.msg);
+	CHECK_OK(call(h, "OnlineCPUMem", &q, NULL, &err), &err);
 	q.nb_cpus = 60000;
 	begin = monotonic_ns();
 	expect_refusal(h, "OnlineCPUMem", &q, ERROR_INTERNAL, "of 60000 processors are online");
-	CHECK(h, elapsed_ms(begin) < 8000, "it took too long");
+	CHECK_LT(elapsed_ms(begin), 8000, "it took too long");
 	other = ttrpc_client_dial(h->address, 5000, &err);
-	CHECK(h, other, "%s", err.msg);
+	CHECK(other, "%s", err.msg);
 	for (int i = 0; other && i < 20; i++)
 		(void)ttrpc_client_start(other, &grpc__agent_service__descriptor, "OnlineCPUMem",
 					 &q.base, 0, NULL, NULL, &err);
-	CHECK(h, other && check_health(other, &err) == 0, "%s", err.msg);
+	CHECK(other && check_health(other, &err) == 0, "%s", err.msg);
 	ttrpc_client_free(other);
 }
 
@@ -119,19 +119,19 @@ metrics_of_the_agent(struct harness *h)
 		ProtobufCMessage *reply = NULL;
 		const char *text;
 
-		CHECK(h, scrape(h, &reply, &err) == 0, "%s", err.msg);
+		CHECK_OK(scrape(h, &reply, &err), &err);
 		if (!reply)
 			return;
 		text = ((Grpc__Metrics *)reply)->metrics;
-		CHECK(h, value_of(text, "kata_agent_threads") == 1, "one thread");
-		CHECK(h, value_of(text, "kata_agent_total_rss") > 100000, "%.400s", text);
-		CHECK(h, value_of(text, "kata_agent_fds") > 5, "descriptors");
-		CHECK(h, value_of(text, "kata_guest_meminfo{item=\"mem_total\"}") > 1 << 20,
-		      "memory of the machine");
-		CHECK(h, !strstr(text, "kata_agent_mem_agent"), "there is no memory agent");
+		CHECK_EQ(value_of(text, "kata_agent_threads"), 1, "one thread");
+		CHECK_GT(value_of(text, "kata_agent_total_rss"), 100000, "%.400s", text);
+		CHECK_GT(value_of(text, "kata_agent_fds"), 5, "descriptors");
+		CHECK_GT(value_of(text, "kata_guest_meminfo{item=\"mem_total\"}"), 1 << 20,
+			 "memory of the machine");
+		CHECK_LACKS(text, "kata_agent_mem_agent", "there is no memory agent");
 		if (i == 1)
-			CHECK(h, value_of(text, "kata_agent_scrape_count") == scrapes + 1,
-			      "the count");
+			CHECK_EQ(value_of(text, "kata_agent_scrape_count"), scrapes + 1,
+				 "the count");
 		scrapes = value_of(text, "kata_agent_scrape_count");
 		protobuf_c_message_free_unpacked(reply, NULL);
 	}
@@ -148,19 +148,19 @@ many_scrapes(struct harness *h)
 
 	/* warm up */
 	for (int i = 0; i < 50; i++)
-		CHECK(h, scrape(h, NULL, &err) == 0, "%s", err.msg);
+		CHECK_OK(scrape(h, NULL, &err), &err);
 	harness_settle(h, &before);
 	begin = monotonic_ns();
 	for (int i = 0; i < n && !h->failures; i++)
-		CHECK(h, scrape(h, NULL, &err) == 0, "scrape %d: %s", i, err.msg);
+		CHECK_EQ(scrape(h, NULL, &err), 0, "scrape %d: %s", i, err.msg);
 	harness_settle(h, &after);
 	printf("# %d scrapes, %llu us each; RSS %llu -> %llu KiB\n", n,
 	       (unsigned long long)((monotonic_ns() - begin) / 1000 / (uint64_t)n),
 	       (unsigned long long)before.rss_kib, (unsigned long long)after.rss_kib);
 	if (h->is_product)
-		CHECK(h, after.rss_kib <= before.rss_kib + RSS_GROWTH_KIB,
-		      "RSS grew from %llu to %llu KiB", (unsigned long long)before.rss_kib,
-		      (unsigned long long)after.rss_kib);
+		CHECK_LE(after.rss_kib, before.rss_kib + RSS_GROWTH_KIB,
+			 "RSS grew from %llu to %llu KiB", (unsigned long long)before.rss_kib,
+			 (unsigned long long)after.rss_kib);
 }
 
 /* ---- termination messages ---- */
@@ -180,7 +180,7 @@ create_with_words(struct harness *h, const char *id, const char *source, struct 
 	arena_init(&a, 1 << 20);
 	q = make_create(h, &a, id, SH("true"), false);
 	mounts = q ? arena_zalloc(&a, q->oci->n_mounts + 1, sizeof(*mounts)) : NULL;
-	CHECK(h, mounts, "memory");
+	CHECK(mounts, "memory");
 	if (!mounts)
 		return;
 	memcpy(mounts, q->oci->mounts, q->oci->n_mounts * sizeof(*mounts));
@@ -195,16 +195,16 @@ create_with_words(struct harness *h, const char *id, const char *source, struct 
 	annotation.value = mount.destination;
 	q->oci->annotations = annotations;
 	q->oci->n_annotations = 1;
-	CHECK(h, call(h, "CreateContainer", q, NULL, err) == 0, "%s", err->msg);
+	CHECK_OK(call(h, "CreateContainer", q, NULL, err), err);
 	arena_release(&a);
 }
 
 static void
-put_file(struct harness *h, const char *path, const char *bytes, size_t n)
+put_file(const char *path, const char *bytes, size_t n)
 {
 	auto_close int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
 
-	CHECK(h, fd >= 0 && write_full(fd, bytes, n) == 0, "%s: %s", path, strerror(errno));
+	CHECK(fd >= 0 && write_full(fd, bytes, n) == 0, "%s: %s", path, strerror(errno));
 }
 
 static void
@@ -217,12 +217,12 @@ expect_words(struct harness *h, const char *id, const char *want, size_t len)
 
 	q.log_type = (char *)"termination_log";
 	q.container_id = (char *)(uintptr_t)id;
-	CHECK(h, call(h, "GetDiagnosticData", &q, &reply, &err) == 0, "%s", err.msg);
+	CHECK_OK(call(h, "GetDiagnosticData", &q, &reply, &err), &err);
 	if (!reply)
 		return;
 	data = ((Grpc__GetDiagnosticDataResponse *)reply)->data;
-	CHECK(h, strlen(data) == len && strncmp(data, want, len) == 0, "\"%.80s\" (%zu bytes)",
-	      data, strlen(data));
+	CHECK(strlen(data) == len && strncmp(data, want, len) == 0, "\"%.80s\" (%zu bytes)", data,
+	      strlen(data));
 	protobuf_c_message_free_unpacked(reply, NULL);
 }
 
@@ -234,28 +234,28 @@ last_words(struct harness *h)
 	struct error err = ERROR_INIT;
 	char many[TERMINATION_MAX + 100];
 
-	put_file(h, path, "", 0);
+	put_file(path, "", 0);
 	create_with_words(h, "w1", path, &err);
 	expect_words(h, "w1", "", 0);
-	put_file(h, path, bytes, sizeof(bytes) - 1);
+	put_file(path, bytes, sizeof(bytes) - 1);
 	expect_words(h, "w1", "so \xef\xbf\xbd\xef\xbf\xbdlong\n", 14);
 	memset(many, 'x', sizeof(many));
-	put_file(h, path, many, sizeof(many));
+	put_file(path, many, sizeof(many));
 	expect_words(h, "w1", many, TERMINATION_MAX);
 	q.log_type = (char *)"termination_log";
 	q.container_id = (char *)"w1";
 	/* Replacements of the file on the guest's side: none is followed, opened or waited for. */
-	CHECK(h, unlink(path) == 0 && symlink("/etc/passwd", path) == 0, "%s", strerror(errno));
+	CHECK(unlink(path) == 0 && symlink("/etc/passwd", path) == 0, "%s", strerror(errno));
 	expect_refusal(h, "GetDiagnosticData", &q, ERROR_INTERNAL, "ymbolic link");
-	CHECK(h, unlink(path) == 0 && mkfifo(path, 0600) == 0, "%s", strerror(errno));
+	CHECK(unlink(path) == 0 && mkfifo(path, 0600) == 0, "%s", strerror(errno));
 	expect_refusal(h, "GetDiagnosticData", &q, ERROR_FAILED_PRECONDITION, "not a regular file");
-	CHECK(h, unlink(path) == 0, "%s", strerror(errno));
+	CHECK_EQ(unlink(path), 0, "%s", strerror(errno));
 	expect_words(h, "w1", "", 0);
-	CHECK(h, remove_container(h, "w1", &err) == 0, "%s", err.msg);
-	CHECK(h, create(h, "w2", SH("true"), &err) == 0, "%s", err.msg);
+	CHECK_OK(remove_container(h, "w1", &err), &err);
+	CHECK_OK(create(h, "w2", SH("true"), &err), &err);
 	q.container_id = (char *)"w2";
 	expect_refusal(h, "GetDiagnosticData", &q, ERROR_NOT_FOUND, "no mount");
-	CHECK(h, remove_container(h, "w2", &err) == 0, "%s", err.msg);
+	CHECK_OK(remove_container(h, "w2", &err), &err);
 }
 
 /* Version and GetGuestDetails name the program that --version names. */
@@ -269,22 +269,20 @@ versions(struct harness *h)
 	ProtobufCMessage *reply = NULL;
 	struct error err = ERROR_INIT;
 
-	CHECK(h,
-	      ttrpc_client_call(h->client, &grpc__health__descriptor, "Version", &check.base, 5000,
-				&reply, &err) == 0,
-	      "%s", err.msg);
+	CHECK_OK(ttrpc_client_call(h->client, &grpc__health__descriptor, "Version", &check.base,
+				   5000, &reply, &err),
+		 &err);
 	version = (const Grpc__VersionCheckResponse *)reply;
-	CHECK(h, version && strcmp(version->agent_version, tatami_version) == 0, "%s",
+	CHECK(version && strcmp(version->agent_version, tatami_version) == 0, "%s",
 	      version ? version->agent_version : "no reply");
-	CHECK(h, version && strcmp(version->grpc_version, TATAMI_API_VERSION) == 0, "%s",
+	CHECK(version && strcmp(version->grpc_version, TATAMI_API_VERSION) == 0, "%s",
 	      version ? version->grpc_version : "no reply");
 	if (reply)
 		protobuf_c_message_free_unpacked(reply, NULL);
 	reply = NULL;
-	CHECK(h, call(h, "GetGuestDetails", &q, &reply, &err) == 0, "%s", err.msg);
+	CHECK_OK(call(h, "GetGuestDetails", &q, &reply, &err), &err);
 	details = (const Grpc__GuestDetailsResponse *)reply;
-	CHECK(h,
-	      details && details->agent_details &&
+	CHECK(details && details->agent_details &&
 		      strcmp(details->agent_details->version, tatami_version) == 0,
 	      "the version in the details");
 	if (reply)

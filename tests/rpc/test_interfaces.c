@@ -23,34 +23,34 @@ an_interface(struct harness *h)
 	};
 	struct error err = ERROR_INIT;
 
-	CHECK(h, mnl_add_link("net0", 1) == 0, "no link can be made");
-	CHECK(h, update_interface(h, &w, &err) == 0, "%s", err.msg);
-	has(h, MNL_LINKS, "eth0 mac 02:00:00:00:00:01 mtu 1400 up");
-	has(h, MNL_ADDRESSES, "eth0 10.0.0.2/24 brd 10.0.0.255");
-	has(h, MNL_ADDRESSES, "eth0 10.9.0.1/32");
+	CHECK_EQ(mnl_add_link("net0", 1), 0, "no link can be made");
+	CHECK_OK(update_interface(h, &w, &err), &err);
+	has(MNL_LINKS, "eth0 mac 02:00:00:00:00:01 mtu 1400 up");
+	has(MNL_ADDRESSES, "eth0 10.0.0.2/24 brd 10.0.0.255");
+	has(MNL_ADDRESSES, "eth0 10.9.0.1/32");
 	/* and not tentative */
-	has(h, MNL_ADDRESSES, "eth0 fd00::2/64");
+	has(MNL_ADDRESSES, "eth0 fd00::2/64");
 	/* Repeated with other addresses: the old ones go, the kernel's own stay. */
 	w.addresses = "10.0.0.3/24 10.0.0.2/16 fd00::2/64";
 	w.mtu = 0;
 	/* IFF_NOARP */
 	w.flags = 0x80;
-	CHECK(h, update_interface(h, &w, &err) == 0, "%s", err.msg);
-	has(h, MNL_LINKS, "eth0 mac 02:00:00:00:00:01 mtu 1400 up noarp");
-	has(h, MNL_ADDRESSES, "eth0 10.0.0.3/24 brd 10.0.0.255");
-	has(h, MNL_ADDRESSES, "eth0 10.0.0.2/16 brd 10.0.255.255");
-	has(h, MNL_ADDRESSES, "eth0 fd00::2/64");
-	CHECK(h, !mnl_has(MNL_ADDRESSES, "eth0 10.0.0.2/24 brd 10.0.0.255"), "a stale address");
-	CHECK(h, !mnl_has(MNL_ADDRESSES, "eth0 10.9.0.1/32"), "a stale address");
+	CHECK_OK(update_interface(h, &w, &err), &err);
+	has(MNL_LINKS, "eth0 mac 02:00:00:00:00:01 mtu 1400 up noarp");
+	has(MNL_ADDRESSES, "eth0 10.0.0.3/24 brd 10.0.0.255");
+	has(MNL_ADDRESSES, "eth0 10.0.0.2/16 brd 10.0.255.255");
+	has(MNL_ADDRESSES, "eth0 fd00::2/64");
+	CHECK(!mnl_has(MNL_ADDRESSES, "eth0 10.0.0.2/24 brd 10.0.0.255"), "a stale address");
+	CHECK(!mnl_has(MNL_ADDRESSES, "eth0 10.9.0.1/32"), "a stale address");
 	/* Removing a primary address would remove its secondaries. */
 	w.addresses = "10.0.0.4/24 10.0.0.5/24";
-	CHECK(h, update_interface(h, &w, &err) == 0, "%s", err.msg);
+	CHECK_OK(update_interface(h, &w, &err), &err);
 	w.addresses = "10.0.0.5/24";
 	w.flags = 0;
-	CHECK(h, update_interface(h, &w, &err) == 0, "%s", err.msg);
-	has(h, MNL_ADDRESSES, "eth0 10.0.0.5/24 brd 10.0.0.255");
-	has(h, MNL_LINKS, "eth0 mac 02:00:00:00:00:01 mtu 1400 up");
-	CHECK(h, !mnl_has(MNL_ADDRESSES, "eth0 10.0.0.4/24 brd 10.0.0.255"), "a stale address");
+	CHECK_OK(update_interface(h, &w, &err), &err);
+	has(MNL_ADDRESSES, "eth0 10.0.0.5/24 brd 10.0.0.255");
+	has(MNL_LINKS, "eth0 mac 02:00:00:00:00:01 mtu 1400 up");
+	CHECK(!mnl_has(MNL_ADDRESSES, "eth0 10.0.0.4/24 brd 10.0.0.255"), "a stale address");
 	remove_links();
 }
 
@@ -69,23 +69,22 @@ names_that_clash(struct harness *h)
 				     .device = "eth1" };
 	struct error err = ERROR_INIT;
 
-	CHECK(h, mnl_add_link("eth0", 1) == 0 && mnl_add_link("eth1", 2) == 0, "no links");
-	CHECK(h, update_interface(h, &first, &err) == 0, "%s", err.msg);
-	has(h, MNL_LINKS, "eth1 mac 02:00:00:00:00:01 mtu 1500 up");
-	CHECK(h, update_routes(h, &route, 1, &err) > 0, "%s", err.msg);
-	CHECK(h, update_interface(h, &second, &err) == 0, "%s", err.msg);
-	has(h, MNL_LINKS, "eth0 mac 02:00:00:00:00:02 mtu 1500 up");
-	has(h, MNL_LINKS, "eth1 mac 02:00:00:00:00:01 mtu 1500 up");
+	CHECK(mnl_add_link("eth0", 1) == 0 && mnl_add_link("eth1", 2) == 0, "no links");
+	CHECK_OK(update_interface(h, &first, &err), &err);
+	has(MNL_LINKS, "eth1 mac 02:00:00:00:00:01 mtu 1500 up");
+	CHECK_GT(update_routes(h, &route, 1, &err), 0, "%s", err.msg);
+	CHECK_OK(update_interface(h, &second, &err), &err);
+	has(MNL_LINKS, "eth0 mac 02:00:00:00:00:02 mtu 1500 up");
+	has(MNL_LINKS, "eth1 mac 02:00:00:00:00:01 mtu 1500 up");
 	/* Rotation: an interface that is up and has a route loses its name to a third. */
-	CHECK(h, mnl_add_link("net2", 3) == 0, "no link");
-	CHECK(h,
-	      update_interface(h, &(struct wanted){ .mac = "02:00:00:00:00:03", .name = "eth1" },
-			       &err) == 0,
-	      "%s", err.msg);
-	has(h, MNL_LINKS, "eth1 mac 02:00:00:00:00:03 mtu 1500 up");
-	has(h, MNL_LINKS, "net2 mac 02:00:00:00:00:01 mtu 1500 up");
-	has(h, MNL_ROUTES, "10.5.0.0/16 via 10.0.0.1 dev net2 scope 0");
-	has(h, MNL_ADDRESSES, "net2 10.0.0.2/24 brd 10.0.0.255");
+	CHECK_EQ(mnl_add_link("net2", 3), 0, "no link");
+	CHECK_OK(update_interface(h, &(struct wanted){ .mac = "02:00:00:00:00:03", .name = "eth1" },
+				  &err),
+		 &err);
+	has(MNL_LINKS, "eth1 mac 02:00:00:00:00:03 mtu 1500 up");
+	has(MNL_LINKS, "net2 mac 02:00:00:00:00:01 mtu 1500 up");
+	has(MNL_ROUTES, "10.5.0.0/16 via 10.0.0.1 dev net2 scope 0");
+	has(MNL_ADDRESSES, "net2 10.0.0.2/24 brd 10.0.0.255");
 	remove_links();
 }
 
@@ -104,19 +103,17 @@ a_late_interface(struct harness *h)
 	make_interface(i, &late);
 	id = ttrpc_client_start(h->client, &grpc__agent_service__descriptor, "UpdateInterface",
 				&i->q.base, 0, NULL, NULL, &err);
-	CHECK(h, id != 0, "%s", err.msg);
+	CHECK_NE(id, 0, "%s", err.msg);
 	make_eth0(h);
 	others_ns = monotonic_ns() - start_ns;
-	CHECK(h, others_ns < WAIT_MS * 1000000ull, "another waited with it: %llu ms",
-	      (unsigned long long)others_ns / 1000000);
-	CHECK(h,
-	      ttrpc_client_wait(h->client, id, 0, NULL, &err) < 0 &&
-		      err.code == ERROR_DEADLINE_EXCEEDED,
-	      "it did not wait: %s", err.msg);
-	CHECK(h, mnl_add_link("net1", 2) == 0, "no link");
-	CHECK(h, ttrpc_client_wait(h->client, id, 20000, NULL, &err) == 0, "%s", err.msg);
-	has(h, MNL_LINKS, "eth1 mac 02:00:00:00:00:02 mtu 1500 up");
-	has(h, MNL_ADDRESSES, "eth1 10.0.1.2/24 brd 10.0.1.255");
+	CHECK_LT(others_ns, WAIT_MS * 1000000ull, "another waited with it: %llu ms",
+		 (unsigned long long)others_ns / 1000000);
+	CHECK_FAILS(ttrpc_client_wait(h->client, id, 0, NULL, &err), &err, ERROR_DEADLINE_EXCEEDED,
+		    "", "it did not wait");
+	CHECK_EQ(mnl_add_link("net1", 2), 0, "no link");
+	CHECK_OK(ttrpc_client_wait(h->client, id, 20000, NULL, &err), &err);
+	has(MNL_LINKS, "eth1 mac 02:00:00:00:00:02 mtu 1500 up");
+	has(MNL_ADDRESSES, "eth1 10.0.1.2/24 brd 10.0.1.255");
 	free(i);
 	remove_links();
 }
@@ -132,25 +129,23 @@ one_that_never_comes(struct harness *h)
 
 	make_eth0(h);
 	start_ns = monotonic_ns();
-	CHECK(h,
-	      update_interface(h, &w, &err) < 0 && err.code == ERROR_NOT_FOUND &&
-		      strstr(err.msg, TEXT_LINK_NOT_FOUND),
-	      "%d %s", err.code, err.msg);
-	CHECK(h, monotonic_ns() - start_ns >= WAIT_MS * 1000000ull, "it did not wait");
+	CHECK_FAILS(update_interface(h, &w, &err), &err, ERROR_NOT_FOUND, TEXT_LINK_NOT_FOUND,
+		    "%d %s", err.code, err.msg);
+	CHECK_GE(monotonic_ns() - start_ns, WAIT_MS * 1000000ull, "it did not wait");
 	start_ns = monotonic_ns();
 	for (unsigned int i = 0; i < 3; i++)
-		CHECK(h, update_interface(h, &w, &err) < 0 && strstr(err.msg, TEXT_LINK_NOT_FOUND),
+		CHECK(update_interface(h, &w, &err) < 0 && strstr(err.msg, TEXT_LINK_NOT_FOUND),
 		      "%d %s", err.code, err.msg);
-	CHECK(h, monotonic_ns() - start_ns < WAIT_MS * 1000000ull, "it waited again");
+	CHECK_LT(monotonic_ns() - start_ns, WAIT_MS * 1000000ull, "it waited again");
 	/* Waits for another card, and finds this one once it has appeared. */
 	start_ns = monotonic_ns();
-	CHECK(h, update_interface(h, &other, &err) < 0, "no failure");
-	CHECK(h, monotonic_ns() - start_ns >= WAIT_MS * 1000000ull, "the other: no wait");
-	CHECK(h, mnl_add_link("net1", 0x99) == 0, "no link");
-	CHECK(h, update_interface(h, &late, &err) == 0, "%s", err.msg);
-	has(h, MNL_LINKS, "eth1 mac 02:00:00:00:00:99 mtu 1500 up");
+	CHECK_LT(update_interface(h, &other, &err), 0, "no failure");
+	CHECK_GE(monotonic_ns() - start_ns, WAIT_MS * 1000000ull, "the other: no wait");
+	CHECK_EQ(mnl_add_link("net1", 0x99), 0, "no link");
+	CHECK_OK(update_interface(h, &late, &err), &err);
+	has(MNL_LINKS, "eth1 mac 02:00:00:00:00:99 mtu 1500 up");
 	/* The only card is up: it is not taken for the requested one. */
-	has(h, MNL_LINKS, "eth0 mac 02:00:00:00:00:01 mtu 1500 up");
+	has(MNL_LINKS, "eth0 mac 02:00:00:00:00:01 mtu 1500 up");
 	remove_links();
 }
 
@@ -165,13 +160,13 @@ the_only_card(struct harness *h)
 	struct error err = ERROR_INIT;
 
 	remove_links();
-	CHECK(h, mnl_add_link("net0", 1) == 0 && mnl_add_link("net1", 2) == 0, "no links");
-	CHECK(h, update_interface(h, &w, &err) < 0 && strstr(err.msg, TEXT_LINK_NOT_FOUND),
+	CHECK(mnl_add_link("net0", 1) == 0 && mnl_add_link("net1", 2) == 0, "no links");
+	CHECK(update_interface(h, &w, &err) < 0 && strstr(err.msg, TEXT_LINK_NOT_FOUND),
 	      "one of two: %s", err.msg);
-	has(h, MNL_LINKS, "net1 mac 02:00:00:00:00:02 mtu 1500 down");
+	has(MNL_LINKS, "net1 mac 02:00:00:00:00:02 mtu 1500 down");
 	(void)mnl_remove_link("net1");
-	CHECK(h, update_interface(h, &w, &err) == 0, "%s", err.msg);
-	has(h, MNL_LINKS, "net0 mac 02:00:00:00:00:99 mtu 1500 up");
+	CHECK_OK(update_interface(h, &w, &err), &err);
+	has(MNL_LINKS, "net0 mac 02:00:00:00:00:99 mtu 1500 up");
 	remove_links();
 }
 
@@ -196,27 +191,22 @@ bad_interfaces(struct harness *h)
 	struct error err = ERROR_INIT;
 	Grpc__UpdateInterfaceRequest empty = GRPC__UPDATE_INTERFACE_REQUEST__INIT;
 
-	CHECK(h, mnl_add_link("net0", 1) == 0, "no link");
+	CHECK_EQ(mnl_add_link("net0", 1), 0, "no link");
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
-		CHECK(h,
-		      update_interface(h, &rows[i].w, &err) < 0 &&
-			      err.code == ERROR_INVALID_ARGUMENT && strstr(err.msg, rows[i].text),
-		      "row %zu: %d %s", i, err.code, err.msg);
-	CHECK(h,
-	      call(h, "UpdateInterface", &empty, NULL, &err) < 0 &&
-		      err.code == ERROR_INVALID_ARGUMENT,
-	      "%d %s", err.code, err.msg);
-	has(h, MNL_LINKS, "net0 mac 02:00:00:00:00:01 mtu 1500 down");
+		CHECK_FAILS(update_interface(h, &rows[i].w, &err), &err, ERROR_INVALID_ARGUMENT,
+			    rows[i].text, "row %zu: %d %s", i, err.code, err.msg);
+	CHECK_FAILS(call(h, "UpdateInterface", &empty, NULL, &err), &err, ERROR_INVALID_ARGUMENT,
+		    "", "%d %s", err.code, err.msg);
+	has(MNL_LINKS, "net0 mac 02:00:00:00:00:01 mtu 1500 down");
 	/* The kernel's error text reaches the host. */
-	CHECK(h,
-	      update_interface(h,
+	CHECK(update_interface(h,
 			       &(struct wanted){ .mac = "02:00:00:00:00:01",
 						 .name = "eth0",
 						 .mtu = 1u << 31 },
 			       &err) < 0 &&
 		      strstr(err.msg, "MTU of net0"),
 	      "%s", err.msg);
-	has(h, MNL_LINKS, "net0 mac 02:00:00:00:00:01 mtu 1500 down");
+	has(MNL_LINKS, "net0 mac 02:00:00:00:00:01 mtu 1500 down");
 	remove_links();
 }
 

@@ -31,7 +31,7 @@ exit_codes(struct harness *h)
 		if (rows[i].code < 0)
 			continue;
 		code = run_container(h, "c1", SH(rows[i].script), out, sizeof(out), &err);
-		CHECK(h, code == rows[i].code, "%s: code %d, %s", rows[i].script, code, err.msg);
+		CHECK_EQ(code, rows[i].code, "%s: code %d, %s", rows[i].script, code, err.msg);
 	}
 }
 
@@ -44,8 +44,8 @@ expect_output(struct harness *h, const char *const *args, const char *want)
 	char out[2048] = "";
 	int code = run_container(h, "c1", args, out, sizeof(out), &err);
 
-	CHECK(h, code == 0, "%s: code %d, %s", script, code, err.msg);
-	CHECK(h, strcmp(out, want) == 0, "%s printed \"%s\", not \"%s\"", script, out, want);
+	CHECK_EQ(code, 0, "%s: code %d, %s", script, code, err.msg);
+	CHECK_STR(out, want, "%s printed \"%s\", not \"%s\"", script, out, want);
 }
 
 static void
@@ -101,12 +101,11 @@ programs_start_as_new(struct harness *h)
 		char out[256] = "";
 
 		expect_output(h, rows[i].args, rows[i].want);
-		CHECK(h, create_start(h, "c1", SH("sleep 3600"), &err) == 0, "%s", err.msg);
-		CHECK(h, exec(h, "c1", "e1", rows[i].args, false, &err) == 0, "%s", err.msg);
-		CHECK(h, read_all(h, false, "c1", "e1", out, sizeof(out), &err) >= 0, "%s",
-		      err.msg);
-		CHECK(h, strcmp(out, rows[i].want) == 0, "an exec sees \"%s\"", out);
-		CHECK(h, remove_container(h, "c1", &err) == 0, "%s", err.msg);
+		CHECK_OK(create_start(h, "c1", SH("sleep 3600"), &err), &err);
+		CHECK_OK(exec(h, "c1", "e1", rows[i].args, false, &err), &err);
+		CHECK_GE(read_all(h, false, "c1", "e1", out, sizeof(out), &err), 0, "%s", err.msg);
+		CHECK_STR(out, rows[i].want, "an exec sees \"%s\"", out);
+		CHECK_OK(remove_container(h, "c1", &err), &err);
 	}
 }
 
@@ -128,14 +127,13 @@ kills(struct harness *h)
 		char ready[8];
 		int code;
 
-		CHECK(h, create_start(h, "c1", SH(rows[i].script), &err) == 0, "%s", err.msg);
-		CHECK(h, read_stream(h, false, "c1", "c1", ready, 1, &err) == 1, "%s", err.msg);
-		CHECK(h, kill_process(h, "c1", "", rows[i].sig, &err) == 0, "%s", err.msg);
+		CHECK_OK(create_start(h, "c1", SH(rows[i].script), &err), &err);
+		CHECK_EQ(read_stream(h, false, "c1", "c1", ready, 1, &err), 1, "%s", err.msg);
+		CHECK_OK(kill_process(h, "c1", "", rows[i].sig, &err), &err);
 		code = wait_process(h, "c1", "c1", &err);
-		CHECK(h, code == rows[i].code, "row %zu: code %d, %s", i, code, err.msg);
-		CHECK(h, kill_process(h, "c1", "", SIGKILL, &err) == 0, "after the end: %s",
-		      err.msg);
-		CHECK(h, remove_container(h, "c1", &err) == 0, "%s", err.msg);
+		CHECK_EQ(code, rows[i].code, "row %zu: code %d, %s", i, code, err.msg);
+		CHECK_OK(kill_process(h, "c1", "", SIGKILL, &err), &err, "after the end");
+		CHECK_OK(remove_container(h, "c1", &err), &err);
 	}
 }
 
@@ -144,18 +142,17 @@ duplicates_leave_the_first_alone(struct harness *h)
 {
 	struct error err = ERROR_INIT;
 
-	CHECK(h, create_start(h, "c1", SH("read x; exit 3"), &err) == 0, "%s", err.msg);
-	CHECK(h, create(h, "c1", SH("true"), &err) < 0, "a second container of the same id");
-	CHECK(h, err.code == ERROR_ALREADY_EXISTS, "code %d: %s", err.code, err.msg);
-	CHECK(h, exec(h, "c1", "e1", SH("read x"), false, &err) == 0, "%s", err.msg);
-	CHECK(h,
-	      exec(h, "c1", "e1", SH("true"), false, &err) < 0 && strstr(err.msg, "already exists"),
+	CHECK_OK(create_start(h, "c1", SH("read x; exit 3"), &err), &err);
+	CHECK_LT(create(h, "c1", SH("true"), &err), 0, "a second container of the same id");
+	CHECK_EQ(err.code, ERROR_ALREADY_EXISTS, "code %d: %s", err.code, err.msg);
+	CHECK_OK(exec(h, "c1", "e1", SH("read x"), false, &err), &err);
+	CHECK(exec(h, "c1", "e1", SH("true"), false, &err) < 0 && strstr(err.msg, "already exists"),
 	      "%s", err.msg);
-	CHECK(h, close_stdin(h, "c1", "e1", &err) == 0, "%s", err.msg);
-	CHECK(h, wait_process(h, "c1", "e1", &err) == 1, "%s", err.msg);
-	CHECK(h, write_stdin(h, "c1", "c1", "x\n", 2, &err) == 0, "%s", err.msg);
-	CHECK(h, wait_process(h, "c1", "c1", &err) == 3, "%s", err.msg);
-	CHECK(h, remove_container(h, "c1", &err) == 0, "%s", err.msg);
+	CHECK_OK(close_stdin(h, "c1", "e1", &err), &err);
+	CHECK_EQ(wait_process(h, "c1", "e1", &err), 1, "%s", err.msg);
+	CHECK_OK(write_stdin(h, "c1", "c1", "x\n", 2, &err), &err);
+	CHECK_EQ(wait_process(h, "c1", "c1", &err), 3, "%s", err.msg);
+	CHECK_OK(remove_container(h, "c1", &err), &err);
 }
 
 static void
@@ -163,15 +160,15 @@ start_only_once_and_only_alive(struct harness *h)
 {
 	struct error err = ERROR_INIT;
 
-	CHECK(h, create(h, "c1", SH("sleep 3600"), &err) == 0, "%s", err.msg);
-	CHECK(h, start(h, "c1", &err) == 0, "%s", err.msg);
-	CHECK(h, start(h, "c1", &err) < 0, "started twice");
-	CHECK(h, remove_container(h, "c1", &err) == 0, "removing a running container: %s", err.msg);
-	CHECK(h, create(h, "c2", SH("true"), &err) == 0, "%s", err.msg);
-	CHECK(h, kill_process(h, "c2", "", SIGKILL, &err) == 0, "%s", err.msg);
-	CHECK(h, wait_process(h, "c2", "c2", &err) == 137, "%s", err.msg);
-	CHECK(h, start(h, "c2", &err) < 0, "started a dead container");
-	CHECK(h, remove_container(h, "c2", &err) == 0, "%s", err.msg);
+	CHECK_OK(create(h, "c1", SH("sleep 3600"), &err), &err);
+	CHECK_OK(start(h, "c1", &err), &err);
+	CHECK_LT(start(h, "c1", &err), 0, "started twice");
+	CHECK_OK(remove_container(h, "c1", &err), &err, "removing a running container");
+	CHECK_OK(create(h, "c2", SH("true"), &err), &err);
+	CHECK_OK(kill_process(h, "c2", "", SIGKILL, &err), &err);
+	CHECK_EQ(wait_process(h, "c2", "c2", &err), 137, "%s", err.msg);
+	CHECK_LT(start(h, "c2", &err), 0, "started a dead container");
+	CHECK_OK(remove_container(h, "c2", &err), &err);
 }
 
 static void
@@ -180,31 +177,28 @@ execs(struct harness *h)
 	struct error err = ERROR_INIT;
 	char out[256];
 
-	CHECK(h, create_start(h, "c1", SH("sleep 3600"), &err) == 0, "%s", err.msg);
-	CHECK(h,
-	      exec(h, "c1", "e1",
-		   SH("echo out; echo err >&2; ls /proc/self/fd | tr '\\n' ' '; exit 5"), false,
-		   &err) == 0,
-	      "%s", err.msg);
-	CHECK(h, read_all(h, false, "c1", "e1", out, sizeof(out), &err) >= 0, "%s", err.msg);
-	CHECK(h, strcmp(out, "out\n0 1 2 3 ") == 0, "\"%s\"", out);
-	CHECK(h,
-	      read_all(h, true, "c1", "e1", out, sizeof(out), &err) >= 0 &&
+	CHECK_OK(create_start(h, "c1", SH("sleep 3600"), &err), &err);
+	CHECK_OK(exec(h, "c1", "e1",
+		      SH("echo out; echo err >&2; ls /proc/self/fd | tr '\\n' ' '; exit 5"), false,
+		      &err),
+		 &err);
+	CHECK_GE(read_all(h, false, "c1", "e1", out, sizeof(out), &err), 0, "%s", err.msg);
+	CHECK_STR(out, "out\n0 1 2 3 ");
+	CHECK(read_all(h, true, "c1", "e1", out, sizeof(out), &err) >= 0 &&
 		      strcmp(out, "err\n") == 0,
 	      "\"%s\"", out);
-	CHECK(h, wait_process(h, "c1", "e1", &err) == 5, "%s", err.msg);
-	CHECK(h, wait_process(h, "c1", "e1", &err) < 0 && err.code == ERROR_NOT_FOUND,
-	      "second wait: %s", err.msg);
-	CHECK(h, exec(h, "c1", "e2", ARGS("/no/such/file"), false, &err) < 0, "missing binary");
-	CHECK(h, strstr(err.msg, "/no/such/file"), "%s", err.msg);
-	CHECK(h, exec(h, "c1", "e3", SH("exec sleep 1000"), false, &err) == 0, "%s", err.msg);
-	CHECK(h, kill_process(h, "c1", "e3", SIGTERM, &err) == 0, "%s", err.msg);
-	CHECK(h, wait_process(h, "c1", "e3", &err) == 143, "%s", err.msg);
-	CHECK(h, kill_process(h, "c1", "", SIGKILL, &err) == 0, "%s", err.msg);
-	CHECK(h, wait_process(h, "c1", "c1", &err) == 137, "%s", err.msg);
-	CHECK(h, exec(h, "c1", "e4", SH("true"), false, &err) < 0, "exec after the end");
-	CHECK(h, err.code == ERROR_NOT_FOUND, "code %d: %s", err.code, err.msg);
-	CHECK(h, remove_container(h, "c1", &err) == 0, "%s", err.msg);
+	CHECK_EQ(wait_process(h, "c1", "e1", &err), 5, "%s", err.msg);
+	CHECK_FAILS(wait_process(h, "c1", "e1", &err), &err, ERROR_NOT_FOUND, "", "second wait");
+	CHECK_LT(exec(h, "c1", "e2", ARGS("/no/such/file"), false, &err), 0, "missing binary");
+	CHECK_HAS(err.msg, "/no/such/file");
+	CHECK_OK(exec(h, "c1", "e3", SH("exec sleep 1000"), false, &err), &err);
+	CHECK_OK(kill_process(h, "c1", "e3", SIGTERM, &err), &err);
+	CHECK_EQ(wait_process(h, "c1", "e3", &err), 143, "%s", err.msg);
+	CHECK_OK(kill_process(h, "c1", "", SIGKILL, &err), &err);
+	CHECK_EQ(wait_process(h, "c1", "c1", &err), 137, "%s", err.msg);
+	CHECK_LT(exec(h, "c1", "e4", SH("true"), false, &err), 0, "exec after the end");
+	CHECK_EQ(err.code, ERROR_NOT_FOUND, "code %d: %s", err.code, err.msg);
+	CHECK_OK(remove_container(h, "c1", &err), &err);
 }
 
 /* Processes of one container are neither visible to, nor outlive it in, another. */
@@ -214,14 +208,14 @@ fork_bomb_and_orphans_are_gone(struct harness *h)
 	struct error err = ERROR_INIT;
 	char ready[8];
 
-	CHECK(h,
-	      create_start(
-		      h, "c1",
-		      SH("for i in 1 2 3 4 5 6 7 8 9 10; do (setsid sleep 3600 &) ; done; echo r; sleep 3600"),
-		      &err) == 0,
-	      "%s", err.msg);
-	CHECK(h, read_stream(h, false, "c1", "c1", ready, 1, &err) == 1, "%s", err.msg);
-	CHECK(h, remove_container(h, "c1", &err) == 0, "%s", err.msg);
+	CHECK_OK(
+		create_start(
+			h, "c1",
+			SH("for i in 1 2 3 4 5 6 7 8 9 10; do (setsid sleep 3600 &) ; done; echo r; sleep 3600"),
+			&err),
+		&err);
+	CHECK_EQ(read_stream(h, false, "c1", "c1", ready, 1, &err), 1, "%s", err.msg);
+	CHECK_OK(remove_container(h, "c1", &err), &err);
 }
 
 static void
@@ -231,24 +225,22 @@ many_waiters_get_the_same_code(struct harness *h)
 	Grpc__WaitProcessRequest q = GRPC__WAIT_PROCESS_REQUEST__INIT;
 	uint32_t ids[5];
 
-	CHECK(h, create_start(h, "c1", SH("read x; exit 9"), &err) == 0, "%s", err.msg);
+	CHECK_OK(create_start(h, "c1", SH("read x; exit 9"), &err), &err);
 	q.container_id = (char *)"c1";
 	q.exec_id = (char *)"";
 	for (size_t i = 0; i < ARRAY_LEN(ids); i++)
 		ids[i] = ttrpc_client_start(h->client, &grpc__agent_service__descriptor,
 					    "WaitProcess", &q.base, 0, NULL, NULL, &err);
-	CHECK(h, close_stdin(h, "c1", "", &err) == 0, "%s", err.msg);
+	CHECK_OK(close_stdin(h, "c1", "", &err), &err);
 	for (size_t i = 0; i < ARRAY_LEN(ids); i++) {
 		ProtobufCMessage *reply = NULL;
 
-		CHECK(h, ttrpc_client_wait(h->client, ids[i], 10000, &reply, &err) == 0, "%s",
-		      err.msg);
-		CHECK(h, reply && ((Grpc__WaitProcessResponse *)reply)->status == 9, "waiter %zu",
-		      i);
+		CHECK_OK(ttrpc_client_wait(h->client, ids[i], 10000, &reply, &err), &err);
+		CHECK(reply && ((Grpc__WaitProcessResponse *)reply)->status == 9, "waiter %zu", i);
 		if (reply)
 			protobuf_c_message_free_unpacked(reply, NULL);
 	}
-	CHECK(h, remove_container(h, "c1", &err) == 0, "%s", err.msg);
+	CHECK_OK(remove_container(h, "c1", &err), &err);
 }
 
 static void
@@ -258,16 +250,16 @@ a_second_connection_serves_and_its_end_cancels(struct harness *h)
 	Grpc__WaitProcessRequest q = GRPC__WAIT_PROCESS_REQUEST__INIT;
 	struct ttrpc_client *other = ttrpc_client_dial(h->address, 5000, &err);
 
-	CHECK(h, other, "%s", err.msg);
-	CHECK(h, create_start(h, "c1", SH("sleep 3600"), &err) == 0, "%s", err.msg);
+	CHECK(other, "%s", err.msg);
+	CHECK_OK(create_start(h, "c1", SH("sleep 3600"), &err), &err);
 	q.container_id = (char *)"c1";
 	q.exec_id = (char *)"c1";
 	for (int i = 0; other && i < 100; i++)
 		(void)ttrpc_client_start(other, &grpc__agent_service__descriptor, "WaitProcess",
 					 &q.base, 0, NULL, NULL, &err);
-	CHECK(h, other && check_health(other, &err) == 0, "%s", err.msg);
+	CHECK(other && check_health(other, &err) == 0, "%s", err.msg);
 	ttrpc_client_free(other);
-	CHECK(h, remove_container(h, "c1", &err) == 0, "%s", err.msg);
+	CHECK_OK(remove_container(h, "c1", &err), &err);
 }
 
 /* Closing the last fd of a mount namespace unmounts its contents, which may hang: the agent
@@ -294,14 +286,13 @@ mount_namespace_is_not_the_agents(struct harness *h)
 	arena_init(&a, 1 << 20);
 	q = make_create(h, &a, "c1", ARGS("/bin/true"), false);
 	q->oci->hooks = &hooks;
-	CHECK(h,
-	      call(h, "CreateContainer", q, NULL, &err) == 0 && start(h, "c1", &err) == 0 &&
+	CHECK(call(h, "CreateContainer", q, NULL, &err) == 0 && start(h, "c1", &err) == 0 &&
 		      wait_process(h, "c1", "c1", &err) == 0 &&
 		      remove_container(h, "c1", &err) == 0,
 	      "%s", err.msg);
 	arena_release(&a);
 	f = fopen(path, "re");
-	CHECK(h, f && fgets(said, sizeof(said), f) && strcmp(said, "0\n") == 0,
+	CHECK(f && fgets(said, sizeof(said), f) && strcmp(said, "0\n") == 0,
 	      "namespaces that the agent has: %s", said);
 	if (f)
 		(void)fclose(f);

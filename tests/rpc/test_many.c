@@ -20,8 +20,8 @@ cycles(struct harness *h, int n)
 
 		(void)snprintf(id, sizeof(id), "c%d", i);
 		code = run_container(h, id, SH("echo $((6*7))"), out, sizeof(out), &err);
-		CHECK(h, code == 0 && strcmp(out, "42\n") == 0, "cycle %d: code %d \"%s\" %s", i,
-		      code, out, err.msg);
+		CHECK(code == 0 && strcmp(out, "42\n") == 0, "cycle %d: code %d \"%s\" %s", i, code,
+		      out, err.msg);
 	}
 }
 
@@ -30,9 +30,9 @@ static void
 check_rss(struct harness *h, const struct counts *before, const struct counts *after)
 {
 	if (h->is_product)
-		CHECK(h, after->rss_kib <= before->rss_kib + RSS_GROWTH_KIB,
-		      "RSS grew from %llu to %llu KiB", (unsigned long long)before->rss_kib,
-		      (unsigned long long)after->rss_kib);
+		CHECK_LE(after->rss_kib, before->rss_kib + RSS_GROWTH_KIB,
+			 "RSS grew from %llu to %llu KiB", (unsigned long long)before->rss_kib,
+			 (unsigned long long)after->rss_kib);
 }
 
 static void
@@ -78,11 +78,11 @@ together(struct harness *h, int n)
 		char id[16];
 
 		(void)snprintf(id, sizeof(id), "m%d", i);
-		CHECK(h, ttrpc_client_wait(h->client, calls[i], 60000, NULL, &err) == 0,
-		      "create %s: %s", id, err.msg);
-		CHECK(h, start(h, id, &err) == 0, "start %s: %s", id, err.msg);
+		CHECK_EQ(ttrpc_client_wait(h->client, calls[i], 60000, NULL, &err), 0,
+			 "create %s: %s", id, err.msg);
+		CHECK_EQ(start(h, id, &err), 0, "start %s: %s", id, err.msg);
 	}
-	CHECK(h, check_health(h->client, &err) == 0, "%s", err.msg);
+	CHECK_OK(check_health(h->client, &err), &err);
 	for (int i = 0; i < n; i++) {
 		Grpc__RemoveContainerRequest q = GRPC__REMOVE_CONTAINER_REQUEST__INIT;
 		char id[16];
@@ -93,8 +93,8 @@ together(struct harness *h, int n)
 					      "RemoveContainer", &q.base, 0, NULL, NULL, &err);
 	}
 	for (int i = 0; i < n; i++)
-		CHECK(h, ttrpc_client_wait(h->client, calls[i], 60000, NULL, &err) == 0,
-		      "remove m%d: %s", i, err.msg);
+		CHECK_EQ(ttrpc_client_wait(h->client, calls[i], 60000, NULL, &err), 0,
+			 "remove m%d: %s", i, err.msg);
 }
 
 static void
@@ -119,25 +119,24 @@ exec_storm(struct harness *h)
 	enum { N = 50 };
 	struct error err = ERROR_INIT;
 
-	CHECK(h, create_start(h, "c1", SH("sleep 3600"), &err) == 0, "%s", err.msg);
+	CHECK_OK(create_start(h, "c1", SH("sleep 3600"), &err), &err);
 	for (int i = 0; i < N; i++) {
 		char exec_id[16];
 
 		(void)snprintf(exec_id, sizeof(exec_id), "e%d", i);
-		CHECK(h, exec(h, "c1", exec_id, SH("echo $((1+1))"), false, &err) == 0, "%s: %s",
-		      exec_id, err.msg);
+		CHECK_EQ(exec(h, "c1", exec_id, SH("echo $((1+1))"), false, &err), 0, "%s: %s",
+			 exec_id, err.msg);
 	}
 	for (int i = 0; i < N; i++) {
 		char exec_id[16], out[16];
 
 		(void)snprintf(exec_id, sizeof(exec_id), "e%d", i);
-		CHECK(h,
-		      read_all(h, false, "c1", exec_id, out, sizeof(out), &err) >= 0 &&
+		CHECK(read_all(h, false, "c1", exec_id, out, sizeof(out), &err) >= 0 &&
 			      strcmp(out, "2\n") == 0,
 		      "%s: \"%s\" %s", exec_id, out, err.msg);
-		CHECK(h, wait_process(h, "c1", exec_id, &err) == 0, "%s: %s", exec_id, err.msg);
+		CHECK_EQ(wait_process(h, "c1", exec_id, &err), 0, "%s: %s", exec_id, err.msg);
 	}
-	CHECK(h, remove_container(h, "c1", &err) == 0, "%s", err.msg);
+	CHECK_OK(remove_container(h, "c1", &err), &err);
 }
 
 /* Starts an exec that prints the length of its last argument, without waiting for the reply. */
@@ -204,16 +203,14 @@ check_arguments(struct harness *h, size_t bytes)
 		calls[i] = begin_exec(h, id, bytes + i, &err);
 	}
 	for (size_t i = 0; i < TOGETHER; i++)
-		CHECK(h, ttrpc_client_wait(h->client, calls[i], 30000, NULL, &err) == 0, "%s",
-		      err.msg);
+		CHECK_OK(ttrpc_client_wait(h->client, calls[i], 30000, NULL, &err), &err);
 	for (size_t i = 0; i < TOGETHER; i++) {
 		(void)snprintf(id, sizeof(id), "e%zu", i);
 		(void)snprintf(want, sizeof(want), "%zu\n", bytes + i);
-		CHECK(h,
-		      read_all(h, false, "c1", id, out, sizeof(out), &err) >= 0 &&
+		CHECK(read_all(h, false, "c1", id, out, sizeof(out), &err) >= 0 &&
 			      strcmp(out, want) == 0,
 		      "an argument of %zu bytes: \"%s\" %s", bytes + i, out, err.msg);
-		CHECK(h, wait_process(h, "c1", id, &err) == 0, "%s", err.msg);
+		CHECK_OK(wait_process(h, "c1", id, &err), &err);
 	}
 }
 
@@ -229,20 +226,20 @@ arguments_side_by_side(struct harness *h)
 	struct error err = ERROR_INIT;
 	char id[16];
 
-	CHECK(h, create_start(h, "c1", SH("sleep 3600"), &err) == 0, "%s", err.msg);
+	CHECK_OK(create_start(h, "c1", SH("sleep 3600"), &err), &err);
 	for (size_t round = 0; round < rounds && !h->failures; round++) {
 		for (size_t i = 0; i < CONTAINERS; i++) {
 			(void)snprintf(id, sizeof(id), "kept%zu", i);
-			CHECK(h, create_kept(h, id, 1 + 50 * round, &err) == 0, "%s", err.msg);
+			CHECK_OK(create_kept(h, id, 1 + 50 * round, &err), &err);
 			check_arguments(h, 100 * round);
 		}
 		for (size_t i = 0; i < CONTAINERS; i++) {
 			(void)snprintf(id, sizeof(id), "kept%zu", (i + round) % CONTAINERS);
-			CHECK(h, remove_container(h, id, &err) == 0, "%s", err.msg);
+			CHECK_OK(remove_container(h, id, &err), &err);
 			check_arguments(h, 100 * round);
 		}
 	}
-	CHECK(h, remove_container(h, "c1", &err) == 0, "%s", err.msg);
+	CHECK_OK(remove_container(h, "c1", &err), &err);
 }
 
 const struct test tests_many[] = {

@@ -57,27 +57,26 @@ routes(struct harness *h)
 
 	make_eth0(h);
 	n = update_routes(h, list, ARRAY_LEN(list), &err);
-	CHECK(h, n > 0, "%s", err.msg);
-	CHECK(h, n == mnl_read(MNL_ROUTES, before, sizeof(before)), "the reply has %d routes", n);
+	CHECK_GT(n, 0, "%s", err.msg);
+	CHECK_EQ(n, mnl_read(MNL_ROUTES, before, sizeof(before)), "the reply has %d routes", n);
 	for (size_t i = 0; i < ARRAY_LEN(lines); i++)
-		has(h, MNL_ROUTES, lines[i]);
-	CHECK(h, update_routes(h, list, ARRAY_LEN(list), &err) == n, "again: %s", err.msg);
+		has(MNL_ROUTES, lines[i]);
+	CHECK_EQ(update_routes(h, list, ARRAY_LEN(list), &err), n, "again: %s", err.msg);
 	(void)mnl_read(MNL_ROUTES, after, sizeof(after));
-	CHECK(h, strlen(before) == strlen(after), "it is not the same again:\n%s\n%s", before,
-	      after);
+	CHECK_EQ(strlen(before), strlen(after), "it is not the same again:\n%s\n%s", before, after);
 	remove_links();
 }
 
 /* Creates a route to 10.8.0.0/16 with two next hops, as another program would. */
 static void
-make_hops(struct harness *h)
+make_hops(void)
 {
 	static const char *const gateways[] = { "10.0.0.3", "10.0.0.4" };
 
-	CHECK(h, mnl_add_hops("eth0", "10.8.0.0", 16, gateways, ARRAY_LEN(gateways)) == 0,
+	CHECK(mnl_add_hops("eth0", "10.8.0.0", 16, gateways, ARRAY_LEN(gateways)) == 0,
 	      "a route with two next hops");
-	has(h, MNL_ROUTES, "10.8.0.0/16 via 10.0.0.3 dev eth0 scope 0");
-	has(h, MNL_ROUTES, "10.8.0.0/16 via 10.0.0.4 dev eth0 scope 0");
+	has(MNL_ROUTES, "10.8.0.0/16 via 10.0.0.3 dev eth0 scope 0");
+	has(MNL_ROUTES, "10.8.0.0/16 via 10.0.0.4 dev eth0 scope 0");
 }
 
 /* One of many routes is impossible: the table is restored, including replaced routes. */
@@ -125,20 +124,18 @@ all_routes_or_none(struct harness *h)
 	struct error err = ERROR_INIT;
 
 	make_eth0(h);
-	make_hops(h);
-	CHECK(h, update_routes(h, first, ARRAY_LEN(first), &err) > 0, "%s", err.msg);
+	make_hops();
+	CHECK_GT(update_routes(h, first, ARRAY_LEN(first), &err), 0, "%s", err.msg);
 	(void)mnl_read(MNL_ROUTES, before, sizeof(before));
-	CHECK(h, update_routes(h, bad, ARRAY_LEN(bad), &err) < 0 && strstr(err.msg, "203.0.113.1"),
+	CHECK(update_routes(h, bad, ARRAY_LEN(bad), &err) < 0 && strstr(err.msg, "203.0.113.1"),
 	      "%s", err.msg);
 	(void)mnl_read(MNL_ROUTES, after, sizeof(after));
-	CHECK(h, strcmp(before, after) == 0, "before:\n%safter:\n%s", before, after);
+	CHECK_STR(before, after, "before:\n%safter:\n%s", before, after);
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
-		CHECK(h,
-		      update_routes(h, &rows[i].route, 1, &err) < 0 && err.code == rows[i].code &&
-			      strstr(err.msg, rows[i].text),
-		      "row %zu: %d %s", i, err.code, err.msg);
+		CHECK_FAILS(update_routes(h, &rows[i].route, 1, &err), &err, rows[i].code,
+			    rows[i].text, "row %zu: %d %s", i, err.code, err.msg);
 	(void)mnl_read(MNL_ROUTES, after, sizeof(after));
-	CHECK(h, strcmp(before, after) == 0, "before:\n%safter:\n%s", before, after);
+	CHECK_STR(before, after, "before:\n%safter:\n%s", before, after);
 	remove_links();
 }
 
@@ -155,9 +152,8 @@ neighbours(struct harness *h)
 	struct error err = ERROR_INIT;
 
 	make_eth0(h);
-	CHECK(h,
-	      call(h, "AddARPNeighbors", &q, NULL, &err) < 0 && err.code == ERROR_INVALID_ARGUMENT,
-	      "%d %s", err.code, err.msg);
+	CHECK_FAILS(call(h, "AddARPNeighbors", &q, NULL, &err), &err, ERROR_INVALID_ARGUMENT, "",
+		    "%d %s", err.code, err.msg);
 	for (size_t i = 0; i < ARRAY_LEN(n); i++) {
 		n[i].toipaddress = &a[i];
 		n[i].device = str("eth0");
@@ -171,21 +167,19 @@ neighbours(struct harness *h)
 	q.neighbors = &list;
 	list.arpneighbors = pointers;
 	list.n_arpneighbors = ARRAY_LEN(pointers);
-	CHECK(h, call(h, "AddARPNeighbors", &q, NULL, &err) == 0, "%s", err.msg);
-	has(h, MNL_NEIGHBOURS, "10.0.0.9 dev eth0 mac 02:00:00:00:00:77 state 128");
-	has(h, MNL_NEIGHBOURS, "fd00::9 dev eth0 mac 02:00:00:00:00:77 state 64");
+	CHECK_OK(call(h, "AddARPNeighbors", &q, NULL, &err), &err);
+	has(MNL_NEIGHBOURS, "10.0.0.9 dev eth0 mac 02:00:00:00:00:77 state 128");
+	has(MNL_NEIGHBOURS, "fd00::9 dev eth0 mac 02:00:00:00:00:77 state 64");
 	n[0].lladdr = str("02:00:00:00:00:78");
-	CHECK(h, call(h, "AddARPNeighbors", &q, NULL, &err) == 0, "replace: %s", err.msg);
-	has(h, MNL_NEIGHBOURS, "10.0.0.9 dev eth0 mac 02:00:00:00:00:78 state 128");
+	CHECK_OK(call(h, "AddARPNeighbors", &q, NULL, &err), &err, "replace");
+	has(MNL_NEIGHBOURS, "10.0.0.9 dev eth0 mac 02:00:00:00:00:78 state 128");
 	n[1].device = str("eth7");
-	CHECK(h,
-	      call(h, "AddARPNeighbors", &q, NULL, &err) < 0 &&
+	CHECK(call(h, "AddARPNeighbors", &q, NULL, &err) < 0 &&
 		      strstr(err.msg, TEXT_LINK_NOT_FOUND),
 	      "%s", err.msg);
 	a[0].address = str("");
-	CHECK(h,
-	      call(h, "AddARPNeighbors", &q, NULL, &err) < 0 && err.code == ERROR_INVALID_ARGUMENT,
-	      "%d %s", err.code, err.msg);
+	CHECK_FAILS(call(h, "AddARPNeighbors", &q, NULL, &err), &err, ERROR_INVALID_ARGUMENT, "",
+		    "%d %s", err.code, err.msg);
 	remove_links();
 }
 
@@ -201,7 +195,7 @@ find_interface(const Grpc__Interfaces *all, const char *name)
 }
 
 static void
-check_addresses(struct harness *h, const Types__Interface *i)
+check_addresses(const Types__Interface *i)
 {
 	unsigned int seen = 0;
 
@@ -215,7 +209,7 @@ check_addresses(struct harness *h, const Types__Interface *i)
 		    a->family == TYPES__IPFAMILY__v6)
 			seen |= 2;
 	}
-	CHECK(h, seen == 3, "addresses or families are wrong: %u", seen);
+	CHECK_EQ(seen, 3, "addresses or families are wrong: %u", seen);
 }
 
 static void
@@ -238,24 +232,23 @@ listings(struct harness *h)
 	unsigned int seen = 0;
 
 	make_eth0(h);
-	make_hops(h);
-	CHECK(h, update_routes(h, list, ARRAY_LEN(list), &err) > 0, "%s", err.msg);
+	make_hops();
+	CHECK_GT(update_routes(h, list, ARRAY_LEN(list), &err), 0, "%s", err.msg);
 	if (call(h, "ListInterfaces", &qi, &reply, &err) == 0) {
 		const Grpc__Interfaces *all = (const Grpc__Interfaces *)reply;
 
-		CHECK(h, (int)all->n_interfaces == mnl_read(MNL_LINKS, text, sizeof(text)),
-		      "%zu interfaces", all->n_interfaces);
-		CHECK(h, find_interface(all, "lo"), "no loopback");
+		CHECK_EQ((int)all->n_interfaces, mnl_read(MNL_LINKS, text, sizeof(text)),
+			 "%zu interfaces", all->n_interfaces);
+		CHECK(find_interface(all, "lo"), "no loopback");
 		i = find_interface(all, "eth0");
-		CHECK(h,
-		      i && i->mtu == 1500 && strcmp(i->hwaddr, "02:00:00:00:00:01") == 0 &&
+		CHECK(i && i->mtu == 1500 && strcmp(i->hwaddr, "02:00:00:00:00:01") == 0 &&
 			      i->type[0] && i->raw_flags & 1,
 		      "eth0 is not itself");
 		if (i)
-			check_addresses(h, i);
+			check_addresses(i);
 		protobuf_c_message_free_unpacked(reply, NULL);
 	}
-	CHECK(h, call(h, "ListRoutes", &qr, &reply, &err) == 0, "%s", err.msg);
+	CHECK_OK(call(h, "ListRoutes", &qr, &reply, &err), &err);
 	for (size_t k = 0; err.code == ERROR_OK && k < ((Grpc__Routes *)reply)->n_routes; k++) {
 		const Types__Route *r = ((Grpc__Routes *)reply)->routes[k];
 
@@ -274,7 +267,7 @@ listings(struct harness *h)
 				: strcmp(r->gateway, "10.0.0.4") == 0 ? 16
 								      : 0;
 	}
-	CHECK(h, seen == 31, "routes are missing or wrong: %u", seen);
+	CHECK_EQ(seen, 31, "routes are missing or wrong: %u", seen);
 	if (err.code == ERROR_OK)
 		protobuf_c_message_free_unpacked(reply, NULL);
 	remove_links();
@@ -286,15 +279,14 @@ listings(struct harness *h)
 
 /* A tool of the image that keeps rules in a file. */
 static void
-put_tool(struct harness *h, const char *name, const char *script)
+put_tool(const char *name, const char *script)
 {
 	char path[64];
 	FILE *f;
 
 	(void)snprintf(path, sizeof(path), "/usr/sbin/%s", name);
 	f = fopen(path, "we");
-	CHECK(h,
-	      f && fprintf(f, "#!/bin/sh\n%s\n", script) > 0 && fclose(f) == 0 &&
+	CHECK(f && fprintf(f, "#!/bin/sh\n%s\n", script) > 0 && fclose(f) == 0 &&
 		      chmod(path, 0755) == 0,
 	      "make %s", path);
 }
@@ -338,40 +330,34 @@ iptables(struct harness *h)
 	struct error err = ERROR_INIT;
 	char *many = calloc(1, MANY_RULES + 1);
 
-	CHECK(h, many && mount("tmpfs", "/usr/sbin", "tmpfs", 0, NULL) == 0, "no /usr/sbin");
-	CHECK(h,
-	      !are_rules(h, false, "", &err) && err.code == ERROR_FAILED_PRECONDITION &&
+	CHECK(many && mount("tmpfs", "/usr/sbin", "tmpfs", 0, NULL) == 0, "no /usr/sbin");
+	CHECK(!are_rules(h, false, "", &err) && err.code == ERROR_FAILED_PRECONDITION &&
 		      strstr(err.msg, "no iptables-save"),
 	      "%d %s", err.code, err.msg);
-	CHECK(h,
-	      set_rules(h, true, "", &err) < 0 && err.code == ERROR_FAILED_PRECONDITION &&
-		      strstr(err.msg, "no ip6tables-restore"),
-	      "%d %s", err.code, err.msg);
-	put_tool(h, "iptables-save", "echo '# a warning' >&2; exec cat /run/rules4");
-	put_tool(h, "iptables-restore", "test \"$*\" = '--wait 5' && exec cat >/run/rules4");
-	put_tool(h, "ip6tables-save", "exec cat /run/rules6");
-	put_tool(h, "ip6tables-restore", "test \"$*\" = '--wait 5' && exec cat >/run/rules6");
-	CHECK(h, set_rules(h, false, "four\n", &err) == 0, "%s", err.msg);
-	CHECK(h, set_rules(h, true, "six\n", &err) == 0, "%s", err.msg);
-	CHECK(h, are_rules(h, false, "four\n", &err), "%s", err.msg);
-	CHECK(h, are_rules(h, true, "six\n", &err), "%s", err.msg);
-	CHECK(h, set_rules(h, false, "", &err) == 0 && are_rules(h, false, "", &err), "%s",
-	      err.msg);
+	CHECK_FAILS(set_rules(h, true, "", &err), &err, ERROR_FAILED_PRECONDITION,
+		    "no ip6tables-restore", "%d %s", err.code, err.msg);
+	put_tool("iptables-save", "echo '# a warning' >&2; exec cat /run/rules4");
+	put_tool("iptables-restore", "test \"$*\" = '--wait 5' && exec cat >/run/rules4");
+	put_tool("ip6tables-save", "exec cat /run/rules6");
+	put_tool("ip6tables-restore", "test \"$*\" = '--wait 5' && exec cat >/run/rules6");
+	CHECK_OK(set_rules(h, false, "four\n", &err), &err);
+	CHECK_OK(set_rules(h, true, "six\n", &err), &err);
+	CHECK(are_rules(h, false, "four\n", &err), "%s", err.msg);
+	CHECK(are_rules(h, true, "six\n", &err), "%s", err.msg);
+	CHECK(set_rules(h, false, "", &err) == 0 && are_rules(h, false, "", &err), "%s", err.msg);
 	if (many) {
 		memset(many, 'r', MANY_RULES);
-		CHECK(h, set_rules(h, false, many, &err) == 0, "%s", err.msg);
-		CHECK(h, are_rules(h, false, many, &err), "%s", err.msg);
+		CHECK_OK(set_rules(h, false, many, &err), &err);
+		CHECK(are_rules(h, false, many, &err), "%s", err.msg);
 	}
-	put_tool(h, "iptables-restore", "echo first >&2; echo second >&2; exit 7");
-	CHECK(h,
-	      set_rules(h, false, "x", &err) < 0 && err.code == ERROR_INTERNAL &&
-		      strstr(err.msg, "exited with status 7: first second"),
-	      "%d %s", err.code, err.msg);
+	put_tool("iptables-restore", "echo first >&2; echo second >&2; exit 7");
+	CHECK_FAILS(set_rules(h, false, "x", &err), &err, ERROR_INTERNAL,
+		    "exited with status 7: first second", "%d %s", err.code, err.msg);
 	/* more than a reply can hold fails the tool, and nothing else */
-	put_tool(h, "iptables-save", "exec head -c 9000000 /dev/zero");
-	CHECK(h, !are_rules(h, false, "", &err) && err.code == ERROR_INTERNAL, "%d %s", err.code,
+	put_tool("iptables-save", "exec head -c 9000000 /dev/zero");
+	CHECK(!are_rules(h, false, "", &err) && err.code == ERROR_INTERNAL, "%d %s", err.code,
 	      err.msg);
-	CHECK(h, check_health(h->client, &err) == 0, "%s", err.msg);
+	CHECK_OK(check_health(h->client, &err), &err);
 	(void)umount2("/usr/sbin", MNT_DETACH);
 	(void)unlink("/run/rules4");
 	(void)unlink("/run/rules6");

@@ -173,7 +173,7 @@ wait_until(struct state *s, unsigned int pending, unsigned int parked)
 
 	while ((s->pending > pending || s->parked > parked) && !deadline_is_over(end))
 		listen_for(s, 5);
-	CHECK(s->h, s->pending <= pending && s->parked <= parked,
+	CHECK(s->pending <= pending && s->parked <= parked,
 	      "round %u: %u calls and %u that may wait are not answered after %d ms", s->round,
 	      s->pending, s->parked, ANSWER_MS);
 }
@@ -192,7 +192,7 @@ remove_boxes(struct state *s)
 			is_gone = remove_container(s->h, b->id, &err) == 0 ||
 				  strstr(err.msg, "not found");
 		}
-		CHECK(s->h, is_gone, "round %u: remove %s: %s", s->round, b->id, err.msg);
+		CHECK(is_gone, "round %u: remove %s: %s", s->round, b->id, err.msg);
 		b->phase = PHASE_ABSENT;
 		b->is_loose = b->is_dying = false;
 	}
@@ -209,8 +209,7 @@ check_copies(struct state *s)
 	(void)snprintf(path, sizeof(path), "/proc/%d/root" STATE_COPIES, (int)s->h->agent);
 	dir = opendir(path);
 	while (dir && (e = readdir(dir)) != NULL)
-		CHECK(s->h,
-		      e->d_name[0] == '.' ? strspn(e->d_name, ".") == strlen(e->d_name)
+		CHECK(e->d_name[0] == '.' ? strspn(e->d_name, ".") == strlen(e->d_name)
 					  : strlen(e->d_name) == 2,
 		      "round %u: %s is left in " STATE_COPIES, s->round, e->d_name);
 	if (dir)
@@ -289,8 +288,8 @@ check_memory(struct state *s, const uint64_t *rss, size_t n)
 	last = lowest(rss + n - some, some);
 	printf("# RSS: %llu KiB, in the end %llu KiB\n", (unsigned long long)first,
 	       (unsigned long long)last);
-	CHECK(s->h, last <= first + RSS_GROWTH_KIB, "RSS grew from %llu to %llu KiB",
-	      (unsigned long long)first, (unsigned long long)last);
+	CHECK_LE(last, first + RSS_GROWTH_KIB, "RSS grew from %llu to %llu KiB",
+		 (unsigned long long)first, (unsigned long long)last);
 }
 
 static void
@@ -346,10 +345,10 @@ random_calls(struct harness *h)
 	       (unsigned long long)s.n_dropped);
 	printf("# %u processes were killed, the agent was stopped %u times, %u connections dropped\n",
 	       s.n_kills, s.n_stops, s.n_drops);
-	CHECK(h, s.wrong == 0, "%u calls were answered wrongly; again with STATE_SEED=%llu",
-	      s.wrong, (unsigned long long)(s.seed + s.round - 1));
-	CHECK(h, h->failures == 0, "again with STATE_SEED=%llu",
-	      (unsigned long long)(s.seed + s.round - 1));
+	CHECK_EQ(s.wrong, 0, "%u calls were answered wrongly; again with STATE_SEED=%llu", s.wrong,
+		 (unsigned long long)(s.seed + s.round - 1));
+	CHECK_EQ(h->failures, 0, "again with STATE_SEED=%llu",
+		 (unsigned long long)(s.seed + s.round - 1));
 }
 
 const struct test tests_state[] = {

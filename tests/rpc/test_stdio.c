@@ -41,7 +41,7 @@ on_written(void *data, ProtobufCMessage *reply, const struct error *failure)
 	struct echo *e = data;
 
 	e->writing = false;
-	CHECK(e->h, reply, "WriteStdin: %s", failure ? failure->msg : "?");
+	CHECK(reply, "WriteStdin: %s", failure ? failure->msg : "?");
 	if (!reply)
 		e->ended = true;
 	else
@@ -91,12 +91,12 @@ on_read(void *data, ProtobufCMessage *reply, const struct error *failure)
 	const Grpc__ReadStreamResponse *r = (const Grpc__ReadStreamResponse *)reply;
 
 	if (!r || r->data.len == 0) {
-		CHECK(e->h, r, "ReadStdout: %s", failure ? failure->msg : "?");
+		CHECK(r, "ReadStdout: %s", failure ? failure->msg : "?");
 		e->ended = true;
 	} else {
 		fill(&e->in_state, e->want, r->data.len);
 		if (memcmp(e->want, r->data.data, r->data.len) != 0) {
-			CHECK(e->h, false, "bytes differ behind %llu", (unsigned long long)e->read);
+			CHECK(false, "bytes differ behind %llu", (unsigned long long)e->read);
 			e->ended = true;
 		}
 		e->read += r->data.len;
@@ -130,17 +130,17 @@ cat_gives_back_every_byte(struct harness *h)
 	e->h = h;
 	e->total = !h->soak ? 32ull << 20 : h->is_product ? 1ull << 30 : 256ull << 20;
 	e->out_state = e->in_state = 88172645463325252ull;
-	CHECK(h, create_start(h, "c1", ARGS("/bin/cat"), &err) == 0, "%s", err.msg);
+	CHECK_OK(create_start(h, "c1", ARGS("/bin/cat"), &err), &err);
 	next_read(e);
 	next_write(e);
 	while (!e->ended && ttrpc_client_poll(h->client, 60000, &err) > 0)
 		;
-	CHECK(h, e->read == e->total, "%llu of %llu bytes came back: %s",
-	      (unsigned long long)e->read, (unsigned long long)e->total, err.msg);
+	CHECK_EQ(e->read, e->total, "%llu of %llu bytes came back: %s", (unsigned long long)e->read,
+		 (unsigned long long)e->total, err.msg);
 	printf("# %llu MiB in %llu ms\n", (unsigned long long)(e->read >> 20),
 	       (unsigned long long)elapsed_ms(start_ns));
-	CHECK(h, wait_process(h, "c1", "c1", &err) == 0, "%s", err.msg);
-	CHECK(h, remove_container(h, "c1", &err) == 0, "%s", err.msg);
+	CHECK_OK(wait_process(h, "c1", "c1", &err), &err);
+	CHECK_OK(remove_container(h, "c1", &err), &err);
 	free(e);
 }
 
@@ -161,7 +161,7 @@ on_lines(void *data, ProtobufCMessage *reply, const struct error *failure)
 	struct lines *l = data;
 	const Grpc__ReadStreamResponse *r = (const Grpc__ReadStreamResponse *)reply;
 
-	CHECK(l->h, r, "%s: %s", l->method, failure ? failure->msg : "?");
+	CHECK(r, "%s: %s", l->method, failure ? failure->msg : "?");
 	l->ended = !r || r->data.len == 0;
 	if (!l->ended && l->len + r->data.len < l->size) {
 		memcpy(l->text + l->len, r->data.data, r->data.len);
@@ -193,12 +193,12 @@ lines_on_both_streams_arrive_whole(struct harness *h)
 	struct lines l[2] = { { .h = h, .method = "ReadStdout" },
 			      { .h = h, .method = "ReadStderr" } };
 
-	CHECK(h,
-	      create_start(
-		      h, "c1",
-		      SH("i=0; while [ $i -lt 10000 ]; do echo out $i; echo err $i >&2; i=$((i+1)); done"),
-		      &err) == 0,
-	      "%s", err.msg);
+	CHECK_OK(
+		create_start(
+			h, "c1",
+			SH("i=0; while [ $i -lt 10000 ]; do echo out $i; echo err $i >&2; i=$((i+1)); done"),
+			&err),
+		&err);
 	for (int i = 0; i < 2; i++) {
 		l[i].size = 1 << 20;
 		l[i].text = calloc(1, l[i].size);
@@ -219,12 +219,12 @@ lines_on_both_streams_arrive_whole(struct harness *h)
 				break;
 			at += len;
 		}
-		CHECK(h, n == 10000 && *at == '\0', "%s: %d whole lines, then \"%.20s\"",
-		      l[i].method, n, at);
+		CHECK(n == 10000 && *at == '\0', "%s: %d whole lines, then \"%.20s\"", l[i].method,
+		      n, at);
 		free(l[i].text);
 	}
-	CHECK(h, wait_process(h, "c1", "c1", &err) == 0, "%s", err.msg);
-	CHECK(h, remove_container(h, "c1", &err) == 0, "%s", err.msg);
+	CHECK_OK(wait_process(h, "c1", "c1", &err), &err);
+	CHECK_OK(remove_container(h, "c1", &err), &err);
 }
 
 /* `sh -c 'sleep 1d &'` must end though the pipe stays open in the grandchild. */
@@ -235,17 +235,17 @@ a_grandchild_does_not_hold_the_stream(struct harness *h)
 	char out[64];
 	uint64_t start_ns;
 
-	CHECK(h, create_start(h, "c1", SH("sleep 3600"), &err) == 0, "%s", err.msg);
-	CHECK(h, exec(h, "c1", "e1", SH("echo hi; sleep 3600 &"), false, &err) == 0, "%s", err.msg);
+	CHECK_OK(create_start(h, "c1", SH("sleep 3600"), &err), &err);
+	CHECK_OK(exec(h, "c1", "e1", SH("echo hi; sleep 3600 &"), false, &err), &err);
 	start_ns = monotonic_ns();
-	CHECK(h, wait_process(h, "c1", "e1", &err) == 0, "%s", err.msg);
-	CHECK(h, monotonic_ns() - start_ns < 400000000ull, "the wait took %llu ms",
-	      (unsigned long long)elapsed_ms(start_ns));
+	CHECK_OK(wait_process(h, "c1", "e1", &err), &err);
+	CHECK_LT(monotonic_ns() - start_ns, 400000000ull, "the wait took %llu ms",
+		 (unsigned long long)elapsed_ms(start_ns));
 	/* read only now: the output is still there, its end comes soon */
-	CHECK(h, read_all(h, false, "c1", "e1", out, sizeof(out), &err) >= 0, "%s", err.msg);
-	CHECK(h, strcmp(out, "hi\n") == 0, "\"%s\"", out);
-	CHECK(h, monotonic_ns() - start_ns < 3000000000ull, "the end took too long");
-	CHECK(h, remove_container(h, "c1", &err) == 0, "%s", err.msg);
+	CHECK_GE(read_all(h, false, "c1", "e1", out, sizeof(out), &err), 0, "%s", err.msg);
+	CHECK_STR(out, "hi\n");
+	CHECK_LT(monotonic_ns() - start_ns, 3000000000ull, "the end took too long");
+	CHECK_OK(remove_container(h, "c1", &err), &err);
 }
 
 static void
@@ -254,18 +254,15 @@ output_is_read_after_the_exit(struct harness *h)
 	struct error err = ERROR_INIT;
 	char out[64];
 
-	CHECK(h, create_start(h, "c1", SH("echo one; echo two >&2; exit 4"), &err) == 0, "%s",
-	      err.msg);
-	CHECK(h, wait_process(h, "c1", "c1", &err) == 4, "%s", err.msg);
-	CHECK(h,
-	      read_all(h, false, "c1", "c1", out, sizeof(out), &err) >= 0 &&
+	CHECK_OK(create_start(h, "c1", SH("echo one; echo two >&2; exit 4"), &err), &err);
+	CHECK_EQ(wait_process(h, "c1", "c1", &err), 4, "%s", err.msg);
+	CHECK(read_all(h, false, "c1", "c1", out, sizeof(out), &err) >= 0 &&
 		      strcmp(out, "one\n") == 0,
 	      "\"%s\" %s", out, err.msg);
-	CHECK(h,
-	      read_all(h, true, "c1", "c1", out, sizeof(out), &err) >= 0 &&
+	CHECK(read_all(h, true, "c1", "c1", out, sizeof(out), &err) >= 0 &&
 		      strcmp(out, "two\n") == 0,
 	      "\"%s\" %s", out, err.msg);
-	CHECK(h, remove_container(h, "c1", &err) == 0, "%s", err.msg);
+	CHECK_OK(remove_container(h, "c1", &err), &err);
 }
 
 /* A full stdin pipe holds up that call only. */
@@ -277,25 +274,22 @@ a_process_that_does_not_read(struct harness *h)
 	unsigned char *big = calloc(1, 1 << 20);
 	uint32_t id;
 
-	CHECK(h, create_start(h, "c1", SH("sleep 3600"), &err) == 0, "%s", err.msg);
+	CHECK_OK(create_start(h, "c1", SH("sleep 3600"), &err), &err);
 	q.container_id = (char *)"c1";
 	q.exec_id = (char *)"c1";
 	q.data.data = big;
 	q.data.len = 1 << 20;
 	id = ttrpc_client_start(h->client, &grpc__agent_service__descriptor, "WriteStdin", &q.base,
 				0, NULL, NULL, &err);
-	CHECK(h, id, "%s", err.msg);
-	CHECK(h, check_health(h->client, &err) == 0, "%s", err.msg);
-	CHECK(h,
-	      ttrpc_client_wait(h->client, id, 50, NULL, &err) < 0 &&
-		      err.code == ERROR_DEADLINE_EXCEEDED,
-	      "it was answered: %s", err.msg);
-	CHECK(h, kill_process(h, "c1", "", SIGKILL, &err) == 0, "%s", err.msg);
-	CHECK(h,
-	      ttrpc_client_wait(h->client, id, 10000, NULL, &err) < 0 &&
+	CHECK(id, "%s", err.msg);
+	CHECK_OK(check_health(h->client, &err), &err);
+	CHECK_FAILS(ttrpc_client_wait(h->client, id, 50, NULL, &err), &err, ERROR_DEADLINE_EXCEEDED,
+		    "", "it was answered");
+	CHECK_OK(kill_process(h, "c1", "", SIGKILL, &err), &err);
+	CHECK(ttrpc_client_wait(h->client, id, 10000, NULL, &err) < 0 &&
 		      err.code != ERROR_DEADLINE_EXCEEDED,
 	      "the write must fail when its reader is gone: %s", err.msg);
-	CHECK(h, remove_container(h, "c1", &err) == 0, "%s", err.msg);
+	CHECK_OK(remove_container(h, "c1", &err), &err);
 	free(big);
 }
 
@@ -316,7 +310,7 @@ expect(struct harness *h, const char *exec_id, char *seen, size_t size, const ch
 		len += (size_t)n;
 		seen[len] = '\0';
 	}
-	CHECK(h, strstr(seen, want), "waiting for \"%s\", saw \"%s\" (%s)", want, seen, err.msg);
+	CHECK_HAS(seen, want, "waiting for \"%s\", saw \"%s\" (%s)", want, seen, err.msg);
 	return strstr(seen, want) != NULL;
 }
 
@@ -328,31 +322,29 @@ a_shell_on_a_terminal(struct harness *h)
 	Grpc__TtyWinResizeRequest q = GRPC__TTY_WIN_RESIZE_REQUEST__INIT;
 	char seen[4096] = "", rest[64];
 
-	CHECK(h, create_start(h, "c1", SH("sleep 3600"), &err) == 0, "%s", err.msg);
-	CHECK(h, exec(h, "c1", "e1", ARGS("/bin/sh"), true, &err) == 0, "%s", err.msg);
+	CHECK_OK(create_start(h, "c1", SH("sleep 3600"), &err), &err);
+	CHECK_OK(exec(h, "c1", "e1", ARGS("/bin/sh"), true, &err), &err);
 	q.container_id = (char *)"c1";
 	q.exec_id = (char *)"e1";
 	q.row = 33;
 	q.column = 101;
-	CHECK(h, call(h, "TtyWinResize", &q, NULL, &err) == 0, "%s", err.msg);
-	CHECK(h, write_stdin(h, "c1", "e1", script, strlen(script), &err) == 0, "%s", err.msg);
+	CHECK_OK(call(h, "TtyWinResize", &q, NULL, &err), &err);
+	CHECK_OK(write_stdin(h, "c1", "e1", script, strlen(script), &err), &err);
 	/* it echoes */
 	(void)expect(h, "e1", seen, sizeof(seen), "echo a$((40+2))b");
 	/* a ^D that comes before the shell is at its prompt is lost between two modes of the
 	 * terminal */
 	(void)expect(h, "e1", seen, sizeof(seen), "a42b\r\n<>");
-	CHECK(h, strstr(seen, "33 101"), "\"%s\"", seen);
-	CHECK(h, strstr(seen, "/dev/pts/"), "\"%s\"", seen);
+	CHECK_HAS(seen, "33 101");
+	CHECK_HAS(seen, "/dev/pts/");
 	/* ^D */
-	CHECK(h, write_stdin(h, "c1", "e1", "\x04", 1, &err) == 0, "%s", err.msg);
-	CHECK(h, read_all(h, false, "c1", "e1", rest, sizeof(rest), &err) >= 0, "%s", err.msg);
-	CHECK(h, wait_process(h, "c1", "e1", &err) == 0, "%s", err.msg);
+	CHECK_OK(write_stdin(h, "c1", "e1", "\x04", 1, &err), &err);
+	CHECK_GE(read_all(h, false, "c1", "e1", rest, sizeof(rest), &err), 0, "%s", err.msg);
+	CHECK_OK(wait_process(h, "c1", "e1", &err), &err);
 	q.exec_id = (char *)"c1";
-	CHECK(h,
-	      call(h, "TtyWinResize", &q, NULL, &err) < 0 && err.code == ERROR_UNAVAILABLE &&
-		      strstr(err.msg, TEXT_NO_TTY),
-	      "without a terminal: %d %s", err.code, err.msg);
-	CHECK(h, remove_container(h, "c1", &err) == 0, "%s", err.msg);
+	CHECK_FAILS(call(h, "TtyWinResize", &q, NULL, &err), &err, ERROR_UNAVAILABLE, TEXT_NO_TTY,
+		    "without a terminal: %d %s", err.code, err.msg);
+	CHECK_OK(remove_container(h, "c1", &err), &err);
 }
 
 static void
@@ -361,21 +353,21 @@ an_init_on_a_terminal(struct harness *h)
 	struct error err = ERROR_INIT;
 	char seen[4096] = "";
 
-	CHECK(h,
-	      create_start_tty(
-		      h, "c1",
-		      SH("test -t 0 && echo tty$((1+1)); ls -l /dev/console; read x; echo got:$x"),
-		      &err) == 0,
-	      "%s", err.msg);
+	CHECK_OK(
+		create_start_tty(
+			h, "c1",
+			SH("test -t 0 && echo tty$((1+1)); ls -l /dev/console; read x; echo got:$x"),
+			&err),
+		&err);
 	(void)expect(h, "c1", seen, sizeof(seen), "tty2");
 	(void)expect(h, "c1", seen, sizeof(seen), "/dev/console");
 	/* CloseStdin is end of input, not of the terminal */
-	CHECK(h, write_stdin(h, "c1", "c1", "abc", 3, &err) == 0, "%s", err.msg);
-	CHECK(h, close_stdin(h, "c1", "c1", &err) == 0, "%s", err.msg);
-	CHECK(h, close_stdin(h, "c1", "c1", &err) == 0, "%s", err.msg);
+	CHECK_OK(write_stdin(h, "c1", "c1", "abc", 3, &err), &err);
+	CHECK_OK(close_stdin(h, "c1", "c1", &err), &err);
+	CHECK_OK(close_stdin(h, "c1", "c1", &err), &err);
 	(void)expect(h, "c1", seen, sizeof(seen), "got:abc");
-	CHECK(h, wait_process(h, "c1", "c1", &err) == 0, "%s", err.msg);
-	CHECK(h, remove_container(h, "c1", &err) == 0, "%s", err.msg);
+	CHECK_OK(wait_process(h, "c1", "c1", &err), &err);
+	CHECK_OK(remove_container(h, "c1", &err), &err);
 }
 
 static void
@@ -385,8 +377,7 @@ read_lengths(struct harness *h)
 	struct error err = ERROR_INIT;
 	Grpc__ReadStreamRequest q = GRPC__READ_STREAM_REQUEST__INIT;
 
-	CHECK(h, create_start(h, "c1", SH("sleep 0.2; printf abcdef; sleep 3600"), &err) == 0, "%s",
-	      err.msg);
+	CHECK_OK(create_start(h, "c1", SH("sleep 0.2; printf abcdef; sleep 3600"), &err), &err);
 	q.container_id = (char *)"c1";
 	q.exec_id = (char *)"c1";
 	for (size_t i = 0; i < ARRAY_LEN(lengths); i++) {
@@ -399,14 +390,13 @@ read_lengths(struct harness *h)
 						 "ReadStdout", &q.base, 0, on_closed, NULL, &err);
 			continue;
 		}
-		CHECK(h, call(h, "ReadStdout", &q, &reply, &err) == 0, "len %u: %s", q.len,
-		      err.msg);
-		CHECK(h, reply && ((Grpc__ReadStreamResponse *)reply)->data.len == (i ? 5 : 1),
+		CHECK_EQ(call(h, "ReadStdout", &q, &reply, &err), 0, "len %u: %s", q.len, err.msg);
+		CHECK(reply && ((Grpc__ReadStreamResponse *)reply)->data.len == (i ? 5 : 1),
 		      "len %u", q.len);
 		if (reply)
 			protobuf_c_message_free_unpacked(reply, NULL);
 	}
-	CHECK(h, remove_container(h, "c1", &err) == 0, "%s", err.msg);
+	CHECK_OK(remove_container(h, "c1", &err), &err);
 }
 
 const struct test tests_stdio[] = {

@@ -433,11 +433,11 @@ check_flat(struct harness *h, const uint64_t *rss, unsigned int fds_before, unsi
 	for (unsigned int i = 0; i < n; i++)
 		printf(" %llu", (unsigned long long)rss[i]);
 	printf("\n");
-	CHECK(h, fds_after == fds_before, "fds: %u before, %u after", fds_before, fds_after);
+	CHECK_EQ(fds_after, fds_before, "fds: %u before, %u after", fds_before, fds_after);
 	if (h->is_product)
-		CHECK(h, last <= first + (h->soak ? RSS_GROWTH_KIB : RSS_GROWTH_SHORT),
-		      "RSS grew from %llu to %llu KiB", (unsigned long long)first,
-		      (unsigned long long)last);
+		CHECK_LE(last, first + (h->soak ? RSS_GROWTH_KIB : RSS_GROWTH_SHORT),
+			 "RSS grew from %llu to %llu KiB", (unsigned long long)first,
+			 (unsigned long long)last);
 }
 
 /* New connections: the old ones may have large buffers. */
@@ -481,7 +481,7 @@ check_latency(struct storm *s, uint64_t frames, struct probe *probe)
 	for (int i = 0; i < 2 && !probe_is_judged(probe, P99_MAX_US); i++)
 		blow_measured(s, frames / 20, probe, rss);
 	if (probe_is_judged(probe, P99_MAX_US))
-		CHECK(s->h, probe->p99_us < P99_MAX_US, "Check's p99 is %u us", probe->p99_us);
+		CHECK_LT(probe->p99_us, P99_MAX_US, "Check's p99 is %u us", probe->p99_us);
 	else
 		printf("# Check's p99 is not judged: the machine is busy with something else\n");
 }
@@ -503,14 +503,14 @@ storm(struct harness *h)
 	harness_settle(h, &before);
 	blow_measured(s, frames, &probe, rss);
 	harness_settle(h, &after);
-	CHECK(h, 2 * s->fates[FATE_HANDLER] >= s->sent, "fewer than half reached a handler");
+	CHECK_GE(2 * s->fates[FATE_HANDLER], s->sent, "fewer than half reached a handler");
 	check_flat(h, rss, before.fds, after.fds);
-	CHECK(h, probe.p99_us != UINT32_MAX, "Check failed");
+	CHECK_NE(probe.p99_us, UINT32_MAX, "Check failed");
 	if (h->soak && h->is_product)
 		check_latency(s, frames, &probe);
-	CHECK(h, s->wrong == 0, "%u replies were wrong", s->wrong);
-	CHECK(h, unanswered(s) == 0, "%llu requests were never answered",
-	      (unsigned long long)unanswered(s));
+	CHECK_EQ(s->wrong, 0, "%u replies were wrong", s->wrong);
+	CHECK_EQ(unanswered(s), 0, "%llu requests were never answered",
+		 (unsigned long long)unanswered(s));
 	storm_free(s);
 	remove_links();
 	remove_copies(h);

@@ -18,17 +18,17 @@ opened(struct harness *h, struct raw *r)
 	struct error err = ERROR_INIT;
 	bool ok = raw_open(r, h->address, &err) == 0;
 
-	CHECK(h, ok, "%s", err.msg);
+	CHECK(ok, "%s", err.msg);
 	return ok;
 }
 
 /* It still serves. */
 static void
-check_usable(struct harness *h, struct raw *r, const char *after)
+check_usable(struct raw *r, const char *after)
 {
 	struct raw_reply reply = { 0 };
 
-	CHECK(h, raw_check(r, 999) && raw_wait(r, 999, REPLY_MS, &reply) && !reply.status.code,
+	CHECK(raw_check(r, 999) && raw_wait(r, 999, REPLY_MS, &reply) && !reply.status.code,
 	      "after %s, Check: %s", after, reply.status.msg);
 }
 
@@ -101,15 +101,13 @@ names(struct harness *h)
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
 		struct raw_reply reply;
 
-		CHECK(h,
-		      ask_by_name(&r, rows[i].name, rows[i].len, "Check", 5, &reply) &&
+		CHECK(ask_by_name(&r, rows[i].name, rows[i].len, "Check", 5, &reply) &&
 			      reply.status.code == rows[i].service,
 		      "service %s: %d %s", rows[i].what, reply.status.code, reply.status.msg);
-		CHECK(h,
-		      ask_by_name(&r, "grpc.Health", 11, rows[i].name, rows[i].len, &reply) &&
+		CHECK(ask_by_name(&r, "grpc.Health", 11, rows[i].name, rows[i].len, &reply) &&
 			      reply.status.code == rows[i].method,
 		      "method %s: %d %s", rows[i].what, reply.status.code, reply.status.msg);
-		check_usable(h, &r, rows[i].what);
+		check_usable(&r, rows[i].what);
 	}
 	raw_close(&r);
 }
@@ -130,9 +128,9 @@ too_much_metadata(struct harness *h)
 	for (int i = 0; i < 100000; i++)
 		put_field(&envelope, 5, "\x0a\x01k\x12\x01v", 6);
 	raw_frame(&frame, 7, FRAME_REQUEST, buf_head(&envelope), buf_len(&envelope));
-	CHECK(h, ask(&r, &frame, 7, &reply) && reply.status.code == ERROR_RESOURCE_EXHAUSTED,
-	      "%d %s", reply.status.code, reply.status.msg);
-	check_usable(h, &r, "too much metadata");
+	CHECK(ask(&r, &frame, 7, &reply) && reply.status.code == ERROR_RESOURCE_EXHAUSTED, "%d %s",
+	      reply.status.code, reply.status.msg);
+	check_usable(&r, "too much metadata");
 	buf_release(&envelope);
 	buf_release(&frame);
 	raw_close(&r);
@@ -171,8 +169,8 @@ sizes(struct harness *h)
 		return;
 	buf_init(&frame, 16 << 20);
 	write_request(&frame, 5, FRAME_PAYLOAD_MAX);
-	CHECK(h, buf_len(&frame) == FRAME_PAYLOAD_MAX + FRAME_HEADER_SIZE, "%zu", buf_len(&frame));
-	CHECK(h, ask(&r, &frame, 5, &reply) && strstr(reply.status.msg, "nobody not found"),
+	CHECK_EQ(buf_len(&frame), FRAME_PAYLOAD_MAX + FRAME_HEADER_SIZE, "%zu", buf_len(&frame));
+	CHECK(ask(&r, &frame, 5, &reply) && strstr(reply.status.msg, "nobody not found"),
 	      "4 MiB: %d %s", reply.status.code, reply.status.msg);
 	buf_consume(&frame, buf_len(&frame));
 	{
@@ -181,17 +179,16 @@ sizes(struct harness *h)
 		raw_frame(&frame, 7, FRAME_REQUEST, big, FRAME_PAYLOAD_MAX + 1);
 		free(big);
 	}
-	CHECK(h, ask(&r, &frame, 7, &reply) && reply.status.code == ERROR_INVALID_ARGUMENT,
+	CHECK(ask(&r, &frame, 7, &reply) && reply.status.code == ERROR_INVALID_ARGUMENT,
 	      "4 MiB and a byte: %d %s", reply.status.code, reply.status.msg);
-	check_usable(h, &r, "an oversize frame");
+	check_usable(&r, "an oversize frame");
 	harness_count(h, &before);
-	CHECK(h,
-	      raw_send(&r, longest, sizeof(longest)) && raw_wait(&r, 9, REPLY_MS, &reply) &&
+	CHECK(raw_send(&r, longest, sizeof(longest)) && raw_wait(&r, 9, REPLY_MS, &reply) &&
 		      reply.status.code == ERROR_INVALID_ARGUMENT,
 	      "4 GiB: %d %s", reply.status.code, reply.status.msg);
 	harness_count(h, &after);
-	CHECK(h, after.rss_kib < before.rss_kib + 1024, "RSS grew from %llu to %llu KiB",
-	      (unsigned long long)before.rss_kib, (unsigned long long)after.rss_kib);
+	CHECK_LT(after.rss_kib, before.rss_kib + 1024, "RSS grew from %llu to %llu KiB",
+		 (unsigned long long)before.rss_kib, (unsigned long long)after.rss_kib);
 	buf_release(&frame);
 	raw_close(&r);
 }
@@ -219,8 +216,7 @@ stream_ids(struct harness *h)
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
 		struct raw_reply reply = { 0 };
 
-		CHECK(h,
-		      raw_check(&r, rows[i].id) && raw_wait(&r, rows[i].id, REPLY_MS, &reply) &&
+		CHECK(raw_check(&r, rows[i].id) && raw_wait(&r, rows[i].id, REPLY_MS, &reply) &&
 			      reply.status.code == rows[i].code,
 		      "stream %u: %d %s", rows[i].id, reply.status.code, reply.status.msg);
 	}
@@ -241,19 +237,19 @@ a_stream_in_use_twice(struct harness *h)
 
 	if (!opened(h, &r))
 		return;
-	CHECK(h, create_start(h, "c1", SH("sleep 3600"), &err) == 0, "%s", err.msg);
+	CHECK_OK(create_start(h, "c1", SH("sleep 3600"), &err), &err);
 	q.container_id = (char *)"c1";
 	q.exec_id = (char *)"c1";
 	buf_init(&frames, 1 << 16);
 	raw_request(&frames, 3, "WaitProcess", 0, &q);
 	raw_request(&frames, 3, "WaitProcess", 0, &q);
-	CHECK(h, raw_send(&r, buf_head(&frames), buf_len(&frames)), "send");
-	check_usable(h, &r, "one stream for two calls");
-	CHECK(h, kill_process(h, "c1", "", SIGKILL, &err) == 0, "%s", err.msg);
+	CHECK(raw_send(&r, buf_head(&frames), buf_len(&frames)), "send");
+	check_usable(&r, "one stream for two calls");
+	CHECK_OK(kill_process(h, "c1", "", SIGKILL, &err), &err);
 	while (n < 3 && raw_next(&r, n < 2 ? REPLY_MS : 200, &reply) > 0)
 		n += reply.stream == 3;
-	CHECK(h, n == 2, "%u replies", n);
-	CHECK(h, remove_container(h, "c1", &err) == 0, "%s", err.msg);
+	CHECK_EQ(n, 2, "%u replies", n);
+	CHECK_OK(remove_container(h, "c1", &err), &err);
 	buf_release(&frames);
 	raw_close(&r);
 }
@@ -269,16 +265,15 @@ frame_types(struct harness *h)
 		return;
 	buf_init(&frame, 4096);
 	raw_frame(&frame, 5, FRAME_DATA, "data", 4);
-	CHECK(h,
-	      ask(&r, &frame, 5, &reply) && reply.status.code == ERROR_INVALID_ARGUMENT &&
+	CHECK(ask(&r, &frame, 5, &reply) && reply.status.code == ERROR_INVALID_ARGUMENT &&
 		      strcmp(reply.status.msg, "Stream is no longer active") == 0,
 	      "%d %s", reply.status.code, reply.status.msg);
 	buf_consume(&frame, buf_len(&frame));
 	for (int type = 0; type < 256; type++)
 		if (type != FRAME_REQUEST && type != FRAME_DATA)
 			raw_frame(&frame, 5, (uint8_t)type, "?", 1);
-	CHECK(h, raw_send(&r, buf_head(&frame), buf_len(&frame)), "send");
-	CHECK(h, raw_check(&r, 9) && raw_next(&r, REPLY_MS, &reply) > 0 && reply.stream == 9,
+	CHECK(raw_send(&r, buf_head(&frame), buf_len(&frame)), "send");
+	CHECK(raw_check(&r, 9) && raw_next(&r, REPLY_MS, &reply) > 0 && reply.stream == 9,
 	      "a frame of no known type was answered: stream %u", reply.stream);
 	buf_release(&frame);
 	raw_close(&r);
@@ -308,7 +303,7 @@ every_split(struct harness *h)
 		ok = ok && raw_send(&r, buf_head(&frame) + at, buf_len(&frame) - at) &&
 		     raw_wait(&r, 3, REPLY_MS, &reply) && reply.status.code == ERROR_OK;
 		size = size ? size : reply.size;
-		CHECK(h, ok && reply.size == size, "split at %zu: %d %s", at, reply.status.code,
+		CHECK(ok && reply.size == size, "split at %zu: %d %s", at, reply.status.code,
 		      reply.status.msg);
 	}
 	buf_release(&frame);
@@ -330,11 +325,11 @@ a_thousand_frames_in_one_write(struct harness *h)
 	buf_init(&frames, 1 << 20);
 	for (uint32_t i = 0; i < N; i++)
 		raw_request(&frames, 2 * i + 1, "Check", 0, &q);
-	CHECK(h, raw_send(&r, buf_head(&frames), buf_len(&frames)), "send");
+	CHECK(raw_send(&r, buf_head(&frames), buf_len(&frames)), "send");
 	while (n < N && raw_next(&r, REPLY_MS, &reply) > 0 && !reply.status.code &&
 	       reply.stream == 2 * n + 1)
 		n++;
-	CHECK(h, n == N, "%u replies in order", n);
+	CHECK_EQ(n, N, "%u replies in order", n);
 	buf_release(&frames);
 	raw_close(&r);
 }
@@ -357,11 +352,11 @@ cut_at_every_offset(struct harness *h)
 
 		if (!opened(h, &r))
 			break;
-		CHECK(h, raw_send(&r, buf_head(&frame), at), "offset %zu", at);
+		CHECK(raw_send(&r, buf_head(&frame), at), "offset %zu", at);
 		raw_close(&r);
 	}
-	CHECK(h, start(h, "c1", &err) < 0 && strstr(err.msg, "c1 not found"), "%s", err.msg);
-	CHECK(h, run_container(h, "c1", SH("true"), out, sizeof(out), &err) == 0, "%s", err.msg);
+	CHECK(start(h, "c1", &err) < 0 && strstr(err.msg, "c1 not found"), "%s", err.msg);
+	CHECK_OK(run_container(h, "c1", SH("true"), out, sizeof(out), &err), &err);
 	arena_release(&a);
 	buf_release(&frame);
 }
@@ -394,20 +389,20 @@ time_limits_of_calls_that_wait(struct harness *h)
 	Grpc__WaitProcessRequest q = GRPC__WAIT_PROCESS_REQUEST__INIT;
 	struct error err = ERROR_INIT;
 
-	CHECK(h, create_start(h, "c1", SH("read x"), &err) == 0, "%s", err.msg);
+	CHECK_OK(create_start(h, "c1", SH("read x"), &err), &err);
 	q.container_id = (char *)"c1";
 	q.exec_id = (char *)"c1";
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
 		enum error_code code;
 
 		if (rows[i].code == ERROR_OK)
-			CHECK(h, close_stdin(h, "c1", "c1", &err) == 0, "%s", err.msg);
+			CHECK_OK(close_stdin(h, "c1", "c1", &err), &err);
 		code = limited(h, "WaitProcess", &q, rows[i].ns, &err);
-		CHECK(h, code == rows[i].code, "%lld ns: %d %s", (long long)rows[i].ns, code,
-		      err.msg);
-		CHECK(h, !code || strcmp(err.msg, "timeout") == 0, "%s", err.msg);
+		CHECK_EQ(code, rows[i].code, "%lld ns: %d %s", (long long)rows[i].ns, code,
+			 err.msg);
+		CHECK(!code || strcmp(err.msg, "timeout") == 0, "%s", err.msg);
 	}
-	CHECK(h, remove_container(h, "c1", &err) == 0, "%s", err.msg);
+	CHECK_OK(remove_container(h, "c1", &err), &err);
 }
 
 /* Whether it came in time or not: the container is there, or nothing of it. */
@@ -426,18 +421,18 @@ time_limits_of_create(struct harness *h)
 		code = limited(h, "CreateContainer", make_create(h, &a, "c1", SH("true"), false),
 			       ns, &err);
 		arena_release(&a);
-		CHECK(h, !code || (code == ERROR_DEADLINE_EXCEEDED && !strcmp(err.msg, "timeout")),
+		CHECK(!code || (code == ERROR_DEADLINE_EXCEEDED && !strcmp(err.msg, "timeout")),
 		      "%lld ns: %d %s", (long long)ns, code, err.msg);
 		made += code == ERROR_OK;
 		late += code != ERROR_OK;
 		if (code == ERROR_OK)
-			CHECK(h, remove_container(h, "c1", &err) == 0, "%s", err.msg);
+			CHECK_OK(remove_container(h, "c1", &err), &err);
 		else
-			CHECK(h, run_container(h, "c1", SH("true"), out, sizeof(out), &err) == 0,
-			      "after %lld ns: %s", (long long)ns, err.msg);
+			CHECK_EQ(run_container(h, "c1", SH("true"), out, sizeof(out), &err), 0,
+				 "after %lld ns: %s", (long long)ns, err.msg);
 	}
 	printf("# CreateContainer with a time limit: %u were made, %u came too late\n", made, late);
-	CHECK(h, late > 0, "none was late");
+	CHECK_GT(late, 0, "none was late");
 }
 
 const struct test tests_wire[] = {
