@@ -15,7 +15,7 @@ remember(struct oci *t, const char *id)
 			return;
 		}
 	}
-	OCI_CHECK(t, false, "more than %d containers in a case", OCI_IDS);
+	CHECK(false, "more than %d containers in a case", OCI_IDS);
 }
 
 static void
@@ -166,8 +166,8 @@ oci_calls_end(struct oci *t)
 
 		memcpy(id, t->ids[i], sizeof(id));
 		if (*id)
-			OCI_CHECK(t, oci_remove(t, id) == 0, "removing %s after the case: %s", id,
-				  t->err.msg);
+			CHECK_EQ(oci_remove(t, id), 0, "removing %s after the case: %s", id,
+				 t->err.msg);
 		t->ids[i][0] = '\0';
 	}
 }
@@ -209,14 +209,14 @@ judge(struct oci *t, const char *file, int line, int code, const char *out, enum
 	bool has = strstr(out, text) != NULL;
 
 	if (code != 0)
-		oci_failed(t, file, line, "exit code 0", "%d%s%s; it printed \"%s\"", code,
-			   code < 0 ? ": " : "", code < 0 ? t->err.msg : "", out);
+		check_goes_on(file, line, "exit code 0", " %d%s%s; it printed \"%s\"", code,
+			      code < 0 ? ": " : "", code < 0 ? t->err.msg : "", out);
 	else if (match == OCI_IS && strcmp(out, text) != 0)
-		oci_failed(t, file, line, "what it prints", "\"%s\", not \"%s\"", out, text);
+		check_goes_on(file, line, "what it prints", " \"%s\", not \"%s\"", out, text);
 	else if (match == OCI_HAS && !has)
-		oci_failed(t, file, line, "what it prints", "no \"%s\" in \"%s\"", text, out);
+		check_goes_on(file, line, "what it prints", " no \"%s\" in \"%s\"", text, out);
 	else if (match == OCI_HAS_NOT && has)
-		oci_failed(t, file, line, "what it prints", "\"%s\" is in \"%s\"", text, out);
+		check_goes_on(file, line, "what it prints", " \"%s\" is in \"%s\"", text, out);
 }
 
 void
@@ -244,14 +244,14 @@ oci_refused(struct oci *t, const char *file, int line, Grpc__Spec *spec, enum er
 	    const char *part)
 {
 	if (oci_create(t, "c1", spec) == 0) {
-		oci_failed(t, file, line, "a refusal", "it was created; wanted: %s", part);
+		check_goes_on(file, line, "a refusal", " it was created; wanted: %s", part);
 		(void)oci_remove(t, "c1");
 		return;
 	}
 	if (t->err.code != code)
-		oci_failed(t, file, line, "the code of a refusal", "%s, not %s: %s",
-			   error_code_name(t->err.code), error_code_name(code), t->err.msg);
+		check_goes_on(file, line, "the code of a refusal", " %s, not %s: %s",
+			      error_code_name(t->err.code), error_code_name(code), t->err.msg);
 	if (!strstr(t->err.msg, part))
-		oci_failed(t, file, line, "the text of a refusal", "no \"%s\" in: %s", part,
-			   t->err.msg);
+		check_goes_on(file, line, "the text of a refusal", " no \"%s\" in: %s", part,
+			      t->err.msg);
 }

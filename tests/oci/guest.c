@@ -183,5 +183,5 @@ oci_count(struct oci *t, struct oci_counts *out)
 		    0 ||
 	    sscanf(answer, "%u %u %u %u %u", &out->fds, &out->mounts, &out->cgroups,
 		   &out->processes, &out->run_entries) != 5)
-		OCI_CHECK(t, false, "counting in the guest: %s: %s", t->err.msg, answer);
+		CHECK(false, "counting in the guest: %s: %s", t->err.msg, answer);
 }

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Connects to the agent, runs cases and checks each for leaks. See oci.h and suite.h. */
-#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -47,19 +46,15 @@ suite_list(void)
 	}
 }
 
-void
-oci_failed(struct oci *t, const char *file, int line, const char *what, const char *fmt, ...)
+static void
+report_check(const char *file, int line, const char *text, bool ends_test, void *data)
 {
-	va_list args;
+	struct oci *t = data;
 
+	(void)ends_test;
 	t->h.failures++;
-	if (t->is_quiet)
-		return;
-	printf("# %s:%d: %s\n#   ", file, line, what);
-	va_start(args, fmt);
-	(void)vprintf(fmt, args);
-	va_end(args);
-	printf("\n");
+	if (!t->is_quiet)
+		printf("# %s:%d: %s\n", file, line, text);
 }
 
 bool
@@ -102,6 +97,7 @@ begin(struct oci *t, const struct suite_options *o)
 		harness_start(&t->h);
 	}
 	(void)snprintf(t->guest_base, sizeof(t->guest_base), "%s", t->h.rootfs);
+	check_set_report(report_check, t);
 	if (oci_guest_open(t) < 0) {
 		printf("Bail out! looking at the guest: %s\n", t->err.msg);
 		exit(1);
@@ -153,11 +149,10 @@ check_leaks(struct oci *t)
 			return;
 		pause_ms(20);
 	} while (!deadline_is_over(end));
-	OCI_CHECK(
-		t, false,
-		"left behind (before/now): agent's fds %u/%u mounts %u/%u cgroups %u/%u processes %u/%u run entries %u/%u",
-		before->fds, now.fds, before->mounts, now.mounts, before->cgroups, now.cgroups,
-		before->processes, now.processes, before->run_entries, now.run_entries);
+	CHECK(false,
+	      "left behind (before/now): agent's fds %u/%u mounts %u/%u cgroups %u/%u processes %u/%u run entries %u/%u",
+	      before->fds, now.fds, before->mounts, now.mounts, before->cgroups, now.cgroups,
+	      before->processes, now.processes, before->run_entries, now.run_entries);
 	/* report a leak only once */
 	t->counts = now;
 }
@@ -179,8 +174,7 @@ run_case(struct oci *t, const struct oci_case *c)
 	oci_calls_end(t);
 	oci_rootfs_end(t);
 	check_leaks(t);
-	OCI_CHECK(t, check_health(t->h.client, &t->err) == 0, "Check after the case: %s",
-		  t->err.msg);
+	CHECK_OK(check_health(t->h.client, &t->err), &t->err, "Check after the case");
 	arena_release(&t->arena);
 	if (ttrpc_client_is_broken(t->h.client)) {
 		printf("Bail out! the connection is gone after case \"%s\"\n", c->name);

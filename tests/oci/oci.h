@@ -72,25 +72,6 @@ struct oci {
 	struct oci_counts counts;
 };
 
-/* Records a failure and continues the case. */
-#define OCI_CHECK(t, ok, ...)                                                \
-	do {                                                                 \
-		if (!(ok))                                                   \
-			oci_failed(t, __FILE__, __LINE__, #ok, __VA_ARGS__); \
-	} while (0)
-
-/* Like OCI_CHECK, but returns from the case. */
-#define OCI_REQUIRE(t, ok, ...)                                              \
-	do {                                                                 \
-		if (!(ok)) {                                                 \
-			oci_failed(t, __FILE__, __LINE__, #ok, __VA_ARGS__); \
-			return;                                              \
-		}                                                            \
-	} while (0)
-
-void oci_failed(struct oci *t, const char *file, int line, const char *what, const char *fmt, ...)
-	__attribute__((format(printf, 5, 6)));
-
 /* Returns true and marks the case as skipped when not in a VM; the case must return. For
  * features that this machine may lack. */
 bool oci_needs_vm(struct oci *t);

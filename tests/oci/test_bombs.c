@@ -26,7 +26,7 @@ agent_rss(struct oci *t)
 	char out[128];
 
 	if (oci_guest(t, out, sizeof(out), "grep RssAnon $P/$A/status | tr -dc 0-9") < 0) {
-		OCI_CHECK(t, false, "the agent's memory: %s", t->err.msg);
+		CHECK(false, "the agent's memory: %s", t->err.msg);
 		return 0;
 	}
 	return (unsigned int)atoi(out);
@@ -54,24 +54,24 @@ detonate_once(struct oci *t, Grpc__Spec *spec, const char *what)
 	unsigned int ms;
 
 	checker_start(&checker, t);
-	OCI_CHECK(t, oci_launch(t, "bomb", spec) == 0, "%s", t->err.msg);
-	OCI_CHECK(t, oci_read_line(t, "bomb", "", "armed") == 0, "%s", t->err.msg);
+	CHECK_OK(oci_launch(t, "bomb", spec), &t->err);
+	CHECK_OK(oci_read_line(t, "bomb", "", "armed"), &t->err);
 	burn(t);
 	start_ns = monotonic_ns();
-	OCI_CHECK(t, oci_kill(t, "bomb", "", SIGTERM) == 0, "SIGTERM: %s", t->err.msg);
-	OCI_CHECK(t, oci_kill(t, "bomb", "", SIGKILL) == 0, "SIGKILL: %s", t->err.msg);
-	OCI_CHECK(t, oci_wait(t, "bomb", "") >= 128, "wait: %s", t->err.msg);
-	OCI_CHECK(t, oci_remove(t, "bomb") == 0, "remove: %s", t->err.msg);
+	CHECK_OK(oci_kill(t, "bomb", "", SIGTERM), &t->err, "SIGTERM");
+	CHECK_OK(oci_kill(t, "bomb", "", SIGKILL), &t->err, "SIGKILL");
+	CHECK_GE(oci_wait(t, "bomb", ""), 128, "wait: %s", t->err.msg);
+	CHECK_OK(oci_remove(t, "bomb"), &t->err, "remove");
 	ms = (unsigned int)elapsed_ms(start_ns);
 	checker_stop(&checker, what);
 	after = agent_rss(t);
 	printf("# %s: stopped and removed in %u ms; the agent had %u KiB before, %u after\n", what,
 	       ms, before, after);
-	OCI_CHECK(t, ms <= STOP_MS, "%u ms", ms);
-	OCI_CHECK(t, checker.failures == 0, "%u calls of Check failed", checker.failures);
+	CHECK_LE(ms, STOP_MS, "%u ms", ms);
+	CHECK_EQ(checker.failures, 0, "%u calls of Check failed", checker.failures);
 	/* The sanitizers keep freed memory. */
-	OCI_CHECK(t, !t->is_vm || after <= before + GREW_KIB, "the agent grew from %u to %u KiB",
-		  before, after);
+	CHECK(!t->is_vm || after <= before + GREW_KIB, "the agent grew from %u to %u KiB", before,
+	      after);
 	return checker.slowest_own_us;
 }
 
@@ -86,8 +86,7 @@ detonate(struct oci *t, Grpc__Spec *spec, const char *what)
 		if (slowest <= CHECK_US || t->h.failures)
 			break;
 	}
-	OCI_CHECK(t, slowest <= CHECK_US, "Check took %u us, %d times out of %d", slowest, TRIES,
-		  TRIES);
+	CHECK_LE(slowest, CHECK_US, "Check took %u us, %d times out of %d", slowest, TRIES, TRIES);
 }
 
 #define FORK_BOMB "echo armed; oci-probe forks & read x; exit 9"
@@ -118,13 +117,15 @@ remove_beside_a_bomb(struct oci *t)
 {
 	if (oci_needs_vm(t))
 		return;
-	OCI_REQUIRE(t, oci_launch(t, "other", oci_sh(t, "echo up; read x")) == 0, "%s", t->err.msg);
-	OCI_CHECK(t, oci_read_line(t, "other", "", "up") == 0, "%s", t->err.msg);
-	OCI_REQUIRE(t, oci_launch(t, "bomb", oci_sh(t, FORK_BOMB)) == 0, "%s", t->err.msg);
-	OCI_CHECK(t, oci_read_line(t, "bomb", "", "armed") == 0, "%s", t->err.msg);
+	if (!CHECK_OK(oci_launch(t, "other", oci_sh(t, "echo up; read x")), &t->err))
+		return;
+	CHECK_OK(oci_read_line(t, "other", "", "up"), &t->err);
+	if (!CHECK_OK(oci_launch(t, "bomb", oci_sh(t, FORK_BOMB)), &t->err))
+		return;
+	CHECK_OK(oci_read_line(t, "bomb", "", "armed"), &t->err);
 	burn(t);
-	OCI_CHECK(t, oci_remove(t, "other") == 0, "remove the other: %s", t->err.msg);
-	OCI_CHECK(t, oci_remove(t, "bomb") == 0, "remove the bomb: %s", t->err.msg);
+	CHECK_OK(oci_remove(t, "other"), &t->err, "remove the other");
+	CHECK_OK(oci_remove(t, "bomb"), &t->err, "remove the bomb");
 }
 
 #define MEMORY_HOG "echo armed; while :; do oci-probe hog; done"
@@ -149,13 +150,13 @@ memory_hog_without_limit(struct oci *t)
 
 	if (oci_needs_vm(t))
 		return;
-	OCI_REQUIRE(t, oci_launch(t, "other", oci_sh(t, "read x; echo alive")) == 0, "%s",
-		    t->err.msg);
+	if (!CHECK_OK(oci_launch(t, "other", oci_sh(t, "read x; echo alive")), &t->err))
+		return;
 	hog->process->oomscoreadj = 500;
 	detonate(t, hog, "a memory hog");
-	OCI_CHECK(t, close_stdin(&t->h, "other", "", &t->err) == 0, "%s", t->err.msg);
-	OCI_CHECK(t, oci_read(t, "other", "", out, sizeof(out)) == 6, "the other container: %s",
-		  t->err.msg);
+	CHECK_OK(close_stdin(&t->h, "other", "", &t->err), &t->err);
+	CHECK_EQ(oci_read(t, "other", "", out, sizeof(out)), 6, "the other container: %s",
+		 t->err.msg);
 }
 
 /* Counts of OOM kills in bombs and elsewhere; `global` counts those caused by the guest's own
@@ -177,9 +178,9 @@ count_kills(struct oci *t, struct kills *k)
 		    "kills pods/bomb-*/memory.events\n"
 		    "kills pods/main/memory.events pods/other/memory.events agent/memory.events\n"
 		    "dmesg | grep -c ' Out of memory: Killed' || true") < 0)
-		OCI_CHECK(t, false, "%s", t->err.msg);
-	OCI_CHECK(t, sscanf(out, "%u %u %u", &k->bombs, &k->others, &k->global) == 3,
-		  "counting kills: %s", out);
+		CHECK(false, "%s", t->err.msg);
+	CHECK_EQ(sscanf(out, "%u %u %u", &k->bombs, &k->others, &k->global), 3,
+		 "counting kills: %s", out);
 }
 
 #define BOMBS_MS     6000
@@ -194,7 +195,7 @@ is_small_guest(struct oci *t)
 	if (oci_needs_vm(t))
 		return false;
 	if (oci_guest(t, out, sizeof(out), "awk '/^MemTotal/ { print $2 }' $P/meminfo") < 0) {
-		OCI_CHECK(t, false, "%s", t->err.msg);
+		CHECK(false, "%s", t->err.msg);
 		return false;
 	}
 	if (atoi(out) <= SMALL_KIB)
@@ -215,16 +216,16 @@ neighbour_lives(struct oci *t, const char *const *scripts, size_t n, const char 
 
 	if (!is_small_guest(t))
 		return;
-	OCI_REQUIRE(t,
-		    oci_launch(t, "other", oci_spec(t, ARGS("/bin/oci-probe", "hold", "24"))) == 0,
-		    "%s", t->err.msg);
-	OCI_CHECK(t, oci_read_line(t, "other", "", "up") == 0, "%s", t->err.msg);
+	if (!CHECK_OK(oci_launch(t, "other", oci_spec(t, ARGS("/bin/oci-probe", "hold", "24"))),
+		      &t->err))
+		return;
+	CHECK_OK(oci_read_line(t, "other", "", "up"), &t->err);
 	count_kills(t, &before);
 	checker_start(&checker, t);
 	for (size_t i = 0; i < n; i++) {
 		(void)snprintf(id, sizeof(id), "bomb-%zu", i);
-		OCI_CHECK(t, oci_launch(t, id, oci_sh(t, "%s", scripts[i])) == 0, "%s", t->err.msg);
-		OCI_CHECK(t, oci_read_line(t, id, "", "armed") == 0, "%s", t->err.msg);
+		CHECK_OK(oci_launch(t, id, oci_sh(t, "%s", scripts[i])), &t->err);
+		CHECK_OK(oci_read_line(t, id, "", "armed"), &t->err);
 	}
 	(void)nanosleep(&(struct timespec){ .tv_sec = BOMBS_MS / 1000 }, NULL);
 	count_kills(t, &after);
@@ -234,18 +235,18 @@ neighbour_lives(struct oci *t, const char *const *scripts, size_t n, const char 
 		      "cd $R/sys/fs/cgroup/pods; grep -H . memory.max memory.high memory.peak "
 		      "pids.max */memory.peak */memory.max | sed 's/^/# /'") == 0)
 		printf("%s", out);
-	OCI_CHECK(t, after.others == before.others, "%u killed in addition to the bombs",
-		  after.others - before.others);
-	OCI_CHECK(t, after.global == before.global, "the guest was out of memory");
-	OCI_CHECK(t, write_stdin(&t->h, "other", "", "\n", 1, &t->err) == 0, "%s", t->err.msg);
-	OCI_CHECK(t, oci_read_line(t, "other", "", "alive") == 0, "the neighbour: %s", t->err.msg);
+	CHECK_EQ(after.others, before.others, "%u killed in addition to the bombs",
+		 after.others - before.others);
+	CHECK_EQ(after.global, before.global, "the guest was out of memory");
+	CHECK_OK(write_stdin(&t->h, "other", "", "\n", 1, &t->err), &t->err);
+	CHECK_OK(oci_read_line(t, "other", "", "alive"), &t->err, "the neighbour");
 	for (size_t i = 0; i < n; i++) {
 		(void)snprintf(id, sizeof(id), "bomb-%zu", i);
-		OCI_CHECK(t, oci_remove(t, id) == 0, "remove %s: %s", id, t->err.msg);
+		CHECK_EQ(oci_remove(t, id), 0, "remove %s: %s", id, t->err.msg);
 	}
 	checker_stop(&checker, what);
-	OCI_CHECK(t, checker.failures == 0, "%u calls of Check failed", checker.failures);
-	OCI_CHECK(t, oci_remove(t, "other") == 0, "%s", t->err.msg);
+	CHECK_EQ(checker.failures, 0, "%u calls of Check failed", checker.failures);
+	CHECK_OK(oci_remove(t, "other"), &t->err);
 }
 
 static void
@@ -285,11 +286,12 @@ hiders(struct oci *t)
 		"(setsid sh -c 'trap \"\" TERM HUP INT; (setsid sh -c \"trap : TERM; while :; do sleep 3600; done\" &); while :; do sleep 3600; done' &)\n"
 		"done; echo armed; while :; do sleep 0.1; done");
 
-	OCI_REQUIRE(t, oci_launch(t, "hider", spec) == 0, "%s", t->err.msg);
-	OCI_CHECK(t, oci_read_line(t, "hider", "", "armed") == 0, "%s", t->err.msg);
-	OCI_CHECK(t, oci_kill(t, "hider", "", SIGTERM) == 0, "%s", t->err.msg);
-	OCI_CHECK(t, oci_read_line(t, "hider", "", "no") == 0, "%s", t->err.msg);
-	OCI_CHECK(t, oci_remove(t, "hider") == 0, "removing it alive: %s", t->err.msg);
+	if (!CHECK_OK(oci_launch(t, "hider", spec), &t->err))
+		return;
+	CHECK_OK(oci_read_line(t, "hider", "", "armed"), &t->err);
+	CHECK_OK(oci_kill(t, "hider", "", SIGTERM), &t->err);
+	CHECK_OK(oci_read_line(t, "hider", "", "no"), &t->err);
+	CHECK_OK(oci_remove(t, "hider"), &t->err, "removing it alive");
 	detonate(t, spec, "processes that hide and ignore SIGTERM");
 }
 

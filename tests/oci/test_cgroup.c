@@ -33,12 +33,12 @@ cgroups_below(struct oci *t)
 
 	if (oci_needs_vm(t))
 		return;
-	OCI_REQUIRE(t, oci_launch(t, "c1", oci_sh(t, "read x")) == 0, "%s", t->err.msg);
-	OCI_CHECK(t,
-		  oci_guest(t, out, sizeof(out),
-			    "cat $R/sys/fs/cgroup/pods/c1/cgroup.max.descendants") == 0 &&
-			  strcmp(out, "4096\n") == 0,
-		  "%s", out);
+	if (!CHECK_OK(oci_launch(t, "c1", oci_sh(t, "read x")), &t->err))
+		return;
+	CHECK(oci_guest(t, out, sizeof(out),
+			"cat $R/sys/fs/cgroup/pods/c1/cgroup.max.descendants") == 0 &&
+		      strcmp(out, "4096\n") == 0,
+	      "%s", out);
 }
 
 static void
@@ -132,7 +132,8 @@ io_weights(struct oci *t)
 		return;
 	b->weight = 500;
 	d = OCI_ADD(t, b->weightdevice, b->n_weightdevice, grpc__linux_weight_device__init);
-	OCI_REQUIRE(t, find_disk(t, &d->major, &d->minor), "no disk: %s", t->err.msg);
+	if (!CHECK(find_disk(t, &d->major, &d->minor), "no disk: %s", t->err.msg))
+		return;
 	d->weight = 200;
 	OCI_PRINTS(t, spec, oci_str(t, "default 4950\n%d:%d 1920\n", (int)d->major, (int)d->minor));
 	b->weight = 1001;
@@ -144,7 +145,7 @@ throttle(struct oci *t, Grpc__LinuxThrottleDevice ***list, size_t *n, uint64_t r
 {
 	Grpc__LinuxThrottleDevice *d = OCI_ADD(t, *list, *n, grpc__linux_throttle_device__init);
 
-	OCI_CHECK(t, find_disk(t, &d->major, &d->minor), "no disk: %s", t->err.msg);
+	CHECK(find_disk(t, &d->major, &d->minor), "no disk: %s", t->err.msg);
 	d->rate = rate;
 	return d;
 }
@@ -267,7 +268,8 @@ device_rules(struct oci *t)
 
 	if (oci_needs_vm(t))
 		return;
-	OCI_REQUIRE(t, find_disk(t, &major, &minor), "no disk: %s", t->err.msg);
+	if (!CHECK(find_disk(t, &major, &minor), "no disk: %s", t->err.msg))
+		return;
 	spec = oci_sh(t,
 		      TRY "try c 10 229; try b 10 229; try c 1 3; try b %d 0; try b %d %d;"
 			  " (: >/dev/x) 2>&1 | sed 's/.*: //'",
@@ -295,7 +297,8 @@ device_rule_for_all(struct oci *t)
 
 	if (oci_needs_vm(t))
 		return;
-	OCI_REQUIRE(t, find_disk(t, &major, &minor), "no disk: %s", t->err.msg);
+	if (!CHECK(find_disk(t, &major, &minor), "no disk: %s", t->err.msg))
+		return;
 	spec = oci_sh(t,
 		      TRY "try c 10 229; cd /sys/dev/block; for d in *; do try b ${d%%%%:*} "
 			  "${d##*:}; done | sort | uniq -c | sed 's/^ *[0-9]* //'; try b %d %d",
@@ -316,7 +319,8 @@ no_device_rules(struct oci *t)
 
 	if (oci_needs_vm(t))
 		return;
-	OCI_REQUIRE(t, find_disk(t, &major, &minor), "no disk: %s", t->err.msg);
+	if (!CHECK(find_disk(t, &major, &minor), "no disk: %s", t->err.msg))
+		return;
 	spec = oci_sh(t,
 		      TRY "try b %d 0; try b %d %d; try c 10 229; try c 1 9; echo hi >/dev/null; "
 			  ": <>/dev/ptmx; : </dev/disk && echo disk",
@@ -351,13 +355,13 @@ lies_in(struct oci *t, Grpc__Spec *spec, const char *path)
 {
 	char out[64];
 
-	OCI_REQUIRE(t, oci_launch(t, "c1", spec) == 0, "%s", t->err.msg);
-	OCI_CHECK(t,
-		  oci_guest(t, out, sizeof(out), "grep -c . $R/sys/fs/cgroup%s/cgroup.procs",
-			    path) == 0 &&
-			  strncmp(out, "1", 1) == 0,
-		  "%s: %s %s", path, out, t->err.msg);
-	OCI_CHECK(t, oci_remove(t, "c1") == 0, "%s", t->err.msg);
+	if (!CHECK_OK(oci_launch(t, "c1", spec), &t->err))
+		return;
+	CHECK(oci_guest(t, out, sizeof(out), "grep -c . $R/sys/fs/cgroup%s/cgroup.procs", path) ==
+			      0 &&
+		      strncmp(out, "1", 1) == 0,
+	      "%s: %s %s", path, out, t->err.msg);
+	CHECK_OK(oci_remove(t, "c1"), &t->err);
 }
 
 static void

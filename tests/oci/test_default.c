@@ -100,43 +100,42 @@ other_platforms(struct oci *t)
 static void
 states_in_order(struct oci *t)
 {
-	OCI_CHECK(t, oci_start(t, "c1") < 0, "started before it was created");
-	OCI_REQUIRE(t, oci_create(t, "c1", oci_sh(t, "read x; exit 3")) == 0, "%s", t->err.msg);
-	OCI_CHECK(t,
-		  oci_create(t, "c1", oci_sh(t, "true")) < 0 && t->err.code == ERROR_ALREADY_EXISTS,
-		  "created twice: %s", t->err.msg);
-	OCI_CHECK(t, oci_start(t, "c1") == 0, "%s", t->err.msg);
-	OCI_CHECK(t, oci_start(t, "c1") < 0, "started twice");
-	OCI_CHECK(t, close_stdin(&t->h, "c1", "", &t->err) == 0, "%s", t->err.msg);
-	OCI_CHECK(t, oci_wait(t, "c1", "") == 3, "%s", t->err.msg);
-	OCI_CHECK(t, oci_start(t, "c1") < 0, "started after its end");
-	OCI_CHECK(t,
-		  oci_exec(t, "c1", "x1", oci_process(t, ARGS("/bin/true"))) < 0 &&
-			  t->err.code == ERROR_NOT_FOUND,
-		  "exec after the end: %s", t->err.msg);
-	OCI_CHECK(t, oci_remove(t, "c1") == 0, "%s", t->err.msg);
-	OCI_CHECK(t, oci_remove(t, "c1") < 0 && strstr(t->err.msg, "c1"), "removed twice: %s",
-		  t->err.msg);
-	OCI_CHECK(t, oci_kill(t, "c1", "", SIGKILL) < 0, "killed after it was removed");
-	OCI_CHECK(t, oci_start(t, "c1") < 0, "started after it was removed");
+	CHECK_LT(oci_start(t, "c1"), 0, "started before it was created");
+	if (!CHECK_OK(oci_create(t, "c1", oci_sh(t, "read x; exit 3")), &t->err))
+		return;
+	CHECK_FAILS(oci_create(t, "c1", oci_sh(t, "true")), &t->err, ERROR_ALREADY_EXISTS, "",
+		    "created twice");
+	CHECK_OK(oci_start(t, "c1"), &t->err);
+	CHECK_LT(oci_start(t, "c1"), 0, "started twice");
+	CHECK_OK(close_stdin(&t->h, "c1", "", &t->err), &t->err);
+	CHECK_EQ(oci_wait(t, "c1", ""), 3, "%s", t->err.msg);
+	CHECK_LT(oci_start(t, "c1"), 0, "started after its end");
+	CHECK_FAILS(oci_exec(t, "c1", "x1", oci_process(t, ARGS("/bin/true"))), &t->err,
+		    ERROR_NOT_FOUND, "", "exec after the end");
+	CHECK_OK(oci_remove(t, "c1"), &t->err);
+	CHECK(oci_remove(t, "c1") < 0 && strstr(t->err.msg, "c1"), "removed twice: %s", t->err.msg);
+	CHECK_LT(oci_kill(t, "c1", "", SIGKILL), 0, "killed after it was removed");
+	CHECK_LT(oci_start(t, "c1"), 0, "started after it was removed");
 }
 
 static void
 removed_without_start(struct oci *t)
 {
 	(void)oci_rootfs(t);
-	OCI_REQUIRE(t, oci_create(t, "c1", oci_sh(t, "echo ran >/ran")) == 0, "%s", t->err.msg);
-	OCI_CHECK(t, oci_remove(t, "c1") == 0, "%s", t->err.msg);
-	OCI_CHECK(t, !*oci_file_text(t, "ran"), "its program ran");
+	if (!CHECK_OK(oci_create(t, "c1", oci_sh(t, "echo ran >/ran")), &t->err))
+		return;
+	CHECK_OK(oci_remove(t, "c1"), &t->err);
+	CHECK(!*oci_file_text(t, "ran"), "its program ran");
 	OCI_PRINTS(t, oci_sh(t, "echo again"), "again\n");
 }
 
 static void
 removed_while_it_runs(struct oci *t)
 {
-	OCI_REQUIRE(t, oci_launch(t, "c1", oci_sh(t, "echo r; sleep 3600")) == 0, "%s", t->err.msg);
-	OCI_CHECK(t, oci_read_line(t, "c1", "", "r") == 0, "%s", t->err.msg);
-	OCI_CHECK(t, oci_remove(t, "c1") == 0, "%s", t->err.msg);
+	if (!CHECK_OK(oci_launch(t, "c1", oci_sh(t, "echo r; sleep 3600")), &t->err))
+		return;
+	CHECK_OK(oci_read_line(t, "c1", "", "r"), &t->err);
+	CHECK_OK(oci_remove(t, "c1"), &t->err);
 }
 
 /* An id names a directory and a cgroup. */
@@ -147,11 +146,9 @@ ids(struct oci *t)
 					   ".x", "_x", "a\n", "/a",  "-x",   "a%s", "\xc3\xa4" };
 
 	for (size_t i = 0; i < ARRAY_LEN(bad); i++)
-		OCI_CHECK(t,
-			  oci_create(t, bad[i], oci_sh(t, "true")) < 0 &&
-				  t->err.code == ERROR_INVALID_ARGUMENT,
-			  "\"%s\": %s", bad[i], t->err.msg);
-	OCI_CHECK(t, oci_create(t, "A.b_c-9", oci_sh(t, "true")) == 0, "%s", t->err.msg);
+		CHECK_FAILS(oci_create(t, bad[i], oci_sh(t, "true")), &t->err,
+			    ERROR_INVALID_ARGUMENT, "", "\"%s\": %s", bad[i], t->err.msg);
+	CHECK_OK(oci_create(t, "A.b_c-9", oci_sh(t, "true")), &t->err);
 }
 
 static void
@@ -161,18 +158,16 @@ what_it_leaves_is_gone(struct oci *t)
 
 	if (oci_needs_vm(t))
 		return;
-	OCI_REQUIRE(t, oci_launch(t, "c-left", oci_sh(t, "setsid sleep 3600 & exit 0")) == 0, "%s",
-		    t->err.msg);
-	OCI_CHECK(t, oci_wait(t, "c-left", "") == 0, "%s", t->err.msg);
-	OCI_CHECK(t, oci_remove(t, "c-left") == 0, "%s", t->err.msg);
-	OCI_CHECK(
-		t,
+	if (!CHECK_OK(oci_launch(t, "c-left", oci_sh(t, "setsid sleep 3600 & exit 0")), &t->err))
+		return;
+	CHECK_OK(oci_wait(t, "c-left", ""), &t->err);
+	CHECK_OK(oci_remove(t, "c-left"), &t->err);
+	CHECK_OK(
 		oci_guest(
 			t, out, sizeof(out),
-			"find $R/sys/fs/cgroup $R/run -name '*c-left*' 2>/dev/null; grep c-left $P/1/mountinfo; true") ==
-			0,
-		"%s", t->err.msg);
-	OCI_CHECK(t, !*out, "left: %s", out);
+			"find $R/sys/fs/cgroup $R/run -name '*c-left*' 2>/dev/null; grep c-left $P/1/mountinfo; true"),
+		&t->err);
+	CHECK(!*out, "left: %s", out);
 }
 
 /* ---- kill ---- */
@@ -187,58 +182,61 @@ signals_arrive(struct oci *t)
 		     { SIGUSR1, "USR1" },  { SIGUSR2, "USR2" }, { SIGTERM, "TERM" },
 		     { SIGWINCH, "WINCH" } };
 
-	OCI_REQUIRE(
-		t,
-		oci_launch(
-			t, "c1",
-			oci_sh(t,
-			       "for s in HUP INT QUIT USR1 USR2 TERM WINCH; do trap \"echo $s\" $s; done; "
-			       "echo armed; while :; do sleep 0.05; done")) == 0,
-		"%s", t->err.msg);
-	OCI_REQUIRE(t, oci_read_line(t, "c1", "", "armed") == 0, "%s", t->err.msg);
+	if (!CHECK_OK(
+		    oci_launch(
+			    t, "c1",
+			    oci_sh(t,
+				   "for s in HUP INT QUIT USR1 USR2 TERM WINCH; do trap \"echo $s\" $s; done; "
+				   "echo armed; while :; do sleep 0.05; done")),
+		    &t->err))
+		return;
+	if (!CHECK_OK(oci_read_line(t, "c1", "", "armed"), &t->err))
+		return;
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
-		OCI_CHECK(t, oci_kill(t, "c1", "", rows[i].number) == 0, "%s", t->err.msg);
-		OCI_CHECK(t, oci_read_line(t, "c1", "", rows[i].name) == 0, "%s: %s", rows[i].name,
-			  t->err.msg);
+		CHECK_OK(oci_kill(t, "c1", "", rows[i].number), &t->err);
+		CHECK_EQ(oci_read_line(t, "c1", "", rows[i].name), 0, "%s: %s", rows[i].name,
+			 t->err.msg);
 	}
-	OCI_CHECK(t, oci_kill(t, "c1", "", SIGKILL) == 0, "%s", t->err.msg);
-	OCI_CHECK(t, oci_wait(t, "c1", "") == 128 + SIGKILL, "%s", t->err.msg);
+	CHECK_OK(oci_kill(t, "c1", "", SIGKILL), &t->err);
+	CHECK_EQ(oci_wait(t, "c1", ""), 128 + SIGKILL, "%s", t->err.msg);
 }
 
 static void
 killed_before_start(struct oci *t)
 {
 	(void)oci_rootfs(t);
-	OCI_REQUIRE(t, oci_create(t, "c1", oci_sh(t, "echo ran >/ran")) == 0, "%s", t->err.msg);
-	OCI_CHECK(t, oci_kill(t, "c1", "", SIGKILL) == 0, "%s", t->err.msg);
-	OCI_CHECK(t, oci_wait(t, "c1", "") == 128 + SIGKILL, "%s", t->err.msg);
-	OCI_CHECK(t, oci_start(t, "c1") < 0, "a dead container started");
-	OCI_CHECK(t, !*oci_file_text(t, "ran"), "its program ran");
+	if (!CHECK_OK(oci_create(t, "c1", oci_sh(t, "echo ran >/ran")), &t->err))
+		return;
+	CHECK_OK(oci_kill(t, "c1", "", SIGKILL), &t->err);
+	CHECK_EQ(oci_wait(t, "c1", ""), 128 + SIGKILL, "%s", t->err.msg);
+	CHECK_LT(oci_start(t, "c1"), 0, "a dead container started");
+	CHECK(!*oci_file_text(t, "ran"), "its program ran");
 }
 
 static void
 a_kill_after_the_end_is_no_error(struct oci *t)
 {
-	OCI_REQUIRE(t, oci_launch(t, "c1", oci_sh(t, "exit 0")) == 0, "%s", t->err.msg);
-	OCI_CHECK(t, oci_wait(t, "c1", "") == 0, "%s", t->err.msg);
-	OCI_CHECK(t, oci_kill(t, "c1", "", SIGKILL) == 0, "%s", t->err.msg);
+	if (!CHECK_OK(oci_launch(t, "c1", oci_sh(t, "exit 0")), &t->err))
+		return;
+	CHECK_OK(oci_wait(t, "c1", ""), &t->err);
+	CHECK_OK(oci_kill(t, "c1", "", SIGKILL), &t->err);
 	/* Host runtimes treat this error as success. */
-	OCI_CHECK(t, oci_kill(t, "c1", "", SIGTERM) < 0 && t->err.code == ERROR_NOT_FOUND, "%s",
-		  t->err.msg);
+	CHECK_FAILS(oci_kill(t, "c1", "", SIGTERM), &t->err, ERROR_NOT_FOUND, "");
 }
 
 /* SIGKILL without an exec id kills the whole container, including an exec's children. */
 static void
 sigkill_is_for_all(struct oci *t)
 {
-	OCI_REQUIRE(t, oci_launch(t, "c1", oci_sh(t, "sleep 3600")) == 0, "%s", t->err.msg);
-	OCI_REQUIRE(t,
-		    oci_exec(t, "c1", "x1",
-			     oci_process(t, ARGS("/bin/sh", "-c", "sleep 3600 & wait"))) == 0,
-		    "%s", t->err.msg);
-	OCI_CHECK(t, oci_kill(t, "c1", "", SIGKILL) == 0, "%s", t->err.msg);
-	OCI_CHECK(t, oci_wait(t, "c1", "") == 137, "%s", t->err.msg);
-	OCI_CHECK(t, oci_wait(t, "c1", "x1") == 137, "%s", t->err.msg);
+	if (!CHECK_OK(oci_launch(t, "c1", oci_sh(t, "sleep 3600")), &t->err))
+		return;
+	if (!CHECK_OK(oci_exec(t, "c1", "x1",
+			       oci_process(t, ARGS("/bin/sh", "-c", "sleep 3600 & wait"))),
+		      &t->err))
+		return;
+	CHECK_OK(oci_kill(t, "c1", "", SIGKILL), &t->err);
+	CHECK_EQ(oci_wait(t, "c1", ""), 137, "%s", t->err.msg);
+	CHECK_EQ(oci_wait(t, "c1", "x1"), 137, "%s", t->err.msg);
 }
 
 /* fs.protected_regular and fs.protected_hardlinks would refuse these; pods get them only on the
@@ -366,19 +364,20 @@ program_32(struct oci *t)
 	bool runs;
 
 	/* A sysctl that exists only in kernels with support for 32-bit programs. */
-	OCI_REQUIRE(t,
-		    oci_guest(t, out, sizeof(out),
-			      "test -e $P/sys/abi/vsyscall32 && echo yes; true") == 0,
-		    "%s", t->err.msg);
+	if (!CHECK_OK(oci_guest(t, out, sizeof(out),
+				"test -e $P/sys/abi/vsyscall32 && echo yes; true"),
+		      &t->err))
+		return;
 	runs = strncmp(out, "yes", 3) == 0;
 	(void)oci_rootfs(t);
 	oci_file(t, "i386", 0755, "");
 	(void)snprintf(path, sizeof(path), "%s/i386", t->rootfs);
 	fd = open(path, O_WRONLY | O_CLOEXEC);
-	OCI_REQUIRE(t, fd >= 0 && write_full(fd, elf, sizeof(elf)) == 0, "write %s", path);
+	if (!CHECK(fd >= 0 && write_full(fd, elf, sizeof(elf)) == 0, "write %s", path))
+		return;
 	close_fd(&fd);
-	OCI_CHECK(t, oci_run(t, oci_spec(t, ARGS("/i386")), out, sizeof(out)) == (runs ? 42 : 126),
-		  "%s", runs ? "run" : "refused");
+	CHECK_EQ(oci_run(t, oci_spec(t, ARGS("/i386")), out, sizeof(out)), runs ? 42 : 126, "%s",
+		 runs ? "run" : "refused");
 #else
 	t->skip = "needs a program of 32-bit ARM";
 #endif

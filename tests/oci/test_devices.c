@@ -159,14 +159,13 @@ plugged_in(struct oci *t)
 	if (oci_needs_vm(t))
 		return;
 	/* The last PCI function in the device's path, such as 0000:00:05.0. */
-	OCI_REQUIRE(
-		t,
-		oci_guest(t, number, sizeof(number), "cat $R/sys/block/vda/dev") == 0 &&
-			oci_guest(
-				t, pci, sizeof(pci),
-				"readlink $R/sys/block/vda | sed 's#.*/0000:00:##; s#\\.0/.*##'") ==
-				0,
-		"%s", t->err.msg);
+	if (!CHECK(oci_guest(t, number, sizeof(number), "cat $R/sys/block/vda/dev") == 0 &&
+			   oci_guest(
+				   t, pci, sizeof(pci),
+				   "readlink $R/sys/block/vda | sed 's#.*/0000:00:##; s#\\.0/.*##'") ==
+				   0,
+		   "%s", t->err.msg))
+		return;
 	number[strcspn(number, "\n")] = pci[strcspn(pci, "\n")] = '\0';
 	want = oci_str(t, "%s 600 1024\n", number);
 	for (int i = 0; i < 3; i++) {
@@ -178,12 +177,12 @@ plugged_in(struct oci *t)
 			: i == 1 ? with_disk(t, script, "blk", "", "/dev/vda")
 				 : with_disk(t, script, "mmioblk", "", "/dev/vda");
 
-		OCI_REQUIRE(t,
-			    oci_create_request(t, q) == 0 && oci_start(t, "c1") == 0 &&
-				    oci_read(t, "c1", "", out, sizeof(out)) >= 0 &&
-				    oci_remove(t, "c1") == 0,
-			    "%d: %s", i, t->err.msg);
-		OCI_CHECK(t, strcmp(out, want) == 0, "%d: %s, not %s", i, out, want);
+		if (!CHECK(oci_create_request(t, q) == 0 && oci_start(t, "c1") == 0 &&
+				   oci_read(t, "c1", "", out, sizeof(out)) >= 0 &&
+				   oci_remove(t, "c1") == 0,
+			   "%d: %s", i, t->err.msg))
+			return;
+		CHECK_STR(out, want, "%d: %s, not %s", i, out, want);
 	}
 }
 
@@ -200,10 +199,11 @@ plugged_in_and_updated(struct oci *t)
 		return;
 	q = with_disk(t, "sleep 3600", "blk", "", "/dev/vda");
 	r = q->oci->linux->resources;
-	OCI_REQUIRE(t, oci_create_request(t, q) == 0 && oci_start(t, "c1") == 0, "%s", t->err.msg);
+	if (!CHECK(oci_create_request(t, q) == 0 && oci_start(t, "c1") == 0, "%s", t->err.msg))
+		return;
 	u.container_id = "c1";
 	u.resources = r;
-	OCI_CHECK(t, oci_call(t, "UpdateContainer", &u, NULL) == 0, "%s", t->err.msg);
+	CHECK_OK(oci_call(t, "UpdateContainer", &u, NULL), &t->err);
 	OCI_EXEC_PRINTS(t, "c1",
 			oci_process(t, ARGS("/bin/sh", "-c", "head -c 1024 /dev/data | wc -c")),
 			"1024\n");
@@ -228,14 +228,13 @@ plugged_in_refused(struct oci *t)
 
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
 		q = with_disk(t, "true", rows[i].type, rows[i].id, rows[i].vm_path);
-		OCI_CHECK(t, oci_create_request(t, q) < 0, "type %s", rows[i].type);
-		OCI_CHECK(t, strstr(t->err.msg, rows[i].want), "no \"%s\" in: %s", rows[i].want,
-			  t->err.msg);
+		CHECK_LT(oci_create_request(t, q), 0, "type %s", rows[i].type);
+		CHECK_HAS(t->err.msg, rows[i].want, "no \"%s\" in: %s", rows[i].want, t->err.msg);
 	}
 	q = with_disk(t, "true", "blk", "05", "");
 	q->devices[0]->container_path = oci_str(t, "%s", "");
-	OCI_CHECK(t, oci_create_request(t, q) < 0 && strstr(t->err.msg, "container_path"), "%s",
-		  t->err.msg);
+	CHECK(oci_create_request(t, q) < 0 && strstr(t->err.msg, "container_path"), "%s",
+	      t->err.msg);
 }
 
 /* A mount of one container appears in another that exists already or is created later. */
@@ -254,8 +253,9 @@ shared_mounts(struct oci *t)
 	oci_annotation(t, spec, "io.kubernetes.cri.container-name", "sidecar");
 	oci_caps(t, spec->process, "CAP_SYS_ADMIN,CAP_DAC_OVERRIDE");
 	oci_mount(t, spec, "/run", "tmpfs", "tmpfs", "");
-	OCI_REQUIRE(t, oci_launch(t, "src", spec) == 0 && oci_read_line(t, "src", "", "ready") == 0,
-		    "%s", t->err.msg);
+	if (!CHECK(oci_launch(t, "src", spec) == 0 && oci_read_line(t, "src", "", "ready") == 0,
+		   "%s", t->err.msg))
+		return;
 	q = oci_request(t, "c1", oci_sh(t, "%s", script));
 	m = OCI_ADD(t, q->shared_mounts, q->n_shared_mounts, grpc__shared_mount__init);
 	m->src_ctr = oci_str(t, "sidecar");
@@ -268,20 +268,17 @@ shared_mounts(struct oci *t)
 	m = OCI_ADD(t, q->shared_mounts, q->n_shared_mounts, grpc__shared_mount__init);
 	m->src_ctr = oci_str(t, "nobody");
 	m->src_path = m->dst_path = oci_str(t, "/nothing");
-	OCI_REQUIRE(t,
-		    oci_create_request(t, q) == 0 && oci_start(t, "c1") == 0 &&
-			    oci_read(t, "c1", "", out, sizeof(out)) >= 0 &&
-			    oci_remove(t, "c1") == 0,
-		    "%s", t->err.msg);
-	OCI_CHECK(t, strcmp(out, "first\nsecond\n") == 0, "%s", out);
+	if (!CHECK(oci_create_request(t, q) == 0 && oci_start(t, "c1") == 0 &&
+			   oci_read(t, "c1", "", out, sizeof(out)) >= 0 && oci_remove(t, "c1") == 0,
+		   "%s", t->err.msg))
+		return;
+	CHECK_STR(out, "first\nsecond\n");
 	/* Shared mounts on procfs are refused. */
 	q->n_shared_mounts = 1;
 	q->shared_mounts[0]->dst_path = oci_str(t, "/proc/sys");
-	OCI_CHECK(t, oci_create_request(t, q) < 0 && strstr(t->err.msg, "procfs"), "%s",
-		  t->err.msg);
+	CHECK(oci_create_request(t, q) < 0 && strstr(t->err.msg, "procfs"), "%s", t->err.msg);
 	q->shared_mounts[0]->dst_path = oci_str(t, "relative");
-	OCI_CHECK(t, oci_create_request(t, q) < 0 && strstr(t->err.msg, "absolute"), "%s",
-		  t->err.msg);
+	CHECK(oci_create_request(t, q) < 0 && strstr(t->err.msg, "absolute"), "%s", t->err.msg);
 }
 
 const struct oci_case oci_devices_cases[] = {

@@ -26,7 +26,7 @@ static int
 up(struct oci *t, Grpc__Spec *spec)
 {
 	if (oci_launch(t, ID, spec) < 0 || oci_read_line(t, ID, "", "ready") < 0) {
-		OCI_CHECK(t, false, "the container does not run: %s", t->err.msg);
+		CHECK(false, "the container does not run: %s", t->err.msg);
 		return -1;
 	}
 	return 0;
@@ -44,9 +44,8 @@ refused(struct oci *t, Grpc__Process *p, enum error_code code, const char *part)
 {
 	int result = oci_exec(t, ID, "refused", p);
 
-	OCI_CHECK(t, result < 0 && t->err.code == code && strstr(t->err.msg, part),
-		  "%d, %s: %s; wanted \"%s\"", result, error_code_name(t->err.code), t->err.msg,
-		  part);
+	CHECK_FAILS(result, &t->err, code, part, "%d, %s: %s; wanted \"%s\"", result,
+		    error_code_name(t->err.code), t->err.msg, part);
 }
 
 static void
@@ -111,9 +110,9 @@ program(struct oci *t)
 	p->args = oci_strings(t, &p->n_args, ARGS("nowhere"));
 	refused(t, p, ERROR_INVALID_ARGUMENT, "the file nowhere was not found");
 	p->args = oci_strings(t, &p->n_args, ARGS("/data"));
-	OCI_CHECK(t, oci_exec_run(t, ID, p, out, sizeof(out)) == 126, "no program");
+	CHECK_EQ(oci_exec_run(t, ID, p, out, sizeof(out)), 126, "no program");
 	p->args = oci_strings(t, &p->n_args, ARGS("/script"));
-	OCI_CHECK(t, oci_exec_run(t, ID, p, out, sizeof(out)) == 127, "no interpreter");
+	CHECK_EQ(oci_exec_run(t, ID, p, out, sizeof(out)), 127, "no interpreter");
 	/* A missing directory is created for a container, but not for an exec. */
 	p->cwd = oci_str(t, "/special/none");
 	refused(t, p, ERROR_INVALID_ARGUMENT, "working directory /special/none");
@@ -144,8 +143,8 @@ cwd_escape(struct oci *t)
 	refused(t, p, ERROR_INVALID_ARGUMENT, "working directory");
 	p->cwd = oci_str(t, "/up");
 	p->args = oci_strings(t, &p->n_args, ARGS("/bin/oci-probe", "getcwd"));
-	OCI_CHECK(t, oci_exec_run(t, ID, p, out, sizeof(out)) == 0 && strcmp(out, "/ /\n") == 0,
-		  "%s", out);
+	CHECK(oci_exec_run(t, ID, p, out, sizeof(out)) == 0 && strcmp(out, "/ /\n") == 0, "%s",
+	      out);
 }
 
 static void
@@ -269,17 +268,19 @@ holds_nothing(struct oci *t)
 	oci_dir(t, "tmp", 0777);
 	spec = oci_spec(t, ARGS("/bin/oci-probe", "snoop-guest", "/tmp/stop"));
 	oci_caps(t, spec->process, "CAP_SYS_PTRACE,CAP_SYS_ADMIN,CAP_DAC_OVERRIDE,CAP_KILL");
-	OCI_REQUIRE(t, oci_launch(t, ID, spec) == 0, "%s", t->err.msg);
-	OCI_REQUIRE(t, oci_read_line(t, ID, "", "armed") == 0, "%s", t->err.msg);
+	if (!CHECK_OK(oci_launch(t, ID, spec), &t->err))
+		return;
+	if (!CHECK_OK(oci_read_line(t, ID, "", "armed"), &t->err))
+		return;
 	for (int i = 0; i < 50; i++) {
 		Grpc__Process *p = oci_process(t, ARGS("/bin/true"));
 
 		p->terminal = i % 2;
-		OCI_CHECK(t, oci_exec_run(t, ID, p, out, sizeof(out)) == 0, "%s", t->err.msg);
+		CHECK_OK(oci_exec_run(t, ID, p, out, sizeof(out)), &t->err);
 	}
 	oci_file(t, "tmp/stop", 0644, "");
-	OCI_CHECK(t, oci_read(t, ID, "", out, sizeof(out)) > 0, "%s", t->err.msg);
-	OCI_CHECK(t, strcmp(out, "done\n") == 0, "within reach: %.2000s", out);
+	CHECK_GT(oci_read(t, ID, "", out, sizeof(out)), 0, "%s", t->err.msg);
+	CHECK_STR(out, "done\n", "within reach: %.2000s", out);
 }
 
 #define MARKER_BEGIN "the-secret-of-"
@@ -304,7 +305,8 @@ leave_secrets(struct oci *t)
 	Grpc__WriteStreamRequest q = GRPC__WRITE_STREAM_REQUEST__INIT;
 
 	oci_append(t, &spec->process->env, &spec->process->n_env, "TOKEN=" MARKER_BEGIN MARKER_END);
-	OCI_REQUIRE(t, oci_launch(t, "other", spec) == 0, "%s", t->err.msg);
+	if (!CHECK_OK(oci_launch(t, "other", spec), &t->err))
+		return;
 	for (size_t i = 0; i + sizeof(MARKER_BEGIN MARKER_END) < sizeof(much);
 	     i += sizeof(MARKER_BEGIN MARKER_END))
 		memcpy(much + i, MARKER_BEGIN MARKER_END, sizeof(MARKER_BEGIN MARKER_END));
@@ -312,10 +314,9 @@ leave_secrets(struct oci *t)
 	q.exec_id = oci_str(t, "other");
 	q.data.data = (uint8_t *)much;
 	q.data.len = sizeof(much);
-	OCI_CHECK(t,
-		  ttrpc_client_start(t->h.client, &grpc__agent_service__descriptor, "WriteStdin",
-				     &q.base, 0, ignore_reply, NULL, &t->err),
-		  "%s", t->err.msg);
+	CHECK(ttrpc_client_start(t->h.client, &grpc__agent_service__descriptor, "WriteStdin",
+				 &q.base, 0, ignore_reply, NULL, &t->err),
+	      "%s", t->err.msg);
 }
 
 /* Traces, at every possible instant, each process that is set up for a container whose processes
@@ -342,20 +343,20 @@ traced_round(struct oci *t, const char *filter, bool no_new_privs)
 	if (filter)
 		(void)oci_seccomp(t, spec, filter, "SCMP_ACT_ERRNO");
 	is_armed = oci_launch(t, ID, spec) == 0 && oci_read_line(t, ID, "", "armed") == 0;
-	OCI_CHECK(t, is_armed, "%s", t->err.msg);
+	CHECK(is_armed, "%s", t->err.msg);
 	if (!is_armed)
 		return true;
 	for (int i = 0; i < 25; i++) {
 		Grpc__Process *p = oci_process(t, ARGS("/bin/true"));
 
 		p->terminal = i % 2;
-		OCI_CHECK(t, oci_exec_run(t, ID, p, out, sizeof(out)) == 0, "%s", t->err.msg);
+		CHECK_OK(oci_exec_run(t, ID, p, out, sizeof(out)), &t->err);
 	}
 	oci_file(t, "tmp/stop", 0644, "");
-	OCI_CHECK(t, oci_read(t, ID, "", out, sizeof(out)) > 0, "%s", t->err.msg);
+	CHECK_GT(oci_read(t, ID, "", out, sizeof(out)), 0, "%s", t->err.msg);
 	seen = strcmp(out, "nothing seen\n") != 0;
-	OCI_CHECK(t, !seen || strcmp(out, "done\n") == 0, "within reach: %.2000s", out);
-	OCI_CHECK(t, oci_remove(t, ID) == 0 && oci_remove(t, "other") == 0, "%s", t->err.msg);
+	CHECK(!seen || strcmp(out, "done\n") == 0, "within reach: %.2000s", out);
+	CHECK(oci_remove(t, ID) == 0 && oci_remove(t, "other") == 0, "%s", t->err.msg);
 	oci_unlink(t, "tmp/stop");
 	return seen;
 }
@@ -368,7 +369,7 @@ traced(struct oci *t, const char *filter, bool no_new_privs)
 
 	for (int i = 0; i < 8 && !seen; i++)
 		seen = traced_round(t, filter, no_new_privs);
-	OCI_CHECK(t, seen, "no process was seen in its set-up");
+	CHECK(seen, "no process was seen in its set-up");
 }
 
 #define ADMIN_LIMITED " has capabilities 200000, seccomp 2"
@@ -390,14 +391,17 @@ start_tracer(struct oci *t)
 	(void)oci_rootfs(t);
 	oci_dir(t, "tmp", 0777);
 	if (!t->is_vm)
-		OCI_REQUIRE(t, oci_launch(t, "pause", sleeper(t)) == 0, "%s", t->err.msg);
+		if (!CHECK_OK(oci_launch(t, "pause", sleeper(t)), &t->err))
+			return;
 	leave_secrets(t);
 	spec = oci_spec(t, args);
 	oci_caps(t, spec->process, "CAP_SYS_PTRACE,CAP_CHOWN");
 	q = oci_request(t, ID, spec);
 	q->sandbox_pidns = true;
-	OCI_REQUIRE(t, oci_create_request(t, q) == 0 && oci_start(t, ID) == 0, "%s", t->err.msg);
-	OCI_REQUIRE(t, oci_read_line(t, ID, "", "armed") == 0, "%s", t->err.msg);
+	if (!CHECK(oci_create_request(t, q) == 0 && oci_start(t, ID) == 0, "%s", t->err.msg))
+		return;
+	if (!CHECK_OK(oci_read_line(t, ID, "", "armed"), &t->err))
+		return;
 }
 
 /* Runs one container next to the tracer. */
@@ -408,11 +412,11 @@ run_traced(struct oci *t, Grpc__Spec *spec, char *out, size_t size)
 
 	*out = '\0';
 	q->sandbox_pidns = true;
-	OCI_REQUIRE(t, oci_create_request(t, q) == 0 && oci_start(t, "next") == 0, "%s",
-		    t->err.msg);
-	OCI_CHECK(t, oci_read(t, "next", "", out, size) >= 0, "%s", t->err.msg);
-	OCI_CHECK(t, oci_wait(t, "next", "") == 0, "%s", out);
-	OCI_CHECK(t, oci_remove(t, "next") == 0, "%s", t->err.msg);
+	if (!CHECK(oci_create_request(t, q) == 0 && oci_start(t, "next") == 0, "%s", t->err.msg))
+		return;
+	CHECK_GE(oci_read(t, "next", "", out, size), 0, "%s", t->err.msg);
+	CHECK_EQ(oci_wait(t, "next", ""), 0, "%s", out);
+	CHECK_OK(oci_remove(t, "next"), &t->err);
 }
 
 /* Ends the tracer, which must have seen at most the remainder `left`. */
@@ -422,14 +426,14 @@ end_tracer(struct oci *t, const char *left)
 	char out[OCI_OUT], *rest = out, *line;
 
 	oci_file(t, "tmp/stop", 0644, "");
-	OCI_CHECK(t, oci_read(t, ID, "", out, sizeof(out)) > 0, "%s", t->err.msg);
+	CHECK_GT(oci_read(t, ID, "", out, sizeof(out)), 0, "%s", t->err.msg);
 	while ((line = strsep(&rest, "\n"))) {
 		size_t n = strlen(line), n_left = left ? strlen(left) : 0;
 
 		if (!*line || strcmp(line, "done") == 0 || strcmp(line, "nothing seen") == 0)
 			continue;
-		OCI_CHECK(t, left && n > n_left && strcmp(line + n - n_left, left) == 0,
-			  "within reach: %s", line);
+		CHECK(left && n > n_left && strcmp(line + n - n_left, left) == 0,
+		      "within reach: %s", line);
 	}
 }
 
@@ -449,7 +453,7 @@ traced_launch(struct oci *t)
 			(void)oci_seccomp(t, spec, "mkdir", "SCMP_ACT_ERRNO");
 		spec->process->nonewprivileges = i % 4 == 0;
 		run_traced(t, spec, out, sizeof(out));
-		OCI_CHECK(t, strncmp(out, "/proc/1/comm", 12) == 0, "%s", out);
+		CHECK(strncmp(out, "/proc/1/comm", 12) == 0, "%s", out);
 	}
 	end_tracer(t, NULL);
 }
@@ -474,10 +478,9 @@ traced_userns(struct oci *t)
 		if (i % 4 == 0)
 			oci_namespace(t, spec, "network", "");
 		run_traced(t, spec, out, sizeof(out));
-		OCI_CHECK(t,
-			  strncmp(out, "100000", 6) == 0 && strstr(out, "\n0") &&
-				  strstr(out, "/proc/1/comm") && strstr(out, "own"),
-			  "%s", out);
+		CHECK(strncmp(out, "100000", 6) == 0 && strstr(out, "\n0") &&
+			      strstr(out, "/proc/1/comm") && strstr(out, "own"),
+		      "%s", out);
 	}
 	end_tracer(t, NULL);
 }
@@ -489,12 +492,15 @@ userns_exec(struct oci *t)
 	Grpc__Spec *spec = sleeper(t);
 
 	if (!t->is_vm)
-		OCI_REQUIRE(t, oci_launch(t, "pause", sleeper(t)) == 0, "%s", t->err.msg);
+		if (!CHECK_OK(oci_launch(t, "pause", sleeper(t)), &t->err))
+			return;
 	oci_userns(t, spec, 100000, 65536);
 	q = oci_request(t, ID, spec);
 	q->sandbox_pidns = true;
-	OCI_REQUIRE(t, oci_create_request(t, q) == 0 && oci_start(t, ID) == 0, "%s", t->err.msg);
-	OCI_REQUIRE(t, oci_read_line(t, ID, "", "ready") == 0, "%s", t->err.msg);
+	if (!CHECK(oci_create_request(t, q) == 0 && oci_start(t, ID) == 0, "%s", t->err.msg))
+		return;
+	if (!CHECK_OK(oci_read_line(t, ID, "", "ready"), &t->err))
+		return;
 	OCI_EXEC_PRINTS(t, ID,
 			shell(t, "awk '{ print $2 }' /proc/self/uid_map; ls /proc/1/comm; "
 				 "test -e /proc/$$/comm && echo here"),
@@ -519,10 +525,8 @@ traced_procfs(struct oci *t, const char *options, const char *left)
 		(void)oci_mount(t, spec, "/other", "proc", "proc", options);
 		oci_caps(t, spec->process, "CAP_CHOWN");
 		run_traced(t, spec, out, sizeof(out));
-		OCI_CHECK(t,
-			  strcmp(out, left ? "/other/1/comm\n/proc/1/comm\n1\nno memory\n1\n"
-					   : "/other/1/comm\n/proc/1/comm\n0\n1\n") == 0,
-			  "%s", out);
+		CHECK_STR(out, left ? "/other/1/comm\n/proc/1/comm\n1\nno memory\n1\n"
+				    : "/other/1/comm\n/proc/1/comm\n0\n1\n");
 	}
 	end_tracer(t, left);
 }
@@ -577,11 +581,12 @@ failing_hook(struct oci *t, bool has_userns)
 	hook->args = oci_strings(t, &hook->n_args, ARGS("sh", "-c", "echo not today; exit 3"));
 	q = oci_request(t, "next", spec);
 	q->sandbox_pidns = true;
-	OCI_REQUIRE(t, oci_create_request(t, q) == 0, "%s", t->err.msg);
-	OCI_CHECK(t, oci_start(t, "next") < 0, "it was started");
-	OCI_CHECK(t, strstr(t->err.msg, "exited with 3: not today"), "%s", t->err.msg);
-	OCI_CHECK(t, oci_remove(t, "next") == 0, "%s", t->err.msg);
-	OCI_CHECK(t, !*oci_file_text(t, "tmp/ran"), "the program has run");
+	if (!CHECK_OK(oci_create_request(t, q), &t->err))
+		return;
+	CHECK_LT(oci_start(t, "next"), 0, "it was started");
+	CHECK_HAS(t->err.msg, "exited with 3: not today");
+	CHECK_OK(oci_remove(t, "next"), &t->err);
+	CHECK(!*oci_file_text(t, "tmp/ran"), "the program has run");
 }
 
 /* Hooks of all kinds: none that can reach the guest's files runs in the pid namespace. */
@@ -617,26 +622,26 @@ traced_hooks(struct oci *t, bool has_userns)
 		add_hook(t, spec, &h->n_poststart, &h->poststart, names[4]);
 		q = oci_request(t, "next", spec);
 		q->sandbox_pidns = true;
-		OCI_REQUIRE(t, oci_create_request(t, q) == 0 && oci_start(t, "next") == 0, "%s",
-			    t->err.msg);
+		if (!CHECK(oci_create_request(t, q) == 0 && oci_start(t, "next") == 0, "%s",
+			   t->err.msg))
+			return;
 		oci_file(t, over, 0644, "");
-		OCI_CHECK(t, oci_read(t, "next", "", out, sizeof(out)) > 0, "%s", t->err.msg);
-		OCI_CHECK(t, oci_remove(t, "next") == 0, "%s", t->err.msg);
+		CHECK_GT(oci_read(t, "next", "", out, sizeof(out)), 0, "%s", t->err.msg);
+		CHECK_OK(oci_remove(t, "next"), &t->err);
 		oci_unlink(t, over);
 		mnt = strchr(out, '\n');
-		OCI_REQUIRE(t, mnt, "%s", out);
+		if (!CHECK(mnt, "%s", out))
+			return;
 		*mnt++ = '\0';
 		pid = oci_file_text(t, "tmp/pid-start");
-		OCI_CHECK(t, strtol(pid, NULL, 10) == strtol(out, NULL, 10), "%s is not %s", pid,
-			  out);
+		CHECK_EQ(strtol(pid, NULL, 10), strtol(out, NULL, 10), "%s is not %s", pid, out);
 		for (size_t k = 0; k < ARRAY_LEN(names); k++) {
 			bool is_inside = strcmp(names[k], "start") == 0;
 
 			text = oci_file_text(t, oci_str(t, "tmp/ns-%s", names[k]));
-			OCI_CHECK(t, strncmp(text, mnt, strcspn(mnt, "\n")) == 0, "%s: %s",
-				  names[k], text);
-			OCI_CHECK(t, (strcmp(text, mnt) == 0) == is_inside, "%s: %s", names[k],
-				  text);
+			CHECK(strncmp(text, mnt, strcspn(mnt, "\n")) == 0, "%s: %s", names[k],
+			      text);
+			CHECK_EQ(strcmp(text, mnt) == 0, is_inside, "%s: %s", names[k], text);
 		}
 	}
 	failing_hook(t, has_userns);
@@ -669,7 +674,7 @@ traced_filter(struct oci *t)
 		oci_caps(t, spec->process, "CAP_CHOWN");
 		(void)oci_seccomp(t, spec, "setsid", "SCMP_ACT_ERRNO");
 		run_traced(t, spec, out, sizeof(out));
-		OCI_CHECK(t, strcmp(out, "here\n") == 0, "%s", out);
+		CHECK_STR(out, "here\n");
 	}
 	end_tracer(t, ADMIN);
 }
@@ -703,8 +708,8 @@ after_the_end(struct oci *t)
 {
 	if (up(t, sleeper(t)) < 0)
 		return;
-	OCI_CHECK(t, oci_kill(t, ID, "", 9) == 0, "%s", t->err.msg);
-	OCI_CHECK(t, oci_wait(t, ID, "") == 137, "killed");
+	CHECK_OK(oci_kill(t, ID, "", 9), &t->err);
+	CHECK_EQ(oci_wait(t, ID, ""), 137, "killed");
 	refused(t, shell(t, "true"), ERROR_NOT_FOUND, TEXT_PROCESS_NOT_FOUND);
 }
 
@@ -717,19 +722,20 @@ after_the_end_shared(struct oci *t)
 	Grpc__Process *p = shell(t, "echo alive; cat /proc/1/comm");
 
 	if (oci_launch(t, "first", sleeper(t)) < 0 || oci_read_line(t, "first", "", "ready") < 0) {
-		OCI_CHECK(t, false, "%s", t->err.msg);
+		CHECK(false, "%s", t->err.msg);
 		return;
 	}
 	q = oci_request(t, ID, oci_sh(t, "echo ready"));
 	q->sandbox_pidns = true;
-	OCI_REQUIRE(t, oci_create_request(t, q) == 0 && oci_start(t, ID) == 0, "%s", t->err.msg);
-	OCI_CHECK(t, oci_wait(t, ID, "") == 0, "%s", t->err.msg);
+	if (!CHECK(oci_create_request(t, q) == 0 && oci_start(t, ID) == 0, "%s", t->err.msg))
+		return;
+	CHECK_OK(oci_wait(t, ID, ""), &t->err);
 	OCI_EXEC_PRINTS(t, ID, p, "alive\nsleep\n");
 	/* In a VM, the sandbox has had a container before. */
 	if (t->is_vm)
 		return;
-	OCI_CHECK(t, oci_kill(t, "first", "", 9) == 0 && oci_wait(t, "first", "") == 137, "%s",
-		  t->err.msg);
+	CHECK(oci_kill(t, "first", "", 9) == 0 && oci_wait(t, "first", "") == 137, "%s",
+	      t->err.msg);
 	refused(t, p, ERROR_NOT_FOUND, TEXT_PROCESS_NOT_FOUND);
 }
 
@@ -760,33 +766,35 @@ exec_failures(struct oci *t)
 	oci_file(t, "data", 0755, "no program");
 	oci_file(t, "script", 0755, "#!/no/interpreter\n");
 	oci_file(t, "crlf", 0755, "#!/bin/sh\r\necho hello\r\n");
-	OCI_REQUIRE(t, oci_launch(t, "c1", oci_sh(t, "sleep 3600")) == 0, "%s", t->err.msg);
+	if (!CHECK_OK(oci_launch(t, "c1", oci_sh(t, "sleep 3600")), &t->err))
+		return;
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
 		const char *const args[] = { rows[i].program, NULL };
 
-		OCI_REQUIRE(t, oci_launch(t, "failing", oci_spec(t, args)) == 0, "%s", t->err.msg);
-		OCI_CHECK(t, oci_read_err(t, "failing", "", out, sizeof(out)) >= 0, "%s",
-			  t->err.msg);
-		OCI_CHECK(t, strcmp(out, rows[i].says) == 0, "\"%s\"", out);
-		OCI_CHECK(t, oci_wait(t, "failing", "") == rows[i].code, "%s", args[0]);
-		OCI_CHECK(t, oci_remove(t, "failing") == 0, "%s", t->err.msg);
-		OCI_REQUIRE(t, oci_exec(t, "c1", "e1", oci_process(t, args)) == 0, "%s",
-			    t->err.msg);
-		OCI_CHECK(t, oci_read_err(t, "c1", "e1", out, sizeof(out)) >= 0, "%s", t->err.msg);
-		OCI_CHECK(t, strcmp(out, rows[i].says) == 0, "exec: \"%s\"", out);
-		OCI_CHECK(t, oci_wait(t, "c1", "e1") == rows[i].code, "exec of %s", args[0]);
+		if (!CHECK_OK(oci_launch(t, "failing", oci_spec(t, args)), &t->err))
+			return;
+		CHECK_GE(oci_read_err(t, "failing", "", out, sizeof(out)), 0, "%s", t->err.msg);
+		CHECK_STR(out, rows[i].says);
+		CHECK_EQ(oci_wait(t, "failing", ""), rows[i].code, "%s", args[0]);
+		CHECK_OK(oci_remove(t, "failing"), &t->err);
+		if (!CHECK_OK(oci_exec(t, "c1", "e1", oci_process(t, args)), &t->err))
+			return;
+		CHECK_GE(oci_read_err(t, "c1", "e1", out, sizeof(out)), 0, "%s", t->err.msg);
+		CHECK_STR(out, rows[i].says, "exec: \"%s\"", out);
+		CHECK_EQ(oci_wait(t, "c1", "e1"), rows[i].code, "exec of %s", args[0]);
 	}
-	OCI_CHECK(t, oci_remove(t, "c1") == 0, "%s", t->err.msg);
+	CHECK_OK(oci_remove(t, "c1"), &t->err);
 	/* A filter that kills on opening a file, and one that kills on writing. */
 	spec = oci_spec(t, ARGS("/data"));
 	(void)oci_seccomp(t, spec, "openat,statfs", "SCMP_ACT_KILL_PROCESS");
-	OCI_REQUIRE(t, oci_launch(t, "c2", spec) == 0, "%s", t->err.msg);
-	OCI_CHECK(t, oci_read_err(t, "c2", "", out, sizeof(out)) >= 0, "%s", t->err.msg);
-	OCI_CHECK(t, strcmp(out, FAILS("/data: Exec format error")) == 0, "\"%s\"", out);
-	OCI_CHECK(t, oci_wait(t, "c2", "") == 126, "under a filter");
+	if (!CHECK_OK(oci_launch(t, "c2", spec), &t->err))
+		return;
+	CHECK_GE(oci_read_err(t, "c2", "", out, sizeof(out)), 0, "%s", t->err.msg);
+	CHECK_STR(out, FAILS("/data: Exec format error"));
+	CHECK_EQ(oci_wait(t, "c2", ""), 126, "under a filter");
 	spec = oci_spec(t, ARGS("/data"));
 	(void)oci_seccomp(t, spec, "write", "SCMP_ACT_KILL_PROCESS");
-	OCI_CHECK(t, oci_run(t, spec, out, sizeof(out)) == 126, "under a filter without write");
+	CHECK_EQ(oci_run(t, spec, out, sizeof(out)), 126, "under a filter without write");
 }
 
 const struct oci_case oci_exec_cases[] = {

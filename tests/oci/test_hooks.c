@@ -14,12 +14,14 @@ created_is_not_started(struct oci *t)
 	char out[64];
 
 	(void)oci_rootfs(t);
-	OCI_REQUIRE(t, oci_create(t, "c1", oci_sh(t, "echo ran >/ran")) == 0, "%s", t->err.msg);
-	OCI_CHECK(t, !*oci_file_text(t, "ran"), "it ran before StartContainer");
-	OCI_REQUIRE(t, oci_start(t, "c1") == 0, "%s", t->err.msg);
-	OCI_CHECK(t, oci_read(t, "c1", "", out, sizeof(out)) == 0, "%s", t->err.msg);
-	OCI_CHECK(t, oci_wait(t, "c1", "") == 0, "%s", t->err.msg);
-	OCI_CHECK(t, *oci_file_text(t, "ran"), "it did not run after StartContainer");
+	if (!CHECK_OK(oci_create(t, "c1", oci_sh(t, "echo ran >/ran")), &t->err))
+		return;
+	CHECK(!*oci_file_text(t, "ran"), "it ran before StartContainer");
+	if (!CHECK_OK(oci_start(t, "c1"), &t->err))
+		return;
+	CHECK_OK(oci_read(t, "c1", "", out, sizeof(out)), &t->err);
+	CHECK_OK(oci_wait(t, "c1", ""), &t->err);
+	CHECK(*oci_file_text(t, "ran"), "it did not run after StartContainer");
 }
 
 enum kind {
@@ -92,7 +94,7 @@ live(struct oci *t, Grpc__Spec *spec)
 
 	if (oci_run(t, spec, out, sizeof(out)) == 0)
 		return true;
-	OCI_CHECK(t, false, "%s", t->err.msg);
+	CHECK(false, "%s", t->err.msg);
 	return false;
 }
 
@@ -119,13 +121,10 @@ one_hook(struct oci *t, enum kind kind)
 		return;
 	text = oci_file_text(t, "out");
 	/* fd 3 is the directory that ls reads; sh adds SHLVL, PATH and PWD. */
-	OCI_CHECK(
-		t,
-		strcmp(text,
-		       oci_str(t, "zero one\n0022\nB=%s\nD=%s\nK=%s\nSHLVL=1\nX=a  b\n0\n1\n2\n3\n",
-			       h->path, kind == START_CONTAINER ? "" : spec->root->path,
-			       kinds[kind].name)) == 0,
-		"%s", text);
+	CHECK_STR(text,
+		  oci_str(t, "zero one\n0022\nB=%s\nD=%s\nK=%s\nSHLVL=1\nX=a  b\n0\n1\n2\n3\n",
+			  h->path, kind == START_CONTAINER ? "" : spec->root->path,
+			  kinds[kind].name));
 }
 
 /* A hook that hangs is killed together with its children; the container is not created, is not
@@ -145,11 +144,11 @@ hook_timeout(struct oci *t, enum kind kind)
 	h->timeout = 1;
 	since = monotonic_ns();
 	result = oci_run(t, spec, out, sizeof(out));
-	OCI_CHECK(t, monotonic_ns() - since < UINT64_C(7000000000), "it took too long");
-	OCI_CHECK(t, (result == 0) == (kind >= POSTSTART), "%d %s", result, t->err.msg);
+	CHECK_LT(monotonic_ns() - since, UINT64_C(7000000000), "it took too long");
+	CHECK_EQ(result == 0, kind >= POSTSTART, "%d %s", result, t->err.msg);
 	if (kind < POSTSTART)
-		OCI_CHECK(t, strstr(t->err.msg, "timed out after 1000 ms"), "%s", t->err.msg);
-	OCI_CHECK(t, !*oci_file_text(t, "log"), "it went on");
+		CHECK_HAS(t->err.msg, "timed out after 1000 ms");
+	CHECK(!*oci_file_text(t, "log"), "it went on");
 }
 
 /* A failing hook reports why. According to OCI, it aborts a step before the program starts, and
@@ -167,19 +166,16 @@ hook_failure(struct oci *t, enum kind kind)
 	if (kind != POSTSTOP)
 		(void)add_hook(t, spec, POSTSTOP, NOTE);
 	result = oci_run(t, spec, out, sizeof(out));
-	OCI_CHECK(t, (result == 0) == (kind >= POSTSTART), "%d %s", result, t->err.msg);
+	CHECK_EQ(result == 0, kind >= POSTSTART, "%d %s", result, t->err.msg);
 	if (kind < POSTSTART) {
-		OCI_CHECK(t, strstr(t->err.msg, oci_str(t, "hooks.%s: ", kinds[kind].name)), "%s",
-			  t->err.msg);
-		OCI_CHECK(t,
-			  strstr(t->err.msg, "exited with 3: not today") &&
-				  !strchr(t->err.msg, '?'),
-			  "%s", t->err.msg);
+		CHECK_HAS(t->err.msg, oci_str(t, "hooks.%s: ", kinds[kind].name));
+		CHECK(strstr(t->err.msg, "exited with 3: not today") && !strchr(t->err.msg, '?'),
+		      "%s", t->err.msg);
 	}
 	/* The teardown runs these hooks last. */
 	(void)oci_remove(t, "c1");
-	OCI_CHECK(t, kind == POSTSTOP || strcmp(oci_file_text(t, "log"), "poststop\n") == 0, "%s",
-		  oci_file_text(t, "log"));
+	CHECK(kind == POSTSTOP || strcmp(oci_file_text(t, "log"), "poststop\n") == 0, "%s",
+	      oci_file_text(t, "log"));
 }
 
 #define KIND_CASES(prefix, KIND)                    \
@@ -216,36 +212,33 @@ order(struct oci *t)
 	for (int k = KINDS - 1; k >= 0; k--)
 		(void)add_hook(t, spec, (enum kind)k, NOTE);
 	(void)add_hook(t, spec, CREATE_RUNTIME, "echo again >>$D/log");
-	OCI_REQUIRE(t, oci_create(t, "c1", spec) == 0, "%s", t->err.msg);
+	if (!CHECK_OK(oci_create(t, "c1", spec), &t->err))
+		return;
 	log = oci_file_text(t, "log");
-	OCI_CHECK(t, strcmp(log, "prestart\ncreateRuntime\nagain\ncreateContainer\n") == 0, "%s",
-		  log);
-	OCI_REQUIRE(t, oci_start(t, "c1") == 0, "%s", t->err.msg);
+	CHECK_STR(log, "prestart\ncreateRuntime\nagain\ncreateContainer\n");
+	if (!CHECK_OK(oci_start(t, "c1"), &t->err))
+		return;
 	log = oci_file_text(t, "log");
-	OCI_CHECK(t,
-		  strstr(log, "createContainer\nstartContainer\n") && strstr(log, "poststart\n") &&
-			  !strstr(log, "poststop"),
-		  "%s", log);
+	CHECK(strstr(log, "createContainer\nstartContainer\n") && strstr(log, "poststart\n") &&
+		      !strstr(log, "poststop"),
+	      "%s", log);
 	/* The output that is checked is complete once the program writes this. */
 	for (int i = 0; i < 1000 && !strstr(oci_file_text(t, "log"), "program"); i++)
 		(void)usleep(10000);
-	OCI_CHECK(t, oci_kill(t, "c1", "", SIGKILL) == 0, "%s", t->err.msg);
-	OCI_CHECK(t, oci_read(t, "c1", "", out, sizeof(out)) > 0, "%s", t->err.msg);
-	OCI_CHECK(t, oci_remove(t, "c1") == 0, "%s", t->err.msg);
+	CHECK_OK(oci_kill(t, "c1", "", SIGKILL), &t->err);
+	CHECK_GT(oci_read(t, "c1", "", out, sizeof(out)), 0, "%s", t->err.msg);
+	CHECK_OK(oci_remove(t, "c1"), &t->err);
 	log = oci_file_text(t, "log");
-	OCI_CHECK(t, strlen(log) > 9 && strcmp(log + strlen(log) - 9, "poststop\n") == 0, "%s",
-		  log);
+	CHECK(strlen(log) > 9 && strcmp(log + strlen(log) - 9, "poststop\n") == 0, "%s", log);
 	for (int k = 0; k < KINDS; k++)
 		mnt[k] = oci_file_text(t, oci_str(t, "mnt-%s", kinds[k].name));
-	OCI_CHECK(t,
-		  *mnt[PRESTART] && strcmp(mnt[PRESTART], mnt[CREATE_RUNTIME]) == 0 &&
-			  strcmp(mnt[PRESTART], mnt[POSTSTART]) == 0 &&
-			  strcmp(mnt[PRESTART], mnt[POSTSTOP]) == 0 &&
-			  strcmp(mnt[PRESTART], mnt[CREATE_CONTAINER]) != 0,
-		  "%s%s%s%s", mnt[PRESTART], mnt[CREATE_RUNTIME], mnt[POSTSTART], mnt[POSTSTOP]);
-	OCI_CHECK(t,
-		  strcmp(mnt[CREATE_CONTAINER], out) == 0 && strcmp(mnt[START_CONTAINER], out) == 0,
-		  "%s%s%s", mnt[CREATE_CONTAINER], mnt[START_CONTAINER], out);
+	CHECK(*mnt[PRESTART] && strcmp(mnt[PRESTART], mnt[CREATE_RUNTIME]) == 0 &&
+		      strcmp(mnt[PRESTART], mnt[POSTSTART]) == 0 &&
+		      strcmp(mnt[PRESTART], mnt[POSTSTOP]) == 0 &&
+		      strcmp(mnt[PRESTART], mnt[CREATE_CONTAINER]) != 0,
+	      "%s%s%s%s", mnt[PRESTART], mnt[CREATE_RUNTIME], mnt[POSTSTART], mnt[POSTSTOP]);
+	CHECK(strcmp(mnt[CREATE_CONTAINER], out) == 0 && strcmp(mnt[START_CONTAINER], out) == 0,
+	      "%s%s%s", mnt[CREATE_CONTAINER], mnt[START_CONTAINER], out);
 }
 
 /* The state passed to hooks is valid JSON whatever the annotations contain; the pid is valid for
@@ -269,24 +262,20 @@ state(struct oci *t)
 		return;
 	for (int k = 0; k < KINDS; k++) {
 		text = oci_file_text(t, oci_str(t, "state-%s", kinds[k].name));
-		OCI_CHECK(t,
-			  strstr(text, oci_str(t,
-					       "{\"ociVersion\":\"1.0.2-tested\",\"id\":\"c1\","
-					       "\"status\":\"%s\",",
-					       kinds[k].status)),
-			  "%s", text);
-		OCI_CHECK(t,
-			  strstr(text, "\"bundle\":\"/run/kata-containers/c1\",\"annotations\":{"
-				       "\"org.example/a\":\"quote \\\" backslash \\\\ line\\n"
-				       "\\u0009tab \\u0001 \xc3\xa9\"}}"),
-			  "%s", text);
+		CHECK_HAS(text, oci_str(t,
+					"{\"ociVersion\":\"1.0.2-tested\",\"id\":\"c1\","
+					"\"status\":\"%s\",",
+					kinds[k].status));
+		CHECK_HAS(text, "\"bundle\":\"/run/kata-containers/c1\",\"annotations\":{"
+				"\"org.example/a\":\"quote \\\" backslash \\\\ line\\n"
+				"\\u0009tab \\u0001 \xc3\xa9\"}}");
 		pid = strstr(text, "\"pid\":");
-		OCI_CHECK(t, (pid != NULL) == (k != POSTSTOP), "%s", text);
+		CHECK_EQ(pid != NULL, k != POSTSTOP, "%s", text);
 		if (k == CREATE_CONTAINER || k == START_CONTAINER)
-			OCI_CHECK(t, pid && strncmp(pid, "\"pid\":1,", 8) == 0, "%s", text);
+			CHECK(pid && strncmp(pid, "\"pid\":1,", 8) == 0, "%s", text);
 	}
 	(void)snprintf(seen, sizeof(seen), "%s", oci_file_text(t, "seen"));
-	OCI_CHECK(t, strcmp(seen, oci_file_text(t, "mnt-createContainer")) == 0, "%s", seen);
+	CHECK_STR(seen, oci_file_text(t, "mnt-createContainer"));
 }
 
 /* The bundle named in the state has the configuration and the root file system. */
@@ -309,12 +298,10 @@ bundle(struct oci *t)
 	if (!live(t, spec))
 		return;
 	text = oci_file_text(t, "out");
-	OCI_CHECK(t, strncmp(text, "here{\"ociVersion\":", 17) == 0, "%s", text);
-	OCI_CHECK(t, strstr(text, "\"root\":{\"path\":\"/run/kata-containers/c1/rootfs\""), "%s",
-		  text);
-	OCI_CHECK(t, strstr(text, "{\"type\":\"RLIMIT_NOFILE\",\"hard\":18,\"soft\":17}"), "%s",
-		  text);
-	OCI_CHECK(t, strstr(text, "\"maskedPaths\":["), "%s", text);
+	CHECK(strncmp(text, "here{\"ociVersion\":", 17) == 0, "%s", text);
+	CHECK_HAS(text, "\"root\":{\"path\":\"/run/kata-containers/c1/rootfs\"");
+	CHECK_HAS(text, "{\"type\":\"RLIMIT_NOFILE\",\"hard\":18,\"soft\":17}");
+	CHECK_HAS(text, "\"maskedPaths\":[");
 }
 
 /* Processes left by a hook end with the container; their output is bounded and not waited for. */
@@ -330,8 +317,7 @@ leftovers(struct oci *t)
 		       "echo $K >>$D/log");
 	(void)add_hook(t, spec, POSTSTART, "echo $K >>$D/log");
 	if (live(t, spec))
-		OCI_CHECK(t, strcmp(oci_file_text(t, "log"), "createRuntime\npoststart\n") == 0,
-			  "%s", oci_file_text(t, "log"));
+		CHECK_STR(oci_file_text(t, "log"), "createRuntime\npoststart\n");
 }
 
 static void

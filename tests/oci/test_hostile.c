@@ -20,14 +20,14 @@
 /* ---- fds ---- */
 
 static void
-only_three_fds(struct oci *t, const char *out, const char *who)
+only_three_fds(const char *out, const char *who)
 {
 	unsigned int lines = 0;
 
 	for (const char *p = out; (p = strchr(p, '\n')) != NULL; p++)
 		lines++;
-	OCI_CHECK(t, lines == 3 && out[0] == '0' && strstr(out, "\n1 ") && strstr(out, "\n2 "),
-		  "%s has: %s", who, out);
+	CHECK(lines == 3 && out[0] == '0' && strstr(out, "\n1 ") && strstr(out, "\n2 "),
+	      "%s has: %s", who, out);
 }
 
 static void
@@ -37,30 +37,29 @@ fd_census(struct oci *t)
 	Grpc__Process *p;
 
 	for (int i = 0; i < 20; i++)
-		OCI_REQUIRE(t,
-			    oci_launch(t, oci_str(t, "other%d", i), oci_sh(t, "sleep 3600")) == 0,
-			    "%s", t->err.msg);
-	OCI_CHECK(t, oci_run(t, oci_spec(t, ARGS("/bin/oci-probe", "fds")), out, sizeof(out)) == 0,
-		  "%s", t->err.msg);
-	only_three_fds(t, out, "a container");
+		if (!CHECK_OK(oci_launch(t, oci_str(t, "other%d", i), oci_sh(t, "sleep 3600")),
+			      &t->err))
+			return;
+	CHECK_OK(oci_run(t, oci_spec(t, ARGS("/bin/oci-probe", "fds")), out, sizeof(out)), &t->err);
+	only_three_fds(out, "a container");
 	p = oci_process(t, ARGS("/bin/oci-probe", "fds"));
-	OCI_CHECK(t, oci_exec_run(t, "other0", p, out, sizeof(out)) == 0, "%s", t->err.msg);
-	only_three_fds(t, out, "an exec");
+	CHECK_OK(oci_exec_run(t, "other0", p, out, sizeof(out)), &t->err);
+	only_three_fds(out, "an exec");
 	p->terminal = true;
-	OCI_CHECK(t, oci_exec_run(t, "other0", p, out, sizeof(out)) == 0, "%s", t->err.msg);
-	only_three_fds(t, out, "an exec with a terminal");
+	CHECK_OK(oci_exec_run(t, "other0", p, out, sizeof(out)), &t->err);
+	only_three_fds(out, "an exec with a terminal");
 }
 
 /* ---- the working directory ---- */
 
 /* Wherever it starts, the C library and the kernel agree that the directory is inside the root. */
 static void
-cwd_is_inside(struct oci *t, int code, const char *out, const char *cwd)
+cwd_is_inside(int code, const char *out, const char *cwd)
 {
 	/* refused */
 	if (code < 0)
 		return;
-	OCI_CHECK(t, out[0] == '/' && !strstr(out, "(unreachable)"), "cwd %s: %s", cwd, out);
+	CHECK(out[0] == '/' && !strstr(out, "(unreachable)"), "cwd %s: %s", cwd, out);
 }
 
 static void
@@ -77,7 +76,8 @@ leaked_cwd(struct oci *t)
 	oci_link(t, "links/1", "/proc/self/fd/7");
 	oci_link(t, "links/dangling", "/proc/self/fd/9/new");
 	oci_link(t, "links/up", "../../../../../../..");
-	OCI_REQUIRE(t, oci_launch(t, "c1", oci_sh(t, "sleep 3600")) == 0, "%s", t->err.msg);
+	if (!CHECK_OK(oci_launch(t, "c1", oci_sh(t, "sleep 3600")), &t->err))
+		return;
 	for (size_t i = 0; i < FD_MAX + ARRAY_LEN(paths); i++) {
 		const char *cwd =
 			i < FD_MAX ? oci_str(t, "/proc/self/fd/%zu", i) : paths[i - FD_MAX];
@@ -86,15 +86,14 @@ leaked_cwd(struct oci *t)
 		int code;
 
 		spec->process->cwd = p->cwd = oci_str(t, "%s", cwd);
-		OCI_CHECK(t,
-			  oci_launch(t, "c2", spec) < 0 ||
-				  (oci_read(t, "c2", "", out, sizeof(out)) >= 0),
-			  "%s", t->err.msg);
+		CHECK(oci_launch(t, "c2", spec) < 0 ||
+			      (oci_read(t, "c2", "", out, sizeof(out)) >= 0),
+		      "%s", t->err.msg);
 		code = oci_wait(t, "c2", "");
-		cwd_is_inside(t, code, out, cwd);
+		cwd_is_inside(code, out, cwd);
 		(void)oci_remove(t, "c2");
 		code = oci_exec_run(t, "c1", p, out, sizeof(out));
-		cwd_is_inside(t, code, out, cwd);
+		cwd_is_inside(code, out, cwd);
 	}
 }
 
@@ -105,8 +104,7 @@ agent_hash(struct oci *t)
 {
 	char *out = oci_zalloc(t, 256, 1);
 
-	OCI_CHECK(t, oci_guest(t, out, 256, "sha256sum $P/$A/exe | cut -c 1-64") == 0, "%s",
-		  t->err.msg);
+	CHECK_OK(oci_guest(t, out, 256, "sha256sum $P/$A/exe | cut -c 1-64"), &t->err);
 	return out;
 }
 
@@ -121,11 +119,12 @@ self_exe(struct oci *t)
 	(void)oci_rootfs(t);
 	oci_link(t, "bin/self", "/proc/self/exe");
 	oci_file(t, "bin/script", 0755, "#!/proc/self/exe\n");
-	OCI_REQUIRE(t,
-		    oci_launch(t, "c1",
-			       oci_spec(t, ARGS("/bin/oci-probe", "exe-writer", "/tmp/stop"))) == 0,
-		    "%s", t->err.msg);
-	OCI_REQUIRE(t, oci_read_line(t, "c1", "", "armed") == 0, "%s", t->err.msg);
+	if (!CHECK_OK(oci_launch(t, "c1",
+				 oci_spec(t, ARGS("/bin/oci-probe", "exe-writer", "/tmp/stop"))),
+		      &t->err))
+		return;
+	if (!CHECK_OK(oci_read_line(t, "c1", "", "armed"), &t->err))
+		return;
 	for (size_t i = 0; i < EXECS; i++) {
 		Grpc__Process *p = oci_process(t, ARGS(programs[i % 3], "--version"));
 		char said[OCI_OUT];
@@ -135,12 +134,12 @@ self_exe(struct oci *t)
 	for (size_t i = 0; i < ARRAY_LEN(programs); i++)
 		(void)oci_run(t, oci_spec(t, ARGS(programs[i], "--version")), out, sizeof(out));
 	oci_file(t, "tmp/stop", 0644, "");
-	OCI_CHECK(t, oci_read(t, "c1", "", out, sizeof(out)) > 0, "%s", t->err.msg);
-	OCI_CHECK(t, !strstr(out, "writable") && strstr(out, "programs that were not"), "%s", out);
+	CHECK_GT(oci_read(t, "c1", "", out, sizeof(out)), 0, "%s", t->err.msg);
+	CHECK(!strstr(out, "writable") && strstr(out, "programs that were not"), "%s", out);
 	printf("# %s", out);
-	OCI_CHECK(t, oci_wait(t, "c1", "") == 0, "%s", t->err.msg);
-	OCI_CHECK(t, strlen(before) >= 64 && strcmp(before, agent_hash(t)) == 0,
-		  "the agent's program was %s", before);
+	CHECK_OK(oci_wait(t, "c1", ""), &t->err);
+	CHECK(strlen(before) >= 64 && strcmp(before, agent_hash(t)) == 0,
+	      "the agent's program was %s", before);
 }
 
 /* Inspects, from inside a running container, each process that is set up for an exec. */
@@ -149,20 +148,21 @@ snoop(struct oci *t, Grpc__Spec *spec)
 {
 	char out[OCI_OUT];
 
-	OCI_REQUIRE(t, oci_launch(t, "c1", spec) == 0, "%s", t->err.msg);
-	OCI_REQUIRE(t, oci_read_line(t, "c1", "", "armed") == 0, "%s", t->err.msg);
+	if (!CHECK_OK(oci_launch(t, "c1", spec), &t->err))
+		return;
+	if (!CHECK_OK(oci_read_line(t, "c1", "", "armed"), &t->err))
+		return;
 	for (int i = 0; i < EXECS; i++) {
 		char said[64];
 
-		OCI_CHECK(t,
-			  oci_exec_run(t, "c1", oci_process(t, ARGS("/bin/true")), said,
-				       sizeof(said)) == 0,
-			  "%s", t->err.msg);
+		CHECK_OK(oci_exec_run(t, "c1", oci_process(t, ARGS("/bin/true")), said,
+				      sizeof(said)),
+			 &t->err);
 	}
 	oci_file(t, "tmp/stop", 0644, "");
-	OCI_CHECK(t, oci_read(t, "c1", "", out, sizeof(out)) > 0, "%s", t->err.msg);
-	OCI_CHECK(t, strcmp(out, "done\n") == 0, "within reach: %.2000s", out);
-	OCI_CHECK(t, oci_remove(t, "c1") == 0, "%s", t->err.msg);
+	CHECK_GT(oci_read(t, "c1", "", out, sizeof(out)), 0, "%s", t->err.msg);
+	CHECK_STR(out, "done\n", "within reach: %.2000s", out);
+	CHECK_OK(oci_remove(t, "c1"), &t->err);
 	oci_unlink(t, "tmp/stop");
 }
 
@@ -195,8 +195,10 @@ forged_cap_last_cap(struct oci *t)
 
 	oci_caps(t, spec->process, "CAP_SYS_ADMIN,CAP_CHOWN,CAP_SYSLOG");
 	spec->linux->n_maskedpaths = spec->linux->n_readonlypaths = 0;
-	OCI_REQUIRE(t, oci_launch(t, "c1", spec) == 0, "%s", t->err.msg);
-	OCI_REQUIRE(t, oci_read_line(t, "c1", "", "5") == 0, "%s", t->err.msg);
+	if (!CHECK_OK(oci_launch(t, "c1", spec), &t->err))
+		return;
+	if (!CHECK_OK(oci_read_line(t, "c1", "", "5"), &t->err))
+		return;
 	oci_caps(t, p, "CAP_CHOWN,CAP_SYSLOG");
 	OCI_EXEC_PRINTS(t, "c1", p, "CapBnd:\t0000000400000001\n");
 }
@@ -238,17 +240,15 @@ cgroup_names(struct oci *t)
 			Grpc__Spec *spec = oci_sh(t, "echo r; sleep 3600");
 
 			spec->linux->cgroupspath = oci_str(t, "%s", tame[i]);
-			OCI_CHECK(t, oci_launch(t, "cg", spec) == 0, "%s: %s", tame[i], t->err.msg);
-			OCI_CHECK(t, oci_read_line(t, "cg", "", "r") == 0, "%s", t->err.msg);
-			OCI_CHECK(
-				t,
-				oci_guest(
-					t, out, sizeof(out),
-					"for d in $P/[0-9]*; do grep -qs '^sleep.3600' $d/cmdline && cat $d/cgroup; done; true") ==
-						0 &&
-					strncmp(out, "0::/../", 7) == 0 && !strstr(out, "/../.."),
-				"%s became: %s", tame[i], out);
-			OCI_CHECK(t, oci_remove(t, "cg") == 0, "%s", t->err.msg);
+			CHECK_EQ(oci_launch(t, "cg", spec), 0, "%s: %s", tame[i], t->err.msg);
+			CHECK_OK(oci_read_line(t, "cg", "", "r"), &t->err);
+			CHECK(oci_guest(
+				      t, out, sizeof(out),
+				      "for d in $P/[0-9]*; do grep -qs '^sleep.3600' $d/cmdline && cat $d/cgroup; done; true") ==
+					      0 &&
+				      strncmp(out, "0::/../", 7) == 0 && !strstr(out, "/../.."),
+			      "%s became: %s", tame[i], out);
+			CHECK_OK(oci_remove(t, "cg"), &t->err);
 		}
 	}
 }
@@ -283,7 +283,7 @@ remove_ms(struct oci *t, const char *id)
 {
 	uint64_t start_ns = monotonic_ns();
 
-	OCI_CHECK(t, oci_remove(t, id) == 0, "%s", t->err.msg);
+	CHECK_OK(oci_remove(t, id), &t->err);
 	return (unsigned int)elapsed_ms(start_ns);
 }
 
@@ -304,12 +304,13 @@ nested_and_frozen(struct oci *t)
 	m = oci_mount_find(spec, "/sys/fs/cgroup");
 	m->options = oci_words(t, "rw,nosuid,noexec,nodev", &m->n_options);
 	oci_caps(t, spec->process, "CAP_SYS_ADMIN,CAP_DAC_OVERRIDE");
-	OCI_REQUIRE(t, oci_launch(t, "c1", spec) == 0, "%s", t->err.msg);
-	OCI_CHECK(t, oci_read_line(t, "c1", "", "ready") == 0, "%s", t->err.msg);
-	OCI_CHECK(t, oci_kill(t, "c1", "", SIGKILL) == 0, "%s", t->err.msg);
-	OCI_CHECK(t, oci_wait(t, "c1", "") == 137, "%s", t->err.msg);
+	if (!CHECK_OK(oci_launch(t, "c1", spec), &t->err))
+		return;
+	CHECK_OK(oci_read_line(t, "c1", "", "ready"), &t->err);
+	CHECK_OK(oci_kill(t, "c1", "", SIGKILL), &t->err);
+	CHECK_EQ(oci_wait(t, "c1", ""), 137, "%s", t->err.msg);
 	ms = remove_ms(t, "c1");
-	OCI_CHECK(t, ms <= REMOVE_MS, "removed in %u ms", ms);
+	CHECK_LE(ms, REMOVE_MS, "removed in %u ms", ms);
 }
 
 /* A container's init in a cgroup frozen by the container does not block an exec. */
@@ -330,15 +331,15 @@ exec_beside_frozen(struct oci *t)
 	m = oci_mount_find(spec, "/sys/fs/cgroup");
 	m->options = oci_words(t, "rw,nosuid,noexec,nodev", &m->n_options);
 	oci_caps(t, spec->process, "CAP_SYS_ADMIN,CAP_DAC_OVERRIDE");
-	OCI_REQUIRE(t, oci_launch(t, "c1", spec) == 0, "%s", t->err.msg);
-	OCI_CHECK(t, oci_read_line(t, "c1", "", "ready") == 0, "%s", t->err.msg);
+	if (!CHECK_OK(oci_launch(t, "c1", spec), &t->err))
+		return;
+	CHECK_OK(oci_read_line(t, "c1", "", "ready"), &t->err);
 	start_ns = monotonic_ns();
-	OCI_CHECK(t,
-		  oci_exec_run(t, "c1", oci_process(t, ARGS("/bin/cat", "/proc/self/cgroup")), out,
-			       sizeof(out)) == 0,
-		  "%s", t->err.msg);
-	OCI_CHECK(t, strcmp(out, "0::/\n") == 0, "the exec is in %s", out);
-	OCI_CHECK(t, monotonic_ns() - start_ns < 5000000000ull, "it took its time");
+	CHECK_OK(oci_exec_run(t, "c1", oci_process(t, ARGS("/bin/cat", "/proc/self/cgroup")), out,
+			      sizeof(out)),
+		 &t->err);
+	CHECK_STR(out, "0::/\n", "the exec is in %s", out);
+	CHECK_LT(monotonic_ns() - start_ns, 5000000000ull, "it took its time");
 }
 
 /* ---- devices ---- */

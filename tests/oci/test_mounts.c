@@ -78,7 +78,7 @@ destination_and_source(struct oci *t)
 	OCI_PRINTS(t, spec, "content\ncontent\nof the image\n");
 	oci_mount(t, spec, "/etc/motd", "bind", oci_str(t, "%s/file", source), "bind");
 	OCI_PRINTS(t, spec, "content\ncontent\ncontent\n");
-	OCI_CHECK(t, strcmp(oci_file_text(t, "etc/motd"), "of the image\n") == 0,
+	CHECK_STR(oci_file_text(t, "etc/motd"), "of the image\n",
 		  "the image's own file was written");
 	spec = oci_sh(t, "true");
 	oci_mount(t, spec, "/x", "bind", oci_str(t, "%s/nothing", source), "bind");
@@ -213,12 +213,13 @@ recursive(struct oci *t)
 		(void)storage(t, q, "bind", source, "sandbox/outer", "");
 		(void)storage(t, q, "bind", oci_str(t, "%s/sub", source), "sandbox/outer/sub",
 			      "nosuid,noexec");
-		OCI_REQUIRE(t,
-			    oci_create_request(t, q) == 0 && oci_start(t, "c1") == 0 &&
-				    oci_read(t, "c1", "", out, sizeof(out)) >= 0,
-			    "%s: %s", rows[i].options, t->err.msg);
-		OCI_CHECK(t, strcmp(out, rows[i].want) == 0, "%s: %s", rows[i].options, out);
-		OCI_REQUIRE(t, oci_remove(t, "c1") == 0, "%s", t->err.msg);
+		if (!CHECK(oci_create_request(t, q) == 0 && oci_start(t, "c1") == 0 &&
+				   oci_read(t, "c1", "", out, sizeof(out)) >= 0,
+			   "%s: %s", rows[i].options, t->err.msg))
+			return;
+		CHECK_STR(out, rows[i].want, "%s: %s", rows[i].options, out);
+		if (!CHECK_OK(oci_remove(t, "c1"), &t->err))
+			return;
 	}
 }
 
@@ -262,7 +263,8 @@ long_options(struct oci *t)
 		oci_file(t, oci_str(t, "%s/file-%d", name, i), 0644, oci_str(t, "%d\n", i));
 		layers = oci_str(t, "%s%s%s/%s", layers, i ? ":" : "", t->h.rootfs, name);
 	}
-	OCI_REQUIRE(t, strlen(layers) > 600, "%zu", strlen(layers));
+	if (!CHECK_GT(strlen(layers), 600, "%zu", strlen(layers)))
+		return;
 	spec = oci_sh(t, "cat /m/file-0 /m/file-11; ls /m | wc -l; touch /m/new 2>&1; "
 			 "awk '$5 == \"/m\" { print $6 }' /proc/self/mountinfo");
 	oci_mount(t, spec, "/m", "overlay", "overlay", oci_str(t, "ro,nosuid,%s", layers));
@@ -292,8 +294,7 @@ copy_up(struct oci *t)
 	OCI_PRINTS(t, spec,
 		   "copied\n. 751 directory\ndir 2755 directory\ndir/file 640 regular file\n"
 		   "/etc/passwd\ntmpfs\n");
-	OCI_CHECK(t, strcmp(oci_file_text(t, "m/dir/file"), "copied\n") == 0,
-		  "the image's own file was written");
+	CHECK_STR(oci_file_text(t, "m/dir/file"), "copied\n", "the image's own file was written");
 	/* Made read-only after copying; content larger than the tmpfs. */
 	spec = oci_sh(t, "cat /m/link; touch /m/x 2>/dev/null || echo refused; stat -c %%a /m");
 	oci_mount(t, spec, "/m", "tmpfs", "tmpfs", "tmpcopyup,ro,mode=0700");
@@ -327,11 +328,11 @@ id_mapped(struct oci *t)
 	disk = storage(t, q, "blk", "/dev/vda", "sandbox/storage/disk", "");
 	oci_mount(t, spec, "/plain", "bind", disk, "bind");
 	oci_mount(t, spec, "/m", "bind", disk, "rbind,ridmap");
-	OCI_REQUIRE(t,
-		    oci_create_request(t, q) == 0 && oci_start(t, "c1") == 0 &&
-			    oci_read(t, "c1", "", out, sizeof(out)) >= 0,
-		    "%s", t->err.msg);
-	OCI_CHECK(t, strcmp(out, "0:0\n0:0\n65534:65534\n65534:65534\n") == 0, "%s", out);
+	if (!CHECK(oci_create_request(t, q) == 0 && oci_start(t, "c1") == 0 &&
+			   oci_read(t, "c1", "", out, sizeof(out)) >= 0,
+		   "%s", t->err.msg))
+		return;
+	CHECK_STR(out, "0:0\n0:0\n65534:65534\n65534:65534\n");
 }
 
 static void
@@ -411,8 +412,8 @@ masked(struct oci *t)
 			 "touch /closed/x 2>/dev/null || echo refused");
 	spec->linux->maskedpaths = oci_strings(t, &spec->linux->n_maskedpaths, paths);
 	OCI_PRINTS(t, spec, "refused\n");
-	OCI_CHECK(t, strcmp(oci_file_text(t, "etc/secret"), "secret") == 0, "the file is gone");
-	OCI_CHECK(t, strcmp(oci_file_text(t, "etc/other"), "secret") == 0, "the file is gone");
+	CHECK_STR(oci_file_text(t, "etc/secret"), "secret", "the file is gone");
+	CHECK_STR(oci_file_text(t, "etc/other"), "secret", "the file is gone");
 }
 
 static void

@@ -24,7 +24,7 @@ pid_of(struct oci *t, const char *id)
 		    "for d in $P/[0-9]*; do grep -qs '^0::.*/%s$' $d/cgroup && echo ${d##*/} && break; done",
 		    id) == 0)
 		return atoi(out);
-	OCI_CHECK(t, false, "%s: %s", id, t->err.msg);
+	CHECK(false, "%s: %s", id, t->err.msg);
 	return 0;
 }
 
@@ -37,7 +37,7 @@ hold(struct oci *t, const char *id, Grpc__Spec *spec)
 					  ARGS("/bin/sh", "-c", "echo ready; exec sleep 1000"));
 	if (oci_launch(t, id, spec) == 0 && oci_read_line(t, id, "", "ready") == 0)
 		return pid_of(t, id);
-	OCI_CHECK(t, false, "%s: %s", id, t->err.msg);
+	CHECK(false, "%s: %s", id, t->err.msg);
 	return 0;
 }
 
@@ -47,8 +47,7 @@ namespace_of(struct oci *t, const char *pid, const char *file)
 {
 	char *out = oci_zalloc(t, 128, 1);
 
-	OCI_CHECK(t, oci_guest(t, out, 128, "readlink $P/%s/ns/%s", pid, file) == 0, "%s",
-		  t->err.msg);
+	CHECK_OK(oci_guest(t, out, 128, "readlink $P/%s/ns/%s", pid, file), &t->err);
 	return out;
 }
 
@@ -82,8 +81,8 @@ new_ones(struct oci *t)
 		bool differ = strcmp(own[i], other[i]) != 0;
 		bool from_guest = strcmp(own[i], namespace_of(t, "$A", kinds[i].file)) != 0;
 
-		OCI_CHECK(t, differ == !(pod || guest), "%s: %s %s", type, own[i], other[i]);
-		OCI_CHECK(t, from_guest == !guest, "%s: %s is the guest's", type, own[i]);
+		CHECK_EQ(differ, !(pod || guest), "%s: %s %s", type, own[i], other[i]);
+		CHECK_EQ(from_guest, !guest, "%s: %s is the guest's", type, own[i]);
 	}
 }
 
@@ -98,7 +97,8 @@ by_path(struct oci *t)
 	oci_namespace(t, spec, "network", "");
 	oci_namespace(t, spec, "cgroup", "");
 	pid = hold(t, "holder", spec);
-	OCI_REQUIRE(t, pid > 0, "no holder");
+	if (!CHECK_GT(pid, 0, "no holder"))
+		return;
 	for (size_t i = 0; i < ARRAY_LEN(kinds); i++) {
 		const char *type = kinds[i].type;
 
@@ -205,21 +205,23 @@ own_sysfs(struct oci *t)
 	char guest[32], want[64], out[OCI_OUT];
 	Grpc__Spec *spec = oci_sh(t, "%s", script);
 
-	OCI_REQUIRE(t, oci_guest(t, guest, sizeof(guest), "stat -c %%d $R/sys") == 0, "%s",
-		    t->err.msg);
+	if (!CHECK_OK(oci_guest(t, guest, sizeof(guest), "stat -c %%d $R/sys"), &t->err))
+		return;
 	oci_userns(t, spec, 200000, 65536);
 	oci_namespace(t, spec, "network", "");
-	OCI_REQUIRE(t, oci_run(t, spec, out, sizeof(out)) == 0, "%s", t->err.msg);
+	if (!CHECK_OK(oci_run(t, spec, out, sizeof(out)), &t->err))
+		return;
 	(void)snprintf(want, sizeof(want), "lo\n%s", guest);
-	OCI_CHECK(t, strncmp(out, "lo\n", 3) == 0, "%s", out);
-	OCI_CHECK(t, strncmp(out, want, strlen(want)) != 0, "%s is the guest's", out);
-	OCI_CHECK(t, strstr(out, "\n1\n") != NULL, "%s: not read-only", out);
+	CHECK(strncmp(out, "lo\n", 3) == 0, "%s", out);
+	CHECK(strncmp(out, want, strlen(want)) != 0, "%s is the guest's", out);
+	CHECK_HAS(out, "\n1\n", "%s: not read-only", out);
 	/* The container's user namespace does not own the guest's network, so its sysfs is the
 	 * guest's, read-only. */
 	spec = oci_sh(t, "%s", script);
 	oci_userns(t, spec, 200000, 65536);
-	OCI_REQUIRE(t, oci_run(t, spec, out, sizeof(out)) == 0, "%s", t->err.msg);
-	OCI_CHECK(t, strstr(out, guest) && strstr(out, "\n1\n"), "%s: want %s", out, guest);
+	if (!CHECK_OK(oci_run(t, spec, out, sizeof(out)), &t->err))
+		return;
+	CHECK(strstr(out, guest) && strstr(out, "\n1\n"), "%s: want %s", out, guest);
 }
 
 static void
@@ -230,9 +232,9 @@ new_time(struct oci *t)
 
 	oci_namespace(t, spec, "time", "");
 	if (oci_run(t, spec, out, sizeof(out)) < 0)
-		OCI_CHECK(t, strstr(t->err.msg, "linux.namespaces: time"), "%s", t->err.msg);
+		CHECK_HAS(t->err.msg, "linux.namespaces: time");
 	else
-		OCI_CHECK(t, strcmp(out, namespace_of(t, "$A", "time")) != 0, "%s", out);
+		CHECK(strcmp(out, namespace_of(t, "$A", "time")) != 0, "%s", out);
 }
 
 static void
@@ -246,8 +248,9 @@ exec_joins(struct oci *t)
 
 	oci_userns(t, spec, 200000, 65536);
 	oci_namespace(t, spec, "network", "");
-	OCI_REQUIRE(t, oci_launch(t, "c1", spec) == 0 && oci_read_line(t, "c1", "", "ready") == 0,
-		    "%s", t->err.msg);
+	if (!CHECK(oci_launch(t, "c1", spec) == 0 && oci_read_line(t, "c1", "", "ready") == 0, "%s",
+		   t->err.msg))
+		return;
 	OCI_EXEC_PRINTS(t, "c1", oci_process(t, ARGS("/bin/sh", "-c", compare)), "7\n");
 }
 
@@ -260,28 +263,29 @@ sandbox_pidns(struct oci *t)
 	char out[64], *shared;
 
 	q->sandbox_pidns = true;
-	OCI_REQUIRE(t,
-		    oci_create_request(t, q) == 0 && oci_start(t, "p1") == 0 &&
-			    oci_read_line(t, "p1", "", "ready") == 0,
-		    "%s", t->err.msg);
+	if (!CHECK(oci_create_request(t, q) == 0 && oci_start(t, "p1") == 0 &&
+			   oci_read_line(t, "p1", "", "ready") == 0,
+		   "%s", t->err.msg))
+		return;
 	shared = namespace_of(t, oci_str(t, "%d", pid_of(t, "p1")), "pid");
 	q = oci_request(t, "p2", showing(t, "pid"));
 	q->sandbox_pidns = true;
-	OCI_REQUIRE(t,
-		    oci_create_request(t, q) == 0 && oci_start(t, "p2") == 0 &&
-			    oci_read(t, "p2", "", out, sizeof(out)) > 0 && oci_remove(t, "p2") == 0,
-		    "%s", t->err.msg);
-	OCI_CHECK(t, strcmp(out, shared) == 0, "%s is not %s", out, shared);
-	OCI_REQUIRE(t, oci_run(t, showing(t, "pid"), out, sizeof(out)) == 0, "%s", t->err.msg);
-	OCI_CHECK(t, strcmp(out, shared) != 0, "%s without being asked", out);
+	if (!CHECK(oci_create_request(t, q) == 0 && oci_start(t, "p2") == 0 &&
+			   oci_read(t, "p2", "", out, sizeof(out)) > 0 && oci_remove(t, "p2") == 0,
+		   "%s", t->err.msg))
+		return;
+	CHECK_STR(out, shared, "%s is not %s", out, shared);
+	if (!CHECK_OK(oci_run(t, showing(t, "pid"), out, sizeof(out)), &t->err))
+		return;
+	CHECK(strcmp(out, shared) != 0, "%s without being asked", out);
 	/* A terminal is the controlling terminal there as well. */
 	q = oci_request(t, "p3", oci_sh(t, "tty; cut -d' ' -f7 /proc/self/stat"));
 	q->sandbox_pidns = q->oci->process->terminal = true;
-	OCI_REQUIRE(t,
-		    oci_create_request(t, q) == 0 && oci_start(t, "p3") == 0 &&
-			    oci_read(t, "p3", "", out, sizeof(out)) > 0 && oci_remove(t, "p3") == 0,
-		    "%s", t->err.msg);
-	OCI_CHECK(t, strcmp(out, "/dev/pts/0\r\n34816\r\n") == 0, "%s", out);
+	if (!CHECK(oci_create_request(t, q) == 0 && oci_start(t, "p3") == 0 &&
+			   oci_read(t, "p3", "", out, sizeof(out)) > 0 && oci_remove(t, "p3") == 0,
+		   "%s", t->err.msg))
+		return;
+	CHECK_STR(out, "/dev/pts/0\r\n34816\r\n");
 }
 
 static void

@@ -20,15 +20,15 @@ other_execs(struct oci *t, const char *what)
 	char out[OCI_OUT];
 	Grpc__Process *p = oci_process(t, ARGS("/bin/echo", "alive"));
 
-	OCI_CHECK(t, oci_exec_run(t, "other", p, out, sizeof(out)) == 0 && strcmp(out, WORD) == 0,
-		  "%s: exec: %s", what, t->err.msg);
+	CHECK(oci_exec_run(t, "other", p, out, sizeof(out)) == 0 && strcmp(out, WORD) == 0,
+	      "%s: exec: %s", what, t->err.msg);
 	p->terminal = true;
-	OCI_CHECK(t, oci_exec_run(t, "other", p, out, sizeof(out)) == 0 && strstr(out, "alive"),
-		  "%s: exec with a terminal: %s", what, t->err.msg);
+	CHECK(oci_exec_run(t, "other", p, out, sizeof(out)) == 0 && strstr(out, "alive"),
+	      "%s: exec with a terminal: %s", what, t->err.msg);
 	/* The reader has to wait, so its fd is watched. */
 	p = oci_process(t, ARGS("/bin/sh", "-c", "sleep 0.2; echo alive"));
-	OCI_CHECK(t, oci_exec_run(t, "other", p, out, sizeof(out)) == 0 && strcmp(out, WORD) == 0,
-		  "%s: exec with late output: %s", what, t->err.msg);
+	CHECK(oci_exec_run(t, "other", p, out, sizeof(out)) == 0 && strcmp(out, WORD) == 0,
+	      "%s: exec with late output: %s", what, t->err.msg);
 }
 
 static void
@@ -37,15 +37,15 @@ new_containers(struct oci *t, const char *what)
 	Grpc__Spec *spec = oci_sh(t, "sleep 0.2; echo alive");
 	char out[OCI_OUT];
 
-	OCI_CHECK(t, oci_run(t, spec, out, sizeof(out)) == 0 && strcmp(out, WORD) == 0,
-		  "%s: a new container: %s", what, t->err.msg);
+	CHECK(oci_run(t, spec, out, sizeof(out)) == 0 && strcmp(out, WORD) == 0,
+	      "%s: a new container: %s", what, t->err.msg);
 	spec->process->terminal = true;
-	OCI_CHECK(t, oci_run(t, spec, out, sizeof(out)) == 0 && strstr(out, "alive"),
-		  "%s: a new container with a terminal: %s", what, t->err.msg);
+	CHECK(oci_run(t, spec, out, sizeof(out)) == 0 && strstr(out, "alive"),
+	      "%s: a new container with a terminal: %s", what, t->err.msg);
 	spec = oci_sh(t, "echo alive");
 	oci_userns(t, spec, 100000, 65536);
-	OCI_CHECK(t, oci_run(t, spec, out, sizeof(out)) == 0 && strcmp(out, WORD) == 0,
-		  "%s: a new container with a user namespace: %s", what, t->err.msg);
+	CHECK(oci_run(t, spec, out, sizeof(out)) == 0 && strcmp(out, WORD) == 0,
+	      "%s: a new container with a user namespace: %s", what, t->err.msg);
 }
 
 /* `most` exceeds every finite quota, so that a missing quota is noticed. */
@@ -56,27 +56,29 @@ eat_all(struct oci *t, const char *quota, const char *most)
 	ssize_t n;
 
 	/* Its stdout has been watched before: the second time is another registration. */
-	OCI_REQUIRE(
-		t, oci_launch(t, "other", oci_sh(t, "sleep 0.2; echo up; read x; echo alive")) == 0,
-		"%s", t->err.msg);
-	OCI_CHECK(t, oci_read_line(t, "other", "", "up") == 0, "%s", t->err.msg);
-	OCI_REQUIRE(t,
-		    oci_launch(t, "hog",
-			       oci_spec(t, ARGS("/bin/oci-probe", "quota", quota, most))) == 0,
-		    "%s", t->err.msg);
-	OCI_REQUIRE(t, oci_read_line(t, "hog", "", "armed") == 0, "%s", t->err.msg);
+	if (!CHECK_OK(oci_launch(t, "other", oci_sh(t, "sleep 0.2; echo up; read x; echo alive")),
+		      &t->err))
+		return;
+	CHECK_OK(oci_read_line(t, "other", "", "up"), &t->err);
+	if (!CHECK_OK(
+		    oci_launch(t, "hog", oci_spec(t, ARGS("/bin/oci-probe", "quota", quota, most))),
+		    &t->err))
+		return;
+	if (!CHECK_OK(oci_read_line(t, "hog", "", "armed"), &t->err))
+		return;
 	n = read_stream(&t->h, false, "hog", "hog", out, sizeof(out) - 1, &t->err);
-	OCI_REQUIRE(t, n > 0, "%s", t->err.msg);
+	if (!CHECK_GT(n, 0, "%s", t->err.msg))
+		return;
 	out[n] = '\0';
 	printf("# it took %s", out);
 	other_execs(t, quota);
 	new_containers(t, quota);
-	OCI_CHECK(t, close_stdin(&t->h, "other", "", &t->err) == 0, "%s", t->err.msg);
-	OCI_CHECK(t, oci_read(t, "other", "", out, sizeof(out)) >= 0 && strcmp(out, WORD) == 0,
-		  "the other container says %s: %s", out, t->err.msg);
-	OCI_CHECK(t, oci_wait(t, "other", "") == 0, "%s", t->err.msg);
-	OCI_CHECK(t, oci_kill(t, "hog", "", SIGKILL) == 0, "%s", t->err.msg);
-	OCI_CHECK(t, oci_remove(t, "hog") == 0, "%s", t->err.msg);
+	CHECK_OK(close_stdin(&t->h, "other", "", &t->err), &t->err);
+	CHECK(oci_read(t, "other", "", out, sizeof(out)) >= 0 && strcmp(out, WORD) == 0,
+	      "the other container says %s: %s", out, t->err.msg);
+	CHECK_OK(oci_wait(t, "other", ""), &t->err);
+	CHECK_OK(oci_kill(t, "hog", "", SIGKILL), &t->err);
+	CHECK_OK(oci_remove(t, "hog"), &t->err);
 }
 
 /* As many as the kernel allows in a large guest. */
@@ -87,14 +89,13 @@ watches(struct oci *t)
 
 	if (oci_needs_vm(t))
 		return;
-	OCI_REQUIRE(t, oci_guest(t, before, sizeof(before), "cat " WATCHES) == 0, "%s", t->err.msg);
-	OCI_REQUIRE(t, oci_guest(t, out, sizeof(out), "echo 52000 >" WATCHES) == 0, "%s",
-		    t->err.msg);
+	if (!CHECK_OK(oci_guest(t, before, sizeof(before), "cat " WATCHES), &t->err))
+		return;
+	if (!CHECK_OK(oci_guest(t, out, sizeof(out), "echo 52000 >" WATCHES), &t->err))
+		return;
 	eat_all(t, "watches", "60000");
-	OCI_CHECK(t,
-		  oci_guest(t, out, sizeof(out), "echo %ld >" WATCHES, strtol(before, NULL, 10)) ==
-			  0,
-		  "%s", t->err.msg);
+	CHECK_OK(oci_guest(t, out, sizeof(out), "echo %ld >" WATCHES, strtol(before, NULL, 10)),
+		 &t->err);
 }
 
 #define EATEN(function, quota, most)             \

@@ -93,7 +93,7 @@ throttle_disk(struct oci *t, Grpc__LinuxBlockIO *b, uint64_t rate)
 		OCI_ADD(t, b->throttlereadbpsdevice, b->n_throttlereadbpsdevice,
 			grpc__linux_throttle_device__init);
 
-	OCI_CHECK(t, find_disk(t, &d->major, &d->minor), "no disk: %s", t->err.msg);
+	CHECK(find_disk(t, &d->major, &d->minor), "no disk: %s", t->err.msg);
 	d->rate = rate;
 }
 
@@ -117,11 +117,12 @@ updates(struct oci *t)
 	oci_memory(t, spec)->swap = 96 << 20;
 	oci_cpu(t, spec)->quota = 50000;
 	oci_pids(t, spec, 50);
-	OCI_REQUIRE(t, launch_idle(t, spec) == 0, "%s", t->err.msg);
+	if (!CHECK_EQ(launch_idle(t, spec), 0, "%s", t->err.msg))
+		return;
 	SEES(t, "67108864 0 33554432 100 50000 100000 50 max\n", look);
 	r.memory = &m;
 	m.limit = 80 << 20;
-	OCI_CHECK(t, update(t, &r) == 0, "%s", t->err.msg);
+	CHECK_EQ(update(t, &r), 0, "%s", t->err.msg);
 	SEES(t, "83886080 0 33554432 100 50000 100000 50 max\n", look);
 	/* added to the limit in force */
 	m.limit = 0;
@@ -129,7 +130,7 @@ updates(struct oci *t)
 	r.cpu = &c;
 	c.period = 20000;
 	c.shares = 512;
-	OCI_CHECK(t, update(t, &r) == 0, "%s", t->err.msg);
+	CHECK_EQ(update(t, &r), 0, "%s", t->err.msg);
 	SEES(t, "83886080 0 20971520 59 50000 20000 50 max\n", look);
 	/* the period is kept */
 	c = (Grpc__LinuxCPU)GRPC__LINUX_CPU__INIT;
@@ -138,7 +139,7 @@ updates(struct oci *t)
 	c.cpus = "0";
 	c.mems = "0";
 	m.reservation = 16 << 20;
-	OCI_CHECK(t, update(t, &r) == 0, "%s", t->err.msg);
+	CHECK_EQ(update(t, &r), 0, "%s", t->err.msg);
 	SEES(t, "83886080 16777216 20971520 59 7000 20000 0 0 50 max\n", look);
 	/* -1 is unlimited */
 	m.reservation = 0;
@@ -150,15 +151,15 @@ updates(struct oci *t)
 	r.n_hugepagelimits = 1;
 	page.pagesize = "2MB";
 	page.limit = 4 << 20;
-	OCI_CHECK(t, update(t, &r) == 0, "%s", t->err.msg);
+	CHECK_EQ(update(t, &r), 0, "%s", t->err.msg);
 	SEES(t, "max 16777216 max 59 max 20000 0 0 max 4194304\n", look);
 	r = (Grpc__LinuxResources)GRPC__LINUX_RESOURCES__INIT;
 	r.blockio = OCI_MSG(t, r.blockio, grpc__linux_block_io__init);
 	throttle_disk(t, r.blockio, 1 << 20);
-	OCI_CHECK(t, update(t, &r) == 0, "%s", t->err.msg);
+	CHECK_EQ(update(t, &r), 0, "%s", t->err.msg);
 	SEES(t, "rbps=1048576 wbps=max riops=max wiops=max\n", "cut -d' ' -f2- " CG "io.max");
 	r.blockio->throttlereadbpsdevice[0]->rate = 0;
-	OCI_CHECK(t, update(t, &r) == 0, "%s", t->err.msg);
+	CHECK_EQ(update(t, &r), 0, "%s", t->err.msg);
 	SEES(t, "", "cat " CG "io.max");
 }
 
@@ -178,15 +179,16 @@ updates_refused(struct oci *t)
 	if (oci_needs_vm(t))
 		return;
 	oci_memory(t, spec)->limit = 64 << 20;
-	OCI_REQUIRE(t, launch_idle(t, spec) == 0, "%s", t->err.msg);
+	if (!CHECK_EQ(launch_idle(t, spec), 0, "%s", t->err.msg))
+		return;
 	r.memory = &m;
 	r.cpu = &c;
 	m.limit = 80 << 20;
 	c.shares = 2048;
 	/* a CPU that does not exist, which only the kernel can detect */
 	c.cpus = "1,7000";
-	OCI_CHECK(t, update(t, &r) < 0, "7000 CPUs");
-	OCI_CHECK(t, strstr(t->err.msg, "linux.resources.cpu.cpus"), "%s", t->err.msg);
+	CHECK_LT(update(t, &r), 0, "7000 CPUs");
+	CHECK_HAS(t->err.msg, "linux.resources.cpu.cpus");
 	SEES(t, "67108864 100\n", look);
 	c.cpus = "1";
 	r.blockio = &b;
@@ -194,11 +196,11 @@ updates_refused(struct oci *t)
 	b.n_throttlereadbpsdevice = 1;
 	d.major = 4001;
 	d.rate = 1000;
-	OCI_CHECK(t, update(t, &r) < 0, "a disk that is not there");
+	CHECK_LT(update(t, &r), 0, "a disk that is not there");
 	SEES(t, "67108864 100\n", look);
 	r.blockio = NULL;
 	m.limit = -7;
-	OCI_CHECK(t, update(t, &r) < 0 && t->err.code == ERROR_INVALID_ARGUMENT, "%s", t->err.msg);
+	CHECK(update(t, &r) < 0 && t->err.code == ERROR_INVALID_ARGUMENT, "%s", t->err.msg);
 	SEES(t, "67108864 100\n", look);
 }
 
@@ -229,19 +231,20 @@ device_updates(struct oci *t)
 
 	if (oci_needs_vm(t))
 		return;
-	OCI_REQUIRE(t, launch_idle(t, spec) == 0, "%s", t->err.msg);
+	if (!CHECK_EQ(launch_idle(t, spec), 0, "%s", t->err.msg))
+		return;
 	(void)rule(t, &none, false, "a", -1, -1);
 	(void)rule(t, &some, false, "a", -1, -1);
 	(void)rule(t, &some, true, "c", 10, 229);
-	OCI_CHECK(t, update(t, &some) == 0, "%s", t->err.msg);
+	CHECK_EQ(update(t, &some), 0, "%s", t->err.msg);
 	SEES(t, "open\n", "(: </dev/fuse) 2>&1 | sed 's/.*: //'; echo open");
-	OCI_CHECK(t, update(t, &none) == 0, "%s", t->err.msg);
+	CHECK_EQ(update(t, &none), 0, "%s", t->err.msg);
 	SEES(t, "Operation not permitted\n", "(: </dev/fuse) 2>&1 | sed 's/.*: //'");
 	for (unsigned int i = 0; i < n; i++)
-		OCI_REQUIRE(t, update(t, i % 2 ? &none : &some) == 0, "update %u: %s", i,
-			    t->err.msg);
-	OCI_CHECK(t, oci_kill(t, "c1", "", SIGKILL) == 0, "%s", t->err.msg);
-	OCI_CHECK(t, oci_read(t, "c1", "", out, sizeof(out)) == 0, "it could be opened: %s", out);
+		if (!CHECK_EQ(update(t, i % 2 ? &none : &some), 0, "update %u: %s", i, t->err.msg))
+			return;
+	CHECK_OK(oci_kill(t, "c1", "", SIGKILL), &t->err);
+	CHECK_EQ(oci_read(t, "c1", "", out, sizeof(out)), 0, "it could be opened: %s", out);
 }
 
 /* The whole container stops, and continues where it was. */
@@ -256,34 +259,34 @@ pauses(struct oci *t)
 		return;
 	(void)oci_rootfs(t);
 	spec = oci_sh(t, "trap 'echo term' TERM; echo up; while :; do echo $((i++)) >/n; done");
-	OCI_CHECK(t, pause_it(t) < 0 && t->err.code == ERROR_INVALID_ARGUMENT, "%s", t->err.msg);
-	OCI_REQUIRE(t, oci_create(t, "c1", spec) == 0, "%s", t->err.msg);
-	OCI_CHECK(t, resume_it(t) < 0 && t->err.code == ERROR_FAILED_PRECONDITION, "%s",
-		  t->err.msg);
-	OCI_CHECK(t, pause_it(t) == 0, "%s", t->err.msg);
-	OCI_CHECK(t, oci_start(t, "c1") < 0 && strstr(t->err.msg, "is paused"), "%s", t->err.msg);
-	OCI_CHECK(t, resume_it(t) == 0, "%s", t->err.msg);
-	OCI_CHECK(t, oci_start(t, "c1") == 0, "%s", t->err.msg);
-	OCI_REQUIRE(t, oci_read_line(t, "c1", "", "up") == 0, "%s", t->err.msg);
-	OCI_REQUIRE(t, pause_it(t) == 0, "%s", t->err.msg);
-	OCI_CHECK(t,
-		  oci_guest(t, out, sizeof(out),
-			    "grep frozen $R/sys/fs/cgroup/pods/c1/cgroup.events") == 0 &&
-			  strcmp(out, "frozen 1\n") == 0,
-		  "%s", out);
+	CHECK(pause_it(t) < 0 && t->err.code == ERROR_INVALID_ARGUMENT, "%s", t->err.msg);
+	if (!CHECK_OK(oci_create(t, "c1", spec), &t->err))
+		return;
+	CHECK(resume_it(t) < 0 && t->err.code == ERROR_FAILED_PRECONDITION, "%s", t->err.msg);
+	CHECK_EQ(pause_it(t), 0, "%s", t->err.msg);
+	CHECK(oci_start(t, "c1") < 0 && strstr(t->err.msg, "is paused"), "%s", t->err.msg);
+	CHECK_EQ(resume_it(t), 0, "%s", t->err.msg);
+	CHECK_OK(oci_start(t, "c1"), &t->err);
+	if (!CHECK_OK(oci_read_line(t, "c1", "", "up"), &t->err))
+		return;
+	if (!CHECK_EQ(pause_it(t), 0, "%s", t->err.msg))
+		return;
+	CHECK(oci_guest(t, out, sizeof(out),
+			"grep frozen $R/sys/fs/cgroup/pods/c1/cgroup.events") == 0 &&
+		      strcmp(out, "frozen 1\n") == 0,
+	      "%s", out);
 	first = oci_file_text(t, "/n");
-	OCI_CHECK(t, pause_it(t) < 0 && t->err.code == ERROR_FAILED_PRECONDITION, "%s", t->err.msg);
-	OCI_CHECK(t,
-		  oci_exec(t, "c1", "x1", oci_process(t, IN_SH("true"))) < 0 &&
-			  strstr(t->err.msg, "is paused"),
-		  "%s", t->err.msg);
+	CHECK(pause_it(t) < 0 && t->err.code == ERROR_FAILED_PRECONDITION, "%s", t->err.msg);
+	CHECK(oci_exec(t, "c1", "x1", oci_process(t, IN_SH("true"))) < 0 &&
+		      strstr(t->err.msg, "is paused"),
+	      "%s", t->err.msg);
 	/* signals stay pending */
-	OCI_CHECK(t, oci_kill(t, "c1", "", SIGTERM) == 0, "%s", t->err.msg);
+	CHECK_OK(oci_kill(t, "c1", "", SIGTERM), &t->err);
 	stats_free(stats_of(t, "c1"));
 	second = oci_file_text(t, "/n");
-	OCI_CHECK(t, strcmp(first, second) == 0, "it ran: %s, then %s", first, second);
-	OCI_CHECK(t, resume_it(t) == 0, "%s", t->err.msg);
-	OCI_CHECK(t, oci_read_line(t, "c1", "", "term") == 0, "%s", t->err.msg);
+	CHECK_STR(first, second, "it ran: %s, then %s", first, second);
+	CHECK_EQ(resume_it(t), 0, "%s", t->err.msg);
+	CHECK_OK(oci_read_line(t, "c1", "", "term"), &t->err);
 	SEES(t, "x\n", "echo x");
 }
 
@@ -293,15 +296,17 @@ paused_dies(struct oci *t)
 {
 	if (oci_needs_vm(t))
 		return;
-	OCI_REQUIRE(t, launch_idle(t, idle(t)) == 0, "%s", t->err.msg);
-	OCI_CHECK(t, pause_it(t) == 0, "%s", t->err.msg);
-	OCI_CHECK(t, oci_kill(t, "c1", "", SIGKILL) == 0, "%s", t->err.msg);
-	OCI_CHECK(t, oci_wait(t, "c1", "") == 128 + SIGKILL, "%s", t->err.msg);
-	OCI_CHECK(t, pause_it(t) < 0 && t->err.code == ERROR_FAILED_PRECONDITION, "%s", t->err.msg);
-	OCI_CHECK(t, oci_remove(t, "c1") == 0, "%s", t->err.msg);
-	OCI_REQUIRE(t, launch_idle(t, idle(t)) == 0, "%s", t->err.msg);
-	OCI_CHECK(t, pause_it(t) == 0, "%s", t->err.msg);
-	OCI_CHECK(t, oci_remove(t, "c1") == 0, "%s", t->err.msg);
+	if (!CHECK_EQ(launch_idle(t, idle(t)), 0, "%s", t->err.msg))
+		return;
+	CHECK_EQ(pause_it(t), 0, "%s", t->err.msg);
+	CHECK_OK(oci_kill(t, "c1", "", SIGKILL), &t->err);
+	CHECK_EQ(oci_wait(t, "c1", ""), 128 + SIGKILL, "%s", t->err.msg);
+	CHECK(pause_it(t) < 0 && t->err.code == ERROR_FAILED_PRECONDITION, "%s", t->err.msg);
+	CHECK_OK(oci_remove(t, "c1"), &t->err);
+	if (!CHECK_EQ(launch_idle(t, idle(t)), 0, "%s", t->err.msg))
+		return;
+	CHECK_EQ(pause_it(t), 0, "%s", t->err.msg);
+	CHECK_OK(oci_remove(t, "c1"), &t->err);
 }
 
 static uint64_t
@@ -332,7 +337,7 @@ io_bytes(const Grpc__StatsContainerResponse *s, const char *op)
 /* The values that containerd and the kubelet compute are correct and equal on hosts with cgroup
  * v1 and v2. */
 static void
-check_memory_formulas(struct oci *t, const Grpc__StatsContainerResponse *s)
+check_memory_formulas(const Grpc__StatsContainerResponse *s)
 {
 	static const char *const pairs[][2] = {
 		{ "total_inactive_file", "inactive_file" },
@@ -347,51 +352,50 @@ check_memory_formulas(struct oci *t, const Grpc__StatsContainerResponse *s)
 	uint64_t usage = s->cgroup_stats->memory_stats->usage->usage;
 
 	for (size_t i = 0; i < ARRAY_LEN(pairs); i++)
-		OCI_CHECK(t,
-			  memory_stat(s, pairs[i][0]) != UINT64_MAX &&
-				  memory_stat(s, pairs[i][0]) == memory_stat(s, pairs[i][1]),
-			  "%s %lu, %s %lu", pairs[i][0], memory_stat(s, pairs[i][0]), pairs[i][1],
-			  memory_stat(s, pairs[i][1]));
+		CHECK(memory_stat(s, pairs[i][0]) != UINT64_MAX &&
+			      memory_stat(s, pairs[i][0]) == memory_stat(s, pairs[i][1]),
+		      "%s %lu, %s %lu", pairs[i][0], memory_stat(s, pairs[i][0]), pairs[i][1],
+		      memory_stat(s, pairs[i][1]));
 	/* 2 MiB of a disk that stays open were read once: page cache that is not part of the
 	 * working set. */
-	OCI_CHECK(t, memory_stat(s, "total_inactive_file") >= 1 << 20, "inactive %lu",
-		  memory_stat(s, "total_inactive_file"));
-	OCI_CHECK(t, usage - memory_stat(s, "total_inactive_file") >= memory_stat(s, "total_rss"),
-		  "working set of %lu below RSS %lu", usage - memory_stat(s, "total_inactive_file"),
-		  memory_stat(s, "total_rss"));
+	CHECK_GE(memory_stat(s, "total_inactive_file"), 1 << 20, "inactive %lu",
+		 memory_stat(s, "total_inactive_file"));
+	CHECK_GE(usage - memory_stat(s, "total_inactive_file"), memory_stat(s, "total_rss"),
+		 "working set of %lu below RSS %lu", usage - memory_stat(s, "total_inactive_file"),
+		 memory_stat(s, "total_rss"));
 }
 
 static void
-check_stats(struct oci *t, const Grpc__StatsContainerResponse *s)
+check_stats(const Grpc__StatsContainerResponse *s)
 {
 	const Grpc__CgroupStats *g = s->cgroup_stats;
 	const Grpc__CpuUsage *cpu = g->cpu_stats->cpu_usage;
 	const Grpc__MemoryStats *m = g->memory_stats;
 	const Grpc__HugetlbStats *h = NULL;
 
-	OCI_CHECK(t, cpu->total_usage > 1000000, "%lu", cpu->total_usage);
-	OCI_CHECK(t, cpu->usage_in_usermode + cpu->usage_in_kernelmode <= cpu->total_usage + 1000,
-		  "%lu %lu", cpu->usage_in_usermode, cpu->usage_in_kernelmode);
-	OCI_CHECK(t, g->cpu_stats->throttling_data->periods > 0, "no periods");
-	OCI_CHECK(t, g->cpu_stats->throttling_data->throttled_periods > 0, "never throttled");
-	OCI_CHECK(t, g->cpu_stats->throttling_data->throttled_time > 1000000, "throttled");
-	OCI_CHECK(t, m->usage->limit == 64 << 20, "%lu", m->usage->limit);
-	OCI_CHECK(t, m->usage->usage > 4096 && m->usage->usage <= 64 << 20, "%lu", m->usage->usage);
-	OCI_CHECK(t, m->usage->max_usage >= m->usage->usage, "%lu", m->usage->max_usage);
-	OCI_CHECK(t, m->swap_usage->limit == 32 << 20, "%lu", m->swap_usage->limit);
-	OCI_CHECK(t, m->kernel_usage->limit == UINT64_MAX && m->kernel_usage->usage > 0, "kernel");
-	OCI_CHECK(t, m->cache > 0 && m->cache == memory_stat(s, "file"), "%lu", m->cache);
-	OCI_CHECK(t, memory_stat(s, "anon") < 64 << 20 && memory_stat(s, "slab") < 64 << 20, "map");
-	OCI_CHECK(t, memory_stat(s, "pressure_some_total_usec") != UINT64_MAX, "no PSI");
-	OCI_CHECK(t, g->pids_stats->current == 2 && g->pids_stats->limit == 50, "%lu %lu",
-		  g->pids_stats->current, g->pids_stats->limit);
-	OCI_CHECK(t, io_bytes(s, "read") >= 1 << 20 && io_bytes(s, "rios") > 0, "read %lu",
-		  io_bytes(s, "read"));
+	CHECK_GT(cpu->total_usage, 1000000, "%lu", cpu->total_usage);
+	CHECK_LE(cpu->usage_in_usermode + cpu->usage_in_kernelmode, cpu->total_usage + 1000,
+		 "%lu %lu", cpu->usage_in_usermode, cpu->usage_in_kernelmode);
+	CHECK_GT(g->cpu_stats->throttling_data->periods, 0, "no periods");
+	CHECK_GT(g->cpu_stats->throttling_data->throttled_periods, 0, "never throttled");
+	CHECK_GT(g->cpu_stats->throttling_data->throttled_time, 1000000, "throttled");
+	CHECK_EQ(m->usage->limit, 64 << 20, "%lu", m->usage->limit);
+	CHECK(m->usage->usage > 4096 && m->usage->usage <= 64 << 20, "%lu", m->usage->usage);
+	CHECK_GE(m->usage->max_usage, m->usage->usage, "%lu", m->usage->max_usage);
+	CHECK_EQ(m->swap_usage->limit, 32 << 20, "%lu", m->swap_usage->limit);
+	CHECK(m->kernel_usage->limit == UINT64_MAX && m->kernel_usage->usage > 0, "kernel");
+	CHECK(m->cache > 0 && m->cache == memory_stat(s, "file"), "%lu", m->cache);
+	CHECK(memory_stat(s, "anon") < 64 << 20 && memory_stat(s, "slab") < 64 << 20, "map");
+	CHECK_NE(memory_stat(s, "pressure_some_total_usec"), UINT64_MAX, "no PSI");
+	CHECK(g->pids_stats->current == 2 && g->pids_stats->limit == 50, "%lu %lu",
+	      g->pids_stats->current, g->pids_stats->limit);
+	CHECK(io_bytes(s, "read") >= 1 << 20 && io_bytes(s, "rios") > 0, "read %lu",
+	      io_bytes(s, "read"));
 	for (size_t i = 0; i < g->n_hugetlb_stats; i++) {
 		if (strcmp(g->hugetlb_stats[i]->key, "2MB") == 0)
 			h = g->hugetlb_stats[i]->value;
 	}
-	OCI_CHECK(t, h && h->usage == 0 && h->failcnt == 0, "huge pages");
+	CHECK(h && h->usage == 0 && h->failcnt == 0, "huge pages");
 }
 
 static void
@@ -409,21 +413,24 @@ stats(struct oci *t)
 	d = OCI_ADD(t, spec->linux->devices, spec->linux->n_devices, grpc__linux_device__init);
 	d->path = "/dev/disk";
 	d->type = "b";
-	OCI_REQUIRE(t, find_disk(t, &d->major, &d->minor), "no disk: %s", t->err.msg);
+	if (!CHECK(find_disk(t, &d->major, &d->minor), "no disk: %s", t->err.msg))
+		return;
 	oci_memory(t, spec)->limit = 64 << 20;
 	oci_memory(t, spec)->swap = 96 << 20;
 	/* of 100000: throttled on any machine */
 	oci_cpu(t, spec)->quota = 20000;
 	oci_pids(t, spec, 50);
 	oci_namespace(t, spec, "network", "");
-	OCI_CHECK(t, !stats_of(t, "c1") && t->err.code == ERROR_INVALID_ARGUMENT, "%s", t->err.msg);
-	OCI_REQUIRE(t, launch_idle(t, spec) == 0, "%s", t->err.msg);
+	CHECK(!stats_of(t, "c1") && t->err.code == ERROR_INVALID_ARGUMENT, "%s", t->err.msg);
+	if (!CHECK_EQ(launch_idle(t, spec), 0, "%s", t->err.msg))
+		return;
 	s = stats_of(t, "c1");
-	OCI_REQUIRE(t, s, "%s", t->err.msg);
-	check_stats(t, s);
-	check_memory_formulas(t, s);
+	if (!CHECK(s, "%s", t->err.msg))
+		return;
+	check_stats(s);
+	check_memory_formulas(s);
 	/* a network namespace of its own, with loopback only */
-	OCI_CHECK(t, s->n_network_stats == 0, "%zu interfaces", s->n_network_stats);
+	CHECK_EQ(s->n_network_stats, 0, "%zu interfaces", s->n_network_stats);
 	stats_free(s);
 }
 
@@ -436,12 +443,13 @@ stats_in_teardown(struct oci *t)
 	for (unsigned int i = 0; i < n; i++) {
 		Grpc__StatsContainerResponse *s;
 
-		OCI_REQUIRE(t, launch_idle(t, idle(t)) == 0, "%s", t->err.msg);
-		OCI_CHECK(t, oci_kill(t, "c1", "", SIGKILL) == 0, "%s", t->err.msg);
+		if (!CHECK_EQ(launch_idle(t, idle(t)), 0, "%s", t->err.msg))
+			return;
+		CHECK_OK(oci_kill(t, "c1", "", SIGKILL), &t->err);
 		s = stats_of(t, "c1");
-		OCI_CHECK(t, s && s->cgroup_stats, "%s", t->err.msg);
+		CHECK(s && s->cgroup_stats, "%s", t->err.msg);
 		stats_free(s);
-		OCI_CHECK(t, oci_remove(t, "c1") == 0, "%s", t->err.msg);
+		CHECK_OK(oci_remove(t, "c1"), &t->err);
 	}
 }
 
@@ -477,18 +485,21 @@ oom_events(struct oci *t)
 		return;
 	oci_memory(t, spec)->limit = 24 << 20;
 	oci_memory(t, spec)->swap = 24 << 20;
-	OCI_REQUIRE(t, oci_launch(t, "oom-1", spec) == 0, "%s", t->err.msg);
-	OCI_REQUIRE(t, oci_read_line(t, "oom-1", "", "up") == 0, "%s", t->err.msg);
-	OCI_REQUIRE(t, write_stdin(&t->h, "oom-1", "", "\n", 1, &t->err) == 0, "%s", t->err.msg);
-	OCI_CHECK(t, take_events(t, "oom-1", 2) == 2, "%s", t->err.msg);
-	OCI_REQUIRE(t, oci_read_line(t, "oom-1", "", "done") == 0, "%s", t->err.msg);
-	OCI_CHECK(t,
-		  oci_guest(t, out, sizeof(out),
-			    "grep '^oom_kill ' $R/sys/fs/cgroup/pods/oom-1/memory.events") == 0 &&
-			  strcmp(out, "oom_kill 5\n") == 0,
-		  "%s", out);
-	OCI_CHECK(t, oci_remove(t, "oom-1") == 0, "%s", t->err.msg);
-	OCI_CHECK(t, take_events(t, "oom-1", 3) == 3, "after the removal: %s", t->err.msg);
+	if (!CHECK_OK(oci_launch(t, "oom-1", spec), &t->err))
+		return;
+	if (!CHECK_OK(oci_read_line(t, "oom-1", "", "up"), &t->err))
+		return;
+	if (!CHECK_OK(write_stdin(&t->h, "oom-1", "", "\n", 1, &t->err), &t->err))
+		return;
+	CHECK_EQ(take_events(t, "oom-1", 2), 2, "%s", t->err.msg);
+	if (!CHECK_OK(oci_read_line(t, "oom-1", "", "done"), &t->err))
+		return;
+	CHECK(oci_guest(t, out, sizeof(out),
+			"grep '^oom_kill ' $R/sys/fs/cgroup/pods/oom-1/memory.events") == 0 &&
+		      strcmp(out, "oom_kill 5\n") == 0,
+	      "%s", out);
+	CHECK_OK(oci_remove(t, "oom-1"), &t->err);
+	CHECK_EQ(take_events(t, "oom-1", 3), 3, "after the removal: %s", t->err.msg);
 }
 
 const struct oci_case oci_resources_cases[] = {

@@ -39,12 +39,11 @@ make_inner(struct oci *t)
 
 	for (size_t i = 0; i < ARRAY_LEN(dirs); i++)
 		oci_dir(t, dirs[i], 0755);
-	OCI_CHECK(t,
-		  oci_run(t,
-			  oci_sh(t, "cp /bin/busybox /inner/bin/ && "
-				    "for i in sh cat; do ln -s busybox /inner/bin/$i; done"),
-			  out, sizeof(out)) == 0,
-		  "%s", t->err.msg);
+	CHECK_OK(oci_run(t,
+			 oci_sh(t, "cp /bin/busybox /inner/bin/ && "
+				   "for i in sh cat; do ln -s busybox /inner/bin/$i; done"),
+			 out, sizeof(out)),
+		 &t->err);
 }
 
 static void
@@ -53,10 +52,9 @@ untouched(struct oci *t, const char *doing)
 	char out[256];
 	Grpc__Spec *spec = oci_sh(t, "ls /outside");
 
-	OCI_CHECK(t, oci_run(t, spec, out, sizeof(out)) == 0 && strcmp(out, "ptmx\n") == 0,
-		  "%s: outside is now: %s", doing, out);
-	OCI_CHECK(t, strcmp(oci_file_text(t, "outside/ptmx"), "marker") == 0, "%s: the marker",
-		  doing);
+	CHECK(oci_run(t, spec, out, sizeof(out)) == 0 && strcmp(out, "ptmx\n") == 0,
+	      "%s: outside is now: %s", doing, out);
+	CHECK_STR(oci_file_text(t, "outside/ptmx"), "marker", "%s: the marker", doing);
 }
 
 static void
@@ -70,7 +68,7 @@ dev_is_a_link(struct oci *t)
 	for (int i = 0; i < 2; i++) {
 		oci_link(t, "inner/dev", i ? "../outside" : place);
 		spec = inner(t, oci_sh(t, "true"));
-		OCI_CHECK(t, oci_create(t, "c1", spec) < 0, "a link at /dev with a tmpfs");
+		CHECK_LT(oci_create(t, "c1", spec), 0, "a link at /dev with a tmpfs");
 		for (size_t k = 0; k < ARRAY_LEN(dev); k++)
 			oci_mount_drop(spec, dev[k]);
 		OCI_REFUSED(t, spec, ERROR_INVALID_ARGUMENT, "/dev");
@@ -136,8 +134,7 @@ destinations(struct oci *t)
 		if (rows[i].inside)
 			OCI_PRINTS(t, spec, "v\n");
 		else
-			OCI_CHECK(t, oci_create(t, "c1", spec) < 0, "%s went somewhere",
-				  rows[i].dest);
+			CHECK_LT(oci_create(t, "c1", spec), 0, "%s went somewhere", rows[i].dest);
 		untouched(t, rows[i].dest);
 	}
 	Grpc__Spec *spec = inner(t, oci_sh(t, "true"));
@@ -159,21 +156,24 @@ race(struct oci *t)
 	oci_link(t, "volume/link", place);
 	spec = oci_spec(t, ARGS("/bin/oci-probe", "flip", "/vol/dir", "/vol/link"));
 	oci_mount(t, spec, "/vol", "bind", volume, "rbind");
-	OCI_REQUIRE(t, oci_launch(t, "flipper", spec) == 0, "%s", t->err.msg);
+	if (!CHECK_OK(oci_launch(t, "flipper", spec), &t->err))
+		return;
 	for (int i = 0; i < rounds; i++) {
 		spec = oci_sh(t, "true");
 		oci_mount(t, spec, "/vol", "bind", volume, "rbind");
 		oci_mount(t, spec, "/vol/dir/inner", "tmpfs", "tmpfs", "");
 		if (oci_create(t, "c1", spec) == 0) {
 			landed++;
-			OCI_REQUIRE(t, oci_remove(t, "c1") == 0, "%s", t->err.msg);
+			if (!CHECK_OK(oci_remove(t, "c1"), &t->err))
+				return;
 		} else {
 			refused++;
 		}
 	}
-	OCI_REQUIRE(t, oci_remove(t, "flipper") == 0, "%s", t->err.msg);
+	if (!CHECK_OK(oci_remove(t, "flipper"), &t->err))
+		return;
 	printf("# race: %d mounted, %d refused\n", landed, refused);
-	OCI_CHECK(t, landed > 0, "none of %d was mounted", rounds);
+	CHECK_GT(landed, 0, "none of %d was mounted", rounds);
 	untouched(t, "the race");
 }
 
@@ -198,8 +198,8 @@ over_proc(struct oci *t)
 	for (size_t i = 0; i < 2 * ARRAY_LEN(bad); i++) {
 		spec = oci_sh(t, "true");
 		oci_mount(t, spec, bad[i / 2], i % 2 ? "tmpfs" : "bind", volume, "");
-		OCI_CHECK(t, oci_create(t, "c1", spec) < 0 && strstr(t->err.msg, "proc"),
-			  "%s as %zu: %s", bad[i / 2], i % 2, t->err.msg);
+		CHECK(oci_create(t, "c1", spec) < 0 && strstr(t->err.msg, "proc"), "%s as %zu: %s",
+		      bad[i / 2], i % 2, t->err.msg);
 	}
 	spec = oci_sh(t, "true");
 	oci_mount_find(spec, "/proc")->type = oci_str(t, "tmpfs");
@@ -256,7 +256,7 @@ fake_proc(struct oci *t)
 	oci_sysctl(t, spec, "kernel.msgmnb", "17001");
 	OCI_PRINTS(t, spec, "canary");
 	OCI_PRINTS(t, oci_sh(t, "cat /proc/sys/kernel/msgmnb"), "17001\n");
-	OCI_CHECK(t, strcmp(oci_file_text(t, "proc/sysrq-trigger"), "canary") == 0, "written to");
+	CHECK_STR(oci_file_text(t, "proc/sysrq-trigger"), "canary", "written to");
 }
 
 static void
@@ -298,16 +298,20 @@ propagation(struct oci *t)
 		oci_caps(t, spec->process, "CAP_SYS_ADMIN");
 		oci_mount(t, spec, "/mnt", "tmpfs", "tmpfs", words[i]);
 		spec->linux->rootfspropagation = oci_str(t, "%s", words[i]);
-		OCI_REQUIRE(t, oci_create(t, "c1", spec) == 0, "%s", t->err.msg);
-		OCI_REQUIRE(t, oci_guest(t, before, sizeof(before), "wc -l < $P/$A/mountinfo") == 0,
-			    "%s", t->err.msg);
-		OCI_REQUIRE(t, oci_start(t, "c1") == 0 && oci_read_line(t, "c1", "", "ready") == 0,
-			    "\"%s\": %s", words[i], t->err.msg);
-		OCI_REQUIRE(t, oci_guest(t, during, sizeof(during), "wc -l < $P/$A/mountinfo") == 0,
-			    "%s", t->err.msg);
-		OCI_CHECK(t, strcmp(before, during) == 0, "\"%s\": %s mounts, then %s", words[i],
-			  before, during);
-		OCI_REQUIRE(t, oci_remove(t, "c1") == 0, "%s", t->err.msg);
+		if (!CHECK_OK(oci_create(t, "c1", spec), &t->err))
+			return;
+		if (!CHECK_OK(oci_guest(t, before, sizeof(before), "wc -l < $P/$A/mountinfo"),
+			      &t->err))
+			return;
+		if (!CHECK(oci_start(t, "c1") == 0 && oci_read_line(t, "c1", "", "ready") == 0,
+			   "\"%s\": %s", words[i], t->err.msg))
+			return;
+		if (!CHECK_OK(oci_guest(t, during, sizeof(during), "wc -l < $P/$A/mountinfo"),
+			      &t->err))
+			return;
+		CHECK_STR(before, during, "\"%s\": %s mounts, then %s", words[i], before, during);
+		if (!CHECK_OK(oci_remove(t, "c1"), &t->err))
+			return;
 	}
 }
 
@@ -337,8 +341,8 @@ bare(struct oci *t)
 
 	(void)oci_rootfs(t);
 	oci_dir(t, "inner", 0755);
-	OCI_REQUIRE(t, oci_run(t, oci_sh(t, "cp /bin/busybox /inner/"), out, sizeof(out)) == 0,
-		    "%s", t->err.msg);
+	if (!CHECK_OK(oci_run(t, oci_sh(t, "cp /bin/busybox /inner/"), out, sizeof(out)), &t->err))
+		return;
 	for (int i = 0; i < 2; i++) {
 		spec = inner(t, oci_spec(t, ARGS("/busybox", "ls", "/")));
 		spec->root->readonly = i;

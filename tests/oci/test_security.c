@@ -175,8 +175,9 @@ seccomp_default(struct oci *t)
 	spec = oci_sh(t, "true");
 	rule = oci_seccomp(t, spec, "execve,exit_group", "SCMP_ACT_ALLOW");
 	spec->linux->seccomp->defaultaction = oci_str(t, "SCMP_ACT_KILL_PROCESS");
-	OCI_REQUIRE(t, oci_launch(t, "c1", spec) == 0, "%s", t->err.msg);
-	OCI_CHECK(t, oci_wait(t, "c1", "") == 128 + 31, "it ran");
+	if (!CHECK_OK(oci_launch(t, "c1", spec), &t->err))
+		return;
+	CHECK_EQ(oci_wait(t, "c1", ""), 128 + 31, "it ran");
 }
 
 /* Syscalls of an unlisted architecture kill the process: x32 sets a bit in the number. */
@@ -245,9 +246,10 @@ seccomp_last(struct oci *t)
 		spec->process->nonewprivileges = nnp;
 		spec->process->user->uid = nnp ? 0 : 1000;
 		(void)oci_seccomp(t, spec, calls, "SCMP_ACT_KILL_PROCESS");
-		OCI_REQUIRE(t, oci_launch(t, "c1", spec) == 0, "%s", t->err.msg);
+		if (!CHECK_OK(oci_launch(t, "c1", spec), &t->err))
+			return;
 		OCI_EXEC_PRINTS(t, "c1", oci_process(t, ARGS("/bin/oci-probe", "umask")), "0022\n");
-		OCI_CHECK(t, oci_remove(t, "c1") == 0, "%s", t->err.msg);
+		CHECK_OK(oci_remove(t, "c1"), &t->err);
 	}
 }
 
@@ -265,17 +267,16 @@ fd_census(struct oci *t)
 	char out[512];
 	int n = -1, others = -1;
 
-	OCI_CHECK(t, oci_run(t, oci_spec(t, ARGS("/bin/oci-probe", "fds")), out, sizeof(out)) == 0,
-		  "%s", t->err.msg);
+	CHECK_OK(oci_run(t, oci_spec(t, ARGS("/bin/oci-probe", "fds")), out, sizeof(out)), &t->err);
 	(void)sscanf(out, "0 %*[^\n]\n1 %*[^\n]\n2 %*[^\n]\n%n%d", &n, &others);
-	OCI_CHECK(t, n == (int)strlen(out) && others < 0, "%s", out);
+	CHECK(n == (int)strlen(out) && others < 0, "%s", out);
 	/* fd 3 is the directory that ls reads. */
-	OCI_REQUIRE(t, oci_launch(t, "c1", oci_spec(t, ARGS("/bin/sleep", "100"))) == 0, "%s",
-		    t->err.msg);
+	if (!CHECK_OK(oci_launch(t, "c1", oci_spec(t, ARGS("/bin/sleep", "100"))), &t->err))
+		return;
 	OCI_EXEC_PRINTS(t, "c1", p, "0 1 2 3 /\n/\n0 1 2 ");
 	p->terminal = true;
-	OCI_CHECK(t, oci_exec_run(t, "c1", p, out, sizeof(out)) == 0, "%s", t->err.msg);
-	OCI_CHECK(t, strcmp(out, "0 1 2 3 /\r\n/\r\n0 1 2 ") == 0, "%s", out);
+	CHECK_OK(oci_exec_run(t, "c1", p, out, sizeof(out)), &t->err);
+	CHECK_STR(out, "0 1 2 3 /\r\n/\r\n0 1 2 ");
 }
 
 /* ---- the agent's own program (CVE-2019-5736) ---- */
@@ -288,11 +289,11 @@ agent_program(struct oci *t)
 	char before[128], after[128], out[512];
 	Grpc__Spec *spec;
 
-	OCI_REQUIRE(t, oci_guest(t, before, sizeof(before), "md5sum <$P/$A/exe") == 0, "%s",
-		    t->err.msg);
+	if (!CHECK_OK(oci_guest(t, before, sizeof(before), "md5sum <$P/$A/exe"), &t->err))
+		return;
 	/* created but not started: the first process is still a copy of the agent */
-	OCI_REQUIRE(t, oci_create(t, "c1", oci_spec(t, ARGS("/bin/sleep", "100"))) == 0, "%s",
-		    t->err.msg);
+	if (!CHECK_OK(oci_create(t, "c1", oci_spec(t, ARGS("/bin/sleep", "100"))), &t->err))
+		return;
 	spec = oci_sh(t, "true");
 	Grpc__Process *p =
 		oci_process(t, ARGS("/bin/sh", "-c",
@@ -300,19 +301,18 @@ agent_program(struct oci *t)
 				    "echo x >>/proc/1/exe; dd if=/dev/null of=/proc/1/exe; true"));
 	p->capabilities = spec->process->capabilities;
 	oci_caps(t, p, "CAP_CHOWN,CAP_DAC_OVERRIDE,CAP_SYS_PTRACE,CAP_SYS_ADMIN");
-	OCI_CHECK(t, oci_exec_run(t, "c1", p, out, sizeof(out)) == 0, "%s", t->err.msg);
+	CHECK_OK(oci_exec_run(t, "c1", p, out, sizeof(out)), &t->err);
 	/* Without O_TRUNC, the kernel checks first whether the file is being executed, then
 	 * whether its mount is read-only. */
-	OCI_CHECK(t, strstr(out, "dd: can't open '/proc/1/exe': Read-only file system"), "%s", out);
-	OCI_CHECK(t, strstr(out, "can't create /proc/1/exe"), "%s", out);
-	OCI_CHECK(t, oci_remove(t, "c1") == 0, "%s", t->err.msg);
+	CHECK_HAS(out, "dd: can't open '/proc/1/exe': Read-only file system");
+	CHECK_HAS(out, "can't create /proc/1/exe");
+	CHECK_OK(oci_remove(t, "c1"), &t->err);
 	/* a program that is the agent's file, under whatever name */
-	OCI_CHECK(t, oci_launch(t, "c1", oci_spec(t, ARGS("/proc/self/exe", "--version"))) == 0,
-		  "%s", t->err.msg);
+	CHECK_OK(oci_launch(t, "c1", oci_spec(t, ARGS("/proc/self/exe", "--version"))), &t->err);
 	(void)oci_wait(t, "c1", "");
-	OCI_REQUIRE(t, oci_guest(t, after, sizeof(after), "md5sum <$P/$A/exe") == 0, "%s",
-		    t->err.msg);
-	OCI_CHECK(t, strcmp(before, after) == 0, "%s%s", before, after);
+	if (!CHECK_OK(oci_guest(t, after, sizeof(after), "md5sum <$P/$A/exe"), &t->err))
+		return;
+	CHECK_STR(before, after, "%s%s", before, after);
 }
 
 /* ---- keyrings ---- */
@@ -328,21 +328,23 @@ keyring(struct oci *t)
 	char first[128], second[128], other[128];
 
 	spec->linux->n_maskedpaths = 0;
-	OCI_REQUIRE(t, oci_launch(t, "c1", spec) == 0, "%s", t->err.msg);
-	OCI_REQUIRE(t, oci_read_line(t, "c1", "", "_ses.") == 0, "%s", t->err.msg);
-	OCI_REQUIRE(t,
-		    oci_exec_run(t, "c1", oci_process(t, ARGS("/bin/sh", "-c", id)), first,
-				 sizeof(first)) == 0,
-		    "%s", t->err.msg);
-	OCI_REQUIRE(t,
-		    oci_exec_run(t, "c1", oci_process(t, ARGS("/bin/sh", "-c", id)), second,
-				 sizeof(second)) == 0,
-		    "%s", t->err.msg);
-	OCI_CHECK(t, !strstr(first, "error") && strcmp(first, second) == 0, "%s%s", first, second);
-	OCI_CHECK(t, oci_remove(t, "c1") == 0, "%s", t->err.msg);
-	OCI_REQUIRE(t, oci_run(t, oci_sh(t, "%s", id), other, sizeof(other)) == 0, "%s",
-		    t->err.msg);
-	OCI_CHECK(t, !strstr(other, "error") && strcmp(first, other) != 0, "%s", other);
+	if (!CHECK_OK(oci_launch(t, "c1", spec), &t->err))
+		return;
+	if (!CHECK_OK(oci_read_line(t, "c1", "", "_ses."), &t->err))
+		return;
+	if (!CHECK_OK(oci_exec_run(t, "c1", oci_process(t, ARGS("/bin/sh", "-c", id)), first,
+				   sizeof(first)),
+		      &t->err))
+		return;
+	if (!CHECK_OK(oci_exec_run(t, "c1", oci_process(t, ARGS("/bin/sh", "-c", id)), second,
+				   sizeof(second)),
+		      &t->err))
+		return;
+	CHECK(!strstr(first, "error") && strcmp(first, second) == 0, "%s%s", first, second);
+	CHECK_OK(oci_remove(t, "c1"), &t->err);
+	if (!CHECK_OK(oci_run(t, oci_sh(t, "%s", id), other, sizeof(other)), &t->err))
+		return;
+	CHECK(!strstr(other, "error") && strcmp(first, other) != 0, "%s", other);
 }
 
 /* Root of another container is the same user, but sees neither the name of the keyring, by which
@@ -356,17 +358,20 @@ keyring_of_another(struct oci *t)
 	ssize_t n;
 
 	spec->linux->n_maskedpaths = 0;
-	OCI_REQUIRE(t, oci_launch(t, "other", spec) == 0, "%s", t->err.msg);
+	if (!CHECK_OK(oci_launch(t, "other", spec), &t->err))
+		return;
 	n = read_stream(&t->h, false, "other", "other", name, sizeof(name) - 1, &t->err);
-	OCI_REQUIRE(t, n > 0, "%s", t->err.msg);
+	if (!CHECK_GT(n, 0, "%s", t->err.msg))
+		return;
 	name[n] = '\0';
-	OCI_REQUIRE(t, strncmp(name, "_ses.", 5) == 0, "the keyring's name: %s", name);
+	if (!CHECK(strncmp(name, "_ses.", 5) == 0, "the keyring's name: %s", name))
+		return;
 	name[strcspn(name, "\n")] = '\0';
 	spec = oci_sh(t, "grep -c '%s' /proc/keys", name);
 	spec->linux->n_maskedpaths = 0;
-	OCI_CHECK(t, strcspn(name, ".") == 4 && strlen(name) == 37, "the keyring's name: %s", name);
-	OCI_CHECK(t, oci_run(t, spec, out, sizeof(out)) >= 0 && strcmp(out, "0\n") == 0,
-		  "another container sees: %s", out);
+	CHECK(strcspn(name, ".") == 4 && strlen(name) == 37, "the keyring's name: %s", name);
+	CHECK(oci_run(t, spec, out, sizeof(out)) >= 0 && strcmp(out, "0\n") == 0,
+	      "another container sees: %s", out);
 }
 
 /* ---- labels: tests/vm/scenario-lsm.sh runs these in kernels that have the modules, with a policy loaded ---- */
@@ -395,19 +400,21 @@ apparmor(struct oci *t)
 		return;
 	}
 	spec->process->apparmorprofile = oci_str(t, "oci-test");
-	OCI_REQUIRE(t, oci_launch(t, "c1", spec) == 0, "%s", t->err.msg);
-	OCI_REQUIRE(t, oci_read_line(t, "c1", "", "oci-test (enforce)") == 0, "%s", t->err.msg);
+	if (!CHECK_OK(oci_launch(t, "c1", spec), &t->err))
+		return;
+	if (!CHECK_OK(oci_read_line(t, "c1", "", "oci-test (enforce)"), &t->err))
+		return;
 	/* An exec without a label is confined like the container: the profile's denials apply. */
 	Grpc__Process *p = oci_process(
 		t, ARGS("/bin/sh", "-c", oci_str(t, "%s; touch /tmp/denied 2>&1; true", show)));
 
-	OCI_REQUIRE(t, oci_exec_run(t, "c1", p, out, sizeof(out)) == 0, "%s", t->err.msg);
-	OCI_CHECK(t, strstr(out, "oci-test (enforce)\n") && strstr(out, "Permission denied"), "%s",
-		  out);
+	if (!CHECK_OK(oci_exec_run(t, "c1", p, out, sizeof(out)), &t->err))
+		return;
+	CHECK(strstr(out, "oci-test (enforce)\n") && strstr(out, "Permission denied"), "%s", out);
 	p = oci_process(t, ARGS("/bin/sh", "-c", show));
 	p->apparmorprofile = oci_str(t, "oci-other");
 	OCI_EXEC_PRINTS(t, "c1", p, "oci-other (enforce)\n");
-	OCI_CHECK(t, oci_remove(t, "c1") == 0, "%s", t->err.msg);
+	CHECK_OK(oci_remove(t, "c1"), &t->err);
 	spec = oci_sh(t, "true");
 	spec->process->apparmorprofile = oci_str(t, "not-loaded");
 	OCI_REFUSED(t, spec, ERROR_INVALID_ARGUMENT, "process.apparmorProfile: profile not-loaded");
@@ -433,10 +440,12 @@ selinux(struct oci *t)
 		return;
 	}
 	spec->process->selinuxlabel = oci_str(t, "u:r:container_t");
-	OCI_REQUIRE(t, oci_launch(t, "c1", spec) == 0, "%s", t->err.msg);
-	OCI_REQUIRE(t, oci_read_line(t, "c1", "", "u:r:container_t") == 0, "%s", t->err.msg);
+	if (!CHECK_OK(oci_launch(t, "c1", spec), &t->err))
+		return;
+	if (!CHECK_OK(oci_read_line(t, "c1", "", "u:r:container_t"), &t->err))
+		return;
 	OCI_EXEC_PRINTS(t, "c1", oci_process(t, ARGS("/bin/sh", "-c", show)), "u:r:container_t\n");
-	OCI_CHECK(t, oci_remove(t, "c1") == 0, "%s", t->err.msg);
+	CHECK_OK(oci_remove(t, "c1"), &t->err);
 	spec = oci_sh(t, "true");
 	spec->process->selinuxlabel = oci_str(t, "u:r:no_such_t");
 	OCI_REFUSED(t, spec, ERROR_INVALID_ARGUMENT, "process.selinuxLabel");

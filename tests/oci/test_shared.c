@@ -38,10 +38,11 @@ prints(struct oci *t, const Grpc__CreateContainerRequest *q, const char *want)
 {
 	char out[OCI_OUT];
 
-	OCI_REQUIRE(t, oci_create_request(t, q) == 0 && oci_start(t, "c1") == 0, "%s", t->err.msg);
-	OCI_CHECK(t, oci_read(t, "c1", "", out, sizeof(out)) >= 0, "%s", t->err.msg);
-	OCI_CHECK(t, strcmp(out, want) == 0, "%s", out);
-	OCI_CHECK(t, oci_wait(t, "c1", "") == 0, "%s", t->err.msg);
+	if (!CHECK(oci_create_request(t, q) == 0 && oci_start(t, "c1") == 0, "%s", t->err.msg))
+		return;
+	CHECK_GE(oci_read(t, "c1", "", out, sizeof(out)), 0, "%s", t->err.msg);
+	CHECK_STR(out, want);
+	CHECK_OK(oci_wait(t, "c1", ""), &t->err);
 }
 
 static void
@@ -50,7 +51,8 @@ shared(struct oci *t)
 	Grpc__Spec *spec;
 
 	(void)oci_rootfs(t);
-	OCI_REQUIRE(t, launch_source(t) == 0, "%s", t->err.msg);
+	if (!CHECK_EQ(launch_source(t), 0, "%s", t->err.msg))
+		return;
 	spec = oci_sh(t, "cat /made/for/it/file; echo back >/made/for/it/other");
 	prints(t, request(t, spec, "one", "/src", "/made/for/it"), "hello\n");
 	OCI_EXEC_PRINTS(t, "source", oci_process(t, ARGS("cat", "/src/other")), "back\n");
@@ -71,9 +73,9 @@ refused(struct oci *t)
 {
 	Grpc__Spec *spec = oci_sh(t, "true");
 
-	OCI_CHECK(t, oci_create_request(t, request(t, spec, "one", "src", "/dst")) < 0, "created");
-	OCI_CHECK(t, t->err.code == ERROR_INVALID_ARGUMENT && strstr(t->err.msg, "shared_mounts"),
-		  "%s", t->err.msg);
+	CHECK_LT(oci_create_request(t, request(t, spec, "one", "src", "/dst")), 0, "created");
+	CHECK(t->err.code == ERROR_INVALID_ARGUMENT && strstr(t->err.msg, "shared_mounts"), "%s",
+	      t->err.msg);
 }
 
 /* A worker that has joined both containers runs all later steps in the guest. */
@@ -85,7 +87,8 @@ fails(struct oci *t)
 	Grpc__Hook *h;
 
 	(void)oci_rootfs(t);
-	OCI_REQUIRE(t, launch_source(t) == 0, "%s", t->err.msg);
+	if (!CHECK_EQ(launch_source(t), 0, "%s", t->err.msg))
+		return;
 	spec = oci_sh(t, "true");
 	hooks = OCI_MSG(t, spec->hooks, grpc__hooks__init);
 	h = OCI_ADD(t, hooks->createruntime, hooks->n_createruntime, grpc__hook__init);
@@ -95,11 +98,10 @@ fails(struct oci *t)
 	h->path = oci_str(t, "%s/bin/busybox", spec->root->path);
 	h->args = oci_strings(t, &h->n_args,
 			      ARGS("touch", oci_str(t, "%s/poststop", spec->root->path)));
-	OCI_CHECK(t,
-		  oci_create_request(
-			  t, request(t, spec, "one", "/src", "/bin/busybox/below/a/file")) < 0,
-		  "created");
-	OCI_CHECK(t, strstr(t->err.msg, "/bin/busybox/below/a/file"), "%s", t->err.msg);
+	CHECK_LT(
+		oci_create_request(t, request(t, spec, "one", "/src", "/bin/busybox/below/a/file")),
+		0, "created");
+	CHECK_HAS(t->err.msg, "/bin/busybox/below/a/file");
 	OCI_EXEC_PRINTS(t, "source", oci_process(t, ARGS("ls", "/poststop")), "/poststop\n");
 }
 
