@@ -39,7 +39,7 @@ agent_exec_foreign(void)
 
 /* Duplicates fd to AGENT_FD without close-on-exec. */
 static int
-pass_fd(int fd)
+agent_exec_pass_fd(int fd)
 {
 	if (fd == AGENT_FD)
 		return fcntl(fd, F_SETFD, 0);
@@ -48,7 +48,7 @@ pass_fd(int fd)
 
 /* Makes the console blocking: ours is not, which other programs do not expect. */
 static void
-plain_console(void)
+agent_exec_plain_console(void)
 {
 	int fd = open("/dev/console", O_RDWR | O_NOCTTY | O_CLOEXEC);
 
@@ -61,7 +61,7 @@ plain_console(void)
 /* Executes the agent from a detached read-only mount of its file, so that a container that reaches
  * the file through /proc/<pid>/exe cannot open it for writing. Returns on failure. */
 static void
-execute_read_only(char **argv)
+agent_exec_read_only(char **argv)
 {
 	struct sys_mount_attr attr = { .attr_set = MOUNT_ATTR_RDONLY };
 	auto_close int file = sys_open_tree(AT_FDCWD, SELF, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
@@ -80,18 +80,18 @@ agent_exec(int fd, void *data)
 
 	p->argv[0] = name;
 	if (p->foreign)
-		plain_console();
+		agent_exec_plain_console();
 	if (p->path && setenv("PATH", p->path, 1) < 0)
 		return EXIT_NOT_RUN;
 	if (fd < 0) {
 		(void)unsetenv(INITPROTO_ENV);
-	} else if (pass_fd(fd) < 0 || setenv(INITPROTO_ENV, AGENT_FD_TEXT, 1) < 0) {
+	} else if (agent_exec_pass_fd(fd) < 0 || setenv(INITPROTO_ENV, AGENT_FD_TEXT, 1) < 0) {
 		log_error("supervise", "failed to pass the socket to the agent: %s",
 			  strerror(errno));
 		return EXIT_NOT_RUN;
 	}
 	if (!p->foreign)
-		execute_read_only(p->argv);
+		agent_exec_read_only(p->argv);
 	(void)execv(file, p->argv);
 	failed = errno;
 	if (!p->foreign && fd >= 0) {

@@ -115,7 +115,7 @@ boot_hostname(const char *path)
 
 /* Raises soft and hard limit to `most`, or else the soft limit to the hard one. */
 static void
-raise_limit(int resource, rlim_t most, const char *what)
+boot_raise_limit(int resource, rlim_t most, const char *what)
 {
 	struct rlimit limit = { .rlim_cur = most, .rlim_max = most };
 
@@ -134,10 +134,10 @@ boot_limits(void)
 {
 	if (write_text_at(AT_FDCWD, "/proc/self/oom_score_adj", "-1000") < 0)
 		log_warn("boot", "failed to set oom_score_adj: %s", strerror(errno));
-	raise_limit(RLIMIT_NOFILE, NOFILE_MAX, "open files");
+	boot_raise_limit(RLIMIT_NOFILE, NOFILE_MAX, "open files");
 	/* The default of the kernel depends on memory and is a few hundred for each uid in a small
 	 * guest. */
-	raise_limit(RLIMIT_NPROC, RLIM_INFINITY, "processes");
+	boot_raise_limit(RLIMIT_NPROC, RLIM_INFINITY, "processes");
 }
 
 /* Names below /proc/sys with dots for slashes, as on the kernel command line. Settings that affect

@@ -19,7 +19,7 @@
 
 /* Enables one or more controllers ("+cpu +io"). */
 static int
-enable(int root_fd, const char *dir, const char *words)
+cgroups_enable(int root_fd, const char *dir, const char *words)
 {
 	char path[64];
 
@@ -30,7 +30,7 @@ enable(int root_fd, const char *dir, const char *words)
 /* Enables all controllers in dir/cgroup.controllers: at once, which is much faster, or one by one
  * if that fails. Returns the number of controllers that could not be enabled. */
 static int
-enable_controllers(int root_fd, const char *dir)
+cgroups_enable_controllers(int root_fd, const char *dir)
 {
 	char path[64], names[256], words[512] = "", word[64], *save = NULL;
 	size_t len = 0;
@@ -46,11 +46,11 @@ enable_controllers(int root_fd, const char *dir)
 			words[len++] = '+';
 		words[len++] = *p;
 	}
-	if (len == 0 || enable(root_fd, dir, words) == 0)
+	if (len == 0 || cgroups_enable(root_fd, dir, words) == 0)
 		return 0;
 	for (char *name = strtok_r(names, " ", &save); name; name = strtok_r(NULL, " ", &save)) {
 		(void)snprintf(word, sizeof(word), "+%s", name);
-		if (enable(root_fd, dir, word) == 0)
+		if (cgroups_enable(root_fd, dir, word) == 0)
 			continue;
 		log_warn("cgroups", "failed to enable %s in %s: %s", name, path, strerror(errno));
 		failed++;
@@ -59,7 +59,7 @@ enable_controllers(int root_fd, const char *dir)
 }
 
 static int
-make_group(int root_fd, const char *name)
+cgroups_make_group(int root_fd, const char *name)
 {
 	if (mkdirat(root_fd, name, 0755) == 0 || errno == EEXIST)
 		return 0;
@@ -72,10 +72,10 @@ cgroups_setup(int root_fd)
 {
 	int failed = 0;
 
-	failed += make_group(root_fd, CGROUP_AGENT);
-	failed += make_group(root_fd, CGROUP_PODS);
-	failed += enable_controllers(root_fd, ".");
-	failed += enable_controllers(root_fd, CGROUP_PODS);
+	failed += cgroups_make_group(root_fd, CGROUP_AGENT);
+	failed += cgroups_make_group(root_fd, CGROUP_PODS);
+	failed += cgroups_enable_controllers(root_fd, ".");
+	failed += cgroups_enable_controllers(root_fd, CGROUP_PODS);
 	if (write_text_at(root_fd, CGROUP_AGENT "/cpu.weight", AGENT_WEIGHT) < 0 &&
 	    errno != ENOENT) {
 		log_warn("cgroups", "failed to write " CGROUP_AGENT "/cpu.weight: %s",

@@ -22,16 +22,16 @@ children_release(struct children *c)
 }
 
 static size_t
-home_of(const struct children *c, int32_t pid)
+children_home_of(const struct children *c, int32_t pid)
 {
 	/* Pids are allocated in sequence, so their low bits are well distributed. */
 	return (uint32_t)pid & (c->size - 1);
 }
 
 static size_t
-slot_of(const struct children *c, int32_t pid)
+children_slot_of(const struct children *c, int32_t pid)
 {
-	size_t i = home_of(c, pid);
+	size_t i = children_home_of(c, pid);
 
 	while (c->slots[i].pid && c->slots[i].pid != pid)
 		i = (i + 1) & (c->size - 1);
@@ -41,7 +41,7 @@ slot_of(const struct children *c, int32_t pid)
 /* Moves all entries to a table of `size` slots. Returns false and changes nothing if it cannot be
  * allocated. */
 static bool
-resize(struct children *c, size_t size)
+children_resize(struct children *c, size_t size)
 {
 	struct child_entry *old = c->slots;
 	size_t old_size = c->size;
@@ -59,7 +59,7 @@ resize(struct children *c, size_t size)
 	c->size = size;
 	for (size_t i = 0; i < old_size; i++)
 		if (old[i].pid)
-			c->slots[slot_of(c, old[i].pid)] = old[i];
+			c->slots[children_slot_of(c, old[i].pid)] = old[i];
 	if (old != c->first)
 		(void)munmap(old, old_size * sizeof(*old));
 	return true;
@@ -68,7 +68,7 @@ resize(struct children *c, size_t size)
 struct child_entry *
 children_find(struct children *c, pid_t pid)
 {
-	struct child_entry *e = &c->slots[slot_of(c, pid)];
+	struct child_entry *e = &c->slots[children_slot_of(c, pid)];
 
 	return pid > 0 && e->pid == pid ? e : NULL;
 }
@@ -81,11 +81,11 @@ children_add(struct children *c, pid_t pid)
 	if (e)
 		return e;
 	if (c->used >= c->size / 2 && c->size < CHILDREN_MAX)
-		(void)resize(c, c->size * 2);
+		(void)children_resize(c, c->size * 2);
 	/* One slot stays free, because it ends every search. */
 	if (c->used + 1 >= c->size)
 		return NULL;
-	e = &c->slots[slot_of(c, pid)];
+	e = &c->slots[children_slot_of(c, pid)];
 	*e = (struct child_entry){ .pid = pid };
 	c->used++;
 	return e;
@@ -104,7 +104,7 @@ children_drop(struct children *c, struct child_entry *e)
 		i = (i + 1) & mask;
 		if (!c->slots[i].pid)
 			break;
-		home = home_of(c, c->slots[i].pid);
+		home = children_home_of(c, c->slots[i].pid);
 		/* The entry stays unless the hole is between its home slot and its slot. */
 		if (((i - home) & mask) < ((i - hole) & mask))
 			continue;
@@ -114,7 +114,7 @@ children_drop(struct children *c, struct child_entry *e)
 	memset(&c->slots[hole], 0, sizeof(c->slots[hole]));
 	c->used--;
 	if (c->slots != c->first && c->used < CHILDREN_STATIC / 4)
-		(void)resize(c, CHILDREN_STATIC);
+		(void)children_resize(c, CHILDREN_STATIC);
 }
 
 struct child_entry *

@@ -9,7 +9,7 @@
 /* Returns the next token at or after *pos and advances *pos; NULL at the end. *len is its
  * length. */
 static const char *
-next_token(const char **pos, size_t *len)
+cmdline_next_token(const char **pos, size_t *len)
 {
 	const char *token = *pos + strspn(*pos, BLANKS);
 
@@ -24,7 +24,7 @@ cmdline_value(const char *cmdline, const char *key, char *value, size_t size)
 	size_t key_len = strlen(key), len, found_len = 0;
 	const char *token, *found = NULL;
 
-	while ((token = next_token(&cmdline, &len))) {
+	while ((token = cmdline_next_token(&cmdline, &len))) {
 		if (len <= key_len || token[key_len] != '=' || memcmp(token, key, key_len) != 0)
 			continue;
 		found = token + key_len + 1;
@@ -43,7 +43,7 @@ cmdline_has(const char *cmdline, const char *key)
 	size_t key_len = strlen(key), len;
 	const char *token;
 
-	while ((token = next_token(&cmdline, &len))) {
+	while ((token = cmdline_next_token(&cmdline, &len))) {
 		if (len < key_len || memcmp(token, key, key_len) != 0)
 			continue;
 		if (len == key_len || token[key_len] == '=')

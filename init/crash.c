@@ -18,7 +18,7 @@ static struct {
 } g_crash;
 
 static void
-on_crash(int sig, siginfo_t *info, void *context)
+crash_on_signal(int sig, siginfo_t *info, void *context)
 {
 	char line[CRASH_LINE_MAX];
 	sigset_t faults, chld;
@@ -47,5 +47,5 @@ void
 crash_install(const struct power_ops *ops)
 {
 	g_crash.ops = ops;
-	crash_catch(on_crash, SA_RESTART);
+	crash_catch(crash_on_signal, SA_RESTART);
 }

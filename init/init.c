@@ -46,7 +46,7 @@ struct timeline {
 
 /* Records the end of stage `name` (kept by reference) with its duration in milliseconds. */
 static void
-stamp(struct timeline *t, const char *name, uint64_t until_ns)
+init_stamp(struct timeline *t, const char *name, uint64_t until_ns)
 {
 	uint64_t us = (until_ns - t->last_ns) / 1000;
 
@@ -60,7 +60,7 @@ stamp(struct timeline *t, const char *name, uint64_t until_ns)
 }
 
 static bool
-hold_lines(const char *line, size_t len, void *data)
+init_hold_lines(const char *line, size_t len, void *data)
 {
 	(void)line;
 	(void)len;
@@ -71,7 +71,7 @@ hold_lines(const char *line, size_t len, void *data)
 /* Writes a line to the console, which is non-blocking; after a partial write, waits briefly for the
  * rest. */
 static bool
-write_line(const char *line, size_t len, void *data)
+init_write_line(const char *line, size_t len, void *data)
 {
 	size_t done = 0;
 
@@ -99,7 +99,7 @@ write_line(const char *line, size_t len, void *data)
 
 /* Flushes pending log lines to the console, for a limited time. */
 static void
-flush_log(void)
+init_flush_log(void)
 {
 	uint64_t deadline = deadline_in(LOG_FLUSH_MS);
 
@@ -113,7 +113,7 @@ flush_log(void)
 
 /* Applies init's own parameters of the kernel command line. Invalid ones are never fatal. */
 static void
-read_settings(char *cmdline, size_t size)
+init_read_settings(char *cmdline, size_t size)
 {
 	enum log_level level;
 	char value[64];
@@ -156,7 +156,7 @@ set_up_cgroups(struct boot *b)
 
 /* Sets the limits that depend on memory, which is measured before the agent or a container runs. */
 static void
-set_limits(struct boot *b, unsigned int kinds)
+init_set_limits(struct boot *b, unsigned int kinds)
 {
 	auto_close int proc = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	const struct limits_place place = {
@@ -180,7 +180,7 @@ set_limits(struct boot *b, unsigned int kinds)
 
 /* The steps that must precede the start of the agent. */
 static void
-boot_guest(struct boot *b)
+init_boot_guest(struct boot *b)
 {
 	struct timeline *t = &b->timeline;
 	struct error err = ERROR_INIT;
@@ -189,47 +189,47 @@ boot_guest(struct boot *b)
 
 	if (root_prepare(&moved, &err) < 0)
 		log_warn("init", "%s", err.msg);
-	stamp(t, "root", monotonic_ns());
+	init_stamp(t, "root", monotonic_ns());
 	(void)mounts_boot();
-	stamp(t, "mounts", monotonic_ns());
+	init_stamp(t, "mounts", monotonic_ns());
 	(void)boot_console();
 	crash_open_kmsg();
-	log_set_sink(write_line, NULL);
-	read_settings(b->cmdline, sizeof(b->cmdline));
+	log_set_sink(init_write_line, NULL);
+	init_read_settings(b->cmdline, sizeof(b->cmdline));
 	boot_dev_links();
-	stamp(t, "console", monotonic_ns());
+	init_stamp(t, "console", monotonic_ns());
 	set_up_cgroups(b);
 	boot_limits();
-	stamp(t, "cgroups", monotonic_ns());
+	init_stamp(t, "cgroups", monotonic_ns());
 	(void)modules_load(MODULES_LIST, &failed);
-	set_limits(b, LIMITS_CGROUPS);
-	stamp(t, "modules", monotonic_ns());
+	init_set_limits(b, LIMITS_CGROUPS);
+	init_stamp(t, "modules", monotonic_ns());
 	boot_loopback();
 	boot_hostname("/etc/hostname");
-	stamp(t, "network", monotonic_ns());
+	init_stamp(t, "network", monotonic_ns());
 }
 
 /* The steps that can follow the start of the agent: some of them take tens of milliseconds. */
 static void
-boot_rest(void *data)
+init_boot_rest(void *data)
 {
 	struct boot *b = data;
 	struct timeline *t = &b->timeline;
 
-	stamp(t, "agent", monotonic_ns());
+	init_stamp(t, "agent", monotonic_ns());
 	boot_sysctls(b->cmdline);
-	set_limits(b, LIMITS_SYSCTLS);
+	init_set_limits(b, LIMITS_SYSCTLS);
 	if (b->cgroups >= 0)
 		cgroups_join_agent(b->cgroups);
 	/* Ctrl-Alt-Del becomes SIGINT, an orderly power-off. */
 	(void)reboot(RB_DISABLE_CAD);
-	stamp(t, "rest", monotonic_ns());
+	init_stamp(t, "rest", monotonic_ns());
 	log_event(LOG_LEVEL_INFO, "init", EVENT_GUEST_SET_UP, t->fields, t->n,
 		  "guest set up, agent started");
 }
 
 static int
-start_agent(int fd, void *data)
+init_start_agent(int fd, void *data)
 {
 	struct boot *b = data;
 
@@ -238,7 +238,7 @@ start_agent(int fd, void *data)
 
 /* Finds -c FILE or --config FILE, and passes it to the agent as its only arguments. */
 static int
-agent_args(int argc, char **argv, char **out)
+init_agent_args(int argc, char **argv, char **out)
 {
 	int n = 1;
 
@@ -255,7 +255,7 @@ agent_args(int argc, char **argv, char **out)
 }
 
 static void
-log_end(const struct supervise_result *result)
+init_log_end(const struct supervise_result *result)
 {
 	static const char *const causes[] = {
 		[SUPERVISE_AGENT_ENDED] = "agent-ended",
@@ -286,7 +286,7 @@ log_end(const struct supervise_result *result)
 }
 
 static void
-boot_and_supervise(int argc, char **argv, uint64_t main_ns, agent_main_fn *agent_main)
+init_boot_and_supervise(int argc, char **argv, uint64_t main_ns, agent_main_fn *agent_main)
 {
 	char *args[4];
 	struct boot b = {
@@ -296,16 +296,16 @@ boot_and_supervise(int argc, char **argv, uint64_t main_ns, agent_main_fn *agent
 	struct supervise_spec spec = {
 		.is_pid1 = true,
 		.main_ns = main_ns,
-		.start = start_agent,
-		.started = boot_rest,
+		.start = init_start_agent,
+		.started = init_boot_rest,
 		.data = &b,
 	};
 	struct supervise_result result;
 	struct error err = ERROR_INIT;
 
-	stamp(&b.timeline, "kernel", main_ns);
-	boot_guest(&b);
-	b.program.argc = agent_args(argc, argv, args);
+	init_stamp(&b.timeline, "kernel", main_ns);
+	init_boot_guest(&b);
+	b.program.argc = init_agent_args(argc, argv, args);
 	b.program.foreign = agent_exec_foreign();
 	if (b.program.foreign)
 		log_info("init", "using another agent: %s", b.program.foreign);
@@ -315,7 +315,7 @@ boot_and_supervise(int argc, char **argv, uint64_t main_ns, agent_main_fn *agent
 	if (supervise_run(&spec, &result, &err) < 0)
 		log_crit("init", "%s, powering off", err.msg);
 	else
-		log_end(&result);
+		init_log_end(&result);
 }
 
 _Noreturn void
@@ -325,9 +325,9 @@ init_run(int argc, char **argv, uint64_t main_ns, agent_main_fn *agent_main)
 	boot_reserve_stdio();
 	crash_install(&power_real);
 	log_identity("tatami-init", "init");
-	log_set_sink(hold_lines, NULL);
-	boot_and_supervise(argc, argv, main_ns, agent_main);
-	flush_log();
+	log_set_sink(init_hold_lines, NULL);
+	init_boot_and_supervise(argc, argv, main_ns, agent_main);
+	init_flush_log();
 	for (;;)
 		power_off(&power_real, false);
 }

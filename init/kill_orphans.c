@@ -59,7 +59,7 @@ kill_known(struct children *known)
 
 /* Returns false once there are no children left. */
 static bool
-reap_ready(struct children *known, uint64_t *reaped)
+kill_orphans_reap(struct children *known, uint64_t *reaped)
 {
 	for (;;) {
 		pid_t pid = waitpid(-1, NULL, WNOHANG | __WALL);
@@ -84,7 +84,7 @@ kill_orphans(struct children *known, uint64_t *reaped)
 
 	(void)sigemptyset(&chld);
 	(void)sigaddset(&chld, SIGCHLD);
-	while (reap_ready(known, reaped)) {
+	while (kill_orphans_reap(known, reaped)) {
 		struct timespec wait;
 
 		if (!kill_listed())

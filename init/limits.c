@@ -22,7 +22,7 @@
 #define STAT_MAX    16384
 
 static uint64_t
-clamp(uint64_t n, uint64_t least, uint64_t most)
+limits_clamp(uint64_t n, uint64_t least, uint64_t most)
 {
 	return n < least ? least : n > most ? most : n;
 }
@@ -30,18 +30,18 @@ clamp(uint64_t n, uint64_t least, uint64_t most)
 /* The number of tasks that the kernel allows at boot: their stacks of 16 KiB take an eighth of
  * memory. */
 static uint64_t
-threads(const struct limits_size *s)
+limits_threads(const struct limits_size *s)
 {
-	return clamp(s->total / (8 * 16 * KIB), 512, 4194304);
+	return limits_clamp(s->total / (8 * 16 * KIB), 512, 4194304);
 }
 
 /* The tasks of all pods: an eighth fewer than the total, but 256 to 1024 fewer, so that a worker
  * can always be started. At least half of the total. */
 static uint64_t
-pods_tasks(const struct limits_size *s)
+limits_pods_tasks(const struct limits_size *s)
 {
-	uint64_t all = threads(s) < s->pid_max ? threads(s) : s->pid_max;
-	uint64_t reserve = clamp(all / 8, 256, 1024);
+	uint64_t all = limits_threads(s) < s->pid_max ? limits_threads(s) : s->pid_max;
+	uint64_t reserve = limits_clamp(all / 8, 256, 1024);
 
 	return reserve > all / 2 ? all / 2 : all - reserve;
 }
@@ -49,15 +49,15 @@ pods_tasks(const struct limits_size *s)
 /* Memory reserved in addition to the base: for workers, and for memory that is charged to no cgroup
  * and grows with use (network namespaces, percpu data, charges that processors hold in advance). */
 static uint64_t
-headroom(const struct limits_size *s)
+limits_headroom(const struct limits_size *s)
 {
-	return clamp(s->total / 16, 12 * MIB, 128 * MIB);
+	return limits_clamp(s->total / 16, 12 * MIB, 128 * MIB);
 }
 
 static uint64_t
-pods_memory(const struct limits_size *s)
+limits_pods_memory(const struct limits_size *s)
 {
-	uint64_t reserve = s->base > s->total ? s->total : s->base + headroom(s);
+	uint64_t reserve = s->base > s->total ? s->total : s->base + limits_headroom(s);
 
 	return reserve > s->total / 2 ? s->total / 2 : s->total - reserve;
 }
@@ -66,55 +66,55 @@ pods_memory(const struct limits_size *s)
  * agent limits the container that uses the most (agent/sandbox/pressure.c). The room up to the
  * limit is for allocations in the meantime. */
 static uint64_t
-pods_memory_high(const struct limits_size *s)
+limits_pods_memory_high(const struct limits_size *s)
 {
-	uint64_t max = pods_memory(s);
+	uint64_t max = limits_pods_memory(s);
 
-	return max - clamp(max / 8, 8 * MIB, 128 * MIB);
+	return max - limits_clamp(max / 8, 8 * MIB, 128 * MIB);
 }
 
 /* Each takes more memory than this assumes, charged to the cgroup of its creator, which reaches its
  * own limit first. So no container can exhaust the share of the agent. */
 static uint64_t
-more_than_memory_holds(const struct limits_size *s)
+limits_more_than_memory_holds(const struct limits_size *s)
 {
-	return clamp(s->total / 128, 65536, 2147483647);
+	return limits_clamp(s->total / 128, 65536, 2147483647);
 }
 
 /* The computation of the kernel: 1 % of memory, at 1280 bytes for a watch and its inode. */
 static uint64_t
-inotify_watches(const struct limits_size *s)
+limits_inotify_watches(const struct limits_size *s)
 {
-	return clamp(s->total / 100 / 1280, 8192, 1048576);
+	return limits_clamp(s->total / 100 / 1280, 8192, 1048576);
 }
 
 /* The kernel's fixed default of 128 for each user is low for several containers of one user. */
 static uint64_t
-inotify_instances(const struct limits_size *s)
+limits_inotify_instances(const struct limits_size *s)
 {
-	return clamp(s->total / MIB, 128, 8192);
+	return limits_clamp(s->total / MIB, 128, 8192);
 }
 
 /* More than half of the 200 KiB of a network namespace are charged to no cgroup: together they take
  * at most a sixteenth of memory. */
 static uint64_t
-net_namespaces(const struct limits_size *s)
+limits_net_namespaces(const struct limits_size *s)
 {
-	return clamp(s->total / 16 / (128 * KIB), 64, 65536);
+	return limits_clamp(s->total / 16 / (128 * KIB), 64, 65536);
 }
 
 /* A terminal takes 32 KiB, most of it charged to no cgroup: together they take at most a sixteenth
  * of memory. */
 static uint64_t
-terminals(const struct limits_size *s)
+limits_terminals(const struct limits_size *s)
 {
-	return clamp(s->total / 16 / (32 * KIB), 512, 4096);
+	return limits_clamp(s->total / 16 / (32 * KIB), 512, 4096);
 }
 
 /* Terminals reserved for the devpts of the guest, which the agent uses when that of a container is
  * exhausted. */
 static uint64_t
-terminals_reserve(const struct limits_size *s)
+limits_terminals_reserve(const struct limits_size *s)
 {
 	(void)s;
 	return 128;
@@ -122,29 +122,29 @@ terminals_reserve(const struct limits_size *s)
 
 /* A key takes some 300 bytes in addition to its content, charged to no cgroup. */
 static uint64_t
-root_keys(const struct limits_size *s)
+limits_root_keys(const struct limits_size *s)
 {
-	return clamp(s->total / 16 / 512, 4096, 1000000);
+	return limits_clamp(s->total / 16 / 512, 4096, 1000000);
 }
 
 /* Bytes of all keys of root, at most the kernel's limit in a large guest. */
 static uint64_t
-root_key_bytes(const struct limits_size *s)
+limits_root_key_bytes(const struct limits_size *s)
 {
-	return clamp(s->total / 64, 4 * MIB, 25000000);
+	return limits_clamp(s->total / 64, 4 * MIB, 25000000);
 }
 
 /* Raised in the same way by systemd in the image of Kata. Open files are limited by the memory of
  * their owner. */
 static uint64_t
-any_number_of_files(const struct limits_size *s)
+limits_any_number_of_files(const struct limits_size *s)
 {
 	(void)s;
 	return INT64_MAX;
 }
 
 static uint64_t
-fd_numbers(const struct limits_size *s)
+limits_fd_numbers(const struct limits_size *s)
 {
 	(void)s;
 	return 1073741816;
@@ -158,33 +158,33 @@ struct limit {
 };
 
 static const struct limit limits[] = {
-	{ LIMITS_CGROUPS, CGROUP_PODS "/pids.max", pods_tasks },
-	{ LIMITS_CGROUPS, CGROUP_PODS "/memory.max", pods_memory },
-	{ LIMITS_CGROUPS, CGROUP_PODS "/memory.high", pods_memory_high },
-	{ LIMITS_SYSCTLS, "kernel.threads-max", threads },
+	{ LIMITS_CGROUPS, CGROUP_PODS "/pids.max", limits_pods_tasks },
+	{ LIMITS_CGROUPS, CGROUP_PODS "/memory.max", limits_pods_memory },
+	{ LIMITS_CGROUPS, CGROUP_PODS "/memory.high", limits_pods_memory_high },
+	{ LIMITS_SYSCTLS, "kernel.threads-max", limits_threads },
 	/* Must precede the total. */
-	{ LIMITS_SYSCTLS, "kernel.pty.reserve", terminals_reserve },
-	{ LIMITS_SYSCTLS, "kernel.pty.max", terminals },
-	{ LIMITS_SYSCTLS, "kernel.keys.root_maxkeys", root_keys },
-	{ LIMITS_SYSCTLS, "kernel.keys.root_maxbytes", root_key_bytes },
-	{ LIMITS_SYSCTLS, "fs.nr_open", fd_numbers },
-	{ LIMITS_SYSCTLS, "fs.file-max", any_number_of_files },
-	{ LIMITS_SYSCTLS, "fs.inotify.max_user_watches", inotify_watches },
-	{ LIMITS_SYSCTLS, "fs.inotify.max_user_instances", inotify_instances },
-	{ LIMITS_SYSCTLS, "fs.epoll.max_user_watches", more_than_memory_holds },
-	{ LIMITS_SYSCTLS, "user.max_cgroup_namespaces", more_than_memory_holds },
-	{ LIMITS_SYSCTLS, "user.max_ipc_namespaces", more_than_memory_holds },
-	{ LIMITS_SYSCTLS, "user.max_mnt_namespaces", more_than_memory_holds },
-	{ LIMITS_SYSCTLS, "user.max_net_namespaces", net_namespaces },
-	{ LIMITS_SYSCTLS, "user.max_pid_namespaces", more_than_memory_holds },
-	{ LIMITS_SYSCTLS, "user.max_time_namespaces", more_than_memory_holds },
-	{ LIMITS_SYSCTLS, "user.max_user_namespaces", more_than_memory_holds },
-	{ LIMITS_SYSCTLS, "user.max_uts_namespaces", more_than_memory_holds },
+	{ LIMITS_SYSCTLS, "kernel.pty.reserve", limits_terminals_reserve },
+	{ LIMITS_SYSCTLS, "kernel.pty.max", limits_terminals },
+	{ LIMITS_SYSCTLS, "kernel.keys.root_maxkeys", limits_root_keys },
+	{ LIMITS_SYSCTLS, "kernel.keys.root_maxbytes", limits_root_key_bytes },
+	{ LIMITS_SYSCTLS, "fs.nr_open", limits_fd_numbers },
+	{ LIMITS_SYSCTLS, "fs.file-max", limits_any_number_of_files },
+	{ LIMITS_SYSCTLS, "fs.inotify.max_user_watches", limits_inotify_watches },
+	{ LIMITS_SYSCTLS, "fs.inotify.max_user_instances", limits_inotify_instances },
+	{ LIMITS_SYSCTLS, "fs.epoll.max_user_watches", limits_more_than_memory_holds },
+	{ LIMITS_SYSCTLS, "user.max_cgroup_namespaces", limits_more_than_memory_holds },
+	{ LIMITS_SYSCTLS, "user.max_ipc_namespaces", limits_more_than_memory_holds },
+	{ LIMITS_SYSCTLS, "user.max_mnt_namespaces", limits_more_than_memory_holds },
+	{ LIMITS_SYSCTLS, "user.max_net_namespaces", limits_net_namespaces },
+	{ LIMITS_SYSCTLS, "user.max_pid_namespaces", limits_more_than_memory_holds },
+	{ LIMITS_SYSCTLS, "user.max_time_namespaces", limits_more_than_memory_holds },
+	{ LIMITS_SYSCTLS, "user.max_user_namespaces", limits_more_than_memory_holds },
+	{ LIMITS_SYSCTLS, "user.max_uts_namespaces", limits_more_than_memory_holds },
 };
 
 /* Returns the value in bytes of the line that begins with `key` and spaces, or 0. */
 static uint64_t
-field(const char *text, const char *key)
+limits_field(const char *text, const char *key)
 {
 	size_t len = strlen(key);
 
@@ -211,7 +211,7 @@ field(const char *text, const char *key)
 /* Bytes of the pods that cannot be reclaimed: neither part of MemAvailable nor used by the guest
  * itself. */
 static uint64_t
-pods_used(int cgroup, char *text)
+limits_pods_used(int cgroup, char *text)
 {
 	uint64_t current, file;
 
@@ -219,8 +219,8 @@ pods_used(int cgroup, char *text)
 	    !parse_u64(text, &current) ||
 	    read_text_at(cgroup, CGROUP_PODS "/memory.stat", text, STAT_MAX) < 0)
 		return 0;
-	file = field(text, "active_file ") + field(text, "inactive_file ") +
-	       field(text, "slab_reclaimable ");
+	file = limits_field(text, "active_file ") + limits_field(text, "inactive_file ") +
+	       limits_field(text, "slab_reclaimable ");
 	return file > current ? 0 : current - file;
 }
 
@@ -235,12 +235,12 @@ limits_measure(const struct limits_place *place, struct limits_size *size, struc
 		return error_nomem(err, "measuring memory");
 	if (read_text_at(place->proc, "meminfo", text, MEMINFO_MAX) < 0)
 		return error_sys(err, "failed to read /proc/meminfo");
-	size->total = field(text, "MemTotal:") * KIB;
-	available = field(text, "MemAvailable:") * KIB;
+	size->total = limits_field(text, "MemTotal:") * KIB;
+	available = limits_field(text, "MemAvailable:") * KIB;
 	if (size->total == 0 || available > size->total)
 		return error_set(err, ERROR_INTERNAL,
 				 "/proc/meminfo: invalid MemTotal or MemAvailable");
-	pods = pods_used(place->cgroup, text);
+	pods = limits_pods_used(place->cgroup, text);
 	size->base = size->total - available;
 	size->base -= pods < size->base ? pods : size->base;
 	if (read_text_at(place->proc, "sys/kernel/pid_max", text, STAT_MAX) < 0 ||
@@ -260,7 +260,7 @@ limits_value(const char *name, const struct limits_size *size)
 }
 
 static int
-path_of(const struct limits_place *place, const struct limit *limit, char *path, size_t size)
+limits_path_of(const struct limits_place *place, const struct limit *limit, char *path, size_t size)
 {
 	if (limit->kind == LIMITS_CGROUPS) {
 		(void)snprintf(path, size, "%s", limit->name);
@@ -274,12 +274,12 @@ path_of(const struct limits_place *place, const struct limit *limit, char *path,
 }
 
 static int
-apply(const struct limits_place *place, const struct limits_size *size, const struct limit *limit,
-      struct error *err)
+limits_apply_row(const struct limits_place *place, const struct limits_size *size,
+		 const struct limit *limit, struct error *err)
 {
 	uint64_t value = limit->value(size), now;
 	char path[96], text[32];
-	int dir = path_of(place, limit, path, sizeof(path));
+	int dir = limits_path_of(place, limit, path, sizeof(path));
 
 	if (place->only_raise && (read_text_at(dir, path, text, sizeof(text)) < 0 ||
 				  !parse_u64(text, &now) || now >= value))
@@ -304,7 +304,8 @@ limits_apply(const struct limits_place *place, const struct limits_size *size, u
 		    (limits[i].kind == LIMITS_CGROUPS ? place->cgroup : place->proc) < 0)
 			continue;
 		(void)snprintf(key, sizeof(key), "sysctl.%s", limits[i].name);
-		if (cmdline_has(place->cmdline, key) || apply(place, size, &limits[i], &why) == 0)
+		if (cmdline_has(place->cmdline, key) ||
+		    limits_apply_row(place, size, &limits[i], &why) == 0)
 			continue;
 		if (failed++ == 0)
 			*err = why;
@@ -315,7 +316,7 @@ limits_apply(const struct limits_place *place, const struct limits_size *size, u
 int
 limits_apply_process(int pid, const struct limits_size *size, struct error *err)
 {
-	rlim_t n = threads(size) / 2;
+	rlim_t n = limits_threads(size) / 2;
 	struct rlimit limit = { .rlim_cur = n, .rlim_max = n };
 
 	if (prlimit(pid, RLIMIT_SIGPENDING, &limit, NULL) < 0)

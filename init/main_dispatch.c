@@ -41,7 +41,7 @@ static const char usage[] =
 	"See tatami(8) for more.\n";
 
 static bool
-is_word(const char *arg, const char *brief, const char *full)
+dispatch_is_word(const char *arg, const char *brief, const char *full)
 {
 	return strcmp(arg, brief) == 0 || strcmp(arg, full) == 0;
 }
@@ -49,7 +49,7 @@ is_word(const char *arg, const char *brief, const char *full)
 /* Returns the fd in INITPROTO_ENV if it is a socket, or -1 if we were not started by init or
  * supervise. */
 static int
-init_fd(void)
+dispatch_init_fd(void)
 {
 	const char *text = getenv(INITPROTO_ENV);
 	struct stat st;
@@ -69,7 +69,7 @@ init_fd(void)
 
 /* Returns an exit status as a shell does: 128 plus the signal. */
 static int
-exit_code(const struct supervise_result *result)
+dispatch_exit_code(const struct supervise_result *result)
 {
 	int code = WIFSIGNALED(result->status) ? 128 + WTERMSIG(result->status)
 					       : WEXITSTATUS(result->status);
@@ -81,7 +81,7 @@ exit_code(const struct supervise_result *result)
 
 /* argv[0] is followed only by arguments of the agent. */
 static int
-supervise(int argc, char **argv, uint64_t main_ns, agent_main_fn *agent_main)
+dispatch_supervise(int argc, char **argv, uint64_t main_ns, agent_main_fn *agent_main)
 {
 	struct agent_exec program = { .argc = argc, .argv = argv, .agent_main = agent_main };
 	struct supervise_spec spec = {
@@ -104,7 +104,7 @@ supervise(int argc, char **argv, uint64_t main_ns, agent_main_fn *agent_main)
 		log_error("role", "agent %s", text);
 	}
 	(void)log_flush();
-	return exit_code(&result);
+	return dispatch_exit_code(&result);
 }
 
 int
@@ -120,7 +120,7 @@ main_dispatch(int argc, char **argv, agent_main_fn *agent_main)
 	if (getpid() == 1)
 		init_run(argc, argv, main_ns, agent_main);
 	boot_reserve_stdio();
-	if (argc > 1 && is_word(argv[1], "-v", "--version")) {
+	if (argc > 1 && dispatch_is_word(argv[1], "-v", "--version")) {
 		(void)dprintf(STDOUT_FILENO,
 			      "kata-agent version %s (api version: " TATAMI_API_VERSION
 			      ", commit version: %s-%s, type: c, "
@@ -128,7 +128,7 @@ main_dispatch(int argc, char **argv, agent_main_fn *agent_main)
 			      tatami_version, tatami_version, tatami_commit);
 		return 0;
 	}
-	if (argc > 1 && is_word(argv[1], "-h", "--help")) {
+	if (argc > 1 && dispatch_is_word(argv[1], "-h", "--help")) {
 		(void)dprintf(STDOUT_FILENO, "%s", usage);
 		return 0;
 	}
@@ -139,12 +139,12 @@ main_dispatch(int argc, char **argv, agent_main_fn *agent_main)
 		(void)dprintf(STDERR_FILENO, "%s: init must be PID 1 (see --help)\n", name);
 		return 2;
 	}
-	fd = init_fd();
+	fd = dispatch_init_fd();
 	if (fd >= 0)
 		return agent_main(argc, argv, fd);
 	if (argc > 1 && strcmp(argv[1], "supervise") == 0)
 		skip += 1;
 	if (skip && argc > 2 && strcmp(argv[2], "--") == 0)
 		skip += 1;
-	return supervise(argc - skip, argv + skip, main_ns, agent_main);
+	return dispatch_supervise(argc - skip, argv + skip, main_ns, agent_main);
 }

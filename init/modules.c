@@ -82,7 +82,7 @@ struct load_count {
 };
 
 static void
-load_one(unsigned int line, const char *path, const char *params, void *data)
+modules_load_one(unsigned int line, const char *path, const char *params, void *data)
 {
 	auto_close int fd = open(path, O_RDONLY | O_CLOEXEC);
 	struct load_count *count = data;
@@ -122,7 +122,7 @@ modules_load(const char *path, unsigned int *failed)
 		}
 		return 0;
 	}
-	if (modules_parse(fd, load_one, &count) < 0) {
+	if (modules_parse(fd, modules_load_one, &count) < 0) {
 		log_warn("modules", "failed to read %s: %s", path, strerror(errno));
 		count.failed++;
 	}

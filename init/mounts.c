@@ -65,7 +65,7 @@ static const struct boot_mount boot_mounts[] = {
 /* Returns whether target is already a mount of the right type: the kernel mounts devtmpfs on a disk
  * root, and an earlier init may have mounted more. */
 static bool
-is_mounted(const struct boot_mount *m)
+mounts_is_mounted(const struct boot_mount *m)
 {
 	struct stat here, parent;
 	struct statfs fs;
@@ -81,11 +81,11 @@ is_mounted(const struct boot_mount *m)
 }
 
 static int
-mount_row(const struct boot_mount *m)
+mounts_mount_row(const struct boot_mount *m)
 {
 	const char *data = "";
 
-	if (is_mounted(m))
+	if (mounts_is_mounted(m))
 		return 0;
 	if (mkdir(m->target, 0755) < 0 && errno != EEXIST) {
 		log_warn("mounts", "failed to create mount point %s: %s", m->target,
@@ -117,6 +117,6 @@ mounts_boot(void)
 	int failed = 0;
 
 	for (size_t i = 0; i < ARRAY_LEN(boot_mounts); i++)
-		failed += mount_row(&boot_mounts[i]) < 0;
+		failed += mounts_mount_row(&boot_mounts[i]) < 0;
 	return failed;
 }

@@ -23,7 +23,7 @@
 #define SYNC_MS 5000
 
 static void
-write_file(const char *path, const char *text)
+power_write_file(const char *path, const char *text)
 {
 	int fd = open(path, O_WRONLY | O_CLOEXEC);
 
@@ -34,41 +34,41 @@ write_file(const char *path, const char *text)
 }
 
 static void
-kill_pods(void)
+power_kill_pods(void)
 {
-	write_file(CGROUP_MOUNT "/" CGROUP_PODS "/cgroup.kill", "1");
+	power_write_file(CGROUP_MOUNT "/" CGROUP_PODS "/cgroup.kill", "1");
 }
 
 static void
-real_sync(void)
+power_real_sync(void)
 {
 	sync();
 }
 
 static int
-real_reboot(int how)
+power_real_reboot(int how)
 {
 	return reboot(how);
 }
 
 static void
-real_rest(void)
+power_real_rest(void)
 {
 	for (;;)
 		(void)pause();
 }
 
 const struct power_ops power_real = {
-	.kill_all = kill_pods,
-	.sync = real_sync,
-	.reboot = real_reboot,
-	.rest = real_rest,
+	.kill_all = power_kill_pods,
+	.sync = power_real_sync,
+	.reboot = power_real_reboot,
+	.rest = power_real_rest,
 	.sync_ms = SYNC_MS,
 };
 
 /* Waits for the child, which may hang in the kernel. Returns whether it ended in time. */
 static bool
-wait_at_most(pid_t child, unsigned int ms)
+power_wait_at_most(pid_t child, unsigned int ms)
 {
 	uint64_t deadline = deadline_in(ms);
 	sigset_t chld;
@@ -90,7 +90,7 @@ wait_at_most(pid_t child, unsigned int ms)
 }
 
 static void
-sync_bounded(const struct power_ops *ops)
+power_sync_bounded(const struct power_ops *ops)
 {
 	static const struct timespec settle = { .tv_sec = 1 };
 	/* A fork(2) without the locks and handlers of the C library, since this may be a signal
@@ -102,14 +102,14 @@ sync_bounded(const struct power_ops *ops)
 		_exit(0);
 	}
 	if (child > 0) {
-		if (!wait_at_most(child, ops->sync_ms))
+		if (!power_wait_at_most(child, ops->sync_ms))
 			crash_say("tatami-init: timed out syncing disks\n");
 		return;
 	}
 	/* No process can be created. The kernel can sync by itself, but does not report
 	 * completion. */
 	crash_say("tatami-init: failed to create a process for sync, using emergency sync\n");
-	write_file("/proc/sysrq-trigger", "s");
+	power_write_file("/proc/sysrq-trigger", "s");
 	(void)nanosleep(&settle, NULL);
 }
 
@@ -118,7 +118,7 @@ power_off(const struct power_ops *ops, bool without_sync)
 {
 	if (!without_sync) {
 		ops->kill_all();
-		sync_bounded(ops);
+		power_sync_bounded(ops);
 	}
 	(void)ops->reboot(RB_POWER_OFF);
 	crash_say("tatami-init: failed to power off, trying to reboot\n");

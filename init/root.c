@@ -19,7 +19,7 @@
 /* An initramfs is a ramfs or a tmpfs. Another tmpfs as root is treated as one, too, which costs
  * only a mount. */
 static bool
-is_memory_root(void)
+root_is_memory_root(void)
 {
 	struct statfs fs;
 
@@ -28,7 +28,7 @@ is_memory_root(void)
 
 /* Makes the mount whose root is dirfd the root and working directory. */
 static int
-enter(int dirfd, struct error *err)
+root_enter(int dirfd, struct error *err)
 {
 	if (fchdir(dirfd) < 0)
 		return error_sys(err, "failed to enter the new root");
@@ -39,7 +39,7 @@ enter(int dirfd, struct error *err)
 
 /* Since Linux 5.2 no directory is needed for the intermediate mount. */
 static int
-move_detached(struct error *err)
+root_move_detached(struct error *err)
 {
 	auto_close int tree = sys_open_tree(AT_FDCWD, "/", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
 
@@ -47,11 +47,11 @@ move_detached(struct error *err)
 		return error_sys(err, "failed to clone the mount of /");
 	if (sys_move_mount(tree, "", AT_FDCWD, "/", MOVE_MOUNT_F_EMPTY_PATH) < 0)
 		return error_sys(err, "failed to move the bind mount of / over /");
-	return enter(tree, err);
+	return root_enter(tree, err);
 }
 
 static int
-move_bound(struct error *err)
+root_move_bound(struct error *err)
 {
 	static const char between[] = "/.root";
 	auto_close int fd = -1;
@@ -68,7 +68,7 @@ move_bound(struct error *err)
 		else if (mount(between, "/", NULL, MS_MOVE, NULL) < 0)
 			(void)error_sys(err, "failed to move the bind mount of / over /");
 		else
-			r = enter(fd, err);
+			r = root_enter(fd, err);
 		if (r < 0)
 			(void)umount2(between, MNT_DETACH);
 	}
@@ -80,8 +80,8 @@ int
 root_prepare(bool *moved, struct error *err)
 {
 	*moved = false;
-	if (is_memory_root()) {
-		if (move_detached(err) < 0 && move_bound(err) < 0)
+	if (root_is_memory_root()) {
+		if (root_move_detached(err) < 0 && root_move_bound(err) < 0)
 			return -1;
 		*moved = true;
 		err->code = ERROR_OK;

@@ -58,7 +58,7 @@ struct supervisor {
 static const int read_signals[] = { SIGCHLD, SIGTERM, SIGINT, SIGPWR, SIGHUP };
 
 static bool
-is_among(const int *list, size_t n, int sig)
+supervise_is_among(const int *list, size_t n, int sig)
 {
 	for (size_t i = 0; i < n; i++)
 		if (list[i] == sig)
@@ -69,7 +69,7 @@ is_among(const int *list, size_t n, int sig)
 /* Ignored signals are discarded at once, whereas blocked ones could be queued until memory is
  * exhausted. */
 static int
-take_signals(struct error *err)
+supervise_take_signals(struct error *err)
 {
 	struct sigaction ignore = { .sa_handler = SIG_IGN };
 	sigset_t set;
@@ -81,8 +81,8 @@ take_signals(struct error *err)
 	if (sigprocmask(SIG_SETMASK, &set, NULL) < 0)
 		return error_sys(err, "failed to block signals");
 	for (int sig = 1; sig <= SIGRTMAX; sig++)
-		if (!is_among(read_signals, ARRAY_LEN(read_signals), sig) &&
-		    !is_among(crash_signals, CRASH_SIGNALS, sig) && sig != SIGTRAP)
+		if (!supervise_is_among(read_signals, ARRAY_LEN(read_signals), sig) &&
+		    !supervise_is_among(crash_signals, CRASH_SIGNALS, sig) && sig != SIGTRAP)
 			(void)sigaction(sig, &ignore, NULL);
 	fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 	if (fd < 0)
@@ -91,7 +91,7 @@ take_signals(struct error *err)
 }
 
 static void
-give_signals_back(void)
+supervise_give_signals_back(void)
 {
 	struct sigaction standard = { .sa_handler = SIG_DFL };
 	sigset_t none;
@@ -104,7 +104,7 @@ give_signals_back(void)
 
 /* Sends a message. Returns false if it must be sent again later. */
 static bool
-send_to_agent(struct supervisor *s, uint32_t type, pid_t pid, int32_t value)
+supervise_send_to_agent(struct supervisor *s, uint32_t type, pid_t pid, int32_t value)
 {
 	struct initproto_msg msg = { .type = type, .pid = pid, .value = value };
 
@@ -120,17 +120,17 @@ send_to_agent(struct supervisor *s, uint32_t type, pid_t pid, int32_t value)
 
 /* Sends the pending messages of an entry, which may remove the entry. */
 static bool
-send_entry(struct supervisor *s, struct child_entry *e)
+supervise_send_entry(struct supervisor *s, struct child_entry *e)
 {
 	if (e->flags & CHILD_UNSENT) {
-		if (!send_to_agent(s, INITPROTO_EXIT, e->pid, e->status))
+		if (!supervise_send_to_agent(s, INITPROTO_EXIT, e->pid, e->status))
 			return false;
 		e->flags &= (uint16_t)~CHILD_UNSENT;
 		if (s->sock >= 0)
 			e->owed++;
 	}
 	if (e->flags & CHILD_GONE) {
-		if (!send_to_agent(s, INITPROTO_GONE, e->pid, 0))
+		if (!supervise_send_to_agent(s, INITPROTO_GONE, e->pid, 0))
 			return false;
 		e->flags &= (uint16_t)~CHILD_GONE;
 	}
@@ -139,7 +139,7 @@ send_entry(struct supervisor *s, struct child_entry *e)
 }
 
 static void
-send_waiting(struct supervisor *s)
+supervise_send_waiting(struct supervisor *s)
 {
 	struct child_entry *e;
 	size_t pos = 0;
@@ -148,7 +148,7 @@ send_waiting(struct supervisor *s)
 	while ((e = children_next(&s->children, &pos, CHILD_UNSENT | CHILD_GONE))) {
 		size_t used = s->children.used;
 
-		if (!send_entry(s, e))
+		if (!supervise_send_entry(s, e))
 			return;
 		/* Entries have moved. */
 		if (s->children.used != used)
@@ -157,7 +157,7 @@ send_waiting(struct supervisor *s)
 }
 
 static bool
-is_child(pid_t pid)
+supervise_is_child(pid_t pid)
 {
 	siginfo_t info;
 
@@ -166,7 +166,7 @@ is_child(pid_t pid)
 }
 
 static void
-register_child(struct supervisor *s, pid_t pid)
+supervise_register_child(struct supervisor *s, pid_t pid)
 {
 	struct child_entry *e;
 
@@ -182,19 +182,19 @@ register_child(struct supervisor *s, pid_t pid)
 		/* Its status could not be kept, so kill it and report it as gone. */
 		log_error("supervise", "table of processes full, killed process %d", (int)pid);
 		(void)kill(pid, SIGKILL);
-		(void)send_to_agent(s, INITPROTO_GONE, pid, 0);
+		(void)supervise_send_to_agent(s, INITPROTO_GONE, pid, 0);
 		return;
 	}
-	if (is_child(pid)) {
+	if (supervise_is_child(pid)) {
 		e->flags |= CHILD_LIVE;
 		return;
 	}
 	e->flags |= CHILD_GONE;
-	(void)send_entry(s, e);
+	(void)supervise_send_entry(s, e);
 }
 
 static void
-status_taken(struct supervisor *s, pid_t pid)
+supervise_status_taken(struct supervisor *s, pid_t pid)
 {
 	struct child_entry *e = children_find(&s->children, pid);
 
@@ -209,7 +209,7 @@ status_taken(struct supervisor *s, pid_t pid)
 }
 
 static void
-poweroff_asked(struct supervisor *s, int exit_code)
+supervise_poweroff_asked(struct supervisor *s, int exit_code)
 {
 	if (s->is_asked)
 		return;
@@ -223,17 +223,17 @@ poweroff_asked(struct supervisor *s, int exit_code)
 }
 
 static void
-message(struct supervisor *s, const struct initproto_msg *msg)
+supervise_message(struct supervisor *s, const struct initproto_msg *msg)
 {
 	switch (msg->type) {
 	case INITPROTO_REGISTER:
-		register_child(s, msg->pid);
+		supervise_register_child(s, msg->pid);
 		break;
 	case INITPROTO_TAKEN:
-		status_taken(s, msg->pid);
+		supervise_status_taken(s, msg->pid);
 		break;
 	case INITPROTO_POWEROFF:
-		poweroff_asked(s, msg->value);
+		supervise_poweroff_asked(s, msg->value);
 		break;
 	default:
 		log_debug("supervise", "ignoring unknown message %u", (unsigned int)msg->type);
@@ -243,7 +243,7 @@ message(struct supervisor *s, const struct initproto_msg *msg)
 
 /* Receives all pending messages. */
 static void
-drain(struct supervisor *s)
+supervise_drain(struct supervisor *s)
 {
 	struct initproto_msg msg;
 	bool has_ended = false;
@@ -253,7 +253,7 @@ drain(struct supervisor *s)
 		ssize_t n = recv(s->sock, &msg, sizeof(msg), MSG_DONTWAIT | MSG_TRUNC);
 
 		if (n == (ssize_t)sizeof(msg))
-			message(s, &msg);
+			supervise_message(s, &msg);
 		else if (n < 0 && (errno == EINTR || errno == ECONNRESET))
 			/* Its messages are still readable, although it has not read all of ours. */
 			continue;
@@ -292,11 +292,11 @@ supervise_child_ended(struct supervisor *s, pid_t pid, int status)
 	}
 	e->flags = (uint16_t)((e->flags & ~CHILD_LIVE) | CHILD_UNSENT);
 	e->status = status;
-	(void)send_entry(s, e);
+	(void)supervise_send_entry(s, e);
 }
 
 static void
-reap(struct supervisor *s)
+supervise_reap(struct supervisor *s)
 {
 	for (;;) {
 		siginfo_t info = { 0 };
@@ -309,7 +309,7 @@ reap(struct supervisor *s)
 		if (info.si_pid <= 0)
 			return;
 		/* Drain: if the process was registered, the message has been sent by now. */
-		drain(s);
+		supervise_drain(s);
 		/* Reap. */
 		if (waitpid(info.si_pid, &status, WNOHANG | __WALL) != info.si_pid)
 			return;
@@ -320,7 +320,7 @@ reap(struct supervisor *s)
 static void
 supervise_on_signal(struct supervisor *s, int sig)
 {
-	/* reap() runs on every wake-up. */
+	/* supervise_reap() runs on every wake-up. */
 	if (sig == SIGCHLD)
 		return;
 	if (!s->spec->is_pid1) {
@@ -350,7 +350,7 @@ read_signalfd(struct supervisor *s)
 
 /* Returns the timeout for poll(2) in milliseconds; -1 for none. */
 static int
-poll_timeout(struct supervisor *s)
+supervise_poll_timeout(struct supervisor *s)
 {
 	if (!s->farewell)
 		return -1;
@@ -364,7 +364,7 @@ poll_timeout(struct supervisor *s)
 }
 
 static void
-wait_for_events(struct supervisor *s)
+supervise_wait_for_events(struct supervisor *s)
 {
 	bool has_lines = !log_flush();
 	struct pollfd fds[3] = {
@@ -374,7 +374,7 @@ wait_for_events(struct supervisor *s)
 		{ .fd = has_lines ? STDERR_FILENO : -1, .events = POLLOUT },
 	};
 
-	int timeout = poll_timeout(s);
+	int timeout = supervise_poll_timeout(s);
 
 	if (s->is_resting && (timeout < 0 || timeout > REST_MS))
 		timeout = REST_MS;
@@ -383,15 +383,15 @@ wait_for_events(struct supervisor *s)
 	if (fds[0].revents)
 		read_signalfd(s);
 	if (fds[1].revents & ~POLLOUT)
-		drain(s);
+		supervise_drain(s);
 	if (s->is_resting || fds[1].revents & POLLOUT)
-		send_waiting(s);
+		supervise_send_waiting(s);
 }
 
 /* As fork(2), but into the cgroup of the agent, if any: moving the process there later would take
  * 10 ms. */
 static pid_t
-fork_agent(int cgroup_fd)
+supervise_fork_agent(int cgroup_fd)
 {
 	struct clone_args args = {
 		.flags = CLONE_INTO_CGROUP,
@@ -410,7 +410,7 @@ fork_agent(int cgroup_fd)
 }
 
 static int
-start_agent(struct supervisor *s, struct error *err)
+supervise_start_agent(struct supervisor *s, struct error *err)
 {
 	struct initproto_msg boot = {
 		.type = INITPROTO_BOOT,
@@ -427,11 +427,11 @@ start_agent(struct supervisor *s, struct error *err)
 		    0)
 			log_warn("supervise", "failed to send the boot times: %s", strerror(errno));
 	}
-	pid = fork_agent(s->spec->cgroup_fd);
+	pid = supervise_fork_agent(s->spec->cgroup_fd);
 	if (pid == 0) {
 		close_fd(&pair[0]);
 		close_fd(&s->signals);
-		give_signals_back();
+		supervise_give_signals_back();
 		/* Keys on the console must not send signals to the agent. */
 		if (s->spec->is_pid1)
 			(void)setsid();
@@ -454,21 +454,21 @@ supervise_run(const struct supervise_spec *spec, struct supervise_result *result
 
 	*result = (struct supervise_result){ .cause = SUPERVISE_AGENT_ENDED };
 	children_init(&s.children);
-	s.signals = take_signals(err);
+	s.signals = supervise_take_signals(err);
 	if (s.signals < 0)
 		return -1;
 	if (!spec->is_pid1 && prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) < 0)
 		log_warn("supervise", "failed to become the parent of orphans: %s",
 			 strerror(errno));
-	if (start_agent(&s, err) < 0) {
+	if (supervise_start_agent(&s, err) < 0) {
 		close_fd(&s.signals);
 		return -1;
 	}
 	if (spec->started)
 		spec->started(spec->data);
 	while (!s.is_done) {
-		wait_for_events(&s);
-		reap(&s);
+		supervise_wait_for_events(&s);
+		supervise_reap(&s);
 	}
 	if (!spec->is_pid1)
 		kill_orphans(&s.children, &result->strangers);

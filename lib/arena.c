@@ -49,7 +49,7 @@ arena_spare_release(struct arena_spare *spare)
 
 /* Takes the spare block if it is large enough and the cap allows it. */
 static struct arena_chunk *
-take_spare(struct arena *a, size_t need)
+arena_take_spare(struct arena *a, size_t need)
 {
 	struct arena_chunk *c = a->spare ? a->spare->chunk : NULL;
 
@@ -62,7 +62,7 @@ take_spare(struct arena *a, size_t need)
 
 /* Keeps the larger block as the spare. */
 static void
-drop_chunk(struct arena *a, struct arena_chunk *c)
+arena_drop_chunk(struct arena *a, struct arena_chunk *c)
 {
 	if (a->spare && c->size >= SPARE_MIN &&
 	    (!a->spare->chunk || a->spare->chunk->size < c->size)) {
@@ -74,7 +74,7 @@ drop_chunk(struct arena *a, struct arena_chunk *c)
 }
 
 static struct arena_chunk *
-chunk_new(struct arena *a, size_t need)
+arena_new_chunk(struct arena *a, size_t need)
 {
 	size_t size = (a->chunks ? CHUNK_SIZE : FIRST_SIZE) - sizeof(struct arena_chunk);
 	size_t total;
@@ -83,7 +83,7 @@ chunk_new(struct arena *a, size_t need)
 	if (need > size)
 		size = round_alloc(need + sizeof(*c), CHUNK_SIZE) - sizeof(*c);
 	total = size + sizeof(*c);
-	c = take_spare(a, need);
+	c = arena_take_spare(a, need);
 	if (c) {
 		size = c->size;
 		total = size + sizeof(*c);
@@ -129,7 +129,7 @@ arena_alloc(struct arena *a, size_t size)
 	if (size == 0)
 		size = ALIGN;
 	if (!c || c->size - c->used < size) {
-		c = chunk_new(a, size);
+		c = arena_new_chunk(a, size);
 		if (!c)
 			return NULL;
 	}
@@ -199,7 +199,7 @@ arena_release(struct arena *a)
 	while (c) {
 		struct arena_chunk *next = c->next;
 
-		drop_chunk(a, c);
+		arena_drop_chunk(a, c);
 		c = next;
 	}
 	a->chunks = NULL;

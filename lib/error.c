@@ -10,7 +10,7 @@
  * sequences are replaced, so that names chosen by a peer cannot forge log lines or break the host's
  * decoder. */
 static void
-sanitise(char *s)
+error_sanitise(char *s)
 {
 	unsigned char *p = (unsigned char *)s;
 
@@ -50,7 +50,7 @@ append_errno(struct error *err, int errnum)
 }
 
 static void
-format(struct error *err, enum error_code code, int errnum, const char *fmt, va_list ap)
+error_format(struct error *err, enum error_code code, int errnum, const char *fmt, va_list ap)
 {
 	char msg[ERROR_MSG_MAX];
 
@@ -61,7 +61,7 @@ format(struct error *err, enum error_code code, int errnum, const char *fmt, va_
 	err->errnum = errnum;
 	if (errnum)
 		append_errno(err, errnum);
-	sanitise(err->msg);
+	error_sanitise(err->msg);
 }
 
 int
@@ -70,14 +70,14 @@ error_set(struct error *err, enum error_code code, const char *fmt, ...)
 	va_list ap;
 
 	va_start(ap, fmt);
-	format(err, code, 0, fmt, ap);
+	error_format(err, code, 0, fmt, ap);
 	va_end(ap);
 	return -1;
 }
 
 /* Failures for which a host may free resources and retry. */
 static enum error_code
-code_of(int errnum)
+error_code_of(int errnum)
 {
 	switch (errnum) {
 	case ENOMEM:
@@ -98,7 +98,7 @@ error_sys(struct error *err, const char *fmt, ...)
 	va_list ap;
 
 	va_start(ap, fmt);
-	format(err, code_of(saved), saved, fmt, ap);
+	error_format(err, error_code_of(saved), saved, fmt, ap);
 	va_end(ap);
 	errno = saved;
 	return -1;
@@ -111,7 +111,7 @@ error_sys_code(struct error *err, enum error_code code, const char *fmt, ...)
 	va_list ap;
 
 	va_start(ap, fmt);
-	format(err, code == ERROR_INTERNAL ? code_of(saved) : code, saved, fmt, ap);
+	error_format(err, code == ERROR_INTERNAL ? error_code_of(saved) : code, saved, fmt, ap);
 	va_end(ap);
 	errno = saved;
 	return -1;
@@ -138,7 +138,7 @@ error_wrap(struct error *err, const char *fmt, ...)
 		msg[len + 2 + n] = '\0';
 	}
 	memcpy(err->msg, msg, strlen(msg) + 1);
-	sanitise(err->msg);
+	error_sanitise(err->msg);
 	return -1;
 }
 

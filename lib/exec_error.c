@@ -60,7 +60,7 @@ exec_error_code(int errnum)
 }
 
 static const char *
-machine_name(unsigned int machine)
+exec_error_machine_name(unsigned int machine)
 {
 	static const struct {
 		unsigned int machine;
@@ -82,7 +82,7 @@ machine_name(unsigned int machine)
 
 /* Reads the path that the header of segment `s` points to. */
 static bool
-read_interpreter(int fd, uint64_t offset, uint64_t size, char out[PATH_MAX])
+exec_error_read_interpreter(int fd, uint64_t offset, uint64_t size, char out[PATH_MAX])
 {
 	ssize_t n;
 
@@ -97,7 +97,7 @@ read_interpreter(int fd, uint64_t offset, uint64_t size, char out[PATH_MAX])
 
 /* Finds the loader of a dynamically linked program (PT_INTERP, elf(5)). */
 static bool
-elf_interpreter(int fd, bool is_64, char out[PATH_MAX])
+exec_error_elf_interpreter(int fd, bool is_64, char out[PATH_MAX])
 {
 	union {
 		Elf64_Ehdr h64;
@@ -121,43 +121,44 @@ elf_interpreter(int fd, bool is_64, char out[PATH_MAX])
 		if (pread(fd, &p, size, (off_t)(offset + i * size)) != (ssize_t)size)
 			return false;
 		if (is_64 && p.p64.p_type == PT_INTERP)
-			return read_interpreter(fd, p.p64.p_offset, p.p64.p_filesz, out);
+			return exec_error_read_interpreter(fd, p.p64.p_offset, p.p64.p_filesz, out);
 		if (!is_64 && p.p32.p_type == PT_INTERP)
-			return read_interpreter(fd, p.p32.p_offset, p.p32.p_filesz, out);
+			return exec_error_read_interpreter(fd, p.p32.p_offset, p.p32.p_filesz, out);
 	}
 	return false;
 }
 
 static void
-explain_elf(int fd, const struct elf_head *head, int errnum, char out[EXEC_ERROR_MAX])
+exec_error_explain_elf(int fd, const struct elf_head *head, int errnum, char out[EXEC_ERROR_MAX])
 {
 	bool is_64 = head->ident[EI_CLASS] == ELFCLASS64;
-	const char *name = machine_name(head->machine);
+	const char *name = exec_error_machine_name(head->machine);
 	char loader[PATH_MAX];
 	struct stat st;
 
 	if (head->machine != OUR_MACHINE && head->machine != OUR_MACHINE_32) {
-		(void)snprintf(out, EXEC_ERROR_MAX,
-			       "it is a program for %s, and this machine is %s",
-			       name ? name : "another architecture", machine_name(OUR_MACHINE));
+		(void)snprintf(
+			out, EXEC_ERROR_MAX, "it is a program for %s, and this machine is %s",
+			name ? name : "another architecture", exec_error_machine_name(OUR_MACHINE));
 	} else if (!is_64 && errnum == ENOEXEC) {
 		(void)snprintf(out, EXEC_ERROR_MAX,
 			       "it is a 32-bit program (%s), which this kernel does not support",
 			       head->machine == EM_X86_64 ? "x32" : name);
 	} else if (head->type != ET_EXEC && head->type != ET_DYN) {
 		(void)snprintf(out, EXEC_ERROR_MAX, "it is an ELF file, but not a program");
-	} else if (elf_interpreter(fd, is_64, loader) && fstatat(AT_FDCWD, loader, &st, 0) < 0) {
+	} else if (exec_error_elf_interpreter(fd, is_64, loader) &&
+		   fstatat(AT_FDCWD, loader, &st, 0) < 0) {
 		(void)snprintf(out, EXEC_ERROR_MAX, "its dynamic loader %.256s does not exist",
 			       loader);
 	}
 }
 
-static void explain(const char *path, int errnum, int depth, char out[EXEC_ERROR_MAX]);
+static void exec_error_text(const char *path, int errnum, int depth, char out[EXEC_ERROR_MAX]);
 
 /* Finds the interpreter of a script: the first word of the first line, up to a space or the end of
  * the line. */
 static void
-explain_script(char *line, bool is_cut, int errnum, int depth, char out[EXEC_ERROR_MAX])
+exec_error_explain_script(char *line, bool is_cut, int errnum, int depth, char out[EXEC_ERROR_MAX])
 {
 	char *name = line + 2 + strspn(line + 2, " \t"), why[EXEC_ERROR_MAX] = "";
 	size_t n = strcspn(name, " \t\n");
@@ -180,7 +181,7 @@ explain_script(char *line, bool is_cut, int errnum, int depth, char out[EXEC_ERR
 	} else if (fstatat(AT_FDCWD, name, &st, 0) < 0) {
 		(void)snprintf(out, EXEC_ERROR_MAX, "its interpreter %.256s does not exist", name);
 	} else if (depth < INTERPRETERS_MAX) {
-		explain(name, errnum, depth + 1, why);
+		exec_error_text(name, errnum, depth + 1, why);
 		if (*why)
 			(void)snprintf(out, EXEC_ERROR_MAX, "its interpreter %.200s: %.250s", name,
 				       why);
@@ -188,7 +189,7 @@ explain_script(char *line, bool is_cut, int errnum, int depth, char out[EXEC_ERR
 }
 
 static void
-explain_content(int fd, int errnum, int depth, char out[EXEC_ERROR_MAX])
+exec_error_explain_content(int fd, int errnum, int depth, char out[EXEC_ERROR_MAX])
 {
 	char bytes[HEAD_MAX + 1];
 	ssize_t n = pread(fd, bytes, HEAD_MAX, 0);
@@ -199,9 +200,9 @@ explain_content(int fd, int errnum, int depth, char out[EXEC_ERROR_MAX])
 	bytes[n] = '\0';
 	if (n >= (ssize_t)sizeof(head) && memcmp(bytes, ELFMAG, SELFMAG) == 0) {
 		memcpy(&head, bytes, sizeof(head));
-		explain_elf(fd, &head, errnum, out);
+		exec_error_explain_elf(fd, &head, errnum, out);
 	} else if (n >= 2 && bytes[0] == '#' && bytes[1] == '!') {
-		explain_script(bytes, n == HEAD_MAX, errnum, depth, out);
+		exec_error_explain_script(bytes, n == HEAD_MAX, errnum, depth, out);
 	} else if (errnum == ENOEXEC) {
 		(void)snprintf(out, EXEC_ERROR_MAX, "%s",
 			       n == 0 ? "it is empty"
@@ -211,7 +212,7 @@ explain_content(int fd, int errnum, int depth, char out[EXEC_ERROR_MAX])
 }
 
 static void
-explain(const char *path, int errnum, int depth, char out[EXEC_ERROR_MAX])
+exec_error_text(const char *path, int errnum, int depth, char out[EXEC_ERROR_MAX])
 {
 	auto_close int fd = -1;
 	struct statvfs fs;
@@ -240,14 +241,14 @@ explain(const char *path, int errnum, int depth, char out[EXEC_ERROR_MAX])
 	}
 	fd = openat(AT_FDCWD, path, O_RDONLY | O_NOCTTY | O_NONBLOCK | O_CLOEXEC);
 	if (fd >= 0)
-		explain_content(fd, errnum, depth, out);
+		exec_error_explain_content(fd, errnum, depth, out);
 }
 
 void
 exec_error_explain(const char *path, int errnum, char out[EXEC_ERROR_MAX])
 {
 	out[0] = '\0';
-	explain(path, errnum, 0, out);
+	exec_error_text(path, errnum, 0, out);
 }
 
 void

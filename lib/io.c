@@ -131,7 +131,7 @@ send_msg(int sock, const void *msg, size_t n, const int *fds, size_t n_fds, int 
 
 /* Copies received fds out of hdr, and closes those that do not fit. */
 static size_t
-take_fds(struct msghdr *hdr, int *fds)
+io_take_fds(struct msghdr *hdr, int *fds)
 {
 	size_t count = 0;
 
@@ -155,7 +155,7 @@ take_fds(struct msghdr *hdr, int *fds)
 }
 
 static ssize_t
-recv_once(int sock, struct msghdr *hdr, void *control, size_t control_size, int flags)
+io_recv_once(int sock, struct msghdr *hdr, void *control, size_t control_size, int flags)
 {
 	ssize_t r;
 
@@ -168,7 +168,7 @@ recv_once(int sock, struct msghdr *hdr, void *control, size_t control_size, int 
 }
 
 static pid_t
-sender_of(struct msghdr *hdr)
+io_sender_of(struct msghdr *hdr)
 {
 	for (struct cmsghdr *c = CMSG_FIRSTHDR(hdr); c; c = CMSG_NXTHDR(hdr, c)) {
 		struct ucred who;
@@ -207,7 +207,7 @@ recv_msg_from(int sock, void *msg, size_t size, int *fds, size_t *n_fds, int fla
 	*n_fds = 0;
 	*sender = 0;
 	for (;;) {
-		r = recv_once(sock, &hdr, control.space, sizeof(control.space), flags);
+		r = io_recv_once(sock, &hdr, control.space, sizeof(control.space), flags);
 		if (r < 0 && errno == ECONNRESET && !is_reset)
 			is_reset = true;
 		else if (r == 0 && !is_end)
@@ -217,8 +217,8 @@ recv_msg_from(int sock, void *msg, size_t size, int *fds, size_t *n_fds, int fla
 	}
 	if (r < 0)
 		return -1;
-	*n_fds = take_fds(&hdr, fds);
-	*sender = sender_of(&hdr);
+	*n_fds = io_take_fds(&hdr, fds);
+	*sender = io_sender_of(&hdr);
 	if (hdr.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) {
 		for (size_t i = 0; i < *n_fds; i++)
 			(void)close(fds[i]);

@@ -292,7 +292,7 @@ line_record(struct line *l, enum log_level level, const char *subsystem, const c
 }
 
 static void
-report_dropped(void)
+log_report_dropped(void)
 {
 	char count[24], msg[96];
 	const struct log_field field = { "lines", count };
@@ -324,17 +324,17 @@ log_flush(void)
 		g_log.head = (g_log.head + sizeof(n) + n) % RING_SIZE;
 		g_log.used -= sizeof(n) + n;
 	}
-	report_dropped();
+	log_report_dropped();
 	return true;
 }
 
-static void write_record(enum log_level level, const char *subsystem, const char *event,
-			 const struct log_field *fields, size_t n_fields, const char *fmt,
-			 va_list ap) __attribute__((format(printf, 6, 0)));
+static void log_write_record(enum log_level level, const char *subsystem, const char *event,
+			     const struct log_field *fields, size_t n_fields, const char *fmt,
+			     va_list ap) __attribute__((format(printf, 6, 0)));
 
 static void
-write_record(enum log_level level, const char *subsystem, const char *event,
-	     const struct log_field *fields, size_t n_fields, const char *fmt, va_list ap)
+log_write_record(enum log_level level, const char *subsystem, const char *event,
+		 const struct log_field *fields, size_t n_fields, const char *fmt, va_list ap)
 {
 	char msg[MSG_MAX_];
 	struct line l;
@@ -355,7 +355,7 @@ log_write(enum log_level level, const char *subsystem, const struct log_field *f
 	va_list ap;
 
 	va_start(ap, fmt);
-	write_record(level, subsystem, NULL, fields, n_fields, fmt, ap);
+	log_write_record(level, subsystem, NULL, fields, n_fields, fmt, ap);
 	va_end(ap);
 }
 
@@ -366,6 +366,6 @@ log_event(enum log_level level, const char *subsystem, const char *event,
 	va_list ap;
 
 	va_start(ap, fmt);
-	write_record(level, subsystem, event, fields, n_fields, fmt, ap);
+	log_write_record(level, subsystem, event, fields, n_fields, fmt, ap);
 	va_end(ap);
 }

@@ -109,7 +109,7 @@ loop_new(struct error *err)
 }
 
 static void
-free_watches(struct list *head)
+loop_free_watches(struct list *head)
 {
 	struct list *pos, *tmp;
 
@@ -126,8 +126,8 @@ loop_free(struct loop *loop)
 
 	if (!loop)
 		return;
-	free_watches(&loop->watches);
-	free_watches(&loop->dead);
+	loop_free_watches(&loop->watches);
+	loop_free_watches(&loop->dead);
 	timers_release(&loop->timers);
 	list_for_each_safe (pos, tmp, &loop->posts)
 		list_remove(pos);
@@ -246,17 +246,17 @@ post_cancel(struct post *p)
 }
 
 static struct watch *
-first_resting(const struct loop *loop)
+loop_first_resting(const struct loop *loop)
 {
 	return list_is_empty(&loop->resting) ? NULL
 					     : list_entry(loop->resting.next, struct watch, rest);
 }
 
 static int
-wait_ms(const struct loop *loop, int limit)
+loop_wait_ms(const struct loop *loop, int limit)
 {
 	const struct timer *first = timers_first(&loop->timers);
-	const struct watch *resting = first_resting(loop);
+	const struct watch *resting = loop_first_resting(loop);
 	uint64_t due_ns = first ? first->due_ns : UINT64_MAX;
 	int ms;
 
@@ -269,7 +269,7 @@ wait_ms(const struct loop *loop, int limit)
 }
 
 static void
-end_rests(struct loop *loop)
+loop_end_rests(struct loop *loop)
 {
 	struct watch *w;
 	uint64_t now;
@@ -277,14 +277,14 @@ end_rests(struct loop *loop)
 	if (list_is_empty(&loop->resting))
 		return;
 	now = monotonic_ns();
-	while ((w = first_resting(loop)) && w->rest_until_ns <= now) {
+	while ((w = loop_first_resting(loop)) && w->rest_until_ns <= now) {
 		list_remove(&w->rest);
 		(void)watch_apply(w, w->events);
 	}
 }
 
 static void
-run_timers(struct loop *loop)
+loop_run_timers(struct loop *loop)
 {
 	uint64_t now = monotonic_ns();
 
@@ -299,7 +299,7 @@ run_timers(struct loop *loop)
 
 /* Work that is posted here runs in the next batch, so that a batch always ends. */
 static void
-run_posts(struct loop *loop)
+loop_run_posts(struct loop *loop)
 {
 	struct list todo;
 	struct list *head = &loop->posts;
@@ -322,12 +322,12 @@ int
 loop_run_once(struct loop *loop, int timeout_ms, struct error *err)
 {
 	struct epoll_event events[BATCH];
-	int n = epoll_wait(loop->epfd, events, BATCH, wait_ms(loop, timeout_ms));
+	int n = epoll_wait(loop->epfd, events, BATCH, loop_wait_ms(loop, timeout_ms));
 
 	if (n < 0 && errno != EINTR)
 		return error_sys(err, "wait for events: epoll_wait");
-	end_rests(loop);
-	run_timers(loop);
+	loop_end_rests(loop);
+	loop_run_timers(loop);
 	for (int i = 0; i < n; i++) {
 		struct watch *w = events[i].data.ptr;
 
@@ -335,8 +335,8 @@ loop_run_once(struct loop *loop, int timeout_ms, struct error *err)
 		if (w->fn && w->events && !watch_rests(w))
 			w->fn(events[i].events, w->data);
 	}
-	run_posts(loop);
-	free_watches(&loop->dead);
+	loop_run_posts(loop);
+	loop_free_watches(&loop->dead);
 	return 0;
 }
 

@@ -53,7 +53,7 @@ modtree_name(const char *path, size_t len, char out[MODULE_NAME_MAX])
 }
 
 static int
-compare_names(const void *a, const void *b)
+modtree_compare_names(const void *a, const void *b)
 {
 	const struct module *x = a, *y = b;
 
@@ -68,12 +68,12 @@ modtree_find(const struct modtree *tree, const char *name)
 	if (strlen(name) >= sizeof(key.name))
 		return NULL;
 	memcpy(key.name, name, strlen(name) + 1);
-	return bsearch(&key, tree->all, tree->n, sizeof(key), compare_names);
+	return bsearch(&key, tree->all, tree->n, sizeof(key), modtree_compare_names);
 }
 
 /* Checks a path, which must not contain spaces or newlines because of the format of the list. */
 static bool
-path_is_plain(const char *path)
+modtree_path_is_plain(const char *path)
 {
 	for (const char *c = path; *c; c++) {
 		if (!isgraph((unsigned char)*c))
@@ -91,7 +91,7 @@ modtree_parse_line(struct module *module, char *line, unsigned number, struct er
 		return error_set(err, ERROR_INVALID_ARGUMENT, "modules.dep, line %u: no colon",
 				 number);
 	*colon = '\0';
-	if (!modtree_suffix(line, strlen(line)) || !path_is_plain(line) ||
+	if (!modtree_suffix(line, strlen(line)) || !modtree_path_is_plain(line) ||
 	    !modtree_name(line, strlen(line), module->name))
 		return error_set(err, ERROR_INVALID_ARGUMENT,
 				 "modules.dep, line %u: \"%.80s\" is not a path of a module",
@@ -123,7 +123,7 @@ modtree_parse(struct modtree *tree, struct error *err)
 			return -1;
 		tree->n++;
 	}
-	qsort(tree->all, tree->n, sizeof(*tree->all), compare_names);
+	qsort(tree->all, tree->n, sizeof(*tree->all), modtree_compare_names);
 	for (size_t i = 1; i < tree->n; i++) {
 		if (!strcmp(tree->all[i - 1].name, tree->all[i].name))
 			return error_set(err, ERROR_INVALID_ARGUMENT,
@@ -133,7 +133,8 @@ modtree_parse(struct modtree *tree, struct error *err)
 }
 
 static int
-read_file(int dirfd, const char *name, const char *path, char **out, size_t *len, struct error *err)
+modtree_read_file(int dirfd, const char *name, const char *path, char **out, size_t *len,
+		  struct error *err)
 {
 	auto_close int fd = openat(dirfd, name, O_RDONLY | O_CLOEXEC | O_NOCTTY);
 	auto_free char *text = NULL;
@@ -163,14 +164,14 @@ read_file(int dirfd, const char *name, const char *path, char **out, size_t *len
 }
 
 static int
-read_index(const struct modtree *tree, int dirfd, const char *name, bool needed, char **out,
-	   size_t *len, struct error *err)
+modtree_read_index(const struct modtree *tree, int dirfd, const char *name, bool needed, char **out,
+		   size_t *len, struct error *err)
 {
 	auto_free char *path = NULL;
 
 	if (asprintf(&path, "%s/%s", tree->dir, name) < 0)
 		return error_nomem(err, "reading a module tree");
-	if (read_file(dirfd, name, path, out, len, err) == 0)
+	if (modtree_read_file(dirfd, name, path, out, len, err) == 0)
 		return 0;
 	if (err->code == ERROR_NOT_FOUND && !needed)
 		return 0;
@@ -182,7 +183,7 @@ read_index(const struct modtree *tree, int dirfd, const char *name, bool needed,
 }
 
 static int
-load(struct modtree *tree, int dirfd, const char *dir, struct error *err)
+modtree_load(struct modtree *tree, int dirfd, const char *dir, struct error *err)
 {
 	size_t len = strlen(dir), ignored;
 
@@ -193,13 +194,17 @@ load(struct modtree *tree, int dirfd, const char *dir, struct error *err)
 		return error_nomem(err, "reading a module tree");
 	tree->release = strrchr(tree->dir, '/');
 	tree->release = tree->release ? tree->release + 1 : tree->dir;
-	if (!path_is_plain(tree->release) || !*tree->release || !strcmp(tree->release, "."))
+	if (!modtree_path_is_plain(tree->release) || !*tree->release || !strcmp(tree->release, "."))
 		return error_set(err, ERROR_INVALID_ARGUMENT,
 				 "%s: last component is not a kernel release", dir);
-	if (read_index(tree, dirfd, "modules.dep", true, &tree->dep, &tree->dep_len, err) < 0 ||
-	    read_index(tree, dirfd, "modules.softdep", false, &tree->softdep, &ignored, err) < 0 ||
-	    read_index(tree, dirfd, "modules.alias", false, &tree->alias, &ignored, err) < 0 ||
-	    read_index(tree, dirfd, "modules.builtin", false, &tree->builtin, &ignored, err) < 0)
+	if (modtree_read_index(tree, dirfd, "modules.dep", true, &tree->dep, &tree->dep_len, err) <
+		    0 ||
+	    modtree_read_index(tree, dirfd, "modules.softdep", false, &tree->softdep, &ignored,
+			       err) < 0 ||
+	    modtree_read_index(tree, dirfd, "modules.alias", false, &tree->alias, &ignored, err) <
+		    0 ||
+	    modtree_read_index(tree, dirfd, "modules.builtin", false, &tree->builtin, &ignored,
+			       err) < 0)
 		return -1;
 	return modtree_parse(tree, err);
 }
@@ -213,7 +218,7 @@ modtree_open(int dirfd, const char *dir, struct error *err)
 		error_nomem(err, "reading a module tree");
 		return NULL;
 	}
-	if (load(tree, dirfd, dir, err) < 0) {
+	if (modtree_load(tree, dirfd, dir, err) < 0) {
 		modtree_free(tree);
 		return NULL;
 	}

@@ -20,7 +20,7 @@ modtree_plan_next_word(const char **text, const char **word, size_t *len)
 /* Returns the rest of the next line that starts with the word `first`, or NULL, and advances *text
  * past that line. */
 static const char *
-next_line(const char **text, const char *first)
+plan_next_line(const char **text, const char *first)
 {
 	size_t len = strlen(first);
 
@@ -35,7 +35,7 @@ next_line(const char **text, const char *first)
 }
 
 static bool
-is_builtin(const struct modtree *tree, const char *name)
+plan_is_builtin(const struct modtree *tree, const char *name)
 {
 	const char *text = tree->builtin, *word;
 	char built_in[MODULE_NAME_MAX];
@@ -53,14 +53,14 @@ is_builtin(const struct modtree *tree, const char *name)
 /* Resolves a soft dependency, which may be an alias ("crypto-crc32c"). Of several modules with that
  * alias a generic one is preferred, since others need a certain processor. */
 static struct module *
-find_alias(const struct modtree *tree, const char *alias)
+plan_find_alias(const struct modtree *tree, const char *alias)
 {
 	const char *text = tree->alias, *line, *word;
 	char pattern[MODULE_NAME_MAX], name[MODULE_NAME_MAX];
 	struct module *found = NULL, *module;
 	size_t len;
 
-	while ((line = next_line(&text, "alias"))) {
+	while ((line = plan_next_line(&text, "alias"))) {
 		if (!modtree_plan_next_word(&line, &word, &len) ||
 		    !modtree_name(word, len, pattern) || strcmp(pattern, alias) != 0)
 			continue;
@@ -73,11 +73,11 @@ find_alias(const struct modtree *tree, const char *alias)
 	return found;
 }
 
-static int plan(struct modtree *tree, struct module *module, struct error *err);
+static int plan_module(struct modtree *tree, struct module *module, struct error *err);
 
 /* Reports a dependency cycle with the modules that are being planned. */
 static int
-circle(const struct modtree *tree, const struct module *module, struct error *err)
+plan_circle(const struct modtree *tree, const struct module *module, struct error *err)
 {
 	char names[256] = "";
 	size_t used = 0;
@@ -111,8 +111,8 @@ plan_deps(struct modtree *tree, struct module *module, struct error *err)
 					 "modules.dep: %s needs %.*s, which is not listed",
 					 module->path, (int)len, word);
 		if (dep->state == MODULE_OPEN)
-			return circle(tree, dep, err);
-		if (plan(tree, dep, err) < 0)
+			return plan_circle(tree, dep, err);
+		if (plan_module(tree, dep, err) < 0)
 			return -1;
 	}
 	return 0;
@@ -121,7 +121,7 @@ plan_deps(struct modtree *tree, struct module *module, struct error *err)
 /* Returns whether `dep` depends on `module`. depmod lists indirect dependencies, too, so one line
  * suffices. */
 static bool
-needs(const struct module *dep, const struct module *module)
+plan_needs(const struct module *dep, const struct module *module)
 {
 	const char *text = dep->deps, *word;
 	char name[MODULE_NAME_MAX];
@@ -143,7 +143,7 @@ plan_softdeps(struct modtree *tree, struct module *module, const char *when, str
 	char name[MODULE_NAME_MAX];
 	size_t len;
 
-	while ((line = next_line(&text, "softdep"))) {
+	while ((line = plan_next_line(&text, "softdep"))) {
 		bool ours = false;
 
 		if (!modtree_plan_next_word(&line, &word, &len) || !modtree_name(word, len, name) ||
@@ -159,13 +159,13 @@ plan_softdeps(struct modtree *tree, struct module *module, const char *when, str
 			if (!ours || !modtree_name(word, len, name))
 				continue;
 			dep = modtree_find(tree, name);
-			if (!dep && !is_builtin(tree, name))
-				dep = find_alias(tree, name);
+			if (!dep && !plan_is_builtin(tree, name))
+				dep = plan_find_alias(tree, name);
 			if (!dep || dep->state != MODULE_UNSEEN)
 				continue;
-			if (module->state == MODULE_OPEN && needs(dep, module))
+			if (module->state == MODULE_OPEN && plan_needs(dep, module))
 				continue;
-			if (plan(tree, dep, err) < 0)
+			if (plan_module(tree, dep, err) < 0)
 				return -1;
 		}
 	}
@@ -173,7 +173,7 @@ plan_softdeps(struct modtree *tree, struct module *module, const char *when, str
 }
 
 static int
-plan(struct modtree *tree, struct module *module, struct error *err)
+plan_module(struct modtree *tree, struct module *module, struct error *err)
 {
 	if (module->state != MODULE_UNSEEN)
 		return 0;
@@ -186,7 +186,7 @@ plan(struct modtree *tree, struct module *module, struct error *err)
 }
 
 static int
-set_params(struct module *module, const char *params, struct error *err)
+plan_set_params(struct module *module, const char *params, struct error *err)
 {
 	if (!*params || (module->params && !strcmp(module->params, params)))
 		return 0;
@@ -213,15 +213,15 @@ modtree_want(struct modtree *tree, const char *spec, struct error *err)
 		return error_set(err, ERROR_INVALID_ARGUMENT, "invalid module name \"%.80s\"",
 				 spec);
 	module = modtree_find(tree, name);
-	if (!module && is_builtin(tree, name))
+	if (!module && plan_is_builtin(tree, name))
 		return 0;
 	if (!module)
 		return error_set(err, ERROR_NOT_FOUND,
 				 "kernel %s has no module %s, loadable or built in", tree->release,
 				 name);
-	if (set_params(module, rest + strspn(rest, " \t"), err) < 0)
+	if (plan_set_params(module, rest + strspn(rest, " \t"), err) < 0)
 		return -1;
-	return plan(tree, module, err);
+	return plan_module(tree, module, err);
 }
 
 const char *

@@ -35,7 +35,7 @@ mountinfo_read(int dirfd, const char *path, struct error *err)
 
 /* Parses the number at *at, up to a space, and advances *at to the next field. */
 static bool
-take_number(char **at, int *out)
+mountinfo_take_number(char **at, int *out)
 {
 	size_t n = strcspn(*at, " ");
 	char text[16];
@@ -64,7 +64,8 @@ mountinfo_parse(char *line, struct mountinfo *out)
 {
 	char *field = line, *to;
 
-	if (!take_number(&field, &out->id) || !take_number(&field, &out->parent))
+	if (!mountinfo_take_number(&field, &out->id) ||
+	    !mountinfo_take_number(&field, &out->parent))
 		return false;
 	/* Skip device and root. */
 	for (int i = 0; i < 2; i++) {

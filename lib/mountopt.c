@@ -64,7 +64,7 @@ mountopt_find(const char *word)
 }
 
 static int
-add_data(struct mountopts *o, const char *word)
+mountopts_add_data(struct mountopts *o, const char *word)
 {
 	size_t len = strlen(o->data), n = strlen(word);
 
@@ -91,7 +91,7 @@ mountopts_add(struct mountopts *o, const char *word, const char *const *strip)
 	for (; strip && *strip; strip++)
 		if (strncmp(word, *strip, strlen(*strip)) == 0)
 			return 0;
-	return add_data(o, word);
+	return mountopts_add_data(o, word);
 }
 
 uint64_t

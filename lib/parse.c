@@ -151,7 +151,7 @@ utf8_is_valid(const char *s, uint64_t n)
 }
 
 static bool
-is_alnum(char c)
+parse_is_alnum(char c)
 {
 	return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
 }
@@ -162,10 +162,10 @@ container_id_is_valid(const char *s)
 	static const char *const reserved[] = { "shared", "sandbox", "image", "virtual-volumes" };
 	size_t len = strlen(s);
 
-	if (len < 2 || len > 128 || !is_alnum(s[0]))
+	if (len < 2 || len > 128 || !parse_is_alnum(s[0]))
 		return false;
 	for (size_t i = 1; i < len; i++)
-		if (!is_alnum(s[i]) && s[i] != '.' && s[i] != '_' && s[i] != '-')
+		if (!parse_is_alnum(s[i]) && s[i] != '.' && s[i] != '_' && s[i] != '-')
 			return false;
 	for (size_t i = 0; i < sizeof(reserved) / sizeof(reserved[0]); i++)
 		if (strcmp(s, reserved[i]) == 0)

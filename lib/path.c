@@ -55,7 +55,7 @@ path_open(int rootfd, const char *path, int flags, mode_t mode, enum path_follow
 /* Copies the next component of *path to name and advances *path. Returns false at the end, or if it
  * is too long (errno). */
 static bool
-next_component(const char **path, char name[NAME_MAX + 1])
+path_next_component(const char **path, char name[NAME_MAX + 1])
 {
 	const char *p = *path;
 	size_t n;
@@ -177,7 +177,7 @@ path_open_trusted(int rootfd, const char *path)
 	r = walk_to_root(&w);
 	while (r == 0) {
 		const char *rest = w.rest;
-		bool more = next_component(&rest, name);
+		bool more = path_next_component(&rest, name);
 
 		if (!more) {
 			r = errno ? -1 : 1;
@@ -193,8 +193,8 @@ path_open_trusted(int rootfd, const char *path)
 
 /* Creates the directory `walked`, a prefix of the path, below its opened parent. */
 static int
-make_one(int rootfd, int parent, const char *walked, const char *name, mode_t mode, uid_t uid,
-	 gid_t gid)
+path_make_one(int rootfd, int parent, const char *walked, const char *name, mode_t mode, uid_t uid,
+	      gid_t gid)
 {
 	int fd = path_try_open(rootfd, walked, O_PATH | O_DIRECTORY, 0, PATH_FOLLOW_ALL);
 
@@ -228,7 +228,7 @@ path_mkdir_all(int rootfd, const char *path, mode_t mode, uid_t uid, gid_t gid, 
 	fd = path_open(rootfd, ".", O_PATH | O_DIRECTORY, 0, PATH_FOLLOW_ALL, err);
 	if (fd < 0)
 		return -1;
-	while (next_component(&rest, name)) {
+	while (path_next_component(&rest, name)) {
 		int next;
 		int n = snprintf(walked + len, sizeof(walked) - len, "/%s", name);
 
@@ -239,7 +239,7 @@ path_mkdir_all(int rootfd, const char *path, mode_t mode, uid_t uid, gid_t gid, 
 		len += (size_t)n;
 		/* The prefix is resolved again below the root, so that links and .. stay
 		 * confined. */
-		next = make_one(rootfd, fd, walked, name, mode, uid, gid);
+		next = path_make_one(rootfd, fd, walked, name, mode, uid, gid);
 		if (next < 0)
 			return error_sys(err, "failed to create directory %s (at %s)", path,
 					 walked);

@@ -59,7 +59,7 @@ struct member {
 };
 
 static int
-malformed(struct pass *p, const struct member *m, const char *why)
+pbcheck_malformed(struct pass *p, const struct member *m, const char *why)
 {
 	const char *message = p->levels[p->depth - 1].desc->name;
 
@@ -167,18 +167,18 @@ member_read(struct pass *p, struct member *m)
 	size_t n = varint32_read(p->at, end, &value);
 
 	if (!n)
-		return malformed(p, NULL, "bad or truncated tag");
+		return pbcheck_malformed(p, NULL, "bad or truncated tag");
 	p->at += n;
 	*m = (struct member){ .number = value >> 3, .wire = value & 7 };
 	if (m->number == 0 || m->number > FIELD_NUMBER_MAX)
-		return malformed(p, NULL, "field number 0");
+		return pbcheck_malformed(p, NULL, "field number 0");
 	m->field = field_find(level->desc, m->number);
 
 	switch (m->wire) {
 	case PROTOBUF_C_WIRE_TYPE_VARINT:
 		m->len = varint_len(p->at, end);
 		if (!m->len)
-			return malformed(p, m, "varint does not end");
+			return pbcheck_malformed(p, m, "varint does not end");
 		break;
 	case PROTOBUF_C_WIRE_TYPE_64BIT:
 		m->len = 8;
@@ -189,18 +189,18 @@ member_read(struct pass *p, struct member *m)
 	case PROTOBUF_C_WIRE_TYPE_LENGTH_PREFIXED:
 		n = varint32_read(p->at, end, &value);
 		if (!n || value > INT_MAX)
-			return malformed(p, m, "bad length");
+			return pbcheck_malformed(p, m, "bad length");
 		p->at += n;
 		m->len = value;
 		break;
 	case WIRE_GROUP_START:
 	case WIRE_GROUP_END:
-		return malformed(p, m, "groups are not supported");
+		return pbcheck_malformed(p, m, "groups are not supported");
 	default:
-		return malformed(p, m, "unknown wire type");
+		return pbcheck_malformed(p, m, "unknown wire type");
 	}
 	if (m->len > (size_t)(end - p->at))
-		return malformed(p, m, "content goes past the end of the message");
+		return pbcheck_malformed(p, m, "content goes past the end of the message");
 	m->data = p->at;
 	p->at += m->len;
 	return 0;
@@ -218,7 +218,7 @@ packed_count(struct pass *p, const struct member *m, size_t *out)
 		size_t size = wire == PROTOBUF_C_WIRE_TYPE_64BIT ? 8 : 4;
 
 		if (m->len % size != 0)
-			return malformed(p, m, "packed numbers are cut off");
+			return pbcheck_malformed(p, m, "packed numbers are cut off");
 		*out = m->len / size;
 		return 0;
 	}
@@ -226,7 +226,7 @@ packed_count(struct pass *p, const struct member *m, size_t *out)
 		size_t n = varint_len(at, end);
 
 		if (!n)
-			return malformed(p, m, "varint in packed field does not end");
+			return pbcheck_malformed(p, m, "varint in packed field does not end");
 		at += n;
 	}
 	/* protobuf-c reserves one boolean for each byte. */
@@ -247,7 +247,7 @@ field_count(struct pass *p, const struct member *m, bool packed)
 		return -1;
 	if (!repeated) {
 		if (*count > 0 && m->field->type == PROTOBUF_C_TYPE_MESSAGE)
-			return malformed(p, m, "sent twice");
+			return pbcheck_malformed(p, m, "sent twice");
 		*count = 1;
 		return 0;
 	}
@@ -283,9 +283,9 @@ string_check(struct pass *p, const struct member *m)
 	size_t plain = ascii_len(m->data, m->len);
 
 	if (memchr(m->data + plain, '\0', m->len - plain))
-		return malformed(p, m, "NUL in a string");
+		return pbcheck_malformed(p, m, "NUL in a string");
 	if (!utf8_is_valid((const char *)m->data + plain, m->len - plain))
-		return malformed(p, m, "string is not UTF-8");
+		return pbcheck_malformed(p, m, "string is not UTF-8");
 	return pbcheck_take(p, m, (uint64_t)m->len + 1);
 }
 
@@ -296,7 +296,7 @@ level_push(struct pass *p, const ProtobufCMessageDescriptor *desc, const uint8_t
 	struct level *level;
 
 	if (p->depth == PBCHECK_DEPTH_MAX)
-		return malformed(p, NULL, "messages are nested too deeply");
+		return pbcheck_malformed(p, NULL, "messages are nested too deeply");
 	if (desc->n_fields > PBCHECK_FIELDS_MAX)
 		return error_set(p->err, ERROR_INTERNAL, "%s: more than %d fields", desc->name,
 				 PBCHECK_FIELDS_MAX);
@@ -353,7 +353,7 @@ member_check(struct pass *p)
 	packed = m.field->label == PROTOBUF_C_LABEL_REPEATED &&
 		 m.wire == PROTOBUF_C_WIRE_TYPE_LENGTH_PREFIXED && m.wire != wire_of(m.field->type);
 	if (!packed && m.wire != wire_of(m.field->type))
-		return malformed(p, &m, "wrong wire type");
+		return pbcheck_malformed(p, &m, "wrong wire type");
 	if (field_count(p, &m, packed) < 0)
 		return -1;
 

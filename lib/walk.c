@@ -81,7 +81,7 @@ stack_release(struct stack *s)
 }
 
 static int
-open_dir_nofollow(int dirfd, const char *name)
+walk_open_dir_nofollow(int dirfd, const char *name)
 {
 	struct open_how how = {
 		.flags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC,
@@ -93,14 +93,14 @@ open_dir_nofollow(int dirfd, const char *name)
 }
 
 static bool
-is_dot(const char *name)
+walk_is_dot(const char *name)
 {
 	return strcmp(name, ".") == 0 || strcmp(name, "..") == 0;
 }
 
 /* Removes an entry (0), or opens it as the next level (1). Returns -1 on failure. */
 static int
-remove_entry(struct stack *s, int dirfd, const char *name, struct error *err)
+walk_remove_entry(struct stack *s, int dirfd, const char *name, struct error *err)
 {
 	int fd;
 
@@ -116,7 +116,7 @@ remove_entry(struct stack *s, int dirfd, const char *name, struct error *err)
 		errno = ELOOP;
 		return error_sys(err, "failed to remove directory %s: nested too deeply", name);
 	}
-	fd = open_dir_nofollow(dirfd, name);
+	fd = walk_open_dir_nofollow(dirfd, name);
 	if (fd < 0)
 		return error_sys(err, "failed to open directory %s to remove it", name);
 	return stack_push(s, fd, name, err) < 0 ? -1 : 1;
@@ -124,7 +124,7 @@ remove_entry(struct stack *s, int dirfd, const char *name, struct error *err)
 
 /* Empties the last level, and descends into directories. */
 static int
-remove_levels(struct stack *s, int topfd, struct error *err)
+walk_remove_levels(struct stack *s, int topfd, struct error *err)
 {
 	while (s->n) {
 		struct level *l = &s->levels[s->n - 1];
@@ -133,9 +133,9 @@ remove_levels(struct stack *s, int topfd, struct error *err)
 
 		errno = 0;
 		while ((e = readdir(l->dir)) != NULL) {
-			if (is_dot(e->d_name))
+			if (walk_is_dot(e->d_name))
 				continue;
-			r = remove_entry(s, dirfd(l->dir), e->d_name, err);
+			r = walk_remove_entry(s, dirfd(l->dir), e->d_name, err);
 			if (r != 0)
 				break;
 		}
@@ -190,9 +190,9 @@ path_remove_tree(int dirfd, const char *name, struct error *err)
 		dirfd = parent;
 		name = slash + 1;
 	}
-	r = remove_entry(&s, dirfd, name, err);
+	r = walk_remove_entry(&s, dirfd, name, err);
 	if (r == 1)
-		r = remove_levels(&s, dirfd, err);
+		r = walk_remove_levels(&s, dirfd, err);
 	stack_release(&s);
 	return r;
 }
@@ -210,7 +210,7 @@ walk_entry(struct stack *s, int dfd, const char *name, path_walk_fn *fn, void *d
 		return -1;
 	if (!S_ISDIR(st.st_mode) || s->n >= DEPTH_MAX)
 		return 0;
-	fd = open_dir_nofollow(dfd, name);
+	fd = walk_open_dir_nofollow(dfd, name);
 	if (fd < 0)
 		return errno == EXDEV || errno == ENOENT || errno == ELOOP || errno == ENOTDIR
 			       ? 0
@@ -244,7 +244,7 @@ path_walk(int dfd, path_walk_fn *fn, void *data, struct error *err)
 
 		if (!e)
 			stack_pop(&s);
-		else if (!is_dot(e->d_name))
+		else if (!walk_is_dot(e->d_name))
 			r = walk_entry(&s, dirfd(l->dir), e->d_name, fn, data, err);
 	}
 	stack_release(&s);

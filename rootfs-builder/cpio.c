@@ -57,7 +57,7 @@ cpio_put(struct writer *w, const void *data, size_t n, struct error *err)
 }
 
 static int
-put_padding(struct writer *w, size_t align, struct error *err)
+cpio_put_padding(struct writer *w, size_t align, struct error *err)
 {
 	static const uint8_t zeros[ARCHIVE_ALIGN];
 
@@ -65,7 +65,8 @@ put_padding(struct writer *w, size_t align, struct error *err)
 }
 
 static int
-put_header(struct writer *w, const char *name, const uint32_t fields[FIELDS], struct error *err)
+cpio_put_header(struct writer *w, const char *name, const uint32_t fields[FIELDS],
+		struct error *err)
 {
 	char header[HEADER_LEN + 1] = MAGIC;
 
@@ -75,11 +76,11 @@ put_header(struct writer *w, const char *name, const uint32_t fields[FIELDS], st
 	if (cpio_put(w, header, HEADER_LEN, err) < 0 ||
 	    cpio_put(w, name, strlen(name) + 1, err) < 0)
 		return -1;
-	return put_padding(w, 4, err);
+	return cpio_put_padding(w, 4, err);
 }
 
 static int
-changed(const struct image_entry *entry, struct error *err)
+cpio_changed(const struct image_entry *entry, struct error *err)
 {
 	return error_set(err, ERROR_ABORTED,
 			 "failed to read %s: file changed while the image was being built",
@@ -87,7 +88,7 @@ changed(const struct image_entry *entry, struct error *err)
 }
 
 static int
-open_source(const struct image_entry *entry, struct error *err)
+cpio_open_source(const struct image_entry *entry, struct error *err)
 {
 	struct stat st;
 	int fd = open(entry->source, O_RDONLY | O_CLOEXEC | O_NOCTTY);
@@ -101,7 +102,7 @@ open_source(const struct image_entry *entry, struct error *err)
 		   st.st_size != entry->seen.st_size ||
 		   st.st_mtim.tv_sec != entry->seen.st_mtim.tv_sec ||
 		   st.st_mtim.tv_nsec != entry->seen.st_mtim.tv_nsec) {
-		changed(entry, err);
+		cpio_changed(entry, err);
 	} else {
 		return fd;
 	}
@@ -110,9 +111,9 @@ open_source(const struct image_entry *entry, struct error *err)
 }
 
 static int
-put_source(struct writer *w, struct image_entry *entry, struct error *err)
+cpio_put_source(struct writer *w, struct image_entry *entry, struct error *err)
 {
-	auto_close int fd = open_source(entry, err);
+	auto_close int fd = cpio_open_source(entry, err);
 	uint64_t left = entry->size;
 	uint8_t bytes[CHUNK];
 
@@ -124,7 +125,7 @@ put_source(struct writer *w, struct image_entry *entry, struct error *err)
 		if (n < 0)
 			return error_sys(err, "failed to read %s", entry->source);
 		if (n == 0)
-			return changed(entry, err);
+			return cpio_changed(entry, err);
 		entry->crc = (uint32_t)crc32(entry->crc, bytes, (uInt)n);
 		if (cpio_put(w, bytes, (size_t)n, err) < 0)
 			return -1;
@@ -134,7 +135,7 @@ put_source(struct writer *w, struct image_entry *entry, struct error *err)
 }
 
 static int
-put_entry(struct writer *w, struct image_entry *entry, uint32_t ino, struct error *err)
+cpio_put_entry(struct writer *w, struct image_entry *entry, uint32_t ino, struct error *err)
 {
 	uint32_t fields[FIELDS] = {
 		[FIELD_INO] = ino,
@@ -150,16 +151,16 @@ put_entry(struct writer *w, struct image_entry *entry, uint32_t ino, struct erro
 		[FIELD_NAME_LEN] = (uint32_t)strlen(entry->path) + 1,
 	};
 
-	if (put_header(w, entry->path, fields, err) < 0)
+	if (cpio_put_header(w, entry->path, fields, err) < 0)
 		return -1;
 	entry->crc = (uint32_t)crc32(0, NULL, 0);
 	if (entry->data)
 		entry->crc = (uint32_t)crc32(entry->crc, entry->data, (uInt)entry->size);
 	if (entry->data && cpio_put(w, entry->data, entry->size, err) < 0)
 		return -1;
-	if (entry->source && put_source(w, entry, err) < 0)
+	if (entry->source && cpio_put_source(w, entry, err) < 0)
 		return -1;
-	return put_padding(w, 4, err);
+	return cpio_put_padding(w, 4, err);
 }
 
 int
@@ -173,12 +174,12 @@ cpio_write(struct image *image, uint32_t mtime, struct packer *packer, struct er
 
 	image_sort(image);
 	for (size_t i = 0; i < image->n; i++) {
-		if (put_entry(&w, image->entries[i], (uint32_t)i + 1, err) < 0)
+		if (cpio_put_entry(&w, image->entries[i], (uint32_t)i + 1, err) < 0)
 			return -1;
 	}
-	if (put_header(&w, TRAILER, end, err) < 0)
+	if (cpio_put_header(&w, TRAILER, end, err) < 0)
 		return -1;
-	return put_padding(&w, ARCHIVE_ALIGN, err);
+	return cpio_put_padding(&w, ARCHIVE_ALIGN, err);
 }
 
 struct reader {
@@ -191,7 +192,7 @@ struct reader {
 
 /* Reads exactly n bytes, or fewer at the end of the stream. */
 static ssize_t
-get(struct reader *r, void *out, size_t n, struct error *err)
+cpio_get(struct reader *r, void *out, size_t n, struct error *err)
 {
 	size_t used = 0;
 	ssize_t got = 1;
@@ -207,9 +208,9 @@ get(struct reader *r, void *out, size_t n, struct error *err)
 }
 
 static int
-get_all(struct reader *r, void *out, size_t n, struct error *err)
+cpio_get_all(struct reader *r, void *out, size_t n, struct error *err)
 {
-	ssize_t got = get(r, out, n, err);
+	ssize_t got = cpio_get(r, out, n, err);
 
 	if (got < 0)
 		return -1;
@@ -220,27 +221,27 @@ get_all(struct reader *r, void *out, size_t n, struct error *err)
 }
 
 static int
-skip_padding(struct reader *r, struct error *err)
+cpio_skip_padding(struct reader *r, struct error *err)
 {
 	uint8_t bytes[4];
 
-	return get_all(r, bytes, (4 - r->at % 4) % 4, err);
+	return cpio_get_all(r, bytes, (4 - r->at % 4) % 4, err);
 }
 
 /* Skips zeros. Returns 1 with the first byte of a header in *first, 0 at the end of the stream. */
 static int
-next_header(struct reader *r, char *first, struct error *err)
+cpio_next_header(struct reader *r, char *first, struct error *err)
 {
 	ssize_t got;
 
 	do {
-		got = get(r, first, 1, err);
+		got = cpio_get(r, first, 1, err);
 	} while (got == 1 && *first == '\0');
 	return (int)got;
 }
 
 static int
-parse_header(const char *header, uint32_t fields[FIELDS], uint64_t at, struct error *err)
+cpio_parse_header(const char *header, uint32_t fields[FIELDS], uint64_t at, struct error *err)
 {
 	char text[FIELD_LEN + 1] = "";
 	uint64_t value;
@@ -262,25 +263,25 @@ parse_header(const char *header, uint32_t fields[FIELDS], uint64_t at, struct er
 }
 
 static int
-get_content(struct reader *r, uint64_t left, struct error *err)
+cpio_get_content(struct reader *r, uint64_t left, struct error *err)
 {
 	uint8_t bytes[CHUNK];
 
 	while (left) {
 		size_t n = left < CHUNK ? (size_t)left : CHUNK;
 
-		if (get_all(r, bytes, n, err) < 0)
+		if (cpio_get_all(r, bytes, n, err) < 0)
 			return -1;
 		if (r->visitor->content && r->visitor->content(bytes, n, r->visitor->data, err) < 0)
 			return -1;
 		left -= n;
 	}
-	return skip_padding(r, err);
+	return cpio_skip_padding(r, err);
 }
 
 /* Reads the member whose header begins with `first`. Returns 1 at the end of the archive. */
 static int
-get_member(struct reader *r, char first, struct error *err)
+cpio_get_member(struct reader *r, char first, struct error *err)
 {
 	uint64_t at = r->at - 1;
 	char header[HEADER_LEN] = { first };
@@ -288,15 +289,15 @@ get_member(struct reader *r, char first, struct error *err)
 	struct cpio_member member;
 	size_t name_len;
 
-	if (get_all(r, header + 1, HEADER_LEN - 1, err) < 0 ||
-	    parse_header(header, fields, at, err) < 0)
+	if (cpio_get_all(r, header + 1, HEADER_LEN - 1, err) < 0 ||
+	    cpio_parse_header(header, fields, at, err) < 0)
 		return -1;
 	name_len = fields[FIELD_NAME_LEN];
 	if (name_len == 0 || name_len > sizeof(r->name))
 		return error_set(err, ERROR_DATA_LOSS,
 				 "failed to read the archive: invalid name length %zu at byte %llu",
 				 name_len, (unsigned long long)at);
-	if (get_all(r, r->name, name_len, err) < 0 || skip_padding(r, err) < 0)
+	if (cpio_get_all(r, r->name, name_len, err) < 0 || cpio_skip_padding(r, err) < 0)
 		return -1;
 	if (strnlen(r->name, name_len) != name_len - 1)
 		return error_set(
@@ -319,7 +320,7 @@ get_member(struct reader *r, char first, struct error *err)
 	};
 	if (r->visitor->member(&member, r->visitor->data, err) < 0)
 		return -1;
-	return get_content(r, member.size, err);
+	return cpio_get_content(r, member.size, err);
 }
 
 int
@@ -330,13 +331,13 @@ cpio_read(struct unpacker *unpacker, const struct cpio_visitor *visitor, struct 
 	char first;
 	int got;
 
-	while ((got = next_header(&r, &first, err)) > 0) {
+	while ((got = cpio_next_header(&r, &first, err)) > 0) {
 		/* Padding is relative to the start of each archive. */
 		r.at = 1;
 		do {
-			got = get_member(&r, first, err);
+			got = cpio_get_member(&r, first, err);
 			if (got == 0)
-				got = get_all(&r, &first, 1, err) < 0 ? -1 : 0;
+				got = cpio_get_all(&r, &first, 1, err) < 0 ? -1 : 0;
 		} while (got == 0);
 		if (got < 0)
 			return -1;

@@ -17,7 +17,7 @@ static const struct {
 };
 
 static const char *
-machine_name(uint16_t machine)
+elf_machine_name(uint16_t machine)
 {
 	for (size_t i = 0; i < ARRAY_LEN(machines); i++) {
 		if (machines[i].machine == machine)
@@ -59,13 +59,13 @@ elf_check(const char *what, const uint8_t *bytes, size_t n, uint16_t machine, st
 	if (head.e_machine != machine)
 		return error_set(err, ERROR_INVALID_ARGUMENT,
 				 "%s is for %s (machine %u), the image is for %s", what,
-				 machine_name(head.e_machine), head.e_machine,
-				 machine_name(machine));
+				 elf_machine_name(head.e_machine), head.e_machine,
+				 elf_machine_name(machine));
 	return 0;
 }
 
 static int
-headers_failed(const char *what, struct error *err)
+elf_headers_failed(const char *what, struct error *err)
 {
 	return error_set(err, ERROR_INVALID_ARGUMENT,
 			 "%s: program headers are not at the beginning of the file", what);
@@ -82,17 +82,17 @@ elf_interpreter(const char *what, const uint8_t *bytes, size_t n, const char **i
 	if (head.e_type != ET_EXEC && head.e_type != ET_DYN)
 		return error_set(err, ERROR_INVALID_ARGUMENT, "%s is not a program", what);
 	if (head.e_phentsize != sizeof(part) || head.e_phnum == 0)
-		return headers_failed(what, err);
+		return elf_headers_failed(what, err);
 	*interp = NULL;
 	for (size_t i = 0; i < head.e_phnum; i++) {
 		if (head.e_phoff > n || n - head.e_phoff < (i + 1) * sizeof(part))
-			return headers_failed(what, err);
+			return elf_headers_failed(what, err);
 		memcpy(&part, bytes + head.e_phoff + i * sizeof(part), sizeof(part));
 		if (part.p_type != PT_INTERP)
 			continue;
 		if (part.p_offset >= n || part.p_filesz > n - part.p_offset ||
 		    !memchr(bytes + part.p_offset, 0, part.p_filesz))
-			return headers_failed(what, err);
+			return elf_headers_failed(what, err);
 		*interp = (const char *)bytes + part.p_offset;
 	}
 	return 0;

@@ -14,7 +14,7 @@
 #define SYMLINKS_MAX 40
 
 static int
-compare_paths(const void *a, const void *b)
+image_compare_paths(const void *a, const void *b)
 {
 	const struct image_entry *x = a, *y = b;
 
@@ -22,15 +22,15 @@ compare_paths(const void *a, const void *b)
 }
 
 static int
-compare_slots(const void *a, const void *b)
+image_compare_slots(const void *a, const void *b)
 {
 	struct image_entry *const *x = a, *const *y = b;
 
-	return compare_paths(*x, *y);
+	return image_compare_paths(*x, *y);
 }
 
 static void
-entry_free(struct image_entry *entry)
+image_entry_free(struct image_entry *entry)
 {
 	if (!entry)
 		return;
@@ -41,7 +41,7 @@ entry_free(struct image_entry *entry)
 }
 
 static void
-keep_node(void *node)
+image_keep_node(void *node)
 {
 	/* The entries are freed through the array. */
 	(void)node;
@@ -50,9 +50,9 @@ keep_node(void *node)
 void
 image_release(struct image *image)
 {
-	tdestroy(image->index, keep_node);
+	tdestroy(image->index, image_keep_node);
 	for (size_t i = 0; i < image->n; i++)
-		entry_free(image->entries[i]);
+		image_entry_free(image->entries[i]);
 	free(image->entries);
 	*image = IMAGE_INIT;
 }
@@ -61,14 +61,14 @@ void
 image_sort(struct image *image)
 {
 	if (image->n > 1)
-		qsort(image->entries, image->n, sizeof(struct image_entry *), compare_slots);
+		qsort(image->entries, image->n, sizeof(struct image_entry *), image_compare_slots);
 }
 
 static struct image_entry *
-find_exact(const struct image *image, const char *path)
+image_find_exact(const struct image *image, const char *path)
 {
 	struct image_entry key = { .path = (char *)path };
-	struct image_entry *const *node = tfind(&key, &image->index, compare_paths);
+	struct image_entry *const *node = tfind(&key, &image->index, image_compare_paths);
 
 	return node ? *node : NULL;
 }
@@ -83,7 +83,7 @@ struct walk {
 };
 
 static int
-path_failed(struct error *err, const char *path, const char *why)
+image_path_failed(struct error *err, const char *path, const char *why)
 {
 	return error_set(err, ERROR_INVALID_ARGUMENT, "failed to add %.200s to the image: %s", path,
 			 why);
@@ -91,8 +91,8 @@ path_failed(struct error *err, const char *path, const char *why)
 
 /* Replaces the symlink that has just been reached by its target. */
 static int
-follow_link(struct walk *walk, const struct image_entry *link, const char *rest, const char *path,
-	    struct error *err)
+image_follow_link(struct walk *walk, const struct image_entry *link, const char *rest,
+		  const char *path, struct error *err)
 {
 	auto_free char *joined = NULL;
 
@@ -104,13 +104,13 @@ follow_link(struct walk *walk, const struct image_entry *link, const char *rest,
 	if (asprintf(&joined, "%s/%s", (const char *)link->data, rest) < 0)
 		return error_nomem(err, "resolving a path");
 	if (strlen(joined) >= sizeof(walk->rest))
-		return path_failed(err, path, "path too long after resolving its symlinks");
+		return image_path_failed(err, path, "path too long after resolving its symlinks");
 	memcpy(walk->rest, joined, strlen(joined) + 1);
 	return 0;
 }
 
 static void
-drop_last(char *path)
+image_drop_last(char *path)
 {
 	char *slash = strrchr(path, '/');
 
@@ -122,8 +122,8 @@ drop_last(char *path)
 
 /* Moves one component of walk->rest to walk->done. */
 static int
-step(const struct image *image, struct walk *walk, bool follow_last, const char *path,
-     struct error *err)
+image_step(const struct image *image, struct walk *walk, bool follow_last, const char *path,
+	   struct error *err)
 {
 	char rest[PATH_MAX], *name = walk->rest + strspn(walk->rest, "/");
 	size_t len = strcspn(name, "/"), used = strlen(walk->done);
@@ -134,19 +134,19 @@ step(const struct image *image, struct walk *walk, bool follow_last, const char 
 	name[len] = '\0';
 	last = rest[strspn(rest, "/")] == '\0';
 	if (!strcmp(name, "..")) {
-		drop_last(walk->done);
+		image_drop_last(walk->done);
 	} else if (len && strcmp(name, ".") != 0) {
 		if (len > NAME_MAX)
-			return path_failed(err, path, "component longer than 255 bytes");
+			return image_path_failed(err, path, "component longer than 255 bytes");
 		if (used + 1 + len >= sizeof(walk->done))
-			return path_failed(err, path, "path longer than 4095 bytes");
+			return image_path_failed(err, path, "path longer than 4095 bytes");
 		if (used)
 			walk->done[used++] = '/';
 		memcpy(walk->done + used, name, len + 1);
-		entry = find_exact(image, walk->done);
+		entry = image_find_exact(image, walk->done);
 		if (entry && S_ISLNK(entry->mode) && (!last || follow_last)) {
-			drop_last(walk->done);
-			return follow_link(walk, entry, rest, path, err);
+			image_drop_last(walk->done);
+			return image_follow_link(walk, entry, rest, path, err);
 		}
 		if (entry && !last && !S_ISDIR(entry->mode))
 			return error_set(
@@ -160,16 +160,16 @@ step(const struct image *image, struct walk *walk, bool follow_last, const char 
 
 /* Stores the canonical form of a path, which need not exist. */
 static int
-canonical(const struct image *image, const char *path, bool follow_last, char out[PATH_MAX],
-	  struct error *err)
+image_canonical(const struct image *image, const char *path, bool follow_last, char out[PATH_MAX],
+		struct error *err)
 {
 	struct walk walk = { .links = 0 };
 
 	if (strlen(path) >= sizeof(walk.rest))
-		return path_failed(err, path, "path longer than 4095 bytes");
+		return image_path_failed(err, path, "path longer than 4095 bytes");
 	memcpy(walk.rest, path, strlen(path) + 1);
 	while (walk.rest[strspn(walk.rest, "/")]) {
-		if (step(image, &walk, follow_last, path, err) < 0)
+		if (image_step(image, &walk, follow_last, path, err) < 0)
 			return -1;
 	}
 	memcpy(out, walk.done, strlen(walk.done) + 1);
@@ -182,9 +182,9 @@ image_find(const struct image *image, const char *path)
 	struct error ignored;
 	char full[PATH_MAX];
 
-	if (canonical(image, path, false, full, &ignored) < 0)
+	if (image_canonical(image, path, false, full, &ignored) < 0)
 		return NULL;
-	return find_exact(image, full);
+	return image_find_exact(image, full);
 }
 
 struct image_entry *
@@ -193,9 +193,9 @@ image_resolve(const struct image *image, const char *path, struct error *err)
 	char full[PATH_MAX];
 	struct image_entry *entry;
 
-	if (canonical(image, path, true, full, err) < 0)
+	if (image_canonical(image, path, true, full, err) < 0)
 		return NULL;
-	entry = find_exact(image, full);
+	entry = image_find_exact(image, full);
 	if (!entry)
 		error_set(err, ERROR_NOT_FOUND, "no %.200s in the image (resolved to /%.200s)",
 			  path, full);
@@ -204,7 +204,7 @@ image_resolve(const struct image *image, const char *path, struct error *err)
 
 /* Replaces the content of `old` by that of `entry`, and frees the rest. */
 static int
-replace(struct image_entry *old, struct image_entry *entry, struct error *err)
+image_replace(struct image_entry *old, struct image_entry *entry, struct error *err)
 {
 	struct image_entry swap = *old;
 
@@ -212,25 +212,25 @@ replace(struct image_entry *old, struct image_entry *entry, struct error *err)
 		error_set(err, ERROR_ALREADY_EXISTS,
 			  "failed to add /%.200s to the image: a %s exists there", old->path,
 			  S_ISDIR(old->mode) ? "directory" : "file");
-		entry_free(entry);
+		image_entry_free(entry);
 		return -1;
 	}
 	*old = *entry;
 	*entry = swap;
-	entry_free(entry);
+	image_entry_free(entry);
 	return 0;
 }
 
 /* Adds an entry whose path is canonical and whose parents exist. Takes ownership, also on
  * failure. */
 static int
-insert(struct image *image, struct image_entry *entry, struct error *err)
+image_insert(struct image *image, struct image_entry *entry, struct error *err)
 {
-	struct image_entry *old = find_exact(image, entry->path);
+	struct image_entry *old = image_find_exact(image, entry->path);
 	struct image_entry **grown;
 
 	if (old)
-		return replace(old, entry, err);
+		return image_replace(old, entry, err);
 	if (image->n == image->size) {
 		size_t size = image->size ? image->size * 2 : 256;
 
@@ -240,24 +240,24 @@ insert(struct image *image, struct image_entry *entry, struct error *err)
 		image->entries = grown;
 		image->size = size;
 	}
-	if (!tsearch(entry, &image->index, compare_paths))
+	if (!tsearch(entry, &image->index, image_compare_paths))
 		goto nomem;
 	image->entries[image->n++] = entry;
 	return 0;
 nomem:
-	entry_free(entry);
+	image_entry_free(entry);
 	return error_nomem(err, "adding to the image");
 }
 
 static struct image_entry *
-entry_new(const char *path, uint32_t mode, struct error *err)
+image_entry_new(const char *path, uint32_t mode, struct error *err)
 {
 	struct image_entry *entry = calloc(1, sizeof(*entry));
 
 	if (entry)
 		entry->path = strdup(path);
 	if (!entry || !entry->path) {
-		entry_free(entry);
+		image_entry_free(entry);
 		error_nomem(err, "adding to the image");
 		return NULL;
 	}
@@ -266,7 +266,7 @@ entry_new(const char *path, uint32_t mode, struct error *err)
 }
 
 static int
-make_parents(struct image *image, const char *path, struct error *err)
+image_make_parents(struct image *image, const char *path, struct error *err)
 {
 	char prefix[PATH_MAX];
 	struct image_entry *dir;
@@ -274,10 +274,10 @@ make_parents(struct image *image, const char *path, struct error *err)
 	for (const char *slash = strchr(path, '/'); slash; slash = strchr(slash + 1, '/')) {
 		memcpy(prefix, path, (size_t)(slash - path));
 		prefix[slash - path] = '\0';
-		if (find_exact(image, prefix))
+		if (image_find_exact(image, prefix))
 			continue;
-		dir = entry_new(prefix, S_IFDIR | 0755, err);
-		if (!dir || insert(image, dir, err) < 0)
+		dir = image_entry_new(prefix, S_IFDIR | 0755, err);
+		if (!dir || image_insert(image, dir, err) < 0)
 			return -1;
 	}
 	return 0;
@@ -291,23 +291,24 @@ image_prepare(struct image *image, const char *path, uint32_t mode, struct error
 
 	for (const char *c = path; *c; c++) {
 		if ((unsigned char)*c < 0x20 || *c == 0x7f) {
-			path_failed(err, path, "newline or other control character in the path");
+			image_path_failed(err, path,
+					  "newline or other control character in the path");
 			return NULL;
 		}
 	}
-	if (canonical(image, path, false, full, err) < 0)
+	if (image_canonical(image, path, false, full, err) < 0)
 		return NULL;
 	if (!full[0]) {
-		path_failed(err, path, "the path is that of the root");
+		image_path_failed(err, path, "the path is that of the root");
 		return NULL;
 	}
 	if (!strcmp(full, "TRAILER!!!")) {
-		path_failed(err, path, "the name is that of the end marker of an archive");
+		image_path_failed(err, path, "the name is that of the end marker of an archive");
 		return NULL;
 	}
-	if (make_parents(image, full, err) < 0)
+	if (image_make_parents(image, full, err) < 0)
 		return NULL;
-	return entry_new(full, mode, err);
+	return image_entry_new(full, mode, err);
 }
 
 int
@@ -323,7 +324,7 @@ image_add_dir(struct image *image, const char *path, uint32_t perm, struct error
 			return 0;
 	}
 	entry = image_prepare(image, path, S_IFDIR | (perm & 07777), err);
-	return entry ? insert(image, entry, err) : -1;
+	return entry ? image_insert(image, entry, err) : -1;
 }
 
 int
@@ -337,13 +338,13 @@ image_add_data(struct image *image, const char *path, uint32_t perm, const void 
 	if (n) {
 		entry->data = malloc(n);
 		if (!entry->data) {
-			entry_free(entry);
+			image_entry_free(entry);
 			return error_nomem(err, "adding a file to the image");
 		}
 		memcpy(entry->data, data, n);
 		entry->size = n;
 	}
-	return insert(image, entry, err);
+	return image_insert(image, entry, err);
 }
 
 int
@@ -353,17 +354,17 @@ image_add_symlink(struct image *image, const char *path, const char *target, str
 	size_t n = strlen(target);
 
 	if (n == 0 || n >= PATH_MAX)
-		return path_failed(err, path, "length of the target not in 1..4095 bytes");
+		return image_path_failed(err, path, "length of the target not in 1..4095 bytes");
 	entry = image_prepare(image, path, S_IFLNK | 0777, err);
 	if (!entry)
 		return -1;
 	entry->data = (uint8_t *)strdup(target);
 	if (!entry->data) {
-		entry_free(entry);
+		image_entry_free(entry);
 		return error_nomem(err, "adding a symlink to the image");
 	}
 	entry->size = n;
-	return insert(image, entry, err);
+	return image_insert(image, entry, err);
 }
 
 int
@@ -373,13 +374,13 @@ image_add_node(struct image *image, const char *path, uint32_t mode, uint32_t de
 	struct image_entry *entry;
 
 	if (!S_ISCHR(mode) && !S_ISBLK(mode) && !S_ISFIFO(mode) && !S_ISSOCK(mode))
-		return path_failed(err, path, "not a device, fifo or socket");
+		return image_path_failed(err, path, "not a device, fifo or socket");
 	entry = image_prepare(image, path, mode & (S_IFMT | 07777), err);
 	if (!entry)
 		return -1;
 	entry->dev_major = dev_major;
 	entry->dev_minor = dev_minor;
-	return insert(image, entry, err);
+	return image_insert(image, entry, err);
 }
 
 int
@@ -405,10 +406,10 @@ image_add_file(struct image *image, const char *path, uint32_t perm, const char 
 	entry->seen = st;
 	entry->source = strdup(source);
 	if (!entry->source) {
-		entry_free(entry);
+		image_entry_free(entry);
 		return error_nomem(err, "adding a file to the image");
 	}
-	return insert(image, entry, err);
+	return image_insert(image, entry, err);
 }
 
 int

@@ -29,7 +29,7 @@ struct tree {
 };
 
 static int
-push(struct tree *tree, char *path)
+tree_push(struct tree *tree, char *path)
 {
 	char **grown;
 
@@ -47,7 +47,8 @@ push(struct tree *tree, char *path)
 }
 
 static int
-add_symlink(struct tree *tree, int dirfd, const char *name, const char *path, struct error *err)
+tree_add_symlink(struct tree *tree, int dirfd, const char *name, const char *path,
+		 struct error *err)
 {
 	char target[PATH_MAX];
 	ssize_t n = readlinkat(dirfd, name, target, sizeof(target));
@@ -63,7 +64,7 @@ add_symlink(struct tree *tree, int dirfd, const char *name, const char *path, st
 }
 
 static int
-add_dir(struct tree *tree, const char *path, const struct stat *st, struct error *err)
+tree_add_dir(struct tree *tree, const char *path, const struct stat *st, struct error *err)
 {
 	char *todo;
 
@@ -72,7 +73,7 @@ add_dir(struct tree *tree, const char *path, const struct stat *st, struct error
 	if (st->st_dev != tree->dev)
 		return 0;
 	todo = strdup(path);
-	if (!todo || push(tree, todo) < 0) {
+	if (!todo || tree_push(tree, todo) < 0) {
 		free(todo);
 		return error_nomem(err, "reading a directory tree");
 	}
@@ -80,7 +81,7 @@ add_dir(struct tree *tree, const char *path, const struct stat *st, struct error
 }
 
 static int
-add_one(struct tree *tree, int dirfd, const char *dir, const char *name, struct error *err)
+tree_add_one(struct tree *tree, int dirfd, const char *dir, const char *name, struct error *err)
 {
 	auto_free char *path = NULL, *source = NULL;
 	struct stat st;
@@ -92,9 +93,9 @@ add_one(struct tree *tree, int dirfd, const char *dir, const char *name, struct 
 	if (fstatat(dirfd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
 		return error_sys(err, "failed to stat %s", source);
 	if (S_ISDIR(st.st_mode))
-		r = add_dir(tree, path, &st, err);
+		r = tree_add_dir(tree, path, &st, err);
 	else if (S_ISLNK(st.st_mode))
-		r = add_symlink(tree, dirfd, name, path, err);
+		r = tree_add_symlink(tree, dirfd, name, path, err);
 	else if (S_ISREG(st.st_mode))
 		r = image_add_file(tree->image, path, st.st_mode, source, err);
 	else
@@ -107,19 +108,19 @@ add_one(struct tree *tree, int dirfd, const char *dir, const char *name, struct 
 }
 
 static int
-no_dots(const struct dirent *d)
+tree_no_dots(const struct dirent *d)
 {
 	return strcmp(d->d_name, ".") != 0 && strcmp(d->d_name, "..") != 0;
 }
 
 static int
-bytewise(const struct dirent **a, const struct dirent **b)
+tree_bytewise(const struct dirent **a, const struct dirent **b)
 {
 	return strcmp((*a)->d_name, (*b)->d_name);
 }
 
 static int
-read_dir(struct tree *tree, const char *dir, struct error *err)
+tree_read_dir(struct tree *tree, const char *dir, struct error *err)
 {
 	auto_close int fd = -1;
 	auto_free char *source = NULL;
@@ -132,12 +133,12 @@ read_dir(struct tree *tree, const char *dir, struct error *err)
 	if (fd < 0)
 		return error_sys_code(err, errno == ENOENT ? ERROR_NOT_FOUND : ERROR_INTERNAL,
 				      "failed to open the directory %s", source);
-	n = scandirat(fd, ".", &names, no_dots, bytewise);
+	n = scandirat(fd, ".", &names, tree_no_dots, tree_bytewise);
 	if (n < 0)
 		return error_sys(err, "failed to read the directory %s", source);
 	for (int i = 0; i < n; i++) {
 		if (r == 0)
-			r = add_one(tree, fd, dir, names[i]->d_name, err);
+			r = tree_add_one(tree, fd, dir, names[i]->d_name, err);
 		free(names[i]);
 	}
 	free(names);
@@ -152,7 +153,7 @@ image_add_tree(struct image *image, const char *dir, bool keep_owners, struct er
 	struct stat st;
 	int r = 0;
 
-	if (!top || push(&tree, top) < 0) {
+	if (!top || tree_push(&tree, top) < 0) {
 		free(top);
 		return error_nomem(err, "reading a directory tree");
 	}
@@ -163,7 +164,7 @@ image_add_tree(struct image *image, const char *dir, bool keep_owners, struct er
 	while (r == 0 && tree.n_todo) {
 		auto_free char *next = tree.todo[--tree.n_todo];
 
-		r = read_dir(&tree, next, err);
+		r = tree_read_dir(&tree, next, err);
 	}
 	while (tree.n_todo)
 		free(tree.todo[--tree.n_todo]);

@@ -41,7 +41,7 @@ static const struct {
 };
 
 static int
-add_base(struct image *image, struct error *err)
+initrd_add_base(struct image *image, struct error *err)
 {
 	for (size_t i = 0; i < ARRAY_LEN(base); i++) {
 		int r;
@@ -63,7 +63,7 @@ add_base(struct image *image, struct error *err)
 }
 
 static int
-add_programs(const struct initrd_spec *spec, struct image *image, struct error *err)
+initrd_add_programs(const struct initrd_spec *spec, struct image *image, struct error *err)
 {
 	const char *own = spec->agent ? INITRD_OWN_PATH : INITRD_AGENT_PATH;
 
@@ -90,7 +90,7 @@ initrd_note(const struct initrd_spec *spec, const char *text)
 }
 
 static int
-plan_modules(const struct initrd_spec *spec, struct modtree *modules, struct error *err)
+initrd_plan_modules(const struct initrd_spec *spec, struct modtree *modules, struct error *err)
 {
 	const struct modules_default *d = modules_defaults;
 
@@ -113,8 +113,8 @@ plan_modules(const struct initrd_spec *spec, struct modtree *modules, struct err
 }
 
 static int
-add_modules(const struct initrd_spec *spec, struct image *image, uint16_t machine, size_t *count,
-	    struct error *err)
+initrd_add_modules(const struct initrd_spec *spec, struct image *image, uint16_t machine,
+		   size_t *count, struct error *err)
 {
 	struct modtree *modules;
 	int r;
@@ -124,7 +124,7 @@ add_modules(const struct initrd_spec *spec, struct image *image, uint16_t machin
 	modules = modules_open(spec->modules_dir, err);
 	if (!modules)
 		return error_wrap(err, "failed to read the modules in %s", spec->modules_dir);
-	r = plan_modules(spec, modules, err);
+	r = initrd_plan_modules(spec, modules, err);
 	if (r == 0)
 		r = modules_add(modules, image, spec->modules_as_is, machine, err);
 	while (r == 0 && modtree_planned(modules, *count))
@@ -135,7 +135,7 @@ add_modules(const struct initrd_spec *spec, struct image *image, uint16_t machin
 
 /* Sets one owner: "UID:GID:PATH". */
 static int
-set_owner(struct image *image, const char *row, struct error *err)
+initrd_set_owner(struct image *image, const char *row, struct error *err)
 {
 	auto_free char *copy = strdup(row);
 	char *rest = copy, *uid_text, *gid_text;
@@ -159,19 +159,19 @@ initrd_fill(const struct initrd_spec *spec, struct image *image, uint16_t machin
 		if (image_add_tree(image, *tree, spec->keep_owners, err) < 0)
 			return -1;
 	}
-	if (add_base(image, err) < 0 || add_programs(spec, image, err) < 0 ||
-	    add_modules(spec, image, machine, modules, err) < 0)
+	if (initrd_add_base(image, err) < 0 || initrd_add_programs(spec, image, err) < 0 ||
+	    initrd_add_modules(spec, image, machine, modules, err) < 0)
 		return -1;
 	for (const char *const *row = spec->owners; row && *row; row++) {
-		if (set_owner(image, *row, err) < 0)
+		if (initrd_set_owner(image, *row, err) < 0)
 			return -1;
 	}
 	return 0;
 }
 
 static int
-pack(const struct initrd_spec *spec, struct image *image, int fd, struct initrd_result *result,
-     struct error *err)
+initrd_pack(const struct initrd_spec *spec, struct image *image, int fd,
+	    struct initrd_result *result, struct error *err)
 {
 	struct packer *packer = packer_new(fd, spec->format, err);
 	int r;
@@ -186,15 +186,15 @@ pack(const struct initrd_spec *spec, struct image *image, int fd, struct initrd_
 }
 
 static int
-write_out(const struct initrd_spec *spec, struct image *image, uint16_t machine,
-	  struct initrd_result *result, struct error *err)
+initrd_write_out(const struct initrd_spec *spec, struct image *image, uint16_t machine,
+		 struct initrd_result *result, struct error *err)
 {
 	struct hostfile file;
 	int r;
 
 	if (hostfile_create(&file, spec->output, err) < 0)
 		return -1;
-	r = pack(spec, image, file.fd, result, err);
+	r = initrd_pack(spec, image, file.fd, result, err);
 	if (r == 0)
 		r = verify_archive(file.fd, image, spec->epoch, machine, !spec->keep_init, err);
 	if (r == 0 && spec->max_size && result->size > spec->max_size)
@@ -222,7 +222,7 @@ initrd_build(const struct initrd_spec *spec, struct initrd_result *result, struc
 		return -1;
 	r = initrd_fill(spec, &image, machine, &sizes.modules, err);
 	if (r == 0)
-		r = write_out(spec, &image, machine, &sizes, err);
+		r = initrd_write_out(spec, &image, machine, &sizes, err);
 	sizes.entries = image.n;
 	image_release(&image);
 	if (r < 0)

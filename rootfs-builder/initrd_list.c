@@ -14,7 +14,7 @@ struct lister {
 };
 
 static void
-end_line(struct lister *lister)
+list_end_line(struct lister *lister)
 {
 	if (lister->open_line)
 		(void)fputc('\n', lister->out);
@@ -24,7 +24,7 @@ end_line(struct lister *lister)
 /* Escapes control characters, since the archive may come from elsewhere and `out` may be a
  * terminal. */
 static void
-put_name(FILE *out, const char *name, size_t n)
+list_put_name(FILE *out, const char *name, size_t n)
 {
 	for (size_t i = 0; i < n; i++) {
 		unsigned char c = (unsigned char)name[i];
@@ -37,7 +37,7 @@ put_name(FILE *out, const char *name, size_t n)
 }
 
 static char
-type_letter(uint32_t mode)
+list_type_letter(uint32_t mode)
 {
 	switch (mode & S_IFMT) {
 	case S_IFDIR:
@@ -65,14 +65,14 @@ list_member(const struct cpio_member *member, void *data, struct error *err)
 	char size[32];
 
 	(void)err;
-	end_line(lister);
+	list_end_line(lister);
 	if (S_ISCHR(member->mode) || S_ISBLK(member->mode))
 		(void)snprintf(size, sizeof(size), "%u,%u", member->dev_major, member->dev_minor);
 	else
 		(void)snprintf(size, sizeof(size), "%llu", (unsigned long long)member->size);
-	(void)fprintf(lister->out, "%c%04o %u:%u %10s ", type_letter(member->mode),
+	(void)fprintf(lister->out, "%c%04o %u:%u %10s ", list_type_letter(member->mode),
 		      member->mode & 07777, member->uid, member->gid, size);
-	put_name(lister->out, member->path, strlen(member->path));
+	list_put_name(lister->out, member->path, strlen(member->path));
 	lister->link = S_ISLNK(member->mode);
 	lister->open_line = true;
 	if (lister->link)
@@ -87,7 +87,7 @@ list_content(const uint8_t *bytes, size_t n, void *data, struct error *err)
 
 	(void)err;
 	if (lister->link)
-		put_name(lister->out, (const char *)bytes, n);
+		list_put_name(lister->out, (const char *)bytes, n);
 	return 0;
 }
 
@@ -112,6 +112,6 @@ initrd_list(const char *path, FILE *out, struct error *err)
 		return error_wrap(err, "%s", path);
 	r = cpio_read(unpacker, &visitor, err);
 	unpacker_free(unpacker);
-	end_line(&lister);
+	list_end_line(&lister);
 	return r < 0 ? error_wrap(err, "%s", path) : 0;
 }

@@ -86,10 +86,11 @@ struct request {
 	bool quiet;
 };
 
-static int bad_usage(const char *format, const char *value) __attribute__((format(printf, 1, 0)));
+static int main_bad_usage(const char *format, const char *value)
+	__attribute__((format(printf, 1, 0)));
 
 static int
-bad_usage(const char *format, const char *value)
+main_bad_usage(const char *format, const char *value)
 {
 	(void)fprintf(stderr, "tatami-initrd: ");
 	(void)fprintf(stderr, format, value);
@@ -98,7 +99,7 @@ bad_usage(const char *format, const char *value)
 }
 
 static bool
-parse_size(const char *text, uint64_t *out)
+main_parse_size(const char *text, uint64_t *out)
 {
 	size_t len = strlen(text);
 	char digits[24];
@@ -118,7 +119,7 @@ parse_size(const char *text, uint64_t *out)
 
 /* Handles options without a list. Returns -1 to continue, else the exit status. */
 static int
-take_flag(int key, struct request *request)
+main_take_flag(int key, struct request *request)
 {
 	switch (key) {
 	case KEY_KEEP_INIT:
@@ -150,7 +151,7 @@ take_flag(int key, struct request *request)
 }
 
 static int
-take_option(int key, struct request *request)
+main_take_option(int key, struct request *request)
 {
 	struct initrd_spec *spec = &request->spec;
 
@@ -178,12 +179,12 @@ take_option(int key, struct request *request)
 		break;
 	case 'c':
 		if (!pack_format_parse(optarg, &spec->format))
-			return bad_usage("invalid invalid --compress %s: not none, gzip or zstd",
-					 optarg);
+			return main_bad_usage(
+				"invalid invalid --compress %s: not none, gzip or zstd", optarg);
 		break;
 	case KEY_MAX_SIZE:
-		if (!parse_size(optarg, &spec->max_size))
-			return bad_usage("invalid --max-size %s", optarg);
+		if (!main_parse_size(optarg, &spec->max_size))
+			return main_bad_usage("invalid --max-size %s", optarg);
 		break;
 	case KEY_ARCH:
 		spec->arch = optarg;
@@ -192,7 +193,7 @@ take_option(int key, struct request *request)
 		request->list = optarg;
 		break;
 	default:
-		return take_flag(key, request);
+		return main_take_flag(key, request);
 	}
 	return -1;
 }
@@ -205,39 +206,41 @@ main_check_request(struct request *request)
 	if (request->list)
 		return -1;
 	if (!request->spec.output || !request->spec.init)
-		return bad_usage("%s is missing", request->spec.output ? "--init" : "--output");
+		return main_bad_usage("%s is missing",
+				      request->spec.output ? "--init" : "--output");
 	if ((request->n_modules || request->spec.no_default_modules) && !request->spec.modules_dir)
-		return bad_usage("%s needs --modules DIR",
-				 request->n_modules ? "--module" : "--no-default-modules");
+		return main_bad_usage("%s needs --modules DIR",
+				      request->n_modules ? "--module" : "--no-default-modules");
 	if (epoch && *epoch && !parse_u32(epoch, &request->spec.epoch))
-		return bad_usage("invalid SOURCE_DATE_EPOCH %s: not seconds below 2^32", epoch);
+		return main_bad_usage("invalid SOURCE_DATE_EPOCH %s: not seconds below 2^32",
+				      epoch);
 	return -1;
 }
 
 static int
-parse_args(int argc, char **argv, struct request *request)
+main_parse_args(int argc, char **argv, struct request *request)
 {
 	int key, status = -1;
 
 	while (status < 0 &&
 	       (key = getopt_long(argc, argv, "o:i:a:t:m:c:l:qhV", options, NULL)) != -1)
-		status = take_option(key, request);
+		status = main_take_option(key, request);
 	if (status >= 0)
 		return status;
 	if (optind < argc)
-		return bad_usage("unexpected argument %s", argv[optind]);
+		return main_bad_usage("unexpected argument %s", argv[optind]);
 	return main_check_request(request);
 }
 
 static void
-say_note(const char *text, void *data)
+main_say_note(const char *text, void *data)
 {
 	(void)data;
 	(void)fprintf(stderr, "tatami-initrd: %s\n", text);
 }
 
 static int
-build(const struct request *request, struct error *err)
+main_build(const struct request *request, struct error *err)
 {
 	struct initrd_result result;
 
@@ -255,11 +258,11 @@ static int
 main_run(int argc, char **argv, struct request *request)
 {
 	struct error err = ERROR_INIT;
-	int r, status = parse_args(argc, argv, request);
+	int r, status = main_parse_args(argc, argv, request);
 
 	if (status >= 0)
 		return status;
-	r = request->list ? initrd_list(request->list, stdout, &err) : build(request, &err);
+	r = request->list ? initrd_list(request->list, stdout, &err) : main_build(request, &err);
 	if (fflush(stdout) != 0 && r == 0)
 		r = error_sys(&err, "failed to write the output");
 	if (r == 0)
@@ -278,7 +281,7 @@ main(int argc, char **argv)
 		.spec = {
 			.format = PACK_GZIP,
 			.epoch = INITRD_EPOCH,
-			.note = say_note,
+			.note = main_say_note,
 			.trees = trees,
 			.modules = modules,
 			.owners = owners,

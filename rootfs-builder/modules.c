@@ -51,8 +51,8 @@ modules_open(const char *dir, struct error *err)
 
 /* Adds one module to the image. *in_image is its path there, owned by the caller. */
 static int
-add_module(const struct modtree *tree, const char *module, struct image *image, bool as_is,
-	   uint16_t machine, char **in_image, struct error *err)
+modules_add_one(const struct modtree *tree, const char *module, struct image *image, bool as_is,
+		uint16_t machine, char **in_image, struct error *err)
 {
 	size_t len = strlen(module);
 	auto_free char *source = NULL, *path = NULL;
@@ -79,7 +79,7 @@ add_module(const struct modtree *tree, const char *module, struct image *image, 
 }
 
 static int
-append_line(struct buf *list, const char *path, const char *params, struct error *err)
+modules_append_line(struct buf *list, const char *path, const char *params, struct error *err)
 {
 	auto_free char *line = NULL;
 	int len = asprintf(&line, "%s%s%s\n", path, *params ? " " : "", params);
@@ -105,9 +105,10 @@ modules_add(const struct modtree *tree, struct image *image, bool as_is, uint16_
 	for (size_t i = 0; r == 0 && modtree_planned(tree, i); i++) {
 		auto_free char *path = NULL;
 
-		r = add_module(tree, modtree_planned(tree, i), image, as_is, machine, &path, err);
+		r = modules_add_one(tree, modtree_planned(tree, i), image, as_is, machine, &path,
+				    err);
 		if (r == 0)
-			r = append_line(&list, path, modtree_planned_params(tree, i), err);
+			r = modules_append_line(&list, path, modtree_planned_params(tree, i), err);
 		if (r < 0)
 			error_wrap(err, "failed to add module %s", modtree_planned_name(tree, i));
 	}

@@ -51,7 +51,7 @@ pack_format_parse(const char *name, enum pack_format *out)
 }
 
 static int
-start_gzip(struct packer *packer, struct error *err)
+pack_start_gzip(struct packer *packer, struct error *err)
 {
 	int r = deflateInit2(&packer->gzip, GZIP_LEVEL, Z_DEFLATED, GZIP_WINDOW, 9,
 			     Z_DEFAULT_STRATEGY);
@@ -66,7 +66,7 @@ start_gzip(struct packer *packer, struct error *err)
 }
 
 static int
-start_zstd(struct packer *packer, struct error *err)
+pack_start_zstd(struct packer *packer, struct error *err)
 {
 	size_t r;
 
@@ -95,9 +95,9 @@ packer_new(int fd, enum pack_format format, struct error *err)
 	packer->fd = fd;
 	packer->format = format;
 	if (format == PACK_GZIP)
-		r = start_gzip(packer, err);
+		r = pack_start_gzip(packer, err);
 	else if (format == PACK_ZSTD)
-		r = start_zstd(packer, err);
+		r = pack_start_zstd(packer, err);
 	else if (format == PACK_XZ)
 		r = error_set(err, ERROR_INVALID_ARGUMENT, "cannot write archives as xz");
 	if (r < 0) {
@@ -128,7 +128,7 @@ pack_put(struct packer *packer, const void *data, size_t n, struct error *err)
 }
 
 static int
-gzip_write(struct packer *packer, const uint8_t *data, size_t n, int flush, struct error *err)
+pack_gzip_write(struct packer *packer, const uint8_t *data, size_t n, int flush, struct error *err)
 {
 	int r;
 
@@ -149,8 +149,8 @@ gzip_write(struct packer *packer, const uint8_t *data, size_t n, int flush, stru
 }
 
 static int
-zstd_write(struct packer *packer, const uint8_t *data, size_t n, ZSTD_EndDirective end,
-	   struct error *err)
+pack_zstd_write(struct packer *packer, const uint8_t *data, size_t n, ZSTD_EndDirective end,
+		struct error *err)
 {
 	ZSTD_inBuffer in = { data, n, 0 };
 	size_t left;
@@ -179,9 +179,9 @@ packer_write(struct packer *packer, const void *data, size_t n, struct error *er
 		size_t part = n < CHUNK ? n : CHUNK;
 
 		if (packer->format == PACK_GZIP)
-			r = gzip_write(packer, p, part, Z_NO_FLUSH, err);
+			r = pack_gzip_write(packer, p, part, Z_NO_FLUSH, err);
 		else if (packer->format == PACK_ZSTD)
-			r = zstd_write(packer, p, part, ZSTD_e_continue, err);
+			r = pack_zstd_write(packer, p, part, ZSTD_e_continue, err);
 		else
 			r = pack_put(packer, p, part, err);
 		p += part;
@@ -196,9 +196,9 @@ packer_finish(struct packer *packer, uint64_t *in, uint64_t *out, struct error *
 	int r = 0;
 
 	if (packer->format == PACK_GZIP)
-		r = gzip_write(packer, NULL, 0, Z_FINISH, err);
+		r = pack_gzip_write(packer, NULL, 0, Z_FINISH, err);
 	else if (packer->format == PACK_ZSTD)
-		r = zstd_write(packer, NULL, 0, ZSTD_e_end, err);
+		r = pack_zstd_write(packer, NULL, 0, ZSTD_e_end, err);
 	if (r < 0)
 		return -1;
 	if (in)

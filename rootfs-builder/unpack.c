@@ -42,7 +42,7 @@ static const struct {
 };
 
 static int
-damaged(struct error *err, const char *how)
+unpack_damaged(struct error *err, const char *how)
 {
 	return error_set(err, ERROR_DATA_LOSS, "failed to unpack: %s", how);
 }
@@ -65,7 +65,7 @@ unpack_fill(struct unpacker *unpacker, struct error *err)
 }
 
 static int
-start(struct unpacker *unpacker, struct error *err)
+unpack_start(struct unpacker *unpacker, struct error *err)
 {
 	if (unpack_fill(unpacker, err) < 0)
 		return -1;
@@ -101,7 +101,7 @@ unpacker_new(int fd, struct error *err)
 		return NULL;
 	}
 	unpacker->fd = fd;
-	if (start(unpacker, err) < 0) {
+	if (unpack_start(unpacker, err) < 0) {
 		unpacker_free(unpacker);
 		return NULL;
 	}
@@ -124,7 +124,7 @@ unpacker_free(struct unpacker *unpacker)
 /* Each decompresses from buf into out and returns the number of bytes stored. */
 
 static ssize_t
-gzip_step(struct unpacker *unpacker, uint8_t *out, size_t n, struct error *err)
+unpack_gzip_step(struct unpacker *unpacker, uint8_t *out, size_t n, struct error *err)
 {
 	z_stream *z = &unpacker->gzip;
 	int r;
@@ -141,12 +141,12 @@ gzip_step(struct unpacker *unpacker, uint8_t *out, size_t n, struct error *err)
 	else if (r == Z_MEM_ERROR)
 		return error_nomem(err, "unpacking gzip");
 	else if (r != Z_OK && r != Z_BUF_ERROR)
-		return damaged(err, z->msg ? z->msg : "damaged gzip data");
+		return unpack_damaged(err, z->msg ? z->msg : "damaged gzip data");
 	return (ssize_t)(n - z->avail_out);
 }
 
 static ssize_t
-zstd_step(struct unpacker *unpacker, uint8_t *out, size_t n, struct error *err)
+unpack_zstd_step(struct unpacker *unpacker, uint8_t *out, size_t n, struct error *err)
 {
 	ZSTD_inBuffer in = { unpacker->buf, unpacker->len, unpacker->pos };
 	ZSTD_outBuffer dst = { out, n, 0 };
@@ -154,13 +154,13 @@ zstd_step(struct unpacker *unpacker, uint8_t *out, size_t n, struct error *err)
 
 	unpacker->pos = in.pos;
 	if (ZSTD_isError(r))
-		return damaged(err, ZSTD_getErrorName(r));
+		return unpack_damaged(err, ZSTD_getErrorName(r));
 	unpacker->frame_ended = r == 0;
 	return (ssize_t)dst.pos;
 }
 
 static ssize_t
-xz_step(struct unpacker *unpacker, uint8_t *out, size_t n, struct error *err)
+unpack_xz_step(struct unpacker *unpacker, uint8_t *out, size_t n, struct error *err)
 {
 	lzma_stream *xz = &unpacker->xz;
 	lzma_ret r;
@@ -176,12 +176,12 @@ xz_step(struct unpacker *unpacker, uint8_t *out, size_t n, struct error *err)
 	else if (r == LZMA_MEM_ERROR || r == LZMA_MEMLIMIT_ERROR)
 		return error_nomem(err, "unpacking xz");
 	else if (r != LZMA_OK && r != LZMA_BUF_ERROR)
-		return damaged(err, "damaged xz data");
+		return unpack_damaged(err, "damaged xz data");
 	return (ssize_t)(n - xz->avail_out);
 }
 
 static ssize_t
-plain_step(struct unpacker *unpacker, uint8_t *out, size_t n)
+unpack_plain_step(struct unpacker *unpacker, uint8_t *out, size_t n)
 {
 	size_t left = unpacker->len - unpacker->pos;
 
@@ -194,7 +194,7 @@ plain_step(struct unpacker *unpacker, uint8_t *out, size_t n)
 
 /* Only zeros may follow the end of a compressed stream: concatenated streams are not supported. */
 static int
-check_rest(struct unpacker *unpacker, struct error *err)
+unpack_check_rest(struct unpacker *unpacker, struct error *err)
 {
 	for (;;) {
 		if (unpack_fill(unpacker, err) < 0)
@@ -221,19 +221,20 @@ unpacker_read(struct unpacker *unpacker, void *out, size_t n, struct error *err)
 		before = unpacker->pos;
 		at_end = unpacker->pos == unpacker->len;
 		if (unpacker->format == PACK_NONE)
-			return plain_step(unpacker, out, n);
+			return unpack_plain_step(unpacker, out, n);
 		if (unpacker->format == PACK_GZIP)
-			got = gzip_step(unpacker, out, n, err);
+			got = unpack_gzip_step(unpacker, out, n, err);
 		else if (unpacker->format == PACK_ZSTD)
-			got = zstd_step(unpacker, out, n, err);
+			got = unpack_zstd_step(unpacker, out, n, err);
 		else
-			got = xz_step(unpacker, out, n, err);
+			got = unpack_xz_step(unpacker, out, n, err);
 		if (got)
 			return got;
 		if (unpacker->pos == before && !unpacker->frame_ended)
-			return damaged(err, at_end ? "unexpected end of data" : "corrupt data");
+			return unpack_damaged(err,
+					      at_end ? "unexpected end of data" : "corrupt data");
 	}
-	return n ? check_rest(unpacker, err) : 0;
+	return n ? unpack_check_rest(unpacker, err) : 0;
 }
 
 int

@@ -30,27 +30,27 @@ struct verify {
 };
 
 static int
-differs(struct error *err, const char *path, const char *what)
+verify_differs(struct error *err, const char *path, const char *what)
 {
 	return error_set(err, ERROR_DATA_LOSS, "/%s: wrong %s", path, what);
 }
 
 /* Checks the content of the previous member, which has been read to its end. */
 static int
-check_last(const struct verify *v, struct error *err)
+verify_check_last(const struct verify *v, struct error *err)
 {
 	const struct image_entry *last = v->next ? v->image->entries[v->next - 1] : NULL;
 
-	return last && last->crc != v->crc ? differs(err, last->path, "content") : 0;
+	return last && last->crc != v->crc ? verify_differs(err, last->path, "content") : 0;
 }
 
 static int
-see_member(const struct cpio_member *member, void *data, struct error *err)
+verify_see_member(const struct cpio_member *member, void *data, struct error *err)
 {
 	struct verify *v = data;
 	const struct image_entry *entry;
 
-	if (check_last(v, err) < 0)
+	if (verify_check_last(v, err) < 0)
 		return -1;
 	if (v->next == v->image->n)
 		return error_set(err, ERROR_DATA_LOSS, "unexpected member %s", member->path);
@@ -59,19 +59,19 @@ see_member(const struct cpio_member *member, void *data, struct error *err)
 		return error_set(err, ERROR_DATA_LOSS, "/%s found in place of /%s", member->path,
 				 entry->path);
 	if (member->mode != entry->mode || member->size != entry->size)
-		return differs(err, entry->path, "mode and size");
+		return verify_differs(err, entry->path, "mode and size");
 	if (member->uid != entry->uid || member->gid != entry->gid)
-		return differs(err, entry->path, "owner");
+		return verify_differs(err, entry->path, "owner");
 	if (member->dev_major != entry->dev_major || member->dev_minor != entry->dev_minor)
-		return differs(err, entry->path, "device number");
+		return verify_differs(err, entry->path, "device number");
 	if (member->mtime != v->mtime || member->ino != v->next)
-		return differs(err, entry->path, "time and number");
+		return verify_differs(err, entry->path, "time and number");
 	v->crc = (uint32_t)crc32(0, NULL, 0);
 	return 0;
 }
 
 static void
-keep_head(struct head *head, const struct image_entry *entry, const uint8_t *bytes, size_t n)
+verify_keep_head(struct head *head, const struct image_entry *entry, const uint8_t *bytes, size_t n)
 {
 	if (head->entry != entry)
 		return;
@@ -82,21 +82,22 @@ keep_head(struct head *head, const struct image_entry *entry, const uint8_t *byt
 }
 
 static int
-see_content(const uint8_t *bytes, size_t n, void *data, struct error *err)
+verify_see_content(const uint8_t *bytes, size_t n, void *data, struct error *err)
 {
 	struct verify *v = data;
 	const struct image_entry *entry = v->image->entries[v->next - 1];
 
 	(void)err;
 	v->crc = (uint32_t)crc32(v->crc, bytes, (uInt)n);
-	keep_head(&v->init, entry, bytes, n);
-	keep_head(&v->agent, entry, bytes, n);
+	verify_keep_head(&v->init, entry, bytes, n);
+	verify_keep_head(&v->agent, entry, bytes, n);
 	return 0;
 }
 
 /* Finds the program that a path resolves to, which must be an executable file. */
 static int
-find_program(const struct image *image, const char *path, struct head *head, struct error *err)
+verify_find_program(const struct image *image, const char *path, struct head *head,
+		    struct error *err)
 {
 	head->entry = image_resolve(image, path, err);
 	if (!head->entry)
@@ -107,8 +108,8 @@ find_program(const struct image *image, const char *path, struct head *head, str
 }
 
 static int
-check_program(const struct verify *v, const char *path, const struct head *head, bool is_static,
-	      uint16_t machine, struct error *err)
+verify_check_program(const struct verify *v, const char *path, const struct head *head,
+		     bool is_static, uint16_t machine, struct error *err)
 {
 	const char *interp;
 
@@ -125,11 +126,11 @@ check_program(const struct verify *v, const char *path, const struct head *head,
 }
 
 static int
-read_back(int fd, struct verify *v, struct error *err)
+verify_read_back(int fd, struct verify *v, struct error *err)
 {
 	const struct cpio_visitor visitor = {
-		.member = see_member,
-		.content = see_content,
+		.member = verify_see_member,
+		.content = verify_see_content,
 		.data = v,
 	};
 	struct unpacker *unpacker;
@@ -142,7 +143,7 @@ read_back(int fd, struct verify *v, struct error *err)
 		return -1;
 	r = cpio_read(unpacker, &visitor, err);
 	unpacker_free(unpacker);
-	if (r < 0 || check_last(v, err) < 0)
+	if (r < 0 || verify_check_last(v, err) < 0)
 		return -1;
 	if (v->next != v->image->n)
 		return error_set(err, ERROR_DATA_LOSS, "/%s is missing",
@@ -160,12 +161,12 @@ verify_archive(int fd, const struct image *image, uint32_t mtime, uint16_t machi
 		return error_nomem(err, "verifying an archive");
 	v->image = image;
 	v->mtime = mtime;
-	if (find_program(image, "/init", &v->init, err) < 0 ||
-	    find_program(image, "/sbin/init", &v->agent, err) < 0 ||
-	    find_program(image, INITRD_AGENT_PATH, &v->agent, err) < 0 ||
-	    read_back(fd, v, err) < 0 ||
-	    check_program(v, "/init", &v->init, static_init, machine, err) < 0 ||
-	    check_program(v, INITRD_AGENT_PATH, &v->agent, false, machine, err) < 0)
+	if (verify_find_program(image, "/init", &v->init, err) < 0 ||
+	    verify_find_program(image, "/sbin/init", &v->agent, err) < 0 ||
+	    verify_find_program(image, INITRD_AGENT_PATH, &v->agent, err) < 0 ||
+	    verify_read_back(fd, v, err) < 0 ||
+	    verify_check_program(v, "/init", &v->init, static_init, machine, err) < 0 ||
+	    verify_check_program(v, INITRD_AGENT_PATH, &v->agent, false, machine, err) < 0)
 		return error_wrap(err, "failed to verify the archive");
 	return 0;
 }

@@ -96,7 +96,7 @@ drop_peer(struct session *s)
 }
 
 static void
-drop_master(struct session *s)
+session_drop_master(struct session *s)
 {
 	loop_unwatch(s->master_watch);
 	s->master_watch = NULL;
@@ -104,7 +104,7 @@ drop_master(struct session *s)
 }
 
 static void
-kill_shell(void *data)
+session_kill_shell(void *data)
 {
 	struct session *s = data;
 
@@ -121,7 +121,7 @@ session_hang_up(struct session *s)
 	struct error err = ERROR_INIT;
 
 	drop_peer(s);
-	drop_master(s);
+	session_drop_master(s);
 	timer_cancel(s->eof_timer);
 	s->eof_timer = NULL;
 	s->is_running = false;
@@ -134,9 +134,9 @@ session_hang_up(struct session *s)
 		return;
 	}
 	timer_cancel(s->timer);
-	s->timer = loop_timer(s->console->spec.loop, HANGUP_MS, kill_shell, s, &err);
+	s->timer = loop_timer(s->console->spec.loop, HANGUP_MS, session_kill_shell, s, &err);
 	if (!s->timer)
-		kill_shell(s);
+		session_kill_shell(s);
 }
 
 /* ---- from the peer to the terminal ---- */
@@ -144,14 +144,14 @@ session_hang_up(struct session *s)
 /* Types ^D again and again until the shell has ended: the program in the foreground may consume
  * one. */
 static void
-type_eof(void *data)
+session_type_eof(void *data)
 {
 	struct session *s = data;
 	struct error err = ERROR_INIT;
 
 	if (s->in.n == 0)
 		s->in.data[s->in.n++] = EOF_KEY;
-	s->eof_timer = loop_timer(s->console->spec.loop, EOF_MS, type_eof, s, &err);
+	s->eof_timer = loop_timer(s->console->spec.loop, EOF_MS, session_type_eof, s, &err);
 	if (s->master >= 0)
 		session_update(s);
 }
@@ -159,17 +159,17 @@ type_eof(void *data)
 /* Passes the end of the input on to the terminal as ^D. Returns false if the peer no longer reads
  * either. */
 static bool
-end_input(struct session *s)
+session_end_input(struct session *s)
 {
 	s->has_eof = true;
-	type_eof(s);
+	session_type_eof(s);
 	return RETRY_EINTR(send(s->peer, "", 0, MSG_NOSIGNAL | MSG_DONTWAIT)) == 0 ||
 	       errno == ENOTSOCK;
 }
 
 /* Returns false if the session must be hung up. */
 static bool
-read_peer(struct session *s)
+session_read_peer(struct session *s)
 {
 	char chunk[CHUNK];
 	struct winsize size;
@@ -182,7 +182,7 @@ read_peer(struct session *s)
 	if (n < 0)
 		return watch_may_retry(s->peer_watch, errno);
 	if (n == 0)
-		return end_input(s);
+		return session_end_input(s);
 	s->in.n = window_filter(&s->window, chunk, (size_t)n, s->in.data, &size, &found);
 	if (found)
 		(void)ioctl(s->master, TIOCSWINSZ, &size);
@@ -206,13 +206,13 @@ session_flush(struct pipe_buf *b, int fd, struct watch *watch)
 }
 
 static void
-on_peer(uint32_t events, void *data)
+session_on_peer(uint32_t events, void *data)
 {
 	struct session *s = data;
 
 	/* EPOLLHUP: both directions are closed, so further output would be lost */
 	if (events & (EPOLLHUP | EPOLLERR) || !session_flush(&s->out, s->peer, s->peer_watch) ||
-	    !read_peer(s)) {
+	    !session_read_peer(s)) {
 		session_hang_up(s);
 		return;
 	}
@@ -224,7 +224,7 @@ on_peer(uint32_t events, void *data)
 
 /* Returns false at the end of the shell's output. */
 static bool
-read_master(struct session *s)
+session_read_master(struct session *s)
 {
 	ssize_t n;
 
@@ -238,27 +238,27 @@ read_master(struct session *s)
 }
 
 static void
-on_master(uint32_t events, void *data)
+session_on_master(uint32_t events, void *data)
 {
 	struct session *s = data;
 	bool more;
 
 	(void)events;
 	(void)session_flush(&s->in, s->master, s->master_watch);
-	more = read_master(s);
+	more = session_read_master(s);
 	if (!session_flush(&s->out, s->peer, s->peer_watch)) {
 		session_hang_up(s);
 		return;
 	}
 	if (!more)
-		drop_master(s);
+		session_drop_master(s);
 	session_update(s);
 }
 
 /* ---- both directions ---- */
 
 static void
-on_rest_timeout(void *data)
+session_on_rest_timeout(void *data)
 {
 	struct session *s = data;
 
@@ -284,7 +284,7 @@ session_update(struct session *s)
 }
 
 static void
-on_shell_ended(int status, bool gone, void *data)
+session_on_shell_ended(int status, bool gone, void *data)
 {
 	struct session *s = data;
 	struct error err = ERROR_INIT;
@@ -302,7 +302,7 @@ on_shell_ended(int status, bool gone, void *data)
 	}
 	/* The terminal's end of file follows the last output, unless another process keeps the
 	 * terminal open. */
-	s->timer = loop_timer(s->console->spec.loop, REST_MS, on_rest_timeout, s, &err);
+	s->timer = loop_timer(s->console->spec.loop, REST_MS, session_on_rest_timeout, s, &err);
 	if (!s->timer)
 		session_free(s);
 }
@@ -310,7 +310,7 @@ on_shell_ended(int status, bool gone, void *data)
 /* ---- the start ---- */
 
 static int
-take_terminal(struct job *job, const struct job_message *m, void *data, struct error *err)
+session_take_terminal(struct job *job, const struct job_message *m, void *data, struct error *err)
 {
 	struct session *s = data;
 
@@ -324,14 +324,14 @@ take_terminal(struct job *job, const struct job_message *m, void *data, struct e
 }
 
 static int
-take_process(struct job *job, pid_t pid, int pidfd, void *data, struct error *err)
+session_take_process(struct job *job, pid_t pid, int pidfd, void *data, struct error *err)
 {
 	struct session *s = data;
 
 	(void)job;
 	close_fd(&s->pidfd);
 	s->pidfd = pidfd;
-	s->child = initlink_watch(s->console->spec.init, pid, on_shell_ended, s, err);
+	s->child = initlink_watch(s->console->spec.init, pid, session_on_shell_ended, s, err);
 	s->has_shell = s->child != NULL;
 	return s->child ? 0 : -1;
 }
@@ -347,7 +347,7 @@ session_print(const struct session *s, const char *text)
 }
 
 static void
-on_started(struct job *job, const struct error *failure, void *data)
+session_on_started(struct job *job, const struct error *failure, void *data)
 {
 	struct session *s = data;
 	struct error err = *failure;
@@ -355,8 +355,8 @@ on_started(struct job *job, const struct error *failure, void *data)
 	(void)job;
 	s->job = NULL;
 	if (err.code == ERROR_OK && s->peer >= 0)
-		s->master_watch =
-			loop_watch(s->console->spec.loop, s->master, EPOLLIN, on_master, s, &err);
+		s->master_watch = loop_watch(s->console->spec.loop, s->master, EPOLLIN,
+					     session_on_master, s, &err);
 	if (!s->master_watch) {
 		if (s->peer >= 0) {
 			log_warn("console", "failed to start a shell: %s", err.msg);
@@ -373,7 +373,7 @@ on_started(struct job *job, const struct error *failure, void *data)
 }
 
 static const struct job_message_type shell_messages[] = {
-	[SHELL_MSG_TTY] = { .handler = take_terminal, .n_fds = 1 },
+	[SHELL_MSG_TTY] = { .handler = session_take_terminal, .n_fds = 1 },
 };
 
 static const struct job_ops shell_ops = {
@@ -381,8 +381,8 @@ static const struct job_ops shell_ops = {
 	.work = shell_work,
 	.messages = shell_messages,
 	.n_messages = ARRAY_LEN(shell_messages),
-	.process = take_process,
-	.done = on_started,
+	.process = session_take_process,
+	.done = session_on_started,
 };
 
 int
@@ -405,7 +405,7 @@ session_start(struct console *console, int fd, struct error *err)
 		return error_nomem(err, "starting a session");
 	}
 	*s = (struct session){ .console = console, .peer = fd, .master = -1, .pidfd = -1 };
-	s->peer_watch = loop_watch(console->spec.loop, fd, 0, on_peer, s, err);
+	s->peer_watch = loop_watch(console->spec.loop, fd, 0, session_on_peer, s, err);
 	if (s->peer_watch)
 		s->job = job_start(console->spec.jobs, &spec, err);
 	if (!s->job) {

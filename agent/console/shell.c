@@ -48,7 +48,7 @@ struct shell {
 };
 
 static int
-find_shell(const struct roots *roots, size_t *which, struct error *err)
+shell_find(const struct roots *roots, size_t *which, struct error *err)
 {
 	for (*which = 0; *which < ARRAY_LEN(shells); ++*which) {
 		if (faccessat(roots->root, shells[*which].path + 1, X_OK, 0) == 0)
@@ -59,7 +59,7 @@ find_shell(const struct roots *roots, size_t *which, struct error *err)
 }
 
 static int
-open_terminal(const struct roots *roots, int *slave, struct error *err)
+shell_open_terminal(const struct roots *roots, int *slave, struct error *err)
 {
 	const struct winsize size = { .ws_row = 24, .ws_col = 80 };
 	auto_close int master = openat(roots->dev, "pts/ptmx", O_RDWR | O_NOCTTY | O_CLOEXEC);
@@ -75,7 +75,7 @@ open_terminal(const struct roots *roots, int *slave, struct error *err)
 }
 
 static void
-make_environment(const char *out[ENVIRONMENT_MAX])
+shell_make_environment(const char *out[ENVIRONMENT_MAX])
 {
 	size_t n = 0;
 
@@ -98,7 +98,7 @@ shell_exec(const struct shell *shell)
 	char byte, reason[EXEC_ERROR_MAX];
 	int failed;
 
-	make_environment(env);
+	shell_make_environment(env);
 	if (read_full(shell->gate, &byte, 1) != 1)
 		_exit(1);
 	(void)write_text_at(shell->roots->proc, "self/oom_score_adj", "0");
@@ -148,9 +148,9 @@ shell_work(struct worker *w, void *arg, struct error *err)
 	int ends[2];
 	pid_t pid;
 
-	if (find_shell(shell.roots, &shell.which, err) < 0)
+	if (shell_find(shell.roots, &shell.which, err) < 0)
 		return -1;
-	master = open_terminal(shell.roots, &slave, err);
+	master = shell_open_terminal(shell.roots, &slave, err);
 	if (master < 0)
 		return -1;
 	if (pipe2(ends, O_CLOEXEC) < 0)

@@ -24,7 +24,7 @@ is_digit(char c)
 
 /* Parses ROWS;COLUMNS, both greater than 0. */
 static bool
-read_size(const char *text, size_t n, struct winsize *size)
+window_read_size(const char *text, size_t n, struct winsize *size)
 {
 	char copy[WINDOW_HELD], *columns;
 	uint32_t rows, cols;
@@ -55,8 +55,8 @@ window_match(const char *text, size_t n, struct winsize *size)
 			numbers++;
 			digits = 0;
 		} else if (text[i] == 't' && digits > 0 && numbers == 2) {
-			return read_size(text + N_BEGIN, i - N_BEGIN, size) ? MATCH_WHOLE
-									    : MATCH_NOT;
+			return window_read_size(text + N_BEGIN, i - N_BEGIN, size) ? MATCH_WHOLE
+										   : MATCH_NOT;
 		} else {
 			return MATCH_NOT;
 		}

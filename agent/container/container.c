@@ -96,7 +96,7 @@ static const char *const refusals[CONTAINER_STATES][CONTAINER_CALLS] = {
 };
 
 static struct process *
-process_of(struct list *node)
+container_process_of(struct list *node)
 {
 	return list_entry(node, struct process, node);
 }
@@ -125,11 +125,11 @@ container_allows(const struct container *c, enum container_call call, struct err
 	return error_set(err, code, "container %s %s", c->id, refusal);
 }
 
-static void sweep(void *data);
+static void container_sweep(void *data);
 
 /* Returns the name under which other containers of the pod refer to its mounts, or NULL. */
 static const char *
-pod_name(const Grpc__Spec *spec)
+container_pod_name(const Grpc__Spec *spec)
 {
 	static const char *const keys[] = { "io.kubernetes.cri.container-name",
 					    "io.kubernetes.cri-o.ContainerName" };
@@ -158,8 +158,8 @@ container_fill(struct container *c, const char *id, const Grpc__Spec *spec, stru
 	c->cgroup_path = strdup(cgroup);
 	if (asprintf(&c->bundle, "%s/%s", RUN_DIR, id) < 0)
 		c->bundle = NULL;
-	c->name = pod_name(spec) ? strdup(pod_name(spec)) : NULL;
-	if (!c->id || !c->cgroup_path || !c->bundle || (pod_name(spec) && !c->name))
+	c->name = container_pod_name(spec) ? strdup(container_pod_name(spec)) : NULL;
+	if (!c->id || !c->cgroup_path || !c->bundle || (container_pod_name(spec) && !c->name))
 		return error_nomem(err, "creating a container");
 	c->hooks = hooks_times(spec->hooks);
 	c->init = container_add_process(c, id, err);
@@ -177,7 +177,7 @@ container_new(struct loop *loop, const char *id, const Grpc__Spec *spec, struct 
 	}
 	list_init(&c->node);
 	list_init(&c->processes);
-	post_init(&c->sweep, sweep, c);
+	post_init(&c->sweep, container_sweep, c);
 	c->loop = loop;
 	c->state = CONTAINER_CREATING;
 	c->gate = -1;
@@ -195,7 +195,7 @@ void
 container_free(struct container *c)
 {
 	while (!list_is_empty(&c->processes))
-		process_free(process_of(c->processes.next));
+		process_free(container_process_of(c->processes.next));
 	post_cancel(&c->sweep);
 	close_fd(&c->gate);
 	for (size_t i = 0; i < NS_KINDS; i++)
@@ -216,7 +216,7 @@ container_id(const struct container *c)
 }
 
 static bool
-is_init(const struct container *c, const char *exec_id)
+container_is_init(const struct container *c, const char *exec_id)
 {
 	return exec_id[0] == '\0' || strcmp(exec_id, c->id) == 0;
 }
@@ -226,11 +226,11 @@ container_find(struct container *c, const char *exec_id)
 {
 	struct list *pos;
 
-	if (is_init(c, exec_id))
+	if (container_is_init(c, exec_id))
 		return c->init;
 	list_for_each (pos, &c->processes) {
-		if (strcmp(process_of(pos)->exec_id, exec_id) == 0)
-			return process_of(pos);
+		if (strcmp(container_process_of(pos)->exec_id, exec_id) == 0)
+			return container_process_of(pos);
 	}
 	return NULL;
 }
@@ -292,7 +292,7 @@ container_add_process(struct container *c, const char *exec_id, struct error *er
 			  "invalid exec_id: empty or longer than %d bytes", EXEC_ID_MAX);
 		return NULL;
 	}
-	if ((p && !p->status_reported) || (c->init_pid != 0 && is_init(c, exec_id))) {
+	if ((p && !p->status_reported) || (c->init_pid != 0 && container_is_init(c, exec_id))) {
 		error_set(err, ERROR_ALREADY_EXISTS, "exec_id '%s' already exists", exec_id);
 		return NULL;
 	}
@@ -341,14 +341,14 @@ container_started(struct container *c)
 /* Drops finished processes, and the oldest of more than CONTAINER_UNREAD_MAX whose status was
  * reported and whose output is unread. */
 static void
-sweep(void *data)
+container_sweep(void *data)
 {
 	struct container *c = data;
 	struct list *pos, *next;
 	size_t unread = 0;
 
 	list_for_each_safe (pos, next, &c->processes) {
-		struct process *p = process_of(pos);
+		struct process *p = container_process_of(pos);
 
 		if (process_is_over(p))
 			container_drop(c, p);
@@ -356,7 +356,7 @@ sweep(void *data)
 			unread++;
 	}
 	list_for_each_safe (pos, next, &c->processes) {
-		struct process *p = process_of(pos);
+		struct process *p = container_process_of(pos);
 
 		if (unread <= CONTAINER_UNREAD_MAX)
 			break;
@@ -374,7 +374,7 @@ container_alive(const struct container *c)
 	size_t n = 0;
 
 	list_for_each (pos, &c->processes) {
-		const struct process *p = process_of(pos);
+		const struct process *p = container_process_of(pos);
 
 		if (p->pid != 0 && !p->exited)
 			n++;
@@ -389,7 +389,7 @@ container_kill_processes(struct container *c)
 	struct error err = ERROR_INIT;
 
 	list_for_each (pos, &c->processes) {
-		if (process_signal(process_of(pos), SIGKILL, &err) < 0)
+		if (process_signal(container_process_of(pos), SIGKILL, &err) < 0)
 			log_warn("container", "container %s: %s", c->id, err.msg);
 	}
 }

@@ -24,7 +24,7 @@
 /* Returns whether the status can be reported: the process has exited and its output has been
  * delivered. */
 static bool
-status_is_ready(const struct process *p)
+process_status_is_ready(const struct process *p)
 {
 	return p->exited && (p->undelivered || stdio_is_delivered(&p->stdio));
 }
@@ -50,17 +50,17 @@ process_report_status(struct process *p)
 }
 
 static void
-on_stream_end(void *data)
+process_on_stream_end(void *data)
 {
 	struct process *p = data;
 
-	if (status_is_ready(p))
+	if (process_status_is_ready(p))
 		process_report_status(p);
 	p->owner->changed(p->container);
 }
 
 static void
-on_delivery_late(void *data)
+process_on_delivery_late(void *data)
 {
 	struct process *p = data;
 	const struct log_field fields[] = {
@@ -77,7 +77,7 @@ on_delivery_late(void *data)
 }
 
 static void
-log_exit(const struct process *p)
+process_log_exit(const struct process *p)
 {
 	char status[16];
 	const struct log_field fields[] = {
@@ -93,7 +93,7 @@ log_exit(const struct process *p)
 }
 
 static void
-close_report(struct process *p)
+process_close_report(struct process *p)
 {
 	loop_unwatch(p->report_watch);
 	p->report_watch = NULL;
@@ -101,7 +101,7 @@ close_report(struct process *p)
 }
 
 static void
-log_report(const struct process *p, struct exec_report *r)
+process_log_report(const struct process *p, struct exec_report *r)
 {
 	const char *why = r->errnum > 0 ? strerror(r->errnum) : "unknown error";
 	const struct log_field fields[] = {
@@ -119,7 +119,7 @@ log_report(const struct process *p, struct exec_report *r)
 /* Called when the process has executed its program, has ended, or reports why it cannot execute
  * the program. */
 static void
-on_report(uint32_t events, void *data)
+process_on_report(uint32_t events, void *data)
 {
 	struct process *p = data;
 	struct exec_report r;
@@ -129,24 +129,24 @@ on_report(uint32_t events, void *data)
 		return;
 	if (read(p->report, &r, sizeof(r)) == sizeof(r)) {
 		r.path[sizeof(r.path) - 1] = r.reason[sizeof(r.reason) - 1] = '\0';
-		log_report(p, &r);
+		process_log_report(p, &r);
 	}
-	close_report(p);
+	process_close_report(p);
 }
 
 int
 process_take_report(struct process *p, int fd, struct error *err)
 {
-	close_report(p);
+	process_close_report(p);
 	p->report = fd;
 	if (fcntl(fd, F_SETFL, O_NONBLOCK) < 0) {
 		error_sys(err, "failed to watch the start of process %s", p->exec_id);
-		close_report(p);
+		process_close_report(p);
 		return -1;
 	}
-	p->report_watch = loop_watch(p->stdio.out.loop, fd, EPOLLIN, on_report, p, err);
+	p->report_watch = loop_watch(p->stdio.out.loop, fd, EPOLLIN, process_on_report, p, err);
 	if (!p->report_watch)
-		close_report(p);
+		process_close_report(p);
 	return p->report_watch ? 0 : -1;
 }
 
@@ -169,7 +169,7 @@ process_new(const struct process_owner *owner, struct container *c, const char *
 	p->container = c;
 	p->container_id = container_id;
 	p->pidfd = p->report = -1;
-	stdio_init(&p->stdio, loop, on_stream_end, p);
+	stdio_init(&p->stdio, loop, process_on_stream_end, p);
 	return p;
 }
 
@@ -180,7 +180,7 @@ process_free(struct process *p)
 
 	list_remove(&p->node);
 	child_unwatch(p->child);
-	close_report(p);
+	process_close_report(p);
 	timer_cancel(p->term.timer);
 	timer_cancel(p->delivery);
 	stdio_release(&p->stdio);
@@ -206,24 +206,24 @@ process_exit_code(int wait_status)
 }
 
 static void
-on_exit_status(int status, bool gone, void *data)
+process_on_exit_status(int status, bool gone, void *data)
 {
 	struct process *p = data;
 	struct error err = ERROR_INIT;
 
 	p->child = NULL;
-	on_report(0, p);
+	process_on_report(0, p);
 	p->exited = true;
 	p->status = gone ? 128 + SIGKILL : process_exit_code(status);
-	log_exit(p);
+	process_log_exit(p);
 	stdio_exited(&p->stdio);
 	if (!stdio_is_delivered(&p->stdio)) {
-		p->delivery = loop_timer(p->stdio.out.loop, PROCESS_DELIVERY_MS, on_delivery_late,
-					 p, &err);
+		p->delivery = loop_timer(p->stdio.out.loop, PROCESS_DELIVERY_MS,
+					 process_on_delivery_late, p, &err);
 		/* Without a timer, delivery is not awaited. */
 		p->undelivered = !p->delivery;
 	}
-	if (status_is_ready(p))
+	if (process_status_is_ready(p))
 		process_report_status(p);
 	p->owner->exited(p->container, p);
 }
@@ -233,7 +233,7 @@ process_attach(struct process *p, struct initlink *link, pid_t pid, int pidfd, s
 {
 	p->pid = pid;
 	p->pidfd = pidfd;
-	p->child = initlink_watch(link, pid, on_exit_status, p, err);
+	p->child = initlink_watch(link, pid, process_on_exit_status, p, err);
 	return p->child ? 0 : -1;
 }
 
@@ -244,7 +244,7 @@ process_is_over(const struct process *p)
 }
 
 static void
-waiter_unwanted(struct pending *p)
+process_waiter_unwanted(struct pending *p)
 {
 	list_remove(&pending_entry(p, struct process_waiter, pending)->node);
 }
@@ -253,9 +253,9 @@ int
 process_wait(struct process *p, struct process_waiter *w, int *status)
 {
 	list_init(&w->node);
-	if (!status_is_ready(p)) {
+	if (!process_status_is_ready(p)) {
 		list_append(&p->waiters, &w->node);
-		w->pending.cancel = waiter_unwanted;
+		w->pending.cancel = process_waiter_unwanted;
 		return 1;
 	}
 	*status = p->status;

@@ -20,7 +20,7 @@
 static const ProtobufCServiceDescriptor *const service = &grpc__agent_service__descriptor;
 
 static bool
-is_allowed(const struct policy *policy, const ProtobufCMessageDescriptor *type)
+policy_is_allowed(const struct policy *policy, const ProtobufCMessageDescriptor *type)
 {
 	for (unsigned int i = 0; i < service->n_methods; i++) {
 		if (service->methods[i].input == type)
@@ -34,7 +34,7 @@ policy_ask(void *data, const char *method, const ProtobufCMessage *request, stru
 {
 	const struct policy *policy = data;
 
-	if (is_allowed(policy, request->descriptor))
+	if (policy_is_allowed(policy, request->descriptor))
 		return 0;
 	if (policy->allow_failing) {
 		log_event(

@@ -22,7 +22,7 @@ struct words {
 /* Reads the next word: up to a blank, or `:=` or `=`, which are words of their own. Returns its
  * length. */
 static size_t
-read_next_word(struct words *w, const char **word)
+policy_next_word(struct words *w, const char **word)
 {
 	size_t n = 0, left;
 
@@ -42,30 +42,30 @@ read_next_word(struct words *w, const char **word)
 }
 
 static bool
-is_word(const char *word, size_t n, const char *what)
+policy_is_word(const char *word, size_t n, const char *what)
 {
 	return strlen(what) == n && memcmp(word, what, n) == 0;
 }
 
 /* Returns whether the rest of the line is exactly one word, which is in `what`. */
 static bool
-ends_with(struct words *w, const char *const *what, size_t n_what)
+policy_ends_with(struct words *w, const char *const *what, size_t n_what)
 {
 	const char *word, *rest;
-	size_t n = read_next_word(w, &word);
+	size_t n = policy_next_word(w, &word);
 
 	/* A lone colon is neither a word nor the end. */
-	if (read_next_word(w, &rest) > 0 || w->at < w->end)
+	if (policy_next_word(w, &rest) > 0 || w->at < w->end)
 		return false;
 	for (size_t i = 0; i < n_what; i++) {
-		if (is_word(word, n, what[i]))
+		if (policy_is_word(word, n, what[i]))
 			return true;
 	}
 	return false;
 }
 
 static bool
-is_name(const char *word, size_t n)
+policy_is_name(const char *word, size_t n)
 {
 	for (size_t i = 0; i < n; i++) {
 		char c = word[i];
@@ -87,9 +87,9 @@ struct reading {
 /* Records a default. Names of unknown messages are accepted and have no effect. Returns false if
  * the name has a default already. */
 static bool
-read_note(struct reading *r, const char *name, size_t n, bool value)
+policy_read_note(struct reading *r, const char *name, size_t n, bool value)
 {
-	if (is_word(name, n, ALLOW_FAILS)) {
+	if (policy_is_word(name, n, ALLOW_FAILS)) {
 		if (r->has_failing)
 			return false;
 		r->has_failing = true;
@@ -97,7 +97,7 @@ read_note(struct reading *r, const char *name, size_t n, bool value)
 		return true;
 	}
 	for (unsigned int i = 0; i < service->n_methods; i++) {
-		if (!is_word(name, n, service->methods[i].input->short_name))
+		if (!policy_is_word(name, n, service->methods[i].input->short_name))
 			continue;
 		if (r->has_line[i])
 			return false;
@@ -109,24 +109,25 @@ read_note(struct reading *r, const char *name, size_t n, bool value)
 
 /* Parses `default NAME := true`. */
 static const char *
-read_default(struct reading *r, struct words *w)
+policy_read_default(struct reading *r, struct words *w)
 {
 	static const char *const yes[] = { "true" }, *const no[] = { "false" };
 	const char *name, *sign;
-	size_t n = read_next_word(w, &name);
-	size_t n_sign = read_next_word(w, &sign);
+	size_t n = policy_next_word(w, &name);
+	size_t n_sign = policy_next_word(w, &sign);
 	struct words value = *w;
-	bool is_true = ends_with(&value, yes, ARRAY_LEN(yes));
+	bool is_true = policy_ends_with(&value, yes, ARRAY_LEN(yes));
 
-	if (!is_name(name, n) || !(is_word(sign, n_sign, ":=") || is_word(sign, n_sign, "=")) ||
-	    (!is_true && !ends_with(w, no, ARRAY_LEN(no))))
+	if (!policy_is_name(name, n) ||
+	    !(policy_is_word(sign, n_sign, ":=") || policy_is_word(sign, n_sign, "=")) ||
+	    (!is_true && !policy_ends_with(w, no, ARRAY_LEN(no))))
 		return "expected `default NAME := true` or `false`";
-	return read_note(r, name, n, is_true) ? NULL : "duplicate default";
+	return policy_read_note(r, name, n, is_true) ? NULL : "duplicate default";
 }
 
 /* Parses a line. Returns NULL, or what is wrong with it. */
 static const char *
-read_line(struct reading *r, const char *line, size_t len)
+policy_read_line(struct reading *r, const char *line, size_t len)
 {
 	static const char *const package[] = { "agent_policy" };
 	static const char *const imports[] = { "rego.v1",
@@ -138,19 +139,20 @@ read_line(struct reading *r, const char *line, size_t len)
 	const char *comment = memchr(line, '#', len);
 	struct words w = { .at = line, .end = comment ? comment : line + len };
 	const char *word;
-	size_t n = read_next_word(&w, &word);
+	size_t n = policy_next_word(&w, &word);
 
 	if (n == 0 && w.at == w.end)
 		return NULL;
 	if (!r->has_package) {
-		r->has_package =
-			is_word(word, n, "package") && ends_with(&w, package, ARRAY_LEN(package));
+		r->has_package = policy_is_word(word, n, "package") &&
+				 policy_ends_with(&w, package, ARRAY_LEN(package));
 		return r->has_package ? NULL : "expected `package agent_policy` first";
 	}
-	if (is_word(word, n, "import"))
-		return ends_with(&w, imports, ARRAY_LEN(imports)) ? NULL : "unsupported import";
-	if (is_word(word, n, "default"))
-		return read_default(r, &w);
+	if (policy_is_word(word, n, "import"))
+		return policy_ends_with(&w, imports, ARRAY_LEN(imports)) ? NULL
+									 : "unsupported import";
+	if (policy_is_word(word, n, "default"))
+		return policy_read_default(r, &w);
 	return "rules are not supported, only `default NAME := true` or `false`";
 }
 
@@ -162,7 +164,7 @@ policy_read(const char *text, struct policy *out, struct error *err)
 
 	for (;; line++) {
 		size_t n = strcspn(text, "\n");
-		const char *why = read_line(&r, text, n);
+		const char *why = policy_read_line(&r, text, n);
 
 		if (why)
 			return error_set(err, ERROR_INVALID_ARGUMENT,

@@ -80,7 +80,7 @@ calljob_send(struct worker *w, const void *data, size_t n, struct error *err)
 }
 
 static int
-take_output(struct job *job, const struct job_message *m, void *data, struct error *err)
+calljob_take_output(struct job *job, const struct job_message *m, void *data, struct error *err)
 {
 	struct calljob *t = data;
 
@@ -95,11 +95,11 @@ take_output(struct job *job, const struct job_message *m, void *data, struct err
 }
 
 static const struct job_message_type job_messages[] = {
-	[CALLJOB_MSG_OUTPUT] = { .handler = take_output, .size_max = PIECE_MAX },
+	[CALLJOB_MSG_OUTPUT] = { .handler = calljob_take_output, .size_max = PIECE_MAX },
 };
 
 static int
-answer(struct calljob *t, struct error *err)
+calljob_answer(struct calljob *t, struct error *err)
 {
 	size_t n = buf_len(&t->output);
 	uint8_t *end;
@@ -115,7 +115,7 @@ answer(struct calljob *t, struct error *err)
 }
 
 static void
-on_job_done(struct job *job, const struct error *err, void *data)
+calljob_on_done(struct job *job, const struct error *err, void *data)
 {
 	struct calljob *t = data;
 	struct error why = *err;
@@ -130,7 +130,7 @@ on_job_done(struct job *job, const struct error *err, void *data)
 		}
 		if (why.code == ERROR_OK)
 			why = t->lost;
-		if (why.code == ERROR_OK && answer(t, &why) == 0)
+		if (why.code == ERROR_OK && calljob_answer(t, &why) == 0)
 			call_reply(t->call);
 		else
 			call_fail(t->call, &why);
@@ -170,7 +170,7 @@ calljob_start(struct calljob *t, struct error *err)
 		.work = t->class->work,
 		.messages = job_messages,
 		.n_messages = ARRAY_LEN(job_messages),
-		.done = on_job_done,
+		.done = calljob_on_done,
 	};
 	t->job = job_start(agent->jobs, &job, err);
 	if (!t->job) {

@@ -18,7 +18,7 @@
 static char kept[FIELD_MAX];
 
 static void *
-member(ProtobufCMessage *m, unsigned int offset)
+ignore_member(ProtobufCMessage *m, unsigned int offset)
 {
 	return (char *)m + offset;
 }
@@ -28,29 +28,29 @@ static void
 ignore_clear(ProtobufCMessage *m, const ProtobufCFieldDescriptor *f)
 {
 	if (f->label == PROTOBUF_C_LABEL_REPEATED) {
-		*(size_t *)member(m, f->quantifier_offset) = 0;
+		*(size_t *)ignore_member(m, f->quantifier_offset) = 0;
 		return;
 	}
 	if (f->flags & PROTOBUF_C_FIELD_FLAG_ONEOF) {
-		*(uint32_t *)member(m, f->quantifier_offset) = 0;
+		*(uint32_t *)ignore_member(m, f->quantifier_offset) = 0;
 		return;
 	}
 	if (f->type == PROTOBUF_C_TYPE_STRING)
-		*(const char **)member(m, f->offset) = protobuf_c_empty_string;
+		*(const char **)ignore_member(m, f->offset) = protobuf_c_empty_string;
 	else
-		memset(member(m, f->offset), 0, pbfield_size(f->type));
+		memset(ignore_member(m, f->offset), 0, pbfield_size(f->type));
 }
 
 static void
-drop_key(ProtobufCMessage *m, const ProtobufCFieldDescriptor *f, const char *key)
+ignore_drop_key(ProtobufCMessage *m, const ProtobufCFieldDescriptor *f, const char *key)
 {
 	const ProtobufCMessageDescriptor *d = f->descriptor;
-	ProtobufCMessage **list = *(ProtobufCMessage ***)member(m, f->offset);
-	size_t *n = member(m, f->quantifier_offset);
+	ProtobufCMessage **list = *(ProtobufCMessage ***)ignore_member(m, f->offset);
+	size_t *n = ignore_member(m, f->quantifier_offset);
 	size_t left = 0;
 
 	for (size_t i = 0; i < *n; i++) {
-		if (strcmp(*(const char **)member(list[i], d->fields[0].offset), key) != 0)
+		if (strcmp(*(const char **)ignore_member(list[i], d->fields[0].offset), key) != 0)
 			list[left++] = list[i];
 	}
 	*n = left;
@@ -80,19 +80,19 @@ ignore_take_out(ProtobufCMessage *m, const char *path)
 	if (!rest) {
 		ignore_clear(m, f);
 	} else if (pbfield_is_map(f)) {
-		drop_key(m, f, rest);
+		ignore_drop_key(m, f, rest);
 	} else if (f->type == PROTOBUF_C_TYPE_MESSAGE && f->label == PROTOBUF_C_LABEL_REPEATED) {
-		ProtobufCMessage **list = *(ProtobufCMessage ***)member(m, f->offset);
+		ProtobufCMessage **list = *(ProtobufCMessage ***)ignore_member(m, f->offset);
 
-		for (size_t i = 0; i < *(size_t *)member(m, f->quantifier_offset); i++)
+		for (size_t i = 0; i < *(size_t *)ignore_member(m, f->quantifier_offset); i++)
 			ignore_take_out(list[i], rest);
 	} else if (f->type == PROTOBUF_C_TYPE_MESSAGE) {
-		ignore_take_out(*(ProtobufCMessage **)member(m, f->offset), rest);
+		ignore_take_out(*(ProtobufCMessage **)ignore_member(m, f->offset), rest);
 	}
 }
 
 static void
-on_create(Grpc__Spec *spec)
+ignore_on_create(Grpc__Spec *spec)
 {
 	kept[0] = '\0';
 	for (size_t i = 0; spec && i < spec->n_annotations; i++) {
@@ -118,7 +118,7 @@ ignore_field(const ProtobufCMessage *request)
 	ProtobufCMessage *m = (ProtobufCMessage *)(uintptr_t)request;
 
 	if (m->descriptor == &grpc__create_container_request__descriptor)
-		on_create(((Grpc__CreateContainerRequest *)m)->oci);
+		ignore_on_create(((Grpc__CreateContainerRequest *)m)->oci);
 	else if (m->descriptor == &grpc__exec_process_request__descriptor)
 		ignore_on_later((ProtobufCMessage *)((Grpc__ExecProcessRequest *)m)->process,
 				"exec.");

@@ -12,7 +12,7 @@
 #define LIST_MAX 4096
 
 static enum rpc_outcome
-do_nothing(struct call *call, const void *request, void *response, struct error *err)
+off_do_nothing(struct call *call, const void *request, void *response, struct error *err)
 {
 	(void)call;
 	(void)request;
@@ -22,8 +22,8 @@ do_nothing(struct call *call, const void *request, void *response, struct error 
 }
 
 /* The methods of the health service need no policy and are served in every state. */
-static const struct rpc_method off_agent = { "off", do_nothing, 0 };
-static const struct rpc_method off_health = { "off", do_nothing, RPC_NO_POLICY };
+static const struct rpc_method off_agent = { "off", off_do_nothing, 0 };
+static const struct rpc_method off_health = { "off", off_do_nothing, RPC_NO_POLICY };
 
 static void
 off_replace(const ProtobufCServiceDescriptor *service, const char *name,

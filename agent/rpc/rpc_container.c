@@ -55,7 +55,7 @@ struct streams {
 };
 
 static enum rpc_outcome
-submit(struct streams *s, struct error *err)
+container_submit(struct streams *s, struct error *err)
 {
 	enum rpc_outcome outcome = s->submit(s->call, s->request.fd, err);
 
@@ -69,7 +69,7 @@ on_streams(struct ports_request *r, const struct error *err)
 {
 	struct streams *s = (struct streams *)r;
 	struct error why = *err;
-	enum rpc_outcome outcome = why.code == ERROR_OK ? submit(s, &why) : RPC_FAILED;
+	enum rpc_outcome outcome = why.code == ERROR_OK ? container_submit(s, &why) : RPC_FAILED;
 
 	if (outcome == RPC_REPLY)
 		call_reply(s->call);
@@ -102,7 +102,7 @@ with_streams(struct call *call, const uint32_t port[PORTS_STREAMS], submit_fn *f
 	s->submit = fn;
 	switch (ports_take(ports, &s->request, err)) {
 	case 0:
-		return submit(s, err);
+		return container_submit(s, err);
 	case 1:
 		return call_park(call, &s->request.pending);
 	default:

@@ -13,7 +13,7 @@
 
 /* Logs the end of the boot as seen by a host, once. */
 static void
-log_first_check(struct agent *agent)
+health_log_first_check(struct agent *agent)
 {
 	char text[24];
 	const struct log_field field = { "first-check-us", text };
@@ -32,13 +32,13 @@ health_check(struct call *call, const void *request, void *response, struct erro
 
 	(void)request;
 	(void)err;
-	log_first_check(call_agent(call));
+	health_log_first_check(call_agent(call));
 	reply->status = GRPC__HEALTH_CHECK_RESPONSE__SERVING_STATUS__SERVING;
 	return RPC_REPLY;
 }
 
 static enum rpc_outcome
-version(struct call *call, const void *request, void *response, struct error *err)
+health_version(struct call *call, const void *request, void *response, struct error *err)
 {
 	Grpc__VersionCheckResponse *reply = response;
 
@@ -54,6 +54,6 @@ version(struct call *call, const void *request, void *response, struct error *er
 
 static const struct rpc_method methods[] = {
 	{ "Check", health_check, RPC_NO_POLICY },
-	{ "Version", version, RPC_NO_POLICY },
+	{ "Version", health_version, RPC_NO_POLICY },
 };
 const struct rpc_area rpc_health = RPC_AREA(methods);

@@ -36,7 +36,7 @@ network_finish(struct call *call, const struct error *err, bool is_complete)
 }
 
 static void
-op_done(const struct error *err, const struct buf *reply, void *data)
+network_op_done(const struct error *err, const struct buf *reply, void *data)
 {
 	(void)reply;
 	network_finish(data, err, true);
@@ -88,8 +88,8 @@ update_interface(struct call *call, const void *request, void *response, struct 
 	/* The request is echoed as the reply. */
 	memcpy(response, i, sizeof(*i));
 	((ProtobufCMessage *)response)->n_unknown_fields = 0;
-	return call_park(
-		call, network_update_interface(call_agent(call)->network, &q, op_done, call, err));
+	return call_park(call, network_update_interface(call_agent(call)->network, &q,
+							network_op_done, call, err));
 }
 
 static Types__IPAddress *
@@ -336,8 +336,9 @@ add_arp_neighbors(struct call *call, const void *request, void *response, struct
 			.flags = n->flags,
 		};
 	}
-	return call_park(call, network_add_neighbours(call_agent(call)->network, list,
-						      from->n_arpneighbors, op_done, call, err));
+	return call_park(call,
+			 network_add_neighbours(call_agent(call)->network, list,
+						from->n_arpneighbors, network_op_done, call, err));
 }
 
 /* ---- iptables ---- */

@@ -45,7 +45,7 @@ struct create_op {
 };
 
 static void
-close_far_ends(struct create_op *op)
+create_close_far_ends(struct create_op *op)
 {
 	stdio_ends_close(&op->ends);
 	close_fd(&op->gate);
@@ -57,7 +57,7 @@ create_free(struct op *base)
 {
 	struct create_op *op = (struct create_op *)base;
 
-	close_far_ends(op);
+	create_close_far_ends(op);
 	for (size_t i = 0; i < ARRAY_LEN(op->pass); i++)
 		close_fd(&op->pass[i]);
 	create_devices_release(&op->devices);
@@ -102,7 +102,7 @@ create_fail(struct create_op *op, const struct error *why)
 }
 
 static int
-launch_work(struct worker *w, void *arg, struct error *err)
+create_work(struct worker *w, void *arg, struct error *err)
 {
 	struct create_op *op = arg;
 
@@ -207,7 +207,7 @@ static const struct job_message_type launch_messages[] = {
 };
 
 static int
-on_launch_process(struct job *job, pid_t pid, int pidfd, void *data, struct error *err)
+create_on_process(struct job *job, pid_t pid, int pidfd, void *data, struct error *err)
 {
 	struct create_op *op = data;
 
@@ -218,7 +218,7 @@ on_launch_process(struct job *job, pid_t pid, int pidfd, void *data, struct erro
 
 /* Makes the first container's pid namespace the sandbox's, for later containers that share it. */
 static void
-record_pidns(struct sandbox *s, const struct container *c)
+create_record_pidns(struct sandbox *s, const struct container *c)
 {
 	int fd;
 
@@ -236,12 +236,12 @@ record_pidns(struct sandbox *s, const struct container *c)
 }
 
 static void
-on_launch_done(struct sandbox_op *base, const struct error *err)
+create_on_launched(struct sandbox_op *base, const struct error *err)
 {
 	struct create_op *op = (struct create_op *)base;
 	struct container *c = base->c;
 
-	close_far_ends(op);
+	create_close_far_ends(op);
 	if (err->code != ERROR_OK) {
 		create_fail(op, err);
 		return;
@@ -249,7 +249,7 @@ on_launch_done(struct sandbox_op *base, const struct error *err)
 	c->state = c->init_exited ? CONTAINER_STOPPED : CONTAINER_CREATED;
 	c->init->ready = true;
 	c->joins_pids = op->launch.sandbox_ns[NS_PID] >= 0;
-	record_pidns(op->base.s, c);
+	create_record_pidns(op->base.s, c);
 	storages_commit(op->base.s->parts.storages, c->id);
 	log_event(LOG_LEVEL_DEBUG, "sandbox", EVENT_CONTAINER_CREATED, NULL, 0,
 		  "container %s created: process %d", c->id, (int)c->init_pid);
@@ -259,12 +259,12 @@ on_launch_done(struct sandbox_op *base, const struct error *err)
 static const struct sandbox_job launch_job = {
 	.ops = {
 		.name = "create container",
-		.work = launch_work,
+		.work = create_work,
 		.messages = launch_messages,
 		.n_messages = ARRAY_LEN(launch_messages),
-		.process = on_launch_process,
+		.process = create_on_process,
 	},
-	.done = on_launch_done,
+	.done = create_on_launched,
 };
 
 static int
@@ -287,7 +287,7 @@ create_open_gate(struct create_op *op, struct error *err)
 /* Checks that the shared pid namespace is alive: once its first process has ended, the kernel
  * starts no process in it. */
 static int
-check_pidns(const struct sandbox *s, struct error *err)
+create_check_pidns(const struct sandbox *s, struct error *err)
 {
 	if (s->ns[NS_PID] < 0 && sandbox_containers(s) > 1)
 		return error_set(err, ERROR_FAILED_PRECONDITION, TEXT_NO_SANDBOX_PIDNS);
@@ -332,7 +332,7 @@ create_launch(struct create_op *op, struct error *err)
 	struct sandbox *s = op->base.s;
 	struct sandbox_job job = launch_job;
 
-	if (op->request.sandbox_pidns && check_pidns(s, err) < 0)
+	if (op->request.sandbox_pidns && create_check_pidns(s, err) < 0)
 		return -1;
 	stdio_pass(&op->base.c->init->stdio, s->parts.splice_worker, op->pass);
 	if (!op->request.spec->process->terminal &&
@@ -358,14 +358,14 @@ create_launch(struct create_op *op, struct error *err)
 }
 
 static void
-on_devices_found(const struct error *err, void *data)
+create_on_devices_found(const struct error *err, void *data)
 {
 	struct create_op *op = data;
 	struct error why = *err;
 
 	op->searching = false;
 	if (err->code != ERROR_OK || create_launch(op, &why) < 0) {
-		close_far_ends(op);
+		create_close_far_ends(op);
 		create_fail(op, &why);
 	}
 }
@@ -377,15 +377,15 @@ create_find_devices(struct create_op *op, struct error *err)
 {
 	if (op->request.n_devices == 0)
 		return create_launch(op, err);
-	if (create_devices_find(op->base.s, &op->devices, &op->request, on_devices_found, op, err) <
-	    0)
+	if (create_devices_find(op->base.s, &op->devices, &op->request, create_on_devices_found, op,
+				err) < 0)
 		return -1;
 	op->searching = true;
 	return 0;
 }
 
 static void
-on_storages_acquired(const struct error *err, void *data)
+create_on_storages_acquired(const struct error *err, void *data)
 {
 	struct create_op *op = data;
 	struct error why = ERROR_INIT;
@@ -398,7 +398,7 @@ on_storages_acquired(const struct error *err, void *data)
 	}
 	op->base.c->has_storages = true;
 	if (create_find_devices(op, &why) < 0) {
-		close_far_ends(op);
+		create_close_far_ends(op);
 		create_fail(op, &why);
 	}
 }
@@ -422,7 +422,7 @@ create_check_request(const struct sandbox *s, const struct sandbox_container_req
 
 /* Returns whether one path equals the other or is below it. */
 static bool
-cgroup_paths_overlap(const char *a, const char *b)
+create_paths_overlap(const char *a, const char *b)
 {
 	size_t n = strlen(a) < strlen(b) ? strlen(a) : strlen(b);
 
@@ -433,14 +433,14 @@ cgroup_paths_overlap(const char *a, const char *b)
 /* Rejects a cgroup that overlaps another container's: a container is killed and removed by its
  * cgroup. */
 static int
-check_cgroup(const struct sandbox *s, const struct container *c, struct error *err)
+create_check_cgroup(const struct sandbox *s, const struct container *c, struct error *err)
 {
 	struct list *pos;
 
 	list_for_each (pos, &s->containers) {
 		const struct container *other = list_entry(pos, struct container, node);
 
-		if (cgroup_paths_overlap(c->cgroup_path, other->cgroup_path))
+		if (create_paths_overlap(c->cgroup_path, other->cgroup_path))
 			return error_set(err, ERROR_INVALID_ARGUMENT,
 					 "container %s: cgroupsPath %s overlaps %s of "
 					 "container %s",
@@ -468,7 +468,7 @@ create_take_profile(struct sandbox *s, struct container *c, const Grpc__Spec *sp
 
 /* Appends the hooks of the guest's image to those of the spec. */
 static int
-add_guest_hooks(struct create_op *op, struct error *err)
+create_add_guest_hooks(struct create_op *op, struct error *err)
 {
 	if (!op->base.s->guest_hooks)
 		return 0;
@@ -486,22 +486,22 @@ create_run(struct op *base, struct error *err)
 	struct create_op *op = (struct create_op *)base;
 	struct sandbox *s = op->base.s;
 
-	if (create_check_request(s, &op->request, err) < 0 || add_guest_hooks(op, err) < 0)
+	if (create_check_request(s, &op->request, err) < 0 || create_add_guest_hooks(op, err) < 0)
 		return OP_FAILED;
 	op->base.c = container_new(s->parts.loop, op->request.id, op->request.spec, err);
 	if (!op->base.c)
 		return OP_FAILED;
 	op->base.c->renumbered = op->request.n_devices > 0;
-	if (check_cgroup(s, op->base.c, err) < 0 ||
+	if (create_check_cgroup(s, op->base.c, err) < 0 ||
 	    create_take_profile(s, op->base.c, op->request.spec, err) < 0) {
 		sandbox_drop(s, op->base.c);
 		return OP_FAILED;
 	}
 	list_append(&s->containers, &op->base.c->node);
 	if (op->request.n_storages > 0) {
-		op->acquiring =
-			storages_acquire(s->parts.storages, op->base.c->id, op->request.storages,
-					 op->request.n_storages, on_storages_acquired, op, err);
+		op->acquiring = storages_acquire(s->parts.storages, op->base.c->id,
+						 op->request.storages, op->request.n_storages,
+						 create_on_storages_acquired, op, err);
 		if (op->acquiring)
 			return OP_PENDING;
 	} else if (create_find_devices(op, err) == 0) {

@@ -43,7 +43,7 @@ sandbox_device_type(size_t i)
 }
 
 static const char *
-location_of(const struct sandbox_device *d)
+create_devices_location_of(const struct sandbox_device *d)
 {
 	for (size_t i = 0; i < ARRAY_LEN(types); i++) {
 		if (strcmp(types[i].type, d->type) == 0)
@@ -53,9 +53,9 @@ location_of(const struct sandbox_device *d)
 }
 
 static int
-check_device(const struct sandbox_device *d, struct error *err)
+create_devices_check_one(const struct sandbox_device *d, struct error *err)
 {
-	const char *location = location_of(d);
+	const char *location = create_devices_location_of(d);
 
 	if (!*d->type)
 		return error_set(err, ERROR_INVALID_ARGUMENT, "device %.128s has no type", d->id);
@@ -87,7 +87,7 @@ create_devices_check(const struct sandbox_container_request *request, struct err
 		return error_set(err, ERROR_RESOURCE_EXHAUSTED, "more than %d shared_mounts",
 				 SHARED_MAX);
 	for (size_t i = 0; i < request->n_devices; i++) {
-		if (check_device(&request->devices[i], err) < 0)
+		if (create_devices_check_one(&request->devices[i], err) < 0)
 			return -1;
 	}
 	for (size_t i = 0; i < request->n_shared; i++) {
@@ -112,7 +112,7 @@ create_devices_find(struct sandbox *s, struct create_devices *e,
 	if (!s->parts.devices)
 		return error_set(err, ERROR_FAILED_PRECONDITION, "device search is not available");
 	for (size_t i = 0; i < request->n_devices; i++)
-		locations[i] = location_of(&request->devices[i]);
+		locations[i] = create_devices_location_of(&request->devices[i]);
 	e->search = device_search_start(s->parts.devices, locations, request->n_devices, done, data,
 					err);
 	return e->search ? 0 : -1;
@@ -120,7 +120,7 @@ create_devices_find(struct sandbox *s, struct create_devices *e,
 
 /* Returns the container that has this name in its pod and a mount namespace, or NULL. */
 static const struct container *
-find_by_name(const struct sandbox *s, const char *name)
+create_devices_find_by_name(const struct sandbox *s, const char *name)
 {
 	struct list *pos;
 
@@ -135,10 +135,10 @@ find_by_name(const struct sandbox *s, const char *name)
 
 /* Duplicates the mount namespace's fd: the source container may be removed before the launch. */
 static int
-fill_shared(struct sandbox *s, struct launch_shared *out, const struct sandbox_shared_mount *m,
-	    struct error *err)
+create_devices_fill_shared(struct sandbox *s, struct launch_shared *out,
+			   const struct sandbox_shared_mount *m, struct error *err)
 {
-	const struct container *c = find_by_name(s, m->src_name);
+	const struct container *c = create_devices_find_by_name(s, m->src_name);
 
 	*out = (struct launch_shared){
 		.src_name = m->src_name,
@@ -170,7 +170,7 @@ create_devices_fill(struct sandbox *s, struct create_devices *e,
 	for (; e->n_shared < request->n_shared; e->n_shared++) {
 		struct launch_shared *shared = &e->shared[e->n_shared];
 
-		if (fill_shared(s, shared, &request->shared[e->n_shared], err) < 0)
+		if (create_devices_fill_shared(s, shared, &request->shared[e->n_shared], err) < 0)
 			return -1;
 		keep_fd(keep, shared->mnt_ns);
 	}

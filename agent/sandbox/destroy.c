@@ -39,13 +39,13 @@ destroy_free(struct op *base)
 }
 
 static int
-files_work(struct worker *w, void *arg, struct error *err)
+destroy_files_work(struct worker *w, void *arg, struct error *err)
 {
 	return setup_work_last(w, &((const struct destroy_op *)arg)->work, err);
 }
 
 static void
-on_files_done(struct sandbox_op *op, const struct error *err)
+destroy_on_files_done(struct sandbox_op *op, const struct error *err)
 {
 	if (err->code != ERROR_OK)
 		log_warn("sandbox", "failed to clean up the sandbox's files: %s", err->msg);
@@ -53,8 +53,8 @@ on_files_done(struct sandbox_op *op, const struct error *err)
 }
 
 static const struct sandbox_job files_job = {
-	.ops = { .name = "destroy sandbox", .work = files_work },
-	.done = on_files_done,
+	.ops = { .name = "destroy sandbox", .work = destroy_files_work },
+	.done = destroy_on_files_done,
 	.deadline_ms = DESTROY_RELEASE_MS,
 	.flags = JOB_URGENT | JOB_AGAIN,
 };
@@ -100,7 +100,7 @@ destroy_on_storages_released(const struct error *err, void *data)
 }
 
 static void
-on_storages_late(void *data)
+destroy_on_storages_late(void *data)
 {
 	struct destroy_op *op = data;
 
@@ -117,7 +117,8 @@ destroy_release_storages(struct destroy_op *op)
 
 	op->phase = DESTROY_STORAGES;
 	timer_cancel(op->limit);
-	op->limit = loop_timer(s->parts.loop, DESTROY_RELEASE_MS, on_storages_late, op, &err);
+	op->limit =
+		loop_timer(s->parts.loop, DESTROY_RELEASE_MS, destroy_on_storages_late, op, &err);
 	if (op->limit && storages_release_owner(s->parts.storages, "", destroy_on_storages_released,
 						s, &err) == 0)
 		return OP_PENDING;
@@ -126,7 +127,7 @@ destroy_release_storages(struct destroy_op *op)
 }
 
 static void
-on_container_removed(const struct error *err, void *data)
+destroy_on_container_removed(const struct error *err, void *data)
 {
 	struct sandbox *s = data;
 
@@ -140,7 +141,7 @@ on_container_removed(const struct error *err, void *data)
 }
 
 static void
-on_containers_late(void *data)
+destroy_on_containers_late(void *data)
 {
 	struct destroy_op *op = data;
 
@@ -160,8 +161,8 @@ destroy_remove_containers(struct destroy_op *op)
 		struct error err = ERROR_INIT;
 		struct pending *removal;
 
-		switch (sandbox_remove_container(s, c->id, 0, on_container_removed, s, &removal,
-						 &err)) {
+		switch (sandbox_remove_container(s, c->id, 0, destroy_on_container_removed, s,
+						 &removal, &err)) {
 		case OP_PENDING:
 			op->pending++;
 			break;
@@ -182,7 +183,7 @@ destroy_run(struct op *base, struct error *err)
 	struct sandbox *s = op->base.s;
 
 	s->destroy = op;
-	op->limit = loop_timer(s->parts.loop, DESTROY_MS, on_containers_late, op, err);
+	op->limit = loop_timer(s->parts.loop, DESTROY_MS, destroy_on_containers_late, op, err);
 	if (!op->limit)
 		log_warn("sandbox", "destroying the sandbox without a time limit: %s", err->msg);
 	destroy_remove_containers(op);

@@ -75,7 +75,7 @@ static const struct job_message_type exec_messages[] = {
 };
 
 static int
-on_exec_process(struct job *job, pid_t pid, int pidfd, void *data, struct error *err)
+exec_on_process(struct job *job, pid_t pid, int pidfd, void *data, struct error *err)
 {
 	struct exec_op *op = data;
 
@@ -84,7 +84,7 @@ on_exec_process(struct job *job, pid_t pid, int pidfd, void *data, struct error 
 }
 
 static void
-on_exec_done(struct sandbox_op *base, const struct error *err)
+exec_on_done(struct sandbox_op *base, const struct error *err)
 {
 	struct exec_op *op = (struct exec_op *)base;
 
@@ -102,9 +102,9 @@ static const struct sandbox_job exec_job = {
 		.work = exec_work,
 		.messages = exec_messages,
 		.n_messages = ARRAY_LEN(exec_messages),
-		.process = on_exec_process,
+		.process = exec_on_process,
 	},
-	.done = on_exec_done,
+	.done = exec_on_done,
 };
 
 static enum op_outcome

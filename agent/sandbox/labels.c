@@ -6,7 +6,7 @@
 #include "lib/log.h"
 
 static void
-warn_once(bool missing, bool *warned, const char *module)
+labels_warn_once(bool missing, bool *warned, const char *module)
 {
 	if (missing && !*warned)
 		log_warn("sandbox",
@@ -29,7 +29,7 @@ sandbox_check_labels(struct sandbox *s, const Grpc__Process *process, const char
 		return error_set(
 			err, ERROR_FAILED_PRECONDITION, "%s: the guest's kernel has no SELinux",
 			*process->selinuxlabel ? "process.selinuxLabel" : "linux.mountLabel");
-	warn_once(missing.apparmor, &s->warned.apparmor, "AppArmor");
-	warn_once(missing.selinux, &s->warned.selinux, "SELinux");
+	labels_warn_once(missing.apparmor, &s->warned.apparmor, "AppArmor");
+	labels_warn_once(missing.selinux, &s->warned.selinux, "SELinux");
 	return 0;
 }

@@ -24,7 +24,7 @@ struct oom_source {
 };
 
 static struct oom_source *
-source_of(struct list *node)
+oom_source_of(struct list *node)
 {
 	return list_entry(node, struct oom_source, node);
 }
@@ -38,7 +38,7 @@ oom_init(struct oom_events *events, struct loop *loop)
 }
 
 static void
-source_close(struct oom_source *s)
+oom_source_close(struct oom_source *s)
 {
 	loop_unwatch(s->watch);
 	s->watch = NULL;
@@ -46,9 +46,9 @@ source_close(struct oom_source *s)
 }
 
 static void
-source_free(struct oom_source *s)
+oom_source_free(struct oom_source *s)
 {
-	source_close(s);
+	oom_source_close(s);
 	list_remove(&s->node);
 	free(s);
 }
@@ -57,7 +57,7 @@ void
 oom_release(struct oom_events *events)
 {
 	while (!list_is_empty(&events->sources))
-		source_free(source_of(events->sources.next));
+		oom_source_free(oom_source_of(events->sources.next));
 }
 
 /* Counts one kill of this source as taken and moves the source behind the others. */
@@ -72,11 +72,11 @@ oom_count_taken(struct oom_source *s)
 	if (s->untaken || s->fd >= 0)
 		return;
 	events->removed--;
-	source_free(s);
+	oom_source_free(s);
 }
 
 static void
-waiter_end(struct oom_waiter *w)
+oom_waiter_end(struct oom_waiter *w)
 {
 	(void)pending_end(&w->pending);
 	list_remove(&w->node);
@@ -86,7 +86,7 @@ waiter_end(struct oom_waiter *w)
 static void
 oom_waiter_cancel(struct pending *p)
 {
-	waiter_end(pending_entry(p, struct oom_waiter, pending));
+	oom_waiter_end(pending_entry(p, struct oom_waiter, pending));
 }
 
 /* Delivers the source's kills to the waiters. */
@@ -99,7 +99,7 @@ oom_deliver(struct oom_source *s)
 	while (s->untaken && !list_is_empty(&events->waiters)) {
 		struct oom_waiter *w = list_entry(events->waiters.next, struct oom_waiter, node);
 
-		waiter_end(w);
+		oom_waiter_end(w);
 		/* This does not free a source that is still watched. */
 		oom_count_taken(s);
 		w->done(w, s->id, &none);
@@ -107,7 +107,7 @@ oom_deliver(struct oom_source *s)
 }
 
 static void
-log_kills(const struct oom_source *s, uint64_t kills)
+oom_log_kills(const struct oom_source *s, uint64_t kills)
 {
 	char count[24];
 	const struct log_field fields[] = { { "container-id", s->id }, { "kills", count } };
@@ -132,14 +132,14 @@ oom_check(struct oom_source *s)
 	}
 	if (kills <= s->seen)
 		return;
-	log_kills(s, kills - s->seen);
+	oom_log_kills(s, kills - s->seen);
 	s->untaken += kills - s->seen;
 	s->seen = kills;
 	oom_deliver(s);
 }
 
 static void
-on_changed(uint32_t events, void *data)
+oom_on_changed(uint32_t events, void *data)
 {
 	(void)events;
 	oom_check(data);
@@ -159,9 +159,9 @@ oom_watch(struct oom_events *events, const char *id, int fd, uint64_t seen, stru
 	*s = (struct oom_source){ .events = events, .fd = fd, .seen = seen };
 	memcpy(s->id, id, size);
 	list_append(&events->sources, &s->node);
-	s->watch = loop_watch(events->loop, fd, EPOLLPRI, on_changed, s, err);
+	s->watch = loop_watch(events->loop, fd, EPOLLPRI, oom_on_changed, s, err);
 	if (!s->watch) {
-		source_free(s);
+		oom_source_free(s);
 		return NULL;
 	}
 	return s;
@@ -174,7 +174,7 @@ oom_forget(struct oom_events *events)
 	struct list *pos;
 
 	list_for_each (pos, &events->sources) {
-		struct oom_source *s = source_of(pos);
+		struct oom_source *s = oom_source_of(pos);
 
 		if (s->fd >= 0)
 			continue;
@@ -182,7 +182,7 @@ oom_forget(struct oom_events *events)
 			 "container %s: dropping %llu OOM kills that no caller asked for", s->id,
 			 (unsigned long long)s->untaken);
 		events->removed--;
-		source_free(s);
+		oom_source_free(s);
 		return;
 	}
 }
@@ -194,10 +194,10 @@ oom_unwatch(struct oom_source *s)
 		return;
 	oom_check(s);
 	if (!s->untaken) {
-		source_free(s);
+		oom_source_free(s);
 		return;
 	}
-	source_close(s);
+	oom_source_close(s);
 	if (++s->events->removed > OOM_REMOVED_MAX)
 		oom_forget(s->events);
 }
@@ -209,7 +209,7 @@ oom_take(struct oom_events *events, struct oom_waiter *w, char *id, size_t size,
 
 	list_init(&w->node);
 	list_for_each (pos, &events->sources) {
-		struct oom_source *s = source_of(pos);
+		struct oom_source *s = oom_source_of(pos);
 
 		if (!s->untaken || strlen(s->id) >= size)
 			continue;
@@ -234,7 +234,7 @@ oom_end(struct oom_events *events, const struct error *why)
 	while (!list_is_empty(&events->waiters)) {
 		struct oom_waiter *w = list_entry(events->waiters.next, struct oom_waiter, node);
 
-		waiter_end(w);
+		oom_waiter_end(w);
 		w->done(w, NULL, why);
 	}
 }

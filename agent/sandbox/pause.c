@@ -50,7 +50,7 @@ pause_thaw(const struct pause_op *op)
 }
 
 static void
-on_pause_done(struct sandbox_op *base, const struct error *err)
+pause_on_done(struct sandbox_op *base, const struct error *err)
 {
 	struct pause_op *op = (struct pause_op *)base;
 
@@ -67,7 +67,7 @@ on_pause_done(struct sandbox_op *base, const struct error *err)
 
 static const struct sandbox_job pause_job = {
 	.ops = { .name = "pause container", .work = pause_work },
-	.done = on_pause_done,
+	.done = pause_on_done,
 	.deadline_ms = FREEZE_JOB_MS,
 };
 

@@ -76,7 +76,7 @@ remove_release_storages(struct remove_op *op)
 }
 
 static void
-on_exits_late(void *data)
+remove_on_exits_late(void *data)
 {
 	struct remove_op *op = data;
 	const struct log_field container = { "container-id", op->base.id };
@@ -89,14 +89,14 @@ on_exits_late(void *data)
 }
 
 static void
-on_exit_of_process(struct container *c, void *data)
+remove_on_process_exit(struct container *c, void *data)
 {
 	if (container_alive(c) == 0)
 		remove_release_storages(data);
 }
 
 static int
-teardown_work(struct worker *w, void *arg, struct error *err)
+remove_work(struct worker *w, void *arg, struct error *err)
 {
 	struct remove_op *op = arg;
 
@@ -113,7 +113,7 @@ teardown_work(struct worker *w, void *arg, struct error *err)
 }
 
 static void
-on_teardown_done(struct sandbox_op *base, const struct error *err)
+remove_on_torn_down(struct sandbox_op *base, const struct error *err)
 {
 	struct remove_op *op = (struct remove_op *)base;
 	struct container *c = base->c;
@@ -126,10 +126,10 @@ on_teardown_done(struct sandbox_op *base, const struct error *err)
 		return;
 	}
 	if (container_alive(c) > 0) {
-		c->on_exit = on_exit_of_process;
+		c->on_exit = remove_on_process_exit;
 		c->data = op;
-		op->exits =
-			loop_timer(op->base.s->parts.loop, EXITS_MS, on_exits_late, op, &timer_err);
+		op->exits = loop_timer(op->base.s->parts.loop, EXITS_MS, remove_on_exits_late, op,
+				       &timer_err);
 		if (op->exits)
 			return;
 	}
@@ -155,11 +155,11 @@ static const struct job_message_type teardown_messages[] = {
 static const struct sandbox_job teardown_job = {
 	.ops = {
 		.name = "remove container",
-		.work = teardown_work,
+		.work = remove_work,
 		.messages = teardown_messages,
 		.n_messages = ARRAY_LEN(teardown_messages),
 	},
-	.done = on_teardown_done,
+	.done = remove_on_torn_down,
 	.deadline_ms = TEARDOWN_MS,
 	.flags = JOB_URGENT | JOB_AGAIN,
 };
@@ -207,7 +207,7 @@ static const struct op_class remove_class = {
 };
 
 static void
-on_grace_end(void *data)
+remove_on_grace_end(void *data)
 {
 	struct remove_op *op = data;
 	struct op *running = op_queue_running(&op->base.s->queues, op->base.id);
@@ -238,7 +238,7 @@ remove_start_timers(struct remove_op *op, uint32_t timeout_s, struct error *err)
 	struct loop *loop = op->base.s->parts.loop;
 
 	if (op_queue_running(&op->base.s->queues, op->base.id)) {
-		op->grace_timer = loop_timer(loop, GRACE_MS, on_grace_end, op, err);
+		op->grace_timer = loop_timer(loop, GRACE_MS, remove_on_grace_end, op, err);
 		if (!op->grace_timer)
 			return -1;
 	}

@@ -77,7 +77,7 @@ setup_fail(struct setup_op *op, const struct error *why)
 }
 
 static void
-succeed(struct setup_op *op)
+setup_succeed(struct setup_op *op)
 {
 	struct sandbox *s = op->base.s;
 
@@ -93,20 +93,20 @@ succeed(struct setup_op *op)
 }
 
 static int
-names_work(struct worker *w, void *arg, struct error *err)
+setup_do_names(struct worker *w, void *arg, struct error *err)
 {
 	return setup_work_names(w, &((const struct setup_op *)arg)->work, err);
 }
 
 static void
-on_names_done(struct sandbox_op *base, const struct error *err)
+setup_on_names_done(struct sandbox_op *base, const struct error *err)
 {
 	struct setup_op *op = (struct setup_op *)base;
 
 	if (err->code != ERROR_OK)
 		setup_fail(op, err);
 	else
-		succeed(op);
+		setup_succeed(op);
 }
 
 static int
@@ -136,26 +136,26 @@ static const struct job_message_type names_messages[] = {
 static const struct sandbox_job names_job = {
 	.ops = {
 		.name = "set up resolv.conf, hostname and hosts",
-		.work = names_work,
+		.work = setup_do_names,
 		.messages = names_messages,
 		.n_messages = ARRAY_LEN(names_messages),
 	},
-	.done = on_names_done,
+	.done = setup_on_names_done,
 };
 
 static void
-set_up_names(struct setup_op *op)
+setup_start_names(struct setup_op *op)
 {
 	struct error err = ERROR_INIT;
 
 	if (!setup_names_wanted(&op->request))
-		succeed(op);
+		setup_succeed(op);
 	else if (sandbox_op_work(&op->base, &names_job, &err) != OP_PENDING)
 		setup_fail(op, &err);
 }
 
 static void
-on_storages_acquired(const struct error *err, void *data)
+setup_on_storages_acquired(const struct error *err, void *data)
 {
 	struct setup_op *op = data;
 
@@ -164,7 +164,7 @@ on_storages_acquired(const struct error *err, void *data)
 		setup_fail(op, err);
 		return;
 	}
-	set_up_names(op);
+	setup_start_names(op);
 }
 
 static int
@@ -195,13 +195,13 @@ static const struct job_message_type first_messages[] = {
 };
 
 static int
-first_work(struct worker *w, void *arg, struct error *err)
+setup_do_first(struct worker *w, void *arg, struct error *err)
 {
 	return setup_work_first(w, &((const struct setup_op *)arg)->work, err);
 }
 
 static void
-on_first_done(struct sandbox_op *base, const struct error *err)
+setup_on_first_done(struct sandbox_op *base, const struct error *err)
 {
 	struct setup_op *op = (struct setup_op *)base;
 	struct error why = ERROR_INIT;
@@ -211,12 +211,13 @@ on_first_done(struct sandbox_op *base, const struct error *err)
 		return;
 	}
 	if (op->request.n_storages == 0) {
-		set_up_names(op);
+		setup_start_names(op);
 		return;
 	}
 	op->has_storages = true;
-	op->acquiring = storages_acquire(op->base.s->parts.storages, "", op->request.storages,
-					 op->request.n_storages, on_storages_acquired, op, &why);
+	op->acquiring =
+		storages_acquire(op->base.s->parts.storages, "", op->request.storages,
+				 op->request.n_storages, setup_on_storages_acquired, op, &why);
 	if (!op->acquiring)
 		setup_fail(op, &why);
 }
@@ -224,11 +225,11 @@ on_first_done(struct sandbox_op *base, const struct error *err)
 static const struct sandbox_job first_job = {
 	.ops = {
 		.name = "create sandbox",
-		.work = first_work,
+		.work = setup_do_first,
 		.messages = first_messages,
 		.n_messages = ARRAY_LEN(first_messages),
 	},
-	.done = on_first_done,
+	.done = setup_on_first_done,
 };
 
 static enum op_outcome

@@ -29,7 +29,7 @@
 
 /* Joins the host's lines with newlines, without leading and trailing blanks. */
 static int
-resolv_text(struct buf *text, const struct sandbox_request *request, int target)
+names_resolv_text(struct buf *text, const struct sandbox_request *request, int target)
 {
 	(void)target;
 	for (size_t i = 0; i < request->n_dns; i++) {
@@ -47,7 +47,7 @@ resolv_text(struct buf *text, const struct sandbox_request *request, int target)
 }
 
 static int
-hostname_text(struct buf *text, const struct sandbox_request *request, int target)
+names_hostname_text(struct buf *text, const struct sandbox_request *request, int target)
 {
 	const char *name = request->hostname;
 
@@ -57,7 +57,7 @@ hostname_text(struct buf *text, const struct sandbox_request *request, int targe
 
 /* Appends the hostname to the image's lines, which may name other hosts. */
 static int
-hosts_text(struct buf *text, const struct sandbox_request *request, int target)
+names_hosts_text(struct buf *text, const struct sandbox_request *request, int target)
 {
 	char own[64 << 10], path[64], line[SANDBOX_HOSTNAME_MAX + 32];
 
@@ -69,14 +69,14 @@ hosts_text(struct buf *text, const struct sandbox_request *request, int target)
 }
 
 static bool
-has_dns(const struct sandbox_request *request)
+names_has_dns(const struct sandbox_request *request)
 {
 	return request->n_dns > 0;
 }
 
 /* Returns whether the hostname is a single word, so that it fits on a line of hosts. */
 static bool
-has_hostname(const struct sandbox_request *request)
+names_has_hostname(const struct sandbox_request *request)
 {
 	const char *c = request->hostname;
 
@@ -93,9 +93,10 @@ static const struct name_file {
 	/* A missing target is logged; one that is not a file is an error. */
 	bool is_needed;
 } files[] = {
-	{ SANDBOX_DIR "/resolv.conf", "/etc/resolv.conf", has_dns, resolv_text, true },
-	{ SANDBOX_DIR "/hostname", "/etc/hostname", has_hostname, hostname_text, false },
-	{ SANDBOX_DIR "/hosts", "/etc/hosts", has_hostname, hosts_text, false },
+	{ SANDBOX_DIR "/resolv.conf", "/etc/resolv.conf", names_has_dns, names_resolv_text, true },
+	{ SANDBOX_DIR "/hostname", "/etc/hostname", names_has_hostname, names_hostname_text,
+	  false },
+	{ SANDBOX_DIR "/hosts", "/etc/hosts", names_has_hostname, names_hosts_text, false },
 };
 
 bool
@@ -109,8 +110,8 @@ setup_names_wanted(const struct sandbox_request *request)
 }
 
 static int
-write_ours(struct worker *w, int run, const struct name_file *f, const struct buf *text,
-	   struct error *err)
+names_write_ours(struct worker *w, int run, const struct name_file *f, const struct buf *text,
+		 struct error *err)
 {
 	auto_close int fd = -1;
 
@@ -140,8 +141,8 @@ bind_ours(struct worker *w, int run, const struct name_file *f, int target, int3
 }
 
 static int
-put_file(struct worker *w, const struct setup_work *work, const struct name_file *f, int target,
-	 int32_t *id, struct error *err)
+names_put_file(struct worker *w, const struct setup_work *work, const struct name_file *f,
+	       int target, int32_t *id, struct error *err)
 {
 	struct buf text;
 	int result = 0;
@@ -151,7 +152,7 @@ put_file(struct worker *w, const struct setup_work *work, const struct name_file
 		result = error_set(err, ERROR_RESOURCE_EXHAUSTED, "%s exceeds %u bytes", f->target,
 				   TEXT_MAX);
 	if (result == 0)
-		result = write_ours(w, work->roots->run, f, &text, err);
+		result = names_write_ours(w, work->roots->run, f, &text, err);
 	buf_release(&text);
 	if (result < 0 || target < 0)
 		return result;
@@ -161,8 +162,8 @@ put_file(struct worker *w, const struct setup_work *work, const struct name_file
 /* Returns 1 if the file was bound on *point, which stays open, as the mount *id; 0 if the guest has
  * no such file; or -1 and err. */
 static int
-set_up_file(struct worker *w, const struct setup_work *work, const struct name_file *f, int *point,
-	    int32_t *id, struct error *err)
+names_set_up_file(struct worker *w, const struct setup_work *work, const struct name_file *f,
+		  int *point, int32_t *id, struct error *err)
 {
 	auto_close int target =
 		path_try_open(work->roots->root, f->target, O_PATH, 0, PATH_FOLLOW_ALL);
@@ -178,7 +179,7 @@ set_up_file(struct worker *w, const struct setup_work *work, const struct name_f
 	}
 	if (target < 0 && !f->is_needed)
 		return 0;
-	if (put_file(w, work, f, target, id, err) < 0)
+	if (names_put_file(w, work, f, target, id, err) < 0)
 		return -1;
 	if (target < 0) {
 		worker_log(w, LOG_LEVEL_WARN, "the guest has no %s, not setting it up", f->target);
@@ -199,7 +200,7 @@ setup_work_names(struct worker *w, const struct setup_work *work, struct error *
 		       "all fit one message");
 	for (size_t i = 0; i < ARRAY_LEN(files); i++) {
 		int r = files[i].is_wanted(work->request)
-				? set_up_file(w, work, &files[i], &points[n], &ids[n], err)
+				? names_set_up_file(w, work, &files[i], &points[n], &ids[n], err)
 				: 0;
 
 		if (r < 0)

@@ -23,7 +23,7 @@
 /* Removes files left by an earlier agent. What is or contains a mount point stays, with a
  * warning. */
 static int
-clean_run_dir(struct worker *w, int run, struct error *err)
+setup_work_clean_run_dir(struct worker *w, int run, struct error *err)
 {
 	int fd = openat(run, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
@@ -56,7 +56,7 @@ setup_work_warn(void *data, const char *module, const char *parameter, const cha
 }
 
 static int
-load_modules(struct worker *w, const struct setup_work *work, struct error *err)
+setup_work_load_modules(struct worker *w, const struct setup_work *work, struct error *err)
 {
 	const struct sandbox_request *request = work->request;
 	struct kmod_env env;
@@ -79,7 +79,7 @@ load_modules(struct worker *w, const struct setup_work *work, struct error *err)
 
 /* Sends the hooks of the guest's image to the agent. A missing directory is not an error. */
 static int
-find_hooks(struct worker *w, const struct setup_work *work, struct error *err)
+setup_work_find_hooks(struct worker *w, const struct setup_work *work, struct error *err)
 {
 	Grpc__Hooks *hooks = hooks_scan(w, work->roots->root, work->request->guest_hook_path, err);
 	auto_free uint8_t *packed = NULL;
@@ -105,11 +105,11 @@ setup_work_first(struct worker *w, const struct setup_work *work, struct error *
 	const struct sandbox_request *request = work->request;
 	int ns[2] = { -1, -1 };
 
-	if (clean_run_dir(w, work->roots->run, err) < 0)
+	if (setup_work_clean_run_dir(w, work->roots->run, err) < 0)
 		return -1;
-	if (load_modules(w, work, err) < 0)
+	if (setup_work_load_modules(w, work, err) < 0)
 		return -1;
-	if (*request->guest_hook_path && find_hooks(w, work, err) < 0)
+	if (*request->guest_hook_path && setup_work_find_hooks(w, work, err) < 0)
 		return error_wrap(err, "failed to read the guest's hooks");
 	if (sandbox_namespaces_make(w, request->hostname, &ns[0], &ns[1], err) < 0)
 		return -1;
@@ -121,5 +121,5 @@ int
 setup_work_last(struct worker *w, const struct setup_work *work, struct error *err)
 {
 	setup_names_unbind(w, &work->names);
-	return clean_run_dir(w, work->roots->run, err);
+	return setup_work_clean_run_dir(w, work->roots->run, err);
 }

@@ -30,7 +30,7 @@ start_work(struct worker *w, void *arg, struct error *err)
 }
 
 static void
-on_start_done(struct sandbox_op *op, const struct error *err)
+start_on_done(struct sandbox_op *op, const struct error *err)
 {
 	struct error ignored = ERROR_INIT;
 
@@ -46,7 +46,7 @@ on_start_done(struct sandbox_op *op, const struct error *err)
 
 static const struct sandbox_job start_job = {
 	.ops = { .name = "start container", .work = start_work },
-	.done = on_start_done,
+	.done = start_on_done,
 };
 
 static enum op_outcome

@@ -102,7 +102,7 @@ static const struct job_message_type stats_messages[] = {
 };
 
 static void
-on_stats_done(struct sandbox_op *base, const struct error *err)
+stats_on_done(struct sandbox_op *base, const struct error *err)
 {
 	struct stats_op *op = (struct stats_op *)base;
 
@@ -120,7 +120,7 @@ static const struct sandbox_job stats_job = {
 		.messages = stats_messages,
 		.n_messages = ARRAY_LEN(stats_messages),
 	},
-	.done = on_stats_done,
+	.done = stats_on_done,
 	.deadline_ms = STATS_JOB_MS,
 };
 

@@ -53,7 +53,7 @@ struct ttrpc_client {
 };
 
 static struct pending **
-pending_find(struct ttrpc_client *client, uint32_t id)
+client_pending_find(struct ttrpc_client *client, uint32_t id)
 {
 	struct pending **p = &client->buckets[id / 2 % N_BUCKETS];
 
@@ -64,7 +64,7 @@ pending_find(struct ttrpc_client *client, uint32_t id)
 
 /* Returns the first unanswered call of a bucket. */
 static struct pending **
-first_open(struct pending **bucket)
+client_first_open(struct pending **bucket)
 {
 	while (*bucket && (*bucket)->done)
 		bucket = &(*bucket)->next;
@@ -72,7 +72,7 @@ first_open(struct pending **bucket)
 }
 
 static void
-pending_free(struct pending *p)
+client_pending_free(struct pending *p)
 {
 	if (p->reply)
 		protobuf_c_message_free_unpacked(p->reply, NULL);
@@ -81,8 +81,8 @@ pending_free(struct pending *p)
 
 /* Completes a call. The reply is then owned by the callback or the waiter. */
 static void
-settle(struct ttrpc_client *client, struct pending **at, ProtobufCMessage *reply,
-       const struct error *failure)
+client_settle(struct ttrpc_client *client, struct pending **at, ProtobufCMessage *reply,
+	      const struct error *failure)
 {
 	struct pending *p = *at;
 
@@ -101,7 +101,7 @@ settle(struct ttrpc_client *client, struct pending **at, ProtobufCMessage *reply
 
 /* Fails all calls because the connection has ended. Callbacks can no longer start calls. */
 static int
-set_broken(struct ttrpc_client *client, struct error *err)
+client_set_broken(struct ttrpc_client *client, struct error *err)
 {
 	if (!client->broken) {
 		client->broken = true;
@@ -111,8 +111,8 @@ set_broken(struct ttrpc_client *client, struct error *err)
 
 			/* Starts over each time, because a callback may have forgotten other
 			 * calls. */
-			while (*(at = first_open(&client->buckets[i])))
-				settle(client, at, NULL, &client->why);
+			while (*(at = client_first_open(&client->buckets[i])))
+				client_settle(client, at, NULL, &client->why);
 		}
 	}
 	*err = client->why;
@@ -165,7 +165,7 @@ ttrpc_client_free(struct ttrpc_client *client)
 			struct pending *p = client->buckets[i];
 
 			client->buckets[i] = p->next;
-			pending_free(p);
+			client_pending_free(p);
 		}
 	}
 	frame_reader_release(&client->reader);
@@ -235,7 +235,7 @@ ttrpc_client_start(struct ttrpc_client *client, const ProtobufCServiceDescriptor
 
 /* Returns the reply in the payload of a response, or NULL and the failure in it. */
 static ProtobufCMessage *
-open_response(const struct pending *p, const struct buf *payload, struct error *failure)
+client_open_response(const struct pending *p, const struct buf *payload, struct error *failure)
 {
 	const struct pbcheck_limits envelope = PBCHECK_LIMITS_ENVELOPE;
 	const struct pbcheck_limits message = PBCHECK_LIMITS_MESSAGE;
@@ -265,33 +265,33 @@ open_response(const struct pending *p, const struct buf *payload, struct error *
 }
 
 static void
-frame_ready(struct ttrpc_client *client)
+client_frame_ready(struct ttrpc_client *client)
 {
-	struct pending **at = pending_find(client, client->reader.header.stream);
+	struct pending **at = client_pending_find(client, client->reader.header.stream);
 	struct error failure = ERROR_INIT;
 	ProtobufCMessage *reply;
 
 	/* An answer to a forgotten call, or an unexpected frame. */
 	if (client->reader.header.type != FRAME_RESPONSE || !*at || (*at)->done)
 		return;
-	reply = open_response(*at, &client->reader.payload, &failure);
-	settle(client, at, reply, &failure);
+	reply = client_open_response(*at, &client->reader.payload, &failure);
+	client_settle(client, at, reply, &failure);
 }
 
 static void
-frame_refused(struct ttrpc_client *client)
+client_frame_refused(struct ttrpc_client *client)
 {
-	struct pending **at = pending_find(client, client->reader.header.stream);
+	struct pending **at = client_pending_find(client, client->reader.header.stream);
 	struct error failure = ERROR_INIT;
 
 	error_set(&failure, ERROR_RESOURCE_EXHAUSTED, "response of %u bytes exceeds the limit",
 		  client->reader.header.length);
 	if (*at && !(*at)->done)
-		settle(client, at, NULL, &failure);
+		client_settle(client, at, NULL, &failure);
 }
 
 static int
-received(struct ttrpc_client *client, size_t n, struct error *err)
+client_received(struct ttrpc_client *client, size_t n, struct error *err)
 {
 	for (size_t at = 0;;) {
 		size_t used;
@@ -300,10 +300,10 @@ received(struct ttrpc_client *client, size_t n, struct error *err)
 		case FRAME_MORE:
 			return 0;
 		case FRAME_READY:
-			frame_ready(client);
+			client_frame_ready(client);
 			break;
 		case FRAME_OVERSIZE:
-			frame_refused(client);
+			client_frame_refused(client);
 			break;
 		case FRAME_CLOSE:
 			return error_set(err, ERROR_UNAVAILABLE, "server sent a frame of %u bytes",
@@ -319,7 +319,7 @@ int
 ttrpc_client_handle(struct ttrpc_client *client, struct error *err)
 {
 	if (client->broken || client_flush(client, err) < 0)
-		return set_broken(client, err);
+		return client_set_broken(client, err);
 	for (;;) {
 		ssize_t n = recv(client->fd, client->chunk, sizeof(client->chunk), MSG_DONTWAIT);
 
@@ -331,8 +331,8 @@ ttrpc_client_handle(struct ttrpc_client *client, struct error *err)
 			error_sys_code(err, ERROR_UNAVAILABLE, "failed to receive from server");
 		if (n == 0)
 			error_set(err, ERROR_UNAVAILABLE, "server closed the connection");
-		if (n <= 0 || received(client, (size_t)n, err) < 0)
-			return set_broken(client, err);
+		if (n <= 0 || client_received(client, (size_t)n, err) < 0)
+			return client_set_broken(client, err);
 		if ((size_t)n < sizeof(client->chunk))
 			return 0;
 	}
@@ -358,7 +358,7 @@ ttrpc_client_wait(struct ttrpc_client *client, uint32_t id, int timeout_ms,
 	uint64_t deadline = deadline_of_timeout(timeout_ms);
 
 	for (bool last = false;; last = deadline_is_over(deadline)) {
-		struct pending **at = pending_find(client, id), *p = *at;
+		struct pending **at = client_pending_find(client, id), *p = *at;
 
 		if (!p || p->fn)
 			return error_set(err, ERROR_INVALID_ARGUMENT, "no call %u to wait for", id);
@@ -370,7 +370,7 @@ ttrpc_client_wait(struct ttrpc_client *client, uint32_t id, int timeout_ms,
 				*err = p->failure;
 			else if (reply)
 				*reply = steal_ptr(&p->reply);
-			pending_free(p);
+			client_pending_free(p);
 			return rc;
 		}
 		if (last)
@@ -399,14 +399,14 @@ ttrpc_client_call(struct ttrpc_client *client, const ProtobufCServiceDescriptor 
 void
 ttrpc_client_forget(struct ttrpc_client *client, uint32_t id)
 {
-	struct pending **at = pending_find(client, id), *p = *at;
+	struct pending **at = client_pending_find(client, id), *p = *at;
 
 	if (!p)
 		return;
 	if (!p->done)
 		client->n_pending--;
 	*at = p->next;
-	pending_free(p);
+	client_pending_free(p);
 }
 
 int

@@ -5,7 +5,7 @@
 #include <string.h>
 
 static void
-put32(uint8_t *out, uint32_t v)
+frame_put32(uint8_t *out, uint32_t v)
 {
 	out[0] = (uint8_t)(v >> 24);
 	out[1] = (uint8_t)(v >> 16);
@@ -14,7 +14,7 @@ put32(uint8_t *out, uint32_t v)
 }
 
 static uint32_t
-get32(const uint8_t *in)
+frame_get32(const uint8_t *in)
 {
 	return (uint32_t)in[0] << 24 | (uint32_t)in[1] << 16 | (uint32_t)in[2] << 8 | in[3];
 }
@@ -22,8 +22,8 @@ get32(const uint8_t *in)
 void
 frame_header_encode(const struct frame_header *header, uint8_t out[FRAME_HEADER_SIZE])
 {
-	put32(out, header->length);
-	put32(out + 4, header->stream);
+	frame_put32(out, header->length);
+	frame_put32(out + 4, header->stream);
 	out[8] = header->type;
 	out[9] = header->flags;
 }
@@ -31,8 +31,8 @@ frame_header_encode(const struct frame_header *header, uint8_t out[FRAME_HEADER_
 void
 frame_header_decode(struct frame_header *header, const uint8_t in[FRAME_HEADER_SIZE])
 {
-	header->length = get32(in);
-	header->stream = get32(in + 4);
+	header->length = frame_get32(in);
+	header->stream = frame_get32(in + 4);
 	header->type = in[8];
 	header->flags = in[9];
 }
@@ -52,14 +52,14 @@ frame_reader_release(struct frame_reader *reader)
 }
 
 static size_t
-min(size_t a, size_t b)
+frame_min(size_t a, size_t b)
 {
 	return a < b ? a : b;
 }
 
 /* Decodes a complete header and checks the length of the payload. */
 static enum frame_event
-header_ready(struct frame_reader *reader)
+frame_header_ready(struct frame_reader *reader)
 {
 	uint32_t length;
 
@@ -94,7 +94,7 @@ frame_reader_feed(struct frame_reader *reader, const uint8_t *data, size_t n, si
 		buf_consume(&reader->payload, buf_len(&reader->payload));
 	}
 	if (reader->skip > 0) {
-		take = min(n, reader->skip);
+		take = frame_min(n, reader->skip);
 		reader->skip -= (uint32_t)take;
 		*used = take;
 		if (reader->skip > 0)
@@ -104,7 +104,7 @@ frame_reader_feed(struct frame_reader *reader, const uint8_t *data, size_t n, si
 		reader->n_head = 0;
 	}
 	if (reader->n_head < FRAME_HEADER_SIZE) {
-		take = min(n - *used, (size_t)(FRAME_HEADER_SIZE - reader->n_head));
+		take = frame_min(n - *used, (size_t)(FRAME_HEADER_SIZE - reader->n_head));
 		if (take == 0)
 			return FRAME_MORE;
 		memcpy(reader->head + reader->n_head, data + *used, take);
@@ -112,10 +112,10 @@ frame_reader_feed(struct frame_reader *reader, const uint8_t *data, size_t n, si
 		*used += take;
 		if (reader->n_head < FRAME_HEADER_SIZE)
 			return FRAME_MORE;
-		if (header_ready(reader) == FRAME_OVERSIZE)
+		if (frame_header_ready(reader) == FRAME_OVERSIZE)
 			return FRAME_OVERSIZE;
 	}
-	take = min(n - *used, reader->header.length - buf_len(&reader->payload));
+	take = frame_min(n - *used, reader->header.length - buf_len(&reader->payload));
 	if (take > 0 && buf_append(&reader->payload, data + *used, take) < 0)
 		return frame_fail(reader, FRAME_NOMEM);
 	*used += take;
@@ -133,7 +133,7 @@ frame_reader_room(struct frame_reader *reader, size_t max, size_t *n)
 	if (reader->failed || reader->ready || reader->skip > 0 ||
 	    reader->n_head < FRAME_HEADER_SIZE || len == 0 || len >= reader->header.length)
 		return NULL;
-	*n = min(reader->header.length - len, min(len, max));
+	*n = frame_min(reader->header.length - len, frame_min(len, max));
 	return buf_reserve(&reader->payload, *n);
 }
 

@@ -41,7 +41,7 @@ struct hook_list {
 
 /* Returns pointers to the fields of `h` that hold the hooks of one kind. */
 static struct hook_list
-list_of(Grpc__Hooks *h, enum hook_kind kind)
+hooks_list_of(Grpc__Hooks *h, enum hook_kind kind)
 {
 	switch (kind) {
 	case HOOK_PRESTART:
@@ -64,7 +64,7 @@ list_of(Grpc__Hooks *h, enum hook_kind kind)
 static Grpc__Hook *const *
 hooks_of(const Grpc__Hooks *h, enum hook_kind kind, size_t *n)
 {
-	struct hook_list list = list_of((Grpc__Hooks *)(uintptr_t)h, kind);
+	struct hook_list list = hooks_list_of((Grpc__Hooks *)(uintptr_t)h, kind);
 
 	*n = *list.n;
 	return *list.hooks;
@@ -81,7 +81,7 @@ hooks_has(const Grpc__Hooks *hooks, enum hook_kind kind)
 }
 
 static int
-validate_kind(const Grpc__Hooks *hooks, enum hook_kind kind, struct error *err)
+hooks_validate_kind(const Grpc__Hooks *hooks, enum hook_kind kind, struct error *err)
 {
 	const char *name = kind_names[kind];
 	size_t n;
@@ -107,14 +107,14 @@ int
 hooks_validate(const Grpc__Hooks *hooks, struct error *err)
 {
 	for (int k = 0; hooks && k < HOOK_KINDS; k++) {
-		if (validate_kind(hooks, (enum hook_kind)k, err) < 0)
+		if (hooks_validate_kind(hooks, (enum hook_kind)k, err) < 0)
 			return -1;
 	}
 	return 0;
 }
 
 static uint64_t
-timeout_ms(const Grpc__Hook *hook)
+hooks_timeout_ms(const Grpc__Hook *hook)
 {
 	return (uint64_t)(hook->timeout ? hook->timeout : HOOK_TIMEOUT_S) * 1000;
 }
@@ -129,7 +129,7 @@ hooks_times(const Grpc__Hooks *hooks)
 		Grpc__Hook *const *list = hooks_of(hooks, (enum hook_kind)k, &n);
 
 		for (size_t i = 0; i < n; i++)
-			ms[k] += timeout_ms(list[i]);
+			ms[k] += hooks_timeout_ms(list[i]);
 	}
 	return (struct hook_times){
 		/* A creation that fails runs the poststop hooks. */
@@ -145,7 +145,7 @@ hooks_merge(const Grpc__Hooks *a, const Grpc__Hooks *b, Grpc__Hooks *out, struct
 {
 	grpc__hooks__init(out);
 	for (int k = 0; k < HOOK_KINDS; k++) {
-		struct hook_list to = list_of(out, (enum hook_kind)k);
+		struct hook_list to = hooks_list_of(out, (enum hook_kind)k);
 		size_t n_a = 0, n_b = 0;
 		Grpc__Hook *const *from_a = a ? hooks_of(a, (enum hook_kind)k, &n_a) : NULL;
 		Grpc__Hook *const *from_b = b ? hooks_of(b, (enum hook_kind)k, &n_b) : NULL;
@@ -170,7 +170,7 @@ void
 hooks_merge_release(Grpc__Hooks *merged)
 {
 	for (int k = 0; k < HOOK_KINDS; k++) {
-		struct hook_list list = list_of(merged, (enum hook_kind)k);
+		struct hook_list list = hooks_list_of(merged, (enum hook_kind)k);
 
 		free(*list.hooks);
 		*list.hooks = NULL;
@@ -202,7 +202,7 @@ hooks_plan_one(const Grpc__Hook *hook, struct hook_run *run, struct error *err)
 		.path = hook->path,
 		.args = calloc(hook->n_args + 2, sizeof(*run->args)),
 		.env = calloc(hook->n_env + 1, sizeof(*run->env)),
-		.timeout_ms = (int)timeout_ms(hook),
+		.timeout_ms = (int)hooks_timeout_ms(hook),
 	};
 	if (!run->args || !run->env)
 		return error_nomem(err, "preparing hooks");

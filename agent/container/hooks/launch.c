@@ -65,7 +65,7 @@ hook_stage_make_cgroup(struct worker *w, struct hook_stage *stage, struct error 
 /* Writes config.json, which hooks expect in the bundle, with root.path pointing into the bundle
  * as well. */
 static int
-write_config(struct worker *w, const struct launch *l, int dir, struct error *err)
+hook_stage_write_config(struct worker *w, const struct launch *l, int dir, struct error *err)
 {
 	Grpc__Spec spec = *l->spec;
 	Grpc__Root root = *spec.root;
@@ -92,7 +92,7 @@ write_config(struct worker *w, const struct launch *l, int dir, struct error *er
 /* Binds the container's root file system, without the mounts of the spec, at rootfs in the
  * bundle. */
 static int
-bind_root(struct worker *w, const struct launch *l, int dir, struct error *err)
+hook_stage_bind_root(struct worker *w, const struct launch *l, int dir, struct error *err)
 {
 	auto_close int from = path_try_open(l->roots->root, l->spec->root->path,
 					    O_PATH | O_DIRECTORY, 0, PATH_FOLLOW_NONE);
@@ -113,7 +113,7 @@ bind_root(struct worker *w, const struct launch *l, int dir, struct error *err)
 }
 
 static int
-fill_bundle(struct worker *w, const struct launch *l, struct error *err)
+hook_stage_fill_bundle(struct worker *w, const struct launch *l, struct error *err)
 {
 	auto_close int dir =
 		openat(l->roots->run, l->id, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
@@ -121,11 +121,11 @@ fill_bundle(struct worker *w, const struct launch *l, struct error *err)
 
 	if (dir < 0)
 		return error_sys(err, "failed to open %s", l->bundle);
-	if (write_config(w, l, dir, err) < 0)
+	if (hook_stage_write_config(w, l, dir, err) < 0)
 		return -1;
 	/* The root may be a storage that is already mounted there. */
 	(void)snprintf(path, sizeof(path), "%s/rootfs", l->bundle);
-	return strcmp(path, l->spec->root->path) == 0 ? 0 : bind_root(w, l, dir, err);
+	return strcmp(path, l->spec->root->path) == 0 ? 0 : hook_stage_bind_root(w, l, dir, err);
 }
 
 void
@@ -155,12 +155,12 @@ hook_stage_open(struct worker *w, struct hook_stage *stage, struct error *err)
 	}
 	if (hook_stage_make_cgroup(w, stage, err) < 0)
 		return -1;
-	return fill_bundle(w, l, err);
+	return hook_stage_fill_bundle(w, l, err);
 }
 
 /* Returns the worker to the guest's namespaces. The container's process keeps its own alive. */
 static int
-leave_namespaces(struct hook_stage *stage, struct error *err)
+hook_stage_leave_namespaces(struct hook_stage *stage, struct error *err)
 {
 	for (size_t i = 0; i < HOOK_NAMESPACES; i++) {
 		if (stage->own[i] >= 0 && setns(stage->own[i], namespaces[i].flag) < 0)
@@ -243,7 +243,7 @@ hook_stage_lead(struct worker *w, struct hook_stage *stage, int sock, pid_t pid,
 	if (!stage->early)
 		return 0;
 	if (handshake_recv(sock, HANDSHAKE_HOOKS, NULL, 0, NULL, err) < 0 ||
-	    leave_namespaces(stage, err) < 0)
+	    hook_stage_leave_namespaces(stage, err) < 0)
 		return -1;
 	stage->begun = true;
 	if (hooks_run(&c, HOOK_PRESTART, err) < 0 || hooks_run(&c, HOOK_CREATE_RUNTIME, err) < 0)

@@ -16,7 +16,7 @@
 #include "lib/path.h"
 
 static bool
-is_hook(int dir, const char *name)
+scan_is_hook(int dir, const char *name)
 {
 	struct stat st;
 
@@ -26,7 +26,7 @@ is_hook(int dir, const char *name)
 
 /* Allocates the hook <path>/<kind>/<name>, which is run as `<name> <kind>`. */
 static Grpc__Hook *
-make_hook(const char *path, const char *kind, const char *name)
+scan_make_hook(const char *path, const char *kind, const char *name)
 {
 	Grpc__Hook *h = calloc(1, sizeof(*h));
 
@@ -48,7 +48,7 @@ make_hook(const char *path, const char *kind, const char *name)
 }
 
 static int
-by_path(const void *a, const void *b)
+scan_by_path(const void *a, const void *b)
 {
 	return strcmp((*(Grpc__Hook *const *)a)->path, (*(Grpc__Hook *const *)b)->path);
 }
@@ -67,9 +67,9 @@ scan_kind(int fd, const char *path, const char *kind, size_t *n, Grpc__Hook ***h
 	}
 	*hooks = calloc(HOOKS_MAX, sizeof(**hooks));
 	while (*hooks && result == 0 && *n < HOOKS_MAX && (entry = readdir(dir))) {
-		if (!is_hook(fd, entry->d_name))
+		if (!scan_is_hook(fd, entry->d_name))
 			continue;
-		(*hooks)[*n] = make_hook(path, kind, entry->d_name);
+		(*hooks)[*n] = scan_make_hook(path, kind, entry->d_name);
 		if ((*hooks)[*n])
 			++*n;
 		else
@@ -77,7 +77,7 @@ scan_kind(int fd, const char *path, const char *kind, size_t *n, Grpc__Hook ***h
 	}
 	(void)closedir(dir);
 	if (*hooks)
-		qsort(*hooks, *n, sizeof(**hooks), by_path);
+		qsort(*hooks, *n, sizeof(**hooks), scan_by_path);
 	return *hooks ? result : -1;
 }
 

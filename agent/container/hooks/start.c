@@ -26,7 +26,7 @@ start_open_cgroup(const struct roots *roots, const char *id)
 
 /* Waits for the execve that closes the other end of the gate. */
 static int
-wait_for_exec(struct worker *w, const struct launch_start *s, struct error *err)
+start_wait_for_exec(struct worker *w, const struct launch_start *s, struct error *err)
 {
 	char said[HOOK_SAID_MAX], byte;
 	ssize_t n;
@@ -61,7 +61,7 @@ container_start_with_hooks(struct worker *w, const struct launch_start *s, struc
 		return error_sys_code(err, ERROR_FAILED_PRECONDITION,
 				      "failed to start container %s: its init process has exited",
 				      s->id);
-	if (wait_for_exec(w, s, err) < 0)
+	if (start_wait_for_exec(w, s, err) < 0)
 		return error_wrap(err, "failed to start container %s", s->id);
 	return hooks_run(&c, HOOK_POSTSTART, err);
 }

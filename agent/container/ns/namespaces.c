@@ -73,7 +73,7 @@ ns_find(const Grpc__Linux *linux, enum ns_kind kind)
 /* Returns the part of "/proc/<pid>/ns/<file>" below /proc, or NULL for another path. Such a link
  * can only be opened in a procfs, and only the agent's private one is known to be one. */
 static const char *
-proc_path(const char *path)
+ns_proc_path(const char *path)
 {
 	const char *rest = strncmp(path, "/proc/", 6) == 0 ? path + 6 : NULL;
 	size_t digits = rest ? strspn(rest, "0123456789") : 0;
@@ -85,9 +85,9 @@ proc_path(const char *path)
 
 /* Opens a namespace named by a path of the guest. setns(2) checks its type. */
 static int
-open_path(const struct launch *l, const Grpc__LinuxNamespace *ns, struct error *err)
+ns_open_path(const struct launch *l, const Grpc__LinuxNamespace *ns, struct error *err)
 {
-	const char *rest = proc_path(ns->path);
+	const char *rest = ns_proc_path(ns->path);
 	int fd = rest ? openat(l->roots->proc, rest, O_RDONLY | O_CLOEXEC)
 		      : path_try_open(l->roots->root, ns->path, O_RDONLY | O_NONBLOCK, 0,
 				      PATH_FOLLOW_ALL);
@@ -105,8 +105,8 @@ open_path(const struct launch *l, const Grpc__LinuxNamespace *ns, struct error *
 
 /* Plans one kind: a namespace by path, the sandbox's if sandbox_ns is not -1, or a new one. */
 static int
-plan_one(const struct launch *l, struct ns_plan *p, enum ns_kind kind, int sandbox_ns,
-	 struct error *err)
+ns_plan_one(const struct launch *l, struct ns_plan *p, enum ns_kind kind, int sandbox_ns,
+	    struct error *err)
 {
 	const Grpc__LinuxNamespace *ns = ns_find(l->spec->linux, kind);
 
@@ -114,7 +114,7 @@ plan_one(const struct launch *l, struct ns_plan *p, enum ns_kind kind, int sandb
 		return 0;
 	p->pinned |= 1u << kind;
 	if (*ns->path) {
-		p->opened[kind] = p->join[kind] = open_path(l, ns, err);
+		p->opened[kind] = p->join[kind] = ns_open_path(l, ns, err);
 		return p->join[kind] < 0 ? -1 : 0;
 	}
 	if (sandbox_ns >= 0)
@@ -127,13 +127,13 @@ plan_one(const struct launch *l, struct ns_plan *p, enum ns_kind kind, int sandb
 /* Plans the pid namespace, which hosts do not list: the sandbox's if it is shared, otherwise a
  * new one. */
 static int
-plan_pid(const struct launch *l, struct ns_plan *p, struct error *err)
+ns_plan_pid(const struct launch *l, struct ns_plan *p, struct error *err)
 {
 	const Grpc__LinuxNamespace *ns = ns_find(l->spec->linux, NS_PID);
 
 	p->pinned |= 1u << NS_PID;
 	if (ns && *ns->path)
-		return plan_one(l, p, NS_PID, -1, err);
+		return ns_plan_one(l, p, NS_PID, -1, err);
 	if (l->sandbox_ns[NS_PID] >= 0)
 		p->join[NS_PID] = l->sandbox_ns[NS_PID];
 	else
@@ -144,7 +144,7 @@ plan_pid(const struct launch *l, struct ns_plan *p, struct error *err)
 /* Refuses the guest's own mount namespace. A mount namespace by path gets a new root, for all of
  * its processes. */
 static int
-check_not_own(const struct launch *l, int fd, struct error *err)
+ns_check_not_own(const struct launch *l, int fd, struct error *err)
 {
 	struct stat own, other;
 
@@ -160,7 +160,7 @@ check_not_own(const struct launch *l, int fd, struct error *err)
 
 /* Divides the plan: the worker joins what it can before the clone, the child does the rest. */
 static void
-plan_divide(struct ns_plan *p)
+ns_plan_divide(struct ns_plan *p)
 {
 	/* The root of a new cgroup namespace is the cgroup of its creator: the child makes it in
 	 * its own cgroup. */
@@ -194,14 +194,14 @@ ns_plan_make(const struct launch *l, struct ns_plan *p, struct error *err)
 	 * with its own user namespace has no capabilities. */
 	ipc = p->user ? -1 : l->sandbox_ns[NS_IPC];
 	uts = p->user ? -1 : l->sandbox_ns[NS_UTS];
-	if (plan_one(l, p, NS_USER, -1, err) < 0 || plan_one(l, p, NS_MNT, -1, err) < 0 ||
-	    plan_one(l, p, NS_IPC, ipc, err) < 0 || plan_one(l, p, NS_UTS, uts, err) < 0 ||
-	    plan_one(l, p, NS_NET, -1, err) < 0 || plan_one(l, p, NS_TIME, -1, err) < 0 ||
-	    plan_one(l, p, NS_CGROUP, -1, err) < 0 || plan_pid(l, p, err) < 0 ||
-	    check_not_own(l, p->join[NS_MNT], err) < 0)
+	if (ns_plan_one(l, p, NS_USER, -1, err) < 0 || ns_plan_one(l, p, NS_MNT, -1, err) < 0 ||
+	    ns_plan_one(l, p, NS_IPC, ipc, err) < 0 || ns_plan_one(l, p, NS_UTS, uts, err) < 0 ||
+	    ns_plan_one(l, p, NS_NET, -1, err) < 0 || ns_plan_one(l, p, NS_TIME, -1, err) < 0 ||
+	    ns_plan_one(l, p, NS_CGROUP, -1, err) < 0 || ns_plan_pid(l, p, err) < 0 ||
+	    ns_check_not_own(l, p->join[NS_MNT], err) < 0)
 		return -1;
 	p->pinned |= 1u << NS_CGROUP;
-	plan_divide(p);
+	ns_plan_divide(p);
 	return 0;
 }
 
@@ -232,7 +232,7 @@ ns_plan_owns_net(const struct ns_plan *p)
 }
 
 static int
-join_one(int fd, enum ns_kind kind, struct error *err)
+ns_join_one(int fd, enum ns_kind kind, struct error *err)
 {
 	if (fd < 0 || setns(fd, (int)kinds_table[kind].flag) == 0)
 		return 0;
@@ -253,7 +253,7 @@ ns_plan_leave_pid(struct ns_plan *p)
 int
 ns_plan_enter_user(const struct ns_plan *p, int pid_ns, struct error *err)
 {
-	if (join_one(pid_ns, NS_PID, err) < 0 || join_one(p->user_ns, NS_USER, err) < 0)
+	if (ns_join_one(pid_ns, NS_PID, err) < 0 || ns_join_one(p->user_ns, NS_USER, err) < 0)
 		return -1;
 	return unshare((int)p->clone_flags) < 0 ? error_sys(err, "failed to create namespaces") : 0;
 }
@@ -262,7 +262,7 @@ int
 ns_plan_join(const struct ns_plan *p, struct error *err)
 {
 	for (unsigned int k = 0; k < NS_KINDS; k++) {
-		if (join_one(p->join[k], (enum ns_kind)k, err) < 0)
+		if (ns_join_one(p->join[k], (enum ns_kind)k, err) < 0)
 			return -1;
 	}
 	if (p->time && unshare(CLONE_NEWTIME) < 0)
@@ -278,10 +278,10 @@ ns_join_all(const int fds[NS_KINDS], struct error *err)
 	/* The user namespace is last, because joining it drops the capabilities that the others
 	 * need. */
 	for (unsigned int k = 0; k < NS_KINDS; k++) {
-		if (k != NS_USER && join_one(fds[k], (enum ns_kind)k, err) < 0)
+		if (k != NS_USER && ns_join_one(fds[k], (enum ns_kind)k, err) < 0)
 			return -1;
 	}
-	return join_one(fds[NS_USER], NS_USER, err);
+	return ns_join_one(fds[NS_USER], NS_USER, err);
 }
 
 int
@@ -308,8 +308,8 @@ ns_open_of(int proc_fd, int pid, uint32_t which, uint8_t *kinds, int *fds, struc
 }
 
 static int
-write_map(int proc_fd, int pid, const char *file, Grpc__LinuxIDMapping *const *map, size_t n,
-	  struct error *err)
+ns_write_map(int proc_fd, int pid, const char *file, Grpc__LinuxIDMapping *const *map, size_t n,
+	     struct error *err)
 {
 	/* The kernel's limit is one page (user_namespaces(7)). */
 	char text[4096], path[32];
@@ -338,14 +338,15 @@ write_map(int proc_fd, int pid, const char *file, Grpc__LinuxIDMapping *const *m
 int
 ns_write_id_maps(int proc_fd, int pid, const Grpc__Linux *linux, struct error *err)
 {
-	if (write_map(proc_fd, pid, "uid_map", linux->uidmappings, linux->n_uidmappings, err) < 0)
+	if (ns_write_map(proc_fd, pid, "uid_map", linux->uidmappings, linux->n_uidmappings, err) <
+	    0)
 		return -1;
-	return write_map(proc_fd, pid, "gid_map", linux->gidmappings, linux->n_gidmappings, err);
+	return ns_write_map(proc_fd, pid, "gid_map", linux->gidmappings, linux->n_gidmappings, err);
 }
 
 /* Parses a map of lines "inside outside size". */
 static int
-read_map(int proc_fd, int pid, const char *file, struct ns_map *map, struct error *err)
+ns_read_map(int proc_fd, int pid, const char *file, struct ns_map *map, struct error *err)
 {
 	char path[32], text[16384], *rest = text, *line;
 
@@ -376,9 +377,9 @@ read_map(int proc_fd, int pid, const char *file, struct ns_map *map, struct erro
 int
 ns_read_id_maps(int proc_fd, int pid, struct ns_maps *out, struct error *err)
 {
-	if (read_map(proc_fd, pid, "uid_map", &out->uid, err) < 0)
+	if (ns_read_map(proc_fd, pid, "uid_map", &out->uid, err) < 0)
 		return -1;
-	return read_map(proc_fd, pid, "gid_map", &out->gid, err);
+	return ns_read_map(proc_fd, pid, "gid_map", &out->gid, err);
 }
 
 bool
@@ -397,7 +398,7 @@ ns_map_find(const struct ns_map *map, uint32_t inside, uint32_t *out)
 
 /* Sets the loopback interface of a new network namespace up. */
 static int
-loopback_up(struct error *err)
+ns_loopback_up(struct error *err)
 {
 	auto_close int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 	struct ifreq request = { .ifr_name = "lo" };
@@ -415,11 +416,12 @@ ns_plan_enter(const struct ns_plan *p, const char *hostname, struct error *err)
 {
 	if (p->cgroup_ns < 0 && unshare(CLONE_NEWCGROUP) < 0)
 		return error_sys(err, "failed to create a cgroup namespace");
-	if (join_one(p->cgroup_ns, NS_CGROUP, err) < 0 || join_one(p->mnt_ns, NS_MNT, err) < 0)
+	if (ns_join_one(p->cgroup_ns, NS_CGROUP, err) < 0 ||
+	    ns_join_one(p->mnt_ns, NS_MNT, err) < 0)
 		return -1;
 	if (p->uts && *hostname && sethostname(hostname, strlen(hostname)) < 0)
 		return error_sys(err, "failed to set host name %.80s", hostname);
-	return p->net ? loopback_up(err) : 0;
+	return p->net ? ns_loopback_up(err) : 0;
 }
 
 bool

@@ -12,7 +12,7 @@
 /* Opens one of the calling process's namespaces. The caller is in the guest's mount namespace,
  * where a container cannot mount over /proc. Returns an fd, or -1 and err. */
 static int
-own_ns(const char *path, struct error *err)
+sandbox_ns_own(const char *path, struct error *err)
 {
 	int fd = openat(AT_FDCWD, path, O_RDONLY | O_CLOEXEC);
 
@@ -31,8 +31,8 @@ sandbox_namespaces_make(struct worker *w, const char *hostname, int *ipc_fd, int
 	auto_close int uts = -1;
 
 	(void)w;
-	if ((old_ipc = own_ns("/proc/self/ns/ipc", err)) < 0 ||
-	    (old_uts = own_ns("/proc/self/ns/uts", err)) < 0)
+	if ((old_ipc = sandbox_ns_own("/proc/self/ns/ipc", err)) < 0 ||
+	    (old_uts = sandbox_ns_own("/proc/self/ns/uts", err)) < 0)
 		return -1;
 	if (unshare(CLONE_NEWIPC | CLONE_NEWUTS) < 0)
 		return error_sys(err, "failed to create ipc and uts namespaces");
@@ -40,8 +40,8 @@ sandbox_namespaces_make(struct worker *w, const char *hostname, int *ipc_fd, int
 		return error_sys_code(err,
 				      errno == EINVAL ? ERROR_INVALID_ARGUMENT : ERROR_INTERNAL,
 				      "failed to set host name %.80s", hostname);
-	if ((ipc = own_ns("/proc/self/ns/ipc", err)) < 0 ||
-	    (uts = own_ns("/proc/self/ns/uts", err)) < 0)
+	if ((ipc = sandbox_ns_own("/proc/self/ns/ipc", err)) < 0 ||
+	    (uts = sandbox_ns_own("/proc/self/ns/uts", err)) < 0)
 		return -1;
 	/* The worker's remaining steps run in the guest's namespaces. */
 	if (setns(old_ipc, CLONE_NEWIPC) < 0 || setns(old_uts, CLONE_NEWUTS) < 0)

@@ -31,12 +31,13 @@ struct copy {
 	char value[NAMES_MAX];
 };
 
-static int copy_directory(struct copy *c, int from, int to, unsigned int depth, struct error *err);
+static int copyup_directory(struct copy *c, int from, int to, unsigned int depth,
+			    struct error *err);
 
 /* Copies extended attributes. Those that the file system or process does not support are
  * skipped, as by cp(1). */
 static void
-copy_xattrs(struct copy *c, int from, int to)
+copyup_xattrs(struct copy *c, int from, int to)
 {
 	ssize_t n = flistxattr(from, c->names, sizeof(c->names));
 
@@ -51,7 +52,7 @@ copy_xattrs(struct copy *c, int from, int to)
 /* Sets the owner of a new file. An owner without an id in the user namespace cannot be set, and
  * is ignored. */
 static int
-copy_owner(int dir, const char *name, const struct stat *st, struct error *err)
+copyup_owner(int dir, const char *name, const struct stat *st, struct error *err)
 {
 	if (fchownat(dir, name, st->st_uid, st->st_gid, AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH) < 0 &&
 	    errno != EINVAL)
@@ -60,21 +61,21 @@ copy_owner(int dir, const char *name, const struct stat *st, struct error *err)
 }
 
 static int
-copy_attributes(struct copy *c, int from, int to, const struct stat *st, struct error *err)
+copyup_attributes(struct copy *c, int from, int to, const struct stat *st, struct error *err)
 {
 	const struct timespec times[2] = { st->st_atim, st->st_mtim };
 
-	if (copy_owner(to, "", st, err) < 0)
+	if (copyup_owner(to, "", st, err) < 0)
 		return -1;
 	if (fchmod(to, st->st_mode & 07777) < 0)
 		return error_sys(err, "failed to set a mode");
-	copy_xattrs(c, from, to);
+	copyup_xattrs(c, from, to);
 	(void)futimens(to, times);
 	return 0;
 }
 
 static int
-copy_file(struct copy *c, int from_dir, int to_dir, const char *name, struct error *err)
+copyup_file(struct copy *c, int from_dir, int to_dir, const char *name, struct error *err)
 {
 	/* O_NONBLOCK, because the file may have been replaced with a FIFO. */
 	auto_close int from =
@@ -95,11 +96,11 @@ copy_file(struct copy *c, int from_dir, int to_dir, const char *name, struct err
 		;
 	if (n < 0)
 		return error_sys(err, "failed to copy %.64s", name);
-	return copy_attributes(c, from, to, &st, err);
+	return copyup_attributes(c, from, to, &st, err);
 }
 
 static int
-copy_link(int from_dir, int to_dir, const char *name, const struct stat *st, struct error *err)
+copyup_link(int from_dir, int to_dir, const char *name, const struct stat *st, struct error *err)
 {
 	char target[PATH_MAX];
 	ssize_t n = readlinkat(from_dir, name, target, sizeof(target) - 1);
@@ -109,12 +110,12 @@ copy_link(int from_dir, int to_dir, const char *name, const struct stat *st, str
 	target[n] = '\0';
 	if (symlinkat(target, to_dir, name) < 0)
 		return error_sys(err, "failed to create link %.64s", name);
-	return copy_owner(to_dir, name, st, err);
+	return copyup_owner(to_dir, name, st, err);
 }
 
 static int
-copy_subdirectory(struct copy *c, int from_dir, int to_dir, const char *name, unsigned int depth,
-		  struct error *err)
+copyup_subdirectory(struct copy *c, int from_dir, int to_dir, const char *name, unsigned int depth,
+		    struct error *err)
 {
 	auto_close int from =
 		openat(from_dir, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
@@ -126,12 +127,12 @@ copy_subdirectory(struct copy *c, int from_dir, int to_dir, const char *name, un
 		to = openat(to_dir, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (to < 0)
 		return error_sys(err, "failed to create %.64s", name);
-	return copy_directory(c, from, to, depth + 1, err);
+	return copyup_directory(c, from, to, depth + 1, err);
 }
 
 static int
-copy_entry(struct copy *c, int from, int to, const char *name, unsigned int depth,
-	   struct error *err)
+copyup_entry(struct copy *c, int from, int to, const char *name, unsigned int depth,
+	     struct error *err)
 {
 	struct stat st;
 
@@ -139,22 +140,22 @@ copy_entry(struct copy *c, int from, int to, const char *name, unsigned int dept
 		return error_sys(err, "failed to stat %.64s", name);
 	switch (st.st_mode & S_IFMT) {
 	case S_IFDIR:
-		return copy_subdirectory(c, from, to, name, depth, err);
+		return copyup_subdirectory(c, from, to, name, depth, err);
 	case S_IFREG:
-		return copy_file(c, from, to, name, err);
+		return copyup_file(c, from, to, name, err);
 	case S_IFLNK:
-		return copy_link(from, to, name, &st, err);
+		return copyup_link(from, to, name, &st, err);
 	default:
 		/* The umask is 0, and chown does not change the mode of a special file. */
 		if (mknodat(to, name, st.st_mode, st.st_rdev) < 0)
 			return error_sys(err, "failed to create special file %.64s", name);
-		return copy_owner(to, name, &st, err);
+		return copyup_owner(to, name, &st, err);
 	}
 }
 
 /* Copies a directory's entries. `from` and `to` still belong to the caller. */
 static int
-copy_directory(struct copy *c, int from, int to, unsigned int depth, struct error *err)
+copyup_directory(struct copy *c, int from, int to, unsigned int depth, struct error *err)
 {
 	int copy = fcntl(from, F_DUPFD_CLOEXEC, 3), result = 0;
 	DIR *dir = copy < 0 ? NULL : fdopendir(copy);
@@ -171,14 +172,14 @@ copy_directory(struct copy *c, int from, int to, unsigned int depth, struct erro
 				   DEPTH_MAX);
 	while (result == 0 && (entry = readdir(dir)) != NULL) {
 		if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
-			result = copy_entry(c, from, to, entry->d_name, depth, err);
+			result = copyup_entry(c, from, to, entry->d_name, depth, err);
 	}
 	closedir(dir);
 	if (result < 0)
 		return -1;
 	if (fstat(from, &st) < 0)
 		return error_sys(err, "failed to stat a directory");
-	return depth > 0 || c->top ? copy_attributes(c, from, to, &st, err) : 0;
+	return depth > 0 || c->top ? copyup_attributes(c, from, to, &st, err) : 0;
 }
 
 int
@@ -193,5 +194,5 @@ copyup_tree(int from_fd, int to_fd, bool top, struct error *err)
 	if (!c)
 		return error_nomem(err, "copying");
 	c->top = top;
-	return copy_directory(c, from, to, 0, err);
+	return copyup_directory(c, from, to, 0, err);
 }

@@ -61,7 +61,7 @@ device_name(const char *path)
 /* Opens the parent directory of a device's path and stores the last component in `name`. Returns
  * the fd, or -1 and err. */
 static int
-open_place(int dev_fd, const char *path, char name[NAME_MAX + 1], struct error *err)
+devices_open_place(int dev_fd, const char *path, char name[NAME_MAX + 1], struct error *err)
 {
 	if (!strchr(path, '/')) {
 		memcpy(name, path, strlen(path) + 1);
@@ -81,7 +81,7 @@ struct node {
 };
 
 static mode_t
-type_of(const char *type)
+devices_type_of(const char *type)
 {
 	switch (type[0]) {
 	case 'b':
@@ -96,7 +96,7 @@ type_of(const char *type)
 /* Returns the permissions of a device. A mode of 0 means that none is set: the mode of the
  * guest's node is used then, if there is one. */
 static mode_t
-mode_of(const struct roots *roots, const Grpc__LinuxDevice *d, const char *name)
+devices_mode_of(const struct roots *roots, const Grpc__LinuxDevice *d, const char *name)
 {
 	struct stat st;
 
@@ -108,7 +108,7 @@ mode_of(const struct roots *roots, const Grpc__LinuxDevice *d, const char *name)
 /* Fills *out with node number i: the spec's devices, then the defaults. The path of a default
  * that the spec overrides is NULL. Returns 1, 0 past the last, or -1 and err. */
 static int
-node_at(const struct devices *d, size_t i, struct node *out, struct error *err)
+devices_node_at(const struct devices *d, size_t i, struct node *out, struct error *err)
 {
 	size_t n = d->linux->n_devices;
 	const Grpc__LinuxDevice *spec;
@@ -134,7 +134,7 @@ node_at(const struct devices *d, size_t i, struct node *out, struct error *err)
 				 "linux.devices: invalid path \"%.128s\"", spec->path);
 	if (strlen(out->path) > NAME_MAX && !strchr(out->path, '/'))
 		return error_set(err, ERROR_INVALID_ARGUMENT, "linux.devices: name is too long");
-	out->mode = type_of(spec->type) | mode_of(d->roots, spec, out->path);
+	out->mode = devices_type_of(spec->type) | devices_mode_of(d->roots, spec, out->path);
 	if (!S_ISFIFO(out->mode))
 		out->number = makedev((unsigned int)spec->major, (unsigned int)spec->minor);
 	out->uid = spec->uid;
@@ -144,7 +144,7 @@ node_at(const struct devices *d, size_t i, struct node *out, struct error *err)
 
 /* Makes a node and sets its owner. The umask must be 0. */
 static int
-put_node(int dir, const char *name, const struct node *node, struct error *err)
+devices_put_node(int dir, const char *name, const struct node *node, struct error *err)
 {
 	if (mknodat(dir, name, node->mode, node->number) < 0)
 		return error_sys(err, "failed to make device %s", node->path);
@@ -157,16 +157,16 @@ put_node(int dir, const char *name, const struct node *node, struct error *err)
 
 /* Makes a node. An existing one must be the same device; it is replaced if mode or owner differ. */
 static int
-make_node(int dev_fd, const struct node *node, struct error *err)
+devices_make_node(int dev_fd, const struct node *node, struct error *err)
 {
 	char name[NAME_MAX + 1];
-	auto_close int dir = open_place(dev_fd, node->path, name, err);
+	auto_close int dir = devices_open_place(dev_fd, node->path, name, err);
 	struct stat st;
 
 	if (dir < 0)
 		return error_wrap(err, "failed to make device %s", node->path);
 	if (fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
-		return put_node(dir, name, node, err);
+		return devices_put_node(dir, name, node, err);
 	if ((st.st_mode & S_IFMT) != (node->mode & S_IFMT) ||
 	    (!S_ISFIFO(st.st_mode) && st.st_rdev != node->number))
 		return error_set(err, ERROR_INVALID_ARGUMENT,
@@ -177,12 +177,13 @@ make_node(int dev_fd, const struct node *node, struct error *err)
 		return 0;
 	if (unlinkat(dir, name, 0) < 0)
 		return error_sys(err, "failed to replace device %s", node->path);
-	return put_node(dir, name, node, err);
+	return devices_put_node(dir, name, node, err);
 }
 
 /* Binds one of the store's nodes over an empty file. */
 static int
-attach_node(int dev_fd, int store, const char *name, const struct node *node, struct error *err)
+devices_attach_node(int dev_fd, int store, const char *name, const struct node *node,
+		    struct error *err)
 {
 	auto_close int tree = sys_open_tree(
 		store, name, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_SYMLINK_NOFOLLOW);
@@ -196,19 +197,19 @@ attach_node(int dev_fd, int store, const char *name, const struct node *node, st
 }
 
 static int
-make_nodes(int dev_fd, const struct devices *d, struct error *err)
+devices_make_nodes(int dev_fd, const struct devices *d, struct error *err)
 {
 	struct node node;
 	int more;
 
-	for (size_t i = 0; (more = node_at(d, i, &node, err)) > 0; i++) {
+	for (size_t i = 0; (more = devices_node_at(d, i, &node, err)) > 0; i++) {
 		char name[16];
 
 		if (!node.path)
 			continue;
 		(void)snprintf(name, sizeof(name), "%zu", i);
-		if (d->store >= 0 ? attach_node(dev_fd, d->store, name, &node, err) < 0
-				  : make_node(dev_fd, &node, err) < 0)
+		if (d->store >= 0 ? devices_attach_node(dev_fd, d->store, name, &node, err) < 0
+				  : devices_make_node(dev_fd, &node, err) < 0)
 			return -1;
 	}
 	return more;
@@ -221,12 +222,13 @@ devices_new_store(struct error *err)
 }
 
 static int
-store_nodes(int store, const struct devices *d, const struct ns_maps *maps, struct error *err)
+devices_store_nodes(int store, const struct devices *d, const struct ns_maps *maps,
+		    struct error *err)
 {
 	struct node node;
 	int more;
 
-	for (size_t i = 0; (more = node_at(d, i, &node, err)) > 0; i++) {
+	for (size_t i = 0; (more = devices_node_at(d, i, &node, err)) > 0; i++) {
 		char name[16];
 
 		if (!node.path)
@@ -237,7 +239,7 @@ store_nodes(int store, const struct devices *d, const struct ns_maps *maps, stru
 					 "linux.devices: /dev/%.128s: owner %u:%u is not mapped",
 					 node.path, node.uid, node.gid);
 		(void)snprintf(name, sizeof(name), "%zu", i);
-		if (put_node(store, name, &node, err) < 0)
+		if (devices_put_node(store, name, &node, err) < 0)
 			return -1;
 	}
 	return more;
@@ -247,14 +249,14 @@ int
 devices_store(int store, const struct devices *d, const struct ns_maps *maps, struct error *err)
 {
 	mode_t mask = umask(0);
-	int r = store_nodes(store, d, maps, err);
+	int r = devices_store_nodes(store, d, maps, err);
 
 	(void)umask(mask);
 	return r;
 }
 
 static int
-make_links(int dev_fd, const struct roots *roots, struct error *err)
+devices_make_links(int dev_fd, const struct roots *roots, struct error *err)
 {
 	if (faccessat(roots->proc, "kcore", F_OK, 0) == 0)
 		(void)symlinkat("/proc/kcore", dev_fd, "core");
@@ -274,9 +276,9 @@ make_links(int dev_fd, const struct roots *roots, struct error *err)
 int
 devices_make(int dev_fd, const struct devices *d, struct error *err)
 {
-	if (make_links(dev_fd, d->roots, err) < 0)
+	if (devices_make_links(dev_fd, d->roots, err) < 0)
 		return -1;
-	return make_nodes(dev_fd, d, err);
+	return devices_make_nodes(dev_fd, d, err);
 }
 
 int

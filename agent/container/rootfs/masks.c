@@ -43,7 +43,7 @@ masks_cover(struct mask *mask, int at, const char *path, struct error *err)
 
 /* Opens a path that may be missing. Returns 1, 0 if it is missing, or -1 and err. */
 static int
-open_existing(int root_fd, const char *path, int *fd, struct error *err)
+masks_open_existing(int root_fd, const char *path, int *fd, struct error *err)
 {
 	*fd = path_try_open(root_fd, path, O_PATH, 0, PATH_FOLLOW_ALL);
 	if (*fd >= 0)
@@ -63,7 +63,7 @@ masks_apply(int root_fd, char *const *paths, size_t n, int *null_tree, struct er
 	for (size_t i = 0; i < n; i++) {
 		auto_close int at = -1;
 		struct stat st;
-		int found = open_existing(root_fd, paths[i], &at, err);
+		int found = masks_open_existing(root_fd, paths[i], &at, err);
 
 		if (found == 0)
 			continue;
@@ -88,7 +88,7 @@ readonly_apply(int root_fd, char *const *paths, size_t n, struct error *err)
 	for (size_t i = 0; i < n; i++) {
 		auto_close int at = -1;
 		auto_close int tree = -1;
-		int found = open_existing(root_fd, paths[i], &at, err);
+		int found = masks_open_existing(root_fd, paths[i], &at, err);
 
 		if (found == 0)
 			continue;

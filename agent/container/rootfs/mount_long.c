@@ -64,8 +64,8 @@ mount_long_collect(const Grpc__Mount *spec, const char *label, struct mountopts 
 }
 
 static int
-mount_in(int under, const Grpc__Mount *spec, const struct mountopts *o, const char *aside,
-	 struct error *err)
+mount_long_in(int under, const Grpc__Mount *spec, const struct mountopts *o, const char *aside,
+	      struct error *err)
 {
 	const char *source = *spec->source ? spec->source : spec->type;
 	char target[64];
@@ -108,7 +108,7 @@ mount_long_fs(const Grpc__Mount *spec, const char *label, uint64_t attrs, const 
 	under = openat(AT_FDCWD, aside, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (under < 0)
 		return error_sys(err, "failed to open %s", aside);
-	tree = mount_in(under, spec, &o, aside, err);
+	tree = mount_long_in(under, spec, &o, aside, err);
 	if (tree < 0 || mount_set(tree, attrs, 0, 0, false, err) < 0)
 		return -1;
 	return steal_fd(&tree);

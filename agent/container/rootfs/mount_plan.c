@@ -18,7 +18,7 @@
  * the value 0 of that field, and the kernel clears the whole field or nothing
  * (mount_setattr(2)). Returns false if the option does not set mount attributes. */
 static bool
-add_attrs(struct mount_attrs *a, unsigned long set, unsigned long clear)
+mount_plan_add_attrs(struct mount_attrs *a, unsigned long set, unsigned long clear)
 {
 	uint64_t add = mountopt_attrs(set), drop = mountopt_attrs(clear);
 
@@ -34,16 +34,16 @@ add_attrs(struct mount_attrs *a, unsigned long set, unsigned long clear)
 
 /* Adds a recursive option ("rro", "rnosuid", …): the name of a mount attribute after an "r". */
 static bool
-add_recursive_word(struct container_mount *m, const char *word)
+mount_plan_add_recursive_word(struct container_mount *m, const char *word)
 {
 	const struct mountopt *row = word[0] == 'r' ? mountopt_find(word + 1) : NULL;
 
-	return row && add_attrs(&m->below, row->set, row->clear);
+	return row && mount_plan_add_attrs(&m->below, row->set, row->clear);
 }
 
 /* Adds an option that is a flag of neither mount(2) nor a file system. */
 static bool
-add_own_word(struct container_mount *m, const char *word)
+mount_plan_add_own_word(struct container_mount *m, const char *word)
 {
 	if (strcmp(word, "tmpcopyup") == 0)
 		m->copy_up = true;
@@ -57,7 +57,7 @@ add_own_word(struct container_mount *m, const char *word)
 }
 
 static bool
-is_ignored(const char *word)
+mount_plan_is_ignored(const char *word)
 {
 	return !*word || strncmp(word, "x-", 2) == 0 || strncmp(word, "X-", 2) == 0 ||
 	       strncmp(word, "io.katacontainers.", 18) == 0;
@@ -65,7 +65,7 @@ is_ignored(const char *word)
 
 /* Adds an option of mount(8)'s table. */
 static enum mount_word
-add_row(struct container_mount *m, const struct mountopt *row)
+mount_plan_add_row(struct container_mount *m, const struct mountopt *row)
 {
 	unsigned long flags = row->set | row->clear;
 
@@ -77,7 +77,7 @@ add_row(struct container_mount *m, const struct mountopt *row)
 		m->remount = true;
 	if (row->propagation && m->n_propagation < MOUNT_PROPAGATIONS_MAX)
 		m->propagation[m->n_propagation++] = row->propagation;
-	(void)add_attrs(&m->own, row->set, row->clear);
+	(void)mount_plan_add_attrs(&m->own, row->set, row->clear);
 	/* fsconfig(2) accepts these under the same name for every file system. */
 	if (flags & (MS_SYNCHRONOUS | MS_DIRSYNC | MS_MANDLOCK | MS_LAZYTIME))
 		return MOUNT_WORD_SUPER;
@@ -90,10 +90,10 @@ mount_word_add(struct container_mount *m, const char *word)
 	const struct mountopt *row = mountopt_find(word);
 
 	if (row)
-		return add_row(m, row);
-	if (add_recursive_word(m, word) || add_own_word(m, word))
+		return mount_plan_add_row(m, row);
+	if (mount_plan_add_recursive_word(m, word) || mount_plan_add_own_word(m, word))
 		return MOUNT_WORD_FLAG;
-	return is_ignored(word) ? MOUNT_WORD_IGNORED : MOUNT_WORD_DATA;
+	return mount_plan_is_ignored(word) ? MOUNT_WORD_IGNORED : MOUNT_WORD_DATA;
 }
 
 bool
@@ -116,7 +116,7 @@ mount_plan_refuse(const struct container_mount *m, const char *what, struct erro
 /* Refuses combinations that could only be ignored. An option that changes ownership or
  * visibility must not be ignored silently. */
 static int
-check_words(const struct container_mount *m, struct error *err)
+mount_plan_check_words(const struct container_mount *m, struct error *err)
 {
 	bool bind = m->kind == MOUNT_BIND;
 
@@ -159,7 +159,7 @@ mount_understand(const Grpc__Mount *spec, struct container_mount *out, struct er
 		out->kind = MOUNT_CGROUP;
 	if (out->kind == MOUNT_BIND)
 		out->ignored = data;
-	return check_words(out, err);
+	return mount_plan_check_words(out, err);
 }
 
 bool

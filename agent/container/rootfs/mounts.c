@@ -26,7 +26,7 @@
 /* Returns whether `type` is a pseudo file system. Its mount point must be a real directory, not
  * a link in the image; its superblock is shared, so only the mount can be read-only. */
 static bool
-is_pseudo(const char *type)
+mounts_is_pseudo(const char *type)
 {
 	static const char *const types[] = { "proc", "sysfs", "cgroup2", "devpts", "mqueue" };
 
@@ -39,7 +39,7 @@ is_pseudo(const char *type)
 
 /* Returns whether `dest` is one of the files of /proc that a mount may cover. lxcfs uses them. */
 static bool
-is_free_proc_file(int root_fd, const struct stat *dest)
+mounts_is_free_proc_file(int root_fd, const struct stat *dest)
 {
 	static const char *const names[] = {
 		"proc/cpuinfo", "proc/diskstats", "proc/loadavg", "proc/meminfo",
@@ -58,7 +58,7 @@ is_free_proc_file(int root_fd, const struct stat *dest)
 }
 
 static bool
-is_procfs(const struct container_mount *m)
+mounts_is_procfs(const struct container_mount *m)
 {
 	return m->kind == MOUNT_BIND ? fd_is_fstype(m->tree, PROC_SUPER_MAGIC)
 				     : m->kind == MOUNT_FS && strcmp(m->spec->type, "proc") == 0;
@@ -66,7 +66,7 @@ is_procfs(const struct container_mount *m)
 
 /* Refuses mounts inside a procfs, independent of the path that leads there. */
 static int
-guard_proc(int root_fd, int dest_fd, const struct container_mount *m, struct error *err)
+mounts_guard_proc(int root_fd, int dest_fd, const struct container_mount *m, struct error *err)
 {
 	const char *dest = m->spec->destination;
 	struct stat st;
@@ -76,19 +76,19 @@ guard_proc(int root_fd, int dest_fd, const struct container_mount *m, struct err
 	if (fstat(dest_fd, &st) < 0)
 		return error_sys(err, "failed to stat %s", dest);
 	if (st.st_ino == PROC_ROOT_INO) {
-		if (is_procfs(m))
+		if (mounts_is_procfs(m))
 			return 0;
 		return error_set(err, ERROR_INVALID_ARGUMENT,
 				 "mounts: %s: only a procfs may be mounted over a procfs", dest);
 	}
-	if (is_free_proc_file(root_fd, &st))
+	if (mounts_is_free_proc_file(root_fd, &st))
 		return 0;
 	return error_set(err, ERROR_INVALID_ARGUMENT, "mounts: %s is inside a procfs", dest);
 }
 
 /* Returns whether `fd` and the path `name` below the root refer to the same inode. */
 static bool
-is_same(int root_fd, const char *name, int fd)
+mounts_is_same(int root_fd, const char *name, int fd)
 {
 	auto_close int other = path_try_open(root_fd, name, O_PATH, 0, PATH_FOLLOW_ALL);
 	struct stat a, b;
@@ -100,12 +100,12 @@ is_same(int root_fd, const char *name, int fd)
 /* Refuses mounts over the root, and over /proc unless it is a procfs, independent of the path
  * used. */
 static int
-guard_places(int root_fd, int dest_fd, const struct container_mount *m, struct error *err)
+mounts_guard_places(int root_fd, int dest_fd, const struct container_mount *m, struct error *err)
 {
-	if (is_same(root_fd, ".", dest_fd))
+	if (mounts_is_same(root_fd, ".", dest_fd))
 		return error_set(err, ERROR_INVALID_ARGUMENT, "mounts: %s is the root directory",
 				 m->spec->destination);
-	if (is_procfs(m) || !is_same(root_fd, "proc", dest_fd))
+	if (mounts_is_procfs(m) || !mounts_is_same(root_fd, "proc", dest_fd))
 		return 0;
 	return error_set(err, ERROR_INVALID_ARGUMENT,
 			 "mounts: %s: only a procfs may be mounted at /proc", m->spec->destination);
@@ -114,7 +114,7 @@ guard_places(int root_fd, int dest_fd, const struct container_mount *m, struct e
 /* Opens a destination that must be a real directory, without links on the path. Makes it if it
  * is missing. */
 static int
-open_real_directory(int root_fd, const char *path, struct error *err)
+mounts_open_real_directory(int root_fd, const char *path, struct error *err)
 {
 	int fd = path_try_open(root_fd, path, O_PATH | O_DIRECTORY, 0, PATH_FOLLOW_NONE);
 
@@ -144,7 +144,7 @@ mount_attach(int tree, int dest_fd, const char *name, struct error *err)
 /* Reports the last failure of a file system context (fsopen(2)), with the kernel's message "e
  * TEXT" if there is one. */
 static int
-fs_error(int fs, const char *type, const char *doing, const char *word, struct error *err)
+mounts_fs_error(int fs, const char *type, const char *doing, const char *word, struct error *err)
 {
 	int saved = errno;
 	char text[160];
@@ -179,12 +179,12 @@ mounts_configure(int fs, const char *type, const char *word, struct error *err)
 		key[equals - word] = '\0';
 		r = sys_fsconfig(fs, SYS_FSCONFIG_SET_STRING, key, equals + 1, 0);
 	}
-	return r < 0 ? fs_error(fs, type, "option", word, err) : 0;
+	return r < 0 ? mounts_fs_error(fs, type, "option", word, err) : 0;
 }
 
 /* Passes an option to the file system if it is meant for it. */
 static int
-pass_word(int fs, const char *type, const char *word, struct error *err)
+mounts_pass_word(int fs, const char *type, const char *word, struct error *err)
 {
 	struct container_mount scratch = { 0 };
 	struct error ignored = ERROR_INIT;
@@ -224,21 +224,21 @@ mount_context(int fs, const char *type, const Grpc__Mount *spec, const char *lab
 	int fd;
 
 	if (sys_fsconfig(fs, SYS_FSCONFIG_SET_STRING, "source", source, 0) < 0)
-		return fs_error(fs, type, "source", source, err);
+		return mounts_fs_error(fs, type, "source", source, err);
 	for (size_t i = 0; spec && i < spec->n_options; i++) {
-		if (pass_word(fs, type, spec->options[i], err) < 0)
+		if (mounts_pass_word(fs, type, spec->options[i], err) < 0)
 			return -1;
 	}
 	if (label && sys_fsconfig(fs, SYS_FSCONFIG_SET_STRING, "context", label, 0) < 0)
-		return fs_error(fs, type, "linux.mountLabel", label, err);
-	if ((attrs & MOUNT_ATTR_RDONLY) && !is_pseudo(type) && strcmp(type, "tmpfs") != 0 &&
+		return mounts_fs_error(fs, type, "linux.mountLabel", label, err);
+	if ((attrs & MOUNT_ATTR_RDONLY) && !mounts_is_pseudo(type) && strcmp(type, "tmpfs") != 0 &&
 	    sys_fsconfig(fs, SYS_FSCONFIG_SET_FLAG, "ro", NULL, 0) < 0)
-		return fs_error(fs, type, "option", "ro", err);
+		return mounts_fs_error(fs, type, "option", "ro", err);
 	if (sys_fsconfig(fs, SYS_FSCONFIG_CMD_CREATE, NULL, NULL, 0) < 0)
-		return fs_error(fs, type, "source", source, err);
+		return mounts_fs_error(fs, type, "source", source, err);
 	fd = sys_fsmount(fs, FSMOUNT_CLOEXEC, (unsigned int)attrs);
 	if (fd < 0)
-		return fs_error(fs, type, "mounting", source, err);
+		return mounts_fs_error(fs, type, "mounting", source, err);
 	return fd;
 }
 
@@ -273,24 +273,25 @@ mounts_prepare(struct container_mount *m, bool *pending_ro, struct error *err)
 
 /* Opens the destination; makes it if it is missing. */
 static int
-open_destination(int root_fd, const struct container_mount *m, struct error *err)
+mounts_open_destination(int root_fd, const struct container_mount *m, struct error *err)
 {
 	const char *dest = m->spec->destination;
 	auto_close int at = -1;
 
-	if (m->kind == MOUNT_CGROUP || is_pseudo(m->spec->type))
-		at = open_real_directory(root_fd, dest, err);
+	if (m->kind == MOUNT_CGROUP || mounts_is_pseudo(m->spec->type))
+		at = mounts_open_real_directory(root_fd, dest, err);
 	else
 		at = path_make_target(root_fd, dest, m->kind == MOUNT_FS || m->directory, 0755,
 				      err);
-	if (at < 0 || guard_places(root_fd, at, m, err) < 0 || guard_proc(root_fd, at, m, err) < 0)
+	if (at < 0 || mounts_guard_places(root_fd, at, m, err) < 0 ||
+	    mounts_guard_proc(root_fd, at, m, err) < 0)
 		return -1;
 	return steal_fd(&at);
 }
 
 /* Returns whether the options set mode or owner of the topmost directory. */
 static bool
-names_owner(const Grpc__Mount *spec)
+mounts_names_owner(const Grpc__Mount *spec)
 {
 	static const char *const keys[] = { "mode=", "uid=", "gid=" };
 
@@ -305,9 +306,9 @@ names_owner(const Grpc__Mount *spec)
 
 /* Fills the detached mount, then attaches it. */
 static int
-put_in_place(const struct container_mount *m, int tree, int at, struct error *err)
+mounts_put_in_place(const struct container_mount *m, int tree, int at, struct error *err)
 {
-	if (m->copy_up && copyup_tree(at, tree, !names_owner(m->spec), err) < 0)
+	if (m->copy_up && copyup_tree(at, tree, !mounts_names_owner(m->spec), err) < 0)
 		return error_wrap(err, "tmpcopyup");
 	if (mount_set(tree, m->below.set, m->below.clear, 0, true, err) < 0 ||
 	    mount_attach(tree, at, m->spec->destination, err) < 0)
@@ -324,10 +325,10 @@ put_in_place(const struct container_mount *m, int tree, int at, struct error *er
 int
 mount_make(int root_fd, struct container_mount *m, bool *pending_ro, struct error *err)
 {
-	auto_close int at = open_destination(root_fd, m, err);
+	auto_close int at = mounts_open_destination(root_fd, m, err);
 	auto_close int tree = at < 0 ? -1 : mounts_prepare(m, pending_ro, err);
 
-	if (tree < 0 || put_in_place(m, tree, at, err) < 0)
+	if (tree < 0 || mounts_put_in_place(m, tree, at, err) < 0)
 		return error_wrap(err, "failed to mount %s", m->spec->destination);
 	return steal_fd(&tree);
 }

@@ -22,7 +22,7 @@
 
 /* Returns the propagation of the guest's mounts in the container (linux.rootfsPropagation). */
 static uint64_t
-propagation_of(const struct launch *l)
+rootfs_propagation_of(const struct launch *l)
 {
 	const char *word = l->spec->linux->rootfspropagation;
 
@@ -39,19 +39,20 @@ propagation_of(const struct launch *l)
 /* Opens a bind's source. The clone leaves the guest's peer groups, unless both the root and this
  * mount are to be shared: mounts made below it then appear in the guest and in all other peers. */
 static int
-plan_bind(const struct launch *l, struct container_mount *m, const char *source, struct error *err)
+rootfs_plan_bind(const struct launch *l, struct container_mount *m, const char *source,
+		 struct error *err)
 {
 	if (mount_open_source(l->roots, source, m->recursive, &m->tree, &m->directory, err) < 0)
 		return -1;
-	if (propagation_of(l) == MS_SHARED && mount_wants_shared(m))
+	if (rootfs_propagation_of(l) == MS_SHARED && mount_wants_shared(m))
 		return 0;
-	return mount_set(m->tree, 0, 0, propagation_of(l) == MS_PRIVATE ? MS_PRIVATE : MS_SLAVE,
-			 true, err);
+	return mount_set(m->tree, 0, 0,
+			 rootfs_propagation_of(l) == MS_PRIVATE ? MS_PRIVATE : MS_SLAVE, true, err);
 }
 
 static int
-plan_mount(const struct launch *l, const struct ns_plan *ns, const Grpc__Mount *spec,
-	   struct procfs *procfs, struct container_mount *m, struct error *err)
+rootfs_plan_mount(const struct launch *l, const struct ns_plan *ns, const Grpc__Mount *spec,
+		  struct procfs *procfs, struct container_mount *m, struct error *err)
 {
 	if (mount_understand(spec, m, err) < 0)
 		return -1;
@@ -64,7 +65,7 @@ plan_mount(const struct launch *l, const struct ns_plan *ns, const Grpc__Mount *
 	    strcmp(spec->type, "sysfs") == 0) {
 		m->kind = MOUNT_BIND;
 		m->own.set |= MOUNT_ATTR_RDONLY;
-		return plan_bind(l, m, "/sys", err);
+		return rootfs_plan_bind(l, m, "/sys", err);
 	}
 	/* A procfs shows the pid namespace in which its context is opened, and only the last
 	 * fork enters the container's. */
@@ -80,11 +81,11 @@ plan_mount(const struct launch *l, const struct ns_plan *ns, const Grpc__Mount *
 			return error_wrap(err, "failed to mount %s", spec->destination);
 		return mount_set(m->tree, 0, 0, MS_PRIVATE, false, err);
 	}
-	return m->kind == MOUNT_BIND ? plan_bind(l, m, spec->source, err) : 0;
+	return m->kind == MOUNT_BIND ? rootfs_plan_bind(l, m, spec->source, err) : 0;
 }
 
 static int
-plan_root(const struct launch *l, struct rootfs *r, struct error *err)
+rootfs_plan_root(const struct launch *l, struct rootfs *r, struct error *err)
 {
 	const char *path = l->spec->root->path;
 	auto_close int fd =
@@ -115,7 +116,7 @@ rootfs_plan(const struct launch *l, const struct ns_plan *ns, struct procfs *pro
 		.root = -1,
 		.dev = -1,
 	};
-	if (plan_root(l, r, err) < 0)
+	if (rootfs_plan_root(l, r, err) < 0)
 		return -1;
 	r->mounts = calloc(spec->n_mounts + 1, sizeof(*r->mounts));
 	r->pending = calloc(spec->n_mounts + 1, sizeof(*r->pending));
@@ -123,8 +124,8 @@ rootfs_plan(const struct launch *l, const struct ns_plan *ns, struct procfs *pro
 		return error_nomem(err, "planning mounts");
 	for (; r->n_mounts < spec->n_mounts; r->n_mounts++) {
 		r->mounts[r->n_mounts].tree = -1;
-		if (plan_mount(l, ns, spec->mounts[r->n_mounts], procfs, &r->mounts[r->n_mounts],
-			       err) < 0) {
+		if (rootfs_plan_mount(l, ns, spec->mounts[r->n_mounts], procfs,
+				      &r->mounts[r->n_mounts], err) < 0) {
 			r->n_mounts++;
 			return -1;
 		}
@@ -150,7 +151,7 @@ rootfs_release(struct rootfs *r)
 }
 
 static struct devices
-devices_of(const struct rootfs *r)
+rootfs_devices_of(const struct rootfs *r)
 {
 	return (struct devices){
 		.roots = r->launch->roots,
@@ -162,7 +163,7 @@ devices_of(const struct rootfs *r)
 /* Maps the ids of a bind's files to the user namespace. Not every file system and kernel
  * supports it. */
 static int
-map_mount(const struct container_mount *m, int user_ns, struct error *err)
+rootfs_map_mount(const struct container_mount *m, int user_ns, struct error *err)
 {
 	struct sys_mount_attr attr = { .attr_set = MOUNT_ATTR_IDMAP,
 				       .userns_fd = (uint64_t)user_ns };
@@ -182,7 +183,7 @@ map_mount(const struct container_mount *m, int user_ns, struct error *err)
 int
 rootfs_map_ids(struct rootfs *r, int pid, const struct ns_maps *maps, struct error *err)
 {
-	struct devices devices = devices_of(r);
+	struct devices devices = rootfs_devices_of(r);
 	auto_close int user_ns = -1;
 	char path[32];
 
@@ -193,7 +194,7 @@ rootfs_map_ids(struct rootfs *r, int pid, const struct ns_maps *maps, struct err
 	if (user_ns < 0)
 		return error_sys(err, "failed to open the user namespace of process %d", pid);
 	for (size_t i = 0; i < r->n_mounts; i++) {
-		if (r->mounts[i].idmap && map_mount(&r->mounts[i], user_ns, err) < 0)
+		if (r->mounts[i].idmap && rootfs_map_mount(&r->mounts[i], user_ns, err) < 0)
 			return -1;
 	}
 	return 0;
@@ -231,7 +232,7 @@ rootfs_enter(struct rootfs *r, struct error *err)
 /* Opens the container's /dev, which must be a real directory, so that nodes are not made
  * elsewhere. */
 static int
-open_dev(struct rootfs *r, struct error *err)
+rootfs_open_dev(struct rootfs *r, struct error *err)
 {
 	auto_close int made = -1;
 
@@ -251,7 +252,7 @@ open_dev(struct rootfs *r, struct error *err)
 int
 rootfs_fill(struct rootfs *r, struct error *err)
 {
-	struct devices devices = devices_of(r);
+	struct devices devices = rootfs_devices_of(r);
 	bool dev_is_bind = false;
 
 	for (size_t i = 0; i < r->n_mounts; i++) {
@@ -270,7 +271,7 @@ rootfs_fill(struct rootfs *r, struct error *err)
 	}
 	if (dev_is_bind)
 		return 0;
-	if (open_dev(r, err) < 0)
+	if (rootfs_open_dev(r, err) < 0)
 		return -1;
 	return devices_make(r->dev, &devices, err);
 }
@@ -310,7 +311,7 @@ rootfs_protect(struct rootfs *r, struct error *err)
 int
 rootfs_pivot(struct rootfs *r, struct error *err)
 {
-	uint64_t propagation = propagation_of(r->launch);
+	uint64_t propagation = rootfs_propagation_of(r->launch);
 
 	if (fchdir(r->root) < 0)
 		return error_sys(err, "failed to enter the new root");

@@ -43,7 +43,7 @@ shared_mounts_enter(int ns, const char *whose, struct error *err)
 
 /* Returns an fd of the topmost mount at a path, or -1 if the path is not a mount point. */
 static int
-open_mount(int root, const char *path)
+shared_mounts_open(int root, const char *path)
 {
 	auto_close int fd = path_try_open(root, path, O_PATH, 0, PATH_FOLLOW_ALL);
 
@@ -53,7 +53,7 @@ open_mount(int root, const char *path)
 /* Waits until `path` is a mount point. poll(2) reports POLLPRI on mountinfo when mounts change
  * (proc(5)). Returns its fd, or -1 after WAIT_MS. */
 static int
-await_mount(const struct launch *l, int root, const char *path)
+shared_mounts_await(const struct launch *l, int root, const char *path)
 {
 	auto_close int info = openat(l->roots->proc, "self/mountinfo", O_RDONLY | O_CLOEXEC);
 	uint64_t end = deadline_in(WAIT_MS);
@@ -61,7 +61,7 @@ await_mount(const struct launch *l, int root, const char *path)
 	while (info >= 0) {
 		struct pollfd change = { .fd = info, .events = POLLPRI };
 		int left = deadline_left_ms(end);
-		int fd = open_mount(root, path);
+		int fd = shared_mounts_open(root, path);
 
 		if (fd >= 0)
 			return fd;
@@ -74,11 +74,11 @@ await_mount(const struct launch *l, int root, const char *path)
 
 /* Clones the source. Returns 1, 0 if there is no mount, or -1 and err. */
 static int
-copy_source(struct worker *w, const struct launch *l, const struct launch_shared *s,
-	    struct container_mount *m, struct error *err)
+shared_mounts_copy_source(struct worker *w, const struct launch *l, const struct launch_shared *s,
+			  struct container_mount *m, struct error *err)
 {
 	auto_close int root = s->mnt_ns < 0 ? -1 : shared_mounts_enter(s->mnt_ns, s->src_name, err);
-	auto_close int fd = root < 0 ? -1 : await_mount(l, root, s->src_path);
+	auto_close int fd = root < 0 ? -1 : shared_mounts_await(l, root, s->src_path);
 	struct stat st;
 
 	if (s->mnt_ns >= 0 && root < 0)
@@ -108,7 +108,7 @@ shared_mounts_share(struct worker *w, const struct launch *l, const struct launc
 	auto_close int root = -1;
 	auto_close int mounted = -1;
 	bool pending;
-	int found = copy_source(w, l, s, &m, err);
+	int found = shared_mounts_copy_source(w, l, s, &m, err);
 
 	if (found <= 0)
 		return found;
@@ -124,7 +124,7 @@ shared_mounts_share(struct worker *w, const struct launch *l, const struct launc
 /* Returns the worker to its own mount namespace and root, or exits: paths must not be resolved
  * in a container afterwards. */
 static void
-go_home(const struct launch *l, int own)
+shared_mounts_go_home(const struct launch *l, int own)
 {
 	if (setns(own, CLONE_NEWNS) < 0 || fchdir(l->roots->root) < 0 || chroot(".") < 0)
 		_exit(1);
@@ -152,13 +152,13 @@ shared_mounts_apply(struct worker *w, const struct launch *l, pid_t pid, struct 
 		if (result < 0)
 			error_wrap(err, "failed to share mount %s", l->shared[i].dst_path);
 	}
-	go_home(l, own);
+	shared_mounts_go_home(l, own);
 	return result;
 }
 
 /* Returns whether `fd` is the root of a procfs of the pid namespace. */
 static bool
-is_procfs_of(int fd, int pid_ns)
+shared_procfs_is_of(int fd, int pid_ns)
 {
 	struct stat first, ns;
 
@@ -180,7 +180,7 @@ shared_procfs(const struct launch *l, int *trees, size_t n, struct error *err)
 	root = shared_mounts_enter(l->pidns_owner, "the owner of the pid namespace", err);
 	if (root >= 0) {
 		fd = path_try_open(root, "proc", O_PATH | O_DIRECTORY, 0, PATH_FOLLOW_NONE);
-		if (fd < 0 || !is_procfs_of(fd, l->sandbox_ns[NS_PID]))
+		if (fd < 0 || !shared_procfs_is_of(fd, l->sandbox_ns[NS_PID]))
 			error_set(err, ERROR_FAILED_PRECONDITION,
 				  "the owner of the pid namespace has no procfs of it at /proc");
 		/* A detached clone cannot be cloned again before Linux 6.14. */
@@ -193,7 +193,7 @@ shared_procfs(const struct launch *l, int *trees, size_t n, struct error *err)
 			}
 		}
 	}
-	go_home(l, own);
+	shared_mounts_go_home(l, own);
 	if (i == n)
 		return 0;
 	while (i > 0)

@@ -33,7 +33,7 @@ struct gen {
 
 /* Prepends an instruction and returns its label. */
 static uint32_t
-emit(struct gen *g, uint16_t code, uint8_t jt, uint8_t jf, uint32_t k)
+bpf_emit(struct gen *g, uint16_t code, uint8_t jt, uint8_t jf, uint32_t k)
 {
 	if (g->n == FILTER_MAX) {
 		g->full = true;
@@ -45,20 +45,20 @@ emit(struct gen *g, uint16_t code, uint8_t jt, uint8_t jf, uint32_t k)
 
 /* Returns a label that leads to `label` and is within reach of the next instruction. */
 static uint32_t
-near(struct gen *g, uint32_t label)
+bpf_near(struct gen *g, uint32_t label)
 {
 	if (g->n - label <= REACH)
 		return label;
-	return emit(g, BPF_JMP | BPF_JA, 0, 0, g->n - label - 1);
+	return bpf_emit(g, BPF_JMP | BPF_JA, 0, 0, g->n - label - 1);
 }
 
 static uint32_t
 emit_if(struct gen *g, uint16_t op, uint32_t k, uint32_t yes, uint32_t no)
 {
-	yes = near(g, yes);
-	no = near(g, no);
-	return emit(g, (uint16_t)(BPF_JMP | op | BPF_K), (uint8_t)(g->n - yes - 1),
-		    (uint8_t)(g->n - no - 1), k);
+	yes = bpf_near(g, yes);
+	no = bpf_near(g, no);
+	return bpf_emit(g, (uint16_t)(BPF_JMP | op | BPF_K), (uint8_t)(g->n - yes - 1),
+			(uint8_t)(g->n - no - 1), k);
 }
 
 static uint32_t
@@ -73,7 +73,7 @@ emit_return(struct gen *g, uint32_t action)
 	if (i == RETURNS_MAX)
 		i = 0;
 	g->returns[i].action = action;
-	g->returns[i].label = emit(g, BPF_RET | BPF_K, 0, 0, action);
+	g->returns[i].label = bpf_emit(g, BPF_RET | BPF_K, 0, 0, action);
 	if (i == g->n_returns)
 		g->n_returns++;
 	return g->returns[i].label;
@@ -82,7 +82,7 @@ emit_return(struct gen *g, uint32_t action)
 static uint32_t
 emit_load(struct gen *g, size_t offset)
 {
-	return emit(g, BPF_LD | BPF_W | BPF_ABS, 0, 0, (uint32_t)offset);
+	return bpf_emit(g, BPF_LD | BPF_W | BPF_ABS, 0, 0, (uint32_t)offset);
 }
 
 /* Returns the offset of the low half of an argument. */
@@ -109,13 +109,13 @@ emit_equal(struct gen *g, const struct filter_arg *a, uint64_t mask, uint64_t va
 
 	low = emit_if(g, BPF_JEQ, (uint32_t)(value & mask), yes, no);
 	if ((uint32_t)mask != UINT32_MAX)
-		low = emit(g, BPF_ALU | BPF_AND | BPF_K, 0, 0, (uint32_t)mask);
+		low = bpf_emit(g, BPF_ALU | BPF_AND | BPF_K, 0, 0, (uint32_t)mask);
 	low = emit_load(g, low_half(a->index));
 	if (a->narrow)
 		return low;
 	(void)emit_if(g, BPF_JEQ, (uint32_t)((value & mask) >> 32), low, no);
 	if ((uint32_t)(mask >> 32) != UINT32_MAX)
-		(void)emit(g, BPF_ALU | BPF_AND | BPF_K, 0, 0, (uint32_t)(mask >> 32));
+		(void)bpf_emit(g, BPF_ALU | BPF_AND | BPF_K, 0, 0, (uint32_t)(mask >> 32));
 	return emit_load(g, high_half(a->index));
 }
 

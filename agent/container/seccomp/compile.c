@@ -24,7 +24,7 @@
 #define MEMORY_MAX (16u << 20)
 
 static int
-add_rule(struct filter_arch *arch, const struct filter_rule *rule, struct error *err)
+compile_add_rule(struct filter_arch *arch, const struct filter_rule *rule, struct error *err)
 {
 	if (arch->n_rules == arch->size) {
 		size_t size = arch->size ? 2 * arch->size : 512;
@@ -48,7 +48,7 @@ add_rule(struct filter_arch *arch, const struct filter_rule *rule, struct error 
 /* Returns the direct number of a multiplexed call on i386
  * (arch/x86/entry/syscalls/syscall_32.tbl), or 0. */
 static uint32_t
-x86_direct(int pseudo)
+compile_x86_direct(int pseudo)
 {
 	static const uint16_t socket_calls[] = {
 		0,   359, 361, 362,          363,          0 /* accept */,
@@ -108,7 +108,7 @@ struct adding {
 };
 
 static void
-note_number(struct adding *to, uint32_t nr)
+compile_note_number(struct adding *to, uint32_t nr)
 {
 	if (nr > to->newest)
 		to->newest = nr;
@@ -117,17 +117,17 @@ note_number(struct adding *to, uint32_t nr)
 /* Adds a multiplexed call of i386 twice: by its direct number, and as a first argument of the
  * multiplexer. */
 static int
-add_multiplexed(struct adding *to, struct filter_rule rule, int pseudo, struct error *err)
+compile_add_multiplexed(struct adding *to, struct filter_rule rule, int pseudo, struct error *err)
 {
 	bool is_socket = pseudo > -200;
 	struct filter_arg *arg;
 
-	rule.nr = x86_direct(pseudo);
-	note_number(to, rule.nr);
-	note_number(to, is_socket ? X86_SOCKETCALL : X86_IPC);
+	rule.nr = compile_x86_direct(pseudo);
+	compile_note_number(to, rule.nr);
+	compile_note_number(to, is_socket ? X86_SOCKETCALL : X86_IPC);
 	if (to->repeats)
 		return 0;
-	if (rule.nr && add_rule(to->arch, &rule, err) < 0)
+	if (rule.nr && compile_add_rule(to->arch, &rule, err) < 0)
 		return -1;
 	/* The arguments of a multiplexed call are in memory, out of a filter's reach, so
 	 * conditions cannot be checked. A permitting rule with conditions is left out; a
@@ -148,30 +148,31 @@ add_multiplexed(struct adding *to, struct filter_rule rule, int pseudo, struct e
 	rule.nr = is_socket ? X86_SOCKETCALL : X86_IPC;
 	rule.n_args = 1;
 	rule.args = arg;
-	return add_rule(to->arch, &rule, err);
+	return compile_add_rule(to->arch, &rule, err);
 }
 
 /* Adds one rule for the system call `name`. */
 static int
-add_named(struct adding *to, const char *name, const struct filter_rule *model, struct error *err)
+compile_add_named(struct adding *to, const char *name, const struct filter_rule *model,
+		  struct error *err)
 {
 	int nr = seccomp_syscall_resolve_name_arch(to->token, name);
 	struct filter_rule rule = *model;
 
 	if (nr >= 0) {
 		rule.nr = (uint32_t)nr;
-		note_number(to, rule.nr);
-		return to->repeats ? 0 : add_rule(to->arch, &rule, err);
+		compile_note_number(to, rule.nr);
+		return to->repeats ? 0 : compile_add_rule(to->arch, &rule, err);
 	}
 	if (to->token == SCMP_ARCH_X86 && nr <= -100 && nr > -300)
-		return add_multiplexed(to, rule, nr, err);
+		return compile_add_multiplexed(to, rule, nr, err);
 	/* The call is unknown, or does not exist on this architecture. */
 	return 0;
 }
 
 /* Returns whether two conditions concern the same argument, which makes them alternatives. */
 static bool
-has_alternatives(const Grpc__LinuxSyscall *call)
+compile_has_alternatives(const Grpc__LinuxSyscall *call)
 {
 	unsigned int seen = 0;
 
@@ -185,7 +186,7 @@ has_alternatives(const Grpc__LinuxSyscall *call)
 
 /* Translates the conditions of an entry; the result is in the arena. */
 static struct filter_arg *
-make_args(const struct adding *to, const Grpc__LinuxSyscall *call)
+compile_make_args(const struct adding *to, const Grpc__LinuxSyscall *call)
 {
 	struct filter_arg *args = arena_zalloc(to->arena, call->n_args + 1, sizeof(*args));
 
@@ -202,7 +203,7 @@ make_args(const struct adding *to, const Grpc__LinuxSyscall *call)
 }
 
 static bool
-permits_more(uint32_t action, uint32_t otherwise)
+compile_permits_more(uint32_t action, uint32_t otherwise)
 {
 	/* The kernel orders actions by their signed value, the most restrictive first. */
 	return (int32_t)(action & SECCOMP_RET_ACTION_FULL) >
@@ -211,28 +212,29 @@ permits_more(uint32_t action, uint32_t otherwise)
 
 /* Adds one entry of the profile. */
 static int
-add_call(struct adding *to, const Grpc__LinuxSyscall *call, uint32_t otherwise, struct error *err)
+compile_add_call(struct adding *to, const Grpc__LinuxSyscall *call, uint32_t otherwise,
+		 struct error *err)
 {
-	bool alternatives = has_alternatives(call);
+	bool alternatives = compile_has_alternatives(call);
 	struct filter_rule model = { .n_args = (uint32_t)call->n_args };
 
 	(void)filter_action_parse(call->action, filter_errno_of(call), &model.action);
 	to->repeats = model.action == otherwise;
 	if (to->repeats && !to->enosys)
 		return 0;
-	model.args = make_args(to, call);
+	model.args = compile_make_args(to, call);
 	if (!model.args)
 		return error_nomem(err, "compiling a seccomp profile");
-	to->permits = permits_more(model.action, otherwise);
+	to->permits = compile_permits_more(model.action, otherwise);
 	for (size_t i = 0; i < call->n_names; i++) {
-		if (!alternatives && add_named(to, call->names[i], &model, err) < 0)
+		if (!alternatives && compile_add_named(to, call->names[i], &model, err) < 0)
 			return -1;
 		for (size_t a = 0; alternatives && a < call->n_args; a++) {
 			struct filter_rule one = model;
 
 			one.args = &model.args[a];
 			one.n_args = 1;
-			if (add_named(to, call->names[i], &one, err) < 0)
+			if (compile_add_named(to, call->names[i], &one, err) < 0)
 				return -1;
 		}
 	}
@@ -242,7 +244,7 @@ add_call(struct adding *to, const Grpc__LinuxSyscall *call, uint32_t otherwise, 
 /* Sorts the rules by number with a stable radix sort, which for a thousand rules takes a tenth
  * of qsort(3)'s time. */
 static int
-sort_rules(struct filter_arch *arch, struct error *err)
+compile_sort_rules(struct filter_arch *arch, struct error *err)
 {
 	struct filter_rule *from = arch->rules, *to, *swap;
 
@@ -271,7 +273,7 @@ sort_rules(struct filter_arch *arch, struct error *err)
 /* Returns the architecture that holds a token's rules. x32 is x86_64 with a bit set in the
  * number. */
 static struct filter_arch *
-arch_of(struct filter_arch *archs, size_t *n, uint32_t token)
+compile_arch_of(struct filter_arch *archs, size_t *n, uint32_t token)
 {
 	uint32_t value = token == SCMP_ARCH_X32 ? SCMP_ARCH_X86_64 : token;
 	size_t i;
@@ -286,7 +288,7 @@ arch_of(struct filter_arch *archs, size_t *n, uint32_t token)
 /* Returns whether the default action lets a call through. A tracer is expected to handle calls
  * that it does not know. */
 static bool
-is_permissive(uint32_t otherwise)
+compile_is_permissive(uint32_t otherwise)
 {
 	uint32_t action = otherwise & SECCOMP_RET_ACTION_FULL;
 
@@ -298,7 +300,7 @@ is_permissive(uint32_t otherwise)
  * the profile was written. As with runc, they fail with ENOSYS instead of the default action,
  * because programs fall back to older calls on ENOSYS, while EPERM is a refusal to them. */
 static void
-mark_newer(struct filter_arch *arch, uint32_t token, uint32_t newest)
+compile_mark_newer(struct filter_arch *arch, uint32_t token, uint32_t newest)
 {
 	struct filter_newer newer = {
 		.first = newest + 1,
@@ -337,20 +339,20 @@ compile_collect(const Grpc__LinuxSeccomp *profile, uint32_t otherwise, struct ar
 		struct adding to = {
 			.arena = arena,
 			.token = tokens[t],
-			.enosys = !is_permissive(otherwise),
+			.enosys = !compile_is_permissive(otherwise),
 		};
 
-		to.arch = arch_of(archs, n, tokens[t]);
+		to.arch = compile_arch_of(archs, n, tokens[t]);
 		x32 |= tokens[t] == SCMP_ARCH_X32;
 		for (size_t i = 0; i < profile->n_syscalls; i++) {
-			if (add_call(&to, profile->syscalls[i], otherwise, err) < 0)
+			if (compile_add_call(&to, profile->syscalls[i], otherwise, err) < 0)
 				return -1;
 		}
 		if (to.enosys)
-			mark_newer(to.arch, tokens[t], to.newest);
+			compile_mark_newer(to.arch, tokens[t], to.newest);
 	}
 	for (size_t i = 0; i < *n; i++) {
-		if (sort_rules(&archs[i], err) < 0)
+		if (compile_sort_rules(&archs[i], err) < 0)
 			return -1;
 		if (archs[i].token == SCMP_ARCH_X86_64 && !x32)
 			archs[i].limit = X32_BIT;

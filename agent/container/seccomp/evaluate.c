@@ -9,7 +9,7 @@
 
 /* Returns the word at `offset`. bpf.c loads nothing but words. */
 static uint32_t
-run_load(const struct seccomp_data *call, uint32_t offset)
+evaluate_load(const struct seccomp_data *call, uint32_t offset)
 {
 	uint32_t word = 0;
 
@@ -31,7 +31,7 @@ evaluate_run(const struct filter *f, const struct seccomp_data *call)
 
 		switch (i->code) {
 		case BPF_LD | BPF_W | BPF_ABS:
-			a = run_load(call, i->k);
+			a = evaluate_load(call, i->k);
 			continue;
 		case BPF_ALU | BPF_AND | BPF_K:
 			a &= i->k;

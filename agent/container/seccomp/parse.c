@@ -120,7 +120,7 @@ filter_arch_parse(const char *name)
 }
 
 static bool
-arch_is_known(const char *name)
+filter_arch_is_known(const char *name)
 {
 	for (size_t i = 0; i < ARRAY_LEN(foreign_archs); i++) {
 		if (strcmp(foreign_archs[i], name) == 0)
@@ -136,7 +136,7 @@ filter_errno_of(const Grpc__LinuxSyscall *call)
 }
 
 static int
-check_action(const char *field, const char *name, uint32_t *action, struct error *err)
+filter_check_action(const char *field, const char *name, uint32_t *action, struct error *err)
 {
 	if (filter_action_parse(name, 0, action))
 		return 0;
@@ -149,12 +149,12 @@ check_action(const char *field, const char *name, uint32_t *action, struct error
 }
 
 static int
-check_call(const Grpc__LinuxSyscall *call, struct error *err)
+filter_check_call(const Grpc__LinuxSyscall *call, struct error *err)
 {
 	uint32_t action, number = filter_errno_of(call);
 	enum filter_op op;
 
-	if (check_action("linux.seccomp.syscalls.action", call->action, &action, err) < 0)
+	if (filter_check_action("linux.seccomp.syscalls.action", call->action, &action, err) < 0)
 		return -1;
 	/* For SCMP_ACT_TRACE the value is data for the tracer: any 16 bits. */
 	if (number > SECCOMP_RET_DATA ||
@@ -180,7 +180,7 @@ check_call(const Grpc__LinuxSyscall *call, struct error *err)
 }
 
 static int
-check_flag(const char *name, struct error *err)
+filter_check_flag(const char *name, struct error *err)
 {
 	uint32_t value = 0;
 
@@ -201,24 +201,25 @@ filter_validate(const Grpc__LinuxSeccomp *profile, struct error *err)
 {
 	uint32_t action;
 
-	if (check_action("linux.seccomp.defaultAction", profile->defaultaction, &action, err) < 0)
+	if (filter_check_action("linux.seccomp.defaultAction", profile->defaultaction, &action,
+				err) < 0)
 		return -1;
 	for (size_t i = 0; i < profile->n_flags; i++) {
-		if (check_flag(profile->flags[i], err) < 0)
+		if (filter_check_flag(profile->flags[i], err) < 0)
 			return -1;
 	}
 	if (profile->n_architectures > FILTER_ARCHS_MAX - 1)
 		return error_set(err, ERROR_INVALID_ARGUMENT,
 				 "linux.seccomp.architectures: more than %d", FILTER_ARCHS_MAX - 1);
 	for (size_t i = 0; i < profile->n_architectures; i++) {
-		if (!arch_is_known(profile->architectures[i]))
+		if (!filter_arch_is_known(profile->architectures[i]))
 			return error_set(
 				err, ERROR_INVALID_ARGUMENT,
 				"linux.seccomp.architectures: unknown architecture \"%.40s\"",
 				profile->architectures[i]);
 	}
 	for (size_t i = 0; i < profile->n_syscalls; i++) {
-		if (check_call(profile->syscalls[i], err) < 0)
+		if (filter_check_call(profile->syscalls[i], err) < 0)
 			return -1;
 	}
 	return 0;

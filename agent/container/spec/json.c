@@ -20,7 +20,7 @@
 /* Converts a field name of the protocol to the runtime specification's: "UIDMappings" ->
  * "uidMappings". */
 static void
-field_name(const char *name, char out[NAME_SIZE])
+json_field_name(const char *name, char out[NAME_SIZE])
 {
 	static const char *const others[][2] = {
 		{ "Version", "ociVersion" },
@@ -43,7 +43,7 @@ field_name(const char *name, char out[NAME_SIZE])
 }
 
 static bool
-is_field_of(const ProtobufCFieldDescriptor *f, const ProtobufCMessageDescriptor *d)
+json_is_field_of(const ProtobufCFieldDescriptor *f, const ProtobufCMessageDescriptor *d)
 {
 	return f >= d->fields && f < d->fields + d->n_fields;
 }
@@ -51,30 +51,31 @@ is_field_of(const ProtobufCFieldDescriptor *f, const ProtobufCMessageDescriptor 
 /* Writes a string. Namespace types and capabilities, which have several spellings in the
  * protocol, are written in the runtime specification's. */
 static void
-write_text(struct json_put *w, const char *key, const ProtobufCFieldDescriptor *f, const char *text)
+json_write_text(struct json_put *w, const char *key, const ProtobufCFieldDescriptor *f,
+		const char *text)
 {
 	enum ns_kind kind;
 	char name[CAP_NAME_SIZE];
 
-	if (is_field_of(f, &grpc__linux_namespace__descriptor) && strcmp(f->name, "Type") == 0 &&
-	    ns_kind_parse(text, &kind))
+	if (json_is_field_of(f, &grpc__linux_namespace__descriptor) &&
+	    strcmp(f->name, "Type") == 0 && ns_kind_parse(text, &kind))
 		text = ns_kind_name(kind);
-	else if (is_field_of(f, &grpc__linux_capabilities__descriptor) &&
+	else if (json_is_field_of(f, &grpc__linux_capabilities__descriptor) &&
 		 cap_name_canonical(text, name))
 		text = name;
 	json_put_text(w, key, text);
 }
 
-static void write_message(struct json_put *w, const char *key, const ProtobufCMessage *m,
-			  int depth);
+static void json_write_message(struct json_put *w, const char *key, const ProtobufCMessage *m,
+			       int depth);
 
 static void
-write_value(struct json_put *w, const char *key, const ProtobufCFieldDescriptor *f, const void *p,
-	    int depth)
+json_write_value(struct json_put *w, const char *key, const ProtobufCFieldDescriptor *f,
+		 const void *p, int depth)
 {
 	switch (f->type) {
 	case PROTOBUF_C_TYPE_STRING:
-		write_text(w, key, f, *(char *const *)p);
+		json_write_text(w, key, f, *(char *const *)p);
 		break;
 	case PROTOBUF_C_TYPE_BOOL:
 		json_put_bool(w, key, *(const protobuf_c_boolean *)p);
@@ -89,7 +90,7 @@ write_value(struct json_put *w, const char *key, const ProtobufCFieldDescriptor 
 		json_put_i64(w, key, *(const int64_t *)p);
 		break;
 	case PROTOBUF_C_TYPE_MESSAGE:
-		write_message(w, key, *(ProtobufCMessage *const *)p, depth + 1);
+		json_write_message(w, key, *(ProtobufCMessage *const *)p, depth + 1);
 		break;
 	default:
 		/* A spec has no fields of other types. */
@@ -99,8 +100,8 @@ write_value(struct json_put *w, const char *key, const ProtobufCFieldDescriptor 
 
 /* Writes a map from string to string as an object. */
 static void
-write_map(struct json_put *w, const char *key, const ProtobufCFieldDescriptor *f,
-	  ProtobufCMessage *const *list, size_t n)
+json_write_map(struct json_put *w, const char *key, const ProtobufCFieldDescriptor *f,
+	       ProtobufCMessage *const *list, size_t n)
 {
 	const ProtobufCFieldDescriptor *fields =
 		((const ProtobufCMessageDescriptor *)f->descriptor)->fields;
@@ -116,18 +117,18 @@ write_map(struct json_put *w, const char *key, const ProtobufCFieldDescriptor *f
 }
 
 static void
-write_list(struct json_put *w, const char *key, const ProtobufCFieldDescriptor *f, const char *list,
-	   size_t n, int depth)
+json_write_list(struct json_put *w, const char *key, const ProtobufCFieldDescriptor *f,
+		const char *list, size_t n, int depth)
 {
 	json_put_begin(w, key, '[');
 	for (size_t i = 0; i < n; i++)
-		write_value(w, NULL, f, list + i * pbfield_size(f->type), depth);
+		json_write_value(w, NULL, f, list + i * pbfield_size(f->type), depth);
 	json_put_end(w, ']');
 }
 
 /* Returns whether the field has its default value and is left out. */
 static bool
-is_default(const ProtobufCMessage *m, const ProtobufCFieldDescriptor *f)
+json_is_default(const ProtobufCMessage *m, const ProtobufCFieldDescriptor *f)
 {
 	static const char zero[sizeof(ProtobufCBinaryData)];
 	const char *at = (const char *)m + f->offset;
@@ -143,7 +144,7 @@ is_default(const ProtobufCMessage *m, const ProtobufCFieldDescriptor *f)
 }
 
 static void
-write_message(struct json_put *w, const char *key, const ProtobufCMessage *m, int depth)
+json_write_message(struct json_put *w, const char *key, const ProtobufCMessage *m, int depth)
 {
 	char name[NAME_SIZE];
 
@@ -157,17 +158,18 @@ write_message(struct json_put *w, const char *key, const ProtobufCMessage *m, in
 		const char *at = (const char *)m + f->offset;
 		size_t n;
 
-		if (is_default(m, f))
+		if (json_is_default(m, f))
 			continue;
-		field_name(f->name, name);
+		json_field_name(f->name, name);
 		n = *(const size_t *)(const void *)((const char *)m + f->quantifier_offset);
 		if (f->label != PROTOBUF_C_LABEL_REPEATED)
-			write_value(w, name, f, at, depth);
+			json_write_value(w, name, f, at, depth);
 		else if (pbfield_is_map(f))
-			write_map(w, name, f, *(ProtobufCMessage *const *const *)(const void *)at,
-				  n);
+			json_write_map(w, name, f,
+				       *(ProtobufCMessage *const *const *)(const void *)at, n);
 		else
-			write_list(w, name, f, *(const char *const *)(const void *)at, n, depth);
+			json_write_list(w, name, f, *(const char *const *)(const void *)at, n,
+					depth);
 	}
 	json_put_end(w, '}');
 }
@@ -177,6 +179,6 @@ json_spec(struct buf *b, const Grpc__Spec *spec)
 {
 	struct json_put w = { .buf = b };
 
-	write_message(&w, NULL, &spec->base, 0);
+	json_write_message(&w, NULL, &spec->base, 0);
 	return w.has_failed ? -1 : 0;
 }

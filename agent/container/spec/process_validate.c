@@ -11,7 +11,7 @@
 #define GROUPS_MAX 65536
 
 static int
-check_user(const Grpc__User *user, struct error *err)
+process_validate_user(const Grpc__User *user, struct error *err)
 {
 	if (!user)
 		return 0;
@@ -44,7 +44,7 @@ process_validate(const Grpc__Process *p, struct error *err)
 		return error_set(err, ERROR_INVALID_ARGUMENT,
 				 "process.oomScoreAdj: %" PRId64 " is out of range",
 				 p->oomscoreadj);
-	if (check_user(p->user, err) < 0)
+	if (process_validate_user(p->user, err) < 0)
 		return -1;
 	return rlimits_validate(p->rlimits, p->n_rlimits, err);
 }

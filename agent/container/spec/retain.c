@@ -8,7 +8,7 @@
 
 /* Keeps what restricts the process (user, capabilities, limits), and drops what it runs. */
 static void
-keep_process(const Grpc__Process *p, Grpc__Process *kept)
+spec_retain_process(const Grpc__Process *p, Grpc__Process *kept)
 {
 	*kept = *p;
 	kept->n_args = 0;
@@ -19,7 +19,7 @@ keep_process(const Grpc__Process *p, Grpc__Process *kept)
 }
 
 static void
-keep_linux(const Grpc__Linux *l, Grpc__Linux *kept)
+spec_retain_linux(const Grpc__Linux *l, Grpc__Linux *kept)
 {
 	grpc__linux__init(kept);
 	kept->uidmappings = l->uidmappings;
@@ -30,7 +30,7 @@ keep_linux(const Grpc__Linux *l, Grpc__Linux *kept)
 }
 
 static Grpc__Spec__AnnotationsEntry **
-termination_annotation(const Grpc__Spec *spec)
+spec_retain_termination_annotation(const Grpc__Spec *spec)
 {
 	for (size_t i = 0; i < spec->n_annotations; i++) {
 		if (strcmp(spec->annotations[i]->key, KEPT_TERMINATION) == 0)
@@ -41,9 +41,9 @@ termination_annotation(const Grpc__Spec *spec)
 
 /* The last mount at the path covers the others. */
 static Grpc__Mount **
-termination_mount(const Grpc__Spec *spec)
+spec_retain_termination_mount(const Grpc__Spec *spec)
 {
-	Grpc__Spec__AnnotationsEntry **annotation = termination_annotation(spec);
+	Grpc__Spec__AnnotationsEntry **annotation = spec_retain_termination_annotation(spec);
 
 	for (size_t i = annotation ? spec->n_mounts : 0; i > 0; i--) {
 		if (strcmp(spec->mounts[i - 1]->destination, (*annotation)->value) == 0)
@@ -55,7 +55,7 @@ termination_mount(const Grpc__Spec *spec)
 const Grpc__Mount *
 spec_retain_termination(const Grpc__Spec *spec)
 {
-	Grpc__Mount **mount = termination_mount(spec);
+	Grpc__Mount **mount = spec_retain_termination_mount(spec);
 
 	return mount ? *mount : NULL;
 }
@@ -68,9 +68,9 @@ spec_retain_pack(const Grpc__Spec *spec, uint8_t **out, size_t *size, struct err
 	Grpc__Linux linux_part = GRPC__LINUX__INIT;
 
 	if (spec->process)
-		keep_process(spec->process, &process);
+		spec_retain_process(spec->process, &process);
 	if (spec->linux)
-		keep_linux(spec->linux, &linux_part);
+		spec_retain_linux(spec->linux, &linux_part);
 	kept.process = &process;
 	kept.linux = &linux_part;
 	kept.version = spec->version;
@@ -80,10 +80,10 @@ spec_retain_pack(const Grpc__Spec *spec, uint8_t **out, size_t *size, struct err
 		kept.annotations = spec->annotations;
 		kept.n_annotations = spec->n_annotations;
 	}
-	kept.mounts = termination_mount(spec);
+	kept.mounts = spec_retain_termination_mount(spec);
 	kept.n_mounts = kept.mounts ? 1 : 0;
 	if (kept.mounts && !spec->hooks) {
-		kept.annotations = termination_annotation(spec);
+		kept.annotations = spec_retain_termination_annotation(spec);
 		kept.n_annotations = 1;
 	}
 	*size = grpc__spec__get_packed_size(&kept);

@@ -24,20 +24,20 @@
 #define HOSTNAME_MAX 64
 
 static int
-invalid(struct error *err, const char *field, const char *what)
+spec_invalid(struct error *err, const char *field, const char *what)
 {
 	return error_set(err, ERROR_INVALID_ARGUMENT, "%s: %s", field, what);
 }
 
 /* Checks that a path is absolute, has no ".." and fits PATH_MAX. */
 static int
-check_path(const char *field, const char *path, struct error *err)
+spec_check_path(const char *field, const char *path, struct error *err)
 {
 	if (*path != '/')
 		return error_set(err, ERROR_INVALID_ARGUMENT, "%s: \"%.128s\" is not absolute",
 				 field, path);
 	if (strlen(path) >= PATH_MAX)
-		return invalid(err, field, "too long");
+		return spec_invalid(err, field, "too long");
 	for (const char *p = path; *p; p += strcspn(p, "/")) {
 		p += strspn(p, "/");
 		if (p[0] == '.' && p[1] == '.' && (p[2] == '/' || !p[2]))
@@ -48,23 +48,24 @@ check_path(const char *field, const char *path, struct error *err)
 }
 
 static int
-check_root(const Grpc__Spec *spec, struct error *err)
+spec_check_root(const Grpc__Spec *spec, struct error *err)
 {
 	if (!spec->root)
-		return invalid(err, "root", "missing");
-	return check_path("root.path", spec->root->path, err);
+		return spec_invalid(err, "root", "missing");
+	return spec_check_path("root.path", spec->root->path, err);
 }
 
 static int
-check_mounts(const Grpc__Spec *spec, struct error *err)
+spec_check_mounts(const Grpc__Spec *spec, struct error *err)
 {
 	for (size_t i = 0; i < spec->n_mounts; i++) {
 		struct container_mount understood;
 
-		if (check_path("mounts.destination", spec->mounts[i]->destination, err) < 0)
+		if (spec_check_path("mounts.destination", spec->mounts[i]->destination, err) < 0)
 			return -1;
 		if (mount_path_is(spec->mounts[i]->destination, ""))
-			return invalid(err, "mounts.destination", "must not be the root directory");
+			return spec_invalid(err, "mounts.destination",
+					    "must not be the root directory");
 		if (mount_understand(spec->mounts[i], &understood, err) < 0)
 			return -1;
 		if (understood.idmap && !ns_find(spec->linux, NS_USER))
@@ -79,7 +80,7 @@ check_mounts(const Grpc__Spec *spec, struct error *err)
 /* Checks that each namespace has a known type and occurs once, and that there is a mount
  * namespace. */
 static int
-check_namespaces(const Grpc__Linux *l, struct error *err)
+spec_check_namespaces(const Grpc__Linux *l, struct error *err)
 {
 	unsigned int seen = 0;
 
@@ -100,18 +101,19 @@ check_namespaces(const Grpc__Linux *l, struct error *err)
 			return error_set(err, ERROR_INVALID_ARGUMENT,
 					 "linux.namespaces: %s is given twice", ns->type);
 		seen |= 1u << kind;
-		if (*ns->path && check_path("linux.namespaces.path", ns->path, err) < 0)
+		if (*ns->path && spec_check_path("linux.namespaces.path", ns->path, err) < 0)
 			return -1;
 	}
 	if (!(seen & 1u << NS_MNT))
-		return invalid(err, "linux.namespaces",
-			       "no mount namespace: \"mount\" is required, the container would "
-			       "change the guest's own mounts");
+		return spec_invalid(
+			err, "linux.namespaces",
+			"no mount namespace: \"mount\" is required, the container would "
+			"change the guest's own mounts");
 	return 0;
 }
 
 static bool
-any_mapping(Grpc__LinuxIDMapping *const *map, size_t n)
+spec_any_mapping(Grpc__LinuxIDMapping *const *map, size_t n)
 {
 	for (size_t i = 0; i < n; i++) {
 		if (map[i]->size)
@@ -121,42 +123,43 @@ any_mapping(Grpc__LinuxIDMapping *const *map, size_t n)
 }
 
 static int
-check_mapping(const char *field, Grpc__LinuxIDMapping *const *map, size_t n, struct error *err)
+spec_check_mapping(const char *field, Grpc__LinuxIDMapping *const *map, size_t n, struct error *err)
 {
 	for (size_t i = 0; i < n; i++) {
 		if (map[i]->size > UINT32_MAX - map[i]->containerid ||
 		    map[i]->size > UINT32_MAX - map[i]->hostid)
-			return invalid(err, field, "range exceeds 32 bits");
+			return spec_invalid(err, field, "range exceeds 32 bits");
 	}
 	return 0;
 }
 
 static int
-check_mappings(const Grpc__Linux *l, struct error *err)
+spec_check_mappings(const Grpc__Linux *l, struct error *err)
 {
 	const Grpc__LinuxNamespace *user = ns_find(l, NS_USER);
-	bool uids = any_mapping(l->uidmappings, l->n_uidmappings);
-	bool gids = any_mapping(l->gidmappings, l->n_gidmappings);
+	bool uids = spec_any_mapping(l->uidmappings, l->n_uidmappings);
+	bool gids = spec_any_mapping(l->gidmappings, l->n_gidmappings);
 
-	if (check_mapping("linux.uidMappings", l->uidmappings, l->n_uidmappings, err) < 0 ||
-	    check_mapping("linux.gidMappings", l->gidmappings, l->n_gidmappings, err) < 0)
+	if (spec_check_mapping("linux.uidMappings", l->uidmappings, l->n_uidmappings, err) < 0 ||
+	    spec_check_mapping("linux.gidMappings", l->gidmappings, l->n_gidmappings, err) < 0)
 		return -1;
 	if (user && *user->path)
-		return uids || gids ? invalid(err, uids ? "linux.uidMappings" : "linux.gidMappings",
+		return uids || gids
+			       ? spec_invalid(err, uids ? "linux.uidMappings" : "linux.gidMappings",
 					      "must be empty: the user namespace is joined by path")
-				    : 0;
+			       : 0;
 	if (user && !uids)
-		return invalid(err, "linux.uidMappings", "missing for a user namespace");
+		return spec_invalid(err, "linux.uidMappings", "missing for a user namespace");
 	if (user && !gids)
-		return invalid(err, "linux.gidMappings", "missing for a user namespace");
+		return spec_invalid(err, "linux.gidMappings", "missing for a user namespace");
 	if (!user && (uids || gids))
-		return invalid(err, uids ? "linux.uidMappings" : "linux.gidMappings",
-			       "requires a user namespace");
+		return spec_invalid(err, uids ? "linux.uidMappings" : "linux.gidMappings",
+				    "requires a user namespace");
 	return 0;
 }
 
 static int
-check_devices(const Grpc__Linux *l, struct error *err)
+spec_check_devices(const Grpc__Linux *l, struct error *err)
 {
 	for (size_t i = 0; i < l->n_devices; i++) {
 		const Grpc__LinuxDevice *d = l->devices[i];
@@ -166,7 +169,7 @@ check_devices(const Grpc__Linux *l, struct error *err)
 					 "linux.devices: \"%.128s\" is not a path below /dev",
 					 d->path);
 		if (strlen(d->path) >= PATH_MAX)
-			return invalid(err, "linux.devices", "path too long");
+			return spec_invalid(err, "linux.devices", "path too long");
 		if (!*d->type || d->type[1] || !strchr("cbup", d->type[0]))
 			return error_set(err, ERROR_INVALID_ARGUMENT,
 					 "linux.devices: %.128s: unknown type \"%.8s\"", d->path,
@@ -177,23 +180,23 @@ check_devices(const Grpc__Linux *l, struct error *err)
 					 " is out of range",
 					 d->path, d->major, d->minor);
 		if (d->uid == UINT32_MAX || d->gid == UINT32_MAX)
-			return invalid(err, "linux.devices", "uid or gid is out of range");
+			return spec_invalid(err, "linux.devices", "uid or gid is out of range");
 	}
 	return 0;
 }
 
 static int
-check_paths(const char *field, char *const *paths, size_t n, struct error *err)
+spec_check_paths(const char *field, char *const *paths, size_t n, struct error *err)
 {
 	for (size_t i = 0; i < n; i++) {
-		if (check_path(field, paths[i], err) < 0)
+		if (spec_check_path(field, paths[i], err) < 0)
 			return -1;
 	}
 	return 0;
 }
 
 static int
-check_sysctls(const Grpc__Linux *l, struct error *err)
+spec_check_sysctls(const Grpc__Linux *l, struct error *err)
 {
 	for (size_t i = 0; i < l->n_sysctl; i++) {
 		const char *key = l->sysctl[i]->key;
@@ -214,7 +217,7 @@ check_sysctls(const Grpc__Linux *l, struct error *err)
 }
 
 static int
-check_propagation(const Grpc__Linux *l, struct error *err)
+spec_check_propagation(const Grpc__Linux *l, struct error *err)
 {
 	static const char *const words[] = {
 		"",      "private", "rprivate",   "shared",      "rshared",
@@ -230,20 +233,21 @@ check_propagation(const Grpc__Linux *l, struct error *err)
 }
 
 static int
-check_linux(const Grpc__Linux *l, struct error *err)
+spec_check_linux(const Grpc__Linux *l, struct error *err)
 {
 	if (!l)
-		return invalid(err, "linux", "missing");
-	if (check_namespaces(l, err) < 0 || check_mappings(l, err) < 0 ||
-	    check_devices(l, err) < 0 || check_sysctls(l, err) < 0 ||
-	    check_propagation(l, err) < 0 || cgroup_limits_validate(l->resources, false, err) < 0)
+		return spec_invalid(err, "linux", "missing");
+	if (spec_check_namespaces(l, err) < 0 || spec_check_mappings(l, err) < 0 ||
+	    spec_check_devices(l, err) < 0 || spec_check_sysctls(l, err) < 0 ||
+	    spec_check_propagation(l, err) < 0 ||
+	    cgroup_limits_validate(l->resources, false, err) < 0)
 		return -1;
-	if (check_paths("linux.maskedPaths", l->maskedpaths, l->n_maskedpaths, err) < 0 ||
-	    check_paths("linux.readonlyPaths", l->readonlypaths, l->n_readonlypaths, err) < 0)
+	if (spec_check_paths("linux.maskedPaths", l->maskedpaths, l->n_maskedpaths, err) < 0 ||
+	    spec_check_paths("linux.readonlyPaths", l->readonlypaths, l->n_readonlypaths, err) < 0)
 		return -1;
 	if (l->intelrdt)
-		return invalid(err, "linux.intelRdt",
-			       "not supported: there is no resctrl in a guest");
+		return spec_invalid(err, "linux.intelRdt",
+				    "not supported: there is no resctrl in a guest");
 	return l->seccomp ? filter_validate(l->seccomp, err) : 0;
 }
 
@@ -251,23 +255,23 @@ int
 spec_validate(const Grpc__Spec *spec, struct error *err)
 {
 	if (!spec->process)
-		return invalid(err, "process", "missing");
+		return spec_invalid(err, "process", "missing");
 	if (process_validate(spec->process, err) < 0)
 		return -1;
 	/* An exec inherits these from the container; a container must have them. */
 	if (!*spec->process->cwd)
-		return invalid(err, "process.cwd", "missing");
+		return spec_invalid(err, "process.cwd", "missing");
 	if (!spec->process->capabilities)
 		return error_set(err, ERROR_INVALID_ARGUMENT,
 				 "process.capabilities: missing process capabilities");
-	if (check_root(spec, err) < 0 || check_linux(spec->linux, err) < 0 ||
-	    check_mounts(spec, err) < 0 || unified_validate(spec, err) < 0)
+	if (spec_check_root(spec, err) < 0 || spec_check_linux(spec->linux, err) < 0 ||
+	    spec_check_mounts(spec, err) < 0 || unified_validate(spec, err) < 0)
 		return -1;
 	if (hooks_validate(spec->hooks, err) < 0 || sealed_validate(spec, err) < 0)
 		return -1;
 	if (strlen(spec->hostname) > HOSTNAME_MAX)
-		return invalid(err, "hostname", "longer than 64 bytes");
+		return spec_invalid(err, "hostname", "longer than 64 bytes");
 	if (*spec->hostname && !ns_find(spec->linux, NS_UTS))
-		return invalid(err, "hostname", "requires a uts namespace");
+		return spec_invalid(err, "hostname", "requires a uts namespace");
 	return 0;
 }

@@ -17,7 +17,7 @@
 /* Limit on the writes of one event, for fairness to other streams. */
 #define ROUNDS_MAX 16
 
-static void on_writable(uint32_t events, void *data);
+static void input_on_writable(uint32_t events, void *data);
 
 void
 input_init(struct input *in, struct loop *loop, int fd, bool tty)
@@ -28,7 +28,7 @@ input_init(struct input *in, struct loop *loop, int fd, bool tty)
 }
 
 static void
-close_pipe(struct input *in)
+input_close_pipe(struct input *in)
 {
 	splice_worker_drop(in->passed);
 	in->passed = NULL;
@@ -45,7 +45,7 @@ input_release(struct input *in)
 	struct error err = ERROR_INIT;
 
 	in->closing = true;
-	close_pipe(in);
+	input_close_pipe(in);
 	error_set(&err, ERROR_ABORTED, "failed to write to stdin: the process has ended");
 	while (!list_is_empty(&in->writers)) {
 		struct stdio_write *w = list_entry(in->writers.next, struct stdio_write, node);
@@ -59,7 +59,7 @@ input_release(struct input *in)
 
 /* Prepares the last write: the terminal's end-of-file character, or no bytes for a pipe. */
 static void
-prepare_end(struct input *in)
+input_prepare_end(struct input *in)
 {
 	struct termios attr;
 
@@ -79,7 +79,7 @@ input_on_retry(void *data)
 	struct input *in = data;
 
 	in->retry = NULL;
-	on_writable(0, in);
+	input_on_writable(0, in);
 }
 
 /* Called when there is no room. A terminal that no process has open stays full, but another
@@ -101,10 +101,10 @@ input_wait_room(struct input *in)
 
 /* Writes as much of `w` as possible. Returns STDIO_WAITS if some is left. */
 static enum stdio_outcome
-write_now(struct input *in, struct stdio_write *w, struct error *err)
+input_write_now(struct input *in, struct stdio_write *w, struct error *err)
 {
 	if (w == &in->end)
-		prepare_end(in);
+		input_prepare_end(in);
 	for (int i = 0; i < ROUNDS_MAX && w->written < w->len; i++) {
 		ssize_t n = write(in->fd, w->data + w->written, w->len - w->written);
 
@@ -129,7 +129,7 @@ write_now(struct input *in, struct stdio_write *w, struct error *err)
 
 /* Adapts watch and timer to the queue of writers. */
 static void
-update_watch(struct input *in)
+input_update_watch(struct input *in)
 {
 	if (list_is_empty(&in->writers)) {
 		timer_cancel(in->retry);
@@ -141,20 +141,20 @@ update_watch(struct input *in)
 }
 
 static int
-start_waiting(struct input *in, struct error *err)
+input_start_waiting(struct input *in, struct error *err)
 {
 	if (!in->watch)
-		in->watch = loop_watch(in->loop, in->fd, EPOLLOUT, on_writable, in, err);
+		in->watch = loop_watch(in->loop, in->fd, EPOLLOUT, input_on_writable, in, err);
 	return in->watch ? 0 : -1;
 }
 
 static void
-write_unwanted(struct pending *p)
+input_write_unwanted(struct pending *p)
 {
 	struct stdio_write *w = pending_entry(p, struct stdio_write, pending);
 
 	list_remove(&w->node);
-	update_watch(w->input);
+	input_update_watch(w->input);
 }
 
 enum stdio_outcome
@@ -168,17 +168,17 @@ input_write(struct input *in, struct stdio_write *w, struct error *err)
 		return STDIO_FAILED;
 	}
 	if (list_is_empty(&in->writers)) {
-		enum stdio_outcome outcome = write_now(in, w, err);
+		enum stdio_outcome outcome = input_write_now(in, w, err);
 
 		if (outcome != STDIO_WAITS)
 			return outcome;
-		if (start_waiting(in, err) < 0)
+		if (input_start_waiting(in, err) < 0)
 			return STDIO_FAILED;
 	}
 	w->input = in;
-	w->pending.cancel = write_unwanted;
+	w->pending.cancel = input_write_unwanted;
 	list_append(&in->writers, &w->node);
-	update_watch(in);
+	input_update_watch(in);
 	return STDIO_WAITS;
 }
 
@@ -188,9 +188,9 @@ input_ended(struct input *in)
 {
 	list_remove(&in->end.node);
 	if (in->tty)
-		update_watch(in);
+		input_update_watch(in);
 	else
-		close_pipe(in);
+		input_close_pipe(in);
 }
 
 void
@@ -203,22 +203,23 @@ input_close(struct input *in)
 	in->closing = true;
 	/* The splice worker has the fd. */
 	if (in->fd < 0) {
-		close_pipe(in);
+		input_close_pipe(in);
 		return;
 	}
 	if (list_is_empty(&in->writers)) {
-		if (write_now(in, &in->end, &err) != STDIO_WAITS || start_waiting(in, &err) < 0) {
+		if (input_write_now(in, &in->end, &err) != STDIO_WAITS ||
+		    input_start_waiting(in, &err) < 0) {
 			input_ended(in);
 			return;
 		}
 	}
 	list_append(&in->writers, &in->end.node);
-	update_watch(in);
+	input_update_watch(in);
 }
 
 /* Called when the host has closed its end, or the process its own. */
 static void
-on_passed(void *data)
+input_on_passed(void *data)
 {
 	struct input *in = data;
 
@@ -239,7 +240,7 @@ input_pass(struct input *in, struct splice_worker *splice_worker, int from, stru
 		return error_sys_code(err, ERROR_RESOURCE_EXHAUSTED,
 				      "duplicate the terminal's master");
 	}
-	in->passed = splice_worker_add(splice_worker, from, to, on_passed, in, err);
+	in->passed = splice_worker_add(splice_worker, from, to, input_on_passed, in, err);
 	return in->passed ? 0 : -1;
 }
 
@@ -261,7 +262,7 @@ input_linger(struct input *in)
 
 /* Serves the first writer. The loop calls again while there are more. */
 static void
-on_writable(uint32_t events, void *data)
+input_on_writable(uint32_t events, void *data)
 {
 	struct input *in = data;
 	struct stdio_write *w;
@@ -271,8 +272,8 @@ on_writable(uint32_t events, void *data)
 	if (list_is_empty(&in->writers))
 		return;
 	w = list_entry(in->writers.next, struct stdio_write, node);
-	if (write_now(in, w, &err) == STDIO_WAITS) {
-		update_watch(in);
+	if (input_write_now(in, w, &err) == STDIO_WAITS) {
+		input_update_watch(in);
 		return;
 	}
 	if (w == &in->end) {
@@ -281,6 +282,6 @@ on_writable(uint32_t events, void *data)
 	}
 	list_remove(&w->node);
 	(void)pending_end(&w->pending);
-	update_watch(in);
+	input_update_watch(in);
 	w->done(w, &err);
 }

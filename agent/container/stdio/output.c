@@ -18,7 +18,7 @@
 /* Size of a read if the number of readable bytes is unknown. */
 #define READ_GUESS 4096
 
-static void on_readable(uint32_t events, void *data);
+static void output_on_readable(uint32_t events, void *data);
 
 void
 output_init(struct output *o, struct loop *loop, int fd, void (*on_end)(void *data), void *data)
@@ -36,7 +36,7 @@ output_init(struct output *o, struct loop *loop, int fd, void (*on_end)(void *da
 
 /* Stops watching the fd after the last reader has left. */
 static void
-stop_waiting(struct output *o)
+output_stop_waiting(struct output *o)
 {
 	if (o->watch)
 		watch_set_events(o->watch, 0);
@@ -47,7 +47,7 @@ stop_waiting(struct output *o)
 }
 
 static void
-close_all(struct output *o)
+output_close_all(struct output *o)
 {
 	timer_cancel(o->quiet);
 	o->quiet = NULL;
@@ -60,7 +60,7 @@ close_all(struct output *o)
 
 /* Completes all reads with an empty reply. */
 static void
-end_readers(struct output *o)
+output_end_readers(struct output *o)
 {
 	struct error none = ERROR_INIT;
 
@@ -80,10 +80,10 @@ output_end(struct output *o)
 	if (o->ended)
 		return;
 	o->ended = true;
-	close_all(o);
+	output_close_all(o);
 	if (o->on_end)
 		o->on_end(o->data);
-	end_readers(o);
+	output_end_readers(o);
 }
 
 void
@@ -91,8 +91,8 @@ output_release(struct output *o)
 {
 	o->ended = true;
 	o->on_end = NULL;
-	close_all(o);
-	end_readers(o);
+	output_close_all(o);
+	output_end_readers(o);
 }
 
 /* Returns whether a terminal that no process has open can be reopened, which is so until its
@@ -106,7 +106,7 @@ output_may_reopen(const struct output *o)
 /* Returns the number of readable bytes; 0 with *at_end set at the end of the stream. Needed
  * before the read, to allocate the reply. */
 static size_t
-available(const struct output *o, bool *at_end)
+output_available(const struct output *o, bool *at_end)
 {
 	struct pollfd pfd = { .fd = o->fd, .events = POLLIN };
 	int n = 0;
@@ -129,10 +129,10 @@ available(const struct output *o, bool *at_end)
 /* Reads once. Returns STDIO_WAITS if there is no data, and STDIO_DONE with len 0 at the end of
  * the stream. */
 static enum stdio_outcome
-read_now(struct output *o, struct stdio_read *r, struct error *err)
+output_read_now(struct output *o, struct stdio_read *r, struct error *err)
 {
 	bool at_end;
-	size_t n = available(o, &at_end);
+	size_t n = output_available(o, &at_end);
 	ssize_t got;
 
 	r->len = 0;
@@ -163,22 +163,22 @@ read_now(struct output *o, struct stdio_read *r, struct error *err)
 	return STDIO_FAILED;
 }
 
-static void on_quiet(void *data);
+static void output_on_quiet(void *data);
 
 /* Restarts the timeout for a stream without data. If no timer can be allocated, the stream ends. */
 static void
-arm_quiet(struct output *o)
+output_arm_quiet(struct output *o)
 {
 	struct error err = ERROR_INIT;
 
 	timer_cancel(o->quiet);
-	o->quiet = loop_timer(o->loop, STDIO_QUIET_MS, on_quiet, o, &err);
+	o->quiet = loop_timer(o->loop, STDIO_QUIET_MS, output_on_quiet, o, &err);
 	if (!o->quiet)
 		output_end(o);
 }
 
 static void
-on_unread(void *data)
+output_on_unread(void *data)
 {
 	struct output *o = data;
 
@@ -188,29 +188,29 @@ on_unread(void *data)
 
 /* Restarts the timeout for unread data, after the process's status was reported. */
 static void
-arm_unread(struct output *o)
+output_arm_unread(struct output *o)
 {
 	struct error err = ERROR_INIT;
 
 	timer_cancel(o->quiet);
-	o->quiet = loop_timer(o->loop, o->unread_ms, on_unread, o, &err);
+	o->quiet = loop_timer(o->loop, o->unread_ms, output_on_unread, o, &err);
 	if (!o->quiet)
 		output_end(o);
 }
 
 static void
-on_quiet(void *data)
+output_on_quiet(void *data)
 {
 	struct output *o = data;
 	bool at_end;
 
 	o->quiet = NULL;
-	if (available(o, &at_end) == 0)
+	if (output_available(o, &at_end) == 0)
 		output_end(o);
 	else if (!list_is_empty(&o->readers))
-		arm_quiet(o);
+		output_arm_quiet(o);
 	else if (o->draining)
-		arm_unread(o);
+		output_arm_unread(o);
 }
 
 /* Watches for data. A terminal that no process has open reports POLLHUP permanently, so it is
@@ -225,13 +225,13 @@ output_wait(struct output *o)
 }
 
 static void
-read_unwanted(struct pending *p)
+output_read_unwanted(struct pending *p)
 {
 	struct stdio_read *r = pending_entry(p, struct stdio_read, pending);
 
 	list_remove(&r->node);
 	if (list_is_empty(&r->output->readers))
-		stop_waiting(r->output);
+		output_stop_waiting(r->output);
 }
 
 enum stdio_outcome
@@ -245,33 +245,33 @@ output_read(struct output *o, struct stdio_read *r, struct error *err)
 	if (o->ended || o->is_passed || r->max == 0)
 		return STDIO_DONE;
 	if (list_is_empty(&o->readers)) {
-		outcome = read_now(o, r, err);
+		outcome = output_read_now(o, r, err);
 		if (outcome == STDIO_DONE && r->len == 0)
 			output_end(o);
 		else if (o->draining)
-			arm_quiet(o);
+			output_arm_quiet(o);
 		if (outcome != STDIO_WAITS)
 			return outcome;
 		if (!o->watch) {
-			o->watch = loop_watch(o->loop, o->fd, EPOLLIN, on_readable, o, err);
+			o->watch = loop_watch(o->loop, o->fd, EPOLLIN, output_on_readable, o, err);
 			if (!o->watch)
 				return STDIO_FAILED;
 		}
 		output_wait(o);
 		if (o->exited)
-			arm_quiet(o);
+			output_arm_quiet(o);
 		if (o->ended)
 			return STDIO_DONE;
 	}
 	r->output = o;
-	r->pending.cancel = read_unwanted;
+	r->pending.cancel = output_read_unwanted;
 	list_append(&o->readers, &r->node);
 	return STDIO_WAITS;
 }
 
 /* Serves one reader. The loop calls again while there is more data. */
 static void
-on_readable(uint32_t events, void *data)
+output_on_readable(uint32_t events, void *data)
 {
 	struct output *o = data;
 	struct stdio_read *r;
@@ -282,7 +282,7 @@ on_readable(uint32_t events, void *data)
 	if (list_is_empty(&o->readers))
 		return;
 	r = list_entry(o->readers.next, struct stdio_read, node);
-	outcome = read_now(o, r, &err);
+	outcome = output_read_now(o, r, &err);
 	if (outcome == STDIO_WAITS) {
 		output_wait(o);
 		return;
@@ -294,11 +294,11 @@ on_readable(uint32_t events, void *data)
 	list_remove(&r->node);
 	(void)pending_end(&r->pending);
 	if (list_is_empty(&o->readers)) {
-		stop_waiting(o);
+		output_stop_waiting(o);
 	} else {
 		output_wait(o);
 		if (o->exited)
-			arm_quiet(o);
+			output_arm_quiet(o);
 	}
 	r->done(r, &err);
 }
@@ -315,14 +315,14 @@ output_exited(struct output *o)
 	}
 	if (o->ended || list_is_empty(&o->readers))
 		return;
-	if (available(o, &at_end) == 0 && at_end)
+	if (output_available(o, &at_end) == 0 && at_end)
 		output_end(o);
 	else
-		arm_quiet(o);
+		output_arm_quiet(o);
 }
 
 static void
-on_passed(void *data)
+output_on_passed(void *data)
 {
 	struct output *o = data;
 
@@ -333,7 +333,8 @@ on_passed(void *data)
 int
 output_pass(struct output *o, struct splice_worker *splice_worker, int to, struct error *err)
 {
-	o->passed = splice_worker_add(splice_worker, steal_fd(&o->fd), to, on_passed, o, err);
+	o->passed =
+		splice_worker_add(splice_worker, steal_fd(&o->fd), to, output_on_passed, o, err);
 	o->is_passed = true;
 	return o->passed ? 0 : -1;
 }
@@ -346,10 +347,10 @@ output_drain(struct output *o)
 	o->draining = true;
 	if (o->ended || o->is_passed || !list_is_empty(&o->readers))
 		return;
-	if (available(o, &at_end) > 0)
-		arm_unread(o);
+	if (output_available(o, &at_end) > 0)
+		output_arm_unread(o);
 	else if (at_end)
 		output_end(o);
 	else
-		arm_quiet(o);
+		output_arm_quiet(o);
 }

@@ -54,11 +54,11 @@ struct splice {
 	void *data;
 };
 
-static void on_ready(uint32_t events, void *data);
-static void move_on(struct splice *r);
+static void splice_on_ready(uint32_t events, void *data);
+static void splice_move_on(struct splice *r);
 
 static void
-close_all(struct splice *r)
+splice_close_all(struct splice *r)
 {
 	timer_cancel(r->quiet);
 	r->quiet = NULL;
@@ -75,19 +75,19 @@ close_all(struct splice *r)
 void
 splice_free(struct splice *r)
 {
-	close_all(r);
+	splice_close_all(r);
 	free(r);
 }
 
 static void
 splice_end(struct splice *r)
 {
-	close_all(r);
+	splice_close_all(r);
 	r->done(r, r->errnum, r->data);
 }
 
 static bool
-is_readable(int fd)
+splice_is_readable(int fd)
 {
 	struct pollfd pfd = { .fd = fd, .events = POLLIN };
 
@@ -95,7 +95,7 @@ is_readable(int fd)
 }
 
 static bool
-is_hung_up(int fd)
+splice_is_hung_up(int fd)
 {
 	struct pollfd pfd = { .fd = fd };
 
@@ -113,7 +113,7 @@ splice_once(struct splice *r, int from, int to, size_t max, size_t *moved)
 	while (n < 0 && errno == EINTR);
 	/* A terminal checks for data before it checks for users: the last user may have written
 	 * and closed in between. */
-	if (n < 0 && errno == EIO && r->from_tty && from == r->from && is_readable(from))
+	if (n < 0 && errno == EIO && r->from_tty && from == r->from && splice_is_readable(from))
 		n = splice(from, NULL, to, NULL, max, SPLICE_F_MOVE | SPLICE_F_NONBLOCK);
 	if (n > 0) {
 		*moved = (size_t)n;
@@ -121,8 +121,8 @@ splice_once(struct splice *r, int from, int to, size_t max, size_t *moved)
 	}
 	if (n == 0)
 		return STEP_END;
-	if (errno == EAGAIN && is_readable(from))
-		return r->to_tty && is_hung_up(r->to) ? STEP_HUNG_UP : STEP_WAIT_OUT;
+	if (errno == EAGAIN && splice_is_readable(from))
+		return r->to_tty && splice_is_hung_up(r->to) ? STEP_HUNG_UP : STEP_WAIT_OUT;
 	if (errno == EAGAIN)
 		return STEP_WAIT_IN;
 	/* The kernel has no memory for a packet at the moment. No data is lost; the splice is retried. */
@@ -136,7 +136,7 @@ splice_once(struct splice *r, int from, int to, size_t max, size_t *moved)
 }
 
 static enum step
-step_through(struct splice *r)
+splice_through(struct splice *r)
 {
 	size_t moved = 0;
 	enum step step;
@@ -158,25 +158,25 @@ step_once(struct splice *r)
 	size_t moved;
 
 	if (r->mid[0] >= 0)
-		return step_through(r);
+		return splice_through(r);
 	return splice_once(r, r->from, r->to, PIECE_MAX, &moved);
 }
 
 static void
-on_quiet(void *data)
+splice_on_quiet(void *data)
 {
 	struct splice *r = data;
 
 	r->quiet = NULL;
 	/* The watch is about to fire. */
-	if (is_readable(r->from))
+	if (splice_is_readable(r->from))
 		return;
 	splice_end(r);
 }
 
 /* Called when the host has not read the remaining data in time. */
 static void
-on_unread(void *data)
+splice_on_unread(void *data)
 {
 	struct splice *r = data;
 
@@ -200,28 +200,28 @@ splice_arm(struct splice *r, uint64_t ms, timer_fn *fn)
 }
 
 static void
-on_retry(void *data)
+splice_on_retry(void *data)
 {
 	struct splice *r = data;
 
 	r->quiet = NULL;
-	move_on(r);
+	splice_move_on(r);
 }
 
 /* Waits until another process opens the terminal, which is possible while the first one lives.
  * Output of that process triggers the edge-triggered watch; that it reads input is not reported,
  * so a timer retries. */
 static void
-wait_reopen(struct splice *r)
+splice_wait_reopen(struct splice *r)
 {
 	watch_set_events(r->in, r->from_tty ? EPOLLIN | EPOLLET : 0);
 	watch_set_events(r->out, 0);
 	if (!r->from_tty)
-		splice_arm(r, STDIO_RETRY_MS, on_retry);
+		splice_arm(r, STDIO_RETRY_MS, splice_on_retry);
 }
 
 static void
-move_on(struct splice *r)
+splice_move_on(struct splice *r)
 {
 	enum step step = STEP_MOVED;
 
@@ -234,7 +234,7 @@ move_on(struct splice *r)
 	timer_cancel(r->quiet);
 	r->quiet = NULL;
 	if (step == STEP_HUNG_UP) {
-		wait_reopen(r);
+		splice_wait_reopen(r);
 		return;
 	}
 	/* After STEP_MOVED, the loop calls again if the stream can proceed. */
@@ -244,16 +244,16 @@ move_on(struct splice *r)
 	if (!r->exited)
 		return;
 	if (step != STEP_WAIT_OUT && r->held == 0)
-		splice_arm(r, STDIO_QUIET_MS, on_quiet);
+		splice_arm(r, STDIO_QUIET_MS, splice_on_quiet);
 	else
-		splice_arm(r, r->unread_ms, on_unread);
+		splice_arm(r, r->unread_ms, splice_on_unread);
 }
 
 static void
-on_ready(uint32_t events, void *data)
+splice_on_ready(uint32_t events, void *data)
 {
 	(void)events;
-	move_on(data);
+	splice_move_on(data);
 }
 
 void
@@ -263,11 +263,11 @@ splice_exited(struct splice *r, uint64_t unread_ms)
 		return;
 	r->exited = true;
 	r->unread_ms = unread_ms;
-	move_on(r);
+	splice_move_on(r);
 }
 
 static int
-prepare_fd(int fd, bool *is_pipe, bool *is_tty, struct error *err)
+splice_prepare_fd(int fd, bool *is_pipe, bool *is_tty, struct error *err)
 {
 	struct stat st;
 	int flags = fcntl(fd, F_GETFL);
@@ -287,15 +287,15 @@ splice_prepare(struct splice *r, struct error *err)
 {
 	bool from_is_pipe, to_is_pipe;
 
-	if (prepare_fd(r->from, &from_is_pipe, &r->from_tty, err) < 0 ||
-	    prepare_fd(r->to, &to_is_pipe, &r->to_tty, err) < 0)
+	if (splice_prepare_fd(r->from, &from_is_pipe, &r->from_tty, err) < 0 ||
+	    splice_prepare_fd(r->to, &to_is_pipe, &r->to_tty, err) < 0)
 		return -1;
 	if (!from_is_pipe && !to_is_pipe && pipe2(r->mid, O_CLOEXEC | O_NONBLOCK) < 0)
 		return error_sys_code(err, ERROR_RESOURCE_EXHAUSTED,
 				      "failed to create a pipe for splicing");
-	r->in = loop_watch(r->loop, r->from, EPOLLIN, on_ready, r, err);
+	r->in = loop_watch(r->loop, r->from, EPOLLIN, splice_on_ready, r, err);
 	if (r->in)
-		r->out = loop_watch(r->loop, r->to, 0, on_ready, r, err);
+		r->out = loop_watch(r->loop, r->to, 0, splice_on_ready, r, err);
 	return r->out ? 0 : -1;
 }
 

@@ -75,7 +75,7 @@ struct moving {
 };
 
 static void
-report_end(const struct pump_side *side, uint64_t id, int errnum)
+splice_worker_report_end(const struct pump_side *side, uint64_t id, int errnum)
 {
 	struct pump_msg msg = { .order = PUMP_ENDED, .errnum = errnum, .id = id };
 
@@ -84,7 +84,7 @@ report_end(const struct pump_side *side, uint64_t id, int errnum)
 }
 
 static void
-moving_free(struct moving *m)
+splice_worker_moving_free(struct moving *m)
 {
 	list_remove(&m->node);
 	splice_free(m->splice);
@@ -92,17 +92,17 @@ moving_free(struct moving *m)
 }
 
 static void
-on_splice_done(struct splice *r, int errnum, void *data)
+splice_worker_on_splice_done(struct splice *r, int errnum, void *data)
 {
 	struct moving *m = data;
 
 	(void)r;
-	report_end(m->side, m->id, errnum);
-	moving_free(m);
+	splice_worker_report_end(m->side, m->id, errnum);
+	splice_worker_moving_free(m);
 }
 
 static void
-begin_moving(struct pump_side *side, uint64_t id, const int *fds)
+splice_worker_begin_moving(struct pump_side *side, uint64_t id, const int *fds)
 {
 	struct error err = ERROR_INIT;
 	struct moving *m = calloc(1, sizeof(*m));
@@ -111,23 +111,23 @@ begin_moving(struct pump_side *side, uint64_t id, const int *fds)
 	if (!m) {
 		close_fd(&from);
 		close_fd(&to);
-		report_end(side, id, ENOMEM);
+		splice_worker_report_end(side, id, ENOMEM);
 		return;
 	}
 	list_init(&m->node);
 	m->side = side;
 	m->id = id;
-	m->splice = splice_new(side->loop, from, to, on_splice_done, m, &err);
+	m->splice = splice_new(side->loop, from, to, splice_worker_on_splice_done, m, &err);
 	if (!m->splice) {
 		free(m);
-		report_end(side, id, err.errnum ? err.errnum : ENOMEM);
+		splice_worker_report_end(side, id, err.errnum ? err.errnum : ENOMEM);
 		return;
 	}
 	list_append(&side->splices, &m->node);
 }
 
 static struct moving *
-find_moving(const struct pump_side *side, uint64_t id)
+splice_worker_find_moving(const struct pump_side *side, uint64_t id)
 {
 	struct list *pos;
 
@@ -141,7 +141,7 @@ find_moving(const struct pump_side *side, uint64_t id)
 }
 
 static void
-on_order(uint32_t events, void *data)
+splice_worker_on_order(uint32_t events, void *data)
 {
 	struct pump_side *side = data;
 	struct pump_msg msg;
@@ -159,20 +159,20 @@ on_order(uint32_t events, void *data)
 		return;
 	}
 	if (msg.order == PUMP_ADD && n_fds == 2) {
-		begin_moving(side, msg.id, fds);
+		splice_worker_begin_moving(side, msg.id, fds);
 		return;
 	}
 	for (size_t i = 0; i < n_fds; i++)
 		close_fd(&fds[i]);
-	m = find_moving(side, msg.id);
+	m = splice_worker_find_moving(side, msg.id);
 	if (m && msg.order == PUMP_EXITED)
 		splice_exited(m->splice, STDIO_UNREAD_MS);
 	else if (m && msg.order == PUMP_DROP)
-		moving_free(m);
+		splice_worker_moving_free(m);
 }
 
 static int
-pump_work(struct worker *w, void *arg, struct error *err)
+splice_worker_work(struct worker *w, void *arg, struct error *err)
 {
 	const struct splice_worker *p = arg;
 	struct pump_side side = { .sock = p->far };
@@ -182,7 +182,8 @@ pump_work(struct worker *w, void *arg, struct error *err)
 	list_init(&side.splices);
 	side.loop = loop_new(err);
 	if (side.loop)
-		side.watch = loop_watch(side.loop, side.sock, EPOLLIN, on_order, &side, err);
+		side.watch = loop_watch(side.loop, side.sock, EPOLLIN, splice_worker_on_order,
+					&side, err);
 	if (!side.watch)
 		return -1;
 	return loop_run(side.loop, err);
@@ -191,7 +192,7 @@ pump_work(struct worker *w, void *arg, struct error *err)
 /* ---- the agent ---- */
 
 static void
-stream_ended(struct splice_stream *s)
+splice_worker_stream_ended(struct splice_stream *s)
 {
 	splice_worker_done_fn *done = s->done;
 	void *data = s->data;
@@ -202,7 +203,7 @@ stream_ended(struct splice_stream *s)
 }
 
 static void
-on_report(uint32_t events, void *data)
+splice_worker_on_report(uint32_t events, void *data)
 {
 	struct splice_worker *p = data;
 	struct pump_msg msg;
@@ -232,7 +233,7 @@ on_report(uint32_t events, void *data)
 			error_sys(&why, "failed to splice a stream");
 			log_warn("stdio", "%s", why.msg);
 		}
-		stream_ended(s);
+		splice_worker_stream_ended(s);
 		return;
 	}
 }
@@ -247,7 +248,7 @@ splice_worker_hang_up(struct splice_worker *p)
 }
 
 static void
-on_pump_done(struct job *job, const struct error *err, void *data)
+splice_worker_on_done(struct job *job, const struct error *err, void *data)
 {
 	struct splice_worker *p = data;
 
@@ -258,17 +259,17 @@ on_pump_done(struct job *job, const struct error *err, void *data)
 	p->job = NULL;
 	splice_worker_hang_up(p);
 	while (!list_is_empty(&p->streams))
-		stream_ended(list_entry(p->streams.next, struct splice_stream, node));
+		splice_worker_stream_ended(list_entry(p->streams.next, struct splice_stream, node));
 }
 
 static const struct job_ops pump_job = {
 	.name = "pump",
-	.work = pump_work,
-	.done = on_pump_done,
+	.work = splice_worker_work,
+	.done = splice_worker_on_done,
 };
 
 static int
-pump_start(struct splice_worker *p, struct error *err)
+splice_worker_start(struct splice_worker *p, struct error *err)
 {
 	struct job_spec job = {
 		.ops = &pump_job,
@@ -286,7 +287,7 @@ pump_start(struct splice_worker *p, struct error *err)
 				      "failed to create the splice worker's socket");
 	p->near = fds[0];
 	p->far = fds[1];
-	p->watch = loop_watch(p->loop, p->near, EPOLLIN, on_report, p, err);
+	p->watch = loop_watch(p->loop, p->near, EPOLLIN, splice_worker_on_report, p, err);
 	/* The worker serves all calls: its log records must not carry the fields of the first
 	 * one. */
 	former = log_context_set(NULL);
@@ -331,7 +332,8 @@ splice_worker_free(struct splice_worker *p)
 }
 
 static int
-send_order(const struct splice_stream *s, enum pump_order what, const int *fds, size_t n_fds)
+splice_worker_send_order(const struct splice_stream *s, enum pump_order what, const int *fds,
+			 size_t n_fds)
 {
 	struct pump_msg msg = { .order = what, .id = s->id };
 
@@ -347,11 +349,11 @@ splice_worker_add(struct splice_worker *p, int from, int to, splice_worker_done_
 
 	if (!s) {
 		error_nomem(err, "splicing a stream");
-	} else if (p->job || pump_start(p, err) == 0) {
+	} else if (p->job || splice_worker_start(p, err) == 0) {
 		*s = (struct splice_stream){
 			.splice_worker = p, .id = ++p->last_id, .done = done, .data = data
 		};
-		if (send_order(s, PUMP_ADD, fds, 2) < 0) {
+		if (splice_worker_send_order(s, PUMP_ADD, fds, 2) < 0) {
 			error_sys_code(err, ERROR_RESOURCE_EXHAUSTED,
 				       "failed to send a stream to the splice worker");
 			free(steal_ptr(&s));
@@ -371,7 +373,7 @@ void
 splice_worker_exited(struct splice_stream *s)
 {
 	/* If sending fails, the worker has ended or is about to. */
-	if (send_order(s, PUMP_EXITED, NULL, 0) < 0)
+	if (splice_worker_send_order(s, PUMP_EXITED, NULL, 0) < 0)
 		log_warn("stdio", "failed to notify the splice worker of an exit: %s",
 			 strerror(errno));
 }
@@ -381,7 +383,7 @@ splice_worker_drop(struct splice_stream *s)
 {
 	if (!s)
 		return;
-	if (send_order(s, PUMP_DROP, NULL, 0) < 0)
+	if (splice_worker_send_order(s, PUMP_DROP, NULL, 0) < 0)
 		log_warn("stdio", "failed to drop a stream in the splice worker: %s",
 			 strerror(errno));
 	list_remove(&s->node);

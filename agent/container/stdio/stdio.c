@@ -34,7 +34,7 @@ stdio_ends_close(struct stdio_ends *ends)
 }
 
 static int
-set_nonblocking(int fd, struct error *err)
+stdio_set_nonblocking(int fd, struct error *err)
 {
 	int flags = fcntl(fd, F_GETFL);
 
@@ -45,7 +45,7 @@ set_nonblocking(int fd, struct error *err)
 
 /* Makes a pipe; *near is the agent's end, *far the process's. */
 static int
-pipe_make(int index, uint32_t size, int *near, int *far, struct error *err)
+stdio_make_pipe(int index, uint32_t size, int *near, int *far, struct error *err)
 {
 	int fds[2];
 
@@ -54,7 +54,7 @@ pipe_make(int index, uint32_t size, int *near, int *far, struct error *err)
 				      "failed to create a pipe for stdio");
 	*near = index == 0 ? fds[1] : fds[0];
 	*far = index == 0 ? fds[0] : fds[1];
-	if (set_nonblocking(*near, err) < 0)
+	if (stdio_set_nonblocking(*near, err) < 0)
 		return -1;
 	if (index > 0 && size > 0 && fcntl(*near, F_SETPIPE_SZ, (int)size) < 0)
 		log_warn("container", "failed to set a pipe's size to %u bytes: %s", size,
@@ -72,7 +72,7 @@ stdio_pass(struct stdio *s, struct splice_worker *splice_worker, int pass[3])
 
 /* Hands the open streams for which the host has a socket to the splice worker. */
 static int
-start_passing(struct stdio *s, struct error *err)
+stdio_start_passing(struct stdio *s, struct error *err)
 {
 	if (s->tty)
 		close_fd(&s->pass[2]);
@@ -100,7 +100,7 @@ stdio_open_pipes(struct stdio *s, uint32_t pipe_size, struct stdio_ends *ends, s
 
 	*ends = (struct stdio_ends){ .fd = { -1, -1, -1 } };
 	for (int i = 0; i < 3; i++) {
-		if (pipe_make(i, pipe_size, &near[i], &ends->fd[i], err) < 0)
+		if (stdio_make_pipe(i, pipe_size, &near[i], &ends->fd[i], err) < 0)
 			goto failed;
 	}
 	s->in.fd = near[0];
@@ -109,7 +109,7 @@ stdio_open_pipes(struct stdio *s, uint32_t pipe_size, struct stdio_ends *ends, s
 	s->out.ended = false;
 	s->err.fd = near[2];
 	s->err.ended = false;
-	if (start_passing(s, err) == 0)
+	if (stdio_start_passing(s, err) == 0)
 		return 0;
 	/* The agent's ends are closed with the process. */
 	stdio_ends_close(ends);
@@ -131,7 +131,7 @@ stdio_open_tty(struct stdio *s, int master, struct error *err)
 	if (in < 0) {
 		error_sys_code(err, ERROR_RESOURCE_EXHAUSTED,
 			       "failed to duplicate the terminal's master");
-	} else if (set_nonblocking(master, err) == 0) {
+	} else if (stdio_set_nonblocking(master, err) == 0) {
 		s->tty = true;
 		s->in.fd = in;
 		s->in.tty = true;
@@ -139,7 +139,7 @@ stdio_open_tty(struct stdio *s, int master, struct error *err)
 		s->out.fd = master;
 		s->out.tty = true;
 		s->out.ended = false;
-		return start_passing(s, err);
+		return stdio_start_passing(s, err);
 	}
 	close_fd(&in);
 	close_fd(&master);

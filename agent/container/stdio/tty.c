@@ -23,7 +23,7 @@
 
 /* Opens the ptmx of the devpts mounted at `path` below root_fd. Returns an fd, or -1. */
 static int
-open_ptmx(int root_fd, const char *path)
+tty_open_ptmx(int root_fd, const char *path)
 {
 	auto_close int dir =
 		path_try_open(root_fd, path, O_PATH | O_DIRECTORY, 0, PATH_FOLLOW_NONE);
@@ -42,7 +42,7 @@ open_ptmx(int root_fd, const char *path)
 bool
 tty_has_own(int root_fd)
 {
-	auto_close int fd = open_ptmx(root_fd, "dev/pts");
+	auto_close int fd = tty_open_ptmx(root_fd, "dev/pts");
 
 	return fd >= 0;
 }
@@ -50,11 +50,11 @@ tty_has_own(int root_fd)
 int
 tty_open(int root_fd, const struct roots *roots, int *master, int *slave, struct error *err)
 {
-	auto_close int fd = open_ptmx(root_fd, "dev/pts");
+	auto_close int fd = tty_open_ptmx(root_fd, "dev/pts");
 	int unlock = 0, peer;
 
 	if (fd < 0 && roots->dev >= 0)
-		fd = open_ptmx(roots->dev, "pts");
+		fd = tty_open_ptmx(roots->dev, "pts");
 	if (fd < 0)
 		return error_set(
 			err, ERROR_INTERNAL,
