@@ -88,14 +88,6 @@ session_free(struct session *s)
 }
 
 static void
-drop_peer(struct session *s)
-{
-	loop_unwatch(s->peer_watch);
-	s->peer_watch = NULL;
-	close_fd(&s->peer);
-}
-
-static void
 session_drop_master(struct session *s)
 {
 	loop_unwatch(s->master_watch);
@@ -120,7 +112,9 @@ session_hang_up(struct session *s)
 {
 	struct error err = ERROR_INIT;
 
-	drop_peer(s);
+	loop_unwatch(s->peer_watch);
+	s->peer_watch = NULL;
+	close_fd(&s->peer);
 	session_drop_master(s);
 	timer_cancel(s->eof_timer);
 	s->eof_timer = NULL;

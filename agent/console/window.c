@@ -16,12 +16,6 @@ enum match {
 	MATCH_WHOLE,
 };
 
-static bool
-is_digit(char c)
-{
-	return c >= '0' && c <= '9';
-}
-
 /* Parses ROWS;COLUMNS, both greater than 0. */
 static bool
 window_read_size(const char *text, size_t n, struct winsize *size)
@@ -49,7 +43,7 @@ window_match(const char *text, size_t n, struct winsize *size)
 	if (memcmp(text, BEGIN, n < N_BEGIN ? n : N_BEGIN) != 0)
 		return MATCH_NOT;
 	for (size_t i = N_BEGIN; i < n; i++) {
-		if (is_digit(text[i]) && digits < 4) {
+		if (text[i] >= '0' && text[i] <= '9' && digits < 4) {
 			digits++;
 		} else if (text[i] == ';' && digits > 0 && numbers == 1) {
 			numbers++;
