@@ -116,16 +116,6 @@ json_write_map(struct json_put *w, const char *key, const ProtobufCFieldDescript
 	json_put_end(w, '}');
 }
 
-static void
-json_write_list(struct json_put *w, const char *key, const ProtobufCFieldDescriptor *f,
-		const char *list, size_t n, int depth)
-{
-	json_put_begin(w, key, '[');
-	for (size_t i = 0; i < n; i++)
-		json_write_value(w, NULL, f, list + i * pbfield_size(f->type), depth);
-	json_put_end(w, ']');
-}
-
 /* Returns whether the field has its default value and is left out. */
 static bool
 json_is_default(const ProtobufCMessage *m, const ProtobufCFieldDescriptor *f)
@@ -156,20 +146,27 @@ json_write_message(struct json_put *w, const char *key, const ProtobufCMessage *
 	for (unsigned int i = 0; i < m->descriptor->n_fields; i++) {
 		const ProtobufCFieldDescriptor *f = &m->descriptor->fields[i];
 		const char *at = (const char *)m + f->offset;
+		const char *list;
 		size_t n;
 
 		if (json_is_default(m, f))
 			continue;
 		json_field_name(f->name, name);
 		n = *(const size_t *)(const void *)((const char *)m + f->quantifier_offset);
-		if (f->label != PROTOBUF_C_LABEL_REPEATED)
+		if (f->label != PROTOBUF_C_LABEL_REPEATED) {
 			json_write_value(w, name, f, at, depth);
-		else if (pbfield_is_map(f))
+			continue;
+		}
+		if (pbfield_is_map(f)) {
 			json_write_map(w, name, f,
 				       *(ProtobufCMessage *const *const *)(const void *)at, n);
-		else
-			json_write_list(w, name, f, *(const char *const *)(const void *)at, n,
-					depth);
+			continue;
+		}
+		list = *(const char *const *)(const void *)at;
+		json_put_begin(w, name, '[');
+		for (size_t k = 0; k < n; k++)
+			json_write_value(w, NULL, f, list + k * pbfield_size(f->type), depth);
+		json_put_end(w, ']');
 	}
 	json_put_end(w, '}');
 }

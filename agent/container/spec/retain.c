@@ -6,29 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Keeps what restricts the process (user, capabilities, limits), and drops what it runs. */
-static void
-spec_retain_process(const Grpc__Process *p, Grpc__Process *kept)
-{
-	*kept = *p;
-	kept->n_args = 0;
-	kept->args = NULL;
-	kept->n_env = 0;
-	kept->env = NULL;
-	kept->consolesize = NULL;
-}
-
-static void
-spec_retain_linux(const Grpc__Linux *l, Grpc__Linux *kept)
-{
-	grpc__linux__init(kept);
-	kept->uidmappings = l->uidmappings;
-	kept->n_uidmappings = l->n_uidmappings;
-	kept->gidmappings = l->gidmappings;
-	kept->n_gidmappings = l->n_gidmappings;
-	kept->mountlabel = l->mountlabel;
-}
-
 static Grpc__Spec__AnnotationsEntry **
 spec_retain_termination_annotation(const Grpc__Spec *spec)
 {
@@ -67,10 +44,21 @@ spec_retain_pack(const Grpc__Spec *spec, uint8_t **out, size_t *size, struct err
 	Grpc__Process process = GRPC__PROCESS__INIT;
 	Grpc__Linux linux_part = GRPC__LINUX__INIT;
 
+	/* Keeps what restricts the process (user, capabilities, limits), and drops what it runs. */
 	if (spec->process)
-		spec_retain_process(spec->process, &process);
-	if (spec->linux)
-		spec_retain_linux(spec->linux, &linux_part);
+		process = *spec->process;
+	process.n_args = 0;
+	process.args = NULL;
+	process.n_env = 0;
+	process.env = NULL;
+	process.consolesize = NULL;
+	if (spec->linux) {
+		linux_part.uidmappings = spec->linux->uidmappings;
+		linux_part.n_uidmappings = spec->linux->n_uidmappings;
+		linux_part.gidmappings = spec->linux->gidmappings;
+		linux_part.n_gidmappings = spec->linux->n_gidmappings;
+		linux_part.mountlabel = spec->linux->mountlabel;
+	}
 	kept.process = &process;
 	kept.linux = &linux_part;
 	kept.version = spec->version;

@@ -152,16 +152,6 @@ splice_through(struct splice *r)
 	return step == STEP_WAIT_IN ? STEP_WAIT_OUT : step;
 }
 
-static enum step
-step_once(struct splice *r)
-{
-	size_t moved;
-
-	if (r->mid[0] >= 0)
-		return splice_through(r);
-	return splice_once(r, r->from, r->to, PIECE_MAX, &moved);
-}
-
 static void
 splice_on_quiet(void *data)
 {
@@ -224,9 +214,11 @@ static void
 splice_move_on(struct splice *r)
 {
 	enum step step = STEP_MOVED;
+	size_t moved;
 
 	for (int i = 0; i < ROUNDS_MAX && step == STEP_MOVED; i++)
-		step = step_once(r);
+		step = r->mid[0] >= 0 ? splice_through(r)
+				      : splice_once(r, r->from, r->to, PIECE_MAX, &moved);
 	if (step == STEP_END) {
 		splice_end(r);
 		return;
