@@ -88,19 +88,12 @@ struct write_call {
 };
 
 static void
-fill_length(struct call *call, const struct stdio_write *w)
-{
-	Grpc__WriteStreamResponse *reply = call_response(call);
-
-	reply->len = (uint32_t)w->len;
-}
-
-static void
 write_done(struct stdio_write *w, const struct error *err)
 {
 	struct call *call = ((struct write_call *)w)->call;
+	Grpc__WriteStreamResponse *reply = call_response(call);
 
-	fill_length(call, w);
+	reply->len = (uint32_t)w->len;
 	if (err->code == ERROR_OK)
 		call_reply(call);
 	else
