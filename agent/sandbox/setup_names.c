@@ -128,22 +128,12 @@ names_write_ours(struct worker *w, int run, const struct name_file *f, const str
 	return 0;
 }
 
-/* Bind-mounts the agent's file over `target`. */
-static int
-bind_ours(struct worker *w, int run, const struct name_file *f, int target, int32_t *id,
-	  struct error *err)
-{
-	auto_close int tree = sys_open_tree(run, f->ours, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
-
-	if (tree < 0)
-		return error_sys(err, "failed to open %s/%s", RUN_DIR, f->ours);
-	return worker_mount(w, tree, target, f->target, id, err);
-}
-
+/* Writes the agent's file, and bind-mounts it over `target` unless that is -1. */
 static int
 names_put_file(struct worker *w, const struct setup_work *work, const struct name_file *f,
 	       int target, int32_t *id, struct error *err)
 {
+	auto_close int tree = -1;
 	struct buf text;
 	int result = 0;
 
@@ -156,7 +146,10 @@ names_put_file(struct worker *w, const struct setup_work *work, const struct nam
 	buf_release(&text);
 	if (result < 0 || target < 0)
 		return result;
-	return bind_ours(w, work->roots->run, f, target, id, err);
+	tree = sys_open_tree(work->roots->run, f->ours, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
+	if (tree < 0)
+		return error_sys(err, "failed to open %s/%s", RUN_DIR, f->ours);
+	return worker_mount(w, tree, target, f->target, id, err);
 }
 
 /* Returns 1 if the file was bound on *point, which stays open, as the mount *id; 0 if the guest has
