@@ -144,16 +144,6 @@ struct boot {
 	char cmdline[CMDLINE_MAX];
 };
 
-static void
-set_up_cgroups(struct boot *b)
-{
-	b->cgroups = open(CGROUP_MOUNT, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (b->cgroups < 0)
-		log_warn("init", "failed to open %s: %s", CGROUP_MOUNT, strerror(errno));
-	else
-		(void)cgroups_setup(b->cgroups);
-}
-
 /* Sets the limits that depend on memory, which is measured before the agent or a container runs. */
 static void
 init_set_limits(struct boot *b, unsigned int kinds)
@@ -198,7 +188,11 @@ init_boot_guest(struct boot *b)
 	init_read_settings(b->cmdline, sizeof(b->cmdline));
 	boot_dev_links();
 	init_stamp(t, "console", monotonic_ns());
-	set_up_cgroups(b);
+	b->cgroups = open(CGROUP_MOUNT, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (b->cgroups < 0)
+		log_warn("init", "failed to open %s: %s", CGROUP_MOUNT, strerror(errno));
+	else
+		(void)cgroups_setup(b->cgroups);
 	boot_limits();
 	init_stamp(t, "cgroups", monotonic_ns());
 	(void)modules_load(MODULES_LIST, &failed);

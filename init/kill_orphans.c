@@ -47,16 +47,6 @@ kill_listed(void)
 	return true;
 }
 
-static void
-kill_known(struct children *known)
-{
-	struct child_entry *e;
-	size_t pos = 0;
-
-	while ((e = children_next(known, &pos, CHILD_LIVE)))
-		(void)kill(e->pid, SIGKILL);
-}
-
 /* Returns false once there are no children left. */
 static bool
 kill_orphans_reap(struct children *known, uint64_t *reaped)
@@ -85,10 +75,14 @@ kill_orphans(struct children *known, uint64_t *reaped)
 	(void)sigemptyset(&chld);
 	(void)sigaddset(&chld, SIGCHLD);
 	while (kill_orphans_reap(known, reaped)) {
+		struct child_entry *e;
 		struct timespec wait;
+		size_t pos = 0;
 
-		if (!kill_listed())
-			kill_known(known);
+		if (!kill_listed()) {
+			while ((e = children_next(known, &pos, CHILD_LIVE)))
+				(void)kill(e->pid, SIGKILL);
+		}
 		if (deadline_is_over(deadline)) {
 			log_warn("supervise",
 				 "timed out waiting for processes to end, continuing without them");

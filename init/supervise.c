@@ -260,15 +260,11 @@ supervise_drain(struct supervisor *s)
 		else if (n < 0 && errno == EAGAIN)
 			return;
 		else if (n == 0 && !has_ended)
-			has_ended =
-				/* Its last message may have arrived in the meantime: see
-				 * recv_msg(). */
-				true;
+			/* Its last message may have arrived in the meantime: see recv_msg(). */
+			has_ended = true;
 		else if (n <= 0)
-			close_fd(
-				/* The agent has closed its end. If it has died, SIGCHLD will
-				 * follow. */
-				&s->sock);
+			/* The agent has closed its end. If it has died, SIGCHLD will follow. */
+			close_fd(&s->sock);
 		else
 			log_debug("supervise", "ignoring message of invalid size %zd", n);
 	}
@@ -339,15 +335,6 @@ supervise_on_signal(struct supervisor *s, int sig)
 	s->result->status = sig;
 }
 
-static void
-read_signalfd(struct supervisor *s)
-{
-	struct signalfd_siginfo info;
-
-	while (read(s->signals, &info, sizeof(info)) == (ssize_t)sizeof(info))
-		supervise_on_signal(s, (int)info.ssi_signo);
-}
-
 /* Returns the timeout for poll(2) in milliseconds; -1 for none. */
 static int
 supervise_poll_timeout(struct supervisor *s)
@@ -373,15 +360,15 @@ supervise_wait_for_events(struct supervisor *s)
 		  .events = (short)(POLLIN | (s->has_unsent && !s->is_resting ? POLLOUT : 0)) },
 		{ .fd = has_lines ? STDERR_FILENO : -1, .events = POLLOUT },
 	};
-
 	int timeout = supervise_poll_timeout(s);
+	struct signalfd_siginfo info;
 
 	if (s->is_resting && (timeout < 0 || timeout > REST_MS))
 		timeout = REST_MS;
 	if (poll(fds, ARRAY_LEN(fds), timeout) < 0)
 		return;
-	if (fds[0].revents)
-		read_signalfd(s);
+	while (fds[0].revents && read(s->signals, &info, sizeof(info)) == (ssize_t)sizeof(info))
+		supervise_on_signal(s, (int)info.ssi_signo);
 	if (fds[1].revents & ~POLLOUT)
 		supervise_drain(s);
 	if (s->is_resting || fds[1].revents & POLLOUT)
