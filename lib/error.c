@@ -41,26 +41,19 @@ error_sanitise(char *s)
 }
 
 static void
-append_errno(struct error *err, int errnum)
-{
-	size_t len = strlen(err->msg);
-
-	if (len < sizeof(err->msg))
-		(void)snprintf(err->msg + len, sizeof(err->msg) - len, ": %s", strerror(errnum));
-}
-
-static void
 error_format(struct error *err, enum error_code code, int errnum, const char *fmt, va_list ap)
 {
 	char msg[ERROR_MSG_MAX];
+	size_t len;
 
 	/* Formatted in a local buffer because an argument may be err->msg itself. */
 	(void)vsnprintf(msg, sizeof(msg), fmt, ap);
-	memcpy(err->msg, msg, strlen(msg) + 1);
+	len = strlen(msg);
+	memcpy(err->msg, msg, len + 1);
 	err->code = code;
 	err->errnum = errnum;
 	if (errnum)
-		append_errno(err, errnum);
+		(void)snprintf(err->msg + len, sizeof(err->msg) - len, ": %s", strerror(errnum));
 	error_sanitise(err->msg);
 }
 

@@ -164,20 +164,15 @@ log_dropped(void)
 }
 
 static bool
-sink_default(const char *text, size_t len)
-{
-	ssize_t n = write(STDERR_FILENO, text, len);
-
-	/* Only a temporary failure keeps the line: a broken stderr must not keep lines forever. */
-	return n >= 0 || (errno != EAGAIN && errno != EINTR);
-}
-
-static bool
 sink_line(const char *text, size_t len)
 {
+	ssize_t n;
+
 	if (g_log.sink)
 		return g_log.sink(text, len, g_log.sink_data);
-	return sink_default(text, len);
+	n = write(STDERR_FILENO, text, len);
+	/* Only a temporary failure keeps the line: a broken stderr must not keep lines forever. */
+	return n >= 0 || (errno != EAGAIN && errno != EINTR);
 }
 
 static void
