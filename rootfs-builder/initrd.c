@@ -82,13 +82,6 @@ initrd_add_programs(const struct initrd_spec *spec, struct image *image, struct 
 	return image_add_symlink(image, "/sbin/init", own, err);
 }
 
-static void
-initrd_note(const struct initrd_spec *spec, const char *text)
-{
-	if (spec->note)
-		spec->note(text, spec->note_data);
-}
-
 static int
 initrd_plan_modules(const struct initrd_spec *spec, struct modtree *modules, struct error *err)
 {
@@ -103,7 +96,8 @@ initrd_plan_modules(const struct initrd_spec *spec, struct modtree *modules, str
 			return -1;
 		(void)snprintf(text, sizeof(text), "kernel module %s (%s) not found: skipped",
 			       d->name, d->why);
-		initrd_note(spec, text);
+		if (spec->note)
+			spec->note(text, spec->note_data);
 	}
 	for (const char *const *name = spec->modules; name && *name; name++) {
 		if (modtree_want(modules, *name, err) < 0)
