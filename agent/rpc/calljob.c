@@ -34,6 +34,13 @@ struct calljob {
 	alignas(max_align_t) char arg[];
 };
 
+static int calljob_take_output(struct job *job, const struct job_message *m, void *data,
+			       struct error *err);
+static void calljob_free(struct calljob *t);
+static void calljob_on_done(struct job *job, const struct error *err, void *data);
+static int calljob_answer(struct calljob *t, struct error *err);
+static void calljob_unwanted(struct pending *p);
+
 struct calljob *
 calljob_new(struct call *call, const struct calljob_class *class, size_t size, struct error *err)
 {
@@ -56,13 +63,6 @@ calljob_arg(struct calljob *t)
 	return t->arg;
 }
 
-static void
-calljob_free(struct calljob *t)
-{
-	buf_release(&t->output);
-	free(t);
-}
-
 int
 calljob_send(struct worker *w, const void *data, size_t n, struct error *err)
 {
@@ -79,71 +79,9 @@ calljob_send(struct worker *w, const void *data, size_t n, struct error *err)
 	return 0;
 }
 
-static int
-calljob_take_output(struct job *job, const struct job_message *m, void *data, struct error *err)
-{
-	struct calljob *t = data;
-
-	(void)job;
-	if (buf_append(&t->output, m->payload, m->size) == 0)
-		return 0;
-	/* The worker does not wait for a reply to a piece. */
-	error_set(&t->lost, ERROR_RESOURCE_EXHAUSTED, "no room for a reply of more than %zu bytes",
-		  buf_len(&t->output));
-	*err = t->lost;
-	return -1;
-}
-
 static const struct job_message_type job_messages[] = {
 	[CALLJOB_MSG_OUTPUT] = { .handler = calljob_take_output, .size_max = PIECE_MAX },
 };
-
-static int
-calljob_answer(struct calljob *t, struct error *err)
-{
-	size_t n = buf_len(&t->output);
-	uint8_t *end;
-
-	if (!t->class->finish)
-		return 0;
-	end = buf_reserve(&t->output, 1);
-	if (!end)
-		return error_nomem(err, t->class->name);
-	*end = '\0';
-	buf_commit(&t->output, 1);
-	return t->class->finish(t->call, (char *)(uintptr_t)buf_head(&t->output), n, err);
-}
-
-static void
-calljob_on_done(struct job *job, const struct error *err, void *data)
-{
-	struct calljob *t = data;
-	struct error why = *err;
-
-	(void)job;
-	if (pending_end(&t->pending)) {
-		if (why.code == ERROR_DEADLINE_EXCEEDED && t->class->partial &&
-		    buf_len(&t->output) > 0) {
-			log_warn("agent", "%s: %s; replying with the partial result",
-				 t->class->name, why.msg);
-			why = ERROR_INIT;
-		}
-		if (why.code == ERROR_OK)
-			why = t->lost;
-		if (why.code == ERROR_OK && calljob_answer(t, &why) == 0)
-			call_reply(t->call);
-		else
-			call_fail(t->call, &why);
-	}
-	calljob_free(t);
-}
-
-static void
-calljob_unwanted(struct pending *p)
-{
-	job_cancel(pending_entry(p, struct calljob, pending)->job, ERROR_CANCELLED,
-		   "the call has ended");
-}
 
 enum rpc_outcome
 calljob_start(struct calljob *t, struct error *err)
@@ -179,4 +117,73 @@ calljob_start(struct calljob *t, struct error *err)
 	}
 	t->pending.cancel = calljob_unwanted;
 	return call_park(t->call, &t->pending);
+}
+
+static int
+calljob_take_output(struct job *job, const struct job_message *m, void *data, struct error *err)
+{
+	struct calljob *t = data;
+
+	(void)job;
+	if (buf_append(&t->output, m->payload, m->size) == 0)
+		return 0;
+	/* The worker does not wait for a reply to a piece. */
+	error_set(&t->lost, ERROR_RESOURCE_EXHAUSTED, "no room for a reply of more than %zu bytes",
+		  buf_len(&t->output));
+	*err = t->lost;
+	return -1;
+}
+
+static void
+calljob_free(struct calljob *t)
+{
+	buf_release(&t->output);
+	free(t);
+}
+
+static void
+calljob_on_done(struct job *job, const struct error *err, void *data)
+{
+	struct calljob *t = data;
+	struct error why = *err;
+
+	(void)job;
+	if (pending_end(&t->pending)) {
+		if (why.code == ERROR_DEADLINE_EXCEEDED && t->class->partial &&
+		    buf_len(&t->output) > 0) {
+			log_warn("agent", "%s: %s; replying with the partial result",
+				 t->class->name, why.msg);
+			why = ERROR_INIT;
+		}
+		if (why.code == ERROR_OK)
+			why = t->lost;
+		if (why.code == ERROR_OK && calljob_answer(t, &why) == 0)
+			call_reply(t->call);
+		else
+			call_fail(t->call, &why);
+	}
+	calljob_free(t);
+}
+
+static int
+calljob_answer(struct calljob *t, struct error *err)
+{
+	size_t n = buf_len(&t->output);
+	uint8_t *end;
+
+	if (!t->class->finish)
+		return 0;
+	end = buf_reserve(&t->output, 1);
+	if (!end)
+		return error_nomem(err, t->class->name);
+	*end = '\0';
+	buf_commit(&t->output, 1);
+	return t->class->finish(t->call, (char *)(uintptr_t)buf_head(&t->output), n, err);
+}
+
+static void
+calljob_unwanted(struct pending *p)
+{
+	job_cancel(pending_entry(p, struct calljob, pending)->job, ERROR_CANCELLED,
+		   "the call has ended");
 }

@@ -17,28 +17,52 @@
 /* The annotation of the last created container; the tests create one at a time. */
 static char kept[FIELD_MAX];
 
+static void ignore_on_create(Grpc__Spec *spec);
+static void ignore_take_out(ProtobufCMessage *m, const char *path);
+static void ignore_clear(ProtobufCMessage *m, const ProtobufCFieldDescriptor *f);
+static void ignore_on_later(ProtobufCMessage *m, const char *prefix);
+
 static void *
 ignore_member(ProtobufCMessage *m, unsigned int offset)
 {
 	return (char *)m + offset;
 }
 
-/* Clears the field, as if it had not been sent. */
-static void
-ignore_clear(ProtobufCMessage *m, const ProtobufCFieldDescriptor *f)
+void
+ignore_field(const ProtobufCMessage *request)
 {
-	if (f->label == PROTOBUF_C_LABEL_REPEATED) {
-		*(size_t *)ignore_member(m, f->quantifier_offset) = 0;
-		return;
+	ProtobufCMessage *m = (ProtobufCMessage *)(uintptr_t)request;
+
+	if (m->descriptor == &grpc__create_container_request__descriptor)
+		ignore_on_create(((Grpc__CreateContainerRequest *)m)->oci);
+	else if (m->descriptor == &grpc__exec_process_request__descriptor)
+		ignore_on_later((ProtobufCMessage *)((Grpc__ExecProcessRequest *)m)->process,
+				"exec.");
+	else if (m->descriptor == &grpc__update_container_request__descriptor)
+		ignore_on_later((ProtobufCMessage *)((Grpc__UpdateContainerRequest *)m)->resources,
+				"update.");
+}
+
+static void
+ignore_on_create(Grpc__Spec *spec)
+{
+	kept[0] = '\0';
+	for (size_t i = 0; spec && i < spec->n_annotations; i++) {
+		if (strcmp(spec->annotations[i]->key, KEY) == 0)
+			(void)snprintf(kept, sizeof(kept), "%s", spec->annotations[i]->value);
 	}
-	if (f->flags & PROTOBUF_C_FIELD_FLAG_ONEOF) {
-		*(uint32_t *)ignore_member(m, f->quantifier_offset) = 0;
-		return;
+	if (*kept)
+		ignore_take_out(&spec->base, kept);
+}
+
+static const ProtobufCFieldDescriptor *
+ignore_find(const ProtobufCMessageDescriptor *d, const char *name, size_t len)
+{
+	for (unsigned int i = 0; i < d->n_fields; i++) {
+		if (strncasecmp(d->fields[i].name, name, len) == 0 && !d->fields[i].name[len])
+			return &d->fields[i];
 	}
-	if (f->type == PROTOBUF_C_TYPE_STRING)
-		*(const char **)ignore_member(m, f->offset) = protobuf_c_empty_string;
-	else
-		memset(ignore_member(m, f->offset), 0, pbfield_size(f->type));
+	return NULL;
 }
 
 static void
@@ -54,16 +78,6 @@ ignore_drop_key(ProtobufCMessage *m, const ProtobufCFieldDescriptor *f, const ch
 			list[left++] = list[i];
 	}
 	*n = left;
-}
-
-static const ProtobufCFieldDescriptor *
-ignore_find(const ProtobufCMessageDescriptor *d, const char *name, size_t len)
-{
-	for (unsigned int i = 0; i < d->n_fields; i++) {
-		if (strncasecmp(d->fields[i].name, name, len) == 0 && !d->fields[i].name[len])
-			return &d->fields[i];
-	}
-	return NULL;
 }
 
 /* Removes the field at `path`, recursing for each component and for each element of a repeated
@@ -91,16 +105,22 @@ ignore_take_out(ProtobufCMessage *m, const char *path)
 	}
 }
 
+/* Clears the field, as if it had not been sent. */
 static void
-ignore_on_create(Grpc__Spec *spec)
+ignore_clear(ProtobufCMessage *m, const ProtobufCFieldDescriptor *f)
 {
-	kept[0] = '\0';
-	for (size_t i = 0; spec && i < spec->n_annotations; i++) {
-		if (strcmp(spec->annotations[i]->key, KEY) == 0)
-			(void)snprintf(kept, sizeof(kept), "%s", spec->annotations[i]->value);
+	if (f->label == PROTOBUF_C_LABEL_REPEATED) {
+		*(size_t *)ignore_member(m, f->quantifier_offset) = 0;
+		return;
 	}
-	if (*kept)
-		ignore_take_out(&spec->base, kept);
+	if (f->flags & PROTOBUF_C_FIELD_FLAG_ONEOF) {
+		*(uint32_t *)ignore_member(m, f->quantifier_offset) = 0;
+		return;
+	}
+	if (f->type == PROTOBUF_C_TYPE_STRING)
+		*(const char **)ignore_member(m, f->offset) = protobuf_c_empty_string;
+	else
+		memset(ignore_member(m, f->offset), 0, pbfield_size(f->type));
 }
 
 static void
@@ -110,19 +130,4 @@ ignore_on_later(ProtobufCMessage *m, const char *prefix)
 
 	if (m && strncmp(kept, prefix, len) == 0)
 		ignore_take_out(m, kept + len);
-}
-
-void
-ignore_field(const ProtobufCMessage *request)
-{
-	ProtobufCMessage *m = (ProtobufCMessage *)(uintptr_t)request;
-
-	if (m->descriptor == &grpc__create_container_request__descriptor)
-		ignore_on_create(((Grpc__CreateContainerRequest *)m)->oci);
-	else if (m->descriptor == &grpc__exec_process_request__descriptor)
-		ignore_on_later((ProtobufCMessage *)((Grpc__ExecProcessRequest *)m)->process,
-				"exec.");
-	else if (m->descriptor == &grpc__update_container_request__descriptor)
-		ignore_on_later((ProtobufCMessage *)((Grpc__UpdateContainerRequest *)m)->resources,
-				"update.");
 }

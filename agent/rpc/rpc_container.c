@@ -14,37 +14,6 @@
  * to -1. */
 typedef enum rpc_outcome submit_fn(struct call *call, int *pass, struct error *err);
 
-/* Converts the devices and the shared mounts of a request. */
-static int
-read_devices_and_mounts(struct call *call, const Grpc__CreateContainerRequest *req,
-			struct sandbox_container_request *out, struct error *err)
-{
-	struct sandbox_device *devices =
-		arena_zalloc(call_arena(call), req->n_devices + 1, sizeof(*devices));
-	struct sandbox_shared_mount *shared =
-		arena_zalloc(call_arena(call), req->n_shared_mounts + 1, sizeof(*shared));
-
-	if (!devices || !shared)
-		return error_nomem(err, "reading the devices");
-	for (size_t i = 0; i < req->n_devices; i++) {
-		const Grpc__Device *from = req->devices[i];
-
-		devices[i] = (struct sandbox_device){ from->id, from->type, from->vm_path,
-						      from->container_path };
-	}
-	for (size_t i = 0; i < req->n_shared_mounts; i++) {
-		const Grpc__SharedMount *from = req->shared_mounts[i];
-
-		shared[i] = (struct sandbox_shared_mount){ from->src_ctr, from->src_path,
-							   from->dst_path };
-	}
-	out->devices = devices;
-	out->n_devices = req->n_devices;
-	out->shared = shared;
-	out->n_shared = req->n_shared_mounts;
-	return 0;
-}
-
 /* A call that waits for the connections of its passed-through streams. Lives in the call's
  * arena. */
 struct streams {
@@ -54,6 +23,25 @@ struct streams {
 	submit_fn *submit;
 };
 
+static enum rpc_outcome container_submit(struct streams *s, struct error *err);
+static enum rpc_outcome with_streams(struct call *call, const uint32_t port[PORTS_STREAMS],
+				     submit_fn *fn, struct error *err);
+static void on_streams(struct ports_request *r, const struct error *err);
+static enum rpc_outcome submit_create(struct call *call, int *pass, struct error *err);
+static int read_devices_and_mounts(struct call *call, const Grpc__CreateContainerRequest *req,
+				   struct sandbox_container_request *out, struct error *err);
+static enum rpc_outcome submit_exec(struct call *call, int *pass, struct error *err);
+
+static enum rpc_outcome
+create_container(struct call *call, const void *request, void *response, struct error *err)
+{
+	const Grpc__CreateContainerRequest *req = request;
+	const uint32_t port[] = { req->stdin_port, req->stdout_port, req->stderr_port };
+
+	(void)response;
+	return with_streams(call, port, submit_create, err);
+}
+
 static enum rpc_outcome
 container_submit(struct streams *s, struct error *err)
 {
@@ -62,19 +50,6 @@ container_submit(struct streams *s, struct error *err)
 	for (size_t i = 0; i < PORTS_STREAMS; i++)
 		close_fd(&s->request.fd[i]);
 	return outcome;
-}
-
-static void
-on_streams(struct ports_request *r, const struct error *err)
-{
-	struct streams *s = (struct streams *)r;
-	struct error why = *err;
-	enum rpc_outcome outcome = why.code == ERROR_OK ? container_submit(s, &why) : RPC_FAILED;
-
-	if (outcome == RPC_REPLY)
-		call_reply(s->call);
-	else if (outcome == RPC_FAILED)
-		call_fail(s->call, &why);
 }
 
 /* Submits an operation when the connections of its ports have arrived; immediately if it names
@@ -110,6 +85,19 @@ with_streams(struct call *call, const uint32_t port[PORTS_STREAMS], submit_fn *f
 	}
 }
 
+static void
+on_streams(struct ports_request *r, const struct error *err)
+{
+	struct streams *s = (struct streams *)r;
+	struct error why = *err;
+	enum rpc_outcome outcome = why.code == ERROR_OK ? container_submit(s, &why) : RPC_FAILED;
+
+	if (outcome == RPC_REPLY)
+		call_reply(s->call);
+	else if (outcome == RPC_FAILED)
+		call_fail(s->call, &why);
+}
+
 static enum rpc_outcome
 submit_create(struct call *call, int *pass, struct error *err)
 {
@@ -132,14 +120,35 @@ submit_create(struct call *call, int *pass, struct error *err)
 	return operation_outcome(call, outcome, p);
 }
 
-static enum rpc_outcome
-create_container(struct call *call, const void *request, void *response, struct error *err)
+/* Converts the devices and the shared mounts of a request. */
+static int
+read_devices_and_mounts(struct call *call, const Grpc__CreateContainerRequest *req,
+			struct sandbox_container_request *out, struct error *err)
 {
-	const Grpc__CreateContainerRequest *req = request;
-	const uint32_t port[] = { req->stdin_port, req->stdout_port, req->stderr_port };
+	struct sandbox_device *devices =
+		arena_zalloc(call_arena(call), req->n_devices + 1, sizeof(*devices));
+	struct sandbox_shared_mount *shared =
+		arena_zalloc(call_arena(call), req->n_shared_mounts + 1, sizeof(*shared));
 
-	(void)response;
-	return with_streams(call, port, submit_create, err);
+	if (!devices || !shared)
+		return error_nomem(err, "reading the devices");
+	for (size_t i = 0; i < req->n_devices; i++) {
+		const Grpc__Device *from = req->devices[i];
+
+		devices[i] = (struct sandbox_device){ from->id, from->type, from->vm_path,
+						      from->container_path };
+	}
+	for (size_t i = 0; i < req->n_shared_mounts; i++) {
+		const Grpc__SharedMount *from = req->shared_mounts[i];
+
+		shared[i] = (struct sandbox_shared_mount){ from->src_ctr, from->src_path,
+							   from->dst_path };
+	}
+	out->devices = devices;
+	out->n_devices = req->n_devices;
+	out->shared = shared;
+	out->n_shared = req->n_shared_mounts;
+	return 0;
 }
 
 static enum rpc_outcome
@@ -169,6 +178,16 @@ remove_container(struct call *call, const void *request, void *response, struct 
 }
 
 static enum rpc_outcome
+exec_process(struct call *call, const void *request, void *response, struct error *err)
+{
+	const Grpc__ExecProcessRequest *req = request;
+	const uint32_t port[] = { req->stdin_port, req->stdout_port, req->stderr_port };
+
+	(void)response;
+	return with_streams(call, port, submit_exec, err);
+}
+
+static enum rpc_outcome
 submit_exec(struct call *call, int *pass, struct error *err)
 {
 	const Grpc__ExecProcessRequest *req = call_request(call);
@@ -183,16 +202,6 @@ submit_exec(struct call *call, int *pass, struct error *err)
 
 	outcome = sandbox_exec(call_agent(call)->sandbox, &exec, operation_done, call, &p, err);
 	return operation_outcome(call, outcome, p);
-}
-
-static enum rpc_outcome
-exec_process(struct call *call, const void *request, void *response, struct error *err)
-{
-	const Grpc__ExecProcessRequest *req = request;
-	const uint32_t port[] = { req->stdin_port, req->stdout_port, req->stderr_port };
-
-	(void)response;
-	return with_streams(call, port, submit_exec, err);
 }
 
 static const struct rpc_method methods[] = {

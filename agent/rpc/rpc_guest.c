@@ -28,6 +28,37 @@
 
 static const char *const extra_features[] = { "agent-policy", "seccomp" };
 
+static int block_size(const struct roots *roots, uint64_t *out, struct error *err);
+static int agent_details(struct call *call, Grpc__AgentDetails *details);
+static char **copy_names(struct arena *arena, const char *(*name)(size_t i), size_t *n);
+static int probe_work(struct worker *w, void *arg, struct error *err);
+static int reseed_work(struct worker *w, void *arg, struct error *err);
+
+static enum rpc_outcome
+get_guest_details(struct call *call, const void *request, void *response, struct error *err)
+{
+	const Grpc__GuestDetailsRequest *req = request;
+	Grpc__GuestDetailsResponse *reply = response;
+	const struct roots *roots = &call_agent(call)->roots;
+
+	if (req->mem_block_size && block_size(roots, &reply->mem_block_size_bytes, err) < 0)
+		return RPC_FAILED;
+	if (req->mem_hotplug_probe)
+		reply->support_mem_hotplug_probe =
+			faccessat(roots->sys, MEMORY_DIR "/probe", F_OK, 0) == 0;
+	reply->agent_details = arena_zalloc(call_arena(call), 1, sizeof(*reply->agent_details));
+	if (!reply->agent_details) {
+		error_nomem(err, "reporting the agent's details");
+		return RPC_FAILED;
+	}
+	grpc__agent_details__init(reply->agent_details);
+	if (agent_details(call, reply->agent_details) < 0) {
+		error_nomem(err, "reporting the agent's details");
+		return RPC_FAILED;
+	}
+	return RPC_REPLY;
+}
+
 /* Reads the size of a memory block in bytes; 0 if the kernel has no memory hot-plug. */
 static int
 block_size(const struct roots *roots, uint64_t *out, struct error *err)
@@ -55,19 +86,6 @@ copy_strings(struct arena *arena, const char *const *strings, size_t n)
 	return copies;
 }
 
-static char **
-copy_names(struct arena *arena, const char *(*name)(size_t i), size_t *n)
-{
-	const char *names[64];
-
-	for (*n = 0; *n < ARRAY_LEN(names); ++*n) {
-		names[*n] = name(*n);
-		if (!names[*n])
-			break;
-	}
-	return copy_strings(arena, names, *n);
-}
-
 static int
 agent_details(struct call *call, Grpc__AgentDetails *details)
 {
@@ -88,29 +106,17 @@ agent_details(struct call *call, Grpc__AgentDetails *details)
 		       : -1;
 }
 
-static enum rpc_outcome
-get_guest_details(struct call *call, const void *request, void *response, struct error *err)
+static char **
+copy_names(struct arena *arena, const char *(*name)(size_t i), size_t *n)
 {
-	const Grpc__GuestDetailsRequest *req = request;
-	Grpc__GuestDetailsResponse *reply = response;
-	const struct roots *roots = &call_agent(call)->roots;
+	const char *names[64];
 
-	if (req->mem_block_size && block_size(roots, &reply->mem_block_size_bytes, err) < 0)
-		return RPC_FAILED;
-	if (req->mem_hotplug_probe)
-		reply->support_mem_hotplug_probe =
-			faccessat(roots->sys, MEMORY_DIR "/probe", F_OK, 0) == 0;
-	reply->agent_details = arena_zalloc(call_arena(call), 1, sizeof(*reply->agent_details));
-	if (!reply->agent_details) {
-		error_nomem(err, "reporting the agent's details");
-		return RPC_FAILED;
+	for (*n = 0; *n < ARRAY_LEN(names); ++*n) {
+		names[*n] = name(*n);
+		if (!names[*n])
+			break;
 	}
-	grpc__agent_details__init(reply->agent_details);
-	if (agent_details(call, reply->agent_details) < 0) {
-		error_nomem(err, "reporting the agent's details");
-		return RPC_FAILED;
-	}
-	return RPC_REPLY;
+	return copy_strings(arena, names, *n);
 }
 
 /* ---- processors and memory ---- */
@@ -128,25 +134,15 @@ online_cpu_mem(struct call *call, const void *request, void *response, struct er
 					    operation_done, call, err));
 }
 
-#define PROBE_MS 60000
-/* 8 TiB in blocks of the smallest size. */
-#define PROBES_MAX 65536
-
 struct probe_work {
 	int sys;
 	size_t n;
 	uint64_t addresses[];
 };
 
-static int
-probe_work(struct worker *w, void *arg, struct error *err)
-{
-	const struct probe_work *work = arg;
-
-	(void)w;
-	/* The events of the new blocks update the limits (agent/guest/online.c). */
-	return hotplug_probe_memory(work->sys, work->addresses, work->n, err);
-}
+#define PROBE_MS 60000
+/* 8 TiB in blocks of the smallest size. */
+#define PROBES_MAX 65536
 
 static const struct calljob_class probe_class = {
 	.name = "probe memory",
@@ -180,6 +176,16 @@ mem_hotplug_by_probe(struct call *call, const void *request, void *response, str
 	return calljob_start(job, err);
 }
 
+static int
+probe_work(struct worker *w, void *arg, struct error *err)
+{
+	const struct probe_work *work = arg;
+
+	(void)w;
+	/* The events of the new blocks update the limits (agent/guest/online.c). */
+	return hotplug_probe_memory(work->sys, work->addresses, work->n, err);
+}
+
 /* ---- time and randomness ---- */
 
 static enum rpc_outcome
@@ -192,22 +198,13 @@ set_guest_date_time(struct call *call, const void *request, void *response, stru
 	return clock_set(req->sec, req->usec, err) < 0 ? RPC_FAILED : RPC_REPLY;
 }
 
-#define RESEED_MS 10000
-
 struct reseed_work {
 	int dev;
 	size_t n;
 	uint8_t data[];
 };
 
-static int
-reseed_work(struct worker *w, void *arg, struct error *err)
-{
-	const struct reseed_work *work = arg;
-
-	(void)w;
-	return entropy_reseed(work->dev, work->data, work->n, err);
-}
+#define RESEED_MS 10000
 
 static const struct calljob_class reseed_class = {
 	.name = "reseed the random numbers",
@@ -233,6 +230,15 @@ reseed_random_dev(struct call *call, const void *request, void *response, struct
 	work->n = req->data.len;
 	memcpy(work->data, req->data.data, req->data.len);
 	return calljob_start(job, err);
+}
+
+static int
+reseed_work(struct worker *w, void *arg, struct error *err)
+{
+	const struct reseed_work *work = arg;
+
+	(void)w;
+	return entropy_reseed(work->dev, work->data, work->n, err);
 }
 
 static const struct rpc_method methods[] = {

@@ -21,6 +21,16 @@
 		new_;                                            \
 	})
 
+static void interfaces_done(const struct error *err, const struct buf *reply, void *data);
+static bool fill_interfaces(struct arena *a, const struct buf *reply, Grpc__Interfaces *to);
+static Types__Interface *new_interface(struct arena *a, const struct net_interface_record *from,
+				       const uint8_t *addresses);
+static void routes_updated(const struct error *err, const struct buf *reply, void *data);
+static bool fill_routes(struct arena *a, const struct buf *reply, Grpc__Routes *to);
+static Types__Route *new_route(struct arena *a, const struct net_route_record *from);
+static void routes_done(const struct error *err, const struct buf *reply, void *data);
+static void text_done(const struct error *err, const struct buf *reply, void *data);
+
 /* Ends a call: sends its reply, or an error if the call failed or its reply is not complete. */
 static void
 network_finish(struct call *call, const struct error *err, bool is_complete)
@@ -92,6 +102,65 @@ update_interface(struct call *call, const void *request, void *response, struct 
 							network_op_done, call, err));
 }
 
+static enum rpc_outcome
+list_interfaces(struct call *call, const void *request, void *response, struct error *err)
+{
+	(void)request;
+	(void)response;
+	return call_park(call, network_list_interfaces(call_agent(call)->network, interfaces_done,
+						       call, err));
+}
+
+static void
+interfaces_done(const struct error *err, const struct buf *reply, void *data)
+{
+	struct call *call = data;
+
+	network_finish(call, err,
+		       err->code != ERROR_OK ||
+			       fill_interfaces(call_arena(call), reply, call_response(call)));
+}
+
+/* Reads the record at *at and advances *at past its addresses. Returns false at the end. */
+static bool
+next_interface(const struct buf *reply, size_t *at, struct net_interface_record *record,
+	       const uint8_t **addresses)
+{
+	size_t left = buf_len(reply) - *at, size;
+
+	if (left < sizeof(*record))
+		return false;
+	memcpy(record, buf_head(reply) + *at, sizeof(*record));
+	size = sizeof(*record) + record->n_addresses * sizeof(struct net_address);
+	if (left < size)
+		return false;
+	*addresses = buf_head(reply) + *at + sizeof(*record);
+	*at += size;
+	return true;
+}
+
+static bool
+fill_interfaces(struct arena *a, const struct buf *reply, Grpc__Interfaces *to)
+{
+	struct net_interface_record record;
+	const uint8_t *addresses;
+	size_t n = 0;
+
+	for (size_t at = 0; next_interface(reply, &at, &record, &addresses);)
+		n++;
+	to->interfaces = arena_zalloc(a, n + 1, sizeof(*to->interfaces));
+	if (!to->interfaces)
+		return false;
+	for (size_t at = 0; next_interface(reply, &at, &record, &addresses);) {
+		Types__Interface *new = new_interface(a, &record, addresses);
+
+		if (!new)
+			return false;
+		to->interfaces[to->n_interfaces++] = new;
+	}
+	return true;
+}
+
 static Types__IPAddress *
 new_address(struct arena *a, const struct net_address *from)
 {
@@ -137,132 +206,7 @@ new_interface(struct arena *a, const struct net_interface_record *from, const ui
 	return to;
 }
 
-/* Reads the record at *at and advances *at past its addresses. Returns false at the end. */
-static bool
-next_interface(const struct buf *reply, size_t *at, struct net_interface_record *record,
-	       const uint8_t **addresses)
-{
-	size_t left = buf_len(reply) - *at, size;
-
-	if (left < sizeof(*record))
-		return false;
-	memcpy(record, buf_head(reply) + *at, sizeof(*record));
-	size = sizeof(*record) + record->n_addresses * sizeof(struct net_address);
-	if (left < size)
-		return false;
-	*addresses = buf_head(reply) + *at + sizeof(*record);
-	*at += size;
-	return true;
-}
-
-static bool
-fill_interfaces(struct arena *a, const struct buf *reply, Grpc__Interfaces *to)
-{
-	struct net_interface_record record;
-	const uint8_t *addresses;
-	size_t n = 0;
-
-	for (size_t at = 0; next_interface(reply, &at, &record, &addresses);)
-		n++;
-	to->interfaces = arena_zalloc(a, n + 1, sizeof(*to->interfaces));
-	if (!to->interfaces)
-		return false;
-	for (size_t at = 0; next_interface(reply, &at, &record, &addresses);) {
-		Types__Interface *new = new_interface(a, &record, addresses);
-
-		if (!new)
-			return false;
-		to->interfaces[to->n_interfaces++] = new;
-	}
-	return true;
-}
-
-static void
-interfaces_done(const struct error *err, const struct buf *reply, void *data)
-{
-	struct call *call = data;
-
-	network_finish(call, err,
-		       err->code != ERROR_OK ||
-			       fill_interfaces(call_arena(call), reply, call_response(call)));
-}
-
-static enum rpc_outcome
-list_interfaces(struct call *call, const void *request, void *response, struct error *err)
-{
-	(void)request;
-	(void)response;
-	return call_park(call, network_list_interfaces(call_agent(call)->network, interfaces_done,
-						       call, err));
-}
-
 /* ---- routes ---- */
-
-static Types__Route *
-new_route(struct arena *a, const struct net_route_record *from)
-{
-	Types__Route *to = NEW(a, types__route__init, Types__Route);
-	const unsigned int bits = from->source.family == AF_INET6 ? 128 : 32;
-	char text[NET_ADDRESS_TEXT];
-
-	if (!to)
-		return NULL;
-	to->family =
-		from->destination.family == AF_INET6 ? TYPES__IPFAMILY__v6 : TYPES__IPFAMILY__v4;
-	/* Empty means the default route, as in requests. */
-	to->dest = arena_strdup(
-		a, from->destination.len ? net_format_prefix(&from->destination, text) : "");
-	to->gateway = arena_strdup(a, net_format_address(&from->gateway, text));
-	to->source =
-		arena_strdup(a, from->source.len == bits ? net_format_address(&from->source, text)
-							 : net_format_prefix(&from->source, text));
-	to->device = name_of(a, from->device);
-	to->scope = from->scope;
-	to->flags = from->flags;
-	to->mtu = from->mtu;
-	return to->dest && to->gateway && to->source && to->device ? to : NULL;
-}
-
-static bool
-fill_routes(struct arena *a, const struct buf *reply, Grpc__Routes *to)
-{
-	size_t n = buf_len(reply) / sizeof(struct net_route_record);
-
-	to->routes = arena_zalloc(a, n + 1, sizeof(*to->routes));
-	while (to->routes && to->n_routes < n) {
-		struct net_route_record record;
-		Types__Route *new;
-
-		memcpy(&record, buf_head(reply) + to->n_routes * sizeof(record), sizeof(record));
-		new = new_route(a, &record);
-		if (!new)
-			return false;
-		to->routes[to->n_routes++] = new;
-	}
-	return to->routes != NULL;
-}
-
-static void
-routes_done(const struct error *err, const struct buf *reply, void *data)
-{
-	struct call *call = data;
-
-	network_finish(call, err,
-		       err->code != ERROR_OK ||
-			       fill_routes(call_arena(call), reply, call_response(call)));
-}
-
-/* A change that was made does not fail because the reply with the result is too large. */
-static void
-routes_updated(const struct error *err, const struct buf *reply, void *data)
-{
-	struct call *call = data;
-	Grpc__Routes *to = call_response(call);
-
-	if (err->code == ERROR_OK && !fill_routes(call_arena(call), reply, to))
-		to->n_routes = 0;
-	network_finish(call, err, true);
-}
 
 static enum rpc_outcome
 update_routes(struct call *call, const void *request, void *response, struct error *err)
@@ -298,6 +242,62 @@ update_routes(struct call *call, const void *request, void *response, struct err
 						     routes->n_routes, routes_updated, call, err));
 }
 
+/* A change that was made does not fail because the reply with the result is too large. */
+static void
+routes_updated(const struct error *err, const struct buf *reply, void *data)
+{
+	struct call *call = data;
+	Grpc__Routes *to = call_response(call);
+
+	if (err->code == ERROR_OK && !fill_routes(call_arena(call), reply, to))
+		to->n_routes = 0;
+	network_finish(call, err, true);
+}
+
+static bool
+fill_routes(struct arena *a, const struct buf *reply, Grpc__Routes *to)
+{
+	size_t n = buf_len(reply) / sizeof(struct net_route_record);
+
+	to->routes = arena_zalloc(a, n + 1, sizeof(*to->routes));
+	while (to->routes && to->n_routes < n) {
+		struct net_route_record record;
+		Types__Route *new;
+
+		memcpy(&record, buf_head(reply) + to->n_routes * sizeof(record), sizeof(record));
+		new = new_route(a, &record);
+		if (!new)
+			return false;
+		to->routes[to->n_routes++] = new;
+	}
+	return to->routes != NULL;
+}
+
+static Types__Route *
+new_route(struct arena *a, const struct net_route_record *from)
+{
+	Types__Route *to = NEW(a, types__route__init, Types__Route);
+	const unsigned int bits = from->source.family == AF_INET6 ? 128 : 32;
+	char text[NET_ADDRESS_TEXT];
+
+	if (!to)
+		return NULL;
+	to->family =
+		from->destination.family == AF_INET6 ? TYPES__IPFAMILY__v6 : TYPES__IPFAMILY__v4;
+	/* Empty means the default route, as in requests. */
+	to->dest = arena_strdup(
+		a, from->destination.len ? net_format_prefix(&from->destination, text) : "");
+	to->gateway = arena_strdup(a, net_format_address(&from->gateway, text));
+	to->source =
+		arena_strdup(a, from->source.len == bits ? net_format_address(&from->source, text)
+							 : net_format_prefix(&from->source, text));
+	to->device = name_of(a, from->device);
+	to->scope = from->scope;
+	to->flags = from->flags;
+	to->mtu = from->mtu;
+	return to->dest && to->gateway && to->source && to->device ? to : NULL;
+}
+
 static enum rpc_outcome
 list_routes(struct call *call, const void *request, void *response, struct error *err)
 {
@@ -305,6 +305,16 @@ list_routes(struct call *call, const void *request, void *response, struct error
 	(void)response;
 	return call_park(call,
 			 network_list_routes(call_agent(call)->network, routes_done, call, err));
+}
+
+static void
+routes_done(const struct error *err, const struct buf *reply, void *data)
+{
+	struct call *call = data;
+
+	network_finish(call, err,
+		       err->code != ERROR_OK ||
+			       fill_routes(call_arena(call), reply, call_response(call)));
 }
 
 /* ---- neighbours ---- */
@@ -343,6 +353,16 @@ add_arp_neighbors(struct call *call, const void *request, void *response, struct
 
 /* ---- iptables ---- */
 
+static enum rpc_outcome
+get_iptables(struct call *call, const void *request, void *response, struct error *err)
+{
+	const Grpc__GetIPTablesRequest *q = request;
+
+	(void)response;
+	return call_park(call, network_get_iptables(call_agent(call)->network, q->is_ipv6,
+						    text_done, call, err));
+}
+
 /* Ends GetIPTables and SetIPTables, whose response messages have the same layout. */
 static void
 text_done(const struct error *err, const struct buf *reply, void *data)
@@ -355,16 +375,6 @@ text_done(const struct error *err, const struct buf *reply, void *data)
 		to->data.len = to->data.data ? buf_len(reply) : 0;
 	}
 	network_finish(call, err, err->code != ERROR_OK || to->data.len == buf_len(reply));
-}
-
-static enum rpc_outcome
-get_iptables(struct call *call, const void *request, void *response, struct error *err)
-{
-	const Grpc__GetIPTablesRequest *q = request;
-
-	(void)response;
-	return call_park(call, network_get_iptables(call_agent(call)->network, q->is_ipv6,
-						    text_done, call, err));
 }
 
 _Static_assert(sizeof(Grpc__SetIPTablesResponse) == sizeof(Grpc__GetIPTablesResponse),

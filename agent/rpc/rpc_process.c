@@ -8,6 +8,8 @@
 #include "agent/sandbox/sandbox.h"
 #include "agent/server/call.h"
 
+static void process_ended(struct process_waiter *w, int status, const struct error *err);
+
 static enum rpc_outcome
 signal_process(struct call *call, const void *request, void *response, struct error *err)
 {
@@ -32,19 +34,6 @@ struct wait_call {
 	struct call *call;
 };
 
-static void
-process_ended(struct process_waiter *w, int status, const struct error *err)
-{
-	struct call *call = ((struct wait_call *)w)->call;
-	Grpc__WaitProcessResponse *response = call_response(call);
-
-	response->status = status;
-	if (err->code == ERROR_OK)
-		call_reply(call);
-	else
-		call_fail(call, err);
-}
-
 static enum rpc_outcome
 wait_process(struct call *call, const void *request, void *response, struct error *err)
 {
@@ -66,6 +55,19 @@ wait_process(struct call *call, const void *request, void *response, struct erro
 		return call_park(call, &wait->waiter.pending);
 	reply->status = status;
 	return RPC_REPLY;
+}
+
+static void
+process_ended(struct process_waiter *w, int status, const struct error *err)
+{
+	struct call *call = ((struct wait_call *)w)->call;
+	Grpc__WaitProcessResponse *response = call_response(call);
+
+	response->status = status;
+	if (err->code == ERROR_OK)
+		call_reply(call);
+	else
+		call_fail(call, err);
 }
 
 static const struct rpc_method methods[] = {

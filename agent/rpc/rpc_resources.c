@@ -8,6 +8,9 @@
 #include "agent/sandbox/sandbox.h"
 #include "agent/server/call.h"
 
+static int fill_event(struct call *call, Grpc__OOMEvent *reply, const char *id, struct error *err);
+static void oom_happened(struct oom_waiter *w, const char *id, const struct error *err);
+
 static enum rpc_outcome
 update_container(struct call *call, const void *request, void *response, struct error *err)
 {
@@ -59,25 +62,6 @@ struct oom_call {
 	struct call *call;
 };
 
-static int
-fill_event(struct call *call, Grpc__OOMEvent *reply, const char *id, struct error *err)
-{
-	reply->container_id = arena_strdup(call_arena(call), id);
-	return reply->container_id ? 0 : error_nomem(err, "reporting an OOM kill");
-}
-
-static void
-oom_happened(struct oom_waiter *w, const char *id, const struct error *err)
-{
-	struct call *call = ((struct oom_call *)w)->call;
-	struct error why = *err;
-
-	if (why.code == ERROR_OK && fill_event(call, call_response(call), id, &why) == 0)
-		call_reply(call);
-	else
-		call_fail(call, &why);
-}
-
 static enum rpc_outcome
 get_oom_event(struct call *call, const void *request, void *response, struct error *err)
 {
@@ -98,6 +82,25 @@ get_oom_event(struct call *call, const void *request, void *response, struct err
 	default:
 		return RPC_FAILED;
 	}
+}
+
+static int
+fill_event(struct call *call, Grpc__OOMEvent *reply, const char *id, struct error *err)
+{
+	reply->container_id = arena_strdup(call_arena(call), id);
+	return reply->container_id ? 0 : error_nomem(err, "reporting an OOM kill");
+}
+
+static void
+oom_happened(struct oom_waiter *w, const char *id, const struct error *err)
+{
+	struct call *call = ((struct oom_call *)w)->call;
+	struct error why = *err;
+
+	if (why.code == ERROR_OK && fill_event(call, call_response(call), id, &why) == 0)
+		call_reply(call);
+	else
+		call_fail(call, &why);
 }
 
 static const struct rpc_method methods[] = {

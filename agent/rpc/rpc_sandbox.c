@@ -9,24 +9,10 @@
 #include "agent/server/server.h"
 #include "lib/log.h"
 
-static struct sandbox_module *
-modules_of(struct call *call, const Grpc__CreateSandboxRequest *req, struct error *err)
-{
-	size_t n = req->n_kernel_modules;
-	struct sandbox_module *modules =
-		arena_zalloc(call_arena(call), n > 0 ? n : 1, sizeof(*modules));
-
-	if (!modules) {
-		error_nomem(err, "reading the kernel modules");
-		return NULL;
-	}
-	for (size_t i = 0; i < n; i++) {
-		modules[i].name = req->kernel_modules[i]->name;
-		modules[i].parameters = req->kernel_modules[i]->parameters;
-		modules[i].n_parameters = req->kernel_modules[i]->n_parameters;
-	}
-	return modules;
-}
+static struct sandbox_module *modules_of(struct call *call, const Grpc__CreateSandboxRequest *req,
+					 struct error *err);
+static void power_off(void *data);
+static void sandbox_destroyed(const struct error *err, void *data);
 
 static enum rpc_outcome
 create_sandbox(struct call *call, const void *request, void *response, struct error *err)
@@ -54,27 +40,23 @@ create_sandbox(struct call *call, const void *request, void *response, struct er
 	return operation_outcome(call, outcome, p);
 }
 
-/* Powers the guest off, after the reply has been sent or could not be delivered. */
-static void
-power_off(void *data)
+static struct sandbox_module *
+modules_of(struct call *call, const Grpc__CreateSandboxRequest *req, struct error *err)
 {
-	struct agent *agent = data;
-	struct error err = ERROR_INIT;
+	size_t n = req->n_kernel_modules;
+	struct sandbox_module *modules =
+		arena_zalloc(call_arena(call), n > 0 ? n : 1, sizeof(*modules));
 
-	if (initlink_poweroff(agent->init, 0, &err) < 0)
-		log_error("sandbox", "failed to power off: %s", err.msg);
-	loop_stop(agent->loop);
-}
-
-/* Sends the reply, if the host is still connected, and powers the guest off in any case. */
-static void
-sandbox_destroyed(const struct error *err, void *data)
-{
-	struct agent *agent = data;
-
-	if (pending_end(&agent->destruction.pending))
-		operation_done(err, agent->destruction.call);
-	server_drain(agent->server, power_off, agent);
+	if (!modules) {
+		error_nomem(err, "reading the kernel modules");
+		return NULL;
+	}
+	for (size_t i = 0; i < n; i++) {
+		modules[i].name = req->kernel_modules[i]->name;
+		modules[i].parameters = req->kernel_modules[i]->parameters;
+		modules[i].n_parameters = req->kernel_modules[i]->n_parameters;
+	}
+	return modules;
 }
 
 static enum rpc_outcome
@@ -99,6 +81,29 @@ destroy_sandbox(struct call *call, const void *request, void *response, struct e
 		break;
 	}
 	return RPC_FAILED;
+}
+
+/* Powers the guest off, after the reply has been sent or could not be delivered. */
+static void
+power_off(void *data)
+{
+	struct agent *agent = data;
+	struct error err = ERROR_INIT;
+
+	if (initlink_poweroff(agent->init, 0, &err) < 0)
+		log_error("sandbox", "failed to power off: %s", err.msg);
+	loop_stop(agent->loop);
+}
+
+/* Sends the reply, if the host is still connected, and powers the guest off in any case. */
+static void
+sandbox_destroyed(const struct error *err, void *data)
+{
+	struct agent *agent = data;
+
+	if (pending_end(&agent->destruction.pending))
+		operation_done(err, agent->destruction.call);
+	server_drain(agent->server, power_off, agent);
 }
 
 static const struct rpc_method methods[] = {

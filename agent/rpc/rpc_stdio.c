@@ -15,6 +15,17 @@ struct read_call {
 	struct call *call;
 };
 
+static enum rpc_outcome read_stream(struct call *call, const void *request, void *response, int fd,
+				    struct error *err);
+static void read_done(struct stdio_read *r, const struct error *err);
+static void write_done(struct stdio_write *w, const struct error *err);
+
+static enum rpc_outcome
+read_stdout(struct call *call, const void *request, void *response, struct error *err)
+{
+	return read_stream(call, request, response, STDOUT_FILENO, err);
+}
+
 static uint8_t *
 reply_memory(struct stdio_read *r, size_t n)
 {
@@ -26,18 +37,6 @@ fill_reply(const struct stdio_read *r, Grpc__ReadStreamResponse *reply)
 {
 	reply->data.data = r->data;
 	reply->data.len = r->len;
-}
-
-static void
-read_done(struct stdio_read *r, const struct error *err)
-{
-	struct call *call = ((struct read_call *)r)->call;
-
-	fill_reply(r, call_response(call));
-	if (err->code == ERROR_OK)
-		call_reply(call);
-	else
-		call_fail(call, err);
 }
 
 static enum rpc_outcome
@@ -68,10 +67,16 @@ read_stream(struct call *call, const void *request, void *response, int fd, stru
 	return RPC_FAILED;
 }
 
-static enum rpc_outcome
-read_stdout(struct call *call, const void *request, void *response, struct error *err)
+static void
+read_done(struct stdio_read *r, const struct error *err)
 {
-	return read_stream(call, request, response, STDOUT_FILENO, err);
+	struct call *call = ((struct read_call *)r)->call;
+
+	fill_reply(r, call_response(call));
+	if (err->code == ERROR_OK)
+		call_reply(call);
+	else
+		call_fail(call, err);
 }
 
 static enum rpc_outcome
@@ -86,19 +91,6 @@ struct write_call {
 	struct stdio_write write;
 	struct call *call;
 };
-
-static void
-write_done(struct stdio_write *w, const struct error *err)
-{
-	struct call *call = ((struct write_call *)w)->call;
-	Grpc__WriteStreamResponse *reply = call_response(call);
-
-	reply->len = (uint32_t)w->len;
-	if (err->code == ERROR_OK)
-		call_reply(call);
-	else
-		call_fail(call, err);
-}
 
 static enum rpc_outcome
 write_stdin(struct call *call, const void *request, void *response, struct error *err)
@@ -132,6 +124,19 @@ write_stdin(struct call *call, const void *request, void *response, struct error
 		break;
 	}
 	return RPC_FAILED;
+}
+
+static void
+write_done(struct stdio_write *w, const struct error *err)
+{
+	struct call *call = ((struct write_call *)w)->call;
+	Grpc__WriteStreamResponse *reply = call_response(call);
+
+	reply->len = (uint32_t)w->len;
+	if (err->code == ERROR_OK)
+		call_reply(call);
+	else
+		call_fail(call, err);
 }
 
 static enum rpc_outcome

@@ -14,6 +14,11 @@
 /* The bridges on the path to a device, and the device. */
 #define PCI_SLOTS_MAX 8
 
+static void usage_done(const struct error *err, const void *result, void *data);
+static int fill_usage(struct call *call, const struct volume_usage *u, struct error *err);
+static void task_done(const struct error *err, const void *result, void *data);
+static enum rpc_outcome swap_outcome(struct call *call, const char *location, struct error *err);
+
 static struct volume_parts
 parts_of(struct call *call)
 {
@@ -27,12 +32,25 @@ parts_of(struct call *call)
 	};
 }
 
-/* Ends a call without a result: a task_done_fn. */
-static void
-task_done(const struct error *err, const void *result, void *data)
+static enum rpc_outcome
+get_volume_stats(struct call *call, const void *request, void *response, struct error *err)
 {
-	(void)result;
-	operation_done(err, data);
+	const Grpc__VolumeStatsRequest *req = request;
+	const struct volume_parts parts = parts_of(call);
+
+	(void)response;
+	return call_park(call, volume_usage(&parts, req->volume_guest_path, usage_done, call, err));
+}
+
+static void
+usage_done(const struct error *err, const void *result, void *data)
+{
+	struct call *call = data;
+	struct error why = *err;
+
+	if (why.code == ERROR_OK)
+		(void)fill_usage(call, result, &why);
+	operation_done(&why, call);
 }
 
 static Grpc__VolumeUsage *
@@ -75,27 +93,6 @@ fill_usage(struct call *call, const struct volume_usage *u, struct error *err)
 	return 0;
 }
 
-static void
-usage_done(const struct error *err, const void *result, void *data)
-{
-	struct call *call = data;
-	struct error why = *err;
-
-	if (why.code == ERROR_OK)
-		(void)fill_usage(call, result, &why);
-	operation_done(&why, call);
-}
-
-static enum rpc_outcome
-get_volume_stats(struct call *call, const void *request, void *response, struct error *err)
-{
-	const Grpc__VolumeStatsRequest *req = request;
-	const struct volume_parts parts = parts_of(call);
-
-	(void)response;
-	return call_park(call, volume_usage(&parts, req->volume_guest_path, usage_done, call, err));
-}
-
 static enum rpc_outcome
 resize_volume(struct call *call, const void *request, void *response, struct error *err)
 {
@@ -105,6 +102,14 @@ resize_volume(struct call *call, const void *request, void *response, struct err
 	(void)response;
 	return call_park(call, volume_resize(&parts, req->volume_guest_path, req->size, task_done,
 					     call, err));
+}
+
+/* Ends a call without a result: a task_done_fn. */
+static void
+task_done(const struct error *err, const void *result, void *data)
+{
+	(void)result;
+	operation_done(err, data);
 }
 
 static enum rpc_outcome
@@ -137,14 +142,6 @@ update_ephemeral_mounts(struct call *call, const void *request, void *response, 
 }
 
 static enum rpc_outcome
-swap_outcome(struct call *call, const char *location, struct error *err)
-{
-	const struct volume_parts parts = parts_of(call);
-
-	return call_park(call, swap_add(&parts, location, operation_done, call, err));
-}
-
-static enum rpc_outcome
 add_swap(struct call *call, const void *request, void *response, struct error *err)
 {
 	const Grpc__AddSwapRequest *req = request;
@@ -165,6 +162,14 @@ add_swap(struct call *call, const void *request, void *response, struct error *e
 					req->pcipath[i]);
 	}
 	return swap_outcome(call, path, err);
+}
+
+static enum rpc_outcome
+swap_outcome(struct call *call, const char *location, struct error *err)
+{
+	const struct volume_parts parts = parts_of(call);
+
+	return call_park(call, swap_add(&parts, location, operation_done, call, err));
 }
 
 static enum rpc_outcome

@@ -31,6 +31,27 @@ struct reply {
 		new_;                                                   \
 	})
 
+static bool make_reply(struct reply *r, size_t n);
+static bool add_record(struct reply *r, const struct stat_record *s);
+static uint64_t *stats_reply_place(struct reply *r, uint32_t kind);
+static bool add_io(struct reply *r, const struct stat_record *s);
+static bool add_hugetlb(struct reply *r, const struct stat_record *s);
+static bool add_net(struct reply *r, const struct stat_record *s);
+
+bool
+stats_reply(const struct stats *stats, struct arena *arena, Grpc__StatsContainerResponse *response)
+{
+	struct reply r = { .arena = arena, .response = response };
+
+	if (!make_reply(&r, stats->n + 1))
+		return false;
+	for (size_t i = 0; i < stats->n; i++) {
+		if (!add_record(&r, &stats->list[i]))
+			return false;
+	}
+	return true;
+}
+
 static bool
 make_memory(struct reply *r)
 {
@@ -140,6 +161,78 @@ add_memory_stat(struct reply *r, const struct stat_record *s)
 	return true;
 }
 
+static bool
+add_record(struct reply *r, const struct stat_record *s)
+{
+	uint64_t *at = stats_reply_place(r, s->kind);
+
+	/* Hosts take 0 as "no limit" for these two. */
+	if (at && s->value == UINT64_MAX &&
+	    (s->kind == STAT_PIDS_LIMIT || s->kind == STAT_SWAP_LIMIT))
+		return true;
+	if (at) {
+		*at = s->value;
+		/* A separate file in cgroup v2, a key of memory.stat in v1. */
+		return s->kind != STAT_SWAP_USAGE || (add_name(r, "", "swap", s->value) &&
+						      add_name(r, "total_", "swap", s->value));
+	}
+	switch ((enum stat_kind)s->kind) {
+	case STAT_MEMORY_STAT:
+		return add_memory_stat(r, s);
+	case STAT_IO:
+		return add_io(r, s);
+	case STAT_HUGETLB_USAGE:
+	case STAT_HUGETLB_FAILCNT:
+		return add_hugetlb(r, s);
+	case STAT_NET:
+		return add_net(r, s);
+	default:
+		return true;
+	}
+}
+
+/* Returns the field of a single counter; NULL for a counter that goes to a list. */
+static uint64_t *
+stats_reply_place(struct reply *r, uint32_t kind)
+{
+	switch ((enum stat_kind)kind) {
+	case STAT_CPU_TOTAL:
+		return &r->cpu->total_usage;
+	case STAT_CPU_USER:
+		return &r->cpu->usage_in_usermode;
+	case STAT_CPU_SYSTEM:
+		return &r->cpu->usage_in_kernelmode;
+	case STAT_CPU_THROTTLED_TIME:
+		return &r->throttling->throttled_time;
+	case STAT_CPU_PERIODS:
+		return &r->throttling->periods;
+	case STAT_CPU_THROTTLED:
+		return &r->throttling->throttled_periods;
+	case STAT_MEMORY_USAGE:
+		return &r->memory->usage->usage;
+	case STAT_MEMORY_PEAK:
+		return &r->memory->usage->max_usage;
+	case STAT_MEMORY_FAILCNT:
+		return &r->memory->usage->failcnt;
+	case STAT_MEMORY_LIMIT:
+		return &r->memory->usage->limit;
+	case STAT_SWAP_USAGE:
+		return &r->memory->swap_usage->usage;
+	case STAT_SWAP_PEAK:
+		return &r->memory->swap_usage->max_usage;
+	case STAT_SWAP_FAILCNT:
+		return &r->memory->swap_usage->failcnt;
+	case STAT_SWAP_LIMIT:
+		return &r->memory->swap_usage->limit;
+	case STAT_PIDS_CURRENT:
+		return &r->pids->current;
+	case STAT_PIDS_LIMIT:
+		return &r->pids->limit;
+	default:
+		return NULL;
+	}
+}
+
 static Grpc__BlkioStatsEntry *
 new_io(struct reply *r, const struct stat_record *s, const char *op)
 {
@@ -239,91 +332,5 @@ add_net(struct reply *r, const struct stat_record *s)
 		r->response->network_stats[r->response->n_network_stats++] = e;
 	}
 	set_net(e, s->major, s->value);
-	return true;
-}
-
-/* Returns the field of a single counter; NULL for a counter that goes to a list. */
-static uint64_t *
-stats_reply_place(struct reply *r, uint32_t kind)
-{
-	switch ((enum stat_kind)kind) {
-	case STAT_CPU_TOTAL:
-		return &r->cpu->total_usage;
-	case STAT_CPU_USER:
-		return &r->cpu->usage_in_usermode;
-	case STAT_CPU_SYSTEM:
-		return &r->cpu->usage_in_kernelmode;
-	case STAT_CPU_THROTTLED_TIME:
-		return &r->throttling->throttled_time;
-	case STAT_CPU_PERIODS:
-		return &r->throttling->periods;
-	case STAT_CPU_THROTTLED:
-		return &r->throttling->throttled_periods;
-	case STAT_MEMORY_USAGE:
-		return &r->memory->usage->usage;
-	case STAT_MEMORY_PEAK:
-		return &r->memory->usage->max_usage;
-	case STAT_MEMORY_FAILCNT:
-		return &r->memory->usage->failcnt;
-	case STAT_MEMORY_LIMIT:
-		return &r->memory->usage->limit;
-	case STAT_SWAP_USAGE:
-		return &r->memory->swap_usage->usage;
-	case STAT_SWAP_PEAK:
-		return &r->memory->swap_usage->max_usage;
-	case STAT_SWAP_FAILCNT:
-		return &r->memory->swap_usage->failcnt;
-	case STAT_SWAP_LIMIT:
-		return &r->memory->swap_usage->limit;
-	case STAT_PIDS_CURRENT:
-		return &r->pids->current;
-	case STAT_PIDS_LIMIT:
-		return &r->pids->limit;
-	default:
-		return NULL;
-	}
-}
-
-static bool
-add_record(struct reply *r, const struct stat_record *s)
-{
-	uint64_t *at = stats_reply_place(r, s->kind);
-
-	/* Hosts take 0 as "no limit" for these two. */
-	if (at && s->value == UINT64_MAX &&
-	    (s->kind == STAT_PIDS_LIMIT || s->kind == STAT_SWAP_LIMIT))
-		return true;
-	if (at) {
-		*at = s->value;
-		/* A separate file in cgroup v2, a key of memory.stat in v1. */
-		return s->kind != STAT_SWAP_USAGE || (add_name(r, "", "swap", s->value) &&
-						      add_name(r, "total_", "swap", s->value));
-	}
-	switch ((enum stat_kind)s->kind) {
-	case STAT_MEMORY_STAT:
-		return add_memory_stat(r, s);
-	case STAT_IO:
-		return add_io(r, s);
-	case STAT_HUGETLB_USAGE:
-	case STAT_HUGETLB_FAILCNT:
-		return add_hugetlb(r, s);
-	case STAT_NET:
-		return add_net(r, s);
-	default:
-		return true;
-	}
-}
-
-bool
-stats_reply(const struct stats *stats, struct arena *arena, Grpc__StatsContainerResponse *response)
-{
-	struct reply r = { .arena = arena, .response = response };
-
-	if (!make_reply(&r, stats->n + 1))
-		return false;
-	for (size_t i = 0; i < stats->n; i++) {
-		if (!add_record(&r, &stats->list[i]))
-			return false;
-	}
 	return true;
 }
