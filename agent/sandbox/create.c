@@ -44,6 +44,17 @@ struct create_op {
 	struct error error;
 };
 
+static enum op_outcome create_run(struct op *base, struct error *err);
+static void create_on_storages_acquired(const struct error *err, void *data);
+static int create_find_devices(struct create_op *op, struct error *err);
+static void create_on_devices_found(const struct error *err, void *data);
+static int create_launch(struct create_op *op, struct error *err);
+static void create_on_launched(struct sandbox_op *base, const struct error *err);
+static void create_undone(struct create_op *op);
+static void create_fail(struct create_op *op, const struct error *why);
+static void create_abort(struct op *base, const struct error *why);
+static void create_free(struct op *base);
+
 static void
 create_close_far_ends(struct create_op *op)
 {
@@ -52,355 +63,42 @@ create_close_far_ends(struct create_op *op)
 	close_fd(&op->pidns);
 }
 
-static void
-create_free(struct op *base)
-{
-	struct create_op *op = (struct create_op *)base;
+static const struct op_class create_class = {
+	.name = "create container",
+	.run = create_run,
+	.abort = create_abort,
+	.free = create_free,
+};
 
-	create_close_far_ends(op);
+enum op_outcome
+sandbox_create_container(struct sandbox *s, const struct sandbox_container_request *request,
+			 op_done_fn *done, void *data, struct pending **out, struct error *err)
+{
+	struct create_op *op;
+
+	if (!container_id_is_valid(request->id))
+		return error_set(err, ERROR_INVALID_ARGUMENT, "invalid container id \"%s\"",
+				 request->id);
+	if (sandbox_find(s, request->id) && !op_queue_running(&s->queues, request->id))
+		return error_set(err, ERROR_ALREADY_EXISTS, "container %s already exists",
+				 request->id);
+	if (!request->spec)
+		return error_set(err, ERROR_INVALID_ARGUMENT, "container %s has no OCI spec",
+				 request->id);
+	if (spec_validate(request->spec, err) < 0 || create_devices_check(request, err) < 0 ||
+	    sandbox_check_labels(s, request->spec->process,
+				 request->spec->linux ? request->spec->linux->mountlabel : NULL,
+				 err) < 0)
+		return error_wrap(err, "container %s", request->id);
+	op = sandbox_op_new(s, &create_class, request->id, sizeof(*op), err);
+	if (!op)
+		return OP_FAILED;
+	op->request = *request;
+	op->gate = op->pidns = -1;
+	op->ends = (struct stdio_ends){ .fd = { -1, -1, -1 } };
 	for (size_t i = 0; i < ARRAY_LEN(op->pass); i++)
-		close_fd(&op->pass[i]);
-	create_devices_release(&op->devices);
-	hooks_merge_release(&op->hooks);
-	sandbox_op_free(base);
-}
-
-/* Drops the container and ends the operation with op->error. */
-static void
-create_undone(struct create_op *op)
-{
-	sandbox_drop(op->base.s, op->base.c);
-	op_finish(&op->base.op, &op->error);
-}
-
-static void
-create_on_storages_released(const struct error *err, void *data)
-{
-	struct create_op *op = data;
-
-	if (err->code != ERROR_OK)
-		log_warn("sandbox", "container %s: failed to release storages: %s", op->base.c->id,
-			 err->msg);
-	create_undone(op);
-}
-
-/* Releases the container's storages, then ends the operation with `why`. The launch has been
- * undone. */
-static void
-create_fail(struct create_op *op, const struct error *why)
-{
-	struct error err = ERROR_INIT;
-
-	op->error = *why;
-	if (!op->base.c->has_storages) {
-		create_undone(op);
-		return;
-	}
-	if (storages_release_owner(op->base.s->parts.storages, op->base.c->id,
-				   create_on_storages_released, op, &err) < 0)
-		create_on_storages_released(&err, op);
-}
-
-static int
-create_work(struct worker *w, void *arg, struct error *err)
-{
-	struct create_op *op = arg;
-
-	return container_launch(w, &op->launch, err);
-}
-
-/* Starts to watch the container's cgroup for OOM kills. */
-static int
-create_take_cgroup(struct job *job, const struct job_message *m, void *data, struct error *err)
-{
-	struct create_op *op = data;
-	struct container *c = op->base.c;
-	struct launch_cgroup cgroup;
-
-	(void)job;
-	memcpy(&cgroup, m->payload, sizeof(cgroup));
-	c->device_program = cgroup.device_program;
-	if (m->n_fds == 0)
-		return 0;
-	c->oom = oom_watch(&op->base.s->oom, c->id, steal_fd(&m->fds[0]), cgroup.oom_kills, err);
-	return c->oom ? 0 : -1;
-}
-
-/* Keeps the device program for later containers. On failure the next container loads its own. */
-static int
-create_take_devices(struct job *job, const struct job_message *m, void *data, struct error *err)
-{
-	struct create_op *op = data;
-	struct error ignored = ERROR_INIT;
-
-	(void)job;
-	(void)err;
-	(void)device_program_keep(&op->base.s->device_program, m->payload, m->size, &m->fds[0],
-				  &ignored);
-	return 0;
-}
-
-/* Keeps the container's namespaces for later processes. */
-static int
-create_take_namespaces(struct job *job, const struct job_message *m, void *data, struct error *err)
-{
-	struct create_op *op = data;
-	const uint8_t *kinds = m->payload;
-
-	(void)job;
-	if (m->size != m->n_fds)
-		return error_set(err, ERROR_INTERNAL,
-				 "invalid namespaces message: %zu fds for %zu namespaces", m->n_fds,
-				 m->size);
-	for (size_t i = 0; i < m->n_fds; i++) {
-		if (kinds[i] >= NS_KINDS)
-			continue;
-		close_fd(&op->base.c->ns[kinds[i]]);
-		op->base.c->ns[kinds[i]] = steal_fd(&m->fds[i]);
-	}
-	return 0;
-}
-
-static int
-create_take_filter(struct job *job, const struct job_message *m, void *data, struct error *err)
-{
-	struct create_op *op = data;
-
-	(void)job;
-	if (!op->base.c->profile)
-		return error_set(err, ERROR_INTERNAL,
-				 "unexpected seccomp filter: the container has no profile");
-	return seccomp_cache_store(op->base.c->profile, m->payload, m->size, err);
-}
-
-static int
-create_take_tty(struct job *job, const struct job_message *m, void *data, struct error *err)
-{
-	struct create_op *op = data;
-
-	(void)job;
-	return stdio_open_tty(&op->base.c->init->stdio, steal_fd(&m->fds[0]), err);
-}
-
-static int
-create_take_report(struct job *job, const struct job_message *m, void *data, struct error *err)
-{
-	struct create_op *op = data;
-
-	(void)job;
-	return process_take_report(op->base.c->init, steal_fd(&m->fds[0]), err);
-}
-
-static const struct job_message_type launch_messages[] = {
-	[LAUNCH_MSG_CGROUP] = { .handler = create_take_cgroup,
-				.size = sizeof(struct launch_cgroup),
-				.n_fds_max = 1 },
-	[LAUNCH_MSG_DEVICES] = { .handler = create_take_devices,
-				 .size_max = JOB_MESSAGE_MAX,
-				 .n_fds = 1 },
-	[LAUNCH_MSG_NAMESPACES] = { .handler = create_take_namespaces,
-				    .size_max = NS_KINDS,
-				    .n_fds_max = NS_KINDS },
-	[LAUNCH_MSG_FILTER] = { .handler = create_take_filter, .size_max = sizeof(struct filter) },
-	[LAUNCH_MSG_TTY] = { .handler = create_take_tty, .n_fds = 1 },
-	[LAUNCH_MSG_REPORT] = { .handler = create_take_report, .n_fds = 1 },
-};
-
-static int
-create_on_process(struct job *job, pid_t pid, int pidfd, void *data, struct error *err)
-{
-	struct create_op *op = data;
-
-	(void)job;
-	op->base.c->init_pid = pid;
-	return process_attach(op->base.c->init, op->base.s->parts.init, pid, pidfd, err);
-}
-
-/* Makes the first container's pid namespace the sandbox's, for later containers that share it. */
-static void
-create_record_pidns(struct sandbox *s, const struct container *c)
-{
-	int fd;
-
-	if (sandbox_containers(s) != 1 || c->ns[NS_PID] < 0)
-		return;
-	fd = fcntl(c->ns[NS_PID], F_DUPFD_CLOEXEC, 3);
-	if (fd < 0) {
-		log_warn("sandbox", "failed to keep the pid namespace of container %s: %s", c->id,
-			 strerror(errno));
-		return;
-	}
-	close_fd(&s->ns[NS_PID]);
-	s->ns[NS_PID] = fd;
-	s->pidns_owner = c;
-}
-
-static void
-create_on_launched(struct sandbox_op *base, const struct error *err)
-{
-	struct create_op *op = (struct create_op *)base;
-	struct container *c = base->c;
-
-	create_close_far_ends(op);
-	if (err->code != ERROR_OK) {
-		create_fail(op, err);
-		return;
-	}
-	c->state = c->init_exited ? CONTAINER_STOPPED : CONTAINER_CREATED;
-	c->init->ready = true;
-	c->joins_pids = op->launch.sandbox_ns[NS_PID] >= 0;
-	create_record_pidns(op->base.s, c);
-	storages_commit(op->base.s->parts.storages, c->id);
-	log_event(LOG_LEVEL_DEBUG, "sandbox", EVENT_CONTAINER_CREATED, NULL, 0,
-		  "container %s created: process %d", c->id, (int)c->init_pid);
-	op_finish(&op->base.op, NULL);
-}
-
-static const struct sandbox_job launch_job = {
-	.ops = {
-		.name = "create container",
-		.work = create_work,
-		.messages = launch_messages,
-		.n_messages = ARRAY_LEN(launch_messages),
-		.process = create_on_process,
-	},
-	.done = create_on_launched,
-};
-
-static int
-create_open_gate(struct create_op *op, struct error *err)
-{
-	bool answers = op->base.c->hooks.start_ms > 0;
-	int fds[2];
-
-	if (answers ? socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fds) < 0
-		    : pipe2(fds, O_CLOEXEC) < 0)
-		return error_sys_code(err, ERROR_RESOURCE_EXHAUSTED,
-				      "failed to create the start gate");
-	op->gate = fds[0];
-	op->base.c->gate = fds[1];
-	if (!answers && fcntl(op->base.c->gate, F_SETFL, O_NONBLOCK) < 0)
-		return error_sys(err, "failed to set up the start gate");
-	return 0;
-}
-
-/* Checks that the shared pid namespace is alive: once its first process has ended, the kernel
- * starts no process in it. */
-static int
-create_check_pidns(const struct sandbox *s, struct error *err)
-{
-	if (s->ns[NS_PID] < 0 && sandbox_containers(s) > 1)
-		return error_set(err, ERROR_FAILED_PRECONDITION, TEXT_NO_SANDBOX_PIDNS);
-	if (s->pidns_owner && s->pidns_owner->init_exited)
-		return error_set(err, ERROR_FAILED_PRECONDITION,
-				 "the sandbox's pid namespace ended with the init of container %s",
-				 s->pidns_owner->id);
-	return 0;
-}
-
-static void
-create_fill_launch(struct create_op *op)
-{
-	struct sandbox *s = op->base.s;
-	struct container *c = op->base.c;
-
-	/* The spec belongs to the call and is valid until the operation ends or is cancelled; the
-	 * worker has its own copy. */
-	op->launch = (struct launch){
-		.id = c->id,
-		.spec = op->request.spec,
-		.filter = c->profile ? c->profile->filter : NULL,
-		.device_program = &s->device_program,
-		.sandbox_id = sandbox_id(s),
-		.roots = s->parts.roots,
-		.cgroup_path = c->cgroup_path,
-		.keyring = c->keyring,
-		.bundle = c->bundle,
-		.lsm = s->parts.lsm,
-		.any_disk = s->parts.any_disk,
-		.start_gate = op->gate,
-	};
-	memcpy(op->launch.stdio, op->ends.fd, sizeof(op->launch.stdio));
-	for (size_t i = 0; i < NS_KINDS; i++)
-		op->launch.sandbox_ns[i] = i == NS_PID ? op->pidns : s->ns[i];
-}
-
-/* Starts the launch worker. Returns 0, or -1 and err if nothing was started. */
-static int
-create_launch(struct create_op *op, struct error *err)
-{
-	struct sandbox *s = op->base.s;
-	struct sandbox_job job = launch_job;
-
-	if (op->request.sandbox_pidns && create_check_pidns(s, err) < 0)
-		return -1;
-	stdio_pass(&op->base.c->init->stdio, s->parts.splice_worker, op->pass);
-	if (!op->request.spec->process->terminal &&
-	    stdio_open_pipes(&op->base.c->init->stdio, s->parts.pipe_size, &op->ends, err) < 0)
-		return -1;
-	if (create_open_gate(op, err) < 0)
-		return -1;
-	if (op->request.sandbox_pidns && s->ns[NS_PID] >= 0 &&
-	    (op->pidns = fcntl(s->ns[NS_PID], F_DUPFD_CLOEXEC, 3)) < 0)
-		return error_sys(err, "failed to duplicate the sandbox's pid namespace");
-	create_fill_launch(op);
-	if (create_devices_fill(s, &op->devices, &op->request, &op->launch, &op->base.keep, err) <
-	    0)
-		return -1;
-	keep_roots(&op->base.keep, s->parts.roots);
-	keep_fd(&op->base.keep, op->gate);
-	for (size_t i = 0; i < 3; i++)
-		keep_fd(&op->base.keep, op->ends.fd[i]);
-	for (size_t i = 0; i < NS_KINDS; i++)
-		keep_fd(&op->base.keep, op->launch.sandbox_ns[i]);
-	job.deadline_ms = s->parts.create_timeout_ms + op->base.c->hooks.create_ms;
-	return sandbox_op_work(&op->base, &job, err) == OP_PENDING ? 0 : -1;
-}
-
-static void
-create_on_devices_found(const struct error *err, void *data)
-{
-	struct create_op *op = data;
-	struct error why = *err;
-
-	op->searching = false;
-	if (err->code != ERROR_OK || create_launch(op, &why) < 0) {
-		create_close_far_ends(op);
-		create_fail(op, &why);
-	}
-}
-
-/* Looks for the devices, if the request has any, and launches. Returns 0, or -1 and err if nothing
- * was started. */
-static int
-create_find_devices(struct create_op *op, struct error *err)
-{
-	if (op->request.n_devices == 0)
-		return create_launch(op, err);
-	if (create_devices_find(op->base.s, &op->devices, &op->request, create_on_devices_found, op,
-				err) < 0)
-		return -1;
-	op->searching = true;
-	return 0;
-}
-
-static void
-create_on_storages_acquired(const struct error *err, void *data)
-{
-	struct create_op *op = data;
-	struct error why = ERROR_INIT;
-
-	op->acquiring = NULL;
-	if (err->code != ERROR_OK) {
-		op->error = *err;
-		create_undone(op);
-		return;
-	}
-	op->base.c->has_storages = true;
-	if (create_find_devices(op, &why) < 0) {
-		create_close_far_ends(op);
-		create_fail(op, &why);
-	}
+		op->pass[i] = request->pass ? steal_fd(&request->pass[i]) : -1;
+	return sandbox_op_submit(&op->base, done, data, out, err);
 }
 
 /* Repeats the checks that depend on the sandbox's state, when it is the operation's turn. */
@@ -512,6 +210,344 @@ create_run(struct op *base, struct error *err)
 }
 
 static void
+create_on_storages_acquired(const struct error *err, void *data)
+{
+	struct create_op *op = data;
+	struct error why = ERROR_INIT;
+
+	op->acquiring = NULL;
+	if (err->code != ERROR_OK) {
+		op->error = *err;
+		create_undone(op);
+		return;
+	}
+	op->base.c->has_storages = true;
+	if (create_find_devices(op, &why) < 0) {
+		create_close_far_ends(op);
+		create_fail(op, &why);
+	}
+}
+
+/* Looks for the devices, if the request has any, and launches. Returns 0, or -1 and err if nothing
+ * was started. */
+static int
+create_find_devices(struct create_op *op, struct error *err)
+{
+	if (op->request.n_devices == 0)
+		return create_launch(op, err);
+	if (create_devices_find(op->base.s, &op->devices, &op->request, create_on_devices_found, op,
+				err) < 0)
+		return -1;
+	op->searching = true;
+	return 0;
+}
+
+static void
+create_on_devices_found(const struct error *err, void *data)
+{
+	struct create_op *op = data;
+	struct error why = *err;
+
+	op->searching = false;
+	if (err->code != ERROR_OK || create_launch(op, &why) < 0) {
+		create_close_far_ends(op);
+		create_fail(op, &why);
+	}
+}
+
+/* Checks that the shared pid namespace is alive: once its first process has ended, the kernel
+ * starts no process in it. */
+static int
+create_check_pidns(const struct sandbox *s, struct error *err)
+{
+	if (s->ns[NS_PID] < 0 && sandbox_containers(s) > 1)
+		return error_set(err, ERROR_FAILED_PRECONDITION, TEXT_NO_SANDBOX_PIDNS);
+	if (s->pidns_owner && s->pidns_owner->init_exited)
+		return error_set(err, ERROR_FAILED_PRECONDITION,
+				 "the sandbox's pid namespace ended with the init of container %s",
+				 s->pidns_owner->id);
+	return 0;
+}
+
+static int
+create_open_gate(struct create_op *op, struct error *err)
+{
+	bool answers = op->base.c->hooks.start_ms > 0;
+	int fds[2];
+
+	if (answers ? socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fds) < 0
+		    : pipe2(fds, O_CLOEXEC) < 0)
+		return error_sys_code(err, ERROR_RESOURCE_EXHAUSTED,
+				      "failed to create the start gate");
+	op->gate = fds[0];
+	op->base.c->gate = fds[1];
+	if (!answers && fcntl(op->base.c->gate, F_SETFL, O_NONBLOCK) < 0)
+		return error_sys(err, "failed to set up the start gate");
+	return 0;
+}
+
+static void
+create_fill_launch(struct create_op *op)
+{
+	struct sandbox *s = op->base.s;
+	struct container *c = op->base.c;
+
+	/* The spec belongs to the call and is valid until the operation ends or is cancelled; the
+	 * worker has its own copy. */
+	op->launch = (struct launch){
+		.id = c->id,
+		.spec = op->request.spec,
+		.filter = c->profile ? c->profile->filter : NULL,
+		.device_program = &s->device_program,
+		.sandbox_id = sandbox_id(s),
+		.roots = s->parts.roots,
+		.cgroup_path = c->cgroup_path,
+		.keyring = c->keyring,
+		.bundle = c->bundle,
+		.lsm = s->parts.lsm,
+		.any_disk = s->parts.any_disk,
+		.start_gate = op->gate,
+	};
+	memcpy(op->launch.stdio, op->ends.fd, sizeof(op->launch.stdio));
+	for (size_t i = 0; i < NS_KINDS; i++)
+		op->launch.sandbox_ns[i] = i == NS_PID ? op->pidns : s->ns[i];
+}
+
+static int
+create_work(struct worker *w, void *arg, struct error *err)
+{
+	struct create_op *op = arg;
+
+	return container_launch(w, &op->launch, err);
+}
+
+static int
+create_on_process(struct job *job, pid_t pid, int pidfd, void *data, struct error *err)
+{
+	struct create_op *op = data;
+
+	(void)job;
+	op->base.c->init_pid = pid;
+	return process_attach(op->base.c->init, op->base.s->parts.init, pid, pidfd, err);
+}
+
+/* Starts to watch the container's cgroup for OOM kills. */
+static int
+create_take_cgroup(struct job *job, const struct job_message *m, void *data, struct error *err)
+{
+	struct create_op *op = data;
+	struct container *c = op->base.c;
+	struct launch_cgroup cgroup;
+
+	(void)job;
+	memcpy(&cgroup, m->payload, sizeof(cgroup));
+	c->device_program = cgroup.device_program;
+	if (m->n_fds == 0)
+		return 0;
+	c->oom = oom_watch(&op->base.s->oom, c->id, steal_fd(&m->fds[0]), cgroup.oom_kills, err);
+	return c->oom ? 0 : -1;
+}
+
+/* Keeps the device program for later containers. On failure the next container loads its own. */
+static int
+create_take_devices(struct job *job, const struct job_message *m, void *data, struct error *err)
+{
+	struct create_op *op = data;
+	struct error ignored = ERROR_INIT;
+
+	(void)job;
+	(void)err;
+	(void)device_program_keep(&op->base.s->device_program, m->payload, m->size, &m->fds[0],
+				  &ignored);
+	return 0;
+}
+
+/* Keeps the container's namespaces for later processes. */
+static int
+create_take_namespaces(struct job *job, const struct job_message *m, void *data, struct error *err)
+{
+	struct create_op *op = data;
+	const uint8_t *kinds = m->payload;
+
+	(void)job;
+	if (m->size != m->n_fds)
+		return error_set(err, ERROR_INTERNAL,
+				 "invalid namespaces message: %zu fds for %zu namespaces", m->n_fds,
+				 m->size);
+	for (size_t i = 0; i < m->n_fds; i++) {
+		if (kinds[i] >= NS_KINDS)
+			continue;
+		close_fd(&op->base.c->ns[kinds[i]]);
+		op->base.c->ns[kinds[i]] = steal_fd(&m->fds[i]);
+	}
+	return 0;
+}
+
+static int
+create_take_filter(struct job *job, const struct job_message *m, void *data, struct error *err)
+{
+	struct create_op *op = data;
+
+	(void)job;
+	if (!op->base.c->profile)
+		return error_set(err, ERROR_INTERNAL,
+				 "unexpected seccomp filter: the container has no profile");
+	return seccomp_cache_store(op->base.c->profile, m->payload, m->size, err);
+}
+
+static int
+create_take_tty(struct job *job, const struct job_message *m, void *data, struct error *err)
+{
+	struct create_op *op = data;
+
+	(void)job;
+	return stdio_open_tty(&op->base.c->init->stdio, steal_fd(&m->fds[0]), err);
+}
+
+static int
+create_take_report(struct job *job, const struct job_message *m, void *data, struct error *err)
+{
+	struct create_op *op = data;
+
+	(void)job;
+	return process_take_report(op->base.c->init, steal_fd(&m->fds[0]), err);
+}
+
+static const struct job_message_type launch_messages[] = {
+	[LAUNCH_MSG_CGROUP] = { .handler = create_take_cgroup,
+				.size = sizeof(struct launch_cgroup),
+				.n_fds_max = 1 },
+	[LAUNCH_MSG_DEVICES] = { .handler = create_take_devices,
+				 .size_max = JOB_MESSAGE_MAX,
+				 .n_fds = 1 },
+	[LAUNCH_MSG_NAMESPACES] = { .handler = create_take_namespaces,
+				    .size_max = NS_KINDS,
+				    .n_fds_max = NS_KINDS },
+	[LAUNCH_MSG_FILTER] = { .handler = create_take_filter, .size_max = sizeof(struct filter) },
+	[LAUNCH_MSG_TTY] = { .handler = create_take_tty, .n_fds = 1 },
+	[LAUNCH_MSG_REPORT] = { .handler = create_take_report, .n_fds = 1 },
+};
+
+static const struct sandbox_job launch_job = {
+	.ops = {
+		.name = "create container",
+		.work = create_work,
+		.messages = launch_messages,
+		.n_messages = ARRAY_LEN(launch_messages),
+		.process = create_on_process,
+	},
+	.done = create_on_launched,
+};
+
+/* Starts the launch worker. Returns 0, or -1 and err if nothing was started. */
+static int
+create_launch(struct create_op *op, struct error *err)
+{
+	struct sandbox *s = op->base.s;
+	struct sandbox_job job = launch_job;
+
+	if (op->request.sandbox_pidns && create_check_pidns(s, err) < 0)
+		return -1;
+	stdio_pass(&op->base.c->init->stdio, s->parts.splice_worker, op->pass);
+	if (!op->request.spec->process->terminal &&
+	    stdio_open_pipes(&op->base.c->init->stdio, s->parts.pipe_size, &op->ends, err) < 0)
+		return -1;
+	if (create_open_gate(op, err) < 0)
+		return -1;
+	if (op->request.sandbox_pidns && s->ns[NS_PID] >= 0 &&
+	    (op->pidns = fcntl(s->ns[NS_PID], F_DUPFD_CLOEXEC, 3)) < 0)
+		return error_sys(err, "failed to duplicate the sandbox's pid namespace");
+	create_fill_launch(op);
+	if (create_devices_fill(s, &op->devices, &op->request, &op->launch, &op->base.keep, err) <
+	    0)
+		return -1;
+	keep_roots(&op->base.keep, s->parts.roots);
+	keep_fd(&op->base.keep, op->gate);
+	for (size_t i = 0; i < 3; i++)
+		keep_fd(&op->base.keep, op->ends.fd[i]);
+	for (size_t i = 0; i < NS_KINDS; i++)
+		keep_fd(&op->base.keep, op->launch.sandbox_ns[i]);
+	job.deadline_ms = s->parts.create_timeout_ms + op->base.c->hooks.create_ms;
+	return sandbox_op_work(&op->base, &job, err) == OP_PENDING ? 0 : -1;
+}
+
+/* Makes the first container's pid namespace the sandbox's, for later containers that share it. */
+static void
+create_record_pidns(struct sandbox *s, const struct container *c)
+{
+	int fd;
+
+	if (sandbox_containers(s) != 1 || c->ns[NS_PID] < 0)
+		return;
+	fd = fcntl(c->ns[NS_PID], F_DUPFD_CLOEXEC, 3);
+	if (fd < 0) {
+		log_warn("sandbox", "failed to keep the pid namespace of container %s: %s", c->id,
+			 strerror(errno));
+		return;
+	}
+	close_fd(&s->ns[NS_PID]);
+	s->ns[NS_PID] = fd;
+	s->pidns_owner = c;
+}
+
+static void
+create_on_launched(struct sandbox_op *base, const struct error *err)
+{
+	struct create_op *op = (struct create_op *)base;
+	struct container *c = base->c;
+
+	create_close_far_ends(op);
+	if (err->code != ERROR_OK) {
+		create_fail(op, err);
+		return;
+	}
+	c->state = c->init_exited ? CONTAINER_STOPPED : CONTAINER_CREATED;
+	c->init->ready = true;
+	c->joins_pids = op->launch.sandbox_ns[NS_PID] >= 0;
+	create_record_pidns(op->base.s, c);
+	storages_commit(op->base.s->parts.storages, c->id);
+	log_event(LOG_LEVEL_DEBUG, "sandbox", EVENT_CONTAINER_CREATED, NULL, 0,
+		  "container %s created: process %d", c->id, (int)c->init_pid);
+	op_finish(&op->base.op, NULL);
+}
+
+/* Drops the container and ends the operation with op->error. */
+static void
+create_undone(struct create_op *op)
+{
+	sandbox_drop(op->base.s, op->base.c);
+	op_finish(&op->base.op, &op->error);
+}
+
+static void
+create_on_storages_released(const struct error *err, void *data)
+{
+	struct create_op *op = data;
+
+	if (err->code != ERROR_OK)
+		log_warn("sandbox", "container %s: failed to release storages: %s", op->base.c->id,
+			 err->msg);
+	create_undone(op);
+}
+
+/* Releases the container's storages, then ends the operation with `why`. The launch has been
+ * undone. */
+static void
+create_fail(struct create_op *op, const struct error *why)
+{
+	struct error err = ERROR_INIT;
+
+	op->error = *why;
+	if (!op->base.c->has_storages) {
+		create_undone(op);
+		return;
+	}
+	if (storages_release_owner(op->base.s->parts.storages, op->base.c->id,
+				   create_on_storages_released, op, &err) < 0)
+		create_on_storages_released(&err, op);
+}
+
+static void
 create_abort(struct op *base, const struct error *why)
 {
 	struct create_op *op = (struct create_op *)base;
@@ -531,40 +567,15 @@ create_abort(struct op *base, const struct error *why)
 	sandbox_op_abort(base, why);
 }
 
-static const struct op_class create_class = {
-	.name = "create container",
-	.run = create_run,
-	.abort = create_abort,
-	.free = create_free,
-};
-
-enum op_outcome
-sandbox_create_container(struct sandbox *s, const struct sandbox_container_request *request,
-			 op_done_fn *done, void *data, struct pending **out, struct error *err)
+static void
+create_free(struct op *base)
 {
-	struct create_op *op;
+	struct create_op *op = (struct create_op *)base;
 
-	if (!container_id_is_valid(request->id))
-		return error_set(err, ERROR_INVALID_ARGUMENT, "invalid container id \"%s\"",
-				 request->id);
-	if (sandbox_find(s, request->id) && !op_queue_running(&s->queues, request->id))
-		return error_set(err, ERROR_ALREADY_EXISTS, "container %s already exists",
-				 request->id);
-	if (!request->spec)
-		return error_set(err, ERROR_INVALID_ARGUMENT, "container %s has no OCI spec",
-				 request->id);
-	if (spec_validate(request->spec, err) < 0 || create_devices_check(request, err) < 0 ||
-	    sandbox_check_labels(s, request->spec->process,
-				 request->spec->linux ? request->spec->linux->mountlabel : NULL,
-				 err) < 0)
-		return error_wrap(err, "container %s", request->id);
-	op = sandbox_op_new(s, &create_class, request->id, sizeof(*op), err);
-	if (!op)
-		return OP_FAILED;
-	op->request = *request;
-	op->gate = op->pidns = -1;
-	op->ends = (struct stdio_ends){ .fd = { -1, -1, -1 } };
+	create_close_far_ends(op);
 	for (size_t i = 0; i < ARRAY_LEN(op->pass); i++)
-		op->pass[i] = request->pass ? steal_fd(&request->pass[i]) : -1;
-	return sandbox_op_submit(&op->base, done, data, out, err);
+		close_fd(&op->pass[i]);
+	create_devices_release(&op->devices);
+	hooks_merge_release(&op->hooks);
+	sandbox_op_free(base);
 }

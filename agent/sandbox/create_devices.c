@@ -36,10 +36,38 @@ static const char *const unsupported[] = {
 	"scsi", "blk-ccw", "vfio-pci", "vfio-pci-gk", "vfio-ap", "vfio-ap-cold",
 };
 
+static int create_devices_check_one(const struct sandbox_device *d, struct error *err);
+static int create_devices_fill_shared(struct sandbox *s, struct launch_shared *out,
+				      const struct sandbox_shared_mount *m, struct error *err);
+
 const char *
 sandbox_device_type(size_t i)
 {
 	return i < ARRAY_LEN(types) ? types[i].type : NULL;
+}
+
+int
+create_devices_check(const struct sandbox_container_request *request, struct error *err)
+{
+	if (request->n_devices > DEVICES_MAX)
+		return error_set(err, ERROR_RESOURCE_EXHAUSTED, "more than %d devices",
+				 DEVICES_MAX);
+	if (request->n_shared > SHARED_MAX)
+		return error_set(err, ERROR_RESOURCE_EXHAUSTED, "more than %d shared_mounts",
+				 SHARED_MAX);
+	for (size_t i = 0; i < request->n_devices; i++) {
+		if (create_devices_check_one(&request->devices[i], err) < 0)
+			return -1;
+	}
+	for (size_t i = 0; i < request->n_shared; i++) {
+		const struct sandbox_shared_mount *m = &request->shared[i];
+
+		if (*m->src_path != '/' || *m->dst_path != '/')
+			return error_set(err, ERROR_INVALID_ARGUMENT,
+					 "shared_mounts: %.128s and %.128s must be absolute",
+					 m->src_path, m->dst_path);
+	}
+	return 0;
 }
 
 static const char *
@@ -78,30 +106,6 @@ create_devices_check_one(const struct sandbox_device *d, struct error *err)
 }
 
 int
-create_devices_check(const struct sandbox_container_request *request, struct error *err)
-{
-	if (request->n_devices > DEVICES_MAX)
-		return error_set(err, ERROR_RESOURCE_EXHAUSTED, "more than %d devices",
-				 DEVICES_MAX);
-	if (request->n_shared > SHARED_MAX)
-		return error_set(err, ERROR_RESOURCE_EXHAUSTED, "more than %d shared_mounts",
-				 SHARED_MAX);
-	for (size_t i = 0; i < request->n_devices; i++) {
-		if (create_devices_check_one(&request->devices[i], err) < 0)
-			return -1;
-	}
-	for (size_t i = 0; i < request->n_shared; i++) {
-		const struct sandbox_shared_mount *m = &request->shared[i];
-
-		if (*m->src_path != '/' || *m->dst_path != '/')
-			return error_set(err, ERROR_INVALID_ARGUMENT,
-					 "shared_mounts: %.128s and %.128s must be absolute",
-					 m->src_path, m->dst_path);
-	}
-	return 0;
-}
-
-int
 create_devices_find(struct sandbox *s, struct create_devices *e,
 		    const struct sandbox_container_request *request,
 		    void (*done)(const struct error *err, void *data), void *data,
@@ -116,41 +120,6 @@ create_devices_find(struct sandbox *s, struct create_devices *e,
 	e->search = device_search_start(s->parts.devices, locations, request->n_devices, done, data,
 					err);
 	return e->search ? 0 : -1;
-}
-
-/* Returns the container that has this name in its pod and a mount namespace, or NULL. */
-static const struct container *
-create_devices_find_by_name(const struct sandbox *s, const char *name)
-{
-	struct list *pos;
-
-	list_for_each (pos, &s->containers) {
-		const struct container *c = list_entry(pos, struct container, node);
-
-		if (c->name && strcmp(c->name, name) == 0 && c->ns[NS_MNT] >= 0)
-			return c;
-	}
-	return NULL;
-}
-
-/* Duplicates the mount namespace's fd: the source container may be removed before the launch. */
-static int
-create_devices_fill_shared(struct sandbox *s, struct launch_shared *out,
-			   const struct sandbox_shared_mount *m, struct error *err)
-{
-	const struct container *c = create_devices_find_by_name(s, m->src_name);
-
-	*out = (struct launch_shared){
-		.src_name = m->src_name,
-		.src_path = m->src_path,
-		.dst_path = m->dst_path,
-		.mnt_ns = c ? fcntl(c->ns[NS_MNT], F_DUPFD_CLOEXEC, 3) : -1,
-	};
-	if (c && out->mnt_ns < 0)
-		return error_sys_code(err, ERROR_RESOURCE_EXHAUSTED,
-				      "failed to keep the mount namespace of container %s",
-				      m->src_name);
-	return 0;
 }
 
 int
@@ -188,6 +157,41 @@ create_devices_fill(struct sandbox *s, struct create_devices *e,
 	launch->n_devices = e->n_devices;
 	launch->shared = e->shared;
 	launch->n_shared = e->n_shared;
+	return 0;
+}
+
+/* Returns the container that has this name in its pod and a mount namespace, or NULL. */
+static const struct container *
+create_devices_find_by_name(const struct sandbox *s, const char *name)
+{
+	struct list *pos;
+
+	list_for_each (pos, &s->containers) {
+		const struct container *c = list_entry(pos, struct container, node);
+
+		if (c->name && strcmp(c->name, name) == 0 && c->ns[NS_MNT] >= 0)
+			return c;
+	}
+	return NULL;
+}
+
+/* Duplicates the mount namespace's fd: the source container may be removed before the launch. */
+static int
+create_devices_fill_shared(struct sandbox *s, struct launch_shared *out,
+			   const struct sandbox_shared_mount *m, struct error *err)
+{
+	const struct container *c = create_devices_find_by_name(s, m->src_name);
+
+	*out = (struct launch_shared){
+		.src_name = m->src_name,
+		.src_path = m->src_path,
+		.dst_path = m->dst_path,
+		.mnt_ns = c ? fcntl(c->ns[NS_MNT], F_DUPFD_CLOEXEC, 3) : -1,
+	};
+	if (c && out->mnt_ns < 0)
+		return error_sys_code(err, ERROR_RESOURCE_EXHAUSTED,
+				      "failed to keep the mount namespace of container %s",
+				      m->src_name);
 	return 0;
 }
 

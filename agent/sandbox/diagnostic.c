@@ -18,6 +18,8 @@
 
 #define REPLACEMENT "\xef\xbf\xbd"
 
+static void termination_text(const char *bytes, size_t n, char *text);
+
 int
 sandbox_termination_path(struct sandbox *s, const char *id, char **path, struct error *err)
 {
@@ -41,6 +43,31 @@ sandbox_termination_path(struct sandbox *s, const char *id, char **path, struct 
 	}
 	arena_release(&arena);
 	return result;
+}
+
+int
+termination_read(int root, const char *path, char text[static TERMINATION_TEXT_MAX],
+		 struct error *err)
+{
+	/* O_NONBLOCK: the path may be a FIFO without a writer. */
+	auto_close int fd = path_try_open(root, path, O_RDONLY | O_NONBLOCK, 0, PATH_FOLLOW_NONE);
+	char bytes[TERMINATION_MAX];
+	struct stat st;
+	ssize_t n;
+
+	*text = '\0';
+	if (fd < 0)
+		return errno == ENOENT
+			       ? 0
+			       : error_sys(err, "failed to open termination message %s", path);
+	if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode))
+		return error_set(err, ERROR_FAILED_PRECONDITION,
+				 "termination message %s is not a regular file", path);
+	n = read_full(fd, bytes, sizeof(bytes));
+	if (n < 0)
+		return error_sys(err, "failed to read termination message %s", path);
+	termination_text(bytes, (size_t)n, text);
+	return 0;
 }
 
 /* Returns the length in bytes of the UTF-8 character at s, with n bytes left; 0 if it is
@@ -74,29 +101,4 @@ termination_text(const char *bytes, size_t n, char *text)
 		}
 	}
 	*text = '\0';
-}
-
-int
-termination_read(int root, const char *path, char text[static TERMINATION_TEXT_MAX],
-		 struct error *err)
-{
-	/* O_NONBLOCK: the path may be a FIFO without a writer. */
-	auto_close int fd = path_try_open(root, path, O_RDONLY | O_NONBLOCK, 0, PATH_FOLLOW_NONE);
-	char bytes[TERMINATION_MAX];
-	struct stat st;
-	ssize_t n;
-
-	*text = '\0';
-	if (fd < 0)
-		return errno == ENOENT
-			       ? 0
-			       : error_sys(err, "failed to open termination message %s", path);
-	if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode))
-		return error_set(err, ERROR_FAILED_PRECONDITION,
-				 "termination message %s is not a regular file", path);
-	n = read_full(fd, bytes, sizeof(bytes));
-	if (n < 0)
-		return error_sys(err, "failed to read termination message %s", path);
-	termination_text(bytes, (size_t)n, text);
-	return 0;
 }

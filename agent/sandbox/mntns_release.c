@@ -15,43 +15,10 @@ struct mntns_release {
 	int fd;
 };
 
-/* Has the agent close its fd of the namespace, so that this worker holds the last one. */
-int
-mntns_release_work(struct worker *w, struct error *err)
-{
-	return worker_send(w, MNTNS_RELEASE_MSG_CLOSE, NULL, 0, NULL, 0, true, err);
-}
-
-static int
-mntns_release_run(struct worker *w, void *arg, struct error *err)
-{
-	(void)arg;
-	return mntns_release_work(w, err);
-}
-
-static int
-mntns_release_close(struct job *job, const struct job_message *m, void *data, struct error *err)
-{
-	struct mntns_release *l = data;
-
-	(void)m;
-	(void)err;
-	job_forget_fd(job, l->fd);
-	close_fd(&l->fd);
-	return 0;
-}
-
-static void
-mntns_release_on_done(struct job *job, const struct error *err, void *data)
-{
-	struct mntns_release *l = data;
-
-	(void)job;
-	if (err->code != ERROR_OK)
-		log_warn("sandbox", "failed to release a mount namespace: %s", err->msg);
-	close_fd(&l->fd);
-	free(l);
-}
+static int mntns_release_run(struct worker *w, void *arg, struct error *err);
+static int mntns_release_close(struct job *job, const struct job_message *m, void *data,
+			       struct error *err);
+static void mntns_release_on_done(struct job *job, const struct error *err, void *data);
 
 static const struct job_message_type mntns_release_messages[] = {
 	[MNTNS_RELEASE_MSG_CLOSE] = { .handler = mntns_release_close },
@@ -89,4 +56,42 @@ mntns_release(struct sandbox *s, int *fd)
 		free(l);
 	}
 	close_fd(fd);
+}
+
+static int
+mntns_release_run(struct worker *w, void *arg, struct error *err)
+{
+	(void)arg;
+	return mntns_release_work(w, err);
+}
+
+static int
+mntns_release_close(struct job *job, const struct job_message *m, void *data, struct error *err)
+{
+	struct mntns_release *l = data;
+
+	(void)m;
+	(void)err;
+	job_forget_fd(job, l->fd);
+	close_fd(&l->fd);
+	return 0;
+}
+
+static void
+mntns_release_on_done(struct job *job, const struct error *err, void *data)
+{
+	struct mntns_release *l = data;
+
+	(void)job;
+	if (err->code != ERROR_OK)
+		log_warn("sandbox", "failed to release a mount namespace: %s", err->msg);
+	close_fd(&l->fd);
+	free(l);
+}
+
+/* Has the agent close its fd of the namespace, so that this worker holds the last one. */
+int
+mntns_release_work(struct worker *w, struct error *err)
+{
+	return worker_send(w, MNTNS_RELEASE_MSG_CLOSE, NULL, 0, NULL, 0, true, err);
 }

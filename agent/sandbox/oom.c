@@ -23,10 +23,25 @@ struct oom_source {
 	char id[];
 };
 
+static void oom_source_free(struct oom_source *s);
+static void oom_log_kills(const struct oom_source *s, uint64_t kills);
+static void oom_deliver(struct oom_source *s);
+static void oom_on_changed(uint32_t events, void *data);
+static void oom_forget(struct oom_events *events);
+static void oom_waiter_cancel(struct pending *p);
+
 static struct oom_source *
 oom_source_of(struct list *node)
 {
 	return list_entry(node, struct oom_source, node);
+}
+
+static void
+oom_waiter_end(struct oom_waiter *w)
+{
+	(void)pending_end(&w->pending);
+	list_remove(&w->node);
+	w->events->n_waiters--;
 }
 
 void
@@ -35,6 +50,13 @@ oom_init(struct oom_events *events, struct loop *loop)
 	*events = (struct oom_events){ .loop = loop };
 	list_init(&events->sources);
 	list_init(&events->waiters);
+}
+
+void
+oom_release(struct oom_events *events)
+{
+	while (!list_is_empty(&events->sources))
+		oom_source_free(oom_source_of(events->sources.next));
 }
 
 static void
@@ -51,70 +73,6 @@ oom_source_free(struct oom_source *s)
 	oom_source_close(s);
 	list_remove(&s->node);
 	free(s);
-}
-
-void
-oom_release(struct oom_events *events)
-{
-	while (!list_is_empty(&events->sources))
-		oom_source_free(oom_source_of(events->sources.next));
-}
-
-/* Counts one kill of this source as taken and moves the source behind the others. */
-static void
-oom_count_taken(struct oom_source *s)
-{
-	struct oom_events *events = s->events;
-
-	s->untaken--;
-	list_remove(&s->node);
-	list_append(&events->sources, &s->node);
-	if (s->untaken || s->fd >= 0)
-		return;
-	events->removed--;
-	oom_source_free(s);
-}
-
-static void
-oom_waiter_end(struct oom_waiter *w)
-{
-	(void)pending_end(&w->pending);
-	list_remove(&w->node);
-	w->events->n_waiters--;
-}
-
-static void
-oom_waiter_cancel(struct pending *p)
-{
-	oom_waiter_end(pending_entry(p, struct oom_waiter, pending));
-}
-
-/* Delivers the source's kills to the waiters. */
-static void
-oom_deliver(struct oom_source *s)
-{
-	struct oom_events *events = s->events;
-	struct error none = ERROR_INIT;
-
-	while (s->untaken && !list_is_empty(&events->waiters)) {
-		struct oom_waiter *w = list_entry(events->waiters.next, struct oom_waiter, node);
-
-		oom_waiter_end(w);
-		/* This does not free a source that is still watched. */
-		oom_count_taken(s);
-		w->done(w, s->id, &none);
-	}
-}
-
-static void
-oom_log_kills(const struct oom_source *s, uint64_t kills)
-{
-	char count[24];
-	const struct log_field fields[] = { { "container-id", s->id }, { "kills", count } };
-
-	(void)snprintf(count, sizeof(count), "%llu", (unsigned long long)kills);
-	log_event(LOG_LEVEL_INFO, "sandbox", EVENT_OOM_KILL, fields, ARRAY_LEN(fields),
-		  "container %s: out of memory, %s killed", s->id, count);
 }
 
 void
@@ -139,10 +97,46 @@ oom_check(struct oom_source *s)
 }
 
 static void
-oom_on_changed(uint32_t events, void *data)
+oom_log_kills(const struct oom_source *s, uint64_t kills)
 {
-	(void)events;
-	oom_check(data);
+	char count[24];
+	const struct log_field fields[] = { { "container-id", s->id }, { "kills", count } };
+
+	(void)snprintf(count, sizeof(count), "%llu", (unsigned long long)kills);
+	log_event(LOG_LEVEL_INFO, "sandbox", EVENT_OOM_KILL, fields, ARRAY_LEN(fields),
+		  "container %s: out of memory, %s killed", s->id, count);
+}
+
+/* Counts one kill of this source as taken and moves the source behind the others. */
+static void
+oom_count_taken(struct oom_source *s)
+{
+	struct oom_events *events = s->events;
+
+	s->untaken--;
+	list_remove(&s->node);
+	list_append(&events->sources, &s->node);
+	if (s->untaken || s->fd >= 0)
+		return;
+	events->removed--;
+	oom_source_free(s);
+}
+
+/* Delivers the source's kills to the waiters. */
+static void
+oom_deliver(struct oom_source *s)
+{
+	struct oom_events *events = s->events;
+	struct error none = ERROR_INIT;
+
+	while (s->untaken && !list_is_empty(&events->waiters)) {
+		struct oom_waiter *w = list_entry(events->waiters.next, struct oom_waiter, node);
+
+		oom_waiter_end(w);
+		/* This does not free a source that is still watched. */
+		oom_count_taken(s);
+		w->done(w, s->id, &none);
+	}
 }
 
 struct oom_source *
@@ -167,6 +161,28 @@ oom_watch(struct oom_events *events, const char *id, int fd, uint64_t seen, stru
 	return s;
 }
 
+static void
+oom_on_changed(uint32_t events, void *data)
+{
+	(void)events;
+	oom_check(data);
+}
+
+void
+oom_unwatch(struct oom_source *s)
+{
+	if (!s)
+		return;
+	oom_check(s);
+	if (!s->untaken) {
+		oom_source_free(s);
+		return;
+	}
+	oom_source_close(s);
+	if (++s->events->removed > OOM_REMOVED_MAX)
+		oom_forget(s->events);
+}
+
 /* Frees the source of the container that was removed first. */
 static void
 oom_forget(struct oom_events *events)
@@ -185,21 +201,6 @@ oom_forget(struct oom_events *events)
 		oom_source_free(s);
 		return;
 	}
-}
-
-void
-oom_unwatch(struct oom_source *s)
-{
-	if (!s)
-		return;
-	oom_check(s);
-	if (!s->untaken) {
-		oom_source_free(s);
-		return;
-	}
-	oom_source_close(s);
-	if (++s->events->removed > OOM_REMOVED_MAX)
-		oom_forget(s->events);
 }
 
 int
@@ -226,6 +227,12 @@ oom_take(struct oom_events *events, struct oom_waiter *w, char *id, size_t size,
 	list_append(&events->waiters, &w->node);
 	events->n_waiters++;
 	return 1;
+}
+
+static void
+oom_waiter_cancel(struct pending *p)
+{
+	oom_waiter_end(pending_entry(p, struct oom_waiter, pending));
 }
 
 void

@@ -25,6 +25,76 @@ struct pause_op {
 	bool freeze;
 };
 
+static enum op_outcome pause_submit(struct sandbox *s, const char *id, bool freeze,
+				    op_done_fn *done, void *data, struct pending **out,
+				    struct error *err);
+static enum op_outcome pause_run(struct op *base, struct error *err);
+static int pause_work(struct worker *w, void *arg, struct error *err);
+static void pause_on_done(struct sandbox_op *base, const struct error *err);
+
+enum op_outcome
+sandbox_pause_container(struct sandbox *s, const char *id, op_done_fn *done, void *data,
+			struct pending **out, struct error *err)
+{
+	return pause_submit(s, id, true, done, data, out, err);
+}
+
+/* Cannot be aborted: its wait is bounded, and a half-frozen container would be worse. */
+static const struct op_class pause_class = {
+	.name = "pause container",
+	.run = pause_run,
+	.free = sandbox_op_free,
+	.goes_on = true,
+};
+
+static const struct op_class resume_class = {
+	.name = "resume container",
+	.run = pause_run,
+	.free = sandbox_op_free,
+	.goes_on = true,
+};
+
+static enum op_outcome
+pause_submit(struct sandbox *s, const char *id, bool freeze, op_done_fn *done, void *data,
+	     struct pending **out, struct error *err)
+{
+	struct pause_op *op;
+
+	if (!sandbox_find(s, id))
+		return error_no_container(err, id);
+	op = sandbox_op_new(s, freeze ? &pause_class : &resume_class, id, sizeof(*op), err);
+	if (!op)
+		return OP_FAILED;
+	op->freeze = freeze;
+	return sandbox_op_submit(&op->base, done, data, out, err);
+}
+
+static const struct sandbox_job pause_job = {
+	.ops = { .name = "pause container", .work = pause_work },
+	.done = pause_on_done,
+	.deadline_ms = FREEZE_JOB_MS,
+};
+
+static enum op_outcome
+pause_run(struct op *base, struct error *err)
+{
+	struct pause_op *op = (struct pause_op *)base;
+	const struct roots *roots = op->base.s->parts.roots;
+
+	op->base.c =
+		sandbox_container(op->base.s, op->base.id,
+				  op->freeze ? CONTAINER_CALL_PAUSE : CONTAINER_CALL_RESUME, err);
+	if (!op->base.c)
+		return OP_FAILED;
+	if (roots->cgroup < 0) {
+		error_set(err, ERROR_FAILED_PRECONDITION,
+			  "container %s cannot be paused: the guest has no cgroups", op->base.id);
+		return OP_FAILED;
+	}
+	keep_fd(&op->base.keep, roots->cgroup);
+	return sandbox_op_work(&op->base, &pause_job, err);
+}
+
 static int
 pause_work(struct worker *w, void *arg, struct error *err)
 {
@@ -63,69 +133,6 @@ pause_on_done(struct sandbox_op *base, const struct error *err)
 			  op->freeze ? "paused" : "resumed");
 	}
 	op_finish(&base->op, err);
-}
-
-static const struct sandbox_job pause_job = {
-	.ops = { .name = "pause container", .work = pause_work },
-	.done = pause_on_done,
-	.deadline_ms = FREEZE_JOB_MS,
-};
-
-static enum op_outcome
-pause_run(struct op *base, struct error *err)
-{
-	struct pause_op *op = (struct pause_op *)base;
-	const struct roots *roots = op->base.s->parts.roots;
-
-	op->base.c =
-		sandbox_container(op->base.s, op->base.id,
-				  op->freeze ? CONTAINER_CALL_PAUSE : CONTAINER_CALL_RESUME, err);
-	if (!op->base.c)
-		return OP_FAILED;
-	if (roots->cgroup < 0) {
-		error_set(err, ERROR_FAILED_PRECONDITION,
-			  "container %s cannot be paused: the guest has no cgroups", op->base.id);
-		return OP_FAILED;
-	}
-	keep_fd(&op->base.keep, roots->cgroup);
-	return sandbox_op_work(&op->base, &pause_job, err);
-}
-
-/* Cannot be aborted: its wait is bounded, and a half-frozen container would be worse. */
-static const struct op_class pause_class = {
-	.name = "pause container",
-	.run = pause_run,
-	.free = sandbox_op_free,
-	.goes_on = true,
-};
-
-static const struct op_class resume_class = {
-	.name = "resume container",
-	.run = pause_run,
-	.free = sandbox_op_free,
-	.goes_on = true,
-};
-
-static enum op_outcome
-pause_submit(struct sandbox *s, const char *id, bool freeze, op_done_fn *done, void *data,
-	     struct pending **out, struct error *err)
-{
-	struct pause_op *op;
-
-	if (!sandbox_find(s, id))
-		return error_no_container(err, id);
-	op = sandbox_op_new(s, freeze ? &pause_class : &resume_class, id, sizeof(*op), err);
-	if (!op)
-		return OP_FAILED;
-	op->freeze = freeze;
-	return sandbox_op_submit(&op->base, done, data, out, err);
-}
-
-enum op_outcome
-sandbox_pause_container(struct sandbox *s, const char *id, op_done_fn *done, void *data,
-			struct pending **out, struct error *err)
-{
-	return pause_submit(s, id, true, done, data, out, err);
 }
 
 enum op_outcome

@@ -50,6 +50,19 @@ struct hold_message {
 	char id[ID_SIZE];
 };
 
+static void pressure_on_event(uint32_t events, void *data);
+static void pressure_look(struct pressure *p);
+static int pressure_take_hold(struct job *job, const struct job_message *message, void *data,
+			      struct error *err);
+static int pressure_take_release(struct job *job, const struct job_message *message, void *data,
+				 struct error *err);
+static void pressure_on_done(struct job *job, const struct error *err, void *data);
+static void pressure_pause(struct pressure *p);
+static int pressure_work(struct worker *w, void *arg, struct error *err);
+static int pressure_send(struct worker *w, uint32_t type, const char *id, uint64_t limit,
+			 uint64_t own, struct error *err);
+static int pressure_restore(struct worker *w, const struct pressure *p, struct error *err);
+
 static struct hold *
 pressure_find(const struct pressure *p, const char *id)
 {
@@ -71,49 +84,183 @@ pressure_drop(struct hold *h)
 	free(h);
 }
 
-/* ---- in the worker ---- */
+/* ---- on the loop ---- */
 
-static int
-pressure_send(struct worker *w, uint32_t type, const char *id, uint64_t limit, uint64_t own,
-	      struct error *err)
+void
+pressure_start(struct pressure *p, struct sandbox *s)
 {
-	struct hold_message m = { .limit = limit, .own = own };
+	const struct roots *roots = s->parts.roots;
+	struct error err = ERROR_INIT;
 
-	(void)snprintf(m.id, sizeof(m.id), "%s", id);
-	return worker_send(w, type, &m, sizeof(m), NULL, 0, true, err);
+	*p = (struct pressure){ .s = s, .fd = -1 };
+	list_init(&p->holds);
+	if (!roots || roots->cgroup < 0)
+		return;
+	p->fd = openat(roots->cgroup, CGROUP_PODS "/memory.events.local", O_RDONLY | O_CLOEXEC);
+	if (p->fd < 0 || pressure_events(p->fd, &p->seen) < 0)
+		return;
+	p->watch = loop_watch(s->parts.loop, p->fd, EPOLLPRI, pressure_on_event, p, &err);
+	if (!p->watch)
+		log_warn("sandbox", "failed to watch the pods' memory: %s", err.msg);
 }
 
-/* Restores the limits of the containers that are no longer over theirs. */
-static int
-pressure_restore(struct worker *w, const struct pressure *p, struct error *err)
+static void
+pressure_on_event(uint32_t events, void *data)
 {
-	int root = p->s->parts.roots->cgroup;
-	struct list *pos;
+	struct pressure *p = data;
+	uint64_t n;
 
-	list_for_each (pos, &p->holds) {
-		const struct hold *h = list_entry(pos, struct hold, node);
-		const struct container *c = sandbox_find(p->s, h->id);
-		const struct log_field container = { "container-id", h->id };
-		bool mine = false, is_set;
-
-		if (c && !pressure_is_over(root, c->cgroup_path, h->limit, &mine))
-			continue;
-		is_set = mine && pressure_set_limit(root, c->cgroup_path, h->own) == 0;
-		if (mine && !is_set && errno != ENOENT) {
-			/* The hold stays recorded, so that the next look tries again. */
-			worker_log(w, LOG_LEVEL_WARN,
-				   "failed to give container %s its own memory limit: %s", h->id,
-				   strerror(errno));
-			continue;
-		}
-		if (is_set)
-			worker_event(w, LOG_LEVEL_INFO, EVENT_MEMORY_RELEASED, &container, 1,
-				     "container %s: own memory limit restored", h->id);
-		if (pressure_send(w, PRESSURE_MSG_RELEASE, h->id, 0, 0, err) < 0)
-			return -1;
+	(void)events;
+	if (pressure_events(p->fd, &n) < 0) {
+		loop_unwatch(p->watch);
+		p->watch = NULL;
+		return;
 	}
+	if (n == p->seen)
+		return;
+	/* The end of the running look reads the counter; the pause between two looks is kept. */
+	if (p->job || (p->timer && p->again))
+		return;
+	p->seen = n;
+	p->again = true;
+	/* The timer may be the long one of a held container; memory pressure is handled now. */
+	timer_cancel(p->timer);
+	p->timer = NULL;
+	pressure_look(p);
+}
+
+static const struct job_message_type pressure_messages[] = {
+	[PRESSURE_MSG_HOLD] = { .handler = pressure_take_hold,
+				.size = sizeof(struct hold_message) },
+	[PRESSURE_MSG_RELEASE] = { .handler = pressure_take_release,
+				   .size = sizeof(struct hold_message) },
+};
+
+static const struct job_ops pressure_job = {
+	.name = "limit the container that uses the most memory",
+	.work = pressure_work,
+	.messages = pressure_messages,
+	.n_messages = ARRAY_LEN(pressure_messages),
+	.done = pressure_on_done,
+};
+
+static void
+pressure_look(struct pressure *p)
+{
+	struct error err = ERROR_INIT;
+	const int keep[] = { p->s->parts.roots->cgroup };
+	const struct job_spec job = {
+		.ops = &pressure_job,
+		.arg = p,
+		.data = p,
+		.keep_fds = keep,
+		.n_keep_fds = 1,
+		.deadline_ms = LOOK_MS,
+		.flags = JOB_URGENT,
+	};
+
+	p->job = job_start(p->s->parts.jobs, &job, &err);
+	if (p->job)
+		return;
+	log_warn("sandbox", "failed to watch the pods' memory: %s", err.msg);
+	pressure_pause(p);
+}
+
+static struct hold_message
+pressure_read(const struct job_message *message)
+{
+	struct hold_message m;
+
+	memcpy(&m, message->payload, sizeof(m));
+	m.id[ID_SIZE - 1] = '\0';
+	return m;
+}
+
+static int
+pressure_take_hold(struct job *job, const struct job_message *message, void *data,
+		   struct error *err)
+{
+	struct pressure *p = data;
+	const struct hold_message m = pressure_read(message);
+	struct hold *h = pressure_find(p, m.id);
+
+	(void)job;
+	if (!h) {
+		h = calloc(1, sizeof(*h));
+		if (!h)
+			return error_nomem(err, "limiting a container's memory");
+		memcpy(h->id, m.id, sizeof(h->id));
+		list_append(&p->holds, &h->node);
+	}
+	h->limit = m.limit;
+	h->own = m.own;
 	return 0;
 }
+
+static int
+pressure_take_release(struct job *job, const struct job_message *message, void *data,
+		      struct error *err)
+{
+	const struct hold_message m = pressure_read(message);
+	struct hold *h = pressure_find(data, m.id);
+
+	(void)job;
+	(void)err;
+	if (h)
+		pressure_drop(h);
+	return 0;
+}
+
+static void
+pressure_on_done(struct job *job, const struct error *err, void *data)
+{
+	struct pressure *p = data;
+	uint64_t n;
+
+	(void)job;
+	p->job = NULL;
+	if (err->code != ERROR_OK)
+		log_warn("sandbox", "failed to watch the pods' memory: %s", err->msg);
+	p->again = pressure_events(p->fd, &n) == 0 && n != p->seen;
+	if (p->again)
+		p->seen = n;
+	pressure_pause(p);
+}
+
+static void
+pressure_on_timer(void *data)
+{
+	struct pressure *p = data;
+
+	p->timer = NULL;
+	if (p->again || !list_is_empty(&p->holds))
+		pressure_look(p);
+}
+
+static void
+pressure_pause(struct pressure *p)
+{
+	struct error err = ERROR_INIT;
+
+	if (!p->again && list_is_empty(&p->holds))
+		return;
+	p->timer = loop_timer(p->s->parts.loop, p->again ? PAUSE_MS : CALM_MS, pressure_on_timer, p,
+			      &err);
+	if (!p->timer)
+		log_warn("sandbox", "failed to watch the pods' memory: %s", err.msg);
+}
+
+void
+pressure_release(struct pressure *p)
+{
+	loop_unwatch(p->watch);
+	timer_cancel(p->timer);
+	close_fd(&p->fd);
+	while (!list_is_empty(&p->holds))
+		pressure_drop(list_entry(p->holds.next, struct hold, node));
+}
+
+/* ---- in the worker ---- */
 
 static int
 pressure_work(struct worker *w, void *arg, struct error *err)
@@ -166,180 +313,44 @@ pressure_work(struct worker *w, void *arg, struct error *err)
 	return 0;
 }
 
-/* ---- on the loop ---- */
-
-static struct hold_message
-pressure_read(const struct job_message *message)
-{
-	struct hold_message m;
-
-	memcpy(&m, message->payload, sizeof(m));
-	m.id[ID_SIZE - 1] = '\0';
-	return m;
-}
-
 static int
-pressure_take_release(struct job *job, const struct job_message *message, void *data,
-		      struct error *err)
+pressure_send(struct worker *w, uint32_t type, const char *id, uint64_t limit, uint64_t own,
+	      struct error *err)
 {
-	const struct hold_message m = pressure_read(message);
-	struct hold *h = pressure_find(data, m.id);
+	struct hold_message m = { .limit = limit, .own = own };
 
-	(void)job;
-	(void)err;
-	if (h)
-		pressure_drop(h);
-	return 0;
+	(void)snprintf(m.id, sizeof(m.id), "%s", id);
+	return worker_send(w, type, &m, sizeof(m), NULL, 0, true, err);
 }
 
+/* Restores the limits of the containers that are no longer over theirs. */
 static int
-pressure_take_hold(struct job *job, const struct job_message *message, void *data,
-		   struct error *err)
+pressure_restore(struct worker *w, const struct pressure *p, struct error *err)
 {
-	struct pressure *p = data;
-	const struct hold_message m = pressure_read(message);
-	struct hold *h = pressure_find(p, m.id);
+	int root = p->s->parts.roots->cgroup;
+	struct list *pos;
 
-	(void)job;
-	if (!h) {
-		h = calloc(1, sizeof(*h));
-		if (!h)
-			return error_nomem(err, "limiting a container's memory");
-		memcpy(h->id, m.id, sizeof(h->id));
-		list_append(&p->holds, &h->node);
+	list_for_each (pos, &p->holds) {
+		const struct hold *h = list_entry(pos, struct hold, node);
+		const struct container *c = sandbox_find(p->s, h->id);
+		const struct log_field container = { "container-id", h->id };
+		bool mine = false, is_set;
+
+		if (c && !pressure_is_over(root, c->cgroup_path, h->limit, &mine))
+			continue;
+		is_set = mine && pressure_set_limit(root, c->cgroup_path, h->own) == 0;
+		if (mine && !is_set && errno != ENOENT) {
+			/* The hold stays recorded, so that the next look tries again. */
+			worker_log(w, LOG_LEVEL_WARN,
+				   "failed to give container %s its own memory limit: %s", h->id,
+				   strerror(errno));
+			continue;
+		}
+		if (is_set)
+			worker_event(w, LOG_LEVEL_INFO, EVENT_MEMORY_RELEASED, &container, 1,
+				     "container %s: own memory limit restored", h->id);
+		if (pressure_send(w, PRESSURE_MSG_RELEASE, h->id, 0, 0, err) < 0)
+			return -1;
 	}
-	h->limit = m.limit;
-	h->own = m.own;
 	return 0;
-}
-
-static const struct job_message_type pressure_messages[] = {
-	[PRESSURE_MSG_HOLD] = { .handler = pressure_take_hold,
-				.size = sizeof(struct hold_message) },
-	[PRESSURE_MSG_RELEASE] = { .handler = pressure_take_release,
-				   .size = sizeof(struct hold_message) },
-};
-
-static void pressure_look(struct pressure *p);
-
-static void
-pressure_on_timer(void *data)
-{
-	struct pressure *p = data;
-
-	p->timer = NULL;
-	if (p->again || !list_is_empty(&p->holds))
-		pressure_look(p);
-}
-
-static void
-pressure_pause(struct pressure *p)
-{
-	struct error err = ERROR_INIT;
-
-	if (!p->again && list_is_empty(&p->holds))
-		return;
-	p->timer = loop_timer(p->s->parts.loop, p->again ? PAUSE_MS : CALM_MS, pressure_on_timer, p,
-			      &err);
-	if (!p->timer)
-		log_warn("sandbox", "failed to watch the pods' memory: %s", err.msg);
-}
-
-static void
-pressure_on_done(struct job *job, const struct error *err, void *data)
-{
-	struct pressure *p = data;
-	uint64_t n;
-
-	(void)job;
-	p->job = NULL;
-	if (err->code != ERROR_OK)
-		log_warn("sandbox", "failed to watch the pods' memory: %s", err->msg);
-	p->again = pressure_events(p->fd, &n) == 0 && n != p->seen;
-	if (p->again)
-		p->seen = n;
-	pressure_pause(p);
-}
-
-static const struct job_ops pressure_job = {
-	.name = "limit the container that uses the most memory",
-	.work = pressure_work,
-	.messages = pressure_messages,
-	.n_messages = ARRAY_LEN(pressure_messages),
-	.done = pressure_on_done,
-};
-
-static void
-pressure_look(struct pressure *p)
-{
-	struct error err = ERROR_INIT;
-	const int keep[] = { p->s->parts.roots->cgroup };
-	const struct job_spec job = {
-		.ops = &pressure_job,
-		.arg = p,
-		.data = p,
-		.keep_fds = keep,
-		.n_keep_fds = 1,
-		.deadline_ms = LOOK_MS,
-		.flags = JOB_URGENT,
-	};
-
-	p->job = job_start(p->s->parts.jobs, &job, &err);
-	if (p->job)
-		return;
-	log_warn("sandbox", "failed to watch the pods' memory: %s", err.msg);
-	pressure_pause(p);
-}
-
-static void
-pressure_on_event(uint32_t events, void *data)
-{
-	struct pressure *p = data;
-	uint64_t n;
-
-	(void)events;
-	if (pressure_events(p->fd, &n) < 0) {
-		loop_unwatch(p->watch);
-		p->watch = NULL;
-		return;
-	}
-	if (n == p->seen)
-		return;
-	/* The end of the running look reads the counter; the pause between two looks is kept. */
-	if (p->job || (p->timer && p->again))
-		return;
-	p->seen = n;
-	p->again = true;
-	/* The timer may be the long one of a held container; memory pressure is handled now. */
-	timer_cancel(p->timer);
-	p->timer = NULL;
-	pressure_look(p);
-}
-
-void
-pressure_start(struct pressure *p, struct sandbox *s)
-{
-	const struct roots *roots = s->parts.roots;
-	struct error err = ERROR_INIT;
-
-	*p = (struct pressure){ .s = s, .fd = -1 };
-	list_init(&p->holds);
-	if (!roots || roots->cgroup < 0)
-		return;
-	p->fd = openat(roots->cgroup, CGROUP_PODS "/memory.events.local", O_RDONLY | O_CLOEXEC);
-	if (p->fd < 0 || pressure_events(p->fd, &p->seen) < 0)
-		return;
-	p->watch = loop_watch(s->parts.loop, p->fd, EPOLLPRI, pressure_on_event, p, &err);
-	if (!p->watch)
-		log_warn("sandbox", "failed to watch the pods' memory: %s", err.msg);
-}
-
-void
-pressure_release(struct pressure *p)
-{
-	loop_unwatch(p->watch);
-	timer_cancel(p->timer);
-	close_fd(&p->fd);
-	while (!list_is_empty(&p->holds))
-		pressure_drop(list_entry(p->holds.next, struct hold, node));
 }

@@ -20,6 +20,10 @@ struct op_queue {
 	char id[];
 };
 
+static struct op_queue *queue_new(struct op_queues *queues, const char *id);
+static void op_cancel_wait(struct pending *p);
+static void queue_advance(struct op_queue *queue);
+
 static struct op *
 op_of(struct list *node)
 {
@@ -38,28 +42,6 @@ queue_find(const struct op_queues *queues, const char *id)
 			return queue;
 	}
 	return NULL;
-}
-
-static struct op_queue *
-queue_new(struct op_queues *queues, const char *id)
-{
-	size_t size = strlen(id) + 1;
-	struct op_queue *queue = calloc(1, sizeof(*queue) + size);
-
-	if (!queue)
-		return NULL;
-	queue->queues = queues;
-	list_init(&queue->ops);
-	memcpy(queue->id, id, size);
-	list_append(&queues->queues, &queue->node);
-	return queue;
-}
-
-static void
-queue_free(struct op_queue *queue)
-{
-	list_remove(&queue->node);
-	free(queue);
 }
 
 static void
@@ -84,59 +66,10 @@ op_end(struct op *op, const struct error *err)
 		done(&copy, data);
 }
 
-/* Runs operations from the head until one stays pending; frees an empty queue. */
-static void
-queue_advance(struct op_queue *queue)
-{
-	if (queue->advancing)
-		return;
-	queue->advancing = true;
-	while (!list_is_empty(&queue->ops)) {
-		struct op *op = op_of(queue->ops.next);
-		enum op_outcome outcome;
-		struct error err = ERROR_INIT;
-		const struct log_context *former;
-
-		if (op->running)
-			break;
-		op->running = true;
-		former = log_context_set(op->log);
-		outcome = op->class->run(op, &err);
-		(void)log_context_set(former);
-		if (outcome == OP_PENDING)
-			break;
-		if (outcome == OP_DONE)
-			err = ERROR_INIT;
-		op_end(op, &err);
-	}
-	queue->advancing = false;
-	if (list_is_empty(&queue->ops))
-		queue_free(queue);
-}
-
 void
 op_queues_init(struct op_queues *queues)
 {
 	list_init(&queues->queues);
-}
-
-/* The `cancel` of an operation's pending. */
-static void
-op_cancel_wait(struct pending *p)
-{
-	struct op *op = pending_entry(p, struct op, pending);
-	struct error why = ERROR_INIT;
-
-	if (op->class->goes_on)
-		return;
-	if (!op->running) {
-		/* A waiting operation is not the only one, so the queue is still in use. */
-		list_remove(&op->node);
-		op_free(op);
-		return;
-	}
-	error_set(&why, ERROR_CANCELLED, "%s: cancelled by the caller", op->class->name);
-	op_abort(op, &why);
 }
 
 enum op_outcome
@@ -175,6 +108,77 @@ op_submit(struct op_queues *queues, const char *id, struct op *op, op_done_fn *d
 	op_free(op);
 	queue_advance(queue);
 	return outcome;
+}
+
+static struct op_queue *
+queue_new(struct op_queues *queues, const char *id)
+{
+	size_t size = strlen(id) + 1;
+	struct op_queue *queue = calloc(1, sizeof(*queue) + size);
+
+	if (!queue)
+		return NULL;
+	queue->queues = queues;
+	list_init(&queue->ops);
+	memcpy(queue->id, id, size);
+	list_append(&queues->queues, &queue->node);
+	return queue;
+}
+
+/* The `cancel` of an operation's pending. */
+static void
+op_cancel_wait(struct pending *p)
+{
+	struct op *op = pending_entry(p, struct op, pending);
+	struct error why = ERROR_INIT;
+
+	if (op->class->goes_on)
+		return;
+	if (!op->running) {
+		/* A waiting operation is not the only one, so the queue is still in use. */
+		list_remove(&op->node);
+		op_free(op);
+		return;
+	}
+	error_set(&why, ERROR_CANCELLED, "%s: cancelled by the caller", op->class->name);
+	op_abort(op, &why);
+}
+
+static void
+queue_free(struct op_queue *queue)
+{
+	list_remove(&queue->node);
+	free(queue);
+}
+
+/* Runs operations from the head until one stays pending; frees an empty queue. */
+static void
+queue_advance(struct op_queue *queue)
+{
+	if (queue->advancing)
+		return;
+	queue->advancing = true;
+	while (!list_is_empty(&queue->ops)) {
+		struct op *op = op_of(queue->ops.next);
+		enum op_outcome outcome;
+		struct error err = ERROR_INIT;
+		const struct log_context *former;
+
+		if (op->running)
+			break;
+		op->running = true;
+		former = log_context_set(op->log);
+		outcome = op->class->run(op, &err);
+		(void)log_context_set(former);
+		if (outcome == OP_PENDING)
+			break;
+		if (outcome == OP_DONE)
+			err = ERROR_INIT;
+		op_end(op, &err);
+	}
+	queue->advancing = false;
+	if (list_is_empty(&queue->ops))
+		queue_free(queue);
 }
 
 void

@@ -33,107 +33,87 @@ struct remove_op {
 	struct timer *exits;
 };
 
-static void
-remove_free(struct op *base)
-{
-	struct remove_op *op = (struct remove_op *)base;
+static int remove_start_timers(struct remove_op *op, uint32_t timeout_s, struct error *err);
+static enum op_outcome remove_run(struct op *base, struct error *err);
+static int remove_work(struct worker *w, void *arg, struct error *err);
+static void remove_on_torn_down(struct sandbox_op *base, const struct error *err);
+static void remove_release_storages(struct remove_op *op);
+static void remove_free(struct op *base);
 
-	timer_cancel(op->grace_timer);
-	timer_cancel(op->timeout);
-	timer_cancel(op->exits);
-	sandbox_op_free(base);
+static const struct op_class remove_class = {
+	.name = "remove container",
+	.run = remove_run,
+	.free = remove_free,
+	.stays = true,
+	.goes_on = true,
+};
+
+enum op_outcome
+sandbox_remove_container(struct sandbox *s, const char *id, uint32_t timeout_s, op_done_fn *done,
+			 void *data, struct pending **out, struct error *err)
+{
+	const struct container *c = sandbox_find(s, id);
+	struct remove_op *op;
+	struct error why = ERROR_INIT;
+
+	if (!c && !op_queue_running(&s->queues, id))
+		return error_no_container(err, id);
+	op = sandbox_op_new(s, &remove_class, id, sizeof(*op), err);
+	if (!op)
+		return OP_FAILED;
+	op->was_creating = c && c->state == CONTAINER_CREATING;
+	if (remove_start_timers(op, timeout_s, err) < 0) {
+		remove_free(&op->base.op);
+		return OP_FAILED;
+	}
+	error_set(&why, ERROR_ABORTED, "container %s is being removed", id);
+	op_queue_abort_waiting(&s->queues, id, &why);
+	return sandbox_op_submit(&op->base, done, data, out, err);
 }
 
 static void
-remove_on_storages_released(const struct error *err, void *data)
+remove_on_grace_end(void *data)
 {
 	struct remove_op *op = data;
-	const struct log_field container = { "container-id", op->base.id };
+	struct op *running = op_queue_running(&op->base.s->queues, op->base.id);
+	struct error why = ERROR_INIT;
 
-	/* The container is gone regardless, and a host could not act on the failure. */
-	if (err->code != ERROR_OK)
-		log_warn("sandbox", "container %s: failed to release storages: %s", op->base.id,
-			 err->msg);
-	log_event(LOG_LEVEL_DEBUG, "sandbox", EVENT_CONTAINER_REMOVED, &container, 1,
-		  "container %s removed", op->base.id);
-	sandbox_drop(op->base.s, op->base.c);
-	op_finish(&op->base.op, NULL);
-}
-
-/* Releases the storages. All processes are dead, and their exit statuses known. */
-static void
-remove_release_storages(struct remove_op *op)
-{
-	struct error err = ERROR_INIT;
-
-	op->base.c->on_exit = NULL;
-	timer_cancel(op->exits);
-	op->exits = NULL;
-	if (!op->base.c->has_storages ||
-	    storages_release_owner(op->base.s->parts.storages, op->base.id,
-				   remove_on_storages_released, op, &err) < 0)
-		remove_on_storages_released(&err, op);
+	op->grace_timer = NULL;
+	error_set(&why, ERROR_ABORTED, "container %s is being removed", op->base.id);
+	if (running)
+		op_abort(running, &why);
 }
 
 static void
-remove_on_exits_late(void *data)
+remove_on_timeout(void *data)
 {
 	struct remove_op *op = data;
-	const struct log_field container = { "container-id", op->base.id };
+	struct error why = ERROR_INIT;
 
-	op->exits = NULL;
-	log_write(LOG_LEVEL_WARN, "sandbox", &container, 1,
-		  "container %s: no exit status of %zu processes reported", op->base.id,
-		  container_alive(op->base.c));
-	remove_release_storages(op);
-}
-
-static void
-remove_on_process_exit(struct container *c, void *data)
-{
-	if (container_alive(c) == 0)
-		remove_release_storages(data);
+	op->timeout = NULL;
+	error_set(&why, ERROR_DEADLINE_EXCEEDED,
+		  "container %s is not removed yet; removal continues (" TEXT_TIMER_EXPIRED ")",
+		  op->base.id);
+	op_answer(&op->base.op, &why);
 }
 
 static int
-remove_work(struct worker *w, void *arg, struct error *err)
+remove_start_timers(struct remove_op *op, uint32_t timeout_s, struct error *err)
 {
-	struct remove_op *op = arg;
+	struct loop *loop = op->base.s->parts.loop;
 
-	struct arena arena;
-
-	arena_init(&arena, SPEC_ARENA_MAX);
-	if (op->holds_mounts && mntns_release_work(w, err) < 0)
-		return -1;
-	op->teardown.spec =
-		spec_retain_unpack(op->base.c->kept, op->base.c->kept_size, &arena, err);
-	if (!op->teardown.spec)
-		return -1;
-	return container_teardown(w, &op->teardown, err);
-}
-
-static void
-remove_on_torn_down(struct sandbox_op *base, const struct error *err)
-{
-	struct remove_op *op = (struct remove_op *)base;
-	struct container *c = base->c;
-	struct error timer_err = ERROR_INIT;
-
-	if (err->code != ERROR_OK) {
-		/* The container is kept, so that the host can retry. */
-		c->state = CONTAINER_STOPPED;
-		op_finish(&op->base.op, err);
-		return;
+	if (op_queue_running(&op->base.s->queues, op->base.id)) {
+		op->grace_timer = loop_timer(loop, GRACE_MS, remove_on_grace_end, op, err);
+		if (!op->grace_timer)
+			return -1;
 	}
-	if (container_alive(c) > 0) {
-		c->on_exit = remove_on_process_exit;
-		c->data = op;
-		op->exits = loop_timer(op->base.s->parts.loop, EXITS_MS, remove_on_exits_late, op,
-				       &timer_err);
-		if (op->exits)
-			return;
+	if (timeout_s > 0) {
+		op->timeout =
+			loop_timer(loop, (uint64_t)timeout_s * 1000, remove_on_timeout, op, err);
+		if (!op->timeout)
+			return -1;
 	}
-	remove_release_storages(op);
+	return 0;
 }
 
 static int
@@ -198,78 +178,105 @@ remove_run(struct op *base, struct error *err)
 	return OP_FAILED;
 }
 
-static const struct op_class remove_class = {
-	.name = "remove container",
-	.run = remove_run,
-	.free = remove_free,
-	.stays = true,
-	.goes_on = true,
-};
-
-static void
-remove_on_grace_end(void *data)
-{
-	struct remove_op *op = data;
-	struct op *running = op_queue_running(&op->base.s->queues, op->base.id);
-	struct error why = ERROR_INIT;
-
-	op->grace_timer = NULL;
-	error_set(&why, ERROR_ABORTED, "container %s is being removed", op->base.id);
-	if (running)
-		op_abort(running, &why);
-}
-
-static void
-remove_on_timeout(void *data)
-{
-	struct remove_op *op = data;
-	struct error why = ERROR_INIT;
-
-	op->timeout = NULL;
-	error_set(&why, ERROR_DEADLINE_EXCEEDED,
-		  "container %s is not removed yet; removal continues (" TEXT_TIMER_EXPIRED ")",
-		  op->base.id);
-	op_answer(&op->base.op, &why);
-}
-
 static int
-remove_start_timers(struct remove_op *op, uint32_t timeout_s, struct error *err)
+remove_work(struct worker *w, void *arg, struct error *err)
 {
-	struct loop *loop = op->base.s->parts.loop;
+	struct remove_op *op = arg;
 
-	if (op_queue_running(&op->base.s->queues, op->base.id)) {
-		op->grace_timer = loop_timer(loop, GRACE_MS, remove_on_grace_end, op, err);
-		if (!op->grace_timer)
-			return -1;
-	}
-	if (timeout_s > 0) {
-		op->timeout =
-			loop_timer(loop, (uint64_t)timeout_s * 1000, remove_on_timeout, op, err);
-		if (!op->timeout)
-			return -1;
-	}
-	return 0;
+	struct arena arena;
+
+	arena_init(&arena, SPEC_ARENA_MAX);
+	if (op->holds_mounts && mntns_release_work(w, err) < 0)
+		return -1;
+	op->teardown.spec =
+		spec_retain_unpack(op->base.c->kept, op->base.c->kept_size, &arena, err);
+	if (!op->teardown.spec)
+		return -1;
+	return container_teardown(w, &op->teardown, err);
 }
 
-enum op_outcome
-sandbox_remove_container(struct sandbox *s, const char *id, uint32_t timeout_s, op_done_fn *done,
-			 void *data, struct pending **out, struct error *err)
+static void
+remove_on_process_exit(struct container *c, void *data)
 {
-	const struct container *c = sandbox_find(s, id);
-	struct remove_op *op;
-	struct error why = ERROR_INIT;
+	if (container_alive(c) == 0)
+		remove_release_storages(data);
+}
 
-	if (!c && !op_queue_running(&s->queues, id))
-		return error_no_container(err, id);
-	op = sandbox_op_new(s, &remove_class, id, sizeof(*op), err);
-	if (!op)
-		return OP_FAILED;
-	op->was_creating = c && c->state == CONTAINER_CREATING;
-	if (remove_start_timers(op, timeout_s, err) < 0) {
-		remove_free(&op->base.op);
-		return OP_FAILED;
+static void
+remove_on_exits_late(void *data)
+{
+	struct remove_op *op = data;
+	const struct log_field container = { "container-id", op->base.id };
+
+	op->exits = NULL;
+	log_write(LOG_LEVEL_WARN, "sandbox", &container, 1,
+		  "container %s: no exit status of %zu processes reported", op->base.id,
+		  container_alive(op->base.c));
+	remove_release_storages(op);
+}
+
+static void
+remove_on_torn_down(struct sandbox_op *base, const struct error *err)
+{
+	struct remove_op *op = (struct remove_op *)base;
+	struct container *c = base->c;
+	struct error timer_err = ERROR_INIT;
+
+	if (err->code != ERROR_OK) {
+		/* The container is kept, so that the host can retry. */
+		c->state = CONTAINER_STOPPED;
+		op_finish(&op->base.op, err);
+		return;
 	}
-	error_set(&why, ERROR_ABORTED, "container %s is being removed", id);
-	op_queue_abort_waiting(&s->queues, id, &why);
-	return sandbox_op_submit(&op->base, done, data, out, err);
+	if (container_alive(c) > 0) {
+		c->on_exit = remove_on_process_exit;
+		c->data = op;
+		op->exits = loop_timer(op->base.s->parts.loop, EXITS_MS, remove_on_exits_late, op,
+				       &timer_err);
+		if (op->exits)
+			return;
+	}
+	remove_release_storages(op);
+}
+
+static void
+remove_on_storages_released(const struct error *err, void *data)
+{
+	struct remove_op *op = data;
+	const struct log_field container = { "container-id", op->base.id };
+
+	/* The container is gone regardless, and a host could not act on the failure. */
+	if (err->code != ERROR_OK)
+		log_warn("sandbox", "container %s: failed to release storages: %s", op->base.id,
+			 err->msg);
+	log_event(LOG_LEVEL_DEBUG, "sandbox", EVENT_CONTAINER_REMOVED, &container, 1,
+		  "container %s removed", op->base.id);
+	sandbox_drop(op->base.s, op->base.c);
+	op_finish(&op->base.op, NULL);
+}
+
+/* Releases the storages. All processes are dead, and their exit statuses known. */
+static void
+remove_release_storages(struct remove_op *op)
+{
+	struct error err = ERROR_INIT;
+
+	op->base.c->on_exit = NULL;
+	timer_cancel(op->exits);
+	op->exits = NULL;
+	if (!op->base.c->has_storages ||
+	    storages_release_owner(op->base.s->parts.storages, op->base.id,
+				   remove_on_storages_released, op, &err) < 0)
+		remove_on_storages_released(&err, op);
+}
+
+static void
+remove_free(struct op *base)
+{
+	struct remove_op *op = (struct remove_op *)base;
+
+	timer_cancel(op->grace_timer);
+	timer_cancel(op->timeout);
+	timer_cancel(op->exits);
+	sandbox_op_free(base);
 }

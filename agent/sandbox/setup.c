@@ -27,86 +27,160 @@ struct setup_op {
 	struct error error;
 };
 
-static void
-setup_free(struct op *base)
-{
-	struct setup_op *op = (struct setup_op *)base;
+static enum op_outcome setup_run(struct op *base, struct error *err);
+static void setup_on_first_done(struct sandbox_op *base, const struct error *err);
+static void setup_on_storages_acquired(const struct error *err, void *data);
+static void setup_start_names(struct setup_op *op);
+static void setup_on_names_done(struct sandbox_op *base, const struct error *err);
+static void setup_succeed(struct setup_op *op);
+static void setup_fail(struct setup_op *op, const struct error *why);
+static void setup_abort(struct op *base, const struct error *why);
+static void setup_free(struct op *base);
 
-	setup_names_close(&op->names);
-	free(op->sandbox_id);
-	if (op->hooks)
-		grpc__hooks__free_unpacked(op->hooks, NULL);
-	sandbox_op_free(base);
+static int
+setup_check_request(const struct sandbox_request *request, struct error *err)
+{
+	if (strlen(request->hostname) > SANDBOX_HOSTNAME_MAX)
+		return error_set(err, ERROR_INVALID_ARGUMENT, "hostname exceeds %d bytes",
+				 SANDBOX_HOSTNAME_MAX);
+	for (size_t i = 0; i < request->n_modules; i++) {
+		if (request->modules[i].name[0] == '\0')
+			return error_set(err, ERROR_INVALID_ARGUMENT,
+					 "kernel module %zu has no name", i);
+	}
+	return 0;
 }
 
-/* Resets the sandbox's state and ends the operation with op->error. */
-static void
-setup_undone(struct setup_op *op)
+static const struct op_class setup_class = {
+	.name = "create sandbox",
+	.run = setup_run,
+	.abort = setup_abort,
+	.free = setup_free,
+};
+
+enum op_outcome
+sandbox_create(struct sandbox *s, const struct sandbox_request *request, op_done_fn *done,
+	       void *data, struct pending **out, struct error *err)
 {
-	close_fd(&op->base.s->ns[NS_IPC]);
-	close_fd(&op->base.s->ns[NS_UTS]);
-	if (op->base.s->state == SANDBOX_CREATING)
-		op->base.s->state = SANDBOX_NONE;
-	op_finish(&op->base.op, &op->error);
+	struct setup_op *op;
+
+	if (setup_check_request(request, err) < 0)
+		return OP_FAILED;
+	if (s->state == SANDBOX_CREATING)
+		return error_set(err, ERROR_FAILED_PRECONDITION, "the sandbox is being created");
+	op = sandbox_op_new(s, &setup_class, SANDBOX_KEY, sizeof(*op), err);
+	if (!op)
+		return OP_FAILED;
+	op->request = *request;
+	op->work = (struct setup_work){ .request = &op->request, .roots = s->parts.roots };
+	op->sandbox_id = strdup(request->id);
+	if (!op->sandbox_id) {
+		setup_free(&op->base.op);
+		return error_nomem(err, setup_class.name);
+	}
+	return sandbox_op_submit(&op->base, done, data, out, err);
 }
 
-static void
-setup_on_storages_released(const struct error *err, void *data)
+static int
+setup_do_first(struct worker *w, void *arg, struct error *err)
+{
+	return setup_work_first(w, &((const struct setup_op *)arg)->work, err);
+}
+
+static int
+setup_take_namespaces(struct job *job, const struct job_message *m, void *data, struct error *err)
 {
 	struct setup_op *op = data;
 
-	if (err->code != ERROR_OK)
-		log_warn("sandbox", "failed to release the sandbox's storages: %s", err->msg);
-	setup_undone(op);
+	(void)job;
+	(void)err;
+	op->base.s->ns[NS_IPC] = steal_fd(&m->fds[0]);
+	op->base.s->ns[NS_UTS] = steal_fd(&m->fds[1]);
+	return 0;
 }
 
-static void
-setup_fail(struct setup_op *op, const struct error *why)
+static int
+setup_take_hooks(struct job *job, const struct job_message *m, void *data, struct error *err)
 {
-	struct error err = ERROR_INIT;
+	struct setup_op *op = data;
 
-	op->error = *why;
-	op->releasing = true;
-	if (!op->has_storages) {
-		setup_undone(op);
-		return;
-	}
-	if (storages_release_owner(op->base.s->parts.storages, "", setup_on_storages_released, op,
-				   &err) < 0)
-		setup_on_storages_released(&err, op);
+	(void)job;
+	op->hooks = grpc__hooks__unpack(NULL, m->size, m->payload);
+	return op->hooks ? 0 : error_nomem(err, "storing the guest's hooks");
 }
 
-static void
-setup_succeed(struct setup_op *op)
+static const struct job_message_type first_messages[] = {
+	[SETUP_MSG_NAMESPACES] = { .handler = setup_take_namespaces, .n_fds = 2 },
+	[SETUP_MSG_HOOKS] = { .handler = setup_take_hooks, .size_max = JOB_MESSAGE_MAX },
+};
+
+static const struct sandbox_job first_job = {
+	.ops = {
+		.name = "create sandbox",
+		.work = setup_do_first,
+		.messages = first_messages,
+		.n_messages = ARRAY_LEN(first_messages),
+	},
+	.done = setup_on_first_done,
+};
+
+static enum op_outcome
+setup_run(struct op *base, struct error *err)
 {
+	struct setup_op *op = (struct setup_op *)base;
 	struct sandbox *s = op->base.s;
 
-	s->id = steal_ptr(&op->sandbox_id);
-	log_set_sandbox(s->id);
-	s->guest_hooks = steal_ptr(&op->hooks);
-	setup_names_close(&s->names);
-	s->names = op->names;
-	op->names.n = 0;
-	if (s->state == SANDBOX_CREATING)
-		s->state = SANDBOX_CREATED;
-	op_finish(&op->base.op, NULL);
+	if (s->state == SANDBOX_DESTROYED)
+		return error_set(err, ERROR_FAILED_PRECONDITION, "the sandbox has been destroyed");
+	if (s->state != SANDBOX_NONE)
+		return error_set(err, ERROR_ALREADY_EXISTS, "the sandbox already exists");
+	s->state = SANDBOX_CREATING;
+	keep_roots(&op->base.keep, s->parts.roots);
+	if (sandbox_op_work(&op->base, &first_job, err) == OP_PENDING)
+		return OP_PENDING;
+	s->state = SANDBOX_NONE;
+	return OP_FAILED;
+}
+
+static void
+setup_on_first_done(struct sandbox_op *base, const struct error *err)
+{
+	struct setup_op *op = (struct setup_op *)base;
+	struct error why = ERROR_INIT;
+
+	if (err->code != ERROR_OK) {
+		setup_fail(op, err);
+		return;
+	}
+	if (op->request.n_storages == 0) {
+		setup_start_names(op);
+		return;
+	}
+	op->has_storages = true;
+	op->acquiring =
+		storages_acquire(op->base.s->parts.storages, "", op->request.storages,
+				 op->request.n_storages, setup_on_storages_acquired, op, &why);
+	if (!op->acquiring)
+		setup_fail(op, &why);
+}
+
+static void
+setup_on_storages_acquired(const struct error *err, void *data)
+{
+	struct setup_op *op = data;
+
+	op->acquiring = NULL;
+	if (err->code != ERROR_OK) {
+		setup_fail(op, err);
+		return;
+	}
+	setup_start_names(op);
 }
 
 static int
 setup_do_names(struct worker *w, void *arg, struct error *err)
 {
 	return setup_work_names(w, &((const struct setup_op *)arg)->work, err);
-}
-
-static void
-setup_on_names_done(struct sandbox_op *base, const struct error *err)
-{
-	struct setup_op *op = (struct setup_op *)base;
-
-	if (err->code != ERROR_OK)
-		setup_fail(op, err);
-	else
-		setup_succeed(op);
 }
 
 static int
@@ -155,99 +229,67 @@ setup_start_names(struct setup_op *op)
 }
 
 static void
-setup_on_storages_acquired(const struct error *err, void *data)
+setup_on_names_done(struct sandbox_op *base, const struct error *err)
 {
-	struct setup_op *op = data;
+	struct setup_op *op = (struct setup_op *)base;
 
-	op->acquiring = NULL;
-	if (err->code != ERROR_OK) {
+	if (err->code != ERROR_OK)
 		setup_fail(op, err);
-		return;
-	}
-	setup_start_names(op);
-}
-
-static int
-setup_take_namespaces(struct job *job, const struct job_message *m, void *data, struct error *err)
-{
-	struct setup_op *op = data;
-
-	(void)job;
-	(void)err;
-	op->base.s->ns[NS_IPC] = steal_fd(&m->fds[0]);
-	op->base.s->ns[NS_UTS] = steal_fd(&m->fds[1]);
-	return 0;
-}
-
-static int
-setup_take_hooks(struct job *job, const struct job_message *m, void *data, struct error *err)
-{
-	struct setup_op *op = data;
-
-	(void)job;
-	op->hooks = grpc__hooks__unpack(NULL, m->size, m->payload);
-	return op->hooks ? 0 : error_nomem(err, "storing the guest's hooks");
-}
-
-static const struct job_message_type first_messages[] = {
-	[SETUP_MSG_NAMESPACES] = { .handler = setup_take_namespaces, .n_fds = 2 },
-	[SETUP_MSG_HOOKS] = { .handler = setup_take_hooks, .size_max = JOB_MESSAGE_MAX },
-};
-
-static int
-setup_do_first(struct worker *w, void *arg, struct error *err)
-{
-	return setup_work_first(w, &((const struct setup_op *)arg)->work, err);
+	else
+		setup_succeed(op);
 }
 
 static void
-setup_on_first_done(struct sandbox_op *base, const struct error *err)
+setup_succeed(struct setup_op *op)
 {
-	struct setup_op *op = (struct setup_op *)base;
-	struct error why = ERROR_INIT;
-
-	if (err->code != ERROR_OK) {
-		setup_fail(op, err);
-		return;
-	}
-	if (op->request.n_storages == 0) {
-		setup_start_names(op);
-		return;
-	}
-	op->has_storages = true;
-	op->acquiring =
-		storages_acquire(op->base.s->parts.storages, "", op->request.storages,
-				 op->request.n_storages, setup_on_storages_acquired, op, &why);
-	if (!op->acquiring)
-		setup_fail(op, &why);
-}
-
-static const struct sandbox_job first_job = {
-	.ops = {
-		.name = "create sandbox",
-		.work = setup_do_first,
-		.messages = first_messages,
-		.n_messages = ARRAY_LEN(first_messages),
-	},
-	.done = setup_on_first_done,
-};
-
-static enum op_outcome
-setup_run(struct op *base, struct error *err)
-{
-	struct setup_op *op = (struct setup_op *)base;
 	struct sandbox *s = op->base.s;
 
-	if (s->state == SANDBOX_DESTROYED)
-		return error_set(err, ERROR_FAILED_PRECONDITION, "the sandbox has been destroyed");
-	if (s->state != SANDBOX_NONE)
-		return error_set(err, ERROR_ALREADY_EXISTS, "the sandbox already exists");
-	s->state = SANDBOX_CREATING;
-	keep_roots(&op->base.keep, s->parts.roots);
-	if (sandbox_op_work(&op->base, &first_job, err) == OP_PENDING)
-		return OP_PENDING;
-	s->state = SANDBOX_NONE;
-	return OP_FAILED;
+	s->id = steal_ptr(&op->sandbox_id);
+	log_set_sandbox(s->id);
+	s->guest_hooks = steal_ptr(&op->hooks);
+	setup_names_close(&s->names);
+	s->names = op->names;
+	op->names.n = 0;
+	if (s->state == SANDBOX_CREATING)
+		s->state = SANDBOX_CREATED;
+	op_finish(&op->base.op, NULL);
+}
+
+/* Resets the sandbox's state and ends the operation with op->error. */
+static void
+setup_undone(struct setup_op *op)
+{
+	close_fd(&op->base.s->ns[NS_IPC]);
+	close_fd(&op->base.s->ns[NS_UTS]);
+	if (op->base.s->state == SANDBOX_CREATING)
+		op->base.s->state = SANDBOX_NONE;
+	op_finish(&op->base.op, &op->error);
+}
+
+static void
+setup_on_storages_released(const struct error *err, void *data)
+{
+	struct setup_op *op = data;
+
+	if (err->code != ERROR_OK)
+		log_warn("sandbox", "failed to release the sandbox's storages: %s", err->msg);
+	setup_undone(op);
+}
+
+static void
+setup_fail(struct setup_op *op, const struct error *why)
+{
+	struct error err = ERROR_INIT;
+
+	op->error = *why;
+	op->releasing = true;
+	if (!op->has_storages) {
+		setup_undone(op);
+		return;
+	}
+	if (storages_release_owner(op->base.s->parts.storages, "", setup_on_storages_released, op,
+				   &err) < 0)
+		setup_on_storages_released(&err, op);
 }
 
 static void
@@ -265,46 +307,14 @@ setup_abort(struct op *base, const struct error *why)
 	}
 }
 
-static const struct op_class setup_class = {
-	.name = "create sandbox",
-	.run = setup_run,
-	.abort = setup_abort,
-	.free = setup_free,
-};
-
-static int
-setup_check_request(const struct sandbox_request *request, struct error *err)
+static void
+setup_free(struct op *base)
 {
-	if (strlen(request->hostname) > SANDBOX_HOSTNAME_MAX)
-		return error_set(err, ERROR_INVALID_ARGUMENT, "hostname exceeds %d bytes",
-				 SANDBOX_HOSTNAME_MAX);
-	for (size_t i = 0; i < request->n_modules; i++) {
-		if (request->modules[i].name[0] == '\0')
-			return error_set(err, ERROR_INVALID_ARGUMENT,
-					 "kernel module %zu has no name", i);
-	}
-	return 0;
-}
+	struct setup_op *op = (struct setup_op *)base;
 
-enum op_outcome
-sandbox_create(struct sandbox *s, const struct sandbox_request *request, op_done_fn *done,
-	       void *data, struct pending **out, struct error *err)
-{
-	struct setup_op *op;
-
-	if (setup_check_request(request, err) < 0)
-		return OP_FAILED;
-	if (s->state == SANDBOX_CREATING)
-		return error_set(err, ERROR_FAILED_PRECONDITION, "the sandbox is being created");
-	op = sandbox_op_new(s, &setup_class, SANDBOX_KEY, sizeof(*op), err);
-	if (!op)
-		return OP_FAILED;
-	op->request = *request;
-	op->work = (struct setup_work){ .request = &op->request, .roots = s->parts.roots };
-	op->sandbox_id = strdup(request->id);
-	if (!op->sandbox_id) {
-		setup_free(&op->base.op);
-		return error_nomem(err, setup_class.name);
-	}
-	return sandbox_op_submit(&op->base, done, data, out, err);
+	setup_names_close(&op->names);
+	free(op->sandbox_id);
+	if (op->hooks)
+		grpc__hooks__free_unpacked(op->hooks, NULL);
+	sandbox_op_free(base);
 }

@@ -20,6 +20,30 @@
 #include "lib/log_event.h"
 #include "lib/path.h"
 
+static int setup_work_clean_run_dir(struct worker *w, int run, struct error *err);
+static int setup_work_load_modules(struct worker *w, const struct setup_work *work,
+				   struct error *err);
+static int setup_work_find_hooks(struct worker *w, const struct setup_work *work,
+				 struct error *err);
+
+int
+setup_work_first(struct worker *w, const struct setup_work *work, struct error *err)
+{
+	const struct sandbox_request *request = work->request;
+	int ns[2] = { -1, -1 };
+
+	if (setup_work_clean_run_dir(w, work->roots->run, err) < 0)
+		return -1;
+	if (setup_work_load_modules(w, work, err) < 0)
+		return -1;
+	if (*request->guest_hook_path && setup_work_find_hooks(w, work, err) < 0)
+		return error_wrap(err, "failed to read the guest's hooks");
+	if (sandbox_namespaces_make(w, request->hostname, &ns[0], &ns[1], err) < 0)
+		return -1;
+	/* The worker's exit closes them. */
+	return worker_send(w, SETUP_MSG_NAMESPACES, NULL, 0, ns, 2, true, err);
+}
+
 /* Removes files left by an earlier agent. What is or contains a mount point stays, with a
  * warning. */
 static int
@@ -97,24 +121,6 @@ setup_work_find_hooks(struct worker *w, const struct setup_work *work, struct er
 	if (!packed)
 		return error_nomem(err, "looking for the guest's hooks");
 	return worker_send(w, SETUP_MSG_HOOKS, packed, size, NULL, 0, true, err);
-}
-
-int
-setup_work_first(struct worker *w, const struct setup_work *work, struct error *err)
-{
-	const struct sandbox_request *request = work->request;
-	int ns[2] = { -1, -1 };
-
-	if (setup_work_clean_run_dir(w, work->roots->run, err) < 0)
-		return -1;
-	if (setup_work_load_modules(w, work, err) < 0)
-		return -1;
-	if (*request->guest_hook_path && setup_work_find_hooks(w, work, err) < 0)
-		return error_wrap(err, "failed to read the guest's hooks");
-	if (sandbox_namespaces_make(w, request->hostname, &ns[0], &ns[1], err) < 0)
-		return -1;
-	/* The worker's exit closes them. */
-	return worker_send(w, SETUP_MSG_NAMESPACES, NULL, 0, ns, 2, true, err);
 }
 
 int

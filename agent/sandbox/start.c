@@ -16,32 +16,24 @@ struct start_op {
 	struct launch_start start;
 };
 
-static int
-start_work(struct worker *w, void *arg, struct error *err)
+static enum op_outcome start_run(struct op *base, struct error *err);
+static int start_work(struct worker *w, void *arg, struct error *err);
+static void start_on_done(struct sandbox_op *op, const struct error *err);
+
+static const struct op_class start_class = {
+	.name = "start container",
+	.run = start_run,
+	.abort = sandbox_op_abort,
+	.free = sandbox_op_free,
+};
+
+enum op_outcome
+sandbox_start_container(struct sandbox *s, const char *id, op_done_fn *done, void *data,
+			struct pending **out, struct error *err)
 {
-	struct start_op *op = arg;
-	struct arena arena;
+	struct start_op *op = sandbox_op_new(s, &start_class, id, sizeof(*op), err);
 
-	arena_init(&arena, SPEC_ARENA_MAX);
-	op->start.spec = spec_retain_unpack(op->base.c->kept, op->base.c->kept_size, &arena, err);
-	if (!op->start.spec)
-		return -1;
-	return container_start_with_hooks(w, &op->start, err);
-}
-
-static void
-start_on_done(struct sandbox_op *op, const struct error *err)
-{
-	struct error ignored = ERROR_INIT;
-
-	close_fd(&op->c->gate);
-	if (err->code == ERROR_OK) {
-		container_started(op->c);
-	} else {
-		(void)sandbox_kill_all(op->s, op->c, &ignored);
-		container_kill_processes(op->c);
-	}
-	op_finish(&op->op, err->code == ERROR_OK ? NULL : err);
+	return op ? sandbox_op_submit(&op->base, done, data, out, err) : OP_FAILED;
 }
 
 static const struct sandbox_job start_job = {
@@ -74,18 +66,30 @@ start_run(struct op *base, struct error *err)
 	return sandbox_op_work(&op->base, &job, err);
 }
 
-static const struct op_class start_class = {
-	.name = "start container",
-	.run = start_run,
-	.abort = sandbox_op_abort,
-	.free = sandbox_op_free,
-};
-
-enum op_outcome
-sandbox_start_container(struct sandbox *s, const char *id, op_done_fn *done, void *data,
-			struct pending **out, struct error *err)
+static int
+start_work(struct worker *w, void *arg, struct error *err)
 {
-	struct start_op *op = sandbox_op_new(s, &start_class, id, sizeof(*op), err);
+	struct start_op *op = arg;
+	struct arena arena;
 
-	return op ? sandbox_op_submit(&op->base, done, data, out, err) : OP_FAILED;
+	arena_init(&arena, SPEC_ARENA_MAX);
+	op->start.spec = spec_retain_unpack(op->base.c->kept, op->base.c->kept_size, &arena, err);
+	if (!op->start.spec)
+		return -1;
+	return container_start_with_hooks(w, &op->start, err);
+}
+
+static void
+start_on_done(struct sandbox_op *op, const struct error *err)
+{
+	struct error ignored = ERROR_INIT;
+
+	close_fd(&op->c->gate);
+	if (err->code == ERROR_OK) {
+		container_started(op->c);
+	} else {
+		(void)sandbox_kill_all(op->s, op->c, &ignored);
+		container_kill_processes(op->c);
+	}
+	op_finish(&op->op, err->code == ERROR_OK ? NULL : err);
 }

@@ -53,6 +53,90 @@ struct term_view {
 	char switches[2][24];
 };
 
+/* The next step, and its signal. */
+enum term_verdict {
+	/* SIGTERM was sent and not dropped. */
+	TERM_DONE,
+	/* Nothing was sent; look again later. */
+	TERM_AGAIN,
+	TERM_SEND,
+	TERM_KILL,
+	TERM_FAILED,
+};
+
+static int term_step(struct process *p, struct error *err);
+static void terminate_recheck(void *data);
+static enum term_verdict term_judge(const struct process *p, bool is_last, struct error *err);
+static bool term_look(int proc, const char *path, struct term_view *v);
+static bool term_was_dropped(const struct term_view *before, int proc, const char *path);
+static bool term_reaches_thread(const struct process *p);
+
+int
+sandbox_terminate(const struct sandbox *s, struct process *p, struct error *err)
+{
+	/* An earlier SIGTERM is still being handled; like a pending signal, it is not queued
+	 * twice. */
+	if (p->term.timer)
+		return 0;
+	p->term.proc = s->parts.roots->proc;
+	p->term.looks = 0;
+	return term_step(p, err);
+}
+
+static int
+term_step(struct process *p, struct error *err)
+{
+	switch (term_judge(p, p->term.looks >= TERMINATE_LOOKS, err)) {
+	case TERM_AGAIN:
+		p->term.looks++;
+		p->term.timer = loop_timer(p->container->loop, TERMINATE_LOOK_MS, terminate_recheck,
+					   p, err);
+		return p->term.timer ? 0 : process_signal(p, SIGTERM, err);
+	case TERM_SEND:
+		return process_signal(p, SIGTERM, err);
+	case TERM_KILL:
+		return process_signal(p, SIGKILL, err);
+	case TERM_DONE:
+		return 0;
+	case TERM_FAILED:
+		break;
+	}
+	return -1;
+}
+
+static void
+terminate_recheck(void *data)
+{
+	struct process *p = data;
+	const struct log_field field = { "container-id", p->container->id };
+	struct error err = ERROR_INIT;
+
+	p->term.timer = NULL;
+	if (!p->exited && term_step(p, &err) < 0)
+		log_write(LOG_LEVEL_WARN, "sandbox", &field, 1,
+			  "container %s: failed to send SIGTERM: %s", p->container->id, err.msg);
+}
+
+static enum term_verdict
+term_judge(const struct process *p, bool is_last, struct error *err)
+{
+	struct term_view v;
+	char path[32];
+
+	(void)snprintf(path, sizeof(path), "%d/status", (int)p->pid);
+	if (!term_look(p->term.proc, path, &v) || !v.is_init || v.heeds)
+		return TERM_SEND;
+	if (v.blocks)
+		return is_last ? TERM_SEND : TERM_AGAIN;
+	if (!v.sleeps)
+		return is_last ? TERM_KILL : TERM_AGAIN;
+	if (process_signal(p, SIGTERM, err) < 0)
+		return TERM_FAILED;
+	if (!term_was_dropped(&v, p->term.proc, path) || term_reaches_thread(p))
+		return TERM_DONE;
+	return TERM_KILL;
+}
+
 /* Copies the value of a line "name:\tvalue". Returns false if there is no such line, or it is too
  * long. */
 static bool
@@ -153,83 +237,4 @@ term_reaches_thread(const struct process *p)
 	}
 	(void)closedir(dir);
 	return reached;
-}
-
-/* The next step, and its signal. */
-enum term_verdict {
-	/* SIGTERM was sent and not dropped. */
-	TERM_DONE,
-	/* Nothing was sent; look again later. */
-	TERM_AGAIN,
-	TERM_SEND,
-	TERM_KILL,
-	TERM_FAILED,
-};
-
-static enum term_verdict
-term_judge(const struct process *p, bool is_last, struct error *err)
-{
-	struct term_view v;
-	char path[32];
-
-	(void)snprintf(path, sizeof(path), "%d/status", (int)p->pid);
-	if (!term_look(p->term.proc, path, &v) || !v.is_init || v.heeds)
-		return TERM_SEND;
-	if (v.blocks)
-		return is_last ? TERM_SEND : TERM_AGAIN;
-	if (!v.sleeps)
-		return is_last ? TERM_KILL : TERM_AGAIN;
-	if (process_signal(p, SIGTERM, err) < 0)
-		return TERM_FAILED;
-	if (!term_was_dropped(&v, p->term.proc, path) || term_reaches_thread(p))
-		return TERM_DONE;
-	return TERM_KILL;
-}
-
-static int term_step(struct process *p, struct error *err);
-
-static void
-terminate_recheck(void *data)
-{
-	struct process *p = data;
-	const struct log_field field = { "container-id", p->container->id };
-	struct error err = ERROR_INIT;
-
-	p->term.timer = NULL;
-	if (!p->exited && term_step(p, &err) < 0)
-		log_write(LOG_LEVEL_WARN, "sandbox", &field, 1,
-			  "container %s: failed to send SIGTERM: %s", p->container->id, err.msg);
-}
-
-static int
-term_step(struct process *p, struct error *err)
-{
-	switch (term_judge(p, p->term.looks >= TERMINATE_LOOKS, err)) {
-	case TERM_AGAIN:
-		p->term.looks++;
-		p->term.timer = loop_timer(p->container->loop, TERMINATE_LOOK_MS, terminate_recheck,
-					   p, err);
-		return p->term.timer ? 0 : process_signal(p, SIGTERM, err);
-	case TERM_SEND:
-		return process_signal(p, SIGTERM, err);
-	case TERM_KILL:
-		return process_signal(p, SIGKILL, err);
-	case TERM_DONE:
-		return 0;
-	case TERM_FAILED:
-		break;
-	}
-	return -1;
-}
-
-int
-sandbox_terminate(const struct sandbox *s, struct process *p, struct error *err)
-{
-	/* An earlier SIGTERM is still being handled; like a pending signal, it is not queued
-	 * twice. */
-	if (p->term.timer)
-		return 0;
-	p->term.proc = s->parts.roots->proc;
-	p->term.looks = 0;
-	return term_step(p, err);
 }

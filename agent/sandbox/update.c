@@ -31,13 +31,73 @@ struct update_op {
 	size_t packed_size;
 };
 
-static void
-update_free(struct op *base)
+static enum op_outcome update_run(struct op *base, struct error *err);
+static int update_work(struct worker *w, void *arg, struct error *err);
+static int update_take_devices(struct job *job, const struct job_message *m, void *data,
+			       struct error *err);
+static void update_free(struct op *base);
+
+static const struct op_class update_class = {
+	.name = "update container",
+	.run = update_run,
+	.abort = sandbox_op_abort,
+	.free = update_free,
+	.goes_on = true,
+};
+
+enum op_outcome
+sandbox_update_container(struct sandbox *s, const char *id, const Grpc__LinuxResources *resources,
+			 op_done_fn *done, void *data, struct pending **out, struct error *err)
+{
+	struct update_op *op;
+
+	if (!sandbox_find(s, id))
+		return error_no_container(err, id);
+	if (cgroup_limits_validate(resources, true, err) < 0)
+		return error_wrap(err, "failed to update container %s", id);
+	op = sandbox_op_new(s, &update_class, id, sizeof(*op), err);
+	if (!op)
+		return OP_FAILED;
+	op->packed_size = grpc__linux_resources__get_packed_size(resources);
+	op->packed = malloc(op->packed_size > 0 ? op->packed_size : 1);
+	if (!op->packed) {
+		update_free(&op->base.op);
+		return error_nomem(err, update_class.name);
+	}
+	grpc__linux_resources__pack(resources, op->packed);
+	return sandbox_op_submit(&op->base, done, data, out, err);
+}
+
+static const struct job_message_type update_messages[] = {
+	[UPDATE_MSG_DEVICES] = { .handler = update_take_devices, .size = sizeof(uint32_t) },
+};
+
+static const struct sandbox_job update_job = {
+	.ops = {
+		.name = "update container",
+		.work = update_work,
+		.messages = update_messages,
+		.n_messages = ARRAY_LEN(update_messages),
+	},
+	.deadline_ms = UPDATE_JOB_MS,
+};
+
+static enum op_outcome
+update_run(struct op *base, struct error *err)
 {
 	struct update_op *op = (struct update_op *)base;
+	const struct roots *roots = op->base.s->parts.roots;
 
-	free(op->packed);
-	sandbox_op_free(base);
+	op->base.c = sandbox_container(op->base.s, op->base.id, CONTAINER_CALL_UPDATE, err);
+	if (!op->base.c)
+		return OP_FAILED;
+	if (roots->cgroup < 0) {
+		error_set(err, ERROR_FAILED_PRECONDITION,
+			  "container %s cannot be limited: the guest has no cgroups", op->base.id);
+		return OP_FAILED;
+	}
+	keep_fd(&op->base.keep, roots->cgroup);
+	return sandbox_op_work(&op->base, &update_job, err);
 }
 
 /* Replaces the device rules before the limits are written, since the former rules can always be
@@ -97,65 +157,11 @@ update_take_devices(struct job *job, const struct job_message *m, void *data, st
 	return 0;
 }
 
-static const struct job_message_type update_messages[] = {
-	[UPDATE_MSG_DEVICES] = { .handler = update_take_devices, .size = sizeof(uint32_t) },
-};
-
-static const struct sandbox_job update_job = {
-	.ops = {
-		.name = "update container",
-		.work = update_work,
-		.messages = update_messages,
-		.n_messages = ARRAY_LEN(update_messages),
-	},
-	.deadline_ms = UPDATE_JOB_MS,
-};
-
-static enum op_outcome
-update_run(struct op *base, struct error *err)
+static void
+update_free(struct op *base)
 {
 	struct update_op *op = (struct update_op *)base;
-	const struct roots *roots = op->base.s->parts.roots;
 
-	op->base.c = sandbox_container(op->base.s, op->base.id, CONTAINER_CALL_UPDATE, err);
-	if (!op->base.c)
-		return OP_FAILED;
-	if (roots->cgroup < 0) {
-		error_set(err, ERROR_FAILED_PRECONDITION,
-			  "container %s cannot be limited: the guest has no cgroups", op->base.id);
-		return OP_FAILED;
-	}
-	keep_fd(&op->base.keep, roots->cgroup);
-	return sandbox_op_work(&op->base, &update_job, err);
-}
-
-static const struct op_class update_class = {
-	.name = "update container",
-	.run = update_run,
-	.abort = sandbox_op_abort,
-	.free = update_free,
-	.goes_on = true,
-};
-
-enum op_outcome
-sandbox_update_container(struct sandbox *s, const char *id, const Grpc__LinuxResources *resources,
-			 op_done_fn *done, void *data, struct pending **out, struct error *err)
-{
-	struct update_op *op;
-
-	if (!sandbox_find(s, id))
-		return error_no_container(err, id);
-	if (cgroup_limits_validate(resources, true, err) < 0)
-		return error_wrap(err, "failed to update container %s", id);
-	op = sandbox_op_new(s, &update_class, id, sizeof(*op), err);
-	if (!op)
-		return OP_FAILED;
-	op->packed_size = grpc__linux_resources__get_packed_size(resources);
-	op->packed = malloc(op->packed_size > 0 ? op->packed_size : 1);
-	if (!op->packed) {
-		update_free(&op->base.op);
-		return error_nomem(err, update_class.name);
-	}
-	grpc__linux_resources__pack(resources, op->packed);
-	return sandbox_op_submit(&op->base, done, data, out, err);
+	free(op->packed);
+	sandbox_op_free(base);
 }
