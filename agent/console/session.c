@@ -59,249 +59,66 @@ struct session {
 	bool has_shell;
 };
 
+static int session_take_terminal(struct job *job, const struct job_message *m, void *data,
+				 struct error *err);
+static int session_take_process(struct job *job, pid_t pid, int pidfd, void *data,
+				struct error *err);
+static void session_on_started(struct job *job, const struct error *failure, void *data);
+static void session_on_peer(uint32_t events, void *data);
+static void session_on_master(uint32_t events, void *data);
 static void session_update(struct session *s);
-
-struct session *
-session_of_node(struct list *node)
-{
-	return list_entry(node, struct session, node);
-}
-
-void
-session_free(struct session *s)
-{
-	struct console *console = s->console;
-
-	timer_cancel(s->timer);
-	timer_cancel(s->eof_timer);
-	loop_unwatch(s->peer_watch);
-	loop_unwatch(s->master_watch);
-	child_unwatch(s->child);
-	if (s->has_shell && s->pidfd >= 0)
-		(void)sys_pidfd_send_signal(s->pidfd, SIGKILL);
-	close_fd(&s->peer);
-	close_fd(&s->master);
-	close_fd(&s->pidfd);
-	list_remove(&s->node);
-	free(s);
-	console_session_gone(console);
-}
-
-static void
-session_drop_master(struct session *s)
-{
-	loop_unwatch(s->master_watch);
-	s->master_watch = NULL;
-	close_fd(&s->master);
-}
-
-static void
-session_kill_shell(void *data)
-{
-	struct session *s = data;
-
-	s->timer = NULL;
-	if (s->pidfd >= 0)
-		(void)sys_pidfd_send_signal(s->pidfd, SIGKILL);
-}
-
-/* Ends the session: hangs up the shell's terminal, and kills the shell if it has not ended after
- * HANGUP_MS. The session is freed when the shell has ended. */
-static void
-session_hang_up(struct session *s)
-{
-	struct error err = ERROR_INIT;
-
-	loop_unwatch(s->peer_watch);
-	s->peer_watch = NULL;
-	close_fd(&s->peer);
-	session_drop_master(s);
-	timer_cancel(s->eof_timer);
-	s->eof_timer = NULL;
-	s->is_running = false;
-	if (s->job) {
-		job_cancel(s->job, ERROR_CANCELLED, "the console was hung up");
-		return;
-	}
-	if (!s->has_shell) {
-		session_free(s);
-		return;
-	}
-	timer_cancel(s->timer);
-	s->timer = loop_timer(s->console->spec.loop, HANGUP_MS, session_kill_shell, s, &err);
-	if (!s->timer)
-		session_kill_shell(s);
-}
-
-/* ---- from the peer to the terminal ---- */
-
-/* Types ^D again and again until the shell has ended: the program in the foreground may consume
- * one. */
-static void
-session_type_eof(void *data)
-{
-	struct session *s = data;
-	struct error err = ERROR_INIT;
-
-	if (s->in.n == 0)
-		s->in.data[s->in.n++] = EOF_KEY;
-	s->eof_timer = loop_timer(s->console->spec.loop, EOF_MS, session_type_eof, s, &err);
-	if (s->master >= 0)
-		session_update(s);
-}
-
-/* Passes the end of the input on to the terminal as ^D. Returns false if the peer no longer reads
- * either. */
-static bool
-session_end_input(struct session *s)
-{
-	s->has_eof = true;
-	session_type_eof(s);
-	return RETRY_EINTR(send(s->peer, "", 0, MSG_NOSIGNAL | MSG_DONTWAIT)) == 0 ||
-	       errno == ENOTSOCK;
-}
-
-/* Returns false if the session must be hung up. */
-static bool
-session_read_peer(struct session *s)
-{
-	char chunk[CHUNK];
-	struct winsize size;
-	bool found = false;
-	ssize_t n;
-
-	if (s->in.n > 0 || s->has_eof)
-		return true;
-	n = read(s->peer, chunk, sizeof(chunk));
-	if (n < 0)
-		return watch_may_retry(s->peer_watch, errno);
-	if (n == 0)
-		return session_end_input(s);
-	s->in.n = window_filter(&s->window, chunk, (size_t)n, s->in.data, &size, &found);
-	if (found)
-		(void)ioctl(s->master, TIOCSWINSZ, &size);
-	return true;
-}
-
-/* Writes as much as fd takes without blocking. Returns false if fd can no longer be written to. */
-static bool
-session_flush(struct pipe_buf *b, int fd, struct watch *watch)
-{
-	ssize_t n;
-
-	if (b->n == 0 || fd < 0)
-		return true;
-	n = write(fd, b->data, b->n);
-	if (n < 0)
-		return watch_may_retry(watch, errno);
-	b->n -= (size_t)n;
-	memmove(b->data, b->data + n, b->n);
-	return true;
-}
-
-static void
-session_on_peer(uint32_t events, void *data)
-{
-	struct session *s = data;
-
-	/* EPOLLHUP: both directions are closed, so further output would be lost */
-	if (events & (EPOLLHUP | EPOLLERR) || !session_flush(&s->out, s->peer, s->peer_watch) ||
-	    !session_read_peer(s)) {
-		session_hang_up(s);
-		return;
-	}
-	(void)session_flush(&s->in, s->master, s->master_watch);
-	session_update(s);
-}
-
-/* ---- from the terminal to the peer ---- */
-
-/* Returns false at the end of the shell's output. */
-static bool
-session_read_master(struct session *s)
-{
-	ssize_t n;
-
-	if (s->out.n > 0)
-		return true;
-	n = read(s->master, s->out.data, CHUNK);
-	if (n < 0)
-		return watch_may_retry(s->master_watch, errno);
-	s->out.n = (size_t)n;
-	return n > 0;
-}
-
-static void
-session_on_master(uint32_t events, void *data)
-{
-	struct session *s = data;
-	bool more;
-
-	(void)events;
-	(void)session_flush(&s->in, s->master, s->master_watch);
-	more = session_read_master(s);
-	if (!session_flush(&s->out, s->peer, s->peer_watch)) {
-		session_hang_up(s);
-		return;
-	}
-	if (!more)
-		session_drop_master(s);
-	session_update(s);
-}
-
-/* ---- both directions ---- */
-
-static void
-session_on_rest_timeout(void *data)
-{
-	struct session *s = data;
-
-	s->timer = NULL;
-	session_free(s);
-}
-
-/* Polls for the events that can be served next. Hangs up when all output was passed on and there
- * will be no more. */
-static void
-session_update(struct session *s)
-{
-	if (s->master < 0 && s->out.n == 0) {
-		session_hang_up(s);
-		return;
-	}
-	/* EPOLLERR, so that a closed peer is noticed while neither direction is polled */
-	watch_set_events(s->peer_watch, EPOLLERR | (s->in.n == 0 && !s->has_eof ? EPOLLIN : 0u) |
-						(s->out.n > 0 ? EPOLLOUT : 0u));
-	if (s->master_watch)
-		watch_set_events(s->master_watch,
-				 (s->out.n == 0 ? EPOLLIN : 0u) | (s->in.n > 0 ? EPOLLOUT : 0u));
-}
-
-static void
-session_on_shell_ended(int status, bool gone, void *data)
-{
-	struct session *s = data;
-	struct error err = ERROR_INIT;
-
-	(void)gone;
-	log_info("console", "a shell ended with wait status %d", status);
-	s->child = NULL;
-	s->has_shell = false;
-	if (s->job)
-		/* it fails now */
-		return;
-	if (!s->is_running) {
-		session_free(s);
-		return;
-	}
-	/* The terminal's end of file follows the last output, unless another process keeps the
-	 * terminal open. */
-	s->timer = loop_timer(s->console->spec.loop, REST_MS, session_on_rest_timeout, s, &err);
-	if (!s->timer)
-		session_free(s);
-}
+static void session_on_shell_ended(int status, bool gone, void *data);
+static void session_hang_up(struct session *s);
+static void session_drop_master(struct session *s);
 
 /* ---- the start ---- */
+
+static const struct job_message_type shell_messages[] = {
+	[SHELL_MSG_TTY] = { .handler = session_take_terminal, .n_fds = 1 },
+};
+
+static const struct job_ops shell_ops = {
+	.name = "debug console",
+	.work = shell_work,
+	.messages = shell_messages,
+	.n_messages = ARRAY_LEN(shell_messages),
+	.process = session_take_process,
+	.done = session_on_started,
+};
+
+int
+session_start(struct console *console, int fd, struct error *err)
+{
+	const struct roots *roots = console->spec.roots;
+	const int keep[] = { roots->dev, roots->root, roots->proc };
+	struct session *s = calloc(1, sizeof(*s));
+	const struct job_spec spec = {
+		.ops = &shell_ops,
+		.arg = (void *)(uintptr_t)roots,
+		.data = s,
+		.keep_fds = keep,
+		.n_keep_fds = ARRAY_LEN(keep),
+		.deadline_ms = START_MS,
+	};
+
+	if (!s) {
+		close_fd(&fd);
+		return error_nomem(err, "starting a session");
+	}
+	*s = (struct session){ .console = console, .peer = fd, .master = -1, .pidfd = -1 };
+	s->peer_watch = loop_watch(console->spec.loop, fd, 0, session_on_peer, s, err);
+	if (s->peer_watch)
+		s->job = job_start(console->spec.jobs, &spec, err);
+	if (!s->job) {
+		loop_unwatch(s->peer_watch);
+		close_fd(&s->peer);
+		free(s);
+		return -1;
+	}
+	list_append(&console->sessions, &s->node);
+	console->n_sessions++;
+	return 0;
+}
 
 static int
 session_take_terminal(struct job *job, const struct job_message *m, void *data, struct error *err)
@@ -366,49 +183,244 @@ session_on_started(struct job *job, const struct error *failure, void *data)
 	session_update(s);
 }
 
-static const struct job_message_type shell_messages[] = {
-	[SHELL_MSG_TTY] = { .handler = session_take_terminal, .n_fds = 1 },
-};
+/* ---- from the peer to the terminal ---- */
 
-static const struct job_ops shell_ops = {
-	.name = "debug console",
-	.work = shell_work,
-	.messages = shell_messages,
-	.n_messages = ARRAY_LEN(shell_messages),
-	.process = session_take_process,
-	.done = session_on_started,
-};
-
-int
-session_start(struct console *console, int fd, struct error *err)
+/* Writes as much as fd takes without blocking. Returns false if fd can no longer be written to. */
+static bool
+session_flush(struct pipe_buf *b, int fd, struct watch *watch)
 {
-	const struct roots *roots = console->spec.roots;
-	const int keep[] = { roots->dev, roots->root, roots->proc };
-	struct session *s = calloc(1, sizeof(*s));
-	const struct job_spec spec = {
-		.ops = &shell_ops,
-		.arg = (void *)(uintptr_t)roots,
-		.data = s,
-		.keep_fds = keep,
-		.n_keep_fds = ARRAY_LEN(keep),
-		.deadline_ms = START_MS,
-	};
+	ssize_t n;
 
-	if (!s) {
-		close_fd(&fd);
-		return error_nomem(err, "starting a session");
+	if (b->n == 0 || fd < 0)
+		return true;
+	n = write(fd, b->data, b->n);
+	if (n < 0)
+		return watch_may_retry(watch, errno);
+	b->n -= (size_t)n;
+	memmove(b->data, b->data + n, b->n);
+	return true;
+}
+
+/* Types ^D again and again until the shell has ended: the program in the foreground may consume
+ * one. */
+static void
+session_type_eof(void *data)
+{
+	struct session *s = data;
+	struct error err = ERROR_INIT;
+
+	if (s->in.n == 0)
+		s->in.data[s->in.n++] = EOF_KEY;
+	s->eof_timer = loop_timer(s->console->spec.loop, EOF_MS, session_type_eof, s, &err);
+	if (s->master >= 0)
+		session_update(s);
+}
+
+/* Passes the end of the input on to the terminal as ^D. Returns false if the peer no longer reads
+ * either. */
+static bool
+session_end_input(struct session *s)
+{
+	s->has_eof = true;
+	session_type_eof(s);
+	return RETRY_EINTR(send(s->peer, "", 0, MSG_NOSIGNAL | MSG_DONTWAIT)) == 0 ||
+	       errno == ENOTSOCK;
+}
+
+/* Returns false if the session must be hung up. */
+static bool
+session_read_peer(struct session *s)
+{
+	char chunk[CHUNK];
+	struct winsize size;
+	bool found = false;
+	ssize_t n;
+
+	if (s->in.n > 0 || s->has_eof)
+		return true;
+	n = read(s->peer, chunk, sizeof(chunk));
+	if (n < 0)
+		return watch_may_retry(s->peer_watch, errno);
+	if (n == 0)
+		return session_end_input(s);
+	s->in.n = window_filter(&s->window, chunk, (size_t)n, s->in.data, &size, &found);
+	if (found)
+		(void)ioctl(s->master, TIOCSWINSZ, &size);
+	return true;
+}
+
+static void
+session_on_peer(uint32_t events, void *data)
+{
+	struct session *s = data;
+
+	/* EPOLLHUP: both directions are closed, so further output would be lost */
+	if (events & (EPOLLHUP | EPOLLERR) || !session_flush(&s->out, s->peer, s->peer_watch) ||
+	    !session_read_peer(s)) {
+		session_hang_up(s);
+		return;
 	}
-	*s = (struct session){ .console = console, .peer = fd, .master = -1, .pidfd = -1 };
-	s->peer_watch = loop_watch(console->spec.loop, fd, 0, session_on_peer, s, err);
-	if (s->peer_watch)
-		s->job = job_start(console->spec.jobs, &spec, err);
-	if (!s->job) {
-		loop_unwatch(s->peer_watch);
-		close_fd(&s->peer);
-		free(s);
-		return -1;
+	(void)session_flush(&s->in, s->master, s->master_watch);
+	session_update(s);
+}
+
+/* ---- from the terminal to the peer ---- */
+
+/* Returns false at the end of the shell's output. */
+static bool
+session_read_master(struct session *s)
+{
+	ssize_t n;
+
+	if (s->out.n > 0)
+		return true;
+	n = read(s->master, s->out.data, CHUNK);
+	if (n < 0)
+		return watch_may_retry(s->master_watch, errno);
+	s->out.n = (size_t)n;
+	return n > 0;
+}
+
+static void
+session_on_master(uint32_t events, void *data)
+{
+	struct session *s = data;
+	bool more;
+
+	(void)events;
+	(void)session_flush(&s->in, s->master, s->master_watch);
+	more = session_read_master(s);
+	if (!session_flush(&s->out, s->peer, s->peer_watch)) {
+		session_hang_up(s);
+		return;
 	}
-	list_append(&console->sessions, &s->node);
-	console->n_sessions++;
-	return 0;
+	if (!more)
+		session_drop_master(s);
+	session_update(s);
+}
+
+/* ---- both directions ---- */
+
+/* Polls for the events that can be served next. Hangs up when all output was passed on and there
+ * will be no more. */
+static void
+session_update(struct session *s)
+{
+	if (s->master < 0 && s->out.n == 0) {
+		session_hang_up(s);
+		return;
+	}
+	/* EPOLLERR, so that a closed peer is noticed while neither direction is polled */
+	watch_set_events(s->peer_watch, EPOLLERR | (s->in.n == 0 && !s->has_eof ? EPOLLIN : 0u) |
+						(s->out.n > 0 ? EPOLLOUT : 0u));
+	if (s->master_watch)
+		watch_set_events(s->master_watch,
+				 (s->out.n == 0 ? EPOLLIN : 0u) | (s->in.n > 0 ? EPOLLOUT : 0u));
+}
+
+static void
+session_on_rest_timeout(void *data)
+{
+	struct session *s = data;
+
+	s->timer = NULL;
+	session_free(s);
+}
+
+static void
+session_on_shell_ended(int status, bool gone, void *data)
+{
+	struct session *s = data;
+	struct error err = ERROR_INIT;
+
+	(void)gone;
+	log_info("console", "a shell ended with wait status %d", status);
+	s->child = NULL;
+	s->has_shell = false;
+	if (s->job)
+		/* it fails now */
+		return;
+	if (!s->is_running) {
+		session_free(s);
+		return;
+	}
+	/* The terminal's end of file follows the last output, unless another process keeps the
+	 * terminal open. */
+	s->timer = loop_timer(s->console->spec.loop, REST_MS, session_on_rest_timeout, s, &err);
+	if (!s->timer)
+		session_free(s);
+}
+
+/* ---- the end ---- */
+
+static void
+session_kill_shell(void *data)
+{
+	struct session *s = data;
+
+	s->timer = NULL;
+	if (s->pidfd >= 0)
+		(void)sys_pidfd_send_signal(s->pidfd, SIGKILL);
+}
+
+/* Ends the session: hangs up the shell's terminal, and kills the shell if it has not ended after
+ * HANGUP_MS. The session is freed when the shell has ended. */
+static void
+session_hang_up(struct session *s)
+{
+	struct error err = ERROR_INIT;
+
+	loop_unwatch(s->peer_watch);
+	s->peer_watch = NULL;
+	close_fd(&s->peer);
+	session_drop_master(s);
+	timer_cancel(s->eof_timer);
+	s->eof_timer = NULL;
+	s->is_running = false;
+	if (s->job) {
+		job_cancel(s->job, ERROR_CANCELLED, "the console was hung up");
+		return;
+	}
+	if (!s->has_shell) {
+		session_free(s);
+		return;
+	}
+	timer_cancel(s->timer);
+	s->timer = loop_timer(s->console->spec.loop, HANGUP_MS, session_kill_shell, s, &err);
+	if (!s->timer)
+		session_kill_shell(s);
+}
+
+static void
+session_drop_master(struct session *s)
+{
+	loop_unwatch(s->master_watch);
+	s->master_watch = NULL;
+	close_fd(&s->master);
+}
+
+void
+session_free(struct session *s)
+{
+	struct console *console = s->console;
+
+	timer_cancel(s->timer);
+	timer_cancel(s->eof_timer);
+	loop_unwatch(s->peer_watch);
+	loop_unwatch(s->master_watch);
+	child_unwatch(s->child);
+	if (s->has_shell && s->pidfd >= 0)
+		(void)sys_pidfd_send_signal(s->pidfd, SIGKILL);
+	close_fd(&s->peer);
+	close_fd(&s->master);
+	close_fd(&s->pidfd);
+	list_remove(&s->node);
+	free(s);
+	console_session_gone(console);
+}
+
+struct session *
+session_of_node(struct list *node)
+{
+	return list_entry(node, struct session, node);
 }

@@ -47,6 +47,50 @@ struct shell {
 	int slave, gate;
 };
 
+static int shell_find(const struct roots *roots, size_t *which, struct error *err);
+static int shell_open_terminal(const struct roots *roots, int *slave, struct error *err);
+_Noreturn static void shell_exec(const struct shell *shell);
+static int shell_release(struct worker *w, pid_t pid, int pidfd, int master, int gate,
+			 struct error *err);
+
+int
+shell_work(struct worker *w, void *arg, struct error *err)
+{
+	struct shell shell = { .roots = arg };
+	auto_close int master = -1;
+	auto_close int slave = -1;
+	auto_close int gate = -1;
+	auto_close int pidfd = -1;
+	struct clone_args args = {
+		/* with CLONE_PARENT the exit signal must be 0 (clone(2)) */
+		.flags = CLONE_PARENT | CLONE_PIDFD,
+		.pidfd = (uint64_t)(uintptr_t)&pidfd,
+	};
+	int ends[2];
+	pid_t pid;
+
+	if (shell_find(shell.roots, &shell.which, err) < 0)
+		return -1;
+	master = shell_open_terminal(shell.roots, &slave, err);
+	if (master < 0)
+		return -1;
+	if (pipe2(ends, O_CLOEXEC) < 0)
+		return error_sys(err, "failed to create a pipe");
+	shell.slave = slave;
+	shell.gate = ends[0];
+	gate = ends[1];
+	pid = sys_clone3(&args);
+	if (pid == 0) {
+		(void)close(gate);
+		(void)close(worker_fd(w));
+		shell_exec(&shell);
+	}
+	(void)close(ends[0]);
+	if (pid < 0)
+		return error_sys(err, "failed to fork the shell");
+	return shell_release(w, pid, pidfd, master, gate, err);
+}
+
 static int
 shell_find(const struct roots *roots, size_t *which, struct error *err)
 {
@@ -130,42 +174,4 @@ shell_release(struct worker *w, pid_t pid, int pidfd, int master, int gate, stru
 	    worker_send(w, SHELL_MSG_TTY, NULL, 0, &master, 1, true, err) < 0)
 		return -1;
 	return write_full(gate, "", 1) < 0 ? error_sys(err, "failed to open the shell's gate") : 0;
-}
-
-int
-shell_work(struct worker *w, void *arg, struct error *err)
-{
-	struct shell shell = { .roots = arg };
-	auto_close int master = -1;
-	auto_close int slave = -1;
-	auto_close int gate = -1;
-	auto_close int pidfd = -1;
-	struct clone_args args = {
-		/* with CLONE_PARENT the exit signal must be 0 (clone(2)) */
-		.flags = CLONE_PARENT | CLONE_PIDFD,
-		.pidfd = (uint64_t)(uintptr_t)&pidfd,
-	};
-	int ends[2];
-	pid_t pid;
-
-	if (shell_find(shell.roots, &shell.which, err) < 0)
-		return -1;
-	master = shell_open_terminal(shell.roots, &slave, err);
-	if (master < 0)
-		return -1;
-	if (pipe2(ends, O_CLOEXEC) < 0)
-		return error_sys(err, "failed to create a pipe");
-	shell.slave = slave;
-	shell.gate = ends[0];
-	gate = ends[1];
-	pid = sys_clone3(&args);
-	if (pid == 0) {
-		(void)close(gate);
-		(void)close(worker_fd(w));
-		shell_exec(&shell);
-	}
-	(void)close(ends[0]);
-	if (pid < 0)
-		return error_sys(err, "failed to fork the shell");
-	return shell_release(w, pid, pidfd, master, gate, err);
 }

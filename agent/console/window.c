@@ -16,47 +16,8 @@ enum match {
 	MATCH_WHOLE,
 };
 
-/* Parses ROWS;COLUMNS, both greater than 0. */
-static bool
-window_read_size(const char *text, size_t n, struct winsize *size)
-{
-	char copy[WINDOW_HELD], *columns;
-	uint32_t rows, cols;
-
-	memcpy(copy, text, n);
-	copy[n] = '\0';
-	columns = strchr(copy, ';');
-	if (!columns)
-		return false;
-	*columns++ = '\0';
-	if (!parse_u32(copy, &rows) || !parse_u32(columns, &cols) || rows == 0 || cols == 0)
-		return false;
-	*size = (struct winsize){ .ws_row = (unsigned short)rows, .ws_col = (unsigned short)cols };
-	return true;
-}
-
-static enum match
-window_match(const char *text, size_t n, struct winsize *size)
-{
-	size_t digits = 0, numbers = 1;
-
-	if (memcmp(text, BEGIN, n < N_BEGIN ? n : N_BEGIN) != 0)
-		return MATCH_NOT;
-	for (size_t i = N_BEGIN; i < n; i++) {
-		if (text[i] >= '0' && text[i] <= '9' && digits < 4) {
-			digits++;
-		} else if (text[i] == ';' && digits > 0 && numbers == 1) {
-			numbers++;
-			digits = 0;
-		} else if (text[i] == 't' && digits > 0 && numbers == 2) {
-			return window_read_size(text + N_BEGIN, i - N_BEGIN, size) ? MATCH_WHOLE
-										   : MATCH_NOT;
-		} else {
-			return MATCH_NOT;
-		}
-	}
-	return MATCH_PART;
-}
+static enum match window_match(const char *text, size_t n, struct winsize *size);
+static bool window_read_size(const char *text, size_t n, struct winsize *size);
 
 size_t
 window_filter(struct window *w, const char *in, size_t n, char *out, struct winsize *size,
@@ -92,4 +53,46 @@ window_filter(struct window *w, const char *in, size_t n, char *out, struct wins
 		w->n = 0;
 	}
 	return done;
+}
+
+static enum match
+window_match(const char *text, size_t n, struct winsize *size)
+{
+	size_t digits = 0, numbers = 1;
+
+	if (memcmp(text, BEGIN, n < N_BEGIN ? n : N_BEGIN) != 0)
+		return MATCH_NOT;
+	for (size_t i = N_BEGIN; i < n; i++) {
+		if (text[i] >= '0' && text[i] <= '9' && digits < 4) {
+			digits++;
+		} else if (text[i] == ';' && digits > 0 && numbers == 1) {
+			numbers++;
+			digits = 0;
+		} else if (text[i] == 't' && digits > 0 && numbers == 2) {
+			return window_read_size(text + N_BEGIN, i - N_BEGIN, size) ? MATCH_WHOLE
+										   : MATCH_NOT;
+		} else {
+			return MATCH_NOT;
+		}
+	}
+	return MATCH_PART;
+}
+
+/* Parses ROWS;COLUMNS, both greater than 0. */
+static bool
+window_read_size(const char *text, size_t n, struct winsize *size)
+{
+	char copy[WINDOW_HELD], *columns;
+	uint32_t rows, cols;
+
+	memcpy(copy, text, n);
+	copy[n] = '\0';
+	columns = strchr(copy, ';');
+	if (!columns)
+		return false;
+	*columns++ = '\0';
+	if (!parse_u32(copy, &rows) || !parse_u32(columns, &cols) || rows == 0 || cols == 0)
+		return false;
+	*size = (struct winsize){ .ws_row = (unsigned short)rows, .ws_col = (unsigned short)cols };
+	return true;
 }
