@@ -19,15 +19,8 @@
 
 static const ProtobufCServiceDescriptor *const service = &grpc__agent_service__descriptor;
 
-static bool
-policy_is_allowed(const struct policy *policy, const ProtobufCMessageDescriptor *type)
-{
-	for (unsigned int i = 0; i < service->n_methods; i++) {
-		if (service->methods[i].input == type)
-			return policy->allowed[i];
-	}
-	return false;
-}
+static bool policy_is_allowed(const struct policy *policy, const ProtobufCMessageDescriptor *type);
+static void policy_lock(struct policy *policy);
 
 int
 policy_ask(void *data, const char *method, const ProtobufCMessage *request, struct error *err)
@@ -47,14 +40,14 @@ policy_ask(void *data, const char *method, const ProtobufCMessage *request, stru
 			 request->descriptor->short_name);
 }
 
-/* Allows only the calls that lead out, because a policy was required and none could be enforced. */
-static void
-policy_lock(struct policy *policy)
+static bool
+policy_is_allowed(const struct policy *policy, const ProtobufCMessageDescriptor *type)
 {
-	*policy = (struct policy){ 0 };
-	for (unsigned int i = 0; i < service->n_methods; i++)
-		policy->allowed[i] = strcmp(service->methods[i].name, "SetPolicy") == 0 ||
-				     strcmp(service->methods[i].name, "DestroySandbox") == 0;
+	for (unsigned int i = 0; i < service->n_methods; i++) {
+		if (service->methods[i].input == type)
+			return policy->allowed[i];
+	}
+	return false;
 }
 
 int
@@ -82,6 +75,16 @@ policy_set(struct agent *agent, const char *text, struct error *err)
 	log_info("policy", "%u of %u calls are allowed%s", n, service->n_methods,
 		 policy.allow_failing ? ", the others pass with a warning" : "");
 	return 0;
+}
+
+/* Allows only the calls that lead out, because a policy was required and none could be enforced. */
+static void
+policy_lock(struct policy *policy)
+{
+	*policy = (struct policy){ 0 };
+	for (unsigned int i = 0; i < service->n_methods; i++)
+		policy->allowed[i] = strcmp(service->methods[i].name, "SetPolicy") == 0 ||
+				     strcmp(service->methods[i].name, "DestroySandbox") == 0;
 }
 
 int
