@@ -95,6 +95,13 @@ static const char *const refusals[CONTAINER_STATES][CONTAINER_CALLS] = {
 	},
 };
 
+static void container_sweep(void *data);
+static int container_fill(struct container *c, const char *id, const Grpc__Spec *spec,
+			  struct error *err);
+static struct process *container_find(struct container *c, const char *exec_id);
+static void container_sweep_later(struct container *c);
+static void container_process_exited(struct container *c, struct process *p);
+
 static struct process *
 container_process_of(struct list *node)
 {
@@ -125,7 +132,67 @@ container_allows(const struct container *c, enum container_call call, struct err
 	return error_set(err, code, "container %s %s", c->id, refusal);
 }
 
-static void container_sweep(void *data);
+struct container *
+container_new(struct loop *loop, const char *id, const Grpc__Spec *spec, struct error *err)
+{
+	struct container *c = calloc(1, sizeof(*c));
+
+	if (!c) {
+		error_nomem(err, "creating a container");
+		return NULL;
+	}
+	list_init(&c->node);
+	list_init(&c->processes);
+	post_init(&c->sweep, container_sweep, c);
+	c->loop = loop;
+	c->state = CONTAINER_CREATING;
+	c->gate = -1;
+	keyring_make_name(c->keyring);
+	for (size_t i = 0; i < NS_KINDS; i++)
+		c->ns[i] = -1;
+	if (container_fill(c, id, spec, err) < 0) {
+		container_free(c);
+		return NULL;
+	}
+	return c;
+}
+
+static void
+container_drop(struct container *c, struct process *p)
+{
+	if (p == c->init)
+		c->init = NULL;
+	process_free(p);
+}
+
+/* Drops finished processes, and the oldest of more than CONTAINER_UNREAD_MAX whose status was
+ * reported and whose output is unread. */
+static void
+container_sweep(void *data)
+{
+	struct container *c = data;
+	struct list *pos, *next;
+	size_t unread = 0;
+
+	list_for_each_safe (pos, next, &c->processes) {
+		struct process *p = container_process_of(pos);
+
+		if (process_is_over(p))
+			container_drop(c, p);
+		else if (p->status_reported)
+			unread++;
+	}
+	list_for_each_safe (pos, next, &c->processes) {
+		struct process *p = container_process_of(pos);
+
+		if (unread <= CONTAINER_UNREAD_MAX)
+			break;
+		if (p == c->init || !p->status_reported)
+			continue;
+		container_drop(c, p);
+		unread--;
+	}
+}
 
 /* Returns the name under which other containers of the pod refer to its mounts, or NULL. */
 static const char *
@@ -166,31 +233,6 @@ container_fill(struct container *c, const char *id, const Grpc__Spec *spec, stru
 	return c->init ? 0 : -1;
 }
 
-struct container *
-container_new(struct loop *loop, const char *id, const Grpc__Spec *spec, struct error *err)
-{
-	struct container *c = calloc(1, sizeof(*c));
-
-	if (!c) {
-		error_nomem(err, "creating a container");
-		return NULL;
-	}
-	list_init(&c->node);
-	list_init(&c->processes);
-	post_init(&c->sweep, container_sweep, c);
-	c->loop = loop;
-	c->state = CONTAINER_CREATING;
-	c->gate = -1;
-	keyring_make_name(c->keyring);
-	for (size_t i = 0; i < NS_KINDS; i++)
-		c->ns[i] = -1;
-	if (container_fill(c, id, spec, err) < 0) {
-		container_free(c);
-		return NULL;
-	}
-	return c;
-}
-
 void
 container_free(struct container *c)
 {
@@ -215,6 +257,19 @@ container_id(const struct container *c)
 	return c->id;
 }
 
+struct process *
+container_process(struct container *c, const char *exec_id, enum container_call call,
+		  struct error *err)
+{
+	struct process *p = container_find(c, exec_id);
+
+	if (p && p->ready && (!p->status_reported || call == CONTAINER_CALL_STREAM))
+		return p;
+	error_set(err, ERROR_NOT_FOUND, TEXT_PROCESS_NOT_FOUND_IN,
+		  exec_id[0] != '\0' ? exec_id : "(init)", c->id);
+	return NULL;
+}
+
 static bool
 container_is_init(const struct container *c, const char *exec_id)
 {
@@ -233,46 +288,6 @@ container_find(struct container *c, const char *exec_id)
 			return container_process_of(pos);
 	}
 	return NULL;
-}
-
-struct process *
-container_process(struct container *c, const char *exec_id, enum container_call call,
-		  struct error *err)
-{
-	struct process *p = container_find(c, exec_id);
-
-	if (p && p->ready && (!p->status_reported || call == CONTAINER_CALL_STREAM))
-		return p;
-	error_set(err, ERROR_NOT_FOUND, TEXT_PROCESS_NOT_FOUND_IN,
-		  exec_id[0] != '\0' ? exec_id : "(init)", c->id);
-	return NULL;
-}
-
-static void
-container_drop(struct container *c, struct process *p)
-{
-	if (p == c->init)
-		c->init = NULL;
-	process_free(p);
-}
-
-static void
-container_sweep_later(struct container *c)
-{
-	loop_post(c->loop, &c->sweep);
-}
-
-static void
-container_process_exited(struct container *c, struct process *p)
-{
-	container_sweep_later(c);
-	if (p == c->init) {
-		c->init_exited = true;
-		if (c->state == CONTAINER_CREATED || c->state == CONTAINER_RUNNING)
-			c->state = CONTAINER_STOPPED;
-	}
-	if (c->on_exit)
-		c->on_exit(c, c->data);
 }
 
 static const struct process_owner process_owner = {
@@ -312,6 +327,25 @@ container_add_process(struct container *c, const char *exec_id, struct error *er
 	return p;
 }
 
+static void
+container_sweep_later(struct container *c)
+{
+	loop_post(c->loop, &c->sweep);
+}
+
+static void
+container_process_exited(struct container *c, struct process *p)
+{
+	container_sweep_later(c);
+	if (p == c->init) {
+		c->init_exited = true;
+		if (c->state == CONTAINER_CREATED || c->state == CONTAINER_RUNNING)
+			c->state = CONTAINER_STOPPED;
+	}
+	if (c->on_exit)
+		c->on_exit(c, c->data);
+}
+
 int
 container_start(struct container *c, struct error *err)
 {
@@ -336,35 +370,6 @@ container_started(struct container *c)
 		c->state = CONTAINER_RUNNING;
 	log_event(LOG_LEVEL_DEBUG, "container", EVENT_CONTAINER_STARTED, NULL, 0,
 		  "container %s started", c->id);
-}
-
-/* Drops finished processes, and the oldest of more than CONTAINER_UNREAD_MAX whose status was
- * reported and whose output is unread. */
-static void
-container_sweep(void *data)
-{
-	struct container *c = data;
-	struct list *pos, *next;
-	size_t unread = 0;
-
-	list_for_each_safe (pos, next, &c->processes) {
-		struct process *p = container_process_of(pos);
-
-		if (process_is_over(p))
-			container_drop(c, p);
-		else if (p->status_reported)
-			unread++;
-	}
-	list_for_each_safe (pos, next, &c->processes) {
-		struct process *p = container_process_of(pos);
-
-		if (unread <= CONTAINER_UNREAD_MAX)
-			break;
-		if (p == c->init || !p->status_reported)
-			continue;
-		container_drop(c, p);
-		unread--;
-	}
 }
 
 size_t

@@ -39,6 +39,33 @@ struct hook_list {
 	Grpc__Hook ***hooks;
 };
 
+static Grpc__Hook *const *hooks_of(const Grpc__Hooks *h, enum hook_kind kind, size_t *n);
+static struct hook_list hooks_list_of(Grpc__Hooks *h, enum hook_kind kind);
+static int hooks_validate_kind(const Grpc__Hooks *hooks, enum hook_kind kind, struct error *err);
+static uint64_t hooks_timeout_ms(const Grpc__Hook *hook);
+static int hooks_plan_one(const Grpc__Hook *hook, struct hook_run *run, struct error *err);
+static int hooks_run_one(struct hook_context *c, const struct hook_run *run, const char *state,
+			 struct error *err);
+
+bool
+hooks_has(const Grpc__Hooks *hooks, enum hook_kind kind)
+{
+	size_t n = 0;
+
+	if (hooks)
+		(void)hooks_of(hooks, kind, &n);
+	return n > 0;
+}
+
+static Grpc__Hook *const *
+hooks_of(const Grpc__Hooks *h, enum hook_kind kind, size_t *n)
+{
+	struct hook_list list = hooks_list_of((Grpc__Hooks *)(uintptr_t)h, kind);
+
+	*n = *list.n;
+	return *list.hooks;
+}
+
 /* Returns pointers to the fields of `h` that hold the hooks of one kind. */
 static struct hook_list
 hooks_list_of(Grpc__Hooks *h, enum hook_kind kind)
@@ -61,23 +88,14 @@ hooks_list_of(Grpc__Hooks *h, enum hook_kind kind)
 	return (struct hook_list){ &h->n_poststop, &h->poststop };
 }
 
-static Grpc__Hook *const *
-hooks_of(const Grpc__Hooks *h, enum hook_kind kind, size_t *n)
+int
+hooks_validate(const Grpc__Hooks *hooks, struct error *err)
 {
-	struct hook_list list = hooks_list_of((Grpc__Hooks *)(uintptr_t)h, kind);
-
-	*n = *list.n;
-	return *list.hooks;
-}
-
-bool
-hooks_has(const Grpc__Hooks *hooks, enum hook_kind kind)
-{
-	size_t n = 0;
-
-	if (hooks)
-		(void)hooks_of(hooks, kind, &n);
-	return n > 0;
+	for (int k = 0; hooks && k < HOOK_KINDS; k++) {
+		if (hooks_validate_kind(hooks, (enum hook_kind)k, err) < 0)
+			return -1;
+	}
+	return 0;
 }
 
 static int
@@ -103,22 +121,6 @@ hooks_validate_kind(const Grpc__Hooks *hooks, enum hook_kind kind, struct error 
 	return 0;
 }
 
-int
-hooks_validate(const Grpc__Hooks *hooks, struct error *err)
-{
-	for (int k = 0; hooks && k < HOOK_KINDS; k++) {
-		if (hooks_validate_kind(hooks, (enum hook_kind)k, err) < 0)
-			return -1;
-	}
-	return 0;
-}
-
-static uint64_t
-hooks_timeout_ms(const Grpc__Hook *hook)
-{
-	return (uint64_t)(hook->timeout ? hook->timeout : HOOK_TIMEOUT_S) * 1000;
-}
-
 struct hook_times
 hooks_times(const Grpc__Hooks *hooks)
 {
@@ -138,6 +140,12 @@ hooks_times(const Grpc__Hooks *hooks)
 		.start_ms = ms[HOOK_START_CONTAINER] + ms[HOOK_POSTSTART],
 		.stop_ms = ms[HOOK_POSTSTOP],
 	};
+}
+
+static uint64_t
+hooks_timeout_ms(const Grpc__Hook *hook)
+{
+	return (uint64_t)(hook->timeout ? hook->timeout : HOOK_TIMEOUT_S) * 1000;
 }
 
 int
@@ -178,45 +186,6 @@ hooks_merge_release(Grpc__Hooks *merged)
 	}
 }
 
-/* Logs the output of a hook, or, in a process that cannot log, adds it to c->said. */
-static void
-hooks_log_output(struct hook_context *c, const char *path, const char *output)
-{
-	size_t len = strlen(c->said);
-
-	if (!*output)
-		return;
-	if (c->w)
-		worker_log(c->w, LOG_LEVEL_INFO, "hook %s: %s", path, output);
-	else
-		(void)snprintf(c->said + len, sizeof(c->said) - len, "hook %s: %s\n", path, output);
-}
-
-/* Prepares arguments and environment of one hook. The strings still belong to the spec. */
-static int
-hooks_plan_one(const Grpc__Hook *hook, struct hook_run *run, struct error *err)
-{
-	size_t n_env = hook->n_env;
-
-	*run = (struct hook_run){
-		.path = hook->path,
-		.args = calloc(hook->n_args + 2, sizeof(*run->args)),
-		.env = calloc(hook->n_env + 1, sizeof(*run->env)),
-		.timeout_ms = (int)hooks_timeout_ms(hook),
-	};
-	if (!run->args || !run->env)
-		return error_nomem(err, "preparing hooks");
-	run->args[0] = hook->path;
-	for (size_t i = 0; i < hook->n_args; i++)
-		run->args[i] = hook->args[i];
-	if (n_env)
-		memcpy(run->env, hook->env, n_env * sizeof(*run->env));
-	if (command_last_wins(run->env, &n_env, err) < 0)
-		return -1;
-	run->env[n_env] = NULL;
-	return 0;
-}
-
 int
 hooks_plan(const struct hook_context *c, enum hook_kind kind, struct hook_plan *plan,
 	   struct error *err)
@@ -250,6 +219,31 @@ hooks_plan(const struct hook_context *c, enum hook_kind kind, struct hook_plan *
 	return 0;
 }
 
+/* Prepares arguments and environment of one hook. The strings still belong to the spec. */
+static int
+hooks_plan_one(const Grpc__Hook *hook, struct hook_run *run, struct error *err)
+{
+	size_t n_env = hook->n_env;
+
+	*run = (struct hook_run){
+		.path = hook->path,
+		.args = calloc(hook->n_args + 2, sizeof(*run->args)),
+		.env = calloc(hook->n_env + 1, sizeof(*run->env)),
+		.timeout_ms = (int)hooks_timeout_ms(hook),
+	};
+	if (!run->args || !run->env)
+		return error_nomem(err, "preparing hooks");
+	run->args[0] = hook->path;
+	for (size_t i = 0; i < hook->n_args; i++)
+		run->args[i] = hook->args[i];
+	if (n_env)
+		memcpy(run->env, hook->env, n_env * sizeof(*run->env));
+	if (command_last_wins(run->env, &n_env, err) < 0)
+		return -1;
+	run->env[n_env] = NULL;
+	return 0;
+}
+
 void
 hooks_plan_release(struct hook_plan *plan)
 {
@@ -276,6 +270,37 @@ hooks_plan_name_process(struct hook_plan *plan, pid_t pid)
 	/* The text does not grow: HOOK_PID_LATER has the largest number of digits. */
 	memmove(at + n, at + strspn(at, "0123456789"), strlen(at + strspn(at, "0123456789")) + 1);
 	memcpy(at, digits, n);
+}
+
+int
+hooks_run_plan(struct hook_context *c, const struct hook_plan *plan, struct error *err)
+{
+	bool ignore_failure = plan->kind == HOOK_POSTSTART || plan->kind == HOOK_POSTSTOP;
+
+	for (size_t i = 0; i < plan->n; i++) {
+		if (hooks_run_one(c, &plan->runs[i], plan->state, err) == 0)
+			continue;
+		error_wrap(err, "hooks.%s", kind_names[plan->kind]);
+		if (!ignore_failure)
+			return -1;
+		if (c->w)
+			worker_log(c->w, LOG_LEVEL_WARN, "container %s: %s", c->id, err->msg);
+	}
+	return 0;
+}
+
+/* Logs the output of a hook, or, in a process that cannot log, adds it to c->said. */
+static void
+hooks_log_output(struct hook_context *c, const char *path, const char *output)
+{
+	size_t len = strlen(c->said);
+
+	if (!*output)
+		return;
+	if (c->w)
+		worker_log(c->w, LOG_LEVEL_INFO, "hook %s: %s", path, output);
+	else
+		(void)snprintf(c->said + len, sizeof(c->said) - len, "hook %s: %s\n", path, output);
 }
 
 /* Runs one hook. Processes that it leaves behind outside its process group end with the cgroup
@@ -313,23 +338,6 @@ hooks_run_one(struct hook_context *c, const struct hook_run *run, const char *st
 		return error_set(err, ERROR_INTERNAL, "%s exited with %d: %s", run->path,
 				 WEXITSTATUS(status), output);
 	hooks_log_output(c, run->path, output);
-	return 0;
-}
-
-int
-hooks_run_plan(struct hook_context *c, const struct hook_plan *plan, struct error *err)
-{
-	bool ignore_failure = plan->kind == HOOK_POSTSTART || plan->kind == HOOK_POSTSTOP;
-
-	for (size_t i = 0; i < plan->n; i++) {
-		if (hooks_run_one(c, &plan->runs[i], plan->state, err) == 0)
-			continue;
-		error_wrap(err, "hooks.%s", kind_names[plan->kind]);
-		if (!ignore_failure)
-			return -1;
-		if (c->w)
-			worker_log(c->w, LOG_LEVEL_WARN, "container %s: %s", c->id, err->msg);
-	}
 	return 0;
 }
 

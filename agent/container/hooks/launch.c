@@ -39,10 +39,63 @@ static const struct {
 	{ "self/ns/cgroup", CLONE_NEWCGROUP }, { "self/ns/time", CLONE_NEWTIME },
 };
 
+static int hook_stage_make_cgroup(struct worker *w, struct hook_stage *stage, struct error *err);
+static int hook_stage_fill_bundle(struct worker *w, const struct launch *l, struct error *err);
+static int hook_stage_write_config(struct worker *w, const struct launch *l, int dir,
+				   struct error *err);
+static int hook_stage_bind_root(struct worker *w, const struct launch *l, int dir,
+				struct error *err);
+static int hook_stage_leave_namespaces(struct hook_stage *stage, struct error *err);
+static ssize_t lead_worker_hooks(const struct hook_stage *stage, pid_t pid, int pidfd, char *said,
+				 size_t size, struct error *err);
+
+static struct hook_context
+hook_stage_context(const struct hook_stage *stage, struct worker *w, pid_t pid)
+{
+	return (struct hook_context){
+		.spec = stage->launch->spec,
+		.id = stage->launch->id,
+		.bundle = stage->launch->bundle,
+		.pid = pid,
+		.cgroup_fd = w ? stage->cgroup_fd : -1,
+		.w = w,
+	};
+}
+
 void
 hook_cgroup_name(const char *id, char *out, size_t size)
 {
 	(void)snprintf(out, size, "hooks-%s", id);
+}
+
+void
+hook_stage_init(struct hook_stage *stage, const struct launch *l)
+{
+	const Grpc__Hooks *hooks = l->spec->hooks;
+
+	*stage = (struct hook_stage){ .launch = l, .cgroup_fd = -1 };
+	for (size_t i = 0; i < HOOK_NAMESPACES; i++)
+		stage->own[i] = -1;
+	stage->early = hooks_has(hooks, HOOK_PRESTART) || hooks_has(hooks, HOOK_CREATE_RUNTIME) ||
+		       hooks_has(hooks, HOOK_CREATE_CONTAINER);
+}
+
+int
+hook_stage_open(struct worker *w, struct hook_stage *stage, struct error *err)
+{
+	const struct launch *l = stage->launch;
+	const Grpc__Hooks *hooks = l->spec->hooks;
+
+	if (!stage->early && !hooks_has(hooks, HOOK_POSTSTART) && !hooks_has(hooks, HOOK_POSTSTOP))
+		return 0;
+	for (size_t i = 0; i < HOOK_NAMESPACES; i++) {
+		stage->own[i] = openat(l->roots->proc, namespaces[i].file, O_RDONLY | O_CLOEXEC);
+		if (stage->own[i] < 0 && errno != ENOENT)
+			return error_sys(err, "failed to open %s", namespaces[i].file);
+	}
+	if (hook_stage_make_cgroup(w, stage, err) < 0)
+		return -1;
+	return hook_stage_fill_bundle(w, l, err);
 }
 
 /* Makes the hooks' cgroup. Processes that hooks leave behind end with the container. */
@@ -60,6 +113,22 @@ hook_stage_make_cgroup(struct worker *w, struct hook_stage *stage, struct error 
 		return -1;
 	stage->cgroup_fd = cgroup_create(l->roots->cgroup, name, err);
 	return stage->cgroup_fd < 0 ? error_wrap(err, "failed to create the cgroup for hooks") : 0;
+}
+
+static int
+hook_stage_fill_bundle(struct worker *w, const struct launch *l, struct error *err)
+{
+	auto_close int dir =
+		openat(l->roots->run, l->id, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	char path[PATH_MAX];
+
+	if (dir < 0)
+		return error_sys(err, "failed to open %s", l->bundle);
+	if (hook_stage_write_config(w, l, dir, err) < 0)
+		return -1;
+	/* The root may be a storage that is already mounted there. */
+	(void)snprintf(path, sizeof(path), "%s/rootfs", l->bundle);
+	return strcmp(path, l->spec->root->path) == 0 ? 0 : hook_stage_bind_root(w, l, dir, err);
 }
 
 /* Writes config.json, which hooks expect in the bundle, with root.path pointing into the bundle
@@ -112,50 +181,32 @@ hook_stage_bind_root(struct worker *w, const struct launch *l, int dir, struct e
 	return worker_mount(w, tree, at, "the root file system for hooks", NULL, err);
 }
 
-static int
-hook_stage_fill_bundle(struct worker *w, const struct launch *l, struct error *err)
-{
-	auto_close int dir =
-		openat(l->roots->run, l->id, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	char path[PATH_MAX];
-
-	if (dir < 0)
-		return error_sys(err, "failed to open %s", l->bundle);
-	if (hook_stage_write_config(w, l, dir, err) < 0)
-		return -1;
-	/* The root may be a storage that is already mounted there. */
-	(void)snprintf(path, sizeof(path), "%s/rootfs", l->bundle);
-	return strcmp(path, l->spec->root->path) == 0 ? 0 : hook_stage_bind_root(w, l, dir, err);
-}
-
-void
-hook_stage_init(struct hook_stage *stage, const struct launch *l)
-{
-	const Grpc__Hooks *hooks = l->spec->hooks;
-
-	*stage = (struct hook_stage){ .launch = l, .cgroup_fd = -1 };
-	for (size_t i = 0; i < HOOK_NAMESPACES; i++)
-		stage->own[i] = -1;
-	stage->early = hooks_has(hooks, HOOK_PRESTART) || hooks_has(hooks, HOOK_CREATE_RUNTIME) ||
-		       hooks_has(hooks, HOOK_CREATE_CONTAINER);
-}
-
 int
-hook_stage_open(struct worker *w, struct hook_stage *stage, struct error *err)
+hook_stage_lead(struct worker *w, struct hook_stage *stage, int sock, pid_t pid, int pidfd,
+		struct error *err)
 {
-	const struct launch *l = stage->launch;
-	const Grpc__Hooks *hooks = l->spec->hooks;
+	struct hook_context c = hook_stage_context(stage, w, pid);
+	ssize_t n = 0;
 
-	if (!stage->early && !hooks_has(hooks, HOOK_POSTSTART) && !hooks_has(hooks, HOOK_POSTSTOP))
+	if (!stage->early)
 		return 0;
-	for (size_t i = 0; i < HOOK_NAMESPACES; i++) {
-		stage->own[i] = openat(l->roots->proc, namespaces[i].file, O_RDONLY | O_CLOEXEC);
-		if (stage->own[i] < 0 && errno != ENOENT)
-			return error_sys(err, "failed to open %s", namespaces[i].file);
-	}
-	if (hook_stage_make_cgroup(w, stage, err) < 0)
+	if (handshake_recv(sock, HANDSHAKE_HOOKS, NULL, 0, NULL, err) < 0 ||
+	    hook_stage_leave_namespaces(stage, err) < 0)
 		return -1;
-	return hook_stage_fill_bundle(w, l, err);
+	stage->begun = true;
+	if (hooks_run(&c, HOOK_PRESTART, err) < 0 || hooks_run(&c, HOOK_CREATE_RUNTIME, err) < 0)
+		return -1;
+	if (stage->in_worker)
+		n = lead_worker_hooks(stage, pid, pidfd, c.said, sizeof(c.said) - 1, err);
+	if (n >= 0 && handshake_send(sock, HANDSHAKE_HOOKS, NULL, 0, -1) < 0)
+		return error_sys(err, "failed to resume the container's process after hooks");
+	if (!stage->in_worker)
+		n = handshake_recv(sock, HANDSHAKE_HOOKS, c.said, sizeof(c.said) - 1, NULL, err);
+	if (n > 0) {
+		c.said[n] = '\0';
+		worker_log(w, LOG_LEVEL_INFO, "%s", c.said);
+	}
+	return n < 0 ? -1 : 0;
 }
 
 /* Returns the worker to the guest's namespaces. The container's process keeps its own alive. */
@@ -169,19 +220,6 @@ hook_stage_leave_namespaces(struct hook_stage *stage, struct error *err)
 		close_fd(&stage->own[i]);
 	}
 	return 0;
-}
-
-static struct hook_context
-hook_stage_context(const struct hook_stage *stage, struct worker *w, pid_t pid)
-{
-	return (struct hook_context){
-		.spec = stage->launch->spec,
-		.id = stage->launch->id,
-		.bundle = stage->launch->bundle,
-		.pid = pid,
-		.cgroup_fd = w ? stage->cgroup_fd : -1,
-		.w = w,
-	};
 }
 
 /* Runs the createContainer hooks in a child of the worker. Used for a shared pid namespace: a
@@ -231,34 +269,6 @@ lead_worker_hooks(const struct hook_stage *stage, pid_t pid, int pidfd, char *sa
 	while (child > 0 && waitpid(child, NULL, 0) < 0 && errno == EINTR)
 		continue;
 	return n;
-}
-
-int
-hook_stage_lead(struct worker *w, struct hook_stage *stage, int sock, pid_t pid, int pidfd,
-		struct error *err)
-{
-	struct hook_context c = hook_stage_context(stage, w, pid);
-	ssize_t n = 0;
-
-	if (!stage->early)
-		return 0;
-	if (handshake_recv(sock, HANDSHAKE_HOOKS, NULL, 0, NULL, err) < 0 ||
-	    hook_stage_leave_namespaces(stage, err) < 0)
-		return -1;
-	stage->begun = true;
-	if (hooks_run(&c, HOOK_PRESTART, err) < 0 || hooks_run(&c, HOOK_CREATE_RUNTIME, err) < 0)
-		return -1;
-	if (stage->in_worker)
-		n = lead_worker_hooks(stage, pid, pidfd, c.said, sizeof(c.said) - 1, err);
-	if (n >= 0 && handshake_send(sock, HANDSHAKE_HOOKS, NULL, 0, -1) < 0)
-		return error_sys(err, "failed to resume the container's process after hooks");
-	if (!stage->in_worker)
-		n = handshake_recv(sock, HANDSHAKE_HOOKS, c.said, sizeof(c.said) - 1, NULL, err);
-	if (n > 0) {
-		c.said[n] = '\0';
-		worker_log(w, LOG_LEVEL_INFO, "%s", c.said);
-	}
-	return n < 0 ? -1 : 0;
 }
 
 int

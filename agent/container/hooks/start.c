@@ -14,6 +14,31 @@
 
 #define KILL_TIMEOUT_MS 2000
 
+static int start_open_cgroup(const struct roots *roots, const char *id);
+static int start_wait_for_exec(struct worker *w, const struct launch_start *s, struct error *err);
+
+int
+container_start_with_hooks(struct worker *w, const struct launch_start *s, struct error *err)
+{
+	auto_close int cgroup_fd = start_open_cgroup(s->roots, s->id);
+	struct hook_context c = {
+		.spec = s->spec,
+		.id = s->id,
+		.bundle = s->bundle,
+		.pid = s->pid,
+		.cgroup_fd = cgroup_fd,
+		.w = w,
+	};
+
+	if (write_full(s->gate, "", 1) < 0)
+		return error_sys_code(err, ERROR_FAILED_PRECONDITION,
+				      "failed to start container %s: its init process has exited",
+				      s->id);
+	if (start_wait_for_exec(w, s, err) < 0)
+		return error_wrap(err, "failed to start container %s", s->id);
+	return hooks_run(&c, HOOK_POSTSTART, err);
+}
+
 /* Returns an fd of the hooks' cgroup, which the launch made, or -1. */
 static int
 start_open_cgroup(const struct roots *roots, const char *id)
@@ -42,28 +67,6 @@ start_wait_for_exec(struct worker *w, const struct launch_start *s, struct error
 	while ((n = read(s->gate, &byte, 1)) < 0 && errno == EINTR)
 		continue;
 	return n < 0 ? error_sys(err, "failed to wait for the program") : 0;
-}
-
-int
-container_start_with_hooks(struct worker *w, const struct launch_start *s, struct error *err)
-{
-	auto_close int cgroup_fd = start_open_cgroup(s->roots, s->id);
-	struct hook_context c = {
-		.spec = s->spec,
-		.id = s->id,
-		.bundle = s->bundle,
-		.pid = s->pid,
-		.cgroup_fd = cgroup_fd,
-		.w = w,
-	};
-
-	if (write_full(s->gate, "", 1) < 0)
-		return error_sys_code(err, ERROR_FAILED_PRECONDITION,
-				      "failed to start container %s: its init process has exited",
-				      s->id);
-	if (start_wait_for_exec(w, s, err) < 0)
-		return error_wrap(err, "failed to start container %s", s->id);
-	return hooks_run(&c, HOOK_POSTSTART, err);
 }
 
 int

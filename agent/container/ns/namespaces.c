@@ -39,6 +39,27 @@ static const struct {
 	[NS_TIME] = { "time", "time", CLONE_NEWTIME },
 };
 
+static int ns_plan_one(const struct launch *l, struct ns_plan *p, enum ns_kind kind, int sandbox_ns,
+		       struct error *err);
+static int ns_open_path(const struct launch *l, const Grpc__LinuxNamespace *ns, struct error *err);
+static int ns_plan_pid(const struct launch *l, struct ns_plan *p, struct error *err);
+static int ns_check_not_own(const struct launch *l, int fd, struct error *err);
+static void ns_plan_divide(struct ns_plan *p);
+static int ns_write_map(int proc_fd, int pid, const char *file, Grpc__LinuxIDMapping *const *map,
+			size_t n, struct error *err);
+static int ns_read_map(int proc_fd, int pid, const char *file, struct ns_map *map,
+		       struct error *err);
+static int ns_loopback_up(struct error *err);
+
+static int
+ns_join_one(int fd, enum ns_kind kind, struct error *err)
+{
+	if (fd < 0 || setns(fd, (int)kinds_table[kind].flag) == 0)
+		return 0;
+	return error_sys_code(err, errno == EINVAL ? ERROR_INVALID_ARGUMENT : ERROR_INTERNAL,
+			      "failed to join %s namespace", kinds_table[kind].type);
+}
+
 bool
 ns_kind_parse(const char *type, enum ns_kind *out)
 {
@@ -68,6 +89,52 @@ ns_find(const Grpc__Linux *linux, enum ns_kind kind)
 			return linux->namespaces[i];
 	}
 	return NULL;
+}
+
+int
+ns_plan_make(const struct launch *l, struct ns_plan *p, struct error *err)
+{
+	int ipc, uts;
+
+	*p = (struct ns_plan){ .cgroup_ns = -1, .mnt_ns = -1, .user_ns = -1, .pid_ns = -1 };
+	for (unsigned int k = 0; k < NS_KINDS; k++)
+		p->join[k] = p->opened[k] = -1;
+	p->user = ns_find(l->spec->linux, NS_USER);
+	p->uts = ns_find(l->spec->linux, NS_UTS);
+	/* The sandbox's namespaces belong to the guest's user namespace, in which a container
+	 * with its own user namespace has no capabilities. */
+	ipc = p->user ? -1 : l->sandbox_ns[NS_IPC];
+	uts = p->user ? -1 : l->sandbox_ns[NS_UTS];
+	if (ns_plan_one(l, p, NS_USER, -1, err) < 0 || ns_plan_one(l, p, NS_MNT, -1, err) < 0 ||
+	    ns_plan_one(l, p, NS_IPC, ipc, err) < 0 || ns_plan_one(l, p, NS_UTS, uts, err) < 0 ||
+	    ns_plan_one(l, p, NS_NET, -1, err) < 0 || ns_plan_one(l, p, NS_TIME, -1, err) < 0 ||
+	    ns_plan_one(l, p, NS_CGROUP, -1, err) < 0 || ns_plan_pid(l, p, err) < 0 ||
+	    ns_check_not_own(l, p->join[NS_MNT], err) < 0)
+		return -1;
+	p->pinned |= 1u << NS_CGROUP;
+	ns_plan_divide(p);
+	return 0;
+}
+
+/* Plans one kind: a namespace by path, the sandbox's if sandbox_ns is not -1, or a new one. */
+static int
+ns_plan_one(const struct launch *l, struct ns_plan *p, enum ns_kind kind, int sandbox_ns,
+	    struct error *err)
+{
+	const Grpc__LinuxNamespace *ns = ns_find(l->spec->linux, kind);
+
+	if (!ns)
+		return 0;
+	p->pinned |= 1u << kind;
+	if (*ns->path) {
+		p->opened[kind] = p->join[kind] = ns_open_path(l, ns, err);
+		return p->join[kind] < 0 ? -1 : 0;
+	}
+	if (sandbox_ns >= 0)
+		p->join[kind] = sandbox_ns;
+	else
+		p->clone_flags |= kinds_table[kind].flag;
+	return 0;
 }
 
 /* Returns the part of "/proc/<pid>/ns/<file>" below /proc, or NULL for another path. Such a link
@@ -101,27 +168,6 @@ ns_open_path(const struct launch *l, const Grpc__LinuxNamespace *ns, struct erro
 			  "linux.namespaces: %s: %s is not a namespace", ns->type, ns->path);
 	}
 	return fd;
-}
-
-/* Plans one kind: a namespace by path, the sandbox's if sandbox_ns is not -1, or a new one. */
-static int
-ns_plan_one(const struct launch *l, struct ns_plan *p, enum ns_kind kind, int sandbox_ns,
-	    struct error *err)
-{
-	const Grpc__LinuxNamespace *ns = ns_find(l->spec->linux, kind);
-
-	if (!ns)
-		return 0;
-	p->pinned |= 1u << kind;
-	if (*ns->path) {
-		p->opened[kind] = p->join[kind] = ns_open_path(l, ns, err);
-		return p->join[kind] < 0 ? -1 : 0;
-	}
-	if (sandbox_ns >= 0)
-		p->join[kind] = sandbox_ns;
-	else
-		p->clone_flags |= kinds_table[kind].flag;
-	return 0;
 }
 
 /* Plans the pid namespace, which hosts do not list: the sandbox's if it is shared, otherwise a
@@ -180,31 +226,6 @@ ns_plan_divide(struct ns_plan *p)
 	p->join[NS_CGROUP] = p->join[NS_MNT] = p->join[NS_USER] = -1;
 }
 
-int
-ns_plan_make(const struct launch *l, struct ns_plan *p, struct error *err)
-{
-	int ipc, uts;
-
-	*p = (struct ns_plan){ .cgroup_ns = -1, .mnt_ns = -1, .user_ns = -1, .pid_ns = -1 };
-	for (unsigned int k = 0; k < NS_KINDS; k++)
-		p->join[k] = p->opened[k] = -1;
-	p->user = ns_find(l->spec->linux, NS_USER);
-	p->uts = ns_find(l->spec->linux, NS_UTS);
-	/* The sandbox's namespaces belong to the guest's user namespace, in which a container
-	 * with its own user namespace has no capabilities. */
-	ipc = p->user ? -1 : l->sandbox_ns[NS_IPC];
-	uts = p->user ? -1 : l->sandbox_ns[NS_UTS];
-	if (ns_plan_one(l, p, NS_USER, -1, err) < 0 || ns_plan_one(l, p, NS_MNT, -1, err) < 0 ||
-	    ns_plan_one(l, p, NS_IPC, ipc, err) < 0 || ns_plan_one(l, p, NS_UTS, uts, err) < 0 ||
-	    ns_plan_one(l, p, NS_NET, -1, err) < 0 || ns_plan_one(l, p, NS_TIME, -1, err) < 0 ||
-	    ns_plan_one(l, p, NS_CGROUP, -1, err) < 0 || ns_plan_pid(l, p, err) < 0 ||
-	    ns_check_not_own(l, p->join[NS_MNT], err) < 0)
-		return -1;
-	p->pinned |= 1u << NS_CGROUP;
-	ns_plan_divide(p);
-	return 0;
-}
-
 void
 ns_plan_release(struct ns_plan *p)
 {
@@ -229,15 +250,6 @@ ns_plan_owns_net(const struct ns_plan *p)
 	if (p->net || p->opened[NS_NET] < 0 || p->user_ns < 0)
 		return p->net;
 	return ns_is_owned_by(p->opened[NS_NET], p->user_ns);
-}
-
-static int
-ns_join_one(int fd, enum ns_kind kind, struct error *err)
-{
-	if (fd < 0 || setns(fd, (int)kinds_table[kind].flag) == 0)
-		return 0;
-	return error_sys_code(err, errno == EINVAL ? ERROR_INVALID_ARGUMENT : ERROR_INTERNAL,
-			      "failed to join %s namespace", kinds_table[kind].type);
 }
 
 int
@@ -307,6 +319,15 @@ ns_open_of(int proc_fd, int pid, uint32_t which, uint8_t *kinds, int *fds, struc
 	return n;
 }
 
+int
+ns_write_id_maps(int proc_fd, int pid, const Grpc__Linux *linux, struct error *err)
+{
+	if (ns_write_map(proc_fd, pid, "uid_map", linux->uidmappings, linux->n_uidmappings, err) <
+	    0)
+		return -1;
+	return ns_write_map(proc_fd, pid, "gid_map", linux->gidmappings, linux->n_gidmappings, err);
+}
+
 static int
 ns_write_map(int proc_fd, int pid, const char *file, Grpc__LinuxIDMapping *const *map, size_t n,
 	     struct error *err)
@@ -336,12 +357,11 @@ ns_write_map(int proc_fd, int pid, const char *file, Grpc__LinuxIDMapping *const
 }
 
 int
-ns_write_id_maps(int proc_fd, int pid, const Grpc__Linux *linux, struct error *err)
+ns_read_id_maps(int proc_fd, int pid, struct ns_maps *out, struct error *err)
 {
-	if (ns_write_map(proc_fd, pid, "uid_map", linux->uidmappings, linux->n_uidmappings, err) <
-	    0)
+	if (ns_read_map(proc_fd, pid, "uid_map", &out->uid, err) < 0)
 		return -1;
-	return ns_write_map(proc_fd, pid, "gid_map", linux->gidmappings, linux->n_gidmappings, err);
+	return ns_read_map(proc_fd, pid, "gid_map", &out->gid, err);
 }
 
 /* Parses a map of lines "inside outside size". */
@@ -374,14 +394,6 @@ ns_read_map(int proc_fd, int pid, const char *file, struct ns_map *map, struct e
 	return 0;
 }
 
-int
-ns_read_id_maps(int proc_fd, int pid, struct ns_maps *out, struct error *err)
-{
-	if (ns_read_map(proc_fd, pid, "uid_map", &out->uid, err) < 0)
-		return -1;
-	return ns_read_map(proc_fd, pid, "gid_map", &out->gid, err);
-}
-
 bool
 ns_map_find(const struct ns_map *map, uint32_t inside, uint32_t *out)
 {
@@ -394,6 +406,19 @@ ns_map_find(const struct ns_map *map, uint32_t inside, uint32_t *out)
 		}
 	}
 	return false;
+}
+
+int
+ns_plan_enter(const struct ns_plan *p, const char *hostname, struct error *err)
+{
+	if (p->cgroup_ns < 0 && unshare(CLONE_NEWCGROUP) < 0)
+		return error_sys(err, "failed to create a cgroup namespace");
+	if (ns_join_one(p->cgroup_ns, NS_CGROUP, err) < 0 ||
+	    ns_join_one(p->mnt_ns, NS_MNT, err) < 0)
+		return -1;
+	if (p->uts && *hostname && sethostname(hostname, strlen(hostname)) < 0)
+		return error_sys(err, "failed to set host name %.80s", hostname);
+	return p->net ? ns_loopback_up(err) : 0;
 }
 
 /* Sets the loopback interface of a new network namespace up. */
@@ -409,19 +434,6 @@ ns_loopback_up(struct error *err)
 	if (ioctl(fd, SIOCSIFFLAGS, &request) < 0)
 		return error_sys(err, "failed to set the loopback interface up");
 	return 0;
-}
-
-int
-ns_plan_enter(const struct ns_plan *p, const char *hostname, struct error *err)
-{
-	if (p->cgroup_ns < 0 && unshare(CLONE_NEWCGROUP) < 0)
-		return error_sys(err, "failed to create a cgroup namespace");
-	if (ns_join_one(p->cgroup_ns, NS_CGROUP, err) < 0 ||
-	    ns_join_one(p->mnt_ns, NS_MNT, err) < 0)
-		return -1;
-	if (p->uts && *hostname && sethostname(hostname, strlen(hostname)) < 0)
-		return error_sys(err, "failed to set host name %.80s", hostname);
-	return p->net ? ns_loopback_up(err) : 0;
 }
 
 bool

@@ -39,6 +39,23 @@ static const struct {
 	{ "ptmx", "pts/ptmx", true },
 };
 
+struct node {
+	/* Relative to /dev. */
+	const char *path;
+	/* Type and permissions. */
+	mode_t mode;
+	dev_t number;
+	uid_t uid;
+	gid_t gid;
+};
+
+static int devices_store_nodes(int store, const struct devices *d, const struct ns_maps *maps,
+			       struct error *err);
+static int devices_node_at(const struct devices *d, size_t i, struct node *out, struct error *err);
+static int devices_make_links(int dev_fd, const struct roots *roots, struct error *err);
+static int devices_make_nodes(int dev_fd, const struct devices *d, struct error *err);
+static int devices_make_node(int dev_fd, const struct node *node, struct error *err);
+
 const char *
 device_name(const char *path)
 {
@@ -58,27 +75,58 @@ device_name(const char *path)
 	}
 }
 
-/* Opens the parent directory of a device's path and stores the last component in `name`. Returns
- * the fd, or -1 and err. */
-static int
-devices_open_place(int dev_fd, const char *path, char name[NAME_MAX + 1], struct error *err)
+int
+devices_new_store(struct error *err)
 {
-	if (!strchr(path, '/')) {
-		memcpy(name, path, strlen(path) + 1);
-		return openat(dev_fd, ".", O_PATH | O_DIRECTORY | O_CLOEXEC);
-	}
-	return path_open_parent(dev_fd, path, true, 0755, name, err);
+	return mount_new_fs("tmpfs", NULL, NULL, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC, err);
 }
 
-struct node {
-	/* Relative to /dev. */
-	const char *path;
-	/* Type and permissions. */
-	mode_t mode;
-	dev_t number;
-	uid_t uid;
-	gid_t gid;
-};
+int
+devices_store(int store, const struct devices *d, const struct ns_maps *maps, struct error *err)
+{
+	mode_t mask = umask(0);
+	int r = devices_store_nodes(store, d, maps, err);
+
+	(void)umask(mask);
+	return r;
+}
+
+/* Makes a node and sets its owner. The umask must be 0. */
+static int
+devices_put_node(int dir, const char *name, const struct node *node, struct error *err)
+{
+	if (mknodat(dir, name, node->mode, node->number) < 0)
+		return error_sys(err, "failed to make device %s", node->path);
+	if ((node->uid || node->gid) &&
+	    fchownat(dir, name, node->uid, node->gid, AT_SYMLINK_NOFOLLOW) < 0)
+		return error_sys(err, "failed to change the owner of device %s to %u:%u",
+				 node->path, node->uid, node->gid);
+	return 0;
+}
+
+static int
+devices_store_nodes(int store, const struct devices *d, const struct ns_maps *maps,
+		    struct error *err)
+{
+	struct node node;
+	int more;
+
+	for (size_t i = 0; (more = devices_node_at(d, i, &node, err)) > 0; i++) {
+		char name[16];
+
+		if (!node.path)
+			continue;
+		if (!ns_map_find(&maps->uid, node.uid, &node.uid) ||
+		    !ns_map_find(&maps->gid, node.gid, &node.gid))
+			return error_set(err, ERROR_INVALID_ARGUMENT,
+					 "linux.devices: /dev/%.128s: owner %u:%u is not mapped",
+					 node.path, node.uid, node.gid);
+		(void)snprintf(name, sizeof(name), "%zu", i);
+		if (devices_put_node(store, name, &node, err) < 0)
+			return -1;
+	}
+	return more;
+}
 
 static mode_t
 devices_type_of(const char *type)
@@ -142,42 +190,30 @@ devices_node_at(const struct devices *d, size_t i, struct node *out, struct erro
 	return 1;
 }
 
-/* Makes a node and sets its owner. The umask must be 0. */
-static int
-devices_put_node(int dir, const char *name, const struct node *node, struct error *err)
+int
+devices_make(int dev_fd, const struct devices *d, struct error *err)
 {
-	if (mknodat(dir, name, node->mode, node->number) < 0)
-		return error_sys(err, "failed to make device %s", node->path);
-	if ((node->uid || node->gid) &&
-	    fchownat(dir, name, node->uid, node->gid, AT_SYMLINK_NOFOLLOW) < 0)
-		return error_sys(err, "failed to change the owner of device %s to %u:%u",
-				 node->path, node->uid, node->gid);
-	return 0;
+	if (devices_make_links(dev_fd, d->roots, err) < 0)
+		return -1;
+	return devices_make_nodes(dev_fd, d, err);
 }
 
-/* Makes a node. An existing one must be the same device; it is replaced if mode or owner differ. */
 static int
-devices_make_node(int dev_fd, const struct node *node, struct error *err)
+devices_make_links(int dev_fd, const struct roots *roots, struct error *err)
 {
-	char name[NAME_MAX + 1];
-	auto_close int dir = devices_open_place(dev_fd, node->path, name, err);
-	struct stat st;
-
-	if (dir < 0)
-		return error_wrap(err, "failed to make device %s", node->path);
-	if (fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
-		return devices_put_node(dir, name, node, err);
-	if ((st.st_mode & S_IFMT) != (node->mode & S_IFMT) ||
-	    (!S_ISFIFO(st.st_mode) && st.st_rdev != node->number))
-		return error_set(err, ERROR_INVALID_ARGUMENT,
-				 "failed to make device %s: another file exists at this path",
-				 node->path);
-	if ((st.st_mode & 07777) == (node->mode & 07777) && st.st_uid == node->uid &&
-	    st.st_gid == node->gid)
-		return 0;
-	if (unlinkat(dir, name, 0) < 0)
-		return error_sys(err, "failed to replace device %s", node->path);
-	return devices_put_node(dir, name, node, err);
+	if (faccessat(roots->proc, "kcore", F_OK, 0) == 0)
+		(void)symlinkat("/proc/kcore", dev_fd, "core");
+	for (size_t i = 0; i < ARRAY_LEN(links); i++) {
+		if (symlinkat(links[i].target, dev_fd, links[i].name) == 0)
+			continue;
+		if (errno == EEXIST && !links[i].replace)
+			continue;
+		if (errno == EEXIST && unlinkat(dev_fd, links[i].name, 0) == 0 &&
+		    symlinkat(links[i].target, dev_fd, links[i].name) == 0)
+			continue;
+		return error_sys(err, "failed to make link /dev/%s", links[i].name);
+	}
+	return 0;
 }
 
 /* Binds one of the store's nodes over an empty file. */
@@ -215,70 +251,41 @@ devices_make_nodes(int dev_fd, const struct devices *d, struct error *err)
 	return more;
 }
 
-int
-devices_new_store(struct error *err)
-{
-	return mount_new_fs("tmpfs", NULL, NULL, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC, err);
-}
-
+/* Opens the parent directory of a device's path and stores the last component in `name`. Returns
+ * the fd, or -1 and err. */
 static int
-devices_store_nodes(int store, const struct devices *d, const struct ns_maps *maps,
-		    struct error *err)
+devices_open_place(int dev_fd, const char *path, char name[NAME_MAX + 1], struct error *err)
 {
-	struct node node;
-	int more;
-
-	for (size_t i = 0; (more = devices_node_at(d, i, &node, err)) > 0; i++) {
-		char name[16];
-
-		if (!node.path)
-			continue;
-		if (!ns_map_find(&maps->uid, node.uid, &node.uid) ||
-		    !ns_map_find(&maps->gid, node.gid, &node.gid))
-			return error_set(err, ERROR_INVALID_ARGUMENT,
-					 "linux.devices: /dev/%.128s: owner %u:%u is not mapped",
-					 node.path, node.uid, node.gid);
-		(void)snprintf(name, sizeof(name), "%zu", i);
-		if (devices_put_node(store, name, &node, err) < 0)
-			return -1;
+	if (!strchr(path, '/')) {
+		memcpy(name, path, strlen(path) + 1);
+		return openat(dev_fd, ".", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	}
-	return more;
+	return path_open_parent(dev_fd, path, true, 0755, name, err);
 }
 
-int
-devices_store(int store, const struct devices *d, const struct ns_maps *maps, struct error *err)
-{
-	mode_t mask = umask(0);
-	int r = devices_store_nodes(store, d, maps, err);
-
-	(void)umask(mask);
-	return r;
-}
-
+/* Makes a node. An existing one must be the same device; it is replaced if mode or owner differ. */
 static int
-devices_make_links(int dev_fd, const struct roots *roots, struct error *err)
+devices_make_node(int dev_fd, const struct node *node, struct error *err)
 {
-	if (faccessat(roots->proc, "kcore", F_OK, 0) == 0)
-		(void)symlinkat("/proc/kcore", dev_fd, "core");
-	for (size_t i = 0; i < ARRAY_LEN(links); i++) {
-		if (symlinkat(links[i].target, dev_fd, links[i].name) == 0)
-			continue;
-		if (errno == EEXIST && !links[i].replace)
-			continue;
-		if (errno == EEXIST && unlinkat(dev_fd, links[i].name, 0) == 0 &&
-		    symlinkat(links[i].target, dev_fd, links[i].name) == 0)
-			continue;
-		return error_sys(err, "failed to make link /dev/%s", links[i].name);
-	}
-	return 0;
-}
+	char name[NAME_MAX + 1];
+	auto_close int dir = devices_open_place(dev_fd, node->path, name, err);
+	struct stat st;
 
-int
-devices_make(int dev_fd, const struct devices *d, struct error *err)
-{
-	if (devices_make_links(dev_fd, d->roots, err) < 0)
-		return -1;
-	return devices_make_nodes(dev_fd, d, err);
+	if (dir < 0)
+		return error_wrap(err, "failed to make device %s", node->path);
+	if (fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+		return devices_put_node(dir, name, node, err);
+	if ((st.st_mode & S_IFMT) != (node->mode & S_IFMT) ||
+	    (!S_ISFIFO(st.st_mode) && st.st_rdev != node->number))
+		return error_set(err, ERROR_INVALID_ARGUMENT,
+				 "failed to make device %s: another file exists at this path",
+				 node->path);
+	if ((st.st_mode & 07777) == (node->mode & 07777) && st.st_uid == node->uid &&
+	    st.st_gid == node->gid)
+		return 0;
+	if (unlinkat(dir, name, 0) < 0)
+		return error_sys(err, "failed to replace device %s", node->path);
+	return devices_put_node(dir, name, node, err);
 }
 
 int

@@ -24,34 +24,8 @@ struct mask {
 	bool attached;
 };
 
-static int
-masks_cover(struct mask *mask, int at, const char *path, struct error *err)
-{
-	auto_close int clone = -1;
-
-	if (mask->attached) {
-		clone = sys_open_tree(mask->tree, "",
-				      OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH);
-		if (clone < 0)
-			return error_sys(err, "failed to clone the mask");
-	}
-	if (mount_attach(clone >= 0 ? clone : mask->tree, at, path, err) < 0)
-		return -1;
-	mask->attached = true;
-	return 0;
-}
-
-/* Opens a path that may be missing. Returns 1, 0 if it is missing, or -1 and err. */
-static int
-masks_open_existing(int root_fd, const char *path, int *fd, struct error *err)
-{
-	*fd = path_try_open(root_fd, path, O_PATH, 0, PATH_FOLLOW_ALL);
-	if (*fd >= 0)
-		return 1;
-	if (errno == ENOENT || errno == ENOTDIR)
-		return 0;
-	return error_sys(err, "failed to open %s", path);
-}
+static int masks_open_existing(int root_fd, const char *path, int *fd, struct error *err);
+static int masks_cover(struct mask *mask, int at, const char *path, struct error *err);
 
 int
 masks_apply(int root_fd, char *const *paths, size_t n, int *null_tree, struct error *err)
@@ -79,6 +53,35 @@ masks_apply(int root_fd, char *const *paths, size_t n, int *null_tree, struct er
 		    0)
 			return error_wrap(err, "failed to mask %s", paths[i]);
 	}
+	return 0;
+}
+
+/* Opens a path that may be missing. Returns 1, 0 if it is missing, or -1 and err. */
+static int
+masks_open_existing(int root_fd, const char *path, int *fd, struct error *err)
+{
+	*fd = path_try_open(root_fd, path, O_PATH, 0, PATH_FOLLOW_ALL);
+	if (*fd >= 0)
+		return 1;
+	if (errno == ENOENT || errno == ENOTDIR)
+		return 0;
+	return error_sys(err, "failed to open %s", path);
+}
+
+static int
+masks_cover(struct mask *mask, int at, const char *path, struct error *err)
+{
+	auto_close int clone = -1;
+
+	if (mask->attached) {
+		clone = sys_open_tree(mask->tree, "",
+				      OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH);
+		if (clone < 0)
+			return error_sys(err, "failed to clone the mask");
+	}
+	if (mount_attach(clone >= 0 ? clone : mask->tree, at, path, err) < 0)
+		return -1;
+	mask->attached = true;
 	return 0;
 }
 

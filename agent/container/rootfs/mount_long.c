@@ -23,6 +23,11 @@
 /* The kernel's limit on a value of FSCONFIG_SET_STRING (fsconfig(2)), in bytes. */
 #define VALUE_MAX 255
 
+static int mount_long_collect(const Grpc__Mount *spec, const char *label, struct mountopts *o,
+			      struct error *err);
+static int mount_long_in(int under, const Grpc__Mount *spec, const struct mountopts *o,
+			 const char *aside, struct error *err);
+
 bool
 mount_is_long(const Grpc__Mount *spec)
 {
@@ -33,6 +38,28 @@ mount_is_long(const Grpc__Mount *spec)
 			return true;
 	}
 	return strlen(spec->source) > VALUE_MAX;
+}
+
+int
+mount_long_fs(const Grpc__Mount *spec, const char *label, uint64_t attrs, const char *aside,
+	      struct error *err)
+{
+	struct mountopts o = { 0 };
+	auto_close int under = -1;
+	auto_close int tree = -1;
+
+	if (mount_long_collect(spec, label, &o, err) < 0)
+		return -1;
+	/* A read-only tmpfs is filled first. */
+	if (!(attrs & MOUNT_ATTR_RDONLY))
+		o.flags &= ~(unsigned long)MS_RDONLY;
+	under = openat(AT_FDCWD, aside, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (under < 0)
+		return error_sys(err, "failed to open %s", aside);
+	tree = mount_long_in(under, spec, &o, aside, err);
+	if (tree < 0 || mount_set(tree, attrs, 0, 0, false, err) < 0)
+		return -1;
+	return steal_fd(&tree);
 }
 
 /* Collects flags and data for mount(2). */
@@ -90,26 +117,4 @@ mount_long_in(int under, const Grpc__Mount *spec, const struct mountopts *o, con
 		return error_sys(err, "failed to detach the mount of %.128s", source);
 	}
 	return tree;
-}
-
-int
-mount_long_fs(const Grpc__Mount *spec, const char *label, uint64_t attrs, const char *aside,
-	      struct error *err)
-{
-	struct mountopts o = { 0 };
-	auto_close int under = -1;
-	auto_close int tree = -1;
-
-	if (mount_long_collect(spec, label, &o, err) < 0)
-		return -1;
-	/* A read-only tmpfs is filled first. */
-	if (!(attrs & MOUNT_ATTR_RDONLY))
-		o.flags &= ~(unsigned long)MS_RDONLY;
-	under = openat(AT_FDCWD, aside, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	if (under < 0)
-		return error_sys(err, "failed to open %s", aside);
-	tree = mount_long_in(under, spec, &o, aside, err);
-	if (tree < 0 || mount_set(tree, attrs, 0, 0, false, err) < 0)
-		return -1;
-	return steal_fd(&tree);
 }

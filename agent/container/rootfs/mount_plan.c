@@ -14,96 +14,36 @@
 #include "lib/mountopt.h"
 #include "lib/path.h"
 
-/* Adds the attributes of one option. The three kinds of atime exclude each other; relatime is
- * the value 0 of that field, and the kernel clears the whole field or nothing
- * (mount_setattr(2)). Returns false if the option does not set mount attributes. */
-static bool
-mount_plan_add_attrs(struct mount_attrs *a, unsigned long set, unsigned long clear)
-{
-	uint64_t add = mountopt_attrs(set), drop = mountopt_attrs(clear);
+static int mount_plan_refuse(const struct container_mount *m, const char *what, struct error *err);
+static int mount_plan_check_words(const struct container_mount *m, struct error *err);
+static enum mount_word mount_plan_add_row(struct container_mount *m, const struct mountopt *row);
+static bool mount_plan_add_recursive_word(struct container_mount *m, const char *word);
+static bool mount_plan_add_own_word(struct container_mount *m, const char *word);
+static bool mount_plan_is_ignored(const char *word);
 
-	if (((set | clear) & MOUNTOPT_ATIME) != 0) {
-		a->set = (a->set & ~(uint64_t)MOUNT_ATTR__ATIME) | add;
-		a->clear |= MOUNT_ATTR__ATIME;
-		return true;
+int
+mount_understand(const Grpc__Mount *spec, struct container_mount *out, struct error *err)
+{
+	bool is_cgroup = strcmp(spec->type, "cgroup") == 0 || strcmp(spec->type, "cgroup2") == 0;
+	const char *data = NULL;
+
+	*out = (struct container_mount){ .spec = spec, .kind = MOUNT_FS, .tree = -1 };
+	for (size_t i = 0; i < spec->n_options; i++) {
+		unsigned int n = out->n_propagation;
+
+		if (mount_word_add(out, spec->options[i]) == MOUNT_WORD_DATA)
+			data = spec->options[i];
+		if (n == MOUNT_PROPAGATIONS_MAX && mountopt_find(spec->options[i]) &&
+		    mountopt_find(spec->options[i])->propagation)
+			return mount_plan_refuse(out, "too many propagation options", err);
 	}
-	a->set = (a->set & ~drop) | add;
-	a->clear = (a->clear & ~add) | drop;
-	return add || drop;
-}
-
-/* Adds a recursive option ("rro", "rnosuid", …): the name of a mount attribute after an "r". */
-static bool
-mount_plan_add_recursive_word(struct container_mount *m, const char *word)
-{
-	const struct mountopt *row = word[0] == 'r' ? mountopt_find(word + 1) : NULL;
-
-	return row && mount_plan_add_attrs(&m->below, row->set, row->clear);
-}
-
-/* Adds an option that is a flag of neither mount(2) nor a file system. */
-static bool
-mount_plan_add_own_word(struct container_mount *m, const char *word)
-{
-	if (strcmp(word, "tmpcopyup") == 0)
-		m->copy_up = true;
-	else if (strcmp(word, "idmap") == 0)
-		m->idmap = true;
-	else if (strcmp(word, "ridmap") == 0)
-		m->idmap = m->idmap_below = true;
-	else
-		return false;
-	return true;
-}
-
-static bool
-mount_plan_is_ignored(const char *word)
-{
-	return !*word || strncmp(word, "x-", 2) == 0 || strncmp(word, "X-", 2) == 0 ||
-	       strncmp(word, "io.katacontainers.", 18) == 0;
-}
-
-/* Adds an option of mount(8)'s table. */
-static enum mount_word
-mount_plan_add_row(struct container_mount *m, const struct mountopt *row)
-{
-	unsigned long flags = row->set | row->clear;
-
-	if (row->set & MS_BIND)
-		m->kind = MOUNT_BIND;
-	if (row->set & MS_REC)
-		m->recursive = true;
-	if (row->set & MS_REMOUNT)
-		m->remount = true;
-	if (row->propagation && m->n_propagation < MOUNT_PROPAGATIONS_MAX)
-		m->propagation[m->n_propagation++] = row->propagation;
-	(void)mount_plan_add_attrs(&m->own, row->set, row->clear);
-	/* fsconfig(2) accepts these under the same name for every file system. */
-	if (flags & (MS_SYNCHRONOUS | MS_DIRSYNC | MS_MANDLOCK | MS_LAZYTIME))
-		return MOUNT_WORD_SUPER;
-	return flags & (MS_POSIXACL | MS_I_VERSION) ? MOUNT_WORD_MAYBE : MOUNT_WORD_FLAG;
-}
-
-enum mount_word
-mount_word_add(struct container_mount *m, const char *word)
-{
-	const struct mountopt *row = mountopt_find(word);
-
-	if (row)
-		return mount_plan_add_row(m, row);
-	if (mount_plan_add_recursive_word(m, word) || mount_plan_add_own_word(m, word))
-		return MOUNT_WORD_FLAG;
-	return mount_plan_is_ignored(word) ? MOUNT_WORD_IGNORED : MOUNT_WORD_DATA;
-}
-
-bool
-mount_wants_shared(const struct container_mount *m)
-{
-	for (unsigned int i = 0; i < m->n_propagation; i++) {
-		if (m->propagation[i] & MS_SHARED)
-			return true;
-	}
-	return false;
+	if (strcmp(spec->type, "bind") == 0)
+		out->kind = MOUNT_BIND;
+	if (out->kind == MOUNT_FS && is_cgroup)
+		out->kind = MOUNT_CGROUP;
+	if (out->kind == MOUNT_BIND)
+		out->ignored = data;
+	return mount_plan_check_words(out, err);
 }
 
 static int
@@ -137,29 +77,96 @@ mount_plan_check_words(const struct container_mount *m, struct error *err)
 	return 0;
 }
 
-int
-mount_understand(const Grpc__Mount *spec, struct container_mount *out, struct error *err)
+enum mount_word
+mount_word_add(struct container_mount *m, const char *word)
 {
-	bool is_cgroup = strcmp(spec->type, "cgroup") == 0 || strcmp(spec->type, "cgroup2") == 0;
-	const char *data = NULL;
+	const struct mountopt *row = mountopt_find(word);
 
-	*out = (struct container_mount){ .spec = spec, .kind = MOUNT_FS, .tree = -1 };
-	for (size_t i = 0; i < spec->n_options; i++) {
-		unsigned int n = out->n_propagation;
+	if (row)
+		return mount_plan_add_row(m, row);
+	if (mount_plan_add_recursive_word(m, word) || mount_plan_add_own_word(m, word))
+		return MOUNT_WORD_FLAG;
+	return mount_plan_is_ignored(word) ? MOUNT_WORD_IGNORED : MOUNT_WORD_DATA;
+}
 
-		if (mount_word_add(out, spec->options[i]) == MOUNT_WORD_DATA)
-			data = spec->options[i];
-		if (n == MOUNT_PROPAGATIONS_MAX && mountopt_find(spec->options[i]) &&
-		    mountopt_find(spec->options[i])->propagation)
-			return mount_plan_refuse(out, "too many propagation options", err);
+/* Adds the attributes of one option. The three kinds of atime exclude each other; relatime is
+ * the value 0 of that field, and the kernel clears the whole field or nothing
+ * (mount_setattr(2)). Returns false if the option does not set mount attributes. */
+static bool
+mount_plan_add_attrs(struct mount_attrs *a, unsigned long set, unsigned long clear)
+{
+	uint64_t add = mountopt_attrs(set), drop = mountopt_attrs(clear);
+
+	if (((set | clear) & MOUNTOPT_ATIME) != 0) {
+		a->set = (a->set & ~(uint64_t)MOUNT_ATTR__ATIME) | add;
+		a->clear |= MOUNT_ATTR__ATIME;
+		return true;
 	}
-	if (strcmp(spec->type, "bind") == 0)
-		out->kind = MOUNT_BIND;
-	if (out->kind == MOUNT_FS && is_cgroup)
-		out->kind = MOUNT_CGROUP;
-	if (out->kind == MOUNT_BIND)
-		out->ignored = data;
-	return mount_plan_check_words(out, err);
+	a->set = (a->set & ~drop) | add;
+	a->clear = (a->clear & ~add) | drop;
+	return add || drop;
+}
+
+/* Adds an option of mount(8)'s table. */
+static enum mount_word
+mount_plan_add_row(struct container_mount *m, const struct mountopt *row)
+{
+	unsigned long flags = row->set | row->clear;
+
+	if (row->set & MS_BIND)
+		m->kind = MOUNT_BIND;
+	if (row->set & MS_REC)
+		m->recursive = true;
+	if (row->set & MS_REMOUNT)
+		m->remount = true;
+	if (row->propagation && m->n_propagation < MOUNT_PROPAGATIONS_MAX)
+		m->propagation[m->n_propagation++] = row->propagation;
+	(void)mount_plan_add_attrs(&m->own, row->set, row->clear);
+	/* fsconfig(2) accepts these under the same name for every file system. */
+	if (flags & (MS_SYNCHRONOUS | MS_DIRSYNC | MS_MANDLOCK | MS_LAZYTIME))
+		return MOUNT_WORD_SUPER;
+	return flags & (MS_POSIXACL | MS_I_VERSION) ? MOUNT_WORD_MAYBE : MOUNT_WORD_FLAG;
+}
+
+/* Adds a recursive option ("rro", "rnosuid", …): the name of a mount attribute after an "r". */
+static bool
+mount_plan_add_recursive_word(struct container_mount *m, const char *word)
+{
+	const struct mountopt *row = word[0] == 'r' ? mountopt_find(word + 1) : NULL;
+
+	return row && mount_plan_add_attrs(&m->below, row->set, row->clear);
+}
+
+/* Adds an option that is a flag of neither mount(2) nor a file system. */
+static bool
+mount_plan_add_own_word(struct container_mount *m, const char *word)
+{
+	if (strcmp(word, "tmpcopyup") == 0)
+		m->copy_up = true;
+	else if (strcmp(word, "idmap") == 0)
+		m->idmap = true;
+	else if (strcmp(word, "ridmap") == 0)
+		m->idmap = m->idmap_below = true;
+	else
+		return false;
+	return true;
+}
+
+static bool
+mount_plan_is_ignored(const char *word)
+{
+	return !*word || strncmp(word, "x-", 2) == 0 || strncmp(word, "X-", 2) == 0 ||
+	       strncmp(word, "io.katacontainers.", 18) == 0;
+}
+
+bool
+mount_wants_shared(const struct container_mount *m)
+{
+	for (unsigned int i = 0; i < m->n_propagation; i++) {
+		if (m->propagation[i] & MS_SHARED)
+			return true;
+	}
+	return false;
 }
 
 bool

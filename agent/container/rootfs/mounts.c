@@ -23,6 +23,30 @@
 #define PROC_ROOT_INO 1
 #endif
 
+static int mounts_open_destination(int root_fd, const struct container_mount *m, struct error *err);
+static int mounts_guard_places(int root_fd, int dest_fd, const struct container_mount *m,
+			       struct error *err);
+static int mounts_guard_proc(int root_fd, int dest_fd, const struct container_mount *m,
+			     struct error *err);
+static int mounts_prepare(struct container_mount *m, bool *pending_ro, struct error *err);
+static int mounts_put_in_place(const struct container_mount *m, int tree, int at,
+			       struct error *err);
+static int mounts_fs_error(int fs, const char *type, const char *doing, const char *word,
+			   struct error *err);
+static int mounts_pass_word(int fs, const char *type, const char *word, struct error *err);
+static int mounts_configure(int fs, const char *type, const char *word, struct error *err);
+
+int
+mount_make(int root_fd, struct container_mount *m, bool *pending_ro, struct error *err)
+{
+	auto_close int at = mounts_open_destination(root_fd, m, err);
+	auto_close int tree = at < 0 ? -1 : mounts_prepare(m, pending_ro, err);
+
+	if (tree < 0 || mounts_put_in_place(m, tree, at, err) < 0)
+		return error_wrap(err, "failed to mount %s", m->spec->destination);
+	return steal_fd(&tree);
+}
+
 /* Returns whether `type` is a pseudo file system. Its mount point must be a real directory, not
  * a link in the image; its superblock is shared, so only the mount can be read-only. */
 static bool
@@ -35,6 +59,77 @@ mounts_is_pseudo(const char *type)
 			return true;
 	}
 	return false;
+}
+
+/* Opens a destination that must be a real directory, without links on the path. Makes it if it
+ * is missing. */
+static int
+mounts_open_real_directory(int root_fd, const char *path, struct error *err)
+{
+	int fd = path_try_open(root_fd, path, O_PATH | O_DIRECTORY, 0, PATH_FOLLOW_NONE);
+
+	if (fd < 0 && errno == ENOENT) {
+		auto_close int made =
+			path_mkdir_all(root_fd, path, 0755, (uid_t)-1, (gid_t)-1, err);
+
+		if (made < 0)
+			return -1;
+		fd = path_try_open(root_fd, path, O_PATH | O_DIRECTORY, 0, PATH_FOLLOW_NONE);
+	}
+	if (fd < 0)
+		return error_sys_code(err, ERROR_INVALID_ARGUMENT,
+				      "mounts: %s is not a real directory", path);
+	return fd;
+}
+
+/* Opens the destination; makes it if it is missing. */
+static int
+mounts_open_destination(int root_fd, const struct container_mount *m, struct error *err)
+{
+	const char *dest = m->spec->destination;
+	auto_close int at = -1;
+
+	if (m->kind == MOUNT_CGROUP || mounts_is_pseudo(m->spec->type))
+		at = mounts_open_real_directory(root_fd, dest, err);
+	else
+		at = path_make_target(root_fd, dest, m->kind == MOUNT_FS || m->directory, 0755,
+				      err);
+	if (at < 0 || mounts_guard_places(root_fd, at, m, err) < 0 ||
+	    mounts_guard_proc(root_fd, at, m, err) < 0)
+		return -1;
+	return steal_fd(&at);
+}
+
+/* Returns whether `fd` and the path `name` below the root refer to the same inode. */
+static bool
+mounts_is_same(int root_fd, const char *name, int fd)
+{
+	auto_close int other = path_try_open(root_fd, name, O_PATH, 0, PATH_FOLLOW_ALL);
+	struct stat a, b;
+
+	return other >= 0 && fstat(other, &a) == 0 && fstat(fd, &b) == 0 && a.st_dev == b.st_dev &&
+	       a.st_ino == b.st_ino;
+}
+
+static bool
+mounts_is_procfs(const struct container_mount *m)
+{
+	return m->kind == MOUNT_BIND ? fd_is_fstype(m->tree, PROC_SUPER_MAGIC)
+				     : m->kind == MOUNT_FS && strcmp(m->spec->type, "proc") == 0;
+}
+
+/* Refuses mounts over the root, and over /proc unless it is a procfs, independent of the path
+ * used. */
+static int
+mounts_guard_places(int root_fd, int dest_fd, const struct container_mount *m, struct error *err)
+{
+	if (mounts_is_same(root_fd, ".", dest_fd))
+		return error_set(err, ERROR_INVALID_ARGUMENT, "mounts: %s is the root directory",
+				 m->spec->destination);
+	if (mounts_is_procfs(m) || !mounts_is_same(root_fd, "proc", dest_fd))
+		return 0;
+	return error_set(err, ERROR_INVALID_ARGUMENT,
+			 "mounts: %s: only a procfs may be mounted at /proc", m->spec->destination);
 }
 
 /* Returns whether `dest` is one of the files of /proc that a mount may cover. lxcfs uses them. */
@@ -55,13 +150,6 @@ mounts_is_free_proc_file(int root_fd, const struct stat *dest)
 			return true;
 	}
 	return false;
-}
-
-static bool
-mounts_is_procfs(const struct container_mount *m)
-{
-	return m->kind == MOUNT_BIND ? fd_is_fstype(m->tree, PROC_SUPER_MAGIC)
-				     : m->kind == MOUNT_FS && strcmp(m->spec->type, "proc") == 0;
 }
 
 /* Refuses mounts inside a procfs, independent of the path that leads there. */
@@ -86,50 +174,66 @@ mounts_guard_proc(int root_fd, int dest_fd, const struct container_mount *m, str
 	return error_set(err, ERROR_INVALID_ARGUMENT, "mounts: %s is inside a procfs", dest);
 }
 
-/* Returns whether `fd` and the path `name` below the root refer to the same inode. */
-static bool
-mounts_is_same(int root_fd, const char *name, int fd)
-{
-	auto_close int other = path_try_open(root_fd, name, O_PATH, 0, PATH_FOLLOW_ALL);
-	struct stat a, b;
-
-	return other >= 0 && fstat(other, &a) == 0 && fstat(fd, &b) == 0 && a.st_dev == b.st_dev &&
-	       a.st_ino == b.st_ino;
-}
-
-/* Refuses mounts over the root, and over /proc unless it is a procfs, independent of the path
- * used. */
+/* Makes the detached mount with its attributes. */
 static int
-mounts_guard_places(int root_fd, int dest_fd, const struct container_mount *m, struct error *err)
+mounts_prepare(struct container_mount *m, bool *pending_ro, struct error *err)
 {
-	if (mounts_is_same(root_fd, ".", dest_fd))
-		return error_set(err, ERROR_INVALID_ARGUMENT, "mounts: %s is the root directory",
-				 m->spec->destination);
-	if (mounts_is_procfs(m) || !mounts_is_same(root_fd, "proc", dest_fd))
-		return 0;
-	return error_set(err, ERROR_INVALID_ARGUMENT,
-			 "mounts: %s: only a procfs may be mounted at /proc", m->spec->destination);
-}
+	uint64_t attrs = m->own.set;
+	int tree;
 
-/* Opens a destination that must be a real directory, without links on the path. Makes it if it
- * is missing. */
-static int
-mounts_open_real_directory(int root_fd, const char *path, struct error *err)
-{
-	int fd = path_try_open(root_fd, path, O_PATH | O_DIRECTORY, 0, PATH_FOLLOW_NONE);
+	*pending_ro = false;
+	if (m->kind != MOUNT_BIND) {
+		const char *type = m->kind == MOUNT_CGROUP ? "cgroup2" : m->spec->type;
 
-	if (fd < 0 && errno == ENOENT) {
-		auto_close int made =
-			path_mkdir_all(root_fd, path, 0755, (uid_t)-1, (gid_t)-1, err);
-
-		if (made < 0)
-			return -1;
-		fd = path_try_open(root_fd, path, O_PATH | O_DIRECTORY, 0, PATH_FOLLOW_NONE);
+		if ((attrs & MOUNT_ATTR_RDONLY) &&
+		    (strcmp(type, "tmpfs") == 0 || mount_path_is(m->spec->destination, "/dev"))) {
+			attrs &= ~(uint64_t)MOUNT_ATTR_RDONLY;
+			*pending_ro = true;
+		}
+		if (m->kind == MOUNT_FS && mount_is_long(m->spec))
+			return mount_long_fs(m->spec, m->label, attrs, m->aside, err);
+		return mount_new_fs(type, m->kind == MOUNT_CGROUP ? NULL : m->spec, m->label, attrs,
+				    err);
 	}
-	if (fd < 0)
-		return error_sys_code(err, ERROR_INVALID_ARGUMENT,
-				      "mounts: %s is not a real directory", path);
-	return fd;
+	tree = steal_fd(&m->tree);
+	if (mount_set(tree, attrs, m->own.clear, 0, false, err) < 0) {
+		close_fd(&tree);
+		return -1;
+	}
+	return tree;
+}
+
+/* Returns whether the options set mode or owner of the topmost directory. */
+static bool
+mounts_names_owner(const Grpc__Mount *spec)
+{
+	static const char *const keys[] = { "mode=", "uid=", "gid=" };
+
+	for (size_t i = 0; i < spec->n_options; i++) {
+		for (size_t k = 0; k < ARRAY_LEN(keys); k++) {
+			if (strncmp(spec->options[i], keys[k], strlen(keys[k])) == 0)
+				return true;
+		}
+	}
+	return false;
+}
+
+/* Fills the detached mount, then attaches it. */
+static int
+mounts_put_in_place(const struct container_mount *m, int tree, int at, struct error *err)
+{
+	if (m->copy_up && copyup_tree(at, tree, !mounts_names_owner(m->spec), err) < 0)
+		return error_wrap(err, "tmpcopyup");
+	if (mount_set(tree, m->below.set, m->below.clear, 0, true, err) < 0 ||
+	    mount_attach(tree, at, m->spec->destination, err) < 0)
+		return -1;
+	for (unsigned int i = 0; i < m->n_propagation; i++) {
+		unsigned long p = m->propagation[i];
+
+		if (mount_set(tree, 0, 0, p & ~(unsigned long)MS_REC, p & MS_REC, err) < 0)
+			return -1;
+	}
+	return 0;
 }
 
 int
@@ -139,68 +243,6 @@ mount_attach(int tree, int dest_fd, const char *name, struct error *err)
 			   MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH) < 0)
 		return error_sys(err, "failed to attach the mount at %s", name);
 	return 0;
-}
-
-/* Reports the last failure of a file system context (fsopen(2)), with the kernel's message "e
- * TEXT" if there is one. */
-static int
-mounts_fs_error(int fs, const char *type, const char *doing, const char *word, struct error *err)
-{
-	int saved = errno;
-	char text[160];
-	ssize_t n = RETRY_EINTR(read(fs, text, sizeof(text) - 1));
-
-	text[n > 0 ? n : 0] = '\0';
-	text[strcspn(text, "\n")] = '\0';
-	errno = saved;
-	if (n > 2)
-		return error_sys_code(err,
-				      saved == EINVAL ? ERROR_INVALID_ARGUMENT : ERROR_INTERNAL,
-				      "%s %.128s for %s (%s)", doing, word, type, text + 2);
-	return error_sys_code(err, saved == EINVAL ? ERROR_INVALID_ARGUMENT : ERROR_INTERNAL,
-			      "%s %.128s for %s", doing, word, type);
-}
-
-/* Passes one option, "key=value" or "key", to the file system. */
-static int
-mounts_configure(int fs, const char *type, const char *word, struct error *err)
-{
-	const char *equals = strchr(word, '=');
-	char key[64];
-	int r;
-
-	if (!equals) {
-		r = sys_fsconfig(fs, SYS_FSCONFIG_SET_FLAG, word, NULL, 0);
-	} else {
-		if ((size_t)(equals - word) >= sizeof(key))
-			return error_set(err, ERROR_INVALID_ARGUMENT,
-					 "mount option %.64s...: name is too long", word);
-		memcpy(key, word, (size_t)(equals - word));
-		key[equals - word] = '\0';
-		r = sys_fsconfig(fs, SYS_FSCONFIG_SET_STRING, key, equals + 1, 0);
-	}
-	return r < 0 ? mounts_fs_error(fs, type, "option", word, err) : 0;
-}
-
-/* Passes an option to the file system if it is meant for it. */
-static int
-mounts_pass_word(int fs, const char *type, const char *word, struct error *err)
-{
-	struct container_mount scratch = { 0 };
-	struct error ignored = ERROR_INIT;
-
-	switch (mount_word_add(&scratch, word)) {
-	case MOUNT_WORD_DATA:
-	case MOUNT_WORD_SUPER:
-		return mounts_configure(fs, type, word, err);
-	case MOUNT_WORD_MAYBE:
-		/* Errors are ignored, because mount(2) ignores such a flag if the file system
-		 * does not support it. */
-		(void)mounts_configure(fs, type, word, &ignored);
-		return 0;
-	default:
-		return 0;
-	}
 }
 
 int
@@ -242,93 +284,64 @@ mount_context(int fs, const char *type, const Grpc__Mount *spec, const char *lab
 	return fd;
 }
 
-/* Makes the detached mount with its attributes. */
+/* Reports the last failure of a file system context (fsopen(2)), with the kernel's message "e
+ * TEXT" if there is one. */
 static int
-mounts_prepare(struct container_mount *m, bool *pending_ro, struct error *err)
+mounts_fs_error(int fs, const char *type, const char *doing, const char *word, struct error *err)
 {
-	uint64_t attrs = m->own.set;
-	int tree;
+	int saved = errno;
+	char text[160];
+	ssize_t n = RETRY_EINTR(read(fs, text, sizeof(text) - 1));
 
-	*pending_ro = false;
-	if (m->kind != MOUNT_BIND) {
-		const char *type = m->kind == MOUNT_CGROUP ? "cgroup2" : m->spec->type;
-
-		if ((attrs & MOUNT_ATTR_RDONLY) &&
-		    (strcmp(type, "tmpfs") == 0 || mount_path_is(m->spec->destination, "/dev"))) {
-			attrs &= ~(uint64_t)MOUNT_ATTR_RDONLY;
-			*pending_ro = true;
-		}
-		if (m->kind == MOUNT_FS && mount_is_long(m->spec))
-			return mount_long_fs(m->spec, m->label, attrs, m->aside, err);
-		return mount_new_fs(type, m->kind == MOUNT_CGROUP ? NULL : m->spec, m->label, attrs,
-				    err);
-	}
-	tree = steal_fd(&m->tree);
-	if (mount_set(tree, attrs, m->own.clear, 0, false, err) < 0) {
-		close_fd(&tree);
-		return -1;
-	}
-	return tree;
+	text[n > 0 ? n : 0] = '\0';
+	text[strcspn(text, "\n")] = '\0';
+	errno = saved;
+	if (n > 2)
+		return error_sys_code(err,
+				      saved == EINVAL ? ERROR_INVALID_ARGUMENT : ERROR_INTERNAL,
+				      "%s %.128s for %s (%s)", doing, word, type, text + 2);
+	return error_sys_code(err, saved == EINVAL ? ERROR_INVALID_ARGUMENT : ERROR_INTERNAL,
+			      "%s %.128s for %s", doing, word, type);
 }
 
-/* Opens the destination; makes it if it is missing. */
+/* Passes an option to the file system if it is meant for it. */
 static int
-mounts_open_destination(int root_fd, const struct container_mount *m, struct error *err)
+mounts_pass_word(int fs, const char *type, const char *word, struct error *err)
 {
-	const char *dest = m->spec->destination;
-	auto_close int at = -1;
+	struct container_mount scratch = { 0 };
+	struct error ignored = ERROR_INIT;
 
-	if (m->kind == MOUNT_CGROUP || mounts_is_pseudo(m->spec->type))
-		at = mounts_open_real_directory(root_fd, dest, err);
-	else
-		at = path_make_target(root_fd, dest, m->kind == MOUNT_FS || m->directory, 0755,
-				      err);
-	if (at < 0 || mounts_guard_places(root_fd, at, m, err) < 0 ||
-	    mounts_guard_proc(root_fd, at, m, err) < 0)
-		return -1;
-	return steal_fd(&at);
-}
-
-/* Returns whether the options set mode or owner of the topmost directory. */
-static bool
-mounts_names_owner(const Grpc__Mount *spec)
-{
-	static const char *const keys[] = { "mode=", "uid=", "gid=" };
-
-	for (size_t i = 0; i < spec->n_options; i++) {
-		for (size_t k = 0; k < ARRAY_LEN(keys); k++) {
-			if (strncmp(spec->options[i], keys[k], strlen(keys[k])) == 0)
-				return true;
-		}
+	switch (mount_word_add(&scratch, word)) {
+	case MOUNT_WORD_DATA:
+	case MOUNT_WORD_SUPER:
+		return mounts_configure(fs, type, word, err);
+	case MOUNT_WORD_MAYBE:
+		/* Errors are ignored, because mount(2) ignores such a flag if the file system
+		 * does not support it. */
+		(void)mounts_configure(fs, type, word, &ignored);
+		return 0;
+	default:
+		return 0;
 	}
-	return false;
 }
 
-/* Fills the detached mount, then attaches it. */
+/* Passes one option, "key=value" or "key", to the file system. */
 static int
-mounts_put_in_place(const struct container_mount *m, int tree, int at, struct error *err)
+mounts_configure(int fs, const char *type, const char *word, struct error *err)
 {
-	if (m->copy_up && copyup_tree(at, tree, !mounts_names_owner(m->spec), err) < 0)
-		return error_wrap(err, "tmpcopyup");
-	if (mount_set(tree, m->below.set, m->below.clear, 0, true, err) < 0 ||
-	    mount_attach(tree, at, m->spec->destination, err) < 0)
-		return -1;
-	for (unsigned int i = 0; i < m->n_propagation; i++) {
-		unsigned long p = m->propagation[i];
+	const char *equals = strchr(word, '=');
+	char key[64];
+	int r;
 
-		if (mount_set(tree, 0, 0, p & ~(unsigned long)MS_REC, p & MS_REC, err) < 0)
-			return -1;
+	if (!equals) {
+		r = sys_fsconfig(fs, SYS_FSCONFIG_SET_FLAG, word, NULL, 0);
+	} else {
+		if ((size_t)(equals - word) >= sizeof(key))
+			return error_set(err, ERROR_INVALID_ARGUMENT,
+					 "mount option %.64s...: name is too long", word);
+		memcpy(key, word, (size_t)(equals - word));
+		key[equals - word] = '\0';
+		r = sys_fsconfig(fs, SYS_FSCONFIG_SET_STRING, key, equals + 1, 0);
 	}
-	return 0;
-}
-
-int
-mount_make(int root_fd, struct container_mount *m, bool *pending_ro, struct error *err)
-{
-	auto_close int at = mounts_open_destination(root_fd, m, err);
-	auto_close int tree = at < 0 ? -1 : mounts_prepare(m, pending_ro, err);
-
-	if (tree < 0 || mounts_put_in_place(m, tree, at, err) < 0)
-		return error_wrap(err, "failed to mount %s", m->spec->destination);
-	return steal_fd(&tree);
+	return r < 0 ? mounts_fs_error(fs, type, "option", word, err) : 0;
 }

@@ -52,143 +52,14 @@ struct opener {
 	const struct wipe *wipe;
 };
 
-/* Returns whether the mount has no options of the file system. A copy shares its superblock with
- * the owner's procfs, so such options would apply to both. */
-static bool
-procfs_is_plain(const Grpc__Mount *spec)
-{
-	for (size_t i = 0; i < spec->n_options; i++) {
-		if (strchr(spec->options[i], '='))
-			return false;
-	}
-	return true;
-}
-
-/* Drops all capabilities except CAP_SYS_ADMIN, which fsopen(2) requires. */
-static int
-opener_drop(void)
-{
-	struct __user_cap_header_struct head = { .version = _LINUX_CAPABILITY_VERSION_3 };
-	struct __user_cap_data_struct sets[2] = { { .effective = 1u << CAP_SYS_ADMIN,
-						    .permitted = 1u << CAP_SYS_ADMIN } };
-
-	return (int)syscall(SYS_capset, &head, sets);
-}
-
-/* Installs a filter that kills the opener on any system call that it does not need, in case it
- * is traced. */
-static int
-opener_limit(void)
-{
-	struct sock_filter insns[] = {
-		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, arch)),
-		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, seccomp_arch_native(), 0, 6),
-		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
-		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_fsopen, 5, 0),
-		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_clone, 4, 0),
-		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_sendmsg, 3, 0),
-		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_exit, 2, 0),
-		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_exit_group, 1, 0),
-		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS),
-		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
-	};
-	const struct sock_fprog program = { .len = ARRAY_LEN(insns), .filter = insns };
-
-	return prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program, 0, 0);
-}
-
-/* Opens the contexts, in the pid namespace. The exit status is not used: errnum is the result. */
-__attribute__((no_sanitize_address)) static int
-opener_open(void *arg)
-{
-	struct opener *o = arg;
-
-	for (size_t i = 0; i < o->n; i++) {
-		if (sys_fsopen("proc", FSOPEN_CLOEXEC) != OPENER_SOCK + 1 + (int)i) {
-			o->errnum = errno;
-			return 1;
-		}
-	}
-	o->errnum = 0;
-	return 0;
-}
-
-_Noreturn static void
-opener_run(struct opener *o)
-{
-	o->errnum = ECANCELED;
-	if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0 || setns(o->pid_ns, CLONE_NEWPID) < 0 ||
-	    setns(o->owner, OWNER_NAMESPACES) < 0)
-		o->errnum = errno;
-	if (dup3(o->sock, OPENER_SOCK, O_CLOEXEC) < 0 ||
-	    sys_close_range(OPENER_SOCK + 1, ~0u, 0) < 0)
-		_exit(1);
-	wipe_apply(o->wipe);
-	if (o->errnum == ECANCELED &&
-	    (opener_drop() < 0 || opener_limit() < 0 ||
-	     clone(opener_open, o->stack + OPENER_STACK,
-		   CLONE_VM | CLONE_FILES | CLONE_VFORK | SIGCHLD, o) < 0))
-		o->errnum = errno;
-	for (size_t i = 0; i < o->n; i++) {
-		int fd = OPENER_SOCK + 1 + (int)i;
-
-		if (send_msg(OPENER_SOCK, &o->errnum, sizeof(o->errnum), &fd, o->errnum ? 0 : 1,
-			     0) < 0)
-			_exit(1);
-	}
-	_exit(0);
-}
-
-static int
-procfs_receive(int sock, struct procfs *out, size_t n, struct error *err)
-{
-	while (out->n < n) {
-		int errnum = 0, fds[IO_FDS_MAX];
-		size_t n_fds = 0;
-		ssize_t size = recv_msg(sock, &errnum, sizeof(errnum), fds, &n_fds, 0);
-
-		if (size == sizeof(errnum) && !errnum && n_fds == 1) {
-			out->contexts[out->n++] = fds[0];
-			continue;
-		}
-		for (size_t i = 0; i < n_fds; i++)
-			(void)close(fds[i]);
-		if (size != sizeof(errnum))
-			return error_set(
-				err, ERROR_INTERNAL,
-				"failed to open a procfs: the opener process exited unexpectedly");
-		errno = errnum;
-		return error_sys(err, "failed to open a procfs of the pid namespace");
-	}
-	return 0;
-}
-
-static int
-procfs_run_opener(struct opener *o, int cgroup_fd, struct procfs *out, struct error *err)
-{
-	struct clone_args args = {
-		.flags = cgroup_fd >= 0 ? CLONE_INTO_CGROUP : 0,
-		.exit_signal = SIGCHLD,
-		.cgroup = cgroup_fd >= 0 ? (uint64_t)cgroup_fd : 0,
-	};
-	int pair[2], result;
-	pid_t pid;
-
-	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
-		return error_sys(err, "failed to create a socket pair");
-	o->sock = pair[1];
-	pid = sys_clone3(&args);
-	if (pid == 0)
-		opener_run(o);
-	if (pid < 0)
-		error_sys(err, "failed to clone the opener process");
-	(void)close(pair[1]);
-	result = pid < 0 ? -1 : procfs_receive(pair[0], out, o->n, err);
-	(void)close(pair[0]);
-	while (pid > 0 && waitpid(pid, NULL, 0) < 0 && errno == EINTR)
-		continue;
-	return result;
-}
+static bool procfs_is_plain(const Grpc__Mount *spec);
+static int procfs_run_opener(struct opener *o, int cgroup_fd, struct procfs *out,
+			     struct error *err);
+__attribute__((no_sanitize_address)) static int opener_open(void *arg);
+_Noreturn static void opener_run(struct opener *o);
+static int opener_limit(void);
+static int procfs_receive(int sock, struct procfs *out, size_t n, struct error *err);
+static bool procfs_is_of(int fd, int pid_ns);
 
 int
 procfs_open(const struct launch *l, int pid_ns, int cgroup_fd, struct procfs *out,
@@ -233,14 +104,142 @@ procfs_open(const struct launch *l, int pid_ns, int cgroup_fd, struct procfs *ou
 	return result;
 }
 
-/* Returns whether `fd` is a procfs of the pid namespace. */
+/* Returns whether the mount has no options of the file system. A copy shares its superblock with
+ * the owner's procfs, so such options would apply to both. */
 static bool
-procfs_is_of(int fd, int pid_ns)
+procfs_is_plain(const Grpc__Mount *spec)
 {
-	struct stat first, ns;
+	for (size_t i = 0; i < spec->n_options; i++) {
+		if (strchr(spec->options[i], '='))
+			return false;
+	}
+	return true;
+}
 
-	return fd_is_fstype(fd, PROC_SUPER_MAGIC) && fstatat(fd, "1/ns/pid", &first, 0) == 0 &&
-	       fstat(pid_ns, &ns) == 0 && first.st_dev == ns.st_dev && first.st_ino == ns.st_ino;
+static int
+procfs_run_opener(struct opener *o, int cgroup_fd, struct procfs *out, struct error *err)
+{
+	struct clone_args args = {
+		.flags = cgroup_fd >= 0 ? CLONE_INTO_CGROUP : 0,
+		.exit_signal = SIGCHLD,
+		.cgroup = cgroup_fd >= 0 ? (uint64_t)cgroup_fd : 0,
+	};
+	int pair[2], result;
+	pid_t pid;
+
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
+		return error_sys(err, "failed to create a socket pair");
+	o->sock = pair[1];
+	pid = sys_clone3(&args);
+	if (pid == 0)
+		opener_run(o);
+	if (pid < 0)
+		error_sys(err, "failed to clone the opener process");
+	(void)close(pair[1]);
+	result = pid < 0 ? -1 : procfs_receive(pair[0], out, o->n, err);
+	(void)close(pair[0]);
+	while (pid > 0 && waitpid(pid, NULL, 0) < 0 && errno == EINTR)
+		continue;
+	return result;
+}
+
+/* Drops all capabilities except CAP_SYS_ADMIN, which fsopen(2) requires. */
+static int
+opener_drop(void)
+{
+	struct __user_cap_header_struct head = { .version = _LINUX_CAPABILITY_VERSION_3 };
+	struct __user_cap_data_struct sets[2] = { { .effective = 1u << CAP_SYS_ADMIN,
+						    .permitted = 1u << CAP_SYS_ADMIN } };
+
+	return (int)syscall(SYS_capset, &head, sets);
+}
+
+/* Opens the contexts, in the pid namespace. The exit status is not used: errnum is the result. */
+__attribute__((no_sanitize_address)) static int
+opener_open(void *arg)
+{
+	struct opener *o = arg;
+
+	for (size_t i = 0; i < o->n; i++) {
+		if (sys_fsopen("proc", FSOPEN_CLOEXEC) != OPENER_SOCK + 1 + (int)i) {
+			o->errnum = errno;
+			return 1;
+		}
+	}
+	o->errnum = 0;
+	return 0;
+}
+
+_Noreturn static void
+opener_run(struct opener *o)
+{
+	o->errnum = ECANCELED;
+	if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0 || setns(o->pid_ns, CLONE_NEWPID) < 0 ||
+	    setns(o->owner, OWNER_NAMESPACES) < 0)
+		o->errnum = errno;
+	if (dup3(o->sock, OPENER_SOCK, O_CLOEXEC) < 0 ||
+	    sys_close_range(OPENER_SOCK + 1, ~0u, 0) < 0)
+		_exit(1);
+	wipe_apply(o->wipe);
+	if (o->errnum == ECANCELED &&
+	    (opener_drop() < 0 || opener_limit() < 0 ||
+	     clone(opener_open, o->stack + OPENER_STACK,
+		   CLONE_VM | CLONE_FILES | CLONE_VFORK | SIGCHLD, o) < 0))
+		o->errnum = errno;
+	for (size_t i = 0; i < o->n; i++) {
+		int fd = OPENER_SOCK + 1 + (int)i;
+
+		if (send_msg(OPENER_SOCK, &o->errnum, sizeof(o->errnum), &fd, o->errnum ? 0 : 1,
+			     0) < 0)
+			_exit(1);
+	}
+	_exit(0);
+}
+
+/* Installs a filter that kills the opener on any system call that it does not need, in case it
+ * is traced. */
+static int
+opener_limit(void)
+{
+	struct sock_filter insns[] = {
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, arch)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, seccomp_arch_native(), 0, 6),
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_fsopen, 5, 0),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_clone, 4, 0),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_sendmsg, 3, 0),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_exit, 2, 0),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_exit_group, 1, 0),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+	};
+	const struct sock_fprog program = { .len = ARRAY_LEN(insns), .filter = insns };
+
+	return prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program, 0, 0);
+}
+
+static int
+procfs_receive(int sock, struct procfs *out, size_t n, struct error *err)
+{
+	while (out->n < n) {
+		int errnum = 0, fds[IO_FDS_MAX];
+		size_t n_fds = 0;
+		ssize_t size = recv_msg(sock, &errnum, sizeof(errnum), fds, &n_fds, 0);
+
+		if (size == sizeof(errnum) && !errnum && n_fds == 1) {
+			out->contexts[out->n++] = fds[0];
+			continue;
+		}
+		for (size_t i = 0; i < n_fds; i++)
+			(void)close(fds[i]);
+		if (size != sizeof(errnum))
+			return error_set(
+				err, ERROR_INTERNAL,
+				"failed to open a procfs: the opener process exited unexpectedly");
+		errno = errnum;
+		return error_sys(err, "failed to open a procfs of the pid namespace");
+	}
+	return 0;
 }
 
 int
@@ -263,6 +262,16 @@ procfs_mount(struct procfs *procfs, const Grpc__Mount *spec, const char *label, 
 		return error_set(err, ERROR_FAILED_PRECONDITION,
 				 "the opened file system is not a procfs of the pid namespace");
 	return steal_fd(&fd);
+}
+
+/* Returns whether `fd` is a procfs of the pid namespace. */
+static bool
+procfs_is_of(int fd, int pid_ns)
+{
+	struct stat first, ns;
+
+	return fd_is_fstype(fd, PROC_SUPER_MAGIC) && fstatat(fd, "1/ns/pid", &first, 0) == 0 &&
+	       fstat(pid_ns, &ns) == 0 && first.st_dev == ns.st_dev && first.st_ino == ns.st_ino;
 }
 
 void

@@ -20,34 +20,65 @@
 #include "lib/cleanup.h"
 #include "lib/path.h"
 
-/* Returns the propagation of the guest's mounts in the container (linux.rootfsPropagation). */
-static uint64_t
-rootfs_propagation_of(const struct launch *l)
-{
-	const char *word = l->spec->linux->rootfspropagation;
+static int rootfs_plan_root(const struct launch *l, struct rootfs *r, struct error *err);
+static int rootfs_plan_mount(const struct launch *l, const struct ns_plan *ns,
+			     const Grpc__Mount *spec, struct procfs *procfs,
+			     struct container_mount *m, struct error *err);
+static int rootfs_plan_bind(const struct launch *l, struct container_mount *m, const char *source,
+			    struct error *err);
+static struct devices rootfs_devices_of(const struct rootfs *r);
+static int rootfs_map_mount(const struct container_mount *m, int user_ns, struct error *err);
+static int rootfs_open_dev(struct rootfs *r, struct error *err);
 
-	word += word[0] == 'r';
-	if (strcmp(word, "shared") == 0)
-		return MS_SHARED;
-	if (strcmp(word, "private") == 0)
-		return MS_PRIVATE;
-	if (strcmp(word, "unbindable") == 0)
-		return MS_UNBINDABLE;
-	return MS_SLAVE;
+int
+rootfs_plan(const struct launch *l, const struct ns_plan *ns, struct procfs *procfs,
+	    struct rootfs *r, struct error *err)
+{
+	const Grpc__Spec *spec = l->spec;
+
+	*r = (struct rootfs){
+		.launch = l,
+		.user = ns->user,
+		.tree = -1,
+		.null_tree = -1,
+		.store = -1,
+		.root = -1,
+		.dev = -1,
+	};
+	if (rootfs_plan_root(l, r, err) < 0)
+		return -1;
+	r->mounts = calloc(spec->n_mounts + 1, sizeof(*r->mounts));
+	r->pending = calloc(spec->n_mounts + 1, sizeof(*r->pending));
+	if (!r->mounts || !r->pending)
+		return error_nomem(err, "planning mounts");
+	for (; r->n_mounts < spec->n_mounts; r->n_mounts++) {
+		r->mounts[r->n_mounts].tree = -1;
+		if (rootfs_plan_mount(l, ns, spec->mounts[r->n_mounts], procfs,
+				      &r->mounts[r->n_mounts], err) < 0) {
+			r->n_mounts++;
+			return -1;
+		}
+	}
+	if (spec->linux->n_maskedpaths && (r->null_tree = devices_null(l->roots, err)) < 0)
+		return -1;
+	return ns->user && (r->store = devices_new_store(err)) < 0 ? -1 : 0;
 }
 
-/* Opens a bind's source. The clone leaves the guest's peer groups, unless both the root and this
- * mount are to be shared: mounts made below it then appear in the guest and in all other peers. */
 static int
-rootfs_plan_bind(const struct launch *l, struct container_mount *m, const char *source,
-		 struct error *err)
+rootfs_plan_root(const struct launch *l, struct rootfs *r, struct error *err)
 {
-	if (mount_open_source(l->roots, source, m->recursive, &m->tree, &m->directory, err) < 0)
-		return -1;
-	if (rootfs_propagation_of(l) == MS_SHARED && mount_wants_shared(m))
-		return 0;
-	return mount_set(m->tree, 0, 0,
-			 rootfs_propagation_of(l) == MS_PRIVATE ? MS_PRIVATE : MS_SLAVE, true, err);
+	const char *path = l->spec->root->path;
+	auto_close int fd =
+		path_try_open(l->roots->root, path, O_PATH | O_DIRECTORY, 0, PATH_FOLLOW_NONE);
+
+	if (fd < 0)
+		return error_sys_code(err, ERROR_INVALID_ARGUMENT,
+				      "failed to open root file system %s", path);
+	r->tree = sys_open_tree(fd, "",
+				OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH | AT_RECURSIVE);
+	if (r->tree < 0)
+		return error_sys(err, "failed to clone root file system %s", path);
+	return mount_set(r->tree, 0, 0, MS_SLAVE, true, err);
 }
 
 static int
@@ -84,55 +115,34 @@ rootfs_plan_mount(const struct launch *l, const struct ns_plan *ns, const Grpc__
 	return m->kind == MOUNT_BIND ? rootfs_plan_bind(l, m, spec->source, err) : 0;
 }
 
-static int
-rootfs_plan_root(const struct launch *l, struct rootfs *r, struct error *err)
+/* Returns the propagation of the guest's mounts in the container (linux.rootfsPropagation). */
+static uint64_t
+rootfs_propagation_of(const struct launch *l)
 {
-	const char *path = l->spec->root->path;
-	auto_close int fd =
-		path_try_open(l->roots->root, path, O_PATH | O_DIRECTORY, 0, PATH_FOLLOW_NONE);
+	const char *word = l->spec->linux->rootfspropagation;
 
-	if (fd < 0)
-		return error_sys_code(err, ERROR_INVALID_ARGUMENT,
-				      "failed to open root file system %s", path);
-	r->tree = sys_open_tree(fd, "",
-				OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH | AT_RECURSIVE);
-	if (r->tree < 0)
-		return error_sys(err, "failed to clone root file system %s", path);
-	return mount_set(r->tree, 0, 0, MS_SLAVE, true, err);
+	word += word[0] == 'r';
+	if (strcmp(word, "shared") == 0)
+		return MS_SHARED;
+	if (strcmp(word, "private") == 0)
+		return MS_PRIVATE;
+	if (strcmp(word, "unbindable") == 0)
+		return MS_UNBINDABLE;
+	return MS_SLAVE;
 }
 
-int
-rootfs_plan(const struct launch *l, const struct ns_plan *ns, struct procfs *procfs,
-	    struct rootfs *r, struct error *err)
+/* Opens a bind's source. The clone leaves the guest's peer groups, unless both the root and this
+ * mount are to be shared: mounts made below it then appear in the guest and in all other peers. */
+static int
+rootfs_plan_bind(const struct launch *l, struct container_mount *m, const char *source,
+		 struct error *err)
 {
-	const Grpc__Spec *spec = l->spec;
-
-	*r = (struct rootfs){
-		.launch = l,
-		.user = ns->user,
-		.tree = -1,
-		.null_tree = -1,
-		.store = -1,
-		.root = -1,
-		.dev = -1,
-	};
-	if (rootfs_plan_root(l, r, err) < 0)
+	if (mount_open_source(l->roots, source, m->recursive, &m->tree, &m->directory, err) < 0)
 		return -1;
-	r->mounts = calloc(spec->n_mounts + 1, sizeof(*r->mounts));
-	r->pending = calloc(spec->n_mounts + 1, sizeof(*r->pending));
-	if (!r->mounts || !r->pending)
-		return error_nomem(err, "planning mounts");
-	for (; r->n_mounts < spec->n_mounts; r->n_mounts++) {
-		r->mounts[r->n_mounts].tree = -1;
-		if (rootfs_plan_mount(l, ns, spec->mounts[r->n_mounts], procfs,
-				      &r->mounts[r->n_mounts], err) < 0) {
-			r->n_mounts++;
-			return -1;
-		}
-	}
-	if (spec->linux->n_maskedpaths && (r->null_tree = devices_null(l->roots, err)) < 0)
-		return -1;
-	return ns->user && (r->store = devices_new_store(err)) < 0 ? -1 : 0;
+	if (rootfs_propagation_of(l) == MS_SHARED && mount_wants_shared(m))
+		return 0;
+	return mount_set(m->tree, 0, 0,
+			 rootfs_propagation_of(l) == MS_PRIVATE ? MS_PRIVATE : MS_SLAVE, true, err);
 }
 
 void
@@ -148,6 +158,26 @@ rootfs_release(struct rootfs *r)
 	r->mounts = NULL;
 	r->pending = NULL;
 	r->n_mounts = 0;
+}
+
+int
+rootfs_map_ids(struct rootfs *r, int pid, const struct ns_maps *maps, struct error *err)
+{
+	struct devices devices = rootfs_devices_of(r);
+	auto_close int user_ns = -1;
+	char path[32];
+
+	if (devices_store(r->store, &devices, maps, err) < 0)
+		return -1;
+	(void)snprintf(path, sizeof(path), "%d/ns/user", pid);
+	user_ns = openat(r->launch->roots->proc, path, O_RDONLY | O_CLOEXEC);
+	if (user_ns < 0)
+		return error_sys(err, "failed to open the user namespace of process %d", pid);
+	for (size_t i = 0; i < r->n_mounts; i++) {
+		if (r->mounts[i].idmap && rootfs_map_mount(&r->mounts[i], user_ns, err) < 0)
+			return -1;
+	}
+	return 0;
 }
 
 static struct devices
@@ -181,26 +211,6 @@ rootfs_map_mount(const struct container_mount *m, int user_ns, struct error *err
 }
 
 int
-rootfs_map_ids(struct rootfs *r, int pid, const struct ns_maps *maps, struct error *err)
-{
-	struct devices devices = rootfs_devices_of(r);
-	auto_close int user_ns = -1;
-	char path[32];
-
-	if (devices_store(r->store, &devices, maps, err) < 0)
-		return -1;
-	(void)snprintf(path, sizeof(path), "%d/ns/user", pid);
-	user_ns = openat(r->launch->roots->proc, path, O_RDONLY | O_CLOEXEC);
-	if (user_ns < 0)
-		return error_sys(err, "failed to open the user namespace of process %d", pid);
-	for (size_t i = 0; i < r->n_mounts; i++) {
-		if (r->mounts[i].idmap && rootfs_map_mount(&r->mounts[i], user_ns, err) < 0)
-			return -1;
-	}
-	return 0;
-}
-
-int
 rootfs_enter(struct rootfs *r, struct error *err)
 {
 	struct sys_mount_attr slave = { .propagation = MS_SLAVE };
@@ -229,26 +239,6 @@ rootfs_enter(struct rootfs *r, struct error *err)
 	return 0;
 }
 
-/* Opens the container's /dev, which must be a real directory, so that nodes are not made
- * elsewhere. */
-static int
-rootfs_open_dev(struct rootfs *r, struct error *err)
-{
-	auto_close int made = -1;
-
-	r->dev = path_try_open(r->root, "dev", O_PATH | O_DIRECTORY, 0, PATH_FOLLOW_NONE);
-	if (r->dev < 0 && errno == ENOENT) {
-		made = path_mkdir_all(r->root, "dev", 0755, (uid_t)-1, (gid_t)-1, err);
-		if (made < 0)
-			return -1;
-		r->dev = path_try_open(r->root, "dev", O_PATH | O_DIRECTORY, 0, PATH_FOLLOW_NONE);
-	}
-	if (r->dev < 0)
-		return error_sys_code(err, ERROR_INVALID_ARGUMENT,
-				      "failed to open /dev of the root file system");
-	return 0;
-}
-
 int
 rootfs_fill(struct rootfs *r, struct error *err)
 {
@@ -274,6 +264,26 @@ rootfs_fill(struct rootfs *r, struct error *err)
 	if (rootfs_open_dev(r, err) < 0)
 		return -1;
 	return devices_make(r->dev, &devices, err);
+}
+
+/* Opens the container's /dev, which must be a real directory, so that nodes are not made
+ * elsewhere. */
+static int
+rootfs_open_dev(struct rootfs *r, struct error *err)
+{
+	auto_close int made = -1;
+
+	r->dev = path_try_open(r->root, "dev", O_PATH | O_DIRECTORY, 0, PATH_FOLLOW_NONE);
+	if (r->dev < 0 && errno == ENOENT) {
+		made = path_mkdir_all(r->root, "dev", 0755, (uid_t)-1, (gid_t)-1, err);
+		if (made < 0)
+			return -1;
+		r->dev = path_try_open(r->root, "dev", O_PATH | O_DIRECTORY, 0, PATH_FOLLOW_NONE);
+	}
+	if (r->dev < 0)
+		return error_sys_code(err, ERROR_INVALID_ARGUMENT,
+				      "failed to open /dev of the root file system");
+	return 0;
 }
 
 int

@@ -31,6 +31,28 @@ struct gen {
 	uint32_t otherwise;
 };
 
+/* The outcome of the system calls from `first` to the start of the next range. */
+struct range {
+	uint32_t first;
+	/* The action if there are no rules with conditions. */
+	uint32_t action;
+	/* Rules with conditions, tried in order before gen.otherwise. */
+	const struct filter_rule *rules;
+	size_t n_rules;
+};
+
+static uint32_t emit_return(struct gen *g, uint32_t action);
+static uint32_t emit_arch(struct gen *g, const struct filter_arch *arch, uint32_t otherwise,
+			  uint32_t bad_arch);
+static uint32_t emit_outcome(struct gen *g, const struct range *r);
+static uint32_t emit_arg(struct gen *g, const struct filter_arg *a, uint32_t yes, uint32_t no);
+static uint32_t emit_equal(struct gen *g, const struct filter_arg *a, uint64_t mask, uint64_t value,
+			   uint32_t yes, uint32_t no);
+static uint32_t emit_if(struct gen *g, uint16_t op, uint32_t k, uint32_t yes, uint32_t no);
+static uint32_t emit_greater(struct gen *g, const struct filter_arg *a, bool or_equal, uint32_t yes,
+			     uint32_t no);
+static uint32_t emit_search(struct gen *g, const struct range *ranges, size_t n);
+
 /* Prepends an instruction and returns its label. */
 static uint32_t
 bpf_emit(struct gen *g, uint16_t code, uint8_t jt, uint8_t jf, uint32_t k)
@@ -43,22 +65,50 @@ bpf_emit(struct gen *g, uint16_t code, uint8_t jt, uint8_t jf, uint32_t k)
 	return g->n++;
 }
 
-/* Returns a label that leads to `label` and is within reach of the next instruction. */
 static uint32_t
-bpf_near(struct gen *g, uint32_t label)
+emit_load(struct gen *g, size_t offset)
 {
-	if (g->n - label <= REACH)
-		return label;
-	return bpf_emit(g, BPF_JMP | BPF_JA, 0, 0, g->n - label - 1);
+	return bpf_emit(g, BPF_LD | BPF_W | BPF_ABS, 0, 0, (uint32_t)offset);
 }
 
-static uint32_t
-emit_if(struct gen *g, uint16_t op, uint32_t k, uint32_t yes, uint32_t no)
+/* Returns the offset of the low half of an argument. */
+static size_t
+low_half(uint32_t index)
 {
-	yes = bpf_near(g, yes);
-	no = bpf_near(g, no);
-	return bpf_emit(g, (uint16_t)(BPF_JMP | op | BPF_K), (uint8_t)(g->n - yes - 1),
-			(uint8_t)(g->n - no - 1), k);
+	size_t at = offsetof(struct seccomp_data, args) + index * sizeof(uint64_t);
+
+	return __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__ ? at : at + 4;
+}
+
+int
+filter_generate(const struct filter_arch *archs, size_t n_archs, uint32_t otherwise,
+		uint32_t bad_arch, struct filter *out, struct error *err)
+{
+	auto_free struct gen *g = malloc(sizeof(*g));
+	uint32_t next;
+
+	if (!g)
+		return error_nomem(err, "compiling a seccomp profile");
+	g->n = 0;
+	g->n_returns = 0;
+	g->full = false;
+	g->otherwise = otherwise;
+	next = emit_return(g, bad_arch);
+	for (size_t i = n_archs; i-- > 0;) {
+		uint32_t code = emit_arch(g, &archs[i], otherwise, bad_arch);
+
+		next = emit_if(g, BPF_JEQ, archs[i].token, code, next);
+	}
+	(void)emit_load(g, offsetof(struct seccomp_data, arch));
+	if (g->full)
+		return error_set(
+			err, ERROR_INVALID_ARGUMENT,
+			"linux.seccomp: the profile needs more than %d instructions, the limit of the kernel",
+			FILTER_MAX);
+	for (uint32_t i = 0; i < g->n; i++)
+		out->insns[i] = g->insns[g->n - 1 - i];
+	out->n = g->n;
+	return 0;
 }
 
 static uint32_t
@@ -79,123 +129,6 @@ emit_return(struct gen *g, uint32_t action)
 	return g->returns[i].label;
 }
 
-static uint32_t
-emit_load(struct gen *g, size_t offset)
-{
-	return bpf_emit(g, BPF_LD | BPF_W | BPF_ABS, 0, 0, (uint32_t)offset);
-}
-
-/* Returns the offset of the low half of an argument. */
-static size_t
-low_half(uint32_t index)
-{
-	size_t at = offsetof(struct seccomp_data, args) + index * sizeof(uint64_t);
-
-	return __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__ ? at : at + 4;
-}
-
-static size_t
-high_half(uint32_t index)
-{
-	return low_half(index) ^ 4;
-}
-
-/* Emits the test (arg & mask) == value. */
-static uint32_t
-emit_equal(struct gen *g, const struct filter_arg *a, uint64_t mask, uint64_t value, uint32_t yes,
-	   uint32_t no)
-{
-	uint32_t low;
-
-	low = emit_if(g, BPF_JEQ, (uint32_t)(value & mask), yes, no);
-	if ((uint32_t)mask != UINT32_MAX)
-		low = bpf_emit(g, BPF_ALU | BPF_AND | BPF_K, 0, 0, (uint32_t)mask);
-	low = emit_load(g, low_half(a->index));
-	if (a->narrow)
-		return low;
-	(void)emit_if(g, BPF_JEQ, (uint32_t)((value & mask) >> 32), low, no);
-	if ((uint32_t)(mask >> 32) != UINT32_MAX)
-		(void)bpf_emit(g, BPF_ALU | BPF_AND | BPF_K, 0, 0, (uint32_t)(mask >> 32));
-	return emit_load(g, high_half(a->index));
-}
-
-/* Emits the test arg > value, or arg >= value if `or_equal`. */
-static uint32_t
-emit_greater(struct gen *g, const struct filter_arg *a, bool or_equal, uint32_t yes, uint32_t no)
-{
-	uint32_t low, same;
-
-	low = emit_if(g, or_equal ? BPF_JGE : BPF_JGT, (uint32_t)a->value, yes, no);
-	low = emit_load(g, low_half(a->index));
-	if (a->narrow)
-		return low;
-	same = emit_if(g, BPF_JEQ, (uint32_t)(a->value >> 32), low, no);
-	(void)emit_if(g, BPF_JGT, (uint32_t)(a->value >> 32), yes, same);
-	return emit_load(g, high_half(a->index));
-}
-
-static uint32_t
-emit_arg(struct gen *g, const struct filter_arg *a, uint32_t yes, uint32_t no)
-{
-	switch (a->op) {
-	case FILTER_EQ:
-		return emit_equal(g, a, UINT64_MAX, a->value, yes, no);
-	case FILTER_NE:
-		return emit_equal(g, a, UINT64_MAX, a->value, no, yes);
-	case FILTER_MASKED_EQ:
-		return emit_equal(g, a, a->value, a->value_two, yes, no);
-	case FILTER_GT:
-		return emit_greater(g, a, false, yes, no);
-	case FILTER_GE:
-		return emit_greater(g, a, true, yes, no);
-	case FILTER_LT:
-		return emit_greater(g, a, true, no, yes);
-	case FILTER_LE:
-		return emit_greater(g, a, false, no, yes);
-	}
-	return no;
-}
-
-/* The outcome of the system calls from `first` to the start of the next range. */
-struct range {
-	uint32_t first;
-	/* The action if there are no rules with conditions. */
-	uint32_t action;
-	/* Rules with conditions, tried in order before gen.otherwise. */
-	const struct filter_rule *rules;
-	size_t n_rules;
-};
-
-static uint32_t
-emit_outcome(struct gen *g, const struct range *r)
-{
-	uint32_t next, label;
-
-	if (!r->n_rules)
-		return emit_return(g, r->action);
-	next = emit_return(g, g->otherwise);
-	for (size_t i = r->n_rules; i-- > 0;) {
-		label = emit_return(g, r->rules[i].action);
-		for (uint32_t a = r->rules[i].n_args; a-- > 0;)
-			label = emit_arg(g, &r->rules[i].args[a], label, next);
-		next = label;
-	}
-	return next;
-}
-
-/* Emits a binary search over n > 0 ranges. */
-static uint32_t
-emit_search(struct gen *g, const struct range *ranges, size_t n)
-{
-	uint32_t low, high;
-
-	if (n == 1)
-		return emit_outcome(g, ranges);
-	high = emit_search(g, ranges + n / 2, n - n / 2);
-	low = emit_search(g, ranges, n / 2);
-	return emit_if(g, BPF_JGE, ranges[n / 2].first, high, low);
-}
-
 /* Appends a range, or extends the last one if it has the same outcome. */
 static void
 add_range(struct range *ranges, size_t *n, struct range next)
@@ -207,18 +140,6 @@ add_range(struct range *ranges, size_t *n, struct range next)
 	last = *n ? &ranges[*n - 1] : NULL;
 	if (!last || last->n_rules || next.n_rules || last->action != next.action)
 		ranges[(*n)++] = next;
-}
-
-/* Returns the range of one system call with n > 0 rules. A rule without conditions takes
- * precedence. */
-static struct range
-outcome_of(const struct filter_rule *rules, size_t n)
-{
-	for (size_t i = 0; i < n; i++) {
-		if (!rules[i].n_args)
-			return (struct range){ .first = rules->nr, .action = rules[i].action };
-	}
-	return (struct range){ .first = rules->nr, .rules = rules, .n_rules = n };
 }
 
 /* Appends the ranges of newer calls that start at or below `nr`, beginning with entry *k. */
@@ -236,6 +157,18 @@ add_newer(struct range *ranges, size_t *n, const struct filter_arch *arch, size_
 			add_range(ranges, n,
 				  (struct range){ .first = newer->end, .action = otherwise });
 	}
+}
+
+/* Returns the range of one system call with n > 0 rules. A rule without conditions takes
+ * precedence. */
+static struct range
+outcome_of(const struct filter_rule *rules, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		if (!rules[i].n_args)
+			return (struct range){ .first = rules->nr, .action = rules[i].action };
+	}
+	return (struct range){ .first = rules->nr, .rules = rules, .n_rules = n };
 }
 
 /* Emits the code of one architecture. */
@@ -278,33 +211,112 @@ emit_arch(struct gen *g, const struct filter_arch *arch, uint32_t otherwise, uin
 	return emit_load(g, offsetof(struct seccomp_data, nr));
 }
 
-int
-filter_generate(const struct filter_arch *archs, size_t n_archs, uint32_t otherwise,
-		uint32_t bad_arch, struct filter *out, struct error *err)
+static uint32_t
+emit_outcome(struct gen *g, const struct range *r)
 {
-	auto_free struct gen *g = malloc(sizeof(*g));
-	uint32_t next;
+	uint32_t next, label;
 
-	if (!g)
-		return error_nomem(err, "compiling a seccomp profile");
-	g->n = 0;
-	g->n_returns = 0;
-	g->full = false;
-	g->otherwise = otherwise;
-	next = emit_return(g, bad_arch);
-	for (size_t i = n_archs; i-- > 0;) {
-		uint32_t code = emit_arch(g, &archs[i], otherwise, bad_arch);
-
-		next = emit_if(g, BPF_JEQ, archs[i].token, code, next);
+	if (!r->n_rules)
+		return emit_return(g, r->action);
+	next = emit_return(g, g->otherwise);
+	for (size_t i = r->n_rules; i-- > 0;) {
+		label = emit_return(g, r->rules[i].action);
+		for (uint32_t a = r->rules[i].n_args; a-- > 0;)
+			label = emit_arg(g, &r->rules[i].args[a], label, next);
+		next = label;
 	}
-	(void)emit_load(g, offsetof(struct seccomp_data, arch));
-	if (g->full)
-		return error_set(
-			err, ERROR_INVALID_ARGUMENT,
-			"linux.seccomp: the profile needs more than %d instructions, the limit of the kernel",
-			FILTER_MAX);
-	for (uint32_t i = 0; i < g->n; i++)
-		out->insns[i] = g->insns[g->n - 1 - i];
-	out->n = g->n;
-	return 0;
+	return next;
+}
+
+static uint32_t
+emit_arg(struct gen *g, const struct filter_arg *a, uint32_t yes, uint32_t no)
+{
+	switch (a->op) {
+	case FILTER_EQ:
+		return emit_equal(g, a, UINT64_MAX, a->value, yes, no);
+	case FILTER_NE:
+		return emit_equal(g, a, UINT64_MAX, a->value, no, yes);
+	case FILTER_MASKED_EQ:
+		return emit_equal(g, a, a->value, a->value_two, yes, no);
+	case FILTER_GT:
+		return emit_greater(g, a, false, yes, no);
+	case FILTER_GE:
+		return emit_greater(g, a, true, yes, no);
+	case FILTER_LT:
+		return emit_greater(g, a, true, no, yes);
+	case FILTER_LE:
+		return emit_greater(g, a, false, no, yes);
+	}
+	return no;
+}
+
+static size_t
+high_half(uint32_t index)
+{
+	return low_half(index) ^ 4;
+}
+
+/* Emits the test (arg & mask) == value. */
+static uint32_t
+emit_equal(struct gen *g, const struct filter_arg *a, uint64_t mask, uint64_t value, uint32_t yes,
+	   uint32_t no)
+{
+	uint32_t low;
+
+	low = emit_if(g, BPF_JEQ, (uint32_t)(value & mask), yes, no);
+	if ((uint32_t)mask != UINT32_MAX)
+		low = bpf_emit(g, BPF_ALU | BPF_AND | BPF_K, 0, 0, (uint32_t)mask);
+	low = emit_load(g, low_half(a->index));
+	if (a->narrow)
+		return low;
+	(void)emit_if(g, BPF_JEQ, (uint32_t)((value & mask) >> 32), low, no);
+	if ((uint32_t)(mask >> 32) != UINT32_MAX)
+		(void)bpf_emit(g, BPF_ALU | BPF_AND | BPF_K, 0, 0, (uint32_t)(mask >> 32));
+	return emit_load(g, high_half(a->index));
+}
+
+/* Returns a label that leads to `label` and is within reach of the next instruction. */
+static uint32_t
+bpf_near(struct gen *g, uint32_t label)
+{
+	if (g->n - label <= REACH)
+		return label;
+	return bpf_emit(g, BPF_JMP | BPF_JA, 0, 0, g->n - label - 1);
+}
+
+static uint32_t
+emit_if(struct gen *g, uint16_t op, uint32_t k, uint32_t yes, uint32_t no)
+{
+	yes = bpf_near(g, yes);
+	no = bpf_near(g, no);
+	return bpf_emit(g, (uint16_t)(BPF_JMP | op | BPF_K), (uint8_t)(g->n - yes - 1),
+			(uint8_t)(g->n - no - 1), k);
+}
+
+/* Emits the test arg > value, or arg >= value if `or_equal`. */
+static uint32_t
+emit_greater(struct gen *g, const struct filter_arg *a, bool or_equal, uint32_t yes, uint32_t no)
+{
+	uint32_t low, same;
+
+	low = emit_if(g, or_equal ? BPF_JGE : BPF_JGT, (uint32_t)a->value, yes, no);
+	low = emit_load(g, low_half(a->index));
+	if (a->narrow)
+		return low;
+	same = emit_if(g, BPF_JEQ, (uint32_t)(a->value >> 32), low, no);
+	(void)emit_if(g, BPF_JGT, (uint32_t)(a->value >> 32), yes, same);
+	return emit_load(g, high_half(a->index));
+}
+
+/* Emits a binary search over n > 0 ranges. */
+static uint32_t
+emit_search(struct gen *g, const struct range *ranges, size_t n)
+{
+	uint32_t low, high;
+
+	if (n == 1)
+		return emit_outcome(g, ranges);
+	high = emit_search(g, ranges + n / 2, n - n / 2);
+	low = emit_search(g, ranges, n / 2);
+	return emit_if(g, BPF_JGE, ranges[n / 2].first, high, low);
 }

@@ -61,6 +61,12 @@ static const char *const foreign_archs[] = {
 	"SCMP_ARCH_RISCV64",     "SCMP_ARCH_SH",   "SCMP_ARCH_SHEB",
 };
 
+static int filter_check_action(const char *field, const char *name, uint32_t *action,
+			       struct error *err);
+static int filter_check_flag(const char *name, struct error *err);
+static bool filter_arch_is_known(const char *name);
+static int filter_check_call(const Grpc__LinuxSyscall *call, struct error *err);
+
 bool
 filter_action_parse(const char *name, uint32_t errno_ret, uint32_t *out)
 {
@@ -119,20 +125,39 @@ filter_arch_parse(const char *name)
 	return seccomp_arch_resolve_name(text);
 }
 
-static bool
-filter_arch_is_known(const char *name)
-{
-	for (size_t i = 0; i < ARRAY_LEN(foreign_archs); i++) {
-		if (strcmp(foreign_archs[i], name) == 0)
-			return true;
-	}
-	return filter_arch_parse(name) != 0;
-}
-
 uint32_t
 filter_errno_of(const Grpc__LinuxSyscall *call)
 {
 	return call->errno_ret_case == GRPC__LINUX_SYSCALL__ERRNO_RET_ERRNORET ? call->errnoret : 0;
+}
+
+int
+filter_validate(const Grpc__LinuxSeccomp *profile, struct error *err)
+{
+	uint32_t action;
+
+	if (filter_check_action("linux.seccomp.defaultAction", profile->defaultaction, &action,
+				err) < 0)
+		return -1;
+	for (size_t i = 0; i < profile->n_flags; i++) {
+		if (filter_check_flag(profile->flags[i], err) < 0)
+			return -1;
+	}
+	if (profile->n_architectures > FILTER_ARCHS_MAX - 1)
+		return error_set(err, ERROR_INVALID_ARGUMENT,
+				 "linux.seccomp.architectures: more than %d", FILTER_ARCHS_MAX - 1);
+	for (size_t i = 0; i < profile->n_architectures; i++) {
+		if (!filter_arch_is_known(profile->architectures[i]))
+			return error_set(
+				err, ERROR_INVALID_ARGUMENT,
+				"linux.seccomp.architectures: unknown architecture \"%.40s\"",
+				profile->architectures[i]);
+	}
+	for (size_t i = 0; i < profile->n_syscalls; i++) {
+		if (filter_check_call(profile->syscalls[i], err) < 0)
+			return -1;
+	}
+	return 0;
 }
 
 static int
@@ -146,6 +171,33 @@ filter_check_action(const char *field, const char *name, uint32_t *action, struc
 				 "in the guest",
 				 field);
 	return error_set(err, ERROR_INVALID_ARGUMENT, "%s: unknown action \"%.40s\"", field, name);
+}
+
+static int
+filter_check_flag(const char *name, struct error *err)
+{
+	uint32_t value = 0;
+
+	if (filter_flag_parse(name, &value))
+		return 0;
+	if (strcmp(name, "SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV") == 0 ||
+	    strcmp(name, "SECCOMP_FILTER_FLAG_NEW_LISTENER") == 0)
+		return error_set(err, ERROR_INVALID_ARGUMENT,
+				 "linux.seccomp.flags: %s is not supported: it belongs to "
+				 "SCMP_ACT_NOTIFY",
+				 name);
+	return error_set(err, ERROR_INVALID_ARGUMENT, "linux.seccomp.flags: unknown flag \"%.40s\"",
+			 name);
+}
+
+static bool
+filter_arch_is_known(const char *name)
+{
+	for (size_t i = 0; i < ARRAY_LEN(foreign_archs); i++) {
+		if (strcmp(foreign_archs[i], name) == 0)
+			return true;
+	}
+	return filter_arch_parse(name) != 0;
 }
 
 static int
@@ -175,52 +227,6 @@ filter_check_call(const Grpc__LinuxSyscall *call, struct error *err)
 				err, ERROR_INVALID_ARGUMENT,
 				"linux.seccomp.syscalls.args.op: unknown operator \"%.40s\"",
 				call->args[i]->op);
-	}
-	return 0;
-}
-
-static int
-filter_check_flag(const char *name, struct error *err)
-{
-	uint32_t value = 0;
-
-	if (filter_flag_parse(name, &value))
-		return 0;
-	if (strcmp(name, "SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV") == 0 ||
-	    strcmp(name, "SECCOMP_FILTER_FLAG_NEW_LISTENER") == 0)
-		return error_set(err, ERROR_INVALID_ARGUMENT,
-				 "linux.seccomp.flags: %s is not supported: it belongs to "
-				 "SCMP_ACT_NOTIFY",
-				 name);
-	return error_set(err, ERROR_INVALID_ARGUMENT, "linux.seccomp.flags: unknown flag \"%.40s\"",
-			 name);
-}
-
-int
-filter_validate(const Grpc__LinuxSeccomp *profile, struct error *err)
-{
-	uint32_t action;
-
-	if (filter_check_action("linux.seccomp.defaultAction", profile->defaultaction, &action,
-				err) < 0)
-		return -1;
-	for (size_t i = 0; i < profile->n_flags; i++) {
-		if (filter_check_flag(profile->flags[i], err) < 0)
-			return -1;
-	}
-	if (profile->n_architectures > FILTER_ARCHS_MAX - 1)
-		return error_set(err, ERROR_INVALID_ARGUMENT,
-				 "linux.seccomp.architectures: more than %d", FILTER_ARCHS_MAX - 1);
-	for (size_t i = 0; i < profile->n_architectures; i++) {
-		if (!filter_arch_is_known(profile->architectures[i]))
-			return error_set(
-				err, ERROR_INVALID_ARGUMENT,
-				"linux.seccomp.architectures: unknown architecture \"%.40s\"",
-				profile->architectures[i]);
-	}
-	for (size_t i = 0; i < profile->n_syscalls; i++) {
-		if (filter_check_call(profile->syscalls[i], err) < 0)
-			return -1;
 	}
 	return 0;
 }

@@ -10,25 +10,7 @@
 /* The kernel's NGROUPS_MAX. */
 #define GROUPS_MAX 65536
 
-static int
-process_validate_user(const Grpc__User *user, struct error *err)
-{
-	if (!user)
-		return 0;
-	/* setresuid(2) takes -1 as "unchanged": the process would stay root. */
-	if (user->uid == UINT32_MAX || user->gid == UINT32_MAX)
-		return error_set(err, ERROR_INVALID_ARGUMENT, "process.user: %s is out of range",
-				 user->uid == UINT32_MAX ? "uid" : "gid");
-	if (user->n_additionalgids > GROUPS_MAX)
-		return error_set(err, ERROR_INVALID_ARGUMENT,
-				 "process.user.additionalGids: more than %d", GROUPS_MAX);
-	for (size_t i = 0; i < user->n_additionalgids; i++) {
-		if (user->additionalgids[i] == UINT32_MAX)
-			return error_set(err, ERROR_INVALID_ARGUMENT,
-					 "process.user.additionalGids: gid is out of range");
-	}
-	return 0;
-}
+static int process_validate_user(const Grpc__User *user, struct error *err);
 
 int
 process_validate(const Grpc__Process *p, struct error *err)
@@ -47,4 +29,24 @@ process_validate(const Grpc__Process *p, struct error *err)
 	if (process_validate_user(p->user, err) < 0)
 		return -1;
 	return rlimits_validate(p->rlimits, p->n_rlimits, err);
+}
+
+static int
+process_validate_user(const Grpc__User *user, struct error *err)
+{
+	if (!user)
+		return 0;
+	/* setresuid(2) takes -1 as "unchanged": the process would stay root. */
+	if (user->uid == UINT32_MAX || user->gid == UINT32_MAX)
+		return error_set(err, ERROR_INVALID_ARGUMENT, "process.user: %s is out of range",
+				 user->uid == UINT32_MAX ? "uid" : "gid");
+	if (user->n_additionalgids > GROUPS_MAX)
+		return error_set(err, ERROR_INVALID_ARGUMENT,
+				 "process.user.additionalGids: more than %d", GROUPS_MAX);
+	for (size_t i = 0; i < user->n_additionalgids; i++) {
+		if (user->additionalgids[i] == UINT32_MAX)
+			return error_set(err, ERROR_INVALID_ARGUMENT,
+					 "process.user.additionalGids: gid is out of range");
+	}
+	return 0;
 }

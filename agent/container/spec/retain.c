@@ -6,36 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-static Grpc__Spec__AnnotationsEntry **
-spec_retain_termination_annotation(const Grpc__Spec *spec)
-{
-	for (size_t i = 0; i < spec->n_annotations; i++) {
-		if (strcmp(spec->annotations[i]->key, KEPT_TERMINATION) == 0)
-			return &spec->annotations[i];
-	}
-	return NULL;
-}
-
-/* The last mount at the path covers the others. */
-static Grpc__Mount **
-spec_retain_termination_mount(const Grpc__Spec *spec)
-{
-	Grpc__Spec__AnnotationsEntry **annotation = spec_retain_termination_annotation(spec);
-
-	for (size_t i = annotation ? spec->n_mounts : 0; i > 0; i--) {
-		if (strcmp(spec->mounts[i - 1]->destination, (*annotation)->value) == 0)
-			return &spec->mounts[i - 1];
-	}
-	return NULL;
-}
-
-const Grpc__Mount *
-spec_retain_termination(const Grpc__Spec *spec)
-{
-	Grpc__Mount **mount = spec_retain_termination_mount(spec);
-
-	return mount ? *mount : NULL;
-}
+static Grpc__Spec__AnnotationsEntry **spec_retain_termination_annotation(const Grpc__Spec *spec);
+static Grpc__Mount **spec_retain_termination_mount(const Grpc__Spec *spec);
 
 int
 spec_retain_pack(const Grpc__Spec *spec, uint8_t **out, size_t *size, struct error *err)
@@ -80,6 +52,37 @@ spec_retain_pack(const Grpc__Spec *spec, uint8_t **out, size_t *size, struct err
 		return error_nomem(err, "retaining the container's spec");
 	grpc__spec__pack(&kept, *out);
 	return 0;
+}
+
+static Grpc__Spec__AnnotationsEntry **
+spec_retain_termination_annotation(const Grpc__Spec *spec)
+{
+	for (size_t i = 0; i < spec->n_annotations; i++) {
+		if (strcmp(spec->annotations[i]->key, KEPT_TERMINATION) == 0)
+			return &spec->annotations[i];
+	}
+	return NULL;
+}
+
+/* The last mount at the path covers the others. */
+static Grpc__Mount **
+spec_retain_termination_mount(const Grpc__Spec *spec)
+{
+	Grpc__Spec__AnnotationsEntry **annotation = spec_retain_termination_annotation(spec);
+
+	for (size_t i = annotation ? spec->n_mounts : 0; i > 0; i--) {
+		if (strcmp(spec->mounts[i - 1]->destination, (*annotation)->value) == 0)
+			return &spec->mounts[i - 1];
+	}
+	return NULL;
+}
+
+const Grpc__Mount *
+spec_retain_termination(const Grpc__Spec *spec)
+{
+	Grpc__Mount **mount = spec_retain_termination_mount(spec);
+
+	return mount ? *mount : NULL;
 }
 
 Grpc__Spec *

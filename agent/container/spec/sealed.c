@@ -12,23 +12,7 @@
 
 static const char base64url[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
 
-/* A sealed secret is sealed.HEADER.PAYLOAD.SIGNATURE in base64url. Other values that begin with
- * "sealed." are ordinary. */
-static bool
-is_sealed(const char *value)
-{
-	if (strncmp(value, PREFIX, strlen(PREFIX)) != 0)
-		return false;
-	value += strlen(PREFIX);
-	for (int part = 0; part < 3; part++) {
-		size_t n = strspn(value, base64url);
-
-		if (n == 0 || value[n] != (part < 2 ? '.' : '\0'))
-			return false;
-		value += n + 1;
-	}
-	return true;
-}
+static bool is_sealed(const char *value);
 
 int
 sealed_validate(const Grpc__Spec *spec, struct error *err)
@@ -50,4 +34,22 @@ sealed_validate(const Grpc__Spec *spec, struct error *err)
 					 " needs a confidential guest, which this is not");
 	}
 	return 0;
+}
+
+/* A sealed secret is sealed.HEADER.PAYLOAD.SIGNATURE in base64url. Other values that begin with
+ * "sealed." are ordinary. */
+static bool
+is_sealed(const char *value)
+{
+	if (strncmp(value, PREFIX, strlen(PREFIX)) != 0)
+		return false;
+	value += strlen(PREFIX);
+	for (int part = 0; part < 3; part++) {
+		size_t n = strspn(value, base64url);
+
+		if (n == 0 || value[n] != (part < 2 ? '.' : '\0'))
+			return false;
+		value += n + 1;
+	}
+	return true;
 }

@@ -23,6 +23,15 @@
 /* The kernel's limit (uts_namespaces(7)). */
 #define HOSTNAME_MAX 64
 
+static int spec_check_root(const Grpc__Spec *spec, struct error *err);
+static int spec_check_linux(const Grpc__Linux *l, struct error *err);
+static int spec_check_namespaces(const Grpc__Linux *l, struct error *err);
+static int spec_check_mappings(const Grpc__Linux *l, struct error *err);
+static int spec_check_devices(const Grpc__Linux *l, struct error *err);
+static int spec_check_sysctls(const Grpc__Linux *l, struct error *err);
+static int spec_check_propagation(const Grpc__Linux *l, struct error *err);
+static int spec_check_mounts(const Grpc__Spec *spec, struct error *err);
+
 static int
 spec_invalid(struct error *err, const char *field, const char *what)
 {
@@ -47,6 +56,31 @@ spec_check_path(const char *field, const char *path, struct error *err)
 	return 0;
 }
 
+int
+spec_validate(const Grpc__Spec *spec, struct error *err)
+{
+	if (!spec->process)
+		return spec_invalid(err, "process", "missing");
+	if (process_validate(spec->process, err) < 0)
+		return -1;
+	/* An exec inherits these from the container; a container must have them. */
+	if (!*spec->process->cwd)
+		return spec_invalid(err, "process.cwd", "missing");
+	if (!spec->process->capabilities)
+		return error_set(err, ERROR_INVALID_ARGUMENT,
+				 "process.capabilities: missing process capabilities");
+	if (spec_check_root(spec, err) < 0 || spec_check_linux(spec->linux, err) < 0 ||
+	    spec_check_mounts(spec, err) < 0 || unified_validate(spec, err) < 0)
+		return -1;
+	if (hooks_validate(spec->hooks, err) < 0 || sealed_validate(spec, err) < 0)
+		return -1;
+	if (strlen(spec->hostname) > HOSTNAME_MAX)
+		return spec_invalid(err, "hostname", "longer than 64 bytes");
+	if (*spec->hostname && !ns_find(spec->linux, NS_UTS))
+		return spec_invalid(err, "hostname", "requires a uts namespace");
+	return 0;
+}
+
 static int
 spec_check_root(const Grpc__Spec *spec, struct error *err)
 {
@@ -56,25 +90,32 @@ spec_check_root(const Grpc__Spec *spec, struct error *err)
 }
 
 static int
-spec_check_mounts(const Grpc__Spec *spec, struct error *err)
+spec_check_paths(const char *field, char *const *paths, size_t n, struct error *err)
 {
-	for (size_t i = 0; i < spec->n_mounts; i++) {
-		struct container_mount understood;
-
-		if (spec_check_path("mounts.destination", spec->mounts[i]->destination, err) < 0)
+	for (size_t i = 0; i < n; i++) {
+		if (spec_check_path(field, paths[i], err) < 0)
 			return -1;
-		if (mount_path_is(spec->mounts[i]->destination, ""))
-			return spec_invalid(err, "mounts.destination",
-					    "must not be the root directory");
-		if (mount_understand(spec->mounts[i], &understood, err) < 0)
-			return -1;
-		if (understood.idmap && !ns_find(spec->linux, NS_USER))
-			return error_set(err, ERROR_INVALID_ARGUMENT,
-					 "mounts: %.128s: option idmap or ridmap requires a "
-					 "user namespace",
-					 spec->mounts[i]->destination);
 	}
 	return 0;
+}
+
+static int
+spec_check_linux(const Grpc__Linux *l, struct error *err)
+{
+	if (!l)
+		return spec_invalid(err, "linux", "missing");
+	if (spec_check_namespaces(l, err) < 0 || spec_check_mappings(l, err) < 0 ||
+	    spec_check_devices(l, err) < 0 || spec_check_sysctls(l, err) < 0 ||
+	    spec_check_propagation(l, err) < 0 ||
+	    cgroup_limits_validate(l->resources, false, err) < 0)
+		return -1;
+	if (spec_check_paths("linux.maskedPaths", l->maskedpaths, l->n_maskedpaths, err) < 0 ||
+	    spec_check_paths("linux.readonlyPaths", l->readonlypaths, l->n_readonlypaths, err) < 0)
+		return -1;
+	if (l->intelrdt)
+		return spec_invalid(err, "linux.intelRdt",
+				    "not supported: there is no resctrl in a guest");
+	return l->seccomp ? filter_validate(l->seccomp, err) : 0;
 }
 
 /* Checks that each namespace has a known type and occurs once, and that there is a mount
@@ -186,16 +227,6 @@ spec_check_devices(const Grpc__Linux *l, struct error *err)
 }
 
 static int
-spec_check_paths(const char *field, char *const *paths, size_t n, struct error *err)
-{
-	for (size_t i = 0; i < n; i++) {
-		if (spec_check_path(field, paths[i], err) < 0)
-			return -1;
-	}
-	return 0;
-}
-
-static int
 spec_check_sysctls(const Grpc__Linux *l, struct error *err)
 {
 	for (size_t i = 0; i < l->n_sysctl; i++) {
@@ -233,45 +264,23 @@ spec_check_propagation(const Grpc__Linux *l, struct error *err)
 }
 
 static int
-spec_check_linux(const Grpc__Linux *l, struct error *err)
+spec_check_mounts(const Grpc__Spec *spec, struct error *err)
 {
-	if (!l)
-		return spec_invalid(err, "linux", "missing");
-	if (spec_check_namespaces(l, err) < 0 || spec_check_mappings(l, err) < 0 ||
-	    spec_check_devices(l, err) < 0 || spec_check_sysctls(l, err) < 0 ||
-	    spec_check_propagation(l, err) < 0 ||
-	    cgroup_limits_validate(l->resources, false, err) < 0)
-		return -1;
-	if (spec_check_paths("linux.maskedPaths", l->maskedpaths, l->n_maskedpaths, err) < 0 ||
-	    spec_check_paths("linux.readonlyPaths", l->readonlypaths, l->n_readonlypaths, err) < 0)
-		return -1;
-	if (l->intelrdt)
-		return spec_invalid(err, "linux.intelRdt",
-				    "not supported: there is no resctrl in a guest");
-	return l->seccomp ? filter_validate(l->seccomp, err) : 0;
-}
+	for (size_t i = 0; i < spec->n_mounts; i++) {
+		struct container_mount understood;
 
-int
-spec_validate(const Grpc__Spec *spec, struct error *err)
-{
-	if (!spec->process)
-		return spec_invalid(err, "process", "missing");
-	if (process_validate(spec->process, err) < 0)
-		return -1;
-	/* An exec inherits these from the container; a container must have them. */
-	if (!*spec->process->cwd)
-		return spec_invalid(err, "process.cwd", "missing");
-	if (!spec->process->capabilities)
-		return error_set(err, ERROR_INVALID_ARGUMENT,
-				 "process.capabilities: missing process capabilities");
-	if (spec_check_root(spec, err) < 0 || spec_check_linux(spec->linux, err) < 0 ||
-	    spec_check_mounts(spec, err) < 0 || unified_validate(spec, err) < 0)
-		return -1;
-	if (hooks_validate(spec->hooks, err) < 0 || sealed_validate(spec, err) < 0)
-		return -1;
-	if (strlen(spec->hostname) > HOSTNAME_MAX)
-		return spec_invalid(err, "hostname", "longer than 64 bytes");
-	if (*spec->hostname && !ns_find(spec->linux, NS_UTS))
-		return spec_invalid(err, "hostname", "requires a uts namespace");
+		if (spec_check_path("mounts.destination", spec->mounts[i]->destination, err) < 0)
+			return -1;
+		if (mount_path_is(spec->mounts[i]->destination, ""))
+			return spec_invalid(err, "mounts.destination",
+					    "must not be the root directory");
+		if (mount_understand(spec->mounts[i], &understood, err) < 0)
+			return -1;
+		if (understood.idmap && !ns_find(spec->linux, NS_USER))
+			return error_set(err, ERROR_INVALID_ARGUMENT,
+					 "mounts: %.128s: option idmap or ridmap requires a "
+					 "user namespace",
+					 spec->mounts[i]->destination);
+	}
 	return 0;
 }

@@ -17,15 +17,14 @@
 /* Limit on the writes of one event, for fairness to other streams. */
 #define ROUNDS_MAX 16
 
+static enum stdio_outcome input_write_now(struct input *in, struct stdio_write *w,
+					  struct error *err);
+static bool input_wait_room(struct input *in);
+static void input_on_retry(void *data);
+static int input_start_waiting(struct input *in, struct error *err);
+static void input_write_unwanted(struct pending *p);
 static void input_on_writable(uint32_t events, void *data);
-
-void
-input_init(struct input *in, struct loop *loop, int fd, bool tty)
-{
-	*in = (struct input){ .loop = loop, .fd = fd, .tty = tty, .closing = fd < 0 };
-	list_init(&in->writers);
-	list_init(&in->end.node);
-}
+static void input_ended(struct input *in);
 
 static void
 input_close_pipe(struct input *in)
@@ -39,22 +38,50 @@ input_close_pipe(struct input *in)
 	close_fd(&in->fd);
 }
 
-void
-input_release(struct input *in)
+/* Adapts watch and timer to the queue of writers. */
+static void
+input_update_watch(struct input *in)
 {
-	struct error err = ERROR_INIT;
-
-	in->closing = true;
-	input_close_pipe(in);
-	error_set(&err, ERROR_ABORTED, "failed to write to stdin: the process has ended");
-	while (!list_is_empty(&in->writers)) {
-		struct stdio_write *w = list_entry(in->writers.next, struct stdio_write, node);
-
-		list_remove(&w->node);
-		(void)pending_end(&w->pending);
-		if (w != &in->end)
-			w->done(w, &err);
+	if (list_is_empty(&in->writers)) {
+		timer_cancel(in->retry);
+		in->retry = NULL;
 	}
+	if (in->watch)
+		watch_set_events(in->watch,
+				 list_is_empty(&in->writers) || in->retry ? 0 : EPOLLOUT);
+}
+
+void
+input_init(struct input *in, struct loop *loop, int fd, bool tty)
+{
+	*in = (struct input){ .loop = loop, .fd = fd, .tty = tty, .closing = fd < 0 };
+	list_init(&in->writers);
+	list_init(&in->end.node);
+}
+
+enum stdio_outcome
+input_write(struct input *in, struct stdio_write *w, struct error *err)
+{
+	list_init(&w->node);
+	w->written = 0;
+	if (in->closing || in->passed || in->fd < 0) {
+		error_set(err, ERROR_INTERNAL, "Cannot get writer: stdin is %s",
+			  in->passed ? "passed through" : "closed");
+		return STDIO_FAILED;
+	}
+	if (list_is_empty(&in->writers)) {
+		enum stdio_outcome outcome = input_write_now(in, w, err);
+
+		if (outcome != STDIO_WAITS)
+			return outcome;
+		if (input_start_waiting(in, err) < 0)
+			return STDIO_FAILED;
+	}
+	w->input = in;
+	w->pending.cancel = input_write_unwanted;
+	list_append(&in->writers, &w->node);
+	input_update_watch(in);
+	return STDIO_WAITS;
 }
 
 /* Prepares the last write: the terminal's end-of-file character, or no bytes for a pipe. */
@@ -71,32 +98,6 @@ input_prepare_end(struct input *in)
 	in->veof[1] = in->veof[0];
 	in->end.data = in->veof;
 	in->end.len = in->mid_line ? 2 : 1;
-}
-
-static void
-input_on_retry(void *data)
-{
-	struct input *in = data;
-
-	in->retry = NULL;
-	input_on_writable(0, in);
-}
-
-/* Called when there is no room. A terminal that no process has open stays full, but another
- * process may open it while the first one lives, so a timer retries. Returns false if waiting is
- * pointless. */
-static bool
-input_wait_room(struct input *in)
-{
-	struct pollfd pfd = { .fd = in->fd };
-	struct error err = ERROR_INIT;
-
-	if (!in->tty || poll(&pfd, 1, 0) <= 0 || !(pfd.revents & POLLHUP))
-		return true;
-	if (!in->retry && !in->exited)
-		in->retry = loop_timer(in->loop, STDIO_RETRY_MS, input_on_retry, in, &err);
-	errno = EIO;
-	return in->retry != NULL;
 }
 
 /* Writes as much of `w` as possible. Returns STDIO_WAITS if some is left. */
@@ -127,17 +128,30 @@ input_write_now(struct input *in, struct stdio_write *w, struct error *err)
 	return w->written < w->len ? STDIO_WAITS : STDIO_DONE;
 }
 
-/* Adapts watch and timer to the queue of writers. */
-static void
-input_update_watch(struct input *in)
+/* Called when there is no room. A terminal that no process has open stays full, but another
+ * process may open it while the first one lives, so a timer retries. Returns false if waiting is
+ * pointless. */
+static bool
+input_wait_room(struct input *in)
 {
-	if (list_is_empty(&in->writers)) {
-		timer_cancel(in->retry);
-		in->retry = NULL;
-	}
-	if (in->watch)
-		watch_set_events(in->watch,
-				 list_is_empty(&in->writers) || in->retry ? 0 : EPOLLOUT);
+	struct pollfd pfd = { .fd = in->fd };
+	struct error err = ERROR_INIT;
+
+	if (!in->tty || poll(&pfd, 1, 0) <= 0 || !(pfd.revents & POLLHUP))
+		return true;
+	if (!in->retry && !in->exited)
+		in->retry = loop_timer(in->loop, STDIO_RETRY_MS, input_on_retry, in, &err);
+	errno = EIO;
+	return in->retry != NULL;
+}
+
+static void
+input_on_retry(void *data)
+{
+	struct input *in = data;
+
+	in->retry = NULL;
+	input_on_writable(0, in);
 }
 
 static int
@@ -157,40 +171,30 @@ input_write_unwanted(struct pending *p)
 	input_update_watch(w->input);
 }
 
-enum stdio_outcome
-input_write(struct input *in, struct stdio_write *w, struct error *err)
-{
-	list_init(&w->node);
-	w->written = 0;
-	if (in->closing || in->passed || in->fd < 0) {
-		error_set(err, ERROR_INTERNAL, "Cannot get writer: stdin is %s",
-			  in->passed ? "passed through" : "closed");
-		return STDIO_FAILED;
-	}
-	if (list_is_empty(&in->writers)) {
-		enum stdio_outcome outcome = input_write_now(in, w, err);
-
-		if (outcome != STDIO_WAITS)
-			return outcome;
-		if (input_start_waiting(in, err) < 0)
-			return STDIO_FAILED;
-	}
-	w->input = in;
-	w->pending.cancel = input_write_unwanted;
-	list_append(&in->writers, &w->node);
-	input_update_watch(in);
-	return STDIO_WAITS;
-}
-
-/* Completes `end`, the first in the queue. */
+/* Serves the first writer. The loop calls again while there are more. */
 static void
-input_ended(struct input *in)
+input_on_writable(uint32_t events, void *data)
 {
-	list_remove(&in->end.node);
-	if (in->tty)
+	struct input *in = data;
+	struct stdio_write *w;
+	struct error err = ERROR_INIT;
+
+	(void)events;
+	if (list_is_empty(&in->writers))
+		return;
+	w = list_entry(in->writers.next, struct stdio_write, node);
+	if (input_write_now(in, w, &err) == STDIO_WAITS) {
 		input_update_watch(in);
-	else
-		input_close_pipe(in);
+		return;
+	}
+	if (w == &in->end) {
+		input_ended(in);
+		return;
+	}
+	list_remove(&w->node);
+	(void)pending_end(&w->pending);
+	input_update_watch(in);
+	w->done(w, &err);
 }
 
 void
@@ -215,6 +219,17 @@ input_close(struct input *in)
 	}
 	list_append(&in->writers, &in->end.node);
 	input_update_watch(in);
+}
+
+/* Completes `end`, the first in the queue. */
+static void
+input_ended(struct input *in)
+{
+	list_remove(&in->end.node);
+	if (in->tty)
+		input_update_watch(in);
+	else
+		input_close_pipe(in);
 }
 
 /* Called when the host has closed its end, or the process its own. */
@@ -260,28 +275,20 @@ input_linger(struct input *in)
 	input_release(in);
 }
 
-/* Serves the first writer. The loop calls again while there are more. */
-static void
-input_on_writable(uint32_t events, void *data)
+void
+input_release(struct input *in)
 {
-	struct input *in = data;
-	struct stdio_write *w;
 	struct error err = ERROR_INIT;
 
-	(void)events;
-	if (list_is_empty(&in->writers))
-		return;
-	w = list_entry(in->writers.next, struct stdio_write, node);
-	if (input_write_now(in, w, &err) == STDIO_WAITS) {
-		input_update_watch(in);
-		return;
+	in->closing = true;
+	input_close_pipe(in);
+	error_set(&err, ERROR_ABORTED, "failed to write to stdin: the process has ended");
+	while (!list_is_empty(&in->writers)) {
+		struct stdio_write *w = list_entry(in->writers.next, struct stdio_write, node);
+
+		list_remove(&w->node);
+		(void)pending_end(&w->pending);
+		if (w != &in->end)
+			w->done(w, &err);
 	}
-	if (w == &in->end) {
-		input_ended(in);
-		return;
-	}
-	list_remove(&w->node);
-	(void)pending_end(&w->pending);
-	input_update_watch(in);
-	w->done(w, &err);
 }

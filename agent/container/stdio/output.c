@@ -18,7 +18,22 @@
 /* Size of a read if the number of readable bytes is unknown. */
 #define READ_GUESS 4096
 
+static enum stdio_outcome output_read_now(struct output *o, struct stdio_read *r,
+					  struct error *err);
+static void output_wait(struct output *o);
+static void output_read_unwanted(struct pending *p);
 static void output_on_readable(uint32_t events, void *data);
+static void output_arm_quiet(struct output *o);
+static void output_arm_unread(struct output *o);
+static void output_end(struct output *o);
+
+/* Returns whether a terminal that no process has open can be reopened, which is so until its
+ * process exits. */
+static bool
+output_may_reopen(const struct output *o)
+{
+	return o->tty && !o->exited;
+}
 
 void
 output_init(struct output *o, struct loop *loop, int fd, void (*on_end)(void *data), void *data)
@@ -34,73 +49,39 @@ output_init(struct output *o, struct loop *loop, int fd, void (*on_end)(void *da
 	list_init(&o->readers);
 }
 
-/* Stops watching the fd after the last reader has left. */
-static void
-output_stop_waiting(struct output *o)
+enum stdio_outcome
+output_read(struct output *o, struct stdio_read *r, struct error *err)
 {
-	if (o->watch)
-		watch_set_events(o->watch, 0);
-	if (!o->draining) {
-		timer_cancel(o->quiet);
-		o->quiet = NULL;
+	enum stdio_outcome outcome;
+
+	list_init(&r->node);
+	r->data = NULL;
+	r->len = 0;
+	if (o->ended || o->is_passed || r->max == 0)
+		return STDIO_DONE;
+	if (list_is_empty(&o->readers)) {
+		outcome = output_read_now(o, r, err);
+		if (outcome == STDIO_DONE && r->len == 0)
+			output_end(o);
+		else if (o->draining)
+			output_arm_quiet(o);
+		if (outcome != STDIO_WAITS)
+			return outcome;
+		if (!o->watch) {
+			o->watch = loop_watch(o->loop, o->fd, EPOLLIN, output_on_readable, o, err);
+			if (!o->watch)
+				return STDIO_FAILED;
+		}
+		output_wait(o);
+		if (o->exited)
+			output_arm_quiet(o);
+		if (o->ended)
+			return STDIO_DONE;
 	}
-}
-
-static void
-output_close_all(struct output *o)
-{
-	timer_cancel(o->quiet);
-	o->quiet = NULL;
-	loop_unwatch(o->watch);
-	o->watch = NULL;
-	splice_worker_drop(o->passed);
-	o->passed = NULL;
-	close_fd(&o->fd);
-}
-
-/* Completes all reads with an empty reply. */
-static void
-output_end_readers(struct output *o)
-{
-	struct error none = ERROR_INIT;
-
-	while (!list_is_empty(&o->readers)) {
-		struct stdio_read *r = list_entry(o->readers.next, struct stdio_read, node);
-
-		list_remove(&r->node);
-		(void)pending_end(&r->pending);
-		r->len = 0;
-		r->done(r, &none);
-	}
-}
-
-static void
-output_end(struct output *o)
-{
-	if (o->ended)
-		return;
-	o->ended = true;
-	output_close_all(o);
-	if (o->on_end)
-		o->on_end(o->data);
-	output_end_readers(o);
-}
-
-void
-output_release(struct output *o)
-{
-	o->ended = true;
-	o->on_end = NULL;
-	output_close_all(o);
-	output_end_readers(o);
-}
-
-/* Returns whether a terminal that no process has open can be reopened, which is so until its
- * process exits. */
-static bool
-output_may_reopen(const struct output *o)
-{
-	return o->tty && !o->exited;
+	r->output = o;
+	r->pending.cancel = output_read_unwanted;
+	list_append(&o->readers, &r->node);
+	return STDIO_WAITS;
 }
 
 /* Returns the number of readable bytes; 0 with *at_end set at the end of the stream. Needed
@@ -163,56 +144,6 @@ output_read_now(struct output *o, struct stdio_read *r, struct error *err)
 	return STDIO_FAILED;
 }
 
-static void output_on_quiet(void *data);
-
-/* Restarts the timeout for a stream without data. If no timer can be allocated, the stream ends. */
-static void
-output_arm_quiet(struct output *o)
-{
-	struct error err = ERROR_INIT;
-
-	timer_cancel(o->quiet);
-	o->quiet = loop_timer(o->loop, STDIO_QUIET_MS, output_on_quiet, o, &err);
-	if (!o->quiet)
-		output_end(o);
-}
-
-static void
-output_on_unread(void *data)
-{
-	struct output *o = data;
-
-	o->quiet = NULL;
-	output_end(o);
-}
-
-/* Restarts the timeout for unread data, after the process's status was reported. */
-static void
-output_arm_unread(struct output *o)
-{
-	struct error err = ERROR_INIT;
-
-	timer_cancel(o->quiet);
-	o->quiet = loop_timer(o->loop, o->unread_ms, output_on_unread, o, &err);
-	if (!o->quiet)
-		output_end(o);
-}
-
-static void
-output_on_quiet(void *data)
-{
-	struct output *o = data;
-	bool at_end;
-
-	o->quiet = NULL;
-	if (output_available(o, &at_end) == 0)
-		output_end(o);
-	else if (!list_is_empty(&o->readers))
-		output_arm_quiet(o);
-	else if (o->draining)
-		output_arm_unread(o);
-}
-
 /* Watches for data. A terminal that no process has open reports POLLHUP permanently, so it is
  * watched edge-triggered. */
 static void
@@ -224,6 +155,18 @@ output_wait(struct output *o)
 	watch_set_events(o->watch, is_hung_up ? EPOLLIN | EPOLLET : EPOLLIN);
 }
 
+/* Stops watching the fd after the last reader has left. */
+static void
+output_stop_waiting(struct output *o)
+{
+	if (o->watch)
+		watch_set_events(o->watch, 0);
+	if (!o->draining) {
+		timer_cancel(o->quiet);
+		o->quiet = NULL;
+	}
+}
+
 static void
 output_read_unwanted(struct pending *p)
 {
@@ -232,41 +175,6 @@ output_read_unwanted(struct pending *p)
 	list_remove(&r->node);
 	if (list_is_empty(&r->output->readers))
 		output_stop_waiting(r->output);
-}
-
-enum stdio_outcome
-output_read(struct output *o, struct stdio_read *r, struct error *err)
-{
-	enum stdio_outcome outcome;
-
-	list_init(&r->node);
-	r->data = NULL;
-	r->len = 0;
-	if (o->ended || o->is_passed || r->max == 0)
-		return STDIO_DONE;
-	if (list_is_empty(&o->readers)) {
-		outcome = output_read_now(o, r, err);
-		if (outcome == STDIO_DONE && r->len == 0)
-			output_end(o);
-		else if (o->draining)
-			output_arm_quiet(o);
-		if (outcome != STDIO_WAITS)
-			return outcome;
-		if (!o->watch) {
-			o->watch = loop_watch(o->loop, o->fd, EPOLLIN, output_on_readable, o, err);
-			if (!o->watch)
-				return STDIO_FAILED;
-		}
-		output_wait(o);
-		if (o->exited)
-			output_arm_quiet(o);
-		if (o->ended)
-			return STDIO_DONE;
-	}
-	r->output = o;
-	r->pending.cancel = output_read_unwanted;
-	list_append(&o->readers, &r->node);
-	return STDIO_WAITS;
 }
 
 /* Serves one reader. The loop calls again while there is more data. */
@@ -322,6 +230,70 @@ output_exited(struct output *o)
 }
 
 static void
+output_on_quiet(void *data)
+{
+	struct output *o = data;
+	bool at_end;
+
+	o->quiet = NULL;
+	if (output_available(o, &at_end) == 0)
+		output_end(o);
+	else if (!list_is_empty(&o->readers))
+		output_arm_quiet(o);
+	else if (o->draining)
+		output_arm_unread(o);
+}
+
+/* Restarts the timeout for a stream without data. If no timer can be allocated, the stream ends. */
+static void
+output_arm_quiet(struct output *o)
+{
+	struct error err = ERROR_INIT;
+
+	timer_cancel(o->quiet);
+	o->quiet = loop_timer(o->loop, STDIO_QUIET_MS, output_on_quiet, o, &err);
+	if (!o->quiet)
+		output_end(o);
+}
+
+void
+output_drain(struct output *o)
+{
+	bool at_end;
+
+	o->draining = true;
+	if (o->ended || o->is_passed || !list_is_empty(&o->readers))
+		return;
+	if (output_available(o, &at_end) > 0)
+		output_arm_unread(o);
+	else if (at_end)
+		output_end(o);
+	else
+		output_arm_quiet(o);
+}
+
+static void
+output_on_unread(void *data)
+{
+	struct output *o = data;
+
+	o->quiet = NULL;
+	output_end(o);
+}
+
+/* Restarts the timeout for unread data, after the process's status was reported. */
+static void
+output_arm_unread(struct output *o)
+{
+	struct error err = ERROR_INIT;
+
+	timer_cancel(o->quiet);
+	o->quiet = loop_timer(o->loop, o->unread_ms, output_on_unread, o, &err);
+	if (!o->quiet)
+		output_end(o);
+}
+
+static void
 output_on_passed(void *data)
 {
 	struct output *o = data;
@@ -339,18 +311,51 @@ output_pass(struct output *o, struct splice_worker *splice_worker, int to, struc
 	return o->passed ? 0 : -1;
 }
 
-void
-output_drain(struct output *o)
+static void
+output_close_all(struct output *o)
 {
-	bool at_end;
+	timer_cancel(o->quiet);
+	o->quiet = NULL;
+	loop_unwatch(o->watch);
+	o->watch = NULL;
+	splice_worker_drop(o->passed);
+	o->passed = NULL;
+	close_fd(&o->fd);
+}
 
-	o->draining = true;
-	if (o->ended || o->is_passed || !list_is_empty(&o->readers))
+/* Completes all reads with an empty reply. */
+static void
+output_end_readers(struct output *o)
+{
+	struct error none = ERROR_INIT;
+
+	while (!list_is_empty(&o->readers)) {
+		struct stdio_read *r = list_entry(o->readers.next, struct stdio_read, node);
+
+		list_remove(&r->node);
+		(void)pending_end(&r->pending);
+		r->len = 0;
+		r->done(r, &none);
+	}
+}
+
+static void
+output_end(struct output *o)
+{
+	if (o->ended)
 		return;
-	if (output_available(o, &at_end) > 0)
-		output_arm_unread(o);
-	else if (at_end)
-		output_end(o);
-	else
-		output_arm_quiet(o);
+	o->ended = true;
+	output_close_all(o);
+	if (o->on_end)
+		o->on_end(o->data);
+	output_end_readers(o);
+}
+
+void
+output_release(struct output *o)
+{
+	o->ended = true;
+	o->on_end = NULL;
+	output_close_all(o);
+	output_end_readers(o);
 }

@@ -14,6 +14,9 @@
 #include "lib/client_texts.h"
 #include "lib/log.h"
 
+static int stdio_make_pipe(int index, uint32_t size, int *near, int *far, struct error *err);
+static int stdio_start_passing(struct stdio *s, struct error *err);
+
 void
 stdio_init(struct stdio *s, struct loop *loop, void (*on_end)(void *data), void *data)
 {
@@ -33,58 +36,12 @@ stdio_ends_close(struct stdio_ends *ends)
 		close_fd(&ends->fd[i]);
 }
 
-static int
-stdio_set_nonblocking(int fd, struct error *err)
-{
-	int flags = fcntl(fd, F_GETFL);
-
-	if (flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0)
-		return error_sys(err, "failed to make a stream non-blocking");
-	return 0;
-}
-
-/* Makes a pipe; *near is the agent's end, *far the process's. */
-static int
-stdio_make_pipe(int index, uint32_t size, int *near, int *far, struct error *err)
-{
-	int fds[2];
-
-	if (pipe2(fds, O_CLOEXEC) < 0)
-		return error_sys_code(err, ERROR_RESOURCE_EXHAUSTED,
-				      "failed to create a pipe for stdio");
-	*near = index == 0 ? fds[1] : fds[0];
-	*far = index == 0 ? fds[0] : fds[1];
-	if (stdio_set_nonblocking(*near, err) < 0)
-		return -1;
-	if (index > 0 && size > 0 && fcntl(*near, F_SETPIPE_SZ, (int)size) < 0)
-		log_warn("container", "failed to set a pipe's size to %u bytes: %s", size,
-			 strerror(errno));
-	return 0;
-}
-
 void
 stdio_pass(struct stdio *s, struct splice_worker *splice_worker, int pass[3])
 {
 	s->splice_worker = splice_worker;
 	for (size_t i = 0; i < ARRAY_LEN(s->pass); i++)
 		s->pass[i] = steal_fd(&pass[i]);
-}
-
-/* Hands the open streams for which the host has a socket to the splice worker. */
-static int
-stdio_start_passing(struct stdio *s, struct error *err)
-{
-	if (s->tty)
-		close_fd(&s->pass[2]);
-	if (s->pass[0] >= 0 && input_pass(&s->in, s->splice_worker, steal_fd(&s->pass[0]), err) < 0)
-		return -1;
-	if (s->pass[1] >= 0 &&
-	    output_pass(&s->out, s->splice_worker, steal_fd(&s->pass[1]), err) < 0)
-		return -1;
-	if (s->pass[2] >= 0 &&
-	    output_pass(&s->err, s->splice_worker, steal_fd(&s->pass[2]), err) < 0)
-		return -1;
-	return 0;
 }
 
 bool
@@ -120,6 +77,52 @@ failed:
 		close_fd(&near[i]);
 	stdio_ends_close(ends);
 	return -1;
+}
+
+static int
+stdio_set_nonblocking(int fd, struct error *err)
+{
+	int flags = fcntl(fd, F_GETFL);
+
+	if (flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0)
+		return error_sys(err, "failed to make a stream non-blocking");
+	return 0;
+}
+
+/* Makes a pipe; *near is the agent's end, *far the process's. */
+static int
+stdio_make_pipe(int index, uint32_t size, int *near, int *far, struct error *err)
+{
+	int fds[2];
+
+	if (pipe2(fds, O_CLOEXEC) < 0)
+		return error_sys_code(err, ERROR_RESOURCE_EXHAUSTED,
+				      "failed to create a pipe for stdio");
+	*near = index == 0 ? fds[1] : fds[0];
+	*far = index == 0 ? fds[0] : fds[1];
+	if (stdio_set_nonblocking(*near, err) < 0)
+		return -1;
+	if (index > 0 && size > 0 && fcntl(*near, F_SETPIPE_SZ, (int)size) < 0)
+		log_warn("container", "failed to set a pipe's size to %u bytes: %s", size,
+			 strerror(errno));
+	return 0;
+}
+
+/* Hands the open streams for which the host has a socket to the splice worker. */
+static int
+stdio_start_passing(struct stdio *s, struct error *err)
+{
+	if (s->tty)
+		close_fd(&s->pass[2]);
+	if (s->pass[0] >= 0 && input_pass(&s->in, s->splice_worker, steal_fd(&s->pass[0]), err) < 0)
+		return -1;
+	if (s->pass[1] >= 0 &&
+	    output_pass(&s->out, s->splice_worker, steal_fd(&s->pass[1]), err) < 0)
+		return -1;
+	if (s->pass[2] >= 0 &&
+	    output_pass(&s->err, s->splice_worker, steal_fd(&s->pass[2]), err) < 0)
+		return -1;
+	return 0;
 }
 
 int

@@ -21,6 +21,16 @@
 #define TIOCGPTPEER 0x5441
 #endif
 
+static int tty_open_ptmx(int root_fd, const char *path);
+
+bool
+tty_has_own(int root_fd)
+{
+	auto_close int fd = tty_open_ptmx(root_fd, "dev/pts");
+
+	return fd >= 0;
+}
+
 /* Opens the ptmx of the devpts mounted at `path` below root_fd. Returns an fd, or -1. */
 static int
 tty_open_ptmx(int root_fd, const char *path)
@@ -37,14 +47,6 @@ tty_open_ptmx(int root_fd, const char *path)
 	    !S_ISCHR(st.st_mode) || st.st_rdev != makedev(5, 2))
 		return -1;
 	return steal_fd(&fd);
-}
-
-bool
-tty_has_own(int root_fd)
-{
-	auto_close int fd = tty_open_ptmx(root_fd, "dev/pts");
-
-	return fd >= 0;
 }
 
 int
