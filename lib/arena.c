@@ -24,6 +24,9 @@ struct arena_chunk {
 	_Alignas(ALIGN) unsigned char data[];
 };
 
+static struct arena_chunk *arena_new_chunk(struct arena *a, size_t need);
+static void arena_drop_chunk(struct arena *a, struct arena_chunk *c);
+
 void
 arena_init(struct arena *a, size_t cap)
 {
@@ -47,6 +50,29 @@ arena_spare_release(struct arena_spare *spare)
 	spare->chunk = NULL;
 }
 
+void *
+arena_alloc(struct arena *a, size_t size)
+{
+	struct arena_chunk *c = a->chunks;
+	void *p;
+
+	if (size > SIZE_MAX / 2) {
+		errno = ENOMEM;
+		return NULL;
+	}
+	size = (size + ALIGN - 1) & ~(size_t)(ALIGN - 1);
+	if (size == 0)
+		size = ALIGN;
+	if (!c || c->size - c->used < size) {
+		c = arena_new_chunk(a, size);
+		if (!c)
+			return NULL;
+	}
+	p = c->data + c->used;
+	c->used += size;
+	return p;
+}
+
 /* Takes the spare block if it is large enough and the cap allows it. */
 static struct arena_chunk *
 arena_take_spare(struct arena *a, size_t need)
@@ -58,19 +84,6 @@ arena_take_spare(struct arena *a, size_t need)
 		return NULL;
 	a->spare->chunk = NULL;
 	return c;
-}
-
-/* Keeps the larger block as the spare. */
-static void
-arena_drop_chunk(struct arena *a, struct arena_chunk *c)
-{
-	if (a->spare && c->size >= SPARE_MIN &&
-	    (!a->spare->chunk || a->spare->chunk->size < c->size)) {
-		arena_spare_release(a->spare);
-		a->spare->chunk = c;
-		return;
-	}
-	free(c);
 }
 
 static struct arena_chunk *
@@ -113,29 +126,6 @@ arena_new_chunk(struct arena *a, size_t need)
 		a->chunks = c;
 	}
 	return c;
-}
-
-void *
-arena_alloc(struct arena *a, size_t size)
-{
-	struct arena_chunk *c = a->chunks;
-	void *p;
-
-	if (size > SIZE_MAX / 2) {
-		errno = ENOMEM;
-		return NULL;
-	}
-	size = (size + ALIGN - 1) & ~(size_t)(ALIGN - 1);
-	if (size == 0)
-		size = ALIGN;
-	if (!c || c->size - c->used < size) {
-		c = arena_new_chunk(a, size);
-		if (!c)
-			return NULL;
-	}
-	p = c->data + c->used;
-	c->used += size;
-	return p;
 }
 
 void *
@@ -204,6 +194,19 @@ arena_release(struct arena *a)
 	}
 	a->chunks = NULL;
 	a->used = 0;
+}
+
+/* Keeps the larger block as the spare. */
+static void
+arena_drop_chunk(struct arena *a, struct arena_chunk *c)
+{
+	if (a->spare && c->size >= SPARE_MIN &&
+	    (!a->spare->chunk || a->spare->chunk->size < c->size)) {
+		arena_spare_release(a->spare);
+		a->spare->chunk = c;
+		return;
+	}
+	free(c);
 }
 
 void *

@@ -6,6 +6,39 @@
 #include <stdio.h>
 #include <string.h>
 
+static void error_format(struct error *err, enum error_code code, int errnum, const char *fmt,
+			 va_list ap);
+static void error_sanitise(char *s);
+static enum error_code error_code_of(int errnum);
+
+int
+error_set(struct error *err, enum error_code code, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	error_format(err, code, 0, fmt, ap);
+	va_end(ap);
+	return -1;
+}
+
+static void
+error_format(struct error *err, enum error_code code, int errnum, const char *fmt, va_list ap)
+{
+	char msg[ERROR_MSG_MAX];
+	size_t len;
+
+	/* Formatted in a local buffer because an argument may be err->msg itself. */
+	(void)vsnprintf(msg, sizeof(msg), fmt, ap);
+	len = strlen(msg);
+	memcpy(err->msg, msg, len + 1);
+	err->code = code;
+	err->errnum = errnum;
+	if (errnum)
+		(void)snprintf(err->msg + len, sizeof(err->msg) - len, ": %s", strerror(errnum));
+	error_sanitise(err->msg);
+}
+
 /* Messages are sent to other processes and to the host. Control characters and truncated UTF-8
  * sequences are replaced, so that names chosen by a peer cannot forge log lines or break the host's
  * decoder. */
@@ -40,31 +73,16 @@ error_sanitise(char *s)
 	}
 }
 
-static void
-error_format(struct error *err, enum error_code code, int errnum, const char *fmt, va_list ap)
-{
-	char msg[ERROR_MSG_MAX];
-	size_t len;
-
-	/* Formatted in a local buffer because an argument may be err->msg itself. */
-	(void)vsnprintf(msg, sizeof(msg), fmt, ap);
-	len = strlen(msg);
-	memcpy(err->msg, msg, len + 1);
-	err->code = code;
-	err->errnum = errnum;
-	if (errnum)
-		(void)snprintf(err->msg + len, sizeof(err->msg) - len, ": %s", strerror(errnum));
-	error_sanitise(err->msg);
-}
-
 int
-error_set(struct error *err, enum error_code code, const char *fmt, ...)
+error_sys(struct error *err, const char *fmt, ...)
 {
+	int saved = errno;
 	va_list ap;
 
 	va_start(ap, fmt);
-	error_format(err, code, 0, fmt, ap);
+	error_format(err, error_code_of(saved), saved, fmt, ap);
 	va_end(ap);
+	errno = saved;
 	return -1;
 }
 
@@ -82,19 +100,6 @@ error_code_of(int errnum)
 	default:
 		return ERROR_INTERNAL;
 	}
-}
-
-int
-error_sys(struct error *err, const char *fmt, ...)
-{
-	int saved = errno;
-	va_list ap;
-
-	va_start(ap, fmt);
-	error_format(err, error_code_of(saved), saved, fmt, ap);
-	va_end(ap);
-	errno = saved;
-	return -1;
 }
 
 int

@@ -53,10 +53,107 @@ struct elf_head {
 	uint16_t type, machine;
 };
 
+static void exec_error_text(const char *path, int errnum, int depth, char out[EXEC_ERROR_MAX]);
+static void exec_error_explain_content(int fd, int errnum, int depth, char out[EXEC_ERROR_MAX]);
+static void exec_error_explain_elf(int fd, const struct elf_head *head, int errnum,
+				   char out[EXEC_ERROR_MAX]);
+static const char *exec_error_machine_name(unsigned int machine);
+static bool exec_error_elf_interpreter(int fd, bool is_64, char out[PATH_MAX]);
+static void exec_error_explain_script(char *line, bool is_cut, int errnum, int depth,
+				      char out[EXEC_ERROR_MAX]);
+
 int
 exec_error_code(int errnum)
 {
 	return errnum == ENOENT || errnum == ENOTDIR ? 127 : 126;
+}
+
+void
+exec_error_explain(const char *path, int errnum, char out[EXEC_ERROR_MAX])
+{
+	out[0] = '\0';
+	exec_error_text(path, errnum, 0, out);
+}
+
+static void
+exec_error_text(const char *path, int errnum, int depth, char out[EXEC_ERROR_MAX])
+{
+	auto_close int fd = -1;
+	struct statvfs fs;
+	struct stat st;
+
+	if (fstatat(AT_FDCWD, path, &st, 0) < 0)
+		return;
+	if (!S_ISREG(st.st_mode)) {
+		(void)snprintf(out, EXEC_ERROR_MAX, "%s",
+			       S_ISDIR(st.st_mode) ? "it is a directory"
+						   : "it is not a regular file");
+		return;
+	}
+	if (faccessat(AT_FDCWD, path, X_OK, AT_EACCESS) < 0 && errno == EACCES) {
+		bool is_noexec;
+
+		fd = openat(AT_FDCWD, path, O_PATH | O_CLOEXEC);
+		is_noexec = fd >= 0 && fstatvfs(fd, &fs) == 0 && fs.f_flag & ST_NOEXEC;
+
+		(void)snprintf(out, EXEC_ERROR_MAX, "%s",
+			       is_noexec ? "its file system is mounted noexec"
+			       : (st.st_mode & 0111) == 0
+				       ? "it has no execute permission"
+				       : "the user has no permission to execute it");
+		return;
+	}
+	fd = openat(AT_FDCWD, path, O_RDONLY | O_NOCTTY | O_NONBLOCK | O_CLOEXEC);
+	if (fd >= 0)
+		exec_error_explain_content(fd, errnum, depth, out);
+}
+
+static void
+exec_error_explain_content(int fd, int errnum, int depth, char out[EXEC_ERROR_MAX])
+{
+	char bytes[HEAD_MAX + 1];
+	ssize_t n = pread(fd, bytes, HEAD_MAX, 0);
+	struct elf_head head;
+
+	if (n < 0)
+		return;
+	bytes[n] = '\0';
+	if (n >= (ssize_t)sizeof(head) && memcmp(bytes, ELFMAG, SELFMAG) == 0) {
+		memcpy(&head, bytes, sizeof(head));
+		exec_error_explain_elf(fd, &head, errnum, out);
+	} else if (n >= 2 && bytes[0] == '#' && bytes[1] == '!') {
+		exec_error_explain_script(bytes, n == HEAD_MAX, errnum, depth, out);
+	} else if (errnum == ENOEXEC) {
+		(void)snprintf(out, EXEC_ERROR_MAX, "%s",
+			       n == 0 ? "it is empty"
+				      : "it is neither an ELF program nor a script that begins "
+					"with #!");
+	}
+}
+
+static void
+exec_error_explain_elf(int fd, const struct elf_head *head, int errnum, char out[EXEC_ERROR_MAX])
+{
+	bool is_64 = head->ident[EI_CLASS] == ELFCLASS64;
+	const char *name = exec_error_machine_name(head->machine);
+	char loader[PATH_MAX];
+	struct stat st;
+
+	if (head->machine != OUR_MACHINE && head->machine != OUR_MACHINE_32) {
+		(void)snprintf(
+			out, EXEC_ERROR_MAX, "it is a program for %s, and this machine is %s",
+			name ? name : "another architecture", exec_error_machine_name(OUR_MACHINE));
+	} else if (!is_64 && errnum == ENOEXEC) {
+		(void)snprintf(out, EXEC_ERROR_MAX,
+			       "it is a 32-bit program (%s), which this kernel does not support",
+			       head->machine == EM_X86_64 ? "x32" : name);
+	} else if (head->type != ET_EXEC && head->type != ET_DYN) {
+		(void)snprintf(out, EXEC_ERROR_MAX, "it is an ELF file, but not a program");
+	} else if (exec_error_elf_interpreter(fd, is_64, loader) &&
+		   fstatat(AT_FDCWD, loader, &st, 0) < 0) {
+		(void)snprintf(out, EXEC_ERROR_MAX, "its dynamic loader %.256s does not exist",
+			       loader);
+	}
 }
 
 static const char *
@@ -128,33 +225,6 @@ exec_error_elf_interpreter(int fd, bool is_64, char out[PATH_MAX])
 	return false;
 }
 
-static void
-exec_error_explain_elf(int fd, const struct elf_head *head, int errnum, char out[EXEC_ERROR_MAX])
-{
-	bool is_64 = head->ident[EI_CLASS] == ELFCLASS64;
-	const char *name = exec_error_machine_name(head->machine);
-	char loader[PATH_MAX];
-	struct stat st;
-
-	if (head->machine != OUR_MACHINE && head->machine != OUR_MACHINE_32) {
-		(void)snprintf(
-			out, EXEC_ERROR_MAX, "it is a program for %s, and this machine is %s",
-			name ? name : "another architecture", exec_error_machine_name(OUR_MACHINE));
-	} else if (!is_64 && errnum == ENOEXEC) {
-		(void)snprintf(out, EXEC_ERROR_MAX,
-			       "it is a 32-bit program (%s), which this kernel does not support",
-			       head->machine == EM_X86_64 ? "x32" : name);
-	} else if (head->type != ET_EXEC && head->type != ET_DYN) {
-		(void)snprintf(out, EXEC_ERROR_MAX, "it is an ELF file, but not a program");
-	} else if (exec_error_elf_interpreter(fd, is_64, loader) &&
-		   fstatat(AT_FDCWD, loader, &st, 0) < 0) {
-		(void)snprintf(out, EXEC_ERROR_MAX, "its dynamic loader %.256s does not exist",
-			       loader);
-	}
-}
-
-static void exec_error_text(const char *path, int errnum, int depth, char out[EXEC_ERROR_MAX]);
-
 /* Finds the interpreter of a script: the first word of the first line, up to a space or the end of
  * the line. */
 static void
@@ -186,69 +256,6 @@ exec_error_explain_script(char *line, bool is_cut, int errnum, int depth, char o
 			(void)snprintf(out, EXEC_ERROR_MAX, "its interpreter %.200s: %.250s", name,
 				       why);
 	}
-}
-
-static void
-exec_error_explain_content(int fd, int errnum, int depth, char out[EXEC_ERROR_MAX])
-{
-	char bytes[HEAD_MAX + 1];
-	ssize_t n = pread(fd, bytes, HEAD_MAX, 0);
-	struct elf_head head;
-
-	if (n < 0)
-		return;
-	bytes[n] = '\0';
-	if (n >= (ssize_t)sizeof(head) && memcmp(bytes, ELFMAG, SELFMAG) == 0) {
-		memcpy(&head, bytes, sizeof(head));
-		exec_error_explain_elf(fd, &head, errnum, out);
-	} else if (n >= 2 && bytes[0] == '#' && bytes[1] == '!') {
-		exec_error_explain_script(bytes, n == HEAD_MAX, errnum, depth, out);
-	} else if (errnum == ENOEXEC) {
-		(void)snprintf(out, EXEC_ERROR_MAX, "%s",
-			       n == 0 ? "it is empty"
-				      : "it is neither an ELF program nor a script that begins "
-					"with #!");
-	}
-}
-
-static void
-exec_error_text(const char *path, int errnum, int depth, char out[EXEC_ERROR_MAX])
-{
-	auto_close int fd = -1;
-	struct statvfs fs;
-	struct stat st;
-
-	if (fstatat(AT_FDCWD, path, &st, 0) < 0)
-		return;
-	if (!S_ISREG(st.st_mode)) {
-		(void)snprintf(out, EXEC_ERROR_MAX, "%s",
-			       S_ISDIR(st.st_mode) ? "it is a directory"
-						   : "it is not a regular file");
-		return;
-	}
-	if (faccessat(AT_FDCWD, path, X_OK, AT_EACCESS) < 0 && errno == EACCES) {
-		bool is_noexec;
-
-		fd = openat(AT_FDCWD, path, O_PATH | O_CLOEXEC);
-		is_noexec = fd >= 0 && fstatvfs(fd, &fs) == 0 && fs.f_flag & ST_NOEXEC;
-
-		(void)snprintf(out, EXEC_ERROR_MAX, "%s",
-			       is_noexec ? "its file system is mounted noexec"
-			       : (st.st_mode & 0111) == 0
-				       ? "it has no execute permission"
-				       : "the user has no permission to execute it");
-		return;
-	}
-	fd = openat(AT_FDCWD, path, O_RDONLY | O_NOCTTY | O_NONBLOCK | O_CLOEXEC);
-	if (fd >= 0)
-		exec_error_explain_content(fd, errnum, depth, out);
-}
-
-void
-exec_error_explain(const char *path, int errnum, char out[EXEC_ERROR_MAX])
-{
-	out[0] = '\0';
-	exec_error_text(path, errnum, 0, out);
 }
 
 void

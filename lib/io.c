@@ -12,6 +12,11 @@
 
 #include "lib/sys.h"
 
+static ssize_t io_recv_once(int sock, struct msghdr *hdr, void *control, size_t control_size,
+			    int flags);
+static size_t io_take_fds(struct msghdr *hdr, int *fds);
+static pid_t io_sender_of(struct msghdr *hdr);
+
 ssize_t
 read_full(int fd, void *buf, size_t n)
 {
@@ -129,58 +134,6 @@ send_msg(int sock, const void *msg, size_t n, const int *fds, size_t n_fds, int 
 	return 0;
 }
 
-/* Copies received fds out of hdr, and closes those that do not fit. */
-static size_t
-io_take_fds(struct msghdr *hdr, int *fds)
-{
-	size_t count = 0;
-
-	for (struct cmsghdr *c = CMSG_FIRSTHDR(hdr); c; c = CMSG_NXTHDR(hdr, c)) {
-		size_t n;
-
-		if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS)
-			continue;
-		n = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
-		for (size_t i = 0; i < n; i++) {
-			int fd;
-
-			memcpy(&fd, CMSG_DATA(c) + i * sizeof(int), sizeof(fd));
-			if (count < IO_FDS_MAX)
-				fds[count++] = fd;
-			else
-				(void)close(fd);
-		}
-	}
-	return count;
-}
-
-static ssize_t
-io_recv_once(int sock, struct msghdr *hdr, void *control, size_t control_size, int flags)
-{
-	ssize_t r;
-
-	hdr->msg_control = control;
-	hdr->msg_controllen = control_size;
-	do
-		r = recvmsg(sock, hdr, MSG_CMSG_CLOEXEC | flags);
-	while (r < 0 && errno == EINTR);
-	return r;
-}
-
-static pid_t
-io_sender_of(struct msghdr *hdr)
-{
-	for (struct cmsghdr *c = CMSG_FIRSTHDR(hdr); c; c = CMSG_NXTHDR(hdr, c)) {
-		struct ucred who;
-
-		if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_CREDENTIALS)
-			continue;
-		memcpy(&who, CMSG_DATA(c), sizeof(who));
-		return who.pid;
-	}
-	return 0;
-}
-
 ssize_t
 recv_msg(int sock, void *msg, size_t size, int *fds, size_t *n_fds, int flags)
 {
@@ -227,6 +180,58 @@ recv_msg_from(int sock, void *msg, size_t size, int *fds, size_t *n_fds, int fla
 		return -1;
 	}
 	return r;
+}
+
+static ssize_t
+io_recv_once(int sock, struct msghdr *hdr, void *control, size_t control_size, int flags)
+{
+	ssize_t r;
+
+	hdr->msg_control = control;
+	hdr->msg_controllen = control_size;
+	do
+		r = recvmsg(sock, hdr, MSG_CMSG_CLOEXEC | flags);
+	while (r < 0 && errno == EINTR);
+	return r;
+}
+
+/* Copies received fds out of hdr, and closes those that do not fit. */
+static size_t
+io_take_fds(struct msghdr *hdr, int *fds)
+{
+	size_t count = 0;
+
+	for (struct cmsghdr *c = CMSG_FIRSTHDR(hdr); c; c = CMSG_NXTHDR(hdr, c)) {
+		size_t n;
+
+		if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS)
+			continue;
+		n = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+		for (size_t i = 0; i < n; i++) {
+			int fd;
+
+			memcpy(&fd, CMSG_DATA(c) + i * sizeof(int), sizeof(fd));
+			if (count < IO_FDS_MAX)
+				fds[count++] = fd;
+			else
+				(void)close(fd);
+		}
+	}
+	return count;
+}
+
+static pid_t
+io_sender_of(struct msghdr *hdr)
+{
+	for (struct cmsghdr *c = CMSG_FIRSTHDR(hdr); c; c = CMSG_NXTHDR(hdr, c)) {
+		struct ucred who;
+
+		if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_CREDENTIALS)
+			continue;
+		memcpy(&who, CMSG_DATA(c), sizeof(who));
+		return who.pid;
+	}
+	return 0;
 }
 
 int

@@ -8,6 +8,11 @@
 
 #include "lib/parse.h"
 
+static void json_put_key(struct json_put *w, const char *key);
+static void json_put_string(struct json_put *w, const char *s, size_t max);
+static size_t json_put_escape(const char **s, char out[8]);
+static void json_put_word(struct json_put *w, const char *key, const char *word);
+
 static void
 json_put_bytes(struct json_put *w, const char *p, size_t n)
 {
@@ -21,6 +26,44 @@ json_put_bytes(struct json_put *w, const char *p, size_t n)
 		memcpy(w->text + w->len, p, n);
 		w->len += n;
 	}
+}
+
+void
+json_put_begin(struct json_put *w, const char *key, char bracket)
+{
+	json_put_key(w, key);
+	json_put_bytes(w, &bracket, 1);
+	w->needs_comma = false;
+}
+
+/* Writes the part that precedes a value: a comma if needed, and the key. */
+static void
+json_put_key(struct json_put *w, const char *key)
+{
+	if (w->needs_comma)
+		json_put_bytes(w, ",", 1);
+	w->needs_comma = true;
+	if (key) {
+		json_put_string(w, key, SIZE_MAX);
+		json_put_bytes(w, ":", 1);
+	}
+}
+
+static void
+json_put_string(struct json_put *w, const char *s, size_t max)
+{
+	char one[8];
+
+	json_put_bytes(w, "\"", 1);
+	while (*s && !w->has_failed) {
+		size_t n = json_put_escape(&s, one);
+
+		if (n > max)
+			break;
+		max -= n;
+		json_put_bytes(w, one, n);
+	}
+	json_put_bytes(w, "\"", 1);
 }
 
 /* Returns the bytes of the character at s if it stands for itself in a string, 0 if it must be escaped. */
@@ -60,51 +103,6 @@ json_put_escape(const char **s, char out[8])
 	return (size_t)snprintf(out, 8, "\\u%04x", c < 0x80 ? c : 0xfffdu);
 }
 
-static void
-json_put_string(struct json_put *w, const char *s, size_t max)
-{
-	char one[8];
-
-	json_put_bytes(w, "\"", 1);
-	while (*s && !w->has_failed) {
-		size_t n = json_put_escape(&s, one);
-
-		if (n > max)
-			break;
-		max -= n;
-		json_put_bytes(w, one, n);
-	}
-	json_put_bytes(w, "\"", 1);
-}
-
-/* Writes the part that precedes a value: a comma if needed, and the key. */
-static void
-json_put_key(struct json_put *w, const char *key)
-{
-	if (w->needs_comma)
-		json_put_bytes(w, ",", 1);
-	w->needs_comma = true;
-	if (key) {
-		json_put_string(w, key, SIZE_MAX);
-		json_put_bytes(w, ":", 1);
-	}
-}
-
-static void
-json_put_word(struct json_put *w, const char *key, const char *word)
-{
-	json_put_key(w, key);
-	json_put_bytes(w, word, strlen(word));
-}
-
-void
-json_put_begin(struct json_put *w, const char *key, char bracket)
-{
-	json_put_key(w, key);
-	json_put_bytes(w, &bracket, 1);
-	w->needs_comma = false;
-}
-
 void
 json_put_end(struct json_put *w, char bracket)
 {
@@ -129,6 +127,13 @@ void
 json_put_bool(struct json_put *w, const char *key, bool value)
 {
 	json_put_word(w, key, value ? "true" : "false");
+}
+
+static void
+json_put_word(struct json_put *w, const char *key, const char *word)
+{
+	json_put_key(w, key);
+	json_put_bytes(w, word, strlen(word));
 }
 
 void

@@ -64,26 +64,28 @@ struct watch {
 	void *data;
 };
 
-/* Returns an epoll instance whose watches are counted for a user id that no other process has: the
- * kernel uses the real user id of its creator. An unprivileged process keeps its own user id. */
-static int
-loop_create_epoll(void)
-{
-	uid_t saved = getuid();
-	uint32_t random;
-	int fd, errnum;
+static int loop_create_epoll(void);
+static void loop_free_watches(struct list *head);
+static int loop_wait_ms(const struct loop *loop, int limit);
+static void loop_end_rests(struct loop *loop);
+static void loop_run_timers(struct loop *loop);
+static void loop_run_posts(struct loop *loop);
 
-	sys_random(&random, sizeof(random));
-	if (setresuid(QUOTA_UID_FIRST + (random & QUOTA_UID_MASK), (uid_t)-1, (uid_t)-1) < 0)
-		return epoll_create1(EPOLL_CLOEXEC);
-	fd = epoll_create1(EPOLL_CLOEXEC);
-	errnum = errno;
-	/* Cannot fail for the effective id. Continuing as another user would be worse than
-	 * exiting. */
-	if (setresuid(saved, (uid_t)-1, (uid_t)-1) < 0)
-		abort();
-	errno = errnum;
-	return fd;
+static bool
+watch_rests(const struct watch *w)
+{
+	return !list_is_empty(&w->rest);
+}
+
+/* Has epoll report `events`, 0: nothing. Takes no memory and no share of a quota: it fails only
+ * for an fd that was closed before loop_unwatch(). */
+static int
+watch_apply(struct watch *w, uint32_t events)
+{
+	struct epoll_event ev = { .events = events ? events : MUTED };
+
+	ev.data.ptr = w;
+	return epoll_ctl(w->loop->epfd, EPOLL_CTL_MOD, w->fd, &ev);
 }
 
 struct loop *
@@ -108,15 +110,26 @@ loop_new(struct error *err)
 	return loop;
 }
 
-static void
-loop_free_watches(struct list *head)
+/* Returns an epoll instance whose watches are counted for a user id that no other process has: the
+ * kernel uses the real user id of its creator. An unprivileged process keeps its own user id. */
+static int
+loop_create_epoll(void)
 {
-	struct list *pos, *tmp;
+	uid_t saved = getuid();
+	uint32_t random;
+	int fd, errnum;
 
-	list_for_each_safe (pos, tmp, head) {
-		list_remove(pos);
-		free(list_entry(pos, struct watch, node));
-	}
+	sys_random(&random, sizeof(random));
+	if (setresuid(QUOTA_UID_FIRST + (random & QUOTA_UID_MASK), (uid_t)-1, (uid_t)-1) < 0)
+		return epoll_create1(EPOLL_CLOEXEC);
+	fd = epoll_create1(EPOLL_CLOEXEC);
+	errnum = errno;
+	/* Cannot fail for the effective id. Continuing as another user would be worse than
+	 * exiting. */
+	if (setresuid(saved, (uid_t)-1, (uid_t)-1) < 0)
+		abort();
+	errno = errnum;
+	return fd;
 }
 
 void
@@ -133,6 +146,17 @@ loop_free(struct loop *loop)
 		list_remove(pos);
 	(void)close(loop->epfd);
 	free(loop);
+}
+
+static void
+loop_free_watches(struct list *head)
+{
+	struct list *pos, *tmp;
+
+	list_for_each_safe (pos, tmp, head) {
+		list_remove(pos);
+		free(list_entry(pos, struct watch, node));
+	}
 }
 
 struct watch *
@@ -159,23 +183,6 @@ loop_watch(struct loop *loop, int fd, uint32_t events, watch_fn *fn, void *data,
 	list_init(&w->rest);
 	list_append(&loop->watches, &w->node);
 	return w;
-}
-
-static bool
-watch_rests(const struct watch *w)
-{
-	return !list_is_empty(&w->rest);
-}
-
-/* Has epoll report `events`, 0: nothing. Takes no memory and no share of a quota: it fails only
- * for an fd that was closed before loop_unwatch(). */
-static int
-watch_apply(struct watch *w, uint32_t events)
-{
-	struct epoll_event ev = { .events = events ? events : MUTED };
-
-	ev.data.ptr = w;
-	return epoll_ctl(w->loop->epfd, EPOLL_CTL_MOD, w->fd, &ev);
 }
 
 void
@@ -243,6 +250,28 @@ void
 post_cancel(struct post *p)
 {
 	list_remove(&p->node);
+}
+
+int
+loop_run_once(struct loop *loop, int timeout_ms, struct error *err)
+{
+	struct epoll_event events[BATCH];
+	int n = epoll_wait(loop->epfd, events, BATCH, loop_wait_ms(loop, timeout_ms));
+
+	if (n < 0 && errno != EINTR)
+		return error_sys(err, "wait for events: epoll_wait");
+	loop_end_rests(loop);
+	loop_run_timers(loop);
+	for (int i = 0; i < n; i++) {
+		struct watch *w = events[i].data.ptr;
+
+		/* it may have been removed, muted or put to rest earlier in this batch */
+		if (w->fn && w->events && !watch_rests(w))
+			w->fn(events[i].events, w->data);
+	}
+	loop_run_posts(loop);
+	loop_free_watches(&loop->dead);
+	return 0;
 }
 
 static struct watch *
@@ -316,28 +345,6 @@ loop_run_posts(struct loop *loop)
 		list_remove(&p->node);
 		p->fn(p->data);
 	}
-}
-
-int
-loop_run_once(struct loop *loop, int timeout_ms, struct error *err)
-{
-	struct epoll_event events[BATCH];
-	int n = epoll_wait(loop->epfd, events, BATCH, loop_wait_ms(loop, timeout_ms));
-
-	if (n < 0 && errno != EINTR)
-		return error_sys(err, "wait for events: epoll_wait");
-	loop_end_rests(loop);
-	loop_run_timers(loop);
-	for (int i = 0; i < n; i++) {
-		struct watch *w = events[i].data.ptr;
-
-		/* it may have been removed, muted or put to rest earlier in this batch */
-		if (w->fn && w->events && !watch_rests(w))
-			w->fn(events[i].events, w->data);
-	}
-	loop_run_posts(loop);
-	loop_free_watches(&loop->dead);
-	return 0;
 }
 
 int

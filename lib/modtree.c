@@ -24,6 +24,15 @@
 
 static const char *const suffixes[] = { ".ko", ".ko.xz", ".ko.zst", ".ko.gz" };
 
+static int modtree_compare_names(const void *a, const void *b);
+static int modtree_parse_line(struct module *module, char *line, unsigned number,
+			      struct error *err);
+static int modtree_load(struct modtree *tree, int dirfd, const char *dir, struct error *err);
+static int modtree_read_index(const struct modtree *tree, int dirfd, const char *name, bool needed,
+			      char **out, size_t *len, struct error *err);
+static int modtree_read_file(int dirfd, const char *name, const char *path, char **out, size_t *len,
+			     struct error *err);
+
 size_t
 modtree_suffix(const char *path, size_t len)
 {
@@ -52,14 +61,6 @@ modtree_name(const char *path, size_t len, char out[MODULE_NAME_MAX])
 	return true;
 }
 
-static int
-modtree_compare_names(const void *a, const void *b)
-{
-	const struct module *x = a, *y = b;
-
-	return strcmp(x->name, y->name);
-}
-
 struct module *
 modtree_find(const struct modtree *tree, const char *name)
 {
@@ -71,34 +72,12 @@ modtree_find(const struct modtree *tree, const char *name)
 	return bsearch(&key, tree->all, tree->n, sizeof(key), modtree_compare_names);
 }
 
-/* Checks a path, which must not contain spaces or newlines because of the format of the list. */
-static bool
-modtree_path_is_plain(const char *path)
-{
-	for (const char *c = path; *c; c++) {
-		if (!isgraph((unsigned char)*c))
-			return false;
-	}
-	return *path != '/' && !strstr(path, "..");
-}
-
 static int
-modtree_parse_line(struct module *module, char *line, unsigned number, struct error *err)
+modtree_compare_names(const void *a, const void *b)
 {
-	char *colon = strchr(line, ':');
+	const struct module *x = a, *y = b;
 
-	if (!colon)
-		return error_set(err, ERROR_INVALID_ARGUMENT, "modules.dep, line %u: no colon",
-				 number);
-	*colon = '\0';
-	if (!modtree_suffix(line, strlen(line)) || !modtree_path_is_plain(line) ||
-	    !modtree_name(line, strlen(line), module->name))
-		return error_set(err, ERROR_INVALID_ARGUMENT,
-				 "modules.dep, line %u: \"%.80s\" is not a path of a module",
-				 number, line);
-	module->path = line;
-	module->deps = colon + 1;
-	return 0;
+	return strcmp(x->name, y->name);
 }
 
 int
@@ -132,54 +111,50 @@ modtree_parse(struct modtree *tree, struct error *err)
 	return 0;
 }
 
-static int
-modtree_read_file(int dirfd, const char *name, const char *path, char **out, size_t *len,
-		  struct error *err)
+/* Checks a path, which must not contain spaces or newlines because of the format of the list. */
+static bool
+modtree_path_is_plain(const char *path)
 {
-	auto_close int fd = openat(dirfd, name, O_RDONLY | O_CLOEXEC | O_NOCTTY);
-	auto_free char *text = NULL;
-	struct stat st;
-	ssize_t n;
-
-	if (fd < 0)
-		return error_sys_code(err, errno == ENOENT ? ERROR_NOT_FOUND : ERROR_INTERNAL,
-				      "failed to open %s", path);
-	if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode))
-		return error_set(err, ERROR_INVALID_ARGUMENT,
-				 "failed to read %s: not a regular file", path);
-	if ((uint64_t)st.st_size > INDEX_MAX)
-		return error_set(err, ERROR_RESOURCE_EXHAUSTED,
-				 "failed to read %s: %lld bytes, more than the %zu allowed", path,
-				 (long long)st.st_size, INDEX_MAX);
-	text = malloc((size_t)st.st_size + 1);
-	if (!text)
-		return error_nomem(err, "reading a module tree");
-	n = read_full(fd, text, (size_t)st.st_size);
-	if (n < 0)
-		return error_sys(err, "failed to read %s", path);
-	text[n] = '\0';
-	*len = (size_t)n;
-	*out = steal_ptr(&text);
-	return 0;
+	for (const char *c = path; *c; c++) {
+		if (!isgraph((unsigned char)*c))
+			return false;
+	}
+	return *path != '/' && !strstr(path, "..");
 }
 
 static int
-modtree_read_index(const struct modtree *tree, int dirfd, const char *name, bool needed, char **out,
-		   size_t *len, struct error *err)
+modtree_parse_line(struct module *module, char *line, unsigned number, struct error *err)
 {
-	auto_free char *path = NULL;
+	char *colon = strchr(line, ':');
 
-	if (asprintf(&path, "%s/%s", tree->dir, name) < 0)
-		return error_nomem(err, "reading a module tree");
-	if (modtree_read_file(dirfd, name, path, out, len, err) == 0)
-		return 0;
-	if (err->code == ERROR_NOT_FOUND && !needed)
-		return 0;
-	if (err->code == ERROR_NOT_FOUND)
-		return error_set(err, ERROR_NOT_FOUND,
-				 "%s is missing; create it with: depmod -b %s/../../.. %s", path,
-				 tree->dir, tree->release);
-	return -1;
+	if (!colon)
+		return error_set(err, ERROR_INVALID_ARGUMENT, "modules.dep, line %u: no colon",
+				 number);
+	*colon = '\0';
+	if (!modtree_suffix(line, strlen(line)) || !modtree_path_is_plain(line) ||
+	    !modtree_name(line, strlen(line), module->name))
+		return error_set(err, ERROR_INVALID_ARGUMENT,
+				 "modules.dep, line %u: \"%.80s\" is not a path of a module",
+				 number, line);
+	module->path = line;
+	module->deps = colon + 1;
+	return 0;
+}
+
+struct modtree *
+modtree_open(int dirfd, const char *dir, struct error *err)
+{
+	struct modtree *tree = calloc(1, sizeof(*tree));
+
+	if (!tree) {
+		error_nomem(err, "reading a module tree");
+		return NULL;
+	}
+	if (modtree_load(tree, dirfd, dir, err) < 0) {
+		modtree_free(tree);
+		return NULL;
+	}
+	return tree;
 }
 
 static int
@@ -209,20 +184,54 @@ modtree_load(struct modtree *tree, int dirfd, const char *dir, struct error *err
 	return modtree_parse(tree, err);
 }
 
-struct modtree *
-modtree_open(int dirfd, const char *dir, struct error *err)
+static int
+modtree_read_index(const struct modtree *tree, int dirfd, const char *name, bool needed, char **out,
+		   size_t *len, struct error *err)
 {
-	struct modtree *tree = calloc(1, sizeof(*tree));
+	auto_free char *path = NULL;
 
-	if (!tree) {
-		error_nomem(err, "reading a module tree");
-		return NULL;
-	}
-	if (modtree_load(tree, dirfd, dir, err) < 0) {
-		modtree_free(tree);
-		return NULL;
-	}
-	return tree;
+	if (asprintf(&path, "%s/%s", tree->dir, name) < 0)
+		return error_nomem(err, "reading a module tree");
+	if (modtree_read_file(dirfd, name, path, out, len, err) == 0)
+		return 0;
+	if (err->code == ERROR_NOT_FOUND && !needed)
+		return 0;
+	if (err->code == ERROR_NOT_FOUND)
+		return error_set(err, ERROR_NOT_FOUND,
+				 "%s is missing; create it with: depmod -b %s/../../.. %s", path,
+				 tree->dir, tree->release);
+	return -1;
+}
+
+static int
+modtree_read_file(int dirfd, const char *name, const char *path, char **out, size_t *len,
+		  struct error *err)
+{
+	auto_close int fd = openat(dirfd, name, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+	auto_free char *text = NULL;
+	struct stat st;
+	ssize_t n;
+
+	if (fd < 0)
+		return error_sys_code(err, errno == ENOENT ? ERROR_NOT_FOUND : ERROR_INTERNAL,
+				      "failed to open %s", path);
+	if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode))
+		return error_set(err, ERROR_INVALID_ARGUMENT,
+				 "failed to read %s: not a regular file", path);
+	if ((uint64_t)st.st_size > INDEX_MAX)
+		return error_set(err, ERROR_RESOURCE_EXHAUSTED,
+				 "failed to read %s: %lld bytes, more than the %zu allowed", path,
+				 (long long)st.st_size, INDEX_MAX);
+	text = malloc((size_t)st.st_size + 1);
+	if (!text)
+		return error_nomem(err, "reading a module tree");
+	n = read_full(fd, text, (size_t)st.st_size);
+	if (n < 0)
+		return error_sys(err, "failed to read %s", path);
+	text[n] = '\0';
+	*len = (size_t)n;
+	*out = steal_ptr(&text);
+	return 0;
 }
 
 void

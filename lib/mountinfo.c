@@ -13,6 +13,9 @@
 
 #define MOUNTINFO_MAX (4u << 20)
 
+static bool mountinfo_take_number(char **at, int *out);
+static bool is_octal(const char *s);
+
 char *
 mountinfo_read(int dirfd, const char *path, struct error *err)
 {
@@ -31,32 +34,6 @@ mountinfo_read(int dirfd, const char *path, struct error *err)
 	}
 	text[n] = '\0';
 	return steal_ptr(&text);
-}
-
-/* Parses the number at *at, up to a space, and advances *at to the next field. */
-static bool
-mountinfo_take_number(char **at, int *out)
-{
-	size_t n = strcspn(*at, " ");
-	char text[16];
-	uint32_t v;
-
-	if (n >= sizeof(text) || (*at)[n] != ' ')
-		return false;
-	memcpy(text, *at, n);
-	text[n] = '\0';
-	if (!parse_u32(text, &v) || v > INT32_MAX)
-		return false;
-	*out = (int)v;
-	*at += n + 1;
-	return true;
-}
-
-static bool
-is_octal(const char *s)
-{
-	return s[0] >= '0' && s[0] <= '3' && s[1] >= '0' && s[1] <= '7' && s[2] >= '0' &&
-	       s[2] <= '7';
 }
 
 bool
@@ -86,4 +63,30 @@ mountinfo_parse(char *line, struct mountinfo *out)
 	}
 	*to = '\0';
 	return true;
+}
+
+/* Parses the number at *at, up to a space, and advances *at to the next field. */
+static bool
+mountinfo_take_number(char **at, int *out)
+{
+	size_t n = strcspn(*at, " ");
+	char text[16];
+	uint32_t v;
+
+	if (n >= sizeof(text) || (*at)[n] != ' ')
+		return false;
+	memcpy(text, *at, n);
+	text[n] = '\0';
+	if (!parse_u32(text, &v) || v > INT32_MAX)
+		return false;
+	*out = (int)v;
+	*at += n + 1;
+	return true;
+}
+
+static bool
+is_octal(const char *s)
+{
+	return s[0] >= '0' && s[0] <= '3' && s[1] >= '0' && s[1] <= '7' && s[2] >= '0' &&
+	       s[2] <= '7';
 }

@@ -54,6 +54,8 @@ static const struct mountopt words[] = {
 	{ .name = "unbindable", .propagation = MS_UNBINDABLE },
 };
 
+static int mountopts_add_data(struct mountopts *o, const char *word);
+
 const struct mountopt *
 mountopt_find(const char *word)
 {
@@ -61,21 +63,6 @@ mountopt_find(const char *word)
 		if (strcmp(words[i].name, word) == 0)
 			return &words[i];
 	return NULL;
-}
-
-static int
-mountopts_add_data(struct mountopts *o, const char *word)
-{
-	size_t len = strlen(o->data), n = strlen(word);
-
-	if (!n)
-		return 0;
-	if (len + n + 2 > sizeof(o->data))
-		return -1;
-	if (len)
-		o->data[len++] = ',';
-	memcpy(o->data + len, word, n + 1);
-	return 0;
 }
 
 int
@@ -92,6 +79,21 @@ mountopts_add(struct mountopts *o, const char *word, const char *const *strip)
 		if (strncmp(word, *strip, strlen(*strip)) == 0)
 			return 0;
 	return mountopts_add_data(o, word);
+}
+
+static int
+mountopts_add_data(struct mountopts *o, const char *word)
+{
+	size_t len = strlen(o->data), n = strlen(word);
+
+	if (!n)
+		return 0;
+	if (len + n + 2 > sizeof(o->data))
+		return -1;
+	if (len)
+		o->data[len++] = ',';
+	memcpy(o->data + len, word, n + 1);
+	return 0;
 }
 
 uint64_t

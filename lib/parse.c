@@ -3,6 +3,16 @@
 
 #include <string.h>
 
+static bool parse_base(const char *s, unsigned int base, uint64_t max, uint64_t *out);
+static unsigned int utf8_length(const unsigned char *p, uint64_t n);
+static bool parse_is_alnum(char c);
+
+bool
+parse_u64(const char *s, uint64_t *out)
+{
+	return parse_base(s, 10, UINT64_MAX, out);
+}
+
 static bool
 parse_base(const char *s, unsigned int base, uint64_t max, uint64_t *out)
 {
@@ -27,12 +37,6 @@ parse_base(const char *s, unsigned int base, uint64_t max, uint64_t *out)
 	}
 	*out = v;
 	return true;
-}
-
-bool
-parse_u64(const char *s, uint64_t *out)
-{
-	return parse_base(s, 10, UINT64_MAX, out);
 }
 
 bool
@@ -106,6 +110,22 @@ parse_bool(const char *s, bool *out)
 	return true;
 }
 
+bool
+utf8_is_valid(const char *s, uint64_t n)
+{
+	const unsigned char *p = (const unsigned char *)s;
+
+	while (n) {
+		unsigned int len = utf8_length(p, n);
+
+		if (!len)
+			return false;
+		p += len;
+		n -= len;
+	}
+	return true;
+}
+
 /* Returns the length of the UTF-8 sequence at p (n bytes left), or 0 if it is invalid. RFC 3629. */
 static unsigned int
 utf8_length(const unsigned char *p, uint64_t n)
@@ -135,28 +155,6 @@ utf8_length(const unsigned char *p, uint64_t n)
 }
 
 bool
-utf8_is_valid(const char *s, uint64_t n)
-{
-	const unsigned char *p = (const unsigned char *)s;
-
-	while (n) {
-		unsigned int len = utf8_length(p, n);
-
-		if (!len)
-			return false;
-		p += len;
-		n -= len;
-	}
-	return true;
-}
-
-static bool
-parse_is_alnum(char c)
-{
-	return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
-}
-
-bool
 container_id_is_valid(const char *s)
 {
 	static const char *const reserved[] = { "shared", "sandbox", "image", "virtual-volumes" };
@@ -171,4 +169,10 @@ container_id_is_valid(const char *s)
 		if (strcmp(s, reserved[i]) == 0)
 			return false;
 	return true;
+}
+
+static bool
+parse_is_alnum(char c)
+{
+	return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
 }

@@ -15,6 +15,30 @@
 #include "lib/cleanup.h"
 #include "lib/sys.h"
 
+/* State of a path whose links are resolved one by one. */
+struct trusted_walk {
+	int root, mount;
+	/* The directory reached so far; owned. */
+	int at;
+	unsigned int links;
+	char rest[2 * PATH_MAX];
+};
+
+static int walk_to_root(struct trusted_walk *w);
+static bool path_next_component(const char **path, char name[NAME_MAX + 1]);
+static int walk_one(struct trusted_walk *w, const char *name);
+static int walk_link(struct trusted_walk *w, int link);
+static int path_make_one(int rootfd, int parent, const char *walked, const char *name, mode_t mode,
+			 uid_t uid, gid_t gid);
+
+static int
+walk_to(struct trusted_walk *w, int fd)
+{
+	close_fd(&w->at);
+	w->at = fd;
+	return fd < 0 ? -1 : 0;
+}
+
 int
 path_try_open(int rootfd, const char *path, int flags, mode_t mode, enum path_follow follow)
 {
@@ -52,113 +76,6 @@ path_open(int rootfd, const char *path, int flags, mode_t mode, enum path_follow
 	return fd;
 }
 
-/* Copies the next component of *path to name and advances *path. Returns false at the end, or if it
- * is too long (errno). */
-static bool
-path_next_component(const char **path, char name[NAME_MAX + 1])
-{
-	const char *p = *path;
-	size_t n;
-
-	while (*p == '/')
-		p++;
-	n = strcspn(p, "/");
-	*path = p + n;
-	errno = 0;
-	if (!n)
-		return false;
-	if (n > NAME_MAX) {
-		errno = ENAMETOOLONG;
-		return false;
-	}
-	memcpy(name, p, n);
-	name[n] = '\0';
-	return true;
-}
-
-/* State of a path whose links are resolved one by one. */
-struct trusted_walk {
-	int root, mount;
-	/* The directory reached so far; owned. */
-	int at;
-	unsigned int links;
-	char rest[2 * PATH_MAX];
-};
-
-static int
-walk_to(struct trusted_walk *w, int fd)
-{
-	close_fd(&w->at);
-	w->at = fd;
-	return fd < 0 ? -1 : 0;
-}
-
-static int
-walk_to_root(struct trusted_walk *w)
-{
-	return walk_to(w, openat(w->root, ".", O_PATH | O_DIRECTORY | O_CLOEXEC));
-}
-
-static int
-walk_up(struct trusted_walk *w)
-{
-	struct stat root, at;
-
-	if (fstat(w->root, &root) < 0 || fstat(w->at, &at) < 0)
-		return -1;
-	if (root.st_dev == at.st_dev && root.st_ino == at.st_ino)
-		return 0;
-	return walk_to(w, openat(w->at, "..", O_PATH | O_DIRECTORY | O_CLOEXEC));
-}
-
-/* Prepends the target of the link to the rest of the path. */
-static int
-walk_link(struct trusted_walk *w, int link)
-{
-	char text[2 * PATH_MAX];
-	ssize_t n = readlinkat(link, "", text, PATH_MAX);
-
-	if (n < 0)
-		return -1;
-	if (sys_mount_id(link, "", AT_EMPTY_PATH) != w->mount || ++w->links > 40) {
-		errno = ELOOP;
-		return -1;
-	}
-	if ((size_t)n + 1 + strlen(w->rest) >= sizeof(text)) {
-		errno = ENAMETOOLONG;
-		return -1;
-	}
-	text[n] = '/';
-	memcpy(text + n + 1, w->rest, strlen(w->rest) + 1);
-	memcpy(w->rest, text, sizeof(text));
-	return text[0] == '/' ? walk_to_root(w) : 0;
-}
-
-/* Resolves one component. */
-static int
-walk_one(struct trusted_walk *w, const char *name)
-{
-	struct stat st;
-	int fd, r;
-
-	if (strcmp(name, ".") == 0)
-		return 0;
-	if (strcmp(name, "..") == 0)
-		return walk_up(w);
-	fd = path_try_open(w->at, name, O_PATH, 0, PATH_FOLLOW_PARENT);
-	if (fd < 0)
-		return -1;
-	if (fstat(fd, &st) < 0) {
-		close_fd(&fd);
-		return -1;
-	}
-	if (!S_ISLNK(st.st_mode))
-		return walk_to(w, fd);
-	r = walk_link(w, fd);
-	close_fd(&fd);
-	return r;
-}
-
 int
 path_open_trusted(int rootfd, const char *path)
 {
@@ -191,26 +108,94 @@ path_open_trusted(int rootfd, const char *path)
 	return w.at;
 }
 
-/* Creates the directory `walked`, a prefix of the path, below its opened parent. */
 static int
-path_make_one(int rootfd, int parent, const char *walked, const char *name, mode_t mode, uid_t uid,
-	      gid_t gid)
+walk_to_root(struct trusted_walk *w)
 {
-	int fd = path_try_open(rootfd, walked, O_PATH | O_DIRECTORY, 0, PATH_FOLLOW_ALL);
+	return walk_to(w, openat(w->root, ".", O_PATH | O_DIRECTORY | O_CLOEXEC));
+}
 
-	if (fd >= 0 || errno != ENOENT)
-		return fd;
-	if (mkdirat(parent, name, mode) < 0 && errno != EEXIST)
+/* Copies the next component of *path to name and advances *path. Returns false at the end, or if it
+ * is too long (errno). */
+static bool
+path_next_component(const char **path, char name[NAME_MAX + 1])
+{
+	const char *p = *path;
+	size_t n;
+
+	while (*p == '/')
+		p++;
+	n = strcspn(p, "/");
+	*path = p + n;
+	errno = 0;
+	if (!n)
+		return false;
+	if (n > NAME_MAX) {
+		errno = ENAMETOOLONG;
+		return false;
+	}
+	memcpy(name, p, n);
+	name[n] = '\0';
+	return true;
+}
+
+static int
+walk_up(struct trusted_walk *w)
+{
+	struct stat root, at;
+
+	if (fstat(w->root, &root) < 0 || fstat(w->at, &at) < 0)
 		return -1;
-	fd = path_try_open(parent, name, O_PATH | O_DIRECTORY, 0, PATH_FOLLOW_PARENT);
+	if (root.st_dev == at.st_dev && root.st_ino == at.st_ino)
+		return 0;
+	return walk_to(w, openat(w->at, "..", O_PATH | O_DIRECTORY | O_CLOEXEC));
+}
+
+/* Resolves one component. */
+static int
+walk_one(struct trusted_walk *w, const char *name)
+{
+	struct stat st;
+	int fd, r;
+
+	if (strcmp(name, ".") == 0)
+		return 0;
+	if (strcmp(name, "..") == 0)
+		return walk_up(w);
+	fd = path_try_open(w->at, name, O_PATH, 0, PATH_FOLLOW_PARENT);
 	if (fd < 0)
 		return -1;
-	if ((uid != (uid_t)-1 || gid != (gid_t)-1) &&
-	    fchownat(fd, "", uid, gid, AT_EMPTY_PATH) < 0) {
+	if (fstat(fd, &st) < 0) {
 		close_fd(&fd);
 		return -1;
 	}
-	return fd;
+	if (!S_ISLNK(st.st_mode))
+		return walk_to(w, fd);
+	r = walk_link(w, fd);
+	close_fd(&fd);
+	return r;
+}
+
+/* Prepends the target of the link to the rest of the path. */
+static int
+walk_link(struct trusted_walk *w, int link)
+{
+	char text[2 * PATH_MAX];
+	ssize_t n = readlinkat(link, "", text, PATH_MAX);
+
+	if (n < 0)
+		return -1;
+	if (sys_mount_id(link, "", AT_EMPTY_PATH) != w->mount || ++w->links > 40) {
+		errno = ELOOP;
+		return -1;
+	}
+	if ((size_t)n + 1 + strlen(w->rest) >= sizeof(text)) {
+		errno = ENAMETOOLONG;
+		return -1;
+	}
+	text[n] = '/';
+	memcpy(text + n + 1, w->rest, strlen(w->rest) + 1);
+	memcpy(w->rest, text, sizeof(text));
+	return text[0] == '/' ? walk_to_root(w) : 0;
 }
 
 int
@@ -250,6 +235,28 @@ path_mkdir_all(int rootfd, const char *path, mode_t mode, uid_t uid, gid_t gid, 
 		return error_sys_code(err, ERROR_INVALID_ARGUMENT,
 				      "failed to create directory %.64s…", path);
 	return steal_fd(&fd);
+}
+
+/* Creates the directory `walked`, a prefix of the path, below its opened parent. */
+static int
+path_make_one(int rootfd, int parent, const char *walked, const char *name, mode_t mode, uid_t uid,
+	      gid_t gid)
+{
+	int fd = path_try_open(rootfd, walked, O_PATH | O_DIRECTORY, 0, PATH_FOLLOW_ALL);
+
+	if (fd >= 0 || errno != ENOENT)
+		return fd;
+	if (mkdirat(parent, name, mode) < 0 && errno != EEXIST)
+		return -1;
+	fd = path_try_open(parent, name, O_PATH | O_DIRECTORY, 0, PATH_FOLLOW_PARENT);
+	if (fd < 0)
+		return -1;
+	if ((uid != (uid_t)-1 || gid != (gid_t)-1) &&
+	    fchownat(fd, "", uid, gid, AT_EMPTY_PATH) < 0) {
+		close_fd(&fd);
+		return -1;
+	}
+	return fd;
 }
 
 int

@@ -33,6 +33,90 @@ struct stack {
 /* A little over PATH_MAX / 2 nested directories, the depth that names can reach. */
 #define DEPTH_MAX 4200
 
+static int walk_remove_entry(struct stack *s, int dirfd, const char *name, struct error *err);
+static int stack_push(struct stack *s, int fd, const char *name, struct error *err);
+static int walk_remove_levels(struct stack *s, int topfd, struct error *err);
+static void stack_release(struct stack *s);
+static int walk_entry(struct stack *s, int dfd, const char *name, path_walk_fn *fn, void *data,
+		      struct error *err);
+
+static void
+stack_pop(struct stack *s)
+{
+	struct level *l = &s->levels[--s->n];
+
+	(void)closedir(l->dir);
+	free(l->name);
+}
+
+int
+path_remove_tree(int dirfd, const char *name, struct error *err)
+{
+	struct stack s = { 0 };
+	const char *slash = strrchr(name, '/');
+	auto_close int parent = -1;
+	int r;
+
+	if (slash) {
+		char dir[PATH_MAX];
+
+		if ((size_t)(slash - name) >= sizeof(dir) || !slash[1])
+			return error_set(err, ERROR_INVALID_ARGUMENT,
+					 "failed to remove \"%.64s\": invalid name", name);
+		memcpy(dir, name, (size_t)(slash - name));
+		dir[slash - name] = '\0';
+		parent = openat(dirfd, slash == name ? "/" : dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
+		if (parent < 0)
+			return errno == ENOENT
+				       ? 0
+				       : error_sys(err, "failed to remove %s: failed to open %s",
+						   name, dir);
+		dirfd = parent;
+		name = slash + 1;
+	}
+	r = walk_remove_entry(&s, dirfd, name, err);
+	if (r == 1)
+		r = walk_remove_levels(&s, dirfd, err);
+	stack_release(&s);
+	return r;
+}
+
+static int
+walk_open_dir_nofollow(int dirfd, const char *name)
+{
+	struct open_how how = {
+		.flags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC,
+		.resolve = RESOLVE_NO_XDEV | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS |
+			   RESOLVE_BENEATH,
+	};
+
+	return sys_openat2(dirfd, name, &how);
+}
+
+/* Removes an entry (0), or opens it as the next level (1). Returns -1 on failure. */
+static int
+walk_remove_entry(struct stack *s, int dirfd, const char *name, struct error *err)
+{
+	int fd;
+
+	if (unlinkat(dirfd, name, 0) == 0 || errno == ENOENT)
+		return 0;
+	if (errno != EISDIR && errno != EPERM)
+		return error_sys(err, "failed to remove %s", name);
+	if (unlinkat(dirfd, name, AT_REMOVEDIR) == 0 || errno == ENOENT)
+		return 0;
+	if (errno != ENOTEMPTY && errno != EEXIST)
+		return error_sys(err, "failed to remove directory %s", name);
+	if (s->n >= DEPTH_MAX) {
+		errno = ELOOP;
+		return error_sys(err, "failed to remove directory %s: nested too deeply", name);
+	}
+	fd = walk_open_dir_nofollow(dirfd, name);
+	if (fd < 0)
+		return error_sys(err, "failed to open directory %s to remove it", name);
+	return stack_push(s, fd, name, err) < 0 ? -1 : 1;
+}
+
 static int
 stack_push(struct stack *s, int fd, const char *name, struct error *err)
 {
@@ -63,63 +147,10 @@ stack_push(struct stack *s, int fd, const char *name, struct error *err)
 	return 0;
 }
 
-static void
-stack_pop(struct stack *s)
-{
-	struct level *l = &s->levels[--s->n];
-
-	(void)closedir(l->dir);
-	free(l->name);
-}
-
-static void
-stack_release(struct stack *s)
-{
-	while (s->n)
-		stack_pop(s);
-	free(s->levels);
-}
-
-static int
-walk_open_dir_nofollow(int dirfd, const char *name)
-{
-	struct open_how how = {
-		.flags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC,
-		.resolve = RESOLVE_NO_XDEV | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS |
-			   RESOLVE_BENEATH,
-	};
-
-	return sys_openat2(dirfd, name, &how);
-}
-
 static bool
 walk_is_dot(const char *name)
 {
 	return strcmp(name, ".") == 0 || strcmp(name, "..") == 0;
-}
-
-/* Removes an entry (0), or opens it as the next level (1). Returns -1 on failure. */
-static int
-walk_remove_entry(struct stack *s, int dirfd, const char *name, struct error *err)
-{
-	int fd;
-
-	if (unlinkat(dirfd, name, 0) == 0 || errno == ENOENT)
-		return 0;
-	if (errno != EISDIR && errno != EPERM)
-		return error_sys(err, "failed to remove %s", name);
-	if (unlinkat(dirfd, name, AT_REMOVEDIR) == 0 || errno == ENOENT)
-		return 0;
-	if (errno != ENOTEMPTY && errno != EEXIST)
-		return error_sys(err, "failed to remove directory %s", name);
-	if (s->n >= DEPTH_MAX) {
-		errno = ELOOP;
-		return error_sys(err, "failed to remove directory %s: nested too deeply", name);
-	}
-	fd = walk_open_dir_nofollow(dirfd, name);
-	if (fd < 0)
-		return error_sys(err, "failed to open directory %s to remove it", name);
-	return stack_push(s, fd, name, err) < 0 ? -1 : 1;
 }
 
 /* Empties the last level, and descends into directories. */
@@ -165,57 +196,12 @@ walk_remove_levels(struct stack *s, int topfd, struct error *err)
 	return 0;
 }
 
-int
-path_remove_tree(int dirfd, const char *name, struct error *err)
+static void
+stack_release(struct stack *s)
 {
-	struct stack s = { 0 };
-	const char *slash = strrchr(name, '/');
-	auto_close int parent = -1;
-	int r;
-
-	if (slash) {
-		char dir[PATH_MAX];
-
-		if ((size_t)(slash - name) >= sizeof(dir) || !slash[1])
-			return error_set(err, ERROR_INVALID_ARGUMENT,
-					 "failed to remove \"%.64s\": invalid name", name);
-		memcpy(dir, name, (size_t)(slash - name));
-		dir[slash - name] = '\0';
-		parent = openat(dirfd, slash == name ? "/" : dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
-		if (parent < 0)
-			return errno == ENOENT
-				       ? 0
-				       : error_sys(err, "failed to remove %s: failed to open %s",
-						   name, dir);
-		dirfd = parent;
-		name = slash + 1;
-	}
-	r = walk_remove_entry(&s, dirfd, name, err);
-	if (r == 1)
-		r = walk_remove_levels(&s, dirfd, err);
-	stack_release(&s);
-	return r;
-}
-
-static int
-walk_entry(struct stack *s, int dfd, const char *name, path_walk_fn *fn, void *data,
-	   struct error *err)
-{
-	struct stat st;
-	int fd;
-
-	if (fstatat(dfd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
-		return errno == ENOENT ? 0 : error_sys(err, "failed to stat %s", name);
-	if (fn(dfd, name, &st, data, err) < 0)
-		return -1;
-	if (!S_ISDIR(st.st_mode) || s->n >= DEPTH_MAX)
-		return 0;
-	fd = walk_open_dir_nofollow(dfd, name);
-	if (fd < 0)
-		return errno == EXDEV || errno == ENOENT || errno == ELOOP || errno == ENOTDIR
-			       ? 0
-			       : error_sys(err, "failed to open directory %s", name);
-	return stack_push(s, fd, name, err);
+	while (s->n)
+		stack_pop(s);
+	free(s->levels);
 }
 
 int
@@ -249,4 +235,25 @@ path_walk(int dfd, path_walk_fn *fn, void *data, struct error *err)
 	}
 	stack_release(&s);
 	return r;
+}
+
+static int
+walk_entry(struct stack *s, int dfd, const char *name, path_walk_fn *fn, void *data,
+	   struct error *err)
+{
+	struct stat st;
+	int fd;
+
+	if (fstatat(dfd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+		return errno == ENOENT ? 0 : error_sys(err, "failed to stat %s", name);
+	if (fn(dfd, name, &st, data, err) < 0)
+		return -1;
+	if (!S_ISDIR(st.st_mode) || s->n >= DEPTH_MAX)
+		return 0;
+	fd = walk_open_dir_nofollow(dfd, name);
+	if (fd < 0)
+		return errno == EXDEV || errno == ENOENT || errno == ELOOP || errno == ENOTDIR
+			       ? 0
+			       : error_sys(err, "failed to open directory %s", name);
+	return stack_push(s, fd, name, err);
 }

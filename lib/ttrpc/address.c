@@ -20,6 +20,21 @@
 
 #define DIAL_INTERVAL_MS 10
 
+/* Limits of a wait: a deadline, and an fd (or -1) that cancels it by becoming readable. */
+struct attempt {
+	uint64_t deadline;
+	int stop_fd;
+};
+
+static int address_parse_unix(struct address *a, const char *path, struct error *err);
+static int address_parse_hvsock(struct address *a, char *rest, struct error *err);
+static int address_parse_vsock(struct address *a, char *rest, struct error *err);
+static int address_parse_tcp(struct address *a, char *rest, struct error *err);
+static int address_wait_for(const struct address *a, const struct attempt *t, int fd, short events,
+			    struct error *err);
+static int address_handshake(const struct address *a, const struct attempt *t, int fd,
+			     struct error *err);
+
 static int
 address_bad(const struct address *a, const char *why, struct error *err)
 {
@@ -36,6 +51,41 @@ address_split_port(const struct address *a, char *rest, uint32_t *port, struct e
 		return address_bad(a, "no port number at the end", err);
 	*colon = '\0';
 	return 0;
+}
+
+static int
+address_unavailable(const struct address *a, struct error *err)
+{
+	return error_sys_code(err, ERROR_UNAVAILABLE, "failed to connect to %s", a->text);
+}
+
+int
+address_parse(const char *text, struct address *out, struct error *err)
+{
+	struct address a = { 0 };
+	char rest[sizeof(a.text)];
+	int rc;
+
+	if (strlen(text) >= sizeof(a.text))
+		return error_set(err, ERROR_INVALID_ARGUMENT, "address is too long");
+	memcpy(a.text, text, strlen(text) + 1);
+	if (strncmp(text, "unix://", 7) == 0) {
+		rc = address_parse_unix(&a, text + 7, err);
+	} else if (strncmp(text, "hvsock://", 9) == 0) {
+		memcpy(rest, text + 9, strlen(text + 9) + 1);
+		rc = address_parse_hvsock(&a, rest, err);
+	} else if (strncmp(text, "vsock://", 8) == 0) {
+		memcpy(rest, text + 8, strlen(text + 8) + 1);
+		rc = address_parse_vsock(&a, rest, err);
+	} else if (strncmp(text, "tcp://", 6) == 0) {
+		memcpy(rest, text + 6, strlen(text + 6) + 1);
+		rc = address_parse_tcp(&a, rest, err);
+	} else {
+		rc = address_bad(&a, "must begin with unix://, vsock://, tcp:// or hvsock://", err);
+	}
+	if (rc == 0)
+		*out = a;
+	return rc;
 }
 
 static int
@@ -110,45 +160,37 @@ address_parse_tcp(struct address *a, char *rest, struct error *err)
 }
 
 int
-address_parse(const char *text, struct address *out, struct error *err)
+address_connect(const struct address *a, int timeout_ms, struct error *err)
 {
-	struct address a = { 0 };
-	char rest[sizeof(a.text)];
-	int rc;
+	return address_connect_unless(a, timeout_ms, -1, err);
+}
 
-	if (strlen(text) >= sizeof(a.text))
-		return error_set(err, ERROR_INVALID_ARGUMENT, "address is too long");
-	memcpy(a.text, text, strlen(text) + 1);
-	if (strncmp(text, "unix://", 7) == 0) {
-		rc = address_parse_unix(&a, text + 7, err);
-	} else if (strncmp(text, "hvsock://", 9) == 0) {
-		memcpy(rest, text + 9, strlen(text + 9) + 1);
-		rc = address_parse_hvsock(&a, rest, err);
-	} else if (strncmp(text, "vsock://", 8) == 0) {
-		memcpy(rest, text + 8, strlen(text + 8) + 1);
-		rc = address_parse_vsock(&a, rest, err);
-	} else if (strncmp(text, "tcp://", 6) == 0) {
-		memcpy(rest, text + 6, strlen(text + 6) + 1);
-		rc = address_parse_tcp(&a, rest, err);
-	} else {
-		rc = address_bad(&a, "must begin with unix://, vsock://, tcp:// or hvsock://", err);
+int
+address_connect_unless(const struct address *a, int timeout_ms, int stop_fd, struct error *err)
+{
+	const struct attempt t = { .deadline = deadline_of_timeout(timeout_ms),
+				   .stop_fd = stop_fd };
+	int family = a->addr.ss_family, error = 0;
+	socklen_t len = sizeof(error);
+	auto_close int fd = socket(family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+
+	if (fd < 0)
+		return address_unavailable(a, err);
+	if (connect(fd, (const struct sockaddr *)&a->addr, a->len) < 0) {
+		if (errno != EINPROGRESS)
+			return address_unavailable(a, err);
+		if (address_wait_for(a, &t, fd, POLLOUT, err) < 0)
+			return -1;
+		if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &len) < 0)
+			return address_unavailable(a, err);
+		errno = error;
+		if (error)
+			return address_unavailable(a, err);
 	}
-	if (rc == 0)
-		*out = a;
-	return rc;
+	if (a->hybrid && address_handshake(a, &t, fd, err) < 0)
+		return -1;
+	return steal_fd(&fd);
 }
-
-static int
-address_unavailable(const struct address *a, struct error *err)
-{
-	return error_sys_code(err, ERROR_UNAVAILABLE, "failed to connect to %s", a->text);
-}
-
-/* Limits of a wait: a deadline, and an fd (or -1) that cancels it by becoming readable. */
-struct attempt {
-	uint64_t deadline;
-	int stop_fd;
-};
 
 static int
 address_wait_for(const struct address *a, const struct attempt *t, int fd, short events,
@@ -206,39 +248,6 @@ address_handshake(const struct address *a, const struct attempt *t, int fd, stru
 		return error_set(err, ERROR_UNAVAILABLE,
 				 "failed to connect to %s: unexpected answer '%s'", a->text, line);
 	return 0;
-}
-
-int
-address_connect(const struct address *a, int timeout_ms, struct error *err)
-{
-	return address_connect_unless(a, timeout_ms, -1, err);
-}
-
-int
-address_connect_unless(const struct address *a, int timeout_ms, int stop_fd, struct error *err)
-{
-	const struct attempt t = { .deadline = deadline_of_timeout(timeout_ms),
-				   .stop_fd = stop_fd };
-	int family = a->addr.ss_family, error = 0;
-	socklen_t len = sizeof(error);
-	auto_close int fd = socket(family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-
-	if (fd < 0)
-		return address_unavailable(a, err);
-	if (connect(fd, (const struct sockaddr *)&a->addr, a->len) < 0) {
-		if (errno != EINPROGRESS)
-			return address_unavailable(a, err);
-		if (address_wait_for(a, &t, fd, POLLOUT, err) < 0)
-			return -1;
-		if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &len) < 0)
-			return address_unavailable(a, err);
-		errno = error;
-		if (error)
-			return address_unavailable(a, err);
-	}
-	if (a->hybrid && address_handshake(a, &t, fd, err) < 0)
-		return -1;
-	return steal_fd(&fd);
 }
 
 int

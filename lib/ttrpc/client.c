@@ -52,6 +52,13 @@ struct ttrpc_client {
 	uint8_t chunk[READ_SIZE];
 };
 
+static int client_flush(struct ttrpc_client *client, struct error *err);
+static int client_set_broken(struct ttrpc_client *client, struct error *err);
+static int client_received(struct ttrpc_client *client, size_t n, struct error *err);
+static void client_frame_ready(struct ttrpc_client *client);
+static ProtobufCMessage *client_open_response(const struct pending *p, const struct buf *payload,
+					      struct error *failure);
+
 static struct pending **
 client_pending_find(struct ttrpc_client *client, uint32_t id)
 {
@@ -60,15 +67,6 @@ client_pending_find(struct ttrpc_client *client, uint32_t id)
 	while (*p && (*p)->id != id)
 		p = &(*p)->next;
 	return p;
-}
-
-/* Returns the first unanswered call of a bucket. */
-static struct pending **
-client_first_open(struct pending **bucket)
-{
-	while (*bucket && (*bucket)->done)
-		bucket = &(*bucket)->next;
-	return bucket;
 }
 
 static void
@@ -97,26 +95,6 @@ client_settle(struct ttrpc_client *client, struct pending **at, ProtobufCMessage
 	*at = p->next;
 	p->fn(p->data, reply, reply ? NULL : failure);
 	free(p);
-}
-
-/* Fails all calls because the connection has ended. Callbacks can no longer start calls. */
-static int
-client_set_broken(struct ttrpc_client *client, struct error *err)
-{
-	if (!client->broken) {
-		client->broken = true;
-		client->why = *err;
-		for (size_t i = 0; i < N_BUCKETS; i++) {
-			struct pending **at;
-
-			/* Starts over each time, because a callback may have forgotten other
-			 * calls. */
-			while (*(at = client_first_open(&client->buckets[i])))
-				client_settle(client, at, NULL, &client->why);
-		}
-	}
-	*err = client->why;
-	return -1;
 }
 
 struct ttrpc_client *
@@ -174,25 +152,6 @@ ttrpc_client_free(struct ttrpc_client *client)
 	free(client);
 }
 
-/* Writes as much as the socket accepts. */
-static int
-client_flush(struct ttrpc_client *client, struct error *err)
-{
-	while (buf_len(&client->out) > 0) {
-		ssize_t n = send(client->fd, buf_head(&client->out), buf_len(&client->out),
-				 MSG_NOSIGNAL | MSG_DONTWAIT);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0 && errno == EAGAIN)
-			return 0;
-		if (n < 0)
-			return error_sys_code(err, ERROR_UNAVAILABLE, "failed to send to server");
-		buf_consume(&client->out, (size_t)n);
-	}
-	return 0;
-}
-
 uint32_t
 ttrpc_client_start(struct ttrpc_client *client, const ProtobufCServiceDescriptor *service,
 		   const char *name, const ProtobufCMessage *request, int64_t timeout_ns,
@@ -233,49 +192,75 @@ ttrpc_client_start(struct ttrpc_client *client, const ProtobufCServiceDescriptor
 	return p->id;
 }
 
-/* Returns the reply in the payload of a response, or NULL and the failure in it. */
-static ProtobufCMessage *
-client_open_response(const struct pending *p, const struct buf *payload, struct error *failure)
+/* Writes as much as the socket accepts. */
+static int
+client_flush(struct ttrpc_client *client, struct error *err)
 {
-	const struct pbcheck_limits envelope = PBCHECK_LIMITS_ENVELOPE;
-	const struct pbcheck_limits message = PBCHECK_LIMITS_MESSAGE;
-	ProtobufCMessage *reply = NULL;
-	Ttrpc__Response *response =
-		(Ttrpc__Response *)pbcheck_unpack(&ttrpc__response__descriptor, buf_head(payload),
-						  buf_len(payload), &envelope, NULL, failure);
+	while (buf_len(&client->out) > 0) {
+		ssize_t n = send(client->fd, buf_head(&client->out), buf_len(&client->out),
+				 MSG_NOSIGNAL | MSG_DONTWAIT);
 
-	if (!response) {
-		error_wrap(failure, "invalid response");
-		failure->code = ERROR_INTERNAL;
-		return NULL;
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0 && errno == EAGAIN)
+			return 0;
+		if (n < 0)
+			return error_sys_code(err, ERROR_UNAVAILABLE, "failed to send to server");
+		buf_consume(&client->out, (size_t)n);
 	}
-	if (response->status && response->status->code != 0) {
-		error_set(failure, (enum error_code)response->status->code, "%s",
-			  response->status->message);
-	} else {
-		reply = pbcheck_unpack(p->output, response->payload.data, response->payload.len,
-				       &message, NULL, failure);
-		if (!reply) {
-			error_wrap(failure, "invalid reply");
-			failure->code = ERROR_INTERNAL;
-		}
-	}
-	ttrpc__response__free_unpacked(response, NULL);
-	return reply;
+	return 0;
 }
 
-static void
-client_frame_ready(struct ttrpc_client *client)
+int
+ttrpc_client_handle(struct ttrpc_client *client, struct error *err)
 {
-	struct pending **at = client_pending_find(client, client->reader.header.stream);
-	struct error failure = ERROR_INIT;
-	ProtobufCMessage *reply;
+	if (client->broken || client_flush(client, err) < 0)
+		return client_set_broken(client, err);
+	for (;;) {
+		ssize_t n = recv(client->fd, client->chunk, sizeof(client->chunk), MSG_DONTWAIT);
 
-	/* An answer to a forgotten call, or an unexpected frame. */
-	if (client->reader.header.type != FRAME_RESPONSE || !*at || (*at)->done)
-		return;
-	reply = client_open_response(*at, &client->reader.payload, &failure);
-	client_settle(client, at, reply, &failure);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0 && errno == EAGAIN)
+			return 0;
+		if (n < 0)
+			error_sys_code(err, ERROR_UNAVAILABLE, "failed to receive from server");
+		if (n == 0)
+			error_set(err, ERROR_UNAVAILABLE, "server closed the connection");
+		if (n <= 0 || client_received(client, (size_t)n, err) < 0)
+			return client_set_broken(client, err);
+		if ((size_t)n < sizeof(client->chunk))
+			return 0;
+	}
+}
+
+/* Returns the first unanswered call of a bucket. */
+static struct pending **
+client_first_open(struct pending **bucket)
+{
+	while (*bucket && (*bucket)->done)
+		bucket = &(*bucket)->next;
+	return bucket;
+}
+
+/* Fails all calls because the connection has ended. Callbacks can no longer start calls. */
+static int
+client_set_broken(struct ttrpc_client *client, struct error *err)
+{
+	if (!client->broken) {
+		client->broken = true;
+		client->why = *err;
+		for (size_t i = 0; i < N_BUCKETS; i++) {
+			struct pending **at;
+
+			/* Starts over each time, because a callback may have forgotten other
+			 * calls. */
+			while (*(at = client_first_open(&client->buckets[i])))
+				client_settle(client, at, NULL, &client->why);
+		}
+	}
+	*err = client->why;
+	return -1;
 }
 
 static void
@@ -315,27 +300,49 @@ client_received(struct ttrpc_client *client, size_t n, struct error *err)
 	}
 }
 
-int
-ttrpc_client_handle(struct ttrpc_client *client, struct error *err)
+static void
+client_frame_ready(struct ttrpc_client *client)
 {
-	if (client->broken || client_flush(client, err) < 0)
-		return client_set_broken(client, err);
-	for (;;) {
-		ssize_t n = recv(client->fd, client->chunk, sizeof(client->chunk), MSG_DONTWAIT);
+	struct pending **at = client_pending_find(client, client->reader.header.stream);
+	struct error failure = ERROR_INIT;
+	ProtobufCMessage *reply;
 
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0 && errno == EAGAIN)
-			return 0;
-		if (n < 0)
-			error_sys_code(err, ERROR_UNAVAILABLE, "failed to receive from server");
-		if (n == 0)
-			error_set(err, ERROR_UNAVAILABLE, "server closed the connection");
-		if (n <= 0 || client_received(client, (size_t)n, err) < 0)
-			return client_set_broken(client, err);
-		if ((size_t)n < sizeof(client->chunk))
-			return 0;
+	/* An answer to a forgotten call, or an unexpected frame. */
+	if (client->reader.header.type != FRAME_RESPONSE || !*at || (*at)->done)
+		return;
+	reply = client_open_response(*at, &client->reader.payload, &failure);
+	client_settle(client, at, reply, &failure);
+}
+
+/* Returns the reply in the payload of a response, or NULL and the failure in it. */
+static ProtobufCMessage *
+client_open_response(const struct pending *p, const struct buf *payload, struct error *failure)
+{
+	const struct pbcheck_limits envelope = PBCHECK_LIMITS_ENVELOPE;
+	const struct pbcheck_limits message = PBCHECK_LIMITS_MESSAGE;
+	ProtobufCMessage *reply = NULL;
+	Ttrpc__Response *response =
+		(Ttrpc__Response *)pbcheck_unpack(&ttrpc__response__descriptor, buf_head(payload),
+						  buf_len(payload), &envelope, NULL, failure);
+
+	if (!response) {
+		error_wrap(failure, "invalid response");
+		failure->code = ERROR_INTERNAL;
+		return NULL;
 	}
+	if (response->status && response->status->code != 0) {
+		error_set(failure, (enum error_code)response->status->code, "%s",
+			  response->status->message);
+	} else {
+		reply = pbcheck_unpack(p->output, response->payload.data, response->payload.len,
+				       &message, NULL, failure);
+		if (!reply) {
+			error_wrap(failure, "invalid reply");
+			failure->code = ERROR_INTERNAL;
+		}
+	}
+	ttrpc__response__free_unpacked(response, NULL);
+	return reply;
 }
 
 int

@@ -29,6 +29,26 @@
 #define STATUS_CODE      1
 #define STATUS_MESSAGE   2
 
+enum wire_type {
+	WIRE_VARINT = 0,
+	WIRE_64 = 1,
+	WIRE_BYTES = 2,
+	WIRE_32 = 5,
+};
+
+/* A field of a message that has been checked. */
+struct field {
+	/* Value of a varint, or length of bytes. */
+	uint64_t number, value;
+	enum wire_type type;
+	const uint8_t *bytes;
+};
+
+static uint8_t *put_message(uint8_t *at, uint8_t number, const ProtobufCMessage *message, size_t n);
+static bool next_field(const uint8_t **at, const uint8_t *end, struct field *f);
+static void copy_name(char out[ENVELOPE_NAME_MAX], const struct field *f);
+static void read_metadata(const struct field *pair, char out[ENVELOPE_NAME_MAX]);
+
 static size_t
 varint_size(uint64_t v)
 {
@@ -69,16 +89,6 @@ put_bytes(uint8_t *at, uint8_t number, const void *data, size_t n)
 	if (data)
 		memcpy(at, data, n);
 	return at + n;
-}
-
-static uint8_t *
-put_message(uint8_t *at, uint8_t number, const ProtobufCMessage *message, size_t n)
-{
-	uint8_t *end = put_bytes(at, number, NULL, n);
-
-	if (n)
-		protobuf_c_message_pack(message, end - n);
-	return end;
 }
 
 /* Reserves room for a frame with n bytes of payload and writes its header. Returns NULL if that
@@ -123,6 +133,16 @@ envelope_append_request(struct buf *out, uint32_t stream, const char *service, c
 	}
 	buf_commit(out, FRAME_HEADER_SIZE + n);
 	return 0;
+}
+
+static uint8_t *
+put_message(uint8_t *at, uint8_t number, const ProtobufCMessage *message, size_t n)
+{
+	uint8_t *end = put_bytes(at, number, NULL, n);
+
+	if (n)
+		protobuf_c_message_pack(message, end - n);
+	return end;
 }
 
 int
@@ -170,20 +190,34 @@ envelope_append_failure(struct buf *out, uint32_t stream, const struct error *fa
 	return 0;
 }
 
-enum wire_type {
-	WIRE_VARINT = 0,
-	WIRE_64 = 1,
-	WIRE_BYTES = 2,
-	WIRE_32 = 5,
-};
+int
+envelope_read_request(const uint8_t *data, size_t n, const struct pbcheck_limits *limits,
+		      struct envelope_request *out, struct error *err)
+{
+	const uint8_t *end = data + n;
+	struct field f;
 
-/* A field of a message that has been checked. */
-struct field {
-	/* Value of a varint, or length of bytes. */
-	uint64_t number, value;
-	enum wire_type type;
-	const uint8_t *bytes;
-};
+	memset(out, 0, sizeof(*out));
+	if (pbcheck(&ttrpc__request__descriptor, data, n, limits, NULL, err) < 0)
+		return -1;
+	while (next_field(&data, end, &f)) {
+		if (f.type == WIRE_VARINT && f.number == REQUEST_TIMEOUT)
+			out->timeout_ns = (int64_t)f.value;
+		if (f.type != WIRE_BYTES)
+			continue;
+		if (f.number == REQUEST_SERVICE)
+			copy_name(out->service, &f);
+		else if (f.number == REQUEST_METHOD)
+			copy_name(out->method, &f);
+		else if (f.number == REQUEST_PAYLOAD) {
+			out->payload = f.bytes;
+			out->payload_len = f.value;
+		} else if (f.number == REQUEST_METADATA) {
+			read_metadata(&f, out->traceparent);
+		}
+	}
+	return 0;
+}
 
 static bool
 get_varint(const uint8_t **at, const uint8_t *end, uint64_t *out)
@@ -258,33 +292,4 @@ read_metadata(const struct field *pair, char out[ENVELOPE_NAME_MAX])
 	}
 	if (strcasecmp(key, "traceparent") == 0)
 		memcpy(out, value, ENVELOPE_NAME_MAX);
-}
-
-int
-envelope_read_request(const uint8_t *data, size_t n, const struct pbcheck_limits *limits,
-		      struct envelope_request *out, struct error *err)
-{
-	const uint8_t *end = data + n;
-	struct field f;
-
-	memset(out, 0, sizeof(*out));
-	if (pbcheck(&ttrpc__request__descriptor, data, n, limits, NULL, err) < 0)
-		return -1;
-	while (next_field(&data, end, &f)) {
-		if (f.type == WIRE_VARINT && f.number == REQUEST_TIMEOUT)
-			out->timeout_ns = (int64_t)f.value;
-		if (f.type != WIRE_BYTES)
-			continue;
-		if (f.number == REQUEST_SERVICE)
-			copy_name(out->service, &f);
-		else if (f.number == REQUEST_METHOD)
-			copy_name(out->method, &f);
-		else if (f.number == REQUEST_PAYLOAD) {
-			out->payload = f.bytes;
-			out->payload_len = f.value;
-		} else if (f.number == REQUEST_METADATA) {
-			read_metadata(&f, out->traceparent);
-		}
-	}
-	return 0;
 }

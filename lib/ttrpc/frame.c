@@ -4,20 +4,11 @@
 
 #include <string.h>
 
-static void
-frame_put32(uint8_t *out, uint32_t v)
-{
-	out[0] = (uint8_t)(v >> 24);
-	out[1] = (uint8_t)(v >> 16);
-	out[2] = (uint8_t)(v >> 8);
-	out[3] = (uint8_t)v;
-}
-
-static uint32_t
-frame_get32(const uint8_t *in)
-{
-	return (uint32_t)in[0] << 24 | (uint32_t)in[1] << 16 | (uint32_t)in[2] << 8 | in[3];
-}
+static void frame_put32(uint8_t *out, uint32_t v);
+static uint32_t frame_get32(const uint8_t *in);
+static size_t frame_min(size_t a, size_t b);
+static enum frame_event frame_fail(struct frame_reader *reader, enum frame_event event);
+static enum frame_event frame_header_ready(struct frame_reader *reader);
 
 void
 frame_header_encode(const struct frame_header *header, uint8_t out[FRAME_HEADER_SIZE])
@@ -28,6 +19,15 @@ frame_header_encode(const struct frame_header *header, uint8_t out[FRAME_HEADER_
 	out[9] = header->flags;
 }
 
+static void
+frame_put32(uint8_t *out, uint32_t v)
+{
+	out[0] = (uint8_t)(v >> 24);
+	out[1] = (uint8_t)(v >> 16);
+	out[2] = (uint8_t)(v >> 8);
+	out[3] = (uint8_t)v;
+}
+
 void
 frame_header_decode(struct frame_header *header, const uint8_t in[FRAME_HEADER_SIZE])
 {
@@ -35,6 +35,12 @@ frame_header_decode(struct frame_header *header, const uint8_t in[FRAME_HEADER_S
 	header->stream = frame_get32(in + 4);
 	header->type = in[8];
 	header->flags = in[9];
+}
+
+static uint32_t
+frame_get32(const uint8_t *in)
+{
+	return (uint32_t)in[0] << 24 | (uint32_t)in[1] << 16 | (uint32_t)in[2] << 8 | in[3];
 }
 
 void
@@ -49,35 +55,6 @@ frame_reader_release(struct frame_reader *reader)
 {
 	buf_release(&reader->payload);
 	frame_reader_init(reader);
-}
-
-static size_t
-frame_min(size_t a, size_t b)
-{
-	return a < b ? a : b;
-}
-
-/* Decodes a complete header and checks the length of the payload. */
-static enum frame_event
-frame_header_ready(struct frame_reader *reader)
-{
-	uint32_t length;
-
-	frame_header_decode(&reader->header, reader->head);
-	length = reader->header.length;
-	if (length <= FRAME_PAYLOAD_MAX)
-		return FRAME_MORE;
-	reader->skip_closes = length > FRAME_PAYLOAD_MAX + FRAME_DRAIN_MAX;
-	reader->skip = reader->skip_closes ? FRAME_PAYLOAD_MAX + FRAME_DRAIN_MAX : length;
-	return FRAME_OVERSIZE;
-}
-
-static enum frame_event
-frame_fail(struct frame_reader *reader, enum frame_event event)
-{
-	reader->failed = (uint8_t)event;
-	buf_release(&reader->payload);
-	return event;
 }
 
 enum frame_event
@@ -123,6 +100,35 @@ frame_reader_feed(struct frame_reader *reader, const uint8_t *data, size_t n, si
 		return FRAME_MORE;
 	reader->ready = 1;
 	return FRAME_READY;
+}
+
+static size_t
+frame_min(size_t a, size_t b)
+{
+	return a < b ? a : b;
+}
+
+static enum frame_event
+frame_fail(struct frame_reader *reader, enum frame_event event)
+{
+	reader->failed = (uint8_t)event;
+	buf_release(&reader->payload);
+	return event;
+}
+
+/* Decodes a complete header and checks the length of the payload. */
+static enum frame_event
+frame_header_ready(struct frame_reader *reader)
+{
+	uint32_t length;
+
+	frame_header_decode(&reader->header, reader->head);
+	length = reader->header.length;
+	if (length <= FRAME_PAYLOAD_MAX)
+		return FRAME_MORE;
+	reader->skip_closes = length > FRAME_PAYLOAD_MAX + FRAME_DRAIN_MAX;
+	reader->skip = reader->skip_closes ? FRAME_PAYLOAD_MAX + FRAME_DRAIN_MAX : length;
+	return FRAME_OVERSIZE;
 }
 
 uint8_t *
