@@ -25,6 +25,10 @@
 #define EXIT_NOT_RUN   126
 #define EXIT_NOT_FOUND 127
 
+static void agent_exec_plain_console(void);
+static int agent_exec_pass_fd(int fd);
+static void agent_exec_read_only(char **argv);
+
 const char *
 agent_exec_foreign(void)
 {
@@ -35,39 +39,6 @@ agent_exec_foreign(void)
 	if (stat(SELF, &self) < 0)
 		return NULL;
 	return self.st_dev == other.st_dev && self.st_ino == other.st_ino ? NULL : PROGRAM_FOREIGN;
-}
-
-/* Duplicates fd to AGENT_FD without close-on-exec. */
-static int
-agent_exec_pass_fd(int fd)
-{
-	if (fd == AGENT_FD)
-		return fcntl(fd, F_SETFD, 0);
-	return dup2(fd, AGENT_FD) < 0 ? -1 : 0;
-}
-
-/* Makes the console blocking: ours is not, which other programs do not expect. */
-static void
-agent_exec_plain_console(void)
-{
-	int fd = open("/dev/console", O_RDWR | O_NOCTTY | O_CLOEXEC);
-
-	if (fd < 0)
-		return;
-	for (int i = 0; i <= STDERR_FILENO; i++)
-		(void)dup2(fd, i);
-}
-
-/* Executes the agent from a detached read-only mount of its file, so that a container that reaches
- * the file through /proc/<pid>/exe cannot open it for writing. Returns on failure. */
-static void
-agent_exec_read_only(char **argv)
-{
-	struct sys_mount_attr attr = { .attr_set = MOUNT_ATTR_RDONLY };
-	auto_close int file = sys_open_tree(AT_FDCWD, SELF, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
-
-	if (file >= 0 && sys_mount_setattr(file, "", AT_EMPTY_PATH, &attr) == 0)
-		(void)sys_execveat(file, "", argv, environ, AT_EMPTY_PATH);
 }
 
 int
@@ -103,4 +74,37 @@ agent_exec(int fd, void *data)
 	}
 	log_error("supervise", "failed to execute %s: %s", file, strerror(failed));
 	return failed == ENOENT ? EXIT_NOT_FOUND : EXIT_NOT_RUN;
+}
+
+/* Makes the console blocking: ours is not, which other programs do not expect. */
+static void
+agent_exec_plain_console(void)
+{
+	int fd = open("/dev/console", O_RDWR | O_NOCTTY | O_CLOEXEC);
+
+	if (fd < 0)
+		return;
+	for (int i = 0; i <= STDERR_FILENO; i++)
+		(void)dup2(fd, i);
+}
+
+/* Duplicates fd to AGENT_FD without close-on-exec. */
+static int
+agent_exec_pass_fd(int fd)
+{
+	if (fd == AGENT_FD)
+		return fcntl(fd, F_SETFD, 0);
+	return dup2(fd, AGENT_FD) < 0 ? -1 : 0;
+}
+
+/* Executes the agent from a detached read-only mount of its file, so that a container that reaches
+ * the file through /proc/<pid>/exe cannot open it for writing. Returns on failure. */
+static void
+agent_exec_read_only(char **argv)
+{
+	struct sys_mount_attr attr = { .attr_set = MOUNT_ATTR_RDONLY };
+	auto_close int file = sys_open_tree(AT_FDCWD, SELF, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
+
+	if (file >= 0 && sys_mount_setattr(file, "", AT_EMPTY_PATH, &attr) == 0)
+		(void)sys_execveat(file, "", argv, environ, AT_EMPTY_PATH);
 }

@@ -17,6 +17,36 @@
 /* Ten times the weight of all pods together, so that calls are answered under any load. */
 #define AGENT_WEIGHT "1000"
 
+static int cgroups_make_group(int root_fd, const char *name);
+static int cgroups_enable_controllers(int root_fd, const char *dir);
+
+int
+cgroups_setup(int root_fd)
+{
+	int failed = 0;
+
+	failed += cgroups_make_group(root_fd, CGROUP_AGENT);
+	failed += cgroups_make_group(root_fd, CGROUP_PODS);
+	failed += cgroups_enable_controllers(root_fd, ".");
+	failed += cgroups_enable_controllers(root_fd, CGROUP_PODS);
+	if (write_text_at(root_fd, CGROUP_AGENT "/cpu.weight", AGENT_WEIGHT) < 0 &&
+	    errno != ENOENT) {
+		log_warn("cgroups", "failed to write " CGROUP_AGENT "/cpu.weight: %s",
+			 strerror(errno));
+		failed++;
+	}
+	return failed;
+}
+
+static int
+cgroups_make_group(int root_fd, const char *name)
+{
+	if (mkdirat(root_fd, name, 0755) == 0 || errno == EEXIST)
+		return 0;
+	log_warn("cgroups", "failed to create cgroup %s: %s", name, strerror(errno));
+	return 1;
+}
+
 /* Enables one or more controllers ("+cpu +io"). */
 static int
 cgroups_enable(int root_fd, const char *dir, const char *words)
@@ -53,33 +83,6 @@ cgroups_enable_controllers(int root_fd, const char *dir)
 		if (cgroups_enable(root_fd, dir, word) == 0)
 			continue;
 		log_warn("cgroups", "failed to enable %s in %s: %s", name, path, strerror(errno));
-		failed++;
-	}
-	return failed;
-}
-
-static int
-cgroups_make_group(int root_fd, const char *name)
-{
-	if (mkdirat(root_fd, name, 0755) == 0 || errno == EEXIST)
-		return 0;
-	log_warn("cgroups", "failed to create cgroup %s: %s", name, strerror(errno));
-	return 1;
-}
-
-int
-cgroups_setup(int root_fd)
-{
-	int failed = 0;
-
-	failed += cgroups_make_group(root_fd, CGROUP_AGENT);
-	failed += cgroups_make_group(root_fd, CGROUP_PODS);
-	failed += cgroups_enable_controllers(root_fd, ".");
-	failed += cgroups_enable_controllers(root_fd, CGROUP_PODS);
-	if (write_text_at(root_fd, CGROUP_AGENT "/cpu.weight", AGENT_WEIGHT) < 0 &&
-	    errno != ENOENT) {
-		log_warn("cgroups", "failed to write " CGROUP_AGENT "/cpu.weight: %s",
-			 strerror(errno));
 		failed++;
 	}
 	return failed;

@@ -17,6 +17,15 @@ static struct {
 	volatile sig_atomic_t depth;
 } g_crash;
 
+static void crash_on_signal(int sig, siginfo_t *info, void *context);
+
+void
+crash_install(const struct power_ops *ops)
+{
+	g_crash.ops = ops;
+	crash_catch(crash_on_signal, SA_RESTART);
+}
+
 static void
 crash_on_signal(int sig, siginfo_t *info, void *context)
 {
@@ -41,11 +50,4 @@ crash_on_signal(int sig, siginfo_t *info, void *context)
 	crash_say(crash_describe(line, "tatami-init", sig, info, ", powering off\n"));
 	power_off(g_crash.ops, false);
 	_exit(128 + sig);
-}
-
-void
-crash_install(const struct power_ops *ops)
-{
-	g_crash.ops = ops;
-	crash_catch(crash_on_signal, SA_RESTART);
 }

@@ -44,6 +44,26 @@ struct timeline {
 	char values[STAGES_MAX][24];
 };
 
+/* State of the boot that is used after it. */
+struct boot {
+	struct timeline timeline;
+	struct agent_exec program;
+	/* Root directory of the hierarchy, or -1. */
+	int cgroups;
+	struct limits_size size;
+	char cmdline[CMDLINE_MAX];
+};
+
+static void init_boot_and_supervise(int argc, char **argv, uint64_t main_ns,
+				    agent_main_fn *agent_main);
+static void init_boot_guest(struct boot *b);
+static int init_agent_args(int argc, char **argv, char **out);
+static int init_start_agent(int fd, void *data);
+static void init_boot_rest(void *data);
+static void init_log_end(const struct supervise_result *result);
+static bool init_write_line(const char *line, size_t len, void *data);
+static void init_flush_log(void);
+
 /* Records the end of stage `name` (kept by reference) with its duration in milliseconds. */
 static void
 init_stamp(struct timeline *t, const char *name, uint64_t until_ns)
@@ -68,47 +88,51 @@ init_hold_lines(const char *line, size_t len, void *data)
 	return false;
 }
 
-/* Writes a line to the console, which is non-blocking; after a partial write, waits briefly for the
- * rest. */
-static bool
-init_write_line(const char *line, size_t len, void *data)
+_Noreturn void
+init_run(int argc, char **argv, uint64_t main_ns, agent_main_fn *agent_main)
 {
-	size_t done = 0;
-
-	(void)data;
-	while (done < len) {
-		struct pollfd p = { .fd = STDERR_FILENO, .events = POLLOUT };
-		ssize_t n = write(STDERR_FILENO, line + done, len - done);
-
-		if (n > 0) {
-			done += (size_t)n;
-			continue;
-		}
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0 && errno != EAGAIN)
-			return true;
-		if (done == 0)
-			return false;
-		/* An incomplete line is better than a blocked init. */
-		if (poll(&p, 1, LOG_FLUSH_MS) <= 0)
-			return true;
-	}
-	return true;
+	/* Point of no return: this process must not end. */
+	boot_reserve_stdio();
+	crash_install(&power_real);
+	log_identity("tatami-init", "init");
+	log_set_sink(init_hold_lines, NULL);
+	init_boot_and_supervise(argc, argv, main_ns, agent_main);
+	init_flush_log();
+	for (;;)
+		power_off(&power_real, false);
 }
 
-/* Flushes pending log lines to the console, for a limited time. */
 static void
-init_flush_log(void)
+init_boot_and_supervise(int argc, char **argv, uint64_t main_ns, agent_main_fn *agent_main)
 {
-	uint64_t deadline = deadline_in(LOG_FLUSH_MS);
+	char *args[4];
+	struct boot b = {
+		.program = { .path = AGENT_PATH, .argv = args, .agent_main = agent_main },
+		.cgroups = -1,
+	};
+	struct supervise_spec spec = {
+		.is_pid1 = true,
+		.main_ns = main_ns,
+		.start = init_start_agent,
+		.started = init_boot_rest,
+		.data = &b,
+	};
+	struct supervise_result result;
+	struct error err = ERROR_INIT;
 
-	while (!log_flush() && !deadline_is_over(deadline)) {
-		struct pollfd p = { .fd = STDERR_FILENO, .events = POLLOUT };
-
-		if (poll(&p, 1, LOG_FLUSH_MS) <= 0)
-			return;
-	}
+	init_stamp(&b.timeline, "kernel", main_ns);
+	init_boot_guest(&b);
+	b.program.argc = init_agent_args(argc, argv, args);
+	b.program.foreign = agent_exec_foreign();
+	if (b.program.foreign)
+		log_info("init", "using another agent: %s", b.program.foreign);
+	spec.has_protocol = !b.program.foreign;
+	if (b.cgroups >= 0)
+		spec.cgroup_fd = cgroups_open_agent(b.cgroups);
+	if (supervise_run(&spec, &result, &err) < 0)
+		log_crit("init", "%s, powering off", err.msg);
+	else
+		init_log_end(&result);
 }
 
 /* Applies init's own parameters of the kernel command line. Invalid ones are never fatal. */
@@ -133,16 +157,6 @@ init_read_settings(char *cmdline, size_t size)
 	    parse_bool(value, &is_v2) && !is_v2)
 		log_warn("init", "ignoring the request for cgroup v1: not supported, using v2");
 }
-
-/* State of the boot that is used after it. */
-struct boot {
-	struct timeline timeline;
-	struct agent_exec program;
-	/* Root directory of the hierarchy, or -1. */
-	int cgroups;
-	struct limits_size size;
-	char cmdline[CMDLINE_MAX];
-};
 
 /* Sets the limits that depend on memory, which is measured before the agent or a container runs. */
 static void
@@ -203,6 +217,32 @@ init_boot_guest(struct boot *b)
 	init_stamp(t, "network", monotonic_ns());
 }
 
+/* Finds -c FILE or --config FILE, and passes it to the agent as its only arguments. */
+static int
+init_agent_args(int argc, char **argv, char **out)
+{
+	int n = 1;
+
+	for (int i = 1; i + 1 < argc; i++) {
+		if (strcmp(argv[i], "-c") == 0 || strcmp(argv[i], "--config") == 0) {
+			out[1] = argv[i];
+			out[2] = argv[i + 1];
+			n = 3;
+			break;
+		}
+	}
+	out[n] = NULL;
+	return n;
+}
+
+static int
+init_start_agent(int fd, void *data)
+{
+	struct boot *b = data;
+
+	return agent_exec(fd, &b->program);
+}
+
 /* The steps that can follow the start of the agent: some of them take tens of milliseconds. */
 static void
 init_boot_rest(void *data)
@@ -220,32 +260,6 @@ init_boot_rest(void *data)
 	init_stamp(t, "rest", monotonic_ns());
 	log_event(LOG_LEVEL_INFO, "init", EVENT_GUEST_SET_UP, t->fields, t->n,
 		  "guest set up, agent started");
-}
-
-static int
-init_start_agent(int fd, void *data)
-{
-	struct boot *b = data;
-
-	return agent_exec(fd, &b->program);
-}
-
-/* Finds -c FILE or --config FILE, and passes it to the agent as its only arguments. */
-static int
-init_agent_args(int argc, char **argv, char **out)
-{
-	int n = 1;
-
-	for (int i = 1; i + 1 < argc; i++) {
-		if (strcmp(argv[i], "-c") == 0 || strcmp(argv[i], "--config") == 0) {
-			out[1] = argv[i];
-			out[2] = argv[i + 1];
-			n = 3;
-			break;
-		}
-	}
-	out[n] = NULL;
-	return n;
 }
 
 static void
@@ -279,49 +293,45 @@ init_log_end(const struct supervise_result *result)
 	}
 }
 
-static void
-init_boot_and_supervise(int argc, char **argv, uint64_t main_ns, agent_main_fn *agent_main)
+/* Writes a line to the console, which is non-blocking; after a partial write, waits briefly for the
+ * rest. */
+static bool
+init_write_line(const char *line, size_t len, void *data)
 {
-	char *args[4];
-	struct boot b = {
-		.program = { .path = AGENT_PATH, .argv = args, .agent_main = agent_main },
-		.cgroups = -1,
-	};
-	struct supervise_spec spec = {
-		.is_pid1 = true,
-		.main_ns = main_ns,
-		.start = init_start_agent,
-		.started = init_boot_rest,
-		.data = &b,
-	};
-	struct supervise_result result;
-	struct error err = ERROR_INIT;
+	size_t done = 0;
 
-	init_stamp(&b.timeline, "kernel", main_ns);
-	init_boot_guest(&b);
-	b.program.argc = init_agent_args(argc, argv, args);
-	b.program.foreign = agent_exec_foreign();
-	if (b.program.foreign)
-		log_info("init", "using another agent: %s", b.program.foreign);
-	spec.has_protocol = !b.program.foreign;
-	if (b.cgroups >= 0)
-		spec.cgroup_fd = cgroups_open_agent(b.cgroups);
-	if (supervise_run(&spec, &result, &err) < 0)
-		log_crit("init", "%s, powering off", err.msg);
-	else
-		init_log_end(&result);
+	(void)data;
+	while (done < len) {
+		struct pollfd p = { .fd = STDERR_FILENO, .events = POLLOUT };
+		ssize_t n = write(STDERR_FILENO, line + done, len - done);
+
+		if (n > 0) {
+			done += (size_t)n;
+			continue;
+		}
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0 && errno != EAGAIN)
+			return true;
+		if (done == 0)
+			return false;
+		/* An incomplete line is better than a blocked init. */
+		if (poll(&p, 1, LOG_FLUSH_MS) <= 0)
+			return true;
+	}
+	return true;
 }
 
-_Noreturn void
-init_run(int argc, char **argv, uint64_t main_ns, agent_main_fn *agent_main)
+/* Flushes pending log lines to the console, for a limited time. */
+static void
+init_flush_log(void)
 {
-	/* Point of no return: this process must not end. */
-	boot_reserve_stdio();
-	crash_install(&power_real);
-	log_identity("tatami-init", "init");
-	log_set_sink(init_hold_lines, NULL);
-	init_boot_and_supervise(argc, argv, main_ns, agent_main);
-	init_flush_log();
-	for (;;)
-		power_off(&power_real, false);
+	uint64_t deadline = deadline_in(LOG_FLUSH_MS);
+
+	while (!log_flush() && !deadline_is_over(deadline)) {
+		struct pollfd p = { .fd = STDERR_FILENO, .events = POLLOUT };
+
+		if (poll(&p, 1, LOG_FLUSH_MS) <= 0)
+			return;
+	}
 }

@@ -23,48 +23,8 @@
 
 #define PATIENCE_MS 2000
 
-/* Sends SIGKILL to each child that the kernel lists. Returns false without CONFIG_PROC_CHILDREN.
- * The pids cannot have been reused, since they belong to children that are not reaped yet. */
-static bool
-kill_listed(void)
-{
-	char path[64], text[4096], *save = NULL;
-	ssize_t n;
-
-	(void)snprintf(path, sizeof(path), "/proc/self/task/%d/children", (int)getpid());
-	n = read_text_at(AT_FDCWD, path, text, sizeof(text));
-	if (n < 0)
-		return false;
-	/* The last number may be truncated; it is read again next time. */
-	if ((size_t)n == sizeof(text) - 1)
-		*strrchr(text, ' ') = '\0';
-	for (char *word = strtok_r(text, " ", &save); word; word = strtok_r(NULL, " ", &save)) {
-		uint32_t pid;
-
-		if (parse_u32(word, &pid) && pid > 1)
-			(void)kill((pid_t)pid, SIGKILL);
-	}
-	return true;
-}
-
-/* Returns false once there are no children left. */
-static bool
-kill_orphans_reap(struct children *known, uint64_t *reaped)
-{
-	for (;;) {
-		pid_t pid = waitpid(-1, NULL, WNOHANG | __WALL);
-		struct child_entry *e;
-
-		if (pid < 0 && errno == EINTR)
-			continue;
-		if (pid <= 0)
-			return pid == 0;
-		++*reaped;
-		e = children_find(known, pid);
-		if (e)
-			e->flags &= (uint16_t)~CHILD_LIVE;
-	}
-}
+static bool kill_orphans_reap(struct children *known, uint64_t *reaped);
+static bool kill_listed(void);
 
 void
 kill_orphans(struct children *known, uint64_t *reaped)
@@ -91,4 +51,47 @@ kill_orphans(struct children *known, uint64_t *reaped)
 		wait = deadline_left(deadline);
 		(void)sigtimedwait(&chld, NULL, &wait);
 	}
+}
+
+/* Returns false once there are no children left. */
+static bool
+kill_orphans_reap(struct children *known, uint64_t *reaped)
+{
+	for (;;) {
+		pid_t pid = waitpid(-1, NULL, WNOHANG | __WALL);
+		struct child_entry *e;
+
+		if (pid < 0 && errno == EINTR)
+			continue;
+		if (pid <= 0)
+			return pid == 0;
+		++*reaped;
+		e = children_find(known, pid);
+		if (e)
+			e->flags &= (uint16_t)~CHILD_LIVE;
+	}
+}
+
+/* Sends SIGKILL to each child that the kernel lists. Returns false without CONFIG_PROC_CHILDREN.
+ * The pids cannot have been reused, since they belong to children that are not reaped yet. */
+static bool
+kill_listed(void)
+{
+	char path[64], text[4096], *save = NULL;
+	ssize_t n;
+
+	(void)snprintf(path, sizeof(path), "/proc/self/task/%d/children", (int)getpid());
+	n = read_text_at(AT_FDCWD, path, text, sizeof(text));
+	if (n < 0)
+		return false;
+	/* The last number may be truncated; it is read again next time. */
+	if ((size_t)n == sizeof(text) - 1)
+		*strrchr(text, ' ') = '\0';
+	for (char *word = strtok_r(text, " ", &save); word; word = strtok_r(NULL, " ", &save)) {
+		uint32_t pid;
+
+		if (parse_u32(word, &pid) && pid > 1)
+			(void)kill((pid_t)pid, SIGKILL);
+	}
+	return true;
 }

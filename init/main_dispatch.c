@@ -40,6 +40,52 @@ static const char usage[] =
 	"\n"
 	"See tatami(8) for more.\n";
 
+static bool dispatch_is_word(const char *arg, const char *brief, const char *full);
+static int dispatch_init_fd(void);
+static int dispatch_supervise(int argc, char **argv, uint64_t main_ns, agent_main_fn *agent_main);
+
+int
+main_dispatch(int argc, char **argv, agent_main_fn *agent_main)
+{
+	uint64_t main_ns = monotonic_ns();
+	const char *name = argc > 0 ? argv[0] : "tatami";
+	int fd, skip = 0;
+
+	/* Checked first: PID 1 of the pid namespace of a pod is not the PID 1 of the guest. */
+	if (strcmp(strrchr(name, '/') ? strrchr(name, '/') + 1 : name, "pause") == 0)
+		return pause_run();
+	if (getpid() == 1)
+		init_run(argc, argv, main_ns, agent_main);
+	boot_reserve_stdio();
+	if (argc > 1 && dispatch_is_word(argv[1], "-v", "--version")) {
+		(void)dprintf(STDOUT_FILENO,
+			      "kata-agent version %s (api version: " TATAMI_API_VERSION
+			      ", commit version: %s-%s, type: c, "
+			      "extra-features: [agent-policy, seccomp])\n",
+			      tatami_version, tatami_version, tatami_commit);
+		return 0;
+	}
+	if (argc > 1 && dispatch_is_word(argv[1], "-h", "--help")) {
+		(void)dprintf(STDOUT_FILENO, "%s", usage);
+		return 0;
+	}
+	if (argc > 1 && strcmp(argv[1], "--print-config") == 0)
+		return agent_main(argc, argv, -1);
+	if (argc < 1 || strcmp(strrchr(name, '/') ? strrchr(name, '/') + 1 : name, "init") == 0) {
+		/* Never run init by accident: it would take over the machine. */
+		(void)dprintf(STDERR_FILENO, "%s: init must be PID 1 (see --help)\n", name);
+		return 2;
+	}
+	fd = dispatch_init_fd();
+	if (fd >= 0)
+		return agent_main(argc, argv, fd);
+	if (argc > 1 && strcmp(argv[1], "supervise") == 0)
+		skip += 1;
+	if (skip && argc > 2 && strcmp(argv[2], "--") == 0)
+		skip += 1;
+	return dispatch_supervise(argc - skip, argv + skip, main_ns, agent_main);
+}
+
 static bool
 dispatch_is_word(const char *arg, const char *brief, const char *full)
 {
@@ -105,46 +151,4 @@ dispatch_supervise(int argc, char **argv, uint64_t main_ns, agent_main_fn *agent
 	}
 	(void)log_flush();
 	return dispatch_exit_code(&result);
-}
-
-int
-main_dispatch(int argc, char **argv, agent_main_fn *agent_main)
-{
-	uint64_t main_ns = monotonic_ns();
-	const char *name = argc > 0 ? argv[0] : "tatami";
-	int fd, skip = 0;
-
-	/* Checked first: PID 1 of the pid namespace of a pod is not the PID 1 of the guest. */
-	if (strcmp(strrchr(name, '/') ? strrchr(name, '/') + 1 : name, "pause") == 0)
-		return pause_run();
-	if (getpid() == 1)
-		init_run(argc, argv, main_ns, agent_main);
-	boot_reserve_stdio();
-	if (argc > 1 && dispatch_is_word(argv[1], "-v", "--version")) {
-		(void)dprintf(STDOUT_FILENO,
-			      "kata-agent version %s (api version: " TATAMI_API_VERSION
-			      ", commit version: %s-%s, type: c, "
-			      "extra-features: [agent-policy, seccomp])\n",
-			      tatami_version, tatami_version, tatami_commit);
-		return 0;
-	}
-	if (argc > 1 && dispatch_is_word(argv[1], "-h", "--help")) {
-		(void)dprintf(STDOUT_FILENO, "%s", usage);
-		return 0;
-	}
-	if (argc > 1 && strcmp(argv[1], "--print-config") == 0)
-		return agent_main(argc, argv, -1);
-	if (argc < 1 || strcmp(strrchr(name, '/') ? strrchr(name, '/') + 1 : name, "init") == 0) {
-		/* Never run init by accident: it would take over the machine. */
-		(void)dprintf(STDERR_FILENO, "%s: init must be PID 1 (see --help)\n", name);
-		return 2;
-	}
-	fd = dispatch_init_fd();
-	if (fd >= 0)
-		return agent_main(argc, argv, fd);
-	if (argc > 1 && strcmp(argv[1], "supervise") == 0)
-		skip += 1;
-	if (skip && argc > 2 && strcmp(argv[2], "--") == 0)
-		skip += 1;
-	return dispatch_supervise(argc - skip, argv + skip, main_ns, agent_main);
 }

@@ -18,27 +18,8 @@
 
 #define LINE_SIZE 1024
 
-/* Splits a line in place and passes it to the callback. */
-static void
-modules_parse_line(unsigned int number, char *line, modules_fn *fn, void *data)
-{
-	char *path = line + strspn(line, " \t\r"), *params, *end;
-
-	if (*path == '\0' || *path == '#')
-		return;
-	if (*path != '/') {
-		log_warn("modules", "invalid line %u: not an absolute path: %.80s", number, path);
-		return;
-	}
-	params = path + strcspn(path, " \t\r");
-	if (*params)
-		*params++ = '\0';
-	params += strspn(params, " \t\r");
-	end = params + strlen(params);
-	while (end > params && strchr(" \t\r", end[-1]))
-		*--end = '\0';
-	fn(number, path, params, data);
-}
+static void modules_parse_line(unsigned int number, char *line, modules_fn *fn, void *data);
+static void modules_load_one(unsigned int line, const char *path, const char *params, void *data);
 
 int
 modules_parse(int fd, modules_fn *fn, void *data)
@@ -77,9 +58,53 @@ modules_parse(int fd, modules_fn *fn, void *data)
 	return n < 0 ? -1 : 0;
 }
 
+/* Splits a line in place and passes it to the callback. */
+static void
+modules_parse_line(unsigned int number, char *line, modules_fn *fn, void *data)
+{
+	char *path = line + strspn(line, " \t\r"), *params, *end;
+
+	if (*path == '\0' || *path == '#')
+		return;
+	if (*path != '/') {
+		log_warn("modules", "invalid line %u: not an absolute path: %.80s", number, path);
+		return;
+	}
+	params = path + strcspn(path, " \t\r");
+	if (*params)
+		*params++ = '\0';
+	params += strspn(params, " \t\r");
+	end = params + strlen(params);
+	while (end > params && strchr(" \t\r", end[-1]))
+		*--end = '\0';
+	fn(number, path, params, data);
+}
+
 struct load_count {
 	unsigned int loaded, failed;
 };
+
+unsigned int
+modules_load(const char *path, unsigned int *failed)
+{
+	auto_close int fd = open(path, O_RDONLY | O_CLOEXEC);
+	struct load_count count = { 0 };
+
+	*failed = 0;
+	if (fd < 0) {
+		if (errno != ENOENT) {
+			log_warn("modules", "failed to open %s: %s", path, strerror(errno));
+			*failed = 1;
+		}
+		return 0;
+	}
+	if (modules_parse(fd, modules_load_one, &count) < 0) {
+		log_warn("modules", "failed to read %s: %s", path, strerror(errno));
+		count.failed++;
+	}
+	*failed = count.failed;
+	return count.loaded;
+}
 
 static void
 modules_load_one(unsigned int line, const char *path, const char *params, void *data)
@@ -106,26 +131,4 @@ modules_load_one(unsigned int line, const char *path, const char *params, void *
 		 flags && (errno == EINVAL || errno == EOPNOTSUPP || errno == ENOEXEC)
 			 ? " (this kernel may not support compressed modules of this kind)"
 			 : "");
-}
-
-unsigned int
-modules_load(const char *path, unsigned int *failed)
-{
-	auto_close int fd = open(path, O_RDONLY | O_CLOEXEC);
-	struct load_count count = { 0 };
-
-	*failed = 0;
-	if (fd < 0) {
-		if (errno != ENOENT) {
-			log_warn("modules", "failed to open %s: %s", path, strerror(errno));
-			*failed = 1;
-		}
-		return 0;
-	}
-	if (modules_parse(fd, modules_load_one, &count) < 0) {
-		log_warn("modules", "failed to read %s: %s", path, strerror(errno));
-		count.failed++;
-	}
-	*failed = count.failed;
-	return count.loaded;
 }

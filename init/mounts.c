@@ -62,22 +62,17 @@ static const struct boot_mount boot_mounts[] = {
 	  false },
 };
 
-/* Returns whether target is already a mount of the right type: the kernel mounts devtmpfs on a disk
- * root, and an earlier init may have mounted more. */
-static bool
-mounts_is_mounted(const struct boot_mount *m)
-{
-	struct stat here, parent;
-	struct statfs fs;
-	char up[64];
+static int mounts_mount_row(const struct boot_mount *m);
+static bool mounts_is_mounted(const struct boot_mount *m);
 
-	if (strlen(m->target) + sizeof("/..") > sizeof(up))
-		return false;
-	(void)memcpy(up, m->target, strlen(m->target));
-	(void)memcpy(up + strlen(m->target), "/..", sizeof("/.."));
-	return stat(m->target, &here) == 0 && stat(up, &parent) == 0 &&
-	       here.st_dev != parent.st_dev && statfs(m->target, &fs) == 0 &&
-	       (unsigned long)fs.f_type == (unsigned long)m->magic;
+int
+mounts_boot(void)
+{
+	int failed = 0;
+
+	for (size_t i = 0; i < ARRAY_LEN(boot_mounts); i++)
+		failed += mounts_mount_row(&boot_mounts[i]) < 0;
+	return failed;
 }
 
 static int
@@ -111,12 +106,20 @@ mounts_mount_row(const struct boot_mount *m)
 	return -1;
 }
 
-int
-mounts_boot(void)
+/* Returns whether target is already a mount of the right type: the kernel mounts devtmpfs on a disk
+ * root, and an earlier init may have mounted more. */
+static bool
+mounts_is_mounted(const struct boot_mount *m)
 {
-	int failed = 0;
+	struct stat here, parent;
+	struct statfs fs;
+	char up[64];
 
-	for (size_t i = 0; i < ARRAY_LEN(boot_mounts); i++)
-		failed += mounts_mount_row(&boot_mounts[i]) < 0;
-	return failed;
+	if (strlen(m->target) + sizeof("/..") > sizeof(up))
+		return false;
+	(void)memcpy(up, m->target, strlen(m->target));
+	(void)memcpy(up + strlen(m->target), "/..", sizeof("/.."));
+	return stat(m->target, &here) == 0 && stat(up, &parent) == 0 &&
+	       here.st_dev != parent.st_dev && statfs(m->target, &fs) == 0 &&
+	       (unsigned long)fs.f_type == (unsigned long)m->magic;
 }

@@ -22,6 +22,23 @@
 
 #define SYNC_MS 5000
 
+static void power_sync_bounded(const struct power_ops *ops);
+static bool power_wait_at_most(pid_t child, unsigned int ms);
+
+void
+power_off(const struct power_ops *ops, bool without_sync)
+{
+	if (!without_sync) {
+		ops->kill_all();
+		power_sync_bounded(ops);
+	}
+	(void)ops->reboot(RB_POWER_OFF);
+	crash_say("tatami-init: failed to power off, trying to reboot\n");
+	(void)ops->reboot(RB_AUTOBOOT);
+	crash_say("tatami-init: failed to reboot, halting\n");
+	ops->rest();
+}
+
 static void
 power_write_file(const char *path, const char *text)
 {
@@ -31,6 +48,53 @@ power_write_file(const char *path, const char *text)
 		return;
 	(void)!write(fd, text, strlen(text));
 	(void)close(fd);
+}
+
+static void
+power_sync_bounded(const struct power_ops *ops)
+{
+	static const struct timespec settle = { .tv_sec = 1 };
+	/* A fork(2) without the locks and handlers of the C library, since this may be a signal
+	 * handler. */
+	pid_t child = (pid_t)syscall(SYS_clone, SIGCHLD, 0, 0, 0, 0);
+
+	if (child == 0) {
+		ops->sync();
+		_exit(0);
+	}
+	if (child > 0) {
+		if (!power_wait_at_most(child, ops->sync_ms))
+			crash_say("tatami-init: timed out syncing disks\n");
+		return;
+	}
+	/* No process can be created. The kernel can sync by itself, but does not report
+	 * completion. */
+	crash_say("tatami-init: failed to create a process for sync, using emergency sync\n");
+	power_write_file("/proc/sysrq-trigger", "s");
+	(void)nanosleep(&settle, NULL);
+}
+
+/* Waits for the child, which may hang in the kernel. Returns whether it ended in time. */
+static bool
+power_wait_at_most(pid_t child, unsigned int ms)
+{
+	uint64_t deadline = deadline_in(ms);
+	sigset_t chld;
+
+	(void)sigemptyset(&chld);
+	(void)sigaddset(&chld, SIGCHLD);
+	for (;;) {
+		struct timespec wait;
+		pid_t pid = waitpid(child, NULL, WNOHANG | __WALL);
+
+		if (pid == child || (pid < 0 && errno == ECHILD))
+			return true;
+		if (deadline_is_over(deadline))
+			return false;
+		wait = deadline_left(deadline);
+		/* Other children may end, too. */
+		(void)sigtimedwait(&chld, NULL, &wait);
+	}
 }
 
 static void
@@ -65,64 +129,3 @@ const struct power_ops power_real = {
 	.rest = power_real_rest,
 	.sync_ms = SYNC_MS,
 };
-
-/* Waits for the child, which may hang in the kernel. Returns whether it ended in time. */
-static bool
-power_wait_at_most(pid_t child, unsigned int ms)
-{
-	uint64_t deadline = deadline_in(ms);
-	sigset_t chld;
-
-	(void)sigemptyset(&chld);
-	(void)sigaddset(&chld, SIGCHLD);
-	for (;;) {
-		struct timespec wait;
-		pid_t pid = waitpid(child, NULL, WNOHANG | __WALL);
-
-		if (pid == child || (pid < 0 && errno == ECHILD))
-			return true;
-		if (deadline_is_over(deadline))
-			return false;
-		wait = deadline_left(deadline);
-		/* Other children may end, too. */
-		(void)sigtimedwait(&chld, NULL, &wait);
-	}
-}
-
-static void
-power_sync_bounded(const struct power_ops *ops)
-{
-	static const struct timespec settle = { .tv_sec = 1 };
-	/* A fork(2) without the locks and handlers of the C library, since this may be a signal
-	 * handler. */
-	pid_t child = (pid_t)syscall(SYS_clone, SIGCHLD, 0, 0, 0, 0);
-
-	if (child == 0) {
-		ops->sync();
-		_exit(0);
-	}
-	if (child > 0) {
-		if (!power_wait_at_most(child, ops->sync_ms))
-			crash_say("tatami-init: timed out syncing disks\n");
-		return;
-	}
-	/* No process can be created. The kernel can sync by itself, but does not report
-	 * completion. */
-	crash_say("tatami-init: failed to create a process for sync, using emergency sync\n");
-	power_write_file("/proc/sysrq-trigger", "s");
-	(void)nanosleep(&settle, NULL);
-}
-
-void
-power_off(const struct power_ops *ops, bool without_sync)
-{
-	if (!without_sync) {
-		ops->kill_all();
-		power_sync_bounded(ops);
-	}
-	(void)ops->reboot(RB_POWER_OFF);
-	crash_say("tatami-init: failed to power off, trying to reboot\n");
-	(void)ops->reboot(RB_AUTOBOOT);
-	crash_say("tatami-init: failed to reboot, halting\n");
-	ops->rest();
-}

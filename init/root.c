@@ -16,6 +16,25 @@
 #include "lib/cleanup.h"
 #include "lib/sys.h"
 
+static bool root_is_memory_root(void);
+static int root_move_detached(struct error *err);
+static int root_move_bound(struct error *err);
+
+int
+root_prepare(bool *moved, struct error *err)
+{
+	*moved = false;
+	if (root_is_memory_root()) {
+		if (root_move_detached(err) < 0 && root_move_bound(err) < 0)
+			return -1;
+		*moved = true;
+		err->code = ERROR_OK;
+	}
+	if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
+		return error_sys(err, "failed to make all mounts private");
+	return 0;
+}
+
 /* An initramfs is a ramfs or a tmpfs. Another tmpfs as root is treated as one, too, which costs
  * only a mount. */
 static bool
@@ -74,19 +93,4 @@ root_move_bound(struct error *err)
 	}
 	(void)rmdir(between);
 	return r;
-}
-
-int
-root_prepare(bool *moved, struct error *err)
-{
-	*moved = false;
-	if (root_is_memory_root()) {
-		if (root_move_detached(err) < 0 && root_move_bound(err) < 0)
-			return -1;
-		*moved = true;
-		err->code = ERROR_OK;
-	}
-	if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
-		return error_sys(err, "failed to make all mounts private");
-	return 0;
 }
