@@ -49,6 +49,26 @@ struct writer {
 	uint32_t mtime;
 };
 
+struct reader {
+	struct unpacker *unpacker;
+	const struct cpio_visitor *visitor;
+	/* Bytes read so far. */
+	uint64_t at;
+	char name[PATH_MAX];
+};
+
+static int cpio_put_header(struct writer *w, const char *name, const uint32_t fields[FIELDS],
+			   struct error *err);
+static int cpio_put_entry(struct writer *w, struct image_entry *entry, uint32_t ino,
+			  struct error *err);
+static int cpio_put_source(struct writer *w, struct image_entry *entry, struct error *err);
+static int cpio_open_source(const struct image_entry *entry, struct error *err);
+static int cpio_next_header(struct reader *r, char *first, struct error *err);
+static int cpio_get_all(struct reader *r, void *out, size_t n, struct error *err);
+static int cpio_get_member(struct reader *r, char first, struct error *err);
+static int cpio_parse_header(const char *header, uint32_t fields[FIELDS], uint64_t at,
+			     struct error *err);
+
 static int
 cpio_put(struct writer *w, const void *data, size_t n, struct error *err)
 {
@@ -64,6 +84,25 @@ cpio_put_padding(struct writer *w, size_t align, struct error *err)
 	return cpio_put(w, zeros, (align - w->at % align) % align, err);
 }
 
+int
+cpio_write(struct image *image, uint32_t mtime, struct packer *packer, struct error *err)
+{
+	static const uint32_t end[FIELDS] = {
+		[FIELD_NLINK] = 1,
+		[FIELD_NAME_LEN] = sizeof(TRAILER),
+	};
+	struct writer w = { .packer = packer, .mtime = mtime };
+
+	image_sort(image);
+	for (size_t i = 0; i < image->n; i++) {
+		if (cpio_put_entry(&w, image->entries[i], (uint32_t)i + 1, err) < 0)
+			return -1;
+	}
+	if (cpio_put_header(&w, TRAILER, end, err) < 0)
+		return -1;
+	return cpio_put_padding(&w, ARCHIVE_ALIGN, err);
+}
+
 static int
 cpio_put_header(struct writer *w, const char *name, const uint32_t fields[FIELDS],
 		struct error *err)
@@ -77,61 +116,6 @@ cpio_put_header(struct writer *w, const char *name, const uint32_t fields[FIELDS
 	    cpio_put(w, name, strlen(name) + 1, err) < 0)
 		return -1;
 	return cpio_put_padding(w, 4, err);
-}
-
-static int
-cpio_changed(const struct image_entry *entry, struct error *err)
-{
-	return error_set(err, ERROR_ABORTED,
-			 "failed to read %s: file changed while the image was being built",
-			 entry->source);
-}
-
-static int
-cpio_open_source(const struct image_entry *entry, struct error *err)
-{
-	struct stat st;
-	int fd = open(entry->source, O_RDONLY | O_CLOEXEC | O_NOCTTY);
-
-	if (fd < 0)
-		return error_sys_code(err, errno == ENOENT ? ERROR_NOT_FOUND : ERROR_INTERNAL,
-				      "failed to open %s", entry->source);
-	if (fstat(fd, &st) < 0) {
-		error_sys(err, "failed to stat %s", entry->source);
-	} else if (st.st_dev != entry->seen.st_dev || st.st_ino != entry->seen.st_ino ||
-		   st.st_size != entry->seen.st_size ||
-		   st.st_mtim.tv_sec != entry->seen.st_mtim.tv_sec ||
-		   st.st_mtim.tv_nsec != entry->seen.st_mtim.tv_nsec) {
-		cpio_changed(entry, err);
-	} else {
-		return fd;
-	}
-	(void)close(fd);
-	return -1;
-}
-
-static int
-cpio_put_source(struct writer *w, struct image_entry *entry, struct error *err)
-{
-	auto_close int fd = cpio_open_source(entry, err);
-	uint64_t left = entry->size;
-	uint8_t bytes[CHUNK];
-
-	if (fd < 0)
-		return -1;
-	while (left) {
-		ssize_t n = read_full(fd, bytes, left < CHUNK ? (size_t)left : CHUNK);
-
-		if (n < 0)
-			return error_sys(err, "failed to read %s", entry->source);
-		if (n == 0)
-			return cpio_changed(entry, err);
-		entry->crc = (uint32_t)crc32(entry->crc, bytes, (uInt)n);
-		if (cpio_put(w, bytes, (size_t)n, err) < 0)
-			return -1;
-		left -= (uint64_t)n;
-	}
-	return 0;
 }
 
 static int
@@ -163,32 +147,87 @@ cpio_put_entry(struct writer *w, struct image_entry *entry, uint32_t ino, struct
 	return cpio_put_padding(w, 4, err);
 }
 
-int
-cpio_write(struct image *image, uint32_t mtime, struct packer *packer, struct error *err)
+static int
+cpio_changed(const struct image_entry *entry, struct error *err)
 {
-	static const uint32_t end[FIELDS] = {
-		[FIELD_NLINK] = 1,
-		[FIELD_NAME_LEN] = sizeof(TRAILER),
-	};
-	struct writer w = { .packer = packer, .mtime = mtime };
-
-	image_sort(image);
-	for (size_t i = 0; i < image->n; i++) {
-		if (cpio_put_entry(&w, image->entries[i], (uint32_t)i + 1, err) < 0)
-			return -1;
-	}
-	if (cpio_put_header(&w, TRAILER, end, err) < 0)
-		return -1;
-	return cpio_put_padding(&w, ARCHIVE_ALIGN, err);
+	return error_set(err, ERROR_ABORTED,
+			 "failed to read %s: file changed while the image was being built",
+			 entry->source);
 }
 
-struct reader {
-	struct unpacker *unpacker;
-	const struct cpio_visitor *visitor;
-	/* Bytes read so far. */
-	uint64_t at;
-	char name[PATH_MAX];
-};
+static int
+cpio_put_source(struct writer *w, struct image_entry *entry, struct error *err)
+{
+	auto_close int fd = cpio_open_source(entry, err);
+	uint64_t left = entry->size;
+	uint8_t bytes[CHUNK];
+
+	if (fd < 0)
+		return -1;
+	while (left) {
+		ssize_t n = read_full(fd, bytes, left < CHUNK ? (size_t)left : CHUNK);
+
+		if (n < 0)
+			return error_sys(err, "failed to read %s", entry->source);
+		if (n == 0)
+			return cpio_changed(entry, err);
+		entry->crc = (uint32_t)crc32(entry->crc, bytes, (uInt)n);
+		if (cpio_put(w, bytes, (size_t)n, err) < 0)
+			return -1;
+		left -= (uint64_t)n;
+	}
+	return 0;
+}
+
+static int
+cpio_open_source(const struct image_entry *entry, struct error *err)
+{
+	struct stat st;
+	int fd = open(entry->source, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+
+	if (fd < 0)
+		return error_sys_code(err, errno == ENOENT ? ERROR_NOT_FOUND : ERROR_INTERNAL,
+				      "failed to open %s", entry->source);
+	if (fstat(fd, &st) < 0) {
+		error_sys(err, "failed to stat %s", entry->source);
+	} else if (st.st_dev != entry->seen.st_dev || st.st_ino != entry->seen.st_ino ||
+		   st.st_size != entry->seen.st_size ||
+		   st.st_mtim.tv_sec != entry->seen.st_mtim.tv_sec ||
+		   st.st_mtim.tv_nsec != entry->seen.st_mtim.tv_nsec) {
+		cpio_changed(entry, err);
+	} else {
+		return fd;
+	}
+	(void)close(fd);
+	return -1;
+}
+
+int
+cpio_read(struct unpacker *unpacker, const struct cpio_visitor *visitor, struct error *err)
+{
+	struct reader r = { .unpacker = unpacker, .visitor = visitor };
+	unsigned archives = 0;
+	char first;
+	int got;
+
+	while ((got = cpio_next_header(&r, &first, err)) > 0) {
+		/* Padding is relative to the start of each archive. */
+		r.at = 1;
+		do {
+			got = cpio_get_member(&r, first, err);
+			if (got == 0)
+				got = cpio_get_all(&r, &first, 1, err) < 0 ? -1 : 0;
+		} while (got == 0);
+		if (got < 0)
+			return -1;
+		archives++;
+	}
+	if (got < 0)
+		return -1;
+	if (!archives)
+		return error_set(err, ERROR_DATA_LOSS, "failed to read the archive: empty");
+	return 0;
+}
 
 /* Reads exactly n bytes, or fewer at the end of the stream. */
 static ssize_t
@@ -205,6 +244,18 @@ cpio_get(struct reader *r, void *out, size_t n, struct error *err)
 	}
 	r->at += used;
 	return (ssize_t)used;
+}
+
+/* Skips zeros. Returns 1 with the first byte of a header in *first, 0 at the end of the stream. */
+static int
+cpio_next_header(struct reader *r, char *first, struct error *err)
+{
+	ssize_t got;
+
+	do {
+		got = cpio_get(r, first, 1, err);
+	} while (got == 1 && *first == '\0');
+	return (int)got;
 }
 
 static int
@@ -226,40 +277,6 @@ cpio_skip_padding(struct reader *r, struct error *err)
 	uint8_t bytes[4];
 
 	return cpio_get_all(r, bytes, (4 - r->at % 4) % 4, err);
-}
-
-/* Skips zeros. Returns 1 with the first byte of a header in *first, 0 at the end of the stream. */
-static int
-cpio_next_header(struct reader *r, char *first, struct error *err)
-{
-	ssize_t got;
-
-	do {
-		got = cpio_get(r, first, 1, err);
-	} while (got == 1 && *first == '\0');
-	return (int)got;
-}
-
-static int
-cpio_parse_header(const char *header, uint32_t fields[FIELDS], uint64_t at, struct error *err)
-{
-	char text[FIELD_LEN + 1] = "";
-	uint64_t value;
-
-	if (memcmp(header, MAGIC, strlen(MAGIC)) != 0 &&
-	    memcmp(header, MAGIC_CRC, strlen(MAGIC_CRC)) != 0)
-		return error_set(err, ERROR_DATA_LOSS,
-				 "failed to read the archive: no header at byte %llu",
-				 (unsigned long long)at);
-	for (size_t i = 0; i < FIELDS; i++) {
-		memcpy(text, header + strlen(MAGIC) + i * FIELD_LEN, FIELD_LEN);
-		if (!parse_hex(text, &value) || strspn(text, "0123456789abcdefABCDEF") != FIELD_LEN)
-			return error_set(err, ERROR_DATA_LOSS,
-					 "failed to read the archive: invalid header at byte %llu",
-					 (unsigned long long)at);
-		fields[i] = (uint32_t)value;
-	}
-	return 0;
 }
 
 static int
@@ -323,29 +340,24 @@ cpio_get_member(struct reader *r, char first, struct error *err)
 	return cpio_get_content(r, member.size, err);
 }
 
-int
-cpio_read(struct unpacker *unpacker, const struct cpio_visitor *visitor, struct error *err)
+static int
+cpio_parse_header(const char *header, uint32_t fields[FIELDS], uint64_t at, struct error *err)
 {
-	struct reader r = { .unpacker = unpacker, .visitor = visitor };
-	unsigned archives = 0;
-	char first;
-	int got;
+	char text[FIELD_LEN + 1] = "";
+	uint64_t value;
 
-	while ((got = cpio_next_header(&r, &first, err)) > 0) {
-		/* Padding is relative to the start of each archive. */
-		r.at = 1;
-		do {
-			got = cpio_get_member(&r, first, err);
-			if (got == 0)
-				got = cpio_get_all(&r, &first, 1, err) < 0 ? -1 : 0;
-		} while (got == 0);
-		if (got < 0)
-			return -1;
-		archives++;
+	if (memcmp(header, MAGIC, strlen(MAGIC)) != 0 &&
+	    memcmp(header, MAGIC_CRC, strlen(MAGIC_CRC)) != 0)
+		return error_set(err, ERROR_DATA_LOSS,
+				 "failed to read the archive: no header at byte %llu",
+				 (unsigned long long)at);
+	for (size_t i = 0; i < FIELDS; i++) {
+		memcpy(text, header + strlen(MAGIC) + i * FIELD_LEN, FIELD_LEN);
+		if (!parse_hex(text, &value) || strspn(text, "0123456789abcdefABCDEF") != FIELD_LEN)
+			return error_set(err, ERROR_DATA_LOSS,
+					 "failed to read the archive: invalid header at byte %llu",
+					 (unsigned long long)at);
+		fields[i] = (uint32_t)value;
 	}
-	if (got < 0)
-		return -1;
-	if (!archives)
-		return error_set(err, ERROR_DATA_LOSS, "failed to read the archive: empty");
 	return 0;
 }

@@ -16,15 +16,8 @@ static const struct {
 	{ "riscv64", EM_RISCV },
 };
 
-static const char *
-elf_machine_name(uint16_t machine)
-{
-	for (size_t i = 0; i < ARRAY_LEN(machines); i++) {
-		if (machines[i].machine == machine)
-			return machines[i].arch;
-	}
-	return "another machine";
-}
+static const char *elf_machine_name(uint16_t machine);
+static int elf_headers_failed(const char *what, struct error *err);
 
 int
 elf_machine(const char *arch, uint16_t *out, struct error *err)
@@ -64,11 +57,14 @@ elf_check(const char *what, const uint8_t *bytes, size_t n, uint16_t machine, st
 	return 0;
 }
 
-static int
-elf_headers_failed(const char *what, struct error *err)
+static const char *
+elf_machine_name(uint16_t machine)
 {
-	return error_set(err, ERROR_INVALID_ARGUMENT,
-			 "%s: program headers are not at the beginning of the file", what);
+	for (size_t i = 0; i < ARRAY_LEN(machines); i++) {
+		if (machines[i].machine == machine)
+			return machines[i].arch;
+	}
+	return "another machine";
 }
 
 int
@@ -96,4 +92,11 @@ elf_interpreter(const char *what, const uint8_t *bytes, size_t n, const char **i
 		*interp = (const char *)bytes + part.p_offset;
 	}
 	return 0;
+}
+
+static int
+elf_headers_failed(const char *what, struct error *err)
+{
+	return error_set(err, ERROR_INVALID_ARGUMENT,
+			 "%s: program headers are not at the beginning of the file", what);
 }

@@ -13,20 +13,32 @@
 /* The limit of path_resolution(7). */
 #define SYMLINKS_MAX 40
 
+/* A path that is being made canonical. */
+struct walk {
+	/* The canonical part. */
+	char done[PATH_MAX];
+	/* The part that is not resolved yet. */
+	char rest[PATH_MAX];
+	unsigned links;
+};
+
+static void image_keep_node(void *node);
+static int image_compare_slots(const void *a, const void *b);
+static int image_canonical(const struct image *image, const char *path, bool follow_last,
+			   char out[PATH_MAX], struct error *err);
+static int image_step(const struct image *image, struct walk *walk, bool follow_last,
+		      const char *path, struct error *err);
+static struct image_entry *image_prepare(struct image *image, const char *path, uint32_t mode,
+					 struct error *err);
+static int image_make_parents(struct image *image, const char *path, struct error *err);
+static int image_insert(struct image *image, struct image_entry *entry, struct error *err);
+
 static int
 image_compare_paths(const void *a, const void *b)
 {
 	const struct image_entry *x = a, *y = b;
 
 	return strcmp(x->path, y->path);
-}
-
-static int
-image_compare_slots(const void *a, const void *b)
-{
-	struct image_entry *const *x = a, *const *y = b;
-
-	return image_compare_paths(*x, *y);
 }
 
 static void
@@ -40,11 +52,20 @@ image_entry_free(struct image_entry *entry)
 	free(entry);
 }
 
-static void
-image_keep_node(void *node)
+static struct image_entry *
+image_find_exact(const struct image *image, const char *path)
 {
-	/* The entries are freed through the array. */
-	(void)node;
+	struct image_entry key = { .path = (char *)path };
+	struct image_entry *const *node = tfind(&key, &image->index, image_compare_paths);
+
+	return node ? *node : NULL;
+}
+
+static int
+image_path_failed(struct error *err, const char *path, const char *why)
+{
+	return error_set(err, ERROR_INVALID_ARGUMENT, "failed to add %.200s to the image: %s", path,
+			 why);
 }
 
 void
@@ -57,6 +78,13 @@ image_release(struct image *image)
 	*image = IMAGE_INIT;
 }
 
+static void
+image_keep_node(void *node)
+{
+	/* The entries are freed through the array. */
+	(void)node;
+}
+
 void
 image_sort(struct image *image)
 {
@@ -64,29 +92,52 @@ image_sort(struct image *image)
 		qsort(image->entries, image->n, sizeof(struct image_entry *), image_compare_slots);
 }
 
-static struct image_entry *
-image_find_exact(const struct image *image, const char *path)
+static int
+image_compare_slots(const void *a, const void *b)
 {
-	struct image_entry key = { .path = (char *)path };
-	struct image_entry *const *node = tfind(&key, &image->index, image_compare_paths);
+	struct image_entry *const *x = a, *const *y = b;
 
-	return node ? *node : NULL;
+	return image_compare_paths(*x, *y);
 }
 
-/* A path that is being made canonical. */
-struct walk {
-	/* The canonical part. */
-	char done[PATH_MAX];
-	/* The part that is not resolved yet. */
-	char rest[PATH_MAX];
-	unsigned links;
-};
-
-static int
-image_path_failed(struct error *err, const char *path, const char *why)
+struct image_entry *
+image_find(const struct image *image, const char *path)
 {
-	return error_set(err, ERROR_INVALID_ARGUMENT, "failed to add %.200s to the image: %s", path,
-			 why);
+	struct error ignored;
+	char full[PATH_MAX];
+
+	if (image_canonical(image, path, false, full, &ignored) < 0)
+		return NULL;
+	return image_find_exact(image, full);
+}
+
+/* Stores the canonical form of a path, which need not exist. */
+static int
+image_canonical(const struct image *image, const char *path, bool follow_last, char out[PATH_MAX],
+		struct error *err)
+{
+	struct walk walk = { .links = 0 };
+
+	if (strlen(path) >= sizeof(walk.rest))
+		return image_path_failed(err, path, "path longer than 4095 bytes");
+	memcpy(walk.rest, path, strlen(path) + 1);
+	while (walk.rest[strspn(walk.rest, "/")]) {
+		if (image_step(image, &walk, follow_last, path, err) < 0)
+			return -1;
+	}
+	memcpy(out, walk.done, strlen(walk.done) + 1);
+	return 0;
+}
+
+static void
+image_drop_last(char *path)
+{
+	char *slash = strrchr(path, '/');
+
+	if (slash)
+		*slash = '\0';
+	else
+		path[0] = '\0';
 }
 
 /* Replaces the symlink that has just been reached by its target. */
@@ -107,17 +158,6 @@ image_follow_link(struct walk *walk, const struct image_entry *link, const char 
 		return image_path_failed(err, path, "path too long after resolving its symlinks");
 	memcpy(walk->rest, joined, strlen(joined) + 1);
 	return 0;
-}
-
-static void
-image_drop_last(char *path)
-{
-	char *slash = strrchr(path, '/');
-
-	if (slash)
-		*slash = '\0';
-	else
-		path[0] = '\0';
 }
 
 /* Moves one component of walk->rest to walk->done. */
@@ -158,35 +198,6 @@ image_step(const struct image *image, struct walk *walk, bool follow_last, const
 	return 0;
 }
 
-/* Stores the canonical form of a path, which need not exist. */
-static int
-image_canonical(const struct image *image, const char *path, bool follow_last, char out[PATH_MAX],
-		struct error *err)
-{
-	struct walk walk = { .links = 0 };
-
-	if (strlen(path) >= sizeof(walk.rest))
-		return image_path_failed(err, path, "path longer than 4095 bytes");
-	memcpy(walk.rest, path, strlen(path) + 1);
-	while (walk.rest[strspn(walk.rest, "/")]) {
-		if (image_step(image, &walk, follow_last, path, err) < 0)
-			return -1;
-	}
-	memcpy(out, walk.done, strlen(walk.done) + 1);
-	return 0;
-}
-
-struct image_entry *
-image_find(const struct image *image, const char *path)
-{
-	struct error ignored;
-	char full[PATH_MAX];
-
-	if (image_canonical(image, path, false, full, &ignored) < 0)
-		return NULL;
-	return image_find_exact(image, full);
-}
-
 struct image_entry *
 image_resolve(const struct image *image, const char *path, struct error *err)
 {
@@ -200,6 +211,84 @@ image_resolve(const struct image *image, const char *path, struct error *err)
 		error_set(err, ERROR_NOT_FOUND, "no %.200s in the image (resolved to /%.200s)",
 			  path, full);
 	return entry;
+}
+
+int
+image_add_dir(struct image *image, const char *path, uint32_t perm, struct error *err)
+{
+	struct image_entry *entry = image_find(image, path);
+	struct error ignored;
+
+	if (entry && S_ISLNK(entry->mode)) {
+		entry = image_resolve(image, path, &ignored);
+		/* A symlink to a directory is as good as a directory: /lib with a merged /usr. */
+		if (entry && S_ISDIR(entry->mode))
+			return 0;
+	}
+	entry = image_prepare(image, path, S_IFDIR | (perm & 07777), err);
+	return entry ? image_insert(image, entry, err) : -1;
+}
+
+static struct image_entry *
+image_entry_new(const char *path, uint32_t mode, struct error *err)
+{
+	struct image_entry *entry = calloc(1, sizeof(*entry));
+
+	if (entry)
+		entry->path = strdup(path);
+	if (!entry || !entry->path) {
+		image_entry_free(entry);
+		error_nomem(err, "adding to the image");
+		return NULL;
+	}
+	entry->mode = mode;
+	return entry;
+}
+
+/* Creates an entry for any path, and its parents in the image. The entry is not added yet. */
+static struct image_entry *
+image_prepare(struct image *image, const char *path, uint32_t mode, struct error *err)
+{
+	char full[PATH_MAX];
+
+	for (const char *c = path; *c; c++) {
+		if ((unsigned char)*c < 0x20 || *c == 0x7f) {
+			image_path_failed(err, path,
+					  "newline or other control character in the path");
+			return NULL;
+		}
+	}
+	if (image_canonical(image, path, false, full, err) < 0)
+		return NULL;
+	if (!full[0]) {
+		image_path_failed(err, path, "the path is that of the root");
+		return NULL;
+	}
+	if (!strcmp(full, "TRAILER!!!")) {
+		image_path_failed(err, path, "the name is that of the end marker of an archive");
+		return NULL;
+	}
+	if (image_make_parents(image, full, err) < 0)
+		return NULL;
+	return image_entry_new(full, mode, err);
+}
+
+static int
+image_make_parents(struct image *image, const char *path, struct error *err)
+{
+	char prefix[PATH_MAX];
+	struct image_entry *dir;
+
+	for (const char *slash = strchr(path, '/'); slash; slash = strchr(slash + 1, '/')) {
+		memcpy(prefix, path, (size_t)(slash - path));
+		prefix[slash - path] = '\0';
+		if (image_find_exact(image, prefix))
+			continue;
+		dir = image_entry_new(prefix, S_IFDIR | 0755, err);
+		if (!dir || image_insert(image, dir, err) < 0)
+			return -1;
+	}
+	return 0;
 }
 
 /* Replaces the content of `old` by that of `entry`, and frees the rest. */
@@ -247,84 +336,6 @@ image_insert(struct image *image, struct image_entry *entry, struct error *err)
 nomem:
 	image_entry_free(entry);
 	return error_nomem(err, "adding to the image");
-}
-
-static struct image_entry *
-image_entry_new(const char *path, uint32_t mode, struct error *err)
-{
-	struct image_entry *entry = calloc(1, sizeof(*entry));
-
-	if (entry)
-		entry->path = strdup(path);
-	if (!entry || !entry->path) {
-		image_entry_free(entry);
-		error_nomem(err, "adding to the image");
-		return NULL;
-	}
-	entry->mode = mode;
-	return entry;
-}
-
-static int
-image_make_parents(struct image *image, const char *path, struct error *err)
-{
-	char prefix[PATH_MAX];
-	struct image_entry *dir;
-
-	for (const char *slash = strchr(path, '/'); slash; slash = strchr(slash + 1, '/')) {
-		memcpy(prefix, path, (size_t)(slash - path));
-		prefix[slash - path] = '\0';
-		if (image_find_exact(image, prefix))
-			continue;
-		dir = image_entry_new(prefix, S_IFDIR | 0755, err);
-		if (!dir || image_insert(image, dir, err) < 0)
-			return -1;
-	}
-	return 0;
-}
-
-/* Creates an entry for any path, and its parents in the image. The entry is not added yet. */
-static struct image_entry *
-image_prepare(struct image *image, const char *path, uint32_t mode, struct error *err)
-{
-	char full[PATH_MAX];
-
-	for (const char *c = path; *c; c++) {
-		if ((unsigned char)*c < 0x20 || *c == 0x7f) {
-			image_path_failed(err, path,
-					  "newline or other control character in the path");
-			return NULL;
-		}
-	}
-	if (image_canonical(image, path, false, full, err) < 0)
-		return NULL;
-	if (!full[0]) {
-		image_path_failed(err, path, "the path is that of the root");
-		return NULL;
-	}
-	if (!strcmp(full, "TRAILER!!!")) {
-		image_path_failed(err, path, "the name is that of the end marker of an archive");
-		return NULL;
-	}
-	if (image_make_parents(image, full, err) < 0)
-		return NULL;
-	return image_entry_new(full, mode, err);
-}
-
-int
-image_add_dir(struct image *image, const char *path, uint32_t perm, struct error *err)
-{
-	struct image_entry *entry = image_find(image, path);
-	struct error ignored;
-
-	if (entry && S_ISLNK(entry->mode)) {
-		entry = image_resolve(image, path, &ignored);
-		/* A symlink to a directory is as good as a directory: /lib with a merged /usr. */
-		if (entry && S_ISDIR(entry->mode))
-			return 0;
-	}
-	entry = image_prepare(image, path, S_IFDIR | (perm & 07777), err);
-	return entry ? image_insert(image, entry, err) : -1;
 }
 
 int

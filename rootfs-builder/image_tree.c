@@ -28,6 +28,42 @@ struct tree {
 	size_t n_todo, size;
 };
 
+static int tree_push(struct tree *tree, char *path);
+static int tree_read_dir(struct tree *tree, const char *dir, struct error *err);
+static int tree_add_one(struct tree *tree, int dirfd, const char *dir, const char *name,
+			struct error *err);
+static int tree_add_dir(struct tree *tree, const char *path, const struct stat *st,
+			struct error *err);
+static int tree_add_symlink(struct tree *tree, int dirfd, const char *name, const char *path,
+			    struct error *err);
+
+int
+image_add_tree(struct image *image, const char *dir, bool keep_owners, struct error *err)
+{
+	struct tree tree = { .image = image, .top = dir, .keep_owners = keep_owners };
+	char *top = strdup("");
+	struct stat st;
+	int r = 0;
+
+	if (!top || tree_push(&tree, top) < 0) {
+		free(top);
+		return error_nomem(err, "reading a directory tree");
+	}
+	if (stat(dir, &st) < 0)
+		r = error_sys_code(err, errno == ENOENT ? ERROR_NOT_FOUND : ERROR_INTERNAL,
+				   "failed to stat %s", dir);
+	tree.dev = r == 0 ? st.st_dev : 0;
+	while (r == 0 && tree.n_todo) {
+		auto_free char *next = tree.todo[--tree.n_todo];
+
+		r = tree_read_dir(&tree, next, err);
+	}
+	while (tree.n_todo)
+		free(tree.todo[--tree.n_todo]);
+	free(tree.todo);
+	return r < 0 ? error_wrap(err, "failed to add the tree %s", dir) : 0;
+}
+
 static int
 tree_push(struct tree *tree, char *path)
 {
@@ -44,67 +80,6 @@ tree_push(struct tree *tree, char *path)
 	}
 	tree->todo[tree->n_todo++] = path;
 	return 0;
-}
-
-static int
-tree_add_symlink(struct tree *tree, int dirfd, const char *name, const char *path,
-		 struct error *err)
-{
-	char target[PATH_MAX];
-	ssize_t n = readlinkat(dirfd, name, target, sizeof(target));
-
-	if (n < 0)
-		return error_sys(err, "failed to read the symlink %s/%s", tree->top, path);
-	if ((size_t)n == sizeof(target))
-		return error_set(err, ERROR_INVALID_ARGUMENT,
-				 "failed to read the symlink %s/%s: target longer than 4095 bytes",
-				 tree->top, path);
-	target[n] = '\0';
-	return image_add_symlink(tree->image, path, target, err);
-}
-
-static int
-tree_add_dir(struct tree *tree, const char *path, const struct stat *st, struct error *err)
-{
-	char *todo;
-
-	if (image_add_dir(tree->image, path, st->st_mode, err) < 0)
-		return -1;
-	if (st->st_dev != tree->dev)
-		return 0;
-	todo = strdup(path);
-	if (!todo || tree_push(tree, todo) < 0) {
-		free(todo);
-		return error_nomem(err, "reading a directory tree");
-	}
-	return 0;
-}
-
-static int
-tree_add_one(struct tree *tree, int dirfd, const char *dir, const char *name, struct error *err)
-{
-	auto_free char *path = NULL, *source = NULL;
-	struct stat st;
-	int r;
-
-	if (asprintf(&path, "%s%s%s", dir, *dir ? "/" : "", name) < 0 ||
-	    asprintf(&source, "%s/%s", tree->top, path) < 0)
-		return error_nomem(err, "reading a directory tree");
-	if (fstatat(dirfd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
-		return error_sys(err, "failed to stat %s", source);
-	if (S_ISDIR(st.st_mode))
-		r = tree_add_dir(tree, path, &st, err);
-	else if (S_ISLNK(st.st_mode))
-		r = tree_add_symlink(tree, dirfd, name, path, err);
-	else if (S_ISREG(st.st_mode))
-		r = image_add_file(tree->image, path, st.st_mode, source, err);
-	else
-		r = image_add_node(tree->image, path, st.st_mode, major(st.st_rdev),
-				   minor(st.st_rdev), err);
-	if (r < 0)
-		return -1;
-	return tree->keep_owners ? image_set_owner(tree->image, path, st.st_uid, st.st_gid, err)
-				 : 0;
 }
 
 static int
@@ -145,29 +120,63 @@ tree_read_dir(struct tree *tree, const char *dir, struct error *err)
 	return r;
 }
 
-int
-image_add_tree(struct image *image, const char *dir, bool keep_owners, struct error *err)
+static int
+tree_add_one(struct tree *tree, int dirfd, const char *dir, const char *name, struct error *err)
 {
-	struct tree tree = { .image = image, .top = dir, .keep_owners = keep_owners };
-	char *top = strdup("");
+	auto_free char *path = NULL, *source = NULL;
 	struct stat st;
-	int r = 0;
+	int r;
 
-	if (!top || tree_push(&tree, top) < 0) {
-		free(top);
+	if (asprintf(&path, "%s%s%s", dir, *dir ? "/" : "", name) < 0 ||
+	    asprintf(&source, "%s/%s", tree->top, path) < 0)
+		return error_nomem(err, "reading a directory tree");
+	if (fstatat(dirfd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+		return error_sys(err, "failed to stat %s", source);
+	if (S_ISDIR(st.st_mode))
+		r = tree_add_dir(tree, path, &st, err);
+	else if (S_ISLNK(st.st_mode))
+		r = tree_add_symlink(tree, dirfd, name, path, err);
+	else if (S_ISREG(st.st_mode))
+		r = image_add_file(tree->image, path, st.st_mode, source, err);
+	else
+		r = image_add_node(tree->image, path, st.st_mode, major(st.st_rdev),
+				   minor(st.st_rdev), err);
+	if (r < 0)
+		return -1;
+	return tree->keep_owners ? image_set_owner(tree->image, path, st.st_uid, st.st_gid, err)
+				 : 0;
+}
+
+static int
+tree_add_dir(struct tree *tree, const char *path, const struct stat *st, struct error *err)
+{
+	char *todo;
+
+	if (image_add_dir(tree->image, path, st->st_mode, err) < 0)
+		return -1;
+	if (st->st_dev != tree->dev)
+		return 0;
+	todo = strdup(path);
+	if (!todo || tree_push(tree, todo) < 0) {
+		free(todo);
 		return error_nomem(err, "reading a directory tree");
 	}
-	if (stat(dir, &st) < 0)
-		r = error_sys_code(err, errno == ENOENT ? ERROR_NOT_FOUND : ERROR_INTERNAL,
-				   "failed to stat %s", dir);
-	tree.dev = r == 0 ? st.st_dev : 0;
-	while (r == 0 && tree.n_todo) {
-		auto_free char *next = tree.todo[--tree.n_todo];
+	return 0;
+}
 
-		r = tree_read_dir(&tree, next, err);
-	}
-	while (tree.n_todo)
-		free(tree.todo[--tree.n_todo]);
-	free(tree.todo);
-	return r < 0 ? error_wrap(err, "failed to add the tree %s", dir) : 0;
+static int
+tree_add_symlink(struct tree *tree, int dirfd, const char *name, const char *path,
+		 struct error *err)
+{
+	char target[PATH_MAX];
+	ssize_t n = readlinkat(dirfd, name, target, sizeof(target));
+
+	if (n < 0)
+		return error_sys(err, "failed to read the symlink %s/%s", tree->top, path);
+	if ((size_t)n == sizeof(target))
+		return error_set(err, ERROR_INVALID_ARGUMENT,
+				 "failed to read the symlink %s/%s: target longer than 4095 bytes",
+				 tree->top, path);
+	target[n] = '\0';
+	return image_add_symlink(tree->image, path, target, err);
 }

@@ -40,6 +40,62 @@ static const struct {
 	{ "/var", S_IFDIR | 0755, NULL },
 };
 
+static int initrd_fill(const struct initrd_spec *spec, struct image *image, uint16_t machine,
+		       size_t *modules, struct error *err);
+static int initrd_add_base(struct image *image, struct error *err);
+static int initrd_add_programs(const struct initrd_spec *spec, struct image *image,
+			       struct error *err);
+static int initrd_add_modules(const struct initrd_spec *spec, struct image *image, uint16_t machine,
+			      size_t *count, struct error *err);
+static int initrd_plan_modules(const struct initrd_spec *spec, struct modtree *modules,
+			       struct error *err);
+static int initrd_set_owner(struct image *image, const char *row, struct error *err);
+static int initrd_write_out(const struct initrd_spec *spec, struct image *image, uint16_t machine,
+			    struct initrd_result *result, struct error *err);
+
+int
+initrd_build(const struct initrd_spec *spec, struct initrd_result *result, struct error *err)
+{
+	struct initrd_result sizes = { 0 };
+	struct image image = IMAGE_INIT;
+	uint16_t machine;
+	int r;
+
+	if (!spec->init || !spec->output)
+		return error_set(err, ERROR_INVALID_ARGUMENT,
+				 "init program or output file not set");
+	if (elf_machine(spec->arch, &machine, err) < 0)
+		return -1;
+	r = initrd_fill(spec, &image, machine, &sizes.modules, err);
+	if (r == 0)
+		r = initrd_write_out(spec, &image, machine, &sizes, err);
+	sizes.entries = image.n;
+	image_release(&image);
+	if (r < 0)
+		return error_wrap(err, "failed to make %s", spec->output);
+	if (result)
+		*result = sizes;
+	return 0;
+}
+
+static int
+initrd_fill(const struct initrd_spec *spec, struct image *image, uint16_t machine, size_t *modules,
+	    struct error *err)
+{
+	for (const char *const *tree = spec->trees; tree && *tree; tree++) {
+		if (image_add_tree(image, *tree, spec->keep_owners, err) < 0)
+			return -1;
+	}
+	if (initrd_add_base(image, err) < 0 || initrd_add_programs(spec, image, err) < 0 ||
+	    initrd_add_modules(spec, image, machine, modules, err) < 0)
+		return -1;
+	for (const char *const *row = spec->owners; row && *row; row++) {
+		if (initrd_set_owner(image, *row, err) < 0)
+			return -1;
+	}
+	return 0;
+}
+
 static int
 initrd_add_base(struct image *image, struct error *err)
 {
@@ -83,6 +139,27 @@ initrd_add_programs(const struct initrd_spec *spec, struct image *image, struct 
 }
 
 static int
+initrd_add_modules(const struct initrd_spec *spec, struct image *image, uint16_t machine,
+		   size_t *count, struct error *err)
+{
+	struct modtree *modules;
+	int r;
+
+	if (!spec->modules_dir)
+		return 0;
+	modules = modules_open(spec->modules_dir, err);
+	if (!modules)
+		return error_wrap(err, "failed to read the modules in %s", spec->modules_dir);
+	r = initrd_plan_modules(spec, modules, err);
+	if (r == 0)
+		r = modules_add(modules, image, spec->modules_as_is, machine, err);
+	while (r == 0 && modtree_planned(modules, *count))
+		(*count)++;
+	modtree_free(modules);
+	return r;
+}
+
+static int
 initrd_plan_modules(const struct initrd_spec *spec, struct modtree *modules, struct error *err)
 {
 	const struct modules_default *d = modules_defaults;
@@ -106,27 +183,6 @@ initrd_plan_modules(const struct initrd_spec *spec, struct modtree *modules, str
 	return 0;
 }
 
-static int
-initrd_add_modules(const struct initrd_spec *spec, struct image *image, uint16_t machine,
-		   size_t *count, struct error *err)
-{
-	struct modtree *modules;
-	int r;
-
-	if (!spec->modules_dir)
-		return 0;
-	modules = modules_open(spec->modules_dir, err);
-	if (!modules)
-		return error_wrap(err, "failed to read the modules in %s", spec->modules_dir);
-	r = initrd_plan_modules(spec, modules, err);
-	if (r == 0)
-		r = modules_add(modules, image, spec->modules_as_is, machine, err);
-	while (r == 0 && modtree_planned(modules, *count))
-		(*count)++;
-	modtree_free(modules);
-	return r;
-}
-
 /* Sets one owner: "UID:GID:PATH". */
 static int
 initrd_set_owner(struct image *image, const char *row, struct error *err)
@@ -143,24 +199,6 @@ initrd_set_owner(struct image *image, const char *row, struct error *err)
 		return error_set(err, ERROR_INVALID_ARGUMENT,
 				 "invalid owner \"%s\": not UID:GID:PATH", row);
 	return image_set_owner(image, rest, uid, gid, err);
-}
-
-static int
-initrd_fill(const struct initrd_spec *spec, struct image *image, uint16_t machine, size_t *modules,
-	    struct error *err)
-{
-	for (const char *const *tree = spec->trees; tree && *tree; tree++) {
-		if (image_add_tree(image, *tree, spec->keep_owners, err) < 0)
-			return -1;
-	}
-	if (initrd_add_base(image, err) < 0 || initrd_add_programs(spec, image, err) < 0 ||
-	    initrd_add_modules(spec, image, machine, modules, err) < 0)
-		return -1;
-	for (const char *const *row = spec->owners; row && *row; row++) {
-		if (initrd_set_owner(image, *row, err) < 0)
-			return -1;
-	}
-	return 0;
 }
 
 static int
@@ -199,29 +237,4 @@ initrd_write_out(const struct initrd_spec *spec, struct image *image, uint16_t m
 		r = hostfile_commit(&file, err);
 	hostfile_discard(&file);
 	return r;
-}
-
-int
-initrd_build(const struct initrd_spec *spec, struct initrd_result *result, struct error *err)
-{
-	struct initrd_result sizes = { 0 };
-	struct image image = IMAGE_INIT;
-	uint16_t machine;
-	int r;
-
-	if (!spec->init || !spec->output)
-		return error_set(err, ERROR_INVALID_ARGUMENT,
-				 "init program or output file not set");
-	if (elf_machine(spec->arch, &machine, err) < 0)
-		return -1;
-	r = initrd_fill(spec, &image, machine, &sizes.modules, err);
-	if (r == 0)
-		r = initrd_write_out(spec, &image, machine, &sizes, err);
-	sizes.entries = image.n;
-	image_release(&image);
-	if (r < 0)
-		return error_wrap(err, "failed to make %s", spec->output);
-	if (result)
-		*result = sizes;
-	return 0;
 }

@@ -13,6 +13,36 @@ struct lister {
 	bool open_line, link;
 };
 
+static void list_end_line(struct lister *lister);
+static int list_member(const struct cpio_member *member, void *data, struct error *err);
+static char list_type_letter(uint32_t mode);
+static int list_content(const uint8_t *bytes, size_t n, void *data, struct error *err);
+
+int
+initrd_list(const char *path, FILE *out, struct error *err)
+{
+	auto_close int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+	struct lister lister = { .out = out };
+	const struct cpio_visitor visitor = {
+		.member = list_member,
+		.content = list_content,
+		.data = &lister,
+	};
+	struct unpacker *unpacker;
+	int r;
+
+	if (fd < 0)
+		return error_sys_code(err, errno == ENOENT ? ERROR_NOT_FOUND : ERROR_INTERNAL,
+				      "failed to open %s", path);
+	unpacker = unpacker_new(fd, err);
+	if (!unpacker)
+		return error_wrap(err, "%s", path);
+	r = cpio_read(unpacker, &visitor, err);
+	unpacker_free(unpacker);
+	list_end_line(&lister);
+	return r < 0 ? error_wrap(err, "%s", path) : 0;
+}
+
 static void
 list_end_line(struct lister *lister)
 {
@@ -34,6 +64,28 @@ list_put_name(FILE *out, const char *name, size_t n)
 		else
 			(void)fputc(c, out);
 	}
+}
+
+static int
+list_member(const struct cpio_member *member, void *data, struct error *err)
+{
+	struct lister *lister = data;
+	char size[32];
+
+	(void)err;
+	list_end_line(lister);
+	if (S_ISCHR(member->mode) || S_ISBLK(member->mode))
+		(void)snprintf(size, sizeof(size), "%u,%u", member->dev_major, member->dev_minor);
+	else
+		(void)snprintf(size, sizeof(size), "%llu", (unsigned long long)member->size);
+	(void)fprintf(lister->out, "%c%04o %u:%u %10s ", list_type_letter(member->mode),
+		      member->mode & 07777, member->uid, member->gid, size);
+	list_put_name(lister->out, member->path, strlen(member->path));
+	lister->link = S_ISLNK(member->mode);
+	lister->open_line = true;
+	if (lister->link)
+		(void)fputs(" -> ", lister->out);
+	return 0;
 }
 
 static char
@@ -59,28 +111,6 @@ list_type_letter(uint32_t mode)
 }
 
 static int
-list_member(const struct cpio_member *member, void *data, struct error *err)
-{
-	struct lister *lister = data;
-	char size[32];
-
-	(void)err;
-	list_end_line(lister);
-	if (S_ISCHR(member->mode) || S_ISBLK(member->mode))
-		(void)snprintf(size, sizeof(size), "%u,%u", member->dev_major, member->dev_minor);
-	else
-		(void)snprintf(size, sizeof(size), "%llu", (unsigned long long)member->size);
-	(void)fprintf(lister->out, "%c%04o %u:%u %10s ", list_type_letter(member->mode),
-		      member->mode & 07777, member->uid, member->gid, size);
-	list_put_name(lister->out, member->path, strlen(member->path));
-	lister->link = S_ISLNK(member->mode);
-	lister->open_line = true;
-	if (lister->link)
-		(void)fputs(" -> ", lister->out);
-	return 0;
-}
-
-static int
 list_content(const uint8_t *bytes, size_t n, void *data, struct error *err)
 {
 	const struct lister *lister = data;
@@ -89,29 +119,4 @@ list_content(const uint8_t *bytes, size_t n, void *data, struct error *err)
 	if (lister->link)
 		list_put_name(lister->out, (const char *)bytes, n);
 	return 0;
-}
-
-int
-initrd_list(const char *path, FILE *out, struct error *err)
-{
-	auto_close int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
-	struct lister lister = { .out = out };
-	const struct cpio_visitor visitor = {
-		.member = list_member,
-		.content = list_content,
-		.data = &lister,
-	};
-	struct unpacker *unpacker;
-	int r;
-
-	if (fd < 0)
-		return error_sys_code(err, errno == ENOENT ? ERROR_NOT_FOUND : ERROR_INTERNAL,
-				      "failed to open %s", path);
-	unpacker = unpacker_new(fd, err);
-	if (!unpacker)
-		return error_wrap(err, "%s", path);
-	r = cpio_read(unpacker, &visitor, err);
-	unpacker_free(unpacker);
-	list_end_line(&lister);
-	return r < 0 ? error_wrap(err, "%s", path) : 0;
 }

@@ -88,6 +88,11 @@ struct request {
 
 static int main_bad_usage(const char *format, const char *value)
 	__attribute__((format(printf, 1, 0)));
+static void main_say_note(const char *text, void *data);
+static int main_run(int argc, char **argv, struct request *request);
+static int main_parse_args(int argc, char **argv, struct request *request);
+static int main_take_option(int key, struct request *request);
+static int main_take_flag(int key, struct request *request);
 
 static int
 main_bad_usage(const char *format, const char *value)
@@ -96,6 +101,106 @@ main_bad_usage(const char *format, const char *value)
 	(void)fprintf(stderr, format, value);
 	(void)fprintf(stderr, "; try tatami-initrd --help\n");
 	return EXIT_USAGE;
+}
+
+int
+main(int argc, char **argv)
+{
+	auto_free const char **trees = calloc((size_t)argc + 1, sizeof(char *));
+	auto_free const char **modules = calloc((size_t)argc + 1, sizeof(char *));
+	auto_free const char **owners = calloc((size_t)argc + 1, sizeof(char *));
+	struct request request = {
+		.spec = {
+			.format = PACK_GZIP,
+			.epoch = INITRD_EPOCH,
+			.note = main_say_note,
+			.trees = trees,
+			.modules = modules,
+			.owners = owners,
+		},
+		.trees = trees,
+		.modules = modules,
+		.owners = owners,
+	};
+
+	if (!trees || !modules || !owners) {
+		(void)fputs("tatami-initrd: out of memory\n", stderr);
+		return EXIT_FAILED;
+	}
+	return main_run(argc, argv, &request);
+}
+
+static void
+main_say_note(const char *text, void *data)
+{
+	(void)data;
+	(void)fprintf(stderr, "tatami-initrd: %s\n", text);
+}
+
+static int
+main_build(const struct request *request, struct error *err)
+{
+	struct initrd_result result;
+
+	if (initrd_build(&request->spec, &result, err) < 0)
+		return -1;
+	if (!request->quiet)
+		(void)printf(
+			"%s: %llu bytes (%llu uncompressed), %zu entries, %zu kernel modules\n",
+			request->spec.output, (unsigned long long)result.size,
+			(unsigned long long)result.raw_size, result.entries, result.modules);
+	return 0;
+}
+
+static int
+main_run(int argc, char **argv, struct request *request)
+{
+	struct error err = ERROR_INIT;
+	int r, status = main_parse_args(argc, argv, request);
+
+	if (status >= 0)
+		return status;
+	r = request->list ? initrd_list(request->list, stdout, &err) : main_build(request, &err);
+	if (fflush(stdout) != 0 && r == 0)
+		r = error_sys(&err, "failed to write the output");
+	if (r == 0)
+		return EXIT_DONE;
+	(void)fprintf(stderr, "tatami-initrd: %s\n", err.msg);
+	return EXIT_FAILED;
+}
+
+static int
+main_check_request(struct request *request)
+{
+	const char *epoch = getenv("SOURCE_DATE_EPOCH");
+
+	if (request->list)
+		return -1;
+	if (!request->spec.output || !request->spec.init)
+		return main_bad_usage("%s is missing",
+				      request->spec.output ? "--init" : "--output");
+	if ((request->n_modules || request->spec.no_default_modules) && !request->spec.modules_dir)
+		return main_bad_usage("%s needs --modules DIR",
+				      request->n_modules ? "--module" : "--no-default-modules");
+	if (epoch && *epoch && !parse_u32(epoch, &request->spec.epoch))
+		return main_bad_usage("invalid SOURCE_DATE_EPOCH %s: not seconds below 2^32",
+				      epoch);
+	return -1;
+}
+
+static int
+main_parse_args(int argc, char **argv, struct request *request)
+{
+	int key, status = -1;
+
+	while (status < 0 &&
+	       (key = getopt_long(argc, argv, "o:i:a:t:m:c:l:qhV", options, NULL)) != -1)
+		status = main_take_option(key, request);
+	if (status >= 0)
+		return status;
+	if (optind < argc)
+		return main_bad_usage("unexpected argument %s", argv[optind]);
+	return main_check_request(request);
 }
 
 static bool
@@ -115,39 +220,6 @@ main_parse_size(const char *text, uint64_t *out)
 		return false;
 	*out = n * unit;
 	return true;
-}
-
-/* Handles options without a list. Returns -1 to continue, else the exit status. */
-static int
-main_take_flag(int key, struct request *request)
-{
-	switch (key) {
-	case KEY_KEEP_INIT:
-		request->spec.keep_init = true;
-		break;
-	case KEY_KEEP_OWNERS:
-		request->spec.keep_owners = true;
-		break;
-	case KEY_NO_DEFAULT_MODULES:
-		request->spec.no_default_modules = true;
-		break;
-	case KEY_MODULES_AS_IS:
-		request->spec.modules_as_is = true;
-		break;
-	case 'q':
-		request->quiet = true;
-		break;
-	case 'h':
-		(void)fputs(help, stdout);
-		return EXIT_DONE;
-	case 'V':
-		(void)printf("tatami-initrd %s (%s)\n", tatami_version, tatami_commit);
-		return EXIT_DONE;
-	default:
-		/* getopt_long() has printed a message. */
-		return EXIT_USAGE;
-	}
-	return -1;
 }
 
 static int
@@ -198,102 +270,35 @@ main_take_option(int key, struct request *request)
 	return -1;
 }
 
+/* Handles options without a list. Returns -1 to continue, else the exit status. */
 static int
-main_check_request(struct request *request)
+main_take_flag(int key, struct request *request)
 {
-	const char *epoch = getenv("SOURCE_DATE_EPOCH");
-
-	if (request->list)
-		return -1;
-	if (!request->spec.output || !request->spec.init)
-		return main_bad_usage("%s is missing",
-				      request->spec.output ? "--init" : "--output");
-	if ((request->n_modules || request->spec.no_default_modules) && !request->spec.modules_dir)
-		return main_bad_usage("%s needs --modules DIR",
-				      request->n_modules ? "--module" : "--no-default-modules");
-	if (epoch && *epoch && !parse_u32(epoch, &request->spec.epoch))
-		return main_bad_usage("invalid SOURCE_DATE_EPOCH %s: not seconds below 2^32",
-				      epoch);
-	return -1;
-}
-
-static int
-main_parse_args(int argc, char **argv, struct request *request)
-{
-	int key, status = -1;
-
-	while (status < 0 &&
-	       (key = getopt_long(argc, argv, "o:i:a:t:m:c:l:qhV", options, NULL)) != -1)
-		status = main_take_option(key, request);
-	if (status >= 0)
-		return status;
-	if (optind < argc)
-		return main_bad_usage("unexpected argument %s", argv[optind]);
-	return main_check_request(request);
-}
-
-static void
-main_say_note(const char *text, void *data)
-{
-	(void)data;
-	(void)fprintf(stderr, "tatami-initrd: %s\n", text);
-}
-
-static int
-main_build(const struct request *request, struct error *err)
-{
-	struct initrd_result result;
-
-	if (initrd_build(&request->spec, &result, err) < 0)
-		return -1;
-	if (!request->quiet)
-		(void)printf(
-			"%s: %llu bytes (%llu uncompressed), %zu entries, %zu kernel modules\n",
-			request->spec.output, (unsigned long long)result.size,
-			(unsigned long long)result.raw_size, result.entries, result.modules);
-	return 0;
-}
-
-static int
-main_run(int argc, char **argv, struct request *request)
-{
-	struct error err = ERROR_INIT;
-	int r, status = main_parse_args(argc, argv, request);
-
-	if (status >= 0)
-		return status;
-	r = request->list ? initrd_list(request->list, stdout, &err) : main_build(request, &err);
-	if (fflush(stdout) != 0 && r == 0)
-		r = error_sys(&err, "failed to write the output");
-	if (r == 0)
+	switch (key) {
+	case KEY_KEEP_INIT:
+		request->spec.keep_init = true;
+		break;
+	case KEY_KEEP_OWNERS:
+		request->spec.keep_owners = true;
+		break;
+	case KEY_NO_DEFAULT_MODULES:
+		request->spec.no_default_modules = true;
+		break;
+	case KEY_MODULES_AS_IS:
+		request->spec.modules_as_is = true;
+		break;
+	case 'q':
+		request->quiet = true;
+		break;
+	case 'h':
+		(void)fputs(help, stdout);
 		return EXIT_DONE;
-	(void)fprintf(stderr, "tatami-initrd: %s\n", err.msg);
-	return EXIT_FAILED;
-}
-
-int
-main(int argc, char **argv)
-{
-	auto_free const char **trees = calloc((size_t)argc + 1, sizeof(char *));
-	auto_free const char **modules = calloc((size_t)argc + 1, sizeof(char *));
-	auto_free const char **owners = calloc((size_t)argc + 1, sizeof(char *));
-	struct request request = {
-		.spec = {
-			.format = PACK_GZIP,
-			.epoch = INITRD_EPOCH,
-			.note = main_say_note,
-			.trees = trees,
-			.modules = modules,
-			.owners = owners,
-		},
-		.trees = trees,
-		.modules = modules,
-		.owners = owners,
-	};
-
-	if (!trees || !modules || !owners) {
-		(void)fputs("tatami-initrd: out of memory\n", stderr);
-		return EXIT_FAILED;
+	case 'V':
+		(void)printf("tatami-initrd %s (%s)\n", tatami_version, tatami_commit);
+		return EXIT_DONE;
+	default:
+		/* getopt_long() has printed a message. */
+		return EXIT_USAGE;
 	}
-	return main_run(argc, argv, &request);
+	return -1;
 }

@@ -36,6 +36,11 @@ const struct modules_default modules_defaults[] = {
 	{ NULL, false, NULL },
 };
 
+static int modules_add_one(const struct modtree *tree, const char *module, struct image *image,
+			   bool as_is, uint16_t machine, char **in_image, struct error *err);
+static int modules_append_line(struct buf *list, const char *path, const char *params,
+			       struct error *err);
+
 struct modtree *
 modules_open(const char *dir, struct error *err)
 {
@@ -47,6 +52,31 @@ modules_open(const char *dir, struct error *err)
 		return NULL;
 	}
 	return modtree_open(fd, dir, err);
+}
+
+int
+modules_add(const struct modtree *tree, struct image *image, bool as_is, uint16_t machine,
+	    struct error *err)
+{
+	struct buf list;
+	int r = 0;
+
+	buf_init(&list, LIST_MAX);
+	for (size_t i = 0; r == 0 && modtree_planned(tree, i); i++) {
+		auto_free char *path = NULL;
+
+		r = modules_add_one(tree, modtree_planned(tree, i), image, as_is, machine, &path,
+				    err);
+		if (r == 0)
+			r = modules_append_line(&list, path, modtree_planned_params(tree, i), err);
+		if (r < 0)
+			error_wrap(err, "failed to add module %s", modtree_planned_name(tree, i));
+	}
+	if (r == 0)
+		r = image_add_data(image, MODULES_LIST_PATH, 0644, buf_head(&list), buf_len(&list),
+				   err);
+	buf_release(&list);
+	return r;
 }
 
 /* Adds one module to the image. *in_image is its path there, owned by the caller. */
@@ -92,29 +122,4 @@ modules_append_line(struct buf *list, const char *path, const char *params, stru
 			"path and parameters of %d bytes exceed the %d bytes that init accepts",
 			len - 1, MODULES_LINE_MAX);
 	return buf_append(list, line, (size_t)len) < 0 ? error_nomem(err, "listing modules") : 0;
-}
-
-int
-modules_add(const struct modtree *tree, struct image *image, bool as_is, uint16_t machine,
-	    struct error *err)
-{
-	struct buf list;
-	int r = 0;
-
-	buf_init(&list, LIST_MAX);
-	for (size_t i = 0; r == 0 && modtree_planned(tree, i); i++) {
-		auto_free char *path = NULL;
-
-		r = modules_add_one(tree, modtree_planned(tree, i), image, as_is, machine, &path,
-				    err);
-		if (r == 0)
-			r = modules_append_line(&list, path, modtree_planned_params(tree, i), err);
-		if (r < 0)
-			error_wrap(err, "failed to add module %s", modtree_planned_name(tree, i));
-	}
-	if (r == 0)
-		r = image_add_data(image, MODULES_LIST_PATH, 0644, buf_head(&list), buf_len(&list),
-				   err);
-	buf_release(&list);
-	return r;
 }

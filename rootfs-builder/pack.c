@@ -38,6 +38,22 @@ static const struct {
 	{ "zstd", PACK_ZSTD },
 };
 
+static int pack_start_gzip(struct packer *packer, struct error *err);
+static int pack_start_zstd(struct packer *packer, struct error *err);
+static int pack_gzip_write(struct packer *packer, const uint8_t *data, size_t n, int flush,
+			   struct error *err);
+static int pack_zstd_write(struct packer *packer, const uint8_t *data, size_t n,
+			   ZSTD_EndDirective end, struct error *err);
+
+static int
+pack_put(struct packer *packer, const void *data, size_t n, struct error *err)
+{
+	if (n && write_full(packer->fd, data, n) < 0)
+		return error_sys(err, "failed to write the archive");
+	packer->out += n;
+	return 0;
+}
+
 bool
 pack_format_parse(const char *name, enum pack_format *out)
 {
@@ -48,6 +64,31 @@ pack_format_parse(const char *name, enum pack_format *out)
 		}
 	}
 	return false;
+}
+
+struct packer *
+packer_new(int fd, enum pack_format format, struct error *err)
+{
+	struct packer *packer = calloc(1, sizeof(*packer));
+	int r = 0;
+
+	if (!packer) {
+		error_nomem(err, "starting an archive");
+		return NULL;
+	}
+	packer->fd = fd;
+	packer->format = format;
+	if (format == PACK_GZIP)
+		r = pack_start_gzip(packer, err);
+	else if (format == PACK_ZSTD)
+		r = pack_start_zstd(packer, err);
+	else if (format == PACK_XZ)
+		r = error_set(err, ERROR_INVALID_ARGUMENT, "cannot write archives as xz");
+	if (r < 0) {
+		packer_free(packer);
+		return NULL;
+	}
+	return packer;
 }
 
 static int
@@ -82,31 +123,6 @@ pack_start_zstd(struct packer *packer, struct error *err)
 	return 0;
 }
 
-struct packer *
-packer_new(int fd, enum pack_format format, struct error *err)
-{
-	struct packer *packer = calloc(1, sizeof(*packer));
-	int r = 0;
-
-	if (!packer) {
-		error_nomem(err, "starting an archive");
-		return NULL;
-	}
-	packer->fd = fd;
-	packer->format = format;
-	if (format == PACK_GZIP)
-		r = pack_start_gzip(packer, err);
-	else if (format == PACK_ZSTD)
-		r = pack_start_zstd(packer, err);
-	else if (format == PACK_XZ)
-		r = error_set(err, ERROR_INVALID_ARGUMENT, "cannot write archives as xz");
-	if (r < 0) {
-		packer_free(packer);
-		return NULL;
-	}
-	return packer;
-}
-
 void
 packer_free(struct packer *packer)
 {
@@ -118,13 +134,26 @@ packer_free(struct packer *packer)
 	free(packer);
 }
 
-static int
-pack_put(struct packer *packer, const void *data, size_t n, struct error *err)
+int
+packer_write(struct packer *packer, const void *data, size_t n, struct error *err)
 {
-	if (n && write_full(packer->fd, data, n) < 0)
-		return error_sys(err, "failed to write the archive");
-	packer->out += n;
-	return 0;
+	const uint8_t *p = data;
+	int r = 0;
+
+	packer->in += n;
+	while (n && r == 0) {
+		size_t part = n < CHUNK ? n : CHUNK;
+
+		if (packer->format == PACK_GZIP)
+			r = pack_gzip_write(packer, p, part, Z_NO_FLUSH, err);
+		else if (packer->format == PACK_ZSTD)
+			r = pack_zstd_write(packer, p, part, ZSTD_e_continue, err);
+		else
+			r = pack_put(packer, p, part, err);
+		p += part;
+		n -= part;
+	}
+	return r;
 }
 
 static int
@@ -166,28 +195,6 @@ pack_zstd_write(struct packer *packer, const uint8_t *data, size_t n, ZSTD_EndDi
 			return -1;
 	} while (in.pos < in.size || (end == ZSTD_e_end && left));
 	return 0;
-}
-
-int
-packer_write(struct packer *packer, const void *data, size_t n, struct error *err)
-{
-	const uint8_t *p = data;
-	int r = 0;
-
-	packer->in += n;
-	while (n && r == 0) {
-		size_t part = n < CHUNK ? n : CHUNK;
-
-		if (packer->format == PACK_GZIP)
-			r = pack_gzip_write(packer, p, part, Z_NO_FLUSH, err);
-		else if (packer->format == PACK_ZSTD)
-			r = pack_zstd_write(packer, p, part, ZSTD_e_continue, err);
-		else
-			r = pack_put(packer, p, part, err);
-		p += part;
-		n -= part;
-	}
-	return r;
 }
 
 int

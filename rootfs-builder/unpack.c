@@ -41,6 +41,15 @@ static const struct {
 	{ PACK_XZ, 6, { 0xfd, '7', 'z', 'X', 'Z', 0 } },
 };
 
+static int unpack_start(struct unpacker *unpacker, struct error *err);
+static ssize_t unpack_plain_step(struct unpacker *unpacker, uint8_t *out, size_t n);
+static ssize_t unpack_gzip_step(struct unpacker *unpacker, uint8_t *out, size_t n,
+				struct error *err);
+static ssize_t unpack_zstd_step(struct unpacker *unpacker, uint8_t *out, size_t n,
+				struct error *err);
+static ssize_t unpack_xz_step(struct unpacker *unpacker, uint8_t *out, size_t n, struct error *err);
+static int unpack_check_rest(struct unpacker *unpacker, struct error *err);
+
 static int
 unpack_damaged(struct error *err, const char *how)
 {
@@ -62,6 +71,23 @@ unpack_fill(struct unpacker *unpacker, struct error *err)
 	unpacker->pos = 0;
 	unpacker->len = (size_t)n;
 	return 0;
+}
+
+struct unpacker *
+unpacker_new(int fd, struct error *err)
+{
+	struct unpacker *unpacker = calloc(1, sizeof(*unpacker));
+
+	if (!unpacker) {
+		error_nomem(err, "opening a stream");
+		return NULL;
+	}
+	unpacker->fd = fd;
+	if (unpack_start(unpacker, err) < 0) {
+		unpacker_free(unpacker);
+		return NULL;
+	}
+	return unpacker;
 }
 
 static int
@@ -91,23 +117,6 @@ unpack_start(struct unpacker *unpacker, struct error *err)
 	return 0;
 }
 
-struct unpacker *
-unpacker_new(int fd, struct error *err)
-{
-	struct unpacker *unpacker = calloc(1, sizeof(*unpacker));
-
-	if (!unpacker) {
-		error_nomem(err, "opening a stream");
-		return NULL;
-	}
-	unpacker->fd = fd;
-	if (unpack_start(unpacker, err) < 0) {
-		unpacker_free(unpacker);
-		return NULL;
-	}
-	return unpacker;
-}
-
 void
 unpacker_free(struct unpacker *unpacker)
 {
@@ -119,6 +128,47 @@ unpacker_free(struct unpacker *unpacker)
 	if (unpacker->xz_open)
 		lzma_end(&unpacker->xz);
 	free(unpacker);
+}
+
+ssize_t
+unpacker_read(struct unpacker *unpacker, void *out, size_t n, struct error *err)
+{
+	while (n && !unpacker->frame_ended) {
+		ssize_t got;
+		size_t before;
+		bool at_end;
+
+		if (unpack_fill(unpacker, err) < 0)
+			return -1;
+		before = unpacker->pos;
+		at_end = unpacker->pos == unpacker->len;
+		if (unpacker->format == PACK_NONE)
+			return unpack_plain_step(unpacker, out, n);
+		if (unpacker->format == PACK_GZIP)
+			got = unpack_gzip_step(unpacker, out, n, err);
+		else if (unpacker->format == PACK_ZSTD)
+			got = unpack_zstd_step(unpacker, out, n, err);
+		else
+			got = unpack_xz_step(unpacker, out, n, err);
+		if (got)
+			return got;
+		if (unpacker->pos == before && !unpacker->frame_ended)
+			return unpack_damaged(err,
+					      at_end ? "unexpected end of data" : "corrupt data");
+	}
+	return n ? unpack_check_rest(unpacker, err) : 0;
+}
+
+static ssize_t
+unpack_plain_step(struct unpacker *unpacker, uint8_t *out, size_t n)
+{
+	size_t left = unpacker->len - unpacker->pos;
+
+	if (n > left)
+		n = left;
+	memcpy(out, unpacker->buf + unpacker->pos, n);
+	unpacker->pos += n;
+	return (ssize_t)n;
 }
 
 /* Each decompresses from buf into out and returns the number of bytes stored. */
@@ -180,18 +230,6 @@ unpack_xz_step(struct unpacker *unpacker, uint8_t *out, size_t n, struct error *
 	return (ssize_t)(n - xz->avail_out);
 }
 
-static ssize_t
-unpack_plain_step(struct unpacker *unpacker, uint8_t *out, size_t n)
-{
-	size_t left = unpacker->len - unpacker->pos;
-
-	if (n > left)
-		n = left;
-	memcpy(out, unpacker->buf + unpacker->pos, n);
-	unpacker->pos += n;
-	return (ssize_t)n;
-}
-
 /* Only zeros may follow the end of a compressed stream: concatenated streams are not supported. */
 static int
 unpack_check_rest(struct unpacker *unpacker, struct error *err)
@@ -206,35 +244,6 @@ unpack_check_rest(struct unpacker *unpacker, struct error *err)
 				err, ERROR_UNIMPLEMENTED,
 				"failed to unpack: data after the end of the compressed stream");
 	}
-}
-
-ssize_t
-unpacker_read(struct unpacker *unpacker, void *out, size_t n, struct error *err)
-{
-	while (n && !unpacker->frame_ended) {
-		ssize_t got;
-		size_t before;
-		bool at_end;
-
-		if (unpack_fill(unpacker, err) < 0)
-			return -1;
-		before = unpacker->pos;
-		at_end = unpacker->pos == unpacker->len;
-		if (unpacker->format == PACK_NONE)
-			return unpack_plain_step(unpacker, out, n);
-		if (unpacker->format == PACK_GZIP)
-			got = unpack_gzip_step(unpacker, out, n, err);
-		else if (unpacker->format == PACK_ZSTD)
-			got = unpack_zstd_step(unpacker, out, n, err);
-		else
-			got = unpack_xz_step(unpacker, out, n, err);
-		if (got)
-			return got;
-		if (unpacker->pos == before && !unpacker->frame_ended)
-			return unpack_damaged(err,
-					      at_end ? "unexpected end of data" : "corrupt data");
-	}
-	return n ? unpack_check_rest(unpacker, err) : 0;
 }
 
 int
