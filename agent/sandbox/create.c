@@ -1,7 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* CreateContainer as an operation: acquires the storages, finds the devices, then starts a worker
- * that launches the container. Called by agent/rpc through sandbox.h. A failure at any step leaves
- * nothing behind. */
+/*
+ * CreateContainer as an operation. Called by agent/rpc through sandbox.h.
+ *
+ *   queued -> storages -> devices -> launch (worker) -> done
+ *                 \_________\__________\ failed or aborted -> undone -> done
+ *
+ * The storages are acquired and the devices found only if the request has any. A failure at any
+ * step leaves nothing behind: the launch is undone, then the storages are released, then the
+ * container is dropped.
+ */
 #include "agent/container/launch/launch.h"
 #include "agent/container/spec/validate.h"
 #include "agent/sandbox/sandbox_op.h"

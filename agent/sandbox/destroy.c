@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * DestroySandbox as an operation: removes all containers concurrently, then releases the sandbox's
- * storages and cleans up its files. Called by agent/rpc through sandbox.h. Each step has a time
- * limit, and a failed step does not stop the next one, since the VM is about to end.
+ * DestroySandbox as an operation. Called by agent/rpc through sandbox.h.
+ *
+ *   queued -> CONTAINERS -> STORAGES -> FILES (worker) -> done
+ *
+ * All containers are removed concurrently. Each step has a time limit, and a failed step does not
+ * stop the next one, since the VM is about to end.
  */
 #include "agent/sandbox/sandbox_op.h"
 

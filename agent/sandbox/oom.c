@@ -1,6 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Delivers OOM kills from memory.events to the callers waiting for them. Called by the sandbox and,
- * through it, by GetOOMEvent. */
+/*
+ * Delivers OOM kills from memory.events to the callers waiting for them. Called by the sandbox and,
+ * through it, by GetOOMEvent. The states of a source:
+ *
+ *   watched --container removed--> kept while kills are untaken --> freed
+ *
+ * At most OOM_REMOVED_MAX sources are kept.
+ */
 #include "agent/sandbox/oom.h"
 
 #include <stdio.h>

@@ -1,7 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Queues of operations, one per container id. Used by the sandbox only. Must never look into an
- * operation: it is run, aborted and freed through its class.
+ * Queues of operations, one per container id. Used by the sandbox only.
+ *
+ *   submitted -> waiting -> running -> ended
+ *                    \ aborted, or no longer wanted -> ended
+ *
+ * Must never look into an operation: it is run, aborted and freed through its class.
  */
 #include "agent/sandbox/queue.h"
 

@@ -1,8 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * RemoveContainer as an operation: waiting operations are aborted, the running one gets a grace
- * period, then a worker tears the container down. Called by agent/rpc through sandbox.h, and when
- * the sandbox is destroyed. Continues even if its caller no longer waits.
+ * RemoveContainer as an operation. Called by agent/rpc through sandbox.h, and when the sandbox is
+ * destroyed.
+ *
+ *   queued -> teardown (worker) -> exit statuses -> storages -> dropped
+ *                  \ failed -> CONTAINER_STOPPED, so that the host can retry
+ *
+ * Operations that wait are aborted, the one that runs gets a grace period. Continues even if its
+ * caller no longer waits.
  */
 #include "agent/container/launch/launch.h"
 #include "agent/sandbox/sandbox_op.h"

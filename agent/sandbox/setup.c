@@ -1,8 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * CreateSandbox as an operation: a worker loads modules and makes namespaces, then the storages are
- * acquired, then a worker sets up resolv.conf and names. Called by agent/rpc through sandbox.h. A
- * failure restores the state before the call.
+ * CreateSandbox as an operation. Called by agent/rpc through sandbox.h.
+ *
+ *   queued -> first (worker) -> storages -> names (worker) -> done
+ *                 \______________\_____________\ failed or aborted -> undone -> done
+ *
+ * The first worker loads modules and makes namespaces, the second sets up resolv.conf, hostname and
+ * hosts. A failure restores the state before the call.
  */
 #include "agent/sandbox/sandbox_op.h"
 
