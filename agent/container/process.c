@@ -1,7 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Processes that a host can name, from the pid to the exit code. Called by container.c, the
- * sandbox's operations and the calls on processes. Must never wait for a process: init reports
- * exits.
+/*
+ * Processes that a host can name, from the pid to the exit code. Called by container.c, the
+ * sandbox's operations and the calls on processes.
+ *
+ *   new -> attached -> exited -> ready -> status reported -> over
+ *
+ *   attached  init watches the pid; the process may still report why it cannot execute its program
+ *   exited    waits until the host has its output, at most PROCESS_DELIVERY_MS
+ *   ready     answers all calls that wait for the status
+ *   over      its streams have ended, too: the container frees it
+ *
+ * Must never wait for a process: init reports exits.
  */
 #include "agent/container/process.h"
 

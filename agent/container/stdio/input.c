@@ -1,6 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The stdin of a process, written for the host. Called by process.c and the write calls. Must never
- * block: data for a full pipe waits in the memory of its request.
+/*
+ * The stdin of a process, written for the host. Called by process.c and the write calls.
+ *
+ *   open -> closing -> closed
+ *
+ *   open     writes that do not fit wait in `writers`, or the splice worker moves the stream
+ *   closing  `end` waits behind them: the end-of-file character of a terminal, nothing for a pipe
+ *   closed   a pipe is closed; the master of a terminal stays open, to set its size
+ *
+ * Must never block: data for a full pipe waits in the memory of its request.
  */
 #include "agent/container/stdio/stdio.h"
 

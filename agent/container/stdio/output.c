@@ -1,7 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The stdout and stderr of a process, read for the host. Called by process.c and the read calls.
- * Must never block, and must never read ahead of a request: the pipe throttles a container whose
- * output is not read.
+/*
+ * The stdout and stderr of a process, read for the host. Called by process.c and the read calls.
+ *
+ *   open -> exited -> draining -> ended
+ *
+ *   open      reads wait for data
+ *   exited    the process is gone: reads wait at most STDIO_QUIET_MS for data
+ *   draining  its exit status was reported: unread data waits at most unread_ms for a read
+ *   ended     the fd is closed, and all reads are answered without data
+ *
+ * A stream ends at its end of file in any state. One that is passed to the splice worker goes from
+ * open to ended. Must never block, and must never read ahead of a request: the pipe throttles a
+ * container whose output is not read.
  */
 #include "agent/container/stdio/stdio.h"
 
