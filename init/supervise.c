@@ -1,9 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Parent and only reaper of all processes. Called by init and by `tatami supervise`. The order
- * "peek, drain, reap" ensures that a registration that was sent before a process ended is known
- * when the process is reaped. Blocks only in its own poll(2), allocates no memory, and tolerates
- * any input from the socket.
+ * Parent and only reaper of all processes. Called by init and by `tatami supervise`. The states of
+ * a registered process:
+ *
+ *   CHILD_LIVE --reaped--> CHILD_UNSENT --sent--> owed --INITPROTO_TAKEN--> dropped
+ *   CHILD_GONE (registered after it was reaped) --sent--> dropped
+ *
+ * The order "peek, drain, reap" ensures that a registration that was sent before a process ended is
+ * known when the process is reaped. Blocks only in its own poll(2), allocates no memory, and
+ * tolerates any input from the socket.
  */
 #include "init/supervise.h"
 
