@@ -41,20 +41,6 @@ static void setup_fail(struct setup_op *op, const struct error *why);
 static void setup_abort(struct op *base, const struct error *why);
 static void setup_free(struct op *base);
 
-static int
-setup_check_request(const struct sandbox_request *request, struct error *err)
-{
-	if (strlen(request->hostname) > SANDBOX_HOSTNAME_MAX)
-		return error_set(err, ERROR_INVALID_ARGUMENT, "hostname exceeds %d bytes",
-				 SANDBOX_HOSTNAME_MAX);
-	for (size_t i = 0; i < request->n_modules; i++) {
-		if (request->modules[i].name[0] == '\0')
-			return error_set(err, ERROR_INVALID_ARGUMENT,
-					 "kernel module %zu has no name", i);
-	}
-	return 0;
-}
-
 static const struct op_class setup_class = {
 	.name = "create sandbox",
 	.run = setup_run,
@@ -68,8 +54,14 @@ sandbox_create(struct sandbox *s, const struct sandbox_request *request, op_done
 {
 	struct setup_op *op;
 
-	if (setup_check_request(request, err) < 0)
-		return OP_FAILED;
+	if (strlen(request->hostname) > SANDBOX_HOSTNAME_MAX)
+		return error_set(err, ERROR_INVALID_ARGUMENT, "hostname exceeds %d bytes",
+				 SANDBOX_HOSTNAME_MAX);
+	for (size_t i = 0; i < request->n_modules; i++) {
+		if (request->modules[i].name[0] == '\0')
+			return error_set(err, ERROR_INVALID_ARGUMENT,
+					 "kernel module %zu has no name", i);
+	}
 	if (s->state == SANDBOX_CREATING)
 		return error_set(err, ERROR_FAILED_PRECONDITION, "the sandbox is being created");
 	op = sandbox_op_new(s, &setup_class, SANDBOX_KEY, sizeof(*op), err);
