@@ -200,12 +200,6 @@ bring_up(struct change *c, uint32_t flags, uint32_t mask, struct error *err)
 	return 0;
 }
 
-static void
-release(struct change *c)
-{
-	net_snapshot_release(&c->routes);
-}
-
 /* Changes one attribute. Most can be changed while the interface is in use; with some drivers, and
  * before Linux 6.2, not its name or MAC address. Returns -1 and err, or -1 and errno in c->r. */
 static int
@@ -280,7 +274,7 @@ take_name(struct change *c, struct error *err)
 	result = swap_names(c, &other, name, err);
 	if (other.is_down && bring_up(&other, 0, 0, &why) < 0)
 		worker_log(c->w, LOG_LEVEL_WARN, "%s", why.msg);
-	release(&other);
+	net_snapshot_release(&other.routes);
 	return result;
 }
 
@@ -320,21 +314,12 @@ configure(struct change *c, struct error *err)
 				   err);
 }
 
-/* Sets the interface up again if a change that needed it down has failed. */
-static void
-put_back(struct change *c)
-{
-	struct error ignored = ERROR_INIT;
-
-	if (c->is_down)
-		(void)bring_up(c, 0, 0, &ignored);
-}
-
 int
 net_interface_work(struct worker *w, struct net_task *task, struct error *err)
 {
 	struct rtnl r;
 	struct change c = { .w = w, .r = &r, .task = task };
+	struct error ignored = ERROR_INIT;
 	char text[NET_MAC_TEXT];
 	uint8_t is_last = task->is_last_look;
 	int found, result = -1;
@@ -344,10 +329,11 @@ net_interface_work(struct worker *w, struct net_task *task, struct error *err)
 	found = interface_find(&c, err);
 	if (found == 0) {
 		result = configure(&c, err);
-		if (result < 0)
-			put_back(&c);
+		/* A change that needed it down may have failed. */
+		if (result < 0 && c.is_down)
+			(void)bring_up(&c, 0, 0, &ignored);
 	}
-	release(&c);
+	net_snapshot_release(&c.routes);
 	rtnl_close(&r);
 	if (found <= 0)
 		return result;

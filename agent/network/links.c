@@ -11,18 +11,6 @@
 #include <linux/rtnetlink.h>
 #include <netlink/attr.h>
 
-/* Copies a MAC address that fits; a longer one is treated as unknown. */
-static void
-take_mac(struct net_mac *mac, const struct nlattr *a)
-{
-	int len = a ? nla_len(a) : 0;
-
-	if (len <= 0 || len > NET_MAC_MAX)
-		return;
-	mac->len = (uint8_t)len;
-	memcpy(mac->bytes, nla_data(a), (size_t)len);
-}
-
 static void
 take_text(char *out, size_t size, const struct nlattr *a)
 {
@@ -53,7 +41,11 @@ take_link(const struct nlmsghdr *message, struct net_link *out)
 		.lower = tb[IFLA_LINK_NETNSID] ? 0 : rtnl_u32(tb[IFLA_LINK]),
 	};
 	take_text(out->name, sizeof(out->name), tb[IFLA_IFNAME]);
-	take_mac(&out->mac, tb[IFLA_ADDRESS]);
+	/* A MAC address that does not fit is treated as unknown. */
+	if (tb[IFLA_ADDRESS] && nla_len(tb[IFLA_ADDRESS]) <= NET_MAC_MAX) {
+		out->mac.len = (uint8_t)nla_len(tb[IFLA_ADDRESS]);
+		memcpy(out->mac.bytes, nla_data(tb[IFLA_ADDRESS]), out->mac.len);
+	}
 	if (tb[IFLA_LINKINFO] &&
 	    nla_parse_nested(info, IFLA_INFO_MAX, tb[IFLA_LINKINFO], NULL) == 0)
 		take_text(out->kind, sizeof(out->kind), info[IFLA_INFO_KIND]);

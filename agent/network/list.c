@@ -265,21 +265,11 @@ add_hops(struct listing *l, const struct net_route_record *route, const struct n
 	return 0;
 }
 
-static void
-take_mtu(struct net_route_record *record, const struct nlattr *metrics)
-{
-	struct nlattr *tb[RTAX_MAX + 1];
-
-	if (nla_parse_nested(tb, RTAX_MAX, (struct nlattr *)(uintptr_t)metrics, NULL) == 0 &&
-	    tb[RTAX_MTU])
-		record->mtu = rtnl_u32(tb[RTAX_MTU]);
-}
-
 static int
 take_route(const struct nlmsghdr *message, void *data)
 {
 	const struct rtmsg *head = nlmsg_data(message);
-	struct nlattr *tb[RTA_MAX + 1];
+	struct nlattr *tb[RTA_MAX + 1], *metrics[RTAX_MAX + 1];
 	struct listing *l = data;
 	struct net_route_record record;
 	uint8_t family;
@@ -308,8 +298,9 @@ take_route(const struct nlmsghdr *message, void *data)
 	if (tb[RTA_PREFSRC])
 		list_take(&record.source, family, (uint8_t)net_address_bits(family),
 			  nla_data(tb[RTA_PREFSRC]), nla_len(tb[RTA_PREFSRC]));
-	if (tb[RTA_METRICS])
-		take_mtu(&record, tb[RTA_METRICS]);
+	if (tb[RTA_METRICS] && nla_parse_nested(metrics, RTAX_MAX, tb[RTA_METRICS], NULL) == 0 &&
+	    metrics[RTAX_MTU])
+		record.mtu = rtnl_u32(metrics[RTAX_MTU]);
 	if (tb[RTA_MULTIPATH])
 		return add_hops(l, &record, tb[RTA_MULTIPATH]);
 	take_gateway(&record, family, tb[RTA_GATEWAY], tb[RTA_VIA]);

@@ -118,20 +118,6 @@ route_message(const struct net_route *route)
 	return NULL;
 }
 
-static int
-install(struct rtnl *r, const struct net_route *route)
-{
-	if (rtnl_talk(r, route_message(route)) == 0 || r->errnum == EEXIST)
-		return 0;
-	return -1;
-}
-
-static bool
-may_need_another(int errnum)
-{
-	return errnum == ENETUNREACH || errnum == EHOSTUNREACH || errnum == EINVAL;
-}
-
 /* Installs the routes without a gateway, then those with one; repeats as long as a new route makes
  * another possible. */
 static int
@@ -145,10 +131,12 @@ install_all(struct rtnl *r, struct net_route **order, size_t n, struct error *er
 		for (size_t i = 0; i < n; i++) {
 			struct error *first = left == 0 ? err : &ERROR_INIT;
 
-			if (install(r, order[i]) == 0)
+			if (rtnl_talk(r, route_message(order[i])) == 0 || r->errnum == EEXIST)
 				continue;
 			rtnl_error(r, first, "failed to add %s", routes_describe(order[i], text));
-			if (!may_need_another(r->errnum)) {
+			/* Another route may make this one possible. */
+			if (r->errnum != ENETUNREACH && r->errnum != EHOSTUNREACH &&
+			    r->errnum != EINVAL) {
 				*err = *first;
 				return -1;
 			}
@@ -235,28 +223,20 @@ make_plan(struct worker *w, struct net_task *task, const struct net_links *links
 
 /* ---- rollback ---- */
 
-static void
-take_back(struct worker *w, struct rtnl *r, const struct net_snapshot *former)
-{
-	struct error err = ERROR_INIT;
-
-	if (net_snapshot_restore(r, former, &err) < 0)
-		worker_log(w, LOG_LEVEL_ERROR,
-			   "failed to restore the routes from before UpdateRoutes: %s", err.msg);
-}
-
 static int
 routes_apply(struct worker *w, struct rtnl *r, struct plan *plan, struct error *err)
 {
 	const struct net_snapshot_of of = { plan->addresses, plan->n, 0 };
 	struct net_snapshot former;
+	struct error why = ERROR_INIT;
 	int result;
 
 	if (net_snapshot_take(r, &of, &former, err) < 0)
 		return -1;
 	result = install_all(r, plan->order, plan->n, err);
-	if (result < 0)
-		take_back(w, r, &former);
+	if (result < 0 && net_snapshot_restore(r, &former, &why) < 0)
+		worker_log(w, LOG_LEVEL_ERROR,
+			   "failed to restore the routes from before UpdateRoutes: %s", why.msg);
 	net_snapshot_release(&former);
 	return result;
 }

@@ -238,19 +238,14 @@ net_snapshot_release(struct net_snapshot *s)
 /* ---- restore ---- */
 
 static int
-compare_messages(const struct nlmsghdr *a, const struct nlmsghdr *b)
-{
-	if (a->nlmsg_len != b->nlmsg_len)
-		return a->nlmsg_len < b->nlmsg_len ? -1 : 1;
-	return memcmp(nlmsg_data(a), nlmsg_data(b), a->nlmsg_len - NLMSG_HDRLEN);
-}
-
-static int
 by_content(const void *a, const void *b)
 {
-	const struct nlmsghdr *const *x = a, *const *y = b;
+	const struct nlmsghdr *x = *(const struct nlmsghdr *const *)a;
+	const struct nlmsghdr *y = *(const struct nlmsghdr *const *)b;
 
-	return compare_messages(*x, *y);
+	if (x->nlmsg_len != y->nlmsg_len)
+		return x->nlmsg_len < y->nlmsg_len ? -1 : 1;
+	return memcmp(nlmsg_data(x), nlmsg_data(y), x->nlmsg_len - NLMSG_HDRLEN);
 }
 
 /* Returns the snapshot's messages sorted by content, NULL if out of memory. */
