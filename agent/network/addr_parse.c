@@ -78,7 +78,7 @@ net_mask_prefix(struct net_address *a)
 }
 
 static bool
-is_octet(const char *s)
+addr_is_octet(const char *s)
 {
 	return isxdigit((unsigned char)s[0]) && isxdigit((unsigned char)s[1]);
 }
@@ -88,7 +88,7 @@ net_parse_mac(const char *text, struct net_mac *out)
 {
 	struct net_mac mac = { 0 };
 
-	for (const char *s = text; mac.len < NET_MAC_MAX && is_octet(s); s += 3) {
+	for (const char *s = text; mac.len < NET_MAC_MAX && addr_is_octet(s); s += 3) {
 		char octet[3] = { s[0], s[1], '\0' };
 		uint64_t value;
 

@@ -38,7 +38,7 @@ net_ipv6_is_off(const struct roots *roots)
 
 /* Returns whether the address was added explicitly, not by the kernel or a router. */
 static bool
-is_set_by_hand(const struct ifaddrmsg *head, const struct nlattr *flags)
+addresses_is_set_by_hand(const struct ifaddrmsg *head, const struct nlattr *flags)
 {
 	uint32_t all = flags ? rtnl_u32(flags) : head->ifa_flags;
 
@@ -48,7 +48,7 @@ is_set_by_hand(const struct ifaddrmsg *head, const struct nlattr *flags)
 }
 
 static int
-take_address(const struct nlmsghdr *message, void *data)
+addresses_take(const struct nlmsghdr *message, void *data)
 {
 	const struct ifaddrmsg *head = nlmsg_data(message);
 	struct present *p = data;
@@ -61,7 +61,7 @@ take_address(const struct nlmsghdr *message, void *data)
 		return -1;
 	}
 	a = tb[IFA_LOCAL] ? tb[IFA_LOCAL] : tb[IFA_ADDRESS];
-	if (head->ifa_index != p->link || !a || !is_set_by_hand(head, tb[IFA_FLAGS]) ||
+	if (head->ifa_index != p->link || !a || !addresses_is_set_by_hand(head, tb[IFA_FLAGS]) ||
 	    (head->ifa_family != AF_INET && head->ifa_family != AF_INET6) ||
 	    nla_len(a) != (int)net_address_size(head->ifa_family))
 		return 0;
@@ -95,7 +95,7 @@ addresses_request(const void *what)
 
 /* Adds the broadcast address, the last one of the prefix; prefixes of 31 and 32 bits have none. */
 static bool
-put_broadcast(struct nl_msg *msg, const struct net_address *a)
+addresses_put_broadcast(struct nl_msg *msg, const struct net_address *a)
 {
 	struct net_address last = *a;
 
@@ -111,7 +111,7 @@ put_broadcast(struct nl_msg *msg, const struct net_address *a)
  * duplicate address detection: the host's own end of the link may have the same address, and for a
  * second a route with this source would be refused. */
 static struct nl_msg *
-address_message(uint16_t type, int flags, uint32_t link, const struct net_address *a)
+addresses_message(uint16_t type, int flags, uint32_t link, const struct net_address *a)
 {
 	const struct ifaddrmsg head = {
 		.ifa_family = a->family,
@@ -125,7 +125,7 @@ address_message(uint16_t type, int flags, uint32_t link, const struct net_addres
 
 	if (rtnl_put(msg, IFA_LOCAL, a->bytes, size) &&
 	    rtnl_put(msg, IFA_ADDRESS, a->bytes, size) &&
-	    (type == RTM_DELADDR || put_broadcast(msg, a)))
+	    (type == RTM_DELADDR || addresses_put_broadcast(msg, a)))
 		return msg;
 	nlmsg_free(msg);
 	return NULL;
@@ -141,8 +141,9 @@ addresses_is_wanted(const struct net_interface *wanted, const struct net_address
 }
 
 static int
-remove_stale(struct rtnl *r, const struct net_link *link, const struct net_interface *wanted,
-	     const struct present *p, struct error *err)
+addresses_remove_stale(struct rtnl *r, const struct net_link *link,
+		       const struct net_interface *wanted, const struct present *p,
+		       struct error *err)
 {
 	char text[NET_ADDRESS_TEXT];
 
@@ -150,7 +151,7 @@ remove_stale(struct rtnl *r, const struct net_link *link, const struct net_inter
 		if (addresses_is_wanted(wanted, &p->list[i]))
 			continue;
 		/* It may be gone along with another address of its subnet. */
-		if (rtnl_talk(r, address_message(RTM_DELADDR, 0, link->index, &p->list[i])) < 0 &&
+		if (rtnl_talk(r, addresses_message(RTM_DELADDR, 0, link->index, &p->list[i])) < 0 &&
 		    r->errnum != EADDRNOTAVAIL)
 			return rtnl_error(r, err, "failed to remove address %s of %s",
 					  net_format_prefix(&p->list[i], text), link->name);
@@ -163,7 +164,7 @@ net_addresses_apply(struct worker *w, struct rtnl *r, const struct net_link *lin
 		    const struct net_interface *wanted, bool ipv6_is_off, struct error *err)
 {
 	struct present present = { .link = link->index };
-	const struct rtnl_dump dump = { addresses_request, &present.link, take_address,
+	const struct rtnl_dump dump = { addresses_request, &present.link, addresses_take,
 					addresses_forget, &present };
 	char text[NET_ADDRESS_TEXT];
 	int result;
@@ -172,7 +173,7 @@ net_addresses_apply(struct worker *w, struct rtnl *r, const struct net_link *lin
 		free(present.list);
 		return rtnl_error(r, err, "failed to list the addresses of %s", link->name);
 	}
-	result = remove_stale(r, link, wanted, &present, err);
+	result = addresses_remove_stale(r, link, wanted, &present, err);
 	free(present.list);
 	for (size_t i = 0; result == 0 && i < wanted->n_addresses; i++) {
 		const struct net_address *a = &wanted->addresses[i];
@@ -184,8 +185,8 @@ net_addresses_apply(struct worker *w, struct rtnl *r, const struct net_link *lin
 				   link->name, text);
 			continue;
 		}
-		if (rtnl_talk(r, address_message(RTM_NEWADDR, NLM_F_CREATE | NLM_F_REPLACE,
-						 link->index, a)) < 0)
+		if (rtnl_talk(r, addresses_message(RTM_NEWADDR, NLM_F_CREATE | NLM_F_REPLACE,
+						   link->index, a)) < 0)
 			result = rtnl_error(r, err, "%s: failed to add address %s", link->name,
 					    text);
 	}

@@ -39,7 +39,7 @@ net_events_parse(void *bytes, int size, net_events_fn *fn, void *data)
 
 /* fn may call net_events_end(). */
 static void
-on_events(uint32_t events, void *data)
+events_on_readable(uint32_t events, void *data)
 {
 	struct net_events *e = data;
 	_Alignas(struct nlmsghdr) char bytes[16384];
@@ -85,7 +85,7 @@ net_events_begin(struct net_events *e, struct error *err)
 	fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_ROUTE);
 	if (fd < 0 || bind(fd, (const struct sockaddr *)&addr, sizeof(addr)) < 0)
 		return error_sys(err, "failed to subscribe to link events");
-	e->watch = loop_watch(e->loop, fd, EPOLLIN, on_events, e, err);
+	e->watch = loop_watch(e->loop, fd, EPOLLIN, events_on_readable, e, err);
 	if (!e->watch)
 		return -1;
 	e->fd = steal_fd(&fd);

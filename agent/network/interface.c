@@ -35,14 +35,14 @@ struct change {
  * address of its lower device, the parts of a failover share that of the whole, and interfaces that
  * are ipvlans on the host share one. */
 static unsigned int
-distance(const struct net_link *link, const char *name)
+interface_distance(const struct net_link *link, const char *name)
 {
 	return (link->master ? 8u : 0) + (link->lower ? 4u : 0) +
 	       (strcmp(link->name, name) != 0 ? 2u : 0) + (link->flags & IFF_UP ? 1u : 0);
 }
 
 static const struct net_link *
-nearest(const struct net_links *links, const struct net_interface *wanted)
+interface_nearest(const struct net_links *links, const struct net_interface *wanted)
 {
 	const struct net_link *best = NULL;
 
@@ -50,7 +50,8 @@ nearest(const struct net_links *links, const struct net_interface *wanted)
 		const struct net_link *link = &links->list[i];
 
 		if (net_mac_equal(&link->mac, &wanted->mac) &&
-		    (!best || distance(link, wanted->name) < distance(best, wanted->name)))
+		    (!best || interface_distance(link, wanted->name) <
+				      interface_distance(best, wanted->name)))
 			best = link;
 	}
 	return best;
@@ -59,7 +60,7 @@ nearest(const struct net_links *links, const struct net_interface *wanted)
 /* Returns the only network card if it is unused and has this name: the request's MAC address may be
  * wrong. NULL in case of doubt. */
 static const struct net_link *
-only_one(const struct net_links *links, const char *name)
+interface_only_one(const struct net_links *links, const char *name)
 {
 	const struct net_link *only = NULL;
 
@@ -77,21 +78,22 @@ only_one(const struct net_links *links, const char *name)
 
 /* Returns whether the link has the MAC address and is not a part of, or on top of, another link. */
 static bool
-is_plainly_it(const struct net_link *link, const struct net_interface *wanted)
+interface_is_plainly_it(const struct net_link *link, const struct net_interface *wanted)
 {
-	return net_mac_equal(&link->mac, &wanted->mac) && distance(link, wanted->name) < 4;
+	return net_mac_equal(&link->mac, &wanted->mac) &&
+	       interface_distance(link, wanted->name) < 4;
 }
 
-/* Tries the likely places: the name, and the cached index. Returns 0, 1 or -1 as find_by_mac(). */
+/* Tries the likely places: the name, and the cached index. Returns 0, 1 or -1 as interface_find_by_mac(). */
 static int
-find_quickly(struct change *c, struct error *err)
+interface_find_quickly(struct change *c, struct error *err)
 {
 	const struct net_interface *wanted = &c->task->interface;
 	int r = 1;
 
 	if (wanted->name[0])
 		r = net_link_get(c->r, wanted->name, &c->link, err);
-	if (r == 0 && is_plainly_it(&c->link, wanted))
+	if (r == 0 && interface_is_plainly_it(&c->link, wanted))
 		return 0;
 	if (r >= 0 && c->task->hint)
 		r = net_link_get_at(c->r, c->task->hint, &c->link, err);
@@ -99,14 +101,14 @@ find_quickly(struct change *c, struct error *err)
 		r = 1;
 	/* A link that is up may be in use by now, while a better match has appeared: a full listing
 	 * decides. */
-	if (r == 0 && (!is_plainly_it(&c->link, wanted) || c->link.flags & IFF_UP))
+	if (r == 0 && (!interface_is_plainly_it(&c->link, wanted) || c->link.flags & IFF_UP))
 		r = 1;
 	return r;
 }
 
 /* Sends the listing to the loop for later lookups. */
 static int
-tell_seen(struct worker *w, const struct net_links *links, struct error *err)
+interface_tell_seen(struct worker *w, const struct net_links *links, struct error *err)
 {
 	_Alignas(struct net_ifindex) char payload[32u << 10];
 	size_t size = sizeof(payload);
@@ -117,24 +119,24 @@ tell_seen(struct worker *w, const struct net_links *links, struct error *err)
 
 /* Returns 0 if found, 1 if absent, -1 and err on failure. */
 static int
-find_by_mac(struct change *c, struct error *err)
+interface_find_by_mac(struct change *c, struct error *err)
 {
 	const struct net_interface *wanted = &c->task->interface;
 	const struct net_link *found;
 	struct net_links links;
-	int r = find_quickly(c, err);
+	int r = interface_find_quickly(c, err);
 
 	if (r <= 0)
 		return r;
 	if (net_links_read(c->r, &links, err) < 0)
 		return -1;
-	if (tell_seen(c->w, &links, err) < 0) {
+	if (interface_tell_seen(c->w, &links, err) < 0) {
 		net_links_release(&links);
 		return -1;
 	}
-	found = nearest(&links, wanted);
+	found = interface_nearest(&links, wanted);
 	if (!found && c->task->is_last_look && !wanted->has_path)
-		found = only_one(&links, wanted->name);
+		found = interface_only_one(&links, wanted->name);
 	if (found)
 		c->link = *found;
 	net_links_release(&links);
@@ -142,7 +144,7 @@ find_by_mac(struct change *c, struct error *err)
 }
 
 /* Finds the interface by PCI path; if the path is empty, by MAC address. Returns as
- * find_by_mac(). */
+ * interface_find_by_mac(). */
 static int
 interface_find(struct change *c, struct error *err)
 {
@@ -151,7 +153,7 @@ interface_find(struct change *c, struct error *err)
 	int r;
 
 	if (!wanted->has_path)
-		return find_by_mac(c, err);
+		return interface_find_by_mac(c, err);
 	if (net_find_at_path(c->task->roots->sys, &wanted->path, name)) {
 		r = net_link_get(c->r, name, &c->link, err);
 		if (r <= 0)
@@ -159,7 +161,7 @@ interface_find(struct change *c, struct error *err)
 	}
 	if (!c->task->is_last_look || wanted->mac.len == 0)
 		return 1;
-	r = find_by_mac(c, err);
+	r = interface_find_by_mac(c, err);
 	if (r == 0)
 		worker_log(c->w, LOG_LEVEL_WARN, "%s was found by MAC address, not at its PCI path",
 			   c->link.name);
@@ -170,7 +172,7 @@ interface_find(struct change *c, struct error *err)
 
 /* Sets the interface down; saves its routes, and lets the kernel keep its IPv6 addresses. */
 static int
-take_down(struct change *c, struct error *err)
+interface_take_down(struct change *c, struct error *err)
 {
 	char key[64];
 
@@ -185,9 +187,9 @@ take_down(struct change *c, struct error *err)
 	return 0;
 }
 
-/* Sets the interface up with these flags and restores the routes saved by take_down(). */
+/* Sets the interface up with these flags and restores the routes saved by interface_take_down(). */
 static int
-bring_up(struct change *c, uint32_t flags, uint32_t mask, struct error *err)
+interface_bring_up(struct change *c, uint32_t flags, uint32_t mask, struct error *err)
 {
 	struct error why = ERROR_INIT;
 
@@ -203,7 +205,7 @@ bring_up(struct change *c, uint32_t flags, uint32_t mask, struct error *err)
 /* Changes one attribute. Most can be changed while the interface is in use; with some drivers, and
  * before Linux 6.2, not its name or MAC address. Returns -1 and err, or -1 and errno in c->r. */
 static int
-set(struct change *c, int type, const void *value, size_t size)
+interface_set_attribute(struct change *c, int type, const void *value, size_t size)
 {
 	struct error ignored = ERROR_INIT;
 
@@ -218,17 +220,17 @@ set(struct change *c, int type, const void *value, size_t size)
 			return 0;
 		if (i > 0 || c->r->errnum != EBUSY || !(c->link.flags & IFF_UP) || c->is_down)
 			return -1;
-		if (take_down(c, &ignored) < 0)
+		if (interface_take_down(c, &ignored) < 0)
 			return -1;
 	}
 }
 
 static int
-set_name(struct change *c, const char *name, struct error *err)
+interface_set_name(struct change *c, const char *name, struct error *err)
 {
 	char former[IFNAMSIZ];
 
-	if (set(c, IFLA_IFNAME, name, strlen(name) + 1) < 0)
+	if (interface_set_attribute(c, IFLA_IFNAME, name, strlen(name) + 1) < 0)
 		return rtnl_error(c->r, err, "failed to rename %s to %s", c->link.name, name);
 	memcpy(former, c->link.name, sizeof(former));
 	(void)snprintf(c->link.name, sizeof(c->link.name), "%s", name);
@@ -238,24 +240,24 @@ set_name(struct change *c, const char *name, struct error *err)
 
 /* Swaps the names with the interface that has the requested name. */
 static int
-swap_names(struct change *c, struct change *other, const char *name, struct error *err)
+interface_swap_names(struct change *c, struct change *other, const char *name, struct error *err)
 {
 	struct error ignored = ERROR_INIT;
 	char former[IFNAMSIZ], parked[IFNAMSIZ];
 
 	memcpy(former, c->link.name, sizeof(former));
 	(void)snprintf(parked, sizeof(parked), "tmp%u", other->link.index);
-	if (set_name(other, parked, err) < 0)
+	if (interface_set_name(other, parked, err) < 0)
 		return -1;
-	if (set_name(c, name, err) < 0) {
-		(void)set_name(other, name, &ignored);
+	if (interface_set_name(c, name, err) < 0) {
+		(void)interface_set_name(other, name, &ignored);
 		return -1;
 	}
-	return set_name(other, former, err);
+	return interface_set_name(other, former, err);
 }
 
 static int
-take_name(struct change *c, struct error *err)
+interface_take_name(struct change *c, struct error *err)
 {
 	const char *name = c->task->interface.name;
 	struct change other = { .w = c->w, .r = c->r, .task = c->task };
@@ -270,9 +272,9 @@ take_name(struct change *c, struct error *err)
 	/* It may have been found by an alternative name, which the kernel does not allow to repeat
 	 * either. */
 	if (result == 1 || strcmp(other.link.name, name) != 0)
-		return set_name(c, name, err);
-	result = swap_names(c, &other, name, err);
-	if (other.is_down && bring_up(&other, 0, 0, &why) < 0)
+		return interface_set_name(c, name, err);
+	result = interface_swap_names(c, &other, name, err);
+	if (other.is_down && interface_bring_up(&other, 0, 0, &why) < 0)
 		worker_log(c->w, LOG_LEVEL_WARN, "%s", why.msg);
 	net_snapshot_release(&other.routes);
 	return result;
@@ -281,13 +283,13 @@ take_name(struct change *c, struct error *err)
 /* Sets the requested MAC address on a card that was found by its PCI path, if its driver
  * permits. */
 static int
-set_mac(struct change *c, struct error *err)
+interface_set_mac(struct change *c, struct error *err)
 {
 	const struct net_interface *wanted = &c->task->interface;
 
 	if (wanted->mac.len == 0 || net_mac_equal(&c->link.mac, &wanted->mac))
 		return 0;
-	if (set(c, IFLA_ADDRESS, wanted->mac.bytes, wanted->mac.len) == 0)
+	if (interface_set_attribute(c, IFLA_ADDRESS, wanted->mac.bytes, wanted->mac.len) == 0)
 		return 0;
 	rtnl_error(c->r, err, "failed to set the MAC address of %s", c->link.name);
 	if (!wanted->has_path)
@@ -298,17 +300,18 @@ set_mac(struct change *c, struct error *err)
 }
 
 static int
-configure(struct change *c, struct error *err)
+interface_configure(struct change *c, struct error *err)
 {
 	const struct net_interface *wanted = &c->task->interface;
 
-	if (set_mac(c, err) < 0)
+	if (interface_set_mac(c, err) < 0)
 		return -1;
 	if (wanted->mtu && wanted->mtu != c->link.mtu &&
-	    set(c, IFLA_MTU, &wanted->mtu, sizeof(wanted->mtu)) < 0)
+	    interface_set_attribute(c, IFLA_MTU, &wanted->mtu, sizeof(wanted->mtu)) < 0)
 		return rtnl_error(c->r, err, "failed to set the MTU of %s to %u", c->link.name,
 				  wanted->mtu);
-	if (take_name(c, err) < 0 || bring_up(c, wanted->flags & IFF_NOARP, IFF_NOARP, err) < 0)
+	if (interface_take_name(c, err) < 0 ||
+	    interface_bring_up(c, wanted->flags & IFF_NOARP, IFF_NOARP, err) < 0)
 		return -1;
 	return net_addresses_apply(c->w, c->r, &c->link, wanted, net_ipv6_is_off(c->task->roots),
 				   err);
@@ -328,10 +331,10 @@ net_interface_work(struct worker *w, struct net_task *task, struct error *err)
 		return -1;
 	found = interface_find(&c, err);
 	if (found == 0) {
-		result = configure(&c, err);
+		result = interface_configure(&c, err);
 		/* A change that needed it down may have failed. */
 		if (result < 0 && c.is_down)
-			(void)bring_up(&c, 0, 0, &ignored);
+			(void)interface_bring_up(&c, 0, 0, &ignored);
 	}
 	net_snapshot_release(&c.routes);
 	rtnl_close(&r);

@@ -24,7 +24,8 @@
 
 /* Finds the path of a tool in the guest image. */
 static int
-find_tool(const struct roots *roots, const char *name, char *out, size_t size, struct error *err)
+iptables_find_tool(const struct roots *roots, const char *name, char *out, size_t size,
+		   struct error *err)
 {
 	static const char *const dirs[] = { "usr/sbin", "sbin", "usr/bin", "bin" };
 
@@ -40,7 +41,7 @@ find_tool(const struct roots *roots, const char *name, char *out, size_t size, s
 /* Makes a memfd limited to OUT_MAX: a tool that writes without end fails without filling the
  * guest's memory. */
 static int
-output_file(struct error *err)
+iptables_output_file(struct error *err)
 {
 	auto_close int fd = memfd_create("iptables", MFD_CLOEXEC | MFD_ALLOW_SEALING);
 
@@ -51,7 +52,7 @@ output_file(struct error *err)
 
 /* Sends the tool's output. The tool shares the file offset of our descriptor. */
 static int
-send_output(struct worker *w, int fd, struct error *err)
+iptables_send_output(struct worker *w, int fd, struct error *err)
 {
 	off_t size = lseek(fd, 0, SEEK_CUR);
 	struct buf out;
@@ -79,7 +80,7 @@ static int
 iptables_run(struct worker *w, const char *const argv[], const char *input, struct error *err)
 {
 	static const char *const envp[] = { "PATH=/usr/sbin:/usr/bin:/sbin:/bin", NULL };
-	auto_close int fd = output_file(err);
+	auto_close int fd = iptables_output_file(err);
 	char words[WORDS_MAX] = "";
 	struct subprocess_spec spec = {
 		.argv = argv,
@@ -104,7 +105,7 @@ iptables_run(struct worker *w, const char *const argv[], const char *input, stru
 	if (WEXITSTATUS(status) != 0)
 		return error_set(err, ERROR_INTERNAL, "%s exited with status %d: %s", argv[0],
 				 WEXITSTATUS(status), words);
-	return send_output(w, fd, err);
+	return iptables_send_output(w, fd, err);
 }
 
 int
@@ -113,8 +114,8 @@ net_get_iptables_work(struct worker *w, struct net_task *task, struct error *err
 	char path[64];
 	const char *const argv[] = { path, NULL };
 
-	if (find_tool(task->roots, task->is_v6 ? "ip6tables-save" : "iptables-save", path,
-		      sizeof(path), err) < 0 ||
+	if (iptables_find_tool(task->roots, task->is_v6 ? "ip6tables-save" : "iptables-save", path,
+			       sizeof(path), err) < 0 ||
 	    iptables_run(w, argv, NULL, err) < 0)
 		return error_wrap(err, "failed to get the rules");
 	return 0;
@@ -127,8 +128,8 @@ net_set_iptables_work(struct worker *w, struct net_task *task, struct error *err
 	/* Another process may hold the lock briefly. */
 	const char *const argv[] = { path, "--wait", "5", NULL };
 
-	if (find_tool(task->roots, task->is_v6 ? "ip6tables-restore" : "iptables-restore", path,
-		      sizeof(path), err) < 0 ||
+	if (iptables_find_tool(task->roots, task->is_v6 ? "ip6tables-restore" : "iptables-restore",
+			       path, sizeof(path), err) < 0 ||
 	    iptables_run(w, argv, task->rules, err) < 0)
 		return error_wrap(err, "failed to set the rules");
 	return 0;

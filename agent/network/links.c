@@ -12,7 +12,7 @@
 #include <netlink/attr.h>
 
 static void
-take_text(char *out, size_t size, const struct nlattr *a)
+links_take_text(char *out, size_t size, const struct nlattr *a)
 {
 	if (a)
 		(void)snprintf(out, size, "%.*s", nla_len(a), (const char *)nla_data(a));
@@ -20,7 +20,7 @@ take_text(char *out, size_t size, const struct nlattr *a)
 
 /* Parses a link message. Returns -1 and errno if it is not one. */
 static int
-take_link(const struct nlmsghdr *message, struct net_link *out)
+links_parse(const struct nlmsghdr *message, struct net_link *out)
 {
 	const struct ifinfomsg *head = nlmsg_data(message);
 	struct nlattr *tb[IFLA_MAX + 1], *info[IFLA_INFO_MAX + 1];
@@ -40,7 +40,7 @@ take_link(const struct nlmsghdr *message, struct net_link *out)
 		/* In another namespace, such as the other end of a veth. */
 		.lower = tb[IFLA_LINK_NETNSID] ? 0 : rtnl_u32(tb[IFLA_LINK]),
 	};
-	take_text(out->name, sizeof(out->name), tb[IFLA_IFNAME]);
+	links_take_text(out->name, sizeof(out->name), tb[IFLA_IFNAME]);
 	/* A MAC address that does not fit is treated as unknown. */
 	if (tb[IFLA_ADDRESS] && nla_len(tb[IFLA_ADDRESS]) <= NET_MAC_MAX) {
 		out->mac.len = (uint8_t)nla_len(tb[IFLA_ADDRESS]);
@@ -48,12 +48,12 @@ take_link(const struct nlmsghdr *message, struct net_link *out)
 	}
 	if (tb[IFLA_LINKINFO] &&
 	    nla_parse_nested(info, IFLA_INFO_MAX, tb[IFLA_LINKINFO], NULL) == 0)
-		take_text(out->kind, sizeof(out->kind), info[IFLA_INFO_KIND]);
+		links_take_text(out->kind, sizeof(out->kind), info[IFLA_INFO_KIND]);
 	return 0;
 }
 
 static int
-add_link(const struct nlmsghdr *message, void *data)
+links_add(const struct nlmsghdr *message, void *data)
 {
 	struct net_links *links = data;
 
@@ -66,7 +66,7 @@ add_link(const struct nlmsghdr *message, void *data)
 		links->list = list;
 		links->room = room;
 	}
-	if (take_link(message, &links->list[links->n]) < 0)
+	if (links_parse(message, &links->list[links->n]) < 0)
 		return -1;
 	links->n++;
 	return 0;
@@ -83,7 +83,7 @@ links_forget(void *data)
 /* Makes a request without statistics, which are most of a link's message and unused here. name NULL
  * and index 0: all links. */
 static struct nl_msg *
-link_request(const char *name, uint32_t index)
+links_request(const char *name, uint32_t index)
 {
 	struct ifinfomsg head = { .ifi_family = AF_UNSPEC, .ifi_index = (int)index };
 	struct nl_msg *msg = rtnl_message(RTM_GETLINK, 0, &head, sizeof(head));
@@ -96,14 +96,14 @@ link_request(const char *name, uint32_t index)
 }
 
 static struct nl_msg *
-all_links(const void *what)
+links_request_all(const void *what)
 {
 	(void)what;
-	return link_request(NULL, 0);
+	return links_request(NULL, 0);
 }
 
 static int
-by_index(const void *a, const void *b)
+links_order_by_index(const void *a, const void *b)
 {
 	const struct net_link *x = a, *y = b;
 
@@ -111,7 +111,7 @@ by_index(const void *a, const void *b)
 }
 
 static int
-by_name(const void *a, const void *b)
+links_order_by_name(const void *a, const void *b)
 {
 	const struct net_link *const *x = a, *const *y = b;
 
@@ -123,8 +123,8 @@ net_links_read(struct rtnl *r, struct net_links *out, struct error *err)
 {
 	struct net_links links = { 0 };
 	const struct rtnl_dump dump = {
-		.make = all_links,
-		.each = add_link,
+		.make = links_request_all,
+		.each = links_add,
 		.reset = links_forget,
 		.data = &links,
 	};
@@ -139,10 +139,10 @@ net_links_read(struct rtnl *r, struct net_links *out, struct error *err)
 		return error_nomem(err, "listing the interfaces");
 	}
 	if (links.n > 0)
-		qsort(links.list, links.n, sizeof(*links.list), by_index);
+		qsort(links.list, links.n, sizeof(*links.list), links_order_by_index);
 	for (size_t i = 0; i < links.n; i++)
 		links.by_name[i] = &links.list[i];
-	qsort(links.by_name, links.n, sizeof(*links.by_name), by_name);
+	qsort(links.by_name, links.n, sizeof(*links.by_name), links_order_by_name);
 	*out = links;
 	return 0;
 }
@@ -160,7 +160,9 @@ net_links_by_index(const struct net_links *links, uint32_t index)
 {
 	const struct net_link key = { .index = index };
 
-	return links->n == 0 ? NULL : bsearch(&key, links->list, links->n, sizeof(key), by_index);
+	return links->n == 0
+		       ? NULL
+		       : bsearch(&key, links->list, links->n, sizeof(key), links_order_by_index);
 }
 
 const struct net_link *
@@ -172,20 +174,20 @@ net_links_by_name(const struct net_links *links, const char *name)
 	if (strlen(name) >= sizeof(key.name))
 		return NULL;
 	memcpy(key.name, name, strlen(name));
-	found = bsearch(&p, links->by_name, links->n, sizeof(p), by_name);
+	found = bsearch(&p, links->by_name, links->n, sizeof(p), links_order_by_name);
 	return found ? *found : NULL;
 }
 
 static int
-take_one(const struct nlmsghdr *message, void *data)
+links_take_one(const struct nlmsghdr *message, void *data)
 {
-	return take_link(message, data);
+	return links_parse(message, data);
 }
 
 int
 net_link_get(struct rtnl *r, const char *name, struct net_link *out, struct error *err)
 {
-	if (rtnl_get(r, link_request(name, 0), take_one, out) == 0)
+	if (rtnl_get(r, links_request(name, 0), links_take_one, out) == 0)
 		return 0;
 	return errno == ENODEV ? 1 : rtnl_error(r, err, "failed to find interface %s", name);
 }
@@ -193,7 +195,7 @@ net_link_get(struct rtnl *r, const char *name, struct net_link *out, struct erro
 int
 net_link_get_at(struct rtnl *r, uint32_t index, struct net_link *out, struct error *err)
 {
-	if (rtnl_get(r, link_request(NULL, index), take_one, out) == 0)
+	if (rtnl_get(r, links_request(NULL, index), links_take_one, out) == 0)
 		return 0;
 	return errno == ENODEV ? 1 : rtnl_error(r, err, "failed to find interface %u", index);
 }

@@ -51,7 +51,7 @@ struct addresses {
 };
 
 static int
-take_address(const struct nlmsghdr *message, void *data)
+list_take_address(const struct nlmsghdr *message, void *data)
 {
 	const struct ifaddrmsg *head = nlmsg_data(message);
 	struct addresses *all = data;
@@ -87,7 +87,7 @@ take_address(const struct nlmsghdr *message, void *data)
 }
 
 static void
-forget_addresses(void *data)
+list_forget_addresses(void *data)
 {
 	struct addresses *all = data;
 
@@ -95,7 +95,7 @@ forget_addresses(void *data)
 }
 
 static struct nl_msg *
-addresses_request(const void *what)
+list_request_addresses(const void *what)
 {
 	const struct ifaddrmsg head = { .ifa_family = AF_UNSPEC };
 
@@ -104,7 +104,7 @@ addresses_request(const void *what)
 }
 
 static int
-by_link(const void *a, const void *b)
+list_order_by_link(const void *a, const void *b)
 {
 	const struct address *x = a, *y = b;
 
@@ -116,8 +116,8 @@ by_link(const void *a, const void *b)
 /* ---- interfaces ---- */
 
 static int
-add_interface(struct buf *out, const struct roots *roots, const struct net_link *link,
-	      const struct address *addresses, size_t n)
+list_add_interface(struct buf *out, const struct roots *roots, const struct net_link *link,
+		   const struct address *addresses, size_t n)
 {
 	struct net_interface_record record = {
 		.flags = link->flags,
@@ -139,8 +139,8 @@ add_interface(struct buf *out, const struct roots *roots, const struct net_link 
 
 /* Adds all interfaces; both lists are sorted by interface index. */
 static int
-add_interfaces(struct buf *out, const struct roots *roots, const struct net_links *links,
-	       const struct addresses *all)
+list_add_interfaces(struct buf *out, const struct roots *roots, const struct net_links *links,
+		    const struct addresses *all)
 {
 	size_t begin = 0, end;
 
@@ -151,7 +151,8 @@ add_interfaces(struct buf *out, const struct roots *roots, const struct net_link
 			begin++;
 		for (end = begin; end < all->n && all->list[end].link == index;)
 			end++;
-		if (add_interface(out, roots, &links->list[i], &all->list[begin], end - begin) < 0)
+		if (list_add_interface(out, roots, &links->list[i], &all->list[begin],
+				       end - begin) < 0)
 			return -1;
 	}
 	return 0;
@@ -161,16 +162,16 @@ int
 net_read_interfaces(struct rtnl *r, const struct roots *roots, struct buf *out, struct error *err)
 {
 	struct addresses all = { 0 };
-	const struct rtnl_dump dump = { addresses_request, NULL, take_address, forget_addresses,
-					&all };
+	const struct rtnl_dump dump = { list_request_addresses, NULL, list_take_address,
+					list_forget_addresses, &all };
 	struct net_links links = { 0 };
 	int result = net_links_read(r, &links, err);
 
 	if (result == 0 && rtnl_dump(r, &dump) < 0)
 		result = rtnl_error(r, err, "failed to list the addresses");
 	if (result == 0 && all.n > 0)
-		qsort(all.list, all.n, sizeof(*all.list), by_link);
-	if (result == 0 && add_interfaces(out, roots, &links, &all) < 0)
+		qsort(all.list, all.n, sizeof(*all.list), list_order_by_link);
+	if (result == 0 && list_add_interfaces(out, roots, &links, &all) < 0)
 		result = error_nomem(err, "listing the interfaces");
 	net_links_release(&links);
 	free(all.list);
@@ -206,7 +207,7 @@ struct listing {
 };
 
 static void
-list_take(struct net_address *to, uint8_t family, uint8_t len, const void *bytes, int size)
+list_take_bytes(struct net_address *to, uint8_t family, uint8_t len, const void *bytes, int size)
 {
 	if (size != (int)net_address_size(family))
 		return;
@@ -216,25 +217,25 @@ list_take(struct net_address *to, uint8_t family, uint8_t len, const void *bytes
 
 /* Takes the gateway from the attributes of a route, or of one of its next hops. */
 static void
-take_gateway(struct net_route_record *record, uint8_t family, const struct nlattr *gateway,
-	     const struct nlattr *via)
+list_take_gateway(struct net_route_record *record, uint8_t family, const struct nlattr *gateway,
+		  const struct nlattr *via)
 {
 	const struct rtvia *v;
 
 	if (gateway)
-		list_take(&record->gateway, family, (uint8_t)net_address_bits(family),
-			  nla_data(gateway), nla_len(gateway));
+		list_take_bytes(&record->gateway, family, (uint8_t)net_address_bits(family),
+				nla_data(gateway), nla_len(gateway));
 	if (!via || nla_len(via) < (int)sizeof(*v))
 		return;
 	v = nla_data(via);
 	if (v->rtvia_family == AF_INET || v->rtvia_family == AF_INET6)
-		list_take(&record->gateway, (uint8_t)v->rtvia_family,
-			  (uint8_t)net_address_bits((uint8_t)v->rtvia_family), v->rtvia_addr,
-			  nla_len(via) - (int)sizeof(*v));
+		list_take_bytes(&record->gateway, (uint8_t)v->rtvia_family,
+				(uint8_t)net_address_bits((uint8_t)v->rtvia_family), v->rtvia_addr,
+				nla_len(via) - (int)sizeof(*v));
 }
 
 static int
-add_hop(struct listing *l, struct net_route_record *record, uint32_t index)
+list_add_hop(struct listing *l, struct net_route_record *record, uint32_t index)
 {
 	const struct net_link *link = net_links_by_index(l->links, index);
 
@@ -246,7 +247,7 @@ add_hop(struct listing *l, struct net_route_record *record, uint32_t index)
 }
 
 static int
-add_hops(struct listing *l, const struct net_route_record *route, const struct nlattr *hops)
+list_add_hops(struct listing *l, const struct net_route_record *route, const struct nlattr *hops)
 {
 	const struct rtnexthop *hop = nla_data(hops);
 	int left = nla_len(hops);
@@ -257,16 +258,17 @@ add_hops(struct listing *l, const struct net_route_record *route, const struct n
 		struct net_route_record record = *route;
 
 		record.flags = hop->rtnh_flags;
-		take_gateway(&record, route->destination.family, nla_find(attrs, size, RTA_GATEWAY),
-			     nla_find(attrs, size, RTA_VIA));
-		if (add_hop(l, &record, (uint32_t)hop->rtnh_ifindex) < 0)
+		list_take_gateway(&record, route->destination.family,
+				  nla_find(attrs, size, RTA_GATEWAY),
+				  nla_find(attrs, size, RTA_VIA));
+		if (list_add_hop(l, &record, (uint32_t)hop->rtnh_ifindex) < 0)
 			return -1;
 	}
 	return 0;
 }
 
 static int
-take_route(const struct nlmsghdr *message, void *data)
+list_take_route(const struct nlmsghdr *message, void *data)
 {
 	const struct rtmsg *head = nlmsg_data(message);
 	struct nlattr *tb[RTA_MAX + 1], *metrics[RTAX_MAX + 1];
@@ -290,25 +292,25 @@ take_route(const struct nlmsghdr *message, void *data)
 		.scope = head->rtm_scope,
 	};
 	if (tb[RTA_DST])
-		list_take(&record.destination, family, head->rtm_dst_len, nla_data(tb[RTA_DST]),
-			  nla_len(tb[RTA_DST]));
+		list_take_bytes(&record.destination, family, head->rtm_dst_len,
+				nla_data(tb[RTA_DST]), nla_len(tb[RTA_DST]));
 	if (tb[RTA_SRC])
-		list_take(&record.source, family, head->rtm_src_len, nla_data(tb[RTA_SRC]),
-			  nla_len(tb[RTA_SRC]));
+		list_take_bytes(&record.source, family, head->rtm_src_len, nla_data(tb[RTA_SRC]),
+				nla_len(tb[RTA_SRC]));
 	if (tb[RTA_PREFSRC])
-		list_take(&record.source, family, (uint8_t)net_address_bits(family),
-			  nla_data(tb[RTA_PREFSRC]), nla_len(tb[RTA_PREFSRC]));
+		list_take_bytes(&record.source, family, (uint8_t)net_address_bits(family),
+				nla_data(tb[RTA_PREFSRC]), nla_len(tb[RTA_PREFSRC]));
 	if (tb[RTA_METRICS] && nla_parse_nested(metrics, RTAX_MAX, tb[RTA_METRICS], NULL) == 0 &&
 	    metrics[RTAX_MTU])
 		record.mtu = rtnl_u32(metrics[RTAX_MTU]);
 	if (tb[RTA_MULTIPATH])
-		return add_hops(l, &record, tb[RTA_MULTIPATH]);
-	take_gateway(&record, family, tb[RTA_GATEWAY], tb[RTA_VIA]);
-	return tb[RTA_OIF] ? add_hop(l, &record, rtnl_u32(tb[RTA_OIF])) : 0;
+		return list_add_hops(l, &record, tb[RTA_MULTIPATH]);
+	list_take_gateway(&record, family, tb[RTA_GATEWAY], tb[RTA_VIA]);
+	return tb[RTA_OIF] ? list_add_hop(l, &record, rtnl_u32(tb[RTA_OIF])) : 0;
 }
 
 static void
-forget_routes(void *data)
+list_forget_routes(void *data)
 {
 	struct listing *l = data;
 
@@ -316,7 +318,7 @@ forget_routes(void *data)
 }
 
 static struct nl_msg *
-routes_request(const void *what)
+list_request_routes(const void *what)
 {
 	const struct rtmsg head = { .rtm_family = *(const uint8_t *)what };
 
@@ -328,7 +330,8 @@ net_read_routes(struct rtnl *r, const struct net_links *links, struct buf *out, 
 {
 	static const uint8_t families[] = { AF_INET, AF_INET6 };
 	struct listing l = { .links = links, .out = out };
-	const struct rtnl_dump dump = { routes_request, &l.family, take_route, forget_routes, &l };
+	const struct rtnl_dump dump = { list_request_routes, &l.family, list_take_route,
+					list_forget_routes, &l };
 
 	for (size_t i = 0; i < ARRAY_LEN(families); i++) {
 		l.family = families[i];

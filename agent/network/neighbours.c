@@ -10,7 +10,7 @@
 #include <linux/rtnetlink.h>
 
 static struct nl_msg *
-neighbour_message(const struct net_neighbour *n, uint32_t link)
+neighbours_message(const struct net_neighbour *n, uint32_t link)
 {
 	const struct ndmsg head = {
 		.ndm_family = n->address.family,
@@ -44,7 +44,7 @@ neighbours_add(struct worker *w, struct rtnl *r, const struct net_links *links,
 	if (!link)
 		return error_set(err, ERROR_NOT_FOUND, TEXT_LINK_NOT_FOUND " (%s): neighbour %s",
 				 n->device, text);
-	if (rtnl_talk(r, neighbour_message(n, link->index)) < 0)
+	if (rtnl_talk(r, neighbours_message(n, link->index)) < 0)
 		return rtnl_error(r, err, "failed to add neighbour %s on %s", text, n->device);
 	return 0;
 }

@@ -105,7 +105,7 @@ net_op_finish(struct net_op *op, const struct error *err)
 /* Returns whether the operation may be waiting for this interface. mac NULL: any may have
  * appeared. */
 static bool
-may_be(const struct net_op *op, const struct net_mac *mac)
+net_op_may_be(const struct net_op *op, const struct net_mac *mac)
 {
 	char name[IFNAMSIZ];
 
@@ -136,13 +136,13 @@ net_op_link_event(const struct net_mac *mac, void *data)
 	list_for_each (pos, &n->working) {
 		struct net_op *op = list_entry(pos, struct net_op, node);
 
-		if (op->kind->waits && job_has_begun(op->job) && may_be(op, mac))
+		if (op->kind->waits && job_has_begun(op->job) && net_op_may_be(op, mac))
 			op->is_due = true;
 	}
 	list_for_each_safe (pos, tmp, &n->waiting) {
 		struct net_op *op = list_entry(pos, struct net_op, node);
 
-		if (may_be(op, mac)) {
+		if (net_op_may_be(op, mac)) {
 			list_remove(&op->node);
 			list_append(&due, &op->node);
 		}
@@ -184,7 +184,7 @@ net_op_start(struct net_op *op, struct error *err)
 
 /* Looks one last time; if a worker is looking already, after that. */
 static void
-network_on_timeout(void *data)
+net_op_on_timeout(void *data)
 {
 	struct net_op *op = data;
 
@@ -231,7 +231,7 @@ net_op_ended(struct net_op *op, const struct error *err)
 }
 
 static void
-on_job_done(struct job *job, const struct error *err, void *data)
+net_op_on_done(struct job *job, const struct error *err, void *data)
 {
 	struct net_op *op = data;
 
@@ -241,7 +241,7 @@ on_job_done(struct job *job, const struct error *err, void *data)
 }
 
 static int
-take_data(struct job *job, const struct job_message *m, void *data, struct error *err)
+net_op_take_data(struct job *job, const struct job_message *m, void *data, struct error *err)
 {
 	struct net_op *op = data;
 
@@ -253,7 +253,7 @@ take_data(struct job *job, const struct job_message *m, void *data, struct error
 }
 
 static int
-take_absent(struct job *job, const struct job_message *m, void *data, struct error *err)
+net_op_take_absent(struct job *job, const struct job_message *m, void *data, struct error *err)
 {
 	struct net_op *op = data;
 
@@ -265,7 +265,7 @@ take_absent(struct job *job, const struct job_message *m, void *data, struct err
 }
 
 static int
-take_seen(struct job *job, const struct job_message *m, void *data, struct error *err)
+net_op_take_seen(struct job *job, const struct job_message *m, void *data, struct error *err)
 {
 	struct net_op *op = data;
 
@@ -276,9 +276,9 @@ take_seen(struct job *job, const struct job_message *m, void *data, struct error
 }
 
 static const struct job_message_type messages[] = {
-	[NET_MESSAGE_DATA] = { .handler = take_data, .size_max = JOB_MESSAGE_MAX },
-	[NET_MESSAGE_ABSENT] = { .handler = take_absent, .size = sizeof(uint8_t) },
-	[NET_MESSAGE_SEEN] = { .handler = take_seen, .size_max = JOB_MESSAGE_MAX },
+	[NET_MESSAGE_DATA] = { .handler = net_op_take_data, .size_max = JOB_MESSAGE_MAX },
+	[NET_MESSAGE_ABSENT] = { .handler = net_op_take_absent, .size = sizeof(uint8_t) },
+	[NET_MESSAGE_SEEN] = { .handler = net_op_take_seen, .size_max = JOB_MESSAGE_MAX },
 };
 
 static int
@@ -294,7 +294,7 @@ net_op_work(struct worker *w, void *arg, struct error *err)
 #define NET_JOB(what)                                                      \
 	{                                                                  \
 		.name = (what), .work = net_op_work, .messages = messages, \
-		.n_messages = ARRAY_LEN(messages), .done = on_job_done,    \
+		.n_messages = ARRAY_LEN(messages), .done = net_op_on_done, \
 	}
 
 static const struct net_op_kind kind_interface = {
@@ -367,7 +367,7 @@ network_new(struct loop *loop, struct jobs *jobs, const struct roots *roots, uin
 }
 
 static void
-free_all(struct list *ops)
+network_free_ops(struct list *ops)
 {
 	while (!list_is_empty(ops))
 		net_op_free(list_entry(ops->next, struct net_op, node));
@@ -378,8 +378,8 @@ network_free(struct network *n)
 {
 	if (!n)
 		return;
-	free_all(&n->working);
-	free_all(&n->waiting);
+	network_free_ops(&n->working);
+	network_free_ops(&n->waiting);
 	net_ifindex_cache_release(&n->ifindex_cache);
 	free(n);
 }
@@ -433,7 +433,7 @@ net_op_submit(struct net_op *op, int planned, struct error *err)
 		op->task.is_last_look =
 			net_absent_is_known(&n->absent, &op->task.interface, monotonic_ns());
 		if (!op->task.is_last_look)
-			op->timer = loop_timer(n->loop, n->timeout_ms, network_on_timeout, op, err);
+			op->timer = loop_timer(n->loop, n->timeout_ms, net_op_on_timeout, op, err);
 		planned = op->timer || op->task.is_last_look ? 0 : -1;
 	}
 	if (planned < 0 || net_op_start(op, err) < 0) {

@@ -95,7 +95,7 @@ validate_optional(struct net_address *out, const char *text, const char *what, s
 }
 
 static bool
-is_zero(const struct net_address *a)
+validate_is_zero(const struct net_address *a)
 {
 	static const uint8_t zero[sizeof(a->bytes)];
 
@@ -104,7 +104,7 @@ is_zero(const struct net_address *a)
 
 /* Returns the family of the addresses, if any. */
 static uint8_t
-family_of(const struct net_route *r, bool is_v6)
+validate_family_of(const struct net_route *r, bool is_v6)
 {
 	if (r->destination.family)
 		return r->destination.family;
@@ -116,7 +116,7 @@ family_of(const struct net_route *r, bool is_v6)
 }
 
 static int
-check_route(struct net_route *r, struct error *err)
+validate_route_addresses(struct net_route *r, struct error *err)
 {
 	unsigned int bits = net_address_bits(r->destination.family);
 
@@ -127,7 +127,7 @@ check_route(struct net_route *r, struct error *err)
 		return error_set(err, ERROR_INVALID_ARGUMENT,
 				 "invalid IPv4 gateway for an IPv6 destination");
 	/* Hosts without a prefix length for the source send 0. */
-	if (r->source.family && r->source.len == 0 && !is_zero(&r->source))
+	if (r->source.family && r->source.len == 0 && !validate_is_zero(&r->source))
 		r->source.len = (uint8_t)bits;
 	if (r->source.family == AF_INET && r->source.len != bits)
 		return error_set(err, ERROR_INVALID_ARGUMENT,
@@ -148,16 +148,16 @@ validate_route(struct net_route *r, const struct net_route_request *q, struct er
 	if (q->scope > UINT8_MAX)
 		return error_set(err, ERROR_INVALID_ARGUMENT, "invalid scope %u", q->scope);
 	/* Some hosts send "0.0.0.0" for no gateway. */
-	if (is_zero(&r->gateway))
+	if (validate_is_zero(&r->gateway))
 		r->gateway.family = AF_UNSPEC;
-	r->destination.family = family_of(r, q->is_v6);
+	r->destination.family = validate_family_of(r, q->is_v6);
 	net_mask_prefix(&r->destination);
 	r->scope = (uint8_t)q->scope;
 	/* Other flags that a host reads from its own routes are state of its kernel. A route
 	 * without a gateway is on-link anyway, and the kernel refuses the flag there. */
 	r->flags = r->gateway.family ? q->flags & RTNH_F_ONLINK : 0;
 	r->mtu = q->mtu;
-	return check_route(r, err);
+	return validate_route_addresses(r, err);
 }
 
 int

@@ -37,7 +37,7 @@ routes_describe(const struct net_route *route, char out[192])
 
 /* Adds a gateway of the other family (RFC 5549). */
 static bool
-put_via(struct nl_msg *msg, const struct net_address *gateway)
+routes_put_via(struct nl_msg *msg, const struct net_address *gateway)
 {
 	struct {
 		uint16_t family;
@@ -49,7 +49,7 @@ put_via(struct nl_msg *msg, const struct net_address *gateway)
 }
 
 static bool
-put_addresses(struct nl_msg *msg, const struct net_route *route)
+routes_put_addresses(struct nl_msg *msg, const struct net_route *route)
 {
 	const struct net_address *to = &route->destination, *from = &route->source;
 	size_t size = net_address_size(to->family);
@@ -62,12 +62,12 @@ put_addresses(struct nl_msg *msg, const struct net_route *route)
 	if (!route->gateway.family)
 		return true;
 	if (route->gateway.family != to->family)
-		return put_via(msg, &route->gateway);
+		return routes_put_via(msg, &route->gateway);
 	return rtnl_put(msg, RTA_GATEWAY, route->gateway.bytes, size);
 }
 
 static bool
-put_mtu(struct nl_msg *msg, uint32_t mtu)
+routes_put_mtu(struct nl_msg *msg, uint32_t mtu)
 {
 	struct nlattr *metrics;
 
@@ -84,7 +84,7 @@ put_mtu(struct nl_msg *msg, uint32_t mtu)
  * out: the kernel accepts gateways through link-scope routes only (ip-route(8) has the same
  * default). */
 static uint8_t
-scope_of(const struct net_route *route)
+routes_scope_of(const struct net_route *route)
 {
 	if (route->destination.family == AF_INET && !route->gateway.family && route->scope == 0)
 		return RT_SCOPE_LINK;
@@ -92,7 +92,7 @@ scope_of(const struct net_route *route)
 }
 
 static struct nl_msg *
-route_message(const struct net_route *route)
+routes_message(const struct net_route *route)
 {
 	const unsigned int bits = net_address_bits(route->destination.family);
 	const struct net_address *from = &route->source;
@@ -102,7 +102,7 @@ route_message(const struct net_route *route)
 		.rtm_src_len = from->family && from->len < bits ? from->len : 0,
 		.rtm_table = RT_TABLE_MAIN,
 		.rtm_protocol = RTPROT_BOOT,
-		.rtm_scope = scope_of(route),
+		.rtm_scope = routes_scope_of(route),
 		.rtm_type = RTN_UNICAST,
 		.rtm_flags = route->flags,
 	};
@@ -111,8 +111,8 @@ route_message(const struct net_route *route)
 		RTM_NEWROUTE, NLM_F_CREATE | (route->is_later ? NLM_F_APPEND : NLM_F_REPLACE),
 		&head, sizeof(head));
 
-	if (msg && put_addresses(msg, route) && rtnl_put_u32(msg, RTA_OIF, route->index) &&
-	    put_mtu(msg, route->mtu))
+	if (msg && routes_put_addresses(msg, route) && rtnl_put_u32(msg, RTA_OIF, route->index) &&
+	    routes_put_mtu(msg, route->mtu))
 		return msg;
 	nlmsg_free(msg);
 	return NULL;
@@ -121,7 +121,7 @@ route_message(const struct net_route *route)
 /* Installs the routes without a gateway, then those with one; repeats as long as a new route makes
  * another possible. */
 static int
-install_all(struct rtnl *r, struct net_route **order, size_t n, struct error *err)
+routes_install_all(struct rtnl *r, struct net_route **order, size_t n, struct error *err)
 {
 	char text[192];
 
@@ -131,7 +131,7 @@ install_all(struct rtnl *r, struct net_route **order, size_t n, struct error *er
 		for (size_t i = 0; i < n; i++) {
 			struct error *first = left == 0 ? err : &ERROR_INIT;
 
-			if (rtnl_talk(r, route_message(order[i])) == 0 || r->errnum == EEXIST)
+			if (rtnl_talk(r, routes_message(order[i])) == 0 || r->errnum == EEXIST)
 				continue;
 			rtnl_error(r, first, "failed to add %s", routes_describe(order[i], text));
 			/* Another route may make this one possible. */
@@ -162,7 +162,7 @@ struct plan {
 
 /* Sorts by destination, then by order of installation. */
 static int
-by_destination(const void *a, const void *b)
+routes_order_by_destination(const void *a, const void *b)
 {
 	struct net_route *const *const *x = a, *const *const *y = b;
 	int order = net_address_compare(&(**x)->destination, &(**y)->destination);
@@ -172,7 +172,7 @@ by_destination(const void *a, const void *b)
 
 /* Marks routes that follow another one to the same destination. */
 static int
-mark_later(struct plan *plan, struct error *err)
+routes_mark_later(struct plan *plan, struct error *err)
 {
 	auto_free struct net_route ***sorted = calloc(plan->n + 1, sizeof(*sorted));
 
@@ -180,7 +180,7 @@ mark_later(struct plan *plan, struct error *err)
 		return error_nomem(err, "updating routes");
 	for (size_t i = 0; i < plan->n; i++)
 		sorted[i] = &plan->order[i];
-	qsort(sorted, plan->n, sizeof(*sorted), by_destination);
+	qsort(sorted, plan->n, sizeof(*sorted), routes_order_by_destination);
 	for (size_t i = 0; i < plan->n; i++) {
 		plan->addresses[i] = (*sorted[i])->destination;
 		(*sorted[i])->is_later = i > 0 && net_address_compare(&plan->addresses[i - 1],
@@ -191,8 +191,8 @@ mark_later(struct plan *plan, struct error *err)
 
 /* Finds the routes' interfaces; skips IPv6 routes if it is disabled. */
 static int
-make_plan(struct worker *w, struct net_task *task, const struct net_links *links, struct plan *plan,
-	  struct error *err)
+routes_plan(struct worker *w, struct net_task *task, const struct net_links *links,
+	    struct plan *plan, struct error *err)
 {
 	bool ipv6_is_off = net_ipv6_is_off(task->roots);
 	char text[192];
@@ -218,7 +218,7 @@ make_plan(struct worker *w, struct net_task *task, const struct net_links *links
 			plan->order[plan->n++] = route;
 		}
 	}
-	return mark_later(plan, err);
+	return routes_mark_later(plan, err);
 }
 
 /* ---- rollback ---- */
@@ -233,7 +233,7 @@ routes_apply(struct worker *w, struct rtnl *r, struct plan *plan, struct error *
 
 	if (net_snapshot_take(r, &of, &former, err) < 0)
 		return -1;
-	result = install_all(r, plan->order, plan->n, err);
+	result = routes_install_all(r, plan->order, plan->n, err);
 	if (result < 0 && net_snapshot_restore(r, &former, &why) < 0)
 		worker_log(w, LOG_LEVEL_ERROR,
 			   "failed to restore the routes from before UpdateRoutes: %s", why.msg);
@@ -256,7 +256,7 @@ net_routes_work(struct worker *w, struct net_task *task, struct error *err)
 	if (!plan.order || !plan.addresses)
 		error_nomem(err, "updating routes");
 	else if (rtnl_open(&r, err) == 0 && net_links_read(&r, &links, err) == 0 &&
-		 make_plan(w, task, &links, &plan, err) == 0 &&
+		 routes_plan(w, task, &links, &plan, err) == 0 &&
 		 routes_apply(w, &r, &plan, err) == 0)
 		result = 0;
 	/* The routes are installed, even if the reply fails. */

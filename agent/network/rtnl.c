@@ -29,7 +29,7 @@
 
 /* Takes the text after the error: netlink(7), NETLINK_EXT_ACK. */
 static void
-take_text(struct rtnl *r, const struct nlmsgerr *e)
+rtnl_take_text(struct rtnl *r, const struct nlmsgerr *e)
 {
 	const struct nlmsghdr *head =
 		(const struct nlmsghdr *)(const void *)((const char *)e - NLMSG_HDRLEN);
@@ -51,18 +51,18 @@ take_text(struct rtnl *r, const struct nlmsgerr *e)
 }
 
 static int
-on_error(struct sockaddr_nl *from, struct nlmsgerr *e, void *arg)
+rtnl_on_error(struct sockaddr_nl *from, struct nlmsgerr *e, void *arg)
 {
 	struct rtnl *r = arg;
 
 	(void)from;
 	r->errnum = -e->error;
-	take_text(r, e);
+	rtnl_take_text(r, e);
 	return NL_STOP;
 }
 
 static int
-on_message(struct nl_msg *msg, void *arg)
+rtnl_on_message(struct nl_msg *msg, void *arg)
 {
 	struct rtnl *r = arg;
 
@@ -79,7 +79,8 @@ on_message(struct nl_msg *msg, void *arg)
  * namespace, such as a container of the pod, can also send to our port: its message could pass for
  * a reply, or end the reading. */
 static int
-receive(struct nl_sock *sock, struct sockaddr_nl *from, unsigned char **bytes, struct ucred **creds)
+rtnl_receive(struct nl_sock *sock, struct sockaddr_nl *from, unsigned char **bytes,
+	     struct ucred **creds)
 {
 	for (;;) {
 		int n = nl_recv(sock, from, bytes, creds);
@@ -93,11 +94,11 @@ receive(struct nl_sock *sock, struct sockaddr_nl *from, unsigned char **bytes, s
 
 /* Sets NL_SOCK_PASSCRED: nl_recv() gives *creds only then. */
 static void
-hear_only_the_kernel(struct nl_sock *sock)
+rtnl_hear_only_the_kernel(struct nl_sock *sock)
 {
 	struct nl_cb *cb = nl_socket_get_cb(sock);
 
-	nl_cb_overwrite_recv(cb, receive);
+	nl_cb_overwrite_recv(cb, rtnl_receive);
 	nl_cb_put(cb);
 }
 
@@ -114,7 +115,7 @@ rtnl_open(struct rtnl *r, struct error *err)
 	nl_socket_disable_auto_ack(r->sock);
 	nl_socket_disable_msg_peek(r->sock);
 	(void)nl_socket_set_msg_buf_size(r->sock, RECEIVE_SIZE);
-	hear_only_the_kernel(r->sock);
+	rtnl_hear_only_the_kernel(r->sock);
 	status = nl_connect(r->sock, NETLINK_ROUTE);
 	if (status < 0) {
 		rtnl_close(r);
@@ -126,8 +127,8 @@ rtnl_open(struct rtnl *r, struct error *err)
 	for (size_t i = 0; i < sizeof(options) / sizeof(options[0]); i++)
 		(void)setsockopt(nl_socket_get_fd(r->sock), SOL_NETLINK, options[i], &on,
 				 sizeof(on));
-	if (nl_socket_modify_err_cb(r->sock, NL_CB_CUSTOM, on_error, r) < 0 ||
-	    nl_socket_modify_cb(r->sock, NL_CB_VALID, NL_CB_CUSTOM, on_message, r) < 0) {
+	if (nl_socket_modify_err_cb(r->sock, NL_CB_CUSTOM, rtnl_on_error, r) < 0 ||
+	    nl_socket_modify_cb(r->sock, NL_CB_VALID, NL_CB_CUSTOM, rtnl_on_message, r) < 0) {
 		rtnl_close(r);
 		return error_nomem(err, "making a netlink socket");
 	}
@@ -174,7 +175,7 @@ rtnl_put_text(struct nl_msg *msg, int type, const char *text)
 
 /* Sends and frees msg. Returns 0, or -1 and errno. */
 static int
-post(struct rtnl *r, struct nl_msg *msg, rtnl_each_fn *each, void *data)
+rtnl_post(struct rtnl *r, struct nl_msg *msg, rtnl_each_fn *each, void *data)
 {
 	int status;
 
@@ -197,7 +198,7 @@ post(struct rtnl *r, struct nl_msg *msg, rtnl_each_fn *each, void *data)
 
 /* Converts libnl's status after a reply was read. */
 static int
-verdict(struct rtnl *r, int status)
+rtnl_verdict(struct rtnl *r, int status)
 {
 	if (r->errnum == 0 && status < 0)
 		r->errnum = status == -NLE_DUMP_INTR ? EAGAIN : status == -NLE_NOMEM ? ENOMEM : EIO;
@@ -222,17 +223,17 @@ rtnl_talk(struct rtnl *r, struct nl_msg *msg)
 {
 	if (msg)
 		nlmsg_hdr(msg)->nlmsg_flags |= NLM_F_ACK;
-	if (post(r, msg, NULL, NULL) < 0)
+	if (rtnl_post(r, msg, NULL, NULL) < 0)
 		return -1;
-	return verdict(r, nl_wait_for_ack(r->sock));
+	return rtnl_verdict(r, nl_wait_for_ack(r->sock));
 }
 
 int
 rtnl_get(struct rtnl *r, struct nl_msg *msg, rtnl_each_fn *each, void *data)
 {
-	if (post(r, msg, each, data) < 0)
+	if (rtnl_post(r, msg, each, data) < 0)
 		return -1;
-	return verdict(r, nl_recvmsgs_default(r->sock));
+	return rtnl_verdict(r, nl_recvmsgs_default(r->sock));
 }
 
 int
@@ -244,9 +245,9 @@ rtnl_dump(struct rtnl *r, const struct rtnl_dump *dump)
 		dump->reset(dump->data);
 		if (msg)
 			nlmsg_hdr(msg)->nlmsg_flags |= NLM_F_DUMP;
-		if (post(r, msg, dump->each, dump->data) < 0)
+		if (rtnl_post(r, msg, dump->each, dump->data) < 0)
 			return -1;
-		if (verdict(r, nl_recvmsgs_default(r->sock)) == 0)
+		if (rtnl_verdict(r, nl_recvmsgs_default(r->sock)) == 0)
 			return 0;
 		if (r->errnum != EAGAIN)
 			return -1;

@@ -20,13 +20,13 @@
 #define KEPT_FLAGS ((unsigned int)(RTNH_F_ONLINK | RTNH_F_PERVASIVE))
 
 static int
-by_address(const void *a, const void *b)
+snapshot_order_by_address(const void *a, const void *b)
 {
 	return net_address_compare(a, b);
 }
 
 static bool
-leaves_by(struct nlattr **tb, uint32_t link)
+snapshot_leaves_by(struct nlattr **tb, uint32_t link)
 {
 	const struct rtnexthop *hop;
 	int left;
@@ -51,18 +51,18 @@ snapshot_is_wanted(const struct net_snapshot_of *of, const struct rtmsg *head, s
 	if (head->rtm_flags & RTM_F_CLONED)
 		return false;
 	if (of->link)
-		return head->rtm_protocol != RTPROT_KERNEL && leaves_by(tb, of->link);
+		return head->rtm_protocol != RTPROT_KERNEL && snapshot_leaves_by(tb, of->link);
 	if (head->rtm_table != RT_TABLE_MAIN)
 		return false;
 	if (tb[RTA_DST] && nla_len(tb[RTA_DST]) <= (int)sizeof(key.bytes))
 		memcpy(key.bytes, nla_data(tb[RTA_DST]), (size_t)nla_len(tb[RTA_DST]));
-	return of->n_destinations > 0 &&
-	       bsearch(&key, of->destinations, of->n_destinations, sizeof(key), by_address) != NULL;
+	return of->n_destinations > 0 && bsearch(&key, of->destinations, of->n_destinations,
+						 sizeof(key), snapshot_order_by_address) != NULL;
 }
 
 /* Copies an attribute, clearing state flags of next hops. */
 static bool
-copy(struct nl_msg *msg, const struct nlattr *from)
+snapshot_copy(struct nl_msg *msg, const struct nlattr *from)
 {
 	struct nlattr *to = nla_reserve(msg, nla_type(from), nla_len(from));
 	struct rtnexthop *hop;
@@ -83,7 +83,7 @@ copy(struct nl_msg *msg, const struct nlattr *from)
 /* Returns whether the attribute is kept: a next hop is described by an object or in full, never
  * both. */
 static bool
-is_kept(int type, bool has_object)
+snapshot_is_kept(int type, bool has_object)
 {
 	switch (type) {
 	case RTA_CACHEINFO:
@@ -101,7 +101,7 @@ is_kept(int type, bool has_object)
 }
 
 static struct nl_msg *
-request_for(const struct rtmsg *from, struct nlattr **tb)
+snapshot_request_for(const struct rtmsg *from, struct nlattr **tb)
 {
 	struct rtmsg head = *from;
 	struct nl_msg *msg;
@@ -109,7 +109,8 @@ request_for(const struct rtmsg *from, struct nlattr **tb)
 	head.rtm_flags &= KEPT_FLAGS;
 	msg = rtnl_message(RTM_NEWROUTE, 0, &head, sizeof(head));
 	for (int type = 1; msg && type <= RTA_MAX; type++) {
-		if (!tb[type] || !is_kept(type, tb[RTA_NH_ID] != NULL) || copy(msg, tb[type]))
+		if (!tb[type] || !snapshot_is_kept(type, tb[RTA_NH_ID] != NULL) ||
+		    snapshot_copy(msg, tb[type]))
 			continue;
 		nlmsg_free(msg);
 		msg = NULL;
@@ -118,7 +119,7 @@ request_for(const struct rtmsg *from, struct nlattr **tb)
 }
 
 static int
-keep(struct net_snapshot *s, const struct nlmsghdr *message)
+snapshot_keep(struct net_snapshot *s, const struct nlmsghdr *message)
 {
 	if (s->n == s->room) {
 		size_t room = s->room ? 2 * s->room : 64;
@@ -145,7 +146,7 @@ struct reading {
 };
 
 static int
-take_route(const struct nlmsghdr *message, void *data)
+snapshot_take_route(const struct nlmsghdr *message, void *data)
 {
 	const struct rtmsg *head = nlmsg_data(message);
 	const struct reading *reading = data;
@@ -162,12 +163,12 @@ take_route(const struct nlmsghdr *message, void *data)
 	}
 	if (head->rtm_family != reading->family || !snapshot_is_wanted(s->of, head, tb))
 		return 0;
-	msg = request_for(head, tb);
+	msg = snapshot_request_for(head, tb);
 	if (!msg) {
 		errno = ENOMEM;
 		return -1;
 	}
-	result = keep(s, nlmsg_hdr(msg));
+	result = snapshot_keep(s, nlmsg_hdr(msg));
 	nlmsg_free(msg);
 	return result;
 }
@@ -183,7 +184,7 @@ snapshot_forget(void *data)
 }
 
 static struct nl_msg *
-routes_request(const void *what)
+snapshot_dump_request(const void *what)
 {
 	const struct rtmsg head = { .rtm_family = *(const uint8_t *)what };
 
@@ -191,7 +192,7 @@ routes_request(const void *what)
 }
 
 static const struct nlmsghdr *
-message_at(const struct net_snapshot *s, size_t i)
+snapshot_message_at(const struct net_snapshot *s, size_t i)
 {
 	return (const struct nlmsghdr *)(const void *)(buf_head(&s->messages) + s->at[i]);
 }
@@ -212,9 +213,9 @@ net_snapshot_take(struct rtnl *r, const struct net_snapshot_of *of, struct net_s
 			.len = buf_len(&out->messages),
 		};
 		const struct rtnl_dump dump = {
-			.make = routes_request,
+			.make = snapshot_dump_request,
 			.what = &families[i],
-			.each = take_route,
+			.each = snapshot_take_route,
 			.reset = snapshot_forget,
 			.data = &reading,
 		};
@@ -238,7 +239,7 @@ net_snapshot_release(struct net_snapshot *s)
 /* ---- restore ---- */
 
 static int
-by_content(const void *a, const void *b)
+snapshot_order_by_content(const void *a, const void *b)
 {
 	const struct nlmsghdr *x = *(const struct nlmsghdr *const *)a;
 	const struct nlmsghdr *y = *(const struct nlmsghdr *const *)b;
@@ -250,25 +251,26 @@ by_content(const void *a, const void *b)
 
 /* Returns the snapshot's messages sorted by content, NULL if out of memory. */
 static const struct nlmsghdr **
-sorted(const struct net_snapshot *s)
+snapshot_sorted(const struct net_snapshot *s)
 {
 	const struct nlmsghdr **list = calloc(s->n + 1, sizeof(*list));
 
 	for (size_t i = 0; list && i < s->n; i++)
-		list[i] = message_at(s, i);
+		list[i] = snapshot_message_at(s, i);
 	if (list)
-		qsort(list, s->n, sizeof(*list), by_content);
+		qsort(list, s->n, sizeof(*list), snapshot_order_by_content);
 	return list;
 }
 
 static bool
-has(const struct nlmsghdr **list, size_t n, const struct nlmsghdr *message)
+snapshot_has(const struct nlmsghdr **list, size_t n, const struct nlmsghdr *message)
 {
-	return n > 0 && bsearch(&message, list, n, sizeof(*list), by_content) != NULL;
+	return n > 0 &&
+	       bsearch(&message, list, n, sizeof(*list), snapshot_order_by_content) != NULL;
 }
 
 static int
-send_as(struct rtnl *r, const struct nlmsghdr *message, uint16_t type, uint16_t flags)
+snapshot_send_as(struct rtnl *r, const struct nlmsghdr *message, uint16_t type, uint16_t flags)
 {
 	struct nl_msg *msg = nlmsg_convert((struct nlmsghdr *)(uintptr_t)message);
 
@@ -282,7 +284,7 @@ send_as(struct rtnl *r, const struct nlmsghdr *message, uint16_t type, uint16_t 
 }
 
 static bool
-has_gateway(const struct nlmsghdr *message)
+snapshot_has_gateway(const struct nlmsghdr *message)
 {
 	return nlmsg_find_attr((struct nlmsghdr *)(uintptr_t)message, sizeof(struct rtmsg),
 			       RTA_GATEWAY) ||
@@ -295,18 +297,20 @@ has_gateway(const struct nlmsghdr *message)
 /* Adds the missing routes in the kernel's order; routes with gateways last, since gateways are
  * looked up. */
 static int
-add_missing(struct rtnl *r, const struct net_snapshot *former, const struct nlmsghdr **present,
-	    size_t n_present, struct error *err)
+snapshot_add_missing(struct rtnl *r, const struct net_snapshot *former,
+		     const struct nlmsghdr **present, size_t n_present, struct error *err)
 {
 	int result = 0;
 
 	for (int pass = 0; pass < 2; pass++) {
 		for (size_t i = 0; i < former->n; i++) {
-			const struct nlmsghdr *message = message_at(former, i);
+			const struct nlmsghdr *message = snapshot_message_at(former, i);
 
-			if (has_gateway(message) != (pass == 1) || has(present, n_present, message))
+			if (snapshot_has_gateway(message) != (pass == 1) ||
+			    snapshot_has(present, n_present, message))
 				continue;
-			if (send_as(r, message, RTM_NEWROUTE, NLM_F_CREATE | NLM_F_APPEND) < 0 &&
+			if (snapshot_send_as(r, message, RTM_NEWROUTE,
+					     NLM_F_CREATE | NLM_F_APPEND) < 0 &&
 			    r->errnum != EEXIST && result == 0)
 				result = rtnl_error(r, err, "failed to restore a route");
 		}
@@ -324,21 +328,22 @@ net_snapshot_restore(struct rtnl *r, const struct net_snapshot *former, struct e
 
 	if (net_snapshot_take(r, former->of, &now, err) < 0)
 		return -1;
-	present = sorted(&now);
-	wanted = sorted(former);
+	present = snapshot_sorted(&now);
+	wanted = snapshot_sorted(former);
 	if (!present || !wanted) {
 		net_snapshot_release(&now);
 		return error_nomem(err, "restoring routes");
 	}
 	for (size_t i = 0; !former->of->link && i < now.n; i++) {
-		const struct nlmsghdr *message = message_at(&now, i);
+		const struct nlmsghdr *message = snapshot_message_at(&now, i);
 
-		if (has(wanted, former->n, message))
+		if (snapshot_has(wanted, former->n, message))
 			continue;
-		if (send_as(r, message, RTM_DELROUTE, 0) < 0 && r->errnum != ESRCH && result == 0)
+		if (snapshot_send_as(r, message, RTM_DELROUTE, 0) < 0 && r->errnum != ESRCH &&
+		    result == 0)
 			result = rtnl_error(r, err, "failed to remove a new route");
 	}
-	if (add_missing(r, former, present, now.n, result ? &ERROR_INIT : err) < 0)
+	if (snapshot_add_missing(r, former, present, now.n, result ? &ERROR_INIT : err) < 0)
 		result = -1;
 	net_snapshot_release(&now);
 	return result;

@@ -16,7 +16,7 @@
 
 /* Finds the first entry of dir with this prefix. */
 static bool
-first_entry(int sysfd, const char *dir, const char *prefix, char *name, size_t size)
+sysfs_first_entry(int sysfd, const char *dir, const char *prefix, char *name, size_t size)
 {
 	auto_close int fd = openat(sysfd, dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	DIR *d = fd >= 0 ? fdopendir(fd) : NULL;
@@ -44,17 +44,17 @@ net_find_at_path(int sysfd, const struct pci_path *path, char name[IFNAMSIZ])
 	if (pci_path_resolve(sysfd, path, dir, sizeof(dir), &ignored) != 0)
 		return false;
 	(void)snprintf(sub, sizeof(sub), "%s/net", dir);
-	if (first_entry(sysfd, sub, "", name, IFNAMSIZ))
+	if (sysfs_first_entry(sysfd, sub, "", name, IFNAMSIZ))
 		return true;
-	if (!first_entry(sysfd, dir, "virtio", virtio, sizeof(virtio)))
+	if (!sysfs_first_entry(sysfd, dir, "virtio", virtio, sizeof(virtio)))
 		return false;
 	(void)snprintf(sub, sizeof(sub), "%s/%s/net", dir, virtio);
-	return first_entry(sysfd, sub, "", name, IFNAMSIZ);
+	return sysfs_first_entry(sysfd, sub, "", name, IFNAMSIZ);
 }
 
 /* Parses two hexadecimal digits. */
 static bool
-is_byte(const char *s, unsigned int *out)
+sysfs_is_byte(const char *s, unsigned int *out)
 {
 	const char text[3] = { s[0], s[0] ? s[1] : '\0', '\0' };
 	uint64_t value;
@@ -67,12 +67,12 @@ is_byte(const char *s, unsigned int *out)
 
 /* Parses "0000:01:00.0", the address of a PCI device; nothing may follow. */
 static bool
-is_device(const char *part, size_t n, unsigned int *slot, unsigned int *function)
+sysfs_is_device(const char *part, size_t n, unsigned int *slot, unsigned int *function)
 {
 	if (n != strlen("0000:00:00.0") || part[4] != ':' || part[7] != ':' || part[10] != '.')
 		return false;
 	*function = (unsigned int)(part[11] - '0');
-	return is_byte(part + 8, slot) && *function < 8;
+	return sysfs_is_byte(part + 8, slot) && *function < 8;
 }
 
 void
@@ -92,14 +92,14 @@ net_path_of(int sysfd, const char *name, char *out, size_t size)
 		return;
 	target[len] = '\0';
 	part = strstr(target, begin);
-	if (!part || !is_byte(part + strlen(begin), &root))
+	if (!part || !sysfs_is_byte(part + strlen(begin), &root))
 		return;
 	if (root != 0)
 		used = (size_t)snprintf(out, size, "%02x", root);
 	part += strlen(begin) + 2;
 	for (; *part == '/' && used < size; part += 1 + n) {
 		n = strcspn(part + 1, "/");
-		if (!is_device(part + 1, n, &slot, &function))
+		if (!sysfs_is_device(part + 1, n, &slot, &function))
 			break;
 		used += (size_t)snprintf(out + used, size - used, "%s%02x", used > 0 ? "/" : "",
 					 slot);
