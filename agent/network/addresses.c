@@ -22,18 +22,55 @@ struct present {
 	size_t n, room;
 };
 
-bool
-net_ipv6_is_off(const struct roots *roots)
-{
-	static const char *const keys[] = { "sys/net/ipv6/conf/all/disable_ipv6",
-					    "sys/net/ipv6/conf/default/disable_ipv6" };
-	char text[16];
+static struct nl_msg *addresses_request(const void *what);
+static int addresses_take(const struct nlmsghdr *message, void *data);
+static void addresses_forget(void *data);
+static int addresses_remove_stale(struct rtnl *r, const struct net_link *link,
+				  const struct net_interface *wanted, const struct present *p,
+				  struct error *err);
+static struct nl_msg *addresses_message(uint16_t type, int flags, uint32_t link,
+					const struct net_address *a);
 
-	for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++)
-		if (read_text_at(roots->proc, keys[i], text, sizeof(text)) > 0 &&
-		    strcmp(text, "0") == 0)
-			return false;
-	return true;
+int
+net_addresses_apply(struct worker *w, struct rtnl *r, const struct net_link *link,
+		    const struct net_interface *wanted, bool ipv6_is_off, struct error *err)
+{
+	struct present present = { .link = link->index };
+	const struct rtnl_dump dump = { addresses_request, &present.link, addresses_take,
+					addresses_forget, &present };
+	char text[NET_ADDRESS_TEXT];
+	int result;
+
+	if (rtnl_dump(r, &dump) < 0) {
+		free(present.list);
+		return rtnl_error(r, err, "failed to list the addresses of %s", link->name);
+	}
+	result = addresses_remove_stale(r, link, wanted, &present, err);
+	free(present.list);
+	for (size_t i = 0; result == 0 && i < wanted->n_addresses; i++) {
+		const struct net_address *a = &wanted->addresses[i];
+
+		net_format_prefix(a, text);
+		if (a->family == AF_INET6 && ipv6_is_off) {
+			worker_log(w, LOG_LEVEL_WARN,
+				   "%s: skipping address %s: IPv6 is disabled in the guest",
+				   link->name, text);
+			continue;
+		}
+		if (rtnl_talk(r, addresses_message(RTM_NEWADDR, NLM_F_CREATE | NLM_F_REPLACE,
+						   link->index, a)) < 0)
+			result = rtnl_error(r, err, "%s: failed to add address %s", link->name,
+					    text);
+	}
+	return result;
+}
+
+static struct nl_msg *
+addresses_request(const void *what)
+{
+	const struct ifaddrmsg head = { .ifa_index = *(const uint32_t *)what };
+
+	return rtnl_message(RTM_GETADDR, 0, &head, sizeof(head));
 }
 
 /* Returns whether the address was added explicitly, not by the kernel or a router. */
@@ -85,12 +122,32 @@ addresses_forget(void *data)
 	p->n = 0;
 }
 
-static struct nl_msg *
-addresses_request(const void *what)
+static bool
+addresses_is_wanted(const struct net_interface *wanted, const struct net_address *a)
 {
-	const struct ifaddrmsg head = { .ifa_index = *(const uint32_t *)what };
+	for (size_t i = 0; i < wanted->n_addresses; i++)
+		if (net_address_compare(&wanted->addresses[i], a) == 0)
+			return true;
+	return false;
+}
 
-	return rtnl_message(RTM_GETADDR, 0, &head, sizeof(head));
+static int
+addresses_remove_stale(struct rtnl *r, const struct net_link *link,
+		       const struct net_interface *wanted, const struct present *p,
+		       struct error *err)
+{
+	char text[NET_ADDRESS_TEXT];
+
+	for (size_t i = 0; i < p->n; i++) {
+		if (addresses_is_wanted(wanted, &p->list[i]))
+			continue;
+		/* It may be gone along with another address of its subnet. */
+		if (rtnl_talk(r, addresses_message(RTM_DELADDR, 0, link->index, &p->list[i])) < 0 &&
+		    r->errnum != EADDRNOTAVAIL)
+			return rtnl_error(r, err, "failed to remove address %s of %s",
+					  net_format_prefix(&p->list[i], text), link->name);
+	}
+	return 0;
 }
 
 /* Adds the broadcast address, the last one of the prefix; prefixes of 31 and 32 bits have none. */
@@ -131,64 +188,16 @@ addresses_message(uint16_t type, int flags, uint32_t link, const struct net_addr
 	return NULL;
 }
 
-static bool
-addresses_is_wanted(const struct net_interface *wanted, const struct net_address *a)
+bool
+net_ipv6_is_off(const struct roots *roots)
 {
-	for (size_t i = 0; i < wanted->n_addresses; i++)
-		if (net_address_compare(&wanted->addresses[i], a) == 0)
-			return true;
-	return false;
-}
+	static const char *const keys[] = { "sys/net/ipv6/conf/all/disable_ipv6",
+					    "sys/net/ipv6/conf/default/disable_ipv6" };
+	char text[16];
 
-static int
-addresses_remove_stale(struct rtnl *r, const struct net_link *link,
-		       const struct net_interface *wanted, const struct present *p,
-		       struct error *err)
-{
-	char text[NET_ADDRESS_TEXT];
-
-	for (size_t i = 0; i < p->n; i++) {
-		if (addresses_is_wanted(wanted, &p->list[i]))
-			continue;
-		/* It may be gone along with another address of its subnet. */
-		if (rtnl_talk(r, addresses_message(RTM_DELADDR, 0, link->index, &p->list[i])) < 0 &&
-		    r->errnum != EADDRNOTAVAIL)
-			return rtnl_error(r, err, "failed to remove address %s of %s",
-					  net_format_prefix(&p->list[i], text), link->name);
-	}
-	return 0;
-}
-
-int
-net_addresses_apply(struct worker *w, struct rtnl *r, const struct net_link *link,
-		    const struct net_interface *wanted, bool ipv6_is_off, struct error *err)
-{
-	struct present present = { .link = link->index };
-	const struct rtnl_dump dump = { addresses_request, &present.link, addresses_take,
-					addresses_forget, &present };
-	char text[NET_ADDRESS_TEXT];
-	int result;
-
-	if (rtnl_dump(r, &dump) < 0) {
-		free(present.list);
-		return rtnl_error(r, err, "failed to list the addresses of %s", link->name);
-	}
-	result = addresses_remove_stale(r, link, wanted, &present, err);
-	free(present.list);
-	for (size_t i = 0; result == 0 && i < wanted->n_addresses; i++) {
-		const struct net_address *a = &wanted->addresses[i];
-
-		net_format_prefix(a, text);
-		if (a->family == AF_INET6 && ipv6_is_off) {
-			worker_log(w, LOG_LEVEL_WARN,
-				   "%s: skipping address %s: IPv6 is disabled in the guest",
-				   link->name, text);
-			continue;
-		}
-		if (rtnl_talk(r, addresses_message(RTM_NEWADDR, NLM_F_CREATE | NLM_F_REPLACE,
-						   link->index, a)) < 0)
-			result = rtnl_error(r, err, "%s: failed to add address %s", link->name,
-					    text);
-	}
-	return result;
+	for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++)
+		if (read_text_at(roots->proc, keys[i], text, sizeof(text)) > 0 &&
+		    strcmp(text, "0") == 0)
+			return false;
+	return true;
 }

@@ -17,24 +17,33 @@
 /* Events handled in one turn of the loop: frequent link changes must not occupy it. */
 #define EVENTS_A_TURN 64
 
+static void events_on_readable(uint32_t events, void *data);
+
 void
-net_events_parse(void *bytes, int size, net_events_fn *fn, void *data)
+net_events_init(struct net_events *e, struct loop *loop, net_events_fn *fn, void *data)
 {
-	struct nlmsghdr *message = bytes;
+	*e = (struct net_events){ .loop = loop, .fn = fn, .data = data, .fd = -1 };
+}
 
-	for (; nlmsg_ok(message, size); message = nlmsg_next(message, &size)) {
-		struct net_mac mac = { 0 };
-		struct nlattr *a;
+int
+net_events_begin(struct net_events *e, struct error *err)
+{
+	const struct sockaddr_nl addr = { .nl_family = AF_NETLINK, .nl_groups = RTMGRP_LINK };
+	auto_close int fd = -1;
 
-		if (message->nlmsg_type != RTM_NEWLINK)
-			continue;
-		a = nlmsg_find_attr(message, sizeof(struct ifinfomsg), IFLA_ADDRESS);
-		if (a && nla_len(a) <= NET_MAC_MAX) {
-			mac.len = (uint8_t)nla_len(a);
-			memcpy(mac.bytes, nla_data(a), mac.len);
-		}
-		fn(&mac, data);
+	if (e->n > 0) {
+		e->n++;
+		return 0;
 	}
+	fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_ROUTE);
+	if (fd < 0 || bind(fd, (const struct sockaddr *)&addr, sizeof(addr)) < 0)
+		return error_sys(err, "failed to subscribe to link events");
+	e->watch = loop_watch(e->loop, fd, EPOLLIN, events_on_readable, e, err);
+	if (!e->watch)
+		return -1;
+	e->fd = steal_fd(&fd);
+	e->n = 1;
+	return 0;
 }
 
 /* fn may call net_events_end(). */
@@ -67,30 +76,23 @@ events_on_readable(uint32_t events, void *data)
 }
 
 void
-net_events_init(struct net_events *e, struct loop *loop, net_events_fn *fn, void *data)
+net_events_parse(void *bytes, int size, net_events_fn *fn, void *data)
 {
-	*e = (struct net_events){ .loop = loop, .fn = fn, .data = data, .fd = -1 };
-}
+	struct nlmsghdr *message = bytes;
 
-int
-net_events_begin(struct net_events *e, struct error *err)
-{
-	const struct sockaddr_nl addr = { .nl_family = AF_NETLINK, .nl_groups = RTMGRP_LINK };
-	auto_close int fd = -1;
+	for (; nlmsg_ok(message, size); message = nlmsg_next(message, &size)) {
+		struct net_mac mac = { 0 };
+		struct nlattr *a;
 
-	if (e->n > 0) {
-		e->n++;
-		return 0;
+		if (message->nlmsg_type != RTM_NEWLINK)
+			continue;
+		a = nlmsg_find_attr(message, sizeof(struct ifinfomsg), IFLA_ADDRESS);
+		if (a && nla_len(a) <= NET_MAC_MAX) {
+			mac.len = (uint8_t)nla_len(a);
+			memcpy(mac.bytes, nla_data(a), mac.len);
+		}
+		fn(&mac, data);
 	}
-	fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_ROUTE);
-	if (fd < 0 || bind(fd, (const struct sockaddr *)&addr, sizeof(addr)) < 0)
-		return error_sys(err, "failed to subscribe to link events");
-	e->watch = loop_watch(e->loop, fd, EPOLLIN, events_on_readable, e, err);
-	if (!e->watch)
-		return -1;
-	e->fd = steal_fd(&fd);
-	e->n = 1;
-	return 0;
 }
 
 void

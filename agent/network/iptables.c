@@ -22,6 +22,40 @@
 /* Limit of the error output that is kept. */
 #define WORDS_MAX 400
 
+static int iptables_find_tool(const struct roots *roots, const char *name, char *out, size_t size,
+			      struct error *err);
+static int iptables_run(struct worker *w, const char *const argv[], const char *input,
+			struct error *err);
+static int iptables_output_file(struct error *err);
+static int iptables_send_output(struct worker *w, int fd, struct error *err);
+
+int
+net_get_iptables_work(struct worker *w, struct net_task *task, struct error *err)
+{
+	char path[64];
+	const char *const argv[] = { path, NULL };
+
+	if (iptables_find_tool(task->roots, task->is_v6 ? "ip6tables-save" : "iptables-save", path,
+			       sizeof(path), err) < 0 ||
+	    iptables_run(w, argv, NULL, err) < 0)
+		return error_wrap(err, "failed to get the rules");
+	return 0;
+}
+
+int
+net_set_iptables_work(struct worker *w, struct net_task *task, struct error *err)
+{
+	char path[64];
+	/* Another process may hold the lock briefly. */
+	const char *const argv[] = { path, "--wait", "5", NULL };
+
+	if (iptables_find_tool(task->roots, task->is_v6 ? "ip6tables-restore" : "iptables-restore",
+			       path, sizeof(path), err) < 0 ||
+	    iptables_run(w, argv, task->rules, err) < 0)
+		return error_wrap(err, "failed to set the rules");
+	return 0;
+}
+
 /* Finds the path of a tool in the guest image. */
 static int
 iptables_find_tool(const struct roots *roots, const char *name, char *out, size_t size,
@@ -36,6 +70,39 @@ iptables_find_tool(const struct roots *roots, const char *name, char *out, size_
 	}
 	return error_set(err, ERROR_FAILED_PRECONDITION,
 			 "the guest image has no %s in /usr/sbin, /sbin, /usr/bin or /bin", name);
+}
+
+/* Runs a tool and sends its output. The error includes what it printed to stderr. */
+static int
+iptables_run(struct worker *w, const char *const argv[], const char *input, struct error *err)
+{
+	static const char *const envp[] = { "PATH=/usr/sbin:/usr/bin:/sbin:/bin", NULL };
+	auto_close int fd = iptables_output_file(err);
+	char words[WORDS_MAX] = "";
+	struct subprocess_spec spec = {
+		.argv = argv,
+		.envp = envp,
+		.input = input,
+		.out = words,
+		.out_size = sizeof(words),
+		.timeout_ms = TOOL_MS,
+		.cgroup_fd = -1,
+		.stdout_fd = fd,
+	};
+	int status;
+
+	if (fd < 0 || subprocess_run(&spec, &status, err) < 0)
+		return -1;
+	for (char *c = words; *c; c++)
+		if (*c == '\n')
+			*c = c[1] ? ' ' : '\0';
+	if (!WIFEXITED(status))
+		return error_set(err, ERROR_INTERNAL, "%s was killed by signal %d", argv[0],
+				 WTERMSIG(status));
+	if (WEXITSTATUS(status) != 0)
+		return error_set(err, ERROR_INTERNAL, "%s exited with status %d: %s", argv[0],
+				 WEXITSTATUS(status), words);
+	return iptables_send_output(w, fd, err);
 }
 
 /* Makes a memfd limited to OUT_MAX: a tool that writes without end fails without filling the
@@ -73,64 +140,4 @@ iptables_send_output(struct worker *w, int fd, struct error *err)
 	result = net_send(w, &out, err);
 	buf_release(&out);
 	return result;
-}
-
-/* Runs a tool and sends its output. The error includes what it printed to stderr. */
-static int
-iptables_run(struct worker *w, const char *const argv[], const char *input, struct error *err)
-{
-	static const char *const envp[] = { "PATH=/usr/sbin:/usr/bin:/sbin:/bin", NULL };
-	auto_close int fd = iptables_output_file(err);
-	char words[WORDS_MAX] = "";
-	struct subprocess_spec spec = {
-		.argv = argv,
-		.envp = envp,
-		.input = input,
-		.out = words,
-		.out_size = sizeof(words),
-		.timeout_ms = TOOL_MS,
-		.cgroup_fd = -1,
-		.stdout_fd = fd,
-	};
-	int status;
-
-	if (fd < 0 || subprocess_run(&spec, &status, err) < 0)
-		return -1;
-	for (char *c = words; *c; c++)
-		if (*c == '\n')
-			*c = c[1] ? ' ' : '\0';
-	if (!WIFEXITED(status))
-		return error_set(err, ERROR_INTERNAL, "%s was killed by signal %d", argv[0],
-				 WTERMSIG(status));
-	if (WEXITSTATUS(status) != 0)
-		return error_set(err, ERROR_INTERNAL, "%s exited with status %d: %s", argv[0],
-				 WEXITSTATUS(status), words);
-	return iptables_send_output(w, fd, err);
-}
-
-int
-net_get_iptables_work(struct worker *w, struct net_task *task, struct error *err)
-{
-	char path[64];
-	const char *const argv[] = { path, NULL };
-
-	if (iptables_find_tool(task->roots, task->is_v6 ? "ip6tables-save" : "iptables-save", path,
-			       sizeof(path), err) < 0 ||
-	    iptables_run(w, argv, NULL, err) < 0)
-		return error_wrap(err, "failed to get the rules");
-	return 0;
-}
-
-int
-net_set_iptables_work(struct worker *w, struct net_task *task, struct error *err)
-{
-	char path[64];
-	/* Another process may hold the lock briefly. */
-	const char *const argv[] = { path, "--wait", "5", NULL };
-
-	if (iptables_find_tool(task->roots, task->is_v6 ? "ip6tables-restore" : "iptables-restore",
-			       path, sizeof(path), err) < 0 ||
-	    iptables_run(w, argv, task->rules, err) < 0)
-		return error_wrap(err, "failed to set the rules");
-	return 0;
 }

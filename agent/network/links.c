@@ -11,6 +11,85 @@
 #include <linux/rtnetlink.h>
 #include <netlink/attr.h>
 
+static struct nl_msg *links_request_all(const void *what);
+static struct nl_msg *links_request(const char *name, uint32_t index);
+static int links_add(const struct nlmsghdr *message, void *data);
+static int links_parse(const struct nlmsghdr *message, struct net_link *out);
+static void links_forget(void *data);
+static int links_order_by_index(const void *a, const void *b);
+static int links_order_by_name(const void *a, const void *b);
+
+int
+net_links_read(struct rtnl *r, struct net_links *out, struct error *err)
+{
+	struct net_links links = { 0 };
+	const struct rtnl_dump dump = {
+		.make = links_request_all,
+		.each = links_add,
+		.reset = links_forget,
+		.data = &links,
+	};
+
+	if (rtnl_dump(r, &dump) < 0) {
+		free(links.list);
+		return rtnl_error(r, err, "failed to list the interfaces");
+	}
+	links.by_name = calloc(links.n + 1, sizeof(*links.by_name));
+	if (!links.by_name) {
+		free(links.list);
+		return error_nomem(err, "listing the interfaces");
+	}
+	if (links.n > 0)
+		qsort(links.list, links.n, sizeof(*links.list), links_order_by_index);
+	for (size_t i = 0; i < links.n; i++)
+		links.by_name[i] = &links.list[i];
+	qsort(links.by_name, links.n, sizeof(*links.by_name), links_order_by_name);
+	*out = links;
+	return 0;
+}
+
+static struct nl_msg *
+links_request_all(const void *what)
+{
+	(void)what;
+	return links_request(NULL, 0);
+}
+
+/* Makes a request without statistics, which are most of a link's message and unused here. name NULL
+ * and index 0: all links. */
+static struct nl_msg *
+links_request(const char *name, uint32_t index)
+{
+	struct ifinfomsg head = { .ifi_family = AF_UNSPEC, .ifi_index = (int)index };
+	struct nl_msg *msg = rtnl_message(RTM_GETLINK, 0, &head, sizeof(head));
+
+	if (msg && rtnl_put_u32(msg, IFLA_EXT_MASK, RTEXT_FILTER_SKIP_STATS) &&
+	    (!name || rtnl_put_text(msg, IFLA_IFNAME, name)))
+		return msg;
+	nlmsg_free(msg);
+	return NULL;
+}
+
+static int
+links_add(const struct nlmsghdr *message, void *data)
+{
+	struct net_links *links = data;
+
+	if (links->n == links->room) {
+		size_t room = links->room ? 2 * links->room : 16;
+		struct net_link *list = reallocarray(links->list, room, sizeof(*list));
+
+		if (!list)
+			return -1;
+		links->list = list;
+		links->room = room;
+	}
+	if (links_parse(message, &links->list[links->n]) < 0)
+		return -1;
+	links->n++;
+	return 0;
+}
+
 static void
 links_take_text(char *out, size_t size, const struct nlattr *a)
 {
@@ -52,54 +131,12 @@ links_parse(const struct nlmsghdr *message, struct net_link *out)
 	return 0;
 }
 
-static int
-links_add(const struct nlmsghdr *message, void *data)
-{
-	struct net_links *links = data;
-
-	if (links->n == links->room) {
-		size_t room = links->room ? 2 * links->room : 16;
-		struct net_link *list = reallocarray(links->list, room, sizeof(*list));
-
-		if (!list)
-			return -1;
-		links->list = list;
-		links->room = room;
-	}
-	if (links_parse(message, &links->list[links->n]) < 0)
-		return -1;
-	links->n++;
-	return 0;
-}
-
 static void
 links_forget(void *data)
 {
 	struct net_links *links = data;
 
 	links->n = 0;
-}
-
-/* Makes a request without statistics, which are most of a link's message and unused here. name NULL
- * and index 0: all links. */
-static struct nl_msg *
-links_request(const char *name, uint32_t index)
-{
-	struct ifinfomsg head = { .ifi_family = AF_UNSPEC, .ifi_index = (int)index };
-	struct nl_msg *msg = rtnl_message(RTM_GETLINK, 0, &head, sizeof(head));
-
-	if (msg && rtnl_put_u32(msg, IFLA_EXT_MASK, RTEXT_FILTER_SKIP_STATS) &&
-	    (!name || rtnl_put_text(msg, IFLA_IFNAME, name)))
-		return msg;
-	nlmsg_free(msg);
-	return NULL;
-}
-
-static struct nl_msg *
-links_request_all(const void *what)
-{
-	(void)what;
-	return links_request(NULL, 0);
 }
 
 static int
@@ -116,35 +153,6 @@ links_order_by_name(const void *a, const void *b)
 	const struct net_link *const *x = a, *const *y = b;
 
 	return strcmp((*x)->name, (*y)->name);
-}
-
-int
-net_links_read(struct rtnl *r, struct net_links *out, struct error *err)
-{
-	struct net_links links = { 0 };
-	const struct rtnl_dump dump = {
-		.make = links_request_all,
-		.each = links_add,
-		.reset = links_forget,
-		.data = &links,
-	};
-
-	if (rtnl_dump(r, &dump) < 0) {
-		free(links.list);
-		return rtnl_error(r, err, "failed to list the interfaces");
-	}
-	links.by_name = calloc(links.n + 1, sizeof(*links.by_name));
-	if (!links.by_name) {
-		free(links.list);
-		return error_nomem(err, "listing the interfaces");
-	}
-	if (links.n > 0)
-		qsort(links.list, links.n, sizeof(*links.list), links_order_by_index);
-	for (size_t i = 0; i < links.n; i++)
-		links.by_name[i] = &links.list[i];
-	qsort(links.by_name, links.n, sizeof(*links.by_name), links_order_by_name);
-	*out = links;
-	return 0;
 }
 
 void

@@ -18,25 +18,6 @@
 /* Size of one message to the agent. */
 #define SEND_MAX (60u << 10)
 
-int
-net_send(struct worker *w, const struct buf *data, struct error *err)
-{
-	const uint8_t *at = buf_head(data);
-	size_t left = buf_len(data);
-
-	while (left > 0) {
-		size_t n = left < SEND_MAX ? left : SEND_MAX;
-
-		if (worker_send(w, NET_MESSAGE_DATA, at, n, NULL, 0, false, err) < 0)
-			return -1;
-		at += n;
-		left -= n;
-	}
-	return 0;
-}
-
-/* ---- addresses ---- */
-
 struct address {
 	uint32_t link;
 	/* Order in the kernel's listing: IPv4 before IPv6, oldest first. */
@@ -49,6 +30,73 @@ struct addresses {
 	struct address *list;
 	size_t n, room;
 };
+
+struct listing {
+	const struct net_links *links;
+	struct buf *out;
+	/* Number of records before this family. */
+	size_t before;
+	uint8_t family;
+};
+
+static struct nl_msg *list_request_addresses(const void *what);
+static int list_take_address(const struct nlmsghdr *message, void *data);
+static void list_forget_addresses(void *data);
+static int list_order_by_link(const void *a, const void *b);
+static int list_add_interfaces(struct buf *out, const struct roots *roots,
+			       const struct net_links *links, const struct addresses *all);
+static struct nl_msg *list_request_routes(const void *what);
+static int list_take_route(const struct nlmsghdr *message, void *data);
+static void list_forget_routes(void *data);
+
+/* ---- interfaces ---- */
+
+int
+net_list_interfaces_work(struct worker *w, struct net_task *task, struct error *err)
+{
+	struct rtnl r;
+	struct buf out;
+	int result;
+
+	if (rtnl_open(&r, err) < 0)
+		return -1;
+	buf_init(&out, NET_REPLY_MAX);
+	result = net_read_interfaces(&r, task->roots, &out, err);
+	if (result == 0)
+		result = net_send(w, &out, err);
+	buf_release(&out);
+	rtnl_close(&r);
+	return result;
+}
+
+int
+net_read_interfaces(struct rtnl *r, const struct roots *roots, struct buf *out, struct error *err)
+{
+	struct addresses all = { 0 };
+	const struct rtnl_dump dump = { list_request_addresses, NULL, list_take_address,
+					list_forget_addresses, &all };
+	struct net_links links = { 0 };
+	int result = net_links_read(r, &links, err);
+
+	if (result == 0 && rtnl_dump(r, &dump) < 0)
+		result = rtnl_error(r, err, "failed to list the addresses");
+	if (result == 0 && all.n > 0)
+		qsort(all.list, all.n, sizeof(*all.list), list_order_by_link);
+	if (result == 0 && list_add_interfaces(out, roots, &links, &all) < 0)
+		result = error_nomem(err, "listing the interfaces");
+	net_links_release(&links);
+	free(all.list);
+	return result;
+}
+
+static struct nl_msg *
+list_request_addresses(const void *what)
+{
+	const struct ifaddrmsg head = { .ifa_family = AF_UNSPEC };
+
+	(void)what;
+	return rtnl_message(RTM_GETADDR, 0, &head, sizeof(head));
+}
 
 static int
 list_take_address(const struct nlmsghdr *message, void *data)
@@ -94,15 +142,6 @@ list_forget_addresses(void *data)
 	all->n = 0;
 }
 
-static struct nl_msg *
-list_request_addresses(const void *what)
-{
-	const struct ifaddrmsg head = { .ifa_family = AF_UNSPEC };
-
-	(void)what;
-	return rtnl_message(RTM_GETADDR, 0, &head, sizeof(head));
-}
-
 static int
 list_order_by_link(const void *a, const void *b)
 {
@@ -112,8 +151,6 @@ list_order_by_link(const void *a, const void *b)
 		return x->link < y->link ? -1 : 1;
 	return x->order < y->order ? -1 : x->order > y->order;
 }
-
-/* ---- interfaces ---- */
 
 static int
 list_add_interface(struct buf *out, const struct roots *roots, const struct net_link *link,
@@ -158,53 +195,64 @@ list_add_interfaces(struct buf *out, const struct roots *roots, const struct net
 	return 0;
 }
 
+/* ---- routes ---- */
+
 int
-net_read_interfaces(struct rtnl *r, const struct roots *roots, struct buf *out, struct error *err)
+net_list_routes_work(struct worker *w, struct net_task *task, struct error *err)
 {
-	struct addresses all = { 0 };
-	const struct rtnl_dump dump = { list_request_addresses, NULL, list_take_address,
-					list_forget_addresses, &all };
 	struct net_links links = { 0 };
-	int result = net_links_read(r, &links, err);
-
-	if (result == 0 && rtnl_dump(r, &dump) < 0)
-		result = rtnl_error(r, err, "failed to list the addresses");
-	if (result == 0 && all.n > 0)
-		qsort(all.list, all.n, sizeof(*all.list), list_order_by_link);
-	if (result == 0 && list_add_interfaces(out, roots, &links, &all) < 0)
-		result = error_nomem(err, "listing the interfaces");
-	net_links_release(&links);
-	free(all.list);
-	return result;
-}
-
-int
-net_list_interfaces_work(struct worker *w, struct net_task *task, struct error *err)
-{
 	struct rtnl r;
-	struct buf out;
 	int result;
 
+	(void)task;
 	if (rtnl_open(&r, err) < 0)
 		return -1;
-	buf_init(&out, NET_REPLY_MAX);
-	result = net_read_interfaces(&r, task->roots, &out, err);
+	result = net_links_read(&r, &links, err);
 	if (result == 0)
-		result = net_send(w, &out, err);
-	buf_release(&out);
+		result = net_send_routes(w, &r, &links, err);
+	net_links_release(&links);
 	rtnl_close(&r);
 	return result;
 }
 
-/* ---- routes ---- */
+int
+net_send_routes(struct worker *w, struct rtnl *r, const struct net_links *links, struct error *err)
+{
+	struct buf out;
+	int result;
 
-struct listing {
-	const struct net_links *links;
-	struct buf *out;
-	/* Number of records before this family. */
-	size_t before;
-	uint8_t family;
-};
+	buf_init(&out, NET_REPLY_MAX);
+	result = net_read_routes(r, links, &out, err);
+	if (result == 0)
+		result = net_send(w, &out, err);
+	buf_release(&out);
+	return result;
+}
+
+int
+net_read_routes(struct rtnl *r, const struct net_links *links, struct buf *out, struct error *err)
+{
+	static const uint8_t families[] = { AF_INET, AF_INET6 };
+	struct listing l = { .links = links, .out = out };
+	const struct rtnl_dump dump = { list_request_routes, &l.family, list_take_route,
+					list_forget_routes, &l };
+
+	for (size_t i = 0; i < ARRAY_LEN(families); i++) {
+		l.family = families[i];
+		l.before = buf_len(out);
+		if (rtnl_dump(r, &dump) < 0)
+			return rtnl_error(r, err, "failed to list the routes");
+	}
+	return 0;
+}
+
+static struct nl_msg *
+list_request_routes(const void *what)
+{
+	const struct rtmsg head = { .rtm_family = *(const uint8_t *)what };
+
+	return rtnl_message(RTM_GETROUTE, 0, &head, sizeof(head));
+}
 
 static void
 list_take_bytes(struct net_address *to, uint8_t family, uint8_t len, const void *bytes, int size)
@@ -317,59 +365,21 @@ list_forget_routes(void *data)
 	l->out->len = l->before;
 }
 
-static struct nl_msg *
-list_request_routes(const void *what)
-{
-	const struct rtmsg head = { .rtm_family = *(const uint8_t *)what };
-
-	return rtnl_message(RTM_GETROUTE, 0, &head, sizeof(head));
-}
+/* ---- the reply ---- */
 
 int
-net_read_routes(struct rtnl *r, const struct net_links *links, struct buf *out, struct error *err)
+net_send(struct worker *w, const struct buf *data, struct error *err)
 {
-	static const uint8_t families[] = { AF_INET, AF_INET6 };
-	struct listing l = { .links = links, .out = out };
-	const struct rtnl_dump dump = { list_request_routes, &l.family, list_take_route,
-					list_forget_routes, &l };
+	const uint8_t *at = buf_head(data);
+	size_t left = buf_len(data);
 
-	for (size_t i = 0; i < ARRAY_LEN(families); i++) {
-		l.family = families[i];
-		l.before = buf_len(out);
-		if (rtnl_dump(r, &dump) < 0)
-			return rtnl_error(r, err, "failed to list the routes");
+	while (left > 0) {
+		size_t n = left < SEND_MAX ? left : SEND_MAX;
+
+		if (worker_send(w, NET_MESSAGE_DATA, at, n, NULL, 0, false, err) < 0)
+			return -1;
+		at += n;
+		left -= n;
 	}
 	return 0;
-}
-
-int
-net_send_routes(struct worker *w, struct rtnl *r, const struct net_links *links, struct error *err)
-{
-	struct buf out;
-	int result;
-
-	buf_init(&out, NET_REPLY_MAX);
-	result = net_read_routes(r, links, &out, err);
-	if (result == 0)
-		result = net_send(w, &out, err);
-	buf_release(&out);
-	return result;
-}
-
-int
-net_list_routes_work(struct worker *w, struct net_task *task, struct error *err)
-{
-	struct net_links links = { 0 };
-	struct rtnl r;
-	int result;
-
-	(void)task;
-	if (rtnl_open(&r, err) < 0)
-		return -1;
-	result = net_links_read(&r, &links, err);
-	if (result == 0)
-		result = net_send_routes(w, &r, &links, err);
-	net_links_release(&links);
-	rtnl_close(&r);
-	return result;
 }

@@ -9,23 +9,26 @@
 #include <linux/neighbour.h>
 #include <linux/rtnetlink.h>
 
-static struct nl_msg *
-neighbours_message(const struct net_neighbour *n, uint32_t link)
-{
-	const struct ndmsg head = {
-		.ndm_family = n->address.family,
-		.ndm_ifindex = (int)link,
-		.ndm_state = n->state,
-		.ndm_flags = n->flags,
-	};
-	struct nl_msg *msg =
-		rtnl_message(RTM_NEWNEIGH, NLM_F_CREATE | NLM_F_REPLACE, &head, sizeof(head));
+static int neighbours_add(struct worker *w, struct rtnl *r, const struct net_links *links,
+			  const struct net_neighbour *n, bool ipv6_is_off, struct error *err);
+static struct nl_msg *neighbours_message(const struct net_neighbour *n, uint32_t link);
 
-	if (rtnl_put(msg, NDA_DST, n->address.bytes, net_address_size(n->address.family)) &&
-	    (n->mac.len == 0 || rtnl_put(msg, NDA_LLADDR, n->mac.bytes, n->mac.len)))
-		return msg;
-	nlmsg_free(msg);
-	return NULL;
+int
+net_neighbours_work(struct worker *w, struct net_task *task, struct error *err)
+{
+	bool ipv6_is_off = net_ipv6_is_off(task->roots);
+	struct net_links links = { 0 };
+	struct rtnl r;
+	int result;
+
+	if (rtnl_open(&r, err) < 0)
+		return -1;
+	result = net_links_read(&r, &links, err);
+	for (size_t i = 0; result == 0 && i < task->count; i++)
+		result = neighbours_add(w, &r, &links, &task->neighbours[i], ipv6_is_off, err);
+	net_links_release(&links);
+	rtnl_close(&r);
+	return result;
 }
 
 static int
@@ -49,20 +52,21 @@ neighbours_add(struct worker *w, struct rtnl *r, const struct net_links *links,
 	return 0;
 }
 
-int
-net_neighbours_work(struct worker *w, struct net_task *task, struct error *err)
+static struct nl_msg *
+neighbours_message(const struct net_neighbour *n, uint32_t link)
 {
-	bool ipv6_is_off = net_ipv6_is_off(task->roots);
-	struct net_links links = { 0 };
-	struct rtnl r;
-	int result;
+	const struct ndmsg head = {
+		.ndm_family = n->address.family,
+		.ndm_ifindex = (int)link,
+		.ndm_state = n->state,
+		.ndm_flags = n->flags,
+	};
+	struct nl_msg *msg =
+		rtnl_message(RTM_NEWNEIGH, NLM_F_CREATE | NLM_F_REPLACE, &head, sizeof(head));
 
-	if (rtnl_open(&r, err) < 0)
-		return -1;
-	result = net_links_read(&r, &links, err);
-	for (size_t i = 0; result == 0 && i < task->count; i++)
-		result = neighbours_add(w, &r, &links, &task->neighbours[i], ipv6_is_off, err);
-	net_links_release(&links);
-	rtnl_close(&r);
-	return result;
+	if (rtnl_put(msg, NDA_DST, n->address.bytes, net_address_size(n->address.family)) &&
+	    (n->mac.len == 0 || rtnl_put(msg, NDA_LLADDR, n->mac.bytes, n->mac.len)))
+		return msg;
+	nlmsg_free(msg);
+	return NULL;
 }

@@ -16,6 +16,15 @@
  * packet. */
 #define ADDRESSES_MAX 1024
 
+static int validate_identity(struct net_interface *i, const struct net_interface_request *q,
+			     struct error *err);
+static int validate_address(struct net_address *out, const struct net_address_request *q,
+			    struct error *err);
+static int validate_route(struct net_route *r, const struct net_route_request *q,
+			  struct error *err);
+static int validate_neighbour(struct net_neighbour *n, const struct net_neighbour_request *q,
+			      struct error *err);
+
 static int
 validate_name(char out[IFNAMSIZ], const char *name, struct error *err)
 {
@@ -23,36 +32,6 @@ validate_name(char out[IFNAMSIZ], const char *name, struct error *err)
 		return error_set(err, ERROR_INVALID_ARGUMENT, "invalid interface name \"%.32s\"",
 				 name);
 	memcpy(out, name, strlen(name) + 1);
-	return 0;
-}
-
-static int
-validate_address(struct net_address *out, const struct net_address_request *q, struct error *err)
-{
-	if (!net_parse_address(q->address, out))
-		return error_set(err, ERROR_INVALID_ARGUMENT, "invalid IP address \"%.64s\"",
-				 q->address);
-	if (q->length[0] && !net_parse_length(q->length, out->family, &out->len))
-		return error_set(err, ERROR_INVALID_ARGUMENT,
-				 "address %s: invalid prefix length \"%.16s\"", q->address,
-				 q->length);
-	return 0;
-}
-
-static int
-validate_identity(struct net_interface *i, const struct net_interface_request *q, struct error *err)
-{
-	if (q->name[0] && validate_name(i->name, q->name, err) < 0)
-		return -1;
-	if (q->mac[0] && !net_parse_mac(q->mac, &i->mac))
-		return error_set(err, ERROR_INVALID_ARGUMENT, "invalid MAC address \"%.64s\"",
-				 q->mac);
-	if (q->device_path[0] && pci_path_parse(q->device_path, &i->path, err) < 0)
-		return -1;
-	i->has_path = q->device_path[0] != '\0';
-	if (!i->has_path && i->mac.len == 0)
-		return error_set(err, ERROR_INVALID_ARGUMENT,
-				 "neither a MAC address nor a PCI path");
 	return 0;
 }
 
@@ -81,6 +60,53 @@ net_validate_interface(struct net_task *task, const struct net_interface_request
 		if (validate_address(&i->addresses[i->n_addresses], &q->addresses[i->n_addresses],
 				     err) < 0)
 			return error_wrap(err, "failed to update interface %s", q->name);
+	}
+	return 0;
+}
+
+static int
+validate_identity(struct net_interface *i, const struct net_interface_request *q, struct error *err)
+{
+	if (q->name[0] && validate_name(i->name, q->name, err) < 0)
+		return -1;
+	if (q->mac[0] && !net_parse_mac(q->mac, &i->mac))
+		return error_set(err, ERROR_INVALID_ARGUMENT, "invalid MAC address \"%.64s\"",
+				 q->mac);
+	if (q->device_path[0] && pci_path_parse(q->device_path, &i->path, err) < 0)
+		return -1;
+	i->has_path = q->device_path[0] != '\0';
+	if (!i->has_path && i->mac.len == 0)
+		return error_set(err, ERROR_INVALID_ARGUMENT,
+				 "neither a MAC address nor a PCI path");
+	return 0;
+}
+
+static int
+validate_address(struct net_address *out, const struct net_address_request *q, struct error *err)
+{
+	if (!net_parse_address(q->address, out))
+		return error_set(err, ERROR_INVALID_ARGUMENT, "invalid IP address \"%.64s\"",
+				 q->address);
+	if (q->length[0] && !net_parse_length(q->length, out->family, &out->len))
+		return error_set(err, ERROR_INVALID_ARGUMENT,
+				 "address %s: invalid prefix length \"%.16s\"", q->address,
+				 q->length);
+	return 0;
+}
+
+int
+net_validate_routes(struct net_task *task, const struct net_route_request *list, size_t count,
+		    struct error *err)
+{
+	task->routes = calloc(count + 1, sizeof(*task->routes));
+	if (!task->routes)
+		return error_nomem(err, "updating routes");
+	for (task->count = 0; task->count < count; task->count++) {
+		const struct net_route_request *q = &list[task->count];
+
+		if (validate_route(&task->routes[task->count], q, err) < 0)
+			return error_wrap(err, "failed to update routes: route %zu, to \"%.64s\"",
+					  task->count, q->destination);
 	}
 	return 0;
 }
@@ -161,18 +187,15 @@ validate_route(struct net_route *r, const struct net_route_request *q, struct er
 }
 
 int
-net_validate_routes(struct net_task *task, const struct net_route_request *list, size_t count,
-		    struct error *err)
+net_validate_neighbours(struct net_task *task, const struct net_neighbour_request *list,
+			size_t count, struct error *err)
 {
-	task->routes = calloc(count + 1, sizeof(*task->routes));
-	if (!task->routes)
-		return error_nomem(err, "updating routes");
+	task->neighbours = calloc(count + 1, sizeof(*task->neighbours));
+	if (!task->neighbours)
+		return error_nomem(err, "adding neighbours");
 	for (task->count = 0; task->count < count; task->count++) {
-		const struct net_route_request *q = &list[task->count];
-
-		if (validate_route(&task->routes[task->count], q, err) < 0)
-			return error_wrap(err, "failed to update routes: route %zu, to \"%.64s\"",
-					  task->count, q->destination);
+		if (validate_neighbour(&task->neighbours[task->count], &list[task->count], err) < 0)
+			return error_wrap(err, "failed to add neighbour %zu", task->count);
 	}
 	return 0;
 }
@@ -194,20 +217,6 @@ validate_neighbour(struct net_neighbour *n, const struct net_neighbour_request *
 				 q->state, q->flags);
 	n->state = q->state ? (uint16_t)q->state : NUD_PERMANENT;
 	n->flags = (uint8_t)q->flags;
-	return 0;
-}
-
-int
-net_validate_neighbours(struct net_task *task, const struct net_neighbour_request *list,
-			size_t count, struct error *err)
-{
-	task->neighbours = calloc(count + 1, sizeof(*task->neighbours));
-	if (!task->neighbours)
-		return error_nomem(err, "adding neighbours");
-	for (task->count = 0; task->count < count; task->count++) {
-		if (validate_neighbour(&task->neighbours[task->count], &list[task->count], err) < 0)
-			return error_wrap(err, "failed to add neighbour %zu", task->count);
-	}
 	return 0;
 }
 

@@ -27,80 +27,14 @@
  * time. */
 #define RECEIVE_SIZE ((size_t)64 << 10)
 
-/* Takes the text after the error: netlink(7), NETLINK_EXT_ACK. */
-static void
-rtnl_take_text(struct rtnl *r, const struct nlmsgerr *e)
-{
-	const struct nlmsghdr *head =
-		(const struct nlmsghdr *)(const void *)((const char *)e - NLMSG_HDRLEN);
-	size_t skip = NLMSG_ALIGN(sizeof(*e));
-	size_t size = head->nlmsg_len - NLMSG_HDRLEN;
-	const struct nlattr *a;
-
-	if (!(head->nlmsg_flags & NLM_F_ACK_TLVS))
-		return;
-	if (!(head->nlmsg_flags & NLM_F_CAPPED))
-		skip += NLMSG_ALIGN(e->msg.nlmsg_len - NLMSG_HDRLEN);
-	if (skip >= size)
-		return;
-	a = nla_find((const struct nlattr *)(const void *)((const char *)e + skip),
-		     (int)(size - skip), NLMSGERR_ATTR_MSG);
-	if (a)
-		(void)snprintf(r->text, sizeof(r->text), "%.*s", nla_len(a),
-			       (const char *)nla_data(a));
-}
-
-static int
-rtnl_on_error(struct sockaddr_nl *from, struct nlmsgerr *e, void *arg)
-{
-	struct rtnl *r = arg;
-
-	(void)from;
-	r->errnum = -e->error;
-	rtnl_take_text(r, e);
-	return NL_STOP;
-}
-
-static int
-rtnl_on_message(struct nl_msg *msg, void *arg)
-{
-	struct rtnl *r = arg;
-
-	if (!r->each || r->errnum)
-		return NL_OK;
-	if (r->each(nlmsg_hdr(msg), r->data) < 0) {
-		r->errnum = errno ? errno : EIO;
-		return NL_STOP;
-	}
-	return NL_OK;
-}
-
-/* Receives messages from the kernel (port 0) only. A process with CAP_NET_ADMIN in this network
- * namespace, such as a container of the pod, can also send to our port: its message could pass for
- * a reply, or end the reading. */
-static int
-rtnl_receive(struct nl_sock *sock, struct sockaddr_nl *from, unsigned char **bytes,
-	     struct ucred **creds)
-{
-	for (;;) {
-		int n = nl_recv(sock, from, bytes, creds);
-
-		if (n <= 0 || from->nl_pid == 0)
-			return n;
-		free(*bytes);
-		*bytes = NULL;
-	}
-}
-
-/* Sets NL_SOCK_PASSCRED: nl_recv() gives *creds only then. */
-static void
-rtnl_hear_only_the_kernel(struct nl_sock *sock)
-{
-	struct nl_cb *cb = nl_socket_get_cb(sock);
-
-	nl_cb_overwrite_recv(cb, rtnl_receive);
-	nl_cb_put(cb);
-}
+static void rtnl_hear_only_the_kernel(struct nl_sock *sock);
+static int rtnl_receive(struct nl_sock *sock, struct sockaddr_nl *from, unsigned char **bytes,
+			struct ucred **creds);
+static int rtnl_post(struct rtnl *r, struct nl_msg *msg, rtnl_each_fn *each, void *data);
+static int rtnl_verdict(struct rtnl *r, int status);
+static int rtnl_on_message(struct nl_msg *msg, void *arg);
+static int rtnl_on_error(struct sockaddr_nl *from, struct nlmsgerr *e, void *arg);
+static void rtnl_take_text(struct rtnl *r, const struct nlmsgerr *e);
 
 int
 rtnl_open(struct rtnl *r, struct error *err)
@@ -135,6 +69,33 @@ rtnl_open(struct rtnl *r, struct error *err)
 	return 0;
 }
 
+/* Sets NL_SOCK_PASSCRED: nl_recv() gives *creds only then. */
+static void
+rtnl_hear_only_the_kernel(struct nl_sock *sock)
+{
+	struct nl_cb *cb = nl_socket_get_cb(sock);
+
+	nl_cb_overwrite_recv(cb, rtnl_receive);
+	nl_cb_put(cb);
+}
+
+/* Receives messages from the kernel (port 0) only. A process with CAP_NET_ADMIN in this network
+ * namespace, such as a container of the pod, can also send to our port: its message could pass for
+ * a reply, or end the reading. */
+static int
+rtnl_receive(struct nl_sock *sock, struct sockaddr_nl *from, unsigned char **bytes,
+	     struct ucred **creds)
+{
+	for (;;) {
+		int n = nl_recv(sock, from, bytes, creds);
+
+		if (n <= 0 || from->nl_pid == 0)
+			return n;
+		free(*bytes);
+		*bytes = NULL;
+	}
+}
+
 void
 rtnl_close(struct rtnl *r)
 {
@@ -143,80 +104,7 @@ rtnl_close(struct rtnl *r)
 	r->sock = NULL;
 }
 
-struct nl_msg *
-rtnl_message(uint16_t type, int flags, const void *header, size_t size)
-{
-	struct nl_msg *msg = nlmsg_alloc_simple(type, flags);
-
-	if (msg && nlmsg_append(msg, (void *)(uintptr_t)header, size, NLMSG_ALIGNTO) < 0) {
-		nlmsg_free(msg);
-		return NULL;
-	}
-	return msg;
-}
-
-bool
-rtnl_put(struct nl_msg *msg, int type, const void *data, size_t size)
-{
-	return msg && nla_put(msg, type, (int)size, data) == 0;
-}
-
-bool
-rtnl_put_u32(struct nl_msg *msg, int type, uint32_t value)
-{
-	return rtnl_put(msg, type, &value, sizeof(value));
-}
-
-bool
-rtnl_put_text(struct nl_msg *msg, int type, const char *text)
-{
-	return rtnl_put(msg, type, text, strlen(text) + 1);
-}
-
-/* Sends and frees msg. Returns 0, or -1 and errno. */
-static int
-rtnl_post(struct rtnl *r, struct nl_msg *msg, rtnl_each_fn *each, void *data)
-{
-	int status;
-
-	r->errnum = 0;
-	r->text[0] = '\0';
-	r->each = each;
-	r->data = data;
-	if (!msg) {
-		r->errnum = errno = ENOMEM;
-		return -1;
-	}
-	errno = 0;
-	status = nl_send_auto(r->sock, msg);
-	nlmsg_free(msg);
-	if (status >= 0)
-		return 0;
-	r->errnum = errno = errno ? errno : EIO;
-	return -1;
-}
-
-/* Converts libnl's status after a reply was read. */
-static int
-rtnl_verdict(struct rtnl *r, int status)
-{
-	if (r->errnum == 0 && status < 0)
-		r->errnum = status == -NLE_DUMP_INTR ? EAGAIN : status == -NLE_NOMEM ? ENOMEM : EIO;
-	errno = r->errnum;
-	return r->errnum ? -1 : 0;
-}
-
-uint32_t
-rtnl_u32(const struct nlattr *a)
-{
-	return a && nla_len(a) >= (int)sizeof(uint32_t) ? nla_get_u32(a) : 0;
-}
-
-bool
-rtnl_has_hop(const struct rtnexthop *hop, int left)
-{
-	return left >= (int)sizeof(*hop) && RTNH_OK(hop, left);
-}
+/* ---- requests ---- */
 
 int
 rtnl_talk(struct rtnl *r, struct nl_msg *msg)
@@ -255,6 +143,89 @@ rtnl_dump(struct rtnl *r, const struct rtnl_dump *dump)
 	return -1;
 }
 
+/* Sends and frees msg. Returns 0, or -1 and errno. */
+static int
+rtnl_post(struct rtnl *r, struct nl_msg *msg, rtnl_each_fn *each, void *data)
+{
+	int status;
+
+	r->errnum = 0;
+	r->text[0] = '\0';
+	r->each = each;
+	r->data = data;
+	if (!msg) {
+		r->errnum = errno = ENOMEM;
+		return -1;
+	}
+	errno = 0;
+	status = nl_send_auto(r->sock, msg);
+	nlmsg_free(msg);
+	if (status >= 0)
+		return 0;
+	r->errnum = errno = errno ? errno : EIO;
+	return -1;
+}
+
+/* Converts libnl's status after a reply was read. */
+static int
+rtnl_verdict(struct rtnl *r, int status)
+{
+	if (r->errnum == 0 && status < 0)
+		r->errnum = status == -NLE_DUMP_INTR ? EAGAIN : status == -NLE_NOMEM ? ENOMEM : EIO;
+	errno = r->errnum;
+	return r->errnum ? -1 : 0;
+}
+
+/* ---- what the kernel sends ---- */
+
+static int
+rtnl_on_message(struct nl_msg *msg, void *arg)
+{
+	struct rtnl *r = arg;
+
+	if (!r->each || r->errnum)
+		return NL_OK;
+	if (r->each(nlmsg_hdr(msg), r->data) < 0) {
+		r->errnum = errno ? errno : EIO;
+		return NL_STOP;
+	}
+	return NL_OK;
+}
+
+static int
+rtnl_on_error(struct sockaddr_nl *from, struct nlmsgerr *e, void *arg)
+{
+	struct rtnl *r = arg;
+
+	(void)from;
+	r->errnum = -e->error;
+	rtnl_take_text(r, e);
+	return NL_STOP;
+}
+
+/* Takes the text after the error: netlink(7), NETLINK_EXT_ACK. */
+static void
+rtnl_take_text(struct rtnl *r, const struct nlmsgerr *e)
+{
+	const struct nlmsghdr *head =
+		(const struct nlmsghdr *)(const void *)((const char *)e - NLMSG_HDRLEN);
+	size_t skip = NLMSG_ALIGN(sizeof(*e));
+	size_t size = head->nlmsg_len - NLMSG_HDRLEN;
+	const struct nlattr *a;
+
+	if (!(head->nlmsg_flags & NLM_F_ACK_TLVS))
+		return;
+	if (!(head->nlmsg_flags & NLM_F_CAPPED))
+		skip += NLMSG_ALIGN(e->msg.nlmsg_len - NLMSG_HDRLEN);
+	if (skip >= size)
+		return;
+	a = nla_find((const struct nlattr *)(const void *)((const char *)e + skip),
+		     (int)(size - skip), NLMSGERR_ATTR_MSG);
+	if (a)
+		(void)snprintf(r->text, sizeof(r->text), "%.*s", nla_len(a),
+			       (const char *)nla_data(a));
+}
+
 int
 rtnl_error(const struct rtnl *r, struct error *err, const char *fmt, ...)
 {
@@ -268,4 +239,48 @@ rtnl_error(const struct rtnl *r, struct error *err, const char *fmt, ...)
 	if (r->text[0])
 		return error_sys(err, "%s: %s", what, r->text);
 	return error_sys(err, "%s", what);
+}
+
+/* ---- messages ---- */
+
+struct nl_msg *
+rtnl_message(uint16_t type, int flags, const void *header, size_t size)
+{
+	struct nl_msg *msg = nlmsg_alloc_simple(type, flags);
+
+	if (msg && nlmsg_append(msg, (void *)(uintptr_t)header, size, NLMSG_ALIGNTO) < 0) {
+		nlmsg_free(msg);
+		return NULL;
+	}
+	return msg;
+}
+
+bool
+rtnl_put(struct nl_msg *msg, int type, const void *data, size_t size)
+{
+	return msg && nla_put(msg, type, (int)size, data) == 0;
+}
+
+bool
+rtnl_put_u32(struct nl_msg *msg, int type, uint32_t value)
+{
+	return rtnl_put(msg, type, &value, sizeof(value));
+}
+
+bool
+rtnl_put_text(struct nl_msg *msg, int type, const char *text)
+{
+	return rtnl_put(msg, type, text, strlen(text) + 1);
+}
+
+uint32_t
+rtnl_u32(const struct nlattr *a)
+{
+	return a && nla_len(a) >= (int)sizeof(uint32_t) ? nla_get_u32(a) : 0;
+}
+
+bool
+rtnl_has_hop(const struct rtnexthop *hop, int left)
+{
+	return left >= (int)sizeof(*hop) && RTNH_OK(hop, left);
 }

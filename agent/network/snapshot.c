@@ -19,10 +19,61 @@
 /* The flags that may be set in a request; the kernel refuses the others. */
 #define KEPT_FLAGS ((unsigned int)(RTNH_F_ONLINK | RTNH_F_PERVASIVE))
 
-static int
-snapshot_order_by_address(const void *a, const void *b)
+/* A dump of one family, and the size before it. A kernel without IPv6 replies with IPv4 again. */
+struct reading {
+	struct net_snapshot *s;
+	uint8_t family;
+	size_t n, len;
+};
+
+static struct nl_msg *snapshot_dump_request(const void *what);
+static int snapshot_take_route(const struct nlmsghdr *message, void *data);
+static void snapshot_forget(void *data);
+static const struct nlmsghdr **snapshot_sorted(const struct net_snapshot *s);
+static bool snapshot_has(const struct nlmsghdr **list, size_t n, const struct nlmsghdr *message);
+static int snapshot_add_missing(struct rtnl *r, const struct net_snapshot *former,
+				const struct nlmsghdr **present, size_t n_present,
+				struct error *err);
+static int snapshot_send_as(struct rtnl *r, const struct nlmsghdr *message, uint16_t type,
+			    uint16_t flags);
+
+int
+net_snapshot_take(struct rtnl *r, const struct net_snapshot_of *of, struct net_snapshot *out,
+		  struct error *err)
 {
-	return net_address_compare(a, b);
+	static const uint8_t families[] = { AF_INET, AF_INET6 };
+
+	*out = (struct net_snapshot){ .of = of };
+	buf_init(&out->messages, SNAPSHOT_MAX);
+	for (size_t i = 0; i < ARRAY_LEN(families); i++) {
+		struct reading reading = {
+			.s = out,
+			.family = families[i],
+			.n = out->n,
+			.len = buf_len(&out->messages),
+		};
+		const struct rtnl_dump dump = {
+			.make = snapshot_dump_request,
+			.what = &families[i],
+			.each = snapshot_take_route,
+			.reset = snapshot_forget,
+			.data = &reading,
+		};
+
+		if (rtnl_dump(r, &dump) < 0) {
+			net_snapshot_release(out);
+			return rtnl_error(r, err, "failed to read the routing table");
+		}
+	}
+	return 0;
+}
+
+static struct nl_msg *
+snapshot_dump_request(const void *what)
+{
+	const struct rtmsg head = { .rtm_family = *(const uint8_t *)what };
+
+	return rtnl_message(RTM_GETROUTE, 0, &head, sizeof(head));
 }
 
 static bool
@@ -43,6 +94,12 @@ snapshot_leaves_by(struct nlattr **tb, uint32_t link)
 	return false;
 }
 
+static int
+snapshot_order_by_address(const void *a, const void *b)
+{
+	return net_address_compare(a, b);
+}
+
 static bool
 snapshot_is_wanted(const struct net_snapshot_of *of, const struct rtmsg *head, struct nlattr **tb)
 {
@@ -58,26 +115,6 @@ snapshot_is_wanted(const struct net_snapshot_of *of, const struct rtmsg *head, s
 		memcpy(key.bytes, nla_data(tb[RTA_DST]), (size_t)nla_len(tb[RTA_DST]));
 	return of->n_destinations > 0 && bsearch(&key, of->destinations, of->n_destinations,
 						 sizeof(key), snapshot_order_by_address) != NULL;
-}
-
-/* Copies an attribute, clearing state flags of next hops. */
-static bool
-snapshot_copy(struct nl_msg *msg, const struct nlattr *from)
-{
-	struct nlattr *to = nla_reserve(msg, nla_type(from), nla_len(from));
-	struct rtnexthop *hop;
-	int left;
-
-	if (!to)
-		return false;
-	memcpy(nla_data(to), nla_data(from), (size_t)nla_len(from));
-	if (nla_type(from) != RTA_MULTIPATH)
-		return true;
-	hop = nla_data(to);
-	left = nla_len(to);
-	for (; rtnl_has_hop(hop, left); left -= NLMSG_ALIGN(hop->rtnh_len), hop = RTNH_NEXT(hop))
-		hop->rtnh_flags &= KEPT_FLAGS;
-	return true;
 }
 
 /* Returns whether the attribute is kept: a next hop is described by an object or in full, never
@@ -98,6 +135,26 @@ snapshot_is_kept(int type, bool has_object)
 	default:
 		return true;
 	}
+}
+
+/* Copies an attribute, clearing state flags of next hops. */
+static bool
+snapshot_copy(struct nl_msg *msg, const struct nlattr *from)
+{
+	struct nlattr *to = nla_reserve(msg, nla_type(from), nla_len(from));
+	struct rtnexthop *hop;
+	int left;
+
+	if (!to)
+		return false;
+	memcpy(nla_data(to), nla_data(from), (size_t)nla_len(from));
+	if (nla_type(from) != RTA_MULTIPATH)
+		return true;
+	hop = nla_data(to);
+	left = nla_len(to);
+	for (; rtnl_has_hop(hop, left); left -= NLMSG_ALIGN(hop->rtnh_len), hop = RTNH_NEXT(hop))
+		hop->rtnh_flags &= KEPT_FLAGS;
+	return true;
 }
 
 static struct nl_msg *
@@ -138,13 +195,6 @@ snapshot_keep(struct net_snapshot *s, const struct nlmsghdr *message)
 	return 0;
 }
 
-/* A dump of one family, and the size before it. A kernel without IPv6 replies with IPv4 again. */
-struct reading {
-	struct net_snapshot *s;
-	uint8_t family;
-	size_t n, len;
-};
-
 static int
 snapshot_take_route(const struct nlmsghdr *message, void *data)
 {
@@ -183,51 +233,6 @@ snapshot_forget(void *data)
 	reading->s->messages.len = reading->len;
 }
 
-static struct nl_msg *
-snapshot_dump_request(const void *what)
-{
-	const struct rtmsg head = { .rtm_family = *(const uint8_t *)what };
-
-	return rtnl_message(RTM_GETROUTE, 0, &head, sizeof(head));
-}
-
-static const struct nlmsghdr *
-snapshot_message_at(const struct net_snapshot *s, size_t i)
-{
-	return (const struct nlmsghdr *)(const void *)(buf_head(&s->messages) + s->at[i]);
-}
-
-int
-net_snapshot_take(struct rtnl *r, const struct net_snapshot_of *of, struct net_snapshot *out,
-		  struct error *err)
-{
-	static const uint8_t families[] = { AF_INET, AF_INET6 };
-
-	*out = (struct net_snapshot){ .of = of };
-	buf_init(&out->messages, SNAPSHOT_MAX);
-	for (size_t i = 0; i < ARRAY_LEN(families); i++) {
-		struct reading reading = {
-			.s = out,
-			.family = families[i],
-			.n = out->n,
-			.len = buf_len(&out->messages),
-		};
-		const struct rtnl_dump dump = {
-			.make = snapshot_dump_request,
-			.what = &families[i],
-			.each = snapshot_take_route,
-			.reset = snapshot_forget,
-			.data = &reading,
-		};
-
-		if (rtnl_dump(r, &dump) < 0) {
-			net_snapshot_release(out);
-			return rtnl_error(r, err, "failed to read the routing table");
-		}
-	}
-	return 0;
-}
-
 void
 net_snapshot_release(struct net_snapshot *s)
 {
@@ -237,6 +242,43 @@ net_snapshot_release(struct net_snapshot *s)
 }
 
 /* ---- restore ---- */
+
+static const struct nlmsghdr *
+snapshot_message_at(const struct net_snapshot *s, size_t i)
+{
+	return (const struct nlmsghdr *)(const void *)(buf_head(&s->messages) + s->at[i]);
+}
+
+int
+net_snapshot_restore(struct rtnl *r, const struct net_snapshot *former, struct error *err)
+{
+	struct net_snapshot now;
+	auto_free const struct nlmsghdr **present = NULL;
+	auto_free const struct nlmsghdr **wanted = NULL;
+	int result = 0;
+
+	if (net_snapshot_take(r, former->of, &now, err) < 0)
+		return -1;
+	present = snapshot_sorted(&now);
+	wanted = snapshot_sorted(former);
+	if (!present || !wanted) {
+		net_snapshot_release(&now);
+		return error_nomem(err, "restoring routes");
+	}
+	for (size_t i = 0; !former->of->link && i < now.n; i++) {
+		const struct nlmsghdr *message = snapshot_message_at(&now, i);
+
+		if (snapshot_has(wanted, former->n, message))
+			continue;
+		if (snapshot_send_as(r, message, RTM_DELROUTE, 0) < 0 && r->errnum != ESRCH &&
+		    result == 0)
+			result = rtnl_error(r, err, "failed to remove a new route");
+	}
+	if (snapshot_add_missing(r, former, present, now.n, result ? &ERROR_INIT : err) < 0)
+		result = -1;
+	net_snapshot_release(&now);
+	return result;
+}
 
 static int
 snapshot_order_by_content(const void *a, const void *b)
@@ -267,20 +309,6 @@ snapshot_has(const struct nlmsghdr **list, size_t n, const struct nlmsghdr *mess
 {
 	return n > 0 &&
 	       bsearch(&message, list, n, sizeof(*list), snapshot_order_by_content) != NULL;
-}
-
-static int
-snapshot_send_as(struct rtnl *r, const struct nlmsghdr *message, uint16_t type, uint16_t flags)
-{
-	struct nl_msg *msg = nlmsg_convert((struct nlmsghdr *)(uintptr_t)message);
-
-	if (msg) {
-		nlmsg_hdr(msg)->nlmsg_type = type;
-		nlmsg_hdr(msg)->nlmsg_flags = flags;
-		nlmsg_hdr(msg)->nlmsg_seq = 0;
-		nlmsg_hdr(msg)->nlmsg_pid = 0;
-	}
-	return rtnl_talk(r, msg);
 }
 
 static bool
@@ -318,33 +346,16 @@ snapshot_add_missing(struct rtnl *r, const struct net_snapshot *former,
 	return result;
 }
 
-int
-net_snapshot_restore(struct rtnl *r, const struct net_snapshot *former, struct error *err)
+static int
+snapshot_send_as(struct rtnl *r, const struct nlmsghdr *message, uint16_t type, uint16_t flags)
 {
-	struct net_snapshot now;
-	auto_free const struct nlmsghdr **present = NULL;
-	auto_free const struct nlmsghdr **wanted = NULL;
-	int result = 0;
+	struct nl_msg *msg = nlmsg_convert((struct nlmsghdr *)(uintptr_t)message);
 
-	if (net_snapshot_take(r, former->of, &now, err) < 0)
-		return -1;
-	present = snapshot_sorted(&now);
-	wanted = snapshot_sorted(former);
-	if (!present || !wanted) {
-		net_snapshot_release(&now);
-		return error_nomem(err, "restoring routes");
+	if (msg) {
+		nlmsg_hdr(msg)->nlmsg_type = type;
+		nlmsg_hdr(msg)->nlmsg_flags = flags;
+		nlmsg_hdr(msg)->nlmsg_seq = 0;
+		nlmsg_hdr(msg)->nlmsg_pid = 0;
 	}
-	for (size_t i = 0; !former->of->link && i < now.n; i++) {
-		const struct nlmsghdr *message = snapshot_message_at(&now, i);
-
-		if (snapshot_has(wanted, former->n, message))
-			continue;
-		if (snapshot_send_as(r, message, RTM_DELROUTE, 0) < 0 && r->errnum != ESRCH &&
-		    result == 0)
-			result = rtnl_error(r, err, "failed to remove a new route");
-	}
-	if (snapshot_add_missing(r, former, present, now.n, result ? &ERROR_INIT : err) < 0)
-		result = -1;
-	net_snapshot_release(&now);
-	return result;
+	return rtnl_talk(r, msg);
 }

@@ -14,6 +14,28 @@
 #include "lib/cleanup.h"
 #include "lib/parse.h"
 
+static bool sysfs_first_entry(int sysfd, const char *dir, const char *prefix, char *name,
+			      size_t size);
+static bool sysfs_is_byte(const char *s, unsigned int *out);
+static bool sysfs_is_device(const char *part, size_t n, unsigned int *slot, unsigned int *function);
+
+bool
+net_find_at_path(int sysfd, const struct pci_path *path, char name[IFNAMSIZ])
+{
+	struct error ignored = ERROR_INIT;
+	char dir[512], sub[600], virtio[48];
+
+	if (pci_path_resolve(sysfd, path, dir, sizeof(dir), &ignored) != 0)
+		return false;
+	(void)snprintf(sub, sizeof(sub), "%s/net", dir);
+	if (sysfs_first_entry(sysfd, sub, "", name, IFNAMSIZ))
+		return true;
+	if (!sysfs_first_entry(sysfd, dir, "virtio", virtio, sizeof(virtio)))
+		return false;
+	(void)snprintf(sub, sizeof(sub), "%s/%s/net", dir, virtio);
+	return sysfs_first_entry(sysfd, sub, "", name, IFNAMSIZ);
+}
+
 /* Finds the first entry of dir with this prefix. */
 static bool
 sysfs_first_entry(int sysfd, const char *dir, const char *prefix, char *name, size_t size)
@@ -33,46 +55,6 @@ sysfs_first_entry(int sysfd, const char *dir, const char *prefix, char *name, si
 	}
 	(void)closedir(d);
 	return is_found;
-}
-
-bool
-net_find_at_path(int sysfd, const struct pci_path *path, char name[IFNAMSIZ])
-{
-	struct error ignored = ERROR_INIT;
-	char dir[512], sub[600], virtio[48];
-
-	if (pci_path_resolve(sysfd, path, dir, sizeof(dir), &ignored) != 0)
-		return false;
-	(void)snprintf(sub, sizeof(sub), "%s/net", dir);
-	if (sysfs_first_entry(sysfd, sub, "", name, IFNAMSIZ))
-		return true;
-	if (!sysfs_first_entry(sysfd, dir, "virtio", virtio, sizeof(virtio)))
-		return false;
-	(void)snprintf(sub, sizeof(sub), "%s/%s/net", dir, virtio);
-	return sysfs_first_entry(sysfd, sub, "", name, IFNAMSIZ);
-}
-
-/* Parses two hexadecimal digits. */
-static bool
-sysfs_is_byte(const char *s, unsigned int *out)
-{
-	const char text[3] = { s[0], s[0] ? s[1] : '\0', '\0' };
-	uint64_t value;
-
-	if (strlen(text) != 2 || !parse_hex(text, &value))
-		return false;
-	*out = (unsigned int)value;
-	return true;
-}
-
-/* Parses "0000:01:00.0", the address of a PCI device; nothing may follow. */
-static bool
-sysfs_is_device(const char *part, size_t n, unsigned int *slot, unsigned int *function)
-{
-	if (n != strlen("0000:00:00.0") || part[4] != ':' || part[7] != ':' || part[10] != '.')
-		return false;
-	*function = (unsigned int)(part[11] - '0');
-	return sysfs_is_byte(part + 8, slot) && *function < 8;
 }
 
 void
@@ -109,4 +91,27 @@ net_path_of(int sysfd, const char *name, char *out, size_t size)
 	/* A truncated path would name another device. */
 	if (used >= size)
 		out[0] = '\0';
+}
+
+/* Parses two hexadecimal digits. */
+static bool
+sysfs_is_byte(const char *s, unsigned int *out)
+{
+	const char text[3] = { s[0], s[0] ? s[1] : '\0', '\0' };
+	uint64_t value;
+
+	if (strlen(text) != 2 || !parse_hex(text, &value))
+		return false;
+	*out = (unsigned int)value;
+	return true;
+}
+
+/* Parses "0000:01:00.0", the address of a PCI device; nothing may follow. */
+static bool
+sysfs_is_device(const char *part, size_t n, unsigned int *slot, unsigned int *function)
+{
+	if (n != strlen("0000:00:00.0") || part[4] != ':' || part[7] != ':' || part[10] != '.')
+		return false;
+	*function = (unsigned int)(part[11] - '0');
+	return sysfs_is_byte(part + 8, slot) && *function < 8;
 }
