@@ -413,16 +413,6 @@ copy_apply_place(struct site *s, const uint8_t *data, struct error *err)
 	return error_set(err, ERROR_INTERNAL, "unknown order %d", (int)o->act);
 }
 
-/* Returns whether the parent was removed after it was opened here: by another order that had made
- * it, and failed. */
-static bool
-parent_was_removed(const struct site *s)
-{
-	struct stat st;
-
-	return s->parent >= 0 && fstat(s->parent, &st) == 0 && st.st_nlink == 0;
-}
-
 void
 copy_apply(int run, int proc, const struct copy_order *order, const uint8_t *data,
 	   struct copy_result *result)
@@ -434,6 +424,7 @@ copy_apply(int run, int proc, const struct copy_order *order, const uint8_t *dat
 		.parent = -1,
 		.result = result,
 	};
+	struct stat st;
 
 	*result = (struct copy_result){
 		.dev = order->dev,
@@ -442,7 +433,9 @@ copy_apply(int run, int proc, const struct copy_order *order, const uint8_t *dat
 		.is_clean = true,
 	};
 	for (int i = 0; copy_apply_place(&s, data, &result->err) < 0; i++) {
-		if (i < 8 && parent_was_removed(&s)) {
+		/* The parent may have been removed after it was opened: by another order that had
+		 * made it, and failed. */
+		if (i < 8 && s.parent >= 0 && fstat(s.parent, &st) == 0 && st.st_nlink == 0) {
 			close_fd(&s.parent);
 			s.has_temp = false;
 			result->err = ERROR_INIT;

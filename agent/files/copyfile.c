@@ -147,13 +147,6 @@ idle_worker(struct copies *c, struct error *err)
 	return worker;
 }
 
-static void
-give(struct target *t, struct copy_worker *worker, const struct copy_order *o, const uint8_t *data)
-{
-	t->worker = worker;
-	copy_worker_give(worker, o, data);
-}
-
 /* Orders the removal of what is left of a file that will not be completed. */
 static void
 give_drop(struct target *t, struct copy_worker *worker)
@@ -164,7 +157,8 @@ give_drop(struct target *t, struct copy_worker *worker)
 	copy_make_order(t, &nothing, &o);
 	o.act = COPY_DROP;
 	t->is_drop = true;
-	give(t, worker, &o, NULL);
+	t->worker = worker;
+	copy_worker_give(worker, &o, NULL);
 }
 
 /* Returns whether the target needs a worker now. Frees it if nothing of it is pending or
@@ -210,7 +204,8 @@ work_on(struct copies *c, struct target *t)
 	t->used_ns = monotonic_ns();
 	copy = list_entry(t->parts.next, struct copy, node);
 	if (copy_next_order(t, &o, &err) == 0) {
-		give(t, worker, &o, copy->part.data);
+		t->worker = worker;
+		copy_worker_give(worker, &o, copy->part.data);
 		return true;
 	}
 	t->is_spoilt = t->is_unfinished;
