@@ -40,27 +40,27 @@ struct site {
 };
 
 static bool
-is_full(void)
+apply_is_full(void)
 {
 	return errno == ENOSPC || errno == EDQUOT;
 }
 
 /* Sets err from errno: RESOURCE_EXHAUSTED if the disk is full. */
 static int
-error_file(struct error *err, const char *what)
+apply_error_file(struct error *err, const char *what)
 {
-	if (is_full())
+	if (apply_is_full())
 		return error_sys_code(err, ERROR_RESOURCE_EXHAUSTED, "%s", what);
 	return error_sys(err, "%s", what);
 }
 
 static int
-error_parent(struct error *err, const char *dir)
+apply_error_parent(struct error *err, const char *dir)
 {
 	if (errno == ELOOP)
 		return error_set(err, ERROR_PERMISSION_DENIED,
 				 "directory %s has a symlink in its path", dir);
-	return error_sys_code(err, is_full() ? ERROR_RESOURCE_EXHAUSTED : ERROR_INTERNAL,
+	return error_sys_code(err, apply_is_full() ? ERROR_RESOURCE_EXHAUSTED : ERROR_INTERNAL,
 			      "failed to open directory %s", dir);
 }
 
@@ -68,7 +68,7 @@ error_parent(struct error *err, const char *dir)
 
 /* Opens the next directory on the path, after making it if it is missing. */
 static int
-step_into(struct site *s, int from, const char *name, bool is_base)
+apply_step_into(struct site *s, int from, const char *name, bool is_base)
 {
 	const struct copy_order *o = s->order;
 	mode_t mode = is_base ? BASE_MODE : o->dir_mode;
@@ -90,17 +90,17 @@ step_into(struct site *s, int from, const char *name, bool is_base)
 }
 
 static int
-make_parents(struct site *s, char *way, struct error *err)
+apply_make_parents(struct site *s, char *way, struct error *err)
 {
 	auto_close int at = fcntl(s->run, F_DUPFD_CLOEXEC, 3);
 	char *rest = way, *name;
 
 	while (at >= 0 && (name = strsep(&rest, "/")) != NULL) {
 		bool is_base = (size_t)(name - way) < BASE_LEN;
-		int next = step_into(s, at, name, is_base);
+		int next = apply_step_into(s, at, name, is_base);
 
 		if (next < 0)
-			return error_parent(err, is_base ? SHARED : s->order->path);
+			return apply_error_parent(err, is_base ? SHARED : s->order->path);
 		close_fd(&at);
 		at = next;
 	}
@@ -109,7 +109,7 @@ make_parents(struct site *s, char *way, struct error *err)
 
 /* Opens the target's parent, making it if the order allows that, and sets s->name. */
 static int
-open_parent(struct site *s, struct error *err)
+apply_open_parent(struct site *s, struct error *err)
 {
 	const struct copy_order *o = s->order;
 	const char *slash = strrchr(o->path, '/');
@@ -125,15 +125,15 @@ open_parent(struct site *s, struct error *err)
 	if (s->parent >= 0)
 		return 0;
 	if (errno != ENOENT || o->act == COPY_DROP || (o->act == COPY_WRITE && !o->first))
-		return error_parent(err, way);
-	s->parent = make_parents(s, way, err);
+		return apply_error_parent(err, way);
+	s->parent = apply_make_parents(s, way, err);
 	return s->parent < 0 ? -1 : 0;
 }
 
 /* Removes the parents that were made for this copy, innermost first, as long as they are empty. If
  * making them failed, the innermost ones may be missing. */
 static void
-remove_parents(struct site *s)
+apply_remove_parents(struct site *s)
 {
 	char way[PATH_MAX + BASE_LEN];
 	char *slash;
@@ -161,7 +161,7 @@ remove_parents(struct site *s)
 
 /* Removes the entry order->temp, of whatever type. */
 static int
-remove_temp(const struct site *s)
+apply_remove_temp(const struct site *s)
 {
 	if (unlinkat(s->parent, s->order->temp, 0) == 0 || errno == ENOENT)
 		return 0;
@@ -173,7 +173,7 @@ remove_temp(const struct site *s)
 /* Fails if something is mounted on or below the directory that is to be replaced: it could not be
  * removed. */
 static int
-refuse_mounts(const struct site *s, struct error *err)
+apply_refuse_mounts(const struct site *s, struct error *err)
 {
 	auto_free char *text = mountinfo_read(s->proc, "self/mountinfo", err);
 	char dir[PATH_MAX];
@@ -204,26 +204,26 @@ refuse_mounts(const struct site *s, struct error *err)
 /* Replaces the old entry without RENAME_EXCHANGE, on file systems that do not support it. Not
  * atomic. */
 static int
-replace_by_steps(struct site *s, struct error *err)
+apply_replace_by_steps(struct site *s, struct error *err)
 {
 	if (path_remove_tree(s->parent, s->name, err) < 0)
 		return -1;
 	if (renameat(s->parent, s->order->temp, s->parent, s->name) < 0)
-		return error_file(err, "failed to rename the temporary file");
+		return apply_error_file(err, "failed to rename the temporary file");
 	s->has_temp = false;
 	return 0;
 }
 
 /* Exchanges the new entry with the old one, which is of another type, and removes the old one. */
 static int
-exchange(struct site *s, struct error *err)
+apply_exchange(struct site *s, struct error *err)
 {
-	if (refuse_mounts(s, err) < 0)
+	if (apply_refuse_mounts(s, err) < 0)
 		return -1;
 	if (sys_renameat2(s->parent, s->order->temp, s->parent, s->name, SYS_RENAME_EXCHANGE) < 0) {
 		if (errno == EINVAL || errno == ENOSYS)
-			return replace_by_steps(s, err);
-		return error_file(err, "failed to exchange it with the old one");
+			return apply_replace_by_steps(s, err);
+		return apply_error_file(err, "failed to exchange it with the old one");
 	}
 	s->has_temp = false;
 	if (path_remove_tree(s->parent, s->order->temp, err) < 0)
@@ -234,7 +234,7 @@ exchange(struct site *s, struct error *err)
 
 /* Renames the temporary entry to the target's name. */
 static int
-put_in_place(struct site *s, bool is_dir, struct error *err)
+apply_put_in_place(struct site *s, bool is_dir, struct error *err)
 {
 	struct stat st;
 
@@ -243,7 +243,7 @@ put_in_place(struct site *s, bool is_dir, struct error *err)
 		bool is_there = fstatat(s->parent, s->name, &st, AT_SYMLINK_NOFOLLOW) == 0;
 
 		if (is_there && (is_dir || S_ISDIR(st.st_mode)))
-			return exchange(s, err);
+			return apply_exchange(s, err);
 		if (renameat(s->parent, s->order->temp, s->parent, s->name) == 0) {
 			s->has_temp = false;
 			return 0;
@@ -251,11 +251,11 @@ put_in_place(struct site *s, bool is_dir, struct error *err)
 		if (errno != EISDIR && errno != ENOTDIR)
 			break;
 	}
-	return error_file(err, "failed to rename the temporary file");
+	return apply_error_file(err, "failed to rename the temporary file");
 }
 
 static int
-set_owner_and_mode(int fd, const struct copy_order *o, struct error *err)
+apply_set_owner_and_mode(int fd, const struct copy_order *o, struct error *err)
 {
 	/* the owner first: changing it clears the set-id bits */
 	if ((o->uid != UINT32_MAX || o->gid != UINT32_MAX) && fchown(fd, o->uid, o->gid) < 0)
@@ -268,34 +268,35 @@ set_owner_and_mode(int fd, const struct copy_order *o, struct error *err)
 
 /* Replaces an entry of another type by a directory. */
 static int
-replace_by_dir(struct site *s, struct error *err)
+apply_replace_by_dir(struct site *s, struct error *err)
 {
 	auto_close int fd = -1;
 
 	if (mkdirat(s->parent, s->order->temp, 0700) < 0)
-		return error_file(err, "failed to create it");
+		return apply_error_file(err, "failed to create it");
 	s->has_temp = true;
 	fd = path_try_open(s->parent, s->order->temp, O_RDONLY | O_DIRECTORY, 0, PATH_FOLLOW_NONE);
 	if (fd < 0)
 		return error_sys(err, "failed to open it");
-	return set_owner_and_mode(fd, s->order, err) < 0 ? -1 : put_in_place(s, true, err);
+	return apply_set_owner_and_mode(fd, s->order, err) < 0 ? -1
+							       : apply_put_in_place(s, true, err);
 }
 
 /* Makes a directory, or sets owner and mode of an existing one, whose entries stay. Another worker
  * may make it at the same time as the parent of its own target. */
 static int
-make_dir(struct site *s, struct error *err)
+apply_make_dir(struct site *s, struct error *err)
 {
 	bool is_made = mkdirat(s->parent, s->name, 0700) == 0;
 	auto_close int fd = -1;
 
 	if (!is_made && errno != EEXIST)
-		return error_file(err, "failed to create it");
+		return apply_error_file(err, "failed to create it");
 	fd = path_try_open(s->parent, s->name, O_RDONLY | O_DIRECTORY, 0, PATH_FOLLOW_NONE);
 	if (fd < 0)
-		return errno == ENOTDIR || errno == ELOOP ? replace_by_dir(s, err)
+		return errno == ENOTDIR || errno == ELOOP ? apply_replace_by_dir(s, err)
 							  : error_sys(err, "failed to open it");
-	if (set_owner_and_mode(fd, s->order, err) == 0)
+	if (apply_set_owner_and_mode(fd, s->order, err) == 0)
 		return 0;
 	if (is_made)
 		(void)unlinkat(s->parent, s->name, AT_REMOVEDIR);
@@ -303,7 +304,7 @@ make_dir(struct site *s, struct error *err)
 }
 
 static int
-make_link(struct site *s, const uint8_t *data, struct error *err)
+apply_make_link(struct site *s, const uint8_t *data, struct error *err)
 {
 	const struct copy_order *o = s->order;
 	char target[PATH_MAX];
@@ -311,24 +312,24 @@ make_link(struct site *s, const uint8_t *data, struct error *err)
 	memcpy(target, data, o->len);
 	target[o->len] = '\0';
 	if (symlinkat(target, s->parent, o->temp) < 0)
-		return error_file(err, "failed to create it");
+		return apply_error_file(err, "failed to create it");
 	s->has_temp = true;
 	if ((o->uid != UINT32_MAX || o->gid != UINT32_MAX) &&
 	    fchownat(s->parent, o->temp, o->uid, o->gid, AT_SYMLINK_NOFOLLOW) < 0)
 		return error_sys(err, "failed to change its owner to %d:%d", (int)o->uid,
 				 (int)o->gid);
-	return put_in_place(s, false, err);
+	return apply_put_in_place(s, false, err);
 }
 
 static int
-begin_temp(struct site *s, struct error *err)
+apply_begin_temp(struct site *s, struct error *err)
 {
 	struct stat st;
 	auto_close int fd = path_try_open(s->parent, s->order->temp, O_CREAT | O_EXCL | O_WRONLY,
 					  0600, PATH_FOLLOW_NONE);
 
 	if (fd < 0)
-		return error_file(err, "failed to create its temporary file");
+		return apply_error_file(err, "failed to create its temporary file");
 	s->has_temp = true;
 	if (fstat(fd, &st) < 0)
 		return error_sys(err, "failed to stat its temporary file");
@@ -340,7 +341,7 @@ begin_temp(struct site *s, struct error *err)
 /* Opens the temporary file of the first part. Device and inode are compared, since a container may
  * have replaced it. */
 static int
-open_temp(struct site *s, struct error *err)
+apply_open_temp(struct site *s, struct error *err)
 {
 	struct stat st;
 	int fd;
@@ -357,7 +358,7 @@ open_temp(struct site *s, struct error *err)
 }
 
 static int
-write_at(int fd, const uint8_t *data, size_t n, uint64_t offset, struct error *err)
+apply_write_at(int fd, const uint8_t *data, size_t n, uint64_t offset, struct error *err)
 {
 	while (n > 0) {
 		ssize_t written = pwrite(fd, data, n, (off_t)offset);
@@ -365,7 +366,7 @@ write_at(int fd, const uint8_t *data, size_t n, uint64_t offset, struct error *e
 		if (written < 0 && errno == EINTR)
 			continue;
 		if (written < 0)
-			return error_file(err, "failed to write to it");
+			return apply_error_file(err, "failed to write to it");
 		data += written;
 		n -= (size_t)written;
 		offset += (uint64_t)written;
@@ -374,40 +375,40 @@ write_at(int fd, const uint8_t *data, size_t n, uint64_t offset, struct error *e
 }
 
 static int
-write_part(struct site *s, const uint8_t *data, struct error *err)
+apply_write_part(struct site *s, const uint8_t *data, struct error *err)
 {
 	const struct copy_order *o = s->order;
-	auto_close int fd = o->first ? begin_temp(s, err) : open_temp(s, err);
+	auto_close int fd = o->first ? apply_begin_temp(s, err) : apply_open_temp(s, err);
 
-	if (fd < 0 || write_at(fd, data, o->len, o->offset, err) < 0)
+	if (fd < 0 || apply_write_at(fd, data, o->len, o->offset, err) < 0)
 		return -1;
 	if (!o->last)
 		return 0;
-	return set_owner_and_mode(fd, o, err) < 0 ? -1 : put_in_place(s, false, err);
+	return apply_set_owner_and_mode(fd, o, err) < 0 ? -1 : apply_put_in_place(s, false, err);
 }
 
 /* ---- an order ---- */
 
 static int
-copy_apply_place(struct site *s, const uint8_t *data, struct error *err)
+apply_order(struct site *s, const uint8_t *data, struct error *err)
 {
 	const struct copy_order *o = s->order;
 
-	if (open_parent(s, err) < 0)
+	if (apply_open_parent(s, err) < 0)
 		return -1;
 	/* a new copy discards what an earlier one to the same path has begun */
 	if (o->act != COPY_WRITE || o->first)
-		if (remove_temp(s) < 0)
+		if (apply_remove_temp(s) < 0)
 			return error_sys(err, "failed to remove the temporary file %s", o->temp);
 	switch (o->act) {
 	case COPY_MAKE_DIR:
-		return make_dir(s, err);
+		return apply_make_dir(s, err);
 	case COPY_MAKE_LINK:
-		return make_link(s, data, err);
+		return apply_make_link(s, data, err);
 	case COPY_WRITE:
-		return write_part(s, data, err);
+		return apply_write_part(s, data, err);
 	case COPY_DROP:
-		remove_parents(s);
+		apply_remove_parents(s);
 		return 0;
 	}
 	return error_set(err, ERROR_INTERNAL, "unknown order %d", (int)o->act);
@@ -432,7 +433,7 @@ copy_apply(int run, int proc, const struct copy_order *order, const uint8_t *dat
 		.made = order->made,
 		.is_clean = true,
 	};
-	for (int i = 0; copy_apply_place(&s, data, &result->err) < 0; i++) {
+	for (int i = 0; apply_order(&s, data, &result->err) < 0; i++) {
 		/* The parent may have been removed after it was opened: by another order that had
 		 * made it, and failed. */
 		if (i < 8 && s.parent >= 0 && fstat(s.parent, &st) == 0 && st.st_nlink == 0) {
@@ -442,8 +443,8 @@ copy_apply(int run, int proc, const struct copy_order *order, const uint8_t *dat
 			continue;
 		}
 		if (s.has_temp && s.parent >= 0)
-			(void)remove_temp(&s);
-		remove_parents(&s);
+			(void)apply_remove_temp(&s);
+		apply_remove_parents(&s);
 		error_wrap(&result->err, "failed to copy to " COPY_DIR "%s", order->path);
 		break;
 	}

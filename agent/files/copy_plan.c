@@ -13,7 +13,7 @@
 /* ---- checks ---- */
 
 static int
-check_type(const struct copy_part *p, struct error *err)
+copy_check_type(const struct copy_part *p, struct error *err)
 {
 	switch (p->file_mode & S_IFMT) {
 	case S_IFDIR:
@@ -77,7 +77,7 @@ copy_path(const struct copy_part *p, char out[PATH_MAX], struct error *err)
 int
 copy_check(const struct copy_part *p, char path[PATH_MAX], struct error *err)
 {
-	if (copy_path(p, path, err) < 0 || check_type(p, err) < 0)
+	if (copy_path(p, path, err) < 0 || copy_check_type(p, err) < 0)
 		return -1;
 	if (p->uid < -1 || p->gid < -1)
 		return error_set(err, ERROR_INVALID_ARGUMENT, "invalid owner %d:%d", (int)p->uid,
@@ -116,7 +116,8 @@ copy_make_order(const struct target *t, const struct copy_part *p, struct copy_o
 
 /* Makes the order for a part of a regular file: whether it begins or completes the file. */
 static int
-order_write(struct target *t, const struct copy_part *p, struct copy_order *o, struct error *err)
+copy_order_write(struct target *t, const struct copy_part *p, struct copy_order *o,
+		 struct error *err)
 {
 	uint64_t from = (uint64_t)p->offset, to = from + p->len;
 
@@ -152,7 +153,7 @@ copy_next_order(struct target *t, struct copy_order *o, struct error *err)
 
 	copy_make_order(t, p, o);
 	if (S_ISREG(p->file_mode)) {
-		if (order_write(t, p, o, err) == 0)
+		if (copy_order_write(t, p, o, err) == 0)
 			return 0;
 		return error_wrap(err, "failed to copy to " COPY_DIR "%s", t->path);
 	}

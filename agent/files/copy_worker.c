@@ -75,7 +75,7 @@ copy_worker_work(struct worker *w, void *arg, struct error *err)
 /* ---- in the agent ---- */
 
 static void
-stop_timer(struct copy_worker *c)
+copy_worker_stop_timer(struct copy_worker *c)
 {
 	timer_cancel(c->timer);
 	c->timer = NULL;
@@ -83,7 +83,7 @@ stop_timer(struct copy_worker *c)
 
 /* Ends the worker: it exits at the end of file. */
 static void
-on_idle(void *data)
+copy_worker_on_idle(void *data)
 {
 	struct copy_worker *c = data;
 
@@ -93,7 +93,7 @@ on_idle(void *data)
 }
 
 static void
-on_late(void *data)
+copy_worker_on_late(void *data)
 {
 	struct copy_worker *c = data;
 
@@ -103,13 +103,13 @@ on_late(void *data)
 }
 
 static void
-wait_idle(struct copy_worker *c)
+copy_worker_wait_idle(struct copy_worker *c)
 {
 	struct error err = ERROR_INIT;
 
-	c->timer = loop_timer(c->spec.loop, IDLE_MS, on_idle, c, &err);
+	c->timer = loop_timer(c->spec.loop, IDLE_MS, copy_worker_on_idle, c, &err);
 	if (!c->timer)
-		on_idle(c);
+		copy_worker_on_idle(c);
 }
 
 static int
@@ -123,9 +123,9 @@ copy_worker_take_result(struct job *job, const struct job_message *m, void *data
 		return error_set(err, ERROR_INTERNAL,
 				 "the copy worker sent a result without an order");
 	memcpy(&result, m->payload, sizeof(result));
-	stop_timer(c);
+	copy_worker_stop_timer(c);
 	c->is_busy = false;
-	wait_idle(c);
+	copy_worker_wait_idle(c);
 	c->spec.done(c, &result, c->spec.data);
 	return 0;
 }
@@ -138,7 +138,7 @@ copy_worker_on_done(struct job *job, const struct error *err, void *data)
 
 	(void)job;
 	c->job = NULL;
-	stop_timer(c);
+	copy_worker_stop_timer(c);
 	c->is_ending = true;
 	if (c->is_busy) {
 		c->is_busy = false;
@@ -204,7 +204,7 @@ copy_worker_new(const struct copy_worker_spec *spec, struct error *err)
 		error_sys(err, "failed to create the copy worker's socket");
 	} else if (copy_worker_start(c, err) == 0) {
 		/* the caller may have no valid order for it */
-		wait_idle(c);
+		copy_worker_wait_idle(c);
 		return c;
 	}
 	copy_worker_free(c);
@@ -239,7 +239,7 @@ copy_worker_give(struct copy_worker *c, const struct copy_order *order, const ui
 {
 	struct error err = ERROR_INIT;
 
-	stop_timer(c);
+	copy_worker_stop_timer(c);
 	c->is_busy = true;
 	c->memory->order = *order;
 	if (order->len > 0)
@@ -248,7 +248,7 @@ copy_worker_give(struct copy_worker *c, const struct copy_order *order, const ui
 	 * ends. */
 	if (RETRY_EINTR(send(c->sock[0], "", 1, MSG_DONTWAIT | MSG_NOSIGNAL)) != 1)
 		job_cancel(c->job, ERROR_INTERNAL, "the copy worker does not accept orders");
-	c->timer = loop_timer(c->spec.loop, ORDER_MS, on_late, c, &err);
+	c->timer = loop_timer(c->spec.loop, ORDER_MS, copy_worker_on_late, c, &err);
 	if (!c->timer)
 		log_warn("files", "a copy runs without a time limit: %s", err.msg);
 }

@@ -4,7 +4,7 @@
  * and their workers. Touches no file.
  *
  *	copies_submit() -> the target's queue -> copyfile_work() gives an order to an idle worker
- *	-> on_result() -> done() of the part; then the next part, or the target is freed
+ *	-> copyfile_on_result() -> done() of the part; then the next part, or the target is freed
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -42,7 +42,7 @@ struct copies {
 /* ---- targets ---- */
 
 static struct target *
-find_target(const struct copies *c, const char *path)
+copyfile_find_target(const struct copies *c, const char *path)
 {
 	struct list *pos;
 
@@ -57,7 +57,7 @@ find_target(const struct copies *c, const char *path)
 
 /* Makes a random hidden name for a temporary file in the target's directory. */
 static void
-name_temp(char out[COPY_TEMP_MAX])
+copyfile_name_temp(char out[COPY_TEMP_MAX])
 {
 	uint64_t r = 0;
 
@@ -68,7 +68,7 @@ name_temp(char out[COPY_TEMP_MAX])
 }
 
 static struct target *
-new_target(struct copies *c, const char *path, struct error *err)
+copyfile_new_target(struct copies *c, const char *path, struct error *err)
 {
 	size_t len = strlen(path) + 1;
 	struct target *t;
@@ -85,14 +85,14 @@ new_target(struct copies *c, const char *path, struct error *err)
 	}
 	list_init(&t->parts);
 	memcpy(t->path, path, len);
-	name_temp(t->temp);
+	copyfile_name_temp(t->temp);
 	list_append(&c->targets, &t->node);
 	c->n_targets++;
 	return t;
 }
 
 static void
-free_target(struct copies *c, struct target *t)
+copyfile_free_target(struct copies *c, struct target *t)
 {
 	list_remove(&t->node);
 	c->n_targets--;
@@ -101,7 +101,7 @@ free_target(struct copies *c, struct target *t)
 
 /* Removes the target's first part and calls its done. */
 static void
-end_part(struct target *t, const struct error *err)
+copyfile_end_part(struct target *t, const struct error *err)
 {
 	struct copy *copy = list_entry(t->parts.next, struct copy, node);
 	copy_done_fn *done = pending_end(&copy->pending) ? copy->done : NULL;
@@ -115,20 +115,21 @@ end_part(struct target *t, const struct error *err)
 
 /* ---- assigning orders ---- */
 
-static void on_worker_gone(struct copy_worker *worker, void *data);
-static void on_result(struct copy_worker *worker, const struct copy_result *result, void *data);
+static void copyfile_on_worker_gone(struct copy_worker *worker, void *data);
+static void copyfile_on_result(struct copy_worker *worker, const struct copy_result *result,
+			       void *data);
 
 /* Returns an idle worker, or a new one. Returns NULL without an error if all are busy, or NULL and
  * sets err. */
 static struct copy_worker *
-idle_worker(struct copies *c, struct error *err)
+copyfile_idle_worker(struct copies *c, struct error *err)
 {
 	const struct copy_worker_spec spec = {
 		.loop = c->loop,
 		.jobs = c->jobs,
 		.roots = c->roots,
-		.done = on_result,
-		.gone = on_worker_gone,
+		.done = copyfile_on_result,
+		.gone = copyfile_on_worker_gone,
 		.data = c,
 	};
 	struct copy_worker *worker;
@@ -149,7 +150,7 @@ idle_worker(struct copies *c, struct error *err)
 
 /* Orders the removal of what is left of a file that will not be completed. */
 static void
-give_drop(struct target *t, struct copy_worker *worker)
+copyfile_give_drop(struct target *t, struct copy_worker *worker)
 {
 	static const struct copy_part nothing = { .uid = -1, .gid = -1 };
 	struct copy_order o;
@@ -164,24 +165,24 @@ give_drop(struct target *t, struct copy_worker *worker)
 /* Returns whether the target needs a worker now. Frees it if nothing of it is pending or
  * unfinished. */
 static bool
-has_work(struct copies *c, struct target *t)
+copyfile_has_work(struct copies *c, struct target *t)
 {
 	if (t->worker)
 		return false;
 	if (t->is_spoilt || !list_is_empty(&t->parts))
 		return true;
 	if (!t->is_unfinished)
-		free_target(c, t);
+		copyfile_free_target(c, t);
 	return false;
 }
 
 /* Assigns the target's next order to a worker. Returns false if all workers are busy. May call done
  * of a part. */
 static bool
-work_on(struct copies *c, struct target *t)
+copyfile_work_on(struct copies *c, struct target *t)
 {
 	struct error err = ERROR_INIT;
-	struct copy_worker *worker = idle_worker(c, &err);
+	struct copy_worker *worker = copyfile_idle_worker(c, &err);
 	struct copy_order o;
 	struct copy *copy;
 
@@ -194,11 +195,11 @@ work_on(struct copies *c, struct target *t)
 		return true;
 	}
 	if (!worker) {
-		end_part(t, &err);
+		copyfile_end_part(t, &err);
 		return true;
 	}
 	if (t->is_spoilt) {
-		give_drop(t, worker);
+		copyfile_give_drop(t, worker);
 		return true;
 	}
 	t->used_ns = monotonic_ns();
@@ -210,7 +211,7 @@ work_on(struct copies *c, struct target *t)
 	}
 	t->is_spoilt = t->is_unfinished;
 	copy_set_unfinished(t, false);
-	end_part(t, &err);
+	copyfile_end_part(t, &err);
 	return true;
 }
 
@@ -225,12 +226,12 @@ copyfile_work(void *data)
 	list_for_each_safe (pos, tmp, &c->targets) {
 		struct target *t = list_entry(pos, struct target, node);
 
-		if (!has_work(c, t))
+		if (!copyfile_has_work(c, t))
 			continue;
 
 		list_remove(&t->node);
 		list_append(&c->targets, &t->node);
-		if (work_on(c, t))
+		if (copyfile_work_on(c, t))
 			loop_post(c->loop, &c->work);
 		return;
 	}
@@ -239,7 +240,7 @@ copyfile_work(void *data)
 /* ---- results ---- */
 
 static void
-on_worker_gone(struct copy_worker *worker, void *data)
+copyfile_on_worker_gone(struct copy_worker *worker, void *data)
 {
 	struct copies *c = data;
 
@@ -249,7 +250,7 @@ on_worker_gone(struct copy_worker *worker, void *data)
 }
 
 static struct target *
-target_of(const struct copies *c, const struct copy_worker *worker)
+copyfile_target_of(const struct copies *c, const struct copy_worker *worker)
 {
 	struct list *pos;
 
@@ -262,23 +263,23 @@ target_of(const struct copies *c, const struct copy_worker *worker)
 	return NULL;
 }
 
-static void on_sweep(void *data);
+static void copyfile_on_sweep(void *data);
 
 static void
-begin_sweep(struct copies *c)
+copyfile_begin_sweep(struct copies *c)
 {
 	struct error err = ERROR_INIT;
 
 	if (c->sweep || copies_unfinished(c) == 0)
 		return;
-	c->sweep = loop_timer(c->loop, UNUSED_MS / 4, on_sweep, c, &err);
+	c->sweep = loop_timer(c->loop, UNUSED_MS / 4, copyfile_on_sweep, c, &err);
 	if (!c->sweep)
 		log_warn("files", "unfinished copies will not time out: %s", err.msg);
 }
 
 /* Abandons files that got no part for UNUSED_MS. */
 static void
-on_sweep(void *data)
+copyfile_on_sweep(void *data)
 {
 	struct copies *c = data;
 	uint64_t now = monotonic_ns();
@@ -295,7 +296,7 @@ on_sweep(void *data)
 		copy_set_unfinished(t, false);
 		t->is_spoilt = true;
 	}
-	begin_sweep(c);
+	copyfile_begin_sweep(c);
 	loop_post(c->loop, &c->work);
 }
 
@@ -309,7 +310,7 @@ copyfile_take_result(struct copies *c, struct target *t, const struct copy_resul
 		t->dev = r->dev;
 		t->ino = r->ino;
 		t->made = r->made;
-		begin_sweep(c);
+		copyfile_begin_sweep(c);
 		return;
 	}
 	t->is_spoilt = r->err.code != ERROR_OK && !r->is_clean;
@@ -321,7 +322,7 @@ copyfile_take_result(struct copies *c, struct target *t, const struct copy_resul
 /* Handles the result of a removal. If the worker died, another one tries again, up to DROPS_MAX
  * times. */
 static void
-end_drop(struct target *t, const struct copy_result *r)
+copyfile_end_drop(struct target *t, const struct copy_result *r)
 {
 	t->is_drop = false;
 	if (r->err.code != ERROR_OK && !r->is_clean && ++t->drops < DROPS_MAX)
@@ -334,10 +335,10 @@ end_drop(struct target *t, const struct copy_result *r)
 }
 
 static void
-on_result(struct copy_worker *worker, const struct copy_result *result, void *data)
+copyfile_on_result(struct copy_worker *worker, const struct copy_result *result, void *data)
 {
 	struct copies *c = data;
-	struct target *t = target_of(c, worker);
+	struct target *t = copyfile_target_of(c, worker);
 	struct error err = result->err;
 	struct copy *copy;
 
@@ -347,28 +348,28 @@ on_result(struct copy_worker *worker, const struct copy_result *result, void *da
 	t->worker = NULL;
 	t->used_ns = monotonic_ns();
 	if (t->is_drop) {
-		end_drop(t, result);
+		copyfile_end_drop(t, result);
 		return;
 	}
 	copy = list_entry(t->parts.next, struct copy, node);
 	copyfile_take_result(c, t, result, S_ISREG(copy->part.file_mode));
 	if (err.code != ERROR_OK && !result->is_clean)
 		error_wrap(&err, "failed to copy to " COPY_DIR "%s", t->path);
-	end_part(t, &err);
+	copyfile_end_part(t, &err);
 }
 
 /* ---- the table ---- */
 
 /* Cancels a part. One that a worker is writing runs to its end. */
 static void
-copy_cancel(struct pending *p)
+copyfile_cancel(struct pending *p)
 {
 	struct copy *copy = pending_entry(p, struct copy, pending);
 	struct target *t = copy->target;
 
 	if (t->worker && !t->is_drop && t->parts.next == &copy->node)
 		return;
-	/* without this part the file cannot be completed, and is abandoned by on_sweep() */
+	/* without this part the file cannot be completed, and is abandoned by copyfile_on_sweep() */
 	list_remove(&copy->node);
 	free(copy);
 }
@@ -390,9 +391,9 @@ copies_submit(struct copies *c, const struct copy_part *part, copy_done_fn *done
 		error_nomem(err, "copying a file");
 		return NULL;
 	}
-	t = find_target(c, path);
+	t = copyfile_find_target(c, path);
 	if (!t)
-		t = new_target(c, path, err);
+		t = copyfile_new_target(c, path, err);
 	if (!t) {
 		free(copy);
 		return NULL;
@@ -400,7 +401,7 @@ copies_submit(struct copies *c, const struct copy_part *part, copy_done_fn *done
 	*copy = (struct copy){
 		.target = t,
 		.part = *part,
-		.pending.cancel = copy_cancel,
+		.pending.cancel = copyfile_cancel,
 		.done = done,
 		.data = data,
 	};
@@ -456,7 +457,7 @@ copies_free(struct copies *c)
 			list_remove(&copy->node);
 			free(copy);
 		}
-		free_target(c, t);
+		copyfile_free_target(c, t);
 	}
 	free(c);
 }
