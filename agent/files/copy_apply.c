@@ -39,6 +39,16 @@ struct site {
 	struct copy_result *result;
 };
 
+static int apply_order(struct site *s, const uint8_t *data, struct error *err);
+static int apply_open_parent(struct site *s, struct error *err);
+static void apply_remove_parents(struct site *s);
+static int apply_make_dir(struct site *s, struct error *err);
+static int apply_make_link(struct site *s, const uint8_t *data, struct error *err);
+static int apply_write_part(struct site *s, const uint8_t *data, struct error *err);
+static int apply_set_owner_and_mode(int fd, const struct copy_order *o, struct error *err);
+static int apply_put_in_place(struct site *s, bool is_dir, struct error *err);
+static int apply_remove_temp(const struct site *s);
+
 static bool
 apply_is_full(void)
 {
@@ -64,7 +74,69 @@ apply_error_parent(struct error *err, const char *dir)
 			      "failed to open directory %s", dir);
 }
 
-/* ---- the target's parents ---- */
+void
+copy_apply(int run, int proc, const struct copy_order *order, const uint8_t *data,
+	   struct copy_result *result)
+{
+	struct site s = {
+		.run = run,
+		.proc = proc,
+		.order = order,
+		.parent = -1,
+		.result = result,
+	};
+	struct stat st;
+
+	*result = (struct copy_result){
+		.dev = order->dev,
+		.ino = order->ino,
+		.made = order->made,
+		.is_clean = true,
+	};
+	for (int i = 0; apply_order(&s, data, &result->err) < 0; i++) {
+		/* The parent may have been removed after it was opened: by another order that had
+		 * made it, and failed. */
+		if (i < 8 && s.parent >= 0 && fstat(s.parent, &st) == 0 && st.st_nlink == 0) {
+			close_fd(&s.parent);
+			s.has_temp = false;
+			result->err = ERROR_INIT;
+			continue;
+		}
+		if (s.has_temp && s.parent >= 0)
+			(void)apply_remove_temp(&s);
+		apply_remove_parents(&s);
+		error_wrap(&result->err, "failed to copy to " COPY_DIR "%s", order->path);
+		break;
+	}
+	close_fd(&s.parent);
+}
+
+static int
+apply_order(struct site *s, const uint8_t *data, struct error *err)
+{
+	const struct copy_order *o = s->order;
+
+	if (apply_open_parent(s, err) < 0)
+		return -1;
+	/* a new copy discards what an earlier one to the same path has begun */
+	if (o->act != COPY_WRITE || o->first)
+		if (apply_remove_temp(s) < 0)
+			return error_sys(err, "failed to remove the temporary file %s", o->temp);
+	switch (o->act) {
+	case COPY_MAKE_DIR:
+		return apply_make_dir(s, err);
+	case COPY_MAKE_LINK:
+		return apply_make_link(s, data, err);
+	case COPY_WRITE:
+		return apply_write_part(s, data, err);
+	case COPY_DROP:
+		apply_remove_parents(s);
+		return 0;
+	}
+	return error_set(err, ERROR_INTERNAL, "unknown order %d", (int)o->act);
+}
+
+/* ---- the parents of the target ---- */
 
 /* Opens the next directory on the path, after making it if it is missing. */
 static int
@@ -157,114 +229,7 @@ apply_remove_parents(struct site *s)
 	s->result->made = 0;
 }
 
-/* ---- the target ---- */
-
-/* Removes the entry order->temp, of whatever type. */
-static int
-apply_remove_temp(const struct site *s)
-{
-	if (unlinkat(s->parent, s->order->temp, 0) == 0 || errno == ENOENT)
-		return 0;
-	if (errno != EISDIR && errno != EPERM)
-		return -1;
-	return unlinkat(s->parent, s->order->temp, AT_REMOVEDIR);
-}
-
-/* Fails if something is mounted on or below the directory that is to be replaced: it could not be
- * removed. */
-static int
-apply_refuse_mounts(const struct site *s, struct error *err)
-{
-	auto_free char *text = mountinfo_read(s->proc, "self/mountinfo", err);
-	char dir[PATH_MAX];
-	char *rest = text, *line;
-	struct mountinfo m;
-	ssize_t n = path_real(s->parent, dir);
-
-	if (!text)
-		return -1;
-	if (n < 0)
-		return error_sys(err, "failed to resolve the path of the parent directory");
-	while ((line = strsep(&rest, "\n")) != NULL) {
-		size_t len = strlen(s->name);
-		const char *below;
-
-		if (!mountinfo_parse(line, &m) || strncmp(m.point, dir, (size_t)n) != 0 ||
-		    m.point[n] != '/' || strncmp(m.point + n + 1, s->name, len) != 0)
-			continue;
-		below = m.point + n + 1 + len;
-		if (*below == '\0' || *below == '/')
-			return error_set(err, ERROR_FAILED_PRECONDITION,
-					 "failed to replace the directory: %s is a mount point",
-					 m.point);
-	}
-	return 0;
-}
-
-/* Replaces the old entry without RENAME_EXCHANGE, on file systems that do not support it. Not
- * atomic. */
-static int
-apply_replace_by_steps(struct site *s, struct error *err)
-{
-	if (path_remove_tree(s->parent, s->name, err) < 0)
-		return -1;
-	if (renameat(s->parent, s->order->temp, s->parent, s->name) < 0)
-		return apply_error_file(err, "failed to rename the temporary file");
-	s->has_temp = false;
-	return 0;
-}
-
-/* Exchanges the new entry with the old one, which is of another type, and removes the old one. */
-static int
-apply_exchange(struct site *s, struct error *err)
-{
-	if (apply_refuse_mounts(s, err) < 0)
-		return -1;
-	if (sys_renameat2(s->parent, s->order->temp, s->parent, s->name, SYS_RENAME_EXCHANGE) < 0) {
-		if (errno == EINVAL || errno == ENOSYS)
-			return apply_replace_by_steps(s, err);
-		return apply_error_file(err, "failed to exchange it with the old one");
-	}
-	s->has_temp = false;
-	if (path_remove_tree(s->parent, s->order->temp, err) < 0)
-		return error_wrap(err, "it is in place, but the old one is left as %s",
-				  s->order->temp);
-	return 0;
-}
-
-/* Renames the temporary entry to the target's name. */
-static int
-apply_put_in_place(struct site *s, bool is_dir, struct error *err)
-{
-	struct stat st;
-
-	/* repeated if a container changes the type of the old entry meanwhile */
-	for (int i = 0; i < 8; i++) {
-		bool is_there = fstatat(s->parent, s->name, &st, AT_SYMLINK_NOFOLLOW) == 0;
-
-		if (is_there && (is_dir || S_ISDIR(st.st_mode)))
-			return apply_exchange(s, err);
-		if (renameat(s->parent, s->order->temp, s->parent, s->name) == 0) {
-			s->has_temp = false;
-			return 0;
-		}
-		if (errno != EISDIR && errno != ENOTDIR)
-			break;
-	}
-	return apply_error_file(err, "failed to rename the temporary file");
-}
-
-static int
-apply_set_owner_and_mode(int fd, const struct copy_order *o, struct error *err)
-{
-	/* the owner first: changing it clears the set-id bits */
-	if ((o->uid != UINT32_MAX || o->gid != UINT32_MAX) && fchown(fd, o->uid, o->gid) < 0)
-		return error_sys(err, "failed to change its owner to %d:%d", (int)o->uid,
-				 (int)o->gid);
-	if (fchmod(fd, o->mode) < 0)
-		return error_sys(err, "failed to set its mode %o", o->mode);
-	return 0;
-}
+/* ---- the new entry ---- */
 
 /* Replaces an entry of another type by a directory. */
 static int
@@ -387,66 +352,111 @@ apply_write_part(struct site *s, const uint8_t *data, struct error *err)
 	return apply_set_owner_and_mode(fd, o, err) < 0 ? -1 : apply_put_in_place(s, false, err);
 }
 
-/* ---- an order ---- */
-
 static int
-apply_order(struct site *s, const uint8_t *data, struct error *err)
+apply_set_owner_and_mode(int fd, const struct copy_order *o, struct error *err)
 {
-	const struct copy_order *o = s->order;
-
-	if (apply_open_parent(s, err) < 0)
-		return -1;
-	/* a new copy discards what an earlier one to the same path has begun */
-	if (o->act != COPY_WRITE || o->first)
-		if (apply_remove_temp(s) < 0)
-			return error_sys(err, "failed to remove the temporary file %s", o->temp);
-	switch (o->act) {
-	case COPY_MAKE_DIR:
-		return apply_make_dir(s, err);
-	case COPY_MAKE_LINK:
-		return apply_make_link(s, data, err);
-	case COPY_WRITE:
-		return apply_write_part(s, data, err);
-	case COPY_DROP:
-		apply_remove_parents(s);
-		return 0;
-	}
-	return error_set(err, ERROR_INTERNAL, "unknown order %d", (int)o->act);
+	/* the owner first: changing it clears the set-id bits */
+	if ((o->uid != UINT32_MAX || o->gid != UINT32_MAX) && fchown(fd, o->uid, o->gid) < 0)
+		return error_sys(err, "failed to change its owner to %d:%d", (int)o->uid,
+				 (int)o->gid);
+	if (fchmod(fd, o->mode) < 0)
+		return error_sys(err, "failed to set its mode %o", o->mode);
+	return 0;
 }
 
-void
-copy_apply(int run, int proc, const struct copy_order *order, const uint8_t *data,
-	   struct copy_result *result)
+/* ---- its place ---- */
+
+/* Fails if something is mounted on or below the directory that is to be replaced: it could not be
+ * removed. */
+static int
+apply_refuse_mounts(const struct site *s, struct error *err)
 {
-	struct site s = {
-		.run = run,
-		.proc = proc,
-		.order = order,
-		.parent = -1,
-		.result = result,
-	};
+	auto_free char *text = mountinfo_read(s->proc, "self/mountinfo", err);
+	char dir[PATH_MAX];
+	char *rest = text, *line;
+	struct mountinfo m;
+	ssize_t n = path_real(s->parent, dir);
+
+	if (!text)
+		return -1;
+	if (n < 0)
+		return error_sys(err, "failed to resolve the path of the parent directory");
+	while ((line = strsep(&rest, "\n")) != NULL) {
+		size_t len = strlen(s->name);
+		const char *below;
+
+		if (!mountinfo_parse(line, &m) || strncmp(m.point, dir, (size_t)n) != 0 ||
+		    m.point[n] != '/' || strncmp(m.point + n + 1, s->name, len) != 0)
+			continue;
+		below = m.point + n + 1 + len;
+		if (*below == '\0' || *below == '/')
+			return error_set(err, ERROR_FAILED_PRECONDITION,
+					 "failed to replace the directory: %s is a mount point",
+					 m.point);
+	}
+	return 0;
+}
+
+/* Replaces the old entry without RENAME_EXCHANGE, on file systems that do not support it. Not
+ * atomic. */
+static int
+apply_replace_by_steps(struct site *s, struct error *err)
+{
+	if (path_remove_tree(s->parent, s->name, err) < 0)
+		return -1;
+	if (renameat(s->parent, s->order->temp, s->parent, s->name) < 0)
+		return apply_error_file(err, "failed to rename the temporary file");
+	s->has_temp = false;
+	return 0;
+}
+
+/* Exchanges the new entry with the old one, which is of another type, and removes the old one. */
+static int
+apply_exchange(struct site *s, struct error *err)
+{
+	if (apply_refuse_mounts(s, err) < 0)
+		return -1;
+	if (sys_renameat2(s->parent, s->order->temp, s->parent, s->name, SYS_RENAME_EXCHANGE) < 0) {
+		if (errno == EINVAL || errno == ENOSYS)
+			return apply_replace_by_steps(s, err);
+		return apply_error_file(err, "failed to exchange it with the old one");
+	}
+	s->has_temp = false;
+	if (path_remove_tree(s->parent, s->order->temp, err) < 0)
+		return error_wrap(err, "it is in place, but the old one is left as %s",
+				  s->order->temp);
+	return 0;
+}
+
+/* Renames the temporary entry to the target's name. */
+static int
+apply_put_in_place(struct site *s, bool is_dir, struct error *err)
+{
 	struct stat st;
 
-	*result = (struct copy_result){
-		.dev = order->dev,
-		.ino = order->ino,
-		.made = order->made,
-		.is_clean = true,
-	};
-	for (int i = 0; apply_order(&s, data, &result->err) < 0; i++) {
-		/* The parent may have been removed after it was opened: by another order that had
-		 * made it, and failed. */
-		if (i < 8 && s.parent >= 0 && fstat(s.parent, &st) == 0 && st.st_nlink == 0) {
-			close_fd(&s.parent);
-			s.has_temp = false;
-			result->err = ERROR_INIT;
-			continue;
+	/* repeated if a container changes the type of the old entry meanwhile */
+	for (int i = 0; i < 8; i++) {
+		bool is_there = fstatat(s->parent, s->name, &st, AT_SYMLINK_NOFOLLOW) == 0;
+
+		if (is_there && (is_dir || S_ISDIR(st.st_mode)))
+			return apply_exchange(s, err);
+		if (renameat(s->parent, s->order->temp, s->parent, s->name) == 0) {
+			s->has_temp = false;
+			return 0;
 		}
-		if (s.has_temp && s.parent >= 0)
-			(void)apply_remove_temp(&s);
-		apply_remove_parents(&s);
-		error_wrap(&result->err, "failed to copy to " COPY_DIR "%s", order->path);
-		break;
+		if (errno != EISDIR && errno != ENOTDIR)
+			break;
 	}
-	close_fd(&s.parent);
+	return apply_error_file(err, "failed to rename the temporary file");
+}
+
+/* Removes the entry order->temp, of whatever type. */
+static int
+apply_remove_temp(const struct site *s)
+{
+	if (unlinkat(s->parent, s->order->temp, 0) == 0 || errno == ENOENT)
+		return 0;
+	if (errno != EISDIR && errno != EPERM)
+		return -1;
+	return unlinkat(s->parent, s->order->temp, AT_REMOVEDIR);
 }

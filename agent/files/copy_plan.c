@@ -10,7 +10,56 @@
 /* mode of missing parents if the request has none */
 #define DIR_MODE 0750
 
+static int copy_path(const struct copy_part *p, char out[PATH_MAX], struct error *err);
+static int copy_check_type(const struct copy_part *p, struct error *err);
+static int copy_order_write(struct target *t, const struct copy_part *p, struct copy_order *o,
+			    struct error *err);
+
 /* ---- checks ---- */
+
+int
+copy_check(const struct copy_part *p, char path[PATH_MAX], struct error *err)
+{
+	if (copy_path(p, path, err) < 0 || copy_check_type(p, err) < 0)
+		return -1;
+	if (p->uid < -1 || p->gid < -1)
+		return error_set(err, ERROR_INVALID_ARGUMENT, "invalid owner %d:%d", (int)p->uid,
+				 (int)p->gid);
+	if (p->len > COPY_DATA_MAX)
+		return error_set(err, ERROR_RESOURCE_EXHAUSTED, "%zu bytes in one call, at most %u",
+				 p->len, COPY_DATA_MAX);
+	return 0;
+}
+
+/* Copies the path below the shared directory, with "//" as "/" and without a directory's trailing
+ * "/". */
+static int
+copy_path(const struct copy_part *p, char out[PATH_MAX], struct error *err)
+{
+	const char *from = p->path;
+	size_t len = 0;
+
+	if (strncmp(from, COPY_DIR, sizeof(COPY_DIR) - 1) != 0)
+		return error_set(err, ERROR_INVALID_ARGUMENT, "the path is not below " COPY_DIR);
+	for (from += sizeof(COPY_DIR) - 1; *from; from += strspn(from, "/")) {
+		size_t n = strcspn(from, "/");
+
+		if ((n == 1 && from[0] == '.') || (n == 2 && from[0] == '.' && from[1] == '.'))
+			return error_set(err, ERROR_INVALID_ARGUMENT, "the path contains . or ..");
+		if (n > NAME_MAX || len + n + sizeof(COPY_DIR) + 1 > PATH_MAX)
+			return error_set(err, ERROR_INVALID_ARGUMENT, "the path is too long");
+		if (n > 0 && len > 0)
+			out[len++] = '/';
+		memcpy(out + len, from, n);
+		len += n;
+		from += n;
+		if (*from && !from[strspn(from, "/")] && !S_ISDIR(p->file_mode))
+			return error_set(err, ERROR_INVALID_ARGUMENT, "the path ends in /");
+	}
+	out[len] = '\0';
+	return len > 0 ? 0
+		       : error_set(err, ERROR_INVALID_ARGUMENT, "the path is " COPY_DIR " itself");
+}
 
 static int
 copy_check_type(const struct copy_part *p, struct error *err)
@@ -44,58 +93,24 @@ copy_check_type(const struct copy_part *p, struct error *err)
 	}
 }
 
-/* Copies the path below the shared directory, with "//" as "/" and without a directory's trailing
- * "/". */
-static int
-copy_path(const struct copy_part *p, char out[PATH_MAX], struct error *err)
-{
-	const char *from = p->path;
-	size_t len = 0;
-
-	if (strncmp(from, COPY_DIR, sizeof(COPY_DIR) - 1) != 0)
-		return error_set(err, ERROR_INVALID_ARGUMENT, "the path is not below " COPY_DIR);
-	for (from += sizeof(COPY_DIR) - 1; *from; from += strspn(from, "/")) {
-		size_t n = strcspn(from, "/");
-
-		if ((n == 1 && from[0] == '.') || (n == 2 && from[0] == '.' && from[1] == '.'))
-			return error_set(err, ERROR_INVALID_ARGUMENT, "the path contains . or ..");
-		if (n > NAME_MAX || len + n + sizeof(COPY_DIR) + 1 > PATH_MAX)
-			return error_set(err, ERROR_INVALID_ARGUMENT, "the path is too long");
-		if (n > 0 && len > 0)
-			out[len++] = '/';
-		memcpy(out + len, from, n);
-		len += n;
-		from += n;
-		if (*from && !from[strspn(from, "/")] && !S_ISDIR(p->file_mode))
-			return error_set(err, ERROR_INVALID_ARGUMENT, "the path ends in /");
-	}
-	out[len] = '\0';
-	return len > 0 ? 0
-		       : error_set(err, ERROR_INVALID_ARGUMENT, "the path is " COPY_DIR " itself");
-}
-
-int
-copy_check(const struct copy_part *p, char path[PATH_MAX], struct error *err)
-{
-	if (copy_path(p, path, err) < 0 || copy_check_type(p, err) < 0)
-		return -1;
-	if (p->uid < -1 || p->gid < -1)
-		return error_set(err, ERROR_INVALID_ARGUMENT, "invalid owner %d:%d", (int)p->uid,
-				 (int)p->gid);
-	if (p->len > COPY_DATA_MAX)
-		return error_set(err, ERROR_RESOURCE_EXHAUSTED, "%zu bytes in one call, at most %u",
-				 p->len, COPY_DATA_MAX);
-	return 0;
-}
-
 /* ---- orders ---- */
 
-void
-copy_set_unfinished(struct target *t, bool is_unfinished)
+int
+copy_next_order(struct target *t, struct copy_order *o, struct error *err)
 {
-	t->is_unfinished = is_unfinished;
-	if (!is_unfinished)
-		t->there = (struct extents){ 0 };
+	const struct copy_part *p = &list_entry(t->parts.next, struct copy, node)->part;
+
+	copy_make_order(t, p, o);
+	if (S_ISREG(p->file_mode)) {
+		if (copy_order_write(t, p, o, err) == 0)
+			return 0;
+		return error_wrap(err, "failed to copy to " COPY_DIR "%s", t->path);
+	}
+	/* the worker removes the temporary file of an unfinished copy first */
+	copy_set_unfinished(t, false);
+	o->act = S_ISDIR(p->file_mode) ? COPY_MAKE_DIR : COPY_MAKE_LINK;
+	o->len = S_ISDIR(p->file_mode) ? 0 : p->len;
+	return 0;
 }
 
 void
@@ -146,20 +161,10 @@ copy_order_write(struct target *t, const struct copy_part *p, struct copy_order 
 	return 0;
 }
 
-int
-copy_next_order(struct target *t, struct copy_order *o, struct error *err)
+void
+copy_set_unfinished(struct target *t, bool is_unfinished)
 {
-	const struct copy_part *p = &list_entry(t->parts.next, struct copy, node)->part;
-
-	copy_make_order(t, p, o);
-	if (S_ISREG(p->file_mode)) {
-		if (copy_order_write(t, p, o, err) == 0)
-			return 0;
-		return error_wrap(err, "failed to copy to " COPY_DIR "%s", t->path);
-	}
-	/* the worker removes the temporary file of an unfinished copy first */
-	copy_set_unfinished(t, false);
-	o->act = S_ISDIR(p->file_mode) ? COPY_MAKE_DIR : COPY_MAKE_LINK;
-	o->len = S_ISDIR(p->file_mode) ? 0 : p->len;
-	return 0;
+	t->is_unfinished = is_unfinished;
+	if (!is_unfinished)
+		t->there = (struct extents){ 0 };
 }

@@ -2,7 +2,16 @@
 /*
  * A worker that executes orders one after the other, so that ten thousand small files do not take
  * ten thousand forks. Order and data are passed in shared memory; a byte on a socket wakes the
- * worker. It ends after IDLE_MS without work.
+ * worker.
+ *
+ *	        copy_worker_give()
+ *	 IDLE ----------------------> BUSY     cancelled after ORDER_MS
+ *	  | ^                         |  |
+ *	  | +-------------------------+  | the job has ended
+ *	  |       done(): a result       | done(): its error
+ *	  v IDLE_MS                      v
+ *	ENDING -----------------------> gone()
+ *	         the job has ended
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -45,138 +54,20 @@ struct copy_worker {
 	bool is_busy, is_ending;
 };
 
-/* ---- in the worker ---- */
-
-static int
-copy_worker_work(struct worker *w, void *arg, struct error *err)
-{
-	const struct copy_worker *c = arg;
-	struct copy_result result;
-	char byte;
-	ssize_t n;
-
-	(void)umask(0);
-	for (;;) {
-		n = read(c->sock[1], &byte, 1);
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return error_sys(err, "failed to read the next order");
-		if (n == 0)
-			return 0;
-		copy_apply(c->spec.roots->run, c->spec.roots->proc, &c->memory->order,
-			   c->memory->data, &result);
-		if (worker_send(w, COPY_MSG_RESULT, &result, sizeof(result), NULL, 0, false, err) <
-		    0)
-			return -1;
-	}
-}
-
-/* ---- in the agent ---- */
+static int copy_worker_start(struct copy_worker *c, struct error *err);
+static int copy_worker_work(struct worker *w, void *arg, struct error *err);
+static void copy_worker_on_late(void *data);
+static int copy_worker_take_result(struct job *job, const struct job_message *m, void *data,
+				   struct error *err);
+static void copy_worker_wait_idle(struct copy_worker *c);
+static void copy_worker_on_idle(void *data);
+static void copy_worker_on_done(struct job *job, const struct error *err, void *data);
 
 static void
 copy_worker_stop_timer(struct copy_worker *c)
 {
 	timer_cancel(c->timer);
 	c->timer = NULL;
-}
-
-/* Ends the worker: it exits at the end of file. */
-static void
-copy_worker_on_idle(void *data)
-{
-	struct copy_worker *c = data;
-
-	c->timer = NULL;
-	c->is_ending = true;
-	close_fd(&c->sock[0]);
-}
-
-static void
-copy_worker_on_late(void *data)
-{
-	struct copy_worker *c = data;
-
-	c->timer = NULL;
-	job_cancel(c->job, ERROR_DEADLINE_EXCEEDED,
-		   "the file system did not answer within a minute");
-}
-
-static void
-copy_worker_wait_idle(struct copy_worker *c)
-{
-	struct error err = ERROR_INIT;
-
-	c->timer = loop_timer(c->spec.loop, IDLE_MS, copy_worker_on_idle, c, &err);
-	if (!c->timer)
-		copy_worker_on_idle(c);
-}
-
-static int
-copy_worker_take_result(struct job *job, const struct job_message *m, void *data, struct error *err)
-{
-	struct copy_worker *c = data;
-	struct copy_result result;
-
-	(void)job;
-	if (!c->is_busy)
-		return error_set(err, ERROR_INTERNAL,
-				 "the copy worker sent a result without an order");
-	memcpy(&result, m->payload, sizeof(result));
-	copy_worker_stop_timer(c);
-	c->is_busy = false;
-	copy_worker_wait_idle(c);
-	c->spec.done(c, &result, c->spec.data);
-	return 0;
-}
-
-static void
-copy_worker_on_done(struct job *job, const struct error *err, void *data)
-{
-	struct copy_worker *c = data;
-	struct copy_result result = { .err = *err };
-
-	(void)job;
-	c->job = NULL;
-	copy_worker_stop_timer(c);
-	c->is_ending = true;
-	if (c->is_busy) {
-		c->is_busy = false;
-		if (result.err.code == ERROR_OK)
-			error_set(&result.err, ERROR_INTERNAL,
-				  "the copy worker exited unexpectedly");
-		c->spec.done(c, &result, c->spec.data);
-	}
-	c->spec.gone(c, c->spec.data);
-}
-
-static const struct job_message_type messages[] = {
-	[COPY_MSG_RESULT] = { .handler = copy_worker_take_result,
-			      .size = sizeof(struct copy_result) },
-};
-
-static const struct job_ops copy_worker_job = {
-	.name = "copy files",
-	.work = copy_worker_work,
-	.messages = messages,
-	.n_messages = ARRAY_LEN(messages),
-	.done = copy_worker_on_done,
-};
-
-static int
-copy_worker_start(struct copy_worker *c, struct error *err)
-{
-	int fds[] = { c->sock[1], c->spec.roots->run, c->spec.roots->proc };
-	struct job_spec job = {
-		.ops = &copy_worker_job,
-		.arg = c,
-		.data = c,
-		.keep_fds = fds,
-		.n_keep_fds = ARRAY_LEN(fds),
-	};
-
-	c->job = job_start(c->spec.jobs, &job, err);
-	return c->job ? 0 : -1;
 }
 
 struct copy_worker *
@@ -211,22 +102,63 @@ copy_worker_new(const struct copy_worker_spec *spec, struct error *err)
 	return NULL;
 }
 
-void
-copy_worker_free(struct copy_worker *c)
+static const struct job_message_type messages[] = {
+	[COPY_MSG_RESULT] = { .handler = copy_worker_take_result,
+			      .size = sizeof(struct copy_result) },
+};
+
+static const struct job_ops copy_worker_job = {
+	.name = "copy files",
+	.work = copy_worker_work,
+	.messages = messages,
+	.n_messages = ARRAY_LEN(messages),
+	.done = copy_worker_on_done,
+};
+
+static int
+copy_worker_start(struct copy_worker *c, struct error *err)
 {
-	if (!c)
-		return;
-	list_remove(&c->node);
-	timer_cancel(c->timer);
-	close_fd(&c->sock[0]);
-	close_fd(&c->sock[1]);
-	if (c->memory) {
-		/* workers forked meanwhile map this memory, too, the splice worker forever */
-		(void)madvise(c->memory, sizeof(*c->memory), MADV_REMOVE);
-		(void)munmap(c->memory, sizeof(*c->memory));
-	}
-	free(c);
+	int fds[] = { c->sock[1], c->spec.roots->run, c->spec.roots->proc };
+	struct job_spec job = {
+		.ops = &copy_worker_job,
+		.arg = c,
+		.data = c,
+		.keep_fds = fds,
+		.n_keep_fds = ARRAY_LEN(fds),
+	};
+
+	c->job = job_start(c->spec.jobs, &job, err);
+	return c->job ? 0 : -1;
 }
+
+/* ---- in the worker ---- */
+
+static int
+copy_worker_work(struct worker *w, void *arg, struct error *err)
+{
+	const struct copy_worker *c = arg;
+	struct copy_result result;
+	char byte;
+	ssize_t n;
+
+	(void)umask(0);
+	for (;;) {
+		n = read(c->sock[1], &byte, 1);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return error_sys(err, "failed to read the next order");
+		if (n == 0)
+			return 0;
+		copy_apply(c->spec.roots->run, c->spec.roots->proc, &c->memory->order,
+			   c->memory->data, &result);
+		if (worker_send(w, COPY_MSG_RESULT, &result, sizeof(result), NULL, 0, false, err) <
+		    0)
+			return -1;
+	}
+}
+
+/* ---- in the agent ---- */
 
 bool
 copy_worker_is_idle(const struct copy_worker *c)
@@ -251,6 +183,92 @@ copy_worker_give(struct copy_worker *c, const struct copy_order *order, const ui
 	c->timer = loop_timer(c->spec.loop, ORDER_MS, copy_worker_on_late, c, &err);
 	if (!c->timer)
 		log_warn("files", "a copy runs without a time limit: %s", err.msg);
+}
+
+static void
+copy_worker_on_late(void *data)
+{
+	struct copy_worker *c = data;
+
+	c->timer = NULL;
+	job_cancel(c->job, ERROR_DEADLINE_EXCEEDED,
+		   "the file system did not answer within a minute");
+}
+
+static int
+copy_worker_take_result(struct job *job, const struct job_message *m, void *data, struct error *err)
+{
+	struct copy_worker *c = data;
+	struct copy_result result;
+
+	(void)job;
+	if (!c->is_busy)
+		return error_set(err, ERROR_INTERNAL,
+				 "the copy worker sent a result without an order");
+	memcpy(&result, m->payload, sizeof(result));
+	copy_worker_stop_timer(c);
+	c->is_busy = false;
+	copy_worker_wait_idle(c);
+	c->spec.done(c, &result, c->spec.data);
+	return 0;
+}
+
+static void
+copy_worker_wait_idle(struct copy_worker *c)
+{
+	struct error err = ERROR_INIT;
+
+	c->timer = loop_timer(c->spec.loop, IDLE_MS, copy_worker_on_idle, c, &err);
+	if (!c->timer)
+		copy_worker_on_idle(c);
+}
+
+/* Ends the worker: it exits at the end of file. */
+static void
+copy_worker_on_idle(void *data)
+{
+	struct copy_worker *c = data;
+
+	c->timer = NULL;
+	c->is_ending = true;
+	close_fd(&c->sock[0]);
+}
+
+static void
+copy_worker_on_done(struct job *job, const struct error *err, void *data)
+{
+	struct copy_worker *c = data;
+	struct copy_result result = { .err = *err };
+
+	(void)job;
+	c->job = NULL;
+	copy_worker_stop_timer(c);
+	c->is_ending = true;
+	if (c->is_busy) {
+		c->is_busy = false;
+		if (result.err.code == ERROR_OK)
+			error_set(&result.err, ERROR_INTERNAL,
+				  "the copy worker exited unexpectedly");
+		c->spec.done(c, &result, c->spec.data);
+	}
+	c->spec.gone(c, c->spec.data);
+}
+
+void
+copy_worker_free(struct copy_worker *c)
+{
+	if (!c)
+		return;
+	list_remove(&c->node);
+	timer_cancel(c->timer);
+	close_fd(&c->sock[0]);
+	close_fd(&c->sock[1]);
+	if (c->memory) {
+		/* workers forked meanwhile map this memory, too, the splice worker forever */
+		(void)madvise(c->memory, sizeof(*c->memory), MADV_REMOVE);
+		(void)munmap(c->memory, sizeof(*c->memory));
+	}
+	free(c);
 }
 
 struct list *

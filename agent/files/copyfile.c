@@ -3,8 +3,14 @@
  * The loop's side of CopyFile: a table of targets (paths with pending parts or an unfinished file)
  * and their workers. Touches no file.
  *
- *	copies_submit() -> the target's queue -> copyfile_work() gives an order to an idle worker
- *	-> copyfile_on_result() -> done() of the part; then the next part, or the target is freed
+ *	 copies_submit()           copyfile_work()         the file is complete
+ *	----------------> WAITING ----------------> WORKING -----------------------> freed
+ *	                     ^                       | |  failed, an entry is left     ^
+ *	           next part |                       | +---------------> SPOILT -------+
+ *	                     |      more is missing  |                     ^    removed
+ *	                 UNFINISHED <----------------+                     |
+ *	                     |              no part for UNUSED_MS          |
+ *	                     +---------------------------------------------+
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -39,7 +45,95 @@ struct copies {
 	struct timer *sweep;
 };
 
-/* ---- targets ---- */
+static struct target *copyfile_find_target(const struct copies *c, const char *path);
+static struct target *copyfile_new_target(struct copies *c, const char *path, struct error *err);
+static void copyfile_cancel(struct pending *p);
+static void copyfile_work(void *data);
+static bool copyfile_work_on(struct copies *c, struct target *t);
+static struct copy_worker *copyfile_idle_worker(struct copies *c, struct error *err);
+static void copyfile_on_result(struct copy_worker *worker, const struct copy_result *result,
+			       void *data);
+static void copyfile_on_worker_gone(struct copy_worker *worker, void *data);
+static void copyfile_begin_sweep(struct copies *c);
+static void copyfile_on_sweep(void *data);
+
+static void
+copyfile_free_target(struct copies *c, struct target *t)
+{
+	list_remove(&t->node);
+	c->n_targets--;
+	free(t);
+}
+
+/* Removes the target's first part and calls its done. */
+static void
+copyfile_end_part(struct target *t, const struct error *err)
+{
+	struct copy *copy = list_entry(t->parts.next, struct copy, node);
+	copy_done_fn *done = pending_end(&copy->pending) ? copy->done : NULL;
+	void *data = copy->data;
+
+	list_remove(&copy->node);
+	free(copy);
+	if (done)
+		done(err, data);
+}
+
+struct copies *
+copies_new(struct loop *loop, struct jobs *jobs, const struct roots *roots, struct error *err)
+{
+	struct copies *c = calloc(1, sizeof(*c));
+
+	if (!c) {
+		error_nomem(err, "making the table of copies");
+		return NULL;
+	}
+	c->loop = loop;
+	c->jobs = jobs;
+	c->roots = roots;
+	list_init(&c->targets);
+	list_init(&c->workers);
+	post_init(&c->work, copyfile_work, c);
+	return c;
+}
+
+/* ---- a part arrives ---- */
+
+struct pending *
+copies_submit(struct copies *c, const struct copy_part *part, copy_done_fn *done, void *data,
+	      struct error *err)
+{
+	char path[PATH_MAX];
+	struct copy *copy;
+	struct target *t;
+
+	if (copy_check(part, path, err) < 0) {
+		error_wrap(err, "failed to copy to \"%.256s\"", part->path);
+		return NULL;
+	}
+	copy = calloc(1, sizeof(*copy));
+	if (!copy) {
+		error_nomem(err, "copying a file");
+		return NULL;
+	}
+	t = copyfile_find_target(c, path);
+	if (!t)
+		t = copyfile_new_target(c, path, err);
+	if (!t) {
+		free(copy);
+		return NULL;
+	}
+	*copy = (struct copy){
+		.target = t,
+		.part = *part,
+		.pending.cancel = copyfile_cancel,
+		.done = done,
+		.data = data,
+	};
+	list_append(&t->parts, &copy->node);
+	loop_post(c->loop, &c->work);
+	return &copy->pending;
+}
 
 static struct target *
 copyfile_find_target(const struct copies *c, const char *path)
@@ -91,61 +185,56 @@ copyfile_new_target(struct copies *c, const char *path, struct error *err)
 	return t;
 }
 
+/* Cancels a part. One that a worker is writing runs to its end. */
 static void
-copyfile_free_target(struct copies *c, struct target *t)
+copyfile_cancel(struct pending *p)
 {
-	list_remove(&t->node);
-	c->n_targets--;
-	free(t);
-}
+	struct copy *copy = pending_entry(p, struct copy, pending);
+	struct target *t = copy->target;
 
-/* Removes the target's first part and calls its done. */
-static void
-copyfile_end_part(struct target *t, const struct error *err)
-{
-	struct copy *copy = list_entry(t->parts.next, struct copy, node);
-	copy_done_fn *done = pending_end(&copy->pending) ? copy->done : NULL;
-	void *data = copy->data;
-
+	if (t->worker && !t->is_drop && t->parts.next == &copy->node)
+		return;
+	/* without this part the file cannot be completed, and copyfile_on_sweep() abandons it */
 	list_remove(&copy->node);
 	free(copy);
-	if (done)
-		done(err, data);
 }
 
 /* ---- assigning orders ---- */
 
-static void copyfile_on_worker_gone(struct copy_worker *worker, void *data);
-static void copyfile_on_result(struct copy_worker *worker, const struct copy_result *result,
-			       void *data);
-
-/* Returns an idle worker, or a new one. Returns NULL without an error if all are busy, or NULL and
- * sets err. */
-static struct copy_worker *
-copyfile_idle_worker(struct copies *c, struct error *err)
+/* Returns whether the target needs a worker now. Frees it if nothing of it is pending or
+ * unfinished. */
+static bool
+copyfile_has_work(struct copies *c, struct target *t)
 {
-	const struct copy_worker_spec spec = {
-		.loop = c->loop,
-		.jobs = c->jobs,
-		.roots = c->roots,
-		.done = copyfile_on_result,
-		.gone = copyfile_on_worker_gone,
-		.data = c,
-	};
-	struct copy_worker *worker;
-	struct list *pos;
+	if (t->worker)
+		return false;
+	if (t->is_spoilt || !list_is_empty(&t->parts))
+		return true;
+	if (!t->is_unfinished)
+		copyfile_free_target(c, t);
+	return false;
+}
 
-	list_for_each (pos, &c->workers)
-		if (copy_worker_is_idle(copy_worker_of_node(pos)))
-			return copy_worker_of_node(pos);
-	if (c->n_workers >= WORKERS_MAX)
-		return NULL;
-	worker = copy_worker_new(&spec, err);
-	if (!worker)
-		return NULL;
-	list_append(&c->workers, copy_worker_node(worker));
-	c->n_workers++;
-	return worker;
+/* Serves the next target that needs a worker, in round-robin order. Serves one per turn of the
+ * loop, since done() may change the list. */
+static void
+copyfile_work(void *data)
+{
+	struct copies *c = data;
+	struct list *pos, *tmp;
+
+	list_for_each_safe (pos, tmp, &c->targets) {
+		struct target *t = list_entry(pos, struct target, node);
+
+		if (!copyfile_has_work(c, t))
+			continue;
+
+		list_remove(&t->node);
+		list_append(&c->targets, &t->node);
+		if (copyfile_work_on(c, t))
+			loop_post(c->loop, &c->work);
+		return;
+	}
 }
 
 /* Orders the removal of what is left of a file that will not be completed. */
@@ -160,20 +249,6 @@ copyfile_give_drop(struct target *t, struct copy_worker *worker)
 	t->is_drop = true;
 	t->worker = worker;
 	copy_worker_give(worker, &o, NULL);
-}
-
-/* Returns whether the target needs a worker now. Frees it if nothing of it is pending or
- * unfinished. */
-static bool
-copyfile_has_work(struct copies *c, struct target *t)
-{
-	if (t->worker)
-		return false;
-	if (t->is_spoilt || !list_is_empty(&t->parts))
-		return true;
-	if (!t->is_unfinished)
-		copyfile_free_target(c, t);
-	return false;
 }
 
 /* Assigns the target's next order to a worker. Returns false if all workers are busy. May call done
@@ -215,39 +290,36 @@ copyfile_work_on(struct copies *c, struct target *t)
 	return true;
 }
 
-/* Serves the next target that needs a worker, in round-robin order. Serves one per turn of the
- * loop, since done() may change the list. */
-static void
-copyfile_work(void *data)
+/* Returns an idle worker, or a new one. Returns NULL without an error if all are busy, or NULL and
+ * sets err. */
+static struct copy_worker *
+copyfile_idle_worker(struct copies *c, struct error *err)
 {
-	struct copies *c = data;
-	struct list *pos, *tmp;
+	const struct copy_worker_spec spec = {
+		.loop = c->loop,
+		.jobs = c->jobs,
+		.roots = c->roots,
+		.done = copyfile_on_result,
+		.gone = copyfile_on_worker_gone,
+		.data = c,
+	};
+	struct copy_worker *worker;
+	struct list *pos;
 
-	list_for_each_safe (pos, tmp, &c->targets) {
-		struct target *t = list_entry(pos, struct target, node);
-
-		if (!copyfile_has_work(c, t))
-			continue;
-
-		list_remove(&t->node);
-		list_append(&c->targets, &t->node);
-		if (copyfile_work_on(c, t))
-			loop_post(c->loop, &c->work);
-		return;
-	}
+	list_for_each (pos, &c->workers)
+		if (copy_worker_is_idle(copy_worker_of_node(pos)))
+			return copy_worker_of_node(pos);
+	if (c->n_workers >= WORKERS_MAX)
+		return NULL;
+	worker = copy_worker_new(&spec, err);
+	if (!worker)
+		return NULL;
+	list_append(&c->workers, copy_worker_node(worker));
+	c->n_workers++;
+	return worker;
 }
 
 /* ---- results ---- */
-
-static void
-copyfile_on_worker_gone(struct copy_worker *worker, void *data)
-{
-	struct copies *c = data;
-
-	copy_worker_free(worker);
-	c->n_workers--;
-	loop_post(c->loop, &c->work);
-}
 
 static struct target *
 copyfile_target_of(const struct copies *c, const struct copy_worker *worker)
@@ -261,43 +333,6 @@ copyfile_target_of(const struct copies *c, const struct copy_worker *worker)
 			return t;
 	}
 	return NULL;
-}
-
-static void copyfile_on_sweep(void *data);
-
-static void
-copyfile_begin_sweep(struct copies *c)
-{
-	struct error err = ERROR_INIT;
-
-	if (c->sweep || copies_unfinished(c) == 0)
-		return;
-	c->sweep = loop_timer(c->loop, UNUSED_MS / 4, copyfile_on_sweep, c, &err);
-	if (!c->sweep)
-		log_warn("files", "unfinished copies will not time out: %s", err.msg);
-}
-
-/* Abandons files that got no part for UNUSED_MS. */
-static void
-copyfile_on_sweep(void *data)
-{
-	struct copies *c = data;
-	uint64_t now = monotonic_ns();
-	struct list *pos;
-
-	c->sweep = NULL;
-	list_for_each (pos, &c->targets) {
-		struct target *t = list_entry(pos, struct target, node);
-
-		if (!t->is_unfinished || t->worker || !list_is_empty(&t->parts) ||
-		    now - t->used_ns < UNUSED_MS * NS_PER_MS)
-			continue;
-		log_warn("files", "copy to " COPY_DIR "%s timed out unfinished", t->path);
-		copy_set_unfinished(t, false);
-		t->is_spoilt = true;
-	}
-	copyfile_begin_sweep(c);
-	loop_post(c->loop, &c->work);
 }
 
 /* Updates the target after an order: complete, still unfinished, or failed with something left to
@@ -358,57 +393,17 @@ copyfile_on_result(struct copy_worker *worker, const struct copy_result *result,
 	copyfile_end_part(t, &err);
 }
 
-/* ---- the table ---- */
-
-/* Cancels a part. One that a worker is writing runs to its end. */
 static void
-copyfile_cancel(struct pending *p)
+copyfile_on_worker_gone(struct copy_worker *worker, void *data)
 {
-	struct copy *copy = pending_entry(p, struct copy, pending);
-	struct target *t = copy->target;
+	struct copies *c = data;
 
-	if (t->worker && !t->is_drop && t->parts.next == &copy->node)
-		return;
-	/* without this part the file cannot be completed, and is abandoned by copyfile_on_sweep() */
-	list_remove(&copy->node);
-	free(copy);
-}
-
-struct pending *
-copies_submit(struct copies *c, const struct copy_part *part, copy_done_fn *done, void *data,
-	      struct error *err)
-{
-	char path[PATH_MAX];
-	struct copy *copy;
-	struct target *t;
-
-	if (copy_check(part, path, err) < 0) {
-		error_wrap(err, "failed to copy to \"%.256s\"", part->path);
-		return NULL;
-	}
-	copy = calloc(1, sizeof(*copy));
-	if (!copy) {
-		error_nomem(err, "copying a file");
-		return NULL;
-	}
-	t = copyfile_find_target(c, path);
-	if (!t)
-		t = copyfile_new_target(c, path, err);
-	if (!t) {
-		free(copy);
-		return NULL;
-	}
-	*copy = (struct copy){
-		.target = t,
-		.part = *part,
-		.pending.cancel = copyfile_cancel,
-		.done = done,
-		.data = data,
-	};
-	list_append(&t->parts, &copy->node);
+	copy_worker_free(worker);
+	c->n_workers--;
 	loop_post(c->loop, &c->work);
-	return &copy->pending;
 }
+
+/* ---- unfinished files ---- */
 
 unsigned int
 copies_unfinished(const struct copies *c)
@@ -421,22 +416,39 @@ copies_unfinished(const struct copies *c)
 	return n;
 }
 
-struct copies *
-copies_new(struct loop *loop, struct jobs *jobs, const struct roots *roots, struct error *err)
+static void
+copyfile_begin_sweep(struct copies *c)
 {
-	struct copies *c = calloc(1, sizeof(*c));
+	struct error err = ERROR_INIT;
 
-	if (!c) {
-		error_nomem(err, "making the table of copies");
-		return NULL;
+	if (c->sweep || copies_unfinished(c) == 0)
+		return;
+	c->sweep = loop_timer(c->loop, UNUSED_MS / 4, copyfile_on_sweep, c, &err);
+	if (!c->sweep)
+		log_warn("files", "unfinished copies will not time out: %s", err.msg);
+}
+
+/* Abandons files that got no part for UNUSED_MS. */
+static void
+copyfile_on_sweep(void *data)
+{
+	struct copies *c = data;
+	uint64_t now = monotonic_ns();
+	struct list *pos;
+
+	c->sweep = NULL;
+	list_for_each (pos, &c->targets) {
+		struct target *t = list_entry(pos, struct target, node);
+
+		if (!t->is_unfinished || t->worker || !list_is_empty(&t->parts) ||
+		    now - t->used_ns < UNUSED_MS * NS_PER_MS)
+			continue;
+		log_warn("files", "copy to " COPY_DIR "%s timed out unfinished", t->path);
+		copy_set_unfinished(t, false);
+		t->is_spoilt = true;
 	}
-	c->loop = loop;
-	c->jobs = jobs;
-	c->roots = roots;
-	list_init(&c->targets);
-	list_init(&c->workers);
-	post_init(&c->work, copyfile_work, c);
-	return c;
+	copyfile_begin_sweep(c);
+	loop_post(c->loop, &c->work);
 }
 
 void
