@@ -109,13 +109,6 @@ device_program_release(struct device_program *p)
 	p->n = 0;
 }
 
-static bool
-program_equals(const struct device_program *a, const struct device_program *b)
-{
-	return a->n == b->n &&
-	       memcmp(a->instructions, b->instructions, a->n * sizeof(*a->instructions)) == 0;
-}
-
 int
 device_program_load(const struct device_rules *rules, const struct device_program *kept,
 		    struct device_program *out, struct error *err)
@@ -126,7 +119,8 @@ device_program_load(const struct device_rules *rules, const struct device_progra
 		return error_nomem(err, "making a device program");
 	out->n = device_program_make(rules, out->instructions);
 	/* by its id: a worker does not inherit its descriptor */
-	if (kept && kept->fd >= 0 && program_equals(kept, out))
+	if (kept && kept->fd >= 0 && kept->n == out->n &&
+	    memcmp(kept->instructions, out->instructions, out->n * sizeof(*out->instructions)) == 0)
 		out->fd = program_open(kept->id);
 	if (out->fd >= 0) {
 		out->id = kept->id;

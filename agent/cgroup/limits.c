@@ -133,13 +133,17 @@ plan_memory(struct plan *p, const Grpc__LinuxMemory *m)
 			      : 0;
 }
 
-/* Adds a write to cpu.max. A new period without a quota keeps the current quota. */
+/* Adds writes to cpu.weight and cpu.max. A new period without a quota keeps the current quota. */
 static int
-plan_cpu_max(struct plan *p, const Grpc__LinuxCPU *c)
+plan_cpu(struct plan *p, const Grpc__LinuxCPU *c)
 {
 	char value[CGROUP_VALUE_MAX], now[CGROUP_VALUE_MAX];
 	enum setting_kind kind = c->quota > 0 ? SETTING_LIMITS : SETTING_LOOSENS;
 
+	if (c->shares &&
+	    settings_add(&p->settings, SETTING_LIMITS, "linux.resources.cpu.shares", "cpu.weight",
+			 p->err, "%" PRIu64, cgroup_cpu_weight(c->shares)) < 0)
+		return -1;
 	if (!cgroup_cpu_max(c->quota, c->period, value))
 		return 0;
 	if (p->update && !c->quota && read_text_at(p->fd, "cpu.max", now, sizeof(now)) > 0)
@@ -150,17 +154,6 @@ plan_cpu_max(struct plan *p, const Grpc__LinuxCPU *c)
 		value[strcspn(value, " ")] = '\0';
 	return settings_add(&p->settings, kind, "linux.resources.cpu.quota", "cpu.max", p->err,
 			    "%s", value);
-}
-
-static int
-plan_cpu(struct plan *p, const Grpc__LinuxCPU *c)
-{
-	struct cgroup_settings *s = &p->settings;
-
-	if (c->shares && settings_add(s, SETTING_LIMITS, "linux.resources.cpu.shares", "cpu.weight",
-				      p->err, "%" PRIu64, cgroup_cpu_weight(c->shares)) < 0)
-		return -1;
-	return plan_cpu_max(p, c);
 }
 
 static int
@@ -207,17 +200,6 @@ plan_io_weight(struct plan *p, const char *field, const char *whose, uint32_t we
 			    whose, cgroup_io_weight(weight));
 }
 
-/* Enables the cost model for a disk, which is off by default (cgroup-v2.rst, IO Cost): without it
- * the kernel refuses a weight for the disk. */
-static void
-enable_cost_model(const struct plan *p, const char *whose)
-{
-	char text[CGROUP_VALUE_MAX + 16];
-
-	(void)snprintf(text, sizeof(text), "%s enable=1", whose);
-	(void)write_text_at(p->root_fd, "io.cost.qos", text);
-}
-
 static int
 plan_throttle(struct plan *p, const char *field, const char *key,
 	      Grpc__LinuxThrottleDevice *const *list, size_t n)
@@ -240,7 +222,7 @@ plan_throttle(struct plan *p, const char *field, const char *key,
 static int
 plan_io(struct plan *p, const Grpc__LinuxBlockIO *b)
 {
-	char whose[CGROUP_VALUE_MAX];
+	char whose[CGROUP_VALUE_MAX], enable[CGROUP_VALUE_MAX + 16];
 
 	if (b->weight &&
 	    plan_io_weight(p, "linux.resources.blockIO.weight", "default", b->weight) < 0)
@@ -251,7 +233,10 @@ plan_io(struct plan *p, const Grpc__LinuxBlockIO *b)
 		(void)snprintf(whose, sizeof(whose), "%" PRId64 ":%" PRId64, d->major, d->minor);
 		if (!d->weight)
 			continue;
-		enable_cost_model(p, whose);
+		/* The cost model is off by default (cgroup-v2.rst, IO Cost): without it the kernel
+		 * refuses a weight for the disk. */
+		(void)snprintf(enable, sizeof(enable), "%s enable=1", whose);
+		(void)write_text_at(p->root_fd, "io.cost.qos", enable);
 		if (plan_io_weight(p, "linux.resources.blockIO.weightDevice", whose, d->weight) < 0)
 			return -1;
 	}

@@ -89,15 +89,21 @@ save_former(struct cgroup_setting *set, int fd, struct error *err)
 	return set->former ? 0 : error_nomem(err, "saving limits");
 }
 
-/* Restores the line of one device in a file with a line per device. If there was none, writes the
- * line that removes it. */
+/* Restores a file. In a file with a line per device, restores the line of one device; if there was
+ * none, writes the line that removes it. */
 static void
-restore_line(const struct cgroup_setting *set, int fd)
+settings_restore(const struct cgroup_setting *set, int fd)
 {
 	size_t n = strcspn(set->value, " ");
 	char line[512];
 	const char *p;
 
+	if (!set->former)
+		return;
+	if (strncmp(set->file, "io.", 3) != 0) {
+		(void)write_text_at(fd, set->file, *set->former ? set->former : "\n");
+		return;
+	}
 	for (p = set->former; p; p = strchr(p, '\n') ? strchr(p, '\n') + 1 : NULL) {
 		if (strncmp(p, set->value, n) == 0 && p[n] == ' ')
 			break;
@@ -110,17 +116,6 @@ restore_line(const struct cgroup_setting *set, int fd)
 				       ? "rbps=max wbps=max riops=max wiops=max"
 				       : "default");
 	(void)write_text_at(fd, set->file, line);
-}
-
-static void
-restore_former(const struct cgroup_setting *set, int fd)
-{
-	if (!set->former)
-		return;
-	if (strncmp(set->file, "io.", 3) == 0)
-		restore_line(set, fd);
-	else
-		(void)write_text_at(fd, set->file, *set->former ? set->former : "\n");
 }
 
 int
@@ -138,7 +133,7 @@ settings_apply(struct cgroup_settings *s, int fd, bool keep, struct error *err)
 			continue;
 		set_write_error(set, err);
 		for (size_t j = i; keep && j > 0; j--)
-			restore_former(&s->list[j - 1], fd);
+			settings_restore(&s->list[j - 1], fd);
 		return -1;
 	}
 	return 0;

@@ -47,24 +47,18 @@ set_name(struct stat_record *r, const char *name, size_t n)
 	return true;
 }
 
-/* Parses a number or "max". */
-static bool
-parse_value(const char *text, uint64_t *value)
-{
-	if (strcmp(text, "max") != 0)
-		return parse_u64(text, value);
-	*value = UINT64_MAX;
-	return true;
-}
-
-/* Reads a file with a single number. */
+/* Reads a file with a single number, or "max". */
 static int
 stats_read_number(int fd, const char *file, enum stat_kind kind, struct stats *s, struct error *err)
 {
 	struct stat_record r = { .kind = kind };
 	char text[64];
 
-	if (read_text_at(fd, file, text, sizeof(text)) < 0 || !parse_value(text, &r.value))
+	if (read_text_at(fd, file, text, sizeof(text)) < 0)
+		return 0;
+	if (strcmp(text, "max") == 0)
+		r.value = UINT64_MAX;
+	else if (!parse_u64(text, &r.value))
 		return 0;
 	return stats_add(s, &r, err);
 }
