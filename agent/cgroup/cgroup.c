@@ -24,7 +24,7 @@ cgroup_open(int root_fd, const char *path)
 }
 
 static bool
-dir_is_populated(int fd)
+cgroup_dir_is_populated(int fd)
 {
 	char text[256];
 
@@ -37,13 +37,13 @@ cgroup_is_populated(int root_fd, const char *path)
 {
 	auto_close int fd = cgroup_open(root_fd, path);
 
-	return fd >= 0 && dir_is_populated(fd);
+	return fd >= 0 && cgroup_dir_is_populated(fd);
 }
 
 /* Enables each of `controllers` (separated by blanks) for the children of dir, one per write: one
  * that dir lacks or may not enable does not affect the others. */
 static void
-enable_controllers(int dir, const char *controllers)
+cgroup_enable_controllers(int dir, const char *controllers)
 {
 	char list[256], *rest = list, *name;
 	char word[sizeof(list) + 1];
@@ -59,7 +59,7 @@ enable_controllers(int dir, const char *controllers)
 
 /* Enables the root's controllers in every ancestor of path, top down, if the leaf lacks one. */
 static int
-hand_down_controllers(int root_fd, const char *path, int leaf)
+cgroup_hand_down_controllers(int root_fd, const char *path, int leaf)
 {
 	char all[256], have[256], part[CGROUP_PATH_MAX + 1];
 
@@ -69,7 +69,7 @@ hand_down_controllers(int root_fd, const char *path, int leaf)
 		return -1;
 	if (strcmp(all, have) == 0)
 		return 0;
-	enable_controllers(root_fd, all);
+	cgroup_enable_controllers(root_fd, all);
 	for (const char *slash = strchr(path, '/'); slash; slash = strchr(slash + 1, '/')) {
 		auto_close int dir = -1;
 
@@ -78,14 +78,14 @@ hand_down_controllers(int root_fd, const char *path, int leaf)
 		dir = cgroup_open(root_fd, part);
 		if (dir < 0)
 			return -1;
-		enable_controllers(dir, all);
+		cgroup_enable_controllers(dir, all);
 	}
 	return 0;
 }
 
 /* Makes a directory and its parents. Returns a descriptor of the directory, or -1 and errno. */
 static int
-make_path(int root_fd, const char *path)
+cgroup_make_path(int root_fd, const char *path)
 {
 	char part[CGROUP_PATH_MAX + 1];
 	const char *end = path;
@@ -111,17 +111,17 @@ cgroup_create(int root_fd, const char *path, struct error *err)
 		return error_set(err, ERROR_INVALID_ARGUMENT, "invalid cgroup path \"%.64s\"",
 				 path);
 	fd = cgroup_open(root_fd, path);
-	if (fd >= 0 && dir_is_populated(fd))
+	if (fd >= 0 && cgroup_dir_is_populated(fd))
 		return error_set(err, ERROR_ALREADY_EXISTS, "cgroup %s is in use", path);
 	/* the removal of another container may remove a common parent between two steps */
 	for (int i = 0; fd < 0 && i < CREATE_TRIES; i++) {
-		fd = make_path(root_fd, path);
+		fd = cgroup_make_path(root_fd, path);
 		if (fd < 0 && errno != ENOENT)
 			break;
 	}
 	if (fd < 0)
 		return error_sys(err, "failed to create cgroup %s", path);
-	if (hand_down_controllers(root_fd, path, fd) < 0)
+	if (cgroup_hand_down_controllers(root_fd, path, fd) < 0)
 		return error_sys(err, "failed to enable controllers for cgroup %s", path);
 	return steal_fd(&fd);
 }

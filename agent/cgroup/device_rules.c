@@ -47,7 +47,7 @@ static const struct device_rule always[] = {
 /* Returns the set of device types that a letter stands for. It is empty for an unknown letter and
  * for "p": a rule for FIFOs has no effect. */
 static uint8_t
-types_of(const char *type)
+device_types_of(const char *type)
 {
 	if (!*type || strcmp(type, "a") == 0)
 		return DEVICE_ANY_TYPE;
@@ -60,7 +60,7 @@ types_of(const char *type)
 
 /* Returns the set of accesses, or 0 if the string is empty or has another letter. */
 static uint8_t
-access_of(const char *access)
+device_access_of(const char *access)
 {
 	uint8_t set = 0;
 
@@ -92,10 +92,10 @@ device_rules_validate(Grpc__LinuxDeviceCgroup *const *rules, size_t n, struct er
 	for (size_t i = 0; i < n; i++) {
 		const Grpc__LinuxDeviceCgroup *r = rules[i];
 
-		if (!types_of(r->type) && strcmp(r->type, "p") != 0)
+		if (!device_types_of(r->type) && strcmp(r->type, "p") != 0)
 			return error_set(err, ERROR_INVALID_ARGUMENT,
 					 "linux.resources.devices: unknown type \"%.8s\"", r->type);
-		if (!access_of(r->access))
+		if (!device_access_of(r->access))
 			return error_set(err, ERROR_INVALID_ARGUMENT,
 					 "linux.resources.devices: invalid access \"%.8s\"",
 					 r->access);
@@ -117,12 +117,12 @@ device_rules_add(struct device_rules *out, const struct device_rule *rule)
 /* Adds a rule of a spec. A missing number is 0 on the wire, so a rule for all types and 0:0 matches
  * all numbers. */
 static void
-add_rule(struct device_rules *out, const Grpc__LinuxDeviceCgroup *r, bool any_disk)
+device_rules_add_rule(struct device_rules *out, const Grpc__LinuxDeviceCgroup *r, bool any_disk)
 {
 	struct device_rule rule = {
 		.allow = r->allow,
-		.types = types_of(r->type),
-		.access = access_of(r->access),
+		.types = device_types_of(r->type),
+		.access = device_access_of(r->access),
 		.any_major = r->major < 0,
 		.any_minor = r->minor < 0,
 		.major = (uint32_t)r->major,
@@ -147,11 +147,11 @@ add_rule(struct device_rules *out, const Grpc__LinuxDeviceCgroup *r, bool any_di
 /* Adds a rule for a device of a spec. Runtimes that clear the rules still expect the devices to be
  * usable. */
 static void
-add_device(struct device_rules *out, const Grpc__LinuxDevice *d)
+device_rules_add_device(struct device_rules *out, const Grpc__LinuxDevice *d)
 {
 	struct device_rule rule = {
 		.allow = true,
-		.types = types_of(d->type),
+		.types = device_types_of(d->type),
 		.access = DEVICE_ALL_ACCESS,
 		.major = (uint32_t)d->major,
 		.minor = (uint32_t)d->minor,
@@ -167,23 +167,23 @@ device_rules_make(Grpc__LinuxDeviceCgroup *const *rules, size_t n,
 		  Grpc__LinuxDevice *const *devices, size_t n_devices, bool any_disk,
 		  struct device_rules *out, struct error *err)
 {
-	/* add_rule() may add two */
+	/* device_rules_add_rule() may add two */
 	size_t most = 2 * n + n_devices + ARRAY_LEN(always);
 
 	*out = (struct device_rules){ .list = calloc(most, sizeof(*out->list)) };
 	if (!out->list)
 		return error_nomem(err, "reading the device rules");
 	for (size_t i = 0; i < n; i++)
-		add_rule(out, rules[i], any_disk);
+		device_rules_add_rule(out, rules[i], any_disk);
 	for (size_t i = 0; n == 0 && i < n_devices; i++)
-		add_device(out, devices[i]);
+		device_rules_add_device(out, devices[i]);
 	for (size_t i = 0; i < ARRAY_LEN(always); i++)
 		device_rules_add(out, &always[i]);
 	return 0;
 }
 
 static struct bpf_insn
-insn(uint8_t code, uint8_t dst, uint8_t src, int16_t off, int32_t imm)
+device_insn(uint8_t code, uint8_t dst, uint8_t src, int16_t off, int32_t imm)
 {
 	return (struct bpf_insn){
 		.code = code, .dst_reg = dst & 15, .src_reg = src & 15, .off = off, .imm = imm
@@ -202,15 +202,15 @@ enum {
 };
 
 static size_t
-emit_end(struct bpf_insn *p, int allow)
+device_emit_end(struct bpf_insn *p, int allow)
 {
-	p[0] = insn(BPF_ALU64 | BPF_MOV | BPF_K, REG_RESULT, 0, 0, allow);
-	p[1] = insn(BPF_JMP | BPF_EXIT, 0, 0, 0, 0);
+	p[0] = device_insn(BPF_ALU64 | BPF_MOV | BPF_K, REG_RESULT, 0, 0, allow);
+	p[1] = device_insn(BPF_JMP | BPF_EXIT, 0, 0, 0, 0);
 	return 2;
 }
 
 static size_t
-emit_start(struct bpf_insn *p)
+device_emit_start(struct bpf_insn *p)
 {
 	static const int16_t offsets[] = {
 		offsetof(struct bpf_cgroup_dev_ctx, access_type),
@@ -218,37 +218,38 @@ emit_start(struct bpf_insn *p)
 		offsetof(struct bpf_cgroup_dev_ctx, minor),
 	};
 
-	p[0] = insn(BPF_LDX | BPF_MEM | BPF_W, REG_WANTED, REG_CONTEXT, offsets[0], 0);
-	p[1] = insn(BPF_LDX | BPF_MEM | BPF_W, REG_MAJOR, REG_CONTEXT, offsets[1], 0);
-	p[2] = insn(BPF_LDX | BPF_MEM | BPF_W, REG_MINOR, REG_CONTEXT, offsets[2], 0);
+	p[0] = device_insn(BPF_LDX | BPF_MEM | BPF_W, REG_WANTED, REG_CONTEXT, offsets[0], 0);
+	p[1] = device_insn(BPF_LDX | BPF_MEM | BPF_W, REG_MAJOR, REG_CONTEXT, offsets[1], 0);
+	p[2] = device_insn(BPF_LDX | BPF_MEM | BPF_W, REG_MINOR, REG_CONTEXT, offsets[2], 0);
 	/* access in the upper half, type in the lower */
-	p[3] = insn(BPF_ALU64 | BPF_MOV | BPF_X, REG_TYPE, REG_WANTED, 0, 0);
-	p[4] = insn(BPF_ALU64 | BPF_AND | BPF_K, REG_TYPE, 0, 0, 0xffff);
-	p[5] = insn(BPF_ALU64 | BPF_RSH | BPF_K, REG_WANTED, 0, 0, 16);
+	p[3] = device_insn(BPF_ALU64 | BPF_MOV | BPF_X, REG_TYPE, REG_WANTED, 0, 0);
+	p[4] = device_insn(BPF_ALU64 | BPF_AND | BPF_K, REG_TYPE, 0, 0, 0xffff);
+	p[5] = device_insn(BPF_ALU64 | BPF_RSH | BPF_K, REG_WANTED, 0, 0, 16);
 	return 6;
 }
 
 /* Emits one rule, at most 8 instructions. */
 static size_t
-emit_rule(struct bpf_insn *p, const struct device_rule *r)
+device_emit_rule(struct bpf_insn *p, const struct device_rule *r)
 {
 	size_t n = 0, conditions;
 
 	if (r->types != DEVICE_ANY_TYPE)
-		p[n++] = insn(BPF_JMP | BPF_JNE | BPF_K, REG_TYPE, 0, 0, r->types);
+		p[n++] = device_insn(BPF_JMP | BPF_JNE | BPF_K, REG_TYPE, 0, 0, r->types);
 	if (!r->any_major)
-		p[n++] = insn(BPF_JMP | BPF_JNE | BPF_K, REG_MAJOR, 0, 0, (int32_t)r->major);
+		p[n++] = device_insn(BPF_JMP | BPF_JNE | BPF_K, REG_MAJOR, 0, 0, (int32_t)r->major);
 	if (!r->any_minor)
-		p[n++] = insn(BPF_JMP | BPF_JNE | BPF_K, REG_MINOR, 0, 0, (int32_t)r->minor);
+		p[n++] = device_insn(BPF_JMP | BPF_JNE | BPF_K, REG_MINOR, 0, 0, (int32_t)r->minor);
 	conditions = n;
 	if (r->allow) {
-		p[n++] = insn(BPF_ALU64 | BPF_AND | BPF_K, REG_WANTED, 0, 0, ~(int32_t)r->access);
-		p[n++] = insn(BPF_JMP | BPF_JNE | BPF_K, REG_WANTED, 0, 2, 0);
+		p[n++] = device_insn(BPF_ALU64 | BPF_AND | BPF_K, REG_WANTED, 0, 0,
+				     ~(int32_t)r->access);
+		p[n++] = device_insn(BPF_JMP | BPF_JNE | BPF_K, REG_WANTED, 0, 2, 0);
 	} else {
-		p[n++] = insn(BPF_JMP | BPF_JSET | BPF_K, REG_WANTED, 0, 1, r->access);
-		p[n++] = insn(BPF_JMP | BPF_JA, 0, 0, 2, 0);
+		p[n++] = device_insn(BPF_JMP | BPF_JSET | BPF_K, REG_WANTED, 0, 1, r->access);
+		p[n++] = device_insn(BPF_JMP | BPF_JA, 0, 0, 2, 0);
 	}
-	n += emit_end(p + n, r->allow);
+	n += device_emit_end(p + n, r->allow);
 	/* if a condition does not hold, jump to the next rule */
 	for (size_t i = 0; i < conditions; i++)
 		p[i].off = (int16_t)(n - i - 1);
@@ -258,9 +259,9 @@ emit_rule(struct bpf_insn *p, const struct device_rule *r)
 size_t
 device_program_make(const struct device_rules *rules, struct bpf_insn *program)
 {
-	size_t n = emit_start(program);
+	size_t n = device_emit_start(program);
 
 	for (size_t i = rules->n; i > 0; i--)
-		n += emit_rule(program + n, &rules->list[i - 1]);
-	return n + emit_end(program + n, 0);
+		n += device_emit_rule(program + n, &rules->list[i - 1]);
+	return n + device_emit_end(program + n, 0);
 }

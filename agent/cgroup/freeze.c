@@ -44,7 +44,7 @@ freeze_wait_for(int events, bool frozen, int timeout_ms)
 }
 
 static int
-set_frozen(int root_fd, const char *path, bool frozen, int timeout_ms, struct error *err)
+freeze_set(int root_fd, const char *path, bool frozen, int timeout_ms, struct error *err)
 {
 	const char *what = frozen ? "freeze" : "thaw";
 	auto_close int dir = cgroup_open(root_fd, path);
@@ -64,11 +64,11 @@ set_frozen(int root_fd, const char *path, bool frozen, int timeout_ms, struct er
 int
 cgroup_freeze(int root_fd, const char *path, int timeout_ms, struct error *err)
 {
-	return set_frozen(root_fd, path, true, timeout_ms, err);
+	return freeze_set(root_fd, path, true, timeout_ms, err);
 }
 
 int
 cgroup_thaw(int root_fd, const char *path, int timeout_ms, struct error *err)
 {
-	return set_frozen(root_fd, path, false, timeout_ms, err);
+	return freeze_set(root_fd, path, false, timeout_ms, err);
 }

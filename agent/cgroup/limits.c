@@ -103,7 +103,7 @@ plan_number(struct plan *p, const char *field, const char *file, int64_t value)
 
 /* Returns the memory limit that the swap limit includes: the new one, or else the current one. */
 static int64_t
-present_memory(const struct plan *p, const Grpc__LinuxMemory *m)
+plan_present_memory(const struct plan *p, const Grpc__LinuxMemory *m)
 {
 	char text[CGROUP_VALUE_MAX];
 	int64_t limit;
@@ -119,7 +119,7 @@ static int
 plan_memory(struct plan *p, const Grpc__LinuxMemory *m)
 {
 	char value[CGROUP_VALUE_MAX];
-	int swap = cgroup_swap_max(m->swap, present_memory(p, m), value, p->err);
+	int swap = cgroup_swap_max(m->swap, plan_present_memory(p, m), value, p->err);
 
 	/* memory.swap.max may be missing: a kernel without swap needs no limit */
 	if (swap < 0 ||

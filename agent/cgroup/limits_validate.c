@@ -19,38 +19,38 @@
 
 /* Reports an invalid value of a field. */
 static int
-invalid(struct error *err, const char *field, int64_t value)
+limits_invalid(struct error *err, const char *field, int64_t value)
 {
 	return error_set(err, ERROR_INVALID_ARGUMENT, "linux.resources.%s: invalid value %" PRId64,
 			 field, value);
 }
 
 static int
-unknown_to_v2(struct error *err, const char *field)
+limits_unknown_to_v2(struct error *err, const char *field)
 {
 	return error_set(err, ERROR_INVALID_ARGUMENT,
 			 "linux.resources.%s: not supported by cgroup v2", field);
 }
 
 static int
-check_memory(const Grpc__LinuxMemory *m, bool update, struct error *err)
+limits_check_memory(const Grpc__LinuxMemory *m, bool update, struct error *err)
 {
 	char value[CGROUP_VALUE_MAX];
 
 	if (m->limit < -1)
-		return invalid(err, "memory.limit", m->limit);
+		return limits_invalid(err, "memory.limit", m->limit);
 	if (m->reservation < -1)
-		return invalid(err, "memory.reservation", m->reservation);
+		return limits_invalid(err, "memory.reservation", m->reservation);
 	if (m->swap < -1)
-		return invalid(err, "memory.swap", m->swap);
+		return limits_invalid(err, "memory.swap", m->swap);
 	if (m->kernel > 0)
-		return unknown_to_v2(err, "memory.kernel");
+		return limits_unknown_to_v2(err, "memory.kernel");
 	if (m->kerneltcp > 0)
-		return unknown_to_v2(err, "memory.kernelTCP");
+		return limits_unknown_to_v2(err, "memory.kernelTCP");
 	if (m->swappiness)
-		return unknown_to_v2(err, "memory.swappiness");
+		return limits_unknown_to_v2(err, "memory.swappiness");
 	if (m->disableoomkiller)
-		return unknown_to_v2(err, "memory.disableOOMKiller");
+		return limits_unknown_to_v2(err, "memory.disableOOMKiller");
 	/* the current limit applies, which is not known here */
 	if (update && m->swap > 0 && !m->limit)
 		return 0;
@@ -59,7 +59,7 @@ check_memory(const Grpc__LinuxMemory *m, bool update, struct error *err)
 
 /* Checks a list of numbers and ascending ranges, such as "0-3,8" (cpuset(7), list format). */
 static bool
-list_is_valid(const char *text)
+limits_list_is_valid(const char *text)
 {
 	char word[32], *last;
 	uint32_t from, to;
@@ -83,23 +83,23 @@ list_is_valid(const char *text)
 }
 
 static int
-check_cpu(const Grpc__LinuxCPU *c, struct error *err)
+limits_check_cpu(const Grpc__LinuxCPU *c, struct error *err)
 {
 	if (c->quota < -1)
-		return invalid(err, "cpu.quota", c->quota);
+		return limits_invalid(err, "cpu.quota", c->quota);
 	if (c->period && (c->period < CPU_PERIOD_MIN_US || c->period > CPU_PERIOD_MAX_US))
 		return error_set(err, ERROR_INVALID_ARGUMENT,
 				 "linux.resources.cpu.period: %" PRIu64 " is not between %d and %d",
 				 c->period, CPU_PERIOD_MIN_US, CPU_PERIOD_MAX_US);
 	if (c->realtimeruntime > 0)
-		return unknown_to_v2(err, "cpu.realtimeRuntime");
+		return limits_unknown_to_v2(err, "cpu.realtimeRuntime");
 	if (c->realtimeperiod > 0)
-		return unknown_to_v2(err, "cpu.realtimePeriod");
-	if (*c->cpus && !list_is_valid(c->cpus))
+		return limits_unknown_to_v2(err, "cpu.realtimePeriod");
+	if (*c->cpus && !limits_list_is_valid(c->cpus))
 		return error_set(err, ERROR_INVALID_ARGUMENT,
 				 "linux.resources.cpu.cpus: invalid list of CPUs \"%.64s\"",
 				 c->cpus);
-	if (*c->mems && !list_is_valid(c->mems))
+	if (*c->mems && !limits_list_is_valid(c->mems))
 		return error_set(err, ERROR_INVALID_ARGUMENT,
 				 "linux.resources.cpu.mems: invalid list of nodes \"%.64s\"",
 				 c->mems);
@@ -107,7 +107,7 @@ check_cpu(const Grpc__LinuxCPU *c, struct error *err)
 }
 
 static int
-check_hugepages(const Grpc__LinuxHugepageLimit *h, struct error *err)
+limits_check_hugepages(const Grpc__LinuxHugepageLimit *h, struct error *err)
 {
 	const char *size = h->pagesize;
 	size_t digits = strspn(size, "0123456789");
@@ -122,7 +122,7 @@ check_hugepages(const Grpc__LinuxHugepageLimit *h, struct error *err)
 }
 
 static int
-check_number(const char *field, int64_t major, int64_t minor, struct error *err)
+limits_check_number(const char *field, int64_t major, int64_t minor, struct error *err)
 {
 	if (major >= 0 && major <= 4095 && minor >= 0 && minor <= 1048575)
 		return 0;
@@ -133,7 +133,7 @@ check_number(const char *field, int64_t major, int64_t minor, struct error *err)
 }
 
 static int
-check_weight(const char *field, uint32_t weight, uint32_t leaf, struct error *err)
+limits_check_weight(const char *field, uint32_t weight, uint32_t leaf, struct error *err)
 {
 	if (leaf)
 		return error_set(err, ERROR_INVALID_ARGUMENT,
@@ -149,41 +149,41 @@ check_weight(const char *field, uint32_t weight, uint32_t leaf, struct error *er
 }
 
 static int
-check_throttle(const char *field, Grpc__LinuxThrottleDevice *const *list, size_t n,
-	       struct error *err)
+limits_check_throttle(const char *field, Grpc__LinuxThrottleDevice *const *list, size_t n,
+		      struct error *err)
 {
 	if (n > IO_DEVICES_MAX)
-		return invalid(err, field, (int64_t)n);
+		return limits_invalid(err, field, (int64_t)n);
 	for (size_t i = 0; i < n; i++) {
-		if (check_number(field, list[i]->major, list[i]->minor, err) < 0)
+		if (limits_check_number(field, list[i]->major, list[i]->minor, err) < 0)
 			return -1;
 	}
 	return 0;
 }
 
 static int
-check_io(const Grpc__LinuxBlockIO *b, struct error *err)
+limits_check_io(const Grpc__LinuxBlockIO *b, struct error *err)
 {
-	if (check_weight("weight", b->weight, b->leafweight, err) < 0)
+	if (limits_check_weight("weight", b->weight, b->leafweight, err) < 0)
 		return -1;
 	if (b->n_weightdevice > IO_DEVICES_MAX)
-		return invalid(err, "blockIO.weightDevice", (int64_t)b->n_weightdevice);
+		return limits_invalid(err, "blockIO.weightDevice", (int64_t)b->n_weightdevice);
 	for (size_t i = 0; i < b->n_weightdevice; i++) {
 		const Grpc__LinuxWeightDevice *d = b->weightdevice[i];
 
-		if (check_weight("weightDevice", d->weight, d->leafweight, err) < 0 ||
-		    check_number("weightDevice", d->major, d->minor, err) < 0)
+		if (limits_check_weight("weightDevice", d->weight, d->leafweight, err) < 0 ||
+		    limits_check_number("weightDevice", d->major, d->minor, err) < 0)
 			return -1;
 	}
-	if (check_throttle("throttleReadBpsDevice", b->throttlereadbpsdevice,
-			   b->n_throttlereadbpsdevice, err) < 0 ||
-	    check_throttle("throttleWriteBpsDevice", b->throttlewritebpsdevice,
-			   b->n_throttlewritebpsdevice, err) < 0 ||
-	    check_throttle("throttleReadIOPSDevice", b->throttlereadiopsdevice,
-			   b->n_throttlereadiopsdevice, err) < 0)
+	if (limits_check_throttle("throttleReadBpsDevice", b->throttlereadbpsdevice,
+				  b->n_throttlereadbpsdevice, err) < 0 ||
+	    limits_check_throttle("throttleWriteBpsDevice", b->throttlewritebpsdevice,
+				  b->n_throttlewritebpsdevice, err) < 0 ||
+	    limits_check_throttle("throttleReadIOPSDevice", b->throttlereadiopsdevice,
+				  b->n_throttlereadiopsdevice, err) < 0)
 		return -1;
-	return check_throttle("throttleWriteIOPSDevice", b->throttlewriteiopsdevice,
-			      b->n_throttlewriteiopsdevice, err);
+	return limits_check_throttle("throttleWriteIOPSDevice", b->throttlewriteiopsdevice,
+				     b->n_throttlewriteiopsdevice, err);
 }
 
 int
@@ -191,20 +191,20 @@ cgroup_limits_validate(const Grpc__LinuxResources *r, bool update, struct error 
 {
 	if (!r)
 		return 0;
-	if (r->memory && check_memory(r->memory, update, err) < 0)
+	if (r->memory && limits_check_memory(r->memory, update, err) < 0)
 		return -1;
-	if (r->cpu && check_cpu(r->cpu, err) < 0)
+	if (r->cpu && limits_check_cpu(r->cpu, err) < 0)
 		return -1;
 	if (r->pids && r->pids->limit < -1)
-		return invalid(err, "pids.limit", r->pids->limit);
+		return limits_invalid(err, "pids.limit", r->pids->limit);
 	for (size_t i = 0; i < r->n_hugepagelimits; i++) {
-		if (check_hugepages(r->hugepagelimits[i], err) < 0)
+		if (limits_check_hugepages(r->hugepagelimits[i], err) < 0)
 			return -1;
 	}
-	if (r->blockio && check_io(r->blockio, err) < 0)
+	if (r->blockio && limits_check_io(r->blockio, err) < 0)
 		return -1;
 	if (r->network && r->network->classid)
-		return unknown_to_v2(err, "network.classID");
+		return limits_unknown_to_v2(err, "network.classID");
 	if (r->network && r->network->n_priorities)
 		return error_set(err, ERROR_INVALID_ARGUMENT,
 				 "linux.resources.network.priorities: %.32s %" PRIu32

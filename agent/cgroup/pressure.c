@@ -35,7 +35,7 @@ pressure_read_number(int dir, const char *file, uint64_t *n)
 
 /* Returns the sum of the values of these keys in a flat keyed file. */
 static uint64_t
-sum_of(const char *text, const char *const *keys)
+pressure_sum_of(const char *text, const char *const *keys)
 {
 	uint64_t sum = 0, n;
 
@@ -60,7 +60,7 @@ sum_of(const char *text, const char *const *keys)
 
 /* Reads the number of bytes in use that the kernel cannot reclaim without killing. */
 static bool
-hard_usage(int dir, uint64_t *out)
+pressure_hard_usage(int dir, uint64_t *out)
 {
 	static const char *const soft[] = { "active_file", "inactive_file", "slab_reclaimable",
 					    NULL };
@@ -70,7 +70,7 @@ hard_usage(int dir, uint64_t *out)
 	if (!text || !pressure_read_number(dir, "memory.current", &n) ||
 	    read_text_at(dir, "memory.stat", text, STAT_MAX) < 0)
 		return false;
-	file = sum_of(text, soft);
+	file = pressure_sum_of(text, soft);
 	*out = file < n ? n - file : 0;
 	return true;
 }
@@ -81,7 +81,7 @@ struct candidate {
 };
 
 static void
-larger(struct candidate *most, const struct candidate *c)
+pressure_larger(struct candidate *most, const struct candidate *c)
 {
 	if (c->used > most->used)
 		*most = *c;
@@ -96,19 +96,20 @@ pressure_choose(int root, const char *const *paths, size_t n, struct pressure_ch
 
 	if (pods < 0)
 		return -1;
-	if (!hard_usage(pods, &used) || !pressure_read_number(pods, "memory.high", &high) ||
+	if (!pressure_hard_usage(pods, &used) ||
+	    !pressure_read_number(pods, "memory.high", &high) ||
 	    !pressure_read_number(pods, "memory.max", &max) || high >= max)
 		goto invalid;
 	for (size_t i = 0; i < n; i++) {
 		auto_close int dir = cgroup_open(root, paths[i]);
 		struct candidate c = { .index = i };
 
-		if (dir < 0 || !hard_usage(dir, &c.used) ||
+		if (dir < 0 || !pressure_hard_usage(dir, &c.used) ||
 		    !pressure_read_number(dir, "memory.max", &c.own))
 			continue;
-		larger(&any, &c);
+		pressure_larger(&any, &c);
 		if (c.own >= max)
-			larger(&free_one, &c);
+			pressure_larger(&free_one, &c);
 	}
 	chosen = free_one.used >= high / LARGE_SHARE ? &free_one : &any;
 	/* the target for all pods, far enough below memory.high to leave the others some room */
@@ -146,7 +147,7 @@ pressure_is_over(int root, const char *path, uint64_t limit, bool *mine)
 	uint64_t used, now;
 
 	*mine = dir >= 0 && pressure_read_number(dir, "memory.max", &now) && now == limit;
-	return !*mine || (hard_usage(dir, &used) && used < limit / 2);
+	return !*mine || (pressure_hard_usage(dir, &used) && used < limit / 2);
 }
 
 int
@@ -159,6 +160,6 @@ pressure_events(int fd, uint64_t *n)
 	if (r < 0)
 		return -1;
 	text[r] = '\0';
-	*n = sum_of(text, keys);
+	*n = pressure_sum_of(text, keys);
 	return 0;
 }

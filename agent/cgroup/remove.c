@@ -27,7 +27,7 @@
 
 /* Returns the first process id in cgroup.procs, 0 if there is none. */
 static int
-first_pid(int dir)
+remove_first_pid(int dir)
 {
 	char text[32];
 	uint32_t pid;
@@ -47,7 +47,7 @@ enum visit {
 
 /* Returns the next subdirectory, NULL at the end. */
 static const char *
-next_child(DIR *d)
+remove_next_child(DIR *d)
 {
 	struct dirent *e;
 
@@ -75,7 +75,7 @@ remove_children(int *dir)
 	if (!d)
 		return VISIT_FAILED;
 	(void)steal_fd(&copy);
-	while ((name = next_child(d))) {
+	while ((name = remove_next_child(d))) {
 		if (unlinkat(*dir, name, AT_REMOVEDIR) == 0 || errno == ENOENT)
 			continue;
 		child = openat(*dir, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
@@ -121,7 +121,7 @@ remove_below(int top, uint64_t deadline_ns)
 }
 
 static int
-kill_dir(int dir)
+remove_kill(int dir)
 {
 	return write_text_at(dir, "cgroup.kill", "1");
 }
@@ -131,14 +131,14 @@ cgroup_kill(int root_fd, const char *path)
 {
 	auto_close int fd = cgroup_open(root_fd, path);
 
-	return fd < 0 ? -1 : kill_dir(fd);
+	return fd < 0 ? -1 : remove_kill(fd);
 }
 
 /* Waits until no process is left in and below dir. The kernel signals changes of cgroup.events by
  * POLLPRI. Failed reads are repeated. Returns 0, or -1 and errno: ETIMEDOUT, or that of the last
  * read. */
 static int
-wait_empty(int dir, uint64_t deadline_ns)
+remove_wait_empty(int dir, uint64_t deadline_ns)
 {
 	auto_close int fd = -1;
 	char text[256];
@@ -166,7 +166,7 @@ wait_empty(int dir, uint64_t deadline_ns)
 		/* a fork may have raced with the kill: kill again on each change and every 100
 		 * ms */
 		(void)poll(&changed, 1, left > 100 ? 100 : left);
-		(void)kill_dir(dir);
+		(void)remove_kill(dir);
 	}
 }
 
@@ -199,14 +199,14 @@ remove_once(int root_fd, const char *path, uint64_t deadline_ns, struct error *e
 	fd = cgroup_open(root_fd, path);
 	if (fd < 0)
 		return errno == ENOENT ? 0 : error_sys(err, "failed to open cgroup %s", path);
-	if (kill_dir(fd) < 0 && errno != ENODEV)
+	if (remove_kill(fd) < 0 && errno != ENODEV)
 		return error_sys(err, "failed to kill the processes of cgroup %s", path);
-	if (wait_empty(fd, deadline_ns) < 0) {
+	if (remove_wait_empty(fd, deadline_ns) < 0) {
 		if (errno != ETIMEDOUT)
 			return error_sys(err, "failed to read cgroup.events of %s", path);
 		return error_set(err, ERROR_DEADLINE_EXCEEDED,
 				 "failed to remove cgroup %s: process %d does not exit", path,
-				 first_pid(fd));
+				 remove_first_pid(fd));
 	}
 	(void)remove_below(fd, deadline_ns);
 	if (unlinkat(root_fd, path, AT_REMOVEDIR) == 0 || errno == ENOENT)

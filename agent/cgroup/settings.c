@@ -52,7 +52,7 @@ settings_release(struct cgroup_settings *s)
 }
 
 static int
-set_write_error(const struct cgroup_setting *set, struct error *err)
+settings_write_error(const struct cgroup_setting *set, struct error *err)
 {
 	enum error_code code = ERROR_INTERNAL;
 
@@ -68,7 +68,7 @@ set_write_error(const struct cgroup_setting *set, struct error *err)
 }
 
 static int
-save_former(struct cgroup_setting *set, int fd, struct error *err)
+settings_save_former(struct cgroup_setting *set, int fd, struct error *err)
 {
 	auto_free char *text = malloc(FORMER_MAX);
 	char file[CGROUP_FILE_MAX + 16];
@@ -122,7 +122,7 @@ int
 settings_apply(struct cgroup_settings *s, int fd, bool keep, struct error *err)
 {
 	for (size_t i = 0; keep && i < s->n; i++) {
-		if (save_former(&s->list[i], fd, err) < 0)
+		if (settings_save_former(&s->list[i], fd, err) < 0)
 			return -1;
 	}
 	for (size_t i = 0; i < s->n; i++) {
@@ -131,7 +131,7 @@ settings_apply(struct cgroup_settings *s, int fd, bool keep, struct error *err)
 		if (write_text_at(fd, set->file, set->value) == 0 ||
 		    (errno == ENOENT && set->optional))
 			continue;
-		set_write_error(set, err);
+		settings_write_error(set, err);
 		for (size_t j = i; keep && j > 0; j--)
 			settings_restore(&s->list[j - 1], fd);
 		return -1;

@@ -38,7 +38,7 @@ stats_add(struct stats *s, const struct stat_record *r, struct error *err)
 
 /* Copies a name. Returns false for a longer one, which no runtime asks for. */
 static bool
-set_name(struct stat_record *r, const char *name, size_t n)
+stats_set_name(struct stat_record *r, const char *name, size_t n)
 {
 	if (n >= sizeof(r->name))
 		return false;
@@ -65,7 +65,7 @@ stats_read_number(int fd, const char *file, enum stat_kind kind, struct stats *s
 
 /* Splits off the next "key value" line of a flat keyed file. */
 static bool
-next_pair(char **rest, char **key, uint64_t *value)
+stats_next_pair(char **rest, char **key, uint64_t *value)
 {
 	char *line, *blank;
 
@@ -100,7 +100,7 @@ static const struct wanted wanted[] = {
 };
 
 static int
-read_wanted(int fd, const char *file, struct stats *s, struct error *err)
+stats_read_wanted(int fd, const char *file, struct stats *s, struct error *err)
 {
 	char text[4096], *rest = text, *key;
 	struct stat_record r = { 0 };
@@ -108,7 +108,7 @@ read_wanted(int fd, const char *file, struct stats *s, struct error *err)
 
 	if (read_text_at(fd, file, text, sizeof(text)) < 0)
 		return 0;
-	while (next_pair(&rest, &key, &value)) {
+	while (stats_next_pair(&rest, &key, &value)) {
 		for (size_t i = 0; i < ARRAY_LEN(wanted); i++) {
 			if (strcmp(wanted[i].file, file) != 0 || strcmp(wanted[i].key, key) != 0)
 				continue;
@@ -123,15 +123,15 @@ read_wanted(int fd, const char *file, struct stats *s, struct error *err)
 }
 
 static int
-read_memory_stat(int fd, char *text, struct stats *s, struct error *err)
+stats_read_memory_stat(int fd, char *text, struct stats *s, struct error *err)
 {
 	struct stat_record r = { .kind = STAT_MEMORY_STAT };
 	char *rest = text, *key;
 
 	if (read_text_at(fd, "memory.stat", text, TEXT_MAX) < 0)
 		return 0;
-	while (next_pair(&rest, &key, &r.value)) {
-		if (set_name(&r, key, strlen(key)) && stats_add(s, &r, err) < 0)
+	while (stats_next_pair(&rest, &key, &r.value)) {
+		if (stats_set_name(&r, key, strlen(key)) && stats_add(s, &r, err) < 0)
 			return -1;
 	}
 	return 0;
@@ -140,7 +140,7 @@ read_memory_stat(int fd, char *text, struct stats *s, struct error *err)
 /* Reads the totals in microseconds from lines such as "some avg10=0.00 avg60=0.00 avg300=0.00
  * total=0". */
 static int
-read_pressure(int fd, struct stats *s, struct error *err)
+stats_read_pressure(int fd, struct stats *s, struct error *err)
 {
 	struct stat_record r = { .kind = STAT_MEMORY_STAT };
 	char text[512], *rest = text, *line, *total;
@@ -155,7 +155,7 @@ read_pressure(int fd, struct stats *s, struct error *err)
 			continue;
 		n = snprintf(name, sizeof(name), "pressure_%.*s_total_usec",
 			     (int)strcspn(line, " "), line);
-		if (n > 0 && set_name(&r, name, (size_t)n) && stats_add(s, &r, err) < 0)
+		if (n > 0 && stats_set_name(&r, name, (size_t)n) && stats_add(s, &r, err) < 0)
 			return -1;
 	}
 	return 0;
@@ -163,7 +163,7 @@ read_pressure(int fd, struct stats *s, struct error *err)
 
 /* Reads a line "major:minor key=value key=value ...". */
 static int
-read_io_line(char *line, struct stats *s, struct error *err)
+stats_read_io_line(char *line, struct stats *s, struct error *err)
 {
 	struct stat_record r = { .kind = STAT_IO };
 	char *word = strsep(&line, " "), *minor = strchr(word, ':'), *value;
@@ -176,7 +176,7 @@ read_io_line(char *line, struct stats *s, struct error *err)
 	while ((word = strsep(&line, " "))) {
 		value = strchr(word, '=');
 		if (!value || !parse_u64(value + 1, &r.value) ||
-		    !set_name(&r, word, (size_t)(value - word)))
+		    !stats_set_name(&r, word, (size_t)(value - word)))
 			continue;
 		if (stats_add(s, &r, err) < 0)
 			return -1;
@@ -185,14 +185,14 @@ read_io_line(char *line, struct stats *s, struct error *err)
 }
 
 static int
-read_io(int fd, char *text, struct stats *s, struct error *err)
+stats_read_io(int fd, char *text, struct stats *s, struct error *err)
 {
 	char *rest = text, *line;
 
 	if (read_text_at(fd, "io.stat", text, TEXT_MAX) < 0)
 		return 0;
 	while ((line = strsep(&rest, "\n"))) {
-		if (read_io_line(line, s, err) < 0)
+		if (stats_read_io_line(line, s, err) < 0)
 			return -1;
 	}
 	return 0;
@@ -200,12 +200,12 @@ read_io(int fd, char *text, struct stats *s, struct error *err)
 
 /* Reads hugetlb.<size>.current and .events of one page size. */
 static int
-read_hugetlb(int fd, const char *size, size_t n, struct stats *s, struct error *err)
+stats_read_hugetlb(int fd, const char *size, size_t n, struct stats *s, struct error *err)
 {
 	struct stat_record r = { .kind = STAT_HUGETLB_USAGE };
 	char file[96], text[256], *rest = text, *key;
 
-	if (!set_name(&r, size, n))
+	if (!stats_set_name(&r, size, n))
 		return 0;
 	(void)snprintf(file, sizeof(file), "hugetlb.%s.current", r.name);
 	if (read_text_at(fd, file, text, sizeof(text)) < 0 || !parse_u64(text, &r.value))
@@ -216,7 +216,7 @@ read_hugetlb(int fd, const char *size, size_t n, struct stats *s, struct error *
 	r.kind = STAT_HUGETLB_FAILCNT;
 	if (read_text_at(fd, file, text, sizeof(text)) < 0)
 		return 0;
-	while (next_pair(&rest, &key, &r.value)) {
+	while (stats_next_pair(&rest, &key, &r.value)) {
 		if (strcmp(key, "max") == 0)
 			return stats_add(s, &r, err);
 	}
@@ -225,7 +225,7 @@ read_hugetlb(int fd, const char *size, size_t n, struct stats *s, struct error *
 
 /* Reads the huge page counters of all page sizes for which there are files. */
 static int
-read_hugetlbs(int fd, struct stats *s, struct error *err)
+stats_read_hugetlbs(int fd, struct stats *s, struct error *err)
 {
 	auto_close int copy = openat(fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	const struct dirent *e;
@@ -243,7 +243,7 @@ read_hugetlbs(int fd, struct stats *s, struct error *err)
 			continue;
 		end = strchr(size, '.');
 		if (end && strcmp(end, ".current") == 0)
-			result = read_hugetlb(fd, size, (size_t)(end - size), s, err);
+			result = stats_read_hugetlb(fd, size, (size_t)(end - size), s, err);
 	}
 	(void)closedir(d);
 	return result;
@@ -271,18 +271,18 @@ cgroup_stats_read(int fd, struct stats *s, struct error *err)
 			return -1;
 	}
 	for (size_t i = 0; i < ARRAY_LEN(keyed); i++) {
-		if (read_wanted(fd, keyed[i], s, err) < 0)
+		if (stats_read_wanted(fd, keyed[i], s, err) < 0)
 			return -1;
 	}
-	if (read_memory_stat(fd, text, s, err) < 0 || read_pressure(fd, s, err) < 0 ||
-	    read_io(fd, text, s, err) < 0)
+	if (stats_read_memory_stat(fd, text, s, err) < 0 || stats_read_pressure(fd, s, err) < 0 ||
+	    stats_read_io(fd, text, s, err) < 0)
 		return -1;
-	return read_hugetlbs(fd, s, err);
+	return stats_read_hugetlbs(fd, s, err);
 }
 
 /* Reads a line "  eth0: 16 numbers": received, then sent (proc_pid_net(5)). */
 static int
-read_interface(char *line, struct stats *s, struct error *err)
+stats_read_interface(char *line, struct stats *s, struct error *err)
 {
 	/* by enum stat_net */
 	static const int columns[STAT_NET_FIELDS] = { 0, 1, 2, 3, 8, 9, 10, 11 };
@@ -291,7 +291,8 @@ read_interface(char *line, struct stats *s, struct error *err)
 	uint64_t values[16];
 	int n = 0;
 
-	if (!colon || !set_name(&r, name, (size_t)(colon - name)) || strcmp(r.name, "lo") == 0)
+	if (!colon || !stats_set_name(&r, name, (size_t)(colon - name)) ||
+	    strcmp(r.name, "lo") == 0)
 		return 0;
 	/* a container may give an interface a name that is not UTF-8, which runtimes cannot
 	 * decode */
@@ -324,7 +325,7 @@ net_stats_read(int proc_fd, struct stats *s, struct error *err)
 	if (read_text_at(proc_fd, "thread-self/net/dev", text, TEXT_MAX) < 0)
 		return 0;
 	while ((line = strsep(&rest, "\n"))) {
-		if (read_interface(line, s, err) < 0)
+		if (stats_read_interface(line, s, err) < 0)
 			return -1;
 	}
 	return 0;

@@ -42,7 +42,7 @@ static const char *const files[] = {
 
 /* Recognises "hugetlb.2MB.max" and "hugetlb.1GB.rsvd.max" for all page sizes. */
 static bool
-is_hugetlb(const char *name)
+unified_is_hugetlb(const char *name)
 {
 	size_t digits;
 
@@ -57,18 +57,18 @@ is_hugetlb(const char *name)
 }
 
 static bool
-is_known(const char *name)
+unified_is_known(const char *name)
 {
 	for (size_t i = 0; i < ARRAY_LEN(files); i++) {
 		if (strcmp(files[i], name) == 0)
 			return true;
 	}
-	return is_hugetlb(name);
+	return unified_is_hugetlb(name);
 }
 
 /* Returns the file that an annotation names, or NULL if it has another prefix. */
 static const char *
-file_of(const Grpc__Spec__AnnotationsEntry *entry)
+unified_file_of(const Grpc__Spec__AnnotationsEntry *entry)
 {
 	size_t n = strlen(UNIFIED_PREFIX);
 
@@ -79,12 +79,12 @@ int
 unified_validate(const Grpc__Spec *spec, struct error *err)
 {
 	for (size_t i = 0; i < spec->n_annotations; i++) {
-		const char *file = file_of(spec->annotations[i]);
+		const char *file = unified_file_of(spec->annotations[i]);
 		const char *value = spec->annotations[i]->value;
 
 		if (!file)
 			continue;
-		if (!is_known(file))
+		if (!unified_is_known(file))
 			return error_set(err, ERROR_INVALID_ARGUMENT,
 					 "annotations: " UNIFIED_PREFIX
 					 "%.64s is not a cgroup file that may be set",
@@ -100,7 +100,7 @@ unified_validate(const Grpc__Spec *spec, struct error *err)
 
 /* Adds one write per line, since files with a line per device accept only one line at a time. */
 static int
-add_lines(struct cgroup_settings *s, const char *file, const char *value, struct error *err)
+unified_add_lines(struct cgroup_settings *s, const char *file, const char *value, struct error *err)
 {
 	size_t n;
 
@@ -117,14 +117,15 @@ add_lines(struct cgroup_settings *s, const char *file, const char *value, struct
 /* Adds the writes of the annotations that name one file of the table, or, if name is NULL, a huge
  * page limit. */
 static int
-add_file(struct cgroup_settings *s, const Grpc__Spec *spec, const char *name, struct error *err)
+unified_add_file(struct cgroup_settings *s, const Grpc__Spec *spec, const char *name,
+		 struct error *err)
 {
 	for (size_t i = 0; i < spec->n_annotations; i++) {
-		const char *file = file_of(spec->annotations[i]);
+		const char *file = unified_file_of(spec->annotations[i]);
 
-		if (!file || (name ? strcmp(file, name) != 0 : !is_hugetlb(file)))
+		if (!file || (name ? strcmp(file, name) != 0 : !unified_is_hugetlb(file)))
 			continue;
-		if (add_lines(s, file, spec->annotations[i]->value, err) < 0)
+		if (unified_add_lines(s, file, spec->annotations[i]->value, err) < 0)
 			return -1;
 	}
 	return 0;
@@ -139,7 +140,8 @@ unified_apply(int fd, const Grpc__Spec *spec, struct error *err)
 	/* in the order of the table, in which cpu.max precedes cpu.max.burst, which depends on
 	 * it */
 	for (size_t f = 0; result == 0 && f <= ARRAY_LEN(files); f++)
-		result = add_file(&settings, spec, f < ARRAY_LEN(files) ? files[f] : NULL, err);
+		result = unified_add_file(&settings, spec, f < ARRAY_LEN(files) ? files[f] : NULL,
+					  err);
 	if (result == 0)
 		result = settings_apply(&settings, fd, false, err);
 	settings_release(&settings);
