@@ -17,6 +17,10 @@
 /* The number of attempts to make a cgroup while another worker removes a parent. */
 #define CREATE_TRIES 16
 
+static int cgroup_make_path(int root_fd, const char *path);
+static int cgroup_hand_down_controllers(int root_fd, const char *path, int leaf);
+static void cgroup_enable_controllers(int dir, const char *controllers);
+
 int
 cgroup_open(int root_fd, const char *path)
 {
@@ -40,21 +44,47 @@ cgroup_is_populated(int root_fd, const char *path)
 	return fd >= 0 && cgroup_dir_is_populated(fd);
 }
 
-/* Enables each of `controllers` (separated by blanks) for the children of dir, one per write: one
- * that dir lacks or may not enable does not affect the others. */
-static void
-cgroup_enable_controllers(int dir, const char *controllers)
+int
+cgroup_create(int root_fd, const char *path, struct error *err)
 {
-	char list[256], *rest = list, *name;
-	char word[sizeof(list) + 1];
+	auto_close int fd = -1;
 
-	(void)snprintf(list, sizeof(list), "%s", controllers);
-	while ((name = strsep(&rest, " "))) {
-		if (!*name)
-			continue;
-		(void)snprintf(word, sizeof(word), "+%s", name);
-		(void)write_text_at(dir, "cgroup.subtree_control", word);
+	if (!*path || *path == '/' || strlen(path) > CGROUP_PATH_MAX)
+		return error_set(err, ERROR_INVALID_ARGUMENT, "invalid cgroup path \"%.64s\"",
+				 path);
+	fd = cgroup_open(root_fd, path);
+	if (fd >= 0 && cgroup_dir_is_populated(fd))
+		return error_set(err, ERROR_ALREADY_EXISTS, "cgroup %s is in use", path);
+	/* the removal of another container may remove a common parent between two steps */
+	for (int i = 0; fd < 0 && i < CREATE_TRIES; i++) {
+		fd = cgroup_make_path(root_fd, path);
+		if (fd < 0 && errno != ENOENT)
+			break;
 	}
+	if (fd < 0)
+		return error_sys(err, "failed to create cgroup %s", path);
+	if (cgroup_hand_down_controllers(root_fd, path, fd) < 0)
+		return error_sys(err, "failed to enable controllers for cgroup %s", path);
+	return steal_fd(&fd);
+}
+
+/* Makes a directory and its parents. Returns a descriptor of the directory, or -1 and errno. */
+static int
+cgroup_make_path(int root_fd, const char *path)
+{
+	char part[CGROUP_PATH_MAX + 1];
+	const char *end = path;
+
+	do {
+		end = strchr(end + (end != path), '/');
+		if (!end)
+			end = path + strlen(path);
+		memcpy(part, path, (size_t)(end - path));
+		part[end - path] = '\0';
+		if (mkdirat(root_fd, part, 0755) < 0 && errno != EEXIST)
+			return -1;
+	} while (*end);
+	return cgroup_open(root_fd, path);
 }
 
 /* Enables the root's controllers in every ancestor of path, top down, if the leaf lacks one. */
@@ -83,47 +113,21 @@ cgroup_hand_down_controllers(int root_fd, const char *path, int leaf)
 	return 0;
 }
 
-/* Makes a directory and its parents. Returns a descriptor of the directory, or -1 and errno. */
-static int
-cgroup_make_path(int root_fd, const char *path)
+/* Enables each of `controllers` (separated by blanks) for the children of dir, one per write: one
+ * that dir lacks or may not enable does not affect the others. */
+static void
+cgroup_enable_controllers(int dir, const char *controllers)
 {
-	char part[CGROUP_PATH_MAX + 1];
-	const char *end = path;
+	char list[256], *rest = list, *name;
+	char word[sizeof(list) + 1];
 
-	do {
-		end = strchr(end + (end != path), '/');
-		if (!end)
-			end = path + strlen(path);
-		memcpy(part, path, (size_t)(end - path));
-		part[end - path] = '\0';
-		if (mkdirat(root_fd, part, 0755) < 0 && errno != EEXIST)
-			return -1;
-	} while (*end);
-	return cgroup_open(root_fd, path);
-}
-
-int
-cgroup_create(int root_fd, const char *path, struct error *err)
-{
-	auto_close int fd = -1;
-
-	if (!*path || *path == '/' || strlen(path) > CGROUP_PATH_MAX)
-		return error_set(err, ERROR_INVALID_ARGUMENT, "invalid cgroup path \"%.64s\"",
-				 path);
-	fd = cgroup_open(root_fd, path);
-	if (fd >= 0 && cgroup_dir_is_populated(fd))
-		return error_set(err, ERROR_ALREADY_EXISTS, "cgroup %s is in use", path);
-	/* the removal of another container may remove a common parent between two steps */
-	for (int i = 0; fd < 0 && i < CREATE_TRIES; i++) {
-		fd = cgroup_make_path(root_fd, path);
-		if (fd < 0 && errno != ENOENT)
-			break;
+	(void)snprintf(list, sizeof(list), "%s", controllers);
+	while ((name = strsep(&rest, " "))) {
+		if (!*name)
+			continue;
+		(void)snprintf(word, sizeof(word), "+%s", name);
+		(void)write_text_at(dir, "cgroup.subtree_control", word);
 	}
-	if (fd < 0)
-		return error_sys(err, "failed to create cgroup %s", path);
-	if (cgroup_hand_down_controllers(root_fd, path, fd) < 0)
-		return error_sys(err, "failed to enable controllers for cgroup %s", path);
-	return steal_fd(&fd);
 }
 
 int

@@ -44,6 +44,24 @@ static const struct device_rule always[] = {
 	NUMBER(BPF_DEVCG_DEV_CHAR, 10, 200),
 };
 
+/* Registers of the program. */
+enum {
+	REG_RESULT = BPF_REG_0,
+	REG_CONTEXT = BPF_REG_1,
+	/* the accesses that no rule has allowed yet */
+	REG_WANTED = BPF_REG_2,
+	REG_TYPE = BPF_REG_3,
+	REG_MAJOR = BPF_REG_4,
+	REG_MINOR = BPF_REG_5,
+};
+
+static void device_rules_add_rule(struct device_rules *out, const Grpc__LinuxDeviceCgroup *r,
+				  bool any_disk);
+static void device_rules_add_device(struct device_rules *out, const Grpc__LinuxDevice *d);
+static size_t device_emit_start(struct bpf_insn *p);
+static size_t device_emit_rule(struct bpf_insn *p, const struct device_rule *r);
+static size_t device_emit_end(struct bpf_insn *p, int allow);
+
 /* Returns the set of device types that a letter stands for. It is empty for an unknown letter and
  * for "p": a rule for FIFOs has no effect. */
 static uint8_t
@@ -114,6 +132,26 @@ device_rules_add(struct device_rules *out, const struct device_rule *rule)
 	out->list[out->n++] = *rule;
 }
 
+int
+device_rules_make(Grpc__LinuxDeviceCgroup *const *rules, size_t n,
+		  Grpc__LinuxDevice *const *devices, size_t n_devices, bool any_disk,
+		  struct device_rules *out, struct error *err)
+{
+	/* device_rules_add_rule() may add two */
+	size_t most = 2 * n + n_devices + ARRAY_LEN(always);
+
+	*out = (struct device_rules){ .list = calloc(most, sizeof(*out->list)) };
+	if (!out->list)
+		return error_nomem(err, "reading the device rules");
+	for (size_t i = 0; i < n; i++)
+		device_rules_add_rule(out, rules[i], any_disk);
+	for (size_t i = 0; n == 0 && i < n_devices; i++)
+		device_rules_add_device(out, devices[i]);
+	for (size_t i = 0; i < ARRAY_LEN(always); i++)
+		device_rules_add(out, &always[i]);
+	return 0;
+}
+
 /* Adds a rule of a spec. A missing number is 0 on the wire, so a rule for all types and 0:0 matches
  * all numbers. */
 static void
@@ -162,24 +200,16 @@ device_rules_add_device(struct device_rules *out, const Grpc__LinuxDevice *d)
 		device_rules_add(out, &rule);
 }
 
-int
-device_rules_make(Grpc__LinuxDeviceCgroup *const *rules, size_t n,
-		  Grpc__LinuxDevice *const *devices, size_t n_devices, bool any_disk,
-		  struct device_rules *out, struct error *err)
-{
-	/* device_rules_add_rule() may add two */
-	size_t most = 2 * n + n_devices + ARRAY_LEN(always);
+/* ---- the program ---- */
 
-	*out = (struct device_rules){ .list = calloc(most, sizeof(*out->list)) };
-	if (!out->list)
-		return error_nomem(err, "reading the device rules");
-	for (size_t i = 0; i < n; i++)
-		device_rules_add_rule(out, rules[i], any_disk);
-	for (size_t i = 0; n == 0 && i < n_devices; i++)
-		device_rules_add_device(out, devices[i]);
-	for (size_t i = 0; i < ARRAY_LEN(always); i++)
-		device_rules_add(out, &always[i]);
-	return 0;
+size_t
+device_program_make(const struct device_rules *rules, struct bpf_insn *program)
+{
+	size_t n = device_emit_start(program);
+
+	for (size_t i = rules->n; i > 0; i--)
+		n += device_emit_rule(program + n, &rules->list[i - 1]);
+	return n + device_emit_end(program + n, 0);
 }
 
 static struct bpf_insn
@@ -188,25 +218,6 @@ device_insn(uint8_t code, uint8_t dst, uint8_t src, int16_t off, int32_t imm)
 	return (struct bpf_insn){
 		.code = code, .dst_reg = dst & 15, .src_reg = src & 15, .off = off, .imm = imm
 	};
-}
-
-/* Registers of the program. */
-enum {
-	REG_RESULT = BPF_REG_0,
-	REG_CONTEXT = BPF_REG_1,
-	/* the accesses that no rule has allowed yet */
-	REG_WANTED = BPF_REG_2,
-	REG_TYPE = BPF_REG_3,
-	REG_MAJOR = BPF_REG_4,
-	REG_MINOR = BPF_REG_5,
-};
-
-static size_t
-device_emit_end(struct bpf_insn *p, int allow)
-{
-	p[0] = device_insn(BPF_ALU64 | BPF_MOV | BPF_K, REG_RESULT, 0, 0, allow);
-	p[1] = device_insn(BPF_JMP | BPF_EXIT, 0, 0, 0, 0);
-	return 2;
 }
 
 static size_t
@@ -256,12 +267,10 @@ device_emit_rule(struct bpf_insn *p, const struct device_rule *r)
 	return n;
 }
 
-size_t
-device_program_make(const struct device_rules *rules, struct bpf_insn *program)
+static size_t
+device_emit_end(struct bpf_insn *p, int allow)
 {
-	size_t n = device_emit_start(program);
-
-	for (size_t i = rules->n; i > 0; i--)
-		n += device_emit_rule(program + n, &rules->list[i - 1]);
-	return n + device_emit_end(program + n, 0);
+	p[0] = device_insn(BPF_ALU64 | BPF_MOV | BPF_K, REG_RESULT, 0, 0, allow);
+	p[1] = device_insn(BPF_JMP | BPF_EXIT, 0, 0, 0, 0);
+	return 2;
 }

@@ -15,6 +15,40 @@
 #include "lib/deadline.h"
 #include "lib/io.h"
 
+static int freeze_set(int root_fd, const char *path, bool frozen, int timeout_ms,
+		      struct error *err);
+static int freeze_wait_for(int events, bool frozen, int timeout_ms);
+
+int
+cgroup_freeze(int root_fd, const char *path, int timeout_ms, struct error *err)
+{
+	return freeze_set(root_fd, path, true, timeout_ms, err);
+}
+
+int
+cgroup_thaw(int root_fd, const char *path, int timeout_ms, struct error *err)
+{
+	return freeze_set(root_fd, path, false, timeout_ms, err);
+}
+
+static int
+freeze_set(int root_fd, const char *path, bool frozen, int timeout_ms, struct error *err)
+{
+	const char *what = frozen ? "freeze" : "thaw";
+	auto_close int dir = cgroup_open(root_fd, path);
+	auto_close int events = dir < 0 ? -1 : openat(dir, "cgroup.events", O_RDONLY | O_CLOEXEC);
+
+	if (events < 0 || write_text_at(dir, "cgroup.freeze", frozen ? "1" : "0") < 0)
+		return error_sys(err, "failed to %s cgroup %s", what, path);
+	if (freeze_wait_for(events, frozen, timeout_ms) == 0)
+		return 0;
+	error_sys_code(err, errno == ETIME ? ERROR_DEADLINE_EXCEEDED : ERROR_INTERNAL,
+		       "failed to %s cgroup %s within %d ms", what, path, timeout_ms);
+	if (frozen)
+		(void)write_text_at(dir, "cgroup.freeze", "0");
+	return -1;
+}
+
 /* Waits until cgroup.events reports the state; the kernel signals changes by POLLPRI. Returns 0, or
  * -1 and errno (ETIME if it timed out). */
 static int
@@ -41,34 +75,4 @@ freeze_wait_for(int events, bool frozen, int timeout_ms)
 		if (poll(&changed, 1, left) < 0 && errno != EINTR)
 			return -1;
 	}
-}
-
-static int
-freeze_set(int root_fd, const char *path, bool frozen, int timeout_ms, struct error *err)
-{
-	const char *what = frozen ? "freeze" : "thaw";
-	auto_close int dir = cgroup_open(root_fd, path);
-	auto_close int events = dir < 0 ? -1 : openat(dir, "cgroup.events", O_RDONLY | O_CLOEXEC);
-
-	if (events < 0 || write_text_at(dir, "cgroup.freeze", frozen ? "1" : "0") < 0)
-		return error_sys(err, "failed to %s cgroup %s", what, path);
-	if (freeze_wait_for(events, frozen, timeout_ms) == 0)
-		return 0;
-	error_sys_code(err, errno == ETIME ? ERROR_DEADLINE_EXCEEDED : ERROR_INTERNAL,
-		       "failed to %s cgroup %s within %d ms", what, path, timeout_ms);
-	if (frozen)
-		(void)write_text_at(dir, "cgroup.freeze", "0");
-	return -1;
-}
-
-int
-cgroup_freeze(int root_fd, const char *path, int timeout_ms, struct error *err)
-{
-	return freeze_set(root_fd, path, true, timeout_ms, err);
-}
-
-int
-cgroup_thaw(int root_fd, const char *path, int timeout_ms, struct error *err)
-{
-	return freeze_set(root_fd, path, false, timeout_ms, err);
 }

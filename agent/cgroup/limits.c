@@ -25,80 +25,61 @@ struct plan {
 	struct error *err;
 };
 
-uint64_t
-cgroup_cpu_weight(uint64_t shares)
-{
-	double l;
+static int limits_write(int fd, int root_fd, const Grpc__LinuxResources *r, bool update,
+			struct error *err);
+static int plan_all(struct plan *p, const Grpc__LinuxResources *r);
+static int plan_memory(struct plan *p, const Grpc__LinuxMemory *m);
+static int plan_cpu(struct plan *p, const Grpc__LinuxCPU *c);
+static int plan_hugepages(struct plan *p, const Grpc__LinuxHugepageLimit *h);
+static int plan_io(struct plan *p, const Grpc__LinuxBlockIO *b);
+static int plan_cpuset(struct plan *p, const Grpc__LinuxCPU *c);
+static int plan_number(struct plan *p, const char *field, const char *file, int64_t value);
 
-	if (shares <= SHARES_MIN)
-		return 1;
-	if (shares >= SHARES_MAX)
-		return 10000;
-	l = log2((double)shares);
-	return (uint64_t)ceil(pow(10, (l * l + 125 * l) / 612.0 - 7.0 / 34.0));
-}
-
-bool
-cgroup_cpu_max(int64_t quota, uint64_t period, char out[CGROUP_VALUE_MAX])
+int
+cgroup_limits_apply(int fd, int root_fd, const Grpc__LinuxResources *r, struct error *err)
 {
-	if (!quota && !period)
-		return false;
-	if (!period)
-		period = CPU_PERIOD_DEFAULT_US;
-	if (quota > 0)
-		(void)snprintf(out, CGROUP_VALUE_MAX, "%" PRId64 " %" PRIu64, quota, period);
-	else
-		(void)snprintf(out, CGROUP_VALUE_MAX, "max %" PRIu64, period);
-	return true;
-}
-
-uint64_t
-cgroup_io_weight(uint32_t weight)
-{
-	return 1 + ((uint64_t)weight - 10) * 9999 / 990;
-}
-
-void
-cgroup_number(int64_t value, char out[CGROUP_VALUE_MAX])
-{
-	if (value < 0)
-		(void)snprintf(out, CGROUP_VALUE_MAX, "max");
-	else
-		(void)snprintf(out, CGROUP_VALUE_MAX, "%" PRId64, value);
+	return limits_write(fd, root_fd, r, false, err);
 }
 
 int
-cgroup_swap_max(int64_t memory_and_swap, int64_t memory, char out[CGROUP_VALUE_MAX],
-		struct error *err)
+cgroup_limits_update(int fd, int root_fd, const Grpc__LinuxResources *r, struct error *err)
 {
-	/* unlimited memory without a swap limit: v1 left swap unlimited, too */
-	if (memory_and_swap < 0 || (!memory_and_swap && memory < 0)) {
-		cgroup_number(-1, out);
-		return 1;
-	}
-	if (!memory_and_swap)
-		return 0;
-	if (memory <= 0)
-		return error_set(err, ERROR_INVALID_ARGUMENT,
-				 "linux.resources.memory.swap: memory.limit is missing");
-	if (memory_and_swap < memory)
-		return error_set(err, ERROR_INVALID_ARGUMENT,
-				 "linux.resources.memory.swap: %" PRId64
-				 " is less than memory.limit %" PRId64,
-				 memory_and_swap, memory);
-	cgroup_number(memory_and_swap - memory, out);
-	return 1;
+	return limits_write(fd, root_fd, r, true, err);
 }
 
-/* Adds a write of one number. A negative one means no limit, for which the file may be missing. */
 static int
-plan_number(struct plan *p, const char *field, const char *file, int64_t value)
+limits_write(int fd, int root_fd, const Grpc__LinuxResources *r, bool update, struct error *err)
 {
-	char text[CGROUP_VALUE_MAX];
+	struct plan p = { .fd = fd, .root_fd = root_fd, .update = update, .err = err };
+	int result;
 
-	cgroup_number(value, text);
-	return settings_add(&p->settings, value < 0 ? SETTING_LOOSENS : SETTING_LIMITS, field, file,
-			    p->err, "%s", text);
+	if (!r)
+		return 0;
+	result = plan_all(&p, r);
+	if (result == 0)
+		result = settings_apply(&p.settings, fd, update, err);
+	settings_release(&p.settings);
+	return result;
+}
+
+static int
+plan_all(struct plan *p, const Grpc__LinuxResources *r)
+{
+	if (r->memory && plan_memory(p, r->memory) < 0)
+		return -1;
+	if (r->cpu && plan_cpu(p, r->cpu) < 0)
+		return -1;
+	if (r->pids && r->pids->limit &&
+	    plan_number(p, "linux.resources.pids.limit", "pids.max", r->pids->limit) < 0)
+		return -1;
+	for (size_t i = 0; i < r->n_hugepagelimits; i++) {
+		if (plan_hugepages(p, r->hugepagelimits[i]) < 0)
+			return -1;
+	}
+	if (r->blockio && plan_io(p, r->blockio) < 0)
+		return -1;
+	/* last, since only these cannot always be restored after a failure */
+	return r->cpu ? plan_cpuset(p, r->cpu) : 0;
 }
 
 /* Returns the memory limit that the swap limit includes: the new one, or else the current one. */
@@ -154,19 +135,6 @@ plan_cpu(struct plan *p, const Grpc__LinuxCPU *c)
 		value[strcspn(value, " ")] = '\0';
 	return settings_add(&p->settings, kind, "linux.resources.cpu.quota", "cpu.max", p->err,
 			    "%s", value);
-}
-
-static int
-plan_cpuset(struct plan *p, const Grpc__LinuxCPU *c)
-{
-	struct cgroup_settings *s = &p->settings;
-
-	if (*c->cpus && settings_add(s, SETTING_LIMITS, "linux.resources.cpu.cpus", "cpuset.cpus",
-				     p->err, "%s", c->cpus) < 0)
-		return -1;
-	return *c->mems ? settings_add(s, SETTING_LIMITS, "linux.resources.cpu.mems", "cpuset.mems",
-				       p->err, "%s", c->mems)
-			: 0;
 }
 
 static int
@@ -252,48 +220,92 @@ plan_io(struct plan *p, const Grpc__LinuxBlockIO *b)
 }
 
 static int
-plan_all(struct plan *p, const Grpc__LinuxResources *r)
+plan_cpuset(struct plan *p, const Grpc__LinuxCPU *c)
 {
-	if (r->memory && plan_memory(p, r->memory) < 0)
+	struct cgroup_settings *s = &p->settings;
+
+	if (*c->cpus && settings_add(s, SETTING_LIMITS, "linux.resources.cpu.cpus", "cpuset.cpus",
+				     p->err, "%s", c->cpus) < 0)
 		return -1;
-	if (r->cpu && plan_cpu(p, r->cpu) < 0)
-		return -1;
-	if (r->pids && r->pids->limit &&
-	    plan_number(p, "linux.resources.pids.limit", "pids.max", r->pids->limit) < 0)
-		return -1;
-	for (size_t i = 0; i < r->n_hugepagelimits; i++) {
-		if (plan_hugepages(p, r->hugepagelimits[i]) < 0)
-			return -1;
-	}
-	if (r->blockio && plan_io(p, r->blockio) < 0)
-		return -1;
-	/* last, since only these cannot always be restored after a failure */
-	return r->cpu ? plan_cpuset(p, r->cpu) : 0;
+	return *c->mems ? settings_add(s, SETTING_LIMITS, "linux.resources.cpu.mems", "cpuset.mems",
+				       p->err, "%s", c->mems)
+			: 0;
 }
 
+/* Adds a write of one number. A negative one means no limit, for which the file may be missing. */
 static int
-limits_write(int fd, int root_fd, const Grpc__LinuxResources *r, bool update, struct error *err)
+plan_number(struct plan *p, const char *field, const char *file, int64_t value)
 {
-	struct plan p = { .fd = fd, .root_fd = root_fd, .update = update, .err = err };
-	int result;
+	char text[CGROUP_VALUE_MAX];
 
-	if (!r)
+	cgroup_number(value, text);
+	return settings_add(&p->settings, value < 0 ? SETTING_LOOSENS : SETTING_LIMITS, field, file,
+			    p->err, "%s", text);
+}
+
+/* ---- conversions ---- */
+
+uint64_t
+cgroup_cpu_weight(uint64_t shares)
+{
+	double l;
+
+	if (shares <= SHARES_MIN)
+		return 1;
+	if (shares >= SHARES_MAX)
+		return 10000;
+	l = log2((double)shares);
+	return (uint64_t)ceil(pow(10, (l * l + 125 * l) / 612.0 - 7.0 / 34.0));
+}
+
+bool
+cgroup_cpu_max(int64_t quota, uint64_t period, char out[CGROUP_VALUE_MAX])
+{
+	if (!quota && !period)
+		return false;
+	if (!period)
+		period = CPU_PERIOD_DEFAULT_US;
+	if (quota > 0)
+		(void)snprintf(out, CGROUP_VALUE_MAX, "%" PRId64 " %" PRIu64, quota, period);
+	else
+		(void)snprintf(out, CGROUP_VALUE_MAX, "max %" PRIu64, period);
+	return true;
+}
+
+uint64_t
+cgroup_io_weight(uint32_t weight)
+{
+	return 1 + ((uint64_t)weight - 10) * 9999 / 990;
+}
+
+void
+cgroup_number(int64_t value, char out[CGROUP_VALUE_MAX])
+{
+	if (value < 0)
+		(void)snprintf(out, CGROUP_VALUE_MAX, "max");
+	else
+		(void)snprintf(out, CGROUP_VALUE_MAX, "%" PRId64, value);
+}
+
+int
+cgroup_swap_max(int64_t memory_and_swap, int64_t memory, char out[CGROUP_VALUE_MAX],
+		struct error *err)
+{
+	/* unlimited memory without a swap limit: v1 left swap unlimited, too */
+	if (memory_and_swap < 0 || (!memory_and_swap && memory < 0)) {
+		cgroup_number(-1, out);
+		return 1;
+	}
+	if (!memory_and_swap)
 		return 0;
-	result = plan_all(&p, r);
-	if (result == 0)
-		result = settings_apply(&p.settings, fd, update, err);
-	settings_release(&p.settings);
-	return result;
-}
-
-int
-cgroup_limits_apply(int fd, int root_fd, const Grpc__LinuxResources *r, struct error *err)
-{
-	return limits_write(fd, root_fd, r, false, err);
-}
-
-int
-cgroup_limits_update(int fd, int root_fd, const Grpc__LinuxResources *r, struct error *err)
-{
-	return limits_write(fd, root_fd, r, true, err);
+	if (memory <= 0)
+		return error_set(err, ERROR_INVALID_ARGUMENT,
+				 "linux.resources.memory.swap: memory.limit is missing");
+	if (memory_and_swap < memory)
+		return error_set(err, ERROR_INVALID_ARGUMENT,
+				 "linux.resources.memory.swap: %" PRId64
+				 " is less than memory.limit %" PRId64,
+				 memory_and_swap, memory);
+	cgroup_number(memory_and_swap - memory, out);
+	return 1;
 }

@@ -17,6 +17,11 @@
 /* in one list */
 #define IO_DEVICES_MAX 256
 
+static int limits_check_memory(const Grpc__LinuxMemory *m, bool update, struct error *err);
+static int limits_check_cpu(const Grpc__LinuxCPU *c, struct error *err);
+static int limits_check_hugepages(const Grpc__LinuxHugepageLimit *h, struct error *err);
+static int limits_check_io(const Grpc__LinuxBlockIO *b, struct error *err);
+
 /* Reports an invalid value of a field. */
 static int
 limits_invalid(struct error *err, const char *field, int64_t value)
@@ -30,6 +35,34 @@ limits_unknown_to_v2(struct error *err, const char *field)
 {
 	return error_set(err, ERROR_INVALID_ARGUMENT,
 			 "linux.resources.%s: not supported by cgroup v2", field);
+}
+
+int
+cgroup_limits_validate(const Grpc__LinuxResources *r, bool update, struct error *err)
+{
+	if (!r)
+		return 0;
+	if (r->memory && limits_check_memory(r->memory, update, err) < 0)
+		return -1;
+	if (r->cpu && limits_check_cpu(r->cpu, err) < 0)
+		return -1;
+	if (r->pids && r->pids->limit < -1)
+		return limits_invalid(err, "pids.limit", r->pids->limit);
+	for (size_t i = 0; i < r->n_hugepagelimits; i++) {
+		if (limits_check_hugepages(r->hugepagelimits[i], err) < 0)
+			return -1;
+	}
+	if (r->blockio && limits_check_io(r->blockio, err) < 0)
+		return -1;
+	if (r->network && r->network->classid)
+		return limits_unknown_to_v2(err, "network.classID");
+	if (r->network && r->network->n_priorities)
+		return error_set(err, ERROR_INVALID_ARGUMENT,
+				 "linux.resources.network.priorities: %.32s %" PRIu32
+				 ": not supported by cgroup v2",
+				 r->network->priorities[0]->name,
+				 r->network->priorities[0]->priority);
+	return device_rules_validate(r->devices, r->n_devices, err);
 }
 
 static int
@@ -184,32 +217,4 @@ limits_check_io(const Grpc__LinuxBlockIO *b, struct error *err)
 		return -1;
 	return limits_check_throttle("throttleWriteIOPSDevice", b->throttlewriteiopsdevice,
 				     b->n_throttlewriteiopsdevice, err);
-}
-
-int
-cgroup_limits_validate(const Grpc__LinuxResources *r, bool update, struct error *err)
-{
-	if (!r)
-		return 0;
-	if (r->memory && limits_check_memory(r->memory, update, err) < 0)
-		return -1;
-	if (r->cpu && limits_check_cpu(r->cpu, err) < 0)
-		return -1;
-	if (r->pids && r->pids->limit < -1)
-		return limits_invalid(err, "pids.limit", r->pids->limit);
-	for (size_t i = 0; i < r->n_hugepagelimits; i++) {
-		if (limits_check_hugepages(r->hugepagelimits[i], err) < 0)
-			return -1;
-	}
-	if (r->blockio && limits_check_io(r->blockio, err) < 0)
-		return -1;
-	if (r->network && r->network->classid)
-		return limits_unknown_to_v2(err, "network.classID");
-	if (r->network && r->network->n_priorities)
-		return error_set(err, ERROR_INVALID_ARGUMENT,
-				 "linux.resources.network.priorities: %.32s %" PRIu32
-				 ": not supported by cgroup v2",
-				 r->network->priorities[0]->name,
-				 r->network->priorities[0]->priority);
-	return device_rules_validate(r->devices, r->n_devices, err);
 }

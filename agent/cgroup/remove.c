@@ -25,6 +25,43 @@
 /* between two attempts, where the kernel offers no event */
 #define RETRY_MS 5
 
+/* The direction of the walk after a directory. */
+enum visit {
+	VISIT_FAILED = -1,
+	VISIT_UP,
+	VISIT_DOWN,
+};
+
+static int remove_once(int root_fd, const char *path, uint64_t deadline_ns, struct error *err);
+static int remove_wait_empty(int dir, uint64_t deadline_ns);
+static int remove_below(int top, uint64_t deadline_ns);
+static enum visit remove_children(int *dir);
+static void remove_parents(int root_fd, const char *path);
+static int remove_kill(int dir);
+
+int
+cgroup_remove(int root_fd, const char *path, int timeout_ms, struct error *err)
+{
+	uint64_t deadline_ns = deadline_of_timeout(timeout_ms);
+	struct error failed;
+
+	/* rmdir fails with EBUSY until the kernel has released the last process, for which there is
+	 * no event. Other failures, such as ENOMEM or EMFILE, are retried as well, since nothing
+	 * else removes the cgroup later. */
+	for (;;) {
+		failed = ERROR_INIT;
+		if (remove_once(root_fd, path, deadline_ns, &failed) == 0)
+			break;
+		if (deadline_is_over(deadline_ns)) {
+			*err = failed;
+			return -1;
+		}
+		(void)poll(NULL, 0, RETRY_MS);
+	}
+	remove_parents(root_fd, path);
+	return 0;
+}
+
 /* Returns the first process id in cgroup.procs, 0 if there is none. */
 static int
 remove_first_pid(int dir)
@@ -38,12 +75,97 @@ remove_first_pid(int dir)
 	return parse_u32(text, &pid) ? (int)pid : 0;
 }
 
-/* The direction of the walk after a directory. */
-enum visit {
-	VISIT_FAILED = -1,
-	VISIT_UP,
-	VISIT_DOWN,
-};
+/* Makes one attempt. Returns 0 if the cgroup is gone, or -1 and sets err. */
+static int
+remove_once(int root_fd, const char *path, uint64_t deadline_ns, struct error *err)
+{
+	auto_close int fd = -1;
+
+	if (unlinkat(root_fd, path, AT_REMOVEDIR) == 0 || errno == ENOENT)
+		return 0;
+	fd = cgroup_open(root_fd, path);
+	if (fd < 0)
+		return errno == ENOENT ? 0 : error_sys(err, "failed to open cgroup %s", path);
+	if (remove_kill(fd) < 0 && errno != ENODEV)
+		return error_sys(err, "failed to kill the processes of cgroup %s", path);
+	if (remove_wait_empty(fd, deadline_ns) < 0) {
+		if (errno != ETIMEDOUT)
+			return error_sys(err, "failed to read cgroup.events of %s", path);
+		return error_set(err, ERROR_DEADLINE_EXCEEDED,
+				 "failed to remove cgroup %s: process %d does not exit", path,
+				 remove_first_pid(fd));
+	}
+	(void)remove_below(fd, deadline_ns);
+	if (unlinkat(root_fd, path, AT_REMOVEDIR) == 0 || errno == ENOENT)
+		return 0;
+	return error_sys_code(err, ERROR_DEADLINE_EXCEEDED, "failed to remove cgroup %s", path);
+}
+
+/* Waits until no process is left in and below dir. The kernel signals changes of cgroup.events by
+ * POLLPRI. Failed reads are repeated. Returns 0, or -1 and errno: ETIMEDOUT, or that of the last
+ * read. */
+static int
+remove_wait_empty(int dir, uint64_t deadline_ns)
+{
+	auto_close int fd = -1;
+	char text[256];
+	ssize_t n;
+
+	for (;;) {
+		struct pollfd changed = { .events = POLLPRI };
+		int left = deadline_left_ms(deadline_ns), errnum = ETIMEDOUT;
+
+		if (fd < 0)
+			fd = openat(dir, "cgroup.events", O_RDONLY | O_CLOEXEC);
+		n = fd < 0 ? -1 : RETRY_EINTR(pread(fd, text, sizeof(text) - 1, 0));
+		if (n < 0)
+			errnum = errno;
+		if (errnum == ENODEV || errnum == ENOENT)
+			return 0;
+		text[n < 0 ? 0 : n] = '\0';
+		if (n >= 0 && !strstr(text, "populated 1"))
+			return 0;
+		if (left == 0) {
+			errno = errnum;
+			return -1;
+		}
+		changed.fd = fd;
+		/* a fork may have raced with the kill: kill again on each change and every 100
+		 * ms */
+		(void)poll(&changed, 1, left > 100 ? 100 : left);
+		(void)remove_kill(dir);
+	}
+}
+
+/* Removes all cgroups below top, deepest first. Returns 0, or -1 if that failed or timed out. */
+static int
+remove_below(int top, uint64_t deadline_ns)
+{
+	auto_close int dir = openat(top, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	size_t depth = 0;
+	int up;
+
+	while (dir >= 0) {
+		if (deadline_is_over(deadline_ns))
+			return -1;
+		switch (remove_children(&dir)) {
+		case VISIT_FAILED:
+			return -1;
+		case VISIT_DOWN:
+			depth++;
+			break;
+		case VISIT_UP:
+			if (depth-- == 0)
+				return 0;
+			/* safe: a directory of cgroupfs cannot be moved to another parent */
+			up = openat(dir, "..", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+			close_fd(&dir);
+			dir = up;
+			break;
+		}
+	}
+	return -1;
+}
 
 /* Returns the next subdirectory, NULL at the end. */
 static const char *
@@ -90,86 +212,6 @@ remove_children(int *dir)
 	return VISIT_DOWN;
 }
 
-/* Removes all cgroups below top, deepest first. Returns 0, or -1 if that failed or timed out. */
-static int
-remove_below(int top, uint64_t deadline_ns)
-{
-	auto_close int dir = openat(top, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	size_t depth = 0;
-	int up;
-
-	while (dir >= 0) {
-		if (deadline_is_over(deadline_ns))
-			return -1;
-		switch (remove_children(&dir)) {
-		case VISIT_FAILED:
-			return -1;
-		case VISIT_DOWN:
-			depth++;
-			break;
-		case VISIT_UP:
-			if (depth-- == 0)
-				return 0;
-			/* safe: a directory of cgroupfs cannot be moved to another parent */
-			up = openat(dir, "..", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-			close_fd(&dir);
-			dir = up;
-			break;
-		}
-	}
-	return -1;
-}
-
-static int
-remove_kill(int dir)
-{
-	return write_text_at(dir, "cgroup.kill", "1");
-}
-
-int
-cgroup_kill(int root_fd, const char *path)
-{
-	auto_close int fd = cgroup_open(root_fd, path);
-
-	return fd < 0 ? -1 : remove_kill(fd);
-}
-
-/* Waits until no process is left in and below dir. The kernel signals changes of cgroup.events by
- * POLLPRI. Failed reads are repeated. Returns 0, or -1 and errno: ETIMEDOUT, or that of the last
- * read. */
-static int
-remove_wait_empty(int dir, uint64_t deadline_ns)
-{
-	auto_close int fd = -1;
-	char text[256];
-	ssize_t n;
-
-	for (;;) {
-		struct pollfd changed = { .events = POLLPRI };
-		int left = deadline_left_ms(deadline_ns), errnum = ETIMEDOUT;
-
-		if (fd < 0)
-			fd = openat(dir, "cgroup.events", O_RDONLY | O_CLOEXEC);
-		n = fd < 0 ? -1 : RETRY_EINTR(pread(fd, text, sizeof(text) - 1, 0));
-		if (n < 0)
-			errnum = errno;
-		if (errnum == ENODEV || errnum == ENOENT)
-			return 0;
-		text[n < 0 ? 0 : n] = '\0';
-		if (n >= 0 && !strstr(text, "populated 1"))
-			return 0;
-		if (left == 0) {
-			errno = errnum;
-			return -1;
-		}
-		changed.fd = fd;
-		/* a fork may have raced with the kill: kill again on each change and every 100
-		 * ms */
-		(void)poll(&changed, 1, left > 100 ? 100 : left);
-		(void)remove_kill(dir);
-	}
-}
-
 /* Removes empty parents, except the first component, below which other containers may be made
  * now. */
 static void
@@ -188,53 +230,18 @@ remove_parents(int root_fd, const char *path)
 	}
 }
 
-/* Makes one attempt. Returns 0 if the cgroup is gone, or -1 and sets err. */
-static int
-remove_once(int root_fd, const char *path, uint64_t deadline_ns, struct error *err)
+int
+cgroup_kill(int root_fd, const char *path)
 {
-	auto_close int fd = -1;
+	auto_close int fd = cgroup_open(root_fd, path);
 
-	if (unlinkat(root_fd, path, AT_REMOVEDIR) == 0 || errno == ENOENT)
-		return 0;
-	fd = cgroup_open(root_fd, path);
-	if (fd < 0)
-		return errno == ENOENT ? 0 : error_sys(err, "failed to open cgroup %s", path);
-	if (remove_kill(fd) < 0 && errno != ENODEV)
-		return error_sys(err, "failed to kill the processes of cgroup %s", path);
-	if (remove_wait_empty(fd, deadline_ns) < 0) {
-		if (errno != ETIMEDOUT)
-			return error_sys(err, "failed to read cgroup.events of %s", path);
-		return error_set(err, ERROR_DEADLINE_EXCEEDED,
-				 "failed to remove cgroup %s: process %d does not exit", path,
-				 remove_first_pid(fd));
-	}
-	(void)remove_below(fd, deadline_ns);
-	if (unlinkat(root_fd, path, AT_REMOVEDIR) == 0 || errno == ENOENT)
-		return 0;
-	return error_sys_code(err, ERROR_DEADLINE_EXCEEDED, "failed to remove cgroup %s", path);
+	return fd < 0 ? -1 : remove_kill(fd);
 }
 
-int
-cgroup_remove(int root_fd, const char *path, int timeout_ms, struct error *err)
+static int
+remove_kill(int dir)
 {
-	uint64_t deadline_ns = deadline_of_timeout(timeout_ms);
-	struct error failed;
-
-	/* rmdir fails with EBUSY until the kernel has released the last process, for which there is
-	 * no event. Other failures, such as ENOMEM or EMFILE, are retried as well, since nothing
-	 * else removes the cgroup later. */
-	for (;;) {
-		failed = ERROR_INIT;
-		if (remove_once(root_fd, path, deadline_ns, &failed) == 0)
-			break;
-		if (deadline_is_over(deadline_ns)) {
-			*err = failed;
-			return -1;
-		}
-		(void)poll(NULL, 0, RETRY_MS);
-	}
-	remove_parents(root_fd, path);
-	return 0;
+	return write_text_at(dir, "cgroup.kill", "1");
 }
 
 static int

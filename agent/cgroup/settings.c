@@ -14,6 +14,10 @@
 /* The size of a saved file. The longest is io.max, with a line per disk. */
 #define FORMER_MAX 16384
 
+static int settings_save_former(struct cgroup_setting *set, int fd, struct error *err);
+static int settings_write_error(const struct cgroup_setting *set, struct error *err);
+static void settings_restore(const struct cgroup_setting *set, int fd);
+
 int
 settings_add(struct cgroup_settings *s, enum setting_kind kind, const char *field, const char *file,
 	     struct error *err, const char *fmt, ...)
@@ -40,31 +44,25 @@ settings_add(struct cgroup_settings *s, enum setting_kind kind, const char *fiel
 	return 0;
 }
 
-void
-settings_release(struct cgroup_settings *s)
+int
+settings_apply(struct cgroup_settings *s, int fd, bool keep, struct error *err)
 {
-	for (size_t i = 0; i < s->n; i++) {
-		free(s->list[i].value);
-		free(s->list[i].former);
+	for (size_t i = 0; keep && i < s->n; i++) {
+		if (settings_save_former(&s->list[i], fd, err) < 0)
+			return -1;
 	}
-	free(s->list);
-	*s = (struct cgroup_settings){ 0 };
-}
+	for (size_t i = 0; i < s->n; i++) {
+		const struct cgroup_setting *set = &s->list[i];
 
-static int
-settings_write_error(const struct cgroup_setting *set, struct error *err)
-{
-	enum error_code code = ERROR_INTERNAL;
-
-	if (errno == ENOENT)
-		return error_sys_code(
-			err, ERROR_FAILED_PRECONDITION,
-			"%s: failed to set %s to %s: containers have no %.*s controller",
-			set->field, set->file, set->value, (int)strcspn(set->file, "."), set->file);
-	if (errno == EINVAL || errno == ERANGE || errno == ENODEV || errno == E2BIG)
-		code = ERROR_INVALID_ARGUMENT;
-	return error_sys_code(err, code, "%s: failed to set %s to %s", set->field, set->file,
-			      set->value);
+		if (write_text_at(fd, set->file, set->value) == 0 ||
+		    (errno == ENOENT && set->optional))
+			continue;
+		settings_write_error(set, err);
+		for (size_t j = i; keep && j > 0; j--)
+			settings_restore(&s->list[j - 1], fd);
+		return -1;
+	}
+	return 0;
 }
 
 static int
@@ -87,6 +85,22 @@ settings_save_former(struct cgroup_setting *set, int fd, struct error *err)
 	}
 	set->former = strdup(text);
 	return set->former ? 0 : error_nomem(err, "saving limits");
+}
+
+static int
+settings_write_error(const struct cgroup_setting *set, struct error *err)
+{
+	enum error_code code = ERROR_INTERNAL;
+
+	if (errno == ENOENT)
+		return error_sys_code(
+			err, ERROR_FAILED_PRECONDITION,
+			"%s: failed to set %s to %s: containers have no %.*s controller",
+			set->field, set->file, set->value, (int)strcspn(set->file, "."), set->file);
+	if (errno == EINVAL || errno == ERANGE || errno == ENODEV || errno == E2BIG)
+		code = ERROR_INVALID_ARGUMENT;
+	return error_sys_code(err, code, "%s: failed to set %s to %s", set->field, set->file,
+			      set->value);
 }
 
 /* Restores a file. In a file with a line per device, restores the line of one device; if there was
@@ -118,23 +132,13 @@ settings_restore(const struct cgroup_setting *set, int fd)
 	(void)write_text_at(fd, set->file, line);
 }
 
-int
-settings_apply(struct cgroup_settings *s, int fd, bool keep, struct error *err)
+void
+settings_release(struct cgroup_settings *s)
 {
-	for (size_t i = 0; keep && i < s->n; i++) {
-		if (settings_save_former(&s->list[i], fd, err) < 0)
-			return -1;
-	}
 	for (size_t i = 0; i < s->n; i++) {
-		const struct cgroup_setting *set = &s->list[i];
-
-		if (write_text_at(fd, set->file, set->value) == 0 ||
-		    (errno == ENOENT && set->optional))
-			continue;
-		settings_write_error(set, err);
-		for (size_t j = i; keep && j > 0; j--)
-			settings_restore(&s->list[j - 1], fd);
-		return -1;
+		free(s->list[i].value);
+		free(s->list[i].former);
 	}
-	return 0;
+	free(s->list);
+	*s = (struct cgroup_settings){ 0 };
 }

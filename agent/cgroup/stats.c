@@ -17,6 +17,33 @@
 
 #define TEXT_MAX (64u << 10)
 
+/* The keys of flat keyed files that are reported. factor converts the unit. */
+struct wanted {
+	const char *file, *key;
+	enum stat_kind kind;
+	uint64_t factor;
+};
+
+static const struct wanted wanted[] = {
+	{ "cpu.stat", "usage_usec", STAT_CPU_TOTAL, 1000 },
+	{ "cpu.stat", "user_usec", STAT_CPU_USER, 1000 },
+	{ "cpu.stat", "system_usec", STAT_CPU_SYSTEM, 1000 },
+	{ "cpu.stat", "throttled_usec", STAT_CPU_THROTTLED_TIME, 1000 },
+	{ "cpu.stat", "nr_periods", STAT_CPU_PERIODS, 1 },
+	{ "cpu.stat", "nr_throttled", STAT_CPU_THROTTLED, 1 },
+	{ "memory.events", "max", STAT_MEMORY_FAILCNT, 1 },
+	{ "memory.swap.events", "fail", STAT_SWAP_FAILCNT, 1 },
+};
+
+static int stats_read_number(int fd, const char *file, enum stat_kind kind, struct stats *s,
+			     struct error *err);
+static int stats_read_wanted(int fd, const char *file, struct stats *s, struct error *err);
+static int stats_read_memory_stat(int fd, char *text, struct stats *s, struct error *err);
+static int stats_read_pressure(int fd, struct stats *s, struct error *err);
+static int stats_read_io(int fd, char *text, struct stats *s, struct error *err);
+static int stats_read_hugetlbs(int fd, struct stats *s, struct error *err);
+static int stats_read_interface(char *line, struct stats *s, struct error *err);
+
 static int
 stats_add(struct stats *s, const struct stat_record *r, struct error *err)
 {
@@ -47,22 +74,6 @@ stats_set_name(struct stat_record *r, const char *name, size_t n)
 	return true;
 }
 
-/* Reads a file with a single number, or "max". */
-static int
-stats_read_number(int fd, const char *file, enum stat_kind kind, struct stats *s, struct error *err)
-{
-	struct stat_record r = { .kind = kind };
-	char text[64];
-
-	if (read_text_at(fd, file, text, sizeof(text)) < 0)
-		return 0;
-	if (strcmp(text, "max") == 0)
-		r.value = UINT64_MAX;
-	else if (!parse_u64(text, &r.value))
-		return 0;
-	return stats_add(s, &r, err);
-}
-
 /* Splits off the next "key value" line of a flat keyed file. */
 static bool
 stats_next_pair(char **rest, char **key, uint64_t *value)
@@ -81,23 +92,52 @@ stats_next_pair(char **rest, char **key, uint64_t *value)
 	return false;
 }
 
-/* The keys of flat keyed files that are reported. factor converts the unit. */
-struct wanted {
-	const char *file, *key;
-	enum stat_kind kind;
-	uint64_t factor;
-};
+int
+cgroup_stats_read(int fd, struct stats *s, struct error *err)
+{
+	static const struct {
+		const char *file;
+		enum stat_kind kind;
+	} numbers[] = {
+		{ "memory.current", STAT_MEMORY_USAGE }, { "memory.peak", STAT_MEMORY_PEAK },
+		{ "memory.max", STAT_MEMORY_LIMIT },     { "memory.swap.current", STAT_SWAP_USAGE },
+		{ "memory.swap.peak", STAT_SWAP_PEAK },  { "memory.swap.max", STAT_SWAP_LIMIT },
+		{ "pids.current", STAT_PIDS_CURRENT },   { "pids.max", STAT_PIDS_LIMIT },
+	};
+	static const char *const keyed[] = { "cpu.stat", "memory.events", "memory.swap.events" };
+	auto_free char *text = malloc(TEXT_MAX);
 
-static const struct wanted wanted[] = {
-	{ "cpu.stat", "usage_usec", STAT_CPU_TOTAL, 1000 },
-	{ "cpu.stat", "user_usec", STAT_CPU_USER, 1000 },
-	{ "cpu.stat", "system_usec", STAT_CPU_SYSTEM, 1000 },
-	{ "cpu.stat", "throttled_usec", STAT_CPU_THROTTLED_TIME, 1000 },
-	{ "cpu.stat", "nr_periods", STAT_CPU_PERIODS, 1 },
-	{ "cpu.stat", "nr_throttled", STAT_CPU_THROTTLED, 1 },
-	{ "memory.events", "max", STAT_MEMORY_FAILCNT, 1 },
-	{ "memory.swap.events", "fail", STAT_SWAP_FAILCNT, 1 },
-};
+	if (!text)
+		return error_nomem(err, "reading statistics");
+	for (size_t i = 0; i < ARRAY_LEN(numbers); i++) {
+		if (stats_read_number(fd, numbers[i].file, numbers[i].kind, s, err) < 0)
+			return -1;
+	}
+	for (size_t i = 0; i < ARRAY_LEN(keyed); i++) {
+		if (stats_read_wanted(fd, keyed[i], s, err) < 0)
+			return -1;
+	}
+	if (stats_read_memory_stat(fd, text, s, err) < 0 || stats_read_pressure(fd, s, err) < 0 ||
+	    stats_read_io(fd, text, s, err) < 0)
+		return -1;
+	return stats_read_hugetlbs(fd, s, err);
+}
+
+/* Reads a file with a single number, or "max". */
+static int
+stats_read_number(int fd, const char *file, enum stat_kind kind, struct stats *s, struct error *err)
+{
+	struct stat_record r = { .kind = kind };
+	char text[64];
+
+	if (read_text_at(fd, file, text, sizeof(text)) < 0)
+		return 0;
+	if (strcmp(text, "max") == 0)
+		r.value = UINT64_MAX;
+	else if (!parse_u64(text, &r.value))
+		return 0;
+	return stats_add(s, &r, err);
+}
 
 static int
 stats_read_wanted(int fd, const char *file, struct stats *s, struct error *err)
@@ -250,34 +290,20 @@ stats_read_hugetlbs(int fd, struct stats *s, struct error *err)
 }
 
 int
-cgroup_stats_read(int fd, struct stats *s, struct error *err)
+net_stats_read(int proc_fd, struct stats *s, struct error *err)
 {
-	static const struct {
-		const char *file;
-		enum stat_kind kind;
-	} numbers[] = {
-		{ "memory.current", STAT_MEMORY_USAGE }, { "memory.peak", STAT_MEMORY_PEAK },
-		{ "memory.max", STAT_MEMORY_LIMIT },     { "memory.swap.current", STAT_SWAP_USAGE },
-		{ "memory.swap.peak", STAT_SWAP_PEAK },  { "memory.swap.max", STAT_SWAP_LIMIT },
-		{ "pids.current", STAT_PIDS_CURRENT },   { "pids.max", STAT_PIDS_LIMIT },
-	};
-	static const char *const keyed[] = { "cpu.stat", "memory.events", "memory.swap.events" };
 	auto_free char *text = malloc(TEXT_MAX);
+	char *rest = text, *line;
 
 	if (!text)
 		return error_nomem(err, "reading statistics");
-	for (size_t i = 0; i < ARRAY_LEN(numbers); i++) {
-		if (stats_read_number(fd, numbers[i].file, numbers[i].kind, s, err) < 0)
+	if (read_text_at(proc_fd, "thread-self/net/dev", text, TEXT_MAX) < 0)
+		return 0;
+	while ((line = strsep(&rest, "\n"))) {
+		if (stats_read_interface(line, s, err) < 0)
 			return -1;
 	}
-	for (size_t i = 0; i < ARRAY_LEN(keyed); i++) {
-		if (stats_read_wanted(fd, keyed[i], s, err) < 0)
-			return -1;
-	}
-	if (stats_read_memory_stat(fd, text, s, err) < 0 || stats_read_pressure(fd, s, err) < 0 ||
-	    stats_read_io(fd, text, s, err) < 0)
-		return -1;
-	return stats_read_hugetlbs(fd, s, err);
+	return 0;
 }
 
 /* Reads a line "  eth0: 16 numbers": received, then sent (proc_pid_net(5)). */
@@ -309,23 +335,6 @@ stats_read_interface(char *line, struct stats *s, struct error *err)
 		r.major = i;
 		r.value = values[columns[i]];
 		if (stats_add(s, &r, err) < 0)
-			return -1;
-	}
-	return 0;
-}
-
-int
-net_stats_read(int proc_fd, struct stats *s, struct error *err)
-{
-	auto_free char *text = malloc(TEXT_MAX);
-	char *rest = text, *line;
-
-	if (!text)
-		return error_nomem(err, "reading statistics");
-	if (read_text_at(proc_fd, "thread-self/net/dev", text, TEXT_MAX) < 0)
-		return 0;
-	while ((line = strsep(&rest, "\n"))) {
-		if (stats_read_interface(line, s, err) < 0)
 			return -1;
 	}
 	return 0;

@@ -40,6 +40,10 @@ static const char *const files[] = {
 	"rdma.max",
 };
 
+static bool unified_is_known(const char *name);
+static int unified_add_file(struct cgroup_settings *s, const Grpc__Spec *spec, const char *name,
+			    struct error *err);
+
 /* Recognises "hugetlb.2MB.max" and "hugetlb.1GB.rsvd.max" for all page sizes. */
 static bool
 unified_is_hugetlb(const char *name)
@@ -54,16 +58,6 @@ unified_is_hugetlb(const char *name)
 		return false;
 	name += digits + 1;
 	return strcmp(name, "B.max") == 0 || strcmp(name, "B.rsvd.max") == 0;
-}
-
-static bool
-unified_is_known(const char *name)
-{
-	for (size_t i = 0; i < ARRAY_LEN(files); i++) {
-		if (strcmp(files[i], name) == 0)
-			return true;
-	}
-	return unified_is_hugetlb(name);
 }
 
 /* Returns the file that an annotation names, or NULL if it has another prefix. */
@@ -98,6 +92,33 @@ unified_validate(const Grpc__Spec *spec, struct error *err)
 	return 0;
 }
 
+static bool
+unified_is_known(const char *name)
+{
+	for (size_t i = 0; i < ARRAY_LEN(files); i++) {
+		if (strcmp(files[i], name) == 0)
+			return true;
+	}
+	return unified_is_hugetlb(name);
+}
+
+int
+unified_apply(int fd, const Grpc__Spec *spec, struct error *err)
+{
+	struct cgroup_settings settings = { 0 };
+	int result = 0;
+
+	/* in the order of the table, in which cpu.max precedes cpu.max.burst, which depends on
+	 * it */
+	for (size_t f = 0; result == 0 && f <= ARRAY_LEN(files); f++)
+		result = unified_add_file(&settings, spec, f < ARRAY_LEN(files) ? files[f] : NULL,
+					  err);
+	if (result == 0)
+		result = settings_apply(&settings, fd, false, err);
+	settings_release(&settings);
+	return result;
+}
+
 /* Adds one write per line, since files with a line per device accept only one line at a time. */
 static int
 unified_add_lines(struct cgroup_settings *s, const char *file, const char *value, struct error *err)
@@ -129,21 +150,4 @@ unified_add_file(struct cgroup_settings *s, const Grpc__Spec *spec, const char *
 			return -1;
 	}
 	return 0;
-}
-
-int
-unified_apply(int fd, const Grpc__Spec *spec, struct error *err)
-{
-	struct cgroup_settings settings = { 0 };
-	int result = 0;
-
-	/* in the order of the table, in which cpu.max precedes cpu.max.burst, which depends on
-	 * it */
-	for (size_t f = 0; result == 0 && f <= ARRAY_LEN(files); f++)
-		result = unified_add_file(&settings, spec, f < ARRAY_LEN(files) ? files[f] : NULL,
-					  err);
-	if (result == 0)
-		result = settings_apply(&settings, fd, false, err);
-	settings_release(&settings);
-	return result;
 }
