@@ -189,18 +189,6 @@ set_number(void *field, const struct config_key *key, const char *value, uint64_
 }
 
 static bool
-set_word(unsigned int *field, const char *const *words, const char *value)
-{
-	for (unsigned int i = 0; words[i]; i++) {
-		if (strcmp(words[i], value) == 0) {
-			*field = i;
-			return true;
-		}
-	}
-	return false;
-}
-
-static bool
 set_value(void *field, const struct config_key *key, const char *value, bool is_file)
 {
 	if (!value) {
@@ -229,7 +217,13 @@ set_value(void *field, const struct config_key *key, const char *value, bool is_
 	case CONFIG_LEVEL:
 		return log_level_parse(value, field);
 	case CONFIG_WORD:
-		return set_word(field, key->words, value);
+		for (unsigned int i = 0; key->words[i]; i++) {
+			if (strcmp(key->words[i], value) == 0) {
+				*(unsigned int *)field = i;
+				return true;
+			}
+		}
+		return false;
 	case CONFIG_ALL:
 		*(bool *)field = strcmp(value, "all") == 0;
 		return true;

@@ -189,16 +189,6 @@ read_character(struct reader *r, bool is_basic, bool is_multi)
 	return true;
 }
 
-/* Adds up to two quotes to the string that are directly before the three that end it. */
-static void
-put_quotes(struct reader *r, const char *quote)
-{
-	for (int i = 0; i < 2 && peek(r) == *quote; i++) {
-		toml_put(r, quote, 1);
-		r->at++;
-	}
-}
-
 /* Reads a string from its first quote on into r->text. */
 static bool
 read_string(struct reader *r, bool may_be_multi)
@@ -220,8 +210,9 @@ read_string(struct reader *r, bool may_be_multi)
 		if (!read_character(r, is_basic, is_multi))
 			return false;
 	}
-	if (is_multi)
-		put_quotes(r, quote);
+	/* Up to two quotes directly before the three that end it belong to the string. */
+	for (int i = 0; is_multi && i < 2 && peek(r) == *quote; i++, r->at++)
+		toml_put(r, quote, 1);
 	r->text[r->n_text] = '\0';
 	return utf8_is_valid(r->text, r->n_text) || r->is_long ||
 	       toml_fail(r, "string is not UTF-8");
