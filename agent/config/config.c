@@ -151,7 +151,7 @@ config_source_of(const struct config *c, const char *name)
 }
 
 static bool
-set_string(char *field, size_t size, const char *value, bool may_be_empty)
+config_set_string(char *field, size_t size, const char *value, bool may_be_empty)
 {
 	size_t n = strlen(value);
 
@@ -164,7 +164,7 @@ set_string(char *field, size_t size, const char *value, bool may_be_empty)
 
 /* Returns whether a string is a scheme, "://" and more. */
 static bool
-is_url(const char *s)
+config_is_url(const char *s)
 {
 	size_t n = strcspn(s, ":");
 
@@ -175,7 +175,7 @@ is_url(const char *s)
 }
 
 static bool
-set_number(void *field, const struct config_key *key, const char *value, uint64_t min)
+config_set_number(void *field, const struct config_key *key, const char *value, uint64_t min)
 {
 	uint64_t number;
 
@@ -189,7 +189,7 @@ set_number(void *field, const struct config_key *key, const char *value, uint64_
 }
 
 static bool
-set_value(void *field, const struct config_key *key, const char *value, bool is_file)
+config_set_value(void *field, const struct config_key *key, const char *value, bool is_file)
 {
 	if (!value) {
 		if (key->type != CONFIG_FLAG && key->type != CONFIG_FLAG_BOOL)
@@ -206,14 +206,14 @@ set_value(void *field, const struct config_key *key, const char *value, bool is_
 	case CONFIG_U32:
 	case CONFIG_U64:
 	case CONFIG_SECONDS:
-		return set_number(field, key, value, key->min);
+		return config_set_number(field, key, value, key->min);
 	case CONFIG_PORT:
-		return set_number(field, key, value, is_file ? 0 : key->min);
+		return config_set_number(field, key, value, is_file ? 0 : key->min);
 	case CONFIG_URL:
-		return (is_url(value) || (is_file && !*value)) &&
-		       set_string(field, key->max, value, is_file);
+		return (config_is_url(value) || (is_file && !*value)) &&
+		       config_set_string(field, key->max, value, is_file);
 	case CONFIG_STRING:
-		return set_string(field, key->max, value, is_file && key->min == 0);
+		return config_set_string(field, key->max, value, is_file && key->min == 0);
 	case CONFIG_LEVEL:
 		return log_level_parse(value, field);
 	case CONFIG_WORD:
@@ -235,7 +235,7 @@ bool
 config_set(struct config *c, const struct config_key *key, const char *value,
 	   enum config_source source)
 {
-	if (!set_value((char *)c + key->offset, key, value, source == CONFIG_FILE))
+	if (!config_set_value((char *)c + key->offset, key, value, source == CONFIG_FILE))
 		return false;
 	c->source[key - config_keys] = (unsigned char)source;
 	return true;
@@ -244,7 +244,7 @@ config_set(struct config *c, const struct config_key *key, const char *value,
 /* Returns false if the token has one of our keys and an invalid value. The value is not logged: it
  * may contain the password of a proxy. */
 static bool
-take_token(struct config *c, const char *token, size_t n)
+config_take_token(struct config *c, const char *token, size_t n)
 {
 	const char *equals = memchr(token, '=', n);
 	size_t key_len = equals ? (size_t)(equals - token) : n;
@@ -278,7 +278,7 @@ config_read_cmdline(struct config *c, const char *text)
 
 	for (text += strspn(text, BLANKS); *text; text += n, text += strspn(text, BLANKS)) {
 		n = strcspn(text, BLANKS);
-		if (!take_token(c, text, n))
+		if (!config_take_token(c, text, n))
 			warned++;
 	}
 	return warned;
@@ -305,7 +305,7 @@ config_read_env(struct config *c)
 /* Finds the last configuration file on the command line. Returns false if there is none, or its
  * name is too long. */
 static bool
-find_file(const char *text, char *out, size_t size)
+config_find_file(const char *text, char *out, size_t size)
 {
 	static const char key[] = FILE_KEY;
 	bool found = false;
@@ -325,7 +325,7 @@ find_file(const char *text, char *out, size_t size)
 
 /* Reads a configuration file. Returns false, after a warning, if it cannot be read. */
 static bool
-read_file(struct config *c, const char *name, unsigned int *warned)
+config_load_file(struct config *c, const char *name, unsigned int *warned)
 {
 	auto_free char *text = malloc(CONFIG_FILE_MAX + 2);
 	ssize_t n = -1;
@@ -343,7 +343,7 @@ read_file(struct config *c, const char *name, unsigned int *warned)
 		return false;
 	}
 	*warned += config_read_file(c, text, (size_t)n, name);
-	(void)set_string(c->file, sizeof(c->file), name, true);
+	(void)config_set_string(c->file, sizeof(c->file), name, true);
 	return true;
 }
 
@@ -354,9 +354,9 @@ config_load(struct config *c, const char *file, const char *cmdline)
 	unsigned int warned = 0;
 
 	config_init(c);
-	if (!file && find_file(cmdline, named, sizeof(named)))
+	if (!file && config_find_file(cmdline, named, sizeof(named)))
 		file = named;
-	if (!file || !read_file(c, file, &warned))
+	if (!file || !config_load_file(c, file, &warned))
 		warned += config_read_cmdline(c, cmdline);
 	return warned + config_read_env(c);
 }

@@ -38,7 +38,7 @@ file_find_key(const char *name, const char **part)
 }
 
 static enum toml_kind
-kind_of(const struct config_key *key)
+file_kind_of(const struct config_key *key)
 {
 	switch (key->type) {
 	case CONFIG_FLAG:
@@ -58,8 +58,8 @@ kind_of(const struct config_key *key)
 /* Handles a part of a duration. Returns true if the value must not be set: it is not the
  * seconds. */
 static bool
-take_part(struct file *f, const char *name, const char *part, const struct toml_value *value,
-	  unsigned int line)
+file_take_part(struct file *f, const char *name, const char *part, const struct toml_value *value,
+	       unsigned int line)
 {
 	if (strcmp(part, "nanos") == 0) {
 		if (value->kind != TOML_INTEGER || value->integer != 0)
@@ -70,7 +70,7 @@ take_part(struct file *f, const char *name, const char *part, const struct toml_
 }
 
 static void
-on_value(void *data, const char *name, const struct toml_value *value, unsigned int line)
+file_on_value(void *data, const char *name, const struct toml_value *value, unsigned int line)
 {
 	struct file *f = data;
 	const char *part, *text = value->text;
@@ -81,9 +81,9 @@ on_value(void *data, const char *name, const struct toml_value *value, unsigned 
 		return;
 	if (key->type == CONFIG_SECONDS && value->kind == TOML_TABLE && !*part)
 		return;
-	if (*part && (key->type != CONFIG_SECONDS || take_part(f, name, part, value, line)))
+	if (*part && (key->type != CONFIG_SECONDS || file_take_part(f, name, part, value, line)))
 		return;
-	if (value->kind != kind_of(key)) {
+	if (value->kind != file_kind_of(key)) {
 		file_warn(f, line, name, "invalid type");
 		return;
 	}
@@ -98,7 +98,7 @@ on_value(void *data, const char *name, const struct toml_value *value, unsigned 
 }
 
 static void
-on_error(void *data, unsigned int line, const char *why)
+file_on_error(void *data, unsigned int line, const char *why)
 {
 	file_warn(data, line, "", why);
 }
@@ -107,7 +107,9 @@ unsigned int
 config_read_file(struct config *c, const char *text, size_t n, const char *name)
 {
 	struct file f = { .config = c, .name = name };
-	const struct toml_events events = { .value = on_value, .error = on_error, .data = &f };
+	const struct toml_events events = { .value = file_on_value,
+					    .error = file_on_error,
+					    .data = &f };
 
 	(void)toml_read(text, n, &events);
 	return f.warned;

@@ -32,7 +32,7 @@ struct path {
 	bool is_foreign;
 };
 
-static bool read_value(struct reader *r, const struct path *path, unsigned int depth);
+static bool toml_read_value(struct reader *r, const struct path *path, unsigned int depth);
 
 /* Reports an error. Returns false, for use in a return statement. */
 static bool
@@ -44,7 +44,7 @@ toml_fail(struct reader *r, const char *why)
 }
 
 static char
-peek(const struct reader *r)
+toml_peek(const struct reader *r)
 {
 	return r->at < r->end ? *r->at : '\0';
 }
@@ -62,21 +62,21 @@ toml_take(struct reader *r, const char *what)
 }
 
 static void
-skip_blanks(struct reader *r)
+toml_skip_blanks(struct reader *r)
 {
 	while (r->at < r->end && (*r->at == ' ' || *r->at == '\t'))
 		r->at++;
 }
 
 static void
-skip_line(struct reader *r)
+toml_skip_line(struct reader *r)
 {
 	while (r->at < r->end && *r->at != '\n')
 		r->at++;
 }
 
 static bool
-take_newline(struct reader *r)
+toml_take_newline(struct reader *r)
 {
 	if (!toml_take(r, "\n") && !toml_take(r, "\r\n"))
 		return false;
@@ -86,13 +86,13 @@ take_newline(struct reader *r)
 
 /* Skips blanks, line ends and comments, which may be between the elements of an array. */
 static void
-skip_space(struct reader *r)
+toml_skip_space(struct reader *r)
 {
 	for (;;) {
-		skip_blanks(r);
-		if (peek(r) == '#')
-			skip_line(r);
-		if (!take_newline(r))
+		toml_skip_blanks(r);
+		if (toml_peek(r) == '#')
+			toml_skip_line(r);
+		if (!toml_take_newline(r))
 			return;
 	}
 }
@@ -111,7 +111,7 @@ toml_put(struct reader *r, const char *bytes, size_t n)
 }
 
 static bool
-put_character(struct reader *r, uint64_t c)
+toml_put_character(struct reader *r, uint64_t c)
 {
 	static const unsigned char leads[] = { 0, 0, 0xc0, 0xe0, 0xf0 };
 	size_t n = c < 0x80 ? 1 : c < 0x800 ? 2 : c < 0x10000 ? 3 : 4;
@@ -128,7 +128,7 @@ put_character(struct reader *r, uint64_t c)
 
 /* Reads the digits of \uXXXX or \UXXXXXXXX. */
 static bool
-read_code(struct reader *r, size_t digits)
+toml_read_code(struct reader *r, size_t digits)
 {
 	char hex[9];
 	uint64_t c;
@@ -140,43 +140,43 @@ read_code(struct reader *r, size_t digits)
 	if (hex[1] == 'x' || hex[1] == 'X' || !parse_hex(hex, &c))
 		return toml_fail(r, "invalid digits in an escape");
 	r->at += digits;
-	return put_character(r, c);
+	return toml_put_character(r, c);
 }
 
 /* Reads an escape after its backslash. */
 static bool
-read_escape(struct reader *r, bool is_multi)
+toml_read_escape(struct reader *r, bool is_multi)
 {
 	static const char letters[] = "btnfr\"\\", bytes[] = "\b\t\n\f\r\"\\";
-	const char *found = peek(r) ? strchr(letters, peek(r)) : NULL;
+	const char *found = toml_peek(r) ? strchr(letters, toml_peek(r)) : NULL;
 
 	if (found) {
 		r->at++;
 		toml_put(r, &bytes[found - letters], 1);
 		return true;
 	}
-	if (peek(r) == 'u' || peek(r) == 'U')
-		return read_code(r, *r->at++ == 'u' ? 4 : 8);
-	skip_blanks(r);
-	if (!is_multi || !take_newline(r))
+	if (toml_peek(r) == 'u' || toml_peek(r) == 'U')
+		return toml_read_code(r, *r->at++ == 'u' ? 4 : 8);
+	toml_skip_blanks(r);
+	if (!is_multi || !toml_take_newline(r))
 		return toml_fail(r, "unknown escape");
 	do {
-		skip_blanks(r);
-	} while (take_newline(r));
+		toml_skip_blanks(r);
+	} while (toml_take_newline(r));
 	return true;
 }
 
 /* Reads one character of a string, or one escape. */
 static bool
-read_character(struct reader *r, bool is_basic, bool is_multi)
+toml_read_character(struct reader *r, bool is_basic, bool is_multi)
 {
 	unsigned char c;
 
 	if (r->at == r->end)
 		return toml_fail(r, "unterminated string");
 	if (is_basic && toml_take(r, "\\"))
-		return read_escape(r, is_multi);
-	if (is_multi && take_newline(r)) {
+		return toml_read_escape(r, is_multi);
+	if (is_multi && toml_take_newline(r)) {
 		toml_put(r, "\n", 1);
 		return true;
 	}
@@ -191,9 +191,9 @@ read_character(struct reader *r, bool is_basic, bool is_multi)
 
 /* Reads a string from its first quote on into r->text. */
 static bool
-read_string(struct reader *r, bool may_be_multi)
+toml_read_string(struct reader *r, bool may_be_multi)
 {
-	bool is_basic = peek(r) == '"';
+	bool is_basic = toml_peek(r) == '"';
 	const char *quote = is_basic ? "\"" : "'";
 	const char *three = is_basic ? "\"\"\"" : "'''";
 	bool is_multi = toml_take(r, three);
@@ -203,15 +203,15 @@ read_string(struct reader *r, bool may_be_multi)
 	if (is_multi && !may_be_multi)
 		return toml_fail(r, "multi-line string as a key");
 	if (is_multi)
-		(void)take_newline(r);
+		(void)toml_take_newline(r);
 	else
 		r->at++;
 	while (!toml_take(r, is_multi ? three : quote)) {
-		if (!read_character(r, is_basic, is_multi))
+		if (!toml_read_character(r, is_basic, is_multi))
 			return false;
 	}
 	/* Up to two quotes directly before the three that end it belong to the string. */
-	for (int i = 0; is_multi && i < 2 && peek(r) == *quote; i++, r->at++)
+	for (int i = 0; is_multi && i < 2 && toml_peek(r) == *quote; i++, r->at++)
 		toml_put(r, quote, 1);
 	r->text[r->n_text] = '\0';
 	return utf8_is_valid(r->text, r->n_text) || r->is_long ||
@@ -221,19 +221,19 @@ read_string(struct reader *r, bool may_be_multi)
 /* ---- keys ---- */
 
 static bool
-is_bare(char c)
+toml_is_bare(char c)
 {
 	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
 	       c == '_' || c == '-';
 }
 
 static void
-path_add(struct path *p, const char *part, size_t n)
+toml_path_add(struct path *p, const char *part, size_t n)
 {
 	size_t dot = p->n > 0;
 
 	for (size_t i = 0; i < n; i++)
-		p->is_foreign |= !is_bare(part[i]);
+		p->is_foreign |= !toml_is_bare(part[i]);
 	if (p->is_foreign || n == 0 || p->n + dot + n >= sizeof(p->text)) {
 		p->is_foreign = true;
 		return;
@@ -246,34 +246,34 @@ path_add(struct path *p, const char *part, size_t n)
 }
 
 static bool
-read_part(struct reader *r, struct path *p)
+toml_read_part(struct reader *r, struct path *p)
 {
 	const char *begin = r->at;
 
-	if (peek(r) == '"' || peek(r) == '\'') {
-		if (!read_string(r, false))
+	if (toml_peek(r) == '"' || toml_peek(r) == '\'') {
+		if (!toml_read_string(r, false))
 			return false;
-		path_add(p, r->text, r->n_text);
+		toml_path_add(p, r->text, r->n_text);
 		p->is_foreign |= r->is_long;
 		return true;
 	}
-	while (r->at < r->end && is_bare(*r->at))
+	while (r->at < r->end && toml_is_bare(*r->at))
 		r->at++;
 	if (r->at == begin)
 		return toml_fail(r, "expected a key");
-	path_add(p, begin, (size_t)(r->at - begin));
+	toml_path_add(p, begin, (size_t)(r->at - begin));
 	return true;
 }
 
 /* Reads a key such as a.b."c", and appends it to p. */
 static bool
-read_key(struct reader *r, struct path *p)
+toml_read_key(struct reader *r, struct path *p)
 {
 	do {
-		skip_blanks(r);
-		if (!read_part(r, p))
+		toml_skip_blanks(r);
+		if (!toml_read_part(r, p))
 			return false;
-		skip_blanks(r);
+		toml_skip_blanks(r);
 	} while (toml_take(r, "."));
 	return true;
 }
@@ -290,60 +290,60 @@ toml_report(struct reader *r, const struct path *path, const struct toml_value *
 }
 
 static bool
-read_array(struct reader *r, const struct path *path, unsigned int depth)
+toml_read_array(struct reader *r, const struct path *path, unsigned int depth)
 {
 	const struct toml_value value = { .kind = TOML_OTHER };
 
 	toml_report(r, path, &value, r->line);
 	r->at++;
 	for (;;) {
-		skip_space(r);
+		toml_skip_space(r);
 		if (toml_take(r, "]"))
 			return true;
-		if (!read_value(r, NULL, depth + 1))
+		if (!toml_read_value(r, NULL, depth + 1))
 			return false;
-		skip_space(r);
-		if (peek(r) != ']' && !toml_take(r, ","))
+		toml_skip_space(r);
+		if (toml_peek(r) != ']' && !toml_take(r, ","))
 			return toml_fail(r, "unterminated array");
 	}
 }
 
 static bool
-read_pair(struct reader *r, const struct path *table, unsigned int depth)
+toml_read_pair(struct reader *r, const struct path *table, unsigned int depth)
 {
 	struct path path = { .n = 0 };
 
 	if (table)
 		path = *table;
-	if (!read_key(r, &path))
+	if (!toml_read_key(r, &path))
 		return false;
 	if (!toml_take(r, "="))
 		return toml_fail(r, "expected `=`");
-	skip_blanks(r);
-	return read_value(r, table ? &path : NULL, depth);
+	toml_skip_blanks(r);
+	return toml_read_value(r, table ? &path : NULL, depth);
 }
 
 static bool
-read_table(struct reader *r, const struct path *path, unsigned int depth)
+toml_read_table(struct reader *r, const struct path *path, unsigned int depth)
 {
 	const struct toml_value value = { .kind = TOML_TABLE };
 
 	toml_report(r, path, &value, r->line);
 	r->at++;
-	skip_blanks(r);
+	toml_skip_blanks(r);
 	if (toml_take(r, "}"))
 		return true;
 	do {
-		if (!read_pair(r, path, depth + 1))
+		if (!toml_read_pair(r, path, depth + 1))
 			return false;
-		skip_blanks(r);
+		toml_skip_blanks(r);
 	} while (toml_take(r, ","));
 	return toml_take(r, "}") || toml_fail(r, "unterminated table");
 }
 
 /* Copies a word without the underscores between its digits. Returns false for other underscores. */
 static bool
-drop_underscores(const char *word, size_t n, char *out, size_t size)
+toml_drop_underscores(const char *word, size_t n, char *out, size_t size)
 {
 	size_t len = 0;
 
@@ -352,8 +352,8 @@ drop_underscores(const char *word, size_t n, char *out, size_t size)
 	for (size_t i = 0; i < n; i++) {
 		if (word[i] != '_')
 			out[len++] = word[i];
-		else if (i == 0 || i + 1 == n || !is_bare(word[i - 1]) || !is_bare(word[i + 1]) ||
-			 word[i - 1] == '_' || word[i + 1] == '_')
+		else if (i == 0 || i + 1 == n || !toml_is_bare(word[i - 1]) ||
+			 !toml_is_bare(word[i + 1]) || word[i - 1] == '_' || word[i + 1] == '_')
 			return false;
 	}
 	out[len] = '\0';
@@ -362,12 +362,12 @@ drop_underscores(const char *word, size_t n, char *out, size_t size)
 
 /* Parses a decimal or 0x number. Other notations are not supported. */
 static bool
-to_integer(const char *word, size_t n, int64_t *out)
+toml_to_integer(const char *word, size_t n, int64_t *out)
 {
 	char digits[32];
 	uint64_t hex;
 
-	if (!drop_underscores(word, n, digits, sizeof(digits)))
+	if (!toml_drop_underscores(word, n, digits, sizeof(digits)))
 		return false;
 	if (strncmp(digits, "0x", 2) == 0 && parse_hex(digits, &hex) && hex <= INT64_MAX) {
 		*out = (int64_t)hex;
@@ -378,13 +378,13 @@ to_integer(const char *word, size_t n, int64_t *out)
 
 /* Reads a boolean, a number or a date. */
 static bool
-read_word(struct reader *r, const struct path *path)
+toml_read_word(struct reader *r, const struct path *path)
 {
 	struct toml_value value = { .kind = TOML_OTHER };
 	const char *begin = r->at;
 	size_t n;
 
-	while (r->at < r->end && (is_bare(*r->at) || strchr("+.:", *r->at)) && *r->at)
+	while (r->at < r->end && (toml_is_bare(*r->at) || strchr("+.:", *r->at)) && *r->at)
 		r->at++;
 	n = (size_t)(r->at - begin);
 	if (n == 0)
@@ -394,7 +394,7 @@ read_word(struct reader *r, const struct path *path)
 		value.boolean = true;
 	} else if (n == 5 && memcmp(begin, "false", n) == 0) {
 		value.kind = TOML_BOOL;
-	} else if (to_integer(begin, n, &value.integer)) {
+	} else if (toml_to_integer(begin, n, &value.integer)) {
 		value.kind = TOML_INTEGER;
 	} else if (!strchr("0123456789+-in", *begin)) {
 		return toml_fail(r, "expected a value");
@@ -405,28 +405,28 @@ read_word(struct reader *r, const struct path *path)
 
 /* Reads a value. With path NULL it is not reported. */
 static bool
-read_value(struct reader *r, const struct path *path, unsigned int depth)
+toml_read_value(struct reader *r, const struct path *path, unsigned int depth)
 {
 	struct toml_value value = { .kind = TOML_STRING, .text = r->text };
 	unsigned int line = r->line;
 
 	if (depth > DEPTH_MAX)
 		return toml_fail(r, "values are nested too deeply");
-	switch (peek(r)) {
+	switch (toml_peek(r)) {
 	case '[':
-		return read_array(r, path, depth);
+		return toml_read_array(r, path, depth);
 	case '{':
-		return read_table(r, path, depth);
+		return toml_read_table(r, path, depth);
 	case '"':
 	case '\'':
-		if (!read_string(r, true))
+		if (!toml_read_string(r, true))
 			return false;
 		if (r->is_long)
 			value.kind = TOML_OTHER;
 		toml_report(r, path, &value, line);
 		return true;
 	default:
-		return read_word(r, path);
+		return toml_read_word(r, path);
 	}
 }
 
@@ -435,7 +435,7 @@ read_value(struct reader *r, const struct path *path, unsigned int depth)
 /* Reads [table] or [[table]], from the bracket on. Values in an array of tables are reported
  * without a key. */
 static bool
-read_header(struct reader *r)
+toml_read_header(struct reader *r)
 {
 	const struct toml_value value = { .kind = TOML_TABLE };
 	bool is_array = toml_take(r, "[[");
@@ -444,7 +444,7 @@ read_header(struct reader *r)
 	r->is_foreign = true;
 	if (!is_array)
 		r->at++;
-	if (!read_key(r, &path))
+	if (!toml_read_key(r, &path))
 		return false;
 	if (!toml_take(r, is_array ? "]]" : "]"))
 		return toml_fail(r, "unterminated table header");
@@ -455,17 +455,17 @@ read_header(struct reader *r)
 }
 
 static bool
-read_line(struct reader *r)
+toml_read_line(struct reader *r)
 {
 	struct path table = { .n = strlen(r->table), .is_foreign = r->is_foreign };
 
 	memcpy(table.text, r->table, sizeof(table.text));
-	if (!(peek(r) == '[' ? read_header(r) : read_pair(r, &table, 0)))
+	if (!(toml_peek(r) == '[' ? toml_read_header(r) : toml_read_pair(r, &table, 0)))
 		return false;
-	skip_blanks(r);
-	if (peek(r) == '#')
-		skip_line(r);
-	return r->at == r->end || take_newline(r) ||
+	toml_skip_blanks(r);
+	if (toml_peek(r) == '#')
+		toml_skip_line(r);
+	return r->at == r->end || toml_take_newline(r) ||
 	       toml_fail(r, "unexpected text after the value");
 }
 
@@ -478,18 +478,18 @@ toml_read(const char *text, size_t n, const struct toml_events *events)
 	for (;;) {
 		struct reader begin;
 
-		skip_space(&r);
+		toml_skip_space(&r);
 		if (r.at == r.end)
 			return r.errors;
 		begin = r;
 		r.is_silent = true;
-		if (read_line(&r)) {
+		if (toml_read_line(&r)) {
 			r = begin;
-			(void)read_line(&r);
+			(void)toml_read_line(&r);
 			continue;
 		}
 		r.is_silent = false;
-		skip_line(&r);
+		toml_skip_line(&r);
 		if (r.errors >= TOML_ERRORS_MAX) {
 			(void)toml_fail(&r, "too many errors, ignoring the rest of the file");
 			return r.errors;
