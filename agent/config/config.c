@@ -98,6 +98,29 @@ const struct config_key config_keys[] = {
 const size_t config_n_keys = ARRAY_LEN(config_keys);
 _Static_assert(ARRAY_LEN(config_keys) <= CONFIG_KEYS_MAX, "source[] has an element for each row");
 
+static bool config_find_file(const char *text, char *out, size_t size);
+static bool config_load_file(struct config *c, const char *name, unsigned int *warned);
+static bool config_take_token(struct config *c, const char *token, size_t n);
+static bool config_set_value(void *field, const struct config_key *key, const char *value,
+			     bool is_file);
+static bool config_set_string(char *field, size_t size, const char *value, bool may_be_empty);
+static bool config_set_number(void *field, const struct config_key *key, const char *value,
+			      uint64_t min);
+
+unsigned int
+config_load(struct config *c, const char *file, const char *cmdline)
+{
+	char named[CONFIG_ADDR_MAX];
+	unsigned int warned = 0;
+
+	config_init(c);
+	if (!file && config_find_file(cmdline, named, sizeof(named)))
+		file = named;
+	if (!file || !config_load_file(c, file, &warned))
+		warned += config_read_cmdline(c, cmdline);
+	return warned + config_read_env(c);
+}
+
 void
 config_init(struct config *c)
 {
@@ -128,178 +151,6 @@ config_init(struct config *c)
 		.cdi_timeout_s = 100,
 		.launch_process_timeout_s = 6,
 	};
-}
-
-const char *
-config_file_name(const struct config_key *key)
-{
-	if (!key->toml)
-		return key->key + strlen("agent.");
-	return *key->toml ? key->toml : NULL;
-}
-
-enum config_source
-config_source_of(const struct config *c, const char *name)
-{
-	for (size_t i = 0; i < config_n_keys; i++) {
-		const char *own = config_file_name(&config_keys[i]);
-
-		if (own && strcmp(own, name) == 0)
-			return (enum config_source)c->source[i];
-	}
-	return CONFIG_DEFAULT;
-}
-
-static bool
-config_set_string(char *field, size_t size, const char *value, bool may_be_empty)
-{
-	size_t n = strlen(value);
-
-	if ((n == 0 && !may_be_empty) || n >= size || !utf8_is_valid(value, n))
-		return false;
-	memset(field, 0, size);
-	memcpy(field, value, n);
-	return true;
-}
-
-/* Returns whether a string is a scheme, "://" and more. */
-static bool
-config_is_url(const char *s)
-{
-	size_t n = strcspn(s, ":");
-
-	return n > 0 &&
-	       strspn(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789+-.") ==
-		       n &&
-	       strncmp(s + n, "://", 3) == 0 && s[n + 3];
-}
-
-static bool
-config_set_number(void *field, const struct config_key *key, const char *value, uint64_t min)
-{
-	uint64_t number;
-
-	if (!parse_u64(value, &number) || number < min || number > key->max)
-		return false;
-	if (key->type == CONFIG_U64)
-		*(uint64_t *)field = number;
-	else
-		*(uint32_t *)field = (uint32_t)number;
-	return true;
-}
-
-static bool
-config_set_value(void *field, const struct config_key *key, const char *value, bool is_file)
-{
-	if (!value) {
-		if (key->type != CONFIG_FLAG && key->type != CONFIG_FLAG_BOOL)
-			return false;
-		*(bool *)field = true;
-		return true;
-	}
-	switch (key->type) {
-	case CONFIG_FLAG:
-		return is_file && parse_bool(value, field);
-	case CONFIG_FLAG_BOOL:
-	case CONFIG_BOOL:
-		return parse_bool(value, field);
-	case CONFIG_U32:
-	case CONFIG_U64:
-	case CONFIG_SECONDS:
-		return config_set_number(field, key, value, key->min);
-	case CONFIG_PORT:
-		return config_set_number(field, key, value, is_file ? 0 : key->min);
-	case CONFIG_URL:
-		return (config_is_url(value) || (is_file && !*value)) &&
-		       config_set_string(field, key->max, value, is_file);
-	case CONFIG_STRING:
-		return config_set_string(field, key->max, value, is_file && key->min == 0);
-	case CONFIG_LEVEL:
-		return log_level_parse(value, field);
-	case CONFIG_WORD:
-		for (unsigned int i = 0; key->words[i]; i++) {
-			if (strcmp(key->words[i], value) == 0) {
-				*(unsigned int *)field = i;
-				return true;
-			}
-		}
-		return false;
-	case CONFIG_ALL:
-		*(bool *)field = strcmp(value, "all") == 0;
-		return true;
-	}
-	return false;
-}
-
-bool
-config_set(struct config *c, const struct config_key *key, const char *value,
-	   enum config_source source)
-{
-	if (!config_set_value((char *)c + key->offset, key, value, source == CONFIG_FILE))
-		return false;
-	c->source[key - config_keys] = (unsigned char)source;
-	return true;
-}
-
-/* Returns false if the token has one of our keys and an invalid value. The value is not logged: it
- * may contain the password of a proxy. */
-static bool
-config_take_token(struct config *c, const char *token, size_t n)
-{
-	const char *equals = memchr(token, '=', n);
-	size_t key_len = equals ? (size_t)(equals - token) : n;
-	size_t value_len = equals ? n - key_len - 1 : 0;
-	char value[VALUE_MAX];
-
-	for (size_t i = 0; i < config_n_keys; i++) {
-		const struct config_key *key = &config_keys[i];
-
-		if (!key->key || strlen(key->key) != key_len ||
-		    memcmp(key->key, token, key_len) != 0)
-			continue;
-		if (value_len < sizeof(value)) {
-			if (equals)
-				memcpy(value, equals + 1, value_len);
-			value[value_len] = '\0';
-			if (config_set(c, key, equals ? value : NULL, CONFIG_CMDLINE))
-				return true;
-		}
-		log_warn("config", "kernel parameter %s: invalid value, ignored", key->key);
-		return false;
-	}
-	return true;
-}
-
-unsigned int
-config_read_cmdline(struct config *c, const char *text)
-{
-	unsigned int warned = 0;
-	size_t n;
-
-	for (text += strspn(text, BLANKS); *text; text += n, text += strspn(text, BLANKS)) {
-		n = strcspn(text, BLANKS);
-		if (!config_take_token(c, text, n))
-			warned++;
-	}
-	return warned;
-}
-
-unsigned int
-config_read_env(struct config *c)
-{
-	unsigned int warned = 0;
-
-	for (size_t i = 0; i < config_n_keys; i++) {
-		const char *value = config_keys[i].env ? getenv(config_keys[i].env) : NULL;
-
-		if (!value || config_set(c, &config_keys[i], value, CONFIG_ENV))
-			continue;
-		/* values of variables are never logged */
-		log_warn("config", "environment variable %s: invalid value, ignored",
-			 config_keys[i].env);
-		warned++;
-	}
-	return warned;
 }
 
 /* Finds the last configuration file on the command line. Returns false if there is none, or its
@@ -347,16 +198,180 @@ config_load_file(struct config *c, const char *name, unsigned int *warned)
 	return true;
 }
 
+/* ---- sources ---- */
+
 unsigned int
-config_load(struct config *c, const char *file, const char *cmdline)
+config_read_cmdline(struct config *c, const char *text)
 {
-	char named[CONFIG_ADDR_MAX];
+	unsigned int warned = 0;
+	size_t n;
+
+	for (text += strspn(text, BLANKS); *text; text += n, text += strspn(text, BLANKS)) {
+		n = strcspn(text, BLANKS);
+		if (!config_take_token(c, text, n))
+			warned++;
+	}
+	return warned;
+}
+
+/* Returns false if the token has one of our keys and an invalid value. The value is not logged: it
+ * may contain the password of a proxy. */
+static bool
+config_take_token(struct config *c, const char *token, size_t n)
+{
+	const char *equals = memchr(token, '=', n);
+	size_t key_len = equals ? (size_t)(equals - token) : n;
+	size_t value_len = equals ? n - key_len - 1 : 0;
+	char value[VALUE_MAX];
+
+	for (size_t i = 0; i < config_n_keys; i++) {
+		const struct config_key *key = &config_keys[i];
+
+		if (!key->key || strlen(key->key) != key_len ||
+		    memcmp(key->key, token, key_len) != 0)
+			continue;
+		if (value_len < sizeof(value)) {
+			if (equals)
+				memcpy(value, equals + 1, value_len);
+			value[value_len] = '\0';
+			if (config_set(c, key, equals ? value : NULL, CONFIG_CMDLINE))
+				return true;
+		}
+		log_warn("config", "kernel parameter %s: invalid value, ignored", key->key);
+		return false;
+	}
+	return true;
+}
+
+unsigned int
+config_read_env(struct config *c)
+{
 	unsigned int warned = 0;
 
-	config_init(c);
-	if (!file && config_find_file(cmdline, named, sizeof(named)))
-		file = named;
-	if (!file || !config_load_file(c, file, &warned))
-		warned += config_read_cmdline(c, cmdline);
-	return warned + config_read_env(c);
+	for (size_t i = 0; i < config_n_keys; i++) {
+		const char *value = config_keys[i].env ? getenv(config_keys[i].env) : NULL;
+
+		if (!value || config_set(c, &config_keys[i], value, CONFIG_ENV))
+			continue;
+		/* values of variables are never logged */
+		log_warn("config", "environment variable %s: invalid value, ignored",
+			 config_keys[i].env);
+		warned++;
+	}
+	return warned;
+}
+
+/* ---- a value ---- */
+
+bool
+config_set(struct config *c, const struct config_key *key, const char *value,
+	   enum config_source source)
+{
+	if (!config_set_value((char *)c + key->offset, key, value, source == CONFIG_FILE))
+		return false;
+	c->source[key - config_keys] = (unsigned char)source;
+	return true;
+}
+
+/* Returns whether a string is a scheme, "://" and more. */
+static bool
+config_is_url(const char *s)
+{
+	size_t n = strcspn(s, ":");
+
+	return n > 0 &&
+	       strspn(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789+-.") ==
+		       n &&
+	       strncmp(s + n, "://", 3) == 0 && s[n + 3];
+}
+
+static bool
+config_set_value(void *field, const struct config_key *key, const char *value, bool is_file)
+{
+	if (!value) {
+		if (key->type != CONFIG_FLAG && key->type != CONFIG_FLAG_BOOL)
+			return false;
+		*(bool *)field = true;
+		return true;
+	}
+	switch (key->type) {
+	case CONFIG_FLAG:
+		return is_file && parse_bool(value, field);
+	case CONFIG_FLAG_BOOL:
+	case CONFIG_BOOL:
+		return parse_bool(value, field);
+	case CONFIG_U32:
+	case CONFIG_U64:
+	case CONFIG_SECONDS:
+		return config_set_number(field, key, value, key->min);
+	case CONFIG_PORT:
+		return config_set_number(field, key, value, is_file ? 0 : key->min);
+	case CONFIG_URL:
+		return (config_is_url(value) || (is_file && !*value)) &&
+		       config_set_string(field, key->max, value, is_file);
+	case CONFIG_STRING:
+		return config_set_string(field, key->max, value, is_file && key->min == 0);
+	case CONFIG_LEVEL:
+		return log_level_parse(value, field);
+	case CONFIG_WORD:
+		for (unsigned int i = 0; key->words[i]; i++) {
+			if (strcmp(key->words[i], value) == 0) {
+				*(unsigned int *)field = i;
+				return true;
+			}
+		}
+		return false;
+	case CONFIG_ALL:
+		*(bool *)field = strcmp(value, "all") == 0;
+		return true;
+	}
+	return false;
+}
+
+static bool
+config_set_string(char *field, size_t size, const char *value, bool may_be_empty)
+{
+	size_t n = strlen(value);
+
+	if ((n == 0 && !may_be_empty) || n >= size || !utf8_is_valid(value, n))
+		return false;
+	memset(field, 0, size);
+	memcpy(field, value, n);
+	return true;
+}
+
+static bool
+config_set_number(void *field, const struct config_key *key, const char *value, uint64_t min)
+{
+	uint64_t number;
+
+	if (!parse_u64(value, &number) || number < min || number > key->max)
+		return false;
+	if (key->type == CONFIG_U64)
+		*(uint64_t *)field = number;
+	else
+		*(uint32_t *)field = (uint32_t)number;
+	return true;
+}
+
+/* ---- keys ---- */
+
+const char *
+config_file_name(const struct config_key *key)
+{
+	if (!key->toml)
+		return key->key + strlen("agent.");
+	return *key->toml ? key->toml : NULL;
+}
+
+enum config_source
+config_source_of(const struct config *c, const char *name)
+{
+	for (size_t i = 0; i < config_n_keys; i++) {
+		const char *own = config_file_name(&config_keys[i]);
+
+		if (own && strcmp(own, name) == 0)
+			return (enum config_source)c->source[i];
+	}
+	return CONFIG_DEFAULT;
 }

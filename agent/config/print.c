@@ -11,6 +11,44 @@
 /* The column of the comment. */
 #define VALUE_COLUMN 48
 
+static void print_key(FILE *out, const struct config *c, size_t i);
+static void print_value(FILE *out, const struct config *c, const struct config_key *key);
+static void print_source(FILE *out, const struct config_key *key, enum config_source source);
+
+int
+config_print(const struct config *c, int fd)
+{
+	auto_free char *text = NULL;
+	size_t n = 0;
+	FILE *out = open_memstream(&text, &n);
+
+	if (!out)
+		return -1;
+	if (*c->file)
+		(void)fprintf(out, "# file: %s\n", c->file);
+	for (size_t i = 0; i < config_n_keys; i++)
+		print_key(out, c, i);
+	if (fclose(out) != 0)
+		return -1;
+	return write_full(fd, text, n);
+}
+
+/* Writes one key. A key that is not allowed in a file is written as a comment. */
+static void
+print_key(FILE *out, const struct config *c, size_t i)
+{
+	const struct config_key *key = &config_keys[i];
+	const char *name = config_file_name(key);
+	long begin = ftell(out), width;
+
+	(void)fprintf(out, "%s%s = ", name ? "" : "# ", name ? name : key->key);
+	print_value(out, c, key);
+	width = ftell(out) - begin;
+	(void)fprintf(out, "%*s # ", width < VALUE_COLUMN ? (int)(VALUE_COLUMN - width) : 0, "");
+	print_source(out, key, (enum config_source)c->source[i]);
+	(void)fputc('\n', out);
+}
+
 /* Writes a basic string of TOML. */
 static void
 print_string(FILE *out, const char *s)
@@ -84,38 +122,4 @@ print_source(FILE *out, const struct config_key *key, enum config_source source)
 		(void)fprintf(out, "environment: %s", key->env);
 		break;
 	}
-}
-
-/* Writes one key. A key that is not allowed in a file is written as a comment. */
-static void
-print_key(FILE *out, const struct config *c, size_t i)
-{
-	const struct config_key *key = &config_keys[i];
-	const char *name = config_file_name(key);
-	long begin = ftell(out), width;
-
-	(void)fprintf(out, "%s%s = ", name ? "" : "# ", name ? name : key->key);
-	print_value(out, c, key);
-	width = ftell(out) - begin;
-	(void)fprintf(out, "%*s # ", width < VALUE_COLUMN ? (int)(VALUE_COLUMN - width) : 0, "");
-	print_source(out, key, (enum config_source)c->source[i]);
-	(void)fputc('\n', out);
-}
-
-int
-config_print(const struct config *c, int fd)
-{
-	auto_free char *text = NULL;
-	size_t n = 0;
-	FILE *out = open_memstream(&text, &n);
-
-	if (!out)
-		return -1;
-	if (*c->file)
-		(void)fprintf(out, "# file: %s\n", c->file);
-	for (size_t i = 0; i < config_n_keys; i++)
-		print_key(out, c, i);
-	if (fclose(out) != 0)
-		return -1;
-	return write_full(fd, text, n);
 }

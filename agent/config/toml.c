@@ -32,7 +32,15 @@ struct path {
 	bool is_foreign;
 };
 
+static bool toml_read_line(struct reader *r);
+static bool toml_read_header(struct reader *r);
+static bool toml_read_pair(struct reader *r, const struct path *table, unsigned int depth);
+static bool toml_read_key(struct reader *r, struct path *p);
 static bool toml_read_value(struct reader *r, const struct path *path, unsigned int depth);
+static bool toml_read_array(struct reader *r, const struct path *path, unsigned int depth);
+static bool toml_read_table(struct reader *r, const struct path *path, unsigned int depth);
+static bool toml_read_word(struct reader *r, const struct path *path);
+static bool toml_read_string(struct reader *r, bool may_be_multi);
 
 /* Reports an error. Returns false, for use in a return statement. */
 static bool
@@ -41,6 +49,15 @@ toml_fail(struct reader *r, const char *why)
 	r->errors++;
 	r->events->error(r->events->data, r->line, why);
 	return false;
+}
+
+/* Reports a value. Elements of arrays (path NULL) are not reported. */
+static void
+toml_report(struct reader *r, const struct path *path, const struct toml_value *value,
+	    unsigned int line)
+{
+	if (path && !r->is_silent)
+		r->events->value(r->events->data, path->is_foreign ? "" : path->text, value, line);
 }
 
 static char
@@ -95,6 +112,276 @@ toml_skip_space(struct reader *r)
 		if (!toml_take_newline(r))
 			return;
 	}
+}
+
+static bool
+toml_is_bare(char c)
+{
+	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+	       c == '_' || c == '-';
+}
+
+/* ---- lines ---- */
+
+unsigned int
+toml_read(const char *text, size_t n, const struct toml_events *events)
+{
+	struct reader r = { .at = text, .end = text + n, .line = 1, .events = events };
+
+	(void)toml_take(&r, "\xef\xbb\xbf");
+	for (;;) {
+		struct reader begin;
+
+		toml_skip_space(&r);
+		if (r.at == r.end)
+			return r.errors;
+		begin = r;
+		r.is_silent = true;
+		if (toml_read_line(&r)) {
+			r = begin;
+			(void)toml_read_line(&r);
+			continue;
+		}
+		r.is_silent = false;
+		toml_skip_line(&r);
+		if (r.errors >= TOML_ERRORS_MAX) {
+			(void)toml_fail(&r, "too many errors, ignoring the rest of the file");
+			return r.errors;
+		}
+	}
+}
+
+static bool
+toml_read_line(struct reader *r)
+{
+	struct path table = { .n = strlen(r->table), .is_foreign = r->is_foreign };
+
+	memcpy(table.text, r->table, sizeof(table.text));
+	if (!(toml_peek(r) == '[' ? toml_read_header(r) : toml_read_pair(r, &table, 0)))
+		return false;
+	toml_skip_blanks(r);
+	if (toml_peek(r) == '#')
+		toml_skip_line(r);
+	return r->at == r->end || toml_take_newline(r) ||
+	       toml_fail(r, "unexpected text after the value");
+}
+
+/* Reads [table] or [[table]], from the bracket on. Values in an array of tables are reported
+ * without a key. */
+static bool
+toml_read_header(struct reader *r)
+{
+	const struct toml_value value = { .kind = TOML_TABLE };
+	bool is_array = toml_take(r, "[[");
+	struct path path = { .is_foreign = is_array };
+
+	r->is_foreign = true;
+	if (!is_array)
+		r->at++;
+	if (!toml_read_key(r, &path))
+		return false;
+	if (!toml_take(r, is_array ? "]]" : "]"))
+		return toml_fail(r, "unterminated table header");
+	r->is_foreign = path.is_foreign;
+	memcpy(r->table, path.text, sizeof(r->table));
+	toml_report(r, &path, &value, r->line);
+	return true;
+}
+
+static bool
+toml_read_pair(struct reader *r, const struct path *table, unsigned int depth)
+{
+	struct path path = { .n = 0 };
+
+	if (table)
+		path = *table;
+	if (!toml_read_key(r, &path))
+		return false;
+	if (!toml_take(r, "="))
+		return toml_fail(r, "expected `=`");
+	toml_skip_blanks(r);
+	return toml_read_value(r, table ? &path : NULL, depth);
+}
+
+/* ---- keys ---- */
+
+static void
+toml_path_add(struct path *p, const char *part, size_t n)
+{
+	size_t dot = p->n > 0;
+
+	for (size_t i = 0; i < n; i++)
+		p->is_foreign |= !toml_is_bare(part[i]);
+	if (p->is_foreign || n == 0 || p->n + dot + n >= sizeof(p->text)) {
+		p->is_foreign = true;
+		return;
+	}
+	if (dot)
+		p->text[p->n++] = '.';
+	memcpy(p->text + p->n, part, n);
+	p->n += n;
+	p->text[p->n] = '\0';
+}
+
+static bool
+toml_read_part(struct reader *r, struct path *p)
+{
+	const char *begin = r->at;
+
+	if (toml_peek(r) == '"' || toml_peek(r) == '\'') {
+		if (!toml_read_string(r, false))
+			return false;
+		toml_path_add(p, r->text, r->n_text);
+		p->is_foreign |= r->is_long;
+		return true;
+	}
+	while (r->at < r->end && toml_is_bare(*r->at))
+		r->at++;
+	if (r->at == begin)
+		return toml_fail(r, "expected a key");
+	toml_path_add(p, begin, (size_t)(r->at - begin));
+	return true;
+}
+
+/* Reads a key such as a.b."c", and appends it to p. */
+static bool
+toml_read_key(struct reader *r, struct path *p)
+{
+	do {
+		toml_skip_blanks(r);
+		if (!toml_read_part(r, p))
+			return false;
+		toml_skip_blanks(r);
+	} while (toml_take(r, "."));
+	return true;
+}
+
+/* ---- values ---- */
+
+/* Reads a value. With path NULL it is not reported. */
+static bool
+toml_read_value(struct reader *r, const struct path *path, unsigned int depth)
+{
+	struct toml_value value = { .kind = TOML_STRING, .text = r->text };
+	unsigned int line = r->line;
+
+	if (depth > DEPTH_MAX)
+		return toml_fail(r, "values are nested too deeply");
+	switch (toml_peek(r)) {
+	case '[':
+		return toml_read_array(r, path, depth);
+	case '{':
+		return toml_read_table(r, path, depth);
+	case '"':
+	case '\'':
+		if (!toml_read_string(r, true))
+			return false;
+		if (r->is_long)
+			value.kind = TOML_OTHER;
+		toml_report(r, path, &value, line);
+		return true;
+	default:
+		return toml_read_word(r, path);
+	}
+}
+
+static bool
+toml_read_array(struct reader *r, const struct path *path, unsigned int depth)
+{
+	const struct toml_value value = { .kind = TOML_OTHER };
+
+	toml_report(r, path, &value, r->line);
+	r->at++;
+	for (;;) {
+		toml_skip_space(r);
+		if (toml_take(r, "]"))
+			return true;
+		if (!toml_read_value(r, NULL, depth + 1))
+			return false;
+		toml_skip_space(r);
+		if (toml_peek(r) != ']' && !toml_take(r, ","))
+			return toml_fail(r, "unterminated array");
+	}
+}
+
+static bool
+toml_read_table(struct reader *r, const struct path *path, unsigned int depth)
+{
+	const struct toml_value value = { .kind = TOML_TABLE };
+
+	toml_report(r, path, &value, r->line);
+	r->at++;
+	toml_skip_blanks(r);
+	if (toml_take(r, "}"))
+		return true;
+	do {
+		if (!toml_read_pair(r, path, depth + 1))
+			return false;
+		toml_skip_blanks(r);
+	} while (toml_take(r, ","));
+	return toml_take(r, "}") || toml_fail(r, "unterminated table");
+}
+
+/* Copies a word without the underscores between its digits. Returns false for other underscores. */
+static bool
+toml_drop_underscores(const char *word, size_t n, char *out, size_t size)
+{
+	size_t len = 0;
+
+	if (n >= size)
+		return false;
+	for (size_t i = 0; i < n; i++) {
+		if (word[i] != '_')
+			out[len++] = word[i];
+		else if (i == 0 || i + 1 == n || !toml_is_bare(word[i - 1]) ||
+			 !toml_is_bare(word[i + 1]) || word[i - 1] == '_' || word[i + 1] == '_')
+			return false;
+	}
+	out[len] = '\0';
+	return len > 0;
+}
+
+/* Parses a decimal or 0x number. Other notations are not supported. */
+static bool
+toml_to_integer(const char *word, size_t n, int64_t *out)
+{
+	char digits[32];
+	uint64_t hex;
+
+	if (!toml_drop_underscores(word, n, digits, sizeof(digits)))
+		return false;
+	if (strncmp(digits, "0x", 2) == 0 && parse_hex(digits, &hex) && hex <= INT64_MAX) {
+		*out = (int64_t)hex;
+		return true;
+	}
+	return parse_i64(digits[0] == '+' ? digits + 1 : digits, out);
+}
+
+/* Reads a boolean, a number or a date. */
+static bool
+toml_read_word(struct reader *r, const struct path *path)
+{
+	struct toml_value value = { .kind = TOML_OTHER };
+	const char *begin = r->at;
+	size_t n;
+
+	while (r->at < r->end && (toml_is_bare(*r->at) || strchr("+.:", *r->at)) && *r->at)
+		r->at++;
+	n = (size_t)(r->at - begin);
+	if (n == 0)
+		return toml_fail(r, "expected a value");
+	if (n == 4 && memcmp(begin, "true", n) == 0) {
+		value.kind = TOML_BOOL;
+		value.boolean = true;
+	} else if (n == 5 && memcmp(begin, "false", n) == 0) {
+		value.kind = TOML_BOOL;
+	} else if (toml_to_integer(begin, n, &value.integer)) {
+		value.kind = TOML_INTEGER;
+	} else if (!strchr("0123456789+-in", *begin)) {
+		return toml_fail(r, "expected a value");
+	}
+	toml_report(r, path, &value, r->line);
+	return true;
 }
 
 /* ---- strings ---- */
@@ -216,283 +503,4 @@ toml_read_string(struct reader *r, bool may_be_multi)
 	r->text[r->n_text] = '\0';
 	return utf8_is_valid(r->text, r->n_text) || r->is_long ||
 	       toml_fail(r, "string is not UTF-8");
-}
-
-/* ---- keys ---- */
-
-static bool
-toml_is_bare(char c)
-{
-	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-	       c == '_' || c == '-';
-}
-
-static void
-toml_path_add(struct path *p, const char *part, size_t n)
-{
-	size_t dot = p->n > 0;
-
-	for (size_t i = 0; i < n; i++)
-		p->is_foreign |= !toml_is_bare(part[i]);
-	if (p->is_foreign || n == 0 || p->n + dot + n >= sizeof(p->text)) {
-		p->is_foreign = true;
-		return;
-	}
-	if (dot)
-		p->text[p->n++] = '.';
-	memcpy(p->text + p->n, part, n);
-	p->n += n;
-	p->text[p->n] = '\0';
-}
-
-static bool
-toml_read_part(struct reader *r, struct path *p)
-{
-	const char *begin = r->at;
-
-	if (toml_peek(r) == '"' || toml_peek(r) == '\'') {
-		if (!toml_read_string(r, false))
-			return false;
-		toml_path_add(p, r->text, r->n_text);
-		p->is_foreign |= r->is_long;
-		return true;
-	}
-	while (r->at < r->end && toml_is_bare(*r->at))
-		r->at++;
-	if (r->at == begin)
-		return toml_fail(r, "expected a key");
-	toml_path_add(p, begin, (size_t)(r->at - begin));
-	return true;
-}
-
-/* Reads a key such as a.b."c", and appends it to p. */
-static bool
-toml_read_key(struct reader *r, struct path *p)
-{
-	do {
-		toml_skip_blanks(r);
-		if (!toml_read_part(r, p))
-			return false;
-		toml_skip_blanks(r);
-	} while (toml_take(r, "."));
-	return true;
-}
-
-/* ---- values ---- */
-
-/* Reports a value. Elements of arrays (path NULL) are not reported. */
-static void
-toml_report(struct reader *r, const struct path *path, const struct toml_value *value,
-	    unsigned int line)
-{
-	if (path && !r->is_silent)
-		r->events->value(r->events->data, path->is_foreign ? "" : path->text, value, line);
-}
-
-static bool
-toml_read_array(struct reader *r, const struct path *path, unsigned int depth)
-{
-	const struct toml_value value = { .kind = TOML_OTHER };
-
-	toml_report(r, path, &value, r->line);
-	r->at++;
-	for (;;) {
-		toml_skip_space(r);
-		if (toml_take(r, "]"))
-			return true;
-		if (!toml_read_value(r, NULL, depth + 1))
-			return false;
-		toml_skip_space(r);
-		if (toml_peek(r) != ']' && !toml_take(r, ","))
-			return toml_fail(r, "unterminated array");
-	}
-}
-
-static bool
-toml_read_pair(struct reader *r, const struct path *table, unsigned int depth)
-{
-	struct path path = { .n = 0 };
-
-	if (table)
-		path = *table;
-	if (!toml_read_key(r, &path))
-		return false;
-	if (!toml_take(r, "="))
-		return toml_fail(r, "expected `=`");
-	toml_skip_blanks(r);
-	return toml_read_value(r, table ? &path : NULL, depth);
-}
-
-static bool
-toml_read_table(struct reader *r, const struct path *path, unsigned int depth)
-{
-	const struct toml_value value = { .kind = TOML_TABLE };
-
-	toml_report(r, path, &value, r->line);
-	r->at++;
-	toml_skip_blanks(r);
-	if (toml_take(r, "}"))
-		return true;
-	do {
-		if (!toml_read_pair(r, path, depth + 1))
-			return false;
-		toml_skip_blanks(r);
-	} while (toml_take(r, ","));
-	return toml_take(r, "}") || toml_fail(r, "unterminated table");
-}
-
-/* Copies a word without the underscores between its digits. Returns false for other underscores. */
-static bool
-toml_drop_underscores(const char *word, size_t n, char *out, size_t size)
-{
-	size_t len = 0;
-
-	if (n >= size)
-		return false;
-	for (size_t i = 0; i < n; i++) {
-		if (word[i] != '_')
-			out[len++] = word[i];
-		else if (i == 0 || i + 1 == n || !toml_is_bare(word[i - 1]) ||
-			 !toml_is_bare(word[i + 1]) || word[i - 1] == '_' || word[i + 1] == '_')
-			return false;
-	}
-	out[len] = '\0';
-	return len > 0;
-}
-
-/* Parses a decimal or 0x number. Other notations are not supported. */
-static bool
-toml_to_integer(const char *word, size_t n, int64_t *out)
-{
-	char digits[32];
-	uint64_t hex;
-
-	if (!toml_drop_underscores(word, n, digits, sizeof(digits)))
-		return false;
-	if (strncmp(digits, "0x", 2) == 0 && parse_hex(digits, &hex) && hex <= INT64_MAX) {
-		*out = (int64_t)hex;
-		return true;
-	}
-	return parse_i64(digits[0] == '+' ? digits + 1 : digits, out);
-}
-
-/* Reads a boolean, a number or a date. */
-static bool
-toml_read_word(struct reader *r, const struct path *path)
-{
-	struct toml_value value = { .kind = TOML_OTHER };
-	const char *begin = r->at;
-	size_t n;
-
-	while (r->at < r->end && (toml_is_bare(*r->at) || strchr("+.:", *r->at)) && *r->at)
-		r->at++;
-	n = (size_t)(r->at - begin);
-	if (n == 0)
-		return toml_fail(r, "expected a value");
-	if (n == 4 && memcmp(begin, "true", n) == 0) {
-		value.kind = TOML_BOOL;
-		value.boolean = true;
-	} else if (n == 5 && memcmp(begin, "false", n) == 0) {
-		value.kind = TOML_BOOL;
-	} else if (toml_to_integer(begin, n, &value.integer)) {
-		value.kind = TOML_INTEGER;
-	} else if (!strchr("0123456789+-in", *begin)) {
-		return toml_fail(r, "expected a value");
-	}
-	toml_report(r, path, &value, r->line);
-	return true;
-}
-
-/* Reads a value. With path NULL it is not reported. */
-static bool
-toml_read_value(struct reader *r, const struct path *path, unsigned int depth)
-{
-	struct toml_value value = { .kind = TOML_STRING, .text = r->text };
-	unsigned int line = r->line;
-
-	if (depth > DEPTH_MAX)
-		return toml_fail(r, "values are nested too deeply");
-	switch (toml_peek(r)) {
-	case '[':
-		return toml_read_array(r, path, depth);
-	case '{':
-		return toml_read_table(r, path, depth);
-	case '"':
-	case '\'':
-		if (!toml_read_string(r, true))
-			return false;
-		if (r->is_long)
-			value.kind = TOML_OTHER;
-		toml_report(r, path, &value, line);
-		return true;
-	default:
-		return toml_read_word(r, path);
-	}
-}
-
-/* ---- lines ---- */
-
-/* Reads [table] or [[table]], from the bracket on. Values in an array of tables are reported
- * without a key. */
-static bool
-toml_read_header(struct reader *r)
-{
-	const struct toml_value value = { .kind = TOML_TABLE };
-	bool is_array = toml_take(r, "[[");
-	struct path path = { .is_foreign = is_array };
-
-	r->is_foreign = true;
-	if (!is_array)
-		r->at++;
-	if (!toml_read_key(r, &path))
-		return false;
-	if (!toml_take(r, is_array ? "]]" : "]"))
-		return toml_fail(r, "unterminated table header");
-	r->is_foreign = path.is_foreign;
-	memcpy(r->table, path.text, sizeof(r->table));
-	toml_report(r, &path, &value, r->line);
-	return true;
-}
-
-static bool
-toml_read_line(struct reader *r)
-{
-	struct path table = { .n = strlen(r->table), .is_foreign = r->is_foreign };
-
-	memcpy(table.text, r->table, sizeof(table.text));
-	if (!(toml_peek(r) == '[' ? toml_read_header(r) : toml_read_pair(r, &table, 0)))
-		return false;
-	toml_skip_blanks(r);
-	if (toml_peek(r) == '#')
-		toml_skip_line(r);
-	return r->at == r->end || toml_take_newline(r) ||
-	       toml_fail(r, "unexpected text after the value");
-}
-
-unsigned int
-toml_read(const char *text, size_t n, const struct toml_events *events)
-{
-	struct reader r = { .at = text, .end = text + n, .line = 1, .events = events };
-
-	(void)toml_take(&r, "\xef\xbb\xbf");
-	for (;;) {
-		struct reader begin;
-
-		toml_skip_space(&r);
-		if (r.at == r.end)
-			return r.errors;
-		begin = r;
-		r.is_silent = true;
-		if (toml_read_line(&r)) {
-			r = begin;
-			(void)toml_read_line(&r);
-			continue;
-		}
-		r.is_silent = false;
-		toml_skip_line(&r);
-		if (r.errors >= TOML_ERRORS_MAX) {
-			(void)toml_fail(&r, "too many errors, ignoring the rest of the file");
-			return r.errors;
-		}
-	}
 }
