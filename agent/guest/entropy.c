@@ -19,17 +19,6 @@ union piece {
 	uint8_t bytes[sizeof(struct rand_pool_info) + PIECE_MAX];
 };
 
-/* Mixes in bytes and credits their entropy in one call. With two calls, entropy could be credited
- * that was not mixed in. */
-static int
-mix_in(int fd, const uint8_t *data, size_t n)
-{
-	union piece piece = { .info = { .entropy_count = (int)(n * 8), .buf_size = (int)n } };
-
-	memcpy(piece.bytes + offsetof(struct rand_pool_info, buf), data, n);
-	return ioctl(fd, RNDADDENTROPY, &piece.info);
-}
-
 int
 entropy_reseed(int dev, const uint8_t *data, size_t n, struct error *err)
 {
@@ -42,8 +31,14 @@ entropy_reseed(int dev, const uint8_t *data, size_t n, struct error *err)
 		return error_sys(err, "failed to open /dev/random");
 	for (size_t done = 0; done < n; done += PIECE_MAX) {
 		size_t left = n - done < PIECE_MAX ? n - done : PIECE_MAX;
+		union piece piece = {
+			.info = { .entropy_count = (int)(left * 8), .buf_size = (int)left },
+		};
 
-		if (mix_in(fd, data + done, left) < 0)
+		/* Mixes them in and credits their entropy in one call. With two calls, entropy
+		 * could be credited that was not mixed in. */
+		memcpy(piece.bytes + offsetof(struct rand_pool_info, buf), data + done, left);
+		if (ioctl(fd, RNDADDENTROPY, &piece.info) < 0)
 			return error_sys(err, "failed to add %zu bytes of entropy to /dev/random",
 					 left);
 	}

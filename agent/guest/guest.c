@@ -9,20 +9,12 @@
 #include "agent/guest/online.h"
 #include "lib/log.h"
 
-/* Returns MemTotal in bytes without reading a file, which may block. */
-static uint64_t
-guest_memory(void)
-{
-	struct sysinfo info;
-
-	return sysinfo(&info) < 0 ? 0 : (uint64_t)info.totalram * info.mem_unit;
-}
-
 struct guest *
 guest_new(const struct guest_parts *parts, struct error *err)
 {
 	struct guest *g = calloc(1, sizeof(*g));
 	struct error why = ERROR_INIT;
+	struct sysinfo info;
 
 	if (!g) {
 		error_nomem(err, "making the guest's services");
@@ -34,7 +26,9 @@ guest_new(const struct guest_parts *parts, struct error *err)
 		guest_free(g);
 		return NULL;
 	}
-	g->memory_total = guest_memory();
+	/* MemTotal, without reading a file, which may block. */
+	if (sysinfo(&info) == 0)
+		g->memory_total = (uint64_t)info.totalram * info.mem_unit;
 	if (parts->is_pid1)
 		g->clock = clock_keeper_new(parts->loop, parts->roots, &why);
 	if (why.code != ERROR_OK)

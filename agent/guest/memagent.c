@@ -196,7 +196,7 @@ find_targets(struct memagent *m, struct error *err)
 
 	new.list = calloc(MEMAGENT_TARGETS_MAX, sizeof(*new.list));
 	if (!new.list)
-		return error_nomem(err, reclaim_job.name);
+		return error_nomem(err, "reclaiming memory");
 	m->parts.list(m->parts.list_data, add_target, &new);
 	fitting = realloc(new.list, (new.n > 0 ? new.n : 1) * sizeof(*fitting));
 	free(m->r.targets);

@@ -21,23 +21,19 @@ read_file(struct metrics *m, const char *group, const char *file)
 	return metrics_read(m, m->roots->cgroup, path);
 }
 
-/* Writes the number in a file. "max" means no limit, and gives no sample. */
-static void
-of_number(struct metrics *m, const char *group, const char *file, const char *item)
-{
-	char *text = read_file(m, group, file);
-	uint64_t value;
-
-	if (text && parse_u64(text, &value))
-		metric_item2(m, "cgroup", group, item, value);
-}
-
+/* Writes the numbers in these files. "max" means no limit, and gives no sample. */
 static void
 of_numbers(struct metrics *m, const char *const (*files)[2], size_t n)
 {
+	uint64_t value;
+
 	for (size_t g = 0; g < ARRAY_LEN(groups); g++) {
-		for (size_t i = 0; i < n; i++)
-			of_number(m, groups[g], files[i][0], files[i][1]);
+		for (size_t i = 0; i < n; i++) {
+			char *text = read_file(m, groups[g], files[i][0]);
+
+			if (text && parse_u64(text, &value))
+				metric_item2(m, "cgroup", groups[g], files[i][1], value);
+		}
 	}
 }
 

@@ -52,17 +52,6 @@ of_interface(struct metrics *m, char *line)
 	}
 }
 
-static void
-of_interfaces(struct metrics *m)
-{
-	char *text = metrics_read(m, m->roots->proc, "thread-self/net/dev"), *line;
-
-	metric_family(m, "kata_guest_netdev_stat", "gauge",
-		      "What the guest's interfaces received and sent.");
-	while ((line = strsep(&text, "\n")) != NULL)
-		of_interface(m, line);
-}
-
 /* Writes a line " 254 0 vda 17 numbers" (Documentation/admin-guide/iostats.rst). Older kernels have
  * fewer numbers. */
 static void
@@ -106,7 +95,11 @@ metrics_of_devices(struct metrics *m)
 {
 	char *text, *line;
 
-	of_interfaces(m);
+	metric_family(m, "kata_guest_netdev_stat", "gauge",
+		      "What the guest's interfaces received and sent.");
+	text = metrics_read(m, m->roots->proc, "thread-self/net/dev");
+	while ((line = strsep(&text, "\n")) != NULL)
+		of_interface(m, line);
 	metric_family(m, "kata_guest_diskstat", "gauge",
 		      "What the guest's disks did; sectors of 512 bytes, times in milliseconds.");
 	text = metrics_read(m, m->roots->proc, "diskstats");

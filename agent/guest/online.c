@@ -256,7 +256,7 @@ online_begin(struct guest *g, uint32_t cpus, bool memory, online_done_fn *done, 
 	struct online *o = calloc(1, sizeof(*o));
 
 	if (!o) {
-		error_nomem(err, online_job.name);
+		error_nomem(err, "bringing processors and memory online");
 		return NULL;
 	}
 	o->g = g;
