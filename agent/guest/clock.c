@@ -56,7 +56,7 @@ clock_action(int64_t offset_ns)
 }
 
 static bool
-is_hypervisor_clock(int sys, const char *name)
+clock_is_hypervisors(int sys, const char *name)
 {
 	char path[96], text[64];
 
@@ -84,7 +84,7 @@ clock_find_ptp(int sys, char *name, uint32_t size)
 	}
 	while (!found && (e = readdir(dir)) != NULL)
 		found = e->d_name[0] != '.' && strlen(e->d_name) < size &&
-			is_hypervisor_clock(sys, e->d_name);
+			clock_is_hypervisors(sys, e->d_name);
 	if (found)
 		(void)snprintf(name, size, "%s", e->d_name);
 	(void)closedir(dir);
@@ -163,7 +163,7 @@ clock_correct(int64_t offset)
 }
 
 static void
-on_time(void *data)
+clock_on_time(void *data)
 {
 	struct clock_keeper *k = data;
 	struct error err = ERROR_INIT;
@@ -177,7 +177,7 @@ on_time(void *data)
 			 strerror(errno));
 		k->failed = true;
 	}
-	k->timer = loop_timer(k->loop, PERIOD_MS, on_time, k, &err);
+	k->timer = loop_timer(k->loop, PERIOD_MS, clock_on_time, k, &err);
 	if (!k->timer)
 		log_warn("clock", "clock synchronisation stopped: %s", err.msg);
 }
@@ -203,7 +203,7 @@ clock_keeper_new(struct loop *loop, const struct roots *roots, struct error *err
 		return NULL;
 	}
 	log_info("clock", "synchronising with the hypervisor's clock, /dev/%s", name);
-	on_time(k);
+	clock_on_time(k);
 	return k;
 }
 

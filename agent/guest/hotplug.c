@@ -21,7 +21,7 @@
 #define ENTRIES_MAX 65536
 
 static int
-compare_u32(const void *a, const void *b)
+hotplug_order(const void *a, const void *b)
 {
 	uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
 
@@ -30,8 +30,8 @@ compare_u32(const void *a, const void *b)
 
 /* Lists the numbers of the entries <prefix>N of a directory, sorted. The caller frees the list. */
 static int
-list_numbered(int sys, const char *path, const char *prefix, uint32_t **out, size_t *n,
-	      struct error *err)
+hotplug_list_numbered(int sys, const char *path, const char *prefix, uint32_t **out, size_t *n,
+		      struct error *err)
 {
 	int fd = openat(sys, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
@@ -65,14 +65,14 @@ list_numbered(int sys, const char *path, const char *prefix, uint32_t **out, siz
 	}
 	(void)closedir(dir);
 	if (*n > 0)
-		qsort(list, *n, sizeof(*list), compare_u32);
+		qsort(list, *n, sizeof(*list), hotplug_order);
 	*out = list;
 	return 0;
 }
 
 /* Counts the numbers of a list such as "0-3,8". Returns false if it is malformed. */
 static bool
-count_list(char *text, uint32_t *n)
+hotplug_count_list(char *text, uint32_t *n)
 {
 	char *word, *dash;
 	uint32_t first, last;
@@ -97,7 +97,7 @@ hotplug_cpus_online(int sys, uint32_t *n, struct error *err)
 
 	if (read_text_at(sys, CPU_DIR "/online", text, sizeof(text)) < 0)
 		return error_sys(err, "failed to read /sys/" CPU_DIR "/online");
-	if (!count_list(text, n))
+	if (!hotplug_count_list(text, n))
 		return error_set(err, ERROR_INTERNAL,
 				 "/sys/" CPU_DIR "/online: invalid list \"%.80s\"", text);
 	return 0;
@@ -106,7 +106,7 @@ hotplug_cpus_online(int sys, uint32_t *n, struct error *err)
 /* Returns whether the file `online` is 0. A device that cannot be taken offline has no such
  * file. */
 static bool
-is_offline(int sys, const char *path)
+hotplug_is_offline(int sys, const char *path)
 {
 	char text[8];
 
@@ -124,11 +124,11 @@ hotplug_online_cpus(int sys, uint32_t wanted, uint32_t *online, struct error *er
 		return -1;
 	if (*online >= wanted)
 		return 0;
-	if (list_numbered(sys, CPU_DIR, "cpu", &list, &n, err) < 0)
+	if (hotplug_list_numbered(sys, CPU_DIR, "cpu", &list, &n, err) < 0)
 		return -1;
 	for (size_t i = 0; i < n && *online < wanted; i++) {
 		(void)snprintf(path, sizeof(path), CPU_DIR "/cpu%u/online", list[i]);
-		if (!is_offline(sys, path))
+		if (!hotplug_is_offline(sys, path))
 			continue;
 		if (write_text_at(sys, path, "1") < 0)
 			error_sys(err, "failed to bring processor %u online", list[i]);
@@ -149,11 +149,11 @@ hotplug_online_memory(int sys, unsigned int *onlined)
 	size_t n;
 
 	*onlined = 0;
-	if (list_numbered(sys, MEMORY_DIR, "memory", &list, &n, &err) < 0)
+	if (hotplug_list_numbered(sys, MEMORY_DIR, "memory", &list, &n, &err) < 0)
 		return 0;
 	for (size_t i = 0; i < n; i++) {
 		(void)snprintf(path, sizeof(path), MEMORY_DIR "/memory%u/online", list[i]);
-		if (!is_offline(sys, path))
+		if (!hotplug_is_offline(sys, path))
 			continue;
 		if (write_text_at(sys, path, "1") < 0)
 			failed++;
@@ -165,7 +165,7 @@ hotplug_online_memory(int sys, unsigned int *onlined)
 
 /* Returns whether firmware or an earlier call has added the memory at this address. */
 static bool
-has_block(int sys, uint64_t address, uint64_t block)
+hotplug_has_block(int sys, uint64_t address, uint64_t block)
 {
 	char path[80];
 
@@ -177,7 +177,7 @@ has_block(int sys, uint64_t address, uint64_t block)
 }
 
 static int
-probe_block(int sys, uint64_t address, uint64_t block, struct error *err)
+hotplug_probe_block(int sys, uint64_t address, uint64_t block, struct error *err)
 {
 	char text[32];
 
@@ -186,7 +186,7 @@ probe_block(int sys, uint64_t address, uint64_t block, struct error *err)
 			err, ERROR_INVALID_ARGUMENT,
 			"invalid address 0x%llx: not aligned to a memory block of 0x%llx bytes",
 			(unsigned long long)address, (unsigned long long)block);
-	if (has_block(sys, address, block))
+	if (hotplug_has_block(sys, address, block))
 		return 0;
 	(void)snprintf(text, sizeof(text), "0x%llX", (unsigned long long)address);
 	if (write_text_at(sys, MEMORY_DIR "/probe", text) == 0 || errno == EEXIST)
@@ -208,7 +208,7 @@ hotplug_probe_memory(int sys, const uint64_t *addresses, size_t n, struct error 
 	if (read_text_at(sys, MEMORY_DIR "/block_size_bytes", text, sizeof(text)) >= 0)
 		(void)parse_hex(text, &block);
 	for (size_t i = 0; i < n; i++) {
-		if (probe_block(sys, addresses[i], block, err) < 0)
+		if (hotplug_probe_block(sys, addresses[i], block, err) < 0)
 			return -1;
 	}
 	return 0;

@@ -41,7 +41,7 @@ kmod_env_init(struct kmod_env *env, int root, int sys, char release[static 65], 
 }
 
 static bool
-is_name(const char *name)
+kmod_is_name(const char *name)
 {
 	size_t n = strlen(name);
 
@@ -55,7 +55,7 @@ is_name(const char *name)
 /* Appends "name" or "name=value" as one word: the kernel splits parameters at blanks outside of
  * quotes. */
 static int
-append_parameter(struct buf *words, const char *parameter)
+kmod_append_parameter(struct buf *words, const char *parameter)
 {
 	size_t name = strcspn(parameter, "=");
 	bool quote = parameter[strcspn(parameter, " \t")] && !strchr(parameter, '"');
@@ -72,7 +72,7 @@ append_parameter(struct buf *words, const char *parameter)
 
 /* Makes the "NAME PARAMETERS" for modtree_want(). The caller frees it. */
 static char *
-make_spec(const char *name, char *const *parameters, size_t n, struct error *err)
+kmod_make_spec(const char *name, char *const *parameters, size_t n, struct error *err)
 {
 	struct buf words;
 	char *spec = NULL;
@@ -81,7 +81,7 @@ make_spec(const char *name, char *const *parameters, size_t n, struct error *err
 	buf_init(&words, PARAMS_MAX);
 	fits = buf_append(&words, name, strlen(name)) == 0;
 	for (size_t i = 0; i < n && fits; i++)
-		fits = append_parameter(&words, parameters[i]) == 0;
+		fits = kmod_append_parameter(&words, parameters[i]) == 0;
 	if (!fits)
 		error_set(err, ERROR_INVALID_ARGUMENT, "parameters are longer than %d bytes",
 			  PARAMS_MAX);
@@ -93,7 +93,7 @@ make_spec(const char *name, char *const *parameters, size_t n, struct error *err
 
 /* Converts a module's name to the form in sysfs, in which `-` is `_`. */
 static void
-sysfs_name(const char *name, char out[NAME_MAX_ + 1])
+kmod_sysfs_name(const char *name, char out[NAME_MAX_ + 1])
 {
 	size_t i;
 
@@ -104,12 +104,12 @@ sysfs_name(const char *name, char out[NAME_MAX_ + 1])
 
 /* Sets parameters of a module that is loaded or built in. */
 static int
-set_parameters(const struct kmod_env *env, const char *name, char *const *parameters, size_t n,
-	       struct error *err)
+kmod_set_parameters(const struct kmod_env *env, const char *name, char *const *parameters, size_t n,
+		    struct error *err)
 {
 	char own[NAME_MAX_ + 1], path[192];
 
-	sysfs_name(name, own);
+	kmod_sysfs_name(name, own);
 	for (size_t i = 0; i < n; i++) {
 		size_t len = strcspn(parameters[i], "=");
 		const char *value = parameters[i][len] ? parameters[i] + len + 1 : "1";
@@ -137,19 +137,19 @@ set_parameters(const struct kmod_env *env, const char *name, char *const *parame
 }
 
 static bool
-is_loaded(const struct kmod_env *env, const char *name)
+kmod_is_loaded(const struct kmod_env *env, const char *name)
 {
 	char own[NAME_MAX_ + 1], path[96];
 
-	sysfs_name(name, own);
+	kmod_sysfs_name(name, own);
 	(void)snprintf(path, sizeof(path), "module/%s", own);
 	return faccessat(env->sys, path, F_OK, 0) == 0;
 }
 
 /* Returns 0 if the module was loaded, 1 if it was loaded before, or -1 and sets err. */
 static int
-load_file(const struct kmod_env *env, int dir, const char *path, const char *parameters,
-	  struct error *err)
+kmod_load_file(const struct kmod_env *env, int dir, const char *path, const char *parameters,
+	       struct error *err)
 {
 	auto_close int fd = path_open(dir, path, O_RDONLY, 0, PATH_FOLLOW_ALL, err);
 
@@ -165,14 +165,14 @@ load_file(const struct kmod_env *env, int dir, const char *path, const char *par
 /* Loads the planned files. Sets *was_there if the module `own` was loaded before, or, with an empty
  * plan, is built in. */
 static int
-load_planned(const struct kmod_env *env, const struct modtree *tree, int dir, const char *own,
-	     bool *was_there, struct error *err)
+kmod_load_planned(const struct kmod_env *env, const struct modtree *tree, int dir, const char *own,
+		  bool *was_there, struct error *err)
 {
 	const char *path;
 
 	*was_there = true;
 	for (size_t i = 0; (path = modtree_planned(tree, i)) != NULL; i++) {
-		int r = load_file(env, dir, path, modtree_planned_params(tree, i), err);
+		int r = kmod_load_file(env, dir, path, modtree_planned_params(tree, i), err);
 
 		if (r < 0)
 			return -1;
@@ -183,58 +183,58 @@ load_planned(const struct kmod_env *env, const struct modtree *tree, int dir, co
 }
 
 static int
-load_from(const struct kmod_env *env, int dir, const char *name, const char *spec, bool *was_there,
-	  struct error *err)
+kmod_load_from(const struct kmod_env *env, int dir, const char *name, const char *spec,
+	       bool *was_there, struct error *err)
 {
 	char path[128], own[NAME_MAX_ + 1];
 	struct modtree *tree;
 	int result;
 
-	sysfs_name(name, own);
+	kmod_sysfs_name(name, own);
 	(void)snprintf(path, sizeof(path), "/lib/modules/%s", env->release);
 	tree = modtree_open(dir, path, err);
 	if (!tree)
 		return -1;
 	result = modtree_want(tree, spec, err);
 	if (result == 0)
-		result = load_planned(env, tree, dir, own, was_there, err);
+		result = kmod_load_planned(env, tree, dir, own, was_there, err);
 	modtree_free(tree);
 	return result;
 }
 
 static int
-load_module(const struct kmod_env *env, const char *name, char *const *parameters, size_t n,
-	    struct error *err)
+kmod_load_module(const struct kmod_env *env, const char *name, char *const *parameters, size_t n,
+		 struct error *err)
 {
 	auto_free char *spec = NULL;
 	auto_close int dir = -1;
 	char path[128];
 	bool was_there = true;
 
-	if (!is_name(name) || n > KMOD_PARAMETERS_MAX)
+	if (!kmod_is_name(name) || n > KMOD_PARAMETERS_MAX)
 		return error_set(err, ERROR_INVALID_ARGUMENT,
 				 "invalid name, or more than %d parameters", KMOD_PARAMETERS_MAX);
-	spec = make_spec(name, parameters, n, err);
+	spec = kmod_make_spec(name, parameters, n, err);
 	if (!spec)
 		return -1;
 	(void)snprintf(path, sizeof(path), "lib/modules/%s", env->release);
 	dir = path_try_open(env->root, path, O_RDONLY | O_DIRECTORY, 0, PATH_FOLLOW_ALL);
-	if (dir < 0 && !is_loaded(env, name))
+	if (dir < 0 && !kmod_is_loaded(env, name))
 		return error_sys_code(err, ERROR_NOT_FOUND, "failed to open /%s", path);
-	if (dir >= 0 && load_from(env, dir, name, spec, &was_there, err) < 0) {
+	if (dir >= 0 && kmod_load_from(env, dir, name, spec, &was_there, err) < 0) {
 		/* a loaded module that is not in the image's list of modules */
-		if (err->code != ERROR_NOT_FOUND || !is_loaded(env, name))
+		if (err->code != ERROR_NOT_FOUND || !kmod_is_loaded(env, name))
 			return -1;
 		*err = ERROR_INIT;
 	}
-	return was_there ? set_parameters(env, name, parameters, n, err) : 0;
+	return was_there ? kmod_set_parameters(env, name, parameters, n, err) : 0;
 }
 
 int
 kmod_load(const struct kmod_env *env, const char *name, char *const *parameters, size_t n,
 	  struct error *err)
 {
-	if (load_module(env, name, parameters, n, err) < 0)
+	if (kmod_load_module(env, name, parameters, n, err) < 0)
 		return error_wrap(err, "failed to load kernel module %.80s", name);
 	return 0;
 }

@@ -97,7 +97,7 @@ memagent_check_compact(const struct memagent_compact *c, struct error *err)
 /* Returns the stalled time in percent of the time since *last_ns (0 the first time), and updates
  * both values. */
 static uint64_t
-percent_since(uint64_t *last_ns, uint64_t *last_usec, uint64_t usec)
+memagent_percent_since(uint64_t *last_ns, uint64_t *last_usec, uint64_t usec)
 {
 	uint64_t now = monotonic_ns(), elapsed = (now - *last_ns) / 1000, percent = 0;
 
@@ -110,10 +110,11 @@ percent_since(uint64_t *last_ns, uint64_t *last_usec, uint64_t usec)
 
 /* ---- reclaim ---- */
 
-static void begin_reclaim_period(struct memagent *m);
+static void memagent_begin_reclaim_period(struct memagent *m);
 
 static int
-take_target(struct job *job, const struct job_message *message, void *data, struct error *err)
+memagent_take_target(struct job *job, const struct job_message *message, void *data,
+		     struct error *err)
 {
 	struct memagent *m = data;
 	struct memagent_reply reply;
@@ -138,7 +139,7 @@ take_target(struct job *job, const struct job_message *message, void *data, stru
 }
 
 static void
-on_reclaim_done(struct job *job, const struct error *err, void *data)
+memagent_on_reclaim_done(struct job *job, const struct error *err, void *data)
 {
 	struct memagent *m = data;
 
@@ -147,11 +148,12 @@ on_reclaim_done(struct job *job, const struct error *err, void *data)
 	if (err->code != ERROR_OK && err->code != ERROR_CANCELLED)
 		log_warn("memagent", "failed to reclaim memory: %s", err->msg);
 	m->counts.reclaim_runs++;
-	begin_reclaim_period(m);
+	memagent_begin_reclaim_period(m);
 }
 
 static const struct job_message_type reclaim_messages[] = {
-	[MEMAGENT_MSG_TARGET] = { .handler = take_target, .size = sizeof(struct memagent_reply) },
+	[MEMAGENT_MSG_TARGET] = { .handler = memagent_take_target,
+				  .size = sizeof(struct memagent_reply) },
 };
 
 static const struct job_ops reclaim_job = {
@@ -159,7 +161,7 @@ static const struct job_ops reclaim_job = {
 	.work = memagent_reclaim_work,
 	.messages = reclaim_messages,
 	.n_messages = ARRAY_LEN(reclaim_messages),
-	.done = on_reclaim_done,
+	.done = memagent_on_reclaim_done,
 };
 
 struct new_targets {
@@ -170,7 +172,7 @@ struct new_targets {
 
 /* Adds a container, with the counters of the last period if it is known. */
 static void
-add_target(const char *path, void *data)
+memagent_add_target(const char *path, void *data)
 {
 	struct new_targets *new = data;
 	struct memagent_target *t = &new->list[new->n];
@@ -189,7 +191,7 @@ add_target(const char *path, void *data)
 }
 
 static int
-find_targets(struct memagent *m, struct error *err)
+memagent_find_targets(struct memagent *m, struct error *err)
 {
 	struct new_targets new = { .former = &m->r };
 	struct memagent_target *fitting;
@@ -197,7 +199,7 @@ find_targets(struct memagent *m, struct error *err)
 	new.list = calloc(MEMAGENT_TARGETS_MAX, sizeof(*new.list));
 	if (!new.list)
 		return error_nomem(err, "reclaiming memory");
-	m->parts.list(m->parts.list_data, add_target, &new);
+	m->parts.list(m->parts.list_data, memagent_add_target, &new);
 	fitting = realloc(new.list, (new.n > 0 ? new.n : 1) * sizeof(*fitting));
 	free(m->r.targets);
 	m->r.targets = fitting ? fitting : new.list;
@@ -206,7 +208,7 @@ find_targets(struct memagent *m, struct error *err)
 }
 
 static int
-start_reclaim(struct memagent *m, struct error *err)
+memagent_start_reclaim(struct memagent *m, struct error *err)
 {
 	const struct roots *roots = m->parts.roots;
 	const int keep[] = { roots->cgroup, roots->proc };
@@ -220,7 +222,7 @@ start_reclaim(struct memagent *m, struct error *err)
 		.deadline_ms = RECLAIM_MS,
 	};
 
-	if (find_targets(m, err) < 0)
+	if (memagent_find_targets(m, err) < 0)
 		return -1;
 	m->r.work = (struct memagent_reclaim_work){
 		.cgroup = roots->cgroup,
@@ -236,22 +238,22 @@ start_reclaim(struct memagent *m, struct error *err)
 }
 
 static void
-on_reclaim_time(void *data)
+memagent_on_reclaim_time(void *data)
 {
 	struct memagent *m = data;
 	struct error err = ERROR_INIT;
 
 	m->r.timer = NULL;
-	if (m->parts.roots->cgroup >= 0 && start_reclaim(m, &err) == 0)
+	if (m->parts.roots->cgroup >= 0 && memagent_start_reclaim(m, &err) == 0)
 		return;
 	if (err.code != ERROR_OK)
 		log_warn("memagent", "failed to reclaim memory: %s", err.msg);
-	begin_reclaim_period(m);
+	memagent_begin_reclaim_period(m);
 }
 
 /* Starts the timer of the next period. While a job runs, its end does that. */
 static void
-begin_reclaim_period(struct memagent *m)
+memagent_begin_reclaim_period(struct memagent *m)
 {
 	struct error err = ERROR_INIT;
 
@@ -259,18 +261,18 @@ begin_reclaim_period(struct memagent *m)
 	m->r.timer = NULL;
 	if (m->r.settings.disabled || m->r.job)
 		return;
-	m->r.timer = loop_timer(m->parts.loop, m->r.settings.period_secs * 1000, on_reclaim_time, m,
-				&err);
+	m->r.timer = loop_timer(m->parts.loop, m->r.settings.period_secs * 1000,
+				memagent_on_reclaim_time, m, &err);
 	if (!m->r.timer)
 		log_warn("memagent", "memory reclaim stopped: %s", err.msg);
 }
 
 /* ---- compaction ---- */
 
-static void begin_compact_period(struct memagent *m);
+static void memagent_begin_compact_period(struct memagent *m);
 
 static void
-end_pressure_watch(struct memagent *m)
+memagent_end_pressure_watch(struct memagent *m)
 {
 	loop_unwatch(m->c.watch);
 	m->c.watch = NULL;
@@ -278,13 +280,13 @@ end_pressure_watch(struct memagent *m)
 }
 
 static void
-on_compact_done(struct job *job, const struct error *err, void *data)
+memagent_on_compact_done(struct job *job, const struct error *err, void *data)
 {
 	struct memagent *m = data;
 
 	(void)job;
 	m->c.job = NULL;
-	end_pressure_watch(m);
+	memagent_end_pressure_watch(m);
 	if (err->code == ERROR_OK || err->code == ERROR_CANCELLED ||
 	    err->code == ERROR_DEADLINE_EXCEEDED)
 		m->counts.compact_runs++;
@@ -292,31 +294,31 @@ on_compact_done(struct job *job, const struct error *err, void *data)
 		log_warn("memagent", "failed to compact memory: %s", err->msg);
 	(void)memagent_fragments(m->parts.roots->proc, m->c.settings.compact_order,
 				 &m->c.fragments);
-	begin_compact_period(m);
+	memagent_begin_compact_period(m);
 }
 
 static const struct job_ops compact_job = {
 	.name = "compact memory",
 	.work = memagent_compact_work,
-	.done = on_compact_done,
+	.done = memagent_on_compact_done,
 };
 
 /* Stops compaction when tasks wait for memory: SIGKILL to the worker ends the kernel's compaction,
  * too. */
 static void
-on_pressure(uint32_t events, void *data)
+memagent_on_pressure(uint32_t events, void *data)
 {
 	struct memagent *m = data;
 
 	(void)events;
-	end_pressure_watch(m);
+	memagent_end_pressure_watch(m);
 	m->counts.compact_stopped++;
 	log_info("memagent", "compaction stopped by memory pressure");
 	job_cancel(m->c.job, ERROR_CANCELLED, "stopped by memory pressure");
 }
 
 static int
-start_compact(struct memagent *m, struct error *err)
+memagent_start_compact(struct memagent *m, struct error *err)
 {
 	const int *proc = &m->parts.roots->proc;
 	struct job_spec job = {
@@ -331,23 +333,23 @@ start_compact(struct memagent *m, struct error *err)
 	m->c.pressure =
 		memagent_trigger(*proc, "pressure/memory", m->c.settings.compact_psi_percent_limit);
 	if (m->c.pressure >= 0)
-		m->c.watch =
-			loop_watch(m->parts.loop, m->c.pressure, EPOLLPRI, on_pressure, m, err);
+		m->c.watch = loop_watch(m->parts.loop, m->c.pressure, EPOLLPRI,
+					memagent_on_pressure, m, err);
 	if (m->c.pressure < 0 || !m->c.watch) {
-		end_pressure_watch(m);
+		memagent_end_pressure_watch(m);
 		return error_set(err, ERROR_FAILED_PRECONDITION,
 				 "the kernel does not report memory pressure");
 	}
 	m->c.job = job_start(m->parts.jobs, &job, err);
 	if (m->c.job)
 		return 0;
-	end_pressure_watch(m);
+	memagent_end_pressure_watch(m);
 	return -1;
 }
 
 /* Returns whether compaction is worth while, and no task waits for memory already. */
 static bool
-compaction_is_due(struct memagent *m)
+memagent_compaction_is_due(struct memagent *m)
 {
 	const struct memagent_compact *s = &m->c.settings;
 	int proc = m->parts.roots->proc;
@@ -362,7 +364,7 @@ compaction_is_due(struct memagent *m)
 		m->warned = true;
 		return false;
 	}
-	percent = percent_since(&m->c.last_ns, &m->c.stalled_usec, stalled);
+	percent = memagent_percent_since(&m->c.last_ns, &m->c.stalled_usec, stalled);
 	m->c.skipped++;
 	if (percent > s->period_psi_percent_limit)
 		return false;
@@ -374,23 +376,23 @@ compaction_is_due(struct memagent *m)
 }
 
 static void
-on_compact_time(void *data)
+memagent_on_compact_time(void *data)
 {
 	struct memagent *m = data;
 	struct error err = ERROR_INIT;
 
 	m->c.timer = NULL;
-	if (compaction_is_due(m)) {
+	if (memagent_compaction_is_due(m)) {
 		m->c.skipped = 0;
-		if (start_compact(m, &err) == 0)
+		if (memagent_start_compact(m, &err) == 0)
 			return;
 		log_warn("memagent", "failed to compact memory: %s", err.msg);
 	}
-	begin_compact_period(m);
+	memagent_begin_compact_period(m);
 }
 
 static void
-begin_compact_period(struct memagent *m)
+memagent_begin_compact_period(struct memagent *m)
 {
 	struct error err = ERROR_INIT;
 
@@ -398,8 +400,8 @@ begin_compact_period(struct memagent *m)
 	m->c.timer = NULL;
 	if (m->c.settings.disabled || m->c.job)
 		return;
-	m->c.timer = loop_timer(m->parts.loop, m->c.settings.period_secs * 1000, on_compact_time, m,
-				&err);
+	m->c.timer = loop_timer(m->parts.loop, m->c.settings.period_secs * 1000,
+				memagent_on_compact_time, m, &err);
 	if (!m->c.timer)
 		log_warn("memagent", "memory compaction stopped: %s", err.msg);
 }
@@ -431,7 +433,7 @@ memagent_free(struct memagent *m)
 		return;
 	timer_cancel(m->r.timer);
 	timer_cancel(m->c.timer);
-	end_pressure_watch(m);
+	memagent_end_pressure_watch(m);
 	free(m->r.targets);
 	free(m);
 }
@@ -454,7 +456,7 @@ memagent_set_reclaim(struct memagent *m, const struct memagent_reclaim *r, struc
 	if (memagent_check_reclaim(r, err) < 0)
 		return -1;
 	m->r.settings = *r;
-	begin_reclaim_period(m);
+	memagent_begin_reclaim_period(m);
 	return 0;
 }
 
@@ -464,7 +466,7 @@ memagent_set_compact(struct memagent *m, const struct memagent_compact *c, struc
 	if (memagent_check_compact(c, err) < 0)
 		return -1;
 	m->c.settings = *c;
-	begin_compact_period(m);
+	memagent_begin_compact_period(m);
 	return 0;
 }
 

@@ -68,7 +68,7 @@ memagent_fired(int fd, int timeout_ms)
 /* Counts the pages in fragments of a line "Node 0, zone   Normal      5      3 ...": blocks of 2^0,
  * 2^1, ... pages. */
 static uint64_t
-fragments_of(char *line, uint32_t order)
+memagent_fragments_of(char *line, uint32_t order)
 {
 	char *word, *counts = strstr(line, "zone");
 	uint64_t pages = 0, n;
@@ -99,13 +99,13 @@ memagent_fragments(int proc, uint32_t order, uint64_t *pages)
 	if (!text || read_text_at(proc, "buddyinfo", text, TEXT_MAX) <= 0)
 		return false;
 	while ((line = strsep(&rest, "\n")) != NULL)
-		*pages += fragments_of(line, order);
+		*pages += memagent_fragments_of(line, order);
 	return true;
 }
 
 /* Returns the value of a key of memory.stat, or 0. */
 static uint64_t
-stat_of(const char *text, const char *key)
+memagent_stat_of(const char *text, const char *key)
 {
 	size_t n = strlen(key);
 	char number[24];
@@ -124,17 +124,18 @@ stat_of(const char *text, const char *key)
 /* Returns the bytes that have not been used recently. With CONFIG_LRU_GEN, all generations except
  * the youngest two count as inactive. */
 static uint64_t
-cold_bytes(int fd, bool swap)
+memagent_cold_bytes(int fd, bool swap)
 {
 	auto_free char *text = malloc(TEXT_MAX);
 
 	if (!text || read_text_at(fd, "memory.stat", text, TEXT_MAX) < 0)
 		return 0;
-	return stat_of(text, "inactive_file") + (swap ? stat_of(text, "inactive_anon") : 0);
+	return memagent_stat_of(text, "inactive_file") +
+	       (swap ? memagent_stat_of(text, "inactive_anon") : 0);
 }
 
 static uint64_t
-current_bytes(int fd)
+memagent_current_bytes(int fd)
 {
 	char text[32];
 	uint64_t bytes;
@@ -146,7 +147,7 @@ current_bytes(int fd)
 }
 
 static bool
-has_swap(int proc)
+memagent_has_swap(int proc)
 {
 	char text[256];
 
@@ -157,7 +158,7 @@ has_swap(int proc)
 /* Asks the kernel once to reclaim memory. EAGAIN means that it reclaimed less than requested, which
  * is no error. */
 static int
-reclaim_step(int fd, uint64_t bytes, int swappiness)
+memagent_reclaim_step(int fd, uint64_t bytes, int swappiness)
 {
 	char text[64];
 	int n = snprintf(text, sizeof(text), "%llu", (unsigned long long)bytes);
@@ -171,22 +172,23 @@ reclaim_step(int fd, uint64_t bytes, int swappiness)
  * the kernel cannot be limited to files: kernels before 6.8 do not accept a swappiness, which only
  * matters if there is swap. */
 static int
-choose_swappiness(const struct memagent_reclaim_work *work, int fd, bool swap)
+memagent_choose_swappiness(const struct memagent_reclaim_work *work, int fd, bool swap)
 {
 	int wanted = swap ? (int)work->settings.swappiness_max : 0;
 
 	/* the kernel parses this, but reclaims nothing */
-	if (reclaim_step(fd, 0, wanted) == 0)
+	if (memagent_reclaim_step(fd, 0, wanted) == 0)
 		return wanted;
-	return swap || !has_swap(work->proc) ? -1 : -2;
+	return swap || !memagent_has_swap(work->proc) ? -1 : -2;
 }
 
 static void
 memagent_reclaim(const struct memagent_reclaim_work *work, int fd, struct memagent_target *t)
 {
-	bool swap = work->settings.swap && has_swap(work->proc);
-	uint64_t goal = cold_bytes(fd, swap), asked = 0, first = current_bytes(fd);
-	int swappiness = choose_swappiness(work, fd, swap);
+	bool swap = work->settings.swap && memagent_has_swap(work->proc);
+	uint64_t goal = memagent_cold_bytes(fd, swap), asked = 0,
+		 first = memagent_current_bytes(fd);
+	int swappiness = memagent_choose_swappiness(work, fd, swap);
 	auto_close int pressure =
 		memagent_trigger(fd, "memory.pressure", work->settings.eviction_psi_percent_limit);
 	uint64_t step_max = goal / STEPS > STEP_BYTES ? goal / STEPS : STEP_BYTES;
@@ -196,21 +198,21 @@ memagent_reclaim(const struct memagent_reclaim_work *work, int fd, struct memage
 	if (swappiness < -1)
 		return;
 	while (asked < goal && idle < STALLED_MAX) {
-		uint64_t before = current_bytes(fd), step = goal - asked;
+		uint64_t before = memagent_current_bytes(fd), step = goal - asked;
 
 		if (step > step_max)
 			step = step_max;
-		if (reclaim_step(fd, step, swappiness) < 0)
+		if (memagent_reclaim_step(fd, step, swappiness) < 0)
 			break;
 		asked += step;
-		idle = current_bytes(fd) < before ? 0 : idle + 1;
+		idle = memagent_current_bytes(fd) < before ? 0 : idle + 1;
 		/* refaults after the step show up as pressure now */
 		if (memagent_fired(pressure, STEP_MS)) {
 			t->stopped = true;
 			break;
 		}
 	}
-	last = current_bytes(fd);
+	last = memagent_current_bytes(fd);
 	/* 0: the container is gone */
 	if (last > 0 && last < first)
 		t->reclaimed = first - last;

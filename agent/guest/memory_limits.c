@@ -25,7 +25,7 @@
 
 /* Returns the page size: the unit of a tmpfs's blocks and, by default, of its number of inodes. */
 static uint64_t
-page_size(void)
+memory_page_size(void)
 {
 	return (uint64_t)sysconf(_SC_PAGESIZE);
 }
@@ -33,19 +33,20 @@ page_size(void)
 /* Returns whether two sizes are about equal. The kernel's size of memory grows a little after boot,
  * when it frees memory that was used for booting. */
 static bool
-is_about(uint64_t n, uint64_t wanted)
+memory_is_about(uint64_t n, uint64_t wanted)
 {
 	return n + wanted / 32 >= wanted && n <= wanted + wanted / 32;
 }
 
 static int
-set_tmpfs_size(int dir, uint64_t size, bool inodes, struct error *err)
+memory_set_tmpfs_size(int dir, uint64_t size, bool inodes, struct error *err)
 {
 	auto_close int fs = sys_fspick(dir, "", SYS_FSPICK_CLOEXEC | SYS_FSPICK_EMPTY_PATH);
 	char bytes[32], pages[32];
 
 	(void)snprintf(bytes, sizeof(bytes), "%llu", (unsigned long long)size);
-	(void)snprintf(pages, sizeof(pages), "%llu", (unsigned long long)(size / page_size()));
+	(void)snprintf(pages, sizeof(pages), "%llu",
+		       (unsigned long long)(size / memory_page_size()));
 	if (fs < 0 || sys_fsconfig(fs, SYS_FSCONFIG_SET_STRING, "size", bytes, 0) < 0 ||
 	    (inodes && sys_fsconfig(fs, SYS_FSCONFIG_SET_STRING, "nr_inodes", pages, 0) < 0) ||
 	    sys_fsconfig(fs, SYS_FSCONFIG_CMD_RECONFIGURE, NULL, NULL, 0) < 0)
@@ -54,8 +55,8 @@ set_tmpfs_size(int dir, uint64_t size, bool inodes, struct error *err)
 }
 
 static int
-resize_tmpfs(const struct roots *roots, const char *point, uint64_t before, uint64_t now,
-	     struct error *err)
+memory_resize_tmpfs(const struct roots *roots, const char *point, uint64_t before, uint64_t now,
+		    struct error *err)
 {
 	auto_close int dir =
 		path_try_open(roots->root, point, O_PATH | O_DIRECTORY, 0, PATH_FOLLOW_NONE);
@@ -65,9 +66,11 @@ resize_tmpfs(const struct roots *roots, const char *point, uint64_t before, uint
 	/* hidden by another mount, or unmounted meanwhile */
 	if (dir < 0 || fstatfs(dir, &fs) < 0 || fs.f_type != TMPFS_MAGIC)
 		return 0;
-	if (!is_about((uint64_t)fs.f_blocks * (uint64_t)fs.f_bsize, was))
+	if (!memory_is_about((uint64_t)fs.f_blocks * (uint64_t)fs.f_bsize, was))
 		return 0;
-	if (set_tmpfs_size(dir, wanted, is_about((uint64_t)fs.f_files, was / page_size()), err) < 0)
+	if (memory_set_tmpfs_size(dir, wanted,
+				  memory_is_about((uint64_t)fs.f_files, was / memory_page_size()),
+				  err) < 0)
 		return error_wrap(err, "%s", point);
 	return 0;
 }
@@ -85,7 +88,7 @@ memory_limits_tmpfs(const struct roots *roots, uint64_t before, uint64_t now, st
 
 		/* other file systems are skipped: a share may not answer */
 		if (!strstr(line, " - tmpfs ") || !mountinfo_parse(line, &m) ||
-		    resize_tmpfs(roots, m.point, before, now, &why) == 0)
+		    memory_resize_tmpfs(roots, m.point, before, now, &why) == 0)
 			continue;
 		if (failed++ == 0)
 			*err = why;
@@ -95,7 +98,7 @@ memory_limits_tmpfs(const struct roots *roots, uint64_t before, uint64_t now, st
 
 /* Returns whether tatami's init has set the limits of the pods. */
 static bool
-has_pods_limit(int cgroup)
+memory_has_pods_limit(int cgroup)
 {
 	char text[32];
 	uint64_t limit;
@@ -118,7 +121,7 @@ memory_limits_follow(const struct roots *roots, bool is_pid1, uint64_t *total, s
 	char cmdline[CMDLINE_SIZE] = "";
 	struct limits_place place = {
 		.proc = roots->proc,
-		.cgroup = has_pods_limit(roots->cgroup) ? roots->cgroup : -1,
+		.cgroup = memory_has_pods_limit(roots->cgroup) ? roots->cgroup : -1,
 		.cmdline = cmdline,
 		.only_raise = !is_pid1,
 	};

@@ -23,7 +23,7 @@ metrics_put(struct metrics *m, const char *text, size_t n)
 }
 
 static void
-put_string(struct metrics *m, const char *text)
+metrics_put_string(struct metrics *m, const char *text)
 {
 	metrics_put(m, text, strlen(text));
 }
@@ -38,26 +38,26 @@ metric_family(struct metrics *m, const char *name, const char *type, const char 
 }
 
 static void
-put_head(struct metrics *m)
+metrics_put_head(struct metrics *m)
 {
 	if (m->has_samples)
 		return;
 	m->has_samples = true;
-	put_string(m, "# HELP ");
-	put_string(m, m->family);
-	put_string(m, " ");
-	put_string(m, m->help);
-	put_string(m, "\n# TYPE ");
-	put_string(m, m->family);
-	put_string(m, " ");
-	put_string(m, m->type);
-	put_string(m, "\n");
+	metrics_put_string(m, "# HELP ");
+	metrics_put_string(m, m->family);
+	metrics_put_string(m, " ");
+	metrics_put_string(m, m->help);
+	metrics_put_string(m, "\n# TYPE ");
+	metrics_put_string(m, m->family);
+	metrics_put_string(m, " ");
+	metrics_put_string(m, m->type);
+	metrics_put_string(m, "\n");
 }
 
 /* Writes a label's value with escapes. Names of disks and mount points may hold any bytes, but the
  * reply is UTF-8. */
 static void
-put_value(struct metrics *m, const char *value)
+metrics_put_value(struct metrics *m, const char *value)
 {
 	bool is_text = utf8_is_valid(value, strlen(value));
 
@@ -74,20 +74,21 @@ put_value(struct metrics *m, const char *value)
 }
 
 static void
-put_sample(struct metrics *m, const char *value, const struct metric_label *labels, size_t n)
+metrics_put_sample(struct metrics *m, const char *value, const struct metric_label *labels,
+		   size_t n)
 {
-	put_head(m);
-	put_string(m, m->family);
+	metrics_put_head(m);
+	metrics_put_string(m, m->family);
 	for (size_t i = 0; i < n; i++) {
-		put_string(m, i == 0 ? "{" : ",");
-		put_string(m, labels[i].name);
-		put_string(m, "=\"");
-		put_value(m, labels[i].value);
-		put_string(m, i + 1 == n ? "\"}" : "\"");
+		metrics_put_string(m, i == 0 ? "{" : ",");
+		metrics_put_string(m, labels[i].name);
+		metrics_put_string(m, "=\"");
+		metrics_put_value(m, labels[i].value);
+		metrics_put_string(m, i + 1 == n ? "\"}" : "\"");
 	}
-	put_string(m, " ");
-	put_string(m, value);
-	put_string(m, "\n");
+	metrics_put_string(m, " ");
+	metrics_put_string(m, value);
+	metrics_put_string(m, "\n");
 }
 
 void
@@ -96,7 +97,7 @@ metric_sample(struct metrics *m, uint64_t value, const struct metric_label *labe
 	char text[24];
 
 	(void)snprintf(text, sizeof(text), "%llu", (unsigned long long)value);
-	put_sample(m, text, labels, n);
+	metrics_put_sample(m, text, labels, n);
 }
 
 void
@@ -109,7 +110,7 @@ metric_decimal(struct metrics *m, const char *value, const struct metric_label *
 		return;
 	if (*rest == '.' && (!rest[1] || rest[1 + strspn(rest + 1, "0123456789")]))
 		return;
-	put_sample(m, value, labels, n);
+	metrics_put_sample(m, value, labels, n);
 }
 
 void

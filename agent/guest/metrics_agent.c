@@ -25,7 +25,7 @@ enum stat_field {
 };
 
 static char *
-read_own(struct metrics *m, const char *file)
+metrics_agent_read(struct metrics *m, const char *file)
 {
 	char path[64];
 
@@ -34,7 +34,7 @@ read_own(struct metrics *m, const char *file)
 }
 
 static bool
-parse_stat(char *text, uint64_t values[STAT_FIELDS])
+metrics_agent_parse_stat(char *text, uint64_t values[STAT_FIELDS])
 {
 	char *word, *rest = strrchr(text, ')');
 	int i = 0;
@@ -52,13 +52,13 @@ parse_stat(char *text, uint64_t values[STAT_FIELDS])
 }
 
 static void
-of_stat(struct metrics *m)
+metrics_agent_stat(struct metrics *m)
 {
 	uint64_t v[STAT_FIELDS], hz = (uint64_t)sysconf(_SC_CLK_TCK);
-	char *text = read_own(m, "stat");
+	char *text = metrics_agent_read(m, "stat");
 	char seconds[48];
 
-	if (!text || !parse_stat(text, v) || hz == 0)
+	if (!text || !metrics_agent_parse_stat(text, v) || hz == 0)
 		return;
 	metric_family(m, "kata_agent_threads", "gauge", "Threads of the agent.");
 	metric_sample(m, v[STAT_THREADS], NULL, 0);
@@ -104,9 +104,9 @@ metrics_agent_parse_line(char *line, char *key, size_t size, uint64_t *value)
 }
 
 static void
-of_status(struct metrics *m)
+metrics_agent_status(struct metrics *m)
 {
-	char *text = read_own(m, "status"), *line, key[48];
+	char *text = metrics_agent_read(m, "status"), *line, key[48];
 	uint64_t value;
 
 	metric_family(m, "kata_agent_proc_status", "gauge",
@@ -122,9 +122,9 @@ of_status(struct metrics *m)
 }
 
 static void
-of_io(struct metrics *m)
+metrics_agent_io(struct metrics *m)
 {
-	char *text = read_own(m, "io"), *line, key[48];
+	char *text = metrics_agent_read(m, "io"), *line, key[48];
 	uint64_t value;
 
 	metric_family(m, "kata_agent_io_stat", "gauge", "What the agent has read and written.");
@@ -135,7 +135,7 @@ of_io(struct metrics *m)
 }
 
 static void
-of_fds(struct metrics *m)
+metrics_agent_fds(struct metrics *m)
 {
 	const struct dirent *e;
 	uint64_t n = 0;
@@ -158,7 +158,7 @@ of_fds(struct metrics *m)
 }
 
 static void
-of_memagent(struct metrics *m)
+metrics_agent_memagent(struct metrics *m)
 {
 	const struct memagent_counts *c = m->agent->memory;
 
@@ -184,9 +184,9 @@ metrics_of_agent(struct metrics *m)
 	metric_sample(m, 1, METRIC_LABELS({ "version", m->agent->version }), 1);
 	metric_family(m, "kata_agent_workers", "gauge", "Worker processes that run.");
 	metric_sample(m, m->agent->workers, NULL, 0);
-	of_stat(m);
-	of_status(m);
-	of_io(m);
-	of_fds(m);
-	of_memagent(m);
+	metrics_agent_stat(m);
+	metrics_agent_status(m);
+	metrics_agent_io(m);
+	metrics_agent_fds(m);
+	metrics_agent_memagent(m);
 }

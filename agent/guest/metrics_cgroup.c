@@ -13,7 +13,7 @@
 static const char *const groups[] = { "agent", "pods" };
 
 static char *
-read_file(struct metrics *m, const char *group, const char *file)
+metrics_cgroup_read(struct metrics *m, const char *group, const char *file)
 {
 	char path[96];
 
@@ -23,13 +23,13 @@ read_file(struct metrics *m, const char *group, const char *file)
 
 /* Writes the numbers in these files. "max" means no limit, and gives no sample. */
 static void
-of_numbers(struct metrics *m, const char *const (*files)[2], size_t n)
+metrics_cgroup_numbers(struct metrics *m, const char *const (*files)[2], size_t n)
 {
 	uint64_t value;
 
 	for (size_t g = 0; g < ARRAY_LEN(groups); g++) {
 		for (size_t i = 0; i < n; i++) {
-			char *text = read_file(m, groups[g], files[i][0]);
+			char *text = metrics_cgroup_read(m, groups[g], files[i][0]);
 
 			if (text && parse_u64(text, &value))
 				metric_item2(m, "cgroup", groups[g], files[i][1], value);
@@ -39,12 +39,12 @@ of_numbers(struct metrics *m, const char *const (*files)[2], size_t n)
 
 /* Writes all keys of a flat keyed file. */
 static void
-of_keys(struct metrics *m, const char *file)
+metrics_cgroup_keys(struct metrics *m, const char *file)
 {
 	uint64_t value;
 
 	for (size_t g = 0; g < ARRAY_LEN(groups); g++) {
-		char *text = read_file(m, groups[g], file), *key;
+		char *text = metrics_cgroup_read(m, groups[g], file), *key;
 
 		while (text && metrics_next_pair(&text, &key, &value))
 			metric_item2(m, "cgroup", groups[g], key, value);
@@ -53,12 +53,12 @@ of_keys(struct metrics *m, const char *file)
 
 /* Writes the sums over all disks of lines "254:0 rbytes=1 wbytes=2 ...". */
 static void
-of_io(struct metrics *m)
+metrics_cgroup_io(struct metrics *m)
 {
 	static const char *const items[] = { "rbytes", "wbytes", "rios", "wios", "dbytes", "dios" };
 
 	for (size_t g = 0; g < ARRAY_LEN(groups); g++) {
-		char *text = read_file(m, groups[g], "io.stat"), *word, *equals;
+		char *text = metrics_cgroup_read(m, groups[g], "io.stat"), *word, *equals;
 		uint64_t totals[ARRAY_LEN(items)] = { 0 }, value;
 
 		if (!text)
@@ -78,7 +78,7 @@ of_io(struct metrics *m)
 
 /* Writes the totals of "some" and "full". */
 static void
-of_pressure(struct metrics *m)
+metrics_cgroup_pressure(struct metrics *m)
 {
 	static const char *const resources[] = { "cpu", "memory", "io" };
 	char file[32];
@@ -89,7 +89,7 @@ of_pressure(struct metrics *m)
 			uint64_t usec;
 
 			(void)snprintf(file, sizeof(file), "%s.pressure", resources[i]);
-			text = read_file(m, groups[g], file);
+			text = metrics_cgroup_read(m, groups[g], file);
 			while ((line = strsep(&text, "\n")) != NULL) {
 				total = strstr(line, " total=");
 				if (!total || !parse_u64(total + strlen(" total="), &usec))
@@ -119,22 +119,22 @@ metrics_of_cgroups(struct metrics *m)
 
 	metric_family(m, "kata_guest_cgroup_memory_bytes", "gauge",
 		      "Memory of all containers (pods), and of init and agent (agent).");
-	of_numbers(m, memory, ARRAY_LEN(memory));
+	metrics_cgroup_numbers(m, memory, ARRAY_LEN(memory));
 	metric_family(m, "kata_guest_cgroup_memory_events", "gauge",
 		      "How often limits were reached, and processes killed for it.");
-	of_keys(m, "memory.events");
+	metrics_cgroup_keys(m, "memory.events");
 	metric_family(m, "kata_guest_cgroup_memory_stat", "gauge",
 		      "What the memory is used for, in bytes, and how often something happened.");
-	of_keys(m, "memory.stat");
+	metrics_cgroup_keys(m, "memory.stat");
 	metric_family(m, "kata_guest_cgroup_cpu", "gauge",
 		      "Processor time in microseconds, and how often it was withheld.");
-	of_keys(m, "cpu.stat");
+	metrics_cgroup_keys(m, "cpu.stat");
 	metric_family(m, "kata_guest_cgroup_tasks", "gauge", "Processes and threads.");
-	of_numbers(m, pids, ARRAY_LEN(pids));
+	metrics_cgroup_numbers(m, pids, ARRAY_LEN(pids));
 	metric_family(m, "kata_guest_cgroup_io", "gauge",
 		      "Bytes and operations on all disks together.");
-	of_io(m);
+	metrics_cgroup_io(m);
 	metric_family(m, "kata_guest_cgroup_pressure_usec", "gauge",
 		      "Time in which some tasks, or all, waited for a resource, in microseconds.");
-	of_pressure(m);
+	metrics_cgroup_pressure(m);
 }

@@ -31,7 +31,7 @@ metrics_devices_next_word(char **line)
 
 /* Writes a line "  eth0: 16 numbers" (proc_pid_net(5)). */
 static void
-of_interface(struct metrics *m, char *line)
+metrics_devices_interface(struct metrics *m, char *line)
 {
 	static const char *const items[] = {
 		"recv_bytes", "recv_packets", "recv_errs",       "recv_drop",
@@ -55,7 +55,7 @@ of_interface(struct metrics *m, char *line)
 /* Writes a line " 254 0 vda 17 numbers" (Documentation/admin-guide/iostats.rst). Older kernels have
  * fewer numbers. */
 static void
-of_disk(struct metrics *m, char *line)
+metrics_devices_disk(struct metrics *m, char *line)
 {
 	static const char *const items[] = {
 		"reads",
@@ -99,12 +99,12 @@ metrics_of_devices(struct metrics *m)
 		      "What the guest's interfaces received and sent.");
 	text = metrics_read(m, m->roots->proc, "thread-self/net/dev");
 	while ((line = strsep(&text, "\n")) != NULL)
-		of_interface(m, line);
+		metrics_devices_interface(m, line);
 	metric_family(m, "kata_guest_diskstat", "gauge",
 		      "What the guest's disks did; sectors of 512 bytes, times in milliseconds.");
 	text = metrics_read(m, m->roots->proc, "diskstats");
 	while ((line = strsep(&text, "\n")) != NULL)
-		of_disk(m, line);
+		metrics_devices_disk(m, line);
 }
 
 /* ---- file systems ---- */
@@ -118,7 +118,7 @@ struct filesystem {
 
 /* Returns whether a file system is local. A share may not answer, and the host can measure it. */
 static bool
-is_measured(const char *type)
+metrics_devices_is_measured(const char *type)
 {
 	static const char *const types[] = { "ext4", "xfs", "btrfs", "vfat", "overlay" };
 
@@ -132,7 +132,7 @@ is_measured(const char *type)
 /* Splits a line of mountinfo in place. *id is the id of the mount. Returns false if the mount is
  * not reported. */
 static bool
-parse_filesystem(char *line, struct filesystem *fs, int *id)
+metrics_parse_filesystem(char *line, struct filesystem *fs, int *id)
 {
 	char *tail = strstr(line, " - "), *type, *options, *device = line;
 	struct mountinfo info;
@@ -144,7 +144,7 @@ parse_filesystem(char *line, struct filesystem *fs, int *id)
 	type = strsep(&tail, " ");
 	fs->source = strsep(&tail, " ");
 	options = strsep(&tail, ",");
-	if (!options || strcmp(options, "ro") == 0 || !is_measured(type))
+	if (!options || strcmp(options, "ro") == 0 || !metrics_devices_is_measured(type))
 		return false;
 	for (int i = 0; i < 2 && device; i++) {
 		device = strchr(device, ' ');
@@ -160,7 +160,7 @@ parse_filesystem(char *line, struct filesystem *fs, int *id)
 }
 
 static bool
-measure(struct metrics *m, struct filesystem *fs, int id)
+metrics_devices_measure(struct metrics *m, struct filesystem *fs, int id)
 {
 	/* the path may lead to another mount by now, or be hidden by one */
 	auto_close int fd = path_try_open(m->roots->root, fs->point, O_PATH, 0, PATH_FOLLOW_NONE);
@@ -170,7 +170,7 @@ measure(struct metrics *m, struct filesystem *fs, int id)
 
 /* Lists each device once, with its first mount. */
 static size_t
-find_filesystems(struct metrics *m, char *text, struct filesystem *list)
+metrics_find_filesystems(struct metrics *m, char *text, struct filesystem *list)
 {
 	char *line;
 	size_t n = 0;
@@ -180,19 +180,20 @@ find_filesystems(struct metrics *m, char *text, struct filesystem *list)
 		struct filesystem *fs = &list[n];
 		bool is_new;
 
-		if (!parse_filesystem(line, fs, &id))
+		if (!metrics_parse_filesystem(line, fs, &id))
 			continue;
 		is_new = true;
 		for (size_t i = 0; i < n && is_new; i++)
 			is_new = strcmp(list[i].device, fs->device) != 0;
-		if (is_new && measure(m, fs, id))
+		if (is_new && metrics_devices_measure(m, fs, id))
 			n++;
 	}
 	return n;
 }
 
 static void
-add_filesystem(struct metrics *m, const struct filesystem *fs, const char *item, uint64_t value)
+metrics_add_filesystem(struct metrics *m, const struct filesystem *fs, const char *item,
+		       uint64_t value)
 {
 	metric_sample(
 		m, value,
@@ -201,14 +202,14 @@ add_filesystem(struct metrics *m, const struct filesystem *fs, const char *item,
 }
 
 static void
-add_totals(struct metrics *m, const struct filesystem *fs, uint64_t total, uint64_t free_,
-	   uint64_t unit)
+metrics_add_totals(struct metrics *m, const struct filesystem *fs, uint64_t total, uint64_t free_,
+		   uint64_t unit)
 {
 	if (free_ > total)
 		free_ = total;
-	add_filesystem(m, fs, "total", total * unit);
-	add_filesystem(m, fs, "used", (total - free_) * unit);
-	add_filesystem(m, fs, "available", free_ * unit);
+	metrics_add_filesystem(m, fs, "total", total * unit);
+	metrics_add_filesystem(m, fs, "used", (total - free_) * unit);
+	metrics_add_filesystem(m, fs, "available", free_ * unit);
 }
 
 void
@@ -216,15 +217,15 @@ metrics_of_filesystems(struct metrics *m)
 {
 	auto_free struct filesystem *list = calloc(FILESYSTEMS_MAX, sizeof(*list));
 	char *text = metrics_read(m, m->roots->proc, "thread-self/mountinfo");
-	size_t n = list && text ? find_filesystems(m, text, list) : 0;
+	size_t n = list && text ? metrics_find_filesystems(m, text, list) : 0;
 
 	metric_family(m, "kata_guest_filesystem_bytes", "gauge",
 		      "Bytes of the guest's file systems on disks.");
 	for (size_t i = 0; i < n; i++)
-		add_totals(m, &list[i], list[i].stat.f_blocks, list[i].stat.f_bfree,
-			   list[i].stat.f_frsize);
+		metrics_add_totals(m, &list[i], list[i].stat.f_blocks, list[i].stat.f_bfree,
+				   list[i].stat.f_frsize);
 	metric_family(m, "kata_guest_filesystem_inodes", "gauge",
 		      "Inodes of the guest's file systems on disks.");
 	for (size_t i = 0; i < n; i++)
-		add_totals(m, &list[i], list[i].stat.f_files, list[i].stat.f_ffree, 1);
+		metrics_add_totals(m, &list[i], list[i].stat.f_files, list[i].stat.f_ffree, 1);
 }

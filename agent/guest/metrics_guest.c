@@ -10,7 +10,7 @@
 
 /* Writes the load from a line "0.20 0.18 0.12 1/80 11206" (proc_loadavg(5)). */
 static void
-of_load(struct metrics *m)
+metrics_guest_load(struct metrics *m)
 {
 	static const char *const names[] = { "load1", "load5", "load15" };
 	char *text = metrics_read(m, m->roots->proc, "loadavg"), *word, *slash;
@@ -32,7 +32,7 @@ of_load(struct metrics *m)
 }
 
 static void
-of_uptime(struct metrics *m)
+metrics_guest_uptime(struct metrics *m)
 {
 	char *text = metrics_read(m, m->roots->proc, "uptime");
 
@@ -43,7 +43,7 @@ of_uptime(struct metrics *m)
 
 /* Writes a line "cpu  ..." or "cpu0 ..." (proc_stat(5)), in milliseconds. */
 static void
-of_cpu(struct metrics *m, char *line, uint64_t hz)
+metrics_guest_cpu(struct metrics *m, char *line, uint64_t hz)
 {
 	static const char *const names[] = { "user", "nice",    "system", "idle",  "iowait",
 					     "irq",  "softirq", "steal",  "guest", "guest_nice" };
@@ -62,7 +62,7 @@ of_cpu(struct metrics *m, char *line, uint64_t hz)
 }
 
 static void
-of_cpus(struct metrics *m)
+metrics_guest_cpus(struct metrics *m)
 {
 	char *text = metrics_read(m, m->roots->proc, "stat"), *line;
 	uint64_t hz = (uint64_t)sysconf(_SC_CLK_TCK);
@@ -71,12 +71,12 @@ of_cpus(struct metrics *m)
 		      "What the guest's processors did, in milliseconds.");
 	while (hz > 0 && (line = strsep(&text, "\n")) != NULL) {
 		if (strncmp(line, "cpu", 3) == 0)
-			of_cpu(m, line, hz);
+			metrics_guest_cpu(m, line, hz);
 	}
 }
 
 static void
-of_entropy(struct metrics *m)
+metrics_guest_entropy(struct metrics *m)
 {
 	char *text = metrics_read(m, m->roots->proc, "sys/kernel/random/entropy_avail");
 	uint64_t bits;
@@ -90,16 +90,16 @@ of_entropy(struct metrics *m)
 void
 metrics_of_guest(struct metrics *m)
 {
-	of_load(m);
-	of_uptime(m);
-	of_cpus(m);
-	of_entropy(m);
+	metrics_guest_load(m);
+	metrics_guest_uptime(m);
+	metrics_guest_cpus(m);
+	metrics_guest_entropy(m);
 }
 
 /* Writes a line "some avg10=0.00 avg60=0.00 avg300=0.00 total=0"
  * (Documentation/accounting/psi.rst). */
 static void
-of_pressure_line(struct metrics *m, const char *resource, char *line, bool total)
+metrics_guest_pressure_line(struct metrics *m, const char *resource, char *line, bool total)
 {
 	char *word, *kind = strsep(&line, " "), *equals;
 	uint64_t usec;
@@ -123,7 +123,7 @@ of_pressure_line(struct metrics *m, const char *resource, char *line, bool total
 }
 
 static void
-of_pressure(struct metrics *m, bool total)
+metrics_guest_pressure(struct metrics *m, bool total)
 {
 	static const char *const resources[] = { "cpu", "memory", "io", "irq" };
 	char path[32], *text, *line;
@@ -132,7 +132,7 @@ of_pressure(struct metrics *m, bool total)
 		(void)snprintf(path, sizeof(path), "pressure/%s", resources[i]);
 		text = metrics_read(m, m->roots->proc, path);
 		while ((line = strsep(&text, "\n")) != NULL)
-			of_pressure_line(m, resources[i], line, total);
+			metrics_guest_pressure_line(m, resources[i], line, total);
 	}
 }
 
@@ -141,8 +141,8 @@ metrics_of_pressure(struct metrics *m)
 {
 	metric_family(m, "kata_guest_pressure_percent", "gauge",
 		      "Share of time in which some tasks, or all, waited for a resource.");
-	of_pressure(m, false);
+	metrics_guest_pressure(m, false);
 	metric_family(m, "kata_guest_pressure_total_usec", "gauge",
 		      "Time in which some tasks, or all, waited for a resource, in microseconds.");
-	of_pressure(m, true);
+	metrics_guest_pressure(m, true);
 }

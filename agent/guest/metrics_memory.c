@@ -91,7 +91,7 @@ metrics_memory_parse_line(char *line, uint64_t *value)
 }
 
 static bool
-add_known(const char *key, uint64_t value, uint64_t *values)
+metrics_memory_add_known(const char *key, uint64_t value, uint64_t *values)
 {
 	for (size_t i = 0; i < ARRAY_LEN(known); i++) {
 		if (strcmp(known[i].key, key) == 0) {
@@ -103,7 +103,7 @@ add_known(const char *key, uint64_t value, uint64_t *values)
 }
 
 static void
-of_meminfo(struct metrics *m)
+metrics_memory_meminfo(struct metrics *m)
 {
 	char *text = metrics_read(m, m->roots->proc, "meminfo"), *line;
 	uint64_t values[ARRAY_LEN(known)] = { 0 }, value;
@@ -113,7 +113,8 @@ of_meminfo(struct metrics *m)
 		return;
 	metric_family(m, "kata_guest_meminfo", "gauge", "Memory of the guest in bytes.");
 	while ((line = strsep(&text, "\n")) != NULL) {
-		if (!metrics_memory_parse_line(line, &value) || add_known(line, value, values))
+		if (!metrics_memory_parse_line(line, &value) ||
+		    metrics_memory_add_known(line, value, values))
 			continue;
 		/* unknown keys of newer kernels */
 		metrics_snake(line, item, sizeof(item));
@@ -125,7 +126,7 @@ of_meminfo(struct metrics *m)
 }
 
 static void
-of_vmstat(struct metrics *m)
+metrics_memory_vmstat(struct metrics *m)
 {
 	char *text = metrics_read(m, m->roots->proc, "vmstat"), *key;
 	uint64_t value;
@@ -139,6 +140,6 @@ of_vmstat(struct metrics *m)
 void
 metrics_of_memory(struct metrics *m)
 {
-	of_meminfo(m);
-	of_vmstat(m);
+	metrics_memory_meminfo(m);
+	metrics_memory_vmstat(m);
 }

@@ -110,7 +110,7 @@ online_worker(struct worker *w, void *arg, struct error *err)
 }
 
 static int
-take_cpus(struct job *job, const struct job_message *m, void *data, struct error *err)
+online_take_cpus(struct job *job, const struct job_message *m, void *data, struct error *err)
 {
 	struct online *o = data;
 
@@ -135,7 +135,7 @@ online_own_limits(const struct guest *g)
 }
 
 static int
-take_memory(struct job *job, const struct job_message *m, void *data, struct error *err)
+online_take_memory(struct job *job, const struct job_message *m, void *data, struct error *err)
 {
 	struct online *o = data;
 
@@ -147,11 +147,11 @@ take_memory(struct job *job, const struct job_message *m, void *data, struct err
 }
 
 static const struct job_message_type online_messages[] = {
-	[ONLINE_MSG_CPUS] = { .handler = take_cpus, .size = sizeof(uint32_t) },
-	[ONLINE_MSG_MEMORY] = { .handler = take_memory, .size = sizeof(uint64_t) },
+	[ONLINE_MSG_CPUS] = { .handler = online_take_cpus, .size = sizeof(uint32_t) },
+	[ONLINE_MSG_MEMORY] = { .handler = online_take_memory, .size = sizeof(uint64_t) },
 };
 
-static int start_worker(struct online *o, struct error *err);
+static int online_start_worker(struct online *o, struct error *err);
 
 static void
 online_timed_out(struct online *o)
@@ -164,7 +164,7 @@ online_timed_out(struct online *o)
 }
 
 static void
-on_online_done(struct job *job, const struct error *err, void *data)
+online_on_done(struct job *job, const struct error *err, void *data)
 {
 	struct online *o = data;
 	struct error why = *err;
@@ -180,7 +180,7 @@ on_online_done(struct job *job, const struct error *err, void *data)
 	o->work.memory = false;
 	if (!o->limit)
 		online_timed_out(o);
-	else if (o->again && start_worker(o, &why) < 0)
+	else if (o->again && online_start_worker(o, &why) < 0)
 		online_finish(o, &why);
 }
 
@@ -189,11 +189,11 @@ static const struct job_ops online_job = {
 	.work = online_worker,
 	.messages = online_messages,
 	.n_messages = ARRAY_LEN(online_messages),
-	.done = on_online_done,
+	.done = online_on_done,
 };
 
 static int
-start_worker(struct online *o, struct error *err)
+online_start_worker(struct online *o, struct error *err)
 {
 	const struct roots *roots = o->work.roots;
 	const int keep[] = { roots->sys, roots->proc, roots->root, roots->cgroup };
@@ -216,7 +216,7 @@ start_worker(struct online *o, struct error *err)
 }
 
 static void
-on_cpu_event(const struct device_event *e, void *data)
+online_on_cpu_event(const struct device_event *e, void *data)
 {
 	struct online *o = data;
 	struct error err = ERROR_INIT;
@@ -224,12 +224,12 @@ on_cpu_event(const struct device_event *e, void *data)
 	if (*e->subsystem && strcmp(e->subsystem, "cpu") != 0)
 		return;
 	o->again = true;
-	if (!o->job && start_worker(o, &err) < 0)
+	if (!o->job && online_start_worker(o, &err) < 0)
 		online_finish(o, &err);
 }
 
 static void
-on_limit(void *data)
+online_on_limit(void *data)
 {
 	struct online *o = data;
 
@@ -271,9 +271,9 @@ online_begin(struct guest *g, uint32_t cpus, bool memory, online_done_fn *done, 
 	o->done = done;
 	o->data = data;
 	/* before the first worker, so that no event is missed */
-	device_listen(g->parts.devices, &o->listener, on_cpu_event, o);
-	o->limit = loop_timer(g->parts.loop, ONLINE_MS, on_limit, o, err);
-	if (o->limit && start_worker(o, err) == 0)
+	device_listen(g->parts.devices, &o->listener, online_on_cpu_event, o);
+	o->limit = loop_timer(g->parts.loop, ONLINE_MS, online_on_limit, o, err);
+	if (o->limit && online_start_worker(o, err) == 0)
 		return o;
 	online_free(o);
 	return NULL;
@@ -298,10 +298,10 @@ struct memory_watch {
 	bool again;
 };
 
-static void bring_memory_online(struct memory_watch *m);
+static void online_memory(struct memory_watch *m);
 
 static void
-on_memory_done(const struct error *err, void *data)
+online_on_memory_done(const struct error *err, void *data)
 {
 	struct memory_watch *m = data;
 
@@ -309,30 +309,30 @@ on_memory_done(const struct error *err, void *data)
 	if (err->code != ERROR_OK)
 		log_warn("guest", "failed to bring memory online: %s", err->msg);
 	if (m->again)
-		bring_memory_online(m);
+		online_memory(m);
 }
 
 /* Starts a worker, or, if one is running, notes that another must follow. A gigabyte has eight
  * blocks or more, whose events arrive at nearly the same time. */
 static void
-bring_memory_online(struct memory_watch *m)
+online_memory(struct memory_watch *m)
 {
 	struct error err = ERROR_INIT;
 
 	m->again = m->running != NULL;
 	if (m->running)
 		return;
-	m->running = online_begin(m->g, 0, true, on_memory_done, m, &err);
+	m->running = online_begin(m->g, 0, true, online_on_memory_done, m, &err);
 	if (!m->running)
 		log_warn("guest", "failed to bring memory online: %s", err.msg);
 }
 
 static void
-on_memory_event(const struct device_event *e, void *data)
+online_on_memory_event(const struct device_event *e, void *data)
 {
 	/* also on "online" and "offline", since the limits follow the size of memory */
 	if (!*e->subsystem || strcmp(e->subsystem, "memory") == 0)
-		bring_memory_online(data);
+		online_memory(data);
 }
 
 struct memory_watch *
@@ -345,7 +345,7 @@ memory_watch_new(struct guest *g, struct error *err)
 		return NULL;
 	}
 	m->g = g;
-	device_listen(g->parts.devices, &m->listener, on_memory_event, m);
+	device_listen(g->parts.devices, &m->listener, online_on_memory_event, m);
 	return m;
 }
 
