@@ -29,6 +29,19 @@
 /* Clocks of hypervisors (ptp_kvm and others), by their name in /sys/class/ptp/<N>/clock_name. */
 static const char *const hypervisors[] = { "KVM virtual PTP", "hyperv", "vmclock" };
 
+struct clock_keeper {
+	struct loop *loop;
+	struct timer *timer;
+	/* the PTP device */
+	int fd;
+	/* the last attempt failed, which has been logged */
+	bool failed;
+};
+
+static void clock_on_time(void *data);
+static int clock_compare(const struct clock_keeper *k, int64_t *offset);
+static int clock_correct(int64_t offset);
+
 int
 clock_set(int64_t sec, int64_t usec, struct error *err)
 {
@@ -47,12 +60,31 @@ clock_set(int64_t sec, int64_t usec, struct error *err)
 	return 0;
 }
 
-enum clock_action
-clock_action(int64_t offset_ns)
+/* ---- synchronisation ---- */
+
+struct clock_keeper *
+clock_keeper_new(struct loop *loop, const struct roots *roots, struct error *err)
 {
-	if (offset_ns >= CLOCK_STEP_NS || offset_ns <= -CLOCK_STEP_NS)
-		return CLOCK_STEP;
-	return offset_ns > FINE_NS || offset_ns < -FINE_NS ? CLOCK_SLEW : CLOCK_FINE;
+	struct clock_keeper *k;
+	char name[33];
+
+	if (!clock_find_ptp(roots->sys, name, sizeof(name)))
+		return NULL;
+	k = calloc(1, sizeof(*k));
+	if (!k) {
+		error_nomem(err, "synchronising the clock");
+		return NULL;
+	}
+	k->loop = loop;
+	k->fd = openat(roots->dev, name, O_RDONLY | O_CLOEXEC);
+	if (k->fd < 0) {
+		error_sys(err, "failed to open /dev/%s", name);
+		free(k);
+		return NULL;
+	}
+	log_info("clock", "synchronising with the hypervisor's clock, /dev/%s", name);
+	clock_on_time(k);
+	return k;
 }
 
 static bool
@@ -91,32 +123,25 @@ clock_find_ptp(int sys, char *name, uint32_t size)
 	return found;
 }
 
-int64_t
-clock_offset(const int64_t *readings, unsigned int n)
+static void
+clock_on_time(void *data)
 {
-	int64_t best = INT64_MAX, offset = 0;
+	struct clock_keeper *k = data;
+	struct error err = ERROR_INIT;
+	int64_t offset;
 
-	for (unsigned int i = 0; i < n; i++) {
-		int64_t before = readings[2 * i], after = readings[2 * i + 2];
-
-		if (after - before >= best)
-			continue;
-		best = after - before;
-		offset = readings[2 * i + 1] - (before + best / 2);
+	k->timer = NULL;
+	if (clock_compare(k, &offset) == 0 && clock_correct(offset) == 0) {
+		k->failed = false;
+	} else if (!k->failed) {
+		log_warn("clock", "failed to synchronise with the host's clock: %s",
+			 strerror(errno));
+		k->failed = true;
 	}
-	return offset;
+	k->timer = loop_timer(k->loop, PERIOD_MS, clock_on_time, k, &err);
+	if (!k->timer)
+		log_warn("clock", "clock synchronisation stopped: %s", err.msg);
 }
-
-/* ---- synchronisation ---- */
-
-struct clock_keeper {
-	struct loop *loop;
-	struct timer *timer;
-	/* the PTP device */
-	int fd;
-	/* the last attempt failed, which has been logged */
-	bool failed;
-};
 
 /* Measures by how many ns the guest's clock is behind. Returns 0, or -1 and errno. */
 static int
@@ -131,6 +156,22 @@ clock_compare(const struct clock_keeper *k, int64_t *offset)
 		readings[i] = samples.ts[i].sec * NS + samples.ts[i].nsec;
 	*offset = clock_offset(readings, SAMPLES);
 	return 0;
+}
+
+int64_t
+clock_offset(const int64_t *readings, unsigned int n)
+{
+	int64_t best = INT64_MAX, offset = 0;
+
+	for (unsigned int i = 0; i < n; i++) {
+		int64_t before = readings[2 * i], after = readings[2 * i + 2];
+
+		if (after - before >= best)
+			continue;
+		best = after - before;
+		offset = readings[2 * i + 1] - (before + best / 2);
+	}
+	return offset;
 }
 
 static int
@@ -162,49 +203,12 @@ clock_correct(int64_t offset)
 	return adjtimex(&t) < 0 ? -1 : 0;
 }
 
-static void
-clock_on_time(void *data)
+enum clock_action
+clock_action(int64_t offset_ns)
 {
-	struct clock_keeper *k = data;
-	struct error err = ERROR_INIT;
-	int64_t offset;
-
-	k->timer = NULL;
-	if (clock_compare(k, &offset) == 0 && clock_correct(offset) == 0) {
-		k->failed = false;
-	} else if (!k->failed) {
-		log_warn("clock", "failed to synchronise with the host's clock: %s",
-			 strerror(errno));
-		k->failed = true;
-	}
-	k->timer = loop_timer(k->loop, PERIOD_MS, clock_on_time, k, &err);
-	if (!k->timer)
-		log_warn("clock", "clock synchronisation stopped: %s", err.msg);
-}
-
-struct clock_keeper *
-clock_keeper_new(struct loop *loop, const struct roots *roots, struct error *err)
-{
-	struct clock_keeper *k;
-	char name[33];
-
-	if (!clock_find_ptp(roots->sys, name, sizeof(name)))
-		return NULL;
-	k = calloc(1, sizeof(*k));
-	if (!k) {
-		error_nomem(err, "synchronising the clock");
-		return NULL;
-	}
-	k->loop = loop;
-	k->fd = openat(roots->dev, name, O_RDONLY | O_CLOEXEC);
-	if (k->fd < 0) {
-		error_sys(err, "failed to open /dev/%s", name);
-		free(k);
-		return NULL;
-	}
-	log_info("clock", "synchronising with the hypervisor's clock, /dev/%s", name);
-	clock_on_time(k);
-	return k;
+	if (offset_ns >= CLOCK_STEP_NS || offset_ns <= -CLOCK_STEP_NS)
+		return CLOCK_STEP;
+	return offset_ns > FINE_NS || offset_ns < -FINE_NS ? CLOCK_SLEW : CLOCK_FINE;
 }
 
 void

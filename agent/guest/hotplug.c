@@ -20,55 +20,10 @@
 
 #define ENTRIES_MAX 65536
 
-static int
-hotplug_order(const void *a, const void *b)
-{
-	uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
-
-	return x < y ? -1 : x > y;
-}
-
-/* Lists the numbers of the entries <prefix>N of a directory, sorted. The caller frees the list. */
-static int
-hotplug_list_numbered(int sys, const char *path, const char *prefix, uint32_t **out, size_t *n,
-		      struct error *err)
-{
-	int fd = openat(sys, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
-	const struct dirent *e;
-	uint32_t *list = NULL, number;
-
-	*n = 0;
-	if (!dir) {
-		error_sys(err, "failed to open /sys/%s", path);
-		close_fd(&fd);
-		return -1;
-	}
-	while ((e = readdir(dir)) != NULL && *n < ENTRIES_MAX) {
-		if (strncmp(e->d_name, prefix, strlen(prefix)) != 0 ||
-		    !parse_u32(e->d_name + strlen(prefix), &number))
-			continue;
-		if (*n % 64 == 0) {
-			uint32_t *more = realloc(list, (*n + 64) * sizeof(*list));
-
-			if (!more)
-				break;
-			list = more;
-		}
-		list[(*n)++] = number;
-	}
-	/* the loop ended early for lack of memory */
-	if (e && *n < ENTRIES_MAX) {
-		(void)closedir(dir);
-		free(list);
-		return error_nomem(err, "listing processors and memory");
-	}
-	(void)closedir(dir);
-	if (*n > 0)
-		qsort(list, *n, sizeof(*list), hotplug_order);
-	*out = list;
-	return 0;
-}
+static int hotplug_list_numbered(int sys, const char *path, const char *prefix, uint32_t **out,
+				 size_t *n, struct error *err);
+static bool hotplug_is_offline(int sys, const char *path);
+static int hotplug_probe_block(int sys, uint64_t address, uint64_t block, struct error *err);
 
 /* Counts the numbers of a list such as "0-3,8". Returns false if it is malformed. */
 static bool
@@ -101,16 +56,6 @@ hotplug_cpus_online(int sys, uint32_t *n, struct error *err)
 		return error_set(err, ERROR_INTERNAL,
 				 "/sys/" CPU_DIR "/online: invalid list \"%.80s\"", text);
 	return 0;
-}
-
-/* Returns whether the file `online` is 0. A device that cannot be taken offline has no such
- * file. */
-static bool
-hotplug_is_offline(int sys, const char *path)
-{
-	char text[8];
-
-	return read_text_at(sys, path, text, sizeof(text)) >= 0 && strcmp(text, "0") == 0;
 }
 
 int
@@ -163,6 +108,81 @@ hotplug_online_memory(int sys, unsigned int *onlined)
 	return failed;
 }
 
+static int
+hotplug_order(const void *a, const void *b)
+{
+	uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
+
+	return x < y ? -1 : x > y;
+}
+
+/* Lists the numbers of the entries <prefix>N of a directory, sorted. The caller frees the list. */
+static int
+hotplug_list_numbered(int sys, const char *path, const char *prefix, uint32_t **out, size_t *n,
+		      struct error *err)
+{
+	int fd = openat(sys, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+	const struct dirent *e;
+	uint32_t *list = NULL, number;
+
+	*n = 0;
+	if (!dir) {
+		error_sys(err, "failed to open /sys/%s", path);
+		close_fd(&fd);
+		return -1;
+	}
+	while ((e = readdir(dir)) != NULL && *n < ENTRIES_MAX) {
+		if (strncmp(e->d_name, prefix, strlen(prefix)) != 0 ||
+		    !parse_u32(e->d_name + strlen(prefix), &number))
+			continue;
+		if (*n % 64 == 0) {
+			uint32_t *more = realloc(list, (*n + 64) * sizeof(*list));
+
+			if (!more)
+				break;
+			list = more;
+		}
+		list[(*n)++] = number;
+	}
+	/* the loop ended early for lack of memory */
+	if (e && *n < ENTRIES_MAX) {
+		(void)closedir(dir);
+		free(list);
+		return error_nomem(err, "listing processors and memory");
+	}
+	(void)closedir(dir);
+	if (*n > 0)
+		qsort(list, *n, sizeof(*list), hotplug_order);
+	*out = list;
+	return 0;
+}
+
+/* Returns whether the file `online` is 0. A device that cannot be taken offline has no such
+ * file. */
+static bool
+hotplug_is_offline(int sys, const char *path)
+{
+	char text[8];
+
+	return read_text_at(sys, path, text, sizeof(text)) >= 0 && strcmp(text, "0") == 0;
+}
+
+int
+hotplug_probe_memory(int sys, const uint64_t *addresses, size_t n, struct error *err)
+{
+	uint64_t block = 0;
+	char text[32];
+
+	if (read_text_at(sys, MEMORY_DIR "/block_size_bytes", text, sizeof(text)) >= 0)
+		(void)parse_hex(text, &block);
+	for (size_t i = 0; i < n; i++) {
+		if (hotplug_probe_block(sys, addresses[i], block, err) < 0)
+			return -1;
+	}
+	return 0;
+}
+
 /* Returns whether firmware or an earlier call has added the memory at this address. */
 static bool
 hotplug_has_block(int sys, uint64_t address, uint64_t block)
@@ -197,19 +217,4 @@ hotplug_probe_block(int sys, uint64_t address, uint64_t block, struct error *err
 			"the guest's kernel does not support probing memory: no /sys/" MEMORY_DIR
 			"/probe");
 	return error_sys(err, "failed to probe memory at %s", text);
-}
-
-int
-hotplug_probe_memory(int sys, const uint64_t *addresses, size_t n, struct error *err)
-{
-	uint64_t block = 0;
-	char text[32];
-
-	if (read_text_at(sys, MEMORY_DIR "/block_size_bytes", text, sizeof(text)) >= 0)
-		(void)parse_hex(text, &block);
-	for (size_t i = 0; i < n; i++) {
-		if (hotplug_probe_block(sys, addresses[i], block, err) < 0)
-			return -1;
-	}
-	return 0;
 }

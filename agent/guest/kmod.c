@@ -23,6 +23,26 @@
 #define NAME_MAX_  55
 #define PARAMS_MAX 4096
 
+static int kmod_load_module(const struct kmod_env *env, const char *name, char *const *parameters,
+			    size_t n, struct error *err);
+static char *kmod_make_spec(const char *name, char *const *parameters, size_t n, struct error *err);
+static bool kmod_is_loaded(const struct kmod_env *env, const char *name);
+static int kmod_load_from(const struct kmod_env *env, int dir, const char *name, const char *spec,
+			  bool *was_there, struct error *err);
+static int kmod_set_parameters(const struct kmod_env *env, const char *name,
+			       char *const *parameters, size_t n, struct error *err);
+
+/* Converts a module's name to the form in sysfs, in which `-` is `_`. */
+static void
+kmod_sysfs_name(const char *name, char out[NAME_MAX_ + 1])
+{
+	size_t i;
+
+	for (i = 0; name[i]; i++)
+		out[i] = name[i] == '-' ? '_' : name[i];
+	out[i] = '\0';
+}
+
 int
 kmod_env_init(struct kmod_env *env, int root, int sys, char release[static 65], struct error *err)
 {
@@ -40,6 +60,15 @@ kmod_env_init(struct kmod_env *env, int root, int sys, char release[static 65], 
 	return 0;
 }
 
+int
+kmod_load(const struct kmod_env *env, const char *name, char *const *parameters, size_t n,
+	  struct error *err)
+{
+	if (kmod_load_module(env, name, parameters, n, err) < 0)
+		return error_wrap(err, "failed to load kernel module %.80s", name);
+	return 0;
+}
+
 static bool
 kmod_is_name(const char *name)
 {
@@ -50,6 +79,34 @@ kmod_is_name(const char *name)
 			return false;
 	}
 	return n > 0 && n <= NAME_MAX_ && name[0] != '-';
+}
+
+static int
+kmod_load_module(const struct kmod_env *env, const char *name, char *const *parameters, size_t n,
+		 struct error *err)
+{
+	auto_free char *spec = NULL;
+	auto_close int dir = -1;
+	char path[128];
+	bool was_there = true;
+
+	if (!kmod_is_name(name) || n > KMOD_PARAMETERS_MAX)
+		return error_set(err, ERROR_INVALID_ARGUMENT,
+				 "invalid name, or more than %d parameters", KMOD_PARAMETERS_MAX);
+	spec = kmod_make_spec(name, parameters, n, err);
+	if (!spec)
+		return -1;
+	(void)snprintf(path, sizeof(path), "lib/modules/%s", env->release);
+	dir = path_try_open(env->root, path, O_RDONLY | O_DIRECTORY, 0, PATH_FOLLOW_ALL);
+	if (dir < 0 && !kmod_is_loaded(env, name))
+		return error_sys_code(err, ERROR_NOT_FOUND, "failed to open /%s", path);
+	if (dir >= 0 && kmod_load_from(env, dir, name, spec, &was_there, err) < 0) {
+		/* a loaded module that is not in the image's list of modules */
+		if (err->code != ERROR_NOT_FOUND || !kmod_is_loaded(env, name))
+			return -1;
+		*err = ERROR_INIT;
+	}
+	return was_there ? kmod_set_parameters(env, name, parameters, n, err) : 0;
 }
 
 /* Appends "name" or "name=value" as one word: the kernel splits parameters at blanks outside of
@@ -89,51 +146,6 @@ kmod_make_spec(const char *name, char *const *parameters, size_t n, struct error
 		error_nomem(err, "collecting parameters");
 	buf_release(&words);
 	return spec;
-}
-
-/* Converts a module's name to the form in sysfs, in which `-` is `_`. */
-static void
-kmod_sysfs_name(const char *name, char out[NAME_MAX_ + 1])
-{
-	size_t i;
-
-	for (i = 0; name[i]; i++)
-		out[i] = name[i] == '-' ? '_' : name[i];
-	out[i] = '\0';
-}
-
-/* Sets parameters of a module that is loaded or built in. */
-static int
-kmod_set_parameters(const struct kmod_env *env, const char *name, char *const *parameters, size_t n,
-		    struct error *err)
-{
-	char own[NAME_MAX_ + 1], path[192];
-
-	kmod_sysfs_name(name, own);
-	for (size_t i = 0; i < n; i++) {
-		size_t len = strcspn(parameters[i], "=");
-		const char *value = parameters[i][len] ? parameters[i] + len + 1 : "1";
-
-		if (len == 0 || len > 64 || memchr(parameters[i], '/', len))
-			return error_set(err, ERROR_INVALID_ARGUMENT, "invalid parameter \"%.80s\"",
-					 parameters[i]);
-		(void)snprintf(path, sizeof(path), "module/%s/parameters/%.*s", own, (int)len,
-			       parameters[i]);
-		if (write_text_at(env->sys, path, value) < 0) {
-			struct error why = ERROR_INIT;
-			char parameter[65];
-
-			(void)snprintf(parameter, sizeof(parameter), "%.*s", (int)len,
-				       parameters[i]);
-			(void)error_sys(
-				&why,
-				"failed to set parameter %s of kernel module %.80s, which is "
-				"built in or already loaded",
-				parameter, name);
-			env->warn(env->data, name, parameter, why.msg);
-		}
-	}
-	return 0;
 }
 
 static bool
@@ -202,39 +214,36 @@ kmod_load_from(const struct kmod_env *env, int dir, const char *name, const char
 	return result;
 }
 
+/* Sets parameters of a module that is loaded or built in. */
 static int
-kmod_load_module(const struct kmod_env *env, const char *name, char *const *parameters, size_t n,
-		 struct error *err)
+kmod_set_parameters(const struct kmod_env *env, const char *name, char *const *parameters, size_t n,
+		    struct error *err)
 {
-	auto_free char *spec = NULL;
-	auto_close int dir = -1;
-	char path[128];
-	bool was_there = true;
+	char own[NAME_MAX_ + 1], path[192];
 
-	if (!kmod_is_name(name) || n > KMOD_PARAMETERS_MAX)
-		return error_set(err, ERROR_INVALID_ARGUMENT,
-				 "invalid name, or more than %d parameters", KMOD_PARAMETERS_MAX);
-	spec = kmod_make_spec(name, parameters, n, err);
-	if (!spec)
-		return -1;
-	(void)snprintf(path, sizeof(path), "lib/modules/%s", env->release);
-	dir = path_try_open(env->root, path, O_RDONLY | O_DIRECTORY, 0, PATH_FOLLOW_ALL);
-	if (dir < 0 && !kmod_is_loaded(env, name))
-		return error_sys_code(err, ERROR_NOT_FOUND, "failed to open /%s", path);
-	if (dir >= 0 && kmod_load_from(env, dir, name, spec, &was_there, err) < 0) {
-		/* a loaded module that is not in the image's list of modules */
-		if (err->code != ERROR_NOT_FOUND || !kmod_is_loaded(env, name))
-			return -1;
-		*err = ERROR_INIT;
+	kmod_sysfs_name(name, own);
+	for (size_t i = 0; i < n; i++) {
+		size_t len = strcspn(parameters[i], "=");
+		const char *value = parameters[i][len] ? parameters[i] + len + 1 : "1";
+
+		if (len == 0 || len > 64 || memchr(parameters[i], '/', len))
+			return error_set(err, ERROR_INVALID_ARGUMENT, "invalid parameter \"%.80s\"",
+					 parameters[i]);
+		(void)snprintf(path, sizeof(path), "module/%s/parameters/%.*s", own, (int)len,
+			       parameters[i]);
+		if (write_text_at(env->sys, path, value) < 0) {
+			struct error why = ERROR_INIT;
+			char parameter[65];
+
+			(void)snprintf(parameter, sizeof(parameter), "%.*s", (int)len,
+				       parameters[i]);
+			(void)error_sys(
+				&why,
+				"failed to set parameter %s of kernel module %.80s, which is "
+				"built in or already loaded",
+				parameter, name);
+			env->warn(env->data, name, parameter, why.msg);
+		}
 	}
-	return was_there ? kmod_set_parameters(env, name, parameters, n, err) : 0;
-}
-
-int
-kmod_load(const struct kmod_env *env, const char *name, char *const *parameters, size_t n,
-	  struct error *err)
-{
-	if (kmod_load_module(env, name, parameters, n, err) < 0)
-		return error_wrap(err, "failed to load kernel module %.80s", name);
 	return 0;
 }

@@ -15,6 +15,47 @@
 /* The most text of one group. */
 #define TEXT_MAX (4u << 20)
 
+static int metrics_flush(struct metrics *m, metrics_sink_fn *sink, void *data, struct error *err);
+static void metrics_put_sample(struct metrics *m, const char *value,
+			       const struct metric_label *labels, size_t n);
+
+int
+metrics_write(const struct roots *roots, const struct metrics_agent *agent, metrics_sink_fn *sink,
+	      void *data, struct error *err)
+{
+	static void (*const groups[])(struct metrics *) = {
+		metrics_of_agent,    metrics_of_guest,   metrics_of_memory,      metrics_of_devices,
+		metrics_of_pressure, metrics_of_cgroups, metrics_of_filesystems,
+	};
+	auto_free char *source = malloc(METRICS_SOURCE_MAX);
+	struct metrics m = { .roots = roots, .agent = agent, .source = source };
+	int result = 0;
+
+	if (!source)
+		return error_nomem(err, "reading the metrics");
+	buf_init(&m.out, TEXT_MAX);
+	for (size_t i = 0; result == 0 && i < ARRAY_LEN(groups); i++) {
+		groups[i](&m);
+		result = metrics_flush(&m, sink, data, err);
+	}
+	buf_release(&m.out);
+	return result;
+}
+
+static int
+metrics_flush(struct metrics *m, metrics_sink_fn *sink, void *data, struct error *err)
+{
+	if (m->failed)
+		return error_set(err, ERROR_RESOURCE_EXHAUSTED,
+				 "the metrics are longer than %u bytes", TEXT_MAX);
+	if (buf_len(&m->out) > 0 && sink(data, buf_head(&m->out), buf_len(&m->out), err) < 0)
+		return -1;
+	buf_consume(&m->out, buf_len(&m->out));
+	return 0;
+}
+
+/* ---- writing ---- */
+
 static void
 metrics_put(struct metrics *m, const char *text, size_t n)
 {
@@ -35,6 +76,41 @@ metric_family(struct metrics *m, const char *name, const char *type, const char 
 	m->type = type;
 	m->help = help;
 	m->has_samples = false;
+}
+
+void
+metric_sample(struct metrics *m, uint64_t value, const struct metric_label *labels, size_t n)
+{
+	char text[24];
+
+	(void)snprintf(text, sizeof(text), "%llu", (unsigned long long)value);
+	metrics_put_sample(m, text, labels, n);
+}
+
+void
+metric_decimal(struct metrics *m, const char *value, const struct metric_label *labels, size_t n)
+{
+	size_t whole = strspn(value, "0123456789");
+	const char *rest = value + whole;
+
+	if (whole == 0 || (*rest && *rest != '.'))
+		return;
+	if (*rest == '.' && (!rest[1] || rest[1 + strspn(rest + 1, "0123456789")]))
+		return;
+	metrics_put_sample(m, value, labels, n);
+}
+
+void
+metric_item(struct metrics *m, const char *item, uint64_t value)
+{
+	metric_sample(m, value, METRIC_LABELS({ "item", item }), 1);
+}
+
+void
+metric_item2(struct metrics *m, const char *name, const char *value, const char *item,
+	     uint64_t number)
+{
+	metric_sample(m, number, METRIC_LABELS({ name, value }, { "item", item }), 2);
 }
 
 static void
@@ -91,40 +167,7 @@ metrics_put_sample(struct metrics *m, const char *value, const struct metric_lab
 	metrics_put_string(m, "\n");
 }
 
-void
-metric_sample(struct metrics *m, uint64_t value, const struct metric_label *labels, size_t n)
-{
-	char text[24];
-
-	(void)snprintf(text, sizeof(text), "%llu", (unsigned long long)value);
-	metrics_put_sample(m, text, labels, n);
-}
-
-void
-metric_decimal(struct metrics *m, const char *value, const struct metric_label *labels, size_t n)
-{
-	size_t whole = strspn(value, "0123456789");
-	const char *rest = value + whole;
-
-	if (whole == 0 || (*rest && *rest != '.'))
-		return;
-	if (*rest == '.' && (!rest[1] || rest[1 + strspn(rest + 1, "0123456789")]))
-		return;
-	metrics_put_sample(m, value, labels, n);
-}
-
-void
-metric_item(struct metrics *m, const char *item, uint64_t value)
-{
-	metric_sample(m, value, METRIC_LABELS({ "item", item }), 1);
-}
-
-void
-metric_item2(struct metrics *m, const char *name, const char *value, const char *item,
-	     uint64_t number)
-{
-	metric_sample(m, number, METRIC_LABELS({ name, value }, { "item", item }), 2);
-}
+/* ---- reading ---- */
 
 char *
 metrics_read(struct metrics *m, int dirfd, const char *path)
@@ -178,39 +221,4 @@ metrics_snake(const char *key, char *out, size_t size)
 		out[n++] = (char)tolower(this);
 	}
 	out[n] = '\0';
-}
-
-static int
-metrics_flush(struct metrics *m, metrics_sink_fn *sink, void *data, struct error *err)
-{
-	if (m->failed)
-		return error_set(err, ERROR_RESOURCE_EXHAUSTED,
-				 "the metrics are longer than %u bytes", TEXT_MAX);
-	if (buf_len(&m->out) > 0 && sink(data, buf_head(&m->out), buf_len(&m->out), err) < 0)
-		return -1;
-	buf_consume(&m->out, buf_len(&m->out));
-	return 0;
-}
-
-int
-metrics_write(const struct roots *roots, const struct metrics_agent *agent, metrics_sink_fn *sink,
-	      void *data, struct error *err)
-{
-	static void (*const groups[])(struct metrics *) = {
-		metrics_of_agent,    metrics_of_guest,   metrics_of_memory,      metrics_of_devices,
-		metrics_of_pressure, metrics_of_cgroups, metrics_of_filesystems,
-	};
-	auto_free char *source = malloc(METRICS_SOURCE_MAX);
-	struct metrics m = { .roots = roots, .agent = agent, .source = source };
-	int result = 0;
-
-	if (!source)
-		return error_nomem(err, "reading the metrics");
-	buf_init(&m.out, TEXT_MAX);
-	for (size_t i = 0; result == 0 && i < ARRAY_LEN(groups); i++) {
-		groups[i](&m);
-		result = metrics_flush(&m, sink, data, err);
-	}
-	buf_release(&m.out);
-	return result;
 }

@@ -24,6 +24,28 @@ enum stat_field {
 	STAT_FIELDS,
 };
 
+static void metrics_agent_stat(struct metrics *m);
+static void metrics_agent_status(struct metrics *m);
+static void metrics_agent_io(struct metrics *m);
+static void metrics_agent_fds(struct metrics *m);
+static void metrics_agent_memagent(struct metrics *m);
+
+void
+metrics_of_agent(struct metrics *m)
+{
+	metric_family(m, "kata_agent_scrape_count", "counter", "How often metrics were asked for.");
+	metric_sample(m, m->agent->scrapes, NULL, 0);
+	metric_family(m, "kata_agent_info", "gauge", "The agent's version; always 1.");
+	metric_sample(m, 1, METRIC_LABELS({ "version", m->agent->version }), 1);
+	metric_family(m, "kata_agent_workers", "gauge", "Worker processes that run.");
+	metric_sample(m, m->agent->workers, NULL, 0);
+	metrics_agent_stat(m);
+	metrics_agent_status(m);
+	metrics_agent_io(m);
+	metrics_agent_fds(m);
+	metrics_agent_memagent(m);
+}
+
 static char *
 metrics_agent_read(struct metrics *m, const char *file)
 {
@@ -173,20 +195,4 @@ metrics_agent_memagent(struct metrics *m)
 	metric_item(m, "reclaim_stopped", c->reclaim_stopped);
 	metric_item(m, "compact_runs", c->compact_runs);
 	metric_item(m, "compact_stopped", c->compact_stopped);
-}
-
-void
-metrics_of_agent(struct metrics *m)
-{
-	metric_family(m, "kata_agent_scrape_count", "counter", "How often metrics were asked for.");
-	metric_sample(m, m->agent->scrapes, NULL, 0);
-	metric_family(m, "kata_agent_info", "gauge", "The agent's version; always 1.");
-	metric_sample(m, 1, METRIC_LABELS({ "version", m->agent->version }), 1);
-	metric_family(m, "kata_agent_workers", "gauge", "Worker processes that run.");
-	metric_sample(m, m->agent->workers, NULL, 0);
-	metrics_agent_stat(m);
-	metrics_agent_status(m);
-	metrics_agent_io(m);
-	metrics_agent_fds(m);
-	metrics_agent_memagent(m);
 }

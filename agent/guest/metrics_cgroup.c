@@ -12,6 +12,45 @@
 
 static const char *const groups[] = { "agent", "pods" };
 
+static void metrics_cgroup_numbers(struct metrics *m, const char *const (*files)[2], size_t n);
+static void metrics_cgroup_keys(struct metrics *m, const char *file);
+static void metrics_cgroup_io(struct metrics *m);
+static void metrics_cgroup_pressure(struct metrics *m);
+
+void
+metrics_of_cgroups(struct metrics *m)
+{
+	static const char *const memory[][2] = {
+		{ "memory.current", "current" },
+		{ "memory.peak", "peak" },
+		{ "memory.max", "limit" },
+		{ "memory.swap.current", "swap_current" },
+	};
+	static const char *const pids[][2] = { { "pids.current", "current" },
+					       { "pids.peak", "peak" } };
+
+	metric_family(m, "kata_guest_cgroup_memory_bytes", "gauge",
+		      "Memory of all containers (pods), and of init and agent (agent).");
+	metrics_cgroup_numbers(m, memory, ARRAY_LEN(memory));
+	metric_family(m, "kata_guest_cgroup_memory_events", "gauge",
+		      "How often limits were reached, and processes killed for it.");
+	metrics_cgroup_keys(m, "memory.events");
+	metric_family(m, "kata_guest_cgroup_memory_stat", "gauge",
+		      "What the memory is used for, in bytes, and how often something happened.");
+	metrics_cgroup_keys(m, "memory.stat");
+	metric_family(m, "kata_guest_cgroup_cpu", "gauge",
+		      "Processor time in microseconds, and how often it was withheld.");
+	metrics_cgroup_keys(m, "cpu.stat");
+	metric_family(m, "kata_guest_cgroup_tasks", "gauge", "Processes and threads.");
+	metrics_cgroup_numbers(m, pids, ARRAY_LEN(pids));
+	metric_family(m, "kata_guest_cgroup_io", "gauge",
+		      "Bytes and operations on all disks together.");
+	metrics_cgroup_io(m);
+	metric_family(m, "kata_guest_cgroup_pressure_usec", "gauge",
+		      "Time in which some tasks, or all, waited for a resource, in microseconds.");
+	metrics_cgroup_pressure(m);
+}
+
 static char *
 metrics_cgroup_read(struct metrics *m, const char *group, const char *file)
 {
@@ -103,38 +142,4 @@ metrics_cgroup_pressure(struct metrics *m)
 			}
 		}
 	}
-}
-
-void
-metrics_of_cgroups(struct metrics *m)
-{
-	static const char *const memory[][2] = {
-		{ "memory.current", "current" },
-		{ "memory.peak", "peak" },
-		{ "memory.max", "limit" },
-		{ "memory.swap.current", "swap_current" },
-	};
-	static const char *const pids[][2] = { { "pids.current", "current" },
-					       { "pids.peak", "peak" } };
-
-	metric_family(m, "kata_guest_cgroup_memory_bytes", "gauge",
-		      "Memory of all containers (pods), and of init and agent (agent).");
-	metrics_cgroup_numbers(m, memory, ARRAY_LEN(memory));
-	metric_family(m, "kata_guest_cgroup_memory_events", "gauge",
-		      "How often limits were reached, and processes killed for it.");
-	metrics_cgroup_keys(m, "memory.events");
-	metric_family(m, "kata_guest_cgroup_memory_stat", "gauge",
-		      "What the memory is used for, in bytes, and how often something happened.");
-	metrics_cgroup_keys(m, "memory.stat");
-	metric_family(m, "kata_guest_cgroup_cpu", "gauge",
-		      "Processor time in microseconds, and how often it was withheld.");
-	metrics_cgroup_keys(m, "cpu.stat");
-	metric_family(m, "kata_guest_cgroup_tasks", "gauge", "Processes and threads.");
-	metrics_cgroup_numbers(m, pids, ARRAY_LEN(pids));
-	metric_family(m, "kata_guest_cgroup_io", "gauge",
-		      "Bytes and operations on all disks together.");
-	metrics_cgroup_io(m);
-	metric_family(m, "kata_guest_cgroup_pressure_usec", "gauge",
-		      "Time in which some tasks, or all, waited for a resource, in microseconds.");
-	metrics_cgroup_pressure(m);
 }

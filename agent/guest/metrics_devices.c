@@ -17,6 +17,36 @@
 
 #define FILESYSTEMS_MAX 256
 
+struct filesystem {
+	/* the device as "major:minor", the mount point, and the device by name */
+	char *device, *point;
+	char *source;
+	struct statvfs stat;
+};
+
+static void metrics_devices_interface(struct metrics *m, char *line);
+static void metrics_devices_disk(struct metrics *m, char *line);
+static size_t metrics_find_filesystems(struct metrics *m, char *text, struct filesystem *list);
+static void metrics_add_totals(struct metrics *m, const struct filesystem *fs, uint64_t total,
+			       uint64_t free_, uint64_t unit);
+
+void
+metrics_of_devices(struct metrics *m)
+{
+	char *text, *line;
+
+	metric_family(m, "kata_guest_netdev_stat", "gauge",
+		      "What the guest's interfaces received and sent.");
+	text = metrics_read(m, m->roots->proc, "thread-self/net/dev");
+	while ((line = strsep(&text, "\n")) != NULL)
+		metrics_devices_interface(m, line);
+	metric_family(m, "kata_guest_diskstat", "gauge",
+		      "What the guest's disks did; sectors of 512 bytes, times in milliseconds.");
+	text = metrics_read(m, m->roots->proc, "diskstats");
+	while ((line = strsep(&text, "\n")) != NULL)
+		metrics_devices_disk(m, line);
+}
+
 /* Splits off the next word of a line, NULL at its end. Words are separated by any number of
  * blanks. */
 static char *
@@ -90,31 +120,25 @@ metrics_devices_disk(struct metrics *m, char *line)
 	}
 }
 
-void
-metrics_of_devices(struct metrics *m)
-{
-	char *text, *line;
-
-	metric_family(m, "kata_guest_netdev_stat", "gauge",
-		      "What the guest's interfaces received and sent.");
-	text = metrics_read(m, m->roots->proc, "thread-self/net/dev");
-	while ((line = strsep(&text, "\n")) != NULL)
-		metrics_devices_interface(m, line);
-	metric_family(m, "kata_guest_diskstat", "gauge",
-		      "What the guest's disks did; sectors of 512 bytes, times in milliseconds.");
-	text = metrics_read(m, m->roots->proc, "diskstats");
-	while ((line = strsep(&text, "\n")) != NULL)
-		metrics_devices_disk(m, line);
-}
-
 /* ---- file systems ---- */
 
-struct filesystem {
-	/* the device as "major:minor", the mount point, and the device by name */
-	char *device, *point;
-	char *source;
-	struct statvfs stat;
-};
+void
+metrics_of_filesystems(struct metrics *m)
+{
+	auto_free struct filesystem *list = calloc(FILESYSTEMS_MAX, sizeof(*list));
+	char *text = metrics_read(m, m->roots->proc, "thread-self/mountinfo");
+	size_t n = list && text ? metrics_find_filesystems(m, text, list) : 0;
+
+	metric_family(m, "kata_guest_filesystem_bytes", "gauge",
+		      "Bytes of the guest's file systems on disks.");
+	for (size_t i = 0; i < n; i++)
+		metrics_add_totals(m, &list[i], list[i].stat.f_blocks, list[i].stat.f_bfree,
+				   list[i].stat.f_frsize);
+	metric_family(m, "kata_guest_filesystem_inodes", "gauge",
+		      "Inodes of the guest's file systems on disks.");
+	for (size_t i = 0; i < n; i++)
+		metrics_add_totals(m, &list[i], list[i].stat.f_files, list[i].stat.f_ffree, 1);
+}
 
 /* Returns whether a file system is local. A share may not answer, and the host can measure it. */
 static bool
@@ -210,22 +234,4 @@ metrics_add_totals(struct metrics *m, const struct filesystem *fs, uint64_t tota
 	metrics_add_filesystem(m, fs, "total", total * unit);
 	metrics_add_filesystem(m, fs, "used", (total - free_) * unit);
 	metrics_add_filesystem(m, fs, "available", free_ * unit);
-}
-
-void
-metrics_of_filesystems(struct metrics *m)
-{
-	auto_free struct filesystem *list = calloc(FILESYSTEMS_MAX, sizeof(*list));
-	char *text = metrics_read(m, m->roots->proc, "thread-self/mountinfo");
-	size_t n = list && text ? metrics_find_filesystems(m, text, list) : 0;
-
-	metric_family(m, "kata_guest_filesystem_bytes", "gauge",
-		      "Bytes of the guest's file systems on disks.");
-	for (size_t i = 0; i < n; i++)
-		metrics_add_totals(m, &list[i], list[i].stat.f_blocks, list[i].stat.f_bfree,
-				   list[i].stat.f_frsize);
-	metric_family(m, "kata_guest_filesystem_inodes", "gauge",
-		      "Inodes of the guest's file systems on disks.");
-	for (size_t i = 0; i < n; i++)
-		metrics_add_totals(m, &list[i], list[i].stat.f_files, list[i].stat.f_ffree, 1);
 }

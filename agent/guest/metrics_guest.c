@@ -8,6 +8,21 @@
 #include "lib/cleanup.h"
 #include "lib/parse.h"
 
+static void metrics_guest_load(struct metrics *m);
+static void metrics_guest_uptime(struct metrics *m);
+static void metrics_guest_cpus(struct metrics *m);
+static void metrics_guest_entropy(struct metrics *m);
+static void metrics_guest_pressure(struct metrics *m, bool total);
+
+void
+metrics_of_guest(struct metrics *m)
+{
+	metrics_guest_load(m);
+	metrics_guest_uptime(m);
+	metrics_guest_cpus(m);
+	metrics_guest_entropy(m);
+}
+
 /* Writes the load from a line "0.20 0.18 0.12 1/80 11206" (proc_loadavg(5)). */
 static void
 metrics_guest_load(struct metrics *m)
@@ -88,12 +103,14 @@ metrics_guest_entropy(struct metrics *m)
 }
 
 void
-metrics_of_guest(struct metrics *m)
+metrics_of_pressure(struct metrics *m)
 {
-	metrics_guest_load(m);
-	metrics_guest_uptime(m);
-	metrics_guest_cpus(m);
-	metrics_guest_entropy(m);
+	metric_family(m, "kata_guest_pressure_percent", "gauge",
+		      "Share of time in which some tasks, or all, waited for a resource.");
+	metrics_guest_pressure(m, false);
+	metric_family(m, "kata_guest_pressure_total_usec", "gauge",
+		      "Time in which some tasks, or all, waited for a resource, in microseconds.");
+	metrics_guest_pressure(m, true);
 }
 
 /* Writes a line "some avg10=0.00 avg60=0.00 avg300=0.00 total=0"
@@ -134,15 +151,4 @@ metrics_guest_pressure(struct metrics *m, bool total)
 		while ((line = strsep(&text, "\n")) != NULL)
 			metrics_guest_pressure_line(m, resources[i], line, total);
 	}
-}
-
-void
-metrics_of_pressure(struct metrics *m)
-{
-	metric_family(m, "kata_guest_pressure_percent", "gauge",
-		      "Share of time in which some tasks, or all, waited for a resource.");
-	metrics_guest_pressure(m, false);
-	metric_family(m, "kata_guest_pressure_total_usec", "gauge",
-		      "Time in which some tasks, or all, waited for a resource, in microseconds.");
-	metrics_guest_pressure(m, true);
 }

@@ -70,6 +70,16 @@ static const struct {
 	{ "Percpu", "per_cpu" },
 };
 
+static void metrics_memory_meminfo(struct metrics *m);
+static void metrics_memory_vmstat(struct metrics *m);
+
+void
+metrics_of_memory(struct metrics *m)
+{
+	metrics_memory_meminfo(m);
+	metrics_memory_vmstat(m);
+}
+
 /* Parses "Key:   123 kB". A number in kB is converted to bytes. */
 static bool
 metrics_memory_parse_line(char *line, uint64_t *value)
@@ -135,11 +145,4 @@ metrics_memory_vmstat(struct metrics *m)
 		      "Counters of the guest's memory management.");
 	while (text && metrics_next_pair(&text, &key, &value))
 		metric_item(m, key, value);
-}
-
-void
-metrics_of_memory(struct metrics *m)
-{
-	metrics_memory_meminfo(m);
-	metrics_memory_vmstat(m);
 }

@@ -57,6 +57,26 @@ struct online {
 	struct log_context *log;
 };
 
+struct memory_watch {
+	struct guest *g;
+	struct device_listener listener;
+	/* NULL: none */
+	struct online *running;
+	bool again;
+};
+
+static struct online *online_begin(struct guest *g, uint32_t cpus, bool memory,
+				   online_done_fn *done, void *data, struct error *err);
+static int online_start_worker(struct online *o, struct error *err);
+static int online_worker(struct worker *w, void *arg, struct error *err);
+static void online_on_done(struct job *job, const struct error *err, void *data);
+static void online_on_cpu_event(const struct device_event *e, void *data);
+static void online_on_limit(void *data);
+static void online_cancel(struct pending *p);
+static void online_on_memory_event(const struct device_event *e, void *data);
+static void online_memory(struct memory_watch *m);
+static void online_on_memory_done(const struct error *err, void *data);
+
 static void
 online_free(struct online *o)
 {
@@ -77,36 +97,43 @@ online_finish(struct online *o, const struct error *err)
 		done(err, data);
 }
 
-static int
-online_worker(struct worker *w, void *arg, struct error *err)
+struct pending *
+online_start(struct guest *g, uint32_t cpus, bool memory, online_done_fn *done, void *data,
+	     struct error *err)
 {
-	const struct online_work *work = arg;
-	struct error why = ERROR_INIT;
-	unsigned int onlined = 0, failed;
-	uint64_t total = work->total;
-	uint32_t online = 0;
+	struct online *o = online_begin(g, cpus, memory, done, data, err);
 
-	if (work->memory) {
-		failed = hotplug_online_memory(work->roots->sys, &onlined);
-		if (failed > 0)
-			worker_log(w, LOG_LEVEL_WARN, "failed to bring %u memory blocks online",
-				   failed);
-		if (onlined > 0)
-			worker_log(w, LOG_LEVEL_INFO, "brought %u memory blocks online", onlined);
-		memory_limits_follow(work->roots, work->is_pid1, &total, w);
-		if (worker_send(w, ONLINE_MSG_MEMORY, &total, sizeof(total), NULL, 0, false, err) <
-		    0)
-			return -1;
+	return o ? &o->pending : NULL;
+}
+
+static struct online *
+online_begin(struct guest *g, uint32_t cpus, bool memory, online_done_fn *done, void *data,
+	     struct error *err)
+{
+	struct online *o = calloc(1, sizeof(*o));
+
+	if (!o) {
+		error_nomem(err, "bringing processors and memory online");
+		return NULL;
 	}
-	if (work->cpus == 0)
-		return 0;
-	if (hotplug_online_cpus(work->roots->sys, work->cpus, &online, &why) < 0) {
-		*err = why;
-		return -1;
-	}
-	if (why.code != ERROR_OK)
-		worker_log(w, LOG_LEVEL_WARN, "%s", why.msg);
-	return worker_send(w, ONLINE_MSG_CPUS, &online, sizeof(online), NULL, 0, false, err);
+	o->g = g;
+	o->work = (struct online_work){
+		.roots = g->parts.roots,
+		.cpus = cpus,
+		.memory = memory,
+		.is_pid1 = g->parts.is_pid1,
+	};
+	o->pending.cancel = online_cancel;
+	o->log = log_context_copy();
+	o->done = done;
+	o->data = data;
+	/* before the first worker, so that no event is missed */
+	device_listen(g->parts.devices, &o->listener, online_on_cpu_event, o);
+	o->limit = loop_timer(g->parts.loop, ONLINE_MS, online_on_limit, o, err);
+	if (o->limit && online_start_worker(o, err) == 0)
+		return o;
+	online_free(o);
+	return NULL;
 }
 
 static int
@@ -151,7 +178,72 @@ static const struct job_message_type online_messages[] = {
 	[ONLINE_MSG_MEMORY] = { .handler = online_take_memory, .size = sizeof(uint64_t) },
 };
 
-static int online_start_worker(struct online *o, struct error *err);
+static const struct job_ops online_job = {
+	.name = "bring processors and memory online",
+	.work = online_worker,
+	.messages = online_messages,
+	.n_messages = ARRAY_LEN(online_messages),
+	.done = online_on_done,
+};
+
+static int
+online_start_worker(struct online *o, struct error *err)
+{
+	const struct roots *roots = o->work.roots;
+	const int keep[] = { roots->sys, roots->proc, roots->root, roots->cgroup };
+	struct job_spec job = {
+		.ops = &online_job,
+		.arg = &o->work,
+		.data = o,
+		.keep_fds = keep,
+		.n_keep_fds = roots->cgroup < 0 ? 3 : 4,
+		.deadline_ms = WORK_MS,
+	};
+	const struct log_context *former;
+
+	o->again = false;
+	o->work.total = o->g->memory_total;
+	former = log_context_set(o->log);
+	o->job = job_start(o->g->parts.jobs, &job, err);
+	(void)log_context_set(former);
+	return o->job ? 0 : -1;
+}
+
+/* ---- in the worker ---- */
+
+static int
+online_worker(struct worker *w, void *arg, struct error *err)
+{
+	const struct online_work *work = arg;
+	struct error why = ERROR_INIT;
+	unsigned int onlined = 0, failed;
+	uint64_t total = work->total;
+	uint32_t online = 0;
+
+	if (work->memory) {
+		failed = hotplug_online_memory(work->roots->sys, &onlined);
+		if (failed > 0)
+			worker_log(w, LOG_LEVEL_WARN, "failed to bring %u memory blocks online",
+				   failed);
+		if (onlined > 0)
+			worker_log(w, LOG_LEVEL_INFO, "brought %u memory blocks online", onlined);
+		memory_limits_follow(work->roots, work->is_pid1, &total, w);
+		if (worker_send(w, ONLINE_MSG_MEMORY, &total, sizeof(total), NULL, 0, false, err) <
+		    0)
+			return -1;
+	}
+	if (work->cpus == 0)
+		return 0;
+	if (hotplug_online_cpus(work->roots->sys, work->cpus, &online, &why) < 0) {
+		*err = why;
+		return -1;
+	}
+	if (why.code != ERROR_OK)
+		worker_log(w, LOG_LEVEL_WARN, "%s", why.msg);
+	return worker_send(w, ONLINE_MSG_CPUS, &online, sizeof(online), NULL, 0, false, err);
+}
+
+/* ---- events ---- */
 
 static void
 online_timed_out(struct online *o)
@@ -182,37 +274,6 @@ online_on_done(struct job *job, const struct error *err, void *data)
 		online_timed_out(o);
 	else if (o->again && online_start_worker(o, &why) < 0)
 		online_finish(o, &why);
-}
-
-static const struct job_ops online_job = {
-	.name = "bring processors and memory online",
-	.work = online_worker,
-	.messages = online_messages,
-	.n_messages = ARRAY_LEN(online_messages),
-	.done = online_on_done,
-};
-
-static int
-online_start_worker(struct online *o, struct error *err)
-{
-	const struct roots *roots = o->work.roots;
-	const int keep[] = { roots->sys, roots->proc, roots->root, roots->cgroup };
-	struct job_spec job = {
-		.ops = &online_job,
-		.arg = &o->work,
-		.data = o,
-		.keep_fds = keep,
-		.n_keep_fds = roots->cgroup < 0 ? 3 : 4,
-		.deadline_ms = WORK_MS,
-	};
-	const struct log_context *former;
-
-	o->again = false;
-	o->work.total = o->g->memory_total;
-	former = log_context_set(o->log);
-	o->job = job_start(o->g->parts.jobs, &job, err);
-	(void)log_context_set(former);
-	return o->job ? 0 : -1;
 }
 
 static void
@@ -249,67 +310,28 @@ online_cancel(struct pending *p)
 		online_free(o);
 }
 
-static struct online *
-online_begin(struct guest *g, uint32_t cpus, bool memory, online_done_fn *done, void *data,
-	     struct error *err)
-{
-	struct online *o = calloc(1, sizeof(*o));
-
-	if (!o) {
-		error_nomem(err, "bringing processors and memory online");
-		return NULL;
-	}
-	o->g = g;
-	o->work = (struct online_work){
-		.roots = g->parts.roots,
-		.cpus = cpus,
-		.memory = memory,
-		.is_pid1 = g->parts.is_pid1,
-	};
-	o->pending.cancel = online_cancel;
-	o->log = log_context_copy();
-	o->done = done;
-	o->data = data;
-	/* before the first worker, so that no event is missed */
-	device_listen(g->parts.devices, &o->listener, online_on_cpu_event, o);
-	o->limit = loop_timer(g->parts.loop, ONLINE_MS, online_on_limit, o, err);
-	if (o->limit && online_start_worker(o, err) == 0)
-		return o;
-	online_free(o);
-	return NULL;
-}
-
-struct pending *
-online_start(struct guest *g, uint32_t cpus, bool memory, online_done_fn *done, void *data,
-	     struct error *err)
-{
-	struct online *o = online_begin(g, cpus, memory, done, data, err);
-
-	return o ? &o->pending : NULL;
-}
-
 /* ---- hot-plugged memory ---- */
 
-struct memory_watch {
-	struct guest *g;
-	struct device_listener listener;
-	/* NULL: none */
-	struct online *running;
-	bool again;
-};
+struct memory_watch *
+memory_watch_new(struct guest *g, struct error *err)
+{
+	struct memory_watch *m = calloc(1, sizeof(*m));
 
-static void online_memory(struct memory_watch *m);
+	if (!m) {
+		error_nomem(err, "watching for memory");
+		return NULL;
+	}
+	m->g = g;
+	device_listen(g->parts.devices, &m->listener, online_on_memory_event, m);
+	return m;
+}
 
 static void
-online_on_memory_done(const struct error *err, void *data)
+online_on_memory_event(const struct device_event *e, void *data)
 {
-	struct memory_watch *m = data;
-
-	m->running = NULL;
-	if (err->code != ERROR_OK)
-		log_warn("guest", "failed to bring memory online: %s", err->msg);
-	if (m->again)
-		online_memory(m);
+	/* also on "online" and "offline", since the limits follow the size of memory */
+	if (!*e->subsystem || strcmp(e->subsystem, "memory") == 0)
+		online_memory(data);
 }
 
 /* Starts a worker, or, if one is running, notes that another must follow. A gigabyte has eight
@@ -328,25 +350,15 @@ online_memory(struct memory_watch *m)
 }
 
 static void
-online_on_memory_event(const struct device_event *e, void *data)
+online_on_memory_done(const struct error *err, void *data)
 {
-	/* also on "online" and "offline", since the limits follow the size of memory */
-	if (!*e->subsystem || strcmp(e->subsystem, "memory") == 0)
-		online_memory(data);
-}
+	struct memory_watch *m = data;
 
-struct memory_watch *
-memory_watch_new(struct guest *g, struct error *err)
-{
-	struct memory_watch *m = calloc(1, sizeof(*m));
-
-	if (!m) {
-		error_nomem(err, "watching for memory");
-		return NULL;
-	}
-	m->g = g;
-	device_listen(g->parts.devices, &m->listener, online_on_memory_event, m);
-	return m;
+	m->running = NULL;
+	if (err->code != ERROR_OK)
+		log_warn("guest", "failed to bring memory online: %s", err->msg);
+	if (m->again)
+		online_memory(m);
 }
 
 void
