@@ -60,7 +60,7 @@ struct life {
 };
 
 static void
-read_arguments(struct life *life, int argc, char **argv)
+agent_read_arguments(struct life *life, int argc, char **argv)
 {
 	for (int i = 1; i < argc; i++) {
 		bool is_file = strcmp(argv[i], "-c") == 0 || strcmp(argv[i], "--config") == 0;
@@ -77,7 +77,7 @@ read_arguments(struct life *life, int argc, char **argv)
 }
 
 static void
-read_config(struct config *config, const char *file)
+agent_read_config(struct config *config, const char *file)
 {
 	char text[CMDLINE_MAX];
 
@@ -93,7 +93,7 @@ read_config(struct config *config, const char *file)
 
 /* Stops the loop: all replies have been sent. */
 static void
-on_drained(void *data)
+agent_on_drained(void *data)
 {
 	struct agent *agent = data;
 
@@ -101,7 +101,7 @@ on_drained(void *data)
 }
 
 static void
-init_lost(void *data)
+agent_on_init_lost(void *data)
 {
 	struct life *life = data;
 
@@ -113,20 +113,20 @@ init_lost(void *data)
 
 /* Sandbox teardown finished or timed out. */
 static void
-sandbox_ended(const struct error *err, void *data)
+agent_on_sandbox_ended(const struct error *err, void *data)
 {
 	struct agent *agent = data;
 
 	if (err->code != ERROR_OK)
 		log_warn("agent", "failed to tear down the sandbox: %s", err->msg);
-	server_drain(agent->server, on_drained, agent);
+	server_drain(agent->server, agent_on_drained, agent);
 }
 
 /* Tears down the sandbox and then stops: the guest may outlive the agent, so its containers, mounts
  * and cgroups are removed first, with the time limits of sandbox_destroy(). Further signals are
  * ignored: systemd sends one to the agent and one to its parent, which forwards it. */
 static void
-end_on_signal(struct life *life)
+agent_end_on_signal(struct life *life)
 {
 	struct agent *agent = &life->agent;
 	struct error err = ERROR_INIT;
@@ -135,7 +135,7 @@ end_on_signal(struct life *life)
 	if (life->is_ending)
 		return;
 	life->is_ending = true;
-	switch (sandbox_destroy(agent->sandbox, sandbox_ended, agent, &p, &err)) {
+	switch (sandbox_destroy(agent->sandbox, agent_on_sandbox_ended, agent, &p, &err)) {
 	case OP_PENDING:
 		return;
 	case OP_FAILED:
@@ -145,7 +145,7 @@ end_on_signal(struct life *life)
 	case OP_DONE:
 		break;
 	}
-	server_drain(agent->server, on_drained, agent);
+	server_drain(agent->server, agent_on_drained, agent);
 }
 
 static void
@@ -158,11 +158,11 @@ agent_on_signal(uint32_t events, void *data)
 	if (read(life->signal_fd, &info, sizeof(info)) != sizeof(info))
 		return;
 	log_info("agent", "shutting down on signal %u", info.ssi_signo);
-	end_on_signal(life);
+	agent_end_on_signal(life);
 }
 
 static int
-watch_signals(struct life *life, struct error *err)
+agent_watch_signals(struct life *life, struct error *err)
 {
 	sigset_t set;
 
@@ -184,7 +184,7 @@ static const struct undo_kind *const undo_kinds[] = { &undo_cgroup, NULL };
 
 /* Makes the parts that all others need: loop, log, directories, the link to init, jobs. */
 static int
-make_base(struct life *life, int init_fd, struct error *err)
+agent_make_base(struct life *life, int init_fd, struct error *err)
 {
 	struct agent *agent = &life->agent;
 
@@ -192,9 +192,10 @@ make_base(struct life *life, int init_fd, struct error *err)
 	if (!agent->loop)
 		return -1;
 	agent->logsink = logsink_new(agent->loop, agent->config.log_vport, err);
-	if (!agent->logsink || watch_signals(life, err) < 0 || roots_open(&agent->roots, err) < 0)
+	if (!agent->logsink || agent_watch_signals(life, err) < 0 ||
+	    roots_open(&agent->roots, err) < 0)
 		return -1;
-	agent->init = initlink_new(agent->loop, init_fd, init_lost, life, err);
+	agent->init = initlink_new(agent->loop, init_fd, agent_on_init_lost, life, err);
 	if (!agent->init)
 		return -1;
 	agent->jobs = jobs_new(agent->loop, agent->init, undo_kinds, err);
@@ -206,7 +207,7 @@ make_base(struct life *life, int init_fd, struct error *err)
 /* Listens for pass-through streams. A failure is not fatal: only calls that use such streams fail
  * then. */
 static void
-make_ports(struct agent *agent)
+agent_make_ports(struct agent *agent)
 {
 	struct error err = ERROR_INIT;
 
@@ -221,7 +222,7 @@ make_ports(struct agent *agent)
 }
 
 static void
-list_containers(void *data, void (*add)(const char *path, void *add_data), void *add_data)
+agent_list_containers(void *data, void (*add)(const char *path, void *add_data), void *add_data)
 {
 	sandbox_each_cgroup(data, add, add_data);
 }
@@ -229,14 +230,14 @@ list_containers(void *data, void (*add)(const char *path, void *add_data), void 
 /* Makes the memory agent if it is configured. A compact_s_max of 0, which it does not accept,
  * disables compaction. */
 static void
-make_memagent(struct agent *agent)
+agent_make_memagent(struct agent *agent)
 {
 	const struct config_mem_agent *c = &agent->config.mem_agent;
 	const struct memagent_parts parts = {
 		.loop = agent->loop,
 		.jobs = agent->jobs,
 		.roots = &agent->roots,
-		.list = list_containers,
+		.list = agent_list_containers,
 		.list_data = agent->sandbox,
 	};
 	const struct memagent_reclaim reclaim = {
@@ -268,7 +269,7 @@ make_memagent(struct agent *agent)
 }
 
 static int
-make_guest(struct agent *agent, struct error *err)
+agent_make_guest(struct agent *agent, struct error *err)
 {
 	const struct guest_parts parts = {
 		.loop = agent->loop,
@@ -279,12 +280,12 @@ make_guest(struct agent *agent, struct error *err)
 	};
 
 	agent->guest = guest_new(&parts, err);
-	make_memagent(agent);
+	agent_make_memagent(agent);
 	return agent->guest ? 0 : -1;
 }
 
 static int
-make_parts(struct agent *agent, struct error *err)
+agent_make_parts(struct agent *agent, struct error *err)
 {
 	struct sandbox_parts parts = {
 		.loop = agent->loop,
@@ -297,7 +298,7 @@ make_parts(struct agent *agent, struct error *err)
 		.strict_lsm = agent->config.strict_lsm,
 	};
 
-	make_ports(agent);
+	agent_make_ports(agent);
 	agent->splice_worker = splice_worker_new(agent->loop, agent->jobs, err);
 	if (!agent->splice_worker)
 		return -1;
@@ -320,12 +321,12 @@ make_parts(struct agent *agent, struct error *err)
 	parts.storages = agent->storages;
 	parts.devices = agent->devices;
 	agent->sandbox = sandbox_new(&parts, err);
-	return agent->sandbox ? make_guest(agent, err) : -1;
+	return agent->sandbox ? agent_make_guest(agent, err) : -1;
 }
 
 /* Listens on the configured address or, if that fails, on the default one. */
 static int
-start_listening(struct life *life, struct error *err)
+agent_start_listening(struct life *life, struct error *err)
 {
 	struct agent *agent = &life->agent;
 	const char *address = life->listen ? life->listen : agent->config.server_addr;
@@ -341,7 +342,7 @@ start_listening(struct life *life, struct error *err)
 }
 
 static int
-make_server(struct life *life, struct error *err)
+agent_make_server(struct life *life, struct error *err)
 {
 	struct agent *agent = &life->agent;
 
@@ -360,14 +361,14 @@ make_server(struct life *life, struct error *err)
 		.tracer = agent->tracer,
 	};
 	agent->server = server_new(agent->loop, &life->server, err);
-	if (!agent->server || start_listening(life, err) < 0)
+	if (!agent->server || agent_start_listening(life, err) < 0)
 		return -1;
 	life->listening_ns = monotonic_ns();
 	return 0;
 }
 
 static void
-announce(const struct agent *agent)
+agent_announce(const struct agent *agent)
 {
 	char config[CONFIG_ADDR_MAX + 128];
 	const struct log_field fields[] = {
@@ -387,7 +388,7 @@ announce(const struct agent *agent)
 
 /* Logs the stages of the boot in microseconds of CLOCK_MONOTONIC, which starts with the kernel. */
 static void
-log_stages(const struct life *life)
+agent_log_stages(const struct life *life)
 {
 	static const char *const names[] = { "init-us", "agent-us", "agent-main-us",
 					     "listening-us" };
@@ -444,14 +445,14 @@ agent_run(struct life *life, int init_fd, struct error *err)
 {
 	struct agent *agent = &life->agent;
 
-	if (make_base(life, init_fd, err) < 0)
+	if (agent_make_base(life, init_fd, err) < 0)
 		return -1;
-	announce(agent);
+	agent_announce(agent);
 	if (confidential_refuse(&agent->config, &agent->roots, err) < 0 ||
-	    policy_load(agent, agent->config.policy_file, err) < 0 || make_parts(agent, err) < 0 ||
-	    make_server(life, err) < 0)
+	    policy_load(agent, agent->config.policy_file, err) < 0 ||
+	    agent_make_parts(agent, err) < 0 || agent_make_server(life, err) < 0)
 		return -1;
-	log_stages(life);
+	agent_log_stages(life);
 	debug_start(agent);
 	/* From here on only a signal, DestroySandbox or the loss of init ends the agent. */
 	return loop_run(agent->loop, err);
@@ -472,8 +473,8 @@ agent_main(int argc, char **argv, int init_fd)
 	(void)prctl(PR_SET_DUMPABLE, 0);
 	/* executed through a descriptor, the process is named after its number */
 	(void)prctl(PR_SET_NAME, "kata-agent");
-	read_arguments(&life, argc, argv);
-	read_config(&life.agent.config, life.file);
+	agent_read_arguments(&life, argc, argv);
+	agent_read_config(&life.agent.config, life.file);
 	if (life.is_question)
 		return config_print(&life.agent.config, STDOUT_FILENO) < 0;
 	if (agent_run(&life, init_fd, &err) < 0) {

@@ -26,7 +26,7 @@ static const char *const programs[] = {
 /* Returns whether a node is a disk (in tests, a file) that begins with the magic. One that cannot
  * be read is not. */
 static bool
-is_initdata(int dev, const char *name)
+confidential_is_initdata(int dev, const char *name)
 {
 	auto_close int fd = -1;
 	struct stat st;
@@ -44,7 +44,7 @@ is_initdata(int dev, const char *name)
 }
 
 static int
-refuse_initdata(const struct roots *roots, struct error *err)
+confidential_refuse_initdata(const struct roots *roots, struct error *err)
 {
 	int fd = openat(roots->dev, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
@@ -57,7 +57,7 @@ refuse_initdata(const struct roots *roots, struct error *err)
 	}
 	while (result == 0 && (e = readdir(dir))) {
 		if ((strncmp(e->d_name, "vd", 2) != 0 && strncmp(e->d_name, "sd", 2) != 0) ||
-		    !is_initdata(roots->dev, e->d_name))
+		    !confidential_is_initdata(roots->dev, e->d_name))
 			continue;
 		result = error_set(
 			err, ERROR_FAILED_PRECONDITION,
@@ -69,13 +69,13 @@ refuse_initdata(const struct roots *roots, struct error *err)
 }
 
 static bool
-path_exists(const struct roots *roots, const char *path)
+confidential_path_exists(const struct roots *roots, const char *path)
 {
 	return faccessat(roots->root, path, F_OK, 0) == 0;
 }
 
 static int
-refuse_components(const struct config *c, const struct roots *roots, struct error *err)
+confidential_refuse_components(const struct config *c, const struct roots *roots, struct error *err)
 {
 	static const char *const keys[] = { "guest_components_procs", "guest_components_rest_api" };
 	size_t found = 0;
@@ -88,11 +88,11 @@ refuse_components(const struct config *c, const struct roots *roots, struct erro
 					 "%s is configured: guest components are not supported",
 					 keys[i]);
 	}
-	if (path_exists(roots, EXTENSION))
+	if (confidential_path_exists(roots, EXTENSION))
 		return error_set(err, ERROR_FAILED_PRECONDITION,
 				 "/" EXTENSION " exists: guest components are not supported");
 	for (size_t i = 1; i < ARRAY_LEN(programs) && i <= c->guest_components_procs; i++)
-		found += path_exists(roots, programs[i]);
+		found += confidential_path_exists(roots, programs[i]);
 	if (found < c->guest_components_procs)
 		return 0;
 	return error_set(err, ERROR_FAILED_PRECONDITION,
@@ -104,7 +104,7 @@ refuse_components(const struct config *c, const struct roots *roots, struct erro
 int
 confidential_refuse(const struct config *config, const struct roots *roots, struct error *err)
 {
-	if (refuse_initdata(roots, err) < 0)
+	if (confidential_refuse_initdata(roots, err) < 0)
 		return -1;
-	return refuse_components(config, roots, err);
+	return confidential_refuse_components(config, roots, err);
 }

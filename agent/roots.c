@@ -21,7 +21,7 @@
 /* Makes a detached procfs, so that nothing can be mounted over its files. Returns -1 if the kernel
  * or the agent's privileges do not allow it. */
 static int
-private_proc(void)
+roots_private_proc(void)
 {
 	auto_close int fs = sys_fsopen("proc", FSOPEN_CLOEXEC);
 
@@ -32,7 +32,7 @@ private_proc(void)
 }
 
 static int
-open_dir(const char *path, int flags, struct error *err)
+roots_open_dir(const char *path, int flags, struct error *err)
 {
 	int fd = open(path, flags | O_CLOEXEC);
 
@@ -40,14 +40,14 @@ open_dir(const char *path, int flags, struct error *err)
 }
 
 static int
-open_proc(struct error *err)
+roots_open_proc(struct error *err)
 {
-	int fd = private_proc();
+	int fd = roots_private_proc();
 
 	if (fd >= 0)
 		return fd;
 	log_info("agent", "failed to make a private procfs, using /proc: %s", strerror(errno));
-	return open_dir("/proc", DIR_FLAGS, err);
+	return roots_open_dir("/proc", DIR_FLAGS, err);
 }
 
 /* Opens the cgroup v2 hierarchy, also if v1 is mounted at the usual place. Returns -1 if there is
@@ -70,7 +70,7 @@ roots_open_cgroup(void)
 /* Opens the run directory, on a tmpfs so that the agent's own writes never wait for a disk or a
  * share. */
 static int
-open_run(struct error *err)
+roots_open_run(struct error *err)
 {
 	auto_close int fd = -1;
 
@@ -78,7 +78,7 @@ open_run(struct error *err)
 		return error_sys(err, "failed to create /run");
 	if (mkdir(RUN_DIR, 0755) < 0 && errno != EEXIST)
 		return error_sys(err, "failed to create " RUN_DIR);
-	fd = open_dir(RUN_DIR, DIR_FLAGS | O_NOFOLLOW, err);
+	fd = roots_open_dir(RUN_DIR, DIR_FLAGS | O_NOFOLLOW, err);
 	if (fd < 0)
 		return -1;
 	if (fd_is_fstype(fd, TMPFS_MAGIC) || fd_is_fstype(fd, RAMFS_MAGIC))
@@ -87,22 +87,22 @@ open_run(struct error *err)
 		log_warn("agent", "failed to mount a tmpfs on " RUN_DIR ": %s", strerror(errno));
 		return steal_fd(&fd);
 	}
-	return open_dir(RUN_DIR, DIR_FLAGS | O_NOFOLLOW, err);
+	return roots_open_dir(RUN_DIR, DIR_FLAGS | O_NOFOLLOW, err);
 }
 
 int
 roots_open(struct roots *roots, struct error *err)
 {
 	*roots = (struct roots){ -1, -1, -1, -1, -1, -1 };
-	roots->proc = open_proc(err);
+	roots->proc = roots_open_proc(err);
 	if (roots->proc >= 0)
-		roots->sys = open_dir("/sys", DIR_FLAGS, err);
+		roots->sys = roots_open_dir("/sys", DIR_FLAGS, err);
 	if (roots->sys >= 0)
-		roots->dev = open_dir("/dev", DIR_FLAGS, err);
+		roots->dev = roots_open_dir("/dev", DIR_FLAGS, err);
 	if (roots->dev >= 0)
-		roots->root = open_dir("/", O_PATH | O_DIRECTORY, err);
+		roots->root = roots_open_dir("/", O_PATH | O_DIRECTORY, err);
 	if (roots->root >= 0)
-		roots->run = open_run(err);
+		roots->run = roots_open_run(err);
 	if (roots->run < 0) {
 		roots_close(roots);
 		return -1;
