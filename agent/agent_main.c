@@ -59,6 +59,47 @@ struct life {
 	bool is_ending;
 };
 
+/* How steps are taken back that agent/job does not know. */
+static const struct undo_kind *const undo_kinds[] = { &undo_cgroup, NULL };
+
+static void agent_read_arguments(struct life *life, int argc, char **argv);
+static void agent_read_config(struct config *config, const char *file);
+static int agent_run(struct life *life, int init_fd, struct error *err);
+static int agent_make_base(struct life *life, int init_fd, struct error *err);
+static void agent_announce(const struct agent *agent);
+static int agent_make_parts(struct agent *agent, struct error *err);
+static int agent_make_server(struct life *life, struct error *err);
+static void agent_log_stages(const struct life *life);
+static void agent_release(struct life *life);
+
+int
+agent_main(int argc, char **argv, int init_fd)
+{
+	struct life life = {
+		.agent.roots = { -1, -1, -1, -1, -1, -1 },
+		.main_ns = monotonic_ns(),
+		.signal_fd = -1,
+	};
+	struct error err = ERROR_INIT;
+
+	log_identity("kata-agent", "agent");
+	crash_watch();
+	(void)prctl(PR_SET_DUMPABLE, 0);
+	/* executed through a descriptor, the process is named after its number */
+	(void)prctl(PR_SET_NAME, "kata-agent");
+	agent_read_arguments(&life, argc, argv);
+	agent_read_config(&life.agent.config, life.file);
+	if (life.is_question)
+		return config_print(&life.agent.config, STDOUT_FILENO) < 0;
+	if (agent_run(&life, init_fd, &err) < 0) {
+		log_crit("agent", "%s", err.msg);
+		life.agent.exit_code = 1;
+	}
+	log_info("agent", "shutdown complete");
+	agent_release(&life);
+	return life.agent.exit_code;
+}
+
 static void
 agent_read_arguments(struct life *life, int argc, char **argv)
 {
@@ -91,14 +132,25 @@ agent_read_config(struct config *config, const char *file)
 		log_warn("agent", "cgroup v1 is configured but not supported: using v2");
 }
 
-/* Stops the loop: all replies have been sent. */
-static void
-agent_on_drained(void *data)
+static int
+agent_run(struct life *life, int init_fd, struct error *err)
 {
-	struct agent *agent = data;
+	struct agent *agent = &life->agent;
 
-	loop_stop(agent->loop);
+	if (agent_make_base(life, init_fd, err) < 0)
+		return -1;
+	agent_announce(agent);
+	if (confidential_refuse(&agent->config, &agent->roots, err) < 0 ||
+	    policy_load(agent, agent->config.policy_file, err) < 0 ||
+	    agent_make_parts(agent, err) < 0 || agent_make_server(life, err) < 0)
+		return -1;
+	agent_log_stages(life);
+	debug_start(agent);
+	/* From here on only a signal, DestroySandbox or the loss of init ends the agent. */
+	return loop_run(agent->loop, err);
 }
+
+/* ---- signals and the end ---- */
 
 static void
 agent_on_init_lost(void *data)
@@ -109,6 +161,15 @@ agent_on_init_lost(void *data)
 	log_crit("agent", "lost the connection to init");
 	life->agent.exit_code = 1;
 	loop_stop(life->agent.loop);
+}
+
+/* Stops the loop: all replies have been sent. */
+static void
+agent_on_drained(void *data)
+{
+	struct agent *agent = data;
+
+	loop_stop(agent->loop);
 }
 
 /* Sandbox teardown finished or timed out. */
@@ -179,8 +240,7 @@ agent_watch_signals(struct life *life, struct error *err)
 	return life->signal_watch ? 0 : -1;
 }
 
-/* How steps are taken back that agent/job does not know. */
-static const struct undo_kind *const undo_kinds[] = { &undo_cgroup, NULL };
+/* ---- the parts ---- */
 
 /* Makes the parts that all others need: loop, log, directories, the link to init, jobs. */
 static int
@@ -202,6 +262,25 @@ agent_make_base(struct life *life, int init_fd, struct error *err)
 	if (!agent->jobs)
 		return -1;
 	return 0;
+}
+
+static void
+agent_announce(const struct agent *agent)
+{
+	char config[CONFIG_ADDR_MAX + 128];
+	const struct log_field fields[] = {
+		{ "agent-version", tatami_version },
+		{ "api-version", TATAMI_API_VERSION },
+		{ "agent-commit", tatami_commit },
+		{ "config", config },
+		{ "extra-features", "[agent-policy, seccomp]" },
+	};
+
+	(void)snprintf(config, sizeof(config),
+		       "server_addr=%s log_vport=%u hotplug_timeout=%u container_pipe_size=%u",
+		       agent->config.server_addr, agent->config.log_vport,
+		       agent->config.hotplug_timeout_s, agent->config.container_pipe_size);
+	log_event(LOG_LEVEL_INFO, "agent", EVENT_ANNOUNCE, fields, ARRAY_LEN(fields), "announce");
 }
 
 /* Listens for pass-through streams. A failure is not fatal: only calls that use such streams fail
@@ -367,25 +446,6 @@ agent_make_server(struct life *life, struct error *err)
 	return 0;
 }
 
-static void
-agent_announce(const struct agent *agent)
-{
-	char config[CONFIG_ADDR_MAX + 128];
-	const struct log_field fields[] = {
-		{ "agent-version", tatami_version },
-		{ "api-version", TATAMI_API_VERSION },
-		{ "agent-commit", tatami_commit },
-		{ "config", config },
-		{ "extra-features", "[agent-policy, seccomp]" },
-	};
-
-	(void)snprintf(config, sizeof(config),
-		       "server_addr=%s log_vport=%u hotplug_timeout=%u container_pipe_size=%u",
-		       agent->config.server_addr, agent->config.log_vport,
-		       agent->config.hotplug_timeout_s, agent->config.container_pipe_size);
-	log_event(LOG_LEVEL_INFO, "agent", EVENT_ANNOUNCE, fields, ARRAY_LEN(fields), "announce");
-}
-
 /* Logs the stages of the boot in microseconds of CLOCK_MONOTONIC, which starts with the kernel. */
 static void
 agent_log_stages(const struct life *life)
@@ -438,50 +498,4 @@ agent_release(struct life *life)
 	logsink_free(agent->logsink);
 	if (agent->loop)
 		loop_free(agent->loop);
-}
-
-static int
-agent_run(struct life *life, int init_fd, struct error *err)
-{
-	struct agent *agent = &life->agent;
-
-	if (agent_make_base(life, init_fd, err) < 0)
-		return -1;
-	agent_announce(agent);
-	if (confidential_refuse(&agent->config, &agent->roots, err) < 0 ||
-	    policy_load(agent, agent->config.policy_file, err) < 0 ||
-	    agent_make_parts(agent, err) < 0 || agent_make_server(life, err) < 0)
-		return -1;
-	agent_log_stages(life);
-	debug_start(agent);
-	/* From here on only a signal, DestroySandbox or the loss of init ends the agent. */
-	return loop_run(agent->loop, err);
-}
-
-int
-agent_main(int argc, char **argv, int init_fd)
-{
-	struct life life = {
-		.agent.roots = { -1, -1, -1, -1, -1, -1 },
-		.main_ns = monotonic_ns(),
-		.signal_fd = -1,
-	};
-	struct error err = ERROR_INIT;
-
-	log_identity("kata-agent", "agent");
-	crash_watch();
-	(void)prctl(PR_SET_DUMPABLE, 0);
-	/* executed through a descriptor, the process is named after its number */
-	(void)prctl(PR_SET_NAME, "kata-agent");
-	agent_read_arguments(&life, argc, argv);
-	agent_read_config(&life.agent.config, life.file);
-	if (life.is_question)
-		return config_print(&life.agent.config, STDOUT_FILENO) < 0;
-	if (agent_run(&life, init_fd, &err) < 0) {
-		log_crit("agent", "%s", err.msg);
-		life.agent.exit_code = 1;
-	}
-	log_info("agent", "shutdown complete");
-	agent_release(&life);
-	return life.agent.exit_code;
 }

@@ -23,6 +23,18 @@ static const char *const programs[] = {
 	[GUEST_COMPONENTS_API_SERVER] = "usr/local/bin/api-server-rest",
 };
 
+static int confidential_refuse_initdata(const struct roots *roots, struct error *err);
+static int confidential_refuse_components(const struct config *c, const struct roots *roots,
+					  struct error *err);
+
+int
+confidential_refuse(const struct config *config, const struct roots *roots, struct error *err)
+{
+	if (confidential_refuse_initdata(roots, err) < 0)
+		return -1;
+	return confidential_refuse_components(config, roots, err);
+}
+
 /* Returns whether a node is a disk (in tests, a file) that begins with the magic. One that cannot
  * be read is not. */
 static bool
@@ -99,12 +111,4 @@ confidential_refuse_components(const struct config *c, const struct roots *roots
 			 "the image has /%s and the other guest components: they are not supported "
 			 "(agent.guest_components_procs=none disables them)",
 			 programs[1]);
-}
-
-int
-confidential_refuse(const struct config *config, const struct roots *roots, struct error *err)
-{
-	if (confidential_refuse_initdata(roots, err) < 0)
-		return -1;
-	return confidential_refuse_components(config, roots, err);
 }

@@ -18,6 +18,39 @@
 
 #define DIR_FLAGS (O_RDONLY | O_DIRECTORY)
 
+static int roots_open_proc(struct error *err);
+static int roots_open_run(struct error *err);
+static int roots_open_cgroup(void);
+
+static int
+roots_open_dir(const char *path, int flags, struct error *err)
+{
+	int fd = open(path, flags | O_CLOEXEC);
+
+	return fd < 0 ? error_sys(err, "failed to open %s", path) : fd;
+}
+
+int
+roots_open(struct roots *roots, struct error *err)
+{
+	*roots = (struct roots){ -1, -1, -1, -1, -1, -1 };
+	roots->proc = roots_open_proc(err);
+	if (roots->proc >= 0)
+		roots->sys = roots_open_dir("/sys", DIR_FLAGS, err);
+	if (roots->sys >= 0)
+		roots->dev = roots_open_dir("/dev", DIR_FLAGS, err);
+	if (roots->dev >= 0)
+		roots->root = roots_open_dir("/", O_PATH | O_DIRECTORY, err);
+	if (roots->root >= 0)
+		roots->run = roots_open_run(err);
+	if (roots->run < 0) {
+		roots_close(roots);
+		return -1;
+	}
+	roots->cgroup = roots_open_cgroup();
+	return 0;
+}
+
 /* Makes a detached procfs, so that nothing can be mounted over its files. Returns -1 if the kernel
  * or the agent's privileges do not allow it. */
 static int
@@ -32,14 +65,6 @@ roots_private_proc(void)
 }
 
 static int
-roots_open_dir(const char *path, int flags, struct error *err)
-{
-	int fd = open(path, flags | O_CLOEXEC);
-
-	return fd < 0 ? error_sys(err, "failed to open %s", path) : fd;
-}
-
-static int
 roots_open_proc(struct error *err)
 {
 	int fd = roots_private_proc();
@@ -48,23 +73,6 @@ roots_open_proc(struct error *err)
 		return fd;
 	log_info("agent", "failed to make a private procfs, using /proc: %s", strerror(errno));
 	return roots_open_dir("/proc", DIR_FLAGS, err);
-}
-
-/* Opens the cgroup v2 hierarchy, also if v1 is mounted at the usual place. Returns -1 if there is
- * none. */
-static int
-roots_open_cgroup(void)
-{
-	static const char *const places[] = { "/sys/fs/cgroup", "/sys/fs/cgroup/unified" };
-
-	for (size_t i = 0; i < ARRAY_LEN(places); i++) {
-		auto_close int fd = open(places[i], DIR_FLAGS | O_CLOEXEC);
-
-		if (fd >= 0 && fd_is_fstype(fd, CGROUP2_SUPER_MAGIC))
-			return steal_fd(&fd);
-	}
-	log_warn("agent", "no cgroup v2 hierarchy found: containers have no limits");
-	return -1;
 }
 
 /* Opens the run directory, on a tmpfs so that the agent's own writes never wait for a disk or a
@@ -90,25 +98,21 @@ roots_open_run(struct error *err)
 	return roots_open_dir(RUN_DIR, DIR_FLAGS | O_NOFOLLOW, err);
 }
 
-int
-roots_open(struct roots *roots, struct error *err)
+/* Opens the cgroup v2 hierarchy, also if v1 is mounted at the usual place. Returns -1 if there is
+ * none. */
+static int
+roots_open_cgroup(void)
 {
-	*roots = (struct roots){ -1, -1, -1, -1, -1, -1 };
-	roots->proc = roots_open_proc(err);
-	if (roots->proc >= 0)
-		roots->sys = roots_open_dir("/sys", DIR_FLAGS, err);
-	if (roots->sys >= 0)
-		roots->dev = roots_open_dir("/dev", DIR_FLAGS, err);
-	if (roots->dev >= 0)
-		roots->root = roots_open_dir("/", O_PATH | O_DIRECTORY, err);
-	if (roots->root >= 0)
-		roots->run = roots_open_run(err);
-	if (roots->run < 0) {
-		roots_close(roots);
-		return -1;
+	static const char *const places[] = { "/sys/fs/cgroup", "/sys/fs/cgroup/unified" };
+
+	for (size_t i = 0; i < ARRAY_LEN(places); i++) {
+		auto_close int fd = open(places[i], DIR_FLAGS | O_CLOEXEC);
+
+		if (fd >= 0 && fd_is_fstype(fd, CGROUP2_SUPER_MAGIC))
+			return steal_fd(&fd);
 	}
-	roots->cgroup = roots_open_cgroup();
-	return 0;
+	log_warn("agent", "no cgroup v2 hierarchy found: containers have no limits");
+	return -1;
 }
 
 void
