@@ -253,14 +253,6 @@ start_wait(struct relay *r)
 /* ---- the loop ---- */
 
 static void
-on_stop(struct relay *r, struct pollfd *p)
-{
-	p->fd = -1;
-	send_signal(r, SIGTERM, false);
-	r->kill_at_ns = deadline_in(KILL_AFTER_MS);
-}
-
-static void
 loop(struct relay *r, int sigfd)
 {
 	enum { CLIENT, SIGNALS, INPUT, VM, STOP, N };
@@ -286,8 +278,11 @@ loop(struct relay *r, int sigfd)
 			session_on_signal(r, sigfd);
 		if (p[INPUT].fd >= 0 && p[INPUT].revents)
 			on_input(r);
-		if (p[STOP].fd >= 0 && p[STOP].revents)
-			on_stop(r, &p[STOP]);
+		if (p[STOP].fd >= 0 && p[STOP].revents) {
+			p[STOP].fd = -1;
+			send_signal(r, SIGTERM, false);
+			r->kill_at_ns = deadline_in(KILL_AFTER_MS);
+		}
 		if (r->kill_at_ns && deadline_is_over(r->kill_at_ns)) {
 			r->kill_at_ns = 0;
 			send_signal(r, SIGKILL, true);

@@ -29,14 +29,6 @@ write_file(int dir, const char *name, const void *data, size_t n, mode_t mode, s
 	return 0;
 }
 
-static int
-check_name(const char *name, struct error *err)
-{
-	if (!name[0] || name[0] == '.' || strchr(name, '/'))
-		return error_set(err, ERROR_INVALID_ARGUMENT, "invalid file name \"%s\"", name);
-	return 0;
-}
-
 /* Creates one key of a config map: the file in the generation directory and the link to it. */
 static int
 make_key(int dir, int data, const char *name, const void *bytes, size_t n, mode_t mode,
@@ -44,8 +36,10 @@ make_key(int dir, int data, const char *name, const void *bytes, size_t n, mode_
 {
 	char target[300];
 
+	if (!name[0] || name[0] == '.' || strchr(name, '/'))
+		return error_set(err, ERROR_INVALID_ARGUMENT, "invalid file name \"%s\"", name);
 	(void)snprintf(target, sizeof(target), "..data/%.250s", name);
-	if (check_name(name, err) < 0 || write_file(data, name, bytes, n, mode, err) < 0)
+	if (write_file(data, name, bytes, n, mode, err) < 0)
 		return -1;
 	if (symlinkat(target, dir, name) < 0)
 		return error_sys(err, "failed to create link %s", name);

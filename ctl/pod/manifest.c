@@ -413,28 +413,23 @@ read_spec(struct manifest *m, const struct at *at, struct error *err)
 	return 0;
 }
 
+/* why: the reason if m->json could not be loaded. */
 static int
-read_pod(struct manifest *m, struct error *err)
+read_pod(struct manifest *m, const json_error_t *why, struct error *err)
 {
 	const struct at top = { .json = m->json, .path = "pod" };
 	const char *version = "v1", *kind = "Pod";
 	struct at spec = { .path = "spec" };
 
+	if (!m->json)
+		return error_set(err, ERROR_INVALID_ARGUMENT, "line %d, column %d: %s", why->line,
+				 why->column, why->text);
 	if (UNPACK(err, &top, "{s?s, s?s, s:{s:s}, s:o}", "apiVersion", &version, "kind", &kind,
 		   "metadata", "name", &m->name, "spec", &spec.json) < 0)
 		return -1;
 	if (strcmp(kind, "Pod") != 0)
 		return wrong(err, &top, "kind %s: expected Pod", kind);
 	return read_spec(m, &spec, err);
-}
-
-static int
-loaded(struct manifest *m, const json_error_t *why, struct error *err)
-{
-	if (!m->json)
-		return error_set(err, ERROR_INVALID_ARGUMENT, "line %d, column %d: %s", why->line,
-				 why->column, why->text);
-	return read_pod(m, err);
 }
 
 int
@@ -444,7 +439,7 @@ manifest_parse(struct manifest *m, const char *text, struct error *err)
 
 	*m = (struct manifest){ .json = json_loads(text, JSON_REJECT_DUPLICATES, &why) };
 	arena_init(&m->texts, TEXTS_MAX);
-	return loaded(m, &why, err);
+	return read_pod(m, &why, err);
 }
 
 int
@@ -454,7 +449,7 @@ manifest_read(struct manifest *m, const char *path, struct error *err)
 
 	*m = (struct manifest){ .json = json_load_file(path, JSON_REJECT_DUPLICATES, &why) };
 	arena_init(&m->texts, TEXTS_MAX);
-	return loaded(m, &why, err) < 0 ? error_wrap(err, "%s", path) : 0;
+	return read_pod(m, &why, err) < 0 ? error_wrap(err, "%s", path) : 0;
 }
 
 void
