@@ -33,7 +33,7 @@ base64_encode(const uint8_t *data, size_t n)
 
 /* Returns the value of a base64 digit, or -1 for any other character. */
 static int
-value_of(char c)
+base64_value_of(char c)
 {
 	const char *p = c ? strchr(alphabet, c) : NULL;
 
@@ -60,7 +60,7 @@ base64_decode(const char *text, size_t len, size_t *n)
 		uint32_t v = 0;
 
 		for (size_t j = 0; j < 4; j++) {
-			int d = j < 4 - pads ? value_of(text[i + j]) : 0;
+			int d = j < 4 - pads ? base64_value_of(text[i + j]) : 0;
 
 			if (d < 0) {
 				free(data);

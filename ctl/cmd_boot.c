@@ -26,7 +26,7 @@ struct booted {
 };
 
 static int
-boot(void *self, const char *dir, struct error *err)
+boot_start(void *self, const char *dir, struct error *err)
 {
 	struct booted *b = self;
 
@@ -34,7 +34,7 @@ boot(void *self, const char *dir, struct error *err)
 }
 
 static const struct vm *
-booted_vm(void *self)
+boot_vm(void *self)
 {
 	return &((struct booted *)self)->vm.vm;
 }
@@ -103,8 +103,8 @@ cmd_boot(int argc, char **argv)
 {
 	auto_free struct run_options *o = calloc(1, sizeof(*o));
 	auto_free struct booted *b = calloc(1, sizeof(*b));
-	struct background background = { boot,     booted_vm, boot_describe, boot_look_after,
-					 boot_end, b };
+	struct background background = { boot_start,      boot_vm,  boot_describe,
+					 boot_look_after, boot_end, b };
 	char dir[PATH_MAX], name[64];
 	struct error err = ERROR_INIT;
 

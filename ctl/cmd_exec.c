@@ -28,7 +28,7 @@
 #define ENV_MAX         32
 
 static int
-complain(const char *command, const struct error *err, int code)
+exec_complain(const char *command, const struct error *err, int code)
 {
 	(void)fprintf(stderr, "tatamictl %s: %s\n", command, err->msg);
 	return code;
@@ -37,7 +37,7 @@ complain(const char *command, const struct error *err, int code)
 /* ---- ps ---- */
 
 static void
-print_vm(const struct vm_state *s, void *data)
+ps_print(const struct vm_state *s, void *data)
 {
 	int *count = data;
 	int64_t age = (int64_t)time(NULL) - s->started;
@@ -59,7 +59,8 @@ cmd_ps(int argc, char **argv)
 		(void)printf("usage: tatamictl ps\nLists the VMs that `tatamictl boot` started.\n");
 		return strcmp(argv[1], "--help") == 0 ? 0 : EXIT_USAGE;
 	}
-	return state_for_each(print_vm, &count, &err) < 0 ? complain("ps", &err, EXIT_FAILED) : 0;
+	return state_for_each(ps_print, &count, &err) < 0 ? exec_complain("ps", &err, EXIT_FAILED)
+							  : 0;
 }
 
 /* ---- exec ---- */
@@ -79,7 +80,7 @@ static const char exec_usage[] =
 
 /* Returns 0, 1 after printing the help, or -1 for invalid usage. */
 static int
-parse_exec(struct exec_options *o, int argc, char **argv)
+exec_parse(struct exec_options *o, int argc, char **argv)
 {
 	int opt;
 
@@ -125,7 +126,7 @@ parse_exec(struct exec_options *o, int argc, char **argv)
 }
 
 static int
-exec_in(struct ttrpc_client *client, const struct exec_options *o, struct error *err)
+exec_session(struct ttrpc_client *client, const struct exec_options *o, struct error *err)
 {
 	Grpc__ExecProcessRequest q = GRPC__EXEC_PROCESS_REQUEST__INIT;
 	char exec_id[64];
@@ -165,7 +166,7 @@ cmd_exec(int argc, char **argv)
 	struct vm_state state;
 	struct error err = ERROR_INIT;
 	struct ttrpc_client *client;
-	int r = parse_exec(&o, argc, argv);
+	int r = exec_parse(&o, argc, argv);
 
 	if (r > 0)
 		return 0;
@@ -175,7 +176,7 @@ cmd_exec(int argc, char **argv)
 	}
 	(void)signal(SIGPIPE, SIG_IGN);
 	if (state_read(o.vm, &state, &err) < 0)
-		return complain("exec", &err, EXIT_FAILED);
+		return exec_complain("exec", &err, EXIT_FAILED);
 	if (o.container && state.pod[0])
 		(void)snprintf(o.id, sizeof(o.id), "%s-%.63s", state.pod, o.container);
 	else
@@ -183,17 +184,17 @@ cmd_exec(int argc, char **argv)
 			       o.container ? o.container : state.container);
 	client = ttrpc_client_dial(state.address, CALL_TIMEOUT_MS, &err);
 	if (!client)
-		return complain("exec", &err, EXIT_FAILED);
-	r = exec_in(client, &o, &err);
+		return exec_complain("exec", &err, EXIT_FAILED);
+	r = exec_session(client, &o, &err);
 	ttrpc_client_free(client);
-	return r < 0 ? complain("exec", &err, EXIT_FAILED) : r;
+	return r < 0 ? exec_complain("exec", &err, EXIT_FAILED) : r;
 }
 
 /* ---- stop ---- */
 
 /* Waits until the monitor has removed the VM's directory. */
 static bool
-wait_gone(const struct vm_state *s, int timeout_ms)
+stop_wait_gone(const struct vm_state *s, int timeout_ms)
 {
 	struct timespec pause = { .tv_nsec = 20000000 };
 
@@ -216,18 +217,18 @@ cmd_stop(int argc, char **argv)
 		return argc == 2 ? 0 : EXIT_USAGE;
 	}
 	if (state_read(argv[1], &s, &err) < 0)
-		return complain("stop", &err, EXIT_FAILED);
+		return exec_complain("stop", &err, EXIT_FAILED);
 	if (state_is_alive(&s)) {
 		/* On SIGALRM, the monitor stops the container and powers the guest off. */
 		(void)kill(s.monitor, SIGALRM);
-		if (!wait_gone(&s, STOP_TIMEOUT_MS)) {
+		if (!stop_wait_gone(&s, STOP_TIMEOUT_MS)) {
 			/* The kernel kills the monitor's children together with it
 			 * (PR_SET_PDEATHSIG). */
 			(void)kill(s.monitor, SIGKILL);
-			(void)wait_gone(&s, STOP_TIMEOUT_MS);
+			(void)stop_wait_gone(&s, STOP_TIMEOUT_MS);
 		}
 	}
 	if (path_remove_tree(AT_FDCWD, s.dir, &err) < 0)
-		return complain("stop", &err, EXIT_FAILED);
+		return exec_complain("stop", &err, EXIT_FAILED);
 	return 0;
 }

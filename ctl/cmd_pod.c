@@ -66,7 +66,7 @@ pod_end(void *self)
 }
 
 static int
-make_files(struct pod_vm *p, struct error *err)
+pod_make_files(struct pod_vm *p, struct error *err)
 {
 	char binary[PATH_MAX];
 
@@ -86,11 +86,11 @@ make_files(struct pod_vm *p, struct error *err)
 }
 
 static int
-boot(void *self, const char *dir, struct error *err)
+pod_boot(void *self, const char *dir, struct error *err)
 {
 	struct pod_vm *p = self;
 
-	if (make_files(p, err) < 0 || vm_start(&p->vm, &p->o->vm, dir, err) < 0) {
+	if (pod_make_files(p, err) < 0 || vm_start(&p->vm, &p->o->vm, dir, err) < 0) {
 		pod_end(p);
 		return -1;
 	}
@@ -134,7 +134,7 @@ pod_look_after(void *self, int stop_fd)
 }
 
 static int
-print_status(const char *name)
+pod_print_status(const char *name)
 {
 	char dir[PATH_MAX], path[PATH_MAX + 16], line[512];
 	struct error err = ERROR_INIT;
@@ -160,7 +160,7 @@ print_status(const char *name)
 static int
 pod_run(struct pod_vm *p, const char *file, struct error *err)
 {
-	const struct background background = { boot,           pod_vm,  pod_describe,
+	const struct background background = { pod_boot,       pod_vm,  pod_describe,
 					       pod_look_after, pod_end, p };
 	char dir[PATH_MAX];
 
@@ -190,7 +190,7 @@ cmd_pod(int argc, char **argv)
 	if (!o || !p)
 		return EXIT_FAILED;
 	if (argc == 3 && strcmp(argv[1], "--status") == 0)
-		return print_status(argv[2]);
+		return pod_print_status(argv[2]);
 	p->o = o;
 	p->files_lock = -1;
 	p->vm.lock = -1;

@@ -51,7 +51,7 @@ struct options {
 };
 
 static int
-usage(FILE *to)
+rpc_usage(FILE *to)
 {
 	fputs("Usage: tatamictl rpc [OPTION]… ADDRESS METHOD [JSON|@FILE|-]\n"
 	      "       tatamictl rpc --list [METHOD]\n"
@@ -73,7 +73,7 @@ usage(FILE *to)
 }
 
 static int
-complain(int code, const struct error *err)
+rpc_complain(int code, const struct error *err)
 {
 	fprintf(stderr, "tatamictl: %s\n", err->msg);
 	return code;
@@ -81,7 +81,7 @@ complain(int code, const struct error *err)
 
 /* "Check" or "grpc.Health/Check". */
 static bool
-method_find(const char *name, struct method *out)
+rpc_find_method(const char *name, struct method *out)
 {
 	const char *slash = strchr(name, '/');
 
@@ -101,7 +101,7 @@ method_find(const char *name, struct method *out)
 }
 
 static int
-list_methods(void)
+rpc_list_methods(void)
 {
 	for (size_t i = 0; i < ARRAY_LEN(services); i++) {
 		printf("%s\n", services[i]->name);
@@ -116,7 +116,7 @@ list_methods(void)
 }
 
 static const char *
-type_name(const ProtobufCFieldDescriptor *f)
+rpc_type_name(const ProtobufCFieldDescriptor *f)
 {
 	static const char *const names[] = {
 		[PROTOBUF_C_TYPE_INT32] = "int32",   [PROTOBUF_C_TYPE_INT64] = "int64",
@@ -135,7 +135,7 @@ type_name(const ProtobufCFieldDescriptor *f)
 /* Prints the fields of a message and, indented below each, the fields of its type. No message
  * type contains itself; the depth is limited nevertheless. */
 static void
-show_message(const ProtobufCMessageDescriptor *desc, int depth)
+rpc_show_message(const ProtobufCMessageDescriptor *desc, int depth)
 {
 	for (unsigned i = 0; i < desc->n_fields; i++) {
 		const ProtobufCFieldDescriptor *f = &desc->fields[i];
@@ -144,33 +144,33 @@ show_message(const ProtobufCMessageDescriptor *desc, int depth)
 		const ProtobufCFieldDescriptor *shown = map ? &inner->fields[1] : f;
 
 		printf("%*s%s: %s%s%s\n", 2 * depth, "", f->name, map ? "{name: " : "",
-		       type_name(shown),
+		       rpc_type_name(shown),
 		       map                                     ? "}"
 		       : f->label == PROTOBUF_C_LABEL_REPEATED ? "[]"
 							       : "");
 		if (shown->type == PROTOBUF_C_TYPE_MESSAGE && depth < 10)
-			show_message(shown->descriptor, depth + 1);
+			rpc_show_message(shown->descriptor, depth + 1);
 	}
 }
 
 static int
-show_method(const char *name)
+rpc_show_method(const char *name)
 {
 	struct method m;
 
-	if (!method_find(name, &m))
+	if (!rpc_find_method(name, &m))
 		return EXIT_USAGE;
 	printf("%s/%s\nrequest %s\n", m.service->name, m.method->name, m.method->input->name);
-	show_message(m.method->input, 1);
+	rpc_show_message(m.method->input, 1);
 	printf("response %s\n", m.method->output->name);
-	show_message(m.method->output, 1);
+	rpc_show_message(m.method->output, 1);
 	return EXIT_OK;
 }
 
 /* Reads the request from the command line, a file or standard input. Returns NULL after printing
  * an error. */
 static ProtobufCMessage *
-request_read(const struct method *m, const char *arg)
+rpc_read_request(const struct method *m, const char *arg)
 {
 	struct error err = ERROR_INIT;
 	ProtobufCMessage *request;
@@ -191,12 +191,12 @@ request_read(const struct method *m, const char *arg)
 	request = json_to_message(m->method->input, json, &err);
 	json_decref(json);
 	if (!request)
-		complain(EXIT_USAGE, &err);
+		rpc_complain(EXIT_USAGE, &err);
 	return request;
 }
 
 static int
-write_raw(const ProtobufCMessage *reply)
+rpc_write_raw(const ProtobufCMessage *reply)
 {
 	const ProtobufCMessageDescriptor *desc = reply->descriptor;
 
@@ -218,17 +218,17 @@ write_raw(const ProtobufCMessage *reply)
 }
 
 static int
-reply_print(const ProtobufCMessage *reply, const struct options *o)
+rpc_print_reply(const ProtobufCMessage *reply, const struct options *o)
 {
 	struct error err = ERROR_INIT;
 	json_t *json;
 	int rc;
 
 	if (o->raw)
-		return write_raw(reply);
+		return rpc_write_raw(reply);
 	json = json_from_message(reply, &err);
 	if (!json)
-		return complain(EXIT_STATUS, &err);
+		return rpc_complain(EXIT_STATUS, &err);
 	rc = json_dumpf(json, stdout, o->compact ? JSON_COMPACT : JSON_INDENT(2));
 	json_decref(json);
 	if (rc < 0 || putchar('\n') == EOF || fflush(stdout) == EOF) {
@@ -239,8 +239,8 @@ reply_print(const ProtobufCMessage *reply, const struct options *o)
 }
 
 static int
-perform(struct ttrpc_client *client, const struct method *m, const ProtobufCMessage *request,
-	const struct options *o)
+rpc_perform(struct ttrpc_client *client, const struct method *m, const ProtobufCMessage *request,
+	    const struct options *o)
 {
 	struct error err = ERROR_INIT;
 	ProtobufCMessage *reply = NULL;
@@ -249,12 +249,12 @@ perform(struct ttrpc_client *client, const struct method *m, const ProtobufCMess
 	if (ttrpc_client_call(client, m->service, m->method->name, request, o->timeout_ms, &reply,
 			      &err) < 0) {
 		if (ttrpc_client_is_broken(client))
-			return complain(EXIT_TRANSPORT, &err);
+			return rpc_complain(EXIT_TRANSPORT, &err);
 		fprintf(stderr, "tatamictl: %s: %s: %s\n", m->method->name,
 			error_code_name(err.code), err.msg);
 		return EXIT_STATUS;
 	}
-	rc = reply_print(reply, o);
+	rc = rpc_print_reply(reply, o);
 	protobuf_c_message_free_unpacked(reply, NULL);
 	return rc;
 }
@@ -270,26 +270,26 @@ rpc_call(const char *address_text, const char *name, const char *json, const str
 	int fd, rc = EXIT_TRANSPORT;
 
 	if (address_parse(address_text, &address, &err) < 0)
-		return complain(EXIT_USAGE, &err);
-	if (!method_find(name, &m))
+		return rpc_complain(EXIT_USAGE, &err);
+	if (!rpc_find_method(name, &m))
 		return EXIT_USAGE;
-	request = request_read(&m, json);
+	request = rpc_read_request(&m, json);
 	if (!request)
 		return EXIT_USAGE;
 	fd = address_connect(&address, CONNECT_TIMEOUT_MS, &err);
 	if (fd >= 0)
 		client = ttrpc_client_new(fd, &err);
 	if (client)
-		rc = perform(client, &m, request, o);
+		rc = rpc_perform(client, &m, request, o);
 	else
-		complain(EXIT_TRANSPORT, &err);
+		rpc_complain(EXIT_TRANSPORT, &err);
 	ttrpc_client_free(client);
 	protobuf_c_message_free_unpacked(request, NULL);
 	return rc;
 }
 
 static bool
-options_read(int argc, char **argv, struct options *o)
+rpc_read_options(int argc, char **argv, struct options *o)
 {
 	static const struct option known[] = {
 		{ "help", no_argument, NULL, 'h' },          { "list", no_argument, NULL, 'l' },
@@ -338,15 +338,15 @@ cmd_rpc(int argc, char **argv)
 {
 	struct options o;
 
-	if (!options_read(argc, argv, &o))
+	if (!rpc_read_options(argc, argv, &o))
 		return EXIT_USAGE;
 	if (o.help)
-		return usage(stdout);
+		return rpc_usage(stdout);
 	argc -= optind;
 	argv += optind;
 	if (o.list && argc <= 1)
-		return argc ? show_method(argv[0]) : list_methods();
+		return argc ? rpc_show_method(argv[0]) : rpc_list_methods();
 	if (o.list || argc < 2 || argc > 3)
-		return usage(stderr);
+		return rpc_usage(stderr);
 	return rpc_call(argv[0], argv[1], argc == 3 ? argv[2] : "{}", &o);
 }

@@ -20,7 +20,7 @@ struct where {
 	struct error *err;
 };
 
-static int message_fill(struct where *w, ProtobufCMessage *message, const json_t *json);
+static int json_fill_message(struct where *w, ProtobufCMessage *message, const json_t *json);
 
 static int
 json_fail(struct where *w, const char *why)
@@ -30,7 +30,7 @@ json_fail(struct where *w, const char *why)
 }
 
 static int
-nomem(struct where *w)
+json_nomem(struct where *w)
 {
 	return error_nomem(w->err, "reading JSON");
 }
@@ -59,7 +59,7 @@ where_pop(struct where *w, size_t old)
 }
 
 static int
-expected(struct where *w, const char *what, const json_t *json)
+json_expected(struct where *w, const char *what, const json_t *json)
 {
 	static const char *const names[] = {
 		[JSON_OBJECT] = "an object", [JSON_ARRAY] = "an array",  [JSON_STRING] = "a string",
@@ -74,12 +74,12 @@ expected(struct where *w, const char *what, const json_t *json)
 
 /* Reads an integer within [min, max], given as a number or a decimal string. */
 static int
-read_signed(struct where *w, const json_t *json, int64_t min, int64_t max, int64_t *out)
+json_read_signed(struct where *w, const json_t *json, int64_t min, int64_t max, int64_t *out)
 {
 	if (json_is_integer(json))
 		*out = json_integer_value(json);
 	else if (!json_is_string(json))
-		return expected(w, "an integer", json);
+		return json_expected(w, "an integer", json);
 	else if (!parse_i64(json_string_value(json), out))
 		return json_fail(w, "not a 64-bit integer");
 	if (*out < min || *out > max)
@@ -88,14 +88,14 @@ read_signed(struct where *w, const json_t *json, int64_t min, int64_t max, int64
 }
 
 static int
-read_unsigned(struct where *w, const json_t *json, uint64_t max, uint64_t *out)
+json_read_unsigned(struct where *w, const json_t *json, uint64_t max, uint64_t *out)
 {
 	if (json_is_integer(json) && json_integer_value(json) < 0)
 		return json_fail(w, "number must not be negative");
 	if (json_is_integer(json))
 		*out = (uint64_t)json_integer_value(json);
 	else if (!json_is_string(json))
-		return expected(w, "an integer", json);
+		return json_expected(w, "an integer", json);
 	else if (!parse_u64(json_string_value(json), out))
 		return json_fail(w, "not an unsigned 64-bit integer");
 	if (*out > max)
@@ -113,8 +113,8 @@ json_read_number(struct where *w, ProtobufCType type, const json_t *json, void *
 	switch (type) {
 	case PROTOBUF_C_TYPE_INT32:
 	case PROTOBUF_C_TYPE_INT64:
-		if (read_signed(w, json, wide ? INT64_MIN : INT32_MIN, wide ? INT64_MAX : INT32_MAX,
-				&s) < 0)
+		if (json_read_signed(w, json, wide ? INT64_MIN : INT32_MIN,
+				     wide ? INT64_MAX : INT32_MAX, &s) < 0)
 			return -1;
 		if (wide)
 			*(int64_t *)member = s;
@@ -123,7 +123,7 @@ json_read_number(struct where *w, ProtobufCType type, const json_t *json, void *
 		return 0;
 	case PROTOBUF_C_TYPE_UINT32:
 	case PROTOBUF_C_TYPE_UINT64:
-		if (read_unsigned(w, json, wide ? UINT64_MAX : UINT32_MAX, &u) < 0)
+		if (json_read_unsigned(w, json, wide ? UINT64_MAX : UINT32_MAX, &u) < 0)
 			return -1;
 		if (wide)
 			*(uint64_t *)member = u;
@@ -136,7 +136,8 @@ json_read_number(struct where *w, ProtobufCType type, const json_t *json, void *
 }
 
 static int
-read_enum(struct where *w, const ProtobufCEnumDescriptor *desc, const json_t *json, int *member)
+json_read_enum(struct where *w, const ProtobufCEnumDescriptor *desc, const json_t *json,
+	       int *member)
 {
 	const ProtobufCEnumValue *value;
 	int64_t number;
@@ -150,7 +151,7 @@ read_enum(struct where *w, const ProtobufCEnumDescriptor *desc, const json_t *js
 			return 0;
 		}
 	} else {
-		if (read_signed(w, json, INT32_MIN, INT32_MAX, &number) < 0)
+		if (json_read_signed(w, json, INT32_MIN, INT32_MAX, &number) < 0)
 			return -1;
 		*member = (int)number;
 		return 0;
@@ -163,38 +164,38 @@ read_enum(struct where *w, const ProtobufCEnumDescriptor *desc, const json_t *js
 }
 
 static int
-read_string(struct where *w, const json_t *json, char **member)
+json_read_string(struct where *w, const json_t *json, char **member)
 {
 	if (!json_is_string(json))
-		return expected(w, "a string", json);
+		return json_expected(w, "a string", json);
 	if (strlen(json_string_value(json)) != json_string_length(json))
 		return json_fail(w, "string contains a NUL byte");
 	*member = strdup(json_string_value(json));
-	return *member ? 0 : nomem(w);
+	return *member ? 0 : json_nomem(w);
 }
 
 static int
-read_bytes(struct where *w, const json_t *json, ProtobufCBinaryData *member)
+json_read_bytes(struct where *w, const json_t *json, ProtobufCBinaryData *member)
 {
 	if (!json_is_string(json))
-		return expected(w, "base64", json);
+		return json_expected(w, "base64", json);
 	member->data =
 		base64_decode(json_string_value(json), json_string_length(json), &member->len);
 	if (!member->data)
-		return errno == ENOMEM ? nomem(w) : json_fail(w, "invalid base64");
+		return errno == ENOMEM ? json_nomem(w) : json_fail(w, "invalid base64");
 	return 0;
 }
 
 static int
-read_message(struct where *w, const ProtobufCMessageDescriptor *desc, const json_t *json,
-	     ProtobufCMessage **member)
+json_read_message(struct where *w, const ProtobufCMessageDescriptor *desc, const json_t *json,
+		  ProtobufCMessage **member)
 {
 	ProtobufCMessage *message = malloc(desc->sizeof_message);
 
 	if (!message)
-		return nomem(w);
+		return json_nomem(w);
 	protobuf_c_message_init(desc, message);
-	if (message_fill(w, message, json) < 0) {
+	if (json_fill_message(w, message, json) < 0) {
 		protobuf_c_message_free_unpacked(message, NULL);
 		return -1;
 	}
@@ -204,20 +205,21 @@ read_message(struct where *w, const ProtobufCMessageDescriptor *desc, const json
 
 /* Reads one value into `member`, which has the field's type and is empty. */
 static int
-read_value(struct where *w, const ProtobufCFieldDescriptor *f, const json_t *json, void *member)
+json_read_value(struct where *w, const ProtobufCFieldDescriptor *f, const json_t *json,
+		void *member)
 {
 	switch (f->type) {
 	case PROTOBUF_C_TYPE_STRING:
-		return read_string(w, json, member);
+		return json_read_string(w, json, member);
 	case PROTOBUF_C_TYPE_BYTES:
-		return read_bytes(w, json, member);
+		return json_read_bytes(w, json, member);
 	case PROTOBUF_C_TYPE_MESSAGE:
-		return read_message(w, f->descriptor, json, member);
+		return json_read_message(w, f->descriptor, json, member);
 	case PROTOBUF_C_TYPE_ENUM:
-		return read_enum(w, f->descriptor, json, member);
+		return json_read_enum(w, f->descriptor, json, member);
 	case PROTOBUF_C_TYPE_BOOL:
 		if (!json_is_boolean(json))
-			return expected(w, "true or false", json);
+			return json_expected(w, "true or false", json);
 		*(protobuf_c_boolean *)member = json_is_true(json);
 		return 0;
 	default:
@@ -227,22 +229,22 @@ read_value(struct where *w, const ProtobufCFieldDescriptor *f, const json_t *jso
 
 /* *count includes complete elements only, so that a partly filled message can be freed. */
 static int
-read_array(struct where *w, const ProtobufCFieldDescriptor *f, const json_t *json, uint8_t **member,
-	   size_t *count)
+json_read_array(struct where *w, const ProtobufCFieldDescriptor *f, const json_t *json,
+		uint8_t **member, size_t *count)
 {
 	size_t n = json_array_size(json), size = pbfield_size(f->type);
 
 	if (!json_is_array(json))
-		return expected(w, "an array", json);
+		return json_expected(w, "an array", json);
 	if (n == 0)
 		return 0;
 	*member = calloc(n, size);
 	if (!*member)
-		return nomem(w);
+		return json_nomem(w);
 	for (size_t i = 0; i < n; i++) {
 		size_t old = where_push(w, "[%zu]", i);
 
-		if (read_value(w, f, json_array_get(json, i), *member + i * size) < 0)
+		if (json_read_value(w, f, json_array_get(json, i), *member + i * size) < 0)
 			return -1;
 		*count += 1;
 		where_pop(w, old);
@@ -251,20 +253,20 @@ read_array(struct where *w, const ProtobufCFieldDescriptor *f, const json_t *jso
 }
 
 static int
-read_map(struct where *w, const ProtobufCFieldDescriptor *f, const json_t *json,
-	 ProtobufCMessage ***member, size_t *count)
+json_read_map(struct where *w, const ProtobufCFieldDescriptor *f, const json_t *json,
+	      ProtobufCMessage ***member, size_t *count)
 {
 	const ProtobufCMessageDescriptor *entry = f->descriptor;
 	const char *key;
 	json_t *value;
 
 	if (!json_is_object(json))
-		return expected(w, "an object", json);
+		return json_expected(w, "an object", json);
 	if (json_object_size(json) == 0)
 		return 0;
 	*member = calloc(json_object_size(json), sizeof(**member));
 	if (!*member)
-		return nomem(w);
+		return json_nomem(w);
 	json_object_foreach((json_t *)json, key, value)
 	{
 		size_t old = where_push(w, "[\"%s\"]", key);
@@ -275,13 +277,13 @@ read_map(struct where *w, const ProtobufCFieldDescriptor *f, const json_t *json,
 		if (m)
 			protobuf_c_message_init(entry, m);
 		if (!m || !text)
-			nomem(w);
+			json_nomem(w);
 		else
-			rc = read_value(w, &entry->fields[0], text,
-					(uint8_t *)m + entry->fields[0].offset);
+			rc = json_read_value(w, &entry->fields[0], text,
+					     (uint8_t *)m + entry->fields[0].offset);
 		if (rc == 0)
-			rc = read_value(w, &entry->fields[1], value,
-					(uint8_t *)m + entry->fields[1].offset);
+			rc = json_read_value(w, &entry->fields[1], value,
+					     (uint8_t *)m + entry->fields[1].offset);
 		json_decref(text);
 		if (rc < 0) {
 			protobuf_c_message_free_unpacked(m, NULL);
@@ -295,7 +297,7 @@ read_map(struct where *w, const ProtobufCFieldDescriptor *f, const json_t *json,
 
 /* Suggests the right spelling for a name that differs only in case. */
 static int
-unknown_field(struct where *w, const ProtobufCMessageDescriptor *desc, const char *name)
+json_unknown_field(struct where *w, const ProtobufCMessageDescriptor *desc, const char *name)
 {
 	char why[200];
 
@@ -311,34 +313,34 @@ unknown_field(struct where *w, const ProtobufCMessageDescriptor *desc, const cha
 }
 
 static int
-field_fill(struct where *w, ProtobufCMessage *message, const ProtobufCFieldDescriptor *f,
-	   const json_t *json)
+json_fill_field(struct where *w, ProtobufCMessage *message, const ProtobufCFieldDescriptor *f,
+		const json_t *json)
 {
 	uint8_t *base = (uint8_t *)message;
 	void *member = base + f->offset, *quantifier = base + f->quantifier_offset;
 
 	if (pbfield_is_map(f))
-		return read_map(w, f, json, member, quantifier);
+		return json_read_map(w, f, json, member, quantifier);
 	if (f->label == PROTOBUF_C_LABEL_REPEATED)
-		return read_array(w, f, json, member, quantifier);
+		return json_read_array(w, f, json, member, quantifier);
 	if (!(f->flags & PROTOBUF_C_FIELD_FLAG_ONEOF))
-		return read_value(w, f, json, member);
+		return json_read_value(w, f, json, member);
 	if (*(uint32_t *)quantifier != 0)
 		return json_fail(w, "another member of the same oneof is set too");
-	if (read_value(w, f, json, member) < 0)
+	if (json_read_value(w, f, json, member) < 0)
 		return -1;
 	*(uint32_t *)quantifier = f->id;
 	return 0;
 }
 
 static int
-message_fill(struct where *w, ProtobufCMessage *message, const json_t *json)
+json_fill_message(struct where *w, ProtobufCMessage *message, const json_t *json)
 {
 	const char *name;
 	json_t *value;
 
 	if (!json_is_object(json))
-		return expected(w, "an object", json);
+		return json_expected(w, "an object", json);
 	json_object_foreach((json_t *)json, name, value)
 	{
 		const ProtobufCFieldDescriptor *f =
@@ -346,8 +348,8 @@ message_fill(struct where *w, ProtobufCMessage *message, const json_t *json)
 		size_t old = where_push(w, "%s%s", w->len ? "." : "", name);
 
 		if (!f)
-			return unknown_field(w, message->descriptor, name);
-		if (!json_is_null(value) && field_fill(w, message, f, value) < 0)
+			return json_unknown_field(w, message->descriptor, name);
+		if (!json_is_null(value) && json_fill_field(w, message, f, value) < 0)
 			return -1;
 		where_pop(w, old);
 	}
@@ -360,5 +362,5 @@ json_to_message(const ProtobufCMessageDescriptor *desc, const json_t *json, stru
 	struct where w = { .err = err };
 	ProtobufCMessage *message = NULL;
 
-	return read_message(&w, desc, json, &message) < 0 ? NULL : message;
+	return json_read_message(&w, desc, json, &message) < 0 ? NULL : message;
 }

@@ -9,7 +9,7 @@
 
 /* Returns `json`, or sets an out-of-memory error if it is NULL. */
 static json_t *
-made(json_t *json, struct error *err)
+json_made(json_t *json, struct error *err)
 {
 	if (!json)
 		error_nomem(err, "writing JSON");
@@ -17,7 +17,7 @@ made(json_t *json, struct error *err)
 }
 
 static json_t *
-from_bytes(const ProtobufCBinaryData *bytes)
+json_from_bytes(const ProtobufCBinaryData *bytes)
 {
 	char *text = base64_encode(bytes->data, bytes->len);
 	json_t *json = text ? json_string(text) : NULL;
@@ -27,7 +27,7 @@ from_bytes(const ProtobufCBinaryData *bytes)
 }
 
 static json_t *
-from_enum(const ProtobufCEnumDescriptor *desc, int number)
+json_from_enum(const ProtobufCEnumDescriptor *desc, int number)
 {
 	const ProtobufCEnumValue *value = protobuf_c_enum_descriptor_get_value(desc, number);
 
@@ -35,7 +35,7 @@ from_enum(const ProtobufCEnumDescriptor *desc, int number)
 }
 
 static json_t *
-from_u64(uint64_t v)
+json_from_u64(uint64_t v)
 {
 	char text[24];
 
@@ -47,7 +47,7 @@ from_u64(uint64_t v)
 }
 
 static json_t *
-from_string(const char *s, struct error *err)
+json_from_string(const char *s, struct error *err)
 {
 	json_t *json = json_string(s ? s : "");
 
@@ -57,27 +57,27 @@ from_string(const char *s, struct error *err)
 }
 
 static json_t *
-from_value(const ProtobufCFieldDescriptor *f, const void *member, struct error *err)
+json_from_value(const ProtobufCFieldDescriptor *f, const void *member, struct error *err)
 {
 	switch (f->type) {
 	case PROTOBUF_C_TYPE_STRING:
-		return from_string(*(char *const *)member, err);
+		return json_from_string(*(char *const *)member, err);
 	case PROTOBUF_C_TYPE_BYTES:
-		return made(from_bytes(member), err);
+		return json_made(json_from_bytes(member), err);
 	case PROTOBUF_C_TYPE_MESSAGE:
 		return json_from_message(*(ProtobufCMessage *const *)member, err);
 	case PROTOBUF_C_TYPE_ENUM:
-		return made(from_enum(f->descriptor, *(const int *)member), err);
+		return json_made(json_from_enum(f->descriptor, *(const int *)member), err);
 	case PROTOBUF_C_TYPE_BOOL:
 		return json_boolean(*(const protobuf_c_boolean *)member);
 	case PROTOBUF_C_TYPE_INT32:
-		return made(json_integer(*(const int32_t *)member), err);
+		return json_made(json_integer(*(const int32_t *)member), err);
 	case PROTOBUF_C_TYPE_UINT32:
-		return made(json_integer(*(const uint32_t *)member), err);
+		return json_made(json_integer(*(const uint32_t *)member), err);
 	case PROTOBUF_C_TYPE_INT64:
-		return made(json_integer(*(const int64_t *)member), err);
+		return json_made(json_integer(*(const int64_t *)member), err);
 	case PROTOBUF_C_TYPE_UINT64:
-		return made(from_u64(*(const uint64_t *)member), err);
+		return json_made(json_from_u64(*(const uint64_t *)member), err);
 	default:
 		error_set(err, ERROR_INVALID_ARGUMENT, "%s: numbers of this type are not supported",
 			  f->name);
@@ -86,15 +86,16 @@ from_value(const ProtobufCFieldDescriptor *f, const void *member, struct error *
 }
 
 static json_t *
-from_array(const ProtobufCFieldDescriptor *f, const uint8_t *elements, size_t n, struct error *err)
+json_from_array(const ProtobufCFieldDescriptor *f, const uint8_t *elements, size_t n,
+		struct error *err)
 {
-	json_t *array = made(json_array(), err);
+	json_t *array = json_made(json_array(), err);
 
 	for (size_t i = 0; array && i < n; i++) {
-		json_t *value = from_value(f, elements + i * pbfield_size(f->type), err);
+		json_t *value = json_from_value(f, elements + i * pbfield_size(f->type), err);
 
 		/* The _new functions consume the value even if they fail. */
-		if (!value || (json_array_append_new(array, value) < 0 && !made(NULL, err))) {
+		if (!value || (json_array_append_new(array, value) < 0 && !json_made(NULL, err))) {
 			json_decref(array);
 			return NULL;
 		}
@@ -103,18 +104,18 @@ from_array(const ProtobufCFieldDescriptor *f, const uint8_t *elements, size_t n,
 }
 
 static json_t *
-from_map(ProtobufCMessage *const *entries, size_t n, struct error *err)
+json_from_map(ProtobufCMessage *const *entries, size_t n, struct error *err)
 {
-	json_t *object = made(json_object(), err);
+	json_t *object = json_made(json_object(), err);
 
 	for (size_t i = 0; object && i < n; i++) {
 		const ProtobufCFieldDescriptor *fields = entries[i]->descriptor->fields;
 		const uint8_t *base = (const uint8_t *)entries[i];
 		const char *key = *(char *const *)(base + fields[0].offset);
-		json_t *value = from_value(&fields[1], base + fields[1].offset, err);
+		json_t *value = json_from_value(&fields[1], base + fields[1].offset, err);
 
-		if (!value ||
-		    (json_object_set_new(object, key ? key : "", value) < 0 && !made(NULL, err))) {
+		if (!value || (json_object_set_new(object, key ? key : "", value) < 0 &&
+			       !json_made(NULL, err))) {
 			json_decref(object);
 			return NULL;
 		}
@@ -124,8 +125,8 @@ from_map(ProtobufCMessage *const *entries, size_t n, struct error *err)
 
 /* Leaves *json NULL for a field that is not set. */
 static int
-from_field(const ProtobufCMessage *message, const ProtobufCFieldDescriptor *f, json_t **json,
-	   struct error *err)
+json_from_field(const ProtobufCMessage *message, const ProtobufCFieldDescriptor *f, json_t **json,
+		struct error *err)
 {
 	const uint8_t *base = (const uint8_t *)message;
 	const void *member = base + f->offset;
@@ -139,13 +140,13 @@ from_field(const ProtobufCMessage *message, const ProtobufCFieldDescriptor *f, j
 		if (pbfield_is_map(f) &&
 		    ((const ProtobufCMessageDescriptor *)f->descriptor)->fields[0].type ==
 			    PROTOBUF_C_TYPE_STRING)
-			*json = from_map(*(ProtobufCMessage *const *const *)member, n, err);
+			*json = json_from_map(*(ProtobufCMessage *const *const *)member, n, err);
 		else
-			*json = from_array(f, *(const uint8_t *const *)member, n, err);
+			*json = json_from_array(f, *(const uint8_t *const *)member, n, err);
 	} else if (f->type == PROTOBUF_C_TYPE_MESSAGE && !*(void *const *)member) {
 		return 0;
 	} else {
-		*json = from_value(f, member, err);
+		*json = json_from_value(f, member, err);
 	}
 	return *json ? 0 : -1;
 }
@@ -154,14 +155,14 @@ json_t *
 json_from_message(const ProtobufCMessage *message, struct error *err)
 {
 	const ProtobufCMessageDescriptor *desc = message->descriptor;
-	json_t *object = made(json_object(), err);
+	json_t *object = json_made(json_object(), err);
 
 	for (unsigned i = 0; object && i < desc->n_fields; i++) {
 		json_t *value = NULL;
 
-		if (from_field(message, &desc->fields[i], &value, err) < 0 ||
+		if (json_from_field(message, &desc->fields[i], &value, err) < 0 ||
 		    (value && json_object_set_new(object, desc->fields[i].name, value) < 0 &&
-		     !made(NULL, err))) {
+		     !json_made(NULL, err))) {
 			json_decref(object);
 			return NULL;
 		}

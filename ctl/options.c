@@ -80,7 +80,7 @@ static const struct option long_options[] = {
 };
 
 static int
-parse_share(const char *text, enum share_kind *out, struct error *err)
+options_parse_share(const char *text, enum share_kind *out, struct error *err)
 {
 	static const char *const names[] = {
 		[SHARE_9P] = "9p", [SHARE_VIRTIOFS] = "virtio-fs", [SHARE_BLK] = "blk"
@@ -97,7 +97,7 @@ parse_share(const char *text, enum share_kind *out, struct error *err)
 }
 
 static int
-parse_virtiofs_cache(const char *text, const char **out, struct error *err)
+options_parse_virtiofs_cache(const char *text, const char **out, struct error *err)
 {
 	static const char *const names[] = { "never", "metadata", "auto", "always" };
 
@@ -112,8 +112,8 @@ parse_virtiofs_cache(const char *text, const char **out, struct error *err)
 }
 
 static int
-parse_number(const char *option, const char *text, unsigned int min, unsigned int max,
-	     unsigned int *out, struct error *err)
+options_parse_number(const char *option, const char *text, unsigned int min, unsigned int max,
+		     unsigned int *out, struct error *err)
 {
 	uint32_t v;
 
@@ -126,7 +126,7 @@ parse_number(const char *option, const char *text, unsigned int min, unsigned in
 
 /* KIND:PATH. Shares are numbered once all options are known. */
 static int
-parse_attach(struct run_options *o, char *text, struct error *err)
+options_parse_attach(struct run_options *o, char *text, struct error *err)
 {
 	char *colon = strchr(text, ':');
 
@@ -136,12 +136,12 @@ parse_attach(struct run_options *o, char *text, struct error *err)
 				 ATTACH_MAX);
 	*colon = '\0';
 	o->attached[o->n_attached].path = colon + 1;
-	return parse_share(text, &o->attached[o->n_attached++].kind, err);
+	return options_parse_share(text, &o->attached[o->n_attached++].kind, err);
 }
 
 /* UID[:GID] */
 static int
-parse_user(struct run_options *o, char *text, struct error *err)
+options_parse_user(struct run_options *o, char *text, struct error *err)
 {
 	char *colon = strchr(text, ':');
 
@@ -156,7 +156,7 @@ parse_user(struct run_options *o, char *text, struct error *err)
 
 /* SRC:DST[:ro] */
 static int
-parse_volume(struct run_options *o, const char *text, struct error *err)
+options_parse_volume(struct run_options *o, const char *text, struct error *err)
 {
 	size_t n = o->container.n_volumes;
 	struct volume *v = &o->volumes[n];
@@ -210,8 +210,8 @@ options_publish(struct vm_options *vm, const char *text, struct error *err)
 		host = local;
 	}
 	if (!guest || strlen(text) >= sizeof(copy) || inet_pton(AF_INET, host, &ignored) != 1 ||
-	    parse_number("port", port, 1, UINT16_MAX, &p->host_port, err) < 0 ||
-	    parse_number("port", guest, 1, UINT16_MAX, &p->guest_port, err) < 0)
+	    options_parse_number("port", port, 1, UINT16_MAX, &p->host_port, err) < 0 ||
+	    options_parse_number("port", guest, 1, UINT16_MAX, &p->guest_port, err) < 0)
 		return error_set(err, ERROR_INVALID_ARGUMENT,
 				 "-p %s: expected [ADDRESS:]HOSTPORT:GUESTPORT", text);
 	(void)snprintf(p->host, sizeof(p->host), "%.15s", host);
@@ -221,7 +221,7 @@ options_publish(struct vm_options *vm, const char *text, struct error *err)
 }
 
 static int
-parse_env(struct run_options *o, const char *text, struct error *err)
+options_parse_env(struct run_options *o, const char *text, struct error *err)
 {
 	if (o->container.n_env == OPTIONS_ENV_MAX)
 		return error_set(err, ERROR_INVALID_ARGUMENT, "too many --env: at most %d",
@@ -235,7 +235,7 @@ parse_env(struct run_options *o, const char *text, struct error *err)
 /* Returns the destination of an option whose value is stored unchanged, or NULL for other
  * options. */
 static const char **
-text_option(struct run_options *o, int opt)
+options_text(struct run_options *o, int opt)
 {
 	switch (opt) {
 	case OPT_ROOTFS:
@@ -269,7 +269,7 @@ text_option(struct run_options *o, int opt)
 
 /* Returns the destination of an option without a value, or NULL for other options. */
 static bool *
-flag_option(struct run_options *o, int opt)
+options_flag(struct run_options *o, int opt)
 {
 	switch (opt) {
 	case 't':
@@ -298,10 +298,10 @@ flag_option(struct run_options *o, int opt)
 }
 
 static int
-parse_one(struct run_options *o, int opt, char *arg, struct error *err)
+options_parse_one(struct run_options *o, int opt, char *arg, struct error *err)
 {
-	const char **text = text_option(o, opt);
-	bool *flag = flag_option(o, opt);
+	const char **text = options_text(o, opt);
+	bool *flag = options_flag(o, opt);
 
 	if (text)
 		*text = arg;
@@ -312,35 +312,36 @@ parse_one(struct run_options *o, int opt, char *arg, struct error *err)
 	switch (opt) {
 	case OPT_SHARE:
 		o->share_given = true;
-		return parse_share(arg, &o->share, err);
+		return options_parse_share(arg, &o->share, err);
 	case OPT_VIRTIOFS_CACHE:
-		return parse_virtiofs_cache(arg, &o->vm.virtiofs_cache, err);
+		return options_parse_virtiofs_cache(arg, &o->vm.virtiofs_cache, err);
 	case 'v':
-		return parse_volume(o, arg, err);
+		return options_parse_volume(o, arg, err);
 	case 'e':
-		return parse_env(o, arg, err);
+		return options_parse_env(o, arg, err);
 	case 'p':
 		return options_publish(&o->vm, arg, err);
 	case 'u':
-		return parse_user(o, arg, err);
+		return options_parse_user(o, arg, err);
 	case OPT_MEMORY:
-		return parse_number("--memory", arg, 64, 1u << 20, &o->vm.memory_mib, err);
+		return options_parse_number("--memory", arg, 64, 1u << 20, &o->vm.memory_mib, err);
 	case OPT_CPUS:
-		return parse_number("--cpus", arg, 1, 240, &o->vm.cpus, err);
+		return options_parse_number("--cpus", arg, 1, 240, &o->vm.cpus, err);
 	case OPT_MAX_MEMORY:
-		return parse_number("--max-memory", arg, 64, 1u << 20, &o->vm.max_memory_mib, err);
+		return options_parse_number("--max-memory", arg, 64, 1u << 20,
+					    &o->vm.max_memory_mib, err);
 	case OPT_MAX_CPUS:
-		return parse_number("--max-cpus", arg, 1, 240, &o->vm.max_cpus, err);
+		return options_parse_number("--max-cpus", arg, 1, 240, &o->vm.max_cpus, err);
 	case OPT_ATTACH:
-		return parse_attach(o, arg, err);
+		return options_parse_attach(o, arg, err);
 	default:
 		return error_set(err, ERROR_INVALID_ARGUMENT, "unknown option (see --help)");
 	}
 }
 
 static int
-set_share(struct vm_share *s, enum share_kind kind, const char *path, bool readonly,
-	  struct error *err)
+options_set_share(struct vm_share *s, enum share_kind kind, const char *path, bool readonly,
+		  struct error *err)
 {
 	s->kind = kind;
 	s->readonly = readonly;
@@ -350,14 +351,14 @@ set_share(struct vm_share *s, enum share_kind kind, const char *path, bool reado
 }
 
 static int
-fill_attached(struct run_options *o, struct error *err)
+options_fill_attached(struct run_options *o, struct error *err)
 {
 	for (size_t i = 0; i < o->n_attached; i++) {
 		if (o->vm.n_shares == VM_SHARES_MAX)
 			return error_set(err, ERROR_INVALID_ARGUMENT, "too many shares: at most %d",
 					 VM_SHARES_MAX);
-		if (set_share(&o->vm.shares[o->vm.n_shares], o->attached[i].kind,
-			      o->attached[i].path, false, err) < 0)
+		if (options_set_share(&o->vm.shares[o->vm.n_shares], o->attached[i].kind,
+				      o->attached[i].path, false, err) < 0)
 			return -1;
 		o->vm.n_shares++;
 	}
@@ -365,12 +366,12 @@ fill_attached(struct run_options *o, struct error *err)
 }
 
 static int
-fill_shares(struct run_options *o, struct error *err)
+options_fill_shares(struct run_options *o, struct error *err)
 {
 	struct stat st;
 
 	if (o->no_container)
-		return fill_attached(o, err);
+		return options_fill_attached(o, err);
 	if (!o->rootfs)
 		return error_set(err, ERROR_INVALID_ARGUMENT,
 				 "--rootfs is required: the root of the container");
@@ -389,7 +390,7 @@ fill_shares(struct run_options *o, struct error *err)
 			"--rootfs %s is a directory: --share blk needs an image (mke2fs -d makes one)",
 			o->rootfs);
 	}
-	if (set_share(&o->vm.shares[0], o->share, o->rootfs, false, err) < 0)
+	if (options_set_share(&o->vm.shares[0], o->share, o->rootfs, false, err) < 0)
 		return -1;
 	o->vm.n_shares = 1;
 	for (size_t i = 0; i < o->container.n_volumes; i++) {
@@ -400,16 +401,17 @@ fill_shares(struct run_options *o, struct error *err)
 		(void)snprintf(dir, sizeof(dir), "%s", v->source);
 		if (v->is_file)
 			strrchr(dir, '/')[strrchr(dir, '/') == dir ? 1 : 0] = '\0';
-		if (set_share(&o->vm.shares[1 + i], o->share == SHARE_BLK ? SHARE_9P : o->share,
-			      dir, v->readonly, err) < 0)
+		if (options_set_share(&o->vm.shares[1 + i],
+				      o->share == SHARE_BLK ? SHARE_9P : o->share, dir, v->readonly,
+				      err) < 0)
 			return -1;
 		o->vm.n_shares++;
 	}
-	return fill_attached(o, err);
+	return options_fill_attached(o, err);
 }
 
 static int
-fill_guest_files(struct run_options *o, struct error *err)
+options_fill_guest_files(struct run_options *o, struct error *err)
 {
 	if (!o->vm.kernel) {
 		if (find_guest_file("vmlinuz", o->kernel, sizeof(o->kernel), err) < 0)
@@ -430,7 +432,7 @@ fill_guest_files(struct run_options *o, struct error *err)
 }
 
 static int
-check_together(const struct run_options *o, enum options_for command, struct error *err)
+options_check_together(const struct run_options *o, enum options_for command, struct error *err)
 {
 	bool detached = command != OPTIONS_RUN;
 
@@ -474,7 +476,7 @@ options_parse(struct run_options *o, int argc, char **argv, enum options_for com
 			return error_set(err, ERROR_INVALID_ARGUMENT, "%s: %s (see --help)",
 					 argv[optind > 0 ? optind - 1 : 0],
 					 opt == ':' ? "needs a value" : "unknown option");
-		if (parse_one(o, opt, optarg, err) < 0)
+		if (options_parse_one(o, opt, optarg, err) < 0)
 			return -1;
 	}
 	if (o->want_help)
@@ -489,8 +491,8 @@ options_parse(struct run_options *o, int argc, char **argv, enum options_for com
 	o->container.env = o->env;
 	o->container.volumes = o->volumes;
 	o->container.shares = o->vm.shares;
-	if (check_together(o, command, err) < 0 ||
-	    (command != OPTIONS_POD && fill_shares(o, err) < 0))
+	if (options_check_together(o, command, err) < 0 ||
+	    (command != OPTIONS_POD && options_fill_shares(o, err) < 0))
 		return -1;
-	return fill_guest_files(o, err);
+	return options_fill_guest_files(o, err);
 }

@@ -50,7 +50,8 @@ session_fail(struct relay *r, const struct error *why, const char *doing)
 }
 
 static uint32_t
-start(struct relay *r, const char *method, const ProtobufCMessage *request, ttrpc_reply_fn *fn)
+session_call(struct relay *r, const char *method, const ProtobufCMessage *request,
+	     ttrpc_reply_fn *fn)
 {
 	struct error err = ERROR_INIT;
 	uint32_t id = ttrpc_client_start(r->s->client, &grpc__agent_service__descriptor, method,
@@ -62,7 +63,7 @@ start(struct relay *r, const char *method, const ProtobufCMessage *request, ttrp
 }
 
 static void
-ignore_reply(void *data, ProtobufCMessage *reply, const struct error *failure)
+session_ignore_reply(void *data, ProtobufCMessage *reply, const struct error *failure)
 {
 	(void)data;
 	(void)failure;
@@ -72,10 +73,11 @@ ignore_reply(void *data, ProtobufCMessage *reply, const struct error *failure)
 
 /* ---- output ---- */
 
-static void start_read(struct relay *r, bool from_stderr);
+static void session_start_read(struct relay *r, bool from_stderr);
 
 static void
-on_read(struct relay *r, ProtobufCMessage *reply, const struct error *failure, bool from_stderr)
+session_on_read(struct relay *r, ProtobufCMessage *reply, const struct error *failure,
+		bool from_stderr)
 {
 	Grpc__ReadStreamResponse *data = (Grpc__ReadStreamResponse *)reply;
 	bool *ended = from_stderr ? &r->err_ended : &r->out_ended;
@@ -95,40 +97,40 @@ on_read(struct relay *r, ProtobufCMessage *reply, const struct error *failure, b
 			error_sys(&err, "failed to write the container's output");
 			session_fail(r, &err, "session ended");
 		}
-		start_read(r, from_stderr);
+		session_start_read(r, from_stderr);
 	}
 	if (reply)
 		protobuf_c_message_free_unpacked(reply, NULL);
 }
 
 static void
-on_stdout(void *data, ProtobufCMessage *reply, const struct error *failure)
+session_on_stdout(void *data, ProtobufCMessage *reply, const struct error *failure)
 {
-	on_read(data, reply, failure, false);
+	session_on_read(data, reply, failure, false);
 }
 
 static void
-on_stderr(void *data, ProtobufCMessage *reply, const struct error *failure)
+session_on_stderr(void *data, ProtobufCMessage *reply, const struct error *failure)
 {
-	on_read(data, reply, failure, true);
+	session_on_read(data, reply, failure, true);
 }
 
 static void
-start_read(struct relay *r, bool from_stderr)
+session_start_read(struct relay *r, bool from_stderr)
 {
 	Grpc__ReadStreamRequest q = GRPC__READ_STREAM_REQUEST__INIT;
 
 	q.container_id = (char *)(uintptr_t)r->s->container_id;
 	q.exec_id = (char *)(uintptr_t)r->s->exec_id;
 	q.len = CHUNK;
-	(void)start(r, from_stderr ? "ReadStderr" : "ReadStdout", &q.base,
-		    from_stderr ? on_stderr : on_stdout);
+	(void)session_call(r, from_stderr ? "ReadStderr" : "ReadStdout", &q.base,
+			   from_stderr ? session_on_stderr : session_on_stdout);
 }
 
 /* ---- input ---- */
 
 static void
-close_stdin(struct relay *r)
+session_close_stdin(struct relay *r)
 {
 	Grpc__CloseStdinRequest q = GRPC__CLOSE_STDIN_REQUEST__INIT;
 
@@ -137,11 +139,11 @@ close_stdin(struct relay *r)
 	r->in_ended = true;
 	q.container_id = (char *)(uintptr_t)r->s->container_id;
 	q.exec_id = (char *)(uintptr_t)r->s->exec_id;
-	(void)start(r, "CloseStdin", &q.base, ignore_reply);
+	(void)session_call(r, "CloseStdin", &q.base, session_ignore_reply);
 }
 
 static void
-on_written(void *data, ProtobufCMessage *reply, const struct error *failure)
+session_on_written(void *data, ProtobufCMessage *reply, const struct error *failure)
 {
 	struct relay *r = data;
 
@@ -154,7 +156,7 @@ on_written(void *data, ProtobufCMessage *reply, const struct error *failure)
 }
 
 static void
-on_input(struct relay *r)
+session_on_input(struct relay *r)
 {
 	Grpc__WriteStreamRequest q = GRPC__WRITE_STREAM_REQUEST__INIT;
 	ssize_t n = read(r->s->in, r->chunk, sizeof(r->chunk));
@@ -162,31 +164,31 @@ on_input(struct relay *r)
 	if (n < 0 && (errno == EINTR || errno == EAGAIN))
 		return;
 	if (n <= 0) {
-		close_stdin(r);
+		session_close_stdin(r);
 		return;
 	}
 	q.container_id = (char *)(uintptr_t)r->s->container_id;
 	q.exec_id = (char *)(uintptr_t)r->s->exec_id;
 	q.data.data = r->chunk;
 	q.data.len = (size_t)n;
-	r->writing = start(r, "WriteStdin", &q.base, on_written) != 0;
+	r->writing = session_call(r, "WriteStdin", &q.base, session_on_written) != 0;
 }
 
 /* ---- signals, window, end ---- */
 
 static void
-send_signal(struct relay *r, int sig, bool all)
+session_send_signal(struct relay *r, int sig, bool all)
 {
 	Grpc__SignalProcessRequest q = GRPC__SIGNAL_PROCESS_REQUEST__INIT;
 
 	q.container_id = (char *)(uintptr_t)r->s->container_id;
 	q.exec_id = all ? (char *)(uintptr_t) "" : (char *)(uintptr_t)r->s->exec_id;
 	q.signal = (uint32_t)sig;
-	(void)start(r, "SignalProcess", &q.base, ignore_reply);
+	(void)session_call(r, "SignalProcess", &q.base, session_ignore_reply);
 }
 
 static void
-send_window(struct relay *r)
+session_send_window(struct relay *r)
 {
 	Grpc__TtyWinResizeRequest q = GRPC__TTY_WIN_RESIZE_REQUEST__INIT;
 	struct winsize ws;
@@ -199,7 +201,7 @@ send_window(struct relay *r)
 	q.exec_id = (char *)(uintptr_t)r->s->exec_id;
 	q.row = ws.ws_row;
 	q.column = ws.ws_col;
-	(void)start(r, "TtyWinResize", &q.base, ignore_reply);
+	(void)session_call(r, "TtyWinResize", &q.base, session_ignore_reply);
 }
 
 static void
@@ -210,7 +212,7 @@ session_on_signal(struct relay *r, int fd)
 	if (read(fd, &info, sizeof(info)) != (ssize_t)sizeof(info))
 		return;
 	if (info.ssi_signo == SIGWINCH) {
-		send_window(r);
+		session_send_window(r);
 		return;
 	}
 	if (info.ssi_signo == SIGINT || info.ssi_signo == SIGTERM)
@@ -222,11 +224,11 @@ session_on_signal(struct relay *r, int fd)
 		session_fail(r, &err, "failed to wait for the process");
 		return;
 	}
-	send_signal(r, (int)info.ssi_signo, false);
+	session_send_signal(r, (int)info.ssi_signo, false);
 }
 
 static void
-on_exit_status(void *data, ProtobufCMessage *reply, const struct error *failure)
+session_on_exit_status(void *data, ProtobufCMessage *reply, const struct error *failure)
 {
 	struct relay *r = data;
 
@@ -241,19 +243,19 @@ on_exit_status(void *data, ProtobufCMessage *reply, const struct error *failure)
 }
 
 static void
-start_wait(struct relay *r)
+session_start_wait(struct relay *r)
 {
 	Grpc__WaitProcessRequest q = GRPC__WAIT_PROCESS_REQUEST__INIT;
 
 	q.container_id = (char *)(uintptr_t)r->s->container_id;
 	q.exec_id = (char *)(uintptr_t)r->s->exec_id;
-	(void)start(r, "WaitProcess", &q.base, on_exit_status);
+	(void)session_call(r, "WaitProcess", &q.base, session_on_exit_status);
 }
 
 /* ---- the loop ---- */
 
 static void
-loop(struct relay *r, int sigfd)
+session_loop(struct relay *r, int sigfd)
 {
 	enum { CLIENT, SIGNALS, INPUT, VM, STOP, N };
 	struct pollfd p[N] = {
@@ -277,15 +279,15 @@ loop(struct relay *r, int sigfd)
 		if (p[SIGNALS].revents)
 			session_on_signal(r, sigfd);
 		if (p[INPUT].fd >= 0 && p[INPUT].revents)
-			on_input(r);
+			session_on_input(r);
 		if (p[STOP].fd >= 0 && p[STOP].revents) {
 			p[STOP].fd = -1;
-			send_signal(r, SIGTERM, false);
+			session_send_signal(r, SIGTERM, false);
 			r->kill_at_ns = deadline_in(KILL_AFTER_MS);
 		}
 		if (r->kill_at_ns && deadline_is_over(r->kill_at_ns)) {
 			r->kill_at_ns = 0;
-			send_signal(r, SIGKILL, true);
+			session_send_signal(r, SIGKILL, true);
 		}
 		if (p[CLIENT].revents && ttrpc_client_handle(r->s->client, &err) < 0)
 			session_fail(r, &err, "connection to the agent failed");
@@ -297,7 +299,7 @@ loop(struct relay *r, int sigfd)
 }
 
 static void
-make_raw(struct relay *r)
+session_make_raw(struct relay *r)
 {
 	struct termios t;
 
@@ -332,15 +334,15 @@ session_run(struct session *s, struct error *err)
 		(void)sigprocmask(SIG_SETMASK, &saved, NULL);
 		return error_sys(err, "failed to create a signalfd");
 	}
-	make_raw(r);
-	start_read(r, false);
+	session_make_raw(r);
+	session_start_read(r, false);
 	if (!s->terminal)
-		start_read(r, true);
-	start_wait(r);
-	send_window(r);
+		session_start_read(r, true);
+	session_start_wait(r);
+	session_send_window(r);
 	if (s->in < 0)
-		close_stdin(r);
-	loop(r, sigfd);
+		session_close_stdin(r);
+	session_loop(r, sigfd);
 	if (r->raw)
 		(void)tcsetattr(s->in, TCSANOW, &r->saved);
 	(void)sigprocmask(SIG_SETMASK, &saved, NULL);

@@ -40,7 +40,8 @@ single_vm_block_signals(void)
 }
 
 static int
-make_container(struct single_vm *p, struct run_options *o, struct arena *a, struct error *err)
+single_make_container(struct single_vm *p, struct run_options *o, struct arena *a,
+		      struct error *err)
 {
 	Grpc__CreateSandboxRequest *sandbox =
 		spec_sandbox(a, SINGLE_VM_CONTAINER, o->container.hostname);
@@ -65,7 +66,7 @@ make_container(struct single_vm *p, struct run_options *o, struct arena *a, stru
 }
 
 static void
-print_console(const struct vm *vm)
+single_print_console(const struct vm *vm)
 {
 	char tail[4096];
 
@@ -88,14 +89,14 @@ single_vm_start(struct single_vm *p, struct run_options *o, const char *dir, str
 	r = p->client ? 0 : -1;
 	if (r == 0) {
 		p->timeline.agent = monotonic_ns();
-		r = o->no_container ? 0 : make_container(p, o, &a, err);
+		r = o->no_container ? 0 : single_make_container(p, o, &a, err);
 	} else if (err->code != ERROR_CANCELLED) {
-		print_console(&p->vm);
+		single_print_console(&p->vm);
 	}
 	arena_release(&a);
 	if (r < 0) {
 		if (o->verbose && p->client)
-			print_console(&p->vm);
+			single_print_console(&p->vm);
 		single_vm_stop(p);
 	}
 	return r;

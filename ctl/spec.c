@@ -90,7 +90,7 @@ struct maker {
 };
 
 static void *
-make(struct maker *m, size_t n, size_t size)
+spec_make(struct maker *m, size_t n, size_t size)
 {
 	void *p = arena_zalloc(m->arena, n ? n : 1, size);
 
@@ -100,7 +100,7 @@ make(struct maker *m, size_t n, size_t size)
 }
 
 static char *
-copy(struct maker *m, const char *s)
+spec_copy(struct maker *m, const char *s)
 {
 	char *p = arena_strdup(m->arena, s);
 
@@ -109,31 +109,31 @@ copy(struct maker *m, const char *s)
 	return p;
 }
 
-#define NEW(m, type, init_fn)                            \
-	({                                               \
-		type *new_ = make((m), 1, sizeof(type)); \
-		if (new_)                                \
-			init_fn(new_);                   \
-		new_;                                    \
+#define NEW(m, type, init_fn)                                 \
+	({                                                    \
+		type *new_ = spec_make((m), 1, sizeof(type)); \
+		if (new_)                                     \
+			init_fn(new_);                        \
+		new_;                                         \
 	})
 
 static char **
-copy_list(struct maker *m, const char *const *list, size_t n, size_t *n_out)
+spec_copy_list(struct maker *m, const char *const *list, size_t n, size_t *n_out)
 {
-	char **out = make(m, n, sizeof(*out));
+	char **out = spec_make(m, n, sizeof(*out));
 
 	*n_out = out ? n : 0;
 	for (size_t i = 0; out && i < n; i++)
-		out[i] = copy(m, list[i]);
+		out[i] = spec_copy(m, list[i]);
 	return out;
 }
 
 static char **
-split(struct maker *m, const char *text, size_t *n_out)
+spec_split(struct maker *m, const char *text, size_t *n_out)
 {
 	const char *parts[16];
 	size_t n = 0;
-	char *s = copy(m, text);
+	char *s = spec_copy(m, text);
 
 	*n_out = 0;
 	if (!s)
@@ -141,22 +141,22 @@ split(struct maker *m, const char *text, size_t *n_out)
 	for (char *save = NULL, *part = strtok_r(s, ",", &save); part && n < ARRAY_LEN(parts);
 	     part = strtok_r(NULL, ",", &save))
 		parts[n++] = part;
-	return copy_list(m, parts, n, n_out);
+	return spec_copy_list(m, parts, n, n_out);
 }
 
 static Grpc__Storage *
-new_storage(struct maker *m, const char *driver, const char *source, const char *fstype,
-	    const char *options, const char *mount_point)
+spec_new_storage(struct maker *m, const char *driver, const char *source, const char *fstype,
+		 const char *options, const char *mount_point)
 {
 	Grpc__Storage *s = NEW(m, Grpc__Storage, grpc__storage__init);
 
 	if (!s)
 		return NULL;
-	s->driver = copy(m, driver);
-	s->source = copy(m, source);
-	s->fstype = copy(m, fstype);
-	s->mount_point = copy(m, mount_point);
-	s->options = split(m, options, &s->n_options);
+	s->driver = spec_copy(m, driver);
+	s->source = spec_copy(m, source);
+	s->fstype = spec_copy(m, fstype);
+	s->mount_point = spec_copy(m, mount_point);
+	s->options = spec_split(m, options, &s->n_options);
 	return s;
 }
 
@@ -169,36 +169,36 @@ spec_sandbox(struct arena *a, const char *id, const char *hostname)
 
 	if (!r)
 		return NULL;
-	r->sandbox_id = copy(&m, id);
-	r->hostname = copy(&m, hostname);
-	r->storages = make(&m, 1, sizeof(*r->storages));
+	r->sandbox_id = spec_copy(&m, id);
+	r->hostname = spec_copy(&m, hostname);
+	r->storages = spec_make(&m, 1, sizeof(*r->storages));
 	if (m.failed)
 		return NULL;
-	r->storages[0] = new_storage(&m, "ephemeral", "shm", "tmpfs",
-				     "noexec,nosuid,nodev,mode=1777,size=67108864",
-				     "/run/kata-containers/sandbox/shm");
+	r->storages[0] = spec_new_storage(&m, "ephemeral", "shm", "tmpfs",
+					  "noexec,nosuid,nodev,mode=1777,size=67108864",
+					  "/run/kata-containers/sandbox/shm");
 	r->n_storages = 1;
 	return m.failed ? NULL : r;
 }
 
 /* Returns the storage that mounts a share in the guest. */
 static Grpc__Storage *
-share_storage(struct maker *m, const struct vm_share *s, const char *mount_point)
+spec_share_storage(struct maker *m, const struct vm_share *s, const char *mount_point)
 {
 	switch (s->kind) {
 	case SHARE_9P:
-		return new_storage(
+		return spec_new_storage(
 			m, "9p", s->tag, "9p",
 			s->readonly
 				? "trans=virtio,version=9p2000.L,msize=512000,cache=mmap,nodev,ro"
 				: "trans=virtio,version=9p2000.L,msize=512000,cache=mmap,nodev",
 			mount_point);
 	case SHARE_VIRTIOFS:
-		return new_storage(m, "virtio-fs", s->tag, "virtiofs",
-				   s->readonly ? "nodev,ro" : "nodev", mount_point);
+		return spec_new_storage(m, "virtio-fs", s->tag, "virtiofs",
+					s->readonly ? "nodev,ro" : "nodev", mount_point);
 	case SHARE_BLK:
-		return new_storage(m, "blk", s->tag, s->fstype, s->readonly ? "ro" : "",
-				   mount_point);
+		return spec_new_storage(m, "blk", s->tag, s->fstype, s->readonly ? "ro" : "",
+					mount_point);
 	}
 	return NULL;
 }
@@ -208,21 +208,21 @@ spec_sandbox_add(struct arena *a, Grpc__CreateSandboxRequest *r, const struct vm
 		 const char *const *points, size_t n, const char *const *dns, size_t n_dns)
 {
 	struct maker m = { .arena = a };
-	Grpc__Storage **storages = make(&m, r->n_storages + n, sizeof(*storages));
+	Grpc__Storage **storages = spec_make(&m, r->n_storages + n, sizeof(*storages));
 
 	if (!storages)
 		return -1;
 	memcpy(storages, r->storages, r->n_storages * sizeof(*storages));
 	for (size_t i = 0; i < n; i++)
-		storages[r->n_storages + i] = share_storage(&m, &shares[i], points[i]);
+		storages[r->n_storages + i] = spec_share_storage(&m, &shares[i], points[i]);
 	r->storages = storages;
 	r->n_storages += n;
-	r->dns = copy_list(&m, dns, n_dns, &r->n_dns);
+	r->dns = spec_copy_list(&m, dns, n_dns, &r->n_dns);
 	return m.failed ? -1 : 0;
 }
 
 static Grpc__LinuxCapabilities *
-new_caps(struct maker *m, bool privileged)
+spec_new_caps(struct maker *m, bool privileged)
 {
 	Grpc__LinuxCapabilities *c =
 		NEW(m, Grpc__LinuxCapabilities, grpc__linux_capabilities__init);
@@ -231,14 +231,14 @@ new_caps(struct maker *m, bool privileged)
 
 	if (!c)
 		return NULL;
-	c->bounding = copy_list(m, list, n, &c->n_bounding);
-	c->effective = copy_list(m, list, n, &c->n_effective);
-	c->permitted = copy_list(m, list, n, &c->n_permitted);
+	c->bounding = spec_copy_list(m, list, n, &c->n_bounding);
+	c->effective = spec_copy_list(m, list, n, &c->n_effective);
+	c->permitted = spec_copy_list(m, list, n, &c->n_permitted);
 	return c;
 }
 
 static Grpc__Process *
-new_process(struct maker *m, const struct container_options *o)
+spec_new_process(struct maker *m, const struct container_options *o)
 {
 	Grpc__Process *p = NEW(m, Grpc__Process, grpc__process__init);
 	size_t n_args = 0;
@@ -253,10 +253,10 @@ new_process(struct maker *m, const struct container_options *o)
 		p->user->uid = o->uid;
 		p->user->gid = o->gid;
 	}
-	p->args = copy_list(m, (const char *const *)o->args, n_args, &p->n_args);
-	p->env = copy_list(m, o->env, o->n_env, &p->n_env);
-	p->cwd = copy(m, o->cwd);
-	p->capabilities = new_caps(m, o->privileged);
+	p->args = spec_copy_list(m, (const char *const *)o->args, n_args, &p->n_args);
+	p->env = spec_copy_list(m, o->env, o->n_env, &p->n_env);
+	p->cwd = spec_copy(m, o->cwd);
+	p->capabilities = spec_new_caps(m, o->privileged);
 	p->nonewprivileges = !o->privileged;
 	return p;
 }
@@ -265,29 +265,29 @@ Grpc__Process *
 spec_process(struct arena *a, const struct container_options *o)
 {
 	struct maker m = { .arena = a };
-	Grpc__Process *p = new_process(&m, o);
+	Grpc__Process *p = spec_new_process(&m, o);
 
 	return m.failed ? NULL : p;
 }
 
 static Grpc__Mount *
-new_mount(struct maker *m, const char *target, const char *type, const char *source,
-	  const char *options)
+spec_new_mount(struct maker *m, const char *target, const char *type, const char *source,
+	       const char *options)
 {
 	Grpc__Mount *mount = NEW(m, Grpc__Mount, grpc__mount__init);
 
 	if (!mount)
 		return NULL;
-	mount->destination = copy(m, target);
-	mount->type = copy(m, type);
-	mount->source = copy(m, source);
-	mount->options = split(m, options, &mount->n_options);
+	mount->destination = spec_copy(m, target);
+	mount->type = spec_copy(m, type);
+	mount->source = spec_copy(m, source);
+	mount->options = spec_split(m, options, &mount->n_options);
 	return mount;
 }
 
 /* Returns the mount point of volume i in the guest. */
 static char *
-volume_point(struct maker *m, const char *id, size_t i)
+spec_volume_point(struct maker *m, const char *id, size_t i)
 {
 	char *s = arena_printf(m->arena, SHARED "/%s-volume%zu", id, i);
 
@@ -297,42 +297,43 @@ volume_point(struct maker *m, const char *id, size_t i)
 }
 
 static void
-add_mounts(struct maker *m, const struct container_options *o, Grpc__Spec *spec)
+spec_add_mounts(struct maker *m, const struct container_options *o, Grpc__Spec *spec)
 {
 	size_t n = 0;
 
 	size_t n_binds = o->pod ? o->pod->n_binds : 0;
 
-	spec->mounts = make(m, ARRAY_LEN(default_mounts) + o->n_volumes + n_binds + 1,
-			    sizeof(*spec->mounts));
+	spec->mounts = spec_make(m, ARRAY_LEN(default_mounts) + o->n_volumes + n_binds + 1,
+				 sizeof(*spec->mounts));
 	if (!spec->mounts)
 		return;
 	for (size_t i = 0; i < ARRAY_LEN(default_mounts); i++)
-		spec->mounts[n++] = new_mount(m, default_mounts[i].target, default_mounts[i].type,
-					      default_mounts[i].source, default_mounts[i].options);
+		spec->mounts[n++] =
+			spec_new_mount(m, default_mounts[i].target, default_mounts[i].type,
+				       default_mounts[i].source, default_mounts[i].options);
 	for (size_t i = 0; i < o->n_volumes; i++) {
 		const struct volume *v = &o->volumes[i];
-		const char *source = volume_point(m, o->id, i);
+		const char *source = spec_volume_point(m, o->id, i);
 
 		if (v->is_file && source)
 			source = arena_printf(m->arena, "%s%s", source, strrchr(v->source, '/'));
-		spec->mounts[n++] = new_mount(m, v->target, "bind", source ? source : "",
-					      v->readonly ? "rbind,ro" : "rbind");
+		spec->mounts[n++] = spec_new_mount(m, v->target, "bind", source ? source : "",
+						   v->readonly ? "rbind,ro" : "rbind");
 	}
 	for (size_t i = 0; i < n_binds; i++) {
 		const struct spec_bind *b = &o->pod->binds[i];
 
 		spec->mounts[n++] =
-			new_mount(m, b->target, b->type, b->source,
-				  b->readonly ? "rbind,rprivate,ro" : "rbind,rprivate,rw");
+			spec_new_mount(m, b->target, b->type, b->source,
+				       b->readonly ? "rbind,rprivate,ro" : "rbind,rprivate,rw");
 	}
 	if (o->guest_proc)
-		spec->mounts[n++] = new_mount(m, o->guest_proc, "bind", "/proc", "rbind");
+		spec->mounts[n++] = spec_new_mount(m, o->guest_proc, "bind", "/proc", "rbind");
 	spec->n_mounts = n;
 }
 
 static Grpc__Linux *
-new_linux(struct maker *m, const struct container_options *o)
+spec_new_linux(struct maker *m, const struct container_options *o)
 {
 	static const char *const kinds[] = { "mount", "ipc", "uts", "cgroup" };
 	Grpc__Linux *l = NEW(m, Grpc__Linux, grpc__linux__init);
@@ -340,16 +341,17 @@ new_linux(struct maker *m, const struct container_options *o)
 	if (!l)
 		return NULL;
 	l->cgroupspath = arena_printf(m->arena, "/%s", o->id);
-	l->namespaces = make(m, ARRAY_LEN(kinds), sizeof(*l->namespaces));
+	l->namespaces = spec_make(m, ARRAY_LEN(kinds), sizeof(*l->namespaces));
 	for (size_t i = 0; l->namespaces && i < ARRAY_LEN(kinds); i++) {
 		l->namespaces[i] = NEW(m, Grpc__LinuxNamespace, grpc__linux_namespace__init);
 		if (l->namespaces[i])
-			l->namespaces[i]->type = copy(m, kinds[i]);
+			l->namespaces[i]->type = spec_copy(m, kinds[i]);
 		l->n_namespaces = i + 1;
 	}
 	if (!o->privileged) {
-		l->maskedpaths = copy_list(m, masked, ARRAY_LEN(masked), &l->n_maskedpaths);
-		l->readonlypaths = copy_list(m, readonly, ARRAY_LEN(readonly), &l->n_readonlypaths);
+		l->maskedpaths = spec_copy_list(m, masked, ARRAY_LEN(masked), &l->n_maskedpaths);
+		l->readonlypaths =
+			spec_copy_list(m, readonly, ARRAY_LEN(readonly), &l->n_readonlypaths);
 	}
 	if (!l->cgroupspath)
 		m->failed = true;
@@ -358,7 +360,7 @@ new_linux(struct maker *m, const struct container_options *o)
 
 /* Returns the limits that a kubelet would set. */
 static Grpc__LinuxResources *
-new_resources(struct maker *m, const struct spec_pod *pod)
+spec_new_resources(struct maker *m, const struct spec_pod *pod)
 {
 	Grpc__LinuxResources *r = NEW(m, Grpc__LinuxResources, grpc__linux_resources__init);
 
@@ -378,40 +380,40 @@ new_resources(struct maker *m, const struct spec_pod *pod)
 }
 
 static void
-add_annotation(struct maker *m, Grpc__Spec *spec, const char *key, const char *value)
+spec_add_annotation(struct maker *m, Grpc__Spec *spec, const char *key, const char *value)
 {
 	Grpc__Spec__AnnotationsEntry *e =
 		NEW(m, Grpc__Spec__AnnotationsEntry, grpc__spec__annotations_entry__init);
 
 	if (!e || !spec->annotations)
 		return;
-	e->key = copy(m, key);
-	e->value = copy(m, value);
+	e->key = spec_copy(m, key);
+	e->value = spec_copy(m, value);
 	spec->annotations[spec->n_annotations++] = e;
 }
 
 /* Adds the annotations, namespaces, mounts and storages of a pod's container. */
 static void
-join_pod(struct maker *m, const struct spec_pod *pod, Grpc__CreateContainerRequest *r)
+spec_join_pod(struct maker *m, const struct spec_pod *pod, Grpc__CreateContainerRequest *r)
 {
 	Grpc__Spec *spec = r->oci;
 	size_t n = r->n_storages;
 
-	spec->annotations = make(m, 3, sizeof(*spec->annotations));
-	add_annotation(m, spec, "io.kubernetes.cri.container-type",
-		       pod->name ? "container" : "sandbox");
-	add_annotation(m, spec, "io.kubernetes.cri.sandbox-id", pod->sandbox);
+	spec->annotations = spec_make(m, 3, sizeof(*spec->annotations));
+	spec_add_annotation(m, spec, "io.kubernetes.cri.container-type",
+			    pod->name ? "container" : "sandbox");
+	spec_add_annotation(m, spec, "io.kubernetes.cri.sandbox-id", pod->sandbox);
 	if (pod->name)
-		add_annotation(m, spec, "io.kubernetes.cri.container-name", pod->name);
+		spec_add_annotation(m, spec, "io.kubernetes.cri.container-name", pod->name);
 	spec->linux->cgroupspath = arena_printf(m->arena, "/kubepods/burstable/pod-%s/%s",
 						pod->sandbox, r->container_id);
-	spec->linux->resources = new_resources(m, pod);
+	spec->linux->resources = spec_new_resources(m, pod);
 	r->sandbox_pidns = pod->share_pids;
 	for (size_t i = 0; i < pod->n_storages; i++) {
 		const struct spec_storage *s = &pod->storages[i];
 
-		r->storages[n + i] =
-			new_storage(m, s->driver, s->source, s->fstype, s->options, s->mount_point);
+		r->storages[n + i] = spec_new_storage(m, s->driver, s->source, s->fstype,
+						      s->options, s->mount_point);
 	}
 	r->n_storages = n + pod->n_storages;
 }
@@ -428,29 +430,29 @@ spec_container(struct arena *a, const struct container_options *o)
 
 	if (!r || !spec || !rootfs)
 		return NULL;
-	r->container_id = copy(&m, o->id);
-	r->exec_id = copy(&m, o->id);
+	r->container_id = spec_copy(&m, o->id);
+	r->exec_id = spec_copy(&m, o->id);
 	r->oci = spec;
-	spec->version = copy(&m, "1.1.0");
+	spec->version = spec_copy(&m, "1.1.0");
 	spec->root = NEW(&m, Grpc__Root, grpc__root__init);
 	if (spec->root) {
 		spec->root->path = rootfs;
 		spec->root->readonly = o->read_only;
 	}
-	spec->process = new_process(&m, o);
-	spec->linux = new_linux(&m, o);
-	add_mounts(&m, o, spec);
-	r->storages = make(&m, 1 + o->n_volumes + (o->pod ? o->pod->n_storages : 0),
-			   sizeof(*r->storages));
+	spec->process = spec_new_process(&m, o);
+	spec->linux = spec_new_linux(&m, o);
+	spec_add_mounts(&m, o, spec);
+	r->storages = spec_make(&m, 1 + o->n_volumes + (o->pod ? o->pod->n_storages : 0),
+				sizeof(*r->storages));
 	if (m.failed)
 		return NULL;
 	if (!root)
-		r->storages[r->n_storages++] = share_storage(&m, &o->shares[0], rootfs);
+		r->storages[r->n_storages++] = spec_share_storage(&m, &o->shares[0], rootfs);
 	for (size_t i = 0; i < o->n_volumes; i++)
 		r->storages[r->n_storages++] =
-			share_storage(&m, &o->shares[1 + i], volume_point(&m, o->id, i));
+			spec_share_storage(&m, &o->shares[1 + i], spec_volume_point(&m, o->id, i));
 	if (o->pod)
-		join_pod(&m, o->pod, r);
+		spec_join_pod(&m, o->pod, r);
 	return m.failed ? NULL : r;
 }
 

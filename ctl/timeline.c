@@ -15,7 +15,7 @@
 
 /* Parses "1.234 ms". */
 static int
-parse_ms(const char *text, double *out)
+timeline_parse_ms(const char *text, double *out)
 {
 	uint64_t whole, thousandths;
 	char copy[40], *dot;
@@ -50,7 +50,7 @@ static const struct {
 };
 
 static bool
-take_stamp(struct timeline *t, const char *key, const char *text)
+timeline_take_stamp(struct timeline *t, const char *key, const char *text)
 {
 	uint64_t us;
 
@@ -66,7 +66,7 @@ take_stamp(struct timeline *t, const char *key, const char *text)
 }
 
 static bool
-has_times(const json_t *record)
+timeline_has_times(const json_t *record)
 {
 	const char *event = json_string_value(json_object_get(record, "event"));
 
@@ -78,14 +78,14 @@ has_times(const json_t *record)
 }
 
 static void
-take_record(struct timeline *t, const char *line)
+timeline_take_record(struct timeline *t, const char *line)
 {
 	json_t *record = json_loads(line, 0, NULL);
 	const char *source = json_string_value(json_object_get(record, "source"));
 	const char *key;
 	json_t *value;
 
-	if (!has_times(record)) {
+	if (!timeline_has_times(record)) {
 		json_decref(record);
 		return;
 	}
@@ -94,8 +94,8 @@ take_record(struct timeline *t, const char *line)
 		const char *text = json_string_value(value);
 		double ms;
 
-		if (!text || t->n_stages == TIMELINE_STAGES_MAX || take_stamp(t, key, text) ||
-		    parse_ms(text, &ms) < 0)
+		if (!text || t->n_stages == TIMELINE_STAGES_MAX ||
+		    timeline_take_stamp(t, key, text) || timeline_parse_ms(text, &ms) < 0)
 			continue;
 		(void)snprintf(t->stages[t->n_stages].name, sizeof(t->stages[0].name),
 			       "%.16s: %.28s", source ? source : "guest", key);
@@ -118,13 +118,13 @@ timeline_read_console(struct timeline *t, const char *console)
 		const char *brace = strchr(line, '{');
 
 		if (brace && strstr(brace, "\"event\""))
-			take_record(t, brace);
+			timeline_take_record(t, brace);
 	}
 	(void)fclose(f);
 }
 
 static void
-row(const char *name, uint64_t from, uint64_t start, uint64_t at)
+timeline_print_row(const char *name, uint64_t from, uint64_t start, uint64_t at)
 {
 	if (at)
 		(void)fprintf(stderr, "  %-34s %9.1f ms   +%.1f\n", name,
@@ -136,13 +136,13 @@ void
 timeline_print(const struct timeline *t)
 {
 	(void)fprintf(stderr, "timeline (host clock, since QEMU was started)\n");
-	row("agent ready (Check answered)", 0, t->vm, t->agent);
-	row("sandbox created", t->agent, t->vm, t->sandbox);
-	row("container created", t->sandbox, t->vm, t->created);
-	row("container started", t->created, t->vm, t->started);
-	row("first byte of output", t->started, t->vm, t->first_byte);
-	row("container exited", t->started, t->vm, t->exited);
-	row("VM gone", t->exited, t->vm, t->stopped);
+	timeline_print_row("agent ready (Check answered)", 0, t->vm, t->agent);
+	timeline_print_row("sandbox created", t->agent, t->vm, t->sandbox);
+	timeline_print_row("container created", t->sandbox, t->vm, t->created);
+	timeline_print_row("container started", t->created, t->vm, t->started);
+	timeline_print_row("first byte of output", t->started, t->vm, t->first_byte);
+	timeline_print_row("container exited", t->started, t->vm, t->exited);
+	timeline_print_row("VM gone", t->exited, t->vm, t->stopped);
 	if (t->n_stages)
 		(void)fprintf(
 			stderr,

@@ -20,7 +20,8 @@
 #define GENERATION "..2025_01_01_00_00_00.1"
 
 static int
-write_file(int dir, const char *name, const void *data, size_t n, mode_t mode, struct error *err)
+podfiles_write_file(int dir, const char *name, const void *data, size_t n, mode_t mode,
+		    struct error *err)
 {
 	auto_close int fd = openat(dir, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode);
 
@@ -31,15 +32,15 @@ write_file(int dir, const char *name, const void *data, size_t n, mode_t mode, s
 
 /* Creates one key of a config map: the file in the generation directory and the link to it. */
 static int
-make_key(int dir, int data, const char *name, const void *bytes, size_t n, mode_t mode,
-	 struct error *err)
+podfiles_make_key(int dir, int data, const char *name, const void *bytes, size_t n, mode_t mode,
+		  struct error *err)
 {
 	char target[300];
 
 	if (!name[0] || name[0] == '.' || strchr(name, '/'))
 		return error_set(err, ERROR_INVALID_ARGUMENT, "invalid file name \"%s\"", name);
 	(void)snprintf(target, sizeof(target), "..data/%.250s", name);
-	if (write_file(data, name, bytes, n, mode, err) < 0)
+	if (podfiles_write_file(data, name, bytes, n, mode, err) < 0)
 		return -1;
 	if (symlinkat(target, dir, name) < 0)
 		return error_sys(err, "failed to create link %s", name);
@@ -47,7 +48,7 @@ make_key(int dir, int data, const char *name, const void *bytes, size_t n, mode_
 }
 
 static int
-make_keys(const struct manifest_volume *v, int dir, int data, struct error *err)
+podfiles_make_keys(const struct manifest_volume *v, int dir, int data, struct error *err)
 {
 	mode_t mode = v->kind == VOLUME_SECRET ? 0600 : 0644;
 	const char *name;
@@ -57,8 +58,8 @@ make_keys(const struct manifest_volume *v, int dir, int data, struct error *err)
 	{
 		if (!json_is_string(value))
 			return error_set(err, ERROR_INVALID_ARGUMENT, "%s: not a string", name);
-		if (make_key(dir, data, name, json_string_value(value), json_string_length(value),
-			     mode, err) < 0)
+		if (podfiles_make_key(dir, data, name, json_string_value(value),
+				      json_string_length(value), mode, err) < 0)
 			return -1;
 	}
 	json_object_foreach((json_t *)(uintptr_t)v->bytes, name, value)
@@ -71,14 +72,14 @@ make_keys(const struct manifest_volume *v, int dir, int data, struct error *err)
 
 		if (!bytes)
 			return error_set(err, ERROR_INVALID_ARGUMENT, "%s: invalid base64", name);
-		if (make_key(dir, data, name, bytes, n, mode, err) < 0)
+		if (podfiles_make_key(dir, data, name, bytes, n, mode, err) < 0)
 			return -1;
 	}
 	return 0;
 }
 
 static int
-make_map(const struct manifest_volume *v, int top, struct error *err)
+podfiles_make_map(const struct manifest_volume *v, int top, struct error *err)
 {
 	auto_close int dir = -1;
 	auto_close int data = -1;
@@ -91,11 +92,11 @@ make_map(const struct manifest_volume *v, int top, struct error *err)
 	data = openat(dir, GENERATION, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (data < 0 || symlinkat(GENERATION, dir, "..data") < 0)
 		return error_sys(err, "failed to create its directory");
-	return make_keys(v, dir, data, err);
+	return podfiles_make_keys(v, dir, data, err);
 }
 
 static int
-make_pause(int top, const char *binary, struct error *err)
+podfiles_make_pause(int top, const char *binary, struct error *err)
 {
 	static const char *const dirs[] = { PODFILES_PAUSE, PODFILES_PAUSE "/proc",
 					    PODFILES_PAUSE "/dev", PODFILES_PAUSE "/sys",
@@ -131,10 +132,10 @@ podfiles_make(const struct manifest *m, const char *dir, const char *binary, str
 		if (strcmp(v->name, PODFILES_PAUSE) == 0)
 			return error_set(err, ERROR_INVALID_ARGUMENT, "invalid volume name \"%s\"",
 					 v->name);
-		if (make_map(v, top, err) < 0)
+		if (podfiles_make_map(v, top, err) < 0)
 			return error_wrap(err, "volume %s", v->name);
 	}
-	return make_pause(top, binary, err) < 0
+	return podfiles_make_pause(top, binary, err) < 0
 		       ? error_wrap(err, "failed to create the pause container")
 		       : 0;
 }

@@ -72,14 +72,14 @@ struct podrun {
 };
 
 static char *
-text(const char *s)
+podrun_text(const char *s)
 {
 	return (char *)(uintptr_t)s;
 }
 
 static bool
-start_call(struct podrun *p, const char *method, const void *request, ttrpc_reply_fn *fn,
-	   void *data)
+podrun_start_call(struct podrun *p, const char *method, const void *request, ttrpc_reply_fn *fn,
+		  void *data)
 {
 	struct error err = ERROR_INIT;
 
@@ -88,31 +88,31 @@ start_call(struct podrun *p, const char *method, const void *request, ttrpc_repl
 }
 
 static int
-run_call(struct podrun *p, const char *method, const void *request, struct error *err)
+podrun_call(struct podrun *p, const char *method, const void *request, struct error *err)
 {
 	return ttrpc_client_call(p->spec->client, &grpc__agent_service__descriptor, method, request,
 				 CALL_MS, NULL, err);
 }
 
 static void
-drop(ProtobufCMessage *reply)
+podrun_drop(ProtobufCMessage *reply)
 {
 	if (reply)
 		protobuf_c_message_free_unpacked(reply, NULL);
 }
 
 static void
-ignore_reply(void *data, ProtobufCMessage *reply, const struct error *failure)
+podrun_ignore_reply(void *data, ProtobufCMessage *reply, const struct error *failure)
 {
 	(void)data;
 	(void)failure;
-	drop(reply);
+	podrun_drop(reply);
 }
 
 /* ---- status file ---- */
 
 static void
-write_status(struct podrun *p)
+podrun_write_status(struct podrun *p)
 {
 	char path[PATH_MAX + 32], made[PATH_MAX + 32];
 	json_t *list = json_array();
@@ -138,10 +138,10 @@ write_status(struct podrun *p)
 
 /* ---- one container ---- */
 
-static void read_on(struct reading *r);
+static void podrun_read_on(struct reading *r);
 
 static void
-on_output(void *data, ProtobufCMessage *reply, const struct error *failure)
+podrun_on_output(void *data, ProtobufCMessage *reply, const struct error *failure)
 {
 	struct reading *r = data;
 	const Grpc__ReadStreamResponse *read = (const Grpc__ReadStreamResponse *)reply;
@@ -150,27 +150,27 @@ on_output(void *data, ProtobufCMessage *reply, const struct error *failure)
 	if (read && read->data.len > 0) {
 		if (r->c->log >= 0)
 			(void)write_full(r->c->log, read->data.data, read->data.len);
-		read_on(r);
+		podrun_read_on(r);
 	} else {
 		r->c->open_streams--;
 	}
-	drop(reply);
+	podrun_drop(reply);
 }
 
 static void
-read_on(struct reading *r)
+podrun_read_on(struct reading *r)
 {
 	Grpc__ReadStreamRequest q = GRPC__READ_STREAM_REQUEST__INIT;
 
 	q.container_id = q.exec_id = r->c->id;
 	q.len = CHUNK;
-	if (!start_call(r->c->run, r->from_stderr ? "ReadStderr" : "ReadStdout", &q.base, on_output,
-			r))
+	if (!podrun_start_call(r->c->run, r->from_stderr ? "ReadStderr" : "ReadStdout", &q.base,
+			       podrun_on_output, r))
 		r->c->open_streams--;
 }
 
 static void
-on_exit_code(void *data, ProtobufCMessage *reply, const struct error *failure)
+podrun_on_exit_code(void *data, ProtobufCMessage *reply, const struct error *failure)
 {
 	struct container *c = data;
 
@@ -179,11 +179,11 @@ on_exit_code(void *data, ProtobufCMessage *reply, const struct error *failure)
 	c->is_ready = false;
 	c->status = reply ? ((Grpc__WaitProcessResponse *)reply)->status : 255;
 	c->run->is_changed = true;
-	drop(reply);
+	podrun_drop(reply);
 }
 
 static void
-reset_probe(struct probing *b)
+podrun_reset_probe(struct probing *b)
 {
 	b->due_ns = b->p->command[0] ? deadline_in((uint64_t)b->p->delay_s * 1000) : DEADLINE_NEVER;
 	b->is_running = false;
@@ -191,7 +191,7 @@ reset_probe(struct probing *b)
 }
 
 static int
-container_start(struct container *c, struct error *err)
+podrun_start_container(struct container *c, struct error *err)
 {
 	Grpc__WaitProcessRequest wait = GRPC__WAIT_PROCESS_REQUEST__INIT;
 	Grpc__CloseStdinRequest close_stdin = GRPC__CLOSE_STDIN_REQUEST__INIT;
@@ -204,21 +204,21 @@ container_start(struct container *c, struct error *err)
 	c->is_ready = !c->m->readiness.command[0];
 	c->start_ns = DEADLINE_NEVER;
 	c->open_streams = 2;
-	read_on(&p->readings[2 * c->index]);
-	read_on(&p->readings[2 * c->index + 1]);
+	podrun_read_on(&p->readings[2 * c->index]);
+	podrun_read_on(&p->readings[2 * c->index + 1]);
 	wait.container_id = wait.exec_id = c->id;
-	(void)start_call(p, "WaitProcess", &wait.base, on_exit_code, c);
+	(void)podrun_start_call(p, "WaitProcess", &wait.base, podrun_on_exit_code, c);
 	close_stdin.container_id = close_stdin.exec_id = c->id;
-	(void)start_call(p, "CloseStdin", &close_stdin.base, ignore_reply, NULL);
-	reset_probe(&c->ready);
-	reset_probe(&c->live);
+	(void)podrun_start_call(p, "CloseStdin", &close_stdin.base, podrun_ignore_reply, NULL);
+	podrun_reset_probe(&c->ready);
+	podrun_reset_probe(&c->live);
 	p->is_changed = true;
 	return 0;
 }
 
 /* Removes a container that has exited and schedules its restart if the policy asks for it. */
 static void
-container_ended(struct container *c)
+podrun_container_ended(struct container *c)
 {
 	enum manifest_restart policy = c->run->spec->m->restart;
 	Grpc__RemoveContainerRequest remove = GRPC__REMOVE_CONTAINER_REQUEST__INIT;
@@ -227,7 +227,7 @@ container_ended(struct container *c)
 	struct error err = ERROR_INIT;
 
 	remove.container_id = c->id;
-	(void)run_call(c->run, "RemoveContainer", &remove.base, &err);
+	(void)podrun_call(c->run, "RemoveContainer", &remove.base, &err);
 	for (uint64_t end = deadline_in(5000); c->open_streams > 0 && !deadline_is_over(end);)
 		if (ttrpc_client_poll(c->run->spec->client, 100, &err) < 0)
 			break;
@@ -243,24 +243,24 @@ container_ended(struct container *c)
 /* ---- probes ---- */
 
 static void
-on_probe_exit(void *data, ProtobufCMessage *reply, const struct error *failure)
+podrun_on_probe_exit(void *data, ProtobufCMessage *reply, const struct error *failure)
 {
 	struct probing *b = data;
 
 	(void)failure;
 	b->is_answered = true;
 	b->result = reply ? ((Grpc__WaitProcessResponse *)reply)->status : -1;
-	drop(reply);
+	podrun_drop(reply);
 }
 
 static void
-probe_id(const struct probing *b, char *out, size_t size)
+podrun_probe_id(const struct probing *b, char *out, size_t size)
 {
 	(void)snprintf(out, size, "%s-%u", b->kind, b->runs);
 }
 
 static void
-probe_begin(struct probing *b)
+podrun_probe_begin(struct probing *b)
 {
 	Grpc__ExecProcessRequest exec = GRPC__EXEC_PROCESS_REQUEST__INIT;
 	Grpc__WaitProcessRequest wait = GRPC__WAIT_PROCESS_REQUEST__INIT;
@@ -273,7 +273,7 @@ probe_begin(struct probing *b)
 	char id[64];
 
 	b->runs++;
-	probe_id(b, id, sizeof(id));
+	podrun_probe_id(b, id, sizeof(id));
 	b->until_ns = deadline_in((uint64_t)b->p->timeout_s * 1000);
 	b->is_running = true;
 	b->is_answered = false;
@@ -285,36 +285,36 @@ probe_begin(struct probing *b)
 		process.n_args++;
 	process.env = (char **)(uintptr_t)env;
 	process.n_env = podspec_env(b->c->m, env);
-	process.cwd = text(b->c->m->cwd);
+	process.cwd = podrun_text(b->c->m->cwd);
 	exec.container_id = wait.container_id = read.container_id = b->c->id;
 	exec.exec_id = wait.exec_id = read.exec_id = id;
 	exec.process = &process;
 	read.len = CHUNK;
-	if (run_call(p, "ExecProcess", &exec.base, &err) < 0) {
+	if (podrun_call(p, "ExecProcess", &exec.base, &err) < 0) {
 		b->is_answered = true;
 		b->result = -1;
 		return;
 	}
 	/* The output of a probe is read and discarded. */
-	(void)start_call(p, "ReadStdout", &read.base, ignore_reply, NULL);
-	(void)start_call(p, "ReadStderr", &read.base, ignore_reply, NULL);
-	(void)start_call(p, "WaitProcess", &wait.base, on_probe_exit, b);
+	(void)podrun_start_call(p, "ReadStdout", &read.base, podrun_ignore_reply, NULL);
+	(void)podrun_start_call(p, "ReadStderr", &read.base, podrun_ignore_reply, NULL);
+	(void)podrun_start_call(p, "WaitProcess", &wait.base, podrun_on_probe_exit, b);
 }
 
 static void
-send_kill(struct podrun *p, const char *id, const char *exec_id)
+podrun_send_kill(struct podrun *p, const char *id, const char *exec_id)
 {
 	Grpc__SignalProcessRequest q = GRPC__SIGNAL_PROCESS_REQUEST__INIT;
 
-	q.container_id = text(id);
-	q.exec_id = text(exec_id);
+	q.container_id = podrun_text(id);
+	q.exec_id = podrun_text(exec_id);
 	q.signal = SIGKILL;
-	(void)start_call(p, "SignalProcess", &q.base, ignore_reply, NULL);
+	(void)podrun_start_call(p, "SignalProcess", &q.base, podrun_ignore_reply, NULL);
 }
 
 /* Records the result of a probe run. */
 static void
-probe_result(struct probing *b, bool passed)
+podrun_probe_result(struct probing *b, bool passed)
 {
 	struct container *c = b->c;
 	bool was_ready = c->is_ready;
@@ -327,26 +327,26 @@ probe_result(struct probing *b, bool passed)
 			c->is_ready = passed;
 		c->run->is_changed |= c->is_ready != was_ready;
 	} else if (b->failures == b->p->failures) {
-		send_kill(c->run, c->id, "");
+		podrun_send_kill(c->run, c->id, "");
 	}
 }
 
 static void
-probe_turn(struct probing *b)
+podrun_probe_turn(struct probing *b)
 {
 	char id[64];
 
 	if (!b->p->command[0] || !b->c->is_up || b->c->has_exited)
 		return;
 	if (!b->is_running && deadline_is_over(b->due_ns))
-		probe_begin(b);
+		podrun_probe_begin(b);
 	if (!b->is_running)
 		return;
 	if (b->is_answered) {
-		probe_result(b, b->result == 0);
+		podrun_probe_result(b, b->result == 0);
 	} else if (deadline_is_over(b->until_ns)) {
-		probe_id(b, id, sizeof(id));
-		send_kill(b->c->run, b->c->id, id);
+		podrun_probe_id(b, id, sizeof(id));
+		podrun_send_kill(b->c->run, b->c->id, id);
 		/* The reply of the killed probe still arrives and counts as a failure. */
 		b->until_ns = DEADLINE_NEVER;
 	}
@@ -355,7 +355,7 @@ probe_turn(struct probing *b)
 /* ---- pod ---- */
 
 static uint64_t
-earlier(uint64_t a, uint64_t b)
+podrun_earlier(uint64_t a, uint64_t b)
 {
 	return a < b ? a : b;
 }
@@ -372,28 +372,29 @@ podrun_turn(struct podrun *p)
 		struct error err = ERROR_INIT;
 
 		if (c->is_up && c->has_exited)
-			container_ended(c);
+			podrun_container_ended(c);
 		if (!c->is_up && !c->is_over && deadline_is_over(c->start_ns)) {
 			c->restarts++;
-			if (container_start(c, &err) < 0)
+			if (podrun_start_container(c, &err) < 0)
 				c->start_ns = deadline_in(RESTART_MAX_MS);
 		}
 		if (!c->is_up)
-			next = earlier(next, c->is_over ? DEADLINE_NEVER : c->start_ns);
+			next = podrun_earlier(next, c->is_over ? DEADLINE_NEVER : c->start_ns);
 		for (size_t k = 0; k < ARRAY_LEN(probes); k++) {
-			probe_turn(probes[k]);
+			podrun_probe_turn(probes[k]);
 			if (c->is_up && probes[k]->p->command[0])
-				next = earlier(next, probes[k]->is_running ? probes[k]->until_ns
-									   : probes[k]->due_ns);
+				next = podrun_earlier(next, probes[k]->is_running
+								    ? probes[k]->until_ns
+								    : probes[k]->due_ns);
 		}
 	}
 	if (p->is_changed)
-		write_status(p);
+		podrun_write_status(p);
 	return next;
 }
 
 static bool
-all_ready(const struct podrun *p)
+podrun_all_ready(const struct podrun *p)
 {
 	for (size_t i = 0; i < p->n; i++)
 		if (!p->containers[i].is_ready && !p->containers[i].is_over)
@@ -402,7 +403,7 @@ all_ready(const struct podrun *p)
 }
 
 static bool
-all_over(const struct podrun *p)
+podrun_all_over(const struct podrun *p)
 {
 	for (size_t i = 0; i < p->n; i++)
 		if (!p->containers[i].is_over)
@@ -418,7 +419,7 @@ podrun_step(struct podrun *p, int stop_fd, int vm_fd, uint64_t until_ns)
 	struct pollfd fds[] = { { .fd = ttrpc_client_fd(p->spec->client) },
 				{ .fd = stop_fd, .events = POLLIN },
 				{ .fd = vm_fd, .events = POLLIN } };
-	uint64_t next = earlier(podrun_turn(p), until_ns);
+	uint64_t next = podrun_earlier(podrun_turn(p), until_ns);
 	struct error err = ERROR_INIT;
 
 	fds[0].events = ttrpc_client_events(p->spec->client);
@@ -471,9 +472,9 @@ podrun_start(struct podrun *p, int timeout_ms, struct error *err)
 	uint64_t until = deadline_in((uint64_t)timeout_ms);
 
 	for (size_t i = 0; i < p->n; i++)
-		if (container_start(&p->containers[i], err) < 0)
+		if (podrun_start_container(&p->containers[i], err) < 0)
 			return -1;
-	while (!all_ready(p)) {
+	while (!podrun_all_ready(p)) {
 		if (!deadline_is_over(until) && podrun_step(p, -1, -1, until))
 			continue;
 		for (size_t i = 0; i < p->n; i++)
@@ -482,14 +483,14 @@ podrun_start(struct podrun *p, int timeout_ms, struct error *err)
 						 "container %s is not ready: timed out after %d s",
 						 p->containers[i].m->name, timeout_ms / 1000);
 	}
-	write_status(p);
+	podrun_write_status(p);
 	return 0;
 }
 
 void
 podrun_watch(struct podrun *p, int stop_fd, int vm_fd)
 {
-	while (!all_over(p) && podrun_step(p, stop_fd, vm_fd, DEADLINE_NEVER))
+	while (!podrun_all_over(p) && podrun_step(p, stop_fd, vm_fd, DEADLINE_NEVER))
 		continue;
-	write_status(p);
+	podrun_write_status(p);
 }

@@ -21,8 +21,8 @@
 #define ID_MAX          160
 
 static int
-spec_call(const struct podspec *p, const char *method, const ProtobufCMessage *request,
-	  struct error *err)
+podspec_call(const struct podspec *p, const char *method, const ProtobufCMessage *request,
+	     struct error *err)
 {
 	if (ttrpc_client_call(p->client, &grpc__agent_service__descriptor, method, request,
 			      CALL_TIMEOUT_MS, NULL, err) < 0)
@@ -37,7 +37,7 @@ podspec_id(const struct podspec *p, size_t i, char *out, size_t size)
 }
 
 static int
-add_share(struct vm_options *vm, const char *path, bool may_be_image, struct error *err)
+podspec_add_share(struct vm_options *vm, const char *path, bool may_be_image, struct error *err)
 {
 	struct vm_share *s = &vm->shares[vm->n_shares];
 	struct stat st;
@@ -60,26 +60,26 @@ podspec_shares(const struct manifest *m, const char *files, struct vm_options *v
 	       struct error *err)
 {
 	for (size_t i = 0; i < m->n_containers; i++)
-		if (add_share(vm, m->containers[i].image, true, err) < 0)
+		if (podspec_add_share(vm, m->containers[i].image, true, err) < 0)
 			return error_wrap(err, "image of container %s", m->containers[i].name);
-	if (add_share(vm, files, false, err) < 0)
+	if (podspec_add_share(vm, files, false, err) < 0)
 		return -1;
 	for (size_t i = 0; i < m->n_volumes; i++)
 		if (m->volumes[i].kind == VOLUME_HOST_PATH &&
-		    add_share(vm, m->volumes[i].path, false, err) < 0)
+		    podspec_add_share(vm, m->volumes[i].path, false, err) < 0)
 			return error_wrap(err, "volume %s", m->volumes[i].name);
 	return 0;
 }
 
 static char *
-text(const char *s)
+podspec_text(const char *s)
 {
 	return (char *)(uintptr_t)s;
 }
 
 /* Sets the address and the default route of the network card before the sandbox is created. */
 static int
-set_network(const struct podspec *p, struct error *err)
+podspec_set_network(const struct podspec *p, struct error *err)
 {
 	Types__IPAddress address = TYPES__IPADDRESS__INIT, *addresses = &address;
 	Types__Interface interface = TYPES__INTERFACE__INIT;
@@ -90,42 +90,42 @@ set_network(const struct podspec *p, struct error *err)
 
 	if (!p->vm->nic)
 		return 0;
-	address.address = text(VM_ADDRESS);
-	address.mask = text("24");
-	interface.device = interface.name = text("eth0");
+	address.address = podspec_text(VM_ADDRESS);
+	address.mask = podspec_text("24");
+	interface.device = interface.name = podspec_text("eth0");
 	interface.ipaddresses = &addresses;
 	interface.n_ipaddresses = 1;
 	interface.mtu = 1500;
-	interface.hwaddr = text(VM_MAC);
-	interface.type = text("veth");
+	interface.hwaddr = podspec_text(VM_MAC);
+	interface.type = podspec_text("veth");
 	update.interface = &interface;
-	route.gateway = text(VM_GATEWAY);
-	route.device = text("eth0");
+	route.gateway = podspec_text(VM_GATEWAY);
+	route.device = podspec_text("eth0");
 	all.routes = &list;
 	all.n_routes = 1;
 	routes.routes = &all;
-	if (spec_call(p, "UpdateInterface", &update.base, err) < 0)
+	if (podspec_call(p, "UpdateInterface", &update.base, err) < 0)
 		return -1;
-	return spec_call(p, "UpdateRoutes", &routes.base, err);
+	return podspec_call(p, "UpdateRoutes", &routes.base, err);
 }
 
 static int
-create_and_start(const struct podspec *p, struct arena *a, const struct container_options *o,
-		 struct error *err)
+podspec_create_and_start(const struct podspec *p, struct arena *a,
+			 const struct container_options *o, struct error *err)
 {
 	Grpc__CreateContainerRequest *create = spec_container(a, o);
 	Grpc__StartContainerRequest start = GRPC__START_CONTAINER_REQUEST__INIT;
 
 	if (!create)
 		return error_nomem(err, "building the requests");
-	start.container_id = text(o->id);
-	if (spec_call(p, "CreateContainer", &create->base, err) < 0)
+	start.container_id = podspec_text(o->id);
+	if (podspec_call(p, "CreateContainer", &create->base, err) < 0)
 		return -1;
-	return spec_call(p, "StartContainer", &start.base, err);
+	return podspec_call(p, "StartContainer", &start.base, err);
 }
 
 static int
-start_pause(const struct podspec *p, struct arena *a, struct error *err)
+podspec_start_pause(const struct podspec *p, struct arena *a, struct error *err)
 {
 	static char *const args[] = { (char *)(uintptr_t) "/pause", NULL };
 	const struct spec_pod pod = { .sandbox = p->m->name, .root = FILES "/" PODFILES_PAUSE };
@@ -140,11 +140,11 @@ start_pause(const struct podspec *p, struct arena *a, struct error *err)
 		.pod = &pod,
 	};
 
-	return create_and_start(p, a, &o, err) < 0 ? error_wrap(err, "pause container") : 0;
+	return podspec_create_and_start(p, a, &o, err) < 0 ? error_wrap(err, "pause container") : 0;
 }
 
 static int
-make_sandbox(const struct podspec *p, struct arena *a, struct error *err)
+podspec_make_sandbox(const struct podspec *p, struct arena *a, struct error *err)
 {
 	const struct manifest *m = p->m;
 	const struct vm_share *shares = &p->vm->shares[m->n_containers];
@@ -163,7 +163,7 @@ make_sandbox(const struct podspec *p, struct arena *a, struct error *err)
 	if (!r || spec_sandbox_add(a, r, shares, points, n, dns, n_dns) < 0)
 		return error_nomem(err, "building the requests");
 	r->sandbox_pidns = m->share_pids;
-	return spec_call(p, "CreateSandbox", &r->base, err);
+	return podspec_call(p, "CreateSandbox", &r->base, err);
 }
 
 int
@@ -173,7 +173,8 @@ podspec_sandbox(const struct podspec *p, struct error *err)
 	int r;
 
 	arena_init(&a, REQUEST_MAX);
-	r = set_network(p, err) < 0 || make_sandbox(p, &a, err) < 0 || start_pause(p, &a, err) < 0
+	r = podspec_set_network(p, err) < 0 || podspec_make_sandbox(p, &a, err) < 0 ||
+			    podspec_start_pause(p, &a, err) < 0
 		    ? -1
 		    : 0;
 	arena_release(&a);
@@ -183,8 +184,8 @@ podspec_sandbox(const struct podspec *p, struct error *err)
 /* Translates a volume of the pod to a mount and a storage of one of its containers.
  * *storage->driver is NULL if the storage belongs to the sandbox. */
 static void
-place_volume(const struct podspec *p, struct arena *a, const struct manifest_volume *v,
-	     struct spec_bind *bind, struct spec_storage *storage)
+podspec_place_volume(const struct podspec *p, struct arena *a, const struct manifest_volume *v,
+		     struct spec_bind *bind, struct spec_storage *storage)
 {
 	*storage = (struct spec_storage){ 0 };
 	bind->type = "bind";
@@ -262,12 +263,12 @@ podspec_start(const struct podspec *p, size_t i, struct error *err)
 		struct spec_bind *bind = &binds[pod.n_binds++];
 
 		*bind = (struct spec_bind){ .target = c->mounts[v].path };
-		place_volume(p, &a, &p->m->volumes[c->mounts[v].volume], bind,
-			     &storages[pod.n_storages]);
+		podspec_place_volume(p, &a, &p->m->volumes[c->mounts[v].volume], bind,
+				     &storages[pod.n_storages]);
 		bind->readonly |= c->mounts[v].read_only;
 		pod.n_storages += storages[pod.n_storages].driver != NULL;
 	}
-	r = create_and_start(p, &a, &o, err);
+	r = podspec_create_and_start(p, &a, &o, err);
 	arena_release(&a);
 	return r < 0 ? error_wrap(err, "container %s", c->name) : 0;
 }

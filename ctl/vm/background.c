@@ -19,7 +19,7 @@
 
 /* Registers the VM for ps, exec and stop. *lock is held for the monitor's lifetime. */
 static int
-register_vm(const struct background *b, int *lock, struct error *err)
+background_register(const struct background *b, int *lock, struct error *err)
 {
 	const struct vm *vm = b->vm(b->self);
 	struct vm_state state = { .monitor = getpid(), .started = time(NULL) };
@@ -47,7 +47,7 @@ background_look_after(const struct background *b)
 
 /* Boots the VM, reports the result to the parent through `tell`, and monitors the VM. */
 static int
-monitor(const struct background *b, const char *dir, int tell)
+background_monitor(const struct background *b, const char *dir, int tell)
 {
 	struct error err = ERROR_INIT;
 	auto_close int lock = -1;
@@ -61,7 +61,7 @@ monitor(const struct background *b, const char *dir, int tell)
 		error_sys(&err, "failed to open /dev/null");
 	else
 		is_up = b->start(b->self, dir, &err) == 0;
-	if (is_up && register_vm(b, &lock, &err) < 0)
+	if (is_up && background_register(b, &lock, &err) < 0)
 		b->stop(b->self);
 	(void)write_full(tell, &err, sizeof(err));
 	(void)close(tell);
@@ -88,7 +88,7 @@ background_start(const struct background *b, const char *dir, struct error *err)
 	pid = fork();
 	if (pid == 0) {
 		(void)close(pipe_fds[0]);
-		_exit(monitor(b, dir, pipe_fds[1]));
+		_exit(background_monitor(b, dir, pipe_fds[1]));
 	}
 	(void)close(pipe_fds[1]);
 	n = pid < 0 ? -1 : read_full(pipe_fds[0], &reported, sizeof(reported));

@@ -53,7 +53,7 @@ struct wait {
 };
 
 static void
-wait_release(struct wait *w)
+dial_release(struct wait *w)
 {
 	close_fd(&w->stop_fd);
 	close_fd(&w->pidfd);
@@ -72,7 +72,7 @@ dial_signals(sigset_t *set)
 }
 
 static int
-wait_open(struct wait *w, struct error *err)
+dial_open(struct wait *w, struct error *err)
 {
 	struct epoll_event e = { .events = EPOLLIN };
 	sigset_t set;
@@ -93,7 +93,7 @@ wait_open(struct wait *w, struct error *err)
 /* Sleeps until the console may have grown or `until_ns` is reached. Returns -1 and err if the
  * wait has ended. */
 static int
-pause_until(struct wait *w, uint64_t until_ns, struct error *err)
+dial_pause_until(struct wait *w, uint64_t until_ns, struct error *err)
 {
 	struct pollfd p[] = { { .fd = w->stop_fd, .events = POLLIN },
 			      { .fd = w->inotify_fd, .events = POLLIN } };
@@ -136,7 +136,7 @@ dial_look(struct wait *w)
 
 /* Waits for the console messages, or for the delay after which the agent is tried anyway. */
 static int
-wait_word(struct wait *w, struct error *err)
+dial_wait_word(struct wait *w, struct error *err)
 {
 	uint64_t limit = deadline_in(SILENT_MS);
 
@@ -148,13 +148,13 @@ wait_word(struct wait *w, struct error *err)
 			limit = deadline_in(STARTED_MS);
 		if (w->listens || deadline_is_over(limit))
 			return 0;
-		if (pause_until(w, limit, err) < 0)
+		if (dial_pause_until(w, limit, err) < 0)
 			return -1;
 	}
 }
 
 static struct ttrpc_client *
-try_once(struct wait *w, const struct address *address, struct error *err)
+dial_try(struct wait *w, const struct address *address, struct error *err)
 {
 	Grpc__CheckRequest q = GRPC__CHECK_REQUEST__INIT;
 	struct ttrpc_client *client = NULL;
@@ -171,23 +171,23 @@ try_once(struct wait *w, const struct address *address, struct error *err)
 }
 
 static struct ttrpc_client *
-dial(struct wait *w, struct error *err)
+dial_connect(struct wait *w, struct error *err)
 {
 	struct address address;
 
-	if (address_parse(w->vm->address, &address, err) < 0 || wait_open(w, err) < 0 ||
-	    wait_word(w, err) < 0)
+	if (address_parse(w->vm->address, &address, err) < 0 || dial_open(w, err) < 0 ||
+	    dial_wait_word(w, err) < 0)
 		return NULL;
 	for (;;) {
 		struct error why = ERROR_INIT;
-		struct ttrpc_client *client = try_once(w, &address, &why);
+		struct ttrpc_client *client = dial_try(w, &address, &why);
 		uint64_t next = deadline_in(RETRY_MS);
 
 		if (client)
 			return client;
 		/* Output on the console does not shorten the pause. */
 		do {
-			if (pause_until(w, next, err) < 0) {
+			if (dial_pause_until(w, next, err) < 0) {
 				if (err->code == ERROR_DEADLINE_EXCEEDED)
 					*err = why;
 				return NULL;
@@ -203,8 +203,8 @@ dial_agent(struct vm *vm, int timeout_ms, struct error *err)
 	struct ttrpc_client *client;
 
 	w.end_ns = deadline_of_timeout(timeout_ms);
-	client = dial(&w, err);
-	wait_release(&w);
+	client = dial_connect(&w, err);
+	dial_release(&w);
 	if (!client && err->code == ERROR_DEADLINE_EXCEEDED)
 		error_wrap(err,
 			   "the agent did not answer within %d s; on the guest's console it %s",

@@ -22,7 +22,7 @@
 
 /* Writes the directory of the running executable. */
 static int
-own_directory(char *out, size_t size)
+find_own_directory(char *out, size_t size)
 {
 	ssize_t n = readlink("/proc/self/exe", out, size - 1);
 	char *slash;
@@ -38,7 +38,7 @@ own_directory(char *out, size_t size)
 }
 
 static bool
-try_path(char *out, size_t size, const char *dir, const char *sub, const char *name, int mode)
+find_try_path(char *out, size_t size, const char *dir, const char *sub, const char *name, int mode)
 {
 	struct stat st;
 
@@ -48,7 +48,7 @@ try_path(char *out, size_t size, const char *dir, const char *sub, const char *n
 }
 
 static bool
-try_search_path(char *out, size_t size, const char *name)
+find_try_search_path(char *out, size_t size, const char *name)
 {
 	const char *path = getenv("PATH");
 
@@ -59,7 +59,7 @@ try_search_path(char *out, size_t size, const char *name)
 		if (n && n < sizeof(dir)) {
 			memcpy(dir, path, n);
 			dir[n] = '\0';
-			if (try_path(out, size, dir, "", name, X_OK))
+			if (find_try_path(out, size, dir, "", name, X_OK))
 				return true;
 		}
 		path += n + (path[n] == ':');
@@ -74,13 +74,13 @@ find_program(const char *name, char *out, size_t size, struct error *err)
 					    "/usr/local/bin", "/usr/libexec/qemu-kvm" };
 	char own[PATH_MAX];
 
-	if (own_directory(own, sizeof(own)) == 0 &&
-	    try_path(out, size, own, "/libexec", name, X_OK))
+	if (find_own_directory(own, sizeof(own)) == 0 &&
+	    find_try_path(out, size, own, "/libexec", name, X_OK))
 		return 0;
-	if (try_search_path(out, size, name))
+	if (find_try_search_path(out, size, name))
 		return 0;
 	for (size_t i = 0; i < ARRAY_LEN(dirs); i++)
-		if (try_path(out, size, dirs[i], "", name, X_OK))
+		if (find_try_path(out, size, dirs[i], "", name, X_OK))
 			return 0;
 	return error_set(
 		err, ERROR_NOT_FOUND,
@@ -92,9 +92,10 @@ find_guest_file(const char *name, char *out, size_t size, struct error *err)
 {
 	char own[PATH_MAX];
 
-	if (own_directory(own, sizeof(own)) == 0 && try_path(out, size, own, "", name, R_OK))
+	if (find_own_directory(own, sizeof(own)) == 0 &&
+	    find_try_path(out, size, own, "", name, R_OK))
 		return 0;
-	if (try_path(out, size, "/usr/share/tatami", "", name, R_OK))
+	if (find_try_path(out, size, "/usr/share/tatami", "", name, R_OK))
 		return 0;
 	return error_set(err, ERROR_NOT_FOUND,
 			 "guest file %s not found next to tatamictl or in /usr/share/tatami", name);
@@ -102,7 +103,7 @@ find_guest_file(const char *name, char *out, size_t size, struct error *err)
 
 /* Returns whether a VM with this kernel reaches its first console output under KVM. */
 static bool
-kvm_boots(const char *qemu, const char *kernel, const char *initrd)
+find_kvm_boots(const char *qemu, const char *kernel, const char *initrd)
 {
 	char log[] = "/tmp/tatami-kvm-XXXXXX";
 	auto_close int fd = mkostemp(log, O_CLOEXEC);
@@ -149,7 +150,7 @@ kvm_boots(const char *qemu, const char *kernel, const char *initrd)
 /* Writes the path of a file whose name holds the boot id of this machine: the result may change
  * with a reboot. */
 static int
-memo_path(char *out, size_t size)
+find_memo_path(char *out, size_t size)
 {
 	const char *cache = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
 	char boot[64] = "";
@@ -171,14 +172,14 @@ const char *
 find_accel(const char *qemu, const char *kernel, const char *initrd)
 {
 	char memo[PATH_MAX + 128], text[16];
-	bool have_memo = memo_path(memo, sizeof(memo)) == 0;
+	bool have_memo = find_memo_path(memo, sizeof(memo)) == 0;
 	const char *answer = "tcg";
 
 	if (access("/dev/kvm", R_OK | W_OK) < 0)
 		return answer;
 	if (have_memo && read_text_at(AT_FDCWD, memo, text, sizeof(text)) > 0)
 		return strcmp(text, "kvm") == 0 ? "kvm" : "tcg";
-	if (kvm_boots(qemu, kernel, initrd))
+	if (find_kvm_boots(qemu, kernel, initrd))
 		answer = "kvm";
 	if (have_memo) {
 		auto_close int fd =

@@ -14,7 +14,7 @@
 #include "rootfs-builder/initrd.h"
 
 static int
-append_file(int out, const char *path, struct error *err)
+initrd_append_file(int out, const char *path, struct error *err)
 {
 	auto_close int in = open(path, O_RDONLY | O_CLOEXEC);
 	struct stat st;
@@ -58,13 +58,13 @@ initrd_with_agent(const char *base, const char *init, const char *agent, const c
 		(void)unlink(segment);
 		return error_sys(err, "failed to write %s", output);
 	}
-	r = append_file(out, base, err);
+	r = initrd_append_file(out, base, err);
 	size = lseek(out, 0, SEEK_CUR);
 	/* The kernel expects the next segment at a multiple of four. */
 	if (r == 0 && size % 4 && write_full(out, zeros, 4 - (size_t)size % 4) < 0)
 		r = error_sys(err, "failed to write %s", output);
 	if (r == 0)
-		r = append_file(out, segment, err);
+		r = initrd_append_file(out, segment, err);
 	(void)unlink(segment);
 	return r;
 }

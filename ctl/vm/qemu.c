@@ -29,7 +29,7 @@ qemu_append(char *out, size_t size, const struct vm_options *o)
 
 /* Doubles each comma, as QEMU requires in option values. */
 static const char *
-escaped(char out[2 * PATH_MAX], const char *path)
+qemu_escaped(char out[2 * PATH_MAX], const char *path)
 {
 	size_t n = 0;
 
@@ -43,7 +43,7 @@ escaped(char out[2 * PATH_MAX], const char *path)
 }
 
 static void
-add_share(struct argv *a, const struct vm_share *s, unsigned int i, const char *dir)
+qemu_add_share(struct argv *a, const struct vm_share *s, unsigned int i, const char *dir)
 {
 	unsigned int slot = qemu_share_slot(i);
 	char path[2 * PATH_MAX];
@@ -52,22 +52,22 @@ add_share(struct argv *a, const struct vm_share *s, unsigned int i, const char *
 	case SHARE_9P:
 		argv_add(a, "-fsdev");
 		argv_add(a, "local,id=share%u,path=%s,security_model=%s,multidevs=remap%s", i,
-			 escaped(path, s->path), geteuid() == 0 ? "passthrough" : "none",
+			 qemu_escaped(path, s->path), geteuid() == 0 ? "passthrough" : "none",
 			 s->readonly ? ",readonly=on" : "");
 		argv_add(a, "-device");
 		argv_add(a, "virtio-9p-pci,fsdev=share%u,mount_tag=%s,addr=0x%x", i, s->tag, slot);
 		return;
 	case SHARE_VIRTIOFS:
 		argv_add(a, "-chardev");
-		argv_add(a, "socket,id=share%u,path=%s/fs%u.sock", i, escaped(path, dir), i);
+		argv_add(a, "socket,id=share%u,path=%s/fs%u.sock", i, qemu_escaped(path, dir), i);
 		argv_add(a, "-device");
 		argv_add(a, "vhost-user-fs-pci,chardev=share%u,tag=%s,queue-size=1024,addr=0x%x", i,
 			 s->tag, slot);
 		return;
 	case SHARE_BLK:
 		argv_add(a, "-drive");
-		argv_add(a, "if=none,id=share%u,format=raw,file=%s%s", i, escaped(path, s->path),
-			 s->readonly ? ",readonly=on" : "");
+		argv_add(a, "if=none,id=share%u,format=raw,file=%s%s", i,
+			 qemu_escaped(path, s->path), s->readonly ? ",readonly=on" : "");
 		argv_add(a, "-device");
 		argv_add(a, "virtio-blk-pci,drive=share%u,addr=0x%x", i, slot);
 		return;
@@ -75,7 +75,7 @@ add_share(struct argv *a, const struct vm_share *s, unsigned int i, const char *
 }
 
 static void
-add_vsock(struct argv *a, const struct qemu_parts *p)
+qemu_add_vsock(struct argv *a, const struct qemu_parts *p)
 {
 	char dir[2 * PATH_MAX];
 
@@ -86,14 +86,14 @@ add_vsock(struct argv *a, const struct qemu_parts *p)
 		return;
 	}
 	argv_add(a, "-chardev");
-	argv_add(a, "socket,id=vsock,path=%s/vhost.sock", escaped(dir, p->dir));
+	argv_add(a, "socket,id=vsock,path=%s/vhost.sock", qemu_escaped(dir, p->dir));
 	argv_add(a, "-device");
 	argv_add(a, "vhost-user-vsock-pci,chardev=vsock,addr=0x4");
 }
 
 /* Adds an unconfigured network card and the ports it publishes on the host. */
 static void
-add_nic(struct argv *a, const struct vm_options *o)
+qemu_add_nic(struct argv *a, const struct vm_options *o)
 {
 	char forward[VM_PUBLISH_MAX * 128] = "";
 	size_t n = 0;
@@ -114,7 +114,7 @@ add_nic(struct argv *a, const struct vm_options *o)
 }
 
 static void
-add_sizes(struct argv *a, const struct vm_options *o)
+qemu_add_sizes(struct argv *a, const struct vm_options *o)
 {
 	argv_add(a, "-m");
 	if (o->max_memory_mib > o->memory_mib)
@@ -150,7 +150,7 @@ qemu_argv(struct argv *a, const struct vm_options *o, const struct qemu_parts *p
 	argv_add(a, "%s%s", p->accel, strcmp(p->accel, "tcg") == 0 ? ",thread=single" : "");
 	argv_add(a, "-cpu");
 	argv_add(a, "%s", strcmp(p->accel, "kvm") == 0 ? "host" : "max");
-	add_sizes(a, o);
+	qemu_add_sizes(a, o);
 	/* vhost-user devices read the guest's memory, so it must be shared. */
 	argv_add(a, "-object");
 	argv_add(a, "memory-backend-memfd,id=ram,size=%uM,share=on", o->memory_mib);
@@ -168,25 +168,25 @@ qemu_argv(struct argv *a, const struct vm_options *o, const struct qemu_parts *p
 	argv_add(a, "-append");
 	argv_add(a, "%s", append);
 	argv_add(a, "-chardev");
-	argv_add(a, "file,id=console,path=%s/console.log", escaped(dir, p->dir));
+	argv_add(a, "file,id=console,path=%s/console.log", qemu_escaped(dir, p->dir));
 	argv_add(a, "-serial");
 	argv_add(a, "chardev:console");
 	argv_add(a, "-qmp");
-	argv_add(a, "unix:%s/qmp.sock,server=on,wait=off", escaped(dir, p->dir));
+	argv_add(a, "unix:%s/qmp.sock,server=on,wait=off", qemu_escaped(dir, p->dir));
 	argv_add(a, "-device");
 	argv_add(a, "virtio-rng-pci,addr=0x3");
-	add_vsock(a, p);
-	add_nic(a, o);
+	qemu_add_vsock(a, p);
+	qemu_add_nic(a, o);
 	/* An empty slot on a PCIe root port for hot-plugged devices. */
 	argv_add(a, "-device");
 	argv_add(a, "pcie-root-port,id=hotplug0,chassis=1,slot=1,addr=0x1e");
 	if (o->root_image) {
 		argv_add(a, "-drive");
 		argv_add(a, "if=none,id=root,format=raw,readonly=on,file=%s",
-			 escaped(dir, o->root_image));
+			 qemu_escaped(dir, o->root_image));
 		argv_add(a, "-device");
 		argv_add(a, "virtio-blk-pci,drive=root,addr=0x5");
 	}
 	for (unsigned int i = 0; i < o->n_shares; i++)
-		add_share(a, &o->shares[i], i, p->dir);
+		qemu_add_share(a, &o->shares[i], i, p->dir);
 }

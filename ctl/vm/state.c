@@ -19,7 +19,7 @@
 #include "lib/parse.h"
 
 static int
-base_dir(char *out, size_t size, struct error *err)
+state_base_dir(char *out, size_t size, struct error *err)
 {
 	const char *runtime = getenv("XDG_RUNTIME_DIR");
 	struct stat st;
@@ -51,7 +51,7 @@ state_dir(const char *name, char *out, size_t size, struct error *err)
 			err, ERROR_INVALID_ARGUMENT,
 			"invalid VM name \"%.32s\": expected 2 to 24 letters, digits, '.', '_' or '-'",
 			name);
-	if (base_dir(base, sizeof(base), err) < 0)
+	if (state_base_dir(base, sizeof(base), err) < 0)
 		return -1;
 	if ((size_t)snprintf(out, size, "%s/%s", base, name) >= size)
 		return error_set(err, ERROR_INTERNAL, "path of the VM's directory is too long");
@@ -81,7 +81,7 @@ state_write(const struct vm_state *s, struct error *err)
 }
 
 static void
-copy_string(char *out, size_t size, const json_t *j, const char *key)
+state_copy_string(char *out, size_t size, const json_t *j, const char *key)
 {
 	const char *s = json_string_value(json_object_get(j, key));
 
@@ -101,12 +101,12 @@ state_read(const char *name, struct vm_state *out, struct error *err)
 	j = json_load_file(path, 0, NULL);
 	if (!j)
 		return error_set(err, ERROR_NOT_FOUND, "no VM named %s", name);
-	copy_string(out->name, sizeof(out->name), j, "name");
-	copy_string(out->address, sizeof(out->address), j, "address");
-	copy_string(out->pod, sizeof(out->pod), j, "pod");
-	copy_string(out->container, sizeof(out->container), j, "container");
-	copy_string(out->rootfs, sizeof(out->rootfs), j, "rootfs");
-	copy_string(out->command, sizeof(out->command), j, "command");
+	state_copy_string(out->name, sizeof(out->name), j, "name");
+	state_copy_string(out->address, sizeof(out->address), j, "address");
+	state_copy_string(out->pod, sizeof(out->pod), j, "pod");
+	state_copy_string(out->container, sizeof(out->container), j, "container");
+	state_copy_string(out->rootfs, sizeof(out->rootfs), j, "rootfs");
+	state_copy_string(out->command, sizeof(out->command), j, "command");
 	out->monitor = (pid_t)json_integer_value(json_object_get(j, "monitor"));
 	out->started = json_integer_value(json_object_get(j, "started"));
 	json_decref(j);
@@ -129,7 +129,7 @@ state_for_each(void (*fn)(const struct vm_state *state, void *data), void *data,
 	struct dirent *e;
 	DIR *dir;
 
-	if (base_dir(base, sizeof(base), err) < 0)
+	if (state_base_dir(base, sizeof(base), err) < 0)
 		return -1;
 	dir = opendir(base);
 	if (!dir)

@@ -21,7 +21,7 @@
 
 /* Removes an unlocked directory of this user. Failures are ignored. */
 static void
-sweep_one(const char *path)
+tempdir_sweep_one(const char *path)
 {
 	struct error ignored = ERROR_INIT;
 	struct stat st;
@@ -34,7 +34,7 @@ sweep_one(const char *path)
 }
 
 static void
-sweep(const char *prefix)
+tempdir_sweep(const char *prefix)
 {
 	char pattern[PATH_MAX];
 	glob_t found;
@@ -43,7 +43,7 @@ sweep(const char *prefix)
 	if (glob(pattern, GLOB_NOSORT, NULL, &found) != 0)
 		return;
 	for (size_t i = 0; i < found.gl_pathc; i++)
-		sweep_one(found.gl_pathv[i]);
+		tempdir_sweep_one(found.gl_pathv[i]);
 	globfree(&found);
 }
 
@@ -52,11 +52,11 @@ tempdir_make(const char *prefix, char *out, size_t size, struct error *err)
 {
 	char made[PATH_MAX];
 
-	sweep(prefix);
+	tempdir_sweep(prefix);
 	for (int i = 0; i < ATTEMPTS; i++) {
 		auto_close int fd = -1;
 
-		/* Lock the directory under a name that sweep() does not match, then rename it. */
+		/* Lock the directory under a name that tempdir_sweep() does not match, then rename it. */
 		(void)snprintf(made, sizeof(made), "%s.XXXXXX", prefix);
 		if (!mkdtemp(made))
 			return error_sys(err, "failed to create directory %s", made);

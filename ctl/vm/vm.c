@@ -31,7 +31,7 @@
 #define HELPER_READY_MS 10000
 
 static int
-open_log(const struct vm *vm, const char *name, struct error *err)
+vm_open_log(const struct vm *vm, const char *name, struct error *err)
 {
 	char path[PATH_MAX + 32];
 	int fd;
@@ -45,7 +45,7 @@ open_log(const struct vm *vm, const char *name, struct error *err)
 
 /* Sets an error with the exit status of a program and the end of its log. */
 static int
-ended_early(const struct vm *vm, const char *name, int status, struct error *err)
+vm_ended_early(const struct vm *vm, const char *name, int status, struct error *err)
 {
 	char path[PATH_MAX + 32], text[300] = "";
 	auto_close int fd = -1;
@@ -68,10 +68,10 @@ ended_early(const struct vm *vm, const char *name, int status, struct error *err
 }
 
 static int
-start_child(struct vm *vm, unsigned int slot, const char *name, struct argv *a, int pass_fd,
-	    struct error *err)
+vm_start_child(struct vm *vm, unsigned int slot, const char *name, struct argv *a, int pass_fd,
+	       struct error *err)
 {
-	auto_close int log = open_log(vm, name, err);
+	auto_close int log = vm_open_log(vm, name, err);
 	pid_t pid;
 
 	if (log < 0) {
@@ -90,8 +90,8 @@ start_child(struct vm *vm, unsigned int slot, const char *name, struct argv *a, 
 
 /* Waits until a helper has created its socket. */
 static int
-wait_socket(struct vm *vm, unsigned int slot, const char *name, const char *socket_name,
-	    struct error *err)
+vm_wait_socket(struct vm *vm, unsigned int slot, const char *name, const char *socket_name,
+	       struct error *err)
 {
 	char path[PATH_MAX + 32];
 	struct stat st;
@@ -103,7 +103,7 @@ wait_socket(struct vm *vm, unsigned int slot, const char *name, const char *sock
 			return 0;
 		if (wait_for(vm->children[slot], 5, &status)) {
 			vm->children[slot] = 0;
-			return ended_early(vm, name, status, err);
+			return vm_ended_early(vm, name, status, err);
 		}
 	}
 	return error_set(err, ERROR_DEADLINE_EXCEEDED,
@@ -112,7 +112,7 @@ wait_socket(struct vm *vm, unsigned int slot, const char *name, const char *sock
 }
 
 static int
-start_virtiofsd(struct vm *vm, const struct vm_options *o, unsigned int i, struct error *err)
+vm_start_virtiofsd(struct vm *vm, const struct vm_options *o, unsigned int i, struct error *err)
 {
 	char program[PATH_MAX], name[32], socket_name[32];
 	const struct vm_share *s = &o->shares[i];
@@ -130,14 +130,14 @@ start_virtiofsd(struct vm *vm, const struct vm_options *o, unsigned int i, struc
 	argv_add(&a, "--sandbox=namespace");
 	if (s->readonly)
 		argv_add(&a, "--readonly");
-	if (start_child(vm, slot, name, &a, -1, err) < 0)
+	if (vm_start_child(vm, slot, name, &a, -1, err) < 0)
 		return -1;
-	return wait_socket(vm, slot, name, socket_name, err);
+	return vm_wait_socket(vm, slot, name, socket_name, err);
 }
 
 /* Sets up vsock: with the kernel's vhost device and a free CID, or with vhost-device-vsock. */
 static int
-start_vsock(struct vm *vm, struct qemu_parts *parts, struct error *err)
+vm_start_vsock(struct vm *vm, struct qemu_parts *parts, struct error *err)
 {
 	char program[PATH_MAX];
 	struct argv a = { 0 };
@@ -169,13 +169,13 @@ start_vsock(struct vm *vm, struct qemu_parts *parts, struct error *err)
 	argv_add(&a, "--uds-path=%s/vsock.sock", vm->dir);
 	(void)snprintf(vm->address, sizeof(vm->address), "hvsock://%.200s/vsock.sock:%d", vm->dir,
 		       AGENT_PORT);
-	if (start_child(vm, VM_VSOCK, "vhost-device-vsock", &a, -1, err) < 0)
+	if (vm_start_child(vm, VM_VSOCK, "vhost-device-vsock", &a, -1, err) < 0)
 		return -1;
-	return wait_socket(vm, VM_VSOCK, "vhost-device-vsock", "vhost.sock", err);
+	return vm_wait_socket(vm, VM_VSOCK, "vhost-device-vsock", "vhost.sock", err);
 }
 
 static int
-make_directory(struct vm *vm, const char *dir, struct error *err)
+vm_make_directory(struct vm *vm, const char *dir, struct error *err)
 {
 	if (!dir) {
 		vm->lock = tempdir_make("/tmp/tatami", vm->dir, sizeof(vm->dir), err);
@@ -194,7 +194,7 @@ make_directory(struct vm *vm, const char *dir, struct error *err)
 }
 
 static int
-prepare_shares(struct vm_options *o, struct error *err)
+vm_prepare_shares(struct vm_options *o, struct error *err)
 {
 	for (unsigned int i = 0; i < o->n_shares; i++) {
 		struct vm_share *s = &o->shares[i];
@@ -212,7 +212,7 @@ prepare_shares(struct vm_options *o, struct error *err)
 }
 
 static int
-start_all(struct vm *vm, struct vm_options *o, struct error *err)
+vm_start_all(struct vm *vm, struct vm_options *o, struct error *err)
 {
 	char qemu[PATH_MAX], initrd[PATH_MAX + 32];
 	struct qemu_parts parts = { .qemu = qemu, .dir = vm->dir, .vhost_fd = -1 };
@@ -220,7 +220,7 @@ start_all(struct vm *vm, struct vm_options *o, struct error *err)
 	int status, r;
 
 	if (find_program("qemu-system-x86_64", qemu, sizeof(qemu), err) < 0 ||
-	    prepare_shares(o, err) < 0)
+	    vm_prepare_shares(o, err) < 0)
 		return -1;
 	parts.initrd = o->initrd;
 	if (o->agent_binary) {
@@ -231,21 +231,21 @@ start_all(struct vm *vm, struct vm_options *o, struct error *err)
 		parts.initrd = initrd;
 	}
 	parts.accel = o->accel ? o->accel : find_accel(qemu, o->kernel, o->initrd);
-	if (start_vsock(vm, &parts, err) < 0)
+	if (vm_start_vsock(vm, &parts, err) < 0)
 		return -1;
 	for (unsigned int i = 0; i < o->n_shares; i++)
-		if (o->shares[i].kind == SHARE_VIRTIOFS && start_virtiofsd(vm, o, i, err) < 0)
+		if (o->shares[i].kind == SHARE_VIRTIOFS && vm_start_virtiofsd(vm, o, i, err) < 0)
 			return -1;
 	qemu_argv(&a, o, &parts);
 	vm->started_ns = monotonic_ns();
-	r = start_child(vm, VM_QEMU, "qemu", &a, parts.vhost_fd, err);
+	r = vm_start_child(vm, VM_QEMU, "qemu", &a, parts.vhost_fd, err);
 	close_fd(&parts.vhost_fd);
 	if (r < 0)
 		return -1;
 	/* QEMU exits at once on an invalid option. */
 	if (wait_for(vm->children[VM_QEMU], 20, &status)) {
 		vm->children[VM_QEMU] = 0;
-		return ended_early(vm, "qemu", status, err);
+		return vm_ended_early(vm, "qemu", status, err);
 	}
 	return 0;
 }
@@ -254,11 +254,11 @@ int
 vm_start(struct vm *vm, struct vm_options *o, const char *dir, struct error *err)
 {
 	vm->lock = -1;
-	if (make_directory(vm, dir, err) < 0)
+	if (vm_make_directory(vm, dir, err) < 0)
 		return -1;
 	(void)snprintf(vm->console, sizeof(vm->console), "%.*s/console.log", PATH_MAX - 16,
 		       vm->dir);
-	if (start_all(vm, o, err) < 0) {
+	if (vm_start_all(vm, o, err) < 0) {
 		vm_stop(vm, 0);
 		return error_wrap(err, "failed to start the VM");
 	}
@@ -275,7 +275,7 @@ vm_has_ended(struct vm *vm, char *exit_text, size_t size)
 		return false;
 	if (vm->children[VM_QEMU] > 0) {
 		vm->children[VM_QEMU] = 0;
-		(void)ended_early(vm, "qemu", status, &err);
+		(void)vm_ended_early(vm, "qemu", status, &err);
 	}
 	if (exit_text)
 		(void)snprintf(exit_text, size, "%s", err.msg);
