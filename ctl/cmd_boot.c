@@ -25,6 +25,49 @@ struct booted {
 	struct single_vm vm;
 };
 
+static int boot_start(void *self, const char *dir, struct error *err);
+static const struct vm *boot_vm(void *self);
+static void boot_describe(void *self, struct vm_state *s);
+static void boot_look_after(void *self, int stop_fd);
+static void boot_end(void *self);
+
+int
+cmd_boot(int argc, char **argv)
+{
+	auto_free struct run_options *o = calloc(1, sizeof(*o));
+	auto_free struct booted *b = calloc(1, sizeof(*b));
+	struct background background = { boot_start,      boot_vm,  boot_describe,
+					 boot_look_after, boot_end, b };
+	char dir[PATH_MAX], name[64];
+	struct error err = ERROR_INIT;
+
+	if (!o || !b)
+		return EXIT_FAILED;
+	b->o = o;
+	if (options_parse(o, argc, argv, OPTIONS_BOOT, &err) < 0) {
+		(void)fprintf(stderr, "tatamictl boot: %s\n", err.msg);
+		return EXIT_USAGE;
+	}
+	if (o->want_help) {
+		(void)printf("%s\n%s", usage, options_help);
+		return 0;
+	}
+	if (!o->name) {
+		(void)snprintf(name, sizeof(name), "vm-%d", (int)getpid());
+		o->name = name;
+	}
+	if (state_dir(o->name, dir, sizeof(dir), &err) < 0 ||
+	    background_start(&background, dir, &err) < 0) {
+		if (err.errnum == EEXIST)
+			error_set(&err, ERROR_ALREADY_EXISTS, "a VM named %s already exists",
+				  o->name);
+		(void)fprintf(stderr, "tatamictl boot: %s\n", err.msg);
+		return err.code == ERROR_INVALID_ARGUMENT ? EXIT_USAGE : EXIT_FAILED;
+	}
+	(void)printf("%s\n", o->name);
+	return 0;
+}
+
 static int
 boot_start(void *self, const char *dir, struct error *err)
 {
@@ -96,41 +139,4 @@ static void
 boot_end(void *self)
 {
 	single_vm_stop(&((struct booted *)self)->vm);
-}
-
-int
-cmd_boot(int argc, char **argv)
-{
-	auto_free struct run_options *o = calloc(1, sizeof(*o));
-	auto_free struct booted *b = calloc(1, sizeof(*b));
-	struct background background = { boot_start,      boot_vm,  boot_describe,
-					 boot_look_after, boot_end, b };
-	char dir[PATH_MAX], name[64];
-	struct error err = ERROR_INIT;
-
-	if (!o || !b)
-		return EXIT_FAILED;
-	b->o = o;
-	if (options_parse(o, argc, argv, OPTIONS_BOOT, &err) < 0) {
-		(void)fprintf(stderr, "tatamictl boot: %s\n", err.msg);
-		return EXIT_USAGE;
-	}
-	if (o->want_help) {
-		(void)printf("%s\n%s", usage, options_help);
-		return 0;
-	}
-	if (!o->name) {
-		(void)snprintf(name, sizeof(name), "vm-%d", (int)getpid());
-		o->name = name;
-	}
-	if (state_dir(o->name, dir, sizeof(dir), &err) < 0 ||
-	    background_start(&background, dir, &err) < 0) {
-		if (err.errnum == EEXIST)
-			error_set(&err, ERROR_ALREADY_EXISTS, "a VM named %s already exists",
-				  o->name);
-		(void)fprintf(stderr, "tatamictl boot: %s\n", err.msg);
-		return err.code == ERROR_INVALID_ARGUMENT ? EXIT_USAGE : EXIT_FAILED;
-	}
-	(void)printf("%s\n", o->name);
-	return 0;
 }

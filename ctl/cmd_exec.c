@@ -27,6 +27,25 @@
 #define CALL_TIMEOUT_MS 60000
 #define ENV_MAX         32
 
+struct exec_options {
+	struct container_options process;
+	const char *env[ENV_MAX];
+	bool interactive;
+	const char *vm, *container;
+	char id[160];
+};
+
+static const char exec_usage[] =
+	"usage: tatamictl exec [-p] [-t] [-i] [-e KEY=VALUE] [-w DIR] [-u UID] [-c CONTAINER] NAME\n"
+	"                      -- COMMAND [ARGUMENT…]\n"
+	"Runs one more process in the container of VM NAME; passes stdio, signals and the exit code on.\n";
+
+static void ps_print(const struct vm_state *s, void *data);
+static int exec_parse(struct exec_options *o, int argc, char **argv);
+static int exec_session(struct ttrpc_client *client, const struct exec_options *o,
+			struct error *err);
+static bool stop_wait_gone(const struct vm_state *s, int timeout_ms);
+
 static int
 exec_complain(const char *command, const struct error *err, int code)
 {
@@ -35,19 +54,6 @@ exec_complain(const char *command, const struct error *err, int code)
 }
 
 /* ---- ps ---- */
-
-static void
-ps_print(const struct vm_state *s, void *data)
-{
-	int *count = data;
-	int64_t age = (int64_t)time(NULL) - s->started;
-
-	if ((*count)++ == 0)
-		(void)printf("%-24s %-6s %8s  %-8s  %s\n", "NAME", "STATE", "AGE/s", "MONITOR",
-			     "COMMAND");
-	(void)printf("%-24s %-6s %8lld  %-8d  %s\n", s->name, state_is_alive(s) ? "up" : "dead",
-		     (long long)age, (int)s->monitor, s->command);
-}
 
 int
 cmd_ps(int argc, char **argv)
@@ -63,20 +69,51 @@ cmd_ps(int argc, char **argv)
 							  : 0;
 }
 
+static void
+ps_print(const struct vm_state *s, void *data)
+{
+	int *count = data;
+	int64_t age = (int64_t)time(NULL) - s->started;
+
+	if ((*count)++ == 0)
+		(void)printf("%-24s %-6s %8s  %-8s  %s\n", "NAME", "STATE", "AGE/s", "MONITOR",
+			     "COMMAND");
+	(void)printf("%-24s %-6s %8lld  %-8d  %s\n", s->name, state_is_alive(s) ? "up" : "dead",
+		     (long long)age, (int)s->monitor, s->command);
+}
+
 /* ---- exec ---- */
 
-struct exec_options {
-	struct container_options process;
-	const char *env[ENV_MAX];
-	bool interactive;
-	const char *vm, *container;
-	char id[160];
-};
+int
+cmd_exec(int argc, char **argv)
+{
+	struct exec_options o = { 0 };
+	struct vm_state state;
+	struct error err = ERROR_INIT;
+	struct ttrpc_client *client;
+	int r = exec_parse(&o, argc, argv);
 
-static const char exec_usage[] =
-	"usage: tatamictl exec [-p] [-t] [-i] [-e KEY=VALUE] [-w DIR] [-u UID] [-c CONTAINER] NAME\n"
-	"                      -- COMMAND [ARGUMENT…]\n"
-	"Runs one more process in the container of VM NAME; passes stdio, signals and the exit code on.\n";
+	if (r > 0)
+		return 0;
+	if (r < 0) {
+		(void)fprintf(stderr, "%s", exec_usage);
+		return EXIT_USAGE;
+	}
+	(void)signal(SIGPIPE, SIG_IGN);
+	if (state_read(o.vm, &state, &err) < 0)
+		return exec_complain("exec", &err, EXIT_FAILED);
+	if (o.container && state.pod[0])
+		(void)snprintf(o.id, sizeof(o.id), "%s-%.63s", state.pod, o.container);
+	else
+		(void)snprintf(o.id, sizeof(o.id), "%.159s",
+			       o.container ? o.container : state.container);
+	client = ttrpc_client_dial(state.address, CALL_TIMEOUT_MS, &err);
+	if (!client)
+		return exec_complain("exec", &err, EXIT_FAILED);
+	r = exec_session(client, &o, &err);
+	ttrpc_client_free(client);
+	return r < 0 ? exec_complain("exec", &err, EXIT_FAILED) : r;
+}
 
 /* Returns 0, 1 after printing the help, or -1 for invalid usage. */
 static int
@@ -159,52 +196,7 @@ exec_session(struct ttrpc_client *client, const struct exec_options *o, struct e
 	return r < 0 ? -1 : session_run(&s, err);
 }
 
-int
-cmd_exec(int argc, char **argv)
-{
-	struct exec_options o = { 0 };
-	struct vm_state state;
-	struct error err = ERROR_INIT;
-	struct ttrpc_client *client;
-	int r = exec_parse(&o, argc, argv);
-
-	if (r > 0)
-		return 0;
-	if (r < 0) {
-		(void)fprintf(stderr, "%s", exec_usage);
-		return EXIT_USAGE;
-	}
-	(void)signal(SIGPIPE, SIG_IGN);
-	if (state_read(o.vm, &state, &err) < 0)
-		return exec_complain("exec", &err, EXIT_FAILED);
-	if (o.container && state.pod[0])
-		(void)snprintf(o.id, sizeof(o.id), "%s-%.63s", state.pod, o.container);
-	else
-		(void)snprintf(o.id, sizeof(o.id), "%.159s",
-			       o.container ? o.container : state.container);
-	client = ttrpc_client_dial(state.address, CALL_TIMEOUT_MS, &err);
-	if (!client)
-		return exec_complain("exec", &err, EXIT_FAILED);
-	r = exec_session(client, &o, &err);
-	ttrpc_client_free(client);
-	return r < 0 ? exec_complain("exec", &err, EXIT_FAILED) : r;
-}
-
 /* ---- stop ---- */
-
-/* Waits until the monitor has removed the VM's directory. */
-static bool
-stop_wait_gone(const struct vm_state *s, int timeout_ms)
-{
-	struct timespec pause = { .tv_nsec = 20000000 };
-
-	for (int waited = 0; waited < timeout_ms; waited += 20) {
-		if (!state_is_alive(s))
-			return true;
-		(void)nanosleep(&pause, NULL);
-	}
-	return false;
-}
 
 int
 cmd_stop(int argc, char **argv)
@@ -231,4 +223,18 @@ cmd_stop(int argc, char **argv)
 	if (path_remove_tree(AT_FDCWD, s.dir, &err) < 0)
 		return exec_complain("stop", &err, EXIT_FAILED);
 	return 0;
+}
+
+/* Waits until the monitor has removed the VM's directory. */
+static bool
+stop_wait_gone(const struct vm_state *s, int timeout_ms)
+{
+	struct timespec pause = { .tv_nsec = 20000000 };
+
+	for (int waited = 0; waited < timeout_ms; waited += 20) {
+		if (!state_is_alive(s))
+			return true;
+		(void)nanosleep(&pause, NULL);
+	}
+	return false;
 }

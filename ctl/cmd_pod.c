@@ -45,92 +45,46 @@ struct pod_vm {
 	int files_lock;
 };
 
-static void
-pod_end(void *self)
+static int pod_print_status(const char *name);
+static int pod_run(struct pod_vm *p, const char *file, struct error *err);
+static int pod_boot(void *self, const char *dir, struct error *err);
+static int pod_make_files(struct pod_vm *p, struct error *err);
+static const struct vm *pod_vm(void *self);
+static void pod_describe(void *self, struct vm_state *s);
+static void pod_look_after(void *self, int stop_fd);
+static void pod_end(void *self);
+
+int
+cmd_pod(int argc, char **argv)
 {
-	struct pod_vm *p = self;
-	Grpc__DestroySandboxRequest destroy = GRPC__DESTROY_SANDBOX_REQUEST__INIT;
+	auto_free struct run_options *o = calloc(1, sizeof(*o));
+	auto_free struct pod_vm *p = calloc(1, sizeof(*p));
 	struct error err = ERROR_INIT;
-	int grace = 0;
+	int code = EXIT_USAGE;
 
-	if (p->spec.client &&
-	    ttrpc_client_call(p->spec.client, &grpc__agent_service__descriptor, "DestroySandbox",
-			      &destroy.base, STOP_GRACE_MS, NULL, &err) == 0)
-		grace = STOP_GRACE_MS;
-	ttrpc_client_free(p->spec.client);
-	podrun_free(p->run);
-	vm_stop(&p->vm, grace);
-	if (p->files[0])
-		(void)path_remove_tree(AT_FDCWD, p->files, &err);
-	close_fd(&p->files_lock);
-}
-
-static int
-pod_make_files(struct pod_vm *p, struct error *err)
-{
-	char binary[PATH_MAX];
-
-	p->files_lock = tempdir_make("/tmp/tatami-pod", p->files, sizeof(p->files), err);
-	if (p->files_lock < 0) {
-		p->files[0] = '\0';
-		return -1;
+	if (!o || !p)
+		return EXIT_FAILED;
+	if (argc == 3 && strcmp(argv[1], "--status") == 0)
+		return pod_print_status(argv[2]);
+	p->o = o;
+	p->files_lock = -1;
+	p->vm.lock = -1;
+	if (options_parse(o, argc, argv, OPTIONS_POD, &err) == 0) {
+		if (o->want_help) {
+			(void)printf("%s\n%s", usage, options_help);
+			return 0;
+		}
+		if (!o->container.args[0] || o->container.args[1])
+			error_set(&err, ERROR_INVALID_ARGUMENT, "expected one FILE (see --help)");
+		else if (pod_run(p, o->container.args[0], &err) == 0)
+			code = 0;
+		else
+			code = err.code == ERROR_INVALID_ARGUMENT ? EXIT_USAGE : EXIT_FAILED;
+		manifest_release(&p->m);
 	}
-	if (find_guest_file("tatami", binary, sizeof(binary), err) < 0 ||
-	    podfiles_make(&p->m, p->files, binary, err) < 0 ||
-	    podspec_shares(&p->m, p->files, &p->o->vm, err) < 0)
-		return -1;
-	for (size_t i = 0; i < p->m.n_ports; i++)
-		if (options_publish(&p->o->vm, p->m.ports[i], err) < 0)
-			return -1;
-	return 0;
-}
-
-static int
-pod_boot(void *self, const char *dir, struct error *err)
-{
-	struct pod_vm *p = self;
-
-	if (pod_make_files(p, err) < 0 || vm_start(&p->vm, &p->o->vm, dir, err) < 0) {
-		pod_end(p);
-		return -1;
-	}
-	p->spec = (struct podspec){ .m = &p->m, .vm = &p->o->vm };
-	p->spec.client = dial_agent(&p->vm, BOOT_TIMEOUT_MS, err);
-	if (p->spec.client && podspec_sandbox(&p->spec, err) == 0)
-		p->run = podrun_new(&p->spec, p->vm.dir, err);
-	if (p->run && podrun_start(p->run, READY_TIMEOUT_MS, err) == 0)
-		return 0;
-	pod_end(p);
-	return -1;
-}
-
-static const struct vm *
-pod_vm(void *self)
-{
-	return &((struct pod_vm *)self)->vm;
-}
-
-static void
-pod_describe(void *self, struct vm_state *s)
-{
-	const struct pod_vm *p = self;
-	size_t len = (size_t)snprintf(s->command, sizeof(s->command), "pod %.60s:", p->m.name);
-
-	(void)snprintf(s->name, sizeof(s->name), "%s", p->o->name);
-	(void)snprintf(s->pod, sizeof(s->pod), "%.63s", p->m.name);
-	podspec_id(&p->spec, 0, s->container, sizeof(s->container));
-	for (size_t i = 0; i < p->m.n_containers && len + 65 < sizeof(s->command); i++)
-		len += (size_t)snprintf(s->command + len, sizeof(s->command) - len, " %s",
-					p->m.containers[i].name);
-}
-
-static void
-pod_look_after(void *self, int stop_fd)
-{
-	struct pod_vm *p = self;
-	auto_close int pidfd = vm_pidfd(&p->vm);
-
-	podrun_watch(p->run, stop_fd, pidfd);
+	if (code)
+		(void)fprintf(stderr, "tatamictl pod: %s\n", err.msg);
+	return code;
 }
 
 static int
@@ -179,35 +133,90 @@ pod_run(struct pod_vm *p, const char *file, struct error *err)
 	return 0;
 }
 
-int
-cmd_pod(int argc, char **argv)
+static int
+pod_boot(void *self, const char *dir, struct error *err)
 {
-	auto_free struct run_options *o = calloc(1, sizeof(*o));
-	auto_free struct pod_vm *p = calloc(1, sizeof(*p));
-	struct error err = ERROR_INIT;
-	int code = EXIT_USAGE;
+	struct pod_vm *p = self;
 
-	if (!o || !p)
-		return EXIT_FAILED;
-	if (argc == 3 && strcmp(argv[1], "--status") == 0)
-		return pod_print_status(argv[2]);
-	p->o = o;
-	p->files_lock = -1;
-	p->vm.lock = -1;
-	if (options_parse(o, argc, argv, OPTIONS_POD, &err) == 0) {
-		if (o->want_help) {
-			(void)printf("%s\n%s", usage, options_help);
-			return 0;
-		}
-		if (!o->container.args[0] || o->container.args[1])
-			error_set(&err, ERROR_INVALID_ARGUMENT, "expected one FILE (see --help)");
-		else if (pod_run(p, o->container.args[0], &err) == 0)
-			code = 0;
-		else
-			code = err.code == ERROR_INVALID_ARGUMENT ? EXIT_USAGE : EXIT_FAILED;
-		manifest_release(&p->m);
+	if (pod_make_files(p, err) < 0 || vm_start(&p->vm, &p->o->vm, dir, err) < 0) {
+		pod_end(p);
+		return -1;
 	}
-	if (code)
-		(void)fprintf(stderr, "tatamictl pod: %s\n", err.msg);
-	return code;
+	p->spec = (struct podspec){ .m = &p->m, .vm = &p->o->vm };
+	p->spec.client = dial_agent(&p->vm, BOOT_TIMEOUT_MS, err);
+	if (p->spec.client && podspec_sandbox(&p->spec, err) == 0)
+		p->run = podrun_new(&p->spec, p->vm.dir, err);
+	if (p->run && podrun_start(p->run, READY_TIMEOUT_MS, err) == 0)
+		return 0;
+	pod_end(p);
+	return -1;
+}
+
+static int
+pod_make_files(struct pod_vm *p, struct error *err)
+{
+	char binary[PATH_MAX];
+
+	p->files_lock = tempdir_make("/tmp/tatami-pod", p->files, sizeof(p->files), err);
+	if (p->files_lock < 0) {
+		p->files[0] = '\0';
+		return -1;
+	}
+	if (find_guest_file("tatami", binary, sizeof(binary), err) < 0 ||
+	    podfiles_make(&p->m, p->files, binary, err) < 0 ||
+	    podspec_shares(&p->m, p->files, &p->o->vm, err) < 0)
+		return -1;
+	for (size_t i = 0; i < p->m.n_ports; i++)
+		if (options_publish(&p->o->vm, p->m.ports[i], err) < 0)
+			return -1;
+	return 0;
+}
+
+static const struct vm *
+pod_vm(void *self)
+{
+	return &((struct pod_vm *)self)->vm;
+}
+
+static void
+pod_describe(void *self, struct vm_state *s)
+{
+	const struct pod_vm *p = self;
+	size_t len = (size_t)snprintf(s->command, sizeof(s->command), "pod %.60s:", p->m.name);
+
+	(void)snprintf(s->name, sizeof(s->name), "%s", p->o->name);
+	(void)snprintf(s->pod, sizeof(s->pod), "%.63s", p->m.name);
+	podspec_id(&p->spec, 0, s->container, sizeof(s->container));
+	for (size_t i = 0; i < p->m.n_containers && len + 65 < sizeof(s->command); i++)
+		len += (size_t)snprintf(s->command + len, sizeof(s->command) - len, " %s",
+					p->m.containers[i].name);
+}
+
+static void
+pod_look_after(void *self, int stop_fd)
+{
+	struct pod_vm *p = self;
+	auto_close int pidfd = vm_pidfd(&p->vm);
+
+	podrun_watch(p->run, stop_fd, pidfd);
+}
+
+static void
+pod_end(void *self)
+{
+	struct pod_vm *p = self;
+	Grpc__DestroySandboxRequest destroy = GRPC__DESTROY_SANDBOX_REQUEST__INIT;
+	struct error err = ERROR_INIT;
+	int grace = 0;
+
+	if (p->spec.client &&
+	    ttrpc_client_call(p->spec.client, &grpc__agent_service__descriptor, "DestroySandbox",
+			      &destroy.base, STOP_GRACE_MS, NULL, &err) == 0)
+		grace = STOP_GRACE_MS;
+	ttrpc_client_free(p->spec.client);
+	podrun_free(p->run);
+	vm_stop(&p->vm, grace);
+	if (p->files[0])
+		(void)path_remove_tree(AT_FDCWD, p->files, &err);
+	close_fd(&p->files_lock);
 }

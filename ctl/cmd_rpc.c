@@ -50,6 +50,88 @@ struct options {
 	int timeout_ms;
 };
 
+static bool rpc_read_options(int argc, char **argv, struct options *o);
+static int rpc_usage(FILE *to);
+static int rpc_list_methods(void);
+static int rpc_show_method(const char *name);
+static int rpc_call(const char *address_text, const char *name, const char *json,
+		    const struct options *o);
+static bool rpc_find_method(const char *name, struct method *out);
+static ProtobufCMessage *rpc_read_request(const struct method *m, const char *arg);
+static int rpc_perform(struct ttrpc_client *client, const struct method *m,
+		       const ProtobufCMessage *request, const struct options *o);
+static int rpc_print_reply(const ProtobufCMessage *reply, const struct options *o);
+
+static int
+rpc_complain(int code, const struct error *err)
+{
+	fprintf(stderr, "tatamictl: %s\n", err->msg);
+	return code;
+}
+
+int
+cmd_rpc(int argc, char **argv)
+{
+	struct options o;
+
+	if (!rpc_read_options(argc, argv, &o))
+		return EXIT_USAGE;
+	if (o.help)
+		return rpc_usage(stdout);
+	argc -= optind;
+	argv += optind;
+	if (o.list && argc <= 1)
+		return argc ? rpc_show_method(argv[0]) : rpc_list_methods();
+	if (o.list || argc < 2 || argc > 3)
+		return rpc_usage(stderr);
+	return rpc_call(argv[0], argv[1], argc == 3 ? argv[2] : "{}", &o);
+}
+
+static bool
+rpc_read_options(int argc, char **argv, struct options *o)
+{
+	static const struct option known[] = {
+		{ "help", no_argument, NULL, 'h' },          { "list", no_argument, NULL, 'l' },
+		{ "timeout", required_argument, NULL, 't' }, { "raw", no_argument, NULL, 'r' },
+		{ "compact", no_argument, NULL, 'c' },       { NULL, 0, NULL, 0 },
+	};
+	uint32_t seconds;
+	int c;
+
+	*o = (struct options){ .timeout_ms = -1 };
+	/* main() may already have called getopt. */
+	optind = 0;
+	while ((c = getopt_long(argc, argv, "+h", known, NULL)) != -1) {
+		switch (c) {
+		case 'h':
+			o->help = true;
+			break;
+		case 'l':
+			o->list = true;
+			break;
+		case 'r':
+			o->raw = true;
+			break;
+		case 'c':
+			o->compact = true;
+			break;
+		case 't':
+			if (parse_u32(optarg, &seconds) && seconds > 0 &&
+			    seconds <= INT_MAX / 1000) {
+				o->timeout_ms = (int)seconds * 1000;
+				break;
+			}
+			fprintf(stderr, "tatamictl: --timeout: invalid number of seconds '%s'\n",
+				optarg);
+			return false;
+		default:
+			/* getopt_long() has printed an error. */
+			return false;
+		}
+	}
+	return true;
+}
+
 static int
 rpc_usage(FILE *to)
 {
@@ -72,33 +154,7 @@ rpc_usage(FILE *to)
 	return to == stdout ? EXIT_OK : EXIT_USAGE;
 }
 
-static int
-rpc_complain(int code, const struct error *err)
-{
-	fprintf(stderr, "tatamictl: %s\n", err->msg);
-	return code;
-}
-
-/* "Check" or "grpc.Health/Check". */
-static bool
-rpc_find_method(const char *name, struct method *out)
-{
-	const char *slash = strchr(name, '/');
-
-	for (size_t i = 0; i < ARRAY_LEN(services); i++) {
-		if (slash && strncmp(services[i]->name, name, (size_t)(slash - name)) != 0)
-			continue;
-		if (slash && services[i]->name[slash - name])
-			continue;
-		out->service = services[i];
-		out->method = protobuf_c_service_descriptor_get_method_by_name(
-			services[i], slash ? slash + 1 : name);
-		if (out->method)
-			return true;
-	}
-	fprintf(stderr, "tatamictl: unknown method %s; see tatamictl rpc --list\n", name);
-	return false;
-}
+/* ---- --list ---- */
 
 static int
 rpc_list_methods(void)
@@ -167,6 +223,58 @@ rpc_show_method(const char *name)
 	return EXIT_OK;
 }
 
+/* ---- a call ---- */
+
+static int
+rpc_call(const char *address_text, const char *name, const char *json, const struct options *o)
+{
+	struct error err = ERROR_INIT;
+	struct ttrpc_client *client = NULL;
+	struct address address;
+	ProtobufCMessage *request;
+	struct method m;
+	int fd, rc = EXIT_TRANSPORT;
+
+	if (address_parse(address_text, &address, &err) < 0)
+		return rpc_complain(EXIT_USAGE, &err);
+	if (!rpc_find_method(name, &m))
+		return EXIT_USAGE;
+	request = rpc_read_request(&m, json);
+	if (!request)
+		return EXIT_USAGE;
+	fd = address_connect(&address, CONNECT_TIMEOUT_MS, &err);
+	if (fd >= 0)
+		client = ttrpc_client_new(fd, &err);
+	if (client)
+		rc = rpc_perform(client, &m, request, o);
+	else
+		rpc_complain(EXIT_TRANSPORT, &err);
+	ttrpc_client_free(client);
+	protobuf_c_message_free_unpacked(request, NULL);
+	return rc;
+}
+
+/* "Check" or "grpc.Health/Check". */
+static bool
+rpc_find_method(const char *name, struct method *out)
+{
+	const char *slash = strchr(name, '/');
+
+	for (size_t i = 0; i < ARRAY_LEN(services); i++) {
+		if (slash && strncmp(services[i]->name, name, (size_t)(slash - name)) != 0)
+			continue;
+		if (slash && services[i]->name[slash - name])
+			continue;
+		out->service = services[i];
+		out->method = protobuf_c_service_descriptor_get_method_by_name(
+			services[i], slash ? slash + 1 : name);
+		if (out->method)
+			return true;
+	}
+	fprintf(stderr, "tatamictl: unknown method %s; see tatamictl rpc --list\n", name);
+	return false;
+}
+
 /* Reads the request from the command line, a file or standard input. Returns NULL after printing
  * an error. */
 static ProtobufCMessage *
@@ -193,6 +301,27 @@ rpc_read_request(const struct method *m, const char *arg)
 	if (!request)
 		rpc_complain(EXIT_USAGE, &err);
 	return request;
+}
+
+static int
+rpc_perform(struct ttrpc_client *client, const struct method *m, const ProtobufCMessage *request,
+	    const struct options *o)
+{
+	struct error err = ERROR_INIT;
+	ProtobufCMessage *reply = NULL;
+	int rc;
+
+	if (ttrpc_client_call(client, m->service, m->method->name, request, o->timeout_ms, &reply,
+			      &err) < 0) {
+		if (ttrpc_client_is_broken(client))
+			return rpc_complain(EXIT_TRANSPORT, &err);
+		fprintf(stderr, "tatamictl: %s: %s: %s\n", m->method->name,
+			error_code_name(err.code), err.msg);
+		return EXIT_STATUS;
+	}
+	rc = rpc_print_reply(reply, o);
+	protobuf_c_message_free_unpacked(reply, NULL);
+	return rc;
 }
 
 static int
@@ -236,117 +365,4 @@ rpc_print_reply(const ProtobufCMessage *reply, const struct options *o)
 		return EXIT_STATUS;
 	}
 	return EXIT_OK;
-}
-
-static int
-rpc_perform(struct ttrpc_client *client, const struct method *m, const ProtobufCMessage *request,
-	    const struct options *o)
-{
-	struct error err = ERROR_INIT;
-	ProtobufCMessage *reply = NULL;
-	int rc;
-
-	if (ttrpc_client_call(client, m->service, m->method->name, request, o->timeout_ms, &reply,
-			      &err) < 0) {
-		if (ttrpc_client_is_broken(client))
-			return rpc_complain(EXIT_TRANSPORT, &err);
-		fprintf(stderr, "tatamictl: %s: %s: %s\n", m->method->name,
-			error_code_name(err.code), err.msg);
-		return EXIT_STATUS;
-	}
-	rc = rpc_print_reply(reply, o);
-	protobuf_c_message_free_unpacked(reply, NULL);
-	return rc;
-}
-
-static int
-rpc_call(const char *address_text, const char *name, const char *json, const struct options *o)
-{
-	struct error err = ERROR_INIT;
-	struct ttrpc_client *client = NULL;
-	struct address address;
-	ProtobufCMessage *request;
-	struct method m;
-	int fd, rc = EXIT_TRANSPORT;
-
-	if (address_parse(address_text, &address, &err) < 0)
-		return rpc_complain(EXIT_USAGE, &err);
-	if (!rpc_find_method(name, &m))
-		return EXIT_USAGE;
-	request = rpc_read_request(&m, json);
-	if (!request)
-		return EXIT_USAGE;
-	fd = address_connect(&address, CONNECT_TIMEOUT_MS, &err);
-	if (fd >= 0)
-		client = ttrpc_client_new(fd, &err);
-	if (client)
-		rc = rpc_perform(client, &m, request, o);
-	else
-		rpc_complain(EXIT_TRANSPORT, &err);
-	ttrpc_client_free(client);
-	protobuf_c_message_free_unpacked(request, NULL);
-	return rc;
-}
-
-static bool
-rpc_read_options(int argc, char **argv, struct options *o)
-{
-	static const struct option known[] = {
-		{ "help", no_argument, NULL, 'h' },          { "list", no_argument, NULL, 'l' },
-		{ "timeout", required_argument, NULL, 't' }, { "raw", no_argument, NULL, 'r' },
-		{ "compact", no_argument, NULL, 'c' },       { NULL, 0, NULL, 0 },
-	};
-	uint32_t seconds;
-	int c;
-
-	*o = (struct options){ .timeout_ms = -1 };
-	/* main() may already have called getopt. */
-	optind = 0;
-	while ((c = getopt_long(argc, argv, "+h", known, NULL)) != -1) {
-		switch (c) {
-		case 'h':
-			o->help = true;
-			break;
-		case 'l':
-			o->list = true;
-			break;
-		case 'r':
-			o->raw = true;
-			break;
-		case 'c':
-			o->compact = true;
-			break;
-		case 't':
-			if (parse_u32(optarg, &seconds) && seconds > 0 &&
-			    seconds <= INT_MAX / 1000) {
-				o->timeout_ms = (int)seconds * 1000;
-				break;
-			}
-			fprintf(stderr, "tatamictl: --timeout: invalid number of seconds '%s'\n",
-				optarg);
-			return false;
-		default:
-			/* getopt_long() has printed an error. */
-			return false;
-		}
-	}
-	return true;
-}
-
-int
-cmd_rpc(int argc, char **argv)
-{
-	struct options o;
-
-	if (!rpc_read_options(argc, argv, &o))
-		return EXIT_USAGE;
-	if (o.help)
-		return rpc_usage(stdout);
-	argc -= optind;
-	argv += optind;
-	if (o.list && argc <= 1)
-		return argc ? rpc_show_method(argv[0]) : rpc_list_methods();
-	if (o.list || argc < 2 || argc > 3)
-		return rpc_usage(stderr);
-	return rpc_call(argv[0], argv[1], argc == 3 ? argv[2] : "{}", &o);
 }

@@ -14,27 +14,7 @@ static const char usage[] =
 	"usage: tatamictl run --rootfs DIR|IMAGE [options] -- COMMAND [ARGUMENT…]\n"
 	"Boots a VM, runs COMMAND in a container in it, passes its output, signals and exit code on.\n";
 
-static int
-run_session(struct single_vm *p, const struct run_options *o, struct error *err)
-{
-	auto_close int pidfd = vm_pidfd(&p->vm);
-	struct session s = {
-		.client = p->client,
-		.container_id = SINGLE_VM_CONTAINER,
-		.exec_id = SINGLE_VM_CONTAINER,
-		.terminal = o->container.terminal,
-		.in = o->interactive ? STDIN_FILENO : -1,
-		.out = STDOUT_FILENO,
-		.err = STDERR_FILENO,
-		.vm_pidfd = pidfd,
-		.stop_fd = -1,
-	};
-	int code = session_run(&s, err);
-
-	p->timeline.first_byte = s.first_byte_ns;
-	p->timeline.exited = s.exit_ns;
-	return code;
-}
+static int run_session(struct single_vm *p, const struct run_options *o, struct error *err);
 
 int
 cmd_run(int argc, char **argv)
@@ -67,5 +47,27 @@ cmd_run(int argc, char **argv)
 		(void)fprintf(stderr, "tatamictl run: %s\n", err.msg);
 		return EXIT_FAILED;
 	}
+	return code;
+}
+
+static int
+run_session(struct single_vm *p, const struct run_options *o, struct error *err)
+{
+	auto_close int pidfd = vm_pidfd(&p->vm);
+	struct session s = {
+		.client = p->client,
+		.container_id = SINGLE_VM_CONTAINER,
+		.exec_id = SINGLE_VM_CONTAINER,
+		.terminal = o->container.terminal,
+		.in = o->interactive ? STDIN_FILENO : -1,
+		.out = STDOUT_FILENO,
+		.err = STDERR_FILENO,
+		.vm_pidfd = pidfd,
+		.stop_fd = -1,
+	};
+	int code = session_run(&s, err);
+
+	p->timeline.first_byte = s.first_byte_ns;
+	p->timeline.exited = s.exit_ns;
 	return code;
 }

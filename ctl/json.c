@@ -20,7 +20,17 @@ struct where {
 	struct error *err;
 };
 
+static int json_read_message(struct where *w, const ProtobufCMessageDescriptor *desc,
+			     const json_t *json, ProtobufCMessage **member);
 static int json_fill_message(struct where *w, ProtobufCMessage *message, const json_t *json);
+static int json_fill_field(struct where *w, ProtobufCMessage *message,
+			   const ProtobufCFieldDescriptor *f, const json_t *json);
+static int json_read_map(struct where *w, const ProtobufCFieldDescriptor *f, const json_t *json,
+			 ProtobufCMessage ***member, size_t *count);
+static int json_read_array(struct where *w, const ProtobufCFieldDescriptor *f, const json_t *json,
+			   uint8_t **member, size_t *count);
+static int json_read_value(struct where *w, const ProtobufCFieldDescriptor *f, const json_t *json,
+			   void *member);
 
 static int
 json_fail(struct where *w, const char *why)
@@ -33,6 +43,20 @@ static int
 json_nomem(struct where *w)
 {
 	return error_nomem(w->err, "reading JSON");
+}
+
+static int
+json_expected(struct where *w, const char *what, const json_t *json)
+{
+	static const char *const names[] = {
+		[JSON_OBJECT] = "an object", [JSON_ARRAY] = "an array",  [JSON_STRING] = "a string",
+		[JSON_INTEGER] = "a number", [JSON_REAL] = "a fraction", [JSON_TRUE] = "true",
+		[JSON_FALSE] = "false",      [JSON_NULL] = "null",
+	};
+	char why[100];
+
+	snprintf(why, sizeof(why), "expected %s, not %s", what, names[json_typeof(json)]);
+	return json_fail(w, why);
 }
 
 /* Appends to the path and returns the length that where_pop() restores. A path that is too long
@@ -58,19 +82,162 @@ where_pop(struct where *w, size_t old)
 	w->path[old] = '\0';
 }
 
-static int
-json_expected(struct where *w, const char *what, const json_t *json)
+ProtobufCMessage *
+json_to_message(const ProtobufCMessageDescriptor *desc, const json_t *json, struct error *err)
 {
-	static const char *const names[] = {
-		[JSON_OBJECT] = "an object", [JSON_ARRAY] = "an array",  [JSON_STRING] = "a string",
-		[JSON_INTEGER] = "a number", [JSON_REAL] = "a fraction", [JSON_TRUE] = "true",
-		[JSON_FALSE] = "false",      [JSON_NULL] = "null",
-	};
-	char why[100];
+	struct where w = { .err = err };
+	ProtobufCMessage *message = NULL;
 
-	snprintf(why, sizeof(why), "expected %s, not %s", what, names[json_typeof(json)]);
+	return json_read_message(&w, desc, json, &message) < 0 ? NULL : message;
+}
+
+static int
+json_read_message(struct where *w, const ProtobufCMessageDescriptor *desc, const json_t *json,
+		  ProtobufCMessage **member)
+{
+	ProtobufCMessage *message = malloc(desc->sizeof_message);
+
+	if (!message)
+		return json_nomem(w);
+	protobuf_c_message_init(desc, message);
+	if (json_fill_message(w, message, json) < 0) {
+		protobuf_c_message_free_unpacked(message, NULL);
+		return -1;
+	}
+	*member = message;
+	return 0;
+}
+
+/* Suggests the right spelling for a name that differs only in case. */
+static int
+json_unknown_field(struct where *w, const ProtobufCMessageDescriptor *desc, const char *name)
+{
+	char why[200];
+
+	for (unsigned i = 0; i < desc->n_fields; i++) {
+		if (strcasecmp(desc->fields[i].name, name) != 0)
+			continue;
+		snprintf(why, sizeof(why), "%s has no such field; did you mean '%s'?", desc->name,
+			 desc->fields[i].name);
+		return json_fail(w, why);
+	}
+	snprintf(why, sizeof(why), "%s has no such field", desc->name);
 	return json_fail(w, why);
 }
+
+static int
+json_fill_message(struct where *w, ProtobufCMessage *message, const json_t *json)
+{
+	const char *name;
+	json_t *value;
+
+	if (!json_is_object(json))
+		return json_expected(w, "an object", json);
+	json_object_foreach((json_t *)json, name, value)
+	{
+		const ProtobufCFieldDescriptor *f =
+			protobuf_c_message_descriptor_get_field_by_name(message->descriptor, name);
+		size_t old = where_push(w, "%s%s", w->len ? "." : "", name);
+
+		if (!f)
+			return json_unknown_field(w, message->descriptor, name);
+		if (!json_is_null(value) && json_fill_field(w, message, f, value) < 0)
+			return -1;
+		where_pop(w, old);
+	}
+	return 0;
+}
+
+static int
+json_fill_field(struct where *w, ProtobufCMessage *message, const ProtobufCFieldDescriptor *f,
+		const json_t *json)
+{
+	uint8_t *base = (uint8_t *)message;
+	void *member = base + f->offset, *quantifier = base + f->quantifier_offset;
+
+	if (pbfield_is_map(f))
+		return json_read_map(w, f, json, member, quantifier);
+	if (f->label == PROTOBUF_C_LABEL_REPEATED)
+		return json_read_array(w, f, json, member, quantifier);
+	if (!(f->flags & PROTOBUF_C_FIELD_FLAG_ONEOF))
+		return json_read_value(w, f, json, member);
+	if (*(uint32_t *)quantifier != 0)
+		return json_fail(w, "another member of the same oneof is set too");
+	if (json_read_value(w, f, json, member) < 0)
+		return -1;
+	*(uint32_t *)quantifier = f->id;
+	return 0;
+}
+
+static int
+json_read_map(struct where *w, const ProtobufCFieldDescriptor *f, const json_t *json,
+	      ProtobufCMessage ***member, size_t *count)
+{
+	const ProtobufCMessageDescriptor *entry = f->descriptor;
+	const char *key;
+	json_t *value;
+
+	if (!json_is_object(json))
+		return json_expected(w, "an object", json);
+	if (json_object_size(json) == 0)
+		return 0;
+	*member = calloc(json_object_size(json), sizeof(**member));
+	if (!*member)
+		return json_nomem(w);
+	json_object_foreach((json_t *)json, key, value)
+	{
+		size_t old = where_push(w, "[\"%s\"]", key);
+		json_t *text = json_string(key);
+		ProtobufCMessage *m = malloc(entry->sizeof_message);
+		int rc = -1;
+
+		if (m)
+			protobuf_c_message_init(entry, m);
+		if (!m || !text)
+			json_nomem(w);
+		else
+			rc = json_read_value(w, &entry->fields[0], text,
+					     (uint8_t *)m + entry->fields[0].offset);
+		if (rc == 0)
+			rc = json_read_value(w, &entry->fields[1], value,
+					     (uint8_t *)m + entry->fields[1].offset);
+		json_decref(text);
+		if (rc < 0) {
+			protobuf_c_message_free_unpacked(m, NULL);
+			return -1;
+		}
+		(*member)[(*count)++] = m;
+		where_pop(w, old);
+	}
+	return 0;
+}
+
+/* *count includes complete elements only, so that a partly filled message can be freed. */
+static int
+json_read_array(struct where *w, const ProtobufCFieldDescriptor *f, const json_t *json,
+		uint8_t **member, size_t *count)
+{
+	size_t n = json_array_size(json), size = pbfield_size(f->type);
+
+	if (!json_is_array(json))
+		return json_expected(w, "an array", json);
+	if (n == 0)
+		return 0;
+	*member = calloc(n, size);
+	if (!*member)
+		return json_nomem(w);
+	for (size_t i = 0; i < n; i++) {
+		size_t old = where_push(w, "[%zu]", i);
+
+		if (json_read_value(w, f, json_array_get(json, i), *member + i * size) < 0)
+			return -1;
+		*count += 1;
+		where_pop(w, old);
+	}
+	return 0;
+}
+
+/* ---- values ---- */
 
 /* Reads an integer within [min, max], given as a number or a decimal string. */
 static int
@@ -186,23 +353,6 @@ json_read_bytes(struct where *w, const json_t *json, ProtobufCBinaryData *member
 	return 0;
 }
 
-static int
-json_read_message(struct where *w, const ProtobufCMessageDescriptor *desc, const json_t *json,
-		  ProtobufCMessage **member)
-{
-	ProtobufCMessage *message = malloc(desc->sizeof_message);
-
-	if (!message)
-		return json_nomem(w);
-	protobuf_c_message_init(desc, message);
-	if (json_fill_message(w, message, json) < 0) {
-		protobuf_c_message_free_unpacked(message, NULL);
-		return -1;
-	}
-	*member = message;
-	return 0;
-}
-
 /* Reads one value into `member`, which has the field's type and is empty. */
 static int
 json_read_value(struct where *w, const ProtobufCFieldDescriptor *f, const json_t *json,
@@ -225,142 +375,4 @@ json_read_value(struct where *w, const ProtobufCFieldDescriptor *f, const json_t
 	default:
 		return json_read_number(w, f->type, json, member);
 	}
-}
-
-/* *count includes complete elements only, so that a partly filled message can be freed. */
-static int
-json_read_array(struct where *w, const ProtobufCFieldDescriptor *f, const json_t *json,
-		uint8_t **member, size_t *count)
-{
-	size_t n = json_array_size(json), size = pbfield_size(f->type);
-
-	if (!json_is_array(json))
-		return json_expected(w, "an array", json);
-	if (n == 0)
-		return 0;
-	*member = calloc(n, size);
-	if (!*member)
-		return json_nomem(w);
-	for (size_t i = 0; i < n; i++) {
-		size_t old = where_push(w, "[%zu]", i);
-
-		if (json_read_value(w, f, json_array_get(json, i), *member + i * size) < 0)
-			return -1;
-		*count += 1;
-		where_pop(w, old);
-	}
-	return 0;
-}
-
-static int
-json_read_map(struct where *w, const ProtobufCFieldDescriptor *f, const json_t *json,
-	      ProtobufCMessage ***member, size_t *count)
-{
-	const ProtobufCMessageDescriptor *entry = f->descriptor;
-	const char *key;
-	json_t *value;
-
-	if (!json_is_object(json))
-		return json_expected(w, "an object", json);
-	if (json_object_size(json) == 0)
-		return 0;
-	*member = calloc(json_object_size(json), sizeof(**member));
-	if (!*member)
-		return json_nomem(w);
-	json_object_foreach((json_t *)json, key, value)
-	{
-		size_t old = where_push(w, "[\"%s\"]", key);
-		json_t *text = json_string(key);
-		ProtobufCMessage *m = malloc(entry->sizeof_message);
-		int rc = -1;
-
-		if (m)
-			protobuf_c_message_init(entry, m);
-		if (!m || !text)
-			json_nomem(w);
-		else
-			rc = json_read_value(w, &entry->fields[0], text,
-					     (uint8_t *)m + entry->fields[0].offset);
-		if (rc == 0)
-			rc = json_read_value(w, &entry->fields[1], value,
-					     (uint8_t *)m + entry->fields[1].offset);
-		json_decref(text);
-		if (rc < 0) {
-			protobuf_c_message_free_unpacked(m, NULL);
-			return -1;
-		}
-		(*member)[(*count)++] = m;
-		where_pop(w, old);
-	}
-	return 0;
-}
-
-/* Suggests the right spelling for a name that differs only in case. */
-static int
-json_unknown_field(struct where *w, const ProtobufCMessageDescriptor *desc, const char *name)
-{
-	char why[200];
-
-	for (unsigned i = 0; i < desc->n_fields; i++) {
-		if (strcasecmp(desc->fields[i].name, name) != 0)
-			continue;
-		snprintf(why, sizeof(why), "%s has no such field; did you mean '%s'?", desc->name,
-			 desc->fields[i].name);
-		return json_fail(w, why);
-	}
-	snprintf(why, sizeof(why), "%s has no such field", desc->name);
-	return json_fail(w, why);
-}
-
-static int
-json_fill_field(struct where *w, ProtobufCMessage *message, const ProtobufCFieldDescriptor *f,
-		const json_t *json)
-{
-	uint8_t *base = (uint8_t *)message;
-	void *member = base + f->offset, *quantifier = base + f->quantifier_offset;
-
-	if (pbfield_is_map(f))
-		return json_read_map(w, f, json, member, quantifier);
-	if (f->label == PROTOBUF_C_LABEL_REPEATED)
-		return json_read_array(w, f, json, member, quantifier);
-	if (!(f->flags & PROTOBUF_C_FIELD_FLAG_ONEOF))
-		return json_read_value(w, f, json, member);
-	if (*(uint32_t *)quantifier != 0)
-		return json_fail(w, "another member of the same oneof is set too");
-	if (json_read_value(w, f, json, member) < 0)
-		return -1;
-	*(uint32_t *)quantifier = f->id;
-	return 0;
-}
-
-static int
-json_fill_message(struct where *w, ProtobufCMessage *message, const json_t *json)
-{
-	const char *name;
-	json_t *value;
-
-	if (!json_is_object(json))
-		return json_expected(w, "an object", json);
-	json_object_foreach((json_t *)json, name, value)
-	{
-		const ProtobufCFieldDescriptor *f =
-			protobuf_c_message_descriptor_get_field_by_name(message->descriptor, name);
-		size_t old = where_push(w, "%s%s", w->len ? "." : "", name);
-
-		if (!f)
-			return json_unknown_field(w, message->descriptor, name);
-		if (!json_is_null(value) && json_fill_field(w, message, f, value) < 0)
-			return -1;
-		where_pop(w, old);
-	}
-	return 0;
-}
-
-ProtobufCMessage *
-json_to_message(const ProtobufCMessageDescriptor *desc, const json_t *json, struct error *err)
-{
-	struct where w = { .err = err };
-	ProtobufCMessage *message = NULL;
-
-	return json_read_message(&w, desc, json, &message) < 0 ? NULL : message;
 }

@@ -79,158 +79,55 @@ static const struct option long_options[] = {
 	{ NULL, 0, NULL, 0 },
 };
 
-static int
-options_parse_share(const char *text, enum share_kind *out, struct error *err)
-{
-	static const char *const names[] = {
-		[SHARE_9P] = "9p", [SHARE_VIRTIOFS] = "virtio-fs", [SHARE_BLK] = "blk"
-	};
-
-	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
-		if (strcmp(text, names[i]) == 0) {
-			*out = (enum share_kind)i;
-			return 0;
-		}
-	}
-	return error_set(err, ERROR_INVALID_ARGUMENT, "--share %s: expected 9p, virtio-fs or blk",
-			 text);
-}
-
-static int
-options_parse_virtiofs_cache(const char *text, const char **out, struct error *err)
-{
-	static const char *const names[] = { "never", "metadata", "auto", "always" };
-
-	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
-		if (strcmp(text, names[i]) == 0) {
-			*out = names[i];
-			return 0;
-		}
-	}
-	return error_set(err, ERROR_INVALID_ARGUMENT,
-			 "--virtiofs-cache %s: expected never, metadata, auto or always", text);
-}
-
-static int
-options_parse_number(const char *option, const char *text, unsigned int min, unsigned int max,
-		     unsigned int *out, struct error *err)
-{
-	uint32_t v;
-
-	if (!parse_u32(text, &v) || v < min || v > max)
-		return error_set(err, ERROR_INVALID_ARGUMENT,
-				 "%s %s: expected a number from %u to %u", option, text, min, max);
-	*out = v;
-	return 0;
-}
-
-/* KIND:PATH. Shares are numbered once all options are known. */
-static int
-options_parse_attach(struct run_options *o, char *text, struct error *err)
-{
-	char *colon = strchr(text, ':');
-
-	if (!colon || o->n_attached == ATTACH_MAX)
-		return error_set(err, ERROR_INVALID_ARGUMENT,
-				 "--attach %s: expected KIND:PATH, at most %d times", text,
-				 ATTACH_MAX);
-	*colon = '\0';
-	o->attached[o->n_attached].path = colon + 1;
-	return options_parse_share(text, &o->attached[o->n_attached++].kind, err);
-}
-
-/* UID[:GID] */
-static int
-options_parse_user(struct run_options *o, char *text, struct error *err)
-{
-	char *colon = strchr(text, ':');
-
-	if (colon)
-		*colon = '\0';
-	if (!parse_u32(text, &o->container.uid) ||
-	    (colon && !parse_u32(colon + 1, &o->container.gid)))
-		return error_set(err, ERROR_INVALID_ARGUMENT, "--user %s: expected UID[:GID]",
-				 text);
-	return 0;
-}
-
-/* SRC:DST[:ro] */
-static int
-options_parse_volume(struct run_options *o, const char *text, struct error *err)
-{
-	size_t n = o->container.n_volumes;
-	struct volume *v = &o->volumes[n];
-	const char *colon = strchr(text, ':'), *dst = colon ? colon + 1 : NULL;
-	const char *end = dst ? strchr(dst, ':') : NULL;
-	char source[PATH_MAX];
-	struct stat st;
-
-	if (n == SPEC_VOLUMES_MAX)
-		return error_set(err, ERROR_INVALID_ARGUMENT, "too many volumes: at most %d",
-				 SPEC_VOLUMES_MAX);
-	if (!dst || dst[0] != '/' || colon == text || (size_t)(colon - text) >= sizeof(source) ||
-	    strlen(dst) >= sizeof(v->target) ||
-	    (end && strcmp(end, ":ro") != 0 && strcmp(end, ":rw") != 0))
-		return error_set(err, ERROR_INVALID_ARGUMENT,
-				 "-v %s: expected SRC:DST[:ro], DST absolute", text);
-	(void)snprintf(source, sizeof(source), "%.*s", (int)(colon - text), text);
-	(void)snprintf(v->target, sizeof(v->target), "%.*s",
-		       (int)(end ? end - dst : (int)strlen(dst)), dst);
-	if (!realpath(source, v->source) || stat(v->source, &st) < 0)
-		return error_sys_code(err, ERROR_INVALID_ARGUMENT, "-v %s: failed to look up %s",
-				      text, source);
-	if (!S_ISDIR(st.st_mode) && !S_ISREG(st.st_mode))
-		return error_set(err, ERROR_INVALID_ARGUMENT,
-				 "-v %s: %s is neither a directory nor a file", text, source);
-	v->is_file = S_ISREG(st.st_mode);
-	v->readonly = end && strcmp(end, ":ro") == 0;
-	o->container.n_volumes = n + 1;
-	return 0;
-}
+static int options_parse_one(struct run_options *o, int opt, char *arg, struct error *err);
+static int options_check_together(const struct run_options *o, enum options_for command,
+				  struct error *err);
+static int options_fill_shares(struct run_options *o, struct error *err);
+static int options_fill_guest_files(struct run_options *o, struct error *err);
 
 int
-options_publish(struct vm_options *vm, const char *text, struct error *err)
+options_parse(struct run_options *o, int argc, char **argv, enum options_for command,
+	      struct error *err)
 {
-	struct vm_publish *p = &vm->publish[vm->n_publish];
-	struct in_addr ignored;
-	char copy[96], local[] = "127.0.0.1", *host = copy, *guest, *port;
+	static char *idle[] = { (char *)"sleep", (char *)"2147483647", NULL };
+	int opt;
 
-	if (vm->n_publish == VM_PUBLISH_MAX)
-		return error_set(err, ERROR_INVALID_ARGUMENT, "too many ports: at most %d",
-				 VM_PUBLISH_MAX);
-	(void)snprintf(copy, sizeof(copy), "%s", text);
-	guest = strrchr(copy, ':');
-	if (guest)
-		*guest++ = '\0';
-	port = guest ? strrchr(copy, ':') : NULL;
-	if (port)
-		*port++ = '\0';
-	else {
-		port = copy;
-		host = local;
+	memset(o, 0, sizeof(*o));
+	o->vm.memory_mib = 256;
+	o->vm.cpus = 1;
+	o->container.hostname = "tatami";
+	o->container.cwd = "/";
+	o->env[o->container.n_env++] =
+		"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+	optind = 0;
+	opterr = 0;
+	while ((opt = getopt_long(argc, argv, "+:v:tie:w:u:p:h", long_options, NULL)) != -1) {
+		if (opt == ':' || opt == '?')
+			return error_set(err, ERROR_INVALID_ARGUMENT, "%s: %s (see --help)",
+					 argv[optind > 0 ? optind - 1 : 0],
+					 opt == ':' ? "needs a value" : "unknown option");
+		if (options_parse_one(o, opt, optarg, err) < 0)
+			return -1;
 	}
-	if (!guest || strlen(text) >= sizeof(copy) || inet_pton(AF_INET, host, &ignored) != 1 ||
-	    options_parse_number("port", port, 1, UINT16_MAX, &p->host_port, err) < 0 ||
-	    options_parse_number("port", guest, 1, UINT16_MAX, &p->guest_port, err) < 0)
-		return error_set(err, ERROR_INVALID_ARGUMENT,
-				 "-p %s: expected [ADDRESS:]HOSTPORT:GUESTPORT", text);
-	(void)snprintf(p->host, sizeof(p->host), "%.15s", host);
-	vm->n_publish++;
-	vm->nic = true;
-	return 0;
+	if (o->want_help)
+		return 0;
+	o->container.args = argv + optind;
+	if (command == OPTIONS_BOOT && !o->container.args[0])
+		o->container.args = idle;
+	if (o->vm.icount)
+		o->vm.accel = o->vm.accel ? o->vm.accel : "tcg";
+	if (o->container.terminal)
+		spec_env_default(o->env, &o->container.n_env, "TERM=xterm");
+	o->container.env = o->env;
+	o->container.volumes = o->volumes;
+	o->container.shares = o->vm.shares;
+	if (options_check_together(o, command, err) < 0 ||
+	    (command != OPTIONS_POD && options_fill_shares(o, err) < 0))
+		return -1;
+	return options_fill_guest_files(o, err);
 }
 
-static int
-options_parse_env(struct run_options *o, const char *text, struct error *err)
-{
-	if (o->container.n_env == OPTIONS_ENV_MAX)
-		return error_set(err, ERROR_INVALID_ARGUMENT, "too many --env: at most %d",
-				 OPTIONS_ENV_MAX);
-	if (!strchr(text, '=') || text[0] == '=')
-		return error_set(err, ERROR_INVALID_ARGUMENT, "--env %s: expected KEY=VALUE", text);
-	o->env[o->container.n_env++] = text;
-	return 0;
-}
+/* ---- one option ---- */
 
 /* Returns the destination of an option whose value is stored unchanged, or NULL for other
  * options. */
@@ -298,6 +195,127 @@ options_flag(struct run_options *o, int opt)
 }
 
 static int
+options_parse_number(const char *option, const char *text, unsigned int min, unsigned int max,
+		     unsigned int *out, struct error *err)
+{
+	uint32_t v;
+
+	if (!parse_u32(text, &v) || v < min || v > max)
+		return error_set(err, ERROR_INVALID_ARGUMENT,
+				 "%s %s: expected a number from %u to %u", option, text, min, max);
+	*out = v;
+	return 0;
+}
+
+static int
+options_parse_share(const char *text, enum share_kind *out, struct error *err)
+{
+	static const char *const names[] = {
+		[SHARE_9P] = "9p", [SHARE_VIRTIOFS] = "virtio-fs", [SHARE_BLK] = "blk"
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+		if (strcmp(text, names[i]) == 0) {
+			*out = (enum share_kind)i;
+			return 0;
+		}
+	}
+	return error_set(err, ERROR_INVALID_ARGUMENT, "--share %s: expected 9p, virtio-fs or blk",
+			 text);
+}
+
+static int
+options_parse_virtiofs_cache(const char *text, const char **out, struct error *err)
+{
+	static const char *const names[] = { "never", "metadata", "auto", "always" };
+
+	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+		if (strcmp(text, names[i]) == 0) {
+			*out = names[i];
+			return 0;
+		}
+	}
+	return error_set(err, ERROR_INVALID_ARGUMENT,
+			 "--virtiofs-cache %s: expected never, metadata, auto or always", text);
+}
+
+/* KIND:PATH. Shares are numbered once all options are known. */
+static int
+options_parse_attach(struct run_options *o, char *text, struct error *err)
+{
+	char *colon = strchr(text, ':');
+
+	if (!colon || o->n_attached == ATTACH_MAX)
+		return error_set(err, ERROR_INVALID_ARGUMENT,
+				 "--attach %s: expected KIND:PATH, at most %d times", text,
+				 ATTACH_MAX);
+	*colon = '\0';
+	o->attached[o->n_attached].path = colon + 1;
+	return options_parse_share(text, &o->attached[o->n_attached++].kind, err);
+}
+
+/* UID[:GID] */
+static int
+options_parse_user(struct run_options *o, char *text, struct error *err)
+{
+	char *colon = strchr(text, ':');
+
+	if (colon)
+		*colon = '\0';
+	if (!parse_u32(text, &o->container.uid) ||
+	    (colon && !parse_u32(colon + 1, &o->container.gid)))
+		return error_set(err, ERROR_INVALID_ARGUMENT, "--user %s: expected UID[:GID]",
+				 text);
+	return 0;
+}
+
+/* SRC:DST[:ro] */
+static int
+options_parse_volume(struct run_options *o, const char *text, struct error *err)
+{
+	size_t n = o->container.n_volumes;
+	struct volume *v = &o->volumes[n];
+	const char *colon = strchr(text, ':'), *dst = colon ? colon + 1 : NULL;
+	const char *end = dst ? strchr(dst, ':') : NULL;
+	char source[PATH_MAX];
+	struct stat st;
+
+	if (n == SPEC_VOLUMES_MAX)
+		return error_set(err, ERROR_INVALID_ARGUMENT, "too many volumes: at most %d",
+				 SPEC_VOLUMES_MAX);
+	if (!dst || dst[0] != '/' || colon == text || (size_t)(colon - text) >= sizeof(source) ||
+	    strlen(dst) >= sizeof(v->target) ||
+	    (end && strcmp(end, ":ro") != 0 && strcmp(end, ":rw") != 0))
+		return error_set(err, ERROR_INVALID_ARGUMENT,
+				 "-v %s: expected SRC:DST[:ro], DST absolute", text);
+	(void)snprintf(source, sizeof(source), "%.*s", (int)(colon - text), text);
+	(void)snprintf(v->target, sizeof(v->target), "%.*s",
+		       (int)(end ? end - dst : (int)strlen(dst)), dst);
+	if (!realpath(source, v->source) || stat(v->source, &st) < 0)
+		return error_sys_code(err, ERROR_INVALID_ARGUMENT, "-v %s: failed to look up %s",
+				      text, source);
+	if (!S_ISDIR(st.st_mode) && !S_ISREG(st.st_mode))
+		return error_set(err, ERROR_INVALID_ARGUMENT,
+				 "-v %s: %s is neither a directory nor a file", text, source);
+	v->is_file = S_ISREG(st.st_mode);
+	v->readonly = end && strcmp(end, ":ro") == 0;
+	o->container.n_volumes = n + 1;
+	return 0;
+}
+
+static int
+options_parse_env(struct run_options *o, const char *text, struct error *err)
+{
+	if (o->container.n_env == OPTIONS_ENV_MAX)
+		return error_set(err, ERROR_INVALID_ARGUMENT, "too many --env: at most %d",
+				 OPTIONS_ENV_MAX);
+	if (!strchr(text, '=') || text[0] == '=')
+		return error_set(err, ERROR_INVALID_ARGUMENT, "--env %s: expected KEY=VALUE", text);
+	o->env[o->container.n_env++] = text;
+	return 0;
+}
+
+static int
 options_parse_one(struct run_options *o, int opt, char *arg, struct error *err)
 {
 	const char **text = options_text(o, opt);
@@ -337,6 +355,64 @@ options_parse_one(struct run_options *o, int opt, char *arg, struct error *err)
 	default:
 		return error_set(err, ERROR_INVALID_ARGUMENT, "unknown option (see --help)");
 	}
+}
+
+int
+options_publish(struct vm_options *vm, const char *text, struct error *err)
+{
+	struct vm_publish *p = &vm->publish[vm->n_publish];
+	struct in_addr ignored;
+	char copy[96], local[] = "127.0.0.1", *host = copy, *guest, *port;
+
+	if (vm->n_publish == VM_PUBLISH_MAX)
+		return error_set(err, ERROR_INVALID_ARGUMENT, "too many ports: at most %d",
+				 VM_PUBLISH_MAX);
+	(void)snprintf(copy, sizeof(copy), "%s", text);
+	guest = strrchr(copy, ':');
+	if (guest)
+		*guest++ = '\0';
+	port = guest ? strrchr(copy, ':') : NULL;
+	if (port)
+		*port++ = '\0';
+	else {
+		port = copy;
+		host = local;
+	}
+	if (!guest || strlen(text) >= sizeof(copy) || inet_pton(AF_INET, host, &ignored) != 1 ||
+	    options_parse_number("port", port, 1, UINT16_MAX, &p->host_port, err) < 0 ||
+	    options_parse_number("port", guest, 1, UINT16_MAX, &p->guest_port, err) < 0)
+		return error_set(err, ERROR_INVALID_ARGUMENT,
+				 "-p %s: expected [ADDRESS:]HOSTPORT:GUESTPORT", text);
+	(void)snprintf(p->host, sizeof(p->host), "%.15s", host);
+	vm->n_publish++;
+	vm->nic = true;
+	return 0;
+}
+
+/* ---- all options together ---- */
+
+static int
+options_check_together(const struct run_options *o, enum options_for command, struct error *err)
+{
+	bool detached = command != OPTIONS_RUN;
+
+	if (o->no_container && (command != OPTIONS_BOOT || o->rootfs))
+		return error_set(err, ERROR_INVALID_ARGUMENT,
+				 "--no-container is valid only for boot, without --rootfs");
+	if (detached && (o->container.terminal || o->interactive))
+		return error_set(err, ERROR_INVALID_ARGUMENT,
+				 "-t and -i are not available in the background");
+	if (!detached && o->name)
+		return error_set(err, ERROR_INVALID_ARGUMENT, "--name is valid only for boot");
+	if (o->vm.accel && strcmp(o->vm.accel, "kvm") != 0 && strcmp(o->vm.accel, "tcg") != 0)
+		return error_set(err, ERROR_INVALID_ARGUMENT, "--accel %s: expected kvm or tcg",
+				 o->vm.accel);
+	if (o->vm.icount && o->vm.accel && strcmp(o->vm.accel, "tcg") != 0)
+		return error_set(err, ERROR_INVALID_ARGUMENT, "--icount needs --accel tcg");
+	if (!detached && !o->container.args[0])
+		return error_set(err, ERROR_INVALID_ARGUMENT,
+				 "no command given (expected after --)");
+	return 0;
 }
 
 static int
@@ -429,70 +505,4 @@ options_fill_guest_files(struct run_options *o, struct error *err)
 		o->vm.init_binary = o->init;
 	}
 	return 0;
-}
-
-static int
-options_check_together(const struct run_options *o, enum options_for command, struct error *err)
-{
-	bool detached = command != OPTIONS_RUN;
-
-	if (o->no_container && (command != OPTIONS_BOOT || o->rootfs))
-		return error_set(err, ERROR_INVALID_ARGUMENT,
-				 "--no-container is valid only for boot, without --rootfs");
-	if (detached && (o->container.terminal || o->interactive))
-		return error_set(err, ERROR_INVALID_ARGUMENT,
-				 "-t and -i are not available in the background");
-	if (!detached && o->name)
-		return error_set(err, ERROR_INVALID_ARGUMENT, "--name is valid only for boot");
-	if (o->vm.accel && strcmp(o->vm.accel, "kvm") != 0 && strcmp(o->vm.accel, "tcg") != 0)
-		return error_set(err, ERROR_INVALID_ARGUMENT, "--accel %s: expected kvm or tcg",
-				 o->vm.accel);
-	if (o->vm.icount && o->vm.accel && strcmp(o->vm.accel, "tcg") != 0)
-		return error_set(err, ERROR_INVALID_ARGUMENT, "--icount needs --accel tcg");
-	if (!detached && !o->container.args[0])
-		return error_set(err, ERROR_INVALID_ARGUMENT,
-				 "no command given (expected after --)");
-	return 0;
-}
-
-int
-options_parse(struct run_options *o, int argc, char **argv, enum options_for command,
-	      struct error *err)
-{
-	static char *idle[] = { (char *)"sleep", (char *)"2147483647", NULL };
-	int opt;
-
-	memset(o, 0, sizeof(*o));
-	o->vm.memory_mib = 256;
-	o->vm.cpus = 1;
-	o->container.hostname = "tatami";
-	o->container.cwd = "/";
-	o->env[o->container.n_env++] =
-		"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
-	optind = 0;
-	opterr = 0;
-	while ((opt = getopt_long(argc, argv, "+:v:tie:w:u:p:h", long_options, NULL)) != -1) {
-		if (opt == ':' || opt == '?')
-			return error_set(err, ERROR_INVALID_ARGUMENT, "%s: %s (see --help)",
-					 argv[optind > 0 ? optind - 1 : 0],
-					 opt == ':' ? "needs a value" : "unknown option");
-		if (options_parse_one(o, opt, optarg, err) < 0)
-			return -1;
-	}
-	if (o->want_help)
-		return 0;
-	o->container.args = argv + optind;
-	if (command == OPTIONS_BOOT && !o->container.args[0])
-		o->container.args = idle;
-	if (o->vm.icount)
-		o->vm.accel = o->vm.accel ? o->vm.accel : "tcg";
-	if (o->container.terminal)
-		spec_env_default(o->env, &o->container.n_env, "TERM=xterm");
-	o->container.env = o->env;
-	o->container.volumes = o->volumes;
-	o->container.shares = o->vm.shares;
-	if (options_check_together(o, command, err) < 0 ||
-	    (command != OPTIONS_POD && options_fill_shares(o, err) < 0))
-		return -1;
-	return options_fill_guest_files(o, err);
 }

@@ -19,6 +19,20 @@
 #define STOP_GRACE_MS   10000
 #define REQUEST_MAX     (1u << 20)
 
+static int single_make_container(struct single_vm *p, struct run_options *o, struct arena *a,
+				 struct error *err);
+static void single_print_console(const struct vm *vm);
+
+void
+single_vm_block_signals(void)
+{
+	sigset_t set;
+
+	dial_signals(&set);
+	(void)sigprocmask(SIG_BLOCK, &set, NULL);
+	(void)signal(SIGPIPE, SIG_IGN);
+}
+
 static int
 single_call(struct single_vm *p, const char *method, const ProtobufCMessage *request,
 	    int timeout_ms, struct error *err)
@@ -29,14 +43,31 @@ single_call(struct single_vm *p, const char *method, const ProtobufCMessage *req
 	return 0;
 }
 
-void
-single_vm_block_signals(void)
+int
+single_vm_start(struct single_vm *p, struct run_options *o, const char *dir, struct error *err)
 {
-	sigset_t set;
+	struct arena a;
+	int r;
 
-	dial_signals(&set);
-	(void)sigprocmask(SIG_BLOCK, &set, NULL);
-	(void)signal(SIGPIPE, SIG_IGN);
+	if (vm_start(&p->vm, &o->vm, dir, err) < 0)
+		return -1;
+	p->timeline.vm = p->vm.started_ns;
+	arena_init(&a, REQUEST_MAX);
+	p->client = dial_agent(&p->vm, BOOT_TIMEOUT_MS, err);
+	r = p->client ? 0 : -1;
+	if (r == 0) {
+		p->timeline.agent = monotonic_ns();
+		r = o->no_container ? 0 : single_make_container(p, o, &a, err);
+	} else if (err->code != ERROR_CANCELLED) {
+		single_print_console(&p->vm);
+	}
+	arena_release(&a);
+	if (r < 0) {
+		if (o->verbose && p->client)
+			single_print_console(&p->vm);
+		single_vm_stop(p);
+	}
+	return r;
 }
 
 static int
@@ -73,33 +104,6 @@ single_print_console(const struct vm *vm)
 	vm_console_tail(vm, tail, sizeof(tail));
 	if (tail[0])
 		(void)fprintf(stderr, "--- end of the guest's console ---\n%s\n---\n", tail);
-}
-
-int
-single_vm_start(struct single_vm *p, struct run_options *o, const char *dir, struct error *err)
-{
-	struct arena a;
-	int r;
-
-	if (vm_start(&p->vm, &o->vm, dir, err) < 0)
-		return -1;
-	p->timeline.vm = p->vm.started_ns;
-	arena_init(&a, REQUEST_MAX);
-	p->client = dial_agent(&p->vm, BOOT_TIMEOUT_MS, err);
-	r = p->client ? 0 : -1;
-	if (r == 0) {
-		p->timeline.agent = monotonic_ns();
-		r = o->no_container ? 0 : single_make_container(p, o, &a, err);
-	} else if (err->code != ERROR_CANCELLED) {
-		single_print_console(&p->vm);
-	}
-	arena_release(&a);
-	if (r < 0) {
-		if (o->verbose && p->client)
-			single_print_console(&p->vm);
-		single_vm_stop(p);
-	}
-	return r;
 }
 
 void

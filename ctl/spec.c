@@ -89,6 +89,13 @@ struct maker {
 	bool failed;
 };
 
+static Grpc__Process *spec_new_process(struct maker *m, const struct container_options *o);
+static Grpc__Linux *spec_new_linux(struct maker *m, const struct container_options *o);
+static void spec_add_mounts(struct maker *m, const struct container_options *o, Grpc__Spec *spec);
+static char *spec_volume_point(struct maker *m, const char *id, size_t i);
+static void spec_join_pod(struct maker *m, const struct spec_pod *pod,
+			  Grpc__CreateContainerRequest *r);
+
 static void *
 spec_make(struct maker *m, size_t n, size_t size)
 {
@@ -108,14 +115,6 @@ spec_copy(struct maker *m, const char *s)
 		m->failed = true;
 	return p;
 }
-
-#define NEW(m, type, init_fn)                                 \
-	({                                                    \
-		type *new_ = spec_make((m), 1, sizeof(type)); \
-		if (new_)                                     \
-			init_fn(new_);                        \
-		new_;                                         \
-	})
 
 static char **
 spec_copy_list(struct maker *m, const char *const *list, size_t n, size_t *n_out)
@@ -144,6 +143,14 @@ spec_split(struct maker *m, const char *text, size_t *n_out)
 	return spec_copy_list(m, parts, n, n_out);
 }
 
+#define NEW(m, type, init_fn)                                 \
+	({                                                    \
+		type *new_ = spec_make((m), 1, sizeof(type)); \
+		if (new_)                                     \
+			init_fn(new_);                        \
+		new_;                                         \
+	})
+
 static Grpc__Storage *
 spec_new_storage(struct maker *m, const char *driver, const char *source, const char *fstype,
 		 const char *options, const char *mount_point)
@@ -158,27 +165,6 @@ spec_new_storage(struct maker *m, const char *driver, const char *source, const 
 	s->mount_point = spec_copy(m, mount_point);
 	s->options = spec_split(m, options, &s->n_options);
 	return s;
-}
-
-Grpc__CreateSandboxRequest *
-spec_sandbox(struct arena *a, const char *id, const char *hostname)
-{
-	struct maker m = { .arena = a };
-	Grpc__CreateSandboxRequest *r =
-		NEW(&m, Grpc__CreateSandboxRequest, grpc__create_sandbox_request__init);
-
-	if (!r)
-		return NULL;
-	r->sandbox_id = spec_copy(&m, id);
-	r->hostname = spec_copy(&m, hostname);
-	r->storages = spec_make(&m, 1, sizeof(*r->storages));
-	if (m.failed)
-		return NULL;
-	r->storages[0] = spec_new_storage(&m, "ephemeral", "shm", "tmpfs",
-					  "noexec,nosuid,nodev,mode=1777,size=67108864",
-					  "/run/kata-containers/sandbox/shm");
-	r->n_storages = 1;
-	return m.failed ? NULL : r;
 }
 
 /* Returns the storage that mounts a share in the guest. */
@@ -203,6 +189,29 @@ spec_share_storage(struct maker *m, const struct vm_share *s, const char *mount_
 	return NULL;
 }
 
+/* ---- the sandbox ---- */
+
+Grpc__CreateSandboxRequest *
+spec_sandbox(struct arena *a, const char *id, const char *hostname)
+{
+	struct maker m = { .arena = a };
+	Grpc__CreateSandboxRequest *r =
+		NEW(&m, Grpc__CreateSandboxRequest, grpc__create_sandbox_request__init);
+
+	if (!r)
+		return NULL;
+	r->sandbox_id = spec_copy(&m, id);
+	r->hostname = spec_copy(&m, hostname);
+	r->storages = spec_make(&m, 1, sizeof(*r->storages));
+	if (m.failed)
+		return NULL;
+	r->storages[0] = spec_new_storage(&m, "ephemeral", "shm", "tmpfs",
+					  "noexec,nosuid,nodev,mode=1777,size=67108864",
+					  "/run/kata-containers/sandbox/shm");
+	r->n_storages = 1;
+	return m.failed ? NULL : r;
+}
+
 int
 spec_sandbox_add(struct arena *a, Grpc__CreateSandboxRequest *r, const struct vm_share *shares,
 		 const char *const *points, size_t n, const char *const *dns, size_t n_dns)
@@ -219,6 +228,55 @@ spec_sandbox_add(struct arena *a, Grpc__CreateSandboxRequest *r, const struct vm
 	r->n_storages += n;
 	r->dns = spec_copy_list(&m, dns, n_dns, &r->n_dns);
 	return m.failed ? -1 : 0;
+}
+
+/* ---- a container ---- */
+
+Grpc__CreateContainerRequest *
+spec_container(struct arena *a, const struct container_options *o)
+{
+	struct maker m = { .arena = a };
+	Grpc__CreateContainerRequest *r =
+		NEW(&m, Grpc__CreateContainerRequest, grpc__create_container_request__init);
+	Grpc__Spec *spec = NEW(&m, Grpc__Spec, grpc__spec__init);
+	const char *root = o->pod ? o->pod->root : NULL;
+	char *rootfs = root ? arena_strdup(a, root) : arena_printf(a, SHARED "/%s/rootfs", o->id);
+
+	if (!r || !spec || !rootfs)
+		return NULL;
+	r->container_id = spec_copy(&m, o->id);
+	r->exec_id = spec_copy(&m, o->id);
+	r->oci = spec;
+	spec->version = spec_copy(&m, "1.1.0");
+	spec->root = NEW(&m, Grpc__Root, grpc__root__init);
+	if (spec->root) {
+		spec->root->path = rootfs;
+		spec->root->readonly = o->read_only;
+	}
+	spec->process = spec_new_process(&m, o);
+	spec->linux = spec_new_linux(&m, o);
+	spec_add_mounts(&m, o, spec);
+	r->storages = spec_make(&m, 1 + o->n_volumes + (o->pod ? o->pod->n_storages : 0),
+				sizeof(*r->storages));
+	if (m.failed)
+		return NULL;
+	if (!root)
+		r->storages[r->n_storages++] = spec_share_storage(&m, &o->shares[0], rootfs);
+	for (size_t i = 0; i < o->n_volumes; i++)
+		r->storages[r->n_storages++] =
+			spec_share_storage(&m, &o->shares[1 + i], spec_volume_point(&m, o->id, i));
+	if (o->pod)
+		spec_join_pod(&m, o->pod, r);
+	return m.failed ? NULL : r;
+}
+
+Grpc__Process *
+spec_process(struct arena *a, const struct container_options *o)
+{
+	struct maker m = { .arena = a };
+	Grpc__Process *p = spec_new_process(&m, o);
+
+	return m.failed ? NULL : p;
 }
 
 static Grpc__LinuxCapabilities *
@@ -261,13 +319,30 @@ spec_new_process(struct maker *m, const struct container_options *o)
 	return p;
 }
 
-Grpc__Process *
-spec_process(struct arena *a, const struct container_options *o)
+static Grpc__Linux *
+spec_new_linux(struct maker *m, const struct container_options *o)
 {
-	struct maker m = { .arena = a };
-	Grpc__Process *p = spec_new_process(&m, o);
+	static const char *const kinds[] = { "mount", "ipc", "uts", "cgroup" };
+	Grpc__Linux *l = NEW(m, Grpc__Linux, grpc__linux__init);
 
-	return m.failed ? NULL : p;
+	if (!l)
+		return NULL;
+	l->cgroupspath = arena_printf(m->arena, "/%s", o->id);
+	l->namespaces = spec_make(m, ARRAY_LEN(kinds), sizeof(*l->namespaces));
+	for (size_t i = 0; l->namespaces && i < ARRAY_LEN(kinds); i++) {
+		l->namespaces[i] = NEW(m, Grpc__LinuxNamespace, grpc__linux_namespace__init);
+		if (l->namespaces[i])
+			l->namespaces[i]->type = spec_copy(m, kinds[i]);
+		l->n_namespaces = i + 1;
+	}
+	if (!o->privileged) {
+		l->maskedpaths = spec_copy_list(m, masked, ARRAY_LEN(masked), &l->n_maskedpaths);
+		l->readonlypaths =
+			spec_copy_list(m, readonly, ARRAY_LEN(readonly), &l->n_readonlypaths);
+	}
+	if (!l->cgroupspath)
+		m->failed = true;
+	return l;
 }
 
 static Grpc__Mount *
@@ -283,17 +358,6 @@ spec_new_mount(struct maker *m, const char *target, const char *type, const char
 	mount->source = spec_copy(m, source);
 	mount->options = spec_split(m, options, &mount->n_options);
 	return mount;
-}
-
-/* Returns the mount point of volume i in the guest. */
-static char *
-spec_volume_point(struct maker *m, const char *id, size_t i)
-{
-	char *s = arena_printf(m->arena, SHARED "/%s-volume%zu", id, i);
-
-	if (!s)
-		m->failed = true;
-	return s;
 }
 
 static void
@@ -332,30 +396,15 @@ spec_add_mounts(struct maker *m, const struct container_options *o, Grpc__Spec *
 	spec->n_mounts = n;
 }
 
-static Grpc__Linux *
-spec_new_linux(struct maker *m, const struct container_options *o)
+/* Returns the mount point of volume i in the guest. */
+static char *
+spec_volume_point(struct maker *m, const char *id, size_t i)
 {
-	static const char *const kinds[] = { "mount", "ipc", "uts", "cgroup" };
-	Grpc__Linux *l = NEW(m, Grpc__Linux, grpc__linux__init);
+	char *s = arena_printf(m->arena, SHARED "/%s-volume%zu", id, i);
 
-	if (!l)
-		return NULL;
-	l->cgroupspath = arena_printf(m->arena, "/%s", o->id);
-	l->namespaces = spec_make(m, ARRAY_LEN(kinds), sizeof(*l->namespaces));
-	for (size_t i = 0; l->namespaces && i < ARRAY_LEN(kinds); i++) {
-		l->namespaces[i] = NEW(m, Grpc__LinuxNamespace, grpc__linux_namespace__init);
-		if (l->namespaces[i])
-			l->namespaces[i]->type = spec_copy(m, kinds[i]);
-		l->n_namespaces = i + 1;
-	}
-	if (!o->privileged) {
-		l->maskedpaths = spec_copy_list(m, masked, ARRAY_LEN(masked), &l->n_maskedpaths);
-		l->readonlypaths =
-			spec_copy_list(m, readonly, ARRAY_LEN(readonly), &l->n_readonlypaths);
-	}
-	if (!l->cgroupspath)
+	if (!s)
 		m->failed = true;
-	return l;
+	return s;
 }
 
 /* Returns the limits that a kubelet would set. */
@@ -416,44 +465,6 @@ spec_join_pod(struct maker *m, const struct spec_pod *pod, Grpc__CreateContainer
 						      s->options, s->mount_point);
 	}
 	r->n_storages = n + pod->n_storages;
-}
-
-Grpc__CreateContainerRequest *
-spec_container(struct arena *a, const struct container_options *o)
-{
-	struct maker m = { .arena = a };
-	Grpc__CreateContainerRequest *r =
-		NEW(&m, Grpc__CreateContainerRequest, grpc__create_container_request__init);
-	Grpc__Spec *spec = NEW(&m, Grpc__Spec, grpc__spec__init);
-	const char *root = o->pod ? o->pod->root : NULL;
-	char *rootfs = root ? arena_strdup(a, root) : arena_printf(a, SHARED "/%s/rootfs", o->id);
-
-	if (!r || !spec || !rootfs)
-		return NULL;
-	r->container_id = spec_copy(&m, o->id);
-	r->exec_id = spec_copy(&m, o->id);
-	r->oci = spec;
-	spec->version = spec_copy(&m, "1.1.0");
-	spec->root = NEW(&m, Grpc__Root, grpc__root__init);
-	if (spec->root) {
-		spec->root->path = rootfs;
-		spec->root->readonly = o->read_only;
-	}
-	spec->process = spec_new_process(&m, o);
-	spec->linux = spec_new_linux(&m, o);
-	spec_add_mounts(&m, o, spec);
-	r->storages = spec_make(&m, 1 + o->n_volumes + (o->pod ? o->pod->n_storages : 0),
-				sizeof(*r->storages));
-	if (m.failed)
-		return NULL;
-	if (!root)
-		r->storages[r->n_storages++] = spec_share_storage(&m, &o->shares[0], rootfs);
-	for (size_t i = 0; i < o->n_volumes; i++)
-		r->storages[r->n_storages++] =
-			spec_share_storage(&m, &o->shares[1 + i], spec_volume_point(&m, o->id, i));
-	if (o->pod)
-		spec_join_pod(&m, o->pod, r);
-	return m.failed ? NULL : r;
 }
 
 void

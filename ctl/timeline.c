@@ -13,6 +13,69 @@
 #include "lib/log_event.h"
 #include "lib/parse.h"
 
+/* Events whose records carry times. */
+static const char *const events[] = { EVENT_GUEST_SET_UP, EVENT_AGENT_READY, EVENT_FIRST_CHECK };
+
+/* Timestamps of the guest's monotonic clock, which starts with the kernel: key in the log and
+ * name in the table. */
+static const struct {
+	const char *key, *name;
+} stamps[] = {
+	{ "init-us", "guest: PID 1" },
+	{ "agent-us", "guest: agent started" },
+	{ "listening-us", "guest: agent listening" },
+	{ "first-check-us", "guest: first Check" },
+};
+
+static void timeline_take_record(struct timeline *t, const char *line);
+
+void
+timeline_read_console(struct timeline *t, const char *console)
+{
+	FILE *f = fopen(console, "re");
+	auto_free char *line = NULL;
+	size_t size = 0;
+
+	t->n_stages = 0;
+	if (!f)
+		return;
+	while (getline(&line, &size, f) >= 0) {
+		const char *brace = strchr(line, '{');
+
+		if (brace && strstr(brace, "\"event\""))
+			timeline_take_record(t, brace);
+	}
+	(void)fclose(f);
+}
+
+static bool
+timeline_has_times(const json_t *record)
+{
+	const char *event = json_string_value(json_object_get(record, "event"));
+
+	for (size_t i = 0; event && i < ARRAY_LEN(events); i++) {
+		if (strcmp(event, events[i]) == 0)
+			return true;
+	}
+	return false;
+}
+
+static bool
+timeline_take_stamp(struct timeline *t, const char *key, const char *text)
+{
+	uint64_t us;
+
+	for (size_t i = 0; i < ARRAY_LEN(stamps); i++) {
+		if (strcmp(stamps[i].key, key) != 0 || !parse_u64(text, &us))
+			continue;
+		(void)snprintf(t->stages[t->n_stages].name, sizeof(t->stages[0].name), "%s",
+			       stamps[i].name);
+		t->stages[t->n_stages++].ms = (double)us / 1000;
+		return true;
+	}
+	return false;
+}
+
 /* Parses "1.234 ms". */
 static int
 timeline_parse_ms(const char *text, double *out)
@@ -33,48 +96,6 @@ timeline_parse_ms(const char *text, double *out)
 		return -1;
 	*out = (double)whole + (double)thousandths / 1000;
 	return 0;
-}
-
-/* Events whose records carry times. */
-static const char *const events[] = { EVENT_GUEST_SET_UP, EVENT_AGENT_READY, EVENT_FIRST_CHECK };
-
-/* Timestamps of the guest's monotonic clock, which starts with the kernel: key in the log and
- * name in the table. */
-static const struct {
-	const char *key, *name;
-} stamps[] = {
-	{ "init-us", "guest: PID 1" },
-	{ "agent-us", "guest: agent started" },
-	{ "listening-us", "guest: agent listening" },
-	{ "first-check-us", "guest: first Check" },
-};
-
-static bool
-timeline_take_stamp(struct timeline *t, const char *key, const char *text)
-{
-	uint64_t us;
-
-	for (size_t i = 0; i < ARRAY_LEN(stamps); i++) {
-		if (strcmp(stamps[i].key, key) != 0 || !parse_u64(text, &us))
-			continue;
-		(void)snprintf(t->stages[t->n_stages].name, sizeof(t->stages[0].name), "%s",
-			       stamps[i].name);
-		t->stages[t->n_stages++].ms = (double)us / 1000;
-		return true;
-	}
-	return false;
-}
-
-static bool
-timeline_has_times(const json_t *record)
-{
-	const char *event = json_string_value(json_object_get(record, "event"));
-
-	for (size_t i = 0; event && i < ARRAY_LEN(events); i++) {
-		if (strcmp(event, events[i]) == 0)
-			return true;
-	}
-	return false;
 }
 
 static void
@@ -102,25 +123,6 @@ timeline_take_record(struct timeline *t, const char *line)
 		t->stages[t->n_stages++].ms = ms;
 	}
 	json_decref(record);
-}
-
-void
-timeline_read_console(struct timeline *t, const char *console)
-{
-	FILE *f = fopen(console, "re");
-	auto_free char *line = NULL;
-	size_t size = 0;
-
-	t->n_stages = 0;
-	if (!f)
-		return;
-	while (getline(&line, &size, f) >= 0) {
-		const char *brace = strchr(line, '{');
-
-		if (brace && strstr(brace, "\"event\""))
-			timeline_take_record(t, brace);
-	}
-	(void)fclose(f);
 }
 
 static void

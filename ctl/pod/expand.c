@@ -4,6 +4,29 @@
 
 #include <string.h>
 
+static size_t expand_piece(const char *text, char *const *env, size_t n_env, const char **from,
+			   size_t *n);
+
+const char *
+expand_text(struct arena *a, const char *text, char *const *env, size_t n_env)
+{
+	const char *at, *from;
+	size_t total = 0, n;
+	char *out, *end;
+
+	for (at = text; *at; total += n)
+		at += expand_piece(at, env, n_env, &from, &n);
+	out = end = arena_alloc(a, total + 1);
+	if (!out)
+		return NULL;
+	for (at = text; *at; end += n) {
+		at += expand_piece(at, env, n_env, &from, &n);
+		memcpy(end, from, n);
+	}
+	*end = '\0';
+	return out;
+}
+
 /* Returns the value of the variable whose name has n bytes, or NULL. */
 static const char *
 expand_find(char *const *env, size_t n_env, const char *name, size_t n)
@@ -37,24 +60,4 @@ expand_piece(const char *text, char *const *env, size_t n_env, const char **from
 	if (!*from)
 		*from = text;
 	return name + 3;
-}
-
-const char *
-expand_text(struct arena *a, const char *text, char *const *env, size_t n_env)
-{
-	const char *at, *from;
-	size_t total = 0, n;
-	char *out, *end;
-
-	for (at = text; *at; total += n)
-		at += expand_piece(at, env, n_env, &from, &n);
-	out = end = arena_alloc(a, total + 1);
-	if (!out)
-		return NULL;
-	for (at = text; *at; end += n) {
-		at += expand_piece(at, env, n_env, &from, &n);
-		memcpy(end, from, n);
-	}
-	*end = '\0';
-	return out;
 }

@@ -19,32 +19,51 @@
 
 #define GENERATION "..2025_01_01_00_00_00.1"
 
-static int
-podfiles_write_file(int dir, const char *name, const void *data, size_t n, mode_t mode,
-		    struct error *err)
-{
-	auto_close int fd = openat(dir, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode);
+static int podfiles_make_map(const struct manifest_volume *v, int top, struct error *err);
+static int podfiles_make_keys(const struct manifest_volume *v, int dir, int data,
+			      struct error *err);
+static int podfiles_make_key(int dir, int data, const char *name, const void *bytes, size_t n,
+			     mode_t mode, struct error *err);
+static int podfiles_make_pause(int top, const char *binary, struct error *err);
 
-	if (fd < 0 || fchmod(fd, mode) < 0 || write_full(fd, data, n) < 0)
-		return error_sys(err, "failed to create file %s", name);
-	return 0;
+int
+podfiles_make(const struct manifest *m, const char *dir, const char *binary, struct error *err)
+{
+	auto_close int top = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	if (top < 0)
+		return error_sys(err, "failed to open %s", dir);
+	for (size_t i = 0; i < m->n_volumes; i++) {
+		const struct manifest_volume *v = &m->volumes[i];
+
+		if (v->kind != VOLUME_CONFIG_MAP && v->kind != VOLUME_SECRET)
+			continue;
+		if (strcmp(v->name, PODFILES_PAUSE) == 0)
+			return error_set(err, ERROR_INVALID_ARGUMENT, "invalid volume name \"%s\"",
+					 v->name);
+		if (podfiles_make_map(v, top, err) < 0)
+			return error_wrap(err, "volume %s", v->name);
+	}
+	return podfiles_make_pause(top, binary, err) < 0
+		       ? error_wrap(err, "failed to create the pause container")
+		       : 0;
 }
 
-/* Creates one key of a config map: the file in the generation directory and the link to it. */
 static int
-podfiles_make_key(int dir, int data, const char *name, const void *bytes, size_t n, mode_t mode,
-		  struct error *err)
+podfiles_make_map(const struct manifest_volume *v, int top, struct error *err)
 {
-	char target[300];
+	auto_close int dir = -1;
+	auto_close int data = -1;
 
-	if (!name[0] || name[0] == '.' || strchr(name, '/'))
-		return error_set(err, ERROR_INVALID_ARGUMENT, "invalid file name \"%s\"", name);
-	(void)snprintf(target, sizeof(target), "..data/%.250s", name);
-	if (podfiles_write_file(data, name, bytes, n, mode, err) < 0)
-		return -1;
-	if (symlinkat(target, dir, name) < 0)
-		return error_sys(err, "failed to create link %s", name);
-	return 0;
+	if (mkdirat(top, v->name, 0755) < 0)
+		return error_sys(err, "failed to create its directory");
+	dir = openat(top, v->name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (dir < 0 || mkdirat(dir, GENERATION, 0755) < 0)
+		return error_sys(err, "failed to create its directory");
+	data = openat(dir, GENERATION, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (data < 0 || symlinkat(GENERATION, dir, "..data") < 0)
+		return error_sys(err, "failed to create its directory");
+	return podfiles_make_keys(v, dir, data, err);
 }
 
 static int
@@ -79,20 +98,31 @@ podfiles_make_keys(const struct manifest_volume *v, int dir, int data, struct er
 }
 
 static int
-podfiles_make_map(const struct manifest_volume *v, int top, struct error *err)
+podfiles_write_file(int dir, const char *name, const void *data, size_t n, mode_t mode,
+		    struct error *err)
 {
-	auto_close int dir = -1;
-	auto_close int data = -1;
+	auto_close int fd = openat(dir, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode);
 
-	if (mkdirat(top, v->name, 0755) < 0)
-		return error_sys(err, "failed to create its directory");
-	dir = openat(top, v->name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	if (dir < 0 || mkdirat(dir, GENERATION, 0755) < 0)
-		return error_sys(err, "failed to create its directory");
-	data = openat(dir, GENERATION, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (data < 0 || symlinkat(GENERATION, dir, "..data") < 0)
-		return error_sys(err, "failed to create its directory");
-	return podfiles_make_keys(v, dir, data, err);
+	if (fd < 0 || fchmod(fd, mode) < 0 || write_full(fd, data, n) < 0)
+		return error_sys(err, "failed to create file %s", name);
+	return 0;
+}
+
+/* Creates one key of a config map: the file in the generation directory and the link to it. */
+static int
+podfiles_make_key(int dir, int data, const char *name, const void *bytes, size_t n, mode_t mode,
+		  struct error *err)
+{
+	char target[300];
+
+	if (!name[0] || name[0] == '.' || strchr(name, '/'))
+		return error_set(err, ERROR_INVALID_ARGUMENT, "invalid file name \"%s\"", name);
+	(void)snprintf(target, sizeof(target), "..data/%.250s", name);
+	if (podfiles_write_file(data, name, bytes, n, mode, err) < 0)
+		return -1;
+	if (symlinkat(target, dir, name) < 0)
+		return error_sys(err, "failed to create link %s", name);
+	return 0;
 }
 
 static int
@@ -115,27 +145,4 @@ podfiles_make_pause(int top, const char *binary, struct error *err)
 		n = sendfile(to, from, NULL, 1u << 20);
 	while (n > 0);
 	return n < 0 ? error_sys(err, "failed to copy %s", binary) : 0;
-}
-
-int
-podfiles_make(const struct manifest *m, const char *dir, const char *binary, struct error *err)
-{
-	auto_close int top = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-
-	if (top < 0)
-		return error_sys(err, "failed to open %s", dir);
-	for (size_t i = 0; i < m->n_volumes; i++) {
-		const struct manifest_volume *v = &m->volumes[i];
-
-		if (v->kind != VOLUME_CONFIG_MAP && v->kind != VOLUME_SECRET)
-			continue;
-		if (strcmp(v->name, PODFILES_PAUSE) == 0)
-			return error_set(err, ERROR_INVALID_ARGUMENT, "invalid volume name \"%s\"",
-					 v->name);
-		if (podfiles_make_map(v, top, err) < 0)
-			return error_wrap(err, "volume %s", v->name);
-	}
-	return podfiles_make_pause(top, binary, err) < 0
-		       ? error_wrap(err, "failed to create the pause container")
-		       : 0;
 }

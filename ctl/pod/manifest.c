@@ -20,6 +20,12 @@ struct at {
 	char path[200];
 };
 
+static int manifest_read_pod(struct manifest *m, const json_error_t *why, struct error *err);
+static int manifest_read_spec(struct manifest *m, const struct at *at, struct error *err);
+static int manifest_read_volume(const struct at *at, struct manifest_volume *v, struct error *err);
+static int manifest_read_container(struct manifest *m, const struct at *at,
+				   struct manifest_container *c, struct error *err);
+
 static int __attribute__((format(printf, 3, 4)))
 manifest_wrong(struct error *err, const struct at *at, const char *fmt, ...)
 {
@@ -31,16 +37,6 @@ manifest_wrong(struct error *err, const struct at *at, const char *fmt, ...)
 	va_end(ap);
 	return error_set(err, ERROR_INVALID_ARGUMENT, "%s: %s", at->path, text);
 }
-
-/* Unpacks the members of an object; a member that the format does not name is an error. */
-#define UNPACK(err, at, ...)                                                                       \
-	({                                                                                         \
-		json_error_t why_;                                                                 \
-		json_unpack_ex((json_t *)(uintptr_t)(at)->json, &why_, JSON_STRICT, __VA_ARGS__) < \
-				0                                                                  \
-			? manifest_wrong((err), (at), "%s", why_.text)                             \
-			: 0;                                                                       \
-	})
 
 /* Returns element i of a list. */
 static struct at
@@ -118,258 +114,53 @@ manifest_read_size(const struct at *at, const json_t *json, uint64_t *out, struc
 	return manifest_read_quantity(at, json, 0, INT64_MAX, "size", out, err);
 }
 
-/* "500m", "0.5", 2. */
-static int
-manifest_read_cpu(const struct at *at, const json_t *json, unsigned int *out, struct error *err)
+int
+manifest_parse(struct manifest *m, const char *text, struct error *err)
 {
-	uint64_t milli = 0;
+	json_error_t why;
 
-	if (manifest_read_quantity(at, json, 3, CPU_MILLI_MAX, "number of processors", &milli,
-				   err) < 0)
-		return -1;
-	if (json && milli == 0)
-		return manifest_wrong(err, at, "number of processors must not be 0");
-	*out = (unsigned int)milli;
-	return 0;
+	*m = (struct manifest){ .json = json_loads(text, JSON_REJECT_DUPLICATES, &why) };
+	arena_init(&m->texts, TEXTS_MAX);
+	return manifest_read_pod(m, &why, err);
 }
 
-/* Expands the references to variables in the words of a command. */
-static int
-manifest_expand_words(struct manifest *m, const struct manifest_container *c, const char **words,
-		      struct error *err)
+int
+manifest_read(struct manifest *m, const char *path, struct error *err)
 {
-	for (; *words; words++) {
-		*words = expand_text(&m->texts, *words, c->env, c->n_env);
-		if (!*words)
-			return error_nomem(err, "reading a pod");
-	}
-	return 0;
+	json_error_t why;
+
+	*m = (struct manifest){ .json = json_load_file(path, JSON_REJECT_DUPLICATES, &why) };
+	arena_init(&m->texts, TEXTS_MAX);
+	return manifest_read_pod(m, &why, err) < 0 ? error_wrap(err, "%s", path) : 0;
 }
 
+/* Unpacks the members of an object; a member that the format does not name is an error. */
+#define UNPACK(err, at, ...)                                                                       \
+	({                                                                                         \
+		json_error_t why_;                                                                 \
+		json_unpack_ex((json_t *)(uintptr_t)(at)->json, &why_, JSON_STRICT, __VA_ARGS__) < \
+				0                                                                  \
+			? manifest_wrong((err), (at), "%s", why_.text)                             \
+			: 0;                                                                       \
+	})
+
+/* why: the reason if m->json could not be loaded. */
 static int
-manifest_read_probe(const struct at *parent, const char *name, const json_t *json,
-		    struct manifest_probe *p, struct error *err)
+manifest_read_pod(struct manifest *m, const json_error_t *why, struct error *err)
 {
-	const struct at at = manifest_member(parent, name, json);
-	const json_t *command = NULL;
-	size_t n = 0;
+	const struct at top = { .json = m->json, .path = "pod" };
+	const char *version = "v1", *kind = "Pod";
+	struct at spec = { .path = "spec" };
 
-	*p = (struct manifest_probe){ .period_s = 10, .timeout_s = 1, .failures = 3 };
-	if (!json)
-		return 0;
-	if (UNPACK(err, &at, "{s:{s:o}, s?i, s?i, s?i, s?i}", "exec", "command", &command,
-		   "initialDelaySeconds", &p->delay_s, "periodSeconds", &p->period_s,
-		   "timeoutSeconds", &p->timeout_s, "failureThreshold", &p->failures) < 0 ||
-	    manifest_read_words(&at, "exec.command", command, p->command, &n, err) < 0)
+	if (!m->json)
+		return error_set(err, ERROR_INVALID_ARGUMENT, "line %d, column %d: %s", why->line,
+				 why->column, why->text);
+	if (UNPACK(err, &top, "{s?s, s?s, s:{s:s}, s:o}", "apiVersion", &version, "kind", &kind,
+		   "metadata", "name", &m->name, "spec", &spec.json) < 0)
 		return -1;
-	if (n == 0 || p->delay_s < 0 || p->period_s < 1 || p->timeout_s < 1 || p->failures < 1)
-		return manifest_wrong(err, &at, "must have a command and positive numbers");
-	return 0;
-}
-
-static int
-manifest_read_mount(const struct manifest *m, const struct at *at, struct manifest_mount *out,
-		    struct error *err)
-{
-	const char *name;
-	int read_only = 0;
-
-	if (UNPACK(err, at, "{s:s, s:s, s?b}", "name", &name, "mountPath", &out->path, "readOnly",
-		   &read_only) < 0)
-		return -1;
-	out->read_only = read_only;
-	if (out->path[0] != '/')
-		return manifest_wrong(err, at, "mountPath is not absolute");
-	for (size_t i = 0; i < m->n_volumes; i++) {
-		if (strcmp(m->volumes[i].name, name) == 0) {
-			out->volume = (unsigned int)i;
-			return 0;
-		}
-	}
-	return manifest_wrong(err, at, "unknown volume %s", name);
-}
-
-/* A value may refer to the variables before it. */
-static int
-manifest_read_env(struct manifest *m, const struct at *at, const json_t *list,
-		  struct manifest_container *c, struct error *err)
-{
-	const char *name, *value;
-
-	if (manifest_check_list(at, "env", list, MANIFEST_WORDS_MAX - 1, err) < 0)
-		return -1;
-	for (size_t i = 0; i < json_array_size(list); i++) {
-		const struct at e = manifest_element(at, "env", list, i);
-
-		value = "";
-		if (UNPACK(err, &e, "{s:s, s?s}", "name", &name, "value", &value) < 0)
-			return -1;
-		if (!*name || strchr(name, '='))
-			return manifest_wrong(err, &e, "invalid variable name \"%s\"", name);
-		value = expand_text(&m->texts, value, c->env, c->n_env);
-		c->env[c->n_env] = value ? arena_printf(&m->texts, "%s=%s", name, value) : NULL;
-		if (!c->env[c->n_env])
-			return error_nomem(err, "reading a pod");
-		c->n_env++;
-	}
-	return 0;
-}
-
-static int
-manifest_read_port(struct manifest *m, const struct at *at, struct error *err)
-{
-	const char *host = "127.0.0.1", *name = NULL, *protocol = "TCP";
-	int guest = 0, port = 0;
-
-	if (UNPACK(err, at, "{s:i, s?i, s?s, s?s, s?s}", "containerPort", &guest, "hostPort", &port,
-		   "hostIP", &host, "name", &name, "protocol", &protocol) < 0)
-		return -1;
-	if (!port)
-		return 0;
-	if (strcmp(protocol, "TCP") != 0)
-		return manifest_wrong(err, at, "only TCP ports can be published on the host");
-	if (m->n_ports == MANIFEST_PORTS_MAX)
-		return manifest_wrong(err, at, "too many host ports: at most %d",
-				      MANIFEST_PORTS_MAX);
-	(void)snprintf(m->ports[m->n_ports++], sizeof(m->ports[0]), "%.60s:%d:%d", host, port,
-		       guest);
-	return 0;
-}
-
-static int
-manifest_read_security(const struct at *parent, const json_t *json, struct manifest_container *c,
-		       struct error *err)
-{
-	const struct at at = manifest_member(parent, "securityContext", json);
-	int read_only = 0, privileged = 0;
-
-	if (json &&
-	    UNPACK(err, &at, "{s?i, s?i, s?b, s?b}", "runAsUser", &c->uid, "runAsGroup", &c->gid,
-		   "readOnlyRootFilesystem", &read_only, "privileged", &privileged) < 0)
-		return -1;
-	c->read_only = read_only;
-	c->privileged = privileged;
-	return 0;
-}
-
-static int
-manifest_read_limits(const struct at *parent, const json_t *json, struct manifest_container *c,
-		     struct error *err)
-{
-	const struct at at = manifest_member(parent, "resources", json);
-	const json_t *memory = NULL, *cpu = NULL, *requests = NULL;
-
-	if (!json)
-		return 0;
-	if (UNPACK(err, &at, "{s?{s?o, s?o}, s?o}", "limits", "memory", &memory, "cpu", &cpu,
-		   "requests", &requests) < 0 ||
-	    manifest_read_size(&at, memory, &c->memory, err) < 0)
-		return -1;
-	return manifest_read_cpu(&at, cpu, &c->milli, err);
-}
-
-/* Reads the list members of a container. */
-static int
-manifest_read_lists(struct manifest *m, const struct at *at, struct manifest_container *c,
-		    const json_t *mounts, const json_t *ports, struct error *err)
-{
-	if (manifest_check_list(at, "volumeMounts", mounts, MANIFEST_MOUNTS_MAX, err) < 0 ||
-	    manifest_check_list(at, "ports", ports, MANIFEST_WORDS_MAX, err) < 0)
-		return -1;
-	for (size_t i = 0; i < json_array_size(mounts); i++) {
-		const struct at e = manifest_element(at, "volumeMounts", mounts, i);
-
-		if (manifest_read_mount(m, &e, &c->mounts[c->n_mounts++], err) < 0)
-			return -1;
-	}
-	for (size_t i = 0; i < json_array_size(ports); i++) {
-		const struct at e = manifest_element(at, "ports", ports, i);
-
-		if (manifest_read_port(m, &e, err) < 0)
-			return -1;
-	}
-	return 0;
-}
-
-static int
-manifest_read_container(struct manifest *m, const struct at *at, struct manifest_container *c,
-			struct error *err)
-{
-	const json_t *command = NULL, *args = NULL, *env = NULL, *mounts = NULL, *ports = NULL;
-	const json_t *limits = NULL, *security = NULL, *ready = NULL, *alive = NULL;
-	size_t n = 0;
-
-	c->cwd = "/";
-	if (UNPACK(err, at, "{s:s, s:s, s?o, s?o, s?o, s?s, s?o, s?o, s?o, s?o, s?o, s?o}", "name",
-		   &c->name, "image", &c->image, "command", &command, "args", &args, "env", &env,
-		   "workingDir", &c->cwd, "volumeMounts", &mounts, "ports", &ports, "resources",
-		   &limits, "securityContext", &security, "readinessProbe", &ready, "livenessProbe",
-		   &alive) < 0)
-		return -1;
-	if (strlen(c->name) == 0 || strlen(c->name) > 63 ||
-	    strspn(c->name, "abcdefghijklmnopqrstuvwxyz0123456789-") != strlen(c->name))
-		return manifest_wrong(err, at,
-				      "invalid name: expected at most 63 letters, digits and -");
-	if (manifest_read_words(at, "command", command, c->command, &n, err) < 0 ||
-	    manifest_read_words(at, "args", args, c->command, &n, err) < 0 ||
-	    manifest_read_env(m, at, env, c, err) < 0 ||
-	    manifest_expand_words(m, c, c->command, err) < 0 ||
-	    manifest_read_lists(m, at, c, mounts, ports, err) < 0 ||
-	    manifest_read_limits(at, limits, c, err) < 0 ||
-	    manifest_read_security(at, security, c, err) < 0 ||
-	    manifest_read_probe(at, "readinessProbe", ready, &c->readiness, err) < 0)
-		return -1;
-	if (n == 0)
-		return manifest_wrong(
-			err, at, "command and args are empty, and images have no default command");
-	if (manifest_read_probe(at, "livenessProbe", alive, &c->liveness, err) < 0 ||
-	    manifest_expand_words(m, c, c->readiness.command, err) < 0)
-		return -1;
-	return manifest_expand_words(m, c, c->liveness.command, err);
-}
-
-static int
-manifest_read_volume(const struct at *at, struct manifest_volume *v, struct error *err)
-{
-	const json_t *config = NULL, *secret = NULL, *empty = NULL, *host = NULL;
-	const json_t *size = NULL;
-	const char *medium = "";
-
-	if (UNPACK(err, at, "{s:s, s?o, s?o, s?o, s?o}", "name", &v->name, "configMap", &config,
-		   "secret", &secret, "emptyDir", &empty, "hostPath", &host) < 0)
-		return -1;
-	if (!v->name[0] || strchr(v->name, '/') || v->name[0] == '.')
-		return manifest_wrong(err, at, "invalid volume name \"%s\"", v->name);
-	if (!!config + !!secret + !!empty + !!host != 1)
-		return manifest_wrong(err, at,
-				      "must be one of configMap, secret, emptyDir and hostPath");
-	if (config) {
-		const struct at e = manifest_member(at, "configMap", config);
-
-		v->kind = VOLUME_CONFIG_MAP;
-		return UNPACK(err, &e, "{s?o, s?o}", "data", &v->text, "binaryData", &v->bytes);
-	}
-	if (secret) {
-		const struct at e = manifest_member(at, "secret", secret);
-
-		v->kind = VOLUME_SECRET;
-		return UNPACK(err, &e, "{s?o, s?o}", "stringData", &v->text, "data", &v->bytes);
-	}
-	if (host) {
-		const struct at e = manifest_member(at, "hostPath", host);
-
-		v->kind = VOLUME_HOST_PATH;
-		return UNPACK(err, &e, "{s:s}", "path", &v->path);
-	}
-	v->kind = VOLUME_EMPTY_DIR;
-	{
-		const struct at e = manifest_member(at, "emptyDir", empty);
-
-		if (UNPACK(err, &e, "{s?s, s?o}", "medium", &medium, "sizeLimit", &size) < 0)
-			return -1;
-		v->in_memory = strcmp(medium, "Memory") == 0;
-		return manifest_read_size(&e, size, &v->size, err);
-	}
+	if (strcmp(kind, "Pod") != 0)
+		return manifest_wrong(err, &top, "kind %s: expected Pod", kind);
+	return manifest_read_spec(m, &spec, err);
 }
 
 static int
@@ -423,43 +214,260 @@ manifest_read_spec(struct manifest *m, const struct at *at, struct error *err)
 	return 0;
 }
 
-/* why: the reason if m->json could not be loaded. */
 static int
-manifest_read_pod(struct manifest *m, const json_error_t *why, struct error *err)
+manifest_read_volume(const struct at *at, struct manifest_volume *v, struct error *err)
 {
-	const struct at top = { .json = m->json, .path = "pod" };
-	const char *version = "v1", *kind = "Pod";
-	struct at spec = { .path = "spec" };
+	const json_t *config = NULL, *secret = NULL, *empty = NULL, *host = NULL;
+	const json_t *size = NULL;
+	const char *medium = "";
 
-	if (!m->json)
-		return error_set(err, ERROR_INVALID_ARGUMENT, "line %d, column %d: %s", why->line,
-				 why->column, why->text);
-	if (UNPACK(err, &top, "{s?s, s?s, s:{s:s}, s:o}", "apiVersion", &version, "kind", &kind,
-		   "metadata", "name", &m->name, "spec", &spec.json) < 0)
+	if (UNPACK(err, at, "{s:s, s?o, s?o, s?o, s?o}", "name", &v->name, "configMap", &config,
+		   "secret", &secret, "emptyDir", &empty, "hostPath", &host) < 0)
 		return -1;
-	if (strcmp(kind, "Pod") != 0)
-		return manifest_wrong(err, &top, "kind %s: expected Pod", kind);
-	return manifest_read_spec(m, &spec, err);
+	if (!v->name[0] || strchr(v->name, '/') || v->name[0] == '.')
+		return manifest_wrong(err, at, "invalid volume name \"%s\"", v->name);
+	if (!!config + !!secret + !!empty + !!host != 1)
+		return manifest_wrong(err, at,
+				      "must be one of configMap, secret, emptyDir and hostPath");
+	if (config) {
+		const struct at e = manifest_member(at, "configMap", config);
+
+		v->kind = VOLUME_CONFIG_MAP;
+		return UNPACK(err, &e, "{s?o, s?o}", "data", &v->text, "binaryData", &v->bytes);
+	}
+	if (secret) {
+		const struct at e = manifest_member(at, "secret", secret);
+
+		v->kind = VOLUME_SECRET;
+		return UNPACK(err, &e, "{s?o, s?o}", "stringData", &v->text, "data", &v->bytes);
+	}
+	if (host) {
+		const struct at e = manifest_member(at, "hostPath", host);
+
+		v->kind = VOLUME_HOST_PATH;
+		return UNPACK(err, &e, "{s:s}", "path", &v->path);
+	}
+	v->kind = VOLUME_EMPTY_DIR;
+	{
+		const struct at e = manifest_member(at, "emptyDir", empty);
+
+		if (UNPACK(err, &e, "{s?s, s?o}", "medium", &medium, "sizeLimit", &size) < 0)
+			return -1;
+		v->in_memory = strcmp(medium, "Memory") == 0;
+		return manifest_read_size(&e, size, &v->size, err);
+	}
 }
 
-int
-manifest_parse(struct manifest *m, const char *text, struct error *err)
-{
-	json_error_t why;
+/* ---- a container ---- */
 
-	*m = (struct manifest){ .json = json_loads(text, JSON_REJECT_DUPLICATES, &why) };
-	arena_init(&m->texts, TEXTS_MAX);
-	return manifest_read_pod(m, &why, err);
+/* Expands the references to variables in the words of a command. */
+static int
+manifest_expand_words(struct manifest *m, const struct manifest_container *c, const char **words,
+		      struct error *err)
+{
+	for (; *words; words++) {
+		*words = expand_text(&m->texts, *words, c->env, c->n_env);
+		if (!*words)
+			return error_nomem(err, "reading a pod");
+	}
+	return 0;
 }
 
-int
-manifest_read(struct manifest *m, const char *path, struct error *err)
+/* A value may refer to the variables before it. */
+static int
+manifest_read_env(struct manifest *m, const struct at *at, const json_t *list,
+		  struct manifest_container *c, struct error *err)
 {
-	json_error_t why;
+	const char *name, *value;
 
-	*m = (struct manifest){ .json = json_load_file(path, JSON_REJECT_DUPLICATES, &why) };
-	arena_init(&m->texts, TEXTS_MAX);
-	return manifest_read_pod(m, &why, err) < 0 ? error_wrap(err, "%s", path) : 0;
+	if (manifest_check_list(at, "env", list, MANIFEST_WORDS_MAX - 1, err) < 0)
+		return -1;
+	for (size_t i = 0; i < json_array_size(list); i++) {
+		const struct at e = manifest_element(at, "env", list, i);
+
+		value = "";
+		if (UNPACK(err, &e, "{s:s, s?s}", "name", &name, "value", &value) < 0)
+			return -1;
+		if (!*name || strchr(name, '='))
+			return manifest_wrong(err, &e, "invalid variable name \"%s\"", name);
+		value = expand_text(&m->texts, value, c->env, c->n_env);
+		c->env[c->n_env] = value ? arena_printf(&m->texts, "%s=%s", name, value) : NULL;
+		if (!c->env[c->n_env])
+			return error_nomem(err, "reading a pod");
+		c->n_env++;
+	}
+	return 0;
+}
+
+static int
+manifest_read_mount(const struct manifest *m, const struct at *at, struct manifest_mount *out,
+		    struct error *err)
+{
+	const char *name;
+	int read_only = 0;
+
+	if (UNPACK(err, at, "{s:s, s:s, s?b}", "name", &name, "mountPath", &out->path, "readOnly",
+		   &read_only) < 0)
+		return -1;
+	out->read_only = read_only;
+	if (out->path[0] != '/')
+		return manifest_wrong(err, at, "mountPath is not absolute");
+	for (size_t i = 0; i < m->n_volumes; i++) {
+		if (strcmp(m->volumes[i].name, name) == 0) {
+			out->volume = (unsigned int)i;
+			return 0;
+		}
+	}
+	return manifest_wrong(err, at, "unknown volume %s", name);
+}
+
+static int
+manifest_read_port(struct manifest *m, const struct at *at, struct error *err)
+{
+	const char *host = "127.0.0.1", *name = NULL, *protocol = "TCP";
+	int guest = 0, port = 0;
+
+	if (UNPACK(err, at, "{s:i, s?i, s?s, s?s, s?s}", "containerPort", &guest, "hostPort", &port,
+		   "hostIP", &host, "name", &name, "protocol", &protocol) < 0)
+		return -1;
+	if (!port)
+		return 0;
+	if (strcmp(protocol, "TCP") != 0)
+		return manifest_wrong(err, at, "only TCP ports can be published on the host");
+	if (m->n_ports == MANIFEST_PORTS_MAX)
+		return manifest_wrong(err, at, "too many host ports: at most %d",
+				      MANIFEST_PORTS_MAX);
+	(void)snprintf(m->ports[m->n_ports++], sizeof(m->ports[0]), "%.60s:%d:%d", host, port,
+		       guest);
+	return 0;
+}
+
+/* Reads the list members of a container. */
+static int
+manifest_read_lists(struct manifest *m, const struct at *at, struct manifest_container *c,
+		    const json_t *mounts, const json_t *ports, struct error *err)
+{
+	if (manifest_check_list(at, "volumeMounts", mounts, MANIFEST_MOUNTS_MAX, err) < 0 ||
+	    manifest_check_list(at, "ports", ports, MANIFEST_WORDS_MAX, err) < 0)
+		return -1;
+	for (size_t i = 0; i < json_array_size(mounts); i++) {
+		const struct at e = manifest_element(at, "volumeMounts", mounts, i);
+
+		if (manifest_read_mount(m, &e, &c->mounts[c->n_mounts++], err) < 0)
+			return -1;
+	}
+	for (size_t i = 0; i < json_array_size(ports); i++) {
+		const struct at e = manifest_element(at, "ports", ports, i);
+
+		if (manifest_read_port(m, &e, err) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+/* "500m", "0.5", 2. */
+static int
+manifest_read_cpu(const struct at *at, const json_t *json, unsigned int *out, struct error *err)
+{
+	uint64_t milli = 0;
+
+	if (manifest_read_quantity(at, json, 3, CPU_MILLI_MAX, "number of processors", &milli,
+				   err) < 0)
+		return -1;
+	if (json && milli == 0)
+		return manifest_wrong(err, at, "number of processors must not be 0");
+	*out = (unsigned int)milli;
+	return 0;
+}
+
+static int
+manifest_read_limits(const struct at *parent, const json_t *json, struct manifest_container *c,
+		     struct error *err)
+{
+	const struct at at = manifest_member(parent, "resources", json);
+	const json_t *memory = NULL, *cpu = NULL, *requests = NULL;
+
+	if (!json)
+		return 0;
+	if (UNPACK(err, &at, "{s?{s?o, s?o}, s?o}", "limits", "memory", &memory, "cpu", &cpu,
+		   "requests", &requests) < 0 ||
+	    manifest_read_size(&at, memory, &c->memory, err) < 0)
+		return -1;
+	return manifest_read_cpu(&at, cpu, &c->milli, err);
+}
+
+static int
+manifest_read_security(const struct at *parent, const json_t *json, struct manifest_container *c,
+		       struct error *err)
+{
+	const struct at at = manifest_member(parent, "securityContext", json);
+	int read_only = 0, privileged = 0;
+
+	if (json &&
+	    UNPACK(err, &at, "{s?i, s?i, s?b, s?b}", "runAsUser", &c->uid, "runAsGroup", &c->gid,
+		   "readOnlyRootFilesystem", &read_only, "privileged", &privileged) < 0)
+		return -1;
+	c->read_only = read_only;
+	c->privileged = privileged;
+	return 0;
+}
+
+static int
+manifest_read_probe(const struct at *parent, const char *name, const json_t *json,
+		    struct manifest_probe *p, struct error *err)
+{
+	const struct at at = manifest_member(parent, name, json);
+	const json_t *command = NULL;
+	size_t n = 0;
+
+	*p = (struct manifest_probe){ .period_s = 10, .timeout_s = 1, .failures = 3 };
+	if (!json)
+		return 0;
+	if (UNPACK(err, &at, "{s:{s:o}, s?i, s?i, s?i, s?i}", "exec", "command", &command,
+		   "initialDelaySeconds", &p->delay_s, "periodSeconds", &p->period_s,
+		   "timeoutSeconds", &p->timeout_s, "failureThreshold", &p->failures) < 0 ||
+	    manifest_read_words(&at, "exec.command", command, p->command, &n, err) < 0)
+		return -1;
+	if (n == 0 || p->delay_s < 0 || p->period_s < 1 || p->timeout_s < 1 || p->failures < 1)
+		return manifest_wrong(err, &at, "must have a command and positive numbers");
+	return 0;
+}
+
+static int
+manifest_read_container(struct manifest *m, const struct at *at, struct manifest_container *c,
+			struct error *err)
+{
+	const json_t *command = NULL, *args = NULL, *env = NULL, *mounts = NULL, *ports = NULL;
+	const json_t *limits = NULL, *security = NULL, *ready = NULL, *alive = NULL;
+	size_t n = 0;
+
+	c->cwd = "/";
+	if (UNPACK(err, at, "{s:s, s:s, s?o, s?o, s?o, s?s, s?o, s?o, s?o, s?o, s?o, s?o}", "name",
+		   &c->name, "image", &c->image, "command", &command, "args", &args, "env", &env,
+		   "workingDir", &c->cwd, "volumeMounts", &mounts, "ports", &ports, "resources",
+		   &limits, "securityContext", &security, "readinessProbe", &ready, "livenessProbe",
+		   &alive) < 0)
+		return -1;
+	if (strlen(c->name) == 0 || strlen(c->name) > 63 ||
+	    strspn(c->name, "abcdefghijklmnopqrstuvwxyz0123456789-") != strlen(c->name))
+		return manifest_wrong(err, at,
+				      "invalid name: expected at most 63 letters, digits and -");
+	if (manifest_read_words(at, "command", command, c->command, &n, err) < 0 ||
+	    manifest_read_words(at, "args", args, c->command, &n, err) < 0 ||
+	    manifest_read_env(m, at, env, c, err) < 0 ||
+	    manifest_expand_words(m, c, c->command, err) < 0 ||
+	    manifest_read_lists(m, at, c, mounts, ports, err) < 0 ||
+	    manifest_read_limits(at, limits, c, err) < 0 ||
+	    manifest_read_security(at, security, c, err) < 0 ||
+	    manifest_read_probe(at, "readinessProbe", ready, &c->readiness, err) < 0)
+		return -1;
+	if (n == 0)
+		return manifest_wrong(
+			err, at, "command and args are empty, and images have no default command");
+	if (manifest_read_probe(at, "livenessProbe", alive, &c->liveness, err) < 0 ||
+	    manifest_expand_words(m, c, c->readiness.command, err) < 0)
+		return -1;
+	return manifest_expand_words(m, c, c->liveness.command, err);
 }
 
 void

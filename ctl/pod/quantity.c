@@ -20,53 +20,8 @@ static const struct {
 	{ "Gi", 0, 30 }, { "Ti", 0, 40 }, { "Pi", 0, 50 }, { "Ei", 0, 60 },
 };
 
-/* "e3", "E-2". */
-static bool
-quantity_exponent(const char *text, int *out)
-{
-	bool minus = text[0] && text[1] == '-';
-	int value = 0;
-
-	if (*text != 'e' && *text != 'E')
-		return false;
-	text += text[1] == '+' || text[1] == '-' ? 2 : 1;
-	if (!*text || text[strspn(text, "0123456789")])
-		return false;
-	for (; *text && value <= QUANTITY_EXPONENT_MAX; text++)
-		value = 10 * value + (*text - '0');
-	if (value > QUANTITY_EXPONENT_MAX)
-		return false;
-	*out = minus ? -value : value;
-	return true;
-}
-
-/* Parses digits with an optional decimal point into a value below 2^60 and subtracts the number
- * of decimal places from *ten. Digits that do not fit set *rest unless they are 0. Returns the
- * rest of the text, or NULL if there is no digit or the value is too large. */
-static const char *
-quantity_digits(const char *text, quantity_wide *value, int *ten, bool *rest)
-{
-	bool point = false, any = false;
-
-	for (*value = 0; (*text >= '0' && *text <= '9') || (*text == '.' && !point); text++) {
-		bool room = *value < (quantity_wide)1 << 56;
-
-		if (*text == '.') {
-			point = true;
-			continue;
-		}
-		any = true;
-		if (!room && !point)
-			return NULL;
-		if (!room || *ten < -QUANTITY_EXPONENT_MAX) {
-			*rest |= *text != '0';
-			continue;
-		}
-		*value = 10 * *value + (quantity_wide)(*text - '0');
-		*ten -= point;
-	}
-	return any ? text : NULL;
-}
+static const char *quantity_digits(const char *text, quantity_wide *value, int *ten, bool *rest);
+static bool quantity_exponent(const char *text, int *out);
 
 bool
 quantity_parse(const char *text, int digits, uint64_t max, uint64_t *out)
@@ -100,5 +55,53 @@ quantity_parse(const char *text, int digits, uint64_t max, uint64_t *out)
 	if (value > max)
 		return false;
 	*out = (uint64_t)value;
+	return true;
+}
+
+/* Parses digits with an optional decimal point into a value below 2^60 and subtracts the number
+ * of decimal places from *ten. Digits that do not fit set *rest unless they are 0. Returns the
+ * rest of the text, or NULL if there is no digit or the value is too large. */
+static const char *
+quantity_digits(const char *text, quantity_wide *value, int *ten, bool *rest)
+{
+	bool point = false, any = false;
+
+	for (*value = 0; (*text >= '0' && *text <= '9') || (*text == '.' && !point); text++) {
+		bool room = *value < (quantity_wide)1 << 56;
+
+		if (*text == '.') {
+			point = true;
+			continue;
+		}
+		any = true;
+		if (!room && !point)
+			return NULL;
+		if (!room || *ten < -QUANTITY_EXPONENT_MAX) {
+			*rest |= *text != '0';
+			continue;
+		}
+		*value = 10 * *value + (quantity_wide)(*text - '0');
+		*ten -= point;
+	}
+	return any ? text : NULL;
+}
+
+/* "e3", "E-2". */
+static bool
+quantity_exponent(const char *text, int *out)
+{
+	bool minus = text[0] && text[1] == '-';
+	int value = 0;
+
+	if (*text != 'e' && *text != 'E')
+		return false;
+	text += text[1] == '+' || text[1] == '-' ? 2 : 1;
+	if (!*text || text[strspn(text, "0123456789")])
+		return false;
+	for (; *text && value <= QUANTITY_EXPONENT_MAX; text++)
+		value = 10 * value + (*text - '0');
+	if (value > QUANTITY_EXPONENT_MAX)
+		return false;
+	*out = minus ? -value : value;
 	return true;
 }

@@ -1,5 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Running the containers of a pod. */
+/*
+ * Running the containers of a pod. Of each container:
+ *
+ *	 podrun_start()        WaitProcess answers         removed, not to be restarted
+ *	---------------> UP ------------------------> EXITED ---------------------------> OVER
+ *	                 ^                              |
+ *	                 | its delay has passed         | removed, to be restarted
+ *	                 +---------- WAITING <----------+
+ */
 #include "ctl/pod/run.h"
 
 #include <errno.h>
@@ -71,6 +79,15 @@ struct podrun {
 	bool is_changed;
 };
 
+static bool podrun_step(struct podrun *p, int stop_fd, int vm_fd, uint64_t until_ns);
+static uint64_t podrun_turn(struct podrun *p);
+static int podrun_start_container(struct container *c, struct error *err);
+static void podrun_read_on(struct reading *r);
+static void podrun_on_output(void *data, ProtobufCMessage *reply, const struct error *failure);
+static void podrun_container_ended(struct container *c);
+static void podrun_probe_turn(struct probing *b);
+static void podrun_write_status(struct podrun *p);
+
 static char *
 podrun_text(const char *s)
 {
@@ -109,65 +126,140 @@ podrun_ignore_reply(void *data, ProtobufCMessage *reply, const struct error *fai
 	podrun_drop(reply);
 }
 
-/* ---- status file ---- */
-
-static void
-podrun_write_status(struct podrun *p)
+struct podrun *
+podrun_new(const struct podspec *spec, const char *dir, struct error *err)
 {
-	char path[PATH_MAX + 32], made[PATH_MAX + 32];
-	json_t *list = json_array();
-	json_t *top;
+	struct podrun *p = calloc(1, sizeof(*p));
+	char path[PATH_MAX + 128];
 
-	p->is_changed = false;
+	if (!p) {
+		error_nomem(err, "starting a pod");
+		return NULL;
+	}
+	p->spec = spec;
+	p->n = spec->m->n_containers;
+	(void)snprintf(p->dir, sizeof(p->dir), "%s", dir);
 	for (size_t i = 0; i < p->n; i++) {
-		const struct container *c = &p->containers[i];
+		struct container *c = &p->containers[i];
 
-		(void)json_array_append_new(
-			list,
-			json_pack("{s:s, s:s, s:b, s:b, s:i, s:i}", "name", c->m->name, "id", c->id,
-				  "running", c->is_up && !c->has_exited, "ready", c->is_ready,
-				  "restarts", (int)c->restarts, "exitCode", c->status));
+		*c = (struct container){ .run = p, .m = &spec->m->containers[i], .index = i };
+		podspec_id(spec, i, c->id, sizeof(c->id));
+		(void)snprintf(path, sizeof(path), "%s/%s.log", dir, c->m->name);
+		c->log = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+		c->ready = (struct probing){ .p = &c->m->readiness, .c = c, .kind = "readiness" };
+		c->live = (struct probing){ .p = &c->m->liveness, .c = c, .kind = "liveness" };
+		p->readings[2 * i] = (struct reading){ .c = c };
+		p->readings[2 * i + 1] = (struct reading){ .c = c, .from_stderr = true };
 	}
-	top = json_pack("{s:s, s:o}", "name", p->spec->m->name, "containers", list);
-	(void)snprintf(made, sizeof(made), "%s/status.json.new", p->dir);
-	(void)snprintf(path, sizeof(path), "%s/status.json", p->dir);
-	if (top && json_dump_file(top, made, JSON_INDENT(1)) == 0)
-		(void)rename(made, path);
-	json_decref(top);
+	return p;
 }
 
-/* ---- one container ---- */
-
-static void podrun_read_on(struct reading *r);
-
-static void
-podrun_on_output(void *data, ProtobufCMessage *reply, const struct error *failure)
+static bool
+podrun_all_ready(const struct podrun *p)
 {
-	struct reading *r = data;
-	const Grpc__ReadStreamResponse *read = (const Grpc__ReadStreamResponse *)reply;
+	for (size_t i = 0; i < p->n; i++)
+		if (!p->containers[i].is_ready && !p->containers[i].is_over)
+			return false;
+	return true;
+}
 
-	(void)failure;
-	if (read && read->data.len > 0) {
-		if (r->c->log >= 0)
-			(void)write_full(r->c->log, read->data.data, read->data.len);
-		podrun_read_on(r);
-	} else {
-		r->c->open_streams--;
+int
+podrun_start(struct podrun *p, int timeout_ms, struct error *err)
+{
+	uint64_t until = deadline_in((uint64_t)timeout_ms);
+
+	for (size_t i = 0; i < p->n; i++)
+		if (podrun_start_container(&p->containers[i], err) < 0)
+			return -1;
+	while (!podrun_all_ready(p)) {
+		if (!deadline_is_over(until) && podrun_step(p, -1, -1, until))
+			continue;
+		for (size_t i = 0; i < p->n; i++)
+			if (!p->containers[i].is_ready)
+				return error_set(err, ERROR_DEADLINE_EXCEEDED,
+						 "container %s is not ready: timed out after %d s",
+						 p->containers[i].m->name, timeout_ms / 1000);
 	}
-	podrun_drop(reply);
+	podrun_write_status(p);
+	return 0;
 }
 
-static void
-podrun_read_on(struct reading *r)
+static bool
+podrun_all_over(const struct podrun *p)
 {
-	Grpc__ReadStreamRequest q = GRPC__READ_STREAM_REQUEST__INIT;
-
-	q.container_id = q.exec_id = r->c->id;
-	q.len = CHUNK;
-	if (!podrun_start_call(r->c->run, r->from_stderr ? "ReadStderr" : "ReadStdout", &q.base,
-			       podrun_on_output, r))
-		r->c->open_streams--;
+	for (size_t i = 0; i < p->n; i++)
+		if (!p->containers[i].is_over)
+			return false;
+	return true;
 }
+
+void
+podrun_watch(struct podrun *p, int stop_fd, int vm_fd)
+{
+	while (!podrun_all_over(p) && podrun_step(p, stop_fd, vm_fd, DEADLINE_NEVER))
+		continue;
+	podrun_write_status(p);
+}
+
+static uint64_t
+podrun_earlier(uint64_t a, uint64_t b)
+{
+	return a < b ? a : b;
+}
+
+/* Performs all due work and handles events until the next deadline. Returns false if a fd is
+ * readable or the connection broke. */
+static bool
+podrun_step(struct podrun *p, int stop_fd, int vm_fd, uint64_t until_ns)
+{
+	struct pollfd fds[] = { { .fd = ttrpc_client_fd(p->spec->client) },
+				{ .fd = stop_fd, .events = POLLIN },
+				{ .fd = vm_fd, .events = POLLIN } };
+	uint64_t next = podrun_earlier(podrun_turn(p), until_ns);
+	struct error err = ERROR_INIT;
+
+	fds[0].events = ttrpc_client_events(p->spec->client);
+	if (poll(fds, ARRAY_LEN(fds), deadline_left_ms(next)) < 0)
+		return errno == EINTR;
+	if (fds[1].revents || fds[2].revents)
+		return false;
+	return !fds[0].revents || ttrpc_client_handle(p->spec->client, &err) == 0;
+}
+
+/* Performs all due work. Returns the deadline of the next. */
+static uint64_t
+podrun_turn(struct podrun *p)
+{
+	uint64_t next = DEADLINE_NEVER;
+
+	for (size_t i = 0; i < p->n; i++) {
+		struct container *c = &p->containers[i];
+		struct probing *probes[] = { &c->ready, &c->live };
+		struct error err = ERROR_INIT;
+
+		if (c->is_up && c->has_exited)
+			podrun_container_ended(c);
+		if (!c->is_up && !c->is_over && deadline_is_over(c->start_ns)) {
+			c->restarts++;
+			if (podrun_start_container(c, &err) < 0)
+				c->start_ns = deadline_in(RESTART_MAX_MS);
+		}
+		if (!c->is_up)
+			next = podrun_earlier(next, c->is_over ? DEADLINE_NEVER : c->start_ns);
+		for (size_t k = 0; k < ARRAY_LEN(probes); k++) {
+			podrun_probe_turn(probes[k]);
+			if (c->is_up && probes[k]->p->command[0])
+				next = podrun_earlier(next, probes[k]->is_running
+								    ? probes[k]->until_ns
+								    : probes[k]->due_ns);
+		}
+	}
+	if (p->is_changed)
+		podrun_write_status(p);
+	return next;
+}
+
+/* ---- a container ---- */
 
 static void
 podrun_on_exit_code(void *data, ProtobufCMessage *reply, const struct error *failure)
@@ -214,6 +306,35 @@ podrun_start_container(struct container *c, struct error *err)
 	podrun_reset_probe(&c->live);
 	p->is_changed = true;
 	return 0;
+}
+
+static void
+podrun_read_on(struct reading *r)
+{
+	Grpc__ReadStreamRequest q = GRPC__READ_STREAM_REQUEST__INIT;
+
+	q.container_id = q.exec_id = r->c->id;
+	q.len = CHUNK;
+	if (!podrun_start_call(r->c->run, r->from_stderr ? "ReadStderr" : "ReadStdout", &q.base,
+			       podrun_on_output, r))
+		r->c->open_streams--;
+}
+
+static void
+podrun_on_output(void *data, ProtobufCMessage *reply, const struct error *failure)
+{
+	struct reading *r = data;
+	const Grpc__ReadStreamResponse *read = (const Grpc__ReadStreamResponse *)reply;
+
+	(void)failure;
+	if (read && read->data.len > 0) {
+		if (r->c->log >= 0)
+			(void)write_full(r->c->log, read->data.data, read->data.len);
+		podrun_read_on(r);
+	} else {
+		r->c->open_streams--;
+	}
+	podrun_drop(reply);
 }
 
 /* Removes a container that has exited and schedules its restart if the policy asks for it. */
@@ -352,110 +473,31 @@ podrun_probe_turn(struct probing *b)
 	}
 }
 
-/* ---- pod ---- */
+/* ---- the status file ---- */
 
-static uint64_t
-podrun_earlier(uint64_t a, uint64_t b)
+static void
+podrun_write_status(struct podrun *p)
 {
-	return a < b ? a : b;
-}
+	char path[PATH_MAX + 32], made[PATH_MAX + 32];
+	json_t *list = json_array();
+	json_t *top;
 
-/* Performs all due work. Returns the deadline of the next. */
-static uint64_t
-podrun_turn(struct podrun *p)
-{
-	uint64_t next = DEADLINE_NEVER;
-
+	p->is_changed = false;
 	for (size_t i = 0; i < p->n; i++) {
-		struct container *c = &p->containers[i];
-		struct probing *probes[] = { &c->ready, &c->live };
-		struct error err = ERROR_INIT;
+		const struct container *c = &p->containers[i];
 
-		if (c->is_up && c->has_exited)
-			podrun_container_ended(c);
-		if (!c->is_up && !c->is_over && deadline_is_over(c->start_ns)) {
-			c->restarts++;
-			if (podrun_start_container(c, &err) < 0)
-				c->start_ns = deadline_in(RESTART_MAX_MS);
-		}
-		if (!c->is_up)
-			next = podrun_earlier(next, c->is_over ? DEADLINE_NEVER : c->start_ns);
-		for (size_t k = 0; k < ARRAY_LEN(probes); k++) {
-			podrun_probe_turn(probes[k]);
-			if (c->is_up && probes[k]->p->command[0])
-				next = podrun_earlier(next, probes[k]->is_running
-								    ? probes[k]->until_ns
-								    : probes[k]->due_ns);
-		}
+		(void)json_array_append_new(
+			list,
+			json_pack("{s:s, s:s, s:b, s:b, s:i, s:i}", "name", c->m->name, "id", c->id,
+				  "running", c->is_up && !c->has_exited, "ready", c->is_ready,
+				  "restarts", (int)c->restarts, "exitCode", c->status));
 	}
-	if (p->is_changed)
-		podrun_write_status(p);
-	return next;
-}
-
-static bool
-podrun_all_ready(const struct podrun *p)
-{
-	for (size_t i = 0; i < p->n; i++)
-		if (!p->containers[i].is_ready && !p->containers[i].is_over)
-			return false;
-	return true;
-}
-
-static bool
-podrun_all_over(const struct podrun *p)
-{
-	for (size_t i = 0; i < p->n; i++)
-		if (!p->containers[i].is_over)
-			return false;
-	return true;
-}
-
-/* Performs all due work and handles events until the next deadline. Returns false if a fd is
- * readable or the connection broke. */
-static bool
-podrun_step(struct podrun *p, int stop_fd, int vm_fd, uint64_t until_ns)
-{
-	struct pollfd fds[] = { { .fd = ttrpc_client_fd(p->spec->client) },
-				{ .fd = stop_fd, .events = POLLIN },
-				{ .fd = vm_fd, .events = POLLIN } };
-	uint64_t next = podrun_earlier(podrun_turn(p), until_ns);
-	struct error err = ERROR_INIT;
-
-	fds[0].events = ttrpc_client_events(p->spec->client);
-	if (poll(fds, ARRAY_LEN(fds), deadline_left_ms(next)) < 0)
-		return errno == EINTR;
-	if (fds[1].revents || fds[2].revents)
-		return false;
-	return !fds[0].revents || ttrpc_client_handle(p->spec->client, &err) == 0;
-}
-
-struct podrun *
-podrun_new(const struct podspec *spec, const char *dir, struct error *err)
-{
-	struct podrun *p = calloc(1, sizeof(*p));
-	char path[PATH_MAX + 128];
-
-	if (!p) {
-		error_nomem(err, "starting a pod");
-		return NULL;
-	}
-	p->spec = spec;
-	p->n = spec->m->n_containers;
-	(void)snprintf(p->dir, sizeof(p->dir), "%s", dir);
-	for (size_t i = 0; i < p->n; i++) {
-		struct container *c = &p->containers[i];
-
-		*c = (struct container){ .run = p, .m = &spec->m->containers[i], .index = i };
-		podspec_id(spec, i, c->id, sizeof(c->id));
-		(void)snprintf(path, sizeof(path), "%s/%s.log", dir, c->m->name);
-		c->log = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
-		c->ready = (struct probing){ .p = &c->m->readiness, .c = c, .kind = "readiness" };
-		c->live = (struct probing){ .p = &c->m->liveness, .c = c, .kind = "liveness" };
-		p->readings[2 * i] = (struct reading){ .c = c };
-		p->readings[2 * i + 1] = (struct reading){ .c = c, .from_stderr = true };
-	}
-	return p;
+	top = json_pack("{s:s, s:o}", "name", p->spec->m->name, "containers", list);
+	(void)snprintf(made, sizeof(made), "%s/status.json.new", p->dir);
+	(void)snprintf(path, sizeof(path), "%s/status.json", p->dir);
+	if (top && json_dump_file(top, made, JSON_INDENT(1)) == 0)
+		(void)rename(made, path);
+	json_decref(top);
 }
 
 void
@@ -464,33 +506,4 @@ podrun_free(struct podrun *p)
 	for (size_t i = 0; p && i < p->n; i++)
 		close_fd(&p->containers[i].log);
 	free(p);
-}
-
-int
-podrun_start(struct podrun *p, int timeout_ms, struct error *err)
-{
-	uint64_t until = deadline_in((uint64_t)timeout_ms);
-
-	for (size_t i = 0; i < p->n; i++)
-		if (podrun_start_container(&p->containers[i], err) < 0)
-			return -1;
-	while (!podrun_all_ready(p)) {
-		if (!deadline_is_over(until) && podrun_step(p, -1, -1, until))
-			continue;
-		for (size_t i = 0; i < p->n; i++)
-			if (!p->containers[i].is_ready)
-				return error_set(err, ERROR_DEADLINE_EXCEEDED,
-						 "container %s is not ready: timed out after %d s",
-						 p->containers[i].m->name, timeout_ms / 1000);
-	}
-	podrun_write_status(p);
-	return 0;
-}
-
-void
-podrun_watch(struct podrun *p, int stop_fd, int vm_fd)
-{
-	while (!podrun_all_over(p) && podrun_step(p, stop_fd, vm_fd, DEADLINE_NEVER))
-		continue;
-	podrun_write_status(p);
 }

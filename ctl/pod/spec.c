@@ -20,6 +20,17 @@
 #define REQUEST_MAX     (4u << 20)
 #define ID_MAX          160
 
+static int podspec_add_share(struct vm_options *vm, const char *path, bool may_be_image,
+			     struct error *err);
+static int podspec_set_network(const struct podspec *p, struct error *err);
+static int podspec_make_sandbox(const struct podspec *p, struct arena *a, struct error *err);
+static int podspec_start_pause(const struct podspec *p, struct arena *a, struct error *err);
+static void podspec_place_volume(const struct podspec *p, struct arena *a,
+				 const struct manifest_volume *v, struct spec_bind *bind,
+				 struct spec_storage *storage);
+static int podspec_create_and_start(const struct podspec *p, struct arena *a,
+				    const struct container_options *o, struct error *err);
+
 static int
 podspec_call(const struct podspec *p, const char *method, const ProtobufCMessage *request,
 	     struct error *err)
@@ -30,10 +41,32 @@ podspec_call(const struct podspec *p, const char *method, const ProtobufCMessage
 	return 0;
 }
 
+static char *
+podspec_text(const char *s)
+{
+	return (char *)(uintptr_t)s;
+}
+
 void
 podspec_id(const struct podspec *p, size_t i, char *out, size_t size)
 {
 	(void)snprintf(out, size, "%.63s-%.63s", p->m->name, p->m->containers[i].name);
+}
+
+int
+podspec_shares(const struct manifest *m, const char *files, struct vm_options *vm,
+	       struct error *err)
+{
+	for (size_t i = 0; i < m->n_containers; i++)
+		if (podspec_add_share(vm, m->containers[i].image, true, err) < 0)
+			return error_wrap(err, "image of container %s", m->containers[i].name);
+	if (podspec_add_share(vm, files, false, err) < 0)
+		return -1;
+	for (size_t i = 0; i < m->n_volumes; i++)
+		if (m->volumes[i].kind == VOLUME_HOST_PATH &&
+		    podspec_add_share(vm, m->volumes[i].path, false, err) < 0)
+			return error_wrap(err, "volume %s", m->volumes[i].name);
+	return 0;
 }
 
 static int
@@ -55,26 +88,21 @@ podspec_add_share(struct vm_options *vm, const char *path, bool may_be_image, st
 	return 0;
 }
 
-int
-podspec_shares(const struct manifest *m, const char *files, struct vm_options *vm,
-	       struct error *err)
-{
-	for (size_t i = 0; i < m->n_containers; i++)
-		if (podspec_add_share(vm, m->containers[i].image, true, err) < 0)
-			return error_wrap(err, "image of container %s", m->containers[i].name);
-	if (podspec_add_share(vm, files, false, err) < 0)
-		return -1;
-	for (size_t i = 0; i < m->n_volumes; i++)
-		if (m->volumes[i].kind == VOLUME_HOST_PATH &&
-		    podspec_add_share(vm, m->volumes[i].path, false, err) < 0)
-			return error_wrap(err, "volume %s", m->volumes[i].name);
-	return 0;
-}
+/* ---- the sandbox ---- */
 
-static char *
-podspec_text(const char *s)
+int
+podspec_sandbox(const struct podspec *p, struct error *err)
 {
-	return (char *)(uintptr_t)s;
+	struct arena a;
+	int r;
+
+	arena_init(&a, REQUEST_MAX);
+	r = podspec_set_network(p, err) < 0 || podspec_make_sandbox(p, &a, err) < 0 ||
+			    podspec_start_pause(p, &a, err) < 0
+		    ? -1
+		    : 0;
+	arena_release(&a);
+	return r;
 }
 
 /* Sets the address and the default route of the network card before the sandbox is created. */
@@ -110,40 +138,6 @@ podspec_set_network(const struct podspec *p, struct error *err)
 }
 
 static int
-podspec_create_and_start(const struct podspec *p, struct arena *a,
-			 const struct container_options *o, struct error *err)
-{
-	Grpc__CreateContainerRequest *create = spec_container(a, o);
-	Grpc__StartContainerRequest start = GRPC__START_CONTAINER_REQUEST__INIT;
-
-	if (!create)
-		return error_nomem(err, "building the requests");
-	start.container_id = podspec_text(o->id);
-	if (podspec_call(p, "CreateContainer", &create->base, err) < 0)
-		return -1;
-	return podspec_call(p, "StartContainer", &start.base, err);
-}
-
-static int
-podspec_start_pause(const struct podspec *p, struct arena *a, struct error *err)
-{
-	static char *const args[] = { (char *)(uintptr_t) "/pause", NULL };
-	const struct spec_pod pod = { .sandbox = p->m->name, .root = FILES "/" PODFILES_PAUSE };
-	const struct container_options o = {
-		.id = p->m->name,
-		.hostname = p->m->hostname,
-		.args = args,
-		.cwd = "/",
-		.uid = 65535,
-		.gid = 65535,
-		.read_only = true,
-		.pod = &pod,
-	};
-
-	return podspec_create_and_start(p, a, &o, err) < 0 ? error_wrap(err, "pause container") : 0;
-}
-
-static int
 podspec_make_sandbox(const struct podspec *p, struct arena *a, struct error *err)
 {
 	const struct manifest *m = p->m;
@@ -166,62 +160,26 @@ podspec_make_sandbox(const struct podspec *p, struct arena *a, struct error *err
 	return podspec_call(p, "CreateSandbox", &r->base, err);
 }
 
-int
-podspec_sandbox(const struct podspec *p, struct error *err)
+static int
+podspec_start_pause(const struct podspec *p, struct arena *a, struct error *err)
 {
-	struct arena a;
-	int r;
+	static char *const args[] = { (char *)(uintptr_t) "/pause", NULL };
+	const struct spec_pod pod = { .sandbox = p->m->name, .root = FILES "/" PODFILES_PAUSE };
+	const struct container_options o = {
+		.id = p->m->name,
+		.hostname = p->m->hostname,
+		.args = args,
+		.cwd = "/",
+		.uid = 65535,
+		.gid = 65535,
+		.read_only = true,
+		.pod = &pod,
+	};
 
-	arena_init(&a, REQUEST_MAX);
-	r = podspec_set_network(p, err) < 0 || podspec_make_sandbox(p, &a, err) < 0 ||
-			    podspec_start_pause(p, &a, err) < 0
-		    ? -1
-		    : 0;
-	arena_release(&a);
-	return r;
+	return podspec_create_and_start(p, a, &o, err) < 0 ? error_wrap(err, "pause container") : 0;
 }
 
-/* Translates a volume of the pod to a mount and a storage of one of its containers.
- * *storage->driver is NULL if the storage belongs to the sandbox. */
-static void
-podspec_place_volume(const struct podspec *p, struct arena *a, const struct manifest_volume *v,
-		     struct spec_bind *bind, struct spec_storage *storage)
-{
-	*storage = (struct spec_storage){ 0 };
-	bind->type = "bind";
-	switch (v->kind) {
-	case VOLUME_CONFIG_MAP:
-	case VOLUME_SECRET:
-		bind->source = arena_printf(a, FILES "/%s", v->name);
-		bind->readonly = true;
-		return;
-	case VOLUME_HOST_PATH:
-		bind->source = arena_printf(a, SHARED "/host-%s", v->name);
-		return;
-	case VOLUME_EMPTY_DIR:
-		break;
-	}
-	if (v->in_memory) {
-		bind->source =
-			arena_printf(a, "/run/kata-containers/sandbox/ephemeral/%s", v->name);
-		*storage = (struct spec_storage){ "ephemeral", "tmpfs", "tmpfs", "", bind->source };
-		if (v->size)
-			storage->options =
-				arena_printf(a, "size=%llu", (unsigned long long)v->size);
-		return;
-	}
-	bind->source = arena_printf(a, SHARED "/%s/rootfs/local/%s", p->m->name, v->name);
-	bind->type = "local";
-	*storage = (struct spec_storage){ "local", "local", "local", "mode=0777", bind->source };
-}
-
-size_t
-podspec_env(const struct manifest_container *c, const char *env[MANIFEST_WORDS_MAX + 1])
-{
-	env[0] = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
-	memcpy(env + 1, c->env, c->n_env * sizeof(*env));
-	return c->n_env + 1;
-}
+/* ---- a container ---- */
 
 int
 podspec_start(const struct podspec *p, size_t i, struct error *err)
@@ -271,4 +229,61 @@ podspec_start(const struct podspec *p, size_t i, struct error *err)
 	r = podspec_create_and_start(p, &a, &o, err);
 	arena_release(&a);
 	return r < 0 ? error_wrap(err, "container %s", c->name) : 0;
+}
+
+size_t
+podspec_env(const struct manifest_container *c, const char *env[MANIFEST_WORDS_MAX + 1])
+{
+	env[0] = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+	memcpy(env + 1, c->env, c->n_env * sizeof(*env));
+	return c->n_env + 1;
+}
+
+/* Translates a volume of the pod to a mount and a storage of one of its containers.
+ * *storage->driver is NULL if the storage belongs to the sandbox. */
+static void
+podspec_place_volume(const struct podspec *p, struct arena *a, const struct manifest_volume *v,
+		     struct spec_bind *bind, struct spec_storage *storage)
+{
+	*storage = (struct spec_storage){ 0 };
+	bind->type = "bind";
+	switch (v->kind) {
+	case VOLUME_CONFIG_MAP:
+	case VOLUME_SECRET:
+		bind->source = arena_printf(a, FILES "/%s", v->name);
+		bind->readonly = true;
+		return;
+	case VOLUME_HOST_PATH:
+		bind->source = arena_printf(a, SHARED "/host-%s", v->name);
+		return;
+	case VOLUME_EMPTY_DIR:
+		break;
+	}
+	if (v->in_memory) {
+		bind->source =
+			arena_printf(a, "/run/kata-containers/sandbox/ephemeral/%s", v->name);
+		*storage = (struct spec_storage){ "ephemeral", "tmpfs", "tmpfs", "", bind->source };
+		if (v->size)
+			storage->options =
+				arena_printf(a, "size=%llu", (unsigned long long)v->size);
+		return;
+	}
+	bind->source = arena_printf(a, SHARED "/%s/rootfs/local/%s", p->m->name, v->name);
+	bind->type = "local";
+	*storage = (struct spec_storage){ "local", "local", "local", "mode=0777", bind->source };
+}
+
+static int
+podspec_create_and_start(const struct podspec *p, struct arena *a,
+			 const struct container_options *o, struct error *err)
+{
+	Grpc__CreateContainerRequest *create = spec_container(a, o);
+	Grpc__StartContainerRequest start = GRPC__START_CONTAINER_REQUEST__INIT;
+
+	if (!create)
+		return error_nomem(err, "building the requests");
+	start.container_id = podspec_text(o->id);
+	if (podspec_call(p, "CreateContainer", &create->base, err) < 0)
+		return -1;
+	return podspec_call(p, "StartContainer", &start.base, err);
 }

@@ -17,32 +17,37 @@
 #include "lib/cleanup.h"
 #include "lib/io.h"
 
-/* Registers the VM for ps, exec and stop. *lock is held for the monitor's lifetime. */
-static int
-background_register(const struct background *b, int *lock, struct error *err)
+static int background_monitor(const struct background *b, const char *dir, int tell);
+static int background_register(const struct background *b, int *lock, struct error *err);
+static void background_look_after(const struct background *b);
+
+int
+background_start(const struct background *b, const char *dir, struct error *err)
 {
-	const struct vm *vm = b->vm(b->self);
-	struct vm_state state = { .monitor = getpid(), .started = time(NULL) };
+	int pipe_fds[2];
+	struct error reported = ERROR_INIT;
+	ssize_t n;
+	pid_t pid;
 
-	(void)snprintf(state.dir, sizeof(state.dir), "%s", vm->dir);
-	(void)snprintf(state.address, sizeof(state.address), "%s", vm->address);
-	b->describe(b->self, &state);
-	*lock = open(vm->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (*lock < 0 || flock(*lock, LOCK_EX | LOCK_NB) < 0)
-		return error_sys(err, "failed to lock %s", vm->dir);
-	return state_write(&state, err);
-}
-
-static void
-background_look_after(const struct background *b)
-{
-	auto_close int stop = -1;
-	sigset_t set;
-
-	(void)sigemptyset(&set);
-	(void)sigaddset(&set, SIGALRM);
-	stop = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
-	b->look_after(b->self, stop);
+	(void)signal(SIGPIPE, SIG_IGN);
+	if (pipe2(pipe_fds, O_CLOEXEC) < 0)
+		return error_sys(err, "failed to create a pipe");
+	pid = fork();
+	if (pid == 0) {
+		(void)close(pipe_fds[0]);
+		_exit(background_monitor(b, dir, pipe_fds[1]));
+	}
+	(void)close(pipe_fds[1]);
+	n = pid < 0 ? -1 : read_full(pipe_fds[0], &reported, sizeof(reported));
+	(void)close(pipe_fds[0]);
+	if (n != (ssize_t)sizeof(reported))
+		return error_set(err, ERROR_INTERNAL,
+				 "the monitor process exited before the VM was up");
+	if (reported.code != ERROR_OK) {
+		*err = reported;
+		return -1;
+	}
+	return 0;
 }
 
 /* Boots the VM, reports the result to the parent through `tell`, and monitors the VM. */
@@ -74,31 +79,30 @@ background_monitor(const struct background *b, const char *dir, int tell)
 	return 0;
 }
 
-int
-background_start(const struct background *b, const char *dir, struct error *err)
+/* Registers the VM for ps, exec and stop. *lock is held for the monitor's lifetime. */
+static int
+background_register(const struct background *b, int *lock, struct error *err)
 {
-	int pipe_fds[2];
-	struct error reported = ERROR_INIT;
-	ssize_t n;
-	pid_t pid;
+	const struct vm *vm = b->vm(b->self);
+	struct vm_state state = { .monitor = getpid(), .started = time(NULL) };
 
-	(void)signal(SIGPIPE, SIG_IGN);
-	if (pipe2(pipe_fds, O_CLOEXEC) < 0)
-		return error_sys(err, "failed to create a pipe");
-	pid = fork();
-	if (pid == 0) {
-		(void)close(pipe_fds[0]);
-		_exit(background_monitor(b, dir, pipe_fds[1]));
-	}
-	(void)close(pipe_fds[1]);
-	n = pid < 0 ? -1 : read_full(pipe_fds[0], &reported, sizeof(reported));
-	(void)close(pipe_fds[0]);
-	if (n != (ssize_t)sizeof(reported))
-		return error_set(err, ERROR_INTERNAL,
-				 "the monitor process exited before the VM was up");
-	if (reported.code != ERROR_OK) {
-		*err = reported;
-		return -1;
-	}
-	return 0;
+	(void)snprintf(state.dir, sizeof(state.dir), "%s", vm->dir);
+	(void)snprintf(state.address, sizeof(state.address), "%s", vm->address);
+	b->describe(b->self, &state);
+	*lock = open(vm->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (*lock < 0 || flock(*lock, LOCK_EX | LOCK_NB) < 0)
+		return error_sys(err, "failed to lock %s", vm->dir);
+	return state_write(&state, err);
+}
+
+static void
+background_look_after(const struct background *b)
+{
+	auto_close int stop = -1;
+	sigset_t set;
+
+	(void)sigemptyset(&set);
+	(void)sigaddset(&set, SIGALRM);
+	stop = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+	b->look_after(b->self, stop);
 }

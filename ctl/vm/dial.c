@@ -52,14 +52,13 @@ struct wait {
 	bool started, listens;
 };
 
-static void
-dial_release(struct wait *w)
-{
-	close_fd(&w->stop_fd);
-	close_fd(&w->pidfd);
-	close_fd(&w->signals);
-	close_fd(&w->inotify_fd);
-}
+static struct ttrpc_client *dial_connect(struct wait *w, struct error *err);
+static int dial_open(struct wait *w, struct error *err);
+static int dial_wait_word(struct wait *w, struct error *err);
+static struct ttrpc_client *dial_try(struct wait *w, const struct address *address,
+				     struct error *err);
+static int dial_pause_until(struct wait *w, uint64_t until_ns, struct error *err);
+static void dial_release(struct wait *w);
 
 void
 dial_signals(sigset_t *set)
@@ -69,6 +68,51 @@ dial_signals(sigset_t *set)
 	(void)sigaddset(set, SIGTERM);
 	(void)sigaddset(set, SIGHUP);
 	(void)sigaddset(set, SIGALRM);
+}
+
+struct ttrpc_client *
+dial_agent(struct vm *vm, int timeout_ms, struct error *err)
+{
+	struct wait w = { .vm = vm, .stop_fd = -1, .pidfd = -1, .signals = -1, .inotify_fd = -1 };
+	struct ttrpc_client *client;
+
+	w.end_ns = deadline_of_timeout(timeout_ms);
+	client = dial_connect(&w, err);
+	dial_release(&w);
+	if (!client && err->code == ERROR_DEADLINE_EXCEEDED)
+		error_wrap(err,
+			   "the agent did not answer within %d s; on the guest's console it %s",
+			   timeout_ms / 1000,
+			   w.listens   ? "listens"
+			   : w.started ? "was started but did not log that it listens"
+				       : "was not started");
+	return client;
+}
+
+static struct ttrpc_client *
+dial_connect(struct wait *w, struct error *err)
+{
+	struct address address;
+
+	if (address_parse(w->vm->address, &address, err) < 0 || dial_open(w, err) < 0 ||
+	    dial_wait_word(w, err) < 0)
+		return NULL;
+	for (;;) {
+		struct error why = ERROR_INIT;
+		struct ttrpc_client *client = dial_try(w, &address, &why);
+		uint64_t next = deadline_in(RETRY_MS);
+
+		if (client)
+			return client;
+		/* Output on the console does not shorten the pause. */
+		do {
+			if (dial_pause_until(w, next, err) < 0) {
+				if (err->code == ERROR_DEADLINE_EXCEEDED)
+					*err = why;
+				return NULL;
+			}
+		} while (!deadline_is_over(next));
+	}
 }
 
 static int
@@ -87,29 +131,6 @@ dial_open(struct wait *w, struct error *err)
 	    epoll_ctl(w->stop_fd, EPOLL_CTL_ADD, w->signals, &e) < 0 ||
 	    inotify_add_watch(w->inotify_fd, w->vm->dir, IN_CREATE | IN_MODIFY) < 0)
 		return error_sys(err, "failed to watch the VM in %s", w->vm->dir);
-	return 0;
-}
-
-/* Sleeps until the console may have grown or `until_ns` is reached. Returns -1 and err if the
- * wait has ended. */
-static int
-dial_pause_until(struct wait *w, uint64_t until_ns, struct error *err)
-{
-	struct pollfd p[] = { { .fd = w->stop_fd, .events = POLLIN },
-			      { .fd = w->inotify_fd, .events = POLLIN } };
-	char events[4096], why[400];
-
-	(void)poll(p, ARRAY_LEN(p), deadline_left_ms(until_ns < w->end_ns ? until_ns : w->end_ns));
-	while (read(w->inotify_fd, events, sizeof(events)) > 0)
-		continue;
-	if (vm_has_ended(w->vm, why, sizeof(why)))
-		return error_set(err, ERROR_UNAVAILABLE,
-				 "the VM ended before its agent answered: %s", why);
-	if (p[0].revents)
-		return error_set(err, ERROR_CANCELLED, "interrupted while the VM was booting");
-	if (deadline_is_over(w->end_ns))
-		return error_set(err, ERROR_DEADLINE_EXCEEDED,
-				 "timed out waiting for the guest's console");
 	return 0;
 }
 
@@ -170,47 +191,34 @@ dial_try(struct wait *w, const struct address *address, struct error *err)
 	return NULL;
 }
 
-static struct ttrpc_client *
-dial_connect(struct wait *w, struct error *err)
+/* Sleeps until the console may have grown or `until_ns` is reached. Returns -1 and err if the
+ * wait has ended. */
+static int
+dial_pause_until(struct wait *w, uint64_t until_ns, struct error *err)
 {
-	struct address address;
+	struct pollfd p[] = { { .fd = w->stop_fd, .events = POLLIN },
+			      { .fd = w->inotify_fd, .events = POLLIN } };
+	char events[4096], why[400];
 
-	if (address_parse(w->vm->address, &address, err) < 0 || dial_open(w, err) < 0 ||
-	    dial_wait_word(w, err) < 0)
-		return NULL;
-	for (;;) {
-		struct error why = ERROR_INIT;
-		struct ttrpc_client *client = dial_try(w, &address, &why);
-		uint64_t next = deadline_in(RETRY_MS);
-
-		if (client)
-			return client;
-		/* Output on the console does not shorten the pause. */
-		do {
-			if (dial_pause_until(w, next, err) < 0) {
-				if (err->code == ERROR_DEADLINE_EXCEEDED)
-					*err = why;
-				return NULL;
-			}
-		} while (!deadline_is_over(next));
-	}
+	(void)poll(p, ARRAY_LEN(p), deadline_left_ms(until_ns < w->end_ns ? until_ns : w->end_ns));
+	while (read(w->inotify_fd, events, sizeof(events)) > 0)
+		continue;
+	if (vm_has_ended(w->vm, why, sizeof(why)))
+		return error_set(err, ERROR_UNAVAILABLE,
+				 "the VM ended before its agent answered: %s", why);
+	if (p[0].revents)
+		return error_set(err, ERROR_CANCELLED, "interrupted while the VM was booting");
+	if (deadline_is_over(w->end_ns))
+		return error_set(err, ERROR_DEADLINE_EXCEEDED,
+				 "timed out waiting for the guest's console");
+	return 0;
 }
 
-struct ttrpc_client *
-dial_agent(struct vm *vm, int timeout_ms, struct error *err)
+static void
+dial_release(struct wait *w)
 {
-	struct wait w = { .vm = vm, .stop_fd = -1, .pidfd = -1, .signals = -1, .inotify_fd = -1 };
-	struct ttrpc_client *client;
-
-	w.end_ns = deadline_of_timeout(timeout_ms);
-	client = dial_connect(&w, err);
-	dial_release(&w);
-	if (!client && err->code == ERROR_DEADLINE_EXCEEDED)
-		error_wrap(err,
-			   "the agent did not answer within %d s; on the guest's console it %s",
-			   timeout_ms / 1000,
-			   w.listens   ? "listens"
-			   : w.started ? "was started but did not log that it listens"
-				       : "was not started");
-	return client;
+	close_fd(&w->stop_fd);
+	close_fd(&w->pidfd);
+	close_fd(&w->signals);
+	close_fd(&w->inotify_fd);
 }

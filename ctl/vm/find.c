@@ -20,6 +20,10 @@
 
 #define KVM_TRIAL_MS 8000
 
+static bool find_try_search_path(char *out, size_t size, const char *name);
+static int find_memo_path(char *out, size_t size);
+static bool find_kvm_boots(const char *qemu, const char *kernel, const char *initrd);
+
 /* Writes the directory of the running executable. */
 static int
 find_own_directory(char *out, size_t size)
@@ -47,6 +51,26 @@ find_try_path(char *out, size_t size, const char *dir, const char *sub, const ch
 	return stat(out, &st) == 0 && S_ISREG(st.st_mode) && access(out, mode) == 0;
 }
 
+int
+find_program(const char *name, char *out, size_t size, struct error *err)
+{
+	static const char *const dirs[] = { "/usr/bin", "/usr/libexec", "/usr/lib/qemu",
+					    "/usr/local/bin", "/usr/libexec/qemu-kvm" };
+	char own[PATH_MAX];
+
+	if (find_own_directory(own, sizeof(own)) == 0 &&
+	    find_try_path(out, size, own, "/libexec", name, X_OK))
+		return 0;
+	if (find_try_search_path(out, size, name))
+		return 0;
+	for (size_t i = 0; i < ARRAY_LEN(dirs); i++)
+		if (find_try_path(out, size, dirs[i], "", name, X_OK))
+			return 0;
+	return error_set(
+		err, ERROR_NOT_FOUND,
+		"program %s not found (in libexec/ next to tatamictl, $PATH, /usr/libexec)", name);
+}
+
 static bool
 find_try_search_path(char *out, size_t size, const char *name)
 {
@@ -68,26 +92,6 @@ find_try_search_path(char *out, size_t size, const char *name)
 }
 
 int
-find_program(const char *name, char *out, size_t size, struct error *err)
-{
-	static const char *const dirs[] = { "/usr/bin", "/usr/libexec", "/usr/lib/qemu",
-					    "/usr/local/bin", "/usr/libexec/qemu-kvm" };
-	char own[PATH_MAX];
-
-	if (find_own_directory(own, sizeof(own)) == 0 &&
-	    find_try_path(out, size, own, "/libexec", name, X_OK))
-		return 0;
-	if (find_try_search_path(out, size, name))
-		return 0;
-	for (size_t i = 0; i < ARRAY_LEN(dirs); i++)
-		if (find_try_path(out, size, dirs[i], "", name, X_OK))
-			return 0;
-	return error_set(
-		err, ERROR_NOT_FOUND,
-		"program %s not found (in libexec/ next to tatamictl, $PATH, /usr/libexec)", name);
-}
-
-int
 find_guest_file(const char *name, char *out, size_t size, struct error *err)
 {
 	char own[PATH_MAX];
@@ -99,6 +103,50 @@ find_guest_file(const char *name, char *out, size_t size, struct error *err)
 		return 0;
 	return error_set(err, ERROR_NOT_FOUND,
 			 "guest file %s not found next to tatamictl or in /usr/share/tatami", name);
+}
+
+const char *
+find_accel(const char *qemu, const char *kernel, const char *initrd)
+{
+	char memo[PATH_MAX + 128], text[16];
+	bool have_memo = find_memo_path(memo, sizeof(memo)) == 0;
+	const char *answer = "tcg";
+
+	if (access("/dev/kvm", R_OK | W_OK) < 0)
+		return answer;
+	if (have_memo && read_text_at(AT_FDCWD, memo, text, sizeof(text)) > 0)
+		return strcmp(text, "kvm") == 0 ? "kvm" : "tcg";
+	if (find_kvm_boots(qemu, kernel, initrd))
+		answer = "kvm";
+	if (have_memo) {
+		auto_close int fd =
+			open(memo, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+
+		if (fd >= 0)
+			(void)write_full(fd, answer, strlen(answer));
+	}
+	return answer;
+}
+
+/* Writes the path of a file whose name holds the boot id of this machine: the result may change
+ * with a reboot. */
+static int
+find_memo_path(char *out, size_t size)
+{
+	const char *cache = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
+	char boot[64] = "";
+	char dir[PATH_MAX];
+
+	if (read_text_at(AT_FDCWD, "/proc/sys/kernel/random/boot_id", boot, sizeof(boot)) < 0)
+		return -1;
+	if (cache && *cache)
+		(void)snprintf(dir, sizeof(dir), "%s", cache);
+	else if (home && *home)
+		(void)snprintf(dir, sizeof(dir), "%s/.cache", home);
+	else
+		return -1;
+	(void)mkdir(dir, 0700);
+	return (size_t)snprintf(out, size, "%s/tatami-accel-%s", dir, boot) < size ? 0 : -1;
 }
 
 /* Returns whether a VM with this kernel reaches its first console output under KVM. */
@@ -145,50 +193,6 @@ find_kvm_boots(const char *qemu, const char *kernel, const char *initrd)
 	(void)fstat(fd, &st);
 	(void)unlink(log);
 	return ended && WIFEXITED(status) && WEXITSTATUS(status) == 0 && st.st_size > 0;
-}
-
-/* Writes the path of a file whose name holds the boot id of this machine: the result may change
- * with a reboot. */
-static int
-find_memo_path(char *out, size_t size)
-{
-	const char *cache = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
-	char boot[64] = "";
-	char dir[PATH_MAX];
-
-	if (read_text_at(AT_FDCWD, "/proc/sys/kernel/random/boot_id", boot, sizeof(boot)) < 0)
-		return -1;
-	if (cache && *cache)
-		(void)snprintf(dir, sizeof(dir), "%s", cache);
-	else if (home && *home)
-		(void)snprintf(dir, sizeof(dir), "%s/.cache", home);
-	else
-		return -1;
-	(void)mkdir(dir, 0700);
-	return (size_t)snprintf(out, size, "%s/tatami-accel-%s", dir, boot) < size ? 0 : -1;
-}
-
-const char *
-find_accel(const char *qemu, const char *kernel, const char *initrd)
-{
-	char memo[PATH_MAX + 128], text[16];
-	bool have_memo = find_memo_path(memo, sizeof(memo)) == 0;
-	const char *answer = "tcg";
-
-	if (access("/dev/kvm", R_OK | W_OK) < 0)
-		return answer;
-	if (have_memo && read_text_at(AT_FDCWD, memo, text, sizeof(text)) > 0)
-		return strcmp(text, "kvm") == 0 ? "kvm" : "tcg";
-	if (find_kvm_boots(qemu, kernel, initrd))
-		answer = "kvm";
-	if (have_memo) {
-		auto_close int fd =
-			open(memo, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
-
-		if (fd >= 0)
-			(void)write_full(fd, answer, strlen(answer));
-	}
-	return answer;
 }
 
 const char *

@@ -13,24 +13,7 @@
 #include "lib/io.h"
 #include "rootfs-builder/initrd.h"
 
-static int
-initrd_append_file(int out, const char *path, struct error *err)
-{
-	auto_close int in = open(path, O_RDONLY | O_CLOEXEC);
-	struct stat st;
-	off_t left;
-
-	if (in < 0 || fstat(in, &st) < 0)
-		return error_sys(err, "failed to open %s", path);
-	for (left = st.st_size; left > 0;) {
-		ssize_t n = sendfile(out, in, NULL, (size_t)left);
-
-		if (n <= 0)
-			return error_sys(err, "failed to copy %s", path);
-		left -= n;
-	}
-	return 0;
-}
+static int initrd_append_file(int out, const char *path, struct error *err);
 
 int
 initrd_with_agent(const char *base, const char *init, const char *agent, const char *output,
@@ -67,4 +50,23 @@ initrd_with_agent(const char *base, const char *init, const char *agent, const c
 		r = initrd_append_file(out, segment, err);
 	(void)unlink(segment);
 	return r;
+}
+
+static int
+initrd_append_file(int out, const char *path, struct error *err)
+{
+	auto_close int in = open(path, O_RDONLY | O_CLOEXEC);
+	struct stat st;
+	off_t left;
+
+	if (in < 0 || fstat(in, &st) < 0)
+		return error_sys(err, "failed to open %s", path);
+	for (left = st.st_size; left > 0;) {
+		ssize_t n = sendfile(out, in, NULL, (size_t)left);
+
+		if (n <= 0)
+			return error_sys(err, "failed to copy %s", path);
+		left -= n;
+	}
+	return 0;
 }

@@ -10,22 +10,11 @@
 /* memory modules that can be hot-plugged */
 #define MEMORY_SLOTS 16
 
-unsigned int
-qemu_share_slot(unsigned int i)
-{
-	return FIRST_SHARE_SLOT + i;
-}
-
-void
-qemu_append(char *out, size_t size, const struct vm_options *o)
-{
-	(void)snprintf(
-		out, size,
-		"console=ttyS0 quiet panic=-1 reboot=k no_timer_check tsc=reliable%s%s%s%s%s",
-		o->root_image ? " root=/dev/vda1 ro rootfstype=ext4 rootwait" : "",
-		o->log_level ? " agent.log=" : "", o->log_level ? o->log_level : "",
-		o->append ? " " : "", o->append ? o->append : "");
-}
+static void qemu_add_sizes(struct argv *a, const struct vm_options *o);
+static void qemu_add_vsock(struct argv *a, const struct qemu_parts *p);
+static void qemu_add_nic(struct argv *a, const struct vm_options *o);
+static void qemu_add_share(struct argv *a, const struct vm_share *s, unsigned int i,
+			   const char *dir);
 
 /* Doubles each comma, as QEMU requires in option values. */
 static const char *
@@ -40,95 +29,6 @@ qemu_escaped(char out[2 * PATH_MAX], const char *path)
 	}
 	out[n] = '\0';
 	return out;
-}
-
-static void
-qemu_add_share(struct argv *a, const struct vm_share *s, unsigned int i, const char *dir)
-{
-	unsigned int slot = qemu_share_slot(i);
-	char path[2 * PATH_MAX];
-
-	switch (s->kind) {
-	case SHARE_9P:
-		argv_add(a, "-fsdev");
-		argv_add(a, "local,id=share%u,path=%s,security_model=%s,multidevs=remap%s", i,
-			 qemu_escaped(path, s->path), geteuid() == 0 ? "passthrough" : "none",
-			 s->readonly ? ",readonly=on" : "");
-		argv_add(a, "-device");
-		argv_add(a, "virtio-9p-pci,fsdev=share%u,mount_tag=%s,addr=0x%x", i, s->tag, slot);
-		return;
-	case SHARE_VIRTIOFS:
-		argv_add(a, "-chardev");
-		argv_add(a, "socket,id=share%u,path=%s/fs%u.sock", i, qemu_escaped(path, dir), i);
-		argv_add(a, "-device");
-		argv_add(a, "vhost-user-fs-pci,chardev=share%u,tag=%s,queue-size=1024,addr=0x%x", i,
-			 s->tag, slot);
-		return;
-	case SHARE_BLK:
-		argv_add(a, "-drive");
-		argv_add(a, "if=none,id=share%u,format=raw,file=%s%s", i,
-			 qemu_escaped(path, s->path), s->readonly ? ",readonly=on" : "");
-		argv_add(a, "-device");
-		argv_add(a, "virtio-blk-pci,drive=share%u,addr=0x%x", i, slot);
-		return;
-	}
-}
-
-static void
-qemu_add_vsock(struct argv *a, const struct qemu_parts *p)
-{
-	char dir[2 * PATH_MAX];
-
-	if (p->vhost_fd >= 0) {
-		argv_add(a, "-device");
-		argv_add(a, "vhost-vsock-pci,guest-cid=%u,vhostfd=%d,addr=0x4", p->vsock_cid,
-			 p->vhost_fd);
-		return;
-	}
-	argv_add(a, "-chardev");
-	argv_add(a, "socket,id=vsock,path=%s/vhost.sock", qemu_escaped(dir, p->dir));
-	argv_add(a, "-device");
-	argv_add(a, "vhost-user-vsock-pci,chardev=vsock,addr=0x4");
-}
-
-/* Adds an unconfigured network card and the ports it publishes on the host. */
-static void
-qemu_add_nic(struct argv *a, const struct vm_options *o)
-{
-	char forward[VM_PUBLISH_MAX * 128] = "";
-	size_t n = 0;
-
-	if (!o->nic)
-		return;
-	for (unsigned int i = 0; i < o->n_publish; i++) {
-		const struct vm_publish *p = &o->publish[i];
-
-		n += (size_t)snprintf(forward + n, sizeof(forward) - n,
-				      ",hostfwd=tcp:%s:%u-" VM_ADDRESS ":%u", p->host, p->host_port,
-				      p->guest_port);
-	}
-	argv_add(a, "-netdev");
-	argv_add(a, "user,id=net0,ipv6=off%s", forward);
-	argv_add(a, "-device");
-	argv_add(a, "virtio-net-pci,netdev=net0,mac=" VM_MAC ",romfile=,addr=0x6");
-}
-
-static void
-qemu_add_sizes(struct argv *a, const struct vm_options *o)
-{
-	argv_add(a, "-m");
-	if (o->max_memory_mib > o->memory_mib)
-		argv_add(a, "%u,slots=%d,maxmem=%uM", o->memory_mib, MEMORY_SLOTS,
-			 o->max_memory_mib);
-	else
-		argv_add(a, "%u", o->memory_mib);
-	argv_add(a, "-smp");
-	/* One socket per processor: Linux 6.9 and later adds no processor to a socket unless it
-	 * knows its hypervisor. */
-	if (o->max_cpus > o->cpus)
-		argv_add(a, "%u,sockets=%u,maxcpus=%u", o->cpus, o->max_cpus, o->max_cpus);
-	else
-		argv_add(a, "%u", o->cpus);
 }
 
 void
@@ -189,4 +89,110 @@ qemu_argv(struct argv *a, const struct vm_options *o, const struct qemu_parts *p
 	}
 	for (unsigned int i = 0; i < o->n_shares; i++)
 		qemu_add_share(a, &o->shares[i], i, p->dir);
+}
+
+static void
+qemu_add_sizes(struct argv *a, const struct vm_options *o)
+{
+	argv_add(a, "-m");
+	if (o->max_memory_mib > o->memory_mib)
+		argv_add(a, "%u,slots=%d,maxmem=%uM", o->memory_mib, MEMORY_SLOTS,
+			 o->max_memory_mib);
+	else
+		argv_add(a, "%u", o->memory_mib);
+	argv_add(a, "-smp");
+	/* One socket per processor: Linux 6.9 and later adds no processor to a socket unless it
+	 * knows its hypervisor. */
+	if (o->max_cpus > o->cpus)
+		argv_add(a, "%u,sockets=%u,maxcpus=%u", o->cpus, o->max_cpus, o->max_cpus);
+	else
+		argv_add(a, "%u", o->cpus);
+}
+
+void
+qemu_append(char *out, size_t size, const struct vm_options *o)
+{
+	(void)snprintf(
+		out, size,
+		"console=ttyS0 quiet panic=-1 reboot=k no_timer_check tsc=reliable%s%s%s%s%s",
+		o->root_image ? " root=/dev/vda1 ro rootfstype=ext4 rootwait" : "",
+		o->log_level ? " agent.log=" : "", o->log_level ? o->log_level : "",
+		o->append ? " " : "", o->append ? o->append : "");
+}
+
+static void
+qemu_add_vsock(struct argv *a, const struct qemu_parts *p)
+{
+	char dir[2 * PATH_MAX];
+
+	if (p->vhost_fd >= 0) {
+		argv_add(a, "-device");
+		argv_add(a, "vhost-vsock-pci,guest-cid=%u,vhostfd=%d,addr=0x4", p->vsock_cid,
+			 p->vhost_fd);
+		return;
+	}
+	argv_add(a, "-chardev");
+	argv_add(a, "socket,id=vsock,path=%s/vhost.sock", qemu_escaped(dir, p->dir));
+	argv_add(a, "-device");
+	argv_add(a, "vhost-user-vsock-pci,chardev=vsock,addr=0x4");
+}
+
+/* Adds an unconfigured network card and the ports it publishes on the host. */
+static void
+qemu_add_nic(struct argv *a, const struct vm_options *o)
+{
+	char forward[VM_PUBLISH_MAX * 128] = "";
+	size_t n = 0;
+
+	if (!o->nic)
+		return;
+	for (unsigned int i = 0; i < o->n_publish; i++) {
+		const struct vm_publish *p = &o->publish[i];
+
+		n += (size_t)snprintf(forward + n, sizeof(forward) - n,
+				      ",hostfwd=tcp:%s:%u-" VM_ADDRESS ":%u", p->host, p->host_port,
+				      p->guest_port);
+	}
+	argv_add(a, "-netdev");
+	argv_add(a, "user,id=net0,ipv6=off%s", forward);
+	argv_add(a, "-device");
+	argv_add(a, "virtio-net-pci,netdev=net0,mac=" VM_MAC ",romfile=,addr=0x6");
+}
+
+unsigned int
+qemu_share_slot(unsigned int i)
+{
+	return FIRST_SHARE_SLOT + i;
+}
+
+static void
+qemu_add_share(struct argv *a, const struct vm_share *s, unsigned int i, const char *dir)
+{
+	unsigned int slot = qemu_share_slot(i);
+	char path[2 * PATH_MAX];
+
+	switch (s->kind) {
+	case SHARE_9P:
+		argv_add(a, "-fsdev");
+		argv_add(a, "local,id=share%u,path=%s,security_model=%s,multidevs=remap%s", i,
+			 qemu_escaped(path, s->path), geteuid() == 0 ? "passthrough" : "none",
+			 s->readonly ? ",readonly=on" : "");
+		argv_add(a, "-device");
+		argv_add(a, "virtio-9p-pci,fsdev=share%u,mount_tag=%s,addr=0x%x", i, s->tag, slot);
+		return;
+	case SHARE_VIRTIOFS:
+		argv_add(a, "-chardev");
+		argv_add(a, "socket,id=share%u,path=%s/fs%u.sock", i, qemu_escaped(path, dir), i);
+		argv_add(a, "-device");
+		argv_add(a, "vhost-user-fs-pci,chardev=share%u,tag=%s,queue-size=1024,addr=0x%x", i,
+			 s->tag, slot);
+		return;
+	case SHARE_BLK:
+		argv_add(a, "-drive");
+		argv_add(a, "if=none,id=share%u,format=raw,file=%s%s", i,
+			 qemu_escaped(path, s->path), s->readonly ? ",readonly=on" : "");
+		argv_add(a, "-device");
+		argv_add(a, "virtio-blk-pci,drive=share%u,addr=0x%x", i, slot);
+		return;
+	}
 }

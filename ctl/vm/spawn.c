@@ -18,6 +18,8 @@
 #include "lib/io.h"
 #include "lib/sys.h"
 
+static void spawn_run(const struct argv *a, int log_fd, pid_t parent, int pass_fd);
+
 void
 argv_add(struct argv *a, const char *fmt, ...)
 {
@@ -46,6 +48,21 @@ argv_release(struct argv *a)
 	*a = (struct argv){ 0 };
 }
 
+pid_t
+spawn(const struct argv *a, int log_fd, int pass_fd, struct error *err)
+{
+	pid_t parent = getpid(), pid;
+
+	if (a->failed || a->n == 0)
+		return error_nomem(err, "building the arguments of a program");
+	pid = fork();
+	if (pid < 0)
+		return error_sys(err, "failed to start %s", a->items[0]);
+	if (pid == 0)
+		spawn_run(a, log_fd, parent, pass_fd);
+	return pid;
+}
+
 /* Runs the program in the child; does not return. */
 static void
 spawn_run(const struct argv *a, int log_fd, pid_t parent, int pass_fd)
@@ -70,21 +87,6 @@ spawn_run(const struct argv *a, int log_fd, pid_t parent, int pass_fd)
 	(void)execv(a->items[0], a->items);
 	dprintf(STDERR_FILENO, "failed to run %s: %s\n", a->items[0], strerror(errno));
 	_exit(127);
-}
-
-pid_t
-spawn(const struct argv *a, int log_fd, int pass_fd, struct error *err)
-{
-	pid_t parent = getpid(), pid;
-
-	if (a->failed || a->n == 0)
-		return error_nomem(err, "building the arguments of a program");
-	pid = fork();
-	if (pid < 0)
-		return error_sys(err, "failed to start %s", a->items[0]);
-	if (pid == 0)
-		spawn_run(a, log_fd, parent, pass_fd);
-	return pid;
 }
 
 bool

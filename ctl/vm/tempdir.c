@@ -19,6 +19,39 @@
 
 #define ATTEMPTS 100
 
+static void tempdir_sweep(const char *prefix);
+
+int
+tempdir_make(const char *prefix, char *out, size_t size, struct error *err)
+{
+	char made[PATH_MAX];
+
+	tempdir_sweep(prefix);
+	for (int i = 0; i < ATTEMPTS; i++) {
+		auto_close int fd = -1;
+
+		/* Lock the directory under a name that tempdir_sweep() does not match, then rename
+		 * it. */
+		(void)snprintf(made, sizeof(made), "%s.XXXXXX", prefix);
+		if (!mkdtemp(made))
+			return error_sys(err, "failed to create directory %s", made);
+		fd = open(made, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+		if (fd < 0 || flock(fd, LOCK_EX | LOCK_NB) < 0) {
+			error_sys(err, "failed to lock %s", made);
+			(void)rmdir(made);
+			return -1;
+		}
+		(void)snprintf(out, size, "%s-%s", prefix, made + strlen(made) - 6);
+		if (renameat2(AT_FDCWD, made, AT_FDCWD, out, RENAME_NOREPLACE) == 0)
+			return steal_fd(&fd);
+		error_sys(err, "failed to rename %s to %s", made, out);
+		(void)rmdir(made);
+		if (err->errnum != EEXIST)
+			return -1;
+	}
+	return -1;
+}
+
 /* Removes an unlocked directory of this user. Failures are ignored. */
 static void
 tempdir_sweep_one(const char *path)
@@ -45,34 +78,4 @@ tempdir_sweep(const char *prefix)
 	for (size_t i = 0; i < found.gl_pathc; i++)
 		tempdir_sweep_one(found.gl_pathv[i]);
 	globfree(&found);
-}
-
-int
-tempdir_make(const char *prefix, char *out, size_t size, struct error *err)
-{
-	char made[PATH_MAX];
-
-	tempdir_sweep(prefix);
-	for (int i = 0; i < ATTEMPTS; i++) {
-		auto_close int fd = -1;
-
-		/* Lock the directory under a name that tempdir_sweep() does not match, then rename it. */
-		(void)snprintf(made, sizeof(made), "%s.XXXXXX", prefix);
-		if (!mkdtemp(made))
-			return error_sys(err, "failed to create directory %s", made);
-		fd = open(made, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-		if (fd < 0 || flock(fd, LOCK_EX | LOCK_NB) < 0) {
-			error_sys(err, "failed to lock %s", made);
-			(void)rmdir(made);
-			return -1;
-		}
-		(void)snprintf(out, size, "%s-%s", prefix, made + strlen(made) - 6);
-		if (renameat2(AT_FDCWD, made, AT_FDCWD, out, RENAME_NOREPLACE) == 0)
-			return steal_fd(&fd);
-		error_sys(err, "failed to rename %s to %s", made, out);
-		(void)rmdir(made);
-		if (err->errnum != EEXIST)
-			return -1;
-	}
-	return -1;
 }

@@ -1,5 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A VM and the helper programs of its devices. */
+/*
+ * A VM and the helper programs of its devices.
+ *
+ *	vm_start(): directory -> vsock -> shares -> QEMU -> up -> vm_stop(): wait, kill, remove
+ *	                 |          |        |        |      |       ^
+ *	                 |          +--------+--------+------+-------+
+ *	                 v failure        failure, or QEMU has ended
+ */
 #include "ctl/vm/vm.h"
 
 #include <errno.h>
@@ -30,148 +37,31 @@
 #define AGENT_PORT      1024
 #define HELPER_READY_MS 10000
 
-static int
-vm_open_log(const struct vm *vm, const char *name, struct error *err)
+static int vm_make_directory(struct vm *vm, const char *dir, struct error *err);
+static int vm_start_all(struct vm *vm, struct vm_options *o, struct error *err);
+static int vm_prepare_shares(struct vm_options *o, struct error *err);
+static int vm_start_vsock(struct vm *vm, struct qemu_parts *parts, struct error *err);
+static int vm_start_virtiofsd(struct vm *vm, const struct vm_options *o, unsigned int i,
+			      struct error *err);
+static int vm_wait_socket(struct vm *vm, unsigned int slot, const char *name,
+			  const char *socket_name, struct error *err);
+static int vm_start_child(struct vm *vm, unsigned int slot, const char *name, struct argv *a,
+			  int pass_fd, struct error *err);
+static int vm_ended_early(const struct vm *vm, const char *name, int status, struct error *err);
+
+int
+vm_start(struct vm *vm, struct vm_options *o, const char *dir, struct error *err)
 {
-	char path[PATH_MAX + 32];
-	int fd;
-
-	(void)snprintf(path, sizeof(path), "%s/%s.log", vm->dir, name);
-	fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
-	if (fd < 0)
-		return error_sys(err, "failed to open %s", path);
-	return fd;
-}
-
-/* Sets an error with the exit status of a program and the end of its log. */
-static int
-vm_ended_early(const struct vm *vm, const char *name, int status, struct error *err)
-{
-	char path[PATH_MAX + 32], text[300] = "";
-	auto_close int fd = -1;
-	ssize_t n;
-
-	(void)snprintf(path, sizeof(path), "%s/%s.log", vm->dir, name);
-	fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (fd >= 0) {
-		off_t size = lseek(fd, 0, SEEK_END);
-
-		n = pread(fd, text, sizeof(text) - 1,
-			  size > (off_t)sizeof(text) ? size - (off_t)sizeof(text) + 1 : 0);
-		text[n > 0 ? n : 0] = '\0';
-	}
-	if (WIFSIGNALED(status))
-		return error_set(err, ERROR_UNAVAILABLE, "%s was killed by signal %d: %s", name,
-				 WTERMSIG(status), text);
-	return error_set(err, ERROR_UNAVAILABLE, "%s exited with code %d: %s", name,
-			 WEXITSTATUS(status), text);
-}
-
-static int
-vm_start_child(struct vm *vm, unsigned int slot, const char *name, struct argv *a, int pass_fd,
-	       struct error *err)
-{
-	auto_close int log = vm_open_log(vm, name, err);
-	pid_t pid;
-
-	if (log < 0) {
-		argv_release(a);
+	vm->lock = -1;
+	if (vm_make_directory(vm, dir, err) < 0)
 		return -1;
+	(void)snprintf(vm->console, sizeof(vm->console), "%.*s/console.log", PATH_MAX - 16,
+		       vm->dir);
+	if (vm_start_all(vm, o, err) < 0) {
+		vm_stop(vm, 0);
+		return error_wrap(err, "failed to start the VM");
 	}
-	pid = spawn(a, log, pass_fd, err);
-	argv_release(a);
-	if (pid < 0)
-		return -1;
-	vm->children[slot] = pid;
-	if (slot >= vm->n_children)
-		vm->n_children = slot + 1;
 	return 0;
-}
-
-/* Waits until a helper has created its socket. */
-static int
-vm_wait_socket(struct vm *vm, unsigned int slot, const char *name, const char *socket_name,
-	       struct error *err)
-{
-	char path[PATH_MAX + 32];
-	struct stat st;
-	int status;
-
-	(void)snprintf(path, sizeof(path), "%s/%s", vm->dir, socket_name);
-	for (int waited = 0; waited < HELPER_READY_MS; waited += 5) {
-		if (stat(path, &st) == 0)
-			return 0;
-		if (wait_for(vm->children[slot], 5, &status)) {
-			vm->children[slot] = 0;
-			return vm_ended_early(vm, name, status, err);
-		}
-	}
-	return error_set(err, ERROR_DEADLINE_EXCEEDED,
-			 "%s did not create its socket %s within %d ms", name, path,
-			 HELPER_READY_MS);
-}
-
-static int
-vm_start_virtiofsd(struct vm *vm, const struct vm_options *o, unsigned int i, struct error *err)
-{
-	char program[PATH_MAX], name[32], socket_name[32];
-	const struct vm_share *s = &o->shares[i];
-	unsigned int slot = VM_VIRTIOFSD + i;
-	struct argv a = { 0 };
-
-	if (find_program("virtiofsd", program, sizeof(program), err) < 0)
-		return -1;
-	(void)snprintf(name, sizeof(name), "virtiofsd-%u", i);
-	(void)snprintf(socket_name, sizeof(socket_name), "fs%u.sock", i);
-	argv_add(&a, "%s", program);
-	argv_add(&a, "--socket-path=%s/%s", vm->dir, socket_name);
-	argv_add(&a, "--shared-dir=%s", s->path);
-	argv_add(&a, "--cache=%s", o->virtiofs_cache ? o->virtiofs_cache : "auto");
-	argv_add(&a, "--sandbox=namespace");
-	if (s->readonly)
-		argv_add(&a, "--readonly");
-	if (vm_start_child(vm, slot, name, &a, -1, err) < 0)
-		return -1;
-	return vm_wait_socket(vm, slot, name, socket_name, err);
-}
-
-/* Sets up vsock: with the kernel's vhost device and a free CID, or with vhost-device-vsock. */
-static int
-vm_start_vsock(struct vm *vm, struct qemu_parts *parts, struct error *err)
-{
-	char program[PATH_MAX];
-	struct argv a = { 0 };
-
-	parts->vhost_fd = open("/dev/vhost-vsock", O_RDWR | O_CLOEXEC);
-	if (parts->vhost_fd >= 0) {
-		uint64_t cid;
-
-		for (int i = 0; i < 64; i++) {
-			uint32_t r = 0;
-
-			(void)getrandom(&r, sizeof(r), 0);
-			cid = 3 + (r % 0x7ffffff0u);
-			if (ioctl(parts->vhost_fd, VHOST_VSOCK_SET_GUEST_CID, &cid) == 0) {
-				parts->vsock_cid = (unsigned int)cid;
-				(void)snprintf(vm->address, sizeof(vm->address), "vsock://%u:%d",
-					       parts->vsock_cid, AGENT_PORT);
-				return 0;
-			}
-		}
-		close_fd(&parts->vhost_fd);
-	}
-	parts->vsock_cid = 3;
-	if (find_program("vhost-device-vsock", program, sizeof(program), err) < 0)
-		return error_wrap(err, "/dev/vhost-vsock is not available");
-	argv_add(&a, "%s", program);
-	argv_add(&a, "--guest-cid=%u", parts->vsock_cid);
-	argv_add(&a, "--socket=%s/vhost.sock", vm->dir);
-	argv_add(&a, "--uds-path=%s/vsock.sock", vm->dir);
-	(void)snprintf(vm->address, sizeof(vm->address), "hvsock://%.200s/vsock.sock:%d", vm->dir,
-		       AGENT_PORT);
-	if (vm_start_child(vm, VM_VSOCK, "vhost-device-vsock", &a, -1, err) < 0)
-		return -1;
-	return vm_wait_socket(vm, VM_VSOCK, "vhost-device-vsock", "vhost.sock", err);
 }
 
 static int
@@ -190,24 +80,6 @@ vm_make_directory(struct vm *vm, const char *dir, struct error *err)
 	if (mkdir(dir, 0700) < 0)
 		return error_sys(err, "failed to create directory %s", dir);
 	(void)snprintf(vm->dir, sizeof(vm->dir), "%s", dir);
-	return 0;
-}
-
-static int
-vm_prepare_shares(struct vm_options *o, struct error *err)
-{
-	for (unsigned int i = 0; i < o->n_shares; i++) {
-		struct vm_share *s = &o->shares[i];
-
-		if (s->kind != SHARE_BLK) {
-			(void)snprintf(s->tag, sizeof(s->tag), "share%u", i);
-			continue;
-		}
-		(void)snprintf(s->tag, sizeof(s->tag), "%02x", qemu_share_slot(i));
-		s->fstype = find_fstype(s->path, err);
-		if (!s->fstype)
-			return -1;
-	}
 	return 0;
 }
 
@@ -250,19 +122,166 @@ vm_start_all(struct vm *vm, struct vm_options *o, struct error *err)
 	return 0;
 }
 
-int
-vm_start(struct vm *vm, struct vm_options *o, const char *dir, struct error *err)
+static int
+vm_prepare_shares(struct vm_options *o, struct error *err)
 {
-	vm->lock = -1;
-	if (vm_make_directory(vm, dir, err) < 0)
-		return -1;
-	(void)snprintf(vm->console, sizeof(vm->console), "%.*s/console.log", PATH_MAX - 16,
-		       vm->dir);
-	if (vm_start_all(vm, o, err) < 0) {
-		vm_stop(vm, 0);
-		return error_wrap(err, "failed to start the VM");
+	for (unsigned int i = 0; i < o->n_shares; i++) {
+		struct vm_share *s = &o->shares[i];
+
+		if (s->kind != SHARE_BLK) {
+			(void)snprintf(s->tag, sizeof(s->tag), "share%u", i);
+			continue;
+		}
+		(void)snprintf(s->tag, sizeof(s->tag), "%02x", qemu_share_slot(i));
+		s->fstype = find_fstype(s->path, err);
+		if (!s->fstype)
+			return -1;
 	}
 	return 0;
+}
+
+/* Sets up vsock: with the kernel's vhost device and a free CID, or with vhost-device-vsock. */
+static int
+vm_start_vsock(struct vm *vm, struct qemu_parts *parts, struct error *err)
+{
+	char program[PATH_MAX];
+	struct argv a = { 0 };
+
+	parts->vhost_fd = open("/dev/vhost-vsock", O_RDWR | O_CLOEXEC);
+	if (parts->vhost_fd >= 0) {
+		uint64_t cid;
+
+		for (int i = 0; i < 64; i++) {
+			uint32_t r = 0;
+
+			(void)getrandom(&r, sizeof(r), 0);
+			cid = 3 + (r % 0x7ffffff0u);
+			if (ioctl(parts->vhost_fd, VHOST_VSOCK_SET_GUEST_CID, &cid) == 0) {
+				parts->vsock_cid = (unsigned int)cid;
+				(void)snprintf(vm->address, sizeof(vm->address), "vsock://%u:%d",
+					       parts->vsock_cid, AGENT_PORT);
+				return 0;
+			}
+		}
+		close_fd(&parts->vhost_fd);
+	}
+	parts->vsock_cid = 3;
+	if (find_program("vhost-device-vsock", program, sizeof(program), err) < 0)
+		return error_wrap(err, "/dev/vhost-vsock is not available");
+	argv_add(&a, "%s", program);
+	argv_add(&a, "--guest-cid=%u", parts->vsock_cid);
+	argv_add(&a, "--socket=%s/vhost.sock", vm->dir);
+	argv_add(&a, "--uds-path=%s/vsock.sock", vm->dir);
+	(void)snprintf(vm->address, sizeof(vm->address), "hvsock://%.200s/vsock.sock:%d", vm->dir,
+		       AGENT_PORT);
+	if (vm_start_child(vm, VM_VSOCK, "vhost-device-vsock", &a, -1, err) < 0)
+		return -1;
+	return vm_wait_socket(vm, VM_VSOCK, "vhost-device-vsock", "vhost.sock", err);
+}
+
+static int
+vm_start_virtiofsd(struct vm *vm, const struct vm_options *o, unsigned int i, struct error *err)
+{
+	char program[PATH_MAX], name[32], socket_name[32];
+	const struct vm_share *s = &o->shares[i];
+	unsigned int slot = VM_VIRTIOFSD + i;
+	struct argv a = { 0 };
+
+	if (find_program("virtiofsd", program, sizeof(program), err) < 0)
+		return -1;
+	(void)snprintf(name, sizeof(name), "virtiofsd-%u", i);
+	(void)snprintf(socket_name, sizeof(socket_name), "fs%u.sock", i);
+	argv_add(&a, "%s", program);
+	argv_add(&a, "--socket-path=%s/%s", vm->dir, socket_name);
+	argv_add(&a, "--shared-dir=%s", s->path);
+	argv_add(&a, "--cache=%s", o->virtiofs_cache ? o->virtiofs_cache : "auto");
+	argv_add(&a, "--sandbox=namespace");
+	if (s->readonly)
+		argv_add(&a, "--readonly");
+	if (vm_start_child(vm, slot, name, &a, -1, err) < 0)
+		return -1;
+	return vm_wait_socket(vm, slot, name, socket_name, err);
+}
+
+/* Waits until a helper has created its socket. */
+static int
+vm_wait_socket(struct vm *vm, unsigned int slot, const char *name, const char *socket_name,
+	       struct error *err)
+{
+	char path[PATH_MAX + 32];
+	struct stat st;
+	int status;
+
+	(void)snprintf(path, sizeof(path), "%s/%s", vm->dir, socket_name);
+	for (int waited = 0; waited < HELPER_READY_MS; waited += 5) {
+		if (stat(path, &st) == 0)
+			return 0;
+		if (wait_for(vm->children[slot], 5, &status)) {
+			vm->children[slot] = 0;
+			return vm_ended_early(vm, name, status, err);
+		}
+	}
+	return error_set(err, ERROR_DEADLINE_EXCEEDED,
+			 "%s did not create its socket %s within %d ms", name, path,
+			 HELPER_READY_MS);
+}
+
+static int
+vm_open_log(const struct vm *vm, const char *name, struct error *err)
+{
+	char path[PATH_MAX + 32];
+	int fd;
+
+	(void)snprintf(path, sizeof(path), "%s/%s.log", vm->dir, name);
+	fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+	if (fd < 0)
+		return error_sys(err, "failed to open %s", path);
+	return fd;
+}
+
+static int
+vm_start_child(struct vm *vm, unsigned int slot, const char *name, struct argv *a, int pass_fd,
+	       struct error *err)
+{
+	auto_close int log = vm_open_log(vm, name, err);
+	pid_t pid;
+
+	if (log < 0) {
+		argv_release(a);
+		return -1;
+	}
+	pid = spawn(a, log, pass_fd, err);
+	argv_release(a);
+	if (pid < 0)
+		return -1;
+	vm->children[slot] = pid;
+	if (slot >= vm->n_children)
+		vm->n_children = slot + 1;
+	return 0;
+}
+
+/* Sets an error with the exit status of a program and the end of its log. */
+static int
+vm_ended_early(const struct vm *vm, const char *name, int status, struct error *err)
+{
+	char path[PATH_MAX + 32], text[300] = "";
+	auto_close int fd = -1;
+	ssize_t n;
+
+	(void)snprintf(path, sizeof(path), "%s/%s.log", vm->dir, name);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd >= 0) {
+		off_t size = lseek(fd, 0, SEEK_END);
+
+		n = pread(fd, text, sizeof(text) - 1,
+			  size > (off_t)sizeof(text) ? size - (off_t)sizeof(text) + 1 : 0);
+		text[n > 0 ? n : 0] = '\0';
+	}
+	if (WIFSIGNALED(status))
+		return error_set(err, ERROR_UNAVAILABLE, "%s was killed by signal %d: %s", name,
+				 WTERMSIG(status), text);
+	return error_set(err, ERROR_UNAVAILABLE, "%s exited with code %d: %s", name,
+			 WEXITSTATUS(status), text);
 }
 
 bool
