@@ -4,6 +4,7 @@
 #include <sys/wait.h>
 
 #include "agent/job/job.h"
+#include "agent/storage/disk_stack.h"
 #include "agent/storage/driver.h"
 
 #define MKFS_TIMEOUT_MS 120000
@@ -33,7 +34,7 @@ blk_check(const struct storage_spec *spec, struct error *err)
 		return error_set(err, ERROR_INVALID_ARGUMENT,
 				 "storage %s: create_filesystem supports ext4 only, not %.64s",
 				 spec->mount_point, spec->fstype);
-	return 0;
+	return disk_stack_check(spec, err);
 }
 
 static int
@@ -58,10 +59,12 @@ make_filesystem(struct worker *w, const char *node, struct error *err)
 static int
 mount_blk(struct worker *w, const struct storage_mount *m, struct error *err)
 {
-	const struct storage_source source = { .name = m->node, .type = m->spec->fstype };
+	char node[DISK_STACK_NODE_MAX];
+	const struct storage_source source = { .name = node, .type = m->spec->fstype };
 
-	storage_await_disk(m->roots, m->node);
-	if (has_driver_option(m->spec, "create_filesystem") && make_filesystem(w, m->node, err) < 0)
+	if (disk_stack_open(w, m, node, err) < 0)
+		return -1;
+	if (has_driver_option(m->spec, "create_filesystem") && make_filesystem(w, node, err) < 0)
 		return -1;
 	return storage_mount_common(w, m, &source, NULL, err);
 }
@@ -71,4 +74,5 @@ const struct storage_driver storage_blk = {
 	.needs_block_device = true,
 	.check = blk_check,
 	.mount = mount_blk,
+	.unmounted = disk_stack_close,
 };

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "agent/storage/driver.h"
+#include "agent/storage/layers.h"
 #include "agent/storage/storage.h"
 #include "agent/storage/watchable.h"
 #include "lib/cleanup.h"
@@ -11,8 +12,9 @@ extern const struct storage_driver storage_9p, storage_blk, storage_ephemeral, s
 	storage_overlayfs, storage_virtiofs;
 
 static const struct storage_driver *const drivers[] = {
-	&storage_9p,    &storage_bind,      &storage_blk,      &storage_ephemeral,
-	&storage_local, &storage_overlayfs, &storage_virtiofs, &storage_watchable,
+	&storage_9p,        &storage_bind,          &storage_blk,
+	&storage_ephemeral, &storage_layers_driver, &storage_local,
+	&storage_overlayfs, &storage_virtiofs,      &storage_watchable,
 };
 
 const struct storage_driver *

@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "agent/storage/layers.h"
 #include "agent/storage/spec.h"
 #include "agent/storage/storage_internal.h"
 #include "agent/storage/watchable.h"
@@ -385,11 +386,17 @@ struct storage_request *
 storages_acquire(struct storages *t, const char *owner, const struct storage_spec *specs, size_t n,
 		 storages_done_fn *done, void *data, struct error *err)
 {
+	struct storage_layers layers;
 	struct storage_request *r;
 
 	for (size_t i = 0; i < n; i++)
 		if (storage_spec_check(&specs[i], err) < 0)
 			return NULL;
+	if (storage_layers_plan(&layers, owner, specs, n, err) < 0)
+		goto refused;
+	for (size_t i = 0; i < layers.n; i++)
+		if (storage_spec_check(&layers.specs[i], err) < 0)
+			goto refused;
 	r = calloc(1, sizeof(*r));
 	if (!r)
 		goto nomem;
@@ -406,9 +413,15 @@ storages_acquire(struct storages *t, const char *owner, const struct storage_spe
 	for (size_t i = 0; i < n; i++) {
 		const struct storage_spec *below = storage_watchable_directory(&specs[i]);
 
+		if (storage_is_layer(&specs[i]))
+			continue;
 		if ((below && request_add(r, below) < 0) || request_add(r, &specs[i]) < 0)
 			goto nomem;
 	}
+	for (size_t i = 0; i < layers.n; i++)
+		if (request_add(r, &layers.specs[i]) < 0)
+			goto nomem;
+	storage_layers_release(&layers);
 	loop_post(t->loop, &r->look);
 	list_append(&t->requests, &r->node);
 	return r;
@@ -416,6 +429,8 @@ nomem:
 	error_nomem(err, "taking storages");
 	if (r)
 		request_free(r);
+refused:
+	storage_layers_release(&layers);
 	return NULL;
 }
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # shellcheck shell=bash
-# A container whose root is an overlay: read-only layers on disks of their own (erofs, ext4), and a
-# writable one on a disk or in the guest's memory.
+# A container whose root is an overlay: read-only layers on disks of their own (erofs, ext4) or on
+# partitions of one disk, checked by dm-verity, and a writable one on a disk or in the guest's memory.
 
 run=/run/kata-containers
 layers=$run/virtual-volumes
@@ -14,7 +14,31 @@ make_layers()
 		echo 'from the bottom layer' >"$work/bottom/etc/layer" && echo two >"$work/bottom/etc/only-bottom" &&
 		mkfs.erofs "$work/top.erofs" "$work/top" &&
 		mke2fs -q -t ext4 -d "$work/bottom" "$work/bottom.ext4" 32M &&
-		mke2fs -q -t ext4 -O ^has_journal "$work/rw.ext4" 16M
+		mke2fs -q -t ext4 -O ^has_journal "$work/rw.ext4" 16M && mke2fs -q -t ext4 -O ^has_journal "$work/upper.ext4" 16M || return 1
+	mkfs.erofs "$work/bottom.erofs" "$work/bottom" && with_tree top && with_tree bottom || return 1
+	# The boot code is free for the magic that tatamictl looks for.
+	truncate -s 32M "$work/parts" && printf 'label: gpt\nstart=2048, size=8192\nstart=10240, size=40960\n' | sfdisk -q "$work/parts" || return 1
+	printf XFSB | dd of="$work/parts" conv=notrunc && dd if="$work/top.erofs" of="$work/parts" bs=512 seek=2048 conv=notrunc &&
+		dd if="$work/bottom.erofs" of="$work/parts" bs=512 seek=10240 conv=notrunc
+}
+
+salt=00112233445566778899aabbccddeeff
+# with_tree NAME: appends the tree of hashes to a layer; its root and its place are in files
+with_tree()
+{
+	local size
+	size=$((($(stat -c %s "$work/$1.erofs") + 4095) / 4096 * 4096))
+	truncate -s "$size" "$work/$1.erofs" && echo $size >"$work/$1.offset" &&
+		veritysetup format --salt $salt --hash-offset "$size" "$work/$1.erofs" "$work/$1.erofs" | awk '/^Root hash:/ { print $3 }' >"$work/$1.hash" &&
+		test -s "$work/$1.hash"
+}
+
+# part NUMBER NAME ID [HASH]: a partition as a layer, as the Rust runtime describes it
+part()
+{
+	echo '{"driver":"erofs.multi-layer","source":"0c","fstype":"erofs","mount_point":"'"$run/$3/rootfs"'","options":["ro","X-kata.overlay-lower",
+		"X-kata.multi-layer=true","X-kata.gpt-partitioned=true","X-kata.partition-number='"$1"'","X-kata.dmverity-enabled=true",
+		"X-kata.dmverity.roothash='"${4:-$(cat "$work/$2.hash")}"'","X-kata.dmverity.hashoffset='"$(cat "$work/$2.offset")"'","X-kata.dmverity.salt='$salt'"]}'
 }
 
 # layer SLOT FSTYPE NAME: a disk as the storage of a layer
@@ -41,7 +65,12 @@ started()
 
 # look COMMAND: in the root of the guest
 look() { ctl exec -p overlay -- sh -c "cd /hostproc/1/root && $1"; }
-state() { look "cut -d' ' -f5,9- /hostproc/1/mountinfo; ls -A .$run; ls /hostproc/1/fd"; }
+state() { look "cut -d' ' -f5,9- /hostproc/1/mountinfo; ls -A .$run; ls /hostproc/1/fd sys/block"; }
+as_before()
+{
+	state >"$work/after"
+	diff "$work/before" "$work/after"
+}
 
 on_a_disk()
 {
@@ -66,8 +95,32 @@ in_memory()
 	within 20 look "grep -q done .$run/two/rootfs/etc/said" || return 1
 	is 'from the top layer' look "head -n 1 .$run/two/upper/etc/said" || return 1
 	rpc RemoveContainer '{"container_id":"two"}' || return 1
-	state >"$work/after"
-	diff "$work/before" "$work/after"
+	as_before
+}
+
+verified()
+{
+	local upper='{"driver":"blk","source":"0d","fstype":"ext4","mount_point":"'"$run/four/rootfs"'","options":["rw","X-kata.overlay-upper","X-kata.multi-layer=true"]}'
+	state >"$work/before"
+	started four "[$upper,$(part 2 bottom four),$(part 1 top four)]" \
+		sh -c 'cd /etc; cat layer only-top only-bottom >said; echo done >>said; sleep 3600' || return 1
+	within 20 look "grep -q done .$run/four/rootfs/etc/said" || return 1
+	is $'dm-0\ndm-1' look 'ls sys/block | grep dm' || return 1
+	rpc RemoveContainer '{"container_id":"four"}' || return 1
+	within 10 as_before >/dev/null || return 1
+	is $'from the top layer\none\ntwo\ndone' debugfs -R 'cat /upper/etc/said' "$work/upper.ext4" && e2fsck -fn "$work/upper.ext4"
+}
+
+tampered()
+{
+	state >"$work/before"
+	EXTRA_FIELDS=",\"storages\":[$(part 1 top five),$(part 2 bottom five "$(cat "$work/top.hash")")]"
+	says 'multi-layer/lower-1' rpc CreateContainer "$(spec five "$run/five/rootfs" true)" || return 1
+	within 10 as_before >/dev/null || return 1
+	EXTRA_FIELDS=",\"storages\":[$(part 3 top five)]"
+	says 'partition 3' rpc CreateContainer "$(spec five "$run/five/rootfs" true)" || return 1
+	EXTRA_FIELDS=''
+	as_before
 }
 
 # A failure leaves nothing, whichever layer is missing.
@@ -81,14 +134,20 @@ missing_layer()
 	EXTRA_FIELDS=",\"storages\":${storages/09/1c}"
 	says '1c' rpc CreateContainer "$(spec three "$run/three/rootfs" true)" || return 1
 	EXTRA_FIELDS=''
-	state >"$work/after"
-	diff "$work/before" "$work/after"
+	as_before
 }
 
-if ok 'make the layers' make_layers && ok 'boot with three disks' boot overlay --rootfs "$rootfs" --privileged --guest-proc /hostproc --append 'agent.hotplug_timeout=1' \
-	--attach "blk:$work/top.erofs" --attach "blk:$work/bottom.ext4" --attach "blk:$work/rw.ext4"; then
+if ok 'make the layers' make_layers && ok 'boot with five disks' boot overlay --rootfs "$rootfs" --privileged --guest-proc /hostproc --append 'agent.hotplug_timeout=1' \
+	--attach "blk:$work/top.erofs" --attach "blk:$work/bottom.ext4" --attach "blk:$work/rw.ext4" \
+	--attach "blk:$work/parts" --attach "blk:$work/upper.ext4"; then
 	ok 'overlayfs: two read-only layers and a writable one on a disk' on_a_disk
 	ok 'overlayfs: a writable layer in the memory of the guest' in_memory
 	ok 'overlayfs: a missing layer fails and leaves nothing' missing_layer
+	if test "$kernel" = ours; then
+		ok 'erofs.multi-layer: partitions with dm-verity, and an upper layer on a disk' verified
+		ok 'erofs.multi-layer: a layer that does not match its hash is refused' tampered
+	else
+		skip 'erofs.multi-layer: partitions with dm-verity' 'the initrd has no dm-verity'
+	fi
 	ok 'stop' stop overlay
 fi
