@@ -50,7 +50,10 @@ job_free(struct job *job)
 	loop_unwatch(job->watch);
 	close_fd(&job->sock);
 	journal_release(&job->journal);
+	buf_release(&job->output);
 	log_context_free(job->log);
+	if (job->free_arg)
+		job->free_arg(job->arg);
 	free(job);
 }
 
@@ -80,7 +83,8 @@ job_finish(struct job *job)
 
 	job_drop_worker(job);
 	job->state = JOB_ENDED;
-	if (job->ops->done)
+	(void)pending_end(&job->pending);
+	if (job->ops->done && !job->is_unwanted)
 		job->ops->done(job, &job->err, job->data);
 	(void)log_context_set(former);
 	job_free(job);
@@ -212,6 +216,7 @@ job_again(struct job *job)
 	job_drop_worker(job);
 	job->again++;
 	job->err = ERROR_INIT;
+	buf_consume(&job->output, buf_len(&job->output));
 	job->state = JOB_QUEUED;
 	if (job->deadline_ms > 0) {
 		job->deadline = loop_timer(jobs->loop, job->deadline_ms, late, job, &err);
@@ -340,12 +345,14 @@ job_new(struct jobs *jobs, const struct job_spec *spec, struct error *err)
 	job->jobs = jobs;
 	job->ops = spec->ops;
 	job->arg = spec->arg;
+	job->free_arg = spec->free_arg;
 	job->data = spec->data;
 	job->flags = spec->flags;
 	job->deadline_ms = spec->deadline_ms;
 	job->lane = spec->lane;
 	job->sock = -1;
 	job->log = log_context_copy();
+	buf_init(&job->output, spec->ops->output_max + 1);
 	for (size_t i = 0; i < spec->n_keep_fds; i++) {
 		if (spec->keep_fds[i] > 2)
 			job->keep[job->n_keep++] = spec->keep_fds[i];
@@ -359,8 +366,11 @@ job_start(struct jobs *jobs, const struct job_spec *spec, struct error *err)
 	struct list *queue = &jobs->queue[spec->flags & JOB_URGENT ? 1 : 0];
 	struct job *job = job_new(jobs, spec, err);
 
-	if (!job)
+	if (!job) {
+		if (spec->free_arg)
+			spec->free_arg(spec->arg);
 		return NULL;
+	}
 	/* The queued jobs may only be waiting for their lanes: the kick starts this one. */
 	if (!list_is_empty(queue) || !has_turn(job) || !may_run(jobs, spec->flags)) {
 		if (has_turn(job) && take_turn(job, err) < 0) {
@@ -403,6 +413,33 @@ job_cancel(struct job *job, enum error_code code, const char *why)
 	list_remove(&job->node);
 	list_append(&job->jobs->ended, &job->node);
 	jobs_kick(job->jobs);
+}
+
+static void
+job_unwanted(struct pending *p)
+{
+	struct job *job = pending_entry(p, struct job, pending);
+
+	job->is_unwanted = true;
+	if (!(job->flags & JOB_GOES_ON) || job->state == JOB_QUEUED)
+		job_cancel(job, ERROR_CANCELLED, "the call has ended");
+}
+
+struct pending *
+job_pending(struct job *job)
+{
+	if (!job)
+		return NULL;
+	job->pending.cancel = job_unwanted;
+	return &job->pending;
+}
+
+const char *
+job_output(const struct job *job, size_t *n)
+{
+	if (n)
+		*n = buf_len(&job->output);
+	return buf_len(&job->output) > 0 ? (const char *)buf_head(&job->output) : "";
 }
 
 void

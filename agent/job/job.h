@@ -17,6 +17,7 @@
 #include "lib/error.h"
 #include "lib/log.h"
 #include "lib/loop.h"
+#include "lib/pending.h"
 
 struct initlink;
 struct jobs;
@@ -114,6 +115,9 @@ int worker_mount(struct worker *w, int tree, int point, const char *name, int32_
 int worker_send(struct worker *w, uint32_t type, const void *payload, size_t size, const int *fds,
 		size_t n_fds, bool wait, struct error *err);
 
+/* Appends to the job's output, of which the agent keeps at most job_ops.output_max bytes. */
+int worker_output(struct worker *w, const void *data, size_t size, struct error *err);
+
 /* Returns the socket to the agent, so that a child that the worker clones can close it. */
 int worker_fd(const struct worker *w);
 
@@ -196,6 +200,9 @@ struct job_ops {
 	/* The messages that the worker may send by worker_send(). NULL: none. */
 	const struct job_message_type *messages;
 	size_t n_messages;
+	/* The bytes that the worker may send by worker_output(), and those that it has to send:
+	 * the job fails with fewer or with more. */
+	size_t output_min, output_max;
 	/* Handles an announced process; takes ownership of pidfd and must call initlink_watch(pid)
 	 * now. May be NULL. */
 	int (*process)(struct job *job, pid_t pid, int pidfd, void *data, struct error *err);
@@ -211,6 +218,9 @@ enum job_flags {
 	/* The work may be repeated: if its worker is killed or crashes, another one starts over, up
 	 * to JOB_AGAIN_MAX times. Such a job journals nothing. */
 	JOB_AGAIN = 1 << 1,
+	/* The work changes something: once it has begun, it runs to completion even if the wait
+	 * for it is cancelled (job_pending()). */
+	JOB_GOES_ON = 1 << 2,
 };
 #define JOB_AGAIN_MAX 16
 
@@ -226,6 +236,9 @@ struct job_spec {
 	/* For work: memory as of now. Must not change until the job has begun (job_has_begun()),
 	 * which may be later than job_start() if it is queued: keep it until done. */
 	void *arg;
+	/* Frees arg when the job ends, after done; also if job_start() fails. NULL: arg remains the
+	 * caller's. */
+	void (*free_arg)(void *arg);
 	/* For the callbacks. */
 	void *data;
 	/* The fds that the worker needs, in any order; must stay open until done. */
@@ -252,6 +265,15 @@ void jobs_free(struct jobs *jobs);
  * the job, by its worker or from inside its callbacks, have the current context of the log
  * (lib/log.h). */
 struct job *job_start(struct jobs *jobs, const struct job_spec *spec, struct error *err);
+
+/* Returns the wait for the job's end, for a caller that knows nothing else of the job. After
+ * pending_cancel() done is not called; the job is cancelled, or goes on (JOB_GOES_ON). job may be
+ * NULL: returns NULL. */
+struct pending *job_pending(struct job *job);
+
+/* Returns the output of the worker so far, followed by a NUL, and its size in *n (may be NULL).
+ * Valid until done returns. */
+const char *job_output(const struct job *job, size_t *n);
 
 /* Cancels a job: kills the worker, waits for its end (up to 5 s: a worker in an uninterruptible
  * wait is then abandoned), undoes its steps, then calls done with `code` and the text, never from

@@ -11,6 +11,7 @@
 #include "agent/job/journal.h"
 #include "agent/job/wire.h"
 #include "agent/job/worker_proc.h"
+#include "lib/buf.h"
 #include "lib/list.h"
 
 /* The fds of one job; also those of a journal (journal_fds()). */
@@ -35,6 +36,7 @@ struct job {
 	enum job_state state;
 	const struct job_ops *ops;
 	void *arg, *data;
+	void (*free_arg)(void *arg);
 	unsigned int flags;
 	uint64_t deadline_ms;
 	struct job_lane *lane;
@@ -50,6 +52,12 @@ struct job {
 	/* Between attempts to start the undo. */
 	struct timer *retry_timer;
 	struct journal journal;
+	/* Of worker_output(); a NUL follows. */
+	struct buf output;
+	/* See job_pending(). */
+	struct pending pending;
+	/* The wait was cancelled. */
+	bool is_unwanted;
 	uint64_t undo_until_ns;
 	/* The job that this one undoes. */
 	struct job *undone_for;

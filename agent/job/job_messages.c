@@ -139,6 +139,26 @@ take_message(struct job *job, const struct job_wire_head *head, struct job_messa
 }
 
 static void
+take_output(struct job *job, const struct job_message *m)
+{
+	uint8_t *at;
+
+	if (job->state != JOB_RUNNING)
+		return;
+	at = buf_reserve(&job->output, m->size + 1);
+	if (!at) {
+		error_set(&job->err, ERROR_RESOURCE_EXHAUSTED,
+			  "no room for more than %zu bytes of the worker's output",
+			  buf_len(&job->output));
+		abort_job(job);
+		return;
+	}
+	memcpy(at, m->payload, m->size);
+	at[m->size] = '\0';
+	buf_commit(&job->output, m->size);
+}
+
+static void
 take_process(struct job *job, const struct job_wire_head *head, struct job_message *m)
 {
 	struct error err = ERROR_INIT;
@@ -202,6 +222,9 @@ job_messages_take(struct job *job, const struct job_wire_head *head, struct job_
 	case JOB_WIRE_PROCESS:
 		take_process(job, head, m);
 		return true;
+	case JOB_WIRE_OUTPUT:
+		take_output(job, m);
+		return true;
 	case JOB_WIRE_LOG:
 		take_log(job, (enum log_level)head->type, m->payload, m->size);
 		return true;
@@ -209,6 +232,9 @@ job_messages_take(struct job *job, const struct job_wire_head *head, struct job_
 		if (m->size != sizeof(job->err) || job->state != JOB_RUNNING)
 			return true;
 		memcpy(&job->err, m->payload, sizeof(job->err));
+		if (job->err.code == ERROR_OK && buf_len(&job->output) < job->ops->output_min)
+			error_set(&job->err, ERROR_INTERNAL,
+				  "the worker exited without reporting its output");
 		job_result(job);
 		return false;
 	case JOB_WIRE_GO:

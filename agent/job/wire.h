@@ -20,6 +20,8 @@ enum job_wire {
 	JOB_WIRE_MESSAGE,
 	/* *pid; one fd: its pidfd */
 	JOB_WIRE_PROCESS,
+	/* payload: at most JOB_OUTPUT_PIECE bytes */
+	JOB_WIRE_OUTPUT,
 	/* type: enum log_level; payload: see JOB_LOG_MAX */
 	JOB_WIRE_LOG,
 	/* payload: struct error; the last message */
@@ -49,6 +51,9 @@ struct job_wire_taken {
 /* Payload of JOB_WIRE_LOG: the event's name or "", then key and value of each field, then "", all
  * NUL-terminated; the rest is the message. */
 #define JOB_LOG_MAX 2048
+
+/* Far below the limit of a message. */
+#define JOB_OUTPUT_PIECE (32u << 10)
 
 /* GO and ACK. */
 struct job_wire_ack {

@@ -124,6 +124,23 @@ worker_send(struct worker *w, uint32_t type, const void *payload, size_t size, c
 }
 
 int
+worker_output(struct worker *w, const void *data, size_t size, struct error *err)
+{
+	const struct job_wire_head head = { .kind = JOB_WIRE_OUTPUT };
+	const char *p = data;
+
+	while (size > 0) {
+		size_t n = size < JOB_OUTPUT_PIECE ? size : JOB_OUTPUT_PIECE;
+
+		if (send_wire(w, &head, p, n, NULL, 0, err) < 0)
+			return -1;
+		p += n;
+		size -= n;
+	}
+	return 0;
+}
+
+int
 worker_process(struct worker *w, pid_t pid, int pidfd, struct error *err)
 {
 	struct job_wire_head head = { .kind = JOB_WIRE_PROCESS, .pid = pid, .wait = 1 };

@@ -13,6 +13,13 @@ operation_done(const struct error *err, void *data)
 		call_fail(call, err);
 }
 
+void
+operation_job_done(struct job *job, const struct error *err, void *data)
+{
+	(void)job;
+	operation_done(err, data);
+}
+
 enum rpc_outcome
 operation_outcome(struct call *call, enum op_outcome outcome, struct pending *p)
 {

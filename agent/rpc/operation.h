@@ -6,6 +6,7 @@
 #include <stddef.h>
 
 #include "agent.pb-c.h"
+#include "agent/job/job.h"
 #include "agent/sandbox/queue.h"
 #include "agent/server/call.h"
 #include "agent/storage/storage.h"
@@ -13,6 +14,9 @@
 /* Ends a call: the op_done_fn of every operation that a call waits for. `data` is the call, whose
  * reply is already filled in. */
 void operation_done(const struct error *err, void *data);
+
+/* The same for the worker of a call whose reply is already filled in: a job_ops.done. */
+void operation_job_done(struct job *job, const struct error *err, void *data);
 
 /* Returns what a handler is to return for an operation's outcome; if that is OP_PENDING, parks the
  * call on p. */

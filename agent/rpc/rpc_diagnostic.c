@@ -5,7 +5,8 @@
 
 #include "agent.pb-c.h"
 #include "agent/agent.h"
-#include "agent/rpc/calljob.h"
+#include "agent/job/job.h"
+#include "agent/rpc/operation.h"
 #include "agent/rpc/rpc.h"
 #include "agent/sandbox/diagnostic.h"
 #include "lib/cleanup.h"
@@ -25,26 +26,24 @@ termination_work(struct worker *w, void *arg, struct error *err)
 
 	if (termination_read(work->root, work->path, text, err) < 0)
 		return -1;
-	return calljob_send(w, text, strlen(text), err);
+	return worker_output(w, text, strlen(text), err);
 }
 
-static int
-termination_finish(struct call *call, char *text, size_t n, struct error *err)
+static void
+termination_done(struct job *job, const struct error *err, void *data)
 {
-	Grpc__GetDiagnosticDataResponse *reply = call_response(call);
+	Grpc__GetDiagnosticDataResponse *reply = call_response(data);
 
-	(void)n;
-	(void)err;
-	reply->data = text;
-	return 0;
+	reply->data = (char *)(uintptr_t)job_output(job, NULL);
+	operation_done(err, data);
 }
 
 /* Read in a worker, because the file may be on a share that does not respond. */
-static const struct calljob_class termination_class = {
+static const struct job_ops termination_job = {
 	.name = "read termination message",
 	.work = termination_work,
-	.finish = termination_finish,
-	.deadline_ms = READ_MS,
+	.output_max = TERMINATION_TEXT_MAX,
+	.done = termination_done,
 };
 
 static enum rpc_outcome
@@ -52,9 +51,16 @@ get_diagnostic_data(struct call *call, const void *request, void *response, stru
 {
 	const Grpc__GetDiagnosticDataRequest *req = request;
 	struct agent *agent = call_agent(call);
+	struct job_spec job = {
+		.ops = &termination_job,
+		.free_arg = free,
+		.data = call,
+		.keep_fds = &agent->roots.root,
+		.n_keep_fds = 1,
+		.deadline_ms = READ_MS,
+	};
 	struct termination_work *work;
 	auto_free char *path = NULL;
-	struct calljob *job;
 
 	(void)response;
 	if (strcmp(req->log_type, "termination_log") != 0)
@@ -63,13 +69,12 @@ get_diagnostic_data(struct call *call, const void *request, void *response, stru
 				 req->log_type);
 	if (sandbox_termination_path(agent->sandbox, req->container_id, &path, err) < 0)
 		return RPC_FAILED;
-	job = calljob_new(call, &termination_class, sizeof(*work) + strlen(path) + 1, err);
-	if (!job)
-		return RPC_FAILED;
-	work = calljob_arg(job);
+	work = job.arg = malloc(sizeof(*work) + strlen(path) + 1);
+	if (!work)
+		return error_nomem(err, "preparing a worker");
 	work->root = agent->roots.root;
 	memcpy(work->path, path, strlen(path) + 1);
-	return calljob_start(job, err);
+	return call_park(call, job_pending(job_start(agent->jobs, &job, err)));
 }
 
 static const struct rpc_method methods[] = {

@@ -4,6 +4,7 @@
  * SetGuestDateTime, ReseedRandomDev. None of them needs a sandbox.
  */
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -14,7 +15,7 @@
 #include "agent/guest/hotplug.h"
 #include "agent/guest/online.h"
 #include "agent/job/initlink.h"
-#include "agent/rpc/calljob.h"
+#include "agent/job/job.h"
 #include "agent/rpc/operation.h"
 #include "agent/rpc/rpc.h"
 #include "agent/sandbox/sandbox.h"
@@ -144,20 +145,27 @@ struct probe_work {
 /* 8 TiB in blocks of the smallest size. */
 #define PROBES_MAX 65536
 
-static const struct calljob_class probe_class = {
+static const struct job_ops probe_job = {
 	.name = "probe memory",
 	.work = probe_work,
-	.deadline_ms = PROBE_MS,
+	.done = operation_job_done,
 };
 
 static enum rpc_outcome
 mem_hotplug_by_probe(struct call *call, const void *request, void *response, struct error *err)
 {
 	const Grpc__MemHotplugByProbeRequest *req = request;
-	const struct roots *roots = &call_agent(call)->roots;
+	struct agent *agent = call_agent(call);
 	size_t n = req->n_memhotplugprobeaddr;
+	struct job_spec job = {
+		.ops = &probe_job,
+		.free_arg = free,
+		.data = call,
+		.keep_fds = &agent->roots.sys,
+		.n_keep_fds = 1,
+		.deadline_ms = PROBE_MS,
+	};
 	struct probe_work *work;
-	struct calljob *job;
 
 	(void)response;
 	if (n > PROBES_MAX)
@@ -166,14 +174,13 @@ mem_hotplug_by_probe(struct call *call, const void *request, void *response, str
 				 PROBES_MAX);
 	if (n == 0)
 		return RPC_REPLY;
-	job = calljob_new(call, &probe_class, sizeof(*work) + n * sizeof(work->addresses[0]), err);
-	if (!job)
-		return RPC_FAILED;
-	work = calljob_arg(job);
-	work->sys = roots->sys;
+	work = job.arg = malloc(sizeof(*work) + n * sizeof(work->addresses[0]));
+	if (!work)
+		return error_nomem(err, "preparing a worker");
+	work->sys = agent->roots.sys;
 	work->n = n;
 	memcpy(work->addresses, req->memhotplugprobeaddr, n * sizeof(work->addresses[0]));
-	return calljob_start(job, err);
+	return call_park(call, job_pending(job_start(agent->jobs, &job, err)));
 }
 
 static int
@@ -206,30 +213,37 @@ struct reseed_work {
 
 #define RESEED_MS 10000
 
-static const struct calljob_class reseed_class = {
+static const struct job_ops reseed_job = {
 	.name = "reseed the random numbers",
 	.work = reseed_work,
-	.deadline_ms = RESEED_MS,
+	.done = operation_job_done,
 };
 
 static enum rpc_outcome
 reseed_random_dev(struct call *call, const void *request, void *response, struct error *err)
 {
 	const Grpc__ReseedRandomDevRequest *req = request;
+	struct agent *agent = call_agent(call);
+	struct job_spec job = {
+		.ops = &reseed_job,
+		.free_arg = free,
+		.data = call,
+		.keep_fds = &agent->roots.dev,
+		.n_keep_fds = 1,
+		.deadline_ms = RESEED_MS,
+	};
 	struct reseed_work *work;
-	struct calljob *job;
 
 	(void)response;
 	if (req->data.len == 0)
 		return error_set(err, ERROR_INVALID_ARGUMENT, "missing entropy data");
-	job = calljob_new(call, &reseed_class, sizeof(*work) + req->data.len, err);
-	if (!job)
-		return RPC_FAILED;
-	work = calljob_arg(job);
-	work->dev = call_agent(call)->roots.dev;
+	work = job.arg = malloc(sizeof(*work) + req->data.len);
+	if (!work)
+		return error_nomem(err, "preparing a worker");
+	work->dev = agent->roots.dev;
 	work->n = req->data.len;
 	memcpy(work->data, req->data.data, req->data.len);
-	return calljob_start(job, err);
+	return call_park(call, job_pending(job_start(agent->jobs, &job, err)));
 }
 
 static int

@@ -14,9 +14,8 @@
 /* The bridges on the path to a device, and the device. */
 #define PCI_SLOTS_MAX 8
 
-static void usage_done(const struct error *err, const void *result, void *data);
+static void usage_done(const struct error *err, const struct volume_usage *usage, void *data);
 static int fill_usage(struct call *call, const struct volume_usage *u, struct error *err);
-static void task_done(const struct error *err, const void *result, void *data);
 static enum rpc_outcome swap_outcome(struct call *call, const char *location, struct error *err);
 
 static struct volume_parts
@@ -43,13 +42,13 @@ get_volume_stats(struct call *call, const void *request, void *response, struct 
 }
 
 static void
-usage_done(const struct error *err, const void *result, void *data)
+usage_done(const struct error *err, const struct volume_usage *usage, void *data)
 {
 	struct call *call = data;
 	struct error why = *err;
 
 	if (why.code == ERROR_OK)
-		(void)fill_usage(call, result, &why);
+		(void)fill_usage(call, usage, &why);
 	operation_done(&why, call);
 }
 
@@ -100,16 +99,8 @@ resize_volume(struct call *call, const void *request, void *response, struct err
 	const struct volume_parts parts = parts_of(call);
 
 	(void)response;
-	return call_park(call, volume_resize(&parts, req->volume_guest_path, req->size, task_done,
-					     call, err));
-}
-
-/* Ends a call without a result: a task_done_fn. */
-static void
-task_done(const struct error *err, const void *result, void *data)
-{
-	(void)result;
-	operation_done(err, data);
+	return call_park(call, volume_resize(&parts, req->volume_guest_path, req->size,
+					     operation_done, call, err));
 }
 
 static enum rpc_outcome
@@ -120,7 +111,7 @@ remove_stale_virtiofs_share_mounts(struct call *call, const void *request, void 
 
 	(void)request;
 	(void)response;
-	return call_park(call, volume_share_revalidate(&parts, task_done, call, err));
+	return call_park(call, volume_share_revalidate(&parts, operation_done, call, err));
 }
 
 static enum rpc_outcome

@@ -18,6 +18,7 @@
 #include <sys/vfs.h>
 #include <unistd.h>
 
+#include "agent/job/job.h"
 #include "agent/storage/grow.h"
 #include "agent/storage/volume.h"
 #include "lib/cleanup.h"
@@ -38,6 +39,8 @@ static const struct grow_fs *const file_systems[] = { &grow_ext4, &grow_xfs, &gr
 
 struct resize_arg {
 	const struct roots *roots;
+	volume_done_fn *done;
+	void *data;
 	uint64_t size;
 	char path[];
 };
@@ -245,19 +248,35 @@ resize_work(struct worker *w, void *arg, struct error *err)
 	return resize(w, a, err) < 0 ? error_wrap(err, "failed to resize volume %s", a->path) : 0;
 }
 
-static const struct task_class resize_class = {
+static void
+resize_on_done(struct job *job, const struct error *err, void *data)
+{
+	const struct resize_arg *a = data;
+
+	(void)job;
+	a->done(err, a->data);
+}
+
+static const struct job_ops resize_job = {
 	.name = "resize volume",
 	.work = resize_work,
-	.deadline_ms = RESIZE_MS,
-	.changes = true,
+	.done = resize_on_done,
 };
 
 struct pending *
-volume_resize(const struct volume_parts *parts, const char *path, uint64_t size, task_done_fn *done,
-	      void *data, struct error *err)
+volume_resize(const struct volume_parts *parts, const char *path, uint64_t size,
+	      volume_done_fn *done, void *data, struct error *err)
 {
 	const struct roots *roots = parts->roots;
-	int fds[] = { roots->root, roots->sys, roots->dev, roots->run };
+	const int fds[] = { roots->root, roots->sys, roots->dev, roots->run };
+	struct job_spec spec = {
+		.ops = &resize_job,
+		.free_arg = free,
+		.keep_fds = fds,
+		.n_keep_fds = ARRAY_LEN(fds),
+		.deadline_ms = RESIZE_MS,
+		.flags = JOB_GOES_ON,
+	};
 	struct resize_arg *arg;
 
 	if (path[0] != '/' || strlen(path) >= PATH_MAX) {
@@ -270,8 +289,8 @@ volume_resize(const struct volume_parts *parts, const char *path, uint64_t size,
 		error_nomem(err, "resizing a volume");
 		return NULL;
 	}
-	arg->roots = roots;
-	arg->size = size;
+	*arg = (struct resize_arg){ .roots = roots, .done = done, .data = data, .size = size };
 	memcpy(arg->path, path, strlen(path) + 1);
-	return task_start(parts->jobs, &resize_class, arg, fds, ARRAY_LEN(fds), done, data, err);
+	spec.arg = spec.data = arg;
+	return job_pending(job_start(parts->jobs, &spec, err));
 }

@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "agent/job/job.h"
 #include "agent/storage/volume.h"
 #include "lib/cleanup.h"
 #include "lib/mountinfo.h"
@@ -24,6 +25,8 @@
 
 struct revalidate_arg {
 	const struct roots *roots;
+	volume_done_fn *done;
+	void *data;
 };
 
 static int
@@ -54,24 +57,41 @@ revalidate_work(struct worker *w, void *arg, struct error *err)
 	return 0;
 }
 
-static const struct task_class revalidate_class = {
+static void
+revalidate_on_done(struct job *job, const struct error *err, void *data)
+{
+	const struct revalidate_arg *a = data;
+
+	(void)job;
+	a->done(err, a->data);
+}
+
+static const struct job_ops revalidate_job = {
 	.name = "revalidate share mounts",
 	.work = revalidate_work,
-	.deadline_ms = LOOK_MS,
+	.done = revalidate_on_done,
 };
 
 struct pending *
-volume_share_revalidate(const struct volume_parts *parts, task_done_fn *done, void *data,
+volume_share_revalidate(const struct volume_parts *parts, volume_done_fn *done, void *data,
 			struct error *err)
 {
-	int fds[] = { parts->roots->root, parts->roots->proc };
+	const int fds[] = { parts->roots->root, parts->roots->proc };
 	struct revalidate_arg *arg = malloc(sizeof(*arg));
+	const struct job_spec spec = {
+		.ops = &revalidate_job,
+		.arg = arg,
+		.free_arg = free,
+		.data = arg,
+		.keep_fds = fds,
+		.n_keep_fds = ARRAY_LEN(fds),
+		.deadline_ms = LOOK_MS,
+	};
 
 	if (!arg) {
 		error_nomem(err, "revalidating share mounts");
 		return NULL;
 	}
-	arg->roots = parts->roots;
-	return task_start(parts->jobs, &revalidate_class, arg, fds, ARRAY_LEN(fds), done, data,
-			  err);
+	*arg = (struct revalidate_arg){ .roots = parts->roots, .done = done, .data = data };
+	return job_pending(job_start(parts->jobs, &spec, err));
 }

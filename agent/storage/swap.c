@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "agent/device/device.h"
+#include "agent/job/job.h"
 #include "agent/storage/driver.h"
 #include "agent/storage/volume.h"
 #include "lib/cleanup.h"
@@ -24,8 +25,8 @@
 
 struct swap_add {
 	struct volume_parts parts;
+	/* The wait for the device; NULL: the worker has been started. */
 	struct pending *wait;
-	struct pending *task;
 	struct pending pending;
 	volume_done_fn *done;
 	void *data;
@@ -102,13 +103,6 @@ swap_work(struct worker *w, void *arg, struct error *err)
 	return error_sys(err, "failed to swap to %s", a->path);
 }
 
-static const struct task_class swap_class = {
-	.name = "add swap",
-	.work = swap_work,
-	.deadline_ms = SWAP_MS,
-	.changes = true,
-};
-
 /* ---- in the loop ---- */
 
 static void
@@ -123,28 +117,39 @@ swap_finish(struct swap_add *s, const struct error *err)
 }
 
 static void
-on_task(const struct error *err, const void *result, void *data)
+swap_on_done(struct job *job, const struct error *err, void *data)
 {
-	struct swap_add *s = data;
-
-	(void)result;
-	s->task = NULL;
-	swap_finish(s, err);
+	(void)job;
+	swap_finish(data, err);
 }
+
+static const struct job_ops swap_job = {
+	.name = "add swap",
+	.work = swap_work,
+	.done = swap_on_done,
+};
 
 static int
 begin(struct swap_add *s, const char *path, struct error *err)
 {
 	const struct roots *roots = s->parts.roots;
-	int fds[] = { roots->root, roots->proc, roots->run };
+	const int fds[] = { roots->root, roots->proc, roots->run };
 	struct swap_arg *arg = malloc(sizeof(*arg) + strlen(path) + 1);
+	const struct job_spec spec = {
+		.ops = &swap_job,
+		.arg = arg,
+		.free_arg = free,
+		.data = s,
+		.keep_fds = fds,
+		.n_keep_fds = ARRAY_LEN(fds),
+		.deadline_ms = SWAP_MS,
+	};
 
 	if (!arg)
 		return error_nomem(err, "adding swap");
 	arg->roots = roots;
 	memcpy(arg->path, path, strlen(path) + 1);
-	s->task = task_start(s->parts.jobs, &swap_class, arg, fds, ARRAY_LEN(fds), on_task, s, err);
-	return s->task ? 0 : -1;
+	return job_start(s->parts.jobs, &spec, err) ? 0 : -1;
 }
 
 static void

@@ -47,7 +47,6 @@ struct ephemeral_update {
 	struct storage_spec *plain;
 	struct remount_arg *remounts;
 	struct storage_request *request;
-	struct pending *task;
 	/* The operation completes even if it is unwanted. */
 	struct pending pending;
 	volume_done_fn *done;
@@ -269,14 +268,6 @@ remount_work(struct worker *w, void *arg, struct error *err)
 	return remount_all(w, a, list, err);
 }
 
-static const struct task_class remount_class = {
-	.name = "update ephemeral mounts",
-	.work = remount_work,
-	.deadline_ms = REMOUNT_MS,
-	.changes = true,
-	.free_arg = free_remounts,
-};
-
 /* ---- in the loop ---- */
 
 static void
@@ -297,23 +288,34 @@ update_finish(struct ephemeral_update *u, const struct error *err)
 }
 
 static void
-on_remounted(const struct error *err, const void *result, void *data)
+on_remounted(struct job *job, const struct error *err, void *data)
 {
-	struct ephemeral_update *u = data;
-
-	(void)result;
-	u->task = NULL;
-	update_finish(u, err);
+	(void)job;
+	update_finish(data, err);
 }
+
+static const struct job_ops remount_job = {
+	.name = "update ephemeral mounts",
+	.work = remount_work,
+	.done = on_remounted,
+};
 
 static int
 begin_remounts(struct ephemeral_update *u, struct error *err)
 {
-	int fds[] = { u->parts.roots->root, u->parts.roots->proc, u->parts.roots->run };
+	const struct roots *roots = u->parts.roots;
+	const int fds[] = { roots->root, roots->proc, roots->run };
+	const struct job_spec spec = {
+		.ops = &remount_job,
+		.arg = steal_ptr(&u->remounts),
+		.free_arg = free_remounts,
+		.data = u,
+		.keep_fds = fds,
+		.n_keep_fds = ARRAY_LEN(fds),
+		.deadline_ms = REMOUNT_MS,
+	};
 
-	u->task = task_start(u->parts.jobs, &remount_class, steal_ptr(&u->remounts), fds,
-			     ARRAY_LEN(fds), on_remounted, u, err);
-	return u->task ? 0 : -1;
+	return job_start(u->parts.jobs, &spec, err) ? 0 : -1;
 }
 
 static void

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/vfs.h>
 
+#include "agent/job/job.h"
 #include "agent/storage/volume.h"
 #include "lib/cleanup.h"
 #include "lib/mountinfo.h"
@@ -18,6 +19,8 @@
 
 struct usage_arg {
 	const struct roots *roots;
+	volume_usage_fn *done;
+	void *data;
 	char path[];
 };
 
@@ -113,22 +116,41 @@ usage_work(struct worker *w, void *arg, struct error *err)
 	u.inodes_available = st.f_ffree;
 	u.inodes_used = st.f_files - st.f_ffree;
 	look_at_condition(fd, a->roots, &u);
-	return task_result(w, &u, sizeof(u), err);
+	return worker_output(w, &u, sizeof(u), err);
 }
 
-static const struct task_class usage_class = {
+static void
+usage_on_done(struct job *job, const struct error *err, void *data)
+{
+	const struct usage_arg *a = data;
+	struct volume_usage u;
+
+	if (err->code == ERROR_OK)
+		memcpy(&u, job_output(job, NULL), sizeof(u));
+	a->done(err, err->code == ERROR_OK ? &u : NULL, a->data);
+}
+
+static const struct job_ops usage_job = {
 	.name = "volume statistics",
 	.work = usage_work,
-	.result_size = sizeof(struct volume_usage),
-	.deadline_ms = USAGE_MS,
+	.output_min = sizeof(struct volume_usage),
+	.output_max = sizeof(struct volume_usage),
+	.done = usage_on_done,
 };
 
 struct pending *
-volume_usage(const struct volume_parts *parts, const char *path, task_done_fn *done, void *data,
+volume_usage(const struct volume_parts *parts, const char *path, volume_usage_fn *done, void *data,
 	     struct error *err)
 {
 	const struct roots *roots = parts->roots;
-	int fds[] = { roots->root, roots->proc, roots->run };
+	const int fds[] = { roots->root, roots->proc, roots->run };
+	struct job_spec spec = {
+		.ops = &usage_job,
+		.free_arg = free,
+		.keep_fds = fds,
+		.n_keep_fds = ARRAY_LEN(fds),
+		.deadline_ms = USAGE_MS,
+	};
 	struct usage_arg *arg;
 
 	if (path[0] != '/') {
@@ -141,7 +163,8 @@ volume_usage(const struct volume_parts *parts, const char *path, task_done_fn *d
 		error_nomem(err, "reading volume statistics");
 		return NULL;
 	}
-	arg->roots = roots;
+	*arg = (struct usage_arg){ .roots = roots, .done = done, .data = data };
 	memcpy(arg->path, path, strlen(path) + 1);
-	return task_start(parts->jobs, &usage_class, arg, fds, ARRAY_LEN(fds), done, data, err);
+	spec.arg = spec.data = arg;
+	return job_pending(job_start(parts->jobs, &spec, err));
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Operations on mounted volumes, each a task of its own: usage, growing, resizing the pod's memory
+ * Operations on mounted volumes, each a job of its own: usage, growing, resizing the pod's memory
  * volumes, revalidating mounts of the share, swap. Called by agent/rpc; independent of its
  * messages. Loop side: never blocks.
  *
@@ -13,11 +13,12 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "agent/job/task.h"
 #include "agent/roots.h"
 #include "agent/storage/storage.h"
+#include "lib/pending.h"
 
 struct device_watch;
+struct jobs;
 
 /* The modules that the operations use. */
 struct volume_parts {
@@ -36,25 +37,26 @@ struct volume_usage {
 	char message[160];
 };
 
-/* Returns the usage of the file system that contains `path`. The task's result is a struct
- * volume_usage. */
-struct pending *volume_usage(const struct volume_parts *parts, const char *path, task_done_fn *done,
-			     void *data, struct error *err);
+typedef void volume_done_fn(const struct error *err, void *data);
+/* usage: valid during the call; NULL unless err->code is ERROR_OK. */
+typedef void volume_usage_fn(const struct error *err, const struct volume_usage *usage, void *data);
+
+/* Reads the usage of the file system that contains `path`. */
+struct pending *volume_usage(const struct volume_parts *parts, const char *path,
+			     volume_usage_fn *done, void *data, struct error *err);
 
 /*
  * Grows the mounted ext4, xfs or btrfs that contains `path` to `size` bytes, after waiting briefly
  * for its device to have that size; 0: to the size of the device. Never shrinks: INVALID_ARGUMENT.
- * OUT_OF_RANGE: the device is smaller. Does nothing for a raw block device. No result.
+ * OUT_OF_RANGE: the device is smaller. Does nothing for a raw block device.
  */
 struct pending *volume_resize(const struct volume_parts *parts, const char *path, uint64_t size,
-			      task_done_fn *done, void *data, struct error *err);
+			      volume_done_fn *done, void *data, struct error *err);
 
 /* Looks up every mount point below the shared directory, so that the host's file server learns
- * which are stale. No result. */
-struct pending *volume_share_revalidate(const struct volume_parts *parts, task_done_fn *done,
+ * which are stale. */
+struct pending *volume_share_revalidate(const struct volume_parts *parts, volume_done_fn *done,
 					void *data, struct error *err);
-
-typedef void volume_done_fn(const struct error *err, void *data);
 
 /*
  * Updates storages of the driver "ephemeral". With the option "remount", the tmpfs at mount_point

@@ -37,14 +37,20 @@ struct answer {
 };
 
 static void
-on_task(const struct error *err, const void *result, void *data)
+on_usage(const struct error *err, const struct volume_usage *usage, void *data)
 {
 	struct answer *a = data;
 
 	a->ended++;
 	a->err = *err;
-	if (result)
-		memcpy(&a->usage, result, sizeof(a->usage));
+	if (usage)
+		a->usage = *usage;
+}
+
+static void
+on_resized(const struct error *err, void *data)
+{
+	on_usage(err, NULL, data);
 }
 
 static struct answer
@@ -53,7 +59,7 @@ usage(struct bench *b, const char *path)
 	struct volume_parts p = parts(b);
 	struct answer a = { 0 };
 
-	if (volume_usage(&p, path, on_task, &a, &a.err))
+	if (volume_usage(&p, path, on_usage, &a, &a.err))
 		UNTIL(b, a.ended);
 	return a;
 }
@@ -64,7 +70,7 @@ resize(struct bench *b, const char *path, uint64_t size)
 	struct volume_parts p = parts(b);
 	struct answer a = { 0 };
 
-	if (volume_resize(&p, path, size, on_task, &a, &a.err))
+	if (volume_resize(&p, path, size, on_resized, &a, &a.err))
 		UNTIL(b, a.ended);
 	return a.err;
 }
@@ -344,15 +350,15 @@ AGENT_TEST(storage_volume, what_nobody_waits_for_goes_on)
 	struct volume_parts p = parts(b);
 	struct answer a = { 0 };
 	struct result r = { 0 };
-	struct pending *u, *task;
+	struct pending *u, *look;
 
 	REQUIRE_EQ(acquire(b, "", &s, 1).code, ERROR_OK);
 	s = remount(b, "a", larger, 2);
 	u = ephemeral_update(&p, &s, 1, on_done, &r, &r.err);
-	task = volume_usage(&p, at(b, "a"), on_task, &a, &a.err);
-	REQUIRE(u && task);
+	look = volume_usage(&p, at(b, "a"), on_usage, &a, &a.err);
+	REQUIRE(u && look);
 	pending_cancel(&u);
-	pending_cancel(&task);
+	pending_cancel(&look);
 	UNTIL(b, jobs_running(b->jobs) == 0 && size_of(at(b, "a")) == 12 * MIB);
 	REQUIRE_EQ(r.ended, 0);
 	REQUIRE_EQ(a.ended, 0);
