@@ -1,16 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Delegation of a container's cgroup to its user. Called by cgroup_make.c before any process of
- * the container runs. */
+/* Delegation of a container's cgroup to its user, before any process of the container runs
+ * (cgroup_owner.h). */
 #include "agent/container/launch/cgroup_owner.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stdbool.h>
 #include <string.h>
 #include <unistd.h>
 
-#include "agent/container/ns/namespaces.h"
-#include "agent/container/rootfs/mount_plan.h"
 #include "lib/cleanup.h"
 #include "lib/io.h"
 
@@ -36,13 +33,9 @@ is_writable_cgroup(const Grpc__Mount *m)
 	return !read_only;
 }
 
-static bool
-is_for_the_container(const Grpc__Spec *spec)
+bool
+cgroup_is_mounted_writable(const Grpc__Spec *spec)
 {
-	const Grpc__LinuxNamespace *ns = ns_find(spec->linux, NS_CGROUP);
-
-	if (ns && *ns->path)
-		return false;
 	for (size_t i = 0; i < spec->n_mounts; i++) {
 		if (is_writable_cgroup(spec->mounts[i]))
 			return true;
@@ -67,15 +60,11 @@ give_files(int fd, char *names, uid_t uid, struct error *err)
 }
 
 int
-cgroup_give(int fd, int sys_fd, const Grpc__Spec *spec, struct error *err)
+cgroup_give(int fd, int sys_fd, uid_t uid, struct error *err)
 {
-	const Grpc__Linux *l = spec->linux;
 	char names[DELEGATE_MAX];
-	uint32_t inside = spec->process->user ? spec->process->user->uid : 0;
-	uint32_t uid;
 
-	if (!is_for_the_container(spec) ||
-	    !ns_id_outside(l->uidmappings, l->n_uidmappings, inside, &uid) || uid == 0)
+	if (uid == 0)
 		return 0;
 	if (read_text_at(sys_fd, "kernel/cgroup/delegate", names, sizeof(names)) <= 0)
 		memcpy(names, usual, sizeof(usual));

@@ -11,16 +11,78 @@
 
 #include "agent/container/hooks/launch.h"
 #include "agent/container/launch/cgroup_make.h"
+#include "agent/container/launch/cgroup_owner.h"
 #include "agent/container/launch/child.h"
 #include "agent/container/launch/device_entries.h"
 #include "agent/container/launch/handshake.h"
 #include "agent/container/launch/wipe.h"
+#include "agent/container/ns/namespaces.h"
 #include "agent/container/rootfs/rootfs.h"
 #include "agent/container/rootfs/shared_mounts.h"
 #include "lib/cleanup.h"
 #include "lib/io.h"
 #include "lib/log.h"
 #include "lib/sys.h"
+
+/* Returns the user of the guest that the container's cgroup is delegated to: that of its program,
+ * which can then make cgroups below it, if the container has its own cgroup namespace and a writable
+ * cgroup mount. 0: none. */
+static uid_t
+cgroup_owner(const Grpc__Spec *spec)
+{
+	const Grpc__Linux *l = spec->linux;
+	const Grpc__LinuxNamespace *ns = ns_find(l, NS_CGROUP);
+	uint32_t inside = spec->process->user ? spec->process->user->uid : 0;
+	uint32_t uid;
+
+	if ((ns && *ns->path) || !cgroup_is_mounted_writable(spec) ||
+	    !ns_id_outside(l->uidmappings, l->n_uidmappings, inside, &uid))
+		return 0;
+	return uid;
+}
+
+/* Sends the agent the descriptor and state that it needs to watch the cgroup. */
+static int
+send_cgroup(struct worker *w, const struct cgroup_made *made, struct error *err)
+{
+	const struct launch_cgroup message = { .oom_kills = made->oom_kills,
+					       .device_program = made->device_program };
+	const struct device_program *loaded = &made->loaded;
+	struct error ignored = ERROR_INIT;
+
+	/* Further containers often have the same rules. Errors are ignored. */
+	if (loaded->fd >= 0 && loaded->n <= DEVICE_PROGRAM_KEPT)
+		(void)worker_send(w, LAUNCH_MSG_DEVICES, loaded->instructions,
+				  loaded->n * sizeof(*loaded->instructions), &loaded->fd, 1, false,
+				  &ignored);
+	/* Acknowledged, because a container whose OOM kills are not watched must not run. */
+	return worker_send(w, LAUNCH_MSG_CGROUP, &message, sizeof(message), &made->events,
+			   made->events >= 0, true, err);
+}
+
+/* Makes the container's cgroup. Leaves *out unchanged if the guest has no cgroups. */
+static int
+make_cgroup(struct worker *w, const struct launch *l, int *out, struct error *err)
+{
+	const struct cgroup_spec spec = {
+		.roots = l->roots,
+		.path = l->cgroup_path,
+		.id = l->id,
+		.spec = l->spec,
+		.any_disk = l->any_disk,
+		.known = l->device_program,
+		.owner = cgroup_owner(l->spec),
+	};
+	struct cgroup_made made = CGROUP_MADE_NONE;
+	int result = cgroup_make(w, &spec, &made, err);
+
+	if (result == 0 && made.fd >= 0)
+		result = send_cgroup(w, &made, err);
+	if (result == 0)
+		*out = steal_fd(&made.fd);
+	cgroup_made_release(&made);
+	return result;
+}
 
 /* Makes the bundle directory, on the agent's tmpfs, and the mount point of the root in it. A
  * storage may have made them already. */
@@ -187,7 +249,7 @@ container_launch(struct worker *w, const struct launch *l, struct error *err)
 	child_caps(w, &entry, true);
 	for (int i = 0; i < 3; i++)
 		entry.stdio[i] = l->stdio[i];
-	if (cgroup_make(w, l, &cgroup_fd, err) < 0 || make_bundle(w, l, err) < 0 ||
+	if (make_cgroup(w, l, &cgroup_fd, err) < 0 || make_bundle(w, l, err) < 0 ||
 	    hook_stage_open(w, &hooks, err) < 0)
 		goto out;
 	if (plan_last_fork(l, &ns, cgroup_fd, &entry, &wipe, &procfs, err) < 0 ||
