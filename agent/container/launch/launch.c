@@ -10,8 +10,8 @@
 #include <unistd.h>
 
 #include "agent/container/hooks/launch.h"
-#include "agent/container/launch/cgroup_make.h"
-#include "agent/container/launch/cgroup_owner.h"
+#include "agent/cgroup/cgroup_make.h"
+#include "agent/cgroup/cgroup_owner.h"
 #include "agent/container/launch/child.h"
 #include "agent/container/launch/device_entries.h"
 #include "agent/container/launch/handshake.h"

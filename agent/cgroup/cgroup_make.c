@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Creation of a container's cgroup, before any process of the container runs (cgroup_make.h). */
-#include "agent/container/launch/cgroup_make.h"
+#include "agent/cgroup/cgroup_make.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -12,7 +12,7 @@
 #include "agent/cgroup/limits.h"
 #include "agent/cgroup/oom.h"
 #include "agent/cgroup/unified.h"
-#include "agent/container/launch/cgroup_owner.h"
+#include "agent/cgroup/cgroup_owner.h"
 #include "agent/job/job.h"
 #include "init/cgroups.h"
 #include "lib/cleanup.h"

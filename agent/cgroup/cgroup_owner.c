@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Delegation of a container's cgroup to its user, before any process of the container runs
  * (cgroup_owner.h). */
-#include "agent/container/launch/cgroup_owner.h"
+#include "agent/cgroup/cgroup_owner.h"
 
 #include <errno.h>
 #include <fcntl.h>

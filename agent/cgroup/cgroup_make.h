@@ -43,8 +43,7 @@ struct cgroup_made {
 	struct device_program loaded;
 };
 
-#define CGROUP_MADE_NONE \
-	((struct cgroup_made){ .fd = -1, .events = -1, .loaded = { .fd = -1 } })
+#define CGROUP_MADE_NONE ((struct cgroup_made){ .fd = -1, .events = -1, .loaded = { .fd = -1 } })
 
 /* Makes the cgroup with limits and device rules. Journals its steps. Returns 0, or -1 and err; the
  * caller calls cgroup_made_release() in both cases. Leaves *made, which must be CGROUP_MADE_NONE,
