@@ -30,12 +30,12 @@
 #include "agent/container/launch/rlimits.h"
 #include "agent/container/launch/sysctl.h"
 #include "agent/container/launch/user.h"
-#include "agent/container/launch/wipe.h"
 #include "agent/container/stdio/tty.h"
 #include "lib/cleanup.h"
 #include "lib/io.h"
 #include "lib/path.h"
 #include "lib/sys.h"
+#include "lib/wipe.h"
 
 /* The kernel's number of signals. NSIG of the C library is smaller. */
 #define SIGNALS_MAX 64

@@ -11,13 +11,13 @@
 #include "agent/container/launch/child.h"
 #include "agent/container/launch/inherit_fds.h"
 #include "agent/container/launch/launch.h"
-#include "agent/container/launch/wipe.h"
 #include "agent/container/rootfs/mount_attr.h"
 #include "agent/container/stdio/tty.h"
 #include "lib/cleanup.h"
 #include "lib/client_texts.h"
 #include "lib/io.h"
 #include "lib/sys.h"
+#include "lib/wipe.h"
 
 /* Returns whether a process is alive. A pidfd is readable after its process has ended, reaped or
  * not. */

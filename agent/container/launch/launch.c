@@ -15,7 +15,6 @@
 #include "agent/container/launch/child.h"
 #include "agent/container/launch/device_entries.h"
 #include "agent/container/launch/handshake.h"
-#include "agent/container/launch/wipe.h"
 #include "agent/container/ns/namespaces.h"
 #include "agent/container/rootfs/rootfs.h"
 #include "agent/container/rootfs/shared_mounts.h"
@@ -23,6 +22,7 @@
 #include "lib/io.h"
 #include "lib/log.h"
 #include "lib/sys.h"
+#include "lib/wipe.h"
 
 /* Returns the user of the guest that the container's cgroup is delegated to: that of its program,
  * which can then make cgroups below it, if the container has its own cgroup namespace and a writable

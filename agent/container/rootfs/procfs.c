@@ -22,13 +22,13 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "agent/container/launch/wipe.h"
 #include "agent/container/rootfs/mounts.h"
 #include "agent/container/rootfs/shared_mounts.h"
 #include "lib/cleanup.h"
 #include "lib/io.h"
 #include "lib/path.h"
 #include "lib/sys.h"
+#include "lib/wipe.h"
 
 #ifndef SYS_fsopen
 #define SYS_fsopen 430

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Clearing of a worker's memory (wipe.h). */
-#include "agent/container/launch/wipe.h"
+#include "lib/wipe.h"
 
 #include <errno.h>
 #include <fcntl.h>

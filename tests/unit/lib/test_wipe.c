@@ -5,7 +5,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "agent/container/launch/wipe.h"
+#include "lib/wipe.h"
 #include "tests/support/check.h"
 
 #define ISLANDS (2 * WIPE_RANGES_MAX)
