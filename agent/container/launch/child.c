@@ -233,8 +233,6 @@ lead_hooks_process(const struct child_process *c, const struct container_init *e
 	auto_close int pidfd = -1;
 	pid_t pid;
 
-	if (!e->hooks || !hooks_has(e->hooks->launch->spec->hooks, HOOK_START_CONTAINER))
-		return 0;
 	if (handshake_recv_process(c->sock, c->pid, c->pidfd, &pid, &pidfd, err) < 0)
 		return -1;
 	return rlimits_apply(pid, e->rlimits, e->n_rlimits, err);
@@ -244,13 +242,14 @@ int
 child_fork_last(struct worker *w, struct child_process *c, const struct container_init *e,
 		const struct filter *filter, struct error *err)
 {
+	bool has_hooks = e->hooks && hooks_has(e->hooks->launch->spec->hooks, HOOK_START_CONTAINER);
 	struct undo undo = { .kind = &undo_kill };
 	int pidfd = -1;
 	pid_t pid;
 
 	if (handshake_name_senders(c->sock) < 0)
 		return error_sys(err, "failed to prepare the last fork");
-	if (child_release(c, filter, err) < 0 || lead_hooks_process(c, e, err) < 0 ||
+	if (child_release(c, filter, err) < 0 || (has_hooks && lead_hooks_process(c, e, err) < 0) ||
 	    handshake_recv_process(c->sock, c->pid, c->pidfd, &pid, &pidfd, err) < 0)
 		return -1;
 	close_fd(&c->pidfd);
@@ -261,7 +260,8 @@ child_fork_last(struct worker *w, struct child_process *c, const struct containe
 		return -1;
 	if (send_msg(c->sock, "", 1, NULL, 0, 0) < 0)
 		return error_sys(err, "failed to release the process");
-	return 0;
+	/* The process for hooks needs its pid. */
+	return has_hooks ? handshake_recv_running(c->sock, c->pid, c->pidfd, err) : 0;
 }
 
 int

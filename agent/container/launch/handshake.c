@@ -122,9 +122,11 @@ await_message(int sock, int sender_pidfd, struct error *err)
 	return 0;
 }
 
-int
-handshake_recv_process(int sock, pid_t sender, int sender_pidfd, pid_t *pid, int *pidfd,
-		       struct error *err)
+/* Receives a message of this type from the process `sender`, with a payload of exactly `size` bytes
+ * and, if fd is not NULL, a descriptor. */
+static int
+recv_from_process(int sock, pid_t sender, int sender_pidfd, enum handshake_type type, void *payload,
+		  size_t size, int *fd, struct error *err)
 {
 	char msg[sizeof(uint32_t) + sizeof(struct error)];
 	int fds[IO_FDS_MAX];
@@ -143,16 +145,31 @@ handshake_recv_process(int sock, pid_t sender, int sender_pidfd, pid_t *pid, int
 		return error_set(err, ERROR_INTERNAL, "the process ended during its set-up");
 	if ((size_t)n >= sizeof(head))
 		memcpy(&head, msg, sizeof(head));
-	if (from == sender && head == HANDSHAKE_PROCESS &&
-	    (size_t)n == sizeof(head) + sizeof(*pid) && n_fds == 1) {
-		memcpy(pid, msg + sizeof(head), sizeof(*pid));
-		*pidfd = fds[0];
+	if (from == sender && head == type && (size_t)n == sizeof(head) + size &&
+	    n_fds == (fd ? 1 : 0)) {
+		if (size > 0)
+			memcpy(payload, msg + sizeof(head), size);
+		if (fd)
+			*fd = fds[0];
 		return 0;
 	}
-	for (size_t i = 0; i < n_fds; i++)
-		(void)close(fds[i]);
+	close_fds(fds, n_fds);
 	if (from == sender && head == HANDSHAKE_FAILED)
 		return take_failure(msg + sizeof(head), (size_t)n - sizeof(head), err);
 	return error_set(err, ERROR_INTERNAL,
 			 "the process sent an unexpected message during its set-up");
+}
+
+int
+handshake_recv_process(int sock, pid_t sender, int sender_pidfd, pid_t *pid, int *pidfd,
+		       struct error *err)
+{
+	return recv_from_process(sock, sender, sender_pidfd, HANDSHAKE_PROCESS, pid, sizeof(*pid),
+				 pidfd, err);
+}
+
+int
+handshake_recv_running(int sock, pid_t sender, int sender_pidfd, struct error *err)
+{
+	return recv_from_process(sock, sender, sender_pidfd, HANDSHAKE_RUNNING, NULL, 0, NULL, err);
 }

@@ -22,6 +22,7 @@
  *                          only with such hooks
  *   <-  HANDSHAKE_PROCESS  the same for the last process; the sender exits
  *   ->  one byte           releases the last process to its program
+ *   <-  HANDSHAKE_RUNNING  from the last process, which has its pid; only with startContainer hooks
  *
  * In place of each message from the process:
  *
@@ -52,6 +53,7 @@ enum handshake_type {
 	HANDSHAKE_RUN,
 	HANDSHAKE_FAILED,
 	HANDSHAKE_PROCESS,
+	HANDSHAKE_RUNNING,
 };
 
 /* Limit on the payload of a message, in bytes: a filter of 4096 instructions. */
@@ -80,6 +82,10 @@ int handshake_name_senders(int sock);
  * the caller owns, or -1 and err. Blocks. */
 int handshake_recv_process(int sock, pid_t sender, int sender_pidfd, pid_t *pid, int *pidfd,
 			   struct error *err);
+
+/* Waits for HANDSHAKE_RUNNING from the process `sender`, as handshake_recv_process() does. Returns 0,
+ * or -1 and err. */
+int handshake_recv_running(int sock, pid_t sender, int sender_pidfd, struct error *err);
 
 /* Works like handshake_recv(), in the caller's buffer, without allocation. */
 ssize_t handshake_recv_in(struct handshake_buffer *buffer, int sock, enum handshake_type type,

@@ -3,7 +3,6 @@
 #include "agent/container/launch/last_fork.h"
 
 #include <errno.h>
-#include <poll.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdint.h>
@@ -15,6 +14,7 @@
 #include <unistd.h>
 
 #include "agent/container/hooks/launch.h"
+#include "agent/container/launch/handshake.h"
 #include "agent/container/launch/init_params.h"
 #include "agent/container/launch/program.h"
 #include "lib/cleanup.h"
@@ -25,9 +25,6 @@
 
 /* Size of the stack of the last two processes, which has no data of the agent. */
 #define STACK_SIZE (256u << 10)
-
-/* Time for the last process to run for the first time, in milliseconds. */
-#define PID_TRIES 10000
 
 #define CLONE_FLAGS (CLONE_PARENT | CLONE_PIDFD | SIGCHLD)
 
@@ -62,6 +59,7 @@ fork_under_filter(const struct container_init *e, const struct program *program)
 		{ SYS_read, { (uint64_t)e->sock } },
 		{ SYS_exit, { 0 } },
 		{ e->terminal ? SYS_ioctl : SYS_setsid, { 0, TIOCSCTTY } },
+		{ program->pid ? SYS_write : SYS_exit, { (uint64_t)e->sock } },
 		/* The filter then also applies to the set-up process. */
 		{ e->has_entered ? SYS_sendmsg : SYS_exit, { (uint64_t)e->sock } },
 		{ e->has_entered ? SYS_exit_group : SYS_exit, { 0 } },
@@ -81,10 +79,14 @@ fork_under_filter(const struct container_init *e, const struct program *program)
 _Noreturn ON_OTHER_STACK static void
 last_fork_run(const struct forking *f, bool is_filtered)
 {
+	const uint32_t running = HANDSHAKE_RUNNING;
 	int gate = f->program->go >= 0 ? f->program->go : f->e->gate;
 	char byte = 1;
 
 	if (program_make_session(f->e) < 0 || read_full(f->e->sock, &byte, 1) != 1)
+		_exit(1);
+	if (f->program->pid &&
+	    RETRY_EINTR(write(f->e->sock, &running, sizeof(running))) != sizeof(running))
 		_exit(1);
 	byte = 1;
 	if (gate >= 0 && (read_full(gate, &byte, 1) != 1 || (f->program->go >= 0 && !byte)))
@@ -105,9 +107,8 @@ run_hooks(const struct forking *f)
 	if ((f->e->has_entered && cap_sets_drop_extra(&f->e->caps) < 0) ||
 	    read_full(f->e->gate, &byte, 1) != 1)
 		_exit(1);
-	/* The kernel writes the pid when the last process runs for the first time. */
-	for (int i = 0; !*pid && i < PID_TRIES; i++)
-		(void)poll(NULL, 0, 1);
+	/* The kernel wrote the pid when the last process ran for the first time, and the worker
+	 * waited for that (HANDSHAKE_RUNNING) before the gate could open. */
 	byte = *pid && hook_stage_start_planned(&hooks, *pid, f->e->gate) == 0;
 	_exit(write_full(f->go, &byte, 1) < 0);
 }
