@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "agent/server/conn.h"
+#include "agent/server/memory.h"
 #include "agent/server/server_internal.h"
 #include "agent/server/trace.h"
 #include "lib/cleanup.h"
@@ -79,12 +81,6 @@ call_park(struct call *call, struct pending *pending)
 	return RPC_LATER;
 }
 
-struct call *
-call_of_node(struct list *node)
-{
-	return list_entry(node, struct call, node);
-}
-
 static void
 call_free(struct call *call)
 {
@@ -92,11 +88,11 @@ call_free(struct call *call)
 
 	trace_end(call->server->spec->tracer, &call->span, call->code);
 	timer_cancel(call->timer);
-	server_uncharge(call->server, call->charged);
+	memory_uncharge(call->server, call->charged);
 	arena_release(&call->arena);
 	/* Last: if there is no memory for a timer, the spare is freed at once. */
 	if (is_large)
-		server_keep_spare(call->server);
+		memory_keep_spare(call->server);
 	call->server->counts.calls--;
 	free(call);
 }
@@ -142,11 +138,15 @@ call_cancel(struct call *call)
 }
 
 void
-call_abandon(struct call *call)
+call_abandon_all(struct list *calls)
 {
-	(void)call_detach(call);
-	call->code = ERROR_CANCELLED;
-	call_cancel(call);
+	while (!list_is_empty(calls)) {
+		struct call *call = list_entry(calls->next, struct call, node);
+
+		(void)call_detach(call);
+		call->code = ERROR_CANCELLED;
+		call_cancel(call);
+	}
 }
 
 void
@@ -295,7 +295,7 @@ call_decode(struct call *call, const ProtobufCMethodDescriptor *descriptor,
 		return error_wrap(err, "%s", call->method->name);
 	call->response = arena_zalloc(&call->arena, 1, descriptor->output->sizeof_message);
 	if (!call->response ||
-	    (!is_health(call->method) && !server_charge(call->server, call->arena.used)))
+	    (!is_health(call->method) && !memory_charge(call->server, call->arena.used)))
 		return error_set(err, ERROR_RESOURCE_EXHAUSTED, "%s: requests take too much memory",
 				 call->method->name);
 	call->charged = is_health(call->method) ? 0 : call->arena.used;

@@ -7,15 +7,18 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include <protobuf-c/protobuf-c.h>
 
 #include "lib/arena.h"
 #include "lib/error.h"
+#include "lib/list.h"
 #include "lib/pending.h"
 
 struct agent;
 struct call;
+struct conn;
 
 /* The result of a handler. */
 enum rpc_outcome {
@@ -79,3 +82,11 @@ enum rpc_outcome call_park(struct call *call, struct pending *pending);
  * reply, fail, cancel. */
 void call_reply(struct call *call);
 void call_fail(struct call *call, const struct error *err);
+
+/* ---- for server.c, in conn_ops ---- */
+
+/* Handles one request frame. */
+void call_dispatch(struct conn *conn, uint32_t stream, const uint8_t *payload, size_t n);
+
+/* Ends the calls of a connection that ends. */
+void call_abandon_all(struct list *calls);

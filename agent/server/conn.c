@@ -1,16 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * One connection: bytes to frames, frames to calls, replies to bytes. Called by the loop, by
- * server.c and by call.c. Never blocks, and keeps nothing whose size a peer chose beyond the limits
- * in server_internal.h.
+ * See conn.h. Called by the loop, by server.c and by call.c. Keeps nothing whose size a peer chose
+ * beyond the limits in server_internal.h.
  */
-#include "agent/server/server_internal.h"
+#include "agent/server/conn.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
 
+#include "agent/server/memory.h"
+#include "agent/server/room.h"
+#include "agent/server/server_internal.h"
 #include "lib/cleanup.h"
 #include "lib/deadline.h"
 #include "lib/io.h"
@@ -89,7 +91,7 @@ conn_flush(struct conn *conn)
 		conn->is_muted = false;
 	update_events(conn);
 	if (buf_len(&conn->out) == 0)
-		server_wrote(conn->server);
+		conn->server->conn_ops->wrote(conn->server);
 }
 
 /* Accounts for a reply. `before`: the bytes in the queue before; is_added: false if out of
@@ -159,7 +161,7 @@ give_back(struct conn *conn)
 		payload = smaller;
 	}
 	buf_release(&payload);
-	server_keep_spare(conn->server);
+	memory_keep_spare(conn->server);
 }
 
 /* Takes the spare buffer once enough of a large frame has arrived. */
@@ -185,8 +187,9 @@ frame_arrived(struct conn *conn)
 
 	switch (header->type) {
 	case FRAME_REQUEST:
-		call_dispatch(conn, header->stream, buf_head(&conn->reader.payload),
-			      buf_len(&conn->reader.payload));
+		conn->server->conn_ops->request(conn, header->stream,
+						buf_head(&conn->reader.payload),
+						buf_len(&conn->reader.payload));
 		give_back(conn);
 		break;
 	case FRAME_DATA:
@@ -247,7 +250,7 @@ take_bytes(struct conn *conn, const uint8_t *data, size_t n, unsigned int *frame
 static void
 uncharge_reader(struct conn *conn, size_t n)
 {
-	server_uncharge(conn->server, n);
+	memory_uncharge(conn->server, n);
 	conn->server->readers -= n;
 	conn->reader_charged -= n;
 }
@@ -282,7 +285,7 @@ charge_reader(struct conn *conn)
 		uncharge_reader(conn, conn->reader_charged - now);
 	while (more > 0 && server->readers + more > READERS_MAX && end_stalest(conn))
 		continue;
-	if (more > 0 && !server_charge(server, more)) {
+	if (more > 0 && !memory_charge(server, more)) {
 		/* The rest of the runtime's frame is not charged: its call is refused when the
 		 * frame is complete. */
 		if (conn != server->runtime)
@@ -467,8 +470,7 @@ conn_close(struct conn *conn)
 	loop_unwatch(conn->watch);
 	timer_cancel(conn->timer);
 	list_remove(&conn->node);
-	while (!list_is_empty(&conn->calls))
-		call_abandon(call_of_node(conn->calls.next));
+	server->conn_ops->abandon(&conn->calls);
 	uncharge_reader(conn, conn->reader_charged);
 	frame_reader_release(&conn->reader);
 	server->queued -= buf_len(&conn->out);
@@ -479,5 +481,5 @@ conn_close(struct conn *conn)
 	close_fd(&conn->fd);
 	free(conn);
 	server->counts.connections--;
-	server_conn_gone(server);
+	server->conn_ops->gone(server);
 }

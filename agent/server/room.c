@@ -5,6 +5,8 @@
  * while no other connection needs it. The connection that created the sandbox is the runtime's: it
  * is never closed in favour of another. Called by server.c and conn.c. Never blocks.
  */
+#include "agent/server/room.h"
+
 #include "agent/server/server_internal.h"
 #include "lib/deadline.h"
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Listeners, admission of connections, and the memory that all requests share. Wired by
- * agent/main.c. Never blocks; an idle server has no timers.
+ * Listeners, admission of connections, and the drain. Wired by agent/agent_main.c. Never blocks; an
+ * idle server has no timers.
  */
 #include "agent/server/server.h"
 
@@ -14,6 +14,9 @@
 #include <linux/vm_sockets.h>
 
 #include "agent/server/address.h"
+#include "agent/server/conn.h"
+#include "agent/server/memory.h"
+#include "agent/server/room.h"
 #include "agent/server/server_internal.h"
 #include "lib/cleanup.h"
 #include "lib/log.h"
@@ -23,20 +26,17 @@
 /* Time for the peers to close their connections. */
 #define CLOSE_MS 200
 
-bool
-server_charge(struct server *server, size_t n)
-{
-	if (n > MEMORY_MAX - server->counts.memory)
-		return false;
-	server->counts.memory += n;
-	return true;
-}
+struct listener {
+	struct list node;
+	struct server *server;
+	int fd;
+	int family;
+	struct watch *watch;
+	/* The path of a unix socket, removed at the end; else NULL. */
+	char *path;
+};
 
-void
-server_uncharge(struct server *server, size_t n)
-{
-	server->counts.memory -= n;
-}
+static void server_wrote(struct server *server);
 
 static void
 listen_again(struct server *server)
@@ -77,7 +77,7 @@ pause_listeners(struct server *server)
 		log_warn("server", "not accepting connections until one ends: %s", err.msg);
 }
 
-void
+static void
 server_conn_gone(struct server *server)
 {
 	if (server->is_paused)
@@ -241,41 +241,6 @@ drain_over(struct server *server)
 }
 
 static void
-release_spare(struct server *server)
-{
-	timer_cancel(server->spare_timer);
-	server->spare_timer = NULL;
-	arena_spare_release(&server->spare);
-	buf_release(&server->spare_frame);
-}
-
-static void
-spare_late(void *data)
-{
-	struct server *server = data;
-
-	server->spare_timer = NULL;
-	if (server->spare_used)
-		server_keep_spare(server);
-	else
-		release_spare(server);
-	server->spare_used = false;
-}
-
-void
-server_keep_spare(struct server *server)
-{
-	struct error err = ERROR_INIT;
-
-	server->spare_used = true;
-	if (server->spare_timer)
-		return;
-	server->spare_timer = loop_timer(server->loop, SPARE_MS, spare_late, server, &err);
-	if (!server->spare_timer)
-		release_spare(server);
-}
-
-static void
 drain_late(void *data)
 {
 	struct server *server = data;
@@ -310,7 +275,7 @@ drain_check(void *data)
 	server_wrote(server);
 }
 
-void
+static void
 server_wrote(struct server *server)
 {
 	if (!server->is_draining || post_is_pending(&server->drain_check) || server->queued > 0)
@@ -339,6 +304,13 @@ server_drain(struct server *server, void (*done)(void *data), void *data)
 	loop_post(server->loop, &server->drain_check);
 }
 
+static const struct conn_ops server_conn_ops = {
+	.request = call_dispatch,
+	.abandon = call_abandon_all,
+	.wrote = server_wrote,
+	.gone = server_conn_gone,
+};
+
 struct server *
 server_new(struct loop *loop, const struct server_spec *spec, struct error *err)
 {
@@ -350,6 +322,7 @@ server_new(struct loop *loop, const struct server_spec *spec, struct error *err)
 	}
 	server->loop = loop;
 	server->spec = spec;
+	server->conn_ops = &server_conn_ops;
 	server->header_ms = HEADER_MS;
 	server->body_ms = BODY_MS;
 	server->slow_ms = SLOW_MS;
@@ -376,7 +349,7 @@ server_free(struct server *server)
 	timer_cancel(server->pause_timer);
 	timer_cancel(server->drain_timer);
 	post_cancel(&server->drain_check);
-	release_spare(server);
+	memory_release_spare(server);
 	close_fd(&server->spare_fd);
 	free(server);
 }

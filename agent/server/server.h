@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The ttrpc server: listeners, connections and their limits. agent/main.c passes in the services;
+ * The ttrpc server: listeners, connections and their limits. agent/agent_main.c passes in the services;
  * the server knows no method by name. Everything runs on the loop; nothing blocks.
  */
 #pragma once

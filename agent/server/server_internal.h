@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Internal to server.c, conn.c, call.c and room.c. */
+/* The state that the files of this directory share, and its limits. */
 #pragma once
 
 #include "agent/server/server.h"
@@ -48,15 +48,8 @@
 /* A decoded request of 16 MiB, and its reply. */
 #define CALL_ARENA_MAX (21u << 20)
 
-struct listener {
-	struct list node;
-	struct server *server;
-	int fd;
-	int family;
-	struct watch *watch;
-	/* The path of a unix socket, removed at the end; else NULL. */
-	char *path;
-};
+struct conn;
+struct conn_ops;
 
 /* Counts failed calls in the current second. */
 struct failure_log {
@@ -67,6 +60,7 @@ struct failure_log {
 struct server {
 	struct loop *loop;
 	const struct server_spec *spec;
+	const struct conn_ops *conn_ops;
 	struct list listeners;
 	/* Oldest first. */
 	struct list conns;
@@ -123,7 +117,7 @@ struct conn {
 	struct buf out;
 	/* Bytes that were read and wait for their turn. */
 	struct buf pending;
-	/* Parked calls. */
+	/* Parked calls (call.c). */
 	struct list calls;
 	unsigned int n_calls;
 	/* Completed a call: never evicted. */
@@ -148,38 +142,3 @@ struct conn {
 	/* Bytes of the last read. */
 	size_t received;
 };
-
-/* ---- server.c ---- */
-void server_conn_gone(struct server *server);
-void server_wrote(struct server *server);
-/* Charges n more bytes, or returns false if they exceed the limit. */
-bool server_charge(struct server *server, size_t n);
-void server_uncharge(struct server *server, size_t n);
-/* Keeps the memory of a large request as a spare for a while. */
-void server_keep_spare(struct server *server);
-
-/* ---- room.c ---- */
-/* Records that n bytes have moved; starts the time if nothing was owed. */
-void progress_add(struct progress *p, size_t n, uint64_t now_ns);
-void progress_end(struct progress *p);
-/* Returns the connection to close for a new one; NULL: all are in use. */
-struct conn *room_victim(const struct server *server);
-/* Returns the connection with the longest queue, except the runtime's; NULL: there is no other. */
-struct conn *room_fullest(const struct server *server);
-/* Returns the connection whose incomplete frame has made no progress for the longest time, except
- * `but`; NULL: there is none. */
-struct conn *room_stalest(const struct server *server, const struct conn *but);
-
-/* ---- conn.c ---- */
-struct conn *conn_new(struct server *server, int fd, struct error *err);
-/* Must not be called from the connection's own events. */
-void conn_close(struct conn *conn);
-void conn_reply(struct conn *conn, uint32_t stream, const ProtobufCMessage *message);
-void conn_fail(struct conn *conn, uint32_t stream, const struct error *err);
-
-/* ---- call.c ---- */
-/* Handles one request frame. */
-void call_dispatch(struct conn *conn, uint32_t stream, const uint8_t *payload, size_t n);
-/* Handles the end of the call's connection. */
-void call_abandon(struct call *call);
-struct call *call_of_node(struct list *node);

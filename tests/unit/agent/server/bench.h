@@ -9,6 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "agent/server/memory.h"
 #include "agent/server/server_internal.h"
 #include "lib/buf.h"
 

@@ -98,11 +98,11 @@ Test(limits, memory_of_requests)
 	}
 	CHECK_EQ(refused, total - b.n_parked);
 	/* To the last byte: health is asked for even then. */
-	REQUIRE(server_charge(b.server, MEMORY_MAX - server_counts(b.server).memory));
+	REQUIRE(memory_charge(b.server, MEMORY_MAX - server_counts(b.server).memory));
 	CHECK(check_works(&c));
 	REQUIRE(client_call(&c, 3, "StartContainer", 0) && client_reply(&c, &r));
 	CHECK_EQ(r.code, ERROR_RESOURCE_EXHAUSTED);
-	server_uncharge(b.server, server_counts(b.server).memory - held);
+	memory_uncharge(b.server, server_counts(b.server).memory - held);
 	client_release(&c);
 	bench_settle(&b);
 	CHECK_EQ(server_counts(b.server).memory, 0);

@@ -372,13 +372,13 @@ Test(room, the_runtime_without_memory)
 	size_t before = server_counts(b.server).memory;
 
 	REQUIRE(body);
-	REQUIRE(server_charge(b.server, MEMORY_MAX - before));
+	REQUIRE(memory_charge(b.server, MEMORY_MAX - before));
 	REQUIRE(client_send(&runtime, header, sizeof(header)));
 	CHECK(client_send(&runtime, body, 1u << 20));
 	CHECK(client_reply(&runtime, &r) && r.stream == 1 && r.code != 0);
 	CHECK(works(&runtime));
 	CHECK_EQ(b.n_cancelled, 0);
 	CHECK_EQ(server_counts(b.server).memory, MEMORY_MAX);
-	server_uncharge(b.server, MEMORY_MAX - before);
+	memory_uncharge(b.server, MEMORY_MAX - before);
 	free(body);
 }
