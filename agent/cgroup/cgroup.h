@@ -9,7 +9,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "agent/job/job.h"
+#include "agent/job/worker.h"
 #include "lib/error.h"
 
 /* Longest relative path that is accepted. */

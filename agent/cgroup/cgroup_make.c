@@ -13,7 +13,7 @@
 #include "agent/cgroup/oom.h"
 #include "agent/cgroup/unified.h"
 #include "agent/cgroup/cgroup_owner.h"
-#include "agent/job/job.h"
+#include "agent/job/worker.h"
 #include "init/cgroups.h"
 #include "lib/cleanup.h"
 #include "lib/io.h"

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "agent/console/console_internal.h"
+#include "agent/job/steps.h"
 #include "lib/cleanup.h"
 #include "lib/exec_error.h"
 #include "lib/io.h"

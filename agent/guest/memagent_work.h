@@ -7,7 +7,7 @@
 #include <stdint.h>
 
 #include "agent/guest/memagent_settings.h"
-#include "agent/job/job.h"
+#include "agent/job/worker.h"
 
 #define MEMAGENT_TARGETS_MAX 256
 #define MEMAGENT_PATH_MAX    512

@@ -11,7 +11,7 @@
 #include <sys/vfs.h>
 #include <unistd.h>
 
-#include "agent/job/job.h"
+#include "agent/job/worker.h"
 #include "init/cgroups.h"
 #include "init/limits.h"
 #include "lib/cleanup.h"

@@ -1,13 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Jobs, the agent's side: the pool, the queue, the states of a job and its worker's messages.
- * Everything happens on the loop; nothing here blocks.
+ * Jobs, the agent's side: the pool, the queue and the states of a job. Everything happens on the
+ * loop; nothing here blocks.
  *
  *   QUEUED -> RUNNING -> done                    (the worker's result was success)
  *                     -> UNDOING -> done         (it was a failure, or the worker died)
  *                     -> STOPPING -> UNDOING -> done   (cancelled or late: killed first)
+ *
+ * The undo is a job itself, whose worker undoes the steps of the journal. If that worker is killed,
+ * another one starts over.
  */
 #include "agent/job/job.h"
+#include "agent/job/steps.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -20,7 +24,10 @@
 
 #include "agent/job/initlink.h"
 #include "agent/job/job_internal.h"
+#include "agent/job/job_messages.h"
+#include "agent/job/undo.h"
 #include "lib/cleanup.h"
+#include "lib/deadline.h"
 #include "lib/io.h"
 
 #define WORKERS_MAX    64
@@ -31,14 +38,19 @@
 #define STOP_MS         5000
 #define STOP_UNDO_MS    200
 #define MESSAGES_A_TURN 64
+#define UNDO_MS         5000
+#define UNDO_RETRY_MS   100
 
-void
+static void job_undo(struct job *job);
+static void job_stop(struct job *job);
+
+static void
 jobs_kick(struct jobs *jobs)
 {
 	loop_post(jobs->loop, &jobs->kick);
 }
 
-void
+static void
 job_free(struct job *job)
 {
 	if (job->lane && job->lane->turn == job)
@@ -75,7 +87,7 @@ job_drop_worker(struct job *job)
 		job->jobs->n_running--;
 }
 
-void
+static void
 job_finish(struct job *job)
 {
 	struct jobs *jobs = job->jobs;
@@ -92,24 +104,34 @@ job_finish(struct job *job)
 		jobs_kick(jobs);
 }
 
-void
+static void
 job_result(struct job *job)
 {
 	if (job->err.code != ERROR_OK && job->journal.n > 0) {
 		job_drop_worker(job);
-		job_undo_begin(job);
+		job->state = JOB_UNDOING;
+		job->undo_until_ns = deadline_in(UNDO_MS);
+		job_undo(job);
 		return;
 	}
 	job_finish(job);
 }
 
 /* Handles everything that the worker has sent. The loop stops if the socket grows meanwhile:
- * another process may hold the worker's end. */
-static enum drained
+ * another process may hold the worker's end. Returns true if that ended the job, which may be
+ * freed. */
+static bool
 drain_last(struct job *job)
 {
+	enum drained drained;
+
 	(void)shutdown(job->sock, SHUT_RD);
-	return job_drain(job, ~0u);
+	while ((drained = job_drain(job, ~0u)) == DRAINED_ABORT)
+		job_stop(job);
+	if (drained != DRAINED_RESULT)
+		return false;
+	job_result(job);
+	return true;
 }
 
 static void
@@ -127,7 +149,7 @@ job_abandon_worker(void *data)
 	(void)log_context_set(former);
 }
 
-void
+static void
 job_stop(struct job *job)
 {
 	struct error err = ERROR_INIT;
@@ -169,12 +191,24 @@ late(void *data)
 static void
 take_messages(struct job *job)
 {
-	if (job_drain(job, MESSAGES_A_TURN) != DRAINED_EOF || job->state != JOB_RUNNING)
-		return;
-	/* It has died or cannot report anymore. Its exit status follows from init. */
-	error_set(&job->err, ERROR_INTERNAL,
-		  "the worker closed its socket without reporting a result");
-	job_stop(job);
+	switch (job_drain(job, MESSAGES_A_TURN)) {
+	case DRAINED:
+		break;
+	case DRAINED_RESULT:
+		job_result(job);
+		break;
+	case DRAINED_ABORT:
+		job_stop(job);
+		break;
+	case DRAINED_EOF:
+		if (job->state != JOB_RUNNING)
+			break;
+		/* It has died or cannot report anymore. Its exit status follows from init. */
+		error_set(&job->err, ERROR_INTERNAL,
+			  "the worker closed its socket without reporting a result");
+		job_stop(job);
+		break;
+	}
 }
 
 static void
@@ -234,7 +268,7 @@ static void
 job_worker_ended(struct job *job, int status, bool gone)
 {
 	/* Everything that it sent before it died is in the socket by now. */
-	if (drain_last(job) == DRAINED_ENDED)
+	if (drain_last(job))
 		return;
 	if (!job->is_cancelled) {
 		describe_death(&job->err, status, gone);
@@ -283,7 +317,7 @@ take_turn(struct job *job, struct error *err)
 	return job->deadline ? 0 : -1;
 }
 
-int
+static int
 job_run(struct job *job, struct error *err)
 {
 	struct jobs *jobs = job->jobs;
@@ -326,7 +360,7 @@ may_run(const struct jobs *jobs, unsigned int flags)
 	return jobs->n_running < max && jobs->n_processes < PROCESSES_MAX;
 }
 
-struct job *
+static struct job *
 job_new(struct jobs *jobs, const struct job_spec *spec, struct error *err)
 {
 	struct job *job;
@@ -388,6 +422,97 @@ job_start(struct jobs *jobs, const struct job_spec *spec, struct error *err)
 	}
 	return job;
 }
+
+/* ---- undo ---- */
+
+static void
+undo_done(struct job *undo, const struct error *err, void *data)
+{
+	struct job *job = data;
+
+	if (err->code != ERROR_OK)
+		log_warn("job", "%s: failed to undo all steps: %s", job->ops->name, err->msg);
+	/* Undoing a step twice does no harm. */
+	if (undo->has_died && job->again < JOB_AGAIN_MAX && !deadline_is_over(job->undo_until_ns)) {
+		job->again++;
+		job_undo(job);
+		return;
+	}
+	job_finish(job);
+}
+
+/* Closes the agent's fds: the undo worker has its own copies now (see journal_close_fds()). */
+static int
+undo_close_fds(struct job *undo, const struct job_message *m, void *data, struct error *err)
+{
+	struct job *job = data;
+
+	(void)undo, (void)m, (void)err;
+	journal_close_fds(&job->journal);
+	return 0;
+}
+
+static const struct job_message_type undo_messages[] = {
+	[UNDO_MSG_DONE] = { .handler = undo_close_fds },
+};
+
+static const struct job_ops undo_ops = {
+	.name = "undo",
+	.work = undo_work,
+	.messages = undo_messages,
+	.n_messages = ARRAY_LEN(undo_messages),
+	.done = undo_done,
+};
+
+static void
+undo_retry(void *data)
+{
+	struct job *job = data;
+	const struct log_context *former = log_context_set(job->log);
+
+	job->retry_timer = NULL;
+	job_undo(job);
+	(void)log_context_set(former);
+}
+
+/* Starts the worker that undoes the journal; retries until the deadline if none can be started. */
+static void
+job_undo(struct job *job)
+{
+	struct error err = ERROR_INIT;
+	int fds[JOURNAL_STEPS_MAX];
+	struct job_spec spec = {
+		.ops = &undo_ops,
+		.arg = &job->journal,
+		.data = job,
+		.keep_fds = fds,
+		.n_keep_fds = journal_fds(&job->journal, fds),
+		/* A late start has the remaining time only. */
+		.deadline_ms = (uint64_t)deadline_left_ms(job->undo_until_ns),
+	};
+	struct job *undo = spec.deadline_ms > 0 ? job_new(job->jobs, &spec, &err) : NULL;
+
+	if (undo) {
+		undo->undone_for = job;
+		if (job_run(undo, &err) == 0)
+			return;
+		job_free(undo);
+	}
+	if (!deadline_is_over(job->undo_until_ns)) {
+		job->retry_timer =
+			loop_timer(job->jobs->loop, UNDO_RETRY_MS, undo_retry, job, &err);
+		if (job->retry_timer)
+			return;
+	}
+	if (err.code == ERROR_OK)
+		error_set(&err, ERROR_DEADLINE_EXCEEDED, "timed out starting a worker");
+	log_error("job", "%s: failed to undo any step: %s", job->ops->name, err.msg);
+	list_remove(&job->node);
+	list_append(&job->jobs->ended, &job->node);
+	jobs_kick(job->jobs);
+}
+
+/* ---- */
 
 bool
 job_has_begun(const struct job *job)

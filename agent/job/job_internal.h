@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Internal to job.c (states, pool), job_messages.c (messages of a worker) and undo_job.c. */
+/* The state of jobs and of the pool, which job.c, job_messages.c and worker_proc.c share. */
 #pragma once
 
 #include <stdalign.h>
@@ -94,43 +94,3 @@ struct jobs {
 	/* One message. The payload is aligned for any type. */
 	alignas(max_align_t) uint8_t in[sizeof(struct job_wire_head) + JOB_MESSAGE_MAX];
 };
-
-/* ---- job.c ---- */
-
-/* Makes the loop handle `ended` and the queues. */
-void jobs_kick(struct jobs *jobs);
-
-/* Creates a job that is in no list yet. Returns NULL and err on failure. */
-struct job *job_new(struct jobs *jobs, const struct job_spec *spec, struct error *err);
-void job_free(struct job *job);
-
-/* Forks the worker. Returns 0, or -1 and leaves the job unchanged. */
-int job_run(struct job *job, struct error *err);
-
-/* Calls done and frees the job. Only from the loop. */
-void job_finish(struct job *job);
-
-/* Kills the worker; its exit continues the job. job->err is set. */
-void job_stop(struct job *job);
-
-/* Handles the worker's result, which is job->err. Frees the job, or begins its undo. */
-void job_result(struct job *job);
-
-/* ---- undo_job.c ---- */
-
-/* Undoes the job's journal, then finishes the job. */
-void job_undo_begin(struct job *job);
-
-/* ---- job_messages.c ---- */
-
-enum drained {
-	/* Nothing left for now, or `max` messages handled. */
-	DRAINED,
-	/* The worker's end is closed. */
-	DRAINED_EOF,
-	/* A message has ended the job, which may be freed. */
-	DRAINED_ENDED,
-};
-
-/* Handles up to `max` messages of the worker. */
-enum drained job_drain(struct job *job, unsigned int max);

@@ -1,22 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Receives a worker's messages and passes them to the job's callbacks. Called by job.c. Never
- * blocks. */
-#include "agent/job/job_internal.h"
+/* See job_messages.h. Called by job.c. */
+#include "agent/job/job_messages.h"
 
 #include <errno.h>
 #include <string.h>
 #include <sys/socket.h>
 
+#include "agent/job/job_internal.h"
 #include "lib/cleanup.h"
 #include "lib/io.h"
 
-/* Ends a job whose worker violates the protocol, or whose state is no longer reliable. job->err is
- * set. */
+/* Has job_drain() return DRAINED_ABORT. job->err is set. */
 static void
 abort_job(struct job *job)
 {
 	job->is_cancelled = true;
-	job_stop(job);
 }
 
 /* Answers a waiting message. Without an answer a worker would wait until its deadline, or
@@ -205,7 +203,7 @@ take_log(const struct job *job, enum log_level level, const char *payload, size_
 		  (int)size, payload);
 }
 
-/* Handles one message. Returns false if it has ended the job. */
+/* Handles one message. Returns false if it is the result. */
 static bool
 job_messages_take(struct job *job, const struct job_wire_head *head, struct job_message *m)
 {
@@ -235,7 +233,6 @@ job_messages_take(struct job *job, const struct job_wire_head *head, struct job_
 		if (job->err.code == ERROR_OK && buf_len(&job->output) < job->ops->output_min)
 			error_set(&job->err, ERROR_INTERNAL,
 				  "the worker exited without reporting its output");
-		job_result(job);
 		return false;
 	case JOB_WIRE_GO:
 	case JOB_WIRE_ACK:
@@ -290,19 +287,20 @@ job_drain(struct job *job, unsigned int max)
 				  &sender);
 		if (n < 0 && watch_may_retry(job->watch, errno))
 			return DRAINED;
-		if (n < 0 && errno == EMSGSIZE) {
-			message_lost(job);
-			continue;
-		}
-		if (n <= 0)
+		if (n == 0 || (n < 0 && errno != EMSGSIZE))
 			return DRAINED_EOF;
 		/* A new process of a container holds the worker's end until it has run its first
 		 * lines, and another process of that container that may trace it can take it from
 		 * there. */
-		if ((size_t)n < sizeof(struct job_wire_head) || sender != job->proc->pid)
+		if (n < 0)
+			message_lost(job);
+		else if ((size_t)n < sizeof(struct job_wire_head) || sender != job->proc->pid)
 			close_fds(fds, n_fds);
 		else if (!take_and_close(job, (size_t)n, fds, n_fds))
-			return DRAINED_ENDED;
+			return DRAINED_RESULT;
+		/* A handler that cancels the job itself has stopped it. */
+		if (job->is_cancelled && job->state == JOB_RUNNING)
+			return DRAINED_ABORT;
 	}
 	return DRAINED;
 }

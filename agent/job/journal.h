@@ -10,11 +10,8 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-#include "agent/job/job.h"
-
-/* Each may hold an fd of the agent. */
-#define JOURNAL_STEPS_MAX 80
-#define JOURNAL_NAME_MAX  4096
+#include "agent/job/wire.h"
+#include "agent/job/worker.h"
 
 /* All zero: empty. Owns the fds and names of its steps. */
 struct journal {

@@ -11,7 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "agent/job/job.h"
+#include "agent/job/steps.h"
 #include "lib/cleanup.h"
 #include "lib/deadline.h"
 #include "lib/path.h"

@@ -3,7 +3,7 @@
  * worker_run(): a helper program as the worker's own child. Only these processes are reaped outside
  * of init. Worker only: blocks until the helper has ended.
  */
-#include "agent/job/job.h"
+#include "agent/job/subprocess.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -43,6 +43,10 @@ struct job_wire_head {
 _Static_assert(sizeof(struct job_wire_head) % _Alignof(max_align_t) == 0,
 	       "payloads must be aligned after their heads");
 
+/* The limits of a journal, which the worker counts, too. Each step may hold an fd of the agent. */
+#define JOURNAL_STEPS_MAX 80
+#define JOURNAL_NAME_MAX  4096
+
 /* Identifies what the last step has created. */
 struct job_wire_taken {
 	uint64_t dev, ino;

@@ -15,7 +15,6 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "agent/job/journal.h"
 #include "agent/job/wire.h"
 #include "lib/cleanup.h"
 #include "lib/crash.h"

@@ -3,6 +3,7 @@
  * Gets and sets the packet filter with the iptables tools of the guest image, whose text format
  * hosts store and send. Worker only: may block. Called by network.c.
  */
+#include "agent/job/subprocess.h"
 #include "agent/network/network_internal.h"
 
 #include <fcntl.h>

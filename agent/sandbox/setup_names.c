@@ -13,7 +13,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "agent/job/job.h"
+#include "agent/job/steps.h"
+#include "agent/job/worker.h"
 #include "agent/sandbox/setup_work.h"
 #include "lib/buf.h"
 #include "lib/cleanup.h"

@@ -3,7 +3,7 @@
 #include <string.h>
 #include <sys/wait.h>
 
-#include "agent/job/job.h"
+#include "agent/job/subprocess.h"
 #include "agent/storage/disk_stack.h"
 #include "agent/storage/driver.h"
 

@@ -9,7 +9,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "agent/job/job.h"
+#include "agent/job/worker.h"
 #include "agent/storage/driver.h"
 #include "agent/storage/mount_point.h"
 #include "agent/storage/tree.h"

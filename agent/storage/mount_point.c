@@ -14,7 +14,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "agent/job/job.h"
+#include "agent/job/steps.h"
+#include "agent/job/worker.h"
 #include "lib/cleanup.h"
 #include "lib/path.h"
 #include "lib/sys.h"

@@ -12,7 +12,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "agent/job/job.h"
+#include "agent/job/steps.h"
+#include "agent/job/worker.h"
 #include "agent/roots.h"
 #include "lib/cleanup.h"
 #include "lib/mountopt.h"

@@ -12,7 +12,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "agent/job/job.h"
+#include "agent/job/worker.h"
 #include "lib/cleanup.h"
 #include "lib/unmount.h"
 

@@ -14,7 +14,8 @@
 #include <unistd.h>
 
 #include "agent/container/launch/command.h"
-#include "agent/job/job.h"
+#include "agent/job/subprocess.h"
+#include "agent/job/worker.h"
 #include "lib/buf.h"
 #include "lib/cleanup.h"
 

@@ -11,7 +11,7 @@
 #include <sys/stat.h>
 
 #include "agent/container/hooks/hooks.h"
-#include "agent/job/job.h"
+#include "agent/job/worker.h"
 #include "lib/cleanup.h"
 #include "lib/path.h"
 

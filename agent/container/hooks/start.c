@@ -8,7 +8,7 @@
 #include "agent/container/hooks/launch.h"
 #include "agent/container/launch/handshake.h"
 #include "agent/container/launch/launch.h"
-#include "agent/job/job.h"
+#include "agent/job/worker.h"
 #include "lib/cleanup.h"
 #include "lib/io.h"
 

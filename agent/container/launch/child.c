@@ -19,6 +19,7 @@
 #include "agent/container/launch/handshake.h"
 #include "agent/container/launch/params.h"
 #include "agent/container/launch/rlimits.h"
+#include "agent/job/steps.h"
 #include "lib/cleanup.h"
 #include "lib/io.h"
 #include "lib/log_event.h"

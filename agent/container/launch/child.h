@@ -8,7 +8,7 @@
 #include <sys/types.h>
 
 #include "agent/container/launch/init_params.h"
-#include "agent/job/job.h"
+#include "agent/job/worker.h"
 
 struct child_process {
 	/* 0: none. */

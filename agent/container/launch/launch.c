@@ -18,6 +18,7 @@
 #include "agent/container/ns/namespaces.h"
 #include "agent/container/rootfs/rootfs.h"
 #include "agent/container/rootfs/shared_mounts.h"
+#include "agent/job/steps.h"
 #include "lib/cleanup.h"
 #include "lib/io.h"
 #include "lib/log.h"

@@ -17,7 +17,7 @@
 
 #include "agent/container/rootfs/mount_attr.h"
 #include "agent/container/rootfs/mounts.h"
-#include "agent/job/job.h"
+#include "agent/job/worker.h"
 #include "lib/cleanup.h"
 #include "lib/deadline.h"
 #include "lib/io.h"

@@ -14,6 +14,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "agent/job/steps.h"
 #include "lib/cleanup.h"
 #include "lib/deadline.h"
 #include "lib/sys.h"

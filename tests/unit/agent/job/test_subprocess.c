@@ -6,7 +6,7 @@
 #include <string.h>
 #include <sys/wait.h>
 
-#include "agent/job/job.h"
+#include "agent/job/subprocess.h"
 #include "tests/support/check.h"
 
 static const char *const no_env[] = { NULL };

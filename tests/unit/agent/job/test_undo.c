@@ -12,6 +12,7 @@
 #include <linux/magic.h>
 
 #include "agent/cgroup/cgroup.h"
+#include "agent/job/steps.h"
 #include "lib/cleanup.h"
 #include "lib/io.h"
 #include "lib/path.h"

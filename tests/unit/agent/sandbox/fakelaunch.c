@@ -15,7 +15,7 @@
 #include "agent/container/launch/launch.h"
 #include "agent/container/ns/sandbox_ns.h"
 #include "agent/container/spec/validate.h"
-#include "agent/job/job.h"
+#include "agent/job/worker.h"
 #include "lib/cleanup.h"
 #include "lib/sys.h"
 
