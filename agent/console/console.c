@@ -24,6 +24,7 @@ static const char again_text[] =
 	"\r\ndebug console: the shell has ended; any key starts another\r\n";
 
 static int console_listen(struct console *console, struct error *err);
+static void console_session_gone(struct console *console);
 static void console_on_listener(uint32_t events, void *data);
 static int serial_open(struct console *console, struct error *err);
 static void serial_make_raw(struct console *console);
@@ -45,6 +46,7 @@ console_new(const struct console_spec *spec, struct error *err)
 	console->listener = -1;
 	console->spare = -1;
 	console->serial = -1;
+	console->session_gone = console_session_gone;
 	list_init(&console->sessions);
 	if ((spec->address ? console_listen(console, err) : serial_open(console, err)) == 0) {
 		/* owned by the caller */
@@ -186,7 +188,7 @@ serial_on_key(uint32_t events, void *data)
 		log_warn("console", "failed to start a session: %s", err.msg);
 }
 
-void
+static void
 console_session_gone(struct console *console)
 {
 	console->n_sessions--;

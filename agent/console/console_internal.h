@@ -26,6 +26,8 @@ struct console {
 	void *saved;
 	struct list sessions;
 	unsigned int n_sessions;
+	/* Releases the place of a session that was freed. */
+	void (*session_gone)(struct console *console);
 };
 
 /* ---- session.c ---- */
@@ -34,11 +36,6 @@ struct console {
 int session_start(struct console *console, int fd, struct error *err);
 void session_free(struct session *s);
 struct session *session_of_node(struct list *node);
-
-/* ---- console.c ---- */
-
-/* Releases the place of a session that was freed. */
-void console_session_gone(struct console *console);
 
 /* ---- shell.c ---- */
 

@@ -416,7 +416,7 @@ session_free(struct session *s)
 	close_fd(&s->pidfd);
 	list_remove(&s->node);
 	free(s);
-	console_session_gone(console);
+	console->session_gone(console);
 }
 
 struct session *
