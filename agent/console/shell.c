@@ -10,7 +10,6 @@
 #include <unistd.h>
 
 #include "agent/console/console_internal.h"
-#include "agent/job/steps.h"
 #include "lib/cleanup.h"
 #include "lib/exec_error.h"
 #include "lib/io.h"
@@ -169,9 +168,7 @@ shell_exec(const struct shell *shell)
 static int
 shell_release(struct worker *w, pid_t pid, int pidfd, int master, int gate, struct error *err)
 {
-	const struct undo undo = { .kind = &undo_kill, .fd = pidfd, .id = pid };
-
-	if (worker_step(w, &undo, err) < 0 || worker_process(w, pid, pidfd, err) < 0 ||
+	if (worker_process(w, pid, pidfd, err) < 0 ||
 	    worker_send(w, SHELL_MSG_TTY, NULL, 0, &master, 1, true, err) < 0)
 		return -1;
 	return write_full(gate, "", 1) < 0 ? error_sys(err, "failed to open the shell's gate") : 0;

@@ -250,6 +250,7 @@ job_again(struct job *job)
 	job_drop_worker(job);
 	job->again++;
 	job->err = ERROR_INIT;
+	job->refused = ERROR_INIT;
 	buf_consume(&job->output, buf_len(&job->output));
 	job->state = JOB_QUEUED;
 	if (job->deadline_ms > 0) {

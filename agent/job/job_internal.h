@@ -54,6 +54,8 @@ struct job {
 	struct journal journal;
 	/* Of worker_output(); a NUL follows. */
 	struct buf output;
+	/* The first refusal of a worker_report(). */
+	struct error refused;
 	/* See job_pending(). */
 	struct pending pending;
 	/* The wait was cancelled. */

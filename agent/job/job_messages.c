@@ -7,6 +7,7 @@
 #include <sys/socket.h>
 
 #include "agent/job/job_internal.h"
+#include "agent/job/steps.h"
 #include "lib/cleanup.h"
 #include "lib/io.h"
 
@@ -17,12 +18,13 @@ abort_job(struct job *job)
 	job->is_cancelled = true;
 }
 
-/* Answers a waiting message. Without an answer a worker would wait until its deadline, or
- * forever. */
+/* Answers a waiting message, or with the refusal of an earlier one. Without an answer a worker would
+ * wait until its deadline, or forever. */
 static void
 acknowledge(struct job *job, const struct error *err)
 {
-	struct job_wire_ack ack = { .head.kind = JOB_WIRE_ACK, .err = *err };
+	struct job_wire_ack ack = { .head.kind = JOB_WIRE_ACK,
+				    .err = err->code == ERROR_OK ? job->refused : *err };
 
 	if (send_msg(job->sock, &ack, sizeof(ack), NULL, 0, MSG_DONTWAIT) == 0 ||
 	    job->state != JOB_RUNNING)
@@ -42,6 +44,19 @@ settle(int result, struct error *err)
 		*err = ERROR_INIT;
 	else if (err->code == ERROR_OK)
 		error_set(err, ERROR_INTERNAL, "refused by the agent");
+}
+
+/* Adds a step to the journal, with its fd. Returns false if the job is to be stopped: a step that
+ * cannot be undone must not be taken. */
+static bool
+add_step(struct job *job, struct step *step, int *fd, size_t name_len)
+{
+	step->fd = steal_fd(fd);
+	if (journal_add(&job->journal, step, name_len) == 0)
+		return true;
+	error_sys_code(&job->err, ERROR_RESOURCE_EXHAUSTED, "failed to extend the journal");
+	abort_job(job);
+	return false;
 }
 
 static void
@@ -65,14 +80,8 @@ take_step(struct job *job, const struct job_wire_head *head, struct job_message 
 		return;
 	}
 	step.kind = kind;
-	step.fd = steal_fd(&m->fds[0]);
-	if (journal_add(&job->journal, &step, m->size) == 0) {
+	if (job->refused.code != ERROR_OK || add_step(job, &step, &m->fds[0], m->size))
 		acknowledge(job, &ok);
-		return;
-	}
-	/* A step that cannot be undone must not be taken. */
-	error_sys_code(&job->err, ERROR_RESOURCE_EXHAUSTED, "failed to extend the journal");
-	abort_job(job);
 }
 
 static void
@@ -129,11 +138,15 @@ take_message(struct job *job, const struct job_wire_head *head, struct job_messa
 		return;
 	}
 	settle(row->handler(job, m, job->data, &err), &err);
-	if (head->wait)
+	if (head->reply == JOB_REPLY_NOW)
 		acknowledge(job, &err);
-	else if (err.code != ERROR_OK && job->state == JOB_RUNNING)
+	else if (err.code == ERROR_OK || job->state != JOB_RUNNING)
+		return;
+	else if (head->reply == JOB_REPLY_NONE)
 		log_warn("job", "%s: refused message %u of the worker: %s", job->ops->name,
 			 head->type, err.msg);
+	else if (job->refused.code == ERROR_OK)
+		job->refused = err;
 }
 
 static void
@@ -159,12 +172,17 @@ take_output(struct job *job, const struct job_message *m)
 static void
 take_process(struct job *job, const struct job_wire_head *head, struct job_message *m)
 {
+	struct step step = { .kind = &undo_kill, .id = head->pid, .name = "" };
 	struct error err = ERROR_INIT;
 
-	if (m->n_fds != 1 || job->state != JOB_RUNNING || !job->ops->process)
+	if (m->n_fds != 2 || job->state != JOB_RUNNING || !job->ops->process)
 		error_set(&err, ERROR_CANCELLED, "process %d is no longer wanted", (int)head->pid);
+	else if (job->refused.code != ERROR_OK)
+		err = job->refused;
+	else if (!add_step(job, &step, &m->fds[0], 0))
+		return;
 	else
-		settle(job->ops->process(job, head->pid, steal_fd(&m->fds[0]), job->data, &err),
+		settle(job->ops->process(job, head->pid, steal_fd(&m->fds[1]), job->data, &err),
 		       &err);
 	acknowledge(job, &err);
 }
@@ -230,6 +248,8 @@ job_messages_take(struct job *job, const struct job_wire_head *head, struct job_
 		if (m->size != sizeof(job->err) || job->state != JOB_RUNNING)
 			return true;
 		memcpy(&job->err, m->payload, sizeof(job->err));
+		if (job->err.code == ERROR_OK)
+			job->err = job->refused;
 		if (job->err.code == ERROR_OK && buf_len(&job->output) < job->ops->output_min)
 			error_set(&job->err, ERROR_INTERNAL,
 				  "the worker exited without reporting its output");

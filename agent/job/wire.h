@@ -11,14 +11,14 @@
 #include "lib/error.h"
 
 enum job_wire {
-	/* worker -> agent; those marked * are answered with an ACK if `wait` is set */
+	/* worker -> agent; those marked * are answered as `reply` says */
 	/* *type: the kind's index in jobs.kinds; pid: the id; its fd; payload: the name */
 	JOB_WIRE_STEP = 1,
 	/* payload: struct job_wire_taken, or nothing: the last step was not taken */
 	JOB_WIRE_TAKEN,
 	/* *type: the job's own; payload and fds unchanged */
 	JOB_WIRE_MESSAGE,
-	/* *pid; one fd: its pidfd */
+	/* *pid; two fds: its pidfd twice */
 	JOB_WIRE_PROCESS,
 	/* payload: at most JOB_OUTPUT_PIECE bytes */
 	JOB_WIRE_OUTPUT,
@@ -33,11 +33,21 @@ enum job_wire {
 	JOB_WIRE_ACK,
 };
 
+/* The way in which a worker learns of a refused message. */
+enum job_wire_reply {
+	/* Not at all; the agent logs it. */
+	JOB_REPLY_NONE,
+	/* By the ACK. */
+	JOB_REPLY_NOW,
+	/* By the next ACK, or else it is the error of the job. */
+	JOB_REPLY_LATER,
+};
+
 struct job_wire_head {
 	uint32_t kind;
 	uint32_t type;
 	int32_t pid;
-	uint32_t wait;
+	uint32_t reply;
 };
 
 _Static_assert(sizeof(struct job_wire_head) % _Alignof(max_align_t) == 0,

@@ -72,10 +72,21 @@ worker_fd(const struct worker *w)
 	return w->sock;
 }
 
+static int
+worker_has_room(const struct worker *w, struct error *err)
+{
+	if (w->steps >= JOURNAL_STEPS_MAX)
+		return error_set(err, ERROR_RESOURCE_EXHAUSTED, "more than %d steps in one job",
+				 JOURNAL_STEPS_MAX);
+	return 0;
+}
+
 int
 worker_step(struct worker *w, const struct undo *undo, struct error *err)
 {
-	struct job_wire_head head = { .kind = JOB_WIRE_STEP, .pid = undo->id, .wait = 1 };
+	struct job_wire_head head = { .kind = JOB_WIRE_STEP,
+				      .pid = undo->id,
+				      .reply = JOB_REPLY_NOW };
 	size_t len = undo->name ? strnlen(undo->name, JOURNAL_NAME_MAX + 1) : 0;
 
 	while (w->kinds[head.type] && w->kinds[head.type] != undo->kind)
@@ -85,9 +96,8 @@ worker_step(struct worker *w, const struct undo *undo, struct error *err)
 	if (len > JOURNAL_NAME_MAX)
 		return error_set(err, ERROR_INVALID_ARGUMENT, "path too long: %.64s...",
 				 undo->name);
-	if (w->steps >= JOURNAL_STEPS_MAX)
-		return error_set(err, ERROR_RESOURCE_EXHAUSTED, "more than %d steps in one job",
-				 JOURNAL_STEPS_MAX);
+	if (worker_has_room(w, err) < 0)
+		return -1;
 	if (send_wire(w, &head, undo->name, len, &undo->fd, 1, err) < 0 ||
 	    worker_wait_for(w, JOB_WIRE_ACK, err) < 0)
 		return -1;
@@ -108,18 +118,36 @@ worker_taken(struct worker *w, const struct stat *made, struct error *err)
 	return send_wire(w, &head, &taken, made ? sizeof(taken) : 0, NULL, 0, err);
 }
 
-int
-worker_send(struct worker *w, uint32_t type, const void *payload, size_t size, const int *fds,
-	    size_t n_fds, bool wait, struct error *err)
+/* Sends a message of the job's own. */
+static int
+send_message(struct worker *w, uint32_t type, enum job_wire_reply reply, const void *payload,
+	     size_t size, const int *fds, size_t n_fds, struct error *err)
 {
-	struct job_wire_head head = { .kind = JOB_WIRE_MESSAGE, .type = type, .wait = wait };
+	const struct job_wire_head head = { .kind = JOB_WIRE_MESSAGE,
+					    .type = type,
+					    .reply = reply };
 
 	if (size > JOB_MESSAGE_MAX)
 		return error_set(err, ERROR_RESOURCE_EXHAUSTED,
 				 "message to the agent too large: %zu bytes", size);
-	if (send_wire(w, &head, payload, size, fds, n_fds, err) < 0)
+	return send_wire(w, &head, payload, size, fds, n_fds, err);
+}
+
+int
+worker_send(struct worker *w, uint32_t type, const void *payload, size_t size, const int *fds,
+	    size_t n_fds, bool wait, struct error *err)
+{
+	if (send_message(w, type, wait ? JOB_REPLY_NOW : JOB_REPLY_NONE, payload, size, fds, n_fds,
+			 err) < 0)
 		return -1;
 	return wait ? worker_wait_for(w, JOB_WIRE_ACK, err) : 0;
+}
+
+int
+worker_report(struct worker *w, uint32_t type, const void *payload, size_t size, const int *fds,
+	      size_t n_fds, struct error *err)
+{
+	return send_message(w, type, JOB_REPLY_LATER, payload, size, fds, n_fds, err);
 }
 
 int
@@ -142,11 +170,18 @@ worker_output(struct worker *w, const void *data, size_t size, struct error *err
 int
 worker_process(struct worker *w, pid_t pid, int pidfd, struct error *err)
 {
-	struct job_wire_head head = { .kind = JOB_WIRE_PROCESS, .pid = pid, .wait = 1 };
+	const struct job_wire_head head = { .kind = JOB_WIRE_PROCESS,
+					    .pid = pid,
+					    .reply = JOB_REPLY_NOW };
+	/* For the journal and for job_ops.process. */
+	const int fds[] = { pidfd, pidfd };
 
-	if (send_wire(w, &head, NULL, 0, &pidfd, 1, err) < 0)
+	if (worker_has_room(w, err) < 0 ||
+	    send_wire(w, &head, NULL, 0, fds, ARRAY_LEN(fds), err) < 0 ||
+	    worker_wait_for(w, JOB_WIRE_ACK, err) < 0)
 		return -1;
-	return worker_wait_for(w, JOB_WIRE_ACK, err);
+	w->steps++;
+	return 0;
 }
 
 /* Appends a text with its NUL, or nothing if it does not fit. */

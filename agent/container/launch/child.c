@@ -136,7 +136,6 @@ int
 child_start(struct worker *w, struct container_init *e, uint64_t flags, int cgroup_fd,
 	    struct child_process *c, struct error *err)
 {
-	struct undo undo = { .kind = &undo_kill };
 	struct clone_args args = { 0 };
 	int pair[2], pidfd = -1;
 	pid_t pid;
@@ -173,9 +172,13 @@ child_start(struct worker *w, struct container_init *e, uint64_t flags, int cgro
 		return -1;
 	}
 	*c = (struct child_process){ .pid = pid, .pidfd = pidfd, .sock = pair[0] };
-	undo.id = pid;
-	undo.fd = pidfd;
-	return worker_step(w, &undo, err);
+	/* The agent does not know the set-up process of a last fork. */
+	if (e->pid_ns >= 0) {
+		const struct undo undo = { .kind = &undo_kill, .id = pid, .fd = pidfd };
+
+		return worker_step(w, &undo, err);
+	}
+	return worker_process(w, pid, pidfd, err);
 }
 
 int
@@ -210,8 +213,6 @@ int
 child_lead(struct worker *w, struct child_process *c, const struct container_init *e,
 	   struct error *err)
 {
-	if (e->pid_ns < 0 && worker_process(w, c->pid, c->pidfd, err) < 0)
-		return -1;
 	if (!e->join && child_set_oom_score(c->pid, e, err) < 0)
 		return -1;
 	if (is_named(e) && await_user(c, e, err) < 0)
@@ -244,7 +245,6 @@ child_fork_last(struct worker *w, struct child_process *c, const struct containe
 		const struct filter *filter, struct error *err)
 {
 	bool has_hooks = e->hooks && hooks_has(e->hooks->launch->spec->hooks, HOOK_START_CONTAINER);
-	struct undo undo = { .kind = &undo_kill };
 	int pidfd = -1;
 	pid_t pid;
 
@@ -254,9 +254,9 @@ child_fork_last(struct worker *w, struct child_process *c, const struct containe
 	    handshake_recv_process(c->sock, c->pid, c->pidfd, &pid, &pidfd, err) < 0)
 		return -1;
 	close_fd(&c->pidfd);
-	c->pid = undo.id = pid;
-	c->pidfd = undo.fd = pidfd;
-	if (worker_step(w, &undo, err) < 0 || worker_process(w, c->pid, c->pidfd, err) < 0 ||
+	c->pid = pid;
+	c->pidfd = pidfd;
+	if (worker_process(w, c->pid, c->pidfd, err) < 0 ||
 	    rlimits_apply(c->pid, e->rlimits, e->n_rlimits, err) < 0)
 		return -1;
 	if (send_msg(c->sock, "", 1, NULL, 0, 0) < 0)

@@ -18,8 +18,9 @@ struct child_process {
 
 #define CHILD_NONE ((struct child_process){ .pid = 0, .pidfd = -1, .sock = -1 })
 
-/* Clones a process with additional `flags` into cgroup_fd (-1: the worker's cgroup) and runs the
- * entry in it. Its parent is init (CLONE_PARENT). Returns 0, or -1 and err with the errno. */
+/* Clones a process with additional `flags` into cgroup_fd (-1: the worker's cgroup), runs the entry
+ * in it, and registers it with the agent unless it makes a last fork. Its parent is init
+ * (CLONE_PARENT). Returns 0, or -1 and err with the errno. */
 int child_start(struct worker *w, struct container_init *e, uint64_t flags, int cgroup_fd,
 		struct child_process *c, struct error *err);
 
@@ -28,7 +29,7 @@ int child_start(struct worker *w, struct container_init *e, uint64_t flags, int 
  * and err. */
 int child_set_oom_score(pid_t pid, const struct container_init *e, struct error *err);
 
-/* Registers the process with the agent, sets its oom score unless it was inherited, forwards its
+/* Leads the process through its set-up: sets its oom score unless it was inherited, forwards its
  * terminal, runs hooks, and waits until it is ready. Returns 0, or -1 and err. */
 int child_lead(struct worker *w, struct child_process *c, const struct container_init *e,
 	       struct error *err);

@@ -56,9 +56,9 @@ send_cgroup(struct worker *w, const struct cgroup_made *made, struct error *err)
 		(void)worker_send(w, LAUNCH_MSG_DEVICES, loaded->instructions,
 				  loaded->n * sizeof(*loaded->instructions), &loaded->fd, 1, false,
 				  &ignored);
-	/* Acknowledged, because a container whose OOM kills are not watched must not run. */
-	return worker_send(w, LAUNCH_MSG_CGROUP, &message, sizeof(message), &made->events,
-			   made->events >= 0, true, err);
+	/* A container whose OOM kills are not watched must not run. */
+	return worker_report(w, LAUNCH_MSG_CGROUP, &message, sizeof(message), &made->events,
+			     made->events >= 0, err);
 }
 
 /* Makes the container's cgroup. Leaves *out unchanged if the guest has no cgroups. */
@@ -114,9 +114,8 @@ send_namespaces(struct worker *w, const struct launch *l, const struct ns_plan *
 	n = ns_open_of(l->roots->proc, pid, ns->pinned, kinds, fds, err);
 	if (n < 0)
 		return -1;
-	/* Acknowledged, because a later process would run in the guest's namespaces without
-	 * them. */
-	result = worker_send(w, LAUNCH_MSG_NAMESPACES, kinds, (size_t)n, fds, (size_t)n, true, err);
+	/* Without them a later process would run in the guest's namespaces. */
+	result = worker_report(w, LAUNCH_MSG_NAMESPACES, kinds, (size_t)n, fds, (size_t)n, err);
 	while (n > 0)
 		close_fd(&fds[--n]);
 	return result;
@@ -133,8 +132,8 @@ compile_filter(struct worker *w, const struct launch *l, struct filter **out, st
 		return error_nomem(err, "compiling a seccomp profile");
 	if (filter_compile(l->spec->linux->seccomp, filter, err) < 0)
 		return -1;
-	/* Acknowledged, because a later process would run without a filter. */
-	return worker_send(w, LAUNCH_MSG_FILTER, filter, filter_size(filter), NULL, 0, true, err);
+	/* Without it a later process would run without a filter. */
+	return worker_report(w, LAUNCH_MSG_FILTER, filter, filter_size(filter), NULL, 0, err);
 }
 
 /* Writes the id maps of the user namespace and prepares what depends on them, while the process

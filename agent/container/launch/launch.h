@@ -13,7 +13,7 @@ struct worker;
 /* Creates a container whose first process waits at the gate. The roots, stdio fds, gate and
  * namespaces must be in the job's keep_fds, all at 3 or above. The steps are: cgroup; bundle
  * directory; opening all sources in the guest as detached clones; clone (CLONE_PARENT,
- * CLONE_INTO_CGROUP); id maps; worker_process(), while the child sets itself up; sending of the
+ * CLONE_INTO_CGROUP); worker_process(), while the child sets itself up; id maps; sending of the
  * terminal; child ready; sending of the namespaces; release of the child to the gate. Persistent
  * changes are journalled before they are made; nothing is mounted in the guest except for hooks.
  * Returns 0, or -1 and err. The worker has joined namespaces and must not be used afterwards. */

@@ -293,6 +293,47 @@ Test(job, messages_and_fds)
 	in_agent(body_talk);
 }
 
+/* Reports, then takes a step if arg is set. */
+static int
+work_report(struct worker *w, void *arg, struct error *err)
+{
+	const struct undo step = { .kind = &undo_umount, .fd = worker_fd(w), .name = "nothing" };
+
+	for (int i = 0; i < 2; i++) {
+		if (worker_report(w, 5, i == 0 ? "first" : "again", 5, NULL, 0, err) < 0)
+			return -1;
+	}
+	if (arg && worker_step(w, &step, err) == 0)
+		return error_set(err, ERROR_INTERNAL, "the step was allowed");
+	return arg ? -1 : 0;
+}
+
+static int
+body_report(int fd, void *data)
+{
+	struct bench b;
+
+	(void)data;
+	bench_init(&b, fd);
+	start(&b, OPS(work_report), NULL, 0, 0);
+	run_until(&b, 1);
+	REQUIRE(b.last.code == ERROR_OK && b.n_messages == 2 && strcmp(b.text, "again") == 0);
+	b.refuse = true;
+	start(&b, OPS(work_report), NULL, 0, 0);
+	run_until(&b, 2);
+	REQUIRE(b.last.code == ERROR_ALREADY_EXISTS && strcmp(b.last.msg, "no 5") == 0);
+	start(&b, OPS(work_report), &b, 0, 0);
+	run_until(&b, 3);
+	REQUIRE(b.last.code == ERROR_ALREADY_EXISTS && strcmp(b.last.msg, "no 5") == 0);
+	bench_release(&b);
+	return 0;
+}
+
+Test(job, a_refused_report_fails_the_job)
+{
+	in_agent(body_report);
+}
+
 /* ---- the table of messages ---- */
 
 /* A message, and what becomes of the job that sends it. */
@@ -540,12 +581,13 @@ work_process(struct worker *w, void *arg, struct error *err)
 
 		close(gate[1]);
 		close(worker_fd(w));
+		while (arg)
+			pause();
 		_exit(read(gate[0], &c, 1) == 1 ? 33 : 1);
 	}
 	if (pid < 0)
 		return error_sys(err, "clone");
-	struct undo kill_it = { .kind = &undo_kill, .fd = pidfd, .id = pid };
-	if (worker_step(w, &kill_it, err) < 0 || worker_process(w, pid, pidfd, err) < 0)
+	if (worker_process(w, pid, pidfd, err) < 0)
 		return -1;
 	if (arg)
 		return error_set(err, ERROR_ABORTED, "with a process");
@@ -585,13 +627,13 @@ body_process_undone(int fd, void *data)
 
 	(void)data;
 	bench_init(&b, fd);
-	/* The worker's end of the gate closes as it exits: only SIGKILL is the undo's doing, so
-	 * either is allowed, but the process is gone and its status arrives. */
 	start(&b, OPS(work_process), &b, 0, 0);
 	run_until(&b, 1);
 	REQUIRE_EQ(b.last.code, ERROR_ABORTED);
 	while (!b.child_ended)
 		REQUIRE_OK(loop_run_once(b.loop, 5000, &err), &err);
+	/* It does not look at its gate. */
+	REQUIRE(WIFSIGNALED(b.child_status) && WTERMSIG(b.child_status) == SIGKILL);
 	bench_release(&b);
 	return 0;
 }
