@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,8 +20,10 @@
 #include "lib/arena.h"
 #include "lib/cleanup.h"
 #include "lib/deadline.h"
+#include "lib/io.h"
 #include "lib/parse.h"
 #include "lib/path.h"
+#include "lib/sys.h"
 #include "lib/ttrpc/client.h"
 
 #define STOP_TIMEOUT_MS 30000
@@ -44,7 +47,7 @@ static void ps_print(const struct vm_state *s, void *data);
 static int exec_parse(struct exec_options *o, int argc, char **argv);
 static int exec_session(struct ttrpc_client *client, const struct exec_options *o,
 			struct error *err);
-static bool stop_wait_gone(const struct vm_state *s, int timeout_ms);
+static bool stop_wait_gone(int monitor, int timeout_ms);
 
 static int
 exec_complain(const char *command, const struct error *err, int code)
@@ -201,8 +204,9 @@ exec_session(struct ttrpc_client *client, const struct exec_options *o, struct e
 int
 cmd_stop(int argc, char **argv)
 {
-	struct vm_state s;
 	struct error err = ERROR_INIT;
+	auto_close int monitor = -1;
+	struct vm_state s;
 
 	if (argc != 2 || strcmp(argv[1], "--help") == 0) {
 		(void)printf("usage: tatamictl stop NAME\nEnds a VM and removes its files.\n");
@@ -210,14 +214,16 @@ cmd_stop(int argc, char **argv)
 	}
 	if (state_read(argv[1], &s, &err) < 0)
 		return exec_complain("stop", &err, EXIT_FAILED);
-	if (state_is_alive(&s)) {
+	/* Opened before the check, after which it cannot be another process of that number. */
+	monitor = sys_pidfd_open(s.monitor, 0);
+	if (state_is_alive(&s) && monitor >= 0) {
 		/* On SIGALRM, the monitor stops the container and powers the guest off. */
-		(void)kill(s.monitor, SIGALRM);
-		if (!stop_wait_gone(&s, STOP_TIMEOUT_MS)) {
+		(void)sys_pidfd_send_signal(monitor, SIGALRM);
+		if (!stop_wait_gone(monitor, STOP_TIMEOUT_MS)) {
 			/* The kernel kills the monitor's children together with it
 			 * (PR_SET_PDEATHSIG). */
-			(void)kill(s.monitor, SIGKILL);
-			(void)stop_wait_gone(&s, STOP_TIMEOUT_MS);
+			(void)sys_pidfd_send_signal(monitor, SIGKILL);
+			(void)stop_wait_gone(monitor, STOP_TIMEOUT_MS);
 		}
 	}
 	if (path_remove_tree(AT_FDCWD, s.dir, &err) < 0)
@@ -225,16 +231,11 @@ cmd_stop(int argc, char **argv)
 	return 0;
 }
 
-/* Waits until the monitor has removed the VM's directory. */
+/* Waits until the monitor has ended. */
 static bool
-stop_wait_gone(const struct vm_state *s, int timeout_ms)
+stop_wait_gone(int monitor, int timeout_ms)
 {
-	struct timespec pause = { .tv_nsec = 20000000 };
+	struct pollfd ended = { .fd = monitor, .events = POLLIN };
 
-	for (int waited = 0; waited < timeout_ms; waited += 20) {
-		if (!state_is_alive(s))
-			return true;
-		(void)nanosleep(&pause, NULL);
-	}
-	return false;
+	return RETRY_EINTR(poll(&ended, 1, timeout_ms)) > 0;
 }

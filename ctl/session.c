@@ -154,7 +154,8 @@ session_loop(struct relay *r, int sigfd)
 
 		p[CLIENT].events = ttrpc_client_events(r->s->client);
 		p[INPUT].fd = r->in_ended || r->writing ? -1 : r->s->in;
-		if (poll(p, N, r->kill_at_ns ? 100 : -1) < 0 && errno != EINTR) {
+		if (poll(p, N, r->kill_at_ns ? deadline_left_ms(r->kill_at_ns) : -1) < 0 &&
+		    errno != EINTR) {
 			error_sys(&err, "poll failed");
 			session_fail(r, &err, "session ended");
 			return;

@@ -350,7 +350,7 @@ podrun_container_ended(struct container *c)
 	remove.container_id = c->id;
 	(void)podrun_call(c->run, "RemoveContainer", &remove.base, &err);
 	for (uint64_t end = deadline_in(5000); c->open_streams > 0 && !deadline_is_over(end);)
-		if (ttrpc_client_poll(c->run->spec->client, 100, &err) < 0)
+		if (ttrpc_client_poll(c->run->spec->client, deadline_left_ms(end), &err) < 0)
 			break;
 	c->is_up = false;
 	c->has_exited = false;
