@@ -24,7 +24,7 @@ static struct {
 	pid_t pid;
 	/* of the check that has just failed, or "" */
 	char values[VALUES_MAX];
-	/* before they were printed: its text may print it */
+	/* errno before the values were printed, for a text that prints it */
 	int saved_errno;
 } check;
 

@@ -52,25 +52,17 @@
 	CHECK_TEXTS_(CHECK_ENDS_, LACKS, #a " lacks " #part, a, part, __VA_ARGS__)
 
 /* n bytes of both are equal. Prints them from the first difference on. */
-#define CHECK_BYTES(a, b, n, ...) \
-	check_held(check_bytes(a, b, n) || CHECK_GOES_ON_(#a " is " #b, __VA_ARGS__))
-#define REQUIRE_BYTES(a, b, n, ...) \
-	check_held(check_bytes(a, b, n) || CHECK_ENDS_(#a " is " #b, __VA_ARGS__))
+#define CHECK_BYTES(a, b, n, ...)   CHECK_BYTES_(CHECK_GOES_ON_, #a " is " #b, a, b, n, __VA_ARGS__)
+#define REQUIRE_BYTES(a, b, n, ...) CHECK_BYTES_(CHECK_ENDS_, #a " is " #b, a, b, n, __VA_ARGS__)
 
 /* The result of a function with a struct error *: 0, true or a pointer. Prints the error. */
-#define CHECK_OK(result, err, ...)                        \
-	check_held(check_ok(CHECK_VALUE_(result), err) || \
-		   CHECK_GOES_ON_(#result " succeeds", __VA_ARGS__))
-#define REQUIRE_OK(result, err, ...)                      \
-	check_held(check_ok(CHECK_VALUE_(result), err) || \
-		   CHECK_ENDS_(#result " succeeds", __VA_ARGS__))
+#define CHECK_OK(r, err, ...)   CHECK_OK_(CHECK_GOES_ON_, #r " succeeds", r, err, __VA_ARGS__)
+#define REQUIRE_OK(r, err, ...) CHECK_OK_(CHECK_ENDS_, #r " succeeds", r, err, __VA_ARGS__)
 /* It is negative, false or NULL, the error has this code, and its text contains `part`. */
-#define CHECK_FAILS(result, err, code, part, ...)                        \
-	check_held(check_fails(CHECK_VALUE_(result), err, code, part) || \
-		   CHECK_GOES_ON_(#result " fails with " #code, __VA_ARGS__))
-#define REQUIRE_FAILS(result, err, code, part, ...)                      \
-	check_held(check_fails(CHECK_VALUE_(result), err, code, part) || \
-		   CHECK_ENDS_(#result " fails with " #code, __VA_ARGS__))
+#define CHECK_FAILS(r, err, code, part, ...) \
+	CHECK_FAILS_(CHECK_GOES_ON_, #r " fails with " #code, r, err, code, part, __VA_ARGS__)
+#define REQUIRE_FAILS(r, err, code, part, ...) \
+	CHECK_FAILS_(CHECK_ENDS_, #r " fails with " #code, r, err, code, part, __VA_ARGS__)
 
 /* ---- for the program that runs the tests ---- */
 
@@ -166,8 +158,31 @@ check_pointer(const volatile void *p)
 #define CHECK_GOES_ON_(what, ...) check_goes_on(__FILE__, __LINE__, what, " " __VA_ARGS__)
 #define CHECK_ENDS_(what, ...)    check_ends(__FILE__, __LINE__, what, " " __VA_ARGS__)
 
-#define CHECK_COMPARE_(report, op, what, a, b, ...)                                  \
-	check_held(check_compare(CHECK_OP_##op, CHECK_VALUE_(a), CHECK_VALUE_(b)) || \
-		   report(what, __VA_ARGS__))
-#define CHECK_TEXTS_(report, op, what, a, b, ...) \
-	check_held(check_texts(CHECK_TEXT_##op, a, b) || report(what, __VA_ARGS__))
+/* Operands are evaluated from left to right: the second one may be what the first has set. */
+#define CHECK_COMPARE_(report, op, what, a, b, ...)                                              \
+	({                                                                                       \
+		const struct check_value check_a_ = CHECK_VALUE_(a), check_b_ = CHECK_VALUE_(b); \
+		check_held(check_compare(CHECK_OP_##op, check_a_, check_b_) ||                   \
+			   report(what, __VA_ARGS__));                                           \
+	})
+#define CHECK_TEXTS_(report, op, what, a, b, ...)                              \
+	({                                                                     \
+		const char *check_a_ = (a), *check_b_ = (b);                   \
+		check_held(check_texts(CHECK_TEXT_##op, check_a_, check_b_) || \
+			   report(what, __VA_ARGS__));                         \
+	})
+#define CHECK_BYTES_(report, what, a, b, n, ...)                                             \
+	({                                                                                   \
+		const void *check_a_ = (a), *check_b_ = (b);                                 \
+		check_held(check_bytes(check_a_, check_b_, n) || report(what, __VA_ARGS__)); \
+	})
+#define CHECK_OK_(report, what, r, err, ...)                                      \
+	({                                                                        \
+		const struct check_value check_r_ = CHECK_VALUE_(r);              \
+		check_held(check_ok(check_r_, err) || report(what, __VA_ARGS__)); \
+	})
+#define CHECK_FAILS_(report, what, r, err, code, part, ...)                                      \
+	({                                                                                       \
+		const struct check_value check_r_ = CHECK_VALUE_(r);                             \
+		check_held(check_fails(check_r_, err, code, part) || report(what, __VA_ARGS__)); \
+	})

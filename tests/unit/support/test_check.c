@@ -160,6 +160,22 @@ next_call(void)
 	return ++n_calls;
 }
 
+static int
+set_to(int *n, int value)
+{
+	return *n = value;
+}
+
+Test(check, evaluates_from_left_to_right, .init = keep_reports)
+{
+	int n = 0;
+	char text[8] = "";
+
+	reports(CHECK_EQ(set_to(&n, 3), n), NULL);
+	reports(CHECK_EQ(n, set_to(&n, 4)), "n == set_to(&n, 4): 3 and 4");
+	reports(CHECK_STR(strcpy(text, "x"), text[0] ? "x" : ""), NULL);
+}
+
 Test(check, evaluates_once_and_the_text_only_on_failure, .init = keep_reports)
 {
 	reports(CHECK_EQ(next_call(), 1, "%d", next_call()), NULL);
