@@ -24,6 +24,7 @@
 #include "lib/cleanup.h"
 #include "lib/io.h"
 #include "lib/sys.h"
+#include "tests/support/orphan.h"
 
 #define KINDS_MAX 64
 
@@ -265,8 +266,8 @@ faults_listen(struct faults *f, pid_t child)
 	auto_close int pidfd = sys_pidfd_open(child, 0);
 	auto_close int listener = -1;
 	const char *program = getenv("AGENT");
+	pid_t suite = getpid(), pid;
 	struct stat st;
-	pid_t pid;
 
 	while (pidfd >= 0 && atomic_load(&f->listener) == -1)
 		(void)sched_yield();
@@ -278,8 +279,10 @@ faults_listen(struct faults *f, pid_t child)
 	if (listener < 0)
 		return -1;
 	pid = fork();
-	if (pid == 0)
+	if (pid == 0) {
+		die_with_parent(suite);
 		answer(f, listener);
+	}
 	atomic_store(&f->go, true);
 	return pid < 0 ? -1 : 0;
 }

@@ -3,6 +3,7 @@
 #include <criterion/criterion.h>
 
 #include "tests/support/check.h"
+#include "tests/support/orphan.h"
 
 static void
 check_unit_report(const char *file, int line, const char *text, bool ends_test, void *data)
@@ -22,4 +23,6 @@ __attribute__((constructor)) static void
 check_unit_init(void)
 {
 	check_set_report(check_unit_report, NULL);
+	/* The program dies with tests/run, and each of its tests with the program. */
+	die_with_parent(getppid());
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Used by the tests of init only. */
 #include "tests/support/check.h"
+#include "tests/support/orphan.h"
 #include "tests/unit/init/sandbox.h"
 
 #include <criterion/criterion.h>
@@ -58,7 +59,7 @@ enter_namespaces(int flags)
 int
 sandbox_run(int flags, int (*fn)(void *data), void *data)
 {
-	pid_t outer, inner;
+	pid_t test = getpid(), outer, inner;
 	int code;
 
 	(void)fflush(NULL);
@@ -66,6 +67,7 @@ sandbox_run(int flags, int (*fn)(void *data), void *data)
 	if (outer < 0)
 		return -1;
 	if (outer == 0) {
+		die_with_parent(test);
 		if (!enter_namespaces(flags))
 			_exit(NOT_MADE);
 		if ((flags & CLONE_NEWNS) && mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
@@ -73,8 +75,11 @@ sandbox_run(int flags, int (*fn)(void *data), void *data)
 		inner = fork();
 		if (inner < 0)
 			_exit(NOT_MADE);
-		if (inner == 0)
+		if (inner == 0) {
+			/* and with PID 1 all others of its namespace */
+			die_with_parent(0);
 			_exit(fn(data));
+		}
 		_exit(wait_for(inner));
 	}
 	code = wait_for(outer);

@@ -15,6 +15,7 @@
 #include "lib/cleanup.h"
 #include "lib/io.h"
 #include "tests/support/check.h"
+#include "tests/support/orphan.h"
 
 Test(io, fds_arrive_with_their_message_and_close_on_exec)
 {
@@ -117,16 +118,18 @@ lost_in_a_round(_Atomic int *asked, int flags)
 {
 	int s[RACE_SOCKETS][2], fds[IO_FDS_MAX], status;
 	unsigned int lost = 0;
+	pid_t test = getpid(), pid;
 	size_t n_fds;
 	char msg[8];
-	pid_t pid;
 
 	*asked = -1;
 	for (int i = 0; i < RACE_SOCKETS; i++)
 		REQUIRE_EQ(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, s[i]), 0);
 	pid = fork();
-	if (pid == 0)
+	if (pid == 0) {
+		die_with_parent(test);
 		send_when_asked(s, asked);
+	}
 	for (int i = 0; i < RACE_SOCKETS; i++)
 		(void)close(s[i][0]);
 	for (int i = 0; i < RACE_SOCKETS; i++) {

@@ -18,6 +18,7 @@
 
 #include "lib/sys.h"
 #include "tests/support/check.h"
+#include "tests/support/orphan.h"
 #include "tests/unit/agent/files/tree.h"
 
 #define ROUNDS      20000
@@ -75,7 +76,7 @@ Test(files_race, nothing_outside_changes, .timeout = 1800)
 	unsigned int rounds = soak && strcmp(soak, "1") == 0 ? ROUNDS_SOAK : ROUNDS;
 	unsigned int succeeded = 0;
 	struct tree t;
-	pid_t pids[2];
+	pid_t test = getpid(), pids[2];
 	int dir;
 
 	tree_make(&t);
@@ -86,8 +87,10 @@ Test(files_race, nothing_outside_changes, .timeout = 1800)
 	for (int i = 0; i < 2; i++) {
 		pids[i] = fork();
 		REQUIRE_GE(pids[i], 0);
-		if (pids[i] == 0)
+		if (pids[i] == 0) {
+			die_with_parent(test);
 			flip(i ? dir : t.shared, i ? inner : directories, i ? 2 : 1);
+		}
 	}
 	for (unsigned int i = 0; i < rounds; i++) {
 		succeeded += copy_one(&t, i);

@@ -8,7 +8,6 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/mount.h>
-#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -19,6 +18,7 @@
 #include "lib/sys.h"
 #include "lib/unmount.h"
 #include "tests/support/check.h"
+#include "tests/support/orphan.h"
 #include "tests/unit/agent/storage/bench.h"
 
 #define ROUNDS 60
@@ -212,14 +212,12 @@ AGENT_TEST(storage_race, an_undo_leaves_a_directory_of_the_same_name)
 static pid_t
 start_exchanging(const struct bench *b)
 {
-	pid_t pid = fork();
+	pid_t agent = getpid(), pid = fork();
 
 	if (pid == 0) {
 		char a[128], link[128];
 
-		/* a check that fails ends the agent without a word to this */
-		(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
-
+		die_with_parent(agent);
 		(void)snprintf(a, sizeof(a), "%s", at(b, "volume/a"));
 		(void)snprintf(link, sizeof(link), "%s", at(b, "volume/link"));
 		for (;;)

@@ -15,6 +15,7 @@
 #include "agent/container/launch/clone.h"
 #include "lib/cleanup.h"
 #include "tests/support/check.h"
+#include "tests/support/orphan.h"
 
 /* the report comes after the look for it, and before the look for the end of the helper */
 static bool is_late;
@@ -55,12 +56,13 @@ clone_in_new(void)
 {
 	char path[64], byte;
 	int ready[2], user_ns, result;
-	pid_t holder;
+	pid_t self = getpid(), holder;
 
 	if (pipe2(ready, O_CLOEXEC) < 0)
 		return errno;
 	holder = fork();
 	if (holder == 0) {
+		die_with_parent(self);
 		if (unshare(CLONE_NEWUSER) < 0 || write(ready[1], "", 1) != 1)
 			_exit(1);
 		for (;;)

@@ -7,13 +7,13 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/mount.h>
-#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "lib/cleanup.h"
 #include "tests/support/check.h"
+#include "tests/support/orphan.h"
 #include "tests/unit/agent/container/box.h"
 #include "tests/unit/agent/container/spec.h"
 
@@ -22,15 +22,15 @@ static pid_t
 start_holder(int flags)
 {
 	int ready[2];
+	pid_t test = getpid(), pid;
 	char byte;
-	pid_t pid;
 
 	REQUIRE_EQ(pipe2(ready, O_CLOEXEC), 0);
 	pid = fork();
 	REQUIRE_GE(pid, 0);
 	if (pid == 0) {
-		if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || unshare(flags) < 0 ||
-		    mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
+		die_with_parent(test);
+		if (unshare(flags) < 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
 		    write(ready[1], "", 1) != 1)
 			_exit(1);
 		for (;;)

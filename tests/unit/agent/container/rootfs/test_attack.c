@@ -8,7 +8,6 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/mount.h>
-#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -16,6 +15,7 @@
 #include "lib/cleanup.h"
 #include "lib/path.h"
 #include "tests/support/check.h"
+#include "tests/support/orphan.h"
 #include "tests/unit/agent/container/box.h"
 #include "tests/unit/agent/container/spec.h"
 
@@ -161,13 +161,12 @@ Test(attack, destinations_through_links)
 static pid_t
 start_flipping(const char *one, const char *two)
 {
-	pid_t pid = fork();
+	pid_t agent = getpid(), pid = fork();
 
 	REQUIRE_GE(pid, 0);
 	if (pid > 0)
 		return pid;
-	if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0)
-		_exit(1);
+	die_with_parent(agent);
 	for (;;)
 		(void)renameat2(AT_FDCWD, one, AT_FDCWD, two, RENAME_EXCHANGE);
 }
