@@ -241,7 +241,7 @@ Test(check, ends_a_fork)
 		  "%s", reported.text);
 }
 
-/* ---- Criterion: this program runs itself, with tests that fail ---- */
+/* ---- Criterion: check::reports_to_criterion runs this program, with tests that fail ---- */
 
 /* Set for the program that runs the failing tests. */
 #define FAIL "CHECK_TEST_FAILS"
@@ -249,7 +249,7 @@ Test(check, ends_a_fork)
 Test(check_fails, goes_on)
 {
 	if (!getenv(FAIL))
-		cr_skip_test("run by check::reports_to_criterion");
+		return;
 	CHECK_EQ(1, 2, "first");
 	CHECK_STR("a", "b", "second");
 }
@@ -257,7 +257,7 @@ Test(check_fails, goes_on)
 Test(check_fails, ends)
 {
 	if (!getenv(FAIL))
-		cr_skip_test("run by check::reports_to_criterion");
+		return;
 	REQUIRE_EQ(3, 4);
 	CHECK_EQ(5, 6, "not reached");
 }
