@@ -21,8 +21,11 @@
 #include "lib/io.h"
 #include "lib/parse.h"
 #include "tests/support/elapsed.h"
+#include "tests/support/orphan.h"
 
-#define SETTLE_MS 5000
+#define SETTLE_MS 30000
+/* of the supervisor, and of what it has killed */
+#define END_MS 60000
 /* number of consecutive equal counts */
 #define SETTLED 10
 
@@ -41,11 +44,13 @@ static void
 clean_up_after_child(int root, const char *name)
 {
 	struct error err = ERROR_INIT;
-	pid_t child = fork();
+	pid_t outside = getpid(), child = fork();
 	int status = 0;
 
-	if (child == 0)
+	if (child == 0) {
+		die_with_parent(outside);
 		return;
+	}
 	if (child < 0 || waitpid(child, &status, 0) != child)
 		die("run the tests in a child");
 	if (cgroup_remove(root, name, SETTLE_MS, &err) < 0) {
@@ -111,7 +116,7 @@ static pid_t
 start_supervisor(const struct harness *h)
 {
 	const char *program = required("AGENT");
-	pid_t pid = fork();
+	pid_t suite = getpid(), pid = fork();
 
 	if (pid > 0 && h->faults && h->listen(h->faults, pid) < 0)
 		die("make system calls fail (that needs Linux 5.14)");
@@ -122,6 +127,7 @@ start_supervisor(const struct harness *h)
 			       0600);
 		int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
 
+		die_with_parent(suite);
 		if (log < 0 || null < 0)
 			_exit(126);
 		(void)dup2(null, 0);
@@ -479,10 +485,11 @@ print_processes(void)
 static unsigned int
 check_end(struct harness *h, const char *name, uint64_t start_ns)
 {
+	uint64_t end = deadline_in(END_MS);
 	struct counts now;
 	int status = -1;
 
-	for (int i = 0; i < 1000 && waitpid(h->supervisor, &status, WNOHANG) == 0; i++)
+	while (waitpid(h->supervisor, &status, WNOHANG) == 0 && !deadline_is_over(end))
 		sleep_ms(10);
 	CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 0, "the supervisor ended with status %#x",
 	      (unsigned int)status);
@@ -490,7 +497,7 @@ check_end(struct harness *h, const char *name, uint64_t start_ns)
 	count_outside(&now);
 	if (!same(&h->before_start, &now))
 		print_processes();
-	for (int i = 0; i < 200 && !same(&h->before_start, &now); i++) {
+	while (!same(&h->before_start, &now) && !deadline_is_over(end)) {
 		sleep_ms(10);
 		count_outside(&now);
 	}

@@ -68,7 +68,7 @@ void harness_count(const struct harness *h, struct counts *out);
 /* Counts resources once the counts are stable. */
 void harness_settle(const struct harness *h, struct counts *out);
 
-/* Waits a few seconds until all counts except memory are restored; otherwise fails the test and
+/* Waits until all counts except memory are restored; if they are not after 30 s, fails the test and
  * shows what is left. */
 bool harness_check_leaks(struct harness *h, const struct counts *before);
 

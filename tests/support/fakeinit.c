@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Waits with pidfds, so that the process of the test needs no signal handling. */
 #include "tests/support/fakeinit.h"
+#include "tests/support/orphan.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -18,7 +19,11 @@
 #include "lib/sys.h"
 
 #define TRACKED_MAX 512
-#define LIMIT_NS    (60ull * 1000000000ull)
+/* only against hangs: less than tests/run gives a program */
+#define LIMIT_MS 200000
+/* A process that was killed, or has its last message, still takes its time on a busy machine. One that
+ * is left behind never ends. */
+#define SWEEP_MS 30000
 
 struct fakeinit {
 	int sock;
@@ -80,7 +85,7 @@ reap(struct fakeinit *f, nfds_t i)
 static bool
 serve(struct fakeinit *f)
 {
-	uint64_t end = monotonic_ns() + LIMIT_NS;
+	uint64_t end = deadline_in(LIMIT_MS);
 
 	while (!deadline_is_over(end)) {
 		if (poll(f->fds, f->n, 1000) <= 0)
@@ -99,18 +104,18 @@ serve(struct fakeinit *f)
 	return false;
 }
 
-/* Reaps processes that outlived the agent. One that has ended counts unless it was registered. */
+/* Reaps processes that outlived the agent, after killing them if they have not ended after `ms`.
+ * Returns the number of those. */
 static int
-sweep(struct fakeinit *f)
+sweep(struct fakeinit *f, uint64_t ms)
 {
-	/* Milliseconds, for all together. */
-	int leaked = 0, patience = 1000;
+	uint64_t end = deadline_in(ms);
+	int leaked = 0;
 
 	for (nfds_t i = 2; i < f->n; i++) {
 		struct pollfd ended = { .fd = f->fds[i].fd, .events = POLLIN };
 
-		if (poll(&ended, 1, patience) <= 0) {
-			patience = 0;
+		if (poll(&ended, 1, deadline_left_ms(end)) <= 0) {
 			leaked++;
 			(void)kill(f->pids[i], SIGKILL);
 		}
@@ -125,12 +130,14 @@ run(fakeinit_body *body, void *data, bool is_silent, int *leaked)
 {
 	struct fakeinit f = { .n = 2, .is_silent = is_silent };
 	int pair[2], status = 0, left;
+	pid_t test = getpid();
 	bool in_time;
 
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
 		return -1;
 	f.agent = fork();
 	if (f.agent == 0) {
+		die_with_parent(test);
 		(void)close(pair[0]);
 		_exit(body(pair[1], data));
 	}
@@ -142,7 +149,7 @@ run(fakeinit_body *body, void *data, bool is_silent, int *leaked)
 	if (!in_time)
 		(void)kill(f.agent, SIGKILL);
 	(void)waitpid(f.agent, &status, 0);
-	left = sweep(&f);
+	left = sweep(&f, leaked ? SWEEP_MS : 0);
 	if (leaked)
 		*leaked = left;
 	(void)close(f.fds[1].fd);

@@ -20,7 +20,7 @@
 #include "tests/support/check.h"
 #include "tests/support/fakeinit.h"
 
-#define LIMIT_NS 20000000000ull
+#define LIMIT_NS 60000000000ull
 
 struct bench {
 	struct loop *loop;
@@ -252,7 +252,8 @@ body_hang_up(int init_fd, void *data)
 		"trap '' HUP; echo $((30 + 3)); exec sleep 1000\n",
 	};
 	struct bench *b = make(init_fd, NULL);
-	unsigned int before = 0;
+	unsigned int before = count_fds();
+	uint64_t limit;
 
 	(void)data;
 	for (size_t i = 0; i < 3 * ARRAY_LEN(scripts); i++) {
@@ -268,10 +269,13 @@ body_hang_up(int init_fd, void *data)
 			turn(b);
 		close(fd);
 		await_sessions(b, 0);
-		if (i == 2)
-			before = count_fds();
 	}
-	REQUIRE_EQ(count_fds(), before);
+	/* The workers of cancelled starts may outlive their sessions. */
+	limit = monotonic_ns() + LIMIT_NS;
+	while (count_fds() != before) {
+		REQUIRE(!deadline_is_over(limit), "%u fds, %u before", count_fds(), before);
+		turn(b);
+	}
 	release(b);
 	return 0;
 }
