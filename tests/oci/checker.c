@@ -17,6 +17,7 @@
 #include "lib/deadline.h"
 #include "lib/io.h"
 #include "tests/oci/oci.h"
+#include "tests/support/orphan.h"
 
 #define PAUSE_NS    2000000
 #define PIDS_MAX    16
@@ -24,7 +25,8 @@
 
 struct checker_shared {
 	atomic_bool stop, is_running;
-	unsigned int n, failures;
+	atomic_uint n;
+	unsigned int failures;
 	uint32_t slowest_us, slowest_own_us;
 	char why[ERROR_MSG_MAX];
 };
@@ -175,6 +177,8 @@ run(struct checker_shared *s, const char *address)
 void
 checker_start(struct checker *c, struct oci *t)
 {
+	pid_t suite = getpid();
+
 	*c = (struct checker){ 0 };
 	(void)fflush(stdout);
 	c->shared = mmap(NULL, sizeof(*c->shared), PROT_READ | PROT_WRITE,
@@ -184,9 +188,21 @@ checker_start(struct checker *c, struct oci *t)
 		printf("Bail out! cannot start a process that measures\n");
 		exit(1);
 	}
-	if (c->pid == 0)
+	if (c->pid == 0) {
+		die_with_parent(suite);
 		run(c->shared, t->h.address);
+	}
 	while (!atomic_load(&c->shared->is_running))
+		(void)nanosleep(&(struct timespec){ .tv_nsec = PAUSE_NS }, NULL);
+}
+
+void
+checker_await(const struct checker *c)
+{
+	/* the first one may have begun before */
+	unsigned int n = atomic_load(&c->shared->n) + 2;
+
+	while (atomic_load(&c->shared->n) < n && c->shared->failures == 0)
 		(void)nanosleep(&(struct timespec){ .tv_nsec = PAUSE_NS }, NULL);
 }
 

@@ -24,5 +24,8 @@ struct checker {
 /* Starts the process and returns after its first successful Check. */
 void checker_start(struct checker *c, struct oci *t);
 
+/* Waits until a call that began later than this one is answered, or has failed. */
+void checker_await(const struct checker *c);
+
 /* Stops the process and prints the result. */
 void checker_stop(struct checker *c, const char *what);

@@ -11,7 +11,7 @@
 
 #define ARENA_MAX (64u << 20)
 #define DIAL_MS   60000
-#define SETTLE_MS 10000
+#define SETTLE_MS 30000
 /* number of consecutive equal counts */
 #define SETTLED 5
 #define ROW_MAX 512

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Containers that exhaust resources: each is stopped and removed within seconds while the agent
- * keeps answering. See oci.h. */
+/* Containers that exhaust resources: each is stopped and removed while the agent keeps answering.
+ * See oci.h. */
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,12 +11,9 @@
 #include "tests/oci/oci.h"
 #include "tests/support/elapsed.h"
 
-#define STOP_MS  10000
-#define CHECK_US 100000
 /* duration of a bomb */
 #define BURN_MS 3000
 #define SOAK_MS 20000
-#define TRIES   3
 /* limit of the agent's growth in KiB */
 #define GREW_KIB 2048
 
@@ -44,49 +41,32 @@ burn(const struct oci *t)
 }
 
 /* Starts a bomb that prints "armed", lets it run, stops and removes it in the manner of a
- * runtime. Returns the time of the slowest Check. */
-static uint32_t
-detonate_once(struct oci *t, Grpc__Spec *spec, const char *what)
+ * runtime. How long the calls take is measured by tests/bench/run, not judged here. */
+static void
+detonate(struct oci *t, Grpc__Spec *spec, const char *what)
 {
 	unsigned int before = agent_rss(t), after;
 	struct checker checker;
 	uint64_t start_ns;
-	unsigned int ms;
 
 	checker_start(&checker, t);
 	CHECK_OK(oci_launch(t, "bomb", spec), &t->err);
 	CHECK_OK(oci_read_line(t, "bomb", "", "armed"), &t->err);
 	burn(t);
+	checker_await(&checker);
 	start_ns = monotonic_ns();
 	CHECK_OK(oci_kill(t, "bomb", "", SIGTERM), &t->err, "SIGTERM");
 	CHECK_OK(oci_kill(t, "bomb", "", SIGKILL), &t->err, "SIGKILL");
 	CHECK_GE(oci_wait(t, "bomb", ""), 128, "wait: %s", t->err.msg);
 	CHECK_OK(oci_remove(t, "bomb"), &t->err, "remove");
-	ms = (unsigned int)elapsed_ms(start_ns);
+	printf("# %s: stopped and removed in %u ms\n", what, (unsigned int)elapsed_ms(start_ns));
 	checker_stop(&checker, what);
 	after = agent_rss(t);
-	printf("# %s: stopped and removed in %u ms; the agent had %u KiB before, %u after\n", what,
-	       ms, before, after);
-	CHECK_LE(ms, STOP_MS, "%u ms", ms);
-	CHECK_EQ(checker.failures, 0, "%u calls of Check failed", checker.failures);
+	printf("# %s: the agent had %u KiB before, %u after\n", what, before, after);
+	CHECK_EQ(checker.failures, 0, "calls of Check failed");
 	/* The sanitizers keep freed memory. */
 	CHECK(!t->is_vm || after <= before + GREW_KIB, "the agent grew from %u to %u KiB", before,
 	      after);
-	return checker.slowest_own_us;
-}
-
-/* Repeats the measurement: a busy machine may delay one call, but not one in each run. */
-static void
-detonate(struct oci *t, Grpc__Spec *spec, const char *what)
-{
-	uint32_t slowest = 0;
-
-	for (int i = 0; i < TRIES; i++) {
-		slowest = detonate_once(t, spec, what);
-		if (slowest <= CHECK_US || t->h.failures)
-			break;
-	}
-	CHECK_LE(slowest, CHECK_US, "Check took %u us, %d times out of %d", slowest, TRIES, TRIES);
 }
 
 #define FORK_BOMB "echo armed; oci-probe forks & read x; exit 9"
@@ -228,6 +208,7 @@ neighbour_lives(struct oci *t, const char *const *scripts, size_t n, const char 
 		CHECK_OK(oci_read_line(t, id, "", "armed"), &t->err);
 	}
 	(void)nanosleep(&(struct timespec){ .tv_sec = BOMBS_MS / 1000 }, NULL);
+	checker_await(&checker);
 	count_kills(t, &after);
 	printf("# %s: %u killed in bombs, %u elsewhere; guest out of memory %u times\n", what,
 	       after.bombs, after.others - before.others, after.global - before.global);

@@ -132,7 +132,6 @@ one_hook(struct oci *t, enum kind kind)
 static void
 hook_timeout(struct oci *t, enum kind kind)
 {
-	uint64_t since;
 	Grpc__Spec *spec;
 	Grpc__Hook *h;
 	char out[64];
@@ -140,11 +139,9 @@ hook_timeout(struct oci *t, enum kind kind)
 
 	(void)oci_rootfs(t);
 	spec = oci_sh(t, "true");
-	h = add_hook(t, spec, kind, "$B sleep 20 & $B sleep 20; echo late >>$D/log");
+	h = add_hook(t, spec, kind, "$B sleep 3600 & $B sleep 3600; echo late >>$D/log");
 	h->timeout = 1;
-	since = monotonic_ns();
 	result = oci_run(t, spec, out, sizeof(out));
-	CHECK_LT(monotonic_ns() - since, UINT64_C(7000000000), "it took too long");
 	CHECK_EQ(result == 0, kind >= POSTSTART, "%d %s", result, t->err.msg);
 	if (kind < POSTSTART)
 		CHECK_HAS(t->err.msg, "timed out after 1000 ms");

@@ -8,14 +8,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "lib/deadline.h"
 #include "tests/oci/oci.h"
-#include "tests/support/elapsed.h"
 
 /* highest fd number that is checked */
-#define FD_MAX    24
-#define EXECS     30
-#define REMOVE_MS 10000
+#define FD_MAX 24
+#define EXECS  30
 
 /* ---- fds ---- */
 
@@ -278,15 +275,6 @@ cgroup_escape(struct oci *t)
 	OCI_PRINTS(t, spec, "own\n");
 }
 
-static unsigned int
-remove_ms(struct oci *t, const char *id)
-{
-	uint64_t start_ns = monotonic_ns();
-
-	CHECK_OK(oci_remove(t, id), &t->err);
-	return (unsigned int)elapsed_ms(start_ns);
-}
-
 /* A tree of cgroups with a frozen process is removed. */
 static void
 nested_and_frozen(struct oci *t)
@@ -297,7 +285,6 @@ nested_and_frozen(struct oci *t)
 		"cd /sys/fs/cgroup; i=0; while test $i -lt 300; do mkdir -p d$((i / 20))/c$i; i=$((i + 1)); done; "
 		"mkdir frozen; sleep 3600 & echo $! >frozen/cgroup.procs; echo 1 >frozen/cgroup.freeze; "
 		"until grep -q 'frozen 1' frozen/cgroup.events; do :; done; echo ready; sleep 3600");
-	unsigned int ms;
 
 	if (oci_needs_vm(t))
 		return;
@@ -309,8 +296,7 @@ nested_and_frozen(struct oci *t)
 	CHECK_OK(oci_read_line(t, "c1", "", "ready"), &t->err);
 	CHECK_OK(oci_kill(t, "c1", "", SIGKILL), &t->err);
 	CHECK_EQ(oci_wait(t, "c1", ""), 137, "%s", t->err.msg);
-	ms = remove_ms(t, "c1");
-	CHECK_LE(ms, REMOVE_MS, "removed in %u ms", ms);
+	CHECK_OK(oci_remove(t, "c1"), &t->err);
 }
 
 /* A container's init in a cgroup frozen by the container does not block an exec. */
@@ -324,7 +310,6 @@ exec_beside_frozen(struct oci *t)
 		"echo 1 >a/cgroup.freeze; until grep -q 'frozen 1' a/cgroup.events; do :; done; "
 		"echo ready; sleep 3600) & echo 1 >a/b/cgroup.procs; while :; do sleep 1; done");
 	char out[OCI_OUT];
-	uint64_t start_ns;
 
 	if (oci_needs_vm(t))
 		return;
@@ -334,12 +319,10 @@ exec_beside_frozen(struct oci *t)
 	if (!CHECK_OK(oci_launch(t, "c1", spec), &t->err))
 		return;
 	CHECK_OK(oci_read_line(t, "c1", "", "ready"), &t->err);
-	start_ns = monotonic_ns();
 	CHECK_OK(oci_exec_run(t, "c1", oci_process(t, ARGS("/bin/cat", "/proc/self/cgroup")), out,
 			      sizeof(out)),
 		 &t->err);
 	CHECK_STR(out, "0::/\n", "the exec is in %s", out);
-	CHECK_LT(monotonic_ns() - start_ns, 5000000000ull, "it took its time");
 }
 
 /* ---- devices ---- */

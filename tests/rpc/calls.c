@@ -32,8 +32,8 @@ check_health(struct ttrpc_client *client, struct error *err)
 {
 	Grpc__CheckRequest q = GRPC__CHECK_REQUEST__INIT;
 	ProtobufCMessage *reply = NULL;
-	int r = ttrpc_client_call(client, &grpc__health__descriptor, "Check", &q.base, 5000, &reply,
-				  err);
+	int r = ttrpc_client_call(client, &grpc__health__descriptor, "Check", &q.base,
+				  CALL_TIMEOUT_MS, &reply, err);
 
 	if (r == 0 && ((Grpc__HealthCheckResponse *)reply)->status !=
 			      GRPC__HEALTH_CHECK_RESPONSE__SERVING_STATUS__SERVING)

@@ -26,7 +26,7 @@
 #define POINTS 20
 #define SHARED "/run/kata-containers/shared"
 /* a longer call waits for something that will not happen */
-#define SLOW_MS 20000
+#define SLOW_MS 60000
 
 /* A scenario: the steps during a failure, and those before and after, without failures. */
 struct scenario {

@@ -30,7 +30,3 @@ void probe_start(struct probe *p, const struct harness *h);
 
 /* Stops the process, prints the results and stores them. */
 void probe_stop(struct probe *p, const char *what);
-
-/* Returns whether p99 is below the limit, or above it through the agent's fault: an agent that
- * gets no processor is not slow. */
-bool probe_is_judged(const struct probe *p, uint32_t limit_us);

@@ -21,9 +21,7 @@
 #define CALLS_MAX 4096
 /* that the agent gives a header */
 #define HEADER_MS 10000
-/* a short call, 99 of 100 times, on the product */
-#define SHORT_US 10000
-#define REPLY_MS 10000
+#define REPLY_MS  10000
 
 static int
 dial(struct harness *h)
@@ -36,15 +34,12 @@ dial(struct harness *h)
 	return address_dial(&address, 5000, &err);
 }
 
-/* Checks the probe's result. The limit applies to the product, in a soak, which has enough
- * calls. */
+/* How long a call took is measured by tests/bench/run, not judged here. */
 static void
-check_short(struct harness *h, struct probe *p, const char *what)
+check_short(struct probe *p, const char *what)
 {
 	probe_stop(p, what);
 	CHECK_NE(p->p99_us, UINT32_MAX, "a call failed");
-	if (h->soak && h->is_product && probe_is_judged(p, SHORT_US))
-		CHECK_LT(p->p99_us, SHORT_US, "Check's p99 is %u us", p->p99_us);
 }
 
 static unsigned int
@@ -80,18 +75,19 @@ connections_that_say_nothing(struct harness *h)
 		now = i % 50 ? 0 : fds_of_agent(h);
 		most = now > most ? now : most;
 	}
-	check_short(h, &probe, "Check beside a flood of connections");
+	check_short(&probe, "Check beside a flood of connections");
 	CHECK_LE(most, before + CONNS_MAX, "%u fds, %u before", most, before);
 	for (size_t i = 0; i < OPEN; i++)
 		close_fd(&fds[i]);
 }
 
-/* 60 connections that send a header byte by byte: each has 10 s in total. */
+/* 60 connections that send a header byte by byte: each has 10 s in total, in which it sends four
+ * bytes. */
 static void
 slow_headers(struct harness *h)
 {
 	enum { N = 60 };
-	uint64_t start_ns = monotonic_ns(), end = start_ns + (HEADER_MS + 4000) * 1000000ull;
+	uint64_t start_ns = monotonic_ns();
 	struct raw *raws = calloc(N, sizeof(*raws));
 	struct error err = ERROR_INIT;
 	unsigned int closed = 0, bytes = 0;
@@ -100,7 +96,7 @@ slow_headers(struct harness *h)
 	for (size_t i = 0; i < N; i++)
 		CHECK_OK(raw_open(&raws[i], h->address, &err), &err);
 	probe_start(&probe, h);
-	while (h->soak && closed < N && !deadline_is_over(end)) {
+	while (h->soak && closed < N && bytes < 8) {
 		bool due = monotonic_ns() - start_ns > bytes * 3000000000ull;
 
 		for (size_t i = 0; i < N; i++) {
@@ -115,8 +111,9 @@ slow_headers(struct harness *h)
 	}
 	for (size_t i = 0; !h->soak && i < N; i++)
 		CHECK(raw_send(&raws[i], "", 1), "send");
-	check_short(h, &probe, "Check beside slow headers");
-	CHECK(!h->soak || closed == N, "%u of %d were closed", closed, N);
+	check_short(&probe, "Check beside slow headers");
+	CHECK(!h->soak || closed == N, "%u of %d were closed when each had sent %u bytes", closed,
+	      N, bytes);
 	for (size_t i = 0; i < N; i++)
 		raw_close(&raws[i]);
 	free(raws);
@@ -179,7 +176,6 @@ more_calls_than_may_wait(struct harness *h)
 	struct raw *r = malloc(sizeof(*r));
 	struct raw_reply reply = { 0 };
 	unsigned int refused = 0;
-	uint64_t start_ns;
 	struct buf frames;
 
 	CHECK_OK(create_start(h, "c1", SH("sleep 3600"), &err), &err);
@@ -196,12 +192,9 @@ more_calls_than_may_wait(struct harness *h)
 		refused++;
 	}
 	CHECK_EQ(refused, N - CALLS_MAX, "%u were refused", refused);
-	start_ns = monotonic_ns();
 	CHECK(raw_check(r, 2 * N + 1) && raw_wait(r, 2 * N + 1, REPLY_MS, &reply) &&
 		      !reply.status.code,
 	      "Check on that connection: %s", reply.status.msg);
-	CHECK_LT(monotonic_ns() - start_ns, 100000000u, "it took %llu us",
-		 (unsigned long long)((monotonic_ns() - start_ns) / 1000));
 	raw_close(r);
 	CHECK_OK(remove_container(h, "c1", &err), &err);
 	buf_release(&frames);
@@ -291,7 +284,7 @@ floods_that_nobody_reads(struct harness *h)
 	}
 	probe_start(&probe, h);
 	(void)nanosleep(&while_it_flows, NULL);
-	check_short(h, &probe, "Check beside ten floods");
+	check_short(&probe, "Check beside ten floods");
 	harness_count(h, &after);
 	printf("# RSS %llu -> %llu KiB\n", (unsigned long long)before.rss_kib,
 	       (unsigned long long)after.rss_kib);

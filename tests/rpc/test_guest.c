@@ -17,7 +17,6 @@
 #include "lib/io.h"
 #include "lib/version.h"
 #include "tests/rpc/harness.h"
-#include "tests/support/elapsed.h"
 
 #define RSS_GROWTH_KIB 64
 
@@ -69,16 +68,13 @@ processors(struct harness *h)
 	Grpc__OnlineCPUMemRequest q = GRPC__ONLINE_CPUMEM_REQUEST__INIT;
 	struct error err = ERROR_INIT;
 	struct ttrpc_client *other;
-	uint64_t begin;
 
 	q.cpu_only = true;
 	CHECK_OK(call(h, "OnlineCPUMem", &q, NULL, &err), &err);
 	q.nb_cpus = 1;
 	CHECK_OK(call(h, "OnlineCPUMem", &q, NULL, &err), &err);
 	q.nb_cpus = 60000;
-	begin = monotonic_ns();
 	expect_refusal(h, "OnlineCPUMem", &q, ERROR_INTERNAL, "of 60000 processors are online");
-	CHECK_LT(elapsed_ms(begin), 8000, "it took too long");
 	other = ttrpc_client_dial(h->address, 5000, &err);
 	CHECK(other, "%s", err.msg);
 	for (int i = 0; other && i < 20; i++)

@@ -31,7 +31,6 @@
 /* then one of the containers is made anew */
 #define ROUND_FRAMES 2000
 #define END_MS       60000
-#define P99_MAX_US   10000
 /* On a busy machine the heap varies by 140 KiB. Over a million frames a loss of 12 bytes in one
  * frame of 40 still shows. */
 #define RSS_GROWTH_KIB 192
@@ -471,21 +470,6 @@ blow_measured(struct storm *s, uint64_t frames, struct probe *probe, uint64_t rs
 	probe_stop(probe, "Check during the storm");
 }
 
-/* On a machine that is busy with something else it is measured twice more, in short, or not
- * judged. */
-static void
-check_latency(struct storm *s, uint64_t frames, struct probe *probe)
-{
-	uint64_t rss[GUSTS];
-
-	for (int i = 0; i < 2 && !probe_is_judged(probe, P99_MAX_US); i++)
-		blow_measured(s, frames / 20, probe, rss);
-	if (probe_is_judged(probe, P99_MAX_US))
-		CHECK_LT(probe->p99_us, P99_MAX_US, "Check's p99 is %u us", probe->p99_us);
-	else
-		printf("# Check's p99 is not judged: the machine is busy with something else\n");
-}
-
 static void
 storm(struct harness *h)
 {
@@ -506,8 +490,6 @@ storm(struct harness *h)
 	CHECK_GE(2 * s->fates[FATE_HANDLER], s->sent, "fewer than half reached a handler");
 	check_flat(h, rss, before.fds, after.fds);
 	CHECK_NE(probe.p99_us, UINT32_MAX, "Check failed");
-	if (h->soak && h->is_product)
-		check_latency(s, frames, &probe);
 	CHECK_EQ(s->wrong, 0, "%u replies were wrong", s->wrong);
 	CHECK_EQ(unanswered(s), 0, "%llu requests were never answered",
 		 (unsigned long long)unanswered(s));

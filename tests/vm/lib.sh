@@ -155,7 +155,7 @@ stop()
 	for vm in ${vms[@]+"${vms[@]}"}; do test "$vm" = "$1" || rest+=("$vm"); done
 	vms=(${rest[@]+"${rest[@]}"})
 	test ! -e "$vmdir" || { echo "$vmdir is still there"; return 1; }
-	within 5 no_process "$vmdir/" >/dev/null && return 0
+	within 60 no_process "$vmdir/" >/dev/null && return 0
 	echo 'left:'
 	pgrep -af "$vmdir/"
 	return 1
@@ -169,19 +169,6 @@ vsock_address() { case $address in vsock://*) echo "$address" ;; *) echo "$vmdir
 
 # rpc METHOD JSON
 rpc() { ctl rpc "$address" "$@"; }
-
-# Prints the milliseconds that Check takes: the median of ten, so that short load on the machine
-# does not count.
-check_ms()
-{
-	local i begin
-	for i in 1 2 3 4 5 6 7 8 9 10; do
-		begin=${EPOCHREALTIME/./}
-		rpc Check '{}' >/dev/null || return 1
-		echo $(((${EPOCHREALTIME/./} - begin) / 1000))
-	done >"$work/check-ms"
-	sort -n "$work/check-ms" | sed -n 5p
-}
 
 # spec ID ROOT COMMAND...: a CreateContainer request as JSON, without storages
 spec()

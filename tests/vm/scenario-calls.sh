@@ -10,10 +10,10 @@ share=$work/calls-rootfs
 # root of the guest as seen by container main
 guest=/hostproc/1/root
 
-# there FILE [TEXT]: FILE appears on the host, with TEXT in it, within 10 s
+# there FILE [TEXT]: FILE appears on the host, with TEXT in it, within 60 s
 there()
 {
-	within 10 has "$@" && return 0
+	within 60 has "$@" && return 0
 	echo "$1: $(cat "$share/$1" 2>&1)"
 	return 1
 }
@@ -106,7 +106,7 @@ limited()
 }
 
 # Retried, because a process may start or exit in between.
-counted() { within 5 counts_agree; }
+counted() { within 60 counts_agree; }
 counts_agree()
 {
 	local told kernel
@@ -122,7 +122,7 @@ moves()
 {
 	local before
 	before=$(ticks)
-	within 10 ticked_since "$before"
+	within 60 ticked_since "$before"
 }
 ticked_since() { test "$(ticks)" -gt "$1"; }
 
@@ -173,7 +173,7 @@ destroyed()
 	local monitor
 	monitor=$(jq -r .monitor "$vmdir/state.json")
 	kill -STOP "$monitor" || return 1
-	rpc DestroySandbox '{}' && within 15 powered_off
+	rpc DestroySandbox '{}' && within 60 powered_off
 	local status=$?
 	tail -n 3 "$vmdir/console.log"
 	kill -CONT "$monitor"
@@ -184,7 +184,7 @@ powered_off() { has_event power-off "$vmdir/console.log" cause=asked && ! pgrep 
 
 gone()
 {
-	within 10 nothing_left && vms=() && return 0
+	within 60 nothing_left && vms=() && return 0
 	pgrep -af "$vmdir/"
 	return 1
 }

@@ -49,13 +49,13 @@ four()
 		pids+=($!)
 	done
 	for i in 1 2 3 4; do
-		within 10 grep -q "ready-$((100 + i))-$((200 + i))" "$work/console.$i" || { cat "$work/console.$i"; return 1; }
+		within 60 grep -q "ready-$((100 + i))-$((200 + i))" "$work/console.$i" || { cat "$work/console.$i"; return 1; }
 	done
 	typed 'echo fifth' | tee /dev/stderr | grep 'all sessions are taken' || return 1
 	# timeout(1) forwards the signal.
 	kill "${pids[@]}"
 	wait "${pids[@]}" 2>/dev/null
-	within 10 one_more && return 0
+	within 60 one_more && return 0
 	cat "$work/console.5"
 	return 1
 }

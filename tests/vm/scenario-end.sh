@@ -6,7 +6,7 @@
 # gone MARK: no process has MARK in its command line, and no directory is left
 gone()
 {
-	within 10 no_process "$1" >/dev/null && return 0
+	within 60 no_process "$1" >/dev/null && return 0
 	echo 'left:'
 	pgrep -af "$1"
 	return 1
@@ -24,7 +24,7 @@ begin_run()
 {
 	"$OUT/tatamictl" run $(vm_options) --rootfs "$rootfs" -- sleep 3600 2>"$work/said-run" &
 	pid=$!
-	within 20 run_dir && return 0
+	within 60 run_dir && return 0
 	kill -KILL $pid
 	echo 'QEMU was not started'
 	return 1

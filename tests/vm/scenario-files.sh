@@ -169,7 +169,7 @@ huge()
 	rpc CreateContainer "$(spec huge "$guest_rootfs" sh -c 'stat -f -c %S:%b /huge >/huge.said; fallocate -l 4194304 /huge/a && ! fallocate -l 2097152 /huge/b && echo full >>/huge.said; sleep 3600')" || return 1
 	EXTRA_FIELDS='' EXTRA_MOUNTS=''
 	rpc StartContainer '{"container_id":"huge"}' && is $((before + 3)) pages || return 1
-	within 10 look 'grep -q full /huge.said' && is $'2097152:2\nfull' look 'cat /huge.said' || return 1
+	within 60 look 'grep -q full /huge.said' && is $'2097152:2\nfull' look 'cat /huge.said' || return 1
 	EXTRA_FIELDS=",\"storages\":[$(huge_volume three 4194304 ,bogus=1)]"
 	says "$containers/huge/three" rpc CreateContainer "$(spec huge3 "$guest_rootfs" true)" || return 1
 	EXTRA_FIELDS=",\"storages\":[$(huge_volume four 1099511627776)]"

@@ -54,13 +54,13 @@ memory_by_itself()
 	local before
 	before=$(mebibytes)
 	plug_memory 1 256 || return 1
-	test "$before" -lt 250 && within 20 grown_to 380 250
+	test "$before" -lt 250 && within 60 grown_to 380 250
 }
 
 memory_by_call()
 {
 	plug_memory 2 512 && rpc OnlineCPUMem '{}' || return 1
-	within 20 grown_to 890 780
+	within 60 grown_to 890 780
 }
 
 # All limits derived from memory: NAME VALUE; sizes of file systems in MiB.

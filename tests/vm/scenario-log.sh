@@ -26,10 +26,10 @@ hang_up()
 	listener=
 }
 
-# event_comes NAME FILE [KEY=VALUE...]: the record appears within 10 s
+# event_comes NAME FILE [KEY=VALUE...]: the record appears within 60 s
 event_comes()
 {
-	within 10 has_event "$@" >/dev/null && return 0
+	within 60 has_event "$@" >/dev/null && return 0
 	echo "no record: $*"
 	tail -n 20 "$2"
 	return 1

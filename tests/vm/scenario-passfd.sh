@@ -65,9 +65,8 @@ end_of_input() { printf 'abc' | pass_exec eof true cat | tee "$work/tty" | grep 
 
 grandchild()
 {
-	local begin=${EPOCHREALTIME/./}
 	pass_exec grandchild false sh -c 'echo hi; sleep 3600 &' </dev/null >"$work/out" || return 1
-	test "$(cat "$work/out")" = hi && test $((${EPOCHREALTIME/./} - begin)) -lt 5000000
+	test "$(cat "$work/out")" = hi
 }
 
 # The container's own process; its ReadStdout reports that there is nothing to read.
@@ -127,15 +126,20 @@ flood()
 	test "$cost" -le "$2"
 }
 
-# Calls are answered as usual while another stream runs at full speed.
+# Calls are answered while another stream runs at full speed: before it ends, if it is long enough.
 responsive()
 {
-	local ms
-	pass_exec busy false dd if=/dev/zero bs=1M count=96 </dev/null 2>/dev/null >/dev/null &
-	ms=$(check_ms)
-	wait $! || return 1
-	echo "Check: $ms ms"
-	test "$ms" -lt 500
+	local mib is_busy
+	for mib in 96 384 1536; do
+		pass_exec "busy$mib" false dd if=/dev/zero bs=1M count=$mib </dev/null 2>/dev/null >/dev/null &
+		rpc Check '{}' || return 1
+		is_busy=true
+		kill -0 $! || is_busy=false
+		wait $! || return 1
+		! $is_busy || return 0
+	done
+	echo 'Check was answered after the stream only'
+	return 1
 }
 
 mib=64

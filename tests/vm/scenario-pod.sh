@@ -68,7 +68,7 @@ restarted()
 {
 	status '"side".*"restarts":0' || return 1
 	in_side 'rm /tmp/alive' || return 1
-	within 15 started_twice && return 0
+	within 60 started_twice && return 0
 	status '"side".*"ready":true,"restarts":1'
 	cat "$vmdir/side.log"
 	return 1

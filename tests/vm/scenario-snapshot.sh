@@ -115,7 +115,7 @@ saved()
 {
 	in_guest 'cat /tmp/count' >"$snap/count" || return 1
 	"$work/bin/qmp" "$qmp" '{"execute":"stop"}' "{\"execute\":\"migrate\",\"arguments\":{\"uri\":\"exec:cat >$snap/state\"}}" || return 1
-	within 40 qmp_says query-migrate '"completed"' || return 1
+	within 60 qmp_says query-migrate '"completed"' || return 1
 	saved_at=$(date +%s)
 	end_vm
 }
@@ -127,7 +127,7 @@ restored()
 	local i
 	cp "$snap/first.ext4" "$snap/$1.ext4"
 	start "$1" -incoming "exec:cat $snap/state" || return 1
-	within 40 qmp_says query-status '"paused"' || return 1
+	within 60 qmp_says query-status '"paused"' || return 1
 	# long enough to notice a clock that merely continued
 	while test $(($(date +%s) - saved_at)) -lt 8; do sleep 0.2; done
 	"$work/bin/qmp" "$qmp" '{"execute":"cont"}' && answers || return 1

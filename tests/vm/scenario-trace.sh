@@ -10,7 +10,7 @@ spans() { tr -cd '\40-\176' <"$work/spans" | sed 's/{"traceId"/\n&/g'; }
 has_span() { spans | grep -q "$1"; }
 collected()
 {
-	within 10 has_span "$1" && return 0
+	within 60 has_span "$1" && return 0
 	spans
 	return 1
 }

@@ -22,7 +22,7 @@ bare() { boot "$1" --no-container --nic --attach "virtio-fs:$share"; }
 # Both runtimes abandon a VM whose connection breaks: it must end by itself after DestroySandbox.
 ends()
 {
-	within 10 test ! -S "$vmdir/qmp.sock" && return 0
+	within 60 test ! -S "$vmdir/qmp.sock" && return 0
 	tail -n 5 "$vmdir/console.log"
 	return 1
 }

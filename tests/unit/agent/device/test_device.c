@@ -81,7 +81,7 @@ static void
 run_until_found(struct bench *b, const struct found *f)
 {
 	struct error err = ERROR_INIT;
-	uint64_t limit = deadline_in(20000);
+	uint64_t limit = deadline_in(60000);
 
 	while (!f->calls) {
 		REQUIRE(!deadline_is_over(limit), "timed out waiting for the callback");

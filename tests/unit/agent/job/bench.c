@@ -35,7 +35,7 @@ void
 run_until(struct bench *b, int ended)
 {
 	struct error err = ERROR_INIT;
-	uint64_t limit = deadline_in(20000);
+	uint64_t limit = deadline_in(60000);
 
 	while (b->ended < ended) {
 		REQUIRE(!deadline_is_over(limit));

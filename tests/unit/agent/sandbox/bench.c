@@ -92,7 +92,7 @@ void
 finish(struct bench *b, struct result *r)
 {
 	struct error err = ERROR_INIT;
-	uint64_t limit = deadline_in(20000);
+	uint64_t limit = deadline_in(60000);
 
 	while (r->outcome == OP_PENDING && !r->ended) {
 		REQUIRE(!deadline_is_over(limit));

@@ -42,7 +42,7 @@ struct result {
 #define UNTIL(b, what)                                                           \
 	do {                                                                     \
 		struct error err_ = ERROR_INIT;                                  \
-		uint64_t limit_ = deadline_in(20000);                            \
+		uint64_t limit_ = deadline_in(60000);                            \
 		while (!(what)) {                                                \
 			REQUIRE(!deadline_is_over(limit_));                      \
 			REQUIRE_OK(loop_run_once((b)->loop, 100, &err_), &err_); \

@@ -77,7 +77,7 @@ body_hang(int fd, void *data)
 	/* Another container is not affected. */
 	REQUIRE_EQ(create(&b, "c2", "quick"), ERROR_OK);
 	REQUIRE_EQ(removed(&b, "c2"), ERROR_OK);
-	REQUIRE_LT(monotonic_ns() - before, 1000000000ull);
+	REQUIRE(!hung.ended);
 	/* First the caller's time limit passes, then the grace period. */
 	finish(&b, &gone);
 	REQUIRE_EQ(gone.err.code, ERROR_DEADLINE_EXCEEDED);

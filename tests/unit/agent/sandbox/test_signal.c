@@ -267,7 +267,7 @@ terminate(uint64_t flags, void (*run)(void))
 	start_process(flags, run);
 	(void)poll(NULL, 0, 100);
 	REQUIRE_OK(sandbox_signal(s, c->init, SIGTERM, &err), &err);
-	status = run_until_end(5000);
+	status = run_until_end(60000);
 	REQUIRE_NE(status, -1, "the process is still alive");
 	return process_exit_code(status);
 }
@@ -325,7 +325,7 @@ Test(signal, init_that_blocks_it_briefly_ends)
 
 	start_process(CLONE_NEWPID, init_blocks_for_a_moment);
 	REQUIRE_OK(sandbox_signal(s, c->init, SIGTERM, &err), &err);
-	status = run_until_end(5000);
+	status = run_until_end(60000);
 	REQUIRE(status >= 0 && WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL, "status %d",
 		status);
 }
@@ -339,5 +339,5 @@ Test(signal, init_that_keeps_blocking_it_is_left_alone)
 	REQUIRE_EQ(run_until_end(500), -1);
 	REQUIRE_EQ(c->init->term.timer, NULL, "the timer is still armed");
 	REQUIRE_OK(sandbox_signal(s, c->init, SIGKILL, &err), &err);
-	REQUIRE_GE(run_until_end(5000), 0);
+	REQUIRE_GE(run_until_end(60000), 0);
 }

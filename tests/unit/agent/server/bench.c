@@ -297,7 +297,7 @@ bool
 client_reply(struct client *c, struct reply *reply)
 {
 	struct error err = ERROR_INIT;
-	uint64_t end = deadline_in(2000);
+	uint64_t end = deadline_in(30000);
 	size_t used;
 
 	for (;;) {

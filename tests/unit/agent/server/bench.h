@@ -68,7 +68,7 @@ bool client_call(struct client *c, uint32_t stream, const char *method, int64_t 
 /* The request frame that client_call() sends. */
 void make_call(struct buf *out, uint32_t stream, const char *method, int64_t timeout_ns);
 
-/* The next reply; false if the connection ended, or nothing came within two seconds. */
+/* The next reply; false if the connection ended, or nothing came within 30 s. */
 bool client_reply(struct client *c, struct reply *reply);
 
 /* Lets the loop do what is there to be done. */

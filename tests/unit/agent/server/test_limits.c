@@ -508,7 +508,7 @@ Test(limits, drain_with_a_silent_connection)
 	client_init(&c, &b);
 	bench_settle(&b);
 	server_drain(b.server, drained, &n);
-	while (n == 0 && monotonic_ns() - begin < 5000000000)
+	while (n == 0 && monotonic_ns() - begin < 60000000000)
 		REQUIRE_OK(loop_run_once(b.loop, 100, &err), &err);
 	CHECK_EQ(n, 1);
 	CHECK_GE(monotonic_ns() - begin, 190000000);
@@ -533,7 +533,7 @@ Test(limits, drain_waits_a_second_for_who_does_not_read)
 	REQUIRE(client_call(&other, 1, "Check", 0));
 	REQUIRE(client_reply(&other, &r));
 	CHECK_EQ(r.code, ERROR_UNAVAILABLE);
-	while (n == 0 && monotonic_ns() - begin < 5000000000)
+	while (n == 0 && monotonic_ns() - begin < 60000000000)
 		REQUIRE_OK(loop_run_once(b.loop, 100, &err), &err);
 	CHECK_EQ(n, 1);
 	CHECK_GE(monotonic_ns() - begin, 900000000);

@@ -256,13 +256,12 @@ Test(logsink, comes_stalls_and_goes)
 
 Test(logsink, who_does_not_read_costs_lines_and_nothing_else)
 {
-	uint64_t begin = monotonic_ns(), dropped = log_dropped();
+	uint64_t dropped = log_dropped();
 	int fd = dial(4096);
 
 	settle();
 	for (int i = 0; i < 20000; i++)
 		log_info("test", "line %d of many that are longer than a little", i);
-	CHECK_LT(monotonic_ns() - begin, 10000000000, "never waits");
 	CHECK_GT(log_dropped(), dropped);
 	slurp(fd);
 	log_info("test", "the last");

@@ -138,7 +138,7 @@ Test(ports, one_that_never_comes_is_told_and_the_others_stay)
 	int one = connect_from(1);
 
 	REQUIRE_EQ(ports_take(ports, &a.request, &err), 1);
-	while (!a.done && monotonic_ns() - before < 5000000000ull)
+	while (!a.done && monotonic_ns() - before < 60000000000ull)
 		REQUIRE_OK(loop_run_once(loop, 100, &err), &err);
 	REQUIRE_EQ(a.done, 1);
 	REQUIRE_EQ(a.err.code, ERROR_NOT_FOUND);

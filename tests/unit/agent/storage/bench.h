@@ -21,7 +21,7 @@
 #define UNTIL(b, what)                                                         \
 	do {                                                                   \
 		struct error err_ = ERROR_INIT;                                \
-		uint64_t limit_ = deadline_in(20000);                          \
+		uint64_t limit_ = deadline_in(60000);                          \
 		while (!(what)) {                                              \
 			REQUIRE(!deadline_is_over(limit_));                    \
 			REQUIRE_OK(loop_run_once((b)->loop, 5, &err_), &err_); \
