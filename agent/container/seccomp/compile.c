@@ -197,14 +197,6 @@ compile_make_args(const struct adding *to, const Grpc__LinuxSyscall *call)
 	return args;
 }
 
-static bool
-compile_permits_more(uint32_t action, uint32_t otherwise)
-{
-	/* The kernel orders actions by their signed value, the most restrictive first. */
-	return (int32_t)(action & SECCOMP_RET_ACTION_FULL) >
-	       (int32_t)(otherwise & SECCOMP_RET_ACTION_FULL);
-}
-
 /* Adds one entry of the profile. */
 static int
 compile_add_call(struct adding *to, const Grpc__LinuxSyscall *call, uint32_t otherwise,
@@ -220,7 +212,9 @@ compile_add_call(struct adding *to, const Grpc__LinuxSyscall *call, uint32_t oth
 	model.args = compile_make_args(to, call);
 	if (!model.args)
 		return error_nomem(err, "compiling a seccomp profile");
-	to->permits = compile_permits_more(model.action, otherwise);
+	/* The kernel orders actions by their signed value, the most restrictive first. */
+	to->permits = (int32_t)(model.action & SECCOMP_RET_ACTION_FULL) >
+		      (int32_t)(otherwise & SECCOMP_RET_ACTION_FULL);
 	for (size_t i = 0; i < call->n_names; i++) {
 		if (!alternatives && compile_add_named(to, call->names[i], &model, err) < 0)
 			return -1;

@@ -191,18 +191,6 @@ splice_on_retry(void *data)
 	splice_move_on(r);
 }
 
-/* Waits until another process opens the terminal, which is possible while the first one lives.
- * Output of that process triggers the edge-triggered watch; that it reads input is not reported,
- * so a timer retries. */
-static void
-splice_wait_reopen(struct splice *r)
-{
-	watch_set_events(r->in, r->from_tty ? EPOLLIN | EPOLLET : 0);
-	watch_set_events(r->out, 0);
-	if (!r->from_tty)
-		splice_arm(r, STDIO_RETRY_MS, splice_on_retry);
-}
-
 static void
 splice_move_on(struct splice *r)
 {
@@ -219,7 +207,13 @@ splice_move_on(struct splice *r)
 	timer_cancel(r->quiet);
 	r->quiet = NULL;
 	if (step == STEP_HUNG_UP) {
-		splice_wait_reopen(r);
+		/* Waits until another process opens the terminal, which is possible while the first
+		 * one lives. Output of that process triggers the edge-triggered watch; that it
+		 * reads input is not reported, so a timer retries. */
+		watch_set_events(r->in, r->from_tty ? EPOLLIN | EPOLLET : 0);
+		watch_set_events(r->out, 0);
+		if (!r->from_tty)
+			splice_arm(r, STDIO_RETRY_MS, splice_on_retry);
 		return;
 	}
 	/* After STEP_MOVED, the loop calls again if the stream can proceed. */
