@@ -58,6 +58,15 @@ struct member {
 	const ProtobufCFieldDescriptor *field;
 };
 
+static int level_push(struct pass *p, const ProtobufCMessageDescriptor *desc, const uint8_t *end);
+static int level_pop(struct pass *p);
+static int member_check(struct pass *p);
+static int member_read(struct pass *p, struct member *m);
+static unsigned wire_of(ProtobufCType type);
+static int field_count(struct pass *p, const struct member *m, bool packed);
+static int packed_count(struct pass *p, const struct member *m, size_t *out);
+static int string_check(struct pass *p, const struct member *m);
+
 static int
 pbcheck_malformed(struct pass *p, const struct member *m, const char *why)
 {
@@ -90,203 +99,32 @@ pbcheck_take(struct pass *p, const struct member *m, uint64_t size)
 			 p->limits->bytes);
 }
 
-/* Returns the length of the varint at `at`, at most 10; 0 if it does not end within 10 bytes and
- * before `end`. */
-static size_t
-varint_len(const uint8_t *at, const uint8_t *end)
+int
+pbcheck(const ProtobufCMessageDescriptor *desc, const uint8_t *data, size_t len,
+	const struct pbcheck_limits *limits, size_t *decoded, struct error *err)
 {
-	for (size_t i = 0; i < 10 && at + i < end; i++)
-		if (!(at[i] & 0x80))
-			return i + 1;
-	return 0;
-}
+	struct pass p;
 
-/* As varint_len(), for tags and lengths of at most 5 bytes and 32 bits. */
-static size_t
-varint32_read(const uint8_t *at, const uint8_t *end, uint32_t *out)
-{
-	uint64_t value = 0;
-
-	for (size_t i = 0; i < 5 && at + i < end; i++) {
-		value |= (uint64_t)(at[i] & 0x7f) << (7 * i);
-		if (at[i] & 0x80)
-			continue;
-		if (value > UINT32_MAX)
-			return 0;
-		*out = (uint32_t)value;
-		return i + 1;
-	}
-	return 0;
-}
-
-static const ProtobufCFieldDescriptor *
-field_find(const ProtobufCMessageDescriptor *desc, uint32_t number)
-{
-	for (unsigned i = 0; i < desc->n_fields && desc->fields[i].id <= number; i++)
-		if (desc->fields[i].id == number)
-			return &desc->fields[i];
-	return NULL;
-}
-
-static unsigned
-wire_of(ProtobufCType type)
-{
-	switch (type) {
-	case PROTOBUF_C_TYPE_SFIXED32:
-	case PROTOBUF_C_TYPE_FIXED32:
-	case PROTOBUF_C_TYPE_FLOAT:
-		return PROTOBUF_C_WIRE_TYPE_32BIT;
-	case PROTOBUF_C_TYPE_SFIXED64:
-	case PROTOBUF_C_TYPE_FIXED64:
-	case PROTOBUF_C_TYPE_DOUBLE:
-		return PROTOBUF_C_WIRE_TYPE_64BIT;
-	case PROTOBUF_C_TYPE_STRING:
-	case PROTOBUF_C_TYPE_BYTES:
-	case PROTOBUF_C_TYPE_MESSAGE:
-		return PROTOBUF_C_WIRE_TYPE_LENGTH_PREFIXED;
-	case PROTOBUF_C_TYPE_INT32:
-	case PROTOBUF_C_TYPE_SINT32:
-	case PROTOBUF_C_TYPE_INT64:
-	case PROTOBUF_C_TYPE_SINT64:
-	case PROTOBUF_C_TYPE_UINT32:
-	case PROTOBUF_C_TYPE_UINT64:
-	case PROTOBUF_C_TYPE_BOOL:
-	case PROTOBUF_C_TYPE_ENUM:
-		return PROTOBUF_C_WIRE_TYPE_VARINT;
-	}
-	return UINT_MAX;
-}
-
-/* Reads tag and content of the next field and advances p->at. */
-static int
-member_read(struct pass *p, struct member *m)
-{
-	const struct level *level = &p->levels[p->depth - 1];
-	const uint8_t *end = level->end;
-	uint32_t value;
-	size_t n = varint32_read(p->at, end, &value);
-
-	if (!n)
-		return pbcheck_malformed(p, NULL, "bad or truncated tag");
-	p->at += n;
-	*m = (struct member){ .number = value >> 3, .wire = value & 7 };
-	if (m->number == 0 || m->number > FIELD_NUMBER_MAX)
-		return pbcheck_malformed(p, NULL, "field number 0");
-	m->field = field_find(level->desc, m->number);
-
-	switch (m->wire) {
-	case PROTOBUF_C_WIRE_TYPE_VARINT:
-		m->len = varint_len(p->at, end);
-		if (!m->len)
-			return pbcheck_malformed(p, m, "varint does not end");
-		break;
-	case PROTOBUF_C_WIRE_TYPE_64BIT:
-		m->len = 8;
-		break;
-	case PROTOBUF_C_WIRE_TYPE_32BIT:
-		m->len = 4;
-		break;
-	case PROTOBUF_C_WIRE_TYPE_LENGTH_PREFIXED:
-		n = varint32_read(p->at, end, &value);
-		if (!n || value > INT_MAX)
-			return pbcheck_malformed(p, m, "bad length");
-		p->at += n;
-		m->len = value;
-		break;
-	case WIRE_GROUP_START:
-	case WIRE_GROUP_END:
-		return pbcheck_malformed(p, m, "groups are not supported");
-	default:
-		return pbcheck_malformed(p, m, "unknown wire type");
-	}
-	if (m->len > (size_t)(end - p->at))
-		return pbcheck_malformed(p, m, "content goes past the end of the message");
-	m->data = p->at;
-	p->at += m->len;
-	return 0;
-}
-
-/* Returns the number of elements of a packed field. */
-static int
-packed_count(struct pass *p, const struct member *m, size_t *out)
-{
-	const uint8_t *end = m->data + m->len;
-	unsigned wire = wire_of(m->field->type);
-	size_t count = 0;
-
-	if (wire != PROTOBUF_C_WIRE_TYPE_VARINT) {
-		size_t size = wire == PROTOBUF_C_WIRE_TYPE_64BIT ? 8 : 4;
-
-		if (m->len % size != 0)
-			return pbcheck_malformed(p, m, "packed numbers are cut off");
-		*out = m->len / size;
-		return 0;
-	}
-	for (const uint8_t *at = m->data; at < end; count++) {
-		size_t n = varint_len(at, end);
-
-		if (!n)
-			return pbcheck_malformed(p, m, "varint in packed field does not end");
-		at += n;
-	}
-	/* protobuf-c reserves one boolean for each byte. */
-	*out = m->field->type == PROTOBUF_C_TYPE_BOOL ? m->len : count;
-	return 0;
-}
-
-/* Counts an element of a field, and accounts for its size in the array. */
-static int
-field_count(struct pass *p, const struct member *m, bool packed)
-{
-	struct level *level = &p->levels[p->depth - 1];
-	uint32_t *count = &level->counts[m->field - level->desc->fields];
-	bool repeated = m->field->label == PROTOBUF_C_LABEL_REPEATED;
-	size_t more = 1;
-
-	if (packed && packed_count(p, m, &more) < 0)
+	if (len > INT_MAX || len > limits->bytes)
+		return error_set(err, ERROR_RESOURCE_EXHAUSTED, "%s: message of %zu bytes",
+				 desc->name, len);
+	p.limits = limits;
+	/* An empty message may be passed as NULL. */
+	p.at = len ? data : (const uint8_t *)"";
+	p.bytes = 0;
+	p.depth = 0;
+	p.err = err;
+	if (level_push(&p, desc, p.at + len) < 0)
 		return -1;
-	if (!repeated) {
-		if (*count > 0 && m->field->type == PROTOBUF_C_TYPE_MESSAGE)
-			return pbcheck_malformed(p, m, "sent twice");
-		*count = 1;
-		return 0;
+	while (p.depth > 0) {
+		bool done = p.at == p.levels[p.depth - 1].end;
+
+		if ((done ? level_pop(&p) : member_check(&p)) < 0)
+			return -1;
 	}
-	if (more > p->limits->elements - *count)
-		return error_set(p->err, ERROR_RESOURCE_EXHAUSTED, "%s.%s: more than %zu elements",
-				 level->desc->name, m->field->name, p->limits->elements);
-	*count += (uint32_t)more;
+	if (decoded)
+		*decoded = p.bytes;
 	return 0;
-}
-
-/* Returns the length of the leading part that is ASCII without NUL, in steps of 8: most strings are
- * pure ASCII. */
-static size_t
-ascii_len(const uint8_t *s, size_t n)
-{
-	const uint64_t high = UINT64_C(0x8080808080808080), ones = UINT64_C(0x0101010101010101);
-	size_t at = 0;
-	uint64_t word;
-
-	for (; n - at >= sizeof(word); at += sizeof(word)) {
-		memcpy(&word, s + at, sizeof(word));
-		/* A high bit, or a zero byte, which is the only one here that borrows when 1 is
-		 * subtracted. */
-		if ((word | (word - ones)) & high)
-			break;
-	}
-	return at;
-}
-
-static int
-string_check(struct pass *p, const struct member *m)
-{
-	size_t plain = ascii_len(m->data, m->len);
-
-	if (memchr(m->data + plain, '\0', m->len - plain))
-		return pbcheck_malformed(p, m, "NUL in a string");
-	if (!utf8_is_valid((const char *)m->data + plain, m->len - plain))
-		return pbcheck_malformed(p, m, "string is not UTF-8");
-	return pbcheck_take(p, m, (uint64_t)m->len + 1);
 }
 
 /* Enters a message whose content ends at `end`. */
@@ -371,32 +209,203 @@ member_check(struct pass *p)
 	}
 }
 
-int
-pbcheck(const ProtobufCMessageDescriptor *desc, const uint8_t *data, size_t len,
-	const struct pbcheck_limits *limits, size_t *decoded, struct error *err)
+/* As varint_len(), for tags and lengths of at most 5 bytes and 32 bits. */
+static size_t
+varint32_read(const uint8_t *at, const uint8_t *end, uint32_t *out)
 {
-	struct pass p;
+	uint64_t value = 0;
 
-	if (len > INT_MAX || len > limits->bytes)
-		return error_set(err, ERROR_RESOURCE_EXHAUSTED, "%s: message of %zu bytes",
-				 desc->name, len);
-	p.limits = limits;
-	/* An empty message may be passed as NULL. */
-	p.at = len ? data : (const uint8_t *)"";
-	p.bytes = 0;
-	p.depth = 0;
-	p.err = err;
-	if (level_push(&p, desc, p.at + len) < 0)
-		return -1;
-	while (p.depth > 0) {
-		bool done = p.at == p.levels[p.depth - 1].end;
-
-		if ((done ? level_pop(&p) : member_check(&p)) < 0)
-			return -1;
+	for (size_t i = 0; i < 5 && at + i < end; i++) {
+		value |= (uint64_t)(at[i] & 0x7f) << (7 * i);
+		if (at[i] & 0x80)
+			continue;
+		if (value > UINT32_MAX)
+			return 0;
+		*out = (uint32_t)value;
+		return i + 1;
 	}
-	if (decoded)
-		*decoded = p.bytes;
 	return 0;
+}
+
+static const ProtobufCFieldDescriptor *
+field_find(const ProtobufCMessageDescriptor *desc, uint32_t number)
+{
+	for (unsigned i = 0; i < desc->n_fields && desc->fields[i].id <= number; i++)
+		if (desc->fields[i].id == number)
+			return &desc->fields[i];
+	return NULL;
+}
+
+/* Returns the length of the varint at `at`, at most 10; 0 if it does not end within 10 bytes and
+ * before `end`. */
+static size_t
+varint_len(const uint8_t *at, const uint8_t *end)
+{
+	for (size_t i = 0; i < 10 && at + i < end; i++)
+		if (!(at[i] & 0x80))
+			return i + 1;
+	return 0;
+}
+
+/* Reads tag and content of the next field and advances p->at. */
+static int
+member_read(struct pass *p, struct member *m)
+{
+	const struct level *level = &p->levels[p->depth - 1];
+	const uint8_t *end = level->end;
+	uint32_t value;
+	size_t n = varint32_read(p->at, end, &value);
+
+	if (!n)
+		return pbcheck_malformed(p, NULL, "bad or truncated tag");
+	p->at += n;
+	*m = (struct member){ .number = value >> 3, .wire = value & 7 };
+	if (m->number == 0 || m->number > FIELD_NUMBER_MAX)
+		return pbcheck_malformed(p, NULL, "field number 0");
+	m->field = field_find(level->desc, m->number);
+
+	switch (m->wire) {
+	case PROTOBUF_C_WIRE_TYPE_VARINT:
+		m->len = varint_len(p->at, end);
+		if (!m->len)
+			return pbcheck_malformed(p, m, "varint does not end");
+		break;
+	case PROTOBUF_C_WIRE_TYPE_64BIT:
+		m->len = 8;
+		break;
+	case PROTOBUF_C_WIRE_TYPE_32BIT:
+		m->len = 4;
+		break;
+	case PROTOBUF_C_WIRE_TYPE_LENGTH_PREFIXED:
+		n = varint32_read(p->at, end, &value);
+		if (!n || value > INT_MAX)
+			return pbcheck_malformed(p, m, "bad length");
+		p->at += n;
+		m->len = value;
+		break;
+	case WIRE_GROUP_START:
+	case WIRE_GROUP_END:
+		return pbcheck_malformed(p, m, "groups are not supported");
+	default:
+		return pbcheck_malformed(p, m, "unknown wire type");
+	}
+	if (m->len > (size_t)(end - p->at))
+		return pbcheck_malformed(p, m, "content goes past the end of the message");
+	m->data = p->at;
+	p->at += m->len;
+	return 0;
+}
+
+static unsigned
+wire_of(ProtobufCType type)
+{
+	switch (type) {
+	case PROTOBUF_C_TYPE_SFIXED32:
+	case PROTOBUF_C_TYPE_FIXED32:
+	case PROTOBUF_C_TYPE_FLOAT:
+		return PROTOBUF_C_WIRE_TYPE_32BIT;
+	case PROTOBUF_C_TYPE_SFIXED64:
+	case PROTOBUF_C_TYPE_FIXED64:
+	case PROTOBUF_C_TYPE_DOUBLE:
+		return PROTOBUF_C_WIRE_TYPE_64BIT;
+	case PROTOBUF_C_TYPE_STRING:
+	case PROTOBUF_C_TYPE_BYTES:
+	case PROTOBUF_C_TYPE_MESSAGE:
+		return PROTOBUF_C_WIRE_TYPE_LENGTH_PREFIXED;
+	case PROTOBUF_C_TYPE_INT32:
+	case PROTOBUF_C_TYPE_SINT32:
+	case PROTOBUF_C_TYPE_INT64:
+	case PROTOBUF_C_TYPE_SINT64:
+	case PROTOBUF_C_TYPE_UINT32:
+	case PROTOBUF_C_TYPE_UINT64:
+	case PROTOBUF_C_TYPE_BOOL:
+	case PROTOBUF_C_TYPE_ENUM:
+		return PROTOBUF_C_WIRE_TYPE_VARINT;
+	}
+	return UINT_MAX;
+}
+
+/* Counts an element of a field, and accounts for its size in the array. */
+static int
+field_count(struct pass *p, const struct member *m, bool packed)
+{
+	struct level *level = &p->levels[p->depth - 1];
+	uint32_t *count = &level->counts[m->field - level->desc->fields];
+	bool repeated = m->field->label == PROTOBUF_C_LABEL_REPEATED;
+	size_t more = 1;
+
+	if (packed && packed_count(p, m, &more) < 0)
+		return -1;
+	if (!repeated) {
+		if (*count > 0 && m->field->type == PROTOBUF_C_TYPE_MESSAGE)
+			return pbcheck_malformed(p, m, "sent twice");
+		*count = 1;
+		return 0;
+	}
+	if (more > p->limits->elements - *count)
+		return error_set(p->err, ERROR_RESOURCE_EXHAUSTED, "%s.%s: more than %zu elements",
+				 level->desc->name, m->field->name, p->limits->elements);
+	*count += (uint32_t)more;
+	return 0;
+}
+
+/* Returns the number of elements of a packed field. */
+static int
+packed_count(struct pass *p, const struct member *m, size_t *out)
+{
+	const uint8_t *end = m->data + m->len;
+	unsigned wire = wire_of(m->field->type);
+	size_t count = 0;
+
+	if (wire != PROTOBUF_C_WIRE_TYPE_VARINT) {
+		size_t size = wire == PROTOBUF_C_WIRE_TYPE_64BIT ? 8 : 4;
+
+		if (m->len % size != 0)
+			return pbcheck_malformed(p, m, "packed numbers are cut off");
+		*out = m->len / size;
+		return 0;
+	}
+	for (const uint8_t *at = m->data; at < end; count++) {
+		size_t n = varint_len(at, end);
+
+		if (!n)
+			return pbcheck_malformed(p, m, "varint in packed field does not end");
+		at += n;
+	}
+	/* protobuf-c reserves one boolean for each byte. */
+	*out = m->field->type == PROTOBUF_C_TYPE_BOOL ? m->len : count;
+	return 0;
+}
+
+/* Returns the length of the leading part that is ASCII without NUL, in steps of 8: most strings are
+ * pure ASCII. */
+static size_t
+ascii_len(const uint8_t *s, size_t n)
+{
+	const uint64_t high = UINT64_C(0x8080808080808080), ones = UINT64_C(0x0101010101010101);
+	size_t at = 0;
+	uint64_t word;
+
+	for (; n - at >= sizeof(word); at += sizeof(word)) {
+		memcpy(&word, s + at, sizeof(word));
+		/* A high bit, or a zero byte, which is the only one here that borrows when 1 is
+		 * subtracted. */
+		if ((word | (word - ones)) & high)
+			break;
+	}
+	return at;
+}
+
+static int
+string_check(struct pass *p, const struct member *m)
+{
+	size_t plain = ascii_len(m->data, m->len);
+
+	if (memchr(m->data + plain, '\0', m->len - plain))
+		return pbcheck_malformed(p, m, "NUL in a string");
+	if (!utf8_is_valid((const char *)m->data + plain, m->len - plain))
+		return pbcheck_malformed(p, m, "string is not UTF-8");
+	return pbcheck_take(p, m, (uint64_t)m->len + 1);
 }
 
 ProtobufCMessage *
