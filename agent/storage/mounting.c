@@ -3,12 +3,14 @@
  * The transitions of a storage: find its device, mount it, unmount it. The blocking part of each is
  * a job; everything here runs in the loop.
  */
+#include "agent/storage/mounting.h"
+
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "agent/storage/mount_point.h"
-#include "agent/storage/storage_internal.h"
+#include "agent/storage/storage_table.h"
 #include "lib/cleanup.h"
 #include "lib/log.h"
 

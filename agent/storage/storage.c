@@ -14,8 +14,9 @@
 #include <string.h>
 
 #include "agent/storage/layers.h"
+#include "agent/storage/mounting.h"
 #include "agent/storage/spec.h"
-#include "agent/storage/storage_internal.h"
+#include "agent/storage/storage_table.h"
 #include "agent/storage/watchable.h"
 #include "lib/log.h"
 
@@ -41,38 +42,6 @@ storages_new(struct loop *loop, struct jobs *jobs, struct device_watch *devices,
 	list_init(&t->requests);
 	list_init(&t->releases);
 	return t;
-}
-
-struct storage *
-storage_find(const struct storages *t, const char *mount_point)
-{
-	struct list *pos;
-
-	list_for_each (pos, &t->all) {
-		struct storage *s = list_entry(pos, struct storage, node);
-
-		if (strcmp(s->spec->mount_point, mount_point) == 0)
-			return s;
-	}
-	return NULL;
-}
-
-void
-storage_free(struct storage *s)
-{
-	struct list *pos, *tmp;
-
-	list_remove(&s->node);
-	s->table->count--;
-	storage_release_done(s);
-	list_for_each_safe (pos, tmp, &s->refs)
-		free(list_entry(pos, struct ref, node));
-	pending_cancel(&s->finding);
-	free(s->spec);
-	free(s->owner);
-	storage_place_release(&s->place);
-	free(s->real);
-	free(s);
 }
 
 static struct storage *
@@ -123,25 +92,6 @@ storages_mount_id(const struct storages *t, const char *mount_point)
 	return s ? s->id : 0;
 }
 
-/* ---- requests that wait for a storage ---- */
-
-void
-storage_wake_waiters(struct storages *t, const struct storage *s, const struct error *err)
-{
-	struct list *pos;
-
-	list_for_each (pos, &t->requests) {
-		struct storage_request *r = list_entry(pos, struct storage_request, node);
-
-		if (r->waiting != s)
-			continue;
-		if (err && err->code != ERROR_OK)
-			r->err = *err;
-		r->waiting = NULL;
-		loop_post(t->loop, &r->look);
-	}
-}
-
 /* ---- releases ---- */
 
 static bool
@@ -189,18 +139,6 @@ release_new(struct storages *t, storages_done_fn *done, void *data, struct error
 	loop_post(t->loop, &r->look);
 	list_append(&t->releases, &r->node);
 	return r;
-}
-
-void
-storage_release_done(struct storage *s)
-{
-	struct list *pos;
-
-	if (s->release)
-		s->release->left--;
-	s->release = NULL;
-	list_for_each (pos, &s->table->releases)
-		loop_post(s->table->loop, &list_entry(pos, struct release, node)->look);
 }
 
 static void

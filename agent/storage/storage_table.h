@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Internal to the files of the storage table. */
+/* The table of storages, shared by the files that change it: storage.c takes and drops references,
+ * mounting.c makes the transitions. Loop side: never blocks. */
 #pragma once
 
 #include <stdbool.h>
@@ -8,10 +9,11 @@
 #include "agent/job/job.h"
 #include "agent/storage/driver.h"
 #include "agent/storage/mount_point.h"
-#include "agent/storage/storage.h"
 #include "agent/storage/unmount.h"
+#include "lib/error.h"
 #include "lib/list.h"
 #include "lib/log.h"
+#include "lib/loop.h"
 
 enum storage_state {
 	STORAGE_FINDING,
@@ -81,7 +83,7 @@ struct storage_request {
 	size_t n, at;
 	struct storage *waiting;
 	/* NULL: cancelled by a caller that waits for nothing. */
-	storages_done_fn *done;
+	void (*done)(const struct error *err, void *data);
 	void *data;
 	/* Its storages are being released; done follows. */
 	bool is_ending;
@@ -98,7 +100,7 @@ struct storage_request {
 struct release {
 	struct list node;
 	struct storages *table;
-	storages_done_fn *done;
+	void (*done)(const struct error *err, void *data);
 	void *data;
 	/* Waits for every storage that is ending. */
 	bool everything;
@@ -110,18 +112,15 @@ struct release {
 	struct log_context *log;
 };
 
-/* storage.c: the table and its waiters. */
+/* Returns the storage at mount_point in any state, or NULL. */
 struct storage *storage_find(const struct storages *t, const char *mount_point);
+
 /* Frees s and notifies the releases that wait for its end. */
 void storage_free(struct storage *s);
+
 /* Continues every request that waits for s in the loop's next round; fails them if err is not
  * NULL. */
 void storage_wake_waiters(struct storages *t, const struct storage *s, const struct error *err);
+
 /* Detaches s from its release: it has ended, or is kept after all. */
 void storage_release_done(struct storage *s);
-
-/* mounting.c: the transitions. */
-int storage_begin(struct storage *s, struct error *err);
-/* Handles the loss of the last reference: cancels, unmounts or keeps s. `everything`: the sandbox
- * ends. */
-void storage_unreferenced(struct storage *s, bool everything, struct release *release);
