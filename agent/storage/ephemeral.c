@@ -14,45 +14,13 @@
 #include "lib/parse.h"
 #include "lib/path.h"
 
-/* Returns the number after "key=" in the options; an option may be a comma-separated list. */
+/* Parses the number of the option "key=". */
 static bool
-joined_number(const struct storage_spec *spec, const char *key, uint64_t *out)
+number_option(const struct storage_spec *spec, const char *key, uint64_t *out)
 {
-	size_t len = strlen(key);
+	const char *value = storage_option(spec, key);
 
-	for (size_t i = 0; i < spec->n_options; i++) {
-		const char *s = spec->options[i];
-
-		while (*s) {
-			size_t n = strcspn(s, ",");
-			char value[32];
-
-			if (n > len && strncmp(s, key, len) == 0 && n - len < sizeof(value)) {
-				memcpy(value, s + len, n - len);
-				value[n - len] = '\0';
-				return parse_u64(value, out);
-			}
-			s += n + (s[n] == ',');
-		}
-	}
-	return false;
-}
-
-/* Returns whether there is an option "key=…"; an option may be a comma-separated list. */
-static bool
-has_joined(const struct storage_spec *spec, const char *key)
-{
-	size_t len = strlen(key);
-
-	for (size_t i = 0; i < spec->n_options; i++) {
-		for (const char *s = spec->options[i]; *s;) {
-			if (strncmp(s, key, len) == 0)
-				return true;
-			s += strcspn(s, ",");
-			s += *s == ',';
-		}
-	}
-	return false;
+	return value && parse_u64(value, out);
 }
 
 static int
@@ -70,7 +38,7 @@ ephemeral_check(const struct storage_spec *spec, struct error *err)
 				 "storage %s: ephemeral requires an fstype", spec->mount_point);
 	if (strcmp(spec->fstype, "hugetlbfs") != 0)
 		return 0;
-	if (!joined_number(spec, "pagesize=", &page) || !joined_number(spec, "size=", &size) ||
+	if (!number_option(spec, "pagesize", &page) || !number_option(spec, "size", &size) ||
 	    page < 1024 || size < page)
 		return error_set(
 			err, ERROR_INVALID_ARGUMENT,
@@ -92,8 +60,8 @@ pool_of(const struct storage_mount *m, struct page_pool *p, struct error *err)
 {
 	uint64_t size = 0;
 
-	if (!joined_number(m->spec, "pagesize=", &p->page) ||
-	    !joined_number(m->spec, "size=", &size) || !p->page)
+	if (!number_option(m->spec, "pagesize", &p->page) ||
+	    !number_option(m->spec, "size", &size) || !p->page)
 		return error_set(err, ERROR_INVALID_ARGUMENT,
 				 "storage %s: invalid pagesize or size", m->spec->mount_point);
 	p->wanted = size / p->page;
@@ -189,7 +157,8 @@ mount_ephemeral(struct worker *w, const struct storage_mount *m, struct error *e
 	 * regardless of fs.protected_regular. */
 	static const char *const open_to_all[] = { "mode=0777", NULL };
 	bool is_huge = strcmp(m->spec->fstype, "hugetlbfs") == 0;
-	bool has_mode = strcmp(m->spec->fstype, "tmpfs") != 0 || has_joined(m->spec, "mode=");
+	bool has_mode =
+		strcmp(m->spec->fstype, "tmpfs") != 0 || storage_option(m->spec, "mode") != NULL;
 	const struct storage_source source = {
 		.name = *m->spec->source ? m->spec->source : m->spec->fstype,
 		.type = m->spec->fstype,

@@ -41,12 +41,69 @@ put_list(const char ***slots, char **at, const char *const *list, size_t n)
 	return to;
 }
 
+/* Returns the length of the first of several options that are joined by commas. A comma in double
+ * quotes or after a backslash does not separate options: mount(8), overlayfs. */
+static size_t
+option_length(const char *s)
+{
+	bool is_quoted = false;
+	size_t n = 0;
+
+	for (; s[n] && (is_quoted || s[n] != ','); n++) {
+		if (s[n] == '"')
+			is_quoted = !is_quoted;
+		else if (s[n] == '\\' && s[n + 1])
+			n++;
+	}
+	return n;
+}
+
+/* Counts the options in a list whose strings may be several. */
+static size_t
+options_count(const char *const *list, size_t n)
+{
+	size_t count = 0;
+
+	for (size_t i = 0; i < n; i++) {
+		for (const char *s = list[i]; *s; s += *s == ',') {
+			size_t len = option_length(s);
+
+			count += len > 0;
+			s += len;
+		}
+	}
+	return count;
+}
+
+/* Writes each option as a string of its own. */
+static const char *const *
+put_options(const char ***slots, char **at, const char *const *list, size_t n)
+{
+	const char **to = *slots;
+
+	for (size_t i = 0; i < n; i++) {
+		for (const char *s = list[i]; *s; s += *s == ',') {
+			size_t len = option_length(s);
+
+			if (len > 0) {
+				memcpy(*at, s, len);
+				(*at)[len] = '\0';
+				*(*slots)++ = *at;
+				*at += len + 1;
+			}
+			s += len;
+		}
+	}
+	return to;
+}
+
 struct storage_spec *
 storage_spec_copy(const struct storage_spec *spec)
 {
+	size_t n_options = options_count(spec->options, spec->n_options);
 	size_t size = sizeof(*spec) + strlen(spec->driver) + strlen(spec->source) +
 		      strlen(spec->fstype) + strlen(spec->mount_point) + 4 +
-		      strings_size(spec->options, spec->n_options) +
+		      n_options * sizeof(char *) + strings_size(spec->options, spec->n_options) +
 		      strings_size(spec->driver_options, spec->n_driver_options);
 	struct storage_spec *copy = malloc(size);
 	const char **slots;
@@ -55,9 +112,10 @@ storage_spec_copy(const struct storage_spec *spec)
 	if (!copy)
 		return NULL;
 	*copy = *spec;
+	copy->n_options = n_options;
 	slots = (const char **)(void *)(copy + 1);
-	at = (char *)(slots + spec->n_options + spec->n_driver_options);
-	copy->options = put_list(&slots, &at, spec->options, spec->n_options);
+	at = (char *)(slots + n_options + spec->n_driver_options);
+	copy->options = put_options(&slots, &at, spec->options, spec->n_options);
 	copy->driver_options = put_list(&slots, &at, spec->driver_options, spec->n_driver_options);
 	copy->driver = put_string(&at, spec->driver);
 	copy->source = put_string(&at, spec->source);

@@ -30,8 +30,9 @@ struct storage_spec {
 	bool shared;
 };
 
-/* Returns a deep copy in one block (free with free()), without trailing slashes in mount_point;
- * NULL if out of memory. */
+/* Returns a deep copy in one block (free with free()); NULL if out of memory. mount_point has no
+ * trailing slashes, and each option is a string of its own: hosts also send several joined by
+ * commas. */
 struct storage_spec *storage_spec_copy(const struct storage_spec *spec);
 
 /* Returns whether driver, source and file system are the same, so that two containers may share the
@@ -41,5 +42,5 @@ bool storage_spec_same(const struct storage_spec *a, const struct storage_spec *
 /* Returns whether path is absolute, not "/" itself, and free of ".", ".." and empty components. */
 bool storage_is_plain_path(const char *path);
 
-/* Makes the checks common to all drivers, then the driver's own: INVALID_ARGUMENT. */
+/* Makes the checks common to all drivers, then the driver's own: INVALID_ARGUMENT. For a copy. */
 int storage_spec_check(const struct storage_spec *spec, struct error *err);

@@ -18,6 +18,7 @@
 #include "agent/storage/spec.h"
 #include "agent/storage/storage_table.h"
 #include "agent/storage/watchable.h"
+#include "lib/cleanup.h"
 #include "lib/log.h"
 
 static void request_continue(void *data);
@@ -314,30 +315,71 @@ request_continue(void *data)
 }
 
 static int
-request_add(struct storage_request *r, const struct storage_spec *spec)
+request_add(struct storage_request *r, const struct storage_spec *spec, struct error *err)
 {
 	r->specs[r->n] = storage_spec_copy(spec);
-	return r->specs[r->n++] ? 0 : -1;
+	return r->specs[r->n++] ? 0 : error_nomem(err, "taking storages");
+}
+
+/* Adds the storages that the specs ask for: they are checked, layers of a root are replaced by what
+ * they stand for, and the directory of a watchable volume comes before it. */
+static int
+request_fill(struct storage_request *r, const struct storage_spec *specs, size_t n,
+	     struct error *err)
+{
+	auto_free struct storage_spec **copies = calloc(n + 1, sizeof(struct storage_spec *));
+	/* The same by value. */
+	auto_free struct storage_spec *plain = calloc(n + 1, sizeof(*plain));
+	struct storage_layers layers = { 0 };
+	int result = -1;
+
+	if (!copies || !plain)
+		return error_nomem(err, "taking storages");
+	for (size_t i = 0; i < n; i++) {
+		copies[i] = storage_spec_copy(&specs[i]);
+		if (!copies[i]) {
+			error_nomem(err, "taking storages");
+			goto out;
+		}
+		if (storage_spec_check(copies[i], err) < 0)
+			goto out;
+		plain[i] = *copies[i];
+	}
+	if (storage_layers_plan(&layers, r->owner, plain, n, err) < 0)
+		goto out;
+	for (size_t i = 0; i < layers.n; i++)
+		if (storage_spec_check(&layers.specs[i], err) < 0)
+			goto out;
+	for (size_t i = 0; i < n; i++) {
+		const struct storage_spec *below = storage_watchable_directory(&plain[i]);
+
+		if (storage_is_layer(&plain[i]))
+			continue;
+		if (below && request_add(r, below, err) < 0)
+			goto out;
+		r->specs[r->n++] = steal_ptr(&copies[i]);
+	}
+	for (size_t i = 0; i < layers.n; i++)
+		if (request_add(r, &layers.specs[i], err) < 0)
+			goto out;
+	result = 0;
+out:
+	for (size_t i = 0; i < n; i++)
+		free(copies[i]);
+	storage_layers_release(&layers);
+	return result;
 }
 
 struct storage_request *
 storages_acquire(struct storages *t, const char *owner, const struct storage_spec *specs, size_t n,
 		 storages_done_fn *done, void *data, struct error *err)
 {
-	struct storage_layers layers;
-	struct storage_request *r;
+	struct storage_request *r = calloc(1, sizeof(*r));
 
-	for (size_t i = 0; i < n; i++)
-		if (storage_spec_check(&specs[i], err) < 0)
-			return NULL;
-	if (storage_layers_plan(&layers, owner, specs, n, err) < 0)
-		goto refused;
-	for (size_t i = 0; i < layers.n; i++)
-		if (storage_spec_check(&layers.specs[i], err) < 0)
-			goto refused;
-	r = calloc(1, sizeof(*r));
-	if (!r)
-		goto nomem;
+	if (!r) {
+		error_nomem(err, "taking storages");
+		return NULL;
+	}
 	list_init(&r->node);
 	post_init(&r->look, request_continue, r);
 	r->table = t;
@@ -347,29 +389,14 @@ storages_acquire(struct storages *t, const char *owner, const struct storage_spe
 	r->owner = strdup(owner);
 	r->specs = calloc(2 * n + 1, sizeof(*r->specs));
 	if (!r->owner || !r->specs)
-		goto nomem;
-	for (size_t i = 0; i < n; i++) {
-		const struct storage_spec *below = storage_watchable_directory(&specs[i]);
-
-		if (storage_is_layer(&specs[i]))
-			continue;
-		if ((below && request_add(r, below) < 0) || request_add(r, &specs[i]) < 0)
-			goto nomem;
+		error_nomem(err, "taking storages");
+	if (!r->owner || !r->specs || request_fill(r, specs, n, err) < 0) {
+		request_free(r);
+		return NULL;
 	}
-	for (size_t i = 0; i < layers.n; i++)
-		if (request_add(r, &layers.specs[i]) < 0)
-			goto nomem;
-	storage_layers_release(&layers);
 	loop_post(t->loop, &r->look);
 	list_append(&t->requests, &r->node);
 	return r;
-nomem:
-	error_nomem(err, "taking storages");
-	if (r)
-		request_free(r);
-refused:
-	storage_layers_release(&layers);
-	return NULL;
 }
 
 void

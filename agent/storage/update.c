@@ -53,36 +53,13 @@ struct ephemeral_update {
 	void *data;
 };
 
-/* Calls fn with each word of the options; an option may be a comma-separated list. */
-typedef int word_fn(const char *word, void *data, struct error *err);
-
-static int
-each_word(const struct storage_spec *spec, word_fn *fn, void *data, struct error *err)
+static bool
+is_remount(const struct storage_spec *spec)
 {
-	for (size_t i = 0; i < spec->n_options; i++) {
-		for (const char *s = spec->options[i]; *s; s += strspn(s, ",")) {
-			size_t n = strcspn(s, ",");
-			char word[WORD_MAX];
-
-			if (n >= sizeof(word))
-				return error_set(err, ERROR_INVALID_ARGUMENT,
-						 "mount option \"%.32s...\" is too long", s);
-			memcpy(word, s, n);
-			word[n] = '\0';
-			s += n;
-			if (n > 0 && fn(word, data, err) < 0)
-				return -1;
-		}
-	}
-	return 0;
-}
-
-static int
-see_remount(const char *word, void *data, struct error *err)
-{
-	(void)err;
-	*(bool *)data |= strcmp(word, "remount") == 0;
-	return 0;
+	for (size_t i = 0; i < spec->n_options; i++)
+		if (strcmp(spec->options[i], "remount") == 0)
+			return true;
+	return false;
 }
 
 static void
@@ -145,11 +122,10 @@ error_fs(struct error *err, const struct remount *r, const char *what)
 }
 
 static int
-set_word(const char *word, void *data, struct error *err)
+set_option(struct remount *r, const char *word, struct error *err)
 {
 	static const char *const not_for_kernel[] = { "io.katacontainers.", "X-kata.",
 						      "fsgid=", NULL };
-	struct remount *r = data;
 	char key[WORD_MAX];
 	char *value;
 
@@ -160,7 +136,9 @@ set_word(const char *word, void *data, struct error *err)
 	for (size_t i = 0; not_for_kernel[i]; i++)
 		if (strncmp(word, not_for_kernel[i], strlen(not_for_kernel[i])) == 0)
 			return 0;
-	(void)snprintf(key, sizeof(key), "%s", word);
+	if ((size_t)snprintf(key, sizeof(key), "%s", word) >= sizeof(key))
+		return error_set(err, ERROR_INVALID_ARGUMENT,
+				 "mount option \"%.32s...\" is too long", word);
 	value = strchr(key, '=');
 	if (value)
 		*value++ = '\0';
@@ -188,7 +166,12 @@ update_prepare(struct remount *r, const struct roots *roots, struct error *err)
 	if (st.f_type != TMPFS_MAGIC || sys_is_mount_root(r->fd) != 1)
 		return error_set(err, ERROR_FAILED_PRECONDITION, "no tmpfs is mounted there");
 	r->size = (uint64_t)st.f_blocks * (uint64_t)st.f_bsize;
-	return pick(r, err) < 0 ? -1 : each_word(r->spec, set_word, r, err);
+	if (pick(r, err) < 0)
+		return -1;
+	for (size_t i = 0; i < r->spec->n_options; i++)
+		if (set_option(r, r->spec->options[i], err) < 0)
+			return -1;
+	return 0;
 }
 
 static int
@@ -351,8 +334,7 @@ begin(struct ephemeral_update *u, struct error *err)
 static int
 sort_in(struct ephemeral_update *u, const struct storage_spec *spec, struct error *err)
 {
-	struct storage_spec *copy;
-	bool is_remount = false;
+	auto_free struct storage_spec *copy = NULL;
 	struct specs *list;
 
 	if (strcmp(spec->driver, "ephemeral") != 0)
@@ -360,18 +342,16 @@ sort_in(struct ephemeral_update *u, const struct storage_spec *spec, struct erro
 			err, ERROR_INVALID_ARGUMENT,
 			"storage %.128s: driver %.64s cannot be updated, only ephemeral can",
 			spec->mount_point, spec->driver);
-	if (storage_spec_check(spec, err) < 0 || each_word(spec, see_remount, &is_remount, err) < 0)
-		return -1;
 	copy = storage_spec_copy(spec);
 	if (!copy)
 		return error_nomem(err, "updating ephemeral mounts");
-	if (!is_remount && storages_has(u->parts.storages, copy->mount_point)) {
-		free(copy);
+	if (storage_spec_check(copy, err) < 0)
+		return -1;
+	if (!is_remount(copy) && storages_has(u->parts.storages, copy->mount_point))
 		return 0;
-	}
-	list = is_remount ? &u->remounts->specs : &u->new;
+	list = is_remount(copy) ? &u->remounts->specs : &u->new;
 	list->id[list->n] = storages_mount_id(u->parts.storages, copy->mount_point);
-	list->at[list->n++] = copy;
+	list->at[list->n++] = steal_ptr(&copy);
 	return 0;
 }
 
