@@ -383,7 +383,7 @@ agent_make_parts(struct agent *agent, struct error *err)
 	if (!agent->splice_worker)
 		return -1;
 	parts.splice_worker = agent->splice_worker;
-	agent->devices = device_watch_new(agent->loop, &agent->roots,
+	agent->devices = device_watch_new(agent->loop, agent->jobs, &agent->roots,
 					  agent->config.hotplug_timeout_s * 1000ull, err);
 	if (!agent->devices)
 		return -1;

@@ -4,12 +4,11 @@
  * costs a few system calls per hot-plugged device, and finds the device whatever the event's path
  * looks like.
  *
- *	device_find_block() -> first look, in the next turn of the loop -> a look on each "add"
- *	-> found, or timed out
+ *	device_find() -> first look, in the next turn of the loop -> a scan of the bus, if its kind
+ *	has one -> a look after that and on each "add" -> found, or timed out
  */
 #include "agent/device/device.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/netlink.h>
@@ -21,7 +20,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "agent/device/pci.h"
+#include "agent/job/job.h"
 #include "lib/cleanup.h"
 #include "lib/client_texts.h"
 #include "lib/list.h"
@@ -31,8 +30,12 @@
  * devices all the time does not block it. */
 #define EVENTS_A_TURN 64
 
+/* For a scan whose device does not answer; the wait itself ends earlier. */
+#define SCAN_MS 60000
+
 struct device_watch {
 	struct loop *loop;
+	struct jobs *jobs;
 	const struct roots *roots;
 	/* uevent socket, -1 if it could not be opened */
 	int fd;
@@ -45,14 +48,14 @@ struct device_watch {
 struct device_wait {
 	struct list node;
 	struct device_watch *owner;
-	bool by_pci;
-	struct pci_path pci;
-	char location[128];
+	struct device_address address;
 	struct pending pending;
 	device_found_fn *found;
 	void *data;
 	struct timer *timer;
 	struct post first_look;
+	/* the scan of the bus, or NULL */
+	struct pending *scan;
 	/* context of the call that waits */
 	struct log_context *log;
 };
@@ -63,6 +66,7 @@ wait_free(struct device_wait *wait)
 	list_remove(&wait->node);
 	timer_cancel(wait->timer);
 	post_cancel(&wait->first_look);
+	pending_cancel(&wait->scan);
 	log_context_free(wait->log);
 	free(wait);
 }
@@ -81,91 +85,42 @@ wait_finish(struct device_wait *wait, const struct error *err, const char *node)
 	log_context_free(log);
 }
 
-/* Finds the first entry of dir whose name starts with prefix, and copies its name. */
-static bool
-first_entry(int sysfd, const char *dir, const char *prefix, char *name, size_t size)
-{
-	int fd = openat(sysfd, dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	struct dirent *e;
-	bool found = false;
-	DIR *d;
-
-	if (fd < 0)
-		return false;
-	d = fdopendir(fd);
-	if (!d) {
-		(void)close(fd);
-		return false;
-	}
-	while (!found && (e = readdir(d)) != NULL) {
-		if (e->d_name[0] == '.' || strncmp(e->d_name, prefix, strlen(prefix)) != 0)
-			continue;
-		found = (size_t)snprintf(name, size, "%s", e->d_name) < size;
-	}
-	(void)closedir(d);
-	return found;
-}
-
-/* Returns 0 and fills node if the device exists, 1 if it does not exist yet, or -1 and sets err. */
+/* Makes "/dev/<name>" of a disk's name. Checks that it exists and is a block device: devtmpfs makes
+ * it before the uevent is sent. */
 static int
-look_pci(const struct device_wait *wait, char node[DEVICE_NODE_MAX], struct error *err)
+check_node(const struct device_wait *wait, char name[DEVICE_NODE_MAX], struct error *err)
 {
-	int sysfd = wait->owner->roots->sys;
-	char dir[512], sub[640], virtio[64], name[48];
-	int r = pci_path_resolve(sysfd, &wait->pci, dir, sizeof(dir), err);
-
-	if (r)
-		return r;
-	if (!first_entry(sysfd, dir, "virtio", virtio, sizeof(virtio)))
-		return 1;
-	(void)snprintf(sub, sizeof(sub), "%s/%s/block", dir, virtio);
-	if (!first_entry(sysfd, sub, "", name, sizeof(name)))
-		return 1;
-	(void)snprintf(node, DEVICE_NODE_MAX, "/dev/%s", name);
-	return 0;
-}
-
-/* Checks that the node exists and is a block device. devtmpfs makes it before the uevent is
- * sent. */
-static int
-look_node(const struct device_wait *wait, const char *node, struct error *err)
-{
+	char disk[DEVICE_NODE_MAX];
 	struct stat st;
 
-	if (fstatat(wait->owner->roots->dev, node + strlen("/dev/"), &st, AT_SYMLINK_NOFOLLOW) < 0)
+	memcpy(disk, name, sizeof(disk));
+	if ((size_t)snprintf(name, DEVICE_NODE_MAX, "/dev/%s", disk) >= DEVICE_NODE_MAX)
+		return error_set(err, ERROR_INTERNAL, "the name of the disk is too long");
+	if (fstatat(wait->owner->roots->dev, disk, &st, AT_SYMLINK_NOFOLLOW) < 0)
 		return 1;
 	if (!S_ISBLK(st.st_mode))
-		return error_set(err, ERROR_INVALID_ARGUMENT, "%s is not a block device", node);
+		return error_set(err, ERROR_INVALID_ARGUMENT, "%s is not a block device", name);
 	return 0;
-}
-
-static int
-device_look(const struct device_wait *wait, char node[DEVICE_NODE_MAX], struct error *err)
-{
-	int r = 0;
-
-	if (wait->by_pci)
-		r = look_pci(wait, node, err);
-	else
-		(void)snprintf(node, DEVICE_NODE_MAX, "%.*s", DEVICE_NODE_MAX - 1, wait->location);
-	return r ? r : look_node(wait, node, err);
 }
 
 /* Finishes the wait if the device exists or can never exist. Returns whether it did. */
 static bool
 try_finish(struct device_wait *wait)
 {
+	const struct device_kind *kind = wait->address.kind;
 	struct error err = ERROR_INIT;
-	char node[DEVICE_NODE_MAX];
-	int r = device_look(wait, node, &err);
+	char name[DEVICE_NODE_MAX];
+	int r = kind->look(wait->owner->roots, &wait->address, name, &err);
 
+	if (r == 0 && kind->is_disk)
+		r = check_node(wait, name, &err);
 	if (r == 1)
 		return false;
 	if (r < 0) {
-		error_wrap(&err, "failed to find block device %s", wait->location);
+		error_wrap(&err, "failed to find %s %s", kind->what, wait->address.text);
 		wait_finish(wait, &err, NULL);
 	} else {
-		wait_finish(wait, &err, node);
+		wait_finish(wait, &err, name);
 	}
 	return true;
 }
@@ -180,10 +135,74 @@ device_on_timeout(void *data)
 	if (try_finish(wait))
 		return;
 	error_set(&err, ERROR_NOT_FOUND,
-		  "failed to find block device %s: not there after %llu ms (" TEXT_NO_UEVENT ")",
-		  wait->location, (unsigned long long)wait->owner->timeout_ms);
+		  "failed to find %s %s: not there after %llu ms (" TEXT_NO_UEVENT ")",
+		  wait->address.kind->what, wait->address.text,
+		  (unsigned long long)wait->owner->timeout_ms);
 	wait_finish(wait, &err, NULL);
 }
+
+/* ---- scans ---- */
+
+struct scan_arg {
+	struct device_address address;
+	struct roots roots;
+};
+
+static int
+scan_work(struct worker *w, void *arg, struct error *err)
+{
+	const struct scan_arg *a = arg;
+
+	(void)w;
+	return a->address.kind->scan(&a->roots, &a->address, err);
+}
+
+static void
+scan_on_done(struct job *job, const struct error *err, void *data)
+{
+	struct device_wait *wait = data;
+
+	(void)job;
+	wait->scan = NULL;
+	if (err->code != ERROR_OK)
+		log_warn("device", "%s", err->msg);
+	(void)try_finish(wait);
+}
+
+static const struct job_ops scan_job = {
+	.name = "scan bus",
+	.work = scan_work,
+	.done = scan_on_done,
+};
+
+static void
+start_scan(struct device_wait *wait)
+{
+	const struct roots *roots = wait->owner->roots;
+	struct scan_arg *arg = malloc(sizeof(*arg));
+	const struct job_spec spec = {
+		.ops = &scan_job,
+		.arg = arg,
+		.free_arg = free,
+		.data = wait,
+		.keep_fds = &roots->sys,
+		.n_keep_fds = 1,
+		.deadline_ms = SCAN_MS,
+	};
+	struct error err = ERROR_INIT;
+
+	if (arg) {
+		arg->address = wait->address;
+		arg->roots = *roots;
+		wait->scan = job_pending(job_start(wait->owner->jobs, &spec, &err));
+	} else {
+		error_nomem(&err, "scanning a bus");
+	}
+	if (!wait->scan)
+		log_warn("device", "failed to scan for %s: %s", wait->address.text, err.msg);
+}
+
+/* ---- waits ---- */
 
 static void
 on_first_look(void *data)
@@ -193,6 +212,8 @@ on_first_look(void *data)
 
 	if (try_finish(wait))
 		return;
+	if (wait->address.kind->scan && wait->owner->jobs)
+		start_scan(wait);
 	wait->timer = loop_timer(wait->owner->loop, wait->owner->timeout_ms, device_on_timeout,
 				 wait, &err);
 	if (!wait->timer)
@@ -339,8 +360,8 @@ uevent_socket(struct error *err)
 }
 
 struct device_watch *
-device_watch_new(struct loop *loop, const struct roots *roots, uint64_t timeout_ms,
-		 struct error *err)
+device_watch_new(struct loop *loop, struct jobs *jobs, const struct roots *roots,
+		 uint64_t timeout_ms, struct error *err)
 {
 	struct device_watch *w = calloc(1, sizeof(*w));
 	struct error why = ERROR_INIT;
@@ -352,6 +373,7 @@ device_watch_new(struct loop *loop, const struct roots *roots, uint64_t timeout_
 	list_init(&w->waits);
 	list_init(&w->listeners);
 	w->loop = loop;
+	w->jobs = jobs;
 	w->roots = roots;
 	w->timeout_ms = timeout_ms;
 	w->fd = uevent_socket(&why);
@@ -374,23 +396,16 @@ device_watch_free(struct device_watch *w)
 
 	if (!w)
 		return;
-	list_for_each_safe (pos, tmp, &w->waits)
-		wait_free(list_entry(pos, struct device_wait, node));
+	list_for_each_safe (pos, tmp, &w->waits) {
+		struct device_wait *wait = list_entry(pos, struct device_wait, node);
+
+		/* The jobs are freed already. */
+		wait->scan = NULL;
+		wait_free(wait);
+	}
 	loop_unwatch(w->watch);
 	close_fd(&w->fd);
 	free(w);
-}
-
-static int
-check_node_name(const char *location, struct error *err)
-{
-	const char *name = location + strlen("/dev/");
-
-	if (!*name || strchr(name, '/') || strcmp(name, "..") == 0 || name[0] == '.' ||
-	    strlen(location) >= DEVICE_NODE_MAX)
-		return error_set(err, ERROR_INVALID_ARGUMENT,
-				 "invalid block device \"%.80s\": expected /dev/<name>", location);
-	return 0;
 }
 
 static void
@@ -400,34 +415,23 @@ wait_cancel(struct pending *p)
 }
 
 struct pending *
-device_find_block(struct device_watch *w, const char *location, device_found_fn *found, void *data,
-		  struct error *err)
+device_find(struct device_watch *w, const struct device_address *address, device_found_fn *found,
+	    void *data, struct error *err)
 {
 	struct device_wait *wait = calloc(1, sizeof(*wait));
-	int r;
 
 	if (!wait) {
 		error_nomem(err, "waiting for a device");
 		return NULL;
 	}
-	list_init(&wait->node);
 	wait->owner = w;
+	wait->address = *address;
 	wait->pending.cancel = wait_cancel;
 	wait->found = found;
 	wait->data = data;
-	wait->by_pci = strncmp(location, "/dev/", 5) != 0;
-	if (wait->by_pci)
-		r = pci_path_parse(location, &wait->pci, err);
-	else
-		r = check_node_name(location, err);
-	if (r < 0) {
-		free(wait);
-		return NULL;
-	}
 	wait->log = log_context_copy();
 	post_init(&wait->first_look, on_first_look, wait);
 	loop_post(w->loop, &wait->first_look);
-	(void)snprintf(wait->location, sizeof(wait->location), "%s", location);
 	list_append(&w->waits, &wait->node);
 	return &wait->pending;
 }

@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Block devices of the guest: looked up in sysfs first (cold-plugged ones send no uevent), then
- * awaited by uevent. Loop side: reads sysfs and a netlink socket, never blocks.
+ * Devices of the guest: looked up in sysfs first (cold-plugged ones send no uevent), then awaited
+ * by uevent. Loop side: reads sysfs and a netlink socket, never blocks; where the kernel has to be
+ * asked to look for a device, a job does that.
  */
 #pragma once
 
 #include <stdint.h>
 
+#include "agent/device/bus.h"
 #include "agent/roots.h"
 #include "lib/error.h"
 #include "lib/list.h"
@@ -14,28 +16,27 @@
 #include "lib/pending.h"
 
 struct device_watch;
-
-/* Size of the longest "/dev/<name>", including its NUL. */
-#define DEVICE_NODE_MAX 64
+struct jobs;
 
 /* Opens the kernel's uevent socket (netlink(7), NETLINK_KOBJECT_UEVENT). If that fails, a warning
  * is logged and devices that exist already are still found. timeout_ms limits each wait. loop and
- * roots must outlive the watch. Returns NULL and sets err if memory or the loop fails. */
-struct device_watch *device_watch_new(struct loop *loop, const struct roots *roots,
-				      uint64_t timeout_ms, struct error *err);
+ * roots must outlive the watch, jobs must be freed before it; without jobs (NULL) no bus is scanned.
+ * Returns NULL and sets err if memory or the loop fails. */
+struct device_watch *device_watch_new(struct loop *loop, struct jobs *jobs,
+				      const struct roots *roots, uint64_t timeout_ms,
+				      struct error *err);
 /* Frees the watch and its waits without calling their callbacks. NULL is allowed. */
 void device_watch_free(struct device_watch *w);
 
-/* Receives "/dev/<name>" of the whole disk, or NULL and the error (NOT_FOUND if the wait timed
- * out). */
-typedef void device_found_fn(const struct error *err, const char *node, void *data);
+/* Receives the name of the device: "/dev/<name>" of the whole disk, or what else its kind says; or
+ * NULL and the error (NOT_FOUND if the wait timed out). */
+typedef void device_found_fn(const struct error *err, const char *name, void *data);
 
-/* Looks for a block device and waits for it if it does not exist yet. location is the PCI path of a
- * virtio-blk device, or "/dev/<name>". found is called once, never before this returns, and not
- * after pending_cancel(). Returns NULL and sets err if location is malformed (INVALID_ARGUMENT) or
+/* Looks for a device and waits for it if it does not exist yet. Copies the address. found is called
+ * once, never before this returns, and not after pending_cancel(). Returns NULL and sets err if
  * memory runs out. */
-struct pending *device_find_block(struct device_watch *w, const char *location,
-				  device_found_fn *found, void *data, struct error *err);
+struct pending *device_find(struct device_watch *w, const struct device_address *address,
+			    device_found_fn *found, void *data, struct error *err);
 
 /* A uevent of the kernel. All fields are "" when events were lost: any change may have happened. */
 struct device_event {

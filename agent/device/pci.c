@@ -1,17 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* PCI paths. Each hop except the last is a bridge, whose bus is the only entry of its pci_bus
- * directory. */
+ * directory. The first hop is on the bus of the root complex, which has the same number. */
 #include "agent/device/pci.h"
 
-#include <dirent.h>
-#include <errno.h>
-#include <fcntl.h>
+#include <ctype.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
-#include "lib/cleanup.h"
+#include "agent/device/sysfs.h"
 #include "lib/parse.h"
 
 #define PXB_FIRST 0x20u
@@ -75,48 +72,122 @@ pci_path_parse(const char *text, struct pci_path *out, struct error *err)
 	return 0;
 }
 
-/* Finds the bus behind a bridge ("0000:01"). Returns 0 if there is one, 1 if there is none yet, -1
- * if there are more. */
+bool
+pci_is_name(const char *text)
+{
+	static const char form[PCI_NAME_LENGTH + 1] = "xxxx:xx:xx.7";
+
+	for (size_t i = 0; i < PCI_NAME_LENGTH; i++) {
+		bool fits = form[i] == 'x'   ? isxdigit((unsigned char)text[i])
+			    : form[i] == '7' ? text[i] >= '0' && text[i] <= '7'
+					     : text[i] == form[i];
+
+		if (!fits)
+			return false;
+	}
+	return true;
+}
+
+struct bus {
+	/* "0000:01" */
+	char name[16];
+	unsigned int n;
+};
+
+/* Takes an entry of a bridge's pci_bus directory. */
+static bool
+take_bus(const char *name, void *data)
+{
+	struct bus *b = data;
+
+	(void)snprintf(b->name, sizeof(b->name), "%.15s", name);
+	b->n++;
+	return true;
+}
+
+/* Takes the bus of a function, "0000:01:02.0", that is below a bridge. */
+static bool
+take_child(const char *name, void *data)
+{
+	struct bus *b = data;
+	char at[16];
+
+	if (!pci_is_name(name) || name[PCI_NAME_LENGTH])
+		return true;
+	(void)snprintf(at, sizeof(at), "%.7s", name);
+	if (b->n == 0 || strcmp(b->name, at) != 0)
+		(void)take_bus(at, b);
+	return true;
+}
+
+/* Finds the bus behind a bridge. Returns 0 if there is one, 1 if there is none yet, -1 if there are
+ * more. A kernel without directories of buses shows it by the functions on it only. */
 static int
 bus_behind(int sysfd, const char *bridge, char bus[16])
 {
+	struct bus b = { .n = 0 };
 	char path[544];
-	struct dirent *e;
-	DIR *dir;
-	int fd, found = 0;
 
 	(void)snprintf(path, sizeof(path), "%s/pci_bus", bridge);
-	fd = openat(sysfd, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (fd < 0)
-		return 1;
-	dir = fdopendir(fd);
-	if (!dir) {
-		(void)close(fd);
-		return 1;
-	}
-	while ((e = readdir(dir)) != NULL) {
-		if (e->d_name[0] == '.')
-			continue;
-		(void)snprintf(bus, 16, "%.15s", e->d_name);
-		found++;
-	}
-	(void)closedir(dir);
-	return found == 1 ? 0 : found == 0 ? 1 : -1;
+	if (sysfs_each(sysfd, path, take_bus, &b) < 0)
+		(void)sysfs_each(sysfd, bridge, take_child, &b);
+	memcpy(bus, b.name, sizeof(b.name));
+	return b.n == 1 ? 0 : b.n == 0 ? 1 : -1;
+}
+
+struct root {
+	int sysfd;
+	/* "pci0000:00" */
+	char name[16];
+	char dir[512];
+	bool found;
+};
+
+/* Takes a platform device below which the root complex is. */
+static bool
+take_platform(const char *name, void *data)
+{
+	struct root *r = data;
+	struct stat st;
+
+	r->found = (size_t)snprintf(r->dir, sizeof(r->dir), "devices/platform/%s/%s", name,
+				    r->name) < sizeof(r->dir) &&
+		   fstatat(r->sysfd, r->dir, &st, 0) == 0;
+	return !r->found;
+}
+
+/* Finds the directory of a root complex. On machines that a device tree or ACPI describes, such as
+ * arm64, it is below that of its controller. */
+static bool
+find_root(struct root *r, unsigned int bus)
+{
+	struct stat st;
+
+	(void)snprintf(r->name, sizeof(r->name), "pci0000:%02x", bus);
+	(void)snprintf(r->dir, sizeof(r->dir), "devices/%s", r->name);
+	r->found = fstatat(r->sysfd, r->dir, &st, 0) == 0;
+	if (!r->found)
+		(void)sysfs_each(r->sysfd, "devices/platform", take_platform, r);
+	return r->found;
 }
 
 int
 pci_path_resolve(int sysfd, const struct pci_path *path, char *out, size_t size, struct error *err)
 {
-	char dir[512], bus[16];
+	struct root root = { .sysfd = sysfd };
+	char *dir = root.dir;
+	char bus[16];
 	struct stat st;
-	int len;
+	size_t len;
 
+	if (!find_root(&root, path->root))
+		return 1;
 	(void)snprintf(bus, sizeof(bus), "0000:%02x", path->root);
-	len = snprintf(dir, sizeof(dir), "devices/pci0000:%02x", path->root);
+	len = strlen(dir);
 	for (unsigned int i = 0; i < path->n; i++) {
-		len += snprintf(dir + len, sizeof(dir) - (size_t)len, "/%s:%02x.%x", bus,
-				path->hops[i].slot, path->hops[i].function);
-		if (len < 0 || (size_t)len >= sizeof(dir))
+		len += (size_t)snprintf(dir + len, sizeof(root.dir) - len, "/%s:%02x.%x", bus,
+					path->hops[i].slot, path->hops[i].function);
+		if (len >= sizeof(root.dir))
 			return error_set(err, ERROR_INTERNAL,
 					 "the device's path in sysfs is too long");
 		if (i + 1 < path->n) {

@@ -3,6 +3,7 @@
  * sysfs. */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "lib/error.h"
@@ -28,3 +29,9 @@ int pci_path_parse(const char *text, struct pci_path *out, struct error *err);
  * only: never blocks. */
 int pci_path_resolve(int sysfd, const struct pci_path *path, char *out, size_t size,
 		     struct error *err);
+
+/* Length of a function's name in sysfs, "0000:01:00.0": domain, bus, slot and function. */
+#define PCI_NAME_LENGTH 12
+
+/* Returns whether text begins with such a name. Pure. */
+bool pci_is_name(const char *text);

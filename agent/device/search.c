@@ -46,7 +46,7 @@ on_found(const struct error *err, const char *node, void *data)
 }
 
 struct device_search *
-device_search_start(struct device_watch *w, const char *const *locations, size_t n,
+device_search_start(struct device_watch *w, const struct device_address *addresses, size_t n,
 		    device_search_fn *done, void *data, struct error *err)
 {
 	struct device_search *s = calloc(1, sizeof(*s) + n * sizeof(s->items[0]));
@@ -60,7 +60,7 @@ device_search_start(struct device_watch *w, const char *const *locations, size_t
 	s->data = data;
 	for (size_t i = 0; i < n; i++) {
 		s->items[i].search = s;
-		s->items[i].wait = device_find_block(w, locations[i], on_found, &s->items[i], err);
+		s->items[i].wait = device_find(w, &addresses[i], on_found, &s->items[i], err);
 		if (!s->items[i].wait) {
 			device_search_free(s);
 			return NULL;

@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "agent/device/bus.h"
 #include "agent/device/search.h"
 #include "lib/cleanup.h"
 
@@ -19,22 +20,8 @@
 #define SHARED_MAX  8
 #define DEVICES_MAX 256
 
-/* The supported device types, and the request field that holds the location. */
-static const struct {
-	const char *type;
-	/* True: `id`, a PCI path, unless it is empty; otherwise `vm_path`, a device node of the
-	 * guest. */
-	bool by_id;
-} types[] = {
-	{ "blk", true },
-	{ "mmioblk", false },
-	{ "nvdimm", false },
-};
-
 /* Types of other machines, or of buses that the agent does not support. */
-static const char *const unsupported[] = {
-	"scsi", "blk-ccw", "vfio-pci", "vfio-pci-gk", "vfio-ap", "vfio-ap-cold",
-};
+static const char *const unsupported[] = { "vfio-pci", "vfio-pci-gk", "vfio-ap", "vfio-ap-cold" };
 
 static int create_devices_check_one(const struct sandbox_device *d, struct error *err);
 static int create_devices_fill_shared(struct sandbox *s, struct launch_shared *out,
@@ -43,7 +30,9 @@ static int create_devices_fill_shared(struct sandbox *s, struct launch_shared *o
 const char *
 sandbox_device_type(size_t i)
 {
-	return i < ARRAY_LEN(types) ? types[i].type : NULL;
+	const struct device_bus *bus = device_bus(i);
+
+	return bus ? bus->name : NULL;
 }
 
 int
@@ -70,20 +59,21 @@ create_devices_check(const struct sandbox_container_request *request, struct err
 	return 0;
 }
 
+/* Returns the device's address: in the field that hosts use for its type, or in the other one. */
 static const char *
-create_devices_location_of(const struct sandbox_device *d)
+create_devices_location_of(const struct device_bus *bus, const struct sandbox_device *d)
 {
-	for (size_t i = 0; i < ARRAY_LEN(types); i++) {
-		if (strcmp(types[i].type, d->type) == 0)
-			return types[i].by_id && *d->id ? d->id : d->vm_path;
-	}
-	return NULL;
+	const char *first = bus->by_id ? d->id : d->vm_path;
+
+	return *first ? first : bus->by_id ? d->vm_path : d->id;
 }
 
 static int
 create_devices_check_one(const struct sandbox_device *d, struct error *err)
 {
-	const char *location = create_devices_location_of(d);
+	const struct device_bus *bus = device_bus_find(d->type);
+	struct device_address address;
+	const char *location;
 
 	if (!*d->type)
 		return error_set(err, ERROR_INVALID_ARGUMENT, "device %.128s has no type", d->id);
@@ -92,16 +82,19 @@ create_devices_check_one(const struct sandbox_device *d, struct error *err)
 			return error_set(err, ERROR_UNIMPLEMENTED,
 					 "device %.128s: type %s is not supported", d->id, d->type);
 	}
-	if (!location)
+	if (!bus)
 		return error_set(err, ERROR_INVALID_ARGUMENT,
 				 "device %.128s: Failed to find the device handler %.64s", d->id,
 				 d->type);
+	location = create_devices_location_of(bus, d);
 	if (!*location)
 		return error_set(err, ERROR_INVALID_ARGUMENT,
 				 "device of type %s has neither id nor vm_path", d->type);
 	if (!*d->container_path)
 		return error_set(err, ERROR_INVALID_ARGUMENT, "device %.128s has no container_path",
 				 location);
+	if (device_bus_parse(bus, location, &address, err) < 0)
+		return error_wrap(err, "device %.128s", d->container_path);
 	return 0;
 }
 
@@ -111,13 +104,21 @@ create_devices_find(struct sandbox *s, struct create_devices *e,
 		    void (*done)(const struct error *err, void *data), void *data,
 		    struct error *err)
 {
-	const char *locations[DEVICES_MAX];
+	auto_free struct device_address *addresses = calloc(request->n_devices, sizeof(*addresses));
 
+	if (!addresses)
+		return error_nomem(err, "looking for devices");
 	if (!s->parts.devices)
 		return error_set(err, ERROR_FAILED_PRECONDITION, "device search is not available");
-	for (size_t i = 0; i < request->n_devices; i++)
-		locations[i] = create_devices_location_of(&request->devices[i]);
-	e->search = device_search_start(s->parts.devices, locations, request->n_devices, done, data,
+	for (size_t i = 0; i < request->n_devices; i++) {
+		const struct sandbox_device *d = &request->devices[i];
+		const struct device_bus *bus = device_bus_find(d->type);
+
+		if (device_bus_parse(bus, create_devices_location_of(bus, d), &addresses[i], err) <
+		    0)
+			return -1;
+	}
+	e->search = device_search_start(s->parts.devices, addresses, request->n_devices, done, data,
 					err);
 	return e->search ? 0 : -1;
 }

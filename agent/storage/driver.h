@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The interface of a storage driver: each is a file that defines one const struct, listed in
- * drivers.c. */
+ * drivers.c. One of them serves the disks of all buses. */
 #pragma once
 
 #include <stdbool.h>
@@ -24,8 +24,9 @@ struct storage_mount {
 struct storage_driver {
 	/* The value of Storage.driver. */
 	const char *name;
-	/* The loop finds the block device named by `source` before the mount. */
-	bool needs_block_device;
+	/* The loop finds the disk named by `source` before the mount. Storage.driver is the name of
+	 * the bus. */
+	bool is_disk;
 	/* The storage is kept until the sandbox ends, even without users: a volume of the pod
 	 * outlives a container that is restarted. */
 	bool pod_lifetime;

@@ -9,6 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "agent/device/bus.h"
+#include "agent/device/device.h"
 #include "agent/storage/mount_point.h"
 #include "agent/storage/storage_table.h"
 #include "lib/cleanup.h"
@@ -189,10 +191,14 @@ on_device(const struct error *err, const char *node, void *data)
 int
 storage_begin(struct storage *s, struct error *err)
 {
-	if (!s->driver->needs_block_device)
+	struct device_address disk;
+
+	if (!s->driver->is_disk)
 		return storage_begin_mount(s, err);
+	if (device_bus_parse(device_bus_find(s->spec->driver), s->spec->source, &disk, err) < 0)
+		return -1;
 	s->state = STORAGE_FINDING;
-	s->finding = device_find_block(s->table->devices, s->spec->source, on_device, s, err);
+	s->finding = device_find(s->table->devices, &disk, on_device, s, err);
 	return s->finding ? 0 : -1;
 }
 

@@ -189,6 +189,7 @@ struct pending *
 swap_add(const struct volume_parts *parts, const char *location, volume_done_fn *done, void *data,
 	 struct error *err)
 {
+	struct device_address disk;
 	struct swap_add *s;
 	int r;
 
@@ -208,8 +209,11 @@ swap_add(const struct volume_parts *parts, const char *location, volume_done_fn 
 	s->data = data;
 	memcpy(s->location, location, strlen(location) + 1);
 	if (is_device(location)) {
-		s->wait = device_find_block(parts->devices, s->location, on_found, s, err);
-		r = s->wait ? 0 : -1;
+		r = device_bus_parse(device_bus_find("blk"), location, &disk, err);
+		if (r == 0)
+			s->wait = device_find(parts->devices, &disk, on_found, s, err);
+		if (!s->wait)
+			r = -1;
 	} else {
 		r = begin(s, s->location, err);
 	}

@@ -63,9 +63,15 @@ mount_aside(struct worker *w, const struct storage_fs *fs, int run, const char *
 
 	if (under < 0 || worker_step(w, &undo, err) < 0)
 		return -1;
-	if (mount(fs->source, path_of_fd(under, target), fs->type, fs->flags, fs->data) < 0)
+	if (mount(fs->source, path_of_fd(under, target), fs->type, fs->flags, fs->data) < 0) {
+		if (errno == ENODEV)
+			return error_set(err, ERROR_FAILED_PRECONDITION,
+					 "failed to mount %s: the guest's kernel does not support "
+					 "file system %.32s",
+					 fs->source, fs->type);
 		return error_sys(err, "failed to mount %s (type %s, options \"%s\")", fs->source,
 				 fs->type, fs->data);
+	}
 	top = path_open(run, name, O_PATH, 0, PATH_FOLLOW_NONE, err);
 	if (top < 0)
 		return -1;

@@ -360,10 +360,10 @@ expect_list(const char *(*name)(size_t i), const char *const *want, size_t n)
 
 Test(strings, storage_drivers)
 {
-	static const char *const names[] = {
-		"9p",    "bind",      "blk",       "ephemeral",     "erofs.multi-layer",
-		"local", "overlayfs", "virtio-fs", "watchable-bind"
-	};
+	static const char *const names[] = { "9p",    "bind",      "ephemeral", "erofs.multi-layer",
+					     "local", "overlayfs", "virtio-fs", "watchable-bind",
+					     "blk",   "blk-ccw",   "mmioblk",   "nvdimm",
+					     "scsi" };
 
 	expect_list(storage_driver_name, names, ARRAY_LEN(names));
 	for (size_t i = 0; i < ARRAY_LEN(names); i++)
@@ -373,7 +373,7 @@ Test(strings, storage_drivers)
 
 Test(strings, device_handlers)
 {
-	static const char *const names[] = { "blk", "mmioblk", "nvdimm" };
+	static const char *const names[] = { "blk", "blk-ccw", "mmioblk", "nvdimm", "scsi" };
 
 	expect_list(sandbox_device_type, names, ARRAY_LEN(names));
 }

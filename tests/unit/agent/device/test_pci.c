@@ -136,3 +136,55 @@ Test(pci, expander_bridge)
 	REQUIRE(strcmp(out, "devices/pci0000:20/0000:20:00.0/0000:21:01.0") == 0);
 	tree_remove(&t);
 }
+
+/* Without directories of buses, the functions below a bridge show its bus. */
+Test(pci, bridge_without_pci_bus)
+{
+	struct tree t;
+	struct error err;
+	char out[256];
+
+	tree_make(&t);
+	tree_dir(&t, "devices/pci0000:00/0000:00:02.0/power");
+	REQUIRE_EQ(resolve(&t, "02/05", out, sizeof(out), &err), 1, "no bus yet");
+	tree_dir(&t, "devices/pci0000:00/0000:00:02.0/0000:01:05.0");
+	tree_dir(&t, "devices/pci0000:00/0000:00:02.0/0000:01:06.1");
+	tree_dir(&t, "devices/pci0000:00/0000:00:02.0/0000:00:02.0:pcie004");
+	REQUIRE_EQ(resolve(&t, "02/05", out, sizeof(out), &err), 0, "%s", err.msg);
+	REQUIRE_STR(out, "devices/pci0000:00/0000:00:02.0/0000:01:05.0");
+	tree_dir(&t, "devices/pci0000:00/0000:00:02.0/0000:02:00.0");
+	REQUIRE_EQ(resolve(&t, "02/05", out, sizeof(out), &err), -1, "two buses");
+	tree_remove(&t);
+}
+
+/* arm64: the root complex is below its controller. */
+Test(pci, root_complex_of_a_platform_device)
+{
+	struct tree t;
+	struct error err;
+	char out[256];
+
+	tree_make(&t);
+	tree_dir(&t, "devices/platform/a000000.virtio_mmio");
+	tree_dir(&t, "devices/platform/4010000000.pcie/pci0000:00/0000:00:02.0");
+	REQUIRE_EQ(resolve(&t, "02", out, sizeof(out), &err), 0);
+	REQUIRE_STR(out, "devices/platform/4010000000.pcie/pci0000:00/0000:00:02.0");
+	REQUIRE_EQ(resolve(&t, "03", out, sizeof(out), &err), 1);
+	REQUIRE_EQ(resolve(&t, "20/00/01", out, sizeof(out), &err), 1);
+	tree_remove(&t);
+}
+
+/* The first hop of an expander bridge is on the bus with its number, not on bus 00. */
+Test(pci, expander_bridge_and_root_bus_have_slots_of_their_own)
+{
+	struct tree t;
+	struct error err;
+	char out[256];
+
+	tree_make(&t);
+	tree_dir(&t, "devices/pci0000:00/0000:00:00.0/pci_bus/0000:01");
+	tree_dir(&t, "devices/pci0000:00/0000:00:00.0/0000:01:01.0");
+	tree_dir(&t, "devices/pci0000:20");
+	REQUIRE_EQ(resolve(&t, "20/00/01", out, sizeof(out), &err), 1, "%s", out);
+	tree_remove(&t);
+}

@@ -58,3 +58,32 @@ tree_dir(const struct tree *t, const char *path)
 	}
 	REQUIRE_EQ(faccessat(t->roots.sys, path, F_OK, 0), 0, "%s", path);
 }
+
+/* Makes the directory that a path is in. */
+static void
+make_parent(const struct tree *t, const char *path)
+{
+	char parent[512];
+
+	(void)snprintf(parent, sizeof(parent), "%.*s", (int)(strrchr(path, '/') - path), path);
+	tree_dir(t, parent);
+}
+
+void
+tree_file(const struct tree *t, const char *path, const char *text)
+{
+	int fd;
+
+	make_parent(t, path);
+	fd = openat(t->roots.sys, path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+	REQUIRE(fd >= 0, "%s", path);
+	REQUIRE_EQ(write(fd, text, strlen(text)), (ssize_t)strlen(text));
+	REQUIRE_EQ(close(fd), 0);
+}
+
+void
+tree_link(const struct tree *t, const char *path, const char *target)
+{
+	make_parent(t, path);
+	REQUIRE_EQ(symlinkat(target, t->roots.sys, path), 0, "%s", path);
+}

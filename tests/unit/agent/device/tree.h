@@ -15,3 +15,9 @@ void tree_remove(struct tree *t);
 
 /* Makes the directory sys/<path>, with its parents. */
 void tree_dir(const struct tree *t, const char *path);
+
+/* Makes the file sys/<path> with this text, in a directory that exists or is made. */
+void tree_file(const struct tree *t, const char *path, const char *text);
+
+/* Makes the symbolic link sys/<path>, in a directory that is made. */
+void tree_link(const struct tree *t, const char *path, const char *target);

@@ -70,7 +70,7 @@ bench_init(struct bench *b, int init_fd)
 	REQUIRE(b->link);
 	b->jobs = jobs_new(b->loop, b->link, NULL, &err);
 	REQUIRE(b->jobs);
-	b->devices = device_watch_new(b->loop, &b->roots, 100, &err);
+	b->devices = device_watch_new(b->loop, b->jobs, &b->roots, 100, &err);
 	REQUIRE(b->devices);
 	b->t = storages_new(b->loop, b->jobs, b->devices, &b->roots, &err);
 	REQUIRE(b->t);

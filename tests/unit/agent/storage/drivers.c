@@ -4,6 +4,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "agent/device/bus.h"
 #include "agent/job/job.h"
 #include "agent/storage/driver.h"
 #include "agent/storage/mount_point.h"
@@ -12,7 +13,7 @@
 #include "lib/cleanup.h"
 #include "lib/io.h"
 
-extern const struct storage_driver storage_9p, storage_bind, storage_blk, storage_ephemeral,
+extern const struct storage_driver storage_9p, storage_bind, storage_disk, storage_ephemeral,
 	storage_local, storage_overlayfs, storage_virtiofs;
 
 /* source is a FIFO. Says that it is there by making the mount point. */
@@ -46,8 +47,8 @@ static const struct storage_driver storage_gate = {
 };
 
 static const struct storage_driver *const drivers[] = {
-	&storage_9p,    &storage_bind,      &storage_blk,      &storage_ephemeral,
-	&storage_local, &storage_overlayfs, &storage_virtiofs, &storage_gate,
+	&storage_9p,        &storage_bind,     &storage_ephemeral, &storage_local,
+	&storage_overlayfs, &storage_virtiofs, &storage_gate,
 };
 
 const struct storage_driver *
@@ -56,7 +57,7 @@ storage_driver_find(const char *name)
 	for (size_t i = 0; i < ARRAY_LEN(drivers); i++)
 		if (strcmp(drivers[i]->name, name) == 0)
 			return drivers[i];
-	return NULL;
+	return device_bus_find(name) ? &storage_disk : NULL;
 }
 
 const char *

@@ -98,14 +98,14 @@ Test(storage_spec, options_joined_by_commas)
 		spec.options = list;
 		spec.n_options = ARRAY_LEN(list);
 		copy = storage_spec_copy(&spec);
-		cr_assert(copy);
+		REQUIRE(copy);
 		for (size_t k = 0; k < copy->n_options; k++)
 			(void)snprintf(got + strlen(got), sizeof(got) - strlen(got), "[%s]",
 				       copy->options[k]);
 		(void)snprintf(want, sizeof(want), "[first]%s[last]", joined[i][1]);
-		cr_expect_str_eq(got, want, "%s: %s", joined[i][0], got);
-		cr_expect_str_eq(copy->driver_options[0], "create_filesystem");
-		cr_expect_str_eq(copy->mount_point, "/run/pod/shm");
+		CHECK_STR(got, want, "%s: %s", joined[i][0], got);
+		CHECK_STR(copy->driver_options[0], "create_filesystem");
+		CHECK_STR(copy->mount_point, "/run/pod/shm");
 		free(copy);
 	}
 }
@@ -146,7 +146,7 @@ expect(const struct storage_spec *spec, const char *text)
 	struct storage_spec *copy = storage_spec_copy(spec);
 	int r;
 
-	cr_assert(copy);
+	REQUIRE(copy);
 	r = storage_spec_check(copy, &err);
 	free(copy);
 	if (!text) {
@@ -209,7 +209,20 @@ static const struct row rows[] = {
 	{ "blk", "02", "ext4", NULL, NULL, NULL },
 	{ "blk", "02", "", NULL, NULL, "fstype" },
 	{ "blk", "02", "ext4", NULL, "create_filesystem", NULL },
-	{ "blk", "02", "xfs", NULL, "create_filesystem", "create_filesystem" },
+	{ "blk", "02", "xfs", NULL, "create_filesystem", NULL },
+	{ "blk", "02", "btrfs", NULL, "create_filesystem", NULL },
+	{ "blk", "02", "erofs", NULL, "create_filesystem", "create_filesystem" },
+	{ "blk", "02", "vfat", NULL, "create_filesystem", "create_filesystem" },
+	{ "blk", "0:1", "ext4", NULL, NULL, "invalid PCI path" },
+	{ "scsi", "0:1", "xfs", NULL, NULL, NULL },
+	{ "scsi", "0:1", "", NULL, NULL, "scsi requires an fstype" },
+	{ "scsi", "02", "ext4", NULL, NULL, "invalid SCSI address" },
+	{ "mmioblk", "/dev/vdb", "erofs", NULL, NULL, NULL },
+	{ "mmioblk", "/dev/../sda", "ext4", NULL, NULL, "expected /dev/<name>" },
+	{ "nvdimm", "/dev/pmem0", "ext4", "dax", NULL, NULL },
+	{ "nvdimm", "0", "ext4", "dax", NULL, "expected /dev/<name>" },
+	{ "blk-ccw", "0.0.0005", "ext4", NULL, NULL, NULL },
+	{ "blk-ccw", "05", "ext4", NULL, NULL, "invalid CCW device" },
 };
 
 Test(storage_spec, drivers_check_their_fields)
