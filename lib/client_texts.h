@@ -34,6 +34,9 @@
  * described and searched for. */
 #define TEXT_NO_STORAGE_HANDLER "Failed to find the storage handler"
 
+/* CreateContainer with a device of an unknown type, which follows. As TEXT_NO_STORAGE_HANDLER. */
+#define TEXT_NO_DEVICE_HANDLER "Failed to find the device handler"
+
 /* RemoveContainer whose time is over. As TEXT_NO_STORAGE_HANDLER: the reference agent's text. */
 #define TEXT_TIMER_EXPIRED "ETIME: Timer expired"
 

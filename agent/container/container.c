@@ -244,6 +244,7 @@ container_free(struct container *c)
 		close_fd(&c->ns[i]);
 	seccomp_cache_drop(c->profile);
 	free(c->kept);
+	free(c->numbers);
 	free(c->name);
 	free(c->id);
 	free(c->cgroup_path);

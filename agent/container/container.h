@@ -54,6 +54,7 @@ enum container_call {
 
 struct oom_source;
 struct cached_filter;
+struct device_number;
 
 struct container {
 	/* In the sandbox's list. */
@@ -76,9 +77,10 @@ struct container {
 	struct oom_source *oom;
 	/* The id of the attached device program; 0: none. */
 	uint32_t device_program;
-	/* Its devices have numbers of the guest, while later device rules have those of the
-	 * host. */
-	bool renumbered;
+	/* The devices that the host plugged in, for later device rules, which have the host's
+	 * numbers. */
+	struct device_number *numbers;
+	size_t n_numbers;
 	bool paused;
 	/* The container is an owner of storages. */
 	bool has_storages;

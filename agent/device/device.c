@@ -408,6 +408,24 @@ device_watch_free(struct device_watch *w)
 	free(w);
 }
 
+struct loop *
+device_watch_loop(const struct device_watch *w)
+{
+	return w->loop;
+}
+
+struct jobs *
+device_watch_jobs(const struct device_watch *w)
+{
+	return w->jobs;
+}
+
+const struct roots *
+device_watch_roots(const struct device_watch *w)
+{
+	return w->roots;
+}
+
 static void
 wait_cancel(struct pending *p)
 {

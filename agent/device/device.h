@@ -28,6 +28,11 @@ struct device_watch *device_watch_new(struct loop *loop, struct jobs *jobs,
 /* Frees the watch and its waits without calling their callbacks. NULL is allowed. */
 void device_watch_free(struct device_watch *w);
 
+/* Return what the watch was made with. */
+struct loop *device_watch_loop(const struct device_watch *w);
+struct jobs *device_watch_jobs(const struct device_watch *w);
+const struct roots *device_watch_roots(const struct device_watch *w);
+
 /* Receives the name of the device: "/dev/<name>" of the whole disk, or what else its kind says; or
  * NULL and the error (NOT_FOUND if the wait timed out). */
 typedef void device_found_fn(const struct error *err, const char *name, void *data);

@@ -48,6 +48,8 @@ struct device_kind {
 	bool is_disk;
 };
 
+/* Disks. */
+
 /* A node in /dev. */
 extern const struct device_kind device_node;
 /* The PCI path of a virtio-blk device. */
@@ -58,3 +60,12 @@ extern const struct device_kind device_mmio;
 extern const struct device_kind device_scsi;
 /* "0.SET.NUMBER" of a virtio-blk device on the channel subsystem of s390x. */
 extern const struct device_kind device_ccw;
+
+/* Other devices. */
+
+/* The PCI path of a function, whatever its driver is. */
+extern const struct device_kind device_pci_function;
+/* The number of a VFIO group. */
+extern const struct device_kind device_vfio_group;
+/* "xx.xxxx", a queue of a cryptographic adapter of s390x. */
+extern const struct device_kind device_ap;

@@ -125,7 +125,7 @@ static int
 read_devices_and_mounts(struct call *call, const Grpc__CreateContainerRequest *req,
 			struct sandbox_container_request *out, struct error *err)
 {
-	struct sandbox_device *devices =
+	struct device_request *devices =
 		arena_zalloc(call_arena(call), req->n_devices + 1, sizeof(*devices));
 	struct sandbox_shared_mount *shared =
 		arena_zalloc(call_arena(call), req->n_shared_mounts + 1, sizeof(*shared));
@@ -135,8 +135,14 @@ read_devices_and_mounts(struct call *call, const Grpc__CreateContainerRequest *r
 	for (size_t i = 0; i < req->n_devices; i++) {
 		const Grpc__Device *from = req->devices[i];
 
-		devices[i] = (struct sandbox_device){ from->id, from->type, from->vm_path,
-						      from->container_path };
+		devices[i] = (struct device_request){
+			.id = from->id,
+			.type = from->type,
+			.vm_path = from->vm_path,
+			.container_path = from->container_path,
+			.options = (const char *const *)from->options,
+			.n_options = from->n_options,
+		};
 	}
 	for (size_t i = 0; i < req->n_shared_mounts; i++) {
 		const Grpc__SharedMount *from = req->shared_mounts[i];

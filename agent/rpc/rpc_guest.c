@@ -10,6 +10,7 @@
 
 #include "agent.pb-c.h"
 #include "agent/agent.h"
+#include "agent/device/handlers.h"
 #include "agent/guest/clock.h"
 #include "agent/guest/entropy.h"
 #include "agent/guest/hotplug.h"
@@ -97,8 +98,7 @@ agent_details(struct call *call, Grpc__AgentDetails *details)
 	details->supports_seccomp = true;
 	details->storage_handlers =
 		copy_names(arena, storage_driver_name, &details->n_storage_handlers);
-	details->device_handlers =
-		copy_names(arena, sandbox_device_type, &details->n_device_handlers);
+	details->device_handlers = copy_names(arena, device_type_name, &details->n_device_handlers);
 	details->extra_features = copy_strings(arena, extra_features, ARRAY_LEN(extra_features));
 	details->n_extra_features = ARRAY_LEN(extra_features);
 	return details->version && details->storage_handlers && details->device_handlers &&

@@ -20,6 +20,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "agent/cgroup/device_numbers.h"
 #include "agent/job/initlink.h"
 #include "lib/cleanup.h"
 #include "lib/client_texts.h"
@@ -196,7 +197,6 @@ create_run(struct op *base, struct error *err)
 	op->base.c = container_new(s->parts.loop, op->request.id, op->request.spec, err);
 	if (!op->base.c)
 		return OP_FAILED;
-	op->base.c->renumbered = op->request.n_devices > 0;
 	if (create_check_cgroup(s, op->base.c, err) < 0 ||
 	    create_take_profile(s, op->base.c, op->request.spec, err) < 0) {
 		sandbox_drop(s, op->base.c);
@@ -420,6 +420,27 @@ create_take_report(struct job *job, const struct job_message *m, void *data, str
 	return process_take_report(op->base.c->init, steal_fd(&m->fds[0]), err);
 }
 
+/* Keeps the numbers of the container's devices for updates of its device rules. */
+static int
+create_take_numbers(struct job *job, const struct job_message *m, void *data, struct error *err)
+{
+	struct create_op *op = data;
+	struct container *c = op->base.c;
+
+	(void)job;
+	if (m->size % sizeof(*c->numbers) != 0)
+		return error_set(err, ERROR_INTERNAL, "worker sent %zu bytes of device numbers",
+				 m->size);
+	free(c->numbers);
+	c->n_numbers = 0;
+	c->numbers = malloc(m->size);
+	if (!c->numbers)
+		return error_nomem(err, "keeping the numbers of devices");
+	memcpy(c->numbers, m->payload, m->size);
+	c->n_numbers = m->size / sizeof(*c->numbers);
+	return 0;
+}
+
 static const struct job_message_type launch_messages[] = {
 	[LAUNCH_MSG_CGROUP] = { .handler = create_take_cgroup,
 				.size = sizeof(struct launch_cgroup),
@@ -433,6 +454,9 @@ static const struct job_message_type launch_messages[] = {
 	[LAUNCH_MSG_FILTER] = { .handler = create_take_filter, .size_max = sizeof(struct filter) },
 	[LAUNCH_MSG_TTY] = { .handler = create_take_tty, .n_fds = 1 },
 	[LAUNCH_MSG_REPORT] = { .handler = create_take_report, .n_fds = 1 },
+	[LAUNCH_MSG_NUMBERS] = { .handler = create_take_numbers,
+				 .size = sizeof(struct device_number),
+				 .size_max = CREATE_DEVICES_MAX * sizeof(struct device_number) },
 };
 
 static const struct sandbox_job launch_job = {

@@ -11,41 +11,27 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "agent/device/bus.h"
-#include "agent/device/search.h"
+#include "agent/device/handlers.h"
 #include "lib/cleanup.h"
 
 /* The worker keeps one fd for each shared mount, in addition to those of the launch
  * (KEEP_FDS_MAX). */
-#define SHARED_MAX  8
-#define DEVICES_MAX 256
+#define SHARED_MAX 8
 
-/* Types of other machines, or of buses that the agent does not support. */
-static const char *const unsupported[] = { "vfio-pci", "vfio-pci-gk", "vfio-ap", "vfio-ap-cold" };
-
-static int create_devices_check_one(const struct sandbox_device *d, struct error *err);
 static int create_devices_fill_shared(struct sandbox *s, struct launch_shared *out,
 				      const struct sandbox_shared_mount *m, struct error *err);
-
-const char *
-sandbox_device_type(size_t i)
-{
-	const struct device_bus *bus = device_bus(i);
-
-	return bus ? bus->name : NULL;
-}
 
 int
 create_devices_check(const struct sandbox_container_request *request, struct error *err)
 {
-	if (request->n_devices > DEVICES_MAX)
+	if (request->n_devices > CREATE_DEVICES_MAX)
 		return error_set(err, ERROR_RESOURCE_EXHAUSTED, "more than %d devices",
-				 DEVICES_MAX);
+				 CREATE_DEVICES_MAX);
 	if (request->n_shared > SHARED_MAX)
 		return error_set(err, ERROR_RESOURCE_EXHAUSTED, "more than %d shared_mounts",
 				 SHARED_MAX);
 	for (size_t i = 0; i < request->n_devices; i++) {
-		if (create_devices_check_one(&request->devices[i], err) < 0)
+		if (device_request_check(&request->devices[i], err) < 0)
 			return -1;
 	}
 	for (size_t i = 0; i < request->n_shared; i++) {
@@ -59,68 +45,17 @@ create_devices_check(const struct sandbox_container_request *request, struct err
 	return 0;
 }
 
-/* Returns the device's address: in the field that hosts use for its type, or in the other one. */
-static const char *
-create_devices_location_of(const struct device_bus *bus, const struct sandbox_device *d)
-{
-	const char *first = bus->by_id ? d->id : d->vm_path;
-
-	return *first ? first : bus->by_id ? d->vm_path : d->id;
-}
-
-static int
-create_devices_check_one(const struct sandbox_device *d, struct error *err)
-{
-	const struct device_bus *bus = device_bus_find(d->type);
-	struct device_address address;
-	const char *location;
-
-	if (!*d->type)
-		return error_set(err, ERROR_INVALID_ARGUMENT, "device %.128s has no type", d->id);
-	for (size_t i = 0; i < ARRAY_LEN(unsupported); i++) {
-		if (strcmp(unsupported[i], d->type) == 0)
-			return error_set(err, ERROR_UNIMPLEMENTED,
-					 "device %.128s: type %s is not supported", d->id, d->type);
-	}
-	if (!bus)
-		return error_set(err, ERROR_INVALID_ARGUMENT,
-				 "device %.128s: Failed to find the device handler %.64s", d->id,
-				 d->type);
-	location = create_devices_location_of(bus, d);
-	if (!*location)
-		return error_set(err, ERROR_INVALID_ARGUMENT,
-				 "device of type %s has neither id nor vm_path", d->type);
-	if (!*d->container_path)
-		return error_set(err, ERROR_INVALID_ARGUMENT, "device %.128s has no container_path",
-				 location);
-	if (device_bus_parse(bus, location, &address, err) < 0)
-		return error_wrap(err, "device %.128s", d->container_path);
-	return 0;
-}
-
 int
 create_devices_find(struct sandbox *s, struct create_devices *e,
 		    const struct sandbox_container_request *request,
 		    void (*done)(const struct error *err, void *data), void *data,
 		    struct error *err)
 {
-	auto_free struct device_address *addresses = calloc(request->n_devices, sizeof(*addresses));
-
-	if (!addresses)
-		return error_nomem(err, "looking for devices");
 	if (!s->parts.devices)
 		return error_set(err, ERROR_FAILED_PRECONDITION, "device search is not available");
-	for (size_t i = 0; i < request->n_devices; i++) {
-		const struct sandbox_device *d = &request->devices[i];
-		const struct device_bus *bus = device_bus_find(d->type);
-
-		if (device_bus_parse(bus, create_devices_location_of(bus, d), &addresses[i], err) <
-		    0)
-			return -1;
-	}
-	e->search = device_search_start(s->parts.devices, addresses, request->n_devices, done, data,
-					err);
-	return e->search ? 0 : -1;
+	e->found = device_set_find(s->parts.devices, request->devices, request->n_devices, done,
+				   data, err);
+	return e->found ? 0 : -1;
 }
 
 int
@@ -133,10 +68,15 @@ create_devices_fill(struct sandbox *s, struct create_devices *e,
 	if (!e->devices || !e->shared)
 		return error_nomem(err, "creating a container");
 	for (size_t i = 0; i < request->n_devices; i++) {
-		e->devices[i].container_path = request->devices[i].container_path;
-		e->devices[i].node = device_search_node(e->search, i);
+		const struct device_result *found = device_set_result(e->found, i);
+
+		if (*found->node)
+			e->devices[e->n_devices++] = (struct launch_device){
+				.container_path = request->devices[i].container_path,
+				.node = found->node,
+				.is_renamed = found->is_renamed,
+			};
 	}
-	e->n_devices = request->n_devices;
 	for (; e->n_shared < request->n_shared; e->n_shared++) {
 		struct launch_shared *shared = &e->shared[e->n_shared];
 
@@ -199,7 +139,7 @@ create_devices_fill_shared(struct sandbox *s, struct launch_shared *out,
 void
 create_devices_release(struct create_devices *e)
 {
-	device_search_free(e->search);
+	device_set_free(e->found);
 	for (size_t i = 0; i < e->n_shared; i++)
 		close_fd(&e->shared[i].mnt_ns);
 	if (e->pidns_owner > 0)

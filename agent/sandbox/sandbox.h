@@ -15,6 +15,7 @@
 #include <stdint.h>
 
 #include "agent/container/container.h"
+#include "agent/device/handlers.h"
 #include "agent/roots.h"
 #include "agent/sandbox/queue.h"
 #include "agent/storage/storage.h"
@@ -117,14 +118,6 @@ enum op_outcome sandbox_create(struct sandbox *s, const struct sandbox_request *
 enum op_outcome sandbox_destroy(struct sandbox *s, op_done_fn *done, void *data, struct pending **p,
 				struct error *err);
 
-/* A device that the host has plugged in for a container. */
-struct sandbox_device {
-	const char *id, *type, *vm_path, *container_path;
-};
-
-/* Returns the supported device type of this index; NULL past the last. */
-const char *sandbox_device_type(size_t i);
-
 /* A mount of another container, named as in its pod, that the new container is to have, too. */
 struct sandbox_shared_mount {
 	const char *src_name, *src_path, *dst_path;
@@ -136,7 +129,7 @@ struct sandbox_container_request {
 	/* NULL is an error */
 	const Grpc__Spec *spec;
 	bool sandbox_pidns;
-	const struct sandbox_device *devices;
+	const struct device_request *devices;
 	size_t n_devices;
 	const struct sandbox_shared_mount *shared;
 	size_t n_shared;

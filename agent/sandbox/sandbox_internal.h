@@ -92,9 +92,12 @@ struct container *sandbox_find(const struct sandbox *s, const char *id);
 /* Sets INVALID_ARGUMENT `container <id> not found`. Returns -1. */
 int error_no_container(struct error *err, const char *id);
 
+/* Of one container. */
+#define CREATE_DEVICES_MAX 256
+
 /* Additions to the spec in a CreateContainer request: devices, and mounts of other containers. */
 struct create_devices {
-	struct device_search *search;
+	struct device_set *found;
 	struct launch_device *devices;
 	struct launch_shared *shared;
 	size_t n_devices, n_shared;

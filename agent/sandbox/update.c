@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "agent/cgroup/cgroup.h"
+#include "agent/cgroup/device_numbers.h"
 #include "agent/cgroup/devices.h"
 #include "agent/cgroup/limits.h"
 #include "lib/cleanup.h"
@@ -132,10 +133,11 @@ update_work(struct worker *w, void *arg, struct error *err)
 	fd = cgroup_open(root, op->base.c->cgroup_path);
 	if (fd < 0)
 		return error_sys(err, "failed to open cgroup %s", op->base.c->cgroup_path);
-	/* Hosts resend the rules of the spec, whose device numbers belong to other devices in the
-	 * guest. */
-	if (r->n_devices == 0 || op->base.c->renumbered)
+	if (r->n_devices == 0)
 		return cgroup_limits_update(fd, root, r, err);
+	/* Hosts resend the rules of the spec with the host's numbers, or one that denies all. */
+	if (device_numbers_apply(r, op->base.c->numbers, op->base.c->n_numbers, err) < 0)
+		return -1;
 	former = cgroup_devices_hold(program);
 	if (update_devices(op, fd, r, &program, err) < 0)
 		return -1;

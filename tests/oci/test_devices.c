@@ -2,6 +2,7 @@
 /* Device nodes of the spec and of CreateContainer, and mounts shared by containers. See oci.h. */
 #include <string.h>
 
+#include "lib/client_texts.h"
 #include "tests/oci/oci.h"
 
 static Grpc__LinuxDevice *
@@ -216,8 +217,8 @@ plugged_in_refused(struct oci *t)
 		const char *type, *id, *vm_path, *want;
 	} rows[] = {
 		{ "", "05", "", "no type" },
-		{ "floppy", "05", "", "Failed to find the device handler floppy" },
-		{ "vfio-pci", "05", "", "vfio-pci is not supported" },
+		{ "floppy", "05", "", TEXT_NO_DEVICE_HANDLER " floppy" },
+		{ "vfio-pci", "05", "", "no option names a PCI function" },
 		{ "scsi", "0", "", "invalid SCSI address" },
 		{ "scsi", "7:7", "", "failed to find SCSI disk 7:7" },
 		{ "blk-ccw", "05", "", "invalid CCW device" },

@@ -3,22 +3,20 @@
 #include "agent/container/launch/device_entries.h"
 
 #include <fcntl.h>
-#include <inttypes.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 
+#include "agent/cgroup/device_numbers.h"
+#include "agent/job/worker.h"
 #include "lib/cleanup.h"
 
 /* One device with its numbers on the host and in the guest. */
 struct change {
 	Grpc__LinuxDevice *device;
-	int64_t host_major, host_minor;
-	unsigned int major, minor;
-	/* "b" or "c". */
-	const char *type;
+	struct device_number number;
 };
 
 static Grpc__LinuxDevice *
@@ -49,11 +47,17 @@ device_entries_stat(const struct launch *l, const struct launch_device *d, struc
 		return error_set(err, ERROR_INVALID_ARGUMENT,
 				 "Missing devices in OCI spec: nothing has path %s",
 				 d->container_path);
-	c->type = S_ISBLK(st.st_mode) ? "b" : "c";
-	c->major = major(st.st_rdev);
-	c->minor = minor(st.st_rdev);
-	c->host_major = c->device->major;
-	c->host_minor = c->device->minor;
+	c->number = (struct device_number){
+		.type = S_ISBLK(st.st_mode) ? 'b' : 'c',
+		.host_major = (uint32_t)c->device->major,
+		.host_minor = (uint32_t)c->device->minor,
+		.major = major(st.st_rdev),
+		.minor = minor(st.st_rdev),
+	};
+	if (c->device->type[0] == 'b' ? c->number.type != 'b' : c->number.type != 'c')
+		return error_set(err, ERROR_INVALID_ARGUMENT,
+				 "device %s: type is %c in the guest, not %s", c->device->path,
+				 (int)c->number.type, c->device->type);
 	return 0;
 }
 
@@ -67,92 +71,48 @@ check_apart(const struct change *all, size_t n, struct error *err)
 		if (all[i].device == c->device)
 			return error_set(err, ERROR_INVALID_ARGUMENT, "device %s is given twice",
 					 c->device->path);
-		if (strcmp(all[i].type, c->type) == 0 && all[i].host_major == c->host_major &&
-		    all[i].host_minor == c->host_minor)
+		if (all[i].number.type == c->number.type &&
+		    all[i].number.host_major == c->number.host_major &&
+		    all[i].number.host_minor == c->number.host_minor)
 			return error_set(err, ERROR_INVALID_ARGUMENT,
-					 "devices %s and %s: both have the host's number "
-					 "%" PRId64 ":%" PRId64,
-					 all[i].device->path, c->device->path, c->host_major,
-					 c->host_minor);
+					 "devices %s and %s: both have the host's number %u:%u",
+					 all[i].device->path, c->device->path, c->number.host_major,
+					 c->number.host_minor);
 	}
-	return 0;
-}
-
-/* Rewrites the rules. Each one is changed at most once, because a number of the guest may be
- * that of another device on the host. */
-static void
-rewrite_rules(Grpc__LinuxResources *r, const struct change *all, size_t n)
-{
-	for (size_t k = 0; k < r->n_devices; k++) {
-		Grpc__LinuxDeviceCgroup *rule = r->devices[k];
-
-		for (size_t i = 0; i < n; i++) {
-			if (strcmp(rule->type, all[i].type) != 0 ||
-			    rule->major != all[i].host_major || rule->minor != all[i].host_minor)
-				continue;
-			rule->major = all[i].major;
-			rule->minor = all[i].minor;
-			break;
-		}
-	}
-}
-
-/* Appends a rule for each device. The memory is not freed before the worker exits. */
-static int
-append_rules(Grpc__LinuxResources *r, const struct change *all, size_t n, struct error *err)
-{
-	Grpc__LinuxDeviceCgroup *rules = calloc(n, sizeof(*rules));
-	Grpc__LinuxDeviceCgroup **list =
-		calloc(r->n_devices + n, sizeof(Grpc__LinuxDeviceCgroup *));
-	static char access[] = "rwm";
-
-	if (!rules || !list) {
-		free(rules);
-		free(list);
-		return error_nomem(err, "adding device rules");
-	}
-	if (r->n_devices)
-		memcpy(list, r->devices, r->n_devices * sizeof(Grpc__LinuxDeviceCgroup *));
-	for (size_t i = 0; i < n; i++) {
-		grpc__linux_device_cgroup__init(&rules[i]);
-		rules[i].allow = true;
-		rules[i].type = all[i].device->type;
-		rules[i].major = all[i].major;
-		rules[i].minor = all[i].minor;
-		rules[i].access = access;
-		list[r->n_devices + i] = &rules[i];
-	}
-	r->devices = list;
-	r->n_devices += n;
 	return 0;
 }
 
 int
-device_entries_apply(const struct launch *l, struct error *err)
+device_entries_apply(struct worker *w, const struct launch *l, struct error *err)
 {
 	Grpc__LinuxResources *r = l->spec->linux->resources;
 	auto_free struct change *all = calloc(l->n_devices + 1, sizeof(*all));
+	auto_free struct device_number *numbers = calloc(l->n_devices + 1, sizeof(*numbers));
 
-	if (!all)
+	if (!all || !numbers)
 		return error_nomem(err, "translating device numbers");
+	if (l->n_devices == 0)
+		return 0;
 	for (size_t i = 0; i < l->n_devices; i++) {
 		if (device_entries_stat(l, &l->devices[i], &all[i], err) < 0 ||
 		    check_apart(all, i, err) < 0)
 			return -1;
+		numbers[i] = all[i].number;
 	}
 	for (size_t i = 0; i < l->n_devices; i++) {
 		Grpc__LinuxDevice *d = all[i].device;
 
-		if (d->type[0] == 'b' ? *all[i].type != 'b' : *all[i].type != 'c')
-			return error_set(err, ERROR_INVALID_ARGUMENT,
-					 "device %s: type is %s in the guest, not %s", d->path,
-					 all[i].type, d->type);
-		d->major = all[i].major;
-		d->minor = all[i].minor;
+		d->major = numbers[i].major;
+		d->minor = numbers[i].minor;
+		/* The memory is not freed before the worker exits. */
+		if (l->devices[i].is_renamed)
+			d->path = strdup(l->devices[i].node);
+		if (!d->path)
+			return error_nomem(err, "renaming a device");
 	}
 	/* Without rules, all devices are allowed. */
-	if (!l->n_devices || !r || !r->n_devices)
-		return 0;
-	rewrite_rules(r, all, l->n_devices);
-	return append_rules(r, all, l->n_devices, err);
+	if (r && r->n_devices > 0 && device_numbers_apply(r, numbers, l->n_devices, err) < 0)
+		return -1;
+	return worker_send(w, LAUNCH_MSG_NUMBERS, numbers, l->n_devices * sizeof(*numbers), NULL, 0,
+			   false, err);
 }

@@ -232,7 +232,7 @@ container_launch(struct worker *w, const struct launch *l, struct error *err)
 	struct container_init entry;
 	int result = -1;
 
-	if (device_entries_apply(l, err) < 0 ||
+	if (device_entries_apply(w, l, err) < 0 ||
 	    child_entry(&entry, l->roots, l->spec, l->spec->process, err) < 0)
 		return -1;
 	hook_stage_init(&hooks, l);

@@ -32,6 +32,8 @@ enum launch_msg {
 	LAUNCH_MSG_DEVICES,
 	/* Fd: the reading end for a struct exec_report. */
 	LAUNCH_MSG_REPORT,
+	/* Payload: struct device_number[n], of the devices that the host plugged in. */
+	LAUNCH_MSG_NUMBERS,
 };
 
 /* The state of a container's cgroup that the agent keeps. */
@@ -47,6 +49,8 @@ struct launch_cgroup {
 /* A device of the spec: its path in the container and its node in the guest, "/dev/<name>". */
 struct launch_device {
 	const char *container_path, *node;
+	/* The container sees it at the node's path instead. */
+	bool is_renamed;
 };
 
 /* A mount of another container to be shared with this one. */

@@ -373,9 +373,11 @@ Test(strings, storage_drivers)
 
 Test(strings, device_handlers)
 {
-	static const char *const names[] = { "blk", "blk-ccw", "mmioblk", "nvdimm", "scsi" };
+	static const char *const names[] = { "vfio-ap",     "vfio-ap-cold", "vfio-pci",
+					     "vfio-pci-gk", "blk",          "blk-ccw",
+					     "mmioblk",     "nvdimm",       "scsi" };
 
-	expect_list(sandbox_device_type, names, ARRAY_LEN(names));
+	expect_list(device_type_name, names, ARRAY_LEN(names));
 }
 
 Test(strings, container_ids)
