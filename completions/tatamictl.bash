@@ -17,7 +17,8 @@ _tatamictl()
 	local word=${COMP_WORDS[COMP_CWORD]} last=${COMP_WORDS[COMP_CWORD - 1]} i n=0
 	local vm='--rootfs --share --virtiofs-cache --volume --attach --tty --interactive --env --cwd --user
 		--hostname --read-only --privileged --guest-proc --memory --cpus --max-memory --max-cpus
-		--kernel --initrd --root-image --agent-binary --nic --publish --no-container --append --log
+		--kernel --initrd --root-image --agent-binary --nic --publish --no-container --append --machine
+		--qemu-arg --log
 		--accel --icount --timing --verbose --help'
 
 	COMPREPLY=()
@@ -51,10 +52,13 @@ _tatamictl()
 	*:--accel)
 		_tatamictl_words 'kvm tcg'
 		return ;;
+	*:--machine)
+		_tatamictl_words 'q35 microvm'
+		return ;;
 	*:--log)
 		_tatamictl_words 'error warn info debug'
 		return ;;
-	*:--attach|*:--env|*:--cwd|*:--user|*:--hostname|*:--guest-proc|*:--memory|*:--cpus|*:--max-memory|*:--max-cpus|*:--publish|*:--append|*:--name|*:-[ewupc])
+	*:--attach|*:--env|*:--cwd|*:--user|*:--hostname|*:--guest-proc|*:--memory|*:--cpus|*:--max-memory|*:--max-cpus|*:--publish|*:--append|*:--qemu-arg|*:--name|*:-[ewupc])
 		return ;;
 	esac
 	case ${COMP_WORDS[1]}:$word in

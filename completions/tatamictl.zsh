@@ -57,6 +57,8 @@ _tatamictl()
 		'*'{-p,--publish}'[forward a port of the host]:[ADDRESS\:]HOSTPORT\:GUESTPORT: '
 		'--no-container[make no call to the agent]'
 		'--append[more kernel parameters]:parameters: '
+		'--machine[machine of QEMU]:machine:(q35 microvm)'
+		'*--qemu-arg[one more argument for QEMU]:argument: '
 		'--log[log level of the agent]:level:(error warn info debug)'
 		'--accel[accelerator]:accelerator:(kvm tcg)'
 		'--icount[count instructions as time]'

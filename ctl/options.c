@@ -40,6 +40,8 @@ enum {
 	OPT_GUEST_PROC,
 	OPT_NIC,
 	OPT_NO_CONTAINER,
+	OPT_MACHINE,
+	OPT_QEMU_ARG,
 };
 
 static const struct option long_options[] = {
@@ -75,6 +77,8 @@ static const struct option long_options[] = {
 	{ "nic", no_argument, NULL, OPT_NIC },
 	{ "publish", required_argument, NULL, 'p' },
 	{ "no-container", no_argument, NULL, OPT_NO_CONTAINER },
+	{ "machine", required_argument, NULL, OPT_MACHINE },
+	{ "qemu-arg", required_argument, NULL, OPT_QEMU_ARG },
 	{ "help", no_argument, NULL, 'h' },
 	{ NULL, 0, NULL, 0 },
 };
@@ -316,6 +320,26 @@ options_parse_env(struct run_options *o, const char *text, struct error *err)
 }
 
 static int
+options_parse_machine(struct run_options *o, const char *text, struct error *err)
+{
+	o->vm.microvm = strcmp(text, "microvm") == 0;
+	if (!o->vm.microvm && strcmp(text, "q35") != 0)
+		return error_set(err, ERROR_INVALID_ARGUMENT,
+				 "--machine %s: expected q35 or microvm", text);
+	return 0;
+}
+
+static int
+options_parse_qemu_arg(struct run_options *o, const char *text, struct error *err)
+{
+	if (o->vm.n_qemu_args == VM_QEMU_ARGS)
+		return error_set(err, ERROR_INVALID_ARGUMENT, "too many --qemu-arg: at most %d",
+				 VM_QEMU_ARGS);
+	o->vm.qemu_args[o->vm.n_qemu_args++] = text;
+	return 0;
+}
+
+static int
 options_parse_one(struct run_options *o, int opt, char *arg, struct error *err)
 {
 	const char **text = options_text(o, opt);
@@ -352,6 +376,10 @@ options_parse_one(struct run_options *o, int opt, char *arg, struct error *err)
 		return options_parse_number("--max-cpus", arg, 1, 240, &o->vm.max_cpus, err);
 	case OPT_ATTACH:
 		return options_parse_attach(o, arg, err);
+	case OPT_MACHINE:
+		return options_parse_machine(o, arg, err);
+	case OPT_QEMU_ARG:
+		return options_parse_qemu_arg(o, arg, err);
 	default:
 		return error_set(err, ERROR_INVALID_ARGUMENT, "unknown option (see --help)");
 	}
@@ -409,6 +437,9 @@ options_check_together(const struct run_options *o, enum options_for command, st
 				 o->vm.accel);
 	if (o->vm.icount && o->vm.accel && strcmp(o->vm.accel, "tcg") != 0)
 		return error_set(err, ERROR_INVALID_ARGUMENT, "--icount needs --accel tcg");
+	if (o->vm.microvm && o->vm.root_image)
+		return error_set(err, ERROR_INVALID_ARGUMENT,
+				 "--machine microvm: the guest's root cannot be an image");
 	if (!detached && !o->container.args[0])
 		return error_set(err, ERROR_INVALID_ARGUMENT,
 				 "no command given (expected after --)");
@@ -466,6 +497,11 @@ options_fill_shares(struct run_options *o, struct error *err)
 			"--rootfs %s is a directory: --share blk needs an image (mke2fs -d makes one)",
 			o->rootfs);
 	}
+	if (o->share == SHARE_BLK && o->vm.microvm)
+		return error_set(
+			err, ERROR_INVALID_ARGUMENT,
+			"--rootfs %s is an image, which --machine microvm does not support",
+			o->rootfs);
 	if (options_set_share(&o->vm.shares[0], o->share, o->rootfs, false, err) < 0)
 		return -1;
 	o->vm.n_shares = 1;

@@ -34,6 +34,8 @@ const char options_help[] =
 	"                         forward a TCP port of the host to the card (may be repeated)\n"
 	"  --no-container         make no call to the agent (only for boot; without --rootfs)\n"
 	"  --append PARAMETERS    more kernel parameters\n"
+	"  --machine q35|microvm  QEMU's machine (default q35; microvm has no PCI and no hot-plug)\n"
+	"  --qemu-arg ARGUMENT    one more argument for QEMU (may be repeated)\n"
 	"  --log LEVEL            log level of the agent (error, warn, info, debug)\n"
 	"  --accel kvm|tcg        (default: kvm if a quick trial boots a guest with it)\n"
 	"  --icount               count guest instructions as time (tcg only)\n"

@@ -2,6 +2,7 @@
 /* QEMU's command line. */
 #include "ctl/vm/qemu.h"
 
+#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -11,9 +12,12 @@
 #define MEMORY_SLOTS 16
 
 static void qemu_add_sizes(struct argv *a, const struct vm_options *o);
-static void qemu_add_vsock(struct argv *a, const struct qemu_parts *p);
+static void qemu_add_device(struct argv *a, const struct vm_options *o, const char *type,
+			    unsigned int slot, const char *fmt, ...)
+	__attribute__((format(printf, 5, 6)));
+static void qemu_add_vsock(struct argv *a, const struct vm_options *o, const struct qemu_parts *p);
 static void qemu_add_nic(struct argv *a, const struct vm_options *o);
-static void qemu_add_share(struct argv *a, const struct vm_share *s, unsigned int i,
+static void qemu_add_share(struct argv *a, const struct vm_options *o, unsigned int i,
 			   const char *dir);
 
 /* Doubles each comma, as QEMU requires in option values. */
@@ -42,7 +46,13 @@ qemu_argv(struct argv *a, const struct vm_options *o, const struct qemu_parts *p
 	for (size_t i = 0; i < sizeof(fixed) / sizeof(fixed[0]); i++)
 		argv_add(a, "%s", fixed[i]);
 	argv_add(a, "-M");
-	argv_add(a, "q35,memory-backend=ram");
+	/* microvm's ACPI describes no timer that the kernel could use without KVM. */
+	argv_add(a, "%s,memory-backend=ram", o->microvm ? "microvm,acpi=off" : "q35");
+	if (o->microvm) {
+		/* vhost-user devices speak virtio 1 only. */
+		argv_add(a, "-global");
+		argv_add(a, "virtio-mmio.force-legacy=false");
+	}
 	argv_add(a, "-accel");
 	/* One thread for all processors: a kernel that patches its own code while other
 	 * processors run it may crash under QEMU's multi-threaded translation (seen with 7.2 and
@@ -73,22 +83,43 @@ qemu_argv(struct argv *a, const struct vm_options *o, const struct qemu_parts *p
 	argv_add(a, "chardev:console");
 	argv_add(a, "-qmp");
 	argv_add(a, "unix:%s/qmp.sock,server=on,wait=off", qemu_escaped(dir, p->dir));
-	argv_add(a, "-device");
-	argv_add(a, "virtio-rng-pci,addr=0x3");
-	qemu_add_vsock(a, p);
+	qemu_add_device(a, o, "virtio-rng", 3, "%s", "");
+	qemu_add_vsock(a, o, p);
 	qemu_add_nic(a, o);
 	/* An empty slot on a PCIe root port for hot-plugged devices. */
-	argv_add(a, "-device");
-	argv_add(a, "pcie-root-port,id=hotplug0,chassis=1,slot=1,addr=0x1e");
+	if (!o->microvm) {
+		argv_add(a, "-device");
+		argv_add(a, "pcie-root-port,id=hotplug0,chassis=1,slot=1,addr=0x1e");
+	}
 	if (o->root_image) {
 		argv_add(a, "-drive");
 		argv_add(a, "if=none,id=root,format=raw,readonly=on,file=%s",
 			 qemu_escaped(dir, o->root_image));
-		argv_add(a, "-device");
-		argv_add(a, "virtio-blk-pci,drive=root,addr=0x5");
+		qemu_add_device(a, o, "virtio-blk", 5, ",drive=root");
 	}
 	for (unsigned int i = 0; i < o->n_shares; i++)
-		qemu_add_share(a, &o->shares[i], i, p->dir);
+		qemu_add_share(a, o, i, p->dir);
+	for (unsigned int i = 0; i < o->n_qemu_args; i++)
+		argv_add(a, "%s", o->qemu_args[i]);
+}
+
+/* Adds a virtio device with these properties ("" or ",name=value..."): at a slot of the PCI bus, or
+ * at the next virtio-mmio transport. */
+static void
+qemu_add_device(struct argv *a, const struct vm_options *o, const char *type, unsigned int slot,
+		const char *fmt, ...)
+{
+	char properties[512];
+	va_list ap;
+
+	va_start(ap, fmt);
+	(void)vsnprintf(properties, sizeof(properties), fmt, ap);
+	va_end(ap);
+	argv_add(a, "-device");
+	if (o->microvm)
+		argv_add(a, "%s-device%s", type, properties);
+	else
+		argv_add(a, "%s-pci%s,addr=0x%x", type, properties, slot);
 }
 
 static void
@@ -121,20 +152,18 @@ qemu_append(char *out, size_t size, const struct vm_options *o)
 }
 
 static void
-qemu_add_vsock(struct argv *a, const struct qemu_parts *p)
+qemu_add_vsock(struct argv *a, const struct vm_options *o, const struct qemu_parts *p)
 {
 	char dir[2 * PATH_MAX];
 
 	if (p->vhost_fd >= 0) {
-		argv_add(a, "-device");
-		argv_add(a, "vhost-vsock-pci,guest-cid=%u,vhostfd=%d,addr=0x4", p->vsock_cid,
-			 p->vhost_fd);
+		qemu_add_device(a, o, "vhost-vsock", 4, ",guest-cid=%u,vhostfd=%d", p->vsock_cid,
+				p->vhost_fd);
 		return;
 	}
 	argv_add(a, "-chardev");
 	argv_add(a, "socket,id=vsock,path=%s/vhost.sock", qemu_escaped(dir, p->dir));
-	argv_add(a, "-device");
-	argv_add(a, "vhost-user-vsock-pci,chardev=vsock,addr=0x4");
+	qemu_add_device(a, o, "vhost-user-vsock", 4, ",chardev=vsock");
 }
 
 /* Adds an unconfigured network card and the ports it publishes on the host. */
@@ -155,8 +184,9 @@ qemu_add_nic(struct argv *a, const struct vm_options *o)
 	}
 	argv_add(a, "-netdev");
 	argv_add(a, "user,id=net0,ipv6=off%s", forward);
-	argv_add(a, "-device");
-	argv_add(a, "virtio-net-pci,netdev=net0,mac=" VM_MAC ",romfile=,addr=0x6");
+	/* Only the card on a PCI bus has a boot ROM. */
+	qemu_add_device(a, o, "virtio-net", 6, ",netdev=net0,mac=" VM_MAC "%s",
+			o->microvm ? "" : ",romfile=");
 }
 
 unsigned int
@@ -166,8 +196,9 @@ qemu_share_slot(unsigned int i)
 }
 
 static void
-qemu_add_share(struct argv *a, const struct vm_share *s, unsigned int i, const char *dir)
+qemu_add_share(struct argv *a, const struct vm_options *o, unsigned int i, const char *dir)
 {
+	const struct vm_share *s = &o->shares[i];
 	unsigned int slot = qemu_share_slot(i);
 	char path[2 * PATH_MAX];
 
@@ -177,22 +208,19 @@ qemu_add_share(struct argv *a, const struct vm_share *s, unsigned int i, const c
 		argv_add(a, "local,id=share%u,path=%s,security_model=%s,multidevs=remap%s", i,
 			 qemu_escaped(path, s->path), geteuid() == 0 ? "passthrough" : "none",
 			 s->readonly ? ",readonly=on" : "");
-		argv_add(a, "-device");
-		argv_add(a, "virtio-9p-pci,fsdev=share%u,mount_tag=%s,addr=0x%x", i, s->tag, slot);
+		qemu_add_device(a, o, "virtio-9p", slot, ",fsdev=share%u,mount_tag=%s", i, s->tag);
 		return;
 	case SHARE_VIRTIOFS:
 		argv_add(a, "-chardev");
 		argv_add(a, "socket,id=share%u,path=%s/fs%u.sock", i, qemu_escaped(path, dir), i);
-		argv_add(a, "-device");
-		argv_add(a, "vhost-user-fs-pci,chardev=share%u,tag=%s,queue-size=1024,addr=0x%x", i,
-			 s->tag, slot);
+		qemu_add_device(a, o, "vhost-user-fs", slot,
+				",chardev=share%u,tag=%s,queue-size=1024", i, s->tag);
 		return;
 	case SHARE_BLK:
 		argv_add(a, "-drive");
 		argv_add(a, "if=none,id=share%u,format=raw,file=%s%s", i,
 			 qemu_escaped(path, s->path), s->readonly ? ",readonly=on" : "");
-		argv_add(a, "-device");
-		argv_add(a, "virtio-blk-pci,drive=share%u,addr=0x%x", i, slot);
+		qemu_add_device(a, o, "virtio-blk", slot, ",drive=share%u", i);
 		return;
 	}
 }

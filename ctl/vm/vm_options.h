@@ -7,6 +7,7 @@
 
 #define VM_SHARES_MAX  16
 #define VM_PUBLISH_MAX 8
+#define VM_QEMU_ARGS   32
 
 /* Addresses of the VM's network card behind QEMU's NAT. */
 #define VM_MAC     "02:00:00:00:00:01"
@@ -62,6 +63,11 @@ struct vm_options {
 	unsigned int n_publish;
 	struct vm_share shares[VM_SHARES_MAX];
 	unsigned int n_shares;
+	/* QEMU's microvm instead of q35: no PCI, devices on virtio-mmio */
+	bool microvm;
+	/* more arguments for QEMU, after all others */
+	const char *qemu_args[VM_QEMU_ARGS];
+	unsigned int n_qemu_args;
 	/* value of virtiofsd's --cache; NULL: "auto" */
 	const char *virtiofs_cache;
 };

@@ -108,6 +108,41 @@ Test(ctl_qemu, shares)
 	argv_release(&a);
 }
 
+Test(ctl_qemu, microvm_and_more_arguments)
+{
+	struct vm_options o = { .kernel = "/k",
+				.memory_mib = 64,
+				.cpus = 1,
+				.n_shares = 3,
+				.nic = true,
+				.microvm = true,
+				.qemu_args = { "-device", "x,y=z" },
+				.n_qemu_args = 2 };
+	struct argv a = { 0 };
+
+	o.shares[0] = (struct vm_share){ SHARE_9P, "/a", true, "share0", NULL };
+	o.shares[1] = (struct vm_share){ SHARE_VIRTIOFS, "/v", false, "share1", NULL };
+	o.shares[2] = (struct vm_share){ SHARE_BLK, "/disk", true, "0a", "ext4" };
+	qemu_argv(&a, &o, &parts);
+	REQUIRE(!a.failed);
+	CHECK_STR(value_of(&a, "-M", 0), "microvm,acpi=off,memory-backend=ram");
+	CHECK_STR(value_of(&a, "-global", 0), "virtio-mmio.force-legacy=false");
+	CHECK(has(&a, "virtio-rng-device"));
+	CHECK(has(&a, "vhost-user-vsock-device,chardev=vsock"));
+	CHECK(has(&a, "virtio-net-device,netdev=net0,mac=02:00:00:00:00:01"));
+	CHECK(has(&a, "virtio-9p-device,fsdev=share0,mount_tag=share0"));
+	CHECK(has(&a, "vhost-user-fs-device,chardev=share1,tag=share1,queue-size=1024"));
+	CHECK(has(&a, "virtio-blk-device,drive=share2"));
+	for (size_t i = 0; i < a.n; i++)
+		CHECK(!strstr(a.items[i], "-pci") && !strstr(a.items[i], "pcie") &&
+			      !strstr(a.items[i], "addr="),
+		      "%s", a.items[i]);
+	REQUIRE_GE(a.n, 2);
+	CHECK_STR(a.items[a.n - 2], "-device");
+	CHECK_STR(a.items[a.n - 1], "x,y=z", "the last argument");
+	argv_release(&a);
+}
+
 Test(ctl_qemu, kvm_vhost_and_root_image)
 {
 	struct vm_options o = {
