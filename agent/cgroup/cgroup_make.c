@@ -21,10 +21,10 @@
 
 #define CGROUPS_BELOW "4096"
 
-static int apply_devices(struct worker *w, const struct cgroup_spec *c, struct cgroup_made *made,
-			 struct error *err);
-static int attach_devices(const struct cgroup_spec *c, const struct device_rules *rules,
-			  struct cgroup_made *made, struct error *err);
+static int cgroup_make_apply_devices(struct worker *w, const struct cgroup_spec *c,
+				     struct cgroup_made *made, struct error *err);
+static int cgroup_make_attach_devices(const struct cgroup_spec *c, const struct device_rules *rules,
+				      struct cgroup_made *made, struct error *err);
 static int cgroup_make_limit(int fd, const struct cgroup_spec *c, struct error *err);
 
 int
@@ -48,7 +48,7 @@ cgroup_make(struct worker *w, const struct cgroup_spec *c, struct cgroup_made *m
 	    cgroup_limits_apply(made->fd, c->roots->cgroup, c->spec->linux->resources, err) < 0 ||
 	    unified_apply(made->fd, c->spec, err) < 0 ||
 	    cgroup_give(made->fd, c->roots->sys, c->owner, err) < 0 ||
-	    apply_devices(w, c, made, err) < 0)
+	    cgroup_make_apply_devices(w, c, made, err) < 0)
 		return -1;
 	made->events = openat(made->fd, "memory.events", O_RDONLY | O_CLOEXEC);
 	/* A kernel without the memory controller does not have the file. */
@@ -84,8 +84,8 @@ cgroup_make_limit(int fd, const struct cgroup_spec *c, struct error *err)
 }
 
 static int
-apply_devices(struct worker *w, const struct cgroup_spec *c, struct cgroup_made *made,
-	      struct error *err)
+cgroup_make_apply_devices(struct worker *w, const struct cgroup_spec *c, struct cgroup_made *made,
+			  struct error *err)
 {
 	const Grpc__Linux *linux = c->spec->linux;
 	const Grpc__LinuxResources *r = linux->resources;
@@ -95,7 +95,7 @@ apply_devices(struct worker *w, const struct cgroup_spec *c, struct cgroup_made 
 	if (device_rules_make(r ? r->devices : NULL, r ? r->n_devices : 0, linux->devices,
 			      linux->n_devices, c->any_disk, &rules, err) < 0)
 		return -1;
-	result = attach_devices(c, &rules, made, err);
+	result = cgroup_make_attach_devices(c, &rules, made, err);
 	free(rules.list);
 	/* The spec has no rules: on a kernel without device programs, the container starts
 	 * without the default ones. */
@@ -110,8 +110,8 @@ apply_devices(struct worker *w, const struct cgroup_spec *c, struct cgroup_made 
 }
 
 static int
-attach_devices(const struct cgroup_spec *c, const struct device_rules *rules,
-	       struct cgroup_made *made, struct error *err)
+cgroup_make_attach_devices(const struct cgroup_spec *c, const struct device_rules *rules,
+			   struct cgroup_made *made, struct error *err)
 {
 	struct device_program program;
 	int was_known = device_program_load(rules, c->known, &program, err);

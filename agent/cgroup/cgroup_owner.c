@@ -18,7 +18,7 @@
 static const char usual[] = "cgroup.procs\ncgroup.threads\ncgroup.subtree_control\n";
 
 static bool
-is_writable_cgroup(const Grpc__Mount *m)
+cgroup_owner_is_writable(const Grpc__Mount *m)
 {
 	bool read_only = false;
 
@@ -37,14 +37,14 @@ bool
 cgroup_is_mounted_writable(const Grpc__Spec *spec)
 {
 	for (size_t i = 0; i < spec->n_mounts; i++) {
-		if (is_writable_cgroup(spec->mounts[i]))
+		if (cgroup_owner_is_writable(spec->mounts[i]))
 			return true;
 	}
 	return false;
 }
 
 static int
-give_files(int fd, char *names, uid_t uid, struct error *err)
+cgroup_owner_give_files(int fd, char *names, uid_t uid, struct error *err)
 {
 	char *rest = NULL;
 
@@ -70,5 +70,5 @@ cgroup_give(int fd, int sys_fd, uid_t uid, struct error *err)
 		memcpy(names, usual, sizeof(usual));
 	if (fchown(fd, uid, (gid_t)-1) < 0)
 		return error_sys(err, "failed to change the owner of the cgroup to user %u", uid);
-	return give_files(fd, names, uid, err);
+	return cgroup_owner_give_files(fd, names, uid, err);
 }

@@ -49,26 +49,26 @@ struct initlink {
 };
 
 static struct list *
-bucket_of(struct initlink *l, pid_t pid)
+initlink_bucket_of(struct initlink *l, pid_t pid)
 {
 	return &l->buckets[(unsigned int)pid & (BUCKETS - 1)];
 }
 
 static int
-send_now(struct initlink *l, const struct initproto_msg *msg)
+initlink_send_now(struct initlink *l, const struct initproto_msg *msg)
 {
 	return send_msg(l->fd, msg, sizeof(*msg), NULL, 0, MSG_DONTWAIT);
 }
 
 /* Returns true when nothing is left to send. */
 static bool
-flush_out(struct initlink *l)
+initlink_flush(struct initlink *l)
 {
 	struct initproto_msg msg;
 
 	while (buf_len(&l->out) >= sizeof(msg)) {
 		memcpy(&msg, buf_head(&l->out), sizeof(msg));
-		if (send_now(l, &msg) < 0 && watch_may_retry(l->watch, errno))
+		if (initlink_send_now(l, &msg) < 0 && watch_may_retry(l->watch, errno))
 			return false;
 		buf_consume(&l->out, sizeof(msg));
 	}
@@ -76,20 +76,20 @@ flush_out(struct initlink *l)
 }
 
 static void
-update_events(struct initlink *l)
+initlink_update_events(struct initlink *l)
 {
 	watch_set_events(l->watch, buf_len(&l->out) > 0 ? EPOLLIN | EPOLLOUT : EPOLLIN);
 }
 
 /* Sends msg after the messages that are queued; `now`: fails rather than queues. */
 static int
-send_ordered(struct initlink *l, const struct initproto_msg *msg, bool now)
+initlink_send(struct initlink *l, const struct initproto_msg *msg, bool now)
 {
 	if (l->is_lost) {
 		errno = EPIPE;
 		return -1;
 	}
-	if (flush_out(l) && send_now(l, msg) == 0)
+	if (initlink_flush(l) && initlink_send_now(l, msg) == 0)
 		return 0;
 	if (buf_len(&l->out) == 0 && !io_is_for_now(errno))
 		return -1;
@@ -99,12 +99,12 @@ send_ordered(struct initlink *l, const struct initproto_msg *msg, bool now)
 	}
 	if (buf_append(&l->out, msg, sizeof(*msg)) < 0)
 		return -1;
-	update_events(l);
+	initlink_update_events(l);
 	return 0;
 }
 
 static void
-lost(struct initlink *l)
+initlink_is_lost(struct initlink *l)
 {
 	if (l->is_lost)
 		return;
@@ -122,13 +122,13 @@ initlink_child_ended(struct initlink *l, pid_t pid, int status, bool gone)
 	struct child *c = NULL;
 	struct list *pos;
 
-	list_for_each (pos, bucket_of(l, pid)) {
+	list_for_each (pos, initlink_bucket_of(l, pid)) {
 		c = list_entry(pos, struct child, node);
 		if (c->pid == pid)
 			break;
 		c = NULL;
 	}
-	if (!gone && send_ordered(l, &taken, false) < 0)
+	if (!gone && initlink_send(l, &taken, false) < 0)
 		log_warn("init", "failed to acknowledge the status of process %d: %s", (int)pid,
 			 strerror(errno));
 	if (!c)
@@ -140,7 +140,7 @@ initlink_child_ended(struct initlink *l, pid_t pid, int status, bool gone)
 }
 
 static void
-received(struct initlink *l, const struct initproto_msg *msg)
+initlink_received(struct initlink *l, const struct initproto_msg *msg)
 {
 	switch (msg->type) {
 	case INITPROTO_EXIT:
@@ -163,7 +163,7 @@ received(struct initlink *l, const struct initproto_msg *msg)
 
 /* Receives messages until there are none. */
 static void
-drain(struct initlink *l)
+initlink_drain(struct initlink *l)
 {
 	struct initproto_msg msg;
 	int fds[IO_FDS_MAX];
@@ -173,13 +173,13 @@ drain(struct initlink *l)
 	while (!l->is_lost) {
 		n = recv_msg(l->fd, &msg, sizeof(msg), fds, &n_fds, MSG_DONTWAIT);
 		if (n == sizeof(msg)) {
-			received(l, &msg);
+			initlink_received(l, &msg);
 			continue;
 		}
 		if (n < 0 && watch_may_retry(l->watch, errno))
 			return;
 		if (n == 0 || (n < 0 && errno != EMSGSIZE)) {
-			lost(l);
+			initlink_is_lost(l);
 			return;
 		}
 		log_warn("init", "invalid size of a message from init");
@@ -187,16 +187,16 @@ drain(struct initlink *l)
 }
 
 static void
-on_event(uint32_t events, void *data)
+initlink_on_event(uint32_t events, void *data)
 {
 	struct initlink *l = data;
 
 	if (events & EPOLLOUT) {
-		(void)flush_out(l);
-		update_events(l);
+		(void)initlink_flush(l);
+		initlink_update_events(l);
 	}
 	if (events & (EPOLLIN | EPOLLHUP | EPOLLERR))
-		drain(l);
+		initlink_drain(l);
 }
 
 struct initlink *
@@ -218,7 +218,7 @@ initlink_new(struct loop *loop, int fd, void (*on_lost)(void *data), void *data,
 	l->on_lost = on_lost;
 	l->on_lost_data = data;
 	buf_init(&l->out, OUT_MAX);
-	l->watch = loop_watch(loop, fd, EPOLLIN, on_event, l, err);
+	l->watch = loop_watch(loop, fd, EPOLLIN, initlink_on_event, l, err);
 	if (!l->watch) {
 		error_wrap(err, "failed to watch the socket to init");
 		free(l);
@@ -226,7 +226,7 @@ initlink_new(struct loop *loop, int fd, void (*on_lost)(void *data), void *data,
 	}
 	/* The first message was sent before the agent started, when nothing was registered yet. */
 	if (recv_msg(fd, &msg, sizeof(msg), fds, &n_fds, MSG_DONTWAIT) == sizeof(msg))
-		received(l, &msg);
+		initlink_received(l, &msg);
 	return l;
 }
 
@@ -257,13 +257,13 @@ initlink_watch(struct initlink *l, pid_t pid, child_fn *fn, void *data, struct e
 		error_nomem(err, "registering a process");
 		return NULL;
 	}
-	if (send_ordered(l, &msg, true) < 0) {
+	if (initlink_send(l, &msg, true) < 0) {
 		error_sys(err, "failed to register process %d with init", (int)pid);
 		free(c);
 		return NULL;
 	}
 	*c = (struct child){ .link = l, .pid = pid, .fn = fn, .data = data };
-	list_append(bucket_of(l, pid), &c->node);
+	list_append(initlink_bucket_of(l, pid), &c->node);
 	return c;
 }
 
@@ -283,7 +283,7 @@ initlink_poweroff(struct initlink *l, int exit_code, struct error *err)
 {
 	struct initproto_msg msg = { .type = INITPROTO_POWEROFF, .value = exit_code };
 
-	if (send_ordered(l, &msg, false) < 0)
+	if (initlink_send(l, &msg, false) < 0)
 		return error_sys(err, "failed to ask init to power off");
 	return 0;
 }

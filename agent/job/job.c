@@ -121,7 +121,7 @@ job_result(struct job *job)
  * another process may hold the worker's end. Returns true if that ended the job, which may be
  * freed. */
 static bool
-drain_last(struct job *job)
+job_drain_last(struct job *job)
 {
 	enum drained drained;
 
@@ -144,7 +144,7 @@ job_abandon_worker(void *data)
 	log_warn("job", "%s: worker %d does not die, abandoning it", job->ops->name,
 		 (int)job->proc->pid);
 	/* For the steps that it announced. */
-	(void)drain_last(job);
+	(void)job_drain_last(job);
 	job_result(job);
 	(void)log_context_set(former);
 }
@@ -167,7 +167,7 @@ job_stop(struct job *job)
 }
 
 static void
-late(void *data)
+job_late(void *data)
 {
 	struct job *job = data;
 	const struct log_context *former;
@@ -189,7 +189,7 @@ late(void *data)
 }
 
 static void
-take_messages(struct job *job)
+job_take_messages(struct job *job)
 {
 	switch (job_drain(job, MESSAGES_A_TURN)) {
 	case DRAINED:
@@ -212,7 +212,7 @@ take_messages(struct job *job)
 }
 
 static void
-on_socket(uint32_t events, void *data)
+job_on_socket(uint32_t events, void *data)
 {
 	struct job *job = data;
 	const struct log_context *former;
@@ -221,12 +221,12 @@ on_socket(uint32_t events, void *data)
 	if (job->state != JOB_RUNNING)
 		return;
 	former = log_context_set(job->log);
-	take_messages(job);
+	job_take_messages(job);
 	(void)log_context_set(former);
 }
 
 static void
-describe_death(struct error *err, int status, bool gone)
+job_describe_death(struct error *err, int status, bool gone)
 {
 	if (gone)
 		error_set(err, ERROR_INTERNAL, "the worker ended before it was registered");
@@ -254,7 +254,7 @@ job_again(struct job *job)
 	buf_consume(&job->output, buf_len(&job->output));
 	job->state = JOB_QUEUED;
 	if (job->deadline_ms > 0) {
-		job->deadline = loop_timer(jobs->loop, job->deadline_ms, late, job, &err);
+		job->deadline = loop_timer(jobs->loop, job->deadline_ms, job_late, job, &err);
 		if (!job->deadline)
 			log_warn("job", "%s: running without a deadline: %s", job->ops->name,
 				 err.msg);
@@ -269,10 +269,10 @@ static void
 job_worker_ended(struct job *job, int status, bool gone)
 {
 	/* Everything that it sent before it died is in the socket by now. */
-	if (drain_last(job))
+	if (job_drain_last(job))
 		return;
 	if (!job->is_cancelled) {
-		describe_death(&job->err, status, gone);
+		job_describe_death(&job->err, status, gone);
 		job->has_died = true;
 		if ((job->flags & JOB_AGAIN) && job->journal.n == 0 && job->again < JOB_AGAIN_MAX) {
 			job_again(job);
@@ -283,7 +283,7 @@ job_worker_ended(struct job *job, int status, bool gone)
 }
 
 static void
-worker_ended(struct worker_proc *proc, int status, bool gone, void *data)
+job_on_worker_exit(struct worker_proc *proc, int status, bool gone, void *data)
 {
 	struct jobs *jobs = data;
 	struct job *job = proc->job;
@@ -301,20 +301,20 @@ worker_ended(struct worker_proc *proc, int status, bool gone, void *data)
 }
 
 static bool
-has_turn(const struct job *job)
+job_has_turn(const struct job *job)
 {
 	return !job->lane || !job->lane->turn || job->lane->turn == job;
 }
 
 /* Gives the job its turn in its lane: it waits for a worker only, and its deadline begins. */
 static int
-take_turn(struct job *job, struct error *err)
+job_take_turn(struct job *job, struct error *err)
 {
 	if (job->lane)
 		job->lane->turn = job;
 	if (job->deadline_ms == 0 || job->deadline)
 		return 0;
-	job->deadline = loop_timer(job->jobs->loop, job->deadline_ms, late, job, err);
+	job->deadline = loop_timer(job->jobs->loop, job->deadline_ms, job_late, job, err);
 	return job->deadline ? 0 : -1;
 }
 
@@ -324,7 +324,7 @@ job_run(struct job *job, struct error *err)
 	struct jobs *jobs = job->jobs;
 	int keep[KEEP_MAX + 1];
 
-	if (take_turn(job, err) < 0)
+	if (job_take_turn(job, err) < 0)
 		return -1;
 	if (jobs->n_processes >= PROCESSES_MAX)
 		return error_set(err, ERROR_RESOURCE_EXHAUSTED,
@@ -335,10 +335,10 @@ job_run(struct job *job, struct error *err)
 	if (!job->proc)
 		return -1;
 	job->proc->job = job;
-	job->proc->on_exit = worker_ended;
+	job->proc->on_exit = job_on_worker_exit;
 	job->proc->data = jobs;
 	list_append(&jobs->processes, &job->proc->node);
-	job->watch = loop_watch(jobs->loop, job->sock, EPOLLIN, on_socket, job, err);
+	job->watch = loop_watch(jobs->loop, job->sock, EPOLLIN, job_on_socket, job, err);
 	if (!job->watch) {
 		worker_proc_free(steal_ptr(&job->proc));
 		close_fd(&job->sock);
@@ -354,7 +354,7 @@ job_run(struct job *job, struct error *err)
 }
 
 static bool
-may_run(const struct jobs *jobs, unsigned int flags)
+jobs_may_run(const struct jobs *jobs, unsigned int flags)
 {
 	unsigned int max = flags & JOB_URGENT ? WORKERS_MAX : WORKERS_MAX - WORKERS_URGENT;
 
@@ -407,8 +407,8 @@ job_start(struct jobs *jobs, const struct job_spec *spec, struct error *err)
 		return NULL;
 	}
 	/* The queued jobs may only be waiting for their lanes: the kick starts this one. */
-	if (!list_is_empty(queue) || !has_turn(job) || !may_run(jobs, spec->flags)) {
-		if (has_turn(job) && take_turn(job, err) < 0) {
+	if (!list_is_empty(queue) || !job_has_turn(job) || !jobs_may_run(jobs, spec->flags)) {
+		if (job_has_turn(job) && job_take_turn(job, err) < 0) {
 			job_free(job);
 			return NULL;
 		}
@@ -427,7 +427,7 @@ job_start(struct jobs *jobs, const struct job_spec *spec, struct error *err)
 /* ---- undo ---- */
 
 static void
-undo_done(struct job *undo, const struct error *err, void *data)
+job_on_undone(struct job *undo, const struct error *err, void *data)
 {
 	struct job *job = data;
 
@@ -444,7 +444,7 @@ undo_done(struct job *undo, const struct error *err, void *data)
 
 /* Closes the agent's fds: the undo worker has its own copies now (see journal_close_fds()). */
 static int
-undo_close_fds(struct job *undo, const struct job_message *m, void *data, struct error *err)
+job_undo_close_fds(struct job *undo, const struct job_message *m, void *data, struct error *err)
 {
 	struct job *job = data;
 
@@ -453,20 +453,20 @@ undo_close_fds(struct job *undo, const struct job_message *m, void *data, struct
 	return 0;
 }
 
-static const struct job_message_type undo_messages[] = {
-	[UNDO_MSG_DONE] = { .handler = undo_close_fds },
+static const struct job_message_type job_undo_messages[] = {
+	[UNDO_MSG_DONE] = { .handler = job_undo_close_fds },
 };
 
-static const struct job_ops undo_ops = {
+static const struct job_ops job_undo_ops = {
 	.name = "undo",
 	.work = undo_work,
-	.messages = undo_messages,
-	.n_messages = ARRAY_LEN(undo_messages),
-	.done = undo_done,
+	.messages = job_undo_messages,
+	.n_messages = ARRAY_LEN(job_undo_messages),
+	.done = job_on_undone,
 };
 
 static void
-undo_retry(void *data)
+job_undo_retry(void *data)
 {
 	struct job *job = data;
 	const struct log_context *former = log_context_set(job->log);
@@ -483,7 +483,7 @@ job_undo(struct job *job)
 	struct error err = ERROR_INIT;
 	int fds[JOURNAL_STEPS_MAX];
 	struct job_spec spec = {
-		.ops = &undo_ops,
+		.ops = &job_undo_ops,
 		.arg = &job->journal,
 		.data = job,
 		.keep_fds = fds,
@@ -501,7 +501,7 @@ job_undo(struct job *job)
 	}
 	if (!deadline_is_over(job->undo_until_ns)) {
 		job->retry_timer =
-			loop_timer(job->jobs->loop, UNDO_RETRY_MS, undo_retry, job, &err);
+			loop_timer(job->jobs->loop, UNDO_RETRY_MS, job_undo_retry, job, &err);
 		if (job->retry_timer)
 			return;
 	}
@@ -582,7 +582,7 @@ job_forget_fd(struct job *job, int fd)
 /* Starts the jobs of a queue that may run, and gives the first job of each lane its turn. Returns
  * false if it must be called again. */
 static bool
-run_queue(struct jobs *jobs, bool urgent)
+jobs_run_queue(struct jobs *jobs, bool urgent)
 {
 	struct list *pos, *next;
 
@@ -591,13 +591,13 @@ run_queue(struct jobs *jobs, bool urgent)
 		const struct log_context *former;
 		int result;
 
-		if (!has_turn(job))
+		if (!job_has_turn(job))
 			continue;
 		former = log_context_set(job->log);
-		if (may_run(jobs, urgent ? JOB_URGENT : 0))
+		if (jobs_may_run(jobs, urgent ? JOB_URGENT : 0))
 			result = job_run(job, &job->err);
 		else
-			result = take_turn(job, &job->err);
+			result = job_take_turn(job, &job->err);
 		/* Its callback may change the queue. */
 		if (result < 0)
 			job_finish(job);
@@ -610,15 +610,15 @@ run_queue(struct jobs *jobs, bool urgent)
 
 /* Finishes the jobs in `ended`, then starts those that wait. */
 static void
-on_kick(void *data)
+jobs_on_kick(void *data)
 {
 	struct jobs *jobs = data;
 
 	while (!list_is_empty(&jobs->ended))
 		job_finish(list_entry(jobs->ended.next, struct job, node));
-	while (!run_queue(jobs, true))
+	while (!jobs_run_queue(jobs, true))
 		continue;
-	while (!run_queue(jobs, false))
+	while (!jobs_run_queue(jobs, false))
 		continue;
 }
 
@@ -645,7 +645,7 @@ jobs_new(struct loop *loop, struct initlink *link, const struct undo_kind *const
 	list_init(&jobs->active);
 	list_init(&jobs->ended);
 	list_init(&jobs->processes);
-	post_init(&jobs->kick, on_kick, jobs);
+	post_init(&jobs->kick, jobs_on_kick, jobs);
 	jobs->dev_null = open("/dev/null", O_RDWR | O_CLOEXEC);
 	if (jobs->dev_null < 0) {
 		error_sys(err, "failed to open /dev/null");
@@ -656,7 +656,7 @@ jobs_new(struct loop *loop, struct initlink *link, const struct undo_kind *const
 }
 
 static void
-free_list(struct list *jobs)
+jobs_free_list(struct list *jobs)
 {
 	while (!list_is_empty(jobs))
 		job_free(list_entry(jobs->next, struct job, node));
@@ -669,10 +669,10 @@ jobs_free(struct jobs *jobs)
 		return;
 	while (!list_is_empty(&jobs->processes))
 		worker_proc_free(list_entry(jobs->processes.next, struct worker_proc, node));
-	free_list(&jobs->queue[0]);
-	free_list(&jobs->queue[1]);
-	free_list(&jobs->active);
-	free_list(&jobs->ended);
+	jobs_free_list(&jobs->queue[0]);
+	jobs_free_list(&jobs->queue[1]);
+	jobs_free_list(&jobs->active);
+	jobs_free_list(&jobs->ended);
 	post_cancel(&jobs->kick);
 	close_fd(&jobs->dev_null);
 	free(jobs);

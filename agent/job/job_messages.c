@@ -13,7 +13,7 @@
 
 /* Has job_drain() return DRAINED_ABORT. job->err is set. */
 static void
-abort_job(struct job *job)
+messages_abort(struct job *job)
 {
 	job->is_cancelled = true;
 }
@@ -21,7 +21,7 @@ abort_job(struct job *job)
 /* Answers a waiting message, or with the refusal of an earlier one. Without an answer a worker would
  * wait until its deadline, or forever. */
 static void
-acknowledge(struct job *job, const struct error *err)
+messages_acknowledge(struct job *job, const struct error *err)
 {
 	struct job_wire_ack ack = { .head.kind = JOB_WIRE_ACK,
 				    .err = err->code == ERROR_OK ? job->refused : *err };
@@ -33,12 +33,12 @@ acknowledge(struct job *job, const struct error *err)
 	if (errno == EPIPE || errno == ECONNRESET)
 		return;
 	error_sys(&job->err, "%s: failed to answer the worker", job->ops->name);
-	abort_job(job);
+	messages_abort(job);
 }
 
 /* Makes a callback's result and its error agree. */
 static void
-settle(int result, struct error *err)
+messages_settle(int result, struct error *err)
 {
 	if (result == 0)
 		*err = ERROR_INIT;
@@ -49,18 +49,18 @@ settle(int result, struct error *err)
 /* Adds a step to the journal, with its fd. Returns false if the job is to be stopped: a step that
  * cannot be undone must not be taken. */
 static bool
-add_step(struct job *job, struct step *step, int *fd, size_t name_len)
+messages_add_step(struct job *job, struct step *step, int *fd, size_t name_len)
 {
 	step->fd = steal_fd(fd);
 	if (journal_add(&job->journal, step, name_len) == 0)
 		return true;
 	error_sys_code(&job->err, ERROR_RESOURCE_EXHAUSTED, "failed to extend the journal");
-	abort_job(job);
+	messages_abort(job);
 	return false;
 }
 
 static void
-take_step(struct job *job, const struct job_wire_head *head, struct job_message *m)
+messages_take_step(struct job *job, const struct job_wire_head *head, struct job_message *m)
 {
 	const struct undo_kind *kind = NULL;
 	const struct error ok = ERROR_INIT;
@@ -76,16 +76,16 @@ take_step(struct job *job, const struct job_wire_head *head, struct job_message 
 		error_set(&job->err, ERROR_INTERNAL,
 			  "the worker announced a step of unknown kind %u, or with %zu fds",
 			  head->type, m->n_fds);
-		abort_job(job);
+		messages_abort(job);
 		return;
 	}
 	step.kind = kind;
-	if (job->refused.code != ERROR_OK || add_step(job, &step, &m->fds[0], m->size))
-		acknowledge(job, &ok);
+	if (job->refused.code != ERROR_OK || messages_add_step(job, &step, &m->fds[0], m->size))
+		messages_acknowledge(job, &ok);
 }
 
 static void
-take_taken(struct job *job, const struct job_message *m)
+messages_take_taken(struct job *job, const struct job_message *m)
 {
 	struct job_wire_taken taken = { 0 };
 
@@ -95,14 +95,14 @@ take_taken(struct job *job, const struct job_message *m)
 }
 
 static bool
-is_within(size_t n, size_t exact, size_t max)
+messages_is_within(size_t n, size_t exact, size_t max)
 {
 	return max > 0 ? n >= exact && n <= max : n == exact;
 }
 
 /* Returns the row of a message, or NULL and err if it has no row or does not match it. */
 static const struct job_message_type *
-find_row(const struct job *job, const struct job_message *m, struct error *err)
+messages_find_row(const struct job *job, const struct job_message *m, struct error *err)
 {
 	const struct job_message_type *row = NULL;
 
@@ -111,8 +111,8 @@ find_row(const struct job *job, const struct job_message *m, struct error *err)
 	if (!row)
 		error_set(err, ERROR_INTERNAL, "the worker sent a message of unknown type %u",
 			  m->type);
-	else if (!is_within(m->size, row->size, row->size_max) ||
-		 !is_within(m->n_fds, row->n_fds, row->n_fds_max))
+	else if (!messages_is_within(m->size, row->size, row->size_max) ||
+		 !messages_is_within(m->n_fds, row->n_fds, row->n_fds_max))
 		error_set(
 			err, ERROR_INTERNAL,
 			"the worker sent message %u with %zu bytes and %zu fds, expected %zu and %zu",
@@ -123,7 +123,7 @@ find_row(const struct job *job, const struct job_message *m, struct error *err)
 }
 
 static void
-take_message(struct job *job, const struct job_wire_head *head, struct job_message *m)
+messages_take_own(struct job *job, const struct job_wire_head *head, struct job_message *m)
 {
 	const struct job_message_type *row;
 	struct error err = ERROR_INIT;
@@ -132,14 +132,14 @@ take_message(struct job *job, const struct job_wire_head *head, struct job_messa
 	if (job->state != JOB_RUNNING)
 		return;
 	m->type = head->type;
-	row = find_row(job, m, &job->err);
+	row = messages_find_row(job, m, &job->err);
 	if (!row) {
-		abort_job(job);
+		messages_abort(job);
 		return;
 	}
-	settle(row->handler(job, m, job->data, &err), &err);
+	messages_settle(row->handler(job, m, job->data, &err), &err);
 	if (head->reply == JOB_REPLY_NOW)
-		acknowledge(job, &err);
+		messages_acknowledge(job, &err);
 	else if (err.code == ERROR_OK || job->state != JOB_RUNNING)
 		return;
 	else if (head->reply == JOB_REPLY_NONE)
@@ -150,7 +150,7 @@ take_message(struct job *job, const struct job_wire_head *head, struct job_messa
 }
 
 static void
-take_output(struct job *job, const struct job_message *m)
+messages_take_output(struct job *job, const struct job_message *m)
 {
 	uint8_t *at;
 
@@ -161,7 +161,7 @@ take_output(struct job *job, const struct job_message *m)
 		error_set(&job->err, ERROR_RESOURCE_EXHAUSTED,
 			  "no room for more than %zu bytes of the worker's output",
 			  buf_len(&job->output));
-		abort_job(job);
+		messages_abort(job);
 		return;
 	}
 	memcpy(at, m->payload, m->size);
@@ -170,7 +170,7 @@ take_output(struct job *job, const struct job_message *m)
 }
 
 static void
-take_process(struct job *job, const struct job_wire_head *head, struct job_message *m)
+messages_take_process(struct job *job, const struct job_wire_head *head, struct job_message *m)
 {
 	struct step step = { .kind = &undo_kill, .id = head->pid, .name = "" };
 	struct error err = ERROR_INIT;
@@ -179,17 +179,18 @@ take_process(struct job *job, const struct job_wire_head *head, struct job_messa
 		error_set(&err, ERROR_CANCELLED, "process %d is no longer wanted", (int)head->pid);
 	else if (job->refused.code != ERROR_OK)
 		err = job->refused;
-	else if (!add_step(job, &step, &m->fds[0], 0))
+	else if (!messages_add_step(job, &step, &m->fds[0], 0))
 		return;
 	else
-		settle(job->ops->process(job, head->pid, steal_fd(&m->fds[1]), job->data, &err),
-		       &err);
-	acknowledge(job, &err);
+		messages_settle(
+			job->ops->process(job, head->pid, steal_fd(&m->fds[1]), job->data, &err),
+			&err);
+	messages_acknowledge(job, &err);
 }
 
 /* Takes one NUL-terminated text from the beginning. Returns NULL if there is none. */
 static const char *
-next_text(const char **at, size_t *left)
+messages_next_text(const char **at, size_t *left)
 {
 	const char *text = *at, *end = memchr(text, '\0', *left);
 
@@ -201,15 +202,15 @@ next_text(const char **at, size_t *left)
 }
 
 static void
-take_log(const struct job *job, enum log_level level, const char *payload, size_t size)
+messages_take_log(const struct job *job, enum log_level level, const char *payload, size_t size)
 {
 	struct log_field fields[WORKER_FIELDS_MAX];
-	const char *event = next_text(&payload, &size);
+	const char *event = messages_next_text(&payload, &size);
 	const char *key;
 	size_t n = 0;
 
-	while ((key = next_text(&payload, &size)) != NULL && *key) {
-		const char *value = next_text(&payload, &size);
+	while ((key = messages_next_text(&payload, &size)) != NULL && *key) {
+		const char *value = messages_next_text(&payload, &size);
 
 		if (!value || n == WORKER_FIELDS_MAX)
 			return;
@@ -223,26 +224,26 @@ take_log(const struct job *job, enum log_level level, const char *payload, size_
 
 /* Handles one message. Returns false if it is the result. */
 static bool
-job_messages_take(struct job *job, const struct job_wire_head *head, struct job_message *m)
+messages_take(struct job *job, const struct job_wire_head *head, struct job_message *m)
 {
 	switch ((enum job_wire)head->kind) {
 	case JOB_WIRE_STEP:
-		take_step(job, head, m);
+		messages_take_step(job, head, m);
 		return true;
 	case JOB_WIRE_TAKEN:
-		take_taken(job, m);
+		messages_take_taken(job, m);
 		return true;
 	case JOB_WIRE_MESSAGE:
-		take_message(job, head, m);
+		messages_take_own(job, head, m);
 		return true;
 	case JOB_WIRE_PROCESS:
-		take_process(job, head, m);
+		messages_take_process(job, head, m);
 		return true;
 	case JOB_WIRE_OUTPUT:
-		take_output(job, m);
+		messages_take_output(job, m);
 		return true;
 	case JOB_WIRE_LOG:
-		take_log(job, (enum log_level)head->type, m->payload, m->size);
+		messages_take_log(job, (enum log_level)head->type, m->payload, m->size);
 		return true;
 	case JOB_WIRE_RESULT:
 		if (m->size != sizeof(job->err) || job->state != JOB_RUNNING)
@@ -263,7 +264,7 @@ job_messages_take(struct job *job, const struct job_wire_head *head, struct job_
 
 /* Handles the message in jobs->in and closes the fds that no handler has kept. */
 static bool
-take_and_close(struct job *job, size_t n, int *fds, size_t n_fds)
+messages_take_and_close(struct job *job, size_t n, int *fds, size_t n_fds)
 {
 	const uint8_t *in = job->jobs->in;
 	struct job_wire_head head;
@@ -276,7 +277,7 @@ take_and_close(struct job *job, size_t n, int *fds, size_t n_fds)
 	bool goes_on;
 
 	memcpy(&head, in, sizeof(head));
-	goes_on = job_messages_take(job, &head, &m);
+	goes_on = messages_take(job, &head, &m);
 	close_fds(fds, n_fds);
 	return goes_on;
 }
@@ -284,13 +285,13 @@ take_and_close(struct job *job, size_t n, int *fds, size_t n_fds)
 /* Handles a message whose fds could not be received (MSG_CTRUNC, recvmsg(2)). The worker may depend
  * on them. */
 static void
-message_lost(struct job *job)
+messages_lost(struct job *job)
 {
 	if (job->state != JOB_RUNNING)
 		return;
 	error_set(&job->err, ERROR_RESOURCE_EXHAUSTED,
 		  "lost a message of the worker: too many open files");
-	abort_job(job);
+	messages_abort(job);
 }
 
 enum drained
@@ -313,10 +314,10 @@ job_drain(struct job *job, unsigned int max)
 		 * lines, and another process of that container that may trace it can take it from
 		 * there. */
 		if (n < 0)
-			message_lost(job);
+			messages_lost(job);
 		else if ((size_t)n < sizeof(struct job_wire_head) || sender != job->proc->pid)
 			close_fds(fds, n_fds);
-		else if (!take_and_close(job, (size_t)n, fds, n_fds))
+		else if (!messages_take_and_close(job, (size_t)n, fds, n_fds))
 			return DRAINED_RESULT;
 		/* A handler that cancels the job itself has stopped it. */
 		if (job->is_cancelled && job->state == JOB_RUNNING)

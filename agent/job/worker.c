@@ -30,8 +30,8 @@ struct worker {
 
 /* Sends head and payload as one message. */
 static int
-send_wire(struct worker *w, const struct job_wire_head *head, const void *payload, size_t size,
-	  const int *fds, size_t n_fds, struct error *err)
+worker_send_wire(struct worker *w, const struct job_wire_head *head, const void *payload,
+		 size_t size, const int *fds, size_t n_fds, struct error *err)
 {
 	auto_free char *msg = malloc(sizeof(*head) + size);
 
@@ -98,7 +98,7 @@ worker_step(struct worker *w, const struct undo *undo, struct error *err)
 				 undo->name);
 	if (worker_has_room(w, err) < 0)
 		return -1;
-	if (send_wire(w, &head, undo->name, len, &undo->fd, 1, err) < 0 ||
+	if (worker_send_wire(w, &head, undo->name, len, &undo->fd, 1, err) < 0 ||
 	    worker_wait_for(w, JOB_WIRE_ACK, err) < 0)
 		return -1;
 	w->steps++;
@@ -115,13 +115,13 @@ worker_taken(struct worker *w, const struct stat *made, struct error *err)
 		taken.dev = made->st_dev;
 		taken.ino = made->st_ino;
 	}
-	return send_wire(w, &head, &taken, made ? sizeof(taken) : 0, NULL, 0, err);
+	return worker_send_wire(w, &head, &taken, made ? sizeof(taken) : 0, NULL, 0, err);
 }
 
 /* Sends a message of the job's own. */
 static int
-send_message(struct worker *w, uint32_t type, enum job_wire_reply reply, const void *payload,
-	     size_t size, const int *fds, size_t n_fds, struct error *err)
+worker_send_message(struct worker *w, uint32_t type, enum job_wire_reply reply, const void *payload,
+		    size_t size, const int *fds, size_t n_fds, struct error *err)
 {
 	const struct job_wire_head head = { .kind = JOB_WIRE_MESSAGE,
 					    .type = type,
@@ -130,15 +130,15 @@ send_message(struct worker *w, uint32_t type, enum job_wire_reply reply, const v
 	if (size > JOB_MESSAGE_MAX)
 		return error_set(err, ERROR_RESOURCE_EXHAUSTED,
 				 "message to the agent too large: %zu bytes", size);
-	return send_wire(w, &head, payload, size, fds, n_fds, err);
+	return worker_send_wire(w, &head, payload, size, fds, n_fds, err);
 }
 
 int
 worker_send(struct worker *w, uint32_t type, const void *payload, size_t size, const int *fds,
 	    size_t n_fds, bool wait, struct error *err)
 {
-	if (send_message(w, type, wait ? JOB_REPLY_NOW : JOB_REPLY_NONE, payload, size, fds, n_fds,
-			 err) < 0)
+	if (worker_send_message(w, type, wait ? JOB_REPLY_NOW : JOB_REPLY_NONE, payload, size, fds,
+				n_fds, err) < 0)
 		return -1;
 	return wait ? worker_wait_for(w, JOB_WIRE_ACK, err) : 0;
 }
@@ -147,7 +147,7 @@ int
 worker_report(struct worker *w, uint32_t type, const void *payload, size_t size, const int *fds,
 	      size_t n_fds, struct error *err)
 {
-	return send_message(w, type, JOB_REPLY_LATER, payload, size, fds, n_fds, err);
+	return worker_send_message(w, type, JOB_REPLY_LATER, payload, size, fds, n_fds, err);
 }
 
 int
@@ -159,7 +159,7 @@ worker_output(struct worker *w, const void *data, size_t size, struct error *err
 	while (size > 0) {
 		size_t n = size < JOB_OUTPUT_PIECE ? size : JOB_OUTPUT_PIECE;
 
-		if (send_wire(w, &head, p, n, NULL, 0, err) < 0)
+		if (worker_send_wire(w, &head, p, n, NULL, 0, err) < 0)
 			return -1;
 		p += n;
 		size -= n;
@@ -177,7 +177,7 @@ worker_process(struct worker *w, pid_t pid, int pidfd, struct error *err)
 	const int fds[] = { pidfd, pidfd };
 
 	if (worker_has_room(w, err) < 0 ||
-	    send_wire(w, &head, NULL, 0, fds, ARRAY_LEN(fds), err) < 0 ||
+	    worker_send_wire(w, &head, NULL, 0, fds, ARRAY_LEN(fds), err) < 0 ||
 	    worker_wait_for(w, JOB_WIRE_ACK, err) < 0)
 		return -1;
 	w->steps++;
@@ -186,7 +186,7 @@ worker_process(struct worker *w, pid_t pid, int pidfd, struct error *err)
 
 /* Appends a text with its NUL, or nothing if it does not fit. */
 static bool
-put_text(char *out, size_t *len, size_t size, const char *text)
+worker_put_text(char *out, size_t *len, size_t size, const char *text)
 {
 	size_t n = strlen(text) + 1;
 
@@ -197,13 +197,13 @@ put_text(char *out, size_t *len, size_t size, const char *text)
 	return true;
 }
 
-static void send_log(struct worker *w, enum log_level level, const char *event,
-		     const struct log_field *fields, size_t n_fields, const char *fmt, va_list ap)
-	__attribute__((format(printf, 6, 0)));
+static void worker_send_log(struct worker *w, enum log_level level, const char *event,
+			    const struct log_field *fields, size_t n_fields, const char *fmt,
+			    va_list ap) __attribute__((format(printf, 6, 0)));
 
 static void
-send_log(struct worker *w, enum log_level level, const char *event, const struct log_field *fields,
-	 size_t n_fields, const char *fmt, va_list ap)
+worker_send_log(struct worker *w, enum log_level level, const char *event,
+		const struct log_field *fields, size_t n_fields, const char *fmt, va_list ap)
 {
 	struct job_wire_head head = { .kind = JOB_WIRE_LOG, .type = level };
 	const size_t head_max = JOB_LOG_MAX - ERROR_MSG_MAX - 1;
@@ -212,19 +212,19 @@ send_log(struct worker *w, enum log_level level, const char *event, const struct
 	size_t len = 0;
 	int n;
 
-	(void)put_text(payload, &len, head_max, event);
+	(void)worker_put_text(payload, &len, head_max, event);
 	for (size_t i = 0; i < n_fields && i < WORKER_FIELDS_MAX; i++) {
 		size_t before = len;
 
-		if (!put_text(payload, &len, head_max, fields[i].key) ||
-		    !put_text(payload, &len, head_max, fields[i].value))
+		if (!worker_put_text(payload, &len, head_max, fields[i].key) ||
+		    !worker_put_text(payload, &len, head_max, fields[i].value))
 			len = before;
 	}
 	payload[len++] = '\0';
 	n = vsnprintf(payload + len, ERROR_MSG_MAX, fmt, ap);
 	if (n > 0)
-		(void)send_wire(w, &head, payload, len + strnlen(payload + len, ERROR_MSG_MAX),
-				NULL, 0, &err);
+		(void)worker_send_wire(w, &head, payload,
+				       len + strnlen(payload + len, ERROR_MSG_MAX), NULL, 0, &err);
 }
 
 void
@@ -233,7 +233,7 @@ worker_log(struct worker *w, enum log_level level, const char *fmt, ...)
 	va_list ap;
 
 	va_start(ap, fmt);
-	send_log(w, level, "", NULL, 0, fmt, ap);
+	worker_send_log(w, level, "", NULL, 0, fmt, ap);
 	va_end(ap);
 }
 
@@ -244,13 +244,13 @@ worker_event(struct worker *w, enum log_level level, const char *event,
 	va_list ap;
 
 	va_start(ap, fmt);
-	send_log(w, level, event, fields, n_fields, fmt, ap);
+	worker_send_log(w, level, event, fields, n_fields, fmt, ap);
 	va_end(ap);
 }
 
 /* Drops lines of the worker's own copy of the log: only worker_log() reaches the agent's log. */
 static bool
-drop_line(const char *line, size_t len, void *data)
+worker_drop_line(const char *line, size_t len, void *data)
 {
 	(void)line;
 	(void)len;
@@ -260,7 +260,7 @@ drop_line(const char *line, size_t len, void *data)
 
 /* Resets the signals that the agent has changed, except SIGPIPE, which stays ignored here. */
 static void
-reset_signals(void)
+worker_reset_signals(void)
 {
 	sigset_t none;
 
@@ -280,8 +280,8 @@ worker_enter(const struct worker_start *start)
 	struct error err = ERROR_INIT, ignored = ERROR_INIT;
 	int failed = -1;
 
-	log_set_sink(drop_line, NULL);
-	reset_signals();
+	log_set_sink(worker_drop_line, NULL);
+	worker_reset_signals();
 	for (int fd = 0; fd < 3; fd++)
 		(void)dup2(start->dev_null, fd);
 	if (close_all_but(start->keep, start->n_keep) < 0)
@@ -292,6 +292,6 @@ worker_enter(const struct worker_start *start)
 		error_set(&err, ERROR_INTERNAL, "failed without a reason");
 	if (!failed)
 		err = ERROR_INIT;
-	(void)send_wire(&w, &head, &err, sizeof(err), NULL, 0, &ignored);
+	(void)worker_send_wire(&w, &head, &err, sizeof(err), NULL, 0, &ignored);
 	_exit(0);
 }

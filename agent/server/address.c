@@ -27,7 +27,7 @@ union peer_address {
 
 /* Removes a socket that a previous agent left behind. Any other file stays, and bind fails. */
 static void
-remove_old(const char *path)
+address_remove_old(const char *path)
 {
 	struct stat st;
 
@@ -90,7 +90,7 @@ address_listen(const char *address, int *family, char **path, struct error *err)
 		copy = strdup(un->sun_path);
 		if (!copy)
 			return error_nomem(err, "listening");
-		remove_old(copy);
+		address_remove_old(copy);
 	}
 	fd = socket(sa->sa_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (fd < 0)

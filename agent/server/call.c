@@ -169,7 +169,7 @@ call_reply(struct call *call)
 
 /* Logs a failed call, at most FAILURES_LOGGED per second, and then how many more there were. */
 static void
-log_failure(struct call *call, const struct error *err)
+call_log_failure(struct call *call, const struct error *err)
 {
 	struct failure_log *log = &call->server->failures;
 	const struct log_field fields[] = {
@@ -203,7 +203,7 @@ call_fail(struct call *call, const struct error *err)
 	if (call->code == ERROR_OK)
 		call->code = err->code;
 	if (conn) {
-		log_failure(call, err);
+		call_log_failure(call, err);
 		call->server->counts.served++;
 		conn->has_served = true;
 		conn_fail(conn, call->stream, err);
@@ -237,8 +237,8 @@ struct target {
 };
 
 static int
-look_up(const struct server_spec *spec, const char *service, const char *method,
-	struct target *target, struct error *err)
+call_look_up(const struct server_spec *spec, const char *service, const char *method,
+	     struct target *target, struct error *err)
 {
 	const ProtobufCServiceDescriptor *found = NULL;
 
@@ -263,14 +263,14 @@ look_up(const struct server_spec *spec, const char *service, const char *method,
 /* Returns whether the method is a health check, which is answered even when resources are
  * exhausted: it asks whether the agent still responds. */
 static bool
-is_health(const struct rpc_method *method)
+call_is_health(const struct rpc_method *method)
 {
 	return (method->flags & RPC_NO_POLICY) != 0;
 }
 
 /* Returns the text of a request's field, or NULL if its message has no field of that name. */
 static const char *
-request_text(const ProtobufCMessage *request, const char *name)
+call_request_text(const ProtobufCMessage *request, const char *name)
 {
 	const ProtobufCFieldDescriptor *field =
 		protobuf_c_message_descriptor_get_field_by_name(request->descriptor, name);
@@ -295,14 +295,14 @@ call_decode(struct call *call, const ProtobufCMethodDescriptor *descriptor,
 		return error_wrap(err, "%s", call->method->name);
 	call->response = arena_zalloc(&call->arena, 1, descriptor->output->sizeof_message);
 	if (!call->response ||
-	    (!is_health(call->method) && !memory_charge(call->server, call->arena.used)))
+	    (!call_is_health(call->method) && !memory_charge(call->server, call->arena.used)))
 		return error_set(err, ERROR_RESOURCE_EXHAUSTED, "%s: requests take too much memory",
 				 call->method->name);
-	call->charged = is_health(call->method) ? 0 : call->arena.used;
+	call->charged = call_is_health(call->method) ? 0 : call->arena.used;
 	protobuf_c_message_init(descriptor->output, call->response);
-	call->log.container_id = request_text(call->request, "container_id");
-	call->log.exec_id = request_text(call->request, "exec_id");
-	call->log.sandbox = request_text(call->request, "sandbox_id");
+	call->log.container_id = call_request_text(call->request, "container_id");
+	call->log.exec_id = call_request_text(call->request, "exec_id");
+	call->log.sandbox = call_request_text(call->request, "sandbox_id");
 	return 0;
 }
 
@@ -372,7 +372,7 @@ call_new(struct conn *conn, uint32_t stream, const struct rpc_method *method, st
 	call->log.method = method->name;
 	call->stream = stream;
 	arena_init_spare(&call->arena,
-			 is_health(method)       ? HEALTH_ARENA_MAX
+			 call_is_health(method)  ? HEALTH_ARENA_MAX
 			 : left < CALL_ARENA_MAX ? left
 						 : CALL_ARENA_MAX,
 			 &server->spare);
@@ -384,7 +384,7 @@ call_new(struct conn *conn, uint32_t stream, const struct rpc_method *method, st
 
 /* Makes the checks that need no decoding. */
 static int
-may_call(const struct conn *conn, uint32_t stream, struct error *err)
+call_is_allowed(const struct conn *conn, uint32_t stream, struct error *err)
 {
 	if (stream % 2 == 0)
 		return error_set(err, ERROR_INVALID_ARGUMENT, "stream id must be odd");
@@ -394,17 +394,17 @@ may_call(const struct conn *conn, uint32_t stream, struct error *err)
 }
 
 static int
-take_request(struct conn *conn, uint32_t stream, const struct envelope_request *request,
-	     struct error *err)
+call_take_request(struct conn *conn, uint32_t stream, const struct envelope_request *request,
+		  struct error *err)
 {
 	const ProtobufCBinaryData payload = { .len = request->payload_len,
 					      .data = (uint8_t *)(uintptr_t)request->payload };
 	struct target target = { 0 };
 	struct call *call;
 
-	if (look_up(conn->server->spec, request->service, request->method, &target, err) < 0)
+	if (call_look_up(conn->server->spec, request->service, request->method, &target, err) < 0)
 		return -1;
-	if (conn->n_calls >= CALLS_MAX && !is_health(target.method))
+	if (conn->n_calls >= CALLS_MAX && !call_is_health(target.method))
 		return error_set(err, ERROR_RESOURCE_EXHAUSTED,
 				 "too many calls in flight on this connection: %u", conn->n_calls);
 	if (request->timeout_ns < 0)
@@ -431,12 +431,12 @@ call_dispatch(struct conn *conn, uint32_t stream, const uint8_t *payload, size_t
 	struct envelope_request request;
 	struct error err = ERROR_INIT;
 
-	if (may_call(conn, stream, &err) < 0) {
+	if (call_is_allowed(conn, stream, &err) < 0) {
 		conn_fail(conn, stream, &err);
 		return;
 	}
 	if (envelope_read_request(payload, n, &limits, &request, &err) < 0 ||
-	    take_request(conn, stream, &request, &err) < 0) {
+	    call_take_request(conn, stream, &request, &err) < 0) {
 		log_debug("rpc", "request rejected: %s", err.msg);
 		conn_fail(conn, stream, &err);
 	}

@@ -26,7 +26,7 @@
 #define SEND_MAX_VSOCK (28u << 10)
 
 static void
-update_events(struct conn *conn)
+conn_update_events(struct conn *conn)
 {
 	uint32_t events = 0;
 
@@ -52,7 +52,7 @@ conn_break(struct conn *conn, const char *why)
 }
 
 static void
-drop_out(struct conn *conn, size_t n)
+conn_drop_out(struct conn *conn, size_t n)
 {
 	conn->server->queued -= n;
 	buf_consume(&conn->out, n);
@@ -81,7 +81,7 @@ conn_flush(struct conn *conn)
 			conn_break(conn, "failed to write to it");
 			return;
 		}
-		drop_out(conn, (size_t)n);
+		conn_drop_out(conn, (size_t)n);
 	}
 	if (conn->is_broken)
 		return;
@@ -89,7 +89,7 @@ conn_flush(struct conn *conn)
 		conn->is_muted = true;
 	else if (buf_len(&conn->out) < OUT_LOW)
 		conn->is_muted = false;
-	update_events(conn);
+	conn_update_events(conn);
 	if (buf_len(&conn->out) == 0)
 		conn->server->conn_ops->wrote(conn->server);
 }
@@ -97,7 +97,7 @@ conn_flush(struct conn *conn)
 /* Accounts for a reply. `before`: the bytes in the queue before; is_added: false if out of
  * memory. */
 static void
-queued(struct conn *conn, size_t before, bool is_added)
+conn_queued(struct conn *conn, size_t before, bool is_added)
 {
 	struct server *server = conn->server;
 	struct conn *victim = NULL;
@@ -121,7 +121,7 @@ conn_fail(struct conn *conn, uint32_t stream, const struct error *err)
 	size_t before = buf_len(&conn->out);
 
 	if (!conn->is_broken)
-		queued(conn, before, envelope_append_failure(&conn->out, stream, err) == 0);
+		conn_queued(conn, before, envelope_append_failure(&conn->out, stream, err) == 0);
 }
 
 void
@@ -133,11 +133,11 @@ conn_reply(struct conn *conn, uint32_t stream, const ProtobufCMessage *message)
 	if (conn->is_broken)
 		return;
 	if (envelope_append_reply(&conn->out, stream, message, &err) == 0)
-		queued(conn, before, true);
+		conn_queued(conn, before, true);
 	else if (err.code == ERROR_INVALID_ARGUMENT)
 		conn_fail(conn, stream, &err);
 	else
-		queued(conn, before, false);
+		conn_queued(conn, before, false);
 }
 
 /* ---- reading ---- */
@@ -145,7 +145,7 @@ conn_reply(struct conn *conn, uint32_t stream, const ProtobufCMessage *message)
 /* Frees the buffer of a large request on an idle connection; it is kept as a spare for the next
  * large request on any connection. */
 static void
-give_back(struct conn *conn)
+conn_give_back(struct conn *conn)
 {
 	struct buf *spare = &conn->server->spare_frame;
 	struct buf payload;
@@ -166,7 +166,7 @@ give_back(struct conn *conn)
 
 /* Takes the spare buffer once enough of a large frame has arrived. */
 static void
-take_spare(struct conn *conn)
+conn_take_spare(struct conn *conn)
 {
 	struct buf *spare = &conn->server->spare_frame, *payload = &conn->reader.payload;
 	struct buf taken = *spare;
@@ -180,7 +180,7 @@ take_spare(struct conn *conn)
 }
 
 static void
-frame_arrived(struct conn *conn)
+conn_frame_arrived(struct conn *conn)
 {
 	const struct frame_header *header = &conn->reader.header;
 	struct error err = ERROR_INIT;
@@ -190,7 +190,7 @@ frame_arrived(struct conn *conn)
 		conn->server->conn_ops->request(conn, header->stream,
 						buf_head(&conn->reader.payload),
 						buf_len(&conn->reader.payload));
-		give_back(conn);
+		conn_give_back(conn);
 		break;
 	case FRAME_DATA:
 		error_set(&err, ERROR_INVALID_ARGUMENT, "Stream is no longer active");
@@ -205,7 +205,7 @@ frame_arrived(struct conn *conn)
 /* Returns whether the peer reads its replies. Replies wait for the end of a batch, unless there are
  * many. */
 static bool
-takes_replies(struct conn *conn)
+conn_takes_replies(struct conn *conn)
 {
 	if (buf_len(&conn->out) > OUT_HIGH)
 		conn_flush(conn);
@@ -215,18 +215,18 @@ takes_replies(struct conn *conn)
 /* Returns how many bytes were used. Fewer than n: the rest waits until the peer has read its
  * replies or other connections have had their turn, or the connection is broken. */
 static size_t
-take_bytes(struct conn *conn, const uint8_t *data, size_t n, unsigned int *frames)
+conn_take_bytes(struct conn *conn, const uint8_t *data, size_t n, unsigned int *frames)
 {
 	struct error err = ERROR_INIT;
 	uint64_t end = monotonic_ns() + TURN_NS;
 	size_t at = 0, used;
 
-	while (takes_replies(conn) && (*frames == 0 || !deadline_is_over(end))) {
+	while (conn_takes_replies(conn) && (*frames == 0 || !deadline_is_over(end))) {
 		switch (frame_reader_feed(&conn->reader, data + at, n - at, &used)) {
 		case FRAME_MORE:
 			return n;
 		case FRAME_READY:
-			frame_arrived(conn);
+			conn_frame_arrived(conn);
 			break;
 		case FRAME_OVERSIZE:
 			error_set(&err, ERROR_INVALID_ARGUMENT,
@@ -248,7 +248,7 @@ take_bytes(struct conn *conn, const uint8_t *data, size_t n, unsigned int *frame
 }
 
 static void
-uncharge_reader(struct conn *conn, size_t n)
+conn_uncharge_reader(struct conn *conn, size_t n)
 {
 	memory_uncharge(conn->server, n);
 	conn->server->readers -= n;
@@ -258,7 +258,7 @@ uncharge_reader(struct conn *conn, size_t n)
 /* Closes the other connection whose incomplete frame has made no progress for the longest time.
  * Returns false if there is none. */
 static bool
-end_stalest(const struct conn *conn)
+conn_end_stalest(const struct conn *conn)
 {
 	struct conn *stale = room_stalest(conn->server, conn);
 
@@ -267,14 +267,14 @@ end_stalest(const struct conn *conn)
 	conn_break(stale,
 		   "memory limit for incomplete frames reached, and its frame is the oldest");
 	frame_reader_release(&stale->reader);
-	uncharge_reader(stale, stale->reader_charged);
+	conn_uncharge_reader(stale, stale->reader_charged);
 	return true;
 }
 
 /* Charges incomplete frames as memory of requests, except for a part that each connection is
  * allowed. */
 static void
-charge_reader(struct conn *conn)
+conn_charge_reader(struct conn *conn)
 {
 	struct server *server = conn->server;
 	size_t size = conn->reader.payload.size;
@@ -282,8 +282,8 @@ charge_reader(struct conn *conn)
 	size_t more = now > conn->reader_charged ? now - conn->reader_charged : 0;
 
 	if (now < conn->reader_charged)
-		uncharge_reader(conn, conn->reader_charged - now);
-	while (more > 0 && server->readers + more > READERS_MAX && end_stalest(conn))
+		conn_uncharge_reader(conn, conn->reader_charged - now);
+	while (more > 0 && server->readers + more > READERS_MAX && conn_end_stalest(conn))
 		continue;
 	if (more > 0 && !memory_charge(server, more)) {
 		/* The rest of the runtime's frame is not charged: its call is refused when the
@@ -297,7 +297,7 @@ charge_reader(struct conn *conn)
 }
 
 static void
-frame_late(void *data)
+conn_frame_late(void *data)
 {
 	struct conn *conn = data;
 	struct error err = ERROR_INIT;
@@ -310,13 +310,13 @@ frame_late(void *data)
 		return;
 	}
 	conn->timer = loop_timer(conn->server->loop, (uint64_t)deadline_left_ms(conn->deadline_ns),
-				 frame_late, conn, &err);
+				 conn_frame_late, conn, &err);
 }
 
 /* Only an incomplete frame has a deadline, so an idle connection sets no timer. The runtime's
  * connection has none, because closing it would lose the sandbox. */
 static void
-update_deadline(struct conn *conn, unsigned int frames)
+conn_update_deadline(struct conn *conn, unsigned int frames)
 {
 	const struct server *server = conn->server;
 	struct error err = ERROR_INIT;
@@ -342,7 +342,7 @@ update_deadline(struct conn *conn, unsigned int frames)
 	conn->in_header = in_header;
 	if (conn == server->runtime || conn->timer)
 		return;
-	conn->timer = loop_timer(server->loop, ms, frame_late, conn, &err);
+	conn->timer = loop_timer(server->loop, ms, conn_frame_late, conn, &err);
 	if (!conn->timer)
 		conn_break(conn, err.msg);
 }
@@ -354,20 +354,20 @@ conn_take(struct conn *conn, const uint8_t *data, size_t n)
 	size_t used;
 
 	conn->is_corked = true;
-	used = take_bytes(conn, data, n, &frames);
+	used = conn_take_bytes(conn, data, n, &frames);
 	conn->is_corked = false;
 	if (data != conn->server->in)
 		buf_consume(&conn->pending, used);
 	else if (buf_append(&conn->pending, data + used, n - used) < 0)
 		conn_break(conn, "out of memory for its requests");
-	charge_reader(conn);
+	conn_charge_reader(conn);
 	conn_flush(conn);
-	update_deadline(conn, frames);
+	conn_update_deadline(conn, frames);
 }
 
 /* Reads into the frame itself if much of a large one is still to come. */
 static ssize_t
-receive(struct conn *conn, size_t *direct)
+conn_receive(struct conn *conn, size_t *direct)
 {
 	struct server *server = conn->server;
 	struct frame_reader *reader = &conn->reader;
@@ -380,7 +380,7 @@ receive(struct conn *conn, size_t *direct)
 
 	*direct = 0;
 	if (is_large && reader->skip == 0) {
-		take_spare(conn);
+		conn_take_spare(conn);
 		room = frame_reader_room(reader, READ_DIRECT, &n);
 	}
 	if (!room || n < READ_SMALL)
@@ -398,7 +398,7 @@ static void
 conn_read(struct conn *conn)
 {
 	size_t direct;
-	ssize_t n = receive(conn, &direct);
+	ssize_t n = conn_receive(conn, &direct);
 
 	conn->received = n > 0 ? (size_t)n : 0;
 	if (n < 0 && watch_may_retry(conn->watch, errno))
@@ -410,7 +410,7 @@ conn_read(struct conn *conn)
 }
 
 static void
-on_event(uint32_t events, void *data)
+conn_on_event(uint32_t events, void *data)
 {
 	struct conn *conn = data;
 
@@ -440,7 +440,7 @@ conn_new(struct server *server, int fd, struct error *err)
 		error_nomem(err, "accepting a connection");
 		return NULL;
 	}
-	conn->watch = loop_watch(server->loop, fd, EPOLLIN, on_event, conn, err);
+	conn->watch = loop_watch(server->loop, fd, EPOLLIN, conn_on_event, conn, err);
 	if (!conn->watch) {
 		free(conn);
 		return NULL;
@@ -471,7 +471,7 @@ conn_close(struct conn *conn)
 	timer_cancel(conn->timer);
 	list_remove(&conn->node);
 	server->conn_ops->abandon(&conn->calls);
-	uncharge_reader(conn, conn->reader_charged);
+	conn_uncharge_reader(conn, conn->reader_charged);
 	frame_reader_release(&conn->reader);
 	server->queued -= buf_len(&conn->out);
 	buf_release(&conn->out);

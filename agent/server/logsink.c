@@ -42,10 +42,10 @@ struct logsink {
 	size_t n_history, sent;
 };
 
-static void on_out(uint32_t events, void *data);
+static void logsink_on_out(uint32_t events, void *data);
 
 static ssize_t
-write_some(struct logsink *sink, const char *text, size_t n)
+logsink_write(struct logsink *sink, const char *text, size_t n)
 {
 	ssize_t done;
 
@@ -67,7 +67,7 @@ logsink_forget(struct logsink *sink, size_t n)
 
 /* Drops the oldest n of the lines that were sent, or all if there are fewer. */
 static void
-forget_lines(struct logsink *sink, size_t n)
+logsink_forget_lines(struct logsink *sink, size_t n)
 {
 	size_t len = 0;
 
@@ -94,7 +94,7 @@ logsink_hang_up(struct logsink *sink)
 
 /* Watches for room to write or, without `wait`, only for the end of a connection. */
 static void
-wait_for_room(struct logsink *sink, bool wait)
+logsink_wait_for_room(struct logsink *sink, bool wait)
 {
 	uint32_t idle = sink->listener >= 0 ? EPOLLIN : 0;
 
@@ -104,11 +104,11 @@ wait_for_room(struct logsink *sink, bool wait)
 
 /* Writes what is not written yet. Returns whether all of it was written. */
 static bool
-push(struct logsink *sink)
+logsink_push(struct logsink *sink)
 {
 	while (sink->sent < sink->n_history) {
-		ssize_t n =
-			write_some(sink, sink->history + sink->sent, sink->n_history - sink->sent);
+		ssize_t n = logsink_write(sink, sink->history + sink->sent,
+					  sink->n_history - sink->sent);
 
 		/* A standard error that accepts nothing at all must not hold the lines. */
 		if (n < 0 && !watch_may_retry(sink->out_watch, errno) && sink->listener < 0)
@@ -123,34 +123,34 @@ push(struct logsink *sink)
 }
 
 static bool
-take_line(const char *line, size_t len, void *data)
+logsink_take_line(const char *line, size_t len, void *data)
 {
 	struct logsink *sink = data;
 
 	if (sink->out < 0 || len > HISTORY_MAX)
 		return sink->out >= 0;
 	/* The connection may have ended: the watch reports that, and the next one gets the line. */
-	if (!push(sink)) {
-		wait_for_room(sink, true);
+	if (!logsink_push(sink)) {
+		logsink_wait_for_room(sink, true);
 		return false;
 	}
 	while (sink->n_history + len > HISTORY_MAX) {
 		size_t before = sink->n_history;
 
-		forget_lines(sink, 1);
+		logsink_forget_lines(sink, 1);
 		/* Not a whole line, so not from lib/log. */
 		if (sink->n_history == before)
 			logsink_forget(sink, before);
 	}
 	memcpy(sink->history + sink->n_history, line, len);
 	sink->n_history += len;
-	wait_for_room(sink, !push(sink));
+	logsink_wait_for_room(sink, !logsink_push(sink));
 	return true;
 }
 
 /* Reads acknowledgements, one for each newline. Returns false if the reader has disconnected. */
 static bool
-read_reader(struct logsink *sink)
+logsink_read_reader(struct logsink *sink)
 {
 	char text[4096];
 	ssize_t n = recv(sink->out, text, sizeof(text), MSG_DONTWAIT);
@@ -160,33 +160,35 @@ read_reader(struct logsink *sink)
 		return watch_may_retry(sink->out_watch, errno);
 	for (ssize_t i = 0; i < n; i++)
 		lines += text[i] == '\n';
-	forget_lines(sink, lines);
+	logsink_forget_lines(sink, lines);
 	return n > 0;
 }
 
 static void
-on_out(uint32_t events, void *data)
+logsink_on_out(uint32_t events, void *data)
 {
 	struct logsink *sink = data;
 
-	if (sink->listener >= 0 && events & (EPOLLIN | EPOLLHUP | EPOLLERR) && !read_reader(sink)) {
+	if (sink->listener >= 0 && events & (EPOLLIN | EPOLLHUP | EPOLLERR) &&
+	    !logsink_read_reader(sink)) {
 		logsink_hang_up(sink);
 		return;
 	}
-	if (push(sink) && log_flush())
-		wait_for_room(sink, false);
+	if (logsink_push(sink) && log_flush())
+		logsink_wait_for_room(sink, false);
 }
 
 static void
-serve(struct logsink *sink, int fd)
+logsink_serve(struct logsink *sink, int fd)
 {
 	struct error err = ERROR_INIT;
 
 	/* Acknowledgements of the previous reader may have arrived just now. */
 	if (sink->out >= 0)
-		(void)read_reader(sink);
+		(void)logsink_read_reader(sink);
 	logsink_hang_up(sink);
-	sink->out_watch = loop_watch(sink->loop, fd, EPOLLIN | EPOLLOUT, on_out, sink, &err);
+	sink->out_watch =
+		loop_watch(sink->loop, fd, EPOLLIN | EPOLLOUT, logsink_on_out, sink, &err);
 	if (!sink->out_watch) {
 		close_fd(&fd);
 		return;
@@ -205,7 +207,7 @@ logsink_on_listener(uint32_t events, void *data)
 
 	(void)events;
 	if (fd >= 0)
-		serve(sink, fd);
+		logsink_serve(sink, fd);
 	else
 		(void)watch_may_retry(sink->listen_watch, errno);
 }
@@ -214,7 +216,7 @@ logsink_on_listener(uint32_t events, void *data)
  * and pipes are reopened. A regular file is always ready, and its offset must remain the shared
  * one. */
 static void
-use_stderr(struct logsink *sink)
+logsink_use_stderr(struct logsink *sink)
 {
 	struct error err = ERROR_INIT;
 	struct stat st;
@@ -227,11 +229,11 @@ use_stderr(struct logsink *sink)
 	if (sink->out < 0)
 		sink->out = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 3);
 	if (sink->out >= 0 && !S_ISREG(st.st_mode))
-		sink->out_watch = loop_watch(sink->loop, sink->out, 0, on_out, sink, &err);
+		sink->out_watch = loop_watch(sink->loop, sink->out, 0, logsink_on_out, sink, &err);
 }
 
 static void
-use_address(struct logsink *sink, const char *address)
+logsink_use_address(struct logsink *sink, const char *address)
 {
 	struct error err = ERROR_INIT;
 	int family;
@@ -244,7 +246,7 @@ use_address(struct logsink *sink, const char *address)
 	if (sink->listen_watch)
 		return;
 	close_fd(&sink->listener);
-	use_stderr(sink);
+	logsink_use_stderr(sink);
 	log_warn("log", "still logging to standard error: %s", err.msg);
 }
 
@@ -261,11 +263,11 @@ logsink_new_at(struct loop *loop, const char *address, struct error *err)
 	sink->listener = -1;
 	sink->spare = -1;
 	sink->out = -1;
-	log_set_sink(take_line, sink);
+	log_set_sink(logsink_take_line, sink);
 	if (address)
-		use_address(sink, address);
+		logsink_use_address(sink, address);
 	else
-		use_stderr(sink);
+		logsink_use_stderr(sink);
 	(void)log_flush();
 	return sink;
 }

@@ -35,7 +35,7 @@ struct ports {
 };
 
 static void
-kept_free(struct ports *ports, struct kept *kept)
+ports_kept_free(struct ports *ports, struct kept *kept)
 {
 	list_remove(&kept->node);
 	ports->n_kept--;
@@ -44,7 +44,7 @@ kept_free(struct ports *ports, struct kept *kept)
 }
 
 static struct kept *
-kept_find(const struct ports *ports, uint32_t port)
+ports_kept_find(const struct ports *ports, uint32_t port)
 {
 	struct list *pos;
 
@@ -59,30 +59,30 @@ kept_find(const struct ports *ports, uint32_t port)
 
 /* Returns the first port of the request without a connection; 0: all are connected. */
 static uint32_t
-missing(const struct ports_request *r)
+ports_missing(const struct ports_request *r)
 {
 	for (size_t i = 0; i < ARRAY_LEN(r->port); i++) {
-		if (r->port[i] && !kept_find(r->ports, r->port[i]))
+		if (r->port[i] && !ports_kept_find(r->ports, r->port[i]))
 			return r->port[i];
 	}
 	return 0;
 }
 
 static void
-hand_over(struct ports_request *r)
+ports_hand_over(struct ports_request *r)
 {
 	for (size_t i = 0; i < ARRAY_LEN(r->port); i++) {
-		struct kept *kept = r->port[i] ? kept_find(r->ports, r->port[i]) : NULL;
+		struct kept *kept = r->port[i] ? ports_kept_find(r->ports, r->port[i]) : NULL;
 
 		if (!kept)
 			continue;
 		r->fd[i] = steal_fd(&kept->fd);
-		kept_free(r->ports, kept);
+		ports_kept_free(r->ports, kept);
 	}
 }
 
 static void
-request_end(struct ports_request *r)
+ports_request_end(struct ports_request *r)
 {
 	(void)pending_end(&r->pending);
 	list_remove(&r->node);
@@ -91,27 +91,27 @@ request_end(struct ports_request *r)
 }
 
 static void
-request_unwanted(struct pending *p)
+ports_request_unwanted(struct pending *p)
 {
-	request_end(pending_entry(p, struct ports_request, pending));
+	ports_request_end(pending_entry(p, struct ports_request, pending));
 }
 
 static void
-on_late(void *data)
+ports_on_late(void *data)
 {
 	struct ports_request *r = data;
 	struct error err = ERROR_INIT;
 
 	r->timer = NULL;
-	request_end(r);
+	ports_request_end(r);
 	error_set(&err, ERROR_NOT_FOUND,
 		  "no connection from port %u for a stream within %u ms; there are %u others",
-		  missing(r), PORTS_WAIT_MS, r->ports->n_kept);
+		  ports_missing(r), PORTS_WAIT_MS, r->ports->n_kept);
 	r->done(r, &err);
 }
 
 static void
-log_connection(uint32_t port)
+ports_log_connection(uint32_t port)
 {
 	char text[16];
 	const struct log_field field = { "port", text };
@@ -124,14 +124,14 @@ log_connection(uint32_t port)
 void
 ports_add(struct ports *ports, uint32_t port, int fd)
 {
-	struct kept *kept = kept_find(ports, port);
+	struct kept *kept = ports_kept_find(ports, port);
 	struct list *pos, *next;
 	struct error none = ERROR_INIT;
 
 	if (kept)
-		kept_free(ports, kept);
+		ports_kept_free(ports, kept);
 	if (ports->n_kept >= PORTS_KEPT_MAX)
-		kept_free(ports, list_entry(ports->kept.next, struct kept, node));
+		ports_kept_free(ports, list_entry(ports->kept.next, struct kept, node));
 	kept = calloc(1, sizeof(*kept));
 	if (!kept) {
 		close_fd(&fd);
@@ -143,14 +143,14 @@ ports_add(struct ports *ports, uint32_t port, int fd)
 	list_init(&kept->node);
 	list_append(&ports->kept, &kept->node);
 	ports->n_kept++;
-	log_connection(port);
+	ports_log_connection(port);
 	list_for_each_safe (pos, next, &ports->requests) {
 		struct ports_request *r = list_entry(pos, struct ports_request, node);
 
-		if (missing(r))
+		if (ports_missing(r))
 			continue;
-		request_end(r);
-		hand_over(r);
+		ports_request_end(r);
+		ports_hand_over(r);
 		r->done(r, &none);
 		/* No other request has this port, and done() may have changed the list. */
 		return;
@@ -210,7 +210,7 @@ ports_free(struct ports *ports)
 	if (!ports)
 		return;
 	while (!list_is_empty(&ports->kept))
-		kept_free(ports, list_entry(ports->kept.next, struct kept, node));
+		ports_kept_free(ports, list_entry(ports->kept.next, struct kept, node));
 	loop_unwatch(ports->watch);
 	close_fd(&ports->listener);
 	close_fd(&ports->spare);
@@ -230,14 +230,14 @@ ports_take(struct ports *ports, struct ports_request *r, struct error *err)
 				return error_set(err, ERROR_INVALID_ARGUMENT,
 						 "port %u is used for two streams", r->port[i]);
 	}
-	if (!missing(r)) {
-		hand_over(r);
+	if (!ports_missing(r)) {
+		ports_hand_over(r);
 		return 0;
 	}
-	r->timer = loop_timer(ports->loop, PORTS_WAIT_MS, on_late, r, err);
+	r->timer = loop_timer(ports->loop, PORTS_WAIT_MS, ports_on_late, r, err);
 	if (!r->timer)
 		return -1;
-	r->pending.cancel = request_unwanted;
+	r->pending.cancel = ports_request_unwanted;
 	list_append(&ports->requests, &r->node);
 	return 1;
 }

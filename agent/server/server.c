@@ -39,7 +39,7 @@ struct listener {
 static void server_wrote(struct server *server);
 
 static void
-listen_again(struct server *server)
+server_listen_again(struct server *server)
 {
 	struct list *pos;
 
@@ -51,18 +51,18 @@ listen_again(struct server *server)
 }
 
 static void
-pause_over(void *data)
+server_pause_over(void *data)
 {
 	struct server *server = data;
 
 	server->pause_timer = NULL;
-	listen_again(server);
+	server_listen_again(server);
 }
 
 /* Stops accepting until a connection ends, or for a while: a busy connection may have become slow
  * by then. */
 static void
-pause_listeners(struct server *server)
+server_pause(struct server *server)
 {
 	struct error err = ERROR_INIT;
 	struct list *pos;
@@ -72,7 +72,7 @@ pause_listeners(struct server *server)
 	server->is_paused = true;
 	list_for_each (pos, &server->listeners)
 		watch_set_events(list_entry(pos, struct listener, node)->watch, 0);
-	server->pause_timer = loop_timer(server->loop, PAUSE_MS, pause_over, server, &err);
+	server->pause_timer = loop_timer(server->loop, PAUSE_MS, server_pause_over, server, &err);
 	if (!server->pause_timer)
 		log_warn("server", "not accepting connections until one ends: %s", err.msg);
 }
@@ -81,12 +81,12 @@ static void
 server_conn_gone(struct server *server)
 {
 	if (server->is_paused)
-		listen_again(server);
+		server_listen_again(server);
 	server_wrote(server);
 }
 
 static bool
-make_room(struct server *server)
+server_make_room(struct server *server)
 {
 	struct conn *victim;
 	uint64_t n;
@@ -110,26 +110,26 @@ make_room(struct server *server)
 }
 
 static bool
-is_host(const struct sockaddr_vm *peer, socklen_t size)
+server_is_host(const struct sockaddr_vm *peer, socklen_t size)
 {
 	return size >= sizeof(*peer) && peer->svm_family == AF_VSOCK &&
 	       peer->svm_cid == VMADDR_CID_HOST;
 }
 
 static void
-shed_one(struct listener *listener)
+server_shed_one(struct listener *listener)
 {
 	address_shed(listener->fd, &listener->server->spare_fd);
 	log_warn("server", "connection refused: out of file descriptors");
 }
 
 static void
-accepted(struct listener *listener, int fd, const struct sockaddr_vm *peer, socklen_t size)
+server_accepted(struct listener *listener, int fd, const struct sockaddr_vm *peer, socklen_t size)
 {
 	struct server *server = listener->server;
 	struct error err = ERROR_INIT;
 
-	if (listener->family == AF_VSOCK && !is_host(peer, size)) {
+	if (listener->family == AF_VSOCK && !server_is_host(peer, size)) {
 		/* Anyone in the guest may cause this, so only occurrences 1, 2, 4, 8... are
 		 * logged. */
 		uint64_t n = ++server->counts.strangers;
@@ -165,16 +165,16 @@ server_on_listener(uint32_t events, void *data)
 			if (!server->is_full_logged)
 				log_warn("server", "all %u connections are in use", CONNS_MAX);
 			server->is_full_logged = true;
-			pause_listeners(server);
+			server_pause(server);
 			return;
 		}
 		fd = accept4(listener->fd, &peer.sa, &size, SOCK_CLOEXEC | SOCK_NONBLOCK);
 		if (fd >= 0) {
-			accepted(listener, fd, &peer.vm, size);
+			server_accepted(listener, fd, &peer.vm, size);
 			continue;
 		}
 		if (errno == EMFILE || errno == ENFILE) {
-			shed_one(listener);
+			server_shed_one(listener);
 		} else if (errno != EINTR && errno != ECONNABORTED) {
 			(void)watch_may_retry(listener->watch, errno);
 			return;
@@ -185,7 +185,7 @@ server_on_listener(uint32_t events, void *data)
 int
 server_adopt(struct server *server, int fd, struct error *err)
 {
-	if (server->is_draining || !make_room(server)) {
+	if (server->is_draining || !server_make_room(server)) {
 		close_fd(&fd);
 		return error_set(err, ERROR_RESOURCE_EXHAUSTED, "too many connections");
 	}
@@ -198,7 +198,7 @@ server_adopt(struct server *server, int fd, struct error *err)
 }
 
 static void
-listener_free(struct listener *listener)
+server_listener_free(struct listener *listener)
 {
 	list_remove(&listener->node);
 	loop_unwatch(listener->watch);
@@ -221,7 +221,7 @@ server_listen(struct server *server, const char *address, struct error *err)
 		listener->watch = loop_watch(server->loop, listener->fd, EPOLLIN,
 					     server_on_listener, listener, err);
 	if (!listener->watch) {
-		listener_free(listener);
+		server_listener_free(listener);
 		return -1;
 	}
 	list_append(&server->listeners, &listener->node);
@@ -229,7 +229,7 @@ server_listen(struct server *server, const char *address, struct error *err)
 }
 
 static void
-drain_over(struct server *server)
+server_drain_over(struct server *server)
 {
 	void (*done)(void *data) = server->drain_done;
 
@@ -241,18 +241,18 @@ drain_over(struct server *server)
 }
 
 static void
-drain_late(void *data)
+server_drain_late(void *data)
 {
 	struct server *server = data;
 
 	server->drain_timer = NULL;
-	drain_over(server);
+	server_drain_over(server);
 }
 
 /* Shuts down sending on every connection and waits for the peers to close theirs. The VM may be
  * powered off afterwards, which would lose replies that are still in buffers of host programs. */
 static void
-drain_close(struct server *server)
+server_drain_close(struct server *server)
 {
 	struct error err = ERROR_INIT;
 	struct list *pos;
@@ -261,14 +261,14 @@ drain_close(struct server *server)
 	list_for_each (pos, &server->conns)
 		(void)shutdown(list_entry(pos, struct conn, node)->fd, SHUT_WR);
 	timer_cancel(server->drain_timer);
-	server->drain_timer = loop_timer(server->loop, CLOSE_MS, drain_late, server, &err);
+	server->drain_timer = loop_timer(server->loop, CLOSE_MS, server_drain_late, server, &err);
 	if (!server->drain_timer || list_is_empty(&server->conns))
-		drain_over(server);
+		server_drain_over(server);
 }
 
 /* Runs after the call that requested the drain has queued its reply. */
 static void
-drain_check(void *data)
+server_drain_check(void *data)
 {
 	struct server *server = data;
 
@@ -281,9 +281,9 @@ server_wrote(struct server *server)
 	if (!server->is_draining || post_is_pending(&server->drain_check) || server->queued > 0)
 		return;
 	if (!server->is_closing)
-		drain_close(server);
+		server_drain_close(server);
 	else if (list_is_empty(&server->conns))
-		drain_over(server);
+		server_drain_over(server);
 }
 
 void
@@ -297,8 +297,8 @@ server_drain(struct server *server, void (*done)(void *data), void *data)
 	server->drain_done = done;
 	server->drain_data = data;
 	while (!list_is_empty(&server->listeners))
-		listener_free(list_entry(server->listeners.next, struct listener, node));
-	server->drain_timer = loop_timer(server->loop, DRAIN_MS, drain_late, server, &err);
+		server_listener_free(list_entry(server->listeners.next, struct listener, node));
+	server->drain_timer = loop_timer(server->loop, DRAIN_MS, server_drain_late, server, &err);
 	if (!server->drain_timer)
 		log_warn("server", "sending the last replies without a time limit: %s", err.msg);
 	loop_post(server->loop, &server->drain_check);
@@ -328,7 +328,7 @@ server_new(struct loop *loop, const struct server_spec *spec, struct error *err)
 	server->slow_ms = SLOW_MS;
 	list_init(&server->listeners);
 	list_init(&server->conns);
-	post_init(&server->drain_check, drain_check, server);
+	post_init(&server->drain_check, server_drain_check, server);
 	buf_init(&server->spare_frame, FRAME_PAYLOAD_MAX);
 	server->spare_fd = eventfd(0, EFD_CLOEXEC);
 	return server;
@@ -345,7 +345,7 @@ server_free(struct server *server)
 	while (!list_is_empty(&server->conns))
 		conn_close(list_entry(server->conns.next, struct conn, node));
 	while (!list_is_empty(&server->listeners))
-		listener_free(list_entry(server->listeners.next, struct listener, node));
+		server_listener_free(list_entry(server->listeners.next, struct listener, node));
 	timer_cancel(server->pause_timer);
 	timer_cancel(server->drain_timer);
 	post_cancel(&server->drain_check);

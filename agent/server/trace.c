@@ -35,17 +35,17 @@ struct tracer {
 	uint64_t dropped;
 };
 
-static void on_ready(uint32_t events, void *data);
-static void try_connect(struct tracer *tracer);
+static void trace_on_ready(uint32_t events, void *data);
+static void trace_connect(struct tracer *tracer);
 
 static void
-on_retry(void *data)
+trace_on_retry(void *data)
 {
 	struct tracer *tracer = data;
 
 	tracer->retry = NULL;
 	if (buf_len(&tracer->out) > 0)
-		try_connect(tracer);
+		trace_connect(tracer);
 }
 
 /* Disconnects. The collector gets whole spans only: the rest of a partly sent one is useless on the
@@ -61,11 +61,12 @@ trace_hang_up(struct tracer *tracer)
 	tracer->is_connected = false;
 	buf_consume(&tracer->out, buf_len(&tracer->out));
 	if (!tracer->retry)
-		tracer->retry = loop_timer(tracer->loop, TRACE_RETRY_MS, on_retry, tracer, &err);
+		tracer->retry =
+			loop_timer(tracer->loop, TRACE_RETRY_MS, trace_on_retry, tracer, &err);
 }
 
 static void
-try_connect(struct tracer *tracer)
+trace_connect(struct tracer *tracer)
 {
 	struct error err = ERROR_INIT;
 
@@ -78,7 +79,8 @@ try_connect(struct tracer *tracer)
 		trace_hang_up(tracer);
 		return;
 	}
-	tracer->watch = loop_watch(tracer->loop, tracer->fd, EPOLLOUT, on_ready, tracer, &err);
+	tracer->watch =
+		loop_watch(tracer->loop, tracer->fd, EPOLLOUT, trace_on_ready, tracer, &err);
 	if (!tracer->watch)
 		trace_hang_up(tracer);
 }
@@ -108,7 +110,7 @@ trace_flush(struct tracer *tracer)
 }
 
 static void
-on_ready(uint32_t events, void *data)
+trace_on_ready(uint32_t events, void *data)
 {
 	struct tracer *tracer = data;
 	int error = 0;
@@ -173,7 +175,7 @@ tracer_dropped(const struct tracer *tracer)
 /* ---- spans ---- */
 
 static int
-hex_digit(char c)
+trace_hex_digit(char c)
 {
 	if (c >= '0' && c <= '9')
 		return c - '0';
@@ -183,13 +185,13 @@ hex_digit(char c)
 
 /* Decodes 2n hexadecimal digits into n bytes. Returns false if they are invalid or all zero. */
 static bool
-read_hex(const char *text, uint8_t *out, size_t n)
+trace_read_hex(const char *text, uint8_t *out, size_t n)
 {
 	uint8_t any = 0;
 
 	for (size_t i = 0; i < n; i++) {
-		int high = hex_digit(text[2 * i]);
-		int low = high < 0 ? -1 : hex_digit(text[2 * i + 1]);
+		int high = trace_hex_digit(text[2 * i]);
+		int low = high < 0 ? -1 : trace_hex_digit(text[2 * i + 1]);
 
 		if (low < 0)
 			return false;
@@ -200,7 +202,7 @@ read_hex(const char *text, uint8_t *out, size_t n)
 }
 
 static void
-write_hex(char *out, const uint8_t *bytes, size_t n)
+trace_write_hex(char *out, const uint8_t *bytes, size_t n)
 {
 	for (size_t i = 0; i < n; i++)
 		(void)snprintf(out + 2 * i, 3, "%02x", bytes[i]);
@@ -208,25 +210,26 @@ write_hex(char *out, const uint8_t *bytes, size_t n)
 
 /* Parses 00-TRACEID-PARENTID-FLAGS; later versions may append more (Trace Context, 3.2). */
 static bool
-read_parent(const char *text, struct trace_span *span, bool *is_sampled)
+trace_read_parent(const char *text, struct trace_span *span, bool *is_sampled)
 {
 	size_t n = text ? strlen(text) : 0;
 	int flags;
 
-	if (n < 55 || hex_digit(text[0]) < 0 || hex_digit(text[1]) < 0 ||
+	if (n < 55 || trace_hex_digit(text[0]) < 0 || trace_hex_digit(text[1]) < 0 ||
 	    strncmp(text, "ff", 2) == 0 || text[2] != '-' || text[35] != '-' || text[52] != '-' ||
 	    (n > 55 && (strncmp(text, "00", 2) == 0 || text[55] != '-')))
 		return false;
-	flags = hex_digit(text[54]);
-	if (flags < 0 || hex_digit(text[53]) < 0 || !read_hex(text + 3, span->trace_id, 16) ||
-	    !read_hex(text + 36, span->parent_id, 8))
+	flags = trace_hex_digit(text[54]);
+	if (flags < 0 || trace_hex_digit(text[53]) < 0 ||
+	    !trace_read_hex(text + 3, span->trace_id, 16) ||
+	    !trace_read_hex(text + 36, span->parent_id, 8))
 		return false;
 	*is_sampled = flags & 1;
 	return true;
 }
 
 static uint64_t
-now_ns(void)
+trace_now_ns(void)
 {
 	struct timespec ts;
 
@@ -242,7 +245,7 @@ trace_begin(struct tracer *tracer, struct trace_span *span, const char *service,
 
 	if (!tracer)
 		return;
-	if (!read_parent(traceparent, span, &is_sampled)) {
+	if (!trace_read_parent(traceparent, span, &is_sampled)) {
 		memset(span->parent_id, 0, sizeof(span->parent_id));
 		if (RETRY_EINTR(getrandom(span->trace_id, sizeof(span->trace_id), GRND_NONBLOCK)) !=
 		    (ssize_t)sizeof(span->trace_id))
@@ -253,13 +256,13 @@ trace_begin(struct tracer *tracer, struct trace_span *span, const char *service,
 		return;
 	span->service = service;
 	span->method = method;
-	span->start_ns = now_ns();
+	span->start_ns = trace_now_ns();
 	span->is_on = true;
 }
 
 /* Writes a time. OTLP writes 64-bit numbers as text. */
 static void
-put_time(struct json_put *w, const char *key, uint64_t ns)
+trace_put_time(struct json_put *w, const char *key, uint64_t ns)
 {
 	char text[24];
 
@@ -278,10 +281,10 @@ trace_end(struct tracer *tracer, struct trace_span *span, enum error_code code)
 	if (!tracer || !span->is_on)
 		return;
 	span->is_on = false;
-	write_hex(trace_id, span->trace_id, sizeof(span->trace_id));
-	write_hex(span_id, span->span_id, sizeof(span->span_id));
+	trace_write_hex(trace_id, span->trace_id, sizeof(span->trace_id));
+	trace_write_hex(span_id, span->span_id, sizeof(span->span_id));
 	if (memcmp(span->parent_id, none, sizeof(none)) != 0)
-		write_hex(parent_id, span->parent_id, sizeof(span->parent_id));
+		trace_write_hex(parent_id, span->parent_id, sizeof(span->parent_id));
 	(void)snprintf(name, sizeof(name), "%s/%s", span->service, span->method);
 	json_put_begin(&w, NULL, '{');
 	json_put_text(&w, "traceId", trace_id);
@@ -290,8 +293,8 @@ trace_end(struct tracer *tracer, struct trace_span *span, enum error_code code)
 	json_put_u64(&w, "flags", 1);
 	json_put_text(&w, "name", name);
 	json_put_text(&w, "kind", "SPAN_KIND_SERVER");
-	put_time(&w, "startTimeUnixNano", span->start_ns);
-	put_time(&w, "endTimeUnixNano", now_ns());
+	trace_put_time(&w, "startTimeUnixNano", span->start_ns);
+	trace_put_time(&w, "endTimeUnixNano", trace_now_ns());
 	json_put_begin(&w, "attributes", '{');
 	json_put_text(&w, "rpc.system", "ttrpc");
 	json_put_text(&w, "rpc.service", span->service);
@@ -321,5 +324,5 @@ trace_end(struct tracer *tracer, struct trace_span *span, enum error_code code)
 	if (tracer->is_connected)
 		trace_flush(tracer);
 	else if (tracer->fd < 0 && !tracer->retry)
-		try_connect(tracer);
+		trace_connect(tracer);
 }

@@ -37,7 +37,7 @@ struct line {
 
 /* Opens a regular file; other types of files are refused. Returns an fd, or -1 and err. */
 static int
-open_regular(int root_fd, const char *path, int flags, struct error *err)
+accounts_open_regular(int root_fd, const char *path, int flags, struct error *err)
 {
 	auto_close int fd = path_try_open(root_fd, path, flags, 0, PATH_FOLLOW_ALL);
 	struct stat st;
@@ -59,10 +59,10 @@ accounts_read(int root_fd, const char *path, struct accounts *out, struct error 
 	*out = (struct accounts){ .text = NULL };
 	/* The type is checked before the open, which could have effects on a device. O_NONBLOCK
 	 * is for a file that is replaced with a FIFO in between. */
-	seen = open_regular(root_fd, path, O_PATH, err);
+	seen = accounts_open_regular(root_fd, path, O_PATH, err);
 	if (seen < 0)
 		return -1;
-	fd = open_regular(root_fd, path, O_RDONLY | O_NONBLOCK, err);
+	fd = accounts_open_regular(root_fd, path, O_RDONLY | O_NONBLOCK, err);
 	if (fd < 0)
 		return -1;
 	out->text = malloc(ACCOUNTS_MAX + 1);
@@ -105,7 +105,7 @@ accounts_split(const char *at, size_t n, struct line *out)
 
 /* Parses the next line without a NUL from *pos on. Returns false at the end. */
 static bool
-next_line(const struct accounts *a, size_t *pos, struct line *out)
+accounts_next_line(const struct accounts *a, size_t *pos, struct line *out)
 {
 	while (*pos < a->n) {
 		const char *at = a->text + *pos;
@@ -125,13 +125,13 @@ next_line(const struct accounts *a, size_t *pos, struct line *out)
 }
 
 static bool
-span_is(struct span s, const char *text)
+accounts_span_is(struct span s, const char *text)
 {
 	return s.n == strlen(text) && memcmp(s.at, text, s.n) == 0;
 }
 
 static bool
-span_number(struct span s, uint32_t *out)
+accounts_span_number(struct span s, uint32_t *out)
 {
 	char digits[NUMBER_MAX + 1];
 	uint32_t value;
@@ -149,13 +149,13 @@ span_number(struct span s, uint32_t *out)
 
 /* Converts a line to an account. Returns false if it is malformed. */
 static bool
-take_account(const struct line *l, struct account *out)
+accounts_take(const struct line *l, struct account *out)
 {
 	struct span home;
 
 	if (l->n <= FIELD_HOME || !l->field[FIELD_NAME].n ||
-	    !span_number(l->field[FIELD_ID], &out->uid) ||
-	    !span_number(l->field[FIELD_GID], &out->gid))
+	    !accounts_span_number(l->field[FIELD_ID], &out->uid) ||
+	    !accounts_span_number(l->field[FIELD_GID], &out->gid))
 		return false;
 	home = l->field[FIELD_HOME];
 	if (!home.n || home.at[0] != '/' || home.n >= sizeof(out->home))
@@ -170,8 +170,8 @@ accounts_by_name(const struct accounts *passwd, const char *name, struct account
 {
 	struct line l;
 
-	for (size_t pos = 0; next_line(passwd, &pos, &l);) {
-		if (span_is(l.field[FIELD_NAME], name) && take_account(&l, out))
+	for (size_t pos = 0; accounts_next_line(passwd, &pos, &l);) {
+		if (accounts_span_is(l.field[FIELD_NAME], name) && accounts_take(&l, out))
 			return true;
 	}
 	return false;
@@ -182,8 +182,8 @@ accounts_by_uid(const struct accounts *passwd, uint32_t uid, struct account *out
 {
 	struct line l;
 
-	for (size_t pos = 0; next_line(passwd, &pos, &l);) {
-		if (take_account(&l, out) && out->uid == uid)
+	for (size_t pos = 0; accounts_next_line(passwd, &pos, &l);) {
+		if (accounts_take(&l, out) && out->uid == uid)
 			return true;
 	}
 	return false;
@@ -194,9 +194,9 @@ accounts_group(const struct accounts *group, const char *name, uint32_t *gid)
 {
 	struct line l;
 
-	for (size_t pos = 0; next_line(group, &pos, &l);) {
-		if (l.n > FIELD_ID && *name && span_is(l.field[FIELD_NAME], name) &&
-		    span_number(l.field[FIELD_ID], gid))
+	for (size_t pos = 0; accounts_next_line(group, &pos, &l);) {
+		if (l.n > FIELD_ID && *name && accounts_span_is(l.field[FIELD_NAME], name) &&
+		    accounts_span_number(l.field[FIELD_ID], gid))
 			return true;
 	}
 	return false;
@@ -204,13 +204,13 @@ accounts_group(const struct accounts *group, const char *name, uint32_t *gid)
 
 /* Returns whether a list "a,b,c" has the name. */
 static bool
-is_member(struct span list, const char *name)
+accounts_is_member(struct span list, const char *name)
 {
 	while (list.n) {
 		const char *comma = memchr(list.at, ',', list.n);
 		size_t n = comma ? (size_t)(comma - list.at) : list.n;
 
-		if (n && span_is((struct span){ list.at, n }, name))
+		if (n && accounts_span_is((struct span){ list.at, n }, name))
 			return true;
 		if (!comma)
 			return false;
@@ -226,11 +226,11 @@ accounts_groups_of(const struct accounts *group, const char *name, uint32_t *gid
 	struct line l;
 	size_t n = 0;
 
-	for (size_t pos = 0; next_line(group, &pos, &l);) {
+	for (size_t pos = 0; accounts_next_line(group, &pos, &l);) {
 		uint32_t gid;
 
-		if (l.n <= FIELD_MEMBER || !span_number(l.field[FIELD_ID], &gid) ||
-		    !is_member(l.field[FIELD_MEMBER], name))
+		if (l.n <= FIELD_MEMBER || !accounts_span_number(l.field[FIELD_ID], &gid) ||
+		    !accounts_is_member(l.field[FIELD_MEMBER], name))
 			continue;
 		if (n < size)
 			gids[n] = gid;

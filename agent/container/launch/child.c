@@ -68,13 +68,13 @@ child_caps(struct worker *w, struct container_init *e, bool warn)
 
 /* Returns whether the user is given by name, which only the child can resolve. */
 static bool
-is_named(const struct container_init *e)
+child_is_named(const struct container_init *e)
 {
 	return e->process->user && *e->process->user->username;
 }
 
 static int
-own_stdio(const struct container_init *e, uint32_t uid, struct error *err)
+child_chown_stdio(const struct container_init *e, uint32_t uid, struct error *err)
 {
 	uint32_t outside = uid;
 
@@ -100,12 +100,14 @@ own_stdio(const struct container_init *e, uint32_t uid, struct error *err)
 int
 child_own_stdio(const struct container_init *e, struct error *err)
 {
-	return is_named(e) ? 0 : own_stdio(e, e->process->user ? e->process->user->uid : 0, err);
+	return child_is_named(e)
+		       ? 0
+		       : child_chown_stdio(e, e->process->user ? e->process->user->uid : 0, err);
 }
 
 /* Receives the uid of a user given by name and changes the owner of stdio. */
 static int
-await_user(const struct child_process *c, const struct container_init *e, struct error *err)
+child_await_user(const struct child_process *c, const struct container_init *e, struct error *err)
 {
 	uint32_t uid;
 	ssize_t n = handshake_recv(c->sock, HANDSHAKE_USER, &uid, sizeof(uid), NULL, err);
@@ -114,13 +116,13 @@ await_user(const struct child_process *c, const struct container_init *e, struct
 		return -1;
 	if (n != sizeof(uid))
 		return error_set(err, ERROR_INTERNAL, "the process sent an invalid user id");
-	return own_stdio(e, uid, err);
+	return child_chown_stdio(e, uid, err);
 }
 
 /* Makes the pipe for the report of a failed execve, and sends the reading end to the agent
  * before the process exists. */
 static int
-open_report(struct worker *w, struct container_init *e, struct error *err)
+child_open_report(struct worker *w, struct container_init *e, struct error *err)
 {
 	int fds[2], result;
 
@@ -143,7 +145,7 @@ child_start(struct worker *w, struct container_init *e, uint64_t flags, int cgro
 	/* Inherited by the fork, so that it cannot be traced before its program runs. */
 	if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0)
 		return error_sys(err, "failed to clear the dumpable flag");
-	if (open_report(w, e, err) < 0) {
+	if (child_open_report(w, e, err) < 0) {
 		close_fd(&e->report);
 		return -1;
 	}
@@ -200,7 +202,7 @@ child_set_oom_score(pid_t pid, const struct container_init *e, struct error *err
 }
 
 static int
-forward_terminal(struct worker *w, struct child_process *c, struct error *err)
+child_forward_terminal(struct worker *w, struct child_process *c, struct error *err)
 {
 	auto_close int master = -1;
 
@@ -215,9 +217,9 @@ child_lead(struct worker *w, struct child_process *c, const struct container_ini
 {
 	if (!e->join && child_set_oom_score(c->pid, e, err) < 0)
 		return -1;
-	if (is_named(e) && await_user(c, e, err) < 0)
+	if (child_is_named(e) && child_await_user(c, e, err) < 0)
 		return -1;
-	if (e->process->terminal && forward_terminal(w, c, err) < 0)
+	if (e->process->terminal && child_forward_terminal(w, c, err) < 0)
 		return -1;
 	if (e->hooks && hook_stage_lead(w, e->hooks, c->sock, c->pid, c->pidfd, err) < 0)
 		return -1;
@@ -230,7 +232,8 @@ child_lead(struct worker *w, struct child_process *c, const struct container_ini
 /* Receives the process that runs the startContainer hooks and applies the container's limits to
  * it. It exits when the gate is closed. */
 static int
-lead_hooks_process(const struct child_process *c, const struct container_init *e, struct error *err)
+child_lead_hooks_process(const struct child_process *c, const struct container_init *e,
+			 struct error *err)
 {
 	auto_close int pidfd = -1;
 	pid_t pid;
@@ -250,7 +253,8 @@ child_fork_last(struct worker *w, struct child_process *c, const struct containe
 
 	if (handshake_name_senders(c->sock) < 0)
 		return error_sys(err, "failed to prepare the last fork");
-	if (child_release(c, filter, err) < 0 || (has_hooks && lead_hooks_process(c, e, err) < 0) ||
+	if (child_release(c, filter, err) < 0 ||
+	    (has_hooks && child_lead_hooks_process(c, e, err) < 0) ||
 	    handshake_recv_process(c->sock, c->pid, c->pidfd, &pid, &pidfd, err) < 0)
 		return -1;
 	close_fd(&c->pidfd);

@@ -146,7 +146,7 @@ command_environment(const Grpc__Process *process, int root_fd, uint32_t uid, str
 /* Returns whether `path` is a regular file, and in *executable whether the caller may execute
  * it. */
 static bool
-is_program(const char *path, bool *executable)
+command_is_program(const char *path, bool *executable)
 {
 	struct stat st;
 
@@ -157,7 +157,7 @@ is_program(const char *path, bool *executable)
 }
 
 static int
-not_found(const char *name, struct error *err)
+command_not_found(const char *name, struct error *err)
 {
 	return error_set(err, ERROR_INVALID_ARGUMENT, "the file %.256s was not found", name);
 }
@@ -172,7 +172,7 @@ command_find(const char *name, char *const *env, char out[PATH_MAX], struct erro
 
 	if (strchr(name, '/')) {
 		if (strlen(name) >= PATH_MAX || fstatat(AT_FDCWD, name, &st, 0) < 0)
-			return not_found(name, err);
+			return command_not_found(name, err);
 		memcpy(out, name, strlen(name) + 1);
 		return 0;
 	}
@@ -184,12 +184,12 @@ command_find(const char *name, char *const *env, char out[PATH_MAX], struct erro
 		if (snprintf(candidate, sizeof(candidate), "%.*s%s%s", (int)n, path, n ? "/" : "./",
 			     name) >= (int)sizeof(candidate))
 			continue;
-		if (!is_program(candidate, &executable) || (found && !executable))
+		if (!command_is_program(candidate, &executable) || (found && !executable))
 			continue;
 		memcpy(out, candidate, strlen(candidate) + 1);
 		found = true;
 		if (executable)
 			return 0;
 	}
-	return found ? 0 : not_found(name, err);
+	return found ? 0 : command_not_found(name, err);
 }

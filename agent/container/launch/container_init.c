@@ -42,7 +42,7 @@
 
 /* Opens a terminal for the three stdio fds and sends the master to the worker. */
 static int
-set_up_terminal(struct container_init *e, int root_fd, int dev_fd, struct error *err)
+init_set_up_terminal(struct container_init *e, int root_fd, int dev_fd, struct error *err)
 {
 	auto_close int master = -1;
 	auto_close int slave = -1;
@@ -82,7 +82,7 @@ init_find_user(struct container_init *e, int root_fd, struct error *err)
 
 /* Performs the steps of a container's first process. */
 static int
-set_up_container(struct container_init *e, struct error *err)
+init_set_up_container(struct container_init *e, struct error *err)
 {
 	struct rootfs *r = e->rootfs;
 
@@ -100,7 +100,7 @@ set_up_container(struct container_init *e, struct error *err)
 		return -1;
 	if (rootfs_fill(r, err) < 0 || init_find_user(e, r->root, err) < 0)
 		return -1;
-	if (e->process->terminal && set_up_terminal(e, r->root, r->dev, err) < 0)
+	if (e->process->terminal && init_set_up_terminal(e, r->root, r->dev, err) < 0)
 		return -1;
 	if (hook_stage_follow(e->hooks, e->sock, err) < 0)
 		return -1;
@@ -112,7 +112,7 @@ set_up_container(struct container_init *e, struct error *err)
 
 /* Performs the steps of an exec. */
 static int
-join_container(struct container_init *e, struct error *err)
+init_join_container(struct container_init *e, struct error *err)
 {
 	auto_close int root = -1;
 
@@ -131,13 +131,13 @@ join_container(struct container_init *e, struct error *err)
 		return error_sys(err, "failed to open the container's root");
 	if (init_find_user(e, root, err) < 0)
 		return -1;
-	return e->process->terminal ? set_up_terminal(e, root, -1, err) : 0;
+	return e->process->terminal ? init_set_up_terminal(e, root, -1, err) : 0;
 }
 
 /* Enters the working directory, without following magic links, and checks that it is inside the
  * root. A directory of the guest would be reported as "(unreachable)". */
 static int
-enter_directory(int root_fd, const char *cwd, struct error *err)
+init_enter_directory(int root_fd, const char *cwd, struct error *err)
 {
 	char seen[PATH_MAX];
 	auto_close int fd = -1;
@@ -154,7 +154,7 @@ enter_directory(int root_fd, const char *cwd, struct error *err)
 }
 
 static int
-reset_signals(struct error *err)
+init_reset_signals(struct error *err)
 {
 	sigset_t none;
 
@@ -169,7 +169,7 @@ reset_signals(struct error *err)
 
 /* Drops the privileges that the spec does not grant. */
 static int
-drop_privileges(const struct container_init *e, struct error *err)
+init_drop_privileges(const struct container_init *e, struct error *err)
 {
 	uint64_t extra = 0;
 
@@ -203,7 +203,7 @@ container_init_prepare(struct container_init *e, struct program *program,
 	 * of a first process is set later, so that it does not apply to hooks. */
 	if (!e->rootfs && lsm_apply(e->roots->proc, &e->lsm, e->process, err) < 0)
 		return -1;
-	if (e->rootfs ? set_up_container(e, err) < 0 : join_container(e, err) < 0)
+	if (e->rootfs ? init_set_up_container(e, err) < 0 : init_join_container(e, err) < 0)
 		return -1;
 	if (e->rootfs && lsm_apply(e->roots->proc, &e->lsm, e->process, err) < 0)
 		return -1;
@@ -224,10 +224,10 @@ container_init_prepare(struct container_init *e, struct program *program,
 	if (!program->args)
 		return -1;
 	program->env = command_environment(e->process, root, e->who.uid, err);
-	if (!program->env || enter_directory(root, e->process->cwd, err) < 0)
+	if (!program->env || init_enter_directory(root, e->process->cwd, err) < 0)
 		return -1;
 	close_fd(&root);
-	if (reset_signals(err) < 0 || drop_privileges(e, err) < 0)
+	if (init_reset_signals(err) < 0 || init_drop_privileges(e, err) < 0)
 		return -1;
 	return command_find(program->args[0], program->env, program->path, err);
 }
@@ -235,7 +235,7 @@ container_init_prepare(struct container_init *e, struct program *program,
 /* Waits for HANDSHAKE_RUN, with the filter if there is one, and closes the socket unless a last
  * fork needs it. */
 static void
-wait_to_run(struct container_init *e, struct handshake_buffer *buffer, struct filter *filter)
+init_wait_to_run(struct container_init *e, struct handshake_buffer *buffer, struct filter *filter)
 {
 	struct error err = ERROR_INIT;
 	ssize_t n = handshake_recv_in(buffer, e->sock, HANDSHAKE_RUN, filter,
@@ -281,7 +281,7 @@ block_copy_strings(struct block *b, char *const *list)
 
 /* Returns an upper bound on the memory that block_copy_strings() uses. */
 static size_t
-strings_size(char *const *list)
+block_strings_size(char *const *list)
 {
 	size_t size = sizeof(*list);
 
@@ -291,13 +291,14 @@ strings_size(char *const *list)
 }
 
 static size_t
-hooks_size(const struct hook_plan *hooks)
+block_hooks_size(const struct hook_plan *hooks)
 {
 	size_t size = 2 * sizeof(void *) + (hooks->n ? strlen(hooks->state) : 0);
 
 	for (size_t i = 0; i < hooks->n; i++)
 		size += sizeof(hooks->runs[i]) + strlen(hooks->runs[i].path) + 2 * sizeof(void *) +
-			strings_size(hooks->runs[i].args) + strings_size(hooks->runs[i].env);
+			block_strings_size(hooks->runs[i].args) +
+			block_strings_size(hooks->runs[i].env);
 	return size;
 }
 
@@ -319,15 +320,15 @@ block_copy_hooks(struct block *b, struct hook_plan *hooks)
  * may be placed at an address that the wipe plan contains: MADV_DONTNEED keeps the content of
  * shared memory, but clears private memory. */
 static int
-move_program(const struct container_init *e, struct program *program, struct error *err)
+init_move_program(const struct container_init *e, struct program *program, struct error *err)
 {
 	size_t size = sizeof(uint64_t);
 	struct block b;
 
 	if (e->hooks && hook_stage_plan_start(e->hooks, &program->hooks, err) < 0)
 		return -1;
-	size += strings_size(program->args) + strings_size(program->env) +
-		hooks_size(&program->hooks);
+	size += block_strings_size(program->args) + block_strings_size(program->env) +
+		block_hooks_size(&program->hooks);
 	b.at = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	if (b.at == MAP_FAILED)
 		return error_nomem(err, "preparing the process");
@@ -342,7 +343,7 @@ move_program(const struct container_init *e, struct program *program, struct err
 
 /* Reports a new process to the worker. */
 static void
-report_process(const struct container_init *e, pid_t pid, int pidfd)
+init_report_process(const struct container_init *e, pid_t pid, int pidfd)
 {
 	struct error err = ERROR_INIT;
 
@@ -363,7 +364,7 @@ report_process(const struct container_init *e, pid_t pid, int pidfd)
 /* Makes the last fork and reports the process to the worker. The memory has been wiped: nothing
  * may be allocated. */
 _Noreturn static void
-fork_and_end(const struct container_init *e, struct program *program)
+init_fork_and_end(const struct container_init *e, struct program *program)
 {
 	int pidfd = -1, go[2] = { -1, -1 };
 	pid_t pid;
@@ -372,14 +373,14 @@ fork_and_end(const struct container_init *e, struct program *program)
 	if (program->hooks.n) {
 		pid = pipe2(go, O_CLOEXEC) < 0 ? -1
 					       : last_fork_for_hooks(e, program, go[1], &pidfd);
-		report_process(e, pid, pidfd);
+		init_report_process(e, pid, pidfd);
 		/* Closed here, so that the last process notices the end of the hooks process. */
 		close_fd(&go[1]);
 		close_fd(&pidfd);
 		program->go = go[0];
 	}
 	pid = last_fork(e, program, &pidfd);
-	report_process(e, pid, pidfd);
+	init_report_process(e, pid, pidfd);
 	_exit(0);
 }
 
@@ -421,15 +422,15 @@ container_init_run(struct container_init *e)
 	program.args = no_words;
 	program.env = no_words;
 	if (container_init_prepare(e, &program, &buffer, &err) < 0 ||
-	    (e->pid_ns >= 0 && move_program(e, &program, &err) < 0)) {
+	    (e->pid_ns >= 0 && init_move_program(e, &program, &err) < 0)) {
 		(void)handshake_send(e->sock, HANDSHAKE_FAILED, &err, sizeof(err), -1);
 		_exit(1);
 	}
 	if (handshake_send(e->sock, HANDSHAKE_READY, NULL, 0, -1) < 0)
 		_exit(1);
-	wait_to_run(e, buffer, &program.filter);
+	init_wait_to_run(e, buffer, &program.filter);
 	if (e->pid_ns >= 0)
-		fork_and_end(e, &program);
+		init_fork_and_end(e, &program);
 	if (e->gate >= 0 && read_full(e->gate, &byte, 1) != 1)
 		_exit(1);
 	if (e->hooks && hook_stage_start(e->hooks, e->gate, &err) < 0)

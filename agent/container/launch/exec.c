@@ -22,7 +22,7 @@
 /* Returns whether a process is alive. A pidfd is readable after its process has ended, reaped or
  * not. */
 static bool
-is_alive(int pidfd)
+exec_is_alive(int pidfd)
 {
 	struct pollfd ended = { .fd = pidfd, .events = POLLIN };
 
@@ -77,7 +77,7 @@ exec_confine_cgroup(int cgroup_fd, struct error *err)
 /* Returns whether a cgroup between the container's own and `path`, which is below it, is frozen.
  * A process in it would stop before its program, while the caller waits. */
 static bool
-is_frozen_below(const struct launch_exec *x, const char *path)
+exec_is_frozen_below(const struct launch_exec *x, const char *path)
 {
 	char part[CGROUP_PATH_MAX + 1], value[8];
 	const char *end = path + strlen(x->cgroup_path);
@@ -107,10 +107,10 @@ exec_open_cgroup(const struct launch_exec *x, struct error *err)
 	size_t n = strlen(x->cgroup_path);
 	int fd;
 
-	if (is_alive(x->init_pidfd) &&
+	if (exec_is_alive(x->init_pidfd) &&
 	    cgroup_of_process(x->roots->proc, x->init_pid, path, sizeof(path)) == 0 &&
-	    is_alive(x->init_pidfd) && strncmp(path, x->cgroup_path, n) == 0 &&
-	    (path[n] == '/' || !path[n]) && !is_frozen_below(x, path)) {
+	    exec_is_alive(x->init_pidfd) && strncmp(path, x->cgroup_path, n) == 0 &&
+	    (path[n] == '/' || !path[n]) && !exec_is_frozen_below(x, path)) {
 		fd = cgroup_open(x->roots->cgroup, path);
 		if (fd >= 0)
 			return exec_confine_cgroup(fd, err);
@@ -122,7 +122,7 @@ exec_open_cgroup(const struct launch_exec *x, struct error *err)
 }
 
 static int
-not_running(const struct launch_exec *x, struct error *err)
+exec_not_running(const struct launch_exec *x, struct error *err)
 {
 	return error_set(err, ERROR_NOT_FOUND,
 			 "container %s: its init process has ended: " TEXT_PROCESS_NOT_FOUND,
@@ -132,8 +132,8 @@ not_running(const struct launch_exec *x, struct error *err)
 /* Closes the guest's descriptors after the container was entered, except those that are still
  * needed. */
 static int
-leave_guest(struct worker *w, const struct launch_exec *x, struct container_init *e, int cgroup_fd,
-	    struct roots *left, struct error *err)
+exec_leave_guest(struct worker *w, const struct launch_exec *x, struct container_init *e,
+		 int cgroup_fd, struct roots *left, struct error *err)
 {
 	auto_close int root = openat(AT_FDCWD, "/", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	const Grpc__Process *p = e->process;
@@ -156,8 +156,8 @@ leave_guest(struct worker *w, const struct launch_exec *x, struct container_init
  * the pid namespace: its processes could see the worker and may have the capability to trace it,
  * so only the last fork enters it. */
 static int
-enter_container(struct worker *w, const struct launch_exec *x, struct container_init *e,
-		int cgroup_fd, struct roots *left, struct error *err)
+exec_enter_container(struct worker *w, const struct launch_exec *x, struct container_init *e,
+		     int cgroup_fd, struct roots *left, struct error *err)
 {
 	int outer[NS_KINDS];
 
@@ -166,7 +166,7 @@ enter_container(struct worker *w, const struct launch_exec *x, struct container_
 	outer[NS_USER] = outer[NS_CGROUP] = outer[NS_PID] = -1;
 	if (child_set_oom_score(0, e, err) < 0 || ns_join_all(outer, err) < 0)
 		return -1;
-	return leave_guest(w, x, e, cgroup_fd, left, err);
+	return exec_leave_guest(w, x, e, cgroup_fd, left, err);
 }
 
 static int
@@ -178,7 +178,7 @@ exec_run_child(struct worker *w, const struct launch_exec *x, struct container_i
 
 	if (x->roots->cgroup >= 0 && cgroup_fd < 0)
 		return -1;
-	if (enter_container(w, x, e, cgroup_fd, &left, err) < 0)
+	if (exec_enter_container(w, x, e, cgroup_fd, &left, err) < 0)
 		return -1;
 	if (child_start(w, e, 0, cgroup_fd, c, err) < 0) {
 		/* cgroups(7), "no internal processes": the container has enabled controllers for
@@ -198,9 +198,9 @@ exec_run_child(struct worker *w, const struct launch_exec *x, struct container_i
 		return 0;
 	/* The init process of the pid namespace has ended, so the namespace accepts no processes
 	 * or has killed this one. */
-	if (is_alive(x->init_pidfd) || (err->code != ERROR_INTERNAL && err->errnum != ENOMEM))
+	if (exec_is_alive(x->init_pidfd) || (err->code != ERROR_INTERNAL && err->errnum != ENOMEM))
 		return -1;
-	return not_running(x, err);
+	return exec_not_running(x, err);
 }
 
 int

@@ -48,7 +48,7 @@ handshake_send(int sock, enum handshake_type type, const void *payload, size_t s
 
 /* Copies the peer's struct error to *err after checks. */
 static int
-take_failure(const char *payload, size_t size, struct error *err)
+handshake_take_failure(const char *payload, size_t size, struct error *err)
 {
 	struct error got;
 
@@ -99,7 +99,7 @@ handshake_recv_in(struct handshake_buffer *buffer, int sock, enum handshake_type
 	for (size_t i = 0; i < n_fds; i++)
 		(void)close(fds[i]);
 	if ((size_t)n >= sizeof(head) && head == HANDSHAKE_FAILED)
-		return take_failure(msg + sizeof(head), (size_t)n - sizeof(head), err);
+		return handshake_take_failure(msg + sizeof(head), (size_t)n - sizeof(head), err);
 	return error_set(err, ERROR_INTERNAL,
 			 "the process sent an unexpected message during its set-up");
 }
@@ -112,7 +112,7 @@ handshake_name_senders(int sock)
 
 /* Waits for a message or for the end of its sender. */
 static int
-await_message(int sock, int sender_pidfd, struct error *err)
+handshake_await(int sock, int sender_pidfd, struct error *err)
 {
 	struct pollfd fds[] = { { .fd = sock, .events = POLLIN },
 				{ .fd = sender_pidfd, .events = POLLIN } };
@@ -125,8 +125,8 @@ await_message(int sock, int sender_pidfd, struct error *err)
 /* Receives a message of this type from the process `sender`, with a payload of exactly `size` bytes
  * and, if fd is not NULL, a descriptor. */
 static int
-recv_from_process(int sock, pid_t sender, int sender_pidfd, enum handshake_type type, void *payload,
-		  size_t size, int *fd, struct error *err)
+handshake_recv_from(int sock, pid_t sender, int sender_pidfd, enum handshake_type type,
+		    void *payload, size_t size, int *fd, struct error *err)
 {
 	char msg[sizeof(uint32_t) + sizeof(struct error)];
 	int fds[IO_FDS_MAX];
@@ -135,7 +135,7 @@ recv_from_process(int sock, pid_t sender, int sender_pidfd, enum handshake_type 
 	pid_t from = 0;
 	ssize_t n;
 
-	if (await_message(sock, sender_pidfd, err) < 0)
+	if (handshake_await(sock, sender_pidfd, err) < 0)
 		return -1;
 	/* A message that the sender sent before its end is readable now. */
 	n = recv_msg_from(sock, msg, sizeof(msg), fds, &n_fds, MSG_DONTWAIT, &from);
@@ -155,7 +155,7 @@ recv_from_process(int sock, pid_t sender, int sender_pidfd, enum handshake_type 
 	}
 	close_fds(fds, n_fds);
 	if (from == sender && head == HANDSHAKE_FAILED)
-		return take_failure(msg + sizeof(head), (size_t)n - sizeof(head), err);
+		return handshake_take_failure(msg + sizeof(head), (size_t)n - sizeof(head), err);
 	return error_set(err, ERROR_INTERNAL,
 			 "the process sent an unexpected message during its set-up");
 }
@@ -164,12 +164,13 @@ int
 handshake_recv_process(int sock, pid_t sender, int sender_pidfd, pid_t *pid, int *pidfd,
 		       struct error *err)
 {
-	return recv_from_process(sock, sender, sender_pidfd, HANDSHAKE_PROCESS, pid, sizeof(*pid),
-				 pidfd, err);
+	return handshake_recv_from(sock, sender, sender_pidfd, HANDSHAKE_PROCESS, pid, sizeof(*pid),
+				   pidfd, err);
 }
 
 int
 handshake_recv_running(int sock, pid_t sender, int sender_pidfd, struct error *err)
 {
-	return recv_from_process(sock, sender, sender_pidfd, HANDSHAKE_RUNNING, NULL, 0, NULL, err);
+	return handshake_recv_from(sock, sender, sender_pidfd, HANDSHAKE_RUNNING, NULL, 0, NULL,
+				   err);
 }

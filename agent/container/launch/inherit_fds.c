@@ -35,7 +35,7 @@ inherit_fds_close_others(const struct container_init *e, struct error *err)
 
 /* Moves *fd above the low descriptors. */
 static int
-lift(int *fd, struct error *err)
+inherit_fds_lift(int *fd, struct error *err)
 {
 	int high;
 
@@ -50,7 +50,7 @@ lift(int *fd, struct error *err)
 
 /* Copies *fd to its final number. */
 static int
-lower(int *fd, int place, struct error *err)
+inherit_fds_lower(int *fd, int place, struct error *err)
 {
 	if (*fd < 0)
 		return 0;
@@ -68,13 +68,15 @@ inherit_fds_arrange(struct container_init *e, struct error *err)
 		if (e->stdio[i] >= 0 && dup2(e->stdio[i], i) < 0)
 			return error_sys(err, "failed to arrange descriptors");
 	}
-	if (lift(&e->sock, err) < 0 || lift(&e->gate, err) < 0 || lift(&e->report, err) < 0 ||
-	    lift(&e->pid_ns, err) < 0)
+	if (inherit_fds_lift(&e->sock, err) < 0 || inherit_fds_lift(&e->gate, err) < 0 ||
+	    inherit_fds_lift(&e->report, err) < 0 || inherit_fds_lift(&e->pid_ns, err) < 0)
 		return -1;
 	if (sys_close_range(SOCK_FD, PIDNS_FD, 0) < 0)
 		return error_sys(err, "failed to close descriptors");
-	if (lower(&e->sock, SOCK_FD, err) < 0 || lower(&e->gate, GATE_FD, err) < 0 ||
-	    lower(&e->report, REPORT_FD, err) < 0 || lower(&e->pid_ns, PIDNS_FD, err) < 0)
+	if (inherit_fds_lower(&e->sock, SOCK_FD, err) < 0 ||
+	    inherit_fds_lower(&e->gate, GATE_FD, err) < 0 ||
+	    inherit_fds_lower(&e->report, REPORT_FD, err) < 0 ||
+	    inherit_fds_lower(&e->pid_ns, PIDNS_FD, err) < 0)
 		return -1;
 	if (sys_close_range(PIDNS_FD + 1, ~0u, 0) < 0)
 		return error_sys(err, "failed to close descriptors");

@@ -38,7 +38,7 @@ struct forking {
 };
 
 static uint64_t
-clone_flags(const struct program *program)
+last_fork_clone_flags(const struct program *program)
 {
 	return CLONE_FLAGS | (program->pid ? CLONE_CHILD_SETTID : 0);
 }
@@ -46,7 +46,7 @@ clone_flags(const struct program *program)
 /* Returns whether the filter allows all remaining steps of the two processes. It is then loaded
  * before the last fork, so that the last process does not need the capability to load it. */
 static bool
-fork_under_filter(const struct container_init *e, const struct program *program)
+last_fork_under_filter(const struct container_init *e, const struct program *program)
 {
 	const struct filter *filter = &program->filter;
 	const struct {
@@ -54,7 +54,7 @@ fork_under_filter(const struct container_init *e, const struct program *program)
 		uint64_t args[2];
 	} calls[] = {
 		{ SYS_capset, { 0 } },
-		{ SYS_clone, { clone_flags(program) } },
+		{ SYS_clone, { last_fork_clone_flags(program) } },
 		{ SYS_setsid, { 0 } },
 		{ SYS_read, { (uint64_t)e->sock } },
 		{ SYS_exit, { 0 } },
@@ -96,7 +96,7 @@ last_fork_run(const struct forking *f, bool is_filtered)
 
 /* Runs the process for hooks. */
 _Noreturn ON_OTHER_STACK static void
-run_hooks(const struct forking *f)
+last_fork_run_hooks(const struct forking *f)
 {
 	struct hook_plan hooks = f->program->hooks;
 	const volatile pid_t *pid = f->program->pid;
@@ -116,7 +116,7 @@ run_hooks(const struct forking *f)
 /* Calls clone(2) without a new stack. Filters refuse clone3(2), because they cannot see its
  * flags. */
 static pid_t
-fork_here(uint64_t flags, int *pidfd, pid_t *child)
+last_fork_clone(uint64_t flags, int *pidfd, pid_t *child)
 {
 	/* The address for the child's pid is the fourth or the fifth argument, depending on the
 	 * architecture. The other is the thread-local storage, which is not used. */
@@ -128,14 +128,14 @@ fork_here(uint64_t flags, int *pidfd, pid_t *child)
 }
 
 ON_OTHER_STACK static int
-enter_and_fork(void *arg)
+last_fork_enter(void *arg)
 {
 	struct forking *f = arg;
 	const struct container_init *e = f->e;
 	const struct program *program = f->program;
 	const struct filter *filter = &program->filter;
 	bool is_last = f->go < 0;
-	bool under_filter = is_last && fork_under_filter(e, program);
+	bool under_filter = is_last && last_fork_under_filter(e, program);
 	bool keeps_capability =
 		filter->n && !e->no_new_privs && !under_filter && (is_last || e->has_entered);
 
@@ -143,12 +143,13 @@ enter_and_fork(void *arg)
 	    prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) == 0 &&
 	    (!under_filter || filter_load(filter) == 0) &&
 	    (keeps_capability || cap_sets_drop_extra(&e->caps) == 0)) {
-		f->pid = is_last ? fork_here(clone_flags(program), &f->pidfd, program->pid)
-				 : fork_here(CLONE_FLAGS, &f->pidfd, NULL);
+		f->pid = is_last ? last_fork_clone(last_fork_clone_flags(program), &f->pidfd,
+						   program->pid)
+				 : last_fork_clone(CLONE_FLAGS, &f->pidfd, NULL);
 		if (f->pid == 0 && is_last)
 			last_fork_run(f, under_filter);
 		if (f->pid == 0)
-			run_hooks(f);
+			last_fork_run_hooks(f);
 	}
 	f->errnum = errno;
 	return 0;
@@ -162,12 +163,12 @@ last_fork_start(struct forking *f, int *pidfd)
 	f->pid = f->pidfd = -1;
 	/* A child of this process would be created in the pid namespace. */
 	if (f->e->has_entered) {
-		(void)enter_and_fork(f);
+		(void)last_fork_enter(f);
 	} else {
 		stack = mmap(NULL, STACK_SIZE, PROT_READ | PROT_WRITE,
 			     MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK, -1, 0);
 		if (stack == MAP_FAILED ||
-		    clone(enter_and_fork, stack + STACK_SIZE,
+		    clone(last_fork_enter, stack + STACK_SIZE,
 			  CLONE_VM | CLONE_FILES | CLONE_VFORK | CLONE_PARENT, f) < 0)
 			return -1;
 	}

@@ -29,7 +29,7 @@
  * which can then make cgroups below it, if the container has its own cgroup namespace and a writable
  * cgroup mount. 0: none. */
 static uid_t
-cgroup_owner(const Grpc__Spec *spec)
+launch_cgroup_owner(const Grpc__Spec *spec)
 {
 	const Grpc__Linux *l = spec->linux;
 	const Grpc__LinuxNamespace *ns = ns_find(l, NS_CGROUP);
@@ -44,7 +44,7 @@ cgroup_owner(const Grpc__Spec *spec)
 
 /* Sends the agent the descriptor and state that it needs to watch the cgroup. */
 static int
-send_cgroup(struct worker *w, const struct cgroup_made *made, struct error *err)
+launch_send_cgroup(struct worker *w, const struct cgroup_made *made, struct error *err)
 {
 	const struct launch_cgroup message = { .oom_kills = made->oom_kills,
 					       .device_program = made->device_program };
@@ -63,7 +63,7 @@ send_cgroup(struct worker *w, const struct cgroup_made *made, struct error *err)
 
 /* Makes the container's cgroup. Leaves *out unchanged if the guest has no cgroups. */
 static int
-make_cgroup(struct worker *w, const struct launch *l, int *out, struct error *err)
+launch_make_cgroup(struct worker *w, const struct launch *l, int *out, struct error *err)
 {
 	const struct cgroup_spec spec = {
 		.roots = l->roots,
@@ -72,13 +72,13 @@ make_cgroup(struct worker *w, const struct launch *l, int *out, struct error *er
 		.spec = l->spec,
 		.any_disk = l->any_disk,
 		.known = l->device_program,
-		.owner = cgroup_owner(l->spec),
+		.owner = launch_cgroup_owner(l->spec),
 	};
 	struct cgroup_made made = CGROUP_MADE_NONE;
 	int result = cgroup_make(w, &spec, &made, err);
 
 	if (result == 0 && made.fd >= 0)
-		result = send_cgroup(w, &made, err);
+		result = launch_send_cgroup(w, &made, err);
 	if (result == 0)
 		*out = steal_fd(&made.fd);
 	cgroup_made_release(&made);
@@ -88,7 +88,7 @@ make_cgroup(struct worker *w, const struct launch *l, int *out, struct error *er
 /* Makes the bundle directory, on the agent's tmpfs, and the mount point of the root in it. A
  * storage may have made them already. */
 static int
-make_bundle(struct worker *w, const struct launch *l, struct error *err)
+launch_make_bundle(struct worker *w, const struct launch *l, struct error *err)
 {
 	auto_close int dir = -1;
 
@@ -104,8 +104,8 @@ make_bundle(struct worker *w, const struct launch *l, struct error *err)
 
 /* Sends the container's namespaces to the agent, which keeps them for later processes. */
 static int
-send_namespaces(struct worker *w, const struct launch *l, const struct ns_plan *ns, pid_t pid,
-		struct error *err)
+launch_send_namespaces(struct worker *w, const struct launch *l, const struct ns_plan *ns,
+		       pid_t pid, struct error *err)
 {
 	uint8_t kinds[NS_KINDS];
 	int fds[NS_KINDS], n, result;
@@ -123,7 +123,8 @@ send_namespaces(struct worker *w, const struct launch *l, const struct ns_plan *
 
 /* Compiles the seccomp profile and sends it to the agent for later containers and execs. */
 static int
-compile_filter(struct worker *w, const struct launch *l, struct filter **out, struct error *err)
+launch_compile_filter(struct worker *w, const struct launch *l, struct filter **out,
+		      struct error *err)
 {
 	struct filter *filter = calloc(1, sizeof(*filter));
 
@@ -139,8 +140,8 @@ compile_filter(struct worker *w, const struct launch *l, struct filter **out, st
 /* Writes the id maps of the user namespace and prepares what depends on them, while the process
  * waits. */
 static int
-set_up_ids(const struct launch *l, struct container_init *e, const struct child_process *c,
-	   struct ns_maps *maps, struct error *err)
+launch_set_up_ids(const struct launch *l, struct container_init *e, const struct child_process *c,
+		  struct ns_maps *maps, struct error *err)
 {
 	if (e->ns->late && handshake_recv(c->sock, HANDSHAKE_MAPPED, NULL, 0, NULL, err) < 0)
 		return -1;
@@ -158,7 +159,7 @@ set_up_ids(const struct launch *l, struct container_init *e, const struct child_
 
 /* Warns of mount options that have no effect, which other runtimes ignore silently. */
 static void
-warn_of_mounts(struct worker *w, const struct launch *l, const struct rootfs *r)
+launch_warn_of_mounts(struct worker *w, const struct launch *l, const struct rootfs *r)
 {
 	for (size_t i = 0; i < r->n_mounts; i++) {
 		const struct container_mount *m = &r->mounts[i];
@@ -182,17 +183,17 @@ launch_run_child(struct worker *w, const struct launch *l, struct container_init
 
 	if (child_start(w, e, e->ns->late ? 0 : e->ns->clone_flags, cgroup_fd, c, err) < 0)
 		return -1;
-	if (e->user && set_up_ids(l, e, c, maps, err) < 0)
+	if (e->user && launch_set_up_ids(l, e, c, maps, err) < 0)
 		return -1;
 	/* The child sets itself up at the same time. */
 	if (e->filtered && !filter) {
-		if (compile_filter(w, l, &compiled, err) < 0)
+		if (launch_compile_filter(w, l, &compiled, err) < 0)
 			return -1;
 		filter = compiled;
 	}
 	if (child_lead(w, c, e, err) < 0 ||
 	    (e->pid_ns >= 0 && child_fork_last(w, c, e, filter, err) < 0) ||
-	    send_namespaces(w, l, e->ns, c->pid, err) < 0 ||
+	    launch_send_namespaces(w, l, e->ns, c->pid, err) < 0 ||
 	    shared_mounts_apply(w, l, c->pid, err) < 0)
 		return -1;
 	/* The process of a last fork is already waiting at the gate. */
@@ -202,8 +203,9 @@ launch_run_child(struct worker *w, const struct launch *l, struct container_init
 /* Plans a last fork for a shared pid namespace, whose other processes may be able to trace the
  * new one: it enters the namespace as the last step. */
 static int
-plan_last_fork(const struct launch *l, struct ns_plan *ns, int cgroup_fd, struct container_init *e,
-	       struct wipe *wipe, struct procfs *procfs, struct error *err)
+launch_plan_last_fork(const struct launch *l, struct ns_plan *ns, int cgroup_fd,
+		      struct container_init *e, struct wipe *wipe, struct procfs *procfs,
+		      struct error *err)
 {
 	int pid_ns = ns->user_ns >= 0 ? ns->pid_ns : ns->join[NS_PID];
 
@@ -249,13 +251,13 @@ container_launch(struct worker *w, const struct launch *l, struct error *err)
 	child_caps(w, &entry, true);
 	for (int i = 0; i < 3; i++)
 		entry.stdio[i] = l->stdio[i];
-	if (make_cgroup(w, l, &cgroup_fd, err) < 0 || make_bundle(w, l, err) < 0 ||
+	if (launch_make_cgroup(w, l, &cgroup_fd, err) < 0 || launch_make_bundle(w, l, err) < 0 ||
 	    hook_stage_open(w, &hooks, err) < 0)
 		goto out;
-	if (plan_last_fork(l, &ns, cgroup_fd, &entry, &wipe, &procfs, err) < 0 ||
+	if (launch_plan_last_fork(l, &ns, cgroup_fd, &entry, &wipe, &procfs, err) < 0 ||
 	    rootfs_plan(l, &ns, &procfs, &rootfs, err) < 0)
 		goto out;
-	warn_of_mounts(w, l, &rootfs);
+	launch_warn_of_mounts(w, l, &rootfs);
 	if ((!ns.user && child_own_stdio(&entry, err) < 0) || ns_plan_join(&ns, err) < 0)
 		goto out;
 	result = launch_run_child(w, l, &entry, cgroup_fd, &child, &maps, err);

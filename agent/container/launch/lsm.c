@@ -45,7 +45,7 @@ lsm_missing(const struct lsm *lsm, const Grpc__Process *process, const char *mou
 /* Writes a label. Kernels before 5.8 have no directory for each module, but one file for the
  * first module. */
 static int
-write_attr(int proc_fd, const char *file, const char *shared, const char *text)
+lsm_write_attr(int proc_fd, const char *file, const char *shared, const char *text)
 {
 	auto_close int fd = openat(proc_fd, file, O_WRONLY | O_CLOEXEC);
 
@@ -55,7 +55,7 @@ write_attr(int proc_fd, const char *file, const char *shared, const char *text)
 }
 
 static int
-apply_apparmor(int proc_fd, const char *profile, struct error *err)
+lsm_apply_apparmor(int proc_fd, const char *profile, struct error *err)
 {
 	char text[APPARMOR_PROFILE_MAX + 8];
 
@@ -63,7 +63,7 @@ apply_apparmor(int proc_fd, const char *profile, struct error *err)
 		return 0;
 	if (snprintf(text, sizeof(text), "exec %s", profile) >= (int)sizeof(text))
 		return error_set(err, ERROR_INVALID_ARGUMENT, "process.apparmorProfile: too long");
-	if (write_attr(proc_fd, ATTR "apparmor/exec", ATTR "exec", text) == 0)
+	if (lsm_write_attr(proc_fd, ATTR "apparmor/exec", ATTR "exec", text) == 0)
 		return 0;
 	if (errno == ENOENT)
 		return error_set(
@@ -74,13 +74,13 @@ apply_apparmor(int proc_fd, const char *profile, struct error *err)
 }
 
 static int
-apply_selinux(int proc_fd, const char *label, struct error *err)
+lsm_apply_selinux(int proc_fd, const char *label, struct error *err)
 {
 	if (!*label)
 		return 0;
 	/* Also the label of the session keyring that the process creates. */
-	if (write_attr(proc_fd, ATTR "exec", NULL, label) == 0 &&
-	    write_attr(proc_fd, ATTR "keycreate", NULL, label) == 0)
+	if (lsm_write_attr(proc_fd, ATTR "exec", NULL, label) == 0 &&
+	    lsm_write_attr(proc_fd, ATTR "keycreate", NULL, label) == 0)
 		return 0;
 	return error_sys_code(err, errno == EINVAL ? ERROR_INVALID_ARGUMENT : ERROR_INTERNAL,
 			      "process.selinuxLabel: failed to apply %.128s", label);
@@ -89,9 +89,9 @@ apply_selinux(int proc_fd, const char *label, struct error *err)
 int
 lsm_apply(int proc_fd, const struct lsm *lsm, const Grpc__Process *process, struct error *err)
 {
-	if (lsm->apparmor && apply_apparmor(proc_fd, process->apparmorprofile, err) < 0)
+	if (lsm->apparmor && lsm_apply_apparmor(proc_fd, process->apparmorprofile, err) < 0)
 		return -1;
-	return lsm->selinux ? apply_selinux(proc_fd, process->selinuxlabel, err) : 0;
+	return lsm->selinux ? lsm_apply_selinux(proc_fd, process->selinuxlabel, err) : 0;
 }
 
 const char *

@@ -29,7 +29,7 @@ static const char *const allowed[] = {
  * is a slash, dots are part of names ("net/ipv4/conf/eth0.1/…"); if it is a dot, each dot
  * becomes a slash and each slash a dot. */
 static bool
-key_path(const char *key, char out[SYSCTL_MAX])
+sysctl_key_path(const char *key, char out[SYSCTL_MAX])
 {
 	size_t len = strlen(key), first = strcspn(key, "./");
 	bool dotted = key[first] == '.';
@@ -51,7 +51,7 @@ sysctl_is_allowed(const char *key)
 {
 	char path[SYSCTL_MAX];
 
-	if (!key_path(key, path))
+	if (!sysctl_key_path(key, path))
 		return false;
 	for (size_t i = 0; i < ARRAY_LEN(allowed); i++) {
 		size_t n = strlen(allowed[i]);
@@ -78,7 +78,7 @@ sysctl_apply(int proc_fd, const Grpc__Linux *linux, struct error *err)
 		auto_close int fd = -1;
 		char path[SYSCTL_MAX];
 
-		if (!sysctl_is_allowed(key) || !key_path(key, path))
+		if (!sysctl_is_allowed(key) || !sysctl_key_path(key, path))
 			return error_set(err, ERROR_INVALID_ARGUMENT,
 					 "linux.sysctl: invalid key \"%.128s\"", key);
 		fd = path_try_open(sys, path, O_WRONLY, 0, PATH_FOLLOW_NONE);

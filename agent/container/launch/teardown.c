@@ -23,7 +23,7 @@
  * whose parent is `own`, the agent's tmpfs that contains dir, are detached by path: below other
  * mounts a container may have placed a link in the path. */
 static void
-detach_in(char *text, const char *dir, int own)
+teardown_detach_in(char *text, const char *dir, int own)
 {
 	size_t n = strlen(dir);
 	char *end = text + strlen(text), *line;
@@ -42,7 +42,7 @@ detach_in(char *text, const char *dir, int own)
 }
 
 static int
-detach_mounts(const struct teardown *t, struct error *err)
+teardown_detach_mounts(const struct teardown *t, struct error *err)
 {
 	auto_free char *text = mountinfo_read(t->roots->proc, "self/mountinfo", err);
 
@@ -52,7 +52,7 @@ detach_mounts(const struct teardown *t, struct error *err)
 		return error_sys(err, "failed to get the mount id of %s", RUN_DIR);
 	if (!text)
 		return -1;
-	detach_in(text, t->bundle, own);
+	teardown_detach_in(text, t->bundle, own);
 	return 0;
 }
 
@@ -74,7 +74,7 @@ container_teardown(struct worker *w, const struct teardown *t, struct error *err
 	if (unlinkat(dir, "rootfs", AT_REMOVEDIR) == 0 &&
 	    unlinkat(t->roots->run, t->id, AT_REMOVEDIR) == 0)
 		return 0;
-	if (detach_mounts(t, err) < 0)
+	if (teardown_detach_mounts(t, err) < 0)
 		return -1;
 	close_fd(&dir);
 	if (path_remove_tree(t->roots->run, t->id, err) < 0)

@@ -26,7 +26,7 @@ struct names {
 };
 
 static int
-split_name(const char *username, struct names *out, struct error *err)
+user_split_name(const char *username, struct names *out, struct error *err)
 {
 	size_t n = strcspn(username, ":");
 	const char *group = username[n] ? username + n + 1 : "";
@@ -79,8 +79,8 @@ user_find(int root_fd, const char *name, struct account *out, bool *named, struc
 
 /* Joins the spec's groups and those that list the user, without duplicates. */
 static int
-join_groups(const Grpc__User *spec, const struct accounts *group, const char *name,
-	    struct user *out, struct error *err)
+user_join_groups(const Grpc__User *spec, const struct accounts *group, const char *name,
+		 struct user *out, struct error *err)
 {
 	size_t n = spec->n_additionalgids, found, total = n;
 	uint32_t *all = calloc(n + MEMBERSHIPS_MAX, sizeof(*all));
@@ -110,8 +110,8 @@ join_groups(const Grpc__User *spec, const struct accounts *group, const char *na
 
 /* Looks up the named group and the user's other groups in the group file. */
 static int
-find_groups(int root_fd, const Grpc__User *spec, const struct names *names, bool named,
-	    struct user *out, struct error *err)
+user_find_groups(int root_fd, const Grpc__User *spec, const struct names *names, bool named,
+		 struct user *out, struct error *err)
 {
 	struct accounts group;
 	struct error why = ERROR_INIT;
@@ -127,7 +127,7 @@ find_groups(int root_fd, const Grpc__User *spec, const struct names *names, bool
 	if (*names->group && !accounts_group(&group, names->group, &out->gid) && !numeric)
 		result = user_unknown("group", names->group, GROUP, &group, err);
 	if (result == 0 && named)
-		result = join_groups(spec, &group, names->user, out, err);
+		result = user_join_groups(spec, &group, names->user, out, err);
 	accounts_release(&group);
 	return result;
 }
@@ -148,7 +148,7 @@ user_resolve(int root_fd, const Grpc__User *spec, struct user *out, struct error
 	out->n_groups = spec->n_additionalgids;
 	if (!*spec->username)
 		return 0;
-	if (split_name(spec->username, &names, err) < 0 ||
+	if (user_split_name(spec->username, &names, err) < 0 ||
 	    user_find(root_fd, names.user, &account, &named, err) < 0)
 		return -1;
 	if (spec->uid && spec->uid != account.uid)
@@ -158,7 +158,7 @@ user_resolve(int root_fd, const Grpc__User *spec, struct user *out, struct error
 			spec->uid, names.user, account.uid, PASSWD);
 	out->uid = account.uid;
 	out->gid = account.gid;
-	if (find_groups(root_fd, spec, &names, named, out, err) < 0)
+	if (user_find_groups(root_fd, spec, &names, named, out, err) < 0)
 		return -1;
 	if (spec->gid)
 		out->gid = spec->gid;
