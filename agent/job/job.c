@@ -189,29 +189,6 @@ job_late(void *data)
 }
 
 static void
-job_take_messages(struct job *job)
-{
-	switch (job_drain(job, MESSAGES_A_TURN)) {
-	case DRAINED:
-		break;
-	case DRAINED_RESULT:
-		job_result(job);
-		break;
-	case DRAINED_ABORT:
-		job_stop(job);
-		break;
-	case DRAINED_EOF:
-		if (job->state != JOB_RUNNING)
-			break;
-		/* It has died or cannot report anymore. Its exit status follows from init. */
-		error_set(&job->err, ERROR_INTERNAL,
-			  "the worker closed its socket without reporting a result");
-		job_stop(job);
-		break;
-	}
-}
-
-static void
 job_on_socket(uint32_t events, void *data)
 {
 	struct job *job = data;
@@ -221,7 +198,24 @@ job_on_socket(uint32_t events, void *data)
 	if (job->state != JOB_RUNNING)
 		return;
 	former = log_context_set(job->log);
-	job_take_messages(job);
+	switch (job_drain(job, MESSAGES_A_TURN)) {
+	case DRAINED:
+		break;
+	case DRAINED_RESULT:
+		job_result(job);
+		break;
+	case DRAINED_EOF:
+		if (job->state != JOB_RUNNING)
+			break;
+		/* It has died or cannot report anymore. Its exit status follows from init. */
+		error_set(&job->err, ERROR_INTERNAL,
+			  "the worker closed its socket without reporting a result");
+		job_stop(job);
+		break;
+	case DRAINED_ABORT:
+		job_stop(job);
+		break;
+	}
 	(void)log_context_set(former);
 }
 

@@ -282,18 +282,6 @@ messages_take_and_close(struct job *job, size_t n, int *fds, size_t n_fds)
 	return goes_on;
 }
 
-/* Handles a message whose fds could not be received (MSG_CTRUNC, recvmsg(2)). The worker may depend
- * on them. */
-static void
-messages_lost(struct job *job)
-{
-	if (job->state != JOB_RUNNING)
-		return;
-	error_set(&job->err, ERROR_RESOURCE_EXHAUSTED,
-		  "lost a message of the worker: too many open files");
-	messages_abort(job);
-}
-
 enum drained
 job_drain(struct job *job, unsigned int max)
 {
@@ -310,12 +298,20 @@ job_drain(struct job *job, unsigned int max)
 			return DRAINED;
 		if (n == 0 || (n < 0 && errno != EMSGSIZE))
 			return DRAINED_EOF;
+		if (n < 0 && job->state == JOB_RUNNING) {
+			/* Its fds could not be received (MSG_CTRUNC, recvmsg(2)), and the worker may
+			 * depend on them. */
+			error_set(&job->err, ERROR_RESOURCE_EXHAUSTED,
+				  "lost a message of the worker: too many open files");
+			messages_abort(job);
+			return DRAINED_ABORT;
+		}
+		if (n < 0)
+			continue;
 		/* A new process of a container holds the worker's end until it has run its first
 		 * lines, and another process of that container that may trace it can take it from
 		 * there. */
-		if (n < 0)
-			messages_lost(job);
-		else if ((size_t)n < sizeof(struct job_wire_head) || sender != job->proc->pid)
+		if ((size_t)n < sizeof(struct job_wire_head) || sender != job->proc->pid)
 			close_fds(fds, n_fds);
 		else if (!messages_take_and_close(job, (size_t)n, fds, n_fds))
 			return DRAINED_RESULT;

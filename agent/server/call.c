@@ -382,17 +382,6 @@ call_new(struct conn *conn, uint32_t stream, const struct rpc_method *method, st
 	return call;
 }
 
-/* Makes the checks that need no decoding. */
-static int
-call_is_allowed(const struct conn *conn, uint32_t stream, struct error *err)
-{
-	if (stream % 2 == 0)
-		return error_set(err, ERROR_INVALID_ARGUMENT, "stream id must be odd");
-	if (conn->server->is_draining)
-		return error_set(err, ERROR_UNAVAILABLE, "the agent is shutting down");
-	return 0;
-}
-
 static int
 call_take_request(struct conn *conn, uint32_t stream, const struct envelope_request *request,
 		  struct error *err)
@@ -431,7 +420,14 @@ call_dispatch(struct conn *conn, uint32_t stream, const uint8_t *payload, size_t
 	struct envelope_request request;
 	struct error err = ERROR_INIT;
 
-	if (call_is_allowed(conn, stream, &err) < 0) {
+	/* These checks need no decoding. */
+	if (stream % 2 == 0) {
+		error_set(&err, ERROR_INVALID_ARGUMENT, "stream id must be odd");
+		conn_fail(conn, stream, &err);
+		return;
+	}
+	if (conn->server->is_draining) {
+		error_set(&err, ERROR_UNAVAILABLE, "the agent is shutting down");
 		conn_fail(conn, stream, &err);
 		return;
 	}

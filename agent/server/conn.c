@@ -51,17 +51,6 @@ conn_break(struct conn *conn, const char *why)
 	watch_set_events(conn->watch, EPOLLIN);
 }
 
-static void
-conn_drop_out(struct conn *conn, size_t n)
-{
-	conn->server->queued -= n;
-	buf_consume(&conn->out, n);
-	if (buf_len(&conn->out) > 0)
-		progress_add(&conn->going, n, monotonic_ns());
-	else
-		progress_end(&conn->going);
-}
-
 /* Writes as much as the socket accepts. */
 static void
 conn_flush(struct conn *conn)
@@ -81,7 +70,12 @@ conn_flush(struct conn *conn)
 			conn_break(conn, "failed to write to it");
 			return;
 		}
-		conn_drop_out(conn, (size_t)n);
+		conn->server->queued -= (size_t)n;
+		buf_consume(&conn->out, (size_t)n);
+		if (buf_len(&conn->out) > 0)
+			progress_add(&conn->going, (size_t)n, monotonic_ns());
+		else
+			progress_end(&conn->going);
 	}
 	if (conn->is_broken)
 		return;

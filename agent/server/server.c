@@ -109,27 +109,15 @@ server_make_room(struct server *server)
 	return true;
 }
 
-static bool
-server_is_host(const struct sockaddr_vm *peer, socklen_t size)
-{
-	return size >= sizeof(*peer) && peer->svm_family == AF_VSOCK &&
-	       peer->svm_cid == VMADDR_CID_HOST;
-}
-
-static void
-server_shed_one(struct listener *listener)
-{
-	address_shed(listener->fd, &listener->server->spare_fd);
-	log_warn("server", "connection refused: out of file descriptors");
-}
-
 static void
 server_accepted(struct listener *listener, int fd, const struct sockaddr_vm *peer, socklen_t size)
 {
 	struct server *server = listener->server;
+	bool is_host = size >= sizeof(*peer) && peer->svm_family == AF_VSOCK &&
+		       peer->svm_cid == VMADDR_CID_HOST;
 	struct error err = ERROR_INIT;
 
-	if (listener->family == AF_VSOCK && !server_is_host(peer, size)) {
+	if (listener->family == AF_VSOCK && !is_host) {
 		/* Anyone in the guest may cause this, so only occurrences 1, 2, 4, 8... are
 		 * logged. */
 		uint64_t n = ++server->counts.strangers;
@@ -174,7 +162,8 @@ server_on_listener(uint32_t events, void *data)
 			continue;
 		}
 		if (errno == EMFILE || errno == ENFILE) {
-			server_shed_one(listener);
+			address_shed(listener->fd, &server->spare_fd);
+			log_warn("server", "connection refused: out of file descriptors");
 		} else if (errno != EINTR && errno != ECONNABORTED) {
 			(void)watch_may_retry(listener->watch, errno);
 			return;

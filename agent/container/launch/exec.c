@@ -121,14 +121,6 @@ exec_open_cgroup(const struct launch_exec *x, struct error *err)
 	return exec_confine_cgroup(fd, err);
 }
 
-static int
-exec_not_running(const struct launch_exec *x, struct error *err)
-{
-	return error_set(err, ERROR_NOT_FOUND,
-			 "container %s: its init process has ended: " TEXT_PROCESS_NOT_FOUND,
-			 x->container_id);
-}
-
 /* Closes the guest's descriptors after the container was entered, except those that are still
  * needed. */
 static int
@@ -200,7 +192,9 @@ exec_run_child(struct worker *w, const struct launch_exec *x, struct container_i
 	 * or has killed this one. */
 	if (exec_is_alive(x->init_pidfd) || (err->code != ERROR_INTERNAL && err->errnum != ENOMEM))
 		return -1;
-	return exec_not_running(x, err);
+	return error_set(err, ERROR_NOT_FOUND,
+			 "container %s: its init process has ended: " TEXT_PROCESS_NOT_FOUND,
+			 x->container_id);
 }
 
 int
