@@ -48,156 +48,12 @@ struct initlink {
 	uint64_t boot_ns[2];
 };
 
-static struct list *
-initlink_bucket_of(struct initlink *l, pid_t pid)
-{
-	return &l->buckets[(unsigned int)pid & (BUCKETS - 1)];
-}
-
-static int
-initlink_send_now(struct initlink *l, const struct initproto_msg *msg)
-{
-	return send_msg(l->fd, msg, sizeof(*msg), NULL, 0, MSG_DONTWAIT);
-}
-
-/* Returns true when nothing is left to send. */
-static bool
-initlink_flush(struct initlink *l)
-{
-	struct initproto_msg msg;
-
-	while (buf_len(&l->out) >= sizeof(msg)) {
-		memcpy(&msg, buf_head(&l->out), sizeof(msg));
-		if (initlink_send_now(l, &msg) < 0 && watch_may_retry(l->watch, errno))
-			return false;
-		buf_consume(&l->out, sizeof(msg));
-	}
-	return true;
-}
-
-static void
-initlink_update_events(struct initlink *l)
-{
-	watch_set_events(l->watch, buf_len(&l->out) > 0 ? EPOLLIN | EPOLLOUT : EPOLLIN);
-}
-
-/* Sends msg after the messages that are queued; `now`: fails rather than queues. */
-static int
-initlink_send(struct initlink *l, const struct initproto_msg *msg, bool now)
-{
-	if (l->is_lost) {
-		errno = EPIPE;
-		return -1;
-	}
-	if (initlink_flush(l) && initlink_send_now(l, msg) == 0)
-		return 0;
-	if (buf_len(&l->out) == 0 && !io_is_for_now(errno))
-		return -1;
-	if (now) {
-		errno = EAGAIN;
-		return -1;
-	}
-	if (buf_append(&l->out, msg, sizeof(*msg)) < 0)
-		return -1;
-	initlink_update_events(l);
-	return 0;
-}
-
-static void
-initlink_is_lost(struct initlink *l)
-{
-	if (l->is_lost)
-		return;
-	l->is_lost = true;
-	watch_set_events(l->watch, 0);
-	if (l->on_lost)
-		l->on_lost(l->on_lost_data);
-}
-
-/* Handles EXIT or GONE: calls back the oldest registration of that pid. */
-static void
-initlink_child_ended(struct initlink *l, pid_t pid, int status, bool gone)
-{
-	struct initproto_msg taken = { .type = INITPROTO_TAKEN, .pid = pid };
-	struct child *c = NULL;
-	struct list *pos;
-
-	list_for_each (pos, initlink_bucket_of(l, pid)) {
-		c = list_entry(pos, struct child, node);
-		if (c->pid == pid)
-			break;
-		c = NULL;
-	}
-	if (!gone && initlink_send(l, &taken, false) < 0)
-		log_warn("init", "failed to acknowledge the status of process %d: %s", (int)pid,
-			 strerror(errno));
-	if (!c)
-		return;
-	list_remove(&c->node);
-	if (c->fn)
-		c->fn(status, gone, c->data);
-	free(c);
-}
-
-static void
-initlink_received(struct initlink *l, const struct initproto_msg *msg)
-{
-	switch (msg->type) {
-	case INITPROTO_EXIT:
-		initlink_child_ended(l, msg->pid, msg->value, false);
-		break;
-	case INITPROTO_GONE:
-		initlink_child_ended(l, msg->pid, 9 /* As a wait status: killed by SIGKILL. */,
-				     true);
-		break;
-	case INITPROTO_BOOT:
-		l->is_pid1 = (msg->flags & INITPROTO_IS_PID1) != 0;
-		l->boot_ns[0] = msg->ns[0];
-		l->boot_ns[1] = msg->ns[1];
-		break;
-	default:
-		log_warn("init", "unknown message %u from init", (unsigned int)msg->type);
-		break;
-	}
-}
-
-/* Receives messages until there are none. */
-static void
-initlink_drain(struct initlink *l)
-{
-	struct initproto_msg msg;
-	int fds[IO_FDS_MAX];
-	size_t n_fds;
-	ssize_t n;
-
-	while (!l->is_lost) {
-		n = recv_msg(l->fd, &msg, sizeof(msg), fds, &n_fds, MSG_DONTWAIT);
-		if (n == sizeof(msg)) {
-			initlink_received(l, &msg);
-			continue;
-		}
-		if (n < 0 && watch_may_retry(l->watch, errno))
-			return;
-		if (n == 0 || (n < 0 && errno != EMSGSIZE)) {
-			initlink_is_lost(l);
-			return;
-		}
-		log_warn("init", "invalid size of a message from init");
-	}
-}
-
-static void
-initlink_on_event(uint32_t events, void *data)
-{
-	struct initlink *l = data;
-
-	if (events & EPOLLOUT) {
-		(void)initlink_flush(l);
-		initlink_update_events(l);
-	}
-	if (events & (EPOLLIN | EPOLLHUP | EPOLLERR))
-		initlink_drain(l);
-}
+static void initlink_on_event(uint32_t events, void *data);
+static bool initlink_flush(struct initlink *l);
+static void initlink_drain(struct initlink *l);
+static void initlink_received(struct initlink *l, const struct initproto_msg *msg);
+static void initlink_child_ended(struct initlink *l, pid_t pid, int status, bool gone);
+static int initlink_send(struct initlink *l, const struct initproto_msg *msg, bool now);
 
 struct initlink *
 initlink_new(struct loop *loop, int fd, void (*on_lost)(void *data), void *data, struct error *err)
@@ -228,6 +84,157 @@ initlink_new(struct loop *loop, int fd, void (*on_lost)(void *data), void *data,
 	if (recv_msg(fd, &msg, sizeof(msg), fds, &n_fds, MSG_DONTWAIT) == sizeof(msg))
 		initlink_received(l, &msg);
 	return l;
+}
+
+static void
+initlink_update_events(struct initlink *l)
+{
+	watch_set_events(l->watch, buf_len(&l->out) > 0 ? EPOLLIN | EPOLLOUT : EPOLLIN);
+}
+
+static void
+initlink_on_event(uint32_t events, void *data)
+{
+	struct initlink *l = data;
+
+	if (events & EPOLLOUT) {
+		(void)initlink_flush(l);
+		initlink_update_events(l);
+	}
+	if (events & (EPOLLIN | EPOLLHUP | EPOLLERR))
+		initlink_drain(l);
+}
+
+static int
+initlink_send_now(struct initlink *l, const struct initproto_msg *msg)
+{
+	return send_msg(l->fd, msg, sizeof(*msg), NULL, 0, MSG_DONTWAIT);
+}
+
+/* Returns true when nothing is left to send. */
+static bool
+initlink_flush(struct initlink *l)
+{
+	struct initproto_msg msg;
+
+	while (buf_len(&l->out) >= sizeof(msg)) {
+		memcpy(&msg, buf_head(&l->out), sizeof(msg));
+		if (initlink_send_now(l, &msg) < 0 && watch_may_retry(l->watch, errno))
+			return false;
+		buf_consume(&l->out, sizeof(msg));
+	}
+	return true;
+}
+
+static void
+initlink_is_lost(struct initlink *l)
+{
+	if (l->is_lost)
+		return;
+	l->is_lost = true;
+	watch_set_events(l->watch, 0);
+	if (l->on_lost)
+		l->on_lost(l->on_lost_data);
+}
+
+/* Receives messages until there are none. */
+static void
+initlink_drain(struct initlink *l)
+{
+	struct initproto_msg msg;
+	int fds[IO_FDS_MAX];
+	size_t n_fds;
+	ssize_t n;
+
+	while (!l->is_lost) {
+		n = recv_msg(l->fd, &msg, sizeof(msg), fds, &n_fds, MSG_DONTWAIT);
+		if (n == sizeof(msg)) {
+			initlink_received(l, &msg);
+			continue;
+		}
+		if (n < 0 && watch_may_retry(l->watch, errno))
+			return;
+		if (n == 0 || (n < 0 && errno != EMSGSIZE)) {
+			initlink_is_lost(l);
+			return;
+		}
+		log_warn("init", "invalid size of a message from init");
+	}
+}
+
+static void
+initlink_received(struct initlink *l, const struct initproto_msg *msg)
+{
+	switch (msg->type) {
+	case INITPROTO_EXIT:
+		initlink_child_ended(l, msg->pid, msg->value, false);
+		break;
+	case INITPROTO_GONE:
+		initlink_child_ended(l, msg->pid, 9 /* As a wait status: killed by SIGKILL. */,
+				     true);
+		break;
+	case INITPROTO_BOOT:
+		l->is_pid1 = (msg->flags & INITPROTO_IS_PID1) != 0;
+		l->boot_ns[0] = msg->ns[0];
+		l->boot_ns[1] = msg->ns[1];
+		break;
+	default:
+		log_warn("init", "unknown message %u from init", (unsigned int)msg->type);
+		break;
+	}
+}
+
+static struct list *
+initlink_bucket_of(struct initlink *l, pid_t pid)
+{
+	return &l->buckets[(unsigned int)pid & (BUCKETS - 1)];
+}
+
+/* Handles EXIT or GONE: calls back the oldest registration of that pid. */
+static void
+initlink_child_ended(struct initlink *l, pid_t pid, int status, bool gone)
+{
+	struct initproto_msg taken = { .type = INITPROTO_TAKEN, .pid = pid };
+	struct child *c = NULL;
+	struct list *pos;
+
+	list_for_each (pos, initlink_bucket_of(l, pid)) {
+		c = list_entry(pos, struct child, node);
+		if (c->pid == pid)
+			break;
+		c = NULL;
+	}
+	if (!gone && initlink_send(l, &taken, false) < 0)
+		log_warn("init", "failed to acknowledge the status of process %d: %s", (int)pid,
+			 strerror(errno));
+	if (!c)
+		return;
+	list_remove(&c->node);
+	if (c->fn)
+		c->fn(status, gone, c->data);
+	free(c);
+}
+
+/* Sends msg after the messages that are queued; `now`: fails rather than queues. */
+static int
+initlink_send(struct initlink *l, const struct initproto_msg *msg, bool now)
+{
+	if (l->is_lost) {
+		errno = EPIPE;
+		return -1;
+	}
+	if (initlink_flush(l) && initlink_send_now(l, msg) == 0)
+		return 0;
+	if (buf_len(&l->out) == 0 && !io_is_for_now(errno))
+		return -1;
+	if (now) {
+		errno = EAGAIN;
+		return -1;
+	}
+	if (buf_append(&l->out, msg, sizeof(*msg)) < 0)
+		return -1;
+	initlink_update_events(l);
+	return 0;
 }
 
 void

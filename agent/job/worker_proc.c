@@ -18,49 +18,10 @@
 #include "lib/io.h"
 #include "lib/sys.h"
 
-static void
-worker_proc_child_ended(int status, bool gone, void *data)
-{
-	struct worker_proc *proc = data;
-
-	proc->child = NULL;
-	list_remove(&proc->node);
-	proc->on_exit(proc, status, gone, proc->data);
-	close_fd(&proc->pidfd);
-	free(proc);
-}
-
-/* Forks the agent as a sibling: a child of init, which receives its exit. */
-static int
-worker_proc_clone(struct worker_proc *proc, const struct worker_start *start, struct error *err)
-{
-	struct clone_args args = {
-		/* With CLONE_PARENT the exit signal is that of the agent itself, and must be given
-		 * as 0 (clone(2)). */
-		.flags = CLONE_PARENT | CLONE_PIDFD,
-		.pidfd = (uint64_t)(uintptr_t)&proc->pidfd,
-	};
-
-	proc->pid = sys_clone3(&args);
-	if (proc->pid == 0)
-		worker_enter(start);
-	if (proc->pid < 0)
-		return error_sys_code(err, ERROR_RESOURCE_EXHAUSTED, "failed to start a worker");
-	return 0;
-}
-
-static int
-worker_proc_go(struct worker_proc *proc, struct initlink *link, int sock, struct error *err)
-{
-	struct job_wire_ack go = { .head.kind = JOB_WIRE_GO };
-
-	proc->child = initlink_watch(link, proc->pid, worker_proc_child_ended, proc, err);
-	if (!proc->child)
-		return -1;
-	if (send_msg(sock, &go, sizeof(go), NULL, 0, MSG_DONTWAIT) < 0)
-		return error_sys(err, "failed to open the worker's gate");
-	return 0;
-}
+static int worker_proc_clone(struct worker_proc *proc, const struct worker_start *start,
+			     struct error *err);
+static int worker_proc_go(struct worker_proc *proc, struct initlink *link, int sock,
+			  struct error *err);
 
 struct worker_proc *
 worker_proc_start(const struct jobs *jobs, int *keep, size_t n_keep, job_work_fn *work, void *arg,
@@ -105,6 +66,50 @@ worker_proc_start(const struct jobs *jobs, int *keep, size_t n_keep, job_work_fn
 	}
 	*sock = steal_fd(&ours);
 	return proc;
+}
+
+/* Forks the agent as a sibling: a child of init, which receives its exit. */
+static int
+worker_proc_clone(struct worker_proc *proc, const struct worker_start *start, struct error *err)
+{
+	struct clone_args args = {
+		/* With CLONE_PARENT the exit signal is that of the agent itself, and must be given
+		 * as 0 (clone(2)). */
+		.flags = CLONE_PARENT | CLONE_PIDFD,
+		.pidfd = (uint64_t)(uintptr_t)&proc->pidfd,
+	};
+
+	proc->pid = sys_clone3(&args);
+	if (proc->pid == 0)
+		worker_enter(start);
+	if (proc->pid < 0)
+		return error_sys_code(err, ERROR_RESOURCE_EXHAUSTED, "failed to start a worker");
+	return 0;
+}
+
+static void
+worker_proc_child_ended(int status, bool gone, void *data)
+{
+	struct worker_proc *proc = data;
+
+	proc->child = NULL;
+	list_remove(&proc->node);
+	proc->on_exit(proc, status, gone, proc->data);
+	close_fd(&proc->pidfd);
+	free(proc);
+}
+
+static int
+worker_proc_go(struct worker_proc *proc, struct initlink *link, int sock, struct error *err)
+{
+	struct job_wire_ack go = { .head.kind = JOB_WIRE_GO };
+
+	proc->child = initlink_watch(link, proc->pid, worker_proc_child_ended, proc, err);
+	if (!proc->child)
+		return -1;
+	if (send_msg(sock, &go, sizeof(go), NULL, 0, MSG_DONTWAIT) < 0)
+		return error_sys(err, "failed to open the worker's gate");
+	return 0;
 }
 
 void

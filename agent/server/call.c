@@ -1,7 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * A call: from a request frame to its one reply. The only place where a struct error becomes a
- * Status. Called by conn.c, and by agent/rpc for calls that were parked. Never blocks.
+ * Status. Called by server.c, and by agent/rpc for calls that were parked. Never blocks.
+ *
+ *   frame -> handler -> RPC_REPLY, RPC_FAILED -> answered
+ *                    -> RPC_LATER: parked     -> answered    call_reply(), call_fail()
+ *                                             -> cancelled   its connection ends, or it times out
  */
 #include "agent/server/call.h"
 
@@ -48,38 +52,24 @@ struct call {
 	enum error_code code;
 };
 
-struct agent *
-call_agent(struct call *call)
-{
-	return call->server->spec->agent;
-}
+struct target {
+	const char *service;
+	/* NULL: known, but not implemented */
+	const struct rpc_method *method;
+	const ProtobufCMethodDescriptor *descriptor;
+};
 
-struct arena *
-call_arena(struct call *call)
-{
-	return &call->arena;
-}
-
-void *
-call_response(struct call *call)
-{
-	return call->response;
-}
-
-const void *
-call_request(struct call *call)
-{
-	return call->request;
-}
-
-enum rpc_outcome
-call_park(struct call *call, struct pending *pending)
-{
-	if (!pending)
-		return RPC_FAILED;
-	call->pending = pending;
-	return RPC_LATER;
-}
+static void call_cancel(struct call *call);
+static void call_log_failure(struct call *call, const struct error *err);
+static int call_take_request(struct conn *conn, uint32_t stream,
+			     const struct envelope_request *request, struct error *err);
+static int call_look_up(const struct server_spec *spec, const char *service, const char *method,
+			struct target *target, struct error *err);
+static struct call *call_new(struct conn *conn, uint32_t stream, const struct rpc_method *method,
+			     struct error *err);
+static int call_decode(struct call *call, const ProtobufCMethodDescriptor *descriptor,
+		       const ProtobufCBinaryData *payload, struct error *err);
+static void call_run(struct call *call, int64_t timeout_ns);
 
 static void
 call_free(struct call *call)
@@ -122,6 +112,51 @@ call_end(struct call *call)
 		call_free(call);
 }
 
+struct agent *
+call_agent(struct call *call)
+{
+	return call->server->spec->agent;
+}
+
+struct arena *
+call_arena(struct call *call)
+{
+	return &call->arena;
+}
+
+void *
+call_response(struct call *call)
+{
+	return call->response;
+}
+
+const void *
+call_request(struct call *call)
+{
+	return call->request;
+}
+
+enum rpc_outcome
+call_park(struct call *call, struct pending *pending)
+{
+	if (!pending)
+		return RPC_FAILED;
+	call->pending = pending;
+	return RPC_LATER;
+}
+
+void
+call_abandon_all(struct list *calls)
+{
+	while (!list_is_empty(calls)) {
+		struct call *call = list_entry(calls->next, struct call, node);
+
+		(void)call_detach(call);
+		call->code = ERROR_CANCELLED;
+		call_cancel(call);
+	}
+}
+
 /* Cancels the operation of a call that can no longer be answered. A call without a cancellable
  * operation ends later, with call_reply() or call_fail(). */
 static void
@@ -138,18 +173,6 @@ call_cancel(struct call *call)
 }
 
 void
-call_abandon_all(struct list *calls)
-{
-	while (!list_is_empty(calls)) {
-		struct call *call = list_entry(calls->next, struct call, node);
-
-		(void)call_detach(call);
-		call->code = ERROR_CANCELLED;
-		call_cancel(call);
-	}
-}
-
-void
 call_reply(struct call *call)
 {
 	struct conn *conn = call_detach(call);
@@ -163,6 +186,23 @@ call_reply(struct call *call)
 		if (call->method->flags & RPC_OF_RUNTIME)
 			call->server->runtime = conn;
 		conn_reply(conn, call->stream, call->response);
+	}
+	call_end(call);
+}
+
+void
+call_fail(struct call *call, const struct error *err)
+{
+	struct conn *conn = call_detach(call);
+
+	call->pending = NULL;
+	if (call->code == ERROR_OK)
+		call->code = err->code;
+	if (conn) {
+		call_log_failure(call, err);
+		call->server->counts.served++;
+		conn->has_served = true;
+		conn_fail(conn, call->stream, err);
 	}
 	call_end(call);
 }
@@ -194,23 +234,6 @@ call_log_failure(struct call *call, const struct error *err)
 	(void)log_context_set(former);
 }
 
-void
-call_fail(struct call *call, const struct error *err)
-{
-	struct conn *conn = call_detach(call);
-
-	call->pending = NULL;
-	if (call->code == ERROR_OK)
-		call->code = err->code;
-	if (conn) {
-		call_log_failure(call, err);
-		call->server->counts.served++;
-		conn->has_served = true;
-		conn_fail(conn, call->stream, err);
-	}
-	call_end(call);
-}
-
 static void
 call_late(void *data)
 {
@@ -229,12 +252,69 @@ call_late(void *data)
 
 /* ---- from a frame to a handler ---- */
 
-struct target {
-	const char *service;
-	/* NULL: known, but not implemented */
-	const struct rpc_method *method;
-	const ProtobufCMethodDescriptor *descriptor;
-};
+/* Returns whether the method is a health check, which is answered even when resources are
+ * exhausted: it asks whether the agent still responds. */
+static bool
+call_is_health(const struct rpc_method *method)
+{
+	return (method->flags & RPC_NO_POLICY) != 0;
+}
+
+void
+call_dispatch(struct conn *conn, uint32_t stream, const uint8_t *payload, size_t n)
+{
+	const struct pbcheck_limits limits = PBCHECK_LIMITS_ENVELOPE;
+	struct envelope_request request;
+	struct error err = ERROR_INIT;
+
+	/* These checks need no decoding. */
+	if (stream % 2 == 0) {
+		error_set(&err, ERROR_INVALID_ARGUMENT, "stream id must be odd");
+		conn_fail(conn, stream, &err);
+		return;
+	}
+	if (conn->server->is_draining) {
+		error_set(&err, ERROR_UNAVAILABLE, "the agent is shutting down");
+		conn_fail(conn, stream, &err);
+		return;
+	}
+	if (envelope_read_request(payload, n, &limits, &request, &err) < 0 ||
+	    call_take_request(conn, stream, &request, &err) < 0) {
+		log_debug("rpc", "request rejected: %s", err.msg);
+		conn_fail(conn, stream, &err);
+	}
+}
+
+static int
+call_take_request(struct conn *conn, uint32_t stream, const struct envelope_request *request,
+		  struct error *err)
+{
+	const ProtobufCBinaryData payload = { .len = request->payload_len,
+					      .data = (uint8_t *)(uintptr_t)request->payload };
+	struct target target = { 0 };
+	struct call *call;
+
+	if (call_look_up(conn->server->spec, request->service, request->method, &target, err) < 0)
+		return -1;
+	if (conn->n_calls >= CALLS_MAX && !call_is_health(target.method))
+		return error_set(err, ERROR_RESOURCE_EXHAUSTED,
+				 "too many calls in flight on this connection: %u", conn->n_calls);
+	if (request->timeout_ns < 0)
+		return error_set(err, ERROR_DEADLINE_EXCEEDED, "timeout");
+	call = call_new(conn, stream, target.method, err);
+	if (!call)
+		return -1;
+	trace_begin(conn->server->spec->tracer, &call->span, target.service, target.method->name,
+		    request->traceparent);
+	if (call_decode(call, target.descriptor, &payload, err) < 0) {
+		call->code = err->code;
+		(void)call_detach(call);
+		call_free(call);
+		return -1;
+	}
+	call_run(call, request->timeout_ns);
+	return 0;
+}
 
 static int
 call_look_up(const struct server_spec *spec, const char *service, const char *method,
@@ -260,12 +340,31 @@ call_look_up(const struct server_spec *spec, const char *service, const char *me
 	return error_set(err, ERROR_INVALID_ARGUMENT, "%s " TEXT_NO_SERVICE, service);
 }
 
-/* Returns whether the method is a health check, which is answered even when resources are
- * exhausted: it asks whether the agent still responds. */
-static bool
-call_is_health(const struct rpc_method *method)
+static struct call *
+call_new(struct conn *conn, uint32_t stream, const struct rpc_method *method, struct error *err)
 {
-	return (method->flags & RPC_NO_POLICY) != 0;
+	struct server *server = conn->server;
+	struct call *call = calloc(1, sizeof(*call));
+	size_t left = MEMORY_MAX - server->counts.memory;
+
+	if (!call) {
+		error_nomem(err, "creating a call");
+		return NULL;
+	}
+	call->server = server;
+	call->conn = conn;
+	call->method = method;
+	call->log.method = method->name;
+	call->stream = stream;
+	arena_init_spare(&call->arena,
+			 call_is_health(method)  ? HEALTH_ARENA_MAX
+			 : left < CALL_ARENA_MAX ? left
+						 : CALL_ARENA_MAX,
+			 &server->spare);
+	list_append(&conn->calls, &call->node);
+	conn->n_calls++;
+	server->counts.calls++;
+	return call;
 }
 
 /* Returns the text of a request's field, or NULL if its message has no field of that name. */
@@ -353,87 +452,4 @@ call_run(struct call *call, int64_t timeout_ns)
 	if (err.code == ERROR_OK)
 		error_set(&err, ERROR_INTERNAL, "%s failed without a reason", call->method->name);
 	call_fail(call, &err);
-}
-
-static struct call *
-call_new(struct conn *conn, uint32_t stream, const struct rpc_method *method, struct error *err)
-{
-	struct server *server = conn->server;
-	struct call *call = calloc(1, sizeof(*call));
-	size_t left = MEMORY_MAX - server->counts.memory;
-
-	if (!call) {
-		error_nomem(err, "creating a call");
-		return NULL;
-	}
-	call->server = server;
-	call->conn = conn;
-	call->method = method;
-	call->log.method = method->name;
-	call->stream = stream;
-	arena_init_spare(&call->arena,
-			 call_is_health(method)  ? HEALTH_ARENA_MAX
-			 : left < CALL_ARENA_MAX ? left
-						 : CALL_ARENA_MAX,
-			 &server->spare);
-	list_append(&conn->calls, &call->node);
-	conn->n_calls++;
-	server->counts.calls++;
-	return call;
-}
-
-static int
-call_take_request(struct conn *conn, uint32_t stream, const struct envelope_request *request,
-		  struct error *err)
-{
-	const ProtobufCBinaryData payload = { .len = request->payload_len,
-					      .data = (uint8_t *)(uintptr_t)request->payload };
-	struct target target = { 0 };
-	struct call *call;
-
-	if (call_look_up(conn->server->spec, request->service, request->method, &target, err) < 0)
-		return -1;
-	if (conn->n_calls >= CALLS_MAX && !call_is_health(target.method))
-		return error_set(err, ERROR_RESOURCE_EXHAUSTED,
-				 "too many calls in flight on this connection: %u", conn->n_calls);
-	if (request->timeout_ns < 0)
-		return error_set(err, ERROR_DEADLINE_EXCEEDED, "timeout");
-	call = call_new(conn, stream, target.method, err);
-	if (!call)
-		return -1;
-	trace_begin(conn->server->spec->tracer, &call->span, target.service, target.method->name,
-		    request->traceparent);
-	if (call_decode(call, target.descriptor, &payload, err) < 0) {
-		call->code = err->code;
-		(void)call_detach(call);
-		call_free(call);
-		return -1;
-	}
-	call_run(call, request->timeout_ns);
-	return 0;
-}
-
-void
-call_dispatch(struct conn *conn, uint32_t stream, const uint8_t *payload, size_t n)
-{
-	const struct pbcheck_limits limits = PBCHECK_LIMITS_ENVELOPE;
-	struct envelope_request request;
-	struct error err = ERROR_INIT;
-
-	/* These checks need no decoding. */
-	if (stream % 2 == 0) {
-		error_set(&err, ERROR_INVALID_ARGUMENT, "stream id must be odd");
-		conn_fail(conn, stream, &err);
-		return;
-	}
-	if (conn->server->is_draining) {
-		error_set(&err, ERROR_UNAVAILABLE, "the agent is shutting down");
-		conn_fail(conn, stream, &err);
-		return;
-	}
-	if (envelope_read_request(payload, n, &limits, &request, &err) < 0 ||
-	    call_take_request(conn, stream, &request, &err) < 0) {
-		log_debug("rpc", "request rejected: %s", err.msg);
-		conn_fail(conn, stream, &err);
-	}
 }

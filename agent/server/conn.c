@@ -25,18 +25,19 @@
  */
 #define SEND_MAX_VSOCK (28u << 10)
 
-static void
-conn_update_events(struct conn *conn)
-{
-	uint32_t events = 0;
-
-	if (!conn->is_muted)
-		events |= EPOLLIN;
-	/* Writes what is queued, or continues with what was read already. */
-	if (buf_len(&conn->out) > 0 || (!conn->is_muted && buf_len(&conn->pending) > 0))
-		events |= EPOLLOUT;
-	watch_set_events(conn->watch, events);
-}
+static void conn_queued(struct conn *conn, size_t before, bool is_added);
+static void conn_flush(struct conn *conn);
+static void conn_on_event(uint32_t events, void *data);
+static void conn_take(struct conn *conn, const uint8_t *data, size_t n);
+static size_t conn_take_bytes(struct conn *conn, const uint8_t *data, size_t n,
+			      unsigned int *frames);
+static void conn_frame_arrived(struct conn *conn);
+static void conn_give_back(struct conn *conn);
+static void conn_charge_reader(struct conn *conn);
+static void conn_update_deadline(struct conn *conn, unsigned int frames);
+static void conn_frame_late(void *data);
+static void conn_read(struct conn *conn);
+static ssize_t conn_receive(struct conn *conn, size_t *direct);
 
 /* Closes the connection at its next event, which shutdown() causes: the caller may still be using
  * it. */
@@ -49,6 +50,49 @@ conn_break(struct conn *conn, const char *why)
 	conn->is_broken = true;
 	(void)shutdown(conn->fd, SHUT_RDWR);
 	watch_set_events(conn->watch, EPOLLIN);
+}
+
+void
+conn_fail(struct conn *conn, uint32_t stream, const struct error *err)
+{
+	size_t before = buf_len(&conn->out);
+
+	if (!conn->is_broken)
+		conn_queued(conn, before, envelope_append_failure(&conn->out, stream, err) == 0);
+}
+
+/* Accounts for a reply. `before`: the bytes in the queue before; is_added: false if out of
+ * memory. */
+static void
+conn_queued(struct conn *conn, size_t before, bool is_added)
+{
+	struct server *server = conn->server;
+	struct conn *victim = NULL;
+
+	server->queued += buf_len(&conn->out) - before;
+	if (before == 0 && buf_len(&conn->out) > 0)
+		progress_add(&conn->going, 0, monotonic_ns());
+	if (!is_added)
+		victim = conn;
+	else if (server->queued > QUEUED_MAX)
+		victim = room_fullest(server);
+	if (victim)
+		conn_break(victim, "its peer does not read its replies");
+	if (!conn->is_broken && !conn->is_corked)
+		conn_flush(conn);
+}
+
+static void
+conn_update_events(struct conn *conn)
+{
+	uint32_t events = 0;
+
+	if (!conn->is_muted)
+		events |= EPOLLIN;
+	/* Writes what is queued, or continues with what was read already. */
+	if (buf_len(&conn->out) > 0 || (!conn->is_muted && buf_len(&conn->pending) > 0))
+		events |= EPOLLOUT;
+	watch_set_events(conn->watch, events);
 }
 
 /* Writes as much as the socket accepts. */
@@ -88,36 +132,6 @@ conn_flush(struct conn *conn)
 		conn->server->conn_ops->wrote(conn->server);
 }
 
-/* Accounts for a reply. `before`: the bytes in the queue before; is_added: false if out of
- * memory. */
-static void
-conn_queued(struct conn *conn, size_t before, bool is_added)
-{
-	struct server *server = conn->server;
-	struct conn *victim = NULL;
-
-	server->queued += buf_len(&conn->out) - before;
-	if (before == 0 && buf_len(&conn->out) > 0)
-		progress_add(&conn->going, 0, monotonic_ns());
-	if (!is_added)
-		victim = conn;
-	else if (server->queued > QUEUED_MAX)
-		victim = room_fullest(server);
-	if (victim)
-		conn_break(victim, "its peer does not read its replies");
-	if (!conn->is_broken && !conn->is_corked)
-		conn_flush(conn);
-}
-
-void
-conn_fail(struct conn *conn, uint32_t stream, const struct error *err)
-{
-	size_t before = buf_len(&conn->out);
-
-	if (!conn->is_broken)
-		conn_queued(conn, before, envelope_append_failure(&conn->out, stream, err) == 0);
-}
-
 void
 conn_reply(struct conn *conn, uint32_t stream, const ProtobufCMessage *message)
 {
@@ -136,64 +150,80 @@ conn_reply(struct conn *conn, uint32_t stream, const ProtobufCMessage *message)
 
 /* ---- reading ---- */
 
-/* Frees the buffer of a large request on an idle connection; it is kept as a spare for the next
- * large request on any connection. */
 static void
-conn_give_back(struct conn *conn)
+conn_uncharge_reader(struct conn *conn, size_t n)
 {
-	struct buf *spare = &conn->server->spare_frame;
-	struct buf payload;
-
-	if (conn->reader.payload.size <= READ_MAX)
-		return;
-	frame_reader_take(&conn->reader, &payload);
-	payload.off = payload.len = 0;
-	if (payload.size > spare->size) {
-		struct buf smaller = *spare;
-
-		*spare = payload;
-		payload = smaller;
-	}
-	buf_release(&payload);
-	memory_keep_spare(conn->server);
+	memory_uncharge(conn->server, n);
+	conn->server->readers -= n;
+	conn->reader_charged -= n;
 }
 
-/* Takes the spare buffer once enough of a large frame has arrived. */
-static void
-conn_take_spare(struct conn *conn)
+struct conn *
+conn_new(struct server *server, int fd, struct error *err)
 {
-	struct buf *spare = &conn->server->spare_frame, *payload = &conn->reader.payload;
-	struct buf taken = *spare;
+	struct conn *conn = calloc(1, sizeof(*conn));
+	socklen_t size = sizeof(int);
+	int domain = AF_UNSPEC;
 
-	if (taken.size == 0 || payload->size > READ_MAX || buf_len(payload) < READ_SMALL / 2)
-		return;
-	buf_init(spare, FRAME_PAYLOAD_MAX);
-	(void)buf_append(&taken, buf_head(payload), buf_len(payload));
-	buf_release(payload);
-	*payload = taken;
+	if (!conn) {
+		error_nomem(err, "accepting a connection");
+		return NULL;
+	}
+	conn->watch = loop_watch(server->loop, fd, EPOLLIN, conn_on_event, conn, err);
+	if (!conn->watch) {
+		free(conn);
+		return NULL;
+	}
+	conn->server = server;
+	conn->fd = fd;
+	conn->is_vsock =
+		getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &size) == 0 && domain == AF_VSOCK;
+	conn->begun_ns = monotonic_ns();
+	list_init(&conn->calls);
+	frame_reader_init(&conn->reader);
+	buf_init(&conn->out, OUT_MAX);
+	buf_init(&conn->pending, READ_MAX);
+	list_append(&server->conns, &conn->node);
+	server->counts.connections++;
+	return conn;
 }
 
 static void
-conn_frame_arrived(struct conn *conn)
+conn_on_event(uint32_t events, void *data)
 {
-	const struct frame_header *header = &conn->reader.header;
-	struct error err = ERROR_INIT;
+	struct conn *conn = data;
 
-	switch (header->type) {
-	case FRAME_REQUEST:
-		conn->server->conn_ops->request(conn, header->stream,
-						buf_head(&conn->reader.payload),
-						buf_len(&conn->reader.payload));
-		conn_give_back(conn);
-		break;
-	case FRAME_DATA:
-		error_set(&err, ERROR_INVALID_ARGUMENT, "Stream is no longer active");
-		conn_fail(conn, header->stream, &err);
-		break;
-	default:
-		log_debug("server", "ignoring a frame of type %d", header->type);
-		break;
+	if (!conn->is_broken && events & EPOLLOUT)
+		conn_flush(conn);
+	if (!conn->is_broken && conn->is_muted && events & (EPOLLHUP | EPOLLERR))
+		conn->is_broken = true;
+	if (!conn->is_broken && !conn->is_muted) {
+		conn->received = 0;
+		if (buf_len(&conn->pending) > 0)
+			conn_take(conn, buf_head(&conn->pending), buf_len(&conn->pending));
+		else if (events & (EPOLLIN | EPOLLHUP | EPOLLERR))
+			conn_read(conn);
 	}
+	if (conn->is_broken)
+		conn_close(conn);
+}
+
+static void
+conn_take(struct conn *conn, const uint8_t *data, size_t n)
+{
+	unsigned int frames = 0;
+	size_t used;
+
+	conn->is_corked = true;
+	used = conn_take_bytes(conn, data, n, &frames);
+	conn->is_corked = false;
+	if (data != conn->server->in)
+		buf_consume(&conn->pending, used);
+	else if (buf_append(&conn->pending, data + used, n - used) < 0)
+		conn_break(conn, "out of memory for its requests");
+	conn_charge_reader(conn);
+	conn_flush(conn);
+	conn_update_deadline(conn, frames);
 }
 
 /* Returns whether the peer reads its replies. Replies wait for the end of a batch, unless there are
@@ -242,11 +272,48 @@ conn_take_bytes(struct conn *conn, const uint8_t *data, size_t n, unsigned int *
 }
 
 static void
-conn_uncharge_reader(struct conn *conn, size_t n)
+conn_frame_arrived(struct conn *conn)
 {
-	memory_uncharge(conn->server, n);
-	conn->server->readers -= n;
-	conn->reader_charged -= n;
+	const struct frame_header *header = &conn->reader.header;
+	struct error err = ERROR_INIT;
+
+	switch (header->type) {
+	case FRAME_REQUEST:
+		conn->server->conn_ops->request(conn, header->stream,
+						buf_head(&conn->reader.payload),
+						buf_len(&conn->reader.payload));
+		conn_give_back(conn);
+		break;
+	case FRAME_DATA:
+		error_set(&err, ERROR_INVALID_ARGUMENT, "Stream is no longer active");
+		conn_fail(conn, header->stream, &err);
+		break;
+	default:
+		log_debug("server", "ignoring a frame of type %d", header->type);
+		break;
+	}
+}
+
+/* Frees the buffer of a large request on an idle connection; it is kept as a spare for the next
+ * large request on any connection. */
+static void
+conn_give_back(struct conn *conn)
+{
+	struct buf *spare = &conn->server->spare_frame;
+	struct buf payload;
+
+	if (conn->reader.payload.size <= READ_MAX)
+		return;
+	frame_reader_take(&conn->reader, &payload);
+	payload.off = payload.len = 0;
+	if (payload.size > spare->size) {
+		struct buf smaller = *spare;
+
+		*spare = payload;
+		payload = smaller;
+	}
+	buf_release(&payload);
+	memory_keep_spare(conn->server);
 }
 
 /* Closes the other connection whose incomplete frame has made no progress for the longest time.
@@ -290,23 +357,6 @@ conn_charge_reader(struct conn *conn)
 	conn->reader_charged += more;
 }
 
-static void
-conn_frame_late(void *data)
-{
-	struct conn *conn = data;
-	struct error err = ERROR_INIT;
-
-	conn->timer = NULL;
-	if (conn == conn->server->runtime)
-		return;
-	if (deadline_is_over(conn->deadline_ns)) {
-		conn_break(conn, "timed out waiting for the rest of a frame");
-		return;
-	}
-	conn->timer = loop_timer(conn->server->loop, (uint64_t)deadline_left_ms(conn->deadline_ns),
-				 conn_frame_late, conn, &err);
-}
-
 /* Only an incomplete frame has a deadline, so an idle connection sets no timer. The runtime's
  * connection has none, because closing it would lose the sandbox. */
 static void
@@ -342,21 +392,50 @@ conn_update_deadline(struct conn *conn, unsigned int frames)
 }
 
 static void
-conn_take(struct conn *conn, const uint8_t *data, size_t n)
+conn_frame_late(void *data)
 {
-	unsigned int frames = 0;
-	size_t used;
+	struct conn *conn = data;
+	struct error err = ERROR_INIT;
 
-	conn->is_corked = true;
-	used = conn_take_bytes(conn, data, n, &frames);
-	conn->is_corked = false;
-	if (data != conn->server->in)
-		buf_consume(&conn->pending, used);
-	else if (buf_append(&conn->pending, data + used, n - used) < 0)
-		conn_break(conn, "out of memory for its requests");
-	conn_charge_reader(conn);
-	conn_flush(conn);
-	conn_update_deadline(conn, frames);
+	conn->timer = NULL;
+	if (conn == conn->server->runtime)
+		return;
+	if (deadline_is_over(conn->deadline_ns)) {
+		conn_break(conn, "timed out waiting for the rest of a frame");
+		return;
+	}
+	conn->timer = loop_timer(conn->server->loop, (uint64_t)deadline_left_ms(conn->deadline_ns),
+				 conn_frame_late, conn, &err);
+}
+
+static void
+conn_read(struct conn *conn)
+{
+	size_t direct;
+	ssize_t n = conn_receive(conn, &direct);
+
+	conn->received = n > 0 ? (size_t)n : 0;
+	if (n < 0 && watch_may_retry(conn->watch, errno))
+		return;
+	if (n <= 0)
+		conn->is_broken = true;
+	else
+		conn_take(conn, conn->server->in, (size_t)n - direct);
+}
+
+/* Takes the spare buffer once enough of a large frame has arrived. */
+static void
+conn_take_spare(struct conn *conn)
+{
+	struct buf *spare = &conn->server->spare_frame, *payload = &conn->reader.payload;
+	struct buf taken = *spare;
+
+	if (taken.size == 0 || payload->size > READ_MAX || buf_len(payload) < READ_SMALL / 2)
+		return;
+	buf_init(spare, FRAME_PAYLOAD_MAX);
+	(void)buf_append(&taken, buf_head(payload), buf_len(payload));
+	buf_release(payload);
+	*payload = taken;
 }
 
 /* Reads into the frame itself if much of a large one is still to come. */
@@ -386,71 +465,6 @@ conn_receive(struct conn *conn, size_t *direct)
 		*direct = (size_t)got;
 	}
 	return got;
-}
-
-static void
-conn_read(struct conn *conn)
-{
-	size_t direct;
-	ssize_t n = conn_receive(conn, &direct);
-
-	conn->received = n > 0 ? (size_t)n : 0;
-	if (n < 0 && watch_may_retry(conn->watch, errno))
-		return;
-	if (n <= 0)
-		conn->is_broken = true;
-	else
-		conn_take(conn, conn->server->in, (size_t)n - direct);
-}
-
-static void
-conn_on_event(uint32_t events, void *data)
-{
-	struct conn *conn = data;
-
-	if (!conn->is_broken && events & EPOLLOUT)
-		conn_flush(conn);
-	if (!conn->is_broken && conn->is_muted && events & (EPOLLHUP | EPOLLERR))
-		conn->is_broken = true;
-	if (!conn->is_broken && !conn->is_muted) {
-		conn->received = 0;
-		if (buf_len(&conn->pending) > 0)
-			conn_take(conn, buf_head(&conn->pending), buf_len(&conn->pending));
-		else if (events & (EPOLLIN | EPOLLHUP | EPOLLERR))
-			conn_read(conn);
-	}
-	if (conn->is_broken)
-		conn_close(conn);
-}
-
-struct conn *
-conn_new(struct server *server, int fd, struct error *err)
-{
-	struct conn *conn = calloc(1, sizeof(*conn));
-	socklen_t size = sizeof(int);
-	int domain = AF_UNSPEC;
-
-	if (!conn) {
-		error_nomem(err, "accepting a connection");
-		return NULL;
-	}
-	conn->watch = loop_watch(server->loop, fd, EPOLLIN, conn_on_event, conn, err);
-	if (!conn->watch) {
-		free(conn);
-		return NULL;
-	}
-	conn->server = server;
-	conn->fd = fd;
-	conn->is_vsock =
-		getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &size) == 0 && domain == AF_VSOCK;
-	conn->begun_ns = monotonic_ns();
-	list_init(&conn->calls);
-	frame_reader_init(&conn->reader);
-	buf_init(&conn->out, OUT_MAX);
-	buf_init(&conn->pending, READ_MAX);
-	list_append(&server->conns, &conn->node);
-	server->counts.connections++;
-	return conn;
 }
 
 void

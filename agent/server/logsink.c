@@ -42,19 +42,12 @@ struct logsink {
 	size_t n_history, sent;
 };
 
-static void logsink_on_out(uint32_t events, void *data);
-
-static ssize_t
-logsink_write(struct logsink *sink, const char *text, size_t n)
-{
-	ssize_t done;
-
-	do {
-		done = sink->is_socket ? send(sink->out, text, n, MSG_NOSIGNAL | MSG_DONTWAIT)
-				       : write(sink->out, text, n);
-	} while (done < 0 && errno == EINTR);
-	return done;
-}
+static bool logsink_take_line(const char *line, size_t len, void *data);
+static bool logsink_push(struct logsink *sink);
+static void logsink_use_address(struct logsink *sink, const char *address);
+static void logsink_on_listener(uint32_t events, void *data);
+static void logsink_serve(struct logsink *sink, int fd);
+static void logsink_use_stderr(struct logsink *sink);
 
 /* Drops the first n bytes of the history. */
 static void
@@ -63,6 +56,49 @@ logsink_forget(struct logsink *sink, size_t n)
 	sink->n_history -= n;
 	sink->sent -= n < sink->sent ? n : sink->sent;
 	memmove(sink->history, sink->history + n, sink->n_history);
+}
+
+static void
+logsink_hang_up(struct logsink *sink)
+{
+	loop_unwatch(sink->out_watch);
+	sink->out_watch = NULL;
+	if (sink->out >= 0 && sink->listener >= 0)
+		(void)shutdown(sink->out, SHUT_RDWR);
+	close_fd(&sink->out);
+	sink->sent = 0;
+}
+
+struct logsink *
+logsink_new_at(struct loop *loop, const char *address, struct error *err)
+{
+	struct logsink *sink = calloc(1, sizeof(*sink));
+
+	if (!sink) {
+		error_nomem(err, "creating the log sink");
+		return NULL;
+	}
+	sink->loop = loop;
+	sink->listener = -1;
+	sink->spare = -1;
+	sink->out = -1;
+	log_set_sink(logsink_take_line, sink);
+	if (address)
+		logsink_use_address(sink, address);
+	else
+		logsink_use_stderr(sink);
+	(void)log_flush();
+	return sink;
+}
+
+/* Watches for room to write or, without `wait`, only for the end of a connection. */
+static void
+logsink_wait_for_room(struct logsink *sink, bool wait)
+{
+	uint32_t idle = sink->listener >= 0 ? EPOLLIN : 0;
+
+	if (sink->out_watch)
+		watch_set_events(sink->out_watch, wait ? idle | EPOLLOUT : idle);
 }
 
 /* Drops the oldest n of the lines that were sent, or all if there are fewer. */
@@ -79,47 +115,6 @@ logsink_forget_lines(struct logsink *sink, size_t n)
 		len = (size_t)(end + 1 - sink->history);
 	}
 	logsink_forget(sink, len);
-}
-
-static void
-logsink_hang_up(struct logsink *sink)
-{
-	loop_unwatch(sink->out_watch);
-	sink->out_watch = NULL;
-	if (sink->out >= 0 && sink->listener >= 0)
-		(void)shutdown(sink->out, SHUT_RDWR);
-	close_fd(&sink->out);
-	sink->sent = 0;
-}
-
-/* Watches for room to write or, without `wait`, only for the end of a connection. */
-static void
-logsink_wait_for_room(struct logsink *sink, bool wait)
-{
-	uint32_t idle = sink->listener >= 0 ? EPOLLIN : 0;
-
-	if (sink->out_watch)
-		watch_set_events(sink->out_watch, wait ? idle | EPOLLOUT : idle);
-}
-
-/* Writes what is not written yet. Returns whether all of it was written. */
-static bool
-logsink_push(struct logsink *sink)
-{
-	while (sink->sent < sink->n_history) {
-		ssize_t n = logsink_write(sink, sink->history + sink->sent,
-					  sink->n_history - sink->sent);
-
-		/* A standard error that accepts nothing at all must not hold the lines. */
-		if (n < 0 && !watch_may_retry(sink->out_watch, errno) && sink->listener < 0)
-			n = (ssize_t)(sink->n_history - sink->sent);
-		if (n <= 0)
-			return false;
-		sink->sent += (size_t)n;
-	}
-	if (sink->listener < 0)
-		logsink_forget(sink, sink->n_history);
-	return true;
 }
 
 static bool
@@ -146,6 +141,71 @@ logsink_take_line(const char *line, size_t len, void *data)
 	sink->n_history += len;
 	logsink_wait_for_room(sink, !logsink_push(sink));
 	return true;
+}
+
+static ssize_t
+logsink_write(struct logsink *sink, const char *text, size_t n)
+{
+	ssize_t done;
+
+	do {
+		done = sink->is_socket ? send(sink->out, text, n, MSG_NOSIGNAL | MSG_DONTWAIT)
+				       : write(sink->out, text, n);
+	} while (done < 0 && errno == EINTR);
+	return done;
+}
+
+/* Writes what is not written yet. Returns whether all of it was written. */
+static bool
+logsink_push(struct logsink *sink)
+{
+	while (sink->sent < sink->n_history) {
+		ssize_t n = logsink_write(sink, sink->history + sink->sent,
+					  sink->n_history - sink->sent);
+
+		/* A standard error that accepts nothing at all must not hold the lines. */
+		if (n < 0 && !watch_may_retry(sink->out_watch, errno) && sink->listener < 0)
+			n = (ssize_t)(sink->n_history - sink->sent);
+		if (n <= 0)
+			return false;
+		sink->sent += (size_t)n;
+	}
+	if (sink->listener < 0)
+		logsink_forget(sink, sink->n_history);
+	return true;
+}
+
+static void
+logsink_use_address(struct logsink *sink, const char *address)
+{
+	struct error err = ERROR_INIT;
+	int family;
+
+	sink->spare = eventfd(0, EFD_CLOEXEC);
+	sink->listener = address_listen(address, &family, &sink->path, &err);
+	if (sink->listener >= 0)
+		sink->listen_watch = loop_watch(sink->loop, sink->listener, EPOLLIN,
+						logsink_on_listener, sink, &err);
+	if (sink->listen_watch)
+		return;
+	close_fd(&sink->listener);
+	logsink_use_stderr(sink);
+	log_warn("log", "still logging to standard error: %s", err.msg);
+}
+
+/* Gives the lines to the newest connection: usually the end of the previous one was lost. */
+static void
+logsink_on_listener(uint32_t events, void *data)
+{
+	struct logsink *sink = data;
+	uint32_t port;
+	int fd = address_accept(sink->listener, &sink->spare, &port);
+
+	(void)events;
+	if (fd >= 0)
+		logsink_serve(sink, fd);
+	else
+		(void)watch_may_retry(sink->listen_watch, errno);
 }
 
 /* Reads acknowledgements, one for each newline. Returns false if the reader has disconnected. */
@@ -197,21 +257,6 @@ logsink_serve(struct logsink *sink, int fd)
 	sink->is_socket = true;
 }
 
-/* Gives the lines to the newest connection: usually the end of the previous one was lost. */
-static void
-logsink_on_listener(uint32_t events, void *data)
-{
-	struct logsink *sink = data;
-	uint32_t port;
-	int fd = address_accept(sink->listener, &sink->spare, &port);
-
-	(void)events;
-	if (fd >= 0)
-		logsink_serve(sink, fd);
-	else
-		(void)watch_may_retry(sink->listen_watch, errno);
-}
-
 /* Makes standard error non-blocking without changing the flags that are shared with init: terminals
  * and pipes are reopened. A regular file is always ready, and its offset must remain the shared
  * one. */
@@ -230,46 +275,6 @@ logsink_use_stderr(struct logsink *sink)
 		sink->out = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 3);
 	if (sink->out >= 0 && !S_ISREG(st.st_mode))
 		sink->out_watch = loop_watch(sink->loop, sink->out, 0, logsink_on_out, sink, &err);
-}
-
-static void
-logsink_use_address(struct logsink *sink, const char *address)
-{
-	struct error err = ERROR_INIT;
-	int family;
-
-	sink->spare = eventfd(0, EFD_CLOEXEC);
-	sink->listener = address_listen(address, &family, &sink->path, &err);
-	if (sink->listener >= 0)
-		sink->listen_watch = loop_watch(sink->loop, sink->listener, EPOLLIN,
-						logsink_on_listener, sink, &err);
-	if (sink->listen_watch)
-		return;
-	close_fd(&sink->listener);
-	logsink_use_stderr(sink);
-	log_warn("log", "still logging to standard error: %s", err.msg);
-}
-
-struct logsink *
-logsink_new_at(struct loop *loop, const char *address, struct error *err)
-{
-	struct logsink *sink = calloc(1, sizeof(*sink));
-
-	if (!sink) {
-		error_nomem(err, "creating the log sink");
-		return NULL;
-	}
-	sink->loop = loop;
-	sink->listener = -1;
-	sink->spare = -1;
-	sink->out = -1;
-	log_set_sink(logsink_take_line, sink);
-	if (address)
-		logsink_use_address(sink, address);
-	else
-		logsink_use_stderr(sink);
-	(void)log_flush();
-	return sink;
 }
 
 struct logsink *

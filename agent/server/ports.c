@@ -34,6 +34,12 @@ struct ports {
 	struct list requests;
 };
 
+static void ports_log_connection(uint32_t port);
+static void ports_hand_over(struct ports_request *r);
+static void ports_on_listener(uint32_t events, void *data);
+static void ports_on_late(void *data);
+static void ports_request_unwanted(struct pending *p);
+
 static void
 ports_kept_free(struct ports *ports, struct kept *kept)
 {
@@ -69,56 +75,12 @@ ports_missing(const struct ports_request *r)
 }
 
 static void
-ports_hand_over(struct ports_request *r)
-{
-	for (size_t i = 0; i < ARRAY_LEN(r->port); i++) {
-		struct kept *kept = r->port[i] ? ports_kept_find(r->ports, r->port[i]) : NULL;
-
-		if (!kept)
-			continue;
-		r->fd[i] = steal_fd(&kept->fd);
-		ports_kept_free(r->ports, kept);
-	}
-}
-
-static void
 ports_request_end(struct ports_request *r)
 {
 	(void)pending_end(&r->pending);
 	list_remove(&r->node);
 	timer_cancel(r->timer);
 	r->timer = NULL;
-}
-
-static void
-ports_request_unwanted(struct pending *p)
-{
-	ports_request_end(pending_entry(p, struct ports_request, pending));
-}
-
-static void
-ports_on_late(void *data)
-{
-	struct ports_request *r = data;
-	struct error err = ERROR_INIT;
-
-	r->timer = NULL;
-	ports_request_end(r);
-	error_set(&err, ERROR_NOT_FOUND,
-		  "no connection from port %u for a stream within %u ms; there are %u others",
-		  ports_missing(r), PORTS_WAIT_MS, r->ports->n_kept);
-	r->done(r, &err);
-}
-
-static void
-ports_log_connection(uint32_t port)
-{
-	char text[16];
-	const struct log_field field = { "port", text };
-
-	(void)snprintf(text, sizeof(text), "%u", port);
-	log_event(LOG_LEVEL_DEBUG, "stdio", EVENT_STREAM_CONNECTED, &field, 1,
-		  "connection from port %s", text);
 }
 
 void
@@ -158,19 +120,26 @@ ports_add(struct ports *ports, uint32_t port, int fd)
 }
 
 static void
-ports_on_listener(uint32_t events, void *data)
+ports_log_connection(uint32_t port)
 {
-	struct ports *ports = data;
+	char text[16];
+	const struct log_field field = { "port", text };
 
-	(void)events;
-	for (int i = 0; i < ACCEPTS_A_TURN; i++) {
-		uint32_t port;
-		int fd = address_accept(ports->listener, &ports->spare, &port);
+	(void)snprintf(text, sizeof(text), "%u", port);
+	log_event(LOG_LEVEL_DEBUG, "stdio", EVENT_STREAM_CONNECTED, &field, 1,
+		  "connection from port %s", text);
+}
 
-		if (fd >= 0)
-			ports_add(ports, port, fd);
-		else if (watch_may_retry(ports->watch, errno))
-			return;
+static void
+ports_hand_over(struct ports_request *r)
+{
+	for (size_t i = 0; i < ARRAY_LEN(r->port); i++) {
+		struct kept *kept = r->port[i] ? ports_kept_find(r->ports, r->port[i]) : NULL;
+
+		if (!kept)
+			continue;
+		r->fd[i] = steal_fd(&kept->fd);
+		ports_kept_free(r->ports, kept);
 	}
 }
 
@@ -202,6 +171,23 @@ ports_new(struct loop *loop, uint32_t vport, struct error *err)
 		return ports;
 	ports_free(ports);
 	return NULL;
+}
+
+static void
+ports_on_listener(uint32_t events, void *data)
+{
+	struct ports *ports = data;
+
+	(void)events;
+	for (int i = 0; i < ACCEPTS_A_TURN; i++) {
+		uint32_t port;
+		int fd = address_accept(ports->listener, &ports->spare, &port);
+
+		if (fd >= 0)
+			ports_add(ports, port, fd);
+		else if (watch_may_retry(ports->watch, errno))
+			return;
+	}
 }
 
 void
@@ -240,4 +226,24 @@ ports_take(struct ports *ports, struct ports_request *r, struct error *err)
 	r->pending.cancel = ports_request_unwanted;
 	list_append(&ports->requests, &r->node);
 	return 1;
+}
+
+static void
+ports_on_late(void *data)
+{
+	struct ports_request *r = data;
+	struct error err = ERROR_INIT;
+
+	r->timer = NULL;
+	ports_request_end(r);
+	error_set(&err, ERROR_NOT_FOUND,
+		  "no connection from port %u for a stream within %u ms; there are %u others",
+		  ports_missing(r), PORTS_WAIT_MS, r->ports->n_kept);
+	r->done(r, &err);
+}
+
+static void
+ports_request_unwanted(struct pending *p)
+{
+	ports_request_end(pending_entry(p, struct ports_request, pending));
 }

@@ -10,6 +10,9 @@
 #include "agent/server/server_internal.h"
 #include "lib/deadline.h"
 
+static struct conn *room_find_unused(const struct server *server);
+static struct conn *room_find_slow(const struct server *server, uint64_t now_ns);
+
 /* ---- progress of a peer ---- */
 
 void
@@ -45,6 +48,19 @@ room_slow_since(const struct conn *conn)
 }
 
 /* ---- selection ---- */
+
+struct conn *
+room_victim(const struct server *server)
+{
+	struct conn *unused = room_find_unused(server), *slow;
+	uint64_t now = monotonic_ns();
+
+	/* A new connection may be about to send its first request. */
+	if (unused && now - unused->begun_ns >= server->slow_ms * NS_PER_MS)
+		return unused;
+	slow = room_find_slow(server, now);
+	return slow ? slow : unused;
+}
 
 static bool
 room_is_unused(const struct conn *conn)
@@ -94,19 +110,6 @@ room_find_slow(const struct server *server, uint64_t now_ns)
 			worst = conn;
 	}
 	return worst;
-}
-
-struct conn *
-room_victim(const struct server *server)
-{
-	struct conn *unused = room_find_unused(server), *slow;
-	uint64_t now = monotonic_ns();
-
-	/* A new connection may be about to send its first request. */
-	if (unused && now - unused->begun_ns >= server->slow_ms * NS_PER_MS)
-		return unused;
-	slow = room_find_slow(server, now);
-	return slow ? slow : unused;
 }
 
 /* A connection that is already broken counts, too: its queue will be freed soon. */

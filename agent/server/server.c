@@ -2,6 +2,10 @@
 /*
  * Listeners, admission of connections, and the drain. Wired by agent/agent_main.c. Never blocks; an
  * idle server has no timers.
+ *
+ *   listening -> draining   server_drain(): no new connections and calls, replies are written
+ *             -> closing    all replies are written, or 1 s has passed: the peers read them
+ *             -> over       all peers have closed their connections, or 200 ms have passed
  */
 #include "agent/server/server.h"
 
@@ -36,101 +40,47 @@ struct listener {
 	char *path;
 };
 
+static void server_on_listener(uint32_t events, void *data);
+static void server_accepted(struct listener *listener, int fd, const struct sockaddr_vm *peer,
+			    socklen_t size);
+static bool server_make_room(struct server *server);
+static void server_pause(struct server *server);
+static void server_pause_over(void *data);
+static void server_listen_again(struct server *server);
 static void server_wrote(struct server *server);
+static void server_drain_close(struct server *server);
+static void server_drain_late(void *data);
+static void server_drain_over(struct server *server);
 
 static void
-server_listen_again(struct server *server)
+server_listener_free(struct listener *listener)
 {
-	struct list *pos;
-
-	timer_cancel(server->pause_timer);
-	server->pause_timer = NULL;
-	server->is_paused = false;
-	list_for_each (pos, &server->listeners)
-		watch_set_events(list_entry(pos, struct listener, node)->watch, EPOLLIN);
+	list_remove(&listener->node);
+	loop_unwatch(listener->watch);
+	close_fd(&listener->fd);
+	address_forget(listener->path);
+	free(listener);
 }
 
-static void
-server_pause_over(void *data)
+int
+server_listen(struct server *server, const char *address, struct error *err)
 {
-	struct server *server = data;
+	struct listener *listener = calloc(1, sizeof(*listener));
 
-	server->pause_timer = NULL;
-	server_listen_again(server);
-}
-
-/* Stops accepting until a connection ends, or for a while: a busy connection may have become slow
- * by then. */
-static void
-server_pause(struct server *server)
-{
-	struct error err = ERROR_INIT;
-	struct list *pos;
-
-	if (server->is_paused)
-		return;
-	server->is_paused = true;
-	list_for_each (pos, &server->listeners)
-		watch_set_events(list_entry(pos, struct listener, node)->watch, 0);
-	server->pause_timer = loop_timer(server->loop, PAUSE_MS, server_pause_over, server, &err);
-	if (!server->pause_timer)
-		log_warn("server", "not accepting connections until one ends: %s", err.msg);
-}
-
-static void
-server_conn_gone(struct server *server)
-{
-	if (server->is_paused)
-		server_listen_again(server);
-	server_wrote(server);
-}
-
-static bool
-server_make_room(struct server *server)
-{
-	struct conn *victim;
-	uint64_t n;
-
-	if (server->counts.connections < CONNS_MAX)
-		return true;
-	victim = room_victim(server);
-	if (!victim)
-		return false;
-	/* A peer may cause this as often as it likes, so only occurrences 1, 2, 4, 8... are
-	 * logged. */
-	n = ++server->counts.evicted;
-	if ((n & (n - 1)) == 0)
-		log_info("server",
-			 "closing a connection in favour of a new one: it %s (%llu so far)",
-			 victim->has_served ? "sends a frame or takes its replies too slowly"
-					    : "was never used",
-			 (unsigned long long)n);
-	conn_close(victim);
-	return true;
-}
-
-static void
-server_accepted(struct listener *listener, int fd, const struct sockaddr_vm *peer, socklen_t size)
-{
-	struct server *server = listener->server;
-	bool is_host = size >= sizeof(*peer) && peer->svm_family == AF_VSOCK &&
-		       peer->svm_cid == VMADDR_CID_HOST;
-	struct error err = ERROR_INIT;
-
-	if (listener->family == AF_VSOCK && !is_host) {
-		/* Anyone in the guest may cause this, so only occurrences 1, 2, 4, 8... are
-		 * logged. */
-		uint64_t n = ++server->counts.strangers;
-
-		if ((n & (n - 1)) == 0)
-			log_warn("server",
-				 "connection from context %u closed: not the host (%llu so far)",
-				 peer->svm_cid, (unsigned long long)n);
-		close_fd(&fd);
-		return;
+	if (!listener)
+		return error_nomem(err, "listening");
+	list_init(&listener->node);
+	listener->server = server;
+	listener->fd = address_listen(address, &listener->family, &listener->path, err);
+	if (listener->fd >= 0)
+		listener->watch = loop_watch(server->loop, listener->fd, EPOLLIN,
+					     server_on_listener, listener, err);
+	if (!listener->watch) {
+		server_listener_free(listener);
+		return -1;
 	}
-	if (server_adopt(server, fd, &err) < 0)
-		log_warn("server", "%s", err.msg);
+	list_append(&server->listeners, &listener->node);
+	return 0;
 }
 
 static void
@@ -171,6 +121,30 @@ server_on_listener(uint32_t events, void *data)
 	}
 }
 
+static void
+server_accepted(struct listener *listener, int fd, const struct sockaddr_vm *peer, socklen_t size)
+{
+	struct server *server = listener->server;
+	bool is_host = size >= sizeof(*peer) && peer->svm_family == AF_VSOCK &&
+		       peer->svm_cid == VMADDR_CID_HOST;
+	struct error err = ERROR_INIT;
+
+	if (listener->family == AF_VSOCK && !is_host) {
+		/* Anyone in the guest may cause this, so only occurrences 1, 2, 4, 8... are
+		 * logged. */
+		uint64_t n = ++server->counts.strangers;
+
+		if ((n & (n - 1)) == 0)
+			log_warn("server",
+				 "connection from context %u closed: not the host (%llu so far)",
+				 peer->svm_cid, (unsigned long long)n);
+		close_fd(&fd);
+		return;
+	}
+	if (server_adopt(server, fd, &err) < 0)
+		log_warn("server", "%s", err.msg);
+}
+
 int
 server_adopt(struct server *server, int fd, struct error *err)
 {
@@ -186,73 +160,85 @@ server_adopt(struct server *server, int fd, struct error *err)
 	return 0;
 }
 
-static void
-server_listener_free(struct listener *listener)
+static bool
+server_make_room(struct server *server)
 {
-	list_remove(&listener->node);
-	loop_unwatch(listener->watch);
-	close_fd(&listener->fd);
-	address_forget(listener->path);
-	free(listener);
+	struct conn *victim;
+	uint64_t n;
+
+	if (server->counts.connections < CONNS_MAX)
+		return true;
+	victim = room_victim(server);
+	if (!victim)
+		return false;
+	/* A peer may cause this as often as it likes, so only occurrences 1, 2, 4, 8... are
+	 * logged. */
+	n = ++server->counts.evicted;
+	if ((n & (n - 1)) == 0)
+		log_info("server",
+			 "closing a connection in favour of a new one: it %s (%llu so far)",
+			 victim->has_served ? "sends a frame or takes its replies too slowly"
+					    : "was never used",
+			 (unsigned long long)n);
+	conn_close(victim);
+	return true;
 }
 
-int
-server_listen(struct server *server, const char *address, struct error *err)
-{
-	struct listener *listener = calloc(1, sizeof(*listener));
-
-	if (!listener)
-		return error_nomem(err, "listening");
-	list_init(&listener->node);
-	listener->server = server;
-	listener->fd = address_listen(address, &listener->family, &listener->path, err);
-	if (listener->fd >= 0)
-		listener->watch = loop_watch(server->loop, listener->fd, EPOLLIN,
-					     server_on_listener, listener, err);
-	if (!listener->watch) {
-		server_listener_free(listener);
-		return -1;
-	}
-	list_append(&server->listeners, &listener->node);
-	return 0;
-}
-
+/* Stops accepting until a connection ends, or for a while: a busy connection may have become slow
+ * by then. */
 static void
-server_drain_over(struct server *server)
-{
-	void (*done)(void *data) = server->drain_done;
-
-	timer_cancel(server->drain_timer);
-	server->drain_timer = NULL;
-	server->drain_done = NULL;
-	if (done)
-		done(server->drain_data);
-}
-
-static void
-server_drain_late(void *data)
-{
-	struct server *server = data;
-
-	server->drain_timer = NULL;
-	server_drain_over(server);
-}
-
-/* Shuts down sending on every connection and waits for the peers to close theirs. The VM may be
- * powered off afterwards, which would lose replies that are still in buffers of host programs. */
-static void
-server_drain_close(struct server *server)
+server_pause(struct server *server)
 {
 	struct error err = ERROR_INIT;
 	struct list *pos;
 
-	server->is_closing = true;
-	list_for_each (pos, &server->conns)
-		(void)shutdown(list_entry(pos, struct conn, node)->fd, SHUT_WR);
-	timer_cancel(server->drain_timer);
-	server->drain_timer = loop_timer(server->loop, CLOSE_MS, server_drain_late, server, &err);
-	if (!server->drain_timer || list_is_empty(&server->conns))
-		server_drain_over(server);
+	if (server->is_paused)
+		return;
+	server->is_paused = true;
+	list_for_each (pos, &server->listeners)
+		watch_set_events(list_entry(pos, struct listener, node)->watch, 0);
+	server->pause_timer = loop_timer(server->loop, PAUSE_MS, server_pause_over, server, &err);
+	if (!server->pause_timer)
+		log_warn("server", "not accepting connections until one ends: %s", err.msg);
+}
+
+static void
+server_pause_over(void *data)
+{
+	struct server *server = data;
+
+	server->pause_timer = NULL;
+	server_listen_again(server);
+}
+
+static void
+server_listen_again(struct server *server)
+{
+	struct list *pos;
+
+	timer_cancel(server->pause_timer);
+	server->pause_timer = NULL;
+	server->is_paused = false;
+	list_for_each (pos, &server->listeners)
+		watch_set_events(list_entry(pos, struct listener, node)->watch, EPOLLIN);
+}
+
+void
+server_drain(struct server *server, void (*done)(void *data), void *data)
+{
+	struct error err = ERROR_INIT;
+
+	if (server->is_draining)
+		return;
+	server->is_draining = true;
+	server->drain_done = done;
+	server->drain_data = data;
+	while (!list_is_empty(&server->listeners))
+		server_listener_free(list_entry(server->listeners.next, struct listener, node));
+	server->drain_timer = loop_timer(server->loop, DRAIN_MS, server_drain_late, server, &err);
+	if (!server->drain_timer)
+		log_warn("server", "sending the last replies without a time limit: %s", err.msg);
+	loop_post(server->loop, &server->drain_check);
 }
 
 /* Runs after the call that requested the drain has queued its reply. */
@@ -275,22 +261,50 @@ server_wrote(struct server *server)
 		server_drain_over(server);
 }
 
-void
-server_drain(struct server *server, void (*done)(void *data), void *data)
+/* Shuts down sending on every connection and waits for the peers to close theirs. The VM may be
+ * powered off afterwards, which would lose replies that are still in buffers of host programs. */
+static void
+server_drain_close(struct server *server)
 {
 	struct error err = ERROR_INIT;
+	struct list *pos;
 
-	if (server->is_draining)
-		return;
-	server->is_draining = true;
-	server->drain_done = done;
-	server->drain_data = data;
-	while (!list_is_empty(&server->listeners))
-		server_listener_free(list_entry(server->listeners.next, struct listener, node));
-	server->drain_timer = loop_timer(server->loop, DRAIN_MS, server_drain_late, server, &err);
-	if (!server->drain_timer)
-		log_warn("server", "sending the last replies without a time limit: %s", err.msg);
-	loop_post(server->loop, &server->drain_check);
+	server->is_closing = true;
+	list_for_each (pos, &server->conns)
+		(void)shutdown(list_entry(pos, struct conn, node)->fd, SHUT_WR);
+	timer_cancel(server->drain_timer);
+	server->drain_timer = loop_timer(server->loop, CLOSE_MS, server_drain_late, server, &err);
+	if (!server->drain_timer || list_is_empty(&server->conns))
+		server_drain_over(server);
+}
+
+static void
+server_drain_late(void *data)
+{
+	struct server *server = data;
+
+	server->drain_timer = NULL;
+	server_drain_over(server);
+}
+
+static void
+server_drain_over(struct server *server)
+{
+	void (*done)(void *data) = server->drain_done;
+
+	timer_cancel(server->drain_timer);
+	server->drain_timer = NULL;
+	server->drain_done = NULL;
+	if (done)
+		done(server->drain_data);
+}
+
+static void
+server_conn_gone(struct server *server)
+{
+	if (server->is_paused)
+		server_listen_again(server);
+	server_wrote(server);
 }
 
 static const struct conn_ops server_conn_ops = {

@@ -35,8 +35,57 @@ struct tracer {
 	uint64_t dropped;
 };
 
-static void trace_on_ready(uint32_t events, void *data);
 static void trace_connect(struct tracer *tracer);
+static void trace_on_ready(uint32_t events, void *data);
+static void trace_flush(struct tracer *tracer);
+static bool trace_read_parent(const char *text, struct trace_span *span, bool *is_sampled);
+static bool trace_read_hex(const char *text, uint8_t *out, size_t n);
+static uint64_t trace_now_ns(void);
+static void trace_write_hex(char *out, const uint8_t *bytes, size_t n);
+static void trace_put_time(struct json_put *w, const char *key, uint64_t ns);
+
+struct tracer *
+tracer_new(struct loop *loop, const struct sockaddr *address, socklen_t size, struct error *err)
+{
+	const struct sockaddr_vm host = {
+		.svm_family = AF_VSOCK,
+		.svm_cid = VMADDR_CID_HOST,
+		.svm_port = TRACE_PORT,
+	};
+	struct tracer *tracer = calloc(1, sizeof(*tracer));
+
+	if (!tracer) {
+		error_nomem(err, "making the tracer");
+		return NULL;
+	}
+	tracer->loop = loop;
+	tracer->fd = -1;
+	tracer->size = address ? size : (socklen_t)sizeof(host);
+	if (address)
+		memcpy(&tracer->address, address, size);
+	else
+		memcpy(&tracer->address, &host, sizeof(host));
+	buf_init(&tracer->out, TRACE_QUEUED);
+	return tracer;
+}
+
+void
+tracer_free(struct tracer *tracer)
+{
+	if (!tracer)
+		return;
+	timer_cancel(tracer->retry);
+	loop_unwatch(tracer->watch);
+	close_fd(&tracer->fd);
+	buf_release(&tracer->out);
+	free(tracer);
+}
+
+uint64_t
+tracer_dropped(const struct tracer *tracer)
+{
+	return tracer->dropped;
+}
 
 static void
 trace_on_retry(void *data)
@@ -85,6 +134,26 @@ trace_connect(struct tracer *tracer)
 		trace_hang_up(tracer);
 }
 
+static void
+trace_on_ready(uint32_t events, void *data)
+{
+	struct tracer *tracer = data;
+	int error = 0;
+	socklen_t size = sizeof(error);
+
+	if (!tracer->is_connected) {
+		if (getsockopt(tracer->fd, SOL_SOCKET, SO_ERROR, &error, &size) < 0 || error) {
+			trace_hang_up(tracer);
+			return;
+		}
+		tracer->is_connected = true;
+	}
+	if (events & (EPOLLERR | EPOLLHUP | EPOLLRDHUP))
+		trace_hang_up(tracer);
+	else
+		trace_flush(tracer);
+}
+
 /* Writes as much as the socket accepts. */
 static void
 trace_flush(struct tracer *tracer)
@@ -109,133 +178,7 @@ trace_flush(struct tracer *tracer)
 			 buf_len(&tracer->out) > 0 ? EPOLLOUT | EPOLLRDHUP : EPOLLRDHUP);
 }
 
-static void
-trace_on_ready(uint32_t events, void *data)
-{
-	struct tracer *tracer = data;
-	int error = 0;
-	socklen_t size = sizeof(error);
-
-	if (!tracer->is_connected) {
-		if (getsockopt(tracer->fd, SOL_SOCKET, SO_ERROR, &error, &size) < 0 || error) {
-			trace_hang_up(tracer);
-			return;
-		}
-		tracer->is_connected = true;
-	}
-	if (events & (EPOLLERR | EPOLLHUP | EPOLLRDHUP))
-		trace_hang_up(tracer);
-	else
-		trace_flush(tracer);
-}
-
-struct tracer *
-tracer_new(struct loop *loop, const struct sockaddr *address, socklen_t size, struct error *err)
-{
-	const struct sockaddr_vm host = {
-		.svm_family = AF_VSOCK,
-		.svm_cid = VMADDR_CID_HOST,
-		.svm_port = TRACE_PORT,
-	};
-	struct tracer *tracer = calloc(1, sizeof(*tracer));
-
-	if (!tracer) {
-		error_nomem(err, "making the tracer");
-		return NULL;
-	}
-	tracer->loop = loop;
-	tracer->fd = -1;
-	tracer->size = address ? size : (socklen_t)sizeof(host);
-	if (address)
-		memcpy(&tracer->address, address, size);
-	else
-		memcpy(&tracer->address, &host, sizeof(host));
-	buf_init(&tracer->out, TRACE_QUEUED);
-	return tracer;
-}
-
-void
-tracer_free(struct tracer *tracer)
-{
-	if (!tracer)
-		return;
-	timer_cancel(tracer->retry);
-	loop_unwatch(tracer->watch);
-	close_fd(&tracer->fd);
-	buf_release(&tracer->out);
-	free(tracer);
-}
-
-uint64_t
-tracer_dropped(const struct tracer *tracer)
-{
-	return tracer->dropped;
-}
-
 /* ---- spans ---- */
-
-static int
-trace_hex_digit(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	/* Upper-case digits are not allowed there. */
-	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
-/* Decodes 2n hexadecimal digits into n bytes. Returns false if they are invalid or all zero. */
-static bool
-trace_read_hex(const char *text, uint8_t *out, size_t n)
-{
-	uint8_t any = 0;
-
-	for (size_t i = 0; i < n; i++) {
-		int high = trace_hex_digit(text[2 * i]);
-		int low = high < 0 ? -1 : trace_hex_digit(text[2 * i + 1]);
-
-		if (low < 0)
-			return false;
-		out[i] = (uint8_t)(high << 4 | low);
-		any |= out[i];
-	}
-	return any != 0;
-}
-
-static void
-trace_write_hex(char *out, const uint8_t *bytes, size_t n)
-{
-	for (size_t i = 0; i < n; i++)
-		(void)snprintf(out + 2 * i, 3, "%02x", bytes[i]);
-}
-
-/* Parses 00-TRACEID-PARENTID-FLAGS; later versions may append more (Trace Context, 3.2). */
-static bool
-trace_read_parent(const char *text, struct trace_span *span, bool *is_sampled)
-{
-	size_t n = text ? strlen(text) : 0;
-	int flags;
-
-	if (n < 55 || trace_hex_digit(text[0]) < 0 || trace_hex_digit(text[1]) < 0 ||
-	    strncmp(text, "ff", 2) == 0 || text[2] != '-' || text[35] != '-' || text[52] != '-' ||
-	    (n > 55 && (strncmp(text, "00", 2) == 0 || text[55] != '-')))
-		return false;
-	flags = trace_hex_digit(text[54]);
-	if (flags < 0 || trace_hex_digit(text[53]) < 0 ||
-	    !trace_read_hex(text + 3, span->trace_id, 16) ||
-	    !trace_read_hex(text + 36, span->parent_id, 8))
-		return false;
-	*is_sampled = flags & 1;
-	return true;
-}
-
-static uint64_t
-trace_now_ns(void)
-{
-	struct timespec ts;
-
-	(void)clock_gettime(CLOCK_REALTIME, &ts);
-	return (uint64_t)ts.tv_sec * NS_PER_S + (uint64_t)ts.tv_nsec;
-}
 
 void
 trace_begin(struct tracer *tracer, struct trace_span *span, const char *service, const char *method,
@@ -260,14 +203,60 @@ trace_begin(struct tracer *tracer, struct trace_span *span, const char *service,
 	span->is_on = true;
 }
 
-/* Writes a time. OTLP writes 64-bit numbers as text. */
-static void
-trace_put_time(struct json_put *w, const char *key, uint64_t ns)
+static int
+trace_hex_digit(char c)
 {
-	char text[24];
+	if (c >= '0' && c <= '9')
+		return c - '0';
+	/* Upper-case digits are not allowed there. */
+	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
 
-	(void)snprintf(text, sizeof(text), "%llu", (unsigned long long)ns);
-	json_put_text(w, key, text);
+/* Parses 00-TRACEID-PARENTID-FLAGS; later versions may append more (Trace Context, 3.2). */
+static bool
+trace_read_parent(const char *text, struct trace_span *span, bool *is_sampled)
+{
+	size_t n = text ? strlen(text) : 0;
+	int flags;
+
+	if (n < 55 || trace_hex_digit(text[0]) < 0 || trace_hex_digit(text[1]) < 0 ||
+	    strncmp(text, "ff", 2) == 0 || text[2] != '-' || text[35] != '-' || text[52] != '-' ||
+	    (n > 55 && (strncmp(text, "00", 2) == 0 || text[55] != '-')))
+		return false;
+	flags = trace_hex_digit(text[54]);
+	if (flags < 0 || trace_hex_digit(text[53]) < 0 ||
+	    !trace_read_hex(text + 3, span->trace_id, 16) ||
+	    !trace_read_hex(text + 36, span->parent_id, 8))
+		return false;
+	*is_sampled = flags & 1;
+	return true;
+}
+
+/* Decodes 2n hexadecimal digits into n bytes. Returns false if they are invalid or all zero. */
+static bool
+trace_read_hex(const char *text, uint8_t *out, size_t n)
+{
+	uint8_t any = 0;
+
+	for (size_t i = 0; i < n; i++) {
+		int high = trace_hex_digit(text[2 * i]);
+		int low = high < 0 ? -1 : trace_hex_digit(text[2 * i + 1]);
+
+		if (low < 0)
+			return false;
+		out[i] = (uint8_t)(high << 4 | low);
+		any |= out[i];
+	}
+	return any != 0;
+}
+
+static uint64_t
+trace_now_ns(void)
+{
+	struct timespec ts;
+
+	(void)clock_gettime(CLOCK_REALTIME, &ts);
+	return (uint64_t)ts.tv_sec * NS_PER_S + (uint64_t)ts.tv_nsec;
 }
 
 void
@@ -325,4 +314,21 @@ trace_end(struct tracer *tracer, struct trace_span *span, enum error_code code)
 		trace_flush(tracer);
 	else if (tracer->fd < 0 && !tracer->retry)
 		trace_connect(tracer);
+}
+
+static void
+trace_write_hex(char *out, const uint8_t *bytes, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		(void)snprintf(out + 2 * i, 3, "%02x", bytes[i]);
+}
+
+/* Writes a time. OTLP writes 64-bit numbers as text. */
+static void
+trace_put_time(struct json_put *w, const char *key, uint64_t ns)
+{
+	char text[24];
+
+	(void)snprintf(text, sizeof(text), "%llu", (unsigned long long)ns);
+	json_put_text(w, key, text);
 }

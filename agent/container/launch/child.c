@@ -25,6 +25,15 @@
 #include "lib/log_event.h"
 #include "lib/sys.h"
 
+static bool child_is_named(const struct container_init *e);
+static int child_chown_stdio(const struct container_init *e, uint32_t uid, struct error *err);
+static int child_open_report(struct worker *w, struct container_init *e, struct error *err);
+static int child_await_user(const struct child_process *c, const struct container_init *e,
+			    struct error *err);
+static int child_forward_terminal(struct worker *w, struct child_process *c, struct error *err);
+static int child_lead_hooks_process(const struct child_process *c, const struct container_init *e,
+				    struct error *err);
+
 int
 child_entry(struct container_init *e, const struct roots *roots, const Grpc__Spec *spec,
 	    const Grpc__Process *process, struct error *err)
@@ -66,6 +75,14 @@ child_caps(struct worker *w, struct container_init *e, bool warn)
 			     e->id, left_out);
 }
 
+int
+child_own_stdio(const struct container_init *e, struct error *err)
+{
+	return child_is_named(e)
+		       ? 0
+		       : child_chown_stdio(e, e->process->user ? e->process->user->uid : 0, err);
+}
+
 /* Returns whether the user is given by name, which only the child can resolve. */
 static bool
 child_is_named(const struct container_init *e)
@@ -95,43 +112,6 @@ child_chown_stdio(const struct container_init *e, uint32_t uid, struct error *er
 					 outside);
 	}
 	return 0;
-}
-
-int
-child_own_stdio(const struct container_init *e, struct error *err)
-{
-	return child_is_named(e)
-		       ? 0
-		       : child_chown_stdio(e, e->process->user ? e->process->user->uid : 0, err);
-}
-
-/* Receives the uid of a user given by name and changes the owner of stdio. */
-static int
-child_await_user(const struct child_process *c, const struct container_init *e, struct error *err)
-{
-	uint32_t uid;
-	ssize_t n = handshake_recv(c->sock, HANDSHAKE_USER, &uid, sizeof(uid), NULL, err);
-
-	if (n < 0)
-		return -1;
-	if (n != sizeof(uid))
-		return error_set(err, ERROR_INTERNAL, "the process sent an invalid user id");
-	return child_chown_stdio(e, uid, err);
-}
-
-/* Makes the pipe for the report of a failed execve, and sends the reading end to the agent
- * before the process exists. */
-static int
-child_open_report(struct worker *w, struct container_init *e, struct error *err)
-{
-	int fds[2], result;
-
-	if (pipe2(fds, O_CLOEXEC) < 0)
-		return error_sys(err, "failed to create a pipe for execve reports");
-	e->report = fds[1];
-	result = worker_send(w, LAUNCH_MSG_REPORT, NULL, 0, fds, 1, false, err);
-	(void)close(fds[0]);
-	return result;
 }
 
 int
@@ -183,6 +163,21 @@ child_start(struct worker *w, struct container_init *e, uint64_t flags, int cgro
 	return worker_process(w, pid, pidfd, err);
 }
 
+/* Makes the pipe for the report of a failed execve, and sends the reading end to the agent
+ * before the process exists. */
+static int
+child_open_report(struct worker *w, struct container_init *e, struct error *err)
+{
+	int fds[2], result;
+
+	if (pipe2(fds, O_CLOEXEC) < 0)
+		return error_sys(err, "failed to create a pipe for execve reports");
+	e->report = fds[1];
+	result = worker_send(w, LAUNCH_MSG_REPORT, NULL, 0, fds, 1, false, err);
+	(void)close(fds[0]);
+	return result;
+}
+
 int
 child_set_oom_score(pid_t pid, const struct container_init *e, struct error *err)
 {
@@ -199,16 +194,6 @@ child_set_oom_score(pid_t pid, const struct container_init *e, struct error *err
 	    errno != ESRCH)
 		return error_sys(err, "failed to set process.oomScoreAdj to %s", value);
 	return 0;
-}
-
-static int
-child_forward_terminal(struct worker *w, struct child_process *c, struct error *err)
-{
-	auto_close int master = -1;
-
-	if (handshake_recv(c->sock, HANDSHAKE_TTY, NULL, 0, &master, err) < 0)
-		return -1;
-	return worker_send(w, LAUNCH_MSG_TTY, NULL, 0, &master, 1, true, err);
 }
 
 int
@@ -229,18 +214,28 @@ child_lead(struct worker *w, struct child_process *c, const struct container_ini
 	return e->user && e->pid_ns < 0 ? rlimits_apply(c->pid, e->rlimits, e->n_rlimits, err) : 0;
 }
 
-/* Receives the process that runs the startContainer hooks and applies the container's limits to
- * it. It exits when the gate is closed. */
+/* Receives the uid of a user given by name and changes the owner of stdio. */
 static int
-child_lead_hooks_process(const struct child_process *c, const struct container_init *e,
-			 struct error *err)
+child_await_user(const struct child_process *c, const struct container_init *e, struct error *err)
 {
-	auto_close int pidfd = -1;
-	pid_t pid;
+	uint32_t uid;
+	ssize_t n = handshake_recv(c->sock, HANDSHAKE_USER, &uid, sizeof(uid), NULL, err);
 
-	if (handshake_recv_process(c->sock, c->pid, c->pidfd, &pid, &pidfd, err) < 0)
+	if (n < 0)
 		return -1;
-	return rlimits_apply(pid, e->rlimits, e->n_rlimits, err);
+	if (n != sizeof(uid))
+		return error_set(err, ERROR_INTERNAL, "the process sent an invalid user id");
+	return child_chown_stdio(e, uid, err);
+}
+
+static int
+child_forward_terminal(struct worker *w, struct child_process *c, struct error *err)
+{
+	auto_close int master = -1;
+
+	if (handshake_recv(c->sock, HANDSHAKE_TTY, NULL, 0, &master, err) < 0)
+		return -1;
+	return worker_send(w, LAUNCH_MSG_TTY, NULL, 0, &master, 1, true, err);
 }
 
 int
@@ -267,6 +262,20 @@ child_fork_last(struct worker *w, struct child_process *c, const struct containe
 		return error_sys(err, "failed to release the process");
 	/* The process for hooks needs its pid. */
 	return has_hooks ? handshake_recv_running(c->sock, c->pid, c->pidfd, err) : 0;
+}
+
+/* Receives the process that runs the startContainer hooks and applies the container's limits to
+ * it. It exits when the gate is closed. */
+static int
+child_lead_hooks_process(const struct child_process *c, const struct container_init *e,
+			 struct error *err)
+{
+	auto_close int pidfd = -1;
+	pid_t pid;
+
+	if (handshake_recv_process(c->sock, c->pid, c->pidfd, &pid, &pidfd, err) < 0)
+		return -1;
+	return rlimits_apply(pid, e->rlimits, e->n_rlimits, err);
 }
 
 int

@@ -40,6 +40,148 @@
 /* The kernel's number of signals. NSIG of the C library is smaller. */
 #define SIGNALS_MAX 64
 
+static int container_init_prepare(struct container_init *e, struct program *program,
+				  struct handshake_buffer **buffer, struct error *err);
+static int init_set_up_container(struct container_init *e, struct error *err);
+static int init_join_container(struct container_init *e, struct error *err);
+static int init_enter_directory(int root_fd, const char *cwd, struct error *err);
+static int init_reset_signals(struct error *err);
+static int init_drop_privileges(const struct container_init *e, struct error *err);
+static int init_move_program(const struct container_init *e, struct program *program,
+			     struct error *err);
+static void init_wait_to_run(struct container_init *e, struct handshake_buffer *buffer,
+			     struct filter *filter);
+_Noreturn static void init_fork_and_end(const struct container_init *e, struct program *program);
+
+/* A memory block that is filled from its start. */
+struct block {
+	char *at;
+};
+
+static void *
+block_copy(struct block *b, const void *from, size_t size)
+{
+	void *to = b->at;
+
+	memcpy(to, from, size);
+	b->at += (size + sizeof(void *) - 1) & ~(sizeof(void *) - 1);
+	return to;
+}
+
+static char **
+block_copy_strings(struct block *b, char *const *list)
+{
+	size_t n = 0;
+	char **to;
+
+	while (list[n])
+		n++;
+	to = block_copy(b, list, (n + 1) * sizeof(*list));
+	for (size_t i = 0; i < n; i++)
+		to[i] = block_copy(b, list[i], strlen(list[i]) + 1);
+	return to;
+}
+
+/* Returns an upper bound on the memory that block_copy_strings() uses. */
+static size_t
+block_strings_size(char *const *list)
+{
+	size_t size = sizeof(*list);
+
+	for (; *list; list++)
+		size += 2 * sizeof(*list) + strlen(*list) + 1;
+	return size;
+}
+
+_Noreturn void
+container_init_run(struct container_init *e)
+{
+	struct error err = ERROR_INIT;
+	struct handshake_buffer *buffer = NULL;
+	struct program program;
+	char *no_words[] = { NULL };
+	char byte;
+
+	program.filter.n = 0;
+	program.hooks.n = 0;
+	program.pid = NULL;
+	program.go = -1;
+	/* container_init_prepare() sets these; the analyzer does not see that. */
+	program.args = no_words;
+	program.env = no_words;
+	if (container_init_prepare(e, &program, &buffer, &err) < 0 ||
+	    (e->pid_ns >= 0 && init_move_program(e, &program, &err) < 0)) {
+		(void)handshake_send(e->sock, HANDSHAKE_FAILED, &err, sizeof(err), -1);
+		_exit(1);
+	}
+	if (handshake_send(e->sock, HANDSHAKE_READY, NULL, 0, -1) < 0)
+		_exit(1);
+	init_wait_to_run(e, buffer, &program.filter);
+	if (e->pid_ns >= 0)
+		init_fork_and_end(e, &program);
+	if (e->gate >= 0 && read_full(e->gate, &byte, 1) != 1)
+		_exit(1);
+	if (e->hooks && hook_stage_start(e->hooks, e->gate, &err) < 0)
+		_exit(1);
+	program_run(e, &program, false);
+}
+
+/* Performs all steps before the gate and execve. */
+static int
+container_init_prepare(struct container_init *e, struct program *program,
+		       struct handshake_buffer **buffer, struct error *err)
+{
+	auto_close int root = -1;
+
+	(void)umask(0);
+	/* An exec closes the agent's procfs when it joins, so its label is set before. The label
+	 * of a first process is set later, so that it does not apply to hooks. */
+	if (!e->rootfs && lsm_apply(e->roots->proc, &e->lsm, e->process, err) < 0)
+		return -1;
+	if (e->rootfs ? init_set_up_container(e, err) < 0 : init_join_container(e, err) < 0)
+		return -1;
+	if (e->rootfs && lsm_apply(e->roots->proc, &e->lsm, e->process, err) < 0)
+		return -1;
+	if (keyring_join(e->keyring, err) < 0)
+		return -1;
+	(void)umask(022);
+	if (inherit_fds_arrange(e, err) < 0)
+		return -1;
+	if (e->pid_ns < 0 && program_make_session(e) < 0)
+		return error_sys(err, "failed to create a session");
+	root = openat(AT_FDCWD, "/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (root < 0)
+		return error_sys(err, "failed to open the container's root");
+	*buffer = malloc(sizeof(**buffer));
+	if (!*buffer)
+		return error_nomem(err, "preparing the process");
+	program->args = command_arguments(e->process, err);
+	if (!program->args)
+		return -1;
+	program->env = command_environment(e->process, root, e->who.uid, err);
+	if (!program->env || init_enter_directory(root, e->process->cwd, err) < 0)
+		return -1;
+	close_fd(&root);
+	if (init_reset_signals(err) < 0 || init_drop_privileges(e, err) < 0)
+		return -1;
+	return command_find(program->args[0], program->env, program->path, err);
+}
+
+/* Resolves the user. A name is looked up in the container's files, and the uid is sent to the
+ * worker, which changes the owner of the stdio pipes. */
+static int
+init_find_user(struct container_init *e, int root_fd, struct error *err)
+{
+	const Grpc__User *user = e->process->user;
+
+	if (user_resolve(root_fd, user, &e->who, err) < 0)
+		return -1;
+	if (user && *user->username &&
+	    handshake_send(e->sock, HANDSHAKE_USER, &e->who.uid, sizeof(e->who.uid), -1) < 0)
+		return error_sys(err, "failed to send the user's id to the worker");
+	return 0;
+}
+
 /* Opens a terminal for the three stdio fds and sends the master to the worker. */
 static int
 init_set_up_terminal(struct container_init *e, int root_fd, int dev_fd, struct error *err)
@@ -62,21 +204,6 @@ init_set_up_terminal(struct container_init *e, int root_fd, int dev_fd, struct e
 		if (e->stdio[i] < 0)
 			return error_sys(err, "failed to duplicate the terminal");
 	}
-	return 0;
-}
-
-/* Resolves the user. A name is looked up in the container's files, and the uid is sent to the
- * worker, which changes the owner of the stdio pipes. */
-static int
-init_find_user(struct container_init *e, int root_fd, struct error *err)
-{
-	const Grpc__User *user = e->process->user;
-
-	if (user_resolve(root_fd, user, &e->who, err) < 0)
-		return -1;
-	if (user && *user->username &&
-	    handshake_send(e->sock, HANDSHAKE_USER, &e->who.uid, sizeof(e->who.uid), -1) < 0)
-		return error_sys(err, "failed to send the user's id to the worker");
 	return 0;
 }
 
@@ -191,117 +318,6 @@ init_drop_privileges(const struct container_init *e, struct error *err)
 	return cap_sets_apply(&e->caps, extra, err);
 }
 
-/* Performs all steps before the gate and execve. */
-static int
-container_init_prepare(struct container_init *e, struct program *program,
-		       struct handshake_buffer **buffer, struct error *err)
-{
-	auto_close int root = -1;
-
-	(void)umask(0);
-	/* An exec closes the agent's procfs when it joins, so its label is set before. The label
-	 * of a first process is set later, so that it does not apply to hooks. */
-	if (!e->rootfs && lsm_apply(e->roots->proc, &e->lsm, e->process, err) < 0)
-		return -1;
-	if (e->rootfs ? init_set_up_container(e, err) < 0 : init_join_container(e, err) < 0)
-		return -1;
-	if (e->rootfs && lsm_apply(e->roots->proc, &e->lsm, e->process, err) < 0)
-		return -1;
-	if (keyring_join(e->keyring, err) < 0)
-		return -1;
-	(void)umask(022);
-	if (inherit_fds_arrange(e, err) < 0)
-		return -1;
-	if (e->pid_ns < 0 && program_make_session(e) < 0)
-		return error_sys(err, "failed to create a session");
-	root = openat(AT_FDCWD, "/", O_PATH | O_DIRECTORY | O_CLOEXEC);
-	if (root < 0)
-		return error_sys(err, "failed to open the container's root");
-	*buffer = malloc(sizeof(**buffer));
-	if (!*buffer)
-		return error_nomem(err, "preparing the process");
-	program->args = command_arguments(e->process, err);
-	if (!program->args)
-		return -1;
-	program->env = command_environment(e->process, root, e->who.uid, err);
-	if (!program->env || init_enter_directory(root, e->process->cwd, err) < 0)
-		return -1;
-	close_fd(&root);
-	if (init_reset_signals(err) < 0 || init_drop_privileges(e, err) < 0)
-		return -1;
-	return command_find(program->args[0], program->env, program->path, err);
-}
-
-/* Waits for HANDSHAKE_RUN, with the filter if there is one, and closes the socket unless a last
- * fork needs it. */
-static void
-init_wait_to_run(struct container_init *e, struct handshake_buffer *buffer, struct filter *filter)
-{
-	struct error err = ERROR_INIT;
-	ssize_t n = handshake_recv_in(buffer, e->sock, HANDSHAKE_RUN, filter,
-				      e->filtered ? sizeof(*filter) : 0, NULL, &err);
-
-	if (e->pid_ns < 0)
-		close_fd(&e->sock);
-	if (n < 0)
-		_exit(EXIT_NOT_LOADED);
-	if (e->filtered && (n < (ssize_t)offsetof(struct filter, insns) || !filter->n ||
-			    filter->n > FILTER_MAX || (size_t)n != filter_size(filter)))
-		_exit(EXIT_NOT_LOADED);
-}
-
-/* A memory block that is filled from its start. */
-struct block {
-	char *at;
-};
-
-static void *
-block_copy(struct block *b, const void *from, size_t size)
-{
-	void *to = b->at;
-
-	memcpy(to, from, size);
-	b->at += (size + sizeof(void *) - 1) & ~(sizeof(void *) - 1);
-	return to;
-}
-
-static char **
-block_copy_strings(struct block *b, char *const *list)
-{
-	size_t n = 0;
-	char **to;
-
-	while (list[n])
-		n++;
-	to = block_copy(b, list, (n + 1) * sizeof(*list));
-	for (size_t i = 0; i < n; i++)
-		to[i] = block_copy(b, list[i], strlen(list[i]) + 1);
-	return to;
-}
-
-/* Returns an upper bound on the memory that block_copy_strings() uses. */
-static size_t
-block_strings_size(char *const *list)
-{
-	size_t size = sizeof(*list);
-
-	for (; *list; list++)
-		size += 2 * sizeof(*list) + strlen(*list) + 1;
-	return size;
-}
-
-static size_t
-block_hooks_size(const struct hook_plan *hooks)
-{
-	size_t size = 2 * sizeof(void *) + (hooks->n ? strlen(hooks->state) : 0);
-
-	for (size_t i = 0; i < hooks->n; i++)
-		size += sizeof(hooks->runs[i]) + strlen(hooks->runs[i].path) + 2 * sizeof(void *) +
-			block_strings_size(hooks->runs[i].args) +
-			block_strings_size(hooks->runs[i].env);
-	return size;
-}
-
 static void
 block_copy_hooks(struct block *b, struct hook_plan *hooks)
 {
@@ -314,6 +330,18 @@ block_copy_hooks(struct block *b, struct hook_plan *hooks)
 		run->args = block_copy_strings(b, run->args);
 		run->env = block_copy_strings(b, run->env);
 	}
+}
+
+static size_t
+block_hooks_size(const struct hook_plan *hooks)
+{
+	size_t size = 2 * sizeof(void *) + (hooks->n ? strlen(hooks->state) : 0);
+
+	for (size_t i = 0; i < hooks->n; i++)
+		size += sizeof(hooks->runs[i]) + strlen(hooks->runs[i].path) + 2 * sizeof(void *) +
+			block_strings_size(hooks->runs[i].args) +
+			block_strings_size(hooks->runs[i].env);
+	return size;
 }
 
 /* Moves the arguments of execve and hooks to separate memory. The mapping is shared, because it
@@ -339,6 +367,24 @@ init_move_program(const struct container_init *e, struct program *program, struc
 	program->args = block_copy_strings(&b, program->args);
 	program->env = block_copy_strings(&b, program->env);
 	return 0;
+}
+
+/* Waits for HANDSHAKE_RUN, with the filter if there is one, and closes the socket unless a last
+ * fork needs it. */
+static void
+init_wait_to_run(struct container_init *e, struct handshake_buffer *buffer, struct filter *filter)
+{
+	struct error err = ERROR_INIT;
+	ssize_t n = handshake_recv_in(buffer, e->sock, HANDSHAKE_RUN, filter,
+				      e->filtered ? sizeof(*filter) : 0, NULL, &err);
+
+	if (e->pid_ns < 0)
+		close_fd(&e->sock);
+	if (n < 0)
+		_exit(EXIT_NOT_LOADED);
+	if (e->filtered && (n < (ssize_t)offsetof(struct filter, insns) || !filter->n ||
+			    filter->n > FILTER_MAX || (size_t)n != filter_size(filter)))
+		_exit(EXIT_NOT_LOADED);
 }
 
 /* Reports a new process to the worker. */
@@ -403,37 +449,4 @@ program_run(const struct container_init *e, const struct program *program, bool 
 	(void)execve(program->path, program->args, program->env);
 	_exit(exec_report_failure(e->report, program->path, errno,
 				  program->filter.n ? &program->filter : NULL));
-}
-
-_Noreturn void
-container_init_run(struct container_init *e)
-{
-	struct error err = ERROR_INIT;
-	struct handshake_buffer *buffer = NULL;
-	struct program program;
-	char *no_words[] = { NULL };
-	char byte;
-
-	program.filter.n = 0;
-	program.hooks.n = 0;
-	program.pid = NULL;
-	program.go = -1;
-	/* container_init_prepare() sets these; the analyzer does not see that. */
-	program.args = no_words;
-	program.env = no_words;
-	if (container_init_prepare(e, &program, &buffer, &err) < 0 ||
-	    (e->pid_ns >= 0 && init_move_program(e, &program, &err) < 0)) {
-		(void)handshake_send(e->sock, HANDSHAKE_FAILED, &err, sizeof(err), -1);
-		_exit(1);
-	}
-	if (handshake_send(e->sock, HANDSHAKE_READY, NULL, 0, -1) < 0)
-		_exit(1);
-	init_wait_to_run(e, buffer, &program.filter);
-	if (e->pid_ns >= 0)
-		init_fork_and_end(e, &program);
-	if (e->gate >= 0 && read_full(e->gate, &byte, 1) != 1)
-		_exit(1);
-	if (e->hooks && hook_stage_start(e->hooks, e->gate, &err) < 0)
-		_exit(1);
-	program_run(e, &program, false);
 }

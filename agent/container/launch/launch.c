@@ -25,199 +25,25 @@
 #include "lib/sys.h"
 #include "lib/wipe.h"
 
-/* Returns the user of the guest that the container's cgroup is delegated to: that of its program,
- * which can then make cgroups below it, if the container has its own cgroup namespace and a writable
- * cgroup mount. 0: none. */
-static uid_t
-launch_cgroup_owner(const Grpc__Spec *spec)
-{
-	const Grpc__Linux *l = spec->linux;
-	const Grpc__LinuxNamespace *ns = ns_find(l, NS_CGROUP);
-	uint32_t inside = spec->process->user ? spec->process->user->uid : 0;
-	uint32_t uid;
-
-	if ((ns && *ns->path) || !cgroup_is_mounted_writable(spec) ||
-	    !ns_id_outside(l->uidmappings, l->n_uidmappings, inside, &uid))
-		return 0;
-	return uid;
-}
-
-/* Sends the agent the descriptor and state that it needs to watch the cgroup. */
-static int
-launch_send_cgroup(struct worker *w, const struct cgroup_made *made, struct error *err)
-{
-	const struct launch_cgroup message = { .oom_kills = made->oom_kills,
-					       .device_program = made->device_program };
-	const struct device_program *loaded = &made->loaded;
-	struct error ignored = ERROR_INIT;
-
-	/* Further containers often have the same rules. Errors are ignored. */
-	if (loaded->fd >= 0 && loaded->n <= DEVICE_PROGRAM_KEPT)
-		(void)worker_send(w, LAUNCH_MSG_DEVICES, loaded->instructions,
-				  loaded->n * sizeof(*loaded->instructions), &loaded->fd, 1, false,
-				  &ignored);
-	/* A container whose OOM kills are not watched must not run. */
-	return worker_report(w, LAUNCH_MSG_CGROUP, &message, sizeof(message), &made->events,
-			     made->events >= 0, err);
-}
-
-/* Makes the container's cgroup. Leaves *out unchanged if the guest has no cgroups. */
-static int
-launch_make_cgroup(struct worker *w, const struct launch *l, int *out, struct error *err)
-{
-	const struct cgroup_spec spec = {
-		.roots = l->roots,
-		.path = l->cgroup_path,
-		.id = l->id,
-		.spec = l->spec,
-		.any_disk = l->any_disk,
-		.known = l->device_program,
-		.owner = launch_cgroup_owner(l->spec),
-	};
-	struct cgroup_made made = CGROUP_MADE_NONE;
-	int result = cgroup_make(w, &spec, &made, err);
-
-	if (result == 0 && made.fd >= 0)
-		result = launch_send_cgroup(w, &made, err);
-	if (result == 0)
-		*out = steal_fd(&made.fd);
-	cgroup_made_release(&made);
-	return result;
-}
-
-/* Makes the bundle directory, on the agent's tmpfs, and the mount point of the root in it. A
- * storage may have made them already. */
-static int
-launch_make_bundle(struct worker *w, const struct launch *l, struct error *err)
-{
-	auto_close int dir = -1;
-
-	if (worker_mkdir(w, l->roots->run, l->id, 0711, NULL, err) < 0)
-		return error_wrap(err, "failed to create bundle %s", l->bundle);
-	dir = openat(l->roots->run, l->id, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	if (dir < 0)
-		return error_sys(err, "failed to open bundle %s", l->bundle);
-	if (worker_mkdir(w, dir, "rootfs", 0711, NULL, err) < 0)
-		return error_wrap(err, "failed to create bundle %s", l->bundle);
-	return 0;
-}
-
-/* Sends the container's namespaces to the agent, which keeps them for later processes. */
-static int
-launch_send_namespaces(struct worker *w, const struct launch *l, const struct ns_plan *ns,
-		       pid_t pid, struct error *err)
-{
-	uint8_t kinds[NS_KINDS];
-	int fds[NS_KINDS], n, result;
-
-	_Static_assert(NS_KINDS <= IO_FDS_MAX, "all namespaces fit in one message");
-	n = ns_open_of(l->roots->proc, pid, ns->pinned, kinds, fds, err);
-	if (n < 0)
-		return -1;
-	/* Without them a later process would run in the guest's namespaces. */
-	result = worker_report(w, LAUNCH_MSG_NAMESPACES, kinds, (size_t)n, fds, (size_t)n, err);
-	while (n > 0)
-		close_fd(&fds[--n]);
-	return result;
-}
-
-/* Compiles the seccomp profile and sends it to the agent for later containers and execs. */
-static int
-launch_compile_filter(struct worker *w, const struct launch *l, struct filter **out,
-		      struct error *err)
-{
-	struct filter *filter = calloc(1, sizeof(*filter));
-
-	*out = filter;
-	if (!filter)
-		return error_nomem(err, "compiling a seccomp profile");
-	if (filter_compile(l->spec->linux->seccomp, filter, err) < 0)
-		return -1;
-	/* Without it a later process would run without a filter. */
-	return worker_report(w, LAUNCH_MSG_FILTER, filter, filter_size(filter), NULL, 0, err);
-}
-
-/* Writes the id maps of the user namespace and prepares what depends on them, while the process
- * waits. */
-static int
-launch_set_up_ids(const struct launch *l, struct container_init *e, const struct child_process *c,
-		  struct ns_maps *maps, struct error *err)
-{
-	if (e->ns->late && handshake_recv(c->sock, HANDSHAKE_MAPPED, NULL, 0, NULL, err) < 0)
-		return -1;
-	if (e->ns->user_ns < 0 && ns_write_id_maps(l->roots->proc, c->pid, l->spec->linux, err) < 0)
-		return -1;
-	if (ns_read_id_maps(l->roots->proc, c->pid, maps, err) < 0)
-		return -1;
-	e->maps = maps;
-	if (rootfs_map_ids(e->rootfs, c->pid, maps, err) < 0 || child_own_stdio(e, err) < 0)
-		return -1;
-	if (handshake_send(c->sock, HANDSHAKE_MAPPED, NULL, 0, -1) < 0)
-		return error_sys(err, "failed to resume the process after id maps");
-	return 0;
-}
-
-/* Warns of mount options that have no effect, which other runtimes ignore silently. */
-static void
-launch_warn_of_mounts(struct worker *w, const struct launch *l, const struct rootfs *r)
-{
-	for (size_t i = 0; i < r->n_mounts; i++) {
-		const struct container_mount *m = &r->mounts[i];
-
-		if (m->ignored)
-			worker_log(
-				w, LOG_LEVEL_WARN,
-				"container %s: mount %s: ignoring option %.64s: a bind mount has "
-				"the options of its source's file system",
-				l->id, m->spec->destination, m->ignored);
-	}
-}
-
-/* Clones the process and leads it to the gate. */
-static int
-launch_run_child(struct worker *w, const struct launch *l, struct container_init *e, int cgroup_fd,
-		 struct child_process *c, struct ns_maps *maps, struct error *err)
-{
-	auto_free struct filter *compiled = NULL;
-	const struct filter *filter = e->filtered ? l->filter : NULL;
-
-	if (child_start(w, e, e->ns->late ? 0 : e->ns->clone_flags, cgroup_fd, c, err) < 0)
-		return -1;
-	if (e->user && launch_set_up_ids(l, e, c, maps, err) < 0)
-		return -1;
-	/* The child sets itself up at the same time. */
-	if (e->filtered && !filter) {
-		if (launch_compile_filter(w, l, &compiled, err) < 0)
-			return -1;
-		filter = compiled;
-	}
-	if (child_lead(w, c, e, err) < 0 ||
-	    (e->pid_ns >= 0 && child_fork_last(w, c, e, filter, err) < 0) ||
-	    launch_send_namespaces(w, l, e->ns, c->pid, err) < 0 ||
-	    shared_mounts_apply(w, l, c->pid, err) < 0)
-		return -1;
-	/* The process of a last fork is already waiting at the gate. */
-	return e->pid_ns >= 0 ? 0 : child_release(c, filter, err);
-}
-
-/* Plans a last fork for a shared pid namespace, whose other processes may be able to trace the
- * new one: it enters the namespace as the last step. */
-static int
-launch_plan_last_fork(const struct launch *l, struct ns_plan *ns, int cgroup_fd,
-		      struct container_init *e, struct wipe *wipe, struct procfs *procfs,
-		      struct error *err)
-{
-	int pid_ns = ns->user_ns >= 0 ? ns->pid_ns : ns->join[NS_PID];
-
-	if (pid_ns < 0 || pid_ns != l->sandbox_ns[NS_PID] || l->pidns_owner < 0)
-		return 0;
-	e->pid_ns = ns_plan_leave_pid(ns);
-	e->has_entered = e->hooks->in_worker = ns->late;
-	e->wipe = wipe;
-	if (procfs_open(l, e->pid_ns, cgroup_fd, procfs, err) < 0)
-		return -1;
-	return wipe_plan(l->roots->proc, wipe, err);
-}
+static int launch_make_cgroup(struct worker *w, const struct launch *l, int *out,
+			      struct error *err);
+static uid_t launch_cgroup_owner(const Grpc__Spec *spec);
+static int launch_send_cgroup(struct worker *w, const struct cgroup_made *made, struct error *err);
+static int launch_make_bundle(struct worker *w, const struct launch *l, struct error *err);
+static int launch_plan_last_fork(const struct launch *l, struct ns_plan *ns, int cgroup_fd,
+				 struct container_init *e, struct wipe *wipe, struct procfs *procfs,
+				 struct error *err);
+static void launch_warn_of_mounts(struct worker *w, const struct launch *l, const struct rootfs *r);
+static int launch_run_child(struct worker *w, const struct launch *l, struct container_init *e,
+			    int cgroup_fd, struct child_process *c, struct ns_maps *maps,
+			    struct error *err);
+static int launch_set_up_ids(const struct launch *l, struct container_init *e,
+			     const struct child_process *c, struct ns_maps *maps,
+			     struct error *err);
+static int launch_compile_filter(struct worker *w, const struct launch *l, struct filter **out,
+				 struct error *err);
+static int launch_send_namespaces(struct worker *w, const struct launch *l,
+				  const struct ns_plan *ns, pid_t pid, struct error *err);
 
 int
 container_launch(struct worker *w, const struct launch *l, struct error *err)
@@ -270,5 +96,199 @@ out:
 		rootfs_release(&rootfs);
 	procfs_release(&procfs);
 	ns_plan_release(&ns);
+	return result;
+}
+
+/* Makes the container's cgroup. Leaves *out unchanged if the guest has no cgroups. */
+static int
+launch_make_cgroup(struct worker *w, const struct launch *l, int *out, struct error *err)
+{
+	const struct cgroup_spec spec = {
+		.roots = l->roots,
+		.path = l->cgroup_path,
+		.id = l->id,
+		.spec = l->spec,
+		.any_disk = l->any_disk,
+		.known = l->device_program,
+		.owner = launch_cgroup_owner(l->spec),
+	};
+	struct cgroup_made made = CGROUP_MADE_NONE;
+	int result = cgroup_make(w, &spec, &made, err);
+
+	if (result == 0 && made.fd >= 0)
+		result = launch_send_cgroup(w, &made, err);
+	if (result == 0)
+		*out = steal_fd(&made.fd);
+	cgroup_made_release(&made);
+	return result;
+}
+
+/* Returns the user of the guest that the container's cgroup is delegated to: that of its program,
+ * which can then make cgroups below it, if the container has its own cgroup namespace and a writable
+ * cgroup mount. 0: none. */
+static uid_t
+launch_cgroup_owner(const Grpc__Spec *spec)
+{
+	const Grpc__Linux *l = spec->linux;
+	const Grpc__LinuxNamespace *ns = ns_find(l, NS_CGROUP);
+	uint32_t inside = spec->process->user ? spec->process->user->uid : 0;
+	uint32_t uid;
+
+	if ((ns && *ns->path) || !cgroup_is_mounted_writable(spec) ||
+	    !ns_id_outside(l->uidmappings, l->n_uidmappings, inside, &uid))
+		return 0;
+	return uid;
+}
+
+/* Sends the agent the descriptor and state that it needs to watch the cgroup. */
+static int
+launch_send_cgroup(struct worker *w, const struct cgroup_made *made, struct error *err)
+{
+	const struct launch_cgroup message = { .oom_kills = made->oom_kills,
+					       .device_program = made->device_program };
+	const struct device_program *loaded = &made->loaded;
+	struct error ignored = ERROR_INIT;
+
+	/* Further containers often have the same rules. Errors are ignored. */
+	if (loaded->fd >= 0 && loaded->n <= DEVICE_PROGRAM_KEPT)
+		(void)worker_send(w, LAUNCH_MSG_DEVICES, loaded->instructions,
+				  loaded->n * sizeof(*loaded->instructions), &loaded->fd, 1, false,
+				  &ignored);
+	/* A container whose OOM kills are not watched must not run. */
+	return worker_report(w, LAUNCH_MSG_CGROUP, &message, sizeof(message), &made->events,
+			     made->events >= 0, err);
+}
+
+/* Makes the bundle directory, on the agent's tmpfs, and the mount point of the root in it. A
+ * storage may have made them already. */
+static int
+launch_make_bundle(struct worker *w, const struct launch *l, struct error *err)
+{
+	auto_close int dir = -1;
+
+	if (worker_mkdir(w, l->roots->run, l->id, 0711, NULL, err) < 0)
+		return error_wrap(err, "failed to create bundle %s", l->bundle);
+	dir = openat(l->roots->run, l->id, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (dir < 0)
+		return error_sys(err, "failed to open bundle %s", l->bundle);
+	if (worker_mkdir(w, dir, "rootfs", 0711, NULL, err) < 0)
+		return error_wrap(err, "failed to create bundle %s", l->bundle);
+	return 0;
+}
+
+/* Plans a last fork for a shared pid namespace, whose other processes may be able to trace the
+ * new one: it enters the namespace as the last step. */
+static int
+launch_plan_last_fork(const struct launch *l, struct ns_plan *ns, int cgroup_fd,
+		      struct container_init *e, struct wipe *wipe, struct procfs *procfs,
+		      struct error *err)
+{
+	int pid_ns = ns->user_ns >= 0 ? ns->pid_ns : ns->join[NS_PID];
+
+	if (pid_ns < 0 || pid_ns != l->sandbox_ns[NS_PID] || l->pidns_owner < 0)
+		return 0;
+	e->pid_ns = ns_plan_leave_pid(ns);
+	e->has_entered = e->hooks->in_worker = ns->late;
+	e->wipe = wipe;
+	if (procfs_open(l, e->pid_ns, cgroup_fd, procfs, err) < 0)
+		return -1;
+	return wipe_plan(l->roots->proc, wipe, err);
+}
+
+/* Warns of mount options that have no effect, which other runtimes ignore silently. */
+static void
+launch_warn_of_mounts(struct worker *w, const struct launch *l, const struct rootfs *r)
+{
+	for (size_t i = 0; i < r->n_mounts; i++) {
+		const struct container_mount *m = &r->mounts[i];
+
+		if (m->ignored)
+			worker_log(
+				w, LOG_LEVEL_WARN,
+				"container %s: mount %s: ignoring option %.64s: a bind mount has "
+				"the options of its source's file system",
+				l->id, m->spec->destination, m->ignored);
+	}
+}
+
+/* Clones the process and leads it to the gate. */
+static int
+launch_run_child(struct worker *w, const struct launch *l, struct container_init *e, int cgroup_fd,
+		 struct child_process *c, struct ns_maps *maps, struct error *err)
+{
+	auto_free struct filter *compiled = NULL;
+	const struct filter *filter = e->filtered ? l->filter : NULL;
+
+	if (child_start(w, e, e->ns->late ? 0 : e->ns->clone_flags, cgroup_fd, c, err) < 0)
+		return -1;
+	if (e->user && launch_set_up_ids(l, e, c, maps, err) < 0)
+		return -1;
+	/* The child sets itself up at the same time. */
+	if (e->filtered && !filter) {
+		if (launch_compile_filter(w, l, &compiled, err) < 0)
+			return -1;
+		filter = compiled;
+	}
+	if (child_lead(w, c, e, err) < 0 ||
+	    (e->pid_ns >= 0 && child_fork_last(w, c, e, filter, err) < 0) ||
+	    launch_send_namespaces(w, l, e->ns, c->pid, err) < 0 ||
+	    shared_mounts_apply(w, l, c->pid, err) < 0)
+		return -1;
+	/* The process of a last fork is already waiting at the gate. */
+	return e->pid_ns >= 0 ? 0 : child_release(c, filter, err);
+}
+
+/* Writes the id maps of the user namespace and prepares what depends on them, while the process
+ * waits. */
+static int
+launch_set_up_ids(const struct launch *l, struct container_init *e, const struct child_process *c,
+		  struct ns_maps *maps, struct error *err)
+{
+	if (e->ns->late && handshake_recv(c->sock, HANDSHAKE_MAPPED, NULL, 0, NULL, err) < 0)
+		return -1;
+	if (e->ns->user_ns < 0 && ns_write_id_maps(l->roots->proc, c->pid, l->spec->linux, err) < 0)
+		return -1;
+	if (ns_read_id_maps(l->roots->proc, c->pid, maps, err) < 0)
+		return -1;
+	e->maps = maps;
+	if (rootfs_map_ids(e->rootfs, c->pid, maps, err) < 0 || child_own_stdio(e, err) < 0)
+		return -1;
+	if (handshake_send(c->sock, HANDSHAKE_MAPPED, NULL, 0, -1) < 0)
+		return error_sys(err, "failed to resume the process after id maps");
+	return 0;
+}
+
+/* Compiles the seccomp profile and sends it to the agent for later containers and execs. */
+static int
+launch_compile_filter(struct worker *w, const struct launch *l, struct filter **out,
+		      struct error *err)
+{
+	struct filter *filter = calloc(1, sizeof(*filter));
+
+	*out = filter;
+	if (!filter)
+		return error_nomem(err, "compiling a seccomp profile");
+	if (filter_compile(l->spec->linux->seccomp, filter, err) < 0)
+		return -1;
+	/* Without it a later process would run without a filter. */
+	return worker_report(w, LAUNCH_MSG_FILTER, filter, filter_size(filter), NULL, 0, err);
+}
+
+/* Sends the container's namespaces to the agent, which keeps them for later processes. */
+static int
+launch_send_namespaces(struct worker *w, const struct launch *l, const struct ns_plan *ns,
+		       pid_t pid, struct error *err)
+{
+	uint8_t kinds[NS_KINDS];
+	int fds[NS_KINDS], n, result;
+
+	_Static_assert(NS_KINDS <= IO_FDS_MAX, "all namespaces fit in one message");
+	n = ns_open_of(l->roots->proc, pid, ns->pinned, kinds, fds, err);
+	if (n < 0)
+		return -1;
+	/* Without them a later process would run in the guest's namespaces. */
+	result = worker_report(w, LAUNCH_MSG_NAMESPACES, kinds, (size_t)n, fds, (size_t)n, err);
+	while (n > 0)
+		close_fd(&fds[--n]);
 	return result;
 }

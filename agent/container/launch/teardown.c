@@ -19,42 +19,8 @@
 /* Time for all processes of a container to end after SIGKILL, in milliseconds. */
 #define KILL_TIMEOUT_MS 5000
 
-/* Detaches the mounts at and below `dir`, latest first, with all mounts on them. Only mounts
- * whose parent is `own`, the agent's tmpfs that contains dir, are detached by path: below other
- * mounts a container may have placed a link in the path. */
-static void
-teardown_detach_in(char *text, const char *dir, int own)
-{
-	size_t n = strlen(dir);
-	char *end = text + strlen(text), *line;
-	struct mountinfo m;
-
-	/* Goes from the last line to the first. */
-	while (end > text) {
-		for (line = end; line > text && line[-1] != '\n'; line--)
-			;
-		*end = '\0';
-		if (mountinfo_parse(line, &m) && m.parent == own && strncmp(m.point, dir, n) == 0 &&
-		    (m.point[n] == '/' || !m.point[n]))
-			(void)umount2(m.point, MNT_DETACH | UMOUNT_NOFOLLOW);
-		end = line > text ? line - 1 : text;
-	}
-}
-
-static int
-teardown_detach_mounts(const struct teardown *t, struct error *err)
-{
-	auto_free char *text = mountinfo_read(t->roots->proc, "self/mountinfo", err);
-
-	int own = sys_mount_id(t->roots->run, "", AT_EMPTY_PATH);
-
-	if (own < 0)
-		return error_sys(err, "failed to get the mount id of %s", RUN_DIR);
-	if (!text)
-		return -1;
-	teardown_detach_in(text, t->bundle, own);
-	return 0;
-}
+static int teardown_detach_mounts(const struct teardown *t, struct error *err);
+static void teardown_detach_in(char *text, const char *dir, int own);
 
 int
 container_teardown(struct worker *w, const struct teardown *t, struct error *err)
@@ -80,4 +46,41 @@ container_teardown(struct worker *w, const struct teardown *t, struct error *err
 	if (path_remove_tree(t->roots->run, t->id, err) < 0)
 		return error_wrap(err, "failed to remove %s", t->bundle);
 	return 0;
+}
+
+static int
+teardown_detach_mounts(const struct teardown *t, struct error *err)
+{
+	auto_free char *text = mountinfo_read(t->roots->proc, "self/mountinfo", err);
+
+	int own = sys_mount_id(t->roots->run, "", AT_EMPTY_PATH);
+
+	if (own < 0)
+		return error_sys(err, "failed to get the mount id of %s", RUN_DIR);
+	if (!text)
+		return -1;
+	teardown_detach_in(text, t->bundle, own);
+	return 0;
+}
+
+/* Detaches the mounts at and below `dir`, latest first, with all mounts on them. Only mounts
+ * whose parent is `own`, the agent's tmpfs that contains dir, are detached by path: below other
+ * mounts a container may have placed a link in the path. */
+static void
+teardown_detach_in(char *text, const char *dir, int own)
+{
+	size_t n = strlen(dir);
+	char *end = text + strlen(text), *line;
+	struct mountinfo m;
+
+	/* Goes from the last line to the first. */
+	while (end > text) {
+		for (line = end; line > text && line[-1] != '\n'; line--)
+			;
+		*end = '\0';
+		if (mountinfo_parse(line, &m) && m.parent == own && strncmp(m.point, dir, n) == 0 &&
+		    (m.point[n] == '/' || !m.point[n]))
+			(void)umount2(m.point, MNT_DETACH | UMOUNT_NOFOLLOW);
+		end = line > text ? line - 1 : text;
+	}
 }

@@ -25,6 +25,47 @@ struct names {
 	char user[NAME_MAX_BYTES], group[NAME_MAX_BYTES];
 };
 
+static int user_split_name(const char *username, struct names *out, struct error *err);
+static int user_find(int root_fd, const char *name, struct account *out, bool *named,
+		     struct error *err);
+static int user_find_groups(int root_fd, const Grpc__User *spec, const struct names *names,
+			    bool named, struct user *out, struct error *err);
+static int user_join_groups(const Grpc__User *spec, const struct accounts *group, const char *name,
+			    struct user *out, struct error *err);
+
+int
+user_resolve(int root_fd, const Grpc__User *spec, struct user *out, struct error *err)
+{
+	struct account account;
+	struct names names;
+	bool named;
+
+	*out = (struct user){ 0 };
+	if (!spec)
+		return 0;
+	out->uid = spec->uid;
+	out->gid = spec->gid;
+	out->groups = spec->additionalgids;
+	out->n_groups = spec->n_additionalgids;
+	if (!*spec->username)
+		return 0;
+	if (user_split_name(spec->username, &names, err) < 0 ||
+	    user_find(root_fd, names.user, &account, &named, err) < 0)
+		return -1;
+	if (spec->uid && spec->uid != account.uid)
+		return error_set(
+			err, ERROR_INVALID_ARGUMENT,
+			"process.user: uid %u does not match username %.64s, which has %u in /%s",
+			spec->uid, names.user, account.uid, PASSWD);
+	out->uid = account.uid;
+	out->gid = account.gid;
+	if (user_find_groups(root_fd, spec, &names, named, out, err) < 0)
+		return -1;
+	if (spec->gid)
+		out->gid = spec->gid;
+	return 0;
+}
+
 static int
 user_split_name(const char *username, struct names *out, struct error *err)
 {
@@ -77,6 +118,30 @@ user_find(int root_fd, const char *name, struct account *out, bool *named, struc
 	return result;
 }
 
+/* Looks up the named group and the user's other groups in the group file. */
+static int
+user_find_groups(int root_fd, const Grpc__User *spec, const struct names *names, bool named,
+		 struct user *out, struct error *err)
+{
+	struct accounts group;
+	struct error why = ERROR_INIT;
+	bool numeric =
+		!*names->group || (parse_u32(names->group, &out->gid) && out->gid != UINT32_MAX);
+	int result = 0;
+
+	/* A missing file is an error only if a group must be looked up in it. */
+	if (accounts_read(root_fd, GROUP, &group, &why) < 0 && !numeric) {
+		*err = why;
+		return error_wrap(err, "process.user.username: group \"%.64s\"", names->group);
+	}
+	if (*names->group && !accounts_group(&group, names->group, &out->gid) && !numeric)
+		result = user_unknown("group", names->group, GROUP, &group, err);
+	if (result == 0 && named)
+		result = user_join_groups(spec, &group, names->user, out, err);
+	accounts_release(&group);
+	return result;
+}
+
 /* Joins the spec's groups and those that list the user, without duplicates. */
 static int
 user_join_groups(const Grpc__User *spec, const struct accounts *group, const char *name,
@@ -105,63 +170,6 @@ user_join_groups(const Grpc__User *spec, const struct accounts *group, const cha
 			err, ERROR_INVALID_ARGUMENT,
 			"process.user.username: \"%.64s\" is in more than %d groups of /%s", name,
 			MEMBERSHIPS_MAX, GROUP);
-	return 0;
-}
-
-/* Looks up the named group and the user's other groups in the group file. */
-static int
-user_find_groups(int root_fd, const Grpc__User *spec, const struct names *names, bool named,
-		 struct user *out, struct error *err)
-{
-	struct accounts group;
-	struct error why = ERROR_INIT;
-	bool numeric =
-		!*names->group || (parse_u32(names->group, &out->gid) && out->gid != UINT32_MAX);
-	int result = 0;
-
-	/* A missing file is an error only if a group must be looked up in it. */
-	if (accounts_read(root_fd, GROUP, &group, &why) < 0 && !numeric) {
-		*err = why;
-		return error_wrap(err, "process.user.username: group \"%.64s\"", names->group);
-	}
-	if (*names->group && !accounts_group(&group, names->group, &out->gid) && !numeric)
-		result = user_unknown("group", names->group, GROUP, &group, err);
-	if (result == 0 && named)
-		result = user_join_groups(spec, &group, names->user, out, err);
-	accounts_release(&group);
-	return result;
-}
-
-int
-user_resolve(int root_fd, const Grpc__User *spec, struct user *out, struct error *err)
-{
-	struct account account;
-	struct names names;
-	bool named;
-
-	*out = (struct user){ 0 };
-	if (!spec)
-		return 0;
-	out->uid = spec->uid;
-	out->gid = spec->gid;
-	out->groups = spec->additionalgids;
-	out->n_groups = spec->n_additionalgids;
-	if (!*spec->username)
-		return 0;
-	if (user_split_name(spec->username, &names, err) < 0 ||
-	    user_find(root_fd, names.user, &account, &named, err) < 0)
-		return -1;
-	if (spec->uid && spec->uid != account.uid)
-		return error_set(
-			err, ERROR_INVALID_ARGUMENT,
-			"process.user: uid %u does not match username %.64s, which has %u in /%s",
-			spec->uid, names.user, account.uid, PASSWD);
-	out->uid = account.uid;
-	out->gid = account.gid;
-	if (user_find_groups(root_fd, spec, &names, named, out, err) < 0)
-		return -1;
-	if (spec->gid)
-		out->gid = spec->gid;
 	return 0;
 }
 
