@@ -51,24 +51,17 @@ roots_open(struct roots *roots, struct error *err)
 	return 0;
 }
 
-/* Makes a detached procfs, so that nothing can be mounted over its files. Returns -1 if the kernel
+/* Makes a detached procfs, so that nothing can be mounted over its files. Opens /proc if the kernel
  * or the agent's privileges do not allow it. */
-static int
-roots_private_proc(void)
-{
-	auto_close int fs = sys_fsopen("proc", FSOPEN_CLOEXEC);
-
-	if (fs < 0 || sys_fsconfig(fs, SYS_FSCONFIG_CMD_CREATE, NULL, NULL, 0) < 0)
-		return -1;
-	return sys_fsmount(fs, FSMOUNT_CLOEXEC,
-			   MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC);
-}
-
 static int
 roots_open_proc(struct error *err)
 {
-	int fd = roots_private_proc();
+	auto_close int fs = sys_fsopen("proc", FSOPEN_CLOEXEC);
+	int fd = -1;
 
+	if (fs >= 0 && sys_fsconfig(fs, SYS_FSCONFIG_CMD_CREATE, NULL, NULL, 0) == 0)
+		fd = sys_fsmount(fs, FSMOUNT_CLOEXEC,
+				 MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC);
 	if (fd >= 0)
 		return fd;
 	log_info("agent", "failed to make a private procfs, using /proc: %s", strerror(errno));

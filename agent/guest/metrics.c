@@ -113,23 +113,6 @@ metric_item2(struct metrics *m, const char *name, const char *value, const char 
 	metric_sample(m, number, METRIC_LABELS({ name, value }, { "item", item }), 2);
 }
 
-static void
-metrics_put_head(struct metrics *m)
-{
-	if (m->has_samples)
-		return;
-	m->has_samples = true;
-	metrics_put_string(m, "# HELP ");
-	metrics_put_string(m, m->family);
-	metrics_put_string(m, " ");
-	metrics_put_string(m, m->help);
-	metrics_put_string(m, "\n# TYPE ");
-	metrics_put_string(m, m->family);
-	metrics_put_string(m, " ");
-	metrics_put_string(m, m->type);
-	metrics_put_string(m, "\n");
-}
-
 /* Writes a label's value with escapes. Names of disks and mount points may hold any bytes, but the
  * reply is UTF-8. */
 static void
@@ -153,7 +136,18 @@ static void
 metrics_put_sample(struct metrics *m, const char *value, const struct metric_label *labels,
 		   size_t n)
 {
-	metrics_put_head(m);
+	if (!m->has_samples) {
+		m->has_samples = true;
+		metrics_put_string(m, "# HELP ");
+		metrics_put_string(m, m->family);
+		metrics_put_string(m, " ");
+		metrics_put_string(m, m->help);
+		metrics_put_string(m, "\n# TYPE ");
+		metrics_put_string(m, m->family);
+		metrics_put_string(m, " ");
+		metrics_put_string(m, m->type);
+		metrics_put_string(m, "\n");
+	}
 	metrics_put_string(m, m->family);
 	for (size_t i = 0; i < n; i++) {
 		metrics_put_string(m, i == 0 ? "{" : ",");
