@@ -97,29 +97,20 @@ podfiles_make_keys(const struct manifest_volume *v, int dir, int data, struct er
 	return 0;
 }
 
-static int
-podfiles_write_file(int dir, const char *name, const void *data, size_t n, mode_t mode,
-		    struct error *err)
-{
-	auto_close int fd = openat(dir, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode);
-
-	if (fd < 0 || fchmod(fd, mode) < 0 || write_full(fd, data, n) < 0)
-		return error_sys(err, "failed to create file %s", name);
-	return 0;
-}
-
 /* Creates one key of a config map: the file in the generation directory and the link to it. */
 static int
 podfiles_make_key(int dir, int data, const char *name, const void *bytes, size_t n, mode_t mode,
 		  struct error *err)
 {
+	auto_close int fd = -1;
 	char target[300];
 
 	if (!name[0] || name[0] == '.' || strchr(name, '/'))
 		return error_set(err, ERROR_INVALID_ARGUMENT, "invalid file name \"%s\"", name);
 	(void)snprintf(target, sizeof(target), "..data/%.250s", name);
-	if (podfiles_write_file(data, name, bytes, n, mode, err) < 0)
-		return -1;
+	fd = openat(data, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode);
+	if (fd < 0 || fchmod(fd, mode) < 0 || write_full(fd, bytes, n) < 0)
+		return error_sys(err, "failed to create file %s", name);
 	if (symlinkat(target, dir, name) < 0)
 		return error_sys(err, "failed to create link %s", name);
 	return 0;

@@ -19,7 +19,6 @@
 
 static int background_monitor(const struct background *b, const char *dir, int tell);
 static int background_register(const struct background *b, int *lock, struct error *err);
-static void background_look_after(const struct background *b);
 
 int
 background_start(const struct background *b, const char *dir, struct error *err)
@@ -56,6 +55,8 @@ background_monitor(const struct background *b, const char *dir, int tell)
 {
 	struct error err = ERROR_INIT;
 	auto_close int lock = -1;
+	auto_close int stop = -1;
+	sigset_t set;
 	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
 	bool is_up = false;
 
@@ -74,7 +75,10 @@ background_monitor(const struct background *b, const char *dir, int tell)
 		return EXIT_FAILED;
 	for (int fd = 0; fd < 3; fd++)
 		(void)dup2(null, fd);
-	background_look_after(b);
+	(void)sigemptyset(&set);
+	(void)sigaddset(&set, SIGALRM);
+	stop = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+	b->look_after(b->self, stop);
 	b->stop(b->self);
 	return 0;
 }
@@ -93,16 +97,4 @@ background_register(const struct background *b, int *lock, struct error *err)
 	if (*lock < 0 || flock(*lock, LOCK_EX | LOCK_NB) < 0)
 		return error_sys(err, "failed to lock %s", vm->dir);
 	return state_write(&state, err);
-}
-
-static void
-background_look_after(const struct background *b)
-{
-	auto_close int stop = -1;
-	sigset_t set;
-
-	(void)sigemptyset(&set);
-	(void)sigaddset(&set, SIGALRM);
-	stop = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
-	b->look_after(b->self, stop);
 }

@@ -58,7 +58,6 @@ static int dial_wait_word(struct wait *w, struct error *err);
 static struct ttrpc_client *dial_try(struct wait *w, const struct address *address,
 				     struct error *err);
 static int dial_pause_until(struct wait *w, uint64_t until_ns, struct error *err);
-static void dial_release(struct wait *w);
 
 void
 dial_signals(sigset_t *set)
@@ -78,7 +77,10 @@ dial_agent(struct vm *vm, int timeout_ms, struct error *err)
 
 	w.end_ns = deadline_of_timeout(timeout_ms);
 	client = dial_connect(&w, err);
-	dial_release(&w);
+	close_fd(&w.stop_fd);
+	close_fd(&w.pidfd);
+	close_fd(&w.signals);
+	close_fd(&w.inotify_fd);
 	if (!client && err->code == ERROR_DEADLINE_EXCEEDED)
 		error_wrap(err,
 			   "the agent did not answer within %d s; on the guest's console it %s",
@@ -212,13 +214,4 @@ dial_pause_until(struct wait *w, uint64_t until_ns, struct error *err)
 		return error_set(err, ERROR_DEADLINE_EXCEEDED,
 				 "timed out waiting for the guest's console");
 	return 0;
-}
-
-static void
-dial_release(struct wait *w)
-{
-	close_fd(&w->stop_fd);
-	close_fd(&w->pidfd);
-	close_fd(&w->signals);
-	close_fd(&w->inotify_fd);
 }

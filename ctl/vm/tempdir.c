@@ -52,30 +52,25 @@ tempdir_make(const char *prefix, char *out, size_t size, struct error *err)
 	return -1;
 }
 
-/* Removes an unlocked directory of this user. Failures are ignored. */
-static void
-tempdir_sweep_one(const char *path)
-{
-	struct error ignored = ERROR_INIT;
-	struct stat st;
-	auto_close int fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-
-	if (fd < 0 || fstat(fd, &st) < 0 || st.st_uid != geteuid() || (st.st_mode & 077) != 0 ||
-	    flock(fd, LOCK_EX | LOCK_NB) < 0)
-		return;
-	(void)path_remove_tree(AT_FDCWD, path, &ignored);
-}
-
+/* Removes the unlocked directories of this user. Failures are ignored. */
 static void
 tempdir_sweep(const char *prefix)
 {
+	struct error ignored = ERROR_INIT;
+	struct stat st;
 	char pattern[PATH_MAX];
 	glob_t found;
 
 	(void)snprintf(pattern, sizeof(pattern), "%s-??????", prefix);
 	if (glob(pattern, GLOB_NOSORT, NULL, &found) != 0)
 		return;
-	for (size_t i = 0; i < found.gl_pathc; i++)
-		tempdir_sweep_one(found.gl_pathv[i]);
+	for (size_t i = 0; i < found.gl_pathc; i++) {
+		auto_close int fd =
+			open(found.gl_pathv[i], O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+
+		if (fd >= 0 && fstat(fd, &st) == 0 && st.st_uid == geteuid() &&
+		    (st.st_mode & 077) == 0 && flock(fd, LOCK_EX | LOCK_NB) == 0)
+			(void)path_remove_tree(AT_FDCWD, found.gl_pathv[i], &ignored);
+	}
 	globfree(&found);
 }

@@ -227,26 +227,17 @@ vm_wait_socket(struct vm *vm, unsigned int slot, const char *name, const char *s
 }
 
 static int
-vm_open_log(const struct vm *vm, const char *name, struct error *err)
-{
-	char path[PATH_MAX + 32];
-	int fd;
-
-	(void)snprintf(path, sizeof(path), "%s/%s.log", vm->dir, name);
-	fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
-	if (fd < 0)
-		return error_sys(err, "failed to open %s", path);
-	return fd;
-}
-
-static int
 vm_start_child(struct vm *vm, unsigned int slot, const char *name, struct argv *a, int pass_fd,
 	       struct error *err)
 {
-	auto_close int log = vm_open_log(vm, name, err);
+	char path[PATH_MAX + 32];
+	auto_close int log = -1;
 	pid_t pid;
 
+	(void)snprintf(path, sizeof(path), "%s/%s.log", vm->dir, name);
+	log = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
 	if (log < 0) {
+		error_sys(err, "failed to open %s", path);
 		argv_release(a);
 		return -1;
 	}
