@@ -24,6 +24,8 @@
 
 /* between two attempts, where the kernel offers no event */
 #define RETRY_MS 5
+/* How many times the timeout a removal may take at most. */
+#define PATIENCE 4
 
 /* The direction of the walk after a directory. */
 enum visit {
@@ -32,8 +34,16 @@ enum visit {
 	VISIT_DOWN,
 };
 
-static int remove_once(int root_fd, const char *path, uint64_t deadline_ns, struct error *err);
-static int remove_wait_empty(int dir, uint64_t deadline_ns);
+/* A thousand processes take their time to end on a busy machine: the timeout begins again whenever
+ * fewer are left than ever before. */
+struct patience {
+	int timeout_ms;
+	uint64_t deadline_ns, end_ns, least;
+};
+
+static int remove_once(int root_fd, const char *path, struct patience *p, struct error *err);
+static int remove_wait_empty(int dir, struct patience *p);
+static void remove_note_progress(int dir, struct patience *p);
 static int remove_below(int top, uint64_t deadline_ns);
 static enum visit remove_children(int *dir);
 static void remove_parents(int root_fd, const char *path);
@@ -42,7 +52,13 @@ static int remove_kill(int dir);
 int
 cgroup_remove(int root_fd, const char *path, int timeout_ms, struct error *err)
 {
-	uint64_t deadline_ns = deadline_of_timeout(timeout_ms);
+	struct patience p = {
+		.timeout_ms = timeout_ms,
+		.deadline_ns = deadline_of_timeout(timeout_ms),
+		.end_ns = timeout_ms < 0 ? DEADLINE_NEVER
+					 : deadline_in((uint64_t)timeout_ms * PATIENCE),
+		.least = UINT64_MAX,
+	};
 	struct error failed;
 
 	/* rmdir fails with EBUSY until the kernel has released the last process, for which there is
@@ -50,9 +66,9 @@ cgroup_remove(int root_fd, const char *path, int timeout_ms, struct error *err)
 	 * else removes the cgroup later. */
 	for (;;) {
 		failed = ERROR_INIT;
-		if (remove_once(root_fd, path, deadline_ns, &failed) == 0)
+		if (remove_once(root_fd, path, &p, &failed) == 0)
 			break;
-		if (deadline_is_over(deadline_ns)) {
+		if (deadline_is_over(p.deadline_ns)) {
 			*err = failed;
 			return -1;
 		}
@@ -77,7 +93,7 @@ remove_first_pid(int dir)
 
 /* Makes one attempt. Returns 0 if the cgroup is gone, or -1 and sets err. */
 static int
-remove_once(int root_fd, const char *path, uint64_t deadline_ns, struct error *err)
+remove_once(int root_fd, const char *path, struct patience *p, struct error *err)
 {
 	auto_close int fd = -1;
 
@@ -88,14 +104,14 @@ remove_once(int root_fd, const char *path, uint64_t deadline_ns, struct error *e
 		return errno == ENOENT ? 0 : error_sys(err, "failed to open cgroup %s", path);
 	if (remove_kill(fd) < 0 && errno != ENODEV)
 		return error_sys(err, "failed to kill the processes of cgroup %s", path);
-	if (remove_wait_empty(fd, deadline_ns) < 0) {
+	if (remove_wait_empty(fd, p) < 0) {
 		if (errno != ETIMEDOUT)
 			return error_sys(err, "failed to read cgroup.events of %s", path);
 		return error_set(err, ERROR_DEADLINE_EXCEEDED,
 				 "failed to remove cgroup %s: process %d does not exit", path,
 				 remove_first_pid(fd));
 	}
-	(void)remove_below(fd, deadline_ns);
+	(void)remove_below(fd, p->deadline_ns);
 	if (unlinkat(root_fd, path, AT_REMOVEDIR) == 0 || errno == ENOENT)
 		return 0;
 	return error_sys_code(err, ERROR_DEADLINE_EXCEEDED, "failed to remove cgroup %s", path);
@@ -105,7 +121,7 @@ remove_once(int root_fd, const char *path, uint64_t deadline_ns, struct error *e
  * POLLPRI. Failed reads are repeated. Returns 0, or -1 and errno: ETIMEDOUT, or that of the last
  * read. */
 static int
-remove_wait_empty(int dir, uint64_t deadline_ns)
+remove_wait_empty(int dir, struct patience *p)
 {
 	auto_close int fd = -1;
 	char text[256];
@@ -113,8 +129,10 @@ remove_wait_empty(int dir, uint64_t deadline_ns)
 
 	for (;;) {
 		struct pollfd changed = { .events = POLLPRI };
-		int left = deadline_left_ms(deadline_ns), errnum = ETIMEDOUT;
+		int left, errnum = ETIMEDOUT;
 
+		remove_note_progress(dir, p);
+		left = deadline_left_ms(p->deadline_ns);
 		if (fd < 0)
 			fd = openat(dir, "cgroup.events", O_RDONLY | O_CLOEXEC);
 		n = fd < 0 ? -1 : RETRY_EINTR(pread(fd, text, sizeof(text) - 1, 0));
@@ -135,6 +153,21 @@ remove_wait_empty(int dir, uint64_t deadline_ns)
 		(void)poll(&changed, 1, left > 100 ? 100 : left);
 		(void)remove_kill(dir);
 	}
+}
+
+static void
+remove_note_progress(int dir, struct patience *p)
+{
+	uint64_t n, again = deadline_of_timeout(p->timeout_ms);
+	char text[32];
+
+	/* The cgroup may lack the controller. */
+	if (read_text_at(dir, "pids.current", text, sizeof(text)) < 0 || !parse_u64(text, &n))
+		return;
+	if (n < p->least && p->least != UINT64_MAX)
+		p->deadline_ns = again < p->end_ns ? again : p->end_ns;
+	if (n < p->least)
+		p->least = n;
 }
 
 /* Removes all cgroups below top, deepest first. Returns 0, or -1 if that failed or timed out. */

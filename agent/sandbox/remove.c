@@ -145,7 +145,7 @@ static const struct sandbox_job teardown_job = {
 		.n_messages = ARRAY_LEN(teardown_messages),
 	},
 	.done = remove_on_torn_down,
-	.deadline_ms = TEARDOWN_MS,
+	.deadline_ms = REMOVE_MS,
 	.flags = JOB_URGENT | JOB_AGAIN,
 };
 

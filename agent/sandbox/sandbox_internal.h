@@ -18,8 +18,10 @@
 #define LAUNCH_MS 120000
 /* For the running operation, before a removal aborts it. */
 #define GRACE_MS 5000
-/* For killing, waiting, removing the cgroup and unmounting. */
+/* For unmounting what a container has left. */
 #define TEARDOWN_MS 10000
+/* The same, after killing and waiting, which takes 20 s at most. */
+#define REMOVE_MS 30000
 /* Between an empty cgroup and the last exit status from init. */
 #define EXITS_MS 1000
 /* For all containers together. */
