@@ -39,7 +39,7 @@ mountinfo_read(int dirfd, const char *path, struct error *err)
 bool
 mountinfo_parse(char *line, struct mountinfo *out)
 {
-	char *field = line, *to;
+	char *field = line, *to, *from;
 
 	if (!mountinfo_take_number(&field, &out->id) ||
 	    !mountinfo_take_number(&field, &out->parent))
@@ -52,7 +52,7 @@ mountinfo_parse(char *line, struct mountinfo *out)
 		field++;
 	}
 	out->point = to = field;
-	for (const char *from = field; *from && *from != ' '; from++) {
+	for (from = field; *from && *from != ' '; from++) {
 		if (from[0] == '\\' && is_octal(from + 1)) {
 			*to++ = (char)((from[1] - '0') << 6 | (from[2] - '0') << 3 |
 				       (from[3] - '0'));
@@ -61,6 +61,10 @@ mountinfo_parse(char *line, struct mountinfo *out)
 			*to++ = *from;
 		}
 	}
+	/* " - " ends the optional fields. */
+	out->type = strstr(from, " - ");
+	out->type = out->type ? out->type + 3 : from + strlen(from);
+	out->type[strcspn(out->type, " ")] = '\0';
 	*to = '\0';
 	return true;
 }

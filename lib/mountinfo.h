@@ -9,8 +9,9 @@
 
 struct mountinfo {
 	int id, parent;
-	/* Part of the parsed line. */
-	char *point;
+	/* Parts of the parsed line: the mount point, and the type of the file system ("" if the line
+	 * has none). */
+	char *point, *type;
 };
 
 /* Reads the list as text, which the caller frees. Returns NULL and err on failure. dirfd and path

@@ -20,6 +20,7 @@ Test(mountinfo, a_line)
 	REQUIRE_EQ(m.id, 36);
 	REQUIRE_EQ(m.parent, 35);
 	REQUIRE_STR(m.point, "/mnt2");
+	REQUIRE_STR(m.type, "ext3");
 }
 
 Test(mountinfo, escapes)
@@ -29,6 +30,22 @@ Test(mountinfo, escapes)
 
 	REQUIRE(mountinfo_parse(line, &m));
 	REQUIRE_STR(m.point, "/a b\tc\nd\\e\\9\\4");
+	REQUIRE_STR(m.type, "tmpfs");
+}
+
+Test(mountinfo, no_type)
+{
+	static const char *const lines[] = { "1 2 0:1 / /a", "1 2 0:1 / /a\\040 rw shared:1",
+					     "1 2 0:1 / /a rw -" };
+
+	for (size_t i = 0; i < ARRAY_LEN(lines); i++) {
+		char line[64];
+		struct mountinfo m;
+
+		(void)snprintf(line, sizeof(line), "%s", lines[i]);
+		REQUIRE(mountinfo_parse(line, &m), "\"%s\"", lines[i]);
+		REQUIRE_STR(m.type, "");
+	}
 }
 
 Test(mountinfo, what_is_no_line)
