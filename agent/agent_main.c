@@ -34,6 +34,7 @@
 #include "agent/server/trace.h"
 #include "agent/storage/storage.h"
 #include "agent/storage/verity.h"
+#include "agent/storage/watchable.h"
 #include "lib/cleanup.h"
 #include "lib/deadline.h"
 #include "lib/io.h"
@@ -61,7 +62,8 @@ struct life {
 };
 
 /* How steps are taken back that agent/job does not know. */
-static const struct undo_kind *const undo_kinds[] = { &undo_cgroup, &undo_verity, NULL };
+static const struct undo_kind *const undo_kinds[] = { &undo_cgroup, &undo_copy, &undo_verity,
+						      NULL };
 
 static void agent_read_arguments(struct life *life, int argc, char **argv);
 static void agent_read_config(struct config *config, const char *file);

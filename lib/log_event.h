@@ -36,5 +36,10 @@
 #define EVENT_CAPABILITY_LEFT_OUT "capability-left-out"
 #define EVENT_STREAM_CONNECTED    "stream-connected"
 
+/* ---- volumes ---- */
+#define EVENT_VOLUME_NOT_COPIED "volume-not-copied"
+#define EVENT_VOLUME_STALE      "volume-stale"
+#define EVENT_VOLUME_UPDATED    "volume-updated"
+
 /* ---- the guest ---- */
 #define EVENT_MODULE_PARAMETER_REFUSED "module-parameter-refused"

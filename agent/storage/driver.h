@@ -9,6 +9,7 @@
 #include "agent/storage/spec.h"
 #include "lib/error.h"
 
+struct storage_place;
 struct worker;
 
 /* The argument of a driver's mount function. */
@@ -66,6 +67,12 @@ typedef int storage_finish_fn(const struct storage_mount *m, int tree, struct er
 int storage_mount_common(struct worker *w, const struct storage_mount *m,
 			 const struct storage_source *source, storage_finish_fn *finish,
 			 struct error *err);
+
+/* Binds `source` over the place with the spec's options and `flags` (MS_*), journalled. Returns the
+ * mount's fd, for storage_place_keep(). */
+int storage_bind_at(struct worker *w, const struct storage_mount *m,
+		    const struct storage_place *place, int source, unsigned long flags,
+		    struct error *err);
 
 /* Changes the group of the tree at fd (a directory or file opened with O_PATH) to the spec's
  * fs_group, according to its policy. Files of a read-only mount keep their owners, as with the

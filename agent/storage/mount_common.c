@@ -145,6 +145,23 @@ out:
 	return r;
 }
 
+int
+storage_bind_at(struct worker *w, const struct storage_mount *m, const struct storage_place *place,
+		int source, unsigned long flags, struct error *err)
+{
+	struct mountopts o = { 0 };
+	auto_close int tree = -1;
+
+	if (collect_options(m->spec, NULL, &o, err) < 0)
+		return -1;
+	tree = storage_tree_bind(source, o.flags | flags, err);
+	if (tree < 0 || storage_place_mount(w, place, tree, err) < 0)
+		return -1;
+	if (set_propagation(tree, o.propagation) < 0)
+		return error_sys(err, "failed to set the propagation of %s", m->spec->mount_point);
+	return steal_fd(&tree);
+}
+
 /* Modes for a shared group (agent-side fsGroup of Kubernetes): read and write, search and setgid
  * for directories. */
 #define GROUP_BITS     ((mode_t)0660)

@@ -15,6 +15,9 @@ enum storage_msg {
 	 * only a directory. Fds (O_PATH): the directory or file under the mount, and its parent
 	 * directory. */
 	STORAGE_MSG_MOUNTED,
+	/* Sent before STORAGE_MSG_MOUNTED: containers see a copy (mirror.h). Payload: uint64_t, the
+	 * device number of the source. */
+	STORAGE_MSG_COPIED,
 };
 
 /* Maximum number of directories created for one mount. */

@@ -15,6 +15,7 @@
 #include "agent/storage/storage_table.h"
 #include "lib/cleanup.h"
 #include "lib/log.h"
+#include "lib/log_event.h"
 
 static void storage_end(struct storage *s);
 
@@ -111,6 +112,18 @@ take_mounted(struct job *job, const struct job_message *m, void *data, struct er
 	return 0;
 }
 
+static int
+take_copied(struct job *job, const struct job_message *m, void *data, struct error *err)
+{
+	struct storage *s = data;
+
+	(void)job;
+	(void)err;
+	memcpy(&s->source_dev, m->payload, sizeof(s->source_dev));
+	s->is_copy = true;
+	return 0;
+}
+
 static const struct job_message_type mount_messages[] = {
 	[STORAGE_MSG_POINT] = { .handler = take_point,
 				.size = POINT_HEAD + 1,
@@ -118,7 +131,25 @@ static const struct job_message_type mount_messages[] = {
 	[STORAGE_MSG_MOUNTED] = { .handler = take_mounted,
 				  .size = sizeof(((struct storage *)NULL)->id),
 				  .n_fds = 2 },
+	[STORAGE_MSG_COPIED] = { .handler = take_copied,
+				 .size = sizeof(((struct storage *)NULL)->source_dev) },
 };
+
+/* Keeps the copy like its source from now on. */
+static void
+mounting_begin_follow(struct storage *s)
+{
+	const struct follow_spec spec = { .source = s->spec->source,
+					  .place = s->place.fd,
+					  .dev = s->source_dev };
+	const struct log_field fields[] = { { "source", s->spec->source } };
+	struct error err = ERROR_INIT;
+
+	s->follow = follow_start(s->table->followers, &spec, &err);
+	if (!s->follow)
+		log_event(LOG_LEVEL_ERROR, "storage", EVENT_VOLUME_STALE, fields, ARRAY_LEN(fields),
+			  "volume %s will not be updated: %s", s->spec->source, err.msg);
+}
 
 static void
 mount_done(struct job *job, const struct error *err, void *data)
@@ -131,6 +162,8 @@ mount_done(struct job *job, const struct error *err, void *data)
 	if (err->code == ERROR_OK) {
 		/* The storage is still wanted: a cancelled job does not succeed (job.h). */
 		s->state = STORAGE_MOUNTED;
+		if (s->is_copy)
+			mounting_begin_follow(s);
 		storage_wake_waiters(s->table, s, NULL);
 		return;
 	}
@@ -329,6 +362,9 @@ storage_begin_unmount(struct storage *s)
 				 .flags = JOB_URGENT | JOB_AGAIN };
 	struct error err = ERROR_INIT;
 
+	follow_stop(s->follow);
+	s->follow = NULL;
+	s->unmount.has_copy = s->is_copy;
 	s->unmount.path = s->real ? s->real : s->spec->mount_point;
 	s->unmount.driver = s->driver;
 	s->unmount.mount = &s->mount;

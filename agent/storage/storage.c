@@ -42,6 +42,11 @@ storages_new(struct loop *loop, struct jobs *jobs, struct device_watch *devices,
 	list_init(&t->all);
 	list_init(&t->requests);
 	list_init(&t->releases);
+	t->followers = followers_new(loop, jobs, roots, err);
+	if (!t->followers) {
+		free(t);
+		return NULL;
+	}
 	return t;
 }
 
@@ -492,8 +497,13 @@ storages_free(struct storages *t)
 
 	if (!t)
 		return;
-	list_for_each_safe (pos, tmp, &t->all)
-		storage_free(list_entry(pos, struct storage, node));
+	followers_free(t->followers);
+	list_for_each_safe (pos, tmp, &t->all) {
+		struct storage *s = list_entry(pos, struct storage, node);
+
+		s->follow = NULL;
+		storage_free(s);
+	}
 	list_for_each_safe (pos, tmp, &t->requests)
 		request_free(list_entry(pos, struct storage_request, node));
 	list_for_each_safe (pos, tmp, &t->releases) {

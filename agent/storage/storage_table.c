@@ -30,6 +30,7 @@ storage_free(struct storage *s)
 	list_for_each_safe (pos, tmp, &s->refs)
 		free(list_entry(pos, struct ref, node));
 	pending_cancel(&s->finding);
+	follow_stop(s->follow);
 	free(s->spec);
 	free(s->owner);
 	storage_place_release(&s->place);

@@ -8,6 +8,7 @@
 #include "agent/device/device.h"
 #include "agent/job/job.h"
 #include "agent/storage/driver.h"
+#include "agent/storage/follow.h"
 #include "agent/storage/mount_point.h"
 #include "agent/storage/unmount.h"
 #include "lib/error.h"
@@ -30,6 +31,7 @@ struct storages {
 	struct list all;
 	struct list requests;
 	struct list releases;
+	struct followers *followers;
 	size_t count;
 };
 
@@ -62,6 +64,10 @@ struct storage {
 	struct storage_place place;
 	/* The mount's id, 0 if it is only a directory. */
 	int32_t id;
+	/* Containers see a copy of a source with this device number. */
+	bool is_copy;
+	uint64_t source_dev;
+	struct follow *follow;
 	/* argument of the unmount job */
 	struct unmount unmount;
 	struct pending *finding;

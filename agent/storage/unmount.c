@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "agent/job/worker.h"
+#include "agent/storage/mirror.h"
 #include "lib/cleanup.h"
 #include "lib/unmount.h"
 
@@ -97,6 +98,8 @@ storage_unmount_work(struct worker *w, void *arg, struct error *err)
 			return -1;
 		u->driver->unmounted(w, u->mount);
 	}
+	if (u->has_copy && mirror_remove(u->place.fd, err) < 0)
+		return -1;
 	remove_made(u);
 	return worker_send(w, UNMOUNT_MSG_CLOSE, NULL, 0, NULL, 0, true, err);
 }

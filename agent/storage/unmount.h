@@ -2,6 +2,7 @@
 /* Unmounts a storage, in a worker. */
 #pragma once
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "agent/storage/mount_point.h"
@@ -23,6 +24,8 @@ struct unmount {
 	struct storage_place place;
 	/* The mount's id, 0: nothing is mounted. */
 	int32_t id;
+	/* A copy of a volume is under the mount (mirror.h). */
+	bool has_copy;
 	/* This many trailing components of path were created for mounts. */
 	unsigned int made;
 	/* The created directories, the mount point first. */

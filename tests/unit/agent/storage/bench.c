@@ -12,6 +12,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "agent/storage/watchable.h"
 #include "lib/cleanup.h"
 #include "lib/mountinfo.h"
 #include "tests/support/check.h"
@@ -48,6 +49,7 @@ count_mounts(const char *path)
 void
 bench_init(struct bench *b, int init_fd)
 {
+	static const struct undo_kind *const kinds[] = { &undo_copy, NULL };
 	struct error err = ERROR_INIT;
 
 	memset(b, 0, sizeof(*b));
@@ -68,7 +70,7 @@ bench_init(struct bench *b, int init_fd)
 	REQUIRE(b->loop);
 	b->link = initlink_new(b->loop, init_fd, NULL, NULL, &err);
 	REQUIRE(b->link);
-	b->jobs = jobs_new(b->loop, b->link, NULL, &err);
+	b->jobs = jobs_new(b->loop, b->link, kinds, &err);
 	REQUIRE(b->jobs);
 	b->devices = device_watch_new(b->loop, b->jobs, &b->roots, 100, &err);
 	REQUIRE(b->devices);

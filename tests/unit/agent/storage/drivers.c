@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The table of drivers with one more: "gate", see bench.h. */
+/* The table of drivers with two more: "gate", see bench.h, and "copy". */
 #include <fcntl.h>
 #include <string.h>
 #include <unistd.h>
@@ -10,11 +10,12 @@
 #include "agent/storage/mount_point.h"
 #include "agent/storage/storage.h"
 #include "agent/storage/tree.h"
+#include "agent/storage/watchable.h"
 #include "lib/cleanup.h"
 #include "lib/io.h"
 
-extern const struct storage_driver storage_9p, storage_bind, storage_disk, storage_ephemeral,
-	storage_local, storage_overlayfs, storage_virtiofs;
+extern const struct storage_driver storage_9p, storage_disk, storage_ephemeral, storage_local,
+	storage_overlayfs, storage_virtiofs;
 
 /* source is a FIFO. Says that it is there by making the mount point. */
 static int
@@ -46,9 +47,15 @@ static const struct storage_driver storage_gate = {
 	.mount = mount_gate,
 };
 
+/* watchable-bind as if the source were on a share. */
+static const struct storage_driver storage_copy = {
+	.name = "copy",
+	.mount = watchable_mount_copy,
+};
+
 static const struct storage_driver *const drivers[] = {
-	&storage_9p,        &storage_bind,     &storage_ephemeral, &storage_local,
-	&storage_overlayfs, &storage_virtiofs, &storage_gate,
+	&storage_9p,    &storage_bind,      &storage_copy,     &storage_ephemeral,
+	&storage_local, &storage_overlayfs, &storage_virtiofs, &storage_gate,
 };
 
 const struct storage_driver *
