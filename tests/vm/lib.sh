@@ -256,6 +256,7 @@ build_tools()
 	mkdir -p "$work/bin"
 	"$(scripts/deps)/bin/musl-cc" -std=c17 -D_GNU_SOURCE -O1 -static tests/vm/vsock-probe.c -o "$work/bin/vsock-probe" &&
 		"$(scripts/deps)/bin/musl-cc" -std=c17 -D_GNU_SOURCE -O1 -Wall -static tests/vm/net-probe.c -o "$work/bin/net-probe" &&
+		"$(scripts/deps)/bin/musl-cc" -std=c17 -D_GNU_SOURCE -O1 -Wall -static tests/vm/watch-probe.c -o "$work/bin/watch-probe" &&
 		cc -std=c17 -D_GNU_SOURCE -O1 -Wall tests/vm/hangfs.c -o "$work/bin/hangfs" &&
 		cc -std=c17 -D_GNU_SOURCE -O1 -Wall tests/vm/qmp.c -o "$work/bin/qmp" &&
 		cc -std=c17 -D_GNU_SOURCE -O1 -Wall tests/vm/vsock-cat.c -o "$work/bin/vsock-cat" ||
