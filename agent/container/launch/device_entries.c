@@ -63,7 +63,7 @@ device_entries_stat(const struct launch *l, const struct launch_device *d, struc
 
 /* Checks that the last device has neither the path nor the host's number of an earlier one. */
 static int
-check_apart(const struct change *all, size_t n, struct error *err)
+device_entries_check_apart(const struct change *all, size_t n, struct error *err)
 {
 	const struct change *c = &all[n];
 
@@ -95,7 +95,7 @@ device_entries_apply(struct worker *w, const struct launch *l, struct error *err
 		return 0;
 	for (size_t i = 0; i < l->n_devices; i++) {
 		if (device_entries_stat(l, &l->devices[i], &all[i], err) < 0 ||
-		    check_apart(all, i, err) < 0)
+		    device_entries_check_apart(all, i, err) < 0)
 			return -1;
 		numbers[i] = all[i].number;
 	}
