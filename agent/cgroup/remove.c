@@ -24,7 +24,7 @@
 
 /* between two attempts, where the kernel offers no event */
 #define RETRY_MS 5
-/* How many times the timeout a removal may take at most. */
+/* The limit of a whole removal, as a multiple of its timeout. */
 #define PATIENCE 4
 
 /* The direction of the walk after a directory. */

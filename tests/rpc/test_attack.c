@@ -75,7 +75,7 @@ connections_that_say_nothing(struct harness *h)
 		now = i % 50 ? 0 : fds_of_agent(h);
 		most = now > most ? now : most;
 	}
-	check_short(&probe, "Check beside a flood of connections");
+	check_short(&probe, "Check during a flood of connections");
 	CHECK_LE(most, before + CONNS_MAX, "%u fds, %u before", most, before);
 	for (size_t i = 0; i < OPEN; i++)
 		close_fd(&fds[i]);
@@ -284,7 +284,7 @@ floods_that_nobody_reads(struct harness *h)
 	}
 	probe_start(&probe, h);
 	(void)nanosleep(&while_it_flows, NULL);
-	check_short(&probe, "Check beside ten floods");
+	check_short(&probe, "Check during ten floods");
 	harness_count(h, &after);
 	printf("# RSS %llu -> %llu KiB\n", (unsigned long long)before.rss_kib,
 	       (unsigned long long)after.rss_kib);

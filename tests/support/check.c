@@ -22,7 +22,7 @@ static struct {
 	void *data;
 	/* the process that reports */
 	pid_t pid;
-	/* of the check that has just failed, or "" */
+	/* values of the check that has just failed, or "" */
 	char values[VALUES_MAX];
 	/* errno before the values were printed, for a text that prints it */
 	int saved_errno;
