@@ -436,7 +436,7 @@ options_check_together(const struct run_options *o, enum options_for command, st
 		return error_set(err, ERROR_INVALID_ARGUMENT, "--accel %s: expected kvm or tcg",
 				 o->vm.accel);
 	if (o->vm.icount && o->vm.accel && strcmp(o->vm.accel, "tcg") != 0)
-		return error_set(err, ERROR_INVALID_ARGUMENT, "--icount needs --accel tcg");
+		return error_set(err, ERROR_INVALID_ARGUMENT, "--icount requires --accel tcg");
 	if (o->vm.microvm && o->vm.root_image)
 		return error_set(err, ERROR_INVALID_ARGUMENT,
 				 "--machine microvm: the guest's root cannot be an image");
@@ -492,10 +492,10 @@ options_fill_shares(struct run_options *o, struct error *err)
 					 o->rootfs);
 		o->share = SHARE_BLK;
 	} else if (o->share == SHARE_BLK) {
-		return error_set(
-			err, ERROR_INVALID_ARGUMENT,
-			"--rootfs %s is a directory: --share blk needs an image (mke2fs -d makes one)",
-			o->rootfs);
+		return error_set(err, ERROR_INVALID_ARGUMENT,
+				 "--rootfs %s is a directory: --share blk requires an image "
+				 "(mke2fs -d creates one)",
+				 o->rootfs);
 	}
 	if (o->share == SHARE_BLK && o->vm.microvm)
 		return error_set(

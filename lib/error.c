@@ -148,6 +148,14 @@ error_nomem(struct error *err, const char *doing)
 	return -1;
 }
 
+int
+error_nomem_for(struct error *err, const char *task)
+{
+	error_set(err, ERROR_RESOURCE_EXHAUSTED, "%s: out of memory", task);
+	err->errnum = ENOMEM;
+	return -1;
+}
+
 const char *
 error_code_name(enum error_code code)
 {

@@ -61,5 +61,8 @@ int error_wrap(struct error *err, const char *fmt, ...) __attribute__((format(pr
 /* Sets RESOURCE_EXHAUSTED and "out of memory while <doing>". Returns -1. */
 int error_nomem(struct error *err, const char *doing);
 
+/* As error_nomem(), with "<task>: out of memory", for the name of a task ("add swap"). */
+int error_nomem_for(struct error *err, const char *task);
+
 /* Returns the name of a code as hosts print it ("INVALID_ARGUMENT"). Never NULL. */
 const char *error_code_name(enum error_code code);

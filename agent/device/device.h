@@ -18,10 +18,10 @@
 struct device_watch;
 struct jobs;
 
-/* Opens the kernel's uevent socket (netlink(7), NETLINK_KOBJECT_UEVENT). If that fails, a warning
- * is logged and devices that exist already are still found. timeout_ms limits each wait. loop and
- * roots must outlive the watch, jobs must be freed before it; without jobs (NULL) no bus is scanned.
- * Returns NULL and sets err if memory or the loop fails. */
+/* Opens the kernel's uevent socket (netlink(7), NETLINK_KOBJECT_UEVENT). If that fails, a
+ * warning is logged and devices that exist already are still found. timeout_ms limits each wait.
+ * loop and roots must outlive the watch, jobs must be freed before it; without jobs (NULL) no
+ * bus is scanned. Returns NULL and sets err if memory or the loop fails. */
 struct device_watch *device_watch_new(struct loop *loop, struct jobs *jobs,
 				      const struct roots *roots, uint64_t timeout_ms,
 				      struct error *err);

@@ -275,7 +275,7 @@ device_set_find(struct device_watch *w, const struct device_request *requests, s
 		s->addresses = calloc(n * OPTIONS_MAX, sizeof(*s->addresses));
 	if (!s || !s->addresses) {
 		free(s);
-		error_nomem(err, "looking for devices");
+		error_nomem(err, "searching for devices");
 		return NULL;
 	}
 	s->watch = w;

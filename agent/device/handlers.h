@@ -2,8 +2,8 @@
 /*
  * The devices of a CreateContainer request: what each type means, and the search for all of them.
  *
- *	check -> find the devices of all requests -> give functions to VFIO, in a job each, one after
- *	another -> find the nodes of their groups -> done
+ * 	check -> find the devices of all requests -> give functions to VFIO, in a job each, one after
+ * 	another -> find the nodes of their groups -> done
  *
  * Loop side: never blocks.
  */
@@ -40,8 +40,8 @@ struct device_set;
 /* Receives ERROR_OK, or the reason why one of the devices is not available. */
 typedef void device_set_fn(const struct error *err, void *data);
 
-/* Looks for the devices of n > 0 checked requests, which outlive the set. done is called once, never
- * before this returns. Returns NULL and sets err if memory runs out. */
+/* Looks for the devices of n > 0 checked requests, which outlive the set. done is called once,
+ * never before this returns. Returns NULL and sets err if memory runs out. */
 struct device_set *device_set_find(struct device_watch *w, const struct device_request *requests,
 				   size_t n, device_set_fn *done, void *data, struct error *err);
 

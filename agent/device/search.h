@@ -18,8 +18,8 @@ struct device_search *device_search_start(struct device_watch *w,
 					  const struct device_address *addresses, size_t n,
 					  device_search_fn *done, void *data, struct error *err);
 
-/* Returns the name of the i-th device, as device_found_fn gets it, after done was called with ERROR_OK. Valid until the
- * search is freed. */
+/* Returns the name of the i-th device, as device_found_fn gets it, after done was called with
+ * ERROR_OK. Valid until the search is freed. */
 const char *device_search_node(const struct device_search *s, size_t i);
 
 /* Frees the search, which cancels pending waits without calling done. NULL is allowed. */

@@ -155,7 +155,7 @@ vfio_bind(struct device_watch *w, const struct vfio_functions *functions, vfio_b
 	}
 	arg = malloc(sizeof(*arg));
 	if (!arg) {
-		error_nomem(err, vfio_job.name);
+		error_nomem_for(err, vfio_job.name);
 		return NULL;
 	}
 	*arg = (struct vfio_arg){

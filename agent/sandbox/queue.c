@@ -88,7 +88,7 @@ op_submit(struct op_queues *queues, const char *id, struct op *op, op_done_fn *d
 	if (!queue)
 		queue = queue_new(queues, id);
 	if (!queue) {
-		error_nomem(err, op->class->name);
+		error_nomem_for(err, op->class->name);
 		op_free(op);
 		return OP_FAILED;
 	}

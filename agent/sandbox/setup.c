@@ -72,7 +72,7 @@ sandbox_create(struct sandbox *s, const struct sandbox_request *request, op_done
 	op->sandbox_id = strdup(request->id);
 	if (!op->sandbox_id) {
 		setup_free(&op->base.op);
-		return error_nomem(err, setup_class.name);
+		return error_nomem_for(err, setup_class.name);
 	}
 	return sandbox_op_submit(&op->base, done, data, out, err);
 }

@@ -124,7 +124,7 @@ stats_take_container(struct stats_op *op, struct error *err)
 		return -1;
 	op->cgroup_path = strdup(c->cgroup_path);
 	if (!op->cgroup_path)
-		return error_nomem(err, stats_job.ops.name);
+		return error_nomem_for(err, stats_job.ops.name);
 	if (c->ns[NS_NET] < 0)
 		return 0;
 	op->net = fcntl(c->ns[NS_NET], F_DUPFD_CLOEXEC, 3);

@@ -63,7 +63,7 @@ sandbox_update_container(struct sandbox *s, const char *id, const Grpc__LinuxRes
 	op->packed = malloc(op->packed_size > 0 ? op->packed_size : 1);
 	if (!op->packed) {
 		update_free(&op->base.op);
-		return error_nomem(err, update_class.name);
+		return error_nomem_for(err, update_class.name);
 	}
 	grpc__linux_resources__pack(resources, op->packed);
 	return sandbox_op_submit(&op->base, done, data, out, err);

@@ -87,10 +87,10 @@ make_filesystem(struct worker *w, const struct format *format, const char *node,
 		argv[n] = format->mkfs[n];
 	argv[n] = node;
 	if (worker_run(w, argv, envp, NULL, out, sizeof(out), MKFS_TIMEOUT_MS, &status, err) < 0)
-		return error_wrap(err, "failed to make a file system on %s", node);
+		return error_wrap(err, "failed to create a file system on %s", node);
 	if (!WIFEXITED(status) || WEXITSTATUS(status) != 0)
 		return error_set(err, ERROR_INTERNAL,
-				 "failed to make a file system on %s: mkfs.%s: %s", node,
+				 "failed to create a file system on %s: mkfs.%s: %s", node,
 				 format->fstype, out);
 	return 0;
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The table of storage drivers: a new driver is one more row. The buses that disks are on have their
- * rows in agent/device/bus.c. */
+/* The table of storage drivers: a new driver is one more row. The buses that disks are on have
+ * their rows in agent/device/bus.c. */
 #include <string.h>
 
 #include "agent/device/bus.h"

@@ -32,7 +32,7 @@ storages_new(struct loop *loop, struct jobs *jobs, struct device_watch *devices,
 	struct storages *t = calloc(1, sizeof(*t));
 
 	if (!t) {
-		error_nomem(err, "making the table of storages");
+		error_nomem(err, "creating the table of storages");
 		return NULL;
 	}
 	t->loop = loop;
@@ -250,7 +250,7 @@ ref_new(struct storage *s, const char *owner, struct error *err)
 	struct ref *ref = malloc(sizeof(*ref) + len);
 
 	if (!ref) {
-		error_nomem(err, "taking a reference on a storage");
+		error_nomem(err, "referencing a storage");
 		return NULL;
 	}
 	memcpy(ref->owner, owner, len);
@@ -323,7 +323,7 @@ static int
 request_add(struct storage_request *r, const struct storage_spec *spec, struct error *err)
 {
 	r->specs[r->n] = storage_spec_copy(spec);
-	return r->specs[r->n++] ? 0 : error_nomem(err, "taking storages");
+	return r->specs[r->n++] ? 0 : error_nomem(err, "referencing storages");
 }
 
 /* Adds the storages that the specs ask for: they are checked, layers of a root are replaced by what
@@ -339,11 +339,11 @@ request_fill(struct storage_request *r, const struct storage_spec *specs, size_t
 	int result = -1;
 
 	if (!copies || !plain)
-		return error_nomem(err, "taking storages");
+		return error_nomem(err, "referencing storages");
 	for (size_t i = 0; i < n; i++) {
 		copies[i] = storage_spec_copy(&specs[i]);
 		if (!copies[i]) {
-			error_nomem(err, "taking storages");
+			error_nomem(err, "referencing storages");
 			goto out;
 		}
 		if (storage_spec_check(copies[i], err) < 0)
@@ -382,7 +382,7 @@ storages_acquire(struct storages *t, const char *owner, const struct storage_spe
 	struct storage_request *r = calloc(1, sizeof(*r));
 
 	if (!r) {
-		error_nomem(err, "taking storages");
+		error_nomem(err, "referencing storages");
 		return NULL;
 	}
 	list_init(&r->node);
@@ -394,7 +394,7 @@ storages_acquire(struct storages *t, const char *owner, const struct storage_spe
 	r->owner = strdup(owner);
 	r->specs = calloc(2 * n + 1, sizeof(*r->specs));
 	if (!r->owner || !r->specs)
-		error_nomem(err, "taking storages");
+		error_nomem(err, "referencing storages");
 	if (!r->owner || !r->specs || request_fill(r, specs, n, err) < 0) {
 		request_free(r);
 		return NULL;

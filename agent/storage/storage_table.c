@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The table of storages: look-up, removal of an entry, and notification of those that wait for it. */
+/* The table of storages: look-up, removal of an entry, and notification of those that wait for
+ * it. */
 #include "agent/storage/storage_table.h"
 
 #include <stdlib.h>

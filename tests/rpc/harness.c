@@ -24,7 +24,7 @@
 #include "tests/support/orphan.h"
 
 #define SETTLE_MS 30000
-/* of the supervisor, and of what it has killed */
+/* time for the exit of the supervisor and of the processes that it has killed */
 #define END_MS 60000
 /* number of consecutive equal counts */
 #define SETTLED 10

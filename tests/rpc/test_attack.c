@@ -34,7 +34,7 @@ dial(struct harness *h)
 	return address_dial(&address, 5000, &err);
 }
 
-/* How long a call took is measured by tests/bench/run, not judged here. */
+/* Checks that calls succeeded; tests/bench/run measures their times, which are not judged here. */
 static void
 check_short(struct probe *p, const char *what)
 {

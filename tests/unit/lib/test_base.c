@@ -36,6 +36,12 @@ Test(error, out_of_memory_is_resource_exhausted)
 	errno = ENOMEM;
 	error_sys(&err, "read");
 	REQUIRE_EQ(err.code, ERROR_RESOURCE_EXHAUSTED);
+	error_nomem(&err, "reading");
+	CHECK_STR(err.msg, "out of memory while reading");
+	error_nomem_for(&err, "add swap");
+	CHECK_STR(err.msg, "add swap: out of memory");
+	CHECK_EQ(err.code, ERROR_RESOURCE_EXHAUSTED);
+	CHECK_EQ(err.errnum, ENOMEM);
 }
 
 /* Also if the code depends on another errno: errno == EEXIST ? ... : ERROR_INTERNAL. */
