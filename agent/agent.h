@@ -50,7 +50,7 @@ struct agent {
 	policy_fn *policy;
 	void *policy_data;
 	struct policy policy_rules;
-	/* of the process, once the loop has stopped */
+	/* exit code of the process after the loop has stopped */
 	int exit_code;
 	/* The DestroySandbox call in progress. */
 	struct {

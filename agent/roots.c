@@ -64,7 +64,7 @@ roots_open_proc(struct error *err)
 				 MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC);
 	if (fd >= 0)
 		return fd;
-	log_info("agent", "failed to make a private procfs, using /proc: %s", strerror(errno));
+	log_info("agent", "failed to create a private procfs, using /proc: %s", strerror(errno));
 	return roots_open_dir("/proc", DIR_FLAGS, err);
 }
 

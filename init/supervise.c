@@ -356,10 +356,9 @@ supervise_register_child(struct supervisor *s, pid_t pid)
 	struct child_entry *e;
 
 	if (pid <= 0 || pid == s->agent) {
-		log_warn(
-			"supervise",
-			"ignoring the registration of process %d by the agent: not a possible child",
-			(int)pid);
+		log_warn("supervise",
+			 "ignoring the agent's registration of process %d: not a possible child",
+			 (int)pid);
 		return;
 	}
 	e = children_add(&s->children, pid);

@@ -8,7 +8,8 @@
 #pragma once
 
 /* UpdateInterface. The Go shim repeats the call, up to 20 times, when the error contains this;
- * every other error is final. Also UpdateRoutes and AddARPNeighbors, where no client compares it. */
+ * every other error is final. Also in UpdateRoutes and AddARPNeighbors, where no client compares
+ * it. */
 #define TEXT_LINK_NOT_FOUND "Link not found"
 
 /* Any call with an unknown container id; for printf, with the id. When the calls that stop and

@@ -18,7 +18,8 @@ const int crash_signals[CRASH_SIGNALS] = { SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGS
 
 /* Mutable and at file scope because a signal handler has nothing else to go by. */
 static struct {
-	int kmsg; /* 0: not open (stdin is never the log) */
+	/* 0: not open (stdin is never the log) */
+	int kmsg;
 	_Alignas(16) unsigned char stack[STACK_SIZE];
 } g_crash;
 

@@ -18,15 +18,15 @@ void crash_fill_set(sigset_t *set);
 
 typedef void crash_fn(int sig, siginfo_t *info, void *context);
 
-/* Installs `fn` as the handler of these signals, on a separate stack, with the others blocked unless
- * `flags` contains SA_NODEFER. `flags` are those of sigaction(2) in addition to SA_SIGINFO and
- * SA_ONSTACK. */
+/* Installs `fn` as the handler of fatal signals, on a separate stack, with the others blocked
+ * unless `flags` contains SA_NODEFER. `flags` are those of sigaction(2) in addition to SA_SIGINFO
+ * and SA_ONSTACK. */
 void crash_catch(crash_fn *fn, int flags);
 
 #define CRASH_LINE_MAX 160
 
-/* Writes "NAME: fatal signal 11 code 1 address 0x0", `end` and a NUL to line, and returns line. NAME
- * and `end` together have at most 64 bytes. */
+/* Writes "NAME: fatal signal 11 code 1 address 0x0", `end` and a NUL to line, and returns line.
+ * NAME and `end` together have at most 64 bytes. */
 const char *crash_describe(char line[CRASH_LINE_MAX], const char *name, int sig,
 			   const siginfo_t *info, const char *end);
 

@@ -46,8 +46,8 @@ io_is_for_now(int errnum)
 	       errnum == ENOMEM;
 }
 
-/* Closes all fds from 3 on but those of the list, which may be in any order; values below 3 in it mean nothing.
- * 0, or -1 and errno. Async-signal-safe, takes time in the square of n. */
+/* Closes all fds from 3 on except those in the list, which may be in any order; values below 3 are
+ * ignored. Returns 0, or -1 and errno. Async-signal-safe; takes time quadratic in n. */
 int close_all_but(const int *keep, size_t n);
 
 #define IO_FDS_MAX 8

@@ -66,7 +66,7 @@ json_put_string(struct json_put *w, const char *s, size_t max)
 	json_put_bytes(w, "\"", 1);
 }
 
-/* Returns the bytes of the character at s if it stands for itself in a string, 0 if it must be escaped. */
+/* Returns the length of the character at s, or 0 if it must be escaped in a string. */
 static size_t
 json_put_plain(const char *s)
 {

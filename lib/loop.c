@@ -94,7 +94,7 @@ loop_new(struct error *err)
 	struct loop *loop = calloc(1, sizeof(*loop));
 
 	if (!loop) {
-		error_nomem(err, "making the event loop");
+		error_nomem(err, "creating the event loop");
 		return NULL;
 	}
 	list_init(&loop->watches);
@@ -103,7 +103,7 @@ loop_new(struct error *err)
 	list_init(&loop->dead);
 	loop->epfd = loop_create_epoll();
 	if (loop->epfd < 0) {
-		error_sys(err, "make the event loop: epoll_create1");
+		error_sys(err, "failed to create the event loop");
 		free(loop);
 		return NULL;
 	}
@@ -171,7 +171,7 @@ loop_watch(struct loop *loop, int fd, uint32_t events, watch_fn *fn, void *data,
 	}
 	ev.data.ptr = w;
 	if (epoll_ctl(loop->epfd, EPOLL_CTL_ADD, fd, &ev) < 0) {
-		error_sys(err, "watch fd %d: epoll_ctl", fd);
+		error_sys(err, "failed to watch descriptor %d", fd);
 		free(w);
 		return NULL;
 	}
@@ -259,7 +259,7 @@ loop_run_once(struct loop *loop, int timeout_ms, struct error *err)
 	int n = epoll_wait(loop->epfd, events, BATCH, loop_wait_ms(loop, timeout_ms));
 
 	if (n < 0 && errno != EINTR)
-		return error_sys(err, "wait for events: epoll_wait");
+		return error_sys(err, "failed to wait for events");
 	loop_end_rests(loop);
 	loop_run_timers(loop);
 	for (int i = 0; i < n; i++) {

@@ -11,5 +11,5 @@
 /* The version of all programs of the tree: "0.1.0". */
 extern const char tatami_version[];
 
-/* The commit: 12 digits, with "-dirty" after them if a file differed from it; "unknown" where nothing told it. */
+/* The commit: 12 digits, followed by "-dirty" if a file differed from it, or "unknown". */
 extern const char tatami_commit[];

@@ -26,7 +26,7 @@ hostfile_create(struct hostfile *file, const char *path, struct error *err)
 	if (!file->path || asprintf(&file->temp, "%.*s.%s.XXXXXX", dir_len, path, name) < 0) {
 		file->temp = NULL;
 		hostfile_discard(file);
-		return error_nomem(err, "naming a file");
+		return error_nomem(err, "building a file name");
 	}
 	file->fd = mkostemp(file->temp, O_CLOEXEC);
 	if (file->fd < 0) {

@@ -238,7 +238,7 @@ image_entry_new(const char *path, uint32_t mode, struct error *err)
 		entry->path = strdup(path);
 	if (!entry || !entry->path) {
 		image_entry_free(entry);
-		error_nomem(err, "adding to the image");
+		error_nomem(err, "adding an entry to the image");
 		return NULL;
 	}
 	entry->mode = mode;
@@ -335,7 +335,7 @@ image_insert(struct image *image, struct image_entry *entry, struct error *err)
 	return 0;
 nomem:
 	image_entry_free(entry);
-	return error_nomem(err, "adding to the image");
+	return error_nomem(err, "adding an entry to the image");
 }
 
 int

@@ -72,7 +72,7 @@ initrd_build(const struct initrd_spec *spec, struct initrd_result *result, struc
 	sizes.entries = image.n;
 	image_release(&image);
 	if (r < 0)
-		return error_wrap(err, "failed to make %s", spec->output);
+		return error_wrap(err, "failed to create %s", spec->output);
 	if (result)
 		*result = sizes;
 	return 0;

@@ -27,7 +27,7 @@ static const char help[] =
 	"  -i, --init PROGRAM      the static program that becomes /init\n"
 	"  -a, --agent PROGRAM     another agent for /usr/bin/kata-agent (default: PROGRAM)\n"
 	"  -t, --tree DIR          add the content of DIR first (may be repeated)\n"
-	"      --keep-init         keep the tree's /sbin/init (systemd); PROGRAM is only the agent\n"
+	"      --keep-init         keep the tree's /sbin/init (systemd); PROGRAM is the agent\n"
 	"      --keep-owners       keep the owners of the trees' files (default: root)\n"
 	"      --owner UID:GID:PATH  set the owner of one path (may be repeated)\n"
 	"  -m, --modules DIR       add kernel modules from DIR, a .../lib/modules/RELEASE\n"

@@ -83,7 +83,8 @@ packer_new(int fd, enum pack_format format, struct error *err)
 	else if (format == PACK_ZSTD)
 		r = pack_start_zstd(packer, err);
 	else if (format == PACK_XZ)
-		r = error_set(err, ERROR_INVALID_ARGUMENT, "cannot write archives as xz");
+		r = error_set(err, ERROR_INVALID_ARGUMENT,
+			      "failed to compress the archive: xz is not supported");
 	if (r < 0) {
 		packer_free(packer);
 		return NULL;

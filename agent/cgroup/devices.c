@@ -116,7 +116,7 @@ device_program_load(const struct device_rules *rules, const struct device_progra
 	*out = (struct device_program){ .fd = -1 };
 	out->instructions = calloc(DEVICE_PROGRAM_MAX(rules->n), sizeof(*out->instructions));
 	if (!out->instructions)
-		return error_nomem(err, "making a device program");
+		return error_nomem(err, "creating a device program");
 	out->n = device_program_make(rules, out->instructions);
 	/* by its id: a worker does not inherit its descriptor */
 	if (kept && kept->fd >= 0 && kept->n == out->n &&
@@ -149,7 +149,7 @@ device_program_keep(struct device_program *p, const void *instructions, size_t s
 		return error_sys(err, "failed to get a device program's id");
 	copy = malloc(size);
 	if (!copy)
-		return error_nomem(err, "keeping a device program");
+		return error_nomem(err, "recording a device program");
 	memcpy(copy, instructions, size);
 	device_program_release(p);
 	*p = (struct device_program){

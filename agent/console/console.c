@@ -39,7 +39,7 @@ console_new(const struct console_spec *spec, struct error *err)
 	struct console *console = calloc(1, sizeof(*console));
 
 	if (!console) {
-		error_nomem(err, "making the debug console");
+		error_nomem(err, "creating the debug console");
 		return NULL;
 	}
 	console->spec = *spec;

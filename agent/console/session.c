@@ -334,7 +334,7 @@ session_on_shell_ended(int status, bool gone, void *data)
 	struct error err = ERROR_INIT;
 
 	(void)gone;
-	log_info("console", "a shell ended with wait status %d", status);
+	log_info("console", "a shell exited (wait status %d)", status);
 	s->child = NULL;
 	s->has_shell = false;
 	if (s->job)

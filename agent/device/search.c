@@ -52,7 +52,7 @@ device_search_start(struct device_watch *w, const struct device_address *address
 	struct device_search *s = calloc(1, sizeof(*s) + n * sizeof(s->items[0]));
 
 	if (!s) {
-		error_nomem(err, "looking for devices");
+		error_nomem(err, "searching for devices");
 		return NULL;
 	}
 	s->n = s->left = n;

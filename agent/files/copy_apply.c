@@ -419,11 +419,11 @@ apply_exchange(struct site *s, struct error *err)
 	if (sys_renameat2(s->parent, s->order->temp, s->parent, s->name, SYS_RENAME_EXCHANGE) < 0) {
 		if (errno == EINVAL || errno == ENOSYS)
 			return apply_replace_by_steps(s, err);
-		return apply_error_file(err, "failed to exchange it with the old one");
+		return apply_error_file(err, "failed to exchange it with the former file");
 	}
 	s->has_temp = false;
 	if (path_remove_tree(s->parent, s->order->temp, err) < 0)
-		return error_wrap(err, "it is in place, but the old one is left as %s",
+		return error_wrap(err, "the copy is complete, but the former file is left as %s",
 				  s->order->temp);
 	return 0;
 }

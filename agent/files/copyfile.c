@@ -85,7 +85,7 @@ copies_new(struct loop *loop, struct jobs *jobs, const struct roots *roots, stru
 	struct copies *c = calloc(1, sizeof(*c));
 
 	if (!c) {
-		error_nomem(err, "making the table of copies");
+		error_nomem(err, "creating the table of copies");
 		return NULL;
 	}
 	c->loop = loop;

@@ -17,7 +17,7 @@ guest_new(const struct guest_parts *parts, struct error *err)
 	struct sysinfo info;
 
 	if (!g) {
-		error_nomem(err, "making the guest's services");
+		error_nomem(err, "creating the guest's services");
 		return NULL;
 	}
 	g->parts = *parts;

@@ -80,7 +80,7 @@ memagent_new(const struct memagent_parts *parts, const struct memagent_reclaim *
 	struct memagent *m = calloc(1, sizeof(*m));
 
 	if (!m) {
-		error_nomem(err, "making the memory agent");
+		error_nomem(err, "creating the memory agent");
 		return NULL;
 	}
 	m->parts = *parts;

@@ -33,11 +33,13 @@ static void metrics_agent_memagent(struct metrics *m);
 void
 metrics_of_agent(struct metrics *m)
 {
-	metric_family(m, "kata_agent_scrape_count", "counter", "How often metrics were asked for.");
+	metric_family(m, "kata_agent_scrape_count", "counter", "Number of metrics requests.");
 	metric_sample(m, m->agent->scrapes, NULL, 0);
-	metric_family(m, "kata_agent_info", "gauge", "The agent's version; always 1.");
+	metric_family(m, "kata_agent_info", "gauge",
+		      "Version of the agent as a label; "
+		      "the value is 1.");
 	metric_sample(m, 1, METRIC_LABELS({ "version", m->agent->version }), 1);
-	metric_family(m, "kata_agent_workers", "gauge", "Worker processes that run.");
+	metric_family(m, "kata_agent_workers", "gauge", "Number of running worker processes.");
 	metric_sample(m, m->agent->workers, NULL, 0);
 	metrics_agent_stat(m);
 	metrics_agent_status(m);
@@ -82,10 +84,10 @@ metrics_agent_stat(struct metrics *m)
 
 	if (!text || !metrics_agent_parse_stat(text, v) || hz == 0)
 		return;
-	metric_family(m, "kata_agent_threads", "gauge", "Threads of the agent.");
+	metric_family(m, "kata_agent_threads", "gauge", "Number of threads of the agent.");
 	metric_sample(m, v[STAT_THREADS], NULL, 0);
 	metric_family(m, "kata_agent_total_time", "gauge",
-		      "Processor time of the agent, user and system, in seconds.");
+		      "User and system CPU time of the agent in seconds.");
 	(void)snprintf(seconds, sizeof(seconds), "%llu.%02llu",
 		       (unsigned long long)((v[STAT_UTIME] + v[STAT_STIME]) / hz),
 		       (unsigned long long)((v[STAT_UTIME] + v[STAT_STIME]) % hz * 100 / hz));
@@ -94,7 +96,7 @@ metrics_agent_stat(struct metrics *m)
 	metric_sample(m, v[STAT_VSIZE], NULL, 0);
 	metric_family(m, "kata_agent_total_rss", "gauge", "Resident memory of the agent in bytes.");
 	metric_sample(m, v[STAT_RSS] * (uint64_t)sysconf(_SC_PAGESIZE), NULL, 0);
-	metric_family(m, "kata_agent_proc_stat", "gauge", "Processor time of the agent in ticks.");
+	metric_family(m, "kata_agent_proc_stat", "gauge", "CPU time of the agent in clock ticks.");
 	metric_item(m, "utime", v[STAT_UTIME]);
 	metric_item(m, "stime", v[STAT_STIME]);
 	metric_item(m, "cutime", v[STAT_CUTIME]);
@@ -132,7 +134,7 @@ metrics_agent_status(struct metrics *m)
 	uint64_t value;
 
 	metric_family(m, "kata_agent_proc_status", "gauge",
-		      "The agent's memory in kB, and its context switches.");
+		      "Memory in kB and context switches of the agent.");
 	while ((line = strsep(&text, "\n")) != NULL) {
 		if (!metrics_agent_parse_line(line, key, sizeof(key), &value) ||
 		    !metrics_agent_is_wanted(key))
@@ -149,7 +151,9 @@ metrics_agent_io(struct metrics *m)
 	char *text = metrics_agent_read(m, "io"), *line, key[48];
 	uint64_t value;
 
-	metric_family(m, "kata_agent_io_stat", "gauge", "What the agent has read and written.");
+	metric_family(m, "kata_agent_io_stat", "gauge",
+		      "Bytes and system calls of the agent's "
+		      "input and output.");
 	while ((line = strsep(&text, "\n")) != NULL) {
 		if (metrics_agent_parse_line(line, key, sizeof(key), &value))
 			metric_item(m, key, value);
@@ -186,7 +190,7 @@ metrics_agent_memagent(struct metrics *m)
 
 	metric_family(
 		m, "kata_agent_mem_agent", "counter",
-		"What the memory agent did: periods, bytes taken back, and how often pressure "
+		"Activity of the memory agent: periods, reclaimed bytes, and how often pressure "
 		"stopped it.");
 	if (!c)
 		return;

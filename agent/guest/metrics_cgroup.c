@@ -30,24 +30,24 @@ metrics_of_cgroups(struct metrics *m)
 					       { "pids.peak", "peak" } };
 
 	metric_family(m, "kata_guest_cgroup_memory_bytes", "gauge",
-		      "Memory of all containers (pods), and of init and agent (agent).");
+		      "Memory in bytes of all containers (pods) and of init and agent (agent).");
 	metrics_cgroup_numbers(m, memory, ARRAY_LEN(memory));
 	metric_family(m, "kata_guest_cgroup_memory_events", "gauge",
-		      "How often limits were reached, and processes killed for it.");
+		      "Number of times that memory limits were reached and processes killed.");
 	metrics_cgroup_keys(m, "memory.events");
 	metric_family(m, "kata_guest_cgroup_memory_stat", "gauge",
-		      "What the memory is used for, in bytes, and how often something happened.");
+		      "Memory by type in bytes, and counters of memory management.");
 	metrics_cgroup_keys(m, "memory.stat");
 	metric_family(m, "kata_guest_cgroup_cpu", "gauge",
-		      "Processor time in microseconds, and how often it was withheld.");
+		      "CPU time in microseconds, and counters of throttling.");
 	metrics_cgroup_keys(m, "cpu.stat");
-	metric_family(m, "kata_guest_cgroup_tasks", "gauge", "Processes and threads.");
+	metric_family(m, "kata_guest_cgroup_tasks", "gauge", "Number of processes and threads.");
 	metrics_cgroup_numbers(m, pids, ARRAY_LEN(pids));
 	metric_family(m, "kata_guest_cgroup_io", "gauge",
-		      "Bytes and operations on all disks together.");
+		      "Bytes and operations of all disks together.");
 	metrics_cgroup_io(m);
 	metric_family(m, "kata_guest_cgroup_pressure_usec", "gauge",
-		      "Time in which some tasks, or all, waited for a resource, in microseconds.");
+		      "Time in microseconds in which some or all tasks waited for a resource.");
 	metrics_cgroup_pressure(m);
 }
 

@@ -36,12 +36,13 @@ metrics_of_devices(struct metrics *m)
 	char *text, *line;
 
 	metric_family(m, "kata_guest_netdev_stat", "gauge",
-		      "What the guest's interfaces received and sent.");
+		      "Traffic counters of the guest's network interfaces.");
 	text = metrics_read(m, m->roots->proc, "thread-self/net/dev");
 	while ((line = strsep(&text, "\n")) != NULL)
 		metrics_devices_interface(m, line);
 	metric_family(m, "kata_guest_diskstat", "gauge",
-		      "What the guest's disks did; sectors of 512 bytes, times in milliseconds.");
+		      "I/O counters of the guest's disks; "
+		      "sectors of 512 bytes, times in milliseconds.");
 	text = metrics_read(m, m->roots->proc, "diskstats");
 	while ((line = strsep(&text, "\n")) != NULL)
 		metrics_devices_disk(m, line);
@@ -130,12 +131,12 @@ metrics_of_filesystems(struct metrics *m)
 	size_t n = list && text ? metrics_find_filesystems(m, text, list) : 0;
 
 	metric_family(m, "kata_guest_filesystem_bytes", "gauge",
-		      "Bytes of the guest's file systems on disks.");
+		      "Size and usage in bytes of the guest's file systems on disks.");
 	for (size_t i = 0; i < n; i++)
 		metrics_add_totals(m, &list[i], list[i].stat.f_blocks, list[i].stat.f_bfree,
 				   list[i].stat.f_frsize);
 	metric_family(m, "kata_guest_filesystem_inodes", "gauge",
-		      "Inodes of the guest's file systems on disks.");
+		      "Number and usage of inodes of the guest's file systems on disks.");
 	for (size_t i = 0; i < n; i++)
 		metrics_add_totals(m, &list[i], list[i].stat.f_files, list[i].stat.f_ffree, 1);
 }

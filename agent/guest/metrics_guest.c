@@ -41,7 +41,9 @@ metrics_guest_load(struct metrics *m)
 	*slash = '\0';
 	if (!parse_u64(word, &cur) || !parse_u64(slash + 1, &max))
 		return;
-	metric_family(m, "kata_guest_tasks", "gauge", "Tasks of the guest that run, and all.");
+	metric_family(m, "kata_guest_tasks", "gauge",
+		      "Number of running tasks and of all tasks of "
+		      "the guest.");
 	metric_item(m, "cur", cur);
 	metric_item(m, "max", max);
 }
@@ -51,7 +53,9 @@ metrics_guest_uptime(struct metrics *m)
 {
 	char *text = metrics_read(m, m->roots->proc, "uptime");
 
-	metric_family(m, "kata_guest_uptime_seconds", "gauge", "Since the guest's kernel started.");
+	metric_family(m, "kata_guest_uptime_seconds", "gauge",
+		      "Time since the start of the "
+		      "guest's kernel in seconds.");
 	if (text)
 		metric_decimal(m, strsep(&text, " "), NULL, 0);
 }
@@ -83,7 +87,7 @@ metrics_guest_cpus(struct metrics *m)
 	uint64_t hz = (uint64_t)sysconf(_SC_CLK_TCK);
 
 	metric_family(m, "kata_guest_cpu_time", "gauge",
-		      "What the guest's processors did, in milliseconds.");
+		      "CPU time of the guest by mode in milliseconds.");
 	while (hz > 0 && (line = strsep(&text, "\n")) != NULL) {
 		if (strncmp(line, "cpu", 3) == 0)
 			metrics_guest_cpu(m, line, hz);
@@ -97,7 +101,8 @@ metrics_guest_entropy(struct metrics *m)
 	uint64_t bits;
 
 	metric_family(m, "kata_guest_entropy_bits", "gauge",
-		      "Entropy of the kernel's random numbers; 256 once they are ready.");
+		      "Entropy of the kernel's random number generator in bits; "
+		      "256 when it is ready.");
 	if (text && parse_u64(text, &bits))
 		metric_sample(m, bits, NULL, 0);
 }
@@ -106,10 +111,10 @@ void
 metrics_of_pressure(struct metrics *m)
 {
 	metric_family(m, "kata_guest_pressure_percent", "gauge",
-		      "Share of time in which some tasks, or all, waited for a resource.");
+		      "Percentage of time in which some or all tasks waited for a resource.");
 	metrics_guest_pressure(m, false);
 	metric_family(m, "kata_guest_pressure_total_usec", "gauge",
-		      "Time in which some tasks, or all, waited for a resource, in microseconds.");
+		      "Time in microseconds in which some or all tasks waited for a resource.");
 	metrics_guest_pressure(m, true);
 }
 

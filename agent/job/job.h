@@ -2,8 +2,9 @@
 /*
  * Jobs: work that may block, done as straight-line code in a worker process (a fork of the agent
  * and child of init). A worker sends messages and fds over a SOCK_SEQPACKET pair, announces each
- * step with its undo record before taking it, and ends with a result. If it fails, dies, exceeds its
- * deadline or is cancelled, the journal is undone in another worker, and only then is `done` called.
+ * step with its undo record before taking it, and ends with a result. If it fails, dies, exceeds
+ * its deadline or is cancelled, the journal is undone in another worker, and only then is `done`
+ * called.
  *
  * This is the agent's side, which never blocks; worker.h is the other.
  */

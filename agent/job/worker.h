@@ -90,8 +90,8 @@ int worker_send(struct worker *w, uint32_t type, const void *payload, size_t siz
 		size_t n_fds, bool wait, struct error *err);
 
 /* Sends a message like worker_send(), which the agent's handler must accept, without waiting for
- * that: if it was refused, the next message that waits fails, or in the end the job, whose steps are
- * then undone. */
+ * that: if it was refused, the next message that waits fails, or in the end the job, whose steps
+ * are then undone. */
 int worker_report(struct worker *w, uint32_t type, const void *payload, size_t size, const int *fds,
 		  size_t n_fds, struct error *err);
 
@@ -101,9 +101,9 @@ int worker_output(struct worker *w, const void *data, size_t size, struct error 
 /* Returns the socket to the agent, so that a child that the worker clones can close it. */
 int worker_fd(const struct worker *w);
 
-/* Announces a process that the worker cloned (with CLONE_PARENT) and holds at a gate. The agent adds
- * an undo_kill of it to the journal, registers it with init and passes pid and pidfd (which remains
- * the caller's) to job_ops.process. Returns after that. */
+/* Announces a process that the worker cloned (with CLONE_PARENT) and holds at a gate. The agent
+ * adds an undo_kill of it to the journal, registers it with init and passes pid and pidfd (which
+ * remains the caller's) to job_ops.process. Returns after that. */
 int worker_process(struct worker *w, pid_t pid, int pidfd, struct error *err);
 
 /* Writes a line to the agent's log, under the job's name and with the fields of the call that

@@ -39,7 +39,7 @@ net_get_iptables_work(struct worker *w, struct net_task *task, struct error *err
 	if (iptables_find_tool(task->roots, task->is_v6 ? "ip6tables-save" : "iptables-save", path,
 			       sizeof(path), err) < 0 ||
 	    iptables_run(w, argv, NULL, err) < 0)
-		return error_wrap(err, "failed to get the rules");
+		return error_wrap(err, "failed to get the iptables rules");
 	return 0;
 }
 
@@ -53,7 +53,7 @@ net_set_iptables_work(struct worker *w, struct net_task *task, struct error *err
 	if (iptables_find_tool(task->roots, task->is_v6 ? "ip6tables-restore" : "iptables-restore",
 			       path, sizeof(path), err) < 0 ||
 	    iptables_run(w, argv, task->rules, err) < 0)
-		return error_wrap(err, "failed to set the rules");
+		return error_wrap(err, "failed to set the iptables rules");
 	return 0;
 }
 

@@ -225,10 +225,10 @@ net_validate_rules(struct net_task *task, const void *rules, size_t size, struct
 {
 	if (size > 0 && memchr(rules, '\0', size))
 		return error_set(err, ERROR_INVALID_ARGUMENT,
-				 "failed to set the rules: they contain a NUL byte");
+				 "failed to set the iptables rules: they contain a NUL byte");
 	task->rules = malloc(size + 1);
 	if (!task->rules)
-		return error_nomem(err, "setting the rules");
+		return error_nomem(err, "setting the iptables rules");
 	if (size > 0)
 		memcpy(task->rules, rules, size);
 	task->rules[size] = '\0';

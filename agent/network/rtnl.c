@@ -45,7 +45,7 @@ rtnl_open(struct rtnl *r, struct error *err)
 
 	*r = (struct rtnl){ .sock = nl_socket_alloc() };
 	if (!r->sock)
-		return error_nomem(err, "making a netlink socket");
+		return error_nomem(err, "creating a netlink socket");
 	nl_socket_disable_auto_ack(r->sock);
 	nl_socket_disable_msg_peek(r->sock);
 	(void)nl_socket_set_msg_buf_size(r->sock, RECEIVE_SIZE);
@@ -64,7 +64,7 @@ rtnl_open(struct rtnl *r, struct error *err)
 	if (nl_socket_modify_err_cb(r->sock, NL_CB_CUSTOM, rtnl_on_error, r) < 0 ||
 	    nl_socket_modify_cb(r->sock, NL_CB_VALID, NL_CB_CUSTOM, rtnl_on_message, r) < 0) {
 		rtnl_close(r);
-		return error_nomem(err, "making a netlink socket");
+		return error_nomem(err, "creating a netlink socket");
 	}
 	return 0;
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Additions to the spec in a CreateContainer request: devices, which the host names by their
- * location, and mounts of other containers. Called by create.c. Must never block: a search waits for devices,
- * a worker copies the mounts.
+ * location, and mounts of other containers. Called by create.c. Never blocks: a search waits for
+ * devices, and a worker copies the mounts.
  */
 #include "agent/sandbox/sandbox_internal.h"
 

@@ -39,7 +39,7 @@ sandbox_termination_path(struct sandbox *s, const char *id, char **path, struct 
 			  "container %s has no mount for its " KEPT_TERMINATION, id);
 	if (mount) {
 		*path = strdup(mount->source);
-		result = *path ? 0 : error_nomem(err, "finding a termination message");
+		result = *path ? 0 : error_nomem(err, "searching for a termination message");
 	}
 	arena_release(&arena);
 	return result;

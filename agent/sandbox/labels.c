@@ -10,8 +10,8 @@ labels_warn_once(bool missing, bool *warned, const char *module)
 {
 	if (missing && !*warned)
 		log_warn("sandbox",
-			 "the kernel has no %s: processes run without their labels for it "
-			 "(agent.strict_lsm would refuse it)",
+			 "the kernel has no %s: processes run without their labels "
+			 "(agent.strict_lsm refuses them)",
 			 module);
 	*warned |= missing;
 }

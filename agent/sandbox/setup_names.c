@@ -176,7 +176,7 @@ names_set_up_file(struct worker *w, const struct setup_work *work, const struct 
 	if (names_put_file(w, work, f, target, id, err) < 0)
 		return -1;
 	if (target < 0) {
-		worker_log(w, LOG_LEVEL_WARN, "the guest has no %s, not setting it up", f->target);
+		worker_log(w, LOG_LEVEL_WARN, "the guest has no %s: skipping it", f->target);
 		return 0;
 	}
 	*point = steal_fd(&target);

@@ -119,7 +119,7 @@ setup_work_find_hooks(struct worker *w, const struct setup_work *work, struct er
 	if (!size)
 		return 0;
 	if (!packed)
-		return error_nomem(err, "looking for the guest's hooks");
+		return error_nomem(err, "searching for the guest's hooks");
 	return worker_send(w, SETUP_MSG_HOOKS, packed, size, NULL, 0, true, err);
 }
 

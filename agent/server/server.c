@@ -68,7 +68,7 @@ server_listen(struct server *server, const char *address, struct error *err)
 	struct listener *listener = calloc(1, sizeof(*listener));
 
 	if (!listener)
-		return error_nomem(err, "listening");
+		return error_nomem(err, "listening for connections");
 	list_init(&listener->node);
 	listener->server = server;
 	listener->fd = address_listen(address, &listener->family, &listener->path, err);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The ttrpc server: listeners, connections and their limits. agent/agent_main.c passes in the services;
- * the server knows no method by name. Everything runs on the loop; nothing blocks.
+ * The ttrpc server: listeners, connections and their limits. agent/agent_main.c passes in the
+ * services; the server knows no method by name. Everything runs on the loop; nothing blocks.
  */
 #pragma once
 

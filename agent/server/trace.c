@@ -55,7 +55,7 @@ tracer_new(struct loop *loop, const struct sockaddr *address, socklen_t size, st
 	struct tracer *tracer = calloc(1, sizeof(*tracer));
 
 	if (!tracer) {
-		error_nomem(err, "making the tracer");
+		error_nomem(err, "creating the tracer");
 		return NULL;
 	}
 	tracer->loop = loop;

@@ -36,8 +36,8 @@ struct storage_driver {
 	int (*check)(const struct storage_spec *spec, struct error *err);
 	/* Mounts the storage. Worker only: may block. Announces each step first. */
 	int (*mount)(struct worker *w, const struct storage_mount *m, struct error *err);
-	/* Returns to the guest what the mount took in addition to its mount point. Called at most once,
-	 * after the unmount; NULL: nothing to do. Worker only: may block. */
+	/* Returns to the guest what the mount took in addition to its mount point. Called at
+	 * most once, after the unmount; NULL: nothing to do. Worker only: may block. */
 	void (*unmounted)(struct worker *w, const struct storage_mount *m);
 };
 

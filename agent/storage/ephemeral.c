@@ -40,10 +40,10 @@ ephemeral_check(const struct storage_spec *spec, struct error *err)
 		return 0;
 	if (!number_option(spec, "pagesize", &page) || !number_option(spec, "size", &size) ||
 	    page < 1024 || size < page)
-		return error_set(
-			err, ERROR_INVALID_ARGUMENT,
-			"storage %s: hugetlbfs requires pagesize=<bytes> and size=<bytes> of at least one page",
-			spec->mount_point);
+		return error_set(err, ERROR_INVALID_ARGUMENT,
+				 "storage %s: hugetlbfs requires pagesize=<bytes> and size=<bytes> "
+				 "of at least one page",
+				 spec->mount_point);
 	return 0;
 }
 

@@ -19,7 +19,7 @@ find_device(const struct grow *g, struct btrfs_ioctl_dev_info_args *device, stru
 	struct btrfs_ioctl_fs_info_args fs = { 0 };
 
 	if (ioctl(g->fd, BTRFS_IOC_FS_INFO, &fs) < 0)
-		return error_sys(err, "BTRFS_IOC_FS_INFO");
+		return error_sys(err, "failed to read the btrfs file system's properties");
 	if (fs.num_devices != 1)
 		return error_set(err, ERROR_FAILED_PRECONDITION,
 				 "btrfs has %llu devices: only a single device can be grown",
@@ -30,7 +30,7 @@ find_device(const struct grow *g, struct btrfs_ioctl_dev_info_args *device, stru
 		if (ioctl(g->fd, BTRFS_IOC_DEV_INFO, device) == 0)
 			return 0;
 		if (errno != ENODEV)
-			return error_sys(err, "BTRFS_IOC_DEV_INFO");
+			return error_sys(err, "failed to read the btrfs device's properties");
 	}
 	return error_set(err, ERROR_INTERNAL, "failed to find the device of btrfs");
 }
@@ -65,7 +65,7 @@ grow_btrfs_to(const struct grow *g, uint64_t to, struct error *err)
 
 	(void)snprintf(args.name, sizeof(args.name), "%u:%llu", g->id, (unsigned long long)to);
 	if (ioctl(g->fd, BTRFS_IOC_RESIZE, &args) < 0)
-		return error_sys(err, "BTRFS_IOC_RESIZE");
+		return error_sys(err, "failed to grow btrfs");
 	return 0;
 }
 

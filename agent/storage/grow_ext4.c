@@ -69,7 +69,7 @@ grow_ext4_to(const struct grow *g, uint64_t to, struct error *err)
 	uint64_t blocks = to / g->block;
 
 	if (ioctl(g->fd, IOC_RESIZE_FS, &blocks) < 0)
-		return error_sys(err, "EXT4_IOC_RESIZE_FS");
+		return error_sys(err, "failed to grow ext4");
 	return 0;
 }
 

@@ -34,9 +34,9 @@ look_xfs(struct grow *g, struct error *err)
 	struct stat st;
 
 	if (fstat(g->fd, &st) < 0)
-		return error_sys(err, "failed to read the geometry of the file system");
+		return error_sys(err, "failed to stat the file system");
 	if (ioctl(g->fd, IOC_GEOMETRY, &geometry) < 0)
-		return error_sys(err, "XFS_IOC_FSGEOMETRY");
+		return error_sys(err, "failed to read the xfs geometry");
 	if (geometry.blocksize == 0)
 		return error_set(err, ERROR_INTERNAL, "invalid xfs geometry: block size 0");
 	g->device = st.st_dev;
@@ -52,7 +52,7 @@ grow_xfs_to(const struct grow *g, uint64_t to, struct error *err)
 	struct xfs_growth growth = { .newblocks = to / g->block, .imaxpct = g->id };
 
 	if (ioctl(g->fd, IOC_GROW, &growth) < 0)
-		return error_sys(err, "XFS_IOC_FSGROWFSDATA");
+		return error_sys(err, "failed to grow xfs");
 	return 0;
 }
 

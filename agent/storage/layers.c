@@ -158,7 +158,8 @@ layers_sort(struct layer_set *set, const struct storage_spec *specs, size_t n, s
 		if (!has_option(spec, LOWER_OPTION) && strcmp(spec->fstype, "erofs") != 0)
 			return error_set(
 				err, ERROR_INVALID_ARGUMENT,
-				"storage %s has a layer (source %.64s) that is neither upper nor lower",
+				"storage %s has a layer (source %.64s) that is neither upper nor "
+				"lower",
 				spec->mount_point, spec->source);
 		if (has_option(spec, "X-kata.gpt-partitioned=true"))
 			set->is_partitioned = true;
@@ -215,8 +216,8 @@ layers_add_disk(struct storage_layers *plan, const struct storage_spec *layer,
 }
 
 /* Returns the driver option that creates the directory of a MKDIR_OPTION, NULL and err on
- * failure. Its path begins with "{{ mount 0 }}", the upper layer, or "{{ mount 1 }}", the first lower
- * one; what follows a colon (modes and owners) is ignored. */
+ * failure. Its path begins with "{{ mount 0 }}", the upper layer, or "{{ mount 1 }}", the first
+ * lower one; what follows a colon (modes and owners) is ignored. */
 static char *
 layers_mkdir(struct storage_layers *plan, const char *owner, const char *text, struct error *err)
 {

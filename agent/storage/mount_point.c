@@ -226,7 +226,7 @@ storage_place_make(struct worker *w, const struct storage_mount *m, bool file,
 	struct storage_point point;
 
 	if (make_path(w, m->roots, path, file, place, &point, err) < 0)
-		return error_wrap(err, "failed to make mount point %s", path);
+		return error_wrap(err, "failed to create mount point %s", path);
 	return send_point(w, place, &point, err);
 }
 

@@ -341,8 +341,8 @@ overlay_release(struct overlay *o)
 	free(o->rest);
 }
 
-/* Removes a directory below RUN_DIR if it takes the guest's memory, and parents that are empty then,
- * but no entry of RUN_DIR itself. */
+/* Removes a directory below RUN_DIR if it takes the guest's memory, and parents that are empty
+ * then, but no entry of RUN_DIR itself. */
 static void
 overlay_remove(struct worker *w, const struct roots *roots, const char *name)
 {

@@ -162,9 +162,9 @@ storage_spec_check(const struct storage_spec *spec, struct error *err)
 		return error_set(err, ERROR_INVALID_ARGUMENT, TEXT_NO_STORAGE_HANDLER " %.64s",
 				 spec->driver);
 	if (!storage_is_plain_path(spec->mount_point))
-		return error_set(
-			err, ERROR_INVALID_ARGUMENT,
-			"invalid storage mount_point \"%.128s\": must be an absolute path without . and ..",
-			spec->mount_point);
+		return error_set(err, ERROR_INVALID_ARGUMENT,
+				 "invalid storage mount_point \"%.128s\": "
+				 "must be an absolute path without . and ..",
+				 spec->mount_point);
 	return driver->check ? driver->check(spec, err) : 0;
 }

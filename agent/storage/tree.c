@@ -91,7 +91,7 @@ storage_tree_mount(struct worker *w, const struct storage_fs *fs, int run, struc
 
 	(void)snprintf(name, sizeof(name), ".mount-%d", (int)getpid());
 	if (worker_mkdir(w, run, name, 0700, NULL, err) < 0)
-		return error_wrap(err, "failed to make a temporary mount point for %s", RUN_DIR);
+		return error_wrap(err, "failed to create a temporary mount point for %s", RUN_DIR);
 	tree = mount_aside(w, fs, run, name, err);
 	if (tree < 0)
 		return -1;

@@ -242,7 +242,7 @@ remount_work(struct worker *w, void *arg, struct error *err)
 	auto_free struct remount *list = calloc(a->specs.n, sizeof(*list));
 
 	if (!list)
-		return error_nomem(err, "remounting");
+		return error_nomem(err, "remounting a volume");
 	for (size_t i = 0; i < a->specs.n; i++)
 		list[i] = (struct remount){
 			.spec = a->specs.at[i], .id = a->specs.id[i], .fd = -1, .fs = -1

@@ -78,10 +78,10 @@ verity_parse(const struct storage_spec *spec, struct verity *v, struct error *er
 	if (!enabled || strcmp(enabled, "true") != 0) {
 		/* An unchecked hash would be worse than an error. */
 		if (v->root_hash)
-			return error_set(
-				err, ERROR_INVALID_ARGUMENT,
-				"storage %s: X-kata.dmverity.roothash requires X-kata.dmverity-enabled=true",
-				spec->mount_point);
+			return error_set(err, ERROR_INVALID_ARGUMENT,
+					 "storage %s: X-kata.dmverity.roothash requires "
+					 "X-kata.dmverity-enabled=true",
+					 spec->mount_point);
 		return 0;
 	}
 	if (!v->root_hash || !is_hex(v->root_hash, HASH_DIGITS_MAX))
@@ -108,7 +108,8 @@ verity_parse(const struct storage_spec *spec, struct verity *v, struct error *er
 	    v->hash_offset % v->data_block != 0 || v->hash_offset % v->hash_block != 0)
 		return error_set(
 			err, ERROR_INVALID_ARGUMENT,
-			"storage %s: invalid X-kata.dmverity.hashoffset \"%.32s\": must be a multiple of the block sizes",
+			"storage %s: invalid X-kata.dmverity.hashoffset \"%.32s\": must be a "
+			"multiple of the block sizes",
 			spec->mount_point, offset ? offset : "");
 	if (type && (!parse_u32(type, &v->type) || v->type > 1))
 		return error_set(err, ERROR_INVALID_ARGUMENT,

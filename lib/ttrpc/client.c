@@ -110,7 +110,7 @@ ttrpc_client_new(int fd, struct error *err)
 	}
 	client = calloc(1, sizeof(*client));
 	if (!client) {
-		error_nomem(err, "making a client");
+		error_nomem(err, "creating a client");
 		close_fd(&fd);
 		return NULL;
 	}

@@ -233,7 +233,7 @@ fake_null(struct oci *t)
 	OCI_PRINTS(t, spec, "1:3\n");
 	for (size_t i = 0; i < ARRAY_LEN(dev); i++)
 		oci_mount_drop(spec, dev[i]);
-	OCI_REFUSED(t, spec, ERROR_INVALID_ARGUMENT, "make device null");
+	OCI_REFUSED(t, spec, ERROR_INVALID_ARGUMENT, "create device null");
 }
 
 /* With fake files in place of a procfs at /proc, parameters reach the kernel and the files stay
@@ -354,12 +354,12 @@ const struct oci_case oci_rootfs_cases[] = {
 	{ "attack", "/dev is a link", dev_is_a_link },
 	{ "attack", "/proc or /sys is a link or a file", proc_is_a_link },
 	{ "attack", "destinations through links", destinations },
-	{ "attack", "a volume that changes meanwhile", race },
+	{ "attack", "a volume that changes during the set-up", race },
 	{ "attack", "mounts over /proc", over_proc },
-	{ "attack", "a null device that is none", fake_null },
-	{ "attack", "a procfs that is none", fake_proc },
+	{ "attack", "a fake null device", fake_null },
+	{ "attack", "a fake procfs", fake_proc },
 	{ "attack", "the cgroup mount", cgroup_mount },
-	{ "attack", "mounts of a container stay its own", propagation },
+	{ "attack", "a container's mounts stay private", propagation },
 	{ "attack", "a thousand mounts", many_mounts },
 	{ "attack", "an image with one program", bare },
 };

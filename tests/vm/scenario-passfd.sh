@@ -87,13 +87,13 @@ ticks()
 {
 	ctl exec passfd -- sh -c '
 		ran() { sed "s/.*) //" /hostproc/$1/stat | { read -r a b c d e f g h i j k user system rest; echo $((user + system)); }; }
-		agent= pump=
+		agent= splice=
 		for d in /hostproc/[0-9]*; do
 			read -r name <$d/comm || continue
-			case $name in kata-agent) test "$agent" || agent=${d##*/} ;; kata-pump) pump=${d##*/} ;; esac
+			case $name in kata-agent) test "$agent" || agent=${d##*/} ;; kata-splice) splice=${d##*/} ;; esac
 		done
 		read -r up rest </hostproc/uptime
-		echo "${up%.*}${up#*.} $(ran $agent) $(test "$pump" && ran $pump)"'
+		echo "${up%.*}${up#*.} $(ran $agent) $(test "$splice" && ran $splice)"'
 }
 
 # flood_once MIB: sends zeroes to the host and measures the cost in the guest: sets $took in
@@ -108,7 +108,7 @@ flood_once()
 	# shellcheck disable=SC2086
 	set -- $before $after
 	cost=$(($5 - $2))
-	echo "$mib MiB in $((took / 1000)) ms: agent $((cost * 10)) ms, pump $((($6 - $3) * 10)) ms of $((($4 - $1) * 10)) ms" | tee "$work/flood"
+	echo "$mib MiB in $((took / 1000)) ms: agent $((cost * 10)) ms, splice worker $((($6 - $3) * 10)) ms of $((($4 - $1) * 10)) ms" | tee "$work/flood"
 	test "$(cat "$work/count")" = $((mib << 20)) && cost=$((cost * 1000 / ($4 - $1)))
 }
 
@@ -149,17 +149,17 @@ mkdir -p "$work/passfd/hostproc"
 cc -std=c17 -D_GNU_SOURCE -O2 -Wall -I. tests/vm/passfd.c -o "$work/bin/passfd" || echo 'Bail out! passfd cannot be built'
 if ok 'boot with a port for streams' boot passfd --rootfs "$work/passfd" --privileged --guest-proc /hostproc \
 	--log debug --append agent.passfd_listener_port=$pass_port; then
-	ok 'random bytes through cat, both ways passed through' both_ways
-	ok 'stdout and stderr are apart, the exit code is passed on' apart
+	ok 'random bytes through cat, passed through in both directions' both_ways
+	ok 'separate stdout and stderr, and the exit code' apart
 	ok 'a shell on a terminal' typed
 	ok 'end of input on a terminal' end_of_input
-	ok 'a grandchild does not hold the exit' grandchild
+	ok 'a grandchild does not delay the exit' grandchild
 	ok 'the streams of a container' container
-	ok 'a connection that nobody makes is told by its port' says 'no connection from port 4242' \
+	ok 'a missing connection is reported by its port' says 'no connection from port 4242' \
 		rpc ExecProcess '{"container_id":"main","exec_id":"none","stdout_port":4242,"process":{"Args":["true"],"Cwd":"/","User":{}}}'
 	LIMIT=1500 ok "$mib MiB to the host: the agent takes at most 5 % of a core" flood $mib 50
 	sed 's/^/# /' "$work/flood"
-	ok 'calls are answered meanwhile' responsive
+	ok 'calls are answered during a transfer' responsive
 	ok 'stop leaves nothing' stop passfd
 fi
 rm -rf "$work/passfd"

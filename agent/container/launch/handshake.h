@@ -83,8 +83,8 @@ int handshake_name_senders(int sock);
 int handshake_recv_process(int sock, pid_t sender, int sender_pidfd, pid_t *pid, int *pidfd,
 			   struct error *err);
 
-/* Waits for HANDSHAKE_RUNNING from the process `sender`, as handshake_recv_process() does. Returns 0,
- * or -1 and err. */
+/* Waits for HANDSHAKE_RUNNING from the process `sender`, as handshake_recv_process() does.
+ * Returns 0, or -1 and err. */
 int handshake_recv_running(int sock, pid_t sender, int sender_pidfd, struct error *err);
 
 /* Works like handshake_recv(), in the caller's buffer, without allocation. */

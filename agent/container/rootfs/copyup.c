@@ -63,7 +63,7 @@ copyup_tree(int from_fd, int to_fd, bool top, struct error *err)
 	if (from < 0 || to < 0)
 		return error_sys(err, "failed to open a directory");
 	if (!c)
-		return error_nomem(err, "copying");
+		return error_nomem(err, "copying into a tmpfs");
 	c->top = top;
 	return copyup_directory(c, from, to, 0, err);
 }

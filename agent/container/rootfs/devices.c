@@ -96,7 +96,7 @@ static int
 devices_put_node(int dir, const char *name, const struct node *node, struct error *err)
 {
 	if (mknodat(dir, name, node->mode, node->number) < 0)
-		return error_sys(err, "failed to make device %s", node->path);
+		return error_sys(err, "failed to create device %s", node->path);
 	if ((node->uid || node->gid) &&
 	    fchownat(dir, name, node->uid, node->gid, AT_SYMLINK_NOFOLLOW) < 0)
 		return error_sys(err, "failed to change the owner of device %s to %u:%u",
@@ -211,7 +211,7 @@ devices_make_links(int dev_fd, const struct roots *roots, struct error *err)
 		if (errno == EEXIST && unlinkat(dev_fd, links[i].name, 0) == 0 &&
 		    symlinkat(links[i].target, dev_fd, links[i].name) == 0)
 			continue;
-		return error_sys(err, "failed to make link /dev/%s", links[i].name);
+		return error_sys(err, "failed to create link /dev/%s", links[i].name);
 	}
 	return 0;
 }
@@ -228,7 +228,7 @@ devices_attach_node(int dev_fd, int store, const char *name, const struct node *
 	if (tree < 0)
 		error_sys(err, "failed to open device %s", node->path);
 	if (tree < 0 || at < 0 || mount_attach(tree, at, node->path, err) < 0)
-		return error_wrap(err, "failed to make device %s", node->path);
+		return error_wrap(err, "failed to create device %s", node->path);
 	return 0;
 }
 
@@ -272,13 +272,13 @@ devices_make_node(int dev_fd, const struct node *node, struct error *err)
 	struct stat st;
 
 	if (dir < 0)
-		return error_wrap(err, "failed to make device %s", node->path);
+		return error_wrap(err, "failed to create device %s", node->path);
 	if (fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
 		return devices_put_node(dir, name, node, err);
 	if ((st.st_mode & S_IFMT) != (node->mode & S_IFMT) ||
 	    (!S_ISFIFO(st.st_mode) && st.st_rdev != node->number))
 		return error_set(err, ERROR_INVALID_ARGUMENT,
-				 "failed to make device %s: another file exists at this path",
+				 "failed to create device %s: another file exists at this path",
 				 node->path);
 	if ((st.st_mode & 07777) == (node->mode & 07777) && st.st_uid == node->uid &&
 	    st.st_gid == node->gid)

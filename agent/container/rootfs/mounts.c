@@ -280,7 +280,7 @@ mount_context(int fs, const char *type, const Grpc__Mount *spec, const char *lab
 		return mounts_fs_error(fs, type, "source", source, err);
 	fd = sys_fsmount(fs, FSMOUNT_CLOEXEC, (unsigned int)attrs);
 	if (fd < 0)
-		return mounts_fs_error(fs, type, "mounting", source, err);
+		return mounts_fs_error(fs, type, "mount of", source, err);
 	return fd;
 }
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The BPF generator. The program is written backwards, so that the target of a jump exists before
+/*
+ * The BPF generator. The program is written backwards, so that the target of a jump exists before
  * the jump; a label is the number of instructions after it. For each architecture, the numbers of
  * system calls are divided into ranges with the same outcome, which a binary search finds. Pure.
  */
@@ -103,7 +104,7 @@ filter_generate(const struct filter_arch *archs, size_t n_archs, uint32_t otherw
 	if (g->full)
 		return error_set(
 			err, ERROR_INVALID_ARGUMENT,
-			"linux.seccomp: the profile needs more than %d instructions, the limit of the kernel",
+			"linux.seccomp: the profile exceeds the kernel's limit of %d instructions",
 			FILTER_MAX);
 	for (uint32_t i = 0; i < g->n; i++)
 		out->insns[i] = g->insns[g->n - 1 - i];

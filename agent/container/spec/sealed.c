@@ -23,15 +23,15 @@ sealed_validate(const Grpc__Spec *spec, struct error *err)
 		if (value && is_sealed(value + 1))
 			return error_set(
 				err, ERROR_FAILED_PRECONDITION,
-				"process.env: %.*s is a sealed secret, and there is nothing "
-				"in this guest that could unseal it",
+				"process.env: %.*s is a sealed secret, which this guest cannot "
+				"unseal",
 				(int)(value - text < 128 ? value - text : 128), text);
 	}
 	for (size_t i = 0; i < spec->linux->n_devices; i++) {
 		if (strcmp(spec->linux->devices[i]->path, TRUSTED_STORE) == 0)
 			return error_set(err, ERROR_FAILED_PRECONDITION,
 					 "linux.devices: " TRUSTED_STORE
-					 " needs a confidential guest, which this is not");
+					 " requires a confidential guest");
 	}
 	return 0;
 }

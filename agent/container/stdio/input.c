@@ -261,7 +261,7 @@ input_pass(struct input *in, struct splice_worker *splice_worker, int from, stru
 	if (to < 0) {
 		close_fd(&from);
 		return error_sys_code(err, ERROR_RESOURCE_EXHAUSTED,
-				      "duplicate the terminal's master");
+				      "failed to duplicate the terminal's master");
 	}
 	in->passed = splice_worker_add(splice_worker, from, to, input_on_passed, in, err);
 	return in->passed ? 0 : -1;

@@ -259,7 +259,8 @@ splice_once(struct splice *r, int from, int to, size_t max, size_t *moved)
 		return r->to_tty && splice_is_hung_up(r->to) ? STEP_HUNG_UP : STEP_WAIT_OUT;
 	if (errno == EAGAIN)
 		return STEP_WAIT_IN;
-	/* The kernel has no memory for a packet at the moment. No data is lost; the splice is retried. */
+	/* The kernel has no memory for a packet at the moment. No data is lost; the splice is
+	 * retried. */
 	if (watch_may_retry(r->out, errno))
 		return STEP_WAIT_OUT;
 	/* The master of a terminal reports EIO after the last slave was closed. */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The splice worker: a worker with its own event loop. The agent sends it orders over a
+/*
+ * The splice worker: a worker with its own event loop. The agent sends it orders over a
  * SOCK_SEQPACKET socket, and it reports the end of streams. If it exits, all of its streams end,
  * and the next stream starts a new worker.
  */
@@ -153,7 +154,7 @@ splice_worker_add(struct splice_worker *p, int from, int to, splice_worker_done_
 }
 
 static const struct job_ops pump_job = {
-	.name = "pump",
+	.name = "splice streams",
 	.work = splice_worker_work,
 	.done = splice_worker_on_done,
 };
@@ -282,7 +283,7 @@ splice_worker_work(struct worker *w, void *arg, struct error *err)
 	struct pump_side side = { .sock = p->far };
 
 	(void)w;
-	(void)prctl(PR_SET_NAME, "kata-pump");
+	(void)prctl(PR_SET_NAME, "kata-splice");
 	list_init(&side.splices);
 	side.loop = loop_new(err);
 	if (side.loop)

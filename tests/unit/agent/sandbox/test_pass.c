@@ -149,7 +149,7 @@ kill_pump(const struct bench *b)
 	list_for_each (pos, &b->jobs->processes) {
 		const struct worker_proc *slot = list_entry(pos, struct worker_proc, node);
 
-		if (slot->job && strcmp(slot->job->ops->name, "pump") == 0)
+		if (slot->job && strcmp(slot->job->ops->name, "splice streams") == 0)
 			worker_proc_kill(slot);
 	}
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Attacks of a hostile image or spec with files and mounts. Each case checks the container's view
+/*
+ * Attacks of a hostile image or spec with files and mounts. Each case checks the container's view
  * and that the agent's side is unchanged. /box/outside represents the guest's own files.
  */
 #include <criterion/criterion.h>
@@ -275,15 +276,15 @@ body_masks(struct box *b)
 	spec_mask(s, "/plain/not/a/directory");
 	spec_mask(s, "/secret");
 	box_sh(b, s,
-	       "ls /secret; touch /secret/x 2>&1; cat /plain; echo x > /plain; stat -c %t:%T /plain; "
-	       "ls /sys/firmware; stat -c %t:%T /proc/keys",
+	       "ls /secret; touch /secret/x 2>&1; cat /plain; echo x > /plain; "
+	       "stat -c %t:%T /plain; ls /sys/firmware; stat -c %t:%T /proc/keys",
 	       "touch: /secret/x: Read-only file system\n1:3\n1:3\n");
 	REQUIRE_STR(box_read(BOX_ROOT "/plain"), "hidden");
 	/* without a tmpfs on /dev: the image's null is a link to a file of procfs */
 	s = spec_new(BOX_ROOT);
 	spec_unmount(s, "/dev");
 	REQUIRE_EQ(symlink("/proc/uptime", BOX_ROOT "/dev/null"), 0);
-	box_refuse(b, s, ERROR_INVALID_ARGUMENT, "make device null");
+	box_refuse(b, s, ERROR_INVALID_ARGUMENT, "create device null");
 }
 
 Test(attack, masked_paths)
@@ -304,7 +305,8 @@ body_readonly(struct box *b)
 	spec_readonly(s, "/missing");
 	spec_readonly(s, "/ro");
 	box_sh(b, s,
-	       "touch /ro/x 2>&1; touch /ro/below/x 2>&1; echo 1 2>&1 > /proc/sys/kernel/domainname; true",
+	       "touch /ro/x 2>&1; touch /ro/below/x 2>&1; "
+	       "echo 1 2>&1 > /proc/sys/kernel/domainname; true",
 	       "touch: /ro/x: Read-only file system\ntouch: /ro/below/x: Read-only file system\n"
 	       "/bin/sh: can't create /proc/sys/kernel/domainname: Read-only file system\n");
 	REQUIRE_EQ(count_entries("/box/volume"), 0);
@@ -433,7 +435,8 @@ body_devices(struct box *b)
 	d->gid = 8;
 	spec_device(s, "/dev/pipe", "p", 0, 0)->filemode = 0600;
 	box_sh(b, s, "stat -c '%t:%T %a %u:%g %F' /dev/deep/er/zero /dev/null /dev/pipe",
-	       "1:5 640 7:8 character special file\n1:3 666 0:0 character special file\n0:0 600 0:0 fifo\n");
+	       "1:5 640 7:8 character special file\n1:3 666 0:0 character special file\n"
+	       "0:0 600 0:0 fifo\n");
 	/* A default device with other mode and owner is replaced; two devices with one name are
 	 * refused. */
 	s = spec_new(BOX_ROOT);
