@@ -16,9 +16,11 @@
 #include "lib/cleanup.h"
 
 static const char usage[] =
-	"usage: tatamictl boot --rootfs DIR|IMAGE [--name NAME] [options] [-- COMMAND [ARGUMENT…]]\n"
-	"Boots a VM in the background and runs COMMAND (default: sleep forever) in a container in it. Prints the\n"
-	"VM's name; `tatamictl exec NAME` uses it, `tatamictl stop NAME` ends it. It also ends when COMMAND exits.\n";
+	"usage: tatamictl boot --rootfs DIR|IMAGE [--name NAME] [options]\n"
+	"                      [-- COMMAND [ARGUMENT…]]\n"
+	"Boots a VM in the background, runs COMMAND (default: sleep forever) in a container\n"
+	"in it, and prints the VM's name. `tatamictl exec NAME` runs further commands,\n"
+	"`tatamictl stop NAME` ends the VM. The VM also ends when COMMAND exits.\n";
 
 struct booted {
 	struct run_options *o;

@@ -39,9 +39,10 @@ struct exec_options {
 };
 
 static const char exec_usage[] =
-	"usage: tatamictl exec [-p] [-t] [-i] [-e KEY=VALUE] [-w DIR] [-u UID] [-c CONTAINER] NAME\n"
-	"                      -- COMMAND [ARGUMENT…]\n"
-	"Runs one more process in the container of VM NAME; passes stdio, signals and the exit code on.\n";
+	"usage: tatamictl exec [-p] [-t] [-i] [-e KEY=VALUE] [-w DIR] [-u UID]\n"
+	"                      [-c CONTAINER] NAME -- COMMAND [ARGUMENT…]\n"
+	"Runs a process in the container of VM NAME. Passes on stdio, signals and the exit\n"
+	"code.\n";
 
 static void ps_print(const struct vm_state *s, void *data);
 static int exec_parse(struct exec_options *o, int argc, char **argv);

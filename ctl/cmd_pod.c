@@ -30,9 +30,11 @@
 static const char usage[] =
 	"usage: tatamictl pod [--name NAME] [options of boot] FILE\n"
 	"       tatamictl pod --status NAME\n"
-	"Boots a VM in the background and creates the pod described by FILE in it: a subset of Kubernetes' Pod, in\n"
-	"JSON, that tatamictl(1) lists; `image` is a directory or an image of a file system. Prints the VM's name once\n"
-	"all containers are ready. `tatamictl exec -c CONTAINER NAME` runs commands, `tatamictl stop NAME` ends it.\n";
+	"Boots a VM in the background and creates the pod described by FILE in it. FILE is\n"
+	"a Kubernetes Pod in JSON with the members listed in tatamictl(1); `image` is a\n"
+	"directory or an image of a file system. Prints the VM's name once all containers\n"
+	"are ready. `tatamictl exec -c CONTAINER NAME` runs commands in a container,\n"
+	"`tatamictl stop NAME` ends the VM.\n";
 
 struct pod_vm {
 	struct run_options *o;

@@ -12,7 +12,8 @@
 
 static const char usage[] =
 	"usage: tatamictl run --rootfs DIR|IMAGE [options] -- COMMAND [ARGUMENT…]\n"
-	"Boots a VM, runs COMMAND in a container in it, passes its output, signals and exit code on.\n";
+	"Boots a VM and runs COMMAND in a container in it. Passes on its output, signals and\n"
+	"exit code.\n";
 
 static int run_session(struct single_vm *p, const struct run_options *o, struct error *err);
 

@@ -17,9 +17,9 @@ static const struct {
 	{ "boot", cmd_boot, "boot a VM with a container and leave it running" },
 	{ "pod", cmd_pod, "boot a VM with the pod described by a file" },
 	{ "ps", cmd_ps, "list the running VMs" },
-	{ "exec", cmd_exec, "run one more process in the container of a running VM" },
+	{ "exec", cmd_exec, "run another process in the container of a running VM" },
 	{ "stop", cmd_stop, "end a running VM" },
-	{ "rpc", cmd_rpc, "call any method of an agent, with JSON for request and reply" },
+	{ "rpc", cmd_rpc, "call a method of an agent, with request and reply in JSON" },
 };
 
 static void
@@ -28,10 +28,9 @@ print_help(FILE *to)
 	(void)fprintf(to, "usage: tatamictl COMMAND [options]\n\n");
 	for (size_t i = 0; i < ARRAY_LEN(commands); i++)
 		(void)fprintf(to, "  %-6s %s\n", commands[i].name, commands[i].help);
-	(void)fprintf(
-		to,
-		"\n`tatamictl COMMAND --help` prints more; see also tatamictl(1).\n"
-		"Exit codes: the process's own; 2 invalid usage; 125 tatamictl or the VM failed.\n");
+	(void)fprintf(to,
+		      "\n`tatamictl COMMAND --help` prints more; see also tatamictl(1).\n"
+		      "Exit code: that of the process; 2 usage; 125 tatamictl or the VM failed.\n");
 }
 
 int

@@ -156,7 +156,7 @@ session_loop(struct relay *r, int sigfd)
 		p[INPUT].fd = r->in_ended || r->writing ? -1 : r->s->in;
 		if (poll(p, N, r->kill_at_ns ? deadline_left_ms(r->kill_at_ns) : -1) < 0 &&
 		    errno != EINTR) {
-			error_sys(&err, "poll failed");
+			error_sys(&err, "failed to wait for input and output");
 			session_fail(r, &err, "session ended");
 			return;
 		}

@@ -146,9 +146,8 @@ timeline_print(const struct timeline *t)
 	timeline_print_row("container exited", t->started, t->vm, t->exited);
 	timeline_print_row("VM gone", t->exited, t->vm, t->stopped);
 	if (t->n_stages)
-		(void)fprintf(
-			stderr,
-			"inside the guest (its own clock: stages of init, then times since the kernel started)\n");
+		(void)fprintf(stderr, "inside the guest (its own clock: stages of init, "
+				      "then times since the kernel started)\n");
 	for (size_t i = 0; i < t->n_stages; i++)
 		(void)fprintf(stderr, "  %-34s %9.3f ms\n", t->stages[i].name, t->stages[i].ms);
 }

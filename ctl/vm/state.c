@@ -47,10 +47,10 @@ state_dir(const char *name, char *out, size_t size, struct error *err)
 	char base[PATH_MAX];
 
 	if (!container_id_is_valid(name) || strlen(name) > 24)
-		return error_set(
-			err, ERROR_INVALID_ARGUMENT,
-			"invalid VM name \"%.32s\": expected 2 to 24 letters, digits, '.', '_' or '-'",
-			name);
+		return error_set(err, ERROR_INVALID_ARGUMENT,
+				 "invalid VM name \"%.32s\": "
+				 "expected 2 to 24 letters, digits, '.', '_' or '-'",
+				 name);
 	if (state_base_dir(base, sizeof(base), err) < 0)
 		return -1;
 	if ((size_t)snprintf(out, size, "%s/%s", base, name) >= size)
