@@ -217,7 +217,8 @@ checker_stop(struct checker *c, const char *what)
 	c->failures = s->failures;
 	c->slowest_us = s->slowest_us;
 	c->slowest_own_us = s->slowest_own_us;
-	printf("# Check during %s: %u calls, %u failed%s%s; the slowest took %u us, %u us without waiting for this machine\n",
+	printf("# Check during %s: %u calls, %u failed%s%s; the slowest took %u us, "
+	       "%u us without waiting for this machine\n",
 	       what, s->n, s->failures, s->failures ? ": " : "", s->why, s->slowest_us,
 	       s->slowest_own_us);
 	(void)munmap(s, sizeof(*s));

@@ -20,7 +20,8 @@
 #define MARK "=oci-end="
 
 static const char find_agent[] =
-	"for d in $P/[0-9]*; do grep -qs '^kata-agent' $d/cmdline && A=${d##*/} && break; done; echo \"$A\"\n";
+	"for d in $P/[0-9]*; do grep -qs '^kata-agent' $d/cmdline && A=${d##*/} && break; done; "
+	"echo \"$A\"\n";
 
 /* Returns the exec id of the shell in the VM's main container, which is unique per run: an
  * earlier run may have left one. */
@@ -140,9 +141,9 @@ oci_guest_open(struct oci *t)
 	p = oci_process(t, ARGS("/bin/sh"));
 	p->capabilities = oci_zalloc(t, 1, sizeof(*p->capabilities));
 	grpc__linux_capabilities__init(p->capabilities);
-	oci_caps(
-		t, p,
-		"CAP_SYS_PTRACE,CAP_DAC_OVERRIDE,CAP_DAC_READ_SEARCH,CAP_SYS_ADMIN,CAP_KILL,CAP_SYSLOG");
+	oci_caps(t, p,
+		 "CAP_SYS_PTRACE,CAP_DAC_OVERRIDE,CAP_DAC_READ_SEARCH,"
+		 "CAP_SYS_ADMIN,CAP_KILL,CAP_SYSLOG");
 	if (oci_exec(t, MAIN, peek_id(), p) < 0)
 		return -1;
 	if (asprintf(&text, "%s%secho " MARK "0\n", begin, find_agent) < 0)
@@ -172,15 +173,16 @@ oci_count(struct oci *t, struct oci_counts *out)
 					    c.run_entries };
 		return;
 	}
-	if (oci_guest(
-		    t, answer, sizeof(answer),
-		    "set -- $P/$A/fd/*; echo $#\n"
-		    "n=0; while read -r x; do n=$((n + 1)); done <$P/$A/mountinfo; echo $n\n"
-		    "find $R/sys/fs/cgroup/pods -type d | wc -l\n"
-		    "n=0; for f in $R/sys/fs/cgroup/agent/cgroup.procs $R/sys/fs/cgroup/pods/*/cgroup.procs; do case $f in */" MAIN
-		    "/*) continue ;; esac; while read -r x; do n=$((n + 1)); done <$f; done; echo $n\n"
-		    "find $R/run/kata-containers $R/run/kata-containers/sandbox -maxdepth 1 | wc -l") <
-		    0 ||
+	if (oci_guest(t, answer, sizeof(answer),
+		      "set -- $P/$A/fd/*; echo $#\n"
+		      "n=0; while read -r x; do n=$((n + 1)); done <$P/$A/mountinfo; echo $n\n"
+		      "find $R/sys/fs/cgroup/pods -type d | wc -l\n"
+		      "n=0; for f in $R/sys/fs/cgroup/agent/cgroup.procs "
+		      "$R/sys/fs/cgroup/pods/*/cgroup.procs; do case $f in */" MAIN
+		      "/*) continue ;; esac; while read -r x; do n=$((n + 1)); done <$f; done; "
+		      "echo $n\n"
+		      "find $R/run/kata-containers $R/run/kata-containers/sandbox -maxdepth 1 "
+		      "| wc -l") < 0 ||
 	    sscanf(answer, "%u %u %u %u %u", &out->fds, &out->mounts, &out->cgroups,
 		   &out->processes, &out->run_entries) != 5)
 		CHECK(false, "counting in the guest: %s: %s", t->err.msg, answer);

@@ -8,17 +8,22 @@
 #include "tests/oci/suite.h"
 
 static const char usage[] =
-	"usage: oci-suite [ADDRESS] [--only TEXT]… [--without TEXT]… [--ignore FIELD] [--rows FILE] [--list]\n"
-	"Without ADDRESS an agent is started here ($AGENT, $AGENT_LOG, $ROOTFS). With that of a VM of tatamictl boot:\n"
-	"$ROOTFS is its root file system, $GUEST_ROOTFS where the guest has it, $ROOTFS_CACHE_MS for how long the guest\n"
-	"may not see what changes there.\n"
-	"  --only TEXT     cases whose name or field has TEXT in it\n"
-	"  --without TEXT  no case whose field or name is exactly TEXT\n"
-	"  --ignore FIELD  the agent (a test build) is told to ignore this field\n"
-	"  --rows FILE     lines of FIELD<tab>CASE: each case has to fail with its field ignored\n"
-	"  --list          print field and name of each case\n"
-	"  --fields        print every field of the spec\n"
-	"  --has-field F   succeeds if there is such a field\n";
+	"usage: oci-suite [ADDRESS] [--only TEXT]… [--without TEXT]… [--ignore FIELD]\n"
+	"                 [--rows FILE]\n"
+	"       oci-suite --list | --fields | --has-field FIELD\n"
+	"Without ADDRESS, starts an agent on this machine ($AGENT, $AGENT_LOG, "
+	"$ROOTFS). ADDRESS is\n"
+	"that of a VM started by tatamictl boot: $ROOTFS is its root file system, "
+	"$GUEST_ROOTFS the\n"
+	"same in the guest, $ROOTFS_CACHE_MS the time for which the guest may not see changes "
+	"there.\n"
+	"  --only TEXT        run only cases whose name or field contains TEXT\n"
+	"  --without TEXT     skip cases whose name or field equals TEXT\n"
+	"  --ignore FIELD     make the agent (a test build) ignore this field\n"
+	"  --rows FILE        lines of FIELD<tab>CASE: each case must fail with its field ignored\n"
+	"  --list             print field and name of each case\n"
+	"  --fields           print every field of the spec\n"
+	"  --has-field FIELD  succeed if the field exists\n";
 
 static int
 bad_usage(void)

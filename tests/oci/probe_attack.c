@@ -139,7 +139,7 @@ try_held(const int *held, unsigned int n)
 		(void)snprintf(path, sizeof(path), "/proc/self/fd/%d", held[i]);
 		fd = open(path, O_WRONLY | O_CLOEXEC);
 		if (fd >= 0) {
-			printf("writable when it had ended: fd %d\n", held[i]);
+			printf("writable after its exit: fd %d\n", held[i]);
 			(void)close(fd);
 		}
 	}
@@ -203,7 +203,7 @@ probe_exe_writer(int n, char **args)
 		each_process(writer_look, &w);
 		try_held(w.held, w.n_held);
 	}
-	printf("programs that were not of this container: %u\n", w.seen);
+	printf("foreign programs seen: %u\n", w.seen);
 	return 0;
 }
 

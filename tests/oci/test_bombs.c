@@ -154,7 +154,8 @@ count_kills(struct oci *t, struct kills *k)
 	if (oci_guest(
 		    t, out, sizeof(out),
 		    "cd $R/sys/fs/cgroup\n"
-		    "kills() { cat \"$@\" 2>/dev/null | awk '/^oom_kill / { n += $2 } END { print n + 0 }'; }\n"
+		    "kills() { cat \"$@\" 2>/dev/null | awk '/^oom_kill / { n += $2 } END { print "
+		    "n + 0 }'; }\n"
 		    "kills pods/bomb-*/memory.events\n"
 		    "kills pods/main/memory.events pods/other/memory.events agent/memory.events\n"
 		    "dmesg | grep -c ' Out of memory: Killed' || true") < 0)
@@ -216,7 +217,7 @@ neighbour_lives(struct oci *t, const char *const *scripts, size_t n, const char 
 		      "cd $R/sys/fs/cgroup/pods; grep -H . memory.max memory.high memory.peak "
 		      "pids.max */memory.peak */memory.max | sed 's/^/# /'") == 0)
 		printf("%s", out);
-	CHECK_EQ(after.others, before.others, "%u killed in addition to the bombs",
+	CHECK_EQ(after.others, before.others, "%u processes killed in addition to the bombs",
 		 after.others - before.others);
 	CHECK_EQ(after.global, before.global, "the guest was out of memory");
 	CHECK_OK(write_stdin(&t->h, "other", "", "\n", 1, &t->err), &t->err);
@@ -253,7 +254,7 @@ static void
 flood(struct oci *t)
 {
 	detonate(t, oci_sh(t, "echo armed; yes 0123456789 >&2 & exec yes 0123456789"),
-		 "a flood of output that nobody reads");
+		 "a flood of unread output");
 }
 
 /* Processes that ignore SIGTERM and have left their session, group and parent. */
@@ -261,11 +262,11 @@ static void
 hiders(struct oci *t)
 {
 	Grpc__Spec *spec = oci_sh(
-		t,
-		"trap 'echo no' TERM; trap '' HUP INT; i=0\n"
-		"while test $i -lt 50; do i=$((i + 1))\n"
-		"(setsid sh -c 'trap \"\" TERM HUP INT; (setsid sh -c \"trap : TERM; while :; do sleep 3600; done\" &); while :; do sleep 3600; done' &)\n"
-		"done; echo armed; while :; do sleep 0.1; done");
+		t, "trap 'echo no' TERM; trap '' HUP INT; i=0\n"
+		   "while test $i -lt 50; do i=$((i + 1))\n"
+		   "(setsid sh -c 'trap \"\" TERM HUP INT; (setsid sh -c \"trap : TERM; while :; "
+		   "do sleep 3600; done\" &); while :; do sleep 3600; done' &)\n"
+		   "done; echo armed; while :; do sleep 0.1; done");
 
 	if (!CHECK_OK(oci_launch(t, "hider", spec), &t->err))
 		return;
@@ -279,12 +280,12 @@ hiders(struct oci *t)
 const struct oci_case oci_bombs_cases[] = {
 	{ "bomb", "a fork bomb under a pids limit", fork_bomb },
 	{ "bomb", "a fork bomb without a limit", fork_bomb_without_limit },
-	{ "bomb", "removing another beside a fork bomb", remove_beside_a_bomb },
+	{ "bomb", "removal of another container during a fork bomb", remove_beside_a_bomb },
 	{ "bomb", "a memory hog under a limit", memory_hog },
 	{ "bomb", "a memory hog without a limit", memory_hog_without_limit },
-	{ "bomb", "the neighbour of a fork bomb lives", fork_bomb_and_neighbour },
-	{ "bomb", "the neighbour of a memory hog lives", memory_hog_and_neighbour },
-	{ "bomb", "the neighbour of both lives", both_and_neighbour },
+	{ "bomb", "the neighbour of a fork bomb survives", fork_bomb_and_neighbour },
+	{ "bomb", "the neighbour of a memory hog survives", memory_hog_and_neighbour },
+	{ "bomb", "the neighbour of both survives", both_and_neighbour },
 	{ "bomb", "a flood of output", flood },
 	{ "bomb", "processes that hide and ignore SIGTERM", hiders },
 };

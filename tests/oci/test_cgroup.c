@@ -464,7 +464,7 @@ delegation(struct oci *t)
 
 const struct oci_case oci_cgroup_cases[] = {
 	{ "linux.resources.pids.limit", "pids limit", pids_limit },
-	{ "quota", "cgroups below a container's", cgroups_below },
+	{ "quota", "a limit on child cgroups", cgroups_below },
 	{ "linux.resources.memory", "memory limits", memory_limits },
 	{ "linux.resources.cpu", "cpu limits", cpu_limits },
 	{ "linux.resources.hugepagelimits", "huge page limits", hugepage_limits },
@@ -477,7 +477,7 @@ const struct oci_case oci_cgroup_cases[] = {
 	{ "linux.resources.devices", "device rules", device_rules },
 	{ "linux.resources.devices", "a device rule for everything", device_rule_for_all },
 	{ "linux.devices", "devices without rules", no_device_rules },
-	{ "linux.resources.devices", "device rules that are none", device_rules_refused },
+	{ "linux.resources.devices", "invalid device rules", device_rules_refused },
 	{ "linux.cgroupspath", "cgroups path", cgroups_path },
 	{ "annotations", "unified cgroup files", unified },
 	{ "linux.namespaces", "cgroup delegation", delegation },

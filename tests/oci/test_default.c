@@ -16,8 +16,10 @@ file_systems(struct oci *t)
 		t,
 		oci_sh(t,
 		       "for m in /proc /dev /dev/pts /dev/shm /dev/mqueue /sys /sys/fs/cgroup; do "
-		       "awk -v m=$m '$5 == m { sub(/.* - /, \"\"); fs = $1 } END { print m, fs }' /proc/self/mountinfo; done"),
-		"/proc proc\n/dev tmpfs\n/dev/pts devpts\n/dev/shm tmpfs\n/dev/mqueue mqueue\n/sys sysfs\n/sys/fs/cgroup cgroup2\n");
+		       "awk -v m=$m '$5 == m { sub(/.* - /, \"\"); "
+		       "fs = $1 } END { print m, fs }' /proc/self/mountinfo; done"),
+		"/proc proc\n/dev tmpfs\n/dev/pts devpts\n/dev/shm tmpfs\n/dev/mqueue mqueue\n"
+		"/sys sysfs\n/sys/fs/cgroup cgroup2\n");
 }
 
 /* /proc shows the container's own pid namespace. */
@@ -31,37 +33,35 @@ proc_is_its_own(struct oci *t)
 static void
 default_devices(struct oci *t)
 {
-	OCI_PRINTS(
-		t,
-		oci_sh(t,
-		       "cd /dev; for d in null zero full random urandom tty; do stat -c '%%n %%F %%t:%%T %%a %%u:%%g' $d; done"),
-		"null character special file 1:3 666 0:0\n"
-		"zero character special file 1:5 666 0:0\n"
-		"full character special file 1:7 666 0:0\n"
-		"random character special file 1:8 666 0:0\n"
-		"urandom character special file 1:9 666 0:0\n"
-		"tty character special file 5:0 666 0:0\n");
+	OCI_PRINTS(t,
+		   oci_sh(t, "cd /dev; for d in null zero full random urandom tty; "
+			     "do stat -c '%%n %%F %%t:%%T %%a %%u:%%g' $d; done"),
+		   "null character special file 1:3 666 0:0\n"
+		   "zero character special file 1:5 666 0:0\n"
+		   "full character special file 1:7 666 0:0\n"
+		   "random character special file 1:8 666 0:0\n"
+		   "urandom character special file 1:9 666 0:0\n"
+		   "tty character special file 5:0 666 0:0\n");
 }
 
 static void
 default_devices_work(struct oci *t)
 {
-	OCI_PRINTS(
-		t,
-		oci_sh(t,
-		       "echo x >/dev/null; head -c 3 /dev/zero | od -An -tx1; head -c 4 /dev/urandom | wc -c; "
-		       "echo x 2>/dev/null >/dev/full || echo full; cat /dev/null | wc -c"),
-		" 00 00 00\n4\nfull\n0\n");
+	OCI_PRINTS(t,
+		   oci_sh(t, "echo x >/dev/null; head -c 3 /dev/zero | od -An -tx1; "
+			     "head -c 4 /dev/urandom | wc -c; "
+			     "echo x 2>/dev/null >/dev/full || echo full; cat /dev/null | wc -c"),
+		   " 00 00 00\n4\nfull\n0\n");
 }
 
 static void
 default_links(struct oci *t)
 {
-	OCI_PRINTS(
-		t,
-		oci_sh(t,
-		       "for l in fd stdin stdout stderr ptmx; do readlink /dev/$l; done; echo through >/dev/stdout"),
-		"/proc/self/fd\n/proc/self/fd/0\n/proc/self/fd/1\n/proc/self/fd/2\npts/ptmx\nthrough\n");
+	OCI_PRINTS(t,
+		   oci_sh(t, "for l in fd stdin stdout stderr ptmx; do readlink /dev/$l; done; "
+			     "echo through >/dev/stdout"),
+		   "/proc/self/fd\n/proc/self/fd/0\n/proc/self/fd/1\n/proc/self/fd/2\npts/ptmx\n"
+		   "through\n");
 }
 
 static void
@@ -162,11 +162,10 @@ what_it_leaves_is_gone(struct oci *t)
 		return;
 	CHECK_OK(oci_wait(t, "c-left", ""), &t->err);
 	CHECK_OK(oci_remove(t, "c-left"), &t->err);
-	CHECK_OK(
-		oci_guest(
-			t, out, sizeof(out),
-			"find $R/sys/fs/cgroup $R/run -name '*c-left*' 2>/dev/null; grep c-left $P/1/mountinfo; true"),
-		&t->err);
+	CHECK_OK(oci_guest(t, out, sizeof(out),
+			   "find $R/sys/fs/cgroup $R/run -name '*c-left*' 2>/dev/null; "
+			   "grep c-left $P/1/mountinfo; true"),
+		 &t->err);
 	CHECK(!*out, "left: %s", out);
 }
 
@@ -182,13 +181,11 @@ signals_arrive(struct oci *t)
 		     { SIGUSR1, "USR1" },  { SIGUSR2, "USR2" }, { SIGTERM, "TERM" },
 		     { SIGWINCH, "WINCH" } };
 
-	if (!CHECK_OK(
-		    oci_launch(
-			    t, "c1",
-			    oci_sh(t,
-				   "for s in HUP INT QUIT USR1 USR2 TERM WINCH; do trap \"echo $s\" $s; done; "
-				   "echo armed; while :; do sleep 0.05; done")),
-		    &t->err))
+	if (!CHECK_OK(oci_launch(t, "c1",
+				 oci_sh(t, "for s in HUP INT QUIT USR1 USR2 TERM WINCH; "
+					   "do trap \"echo $s\" $s; done; "
+					   "echo armed; while :; do sleep 0.05; done")),
+		      &t->err))
 		return;
 	if (!CHECK_OK(oci_read_line(t, "c1", "", "armed"), &t->err))
 		return;
@@ -424,18 +421,18 @@ const struct oci_case oci_default_cases[] = {
 	{ "default", "default links", default_links },
 	{ "default", "files of other users", files_of_other_users },
 	{ "default", "a 32-bit program", program_32 },
-	{ "linux.seccomp.syscalls.names", "calls newer than the profile", seccomp_newer },
+	{ "linux.seccomp.syscalls.names", "syscalls newer than the profile", seccomp_newer },
 	{ "linux", "a spec without linux is refused", without_linux },
 	{ "linux.intelrdt", "intelRdt is refused", intel_rdt },
-	{ "windows", "what is of other platforms is left alone", other_platforms },
+	{ "windows", "fields of other platforms are ignored", other_platforms },
 	{ "state", "states in order", states_in_order },
-	{ "state", "removed without a start", removed_without_start },
-	{ "state", "removed while it runs", removed_while_it_runs },
+	{ "state", "removal without a start", removed_without_start },
+	{ "state", "removal of a running container", removed_while_it_runs },
 	{ "state", "container ids", ids },
-	{ "state", "what a container leaves is gone", what_it_leaves_is_gone },
-	{ "kill", "signals arrive", signals_arrive },
-	{ "kill", "killed before its start", killed_before_start },
-	{ "kill", "a kill after the end is no error", a_kill_after_the_end_is_no_error },
-	{ "kill", "SIGKILL is for all of the container", sigkill_is_for_all },
+	{ "state", "no leftovers after removal", what_it_leaves_is_gone },
+	{ "kill", "delivery of signals", signals_arrive },
+	{ "kill", "a kill before the start", killed_before_start },
+	{ "kill", "a kill after the exit succeeds", a_kill_after_the_end_is_no_error },
+	{ "kill", "SIGKILL reaches every process", sigkill_is_for_all },
 };
 const size_t n_oci_default_cases = ARRAY_LEN(oci_default_cases);

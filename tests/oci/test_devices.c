@@ -161,10 +161,9 @@ plugged_in(struct oci *t)
 		return;
 	/* The last PCI function in the device's path, such as 0000:00:05.0. */
 	if (!CHECK(oci_guest(t, number, sizeof(number), "cat $R/sys/block/vda/dev") == 0 &&
-			   oci_guest(
-				   t, pci, sizeof(pci),
-				   "readlink $R/sys/block/vda | sed 's#.*/0000:00:##; s#\\.0/.*##'") ==
-				   0,
+			   oci_guest(t, pci, sizeof(pci),
+				     "readlink $R/sys/block/vda | sed 's#.*/0000:00:##; "
+				     "s#\\.0/.*##'") == 0,
 		   "%s", t->err.msg))
 		return;
 	number[strcspn(number, "\n")] = pci[strcspn(pci, "\n")] = '\0';
@@ -287,12 +286,13 @@ shared_mounts(struct oci *t)
 const struct oci_case oci_devices_cases[] = {
 	{ "linux.devices", "the default devices and links", defaults },
 	{ "linux.devices", "devices with mode and owner", nodes },
-	{ "linux.devices.filemode", "a default device as the spec wants it", default_by_spec },
+	{ "linux.devices.filemode", "a default device with the spec's mode and owner",
+	  default_by_spec },
 	{ "linux.devices", "devices in a user namespace", nodes_in_user_namespace },
-	{ "linux.devices.path", "devices that cannot be", refused },
-	{ "devices", "a disk that the host plugs in", plugged_in },
-	{ "devices", "a disk that was plugged in, and an update", plugged_in_and_updated },
-	{ "devices", "devices that cannot be plugged in", plugged_in_refused },
+	{ "linux.devices.path", "invalid devices", refused },
+	{ "devices", "a hot-plugged disk", plugged_in },
+	{ "devices", "update with a hot-plugged disk", plugged_in_and_updated },
+	{ "devices", "unsupported devices", plugged_in_refused },
 	{ "shared_mounts", "mounts of another container", shared_mounts },
 };
 const size_t n_oci_devices_cases = ARRAY_LEN(oci_devices_cases);

@@ -12,8 +12,9 @@
 
 #define ID "joined"
 
-#define STATUS \
-	"grep -E '^(Cap|NoNewPrivs|Seccomp:)' /proc/self/status | tr -d '\\t'; cat /proc/self/oom_score_adj; ulimit -n"
+#define STATUS                                                                   \
+	"grep -E '^(Cap|NoNewPrivs|Seccomp:)' /proc/self/status | tr -d '\\t'; " \
+	"cat /proc/self/oom_score_adj; ulimit -n"
 
 /* Returns the spec of a container that sleeps and can run execs. */
 static Grpc__Spec *
@@ -369,7 +370,7 @@ traced(struct oci *t, const char *filter, bool no_new_privs)
 
 	for (int i = 0; i < 8 && !seen; i++)
 		seen = traced_round(t, filter, no_new_privs);
-	CHECK(seen, "no process was seen in its set-up");
+	CHECK(seen, "no process was seen during its set-up");
 }
 
 #define ADMIN_LIMITED " has capabilities 200000, seccomp 2"
@@ -751,11 +752,14 @@ exec_failures(struct oci *t)
 		const char *says;
 	} rows[] = {
 		{ "/data", 126,
-		  FAILS("/data: it is neither an ELF program nor a script that begins with #!: Exec format error") },
+		  FAILS("/data: it is neither an ELF program nor a script that begins with #!: "
+			"Exec format error") },
 		{ "/script", 127,
-		  FAILS("/script: its interpreter /no/interpreter does not exist: No such file or directory") },
+		  FAILS("/script: its interpreter /no/interpreter does not exist: No such file or "
+			"directory") },
 		{ "/crlf", 127,
-		  FAILS("/crlf: its first line ends with a carriage return (CR LF line ends), which becomes "
+		  FAILS("/crlf: its first line ends with a carriage return (CR LF line ends), "
+			"which becomes "
 			"part of the interpreter's name /bin/sh: No such file or directory") },
 		{ "/bin", 126, FAILS("/bin: it is a directory: Permission denied") },
 	};
@@ -806,20 +810,21 @@ const struct oci_case oci_exec_cases[] = {
 	{ "exec", "an exec as the Go runtime sends it", go_shape },
 	{ "exec", "an exec as the Rust runtime sends it", rust_shape },
 	{ "exec", "an exec joins its container", joins },
-	{ "exec", "an exec after the end", after_the_end },
-	{ "exec", "an exec after the end in a shared pid namespace", after_the_end_shared },
-	{ "state", "an execve that fails says why", exec_failures },
-	{ "attack", "an exec's working directory outside", cwd_escape },
-	{ "attack", "an exec being set up holds nothing of the guest", holds_nothing },
-	{ "attack", "an exec being set up is traced for nothing", traced_exec },
-	{ "attack", "a container in a shared pid namespace is traced for nothing", traced_launch },
+	{ "exec", "an exec after the container's exit", after_the_end },
+	{ "exec", "an exec after the exit in a shared pid namespace", after_the_end_shared },
+	{ "state", "a failed execve reports the reason", exec_failures },
+	{ "attack", "an exec's working directory outside the root", cwd_escape },
+	{ "attack", "an exec being set up has no access to the guest", holds_nothing },
+	{ "attack", "a traced exec being set up discloses nothing", traced_exec },
+	{ "attack", "a traced container in a shared pid namespace discloses nothing",
+	  traced_launch },
 	{ "attack", "user namespace in a shared pid namespace, traced", traced_userns },
 	{ "attack", "several procfs in a shared pid namespace, traced", traced_procfs_copies },
 	{ "attack", "procfs options in a shared pid namespace, traced", traced_procfs_options },
 	{ "attack", "hooks in a shared pid namespace, traced", traced_hooks_plain },
 	{ "attack", "hooks and user namespace in a shared pid namespace, traced",
 	  traced_hooks_userns },
-	{ "attack", "what a filter leaves in a shared pid namespace, traced", traced_filter },
+	{ "attack", "a seccomp filter in a shared pid namespace, traced", traced_filter },
 	{ "exec", "an exec in a user namespace and a shared pid namespace", userns_exec },
 };
 const size_t n_oci_exec_cases = ARRAY_LEN(oci_exec_cases);

@@ -109,10 +109,10 @@ one_hook(struct oci *t, enum kind kind)
 
 	(void)oci_rootfs(t);
 	spec = oci_sh(t, "true");
-	h = add_hook(
-		t, spec, kind,
-		"echo $0 $1 >$D/out; umask >>$D/out; $B env | $B sort | $B grep -v -e PWD -e PATH >>$D/out; "
-		"exec $B ls /proc/self/fd >>$D/out");
+	h = add_hook(t, spec, kind,
+		     "echo $0 $1 >$D/out; umask >>$D/out; "
+		     "$B env | $B sort | $B grep -v -e PWD -e PATH >>$D/out; "
+		     "exec $B ls /proc/self/fd >>$D/out");
 	oci_append(t, &h->args, &h->n_args, oci_str(t, "zero"));
 	oci_append(t, &h->args, &h->n_args, oci_str(t, "one"));
 	oci_append(t, &h->env, &h->n_env, oci_str(t, "X=of another"));
@@ -252,9 +252,9 @@ state(struct oci *t)
 	oci_annotation(t, spec, "org.example/a", "quote \" backslash \\ line\n\ttab \x01 \xc3\xa9");
 	for (int k = 0; k < KINDS; k++)
 		(void)add_hook(t, spec, (enum kind)k, NOTE);
-	(void)add_hook(
-		t, spec, PRESTART,
-		"p=$($B sed 's/.*\"pid\":\\([0-9]*\\),.*/\\1/'); $B readlink /proc/$p/ns/mnt >$D/seen");
+	(void)add_hook(t, spec, PRESTART,
+		       "p=$($B sed 's/.*\"pid\":\\([0-9]*\\),.*/\\1/'); "
+		       "$B readlink /proc/$p/ns/mnt >$D/seen");
 	if (!live(t, spec))
 		return;
 	for (int k = 0; k < KINDS; k++) {
@@ -340,7 +340,7 @@ refused(struct oci *t)
 	}
 
 const struct oci_case oci_hooks_cases[] = {
-	{ "state", "created is not started", created_is_not_started },
+	{ "state", "the program waits for StartContainer", created_is_not_started },
 	KIND_ROWS(prestart),
 	KIND_ROWS(createruntime),
 	KIND_ROWS(createcontainer),
@@ -350,7 +350,7 @@ const struct oci_case oci_hooks_cases[] = {
 	{ "hooks", "order of hooks", order },
 	{ "annotations", "state for hooks", state },
 	{ "hooks", "bundle for hooks", bundle },
-	{ "hooks", "what hooks leave", leftovers },
-	{ "hooks", "hooks refused", refused },
+	{ "hooks", "processes left by hooks", leftovers },
+	{ "hooks", "invalid hooks", refused },
 };
 const size_t n_oci_hooks_cases = ARRAY_LEN(oci_hooks_cases);

@@ -132,7 +132,7 @@ self_exe(struct oci *t)
 		(void)oci_run(t, oci_spec(t, ARGS(programs[i], "--version")), out, sizeof(out));
 	oci_file(t, "tmp/stop", 0644, "");
 	CHECK_GT(oci_read(t, "c1", "", out, sizeof(out)), 0, "%s", t->err.msg);
-	CHECK(!strstr(out, "writable") && strstr(out, "programs that were not"), "%s", out);
+	CHECK(!strstr(out, "writable") && strstr(out, "foreign programs seen"), "%s", out);
 	printf("# %s", out);
 	CHECK_OK(oci_wait(t, "c1", ""), &t->err);
 	CHECK(strlen(before) >= 64 && strcmp(before, agent_hash(t)) == 0,
@@ -185,9 +185,9 @@ static void
 forged_cap_last_cap(struct oci *t)
 {
 	Grpc__Spec *spec = oci_sh(
-		t,
-		"echo 5 >/tmp/five; mount --bind /tmp/five /proc/sys/kernel/cap_last_cap; "
-		"mount --bind /tmp/five /proc/self/status; cat /proc/sys/kernel/cap_last_cap; sleep 3600");
+		t, "echo 5 >/tmp/five; mount --bind /tmp/five /proc/sys/kernel/cap_last_cap; "
+		   "mount --bind /tmp/five /proc/self/status; cat /proc/sys/kernel/cap_last_cap; "
+		   "sleep 3600");
 	Grpc__Process *p = oci_process(t, ARGS("/bin/grep", "CapBnd", "/proc/thread-self/status"));
 
 	oci_caps(t, spec->process, "CAP_SYS_ADMIN,CAP_CHOWN,CAP_SYSLOG");
@@ -239,10 +239,9 @@ cgroup_names(struct oci *t)
 			spec->linux->cgroupspath = oci_str(t, "%s", tame[i]);
 			CHECK_EQ(oci_launch(t, "cg", spec), 0, "%s: %s", tame[i], t->err.msg);
 			CHECK_OK(oci_read_line(t, "cg", "", "r"), &t->err);
-			CHECK(oci_guest(
-				      t, out, sizeof(out),
-				      "for d in $P/[0-9]*; do grep -qs '^sleep.3600' $d/cmdline && cat $d/cgroup; done; true") ==
-					      0 &&
+			CHECK(oci_guest(t, out, sizeof(out),
+					"for d in $P/[0-9]*; do grep -qs '^sleep.3600' $d/cmdline "
+					"&& cat $d/cgroup; done; true") == 0 &&
 				      strncmp(out, "0::/../", 7) == 0 && !strstr(out, "/../.."),
 			      "%s became: %s", tame[i], out);
 			CHECK_OK(oci_remove(t, "cg"), &t->err);
@@ -255,20 +254,19 @@ static void
 cgroup_escape(struct oci *t)
 {
 	Grpc__Spec *spec = oci_sh(
-		t,
-		"cat /proc/self/cgroup; ls -d /sys/fs/cgroup/agent /sys/fs/cgroup/pods 2>/dev/null; "
-		"echo $$ >/sys/fs/cgroup/cgroup.procs; mkdir /sys/fs/cgroup/x; "
-		"mount -o remount,rw /sys/fs/cgroup; umount /sys/fs/cgroup; true");
+		t, "cat /proc/self/cgroup; ls -d /sys/fs/cgroup/agent /sys/fs/cgroup/pods "
+		   "2>/dev/null; echo $$ >/sys/fs/cgroup/cgroup.procs; mkdir /sys/fs/cgroup/x; "
+		   "mount -o remount,rw /sys/fs/cgroup; umount /sys/fs/cgroup; true");
 
 	if (oci_needs_vm(t))
 		return;
 	OCI_PRINTS(t, spec, "0::/\n");
 	/* With all rights in its namespaces: only its own tree is visible. */
-	spec = oci_sh(
-		t,
-		"mkdir /tmp/cg; mount -t cgroup2 none /tmp/cg && ls -d /tmp/cg/pods /tmp/cg/agent /tmp/cg/main 2>/dev/null; "
-		"echo $$ >/tmp/cg/../cgroup.procs; test -e /tmp/cg/cgroup.kill && echo own; "
-		"echo 1 >/tmp/cg/pids.max && echo wrote; umount /tmp/cg");
+	spec = oci_sh(t,
+		      "mkdir /tmp/cg; mount -t cgroup2 none /tmp/cg "
+		      "&& ls -d /tmp/cg/pods /tmp/cg/agent /tmp/cg/main 2>/dev/null; "
+		      "echo $$ >/tmp/cg/../cgroup.procs; test -e /tmp/cg/cgroup.kill && echo own; "
+		      "echo 1 >/tmp/cg/pids.max && echo wrote; umount /tmp/cg");
 	oci_caps(t, spec->process, "CAP_SYS_ADMIN,CAP_DAC_OVERRIDE");
 	spec->process->nonewprivileges = false;
 	oci_pids(t, spec, 50);
@@ -281,10 +279,12 @@ nested_and_frozen(struct oci *t)
 {
 	Grpc__Mount *m;
 	Grpc__Spec *spec = oci_sh(
-		t,
-		"cd /sys/fs/cgroup; i=0; while test $i -lt 300; do mkdir -p d$((i / 20))/c$i; i=$((i + 1)); done; "
-		"mkdir frozen; sleep 3600 & echo $! >frozen/cgroup.procs; echo 1 >frozen/cgroup.freeze; "
-		"until grep -q 'frozen 1' frozen/cgroup.events; do :; done; echo ready; sleep 3600");
+		t, "cd /sys/fs/cgroup; i=0; while test $i -lt 300; do mkdir -p d$((i / 20))/c$i; "
+		   "i=$((i + 1)); done; "
+		   "mkdir frozen; sleep 3600 & echo $! >frozen/cgroup.procs; "
+		   "echo 1 >frozen/cgroup.freeze; "
+		   "until grep -q 'frozen 1' frozen/cgroup.events; do :; done; echo ready; "
+		   "sleep 3600");
 
 	if (oci_needs_vm(t))
 		return;
@@ -305,10 +305,10 @@ exec_beside_frozen(struct oci *t)
 {
 	Grpc__Mount *m;
 	Grpc__Spec *spec = oci_sh(
-		t,
-		"cd /sys/fs/cgroup; mkdir -p a/b; (until grep -q '/a/b' /proc/1/cgroup; do :; done; "
-		"echo 1 >a/cgroup.freeze; until grep -q 'frozen 1' a/cgroup.events; do :; done; "
-		"echo ready; sleep 3600) & echo 1 >a/b/cgroup.procs; while :; do sleep 1; done");
+		t, "cd /sys/fs/cgroup; mkdir -p a/b; (until grep -q '/a/b' /proc/1/cgroup; do :; "
+		   "done; "
+		   "echo 1 >a/cgroup.freeze; until grep -q 'frozen 1' a/cgroup.events; do :; done; "
+		   "echo ready; sleep 3600) & echo 1 >a/b/cgroup.procs; while :; do sleep 1; done");
 	char out[OCI_OUT];
 
 	if (oci_needs_vm(t))
@@ -345,15 +345,15 @@ mknod_of_every_disk(struct oci *t)
 }
 
 const struct oci_case oci_hostile_cases[] = {
-	{ "attack", "three fds and no more", fd_census },
-	{ "attack", "a working directory of a leaked fd", leaked_cwd },
+	{ "attack", "exactly three open fds", fd_census },
+	{ "attack", "a working directory through a leaked fd", leaked_cwd },
 	{ "attack", "the agent's program cannot be written", self_exe },
-	{ "attack", "an exec being set up cannot be looked at", snooped_exec },
+	{ "attack", "an exec being set up cannot be inspected", snooped_exec },
 	{ "attack", "a forged cap_last_cap", forged_cap_last_cap },
 	{ "attack", "cgroup paths stay below /pods", cgroup_names },
-	{ "attack", "no way out of the cgroup", cgroup_escape },
+	{ "attack", "no escape from the cgroup", cgroup_escape },
 	{ "attack", "nested and frozen cgroups are removed", nested_and_frozen },
-	{ "attack", "an init in a frozen cgroup holds no exec up", exec_beside_frozen },
+	{ "attack", "a frozen init does not block an exec", exec_beside_frozen },
 	{ "attack", "no disk can be opened", mknod_of_every_disk },
 };
 const size_t n_oci_hostile_cases = ARRAY_LEN(oci_hostile_cases);

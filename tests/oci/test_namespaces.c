@@ -19,10 +19,10 @@ pid_of(struct oci *t, const char *id)
 {
 	char out[64];
 
-	if (oci_guest(
-		    t, out, sizeof(out),
-		    "for d in $P/[0-9]*; do grep -qs '^0::.*/%s$' $d/cgroup && echo ${d##*/} && break; done",
-		    id) == 0)
+	if (oci_guest(t, out, sizeof(out),
+		      "for d in $P/[0-9]*; do grep -qs '^0::.*/%s$' $d/cgroup && echo ${d##*/} "
+		      "&& break; done",
+		      id) == 0)
 		return atoi(out);
 	CHECK(false, "%s: %s", id, t->err.msg);
 	return 0;
@@ -376,11 +376,11 @@ sysctl(struct oci *t)
 }
 
 const struct oci_case oci_namespaces_cases[] = {
-	{ "linux.namespaces", "namespaces that are listed", new_ones },
+	{ "linux.namespaces", "listed namespaces", new_ones },
 	{ "linux.namespaces.path", "namespaces by path", by_path },
-	{ "linux.namespaces.path", "paths that are none of a namespace", path_refused },
-	{ "linux.namespaces.type", "types of namespaces", types },
-	{ "linux.namespaces.type", "types as the Rust clients name them", rust_types },
+	{ "linux.namespaces.path", "invalid namespace paths", path_refused },
+	{ "linux.namespaces.type", "namespace types", types },
+	{ "linux.namespaces.type", "namespace types of the Rust clients", rust_types },
 	{ "linux.namespaces", "a network namespace of its own", new_network },
 	{ "linux.namespaces", "sysfs shows the devices of the container's network", own_sysfs },
 	{ "linux.namespaces", "a time namespace of its own", new_time },

@@ -75,7 +75,7 @@ eat_all(struct oci *t, const char *quota, const char *most)
 	new_containers(t, quota);
 	CHECK_OK(close_stdin(&t->h, "other", "", &t->err), &t->err);
 	CHECK(oci_read(t, "other", "", out, sizeof(out)) >= 0 && strcmp(out, WORD) == 0,
-	      "the other container says %s: %s", out, t->err.msg);
+	      "the other container printed %s: %s", out, t->err.msg);
 	CHECK_OK(oci_wait(t, "other", ""), &t->err);
 	CHECK_OK(oci_kill(t, "hog", "", SIGKILL), &t->err);
 	CHECK_OK(oci_remove(t, "hog"), &t->err);

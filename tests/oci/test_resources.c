@@ -503,13 +503,13 @@ oom_events(struct oci *t)
 }
 
 const struct oci_case oci_resources_cases[] = {
-	{ "update", "update changes only what is sent", updates },
-	{ "update", "an update that is refused changes nothing", updates_refused },
-	{ "update.devices", "device rules are replaced in one step", device_updates },
+	{ "update", "an update changes only the given fields", updates },
+	{ "update", "a refused update changes nothing", updates_refused },
+	{ "update.devices", "device rules are replaced atomically", device_updates },
 	{ "state", "pause and resume", pauses },
-	{ "state", "a paused container dies", paused_dies },
+	{ "state", "a paused container can be killed", paused_dies },
 	{ "stats", "statistics", stats },
-	{ "attack", "statistics while the container goes", stats_in_teardown },
-	{ "oom", "every OOM kill is told once", oom_events },
+	{ "attack", "statistics during the removal", stats_in_teardown },
+	{ "oom", "every OOM kill is reported once", oom_events },
 };
 const size_t n_oci_resources_cases = ARRAY_LEN(oci_resources_cases);

@@ -374,7 +374,9 @@ keyring_of_another(struct oci *t)
 	      "another container sees: %s", out);
 }
 
-/* ---- labels: tests/vm/scenario-lsm.sh runs these in kernels that have the modules, with a policy loaded ---- */
+/* ---- labels ---- */
+
+/* tests/vm/scenario-lsm.sh runs these in kernels with the modules and a loaded policy. */
 
 static bool
 guest_says(struct oci *t, const char *script, const char *word)

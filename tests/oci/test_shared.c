@@ -107,8 +107,8 @@ fails(struct oci *t)
 
 const struct oci_case oci_shared_cases[] = {
 	{ "shared_mounts", "shared mount", shared },
-	{ "shared_mounts", "shared mount of nobody", nobody },
-	{ "shared_mounts", "shared mount refused", refused },
-	{ "shared_mounts", "hooks after a shared mount that fails", fails },
+	{ "shared_mounts", "shared mount of an unknown container", nobody },
+	{ "shared_mounts", "invalid shared mounts", refused },
+	{ "shared_mounts", "hooks after a failed shared mount", fails },
 };
 const size_t n_oci_shared_cases = ARRAY_LEN(oci_shared_cases);

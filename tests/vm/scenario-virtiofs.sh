@@ -12,12 +12,13 @@
 
 . tests/vm/oci.sh
 
-changes=('a hostile passwd' 'an exec being set up holds nothing of the guest' 'an exec being set up cannot be looked at')
+changes=('a hostile passwd' 'an exec being set up has no access to the guest' 'an exec being set up cannot be inspected')
 
 if ok 'boot' oci_boot virtiofs --share virtio-fs --virtiofs-cache always; then
-	without=(--without 'an exec being set up is traced for nothing')
+	without=(--without 'a traced exec being set up discloses nothing')
 	# Each of their rounds replaces files that the guest has cached.
-	without+=(--without 'hooks in a shared pid namespace' --without 'hooks and user namespace')
+	without+=(--without 'hooks in a shared pid namespace, traced'
+		--without 'hooks and user namespace in a shared pid namespace, traced')
 	for title in "${changes[@]}"; do without+=(--without "$title"); done
 	# Fork bombs take minutes here and do not concern the root.
 	if test "$SOAK" = 1 || test -n "${OCI_ARGS-}"; then
@@ -28,7 +29,7 @@ if ok 'boot' oci_boot virtiofs --share virtio-fs --virtiofs-cache always; then
 	fi
 	ok 'stop leaves nothing' stop virtiofs
 fi
-if ok 'boot with the usual cache' oci_boot virtiofs --share virtio-fs; then
+if ok 'boot with the default cache' oci_boot virtiofs --share virtio-fs; then
 	# The guest caches a file's state for a second; allow some more.
 	ROOTFS_CACHE_MS=1200 oci_suite --only "${changes[0]}" --only "${changes[1]}" --only "${changes[2]}"
 	ok 'stop leaves nothing, again' stop virtiofs
