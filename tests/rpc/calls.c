@@ -186,7 +186,7 @@ read_stream(struct harness *h, bool from_stderr, const char *id, const char *exe
 		return -1;
 	data = &((Grpc__ReadStreamResponse *)reply)->data;
 	if (data->len > size) {
-		n = error_set(err, ERROR_INTERNAL, "%zu bytes came where %zu were asked for",
+		n = error_set(err, ERROR_INTERNAL, "received %zu bytes, asked for at most %zu",
 			      data->len, size);
 	} else {
 		n = (ssize_t)data->len;
@@ -284,7 +284,8 @@ make_guest_hooks(struct harness *h)
 		f = fopen(path, "we");
 		CHECK(f &&
 			      fprintf(f,
-				      "#!/bin/sh\necho ${0##*/} $1 $(cat | grep -c '\"id\":\"') >>%s/said\n",
+				      "#!/bin/sh\necho ${0##*/} $1 $(cat | grep -c '\"id\":\"') "
+				      ">>%s/said\n",
 				      h->guest_hooks) > 0 &&
 			      fclose(f) == 0,
 		      "%s", path);

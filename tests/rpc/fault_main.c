@@ -25,7 +25,7 @@
 
 #define POINTS 20
 #define SHARED "/run/kata-containers/shared"
-/* a longer call waits for something that will not happen */
+/* a call that takes longer will never be answered */
 #define SLOW_MS 60000
 
 /* A scenario: the steps during a failure, and those before and after, without failures. */
@@ -256,7 +256,7 @@ try_failure(struct harness *h, const struct scenario *s, const struct failure *f
 		}
 	}
 	if (h->failures > failures)
-		printf("#   when the call number %llu of \"%s\" failed: system call %d of process %d, %s\n",
+		printf("#   after call %llu of \"%s\" failed: system call %d of process %d, %s\n",
 		       (unsigned long long)f->k, fault_kinds[f->kind].name, hit.call, (int)hit.pid,
 		       hit.process);
 }
@@ -290,9 +290,9 @@ try_all(struct harness *h, const struct scenario *s, uint64_t points)
 			try_failure(h, s, &f, &before);
 		}
 	}
-	printf("# %s: of %llu calls %zu were to fail, %zu did, and %zu times a reply said so\n",
+	printf("# %s: %llu calls, %zu injected failures, %zu occurred, %zu reported by a reply\n",
 	       s->name, (unsigned long long)total, sum.tried, sum.happened, sum.refused);
-	CHECK_GE(sum.happened * 2, sum.tried, "few calls failed");
+	CHECK_GE(sum.happened * 2, sum.tried, "fewer than half of the failures occurred");
 }
 
 int

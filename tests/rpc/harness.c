@@ -173,8 +173,9 @@ try_bad_sandbox(struct harness *h, const Grpc__CreateSandboxRequest *good)
 	    read_text_at(AT_FDCWD, "/proc/self/mounts", after, sizeof(after)) > 0 &&
 	    strcmp(before, after) == 0)
 		return;
-	printf("Bail out! a sandbox that cannot be: %s\nbefore:\n%safter:\n%s", err.msg, before,
-	       after);
+	printf("Bail out! an invalid sandbox was accepted or left mounts: %s\nbefore:\n%safter:\n"
+	       "%s",
+	       err.msg, before, after);
 	exit(1);
 }
 
@@ -422,7 +423,8 @@ harness_check_leaks(struct harness *h, const struct counts *before)
 		sleep_ms(20);
 	} while (!deadline_is_over(end));
 	CHECK(false,
-	      "leaked (before/now): fds %u/%u mounts %u/%u cgroups %u/%u processes %u/%u zombies %u/%u run entries %u/%u",
+	      "leaked (before/now): fds %u/%u mounts %u/%u cgroups %u/%u processes %u/%u "
+	      "zombies %u/%u run entries %u/%u",
 	      before->fds, now.fds, before->mounts, now.mounts, before->cgroups, now.cgroups,
 	      before->processes, now.processes, before->zombies, now.zombies, before->run_entries,
 	      now.run_entries);
@@ -534,7 +536,7 @@ harness_stop(struct harness *h)
 					  &q.base, 0, NULL, NULL, &err) != 0,
 	      "%s", err.msg);
 	ttrpc_client_free(other);
-	failed += check_end(h, "DestroySandbox ends them also when its caller has gone", start_ns);
+	failed += check_end(h, "DestroySandbox completes after its caller disconnects", start_ns);
 
 	start_ns = monotonic_ns();
 	h->failures = 0;
@@ -545,10 +547,10 @@ harness_stop(struct harness *h)
 	/* In the manner of systemd: every process gets the signal, and the supervisor forwards
 	 * its own. */
 	CHECK(kill(h->agent, SIGTERM) == 0 && kill(h->supervisor, SIGTERM) == 0, "kill");
-	failed += check_end(h, "SIGTERM takes the containers down first", start_ns);
+	failed += check_end(h, "SIGTERM removes the containers first", start_ns);
 	h->failures = 0;
 	check_guest_hooks(h);
-	report(h, "hooks of the guest's image are run for every container", start_ns);
+	report(h, "hooks of the guest's image run for every container", start_ns);
 	h->n_run++;
 	return failed + (h->failures != 0);
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The network through libmnl: changed and read with another library than the agent's, so that a
- * mistake of one does not hide one of the other. For tests and benchmarks; works in the caller's
- * network namespace. Blocks.
+ * Network configuration through libmnl: another library than the agent's, so that a fault of one
+ * does not hide a fault of the other. For tests and benchmarks; works in the caller's network
+ * namespace. Blocks.
  */
 #pragma once
 
@@ -26,17 +26,17 @@ enum mnl_what {
  * errno. */
 int mnl_read(enum mnl_what what, char *out, size_t size);
 
-/* Returns whether there is such a line; reads the state anew. */
+/* Reads the state and returns whether the line exists. */
 bool mnl_has(enum mnl_what what, const char *line);
 
-/* Makes a link of a kind that this kernel has (bridge or dummy) with the hardware address
- * 02:00:00:00:xx:xx of `number`; one that is there is first removed. 0, or -1 and errno. */
+/* Creates a link of a kind that this kernel has (bridge or dummy) with the hardware address
+ * 02:00:00:00:xx:xx of `number`; replaces an existing link. Returns 0, or -1 and errno. */
 int mnl_add_link(const char *name, uint16_t number);
 /* Like mnl_add_link(), for a kind that is cheap in the kernel (dummy or ifb) but may not support
  * changing its hardware address. */
 int mnl_add_plain_link(const char *name, uint16_t number);
 int mnl_remove_link(const char *name);
 
-/* Makes an IPv4 route with several next hops, all by the link `name`. 0, or -1 and errno. */
+/* Adds an IPv4 route with several next hops on the link `name`. Returns 0, or -1 and errno. */
 int mnl_add_hops(const char *name, const char *dest, uint8_t len, const char *const *gateways,
 		 size_t n);

@@ -20,7 +20,7 @@
 
 #define SAMPLES_MAX (1u << 20)
 #define PAUSE_NS    1000000
-/* of the time that the agent waits for a processor */
+/* samples of the time for which the agent waits for a processor */
 
 struct probe_shared {
 	atomic_bool stop, is_running;
@@ -119,7 +119,8 @@ probe_stop(struct probe *p, const char *what)
 	p->p99_us = n > 0 && s->failures == 0 ? s->us[(uint64_t)n * 99 / 100] : UINT32_MAX;
 	p->waited_percent = (unsigned int)((waited_ns(p->h) - p->waited_ns) * 100 / ns);
 	if (n > 0)
-		printf("# %s: %u calls, p50 %u us, p99 %u us, longest %u us; the agent waited for a processor %u percent of the time\n",
+		printf("# %s: %u calls, p50 %u us, p99 %u us, longest %u us; "
+		       "the agent waited for a processor %u percent of the time\n",
 		       what, n, s->us[n / 2], s->us[(uint64_t)n * 99 / 100], s->us[n - 1],
 		       p->waited_percent);
 	if (s->failures > 0)

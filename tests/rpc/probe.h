@@ -20,7 +20,7 @@ struct probe {
 	/* after probe_stop() */
 	/* UINT32_MAX: a call failed, or there was none */
 	uint32_t p99_us;
-	/* of the time the agent waited for a processor */
+	/* share of the time for which the agent waited for a processor */
 	unsigned int waited_percent;
 };
 

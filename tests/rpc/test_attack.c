@@ -15,11 +15,11 @@
 #include "tests/rpc/probe.h"
 #include "tests/rpc/raw.h"
 
-/* of the agent */
+/* connections that the agent accepts */
 #define CONNS_MAX 64
-/* of the agent, on a connection */
+/* calls in progress that the agent accepts on a connection */
 #define CALLS_MAX 4096
-/* that the agent gives a header */
+/* time that the agent allows for a header */
 #define HEADER_MS 10000
 #define REPLY_MS  10000
 
@@ -111,7 +111,7 @@ slow_headers(struct harness *h)
 	}
 	for (size_t i = 0; !h->soak && i < N; i++)
 		CHECK(raw_send(&raws[i], "", 1), "send");
-	check_short(&probe, "Check beside slow headers");
+	check_short(&probe, "Check during slow headers");
 	CHECK(!h->soak || closed == N, "%u of %d were closed when each had sent %u bytes", closed,
 	      N, bytes);
 	for (size_t i = 0; i < N; i++)
@@ -154,7 +154,7 @@ a_client_that_never_reads(struct harness *h)
 			(void)check_health(h->client, &err);
 	}
 	harness_count(h, &after);
-	probe_stop(&probe, "Check beside a client that never reads");
+	probe_stop(&probe, "Check next to a client that never reads");
 	CHECK_NE(probe.p99_us, UINT32_MAX, "a call failed");
 	printf("# it took %zu KiB of requests; RSS %llu -> %llu KiB\n", sent >> 10,
 	       (unsigned long long)before.rss_kib, (unsigned long long)after.rss_kib);
@@ -208,7 +208,9 @@ wait_races(struct harness *h)
 
 	CHECK_OK(create_start(h, "c1", SH("exit 6"), &err), &err);
 	CHECK_EQ(wait_process(h, "c1", "c1", &err), 6, "%s", err.msg);
-	CHECK_FAILS(wait_process(h, "c1", "", &err), &err, ERROR_NOT_FOUND, "", "once more: %d %s",
+	CHECK_FAILS(wait_process(h, "c1", "", &err), &err, ERROR_NOT_FOUND, "",
+		    "second wait: %d "
+		    "%s",
 		    err.code, err.msg);
 	CHECK_OK(remove_container(h, "c1", &err), &err);
 	CHECK_FAILS(wait_process(h, "c1", "c1", &err), &err, ERROR_INVALID_ARGUMENT, "",
@@ -244,14 +246,14 @@ no_file_descriptors_left(struct harness *h)
 	CHECK_OK(create_start(h, "c1", SH("sleep 3600"), &err), &err);
 	CHECK_EQ(prlimit(h->agent, RLIMIT_NOFILE, NULL, &old), 0, "prlimit");
 	for (unsigned int spare = 0; spare < 24; spare += h->soak ? 1 : 5) {
-		/* numbers of fds are limited, so it is as many as there are, if they have no
-		 * gaps */
+		/* The limit applies to fd numbers, which equal the number of open fds if there are
+		 * no gaps. */
 		limit_fds(h, fds_of_agent(h) + spare);
 		for (size_t i = 0; i < N; i++)
 			fds[i] = dial(h);
 		CHECK_EQ(check_health(h->client, &err), 0, "%u spare: %s", spare, err.msg);
 		if (create(h, "c2", SH("true"), &err) == 0)
-			CHECK_GT(spare, 4, "made with %u fds left", spare);
+			CHECK_GT(spare, 4, "created with %u fds left", spare);
 		if (exec(h, "c1", "e1", SH("true"), false, &err) == 0)
 			(void)wait_process(h, "c1", "e1", &err);
 		for (size_t i = 0; i < N; i++)
@@ -377,15 +379,15 @@ resized_again_and_again(struct harness *h)
 }
 
 const struct test tests_attack[] = {
-	{ "connections that say nothing", connections_that_say_nothing },
+	{ "silent connections", connections_that_say_nothing },
 	{ "slow headers", slow_headers },
 	{ "a client that never reads", a_client_that_never_reads },
-	{ "more calls than may wait", more_calls_than_may_wait },
-	{ "waits before, after and without", wait_races },
+	{ "the limit of waiting calls", more_calls_than_may_wait },
+	{ "WaitProcess before, after and without a process", wait_races },
 	{ "no file descriptors left", no_file_descriptors_left },
-	{ "floods that nobody reads", floods_that_nobody_reads },
-	{ "background children hold nothing up", background_children },
+	{ "unread floods of output", floods_that_nobody_reads },
+	{ "background children delay nothing", background_children },
 	{ "small outputs while one stream is stuck", small_outputs_while_one_is_stuck },
-	{ "a terminal resized again and again", resized_again_and_again },
+	{ "repeated resizes of a terminal", resized_again_and_again },
 };
 const size_t n_tests_attack = ARRAY_LEN(tests_attack);

@@ -334,12 +334,12 @@ copying(struct harness *h)
 }
 
 const struct test tests_cancel[] = {
-	{ "cancelled: what waits", waiting },
-	{ "cancelled: what reads", reading },
+	{ "cancelled: waiting calls", waiting },
+	{ "cancelled: reading calls", reading },
 	{ "cancelled: CreateContainer", creating },
 	{ "cancelled: StartContainer", starting },
 	{ "cancelled: ExecProcess", executing },
-	{ "cancelled: what changes a container", changing },
+	{ "cancelled: changes to a container", changing },
 	{ "cancelled: copies and volumes", copying },
 };
 const size_t n_tests_cancel = ARRAY_LEN(tests_cancel);

@@ -66,7 +66,7 @@ struct bad_create {
 	const char *name;
 	void (*spoil)(Grpc__CreateContainerRequest *q, struct arena *a);
 	enum error_code code;
-	/* in the message */
+	/* expected in the message */
 	const char *text;
 };
 
@@ -225,7 +225,7 @@ bad_creates(struct harness *h)
 	static const struct bad_create rows[] = {
 		{ "missing rootfs", missing_rootfs, ERROR_INVALID_ARGUMENT, "/no/such/rootfs" },
 		{ "missing binary", missing_binary, ERROR_INVALID_ARGUMENT, "/no/such/binary" },
-		{ "missing binary beside a volume", missing_binary_beside_a_volume,
+		{ "missing binary with a volume", missing_binary_beside_a_volume,
 		  ERROR_INVALID_ARGUMENT, "/no/such/binary" },
 		{ "bad mount option", bad_mount_option, ERROR_INVALID_ARGUMENT, "nosuchoption=17" },
 		{ "unknown driver", unknown_driver, ERROR_INVALID_ARGUMENT, "floppy" },
@@ -401,9 +401,9 @@ a_second_sandbox_is_refused(struct harness *h)
 const struct test tests_errors[] = {
 	{ "unknown containers", unknown_containers },
 	{ "unknown processes", unknown_processes },
-	{ "bad CreateContainer requests", bad_creates },
+	{ "invalid CreateContainer requests", bad_creates },
 	{ "an unknown capability is left out with a warning", an_unknown_capability_is_left_out },
-	{ "records of a call name it", records_of_a_call_name_it },
+	{ "log records carry the ids of their call", records_of_a_call_name_it },
 	{ "every method has a handler", every_method_has_a_handler },
 	{ "a second sandbox is refused", a_second_sandbox_is_refused },
 };

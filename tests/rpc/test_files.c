@@ -421,14 +421,14 @@ volume_errors(struct harness *h)
 }
 
 const struct test tests_files[] = {
-	{ "CopyFile: in parts, and whole in one message", parts },
+	{ "CopyFile: in parts, and in a single message", parts },
 	{ "CopyFile: a config map, twice", config_map },
-	{ "CopyFile: what leads out of the shared directory is refused", refused },
-	{ "CopyFile: a mode without a file type is that of a regular file", mode_without_type },
-	{ "CopyFile: a connection that ends in the middle", abandoned },
-	{ "CopyFile: many small files, no growth", many_small },
-	{ "watchable-bind: containers see what the host changes", watchable },
+	{ "CopyFile: paths outside the shared directory are refused", refused },
+	{ "CopyFile: a mode without a file type means a regular file", mode_without_type },
+	{ "CopyFile: a connection closed halfway", abandoned },
+	{ "CopyFile: many small files without growth of memory", many_small },
+	{ "watchable-bind: containers see the changes of the host", watchable },
 	{ "GetVolumeStats", volume_stats },
-	{ "volumes: what cannot be", volume_errors },
+	{ "volumes: invalid requests", volume_errors },
 };
 const size_t n_tests_files = ARRAY_LEN(tests_files);

@@ -173,7 +173,7 @@ no_blocks(struct harness *h)
 }
 
 const struct test tests_full[] = {
-	{ "a full /run: no more files can be made", no_inodes },
-	{ "a full /run: nothing can be written", no_blocks },
+	{ "a full /run: no inodes left", no_inodes },
+	{ "a full /run: no space left", no_blocks },
 };
 const size_t n_tests_full = ARRAY_LEN(tests_full);

@@ -287,10 +287,10 @@ versions(struct harness *h)
 
 const struct test tests_guest[] = {
 	{ "the guest: versions", versions },
-	{ "the guest: what is refused", refusals },
+	{ "the guest: refused calls", refusals },
 	{ "the guest: processors", processors },
 	{ "metrics of the agent", metrics_of_the_agent },
-	{ "many scrapes leave memory as it was", many_scrapes },
-	{ "last words", last_words },
+	{ "many scrapes without growth of memory", many_scrapes },
+	{ "termination messages", last_words },
 };
 const size_t n_tests_guest = ARRAY_LEN(tests_guest);

@@ -143,7 +143,9 @@ one_that_never_comes(struct harness *h)
 		    "", "one of them waited as long as the other card's");
 	CHECK_FAILS(ttrpc_client_wait(h->client, id, 30000, NULL, &err), &err, ERROR_NOT_FOUND,
 		    TEXT_LINK_NOT_FOUND);
-	CHECK_GE(monotonic_ns() - start_ns, WAIT_MS * 1000000ull, "the other: no wait");
+	CHECK_GE(monotonic_ns() - start_ns, WAIT_MS * 1000000ull,
+		 "the call for another card did "
+		 "not wait");
 	CHECK_EQ(mnl_add_link("net1", 0x99), 0, "no link");
 	CHECK_OK(update_interface(h, &late, &err), &err);
 	has(MNL_LINKS, "eth1 mac 02:00:00:00:00:99 mtu 1500 up");
@@ -215,11 +217,11 @@ bad_interfaces(struct harness *h)
 }
 
 const struct test tests_interfaces[] = {
-	{ "an interface gets name, MTU, flags and exactly its addresses", an_interface },
-	{ "interfaces whose names clash; routes stay", names_that_clash },
-	{ "an interface that comes while the call waits", a_late_interface },
-	{ "an interface that never comes is Link not found, after one wait", one_that_never_comes },
+	{ "name, MTU, flags and exact addresses of an interface", an_interface },
+	{ "interfaces whose names clash keep their routes", names_that_clash },
+	{ "an interface that appears while the call waits", a_late_interface },
+	{ "an interface that never appears: Link not found after one wait", one_that_never_comes },
 	{ "the only card may have another hardware address; one of two may not", the_only_card },
-	{ "interfaces that cannot be", bad_interfaces },
+	{ "invalid interfaces", bad_interfaces },
 };
 const size_t n_tests_interfaces = ARRAY_LEN(tests_interfaces);

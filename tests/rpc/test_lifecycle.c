@@ -208,12 +208,11 @@ fork_bomb_and_orphans_are_gone(struct harness *h)
 	struct error err = ERROR_INIT;
 	char ready[8];
 
-	CHECK_OK(
-		create_start(
-			h, "c1",
-			SH("for i in 1 2 3 4 5 6 7 8 9 10; do (setsid sleep 3600 &) ; done; echo r; sleep 3600"),
-			&err),
-		&err);
+	CHECK_OK(create_start(h, "c1",
+			      SH("for i in 1 2 3 4 5 6 7 8 9 10; do (setsid sleep 3600 &) ; done; "
+				 "echo r; sleep 3600"),
+			      &err),
+		 &err);
 	CHECK_EQ(read_stream(h, false, "c1", "c1", ready, 1, &err), 1, "%s", err.msg);
 	CHECK_OK(remove_container(h, "c1", &err), &err);
 }
@@ -301,15 +300,16 @@ mount_namespace_is_not_the_agents(struct harness *h)
 
 const struct test tests_lifecycle[] = {
 	{ "exit codes", exit_codes },
-	{ "what a process sees", what_a_process_sees },
-	{ "programs start as new", programs_start_as_new },
+	{ "a process's view of its container", what_a_process_sees },
+	{ "programs start with default signals and files", programs_start_as_new },
 	{ "kills", kills },
-	{ "duplicates leave the first alone", duplicates_leave_the_first_alone },
-	{ "start only once and only alive", start_only_once_and_only_alive },
+	{ "a duplicate id leaves the first container unchanged", duplicates_leave_the_first_alone },
+	{ "a container starts only once, and only alive", start_only_once_and_only_alive },
 	{ "execs", execs },
-	{ "orphans are gone with their container", fork_bomb_and_orphans_are_gone },
+	{ "orphans are removed with their container", fork_bomb_and_orphans_are_gone },
 	{ "many waiters get the same code", many_waiters_get_the_same_code },
-	{ "a mount namespace is not let go by the agent", mount_namespace_is_not_the_agents },
-	{ "a connection's end cancels its calls", a_second_connection_serves_and_its_end_cancels },
+	{ "the agent holds no mount namespace", mount_namespace_is_not_the_agents },
+	{ "closing a connection cancels its calls",
+	  a_second_connection_serves_and_its_end_cancels },
 };
 const size_t n_tests_lifecycle = ARRAY_LEN(tests_lifecycle);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Many containers, in sequence and at the same time: nothing grows. */
+/* Many containers in sequence and at the same time: no resource grows. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -214,14 +214,14 @@ check_arguments(struct harness *h, size_t bytes)
 	}
 }
 
-/* Before it runs its program an exec wipes the memory that it has got from the agent, but not
- * its own arguments. What lies where depends on what the agent has in its memory, and on what it
- * had: so containers come and go meanwhile. */
+/* Before it runs its program, an exec wipes the memory that it has inherited from the agent, except
+ * its own arguments. The layout depends on the agent's current and earlier contents, so containers
+ * are created and removed meanwhile. */
 static void
 arguments_side_by_side(struct harness *h)
 {
 	enum { CONTAINERS = 12 };
-	/* with the sanitizers nothing is wiped */
+	/* The sanitizers build wipes nothing. */
 	const size_t rounds = h->is_product ? 16 : 2;
 	struct error err = ERROR_INIT;
 	char id[16];
@@ -243,9 +243,9 @@ arguments_side_by_side(struct harness *h)
 }
 
 const struct test tests_many[] = {
-	{ "one after another", one_after_another },
-	{ "at the same time", at_the_same_time },
+	{ "many containers in sequence", one_after_another },
+	{ "many containers at the same time", at_the_same_time },
 	{ "exec storm", exec_storm },
-	{ "execs side by side get their arguments", arguments_side_by_side },
+	{ "concurrent execs get their own arguments", arguments_side_by_side },
 };
 const size_t n_tests_many = ARRAY_LEN(tests_many);

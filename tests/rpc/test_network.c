@@ -34,7 +34,7 @@ routes(struct harness *h)
 		{ .dest = "fd01::/64", .device = "eth0", .source = "fd00::2", .is_v6 = true },
 		{ .dest = "169.254.1.1/32", .device = "eth0", .scope = 253 },
 		{ .dest = "10.6.0.1/16", .device = "eth0", .source = "10.0.0.2/0" },
-		/* a flag that is state of the kernel, not part of a request */
+		/* a flag of the kernel's state, not of a request */
 		{ .dest = "10.11.0.0/16", .gateway = "10.0.0.1", .device = "eth0", .flags = 16 },
 		/* IPv4 via an IPv6 gateway (RFC 5549) */
 		{ .dest = "10.12.0.0/16", .gateway = "fd00::1", .device = "eth0" },
@@ -63,7 +63,7 @@ routes(struct harness *h)
 		has(MNL_ROUTES, lines[i]);
 	CHECK_EQ(update_routes(h, list, ARRAY_LEN(list), &err), n, "again: %s", err.msg);
 	(void)mnl_read(MNL_ROUTES, after, sizeof(after));
-	CHECK_EQ(strlen(before), strlen(after), "it is not the same again:\n%s\n%s", before, after);
+	CHECK_EQ(strlen(before), strlen(after), "the second reply differs:\n%s\n%s", before, after);
 	remove_links();
 }
 
@@ -323,7 +323,7 @@ are_rules(struct harness *h, bool is_v6, const char *rules, struct error *err)
 	return is_same;
 }
 
-/* The tools' part is a script's: what reaches it, and what comes back. The VM has the real ones. */
+/* A script replaces the tools, to check their input and output. The VM tests use the real tools. */
 static void
 iptables(struct harness *h)
 {
@@ -353,7 +353,7 @@ iptables(struct harness *h)
 	put_tool("iptables-restore", "echo first >&2; echo second >&2; exit 7");
 	CHECK_FAILS(set_rules(h, false, "x", &err), &err, ERROR_INTERNAL,
 		    "exited with status 7: first second", "%d %s", err.code, err.msg);
-	/* more than a reply can hold fails the tool, and nothing else */
+	/* Output larger than a reply makes only this call fail. */
 	put_tool("iptables-save", "exec head -c 9000000 /dev/zero");
 	CHECK(!are_rules(h, false, "", &err) && err.code == ERROR_INTERNAL, "%d %s", err.code,
 	      err.msg);
@@ -365,10 +365,10 @@ iptables(struct harness *h)
 }
 
 const struct test tests_network[] = {
-	{ "routes in any order, of all kinds", routes },
-	{ "all routes or the former table", all_routes_or_none },
+	{ "routes of all kinds, in any order", routes },
+	{ "a failed update restores the former routes", all_routes_or_none },
 	{ "neighbours", neighbours },
-	{ "iptables by the tools of the image", iptables },
-	{ "interfaces and routes are listed as they are", listings },
+	{ "iptables with the tools of the image", iptables },
+	{ "lists of interfaces and routes", listings },
 };
 const size_t n_tests_network = ARRAY_LEN(tests_network);

@@ -3,12 +3,12 @@
  * A state fuzzer: random calls that a model allows (state_calls.c), many at a time, while workers
  * are killed, the agent is stopped and continued, and connections are dropped in the middle of
  * calls. In a round without kills every call that the model allows must succeed. After each round
- * all containers are removed, and everything that can be counted must be as before: fds, mounts,
- * cgroups, processes, run directories; over all rounds memory does not grow.
+ * all containers are removed, and the numbers of fds, mounts, cgroups, processes and run
+ * directories must be as before; the agent's memory must not grow over all rounds.
  *
- * STATE_SEED is the seed of the first round (printed; each round has the next one; the time, for
- * a soak), STATE_CALLS the number of calls, STATE_DISTURB what is done in every round (a sum of
- * DISTURB_*) instead of what the round's number says.
+ * STATE_SEED is the seed of the first round, which is printed (default 1, in a soak the time);
+ * each further round adds 1. STATE_CALLS is the number of calls. STATE_DISTURB, a sum of
+ * DISTURB_*, selects the same interference for every round.
  */
 #include <dirent.h>
 #include <fcntl.h>
@@ -30,10 +30,10 @@
 /* calls */
 #define ROUND_SHORT 500
 #define ROUND_LONG  2000
-/* calls that are under way at a time */
+/* calls in progress at a time */
 #define WINDOW    24
 #define ANSWER_MS 30000
-/* of one container, where workers were killed */
+/* attempts to remove one container after workers were killed */
 #define REMOVALS       5
 #define ROUNDS_MAX     1024
 #define RSS_GROWTH_KIB 256
@@ -47,7 +47,7 @@
 #define CALLS_SLOW   20000
 #define CHILDREN_MAX 16384
 #define SEED         1
-/* a copier without orders has ended by then */
+/* after this time an idle copy worker has exited */
 #define COPIER_US 1500000
 
 /* Interference with the agent in a round. */
@@ -69,7 +69,7 @@ sleep_us(unsigned int us)
 			NULL);
 }
 
-/* Handles what has come on all connections, and waits for a little if nothing has. */
+/* Handles the replies on all connections; waits briefly if there are none. */
 static void
 listen_for(struct state *s, int timeout_ms)
 {
@@ -79,9 +79,9 @@ listen_for(struct state *s, int timeout_ms)
 		(void)ttrpc_client_poll(s->clients[i], i == 0 ? timeout_ms : 0, &err);
 }
 
-/* ---- disturbing ---- */
+/* ---- interference ---- */
 
-/* Is it a program of the agent's, and not one of a container? */
+/* Returns whether the process runs the agent's program, not a container's. */
 static bool
 is_ours(const struct harness *h, uint32_t pid)
 {
@@ -95,8 +95,8 @@ is_ours(const struct harness *h, uint32_t pid)
 	return n > 0 && n == m && memcmp(program, own, (size_t)n) == 0;
 }
 
-/* A child of the supervisor at random: a worker, or a container's process that sets itself up, or
- * now and then one that runs. */
+/* Kills a random child of the supervisor: a worker, a container's process during its set-up, or
+ * occasionally one that runs. */
 static void
 kill_somebody(struct state *s)
 {
@@ -120,7 +120,7 @@ kill_somebody(struct state *s)
 		s->n_kills++;
 }
 
-/* Calls come while the agent cannot take them. */
+/* Sends calls while the agent is stopped. */
 static void
 stop_the_agent(struct state *s)
 {
@@ -132,7 +132,7 @@ stop_the_agent(struct state *s)
 	(void)kill(s->h->agent, SIGCONT);
 }
 
-/* A connection that ends while its calls are under way, or before all of them were read. */
+/* Closes a connection while its calls are in progress, or before all of them have been read. */
 static void
 drop_a_connection(struct state *s)
 {
@@ -174,7 +174,7 @@ wait_until(struct state *s, unsigned int pending, unsigned int parked)
 	while ((s->pending > pending || s->parked > parked) && !deadline_is_over(end))
 		listen_for(s, 5);
 	CHECK(s->pending <= pending && s->parked <= parked,
-	      "round %u: %u calls and %u that may wait are not answered after %d ms", s->round,
+	      "round %u: %u calls and %u that may wait have no reply after %d ms", s->round,
 	      s->pending, s->parked, ANSWER_MS);
 }
 
@@ -198,7 +198,7 @@ remove_boxes(struct state *s)
 	}
 }
 
-/* Nothing but files of the names that were asked for. */
+/* Only files with the requested names may exist. */
 static void
 check_copies(struct state *s)
 {
@@ -273,20 +273,19 @@ lowest(const uint64_t *list, size_t n)
 	return low;
 }
 
-/* Leaked memory does not come back: compare the lowest of the last rounds with the lowest of the
- * first. */
+/* Leaked memory is never freed: compares the minimum of the last rounds with that of the first. */
 static void
 check_memory(struct state *s, const uint64_t *rss, size_t n)
 {
 	size_t some = n / 4;
 	uint64_t first, last;
 
-	/* the first rounds fill what is kept; the sanitizers keep what was freed */
+	/* The first rounds fill caches, and the sanitizers keep freed memory. */
 	if (!s->h->is_product || some < 2)
 		return;
 	first = lowest(rss + some, some);
 	last = lowest(rss + n - some, some);
-	printf("# RSS: %llu KiB, in the end %llu KiB\n", (unsigned long long)first,
+	printf("# RSS: first %llu KiB, last %llu KiB\n", (unsigned long long)first,
 	       (unsigned long long)last);
 	CHECK_LE(last, first + RSS_GROWTH_KIB, "RSS grew from %llu to %llu KiB",
 		 (unsigned long long)first, (unsigned long long)last);
@@ -339,13 +338,15 @@ random_calls(struct harness *h)
 	(void)harness_check_leaks(h, &idle);
 	remove_links();
 	remove_copies(h);
-	printf("# %llu calls in %u rounds, %llu ms: %llu succeeded, %llu failed, %llu were dropped\n",
+	printf("# %llu calls in %u rounds, %llu ms: %llu succeeded, %llu failed, "
+	       "%llu were dropped\n",
 	       (unsigned long long)s.n_calls, s.round, (unsigned long long)elapsed_ms(start_ns),
 	       (unsigned long long)s.n_succeeded, (unsigned long long)s.n_failed,
 	       (unsigned long long)s.n_dropped);
-	printf("# %u processes were killed, the agent was stopped %u times, %u connections dropped\n",
+	printf("# %u processes were killed, the agent was stopped %u times, "
+	       "%u connections dropped\n",
 	       s.n_kills, s.n_stops, s.n_drops);
-	CHECK_EQ(s.wrong, 0, "%u calls were answered wrongly; again with STATE_SEED=%llu", s.wrong,
+	CHECK_EQ(s.wrong, 0, "%u wrong replies; repeat with STATE_SEED=%llu", s.wrong,
 		 (unsigned long long)(s.seed + s.round - 1));
 	CHECK_EQ(h->failures, 0, "again with STATE_SEED=%llu",
 		 (unsigned long long)(s.seed + s.round - 1));

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Streams: whole, in order, ended; terminals. */
+/* Streams arrive completely, in order and with their end; terminals. */
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -96,7 +96,7 @@ on_read(void *data, ProtobufCMessage *reply, const struct error *failure)
 	} else {
 		fill(&e->in_state, e->want, r->data.len);
 		if (memcmp(e->want, r->data.data, r->data.len) != 0) {
-			CHECK(false, "bytes differ behind %llu", (unsigned long long)e->read);
+			CHECK(false, "bytes differ after %llu", (unsigned long long)e->read);
 			e->ended = true;
 		}
 		e->read += r->data.len;
@@ -119,7 +119,7 @@ next_read(struct echo *e)
 				 &q.base, 0, on_read, e, &err);
 }
 
-/* Random bytes through `cat`, all of them, in order. */
+/* Sends random bytes through `cat`; all return in order. */
 static void
 cat_gives_back_every_byte(struct harness *h)
 {
@@ -193,12 +193,11 @@ lines_on_both_streams_arrive_whole(struct harness *h)
 	struct lines l[2] = { { .h = h, .method = "ReadStdout" },
 			      { .h = h, .method = "ReadStderr" } };
 
-	CHECK_OK(
-		create_start(
-			h, "c1",
-			SH("i=0; while [ $i -lt 10000 ]; do echo out $i; echo err $i >&2; i=$((i+1)); done"),
-			&err),
-		&err);
+	CHECK_OK(create_start(h, "c1",
+			      SH("i=0; while [ $i -lt 10000 ]; do echo out $i; echo err $i >&2; "
+				 "i=$((i+1)); done"),
+			      &err),
+		 &err);
 	for (int i = 0; i < 2; i++) {
 		l[i].size = 1 << 20;
 		l[i].text = calloc(1, l[i].size);
@@ -227,7 +226,7 @@ lines_on_both_streams_arrive_whole(struct harness *h)
 	CHECK_OK(remove_container(h, "c1", &err), &err);
 }
 
-/* `sh -c 'sleep 1d &'` must end though the pipe stays open in the grandchild. */
+/* `sh -c 'sleep 1d &'` must end although the pipe stays open in the grandchild. */
 static void
 a_grandchild_does_not_hold_the_stream(struct harness *h)
 {
@@ -260,7 +259,7 @@ output_is_read_after_the_exit(struct harness *h)
 	CHECK_OK(remove_container(h, "c1", &err), &err);
 }
 
-/* A full stdin pipe holds up that call only. */
+/* A full stdin pipe blocks only the call that writes to it. */
 static void
 a_process_that_does_not_read(struct harness *h)
 {
@@ -288,7 +287,7 @@ a_process_that_does_not_read(struct harness *h)
 	free(big);
 }
 
-/* Reads until `want` came by. */
+/* Reads until `want` has been read. */
 static bool
 expect(struct harness *h, const char *exec_id, char *seen, size_t size, const char *want)
 {
@@ -325,10 +324,9 @@ a_shell_on_a_terminal(struct harness *h)
 	q.column = 101;
 	CHECK_OK(call(h, "TtyWinResize", &q, NULL, &err), &err);
 	CHECK_OK(write_stdin(h, "c1", "e1", script, strlen(script), &err), &err);
-	/* it echoes */
+	/* The terminal echoes. */
 	(void)expect(h, "e1", seen, sizeof(seen), "echo a$((40+2))b");
-	/* a ^D that comes before the shell is at its prompt is lost between two modes of the
-	 * terminal */
+	/* A ^D before the shell's prompt is lost when the shell changes the terminal's mode. */
 	(void)expect(h, "e1", seen, sizeof(seen), "a42b\r\n<>");
 	CHECK_HAS(seen, "33 101");
 	CHECK_HAS(seen, "/dev/pts/");
@@ -348,15 +346,14 @@ an_init_on_a_terminal(struct harness *h)
 	struct error err = ERROR_INIT;
 	char seen[4096] = "";
 
-	CHECK_OK(
-		create_start_tty(
-			h, "c1",
-			SH("test -t 0 && echo tty$((1+1)); ls -l /dev/console; read x; echo got:$x"),
-			&err),
-		&err);
+	CHECK_OK(create_start_tty(h, "c1",
+				  SH("test -t 0 && echo tty$((1+1)); ls -l /dev/console; read x; "
+				     "echo got:$x"),
+				  &err),
+		 &err);
 	(void)expect(h, "c1", seen, sizeof(seen), "tty2");
 	(void)expect(h, "c1", seen, sizeof(seen), "/dev/console");
-	/* CloseStdin is end of input, not of the terminal */
+	/* CloseStdin ends the input, not the terminal. */
 	CHECK_OK(write_stdin(h, "c1", "c1", "abc", 3, &err), &err);
 	CHECK_OK(close_stdin(h, "c1", "c1", &err), &err);
 	CHECK_OK(close_stdin(h, "c1", "c1", &err), &err);
@@ -379,7 +376,7 @@ read_lengths(struct harness *h)
 		ProtobufCMessage *reply = NULL;
 
 		q.len = lengths[i];
-		/* nothing is there: it parks, and goes with the container */
+		/* Without output the call is parked, and ends with the container. */
 		if (i == 2) {
 			(void)ttrpc_client_start(h->client, &grpc__agent_service__descriptor,
 						 "ReadStdout", &q.base, 0, on_closed, NULL, &err);
@@ -395,9 +392,10 @@ read_lengths(struct harness *h)
 }
 
 const struct test tests_stdio[] = {
-	{ "cat gives back every byte", cat_gives_back_every_byte },
-	{ "10,000 lines on both streams arrive whole", lines_on_both_streams_arrive_whole },
-	{ "a grandchild does not hold the stream", a_grandchild_does_not_hold_the_stream },
+	{ "cat returns every byte", cat_gives_back_every_byte },
+	{ "10,000 lines on both streams arrive complete", lines_on_both_streams_arrive_whole },
+	{ "a grandchild with an open pipe does not delay the end",
+	  a_grandchild_does_not_hold_the_stream },
 	{ "output is read after the exit", output_is_read_after_the_exit },
 	{ "a process that does not read its stdin", a_process_that_does_not_read },
 	{ "a shell on a terminal", a_shell_on_a_terminal },

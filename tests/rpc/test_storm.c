@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A storm: frames mutated by grammar from valid ones (tests/fuzz/mutate.h), over several
- * connections, while containers come and go, and another process calls Check. Every request on a
- * connection that lived must be answered exactly once. */
+ * connections, while containers are created and removed and another process calls Check. Every
+ * request on a connection that stays open must be answered exactly once. */
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,17 +18,17 @@
 #include "tests/support/elapsed.h"
 
 #define CONNS 4
-/* of a long storm; after each, everything is answered and removed: 3 s */
+/* gusts of a long storm; after each, all calls are answered and all containers removed: 3 s */
 #define GUSTS        10
 #define GUSTS_OF(h)  ((h)->soak ? GUSTS : GUSTS / 2)
 #define BATCH_FRAMES 100
-/* sent and not worked off, on one connection */
+/* unanswered batches on one connection */
 #define BATCHES_OUT 2
 #define OUT_MAX     (64u << 20)
-/* of frames: only of methods that have a handler */
+/* share of frames that call a method with a handler */
 #define SERVED_PERCENT 85
 #define SKIP_MAX       64
-/* then one of the containers is made anew */
+/* number of frames after which one container is replaced */
 #define ROUND_FRAMES 2000
 #define END_MS       60000
 /* On a busy machine the heap varies by 140 KiB. Over a million frames a loss of 12 bytes in one
@@ -54,7 +54,7 @@ enum fate {
 struct storm_conn {
 	struct raw raw;
 	struct buf out;
-	/* by stream: enum of what is known of it */
+	/* STREAM_* by stream id */
 	uint8_t *streams;
 	uint32_t n_streams, next_stream;
 	uint32_t unanswered, batches;
@@ -81,7 +81,7 @@ struct storm {
 	unsigned int closed, rounds, wrong;
 };
 
-/* Fills in what `served` leaves out: what changes the machine, and what has no handler. */
+/* Fills the skip list of `served`: methods that change the machine, and those without a handler. */
 static void
 find_handlers(struct storm *s)
 {
@@ -141,7 +141,7 @@ take_reply(struct storm *s, struct storm_conn *c, const struct raw_reply *reply)
 	if (reply->type != FRAME_RESPONSE || reply->status.code == ERROR_DATA_LOSS)
 		wrong(s, "not a response", reply);
 	if (!state || *state == STREAM_UNUSED || *state == STREAM_ANSWERED) {
-		wrong(s, "a reply that nobody waits for", reply);
+		wrong(s, "a reply without a pending call", reply);
 		return;
 	}
 	if (*state == STREAM_FENCE) {
@@ -171,7 +171,7 @@ conn_open(struct storm *s, struct storm_conn *c)
 	c->unanswered = c->batches = 0;
 }
 
-/* The agent may close a connection, but not without limit; what was asked there is lost. */
+/* The agent may close a connection; its pending calls are lost. */
 static void
 conn_closed(struct storm *s, struct storm_conn *c)
 {
@@ -223,7 +223,7 @@ append_batch(struct storm *s, struct storm_conn *c)
 	c->batches++;
 }
 
-/* Everything that this connection can do without waiting. */
+/* Sends and receives on the connection without waiting. */
 static void
 conn_turn(struct storm *s, struct storm_conn *c)
 {
@@ -243,7 +243,7 @@ conn_turn(struct storm *s, struct storm_conn *c)
 		conn_closed(s, c);
 }
 
-/* ---- containers that come and go meanwhile ---- */
+/* ---- containers created and removed meanwhile ---- */
 
 static void
 ignore(void *data, ProtobufCMessage *reply, const struct error *failure)
@@ -265,7 +265,7 @@ start_created(void *data, ProtobufCMessage *reply, const struct error *failure)
 	if (!reply)
 		return;
 	protobuf_c_message_free_unpacked(reply, NULL);
-	/* which one it was does not matter: those that run already say so */
+	/* Starts all of them: the call fails for containers that run already. */
 	for (size_t i = 0; i < ARRAY_LEN(scripts); i++) {
 		q.container_id = (char *)(uintptr_t)ids[i];
 		(void)ttrpc_client_start(s->h->client, &grpc__agent_service__descriptor,
@@ -273,7 +273,7 @@ start_created(void *data, ProtobufCMessage *reply, const struct error *failure)
 	}
 }
 
-/* Removes one, whatever became of it, and makes it anew: calls that were parked there end. */
+/* Removes one container, whatever its state, and creates it again; its parked calls end. */
 static void
 renew(struct storm *s)
 {
@@ -334,7 +334,7 @@ remove_all(struct storm *s)
 		(void)remove_container(s->h, ids[i], &err);
 }
 
-/* Sends n frames, and waits until all that was asked is answered. */
+/* Sends n frames and waits until all requests are answered. */
 static void
 blow(struct storm *s, uint64_t n)
 {
@@ -372,7 +372,7 @@ storm_init(struct storm *s, struct harness *h, uint64_t frames)
 	for (size_t i = 0; i < CONNS; i++) {
 		struct storm_conn *c = &s->conns[i];
 
-		/* any of them may get far more than its share */
+		/* The frames may be distributed unevenly. */
 		c->n_streams = (uint32_t)(2 * (frames + frames / BATCH_FRAMES) + 4096);
 		c->streams = malloc(c->n_streams);
 		buf_init(&c->out, OUT_MAX);
@@ -403,7 +403,9 @@ storm_free(struct storm *s)
 static void
 print_figures(const struct storm *s, uint64_t ms)
 {
-	printf("# %llu frames sent in %llu ms: %llu reached a handler, %llu a method without one, %llu were refused before, %llu were ignored, %llu were lost with %u closed connections; %u containers meanwhile\n",
+	printf("# %llu frames sent in %llu ms: %llu reached a handler, %llu a method without one, "
+	       "%llu were refused before, %llu ignored, %llu lost with %u closed connections; "
+	       "%u containers replaced\n",
 	       (unsigned long long)s->sent, (unsigned long long)ms,
 	       (unsigned long long)s->fates[FATE_HANDLER], (unsigned long long)s->fates[FATE_OPEN],
 	       (unsigned long long)s->fates[FATE_REFUSED], (unsigned long long)s->silent,
@@ -420,7 +422,7 @@ lowest(const uint64_t *v, size_t n)
 	return low;
 }
 
-/* The heap breathes; what leaks does not go down again: the lowest of the first gusts against
+/* The heap varies, but leaked memory is never freed: compares the minimum of the first gusts with
  * that of the last. */
 static void
 check_flat(struct harness *h, const uint64_t *rss, unsigned int fds_before, unsigned int fds_after)
@@ -439,7 +441,7 @@ check_flat(struct harness *h, const uint64_t *rss, unsigned int fds_before, unsi
 			 (unsigned long long)last);
 }
 
-/* New connections: the old ones may have large buffers. */
+/* Replaces the connections, which may have large buffers. */
 static void
 reopen(struct storm *s)
 {
@@ -449,7 +451,7 @@ reopen(struct storm *s)
 	}
 }
 
-/* Ten gusts, with what they did to the agent's memory. */
+/* Blows GUSTS_OF() gusts and records the agent's memory after each. */
 static void
 blow_measured(struct storm *s, uint64_t frames, struct probe *probe, uint64_t rss[GUSTS])
 {
@@ -479,7 +481,7 @@ storm(struct harness *h)
 	uint64_t rss[GUSTS];
 	struct probe probe;
 
-	/* tests/fuzz/words.c: others are waited for */
+	/* The only interface name in tests/fuzz/words.c that exists; calls wait for others. */
 	(void)mnl_add_link("storm0", 1);
 	storm_init(s, h, 2 * frames);
 	/* warm up */
@@ -487,7 +489,9 @@ storm(struct harness *h)
 	harness_settle(h, &before);
 	blow_measured(s, frames, &probe, rss);
 	harness_settle(h, &after);
-	CHECK_GE(2 * s->fates[FATE_HANDLER], s->sent, "fewer than half reached a handler");
+	CHECK_GE(2 * s->fates[FATE_HANDLER], s->sent,
+		 "fewer than half of the frames reached a "
+		 "handler");
 	check_flat(h, rss, before.fds, after.fds);
 	CHECK_NE(probe.p99_us, UINT32_MAX, "Check failed");
 	CHECK_EQ(s->wrong, 0, "%u replies were wrong", s->wrong);

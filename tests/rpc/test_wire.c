@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Frames that are wrong, odd, cut or late: each has its own answer, and the connection goes on. */
+/* Invalid, unusual, split and late frames: each gets its reply, and the connection stays usable. */
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,7 +11,7 @@
 
 #define REPLY_MS 10000
 
-/* Opens a connection; the test has failed if not. */
+/* Opens a connection; fails the test if that is impossible. */
 static bool
 opened(struct harness *h, struct raw *r)
 {
@@ -22,7 +22,7 @@ opened(struct harness *h, struct raw *r)
 	return ok;
 }
 
-/* It still serves. */
+/* Checks that the connection is still served. */
 static void
 check_usable(struct raw *r, const char *after)
 {
@@ -58,7 +58,7 @@ put_field(struct buf *b, unsigned int number, const void *data, size_t n)
 	(void)buf_append(b, data, n);
 }
 
-/* Asks for a method by whatever name. */
+/* Calls a method by any name, valid or not. */
 static bool
 ask_by_name(struct raw *r, const char *service, size_t service_len, const char *method,
 	    size_t method_len, struct raw_reply *reply)
@@ -138,7 +138,7 @@ too_much_metadata(struct harness *h)
 
 /* ---- sizes ---- */
 
-/* A WriteStdin whose frame has this payload size, to nobody. */
+/* Sends a WriteStdin to an unknown container in a frame with this payload size. */
 static void
 write_request(struct buf *frame, uint32_t stream, size_t payload)
 {
@@ -223,8 +223,7 @@ stream_ids(struct harness *h)
 	raw_close(&r);
 }
 
-/* Two parked calls on one stream, and a third one that is answered at once: three replies, no
- * more. */
+/* Two parked calls and one that is answered at once share a stream: exactly three replies. */
 static void
 a_stream_in_use_twice(struct harness *h)
 {
@@ -279,7 +278,7 @@ frame_types(struct harness *h)
 	raw_close(&r);
 }
 
-/* ---- how bytes arrive ---- */
+/* ---- pieces ---- */
 
 static void
 every_split(struct harness *h)
@@ -297,7 +296,7 @@ every_split(struct harness *h)
 	for (size_t at = 0; at < buf_len(&frame); at++) {
 		bool ok = raw_send(&r, buf_head(&frame), at);
 
-		/* it has been read by the time that another call is answered */
+		/* The first part has been read once a call on another connection is answered. */
 		if (at > 0)
 			(void)check_health(h->client, &reply.status);
 		ok = ok && raw_send(&r, buf_head(&frame) + at, buf_len(&frame) - at) &&
@@ -334,7 +333,7 @@ a_thousand_frames_in_one_write(struct harness *h)
 	raw_close(&r);
 }
 
-/* Nothing comes of a request whose end does not arrive. */
+/* A request whose end never arrives has no effect. */
 static void
 cut_at_every_offset(struct harness *h)
 {
@@ -363,7 +362,7 @@ cut_at_every_offset(struct harness *h)
 
 /* ---- time limits ---- */
 
-/* Starts a call with a limit of this many ns; its code. */
+/* Makes a call with a limit of this many nanoseconds. Returns its code. */
 static enum error_code
 limited(struct harness *h, const char *method, const void *request, int64_t ns, struct error *err)
 {
@@ -405,7 +404,7 @@ time_limits_of_calls_that_wait(struct harness *h)
 	CHECK_OK(remove_container(h, "c1", &err), &err);
 }
 
-/* Whether it came in time or not: the container is there, or nothing of it. */
+/* In time or not, either the container exists or nothing of it is left. */
 static void
 time_limits_of_create(struct harness *h)
 {
@@ -431,16 +430,16 @@ time_limits_of_create(struct harness *h)
 			CHECK_EQ(run_container(h, "c1", SH("true"), out, sizeof(out), &err), 0,
 				 "after %lld ns: %s", (long long)ns, err.msg);
 	}
-	printf("# CreateContainer with a time limit: %u were made, %u came too late\n", made, late);
-	CHECK_GT(late, 0, "none was late");
+	printf("# CreateContainer with a time limit: %u succeeded, %u timed out\n", made, late);
+	CHECK_GT(late, 0, "none timed out");
 }
 
 const struct test tests_wire[] = {
 	{ "names of services and methods", names },
 	{ "too much metadata", too_much_metadata },
-	{ "4 MiB, and a byte more", sizes },
+	{ "4 MiB and one byte more", sizes },
 	{ "stream ids", stream_ids },
-	{ "a stream that is in use twice", a_stream_in_use_twice },
+	{ "one stream id for two calls", a_stream_in_use_twice },
 	{ "frame types", frame_types },
 	{ "a frame in two parts, split anywhere", every_split },
 	{ "a thousand frames in one write", a_thousand_frames_in_one_write },
