@@ -87,7 +87,7 @@ says()
 		return 1
 	fi
 	case $got in *"$text"*) return 0 ;; esac
-	echo "said: $got"
+	echo "printed: $got"
 	return 1
 }
 

@@ -43,5 +43,5 @@ oci_suite()
 	# The suite may have ended early (no answer from the agent) or been stopped (too slow).
 	$whole && return
 	tests_run=$((tests_run + 1))
-	failed 'the suite came to its end' ''
+	failed 'the suite ran to completion' ''
 }

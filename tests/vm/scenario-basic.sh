@@ -49,28 +49,28 @@ killed()
 	rpc RemoveContainer '{"container_id":"sleeper"}'
 }
 
-ok 'run: the kernel is the guest'"'"'s, streams are apart, the exit code is passed on' run_uname
+ok 'run: guest kernel, separate streams, exit code' run_uname
 cp "$work/bin/vsock-probe" "$rootfs/bin/vsock-probe"
 if ok 'boot' boot basic --rootfs "$rootfs"; then
-	ok 'exec sees the container' is 'tatami' ctl exec basic -- hostname
-	ok 'exec passes the exit code on' code 7 ctl exec basic -- sh -c 'exit 7'
-	ok 'exec passes stdout and stderr on' is $'err\nout' streams
-	ok 'a missing binary is told by name' says '/no/such/binary' ctl exec basic -- /no/such/binary
+	ok 'exec runs in the container' is 'tatami' ctl exec basic -- hostname
+	ok 'exec returns the exit code' code 7 ctl exec basic -- sh -c 'exit 7'
+	ok 'exec passes on stdout and stderr' is $'err\nout' streams
+	ok 'a missing binary is reported by name' says '/no/such/binary' ctl exec basic -- /no/such/binary
 	mib=$((SOAK ? 1024 : 16))
 	head -c ${mib}M /dev/urandom >"$work/random"
 	LIMIT=1500 ok "$mib MiB of random bytes through cat arrive with their checksum" is "$(sha256sum <"$work/random")" checksum
 	rm -f "$work/random"
-	ok '10,000 lines on stdout and stderr at once arrive whole' both_streams
-	ok 'a shell on a terminal echoes, knows its size, passes its code on' terminal
-	ok 'sleep is killed: 137' killed
-	ok 'a process that kills itself: 137' code 137 ctl exec basic -- sh -c 'kill -9 $$; sleep 3600'
+	ok '10,000 lines on stdout and stderr at once arrive complete' both_streams
+	ok 'a shell on a terminal: echo, window size, exit code' terminal
+	ok 'exit code 137 of a killed process' killed
+	ok 'exit code 137 of a process that kills itself' code 137 ctl exec basic -- sh -c 'kill -9 $$; sleep 3600'
 	ok 'the container has cgroup v2 with controllers' controllers
 	ok 'the agent answers Version' version
 	ok 'GetGuestDetails' details
-	ok 'the shm of the sandbox has its size and flags' shm
+	ok 'the shm of the sandbox has the right size and flags' shm
 	ok 'a write to a read-only path of /proc fails' code 1 ctl exec basic -- sh -c 'echo b >/proc/sysrq-trigger'
 	ok 'a container cannot reach the agent over vsock' code 0 ctl exec basic -- vsock-probe 1024 1025
-	ok 'ps lists it' listed
+	ok 'ps lists the VM' listed
 	ok 'stop leaves nothing' stop basic
 fi
 rm -f "$rootfs/bin/vsock-probe"

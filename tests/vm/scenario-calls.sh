@@ -193,22 +193,22 @@ nothing_left() { no_process "$vmdir/" && test ! -e "$vmdir"; }
 cp -a "$rootfs" "$share"
 mkdir -p "$share/hostproc"
 if ok 'boot' boot calls --rootfs "$share" --privileged --guest-proc /hostproc; then
-	ok 'Check says SERVING' serving
-	ok 'GetGuestDetails: the memory block size is that of the kernel' block_size
-	ok 'CreateContainer: its first process waits in a cgroup of its own' created
+	ok 'Check reports SERVING' serving
+	ok 'GetGuestDetails reports the memory block size of the kernel' block_size
+	ok 'CreateContainer: the first process waits in its own cgroup' created
 	ok 'StartContainer: the program runs' started
 	ok 'ExecProcess: a process in the container' executed
 	ok 'SignalProcess: the handler runs' signalled
-	ok 'WaitProcess answers with the exit code once the process has ended' waited
+	ok 'WaitProcess returns the exit code after the process has exited' waited
 	ok 'WriteStdin: the bytes arrive' written
-	ok 'CloseStdin: the reader comes to its end' closed
-	ok 'TtyWinResize: the program learns its new size' resized
-	ok 'UpdateContainer: the limit stands in the cgroup' limited
-	ok 'StatsContainer counts as the cgroup does' counted
-	ok 'PauseContainer: nothing moves' paused
-	ok 'ResumeContainer: it goes on' resumed
-	ok 'GetOOMEvent names the container that was out of memory' out_of_memory
-	ok 'SetPolicy: a call that is refused does nothing' refused
+	ok 'CloseStdin: the reader gets end of file' closed
+	ok 'TtyWinResize: the program is notified of the new size' resized
+	ok 'UpdateContainer: the limit is set in the cgroup' limited
+	ok 'StatsContainer reports the counters of the cgroup' counted
+	ok 'PauseContainer: no process runs' paused
+	ok 'ResumeContainer: the processes continue' resumed
+	ok 'GetOOMEvent names the container that ran out of memory' out_of_memory
+	ok 'SetPolicy: a denied call has no effect' refused
 	ok 'RemoveContainer: processes and cgroup are gone' removed
 	ok 'DestroySandbox: the guest powers off by itself' destroyed
 	ok 'nothing of the VM is left' gone

@@ -77,13 +77,13 @@ shell_image || echo '# the image with a shell cannot be made'
 if ok 'boot with a debug console' boot console --initrd "$work/shell.img" --rootfs "$rootfs" \
 	--append "agent.debug_console agent.debug_console_vport=$console_port KATA_AGENT_LOG_LEVEL=debug"; then
 	ok 'a shell in the guest' guest_shell
-	ok 'it learns the size of the window' window
-	ok 'the agent prints its configuration, and who said what' config
-	ok 'four sessions, not five' four
+	ok 'the shell is notified of the window size' window
+	ok 'the agent prints its configuration with the source of each value' config
+	ok 'at most four sessions' four
 	ok 'stop' stop console
 fi
 if ok 'boot with a shell on the console' boot serial --initrd "$work/shell.img" --rootfs "$rootfs" --append agent.debug_console; then
-	ok 'the shell on the console, and another one' serial
+	ok 'a shell on the console, twice' serial
 	ok 'stop' stop serial
 fi
 rm -rf "$work/shell" "$work/shell.img"

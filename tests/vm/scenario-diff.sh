@@ -23,9 +23,9 @@ diff_boot()
 }
 
 if ! command -v crun >/dev/null; then
-	skip 'generated specs beside crun' 'crun is not installed'
+	skip 'generated specs compared with crun' 'crun is not installed'
 elif ok 'boot with crun in the initrd' diff_boot; then
-	ok "$diff_count generated specs of seed $diff_seed look the same from inside as with crun, or it is explained why not" compare_with_crun
+	ok "$diff_count generated specs of seed $diff_seed look the same with crun, or the difference is explained" compare_with_crun
 	tail -n 3 "$work/diff.txt" | grep '^# seed'
 	ok 'stop leaves nothing' stop diff
 fi

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # shellcheck shell=bash disable=SC2046
 # once: ours
-# How a guest ends: an agent that crashes, a tatamictl that is stopped or killed.
+# The end of a guest: a crash of the agent, a tatamictl that is stopped or killed.
 
 # gone MARK: no process has MARK in its command line, and no directory is left
 gone()
@@ -60,15 +60,15 @@ killed_run()
 printf 'int main(void) { volatile int *p = 0; return *p; }\n' >"$work/crash.c"
 cc -O0 -static -w "$work/crash.c" -o "$work/crash"
 
-ok 'an agent that crashes is told with its cause, and the VM powers off' \
+ok 'a crash of the agent is reported with its cause, and the VM powers off' \
 	says 'killed by signal 11' ctl run $(vm_options) --rootfs "$rootfs" --agent-binary "$work/crash" -- true
 if test "$kernel" = ours; then
 	# the file that another agent reads as the configuration of a confidential guest
 	mke2fs -q -t ext4 "$work/initdata.img" 1M >/dev/null 2>&1 && printf initdata | dd of="$work/initdata.img" conv=notrunc status=none
-	ok 'a disk with initdata: it is told, and there is no guest' \
+	ok 'a disk with initdata is reported, and the guest does not start' \
 		says 'holds initdata: confidential guests are not supported' ctl run $(vm_options) --rootfs "$rootfs" --attach "blk:$work/initdata.img" -- true
-	ok 'guest components are asked for: the same' \
+	ok 'configured guest components are reported, and the guest does not start' \
 		says 'guest_components_procs is configured' ctl run $(vm_options) --rootfs "$rootfs" --append agent.guest_components_procs=attestation-agent -- true
 fi
-ok 'run that is interrupted leaves nothing' interrupted
-ok 'run that is killed leaves no process, and its directory goes with the next start' killed_run
+ok 'an interrupted run leaves nothing' interrupted
+ok 'a killed run leaves no process, and the next start removes its directory' killed_run

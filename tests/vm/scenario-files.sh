@@ -230,17 +230,17 @@ with_mkfs() { copy_program "$work/mkfs" /sbin/mkfs.ext4 && initrd_with "$work/mk
 
 if ok 'an initrd with mkfs.ext4' with_mkfs && ok 'boot with a share and disks' boot files --initrd "$work/mkfs.img" --rootfs "$rootfs" --privileged --guest-proc /hostproc --attach "virtio-fs:$work/share" \
 	--attach "blk:$work/swap1" --attach "blk:$work/swap2" --attach "blk:$work/noswap" --attach "blk:$work/empty" --attach "9p:$work/nine"; then
-	ok 'CopyFile: a file in parts, a directory and a link are there, with owners and modes' copied
-	ok 'CopyFile: what would lead out of the shared directory is refused, and changes nothing' hostile
-	ok 'CopyFile: on 9p, a file takes a directory'"'"'s place and the other way round' copied_to_9p
-	ok 'a volume is plugged in' with_volume
-	ok 'GetVolumeStats: what statfs says in the guest' usage
+	ok 'CopyFile: a file in parts, a directory and a link, with owners and modes' copied
+	ok 'CopyFile: paths outside the shared directory are refused without effect' hostile
+	ok 'CopyFile: on 9p, a file replaces a directory and vice versa' copied_to_9p
+	ok 'a hot-plugged volume' with_volume
+	ok 'GetVolumeStats: the numbers of statfs in the guest' usage
 	ok 'ResizeVolume: ext4 grows while it is used' resized
-	ok 'UpdateEphemeralMounts: a tmpfs has another size, and the flags it had' remounted
-	ok 'a file system is made on a disk that has none' formatted
-	ok 'volumes for a group: its own, with mode and size' for_a_group
-	ok 'volumes of huge pages: each has its own, a failed mount none' huge
-	ok 'RemoveStaleVirtiofsShareMounts: what is mounted on a directory that has gone goes' stale
+	ok 'UpdateEphemeralMounts: a tmpfs is resized and keeps its flags' remounted
+	ok 'a file system is created on an empty disk' formatted
+	ok 'group, mode and size of volumes with an fsGroup' for_a_group
+	ok 'volumes of huge pages: each reserves its own, a failed mount none' huge
+	ok 'RemoveStaleVirtiofsShareMounts: a mount on a removed directory is unmounted' stale
 	ok 'AddSwap: the guest swaps to the disk in that slot' swap_by_pci
 	ok 'AddSwapPath: the guest swaps to that disk' swap_by_path
 	ok 'stop' stop files

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 # shellcheck shell=bash
 # only on: distro
-# A VM that starts with one processor and 256 MiB grows to two and 1 GiB while a container runs,
-# which sees both. Not on our kernel: recent kernels reserve no processors for hot-plug unless they
+# A VM that starts with one processor and 256 MiB grows to two and 1 GiB while a running container
+# sees the growth. Not on our kernel: recent kernels reserve no processors for hot-plug unless they
 # know their hypervisor (acpi_is_processor_usable()), and TCG is not a known one.
 
 inside() { ctl exec plug -- sh -c "$1"; }
@@ -92,15 +92,15 @@ mkdir -p "$work/plug/hostproc"
 if ok 'boot with one processor and 256 MiB' boot plug --rootfs "$work/plug" --privileged --guest-proc /hostproc --cpus 1 --max-cpus 2 \
 	--memory 256 --max-memory 2048 --append 'memhp_default_state=offline' \
 	-- sh -c "$obeys"; then
-	ok 'the number of open files has no limit of its own' files
+	ok 'the number of open files is unlimited' files
 	limits >"$work/limits-before"
-	ok 'a container is allowed a processor that is not there yet' set_cpuset
+	ok 'a container may be assigned an absent processor' set_cpuset
 	ok 'OnlineCPUMem waits for the second processor, and the container sees it' cpu
-	ok 'the container may use both' is $'0-1\nCpus_allowed_list:\t0-1' cpuset
-	ok 'memory is brought online on its event' memory_by_itself
-	ok 'OnlineCPUMem brings the rest: 1 GiB, and the pods may use it' memory_by_call
-	ok 'every limit that follows from memory has grown' limits_follow
-	ok 'a container uses it' use_it
+	ok 'the container may use both processors' is $'0-1\nCpus_allowed_list:\t0-1' cpuset
+	ok 'memory is brought online by its event' memory_by_itself
+	ok 'OnlineCPUMem brings the rest online: 1 GiB, usable by the pods' memory_by_call
+	ok 'every limit derived from memory has grown' limits_follow
+	ok 'a container uses the new memory' use_it
 	ok 'stop leaves nothing' stop plug
 fi
 rm -rf "$work/plug"

@@ -93,13 +93,13 @@ stalls()
 not_on_console() { has_event guest-set-up "$vmdir/console.log" && ! has_event agent-ready "$vmdir/console.log"; }
 
 if ok 'boot with the log on a port' boot log --rootfs "$rootfs" --append "agent.log=debug agent.log_vport=$log_port"; then
-	ok 'it begins with the first line' from_the_start
-	ok 'lines come as they are written' as_it_happens
-	ok 'lines are kept while nobody listens' kept
-	ok 'each is a JSON object' all_json
-	ok 'the console has only what init says' not_on_console
-	ok 'a reader that comes, stalls and goes costs no line' stalls
-	ok 'no debug console where none was asked for' says '' "$work/bin/vsock-cat" "$(vsock_address)" 1026
+	ok 'the log begins with the first line' from_the_start
+	ok 'lines arrive as they are written' as_it_happens
+	ok 'lines are kept without a reader' kept
+	ok 'each line is a JSON object' all_json
+	ok 'the console has only the lines of init' not_on_console
+	ok 'a reader that connects, stalls and disconnects loses no line' stalls
+	ok 'no debug console without its parameter' says '' "$work/bin/vsock-cat" "$(vsock_address)" 1026
 	ok 'stop' stop log
 fi
 rm -f "$work"/log[1-4]

@@ -66,19 +66,19 @@ else
 	if ok 'boot with AppArmor' lsm_boot aa apparmor=1 security=apparmor; then
 		ok 'load profiles' lsm_load securityfs 'cat /apparmor >/mnt/apparmor/.load'
 		ok 'a profile confines init and execs' lsm_cases --only 'AppArmor profile'
-		test "$SOAK" = 0 || ok 'that fails when the field is ignored' lsm_ignored AppArmor
+		test "$SOAK" = 0 || ok 'the case fails when the field is ignored' lsm_ignored AppArmor
 		ok 'stop leaves nothing' stop aa
 	fi
 	if ok 'boot with SELinux' lsm_boot se selinux=1 security=selinux; then
 		ok 'load a policy' lsm_load selinuxfs 'dd if=/selinux of=/mnt/load bs=1M'
-		ok 'a label is that of init, execs and mounts' lsm_cases --only 'SELinux'
-		test "$SOAK" = 0 || ok 'that fails when the fields are ignored' lsm_ignored SELinux
+		ok 'a label applies to init, execs and mounts' lsm_cases --only 'SELinux'
+		test "$SOAK" = 0 || ok 'the cases fail when the fields are ignored' lsm_ignored SELinux
 		ok 'stop leaves nothing' stop se
 	fi
-	if ok 'boot with neither, labels being strict' lsm_boot none lsm=yama agent.strict_lsm=true; then
+	if ok 'boot with neither, and strict labels' lsm_boot none lsm=yama agent.strict_lsm=true; then
 		ok 'a profile is refused' says 'process.apparmorProfile: the guest' lsm_create p1 '"ApparmorProfile":"x",'
 		ok 'a label is refused' says 'process.selinuxLabel: the guest' lsm_create p2 '"SelinuxLabel":"u:r:x",'
-		ok 'unconfined is not' lsm_create p3 '"ApparmorProfile":"unconfined",'
+		ok 'an unconfined profile is accepted' lsm_create p3 '"ApparmorProfile":"unconfined",'
 		ok 'stop leaves nothing' stop none
 	fi
 fi

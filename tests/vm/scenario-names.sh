@@ -47,16 +47,16 @@ nested_network()
 }
 
 mkdir -p "$work/names-tree"
-if ok 'make a guest with modules' make_initrd && ok 'boot it' boot names --no-container --initrd "$work/names.img"; then
-	ok 'an unknown module is an error by name' says 'failed to load kernel module no-such-thing' \
+if ok 'make a guest with modules' make_initrd && ok 'boot the guest' boot names --no-container --initrd "$work/names.img"; then
+	ok 'an unknown module is reported by name' says 'failed to load kernel module no-such-thing' \
 		create "$(with_module '{"name":"no-such-thing"}')"
 	ok 'CreateSandbox' create "$(with_module '{"name":"ifb","parameters":["numifbs=3"]},{"name":"dummy","parameters":["numdummies=3"]}')"
-	ok 'resolv.conf is as the host says' is $'nameserver 10.1.2.3\n\nsearch example.org' in_guest 'cat /guest-etc/resolv.conf'
-	ok 'hostname, in the file and in the kernel' is 'pod-one pod-one' in_guest 'echo $(cat /guest-etc/hostname) $(hostname)'
-	ok 'hosts has it beside what the image has' is $'127.0.0.1\tlocalhost\n127.0.1.1\tpod-one' in_guest 'grep -E ^127 /guest-etc/hosts'
-	ok 'the module is loaded, with its parameter' is 'ifb0 ifb1 ifb2' in_guest 'echo $(ls /sys/class/net | grep ifb)'
+	ok 'resolv.conf has the lines of the host' is $'nameserver 10.1.2.3\n\nsearch example.org' in_guest 'cat /guest-etc/resolv.conf'
+	ok 'the hostname in the file and in the kernel' is 'pod-one pod-one' in_guest 'echo $(cat /guest-etc/hostname) $(hostname)'
+	ok 'hosts has the hostname in addition to the entries of the image' is $'127.0.0.1\tlocalhost\n127.0.1.1\tpod-one' in_guest 'grep -E ^127 /guest-etc/hosts'
+	ok 'the module is loaded with its parameter' is 'ifb0 ifb1 ifb2' in_guest 'echo $(ls /sys/class/net | grep ifb)'
 	ok 'IPVS, IPsec policies, NFQUEUE and dummy interfaces work in a container' is $'ipvs\nxfrm\nnfqueue\ndummy' nested_network
-	ok 'a parameter of a module that is built in is a warning' has_event module-parameter-refused "$vmdir/console.log" module=dummy parameter=numdummies
+	ok 'a parameter of a built-in module causes a warning' has_event module-parameter-refused "$vmdir/console.log" module=dummy parameter=numdummies
 	ok 'stop leaves nothing' stop names
 fi
 rm -rf "$work/names-tree"

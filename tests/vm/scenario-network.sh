@@ -123,15 +123,15 @@ filter_told()
 }
 
 if ok 'an initrd with iptables' with_iptables && ok 'boot without a card' boot net --initrd "$work/iptables.img" --rootfs "$rootfs" --privileged --guest-proc /hostproc -- sleep 3600; then
-	ok 'UpdateInterface: a card that is plugged in meanwhile has name, MTU and addresses, and works' plugged
-	ok 'UpdateInterface: other addresses take the place of the former, the hardware address, too' changed
-	ok 'UpdateInterface: a card that never comes is Link not found' says 'Link not found' never
-	ok 'ListInterfaces tells what ip does' listed
-	ok 'UpdateRoutes: packets follow them; a list that fails changes nothing' routed
-	ok 'ListRoutes tells what ip does' routes_listed
+	ok 'UpdateInterface: a card plugged in during the call has name, MTU and addresses, and works' plugged
+	ok 'UpdateInterface: new addresses and a new hardware address replace the former' changed
+	ok 'UpdateInterface: a card that never appears: Link not found' says 'Link not found' never
+	ok 'ListInterfaces agrees with ip' listed
+	ok 'UpdateRoutes: packets follow the routes; a failed list changes nothing' routed
+	ok 'ListRoutes agrees with ip' routes_listed
 	ok 'AddARPNeighbors: the entry is permanent' neighbour
-	ok 'SetIPTables: packets are stopped' filtered
+	ok 'SetIPTables: packets are dropped' filtered
 	ok 'SetIPTables: rules for IPv6' filtered6
-	ok 'GetIPTables tells the rules, and takes them back' filter_told
+	ok 'GetIPTables returns the rules, which can be restored' filter_told
 	ok 'stop leaves nothing' stop net
 fi

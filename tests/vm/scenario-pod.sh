@@ -75,19 +75,19 @@ restarted()
 }
 
 port=$(free_port)
-if ok 'make a disk with nginx, describe the pod' make_disk && ok 'the description is complete' describe; then
-	ok 'an unknown member is refused by its name' says 'hostname2' ctl pod <(sed 's/"hostname"/"hostname2"/' "$work/pod.json")
-	if LIMIT=240 ok 'a pod of two containers, ready by its probe' make_pod; then
-		ok 'nginx answers to the host through the card' served
-		ok 'the pid namespace is shared, and the pause container its first process' pids
+if ok 'make a disk with nginx' make_disk && ok 'describe the pod' describe; then
+	ok 'an unknown member is refused by name' says 'hostname2' ctl pod <(sed 's/"hostname"/"hostname2"/' "$work/pod.json")
+	if LIMIT=240 ok 'a pod of two containers becomes ready by its probe' make_pod; then
+		ok 'nginx answers the host through the network card' served
+		ok 'a shared pid namespace with the pause container as process 1' pids
 		ok 'a secret' is $'600\n..data/token\nhush' secret
 		ok 'an empty directory is shared' is hello shared
-		ok 'an empty directory in memory has its size' memory_dir
+		ok 'an empty directory in memory has the given size' memory_dir
 		ok 'limits' is $'33554432\n100663296\n90000 100000' limits
 		ok 'secret and config map cannot be written' read_only
-		ok 'its log' grep -qx 'side is up' "$vmdir/side.log"
-		ok 'a container whose liveness probe fails is started again' restarted
-		ok 'nginx answers still' served
+		ok 'the log of a container' grep -qx 'side is up' "$vmdir/side.log"
+		ok 'a container is restarted when its liveness probe fails' restarted
+		ok 'nginx still answers' served
 		ok 'stop leaves nothing' stop site
 	fi
 fi

@@ -147,13 +147,13 @@ replay_all()
 
 # shellcheck source=tests/transcript/prepare.sh
 . tests/transcript/prepare.sh
-if userland "$work/userland" 2>/dev/null && make_host && ok 'make disks' make_disks && ok 'make a guest that starts agents' make_guest && ok 'boot it' boot_guest; then
+if userland "$work/userland" 2>/dev/null && make_host && ok 'make disks' make_disks && ok 'make a guest that starts agents' make_guest && ok 'boot the guest' boot_guest; then
 	# Plugged-in devices stay, so these come last.
 	replay_all go-0[1-6] go-07 go-08[cd] go-09 go-1 rs-
 	if test "$kernel" = distro; then
 		replay_all go-08[ab]
 	else
-		skip 'recording: go-08a, go-08b' 'this kernel leaves no room for processors'
+		skip 'recording: go-08a, go-08b' 'this kernel reserves no processors for hot-plug'
 	fi
 	ok 'stop leaves nothing' stop recordings
 fi

@@ -45,7 +45,7 @@ readdressed() { update pod0 02:00:00:00:00:77 && look ip link show dev pod0 | gr
 
 if ok 'an initrd with the card'"'"'s driver' card_initrd && ok 'boot with a card' boot card --initrd "$work/card.img" --nic --rootfs "$rootfs"; then
 	ok 'the card is set up' set_up
-	ok 'another name, while it is up' renamed
-	ok 'another hardware address, while it is up' readdressed
+	ok 'renaming the card while it is up' renamed
+	ok 'changing the hardware address while it is up' readdressed
 	ok 'stop leaves nothing' stop card
 fi

@@ -186,20 +186,20 @@ if ok 'boot' boot services --rootfs "$work/services.ext4" --privileged --guest-p
 	--append 'random.trust_cpu=off random.trust_bootloader=off rng_core.default_quality=0 agent.mem_agent_enable=true maxcpus=1 mem=256M' \
 	--memory 512 --cpus 2 -- sh -c "$obeys"; then
 	ok 'SetGuestDateTime sets the clock' set_time
-	ok 'nothing waits longer or shorter for that' time_passes_as_before
-	ok 'ReseedRandomDev makes random numbers ready' reseed
-	ok 'the host gives random numbers, too' is virtio_rng.0 inside 'cat /sys/class/misc/hw_random/rng_current'
+	ok 'timeouts are independent of the clock' time_passes_as_before
+	ok 'ReseedRandomDev makes the random number generator ready' reseed
+	ok 'the host provides random numbers' is virtio_rng.0 inside 'cat /sys/class/misc/hw_random/rng_current'
 	ok 'ReseedRandomDev without data' says 'missing entropy data' rpc ReseedRandomDev '{}'
-	ok 'GetMetrics has every family, and they are right' metrics
-	ok 'GetMetrics has what all pods together use' pods_total
+	ok 'GetMetrics has every family with correct values' metrics
+	ok 'GetMetrics has the total memory of all pods' pods_total
 	ok 'GetGuestDetails' details
 	ok 'OnlineCPUMem: a second processor runs' online
-	ok 'MemHotplugByProbe: a block that is there is no error, others are refused with the reason' probe
-	ok 'GetDiagnosticData tells the last words of a container' last_words
-	ok 'MemAgentMemcgSet: unused memory goes back' reclaim
+	ok 'MemHotplugByProbe accepts a present block and refuses others with the reason' probe
+	ok 'GetDiagnosticData returns the termination message of a container' last_words
+	ok 'MemAgentMemcgSet: unused memory is reclaimed' reclaim
 	grep 'of the file' "$work/said" | sed 's/^/# /'
-	ok 'pressure stops it' pressure
-	ok 'MemAgentCompactSet: free memory comes together' compact
+	ok 'pressure stops the reclaim' pressure
+	ok 'MemAgentCompactSet: free memory is compacted' compact
 	ok 'stop leaves nothing' stop services
 fi
 rm -rf "$work/services"

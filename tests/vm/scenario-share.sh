@@ -112,16 +112,16 @@ if ok 'boot with a rootfs and volumes on virtio-fs, disks and more shares' boot 
 	mounts_before=$(guest_mounts)
 	ok 'the rootfs is virtio-fs' is virtiofs ctl exec shares -- sh -c "grep ' / ' /proc/mounts | cut -d' ' -f3"
 	ok 'a volume' is from-the-host ctl exec shares -- cat /data/file
-	ok 'what is written to it arrives on the host' written
+	ok 'data written to a volume arrives on the host' written
 	ok 'a read-only volume' says 'Read-only file system' ctl exec shares -- sh -c 'echo x >/ro/new'
-	ok 'a volume that is one file' is from-the-host ctl exec shares -- cat /etc/one
+	ok 'a volume of a single file' is from-the-host ctl exec shares -- cat /etc/one
 	ok 'a rootfs on virtio-blk' disk_rootfs
-	ok 'a disk is plugged in and mounted by its PCI path' plug_and_mount
-	ok 'a missing disk is an error in bounded time' says '1e/01' missing_disk
-	ok 'no mount is left of all this' no_more_mounts
-	ok 'while a virtio-fs mount hangs, Check answers and a container lives' hang_virtiofs
-	ok 'while a 9p walk hangs, Check answers and a container lives' hang_9p
-	ok 'stop leaves nothing, hung mounts or not' stop shares
+	ok 'a hot-plugged disk is mounted by its PCI path' plug_and_mount
+	ok 'a missing disk fails the call in bounded time' says '1e/01' missing_disk
+	ok 'no mount is left' no_more_mounts
+	ok 'Check and other containers work while a virtio-fs mount hangs' hang_virtiofs
+	ok 'Check and other containers work while a 9p walk hangs' hang_9p
+	ok 'stop leaves nothing despite hung mounts' stop shares
 fi
 if test "$SOAK" = 1; then
 	ok 'run with a virtio-blk rootfs and a 9p volume' is $'ext4\nfrom-the-host' \

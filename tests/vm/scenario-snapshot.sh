@@ -163,19 +163,19 @@ still_works() { ask RemoveContainer '{"container_id":"box"}' && ask DestroySandb
 
 mkdir -p "$snap"
 vm=
-if ok 'make an initrd whose card is set up, and a disk' make_initrd && ok 'a container counts' counting && ok 'the VM is written to a file' saved; then
-	if ok 'it is restored' restored one 10.0.2.21; then
-		ok 'the container goes on' goes_on
-		ok 'the kernel was told that it is another machine' reseeded
-		ok 'the time is the host'"'"'s' right_time
+if ok 'make an initrd that configures the card, and a disk' make_initrd && ok 'start a container that counts' counting && ok 'save the VM to a file' saved; then
+	if ok 'restore the VM' restored one 10.0.2.21; then
+		ok 'the container continues' goes_on
+		ok 'the kernel was notified of the new generation id' reseeded
+		ok 'the time equals that of the host' right_time
 		ok 'the card has its new address' identity 10.0.2.21
 	fi
 	end_vm
-	if ok 'it is restored once more' restored two 10.0.2.22; then
-		ok 'the two have other random numbers' differ
-		ok 'the time is the host'"'"'s' right_time
-		ok 'the card has its other address' identity 10.0.2.22
-		ok 'container and sandbox end as ever' still_works
+	if ok 'restore the VM again' restored two 10.0.2.22; then
+		ok 'the two copies have different random numbers' differ
+		ok 'the time equals that of the host' right_time
+		ok 'the card has the other address' identity 10.0.2.22
+		ok 'the container and the sandbox can be removed' still_works
 	fi
 fi
 end_vm

@@ -33,10 +33,10 @@ length() { test "$(head -c 8 "$work/spans" | od -An -tx1 | tr -d ' \n' | cut -c1
 if ok 'boot with tracing' boot trace --rootfs "$rootfs" --append agent.trace; then
 	collect
 	ok 'a call becomes a span' heard
-	ok 'it begins with its length' length
-	ok 'a call that fails tells its code' failed
+	ok 'a span begins with its length' length
+	ok 'the span of a failed call has its code' failed
 	kill "$collector" 2>/dev/null
-	ok 'without a collector calls are answered as ever' is 0 eval 'rpc Check "{}" >/dev/null; echo $?'
+	ok 'calls are answered without a collector' is 0 eval 'rpc Check "{}" >/dev/null; echo $?'
 	ok 'stop leaves nothing' stop trace
 fi
 rm -f "$work/spans"

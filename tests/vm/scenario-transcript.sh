@@ -29,12 +29,12 @@ ends()
 
 make_roots 6f3c1e0a9b a17d22c3 passthrough/rs0 passthrough/rs1
 echo "the host's file" >"$share/a17d22c3-0011223344556677-hostname"
-if ok 'boot a VM that nobody asks for anything' bare go; then
+if ok 'boot a VM without a sandbox' bare go; then
 	ok 'the runtime in Go: a pod'"'"'s life' replay go
-	ok 'the VM has ended by itself' ends
+	ok 'the VM powers off by itself' ends
 	vms=()
 fi
-if ok 'boot another' bare rust; then
+if ok 'boot another VM' bare rust; then
 	ok 'the runtime in Rust: a pod'"'"'s life' replay rust
 	ok 'stop leaves nothing' stop rust
 fi

@@ -22,9 +22,9 @@ is_debian() { ctl exec web -- sh -c '. /etc/os-release; echo $ID'; }
 workers() { ctl exec web -- ps -C nginx -o comm= | sort | uniq -c | grep -q '[2-9] nginx'; }
 
 if ok 'make the disk of a Debian userland with nginx' make_web &&
-	ok 'boot it' boot web --rootfs "$work/web.ext4" -- nginx -g 'daemon off;'; then
-	ok 'exec runs beside it' is debian is_debian
+	ok 'boot the VM' boot web --rootfs "$work/web.ext4" -- nginx -g 'daemon off;'; then
+	ok 'exec runs next to nginx' is debian is_debian
 	ok 'curl in the VM gets the page' shared_page
-	ok 'nginx has its processes' workers
+	ok 'nginx has its worker processes' workers
 	ok 'stop leaves nothing' stop web
 fi
