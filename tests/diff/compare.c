@@ -15,13 +15,15 @@
 #define VALUE_MAX 16384
 
 struct row {
-	char *condition; /* " word ", or NULL */
+	/* " word ", or NULL */
+	char *condition;
 	char *key, *agent, *crun;
 	unsigned int line, used;
 };
 
 struct table {
-	char *text; /* what the rows point into */
+	/* the text that the rows point into */
+	char *text;
 	const char *conditions;
 	struct row rows[ROWS_MAX];
 	size_t n;
@@ -39,7 +41,7 @@ trim(char *s)
 	return s;
 }
 
-/* "if=word key": the condition as table_set_conditions() writes it. */
+/* Converts the condition of "if=word key" to the form of table_set_conditions(). */
 static void
 take_condition(struct row *r)
 {
@@ -47,14 +49,14 @@ take_condition(struct row *r)
 
 	if (strncmp(r->key, "if=", 3) != 0 || !end)
 		return;
-	/* there is room: "=word " becomes " word " */
+	/* In place: "=word " becomes " word ". */
 	r->condition = r->key + 2;
 	r->condition[0] = ' ';
 	r->key = strdup(trim(end + 1));
 	end[1] = '\0';
 }
 
-/* "key | agent | crun | reason" */
+/* Parses "key | agent | crun | reason". */
 static bool
 add_row(struct table *t, char *line, unsigned int number)
 {
@@ -64,7 +66,7 @@ add_row(struct table *t, char *line, unsigned int number)
 	line = trim(line);
 	if (!*line || *line == '#')
 		return true;
-	/* a bar alone: those inside of patterns have no blanks about them */
+	/* A separator has blanks around it; a bar inside a pattern has none. */
 	for (char *bar; line && n < ARRAY_LEN(fields); line = bar) {
 		bar = n + 1 < ARRAY_LEN(fields) ? strstr(line, " | ") : NULL;
 		if (bar) {
@@ -136,8 +138,7 @@ table_print_unused(const struct table *t)
 	for (size_t i = 0; i < t->n; i++) {
 		if (t->rows[i].used)
 			continue;
-		printf("# explained.txt:%u explained nothing: %s\n", t->rows[i].line,
-		       t->rows[i].key);
+		printf("# explained.txt:%u is unused: %s\n", t->rows[i].line, t->rows[i].key);
 		n++;
 	}
 	return n;
@@ -171,7 +172,8 @@ table_explains(struct table *t, const struct difference *d)
 
 struct line {
 	char *key, *value;
-	size_t place; /* lines of one key stay in order */
+	/* Lines with the same key keep their order. */
+	size_t place;
 };
 
 static int
@@ -183,7 +185,7 @@ by_key(const void *a, const void *b)
 	return r ? r : x->place < y->place ? -1 : 1;
 }
 
-/* The lines of an output, sorted by key. */
+/* Splits an output into its lines, sorted by key. */
 static size_t
 take_apart(char *text, struct line *lines)
 {
@@ -202,7 +204,7 @@ take_apart(char *text, struct line *lines)
 	return n;
 }
 
-/* All values of the key that lines[*at] has, with ", " between; moves on to the next key. */
+/* Joins all values of the key of lines[*at] with ", " and advances *at to the next key. */
 static void
 gather(const struct line *lines, size_t n, size_t *at, char out[VALUE_MAX])
 {
@@ -215,7 +217,7 @@ gather(const struct line *lines, size_t n, size_t *at, char out[VALUE_MAX])
 
 		len = w < 0 || len + (size_t)w >= VALUE_MAX ? VALUE_MAX - 1 : len + (size_t)w;
 	}
-	/* the key is there, with nothing to say */
+	/* The key is present without a value. */
 	if (!len)
 		(void)snprintf(out, VALUE_MAX, "\"\"");
 }

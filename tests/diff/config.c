@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* See config.h. Where the protocol cannot tell 0 from unset, unset is written. */
+/* See config.h. Where the protocol does not distinguish 0 from unset, the member is left out. */
 #include "tests/diff/config.h"
 
 #include <stdlib.h>
@@ -91,7 +91,7 @@ put_process(struct json_put *w, const Grpc__Process *p)
 	json_put_bool(w, "noNewPrivileges", p->nonewprivileges);
 	put_text_if(w, "apparmorProfile", p->apparmorprofile);
 	put_text_if(w, "selinuxLabel", p->selinuxlabel);
-	/* here 0 means 0 */
+	/* 0 is a value of its own here. */
 	json_put_i64(w, "oomScoreAdj", p->oomscoreadj);
 	json_put_end(w, '}');
 }
@@ -337,6 +337,6 @@ config_json(const Grpc__Spec *spec, const struct config_place *place)
 		buf_release(&out);
 		return NULL;
 	}
-	/* nothing was consumed: the memory begins with the text */
+	/* Nothing was consumed, so the memory begins with the text. */
 	return (char *)out.data;
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* See generate.h. The process, its namespaces, and what all parts use. */
+/* See generate.h. Generates the process and its namespaces; helpers of all parts. */
 #include "tests/diff/generate.h"
 
 #include <stdio.h>
@@ -8,7 +8,8 @@
 
 #include "lib/cleanup.h"
 
-#define INHERITED_MAX 65536 /* ids of a user namespace */
+/* ids of a user namespace */
+#define INHERITED_MAX 65536
 
 #define LIST(...) ((const char *const[]){ __VA_ARGS__, NULL })
 
@@ -153,8 +154,9 @@ static const char *const cap_names[] = {
 };
 
 #define ALL_CAPS ((1ull << ARRAY_LEN(cap_names)) - 1)
-#define DEFAULT_CAPS \
-	0xa80425fbull /* of container engines: the kernel's numbers are the places above */
+/* The default set of container engines, as indices of the list above, which are the kernel's
+ * numbers. */
+#define DEFAULT_CAPS 0xa80425fbull
 
 static void
 put_caps(struct gen *g, uint64_t set, char ***list, size_t *n)
@@ -199,7 +201,7 @@ caps(struct gen *g)
 static void
 rlimits(struct gen *g, Grpc__Process *p)
 {
-	/* at least what the probe and a runtime need */
+	/* The minimum that the probe and a runtime need. */
 	static const struct {
 		const char *type;
 		uint64_t least;
@@ -224,7 +226,7 @@ rlimits(struct gen *g, Grpc__Process *p)
 		r->type = (char *)(uintptr_t)list[i].type;
 		r->soft = list[i].least + roll(g, 32);
 		r->hard = r->soft + roll(g, 3);
-		/* the kernel's own ceiling for open files is a million */
+		/* The kernel's default maximum of open files is a million. */
 		if (chance(g, 20) && strcmp(r->type, "RLIMIT_NOFILE") != 0)
 			r->hard = UINT64_MAX;
 		if (r->hard == UINT64_MAX && chance(g, 40))

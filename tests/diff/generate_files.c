@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Mounts, devices, masked and read-only paths, the root. The sources of binds and the targets are what tests/diff/image
- * put into the guest. */
+/* Generates mounts, devices, masked and read-only paths, and the root. tests/diff/image creates the
+ * sources of binds and the targets in the guest. */
 #include <string.h>
 
 #include "lib/cleanup.h"
@@ -28,7 +28,7 @@ option(struct gen *g, Grpc__Mount *m, const char *word)
 	push(g, &m->options, &m->n_options, word);
 }
 
-/* At most one word of each group, in any order. */
+/* Groups of mount options; a mount gets at most one option of each, in any order. */
 static void
 flags(struct gen *g, Grpc__Mount *m, unsigned int percent)
 {
@@ -47,14 +47,15 @@ flags(struct gen *g, Grpc__Mount *m, unsigned int percent)
 			option(g, m, pick(g, groups[(first + i) % ARRAY_LEN(groups)]));
 }
 
-/* The mounts that container engines make, most of them, most as they are made. */
+/* The mounts of container engines: most of them, mostly unchanged. */
 static void
 default_mounts(struct gen *g)
 {
 	static const struct {
 		unsigned int percent;
 		const char *target, *type, *source;
-		const char *needed[4], *usual[5]; /* options */
+		/* options */
+		const char *needed[4], *usual[5];
 	} list[] = {
 		{ 96, "/proc", "proc", "proc", { NULL }, { "nosuid", "noexec", "nodev" } },
 		{ 96,
@@ -95,7 +96,7 @@ default_mounts(struct gen *g)
 
 		if (!chance(g, list[i].percent))
 			continue;
-		/* what lies below a file system that is missing has nowhere to go */
+		/* A mount below a missing file system has no mount point. */
 		if (strncmp(list[i].target, "/sys/", 5) == 0 &&
 		    (!g->spec->n_mounts ||
 		     strcmp(g->spec->mounts[g->spec->n_mounts - 1]->destination, "/sys") != 0))
@@ -143,7 +144,7 @@ bind_mount(struct gen *g)
 	Grpc__Mount *m = add_mount(g, target, pick(g, LIST("bind", "bind", "none", "")),
 				   is_file ? VOLUME "/file" : VOLUME);
 
-	/* crun takes the r of a propagation for that of rbind */
+	/* crun treats the r of a propagation option as that of rbind. */
 	recursive = chance(g, 60);
 	option(g, m, recursive ? "rbind" : "bind");
 	flags(g, m, 20);

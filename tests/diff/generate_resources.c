@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* cgroup resources, kernel parameters, seccomp. */
+/* Generates cgroup resources, kernel parameters and seccomp profiles. */
 #include <stdio.h>
 #include <string.h>
 
@@ -29,7 +29,7 @@ device_rule(struct gen *g, bool allow, const char *type, int64_t major, int64_t 
 static void
 device_rules(struct gen *g)
 {
-	/* nothing said: nothing is what runtimes send */
+	/* Unset, as runtimes send it. */
 	if (chance(g, 10))
 		return;
 	device_rule(g, chance(g, 10), "a", -1, -1, "rwm");
@@ -180,7 +180,7 @@ seccomp(struct gen *g)
 
 	if (chance(g, 65))
 		return;
-	/* takes crun a second of a slow guest's time */
+	/* crun needs a second for this profile in a slow guest. */
 	if (chance(g, 15)) {
 		g->spec->linux->seccomp = profile_default(g->a);
 		return;

@@ -1,17 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Runs another container runtime in the guest. Started by link.c as the process of a privileged container that sees
- * the guest's /proc at /hostproc; leaves the container for the guest's namespaces (but its pid namespace) and for a
- * cgroup beside the agent's, then does what standard input says:
+ * Runs another container runtime in the guest. Started by link.c as the process of a privileged
+ * container that sees the guest's /proc at /hostproc; moves from the container to the guest's
+ * namespaces (except its pid namespace) and to a cgroup next to the agent's, then executes commands
+ * from standard input:
  *
  *   write PATH LEN          LEN bytes follow: the file's contents
- *   run MS CGROUP LEN       LEN bytes follow: arguments, each ended by NUL. Runs them in the cgroup, for MS milliseconds
- *                           at most; what they printed is the answer
- *   times CGROUP LEN        LEN bytes follow: commands as above, with an argument "--" between two. Runs all of them;
- *                           the answer is the time in nanoseconds, up to a command that "++" stands before
+ *   run MS CGROUP LEN       LEN bytes follow: NUL-terminated arguments. Runs them in the cgroup for
+ *                           at most MS milliseconds; the answer is their output
+ *   times CGROUP LEN        LEN bytes follow: commands as above, separated by an argument "--".
+ *                           Runs all of them; the answer is the time in nanoseconds up to the
+ *                           command after "++"
  *   read PATH 0             the answer is the file's contents
  *
- * The guest's /proc stays at /run/guest-proc. Each is answered by "STATUS LEN\n" and LEN bytes. Self-contained: static, no library of ours.
+ * The guest's /proc is mounted at /run/guest-proc. Each command is answered by "STATUS LEN\n" and
+ * LEN bytes. Static and self-contained: uses no library of this tree.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -53,7 +56,7 @@ now_ns(void)
 	return (unsigned long long)t.tv_sec * 1000000000ull + (unsigned long long)t.tv_nsec;
 }
 
-/* ---- the way out of the container ---- */
+/* ---- leaving the container ---- */
 
 static int
 write_file(const char *path, const void *data, size_t n)
@@ -76,7 +79,8 @@ write_file(const char *path, const void *data, size_t n)
 	return close(fd);
 }
 
-/* A volume for binds: a file system of its own with another below it, in the guest's mount namespace. Once is enough. */
+/* Creates, once, a volume for binds in the guest's mount namespace: a file system with another
+ * below it. */
 static void
 make_volume(void)
 {
@@ -105,12 +109,12 @@ join_guest(void)
 		if (setns(fds[i], 0) < 0)
 			die(kinds[i]);
 	make_volume();
-	/* of the pid namespace only a descendant can be joined: /proc has to show the one that we are in */
+	/* Only a descendant pid namespace can be joined, so /proc must show the current one. */
 	if (unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
 	    chdir("/") < 0 || (mkdir(GUEST_PROC, 0755) < 0 && errno != EEXIST) ||
 	    mount("/proc", GUEST_PROC, NULL, MS_BIND, NULL) < 0 ||
 	    mount("proc", "/proc", "proc", 0, NULL) < 0)
-		die("a /proc of our own");
+		die("mount /proc");
 }
 
 static void
@@ -126,7 +130,8 @@ enter_cgroup(const char *name)
 		die(path);
 }
 
-/* A cgroup for other runtimes' containers, with all controllers, and one for the runtimes themselves. */
+/* Creates a cgroup for other runtimes' containers, with all controllers, and one for the
+ * runtimes. */
 static void
 make_cgroups(void)
 {
@@ -140,7 +145,7 @@ make_cgroups(void)
 				 strlen(controllers[i]));
 	if (mkdir(CGROUPS "crun/cli", 0755) < 0 && errno != EEXIST)
 		die("make a cgroup");
-	enter_cgroup("beside");
+	enter_cgroup("runtimes");
 }
 
 /* ---- commands ---- */
@@ -171,7 +176,8 @@ spawn(const char *cgroup, char **argv, int out)
 	if (pid != 0)
 		return pid;
 	enter_cgroup(cgroup);
-	/* at its end, and nothing of the guest's that a runtime might give to a container's user */
+	/* Pass no input, and no file of the guest that a runtime might chown to a container's
+	 * user. */
 	if (pipe2(in, O_CLOEXEC) < 0 || dup2(in[0], 0) < 0 || dup2(out, 1) < 0 || dup2(out, 2) < 0)
 		_exit(126);
 	(void)execvp(argv[0], argv);
@@ -189,7 +195,7 @@ exit_code(pid_t pid)
 	return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }
 
-/* Arguments of the payload, from *at: up to a "--" or "++" or the end. */
+/* Takes arguments of the payload from *at up to "--", "++" or the end. */
 static size_t
 take_args(char *payload, size_t n, size_t *at, char **argv)
 {
@@ -207,7 +213,7 @@ take_args(char *payload, size_t n, size_t *at, char **argv)
 	return argc;
 }
 
-/* Collects what comes from fd until its end, or until the time is over. */
+/* Reads fd until end of file or timeout. */
 static int
 collect(int fd, unsigned long ms)
 {
@@ -261,7 +267,7 @@ run_one(const char *cgroup, char **argv)
 	return pid < 0 ? 125 : exit_code(pid);
 }
 
-/* One round of a `times`: nanoseconds of what stands before "++". */
+/* Runs one round of `times`. Returns the nanoseconds of the commands before "++". */
 static unsigned long long
 round_of(const char *cgroup, char *payload, size_t n, int *code)
 {
@@ -279,7 +285,7 @@ round_of(const char *cgroup, char *payload, size_t n, int *code)
 		*code = run_one(cgroup, argv);
 		if (*code)
 			return 0;
-		/* "++" ended the arguments: it belongs to the next command */
+		/* "++" ended the arguments and belongs to the next command. */
 		if (at < n && at >= 3 && strcmp(payload + at - 3, "++") == 0)
 			at -= 3;
 	}
@@ -333,7 +339,7 @@ serve(void)
 				exit(125);
 			payload[n] = '\0';
 		} else {
-			(void)fprintf(stderr, "guest: what is this: %s", line);
+			(void)fprintf(stderr, "guest: invalid command: %s", line);
 			exit(125);
 		}
 		(void)sscanf(line, "%15s", word);
@@ -348,7 +354,7 @@ serve(void)
 	}
 }
 
-/* Reaps what detached containers leave, until the child that serves has ended. */
+/* Reaps processes left by detached containers until the serving child exits. */
 static int
 reap_until(pid_t server)
 {

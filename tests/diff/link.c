@@ -14,7 +14,7 @@
 #define ARENA_BYTES (1u << 20)
 #define HEAD_MAX    64
 
-/* All capabilities, nothing masked, and the guest's own /proc at /hostproc. */
+/* Gives the container all capabilities, no masked paths, and the guest's /proc at /hostproc. */
 static Grpc__CreateContainerRequest *
 make_tools(struct arena *a)
 {
@@ -102,7 +102,7 @@ link_send(struct link *l, const char *head, const void *payload, size_t n, struc
 	return write_all(l, line, (size_t)len + n, err);
 }
 
-/* What guest.c says before it gives up. */
+/* Reads the error message of guest.c after it has failed. */
 static int
 gone(struct link *l, struct error *err)
 {
@@ -142,7 +142,7 @@ link_take(struct link *l, struct error *err)
 		end = memchr(head, '\n', have);
 	} while (!end && have < HEAD_MAX);
 	if (!end || sscanf(head, "%d %zu", &status, &len) != 2)
-		return error_set(err, ERROR_INTERNAL, "guest.c: not an answer");
+		return error_set(err, ERROR_INTERNAL, "guest.c: invalid answer");
 	end++;
 	free(l->answer);
 	l->answer = malloc(len + 1);
@@ -223,7 +223,7 @@ link_times(struct link *l, unsigned int rounds, const char *cgroup, const char *
 	char head[256];
 
 	(void)snprintf(head, sizeof(head), "times %s", cgroup);
-	/* one at a time: a call has to be answered in bounded time */
+	/* One round per command, because each call must be answered in bounded time. */
 	for (unsigned int i = 0; i < rounds; i++) {
 		int status = send_args(l, head, args, err) < 0 ? -1 : link_take(l, err);
 

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The randomised differential run: `diff ADDRESS SEED COUNT [FIRST]`. Each spec runs in the VM twice, by the agent at
- * ADDRESS and by crun, on copies of one root; what the probe saw there is compared. Differences that explained.txt does
- * not explain are printed, and the exit status is 1. With FIRST and a COUNT of 1 the config.json is, too; with "-" for
- * ADDRESS nothing else. Started by tests/vm/scenario-diff.sh.
+ * The randomised differential run: `diff ADDRESS SEED COUNT [FIRST]`. Each spec runs in the VM
+ * twice, by the agent at ADDRESS and by crun, on copies of one root, and the outputs of the probe
+ * are compared. Differences that explained.txt does not explain are printed, and the exit status is
+ * 1. With FIRST and a COUNT of 1 the config.json is printed as well; with "-" as ADDRESS only that.
+ * Started by tests/vm/scenario-diff.sh.
  */
 #include <inttypes.h>
 #include <signal.h>
@@ -17,19 +18,21 @@
 #include "tests/diff/generate.h"
 #include "tests/diff/link.h"
 
-#define OUTPUT_MAX       (1u << 20)
-#define ARENA_BYTES      (4u << 20)
-#define PLACE            "/diff/run"
-#define CONTAINER        "compared"
-#define PRINTED_MAX      400
-#define KINDS            8
-#define MUST_RUN_PERCENT 70 /* of the specs: else the generator makes nonsense */
+#define OUTPUT_MAX  (1u << 20)
+#define ARENA_BYTES (4u << 20)
+#define PLACE       "/diff/run"
+#define CONTAINER   "compared"
+#define PRINTED_MAX 400
+#define KINDS       8
+/* share of specs that must run in both: otherwise the generator is broken */
+#define MUST_RUN_PERCENT 70
 
 struct run {
 	struct harness h;
 	struct link link;
 	struct table *table;
-	char guest_ns[KINDS][64]; /* of init: "pid:[4026531836]" */
+	/* namespaces of init: "pid:[4026531836]" */
+	char guest_ns[KINDS][64];
 	uint64_t seed;
 	uint32_t number;
 	bool verbose;
@@ -45,9 +48,9 @@ must(int r, const char *what, const struct error *err)
 	exit(125);
 }
 
-/* ---- what may differ between two runs of the same thing ---- */
+/* ---- values that differ between two runs of the same spec ---- */
 
-/* Every `from` in text becomes `to`, which is not longer. */
+/* Replaces every `from` in text by `to`, which is not longer. */
 static void
 replace(char *text, const char *from, const char *to)
 {
@@ -66,7 +69,7 @@ replace(char *text, const char *from, const char *to)
 	*out = '\0';
 }
 
-/* "pid:[4026531836]" becomes whose that is. */
+/* Replaces "pid:[4026531836]" by the owner of the namespace. */
 static void
 name_namespaces(const struct run *r, char *text)
 {
@@ -88,7 +91,8 @@ normalise(const struct run *r, char *text, const char *root, const char *cgroup)
 {
 	replace(text, root, "ROOT");
 	replace(text, cgroup, "/CG");
-	/* a runtime that mounts cgroup2 in the guest's cgroup namespace sets these anew for everybody (cgroup-v2.rst) */
+	/* A runtime that mounts cgroup2 in the guest's cgroup namespace changes these for all
+	 * mounts (cgroup-v2.rst). */
 	replace(text, ",nsdelegate", "");
 	replace(text, ",memory_recursiveprot", "");
 	name_namespaces(r, text);
@@ -114,7 +118,7 @@ learn_namespaces(struct run *r)
 
 /* ---- one spec ---- */
 
-/* Roots a and b, new; owned by the root of the user namespace, if there is one. */
+/* Creates the roots a and b, owned by the root of the user namespace if there is one. */
 static void
 make_roots(struct run *r, const Grpc__Spec *spec)
 {
@@ -154,7 +158,7 @@ begin_crun(struct run *r, const Grpc__Spec *spec)
 	     "start crun", &err);
 }
 
-/* The last line of a message, without what only clutters the table. */
+/* Returns the last line of a message without parts that are irrelevant to the table. */
 static void
 set_refusal(char *out, const char *text)
 {
@@ -172,7 +176,7 @@ set_refusal(char *out, const char *text)
 	(void)snprintf(out, OUTPUT_MAX, "outcome\trefused: %s\n", line);
 }
 
-/* Prints into out what the probe said, and an outcome. */
+/* Writes the probe's output and the outcome to out. */
 static void
 run_agent(struct run *r, Grpc__Spec *spec, char *out)
 {
@@ -237,7 +241,7 @@ lists_namespace(const Grpc__Linux *l, const char *type)
 	return false;
 }
 
-/* The words that rows of explained.txt may ask for. */
+/* Sets the conditions that rows of explained.txt may use. */
 static void
 set_conditions(struct run *r, const Grpc__Spec *spec, char *out, size_t size)
 {
@@ -278,7 +282,7 @@ one_spec(struct run *r)
 	spec = generate(&a, r->seed, r->number);
 	set_conditions(r, spec, conditions, sizeof(conditions));
 	make_roots(r, spec);
-	/* both at once: there are two processors */
+	/* Both run at the same time on two processors. */
 	begin_crun(r, spec);
 	run_agent(r, spec, agent);
 	end_crun(r, crun);
@@ -352,15 +356,15 @@ main(int argc, char **argv)
 	for (r.number = first; r.number < first + count; r.number++)
 		one_spec(&r);
 	link_close(&r.link);
-	printf("# seed %" PRIu64
-	       ": %u specs, %u ran in both, %u refused by both, %u differences explained by %u rows, %u not explained\n",
+	printf("# seed %" PRIu64 ": %u specs, %u ran in both, %u refused by both, "
+	       "%u differences explained by %u rows, %u not explained\n",
 	       r.seed, count, r.compared, r.refused, r.explained, table_n_used(r.table),
 	       r.unexplained);
 	if (count >= 500)
 		(void)table_print_unused(r.table);
 	table_free(r.table);
 	if (r.compared * 100 < count * MUST_RUN_PERCENT) {
-		printf("# too few of them ran\n");
+		printf("# too few specs ran in both\n");
 		return 1;
 	}
 	return r.unexplained > 0;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The process of compared containers: prints what it is and sees. An argument "path=PATH" asks about a path, "read=PATH"
- * for a file's contents; others mean nothing.
+ * The process of compared containers: prints its attributes and its view of the container. An
+ * argument "path=PATH" also prints the state of a path, "read=PATH" the contents of a file; others
+ * are ignored.
  */
 #include "probe.h"
 
@@ -159,7 +160,7 @@ limits(void)
 	}
 }
 
-/* All of /proc/self/status but what depends on chance. */
+/* Prints /proc/self/status without the lines that vary between runs. */
 static void
 status(void)
 {
@@ -190,7 +191,7 @@ status(void)
 			value = colon + 1 + strspn(colon + 1, " \t");
 			value[strcspn(value, "\n")] = '\0';
 			(void)snprintf(key, sizeof(key), "status %.40s", line);
-			/* the count of queued signals is the user's, in the whole guest */
+			/* The number of queued signals is counted by user in the whole guest. */
 			if (strcmp(line, "SigQ") == 0)
 				value = strchr(value, '/') ? strchr(value, '/') : value;
 			say(key, "%s", value);

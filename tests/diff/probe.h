@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What a container's process sees, printed as lines "key<TAB>value". Runs inside the container, static and alone: no
- * library of ours, no file but its own. Several lines may have the same key: their order is part of what is seen. */
+/* Prints a container's view from inside as lines "key<TAB>value". Static and self-contained: needs
+ * no library of this tree and no other file. Several lines may have the same key; their order
+ * matters. */
 #pragma once
 
 void say(const char *key, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
-/* The errno of what was tried: "ok" for r >= 0. */
+/* Returns the name of errno, or "ok" for r >= 0. */
 const char *outcome(long r);
 
-/* The first bytes of a file, or why not; newlines become "|". */
+/* Prints the first bytes of a file, with newlines as "|", or the reason why it cannot be read. */
 void say_file(const char *key, const char *path);
 
 void probe_mounts(void);
@@ -16,5 +17,5 @@ void probe_tree(void);
 void probe_devices(void);
 void probe_cgroup(void);
 void probe_syscalls(void);
-/* Is path masked, is it writable? */
+/* Prints whether the path is masked and whether it is writable. */
 void probe_path(const char *path);

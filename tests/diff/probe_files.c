@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the probe sees of files: mounts, devices, its root, cgroup; and which system calls it may make. */
+/* The probe's part about files (mounts, devices, root, cgroup) and about allowed system calls. */
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -34,7 +34,8 @@ by_depth(const void *a, const void *b)
 	return x->depth != y->depth ? x->depth - y->depth : x->id - y->id;
 }
 
-/* "36 35 98:0 /root /target options shared:1 ... - type source super": what is not a number that chance gave. */
+/* Prints a line "36 35 98:0 /root /target options shared:1 ... - type source super" without the
+ * numbers that vary between runs. */
 static void
 say_mount(char *line)
 {
@@ -47,7 +48,7 @@ say_mount(char *line)
 	    sscanf(line, "%*d %*d %*s %4095s %4095s %511s %n", root, target, options, &at) < 3 ||
 	    sscanf(rest, " - %63s %4095s %4095s", type, source, super) != 3)
 		return;
-	/* whether it is shared or a slave, not with whom */
+	/* Print shared or slave without the peer group. */
 	for (p = line + at; p < rest; p += strcspn(p, " ") + 1)
 		(void)snprintf(tags + strlen(tags), sizeof(tags) - strlen(tags), "%.*s ",
 			       (int)strcspn(p, ": "), p);
@@ -55,7 +56,7 @@ say_mount(char *line)
 	say(key, "%s %s %s %s%s %s", type, source, root, tags, options, super);
 }
 
-/* In the order in which they lie upon each other: the kernel's is that of their making. */
+/* Prints the mounts in stacking order: the kernel lists them in the order of their creation. */
 void
 probe_mounts(void)
 {
@@ -108,7 +109,7 @@ describe(const char *key, const char *path)
 	}
 }
 
-/* Everything below dir, sorted, on the same file system or not; not what the kernel makes up. */
+/* Lists everything below dir, sorted, across file systems, except synthetic files of the kernel. */
 static void
 walk(const char *word, const char *dir, int depth)
 {
@@ -149,7 +150,7 @@ probe_tree(void)
 	walk("tree", "/", 4);
 }
 
-/* What the device rules allow: nodes made here, and those of /dev. */
+/* Prints the accesses that the device rules allow, with nodes created here and those of /dev. */
 void
 probe_devices(void)
 {
@@ -281,7 +282,8 @@ probe_path(const char *path)
 		(void)close(fd);
 }
 
-/* Calls that do nothing where they are allowed: their arguments are wrong. What is said is refused by whom. */
+/* Calls with invalid arguments, which have no effect where they are allowed. The error shows
+ * whether seccomp or the kernel refused. */
 void
 probe_syscalls(void)
 {
@@ -301,7 +303,8 @@ probe_syscalls(void)
 		{ "iopl", SYS_iopl, 4, 0, 0, 0 },
 		{ "kcmp", SYS_kcmp, -1, -1, 0, 0 },
 		{ "kexec_load", SYS_kexec_load, 0, 100, 0, 0 },
-		{ "keyctl", SYS_keyctl, 0, -3, 0, 0 }, /* the session keyring, not to be made */
+		/* the session keyring, without creating one */
+		{ "keyctl", SYS_keyctl, 0, -3, 0, 0 },
 		{ "mount", SYS_mount, 1, 1, 1, 0 },
 		{ "mount_setattr", SYS_mount_setattr, -1, 1, 0, 0 },
 		{ "move_pages", SYS_move_pages, -1, 0, 0, 0 },
