@@ -6,7 +6,7 @@
 #include "lib/error.h"
 #include "tests/fuzz/target.h"
 
-/* Counts like an arena: 16 bytes at a time, nothing is ever given back. */
+/* Counts like an arena: in units of 16 bytes, without freeing. */
 static void *
 counting_alloc(void *data, size_t size)
 {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * passwd(5) and group(5) as a container may have written them. The first byte says whether the
- * file goes on past the text; up to the first newline follows the name that is looked for.
- * Whatever is found must be a line of the text.
+ * passwd(5) and group(5) as a container may have written them. The first byte selects whether the
+ * file continues after the text; the name to look up follows, up to the first newline. A result
+ * must be a line of the text.
  */
 #include <string.h>
 
@@ -11,7 +11,7 @@
 
 #define GIDS_MAX 64
 
-/* Is `want` a whole field of some line? */
+/* Returns whether `want` is a whole field of a line. */
 static bool
 has_field(const struct accounts *a, const char *want)
 {
@@ -48,7 +48,7 @@ look_up(const struct accounts *a, const char *name)
 
 	if (accounts_by_name(a, name, &found)) {
 		expect_account(a, &found);
-		/* "" cannot be an account's name: such lines are not well-formed */
+		/* Lines with an empty name are malformed. */
 		MUST(has_field(a, name));
 		MUST(accounts_by_uid(a, found.uid, &same) && same.uid == found.uid);
 	}
@@ -89,7 +89,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		data += n + 1;
 		size -= n + 1;
 	}
-	/* exactly as long as it is: nothing behind it may be read */
+	/* An exact allocation, so that reading past the end is detected. */
 	a.text = malloc(size ? size : 1);
 	MUST(a.text);
 	memcpy(a.text, data, size);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A kernel command line: whatever it says, the result is within the limits, reading it twice changes nothing, and
- * what follows it counts.
+ * A kernel command line: for any text the result is within the limits, a second reading changes
+ * nothing, and later parameters take effect.
  */
 #include <string.h>
 

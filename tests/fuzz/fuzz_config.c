@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A configuration file: whatever it says, the result is within the limits, reading it twice changes nothing, and what is
- * printed of it is a file that says the same.
+ * A configuration file: for any text the result is within the limits, a second reading changes
+ * nothing, and the printed configuration reads back to the same values.
  */
 #include <fcntl.h>
 #include <string.h>

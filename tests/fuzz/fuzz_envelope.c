@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A frame's payload as request and as response, with the messages inside, as server and client open it. */
+/* A frame's payload, decoded as request and as response with their messages, as by server and
+ * client. */
 #include <string.h>
 
 #include <protobuf-c/protobuf-c.h>
@@ -14,7 +15,7 @@
 #include "tests/fuzz/target.h"
 #include "ttrpc.pb-c.h"
 
-/* Our own envelope around the message that came out must say the same as the one that came. */
+/* Encoding the decoded message again must give an equivalent envelope. */
 static void
 envelope_again(const Ttrpc__Request *request, const ProtobufCMessage *message)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A byte stream, cut into pieces as its first byte says, against the same stream in one piece: the same
- * frames must come out, and no more may be held than has arrived.
+ * A byte stream, split into pieces according to its first byte, compared with the same stream in
+ * one piece: the frames must be equal, and the reader may hold no more than it has received.
  */
 #include <stdbool.h>
 #include <string.h>
@@ -10,7 +10,7 @@
 #include "lib/ttrpc/frame.h"
 #include "tests/fuzz/target.h"
 
-/* Everything that came out, as one number. */
+/* A hash of all results. */
 struct digest {
 	uint64_t hash;
 	unsigned n;
@@ -21,11 +21,12 @@ digest_add(struct digest *d, const void *data, size_t n)
 {
 	const uint8_t *p = data;
 
+	/* FNV-1a */
 	for (size_t i = 0; i < n; i++)
-		d->hash = (d->hash ^ p[i]) * UINT64_C(1099511628211); /* FNV-1a */
+		d->hash = (d->hash ^ p[i]) * UINT64_C(1099511628211);
 }
 
-/* One frame or refusal; an encoded header must be the bytes that it came from. */
+/* Adds one frame or refusal; encoding a header must give the bytes that it was decoded from. */
 static void
 event_add(struct digest *d, const struct frame_reader *r, enum frame_event event)
 {
@@ -45,7 +46,7 @@ event_add(struct digest *d, const struct frame_reader *r, enum frame_event event
 	d->n++;
 }
 
-/* False once the connection is to be closed. */
+/* Returns false once the connection must be closed. */
 static bool
 feed(struct frame_reader *r, const uint8_t *data, size_t n, struct digest *d, size_t arrived)
 {

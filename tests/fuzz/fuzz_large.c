@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Frames of up to more than 4 MiB on three connections of the server, in pieces of any size:
- * receiving into a frame without a copy, and handing the memory of one large frame to the next
- * (agent/server/conn.c). The input is orders of four bytes. Each request that arrives whole
- * reaches its handler with the bytes that were sent, and nothing stays behind when the
- * connections are closed.
+ * receiving into a frame without a copy, and reusing the memory of a large frame for the next
+ * (agent/server/conn.c). The input consists of commands of four bytes. Each complete request must
+ * reach its handler with the bytes that were sent, and no memory may be left when the connections
+ * are closed.
  */
 #include <errno.h>
 #include <string.h>
@@ -19,14 +19,16 @@
 #include "lib/ttrpc/frame.h"
 #include "tests/fuzz/target.h"
 
-#define CONNS       3
-#define ORDERS_MAX  64
-#define BYTES_MAX   (12u << 20) /* of one input */
+#define CONNS      3
+#define ORDERS_MAX 64
+/* maximum of one input */
+#define BYTES_MAX   (12u << 20)
 #define PIECES_MAX  128
 #define METHODS_MAX 64
 
 struct peer {
-	int fd; /* -1: not connected */
+	/* -1: not connected */
+	int fd;
 	struct buf out;
 };
 
@@ -37,11 +39,12 @@ static struct {
 	struct server_service service;
 	struct server_spec spec;
 	struct peer peers[CONNS];
-	size_t asked; /* bytes */
+	/* bytes */
+	size_t asked;
 	uint64_t sent_whole, handled;
 } g;
 
-/* The data of the request with this number. */
+/* Fills in the data of the request with this number. */
 static const uint8_t *
 data_of(uint32_t number)
 {
@@ -52,7 +55,7 @@ data_of(uint32_t number)
 	return bytes + number % 251;
 }
 
-/* container_id says the number; the data must be that request's. */
+/* container_id contains the number; the data must be that of this request. */
 static enum rpc_outcome
 write_stdin(struct call *call, const void *request, void *response, struct error *err)
 {
@@ -101,7 +104,7 @@ set_up(void)
 	}
 }
 
-/* Lets the server do what there is to be done, and drops its replies. */
+/* Runs the server until it is idle, and drops its replies. */
 static void
 turn(void)
 {
@@ -118,7 +121,7 @@ turn(void)
 		do
 			n = recv(p->fd, sink, sizeof(sink), MSG_DONTWAIT);
 		while (n > 0);
-		/* closed by the server: a frame that was far too long */
+		/* closed by the server because of an oversize frame */
 		if (n == 0 || errno != EAGAIN) {
 			close_fd(&p->fd);
 			buf_consume(&p->out, buf_len(&p->out));
@@ -148,7 +151,7 @@ disconnect_peer(struct peer *p)
 	turn();
 }
 
-/* A whole request whose data has n bytes. */
+/* Appends a request with n bytes of data. */
 static void
 ask(struct peer *p, uint32_t number, size_t n)
 {
@@ -169,7 +172,7 @@ ask(struct peer *p, uint32_t number, size_t n)
 	}
 }
 
-/* A frame that is longer than allowed. */
+/* Appends an oversize frame. */
 static void
 overrun(struct peer *p, uint32_t number, size_t more)
 {
@@ -190,7 +193,7 @@ overrun(struct peer *p, uint32_t number, size_t more)
 	buf_commit(&p->out, FRAME_HEADER_SIZE + header.length);
 }
 
-/* At most n bytes of what is to be sent, in pieces of at most `piece`: not too many of them. */
+/* Sends at most n bytes in pieces of at most `piece`; limits the number of pieces. */
 static void
 deliver(struct peer *p, size_t n, size_t piece)
 {
@@ -212,7 +215,7 @@ deliver(struct peer *p, size_t n, size_t piece)
 			n -= (size_t)done;
 			stuck = 0;
 		} else {
-			/* every turn takes something, or closes */
+			/* Each turn receives something or closes the connection. */
 			MUST(errno == EPIPE || errno == ECONNRESET || stuck++ < 1000);
 		}
 		turn();
@@ -265,7 +268,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	for (int i = 0; i < 50 && g.handled < g.sent_whole; i++)
 		turn();
 	MUST(g.handled <= g.sent_whole);
-	/* nothing was cut short: everything must have come */
+	/* No frame was truncated, so every request must have arrived. */
 	MUST(!is_calm || g.handled == g.sent_whole);
 	for (size_t i = 0; i < CONNS; i++)
 		disconnect_peer(&g.peers[i]);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The index files of a tree of kernel modules, separated by bytes 0xff: modules.dep,
- * modules.softdep, modules.alias, modules.builtin, and the modules that are wanted, each on a
- * line with its parameters. A plan has each module once, after everything that it needs.
+ * modules.softdep, modules.alias, modules.builtin, and the requested modules, each on a
+ * line with its parameters. A plan has each module once, after its dependencies.
  */
 #include <string.h>
 
@@ -11,7 +11,7 @@
 
 #define TEXTS 5
 
-/* The next text, on the heap; *size counts down. */
+/* Takes the next text, copied to the heap, and reduces *size. */
 static char *
 take_text(const uint8_t **data, size_t *size, size_t *len)
 {
@@ -28,7 +28,7 @@ take_text(const uint8_t **data, size_t *size, size_t *len)
 	return text;
 }
 
-/* Where a module stands in the plan; n_planned if it does not. */
+/* Returns the position of a module in the plan, or n_planned. */
 static size_t
 place_of(const struct modtree *tree, const struct module *module)
 {
@@ -67,7 +67,7 @@ expect_plan(const struct modtree *tree)
 	MUST(!modtree_planned(tree, tree->n_planned));
 }
 
-/* It succeeded: the module is planned, unless it is built in. */
+/* Checks a success: the module is in the plan unless it is built in. */
 static void
 expect_wanted(const struct modtree *tree, const char *spec)
 {
@@ -106,7 +106,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 			err = ERROR_INIT;
 			if (modtree_want(tree, spec, &err) < 0) {
 				MUST(err.code != ERROR_OK && *err.msg);
-				/* nothing else leaves a plan that can be used */
+				/* After any other error the plan is unusable. */
 				if (err.code != ERROR_NOT_FOUND)
 					break;
 			} else {

@@ -1,19 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A list of mounts, line by line: a line that is understood has two ids and a mount point within
- * the line. */
+/* A list of mounts, line by line: an accepted line has two ids and a mount point within the
+ * line. */
 #include <string.h>
 
 #include "lib/mountinfo.h"
 #include "tests/fuzz/target.h"
 
-/* `before` is the line as it was, of n bytes. */
+/* `before` is the unmodified line, of n bytes. */
 static void
 expect_point(const char *before, size_t n, const struct mountinfo *m, const char *line)
 {
 	size_t len = strlen(m->point);
 
 	MUST(m->point >= line && m->point + len <= line + n);
-	/* a blank ends the field, so one in the result was escaped */
+	/* A blank ends the field, so a blank in the result was escaped. */
 	MUST(!strchr(m->point, ' ') || strstr(before, "\\040"));
 	MUST(m->id >= 0 && m->parent >= 0);
 }
@@ -28,7 +28,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	text[size] = '\0';
 	while ((line = strsep(&rest, "\n"))) {
 		size_t n = strlen(line);
-		/* of its own, exactly as long as it is */
+		/* An exact allocation of its own. */
 		char *own = strdup(line);
 		struct mountinfo m;
 

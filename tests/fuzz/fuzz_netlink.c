@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Answers of rtnetlink(7). The first byte chooses the question; the rest is datagrams, each
- * behind its length in two bytes. libnl's socket is real, but what it sends is dropped, and what
- * it receives is the input. Whatever the kernel answers, the records made of it are whole, and of
- * devices that it named.
+ * Answers of rtnetlink(7). The first byte selects the request; the rest is datagrams, each preceded
+ * by its length in two bytes. libnl's socket is real, but what it sends is dropped, and what it
+ * receives is the input. For any answer of the kernel, the resulting records are complete and
+ * belong to devices that it named.
  */
 #include <errno.h>
 #include <string.h>
@@ -20,7 +20,7 @@
 
 #define DATAGRAMS_MAX 64
 
-/* What is still to be received. libnl calls back without a word of whose it is. */
+/* The remaining input. libnl's callbacks have no argument that identifies it. */
 static const uint8_t *left;
 static size_t n_left;
 static uint32_t sequence;
@@ -34,7 +34,7 @@ drop(struct nl_sock *sock, struct nl_msg *msg)
 	return (int)nlmsg_hdr(msg)->nlmsg_len;
 }
 
-/* Every message answers what was sent last, or libnl looks at nothing else in it. */
+/* Each message gets the sequence number of the last request; libnl would otherwise ignore it. */
 static void
 answer(uint8_t *bytes, size_t n)
 {
@@ -45,7 +45,7 @@ answer(uint8_t *bytes, size_t n)
 		h->nlmsg_seq = sequence;
 }
 
-/* In place of nl_recv(): a datagram on the heap, exactly as long as it is. 0: nothing more comes. */
+/* Replaces nl_recv(): returns a datagram in an exact heap allocation, or 0 at the end. */
 static int
 receive(struct nl_sock *sock, struct sockaddr_nl *from, unsigned char **bytes, struct ucred **creds)
 {
@@ -130,7 +130,7 @@ interfaces(struct rtnl *r)
 	buf_release(&out);
 }
 
-/* The links first, then the routes by them. */
+/* Reads the links first, then their routes. */
 static void
 routes(struct rtnl *r)
 {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The request message of the method that the first byte selects. */
+/* The request message of a method, which the first byte selects. */
 #include <protobuf-c/protobuf-c.h>
 
 #include "lib/pbcheck.h"

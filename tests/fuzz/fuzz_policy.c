@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A policy's text: what is refused changes nothing, and what is allowed is allowed by a line that says so in as many
- * words; whatever else the text has in it makes it refused.
+ * The text of a policy: a refused text has no effect, a method is allowed only by a literal line,
+ * and any other content makes the text refused.
  */
 #include <string.h>
 
@@ -9,7 +9,7 @@
 #include "agent/policy/policy.h"
 #include "tests/fuzz/target.h"
 
-/* Is there a line that begins with "default" and has the name and then "true" in it? */
+/* Returns whether a line begins with "default" and contains the name followed by "true". */
 static bool
 has_line(const char *text, const char *name)
 {

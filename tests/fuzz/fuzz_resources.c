@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A container's resources (grpc.LinuxResources), without and with limits in force. What is
- * accepted is written to the files of a cgroup, which here are plain files, some of them missing:
- * an update that fails has changed nothing. The device program answers as the rules do.
+ * A container's resources (grpc.LinuxResources), without and with limits in force. Accepted
+ * resources are written to the files of a cgroup, which are plain files here, some of them missing;
+ * a failed update changes nothing. The device program gives the same answers as the rules.
  */
 #include <fcntl.h>
 #include <stdio.h>
@@ -23,8 +23,7 @@ struct file {
 	const char *name, *text;
 };
 
-/* With values as long as any that is written, so that they are as they were when they are written
- * back. */
+/* Values as long as any that is written, so that restoring them restores the whole contents. */
 static const struct file files[] = {
 	{ "memory.max", "9223372036854775807" },
 	{ "memory.swap.max", "9223372036854775807" },
@@ -49,7 +48,7 @@ clean_up(void)
 	(void)rmdir(directory);
 }
 
-/* The directory that stands for the cgroup; it is removed at the end. */
+/* Creates the directory that represents the cgroup; it is removed at exit. */
 static int
 cgroup(void)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A seccomp profile (grpc.LinuxSeccomp). What is accepted compiles, or is too large; the program
- * ends, and answers a call as the rules do when they are read one by one.
+ * A seccomp profile (grpc.LinuxSeccomp). An accepted profile compiles or is too large; the program
+ * terminates and gives the same answers as the rules applied one by one.
  */
 #include <errno.h>
 #include <seccomp.h>
@@ -17,8 +17,8 @@
 #include "tests/fuzz/pbmutate.h"
 #include "tests/fuzz/target.h"
 
-/* Runs the program (Documentation/networking/filter.rst), and checks what the kernel's
- * bpf_check_classic() does. */
+/* Runs the program (Documentation/networking/filter.rst), with the checks of the kernel's
+ * bpf_check_classic(). */
 static uint32_t
 run(const struct filter *f, const struct seccomp_data *data)
 {
@@ -56,7 +56,7 @@ run(const struct filter *f, const struct seccomp_data *data)
 		}
 		pc += yes ? i->jt : i->jf;
 	}
-	MUST(!"the program runs off its end");
+	MUST(!"the program runs past its end");
 	return 0;
 }
 
@@ -118,8 +118,8 @@ names(const Grpc__LinuxSyscall *call, int nr)
 	return false;
 }
 
-/* What the rules say of a call of the native architecture: one without conditions first, then the
- * first that matches. *is_named: some rule is about this call. */
+/* Applies the rules to a call of the native architecture: a rule without conditions takes
+ * precedence, then the first match. Stores in *is_named whether any rule names the call. */
 static uint32_t
 expected(const Grpc__LinuxSeccomp *p, uint32_t otherwise, const struct seccomp_data *data,
 	 bool *is_named)
@@ -149,11 +149,11 @@ compare(const Grpc__LinuxSeccomp *p, const struct filter *f, const struct seccom
 
 	MUST(filter_action_parse(p->defaultaction, 0, &otherwise));
 	want = expected(p, otherwise, data, &is_named);
-	/* a call that is newer than the profile may be said not to exist */
+	/* A call newer than the profile may fail with ENOSYS. */
 	MUST(answer == want || (!is_named && answer == (SECCOMP_RET_ERRNO | ENOSYS)));
 }
 
-/* A call of each rule, with arguments at and beside the values that it names. */
+/* Tries the call of each rule with arguments equal and adjacent to its values. */
 static void
 compare_rule(const Grpc__LinuxSeccomp *p, const struct filter *f, const Grpc__LinuxSyscall *call)
 {

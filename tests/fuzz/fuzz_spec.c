@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A container's spec (grpc.Spec). A refusal has a reason; a spec that is accepted has what the
- * rest of agent/container relies on: paths without "..", mounts that are understood, a cgroup
- * below pods/.
+ * A container's spec (grpc.Spec). A refusal has a reason; an accepted spec has the properties on
+ * which the rest of agent/container relies: paths without "..", valid mounts, a cgroup below pods/.
  */
 #include <limits.h>
 #include <string.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A message of the kernel about a device: action, path and subsystem lie within it, and it is not
- * changed but for one '@'. */
+/* A message of the kernel about a device: action, path and subsystem lie within it, and only one
+ * '@' of it is modified. */
 #include <string.h>
 
 #include "agent/device/device.h"

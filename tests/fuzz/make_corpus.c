@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Writes the seeds of all targets below a directory: `make_corpus tests/fuzz/corpus`. The same files every
- * time. What the fuzzers found is kept beside them (found-*) and never overwritten.
+ * Writes the seeds of all targets below a directory: `make_corpus tests/fuzz/corpus`. The files are
+ * the same each time. Inputs found by the fuzzers are kept next to them (found-*) and never
+ * overwritten.
  */
 #include <fcntl.h>
 #include <stdio.h>
@@ -31,7 +32,7 @@ save(const char *target, const char *name, const void *data, size_t n)
 	}
 }
 
-/* A valid message of each method, and one that is mutated, with the selector in front. */
+/* Writes a valid and a mutated message of each method, preceded by the selector. */
 static void
 messages(void)
 {
@@ -47,7 +48,7 @@ messages(void)
 			size_t n = 0;
 
 			mutate_init(&m, 1000 + 3 * i + kind, ids);
-			/* Small ones: a seed is not a load test. */
+			/* Seeds are small. */
 			for (int tries = 0; n == 0 && tries < 1000; tries++)
 				n = mutate_message(&m, method->input, kind > 0, kind > 1, out + 1,
 						   tries < 900 ? 600 : sizeof(out) - 1);
@@ -58,7 +59,7 @@ messages(void)
 	}
 }
 
-/* Frames for the frame reader, and their payloads for the envelope. */
+/* Writes frames for the frame reader and their payloads for the envelope. */
 static void
 frames(void)
 {
@@ -95,7 +96,8 @@ frames(void)
 struct edge {
 	const char *name;
 	struct frame_header header;
-	size_t body; /* bytes that follow it */
+	/* number of following bytes */
+	size_t body;
 };
 
 static const struct edge edges[] = {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Writes the wire format directly, field by field as the descriptor has them, so that any rule of the
- * grammar can be bent or broken at the place where it applies. */
+/* Writes the wire format directly, field by field in the order of the descriptor, so that each rule
+ * of the grammar can be stretched or broken where it applies. */
 #include "tests/fuzz/mutate.h"
 
 #include <string.h>
@@ -22,7 +22,8 @@ struct wire {
 	size_t len, cap;
 	bool full;
 	bool mutated;
-	bool broken; /* still to be broken, once */
+	/* to be broken once */
+	bool broken;
 };
 
 static uint64_t
@@ -81,7 +82,7 @@ put_tag(struct wire *w, uint32_t number, unsigned type)
 	put_varint(w, (uint64_t)number << 3 | type);
 }
 
-/* A number as hosts send it; mutated: at the edges too. */
+/* Returns a number as hosts send it; when mutated, also a boundary value. */
 static uint64_t
 number(struct wire *w, ProtobufCType type)
 {
@@ -107,7 +108,7 @@ put_string(struct wire *w, const ProtobufCFieldDescriptor *f)
 	if (w->mutated && !tame && percent(w->m, 8))
 		s = nasty[below(w->m, N_NASTY)];
 	if (w->mutated && !tame && percent(w->m, 1)) {
-		/* A long one, of any length. */
+		/* a long string of any length */
 		n = 1u << below(w->m, 15);
 		put_varint(w, n);
 		while (n-- > 0)
@@ -130,7 +131,7 @@ put_blob(struct wire *w)
 
 static void put_message(struct wire *w, const ProtobufCMessageDescriptor *desc, int depth);
 
-/* A message with its length in front; mutated, the length may be longer than it need be. */
+/* Writes a message preceded by its length; when mutated, the length may have redundant bytes. */
 static void
 put_nested(struct wire *w, const ProtobufCMessageDescriptor *desc, int depth)
 {
@@ -158,7 +159,7 @@ put_nested(struct wire *w, const ProtobufCMessageDescriptor *desc, int depth)
 	w->len = start + prefix + n;
 }
 
-/* One value, behind its tag. */
+/* Writes the value after its tag. */
 static void
 put_value(struct wire *w, const ProtobufCFieldDescriptor *f, int depth)
 {
@@ -175,7 +176,8 @@ put_value(struct wire *w, const ProtobufCFieldDescriptor *f, int depth)
 		put_tag(w, f->id, 2);
 		put_nested(w, f->descriptor, depth);
 		break;
-	default: /* all other types that the protocol has are varints */
+	default:
+		/* All other types of the protocol are varints. */
 		put_tag(w, f->id, 0);
 		put_varint(w, number(w, f->type));
 		break;
@@ -191,7 +193,7 @@ put_packed(struct wire *w, const ProtobufCFieldDescriptor *f, unsigned n)
 		put_byte(w, below(w->m, 128));
 }
 
-/* A field that no message has, as a newer host might send it. */
+/* Writes an unknown field, as a newer host might send it. */
 static void
 put_unknown(struct wire *w)
 {
@@ -224,32 +226,40 @@ put_broken(struct wire *w, const ProtobufCFieldDescriptor *f)
 	bool string = f->type == PROTOBUF_C_TYPE_STRING;
 
 	switch (below(w->m, 10)) {
-	case 0: /* field 0 */
+	case 0:
+		/* field 0 */
 		put_bytes(w, "\x00\x01", 2);
 		break;
-	case 1: /* groups, nested */
+	case 1:
+		/* groups, nested */
 		for (unsigned n = 1u << below(w->m, 12); n > 0; n--)
 			put_byte(w, 0x0b);
 		break;
-	case 2: /* wire types that do not exist */
+	case 2:
+		/* wire types that do not exist */
 		put_tag(w, f->id, 6 + below(w->m, 2));
 		break;
-	case 3: /* wire type of something else */
+	case 3:
+		/* wire type of something else */
 		put_tag(w, f->id, 5);
 		put_bytes(w, "1234", 4);
 		break;
-	case 4: /* length past the end */
+	case 4:
+		/* length past the end */
 		put_tag(w, f->id, 2);
 		put_varint(w, 1u << below(w->m, 31));
 		break;
-	case 5: /* varint of 11 bytes */
+	case 5:
+		/* varint of 11 bytes */
 		put_tag(w, f->id, 0);
 		put_bytes(w, "\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01", 11);
 		break;
-	case 6: /* tag of 6 bytes */
+	case 6:
+		/* tag of 6 bytes */
 		put_bytes(w, "\x88\x80\x80\x80\x80\x01\x01", 7);
 		break;
-	case 7: /* NUL, where it counts */
+	case 7:
+		/* NUL in a string */
 		put_tag(w, f->id, 2);
 		put_bytes(w,
 			  string ? "\x04"
@@ -257,11 +267,13 @@ put_broken(struct wire *w, const ProtobufCFieldDescriptor *f)
 				 : "\x04\x80\x80\x80\x80",
 			  5);
 		break;
-	case 8: /* not UTF-8 */
+	case 8:
+		/* not UTF-8 */
 		put_tag(w, f->id, 2);
 		put_bytes(w, "\x02\xc0\xaf", 3);
 		break;
-	default: /* anything */
+	default:
+		/* anything */
 		for (unsigned n = 1 + below(w->m, 40); n > 0; n--)
 			put_byte(w, (unsigned)rnd(w->m));
 		break;
@@ -289,7 +301,8 @@ put_field(struct wire *w, const ProtobufCFieldDescriptor *f, int depth)
 			return;
 		}
 	} else if (w->mutated && percent(w->m, 3) && f->type != PROTOBUF_C_TYPE_MESSAGE) {
-		n = 2; /* the last one counts */
+		/* The last value wins. */
+		n = 2;
 	}
 	for (unsigned i = 0; i < n; i++)
 		put_value(w, f, depth);
@@ -308,7 +321,7 @@ put_message(struct wire *w, const ProtobufCMessageDescriptor *desc, int depth)
 		bool always = strcmp(f->name, "container_id") == 0 ||
 			      (depth == 0 && f->type == PROTOBUF_C_TYPE_MESSAGE);
 
-		/* The deeper, the emptier; the container's name nearly always. */
+		/* Deeper messages have fewer fields; the container id is almost always set. */
 		if (percent(w->m, always ? 95 : depth > 3 ? 30 : 60))
 			put_field(w, f, depth);
 	}
@@ -321,7 +334,8 @@ mutate_message(struct mutator *m, const ProtobufCMessageDescriptor *desc, bool m
 	struct wire w = { .m = m, .out = out, .cap = cap, .mutated = mutated, .broken = broken };
 
 	put_message(&w, desc, 0);
-	if (w.broken && !w.full) /* no field took its chance */
+	/* No field was broken. */
+	if (w.broken && !w.full)
 		put_broken(&w, desc->n_fields ? desc->fields : ttrpc__request__descriptor.fields);
 	return w.full ? 0 : w.len;
 }
@@ -369,7 +383,7 @@ method_choose(struct mutator *m)
 	}
 }
 
-/* Field `id` with these bytes. */
+/* Writes field `id` with these bytes. */
 static void
 put_chunk(struct wire *w, uint32_t id, const void *data, size_t n)
 {
@@ -378,7 +392,7 @@ put_chunk(struct wire *w, uint32_t id, const void *data, size_t n)
 	put_bytes(w, data, n);
 }
 
-/* An envelope around a payload that is fine, wrong in itself. */
+/* Writes an invalid envelope around a valid payload. */
 static void
 put_broken_envelope(struct wire *w, const char *service, const char *method, const void *payload,
 		    size_t n)
@@ -427,7 +441,8 @@ const char *const mutate_skip_machine[] = {
 	"SetPolicy",
 	"MemAgentMemcgSet",
 	"MemAgentCompactSet",
-	"UpdateEphemeralMounts", /* what it mounts stays as long as the sandbox */
+	/* Its mounts last as long as the sandbox. */
+	"UpdateEphemeralMounts",
 	NULL,
 };
 
@@ -459,7 +474,7 @@ mutate_next(struct mutator *m, uint8_t *out, size_t cap)
 	bool envelope = broken && percent(m, 25);
 	struct frame_header header = { .type = FRAME_REQUEST, .stream = m->next_stream };
 	struct wire w = { .m = m, .out = out, .len = FRAME_HEADER_SIZE, .cap = cap };
-	/* The payload is made at the end of `out` and moved into its envelope from there. */
+	/* The payload is written at the end of `out` and moved into its envelope. */
 	size_t room = cap / 2 - 64, n;
 	uint8_t *payload = out + cap - room;
 

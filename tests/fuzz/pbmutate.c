@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* See pbmutate.h. Messages are changed as structures: bytes that no longer decode would teach
- * nothing about a spec. */
+/* See pbmutate.h. Messages are changed as structures, because bytes that do not decode would not
+ * reach the code under test. */
 #include "tests/fuzz/pbmutate.h"
 
 #include <string.h>
@@ -10,9 +10,11 @@
 #include "tests/fuzz/words.h"
 
 #define CHANGES_MAX 5
-#define ENTRIES_MAX 64 /* of a repeated field that grows */
+/* most entries of a growing repeated field */
+#define ENTRIES_MAX 64
 #define STRING_MAX  300
-#define FRESH_MAX   2048 /* of a message that is made from nothing */
+/* size in bytes of a new message */
+#define FRESH_MAX 2048
 
 static const char *const no_ids[] = { "c1", NULL };
 
@@ -105,7 +107,7 @@ release_value(const ProtobufCFieldDescriptor *f, void *at)
 
 static ProtobufCMessage *fresh(struct mutator *m, const ProtobufCMessageDescriptor *desc);
 
-/* A new value of the field at `at`, which holds one; 0 for a new entry. */
+/* Writes a new value to the field at `at`, which holds a value, or 0 for a new entry. */
 static void
 change_value(struct mutator *m, const ProtobufCFieldDescriptor *f, void *at)
 {
@@ -139,7 +141,7 @@ change_value(struct mutator *m, const ProtobufCFieldDescriptor *f, void *at)
 	}
 }
 
-/* An entry more, one less, two exchanged, or one changed. */
+/* Adds or removes an entry, exchanges two, or changes one. */
 static void
 change_list(struct mutator *m, const ProtobufCFieldDescriptor *f, ProtobufCMessage *message)
 {
@@ -188,7 +190,7 @@ pb_change(struct mutator *m, ProtobufCMessage *message)
 	if (f->label == PROTOBUF_C_LABEL_REPEATED) {
 		change_list(m, f, message);
 	} else if (f->flags & PROTOBUF_C_FIELD_FLAG_ONEOF) {
-		/* ours have numbers in them only */
+		/* The protocol's maps contain only numbers. */
 		if (f->type == PROTOBUF_C_TYPE_STRING || f->type == PROTOBUF_C_TYPE_MESSAGE)
 			return;
 		*(uint32_t *)(void *)((char *)message + f->quantifier_offset) = f->id;

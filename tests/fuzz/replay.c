@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* main() for a target without libFuzzer: gives it each file named on the command line. */
+/* main() of a target without libFuzzer: runs it with each file of the command line. */
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -25,7 +25,7 @@ main(int argc, char **argv)
 			got = fread(data + n, 1, 65536, f);
 		} while (got > 0);
 		fclose(f);
-		/* Exactly as long as it is, so that a sanitizer sees the end. */
+		/* An exact allocation, so that the sanitizers detect reads past the end. */
 		data = realloc(data, n ? n : 1);
 		LLVMFuzzerTestOneInput(data, n);
 		free(data);

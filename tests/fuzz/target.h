@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What every fuzz target has: the entry that libFuzzer or replay.c calls, and a check that ends the run. */
+/* Common parts of the fuzz targets: the entry called by libFuzzer or replay.c, and a check that
+ * ends the run. */
 #pragma once
 
 #include <stddef.h>
@@ -9,7 +10,7 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-/* Not assert(): it must hold in every kind of build. */
+/* Unlike assert(), active in every build. */
 #define MUST(condition)                                                                   \
 	do {                                                                              \
 		if (!(condition)) {                                                       \

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Values for the mutator: what hosts send in a field of this name, and what nobody should. */
+/* Values for the mutator: those that hosts send in a field of a given name, and invalid ones. */
 #pragma once
 
 #include <stdbool.h>
@@ -8,14 +8,14 @@
 #define N_NUMBERS 20
 #define N_NASTY   24
 
-/* Edges of types and of ranges that handlers check. */
+/* Boundaries of types and of ranges that handlers check. */
 extern const uint64_t numbers[N_NUMBERS];
 
-/* Valid strings that mean trouble: escapes, formats, separators, scripts. */
+/* Valid strings that are prone to cause errors: escapes, formats, separators, scripts. */
 extern const char *const nasty[N_NASTY];
 
-/* A plausible value for a string field of this name, chosen by `random`. */
+/* Returns a plausible value of a string field of this name, chosen by `random`. */
 const char *word_for(const char *field, uint64_t random);
 
-/* Does an agent open, mount, chown or remove what a field of this name says? */
+/* Returns whether an agent opens, mounts, chowns or removes the path in a field of this name. */
 bool word_is_path(const char *field);

@@ -14,7 +14,8 @@
 bool device_rules_allow(const struct device_rules *rules, uint8_t type, uint8_t access,
 			uint32_t major, uint32_t minor);
 
-/* Runs a program of n instructions as the kernel would (linux/bpf.h), in the few instructions that device_program_make()
- * uses: 1 if it allows the access, 0 if not, -1 for any other instruction, a jump back, or a read or an end outside. */
+/* Interprets a program of n instructions (linux/bpf.h) that uses only the instructions of
+ * device_program_make(). Returns 1 if it allows the access, 0 if not, and -1 for any other
+ * instruction, a backward jump, a read outside the context, or an end past the program. */
 int device_program_run(const struct bpf_insn *program, size_t n,
 		       const struct bpf_cgroup_dev_ctx *context);
