@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-# One recording (all its lines, slurped) becomes one transcript. tests/transcript/generate says what a recording is.
-# $scenario: its name, the key in rules.jq.
+# Converts one recording (all its lines, slurped) to a transcript. tests/transcript/generate
+# describes
+# the format of a recording. $scenario is its name, the key in rules.jq.
 include "rules";
 
 def code_name: ["OK", "CANCELLED", "UNKNOWN", "INVALID_ARGUMENT", "DEADLINE_EXCEEDED", "NOT_FOUND", "ALREADY_EXISTS",
 	"PERMISSION_DENIED", "RESOURCE_EXHAUSTED", "FAILED_PRECONDITION", "ABORTED", "OUT_OF_RANGE", "UNIMPLEMENTED", "INTERNAL",
 	"UNAVAILABLE", "DATA_LOSS", "UNAUTHENTICATED"][.];
 
-# ---- JSON in lines of a readable length; what follows the first begins with a tab ----
+# ---- JSON in lines of a readable length; continuation lines begin with a tab ----
 
 def lines_of($texts):
 	reduce $texts[] as $t ([];
@@ -26,7 +27,7 @@ def key: "\(.conn)/\(.stream)";
 def is_read: .method == "ReadStdout" or .method == "ReadStderr";
 def stream_key: "\(.conn) \(.payload.container_id) \(.payload.exec_id // "") \(.method)";
 def process_key: "\(.payload.container_id) \(.payload.exec_id // "")";
-# What stands in a response to a read: all of it, or its beginning.
+# The data of a response to a read, or its beginning.
 def chunk: (.payload.data // "") | if type == "object"
 	then { bytes: .bytes, text: (.first64 | @base64d) } else { bytes: (@base64d | utf8bytelength), text: @base64d } end;
 def printable: test("^[^\u0000\ufffd]+$");
@@ -35,7 +36,8 @@ def manner:
 	(if .conn == 1 then "" else "@\(.conn) " end)
 	+ (if .timeout_nano then "\(.timeout_nano | tonumber / 1e9 | ceil)s " else "" end)
 	+ ((.metadata // []) | map("\(.[0])=\(.[1]) ") | join(""))
-	# texts of another length than on the wire: the recording has /host for a longer name
+	# The length differs from that on the wire if the recording has /host in place of a longer
+	# name.
 	+ (. as $f | if any(rules[$scenario].replace[]?, ["/host/"]; .[0] as $from | $f.payload | tojson | contains($from)) then ""
 		else "+\(.length) " end);
 def request: manner + .method + " " + (.payload | fold);
@@ -67,7 +69,7 @@ def wanted:
 	elif .method == "GetMetrics" then { metrics: "~kata_agent_threads" }
 	else null end;
 
-# ---- the walk ----
+# ---- conversion ----
 
 .[0] as $head
 | [.[1:][] | select(.cut | not)] as $records
@@ -80,7 +82,7 @@ def wanted:
 # the arguments of processes, for the rules
 | (reduce ($records[] | select(.dir == ">" and (.method == "CreateContainer" or .method == "ExecProcess"))) as $f ({};
 	.[$f | process_key] = ($f.payload.process // $f.payload.OCI.Process | .Args // [] | join(" ")))) as $args
-# streams that are read to their end or until the client stops, and not just once
+# streams that are read repeatedly, to their end or until the client stops
 | (reduce ($all[] | select(.value.dir == ">" and (.value | is_read))) as $e ({};
 	.[$e.value | stream_key] += [$e.key])
 	| with_entries(.value as $requests
@@ -106,15 +108,15 @@ def wanted:
 def name: "\(.method)-" + (if .conn == 1 then "" else "\(.conn)." end) + "\(.stream)";
 def skip_reason: .method as $m | (.payload | tojson) as $text
 	| [rules[$scenario].skip[]? | . as $s | select(.method == $m and ($text | test($s.request // ""))) | .reason][0];
-# the answer, behind `call`
+# the lines about the reply, after `call`
 def succeeds: .method as $m | any(rules[$scenario].succeeds[]?; . == $m);
 def reply_lines: if succeeds then [] elif .code != 0 then ["fails " + failure]
 	else (wanted | if . then ["reply " + fold] else [] end) end;
-# reads that end when CloseStdin has been answered
+# reads that end after the reply to CloseStdin
 def stopped_by($close): [$streams[] | select(.is_cut and .last_request < $close)
 	| . as $s | $records[$s.first] as $r
 	| select(($r | process_key) == ($records[$close] | process_key) and $r.conn == $records[$close].conn) | "last \(.name)"];
-# is the answer the next thing that happens?
+# whether the reply is the next event
 def is_call($at): $answer_at[$records[$at] | key] as $a
 	| $a != null and all($records[$at + 1:$a][]; .note != null or in_stream or .event == "agent closed");
 def closing($at): if $records[$at].method == "CloseStdin" then stopped_by($at) else [] end;
@@ -147,7 +149,7 @@ elif .dir == ">" then
 		else ["start \(name) " + request] end)
 elif .dir == "<" then
 	([$all[] | select(.value.dir == ">" and (.value | key) == ($f | key)) | .key][0]) as $req
-	# what comes after the client has gone cannot be expected
+	# Replies after the client has disconnected are not expected.
 	| if $req == null or is_call($req) or any($records[$req:$at][]; .event == "client closed" and .conn == $f.conn) then []
 	elif .code != 0 then ["refused \(name) " + failure]
 	else ["answer \(name) " + (wanted // {} | fold)] + closing($req) end
@@ -155,7 +157,7 @@ else [] end
 | .[] ]
 | (reduce .[] as $l ([]; if .[-1] == $l and ($l | startswith("saw ")) then . else . + [$l] end)) as $lines
 
-# ---- what the host has prepared ----
+# ---- files prepared by the host ----
 | "/run/kata-containers/shared/containers/" as $place
 | ([$records[] | select(.dir == ">" and .method == "CreateContainer") | .payload]) as $creates
 | ([$creates[].storages[]?.mount_point] + [$records[] | select(.dir == ">" and .method == "CopyFile") | .payload.path]) as $made

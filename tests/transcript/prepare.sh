@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 # shellcheck shell=bash
-# What a host prepares for the calls of a transcript: its lines "#needs KIND PATH [TEXT]".
+# Creates the files that a host prepares for the calls of a transcript: its lines "#needs KIND PATH
+# [TEXT]".
 
-# needed KIND FILE: the paths, or addresses, of this kind
+# needed KIND FILE: prints the paths or addresses of this kind
 needed() { sed -n "s/^#needs $1 //p" "$2"; }
 
-# userland DIR: a root file system, with a program that does what a pause container's does
+# userland DIR: creates a root file system with a program like that of a pause container
 userland()
 {
 	scripts/demo-rootfs "$1" >&2 &&
@@ -13,7 +14,8 @@ userland()
 		chmod 755 "$1/pause"
 }
 
-# prepare FILE SHARE ROOTFS: below SHARE what the guest finds in the shared directory
+# prepare FILE SHARE ROOTFS: creates below SHARE the files that the guest finds in the shared
+# directory
 prepare()
 {
 	local file=$1 kind path text at

@@ -1,32 +1,41 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Replays a transcript of a client's calls to an agent: replay [OPTION...] ADDRESS FILE
- * [NAME=VALUE...]. Calls go out in the order of the file, which is that of a recording: a request
- * that followed an answer follows it here, too. At the beginning of a line stands one of
- *   open N, close N                 a connection; 1 is opened by itself
- *   call [MANNER...] METHOD JSON    waits for the answer, which must be a success unless `fails` follows
- *   reply JSON                      the last call's reply has these members; "~text": a string with text in it; ">": a number
- *                                   over 0; "*": any
- *   fails CODE text                 the last call failed with this code, and text is part of the message
- *   start NAME [MANNER...] METHOD JSON   begins a call and goes on
- *   pending NAME                    it is not answered yet
- *   answer NAME JSON                waits for its answer, and compares as `reply` does
- *   refused NAME CODE text          waits for its failure, and compares as `fails` does
- *   read NAME [MANNER...] METHOD JSON    begins to repeat a read until the stream ends
- *   saw NAME JSON-STRING            waits until that is part of what was read
- *   last NAME                       the read is not repeated after the answer to the one that is under way
- *   end NAME [N]                    waits for the stream's end, or for the answer to the last read: N bytes were read
- *   data NAME JSON-STRING           waits for the end, and compares all that was read
- *   host NAME                       runs the program of --host with this argument
- *   skip REASON                     leaves the next call out, with what is said about its answer
- * MANNER is @N (the connection), 60s (the timeout that is sent), KEY=VALUE (metadata), +N (the
- * frame's body has N bytes). In JSON, {"bytes": N, "first64": BASE64} stands for N bytes that begin
- * so and repeat. Lines that begin with a tab continue the one before; # begins a comment; ${NAME}
- * is replaced. Options:
- *   --share DIR      storages of a host's share (virtio-fs, 9p) become bind mounts of DIR: for an agent outside of a VM
- *   --tag TAG        the tag of the virtio-fs share
- *   --host PROGRAM   does what the recorded host did
- * Exit code 1 with the line's number at the first difference, or when nothing was called.
+ * [NAME=VALUE...]. Calls are made in the order of the file, which is that of the recording: a
+ * request that followed a reply in the recording follows it here as well. Each line begins with
+ * one of
+ *   open N, close N     opens or closes a connection; 1 is opened implicitly
+ *   call [MANNER...] METHOD JSON
+ *                       waits for the reply; the call must succeed unless `fails` follows
+ *   reply JSON          the last call's reply has these members; "~text" matches a string that
+ *                       contains text, ">" a number over 0, "*" anything
+ *   fails CODE text     the last call failed with this code and a message that contains text
+ *   start NAME [MANNER...] METHOD JSON
+ *                       begins a call without waiting
+ *   pending NAME        the call has no reply yet
+ *   answer NAME JSON    waits for the reply and compares like `reply`
+ *   refused NAME CODE text
+ *                       waits for the failure and compares like `fails`
+ *   read NAME [MANNER...] METHOD JSON
+ *                       begins to repeat a read until the stream ends
+ *   saw NAME JSON-STRING
+ *                       waits until the data read contains the text
+ *   last NAME           stops repeating the read after its current reply
+ *   end NAME [N]        waits for the stream's end, or for the reply to the last read; N bytes
+ *                       were read
+ *   data NAME JSON-STRING
+ *                       waits for the end and compares all data read
+ *   host NAME           runs the program of --host with this argument
+ *   skip REASON         omits the next call and the lines about its reply
+ * MANNER is @N (the connection), 60s (the timeout to send), KEY=VALUE (metadata), +N (the frame's
+ * body has N bytes). In JSON, {"bytes": N, "first64": BASE64} stands for N bytes, which begin with
+ * that text and repeat it. Lines that begin with a tab continue the previous one; # begins a
+ * comment; ${NAME} is replaced. Options:
+ *   --share DIR         turns storages of a host's share (virtio-fs, 9p) into bind mounts of DIR,
+ *                       for an agent outside of a VM
+ *   --tag TAG           the tag of the virtio-fs share
+ *   --host PROGRAM      performs the actions of the recorded host
+ * Exits with 1 and the line's number at the first difference, or if no call was made.
  */
 #include <getopt.h>
 #include <jansson.h>
@@ -63,7 +72,7 @@ begin(struct replay *r, struct pending *p)
 		wire_send(r, p);
 		return;
 	}
-	printf("%s:%u: %s is left out: %s\n", r->file, r->line, p->method->name, r->skip);
+	printf("%s:%u: %s is skipped: %s\n", r->file, r->line, p->method->name, r->skip);
 	p->is_skipped = p->is_answered = true;
 	r->skipped++;
 	r->skip[0] = '\0';
@@ -105,7 +114,7 @@ find_named(struct replay *r, char **rest, bool make)
 	struct pending *p = named(r, name, make);
 
 	if (!p)
-		die(r, make ? "%s is under way already" : "there is no %s", name);
+		die(r, make ? "%s is in progress already" : "there is no %s", name);
 	return p;
 }
 
@@ -386,8 +395,8 @@ main(int argc, char **argv)
 	run(&r, f);
 	(void)fclose(f);
 	if (r.calls == 0)
-		die(&r, "nothing was called");
-	printf("%s: %u calls, %u left out\n", r.file, r.calls, r.skipped);
+		die(&r, "no call was made");
+	printf("%s: %u calls, %u skipped\n", r.file, r.calls, r.skipped);
 	for (size_t i = 0; i < PENDING_MAX; i++)
 		forget(&r.pending[i]);
 	forget(&r.last);

@@ -22,7 +22,7 @@ struct manner {
 	unsigned int conn;
 	/* 0: none is sent */
 	int64_t timeout_ns;
-	/* the frame's body has so many bytes; 0: not compared */
+	/* expected size of the frame's body; 0: not compared */
 	uint32_t length;
 	size_t n_metadata;
 	char key[METADATA_MAX][64], value[METADATA_MAX][128];
@@ -62,9 +62,9 @@ struct replay {
 	struct pending pending[PENDING_MAX];
 	/* of `call` */
 	struct pending last;
-	/* it failed, and no `fails` has followed yet */
+	/* the call failed, and no `fails` has followed yet */
 	bool last_unchecked;
-	/* the reason why the next call is left out; "": it is not */
+	/* the reason why the next call is skipped, or "" */
 	char skip[256];
 	unsigned int calls, skipped;
 };

@@ -1,20 +1,27 @@
 # SPDX-License-Identifier: Apache-2.0
-# What a transcript cannot take over from its recording as it is, by scenario:
-#   native       it is replayed without a VM: it was recorded so, and needs no share, disk, limits or second processor
-#   replace      pairs of texts: the second stands for the first everywhere
-#   content      a regular expression for files that the host has prepared, and their text; of directories: a file in it, its text
-#   host         what the host does: a regular expression for the note about it, its name for replay's --host
-#   skip         calls that are left out: the method, a regular expression that the request matches, the reason
-#   free_output  regular expressions of command lines whose output depends on the machine: it is not compared
-#   drop_text    regular expressions of output that depends on the machine, where the rest of it is compared
-#   succeeds     methods that failed for want of something that the guest of the tests has
+# Differences between a transcript and its recording, by scenario:
+#   native       replay without a VM: it was recorded so, and needs no share, disk, limits or second
+#                processor
+#   replace      pairs of texts: the second replaces the first everywhere
+#   content      a regular expression for files that the host has prepared, and their text; for a
+#                directory, the name of a file in it and its text
+#   host         an action of the host: a regular expression for the note about it, and its name for
+#                --host of replay
+#   skip         omitted calls: the method, a regular expression that the request matches, the
+# reason
+#   free_output  regular expressions of command lines whose output is not compared, because it
+#                depends on the machine
+#   drop_text    regular expressions of the part of an output that is not compared, because it
+#                depends on the machine
+#   succeeds     methods that failed in the recording because its guest lacked something
 def cri_files: [["-hosts$", "127.0.0.1 localhost\\n127.0.0.1 hosta\\n127.0.0.1 hb\\n"],
 	["-resolv.conf$", "search example.test\\nnameserver 10.89.77.1\\noptions ndots:2\\n"]];
 def disks($first): [["\"source\":\"" + $first + "\"", "\"source\":\"0a\""]];
 def rules: {
 	"go-01-ctr-run": { free_output: ["^sh -c uname"] },
 	"go-03-crictl-pod": {
-		# the read that is pending at CloseStdin: how much has come by then depends on the moment
+		# The amount of data in the read that is pending at CloseStdin depends on the
+		# timing.
 		replace: [["\"data\":\"Z290IG9uZQo=\"", "\"data\":\"~Z290IG9uZQ\""]],
 		content: (cri_files + [["-data$", "f", "from-host\\n"], ["-one$", "single\\n"]]),
 		free_output: ["^sh -c ps;"] },
