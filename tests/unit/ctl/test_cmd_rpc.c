@@ -149,7 +149,8 @@ Test(rpc, no_server)
 {
 	CHECK_EQ(run("unix:///nonexistent/agent.sock", "Check", NULL, NULL, false), 125);
 	cr_expect_stderr_eq_str(
-		"tatamictl: failed to connect to unix:///nonexistent/agent.sock: No such file or directory\n");
+		"tatamictl: failed to connect to unix:///nonexistent/agent.sock: No such file or "
+		"directory\n");
 }
 
 struct usage_row {

@@ -136,7 +136,8 @@ Test(ctl_options, all_options, .init = make_files, .fini = remove_files)
 	REQUIRE_OK(
 		parse(o,
 		      FILES
-		      "--rootfs %d --share virtio-fs --virtiofs-cache always -v %d:/a:ro -v %f:/b -i -e A=1 -w /w "
+		      "--rootfs %d --share virtio-fs --virtiofs-cache always -v %d:/a:ro -v %f:/b "
+		      "-i -e A=1 -w /w "
 		      "-u 7:8 --memory 512 --cpus 2 --attach 9p:%d --log debug -- cmd -x",
 		      false, &words, &err),
 		&err);

@@ -39,7 +39,8 @@ Test(deadline, what_is_left_is_rounded_up)
 
 	CHECK(ms > 0 && (uint64_t)ms <= HOUR_MS);
 	CHECK_EQ(deadline_left_ms(now), 0);
-	/* an hour and half a millisecond, of which some may have passed: never less than what is left */
+	/* An hour and half a millisecond, part of which may have passed; the result is rounded
+	 * up. */
 	ms = deadline_left_ms(deadline_after(now, HOUR_MS) + NS_PER_MS / 2);
 	CHECK_GE(now + (uint64_t)ms * NS_PER_MS + (monotonic_ns() - now),
 		 deadline_after(now, HOUR_MS) + NS_PER_MS / 2);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The generated descriptors against the tables of the protocol (tests/data/wire), in both directions:
- * a field, enumeration value or method that only one side has fails, and so does any difference.
+ * Compares the generated descriptors with the tables of the protocol (tests/data/wire) in both
+ * directions: a field, enumeration value or method on only one side fails, and so does any
+ * difference.
  */
 #include <criterion/criterion.h>
 #include <ctype.h>

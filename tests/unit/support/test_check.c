@@ -15,7 +15,7 @@
 
 #define TEXT_MAX 4096
 
-/* What the checks of a test report, instead of failing it. */
+/* The reports of failed checks, which do not fail the test here. */
 static struct {
 	char text[TEXT_MAX];
 	unsigned int n;

@@ -180,8 +180,8 @@ Test(stats, interfaces)
 	REQUIRE_EQ(mkdirat(fd, "thread-self/net", 0755), 0);
 	put(fd, "thread-self/net/dev",
 	    "Inter-|   Receive                                                |  Transmit\n"
-	    " face |bytes    packets errs drop fifo frame compressed multicast|bytes    packets errs "
-	    "drop fifo colls carrier compressed\n"
+	    " face |bytes    packets errs drop fifo frame compressed multicast|bytes    packets "
+	    "errs drop fifo colls carrier compressed\n"
 	    "    lo:     100       1    0    0    0     0          0         0      100       1    "
 	    "0    0    0     0       0          0\n"
 	    "  eth0:    1000      10    1    2    0     0          0         0     2000      20    "

@@ -206,10 +206,14 @@ Test(config, complete_command_line)
 	CHECK_EQ(
 		config_read_cmdline(
 			&c,
-			"tsc=reliable no_timer_check rcupdate.rcu_expedited=1 i8042.direct=1 reboot=k "
-			"cryptomgr.notests net.ifnames=0 pci=lastbus=0 root=/dev/vda1 rootflags=ro rootfstype=ext4 "
-			"console=hvc0 debug systemd.show_status=true systemd.log_level=debug panic=1 nr_cpus=2 "
-			"selinux=0 systemd.unit=kata-containers.target systemd.mask=systemd-networkd.service "
+			"tsc=reliable no_timer_check rcupdate.rcu_expedited=1 i8042.direct=1 "
+			"reboot=k "
+			"cryptomgr.notests net.ifnames=0 pci=lastbus=0 root=/dev/vda1 rootflags=ro "
+			"rootfstype=ext4 "
+			"console=hvc0 debug systemd.show_status=true systemd.log_level=debug "
+			"panic=1 nr_cpus=2 "
+			"selinux=0 systemd.unit=kata-containers.target "
+			"systemd.mask=systemd-networkd.service "
 			"scsi_mod.scan=none agent.log=debug agent.debug_console "
 			"agent.debug_console_vport=1026 agent.log_vport=1025 cgroup_no_v1=all "
 			"systemd.unified_cgroup_hierarchy=1"),
@@ -348,7 +352,8 @@ static const struct file_row {
 	{ "[endpoints]\nallowed = [ # all\n  \"CreateContainerRequest\",\n  ['x', { y = 1 }],\n]\n"
 	  "log_level = \"debug\"\n",
 	  0, "" },
-	{ "[[a]]\nlog_level = \"debug\"\n[\"log_level\".x]\n[b.c]\nd = 1979-05-27T07:32:00Z\ne = inf\n",
+	{ "[[a]]\nlog_level = \"debug\"\n[\"log_level\".x]\n[b.c]\nd = 1979-05-27T07:32:00Z\n"
+	  "e = inf\n",
 	  0, "" },
 	{ "title = \"\"\"\nlog_level = \"debug\"\n\"\"\"\nx = '''\n]'''\nlog_level = \"error\"\n",
 	  0, FILED("log_level", "\"error\"") },

@@ -62,11 +62,11 @@ fill_proc(void)
 	tree_put(proc, "7/stat",
 		 "7 (kata ) R) S 1 7 7 0 -1 4194560 1 2 3 4 150 50 30 40 20 0 2 0 9 8192000 250 1 "
 		 "1 1\n");
-	tree_put(
-		proc, "7/status",
-		"Name:\tkata-agent\nVmPeak:\t    1000 kB\nVmRSS:\t     900 kB\nRssAnon:\t 5 kB\n"
-		"HugetlbPages:\t       0 kB\nThreads:\t2\nSigQ:\t0/1\nvoluntary_ctxt_switches:\t11\n"
-		"nonvoluntary_ctxt_switches:\t12\n");
+	tree_put(proc, "7/status",
+		 "Name:\tkata-agent\nVmPeak:\t    1000 kB\nVmRSS:\t     900 kB\nRssAnon:\t 5 kB\n"
+		 "HugetlbPages:\t       0 kB\nThreads:\t2\nSigQ:\t0/1\n"
+		 "voluntary_ctxt_switches:\t11\n"
+		 "nonvoluntary_ctxt_switches:\t12\n");
 	tree_put(proc, "7/io", "rchar: 10\nsyscr: 2\ncancelled_write_bytes: 0\n");
 	tree_put(proc, "7/fd/0", "");
 	tree_put(proc, "7/fd/1", "");
@@ -127,7 +127,8 @@ Test(metrics, values)
 		"kata_guest_netdev_stat{interface=\"lo\",item=\"sent_compressed\"} 16",
 		"kata_guest_diskstat{disk=\"vda\",item=\"time_flushing\"} 17",
 		"kata_guest_diskstat{disk=\"sda\",item=\"sectors_read\"} 3",
-		"kata_guest_pressure_percent{resource=\"memory\",kind=\"some\",item=\"avg10\"} 1.50",
+		("kata_guest_pressure_percent{resource=\"memory\",kind=\"some\",item=\"avg10\"} "
+		 "1.50"),
 		"kata_guest_pressure_total_usec{resource=\"memory\",kind=\"full\"} 66",
 		"kata_guest_cgroup_memory_bytes{cgroup=\"pods\",item=\"current\"} 4096",
 		"kata_guest_cgroup_memory_events{cgroup=\"pods\",item=\"oom_kill\"} 2",

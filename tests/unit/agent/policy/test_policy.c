@@ -122,7 +122,8 @@ Test(policy, accepted_forms)
 		HEAD "default ExecProcessRequest := true",
 		HEAD "default ExecProcessRequest = true\n",
 		HEAD "default ExecProcessRequest:=true # why\r\n",
-		"# comment\n\n \tpackage agent_policy # x\nimport future.keywords.in\nimport rego.v1\n"
+		"# comment\n\n \tpackage agent_policy # x\nimport future.keywords.in\n"
+		"import rego.v1\n"
 		"\tdefault\tExecProcessRequest  :=  true\n",
 		HEAD "default SomethingElseRequest := false\ndefault ExecProcessRequest := true\n",
 	};

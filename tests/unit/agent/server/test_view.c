@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The policy sees exactly the request that the handler acts on: for requests of every method, valid and
- * mutated, the gate and the handler are given the same object with the same content, once each, and
- * nothing that does not decode reaches either.
+ * The policy sees exactly the request that the handler acts on: for requests of every method, valid
+ * and mutated, the gate and the handler are called once each with the same object and content, and
+ * a request that does not decode reaches neither.
  */
 #include <criterion/criterion.h>
 #include <stdlib.h>

@@ -31,20 +31,28 @@ Test(manifest, all_members)
 	REQUIRE_OK(
 		manifest_parse(
 			&m,
-			"{\"apiVersion\":\"v1\",\"kind\":\"Pod\",\"metadata\":{\"name\":\"web\"},\"spec\":{"
-			"\"hostname\":\"www\",\"shareProcessNamespace\":true,\"restartPolicy\":\"OnFailure\","
+			"{\"apiVersion\":\"v1\",\"kind\":\"Pod\",\"metadata\":{\"name\":\"web\"},"
+			"\"spec\":{"
+			"\"hostname\":\"www\",\"shareProcessNamespace\":true,"
+			"\"restartPolicy\":\"OnFailure\","
 			"\"dnsConfig\":{\"nameservers\":[\"10.0.0.1\"]},"
 			"\"volumes\":[{\"name\":\"a\",\"configMap\":{\"data\":{\"k\":\"v\"}}},"
 			"{\"name\":\"b\",\"secret\":{\"data\":{\"k\":\"dg==\"}}},"
-			"{\"name\":\"e\",\"emptyDir\":{\"medium\":\"Memory\",\"sizeLimit\":\"16Mi\"}},"
+			"{\"name\":\"e\",\"emptyDir\":{\"medium\":\"Memory\","
+			"\"sizeLimit\":\"16Mi\"}},"
 			"{\"name\":\"h\",\"hostPath\":{\"path\":\"/srv\"}}],"
-			"\"containers\":[{\"name\":\"one\",\"image\":\"/img\",\"command\":[\"sh\",\"-c\"],\"args\":[\"true\"],"
+			"\"containers\":[{\"name\":\"one\",\"image\":\"/img\",\"command\":[\"sh\","
+			"\"-c\"],\"args\":[\"true\"],"
 			"\"env\":[{\"name\":\"A\",\"value\":\"b\"}],\"workingDir\":\"/w\","
-			"\"ports\":[{\"containerPort\":80,\"hostPort\":8080},{\"containerPort\":81}],"
+			"\"ports\":[{\"containerPort\":80,\"hostPort\":8080},"
+			"{\"containerPort\":81}],"
 			"\"resources\":{\"limits\":{\"memory\":\"64Mi\",\"cpu\":\"500m\"}},"
-			"\"securityContext\":{\"runAsUser\":7,\"runAsGroup\":8,\"readOnlyRootFilesystem\":true},"
-			"\"volumeMounts\":[{\"name\":\"h\",\"mountPath\":\"/h\",\"readOnly\":true}],"
-			"\"livenessProbe\":{\"exec\":{\"command\":[\"true\"]},\"periodSeconds\":2}}]}}",
+			"\"securityContext\":{\"runAsUser\":7,\"runAsGroup\":8,"
+			"\"readOnlyRootFilesystem\":true},"
+			"\"volumeMounts\":[{\"name\":\"h\",\"mountPath\":\"/h\","
+			"\"readOnly\":true}],"
+			"\"livenessProbe\":{\"exec\":{\"command\":[\"true\"]},"
+			"\"periodSeconds\":2}}]}}",
 			&err),
 		&err);
 	REQUIRE_STR(m.name, "web");
@@ -284,9 +292,11 @@ Test(manifest, container_variables)
 			&m,
 			POD(CONTAINERS(
 				",\"args\":[\"$(A)\",\"$(URL)\",\"$$(A)\",\"$(NONE)\"],"
-				"\"env\":[{\"name\":\"A\",\"value\":\"image\"},{\"name\":\"EMPTY\"},"
+				"\"env\":[{\"name\":\"A\",\"value\":\"image\"},"
+				"{\"name\":\"EMPTY\"},"
 				"{\"name\":\"URL\",\"value\":\"http://$(A):$(PORT)/$$(A)\"},"
-				"{\"name\":\"PORT\",\"value\":\"80\"},{\"name\":\"A\",\"value\":\"pod\"}],"
+				"{\"name\":\"PORT\",\"value\":\"80\"},{\"name\":\"A\","
+				"\"value\":\"pod\"}],"
 				"\"readinessProbe\":{\"exec\":{\"command\":[\"get\",\"$(URL)\"]}},"
 				"\"livenessProbe\":{\"exec\":{\"command\":[\"$(PORT)\"]}}")),
 			&err),

@@ -264,12 +264,14 @@ Test(ctl_spec, privileged_and_no_memory)
 
 static const char console[] =
 	"SeaBIOS {\n[    0.1] Linux\n"
-	"{\"msg\":\"x\",\"event\":\"guest-set-up\",\"source\":\"init\",\"mounts\":\"12.345 ms\",\"bad\":\"x ms\"}\n"
+	"{\"msg\":\"x\",\"event\":\"guest-set-up\",\"source\":\"init\",\"mounts\":\"12.345 ms\","
+	"\"bad\":\"x ms\"}\n"
 	"\x01garbage {\"a\" ms\"\n"
 	"{\"msg\":\"other\",\"event\":\"oom-kill\",\"source\":\"agent\",\"took\":\"7.000 ms\"}\n"
 	"{\"msg\":\"none\",\"source\":\"agent\",\"took\":\"7.000 ms\"}\n"
 	"{\"msg\":\"up\",\"source\":\"agent\",\"event\":\"agent-ready\",\"init-us\":\"1500\"}\n"
-	"{\"msg\":\"up\",\"source\":\"agent\",\"first-check-us\":\"2500000\",\"event\":\"first-check\"}\n"
+	"{\"msg\":\"up\",\"source\":\"agent\",\"first-check-us\":\"2500000\","
+	"\"event\":\"first-check\"}\n"
 	"{\"msg\":\"cut\",\"event\":\"agent-ready\",\"source\":\"agent\",\"init-us\":\"15";
 
 Test(ctl_timeline, console)

@@ -115,8 +115,8 @@ Test(hooks, config_json)
 	REQUIRE(strcmp((const char *)buf_head(&b),
 		       "{\"ociVersion\":\"1.1.0\",\"root\":{\"path\":\"/r\",\"readonly\":true},"
 		       "\"linux\":{\"uidMappings\":[{\"hostID\":100000,\"size\":1}],"
-		       "\"sysctl\":{\"net.x\":\"a\\\"b\\u001f\"},\"resources\":{\"cpu\":{\"quota\":-1}}}}") ==
-		0);
+		       "\"sysctl\":{\"net.x\":\"a\\\"b\\u001f\"},"
+		       "\"resources\":{\"cpu\":{\"quota\":-1}}}}") == 0);
 	buf_release(&b);
 	/* A full buffer is an error, not a truncated text. */
 	buf_init(&b, 20);

@@ -144,7 +144,8 @@ body_tty(struct box *b)
 	console.width = 22;
 	s->process->consolesize = &console;
 	spec_sh(s->process,
-		"tty; stty size; stat -c '%u %t:%T' /dev/console /dev/pts/0; read line; stty size; echo got $line");
+		"tty; stty size; stat -c '%u %t:%T' /dev/console /dev/pts/0; read line; stty size; "
+		"echo got $line");
 	REQUIRE_EQ(box_launch(b, &c, "c1", s), 0);
 	REQUIRE_GE(c.init.pty, 0);
 	box_start(&c);

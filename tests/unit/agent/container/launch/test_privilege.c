@@ -161,11 +161,11 @@ body_caps(struct box *b)
 		/* a filter without no_new_privs is loaded with a capability that must not stay */
 		if (i % 4 < 2)
 			s->linux->seccomp = spec_seccomp("SCMP_ACT_ALLOW");
-		snprintf(
-			expected, sizeof(expected),
-			"CapInh:\t000000000000000%s\nCapPrm:\t000000000000000%s\nCapEff:\t000000000000000%s\n"
-			"CapBnd:\t000000000000000%s\nCapAmb:\t000000000000000%s\n",
-			rows[r].inh, rows[r].prm, rows[r].eff, rows[r].bnd, rows[r].amb);
+		snprintf(expected, sizeof(expected),
+			 "CapInh:\t000000000000000%s\nCapPrm:\t000000000000000%s\n"
+			 "CapEff:\t000000000000000%s\n"
+			 "CapBnd:\t000000000000000%s\nCapAmb:\t000000000000000%s\n",
+			 rows[r].inh, rows[r].prm, rows[r].eff, rows[r].bnd, rows[r].amb);
 		box_sh(b, s, "grep Cap /proc/self/status", expected);
 	}
 	Grpc__Spec *s = spec_new(BOX_ROOT);
