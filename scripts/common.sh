@@ -66,8 +66,8 @@ download()
 }
 
 # fetch SHA256 NAME URL...: downloads $TATAMI_CACHE/src/NAME from the first URL that works, and
-# prints its path. "debian:pool/..." stands for the Debian archive that apt uses. A file with another
-# checksum is not used.
+# prints its path. "debian:pool/..." stands for the Debian archive that apt uses. A file with
+# another checksum is not used.
 fetch()
 {
 	fetch_sum=$1

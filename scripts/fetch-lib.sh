@@ -154,8 +154,8 @@ Dir::Etc::sourceparts \"/dev/null\";"
 		: >"$dir/updated"
 		return 0
 	fi
-	# A stale or frozen mirror serves expired lists. Their signature is still checked, and so are
-	# the checksums of packages in them.
+	# A stale or frozen mirror serves expired lists. Their signature is still checked, and so
+	# are the checksums of packages in them.
 	if grep -q 'Release file for .* is expired' "$dir/update.log"; then
 		say 'the lists of this mirror have expired, using them anyway'
 		if apt-get -q -q -c "$APT_CONF" -o Acquire::Check-Valid-Until=false update \
@@ -204,8 +204,8 @@ deb_cached()
 	printf '%s\n' "$CACHE/debs/$1/$file"
 }
 
-# deb_fetch SUITE PACKAGE: prints the path of the package in the cache, and downloads it if it is not
-# there. apt checks the signature of the archive and the checksum of the package; a version in
+# deb_fetch SUITE PACKAGE: prints the path of the package in the cache, and downloads it if it is
+# not there. apt checks the signature of the archive and the checksum of the package; a version in
 # scripts/fetch.sha256 must have the checksum listed there, too.
 deb_fetch()
 {

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 #
-# Functions for fetch-vsock and fetch-virtiofsd, which find a program that runs on this machine. To be
-# sourced after fetch-lib.sh; the caller defines program_runs PATH, which tests whether it runs.
+# Functions for fetch-vsock and fetch-virtiofsd, which find a program that runs on this machine. To
+# be sourced after fetch-lib.sh; the caller defines program_runs PATH, which tests whether it runs.
 
 # shellcheck shell=sh
 
@@ -12,8 +12,8 @@ program_own()
 }
 
 # program_fetch SUITE PACKAGE FILE: prints the path of the program FILE of PACKAGE, unpacked in the
-# cache. If it does not run with the libraries of this machine, those that its package depends on are
-# unpacked, too, and a wrapper starts it with their dynamic loader.
+# cache. If it does not run with the libraries of this machine, those that its package depends on
+# are unpacked, too, and a wrapper starts it with their dynamic loader.
 program_fetch()
 {
 	base=${3##*/}
