@@ -21,8 +21,8 @@
 #define TRACKED_MAX 512
 /* only against hangs: less than tests/run gives a program */
 #define LIMIT_MS 200000
-/* A process that was killed, or has its last message, still takes its time on a busy machine. One that
- * is left behind never ends. */
+/* A process that was killed, or has its last message, still takes its time on a busy machine.
+ * One that is left behind never ends. */
 #define SWEEP_MS 30000
 
 struct fakeinit {

@@ -11,8 +11,8 @@
 typedef int fakeinit_body(int init_fd, void *data);
 
 /* Runs body in a forked process until it ends. Returns its exit status, 128 + signal if it was
- * killed, or -1 after 200 s. Children that do not end after it either are counted in *leaked (may be
- * NULL), killed and reaped. */
+ * killed, or -1 after 200 s. Children that do not end after it either are counted in *leaked
+ * (may be NULL), killed and reaped. */
 int fakeinit_run(fakeinit_body *body, void *data, int *leaked);
 
 /* As fakeinit_run(), but the end of processes is never reported to the agent, as if none could be

@@ -16,7 +16,11 @@ shell_image()
 }
 
 # typed LINE...: runs a session with these lines as input, up to its end
-typed() { printf '%s\n' "$@" | timeout -k 5 "${HOLD:-20}" "$work/bin/vsock-cat" "$(vsock_address)" $console_port; }
+typed()
+{
+	printf '%s\n' "$@" | timeout -k 5 "${HOLD:-20}" "$work/bin/vsock-cat" "$(vsock_address)" \
+		$console_port
+}
 
 guest_shell()
 {
@@ -24,13 +28,19 @@ guest_shell()
 	grep -q 42 "$work/console.out" && grep -q init "$work/console.out"
 }
 
-window() { typed 'sleep 0.2; stty size'$'\033[8;33;77t' 'stty size; exit' | tee /dev/stderr | grep '33 77'; }
+window()
+{
+	typed 'sleep 0.2; stty size'$'\033[8;33;77t' 'stty size; exit' | tee /dev/stderr |
+		grep '33 77'
+}
 
 config()
 {
 	typed '/init --print-config; exit' | tr -d '\r' | tee "$work/config.out"
-	grep -Eq '^debug_console = true +# kernel command line: agent.debug_console$' "$work/config.out" &&
-		grep -Eq '^log_level = "debug" +# environment: KATA_AGENT_LOG_LEVEL$' "$work/config.out"
+	grep -Eq '^debug_console = true +# kernel command line: agent.debug_console$' \
+		"$work/config.out" &&
+		grep -Eq '^log_level = "debug" +# environment: KATA_AGENT_LOG_LEVEL$' \
+		"$work/config.out"
 }
 
 one_more()
@@ -45,11 +55,13 @@ four()
 	local pids=() i
 	for i in 1 2 3 4; do
 		printf '%s\n' "echo ready-$((100 + i))-\$((200 + $i)); sleep 60" |
-			timeout 60 "$work/bin/vsock-cat" "$(vsock_address)" $console_port >"$work/console.$i" 2>&1 &
+			timeout 60 "$work/bin/vsock-cat" "$(vsock_address)" $console_port \
+			>"$work/console.$i" 2>&1 &
 		pids+=($!)
 	done
 	for i in 1 2 3 4; do
-		within 60 grep -q "ready-$((100 + i))-$((200 + i))" "$work/console.$i" || { cat "$work/console.$i"; return 1; }
+		within 60 grep -q "ready-$((100 + i))-$((200 + i))" "$work/console.$i" ||
+			{ cat "$work/console.$i"; return 1; }
 	done
 	typed 'echo fifth' | tee /dev/stderr | grep 'all sessions are taken' || return 1
 	# timeout(1) forwards the signal.
@@ -65,12 +77,15 @@ four()
 serial()
 {
 	grep -a 'guest:/#' "$vmdir/console.log" || { echo 'no prompt on the console'; return 1; }
-	"$work/bin/qmp" "$vmdir/qmp.sock" '{"execute":"chardev-change","arguments":{"id":"console","backend":{"type":"socket","data":
+	"$work/bin/qmp" "$vmdir/qmp.sock" \
+		'{"execute":"chardev-change","arguments":{"id":"console","backend":{"type":"socket","data":
 		{"addr":{"type":"unix","data":{"path":"'"$work/serial.sock"'"}},"server":true,"wait":false}}}}' || return 1
-	{ printf 'echo $((8 * 8)); exit\n'; sleep 1; printf '\n'; sleep 1; printf 'echo $((9 * 9))\n'; sleep 2; } |
+	{ printf 'echo $((8 * 8)); exit\n'; sleep 1; printf '\n'; sleep 1; printf \
+		'echo $((9 * 9))\n'; sleep 2; } |
 		timeout 15 socat - "UNIX-CONNECT:$work/serial.sock" >"$work/serial.out"
 	cat "$work/serial.out"
-	grep -aq 64 "$work/serial.out" && grep -aq 'any key starts another' "$work/serial.out" && grep -aq 81 "$work/serial.out"
+	grep -aq 64 "$work/serial.out" && grep -aq 'any key starts another' "$work/serial.out" &&
+		grep -aq 81 "$work/serial.out"
 }
 
 shell_image || echo '# the image with a shell cannot be made'
@@ -82,7 +97,8 @@ if ok 'boot with a debug console' boot console --initrd "$work/shell.img" --root
 	ok 'at most four sessions' four
 	ok 'stop' stop console
 fi
-if ok 'boot with a shell on the console' boot serial --initrd "$work/shell.img" --rootfs "$rootfs" --append agent.debug_console; then
+if ok 'boot with a shell on the console' boot serial --initrd "$work/shell.img" --rootfs "$rootfs" \
+	--append agent.debug_console; then
 	ok 'a shell on the console, twice' serial
 	ok 'stop' stop serial
 fi

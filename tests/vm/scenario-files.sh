@@ -23,10 +23,13 @@ copy()
 # Three parts out of order; a directory; a link that replaces another.
 copied()
 {
-	copy $containers/in/conf/app.yaml 100640 9 0 abc && copy $containers/in/conf/app.yaml 100640 9 6 ghi || return 1
-	look "test ! -e .$containers/in/conf/app.yaml" || { echo 'there before it is complete'; return 1; }
+	copy $containers/in/conf/app.yaml 100640 9 0 abc &&
+		copy $containers/in/conf/app.yaml 100640 9 6 ghi || return 1
+	look "test ! -e .$containers/in/conf/app.yaml" ||
+		{ echo 'there before it is complete'; return 1; }
 	copy $containers/in/conf/app.yaml 100640 9 3 def && copy $containers/in/dir 042750 0 0 '' &&
-		copy $containers/in/link 120777 0 0 first && copy $containers/in/link 120777 0 0 conf || return 1
+		copy $containers/in/link 120777 0 0 first &&
+		copy $containers/in/link 120777 0 0 conf || return 1
 	is "640 1000 2000 abcdefghi
 2750 1000 2000
 conf
@@ -41,16 +44,21 @@ hostile()
 	local before
 	before=$(look 'find run/kata-containers etc -xdev ! -path "*/in/*" | sort | md5sum; md5sum etc/* 2>/dev/null') || return 1
 	copy $containers/in/out 120777 0 0 / || return 1
-	says 'has a symlink in its path' copy $containers/in/out/etc/evil 100644 4 0 evil || return 1
+	says 'has a symlink in its path' copy $containers/in/out/etc/evil 100644 4 0 evil ||
+		return 1
 	says 'has a symlink in its path' copy $containers/in/out/run/evil 040755 0 0 '' || return 1
 	says 'contains . or ..' copy $containers/in/../../../../etc/evil 100644 4 0 evil || return 1
 	says 'not below' copy /etc/evil 100644 4 0 evil || return 1
-	says 'not a file, a directory or a symlink' copy $containers/in/dev 060600 4 0 evil || return 1
+	says 'not a file, a directory or a symlink' copy $containers/in/dev 060600 4 0 evil ||
+		return 1
 	is "$before" look 'find run/kata-containers etc -xdev ! -path "*/in/*" | sort | md5sum; md5sum etc/* 2>/dev/null'
 }
 
 # bytes: total and available bytes of the volume according to the guest's kernel
-bytes() { look "set -- \$(stat -f -c '%b %a %S %f %c %d' .$volume); echo \$((\$1 * \$3)) \$((\$2 * \$3)) \$(((\$1 - \$4) * \$3)) \$5 \$6"; }
+bytes()
+{
+	look "set -- \$(stat -f -c '%b %a %S %f %c %d' .$volume); echo \$((\$1 * \$3)) \$((\$2 * \$3)) \$(((\$1 - \$4) * \$3)) \$5 \$6"
+}
 
 # A disk with ext4 is plugged in, and a container uses it.
 with_volume()
@@ -75,16 +83,23 @@ usage()
 	says NOT_FOUND rpc GetVolumeStats '{"volume_guest_path":"/no/such/volume"}'
 }
 
-resize_disk() { "$work/bin/qmp" "$vmdir/qmp.sock" '{"execute":"block_resize","arguments":{"node-name":"n1","size":'"$1"'}}'; }
+resize_disk()
+{
+	"$work/bin/qmp" "$vmdir/qmp.sock" \
+		'{"execute":"block_resize","arguments":{"node-name":"n1","size":'"$1"'}}'
+}
 
 # Grown to a size, then to the whole disk; the file system then holds more than before, and is
 # consistent.
 resized()
 {
 	local total rest
-	says OUT_OF_RANGE rpc ResizeVolume '{"volume_guest_path":"'$volume'","size":67108864}' || return 1
-	says 'cannot shrink' rpc ResizeVolume '{"volume_guest_path":"'$volume'","size":1048576}' || return 1
-	resize_disk 100663296 && rpc ResizeVolume '{"volume_guest_path":"'$volume'","size":67108864}' || return 1
+	says OUT_OF_RANGE rpc ResizeVolume '{"volume_guest_path":"'$volume'","size":67108864}' ||
+		return 1
+	says 'cannot shrink' rpc ResizeVolume '{"volume_guest_path":"'$volume'","size":1048576}' ||
+		return 1
+	resize_disk 100663296 && rpc ResizeVolume \
+		'{"volume_guest_path":"'$volume'","size":67108864}' || return 1
 	read -r total rest < <(bytes)
 	echo "asked for 67108864: $total ($rest)"
 	test "$total" -gt 50000000 && test "$total" -le 67108864 || return 1
@@ -101,12 +116,16 @@ remounted()
 {
 	local shm=/run/kata-containers/sandbox/shm storage
 	storage='{"driver":"ephemeral","source":"shm","fstype":"tmpfs","mount_point":"'$shm'","options":["remount","size=9M"]}'
-	look "echo kept >.$shm/file && dd if=/dev/zero of=.$shm/large bs=1M count=4 2>/dev/null" || return 1
+	look "echo kept >.$shm/file && dd if=/dev/zero of=.$shm/large bs=1M count=4 2>/dev/null" ||
+		return 1
 	rpc UpdateEphemeralMounts '{"storages":['"$storage"']}' || return 1
 	is $'9437184\nkept' look "set -- \$(stat -f -c '%b %S' .$shm); echo \$((\$1 * \$2)); cat .$shm/file" || return 1
-	look "grep ' $shm ' /hostproc/1/mounts" | tee /dev/stderr | grep -q 'nosuid,nodev,noexec' || return 1
-	says 'Too small a size' rpc UpdateEphemeralMounts "{\"storages\":[${storage/9M/1M}]}" || return 1
-	says 'only ephemeral' rpc UpdateEphemeralMounts "{\"storages\":[${storage/\"ephemeral\"/\"local\"}]}" || return 1
+	look "grep ' $shm ' /hostproc/1/mounts" | tee /dev/stderr | grep -q 'nosuid,nodev,noexec' ||
+		return 1
+	says 'Too small a size' rpc UpdateEphemeralMounts "{\"storages\":[${storage/9M/1M}]}" ||
+		return 1
+	says 'only ephemeral' rpc UpdateEphemeralMounts \
+		"{\"storages\":[${storage/\"ephemeral\"/\"local\"}]}" || return 1
 	rpc UpdateEphemeralMounts '{"storages":[]}'
 }
 
@@ -117,7 +136,8 @@ formatted()
 	rpc CreateContainer "$(spec made "$guest_rootfs" true)" || return 1
 	EXTRA_FIELDS=''
 	look "grep ' $containers/made ext4 ' /hostproc/1/mounts && echo data >.$containers/made/file" || return 1
-	rpc RemoveContainer '{"container_id":"made"}' && e2fsck -fn "$work/empty" && is data debugfs -R 'cat /file' "$work/empty" &&
+	rpc RemoveContainer '{"container_id":"made"}' && e2fsck -fn "$work/empty" &&
+		is data debugfs -R 'cat /file' "$work/empty" &&
 		! dumpe2fs -h "$work/empty" | grep -q has_journal
 }
 
@@ -130,8 +150,10 @@ copied_to_9p()
 	rpc CreateContainer "$(spec nine "$guest_rootfs" true)" || return 1
 	EXTRA_FIELDS=''
 	copy $at/thing 100644 3 0 abc && is abc cat "$work/nine/thing" || return 1
-	copy $at/thing 040755 0 0 '' && copy $at/thing/file 100644 3 0 def && is def cat "$work/nine/thing/file" || return 1
-	copy $at/thing 100644 3 0 ghi && is ghi cat "$work/nine/thing" && is thing ls -A "$work/nine" || return 1
+	copy $at/thing 040755 0 0 '' && copy $at/thing/file 100644 3 0 def &&
+		is def cat "$work/nine/thing/file" || return 1
+	copy $at/thing 100644 3 0 ghi && is ghi cat "$work/nine/thing" &&
+		is thing ls -A "$work/nine" || return 1
 	rpc RemoveContainer '{"container_id":"nine"}'
 }
 
@@ -144,7 +166,8 @@ for_a_group()
 		{"driver":"local","mount_point":"'$at'/directory","options":["fsgid=3000","mode=0770"]}]'
 	rpc CreateContainer "$(spec group "$guest_rootfs" true)" || return 1
 	EXTRA_FIELDS=''
-	is $'2750 0 3000\n2770 0 3000\n1048576' look "cd .$at && stat -c '%a %u %g' memory directory && set -- \$(stat -f -c '%b %S' memory) && echo \$((\$1 * \$2))" || return 1
+	is $'2750 0 3000\n2770 0 3000\n1048576' look \
+		"cd .$at && stat -c '%a %u %g' memory directory && set -- \$(stat -f -c '%b %S' memory) && echo \$((\$1 * \$2))" || return 1
 	look "grep ' $at/memory ' /hostproc/1/mounts" | tee /dev/stderr | grep -q noexec || return 1
 	rpc RemoveContainer '{"container_id":"group"}'
 }
@@ -169,14 +192,18 @@ huge()
 	rpc CreateContainer "$(spec huge "$guest_rootfs" sh -c 'stat -f -c %S:%b /huge >/huge.said; fallocate -l 4194304 /huge/a && ! fallocate -l 2097152 /huge/b && echo full >>/huge.said; sleep 3600')" || return 1
 	EXTRA_FIELDS='' EXTRA_MOUNTS=''
 	rpc StartContainer '{"container_id":"huge"}' && is $((before + 3)) pages || return 1
-	within 60 look 'grep -q full /huge.said' && is $'2097152:2\nfull' look 'cat /huge.said' || return 1
+	within 60 look 'grep -q full /huge.said' && is $'2097152:2\nfull' look 'cat /huge.said' ||
+		return 1
 	EXTRA_FIELDS=",\"storages\":[$(huge_volume three 4194304 ,bogus=1)]"
-	says "$containers/huge/three" rpc CreateContainer "$(spec huge3 "$guest_rootfs" true)" || return 1
+	says "$containers/huge/three" rpc CreateContainer "$(spec huge3 "$guest_rootfs" true)" ||
+		return 1
 	EXTRA_FIELDS=",\"storages\":[$(huge_volume four 1099511627776)]"
-	says 'reserve 524288 huge pages' rpc CreateContainer "$(spec huge4 "$guest_rootfs" true)" || return 1
+	says 'reserve 524288 huge pages' rpc CreateContainer "$(spec huge4 "$guest_rootfs" true)" ||
+		return 1
 	# mounted, but unmounted again because a later storage fails
 	EXTRA_FIELDS=",\"storages\":[$(huge_volume five 4194304),$(huge_volume six 2097152 ,bogus=1)]"
-	says "$containers/huge/six" rpc CreateContainer "$(spec huge5 "$guest_rootfs" true)" || return 1
+	says "$containers/huge/six" rpc CreateContainer "$(spec huge5 "$guest_rootfs" true)" ||
+		return 1
 	EXTRA_FIELDS=''
 	is $((before + 3)) pages && rpc RemoveContainer '{"container_id":"huge"}'
 }
@@ -196,7 +223,8 @@ stale()
 	sleep 1.1
 	is 3 look "grep -c ' $at' /hostproc/1/mounts" || return 1
 	rpc RemoveStaleVirtiofsShareMounts '{}' || return 1
-	is "$at $at/stays" look "echo \$(grep ' $at' /hostproc/1/mounts | cut -d' ' -f2)" || return 1
+	is "$at $at/stays" look "echo \$(grep ' $at' /hostproc/1/mounts | cut -d' ' -f2)" ||
+		return 1
 	rpc RemoveContainer '{"container_id":"stale"}'
 }
 
@@ -226,10 +254,16 @@ for n in swap1 swap2 noswap empty; do
 	printf XFSB | dd of="$work/$n" conv=notrunc 2>/dev/null
 done
 
-with_mkfs() { copy_program "$work/mkfs" /sbin/mkfs.ext4 && initrd_with "$work/mkfs" "$work/mkfs.img"; }
+with_mkfs()
+{
+	copy_program "$work/mkfs" /sbin/mkfs.ext4 && initrd_with "$work/mkfs" "$work/mkfs.img"
+}
 
-if ok 'an initrd with mkfs.ext4' with_mkfs && ok 'boot with a share and disks' boot files --initrd "$work/mkfs.img" --rootfs "$rootfs" --privileged --guest-proc /hostproc --attach "virtio-fs:$work/share" \
-	--attach "blk:$work/swap1" --attach "blk:$work/swap2" --attach "blk:$work/noswap" --attach "blk:$work/empty" --attach "9p:$work/nine"; then
+if ok 'an initrd with mkfs.ext4' with_mkfs &&
+	ok 'boot with a share and disks' boot files --initrd "$work/mkfs.img" --rootfs "$rootfs" \
+	--privileged --guest-proc /hostproc --attach "virtio-fs:$work/share" \
+	--attach "blk:$work/swap1" --attach "blk:$work/swap2" --attach "blk:$work/noswap" \
+	--attach "blk:$work/empty" --attach "9p:$work/nine"; then
 	ok 'CopyFile: a file in parts, a directory and a link, with owners and modes' copied
 	ok 'CopyFile: paths outside the shared directory are refused without effect' hostile
 	ok 'CopyFile: on 9p, a file replaces a directory and vice versa' copied_to_9p

@@ -9,16 +9,24 @@ layers=$run/virtual-volumes
 # The first layer of the list is the top one.
 make_layers()
 {
-	mkdir -p "$work/top/etc" "$work/top/bin" && echo 'from the top layer' >"$work/top/etc/layer" && echo one >"$work/top/etc/only-top" &&
+	mkdir -p "$work/top/etc" "$work/top/bin" &&
+		echo 'from the top layer' >"$work/top/etc/layer" &&
+		echo one >"$work/top/etc/only-top" &&
 		cp -a "$rootfs" "$work/bottom" && mkdir -p "$work/bottom/etc" &&
-		echo 'from the bottom layer' >"$work/bottom/etc/layer" && echo two >"$work/bottom/etc/only-bottom" &&
+		echo 'from the bottom layer' >"$work/bottom/etc/layer" &&
+		echo two >"$work/bottom/etc/only-bottom" &&
 		mkfs.erofs "$work/top.erofs" "$work/top" &&
 		mke2fs -q -t ext4 -d "$work/bottom" "$work/bottom.ext4" 32M &&
-		mke2fs -q -t ext4 -O ^has_journal "$work/rw.ext4" 16M && mke2fs -q -t ext4 -O ^has_journal "$work/upper.ext4" 16M || return 1
-	mkfs.erofs "$work/bottom.erofs" "$work/bottom" && with_tree top && with_tree bottom || return 1
+		mke2fs -q -t ext4 -O ^has_journal "$work/rw.ext4" 16M &&
+		mke2fs -q -t ext4 -O ^has_journal "$work/upper.ext4" 16M || return 1
+	mkfs.erofs "$work/bottom.erofs" "$work/bottom" && with_tree top && with_tree bottom ||
+		return 1
 	# The boot code is free for the magic that tatamictl looks for.
-	truncate -s 32M "$work/parts" && printf 'label: gpt\nstart=2048, size=8192\nstart=10240, size=40960\n' | sfdisk -q "$work/parts" || return 1
-	printf XFSB | dd of="$work/parts" conv=notrunc && dd if="$work/top.erofs" of="$work/parts" bs=512 seek=2048 conv=notrunc &&
+	truncate -s 32M "$work/parts" &&
+		printf 'label: gpt\nstart=2048, size=8192\nstart=10240, size=40960\n' |
+		sfdisk -q "$work/parts" || return 1
+	printf XFSB | dd of="$work/parts" conv=notrunc &&
+		dd if="$work/top.erofs" of="$work/parts" bs=512 seek=2048 conv=notrunc &&
 		dd if="$work/bottom.erofs" of="$work/parts" bs=512 seek=10240 conv=notrunc
 }
 
@@ -29,7 +37,8 @@ with_tree()
 	local size
 	size=$((($(stat -c %s "$work/$1.erofs") + 4095) / 4096 * 4096))
 	truncate -s "$size" "$work/$1.erofs" && echo $size >"$work/$1.offset" &&
-		veritysetup format --salt $salt --hash-offset "$size" "$work/$1.erofs" "$work/$1.erofs" | awk '/^Root hash:/ { print $3 }' >"$work/$1.hash" &&
+		veritysetup format --salt $salt --hash-offset "$size" "$work/$1.erofs" \
+		"$work/$1.erofs" | awk '/^Root hash:/ { print $3 }' >"$work/$1.hash" &&
 		test -s "$work/$1.hash"
 }
 
@@ -42,7 +51,10 @@ part()
 }
 
 # layer SLOT FSTYPE NAME: a disk as the storage of a layer
-layer() { echo '{"driver":"blk","source":"'"$1"'","fstype":"'"$2"'","mount_point":"'"$layers/$3"'","options":["ro"]}'; }
+layer()
+{
+	echo '{"driver":"blk","source":"'"$1"'","fstype":"'"$2"'","mount_point":"'"$layers/$3"'","options":["ro"]}'
+}
 
 # stacked ID OPTIONS DRIVER_OPTIONS [STORAGES]: the storages of a container whose root is an overlay
 stacked()
@@ -83,7 +95,8 @@ on_a_disk()
 	rpc RemoveContainer '{"container_id":"one"}' || return 1
 	state >"$work/after"
 	diff "$work/before" "$work/after" || return 1
-	is $'from the top layer\none\ntwo\ndone' debugfs -R 'cat /upper/etc/said' "$work/rw.ext4" || return 1
+	is $'from the top layer\none\ntwo\ndone' debugfs -R 'cat /upper/etc/said' "$work/rw.ext4" ||
+		return 1
 	is written debugfs -R 'cat /upper/etc/layer' "$work/rw.ext4" && e2fsck -fn "$work/rw.ext4"
 }
 
@@ -108,14 +121,16 @@ verified()
 	is $'dm-0\ndm-1' look 'ls sys/block | grep dm' || return 1
 	rpc RemoveContainer '{"container_id":"four"}' || return 1
 	within 10 as_before >/dev/null || return 1
-	is $'from the top layer\none\ntwo\ndone' debugfs -R 'cat /upper/etc/said' "$work/upper.ext4" && e2fsck -fn "$work/upper.ext4"
+	is $'from the top layer\none\ntwo\ndone' debugfs -R 'cat /upper/etc/said' \
+		"$work/upper.ext4" && e2fsck -fn "$work/upper.ext4"
 }
 
 tampered()
 {
 	state >"$work/before"
 	EXTRA_FIELDS=",\"storages\":[$(part 1 top five),$(part 2 bottom five "$(cat "$work/top.hash")")]"
-	says 'multi-layer/lower-1' rpc CreateContainer "$(spec five "$run/five/rootfs" true)" || return 1
+	says 'multi-layer/lower-1' rpc CreateContainer "$(spec five "$run/five/rootfs" true)" ||
+		return 1
 	within 10 as_before >/dev/null || return 1
 	EXTRA_FIELDS=",\"storages\":[$(part 3 top five)]"
 	says 'partition 3' rpc CreateContainer "$(spec five "$run/five/rootfs" true)" || return 1
@@ -130,21 +145,26 @@ missing_layer()
 	state >"$work/before"
 	storages=$(stacked three '' '')
 	EXTRA_FIELDS=",\"storages\":${storages/top:/missing:}"
-	says "$layers/missing" rpc CreateContainer "$(spec three "$run/three/rootfs" true)" || return 1
+	says "$layers/missing" rpc CreateContainer "$(spec three "$run/three/rootfs" true)" ||
+		return 1
 	EXTRA_FIELDS=",\"storages\":${storages/09/1c}"
 	says '1c' rpc CreateContainer "$(spec three "$run/three/rootfs" true)" || return 1
 	EXTRA_FIELDS=''
 	as_before
 }
 
-if ok 'make the layers' make_layers && ok 'boot with five disks' boot overlay --rootfs "$rootfs" --privileged --guest-proc /hostproc --append 'agent.hotplug_timeout=1' \
-	--attach "blk:$work/top.erofs" --attach "blk:$work/bottom.ext4" --attach "blk:$work/rw.ext4" \
+if ok 'make the layers' make_layers &&
+	ok 'boot with five disks' boot overlay --rootfs "$rootfs" \
+	--privileged --guest-proc /hostproc --append 'agent.hotplug_timeout=1' \
+	--attach "blk:$work/top.erofs" --attach "blk:$work/bottom.ext4" \
+	--attach "blk:$work/rw.ext4" \
 	--attach "blk:$work/parts" --attach "blk:$work/upper.ext4"; then
 	ok 'overlayfs: two read-only layers and a writable one on a disk' on_a_disk
 	ok 'overlayfs: a writable layer in the memory of the guest' in_memory
 	ok 'overlayfs: a missing layer fails and leaves nothing' missing_layer
 	if test "$kernel" = ours; then
-		ok 'erofs.multi-layer: partitions with dm-verity, and an upper layer on a disk' verified
+		ok 'erofs.multi-layer: partitions with dm-verity, and an upper layer on a disk' \
+			verified
 		ok 'erofs.multi-layer: a layer that does not match its hash is refused' tampered
 	else
 		skip 'erofs.multi-layer: partitions with dm-verity' 'the initrd has no dm-verity'

@@ -131,7 +131,8 @@ responsive()
 {
 	local mib is_busy
 	for mib in 96 384 1536; do
-		pass_exec "busy$mib" false dd if=/dev/zero bs=1M count=$mib </dev/null 2>/dev/null >/dev/null &
+		pass_exec "busy$mib" false dd if=/dev/zero bs=1M count=$mib </dev/null 2>/dev/null \
+			>/dev/null &
 		rpc Check '{}' || return 1
 		is_busy=true
 		kill -0 $! || is_busy=false

@@ -38,22 +38,30 @@ reseed()
 }
 
 # Every family, and one number of each kind that the shell can check.
-scrape() { rpc GetMetrics '{}' | sed 's/^ *"metrics": "//; s/\\n/\n/g; s/\\"/"/g' >"$work/metrics"; }
+scrape()
+{
+	rpc GetMetrics '{}' | sed 's/^ *"metrics": "//; s/\\n/\n/g; s/\\"/"/g' >"$work/metrics"
+}
 value() { sed -n "s|^$1 ||p" "$work/metrics"; }
 metrics()
 {
 	local family total pages load
 	scrape || return 1
-	for family in agent_scrape_count agent_threads agent_total_time agent_total_vm agent_total_rss agent_proc_status \
-		agent_io_stat agent_proc_stat guest_load guest_tasks guest_cpu_time guest_vm_stat guest_netdev_stat \
-		guest_meminfo guest_pressure_percent guest_cgroup_memory_bytes guest_cgroup_cpu guest_cgroup_tasks \
+	for family in agent_scrape_count agent_threads agent_total_time agent_total_vm \
+		agent_total_rss agent_proc_status \
+		agent_io_stat agent_proc_stat guest_load guest_tasks guest_cpu_time guest_vm_stat \
+		guest_netdev_stat \
+		guest_meminfo guest_pressure_percent guest_cgroup_memory_bytes guest_cgroup_cpu \
+		guest_cgroup_tasks \
 		guest_diskstat guest_filesystem_bytes guest_filesystem_inodes; do
 		grep -q "^kata_$family[{ ]" "$work/metrics" || { echo "no kata_$family"; return 1; }
 	done
 	total=$(inside "awk '/^MemTotal/ { print \$2 * 1024 }' /proc/meminfo")
-	test "$(value 'kata_guest_meminfo{item="mem_total"}')" = "$total" || { echo "mem_total is not $total"; return 1; }
+	test "$(value 'kata_guest_meminfo{item="mem_total"}')" = "$total" ||
+		{ echo "mem_total is not $total"; return 1; }
 	pages=$(inside "df -k / | awk 'END { print \$(NF - 4) * 1024 }'")
-	value 'kata_guest_filesystem_bytes{mount="[^"]*",device="/dev/vda",item="total"}' | grep -qx "$pages" ||
+	value 'kata_guest_filesystem_bytes{mount="[^"]*",device="/dev/vda",item="total"}' |
+		grep -qx "$pages" ||
 		{ echo "the disk has $pages bytes"; grep filesystem "$work/metrics"; return 1; }
 	load=$(inside 'cat /proc/sys/kernel/random/entropy_avail')
 	test "$(value kata_guest_entropy_bits)" = "$load"
@@ -81,20 +89,27 @@ one()
 	rpc CreateContainer "$(spec "$1" "$guest_rootfs" sh -c "$4" |
 		sed 's|"Linux":{|"Annotations":{"io.kubernetes.container.terminationMessagePath":"'"$3"'"},&|')" || return 1
 	EXTRA_MOUNTS=''
-	rpc StartContainer "{\"container_id\":\"$1\"}" && rpc WaitProcess "{\"container_id\":\"$1\",\"exec_id\":\"$1\"}"
+	rpc StartContainer "{\"container_id\":\"$1\"}" &&
+		rpc WaitProcess "{\"container_id\":\"$1\",\"exec_id\":\"$1\"}"
 }
 
 # Another container creates the file; some of the messages are not text.
 last_words()
 {
 	one maker /run/kata-containers/sandbox /sandbox 'true >/sandbox/words' &&
-		one sayer /run/kata-containers/sandbox/words /last-words 'printf it-ended-\\\\377-badly >/last-words' || return 1
-	rpc GetDiagnosticData '{"log_type":"termination_log","container_id":"sayer"}' | tee /dev/stderr |
+		one sayer /run/kata-containers/sandbox/words /last-words \
+		'printf it-ended-\\\\377-badly >/last-words' || return 1
+	rpc GetDiagnosticData '{"log_type":"termination_log","container_id":"sayer"}' |
+		tee /dev/stderr |
 		grep -q "$(printf '"data": "it-ended-\357\277\275-badly"')" || return 1
-	says 'not a regular file' rpc GetDiagnosticData '{"log_type":"termination_log","container_id":"maker"}' &&
-		says 'container nobody not found' rpc GetDiagnosticData '{"log_type":"termination_log","container_id":"nobody"}' &&
-		says 'no mount' rpc GetDiagnosticData '{"log_type":"termination_log","container_id":"main"}' &&
-		rpc RemoveContainer '{"container_id":"maker"}' && rpc RemoveContainer '{"container_id":"sayer"}'
+	says 'not a regular file' rpc GetDiagnosticData \
+		'{"log_type":"termination_log","container_id":"maker"}' &&
+		says 'container nobody not found' rpc GetDiagnosticData \
+		'{"log_type":"termination_log","container_id":"nobody"}' &&
+		says 'no mount' rpc GetDiagnosticData \
+		'{"log_type":"termination_log","container_id":"main"}' &&
+		rpc RemoveContainer '{"container_id":"maker"}' &&
+		rpc RemoveContainer '{"container_id":"sayer"}'
 }
 
 # A container whose memory is full of page cache that it does not read again; nothing else would
@@ -115,24 +130,33 @@ reclaim()
 
 # A container that reads a file repeatedly with too little memory for it: it waits for memory, and
 # reclaim ends that.
-stopped() { rpc GetMetrics '{}' | sed 's/\\n/\n/g' | sed -n 's/^kata_agent_mem_agent{item=.*reclaim_stopped.*} //p'; }
+stopped()
+{
+	rpc GetMetrics '{}' | sed 's/\\n/\n/g' |
+		sed -n 's/^kata_agent_mem_agent{item=.*reclaim_stopped.*} //p'
+}
 was_stopped() { test "$(stopped)" -gt 0; }
 pressure()
 {
-	rpc UpdateContainer '{"container_id":"main","resources":{"Memory":{"Limit":25165824}}}' || return 1
+	rpc UpdateContainer '{"container_id":"main","resources":{"Memory":{"Limit":25165824}}}' ||
+		return 1
 	inside 'while test ! -e /enough; do cat /ballast >/dev/null; done' &
 	local reader=$!
 	rpc MemAgentMemcgSet '{"disabled":false,"period_secs":"1","period_psi_percent_limit":100,"eviction_psi_percent_limit":0}' || return 1
 	within 60 was_stopped
 	inside ': >/enough'
 	wait $reader
-	rpc UpdateContainer '{"container_id":"main","resources":{"Memory":{"Limit":-1}}}' || return 1
+	rpc UpdateContainer '{"container_id":"main","resources":{"Memory":{"Limit":-1}}}' ||
+		return 1
 	echo "stopped $(stopped) times"
 	was_stopped && rpc MemAgentMemcgSet '{"disabled":true}'
 }
 
 # Number of memory compactions counted by the kernel.
-compactions() { inside "awk '/^compact_(migrate|free)_scanned/ { n += \$2 } END { print n + 0 }' /proc/vmstat"; }
+compactions()
+{
+	inside "awk '/^compact_(migrate|free)_scanned/ { n += \$2 } END { print n + 0 }' /proc/vmstat"
+}
 scanned_more_than() { test "$(compactions)" -gt "$1"; }
 compact()
 {
@@ -146,7 +170,11 @@ compact()
 
 # A processor that exists but was not started (maxcpus=1). scenario-hotplug tests plugging one in.
 processors() { inside 'grep -c ^processor /proc/cpuinfo'; }
-online() { test "$(processors)" = 1 && rpc OnlineCPUMem '{"nb_cpus":2,"cpu_only":true}' && is 2 processors; }
+online()
+{
+	test "$(processors)" = 1 && rpc OnlineCPUMem '{"nb_cpus":2,"cpu_only":true}' &&
+		is 2 processors
+}
 
 # The kernel knows two memory blocks (mem=256M). The first exists; those after them can be added
 # only on a kernel with the probe interface.
@@ -155,26 +183,33 @@ has_probe() { inside 'test -e /sys/devices/system/memory/probe'; }
 probe()
 {
 	local before memory=/sys/devices/system/memory start=$((256 << 20))
-	is 8000000 inside "cat $memory/block_size_bytes" && is online inside "cat $memory/memory1/state" || return 1
+	is 8000000 inside "cat $memory/block_size_bytes" &&
+		is online inside "cat $memory/memory1/state" || return 1
 	before=$(mebibytes)
-	says 'not aligned to a memory block' rpc MemHotplugByProbe "{\"memHotplugProbeAddr\":[\"$((start + 1))\"]}" &&
-		rpc MemHotplugByProbe "{\"memHotplugProbeAddr\":[\"$((128 << 20))\",\"0\"]}" && is "$before" mebibytes || return 1
+	says 'not aligned to a memory block' rpc MemHotplugByProbe \
+		"{\"memHotplugProbeAddr\":[\"$((start + 1))\"]}" &&
+		rpc MemHotplugByProbe "{\"memHotplugProbeAddr\":[\"$((128 << 20))\",\"0\"]}" &&
+		is "$before" mebibytes || return 1
 	if has_probe; then
-		rpc MemHotplugByProbe "{\"memHotplugProbeAddr\":[\"$start\"]}" && within 60 is $((before + 128)) mebibytes &&
+		rpc MemHotplugByProbe "{\"memHotplugProbeAddr\":[\"$start\"]}" &&
+			within 60 is $((before + 128)) mebibytes &&
 			is online inside "cat $memory/memory2/state"
 	else
-		says 'does not support probing memory' rpc MemHotplugByProbe "{\"memHotplugProbeAddr\":[\"$start\"]}"
+		says 'does not support probing memory' rpc MemHotplugByProbe \
+			"{\"memHotplugProbeAddr\":[\"$start\"]}"
 	fi
 }
 
 details()
 {
-	rpc GetGuestDetails '{"mem_block_size":true,"mem_hotplug_probe":true}' >"$work/details" || return 1
+	rpc GetGuestDetails '{"mem_block_size":true,"mem_hotplug_probe":true}' >"$work/details" ||
+		return 1
 	cat "$work/details"
 	local block probe=false
 	! has_probe || probe=true
 	block=$(inside 'cat /sys/devices/system/memory/block_size_bytes')
-	grep -q "\"mem_block_size_bytes\": \"*$((0x$block))\"*" "$work/details" && grep -q '"device_handlers"' "$work/details" &&
+	grep -q "\"mem_block_size_bytes\": \"*$((0x$block))\"*" "$work/details" &&
+		grep -q '"device_handlers"' "$work/details" &&
 		grep -q '"init_daemon": true' "$work/details" &&
 		grep -q "\"support_mem_hotplug_probe\": $probe" "$work/details"
 }
@@ -188,7 +223,8 @@ if ok 'boot' boot services --rootfs "$work/services.ext4" --privileged --guest-p
 	ok 'SetGuestDateTime sets the clock' set_time
 	ok 'timeouts are independent of the clock' time_passes_as_before
 	ok 'ReseedRandomDev makes the random number generator ready' reseed
-	ok 'the host provides random numbers' is virtio_rng.0 inside 'cat /sys/class/misc/hw_random/rng_current'
+	ok 'the host provides random numbers' is virtio_rng.0 inside \
+		'cat /sys/class/misc/hw_random/rng_current'
 	ok 'ReseedRandomDev without data' says 'missing entropy data' rpc ReseedRandomDev '{}'
 	ok 'GetMetrics has every family with correct values' metrics
 	ok 'GetMetrics has the total memory of all pods' pods_total

@@ -15,11 +15,14 @@ make_initrd()
 	local tree=$snap/tree built modules=()
 	if test "$kernel" = distro; then
 		built=$(scripts/fetch-kernel) || return 1
-		modules=(--modules "$(echo "$built"/lib/modules/*)" --module virtio_net --module virtio_blk --module ext4)
+		modules=(--modules "$(echo "$built"/lib/modules/*)" --module virtio_net --module \
+			virtio_blk --module ext4)
 	fi
-	mkdir -p "$tree/bin" && "$OUT/tatami-initrd" --quiet -o "$snap/base.img" --init "$OUT/tatami" ${modules[@]+"${modules[@]}"} || return 1
+	mkdir -p "$tree/bin" && "$OUT/tatami-initrd" --quiet -o "$snap/base.img" \
+		--init "$OUT/tatami" ${modules[@]+"${modules[@]}"} || return 1
 	zcat "$snap/base.img" | (cd "$tree" && cpio -id --quiet --no-absolute-filenames) || return 1
-	mkdir -p "$tree/sbin" && rm -f "$tree/sbin/init" && cp "$OUT/tatami" "$tree/sbin/init" && cp "$rootfs/bin/busybox" "$tree/bin/busybox" || return 1
+	mkdir -p "$tree/sbin" && rm -f "$tree/sbin/init" && cp "$OUT/tatami" "$tree/sbin/init" &&
+		cp "$rootfs/bin/busybox" "$tree/bin/busybox" || return 1
 	rm -f "$tree/init"
 	cat >"$tree/init" <<-'END'
 	#!/bin/busybox sh
@@ -54,13 +57,17 @@ start()
 	port=$(free_port)
 	qmp=$snap/$name.qmp console=$snap/$name.console address=tcp://127.0.0.1:$port
 	test -f "$snap/$name.ext4" || cp "$snap/root.ext4" "$snap/$name.ext4"
-	qemu-system-x86_64 -nodefaults -no-user-config -no-reboot -display none -M q35 -accel tcg,thread=single -cpu max -m 256 -smp 1 \
+	qemu-system-x86_64 -nodefaults -no-user-config -no-reboot -display none -M q35 \
+		-accel tcg,thread=single -cpu max -m 256 -smp 1 \
 		-kernel "$OUT/kernel/$kernel/vmlinuz" -initrd "$snap/initrd.img" \
 		-append 'console=ttyS0 loglevel=6 panic=-1 no_timer_check agent.server_addr=tcp://0.0.0.0:1024' \
-		-chardev "file,id=console,path=$console" -serial chardev:console -qmp "unix:$qmp,server=on,wait=off" \
+		-chardev "file,id=console,path=$console" -serial chardev:console \
+		-qmp "unix:$qmp,server=on,wait=off" \
 		-netdev "user,id=net0,ipv6=off,hostfwd=tcp:127.0.0.1:$port-10.0.2.15:1024" \
-		-device virtio-net-pci,netdev=net0,mac=02:00:00:00:00:01,romfile=,addr=0x6 -device virtio-rng-pci,addr=0x3 \
-		-drive "if=none,id=d0,format=raw,file=$snap/$name.ext4" -device virtio-blk-pci,drive=d0,addr=0x7 \
+		-device virtio-net-pci,netdev=net0,mac=02:00:00:00:00:01,romfile=,addr=0x6 \
+		-device virtio-rng-pci,addr=0x3 \
+		-drive "if=none,id=d0,format=raw,file=$snap/$name.ext4" \
+		-device virtio-blk-pci,drive=d0,addr=0x7 \
 		-device vmgenid,guid=auto "$@" >"$snap/$name.log" 2>&1 &
 	vm=$!
 }
@@ -79,7 +86,8 @@ answers()
 {
 	local i
 	for i in $(seq 120); do
-		timeout 10 "$OUT/tatamictl" rpc --timeout 5 "$address" Check '{}' >/dev/null 2>&1 && return 0
+		timeout 10 "$OUT/tatamictl" rpc --timeout 5 "$address" Check '{}' >/dev/null 2>&1 &&
+			return 0
 		kill -0 "$vm" || break
 		sleep 0.5
 	done
@@ -100,21 +108,29 @@ in_guest()
 	ask WaitProcess "{\"container_id\":\"box\",\"exec_id\":\"$id\"}" | grep -q '"status":0'
 }
 
-qmp_says() { printf '{"execute":"qmp_capabilities"}\n{"execute":"%s"}\n' "$1" | timeout 5 socat -t 2 - "UNIX-CONNECT:$qmp" | grep -q "$2"; }
+qmp_says()
+{
+	printf '{"execute":"qmp_capabilities"}\n{"execute":"%s"}\n' "$1" |
+		timeout 5 socat -t 2 - "UNIX-CONNECT:$qmp" | grep -q "$2"
+}
 
 counting()
 {
 	start first && answers || return 1
 	ask CreateSandbox '{"sandbox_id":"sb","hostname":"before"}' || return 1
 	EXTRA_FIELDS=',"storages":[{"driver":"blk","source":"07","fstype":"ext4","mount_point":"/run/kata-containers/shared/containers/box/rootfs"}]' \
-		spec box /run/kata-containers/shared/containers/box/rootfs sh -c 'n=0; while :; do n=$((n+1)); echo $n >/tmp/next; mv /tmp/next /tmp/count; sleep 0.1; done' >"$snap/create.json"
-	ask CreateContainer @"$snap/create.json" && ask StartContainer '{"container_id":"box"}' && in_guest 'until test -s /tmp/count; do sleep 0.1; done'
+		spec box /run/kata-containers/shared/containers/box/rootfs sh \
+		-c 'n=0; while :; do n=$((n+1)); echo $n >/tmp/next; mv /tmp/next /tmp/count; sleep 0.1; done' >"$snap/create.json"
+	ask CreateContainer @"$snap/create.json" && ask StartContainer '{"container_id":"box"}' &&
+		in_guest 'until test -s /tmp/count; do sleep 0.1; done'
 }
 
 saved()
 {
 	in_guest 'cat /tmp/count' >"$snap/count" || return 1
-	"$work/bin/qmp" "$qmp" '{"execute":"stop"}' "{\"execute\":\"migrate\",\"arguments\":{\"uri\":\"exec:cat >$snap/state\"}}" || return 1
+	"$work/bin/qmp" "$qmp" '{"execute":"stop"}' \
+		"{\"execute\":\"migrate\",\"arguments\":{\"uri\":\"exec:cat >$snap/state\"}}" ||
+		return 1
 	within 60 qmp_says query-migrate '"completed"' || return 1
 	saved_at=$(date +%s)
 	end_vm
@@ -131,10 +147,12 @@ restored()
 	# long enough to notice a clock that merely continued
 	while test $(($(date +%s) - saved_at)) -lt 8; do sleep 0.2; done
 	"$work/bin/qmp" "$qmp" '{"execute":"cont"}' && answers || return 1
-	i=$(in_guest 'date +%s') && test $(($(date +%s) - i)) -ge 5 || { echo "the clock is right already: $i"; return 1; }
+	i=$(in_guest 'date +%s') && test $(($(date +%s) - i)) -ge 5 ||
+		{ echo "the clock is right already: $i"; return 1; }
 	# Copies of one snapshot differ before any request: the kernel was notified by vmgenid.
 	in_guest 'head -c 16 /dev/urandom | md5sum' >"$snap/$1.random" || return 1
-	ask SetGuestDateTime "{\"Sec\":$(date +%s),\"Usec\":0}" && ask ReseedRandomDev "{\"data\":\"$(head -c 64 /dev/urandom | base64 -w 0)\"}" &&
+	ask SetGuestDateTime "{\"Sec\":$(date +%s),\"Usec\":0}" &&
+		ask ReseedRandomDev "{\"data\":\"$(head -c 64 /dev/urandom | base64 -w 0)\"}" &&
 		ask UpdateInterface "{\"interface\":{\"device\":\"eth0\",\"name\":\"eth0\",\"hwAddr\":\"02:00:00:00:00:01\",\"mtu\":1400,\"type\":\"veth\",
 			\"IPAddresses\":[{\"family\":\"v4\",\"address\":\"10.0.2.15\",\"mask\":\"24\"},{\"family\":\"v4\",\"address\":\"$2\",\"mask\":\"24\"}]}}"
 }
@@ -149,21 +167,34 @@ goes_on()
 	test "$before" -ge "$(cat "$snap/count")" && test "$now" -gt "$before"
 }
 
-reseeded() { grep -q 'crng reseeded due to virtual machine fork' "$console" || { tail "$console"; return 1; }; }
+reseeded()
+{
+	grep -q 'crng reseeded due to virtual machine fork' "$console" ||
+		{ tail "$console"; return 1; }
+}
 
 right_time()
 {
 	local guest
-	guest=$(in_guest 'date +%s') && echo "guest $guest host $(date +%s)" && test $(($(date +%s) - guest)) -le 3 && test $(($(date +%s) - guest)) -ge -3
+	guest=$(in_guest 'date +%s') && echo "guest $guest host $(date +%s)" &&
+		test $(($(date +%s) - guest)) -le 3 && test $(($(date +%s) - guest)) -ge -3
 }
 
-identity() { in_guest 'ip address show eth0' | tee "$snap/shown" && grep -q "$1/24" "$snap/shown" && grep -q 'mtu 1400' "$snap/shown"; }
-differ() { cat "$snap/one.random" "$snap/two.random" && ! cmp "$snap/one.random" "$snap/two.random"; }
+identity()
+{
+	in_guest 'ip address show eth0' | tee "$snap/shown" && grep -q "$1/24" "$snap/shown" &&
+		grep -q 'mtu 1400' "$snap/shown"
+}
+differ()
+{
+	cat "$snap/one.random" "$snap/two.random" && ! cmp "$snap/one.random" "$snap/two.random"
+}
 still_works() { ask RemoveContainer '{"container_id":"box"}' && ask DestroySandbox '{}'; }
 
 mkdir -p "$snap"
 vm=
-if ok 'make an initrd that configures the card, and a disk' make_initrd && ok 'start a container that counts' counting && ok 'save the VM to a file' saved; then
+if ok 'make an initrd that configures the card, and a disk' make_initrd &&
+	ok 'start a container that counts' counting && ok 'save the VM to a file' saved; then
 	if ok 'restore the VM' restored one 10.0.2.21; then
 		ok 'the container continues' goes_on
 		ok 'the kernel was notified of the new generation id' reseeded
