@@ -21,7 +21,8 @@ prepare()
 	local file=$1 kind path text at
 	while read -r _ kind path text; do
 		case $path in
-		/run/kata-containers/shared/containers/*) at=$2/${path#/run/kata-containers/shared/containers/} ;;
+		/run/kata-containers/shared/containers/*) \
+			at=$2/${path#/run/kata-containers/shared/containers/} ;;
 		*) continue ;;
 		esac
 		mkdir -p "${at%/*}"

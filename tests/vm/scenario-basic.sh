@@ -6,10 +6,12 @@
 run_uname()
 {
 	local out status=0
-	out=$(ctl run $(vm_options) --rootfs "$rootfs" -- sh -c 'uname -r; echo to-stderr >&2; exit 42' 2>"$work/stderr") || status=$?
+	out=$(ctl run $(vm_options) --rootfs "$rootfs" -- sh -c \
+		'uname -r; echo to-stderr >&2; exit 42' 2>"$work/stderr") || status=$?
 	echo "exit code $status, printed: $out"
 	cat "$work/stderr"
-	test $status = 42 && test -n "$out" && test "$out" != "$(uname -r)" && grep -qx to-stderr "$work/stderr"
+	test $status = 42 && test -n "$out" && test "$out" != "$(uname -r)" &&
+		grep -qx to-stderr "$work/stderr"
 }
 
 both_streams()
@@ -26,13 +28,23 @@ terminal()
 	# A shell on a terminal: it echoes, knows the window size, and exits on ^D.
 	printf 'stty size\nexit 3\n' >"$work/typed"
 	local status=0
-	script -qec "stty rows 33 cols 77; exec timeout 60 $OUT/tatamictl exec -t -i basic -- sh" /dev/null <"$work/typed" >"$work/tty" || status=$?
+	script -qec "stty rows 33 cols 77; exec timeout 60 $OUT/tatamictl exec -t -i basic -- sh" \
+		/dev/null <"$work/typed" >"$work/tty" || status=$?
 	cat "$work/tty"
-	test $status = 3 && tr -d '\r' <"$work/tty" | grep -q '^33 77$' && grep -q 'stty size' "$work/tty"
+	test $status = 3 && tr -d '\r' <"$work/tty" | grep -q '^33 77$' &&
+		grep -q 'stty size' "$work/tty"
 }
 
-details() { rpc GetGuestDetails '{"mem_block_size":true,"mem_hotplug_probe":true}' | tee /dev/stderr | grep -q '"init_daemon": *true'; }
-shm() { ctl exec basic -- grep ' /dev/shm ' /proc/mounts | tee /dev/stderr | grep 'nosuid,nodev,noexec' | grep -q size=65536k; }
+details()
+{
+	rpc GetGuestDetails '{"mem_block_size":true,"mem_hotplug_probe":true}' | tee /dev/stderr |
+		grep -q '"init_daemon": *true'
+}
+shm()
+{
+	ctl exec basic -- grep ' /dev/shm ' /proc/mounts | tee /dev/stderr |
+		grep 'nosuid,nodev,noexec' | grep -q size=65536k
+}
 controllers() { ctl exec basic -- cat /sys/fs/cgroup/cgroup.controllers | grep -q 'memory.*pids'; }
 checksum() { ctl exec -i basic -- cat <"$work/random" | sha256sum; }
 streams() { ctl exec basic -- sh -c 'echo out; echo err >&2' 2>&1 | sort; }
@@ -43,9 +55,12 @@ listed() { "$OUT/tatamictl" ps | grep -q '^basic *up'; }
 # protocol
 killed()
 {
-	rpc CreateContainer "$(spec sleeper "$guest_rootfs" sleep 3600)" && rpc StartContainer '{"container_id":"sleeper"}' &&
-		rpc SignalProcess '{"container_id":"sleeper","exec_id":"sleeper","signal":9}' || return 1
-	rpc WaitProcess '{"container_id":"sleeper","exec_id":"sleeper"}' | tee /dev/stderr | grep -q '"status": *137' || return 1
+	rpc CreateContainer "$(spec sleeper "$guest_rootfs" sleep 3600)" &&
+		rpc StartContainer '{"container_id":"sleeper"}' &&
+		rpc SignalProcess '{"container_id":"sleeper","exec_id":"sleeper","signal":9}' ||
+		return 1
+	rpc WaitProcess '{"container_id":"sleeper","exec_id":"sleeper"}' | tee /dev/stderr |
+		grep -q '"status": *137' || return 1
 	rpc RemoveContainer '{"container_id":"sleeper"}'
 }
 
@@ -55,21 +70,26 @@ if ok 'boot' boot basic --rootfs "$rootfs"; then
 	ok 'exec runs in the container' is 'tatami' ctl exec basic -- hostname
 	ok 'exec returns the exit code' code 7 ctl exec basic -- sh -c 'exit 7'
 	ok 'exec passes on stdout and stderr' is $'err\nout' streams
-	ok 'a missing binary is reported by name' says '/no/such/binary' ctl exec basic -- /no/such/binary
+	ok 'a missing binary is reported by name' says '/no/such/binary' ctl exec basic \
+		-- /no/such/binary
 	mib=$((SOAK ? 1024 : 16))
 	head -c ${mib}M /dev/urandom >"$work/random"
-	LIMIT=1500 ok "$mib MiB of random bytes through cat arrive with their checksum" is "$(sha256sum <"$work/random")" checksum
+	LIMIT=1500 ok "$mib MiB of random bytes through cat arrive with their checksum" is \
+		"$(sha256sum <"$work/random")" checksum
 	rm -f "$work/random"
 	ok '10,000 lines on stdout and stderr at once arrive complete' both_streams
 	ok 'a shell on a terminal: echo, window size, exit code' terminal
 	ok 'exit code 137 of a killed process' killed
-	ok 'exit code 137 of a process that kills itself' code 137 ctl exec basic -- sh -c 'kill -9 $$; sleep 3600'
+	ok 'exit code 137 of a process that kills itself' code 137 ctl exec basic -- sh \
+		-c 'kill -9 $$; sleep 3600'
 	ok 'the container has cgroup v2 with controllers' controllers
 	ok 'the agent answers Version' version
 	ok 'GetGuestDetails' details
 	ok 'the shm of the sandbox has the right size and flags' shm
-	ok 'a write to a read-only path of /proc fails' code 1 ctl exec basic -- sh -c 'echo b >/proc/sysrq-trigger'
-	ok 'a container cannot reach the agent over vsock' code 0 ctl exec basic -- vsock-probe 1024 1025
+	ok 'a write to a read-only path of /proc fails' code 1 ctl exec basic -- sh \
+		-c 'echo b >/proc/sysrq-trigger'
+	ok 'a container cannot reach the agent over vsock' code 0 ctl exec basic -- vsock-probe \
+		1024 1025
 	ok 'ps lists the VM' listed
 	ok 'stop leaves nothing' stop basic
 fi

@@ -27,7 +27,8 @@ not_there() { test ! -e "$share/$1" || { echo "$1 is there: $(cat "$share/$1")";
 begin()
 {
 	local none='{}'
-	jq -nc --arg id "$1" --arg exec "$2" --arg script "$3" --argjson more "${4-$none}" '{container_id: $id, exec_id: $exec, process:
+	jq -nc --arg id "$1" --arg exec "$2" --arg script "$3" --argjson more "${4-$none}" \
+		'{container_id: $id, exec_id: $exec, process:
 		({Args: ["sh", "-c", $script], Env: ["PATH=/bin:/sbin"], Cwd: "/", User: {}} + $more)}' >"$work/exec.json"
 	rpc ExecProcess "@$work/exec.json"
 }
@@ -38,7 +39,8 @@ look()
 {
 	local caps='["CAP_SYS_PTRACE","CAP_DAC_OVERRIDE","CAP_DAC_READ_SEARCH"]'
 	rm -f "$share/looked"
-	begin main "look${EPOCHREALTIME/./}" "{ cd $guest/sys/fs/cgroup/pods && $1; } >/looking 2>&1; echo \$? >>/looking; mv /looking /looked" \
+	begin main "look${EPOCHREALTIME/./}" \
+		"{ cd $guest/sys/fs/cgroup/pods && $1; } >/looking 2>&1; echo \$? >>/looking; mv /looking /looked" \
 		'{"Capabilities":{"Bounding":'"$caps"',"Effective":'"$caps"',"Permitted":'"$caps"'}}' >/dev/null && there looked || return 1
 	head -n -1 "$share/looked"
 	return "$(tail -n 1 "$share/looked")"
@@ -50,7 +52,8 @@ block_size()
 {
 	local told kernel
 	told=$(rpc GetGuestDetails '{"mem_block_size":true}' | jq -r .mem_block_size_bytes)
-	kernel=$(look "cat $guest/sys/devices/system/memory/block_size_bytes") || { echo "$kernel"; return 1; }
+	kernel=$(look "cat $guest/sys/devices/system/memory/block_size_bytes") ||
+		{ echo "$kernel"; return 1; }
 	echo "told $told, the kernel has 0x$kernel"
 	is "$told" printf '%d' "0x$kernel"
 }
@@ -62,7 +65,11 @@ created()
 }
 
 started() { rpc StartContainer '{"container_id":"one"}' && there one.started yes; }
-executed() { begin one ran 'cat /proc/self/cgroup >/ran.cgroup' && there ran.cgroup '^0::/' && look 'grep -h /one$ /hostproc/[0-9]*/cgroup' | grep -q /one; }
+executed()
+{
+	begin one ran 'cat /proc/self/cgroup >/ran.cgroup' && there ran.cgroup '^0::/' &&
+		look 'grep -h /one$ /hostproc/[0-9]*/cgroup' | grep -q /one
+}
 
 signalled()
 {
@@ -90,13 +97,17 @@ written()
 	rpc WriteStdin '{"container_id":"one","exec_id":"in","data":"'"$(echo hello | base64)"'"}' && there in.got '^hello$'
 }
 
-closed() { not_there in.end && rpc CloseStdin '{"container_id":"one","exec_id":"in"}' && there in.end; }
+closed()
+{
+	not_there in.end && rpc CloseStdin '{"container_id":"one","exec_id":"in"}' && there in.end
+}
 
 resized()
 {
 	begin one tty 'trap "stty size >/tty.size" WINCH; echo >/tty.ready; while :; do sleep 0.1; done' '{"Terminal":true}' &&
 		there tty.ready || return 1
-	rpc TtyWinResize '{"container_id":"one","exec_id":"tty","row":33,"column":77}' && there tty.size '^33 77$'
+	rpc TtyWinResize '{"container_id":"one","exec_id":"tty","row":33,"column":77}' &&
+		there tty.size '^33 77$'
 }
 
 limited()
@@ -110,7 +121,8 @@ counted() { within 60 counts_agree; }
 counts_agree()
 {
 	local told kernel
-	told=$(rpc StatsContainer '{"container_id":"one"}' | jq -r '.cgroup_stats.pids_stats | "\(.current) \(.limit)"')
+	told=$(rpc StatsContainer '{"container_id":"one"}' |
+		jq -r '.cgroup_stats.pids_stats | "\(.current) \(.limit)"')
 	kernel=$(look 'echo $(cat one/pids.current one/pids.max)')
 	echo "told $told, the cgroup says $kernel"
 	test "$told" = "$kernel"
@@ -136,7 +148,11 @@ paused()
 	look 'sleep 1' && is "$before" ticks
 }
 
-resumed() { rpc ResumeContainer '{"container_id":"one"}' && moves && look 'cat one/cgroup.events' | grep -qx 'frozen 0'; }
+resumed()
+{
+	rpc ResumeContainer '{"container_id":"one"}' && moves &&
+		look 'cat one/cgroup.events' | grep -qx 'frozen 0'
+}
 
 out_of_memory()
 {
@@ -144,7 +160,8 @@ out_of_memory()
 	local waiter=$!
 	begin one eat 'tail /dev/zero' && wait $waiter
 	cat "$work/oom.reply"
-	jq -e '.container_id == "one"' "$work/oom.reply" && look 'cat one/memory.events' | tee /dev/stderr | grep -q '^oom_kill [1-9]'
+	jq -e '.container_id == "one"' "$work/oom.reply" &&
+		look 'cat one/memory.events' | tee /dev/stderr | grep -q '^oom_kill [1-9]'
 }
 
 # policy FILE: SetPolicy with the text of FILE
@@ -156,14 +173,17 @@ refused()
 	policy tests/data/policy/no-exec.rego || return 1
 	says 'ExecProcessRequest is blocked by policy' begin one denied 'echo >/denied' || return 1
 	printf 'package agent_policy\nExecProcessRequest if { input.x }\n' >"$work/rich.rego"
-	says 'policy, line 2' policy "$work/rich.rego" && says 'is blocked by policy' begin one denied 'echo >/denied' || return 1
-	policy tests/data/policy/allow-all.rego && begin one allowed 'echo >/allowed' && there allowed && not_there denied
+	says 'policy, line 2' policy "$work/rich.rego" &&
+		says 'is blocked by policy' begin one denied 'echo >/denied' || return 1
+	policy tests/data/policy/allow-all.rego && begin one allowed 'echo >/allowed' &&
+		there allowed && not_there denied
 }
 
 removed()
 {
 	rpc RemoveContainer '{"container_id":"one"}' || return 1
-	look 'test ! -e one && ! grep -h /one$ /hostproc/[0-9]*/cgroup' && { before=$(ticks); look 'sleep 0.3'; is "$before" ticks; }
+	look 'test ! -e one && ! grep -h /one$ /hostproc/[0-9]*/cgroup' &&
+		{ before=$(ticks); look 'sleep 0.3'; is "$before" ticks; }
 }
 
 # The VM's monitor is stopped meanwhile, because it would end the VM after the container; only the
@@ -180,7 +200,11 @@ destroyed()
 	return $status
 }
 
-powered_off() { has_event power-off "$vmdir/console.log" cause=asked && ! pgrep -f -r R,S,D "qemu-system.*$vmdir/" >/dev/null; }
+powered_off()
+{
+	has_event power-off "$vmdir/console.log" cause=asked &&
+		! pgrep -f -r R,S,D "qemu-system.*$vmdir/" >/dev/null
+}
 
 gone()
 {

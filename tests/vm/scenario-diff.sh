@@ -12,7 +12,8 @@ diff_seed=${DIFF_SEED:-1} diff_count=${DIFF_COUNT:-$((SOAK ? 500 : 40))}
 # Both run on the same kernel; a difference that is not in explained.txt fails.
 compare_with_crun()
 {
-	timeout 1500 "$BUILD/asan/tests/diff/diff" "$address" "$diff_seed" "$diff_count" | tee "$work/diff.txt"
+	timeout 1500 "$BUILD/asan/tests/diff/diff" "$address" "$diff_seed" "$diff_count" |
+		tee "$work/diff.txt"
 }
 
 diff_boot()

@@ -15,7 +15,8 @@ gone()
 # run_dir: prints the directory of the run $pid
 run_dir()
 {
-	dir=$(pgrep -P $pid -a 2>/dev/null | sed -n 's/.*path=\(\/tmp\/tatami-[^/]*\)\/console.log.*/\1/p')
+	dir=$(pgrep -P $pid -a 2>/dev/null |
+		sed -n 's/.*path=\(\/tmp\/tatami-[^/]*\)\/console.log.*/\1/p')
 	test -n "$dir"
 }
 
@@ -61,14 +62,18 @@ printf 'int main(void) { volatile int *p = 0; return *p; }\n' >"$work/crash.c"
 cc -O0 -static -w "$work/crash.c" -o "$work/crash"
 
 ok 'a crash of the agent is reported with its cause, and the VM powers off' \
-	says 'killed by signal 11' ctl run $(vm_options) --rootfs "$rootfs" --agent-binary "$work/crash" -- true
+	says 'killed by signal 11' ctl run $(vm_options) --rootfs "$rootfs" \
+	--agent-binary "$work/crash" -- true
 if test "$kernel" = ours; then
 	# the file that another agent reads as the configuration of a confidential guest
-	mke2fs -q -t ext4 "$work/initdata.img" 1M >/dev/null 2>&1 && printf initdata | dd of="$work/initdata.img" conv=notrunc status=none
+	mke2fs -q -t ext4 "$work/initdata.img" 1M >/dev/null 2>&1 &&
+		printf initdata | dd of="$work/initdata.img" conv=notrunc status=none
 	ok 'a disk with initdata is reported, and the guest does not start' \
-		says 'holds initdata: confidential guests are not supported' ctl run $(vm_options) --rootfs "$rootfs" --attach "blk:$work/initdata.img" -- true
+		says 'holds initdata: confidential guests are not supported' ctl run $(vm_options) \
+		--rootfs "$rootfs" --attach "blk:$work/initdata.img" -- true
 	ok 'configured guest components are reported, and the guest does not start' \
-		says 'guest_components_procs is configured' ctl run $(vm_options) --rootfs "$rootfs" --append agent.guest_components_procs=attestation-agent -- true
+		says 'guest_components_procs is configured' ctl run $(vm_options) \
+		--rootfs "$rootfs" --append agent.guest_components_procs=attestation-agent -- true
 fi
 ok 'an interrupted run leaves nothing' interrupted
 ok 'a killed run leaves no process, and the next start removes its directory' killed_run

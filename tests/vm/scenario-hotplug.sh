@@ -8,7 +8,10 @@
 inside() { ctl exec plug -- sh -c "$1"; }
 processors() { inside 'grep -c ^processor /proc/cpuinfo'; }
 mebibytes() { inside "awk '/^MemTotal/ { print int(\$2 / 1024) }' /proc/meminfo"; }
-pods_limit() { privileged plug 'echo $(($(cat /hostproc/1/root/sys/fs/cgroup/pods/memory.max) >> 20))'; }
+pods_limit()
+{
+	privileged plug 'echo $(($(cat /hostproc/1/root/sys/fs/cgroup/pods/memory.max) >> 20))'
+}
 # grown_to MIB PODS_MIB: memory is at least MIB, and the pods may use PODS_MIB
 grown_to()
 {
@@ -44,8 +47,15 @@ cpu()
 
 # A container given both processors from the start gets the second one as soon as it exists: the
 # kernel propagates it from the root.
-cpuset() { inside 'cat /sys/fs/cgroup/cpuset.cpus.effective; grep Cpus_allowed_list /proc/self/status'; }
-set_cpuset() { rpc UpdateContainer '{"container_id":"main","resources":{"CPU":{"Cpus":"0-1"}}}' && test "$(inside 'cat /sys/fs/cgroup/cpuset.cpus.effective')" = 0; }
+cpuset()
+{
+	inside 'cat /sys/fs/cgroup/cpuset.cpus.effective; grep Cpus_allowed_list /proc/self/status'
+}
+set_cpuset()
+{
+	rpc UpdateContainer '{"container_id":"main","resources":{"CPU":{"Cpus":"0-1"}}}' &&
+		test "$(inside 'cat /sys/fs/cgroup/cpuset.cpus.effective')" = 0
+}
 
 # Memory that the kernel leaves offline (memhp_default_state=offline) is onlined on its event,
 # without a call.
@@ -78,18 +88,24 @@ limits_follow()
 	limits >"$work/limits-after" || return 1
 	paste -d ' ' "$work/limits-before" "$work/limits-after"
 	test "$(wc -l <"$work/limits-after")" -eq 14 &&
-		paste -d ' ' "$work/limits-before" "$work/limits-after" | awk '$1 != $3 || $4 < 3 * $2 { bad = 1; print "not grown: " $0 } END { exit bad }'
+		paste -d ' ' "$work/limits-before" "$work/limits-after" |
+		awk '$1 != $3 || $4 < 3 * $2 { bad = 1; print "not grown: " $0 } END { exit bad }'
 }
 
 # The values that systemd sets in Kata's own image.
-files() { test "$(inside 'echo $(cat /proc/sys/fs/nr_open /proc/sys/fs/file-max)')" = '1073741816 9223372036854775807'; }
+files()
+{
+	test "$(inside 'echo $(cat /proc/sys/fs/nr_open /proc/sys/fs/file-max)')" = \
+		'1073741816 9223372036854775807'
+}
 
 # 240 MiB in one process, more than there was before.
 use_it() { inside 'dd if=/dev/zero of=/dev/null bs=240M count=1'; }
 
 cp -a "$rootfs" "$work/plug"
 mkdir -p "$work/plug/hostproc"
-if ok 'boot with one processor and 256 MiB' boot plug --rootfs "$work/plug" --privileged --guest-proc /hostproc --cpus 1 --max-cpus 2 \
+if ok 'boot with one processor and 256 MiB' boot plug --rootfs "$work/plug" \
+	--privileged --guest-proc /hostproc --cpus 1 --max-cpus 2 \
 	--memory 256 --max-memory 2048 --append 'memhp_default_state=offline' \
 	-- sh -c "$obeys"; then
 	ok 'the number of open files is unlimited' files

@@ -25,7 +25,8 @@ measure()
 	echo pss \$total
 	echo wakeups \$((after - before))
 	END
-	ctl run $(vm_options) --rootfs "$work/idle" --privileged --guest-proc /hostproc --append "$bad_parameters" -- sh /idle.sh \
+	ctl run $(vm_options) --rootfs "$work/idle" --privileged --guest-proc /hostproc \
+		--append "$bad_parameters" -- sh /idle.sh \
 		>"$work/idle.txt" || return 1
 	grep '^wakeups' "$work/idle.txt"
 }

@@ -63,7 +63,8 @@ all_json()
 {
 	hang_up
 	local lines
-	lines=$(cat "$work/log1" "$work/log2" | jq -r 'select(.level and .ts and .subsystem) | .ts' | wc -l)
+	lines=$(cat "$work/log1" "$work/log2" |
+		jq -r 'select(.level and .ts and .subsystem) | .ts' | wc -l)
 	echo "$lines lines"
 	test "$lines" -gt 5 && test "$lines" = "$(cat "$work/log1" "$work/log2" | wc -l)"
 }
@@ -81,25 +82,33 @@ stalls()
 	done
 	wait $reader || return 1
 	listen "$work/log4"
-	rpc GetGuestDetails '{}' >/dev/null && event_comes call "$work/log4" method=GetGuestDetails || return 1
+	rpc GetGuestDetails '{}' >/dev/null &&
+		event_comes call "$work/log4" method=GetGuestDetails || return 1
 	hang_up
 	# Duplicate lines are equal; those of earlier calls have been read before.
-	arrived=$(grep -ah '^{.*"event":"call".*"method":"Version".*}$' "$work/log3" "$work/log4" | sort -u | comm -23 - <(sort -u "$work/log1" "$work/log2") | wc -l)
+	arrived=$(grep -ah '^{.*"event":"call".*"method":"Version".*}$' "$work/log3" "$work/log4" |
+		sort -u | comm -23 - <(sort -u "$work/log1" "$work/log2") | wc -l)
 	echo "$calls calls, $arrived lines of them; $(wc -l <"$work/log3") lines in all"
-	has_event lines-dropped "$work/log3" || has_event lines-dropped "$work/log4" && { echo 'lines were dropped'; return 1; }
+	has_event lines-dropped "$work/log3" || has_event lines-dropped "$work/log4" &&
+		{ echo 'lines were dropped'; return 1; }
 	test "$calls" -gt 10 && test "$arrived" = "$calls"
 }
 
-not_on_console() { has_event guest-set-up "$vmdir/console.log" && ! has_event agent-ready "$vmdir/console.log"; }
+not_on_console()
+{
+	has_event guest-set-up "$vmdir/console.log" && ! has_event agent-ready "$vmdir/console.log"
+}
 
-if ok 'boot with the log on a port' boot log --rootfs "$rootfs" --append "agent.log=debug agent.log_vport=$log_port"; then
+if ok 'boot with the log on a port' boot log --rootfs "$rootfs" \
+	--append "agent.log=debug agent.log_vport=$log_port"; then
 	ok 'the log begins with the first line' from_the_start
 	ok 'lines arrive as they are written' as_it_happens
 	ok 'lines are kept without a reader' kept
 	ok 'each line is a JSON object' all_json
 	ok 'the console has only the lines of init' not_on_console
 	ok 'a reader that connects, stalls and disconnects loses no line' stalls
-	ok 'no debug console without its parameter' says '' "$work/bin/vsock-cat" "$(vsock_address)" 1026
+	ok 'no debug console without its parameter' says '' "$work/bin/vsock-cat" \
+		"$(vsock_address)" 1026
 	ok 'stop' stop log
 fi
 rm -f "$work"/log[1-4]

@@ -14,9 +14,11 @@ off_agent()
 	mkdir -p "$work/off/kernel/ours" "$work/off-tree/etc/tatami"
 	strip -s -o "$work/off/tatami" "$BUILD/ignore/tatami" &&
 		ln -s "$(realpath "$OUT/tatamictl")" "$work/off/tatamictl" &&
-		ln -s "$(realpath "$OUT/kernel/ours/vmlinuz")" "$work/off/kernel/ours/vmlinuz" || return 1
+		ln -s "$(realpath "$OUT/kernel/ours/vmlinuz")" "$work/off/kernel/ours/vmlinuz" ||
+		return 1
 	# each initrd built by a scenario names the method
-	printf '#!/bin/sh\nexec "%s" --tree "%s" "$@"\n' "$(realpath "$OUT/tatami-initrd")" "$work/off-tree" >"$work/off/tatami-initrd"
+	printf '#!/bin/sh\nexec "%s" --tree "%s" "$@"\n' "$(realpath "$OUT/tatami-initrd")" \
+		"$work/off-tree" >"$work/off/tatami-initrd"
 	chmod 755 "$work/off/tatami-initrd"
 }
 
@@ -26,20 +28,25 @@ fails_without()
 {
 	local said status=0
 	echo "$1" >"$work/off-tree/etc/tatami/test-off"
-	"$work/off/tatami-initrd" --quiet -o "$work/off/kernel/ours/initrd.img" --init "$work/off/tatami" || return 1
+	"$work/off/tatami-initrd" --quiet -o "$work/off/kernel/ours/initrd.img" \
+		--init "$work/off/tatami" || return 1
 	# without the variables set for this run
-	said=$(env -u ONLY -u METHOD OUT="$work/off" SOAK=0 AGAIN=0 KERNELS=ours LANES=1 EXACTLY="${2#scenario-}" LAST="$3" LIMIT=60 \
+	said=$(env -u ONLY -u METHOD OUT="$work/off" SOAK=0 AGAIN=0 KERNELS=ours LANES=1 \
+		EXACTLY="${2#scenario-}" LAST="$3" LIMIT=60 \
 		timeout -k 10 300 tests/vm/run 2>&1) || status=$?
 	printf '%s\n' "$said"
-	case $said in *"ok - ours ${2#scenario-}: "*) ;; *) echo 'nothing was tested'; return 1 ;; esac
-	! grep -F "ok - ours ${2#scenario-}: $3 (" <<<"$said" | grep -v '^not ' || { echo 'it passes anyway'; return 1; }
+	case $said in *"ok - ours ${2#scenario-}: "*) ;; *) echo 'nothing was tested'; return 1 ;; \
+		esac
+	! grep -F "ok - ours ${2#scenario-}: $3 (" <<<"$said" | grep -v '^not ' ||
+		{ echo 'it passes anyway'; return 1; }
 	grep -q '^not ok' <<<"$said" && test $status != 0
 }
 
 # no_console: that build also lacks the debug console, and reports so when asked for it.
 no_console()
 {
-	! nm "$BUILD/ignore/tatami" | grep -E ' [tTdDbBrR] (console_|shell_work|session_start|window_filter)' || return 1
+	! nm "$BUILD/ignore/tatami" |
+		grep -E ' [tTdDbBrR] (console_|shell_work|session_start|window_filter)' || return 1
 	grep -qa console-left-out "$work/off/tatami" && ! grep -qa shell-started "$work/off/tatami"
 }
 

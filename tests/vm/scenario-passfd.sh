@@ -12,7 +12,8 @@ pass()
 {
 	local socket=$vmdir/vsock.sock cid=${address#vsock://}
 	case $address in vsock://*) socket=vsock://${cid%%:*} ;; esac
-	CONSOLE=$vmdir/console.log TATAMICTL=$OUT/tatamictl ADDRESS=$address timeout -k 5 "${LIMIT:-180}" "$work/bin/passfd" "$socket" $pass_port bash -c '
+	CONSOLE=$vmdir/console.log TATAMICTL=$OUT/tatamictl ADDRESS=$address timeout -k 5 \
+		"${LIMIT:-180}" "$work/bin/passfd" "$socket" $pass_port bash -c '
 		passed="\"stdin_port\":$STDIN_PORT,\"stdout_port\":$STDOUT_PORT,\"stderr_port\":$STDERR_PORT"
 		rpc() { "$TATAMICTL" rpc --compact --timeout 120 "$ADDRESS" "$@"; }
 		# ended CONTAINER EXEC: waits for the exit code
@@ -47,7 +48,8 @@ both_ways()
 apart()
 {
 	local status=0
-	pass_exec apart false sh -c 'echo out; echo err >&2; exit 3' </dev/null >"$work/out" 2>"$work/err" || status=$?
+	pass_exec apart false sh -c 'echo out; echo err >&2; exit 3' </dev/null >"$work/out" \
+		2>"$work/err" || status=$?
 	head "$work/out" "$work/err"
 	test $status = 3 && test "$(cat "$work/out")" = out && test "$(cat "$work/err")" = err
 }
@@ -76,7 +78,8 @@ container()
 	local status=0
 	echo to its stdin | pass 'sed "1s/{/{$passed,/" '"$work/create.json"' >'"$work/create2.json"' &&
 		rpc CreateContainer @'"$work/create2.json"' && rpc StartContainer "{\"container_id\":\"passed\"}" &&
-		rpc ReadStdout "{\"container_id\":\"passed\",\"len\":100}" && ended passed ""' >"$work/out" || status=$?
+		rpc ReadStdout "{\"container_id\":\"passed\",\"len\":100}" && ended passed ""' \
+		>"$work/out" || status=$?
 	cat "$work/out"
 	rpc RemoveContainer '{"container_id":"passed"}' && test $status = 5 &&
 		test "$(cat "$work/out")" = $'from a container\nto its stdin'
@@ -102,7 +105,9 @@ flood_once()
 {
 	local mib=$1 before after begin=${EPOCHREALTIME/./}
 	before=$(ticks) || return 1
-	pass_exec "flood$mib" false dd if=/dev/zero bs=1M count="$mib" </dev/null 2>"$work/flood-errors" | wc -c >"$work/count" || { cat "$work/flood-errors" "$work/count"; return 1; }
+	pass_exec "flood$mib" false dd if=/dev/zero bs=1M count="$mib" </dev/null \
+		2>"$work/flood-errors" | wc -c >"$work/count" ||
+		{ cat "$work/flood-errors" "$work/count"; return 1; }
 	after=$(ticks) || return 1
 	took=$((${EPOCHREALTIME/./} - begin))
 	# shellcheck disable=SC2086
@@ -147,8 +152,10 @@ mib=64
 test "$SOAK" = 0 || mib=2048
 cp -a "$rootfs" "$work/passfd"
 mkdir -p "$work/passfd/hostproc"
-cc -std=c17 -D_GNU_SOURCE -O2 -Wall -I. tests/vm/passfd.c -o "$work/bin/passfd" || echo 'Bail out! passfd cannot be built'
-if ok 'boot with a port for streams' boot passfd --rootfs "$work/passfd" --privileged --guest-proc /hostproc \
+cc -std=c17 -D_GNU_SOURCE -O2 -Wall -I. tests/vm/passfd.c -o "$work/bin/passfd" ||
+	echo 'Bail out! passfd cannot be built'
+if ok 'boot with a port for streams' boot passfd --rootfs "$work/passfd" \
+	--privileged --guest-proc /hostproc \
 	--log debug --append agent.passfd_listener_port=$pass_port; then
 	ok 'random bytes through cat, passed through in both directions' both_ways
 	ok 'separate stdout and stderr, and the exit code' apart

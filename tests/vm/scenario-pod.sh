@@ -56,14 +56,34 @@ in_side() { ctl exec -c side site -- sh -c "$1"; }
 status() { ctl pod --status site | tr -d ' \n' | tee /dev/stderr | grep -q "$1"; }
 
 served() { is 'a page of a config map' curl -sS --max-time 20 "http://127.0.0.1:$port/"; }
-pids() { in_side 'tr "\0" " " </proc/1/cmdline; ps -o comm' | tee /dev/stderr | grep -q nginx && in_side 'tr "\0" " " </proc/1/cmdline' | grep -qx '/pause '; }
+pids()
+{
+	in_side 'tr "\0" " " </proc/1/cmdline; ps -o comm' | tee /dev/stderr | grep -q nginx &&
+		in_side 'tr "\0" " " </proc/1/cmdline' | grep -qx '/pause '
+}
 secret() { in_side 'stat -L -c %a /etc/key/token; readlink /etc/key/token; cat /etc/key/token'; }
 shared() { ctl exec site -- cat /scratch/said; }
-memory_dir() { in_side 'grep " /fast " /proc/mounts' | tee /dev/stderr | grep 'tmpfs' | grep -q 'size=8192k'; }
-limits() { in_side 'cat /sys/fs/cgroup/memory.max' && ctl exec site -- cat /sys/fs/cgroup/memory.max /sys/fs/cgroup/cpu.max; }
-read_only() { ! in_side 'echo x >/etc/key/token' && ! ctl exec site -- sh -c 'echo x >/var/www/html/index.html'; }
+memory_dir()
+{
+	in_side 'grep " /fast " /proc/mounts' | tee /dev/stderr | grep 'tmpfs' |
+		grep -q 'size=8192k'
+}
+limits()
+{
+	in_side 'cat /sys/fs/cgroup/memory.max' &&
+		ctl exec site -- cat /sys/fs/cgroup/memory.max /sys/fs/cgroup/cpu.max
+}
+read_only()
+{
+	! in_side 'echo x >/etc/key/token' &&
+		! ctl exec site -- sh -c 'echo x >/var/www/html/index.html'
+}
 
-started_twice() { status '"side".*"ready":true,"restarts":1' 2>/dev/null && test "$(grep -c 'side is up' "$vmdir/side.log")" = 2; }
+started_twice()
+{
+	status '"side".*"ready":true,"restarts":1' 2>/dev/null &&
+		test "$(grep -c 'side is up' "$vmdir/side.log")" = 2
+}
 restarted()
 {
 	status '"side".*"restarts":0' || return 1
@@ -76,7 +96,8 @@ restarted()
 
 port=$(free_port)
 if ok 'make a disk with nginx' make_disk && ok 'describe the pod' describe; then
-	ok 'an unknown member is refused by name' says 'hostname2' ctl pod <(sed 's/"hostname"/"hostname2"/' "$work/pod.json")
+	ok 'an unknown member is refused by name' says 'hostname2' ctl pod \
+		<(sed 's/"hostname"/"hostname2"/' "$work/pod.json")
 	if LIMIT=240 ok 'a pod of two containers becomes ready by its probe' make_pod; then
 		ok 'nginx answers the host through the network card' served
 		ok 'a shared pid namespace with the pause container as process 1' pids

@@ -60,24 +60,35 @@ make_guest()
 	if test "$kernel" = distro; then
 		built=$(scripts/fetch-kernel) || return 1
 		release=$(cat "$built/release")
-		modules=(--modules "$built/lib/modules/$release" --module iptable_filter --module ip6table_filter --module xt_tcpudp)
+		modules=(--modules "$built/lib/modules/$release" --module iptable_filter --module \
+			ip6table_filter --module xt_tcpudp)
 	fi
-	"$OUT/tatami-initrd" --quiet -o "$work/base.img" --init "$OUT/tatami" ${modules[@]+"${modules[@]}"} || return 1
-	zcat "$work/base.img" | (cd "$tree" && cpio -idu --quiet --no-absolute-filenames) || return 1
+	"$OUT/tatami-initrd" --quiet -o "$work/base.img" --init "$OUT/tatami" \
+		${modules[@]+"${modules[@]}"} || return 1
+	zcat "$work/base.img" | (cd "$tree" && cpio -idu --quiet --no-absolute-filenames) ||
+		return 1
 	if test -n "$release"; then
 		for file in modules.dep modules.builtin kernel/drivers/block/loop.ko; do
-			mkdir -p "$(dirname "$tree/lib/modules/$release/$file")" && cp "$built/lib/modules/$release/$file" "$tree/lib/modules/$release/$file" || return 1
+			mkdir -p "$(dirname "$tree/lib/modules/$release/$file")" &&
+				cp "$built/lib/modules/$release/$file" \
+				"$tree/lib/modules/$release/$file" || return 1
 		done
 	fi
-	iptables_into "$tree" && cp -a "$rootfs/bin/." "$tree/bin/" && mv "$tree/init" "$tree/kata-agent" && guest_init "$tree" &&
-		printf '#!/bin/sh\necho ran >/run/hook\n' >"$tree/hooks/prestart/hook" && chmod 755 "$tree/hooks/prestart/hook" &&
-		(cd "$tree" && find . | cpio -o -H newc -R 0:0 --quiet | gzip -1) >"$work/recordings.img"
+	iptables_into "$tree" && cp -a "$rootfs/bin/." "$tree/bin/" &&
+		mv "$tree/init" "$tree/kata-agent" && guest_init "$tree" &&
+		printf '#!/bin/sh\necho ran >/run/hook\n' >"$tree/hooks/prestart/hook" &&
+		chmod 755 "$tree/hooks/prestart/hook" &&
+		(cd "$tree" && find . | cpio -o -H newc -R 0:0 --quiet | gzip -1) \
+		>"$work/recordings.img"
 }
 
 boot_guest()
 {
-	ctl boot --name recordings --kernel "$OUT/kernel/$kernel/vmlinuz" --initrd "$work/recordings.img" --no-container --nic --memory 768 --max-memory 2048 --max-cpus 2 \
-		--attach "9p:$share" --attach "virtio-fs:$share" --attach "blk:$work/root.ext4" --attach "blk:$work/volume.ext4" \
+	ctl boot --name recordings --kernel "$OUT/kernel/$kernel/vmlinuz" \
+		--initrd "$work/recordings.img" --no-container --nic --memory 768 \
+		--max-memory 2048 --max-cpus 2 \
+		--attach "9p:$share" --attach "virtio-fs:$share" --attach "blk:$work/root.ext4" \
+		--attach "blk:$work/volume.ext4" \
 		--attach "blk:$work/large.ext4" || return 1
 	vms+=(recordings)
 	vmdir=${XDG_RUNTIME_DIR:+$XDG_RUNTIME_DIR/tatami}
@@ -110,7 +121,8 @@ replay_recording()
 	case $1 in *-07-*) plug_card || return 1 ;; *-08a-*) plug_cpu_and_memory || return 1 ;; esac
 	rm -rf "${share:?}"/*
 	prepare "$1" "$share" "$work/userland" || return 1
-	LSAN_OPTIONS=detect_leaks=0 timeout -k 5 150 "$BUILD/asan/tests/transcript/replay" --tag share1 --host "$work/host" "$address" "$1" && return 0
+	LSAN_OPTIONS=detect_leaks=0 timeout -k 5 150 "$BUILD/asan/tests/transcript/replay" \
+		--tag share1 --host "$work/host" "$address" "$1" && return 0
 	tail -n 12 "$vmdir/console.log" | cut -c1-300
 	# the next transcript creates its own sandbox
 	rpc DestroySandbox '{}' >/dev/null
@@ -140,14 +152,16 @@ replay_all()
 	for pattern; do
 		for recording in tests/transcript/*$pattern*.transcript; do
 			grep -qx '#vm' "$recording" || continue
-			ok "recording: $(basename "$recording" .transcript)" replay_recording "$recording"
+			ok "recording: $(basename "$recording" .transcript)" replay_recording \
+				"$recording"
 		done
 	done
 }
 
 # shellcheck source=tests/transcript/prepare.sh
 . tests/transcript/prepare.sh
-if userland "$work/userland" 2>/dev/null && make_host && ok 'make disks' make_disks && ok 'make a guest that starts agents' make_guest && ok 'boot the guest' boot_guest; then
+if userland "$work/userland" 2>/dev/null && make_host && ok 'make disks' make_disks &&
+	ok 'make a guest that starts agents' make_guest && ok 'boot the guest' boot_guest; then
 	# Plugged-in devices stay, so these come last.
 	replay_all go-0[1-6] go-07 go-08[cd] go-09 go-1 rs-
 	if test "$kernel" = distro; then

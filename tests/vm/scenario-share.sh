@@ -15,7 +15,8 @@ plug_and_mount()
 	rpc StartContainer '{"container_id":"plug"}' || return 1
 	rpc WaitProcess '{"container_id":"plug","exec_id":"plug"}' || return 1
 	rpc RemoveContainer '{"container_id":"plug"}' || return 1
-	debugfs -R 'ls -l /' "$work/plug.ext4" 2>/dev/null | grep -q ' x$' || { echo 'the file is not on the disk'; return 1; }
+	debugfs -R 'ls -l /' "$work/plug.ext4" 2>/dev/null | grep -q ' x$' ||
+		{ echo 'the file is not on the disk'; return 1; }
 }
 
 missing_disk()
@@ -58,7 +59,8 @@ hang_virtiofs()
 	other_lives || return 1
 	kill -0 $hung || { echo "it ended: $(cat "$work/hung")"; return 1; }
 	# The call may be cancelled: the reply comes within bounded time.
-	test "$SOAK" = 0 || rpc RemoveContainer '{"container_id":"hung"}' || echo 'RemoveContainer of the hung one failed'
+	test "$SOAK" = 0 || rpc RemoveContainer '{"container_id":"hung"}' ||
+		echo 'RemoveContainer of the hung one failed'
 	kill $hung 2>/dev/null
 	wait $hung
 	test "$SOAK" = 0 || other_lives || return 1
@@ -93,27 +95,42 @@ disk_rootfs()
 	rpc CreateContainer "$(spec disk /run/kata-containers/shared/containers/disk/rootfs grep -q ' / ext4 ' /proc/mounts)" || return 1
 	EXTRA_FIELDS=''
 	rpc StartContainer '{"container_id":"disk"}' || return 1
-	rpc WaitProcess '{"container_id":"disk","exec_id":"disk"}' | tee /dev/stderr | grep -q '"status": *0' || return 1
+	rpc WaitProcess '{"container_id":"disk","exec_id":"disk"}' | tee /dev/stderr |
+		grep -q '"status": *0' || return 1
 	rpc RemoveContainer '{"container_id":"disk"}'
 }
 
 guest_mounts() { ctl exec shares -- cat /hostproc/1/mounts; }
-no_more_mounts() { test "$(guest_mounts)" = "$mounts_before" || { guest_mounts | diff - <(echo "$mounts_before"); }; }
-written() { ctl exec shares -- sh -c 'echo to-the-host >/data/new' && test "$(cat "$work/vol/new")" = to-the-host; }
+no_more_mounts()
+{
+	test "$(guest_mounts)" = "$mounts_before" ||
+		{ guest_mounts | diff - <(echo "$mounts_before")
+	}
+}
+written()
+{
+	ctl exec shares -- sh -c 'echo to-the-host >/data/new' &&
+		test "$(cat "$work/vol/new")" = to-the-host
+}
 
 mkdir -p "$work/vol" "$work/mnt" "$work/stopped" "$rootfs/hostproc"
 echo from-the-host >"$work/vol/file"
 mke2fs -q -t ext4 -d "$rootfs" "$work/rootfs.ext4" 64M >/dev/null 2>&1
 mke2fs -q -t ext4 "$work/plug.ext4" 8M >/dev/null 2>&1
 
-if ok 'boot with a rootfs and volumes on virtio-fs, disks and more shares' boot shares --rootfs "$rootfs" --share virtio-fs \
-	-v "$work/vol:/data" -v "$work/vol:/ro:ro" -v "$work/vol/file:/etc/one" --privileged --guest-proc /hostproc \
-	--attach "virtio-fs:$work/stopped" --attach "9p:$work/mnt" --attach "blk:$work/rootfs.ext4"; then
+if ok 'boot with a rootfs and volumes on virtio-fs, disks and more shares' boot shares \
+	--rootfs "$rootfs" --share virtio-fs \
+	-v "$work/vol:/data" -v "$work/vol:/ro:ro" -v "$work/vol/file:/etc/one" \
+	--privileged --guest-proc /hostproc \
+	--attach "virtio-fs:$work/stopped" --attach "9p:$work/mnt" \
+	--attach "blk:$work/rootfs.ext4"; then
 	mounts_before=$(guest_mounts)
-	ok 'the rootfs is virtio-fs' is virtiofs ctl exec shares -- sh -c "grep ' / ' /proc/mounts | cut -d' ' -f3"
+	ok 'the rootfs is virtio-fs' is virtiofs ctl exec shares -- sh \
+		-c "grep ' / ' /proc/mounts | cut -d' ' -f3"
 	ok 'a volume' is from-the-host ctl exec shares -- cat /data/file
 	ok 'data written to a volume arrives on the host' written
-	ok 'a read-only volume' says 'Read-only file system' ctl exec shares -- sh -c 'echo x >/ro/new'
+	ok 'a read-only volume' says 'Read-only file system' ctl exec shares -- sh \
+		-c 'echo x >/ro/new'
 	ok 'a volume of a single file' is from-the-host ctl exec shares -- cat /etc/one
 	ok 'a rootfs on virtio-blk' disk_rootfs
 	ok 'a hot-plugged disk is mounted by its PCI path' plug_and_mount
@@ -125,5 +142,6 @@ if ok 'boot with a rootfs and volumes on virtio-fs, disks and more shares' boot 
 fi
 if test "$SOAK" = 1; then
 	ok 'run with a virtio-blk rootfs and a 9p volume' is $'ext4\nfrom-the-host' \
-		ctl run $(vm_options) --rootfs "$work/rootfs.ext4" -v "$work/vol:/data:ro" -- sh -c "grep ' / ' /proc/mounts | cut -d' ' -f3; cat /data/file"
+		ctl run $(vm_options) --rootfs "$work/rootfs.ext4" -v "$work/vol:/data:ro" -- sh \
+		-c "grep ' / ' /proc/mounts | cut -d' ' -f3; cat /data/file"
 fi

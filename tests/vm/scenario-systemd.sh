@@ -16,12 +16,14 @@ make_systemd()
 	test ! -f "$work/systemd.img" || return 0
 	tree=$(scripts/debian-rootfs systemd) &&
 		TATAMI_INITRD=$OUT/tatami-initrd rootfs-builder/mkdisk -o "$work/systemd.img" -- \
-			--init "$OUT/tatami" --keep-init --tree "$tree" --tree rootfs-builder/systemd
+			--init "$OUT/tatami" --keep-init --tree "$tree" \
+			--tree rootfs-builder/systemd
 }
 
 run_in_systemd()
 {
-	ctl run $(disk_options) --root-image "$work/systemd.img" --append "$kata_parameters" --verbose \
+	ctl run $(disk_options) --root-image "$work/systemd.img" --append "$kata_parameters" \
+		--verbose \
 		--rootfs "$rootfs" --privileged --guest-proc /tmp -- \
 		sh -c 'cat /tmp/1/comm; cat /tmp/[0-9]*/comm | grep -x kata-agent; cat /proc/self/cgroup'
 }

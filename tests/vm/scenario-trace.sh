@@ -26,9 +26,20 @@ collect()
 }
 
 # A refused connection is retried only every five seconds.
-heard() { local i; for i in $(seq 8); do rpc Version '{}' >/dev/null; sleep 1; grep -qs Version "$work/spans" && return 0; done; return 1; }
-failed() { ! rpc RemoveContainer '{"container_id":"nobody"}' 2>/dev/null && collected '"name":"grpc.AgentService/RemoveContainer".*"message":"INVALID_ARGUMENT"'; }
-length() { test "$(head -c 8 "$work/spans" | od -An -tx1 | tr -d ' \n' | cut -c1-12)" = 000000000000; }
+heard()
+{
+	local i; for i in $(seq 8); do rpc Version '{}' >/dev/null; sleep 1; grep -qs Version \
+		"$work/spans" && return 0; done; return 1
+}
+failed()
+{
+	! rpc RemoveContainer '{"container_id":"nobody"}' 2>/dev/null &&
+		collected '"name":"grpc.AgentService/RemoveContainer".*"message":"INVALID_ARGUMENT"'
+}
+length()
+{
+	test "$(head -c 8 "$work/spans" | od -An -tx1 | tr -d ' \n' | cut -c1-12)" = 000000000000
+}
 
 if ok 'boot with tracing' boot trace --rootfs "$rootfs" --append agent.trace; then
 	collect

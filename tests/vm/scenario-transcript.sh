@@ -15,7 +15,11 @@ make_roots()
 	done
 }
 
-replay() { timeout -k 5 150 "$BUILD/asan/tests/transcript/replay" "$address" "tests/transcript/$1.transcript" TAG=share0 MAC=02:00:00:00:00:01; }
+replay()
+{
+	timeout -k 5 150 "$BUILD/asan/tests/transcript/replay" "$address" \
+		"tests/transcript/$1.transcript" TAG=share0 MAC=02:00:00:00:00:01
+}
 
 bare() { boot "$1" --no-container --nic --attach "virtio-fs:$share"; }
 

@@ -12,7 +12,8 @@
 
 . tests/vm/oci.sh
 
-changes=('a hostile passwd' 'an exec being set up has no access to the guest' 'an exec being set up cannot be inspected')
+changes=('a hostile passwd' 'an exec being set up has no access to the guest' \
+	'an exec being set up cannot be inspected')
 
 if ok 'boot' oci_boot virtiofs --share virtio-fs --virtiofs-cache always; then
 	without=(--without 'a traced exec being set up discloses nothing')
@@ -25,12 +26,14 @@ if ok 'boot' oci_boot virtiofs --share virtio-fs --virtiofs-cache always; then
 		# shellcheck disable=SC2086
 		SOAK=0 oci_suite "${without[@]}" --without bomb ${OCI_ARGS-}
 	else
-		oci_suite "${without[@]}" --only root --only link --only 'no disk' --only 'seccomp operators'
+		oci_suite "${without[@]}" --only root --only link --only 'no disk' \
+			--only 'seccomp operators'
 	fi
 	ok 'stop leaves nothing' stop virtiofs
 fi
 if ok 'boot with the default cache' oci_boot virtiofs --share virtio-fs; then
 	# The guest caches a file's state for a second; allow some more.
-	ROOTFS_CACHE_MS=1200 oci_suite --only "${changes[0]}" --only "${changes[1]}" --only "${changes[2]}"
+	ROOTFS_CACHE_MS=1200 oci_suite --only "${changes[0]}" --only "${changes[1]}" \
+		--only "${changes[2]}"
 	ok 'stop leaves nothing, again' stop virtiofs
 fi
