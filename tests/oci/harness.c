@@ -99,7 +99,7 @@ begin(struct oci *t, const struct suite_options *o)
 	(void)snprintf(t->guest_base, sizeof(t->guest_base), "%s", t->h.rootfs);
 	check_set_report(report_check, t);
 	if (oci_guest_open(t) < 0) {
-		printf("Bail out! looking at the guest: %s\n", t->err.msg);
+		printf("Bail out! cannot inspect the guest: %s\n", t->err.msg);
 		exit(1);
 	}
 }
@@ -150,7 +150,8 @@ check_leaks(struct oci *t)
 		pause_ms(20);
 	} while (!deadline_is_over(end));
 	CHECK(false,
-	      "left behind (before/now): agent's fds %u/%u mounts %u/%u cgroups %u/%u processes %u/%u run entries %u/%u",
+	      "left (before/now): agent's fds %u/%u mounts %u/%u cgroups %u/%u processes %u/%u "
+	      "run entries %u/%u",
 	      before->fds, now.fds, before->mounts, now.mounts, before->cgroups, now.cgroups,
 	      before->processes, now.processes, before->run_entries, now.run_entries);
 	/* report a leak only once */
@@ -205,10 +206,32 @@ is_wanted(const struct suite_options *o, const struct oci_case *c)
 	return o->n_only == 0;
 }
 
+/* A --without that names no case would let cases run that are meant to be skipped. */
+static unsigned int
+check_without(struct oci *t, const struct suite_options *o)
+{
+	unsigned int unknown = 0;
+
+	for (size_t n = 0; n < o->n_without; n++) {
+		bool found = false;
+
+		for (size_t i = 0; i < ARRAY_LEN(areas); i++)
+			for (size_t k = 0; k < *areas[i].n; k++)
+				found |= strcmp(areas[i].cases[k].field, o->without[n]) == 0 ||
+					 strcmp(areas[i].cases[k].name, o->without[n]) == 0;
+		if (found)
+			continue;
+		t->h.n_run++;
+		unknown++;
+		printf("not ok - --without: no case or field is called \"%s\"\n", o->without[n]);
+	}
+	return unknown;
+}
+
 static unsigned int
 run_all(struct oci *t, const struct suite_options *o)
 {
-	unsigned int failed = 0;
+	unsigned int failed = check_without(t, o);
 
 	for (size_t i = 0; i < ARRAY_LEN(areas); i++) {
 		for (size_t k = 0; k < *areas[i].n; k++) {
@@ -253,11 +276,11 @@ run_row(struct oci *t, const char *field, const char *name)
 
 	t->h.n_run++;
 	if (!c) {
-		printf("not ok - %s: there is no case \"%s\"\n", field, name);
+		printf("not ok - %s: unknown case \"%s\"\n", field, name);
 		return false;
 	}
 	if (!suite_has_field(field)) {
-		printf("not ok - %s: there is no such field\n", field);
+		printf("not ok - %s: unknown field\n", field);
 		return false;
 	}
 	t->ignore = field;
