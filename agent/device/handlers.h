@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The devices of a CreateContainer request: what each type means, and the search for all of them.
- *
- * 	check -> find the devices of all requests -> give functions to VFIO, in a job each, one after
- * 	another -> find the nodes of their groups -> done
+ *    check -> find the devices of all requests -> bind functions to VFIO, one job after another ->
+ *    find the nodes of their groups -> done
  *
  * Loop side: never blocks.
  */
