@@ -33,8 +33,8 @@ messages_abort(struct job *job)
 	job->is_cancelled = true;
 }
 
-/* Answers a waiting message, or with the refusal of an earlier one. Without an answer a worker would
- * wait until its deadline, or forever. */
+/* Answers a waiting message, or with the refusal of an earlier one. Without an answer a worker
+ * would wait until its deadline, or forever. */
 static void
 messages_acknowledge(struct job *job, const struct error *err)
 {
@@ -68,8 +68,8 @@ job_drain(struct job *job, unsigned int max)
 		if (n == 0 || (n < 0 && errno != EMSGSIZE))
 			return DRAINED_EOF;
 		if (n < 0 && job->state == JOB_RUNNING) {
-			/* Its fds could not be received (MSG_CTRUNC, recvmsg(2)), and the worker may
-			 * depend on them. */
+			/* Its fds could not be received (MSG_CTRUNC, recvmsg(2)), and the worker
+			 * may depend on them. */
 			error_set(&job->err, ERROR_RESOURCE_EXHAUSTED,
 				  "lost a message of the worker: too many open files");
 			messages_abort(job);
@@ -255,10 +255,9 @@ messages_find_row(const struct job *job, const struct job_message *m, struct err
 			  m->type);
 	else if (!messages_is_within(m->size, row->size, row->size_max) ||
 		 !messages_is_within(m->n_fds, row->n_fds, row->n_fds_max))
-		error_set(
-			err, ERROR_INTERNAL,
-			"the worker sent message %u with %zu bytes and %zu fds, expected %zu and %zu",
-			m->type, m->size, m->n_fds, row->size, row->n_fds);
+		error_set(err, ERROR_INTERNAL,
+			  "the worker sent message %u with %zu bytes and %zu fds, not %zu and %zu",
+			  m->type, m->size, m->n_fds, row->size, row->n_fds);
 	else
 		return row;
 	return NULL;

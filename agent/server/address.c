@@ -89,7 +89,7 @@ address_listen(const char *address, int *family, char **path, struct error *err)
 	if (sa->sa_family == AF_UNIX && un->sun_path[0] != '\0') {
 		copy = strdup(un->sun_path);
 		if (!copy)
-			return error_nomem(err, "listening");
+			return error_nomem(err, "listening for connections");
 		address_remove_old(copy);
 	}
 	fd = socket(sa->sa_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);

@@ -122,10 +122,10 @@ exec_run_child(struct worker *w, const struct launch_exec *x, struct container_i
 		/* cgroups(7), "no internal processes": the container has enabled controllers for
 		 * cgroups below. */
 		if (err->errnum == EBUSY)
-			return error_set(
-				err, ERROR_FAILED_PRECONDITION,
-				"container %s: cgroup %s cannot have processes, and that of the init process is frozen",
-				x->container_id, x->cgroup_path);
+			return error_set(err, ERROR_FAILED_PRECONDITION,
+					 "container %s: cgroup %s cannot have processes, "
+					 "and the cgroup of the init process is frozen",
+					 x->container_id, x->cgroup_path);
 		return -1;
 	}
 	if (child_lead(w, c, e, err) < 0)

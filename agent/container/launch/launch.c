@@ -123,9 +123,9 @@ launch_make_cgroup(struct worker *w, const struct launch *l, int *out, struct er
 	return result;
 }
 
-/* Returns the user of the guest that the container's cgroup is delegated to: that of its program,
- * which can then make cgroups below it, if the container has its own cgroup namespace and a writable
- * cgroup mount. 0: none. */
+/* Returns the user of the guest that the container's cgroup is delegated to: that of its
+ * program, which can then make cgroups below it, if the container has its own cgroup namespace
+ * and a writable cgroup mount. 0: none. */
 static uid_t
 launch_cgroup_owner(const Grpc__Spec *spec)
 {
