@@ -9,8 +9,8 @@
 
 struct mountinfo {
 	int id, parent;
-	/* Parts of the parsed line: the mount point, and the type of the file system ("" if the line
-	 * has none). */
+	/* Parts of the parsed line: the mount point, and the type of the file system ("" if the
+	 * line has none). */
 	char *point, *type;
 };
 

@@ -30,10 +30,10 @@ int cgroup_create(int root_fd, const char *path, struct error *err);
  * errno (ENOENT: no such cgroup). A single write: may be called on the loop. */
 int cgroup_kill(int root_fd, const char *path);
 
-/* Kills all processes in the cgroup, waits until it is empty, and removes it with everything below
- * and its empty parents (never the first component). Returns 0, also if the cgroup does not exist,
- * or -1 and sets err: DEADLINE_EXCEEDED after timeout_ms in which no process has ended, or after four
- * times as long, naming a remaining process. */
+/* Kills all processes in the cgroup, waits until it is empty, and removes it with everything
+ * below and its empty parents (never the first component). Returns 0, also if the cgroup does
+ * not exist, or -1 and sets err: DEADLINE_EXCEEDED after timeout_ms in which no process has
+ * ended, or after four times as long, naming a remaining process. */
 int cgroup_remove(int root_fd, const char *path, int timeout_ms, struct error *err);
 
 /* The step of making a cgroup: `name` is its path below the cgroup root `fd`. Undone by

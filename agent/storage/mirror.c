@@ -7,14 +7,14 @@
  * A kubelet writes a ConfigMap or Secret in the form below. An update makes a new version, renames
  * a new link to it over ..data, adapts the links of the keys, and removes the old version.
  *
- *	..2026_01_01_00_00_00.1234/key    a version
- *	..data -> ..2026_01_01_00_00_00.1234
- *	key -> ..data/key
+ * 	..2026_01_01_00_00_00.1234/key    a version
+ * 	..data -> ..2026_01_01_00_00_00.1234
+ * 	key -> ..data/key
  *
  * mirror_sync() does the same in the copy:
  *
- *	remove old versions -> read ..data -> copy its version to staging -> is ..data still the same?
- *	-> rename the version, then a new ..data, into place -> the other entries of the root
+ * 	remove old versions -> read ..data -> copy its version to staging -> is ..data still the same?
+ * 	-> rename the version, then a new ..data, into place -> the other entries of the root
  *
  * A version stays until the next copy, so that no reader that has just read ..data misses it. Every
  * other tree is replaced file by file.

@@ -6,16 +6,16 @@
  * On a file system of the guest inotify works, and the volume is a bind mount. A share reports no
  * changes of its host. There the volume is copied to a tmpfs (mirror.c), and a worker keeps the
  * copy like its source (follow.c). A volume that does not fit into the tmpfs together with an
- * update of it, or takes too long to copy, is a bind mount, too: containers see its changes, but get
- * no events.
+ * update of it, or takes too long to copy, is a bind mount, too: containers see its changes, but
+ * get no events.
  *
  * The mount point is in a directory of the share that belongs to the host and may be read-only. The
  * tmpfs is mounted there first, as a storage of its own; all volumes in it hold a reference to it.
  * A copy is in the directory on which it is mounted:
  *
- *	place.fd            the mount point, under the mount
- *	place.fd/data       the copy, bound over the mount point, read-only
- *	place.fd/new        entries in the making, which containers cannot see
+ * 	place.fd            the mount point, under the mount
+ * 	place.fd/data       the copy, bound over the mount point, read-only
+ * 	place.fd/new        entries in the making, which containers cannot see
  */
 #include "agent/storage/watchable.h"
 
