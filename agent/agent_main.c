@@ -61,7 +61,7 @@ struct life {
 	bool is_ending;
 };
 
-/* How steps are taken back that agent/job does not know. */
+/* Kinds of undo steps that agent/job does not implement itself. */
 static const struct undo_kind *const undo_kinds[] = { &undo_cgroup, &undo_copy, &undo_verity,
 						      NULL };
 

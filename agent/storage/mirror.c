@@ -12,9 +12,8 @@
  * 	key -> ..data/key
  *
  * mirror_sync() does the same in the copy:
- *
- * 	remove old versions -> read ..data -> copy its version to staging -> is ..data still the same?
- * 	-> rename the version, then a new ..data, into place -> the other entries of the root
+ *    remove old versions -> read ..data -> copy its version to staging -> compare ..data again ->
+ *    rename the version, then a new ..data, into place -> the other entries of the root
  *
  * A version stays until the next copy, so that no reader that has just read ..data misses it. Every
  * other tree is replaced file by file.

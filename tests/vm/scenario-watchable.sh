@@ -45,7 +45,8 @@ with_volume()
 
 remove() { rpc RemoveContainer '{"container_id":"'"$1"'"}'; }
 
-# followed SHARE: the program sees each of the last updates whole, and is told of them
+# followed SHARE: the program sees each of the last updates completely, and receives an inotify
+# event for each
 followed()
 {
 	local log=$work/$1/out/log volume=$work/$1/cfg n begin
