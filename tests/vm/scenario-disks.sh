@@ -179,6 +179,16 @@ pmem()
 
 no_mount() { look "$work/after" && ! grep -q "$storages\|^$1$" "$work/after"; }
 
+# The guest does not learn that the disk goes, either: it stays plugged in.
+unannounced()
+{
+	disk ext4 unannounced && plug unannounced "$work/unannounced.img" '"driver":"scsi-hd","bus":"scsi2.0","scsi-id":6,"lun":2' || return 1
+	# An announced disk is there within milliseconds.
+	sleep 1
+	! ctl exec disks -- ls /sys/bus/scsi/devices | grep ':0:6:2$' || { echo 'the disk was announced'; return 1; }
+	use unannounced scsi 6:2 ext4 '' unannounced rw
+}
+
 # The disk is there at boot: no uevent announces it.
 cold()
 {
@@ -237,6 +247,7 @@ if ok 'boot with bridges and two SCSI controllers' boot disks --rootfs "$work/di
 	--qemu-arg -device --qemu-arg virtio-blk-pci,drive=cold,bus=pxbport0 \
 	--qemu-arg -device --qemu-arg virtio-scsi-pci,id=scsi0,bus=pcie.0,addr=0x1a \
 	--qemu-arg -device --qemu-arg virtio-scsi-pci,id=scsi1,bus=pcie.0,addr=0x1b \
+	--qemu-arg -device --qemu-arg virtio-scsi-pci,id=scsi2,bus=pcie.0,addr=0x19,hotplug=off \
 	-- sh -c "$watches" && ok 'look at the guest' look "$work/before"; then
 	ok 'virtio-blk behind a root port' cycle root '"driver":"virtio-blk-pci","bus":"hotplug0"' blk 1e/00 ext4 noatime rw
 	ok 'virtio-blk behind a bridge' cycle bridge '"driver":"virtio-blk-pci","bus":"bridge0","addr":"5"' blk 1d/05 ext4 '' rw
@@ -253,6 +264,7 @@ if ok 'boot with bridges and two SCSI controllers' boot disks --rootfs "$work/di
 	ok 'a file system that the kernel does not have' refused 'does not support file system squashfs' blk 40/00/00 squashfs
 	ok 'two devices that exchange their numbers, and an update that denies all' exchanged
 	ok 'a device without an entry in the spec' without_entry
+	ok 'a controller that does not announce its disks is scanned' unannounced
 	ok 'an NVDIMM, with DAX' pmem dimm /dev/pmem0 2 '"driver":"nvdimm"'
 	ok 'virtio-pmem, with DAX' pmem dax /dev/pmem1 0 '"driver":"virtio-pmem-pci","bus":"hotplug0"'
 	ok 'stop leaves nothing' stop disks
