@@ -90,7 +90,7 @@ static const struct wrong {
 	  false },
 	{ FILES "--rootfs %d --machine microvm --root-image x -- true", "--machine microvm",
 	  false },
-	{ FILES "--rootfs %d --accel kvm --icount -- true", "--icount needs", false },
+	{ FILES "--rootfs %d --accel kvm --icount -- true", "--icount requires", false },
 	{ FILES "--rootfs %d -v nothing -- true", "-v nothing", false },
 	{ FILES "--rootfs %d -v %d:relative -- true", "DST absolute", false },
 	{ FILES "--rootfs %d -v %d:/x:rx -- true", "SRC:DST[:ro]", false },
