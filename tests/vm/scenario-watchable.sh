@@ -125,7 +125,7 @@ hangs()
 	kill -STOP $pid
 	sleep 3
 	publish "$work/9p/alive" 2
-	within 20 grep -qx 'version 2' "$work/9p/out/alive" && test "$(check_ms)" -le 100 && LIMIT=60 remove stuck && remove alive
+	within 20 grep -qx 'version 2' "$work/9p/out/alive" && LIMIT=10 rpc Check '{}' >/dev/null && LIMIT=60 remove stuck && remove alive
 	local result=$?
 	# shellcheck disable=SC2086
 	kill -CONT $pid
