@@ -3,9 +3,11 @@
 #include "agent/cgroup/pressure.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/time.h>
 #include <unistd.h>
 
 #include "agent/cgroup/cgroup.h"
@@ -15,6 +17,8 @@
 #include "lib/parse.h"
 
 #define STAT_MAX 16384
+/* The longest time that the write of a limit takes, in microseconds. */
+#define WRITE_US 50000
 
 /* A cgroup is large if it uses at least memory.high / LARGE_SHARE. Limiting a smaller one would
  * free too little. */
@@ -107,6 +111,10 @@ pressure_choose(int root, const char *const *paths, size_t n, struct pressure_ch
 		if (dir < 0 || !pressure_hard_usage(dir, &c.used) ||
 		    !pressure_read_number(dir, "memory.max", &c.own))
 			continue;
+		/* It was limited before, and its processes are still ending. What they free is
+		 * not known yet: a smaller container must not be limited instead. */
+		if (c.own < max && c.used > c.own + c.own / 16)
+			return 0;
 		pressure_larger(&any, &c);
 		if (c.own >= max)
 			pressure_larger(&free_one, &c);
@@ -129,15 +137,37 @@ invalid:
 	return -1;
 }
 
+static void
+pressure_on_alarm(int sig)
+{
+	(void)sig;
+}
+
 int
 pressure_set_limit(int root, const char *path, uint64_t limit)
 {
+	const struct itimerval ticks = { .it_interval.tv_usec = WRITE_US,
+					 .it_value.tv_usec = WRITE_US };
+	const struct sigaction alarm = { .sa_handler = pressure_on_alarm };
 	auto_close int dir = cgroup_open(root, path);
 	char text[32] = "max";
+	int result, saved;
 
 	if (limit != UINT64_MAX)
 		(void)snprintf(text, sizeof(text), "%llu", (unsigned long long)limit);
-	return dir < 0 ? -1 : write_text_at(dir, "memory.max", text);
+	if (dir < 0)
+		return -1;
+	/* The kernel sets the limit, and then kills and waits in a loop until the usage is below
+	 * it. It does not yield the processor, which the killed processes may need to end. A signal
+	 * ends the loop; the limit stays in force, and a process that exceeds it later is killed
+	 * then. */
+	(void)sigaction(SIGALRM, &alarm, NULL);
+	(void)setitimer(ITIMER_REAL, &ticks, NULL);
+	result = write_text_at(dir, "memory.max", text);
+	saved = errno;
+	(void)setitimer(ITIMER_REAL, &(struct itimerval){ 0 }, NULL);
+	errno = saved;
+	return result;
 }
 
 bool

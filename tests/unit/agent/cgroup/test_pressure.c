@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/time.h>
 #include <unistd.h>
 
 #include "agent/cgroup/pressure.h"
@@ -19,6 +21,20 @@
 static char dir[40];
 static int root;
 static const char *const paths[] = { "pods/pause", "pods/web", "pods/bomb", "pods/gone" };
+
+/* The next write lasts until a signal arrives, like the kernel's of a limit below the usage. */
+static bool is_slow;
+
+/* Replaces the function of the C library. */
+ssize_t
+write(int fd, const void *bytes, size_t n)
+{
+	if (is_slow) {
+		is_slow = false;
+		(void)pause();
+	}
+	return syscall(SYS_write, fd, bytes, n);
+}
 
 static void
 put(const char *path, const char *file, const char *text)
@@ -161,6 +177,35 @@ Test(pressure, limit_stays_until_usage_falls)
 	REQUIRE_GT(read_text_at(root, "pods/bomb/memory.max", text, sizeof(text)), 0);
 	CHECK(strncmp(text, "max", 3) == 0);
 	CHECK_EQ(pressure_set_limit(root, "pods/gone", 1), -1);
+}
+
+/* A container that is still above a limit is waited for: the next one is not limited instead. */
+Test(pressure, none_is_chosen_while_one_is_above_its_limit)
+{
+	struct pressure_choice c;
+
+	use("pods/bomb", 69 * MIB, 4 * MIB, 50 * MIB);
+	CHECK_EQ(pressure_choose(root, paths, ARRAY_LEN(paths), &c), 0);
+	/* The kernel counts in batches, so usage may exceed the limit by a little. */
+	use("pods/bomb", 52 * MIB, 4 * MIB, 50 * MIB);
+	CHECK_EQ(pressure_choose(root, paths, ARRAY_LEN(paths), &c), 1);
+	CHECK_EQ(c.index, 1);
+}
+
+/* The kernel would kill and wait without yielding the processor. */
+Test(pressure, write_of_a_limit_ends)
+{
+	struct itimerval left;
+	char text[32];
+
+	is_slow = true;
+	REQUIRE_EQ(pressure_set_limit(root, "pods/bomb", 60 * MIB), 0);
+	CHECK(!is_slow);
+	REQUIRE_GT(read_text_at(root, "pods/bomb/memory.max", text, sizeof(text)), 0);
+	CHECK_STR(text, "62914560");
+	REQUIRE_EQ(getitimer(ITIMER_REAL, &left), 0);
+	CHECK_EQ(left.it_value.tv_sec, 0);
+	CHECK_EQ(left.it_value.tv_usec, 0);
 }
 
 Test(pressure, event_count)
