@@ -133,11 +133,25 @@ boot()
 }
 
 # The first process of a privileged container has all capabilities, unlike processes executed later.
-# With this command it runs the scripts that privileged() puts in /dev/shm.
+# With this command it runs the scripts that privileged() puts in /dev/shm. Each has an id, which
+# comes first and, with the exit status, last in its output.
 # shellcheck disable=SC2016,SC2034
-obeys='mkfifo /dev/shm/command /dev/shm/output; while :; do read -r line </dev/shm/command; sh -c "$line" >/dev/shm/output 2>&1; done'
-# privileged NAME COMMAND
-privileged() { printf '%s\n' "$2" | ctl exec -i "$1" -- sh -c 'cat >/dev/shm/command; cat /dev/shm/output'; }
+obeys='mkfifo /dev/shm/command /dev/shm/output; while :; do read -r id line </dev/shm/command; { echo "$id"; sh -c "$line"; printf "\n%s %s\n" "$id" $?; } >/dev/shm/output 2>&1; done'
+# privileged NAME COMMAND: prints its output and returns its exit status. The output of a command whose
+# caller was killed is dropped.
+privileged()
+{
+	# shellcheck disable=SC2016
+	printf '%s %s\n' "$BASHPID-${EPOCHREALTIME/./}" "$2" | ctl exec -i "$1" -- sh -c '
+		read -r id line
+		said=/dev/shm/said-$id got=
+		printf "%s %s\n" "$id" "$line" >/dev/shm/command
+		while test "$got" != "$id"; do cat /dev/shm/output >"$said"; read -r got <"$said"; done
+		sed "1d;\$d" "$said" | sed "\${/^\$/d;}"
+		status=$(sed -n "\$s/.* //p" "$said")
+		rm "$said"
+		exit "$status"'
+}
 
 # guest_busybox NAME ARGUMENT...: runs busybox in the guest's own mount namespace; the VM must be
 # booted with --guest-proc /hostproc
