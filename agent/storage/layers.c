@@ -168,7 +168,7 @@ layers_sort(struct layer_set *set, const struct storage_spec *specs, size_t n, s
 	if (set->n_lowers == 0)
 		return error_set(err, ERROR_INVALID_ARGUMENT,
 				 "storage %s has no layer with " LOWER_OPTION,
-				 set->upper->mount_point);
+				 set->upper ? set->upper->mount_point : "");
 	/* An insertion sort, which is stable. */
 	for (size_t i = 1; set->is_partitioned && i < set->n_lowers; i++) {
 		const struct storage_spec *spec = set->lowers[i];

@@ -868,7 +868,9 @@ mirror_sync(struct mirror *m, struct error *err)
 		(void)mirror_remove_others(m, m->staging, &nothing, false, &ignored);
 		return -1;
 	}
-	m->root = m->raced ? (struct stat){ 0 } : root;
+	m->root = root;
+	if (m->raced)
+		memset(&m->root, 0, sizeof(m->root));
 	return m->changed > 0;
 }
 

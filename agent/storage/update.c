@@ -288,9 +288,10 @@ begin_remounts(struct ephemeral_update *u, struct error *err)
 {
 	const struct roots *roots = u->parts.roots;
 	const int fds[] = { roots->root, roots->proc, roots->run };
+	struct remount_arg *arg = steal_ptr(&u->remounts);
 	const struct job_spec spec = {
 		.ops = &remount_job,
-		.arg = steal_ptr(&u->remounts),
+		.arg = arg,
 		.free_arg = free_remounts,
 		.data = u,
 		.keep_fds = fds,

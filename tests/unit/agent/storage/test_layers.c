@@ -158,13 +158,14 @@ Test(storage_layers, refused)
 	expect_refusal("c1", &odd, 1, "must begin with {{ mount 0 }}/");
 }
 
-#define HASH "0123456789abcdef0123456789abcdef0123456789abcdef0123456789ABCDEF"
+#define ROOT_HASH \
+	"X-kata.dmverity.roothash=0123456789abcdef0123456789abcdef0123456789abcdef0123456789ABCDEF"
 
 Test(verity, options)
 {
 	static const char *const options[] = { "ro",
 					       "X-kata.dmverity-enabled=true",
-					       "X-kata.dmverity.roothash=" HASH,
+					       ROOT_HASH,
 					       "X-kata.dmverity.hashoffset=1048576",
 					       "X-kata.dmverity.salt=00ff",
 					       "X-kata.dmverity.blocksize=1024",
@@ -177,7 +178,7 @@ Test(verity, options)
 	spec.options = options;
 	spec.n_options = ARRAY_LEN(options);
 	cr_assert_eq(verity_parse(&spec, &v, &err), 1, "%s", err.msg);
-	cr_expect_str_eq(v.root_hash, HASH);
+	cr_expect_str_eq(v.root_hash, strchr(ROOT_HASH, '=') + 1);
 	cr_expect_str_eq(v.salt, "00ff");
 	cr_expect_str_eq(v.algorithm, "sha256");
 	cr_expect_eq(v.hash_offset, 1048576u);
@@ -190,7 +191,7 @@ Test(verity, options)
 Test(verity, refused)
 {
 	static const char *const bad[][2] = {
-		{ "X-kata.dmverity.roothash=" HASH, "requires X-kata.dmverity-enabled=true" },
+		{ ROOT_HASH, "requires X-kata.dmverity-enabled=true" },
 		{ "X-kata.dmverity-enabled=true", "invalid X-kata.dmverity.roothash" },
 		{ "X-kata.dmverity.roothash=xyz", "invalid X-kata.dmverity.roothash" },
 		{ "X-kata.dmverity.salt=0", "invalid X-kata.dmverity.salt" },
@@ -206,8 +207,7 @@ Test(verity, refused)
 	for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
 		/* The first of two equal options counts. */
 		const char *const options[] = { bad[i][0], "X-kata.dmverity-enabled=true",
-						"X-kata.dmverity.roothash=" HASH,
-						"X-kata.dmverity.hashoffset=4096" };
+						ROOT_HASH, "X-kata.dmverity.hashoffset=4096" };
 		struct storage_spec spec = second;
 		struct error err = ERROR_INIT;
 		struct verity v;
