@@ -260,13 +260,13 @@ static void
 check_failed(const char *file, int line, bool ends_test, const char *what, const char *fmt,
 	     va_list args)
 {
-	auto_free char *extra = NULL, *text = NULL;
+	/* Not on the heap: a report that ends the test does not return. */
+	static char extra[VALUES_MAX], text[3 * VALUES_MAX];
 	bool has_values = check.values[0] != '\0';
 
-	if (vasprintf(&extra, fmt, args) < 0 ||
-	    asprintf(&text, "%s%s%s%s%s", what, has_values ? ": " : "", check.values,
-		     extra[1] ? ":" : "", extra[1] ? extra : "") < 0)
-		_exit(1);
+	(void)vsnprintf(extra, sizeof(extra), fmt, args);
+	(void)snprintf(text, sizeof(text), "%s%s%s%s%s", what, has_values ? ": " : "", check.values,
+		       extra[0] && extra[1] ? ":" : "", extra[0] && extra[1] ? extra : "");
 	check.values[0] = '\0';
 	if (check.report && check.pid == getpid()) {
 		check.report(file, line, text, ends_test, check.data);
