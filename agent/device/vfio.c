@@ -29,7 +29,7 @@ struct vfio_arg {
 /* Reads the last component of a link of the function: its driver, its IOMMU group. Returns -1 and
  * errno if there is no such link. */
 static int
-read_link(int sysfd, const char *function, const char *link, char *name, size_t size)
+vfio_read_link(int sysfd, const char *function, const char *link, char *name, size_t size)
 {
 	char path[128], target[PATH_MAX];
 	const char *last;
@@ -41,7 +41,12 @@ read_link(int sysfd, const char *function, const char *link, char *name, size_t 
 		return -1;
 	target[n] = '\0';
 	last = strrchr(target, '/');
-	(void)snprintf(name, size, "%s", last ? last + 1 : target);
+	last = last ? last + 1 : target;
+	if (strlen(last) >= size) {
+		errno = ENAMETOOLONG;
+		return -1;
+	}
+	memcpy(name, last, strlen(last) + 1);
 	return 0;
 }
 
@@ -50,7 +55,7 @@ vfio_group(int sysfd, const char *function, uint32_t *group, struct error *err)
 {
 	char name[32];
 
-	if (read_link(sysfd, function, "iommu_group", name, sizeof(name)) < 0)
+	if (vfio_read_link(sysfd, function, "iommu_group", name, sizeof(name)) < 0)
 		return error_sys_code(err, ERROR_FAILED_PRECONDITION,
 				      "failed to find the IOMMU group of PCI function %s",
 				      function);
@@ -64,7 +69,7 @@ static int
 bind_one(int sysfd, const char *function, struct error *err)
 {
 	char path[128], driver[64];
-	bool has_driver = read_link(sysfd, function, "driver", driver, sizeof(driver)) == 0;
+	bool has_driver = vfio_read_link(sysfd, function, "driver", driver, sizeof(driver)) == 0;
 
 	if (has_driver && strcmp(driver, DRIVER) == 0)
 		return 0;
