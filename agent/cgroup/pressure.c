@@ -92,7 +92,8 @@ pressure_larger(struct candidate *most, const struct candidate *c)
 }
 
 int
-pressure_choose(int root, const char *const *paths, size_t n, struct pressure_choice *out)
+pressure_choose(int root, const struct pressure_cgroup *cgroups, size_t n,
+		struct pressure_choice *out)
 {
 	struct candidate free_one = { 0 }, any = { 0 }, *chosen;
 	auto_close int pods = cgroup_open(root, CGROUP_PODS);
@@ -105,7 +106,7 @@ pressure_choose(int root, const char *const *paths, size_t n, struct pressure_ch
 	    !pressure_read_number(pods, "memory.max", &max) || high >= max)
 		goto invalid;
 	for (size_t i = 0; i < n; i++) {
-		auto_close int dir = cgroup_open(root, paths[i]);
+		auto_close int dir = cgroup_open(root, cgroups[i].path);
 		struct candidate c = { .index = i };
 
 		if (dir < 0 || !pressure_hard_usage(dir, &c.used) ||
@@ -116,7 +117,7 @@ pressure_choose(int root, const char *const *paths, size_t n, struct pressure_ch
 		if (c.own < max && c.used > c.own + c.own / 16)
 			return 0;
 		pressure_larger(&any, &c);
-		if (c.own >= max)
+		if (c.own >= max || cgroups[i].is_held)
 			pressure_larger(&free_one, &c);
 	}
 	chosen = free_one.used >= high / LARGE_SHARE ? &free_one : &any;

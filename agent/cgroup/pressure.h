@@ -13,6 +13,13 @@
 
 #include "lib/error.h"
 
+/* A cgroup to choose from. */
+struct pressure_cgroup {
+	const char *path;
+	/* Its memory.max is from an earlier choice, not from its host. */
+	bool is_held;
+};
+
 /* The chosen cgroup and its limit. */
 struct pressure_choice {
 	/* index of the path */
@@ -23,10 +30,11 @@ struct pressure_choice {
 	uint64_t own;
 };
 
-/* Chooses the largest of n cgroups, given by path; one without a limit of its own is preferred if
- * it is large. Returns 1 and sets *out, 0 if reclaiming memory is enough or no cgroup is large, or
- * -1 and errno if the cgroup `pods` cannot be read. */
-int pressure_choose(int root, const char *const *paths, size_t n, struct pressure_choice *out);
+/* Chooses the largest of n cgroups; one without a limit from its host is preferred if it is large.
+ * Returns 1 and sets *out, 0 if reclaiming memory is enough, no cgroup is large or one is still
+ * above its limit, or -1 and errno if the cgroup `pods` cannot be read. */
+int pressure_choose(int root, const struct pressure_cgroup *cgroups, size_t n,
+		    struct pressure_choice *out);
 
 /* Writes memory.max; UINT64_MAX: no limit. Returns 0, or -1 and errno. */
 int pressure_set_limit(int root, const char *path, uint64_t limit);

@@ -268,7 +268,7 @@ pressure_work(struct worker *w, void *arg, struct error *err)
 	const struct pressure *p = arg;
 	int root = p->s->parts.roots->cgroup;
 	const struct container *list[LOOK_MAX];
-	const char *paths[LOOK_MAX];
+	struct pressure_cgroup cgroups[LOOK_MAX];
 	struct pressure_choice choice;
 	struct log_field fields[] = { { "container-id", NULL }, { "bytes", NULL } };
 	const struct hold *before;
@@ -287,9 +287,12 @@ pressure_work(struct worker *w, void *arg, struct error *err)
 		if (n == LOOK_MAX || !c->cgroup_path || strlen(c->id) >= ID_SIZE)
 			continue;
 		list[n] = c;
-		paths[n++] = c->cgroup_path;
+		cgroups[n++] = (struct pressure_cgroup){
+			.path = c->cgroup_path,
+			.is_held = pressure_find(p, c->id) != NULL,
+		};
 	}
-	found = pressure_choose(root, paths, n, &choice);
+	found = pressure_choose(root, cgroups, n, &choice);
 	if (found < 0)
 		return error_sys(err, "failed to read the memory usage below cgroup " CGROUP_PODS);
 	if (found == 0)
@@ -307,7 +310,8 @@ pressure_work(struct worker *w, void *arg, struct error *err)
 	worker_event(w, LOG_LEVEL_WARN, EVENT_MEMORY_HELD, fields, ARRAY_LEN(fields),
 		     "the pods are short of memory: container %s, the largest, limited to %llu MiB",
 		     fields[0].value, (unsigned long long)(choice.limit >> 20));
-	if (pressure_set_limit(root, paths[choice.index], choice.limit) < 0 && errno != ENOENT)
+	if (pressure_set_limit(root, cgroups[choice.index].path, choice.limit) < 0 &&
+	    errno != ENOENT)
 		return error_sys(err, "failed to limit the memory of container %s",
 				 list[choice.index]->id);
 	return 0;

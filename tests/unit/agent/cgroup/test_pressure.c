@@ -20,7 +20,12 @@
 
 static char dir[40];
 static int root;
-static const char *const paths[] = { "pods/pause", "pods/web", "pods/bomb", "pods/gone" };
+static struct pressure_cgroup cgroups[] = {
+	{ .path = "pods/pause" },
+	{ .path = "pods/web" },
+	{ .path = "pods/bomb" },
+	{ .path = "pods/gone" },
+};
 
 /* The next write lasts until a signal arrives, like the kernel's of a limit below the usage. */
 static bool is_slow;
@@ -98,7 +103,7 @@ Test(pressure, largest_is_chosen)
 {
 	struct pressure_choice c;
 
-	REQUIRE_EQ(pressure_choose(root, paths, ARRAY_LEN(paths), &c), 1);
+	REQUIRE_EQ(pressure_choose(root, cgroups, ARRAY_LEN(cgroups), &c), 1);
 	CHECK_EQ(c.index, 2);
 	CHECK_EQ(c.own, UINT64_MAX);
 	CHECK_LT(c.limit, 69 * MIB);
@@ -115,7 +120,7 @@ Test(pressure, limit_is_at_least_half_of_usage)
 	use("pods/web", 60 * MIB, 15 * MIB, 0);
 	use("pods", 130 * MIB, 20 * MIB, 160 * MIB);
 	put("pods", "memory.high", "100000000\n");
-	REQUIRE_EQ(pressure_choose(root, paths, ARRAY_LEN(paths), &c), 1);
+	REQUIRE_EQ(pressure_choose(root, cgroups, ARRAY_LEN(cgroups), &c), 1);
 	CHECK_EQ(c.index, 2);
 	CHECK_GE(c.limit, 34 * MIB, "%lu", (unsigned long)c.limit);
 	CHECK_LE(c.limit, 35 * MIB, "%lu", (unsigned long)c.limit);
@@ -127,11 +132,11 @@ Test(pressure, cgroup_without_limit_is_preferred)
 	struct pressure_choice c;
 
 	use("pods/bomb", 69 * MIB, 4 * MIB, 80 * MIB);
-	REQUIRE_EQ(pressure_choose(root, paths, ARRAY_LEN(paths), &c), 1);
+	REQUIRE_EQ(pressure_choose(root, cgroups, ARRAY_LEN(cgroups), &c), 1);
 	CHECK_EQ(c.index, 1);
 	use("pods/web", 5 * MIB, 15 * MIB, 0);
 	use("pods", 75 * MIB + 20 * MIB, 20 * MIB, 110 * MIB);
-	REQUIRE_EQ(pressure_choose(root, paths, ARRAY_LEN(paths), &c), 1);
+	REQUIRE_EQ(pressure_choose(root, cgroups, ARRAY_LEN(cgroups), &c), 1);
 	CHECK_EQ(c.index, 2);
 	CHECK_EQ(c.own, 80 * MIB);
 }
@@ -143,12 +148,12 @@ Test(pressure, none_is_chosen)
 
 	use("pods", 60 * MIB, 60 * MIB, 110 * MIB);
 	use("pods/bomb", 29 * MIB, 80 * MIB, 0);
-	CHECK_EQ(pressure_choose(root, paths, ARRAY_LEN(paths), &c), 0, "page cache");
+	CHECK_EQ(pressure_choose(root, cgroups, ARRAY_LEN(cgroups), &c), 0, "page cache");
 	use("pods", 100 * MIB, 0 * MIB + 1024, 110 * MIB);
-	CHECK_EQ(pressure_choose(root, paths, 1, &c), 0, "small cgroups");
-	CHECK_EQ(pressure_choose(root, paths, 0, &c), 0);
+	CHECK_EQ(pressure_choose(root, cgroups, 1, &c), 0, "small cgroups");
+	CHECK_EQ(pressure_choose(root, cgroups, 0, &c), 0);
 	put("pods", "memory.high", "max\n");
-	CHECK_EQ(pressure_choose(root, paths, ARRAY_LEN(paths), &c), -1);
+	CHECK_EQ(pressure_choose(root, cgroups, ARRAY_LEN(cgroups), &c), -1);
 }
 
 Test(pressure, limit_stays_until_usage_falls)
@@ -179,16 +184,30 @@ Test(pressure, limit_stays_until_usage_falls)
 	CHECK_EQ(pressure_set_limit(root, "pods/gone", 1), -1);
 }
 
+/* A container that reached the limit of an earlier choice, and is still the largest, is chosen
+ * again instead of a smaller one without a limit. */
+Test(pressure, held_cgroup_is_chosen_again)
+{
+	struct pressure_choice c;
+
+	use("pods/bomb", 69 * MIB, 4 * MIB, 70 * MIB);
+	cgroups[2].is_held = true;
+	REQUIRE_EQ(pressure_choose(root, cgroups, ARRAY_LEN(cgroups), &c), 1);
+	CHECK_EQ(c.index, 2);
+	CHECK_EQ(c.own, 70 * MIB);
+	CHECK_LT(c.limit, 69 * MIB);
+}
+
 /* A container that is still above a limit is waited for: the next one is not limited instead. */
 Test(pressure, none_is_chosen_while_one_is_above_its_limit)
 {
 	struct pressure_choice c;
 
 	use("pods/bomb", 69 * MIB, 4 * MIB, 50 * MIB);
-	CHECK_EQ(pressure_choose(root, paths, ARRAY_LEN(paths), &c), 0);
+	CHECK_EQ(pressure_choose(root, cgroups, ARRAY_LEN(cgroups), &c), 0);
 	/* The kernel counts in batches, so usage may exceed the limit by a little. */
 	use("pods/bomb", 52 * MIB, 4 * MIB, 50 * MIB);
-	CHECK_EQ(pressure_choose(root, paths, ARRAY_LEN(paths), &c), 1);
+	CHECK_EQ(pressure_choose(root, cgroups, ARRAY_LEN(cgroups), &c), 1);
 	CHECK_EQ(c.index, 1);
 }
 
