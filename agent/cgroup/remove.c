@@ -25,7 +25,7 @@
 /* between two attempts, where the kernel offers no event */
 #define RETRY_MS 5
 /* The limit of a whole removal, as a multiple of its timeout. */
-#define PATIENCE 4
+#define PATIENCE 8
 
 /* The direction of the walk after a directory. */
 enum visit {

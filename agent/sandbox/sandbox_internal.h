@@ -20,8 +20,8 @@
 #define GRACE_MS 5000
 /* For unmounting what a container has left. */
 #define TEARDOWN_MS 10000
-/* The same, after killing and waiting, which takes 20 s at most. */
-#define REMOVE_MS 30000
+/* The same, after killing and waiting, which takes 40 s at most; hosts wait for 60 s. */
+#define REMOVE_MS 50000
 /* Between an empty cgroup and the last exit status from init. */
 #define EXITS_MS 1000
 /* For all containers together. */
