@@ -139,7 +139,8 @@ hook_timeout(struct oci *t, enum kind kind)
 
 	(void)oci_rootfs(t);
 	spec = oci_sh(t, "true");
-	h = add_hook(t, spec, kind, "$B sleep 3600 & $B sleep 3600; echo late >>$D/log");
+	/* Without its timeout it would write its line, well before any other limit. */
+	h = add_hook(t, spec, kind, "$B sleep 3600 & $B sleep 8; echo late >>$D/log");
 	h->timeout = 1;
 	result = oci_run(t, spec, out, sizeof(out));
 	CHECK_EQ(result == 0, kind >= POSTSTART, "%d %s", result, t->err.msg);

@@ -9,6 +9,8 @@ layers=$run/virtual-volumes
 # The first layer of the list is the top one.
 make_layers()
 {
+	# The other kernel may have run in this lane before.
+	rm -rf "$work/top" "$work/bottom"
 	mkdir -p "$work/top/etc" "$work/top/bin" &&
 		echo 'from the top layer' >"$work/top/etc/layer" &&
 		echo one >"$work/top/etc/only-top" &&

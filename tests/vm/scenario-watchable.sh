@@ -191,6 +191,8 @@ nothing_left()
 	ctl exec -p watch -- sh -c "! ls -d /hostproc/1/root$containers/watchable/*"
 }
 
+# The other kernel may have run in this lane before.
+rm -rf "$work/virtio-fs" "$work/9p"
 mkdir -p "$work/virtio-fs/out" "$work/9p/out" "$rootfs/hostproc"
 cp "$work/bin/watch-probe" "$rootfs/watch-probe"
 measure_idle >"$rootfs/idle.sh"
