@@ -381,13 +381,12 @@ storage_begin_unmount(struct storage *s)
 	storage_release_done(s);
 }
 
-/* Begins the unmounts that have waited for another storage's end. */
+/* Begins the unmounts that have waited for another storage's end. Last mounted first: one whose
+ * unmount cannot begin stays mounted, and those below it must not wait for it. */
 static void
 storage_begin_waiting(struct storages *t)
 {
-	struct list *pos;
-
-	list_for_each (pos, &t->all) {
+	for (struct list *pos = t->all.prev; pos != &t->all; pos = pos->prev) {
 		struct storage *s = list_entry(pos, struct storage, node);
 
 		if (s->state == STORAGE_UNMOUNTING && !s->job && !is_used(s))

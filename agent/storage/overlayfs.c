@@ -341,28 +341,35 @@ overlay_release(struct overlay *o)
 	free(o->rest);
 }
 
-/* Removes a directory below RUN_DIR if it takes the guest's memory, and parents that are empty
- * then, but no entry of RUN_DIR itself. */
+/* Removes a directory below RUN_DIR if it takes the guest's memory, and parents that are empty then,
+ * but no entry of RUN_DIR itself. Each parent is opened without following links, since a container
+ * may write to a directory on the path. */
 static void
 overlay_remove(struct worker *w, const struct roots *roots, const char *name)
 {
 	struct error err = ERROR_INIT;
 	char path[PATH_MAX], *slash;
-	struct stat st, top;
-	auto_close int fd = path_try_open(roots->run, name, O_PATH, 0, PATH_FOLLOW_NONE);
+	bool is_first = true;
 
-	/* A directory on a volume or a share belongs to that. */
-	if (fd < 0 || fstat(fd, &st) < 0 || fstat(roots->run, &top) < 0 || st.st_dev != top.st_dev)
-		return;
-	if (path_remove_tree(roots->run, name, &err) < 0) {
-		worker_log(w, LOG_LEVEL_WARN, "failed to remove " RUN_DIR "/%s: %s", name, err.msg);
-		return;
-	}
 	(void)snprintf(path, sizeof(path), "%s", name);
-	while ((slash = strrchr(path, '/')) && strchr(path, '/') != slash) {
+	while ((slash = strrchr(path, '/'))) {
+		struct stat st, top;
+		auto_close int dir = -1;
+
 		*slash = '\0';
-		if (unlinkat(roots->run, path, AT_REMOVEDIR) < 0)
+		dir = path_try_open(roots->run, path, O_PATH | O_DIRECTORY, 0, PATH_FOLLOW_NONE);
+		/* A directory on a volume or a share belongs to that. */
+		if (dir < 0 || fstatat(dir, slash + 1, &st, AT_SYMLINK_NOFOLLOW) < 0 ||
+		    fstat(roots->run, &top) < 0 || st.st_dev != top.st_dev)
 			return;
+		if (!is_first && unlinkat(dir, slash + 1, AT_REMOVEDIR) < 0)
+			return;
+		if (is_first && path_remove_tree(dir, slash + 1, &err) < 0) {
+			worker_log(w, LOG_LEVEL_WARN, "failed to remove " RUN_DIR "/%s: %s", name,
+				   err.msg);
+			return;
+		}
+		is_first = false;
 	}
 }
 
