@@ -81,3 +81,11 @@ int storage_apply_fs_group(const struct storage_mount *m, int fd, struct error *
 
 /* Returns the value of the option "key=", NULL if absent. Pure. */
 const char *storage_option(const struct storage_spec *spec, const char *key);
+
+/* Returns whether this word is among the options. Pure. */
+bool storage_has_option(const struct storage_spec *spec, const char *option);
+
+/* An option of overlayfs: the host wants a writable layer in the guest's memory. */
+#define OVERLAY_RW_OPTION "io.katacontainers.fs-opt.overlay-rw"
+/* A driver option of overlayfs: a directory, such as an upperdir, to create first. */
+#define OVERLAY_CREATE_OPTION "io.katacontainers.volume.overlayfs.create_directory="

@@ -34,20 +34,11 @@ static int layers_add_overlay(struct storage_layers *plan, const char *owner,
 			      const struct layer_set *set, const struct storage_spec *specs,
 			      size_t n, struct error *err);
 
-static bool
-has_option(const struct storage_spec *spec, const char *option)
-{
-	for (size_t i = 0; i < spec->n_options; i++)
-		if (strcmp(spec->options[i], option) == 0)
-			return true;
-	return false;
-}
-
 bool
 storage_is_layer(const struct storage_spec *spec)
 {
 	return strcmp(spec->driver, "erofs.multi-layer") == 0 ||
-	       has_option(spec, "X-kata.multi-layer=true");
+	       storage_has_option(spec, "X-kata.multi-layer=true");
 }
 
 const struct storage_driver storage_layers_driver = { .name = "erofs.multi-layer" };
@@ -146,7 +137,7 @@ layers_sort(struct layer_set *set, const struct storage_spec *specs, size_t n, s
 
 		if (!storage_is_layer(spec))
 			continue;
-		if (has_option(spec, UPPER_OPTION)) {
+		if (storage_has_option(spec, UPPER_OPTION)) {
 			if (set->upper)
 				return error_set(
 					err, ERROR_INVALID_ARGUMENT,
@@ -155,13 +146,13 @@ layers_sort(struct layer_set *set, const struct storage_spec *specs, size_t n, s
 			set->upper = spec;
 			continue;
 		}
-		if (!has_option(spec, LOWER_OPTION) && strcmp(spec->fstype, "erofs") != 0)
+		if (!storage_has_option(spec, LOWER_OPTION) && strcmp(spec->fstype, "erofs") != 0)
 			return error_set(
 				err, ERROR_INVALID_ARGUMENT,
 				"storage %s has a layer (source %.64s) that is neither upper nor "
 				"lower",
 				spec->mount_point, spec->source);
-		if (has_option(spec, "X-kata.gpt-partitioned=true"))
+		if (storage_has_option(spec, "X-kata.gpt-partitioned=true"))
 			set->is_partitioned = true;
 		set->lowers[set->n_lowers++] = spec;
 	}
@@ -202,7 +193,7 @@ layers_add_disk(struct storage_layers *plan, const struct storage_spec *layer,
 		if (strcmp(option, "loop") != 0 && strcmp(option, "rw") != 0)
 			options[spec->n_options++] = option;
 	}
-	if (!is_upper && !has_option(layer, "ro"))
+	if (!is_upper && !storage_has_option(layer, "ro"))
 		options[spec->n_options++] = "ro";
 	if (strcmp(spec->driver, "erofs.multi-layer") == 0)
 		spec->driver = "blk";
@@ -230,9 +221,8 @@ layers_mkdir(struct storage_layers *plan, const char *owner, const char *text, s
 		if (strncmp(text, mounts[i], len) != 0 || text[len] != '/')
 			continue;
 		return layers_text(plan, err,
-				   "io.katacontainers.volume.overlayfs.create_directory=" RUN_DIR
-				   "/%s/multi-layer/%s%.*s",
-				   owner, names[i], (int)strcspn(text + len, ":"), text + len);
+				   OVERLAY_CREATE_OPTION RUN_DIR "/%s/multi-layer/%s%.*s", owner,
+				   names[i], (int)strcspn(text + len, ":"), text + len);
 	}
 	error_set(err, ERROR_INVALID_ARGUMENT,
 		  "invalid " MKDIR_OPTION
@@ -285,15 +275,14 @@ layers_add_overlay(struct storage_layers *plan, const char *owner, const struct 
 			if (!option)
 				return -1;
 			options[spec->n_options++] = option;
-			made = layers_text(plan, err,
-					   "io.katacontainers.volume.overlayfs.create_directory=%s",
+			made = layers_text(plan, err, OVERLAY_CREATE_OPTION "%s",
 					   strchr(option, '=') + 1);
 			if (!made)
 				return -1;
 			directories[spec->n_driver_options++] = made;
 		}
 	} else {
-		options[spec->n_options++] = "io.katacontainers.fs-opt.overlay-rw";
+		options[spec->n_options++] = OVERLAY_RW_OPTION;
 	}
 	for (size_t i = 0; i < n; i++) {
 		for (size_t j = 0; storage_is_layer(&specs[i]) && j < specs[i].n_options; j++) {

@@ -32,6 +32,15 @@ storage_option(const struct storage_spec *spec, const char *key)
 	return NULL;
 }
 
+bool
+storage_has_option(const struct storage_spec *spec, const char *option)
+{
+	for (size_t i = 0; i < spec->n_options; i++)
+		if (strcmp(spec->options[i], option) == 0)
+			return true;
+	return false;
+}
+
 static int
 collect_options(const struct storage_spec *spec, const char *const *extra, struct mountopts *o,
 		struct error *err)

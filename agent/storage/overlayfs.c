@@ -22,11 +22,6 @@
 #include "lib/log.h"
 #include "lib/path.h"
 
-/* The option of a host that wants a writable layer in the guest's memory. */
-#define RW_OPTION "io.katacontainers.fs-opt.overlay-rw"
-/* A driver option: a directory, such as an upperdir, to create first. */
-#define CREATE_OPTION "io.katacontainers.volume.overlayfs.create_directory="
-
 /* The kernel's limit of layers, and the two directories of a writable overlay. */
 #define LAYERS_MAX (500 + 2)
 
@@ -44,10 +39,9 @@ struct overlay {
 	/* The "lowerdir=", "upperdir=" and "workdir=" for the kernel. */
 	char *lower;
 	char upper[LAYER_NAME + 16], work[LAYER_NAME + 16];
-	/* The other options, one word each: pointers into `words`. */
+	/* The other options: the spec's. */
 	const char **rest;
 	size_t n_rest;
-	char *words;
 };
 
 static int overlay_directories(struct worker *w, struct overlay *o, struct error *err);
@@ -56,43 +50,14 @@ static int overlay_layers(struct overlay *o, const char *list, struct error *err
 static int overlay_memory_layer(struct worker *w, struct overlay *o, struct error *err);
 static void overlay_release(struct overlay *o);
 
-/* Returns the length of the option at s: up to a comma that no backslash precedes. */
-static size_t
-option_length(const char *s)
-{
-	size_t n = 0;
-
-	while (s[n] && s[n] != ',')
-		n += s[n] == '\\' && s[n + 1] ? 2 : 1;
-	return n;
-}
-
-/* Returns the value of the first option "key=VALUE", also inside a list joined by commas, NULL if
- * there is none. */
-static const char *
-find_option(const struct storage_spec *spec, const char *key)
-{
-	size_t len = strlen(key);
-
-	for (size_t i = 0; i < spec->n_options; i++) {
-		for (const char *s = spec->options[i]; *s;) {
-			if (strncmp(s, key, len) == 0)
-				return s + len;
-			s += option_length(s);
-			s += *s == ',';
-		}
-	}
-	return NULL;
-}
-
 static int
 overlayfs_check(const struct storage_spec *spec, struct error *err)
 {
-	const char *lower = find_option(spec, "lowerdir=");
-	bool has_upper = find_option(spec, "upperdir=") != NULL;
-	bool has_work = find_option(spec, "workdir=") != NULL;
+	const char *lower = storage_option(spec, "lowerdir");
+	bool has_upper = storage_option(spec, "upperdir") != NULL;
+	bool has_work = storage_option(spec, "workdir") != NULL;
 
-	if (!lower || option_length(lower) == 0)
+	if (!lower || !*lower)
 		return error_set(err, ERROR_INVALID_ARGUMENT,
 				 "storage %s: overlayfs requires the option lowerdir",
 				 spec->mount_point);
@@ -100,18 +65,19 @@ overlayfs_check(const struct storage_spec *spec, struct error *err)
 		return error_set(err, ERROR_INVALID_ARGUMENT,
 				 "storage %s: overlayfs requires upperdir and workdir together",
 				 spec->mount_point);
-	if (has_upper && find_option(spec, RW_OPTION))
+	if (has_upper && storage_has_option(spec, OVERLAY_RW_OPTION))
 		return error_set(err, ERROR_INVALID_ARGUMENT,
-				 "storage %s: upperdir and " RW_OPTION " exclude each other",
+				 "storage %s: upperdir and " OVERLAY_RW_OPTION
+				 " exclude each other",
 				 spec->mount_point);
 	for (size_t i = 0; i < spec->n_driver_options; i++) {
 		const char *option = spec->driver_options[i];
 
-		if (strncmp(option, CREATE_OPTION, strlen(CREATE_OPTION)) == 0 &&
-		    !storage_is_plain_path(option + strlen(CREATE_OPTION)))
+		if (strncmp(option, OVERLAY_CREATE_OPTION, strlen(OVERLAY_CREATE_OPTION)) == 0 &&
+		    !storage_is_plain_path(option + strlen(OVERLAY_CREATE_OPTION)))
 			return error_set(err, ERROR_INVALID_ARGUMENT,
 					 "storage %s: invalid directory to create \"%.128s\"",
-					 spec->mount_point, option + strlen(CREATE_OPTION));
+					 spec->mount_point, option + strlen(OVERLAY_CREATE_OPTION));
 	}
 	return 0;
 }
@@ -127,7 +93,7 @@ mount_overlayfs(struct worker *w, const struct storage_mount *m, struct error *e
 
 	if (overlay_directories(w, &o, err) < 0 || overlay_options(&o, err) < 0)
 		goto out;
-	if (find_option(m->spec, RW_OPTION) && overlay_memory_layer(w, &o, err) < 0)
+	if (storage_has_option(m->spec, OVERLAY_RW_OPTION) && overlay_memory_layer(w, &o, err) < 0)
 		goto out;
 	if (o.n_fds < 2) {
 		error_set(err, ERROR_INVALID_ARGUMENT,
@@ -159,10 +125,10 @@ overlay_directories(struct worker *w, struct overlay *o, struct error *err)
 		struct storage_place place;
 		int r;
 
-		if (strncmp(option, CREATE_OPTION, strlen(CREATE_OPTION)) != 0)
+		if (strncmp(option, OVERLAY_CREATE_OPTION, strlen(OVERLAY_CREATE_OPTION)) != 0)
 			continue;
-		r = storage_make_directory(w, o->m->roots, option + strlen(CREATE_OPTION), &place,
-					   err);
+		r = storage_make_directory(w, o->m->roots, option + strlen(OVERLAY_CREATE_OPTION),
+					   &place, err);
 		storage_place_release(&place);
 		if (r < 0)
 			return -1;
@@ -196,17 +162,21 @@ overlay_open(struct overlay *o, const char *path, struct error *err)
 
 /* Opens the directory of "upperdir=" or "workdir=" and writes the option for the kernel. */
 static int
-overlay_writable(struct overlay *o, const char *key, char *path, char *out, size_t size,
+overlay_writable(struct overlay *o, const char *key, const char *text, char *out, size_t size,
 		 struct error *err)
 {
-	char name[64], *to = path;
+	char path[PATH_MAX], name[64];
+	size_t n = 0;
 	int i;
 
-	for (const char *p = path; *p; p++) {
+	for (const char *p = text; *p; p++) {
 		p += *p == '\\' && p[1];
-		*to++ = *p;
+		if (n == sizeof(path) - 1)
+			return error_set(err, ERROR_INVALID_ARGUMENT, "%s%.64s... is too long", key,
+					 text);
+		path[n++] = *p;
 	}
-	*to = '\0';
+	path[n] = '\0';
 	i = overlay_open(o, path, err);
 	if (i < 0)
 		return -1;
@@ -219,42 +189,26 @@ static int
 overlay_options(struct overlay *o, struct error *err)
 {
 	const struct storage_spec *spec = o->m->spec;
-	size_t size = 1, most = 3;
-	char *at;
 
-	for (size_t i = 0; i < spec->n_options; i++) {
-		size += strlen(spec->options[i]) + 1;
-		for (const char *s = spec->options[i]; *s; s++)
-			most += *s == ',';
-		most++;
-	}
-	o->words = at = malloc(size);
-	o->rest = calloc(most, sizeof(*o->rest));
-	if (!at || !o->rest)
+	o->rest = calloc(spec->n_options + 3, sizeof(*o->rest));
+	if (!o->rest)
 		return error_nomem(err, "reading the options of an overlay");
 	for (size_t i = 0; i < spec->n_options; i++) {
-		for (const char *s = spec->options[i]; *s;) {
-			size_t n = option_length(s);
-			char *word = at;
-			int r = 0;
+		const char *word = spec->options[i], *value = strchr(word, '=');
+		int r = 0;
 
-			memcpy(word, s, n);
-			word[n] = '\0';
-			at += n + 1;
-			s += n + (s[n] == ',');
-			if (strncmp(word, "lowerdir=", strlen("lowerdir=")) == 0)
-				r = overlay_layers(o, word + strlen("lowerdir="), err);
-			else if (strncmp(word, "upperdir=", strlen("upperdir=")) == 0)
-				r = overlay_writable(o, "upperdir=", word + strlen("upperdir="),
-						     o->upper, sizeof(o->upper), err);
-			else if (strncmp(word, "workdir=", strlen("workdir=")) == 0)
-				r = overlay_writable(o, "workdir=", word + strlen("workdir="),
-						     o->work, sizeof(o->work), err);
-			else if (n > 0)
-				o->rest[o->n_rest++] = word;
-			if (r < 0)
-				return -1;
-		}
+		if (strncmp(word, "lowerdir=", strlen("lowerdir=")) == 0)
+			r = overlay_layers(o, value + 1, err);
+		else if (strncmp(word, "upperdir=", strlen("upperdir=")) == 0)
+			r = overlay_writable(o, "upperdir=", value + 1, o->upper, sizeof(o->upper),
+					     err);
+		else if (strncmp(word, "workdir=", strlen("workdir=")) == 0)
+			r = overlay_writable(o, "workdir=", value + 1, o->work, sizeof(o->work),
+					     err);
+		else
+			o->rest[o->n_rest++] = word;
+		if (r < 0)
+			return -1;
 	}
 	return 0;
 }
@@ -307,7 +261,7 @@ overlay_memory_layer(struct worker *w, struct overlay *o, struct error *err)
 
 	if (!*o->m->owner)
 		return error_set(err, ERROR_INVALID_ARGUMENT,
-				 RW_OPTION " requires a storage of a container");
+				 OVERLAY_RW_OPTION " requires a storage of a container");
 	for (size_t i = 0; i < ARRAY_LEN(memory_layer); i++) {
 		struct storage_place place;
 		int fd = -1, r;
@@ -337,7 +291,6 @@ overlay_release(struct overlay *o)
 	for (size_t i = 0; i < o->n_fds; i++)
 		close_fd(&o->fds[i]);
 	free(o->lower);
-	free(o->words);
 	free(o->rest);
 }
 
@@ -376,13 +329,14 @@ overlay_remove(struct worker *w, const struct roots *roots, const char *name)
 static void
 overlay_unmounted(struct worker *w, const struct storage_mount *m)
 {
-	const size_t run = strlen(CREATE_OPTION RUN_DIR "/");
+	const size_t run = strlen(OVERLAY_CREATE_OPTION RUN_DIR "/");
 	char path[PATH_MAX];
 
 	for (size_t i = 0; i < m->spec->n_driver_options; i++)
-		if (strncmp(m->spec->driver_options[i], CREATE_OPTION RUN_DIR "/", run) == 0)
+		if (strncmp(m->spec->driver_options[i], OVERLAY_CREATE_OPTION RUN_DIR "/", run) ==
+		    0)
 			overlay_remove(w, m->roots, m->spec->driver_options[i] + run);
-	if (!find_option(m->spec, RW_OPTION))
+	if (!storage_has_option(m->spec, OVERLAY_RW_OPTION))
 		return;
 	for (size_t i = 0; i < ARRAY_LEN(memory_layer); i++) {
 		(void)snprintf(path, sizeof(path), "%s/%s", m->owner, memory_layer[i]);
