@@ -294,9 +294,9 @@ overlay_release(struct overlay *o)
 	free(o->rest);
 }
 
-/* Removes a directory below RUN_DIR if it takes the guest's memory, and parents that are empty then,
- * but no entry of RUN_DIR itself. Each parent is opened without following links, since a container
- * may write to a directory on the path. */
+/* Removes a directory below RUN_DIR if it takes the guest's memory, and parents that are empty
+ * then, but no entry of RUN_DIR itself. Each parent is opened without following links, since a
+ * container may write to a directory on the path. */
 static void
 overlay_remove(struct worker *w, const struct roots *roots, const char *name)
 {
