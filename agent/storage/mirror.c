@@ -577,7 +577,59 @@ mirror_is_version_name(const char *name)
 	return strncmp(name, "..", 2) == 0;
 }
 
-/* Removes the entries of the copy that the source no longer has. */
+/* Reads ..data of the source. Returns 1, 0 if the source has no versions, or -1. */
+static int
+mirror_read_link(const struct mirror *m, struct mirror_link *link, struct error *err)
+{
+	ssize_t n;
+
+	/* Fails, since the link exists or the mount is read-only. But a call that may create an
+	 * entry makes FUSE ask the server for it, whatever it has cached. */
+	if (m->is_readonly)
+		(void)mkdirat(m->source, DATA_LINK, 0700);
+	link->fd = path_try_open(m->source, DATA_LINK, O_PATH, 0, PATH_FOLLOW_PARENT);
+	if (link->fd < 0)
+		return errno == ENOENT ? 0 : mirror_error(err, "open", DATA_LINK);
+	if (fstatat(link->fd, "", &link->st, AT_EMPTY_PATH | AT_STATX_FORCE_SYNC) < 0)
+		return mirror_error(err, "stat", DATA_LINK);
+	if (!S_ISLNK(link->st.st_mode))
+		return 0;
+	n = readlinkat(link->fd, "", link->version, NAME_MAX);
+	if (n < 0)
+		return mirror_error(err, "read the link", DATA_LINK);
+	link->version[n] = '\0';
+	/* A version has a name of its own that begins with two dots. */
+	return n > 2 && mirror_is_version_name(link->version) && !strchr(link->version, '/') &&
+	       strcmp(link->version, DATA_LINK) != 0;
+}
+
+/* Returns whether ..data is still the link that was read, and names a version that exists: the
+ * version was then complete all the time. */
+static bool
+mirror_is_current(const struct mirror *m, const struct mirror_link *link)
+{
+	struct mirror_link now = { .fd = -1 };
+	struct error ignored = ERROR_INIT;
+	struct stat st;
+	bool is_current = mirror_read_link(m, &now, &ignored) == 1 &&
+			  strcmp(now.version, link->version) == 0 &&
+			  now.st.st_ino == link->st.st_ino &&
+			  mirror_is_same_time(&now.st.st_ctim, &link->st.st_ctim) &&
+			  fstatat(link->fd, "", &st, AT_EMPTY_PATH | AT_STATX_FORCE_SYNC) == 0 &&
+			  st.st_nlink > 0 && mirror_is_same_time(&st.st_ctim, &link->st.st_ctim);
+
+	close_fd(&now.fd);
+	return is_current;
+}
+
+static int
+mirror_aborted(struct error *err)
+{
+	return error_set(err, ERROR_ABORTED, "the volume was changed while it was being copied");
+}
+
+/* Removes the entries of the copy that the source no longer has. A version that is no longer current
+ * may have lost them because it is being removed: its copy, which containers read, keeps them. */
 static int
 mirror_remove_others(struct mirror *m, int to, const struct mirror_names *names, bool has_versions,
 		     struct error *err)
@@ -591,7 +643,10 @@ mirror_remove_others(struct mirror *m, int to, const struct mirror_names *names,
 		if (mirror_names_have(names, name) ||
 		    (has_versions && mirror_is_version_name(name)))
 			continue;
-		r = mirror_remove_entry(m, to, name, err);
+		if (m->version && !mirror_is_current(m, m->version))
+			r = mirror_aborted(err);
+		else
+			r = mirror_remove_entry(m, to, name, err);
 	}
 	mirror_names_release(&copies);
 	return r;
@@ -648,57 +703,6 @@ mirror_dir(struct mirror *m, int source, int to, unsigned int depth, struct erro
 
 /* ---- versions ---- */
 
-/* Reads ..data of the source. Returns 1, 0 if the source has no versions, or -1. */
-static int
-mirror_read_link(const struct mirror *m, struct mirror_link *link, struct error *err)
-{
-	ssize_t n;
-
-	/* Fails, since the link exists or the mount is read-only. But a call that may create an
-	 * entry makes FUSE ask the server for it, whatever it has cached. */
-	if (m->is_readonly)
-		(void)mkdirat(m->source, DATA_LINK, 0700);
-	link->fd = path_try_open(m->source, DATA_LINK, O_PATH, 0, PATH_FOLLOW_PARENT);
-	if (link->fd < 0)
-		return errno == ENOENT ? 0 : mirror_error(err, "open", DATA_LINK);
-	if (fstatat(link->fd, "", &link->st, AT_EMPTY_PATH | AT_STATX_FORCE_SYNC) < 0)
-		return mirror_error(err, "stat", DATA_LINK);
-	if (!S_ISLNK(link->st.st_mode))
-		return 0;
-	n = readlinkat(link->fd, "", link->version, NAME_MAX);
-	if (n < 0)
-		return mirror_error(err, "read the link", DATA_LINK);
-	link->version[n] = '\0';
-	/* A version has a name of its own that begins with two dots. */
-	return n > 2 && mirror_is_version_name(link->version) && !strchr(link->version, '/') &&
-	       strcmp(link->version, DATA_LINK) != 0;
-}
-
-/* Returns whether ..data is still the link that was read, and names a version that exists: the
- * version was then complete all the time. */
-static bool
-mirror_is_current(const struct mirror *m, const struct mirror_link *link)
-{
-	struct mirror_link now = { .fd = -1 };
-	struct error ignored = ERROR_INIT;
-	struct stat st;
-	bool is_current = mirror_read_link(m, &now, &ignored) == 1 &&
-			  strcmp(now.version, link->version) == 0 &&
-			  now.st.st_ino == link->st.st_ino &&
-			  mirror_is_same_time(&now.st.st_ctim, &link->st.st_ctim) &&
-			  fstatat(link->fd, "", &st, AT_EMPTY_PATH | AT_STATX_FORCE_SYNC) == 0 &&
-			  st.st_nlink > 0 && mirror_is_same_time(&st.st_ctim, &link->st.st_ctim);
-
-	close_fd(&now.fd);
-	return is_current;
-}
-
-static int
-mirror_aborted(struct error *err)
-{
-	return error_set(err, ERROR_ABORTED, "the volume was changed while it was being copied");
-}
-
 /* Removes the versions that the copy's ..data no longer names. */
 static int
 mirror_remove_old_versions(struct mirror *m, struct error *err)
@@ -743,8 +747,13 @@ mirror_version(struct mirror *m, const struct mirror_link *link, struct error *e
 		return mirror_is_race(errno) ? mirror_aborted(err)
 					     : mirror_error(err, "stat directory", name);
 	if (to >= 0) {
+		int r;
+
 		/* It was copied before: only its modes, owners and files may have been changed. */
-		if (mirror_dir(m, source, to, 1, err) < 0)
+		m->version = link;
+		r = mirror_dir(m, source, to, 1, err);
+		m->version = NULL;
+		if (r < 0)
 			return -1;
 		if (mirror_set_attributes(m, to, &st, name, err) < 0)
 			return -1;

@@ -43,6 +43,8 @@ struct mirror {
 	/* During a copy. */
 	struct timespec now_from, now_to;
 	unsigned int serial;
+	/* The link to the version that is compared with its copy, or NULL. */
+	const struct mirror_link *version;
 };
 
 #define MIRROR_NONE ((struct mirror){ .source = -1, .data = -1, .staging = -1 })

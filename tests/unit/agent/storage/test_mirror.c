@@ -414,16 +414,20 @@ Test(mirror, an_update_without_room)
 	REQUIRE_EQ(umount2(target, 0), 0);
 }
 
+/* Starts a process that publishes versions from 2 on, each `pause_us` after the last. */
 static pid_t
-start_updates(void)
+start_updates(unsigned int pause_us)
 {
 	pid_t pid = fork();
 
 	if (pid == 0) {
 		int volume = openat(dir, "s", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
-		for (unsigned int i = 2;; i++)
+		for (unsigned int i = 2;; i++) {
 			publish(volume, i);
+			if (pause_us > 0)
+				(void)usleep(pause_us);
+		}
 	}
 	REQUIRE(pid > 0);
 	return pid;
@@ -448,7 +452,7 @@ Test(mirror, readers_see_whole_versions)
 
 	publish(volume, 1);
 	(void)sync_once();
-	updates = start_updates();
+	updates = start_updates(0);
 	copier = fork();
 	if (copier == 0)
 		for (;;) {
@@ -491,6 +495,45 @@ Test(mirror, readers_see_whole_versions)
 	stop(copier);
 	stop(updates);
 	REQUIRE_GT(copies, 5);
+}
+
+/* Most copies find the version that they made before, and in some of them it is just being removed
+ * from the volume: the copy keeps it whole, whatever the result. */
+Test(mirror, versions_that_are_being_removed_stay_whole)
+{
+	auto_close int volume = openat(dir, "s", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	unsigned int last = 1, versions = 0, aborted = 0;
+	pid_t updates;
+
+	publish(volume, 1);
+	(void)sync_once();
+	updates = start_updates(300);
+	for (int round = 0; round < 4000; round++) {
+		struct error err = ERROR_INIT;
+		unsigned int seen = 0;
+
+		if (mirror_sync(&m, &err) < 0) {
+			REQUIRE_EQ(err.code, ERROR_ABORTED, "%s", err.msg);
+			aborted++;
+		}
+		for (const char *key = "abc"; *key; key++) {
+			char path[16];
+			const char *text;
+			unsigned int n = 0;
+
+			(void)snprintf(path, sizeof(path), "p/data/..data/%c", *key);
+			text = text_of(path);
+			REQUIRE(text, "round %d: %s: %s", round, path, strerror(errno));
+			REQUIRE_EQ(sscanf(text, "version %u", &n), 1, "%s", text);
+			REQUIRE(seen == 0 || n == seen, "%u and %u", seen, n);
+			seen = n;
+		}
+		versions += seen != last;
+		last = seen;
+	}
+	stop(updates);
+	REQUIRE_GT(versions, 5);
+	REQUIRE_GT(aborted, 0);
 }
 
 /* A process exchanges entries of all types, and links that lead out, in the source. */
@@ -555,7 +598,7 @@ Test(mirror, removal_beside_a_writer)
 	pid_t updates, copier;
 
 	publish(volume, 1);
-	updates = start_updates();
+	updates = start_updates(0);
 	for (int round = 0; round < 50; round++) {
 		struct error err = ERROR_INIT;
 		int source = openat(dir, "s", O_PATH | O_DIRECTORY | O_CLOEXEC);
