@@ -628,8 +628,9 @@ mirror_aborted(struct error *err)
 	return error_set(err, ERROR_ABORTED, "the volume was changed while it was being copied");
 }
 
-/* Removes the entries of the copy that the source no longer has. A version that is no longer current
- * may have lost them because it is being removed: its copy, which containers read, keeps them. */
+/* Removes the entries of the copy that the source no longer has. A version that is no longer
+ * current may have lost them because it is being removed: its copy, which containers read, keeps
+ * them. */
 static int
 mirror_remove_others(struct mirror *m, int to, const struct mirror_names *names, bool has_versions,
 		     struct error *err)
