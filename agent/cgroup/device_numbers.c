@@ -24,19 +24,22 @@ int
 device_numbers_apply(Grpc__LinuxResources *r, const struct device_number *numbers, size_t n,
 		     struct error *err)
 {
-	static char block[] = "b", character[] = "c", access[] = "rwm";
+	static char block[] = "b", character[] = "c", all[] = "rwm";
 	Grpc__LinuxDeviceCgroup *rules;
 	Grpc__LinuxDeviceCgroup **list;
+	char(*access)[sizeof(numbers->access)];
 
 	if (n == 0)
 		return 0;
-	rules = calloc(n, sizeof(*rules));
+	/* The texts follow the rules, in the same memory. */
+	rules = calloc(n, sizeof(*rules) + sizeof(*access));
 	list = calloc(r->n_devices + n, sizeof(Grpc__LinuxDeviceCgroup *));
 	if (!rules || !list) {
 		free(rules);
 		free(list);
 		return error_nomem(err, "adding device rules");
 	}
+	access = (void *)(rules + n);
 	for (size_t i = 0; i < r->n_devices; i++) {
 		rewrite(r->devices[i], numbers, n);
 		list[i] = r->devices[i];
@@ -47,7 +50,8 @@ device_numbers_apply(Grpc__LinuxResources *r, const struct device_number *number
 		rules[i].type = numbers[i].type == 'b' ? block : character;
 		rules[i].major = numbers[i].major;
 		rules[i].minor = numbers[i].minor;
-		rules[i].access = access;
+		memcpy(access[i], numbers[i].access, sizeof(*access) - 1);
+		rules[i].access = *access[i] ? access[i] : all;
 		list[r->n_devices + i] = &rules[i];
 	}
 	r->devices = list;

@@ -9,6 +9,9 @@
 #include "lib/error.h"
 #include "oci.pb-c.h"
 
+/* The major number on the host of a device that the host does not know. No rule has it. */
+#define DEVICE_NOT_ON_HOST UINT32_MAX
+
 /* A device of a container. */
 struct device_number {
 	/* 'b' or 'c' */
@@ -16,6 +19,8 @@ struct device_number {
 	uint32_t host_major, host_minor;
 	/* in the guest */
 	uint32_t major, minor;
+	/* The accesses that its own rule allows, as in a spec ("rw"); "": all. */
+	char access[4];
 };
 
 /* Replaces the host's numbers in the rules by the guest's, each rule at most once, because a number

@@ -245,6 +245,7 @@ container_free(struct container *c)
 	seccomp_cache_drop(c->profile);
 	free(c->kept);
 	free(c->numbers);
+	free(c->functions);
 	free(c->name);
 	free(c->id);
 	free(c->cgroup_path);

@@ -55,6 +55,7 @@ enum container_call {
 struct oom_source;
 struct cached_filter;
 struct device_number;
+struct pci_pair;
 
 struct container {
 	/* In the sandbox's list. */
@@ -81,6 +82,9 @@ struct container {
 	 * numbers. */
 	struct device_number *numbers;
 	size_t n_numbers;
+	/* The PCI functions that the host plugged in, for variables of execs. */
+	struct pci_pair *functions;
+	size_t n_functions;
 	bool paused;
 	/* The container is an owner of storages. */
 	bool has_storages;

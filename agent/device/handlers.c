@@ -312,6 +312,33 @@ device_set_result(const struct device_set *s, size_t i)
 	return &s->items[i].result;
 }
 
+size_t
+device_set_functions(const struct device_set *s, struct pci_pair *out, size_t max)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < s->n; i++) {
+		const struct item *item = &s->items[i];
+		size_t at = item->first;
+
+		if (!item->type || !item->type->is_pair)
+			continue;
+		for (size_t k = 0; k < item->request->n_options && n < max; k++) {
+			const char *option = item->request->options[k];
+			bool is_known = option[PCI_NAME_LENGTH + 1] != '\0';
+			const char *guest = is_known ? device_search_node(s->search, at++) : "";
+
+			out[n] = (struct pci_pair){ .guest = "" };
+			memcpy(out[n].host, option, PCI_NAME_LENGTH);
+			/* A longer address, in a domain over ffff, does not fit in a variable. */
+			if (strlen(guest) == PCI_NAME_LENGTH)
+				memcpy(out[n].guest, guest, PCI_NAME_LENGTH);
+			n++;
+		}
+	}
+	return n;
+}
+
 void
 device_set_free(struct device_set *s)
 {

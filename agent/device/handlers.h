@@ -12,6 +12,7 @@
 #include <stddef.h>
 
 #include "agent/device/device.h"
+#include "agent/device/pci_env.h"
 
 /* A device that the host has plugged in for a container. */
 struct device_request {
@@ -46,6 +47,10 @@ struct device_set *device_set_find(struct device_watch *w, const struct device_r
 
 /* Returns what was found for the i-th request, after done was called with ERROR_OK. */
 const struct device_result *device_set_result(const struct device_set *s, size_t i);
+
+/* Fills `out`, which has room for `max`, with the PCI functions of the requests, after done was
+ * called with ERROR_OK. Returns their number. */
+size_t device_set_functions(const struct device_set *s, struct pci_pair *out, size_t max);
 
 /* Frees the set, without calling done. NULL is allowed. */
 void device_set_free(struct device_set *s);

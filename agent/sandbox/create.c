@@ -256,7 +256,9 @@ create_on_devices_found(const struct error *err, void *data)
 	struct error why = *err;
 
 	op->searching = false;
-	if (err->code != ERROR_OK || create_launch(op, &why) < 0) {
+	if (err->code != ERROR_OK ||
+	    create_devices_keep_functions(&op->devices, &op->request, op->base.c, &why) < 0 ||
+	    create_launch(op, &why) < 0) {
 		create_close_far_ends(op);
 		create_fail(op, &why);
 	}
@@ -314,6 +316,8 @@ create_fill_launch(struct create_op *op)
 		.lsm = s->parts.lsm,
 		.any_disk = s->parts.any_disk,
 		.start_gate = op->gate,
+		.functions = c->functions,
+		.n_functions = c->n_functions,
 	};
 	memcpy(op->launch.stdio, op->ends.fd, sizeof(op->launch.stdio));
 	for (size_t i = 0; i < NS_KINDS; i++)
@@ -456,7 +460,7 @@ static const struct job_message_type launch_messages[] = {
 	[LAUNCH_MSG_REPORT] = { .handler = create_take_report, .n_fds = 1 },
 	[LAUNCH_MSG_NUMBERS] = { .handler = create_take_numbers,
 				 .size = sizeof(struct device_number),
-				 .size_max = CREATE_DEVICES_MAX * sizeof(struct device_number) },
+				 .size_max = LAUNCH_NUMBERS_MAX * sizeof(struct device_number) },
 };
 
 static const struct sandbox_job launch_job = {

@@ -59,6 +59,24 @@ create_devices_find(struct sandbox *s, struct create_devices *e,
 }
 
 int
+create_devices_keep_functions(const struct create_devices *e,
+			      const struct sandbox_container_request *request, struct container *c,
+			      struct error *err)
+{
+	size_t max = 0;
+
+	for (size_t i = 0; i < request->n_devices; i++)
+		max += request->devices[i].n_options;
+	if (max == 0)
+		return 0;
+	c->functions = calloc(max, sizeof(*c->functions));
+	if (!c->functions)
+		return error_nomem(err, "keeping the addresses of PCI functions");
+	c->n_functions = device_set_functions(e->found, c->functions, max);
+	return 0;
+}
+
+int
 create_devices_fill(struct sandbox *s, struct create_devices *e,
 		    const struct sandbox_container_request *request, struct launch *launch,
 		    struct keep_fds *keep, struct error *err)

@@ -128,6 +128,8 @@ exec_begin(struct exec_op *op, struct error *err)
 		.container_id = c->id,
 		.lsm = op->base.s->parts.lsm,
 		.process = op->process,
+		.functions = c->functions,
+		.n_functions = c->n_functions,
 		.filter = c->profile ? c->profile->filter : NULL,
 		.roots = op->base.s->parts.roots,
 		/* The init may have ended and been reaped. */

@@ -117,6 +117,12 @@ int create_devices_find(struct sandbox *s, struct create_devices *e,
 			void (*done)(const struct error *err, void *data), void *data,
 			struct error *err);
 
+/* Keeps the PCI functions of the devices that were found, for the container and its execs. Returns
+ * 0, or -1 and err. */
+int create_devices_keep_functions(const struct create_devices *e,
+				  const struct sandbox_container_request *request,
+				  struct container *c, struct error *err);
+
 /* Fills in the devices and shared mounts of `launch` and adds their fds to `keep`. Returns 0, or -1
  * and err. */
 int create_devices_fill(struct sandbox *s, struct create_devices *e,

@@ -239,6 +239,52 @@ plugged_in_refused(struct oci *t)
 	      t->err.msg);
 }
 
+/* Returns a request for a container with a function that is 0000:3b:02.1 on the host, and the host
+ * bridge in the guest. */
+static Grpc__CreateContainerRequest *
+with_function(struct oci *t, const char *script)
+{
+	Grpc__CreateContainerRequest *q = oci_request(t, "c1", oci_sh(t, "%s", script));
+	Grpc__Process *p = q->oci->process;
+	Grpc__Device *d = OCI_ADD(t, q->devices, q->n_devices, grpc__device__init);
+
+	d->type = oci_str(t, "vfio-pci-gk");
+	d->id = d->container_path = oci_str(t, "/dev/vfio/3");
+	oci_append(t, &d->options, &d->n_options, "0000:3b:02.1=00");
+	oci_append(t, &p->env, &p->n_env, "PCIDEVICE_A_B=0000:3b:02.1");
+	oci_append(t, &p->env, &p->n_env, "PCIDEVICE_A_B_INFO={\"0000:3b:02.1\":{}}");
+	oci_append(t, &p->env, &p->n_env, "PCIDEVICE_OTHER=0000:3b:02.1,0000:3b:02.2");
+	return q;
+}
+
+static void
+pci_addresses(struct oci *t)
+{
+	static const char want[] = "0000:00:00.0 {\"0000:00:00.0\":{}} 0000:3b:02.1,0000:3b:02.2\n";
+	static const char script[] = "echo $PCIDEVICE_A_B \"$PCIDEVICE_A_B_INFO\" $PCIDEVICE_OTHER";
+	Grpc__CreateContainerRequest *q;
+	Grpc__Process *p;
+	char out[256];
+
+	if (oci_guest(t, out, sizeof(out), "ls -d $R/sys/devices/pci0000:00/0000:00:00.0") < 0 &&
+	    oci_needs_vm(t))
+		return;
+	q = with_function(t, script);
+	if (!CHECK(oci_create_request(t, q) == 0 && oci_start(t, "c1") == 0 &&
+			   oci_read(t, "c1", "", out, sizeof(out)) >= 0 && oci_remove(t, "c1") == 0,
+		   "%s", t->err.msg))
+		return;
+	CHECK_STR(out, want);
+	/* Hosts send the variables of the container again with an exec. */
+	q = with_function(t, "exec sleep 1000");
+	if (!CHECK(oci_create_request(t, q) == 0 && oci_start(t, "c1") == 0, "%s", t->err.msg))
+		return;
+	p = oci_process(t, ARGS("/bin/sh", "-c", script));
+	for (size_t i = 0; i < q->oci->process->n_env; i++)
+		oci_append(t, &p->env, &p->n_env, q->oci->process->env[i]);
+	OCI_EXEC_PRINTS(t, "c1", p, want);
+}
+
 /* A mount of one container appears in another that exists already or is created later. */
 static void
 shared_mounts(struct oci *t)
@@ -292,6 +338,7 @@ const struct oci_case oci_devices_cases[] = {
 	{ "linux.devices.path", "invalid devices", refused },
 	{ "devices", "a hot-plugged disk", plugged_in },
 	{ "devices", "update with a hot-plugged disk", plugged_in_and_updated },
+	{ "devices", "the host's PCI addresses in variables", pci_addresses },
 	{ "devices", "unsupported devices", plugged_in_refused },
 	{ "shared_mounts", "mounts of another container", shared_mounts },
 };

@@ -9,6 +9,7 @@
 
 #include "agent/cgroup/cgroup.h"
 #include "agent/container/launch/child.h"
+#include "agent/container/launch/device_entries.h"
 #include "agent/container/launch/inherit_fds.h"
 #include "agent/container/launch/launch.h"
 #include "agent/container/rootfs/mount_attr.h"
@@ -40,6 +41,7 @@ container_exec(struct worker *w, const struct launch_exec *x, struct error *err)
 	int join[NS_KINDS];
 	int result;
 
+	device_entries_translate_env(w, x->process, x->functions, x->n_functions);
 	if (child_entry(&entry, x->roots, x->spec, &process, err) < 0)
 		return -1;
 	for (unsigned int k = 0; k < NS_KINDS; k++)

@@ -17,6 +17,10 @@
 
 struct device_program;
 struct filter;
+struct pci_pair;
+
+/* The most devices of a container whose numbers are kept for later device rules. */
+#define LAUNCH_NUMBERS_MAX 512
 
 /* Messages of launch and exec jobs, in addition to worker_process(). */
 enum launch_msg {
@@ -32,7 +36,7 @@ enum launch_msg {
 	LAUNCH_MSG_DEVICES,
 	/* Fd: the reading end for a struct exec_report. */
 	LAUNCH_MSG_REPORT,
-	/* Payload: struct device_number[n], of the devices that the host plugged in. */
+	/* Payload: struct device_number[n], of the devices that the host's rules do not cover. */
 	LAUNCH_MSG_NUMBERS,
 };
 
@@ -84,6 +88,9 @@ struct launch {
 	bool any_disk;
 	const struct launch_device *devices;
 	size_t n_devices;
+	/* The PCI functions that the host plugged in. */
+	const struct pci_pair *functions;
+	size_t n_functions;
 	const struct launch_shared *shared;
 	size_t n_shared;
 	/* A pidfd of the first process of the shared pid namespace; -1: none. */
@@ -107,6 +114,9 @@ struct launch_exec {
 	const struct filter *filter;
 	/* The process of the exec. */
 	const Grpc__Process *process;
+	/* The container's PCI functions. */
+	const struct pci_pair *functions;
+	size_t n_functions;
 	const struct roots *roots;
 	struct lsm lsm;
 	/* Used to find the current cgroup of the init process and to check that it is alive. */

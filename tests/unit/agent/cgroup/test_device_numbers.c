@@ -103,6 +103,25 @@ Test(device_numbers, devices_are_allowed_after_a_rule_that_denies_all)
 	list_release(&l, 1);
 }
 
+/* A device that the host does not know: only its own rule is added. */
+Test(device_numbers, device_of_the_guest_with_fewer_accesses)
+{
+	static const struct device_number numbers[] = { { 'c', DEVICE_NOT_ON_HOST, 0, 195, 0,
+							  "rw" },
+							{ 'b', DEVICE_NOT_ON_HOST, 0, 8, 1, "" } };
+	static const struct rule before[] = { { "c", -1, 0, "m", false } };
+	static const struct rule after[] = { { "c", -1, 0, "m", false },
+					     { "c", 195, 0, "rw", true },
+					     { "b", 8, 1, "rwm", true } };
+	struct error err = ERROR_INIT;
+	struct list l;
+
+	list_make(&l, before, 1);
+	REQUIRE_EQ(device_numbers_apply(&l.resources, numbers, ARRAY_LEN(numbers), &err), 0);
+	expect(&l, after, ARRAY_LEN(after));
+	list_release(&l, 1);
+}
+
 Test(device_numbers, no_devices_change_nothing)
 {
 	static const struct rule before[] = { { "b", 8, 0, "r", true } };

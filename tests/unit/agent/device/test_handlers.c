@@ -186,6 +186,7 @@ Test(handlers, disks_and_functions_of_one_container)
 		{ "vfio-pci-gk", "v", "", "/dev/vfio/9", { "0000:3b:00.0=" }, NULL },
 	};
 	struct device_request requests[ARRAY_LEN(list)];
+	struct pci_pair pairs[4];
 	struct device_set *s;
 	struct bench b;
 
@@ -208,6 +209,13 @@ Test(handlers, disks_and_functions_of_one_container)
 	CHECK_STR(device_set_result(s, 3)->node, "/dev/z90crypt");
 	CHECK(device_set_result(s, 3)->is_renamed);
 	CHECK_STR(device_set_result(s, 4)->node, "");
+	/* the functions of both vfio devices, for PCIDEVICE_ variables */
+	CHECK_EQ(device_set_functions(s, pairs, ARRAY_LEN(pairs)), 2u);
+	CHECK_STR(pairs[0].host, "0000:3b:00.0");
+	CHECK_STR(pairs[0].guest, FUNCTION);
+	CHECK_STR(pairs[1].host, "0000:3b:00.0");
+	CHECK_STR(pairs[1].guest, "");
+	CHECK_EQ(device_set_functions(s, pairs, 1), 1u);
 	device_set_free(s);
 	bench_free(&b);
 }
