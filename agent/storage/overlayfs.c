@@ -152,12 +152,12 @@ overlay_open(struct overlay *o, const char *path, struct error *err)
 	fd = roots_open_path(o->m->roots, path);
 	if (fd < 0)
 		return error_sys(err, "failed to open layer %s", path);
-	o->fds[o->n_fds] = fd;
+	o->fds[o->n_fds++] = fd;
 	if (fstat(fd, &st) < 0)
 		return error_sys(err, "failed to stat layer %s", path);
 	if (!S_ISDIR(st.st_mode))
 		return error_set(err, ERROR_INVALID_ARGUMENT, "layer %s is not a directory", path);
-	return (int)o->n_fds++;
+	return (int)o->n_fds - 1;
 }
 
 /* Opens the directory of "upperdir=" or "workdir=" and writes the option for the kernel. */
