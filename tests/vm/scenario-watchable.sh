@@ -1,5 +1,4 @@
 # SPDX-License-Identifier: Apache-2.0
-# soak: ours distro
 # shellcheck shell=bash
 # ConfigMaps and Secrets (watchable-bind) on virtio-fs, on 9p and on a file system of the guest:
 # updates as a kubelet makes them, seen by a program that reads and watches all the time; what
