@@ -20,8 +20,7 @@
 
 static int worker_proc_clone(struct worker_proc *proc, const struct worker_start *start,
 			     struct error *err);
-static int worker_proc_go(struct worker_proc *proc, struct initlink *link, int sock,
-			  struct error *err);
+static int worker_proc_watch(struct worker_proc *proc, struct initlink *link, struct error *err);
 
 struct worker_proc *
 worker_proc_start(const struct jobs *jobs, int *keep, size_t n_keep, job_work_fn *work, void *arg,
@@ -60,7 +59,7 @@ worker_proc_start(const struct jobs *jobs, int *keep, size_t n_keep, job_work_fn
 		.arg = arg,
 	};
 	if (worker_proc_clone(proc, &start, err) < 0 ||
-	    worker_proc_go(proc, jobs->link, ours, err) < 0) {
+	    worker_proc_watch(proc, jobs->link, err) < 0) {
 		worker_proc_free(proc);
 		return NULL;
 	}
@@ -100,13 +99,17 @@ worker_proc_child_ended(int status, bool gone, void *data)
 }
 
 static int
-worker_proc_go(struct worker_proc *proc, struct initlink *link, int sock, struct error *err)
+worker_proc_watch(struct worker_proc *proc, struct initlink *link, struct error *err)
 {
-	struct job_wire_ack go = { .head.kind = JOB_WIRE_GO };
-
 	proc->child = initlink_watch(link, proc->pid, worker_proc_child_ended, proc, err);
-	if (!proc->child)
-		return -1;
+	return proc->child ? 0 : -1;
+}
+
+int
+worker_proc_go(int sock, struct error *err)
+{
+	const struct job_wire_ack go = { .head.kind = JOB_WIRE_GO };
+
 	if (send_msg(sock, &go, sizeof(go), NULL, 0, MSG_DONTWAIT) < 0)
 		return error_sys(err, "failed to open the worker's gate");
 	return 0;

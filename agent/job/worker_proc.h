@@ -33,6 +33,10 @@ struct worker_proc {
 struct worker_proc *worker_proc_start(const struct jobs *jobs, int *keep, size_t n_keep,
 				      job_work_fn *work, void *arg, int *sock, struct error *err);
 
+/* Opens the gate of a worker; `sock` is from worker_proc_start(). The last step of a start,
+ * since a worker that acts cannot be taken back. Returns 0, or -1 and err. */
+int worker_proc_go(int sock, struct error *err);
+
 void worker_proc_kill(const struct worker_proc *proc);
 
 /* Kills the process, forgets it and frees proc; on_exit is not called. */
