@@ -17,7 +17,12 @@
 #include "lib/log.h"
 #include "lib/log_event.h"
 
+/* Attempts to start the worker of an unmount: about as long as an unmount may take. */
+#define UNMOUNT_TRIES    50
+#define UNMOUNT_RETRY_MS 100
+
 static void storage_end(struct storage *s);
+static void storage_unmount_later(struct storage *s, const struct error *err);
 
 static int
 mount_work(struct worker *w, void *arg, struct error *err)
@@ -373,12 +378,37 @@ storage_begin_unmount(struct storage *s)
 	s->unmount.made = s->made;
 	memcpy(s->unmount.files, s->files, sizeof(s->files));
 	s->job = job_start(s->table->jobs, &spec, &err);
-	if (s->job)
+	if (!s->job)
+		storage_unmount_later(s, &err);
+}
+
+static void
+storage_unmount_again(void *data)
+{
+	struct storage *s = data;
+
+	s->retry = NULL;
+	storage_begin_unmount(s);
+}
+
+/* Tries again to start the worker of an unmount, which was refused for the reason `err`. In the end
+ * the storage stays mounted, and a request for it can use it. */
+static void
+storage_unmount_later(struct storage *s, const struct error *err)
+{
+	struct error ignored = ERROR_INIT;
+
+	if (s->tries++ < UNMOUNT_TRIES)
+		s->retry = loop_timer(s->table->loop, UNMOUNT_RETRY_MS, storage_unmount_again, s,
+				      &ignored);
+	if (s->retry)
 		return;
-	log_error("storage", "storage %s is still mounted: %s", s->spec->mount_point, err.msg);
+	log_error("storage", "storage %s is still mounted: %s", s->spec->mount_point, err->msg);
 	s->state = STORAGE_MOUNTED;
-	release_failed(s->release, &err);
+	s->tries = 0;
+	release_failed(s->release, err);
 	storage_release_done(s);
+	storage_wake_waiters(s->table, s, NULL);
 }
 
 /* Begins the unmounts that have waited for another storage's end. Last mounted first: one whose
@@ -389,7 +419,7 @@ storage_begin_waiting(struct storages *t)
 	for (struct list *pos = t->all.prev; pos != &t->all; pos = pos->prev) {
 		struct storage *s = list_entry(pos, struct storage, node);
 
-		if (s->state == STORAGE_UNMOUNTING && !s->job && !is_used(s))
+		if (s->state == STORAGE_UNMOUNTING && !s->job && !s->retry && !is_used(s))
 			storage_begin_unmount(s);
 	}
 }

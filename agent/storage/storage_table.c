@@ -31,6 +31,7 @@ storage_free(struct storage *s)
 	list_for_each_safe (pos, tmp, &s->refs)
 		free(list_entry(pos, struct ref, node));
 	pending_cancel(&s->finding);
+	timer_cancel(s->retry);
 	follow_stop(s->follow);
 	free(s->spec);
 	free(s->owner);

@@ -72,6 +72,9 @@ struct storage {
 	struct unmount unmount;
 	struct pending *finding;
 	struct job *job;
+	/* UNMOUNTING: no worker could be started, the timer tries again. */
+	struct timer *retry;
+	unsigned int tries;
 	/* MOUNTING: cancelled, the undo is running. */
 	bool unwanted;
 	/* A committed owner has it: a volume of the pod is kept without references. */
