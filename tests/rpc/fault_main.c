@@ -15,6 +15,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "agent/storage/driver.h"
+#include "lib/arena.h"
 #include "lib/cleanup.h"
 #include "lib/deadline.h"
 #include "lib/io.h"
@@ -42,6 +44,9 @@ static struct {
 	size_t tried, happened, refused;
 	bool is_refused;
 } sum;
+
+/* The text that the container with storages read in all three of them, or an error. */
+static char volumes_text[sizeof(((struct error *)NULL)->msg)];
 
 /* Accepts any error, but the agent must have completed the call. */
 static bool
@@ -157,6 +162,107 @@ files_after(struct harness *h)
 	CHECK_OK(path_remove_tree(run, "shared", &err), &err);
 }
 
+/* ---- storages ---- */
+
+/* Fields of requests are not const, and the agent does not see this one. */
+static char *
+str(const char *text)
+{
+	return (char *)(uintptr_t)text;
+}
+
+#define VOLUME SHARED "/containers/f-volume"
+#define LAYERS "/run/kata-containers/faulty/layers"
+
+static void
+storages_before(struct harness *h)
+{
+	struct error err = ERROR_INIT;
+
+	CHECK_OK(copy(h, VOLUME "/file", S_IFREG | 0644, "volume", 0, 6, &err), &err);
+}
+
+/* A container on a volume that is bound twice, once as a ConfigMap, and on an overlay over it with
+ * a writable layer in memory and a directory that the agent makes. */
+static void
+storages_run(struct harness *h)
+{
+	static const char *const layers[] = { "lowerdir=" VOLUME ":" LAYERS, OVERLAY_RW_OPTION };
+	static const char *const made[] = { OVERLAY_CREATE_OPTION LAYERS };
+	static const char *const read_only[] = { "rbind", "ro" };
+	Grpc__Storage storages[3], *list[ARRAY_LEN(storages)];
+	Grpc__Mount mounts[ARRAY_LEN(storages)], *mount_list[16];
+	Grpc__CreateContainerRequest *q;
+	struct error err = ERROR_INIT;
+	char out[256];
+	struct arena a;
+
+	arena_init(&a, 1 << 20);
+	q = make_create(h, &a, "faulty",
+			SH("cat /0/file /1/file /2/file && echo x >/2/new && read x"), false);
+	memcpy(mount_list, q->oci->mounts, q->oci->n_mounts * sizeof(*mount_list));
+	for (size_t i = 0; i < ARRAY_LEN(storages); i++) {
+		static const char *const destinations[] = { "/0", "/1", "/2" };
+
+		list[i] = &storages[i];
+		grpc__storage__init(list[i]);
+		storages[i].source = str(VOLUME);
+		storages[i].fstype = str("bind");
+		storages[i].options = (char **)(uintptr_t)read_only;
+		storages[i].n_options = ARRAY_LEN(read_only);
+		mount_list[q->oci->n_mounts++] = &mounts[i];
+		grpc__mount__init(&mounts[i]);
+		mounts[i].destination = str(destinations[i]);
+		mounts[i].type = str("bind");
+		mounts[i].options = (char **)(uintptr_t)read_only;
+		/* A bind mount as the storage is. */
+		mounts[i].n_options = 1;
+	}
+	storages[0].driver = str("bind");
+	storages[0].mount_point = str("/run/kata-containers/faulty/volume");
+	storages[1].driver = str("watchable-bind");
+	storages[1].mount_point = str(SHARED "/containers/watchable/faulty");
+	storages[2].driver = str("overlayfs");
+	storages[2].source = storages[2].fstype = str("overlay");
+	storages[2].mount_point = str("/run/kata-containers/faulty/overlay");
+	storages[2].options = (char **)(uintptr_t)layers;
+	storages[2].n_options = ARRAY_LEN(layers);
+	storages[2].driver_options = (char **)(uintptr_t)made;
+	storages[2].n_driver_options = ARRAY_LEN(made);
+	for (size_t i = 0; i < ARRAY_LEN(storages); i++)
+		mounts[i].source = storages[i].mount_point;
+	q->oci->mounts = mount_list;
+	q->storages = list;
+	q->n_storages = ARRAY_LEN(storages);
+	*volumes_text = '\0';
+	if (is_done("create", call(h, "CreateContainer", q, NULL, &err), &err) &&
+	    is_done("start", start(h, "faulty", &err), &err)) {
+		(void)is_done("close", close_stdin(h, "faulty", "faulty", &err), &err);
+		(void)is_done("wait", wait_process(h, "faulty", "faulty", &err), &err);
+		if (is_done("read",
+			    (int)read_all(h, false, "faulty", "faulty", out, sizeof(out), &err),
+			    &err))
+			(void)snprintf(volumes_text, sizeof(volumes_text), "%s", out);
+		(void)is_done("remove", remove_container(h, "faulty", &err), &err);
+	}
+	if (err.code != ERROR_OK)
+		(void)snprintf(volumes_text, sizeof(volumes_text), "%s", err.msg);
+	arena_release(&a);
+}
+
+/* Another container of this name gets the same storages. */
+static void
+storages_after(struct harness *h)
+{
+	struct error err = ERROR_INIT;
+
+	(void)remove_container(h, "faulty", &err);
+	storages_before(h);
+	storages_run(h);
+	CHECK_STR(volumes_text, "volumevolumevolume");
+	files_after(h);
+}
+
 /* ---- the network ---- */
 
 static void
@@ -203,6 +309,7 @@ static const struct scenario scenarios[] = {
 	{ "a container and an exec", NULL, container_run, container_after },
 	{ "a container and an exec with terminals", NULL, terminal_run, container_after },
 	{ "files", NULL, files_run, files_after },
+	{ "a container with storages", storages_before, storages_run, storages_after },
 	{ "interfaces and routes", network_before, network_run, network_after },
 };
 
