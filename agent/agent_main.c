@@ -379,6 +379,11 @@ agent_make_parts(struct agent *agent, struct error *err)
 		.lsm = lsm_detect(agent->roots.sys),
 		.strict_lsm = agent->config.strict_lsm,
 	};
+	const struct storage_pull pull = {
+		.timeout_s = agent->config.image_pull_timeout_s,
+		.https_proxy = agent->config.https_proxy,
+		.no_proxy = agent->config.no_proxy,
+	};
 
 	agent_make_ports(agent);
 	agent->splice_worker = splice_worker_new(agent->loop, agent->jobs, err);
@@ -397,6 +402,7 @@ agent_make_parts(struct agent *agent, struct error *err)
 		storages_new(agent->loop, agent->jobs, agent->devices, &agent->roots, err);
 	if (!agent->storages)
 		return -1;
+	storages_set_pull(agent->storages, &pull);
 	agent->copies = copies_new(agent->loop, agent->jobs, &agent->roots, err);
 	if (!agent->copies)
 		return -1;

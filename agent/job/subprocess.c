@@ -8,8 +8,10 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <sched.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -36,6 +38,26 @@ struct subprocess {
 	size_t text_size, text_len;
 };
 
+/* Takes from a helper that parses foreign data what it does not need. Returns 0, or -1 and
+ * errno. */
+static int
+subprocess_confine(const struct subprocess_spec *spec)
+{
+	const struct sys_mount_attr protect = { .attr_set = MOUNT_ATTR_RDONLY,
+						.propagation = MS_PRIVATE };
+	const struct sys_mount_attr release = { .attr_clr = MOUNT_ATTR_RDONLY };
+
+	if (unshare(CLONE_NEWNS) < 0 ||
+	    sys_mount_setattr(AT_FDCWD, "/", AT_RECURSIVE, &protect) < 0 ||
+	    sys_mount_setattr(AT_FDCWD, spec->writable, 0, &release) < 0)
+		return -1;
+	for (int cap = 0; cap < 64; cap++)
+		if (!(spec->capabilities >> cap & 1) && prctl(PR_CAPBSET_READ, cap, 0, 0, 0) > 0 &&
+		    prctl(PR_CAPBSET_DROP, cap, 0, 0, 0) < 0)
+			return -1;
+	return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+}
+
 /* Runs in the helper, up to execve(). The worker has one thread. */
 _Noreturn static void
 subprocess_exec(const struct subprocess_spec *spec, int in, int out)
@@ -56,6 +78,11 @@ subprocess_exec(const struct subprocess_spec *spec, int in, int out)
 		_exit(126);
 	if (sys_close_range(3, ~0u, 0) < 0)
 		_exit(126);
+	if (spec->writable && subprocess_confine(spec) < 0) {
+		failed = errno;
+		exec_error_write(STDERR_FILENO, path, "failed to confine the program", failed);
+		_exit(126);
+	}
 	(void)execve(path, (char *const *)spec->argv, (char *const *)spec->envp);
 	failed = errno;
 	exec_error_explain(path, failed, reason);

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <stddef.h>
+#include <stdint.h>
 
 #include "lib/error.h"
 
@@ -29,5 +30,9 @@ struct subprocess_spec {
 	int cgroup_fd;
 	/* > 0: its stdout; `out` receives only its stderr then. */
 	int stdout_fd;
+	/* The path of the only mount that it may change: it sees all others read-only, and has only
+	 * these capabilities (bits 1 << CAP_*). NULL: it is not confined. */
+	const char *writable;
+	uint64_t capabilities;
 };
 int subprocess_run(const struct subprocess_spec *spec, int *status, struct error *err);

@@ -11,6 +11,7 @@
  */
 #include "agent/container/launch/launch.h"
 #include "agent/container/spec/validate.h"
+#include "agent/sandbox/create_pause.h"
 #include "agent/sandbox/sandbox_op.h"
 
 #include <errno.h>
@@ -328,8 +329,18 @@ static int
 create_work(struct worker *w, void *arg, struct error *err)
 {
 	struct create_op *op = arg;
+	struct launch launch = op->launch;
+	auto_free struct create_pause *pause = NULL;
 
-	return container_launch(w, &op->launch, err);
+	if (create_pause_is_wanted(op->request.storages, op->request.n_storages)) {
+		pause = calloc(1, sizeof(*pause));
+		if (!pause)
+			return error_nomem(err, "reading the pause image");
+		if (create_pause_fill(pause, op->base.s->parts.roots, launch.spec, err) < 0)
+			return -1;
+		launch.spec = &pause->spec;
+	}
+	return container_launch(w, &launch, err);
 }
 
 static int

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "agent/roots.h"
 #include "agent/storage/spec.h"
@@ -11,6 +12,16 @@
 
 struct storage_place;
 struct worker;
+
+/* Longest proxy settings, with the NUL. */
+#define STORAGE_PROXY_MAX 512
+
+/* The settings of images that the guest pulls. */
+struct storage_pull {
+	uint32_t timeout_s;
+	/* For the programs; NULL or "": none. */
+	const char *https_proxy, *no_proxy;
+};
 
 /* The argument of a driver's mount function. */
 struct storage_mount {
@@ -20,6 +31,7 @@ struct storage_mount {
 	const char *node;
 	/* The container that asked for it first, "" for the sandbox. */
 	const char *owner;
+	const struct storage_pull *pull;
 };
 
 struct storage_driver {

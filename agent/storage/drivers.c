@@ -10,12 +10,13 @@
 #include "agent/storage/watchable.h"
 #include "lib/cleanup.h"
 
-extern const struct storage_driver storage_9p, storage_disk, storage_ephemeral, storage_local,
-	storage_overlayfs, storage_virtiofs;
+extern const struct storage_driver storage_9p, storage_disk, storage_ephemeral, storage_image_pull,
+	storage_local, storage_overlayfs, storage_virtiofs;
 
 static const struct storage_driver *const drivers[] = {
-	&storage_9p,    &storage_bind,      &storage_ephemeral, &storage_layers_driver,
-	&storage_local, &storage_overlayfs, &storage_virtiofs,  &storage_watchable,
+	&storage_9p,         &storage_bind,  &storage_ephemeral, &storage_layers_driver,
+	&storage_image_pull, &storage_local, &storage_overlayfs, &storage_virtiofs,
+	&storage_watchable,
 };
 
 const struct storage_driver *

@@ -193,14 +193,16 @@ storage_begin_mount(struct storage *s, struct error *err)
 {
 	struct job_spec spec = { .ops = &mount_ops, .arg = s, .data = s };
 	const struct roots *roots = s->table->roots;
-	int fds[] = { roots->proc, roots->sys, roots->root, roots->run };
+	/* There may be no cgroups. */
+	int fds[] = { roots->proc, roots->sys, roots->root, roots->run, roots->cgroup };
 
 	s->mount.spec = s->spec;
 	s->mount.roots = s->table->roots;
 	s->mount.owner = s->owner;
+	s->mount.pull = &s->table->pull;
 	s->mount.node = s->node_path[0] ? s->node_path : NULL;
 	spec.keep_fds = fds;
-	spec.n_keep_fds = sizeof(fds) / sizeof(fds[0]);
+	spec.n_keep_fds = ARRAY_LEN(fds) - (roots->cgroup < 0);
 	s->state = STORAGE_MOUNTING;
 	s->job = job_start(s->table->jobs, &spec, err);
 	return s->job ? 0 : -1;

@@ -39,6 +39,7 @@ storages_new(struct loop *loop, struct jobs *jobs, struct device_watch *devices,
 	t->jobs = jobs;
 	t->devices = devices;
 	t->roots = roots;
+	t->pull.timeout_s = 1200;
 	list_init(&t->all);
 	list_init(&t->requests);
 	list_init(&t->releases);
@@ -76,6 +77,12 @@ storage_new(struct storages *t, const char *owner, const struct storage_spec *sp
 	list_append(&t->all, &s->node);
 	t->count++;
 	return s;
+}
+
+void
+storages_set_pull(struct storages *t, const struct storage_pull *pull)
+{
+	t->pull = *pull;
 }
 
 size_t

@@ -19,11 +19,17 @@ struct jobs;
 /* agent/device: uevents */
 struct device_watch;
 struct storages;
+/* driver.h */
+struct storage_pull;
 struct storage_request;
 
 struct storages *storages_new(struct loop *loop, struct jobs *jobs, struct device_watch *devices,
 			      const struct roots *roots, struct error *err);
 void storages_free(struct storages *s);
+
+/* Changes the settings of images that the guest pulls. The strings stay the caller's, and must
+ * outlive the storages. The default is a time limit of 1200 s, without proxies. */
+void storages_set_pull(struct storages *s, const struct storage_pull *pull);
 
 /* Takes one reference on each of `specs` in list order for `owner` (a container id, or "" for the
  * sandbox), mounting what is not mounted yet. All or nothing: on failure everything that this

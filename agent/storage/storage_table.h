@@ -32,6 +32,7 @@ struct storages {
 	struct list requests;
 	struct list releases;
 	struct followers *followers;
+	struct storage_pull pull;
 	size_t count;
 };
 

@@ -14,8 +14,8 @@
 #include "lib/cleanup.h"
 #include "lib/io.h"
 
-extern const struct storage_driver storage_9p, storage_disk, storage_ephemeral, storage_local,
-	storage_overlayfs, storage_virtiofs;
+extern const struct storage_driver storage_9p, storage_disk, storage_ephemeral, storage_image_pull,
+	storage_local, storage_overlayfs, storage_virtiofs;
 
 /* source is a FIFO. Says that it is there by making the mount point. */
 static int
@@ -54,8 +54,9 @@ static const struct storage_driver storage_copy = {
 };
 
 static const struct storage_driver *const drivers[] = {
-	&storage_9p,    &storage_bind,      &storage_copy,     &storage_ephemeral,
-	&storage_local, &storage_overlayfs, &storage_virtiofs, &storage_gate,
+	&storage_9p,        &storage_bind,       &storage_copy,
+	&storage_ephemeral, &storage_image_pull, &storage_local,
+	&storage_overlayfs, &storage_virtiofs,   &storage_gate,
 };
 
 const struct storage_driver *
