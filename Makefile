@@ -51,7 +51,7 @@ demo:
 	@scripts/prefetch
 	@scripts/products
 	@scripts/image $(KERNEL)
-	@scripts/host-programs vhost-device-vsock
+	@scripts/host-programs
 	@scripts/demo-rootfs $(OUT)/rootfs
 	@scripts/demo
 

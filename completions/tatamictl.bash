@@ -15,7 +15,7 @@ _tatamictl_words() { mapfile -t COMPREPLY < <(compgen -W "$1" -- "${COMP_WORDS[C
 _tatamictl()
 {
 	local word=${COMP_WORDS[COMP_CWORD]} last=${COMP_WORDS[COMP_CWORD - 1]} i n=0
-	local vm='--rootfs --share --virtiofs-cache --volume --attach --tty --interactive --env --cwd --user
+	local vm='--rootfs --share --virtiofsd --virtiofs-cache --volume --attach --tty --interactive --env --cwd --user
 		--hostname --read-only --privileged --guest-proc --memory --cpus --max-memory --max-cpus
 		--kernel --initrd --root-image --agent-binary --nic --publish --no-container --append --machine
 		--qemu-arg --log
@@ -40,11 +40,11 @@ _tatamictl()
 	pod:--status)
 		_tatamictl_words "$(_tatamictl_vms)"
 		return ;;
-	*:--rootfs|*:--kernel|*:--initrd|*:--root-image|*:--agent-binary|*:-v|*:--volume)
+	*:--rootfs|*:--kernel|*:--initrd|*:--root-image|*:--agent-binary|*:--virtiofsd|*:-v|*:--volume)
 		_tatamictl_files -f
 		return ;;
 	*:--share)
-		_tatamictl_words '9p virtio-fs blk'
+		_tatamictl_words 'virtio-fs 9p none'
 		return ;;
 	*:--virtiofs-cache)
 		_tatamictl_words 'never metadata auto always'

@@ -28,7 +28,8 @@ complete -c tatamictl -n __fish_use_subcommand -a rpc -d 'Call a method of an ag
 
 set -l vm '__tatamictl_in run boot pod'
 complete -c tatamictl -n $vm -l rootfs -rF -d 'Root of the container'
-complete -c tatamictl -n $vm -l share -x -a '9p virtio-fs blk' -d 'How to share the root'
+complete -c tatamictl -n $vm -l share -x -a 'virtio-fs 9p none' -d 'How to share directories'
+complete -c tatamictl -n $vm -l virtiofsd -rF -d 'virtiofsd to use'
 complete -c tatamictl -n $vm -l virtiofs-cache -x -a 'never metadata auto always' -d 'Cache of virtio-fs'
 complete -c tatamictl -n $vm -s v -l volume -rF -d 'SRC:DST[:ro]'
 complete -c tatamictl -n $vm -l attach -x -d 'KIND:PATH, an additional share'

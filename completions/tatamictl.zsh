@@ -32,7 +32,8 @@ _tatamictl()
 	)
 	vm=(
 		'--rootfs[root of the container]:directory or image:_files'
-		'--share[how to share the root]:kind:(9p virtio-fs blk)'
+		'--share[how to share directories]:kind:(virtio-fs 9p none)'
+		'--virtiofsd[virtiofsd to use]:file:_files'
 		'--virtiofs-cache[cache of virtio-fs]:policy:(never metadata auto always)'
 		'*'{-v,--volume}'[mount a directory or file of the host]:SRC\:DST[\:ro]:_files'
 		'*--attach[an additional share]:KIND\:PATH: '

@@ -54,6 +54,7 @@ cmd_boot(int argc, char **argv)
 		(void)printf("%s\n%s", usage, options_help);
 		return 0;
 	}
+	options_print_note(o, "boot");
 	if (!o->name) {
 		(void)snprintf(name, sizeof(name), "vm-%d", (int)getpid());
 		o->name = name;

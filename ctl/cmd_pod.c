@@ -76,6 +76,7 @@ cmd_pod(int argc, char **argv)
 			(void)printf("%s\n%s", usage, options_help);
 			return 0;
 		}
+		options_print_note(o, "pod");
 		if (!o->container.args[0] || o->container.args[1])
 			error_set(&err, ERROR_INVALID_ARGUMENT, "expected one FILE (see --help)");
 		else if (pod_run(p, o->container.args[0], &err) == 0)
@@ -166,7 +167,7 @@ pod_make_files(struct pod_vm *p, struct error *err)
 	}
 	if (find_guest_file("tatami", binary, sizeof(binary), err) < 0 ||
 	    podfiles_make(&p->m, p->files, binary, err) < 0 ||
-	    podspec_shares(&p->m, p->files, &p->o->vm, err) < 0)
+	    podspec_shares(&p->m, p->files, p->o->share, &p->o->vm, err) < 0)
 		return -1;
 	for (size_t i = 0; i < p->m.n_ports; i++)
 		if (options_publish(&p->o->vm, p->m.ports[i], err) < 0)

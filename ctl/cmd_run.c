@@ -35,6 +35,7 @@ cmd_run(int argc, char **argv)
 		(void)printf("%s\n%s", usage, options_help);
 		return 0;
 	}
+	options_print_note(o, "run");
 	single_vm_block_signals();
 	if (single_vm_start(p, o, NULL, &err) < 0) {
 		(void)fprintf(stderr, "tatamictl run: %s\n", err.msg);

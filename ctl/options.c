@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "ctl/vm/find.h"
 #include "lib/cleanup.h"
@@ -18,6 +19,7 @@ enum {
 	OPT_ROOTFS = 256,
 	OPT_SHARE,
 	OPT_VIRTIOFS_CACHE,
+	OPT_VIRTIOFSD,
 	OPT_HOSTNAME,
 	OPT_READ_ONLY,
 	OPT_PRIVILEGED,
@@ -48,6 +50,7 @@ static const struct option long_options[] = {
 	{ "rootfs", required_argument, NULL, OPT_ROOTFS },
 	{ "share", required_argument, NULL, OPT_SHARE },
 	{ "virtiofs-cache", required_argument, NULL, OPT_VIRTIOFS_CACHE },
+	{ "virtiofsd", required_argument, NULL, OPT_VIRTIOFSD },
 	{ "volume", required_argument, NULL, 'v' },
 	{ "tty", no_argument, NULL, 't' },
 	{ "interactive", no_argument, NULL, 'i' },
@@ -86,6 +89,7 @@ static const struct option long_options[] = {
 static int options_parse_one(struct run_options *o, int opt, char *arg, struct error *err);
 static int options_check_together(const struct run_options *o, enum options_for command,
 				  struct error *err);
+static int options_choose_share(struct run_options *o, bool has_directories, struct error *err);
 static int options_fill_shares(struct run_options *o, struct error *err);
 static int options_fill_guest_files(struct run_options *o, struct error *err);
 
@@ -126,7 +130,8 @@ options_parse(struct run_options *o, int argc, char **argv, enum options_for com
 	o->container.volumes = o->volumes;
 	o->container.shares = o->vm.shares;
 	if (options_check_together(o, command, err) < 0 ||
-	    (command != OPTIONS_POD && options_fill_shares(o, err) < 0))
+	    (command == OPTIONS_POD ? options_choose_share(o, true, err)
+				    : options_fill_shares(o, err)) < 0)
 		return -1;
 	return options_fill_guest_files(o, err);
 }
@@ -163,6 +168,8 @@ options_text(struct run_options *o, int opt)
 		return &o->name;
 	case OPT_GUEST_PROC:
 		return &o->container.guest_proc;
+	case OPT_VIRTIOFSD:
+		return &o->virtiofsd;
 	default:
 		return NULL;
 	}
@@ -211,21 +218,38 @@ options_parse_number(const char *option, const char *text, unsigned int min, uns
 	return 0;
 }
 
-static int
-options_parse_share(const char *text, enum share_kind *out, struct error *err)
+/* Sets *out to the kind of share of this name. */
+static bool
+options_parse_kind(const char *text, enum share_kind *out)
 {
-	static const char *const names[] = {
-		[SHARE_9P] = "9p", [SHARE_VIRTIOFS] = "virtio-fs", [SHARE_BLK] = "blk"
+	static const struct {
+		const char *name;
+		enum share_kind kind;
+	} names[] = {
+		{ "9p", SHARE_9P },
+		{ "virtio-fs", SHARE_VIRTIOFS },
+		{ "virtiofs", SHARE_VIRTIOFS },
+		{ "blk", SHARE_BLK },
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
-		if (strcmp(text, names[i]) == 0) {
-			*out = (enum share_kind)i;
-			return 0;
+		if (strcmp(text, names[i].name) == 0) {
+			*out = names[i].kind;
+			return true;
 		}
 	}
-	return error_set(err, ERROR_INVALID_ARGUMENT, "--share %s: expected 9p, virtio-fs or blk",
-			 text);
+	return false;
+}
+
+static int
+options_parse_share(struct run_options *o, const char *text, struct error *err)
+{
+	o->share_none = strcmp(text, "none") == 0;
+	o->share_given = true;
+	if (!o->share_none && !options_parse_kind(text, &o->share))
+		return error_set(err, ERROR_INVALID_ARGUMENT,
+				 "--share %s: expected virtio-fs, 9p, none or blk", text);
+	return 0;
 }
 
 static int
@@ -255,7 +279,10 @@ options_parse_attach(struct run_options *o, char *text, struct error *err)
 				 ATTACH_MAX);
 	*colon = '\0';
 	o->attached[o->n_attached].path = colon + 1;
-	return options_parse_share(text, &o->attached[o->n_attached++].kind, err);
+	if (!options_parse_kind(text, &o->attached[o->n_attached++].kind))
+		return error_set(err, ERROR_INVALID_ARGUMENT,
+				 "--attach %s:%s: expected 9p, virtio-fs or blk", text, colon + 1);
+	return 0;
 }
 
 /* UID[:GID] */
@@ -353,8 +380,7 @@ options_parse_one(struct run_options *o, int opt, char *arg, struct error *err)
 		return 0;
 	switch (opt) {
 	case OPT_SHARE:
-		o->share_given = true;
-		return options_parse_share(arg, &o->share, err);
+		return options_parse_share(o, arg, err);
 	case OPT_VIRTIOFS_CACHE:
 		return options_parse_virtiofs_cache(arg, &o->vm.virtiofs_cache, err);
 	case 'v':
@@ -472,37 +498,80 @@ options_fill_attached(struct run_options *o, struct error *err)
 	return 0;
 }
 
+/* Decides how directories are shared: by virtio-fs if possible, unless the user has chosen. Finds
+ * virtiofsd. */
+static int
+options_choose_share(struct run_options *o, bool has_directories, struct error *err)
+{
+	bool chosen = o->share_given && o->share != SHARE_BLK && !o->share_none;
+	bool needed = chosen && has_directories && o->share == SHARE_VIRTIOFS;
+	struct error why = ERROR_INIT;
+
+	for (size_t i = 0; i < o->n_attached; i++)
+		needed |= o->attached[i].kind == SHARE_VIRTIOFS;
+	if (has_directories && o->share_none)
+		return error_set(err, ERROR_INVALID_ARGUMENT,
+				 "--share none: a directory of the host is to be shared");
+	/* Without root, virtiofsd knows a single user id. A second program makes the time of a
+	 * guest that counts instructions vary. */
+	if (!chosen && has_directories && !needed && !o->virtiofsd) {
+		if (o->vm.icount)
+			error_set(&why, ERROR_FAILED_PRECONDITION, "--icount was given");
+		else if (geteuid() != 0)
+			error_set(&why, ERROR_FAILED_PRECONDITION, "virtio-fs needs root");
+	}
+	if (needed || o->virtiofsd || (!chosen && has_directories && why.code == ERROR_OK)) {
+		if (find_virtiofsd(o->virtiofsd, o->found_virtiofsd, sizeof(o->found_virtiofsd),
+				   &why) == 0)
+			o->vm.virtiofsd = o->found_virtiofsd;
+		else if (needed || o->virtiofsd)
+			return error_set(err, ERROR_INVALID_ARGUMENT, "virtio-fs: %s", why.msg);
+	}
+	if (chosen || !has_directories)
+		return 0;
+	o->share = why.code == ERROR_OK ? SHARE_VIRTIOFS : SHARE_9P;
+	if (why.code != ERROR_OK)
+		(void)snprintf(o->share_note, sizeof(o->share_note),
+			       "directories are shared by 9p, not virtio-fs: %s", why.msg);
+	return 0;
+}
+
+void
+options_print_note(const struct run_options *o, const char *command)
+{
+	if (o->share_note[0])
+		(void)fprintf(stderr, "tatamictl %s: %s\n", command, o->share_note);
+}
+
 static int
 options_fill_shares(struct run_options *o, struct error *err)
 {
 	struct stat st;
+	bool is_image;
 
 	if (o->no_container)
-		return options_fill_attached(o, err);
+		return options_choose_share(o, false, err) < 0 ? -1 : options_fill_attached(o, err);
 	if (!o->rootfs)
 		return error_set(err, ERROR_INVALID_ARGUMENT,
 				 "--rootfs is required: the root of the container");
 	if (stat(o->rootfs, &st) < 0)
 		return error_sys_code(err, ERROR_INVALID_ARGUMENT, "failed to look up --rootfs %s",
 				      o->rootfs);
-	if (S_ISREG(st.st_mode) || S_ISBLK(st.st_mode)) {
-		if (o->share_given && o->share != SHARE_BLK)
-			return error_set(err, ERROR_INVALID_ARGUMENT,
-					 "--rootfs %s is an image: it can only be shared as blk",
-					 o->rootfs);
-		o->share = SHARE_BLK;
-	} else if (o->share == SHARE_BLK) {
+	is_image = S_ISREG(st.st_mode) || S_ISBLK(st.st_mode);
+	if (!is_image && (o->share_none || o->share == SHARE_BLK))
 		return error_set(err, ERROR_INVALID_ARGUMENT,
-				 "--rootfs %s is a directory: --share blk requires an image "
+				 "--rootfs %s is a directory: --share %s requires an image "
 				 "(mke2fs -d creates one)",
-				 o->rootfs);
-	}
-	if (o->share == SHARE_BLK && o->vm.microvm)
+				 o->rootfs, o->share_none ? "none" : "blk");
+	if (options_choose_share(o, !is_image || o->container.n_volumes > 0, err) < 0)
+		return -1;
+	if (is_image && o->vm.microvm)
 		return error_set(
 			err, ERROR_INVALID_ARGUMENT,
 			"--rootfs %s is an image, which --machine microvm does not support",
 			o->rootfs);
-	if (options_set_share(&o->vm.shares[0], o->share, o->rootfs, false, err) < 0)
+	if (options_set_share(&o->vm.shares[0], is_image ? SHARE_BLK : o->share, o->rootfs, false,
+			      err) < 0)
 		return -1;
 	o->vm.n_shares = 1;
 	for (size_t i = 0; i < o->container.n_volumes; i++) {
@@ -513,9 +582,7 @@ options_fill_shares(struct run_options *o, struct error *err)
 		(void)snprintf(dir, sizeof(dir), "%s", v->source);
 		if (v->is_file)
 			strrchr(dir, '/')[strrchr(dir, '/') == dir ? 1 : 0] = '\0';
-		if (options_set_share(&o->vm.shares[1 + i],
-				      o->share == SHARE_BLK ? SHARE_9P : o->share, dir, v->readonly,
-				      err) < 0)
+		if (options_set_share(&o->vm.shares[1 + i], o->share, dir, v->readonly, err) < 0)
 			return -1;
 		o->vm.n_shares++;
 	}

@@ -25,12 +25,17 @@ struct run_options {
 	const char *rootfs;
 	/* boot: name of the VM */
 	const char *name;
+	/* share of directories once all options are parsed: 9p or virtio-fs */
 	enum share_kind share;
-	bool share_given, interactive, timing, verbose;
+	bool share_given, share_none, interactive, timing, verbose;
+	/* virtiofsd to use, or NULL to find one */
+	const char *virtiofsd;
+	/* the reason for sharing directories by 9p although the user did not choose it, or "" */
+	char share_note[PATH_MAX + 192];
 	/* boot: no calls are made to the agent */
 	bool no_container;
 	bool want_help;
-	char kernel[PATH_MAX], initrd[PATH_MAX], init[PATH_MAX];
+	char kernel[PATH_MAX], initrd[PATH_MAX], init[PATH_MAX], found_virtiofsd[PATH_MAX];
 };
 
 enum options_for {
@@ -43,6 +48,9 @@ enum options_for {
 /* Parses the command line; argv[0] is the command. Returns 0, or -1 and err (INVALID_ARGUMENT). */
 int options_parse(struct run_options *o, int argc, char **argv, enum options_for command,
 		  struct error *err);
+
+/* Prints share_note, if there is one, as a message of this command. */
+void options_print_note(const struct run_options *o, const char *command);
 
 /* Adds the published port "[ADDRESS:]HOSTPORT:GUESTPORT". Returns 0, or -1 and err
  * (INVALID_ARGUMENT). */

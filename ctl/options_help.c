@@ -4,8 +4,10 @@
 
 const char options_help[] =
 	"  --rootfs DIR|IMAGE     the container's root: a directory, or an image of a file system\n"
-	"  --share 9p|virtio-fs|blk\n"
-	"                         how DIR is shared with the guest (default 9p; IMAGE: blk)\n"
+	"  --share virtio-fs|9p|none\n"
+	"                         how directories are shared with the guest (default: virtio-fs\n"
+	"                         if a virtiofsd is found, else 9p; images are disks)\n"
+	"  --virtiofsd FILE       virtiofsd to use (default: found in $PATH, /usr/libexec, …)\n"
 	"  --virtiofs-cache never|metadata|auto|always\n"
 	"                         what the guest may cache of virtio-fs (default auto)\n"
 	"  -v, --volume SRC:DST[:ro]\n"

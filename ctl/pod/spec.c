@@ -20,8 +20,8 @@
 #define REQUEST_MAX     (4u << 20)
 #define ID_MAX          160
 
-static int podspec_add_share(struct vm_options *vm, const char *path, bool may_be_image,
-			     struct error *err);
+static int podspec_add_share(struct vm_options *vm, enum share_kind kind, const char *path,
+			     bool may_be_image, struct error *err);
 static int podspec_set_network(const struct podspec *p, struct error *err);
 static int podspec_make_sandbox(const struct podspec *p, struct arena *a, struct error *err);
 static int podspec_start_pause(const struct podspec *p, struct arena *a, struct error *err);
@@ -54,23 +54,24 @@ podspec_id(const struct podspec *p, size_t i, char *out, size_t size)
 }
 
 int
-podspec_shares(const struct manifest *m, const char *files, struct vm_options *vm,
-	       struct error *err)
+podspec_shares(const struct manifest *m, const char *files, enum share_kind kind,
+	       struct vm_options *vm, struct error *err)
 {
 	for (size_t i = 0; i < m->n_containers; i++)
-		if (podspec_add_share(vm, m->containers[i].image, true, err) < 0)
+		if (podspec_add_share(vm, kind, m->containers[i].image, true, err) < 0)
 			return error_wrap(err, "image of container %s", m->containers[i].name);
-	if (podspec_add_share(vm, files, false, err) < 0)
+	if (podspec_add_share(vm, kind, files, false, err) < 0)
 		return -1;
 	for (size_t i = 0; i < m->n_volumes; i++)
 		if (m->volumes[i].kind == VOLUME_HOST_PATH &&
-		    podspec_add_share(vm, m->volumes[i].path, false, err) < 0)
+		    podspec_add_share(vm, kind, m->volumes[i].path, false, err) < 0)
 			return error_wrap(err, "volume %s", m->volumes[i].name);
 	return 0;
 }
 
 static int
-podspec_add_share(struct vm_options *vm, const char *path, bool may_be_image, struct error *err)
+podspec_add_share(struct vm_options *vm, enum share_kind kind, const char *path, bool may_be_image,
+		  struct error *err)
 {
 	struct vm_share *s = &vm->shares[vm->n_shares];
 	struct stat st;
@@ -83,7 +84,7 @@ podspec_add_share(struct vm_options *vm, const char *path, bool may_be_image, st
 	if (!S_ISDIR(st.st_mode) && !(may_be_image && S_ISREG(st.st_mode)))
 		return error_set(err, ERROR_INVALID_ARGUMENT, "%s is not a directory%s", path,
 				 may_be_image ? " or an image" : "");
-	s->kind = S_ISDIR(st.st_mode) ? SHARE_9P : SHARE_BLK;
+	s->kind = S_ISDIR(st.st_mode) ? kind : SHARE_BLK;
 	vm->n_shares++;
 	return 0;
 }

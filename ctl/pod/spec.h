@@ -16,9 +16,9 @@ struct podspec {
 };
 
 /* Adds the shares of a pod: the containers' images, `files` (files.h), then host directories.
- * Returns -1 and err (INVALID_ARGUMENT) if one does not exist. */
-int podspec_shares(const struct manifest *m, const char *files, struct vm_options *vm,
-		   struct error *err);
+ * Directories are shared by `kind`. Returns -1 and err (INVALID_ARGUMENT) if one does not exist. */
+int podspec_shares(const struct manifest *m, const char *files, enum share_kind kind,
+		   struct vm_options *vm, struct error *err);
 
 /* Configures the network card, creates the sandbox and starts the pause container. */
 int podspec_sandbox(const struct podspec *p, struct error *err);

@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -19,8 +20,14 @@
 #include "lib/io.h"
 
 #define KVM_TRIAL_MS 8000
+#define VERSION_MS   10000
 
-static bool find_try_search_path(char *out, size_t size, const char *name);
+/* Accepts or rejects a candidate for a program. */
+typedef bool find_accept(const char *path, void *data);
+
+static bool find_in_search_path(char *out, size_t size, const char *name, find_accept *usable,
+				void *data);
+static bool find_virtiofsd_accept(const char *path, void *data);
 static int find_memo_path(char *out, size_t size);
 static bool find_kvm_boots(const char *qemu, const char *kernel, const char *initrd);
 
@@ -51,28 +58,38 @@ find_try_path(char *out, size_t size, const char *dir, const char *sub, const ch
 	return stat(out, &st) == 0 && S_ISREG(st.st_mode) && access(out, mode) == 0;
 }
 
-int
-find_program(const char *name, char *out, size_t size, struct error *err)
+/* Writes the path of the first program of that name which `usable` (NULL: any) accepts. */
+static bool
+find_in_places(const char *name, char *out, size_t size, find_accept *usable, void *data)
 {
 	static const char *const dirs[] = { "/usr/bin", "/usr/libexec", "/usr/lib/qemu",
 					    "/usr/local/bin", "/usr/libexec/qemu-kvm" };
 	char own[PATH_MAX];
 
 	if (find_own_directory(own, sizeof(own)) == 0 &&
-	    find_try_path(out, size, own, "/libexec", name, X_OK))
-		return 0;
-	if (find_try_search_path(out, size, name))
-		return 0;
+	    find_try_path(out, size, own, "/libexec", name, X_OK) && (!usable || usable(out, data)))
+		return true;
+	if (find_in_search_path(out, size, name, usable, data))
+		return true;
 	for (size_t i = 0; i < ARRAY_LEN(dirs); i++)
-		if (find_try_path(out, size, dirs[i], "", name, X_OK))
-			return 0;
+		if (find_try_path(out, size, dirs[i], "", name, X_OK) &&
+		    (!usable || usable(out, data)))
+			return true;
+	return false;
+}
+
+int
+find_program(const char *name, char *out, size_t size, struct error *err)
+{
+	if (find_in_places(name, out, size, NULL, NULL))
+		return 0;
 	return error_set(
 		err, ERROR_NOT_FOUND,
 		"program %s not found (in libexec/ next to tatamictl, $PATH, /usr/libexec)", name);
 }
 
 static bool
-find_try_search_path(char *out, size_t size, const char *name)
+find_in_search_path(char *out, size_t size, const char *name, find_accept *usable, void *data)
 {
 	const char *path = getenv("PATH");
 
@@ -83,11 +100,71 @@ find_try_search_path(char *out, size_t size, const char *name)
 		if (n && n < sizeof(dir)) {
 			memcpy(dir, path, n);
 			dir[n] = '\0';
-			if (find_try_path(out, size, dir, "", name, X_OK))
+			if (find_try_path(out, size, dir, "", name, X_OK) &&
+			    (!usable || usable(out, data)))
 				return true;
 		}
 		path += n + (path[n] == ':');
 	}
+	return false;
+}
+
+/* The reason for rejecting the first candidate. */
+struct find_rejected {
+	char text[PATH_MAX + 128];
+};
+
+int
+find_virtiofsd(const char *given, char *out, size_t size, struct error *err)
+{
+	struct find_rejected rejected = { "" };
+
+	if (given) {
+		if (!realpath(given, out) || access(out, X_OK) < 0)
+			return error_sys_code(err, ERROR_NOT_FOUND, "failed to look up %s", given);
+		if (find_virtiofsd_accept(out, &rejected))
+			return 0;
+	} else if (find_in_places("virtiofsd", out, size, find_virtiofsd_accept, &rejected)) {
+		return 0;
+	}
+	if (rejected.text[0])
+		return error_set(err, ERROR_NOT_FOUND, "%s", rejected.text);
+	return error_set(err, ERROR_NOT_FOUND,
+			 "no virtiofsd found (in libexec/ next to tatamictl, $PATH, /usr/libexec)");
+}
+
+/* Accepts a program that prints "virtiofsd VERSION". QEMU's prints "virtiofsd version VERSION". */
+static bool
+find_virtiofsd_accept(const char *path, void *data)
+{
+	static const char current[] = "virtiofsd ", old[] = "virtiofsd version ";
+	struct find_rejected *rejected = data;
+	auto_close int out = memfd_create("version", MFD_CLOEXEC);
+	char text[64] = "";
+	struct error ignored = ERROR_INIT;
+	struct argv a = { 0 };
+	int status = -1;
+	pid_t pid;
+
+	argv_add(&a, "%s", path);
+	argv_add(&a, "--version");
+	pid = out < 0 ? -1 : spawn(&a, out, -1, &ignored);
+	argv_release(&a);
+	if (pid > 0 && !wait_for(pid, VERSION_MS, &status)) {
+		(void)kill(pid, SIGKILL);
+		(void)waitpid(pid, &status, 0);
+	}
+	if (pid > 0 && status == 0)
+		(void)pread(out, text, sizeof(text) - 1, 0);
+	if (strncmp(text, current, sizeof(current) - 1) == 0 && text[sizeof(current) - 1] >= '0' &&
+	    text[sizeof(current) - 1] <= '9')
+		return true;
+	if (!rejected->text[0])
+		(void)snprintf(rejected->text, sizeof(rejected->text),
+			       strncmp(text, old, sizeof(old) - 1) == 0
+				       ? "%.*s is QEMU's old virtiofsd, which is not supported"
+				       : "%.*s is not a virtiofsd that runs here",
+			       PATH_MAX, path);
 	return false;
 }
 

@@ -11,6 +11,13 @@
  * directories. */
 int find_program(const char *name, char *out, size_t size, struct error *err);
 
+/*
+ * Finds a virtiofsd that can be used: `given`, or the first of the places of find_program(). QEMU's
+ * old C program of that name is recognised by its version and passed over. Starts each candidate
+ * with --version. Returns -1 and err (NOT_FOUND) if there is none, which names what was found.
+ */
+int find_virtiofsd(const char *given, char *out, size_t size, struct error *err);
+
 /* Finds a guest file (vmlinuz, initrd.img, tatami) next to tatamictl or in /usr/share/tatami. */
 int find_guest_file(const char *name, char *out, size_t size, struct error *err);
 

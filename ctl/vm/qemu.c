@@ -74,7 +74,7 @@ qemu_argv(struct argv *a, const struct vm_options *o, const struct qemu_parts *p
 		argv_add(a, "-initrd");
 		argv_add(a, "%s", p->initrd);
 	}
-	qemu_append(append, sizeof(append), o);
+	qemu_append(append, sizeof(append), o, p->accel);
 	argv_add(a, "-append");
 	argv_add(a, "%s", append);
 	argv_add(a, "-chardev");
@@ -141,11 +141,19 @@ qemu_add_sizes(struct argv *a, const struct vm_options *o)
 }
 
 void
-qemu_append(char *out, size_t size, const struct vm_options *o)
+qemu_append(char *out, size_t size, const struct vm_options *o, const char *accel)
 {
+	bool has_virtiofs = false;
+
+	for (unsigned int i = 0; i < o->n_shares; i++)
+		has_virtiofs |= o->shares[i].kind == SHARE_VIRTIOFS;
+	/* virtiofsd writes files into the guest's memory, which QEMU's translator does not notice:
+	 * it would go on executing its translation of a page's previous content. The kernel clears
+	 * pages when it allocates them with init_on_alloc, and QEMU notices that. */
 	(void)snprintf(
 		out, size,
-		"console=ttyS0 quiet panic=-1 reboot=k no_timer_check tsc=reliable%s%s%s%s%s",
+		"console=ttyS0 quiet panic=-1 reboot=k no_timer_check tsc=reliable%s%s%s%s%s%s",
+		has_virtiofs && strcmp(accel, "tcg") == 0 ? " init_on_alloc=1" : "",
 		o->root_image ? " root=/dev/vda1 ro rootfstype=ext4 rootwait" : "",
 		o->log_level ? " agent.log=" : "", o->log_level ? o->log_level : "",
 		o->append ? " " : "", o->append ? o->append : "");

@@ -25,5 +25,5 @@ unsigned int qemu_share_slot(unsigned int i);
 
 void qemu_argv(struct argv *a, const struct vm_options *o, const struct qemu_parts *p);
 
-/* Writes the kernel command line. */
-void qemu_append(char *out, size_t size, const struct vm_options *o);
+/* Writes the kernel command line for this accelerator. */
+void qemu_append(char *out, size_t size, const struct vm_options *o, const char *accel);

@@ -182,16 +182,14 @@ vm_start_vsock(struct vm *vm, struct qemu_parts *parts, struct error *err)
 static int
 vm_start_virtiofsd(struct vm *vm, const struct vm_options *o, unsigned int i, struct error *err)
 {
-	char program[PATH_MAX], name[32], socket_name[32];
+	char name[32], socket_name[32];
 	const struct vm_share *s = &o->shares[i];
 	unsigned int slot = VM_VIRTIOFSD + i;
 	struct argv a = { 0 };
 
-	if (find_program("virtiofsd", program, sizeof(program), err) < 0)
-		return -1;
 	(void)snprintf(name, sizeof(name), "virtiofsd-%u", i);
 	(void)snprintf(socket_name, sizeof(socket_name), "fs%u.sock", i);
-	argv_add(&a, "%s", program);
+	argv_add(&a, "%s", o->virtiofsd);
 	argv_add(&a, "--socket-path=%s/%s", vm->dir, socket_name);
 	argv_add(&a, "--shared-dir=%s", s->path);
 	argv_add(&a, "--cache=%s", o->virtiofs_cache ? o->virtiofs_cache : "auto");

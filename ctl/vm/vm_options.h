@@ -68,6 +68,8 @@ struct vm_options {
 	/* more arguments for QEMU, after all others */
 	const char *qemu_args[VM_QEMU_ARGS];
 	unsigned int n_qemu_args;
+	/* path of virtiofsd, not NULL if a share is on virtio-fs */
+	const char *virtiofsd;
 	/* value of virtiofsd's --cache; NULL: "auto" */
 	const char *virtiofs_cache;
 };

@@ -10,8 +10,9 @@ vms=()
 # ctl ARGUMENT...: tatamictl with a time limit
 ctl() { timeout -k 5 "${LIMIT:-180}" "$OUT/tatamictl" "$@"; }
 
-# vm_options: the options that boot this kernel
-vm_options() { echo --kernel "$OUT/kernel/$kernel/vmlinuz" --initrd "$OUT/kernel/$kernel/initrd.img"; }
+# vm_options: the options that boot this kernel. Directories are shared by 9p unless a scenario says
+# otherwise: it has no second program whose state a failure could depend on.
+vm_options() { echo --share "${SHARE:-9p}" --kernel "$OUT/kernel/$kernel/vmlinuz" --initrd "$OUT/kernel/$kernel/initrd.img"; }
 
 # ok NAME COMMAND...: one test; the command's output is shown if it fails
 ok()

@@ -2,6 +2,7 @@
 /* Options of `tatamictl run` and `boot`: parsed values and errors. */
 #include <criterion/criterion.h>
 #include <criterion/parameterized.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,11 +11,31 @@
 
 #include "ctl/options.h"
 #include "lib/cleanup.h"
+#include "lib/path.h"
 #include "tests/support/check.h"
 
 #define ARGS_MAX 48
 
 static char dir[64], image[96], file[96];
+/* Directories with a program named virtiofsd each. */
+static char current[96], old[96];
+
+/* Makes a directory with a script "virtiofsd" that prints this version. */
+static void
+make_virtiofsd(char *path, size_t size, const char *name, const char *version)
+{
+	char program[160];
+	FILE *f;
+
+	(void)snprintf(path, size, "%s/%s", dir, name);
+	REQUIRE_EQ(mkdir(path, 0755), 0);
+	(void)snprintf(program, sizeof(program), "%s/virtiofsd", path);
+	f = fopen(program, "we");
+	REQUIRE_NE(f, NULL);
+	(void)fprintf(f, "#!/bin/sh\nprintf '%s'\n", version);
+	(void)fclose(f);
+	REQUIRE_EQ(chmod(program, 0755), 0);
+}
 
 static void
 make_files(void)
@@ -31,18 +52,23 @@ make_files(void)
 	f = fopen(file, "we");
 	REQUIRE_NE(f, NULL);
 	(void)fclose(f);
+	make_virtiofsd(current, sizeof(current), "current", "virtiofsd 1.13.2\\n");
+	make_virtiofsd(old, sizeof(old), "old",
+		       "virtiofsd version 7.2.22 (Debian)\\nusing FUSE kernel interface version "
+		       "7.36\\n");
 }
 
 static void
 remove_files(void)
 {
-	(void)unlink(image);
-	(void)unlink(file);
-	(void)rmdir(dir);
+	struct error ignored = ERROR_INIT;
+
+	(void)path_remove_tree(AT_FDCWD, dir, &ignored);
 }
 
 /* Parses "run" followed by the words of `line`; %d, %i and %f stand for the directory, the image
- * and the file. The options point into *words, which the caller frees. */
+ * and the file, %c and %o for the current and the old virtiofsd. The options point into *words,
+ * which the caller frees. */
 static int
 parse(struct run_options *o, const char *line, bool detached, char **words, struct error *err)
 {
@@ -54,7 +80,17 @@ parse(struct run_options *o, const char *line, bool detached, char **words, stru
 
 	for (const char *p = line; *p; p++) {
 		if (*p == '%' && p[1])
-			(void)fputs(*++p == 'd' ? dir : *p == 'i' ? image : file, f);
+			switch (*++p) {
+			case 'c':
+				(void)fprintf(f, "%s/virtiofsd", current);
+				break;
+			case 'o':
+				(void)fprintf(f, "%s/virtiofsd", old);
+				break;
+			default:
+				(void)fputs(*p == 'd' ? dir : *p == 'i' ? image : file, f);
+				break;
+			}
 		else
 			(void)fputc(*p, f);
 	}
@@ -80,7 +116,14 @@ static const struct wrong {
 	{ FILES "--rootfs %d --share nfs -- true", "--share nfs", false },
 	{ FILES "--rootfs %d --virtiofs-cache some -- true", "--virtiofs-cache some", false },
 	{ FILES "--rootfs %d --share blk -- true", "is a directory", false },
-	{ FILES "--rootfs %i --share 9p -- true", "is an image", false },
+	{ FILES "--rootfs %d --share none -- true", "is a directory", false },
+	{ FILES "--rootfs %i --share none -v %d:/x -- true", "--share none", false },
+	{ FILES "--rootfs %d --virtiofsd %o -- true", "is QEMU's old virtiofsd", false },
+	{ FILES "--rootfs %d --virtiofsd %i -- true", "failed to look up", false },
+	{ FILES "--rootfs %d --virtiofsd /bin/true -- true", "/bin/true is not a virtiofsd",
+	  false },
+	{ FILES "--rootfs %d --share 9p --attach virtio-fs:%d --virtiofsd %o -- true",
+	  "is QEMU's old virtiofsd", false },
 	{ FILES "--rootfs %d --memory 12 -- true", "--memory 12", false },
 	{ FILES "--rootfs %d --memory 2G -- true", "--memory 2G", false },
 	{ FILES "--rootfs %d --cpus 0 -- true", "--cpus 0", false },
@@ -133,14 +176,14 @@ Test(ctl_options, all_options, .init = make_files, .fini = remove_files)
 	struct error err = ERROR_INIT;
 
 	REQUIRE_NE(o, NULL);
-	REQUIRE_OK(
-		parse(o,
-		      FILES
-		      "--rootfs %d --share virtio-fs --virtiofs-cache always -v %d:/a:ro -v %f:/b "
-		      "-i -e A=1 -w /w "
-		      "-u 7:8 --memory 512 --cpus 2 --attach 9p:%d --log debug -- cmd -x",
-		      false, &words, &err),
-		&err);
+	REQUIRE_OK(parse(o,
+			 FILES
+			 "--rootfs %d --share virtio-fs --virtiofsd %c --virtiofs-cache always "
+			 "-v %d:/a:ro -v %f:/b "
+			 "-i -e A=1 -w /w "
+			 "-u 7:8 --memory 512 --cpus 2 --attach 9p:%d --log debug -- cmd -x",
+			 false, &words, &err),
+		   &err);
 	CHECK_EQ(o->vm.memory_mib, 512);
 	CHECK_EQ(o->vm.cpus, 2);
 	CHECK_STR(o->vm.log_level, "debug");
@@ -173,9 +216,43 @@ Test(ctl_options, defaults, .init = make_files, .fini = remove_files)
 	CHECK_STR(o->container.args[0], "sleep", "default command of boot");
 	CHECK_EQ(o->vm.memory_mib, 256);
 	CHECK_EQ(o->vm.cpus, 1);
-	CHECK_EQ(o->vm.shares[0].kind, SHARE_9P);
 	CHECK_EQ(o->vm.accel, NULL, "KVM is tried");
 	free(o);
+}
+
+/* Parses a line without --share; the first `virtiofsd` in $PATH is that of `path`. */
+static void
+check_default(const char *line, const char *path, enum share_kind kind, const char *note)
+{
+	struct run_options *o = calloc(1, sizeof(*o));
+	auto_free char *words = NULL;
+	struct error err = ERROR_INIT;
+
+	REQUIRE_NE(o, NULL);
+	(void)setenv("PATH", path, 1);
+	REQUIRE_OK(parse(o, line, false, &words, &err), &err);
+	CHECK_EQ(o->vm.shares[0].kind, kind, "%s", line);
+	CHECK_HAS(o->share_note, note, "%s", line);
+	CHECK((o->share_note[0] != '\0') == (note[0] != '\0'), "%s: %s", line, o->share_note);
+	if (kind == SHARE_VIRTIOFS)
+		CHECK_HAS(o->vm.virtiofsd, current);
+	free(o);
+}
+
+Test(ctl_options, default_share, .init = make_files, .fini = remove_files)
+{
+	char path[400];
+
+	/* The scripts need a shell only, by its path. The old program is passed over. */
+	(void)snprintf(path, sizeof(path), "%s:%s", old, current);
+	if (geteuid() == 0)
+		check_default(FILES "--rootfs %d -- true", path, SHARE_VIRTIOFS, "");
+	else
+		check_default(FILES "--rootfs %d -- true", path, SHARE_9P, "virtio-fs needs root");
+	check_default(FILES "--rootfs %d --virtiofsd %c -- true", old, SHARE_VIRTIOFS, "");
+	check_default(FILES "--rootfs %d --icount -- true", path, SHARE_9P, "--icount was given");
+	check_default(FILES "--rootfs %d --share 9p -- true", path, SHARE_9P, "");
+	check_default(FILES "--rootfs %i --share none -- true", path, SHARE_BLK, "");
 }
 
 /* The agent takes the last of two entries, so the user's come after the defaults. */
@@ -205,8 +282,8 @@ Test(ctl_options, image_is_a_disk, .init = make_files, .fini = remove_files)
 	struct error err = ERROR_INIT;
 
 	REQUIRE_NE(o, NULL);
-	REQUIRE_OK(parse(o, "--kernel %f --root-image %i --rootfs %i -v %d:/v -- true", false,
-			 &words, &err),
+	REQUIRE_OK(parse(o, "--kernel %f --root-image %i --share 9p --rootfs %i -v %d:/v -- true",
+			 false, &words, &err),
 		   &err);
 	CHECK_EQ(o->vm.initrd, NULL, "a root image needs no initrd");
 	CHECK_EQ(o->vm.shares[0].kind, SHARE_BLK);

@@ -170,11 +170,18 @@ Test(ctl_qemu, append)
 	struct vm_options o = { .log_level = "debug", .append = "a=b c" };
 	char text[400], small[12];
 
-	qemu_append(text, sizeof(text), &o);
+	qemu_append(text, sizeof(text), &o, "tcg");
 	CHECK_EQ(strstr(text, "console=ttyS0"), text);
 	CHECK_HAS(text, " agent.log=debug a=b c");
-	qemu_append(small, sizeof(small), &o);
+	CHECK(!strstr(text, "init_on_alloc"));
+	qemu_append(small, sizeof(small), &o, "tcg");
 	CHECK_EQ(strlen(small), sizeof(small) - 1, "cut, not written past its end");
+	o.n_shares = 1;
+	o.shares[0].kind = SHARE_VIRTIOFS;
+	qemu_append(text, sizeof(text), &o, "tcg");
+	CHECK_HAS(text, " init_on_alloc=1 agent.log=debug", "emulated programs are not stale");
+	qemu_append(text, sizeof(text), &o, "kvm");
+	CHECK(!strstr(text, "init_on_alloc"));
 }
 
 /* Builds the CreateContainer request in an arena. */
