@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -109,7 +110,7 @@ make_tree(struct worker *w, const struct storage_mount *m, const struct storage_
 				   m->spec->mount_point, o->data);
 		return make_bind(m, source, o, file, err);
 	}
-	return storage_tree_mount(w, &fs, m->roots->run, err);
+	return storage_tree_mount(w, &fs, m->roots, err);
 }
 
 /* Sets the propagation, recursively with MS_REC. */
@@ -214,14 +215,15 @@ storage_apply_fs_group(const struct storage_mount *m, int fd, struct error *err)
 {
 	const struct storage_spec *spec = m->spec;
 	const mode_t needed = GROUP_BITS | DIRECTORY_BITS;
-	struct mountopts o = { 0 };
 	gid_t gid = spec->fs_group_id;
+	struct statvfs fs;
 	struct stat st;
 	auto_close int dir = -1;
 
-	if (collect_options(spec, NULL, &o, err) < 0)
-		return -1;
-	if (o.flags & MS_RDONLY)
+	/* Some are without the option "ro": erofs, the source of a bind. */
+	if (fstatvfs(fd, &fs) < 0)
+		return error_sys(err, "failed to read the properties of the file system");
+	if (fs.f_flag & ST_RDONLY)
 		return 0;
 	if (fstat(fd, &st) < 0)
 		return error_sys(err, "failed to stat the mount point");

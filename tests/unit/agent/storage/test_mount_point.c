@@ -245,6 +245,26 @@ AGENT_TEST(storage_point, a_volume_in_memory_is_open_to_all)
 	REQUIRE_EQ(release(b, "").code, ERROR_OK);
 }
 
+/* A file system may be read-only without the option "ro". */
+AGENT_TEST(storage_point, a_read_only_volume_keeps_its_group)
+{
+	struct storage_spec s;
+
+	REQUIRE_EQ(mkdir(at(b, "v"), 0755), 0);
+	REQUIRE_EQ(mount("tmpfs", at(b, "v"), "tmpfs", 0, "mode=0755"), 0);
+	put_file(b, "v/file");
+	REQUIRE_EQ(chmod(at(b, "v/file"), 0600), 0);
+	REQUIRE_EQ(mount(NULL, at(b, "v"), NULL, MS_REMOUNT | MS_RDONLY, NULL), 0);
+	s = bind_of(b, "v", "at");
+	s.has_fs_group = true;
+	s.fs_group_id = 77;
+	REQUIRE_EQ(acquire(b, "one", &s, 1).code, ERROR_OK);
+	REQUIRE(is_given(b, "at", 0755, 0) && is_given(b, "at/file", 0600, 0));
+	REQUIRE_EQ(release(b, "one").code, ERROR_OK);
+	REQUIRE_EQ(umount2(at(b, "v"), 0), 0);
+	REQUIRE_EQ(rmdir(at(b, "v")), 0);
+}
+
 /* All files of a volume get the group, but no targets of links. */
 AGENT_TEST(storage_point, a_volume_is_given_to_its_group)
 {
