@@ -19,12 +19,16 @@ void modtree_free(struct modtree *tree);
 const char *modtree_dir(const struct modtree *tree);
 const char *modtree_release(const struct modtree *tree);
 
-/* Adds a module, "NAME" or "NAME PARAMETERS", and its dependencies to the plan. '-' and '_' are
- * equivalent. Missing soft dependencies and built-in modules are skipped. NOT_FOUND for an unknown
- * name; FAILED_PRECONDITION for a dependency cycle, or a dependency that is not listed;
- * INVALID_ARGUMENT for conflicting parameters. After an error other than NOT_FOUND the plan is
- * invalid. */
+/* Adds a module, "NAME" or "NAME PARAMETERS", and its dependencies to the plan. NAME may be an
+ * alias without wildcards ("fs-btrfs"); '-' and '_' are equivalent. Missing soft dependencies and
+ * built-in modules are skipped. NOT_FOUND for an unknown name; FAILED_PRECONDITION for a
+ * dependency cycle, or a dependency that is not listed; INVALID_ARGUMENT for conflicting
+ * parameters. After an error other than NOT_FOUND the plan is invalid. */
 int modtree_want(struct modtree *tree, const char *spec, struct error *err);
+
+/* Returns the name, as used by the kernel, of the module with this name or alias; NULL if there is
+ * none, or it is built in. */
+const char *modtree_resolve(const struct modtree *tree, const char *name);
 
 /* The plan, in load order: path below the directory of the tree, name as used by the kernel, and
  * parameters ("" for none). The first two return NULL past the end. */

@@ -7,6 +7,7 @@
 #include "lib/cleanup.h"
 #include "lib/modtree_internal.h"
 
+static struct module *plan_find(const struct modtree *tree, const char *name);
 static bool plan_is_builtin(const struct modtree *tree, const char *name);
 static int plan_set_params(struct module *module, const char *params, struct error *err);
 static int plan_module(struct modtree *tree, struct module *module, struct error *err);
@@ -39,7 +40,7 @@ modtree_want(struct modtree *tree, const char *spec, struct error *err)
 	if (!modtree_plan_next_word(&rest, &word, &len) || !modtree_name(word, len, name))
 		return error_set(err, ERROR_INVALID_ARGUMENT, "invalid module name \"%.80s\"",
 				 spec);
-	module = modtree_find(tree, name);
+	module = plan_find(tree, name);
 	if (!module && plan_is_builtin(tree, name))
 		return 0;
 	if (!module)
@@ -49,6 +50,25 @@ modtree_want(struct modtree *tree, const char *spec, struct error *err)
 	if (plan_set_params(module, rest + strspn(rest, " \t"), err) < 0)
 		return -1;
 	return plan_module(tree, module, err);
+}
+
+const char *
+modtree_resolve(const struct modtree *tree, const char *name)
+{
+	char own[MODULE_NAME_MAX];
+	const struct module *module =
+		modtree_name(name, strlen(name), own) ? plan_find(tree, own) : NULL;
+
+	return module ? module->name : NULL;
+}
+
+/* Finds a module by its name, or else by an alias. */
+static struct module *
+plan_find(const struct modtree *tree, const char *name)
+{
+	struct module *module = modtree_find(tree, name);
+
+	return module || plan_is_builtin(tree, name) ? module : plan_find_alias(tree, name);
 }
 
 static bool
@@ -150,9 +170,7 @@ plan_softdeps(struct modtree *tree, struct module *module, const char *when, str
 			}
 			if (!ours || !modtree_name(word, len, name))
 				continue;
-			dep = modtree_find(tree, name);
-			if (!dep && !plan_is_builtin(tree, name))
-				dep = plan_find_alias(tree, name);
+			dep = plan_find(tree, name);
 			if (!dep || dep->state != MODULE_UNSEEN)
 				continue;
 			if (module->state == MODULE_OPEN && plan_needs(dep, module))
@@ -164,8 +182,8 @@ plan_softdeps(struct modtree *tree, struct module *module, const char *when, str
 	return 0;
 }
 
-/* Resolves a soft dependency, which may be an alias ("crypto-crc32c"). Of several modules with that
- * alias a generic one is preferred, since others need a certain processor. */
+/* Resolves an alias, such as "crypto-crc32c" or "fs-btrfs". Of several modules with that alias a
+ * generic one is preferred, since others need a certain processor. */
 static struct module *
 plan_find_alias(const struct modtree *tree, const char *alias)
 {

@@ -23,12 +23,13 @@
 #define NAME_MAX_  55
 #define PARAMS_MAX 4096
 
+static bool kmod_is_name(const char *name);
 static int kmod_load_module(const struct kmod_env *env, const char *name, char *const *parameters,
 			    size_t n, struct error *err);
 static char *kmod_make_spec(const char *name, char *const *parameters, size_t n, struct error *err);
 static bool kmod_is_loaded(const struct kmod_env *env, const char *name);
 static int kmod_load_from(const struct kmod_env *env, int dir, const char *name, const char *spec,
-			  bool *was_there, struct error *err);
+			  char own[static NAME_MAX_ + 1], bool *was_there, struct error *err);
 static int kmod_set_parameters(const struct kmod_env *env, const char *name,
 			       char *const *parameters, size_t n, struct error *err);
 
@@ -69,6 +70,18 @@ kmod_load(const struct kmod_env *env, const char *name, char *const *parameters,
 	return 0;
 }
 
+int
+kmod_load_for_fs(const struct kmod_env *env, const char *fstype, struct error *err)
+{
+	char alias[NAME_MAX_ + 1];
+	int n = snprintf(alias, sizeof(alias), "fs-%s", fstype);
+
+	if (n < 0 || (size_t)n >= sizeof(alias) || !kmod_is_name(alias))
+		return error_set(err, ERROR_NOT_FOUND, "no module can have the alias fs-%.80s",
+				 fstype);
+	return kmod_load(env, alias, NULL, 0, err);
+}
+
 static bool
 kmod_is_name(const char *name)
 {
@@ -87,7 +100,7 @@ kmod_load_module(const struct kmod_env *env, const char *name, char *const *para
 {
 	auto_free char *spec = NULL;
 	auto_close int dir = -1;
-	char path[128];
+	char path[128], own[NAME_MAX_ + 1];
 	bool was_there = true;
 
 	if (!kmod_is_name(name) || n > KMOD_PARAMETERS_MAX)
@@ -96,17 +109,18 @@ kmod_load_module(const struct kmod_env *env, const char *name, char *const *para
 	spec = kmod_make_spec(name, parameters, n, err);
 	if (!spec)
 		return -1;
+	(void)snprintf(own, sizeof(own), "%s", name);
 	(void)snprintf(path, sizeof(path), "lib/modules/%s", env->release);
 	dir = path_try_open(env->root, path, O_RDONLY | O_DIRECTORY, 0, PATH_FOLLOW_ALL);
 	if (dir < 0 && !kmod_is_loaded(env, name))
 		return error_sys_code(err, ERROR_NOT_FOUND, "failed to open /%s", path);
-	if (dir >= 0 && kmod_load_from(env, dir, name, spec, &was_there, err) < 0) {
+	if (dir >= 0 && kmod_load_from(env, dir, name, spec, own, &was_there, err) < 0) {
 		/* a loaded module that is not in the image's list of modules */
 		if (err->code != ERROR_NOT_FOUND || !kmod_is_loaded(env, name))
 			return -1;
 		*err = ERROR_INIT;
 	}
-	return was_there ? kmod_set_parameters(env, name, parameters, n, err) : 0;
+	return was_there ? kmod_set_parameters(env, own, parameters, n, err) : 0;
 }
 
 /* Appends "name" or "name=value" as one word: the kernel splits parameters at blanks outside of
@@ -174,8 +188,8 @@ kmod_load_file(const struct kmod_env *env, int dir, const char *path, const char
 	return error_sys(err, "failed to load %s", path);
 }
 
-/* Loads the planned files. Sets *was_there if the module `own` was loaded before, or, with an empty
- * plan, is built in. */
+/* Loads the planned files. Sets *was_there if the module `own` was loaded before, or, with NULL and
+ * an empty plan, is built in. */
 static int
 kmod_load_planned(const struct kmod_env *env, const struct modtree *tree, int dir, const char *own,
 		  bool *was_there, struct error *err)
@@ -188,28 +202,33 @@ kmod_load_planned(const struct kmod_env *env, const struct modtree *tree, int di
 
 		if (r < 0)
 			return -1;
-		if (strcmp(modtree_planned_name(tree, i), own) == 0)
+		if (own && strcmp(modtree_planned_name(tree, i), own) == 0)
 			*was_there = r > 0;
 	}
 	return 0;
 }
 
+/* Loads what the image has of the module. Sets own to the module's name if `name` is an alias. */
 static int
 kmod_load_from(const struct kmod_env *env, int dir, const char *name, const char *spec,
-	       bool *was_there, struct error *err)
+	       char own[static NAME_MAX_ + 1], bool *was_there, struct error *err)
 {
-	char path[128], own[NAME_MAX_ + 1];
+	char path[128], given[NAME_MAX_ + 1];
+	const char *resolved;
 	struct modtree *tree;
 	int result;
 
-	kmod_sysfs_name(name, own);
 	(void)snprintf(path, sizeof(path), "/lib/modules/%s", env->release);
 	tree = modtree_open(dir, path, err);
 	if (!tree)
 		return -1;
+	resolved = modtree_resolve(tree, name);
+	kmod_sysfs_name(name, given);
+	if (resolved && strcmp(resolved, given) != 0)
+		(void)snprintf(own, NAME_MAX_ + 1, "%s", resolved);
 	result = modtree_want(tree, spec, err);
 	if (result == 0)
-		result = kmod_load_planned(env, tree, dir, own, was_there, err);
+		result = kmod_load_planned(env, tree, dir, resolved, was_there, err);
 	modtree_free(tree);
 	return result;
 }

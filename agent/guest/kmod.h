@@ -31,8 +31,13 @@ struct kmod_env {
 int kmod_env_init(struct kmod_env *env, int root, int sys, char release[static 65],
 		  struct error *err);
 
-/* Loads a module and its dependencies; parameters are "name=value". If the module is loaded or
+/* Loads a module, given by its name or an alias, and its dependencies; parameters are
+ * "name=value". If the module is loaded or
  * built in, its parameters are set through sysfs, with a warning for each that cannot be changed
  * (modprobe would ignore them all). Returns 0, or -1 and sets err. */
 int kmod_load(const struct kmod_env *env, const char *name, char *const *parameters, size_t n,
 	      struct error *err);
+
+/* Loads the module with a file system, as the kernel does with modprobe, which an image may not
+ * have. Returns 0, or -1 and sets err: NOT_FOUND if the image has no such module. */
+int kmod_load_for_fs(const struct kmod_env *env, const char *fstype, struct error *err);

@@ -79,6 +79,9 @@ Test(modules, order)
 		{ { "soft" }, "a.ko b.ko soft.ko c-one.ko.xz d.ko.zst" },
 		/* An alias with two modules: the generic one works on every processor. */
 		{ { "aliased" }, "hash_generic.ko aliased.ko" },
+		{ { "crypto-hash" }, "hash_generic.ko" },
+		/* A name goes before an alias. */
+		{ { "built-in" }, "" },
 		/* A soft dependency that contradicts a hard one. */
 		{ { "front" }, "front.ko" },
 		{ { "back" }, "front.ko back.ko" },

@@ -68,6 +68,8 @@ init(void)
 	tree_put(t.roots.root, TREE "modules.dep",
 		 "kernel/a.ko:\nkernel/b-one.ko.xz: kernel/a.ko\n"
 		 "kernel/c.ko: kernel/b-one.ko.xz kernel/a.ko\nkernel/bad.ko:\nkernel/gone.ko:\n");
+	tree_put(t.roots.root, TREE "modules.alias",
+		 "alias fs-cfs c\nalias fs-inside inside\nalias net-pf-9 b_one\n");
 	tree_put(t.roots.root, TREE "modules.softdep", "softdep c post: late\n");
 	tree_put(t.roots.root, TREE "modules.builtin", "kernel/inside.ko\n");
 	tree_put(t.roots.root, TREE "kernel/a.ko", "A");
@@ -136,6 +138,40 @@ Test(kmod, parameters_of_a_loaded_module_are_set)
 	loaded[0] = '\0';
 	CHECK_OK(load("c", "y=2", NULL, &err), &err);
 	CHECK_STR(loaded, "B()4 C(y=2)0 ");
+}
+
+Test(kmod, aliases)
+{
+	struct error err;
+	char text[32];
+
+	CHECK_OK(load("net-pf-9", "speed=4", NULL, &err), &err);
+	CHECK_STR(loaded, "A()0 B(speed=4)4 ");
+	CHECK_STR(warned, "");
+	there = "B";
+	CHECK_OK(load("net-pf-9", "speed=5", NULL, &err), &err);
+	tree_get(t.roots.sys, "module/b_one/parameters/speed", text, sizeof(text));
+	CHECK_STR(text, "5");
+	CHECK_STR(warned, "");
+}
+
+Test(kmod, module_of_a_file_system)
+{
+	static const char *const missing[] = {
+		"",     "none", "inside",
+		"../c", "c",    "a-name-that-is-longer-than-any-file-system-has-in-any-kernel"
+	};
+	struct error err = ERROR_INIT;
+
+	CHECK_OK(kmod_load_for_fs(&env, "cfs", &err), &err);
+	CHECK_STR(loaded, "A()0 B()4 C()0 ");
+	loaded[0] = '\0';
+	for (size_t i = 0; i < ARRAY_LEN(missing); i++) {
+		err = ERROR_INIT;
+		CHECK_EQ(kmod_load_for_fs(&env, missing[i], &err), -1, "%s", missing[i]);
+		CHECK_EQ(err.code, ERROR_NOT_FOUND, "%s: %s", missing[i], err.msg);
+	}
+	CHECK_STR(loaded, "");
 }
 
 Test(kmod, built_in)
