@@ -45,7 +45,7 @@ image_work_begin(struct image_work *k, struct worker *w, const struct storage_mo
 		path_open(m->roots->run, k->name, O_PATH | O_DIRECTORY, 0, PATH_FOLLOW_NONE, err);
 	if (k->under < 0)
 		return -1;
-	tree = storage_tree_mount(w, &fs, m->roots->run, err);
+	tree = storage_tree_mount(w, &fs, m->roots, err);
 	if (tree < 0 || worker_mount(w, tree, k->under, k->name, &k->id, err) < 0)
 		return error_wrap(err, "failed to mount a tmpfs for the image");
 	k->top = steal_fd(&tree);

@@ -12,6 +12,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "agent/guest/kmod.h"
 #include "agent/job/steps.h"
 #include "agent/job/worker.h"
 #include "agent/roots.h"
@@ -50,11 +51,42 @@ storage_tree_bind(int source, unsigned long flags, struct error *err)
 	return steal_fd(&tree);
 }
 
-/* Mounts in the directory `name` of run. No container can reach it, so its name is safe to use. */
+/* Mounts at `target`, if need be with a module of the image. */
 static int
-mount_aside(struct worker *w, const struct storage_fs *fs, int run, const char *name,
-	    struct error *err)
+mount_fs(const struct storage_fs *fs, const struct roots *roots, const char *target,
+	 struct error *err)
 {
+	struct kmod_env env;
+	char release[65];
+
+	if (mount(fs->source, target, fs->type, fs->flags, fs->data) == 0)
+		return 0;
+	if (errno == ENODEV) {
+		if (kmod_env_init(&env, roots->root, roots->sys, release, err) < 0)
+			return -1;
+		if (kmod_load_for_fs(&env, fs->type, err) < 0 && err->code != ERROR_NOT_FOUND)
+			return error_wrap(err, "failed to mount %s (type %s)", fs->source,
+					  fs->type);
+		*err = ERROR_INIT;
+		if (mount(fs->source, target, fs->type, fs->flags, fs->data) == 0)
+			return 0;
+	}
+	if (errno == ENODEV)
+		return error_set(err, ERROR_FAILED_PRECONDITION,
+				 "failed to mount %s: the guest's kernel does not support file "
+				 "system %.32s",
+				 fs->source, fs->type);
+	return error_sys(err, "failed to mount %s (type %s, options \"%s\")", fs->source, fs->type,
+			 fs->data);
+}
+
+/* Mounts in the directory `name` of roots->run. No container can reach it, so its name is safe to
+ * use. */
+static int
+mount_aside(struct worker *w, const struct storage_fs *fs, const struct roots *roots,
+	    const char *name, struct error *err)
+{
+	const int run = roots->run;
 	char target[64];
 	auto_close int under = path_open(run, name, O_PATH | O_DIRECTORY, 0, PATH_FOLLOW_NONE, err);
 	const struct undo undo = { .kind = &undo_umount, .fd = under, .name = name };
@@ -63,15 +95,8 @@ mount_aside(struct worker *w, const struct storage_fs *fs, int run, const char *
 
 	if (under < 0 || worker_step(w, &undo, err) < 0)
 		return -1;
-	if (mount(fs->source, path_of_fd(under, target), fs->type, fs->flags, fs->data) < 0) {
-		if (errno == ENODEV)
-			return error_set(err, ERROR_FAILED_PRECONDITION,
-					 "failed to mount %s: the guest's kernel does not support "
-					 "file system %.32s",
-					 fs->source, fs->type);
-		return error_sys(err, "failed to mount %s (type %s, options \"%s\")", fs->source,
-				 fs->type, fs->data);
-	}
+	if (mount_fs(fs, roots, path_of_fd(under, target), err) < 0)
+		return -1;
 	top = path_open(run, name, O_PATH, 0, PATH_FOLLOW_NONE, err);
 	if (top < 0)
 		return -1;
@@ -84,15 +109,17 @@ mount_aside(struct worker *w, const struct storage_fs *fs, int run, const char *
 }
 
 int
-storage_tree_mount(struct worker *w, const struct storage_fs *fs, int run, struct error *err)
+storage_tree_mount(struct worker *w, const struct storage_fs *fs, const struct roots *roots,
+		   struct error *err)
 {
+	const int run = roots->run;
 	char name[32];
 	auto_close int tree = -1;
 
 	(void)snprintf(name, sizeof(name), ".mount-%d", (int)getpid());
 	if (worker_mkdir(w, run, name, 0700, NULL, err) < 0)
 		return error_wrap(err, "failed to create a temporary mount point for %s", RUN_DIR);
-	tree = mount_aside(w, fs, run, name, err);
+	tree = mount_aside(w, fs, roots, name, err);
 	if (tree < 0)
 		return -1;
 	if (unlinkat(run, name, AT_REMOVEDIR) < 0)

@@ -34,7 +34,7 @@ mount_gate(struct worker *w, const struct storage_mount *m, struct error *err)
 		return error_sys(err, "read %s", m->spec->source);
 	if (go == 'f')
 		return error_set(err, ERROR_UNAVAILABLE, "told to fail");
-	tree = storage_tree_mount(w, &fs, m->roots->run, err);
+	tree = storage_tree_mount(w, &fs, m->roots, err);
 	if (tree < 0 || storage_place_mount(w, &place, tree, err) < 0)
 		return -1;
 	if (go == 'u')

@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 #include <sys/statfs.h>
 #include <sys/statvfs.h>
+#include <sys/utsname.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -28,6 +29,51 @@ parts(struct bench *b)
 	return (struct volume_parts){
 		.jobs = b->jobs, .roots = &b->roots, .devices = b->devices, .storages = b->t
 	};
+}
+
+static void
+write_text(const char *path, const char *text)
+{
+	auto_close int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+
+	REQUIRE_GE(fd, 0);
+	REQUIRE_EQ(write_full(fd, text, strlen(text)), 0);
+}
+
+/* The file is no module, which the error shows; without it, the file system is unknown. */
+AGENT_TEST(storage_volume, the_module_of_a_file_system_is_loaded)
+{
+	struct storage_spec s = memory(b, "at");
+	const int root = b->roots.root;
+	char dir[256], path[320];
+	struct utsname uts;
+	struct error err;
+
+	REQUIRE_EQ(uname(&uts), 0);
+	REQUIRE_EQ(mkdir(at(b, "lib"), 0755), 0);
+	REQUIRE_EQ(mkdir(at(b, "lib/modules"), 0755), 0);
+	(void)snprintf(dir, sizeof(dir), "%s/lib/modules/%.64s", b->dir, uts.release);
+	REQUIRE_EQ(mkdir(dir, 0755), 0);
+	(void)snprintf(path, sizeof(path), "%s/modules.dep", dir);
+	write_text(path, "oddfs.ko:\n");
+	(void)snprintf(path, sizeof(path), "%s/oddfs.ko", dir);
+	write_text(path, "not a module");
+	(void)snprintf(path, sizeof(path), "%s/modules.alias", dir);
+	write_text(path, "alias fs-oddfs oddfs\n");
+	s.driver = "virtio-fs";
+	s.source = "tag";
+	s.fstype = "oddfs";
+	b->roots.root = b->roots.run;
+	err = acquire(b, "one", &s, 1);
+	REQUIRE_NE(err.code, ERROR_OK);
+	REQUIRE_HAS(err.msg, "failed to load oddfs.ko");
+	REQUIRE_EQ(unlink(path), 0);
+	err = acquire(b, "one", &s, 1);
+	REQUIRE_EQ(err.code, ERROR_FAILED_PRECONDITION, "%s", err.msg);
+	REQUIRE_HAS(err.msg, "does not support file system oddfs");
+	b->roots.root = root;
+	(void)snprintf(path, sizeof(path), "rm -r %s/lib", b->dir);
+	REQUIRE_EQ(system(path), 0);
 }
 
 struct answer {
