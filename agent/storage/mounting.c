@@ -23,6 +23,7 @@
 
 static void storage_end(struct storage *s);
 static void storage_unmount_later(struct storage *s, const struct error *err);
+static void storage_begin_waiting(struct storages *t);
 
 static int
 mount_work(struct worker *w, void *arg, struct error *err)
@@ -411,6 +412,8 @@ storage_unmount_later(struct storage *s, const struct error *err)
 	release_failed(s->release, err);
 	storage_release_done(s);
 	storage_wake_waiters(s->table, s, NULL);
+	/* Those below it have waited for its end. */
+	storage_begin_waiting(s->table);
 }
 
 /* Begins the unmounts that have waited for another storage's end. Last mounted first: one whose

@@ -2,14 +2,32 @@
 /* Giving storages back: while they are mounted, being mounted, being unmounted; and the end of
  * the sandbox. */
 #include <criterion/criterion.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "lib/cleanup.h"
 #include "tests/support/check.h"
 #include "tests/unit/agent/storage/bench.h"
+
+/* Number of calls that fail: no worker can be started without a socket. */
+static unsigned int refusals;
+
+/* Takes the place of the C library's. */
+int
+socketpair(int domain, int type, int protocol, int fds[2])
+{
+	if (refusals > 0) {
+		refusals--;
+		errno = EMFILE;
+		return -1;
+	}
+	return (int)syscall(SYS_socketpair, domain, type, protocol, fds);
+}
 
 static void
 start_release(struct bench *b, const char *owner, struct result *r)
@@ -240,4 +258,26 @@ AGENT_TEST(storage_release, the_table_may_be_freed_at_any_time)
 	initlink_free(b->link);
 	loop_free(b->loop);
 	b->is_released = true;
+}
+
+/* Three storages, each on the one before. The unmount of the last one is tried 51 times. */
+AGENT_TEST(storage_release, unmounts_that_wait_for_one_that_cannot_begin)
+{
+	struct storage_spec s[3];
+	struct result out;
+
+	s[0] = memory(b, "a");
+	s[1] = memory(b, "a/b");
+	s[2] = memory(b, "a/b/c");
+	REQUIRE_EQ(acquire(b, "one", s, 3).code, ERROR_OK);
+	REQUIRE_EQ(mounts_added(b), 3);
+	refusals = 51;
+	start_release(b, "", &out);
+	UNTIL(b, out.ended);
+	REQUIRE_EQ(refusals, 0);
+	REQUIRE_EQ(out.err.code, ERROR_RESOURCE_EXHAUSTED);
+	REQUIRE_EQ(mounts_added(b), 0);
+	/* The storage that was never unmounted is still in the table. */
+	REQUIRE_EQ(storages_count(b->t), 1);
+	REQUIRE_EQ(release(b, "").code, ERROR_OK);
 }
