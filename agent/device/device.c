@@ -20,6 +20,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "agent/device/uevent.h"
 #include "agent/job/job.h"
 #include "lib/cleanup.h"
 #include "lib/client_texts.h"
@@ -343,22 +344,6 @@ on_uevent(uint32_t events, void *data)
 		search_again(w);
 }
 
-static int
-uevent_socket(struct error *err)
-{
-	struct sockaddr_nl addr = { .nl_family = AF_NETLINK, .nl_groups = 1 };
-	auto_close int fd = socket(AF_NETLINK, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK,
-				   NETLINK_KOBJECT_UEVENT);
-	int size = 1 << 20;
-
-	if (fd < 0)
-		return error_sys(err, "failed to open the uevent socket");
-	(void)setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &size, sizeof(size));
-	if (bind(fd, (struct sockaddr *)&addr, sizeof(addr)) < 0)
-		return error_sys(err, "failed to bind the uevent socket");
-	return steal_fd(&fd);
-}
-
 struct device_watch *
 device_watch_new(struct loop *loop, struct jobs *jobs, const struct roots *roots,
 		 uint64_t timeout_ms, struct error *err)
@@ -376,7 +361,7 @@ device_watch_new(struct loop *loop, struct jobs *jobs, const struct roots *roots
 	w->jobs = jobs;
 	w->roots = roots;
 	w->timeout_ms = timeout_ms;
-	w->fd = uevent_socket(&why);
+	w->fd = uevent_open(&why);
 	if (w->fd < 0) {
 		log_warn("device", "hot-plugged devices will not be detected: %s", why.msg);
 		return w;

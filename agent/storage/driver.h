@@ -59,8 +59,8 @@ const struct storage_driver *storage_driver_find(const char *name);
 /* ---- helpers of the drivers, worker only: may block ---- */
 
 /* Waits up to 1 s until a disk that was just plugged in can be opened: its node appears slightly
- * earlier, and opening it fails with ENXIO until then. Any other error is left to the next open.
- * Worker only: blocks. */
+ * earlier, and opening it fails with ENXIO until the kernel announces the disk. Any other error is
+ * left to the next open. Worker only: blocks. */
 void storage_await_disk(const struct roots *roots, const char *node);
 
 /* The thing to mount. */

@@ -3,21 +3,27 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <poll.h>
 #include <string.h>
 #include <sys/mount.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "agent/device/uevent.h"
 #include "agent/job/worker.h"
 #include "agent/storage/driver.h"
 #include "agent/storage/mount_point.h"
 #include "agent/storage/tree.h"
 #include "lib/cleanup.h"
+#include "lib/deadline.h"
 #include "lib/mountopt.h"
 #include "lib/path.h"
 #include "lib/sys.h"
+
+/* For a disk that the kernel does not announce. */
+#define AWAIT_MS 1000
 
 /* Options for the agent, not for the kernel. */
 static const char *const not_for_kernel[] = { "io.katacontainers.", "X-kata.", "fsgid=", NULL };
@@ -64,14 +70,29 @@ collect_options(const struct storage_spec *spec, const char *const *extra, struc
 void
 storage_await_disk(const struct roots *roots, const char *node)
 {
-	for (long ms = 1; ms < 1000; ms *= 2) {
-		const struct timespec pause = { .tv_nsec = ms * 1000000 };
+	const uint64_t until = deadline_in(AWAIT_MS);
+	struct error ignored = ERROR_INIT;
+	auto_close int events = -1;
+
+	for (;;) {
 		auto_close int path = roots_open_path(roots, node);
 		auto_close int fd = path < 0 ? -1 : path_reopen(path, O_RDONLY | O_NONBLOCK);
+		struct pollfd p = { .fd = events, .events = POLLIN };
+		char byte;
 
 		if (fd >= 0 || errno != ENXIO)
 			return;
-		(void)nanosleep(&pause, NULL);
+		if (events < 0) {
+			/* It may have been announced before the socket was open. */
+			events = uevent_open(&ignored);
+			if (events < 0)
+				return;
+			continue;
+		}
+		if (poll(&p, 1, deadline_left_ms(until)) <= 0)
+			return;
+		while (recv(events, &byte, sizeof(byte), MSG_DONTWAIT) >= 0)
+			continue;
 	}
 }
 
