@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Reads one document of YAML into a tree. JSON is a part of YAML and is read, too. Left out are
+ * anchors, aliases, tags, directives, keys that are not plain or quoted scalars, plain scalars over
+ * several lines inside brackets, and several documents in one text: an error names each of them
+ * with its line. Scalars keep their text, and their user decides what it means. Pure. Source: YAML
+ * 1.2.2.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "lib/arena.h"
+#include "lib/error.h"
+
+/* Limits on the depth of a document and on the keys of one map. */
+#define YAML_DEPTH_MAX 32
+#define YAML_KEYS_MAX  1024
+
+enum yaml_kind {
+	/* A value that is missing. */
+	YAML_NULL,
+	YAML_PLAIN,
+	/* With quotes, or a block of text. */
+	YAML_QUOTED,
+	YAML_LIST,
+	YAML_MAP,
+};
+
+struct yaml_node {
+	enum yaml_kind kind;
+	unsigned int line;
+	/* In a map, otherwise NULL. */
+	const char *key;
+	/* Of YAML_PLAIN and YAML_QUOTED, otherwise NULL. */
+	const char *text;
+	/* The elements of a list or a map, and their number. */
+	struct yaml_node *first;
+	size_t n;
+	/* The next element of the same list or map. */
+	struct yaml_node *next;
+};
+
+/* Reads a text. Returns the tree, which is in the arena and has nothing of the text; or NULL and
+ * err: INVALID_ARGUMENT with the line, RESOURCE_EXHAUSTED if the arena is too small. */
+struct yaml_node *yaml_parse(struct arena *arena, const char *text, size_t size, struct error *err);
+
+/* Returns the value of a key, or NULL. */
+const struct yaml_node *yaml_get(const struct yaml_node *map, const char *key);
+
+/* Returns whether the node has no value: YAML_NULL, or one of the plain words for it. */
+bool yaml_is_null(const struct yaml_node *node);
+
+/* Returns whether the node is a whole number: decimal, 0x… or octal as 0o… or 0…; and sets *out. */
+bool yaml_int(const struct yaml_node *node, int64_t *out);
