@@ -376,6 +376,9 @@ agent_make_parts(struct agent *agent, struct error *err)
 		.roots = &agent->roots,
 		.pipe_size = agent->config.container_pipe_size,
 		.any_disk = agent->config.any_disk,
+		.cdi_timeout_ms = agent->config.cdi_timeout_s * 1000ull,
+		.cdi_device_ms = agent->config.hotplug_timeout_s * 1000ull,
+		.visible_cdi_devices = agent->config.visible_cdi_devices,
 		.lsm = lsm_detect(agent->roots.sys),
 		.strict_lsm = agent->config.strict_lsm,
 	};

@@ -219,7 +219,7 @@ container_fill(struct container *c, const char *id, const Grpc__Spec *spec, stru
 	if (cgroup_path_from_spec(spec->linux ? spec->linux->cgroupspath : "", id, cgroup,
 				  sizeof(cgroup), err) < 0)
 		return -1;
-	if (spec_retain_pack(spec, &c->kept, &c->kept_size, err) < 0)
+	if (container_set_spec(c, spec, err) < 0)
 		return -1;
 	c->id = strdup(id);
 	c->cgroup_path = strdup(cgroup);
@@ -228,9 +228,23 @@ container_fill(struct container *c, const char *id, const Grpc__Spec *spec, stru
 	c->name = container_pod_name(spec) ? strdup(container_pod_name(spec)) : NULL;
 	if (!c->id || !c->cgroup_path || !c->bundle || (container_pod_name(spec) && !c->name))
 		return error_nomem(err, "creating a container");
-	c->hooks = hooks_times(spec->hooks);
 	c->init = container_add_process(c, id, err);
 	return c->init ? 0 : -1;
+}
+
+int
+container_set_spec(struct container *c, const Grpc__Spec *spec, struct error *err)
+{
+	uint8_t *kept;
+	size_t size;
+
+	if (spec_retain_pack(spec, &kept, &size, err) < 0)
+		return -1;
+	free(c->kept);
+	c->kept = kept;
+	c->kept_size = size;
+	c->hooks = hooks_times(spec->hooks);
+	return 0;
 }
 
 void

@@ -112,6 +112,10 @@ struct container {
 struct container *container_new(struct loop *loop, const char *id, const Grpc__Spec *spec,
 				struct error *err);
 
+/* Replaces the retained part of the spec and the times of the hooks, while the container is being
+ * created. Returns 0, or -1 and err. */
+int container_set_spec(struct container *c, const Grpc__Spec *spec, struct error *err);
+
 /* Frees the container and its processes (process_free()). The caller has removed it from its
  * list. */
 void container_free(struct container *c);

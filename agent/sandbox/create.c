@@ -2,8 +2,8 @@
 /*
  * CreateContainer as an operation. Called by agent/rpc through sandbox.h.
  *
- *   queued -> storages -> devices -> launch (worker) -> done
- *                 \_________\__________\ failed or aborted -> undone -> done
+ *   queued -> storages -> devices -> CDI devices -> launch (worker) -> done
+ *                 \_________\____________\____________\ failed or aborted -> undone -> done
  *
  * The storages are acquired and the devices found only if the request has any. A failure at any
  * step leaves nothing behind: the launch is undone, then the storages are released, then the
@@ -38,6 +38,7 @@ struct create_op {
 	struct storage_request *acquiring;
 	struct create_devices devices;
 	bool searching;
+	struct create_cdi cdi;
 	struct launch launch;
 	struct stdio_ends ends;
 	/* The host's sockets, until the launch passes them to the streams; -1: none. */
@@ -47,6 +48,8 @@ struct create_op {
 	/* A duplicate of the sandbox's pid namespace: the container that owns it may be removed
 	 * while the launch waits for a worker. */
 	int pidns;
+	/* The spec of the request as it is, which belongs to the call. */
+	const Grpc__Spec *host_spec;
 	/* A copy of the spec with the guest's hooks added; unused if the guest has none. */
 	Grpc__Spec with_hooks;
 	Grpc__Hooks hooks;
@@ -57,6 +60,9 @@ static enum op_outcome create_run(struct op *base, struct error *err);
 static void create_on_storages_acquired(const struct error *err, void *data);
 static int create_find_devices(struct create_op *op, struct error *err);
 static void create_on_devices_found(const struct error *err, void *data);
+static int create_find_cdi(struct create_op *op, struct error *err);
+static void create_on_cdi_found(const struct error *err, const uint8_t *edits, size_t size,
+				void *data);
 static int create_launch(struct create_op *op, struct error *err);
 static void create_on_launched(struct sandbox_op *base, const struct error *err);
 static void create_undone(struct create_op *op);
@@ -103,6 +109,7 @@ sandbox_create_container(struct sandbox *s, const struct sandbox_container_reque
 	if (!op)
 		return OP_FAILED;
 	op->request = *request;
+	op->host_spec = request->spec;
 	op->gate = op->pidns = -1;
 	op->ends = (struct stdio_ends){ .fd = { -1, -1, -1 } };
 	for (size_t i = 0; i < ARRAY_LEN(op->pass); i++)
@@ -193,7 +200,9 @@ create_run(struct op *base, struct error *err)
 	struct create_op *op = (struct create_op *)base;
 	struct sandbox *s = op->base.s;
 
-	if (create_check_request(s, &op->request, err) < 0 || create_add_guest_hooks(op, err) < 0)
+	if (create_check_request(s, &op->request, err) < 0 ||
+	    create_cdi_prepare(s, &op->cdi, op->request.spec, err) < 0 ||
+	    create_add_guest_hooks(op, err) < 0)
 		return OP_FAILED;
 	op->base.c = container_new(s->parts.loop, op->request.id, op->request.spec, err);
 	if (!op->base.c)
@@ -242,7 +251,7 @@ static int
 create_find_devices(struct create_op *op, struct error *err)
 {
 	if (op->request.n_devices == 0)
-		return create_launch(op, err);
+		return create_find_cdi(op, err);
 	if (create_devices_find(op->base.s, &op->devices, &op->request, create_on_devices_found, op,
 				err) < 0)
 		return -1;
@@ -259,6 +268,46 @@ create_on_devices_found(const struct error *err, void *data)
 	op->searching = false;
 	if (err->code != ERROR_OK ||
 	    create_devices_keep_functions(&op->devices, &op->request, op->base.c, &why) < 0 ||
+	    create_find_cdi(op, &why) < 0) {
+		create_close_far_ends(op);
+		create_fail(op, &why);
+	}
+}
+
+/* Looks for the CDI devices, if the request has any, and launches. Returns 0, or -1 and err if
+ * nothing was started. */
+static int
+create_find_cdi(struct create_op *op, struct error *err)
+{
+	if (op->cdi.names.n == 0)
+		return create_launch(op, err);
+	return create_cdi_find(op->base.s, &op->cdi, op->request.spec, create_on_cdi_found, op,
+			       err);
+}
+
+/* Replaces the spec by one with the CDI devices. */
+static int
+create_add_cdi(struct create_op *op, const uint8_t *edits, size_t size, struct error *err)
+{
+	const Grpc__Spec *spec = create_cdi_merge(&op->cdi, op->host_spec, edits, size, err);
+
+	if (!spec)
+		return -1;
+	op->request.spec = spec;
+	hooks_merge_release(&op->hooks);
+	if (create_add_guest_hooks(op, err) < 0)
+		return -1;
+	return container_set_spec(op->base.c, op->request.spec, err);
+}
+
+static void
+create_on_cdi_found(const struct error *err, const uint8_t *edits, size_t size, void *data)
+{
+	struct create_op *op = data;
+	struct error why = *err;
+
+	op->cdi.wait = NULL;
+	if (err->code != ERROR_OK || create_add_cdi(op, edits, size, &why) < 0 ||
 	    create_launch(op, &why) < 0) {
 		create_close_far_ends(op);
 		create_fail(op, &why);
@@ -319,6 +368,8 @@ create_fill_launch(struct create_op *op)
 		.start_gate = op->gate,
 		.functions = c->functions,
 		.n_functions = c->n_functions,
+		.numbers = op->cdi.numbers,
+		.n_numbers = op->cdi.n_numbers,
 	};
 	memcpy(op->launch.stdio, op->ends.fd, sizeof(op->launch.stdio));
 	for (size_t i = 0; i < NS_KINDS; i++)
@@ -610,6 +661,11 @@ create_abort(struct op *base, const struct error *why)
 		create_fail(op, why);
 		return;
 	}
+	if (op->cdi.wait) {
+		pending_cancel(&op->cdi.wait);
+		create_fail(op, why);
+		return;
+	}
 	sandbox_op_abort(base, why);
 }
 
@@ -622,6 +678,7 @@ create_free(struct op *base)
 	for (size_t i = 0; i < ARRAY_LEN(op->pass); i++)
 		close_fd(&op->pass[i]);
 	create_devices_release(&op->devices);
+	create_cdi_release(&op->cdi);
 	hooks_merge_release(&op->hooks);
 	sandbox_op_free(base);
 }

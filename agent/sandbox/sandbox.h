@@ -50,6 +50,11 @@ struct sandbox_parts {
 	bool strict_lsm;
 	/* Device rules for all devices include disks. */
 	bool any_disk;
+	/* The time for specs of CDI to appear, and then for a device to appear in them, in
+	 * milliseconds. */
+	uint64_t cdi_timeout_ms, cdi_device_ms;
+	/* Containers ask for CDI devices by a variable, too. */
+	bool visible_cdi_devices;
 	/* The time limit of a launch, from starting the worker to the gate; 0: two minutes. */
 	uint64_t create_timeout_ms;
 };

@@ -4,6 +4,8 @@
 
 #include <stdint.h>
 
+#include "agent/cdi/cdi.h"
+#include "agent/cgroup/device_numbers.h"
 #include "agent/cgroup/devices.h"
 #include "agent/container/container.h"
 #include "agent/container/seccomp/cache.h"
@@ -13,6 +15,7 @@
 #include "agent/sandbox/queue.h"
 #include "agent/sandbox/sandbox.h"
 #include "agent/sandbox/setup_work.h"
+#include "lib/arena.h"
 
 /* From starting the worker to the gate; hosts ask for less. */
 #define LAUNCH_MS 120000
@@ -130,6 +133,33 @@ int create_devices_fill(struct sandbox *s, struct create_devices *e,
 			struct keep_fds *keep, struct error *err);
 
 void create_devices_release(struct create_devices *e);
+
+/* The devices of a CreateContainer request that the guest's CDI specs describe. All zero: none. */
+struct create_cdi {
+	/* Holds all that follows. */
+	struct arena arena;
+	struct cdi_names names;
+	struct pending *wait;
+	/* The devices that were added, which the host's rules do not cover. */
+	struct device_number *numbers;
+	size_t n_numbers;
+};
+
+/* Finds the names of the devices in a spec, which outlives them. Returns 0, or -1 and err. */
+int create_cdi_prepare(const struct sandbox *s, struct create_cdi *c, const Grpc__Spec *spec,
+		       struct error *err);
+
+/* Starts to look for the devices, of which there is at least one. `found` follows, never from
+ * inside, and clears c->wait. Returns 0, or -1 and err. */
+int create_cdi_find(const struct sandbox *s, struct create_cdi *c, const Grpc__Spec *spec,
+		    cdi_found_fn *found, void *data, struct error *err);
+
+/* Returns the spec with what was found, valid by spec_validate() and until the release; or NULL and
+ * err. */
+const Grpc__Spec *create_cdi_merge(struct create_cdi *c, const Grpc__Spec *spec,
+				   const uint8_t *packed, size_t size, struct error *err);
+
+void create_cdi_release(struct create_cdi *c);
 
 /* Removes the container from the sandbox and frees it. */
 void sandbox_drop(struct sandbox *s, struct container *c);

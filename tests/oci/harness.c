@@ -27,6 +27,7 @@ static const struct {
 	{ oci_namespaces_cases, &n_oci_namespaces_cases },
 	{ oci_mounts_cases, &n_oci_mounts_cases },
 	{ oci_devices_cases, &n_oci_devices_cases },
+	{ oci_cdi_cases, &n_oci_cdi_cases },
 	{ oci_cgroup_cases, &n_oci_cgroup_cases },
 	{ oci_resources_cases, &n_oci_resources_cases },
 	{ oci_security_cases, &n_oci_security_cases },

@@ -232,5 +232,6 @@ extern const size_t n_oci_default_cases, n_oci_process_cases, n_oci_namespaces_c
 	n_oci_security_cases, n_oci_hooks_cases, n_oci_hostile_cases, n_oci_bombs_cases;
 
 extern const struct oci_case oci_exec_cases[], oci_shared_cases[], oci_rootfs_cases[],
-	oci_quotas_cases[];
-extern const size_t n_oci_exec_cases, n_oci_shared_cases, n_oci_rootfs_cases, n_oci_quotas_cases;
+	oci_quotas_cases[], oci_cdi_cases[];
+extern const size_t n_oci_exec_cases, n_oci_shared_cases, n_oci_rootfs_cases, n_oci_quotas_cases,
+	n_oci_cdi_cases;

@@ -191,7 +191,7 @@ device_entries_apply(struct worker *w, const struct launch *l, struct error *err
 	int n_rdma;
 
 	device_entries_translate_env(w, l->spec->process, l->functions, l->n_functions);
-	numbers = calloc(n + RDMA_NODES_MAX, sizeof(*numbers));
+	numbers = calloc(n + RDMA_NODES_MAX + l->n_numbers, sizeof(*numbers));
 	if (!numbers)
 		return error_nomem(err, "translating device numbers");
 	if (device_entries_translate(l, numbers, err) < 0)
@@ -200,6 +200,9 @@ device_entries_apply(struct worker *w, const struct launch *l, struct error *err
 	if (n_rdma < 0)
 		return -1;
 	n += (size_t)n_rdma;
+	if (l->n_numbers)
+		memcpy(numbers + n, l->numbers, l->n_numbers * sizeof(*numbers));
+	n += l->n_numbers;
 	if (n == 0)
 		return 0;
 	if (n > LAUNCH_NUMBERS_MAX)

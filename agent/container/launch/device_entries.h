@@ -10,7 +10,8 @@ struct worker;
 
 /* For each entry of l->devices, sets the entry of spec.linux.devices with its container path,
  * which must exist, to the numbers of its node, and rewrites the device rules for the old numbers.
- * Appends entries for the RDMA nodes of l->functions, and a rule that allows each device. Sends the
+ * Appends entries for the RDMA nodes of l->functions, and rules that allow all these devices and
+ * l->numbers. Sends the
  * numbers to the agent. Translates the PCI addresses in the environment. Changes the spec, which is
  * the worker's own copy. Returns 0, or -1 and err: INVALID_ARGUMENT. */
 int device_entries_apply(struct worker *w, const struct launch *l, struct error *err);

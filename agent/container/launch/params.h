@@ -15,6 +15,7 @@
 #include "agent/roots.h"
 #include "oci.pb-c.h"
 
+struct device_number;
 struct device_program;
 struct filter;
 struct pci_pair;
@@ -91,6 +92,9 @@ struct launch {
 	/* The PCI functions that the host plugged in. */
 	const struct pci_pair *functions;
 	size_t n_functions;
+	/* Devices of the spec that the host does not know, for their rules. */
+	const struct device_number *numbers;
+	size_t n_numbers;
 	const struct launch_shared *shared;
 	size_t n_shared;
 	/* A pidfd of the first process of the shared pid namespace; -1: none. */
