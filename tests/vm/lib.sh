@@ -259,6 +259,26 @@ initrd_with()
 		cat "$OUT/kernel/$kernel/initrd.img" "$2.cpio" >"$2"
 }
 
+# verity_append FILE: appends the tree of hashes to an image; its root is in FILE.hash, its place in
+# FILE.offset
+verity_salt=00112233445566778899aabbccddeeff
+verity_append()
+{
+	local size
+	size=$((($(stat -c %s "$1") + 4095) / 4096 * 4096))
+	truncate -s "$size" "$1" && echo $size >"$1.offset" &&
+		veritysetup format --salt $verity_salt --hash-offset "$size" "$1" "$1" |
+		awk '/^Root hash:/ { print $3 }' >"$1.hash" && test -s "$1.hash"
+}
+
+# verity_options FILE [HASH]: prints the options of a storage with such an image
+verity_options()
+{
+	local hash=${2:-$(cat "$1.hash")}
+	echo '"X-kata.dmverity-enabled=true","X-kata.dmverity.roothash='"$hash"'",
+		"X-kata.dmverity.hashoffset='"$(cat "$1.offset")"'","X-kata.dmverity.salt='$verity_salt'"'
+}
+
 # ignore_agent: builds the agent that can ignore a field of a spec, as $work/tatami-ignore
 ignore_agent()
 {

@@ -21,7 +21,7 @@ make_layers()
 		mke2fs -q -t ext4 -d "$work/bottom" "$work/bottom.ext4" 32M &&
 		mke2fs -q -t ext4 -O ^has_journal "$work/rw.ext4" 16M &&
 		mke2fs -q -t ext4 -O ^has_journal "$work/upper.ext4" 16M || return 1
-	mkfs.erofs "$work/bottom.erofs" "$work/bottom" && with_tree top && with_tree bottom ||
+	mkfs.erofs "$work/bottom.erofs" "$work/bottom" && verity_append "$work/top.erofs" && verity_append "$work/bottom.erofs" ||
 		return 1
 	# The boot code is free for the magic that tatamictl looks for.
 	truncate -s 32M "$work/parts" &&
@@ -32,24 +32,11 @@ make_layers()
 		dd if="$work/bottom.erofs" of="$work/parts" bs=512 seek=10240 conv=notrunc
 }
 
-salt=00112233445566778899aabbccddeeff
-# with_tree NAME: appends the tree of hashes to a layer; its root and its place are in files
-with_tree()
-{
-	local size
-	size=$((($(stat -c %s "$work/$1.erofs") + 4095) / 4096 * 4096))
-	truncate -s "$size" "$work/$1.erofs" && echo $size >"$work/$1.offset" &&
-		veritysetup format --salt $salt --hash-offset "$size" "$work/$1.erofs" \
-		"$work/$1.erofs" | awk '/^Root hash:/ { print $3 }' >"$work/$1.hash" &&
-		test -s "$work/$1.hash"
-}
-
 # part NUMBER NAME ID [HASH]: a partition as a layer, as the Rust runtime describes it
 part()
 {
 	echo '{"driver":"erofs.multi-layer","source":"0c","fstype":"erofs","mount_point":"'"$run/$3/rootfs"'","options":["ro","X-kata.overlay-lower",
-		"X-kata.multi-layer=true","X-kata.gpt-partitioned=true","X-kata.partition-number='"$1"'","X-kata.dmverity-enabled=true",
-		"X-kata.dmverity.roothash='"${4:-$(cat "$work/$2.hash")}"'","X-kata.dmverity.hashoffset='"$(cat "$work/$2.offset")"'","X-kata.dmverity.salt='$salt'"]}'
+		"X-kata.multi-layer=true","X-kata.gpt-partitioned=true","X-kata.partition-number='"$1"'",'"$(verity_options "$work/$2.erofs" "${4-}")"']}'
 }
 
 # layer SLOT FSTYPE NAME: a disk as the storage of a layer
@@ -130,7 +117,7 @@ verified()
 tampered()
 {
 	state >"$work/before"
-	EXTRA_FIELDS=",\"storages\":[$(part 1 top five),$(part 2 bottom five "$(cat "$work/top.hash")")]"
+	EXTRA_FIELDS=",\"storages\":[$(part 1 top five),$(part 2 bottom five "$(cat "$work/top.erofs.hash")")]"
 	says 'multi-layer/lower-1' rpc CreateContainer "$(spec five "$run/five/rootfs" true)" ||
 		return 1
 	within 10 as_before >/dev/null || return 1
