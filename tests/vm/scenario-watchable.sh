@@ -27,15 +27,19 @@ share_of()
 	esac
 }
 
+# watchable SHARE: the directory of the mount points; the Rust runtime has its own
+watchable() { case $1 in 9p) echo $containers/passthrough/watchable ;; *) echo $containers/watchable ;; esac; }
+
 # with_volume ID SHARE VOLUME COMMAND...: starts a container with the volume at /cfg, and the
 # directory "out" of the share at /out
 with_volume()
 {
-	local id=$1 share=$2 volume=$3 at=/run/kata-containers/shared/$2
+	local id=$1 share=$2 volume=$3 at=/run/kata-containers/shared/$2 point
+	point=$(watchable "$2")/$1-cfg
 	shift 3
 	EXTRA_FIELDS=',"storages":['$(share_of "$share")',{"driver":"watchable-bind","source":"'$at/$volume'","fstype":"bind",
-		"options":["rbind","rprivate","ro"],"mount_point":"'$containers/watchable/$id-cfg'"}]'
-	EXTRA_MOUNTS=',{"destination":"/cfg","type":"bind","source":"'$containers/watchable/$id-cfg'","options":["rbind","rprivate","ro"]},
+		"options":["rbind","rprivate","ro"],"mount_point":"'$point'"}]'
+	EXTRA_MOUNTS=',{"destination":"/cfg","type":"bind","source":"'$point'","options":["rbind","rprivate","ro"]},
 		{"destination":"/out","type":"bind","source":"'$at/out'","options":["rbind"]}'
 	rpc CreateContainer "$(spec "$id" "$guest_rootfs" "$@")" || return 1
 	EXTRA_FIELDS='' EXTRA_MOUNTS=''
@@ -75,7 +79,7 @@ keys_change()
 	echo "version 42" >"$dir/..v41/new" && chmod 0640 "$dir/..v41/new" && ln -s ..data/new "$dir/new" && rm "$dir/c" "$dir/..v41/c" || return 1
 	within 10 is $'..data ..v41 a b new\n640' in_guest "$1" || { in_guest "$1"; return 1; }
 }
-in_guest() { ctl exec -p watch -- sh -c "cd /hostproc/1/root$containers/watchable/probe-$1-cfg && echo \$(ls -A) && stat -L -c %a new" 2>&1; }
+in_guest() { ctl exec -p watch -- sh -c "cd /hostproc/1/root$(watchable "$1")/probe-$1-cfg && echo \$(ls -A) && stat -L -c %a new" 2>&1; }
 
 follower() { ctl exec watch -- sh -c 'for d in /hostproc/[0-9]*; do test "$(cat $d/comm 2>/dev/null)" != kata-follow || echo ${d##*/}; done'; }
 followers() { follower | wc -l; }
@@ -87,10 +91,10 @@ cost()
 	test "$(followers)" = 1 || { echo "$(followers) workers"; return 1; }
 	# The worker looks more often for 3 s after a change.
 	sleep 8
-	what=$(ctl exec -p watch -- sh -c 'p='"$(follower)"'
+	what=$(ctl exec -p watch -- sh -c 'p='"$(follower) at=$(watchable "$1")"'
 		look() { awk "/ctxt_switches/ { n += \$2 } END { print n }" /hostproc/$p/status; cut -d" " -f1 /hostproc/$p/schedstat; }
 		set -- $(look); sleep 20; set -- "$@" $(look)
-		echo $(($3 - $1)) wake-ups, $((($4 - $2) / 1000)) us of processor time in 20 s, for $(ls -d /hostproc/1/root/run/kata-containers/shared/containers/watchable/*-cfg | wc -l) volumes') || return 1
+		echo $(($3 - $1)) wake-ups, $((($4 - $2) / 1000)) us of processor time in 20 s, for $(ls -d /hostproc/1/root$at/*-cfg | wc -l) volumes') || return 1
 	echo "$1: $what" >>"$work/measured"
 	test "${what%% *}" -ge 5 && test "${what%% *}" -le 30 || { echo "$what"; return 1; }
 }
@@ -187,7 +191,7 @@ nothing_left()
 {
 	within 10 is 0 followers || return 1
 	test "$(guest_mounts)" = "$mounts_before" || { guest_mounts | diff - <(echo "$mounts_before"); return 1; }
-	ctl exec -p watch -- sh -c "! ls -d /hostproc/1/root$containers/watchable/*"
+	ctl exec -p watch -- sh -c "cd /hostproc/1/root$containers && ! ls -d watchable/* && ! ls -d passthrough"
 }
 
 # The other kernel may have run in this lane before.
