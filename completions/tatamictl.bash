@@ -15,8 +15,8 @@ _tatamictl_words() { mapfile -t COMPREPLY < <(compgen -W "$1" -- "${COMP_WORDS[C
 _tatamictl()
 {
 	local word=${COMP_WORDS[COMP_CWORD]} last=${COMP_WORDS[COMP_CWORD - 1]} i n=0
-	local vm='--rootfs --share --virtiofsd --virtiofs-cache --volume --attach --tty --interactive --env --cwd --user
-		--hostname --read-only --privileged --guest-proc --memory --cpus --max-memory --max-cpus
+	local vm='--rootfs --share --virtiofsd --virtiofs-cache --volume --device --attach --tty --interactive --env --cwd --user
+		--hostname --read-only --privileged --guest-proc --memory --cpus --max-memory --max-cpus --hotplug-ports
 		--kernel --initrd --root-image --agent-binary --nic --publish --no-container --append --machine
 		--qemu-arg --log
 		--accel --icount --timing --verbose --help'
@@ -40,7 +40,7 @@ _tatamictl()
 	pod:--status)
 		_tatamictl_words "$(_tatamictl_vms)"
 		return ;;
-	*:--rootfs|*:--kernel|*:--initrd|*:--root-image|*:--agent-binary|*:--virtiofsd|*:-v|*:--volume)
+	*:--rootfs|*:--kernel|*:--initrd|*:--root-image|*:--agent-binary|*:--virtiofsd|*:-v|*:--volume|*:--device)
 		_tatamictl_files -f
 		return ;;
 	*:--share)
@@ -58,7 +58,7 @@ _tatamictl()
 	*:--log)
 		_tatamictl_words 'error warn info debug'
 		return ;;
-	*:--attach|*:--env|*:--cwd|*:--user|*:--hostname|*:--guest-proc|*:--memory|*:--cpus|*:--max-memory|*:--max-cpus|*:--publish|*:--append|*:--qemu-arg|*:--name|*:-[ewupc])
+	*:--attach|*:--env|*:--cwd|*:--user|*:--hostname|*:--guest-proc|*:--memory|*:--cpus|*:--max-memory|*:--max-cpus|*:--hotplug-ports|*:--publish|*:--append|*:--qemu-arg|*:--name|*:-[ewupc])
 		return ;;
 	esac
 	case ${COMP_WORDS[1]}:$word in

@@ -44,6 +44,8 @@ enum {
 	OPT_NO_CONTAINER,
 	OPT_MACHINE,
 	OPT_QEMU_ARG,
+	OPT_DEVICE,
+	OPT_HOTPLUG_PORTS,
 };
 
 static const struct option long_options[] = {
@@ -52,6 +54,8 @@ static const struct option long_options[] = {
 	{ "virtiofs-cache", required_argument, NULL, OPT_VIRTIOFS_CACHE },
 	{ "virtiofsd", required_argument, NULL, OPT_VIRTIOFSD },
 	{ "volume", required_argument, NULL, 'v' },
+	{ "device", required_argument, NULL, OPT_DEVICE },
+	{ "hotplug-ports", required_argument, NULL, OPT_HOTPLUG_PORTS },
 	{ "tty", no_argument, NULL, 't' },
 	{ "interactive", no_argument, NULL, 'i' },
 	{ "env", required_argument, NULL, 'e' },
@@ -133,6 +137,12 @@ options_parse(struct run_options *o, int argc, char **argv, enum options_for com
 	    (command == OPTIONS_POD ? options_choose_share(o, true, err)
 				    : options_fill_shares(o, err)) < 0)
 		return -1;
+	for (unsigned int i = 0; o->vm.microvm && i < o->vm.n_shares; i++)
+		if (o->vm.shares[i].kind == SHARE_NVDIMM || o->vm.shares[i].kind == SHARE_PMEM)
+			return error_set(err, ERROR_INVALID_ARGUMENT,
+					 "--machine microvm has no memory devices: %s can be "
+					 "blk or scsi",
+					 o->vm.shares[i].path);
 	return options_fill_guest_files(o, err);
 }
 
@@ -229,7 +239,6 @@ options_parse_kind(const char *text, enum share_kind *out)
 		{ "9p", SHARE_9P },
 		{ "virtio-fs", SHARE_VIRTIOFS },
 		{ "virtiofs", SHARE_VIRTIOFS },
-		{ "blk", SHARE_BLK },
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
@@ -238,7 +247,7 @@ options_parse_kind(const char *text, enum share_kind *out)
 			return true;
 		}
 	}
-	return false;
+	return volume_bus(text, out);
 }
 
 static int
@@ -246,7 +255,7 @@ options_parse_share(struct run_options *o, const char *text, struct error *err)
 {
 	o->share_none = strcmp(text, "none") == 0;
 	o->share_given = true;
-	if (!o->share_none && !options_parse_kind(text, &o->share))
+	if (!o->share_none && (!options_parse_kind(text, &o->share) || o->share > SHARE_BLK))
 		return error_set(err, ERROR_INVALID_ARGUMENT,
 				 "--share %s: expected virtio-fs, 9p, none or blk", text);
 	return 0;
@@ -280,8 +289,10 @@ options_parse_attach(struct run_options *o, char *text, struct error *err)
 	*colon = '\0';
 	o->attached[o->n_attached].path = colon + 1;
 	if (!options_parse_kind(text, &o->attached[o->n_attached++].kind))
-		return error_set(err, ERROR_INVALID_ARGUMENT,
-				 "--attach %s:%s: expected 9p, virtio-fs or blk", text, colon + 1);
+		return error_set(
+			err, ERROR_INVALID_ARGUMENT,
+			"--attach %s:%s: expected 9p, virtio-fs, blk, scsi, nvdimm or pmem", text,
+			colon + 1);
 	return 0;
 }
 
@@ -300,37 +311,18 @@ options_parse_user(struct run_options *o, char *text, struct error *err)
 	return 0;
 }
 
-/* SRC:DST[:ro] */
+/* Adds a volume or device. */
 static int
-options_parse_volume(struct run_options *o, const char *text, struct error *err)
+options_parse_volume(struct run_options *o, const char *text, bool is_device, struct error *err)
 {
-	size_t n = o->container.n_volumes;
-	struct volume *v = &o->volumes[n];
-	const char *colon = strchr(text, ':'), *dst = colon ? colon + 1 : NULL;
-	const char *end = dst ? strchr(dst, ':') : NULL;
-	char source[PATH_MAX];
-	struct stat st;
+	struct volume *v = &o->volumes[o->container.n_volumes];
 
-	if (n == SPEC_VOLUMES_MAX)
-		return error_set(err, ERROR_INVALID_ARGUMENT, "too many volumes: at most %d",
-				 SPEC_VOLUMES_MAX);
-	if (!dst || dst[0] != '/' || colon == text || (size_t)(colon - text) >= sizeof(source) ||
-	    strlen(dst) >= sizeof(v->target) ||
-	    (end && strcmp(end, ":ro") != 0 && strcmp(end, ":rw") != 0))
+	if (o->container.n_volumes == SPEC_VOLUMES_MAX)
 		return error_set(err, ERROR_INVALID_ARGUMENT,
-				 "-v %s: expected SRC:DST[:ro], DST absolute", text);
-	(void)snprintf(source, sizeof(source), "%.*s", (int)(colon - text), text);
-	(void)snprintf(v->target, sizeof(v->target), "%.*s",
-		       (int)(end ? end - dst : (int)strlen(dst)), dst);
-	if (!realpath(source, v->source) || stat(v->source, &st) < 0)
-		return error_sys_code(err, ERROR_INVALID_ARGUMENT, "-v %s: failed to look up %s",
-				      text, source);
-	if (!S_ISDIR(st.st_mode) && !S_ISREG(st.st_mode))
-		return error_set(err, ERROR_INVALID_ARGUMENT,
-				 "-v %s: %s is neither a directory nor a file", text, source);
-	v->is_file = S_ISREG(st.st_mode);
-	v->readonly = end && strcmp(end, ":ro") == 0;
-	o->container.n_volumes = n + 1;
+				 "too many volumes and devices: at most %d", SPEC_VOLUMES_MAX);
+	if (is_device ? device_parse(v, text, err) < 0 : volume_parse(v, text, err) < 0)
+		return -1;
+	o->container.n_volumes++;
 	return 0;
 }
 
@@ -384,7 +376,12 @@ options_parse_one(struct run_options *o, int opt, char *arg, struct error *err)
 	case OPT_VIRTIOFS_CACHE:
 		return options_parse_virtiofs_cache(arg, &o->vm.virtiofs_cache, err);
 	case 'v':
-		return options_parse_volume(o, arg, err);
+		return options_parse_volume(o, arg, false, err);
+	case OPT_DEVICE:
+		return options_parse_volume(o, arg, true, err);
+	case OPT_HOTPLUG_PORTS:
+		return options_parse_number("--hotplug-ports", arg, 1, VM_PORTS_MAX,
+					    &o->vm.hotplug_ports, err);
 	case 'e':
 		return options_parse_env(o, arg, err);
 	case 'p':
@@ -453,6 +450,11 @@ options_check_together(const struct run_options *o, enum options_for command, st
 	if (o->no_container && (command != OPTIONS_BOOT || o->rootfs))
 		return error_set(err, ERROR_INVALID_ARGUMENT,
 				 "--no-container is valid only for boot, without --rootfs");
+	if (o->container.n_volumes && (o->no_container || command == OPTIONS_POD))
+		return error_set(err, ERROR_INVALID_ARGUMENT,
+				 "%s volumes or devices on the command line",
+				 o->no_container ? "--no-container takes no"
+						 : "a pod has the volumes of its FILE, and no");
 	if (detached && (o->container.terminal || o->interactive))
 		return error_set(err, ERROR_INVALID_ARGUMENT,
 				 "-t and -i are not available in the background");
@@ -486,10 +488,16 @@ options_set_share(struct vm_share *s, enum share_kind kind, const char *path, bo
 static int
 options_fill_attached(struct run_options *o, struct error *err)
 {
+	char path[PATH_MAX];
+
 	for (size_t i = 0; i < o->n_attached; i++) {
 		if (o->vm.n_shares == VM_SHARES_MAX)
 			return error_set(err, ERROR_INVALID_ARGUMENT, "too many shares: at most %d",
 					 VM_SHARES_MAX);
+		if (o->attached[i].kind >= SHARE_BLK &&
+		    volume_find_image(o->attached[i].path, o->attached[i].kind, false, path, err) <
+			    0)
+			return error_wrap(err, "--attach");
 		if (options_set_share(&o->vm.shares[o->vm.n_shares], o->attached[i].kind,
 				      o->attached[i].path, false, err) < 0)
 			return -1;
@@ -547,7 +555,7 @@ static int
 options_fill_shares(struct run_options *o, struct error *err)
 {
 	struct stat st;
-	bool is_image;
+	bool is_image, has_directories;
 
 	if (o->no_container)
 		return options_choose_share(o, false, err) < 0 ? -1 : options_fill_attached(o, err);
@@ -558,31 +566,43 @@ options_fill_shares(struct run_options *o, struct error *err)
 		return error_sys_code(err, ERROR_INVALID_ARGUMENT, "failed to look up --rootfs %s",
 				      o->rootfs);
 	is_image = S_ISREG(st.st_mode) || S_ISBLK(st.st_mode);
+	has_directories = !is_image;
 	if (!is_image && (o->share_none || o->share == SHARE_BLK))
 		return error_set(err, ERROR_INVALID_ARGUMENT,
 				 "--rootfs %s is a directory: --share %s requires an image "
 				 "(mke2fs -d creates one)",
 				 o->rootfs, o->share_none ? "none" : "blk");
-	if (options_choose_share(o, !is_image || o->container.n_volumes > 0, err) < 0)
+	for (size_t i = 0; i < o->container.n_volumes; i++)
+		has_directories |= o->volumes[i].kind == VOLUME_ON_SHARE ||
+				   o->volumes[i].kind == VOLUME_WATCHED;
+	if (options_choose_share(o, has_directories, err) < 0)
 		return -1;
-	if (is_image && o->vm.microvm)
-		return error_set(
-			err, ERROR_INVALID_ARGUMENT,
-			"--rootfs %s is an image, which --machine microvm does not support",
-			o->rootfs);
 	if (options_set_share(&o->vm.shares[0], is_image ? SHARE_BLK : o->share, o->rootfs, false,
 			      err) < 0)
 		return -1;
+	if (is_image) {
+		o->vm.shares[0].fstype = find_fstype(o->rootfs, err);
+		if (!o->vm.shares[0].fstype)
+			return error_wrap(err, "--rootfs");
+	}
+	if (volumes_check(o->volumes, o->container.n_volumes,
+			  is_image ? o->vm.shares[0].path : NULL, err) < 0)
+		return -1;
 	o->vm.n_shares = 1;
 	for (size_t i = 0; i < o->container.n_volumes; i++) {
-		const struct volume *v = &o->volumes[i];
-		char dir[PATH_MAX];
+		struct volume *v = &o->volumes[i];
+		bool is_directory = v->kind == VOLUME_ON_SHARE || v->kind == VOLUME_WATCHED;
+		char path[PATH_MAX];
 
+		if (!volume_has_share(v))
+			continue;
 		/* A file is shared through its directory and bind-mounted from there. */
-		(void)snprintf(dir, sizeof(dir), "%s", v->source);
+		(void)snprintf(path, sizeof(path), "%s", v->source);
 		if (v->is_file)
-			strrchr(dir, '/')[strrchr(dir, '/') == dir ? 1 : 0] = '\0';
-		if (options_set_share(&o->vm.shares[1 + i], o->share, dir, v->readonly, err) < 0)
+			strrchr(path, '/')[strrchr(path, '/') == path ? 1 : 0] = '\0';
+		v->share = (int)o->vm.n_shares;
+		if (options_set_share(&o->vm.shares[o->vm.n_shares],
+				      is_directory ? o->share : v->bus, path, v->readonly, err) < 0)
 			return -1;
 		o->vm.n_shares++;
 	}

@@ -8,8 +8,6 @@
 
 #include "lib/cleanup.h"
 
-#define SHARED "/run/kata-containers/shared/containers"
-
 /* Default capabilities of container engines. */
 static const char *const default_caps[] = {
 	"CAP_CHOWN",   "CAP_DAC_OVERRIDE", "CAP_FSETID",           "CAP_FOWNER",
@@ -93,6 +91,7 @@ static Grpc__Process *spec_new_process(struct maker *m, const struct container_o
 static Grpc__Linux *spec_new_linux(struct maker *m, const struct container_options *o);
 static void spec_add_mounts(struct maker *m, const struct container_options *o, Grpc__Spec *spec);
 static char *spec_volume_point(struct maker *m, const char *id, size_t i);
+static char *spec_watched_point(struct maker *m, const char *id, size_t i);
 static void spec_join_pod(struct maker *m, const struct spec_pod *pod,
 			  Grpc__CreateContainerRequest *r);
 
@@ -167,6 +166,21 @@ spec_new_storage(struct maker *m, const char *driver, const char *source, const 
 	return s;
 }
 
+/* Returns the name of the storage driver and type of device of a disk. */
+static const char *
+spec_disk_driver(const struct vm_share *s)
+{
+	switch (s->kind) {
+	case SHARE_SCSI:
+		return "scsi";
+	case SHARE_NVDIMM:
+	case SHARE_PMEM:
+		return "nvdimm";
+	default:
+		return s->tag[0] == '/' ? "mmioblk" : "blk";
+	}
+}
+
 /* Returns the storage that mounts a share in the guest. */
 static Grpc__Storage *
 spec_share_storage(struct maker *m, const struct vm_share *s, const char *mount_point)
@@ -183,10 +197,75 @@ spec_share_storage(struct maker *m, const struct vm_share *s, const char *mount_
 		return spec_new_storage(m, "virtio-fs", s->tag, "virtiofs",
 					s->readonly ? "nodev,ro" : "nodev", mount_point);
 	case SHARE_BLK:
-		return spec_new_storage(m, "blk", s->tag, s->fstype, s->readonly ? "ro" : "",
-					mount_point);
+	case SHARE_SCSI:
+	case SHARE_NVDIMM:
+	case SHARE_PMEM:
+		return spec_new_storage(m, spec_disk_driver(s), s->tag, s->fstype ? s->fstype : "",
+					s->readonly ? "ro" : "", mount_point);
 	}
 	return NULL;
+}
+
+/* Adds the storages of volume i to the request. */
+static void
+spec_add_volume_storages(struct maker *m, const struct container_options *o, size_t i,
+			 Grpc__CreateContainerRequest *r)
+{
+	const struct volume *v = &o->volumes[i];
+	char *point = spec_volume_point(m, o->id, i);
+	Grpc__Storage *s;
+
+	if (!point || v->kind == VOLUME_TMPFS || v->kind == VOLUME_DEVICE)
+		return;
+	if (v->kind == VOLUME_HUGE_PAGES) {
+		r->storages[r->n_storages++] =
+			spec_new_storage(m, "ephemeral", "nodev", "hugetlbfs", v->options, point);
+		return;
+	}
+	s = spec_share_storage(m, &o->shares[v->share], point);
+	r->storages[r->n_storages++] = s;
+	if (s && v->kind == VOLUME_ON_DISK) {
+		const char *options =
+			arena_printf(m->arena, "%s%s%s", v->readonly ? "ro" : "",
+				     v->readonly && v->options[0] ? "," : "", v->options);
+
+		s->fstype = spec_copy(m, v->fstype);
+		s->options = spec_split(m, options ? options : "", &s->n_options);
+	}
+	if (v->kind == VOLUME_WATCHED)
+		r->storages[r->n_storages++] =
+			spec_new_storage(m, "watchable-bind", point, "bind", "rbind,rprivate,ro",
+					 spec_watched_point(m, o->id, i));
+}
+
+/* Adds the device of volume i to the request and the spec. */
+static void
+spec_add_device(struct maker *m, const struct container_options *o, size_t i,
+		Grpc__CreateContainerRequest *r)
+{
+	const struct volume *v = &o->volumes[i];
+	const struct vm_share *s = &o->shares[v->share];
+	Grpc__Device *d = NEW(m, Grpc__Device, grpc__device__init);
+	Grpc__LinuxDevice *l = NEW(m, Grpc__LinuxDevice, grpc__linux_device__init);
+
+	if (!d || !l)
+		return;
+	d->type = spec_copy(m, spec_disk_driver(s));
+	if (s->tag[0] == '/')
+		d->vm_path = spec_copy(m, s->tag);
+	else
+		d->id = spec_copy(m, s->tag);
+	d->container_path = spec_copy(m, v->target);
+	r->devices[r->n_devices++] = d;
+	l->path = spec_copy(m, v->target);
+	l->type = spec_copy(m, "b");
+	/* The number on the host, which an image does not have: only different ones are needed. */
+	l->major = 259;
+	l->minor = (int64_t)i;
+	l->filemode = 0600;
+	l->uid = o->uid;
+	l->gid = o->gid;
+	r->oci->linux->devices[r->oci->linux->n_devices++] = l;
 }
 
 /* ---- the sandbox ---- */
@@ -239,8 +318,8 @@ spec_container(struct arena *a, const struct container_options *o)
 	Grpc__CreateContainerRequest *r =
 		NEW(&m, Grpc__CreateContainerRequest, grpc__create_container_request__init);
 	Grpc__Spec *spec = NEW(&m, Grpc__Spec, grpc__spec__init);
-	const char *root = o->pod ? o->pod->root : NULL;
-	char *rootfs = root ? arena_strdup(a, root) : arena_printf(a, SHARED "/%s/rootfs", o->id);
+	char *rootfs = o->root ? arena_strdup(a, o->root)
+			       : arena_printf(a, SPEC_SHARED "/%s/rootfs", o->id);
 
 	if (!r || !spec || !rootfs)
 		return NULL;
@@ -256,15 +335,22 @@ spec_container(struct arena *a, const struct container_options *o)
 	spec->process = spec_new_process(&m, o);
 	spec->linux = spec_new_linux(&m, o);
 	spec_add_mounts(&m, o, spec);
-	r->storages = spec_make(&m, 1 + o->n_volumes + (o->pod ? o->pod->n_storages : 0),
+	/* Some volumes have two. */
+	r->storages = spec_make(&m, 1 + 2 * o->n_volumes + (o->pod ? o->pod->n_storages : 0),
 				sizeof(*r->storages));
+	r->devices = spec_make(&m, o->n_volumes, sizeof(*r->devices));
+	if (spec->linux)
+		spec->linux->devices = spec_make(&m, o->n_volumes, sizeof(*spec->linux->devices));
 	if (m.failed)
 		return NULL;
-	if (!root)
+	if (!o->root)
 		r->storages[r->n_storages++] = spec_share_storage(&m, &o->shares[0], rootfs);
-	for (size_t i = 0; i < o->n_volumes; i++)
-		r->storages[r->n_storages++] =
-			spec_share_storage(&m, &o->shares[1 + i], spec_volume_point(&m, o->id, i));
+	for (size_t i = 0; i < o->n_volumes; i++) {
+		if (o->volumes[i].kind == VOLUME_DEVICE)
+			spec_add_device(&m, o, i, r);
+		else
+			spec_add_volume_storages(&m, o, i, r);
+	}
 	if (o->pod)
 		spec_join_pod(&m, o->pod, r);
 	return m.failed ? NULL : r;
@@ -377,8 +463,19 @@ spec_add_mounts(struct maker *m, const struct container_options *o, Grpc__Spec *
 				       default_mounts[i].source, default_mounts[i].options);
 	for (size_t i = 0; i < o->n_volumes; i++) {
 		const struct volume *v = &o->volumes[i];
-		const char *source = spec_volume_point(m, o->id, i);
+		const char *source = v->kind == VOLUME_WATCHED ? spec_watched_point(m, o->id, i)
+							       : spec_volume_point(m, o->id, i);
 
+		if (v->kind == VOLUME_DEVICE)
+			continue;
+		if (v->kind == VOLUME_TMPFS) {
+			const char *options = arena_printf(m->arena, "%s%s", v->options,
+							   v->readonly ? ",ro" : "");
+
+			spec->mounts[n++] = spec_new_mount(m, v->target, "tmpfs", "tmpfs",
+							   options ? options : "");
+			continue;
+		}
 		if (v->is_file && source)
 			source = arena_printf(m->arena, "%s%s", source, strrchr(v->source, '/'));
 		spec->mounts[n++] = spec_new_mount(m, v->target, "bind", source ? source : "",
@@ -400,7 +497,18 @@ spec_add_mounts(struct maker *m, const struct container_options *o, Grpc__Spec *
 static char *
 spec_volume_point(struct maker *m, const char *id, size_t i)
 {
-	char *s = arena_printf(m->arena, SHARED "/%s-volume%zu", id, i);
+	char *s = arena_printf(m->arena, SPEC_SHARED "/%s-volume%zu", id, i);
+
+	if (!s)
+		m->failed = true;
+	return s;
+}
+
+/* Returns the mount point of a volume whose changes cause events. */
+static char *
+spec_watched_point(struct maker *m, const char *id, size_t i)
+{
+	char *s = arena_printf(m->arena, SPEC_SHARED "/watchable/%s-volume%zu", id, i);
 
 	if (!s)
 		m->failed = true;

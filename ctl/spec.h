@@ -7,18 +7,14 @@
 
 #include "agent.pb-c.h"
 #include "ctl/vm/vm.h"
+#include "ctl/volume.h"
 #include "lib/arena.h"
 #include "lib/error.h"
 
 #define SPEC_VOLUMES_MAX 15
 
-struct volume {
-	/* on the host */
-	char source[PATH_MAX];
-	/* in the container */
-	char target[PATH_MAX];
-	bool readonly, is_file;
-};
+/* Directory in the guest that holds the shares and roots of containers. */
+#define SPEC_SHARED "/run/kata-containers/shared/containers"
 
 /* A mount whose source already exists in the guest. */
 struct spec_bind {
@@ -38,8 +34,6 @@ struct spec_pod {
 	/* name NULL: the sandbox's own (pause) container */
 	const char *sandbox, *name;
 	bool share_pids;
-	/* root directory in the guest; NULL: a share */
-	const char *root;
 	/* bytes, 0: no limit */
 	uint64_t memory;
 	/* thousandths of a processor, 0: no limit */
@@ -64,9 +58,11 @@ struct container_options {
 	bool terminal, read_only, privileged;
 	/* target of a bind mount of the guest's own /proc, or NULL */
 	const char *guest_proc;
+	/* root directory in the guest; NULL: shares[0] */
+	const char *root;
 	const struct volume *volumes;
 	size_t n_volumes;
-	/* [0] the rootfs, [1 + i] volume i */
+	/* [0] the rootfs unless `root` is set; those of the volumes by their index */
 	const struct vm_share *shares;
 	/* NULL: not part of a pod */
 	const struct spec_pod *pod;

@@ -10,12 +10,12 @@
 #include "agent.pb-c.h"
 #include "ctl/pod/files.h"
 #include "ctl/spec.h"
+#include "ctl/vm/find.h"
 #include "lib/arena.h"
 #include "lib/cleanup.h"
 #include "lib/ttrpc/client.h"
 
-#define SHARED          "/run/kata-containers/shared/containers"
-#define FILES           SHARED "/kubelet"
+#define FILES           SPEC_SHARED "/kubelet"
 #define CALL_TIMEOUT_MS 60000
 #define REQUEST_MAX     (4u << 20)
 #define ID_MAX          160
@@ -85,6 +85,11 @@ podspec_add_share(struct vm_options *vm, enum share_kind kind, const char *path,
 		return error_set(err, ERROR_INVALID_ARGUMENT, "%s is not a directory%s", path,
 				 may_be_image ? " or an image" : "");
 	s->kind = S_ISDIR(st.st_mode) ? kind : SHARE_BLK;
+	if (s->kind == SHARE_BLK) {
+		s->fstype = find_fstype(s->path, err);
+		if (!s->fstype)
+			return -1;
+	}
 	vm->n_shares++;
 	return 0;
 }
@@ -150,7 +155,7 @@ podspec_make_sandbox(const struct podspec *p, struct arena *a, struct error *err
 
 	for (size_t i = 0; i < m->n_volumes; i++)
 		if (m->volumes[i].kind == VOLUME_HOST_PATH)
-			points[n++] = arena_printf(a, SHARED "/host-%s", m->volumes[i].name);
+			points[n++] = arena_printf(a, SPEC_SHARED "/host-%s", m->volumes[i].name);
 	for (size_t i = 0; i < m->n_servers; i++)
 		dns[n_dns++] = arena_printf(a, "nameserver %s", m->servers[i]);
 	if (p->vm->nic && n_dns == 0)
@@ -165,7 +170,7 @@ static int
 podspec_start_pause(const struct podspec *p, struct arena *a, struct error *err)
 {
 	static char *const args[] = { (char *)(uintptr_t) "/pause", NULL };
-	const struct spec_pod pod = { .sandbox = p->m->name, .root = FILES "/" PODFILES_PAUSE };
+	const struct spec_pod pod = { .sandbox = p->m->name };
 	const struct container_options o = {
 		.id = p->m->name,
 		.hostname = p->m->hostname,
@@ -174,6 +179,7 @@ podspec_start_pause(const struct podspec *p, struct arena *a, struct error *err)
 		.uid = 65535,
 		.gid = 65535,
 		.read_only = true,
+		.root = FILES "/" PODFILES_PAUSE,
 		.pod = &pod,
 	};
 
@@ -255,7 +261,7 @@ podspec_place_volume(const struct podspec *p, struct arena *a, const struct mani
 		bind->readonly = true;
 		return;
 	case VOLUME_HOST_PATH:
-		bind->source = arena_printf(a, SHARED "/host-%s", v->name);
+		bind->source = arena_printf(a, SPEC_SHARED "/host-%s", v->name);
 		return;
 	case VOLUME_EMPTY_DIR:
 		break;
@@ -269,7 +275,7 @@ podspec_place_volume(const struct podspec *p, struct arena *a, const struct mani
 				arena_printf(a, "size=%llu", (unsigned long long)v->size);
 		return;
 	}
-	bind->source = arena_printf(a, SHARED "/%s/rootfs/local/%s", p->m->name, v->name);
+	bind->source = arena_printf(a, SPEC_SHARED "/%s/rootfs/local/%s", p->m->name, v->name);
 	bind->type = "local";
 	*storage = (struct spec_storage){ "local", "local", "local", "mode=0777", bind->source };
 }

@@ -8,6 +8,8 @@
 #include <unistd.h>
 
 #define FIRST_SHARE_SLOT 8
+#define SCSI_SLOT        7
+#define PORTS_SLOT       0x1e
 /* memory modules that can be hot-plugged */
 #define MEMORY_SLOTS 16
 
@@ -17,6 +19,7 @@ static void qemu_add_device(struct argv *a, const struct vm_options *o, const ch
 	__attribute__((format(printf, 5, 6)));
 static void qemu_add_vsock(struct argv *a, const struct vm_options *o, const struct qemu_parts *p);
 static void qemu_add_nic(struct argv *a, const struct vm_options *o);
+static void qemu_add_controllers(struct argv *a, const struct vm_options *o);
 static void qemu_add_share(struct argv *a, const struct vm_options *o, unsigned int i,
 			   const char *dir);
 
@@ -86,10 +89,12 @@ qemu_argv(struct argv *a, const struct vm_options *o, const struct qemu_parts *p
 	qemu_add_device(a, o, "virtio-rng", 3, "%s", "");
 	qemu_add_vsock(a, o, p);
 	qemu_add_nic(a, o);
-	/* An empty slot on a PCIe root port for hot-plugged devices. */
-	if (!o->microvm) {
+	/* Empty slots on PCIe root ports for hot-plugged devices. */
+	for (unsigned int k = 0; !o->microvm && (k == 0 || k < o->hotplug_ports); k++) {
 		argv_add(a, "-device");
-		argv_add(a, "pcie-root-port,id=hotplug0,chassis=1,slot=1,addr=0x1e");
+		argv_add(a, "pcie-root-port,id=hotplug%u,chassis=%u,slot=%u,addr=0x%x.%u%s", k,
+			 k + 1, k + 1, PORTS_SLOT, k,
+			 k == 0 && o->hotplug_ports > 1 ? ",multifunction=on" : "");
 	}
 	if (o->root_image) {
 		argv_add(a, "-drive");
@@ -97,6 +102,7 @@ qemu_argv(struct argv *a, const struct vm_options *o, const struct qemu_parts *p
 			 qemu_escaped(dir, o->root_image));
 		qemu_add_device(a, o, "virtio-blk", 5, ",drive=root");
 	}
+	qemu_add_controllers(a, o);
 	for (unsigned int i = 0; i < o->n_shares; i++)
 		qemu_add_share(a, o, i, p->dir);
 	for (unsigned int i = 0; i < o->n_qemu_args; i++)
@@ -122,13 +128,28 @@ qemu_add_device(struct argv *a, const struct vm_options *o, const char *type, un
 		argv_add(a, "%s-pci%s,addr=0x%x", type, properties, slot);
 }
 
+static bool
+qemu_is_memory(const struct vm_share *s)
+{
+	return s->kind == SHARE_NVDIMM || s->kind == SHARE_PMEM;
+}
+
 static void
 qemu_add_sizes(struct argv *a, const struct vm_options *o)
 {
+	unsigned int max = o->max_memory_mib > o->memory_mib ? o->max_memory_mib : o->memory_mib;
+	bool has_slots = max > o->memory_mib;
+
+	/* Memory devices take part of the maximum; QEMU may align each to 1 GiB. */
+	for (unsigned int i = 0; i < o->n_shares; i++) {
+		if (qemu_is_memory(&o->shares[i])) {
+			max += (unsigned int)(o->shares[i].size >> 20) + 1024;
+			has_slots = true;
+		}
+	}
 	argv_add(a, "-m");
-	if (o->max_memory_mib > o->memory_mib)
-		argv_add(a, "%u,slots=%d,maxmem=%uM", o->memory_mib, MEMORY_SLOTS,
-			 o->max_memory_mib);
+	if (has_slots)
+		argv_add(a, "%u,slots=%d,maxmem=%uM", o->memory_mib, MEMORY_SLOTS, max);
 	else
 		argv_add(a, "%u", o->memory_mib);
 	argv_add(a, "-smp");
@@ -197,17 +218,67 @@ qemu_add_nic(struct argv *a, const struct vm_options *o)
 			o->microvm ? "" : ",romfile=");
 }
 
-unsigned int
-qemu_share_slot(unsigned int i)
+void
+qemu_share_tag(const struct vm_options *o, unsigned int i, char *out, size_t size)
 {
-	return FIRST_SHARE_SLOT + i;
+	const struct vm_share *s = &o->shares[i];
+	unsigned int earlier = 0;
+
+	for (unsigned int k = 0; k < i; k++)
+		earlier += o->shares[k].kind == s->kind;
+	switch (s->kind) {
+	case SHARE_9P:
+	case SHARE_VIRTIOFS:
+		(void)snprintf(out, size, "share%u", i);
+		return;
+	case SHARE_BLK:
+		if (o->microvm)
+			(void)snprintf(out, size, "/dev/vd%c", 'a' + (int)earlier);
+		else
+			(void)snprintf(out, size, "%02x", FIRST_SHARE_SLOT + i);
+		return;
+	case SHARE_SCSI:
+		(void)snprintf(out, size, "%u:0", i);
+		return;
+	case SHARE_NVDIMM:
+	case SHARE_PMEM:
+		(void)snprintf(out, size, "/dev/pmem%u", earlier);
+		return;
+	}
+}
+
+void
+qemu_port_path(unsigned int k, char *out, size_t size)
+{
+	if (k == 0)
+		(void)snprintf(out, size, "%02x/00", PORTS_SLOT);
+	else
+		(void)snprintf(out, size, "%02x.%u/00", PORTS_SLOT, k);
+}
+
+/* Adds what disks need in addition to a device each. */
+static void
+qemu_add_controllers(struct argv *a, const struct vm_options *o)
+{
+	bool has_scsi = false, has_nvdimm = false;
+
+	for (unsigned int i = 0; i < o->n_shares; i++) {
+		has_scsi |= o->shares[i].kind == SHARE_SCSI;
+		has_nvdimm |= o->shares[i].kind == SHARE_NVDIMM;
+	}
+	if (has_scsi)
+		qemu_add_device(a, o, "virtio-scsi", SCSI_SLOT, ",id=scsi0");
+	if (has_nvdimm) {
+		argv_add(a, "-machine");
+		argv_add(a, "nvdimm=on");
+	}
 }
 
 static void
 qemu_add_share(struct argv *a, const struct vm_options *o, unsigned int i, const char *dir)
 {
 	const struct vm_share *s = &o->shares[i];
-	unsigned int slot = qemu_share_slot(i);
+	unsigned int slot = FIRST_SHARE_SLOT + i;
 	char path[2 * PATH_MAX];
 
 	switch (s->kind) {
@@ -229,6 +300,27 @@ qemu_add_share(struct argv *a, const struct vm_options *o, unsigned int i, const
 		argv_add(a, "if=none,id=share%u,format=raw,file=%s%s", i,
 			 qemu_escaped(path, s->path), s->readonly ? ",readonly=on" : "");
 		qemu_add_device(a, o, "virtio-blk", slot, ",drive=share%u", i);
+		return;
+	case SHARE_SCSI:
+		argv_add(a, "-drive");
+		argv_add(a, "if=none,id=share%u,format=raw,file=%s%s", i,
+			 qemu_escaped(path, s->path), s->readonly ? ",readonly=on" : "");
+		argv_add(a, "-device");
+		argv_add(a, "scsi-hd,id=disk-share%u,drive=share%u,bus=scsi0.0,scsi-id=%u,lun=0", i,
+			 i, i);
+		return;
+	case SHARE_NVDIMM:
+	case SHARE_PMEM:
+		/* Writes to a read-only one reach a private copy. */
+		argv_add(a, "-object");
+		argv_add(a, "memory-backend-file,id=share%u,mem-path=%s,size=%llu,share=%s", i,
+			 qemu_escaped(path, s->path), s->size, s->readonly ? "off" : "on");
+		if (s->kind == SHARE_PMEM) {
+			qemu_add_device(a, o, "virtio-pmem", slot, ",memdev=share%u", i);
+			return;
+		}
+		argv_add(a, "-device");
+		argv_add(a, "nvdimm,memdev=share%u", i);
 		return;
 	}
 }

@@ -20,8 +20,12 @@ struct qemu_parts {
 	int vhost_fd;
 };
 
-/* Returns the PCI slot of the i-th share (in hexadecimal, the guest's Storage.source). */
-unsigned int qemu_share_slot(unsigned int i);
+/* Writes the i-th share's mount tag, or address of the disk as in Storage.source of the protocol:
+ * a PCI slot, SCSI address, or the node of memory or of a disk on virtio-mmio. */
+void qemu_share_tag(const struct vm_options *o, unsigned int i, char *out, size_t size);
+
+/* Writes the PCI path of a device in the k-th root port for hot-plugging. */
+void qemu_port_path(unsigned int k, char *out, size_t size);
 
 void qemu_argv(struct argv *a, const struct vm_options *o, const struct qemu_parts *p);
 

@@ -127,15 +127,14 @@ vm_prepare_shares(struct vm_options *o, struct error *err)
 {
 	for (unsigned int i = 0; i < o->n_shares; i++) {
 		struct vm_share *s = &o->shares[i];
+		struct stat st;
 
-		if (s->kind != SHARE_BLK) {
-			(void)snprintf(s->tag, sizeof(s->tag), "share%u", i);
+		qemu_share_tag(o, i, s->tag, sizeof(s->tag));
+		if (s->kind != SHARE_NVDIMM && s->kind != SHARE_PMEM)
 			continue;
-		}
-		(void)snprintf(s->tag, sizeof(s->tag), "%02x", qemu_share_slot(i));
-		s->fstype = find_fstype(s->path, err);
-		if (!s->fstype)
-			return -1;
+		if (stat(s->path, &st) < 0)
+			return error_sys(err, "failed to look up %s", s->path);
+		s->size = (unsigned long long)st.st_size;
 	}
 	return 0;
 }

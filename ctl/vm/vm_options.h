@@ -8,6 +8,7 @@
 #define VM_SHARES_MAX  16
 #define VM_PUBLISH_MAX 8
 #define VM_QEMU_ARGS   32
+#define VM_PORTS_MAX   8
 
 /* Addresses of the VM's network card behind QEMU's NAT. */
 #define VM_MAC     "02:00:00:00:00:01"
@@ -18,19 +19,25 @@
 enum share_kind {
 	SHARE_9P,
 	SHARE_VIRTIOFS,
+	/* disks: virtio-blk (on virtio-mmio with microvm), virtio-scsi, NVDIMM, virtio-pmem */
 	SHARE_BLK,
+	SHARE_SCSI,
+	SHARE_NVDIMM,
+	SHARE_PMEM,
 };
 
 /* A directory or image of the host that is shared with the guest. */
 struct vm_share {
 	enum share_kind kind;
-	/* directory, or image file for blk */
+	/* directory, or image of a disk */
 	char path[PATH_MAX];
 	bool readonly;
-	/* 9p, virtio-fs: the mount tag; blk: PCI path in the guest, filled in by vm_start */
+	/* filled in by vm_start: the mount tag, or the disk's address in the protocol */
 	char tag[32];
-	/* blk: detected in the image */
+	/* file system of a disk that a container mounts, or NULL */
 	const char *fstype;
+	/* size of an NVDIMM or virtio-pmem, filled in by vm_start */
+	unsigned long long size;
 };
 
 struct vm_options {
@@ -50,6 +57,8 @@ struct vm_options {
 	unsigned int memory_mib, cpus;
 	/* maximum with hot-plug; if not above the former, no hot-plug */
 	unsigned int max_memory_mib, max_cpus;
+	/* empty root ports for hot-plugged devices, at least 1 */
+	unsigned int hotplug_ports;
 	/* derive the guest's time from executed instructions */
 	bool icount;
 	/* one network card, behind QEMU's NAT */

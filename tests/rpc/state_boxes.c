@@ -211,7 +211,6 @@ make_box(struct state *s, const struct box *b, struct arena *a, const char *scri
 	struct spec_pod pod = {
 		.sandbox = "state",
 		.name = b->id,
-		.root = s->h->rootfs,
 		.memory = 64u << 20,
 		.milli = 500,
 	};
@@ -223,6 +222,7 @@ make_box(struct state *s, const struct box *b, struct arena *a, const char *scri
 		.n_env = 1,
 		.cwd = "/",
 		.terminal = b->has_tty,
+		.root = s->h->rootfs,
 		.shares = &no_share,
 		.pod = &pod,
 	};

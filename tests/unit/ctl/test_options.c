@@ -66,6 +66,16 @@ remove_files(void)
 	(void)path_remove_tree(AT_FDCWD, dir, &ignored);
 }
 
+/* Writes what identifies the file system. */
+static void
+make_ext4(const char *path)
+{
+	int fd = open(path, O_WRONLY | O_CLOEXEC);
+
+	REQUIRE(fd >= 0 && pwrite(fd, "\x53\xef", 2, 1080) == 2);
+	(void)close(fd);
+}
+
 /* Parses "run" followed by the words of `line`; %d, %i and %f stand for the directory, the image
  * and the file, %c and %o for the current and the old virtiofsd. The options point into *words,
  * which the caller frees. */
@@ -107,7 +117,7 @@ parse(struct run_options *o, const char *line, bool detached, char **words, stru
 #define FILES "--kernel %f --initrd %f "
 
 static const struct wrong {
-	char line[100], says[60];
+	char line[160], says[60];
 	bool detached;
 } wrongs[] = {
 	{ FILES "-- true", "--rootfs is required", false },
@@ -134,9 +144,39 @@ static const struct wrong {
 	{ FILES "--rootfs %d --machine microvm --root-image x -- true", "--machine microvm",
 	  false },
 	{ FILES "--rootfs %d --accel kvm --icount -- true", "--icount requires", false },
-	{ FILES "--rootfs %d -v nothing -- true", "-v nothing", false },
-	{ FILES "--rootfs %d -v %d:relative -- true", "DST absolute", false },
+	{ FILES "--rootfs %d -v nothing -- true", "--volume nothing", false },
+	{ FILES "--rootfs %d -v %d:relative -- true", "invalid target relative", false },
+	{ FILES "--rootfs %d -v %d:/../x -- true", "invalid target /../x", false },
+	{ FILES "--rootfs %d -v %d:/ -- true", "invalid target /", false },
 	{ FILES "--rootfs %d -v %d:/x:rx -- true", "SRC:DST[:ro]", false },
+	{ FILES "--rootfs %d -v type=nfs,target=/x -- true", "type nfs: expected bind", false },
+	{ FILES "--rootfs %d --device type=tmpfs,target=/x -- true", "expected blk, scsi", false },
+	{ FILES "--rootfs %d -v type=blk,target=/x -- true", "source is missing", false },
+	{ FILES "--rootfs %d -v type=bind,source=%d -- true", "target is missing", false },
+	{ FILES "--rootfs %d -v type=bind,sauce=%d -- true", "unknown key \"sauce\"", false },
+	{ FILES "--rootfs %d -v type=bind,source= -- true", "source needs a value", false },
+	{ FILES "--rootfs %d -v type=bind,ro=1 -- true", "ro takes no value", false },
+	{ FILES "--rootfs %d -v type=bind,src=a,source=b -- true", "source is given twice", false },
+	{ FILES "--rootfs %d -v type=tmpfs,target=/x,dax -- true", "does not take dax", false },
+	{ FILES "--rootfs %d -v type=tmpfs,target=/x,size=0 -- true", "invalid size 0", false },
+	{ FILES "--rootfs %d -v type=tmpfs,target=/x,mode=9 -- true", "invalid mode 9", false },
+	{ FILES "--rootfs %d -v type=hugepages,target=/x,size=3Mi -- true", "not a multiple",
+	  false },
+	{ FILES "--rootfs %d -v type=hugepages,target=/x,size=4Mi,pagesize=3Mi -- true",
+	  "invalid pagesize", false },
+	{ FILES "--rootfs %d -v type=config,source=%f,target=/x -- true", "is not a directory",
+	  false },
+	{ FILES "--rootfs %d -v type=blk,source=%i,target=/x -- true", "no supported file system",
+	  false },
+	{ FILES "--rootfs %d -v type=blk,source=%i,target=/x,fstype=ext4 --device %i:/y -- true",
+	  "is used twice", false },
+	{ FILES "--rootfs %d --device %i:/x --device %f:/x -- true", "have the target /x", false },
+	{ FILES "--rootfs %d --device %d:/dev/x -- true", "is not an image", false },
+	{ FILES "--rootfs %d --device %i:/x --machine microvm --attach pmem:%i -- true",
+	  "a whole number of 2 MiB", false },
+	{ FILES "--rootfs %d --attach nfs:%i -- true", "--attach nfs:", false },
+	{ FILES "--rootfs %d --hotplug-ports 9 -- true", "--hotplug-ports 9", false },
+	{ FILES "--no-container --device %i:/x", "--no-container takes no volumes", true },
 	{ FILES "--rootfs %d -v /no/such:/x -- true", "/no/such", false },
 	{ FILES "--rootfs %d -v /dev/null:/x -- true", "neither a directory nor a file", false },
 	{ FILES "--rootfs %d -e NOTHING -- true", "KEY=VALUE", false },
@@ -252,6 +292,7 @@ Test(ctl_options, default_share, .init = make_files, .fini = remove_files)
 	check_default(FILES "--rootfs %d --virtiofsd %c -- true", old, SHARE_VIRTIOFS, "");
 	check_default(FILES "--rootfs %d --icount -- true", path, SHARE_9P, "--icount was given");
 	check_default(FILES "--rootfs %d --share 9p -- true", path, SHARE_9P, "");
+	make_ext4(image);
 	check_default(FILES "--rootfs %i --share none -- true", path, SHARE_BLK, "");
 }
 
@@ -275,6 +316,44 @@ Test(ctl_options, environment, .init = make_files, .fini = remove_files)
 	free(o);
 }
 
+/* The image and the file stand for disks. */
+Test(ctl_options, volumes_and_devices, .init = make_files, .fini = remove_files)
+{
+	struct run_options *o = calloc(1, sizeof(*o));
+	auto_free char *words = NULL;
+	struct error err = ERROR_INIT;
+
+	REQUIRE_NE(o, NULL);
+	REQUIRE_EQ(truncate(image, 2 << 20), 0);
+	REQUIRE_OK(parse(o,
+			 FILES
+			 "--rootfs %d --share 9p -v type=tmpfs,target=/t,size=1.5Mi,mode=700,ro "
+			 "-v type=hugepages,dst=/h,size=2Mi -v type=config,src=%d,target=/c "
+			 "-v type=pmem,source=%i,target=/p,fstype=ext4,dax "
+			 "--device type=scsi,source=%f,target=/dev/s,readonly "
+			 "--attach scsi:%f --hotplug-ports 4 -- true",
+			 false, &words, &err),
+		   &err);
+	REQUIRE_EQ(o->container.n_volumes, 5);
+	CHECK_EQ(o->volumes[0].kind, VOLUME_TMPFS);
+	CHECK_STR(o->volumes[0].options, "nosuid,nodev,mode=700,size=1572864");
+	CHECK(o->volumes[0].readonly && o->volumes[0].share == -1);
+	CHECK_STR(o->volumes[1].options, "pagesize=2097152,size=2097152");
+	CHECK(o->volumes[2].kind == VOLUME_WATCHED && o->volumes[2].readonly);
+	CHECK_STR(o->volumes[3].options, "dax");
+	CHECK_STR(o->volumes[3].fstype, "ext4");
+	CHECK_EQ(o->volumes[4].kind, VOLUME_DEVICE);
+	/* Memory of the guest has no share: the numbers count the others. */
+	REQUIRE_EQ(o->vm.n_shares, 5);
+	CHECK_EQ(o->volumes[2].share, 1);
+	CHECK_EQ(o->vm.shares[1].kind, SHARE_9P);
+	CHECK_EQ(o->vm.shares[2].kind, SHARE_PMEM);
+	CHECK(o->vm.shares[3].kind == SHARE_SCSI && o->vm.shares[3].readonly);
+	CHECK_EQ(o->vm.shares[4].kind, SHARE_SCSI);
+	CHECK_EQ(o->vm.hotplug_ports, 4);
+	free(o);
+}
+
 Test(ctl_options, image_is_a_disk, .init = make_files, .fini = remove_files)
 {
 	struct run_options *o = calloc(1, sizeof(*o));
@@ -282,6 +361,7 @@ Test(ctl_options, image_is_a_disk, .init = make_files, .fini = remove_files)
 	struct error err = ERROR_INIT;
 
 	REQUIRE_NE(o, NULL);
+	make_ext4(image);
 	REQUIRE_OK(parse(o, "--kernel %f --root-image %i --share 9p --rootfs %i -v %d:/v -- true",
 			 false, &words, &err),
 		   &err);

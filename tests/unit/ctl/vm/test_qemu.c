@@ -91,10 +91,11 @@ Test(ctl_qemu, shares)
 {
 	struct vm_options o = { .kernel = "/k", .memory_mib = 64, .cpus = 1, .n_shares = 3 };
 	struct argv a = { 0 };
+	char tag[32];
 
-	o.shares[0] = (struct vm_share){ SHARE_9P, "/a,b", true, "share0", NULL };
-	o.shares[1] = (struct vm_share){ SHARE_VIRTIOFS, "/v", false, "share1", NULL };
-	o.shares[2] = (struct vm_share){ SHARE_BLK, "/disk", true, "0a", "ext4" };
+	o.shares[0] = (struct vm_share){ SHARE_9P, "/a,b", true, "share0", NULL, 0 };
+	o.shares[1] = (struct vm_share){ SHARE_VIRTIOFS, "/v", false, "share1", NULL, 0 };
+	o.shares[2] = (struct vm_share){ SHARE_BLK, "/disk", true, "0a", "ext4", 0 };
 	qemu_argv(&a, &o, &parts);
 	REQUIRE(!a.failed);
 	CHECK_HAS(value_of(&a, "-fsdev", 0), "path=/a,,b,", "a comma is doubled");
@@ -104,7 +105,51 @@ Test(ctl_qemu, shares)
 	CHECK(has(&a, "vhost-user-fs-pci,chardev=share1,tag=share1,queue-size=1024,addr=0x9"));
 	CHECK(has(&a, "if=none,id=share2,format=raw,file=/disk,readonly=on"));
 	CHECK(has(&a, "virtio-blk-pci,drive=share2,addr=0xa"));
-	CHECK_EQ(qemu_share_slot(2), 0xa);
+	qemu_share_tag(&o, 0, tag, sizeof(tag));
+	CHECK_STR(tag, "share0");
+	qemu_share_tag(&o, 2, tag, sizeof(tag));
+	CHECK_STR(tag, "0a");
+	argv_release(&a);
+}
+
+Test(ctl_qemu, disks_and_ports)
+{
+	struct vm_options o = {
+		.kernel = "/k", .memory_mib = 64, .cpus = 1, .n_shares = 4, .hotplug_ports = 3
+	};
+	struct argv a = { 0 };
+	char text[32];
+
+	o.shares[0] = (struct vm_share){ SHARE_SCSI, "/s", true, "", NULL, 0 };
+	o.shares[1] = (struct vm_share){ SHARE_PMEM, "/p", false, "", NULL, 4u << 20 };
+	o.shares[2] = (struct vm_share){ SHARE_PMEM, "/q", true, "", NULL, 2u << 20 };
+	o.shares[3] = (struct vm_share){ SHARE_NVDIMM, "/n", false, "", NULL, 2u << 20 };
+	qemu_argv(&a, &o, &parts);
+	REQUIRE(!a.failed);
+	CHECK(has(&a, "virtio-scsi-pci,id=scsi0,addr=0x7"));
+	CHECK(has(&a, "if=none,id=share0,format=raw,file=/s,readonly=on"));
+	CHECK(has(&a, "scsi-hd,id=disk-share0,drive=share0,bus=scsi0.0,scsi-id=0,lun=0"));
+	CHECK(has(&a, "memory-backend-file,id=share1,mem-path=/p,size=4194304,share=on"));
+	CHECK(has(&a, "virtio-pmem-pci,memdev=share1,addr=0x9"));
+	CHECK(has(&a, "memory-backend-file,id=share2,mem-path=/q,size=2097152,share=off"));
+	CHECK(has(&a, "nvdimm,memdev=share3") && has(&a, "nvdimm=on"));
+	/* each memory device with 1 GiB for its alignment */
+	CHECK_STR(value_of(&a, "-m", 0), "64,slots=16,maxmem=3144M");
+	CHECK(has(&a, "pcie-root-port,id=hotplug0,chassis=1,slot=1,addr=0x1e.0,multifunction=on"));
+	CHECK(has(&a, "pcie-root-port,id=hotplug2,chassis=3,slot=3,addr=0x1e.2"));
+	qemu_share_tag(&o, 0, text, sizeof(text));
+	CHECK_STR(text, "0:0");
+	qemu_share_tag(&o, 2, text, sizeof(text));
+	CHECK_STR(text, "/dev/pmem1");
+	qemu_port_path(0, text, sizeof(text));
+	CHECK_STR(text, "1e/00");
+	qemu_port_path(2, text, sizeof(text));
+	CHECK_STR(text, "1e.2/00");
+	o.microvm = true;
+	o.shares[0].kind = SHARE_BLK;
+	o.shares[1].kind = SHARE_BLK;
+	qemu_share_tag(&o, 1, text, sizeof(text));
+	CHECK_STR(text, "/dev/vdb");
 	argv_release(&a);
 }
 
@@ -120,9 +165,9 @@ Test(ctl_qemu, microvm_and_more_arguments)
 				.n_qemu_args = 2 };
 	struct argv a = { 0 };
 
-	o.shares[0] = (struct vm_share){ SHARE_9P, "/a", true, "share0", NULL };
-	o.shares[1] = (struct vm_share){ SHARE_VIRTIOFS, "/v", false, "share1", NULL };
-	o.shares[2] = (struct vm_share){ SHARE_BLK, "/disk", true, "0a", "ext4" };
+	o.shares[0] = (struct vm_share){ SHARE_9P, "/a", true, "share0", NULL, 0 };
+	o.shares[1] = (struct vm_share){ SHARE_VIRTIOFS, "/v", false, "share1", NULL, 0 };
+	o.shares[2] = (struct vm_share){ SHARE_BLK, "/disk", true, "0a", "ext4", 0 };
 	qemu_argv(&a, &o, &parts);
 	REQUIRE(!a.failed);
 	CHECK_STR(value_of(&a, "-M", 0), "microvm,acpi=off,memory-backend=ram");
@@ -190,10 +235,14 @@ request(struct arena *a, bool privileged, bool read_only)
 {
 	static char *args[] = { (char *)(uintptr_t) "sh", (char *)(uintptr_t) "-c", NULL };
 	static const char *const env[] = { "A=1" };
-	static const struct volume volume = { "/host/vol", "/vol", true, false };
+	static const struct volume volume = { .kind = VOLUME_ON_SHARE,
+					      .source = "/host/vol",
+					      .target = "/vol",
+					      .readonly = true,
+					      .share = 1 };
 	static const struct vm_share shares[] = {
-		{ SHARE_BLK, "/i", false, "08", "ext4" },
-		{ SHARE_9P, "/host/vol", true, "share1", NULL },
+		{ SHARE_BLK, "/i", false, "08", "ext4", 0 },
+		{ SHARE_9P, "/host/vol", true, "share1", NULL, 0 },
 	};
 	struct container_options o = { .id = "main",
 				       .args = args,
@@ -249,6 +298,75 @@ Test(ctl_spec, container)
 	CHECK(r->oci->linux->n_maskedpaths > 0 && r->oci->linux->n_readonlypaths > 0);
 	for (size_t i = 0; i < r->oci->process->capabilities->n_bounding; i++)
 		CHECK(strcmp(r->oci->process->capabilities->bounding[i], "CAP_SYS_ADMIN") != 0);
+	arena_release(&arena);
+}
+
+Test(ctl_spec, volumes_and_devices)
+{
+	static char *args[] = { (char *)(uintptr_t) "sh", NULL };
+	static const struct vm_share shares[] = {
+		{ SHARE_VIRTIOFS, "/r", false, "share0", NULL, 0 },
+		{ SHARE_PMEM, "/p", true, "/dev/pmem0", NULL, 0 },
+		{ SHARE_VIRTIOFS, "/c", true, "share2", NULL, 0 },
+		{ SHARE_SCSI, "/s", false, "3:0", NULL, 0 },
+		{ SHARE_BLK, "/b", false, "/dev/vda", NULL, 0 },
+	};
+	static const struct volume volumes[] = {
+		{ .kind = VOLUME_ON_DISK,
+		  .target = "/p",
+		  .readonly = true,
+		  .bus = SHARE_PMEM,
+		  .fstype = "ext4",
+		  .options = "dax",
+		  .share = 1 },
+		{ .kind = VOLUME_WATCHED, .target = "/c", .readonly = true, .share = 2 },
+		{ .kind = VOLUME_DEVICE, .target = "/dev/s", .share = 3 },
+		{ .kind = VOLUME_DEVICE, .target = "/dev/b", .share = 4 },
+		{ .kind = VOLUME_TMPFS, .target = "/t", .options = "size=1", .share = -1 },
+		{ .kind = VOLUME_HUGE_PAGES, .target = "/h", .options = "pagesize=2", .share = -1 },
+	};
+	struct container_options o = { .id = "main",
+				       .args = args,
+				       .cwd = "/",
+				       .uid = 5,
+				       .volumes = volumes,
+				       .n_volumes = ARRAY_LEN(volumes),
+				       .shares = shares };
+	Grpc__CreateContainerRequest *r;
+	const Grpc__Mount *m;
+	struct arena arena;
+
+	arena_init(&arena, 1u << 20);
+	r = spec_container(&arena, &o);
+	REQUIRE_NE(r, NULL);
+	REQUIRE_EQ(r->n_storages, 5);
+	CHECK_STR(r->storages[1]->driver, "nvdimm");
+	CHECK_STR(r->storages[1]->source, "/dev/pmem0");
+	CHECK_STR(r->storages[1]->fstype, "ext4");
+	REQUIRE_EQ(r->storages[1]->n_options, 2);
+	CHECK_STR(r->storages[1]->options[0], "ro");
+	CHECK_STR(r->storages[1]->options[1], "dax");
+	CHECK_STR(r->storages[2]->driver, "virtio-fs");
+	CHECK_STR(r->storages[3]->driver, "watchable-bind");
+	CHECK_STR(r->storages[3]->source, r->storages[2]->mount_point);
+	m = mount_at(r->oci, "/c");
+	REQUIRE_NE(m, NULL);
+	CHECK_STR(m->source, r->storages[3]->mount_point);
+	CHECK_STR(r->storages[4]->driver, "ephemeral");
+	CHECK_STR(r->storages[4]->fstype, "hugetlbfs");
+	m = mount_at(r->oci, "/t");
+	REQUIRE_NE(m, NULL);
+	CHECK_STR(m->type, "tmpfs");
+	REQUIRE_EQ(r->n_devices, 2);
+	CHECK_STR(r->devices[0]->type, "scsi");
+	CHECK_STR(r->devices[0]->id, "3:0");
+	CHECK_STR(r->devices[0]->container_path, "/dev/s");
+	CHECK_STR(r->devices[1]->type, "mmioblk");
+	CHECK_STR(r->devices[1]->vm_path, "/dev/vda");
+	REQUIRE_EQ(r->oci->linux->n_devices, 2);
+	CHECK_STR(r->oci->linux->devices[1]->path, "/dev/b");
+	CHECK_EQ(r->oci->linux->devices[1]->uid, 5);
+	CHECK_NE(r->oci->linux->devices[0]->minor, r->oci->linux->devices[1]->minor);
 	arena_release(&arena);
 }
 
