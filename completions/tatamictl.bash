@@ -4,6 +4,9 @@
 # _tatamictl_vms: the names of the VMs that run in the background
 _tatamictl_vms() { "${COMP_WORDS[0]}" ps 2>/dev/null | awk 'NR > 1 { print $1 }'; }
 
+# _tatamictl_attached VM: the ids of what was attached to it
+_tatamictl_attached() { "${COMP_WORDS[0]}" attach --list "$1" 2>/dev/null | awk '{ print $1 }'; }
+
 _tatamictl_methods() { "${COMP_WORDS[0]}" rpc --list 2>/dev/null | awk '/^  / { print $1 }'; }
 
 # _tatamictl_files TEST: files and directories that begin with the current word; TEST: -f or -d
@@ -15,7 +18,7 @@ _tatamictl_words() { mapfile -t COMPREPLY < <(compgen -W "$1" -- "${COMP_WORDS[C
 _tatamictl()
 {
 	local word=${COMP_WORDS[COMP_CWORD]} last=${COMP_WORDS[COMP_CWORD - 1]} i n=0
-	local vm='--rootfs --share --virtiofsd --virtiofs-cache --volume --device --attach --tty --interactive --env --cwd --user
+	local vm='--rootfs --share --virtiofsd --virtiofs-cache --volume --device --in --attach --tty --interactive --env --cwd --user
 		--hostname --read-only --privileged --guest-proc --memory --cpus --max-memory --max-cpus --hotplug-ports
 		--kernel --initrd --root-image --agent-binary --nic --publish --no-container --append --machine
 		--qemu-arg --log
@@ -23,7 +26,7 @@ _tatamictl()
 
 	COMPREPLY=()
 	if test "$COMP_CWORD" = 1; then
-		_tatamictl_words 'run boot pod ps exec stop rpc --help --version'
+		_tatamictl_words 'run boot pod attach detach ps exec stop rpc --help --version'
 		return
 	fi
 	for ((i = 2; i < COMP_CWORD; i++)); do
@@ -37,7 +40,7 @@ _tatamictl()
 		return ;;
 	*:--timeout)
 		return ;;
-	pod:--status)
+	pod:--status|attach:--list|run:--in)
 		_tatamictl_words "$(_tatamictl_vms)"
 		return ;;
 	*:--rootfs|*:--kernel|*:--initrd|*:--root-image|*:--agent-binary|*:--virtiofsd|*:-v|*:--volume|*:--device)
@@ -72,6 +75,21 @@ _tatamictl()
 		_tatamictl_files -f ;;
 	exec:-*)
 		_tatamictl_words '-p -t -i -e -w -u -c --help' ;;
+	attach:-*)
+		_tatamictl_words '--list --help' ;;
+	attach:*)
+		if test $n = 0; then
+			_tatamictl_words "$(_tatamictl_vms)"
+		else
+			_tatamictl_words 'type=blk,source= type=scsi,source= type=nic type=memory,size= type=cpu'
+			compopt -o nospace
+		fi ;;
+	detach:*)
+		if test $n = 0; then
+			_tatamictl_words "$(_tatamictl_vms)"
+		else
+			_tatamictl_words "$(_tatamictl_attached "${COMP_WORDS[2]}")"
+		fi ;;
 	exec:*|stop:*)
 		_tatamictl_words "$(_tatamictl_vms)" ;;
 	rpc:-*)

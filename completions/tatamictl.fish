@@ -5,6 +5,15 @@ function __tatamictl_vms
     tatamictl ps 2>/dev/null | awk 'NR > 1 { print $1 }'
 end
 
+function __tatamictl_attached
+    tatamictl attach --list (commandline -opc)[3] 2>/dev/null | awk '{ print $1 }'
+end
+
+# The number of words behind the command.
+function __tatamictl_has
+    test (count (commandline -opc)) = $argv[1]
+end
+
 function __tatamictl_methods
     tatamictl rpc --list 2>/dev/null | awk '/^  / { print $1 }'
 end
@@ -22,6 +31,8 @@ complete -c tatamictl -n __fish_use_subcommand -a run -d 'Boot a VM, run a comma
 complete -c tatamictl -n __fish_use_subcommand -a boot -d 'Boot a VM with a container in the background'
 complete -c tatamictl -n __fish_use_subcommand -a pod -d 'Boot a VM with the pod of a file'
 complete -c tatamictl -n __fish_use_subcommand -a ps -d 'List the running VMs'
+complete -c tatamictl -n __fish_use_subcommand -a attach -d 'Plug a device into a running VM'
+complete -c tatamictl -n __fish_use_subcommand -a detach -d 'Remove what was attached'
 complete -c tatamictl -n __fish_use_subcommand -a exec -d 'Run a process in the container of a VM'
 complete -c tatamictl -n __fish_use_subcommand -a stop -d 'End a VM'
 complete -c tatamictl -n __fish_use_subcommand -a rpc -d 'Call a method of an agent'
@@ -68,6 +79,11 @@ complete -c tatamictl -n '__tatamictl_in boot pod' -l name -x -d 'Name of the VM
 complete -c tatamictl -n '__tatamictl_in pod' -l status -x -a '(__tatamictl_vms)' -d 'Print the state of a pod'
 complete -c tatamictl -n '__tatamictl_in pod' -F
 
+complete -c tatamictl -n '__tatamictl_in run' -l in -x -a '(__tatamictl_vms)' -d 'The running VM for the container'
+complete -c tatamictl -n '__tatamictl_in attach' -l list -x -a '(__tatamictl_vms)' -d 'List what was attached'
+complete -c tatamictl -n '__tatamictl_in attach detach; and __tatamictl_has 2' -a '(__tatamictl_vms)'
+complete -c tatamictl -n '__tatamictl_in attach; and __tatamictl_has 3' -a 'type=blk,source= type=scsi,source= type=nic type=memory,size= type=cpu'
+complete -c tatamictl -n '__tatamictl_in detach; and __tatamictl_has 3' -a '(__tatamictl_attached)'
 complete -c tatamictl -n '__tatamictl_in exec stop' -a '(__tatamictl_vms)'
 complete -c tatamictl -n '__tatamictl_in exec' -s p -d 'All capabilities'
 complete -c tatamictl -n '__tatamictl_in exec' -s t -d 'Give the process a terminal'

@@ -9,6 +9,13 @@ _tatamictl_vms()
 	compadd -a names
 }
 
+_tatamictl_attached()
+{
+	local -a names
+	names=(${(f)"$(tatamictl attach --list $words[2] 2>/dev/null | awk '{ print $1 }')"})
+	compadd -a names
+}
+
 _tatamictl_methods()
 {
 	local -a names
@@ -26,6 +33,8 @@ _tatamictl()
 		'boot:boot a VM with a container in the background'
 		'pod:boot a VM with the pod of a file'
 		'ps:list the running VMs'
+		'attach:plug a device into a running VM'
+		'detach:remove what was attached'
 		'exec:run a process in the container of a VM'
 		'stop:end a VM'
 		'rpc:call a method of an agent'
@@ -79,12 +88,17 @@ _tatamictl()
 		# $words[1] is the command now.
 		case $words[1] in
 		run)
-			_arguments -S $vm && ret=0 ;;
+			_arguments -S $vm '--in[the running VM for the container]:name:_tatamictl_vms' && ret=0 ;;
 		boot)
 			_arguments -S $vm '--name[name of the VM]:name: ' && ret=0 ;;
 		pod)
 			_arguments -S $vm '--name[name of the VM]:name: ' \
 				'--status[print the state of a pod]:name:_tatamictl_vms' '1:file:_files' && ret=0 ;;
+		attach)
+			_arguments '(1 2)--list[list what was attached]:name:_tatamictl_vms' '(- *)--help[print a summary]' \
+				'1:VM:_tatamictl_vms' '2:device:(type=blk,source= type=scsi,source= type=nic type=memory,size= type=cpu)' && ret=0 ;;
+		detach)
+			_arguments '(- *)--help[print a summary]' '1:VM:_tatamictl_vms' '2:id:_tatamictl_attached' && ret=0 ;;
 		exec)
 			_arguments -S '-p[all capabilities]' '-t[give the process a terminal]' \
 				'-i[pass standard input on]' '*-e[environment variable]:KEY=VALUE: ' \

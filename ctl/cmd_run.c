@@ -12,8 +12,11 @@
 
 static const char usage[] =
 	"usage: tatamictl run --rootfs DIR|IMAGE [options] -- COMMAND [ARGUMENT…]\n"
+	"       tatamictl run --in NAME [--rootfs IMAGE] [options] -- COMMAND [ARGUMENT…]\n"
 	"Boots a VM and runs COMMAND in a container in it. Passes on its output, signals and\n"
-	"exit code.\n";
+	"exit code. With --in, the container is one more in the running VM NAME, with the\n"
+	"root of that VM's container unless IMAGE is given; its images are attached and\n"
+	"detached again. Only options of the container have a meaning then.\n";
 
 static int run_session(struct single_vm *p, const struct run_options *o, struct error *err);
 
@@ -35,6 +38,8 @@ cmd_run(int argc, char **argv)
 		(void)printf("%s\n%s", usage, options_help);
 		return 0;
 	}
+	if (o->in)
+		return cmd_run_in(o);
 	options_print_note(o, "run");
 	single_vm_block_signals();
 	if (single_vm_start(p, o, NULL, &err) < 0) {

@@ -3,6 +3,8 @@
  * returns the exit code of the program. */
 #pragma once
 
+struct run_options;
+
 /* Exit codes of tatamictl itself; the exit code of a container process is passed through. */
 enum {
 	EXIT_USAGE = 2,
@@ -11,7 +13,12 @@ enum {
 
 int cmd_run(int argc, char **argv);
 int cmd_boot(int argc, char **argv);
+int cmd_attach(int argc, char **argv);
+int cmd_detach(int argc, char **argv);
 int cmd_pod(int argc, char **argv);
 int cmd_ps(int argc, char **argv);
 int cmd_exec(int argc, char **argv);
 int cmd_stop(int argc, char **argv);
+
+/* Runs a container in the VM o->in. Returns the exit code. */
+int cmd_run_in(struct run_options *o);

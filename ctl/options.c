@@ -46,6 +46,7 @@ enum {
 	OPT_QEMU_ARG,
 	OPT_DEVICE,
 	OPT_HOTPLUG_PORTS,
+	OPT_IN,
 };
 
 static const struct option long_options[] = {
@@ -54,6 +55,7 @@ static const struct option long_options[] = {
 	{ "virtiofs-cache", required_argument, NULL, OPT_VIRTIOFS_CACHE },
 	{ "virtiofsd", required_argument, NULL, OPT_VIRTIOFSD },
 	{ "volume", required_argument, NULL, 'v' },
+	{ "in", required_argument, NULL, OPT_IN },
 	{ "device", required_argument, NULL, OPT_DEVICE },
 	{ "hotplug-ports", required_argument, NULL, OPT_HOTPLUG_PORTS },
 	{ "tty", no_argument, NULL, 't' },
@@ -95,6 +97,7 @@ static int options_check_together(const struct run_options *o, enum options_for 
 				  struct error *err);
 static int options_choose_share(struct run_options *o, bool has_directories, struct error *err);
 static int options_fill_shares(struct run_options *o, struct error *err);
+static int options_fill_in(struct run_options *o, enum options_for command, struct error *err);
 static int options_fill_guest_files(struct run_options *o, struct error *err);
 
 int
@@ -133,6 +136,8 @@ options_parse(struct run_options *o, int argc, char **argv, enum options_for com
 	o->container.env = o->env;
 	o->container.volumes = o->volumes;
 	o->container.shares = o->vm.shares;
+	if (o->in)
+		return options_fill_in(o, command, err);
 	if (options_check_together(o, command, err) < 0 ||
 	    (command == OPTIONS_POD ? options_choose_share(o, true, err)
 				    : options_fill_shares(o, err)) < 0)
@@ -176,6 +181,8 @@ options_text(struct run_options *o, int opt)
 		return &o->vm.accel;
 	case OPT_NAME:
 		return &o->name;
+	case OPT_IN:
+		return &o->in;
 	case OPT_GUEST_PROC:
 		return &o->container.guest_proc;
 	case OPT_VIRTIOFSD:
@@ -607,6 +614,50 @@ options_fill_shares(struct run_options *o, struct error *err)
 		o->vm.n_shares++;
 	}
 	return options_fill_attached(o, err);
+}
+
+/* Checks the options of a container in a running VM, and makes its disks shares. */
+static int
+options_fill_in(struct run_options *o, enum options_for command, struct error *err)
+{
+	struct stat st;
+
+	if (command != OPTIONS_RUN)
+		return error_set(err, ERROR_INVALID_ARGUMENT, "--in is valid only for run");
+	if (!o->container.args[0])
+		return error_set(err, ERROR_INVALID_ARGUMENT,
+				 "no command given (expected after --)");
+	if (o->rootfs && stat(o->rootfs, &st) == 0 && S_ISDIR(st.st_mode))
+		return error_set(err, ERROR_INVALID_ARGUMENT,
+				 "--rootfs %s is a directory: with --in it must be an image",
+				 o->rootfs);
+	if (o->rootfs) {
+		struct vm_share *s = &o->vm.shares[o->vm.n_shares++];
+
+		s->kind = SHARE_BLK;
+		s->fstype = find_fstype(o->rootfs, err);
+		if (!s->fstype || volume_find_image(o->rootfs, s->kind, false, s->path, err) < 0)
+			return error_wrap(err, "--rootfs");
+	}
+	for (size_t i = 0; i < o->container.n_volumes; i++) {
+		struct volume *v = &o->volumes[i];
+		struct vm_share *s = &o->vm.shares[o->vm.n_shares];
+
+		if (v->kind == VOLUME_TMPFS)
+			continue;
+		if ((v->kind != VOLUME_ON_DISK && v->kind != VOLUME_DEVICE) ||
+		    (v->bus != SHARE_BLK && v->bus != SHARE_SCSI))
+			return error_set(err, ERROR_INVALID_ARGUMENT,
+					 "the volume at %s must be given when the VM boots: with "
+					 "--in, types blk, scsi and tmpfs are possible",
+					 v->target);
+		s->kind = v->bus;
+		s->readonly = v->readonly;
+		(void)snprintf(s->path, sizeof(s->path), "%s", v->source);
+		v->share = (int)o->vm.n_shares++;
+	}
+	return volumes_check(o->volumes, o->container.n_volumes,
+			     o->rootfs ? o->vm.shares[0].path : NULL, err);
 }
 
 static int

@@ -25,6 +25,8 @@ struct run_options {
 	const char *rootfs;
 	/* boot: name of the VM */
 	const char *name;
+	/* run: name of the running VM for the container, or NULL to boot one */
+	const char *in;
 	/* share of directories once all options are parsed: 9p or virtio-fs */
 	enum share_kind share;
 	bool share_given, share_none, interactive, timing, verbose;

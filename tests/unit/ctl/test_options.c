@@ -177,6 +177,12 @@ static const struct wrong {
 	{ FILES "--rootfs %d --attach nfs:%i -- true", "--attach nfs:", false },
 	{ FILES "--rootfs %d --hotplug-ports 9 -- true", "--hotplug-ports 9", false },
 	{ FILES "--no-container --device %i:/x", "--no-container takes no volumes", true },
+	{ "--in vm", "no command given", false },
+	{ "--in vm -- true", "--in is valid only for run", true },
+	{ "--in vm --rootfs %d -- true", "it must be an image", false },
+	{ "--in vm -v %d:/x -- true", "must be given when the VM boots", false },
+	{ "--in vm -v type=hugepages,size=2Mi,target=/x -- true", "types blk, scsi and tmpfs",
+	  false },
 	{ FILES "--rootfs %d -v /no/such:/x -- true", "/no/such", false },
 	{ FILES "--rootfs %d -v /dev/null:/x -- true", "neither a directory nor a file", false },
 	{ FILES "--rootfs %d -e NOTHING -- true", "KEY=VALUE", false },
@@ -351,6 +357,27 @@ Test(ctl_options, volumes_and_devices, .init = make_files, .fini = remove_files)
 	CHECK(o->vm.shares[3].kind == SHARE_SCSI && o->vm.shares[3].readonly);
 	CHECK_EQ(o->vm.shares[4].kind, SHARE_SCSI);
 	CHECK_EQ(o->vm.hotplug_ports, 4);
+	free(o);
+}
+
+Test(ctl_options, in_a_running_vm, .init = make_files, .fini = remove_files)
+{
+	struct run_options *o = calloc(1, sizeof(*o));
+	auto_free char *words = NULL;
+	struct error err = ERROR_INIT;
+
+	REQUIRE_NE(o, NULL);
+	REQUIRE_OK(
+		parse(o,
+		      "--in vm -v type=blk,source=%i,target=/v,fstype=erofs "
+		      "-v type=tmpfs,target=/t --device type=scsi,source=%f,target=/dev/s -- true",
+		      false, &words, &err),
+		&err);
+	CHECK_STR(o->in, "vm");
+	REQUIRE_EQ(o->vm.n_shares, 2);
+	CHECK(o->vm.shares[0].kind == SHARE_BLK && o->vm.shares[0].readonly, "erofs is read-only");
+	CHECK_EQ(o->volumes[2].share, 1);
+	CHECK_EQ(o->vm.kernel, NULL, "no guest files are needed");
 	free(o);
 }
 

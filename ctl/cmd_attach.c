@@ -1,0 +1,265 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* tatamictl attach, detach: hot-plug devices into a VM that runs in the background. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "agent.pb-c.h"
+#include "ctl/commands.h"
+#include "ctl/pod/quantity.h"
+#include "ctl/vm/attach.h"
+#include "ctl/vm/state.h"
+#include "ctl/volume.h"
+#include "lib/cleanup.h"
+#include "lib/ttrpc/client.h"
+
+#define CALL_TIMEOUT_MS   60000
+#define DETACH_TIMEOUT_MS 30000
+#define MEMORY_UNIT       (UINT64_C(128) << 20)
+
+static const char attach_usage[] =
+	"usage: tatamictl attach NAME type=blk|scsi,source=IMAGE[,readonly]\n"
+	"       tatamictl attach NAME type=nic[,mac=MAC]\n"
+	"       tatamictl attach NAME type=memory,size=BYTES\n"
+	"       tatamictl attach NAME type=cpu\n"
+	"       tatamictl attach --list NAME\n"
+	"Plugs a device into the running VM NAME. Prints its id and, for a disk or network\n"
+	"card, the address that a Storage, a Device or UpdateInterface of the protocol\n"
+	"takes. Memory and processors are brought online. --list prints the ids and QEMU's\n"
+	"types of what was attached.\n";
+static const char detach_usage[] =
+	"usage: tatamictl detach NAME ID\n"
+	"Asks the guest of VM NAME to release a device that was attached, waits until it has,\n"
+	"and removes it.\n";
+
+enum attach_type {
+	ATTACH_BLK,
+	ATTACH_SCSI,
+	ATTACH_NIC,
+	ATTACH_MEMORY,
+	ATTACH_CPU,
+};
+
+struct attach_request {
+	enum attach_type type;
+	char image[PATH_MAX];
+	const char *source, *mac;
+	uint64_t size;
+	bool readonly;
+};
+
+static int attach_parse(struct attach_request *r, char *text, struct error *err);
+static int attach_do(const struct vm_state *state, const struct attach_request *r,
+		     struct error *err);
+static int attach_online(const struct vm_state *state, const struct attach_request *r,
+			 const struct attached *a, struct error *err);
+static void attach_print(const char *id, const char *type, void *data);
+
+static int
+attach_complain(const char *command, const struct error *err)
+{
+	(void)fprintf(stderr, "tatamictl %s: %s\n", command, err->msg);
+	return err->code == ERROR_INVALID_ARGUMENT ? EXIT_USAGE : EXIT_FAILED;
+}
+
+/* Reads the state of a VM that runs. */
+static int
+attach_find_vm(const char *name, struct vm_state *state, struct error *err)
+{
+	if (state_read(name, state, err) < 0)
+		return -1;
+	if (!state_is_alive(state))
+		return error_set(err, ERROR_UNAVAILABLE, "VM %s no longer runs", name);
+	return 0;
+}
+
+int
+cmd_attach(int argc, char **argv)
+{
+	struct attach_request r = { .type = ATTACH_BLK };
+	struct error err = ERROR_INIT;
+	struct vm_state state;
+	struct qmp q = { .fd = -1 };
+	int done;
+
+	if (argc == 2 && strcmp(argv[1], "--help") == 0) {
+		(void)printf("%s", attach_usage);
+		return 0;
+	}
+	if (argc != 3 || (argv[1][0] == '-' && strcmp(argv[1], "--list") != 0)) {
+		(void)fprintf(stderr, "%s", attach_usage);
+		return EXIT_USAGE;
+	}
+	if (strcmp(argv[1], "--list") == 0) {
+		done = attach_find_vm(argv[2], &state, &err);
+		if (done == 0)
+			done = qmp_open(&q, state.dir, &err);
+		if (done == 0)
+			done = attach_list(&q, attach_print, NULL, &err);
+		qmp_close(&q);
+	} else {
+		done = attach_parse(&r, argv[2], &err);
+		if (done == 0)
+			done = attach_find_vm(argv[1], &state, &err);
+		if (done == 0)
+			done = attach_do(&state, &r, &err);
+	}
+	return done < 0 ? attach_complain("attach", &err) : 0;
+}
+
+static void
+attach_print(const char *id, const char *type, void *data)
+{
+	(void)data;
+	(void)printf("%s %s\n", id, type);
+}
+
+/* Parses "type=TYPE,KEY=VALUE...", which it changes, and looks an image up. */
+static int
+attach_parse(struct attach_request *r, char *text, struct error *err)
+{
+	static const struct {
+		const char *name;
+		/* keys: s source, r readonly, m mac, z size; a capital one is required */
+		const char *keys;
+	} types[] = {
+		[ATTACH_BLK] = { "blk", "Sr" }, [ATTACH_SCSI] = { "scsi", "Sr" },
+		[ATTACH_NIC] = { "nic", "m" },  [ATTACH_MEMORY] = { "memory", "Z" },
+		[ATTACH_CPU] = { "cpu", "" },
+	};
+	char *save = NULL, *word = strtok_r(text, ",", &save);
+	const char *size = NULL;
+	size_t t = 0;
+
+	while (t < ARRAY_LEN(types) &&
+	       !(word && strncmp(word, "type=", 5) == 0 && strcmp(word + 5, types[t].name) == 0))
+		t++;
+	if (t == ARRAY_LEN(types))
+		return error_set(err, ERROR_INVALID_ARGUMENT,
+				 "%s: expected type=blk, scsi, nic, memory or cpu",
+				 word ? word : "nothing given");
+	r->type = (enum attach_type)t;
+	while ((word = strtok_r(NULL, ",", &save)) != NULL) {
+		char *value = strchr(word, '=');
+		char key;
+
+		if (value)
+			*value++ = '\0';
+		if (value && *value && (strcmp(word, "source") == 0 || strcmp(word, "src") == 0)) {
+			r->source = value;
+			key = 's';
+		} else if (value && *value && strcmp(word, "mac") == 0) {
+			r->mac = value;
+			key = 'm';
+		} else if (value && *value && strcmp(word, "size") == 0) {
+			size = value;
+			key = 'z';
+		} else if (!value && (strcmp(word, "readonly") == 0 || strcmp(word, "ro") == 0)) {
+			r->readonly = true;
+			key = 'r';
+		} else {
+			return error_set(err, ERROR_INVALID_ARGUMENT,
+					 "invalid key or value: %s%s%s", word, value ? "=" : "",
+					 value ? value : "");
+		}
+		if (!strchr(types[t].keys, key) && !strchr(types[t].keys, key - 'a' + 'A'))
+			return error_set(err, ERROR_INVALID_ARGUMENT, "type %s does not take %s",
+					 types[t].name, word);
+	}
+	if (strchr(types[t].keys, 'S') && !r->source)
+		return error_set(err, ERROR_INVALID_ARGUMENT, "type %s: source is missing",
+				 types[t].name);
+	if (r->source &&
+	    volume_find_image(r->source, r->type == ATTACH_SCSI ? SHARE_SCSI : SHARE_BLK,
+			      r->readonly, r->image, err) < 0)
+		return -1;
+	if (strchr(types[t].keys, 'Z') && (!size || !quantity_parse(size, 0, INT64_MAX, &r->size) ||
+					   r->size == 0 || r->size % MEMORY_UNIT))
+		return error_set(err, ERROR_INVALID_ARGUMENT,
+				 "type memory: size must be a multiple of 128Mi");
+	return 0;
+}
+
+static int
+attach_do(const struct vm_state *state, const struct attach_request *r, struct error *err)
+{
+	struct qmp q = { .fd = -1 };
+	struct attached a;
+	int done = qmp_open(&q, state->dir, err);
+
+	if (done == 0) {
+		switch (r->type) {
+		case ATTACH_BLK:
+		case ATTACH_SCSI:
+			done = attach_disk(&q, r->type == ATTACH_BLK ? SHARE_BLK : SHARE_SCSI,
+					   r->image, r->readonly, &a, err);
+			break;
+		case ATTACH_NIC:
+			done = attach_nic(&q, r->mac, &a, err);
+			break;
+		case ATTACH_MEMORY:
+			done = attach_memory(&q, r->size, &a, err);
+			break;
+		case ATTACH_CPU:
+			done = attach_cpu(&q, &a, err);
+			break;
+		}
+		if (done == 0 && (r->type == ATTACH_MEMORY || r->type == ATTACH_CPU) &&
+		    attach_online(state, r, &a, err) < 0) {
+			struct error ignored = ERROR_INIT;
+
+			(void)attach_remove(&q, a.id, DETACH_TIMEOUT_MS, &ignored);
+			done = -1;
+		}
+	}
+	qmp_close(&q);
+	if (done == 0)
+		(void)printf("%s%s%s\n", a.id, a.address[0] ? " " : "", a.address);
+	return done;
+}
+
+/* Lets the guest bring memory or a processor online. */
+static int
+attach_online(const struct vm_state *state, const struct attach_request *r,
+	      const struct attached *a, struct error *err)
+{
+	Grpc__OnlineCPUMemRequest q = GRPC__ONLINE_CPUMEM_REQUEST__INIT;
+	struct ttrpc_client *client = ttrpc_client_dial(state->address, CALL_TIMEOUT_MS, err);
+	int done;
+
+	if (!client)
+		return -1;
+	if (r->type == ATTACH_CPU) {
+		q.nb_cpus = a->total;
+		q.cpu_only = true;
+	}
+	done = ttrpc_client_call(client, &grpc__agent_service__descriptor, "OnlineCPUMem", &q.base,
+				 CALL_TIMEOUT_MS, NULL, err);
+	ttrpc_client_free(client);
+	return done < 0 ? error_wrap(err, "OnlineCPUMem") : 0;
+}
+
+int
+cmd_detach(int argc, char **argv)
+{
+	struct error err = ERROR_INIT;
+	struct vm_state state;
+	struct qmp q = { .fd = -1 };
+	int done;
+
+	if (argc == 2 && strcmp(argv[1], "--help") == 0) {
+		(void)printf("%s", detach_usage);
+		return 0;
+	}
+	if (argc != 3) {
+		(void)fprintf(stderr, "%s", detach_usage);
+		return EXIT_USAGE;
+	}
+	done = attach_find_vm(argv[1], &state, &err);
+	if (done == 0)
+		done = qmp_open(&q, state.dir, &err);
+	if (done == 0)
+		done = attach_remove(&q, argv[2], DETACH_TIMEOUT_MS, &err);
+	qmp_close(&q);
+	return done < 0 ? attach_complain("detach", &err) : 0;
+}

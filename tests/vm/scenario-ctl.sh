@@ -1,0 +1,190 @@
+# SPDX-License-Identifier: Apache-2.0
+# once: ours
+# shellcheck shell=bash disable=SC2046,SC2016
+# The host's tool: the default share, every kind of volume and device, and what is plugged into a
+# running VM. The agent's part of it has scenarios of its own.
+
+# image NAME: a file system with a file "name"
+image()
+{
+	mkdir -p "$work/image" && echo "$1" >"$work/image/name" || return 1
+	rm -f "$work/$1.img"
+	mke2fs -q -t ext4 -b 4096 -d "$work/image" "$work/$1.img" 16M >/dev/null
+}
+# on_disk NAME FILE: prints a file of the image
+on_disk() { debugfs -R "cat $2" "$work/$1.img" 2>/dev/null; }
+
+make_files()
+{
+	local name
+	mkdir -p "$work/dir" "$work/config/..v1" && echo of-the-directory >"$work/dir/name" &&
+		echo one >"$work/config/..v1/key" && ln -s ..v1 "$work/config/..data" && ln -s ..data/key "$work/config/key" || return 1
+	for name in blk scsi pmem dimm hot mmio; do image $name || return 1; done
+	for name in raw0 raw1 raw2; do truncate -s 1M "$work/$name.img" && printf %s "$name" | dd of="$work/$name.img" conv=notrunc status=none || return 1; done
+}
+
+# Without --share: a share with FIFOs and with files that are used after their removal. An NVDIMM
+# that is read-only keeps its content.
+default_share()
+{
+	is $'virtiofs\nby FIFO\nremoved, and used\ndimm\nnot written' ctl run --kernel "$OUT/kernel/$kernel/vmlinuz" --initrd "$OUT/kernel/$kernel/initrd.img" --rootfs "$rootfs" \
+		--volume "type=nvdimm,source=$work/dimm.img,target=/dimm,readonly" -- sh -c '
+		grep " / " /proc/mounts | cut -d" " -f3
+		mkfifo /tmp/fifo && { echo by FIFO >/tmp/fifo & } && cat /tmp/fifo
+		exec 3<>/tmp/gone && rm /tmp/gone && echo removed, and used >&3 && cat /proc/self/fd/3
+		cat /dimm/name; { echo x >/dimm/name; } 2>/dev/null || echo not written' &&
+		test "$(on_disk dimm name)" = dimm
+}
+
+# writes NAME TARGET: the volume has the image's file, and what the container writes is on the image
+writes()
+{
+	is "$1" ctl exec ctl -- cat "$2/name" && ctl exec ctl -- sh -c "echo written >$2/data && sync" || return 1
+	test "$(on_disk "$1" data)" = written || { echo 'not on the image'; return 1; }
+}
+bound() { is of-the-directory ctl exec ctl -- cat /dir/name && ctl exec ctl -- sh -c 'echo new >/dir/new' && test "$(cat "$work/dir/new")" = new; }
+config_is() { test "$(ctl exec ctl -- cat /config/key)" = "$1"; }
+config_changes()
+{
+	config_is one || return 1
+	mkdir "$work/config/..v2" && echo two >"$work/config/..v2/key" && ln -s ..v2 "$work/config/..tmp" && mv -T "$work/config/..tmp" "$work/config/..data" || return 1
+	within 30 config_is two && says 'Read-only' ctl exec ctl -- sh -c 'echo x >/config/key'
+}
+memory_volumes()
+{
+	ctl exec ctl -- sh -c 'grep " /tmpfs tmpfs .*size=8192k.*mode=750" /proc/mounts && echo x >/tmpfs/x &&
+		grep " /huge hugetlbfs .*pagesize=2M" /proc/mounts && grep "HugePages_Total: *2" /proc/meminfo' || { ctl exec ctl -- grep ' /tmpfs \| /huge ' /proc/mounts; return 1; }
+}
+devices()
+{
+	is 'raw0raw1' ctl exec ctl -- sh -c 'head -c 4 /dev/one; head -c 4 /dev/two' &&
+		ctl exec ctl -- sh -c 'printf new1 | dd of=/dev/one conv=notrunc,fsync 2>/dev/null' &&
+		test "$(head -c 4 "$work/raw0.img")" = new1 &&
+		! ctl exec ctl -- sh -c 'printf new1 | dd of=/dev/two conv=notrunc,fsync 2>/dev/null' && test "$(head -c 4 "$work/raw1.img")" = raw1
+}
+
+bad_input()
+{
+	local run=(run --rootfs "$rootfs") v
+	while IFS='|' read -r text v; do
+		case $v in --in*) run=(run) ;; esac
+		# shellcheck disable=SC2086
+		usage_error "$text" "${run[@]}" $v -- true || return 1
+	done <<-END
+	--volume|-v type=nfs,source=$work/dir,target=/x
+	unknown key "sauce"|-v type=blk,sauce=$work/blk.img,target=/x
+	target is missing|-v type=blk,source=$work/blk.img
+	type tmpfs does not take source|-v type=tmpfs,source=$work/dir,target=/x
+	invalid target|-v type=tmpfs,target=/x/../y
+	invalid size|-v type=tmpfs,target=/x,size=much
+	no supported file system|-v type=blk,source=$work/raw2.img,target=/x
+	used twice|-v type=blk,source=$work/blk.img,target=/x --device $work/blk.img:/dev/y
+	have the target /x|-v type=tmpfs,target=/x -v $work/dir:/x
+	a whole number of 2 MiB|--device type=pmem,source=$work/raw2.img,target=/dev/x
+	not an image|--device $work/dir:/dev/x
+	cannot be used together|-v type=pmem,source=$work/pmem.img,target=/x -v type=nvdimm,source=$work/dimm.img,target=/y
+	no memory devices|--machine microvm -v type=pmem,source=$work/pmem.img,target=/x
+	when the VM boots|--in ctl -v $work/dir:/x
+	it must be an image|--in ctl --rootfs $work/dir
+	END
+}
+usage_error()
+{
+	local text=$1 got status=0
+	shift
+	got=$(ctl "$@" 2>&1 </dev/null) || status=$?
+	case $status:$got in 2:*"$text"*) return 0 ;; esac
+	echo "exit code $status, printed: $got, not: $text"
+	return 1
+}
+
+# The address that attach prints is what a storage takes.
+by_hand()
+{
+	local said id point=/run/kata-containers/sandbox/storage/hand
+	said=$(ctl attach ctl "type=$1,source=$work/hot.img") || return 1
+	id=${said%% *}
+	EXTRA_FIELDS=',"storages":[{"driver":"'$1'","source":"'${said#* }'","fstype":"ext4","mount_point":"'$point'"}]'
+	EXTRA_MOUNTS=',{"destination":"/vol","type":"bind","source":"'$point'","options":["rbind"]}'
+	rpc CreateContainer "$(spec hand "$guest_rootfs" sh -c 'test $(cat /vol/name) = hot')" || return 1
+	EXTRA_FIELDS='' EXTRA_MOUNTS=''
+	rpc StartContainer '{"container_id":"hand"}' && rpc WaitProcess '{"container_id":"hand","exec_id":"hand"}' >"$work/status" || return 1
+	! jq -e '.status // 0 | . != 0' "$work/status" || return 1
+	ctl attach --list ctl | tee /dev/stderr | grep -q "^$id " && rpc RemoveContainer '{"container_id":"hand"}' &&
+		ctl detach ctl "$id" && says "no device $id was attached" ctl detach ctl "$id"
+}
+
+# A second container, with a disk of each kind that is attached for it, and detached after it.
+run_in()
+{
+	is $'hot\nraw2' ctl run --in ctl -v "type=$1,source=$work/hot.img,target=/hot" --device "type=scsi,source=$work/raw2.img,target=/dev/hot" -- \
+		sh -c 'cat /hot/name; echo "$0" >/hot/data; head -c 4 /dev/hot' "$1" || return 1
+	test "$(on_disk hot data)" = "$1" && nothing_attached || return 1
+	code 7 ctl run --in ctl -v "type=$1,source=$work/hot.img,target=/hot,ro" -- sh -c '! { echo x >/hot/x; } 2>/dev/null && exit 7' && nothing_attached
+}
+nothing_attached() { is '' ctl attach --list ctl; }
+
+# An image is the root of the second container.
+run_in_image()
+{
+	rm -f "$work/root.img" && mke2fs -q -t ext4 -d "$rootfs" "$work/root.img" 32M >/dev/null &&
+		is ext4 ctl run --in ctl --rootfs "$work/root.img" -- sh -c 'grep " / " /proc/mounts | cut -d" " -f3' && nothing_attached
+}
+
+ports_end()
+{
+	local id other
+	id=$(ctl attach ctl "type=blk,source=$work/hot.img") && other=$(ctl attach ctl "type=blk,source=$work/mmio.img,readonly") || return 1
+	says 'no free port: the VM has 2' ctl attach ctl "type=blk,source=$work/raw2.img" && says "failed to attach $work/hot.img: QEMU refused" ctl attach ctl "type=scsi,source=$work/hot.img" &&
+		ctl detach ctl "${id%% *}" && ctl detach ctl "${other%% *}" && nothing_attached
+}
+
+card()
+{
+	local said
+	said=$(ctl attach ctl type=nic,mac=02:00:00:00:00:07) || return 1
+	rpc UpdateInterface '{"interface":{"device":"eth9","name":"eth9","mtu":1500,"hwAddr":"02:00:00:00:00:07","devicePath":"'"${said#* }"'"}}' &&
+		ctl exec ctl -- grep -qx 02:00:00:00:00:07 /sys/class/net/eth9/address && ctl detach ctl "${said%% *}" && nothing_attached
+}
+mebibytes() { ctl exec ctl -- awk '/^MemTotal/ { print int($2 / 1024) }' /proc/meminfo; }
+memory()
+{
+	local before
+	before=$(mebibytes)
+	is memory0 ctl attach ctl type=memory,size=128Mi && within 60 grown_to $((before + 110))
+}
+grown_to() { test "$(mebibytes)" -ge "$1"; }
+
+microvm()
+{
+	is $'mmio\nraw2' ctl run $(vm_options) --machine microvm --rootfs "$rootfs" -v "type=blk,source=$work/mmio.img,target=/vol" --device "type=scsi,source=$work/raw2.img,target=/dev/two" -- \
+		sh -c 'cat /vol/name; echo written >/vol/data; head -c 4 /dev/two' && test "$(on_disk mmio data)" = written
+}
+
+ok 'make files' make_files
+ok 'run: virtio-fs is the default share; an NVDIMM' default_share
+if ok 'boot with a volume of each kind' boot ctl --share virtio-fs --rootfs "$rootfs" --memory 384 --max-memory 1024 --hotplug-ports 2 \
+	-v "$work/dir:/dir" -v "type=config,source=$work/config,target=/config" -v "type=blk,source=$work/blk.img,target=/blk" \
+	-v "type=scsi,source=$work/scsi.img,target=/scsi" -v "type=pmem,source=$work/pmem.img,target=/pmem,dax" \
+	-v type=tmpfs,target=/tmpfs,size=8Mi,mode=750 -v type=hugepages,target=/huge,size=4Mi \
+	--device "$work/raw0.img:/dev/one" --device "type=scsi,source=$work/raw1.img,target=/dev/two,readonly"; then
+	ok 'a directory' bound
+	ok 'a directory that is followed' config_changes
+	ok 'a disk on virtio-blk' writes blk /blk
+	ok 'a disk on virtio-scsi' writes scsi /scsi
+	ok 'virtio-pmem with DAX' writes pmem /pmem
+	ok 'tmpfs and huge pages' memory_volumes
+	ok 'block devices' devices
+	ok 'invalid volumes and devices' bad_input
+	ok 'attach a disk on virtio-blk, use it by its address, detach it' by_hand blk
+	ok 'the same on virtio-scsi' by_hand scsi
+	ok 'a second container with a disk on virtio-blk' run_in blk
+	ok 'a second container with a disk on virtio-scsi' run_in scsi
+	ok 'a second container with an image as its root' run_in_image
+	ok 'a card' card
+	ok 'no more ports, an image that is in use' ports_end
+	ok 'memory' memory
+	ok 'no more processors' says 'see --max-cpus' ctl attach ctl type=cpu
+	ok 'stop leaves nothing' stop ctl
+fi
+ok 'microvm: disks on virtio-mmio and virtio-scsi' microvm
