@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Sends QMP commands: qmp SOCKET COMMAND-JSON... Exits with 1 if a reply is an error. */
+/* Sends QMP commands: qmp SOCKET COMMAND-JSON... Prints each reply that has a value. Exits with 1
+ * if a reply is an error. */
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -17,8 +18,12 @@ answer(FILE *f)
 			fputs(line, stderr);
 			return -1;
 		}
-		if (strstr(line, "\"return\""))
-			return 0;
+		if (!strstr(line, "\"return\""))
+			continue;
+		line[strcspn(line, "\r\n")] = '\0';
+		if (strcmp(line, "{\"return\": {}}") != 0)
+			puts(line);
+		return 0;
 	}
 	return -1;
 }
