@@ -89,13 +89,15 @@ struct config {
 	/* "": the default file, if it exists */
 	char policy_file[CONFIG_ADDR_MAX];
 	struct config_mem_agent mem_agent;
+	/* Of images that the guest pulls. */
+	uint32_t image_pull_timeout_s;
+	char https_proxy[CONFIG_STRING_MAX], no_proxy[CONFIG_STRING_MAX];
 	/* Settings of parts that this agent does not have (agent/confidential.h). */
 	enum guest_components guest_components_procs;
 	enum guest_rest_api guest_components_rest_api;
 	bool secure_storage_integrity;
-	uint32_t cdh_api_timeout_s, image_pull_timeout_s, cdi_timeout_s, launch_process_timeout_s;
+	uint32_t cdh_api_timeout_s, cdi_timeout_s, launch_process_timeout_s;
 	bool visible_cdi_devices;
-	char https_proxy[CONFIG_STRING_MAX], no_proxy[CONFIG_STRING_MAX];
 	/* has no effect */
 	bool dev_mode;
 	/* the configuration file that was read; "": none */
