@@ -27,19 +27,19 @@ device_numbers_apply(Grpc__LinuxResources *r, const struct device_number *number
 	static char block[] = "b", character[] = "c", all[] = "rwm";
 	Grpc__LinuxDeviceCgroup *rules;
 	Grpc__LinuxDeviceCgroup **list;
-	char(*access)[sizeof(numbers->access)];
+	char *access;
 
 	if (n == 0)
 		return 0;
 	/* The texts follow the rules, in the same memory. */
-	rules = calloc(n, sizeof(*rules) + sizeof(*access));
+	rules = calloc(n, sizeof(*rules) + sizeof(numbers->access));
 	list = calloc(r->n_devices + n, sizeof(Grpc__LinuxDeviceCgroup *));
 	if (!rules || !list) {
 		free(rules);
 		free(list);
 		return error_nomem(err, "adding device rules");
 	}
-	access = (void *)(rules + n);
+	access = (char *)(rules + n);
 	for (size_t i = 0; i < r->n_devices; i++) {
 		rewrite(r->devices[i], numbers, n);
 		list[i] = r->devices[i];
@@ -50,8 +50,9 @@ device_numbers_apply(Grpc__LinuxResources *r, const struct device_number *number
 		rules[i].type = numbers[i].type == 'b' ? block : character;
 		rules[i].major = numbers[i].major;
 		rules[i].minor = numbers[i].minor;
-		memcpy(access[i], numbers[i].access, sizeof(*access) - 1);
-		rules[i].access = *access[i] ? access[i] : all;
+		memcpy(access, numbers[i].access, sizeof(numbers[i].access) - 1);
+		rules[i].access = *access ? access : all;
+		access += sizeof(numbers[i].access);
 		list[r->n_devices + i] = &rules[i];
 	}
 	r->devices = list;
