@@ -39,10 +39,10 @@ bench_init(struct bench *b, int init_fd)
 	REQUIRE(mkdtemp(b->dir));
 	b->roots = (struct roots){ .proc = open("/proc", O_PATH | O_CLOEXEC),
 				   .sys = -1,
-				   .dev = -1,
+				   .dev = open(b->dir, O_PATH | O_CLOEXEC),
 				   .cgroup = -1,
 				   .run = open(b->dir, O_PATH | O_CLOEXEC),
-				   .root = -1 };
+				   .root = open(b->dir, O_PATH | O_CLOEXEC) };
 	b->loop = loop_new(&err);
 	REQUIRE(b->loop);
 	b->link = initlink_new(b->loop, init_fd, NULL, NULL, &err);
@@ -58,7 +58,9 @@ bench_init(struct bench *b, int init_fd)
 					.jobs = b->jobs,
 					.init = b->link,
 					.storages = b->storages,
-					.roots = &b->roots };
+					.roots = &b->roots,
+					.cdi_timeout_ms = 600000,
+					.cdi_device_ms = 600000 };
 	b->s = sandbox_new(&parts, &err);
 	REQUIRE(b->s);
 }
@@ -74,6 +76,8 @@ bench_release(struct bench *b)
 	loop_free(b->loop);
 	close(b->roots.proc);
 	close(b->roots.run);
+	close(b->roots.dev);
+	close(b->roots.root);
 	REQUIRE_EQ(rmdir(b->dir), 0);
 	/* The link has taken over an fd that was opened before. */
 	REQUIRE_EQ(count_fds(), b->fds_before - 1);

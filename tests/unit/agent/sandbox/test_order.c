@@ -186,6 +186,64 @@ Test(order, signals)
 	in_agent(body_signals);
 }
 
+/* ---- waiting for a CDI device ---- */
+
+/* Submits the creation of a container with a device that does not exist. */
+static void
+submit_create_waiting(struct bench *b, const char *id, struct result *r)
+{
+	static char key[] = "cdi.k8s.io/x", value[] = "v/c=x", version[] = "";
+	static Grpc__Spec__AnnotationsEntry annotation = GRPC__SPEC__ANNOTATIONS_ENTRY__INIT;
+	static Grpc__Spec__AnnotationsEntry *list[] = { &annotation };
+	struct sandbox_container_request request = { .id = id, .spec = &r->spec };
+
+	annotation.key = key;
+	annotation.value = value;
+	*r = (struct result){ 0 };
+	grpc__process__init(&r->process);
+	grpc__spec__init(&r->spec);
+	r->spec.process = &r->process;
+	r->spec.version = version;
+	r->spec.annotations = list;
+	r->spec.n_annotations = 1;
+	r->outcome = sandbox_create_container(b->s, &request, on_done, r, &r->pending, &r->err);
+	REQUIRE_EQ(r->outcome, OP_PENDING, "%s", r->err.msg);
+	UNTIL(b, jobs_running(b->jobs) == 0);
+	REQUIRE_EQ(r->ended, 0);
+}
+
+static int
+body_cdi(int fd, void *data)
+{
+	struct bench b;
+	struct result waiting, r = { 0 };
+
+	(void)data;
+	bench_init(&b, fd);
+	make_sandbox(&b);
+	submit_create_waiting(&b, "c1", &waiting);
+	/* Others are not held up. */
+	REQUIRE_EQ(create(&b, "c2", ""), ERROR_OK);
+	REQUIRE_EQ(sandbox_containers(b.s), 2);
+	pending_cancel(&waiting.pending);
+	UNTIL(&b, sandbox_containers(b.s) == 1);
+	REQUIRE_EQ(waiting.ended, 0);
+	submit_create_waiting(&b, "c1", &waiting);
+	r.outcome = sandbox_destroy(b.s, on_done, &r, &r.pending, &r.err);
+	finish(&b, &r);
+	REQUIRE_EQ(r.err.code, ERROR_OK);
+	REQUIRE_EQ(waiting.ended, 1);
+	REQUIRE_EQ(waiting.err.code, ERROR_ABORTED);
+	REQUIRE_EQ(sandbox_containers(b.s), 0);
+	bench_release(&b);
+	return 0;
+}
+
+Test(order, wait_for_a_cdi_device_is_aborted, .timeout = 60)
+{
+	in_agent(body_cdi);
+}
+
 /* ---- the end ---- */
 
 static int
