@@ -122,7 +122,7 @@ refused(struct oci *t)
 static void
 device_rules(struct oci *t)
 {
-	static const char script[] = ": > /dev/mine && echo open; (: > /dev/other) 2>&1";
+	static const char script[] = ": > /dev/mine && echo open; (: > /dev/other) 2>&1; :";
 	static const char want[] =
 		"open\n/bin/sh: can't create /dev/other: Operation not permitted\n";
 	Grpc__UpdateContainerRequest u = GRPC__UPDATE_CONTAINER_REQUEST__INIT;
