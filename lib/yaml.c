@@ -316,8 +316,9 @@ yaml_is_key(const struct yaml *y)
 			if (p + 1 < y->end && (is_double || (*p == '\\' && quote == '"')))
 				p++;
 		}
-		if (p < y->end)
-			p++;
+		if (p == y->end || *p != quote)
+			return false;
+		p++;
 		while (p < y->end && yaml_is_blank(*p))
 			p++;
 		return p < y->end && *p == ':' && (p + 1 == y->end || yaml_is_space(p[1]));

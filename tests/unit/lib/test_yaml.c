@@ -116,6 +116,9 @@ static const struct {
 	{ "a: \"b\" c\n", "line 1: unexpected text after a value" },
 	{ "a: |x\n  b\n", "line 1: unexpected text after | or >" },
 	{ "a\nb: c\n", "line 2: a colon in a value" },
+	/* quotes that end in another line do not make a key */
+	{ "\"\n : ", "line 1: a quote without its end" },
+	{ "'a\n b': c\n", "line 2: unexpected text after a value" },
 	{ "a: @b\n", "line 1: a value may not begin" },
 	{ "a: \x01\n", "invalid control character at byte 3" },
 	{ "a: \xff\n", "not valid UTF-8" },
