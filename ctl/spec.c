@@ -248,7 +248,7 @@ spec_add_device(struct maker *m, const struct container_options *o, size_t i,
 	Grpc__Device *d = NEW(m, Grpc__Device, grpc__device__init);
 	Grpc__LinuxDevice *l = NEW(m, Grpc__LinuxDevice, grpc__linux_device__init);
 
-	if (!d || !l)
+	if (!d || !l || !r->oci->linux)
 		return;
 	d->type = spec_copy(m, spec_disk_driver(s));
 	if (s->tag[0] == '/')
