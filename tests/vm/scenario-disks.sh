@@ -94,22 +94,6 @@ cycle()
 	as_before
 }
 
-# one after another: the time from device_add to the container's creation is printed
-in_a_row()
-{
-	local n begin
-	: >"$work/times"
-	for n in $(seq 20); do
-		disk ext4 "row$n" || return 1
-		begin=${EPOCHREALTIME/./}
-		plug "row$n" "$work/row$n.img" '"driver":"virtio-blk-pci","bus":"hotplug0"' &&
-			use "row$n" blk 1e/00 ext4 '' "row$n" rw >/dev/null || return 1
-		echo $(((${EPOCHREALTIME/./} - begin) / 1000)) >>"$work/times"
-		unplug "row$n" && rm -f "$work/row$n.img" || return 1
-	done
-	as_before
-}
-
 # Sixteen disks of one container: half of them are plugged before the call, half of them after it.
 at_once()
 {
@@ -259,8 +243,6 @@ if ok 'boot with bridges and two SCSI controllers' boot disks --rootfs "$work/di
 	ok 'virtio-scsi on the second controller' cycle second '"driver":"scsi-hd","bus":"scsi1.0","scsi-id":3,"lun":300' scsi 3:300 ext4 '' rw
 	ok 'a read-only erofs on virtio-scsi, without "ro"' cycle image '"driver":"scsi-hd","bus":"scsi1.0","scsi-id":1,"lun":0' scsi 1:0 erofs '' ro
 	ok 'an address that two controllers have is refused' ambiguous
-	ok 'twenty disks in a row' in_a_row
-	echo "# $kernel $scenario: milliseconds from device_add to a container that has exited: $(sort -n "$work/times" | paste -s -d ' ')"
 	ok 'sixteen disks at once' at_once
 	ok 'a disk that does not come' refused 'failed to find SCSI disk 9:9: not there after' scsi 9:9 ext4
 	ok 'a file system that the kernel does not have' refused 'does not support file system f2fs' blk 40/00/00 f2fs
