@@ -42,14 +42,29 @@ guest_init()
 	chmod 755 "$1/init" "$1/agents"
 }
 
-# make_disks: builds a root file system, and volumes of 64 MiB, on a disk of that size and on one of
-# 100 MiB
+# make_disks: builds the disks of the recorded host: two with a root file system, and a volume of
+# 64 MiB
 make_disks()
 {
 	mkdir -p "$work/volume" && echo on-disk >"$work/volume/f" &&
-		mke2fs -q -t ext4 -d "$work/userland" "$work/root.ext4" 64M &&
-		mke2fs -q -t ext4 -d "$work/volume" "$work/volume.ext4" 64M &&
-		cp "$work/volume.ext4" "$work/large.ext4" && truncate -s 100M "$work/large.ext4"
+		mke2fs -q -t ext4 -d "$work/userland" "$work/disk05" 64M &&
+		cp "$work/disk05" "$work/disk06" &&
+		mke2fs -q -t ext4 -d "$work/volume" "$work/disk07" 64M &&
+		cp "$work/disk07" "$work/volume.ext4"
+}
+
+# grow_volume: makes the volume's disk a new one of 100 MiB, on which the file system is as before
+grow_volume()
+{
+	dd if="$work/volume.ext4" of="$work/disk07" bs=1M conv=notrunc status=none &&
+		qmp '{"execute":"block_resize","arguments":{"device":"disk07","size":104857600}}'
+}
+
+# at_slot SLOT: the options for a disk at this slot of the root bus, its PCI path in the recordings
+at_slot()
+{
+	echo --qemu-arg -drive --qemu-arg "if=none,id=disk$1,format=raw,file=$work/disk$1" \
+		--qemu-arg -device --qemu-arg "virtio-blk-pci,drive=disk$1,addr=0x$1"
 }
 
 # The guest's image: iptables, hooks, and a kernel module that is not loaded.
@@ -82,14 +97,16 @@ make_guest()
 		>"$work/recordings.img"
 }
 
+# The network card makes room for the disks.
 boot_guest()
 {
+	# shellcheck disable=SC2046
 	ctl boot --name recordings --kernel "$OUT/kernel/$kernel/vmlinuz" \
-		--initrd "$work/recordings.img" --no-container --nic --memory 768 \
-		--max-memory 2048 --max-cpus 2 \
-		--attach "9p:$share" --attach "virtio-fs:$share" --attach "blk:$work/root.ext4" \
-		--attach "blk:$work/volume.ext4" \
-		--attach "blk:$work/large.ext4" || return 1
+		--initrd "$work/recordings.img" --no-container --memory 768 \
+		--max-memory 2048 --max-cpus 2 --attach "9p:$share" --attach "virtio-fs:$share" \
+		$(at_slot 05) $(at_slot 06) $(at_slot 07) \
+		--qemu-arg -netdev --qemu-arg user,id=net0,ipv6=off --qemu-arg -device --qemu-arg \
+		virtio-net-pci,netdev=net0,mac=02:00:00:00:00:01,romfile=,addr=0xd || return 1
 	vms+=(recordings)
 	vmdir=${XDG_RUNTIME_DIR:+$XDG_RUNTIME_DIR/tatami}
 	vmdir=${vmdir:-/tmp/tatami-vms-$(id -u)}/recordings
@@ -118,7 +135,7 @@ make_host()
 
 replay_recording()
 {
-	case $1 in *-07-*) plug_card || return 1 ;; *-08a-*) plug_cpu_and_memory || return 1 ;; esac
+	case $1 in *-06d-*) grow_volume || return 1 ;; *-07-*) plug_card || return 1 ;; *-08a-*) plug_cpu_and_memory || return 1 ;; esac
 	rm -rf "${share:?}"/*
 	prepare "$1" "$share" "$work/userland" || return 1
 	LSAN_OPTIONS=detect_leaks=0 timeout -k 5 150 "$BUILD/asan/tests/transcript/replay" \
@@ -171,4 +188,4 @@ if userland "$work/userland" 2>/dev/null && make_host && ok 'make disks' make_di
 	fi
 	ok 'stop leaves nothing' stop recordings
 fi
-rm -rf "$share" "$work/guest" "$work/userland" "$work/volume" "$work"/{root,volume,large}.ext4
+rm -rf "$share" "$work/guest" "$work/userland" "$work/volume" "$work"/volume.ext4 "$work"/disk0[567]
