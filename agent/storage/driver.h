@@ -40,6 +40,8 @@ struct storage_driver {
 	/* The loop finds the disk named by `source` before the mount. Storage.driver is the name of
 	 * the bus. */
 	bool is_disk;
+	/* The mount pulls an image first, for which storage_pull has a time limit. */
+	bool is_pull;
 	/* The storage is kept until the sandbox ends, even without users: a volume of the pod
 	 * outlives a container that is restarted. */
 	bool pod_lifetime;

@@ -96,6 +96,7 @@ image_pull_mount(struct worker *w, const struct storage_mount *m, struct error *
 
 const struct storage_driver storage_image_pull = {
 	.name = IMAGE_PULL_DRIVER,
+	.is_pull = true,
 	.check = image_pull_check,
 	.mount = image_pull_mount,
 };

@@ -20,6 +20,9 @@
 /* Attempts to start the worker of an unmount: about as long as an unmount may take. */
 #define UNMOUNT_TRIES    50
 #define UNMOUNT_RETRY_MS 100
+/* For a mount, in milliseconds: that of a share or a disk whose host does not answer never ends.
+ * Hosts wait for 60 s. */
+#define MOUNT_DEADLINE_MS 120000
 
 static void storage_end(struct storage *s);
 static void storage_unmount_later(struct storage *s, const struct error *err);
@@ -204,6 +207,9 @@ storage_begin_mount(struct storage *s, struct error *err)
 	s->mount.node = s->node_path[0] ? s->node_path : NULL;
 	spec.keep_fds = fds;
 	spec.n_keep_fds = ARRAY_LEN(fds) - (roots->cgroup < 0);
+	spec.deadline_ms = MOUNT_DEADLINE_MS;
+	if (s->driver->is_pull)
+		spec.deadline_ms += s->table->pull.timeout_s * 1000ull;
 	s->state = STORAGE_MOUNTING;
 	s->job = job_start(s->table->jobs, &spec, err);
 	return s->job ? 0 : -1;

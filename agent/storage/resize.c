@@ -245,16 +245,19 @@ resize_work(struct worker *w, void *arg, struct error *err)
 {
 	const struct resize_arg *a = arg;
 
-	return resize(w, a, err) < 0 ? error_wrap(err, "failed to resize volume %s", a->path) : 0;
+	return resize(w, a, err);
 }
 
 static void
 resize_on_done(struct job *job, const struct error *err, void *data)
 {
 	const struct resize_arg *a = data;
+	struct error failed = *err;
 
 	(void)job;
-	a->done(err, a->data);
+	if (err->code != ERROR_OK)
+		error_wrap(&failed, "failed to resize volume %s", a->path);
+	a->done(&failed, a->data);
 }
 
 static const struct job_ops resize_job = {

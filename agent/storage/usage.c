@@ -3,15 +3,19 @@
  * share may hang. */
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/vfs.h>
+#include <unistd.h>
 
 #include "agent/job/job.h"
 #include "agent/storage/volume.h"
 #include "lib/cleanup.h"
+#include "lib/io.h"
 #include "lib/mountinfo.h"
+#include "lib/parse.h"
 #include "lib/path.h"
 #include "lib/sys.h"
 
@@ -51,27 +55,64 @@ turns_read_only(const char *fstype)
 	return false;
 }
 
-/* Parses one line of mountinfo (proc(5)): id parent dev root point options [tags] - type source
- * super-options. */
-static bool
-is_read_only_by_error(char *line)
+/* Returns the number of errors that ext4 has recorded on a disk, "MAJOR:MINOR". */
+static uint64_t
+ext4_errors(int sysfd, const char *disk)
+{
+	char name[64], target[PATH_MAX], path[PATH_MAX + 32], text[32];
+	uint64_t n = 0;
+	ssize_t len;
+
+	(void)snprintf(name, sizeof(name), "dev/block/%.32s", disk);
+	len = readlinkat(sysfd, name, target, sizeof(target) - 1);
+	if (len < 0)
+		return 0;
+	target[len] = '\0';
+	(void)snprintf(path, sizeof(path), "fs/ext4/%s/errors_count",
+		       strrchr(target, '/') ? strrchr(target, '/') + 1 : target);
+	if (read_text_at(sysfd, path, text, sizeof(text)) < 0)
+		return 0;
+	(void)parse_u64(text, &n);
+	return n;
+}
+
+/* Looks for errors in one line of mountinfo (proc(5)): id parent dev root point options [tags] -
+ * type source super-options. */
+static void
+look_for_errors(char *line, int sysfd, struct volume_usage *u)
 {
 	char *tail = strstr(line, " - ");
-	char *save = NULL, *options = NULL, *type, *super;
+	char *save = NULL, *disk = NULL, *options = NULL, *type, *super;
+	uint64_t errors;
 
 	if (!tail)
-		return false;
+		return;
 	*tail = '\0';
-	for (int i = 0; i < 6; i++)
+	for (int i = 0; i < 6; i++) {
 		options = strtok_r(i == 0 ? line : NULL, " ", &save);
+		if (i == 2)
+			disk = options;
+	}
 	type = strtok_r(tail + 3, " ", &save);
 	(void)strtok_r(NULL, " ", &save);
 	super = strtok_r(NULL, " ", &save);
-	if (!options || !type || !super || !turns_read_only(type))
-		return false;
+	if (!disk || !options || !type || !super || !turns_read_only(type))
+		return;
 	/* ext4 reports this by options of its own since Linux 6.15. */
-	return (has_word(options, "rw") && has_word(super, "ro")) ||
-	       has_word(super, "emergency_ro") || has_word(super, "shutdown");
+	if ((has_word(options, "rw") && has_word(super, "ro")) || has_word(super, "emergency_ro") ||
+	    has_word(super, "shutdown")) {
+		u->is_abnormal = true;
+		(void)snprintf(u->message, sizeof(u->message),
+			       "the file system was made read-only after an error");
+		return;
+	}
+	/* Linux 6.12 to 6.14 show no option. */
+	errors = strcmp(type, "ext4") == 0 ? ext4_errors(sysfd, disk) : 0;
+	if (errors == 0)
+		return;
+	u->is_abnormal = true;
+	(void)snprintf(u->message, sizeof(u->message), "the file system has recorded %llu errors",
+		       (unsigned long long)errors);
 }
 
 static void
@@ -87,10 +128,7 @@ look_at_condition(int fd, const struct roots *roots, struct volume_usage *u)
 	while (id >= 0 && (line = strsep(&rest, "\n")) != NULL) {
 		if (strncmp(line, begin, strlen(begin)) != 0)
 			continue;
-		u->is_abnormal = is_read_only_by_error(line);
-		if (u->is_abnormal)
-			(void)snprintf(u->message, sizeof(u->message),
-				       "the file system was made read-only after an error");
+		look_for_errors(line, roots->sys, u);
 		return;
 	}
 }
@@ -124,10 +162,14 @@ usage_on_done(struct job *job, const struct error *err, void *data)
 {
 	const struct usage_arg *a = data;
 	struct volume_usage u;
+	struct error failed = *err;
 
 	if (err->code == ERROR_OK)
 		memcpy(&u, job_output(job, NULL), sizeof(u));
-	a->done(err, err->code == ERROR_OK ? &u : NULL, a->data);
+	/* The worker had no time to say which. */
+	if (err->code == ERROR_DEADLINE_EXCEEDED)
+		error_wrap(&failed, "failed to stat volume %s", a->path);
+	a->done(&failed, err->code == ERROR_OK ? &u : NULL, a->data);
 }
 
 static const struct job_ops usage_job = {
@@ -143,7 +185,7 @@ volume_usage(const struct volume_parts *parts, const char *path, volume_usage_fn
 	     struct error *err)
 {
 	const struct roots *roots = parts->roots;
-	const int fds[] = { roots->root, roots->proc, roots->run };
+	const int fds[] = { roots->root, roots->proc, roots->sys, roots->run };
 	struct job_spec spec = {
 		.ops = &usage_job,
 		.free_arg = free,
