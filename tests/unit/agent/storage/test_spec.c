@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Copies and checks of storage requests. */
 #include <criterion/criterion.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "agent/storage/driver.h"
 #include "agent/storage/spec.h"
+#include "agent/storage/storage.h"
 #include "lib/cleanup.h"
 #include "lib/client_texts.h"
 #include "tests/support/check.h"
@@ -153,7 +156,7 @@ expect(const struct storage_spec *spec, const char *text)
 		REQUIRE_EQ(r, 0, "%s", err.msg);
 		return;
 	}
-	REQUIRE_EQ(r, -1, "accepted: wanted \"%s\"", text);
+	REQUIRE_EQ(r, -1, "accepted: wanted \"%s\" (%s, %s)", text, spec->driver, spec->source);
 	REQUIRE_EQ(err.code, ERROR_INVALID_ARGUMENT);
 	REQUIRE_HAS(err.msg, text, "\"%s\" has no \"%s\"", err.msg, text);
 }
@@ -239,5 +242,124 @@ Test(storage_spec, drivers_check_their_fields)
 		spec.driver_options = &r->driver_option;
 		spec.n_driver_options = r->driver_option ? 1 : 0;
 		expect(&spec, r->text);
+	}
+}
+
+/* Fields of a storage that every driver with such a field accepts. */
+static struct storage_spec
+valid(const char *driver)
+{
+	static const char *const layers[] = { "lowerdir=/a:/b" };
+	static const char *const sources[][2] = {
+		{ "blk", "02" },           { "scsi", "0:1" },
+		{ "mmioblk", "/dev/vdb" }, { "nvdimm", "/dev/pmem0" },
+		{ "blk-ccw", "0.0.0005" }, { "bind", "/a" },
+		{ "watchable-bind", "/a" }
+	};
+	static const char *const image[] = { "image_guest_pull={\"metadata\":{\"x\":\"y\"}}" };
+	struct storage_spec spec = example();
+
+	spec.driver = driver;
+	spec.options = layers;
+	spec.n_options = ARRAY_LEN(layers);
+	spec.driver_options = image;
+	spec.n_driver_options = strcmp(driver, "image_guest_pull") == 0 ? 1 : 0;
+	if (strcmp(driver, "watchable-bind") == 0)
+		spec.mount_point = "/run/kata-containers/shared/containers/watchable/x";
+	for (size_t i = 0; i < ARRAY_LEN(sources); i++)
+		if (strcmp(sources[i][0], driver) == 0)
+			spec.source = sources[i][1];
+	return spec;
+}
+
+/* Whatever the driver, these strings name nothing outside of what the host may name. The protocol
+ * refuses a NUL in a string. */
+Test(storage_spec, hostile_strings_are_refused_by_every_driver)
+{
+	static const char *const points[] = {
+		"",
+		"/",
+		"relative",
+		"/run/kata-containers/shared/containers/watchable/../../../../../etc",
+		"/run/kata-containers/sandbox/storage/..",
+		"/run/kata-containers//x",
+		"/./x",
+		"../x",
+	};
+	static const char *const addresses[] = {
+		"",
+		"/dev/../etc/passwd",
+		"/dev/./vda",
+		"/dev/a/../../etc/passwd",
+		"/dev//vda",
+		"/dev/",
+		"/dev",
+		"/devil",
+		"/etc/passwd",
+		"../dev/vda",
+		"02/../03",
+		"02/",
+		"/02",
+		"02,ro",
+		"02\n",
+		" 02",
+		"02 ",
+		"-1",
+		"100",
+		"0x02",
+		"0:1,ro",
+		"0:1\n",
+		"0.0.0005/..",
+		"0.0.0005\n",
+		"/dev/vdb\n/dev/vdc/..",
+	};
+	size_t n = 0, disks = 0;
+	const char *driver;
+
+	for (; (driver = storage_driver_name(n)); n++) {
+		struct storage_spec spec = valid(driver);
+
+		expect(&spec, NULL);
+		for (size_t i = 0; i < ARRAY_LEN(points); i++) {
+			spec.mount_point = points[i];
+			expect(&spec, "");
+		}
+		spec = valid(driver);
+		if (!storage_driver_find(driver)->is_disk)
+			continue;
+		disks++;
+		for (size_t i = 0; i < ARRAY_LEN(addresses); i++) {
+			/* Without a slash it may be the name of a platform device. */
+			if (strcmp(driver, "mmioblk") == 0 && !strchr(addresses[i], '/'))
+				continue;
+			spec.source = addresses[i];
+			expect(&spec, "");
+		}
+	}
+	REQUIRE_GE(n, 13);
+	REQUIRE_GE(disks, 5);
+}
+
+/* Names as long as the kernel takes them, and longer. */
+Test(storage_spec, long_strings)
+{
+	static const char *const drivers[] = { "bind", "9p", "virtio-fs", "ephemeral", "local" };
+	const size_t size = 1 << 20;
+	auto_free char *text = malloc(size);
+
+	REQUIRE(text);
+	memset(text, 'a', size);
+	text[0] = '/';
+	for (size_t i = 0; i < ARRAY_LEN(drivers); i++) {
+		struct storage_spec spec = valid(drivers[i]);
+
+		spec.mount_point = text;
+		text[size - 1] = '\0';
+		expect(&spec, "mount_point");
+		text[PATH_MAX] = '\0';
+		expect(&spec, "mount_point");
+		text[PATH_MAX - 1] = '\0';
+		expect(&spec, NULL);
+		memset(text + 1, 'a', size - 1);
 	}
 }
