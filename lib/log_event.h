@@ -29,6 +29,7 @@
 #define EVENT_CONTAINER_STARTED   "container-started"
 #define EVENT_CONTAINER_REMOVED   "container-removed"
 #define EVENT_PROCESS_EXITED      "process-exited"
+#define EVENT_PROCESS_LEFT        "process-left"
 #define EVENT_EXECUTE_FAILED      "execute-failed"
 #define EVENT_OOM_KILL            "oom-kill"
 #define EVENT_MEMORY_HELD         "memory-held"

@@ -151,6 +151,12 @@ create_check_cgroup(const struct sandbox *s, const struct container *c, struct e
 {
 	struct list *pos;
 
+	for (size_t i = 0; i < s->hung.n; i++)
+		if (create_paths_overlap(c->cgroup_path, s->hung.path[i]))
+			return error_set(err, ERROR_ALREADY_EXISTS,
+					 "container %s: cgroupsPath %s has processes of a removed "
+					 "container that hang in the kernel",
+					 c->id, s->hung.path[i]);
 	list_for_each (pos, &s->containers) {
 		const struct container *other = list_entry(pos, struct container, node);
 

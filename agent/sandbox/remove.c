@@ -9,6 +9,7 @@
  * Operations that wait are aborted, the one that runs gets a grace period. Continues even if its
  * caller no longer waits.
  */
+#include "agent/cgroup/cgroup.h"
 #include "agent/container/launch/launch.h"
 #include "agent/sandbox/sandbox_op.h"
 
@@ -133,8 +134,50 @@ remove_close_mounts(struct job *job, const struct job_message *m, void *data, st
 	return 0;
 }
 
+/* Keeps the path of a cgroup that stays, for later removals to sweep. */
+static int
+remove_note_hung(struct job *job, const struct job_message *m, void *data, struct error *err)
+{
+	struct remove_op *op = data;
+	struct hung_cgroups *hung = &op->base.s->hung;
+	char *path = hung->n < HUNG_MAX ? strdup(op->base.c->cgroup_path) : NULL;
+
+	(void)job;
+	(void)m;
+	if (!path)
+		return error_nomem(err, "recording a cgroup that stays");
+	hung->path[hung->n++] = path;
+	return 0;
+}
+
+static int
+remove_forget_hung(struct job *job, const struct job_message *m, void *data, struct error *err)
+{
+	struct remove_op *op = data;
+	struct hung_cgroups *hung = &op->base.s->hung;
+	const char *path = m->payload;
+
+	(void)job;
+	if (path[m->size - 1] != '\0')
+		return error_set(err, ERROR_INTERNAL, "worker sent an invalid path");
+	for (size_t i = 0; i < hung->n; i++) {
+		if (strcmp(hung->path[i], path) != 0)
+			continue;
+		free(hung->path[i]);
+		hung->path[i] = hung->path[--hung->n];
+		break;
+	}
+	return 0;
+}
+
 static const struct job_message_type teardown_messages[] = {
 	[MNTNS_RELEASE_MSG_CLOSE] = { .handler = remove_close_mounts },
+	[TEARDOWN_MSG_HUNG] = { .handler = remove_note_hung,
+				.size = 1,
+				.size_max = CGROUP_PATH_MAX + 1 },
+	[TEARDOWN_MSG_GONE] = { .handler = remove_forget_hung,
+				.size = 1,
+				.size_max = CGROUP_PATH_MAX + 1 },
 };
 
 static const struct sandbox_job teardown_job = {
@@ -172,6 +215,7 @@ remove_run(struct op *base, struct error *err)
 		.roots = s->parts.roots,
 		.cgroup_path = op->base.c->cgroup_path,
 		.bundle = op->base.c->bundle,
+		.hung = &s->hung,
 	};
 	keep_roots(&op->base.keep, s->parts.roots);
 	op->holds_mounts = op->base.c->ns[NS_MNT] >= 0;

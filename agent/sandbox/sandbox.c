@@ -57,6 +57,8 @@ sandbox_free(struct sandbox *s)
 		close_fd(&s->ns[i]);
 	setup_names_close(&s->names);
 	log_set_sandbox(NULL);
+	for (size_t i = 0; i < s->hung.n; i++)
+		free(s->hung.path[i]);
 	free(s->id);
 	if (s->guest_hooks)
 		grpc__hooks__free_unpacked(s->guest_hooks, NULL);

@@ -8,6 +8,7 @@
 #include "agent/cgroup/device_numbers.h"
 #include "agent/cgroup/devices.h"
 #include "agent/container/container.h"
+#include "agent/container/launch/params.h"
 #include "agent/container/seccomp/cache.h"
 #include "agent/job/job.h"
 #include "agent/sandbox/oom.h"
@@ -68,6 +69,8 @@ struct sandbox {
 	/* The container whose init keeps the shared pid namespace alive. */
 	const struct container *pidns_owner;
 	struct setup_names names;
+	/* Those of removed containers. */
+	struct hung_cgroups hung;
 	/* While DestroySandbox runs. */
 	struct destroy_op *destroy;
 };

@@ -25,7 +25,8 @@ int container_exec(struct worker *w, const struct launch_exec *e, struct error *
 
 /* Removes a container: kills all processes in its cgroup, waits until it is empty, removes the
  * cgroup, runs the poststop hooks, detaches the mounts in the bundle and removes the bundle
- * directory. Missing parts are ignored. Returns 0, or -1 and err. */
+ * directory. Missing parts are ignored. Processes that hang in the kernel are left behind
+ * (hung.h). Returns 0, or -1 and err. */
 int container_teardown(struct worker *w, const struct teardown *t, struct error *err);
 
 /* Starts a container with startContainer or poststart hooks: opens the gate, waits until the

@@ -134,12 +134,29 @@ struct launch_exec {
 	int stdio[3];
 };
 
+/* Cgroups of removed containers whose processes hang in the kernel (hung.h). */
+#define HUNG_MAX 64
+struct hung_cgroups {
+	char *path[HUNG_MAX];
+	size_t n;
+};
+
+/* Messages of container_teardown(): the payload is the path of a cgroup, with its NUL. */
+enum teardown_msg {
+	/* The container's own cgroup stays, since its processes hang. */
+	TEARDOWN_MSG_HUNG = 2,
+	/* That of a container that was removed earlier is gone. */
+	TEARDOWN_MSG_GONE,
+};
+
 /* Input of container_teardown(). */
 struct teardown {
 	const char *id;
 	const struct roots *roots;
 	const char *cgroup_path;
 	const char *bundle;
+	/* May be NULL. */
+	const struct hung_cgroups *hung;
 	/* For hooks; may be NULL. */
 	const Grpc__Spec *spec;
 };

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "agent/cgroup/cgroup.h"
+#include "agent/container/launch/hung.h"
 #include "agent/container/launch/launch.h"
 #include "lib/cleanup.h"
 #include "lib/mountinfo.h"
@@ -27,9 +28,13 @@ container_teardown(struct worker *w, const struct teardown *t, struct error *err
 {
 	struct error first = ERROR_INIT;
 
+	hung_sweep(w, t);
 	if (t->roots->cgroup >= 0 && t->cgroup_path && *t->cgroup_path &&
-	    cgroup_remove(t->roots->cgroup, t->cgroup_path, KILL_TIMEOUT_MS, &first) < 0)
-		return error_set(err, first.code, "%s", first.msg);
+	    cgroup_remove(t->roots->cgroup, t->cgroup_path, KILL_TIMEOUT_MS, &first) < 0 &&
+	    (first.code != ERROR_DEADLINE_EXCEEDED || hung_leave(w, t, err) < 0))
+		return err->code == ERROR_OK
+			       ? error_set(err, first.code, "%s", first.msg)
+			       : error_set(err, first.code, "%s: %s", first.msg, err->msg);
 	if (container_poststop(w, t, err) < 0)
 		return error_wrap(err, "failed to run the poststop hooks of container %s", t->id);
 	/* Usually nothing is mounted there, and two rmdir(2) are sufficient. */

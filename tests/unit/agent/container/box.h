@@ -88,6 +88,10 @@ int box_exec(struct box *b, struct box_container *c, const Grpc__Process *proces
 /* Removes the container; fails the test if that fails. */
 void box_remove(struct box *b, struct box_container *c);
 
+/* Attempts to remove the container. Processes that hang are left behind, with their cgroup in
+ * *hung. Returns 0, or -1 with b->error. */
+int box_try_remove(struct box *b, struct box_container *c, struct hung_cgroups *hung);
+
 /* Launch, start, wait, remove: the exit status; output in c->init. Fails if the launch does. */
 int box_run(struct box *b, struct box_container *c, const Grpc__Spec *spec);
 

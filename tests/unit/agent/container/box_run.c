@@ -46,6 +46,7 @@ on_end(int status, bool gone, void *data)
 
 /* A running launch or exec job. */
 struct task {
+	struct hung_cgroups *hung;
 	struct box *box;
 	struct box_container *c;
 	struct box_process *p;
@@ -421,9 +422,48 @@ remove_work(struct worker *w, void *arg, struct error *err)
 		.cgroup_path = t->c->cgroup_path,
 		.bundle = t->c->bundle,
 		.spec = t->c->spec,
+		.hung = t->hung,
 	};
 
 	return container_teardown(w, &down, err);
+}
+
+static int
+take_hung(struct job *job, const struct job_message *m, void *data, struct error *err)
+{
+	struct task *t = data;
+
+	(void)job, (void)m, (void)err;
+	t->hung->path[t->hung->n++] = t->c->cgroup_path;
+	return 0;
+}
+
+static int
+take_gone(struct job *job, const struct job_message *m, void *data, struct error *err)
+{
+	struct task *t = data;
+
+	(void)job, (void)err;
+	REQUIRE_STR((const char *)m->payload, t->hung->path[0]);
+	t->hung->n = 0;
+	return 0;
+}
+
+int
+box_try_remove(struct box *b, struct box_container *c, struct hung_cgroups *hung)
+{
+	static const struct job_message_type types[] = {
+		[TEARDOWN_MSG_HUNG] = { .handler = take_hung, .size = 1, .size_max = 256 },
+		[TEARDOWN_MSG_GONE] = { .handler = take_gone, .size = 1, .size_max = 256 },
+	};
+	static const struct job_ops ops = { .name = "remove",
+					    .work = remove_work,
+					    .messages = types,
+					    .n_messages = ARRAY_LEN(types),
+					    .done = task_done };
+	struct task t = { .box = b, .c = c, .hung = hung };
+
+	return run_job(b, &ops, &t, NULL, 0);
 }
 
 /* Checks that no part of a container is left. */
