@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Reads one document of YAML into a tree. JSON is a part of YAML and is read, too. Left out are
- * anchors, aliases, tags, directives, keys that are not plain or quoted scalars, plain scalars over
- * several lines inside brackets, and several documents in one text: an error names each of them
- * with its line. Scalars keep their text, and their user decides what it means. Pure. Source: YAML
- * 1.2.2.
+ * Reads one document of YAML into a tree, with libyaml. JSON is read, too, except for characters
+ * that are escaped as two surrogates and keys of more than 1024 characters. Refused are anchors,
+ * aliases, tags other than !!str, !!seq and !!map, directives (any line that begins with %), keys
+ * that are lists or maps, line ends of YAML 1.1 only (CR alone, U+0085, U+2028, U+2029) and several
+ * documents in one text: an error names each of them with its line. Scalars keep their text, and
+ * their user decides what it means. Pure.
  */
 #pragma once
 
@@ -15,9 +16,12 @@
 #include "lib/arena.h"
 #include "lib/error.h"
 
-/* Limits on the depth of a document and on the keys of one map. */
-#define YAML_DEPTH_MAX 32
-#define YAML_KEYS_MAX  1024
+/* Limits on the bytes of a text and its blanks and ends of lines in a row, on the depth of a
+ * document and on the keys of one map. */
+#define YAML_SIZE_MAX   (1 << 20)
+#define YAML_BLANKS_MAX 1024
+#define YAML_DEPTH_MAX  32
+#define YAML_KEYS_MAX   1024
 
 enum yaml_kind {
 	/* A value that is missing. */
@@ -44,7 +48,8 @@ struct yaml_node {
 };
 
 /* Reads a text. Returns the tree, which is in the arena and has nothing of the text; or NULL and
- * err: INVALID_ARGUMENT with the line, RESOURCE_EXHAUSTED if the arena is too small. */
+ * err: INVALID_ARGUMENT with the line, RESOURCE_EXHAUSTED if the text is larger than YAML_SIZE_MAX
+ * or the arena is too small. */
 struct yaml_node *yaml_parse(struct arena *arena, const char *text, size_t size, struct error *err);
 
 /* Returns the value of a key, or NULL. */

@@ -60,8 +60,8 @@ static const struct {
 	{ "", "~" },
 	{ "# nothing\n\n", "~" },
 	{ "{}", "{}" },
-	{ "{\"a\":1,\"b\":[true,null,\"x\\n\\u00e9\\ud83d\\ude00\\/\"]}",
-	  "{a=1,b=[true,null,\"x\n\xc3\xa9\xf0\x9f\x98\x80/\"]}" },
+	{ "{\"a\":1,\"b\":[true,null,\"x\\n\\u00e9\xf0\x9f\x98\x80\\U0001f600\\/\"]}",
+	  "{a=1,b=[true,null,\"x\n\xc3\xa9\xf0\x9f\x98\x80\xf0\x9f\x98\x80/\"]}" },
 	{ "{\n  \"a\": [\n    {},\n    []\n  ]\n}\n", "{a=[{},[]]}" },
 	{ "[a, 'b, c', \"d\", {e: f, g: }, [],]", "[a,\"b, c\",\"d\",{e=f,g=~},[]]" },
 	{ "\xef\xbb\xbf---\r\na: b\r\nc: d\r\n...\r\n", "{a=b,c=d}" },
@@ -74,6 +74,11 @@ static const struct {
 	{ "a: |\n  x\n   y\n\n  z\n\nb: >-\n  p\n  q\n\n  r\nc: |2+\n    s\n\nd: |\ne: 1\n",
 	  "{a=\"x\n y\n\nz\n\",b=\"p q\nr\",c=\"  s\n\n\",d=\"\",e=1}" },
 	{ "a:   \n    - b\n    - c: d\n      e: f\n", "{a=[b,{c=d,e=f}]}" },
+	{ "a: !!str 1\nb: !!str\nc: !!seq [!!map {}]\n", "{a=\"1\",b=\"\",c=[{}]}" },
+	{ "{a b}", "{a b=~}" },
+	{ "[a: b, c\n  d]", "[{a=b},c d]" },
+	{ "? a\n: b\n", "{a=b}" },
+	{ "a: 5%\n", "{a=5%}" },
 };
 
 Test(yaml, documents)
@@ -89,39 +94,51 @@ Test(yaml, documents)
 static const struct {
 	const char *text, *error;
 } bad[] = {
-	{ "a: &x b\n", "line 1: anchors, aliases and tags" },
-	{ "a: *x\n", "line 1: anchors, aliases and tags" },
-	{ "a: !!str b\n", "line 1: anchors, aliases and tags" },
+	{ "a: &x b\n", "line 1: anchors and aliases" },
+	{ "a: &x [b]\n", "line 1: anchors and aliases" },
+	{ "a: &x {b: c}\n", "line 1: anchors and aliases" },
+	{ "a: *x\n", "line 1: anchors and aliases" },
+	{ "a: !!int 5\n", "line 1: unsupported tag" },
+	{ "a: ! 5\n", "line 1: unsupported tag" },
+	{ "a:\n  !x\n  b: 1\n", "line 2: unsupported tag" },
+	{ "a: !!str [b]\n", "line 1: unsupported tag" },
+	{ "a: !!map [b]\n", "line 1: unsupported tag" },
 	{ "%YAML 1.2\n---\na: b\n", "line 1: directives" },
+	{ "a: b\n...\n%TAG ! x\n---\n", "line 3: directives" },
+	{ "\xef\xbb\xbf%YAML 1.2\n---\na: b\n", "line 1: directives" },
 	{ "a: b\n---\nc: d\n", "line 2: more than one document" },
-	{ "? a\n: b\n", "line 1: a value may not begin like this" },
+	{ "? [a]\n: b\n", "line 1: a key may not be a list or a map" },
+	{ "{{a: b}: c}", "line 1: a key may not be a list or a map" },
 	{ "a: b\na: c\n", "line 2: \"a\" is given twice" },
 	{ "{a: b, a: c}", "line 1: \"a\" is given twice" },
-	{ "a: b: c\n", "line 1: a colon in a value" },
-	{ "a:\n  b: 1\n   c: 2\n", "line 3: a colon in a value" },
-	{ "a:\n  - b\n - c\n", "line 3: unexpected indentation" },
-	{ "a:\n    b: 1\n  c: 2\n", "line 3: unexpected indentation" },
-	{ "a:\n\tb: 1\n", "line 2: a tab in the indentation" },
-	{ "-\ta: 1\n", "line 1: a tab after" },
-	{ "a: 'b\n", "line 1: a quote without its end" },
-	{ "a: \"b\\q\"\n", "line 1: invalid escape" },
-	{ "a: \"\\u12\"\n", "line 1: invalid escape" },
-	{ "a: \"\\ud800\"\n", "line 1: invalid character in an escape" },
-	{ "a: \"\\x00\"\n", "line 1: invalid character in an escape" },
-	{ "a: [b\n", "line 2: expected , or ]" },
-	{ "{a: b", "line 1: expected , or }" },
-	{ "{a b}", "line 1: expected a colon" },
-	{ "[,]", "line 1: a value may not begin" },
-	{ "[1] 2\n", "line 1: unexpected text after a value" },
-	{ "a: \"b\" c\n", "line 1: unexpected text after a value" },
-	{ "a: |x\n  b\n", "line 1: unexpected text after | or >" },
-	{ "a\nb: c\n", "line 2: a colon in a value" },
+	{ "a: b: c\n", "line 1: mapping values are not allowed" },
+	{ "a:\n  b: 1\n   c: 2\n", "line 3: mapping values are not allowed" },
+	{ "a:\n  - b\n - c\n", "line 3: did not find expected key (while parsing a block mapping, "
+			       "line 1)" },
+	{ "a:\n    b: 1\n  c: 2\n", "line 3: did not find expected key" },
+	{ "a:\n\tb: 1\n", "line 2: found character that cannot start any token" },
+	{ "-\ta: 1\n", "line 1: found character that cannot start any token" },
+	{ "a: 'b\n", "line 2: found unexpected end of stream (while scanning a quoted scalar, "
+		     "line 1)" },
+	{ "a: \"b\\q\"\n", "line 1: found unknown escape character" },
+	{ "a: \"\\ud800\"\n", "line 1: found invalid Unicode character escape code" },
+	{ "a: \"\\ud83d\\ude00\"\n", "line 1: found invalid Unicode character escape code" },
+	{ "a: \"\\x00\"\n", "line 1: a NUL character in a value" },
+	{ "\"\\0\": a\n", "line 1: a NUL character in a value" },
+	{ "a: [b\n", "line 2: did not find expected ',' or ']'" },
+	{ "{a: b", "line 2: did not find expected ',' or '}'" },
+	{ "[1] 2\n", "line 1: did not find expected <document start>" },
+	{ "a\nb: c\n", "line 2: mapping values are not allowed" },
 	/* quotes that end in another line do not make a key */
-	{ "\"\n : ", "line 1: a quote without its end" },
-	{ "'a\n b': c\n", "line 2: unexpected text after a value" },
-	{ "a: @b\n", "line 1: a value may not begin" },
-	{ "a: \x01\n", "invalid control character at byte 3" },
-	{ "a: \xff\n", "not valid UTF-8" },
+	{ "\"\n : ", "line 2: found unexpected end of stream" },
+	{ "'a\n b': c\n", "line 2: mapping values are not allowed" },
+	{ "a: @b\n", "line 1: found character that cannot start any token" },
+	{ "a: b\n\n\xef\xbb\xbf: \x01\n", "line 3: control characters are not allowed" },
+	{ "# a\na: \xff\n", "line 2: invalid leading UTF-8 octet" },
+	{ "a: b\n# c\rd: e\n", "line 2: invalid end of a line" },
+	{ "a: \"b\xc2\x85\"\n", "line 1: invalid end of a line" },
+	{ "a: \"b\xe2\x80\xa8\"\n", "line 1: invalid end of a line" },
+	{ "a: \"b\xe2\x80\xa9\"\n", "line 1: invalid end of a line" },
 };
 
 Test(yaml, invalid_documents)
@@ -166,7 +183,7 @@ Test(yaml, limits)
 	struct error err = ERROR_INIT;
 	auto_free char *deep = repeat("[", YAML_DEPTH_MAX + 1, "");
 	auto_free char *dashes = repeat("- ", YAML_DEPTH_MAX + 1, "x");
-	auto_free char *large = repeat("- x\n", 300000, "");
+	auto_free char *large = repeat("- x\n", 200000, "");
 	char *shown = read_all(deep, strlen(deep), &err);
 	char keys[YAML_KEYS_MAX * 8];
 	size_t n = 0;
@@ -185,6 +202,44 @@ Test(yaml, limits)
 	CHECK_EQ(err.code, ERROR_RESOURCE_EXHAUSTED);
 	CHECK(strstr(shown, "the document is too large"), "%.80s", shown);
 	free(shown);
+}
+
+Test(yaml, limit_on_the_size)
+{
+	struct error err = ERROR_INIT;
+	auto_free char *text = repeat("#", YAML_SIZE_MAX, "\n");
+	char *shown = read_all(text, YAML_SIZE_MAX, &err);
+
+	CHECK_STR(shown, "~");
+	free(shown);
+	shown = read_all(text, YAML_SIZE_MAX + 1, &err);
+	CHECK_EQ(err.code, ERROR_RESOURCE_EXHAUSTED);
+	CHECK_STR(shown, "larger than 1048576 bytes");
+	free(shown);
+}
+
+Test(yaml, limit_on_blanks)
+{
+	static const struct {
+		const char *blank, *error;
+	} rows[] = {
+		{ " ", "line 1: too many blanks in a row" },
+		{ "\t", "line 1: too many blanks in a row" },
+		{ "\n", "line 1025: too many blanks in a row" },
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct error err = ERROR_INIT;
+		auto_free char *most = repeat(rows[i].blank, YAML_BLANKS_MAX, "x");
+		auto_free char *more = repeat(rows[i].blank, YAML_BLANKS_MAX + 1, "x");
+		char *shown = read_all(most, strlen(most), &err);
+
+		CHECK(!strstr(shown, "too many blanks"), "%s", shown);
+		free(shown);
+		shown = read_all(more, strlen(more), &err);
+		CHECK_STR(shown, rows[i].error);
+		free(shown);
+	}
 }
 
 Test(yaml, numbers_and_missing_values)
