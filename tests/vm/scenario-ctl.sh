@@ -162,7 +162,11 @@ microvm()
 }
 
 ok 'make files' make_files
-ok 'run: virtio-fs is the default share; an NVDIMM' default_share
+if test "$(id -u)" = 0; then
+	ok 'run: virtio-fs is the default share; an NVDIMM' default_share
+else
+	skip 'run: virtio-fs is the default share; an NVDIMM' 'it is for root only'
+fi
 if ok 'boot with a volume of each kind' boot ctl --share virtio-fs --rootfs "$rootfs" --memory 384 --max-memory 1024 --hotplug-ports 2 \
 	-v "$work/dir:/dir" -v "type=config,source=$work/config,target=/config" -v "type=blk,source=$work/blk.img,target=/blk" \
 	-v "type=scsi,source=$work/scsi.img,target=/scsi" -v "type=pmem,source=$work/pmem.img,target=/pmem,dax" \
