@@ -32,8 +32,10 @@ power_off(const struct power_ops *ops, bool without_sync)
 		ops->kill_all();
 		power_sync_bounded(ops);
 	}
-	(void)ops->reboot(RB_POWER_OFF);
-	crash_say("tatami-init: failed to power off, trying to reboot\n");
+	if (ops->can_power_off()) {
+		(void)ops->reboot(RB_POWER_OFF);
+		crash_say("tatami-init: failed to power off, trying to reboot\n");
+	}
 	(void)ops->reboot(RB_AUTOBOOT);
 	crash_say("tatami-init: failed to reboot, halting\n");
 	ops->rest();
@@ -109,6 +111,17 @@ power_real_sync(void)
 	sync();
 }
 
+/* A PC is powered off by ACPI only, which microVMs lack. */
+static bool
+power_real_can(void)
+{
+#if defined(__x86_64__)
+	return access("/sys/firmware", F_OK) < 0 || access("/sys/firmware/acpi", F_OK) == 0;
+#else
+	return true;
+#endif
+}
+
 static int
 power_real_reboot(int how)
 {
@@ -125,6 +138,7 @@ power_real_rest(void)
 const struct power_ops power_real = {
 	.kill_all = power_kill_pods,
 	.sync = power_real_sync,
+	.can_power_off = power_real_can,
 	.reboot = power_real_reboot,
 	.rest = power_real_rest,
 	.sync_ms = SYNC_MS,

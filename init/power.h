@@ -13,6 +13,8 @@ struct power_ops {
 	void (*kill_all)(void);
 	/* sync(2), called in a child. */
 	void (*sync)(void);
+	/* Returns false if the kernel would halt the processor in place of a power-off. */
+	bool (*can_power_off)(void);
 	/* reboot(2). */
 	int (*reboot)(int how);
 	/* Waits forever. */
@@ -25,7 +27,8 @@ struct power_ops {
  * pause(2). */
 extern const struct power_ops power_real;
 
-/* Kills, syncs, and calls RB_POWER_OFF; if that returns, RB_AUTOBOOT; then waits forever. A sync
- * that exceeds its time limit is abandoned. With without_sync only the power-off is done, for a
+/* Kills, syncs, and calls RB_POWER_OFF; without a power-off, or if that returns, RB_AUTOBOOT, upon
+ * which a VMM for such guests ends; then waits forever. A sync that exceeds its time limit is
+ * abandoned. With without_sync only the power-off is done, for a
  * crash inside the crash handler. SIGCHLD must be blocked. Returns only if ops->rest does. */
 void power_off(const struct power_ops *ops, bool without_sync);

@@ -24,7 +24,7 @@
 /* The calls made, in order. Shared with the forked process. */
 static struct {
 	char text[64];
-	int is_sync_hanging;
+	int is_sync_hanging, has_no_power_off;
 } * seen;
 
 static void
@@ -49,6 +49,12 @@ fake_sync(void)
 		(void)pause();
 }
 
+static bool
+fake_can_power_off(void)
+{
+	return !seen->has_no_power_off;
+}
+
 static int
 fake_reboot(int how)
 {
@@ -66,6 +72,7 @@ fake_rest(void)
 static const struct power_ops fake = {
 	.kill_all = fake_kill,
 	.sync = fake_sync,
+	.can_power_off = fake_can_power_off,
 	.reboot = fake_reboot,
 	.rest = fake_rest,
 	.sync_ms = 300,
@@ -95,6 +102,15 @@ Test(end, kills_syncs_powers_off_and_falls_back, .init = setup, .timeout = 30)
 	sandbox_require();
 	REQUIRE_EQ(sandbox_run(0, end, NULL), 42);
 	CHECK_STR(seen->text, "ksPB");
+}
+
+/* The kernel would halt forever. */
+Test(end, reboots_without_a_power_off, .init = setup, .timeout = 30)
+{
+	sandbox_require();
+	seen->has_no_power_off = 1;
+	REQUIRE_EQ(sandbox_run(0, end, NULL), 42);
+	CHECK_STR(seen->text, "ksB");
 }
 
 Test(end, can_do_without_sync, .init = setup, .timeout = 30)
