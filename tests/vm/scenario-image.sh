@@ -62,6 +62,8 @@ make_layout()
 		tar -r --owner=0 --group=0 -f "$work/evil.tar" -P \
 			--transform='s,^\./a/,../../../../etc/,' -C "$work/evil" ./a/escaped || return 1
 	put_image demo "$arch" "$work/lower.tar" "$work/upper.tar" && make_registry &&
+		mkdir -p "$work/large" && truncate -s 160M "$work/large/zeroes" && pack "$work/large" large &&
+		put_image large "$arch" "$work/large.tar" && rm "$work/large.tar" &&
 		put_image evil "$arch" "$work/lower.tar" "$work/evil.tar" &&
 		printf '{"schemaVersion":2,"manifests":[%s]}' \
 			"$(paste -s -d, "$work/manifests")" >"$work/layout/index.json" &&
@@ -205,6 +207,14 @@ unknown_image()
 	settled
 }
 
+# The file is larger than half of the memory of the guest, which has 256 MiB.
+too_large()
+{
+	state >"$work/before"
+	says 'failed to unpack image' created eight "$(image eight "oci:$layout:large")" true &&
+		settled
+}
+
 pause_image()
 {
 	local id=four
@@ -239,6 +249,7 @@ if ok 'make an OCI layout on a disk' make_layout &&
 	ok 'an image from a registry' from_registry
 	ok 'an image with a layer whose names lead out of it' hostile
 	ok 'an image that cannot be pulled leaves nothing' unknown_image
+	ok 'an image that does not fit fails and leaves nothing' too_large
 	ok 'a pull that is cancelled leaves nothing' cancelled
 	ok 'the sandbox container runs the pause image of the guest' pause_image
 	ok 'missing programs are named' without
