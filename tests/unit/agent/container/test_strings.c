@@ -360,9 +360,19 @@ expect_list(const char *(*name)(size_t i), const char *const *want, size_t n)
 
 Test(strings, storage_drivers)
 {
-	static const char *const names[] = { "9p",    "bind",      "ephemeral", "erofs.multi-layer",
-					     "local", "overlayfs", "virtio-fs", "watchable-bind",
-					     "blk",   "blk-ccw",   "mmioblk",   "nvdimm",
+	static const char *const names[] = { "9p",
+					     "bind",
+					     "ephemeral",
+					     "erofs.multi-layer",
+					     "image_guest_pull",
+					     "local",
+					     "overlayfs",
+					     "virtio-fs",
+					     "watchable-bind",
+					     "blk",
+					     "blk-ccw",
+					     "mmioblk",
+					     "nvdimm",
 					     "scsi" };
 
 	expect_list(storage_driver_name, names, ARRAY_LEN(names));
