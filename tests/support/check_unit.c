@@ -26,3 +26,12 @@ check_unit_init(void)
 	/* The program dies with tests/run, and each of its tests with the program. */
 	die_with_parent(getppid());
 }
+
+/* Criterion's own memory is found by the leak check at random. LeakSanitizer calls this. */
+const char *__lsan_default_suppressions(void);
+
+const char *
+__lsan_default_suppressions(void)
+{
+	return "leak:libcriterion\n";
+}
