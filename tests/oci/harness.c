@@ -8,6 +8,7 @@
 #include "tests/oci/oci.h"
 #include "tests/oci/suite.h"
 #include "tests/support/elapsed.h"
+#include "tests/support/soak.h"
 
 #define ARENA_MAX (64u << 20)
 #define DIAL_MS   60000
@@ -82,7 +83,7 @@ begin(struct oci *t, const struct suite_options *o)
 {
 	arena_init(&t->arena, ARENA_MAX);
 	t->base = required("ROOTFS");
-	t->h.soak = getenv("SOAK") && strcmp(getenv("SOAK"), "1") == 0;
+	t->h.soak = is_soak();
 	t->cache_ms = getenv("ROOTFS_CACHE_MS") ? (unsigned int)atoi(getenv("ROOTFS_CACHE_MS")) : 0;
 	t->ignore = o->ignore;
 	if (o->address) {

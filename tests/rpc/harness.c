@@ -22,6 +22,7 @@
 #include "lib/parse.h"
 #include "tests/support/elapsed.h"
 #include "tests/support/orphan.h"
+#include "tests/support/soak.h"
 
 #define SETTLE_MS 30000
 /* time for the exit of the supervisor and of the processes that it has killed */
@@ -243,7 +244,7 @@ harness_start(struct harness *h)
 	count_outside(&h->before_start);
 	(void)snprintf(h->address, sizeof(h->address), "unix:///run/agent.sock");
 	(void)snprintf(h->rootfs, sizeof(h->rootfs), "%s", required("ROOTFS"));
-	h->soak = getenv("SOAK") && strcmp(getenv("SOAK"), "1") == 0;
+	h->soak = is_soak();
 	h->is_product = getenv("AGENT_IS_PRODUCT") != NULL;
 	start_agent(h);
 	/* The first container creates /pods and leaves its pid namespace to the sandbox. */

@@ -17,6 +17,7 @@
 #include "lib/io.h"
 #include "lib/version.h"
 #include "tests/rpc/harness.h"
+#include "tests/support/soak.h"
 
 #define RSS_GROWTH_KIB 64
 
@@ -137,7 +138,7 @@ metrics_of_the_agent(struct harness *h)
 static void
 many_scrapes(struct harness *h)
 {
-	int n = h->soak && h->is_product ? 72000 : 200;
+	int n = h->soak && h->is_product ? (int)soak_count(72000) : 200;
 	struct error err = ERROR_INIT;
 	struct counts before, after;
 	uint64_t begin;

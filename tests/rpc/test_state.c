@@ -26,6 +26,7 @@
 #include "tests/rpc/net.h"
 #include "tests/rpc/state.h"
 #include "tests/support/elapsed.h"
+#include "tests/support/soak.h"
 
 /* calls */
 #define ROUND_SHORT 500
@@ -319,8 +320,8 @@ random_calls(struct harness *h)
 	struct state s = { .h = h,
 			   .seed = number_of("STATE_SEED", h->soak ? (uint64_t)time(NULL) : SEED) };
 	uint64_t calls = number_of("STATE_CALLS", !h->soak        ? CALLS_SHORT
-						  : h->is_product ? CALLS_LONG
-								  : CALLS_SLOW);
+						  : h->is_product ? soak_count(CALLS_LONG)
+								  : soak_count(CALLS_SLOW));
 	uint64_t start_ns = monotonic_ns();
 	struct counts idle;
 

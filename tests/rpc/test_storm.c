@@ -16,6 +16,7 @@
 #include "tests/rpc/probe.h"
 #include "tests/rpc/raw.h"
 #include "tests/support/elapsed.h"
+#include "tests/support/soak.h"
 
 #define CONNS 4
 /* gusts of a long storm; after each, all calls are answered and all containers removed: 3 s */
@@ -475,7 +476,7 @@ blow_measured(struct storm *s, uint64_t frames, struct probe *probe, uint64_t rs
 static void
 storm(struct harness *h)
 {
-	uint64_t frames = h->soak ? (h->is_product ? 1000000 : 100000) : 30000;
+	uint64_t frames = h->soak ? soak_count(h->is_product ? 1000000 : 100000) : 30000;
 	struct storm *s = malloc(sizeof(*s));
 	struct counts before, after;
 	uint64_t rss[GUSTS];

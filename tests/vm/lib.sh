@@ -312,6 +312,15 @@ scenario_end()
 	vms=()
 }
 
+# sample: passes on a share of the lines on stdin, SOAK_PERCENT of them. Which ones, changes from
+# commit to commit.
+sample()
+{
+	awk -v percent="${SOAK_PERCENT:-100}" \
+		-v first="$(git rev-list --count HEAD 2>/dev/null || echo 0)" \
+		'{ n = first + NR } int(n * percent / 100) != int((n - 1) * percent / 100)'
+}
+
 cleanup()
 {
 	scenario_end

@@ -55,5 +55,5 @@ if test "$SOAK" = 1 && ok 'an agent whose handlers can be switched off' off_agen
 	while IFS=$'\t' read -r method _ name title <&3; do
 		[[ $method =~ ${METHOD-} ]] || continue
 		ok "without $method its test fails" fails_without "$method" "$name" "$title"
-	done 3< <(tests/vm/rows docs/protocol.md)
+	done 3< <(tests/vm/rows docs/protocol.md | sample)
 fi

@@ -19,6 +19,7 @@
 #include "lib/sys.h"
 #include "tests/support/check.h"
 #include "tests/support/orphan.h"
+#include "tests/support/soak.h"
 #include "tests/unit/agent/files/tree.h"
 
 #define ROUNDS      20000
@@ -72,8 +73,7 @@ Test(files_race, nothing_outside_changes, .timeout = 1800)
 {
 	static const char *const directories[][2] = { { "d", "d-link" } };
 	static const char *const inner[][2] = { { "sub", "sub-link" }, { "f", "f-link" } };
-	const char *soak = getenv("SOAK");
-	unsigned int rounds = soak && strcmp(soak, "1") == 0 ? ROUNDS_SOAK : ROUNDS;
+	unsigned int rounds = is_soak() ? (unsigned int)soak_count(ROUNDS_SOAK) : ROUNDS;
 	unsigned int succeeded = 0;
 	struct tree t;
 	pid_t test = getpid(), pids[2];

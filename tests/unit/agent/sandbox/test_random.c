@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "tests/support/check.h"
+#include "tests/support/soak.h"
 #include "tests/unit/agent/sandbox/bench.h"
 
 #define STEPS      400
@@ -236,8 +237,7 @@ body_random(int fd, void *data)
 
 Test(sandbox_random, sequences, .timeout = 600)
 {
-	const char *soak = getenv("SOAK");
-	unsigned int seeds = soak && strcmp(soak, "0") != 0 ? 100 : 4;
+	unsigned int seeds = is_soak() ? (unsigned int)soak_count(100) : 4;
 
 	for (unsigned int seed = 1; seed <= seeds; seed++) {
 		int leaked = -1;

@@ -31,6 +31,7 @@
 #include "lib/sys.h"
 #include "tests/support/check.h"
 #include "tests/support/orphan.h"
+#include "tests/support/soak.h"
 
 #define ROUNDS      6000
 #define ROUNDS_SOAK 1000000
@@ -523,9 +524,7 @@ static void
 race(void)
 {
 	static const char *const volumes[] = { INSIDE, OUTSIDE };
-	const char *soak = getenv("SOAK");
-	bool is_soak = soak && strcmp(soak, "1") == 0;
-	unsigned int rounds = is_soak ? ROUNDS_SOAK : ROUNDS;
+	unsigned int rounds = is_soak() ? (unsigned int)soak_count(ROUNDS_SOAK) : ROUNDS;
 	struct tally tallies[ARRAY_LEN(attempts)] = { 0 };
 	unsigned int done = 0;
 	uint64_t before;
@@ -543,7 +542,7 @@ race(void)
 		const char *volume = volumes[round / ARRAY_LEN(attempts) % 2];
 		struct error err = ERROR_INIT;
 
-		if (round / ARRAY_LEN(attempts) / 2 % (a->one_in * (is_soak ? 5 : 1)) != 0 &&
+		if (round / ARRAY_LEN(attempts) / 2 % (a->one_in * (is_soak() ? 5 : 1)) != 0 &&
 		    a->one_in > 1)
 			continue;
 		if (attempt_once(a, volume, &err) == 0)
