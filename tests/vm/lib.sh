@@ -312,6 +312,10 @@ scenario_end()
 	vms=()
 }
 
+# userland DIRECTORY: makes a userland anew. The lane's own, $rootfs, keeps the directories that the
+# mounts of former scenarios made in it.
+userland() { rm -rf --one-file-system "$1" && scripts/demo-rootfs "$1" >/dev/null 2>&1; }
+
 # sample: passes on a share of the lines on stdin, SOAK_PERCENT of them. Which ones, changes from
 # commit to commit.
 sample()

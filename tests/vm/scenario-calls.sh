@@ -214,7 +214,7 @@ gone()
 }
 nothing_left() { no_process "$vmdir/" && test ! -e "$vmdir"; }
 
-cp -a "$rootfs" "$share"
+userland "$share"
 mkdir -p "$share/hostproc"
 if ok 'boot' boot calls --rootfs "$share" --privileged --guest-proc /hostproc; then
 	ok 'Check reports SERVING' serving

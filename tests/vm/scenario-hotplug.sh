@@ -199,7 +199,7 @@ vfio_pci()
 	unplug rng1 && ! has_function && is vfio privileged plug 'ls /hostproc/1/root/dev/vfio'
 }
 
-cp -a "$rootfs" "$work/plug"
+userland "$work/plug"
 mkdir -p "$work/plug/hostproc"
 more=()
 if test "$kernel" = ours; then

@@ -42,7 +42,7 @@ at_most()
 
 bad_parameters='agent.log=loud agent.log_vport=-7 agent.hotplug_timeout=x agent.server_addr= agent.container_pipe_size=9999999999999'
 bad_parameters="$bad_parameters cgroup_no_v1=all systemd.unified_cgroup_hierarchy=maybe"
-cp -a "$rootfs" "$work/idle"
+userland "$work/idle"
 mkdir -p "$work/idle/hostproc"
 if ok 'invalid kernel parameters cause only warnings' measure; then
 	ok 'init and agent run' grep -Eqx 'processes 1( [0-9]+)+' "$work/idle.txt"

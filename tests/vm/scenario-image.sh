@@ -48,10 +48,10 @@ make_layout()
 {
 	local arch
 	arch=$(dpkg --print-architecture) || return 1
-	rm -rf "$work/layout" "$work/upper" "$work/evil" "$work/manifests"
+	rm -rf "$work/layout" "$work/upper" "$work/evil" "$work/large" "$work/manifests"
 	mkdir -p "$work/layout/blobs/sha256" "$work/upper/etc" "$work/evil/a" &&
 		echo '{"imageLayoutVersion":"1.0.0"}' >"$work/layout/oci-layout" &&
-		cp -a "$rootfs" "$work/lower" && mkdir -p "$work/lower/etc" &&
+		userland "$work/lower" && mkdir -p "$work/lower/etc" &&
 		echo lower >"$work/lower/etc/layer" && echo gone >"$work/lower/etc/gone" &&
 		mkdir -p "$work/lower/hostproc" && cp "$rootfs/bin/busybox" "$work/lower/bin/su-id" &&
 		chmod 4755 "$work/lower/bin/su-id" && ln -s /etc/layer "$work/lower/link" &&

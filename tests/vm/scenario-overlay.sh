@@ -14,7 +14,7 @@ make_layers()
 	mkdir -p "$work/top/etc" "$work/top/bin" &&
 		echo 'from the top layer' >"$work/top/etc/layer" &&
 		echo one >"$work/top/etc/only-top" &&
-		cp -a "$rootfs" "$work/bottom" && mkdir -p "$work/bottom/etc" &&
+		userland "$work/bottom" && mkdir -p "$work/bottom/etc" &&
 		echo 'from the bottom layer' >"$work/bottom/etc/layer" &&
 		echo two >"$work/bottom/etc/only-bottom" &&
 		mkfs.erofs "$work/top.erofs" "$work/top" &&

@@ -150,7 +150,7 @@ responsive()
 
 mib=64
 test "$SOAK" = 0 || mib=2048
-cp -a "$rootfs" "$work/passfd"
+userland "$work/passfd"
 mkdir -p "$work/passfd/hostproc"
 cc -std=c17 -D_GNU_SOURCE -O2 -Wall -I. tests/vm/passfd.c -o "$work/bin/passfd" ||
 	echo 'Bail out! passfd cannot be built'

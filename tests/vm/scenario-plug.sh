@@ -16,7 +16,7 @@ plug_disks()
 plug_count=$((SOAK ? 100 : 20))
 mkdir -p "$work/plug-tree" && echo DISK-MARK >"$work/plug-tree/name" &&
 	mke2fs -q -t ext4 -d "$work/plug-tree" "$work/plug.img" 8M >/dev/null 2>&1
-cp -a "$rootfs" "$work/plug" && mkdir -p "$work/plug/hostproc" && cp "$work/bin/mount-probe" "$work/plug/bin"
+userland "$work/plug" && mkdir -p "$work/plug/hostproc" && cp "$work/bin/mount-probe" "$work/plug/bin"
 if ok 'boot with time that counts instructions' boot plug --accel tcg --icount --cpus 1 --rootfs "$work/plug" --append agent.hotplug_timeout=120 \
 	--qemu-arg -device --qemu-arg virtio-scsi-pci,id=scsi0,bus=pcie.0,addr=0x1a; then
 	ok "$plug_count virtio-blk disks in a row" plug_disks blk "$plug_count"

@@ -214,7 +214,7 @@ details()
 		grep -q "\"support_mem_hotplug_probe\": $probe" "$work/details"
 }
 
-cp -a "$rootfs" "$work/services"
+userland "$work/services"
 mkdir -p "$work/services/hostproc"
 mke2fs -q -t ext4 -d "$work/services" "$work/services.ext4" 64M >/dev/null 2>&1
 if ok 'boot' boot services --rootfs "$work/services.ext4" --privileged --guest-proc /hostproc \

@@ -11,7 +11,7 @@ make_roots()
 {
 	local id
 	for id in "$@"; do
-		mkdir -p "$share/$id" && cp -a "$rootfs" "$share/$id/rootfs" || return 1
+		mkdir -p "$share/$id" && userland "$share/$id/rootfs" || return 1
 	done
 }
 
