@@ -20,12 +20,15 @@
 /* Attempts to start the worker of an unmount: about as long as an unmount may take. */
 #define UNMOUNT_TRIES    50
 #define UNMOUNT_RETRY_MS 100
+/* Times that an unmount is begun again after it failed. */
+#define UNMOUNT_FAILURES_MAX 3
 /* For a mount, in milliseconds: that of a share or a disk whose host does not answer never ends.
  * Hosts wait for 60 s. */
 #define MOUNT_DEADLINE_MS 120000
 
 static void storage_end(struct storage *s);
 static void storage_unmount_later(struct storage *s, const struct error *err);
+static void storage_unmount_again(void *data);
 static void storage_begin_waiting(struct storages *t);
 
 static int
@@ -257,6 +260,18 @@ release_failed(struct release *r, const struct error *err)
 		r->first = *err;
 }
 
+/* Begins the unmount again in a moment, unless it hung or failed too often. */
+static bool
+storage_retries_unmount(struct storage *s, const struct error *err)
+{
+	struct error ignored = ERROR_INIT;
+
+	if (err->code == ERROR_DEADLINE_EXCEEDED || s->failures++ >= UNMOUNT_FAILURES_MAX)
+		return false;
+	s->retry = loop_timer(s->table->loop, UNMOUNT_RETRY_MS, storage_unmount_again, s, &ignored);
+	return s->retry != NULL;
+}
+
 static void
 unmount_done(struct job *job, const struct error *err, void *data)
 {
@@ -264,12 +279,14 @@ unmount_done(struct job *job, const struct error *err, void *data)
 	struct error failed = *err;
 
 	(void)job;
+	s->job = NULL;
 	if (err->code != ERROR_OK) {
 		error_wrap(&failed, "failed to unmount storage %s", s->spec->mount_point);
 		log_warn("storage", "%s", failed.msg);
+		if (storage_retries_unmount(s, err))
+			return;
 		release_failed(s->release, &failed);
 	}
-	s->job = NULL;
 	storage_wake_waiters(s->table, s, NULL);
 	storage_end(s);
 }

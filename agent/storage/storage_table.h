@@ -76,6 +76,8 @@ struct storage {
 	/* UNMOUNTING: no worker could be started, the timer tries again. */
 	struct timer *retry;
 	unsigned int tries;
+	/* Unmounts of it that failed. */
+	unsigned int failures;
 	/* MOUNTING: cancelled, the undo is running. */
 	bool unwanted;
 	/* A committed owner has it: a volume of the pod is kept without references. */
