@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 # shellcheck shell=bash
 # only on: ours
-# soak: ours
 # Disks that are plugged, used and unplugged one after another, and the guest time from device_add
-# to the mount (tests/vm/disks.c).
+# to the mount (tests/vm/disks.c). PLUG_COUNT=N: that many; make bench plugs 100.
 
 # plug_disks KIND COUNT
 plug_disks()
@@ -13,7 +12,7 @@ plug_disks()
 	grep -q ' to mounted: p50 ' "$work/plug-$1"
 }
 
-plug_count=$((SOAK ? 100 : 20))
+plug_count=${PLUG_COUNT:-20}
 mkdir -p "$work/plug-tree" && echo DISK-MARK >"$work/plug-tree/name" &&
 	mke2fs -q -t ext4 -d "$work/plug-tree" "$work/plug.img" 8M >/dev/null 2>&1
 userland "$work/plug" && mkdir -p "$work/plug/hostproc" && cp "$work/bin/mount-probe" "$work/plug/bin"
