@@ -462,13 +462,14 @@ int
 storages_release_owner(struct storages *t, const char *owner, storages_done_fn *done, void *data,
 		       struct error *err)
 {
+	const bool everything = *owner == '\0';
+	/* NULL: the storages are released all the same, but not waited for. */
 	struct release *r = release_new(t, done, data, err);
 	struct list *pos, *prev;
 
-	if (!r)
-		return -1;
-	r->everything = *owner == '\0';
-	if (r->everything)
+	if (r)
+		r->everything = everything;
+	if (everything)
 		owner = NULL;
 	requests_fail(t, owner);
 	/* Last mounted first. */
@@ -477,10 +478,10 @@ storages_release_owner(struct storages *t, const char *owner, storages_done_fn *
 		bool dropped = refs_drop(s, owner);
 
 		prev = pos->prev;
-		if ((dropped || r->everything) && list_is_empty(&s->refs))
-			storage_unreferenced(s, r->everything, r);
+		if ((dropped || everything) && list_is_empty(&s->refs))
+			storage_unreferenced(s, everything, r);
 	}
-	return 0;
+	return r ? 0 : -1;
 }
 
 void

@@ -54,7 +54,8 @@ void storages_commit(struct storages *s, const char *owner);
  * except committed ones with sandbox lifetime. An unfinished request of the owner fails. "": the
  * sandbox ends; the references of all owners are dropped and all storages are unmounted. Calls done
  * once all are released or timed out, never from inside; err is the first failure, for information
- * only. An unmount times out after 5 s, a cancelled mount after 10 s. */
+ * only. An unmount times out after 5 s, a cancelled mount after 10 s. Returns 0; or -1 and err if
+ * out of memory: then the storages are released, too, but done is not called. */
 int storages_release_owner(struct storages *s, const char *owner, storages_done_fn *done,
 			   void *data, struct error *err);
 
