@@ -463,7 +463,7 @@ storages_release_owner(struct storages *t, const char *owner, storages_done_fn *
 		       struct error *err)
 {
 	const bool everything = *owner == '\0';
-	/* NULL: the storages are released all the same, but not waited for. */
+	/* NULL: nothing waits for the releases. */
 	struct release *r = release_new(t, done, data, err);
 	struct list *pos, *prev;
 
