@@ -260,16 +260,25 @@ release_failed(struct release *r, const struct error *err)
 		r->first = *err;
 }
 
-/* Begins the unmount again in a moment, unless it hung or failed too often. */
+/* Begins the unmount again in a moment, unless that was done `max` times. Returns whether it was
+ * not. */
 static bool
-storage_retries_unmount(struct storage *s, const struct error *err)
+storage_unmount_in_a_moment(struct storage *s, unsigned int *times, unsigned int max)
 {
 	struct error ignored = ERROR_INIT;
 
-	if (err->code == ERROR_DEADLINE_EXCEEDED || s->failures++ >= UNMOUNT_FAILURES_MAX)
-		return false;
-	s->retry = loop_timer(s->table->loop, UNMOUNT_RETRY_MS, storage_unmount_again, s, &ignored);
+	if ((*times)++ < max)
+		s->retry = loop_timer(s->table->loop, UNMOUNT_RETRY_MS, storage_unmount_again, s,
+				      &ignored);
 	return s->retry != NULL;
+}
+
+/* Begins an unmount that failed again, unless it hung or failed too often. */
+static bool
+storage_retries_unmount(struct storage *s, const struct error *err)
+{
+	return err->code != ERROR_DEADLINE_EXCEEDED &&
+	       storage_unmount_in_a_moment(s, &s->failures, UNMOUNT_FAILURES_MAX);
 }
 
 static void
@@ -422,12 +431,7 @@ storage_unmount_again(void *data)
 static void
 storage_unmount_later(struct storage *s, const struct error *err)
 {
-	struct error ignored = ERROR_INIT;
-
-	if (s->tries++ < UNMOUNT_TRIES)
-		s->retry = loop_timer(s->table->loop, UNMOUNT_RETRY_MS, storage_unmount_again, s,
-				      &ignored);
-	if (s->retry)
+	if (storage_unmount_in_a_moment(s, &s->tries, UNMOUNT_TRIES))
 		return;
 	log_error("storage", "storage %s is still mounted: %s", s->spec->mount_point, err->msg);
 	s->state = STORAGE_MOUNTED;

@@ -5,6 +5,8 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/mount.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -27,6 +29,35 @@ socketpair(int domain, int type, int protocol, int fds[2])
 		return -1;
 	}
 	return (int)syscall(SYS_socketpair, domain, type, protocol, fds);
+}
+
+/* In memory that workers share: number of unmounts that fail, and of all since it was set. */
+static struct {
+	unsigned int failing, n;
+} * unmounts;
+
+/* Takes the place of the C library's. */
+int
+umount2(const char *target, int flags)
+{
+	if (unmounts) {
+		unmounts->n++;
+		if (unmounts->failing > 0) {
+			unmounts->failing--;
+			errno = EIO;
+			return -1;
+		}
+	}
+	return (int)syscall(SYS_umount2, target, flags);
+}
+
+static void
+fail_unmounts(unsigned int n)
+{
+	unmounts = mmap(NULL, sizeof(*unmounts), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS,
+			-1, 0);
+	REQUIRE((void *)unmounts != MAP_FAILED);
+	unmounts->failing = n;
 }
 
 static void
@@ -88,6 +119,36 @@ AGENT_TEST(storage_release, one_that_stays_busy_is_detached)
 	REQUIRE_EQ(storages_count(b->t), 0);
 	REQUIRE(!exists(b, "v"));
 	close(busy);
+}
+
+AGENT_TEST(storage_release, an_unmount_that_fails_is_begun_again)
+{
+	struct result out;
+
+	mount_gate(b, "one", "v");
+	fail_unmounts(3);
+	start_release(b, "one", &out);
+	UNTIL(b, out.ended);
+	REQUIRE_EQ(out.err.code, ERROR_OK, "%s", out.err.msg);
+	REQUIRE_EQ(unmounts->n, 4);
+	REQUIRE_EQ(storages_count(b->t), 0);
+	REQUIRE(!exists(b, "v"));
+}
+
+AGENT_TEST(storage_release, an_unmount_that_keeps_failing_is_reported)
+{
+	struct result out;
+
+	mount_gate(b, "one", "v");
+	fail_unmounts(100);
+	start_release(b, "one", &out);
+	UNTIL(b, out.ended);
+	REQUIRE(strstr(out.err.msg, "failed to unmount storage"), "%s", out.err.msg);
+	REQUIRE_EQ(unmounts->n, 4);
+	REQUIRE_EQ(storages_count(b->t), 0);
+	unmounts->failing = 0;
+	REQUIRE_EQ(umount2(at(b, "v"), MNT_DETACH), 0);
+	REQUIRE_EQ(rmdir(at(b, "v")), 0);
 }
 
 AGENT_TEST(storage_release, a_mount_in_its_course_is_cancelled_and_waited_for)
