@@ -65,6 +65,15 @@ ignore_find(const ProtobufCMessageDescriptor *d, const char *name, size_t len)
 	return NULL;
 }
 
+/* Tells whether `key` is `name`, or of the family `name/...`, such as the names of CDI devices. */
+static bool
+ignore_matches(const char *key, const char *name)
+{
+	size_t len = strlen(name);
+
+	return strncmp(key, name, len) == 0 && (!key[len] || key[len] == '/');
+}
+
 static void
 ignore_drop_key(ProtobufCMessage *m, const ProtobufCFieldDescriptor *f, const char *key)
 {
@@ -74,7 +83,8 @@ ignore_drop_key(ProtobufCMessage *m, const ProtobufCFieldDescriptor *f, const ch
 	size_t left = 0;
 
 	for (size_t i = 0; i < *n; i++) {
-		if (strcmp(*(const char **)ignore_member(list[i], d->fields[0].offset), key) != 0)
+		if (!ignore_matches(*(const char **)ignore_member(list[i], d->fields[0].offset),
+				    key))
 			list[left++] = list[i];
 	}
 	*n = left;
