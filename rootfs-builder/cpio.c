@@ -62,7 +62,6 @@ static int cpio_put_header(struct writer *w, const char *name, const uint32_t fi
 static int cpio_put_entry(struct writer *w, struct image_entry *entry, uint32_t ino,
 			  struct error *err);
 static int cpio_put_source(struct writer *w, struct image_entry *entry, struct error *err);
-static int cpio_open_source(const struct image_entry *entry, struct error *err);
 static int cpio_next_header(struct reader *r, char *first, struct error *err);
 static int cpio_get_all(struct reader *r, void *out, size_t n, struct error *err);
 static int cpio_get_member(struct reader *r, char first, struct error *err);
@@ -158,7 +157,7 @@ cpio_changed(const struct image_entry *entry, struct error *err)
 static int
 cpio_put_source(struct writer *w, struct image_entry *entry, struct error *err)
 {
-	auto_close int fd = cpio_open_source(entry, err);
+	auto_close int fd = image_open_source(entry, err);
 	uint64_t left = entry->size;
 	uint8_t bytes[CHUNK];
 
@@ -177,29 +176,6 @@ cpio_put_source(struct writer *w, struct image_entry *entry, struct error *err)
 		left -= (uint64_t)n;
 	}
 	return 0;
-}
-
-static int
-cpio_open_source(const struct image_entry *entry, struct error *err)
-{
-	struct stat st;
-	int fd = open(entry->source, O_RDONLY | O_CLOEXEC | O_NOCTTY);
-
-	if (fd < 0)
-		return error_sys_code(err, errno == ENOENT ? ERROR_NOT_FOUND : ERROR_INTERNAL,
-				      "failed to open %s", entry->source);
-	if (fstat(fd, &st) < 0) {
-		error_sys(err, "failed to stat %s", entry->source);
-	} else if (st.st_dev != entry->seen.st_dev || st.st_ino != entry->seen.st_ino ||
-		   st.st_size != entry->seen.st_size ||
-		   st.st_mtim.tv_sec != entry->seen.st_mtim.tv_sec ||
-		   st.st_mtim.tv_nsec != entry->seen.st_mtim.tv_nsec) {
-		cpio_changed(entry, err);
-	} else {
-		return fd;
-	}
-	(void)close(fd);
-	return -1;
 }
 
 int

@@ -2,6 +2,7 @@
 #include "rootfs-builder/image.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <search.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -49,6 +50,14 @@ image_entry_free(struct image_entry *entry)
 	free(entry->path);
 	free(entry->source);
 	free(entry->data);
+	while (entry->xattrs) {
+		struct image_xattr *xattr = entry->xattrs;
+
+		entry->xattrs = xattr->next;
+		free(xattr->name);
+		free(xattr->value);
+		free(xattr);
+	}
 	free(entry);
 }
 
@@ -435,4 +444,66 @@ image_set_owner(struct image *image, const char *path, uint32_t uid, uint32_t gi
 	entry->uid = uid;
 	entry->gid = gid;
 	return 0;
+}
+
+int
+image_set_xattr(struct image *image, const char *path, const char *name, const void *value,
+		size_t n, struct error *err)
+{
+	struct image_entry *entry = image_find(image, path);
+	struct image_xattr **at, *xattr;
+	uint8_t *copy;
+
+	if (!entry)
+		return error_set(err, ERROR_NOT_FOUND,
+				 "failed to set %s of %.200s: not in the image", name, path);
+	copy = malloc(n ? n : 1);
+	if (!copy)
+		return error_nomem(err, "setting an extended attribute");
+	memcpy(copy, value, n);
+	at = &entry->xattrs;
+	while (*at && strcmp((*at)->name, name) < 0)
+		at = &(*at)->next;
+	xattr = *at;
+	if (!xattr || strcmp(xattr->name, name) != 0) {
+		xattr = calloc(1, sizeof(*xattr));
+		if (xattr)
+			xattr->name = strdup(name);
+		if (!xattr || !xattr->name) {
+			free(xattr);
+			free(copy);
+			return error_nomem(err, "setting an extended attribute");
+		}
+		xattr->next = *at;
+		*at = xattr;
+	}
+	free(xattr->value);
+	xattr->value = copy;
+	xattr->n = n;
+	return 0;
+}
+
+int
+image_open_source(const struct image_entry *entry, struct error *err)
+{
+	struct stat st;
+	int fd = open(entry->source, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+
+	if (fd < 0)
+		return error_sys_code(err, errno == ENOENT ? ERROR_NOT_FOUND : ERROR_INTERNAL,
+				      "failed to open %s", entry->source);
+	if (fstat(fd, &st) < 0) {
+		error_sys(err, "failed to stat %s", entry->source);
+	} else if (st.st_dev != entry->seen.st_dev || st.st_ino != entry->seen.st_ino ||
+		   st.st_size != entry->seen.st_size ||
+		   st.st_mtim.tv_sec != entry->seen.st_mtim.tv_sec ||
+		   st.st_mtim.tv_nsec != entry->seen.st_mtim.tv_nsec) {
+		error_set(err, ERROR_ABORTED,
+			  "failed to read %s: file changed while the image was being built",
+			  entry->source);
+	} else {
+		return fd;
+	}
+	(void)close(fd);
+	return -1;
 }

@@ -15,6 +15,15 @@
 
 #include "lib/error.h"
 
+/* An extended attribute, such as "security.capability". */
+struct image_xattr {
+	char *name;
+	uint8_t *value;
+	size_t n;
+	/* The next one, in bytewise order of the names; or NULL. */
+	struct image_xattr *next;
+};
+
 struct image_entry {
 	/* Without leading slash, "." and "..": "usr/bin/tatami". */
 	char *path;
@@ -31,6 +40,7 @@ struct image_entry {
 	struct stat seen;
 	/* Without source: the content, or the target of the symlink; NULL if size is 0. */
 	uint8_t *data;
+	struct image_xattr *xattrs;
 	/* CRC-32 of the content, set when the image is written. */
 	uint32_t crc;
 };
@@ -70,6 +80,14 @@ int image_add_tree(struct image *image, const char *dir, bool keep_owners, struc
 /* Sets the owner of an entry; a final symlink is not followed. NOT_FOUND if there is no entry. */
 int image_set_owner(struct image *image, const char *path, uint32_t uid, uint32_t gid,
 		    struct error *err);
+
+/* Sets an extended attribute of an entry; a final symlink is not followed. NOT_FOUND if there is no
+ * entry. */
+int image_set_xattr(struct image *image, const char *path, const char *name, const void *value,
+		    size_t n, struct error *err);
+
+/* Opens the source of an entry. ABORTED if the file has changed since it was added. */
+int image_open_source(const struct image_entry *entry, struct error *err);
 
 /* Returns the entry at the path, or NULL; a final symlink is not followed. */
 struct image_entry *image_find(const struct image *image, const char *path);

@@ -196,3 +196,27 @@ Test(image, trees)
 	CHECK_EQ(image_add_tree(&image, dir, false, &err), -1);
 	expect_error(&err, ERROR_INVALID_ARGUMENT, "newline");
 }
+
+/* Extended attributes are sorted by name, replaced, and vanish with the entry. */
+Test(image, xattrs)
+{
+	const struct image_entry *entry;
+
+	REQUIRE_OK(image_add_data(&image, "bin/ping", 0755, "x", 1, &err), &err);
+	REQUIRE_OK(image_set_xattr(&image, "/bin/ping", "user.b", "one", 3, &err), &err);
+	REQUIRE_OK(image_set_xattr(&image, "/bin/ping", "security.capability", "\1\0", 2, &err),
+		   &err);
+	REQUIRE_OK(image_set_xattr(&image, "/bin/ping", "user.b", "", 0, &err), &err);
+	entry = image_find(&image, "bin/ping");
+	REQUIRE(entry && entry->xattrs && entry->xattrs->next);
+	CHECK_STR(entry->xattrs->name, "security.capability");
+	CHECK_EQ(entry->xattrs->n, (size_t)2);
+	CHECK(!memcmp(entry->xattrs->value, "\1\0", 2));
+	CHECK_STR(entry->xattrs->next->name, "user.b");
+	CHECK_EQ(entry->xattrs->next->n, (size_t)0);
+	CHECK(!entry->xattrs->next->next);
+	CHECK_EQ(image_set_xattr(&image, "none", "user.b", "", 0, &err), -1);
+	expect_error(&err, ERROR_NOT_FOUND, "failed to set user.b of none: not in the image");
+	REQUIRE_OK(image_add_data(&image, "bin/ping", 0755, "x", 1, &err), &err);
+	CHECK(!image_find(&image, "bin/ping")->xattrs);
+}
