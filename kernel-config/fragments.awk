@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 #
-# Reads kernel-config fragments (and, with -v exceptions=FILE, the list of exceptions) for one
-# kernel version and prints one line per request: SYMBOL <tab> VALUE <tab> ask|assert <tab> FILE:LINE <tab> OTHER,
-# OTHER being the symbol of "or", else "-".
-# Used by kernel-config/build and kernel-config/check. Faults of the input are printed on stderr,
-# with exit status 1. Variables: version=6.12 (wanted; "6.12.95" will do).
+# Reads the files of a profile (see kernel-config/profile) for one kernel version and prints one
+# line per request: SYMBOL <tab> VALUE <tab> ask|assert <tab> FILE:LINE <tab> OTHER, OTHER being the
+# symbol of "or", else "-". Used by kernel-config/build and kernel-config/check. Faults of the input
+# are printed on stderr, with exit status 1. Variables: version=6.12 (wanted; "6.12.95" will do).
 
 # Grammar, one request a line:   CONFIG_NAME=VALUE # [assert] [since V] [until V:] [or CONFIG_OTHER:] REASON
-# Lines that start with "#" and empty lines are ignored.
+# Lines that start with "#" and empty lines are ignored. A profile is a file with lines "profile NAME"
+# and "fragment NAME"; its requests override those of the fragments.
 
 function fault(text)
 {
@@ -37,6 +37,21 @@ function range(  meant, word)
 	return meant
 }
 
+# may_follow(): reports a request for a symbol that was requested before, unless it overrides it.
+function may_follow()
+{
+	if (FILENAME == profile && index(where[symbol], profile ":") != 1) {
+		if (seen[symbol] != value)
+			return 1
+		fault(symbol "=" value " overrides nothing: " where[symbol] " asks for the same")
+	} else if (seen[symbol] == value) {
+		fault(symbol " was asked for before, in " where[symbol])
+	} else {
+		fault(symbol "=" value " contradicts =" seen[symbol] " in " where[symbol])
+	}
+	return 0
+}
+
 BEGIN {
 	if (version !~ /^[0-9]+\.[0-9]+/) {
 		print "fragments.awk: no version given" >"/dev/stderr"
@@ -45,6 +60,11 @@ BEGIN {
 }
 
 /^[ \t]*(#.*)?$/ { next }
+
+/^(profile|fragment) [a-z0-9-]+$/ {
+	profile = FILENAME
+	next
+}
 
 !/^CONFIG_[A-Za-z0-9_]+=([ymn]|-?[0-9]+|0x[0-9a-fA-F]+|"[^"]*")[ \t]+#[ \t]*[^ \t]/ {
 	fault("not of the form CONFIG_NAME=VALUE # reason: " $0)
@@ -72,15 +92,20 @@ BEGIN {
 	if (rest !~ /[A-Za-z]/)
 		fault(symbol " has no reason")
 	if (symbol in seen) {
-		if (seen[symbol] == value)
-			fault(symbol " was asked for before, in " where[symbol])
-		else
-			fault(symbol "=" value " contradicts =" seen[symbol] " in " where[symbol])
-		next
+		if (!may_follow())
+			next
+	} else {
+		if (FILENAME == profile)
+			fault(symbol "=" value " overrides nothing: no fragment of the profile asks for it")
+		order[++requests] = symbol
 	}
 	seen[symbol] = value
 	where[symbol] = FILENAME ":" FNR
-	print symbol "\t" value "\t" kind "\t" where[symbol] "\t" other
+	line[symbol] = symbol "\t" value "\t" kind "\t" where[symbol] "\t" other
 }
 
-END { exit faults > 0 }
+END {
+	for (i = 1; i <= requests; i++)
+		print line[order[i]]
+	exit faults > 0
+}
