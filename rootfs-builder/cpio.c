@@ -1,16 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "rootfs-builder/cpio.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 #include <zlib.h>
 
-#include "lib/cleanup.h"
-#include "lib/io.h"
 #include "lib/parse.h"
+#include "rootfs-builder/content.h"
 
 #define MAGIC "070701"
 /* The format with checksums, which the kernel accepts, too. */
@@ -49,6 +45,12 @@ struct writer {
 	uint32_t mtime;
 };
 
+/* The entry whose content is being written. */
+struct content {
+	struct writer *writer;
+	struct image_entry *entry;
+};
+
 struct reader {
 	struct unpacker *unpacker;
 	const struct cpio_visitor *visitor;
@@ -61,7 +63,7 @@ static int cpio_put_header(struct writer *w, const char *name, const uint32_t fi
 			   struct error *err);
 static int cpio_put_entry(struct writer *w, struct image_entry *entry, uint32_t ino,
 			  struct error *err);
-static int cpio_put_source(struct writer *w, struct image_entry *entry, struct error *err);
+static int cpio_put_content(const uint8_t *bytes, size_t n, void *data, struct error *err);
 static int cpio_next_header(struct reader *r, char *first, struct error *err);
 static int cpio_get_all(struct reader *r, void *out, size_t n, struct error *err);
 static int cpio_get_member(struct reader *r, char first, struct error *err);
@@ -133,49 +135,23 @@ cpio_put_entry(struct writer *w, struct image_entry *entry, uint32_t ino, struct
 		[FIELD_DEV_MINOR] = entry->dev_minor,
 		[FIELD_NAME_LEN] = (uint32_t)strlen(entry->path) + 1,
 	};
+	struct content content = { w, entry };
 
 	if (cpio_put_header(w, entry->path, fields, err) < 0)
 		return -1;
 	entry->crc = (uint32_t)crc32(0, NULL, 0);
-	if (entry->data)
-		entry->crc = (uint32_t)crc32(entry->crc, entry->data, (uInt)entry->size);
-	if (entry->data && cpio_put(w, entry->data, entry->size, err) < 0)
-		return -1;
-	if (entry->source && cpio_put_source(w, entry, err) < 0)
+	if (content_read(entry, cpio_put_content, &content, err) < 0)
 		return -1;
 	return cpio_put_padding(w, 4, err);
 }
 
 static int
-cpio_changed(const struct image_entry *entry, struct error *err)
+cpio_put_content(const uint8_t *bytes, size_t n, void *data, struct error *err)
 {
-	return error_set(err, ERROR_ABORTED,
-			 "failed to read %s: file changed while the image was being built",
-			 entry->source);
-}
+	struct content *content = data;
 
-static int
-cpio_put_source(struct writer *w, struct image_entry *entry, struct error *err)
-{
-	auto_close int fd = image_open_source(entry, err);
-	uint64_t left = entry->size;
-	uint8_t bytes[CHUNK];
-
-	if (fd < 0)
-		return -1;
-	while (left) {
-		ssize_t n = read_full(fd, bytes, left < CHUNK ? (size_t)left : CHUNK);
-
-		if (n < 0)
-			return error_sys(err, "failed to read %s", entry->source);
-		if (n == 0)
-			return cpio_changed(entry, err);
-		entry->crc = (uint32_t)crc32(entry->crc, bytes, (uInt)n);
-		if (cpio_put(w, bytes, (size_t)n, err) < 0)
-			return -1;
-		left -= (uint64_t)n;
-	}
-	return 0;
+	content->entry->crc = (uint32_t)crc32(content->entry->crc, bytes, (uInt)n);
+	return cpio_put(content->writer, bytes, n, err);
 }
 
 int
