@@ -15,14 +15,56 @@
 #include "rootfs-builder/report.h"
 #include "rootfs-builder/work.h"
 
+struct build;
+struct input_kind;
+struct output_kind;
+
+/* A change of the image that the command line asks for, such as --add: a row of additions[]. */
+struct addition_kind {
+	/* Long option, without dashes. */
+	const char *option;
+	/* Name of the argument, and one line for --help. */
+	const char *argument, *help;
+	int (*apply)(struct build *build, const char *value, struct error *err);
+};
+/* Ends with a row without an option. */
+extern const struct addition_kind additions[];
+
+struct addition {
+	const struct addition_kind *kind;
+	const char *value;
+};
+
+struct build_input {
+	const struct input_kind *kind;
+	const char *source;
+};
+
 /* The user's request. Strings belong to the caller; lists end with NULL, and may be NULL. */
 struct build_spec {
+	/* Read in this order; a later one replaces files of an earlier one. */
+	const struct build_input *inputs;
+	size_t n_inputs;
+	const struct output_kind *format;
+	/* The file or directory to make. */
+	const char *output;
+	/* Applied in this order, after the inputs, the programs and the modules. */
+	const struct addition *additions;
+	size_t n_additions;
 	/* Our static program, and an agent for /usr/bin/kata-agent other than it, or NULL. */
 	const char *init, *agent;
 	/* systemd or another program of the input stays /sbin/init. */
 	bool keep_init;
+	/* Directories keep their owners; otherwise their files are owned by root. */
+	bool keep_owners;
 	/* "x86_64", "aarch64", ... */
 	const char *arch;
+	/* Its number in ELF headers. */
+	uint16_t machine;
+	/* Directory .../lib/modules/RELEASE, or NULL; modules in addition to the default set. */
+	const char *modules_dir;
+	const char *const *modules;
+	bool no_default_modules, modules_as_is;
 	/* Time of every entry, seconds since 1970. */
 	uint32_t epoch;
 	/* Read no network. */
@@ -45,6 +87,7 @@ struct build_spec {
 	/* Bytes: size of the file system (0: as needed), free space to leave in it, and the
 	 * multiple to which the image is rounded up. */
 	uint64_t size, free_space, align;
+	/* Largest size of the result in bytes; 0: unlimited. */
 	uint64_t max_size;
 };
 
@@ -53,10 +96,15 @@ struct build {
 	struct image image;
 	struct work *work;
 	struct report *report;
-	/* SHA-256 of the image's entries and their content in hexadecimal, set before the output is
-	 * written. UUIDs, salts and disk ids are derived from it (build_seed()). */
+	/* SHA-256 of the image's entries, their content and the time in hexadecimal, set before the
+	 * output is written. UUIDs, salts and disk ids are derived from it (build_seed()). */
 	char digest[65];
 };
+
+/* Makes what the request asks for: reads the inputs, adds programs, modules and additions, writes
+ * the output in the work directory, verifies it and renames it. Until then an existing output is
+ * left alone. */
+int build_run(const struct build_spec *spec, struct report *report, struct error *err);
 
 /* Derives n bytes that are the same for the same image and purpose, and differ between purposes
  * ("filesystem-uuid", "verity-salt"). */
@@ -71,15 +119,18 @@ struct input_kind {
 	const char *name;
 	/* One line for --help. */
 	const char *help;
+	/* No SOURCE after the name. */
+	bool has_no_source;
 	/* Tells whether a --from without a name is of this kind; NULL: must be named. */
 	bool (*recognizes)(const char *source);
 	int (*read)(struct build *build, const char *source, struct error *err);
 };
 extern const struct input_kind input_none, input_dir, input_tar, input_oci, input_debian;
+/* Ends with NULL. */
 extern const struct input_kind *const input_kinds[];
 
-/* An output: writes build->image to the path `to`, which lies in the work directory and is
- * renamed by the caller once the output has been verified. */
+/* An output: writes build->image, which is sorted, to the path `to`, which lies in the work
+ * directory, and verifies it. The caller renames it then. */
 struct output_kind {
 	/* As in --format NAME. */
 	const char *name;
@@ -91,6 +142,7 @@ struct output_kind {
 	int (*write)(struct build *build, const char *to, struct error *err);
 };
 extern const struct output_kind output_initrd, output_disk, output_dir, output_tar, output_oci;
+/* Ends with NULL. */
 extern const struct output_kind *const output_kinds[];
 
 /* Writes a bill of materials in SPDX 2.3 JSON for the image of this build, whose file is `file`. */

@@ -77,6 +77,10 @@ int image_add_file(struct image *image, const char *path, uint32_t perm, const c
  * preserved. */
 int image_add_tree(struct image *image, const char *dir, bool keep_owners, struct error *err);
 
+/* The same below a path of the image, which is created as a directory. */
+int image_add_tree_at(struct image *image, const char *dir, const char *path, bool keep_owners,
+		      struct error *err);
+
 /* Sets the owner of an entry; a final symlink is not followed. NOT_FOUND if there is no entry. */
 int image_set_owner(struct image *image, const char *path, uint32_t uid, uint32_t gid,
 		    struct error *err);

@@ -18,8 +18,8 @@
 
 struct tree {
 	struct image *image;
-	/* The directory on the host. */
-	const char *top;
+	/* The directory on the host, and its path in the image: "", or with a final slash. */
+	const char *top, *prefix;
 	/* Its file system. */
 	dev_t dev;
 	bool keep_owners;
@@ -40,11 +40,25 @@ static int tree_add_symlink(struct tree *tree, int dirfd, const char *name, cons
 int
 image_add_tree(struct image *image, const char *dir, bool keep_owners, struct error *err)
 {
+	return image_add_tree_at(image, dir, "", keep_owners, err);
+}
+
+int
+image_add_tree_at(struct image *image, const char *dir, const char *path, bool keep_owners,
+		  struct error *err)
+{
+	auto_free char *prefix = NULL;
 	struct tree tree = { .image = image, .top = dir, .keep_owners = keep_owners };
 	char *top = strdup("");
 	struct stat st;
 	int r = 0;
 
+	if (asprintf(&prefix, "%s%s", path, *path ? "/" : "") < 0) {
+		prefix = NULL;
+		free(top);
+		return error_nomem(err, "reading a directory tree");
+	}
+	tree.prefix = prefix;
 	if (!top || tree_push(&tree, top) < 0) {
 		free(top);
 		return error_nomem(err, "reading a directory tree");
@@ -53,6 +67,11 @@ image_add_tree(struct image *image, const char *dir, bool keep_owners, struct er
 		r = error_sys_code(err, errno == ENOENT ? ERROR_NOT_FOUND : ERROR_INTERNAL,
 				   "failed to stat %s", dir);
 	tree.dev = r == 0 ? st.st_dev : 0;
+	if (r == 0 && path[strspn(path, "/")]) {
+		r = image_add_dir(image, path, st.st_mode, err);
+		if (r == 0 && keep_owners)
+			r = image_set_owner(image, path, st.st_uid, st.st_gid, err);
+	}
 	while (r == 0 && tree.n_todo) {
 		auto_free char *next = tree.todo[--tree.n_todo];
 
@@ -127,8 +146,8 @@ tree_add_one(struct tree *tree, int dirfd, const char *dir, const char *name, st
 	struct stat st;
 	int r;
 
-	if (asprintf(&path, "%s%s%s", dir, *dir ? "/" : "", name) < 0 ||
-	    asprintf(&source, "%s/%s", tree->top, path) < 0)
+	if (asprintf(&path, "%s%s%s%s", tree->prefix, dir, *dir ? "/" : "", name) < 0 ||
+	    asprintf(&source, "%s/%s", tree->top, path + strlen(tree->prefix)) < 0)
 		return error_nomem(err, "reading a directory tree");
 	if (fstatat(dirfd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
 		return error_sys(err, "failed to stat %s", source);
@@ -156,7 +175,7 @@ tree_add_dir(struct tree *tree, const char *path, const struct stat *st, struct 
 		return -1;
 	if (st->st_dev != tree->dev)
 		return 0;
-	todo = strdup(path);
+	todo = strdup(path + strlen(tree->prefix));
 	if (!todo || tree_push(tree, todo) < 0) {
 		free(todo);
 		return error_nomem(err, "reading a directory tree");
