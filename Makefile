@@ -13,7 +13,7 @@ export DESTDIR PREFIX
 export TATAMI_T0 := $(shell date +%s)
 SUITES ?= checks unit fuzz rpc oci transcript vm
 
-.PHONY: help demo test soak fuzz bench coverage build product asan kernel image install clean
+.PHONY: help demo test soak fuzz bench coverage build product asan kernel image install dist clean
 
 help:
 	@echo 'make demo    boot a VM with our init and agent, run "uname -a" in a container in it'
@@ -27,6 +27,7 @@ help:
 	@echo 'make image   $(OUT)/vmlinuz, $(OUT)/initrd.img (KERNEL=ours|distro)'
 	@echo 'make kernel  build our own guest kernel (kept in the cache)'
 	@echo 'make install  install what was built below $$DESTDIR$$PREFIX (PREFIX=/usr/local)'
+	@echo 'make dist    $(OUT)/dist: the files of a release (KERNEL=none: without our kernel)'
 	@echo 'make clean   remove $(OUT); the cache stays: '"$${TATAMI_CACHE:-$$HOME/.cache/tatami}"
 	@echo
 	@echo 'Each sets up what it needs: as root it installs Debian packages, else it names them.'
@@ -50,6 +51,10 @@ image:
 
 install:
 	@scripts/install
+
+dist:
+	@scripts/setup build $(if $(filter none,$(KERNEL)),,kernel)
+	@scripts/dist
 
 demo:
 	@scripts/setup build demo
