@@ -77,6 +77,8 @@ struct build_spec {
 	const char *const *mirrors;
 	/* Further options of outputs. */
 	enum pack_format compress;
+	/* --compress was given. */
+	bool has_compress;
 	/* File system of a disk: "ext4", "erofs", "squashfs", "xfs". */
 	const char *filesystem;
 	/* "none", "mbr" or "gpt". */
@@ -96,6 +98,8 @@ struct build {
 	struct image image;
 	struct work *work;
 	struct report *report;
+	/* Content of archives: files in the work directory, and bytes in memory. */
+	uint64_t n_spooled, small_bytes;
 	/* SHA-256 of the image's entries, their content and the time in hexadecimal, set before the
 	 * output is written. UUIDs, salts and disk ids are derived from it (build_seed()). */
 	char digest[65];

@@ -50,7 +50,7 @@ static const char help_head[] =
 	"\n"
 	"Additions, in the order given:\n";
 static const char help_outputs[] =
-	"  -c, --compress HOW       none, gzip (default; any kernel unpacks it) or zstd\n"
+	"  -c, --compress HOW       none, gzip (default; any kernel unpacks it), zstd, xz, lz4\n"
 	"      --filesystem TYPE    of a disk: ext4, erofs, squashfs or xfs\n"
 	"      --partitions TABLE   of a disk: none, mbr or gpt\n"
 	"      --verity             add a dm-verity hash tree\n"
@@ -133,7 +133,6 @@ struct request {
 	char *init;
 	char machine[sizeof(((struct utsname *)0)->machine)];
 	enum report_mode mode;
-	bool has_compress;
 };
 
 static int main_bad_usage(const char *format, ...) __attribute__((format(printf, 1, 2)));
@@ -301,7 +300,7 @@ main_take_option(int key, struct request *request)
 			       : main_bad_usage("invalid --epoch %s: not a number of seconds",
 						optarg);
 	case 'c':
-		request->has_compress = true;
+		spec->has_compress = true;
 		return pack_format_parse(optarg, &spec->compress)
 			       ? -1
 			       : main_bad_usage("invalid --compress %s", optarg);
