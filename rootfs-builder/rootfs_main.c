@@ -50,7 +50,7 @@ static const char help_head[] =
 	"\n"
 	"Additions, in the order given:\n";
 static const char help_outputs[] =
-	"  -c, --compress HOW       none, gzip (default; any kernel unpacks it), zstd, xz, lz4\n"
+	"  -c, --compress HOW       none, gzip (default; any kernel unpacks it) or zstd\n"
 	"      --filesystem TYPE    of a disk: ext4, erofs, squashfs or xfs\n"
 	"      --partitions TABLE   of a disk: none, mbr or gpt\n"
 	"      --verity             add a dm-verity hash tree\n"
@@ -431,6 +431,10 @@ main_complete(struct request *request)
 		return main_bad_usage("%s", err.msg);
 	if (!spec->format)
 		spec->format = output_kinds[0];
+	if (!spec->filesystem)
+		spec->filesystem = "ext4";
+	if (!spec->partitions)
+		spec->partitions = "mbr";
 	spec->inputs = request->inputs;
 	spec->additions = request->additions;
 	spec->packages = request->packages;
