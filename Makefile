@@ -3,16 +3,17 @@
 # Entry points. The work is done by scripts/; meson and ninja compile.
 # Variables: OUT (products), BUILD (build directories), TATAMI_CACHE (files shared between
 # clones), JOBS, FUZZ_SECONDS, KERNEL=auto|ours|distro, AGENT=PATH (another agent, for bench), WERROR=0,
-# ALLOW_UNSTEADY=1 (test, soak: a test that passes when repeated alone has not failed).
+# ALLOW_UNSTEADY=1 (test, soak: a test that passes when repeated alone has not failed), DESTDIR, PREFIX (install).
 
 OUT ?= out
 BUILD ?= $(OUT)/.build
 KERNEL ?= auto
 export OUT BUILD KERNEL AGENT
+export DESTDIR PREFIX
 export TATAMI_T0 := $(shell date +%s)
 SUITES ?= checks unit fuzz rpc oci transcript vm
 
-.PHONY: help demo test soak fuzz bench coverage build product asan kernel image clean
+.PHONY: help demo test soak fuzz bench coverage build product asan kernel image install dist clean
 
 help:
 	@echo 'make demo    boot a VM with our init and agent, run "uname -a" in a container in it'
@@ -25,6 +26,8 @@ help:
 	@echo 'make build   $(OUT)/tatami, $(OUT)/tatamictl, $(OUT)/tatami-initrd'
 	@echo 'make image   $(OUT)/vmlinuz, $(OUT)/initrd.img (KERNEL=ours|distro)'
 	@echo 'make kernel  build our own guest kernel (kept in the cache)'
+	@echo 'make install  install what was built below $$DESTDIR$$PREFIX (PREFIX=/usr/local)'
+	@echo 'make dist    $(OUT)/dist: the files of a release (KERNEL=none: without our kernel)'
 	@echo 'make clean   remove $(OUT); the cache stays: '"$${TATAMI_CACHE:-$$HOME/.cache/tatami}"
 	@echo
 	@echo 'Each sets up what it needs: as root it installs Debian packages, else it names them.'
@@ -45,6 +48,13 @@ image:
 	@scripts/setup build demo $(if $(filter ours,$(KERNEL)),kernel)
 	@scripts/products
 	@scripts/image $(KERNEL)
+
+install:
+	@scripts/install
+
+dist:
+	@scripts/setup build $(if $(filter none,$(KERNEL)),,kernel)
+	@scripts/dist
 
 demo:
 	@scripts/setup build demo

@@ -98,9 +98,11 @@ build_fill(struct build *build, struct error *err)
 		else
 			report_step(build->report, "reading %s %s", input->kind->name,
 				    input->source);
+		build->image.layer++;
 		if (work_check(err) < 0 || input->kind->read(build, input->source, err) < 0)
 			return -1;
 	}
+	build->image.layer++;
 	report_step(build->report, "adding programs");
 	if (layout_add(&layout, &build->image, &modules, err) < 0)
 		return -1;
@@ -148,8 +150,8 @@ build_set_digest(struct build *build, struct error *err)
 			       (unsigned long long)entry->size);
 		build_hash_text(&hash, text);
 		for (const struct image_xattr *x = entry->xattrs; x; x = x->next) {
-			build_hash_text(&hash, x->name);
 			(void)snprintf(text, sizeof(text), "%zu", x->n);
+			build_hash_text(&hash, x->name);
 			build_hash_text(&hash, text);
 			sha256_update(&hash, x->n, x->value);
 		}

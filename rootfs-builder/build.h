@@ -98,6 +98,8 @@ struct build {
 	struct image image;
 	struct work *work;
 	struct report *report;
+	/* Content of archives: files in the work directory, and bytes in memory. */
+	uint64_t n_spooled, small_bytes;
 	/* SHA-256 of the image's entries, their content and the time in hexadecimal, set before the
 	 * output is written. UUIDs, salts and disk ids are derived from it (build_seed()). */
 	char digest[65];

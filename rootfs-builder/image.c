@@ -327,6 +327,7 @@ image_insert(struct image *image, struct image_entry *entry, struct error *err)
 	struct image_entry *old = image_find_exact(image, entry->path);
 	struct image_entry **grown;
 
+	entry->layer = image->layer;
 	if (old)
 		return image_replace(old, entry, err);
 	if (image->n == image->size) {
@@ -432,6 +433,119 @@ image_add_file(struct image *image, const char *path, uint32_t perm, const char 
 	return image_insert(image, entry, err);
 }
 
+static int
+image_copy_xattrs(struct image *image, const struct image_entry *from, const char *path,
+		  struct error *err)
+{
+	for (const struct image_xattr *x = from->xattrs; x; x = x->next) {
+		if (image_set_xattr(image, path, x->name, x->value, x->n, err) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+int
+image_add_link(struct image *image, const char *path, const char *target, struct error *err)
+{
+	struct image_entry *old = image_find(image, target), *entry;
+
+	if (!old)
+		return error_set(err, ERROR_NOT_FOUND,
+				 "failed to link %.200s to %.200s: not in the image", path, target);
+	if (S_ISDIR(old->mode))
+		return image_path_failed(err, path, "hard link to a directory");
+	if (image_find(image, path) == old)
+		return 0;
+	entry = image_prepare(image, path, old->mode, err);
+	if (!entry)
+		return -1;
+	entry->uid = old->uid;
+	entry->gid = old->gid;
+	entry->dev_major = old->dev_major;
+	entry->dev_minor = old->dev_minor;
+	entry->size = old->size;
+	entry->seen = old->seen;
+	if (old->source)
+		entry->source = strdup(old->source);
+	if (old->data)
+		entry->data = malloc(old->size + 1);
+	if ((old->source && !entry->source) || (old->data && !entry->data)) {
+		image_entry_free(entry);
+		return error_nomem(err, "adding a hard link to the image");
+	}
+	/* The target of a symlink has a NUL. */
+	if (old->data)
+		memcpy(entry->data, old->data, old->size + (S_ISLNK(old->mode) ? 1 : 0));
+	if (!old->link_group)
+		old->link_group = ++image->n_link_groups;
+	entry->link_group = old->link_group;
+	if (image_insert(image, entry, err) < 0)
+		return -1;
+	return image_copy_xattrs(image, old, path, err);
+}
+
+static bool
+image_is_below(const struct image_entry *entry, const char *dir, size_t n)
+{
+	return n == 0 || (!strncmp(entry->path, dir, n) && entry->path[n] == '/');
+}
+
+/* Keeps the directories above an entry that stays. */
+static void
+image_spare_parents(struct image *image, const struct image_entry *entry)
+{
+	char prefix[PATH_MAX];
+	struct image_entry *dir;
+	size_t n = strlen(entry->path);
+
+	memcpy(prefix, entry->path, n + 1);
+	while (strrchr(prefix, '/')) {
+		image_drop_last(prefix);
+		dir = image_find_exact(image, prefix);
+		if (dir)
+			dir->is_doomed = false;
+	}
+}
+
+int
+image_remove(struct image *image, const char *path, bool below_only, struct error *err)
+{
+	char full[PATH_MAX];
+	struct image_entry *entry;
+	size_t n, kept = 0;
+
+	if (image_canonical(image, path, false, full, err) < 0)
+		return -1;
+	n = strlen(full);
+	entry = image_find_exact(image, full);
+	if (n && (!entry || (below_only && !S_ISDIR(entry->mode))))
+		return 0;
+	if (entry)
+		entry->is_doomed = !below_only && entry->layer < image->layer;
+	for (size_t i = 0; (!n || S_ISDIR(entry->mode)) && i < image->n; i++) {
+		struct image_entry *e = image->entries[i];
+
+		if (image_is_below(e, full, n))
+			e->is_doomed = e->layer < image->layer;
+	}
+	for (size_t i = 0; (!n || S_ISDIR(entry->mode)) && i < image->n; i++) {
+		if (image_is_below(image->entries[i], full, n) && !image->entries[i]->is_doomed)
+			image_spare_parents(image, image->entries[i]);
+	}
+	for (size_t i = 0; i < image->n; i++) {
+		struct image_entry *e = image->entries[i];
+
+		if (e->is_doomed) {
+			(void)tdelete(e, &image->index, image_compare_paths);
+			image_entry_free(e);
+		} else {
+			image->entries[kept++] = e;
+		}
+	}
+	image->n = kept;
+	return 0;
+}
+
 int
 image_set_owner(struct image *image, const char *path, uint32_t uid, uint32_t gid,
 		struct error *err)
@@ -441,6 +555,8 @@ image_set_owner(struct image *image, const char *path, uint32_t uid, uint32_t gi
 	if (!entry)
 		return error_set(err, ERROR_NOT_FOUND,
 				 "failed to set the owner of %.200s: not in the image", path);
+	if (entry->uid != uid || entry->gid != gid)
+		entry->link_group = 0;
 	entry->uid = uid;
 	entry->gid = gid;
 	return 0;

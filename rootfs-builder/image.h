@@ -41,6 +41,13 @@ struct image_entry {
 	/* Without source: the content, or the target of the symlink; NULL if size is 0. */
 	uint8_t *data;
 	struct image_xattr *xattrs;
+	/* Not 0: the entries with the same number are hard links to one file. Each has its own copy
+	 * of everything above. */
+	uint32_t link_group;
+	/* image->layer when it was added. */
+	uint32_t layer;
+	/* Used by image_remove(). */
+	bool is_doomed;
 	/* CRC-32 of the content, set when the image is written. */
 	uint32_t crc;
 };
@@ -51,6 +58,9 @@ struct image {
 	size_t n, size;
 	/* tsearch(3) tree of the entries, by path. */
 	void *index;
+	/* Number of the layer whose entries are being added. */
+	uint32_t layer;
+	uint32_t n_link_groups;
 };
 
 #define IMAGE_INIT ((struct image){ 0 })
@@ -80,6 +90,15 @@ int image_add_tree(struct image *image, const char *dir, bool keep_owners, struc
 /* The same below a path of the image, which is created as a directory. */
 int image_add_tree_at(struct image *image, const char *dir, const char *path, bool keep_owners,
 		      struct error *err);
+
+/* Adds a hard link to an existing entry, which must not be a directory. NOT_FOUND if there is no
+ * entry at the path `target`; a final symlink is not followed. */
+int image_add_link(struct image *image, const char *path, const char *target, struct error *err);
+
+/* Removes the entry at the path unless below_only is set, and everything below it, as far as it was
+ * added before the current layer. A final symlink is not followed. Does nothing if there is no
+ * entry. The path "" is the root. */
+int image_remove(struct image *image, const char *path, bool below_only, struct error *err);
 
 /* Sets the owner of an entry; a final symlink is not followed. NOT_FOUND if there is no entry. */
 int image_set_owner(struct image *image, const char *path, uint32_t uid, uint32_t gid,

@@ -6,14 +6,9 @@
 
 /* A --from without a name is of the first kind that recognizes it. */
 const struct input_kind *const input_kinds[] = {
-	&input_none,
-	&input_dir,
-	NULL,
+	&input_none, &input_oci, &input_dir, &input_tar, NULL,
 };
 
 const struct output_kind *const output_kinds[] = {
-	&output_initrd,
-	&output_disk,
-	&output_dir,
-	NULL,
+	&output_initrd, &output_disk, &output_dir, &output_tar, &output_oci, NULL,
 };

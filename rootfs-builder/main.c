@@ -34,7 +34,7 @@ static const char help[] =
 	"      --module NAME       add one more module, \"NAME PARAMETERS\" (may be repeated)\n"
 	"      --no-default-modules  add only modules named with --module\n"
 	"      --modules-as-is     leave compressed modules compressed\n"
-	"  -c, --compress HOW      none, gzip (default; any kernel unpacks it) or zstd\n"
+	"  -c, --compress HOW      none, gzip (default; any kernel unpacks it), zstd, xz, lz4\n"
 	"      --max-size N        fail if the file is larger than N bytes (suffixes K, M)\n"
 	"      --arch ARCH         x86_64, aarch64 or riscv64 (default: that of this machine)\n"
 	"  -l, --list FILE         list the content of an initrd: mode, owner, size, path\n"
@@ -252,7 +252,7 @@ main_take_option(int key, struct request *request)
 	case 'c':
 		if (!pack_format_parse(optarg, &spec->format))
 			return main_bad_usage(
-				"invalid invalid --compress %s: not none, gzip or zstd", optarg);
+				"invalid --compress %s: not none, gzip, zstd, xz or lz4", optarg);
 		break;
 	case KEY_MAX_SIZE:
 		if (!main_parse_size(optarg, &spec->max_size))

@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "rootfs-builder/pack.h"
 
+#include <endian.h>
+#include <lz4hc.h>
+#include <lzma.h>
 #include <stdlib.h>
 #include <string.h>
 #include <zlib.h>
@@ -17,6 +20,13 @@
 #define GZIP_OS_UNKNOWN 255
 /* Level 15 gains 1 % and level 19 gains 10 %, for 5 and 22 times the work. */
 #define ZSTD_LEVEL 9
+#define XZ_PRESET  6
+/* The kernel allocates the dictionary when it unpacks. */
+#define XZ_DICTIONARY ((uint32_t)4 << 20)
+/* lib/decompress_unlz4.c of Linux. */
+#define LZ4_MAGIC 0x184c2102u
+#define LZ4_BLOCK (8 << 20)
+#define LZ4_LEVEL LZ4HC_CLEVEL_MAX
 
 struct packer {
 	int fd;
@@ -25,6 +35,10 @@ struct packer {
 	gz_header header;
 	bool gzip_open;
 	ZSTD_CCtx *zstd;
+	lzma_stream xz;
+	/* A block of lz4 that is being filled, and its compressed form. */
+	uint8_t *block, *packed;
+	size_t block_len;
 	uint64_t in, out;
 	uint8_t buf[CHUNK];
 };
@@ -39,10 +53,16 @@ static const struct {
 
 static int pack_start_gzip(struct packer *packer, struct error *err);
 static int pack_start_zstd(struct packer *packer, struct error *err);
+static int pack_start_xz(struct packer *packer, struct error *err);
+static int pack_start_lz4(struct packer *packer, struct error *err);
 static int pack_gzip_write(struct packer *packer, const uint8_t *data, size_t n, int flush,
 			   struct error *err);
 static int pack_zstd_write(struct packer *packer, const uint8_t *data, size_t n,
 			   ZSTD_EndDirective end, struct error *err);
+static int pack_xz_write(struct packer *packer, const uint8_t *data, size_t n, lzma_action action,
+			 struct error *err);
+static int pack_lz4_write(struct packer *packer, const uint8_t *data, size_t n, struct error *err);
+static int pack_lz4_end_block(struct packer *packer, struct error *err);
 
 static int
 pack_put(struct packer *packer, const void *data, size_t n, struct error *err)
@@ -81,10 +101,10 @@ packer_new(int fd, enum pack_format format, struct error *err)
 		r = pack_start_gzip(packer, err);
 	else if (format == PACK_ZSTD)
 		r = pack_start_zstd(packer, err);
-	else if (format == PACK_XZ || format == PACK_LZ4)
-		r = error_set(err, ERROR_INVALID_ARGUMENT,
-			      "failed to compress the archive: %s is not supported",
-			      format == PACK_XZ ? "xz" : "lz4");
+	else if (format == PACK_XZ)
+		r = pack_start_xz(packer, err);
+	else if (format == PACK_LZ4)
+		r = pack_start_lz4(packer, err);
 	if (r < 0) {
 		packer_free(packer);
 		return NULL;
@@ -124,11 +144,50 @@ pack_start_zstd(struct packer *packer, struct error *err)
 	return 0;
 }
 
+static int
+pack_start_xz(struct packer *packer, struct error *err)
+{
+	lzma_options_lzma options;
+	const lzma_filter filters[] = {
+		{ LZMA_FILTER_LZMA2, &options },
+		{ LZMA_VLI_UNKNOWN, NULL },
+	};
+	lzma_ret r = LZMA_OPTIONS_ERROR;
+
+	packer->xz = (lzma_stream)LZMA_STREAM_INIT;
+	if (!lzma_lzma_preset(&options, XZ_PRESET)) {
+		options.dict_size = XZ_DICTIONARY;
+		/* The kernel knows no other check than CRC-32. */
+		r = lzma_stream_encoder(&packer->xz, filters, LZMA_CHECK_CRC32);
+	}
+	if (r == LZMA_MEM_ERROR)
+		return error_nomem(err, "starting xz");
+	if (r != LZMA_OK)
+		return error_set(err, ERROR_INTERNAL, "failed to start xz: error %d", r);
+	return 0;
+}
+
+static int
+pack_start_lz4(struct packer *packer, struct error *err)
+{
+	const uint32_t magic = htole32(LZ4_MAGIC);
+
+	packer->block = malloc(LZ4_BLOCK);
+	packer->packed = malloc((size_t)LZ4_compressBound(LZ4_BLOCK));
+	if (!packer->block || !packer->packed)
+		return error_nomem(err, "starting lz4");
+	return pack_put(packer, &magic, sizeof(magic), err);
+}
+
 void
 packer_free(struct packer *packer)
 {
 	if (!packer)
 		return;
+	if (packer->format == PACK_XZ)
+		lzma_end(&packer->xz);
+	free(packer->block);
+	free(packer->packed);
 	if (packer->gzip_open)
 		(void)deflateEnd(&packer->gzip);
 	(void)ZSTD_freeCCtx(packer->zstd);
@@ -149,6 +208,10 @@ packer_write(struct packer *packer, const void *data, size_t n, struct error *er
 			r = pack_gzip_write(packer, p, part, Z_NO_FLUSH, err);
 		else if (packer->format == PACK_ZSTD)
 			r = pack_zstd_write(packer, p, part, ZSTD_e_continue, err);
+		else if (packer->format == PACK_XZ)
+			r = pack_xz_write(packer, p, part, LZMA_RUN, err);
+		else if (packer->format == PACK_LZ4)
+			r = pack_lz4_write(packer, p, part, err);
 		else
 			r = pack_put(packer, p, part, err);
 		p += part;
@@ -198,6 +261,69 @@ pack_zstd_write(struct packer *packer, const uint8_t *data, size_t n, ZSTD_EndDi
 	return 0;
 }
 
+static int
+pack_xz_write(struct packer *packer, const uint8_t *data, size_t n, lzma_action action,
+	      struct error *err)
+{
+	lzma_stream *xz = &packer->xz;
+	lzma_ret r;
+
+	xz->next_in = data;
+	xz->avail_in = n;
+	do {
+		xz->next_out = packer->buf;
+		xz->avail_out = CHUNK;
+		r = lzma_code(xz, action);
+		if (r == LZMA_MEM_ERROR)
+			return error_nomem(err, "compressing the archive");
+		if (r != LZMA_OK && r != LZMA_STREAM_END)
+			return error_set(err, ERROR_INTERNAL,
+					 "failed to compress the archive: liblzma failed");
+		if (pack_put(packer, packer->buf, CHUNK - xz->avail_out, err) < 0)
+			return -1;
+	} while (action == LZMA_FINISH ? r != LZMA_STREAM_END : xz->avail_in || !xz->avail_out);
+	return 0;
+}
+
+static int
+pack_lz4_write(struct packer *packer, const uint8_t *data, size_t n, struct error *err)
+{
+	while (n) {
+		size_t part = LZ4_BLOCK - packer->block_len;
+
+		if (part > n)
+			part = n;
+		memcpy(packer->block + packer->block_len, data, part);
+		packer->block_len += part;
+		data += part;
+		n -= part;
+		if (packer->block_len == LZ4_BLOCK && pack_lz4_end_block(packer, err) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+/* A block is its compressed length and its content; all but the last have the full size. */
+static int
+pack_lz4_end_block(struct packer *packer, struct error *err)
+{
+	uint32_t size;
+	int n;
+
+	if (!packer->block_len)
+		return 0;
+	n = LZ4_compress_HC((const char *)packer->block, (char *)packer->packed,
+			    (int)packer->block_len, LZ4_compressBound(LZ4_BLOCK), LZ4_LEVEL);
+	if (n <= 0)
+		return error_set(err, ERROR_INTERNAL,
+				 "failed to compress the archive: liblz4 failed");
+	packer->block_len = 0;
+	size = htole32((uint32_t)n);
+	if (pack_put(packer, &size, sizeof(size), err) < 0)
+		return -1;
+	return pack_put(packer, packer->packed, (size_t)n, err);
+}
+
 int
 packer_finish(struct packer *packer, uint64_t *in, uint64_t *out, struct error *err)
 {
@@ -207,6 +333,10 @@ packer_finish(struct packer *packer, uint64_t *in, uint64_t *out, struct error *
 		r = pack_gzip_write(packer, NULL, 0, Z_FINISH, err);
 	else if (packer->format == PACK_ZSTD)
 		r = pack_zstd_write(packer, NULL, 0, ZSTD_e_end, err);
+	else if (packer->format == PACK_XZ)
+		r = pack_xz_write(packer, NULL, 0, LZMA_FINISH, err);
+	else if (packer->format == PACK_LZ4)
+		r = pack_lz4_end_block(packer, err);
 	if (r < 0)
 		return -1;
 	if (in)

@@ -17,9 +17,8 @@ enum pack_format {
 	/* The only format that a stock Kata kernel can decompress. */
 	PACK_GZIP,
 	PACK_ZSTD,
-	/* For reading only. */
 	PACK_XZ,
-	/* Only in file systems. */
+	/* The legacy format of lz4, which the kernel unpacks. For writing only. */
 	PACK_LZ4,
 };
 
@@ -28,8 +27,7 @@ bool pack_format_parse(const char *name, enum pack_format *out);
 
 struct packer;
 
-/* Starts a stream at the current position of fd, which the caller continues to own. Rejects
- * PACK_XZ. */
+/* Starts a stream at the current position of fd, which the caller continues to own. */
 struct packer *packer_new(int fd, enum pack_format format, struct error *err);
 int packer_write(struct packer *packer, const void *data, size_t n, struct error *err);
 

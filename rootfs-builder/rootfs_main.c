@@ -50,7 +50,7 @@ static const char help_head[] =
 	"\n"
 	"Additions, in the order given:\n";
 static const char help_outputs[] =
-	"  -c, --compress HOW       none, gzip (default; any kernel unpacks it) or zstd\n"
+	"  -c, --compress HOW       none, gzip (default; any kernel unpacks it), zstd, xz, lz4\n"
 	"      --filesystem TYPE    of a disk: ext4, erofs, squashfs or xfs\n"
 	"      --partitions TABLE   of a disk: none, mbr or gpt\n"
 	"      --verity             add a dm-verity hash tree\n"

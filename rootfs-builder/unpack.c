@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The reading half of pack.h. The input may be corrupt or hostile; callers limit the size. */
+#include <endian.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <lz4.h>
 #include <lzma.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,6 +19,10 @@
 /* Limit of the dictionary; xz -9 needs 65 MiB. */
 #define XZ_MEMORY_MAX ((uint64_t)256 << 20)
 
+/* The legacy format of lz4: a block is its compressed length and its content. */
+#define LZ4_MAGIC 0x184c2102u
+#define LZ4_BLOCK (8 << 20)
+
 struct unpacker {
 	int fd;
 	enum pack_format format;
@@ -24,6 +30,9 @@ struct unpacker {
 	ZSTD_DStream *zstd;
 	lzma_stream xz;
 	bool gzip_open, xz_open;
+	/* A block of lz4, the unread part of it, and its compressed form. */
+	uint8_t *block, *packed;
+	size_t block_pos, block_len;
 	/* End of the file; end of the compressed stream in it. */
 	bool input_ended, frame_ended;
 	/* The unread bytes of buf. */
@@ -39,6 +48,7 @@ static const struct {
 	{ PACK_GZIP, 2, { 0x1f, 0x8b } },
 	{ PACK_ZSTD, 4, { 0x28, 0xb5, 0x2f, 0xfd } },
 	{ PACK_XZ, 6, { 0xfd, '7', 'z', 'X', 'Z', 0 } },
+	{ PACK_LZ4, 4, { 0x02, 0x21, 0x4c, 0x18 } },
 };
 
 static int unpack_start(struct unpacker *unpacker, struct error *err);
@@ -102,7 +112,6 @@ unpack_start(struct unpacker *unpacker, struct error *err)
 	}
 	switch (unpacker->format) {
 	case PACK_NONE:
-	case PACK_LZ4:
 		return 0;
 	case PACK_GZIP:
 		unpacker->gzip_open = inflateInit2(&unpacker->gzip, 15 + 16) == Z_OK;
@@ -114,6 +123,10 @@ unpack_start(struct unpacker *unpacker, struct error *err)
 		unpacker->xz = (lzma_stream)LZMA_STREAM_INIT;
 		unpacker->xz_open = lzma_stream_decoder(&unpacker->xz, XZ_MEMORY_MAX, 0) == LZMA_OK;
 		return unpacker->xz_open ? 0 : error_nomem(err, "starting xz");
+	case PACK_LZ4:
+		unpacker->block = malloc(LZ4_BLOCK);
+		unpacker->packed = malloc((size_t)LZ4_compressBound(LZ4_BLOCK));
+		return unpacker->block && unpacker->packed ? 0 : error_nomem(err, "starting lz4");
 	}
 	return 0;
 }
@@ -128,12 +141,74 @@ unpacker_free(struct unpacker *unpacker)
 	(void)ZSTD_freeDStream(unpacker->zstd);
 	if (unpacker->xz_open)
 		lzma_end(&unpacker->xz);
+	free(unpacker->block);
+	free(unpacker->packed);
 	free(unpacker);
+}
+
+/* Reads exactly n bytes of the input, or fewer at its end. */
+static ssize_t
+unpack_take(struct unpacker *unpacker, void *out, size_t n, struct error *err)
+{
+	size_t used = 0;
+
+	while (used < n) {
+		size_t part;
+
+		if (unpack_fill(unpacker, err) < 0)
+			return -1;
+		part = unpacker->len - unpacker->pos;
+		if (!part)
+			break;
+		if (part > n - used)
+			part = n - used;
+		memcpy((uint8_t *)out + used, unpacker->buf + unpacker->pos, part);
+		unpacker->pos += part;
+		used += part;
+	}
+	return (ssize_t)used;
+}
+
+static ssize_t
+unpack_lz4_read(struct unpacker *unpacker, uint8_t *out, size_t n, struct error *err)
+{
+	while (unpacker->block_pos == unpacker->block_len) {
+		uint32_t size;
+		ssize_t got = unpack_take(unpacker, &size, sizeof(size), err);
+		int len;
+
+		if (got <= 0)
+			return got;
+		size = le32toh(size);
+		/* Archives may follow one another. */
+		if (got == (ssize_t)sizeof(size) && size == LZ4_MAGIC)
+			continue;
+		if (got != (ssize_t)sizeof(size) || size > (uint32_t)LZ4_compressBound(LZ4_BLOCK))
+			return unpack_damaged(err, "damaged lz4 data");
+		got = unpack_take(unpacker, unpacker->packed, size, err);
+		if (got < 0)
+			return -1;
+		if ((size_t)got < size)
+			return unpack_damaged(err, "unexpected end of data");
+		len = LZ4_decompress_safe((const char *)unpacker->packed, (char *)unpacker->block,
+					  (int)size, LZ4_BLOCK);
+		if (len <= 0)
+			return unpack_damaged(err, "damaged lz4 data");
+		unpacker->block_pos = 0;
+		unpacker->block_len = (size_t)len;
+	}
+	if (n > unpacker->block_len - unpacker->block_pos)
+		n = unpacker->block_len - unpacker->block_pos;
+	memcpy(out, unpacker->block + unpacker->block_pos, n);
+	unpacker->block_pos += n;
+	return (ssize_t)n;
 }
 
 ssize_t
 unpacker_read(struct unpacker *unpacker, void *out, size_t n, struct error *err)
 {
+	if (unpacker->format == PACK_LZ4)
+		return unpack_lz4_read(unpacker, out, n, err);
 	while (n && !unpacker->frame_ended) {
 		ssize_t got;
 		size_t before;

@@ -6,6 +6,9 @@
 TATAMI_CACHE=${TATAMI_CACHE:-${HOME:-/root}/.cache/tatami}
 export TATAMI_CACHE
 
+# Sources that a release's archive brings along.
+TATAMI_VENDOR=${TATAMI_VENDOR:-$PWD/vendor}
+
 say_started=$(date +%s)
 
 # say WORDS: prints a line of progress, with the seconds since the start of the outermost script.
@@ -67,12 +70,20 @@ download()
 
 # fetch SHA256 NAME URL...: downloads $TATAMI_CACHE/src/NAME from the first URL that works, and
 # prints its path. "debian:pool/..." stands for the Debian archive that apt uses. A file with
-# another checksum is not used.
+# another checksum is not used. $TATAMI_VENDOR/NAME is preferred to all of them. With
+# TATAMI_OFFLINE=1 nothing is downloaded.
 fetch()
 {
 	fetch_sum=$1
 	fetch_file=$TATAMI_CACHE/src/$2
+	if sha256_is "$TATAMI_VENDOR/$2" "$fetch_sum"; then
+		echo "$TATAMI_VENDOR/$2"
+		return
+	fi
 	shift 2
+	if ! sha256_is "$fetch_file" "$fetch_sum" && test "${TATAMI_OFFLINE:-0}" = 1; then
+		die "${fetch_file##*/} is neither in $TATAMI_VENDOR nor in ${fetch_file%/*}, and TATAMI_OFFLINE=1"
+	fi
 	if ! sha256_is "$fetch_file" "$fetch_sum"; then
 		mkdir -p "$TATAMI_CACHE/src"
 		fetch_part=$fetch_file.part.$$

@@ -174,12 +174,15 @@ find_guest_file(const char *name, char *out, size_t size, struct error *err)
 	char own[PATH_MAX];
 
 	if (find_own_directory(own, sizeof(own)) == 0 &&
-	    find_try_path(out, size, own, "", name, R_OK))
+	    (find_try_path(out, size, own, "", name, R_OK) ||
+	     find_try_path(out, size, own, "/../lib/tatami", name, R_OK)))
 		return 0;
-	if (find_try_path(out, size, "/usr/share/tatami", "", name, R_OK))
+	if (find_try_path(out, size, "/usr/lib/tatami", "", name, R_OK))
 		return 0;
 	return error_set(err, ERROR_NOT_FOUND,
-			 "guest file %s not found next to tatamictl or in /usr/share/tatami", name);
+			 "guest file %s not found next to tatamictl, in ../lib/tatami or in "
+			 "/usr/lib/tatami",
+			 name);
 }
 
 const char *

@@ -18,7 +18,8 @@ int find_program(const char *name, char *out, size_t size, struct error *err);
  */
 int find_virtiofsd(const char *given, char *out, size_t size, struct error *err);
 
-/* Finds a guest file (vmlinuz, initrd.img, tatami) next to tatamictl or in /usr/share/tatami. */
+/* Finds a guest file (vmlinuz, initrd.img, tatami) next to tatamictl, in ../lib/tatami from there,
+ * or in /usr/lib/tatami. */
 int find_guest_file(const char *name, char *out, size_t size, struct error *err);
 
 /* Returns "kvm" if a trial boot of this kernel succeeded, else "tcg". An openable /dev/kvm is

@@ -15,9 +15,8 @@ static const struct {
 	const char *name;
 	enum pack_format format;
 } formats[] = {
-	{ "none", PACK_NONE },
-	{ "gzip", PACK_GZIP },
-	{ "zstd", PACK_ZSTD },
+	{ "none", PACK_NONE }, { "gzip", PACK_GZIP }, { "zstd", PACK_ZSTD },
+	{ "xz", PACK_XZ },     { "lz4", PACK_LZ4 },
 };
 
 /* Partly compressible data: neither constant nor random. */
@@ -56,7 +55,7 @@ Test(pack, names)
 		CHECK(pack_format_parse(formats[i].name, &format));
 		CHECK_EQ(format, formats[i].format);
 	}
-	CHECK(!pack_format_parse("xz", &format));
+	CHECK(!pack_format_parse("bzip2", &format));
 	CHECK(!pack_format_parse("", &format));
 }
 
@@ -93,6 +92,7 @@ Test(pack, other_programs)
 	static char *const unpack[][5] = {
 		{ "gzip", "-d", "-c", NULL },
 		{ "zstd", "-q", "-d", "-c", NULL },
+		{ "xz", "-d", "-c", NULL },
 	};
 	static const enum pack_format format[] = { PACK_GZIP, PACK_ZSTD, PACK_XZ };
 	const char *dir = scratch_dir(NULL), *file = path_in(dir, "x"),
@@ -144,6 +144,9 @@ Test(pack, damaged)
 		uint8_t *packed;
 		size_t n, got;
 
+		/* The legacy format of lz4 has no checksum. */
+		if (formats[f].format == PACK_LZ4)
+			continue;
 		pack_to(file, formats[f].format, bytes, 200000);
 		packed = get_file(file, &n);
 		put_file(file, packed, n - 5, 0600);
@@ -176,7 +179,5 @@ Test(pack, limits)
 	pack_to(file, PACK_GZIP, zeros, 8 << 20);
 	CHECK_EQ(unpack_file(file, 1 << 20, &back, &n, &err), -1);
 	expect_error(&err, ERROR_RESOURCE_EXHAUSTED, "1048576");
-	CHECK_EQ(packer_new(1, PACK_XZ, &err), NULL);
-	expect_error(&err, ERROR_INVALID_ARGUMENT, "xz");
 	CHECK_EQ(unpack_file(path_in(file, "none"), 1, &back, &n, &err), -1);
 }
