@@ -16,6 +16,7 @@
 
 #include "lib/cleanup.h"
 #include "lib/path.h"
+#include "rootfs-builder/closure.h"
 #include "rootfs-builder/content.h"
 #include "rootfs-builder/layout.h"
 
@@ -113,7 +114,8 @@ build_fill(struct build *build, struct error *err)
 			return error_wrap(err, "--%s %s", addition->kind->option, addition->value);
 	}
 	image_sort(&build->image);
-	return 0;
+	report_step(build->report, "checking programs");
+	return closure_verify(&build->image, spec->machine, !spec->keep_init, err);
 }
 
 static void
