@@ -16,14 +16,18 @@
 
 #include "lib/cleanup.h"
 #include "lib/path.h"
-#include "rootfs-builder/closure.h"
 #include "rootfs-builder/content.h"
 #include "rootfs-builder/layout.h"
+#include "rootfs-builder/prune.h"
+#include "rootfs-builder/units.h"
 
 static int build_check_output(const struct build_spec *spec, struct error *err);
 static int build_fill(struct build *build, struct error *err);
 static int build_set_digest(struct build *build, struct error *err);
 static int build_write(struct build *build, struct error *err);
+static int build_write_sbom(struct build *build, const char *result, char **sbom,
+			    struct error *err);
+static int build_commit_sbom(const struct build *build, const char *sbom, struct error *err);
 static int build_commit(const struct build_spec *spec, const char *from, struct error *err);
 static int build_tree_size(int dirfd, const char *name, const struct stat *st, void *data,
 			   struct error *err);
@@ -46,6 +50,7 @@ build_run(const struct build_spec *spec, struct report *report, struct error *er
 	/* A tool that was interrupted has failed in one way or another. */
 	if (r < 0)
 		(void)work_check(err);
+	packages_release(&build.packages);
 	image_release(&build.image);
 	work_close(build.work);
 	return r < 0 ? error_wrap(err, "failed to make %s", spec->output) : 0;
@@ -103,19 +108,28 @@ build_fill(struct build *build, struct error *err)
 		if (work_check(err) < 0 || input->kind->read(build, input->source, err) < 0)
 			return -1;
 	}
-	build->image.layer++;
-	report_step(build->report, "adding programs");
-	if (layout_add(&layout, &build->image, &modules, err) < 0)
+	image_sort(&build->image);
+	if (packages_read(&build->packages, &build->image, err) < 0)
 		return -1;
+	build->image.layer++;
+	if (build->prune)
+		(void)prune_image(&build->image, prune_rules);
+	if (!spec->rootfs_only) {
+		report_step(build->report, "adding programs");
+		if (layout_add(&layout, &build->image, &modules, err) < 0 ||
+		    (spec->keep_init && units_add(&build->image, err) < 0))
+			return -1;
+	}
 	for (size_t i = 0; i < spec->n_additions; i++) {
 		const struct addition *addition = &spec->additions[i];
 
 		if (work_check(err) < 0 || addition->kind->apply(build, addition->value, err) < 0)
 			return error_wrap(err, "--%s %s", addition->kind->option, addition->value);
 	}
+	if (!spec->rootfs_only && build->packages.n && osbuilder_yaml_add(build, err) < 0)
+		return -1;
 	image_sort(&build->image);
-	report_step(build->report, "checking programs");
-	return closure_verify(&build->image, spec->machine, !spec->keep_init, err);
+	return 0;
 }
 
 static void
@@ -227,7 +241,7 @@ static int
 build_write(struct build *build, struct error *err)
 {
 	const struct build_spec *spec = build->spec;
-	auto_free char *to = work_path(build->work, "result", err);
+	auto_free char *to = work_path(build->work, "result", err), *sbom = NULL;
 	struct tree_size sum = { 0 };
 	struct stat st;
 
@@ -255,11 +269,43 @@ build_write(struct build *build, struct error *err)
 		return error_set(err, ERROR_RESOURCE_EXHAUSTED,
 				 "%llu bytes exceed the limit of %llu",
 				 (unsigned long long)sum.bytes, (unsigned long long)spec->max_size);
+	if (build_write_sbom(build, to, &sbom, err) < 0)
+		return -1;
 	if (work_check(err) < 0 || build_commit(spec, to, err) < 0)
 		return -1;
 	report_file(build->report, spec->output, sum.bytes);
+	if (sbom && build_commit_sbom(build, sbom, err) < 0)
+		return -1;
 	report_fact(build->report, "format", spec->format->name);
 	report_fact(build->report, "digest", build->digest);
+	return 0;
+}
+
+/* Stores the path of the bill of materials in the work directory, NULL if none is wanted. */
+static int
+build_write_sbom(struct build *build, const char *result, char **sbom, struct error *err)
+{
+	if (build->spec->no_sbom)
+		return 0;
+	report_step(build->report, "writing the bill of materials");
+	*sbom = work_path(build->work, "sbom", err);
+	return *sbom ? sbom_write(build, result, *sbom, err) : -1;
+}
+
+/* Renames the bill of materials to the name of the output with ".spdx.json". */
+static int
+build_commit_sbom(const struct build *build, const char *sbom, struct error *err)
+{
+	auto_free char *to = NULL;
+	struct stat st;
+
+	if (asprintf(&to, "%s.spdx.json", build->spec->output) < 0) {
+		to = NULL;
+		return error_nomem(err, "writing a bill of materials");
+	}
+	if (stat(sbom, &st) < 0 || rename(sbom, to) < 0)
+		return error_sys(err, "failed to rename the bill of materials to %s", to);
+	report_file(build->report, to, (uint64_t)st.st_size);
 	return 0;
 }
 

@@ -12,6 +12,7 @@
 #include "lib/error.h"
 #include "rootfs-builder/image.h"
 #include "rootfs-builder/pack.h"
+#include "rootfs-builder/packages.h"
 #include "rootfs-builder/report.h"
 #include "rootfs-builder/work.h"
 
@@ -69,6 +70,14 @@ struct build_spec {
 	uint32_t epoch;
 	/* Read no network. */
 	bool offline;
+	/* Read the lists of packages again, however new those in the cache are. */
+	bool refresh;
+	/* Keep documentation and the like of a distribution. */
+	bool no_prune;
+	/* Add no programs, files and modules of ours. */
+	bool rootfs_only;
+	/* Write no bill of materials. */
+	bool no_sbom;
 	/* Directory for what was downloaded. */
 	const char *cache;
 	/* Packages that the Debian input adds. */
@@ -100,6 +109,10 @@ struct build {
 	struct report *report;
 	/* Content of archives: files in the work directory, and bytes in memory. */
 	uint64_t n_spooled, small_bytes;
+	/* The packages of the inputs. */
+	struct packages packages;
+	/* An input needs to be pruned. */
+	bool prune;
 	/* SHA-256 of the image's entries, their content and the time in hexadecimal, set before the
 	 * output is written. UUIDs, salts and disk ids are derived from it (build_seed()). */
 	char digest[65];
@@ -149,5 +162,9 @@ extern const struct output_kind output_initrd, output_disk, output_dir, output_t
 /* Ends with NULL. */
 extern const struct output_kind *const output_kinds[];
 
-/* Writes a bill of materials in SPDX 2.3 JSON for the image of this build, whose file is `file`. */
+/* Adds /var/lib/osbuilder/osbuilder.yaml, from which Kata's data collection describes an image. */
+int osbuilder_yaml_add(struct build *build, struct error *err);
+
+/* Writes a bill of materials in SPDX 2.3 JSON for the image of this build, whose file or directory
+ * is `file`. It depends on the image alone. */
 int sbom_write(struct build *build, const char *file, const char *to, struct error *err);

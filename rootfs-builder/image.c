@@ -623,3 +623,40 @@ image_open_source(const struct image_entry *entry, struct error *err)
 	(void)close(fd);
 	return -1;
 }
+
+/* Returns whether one of the parents of a path has been removed. */
+static bool
+image_is_orphan(const struct image *image, const char *path)
+{
+	char parent[PATH_MAX];
+	const char *slash = strrchr(path, '/');
+
+	if (!slash)
+		return false;
+	memcpy(parent, path, (size_t)(slash - path));
+	parent[slash - path] = '\0';
+	return !image_find_exact(image, parent);
+}
+
+size_t
+image_filter(struct image *image, bool (*keeps)(const struct image_entry *entry, void *data),
+	     void *data)
+{
+	size_t kept = 0, removed;
+
+	/* Parents come first. */
+	image_sort(image);
+	for (size_t i = 0; i < image->n; i++) {
+		struct image_entry *entry = image->entries[i];
+
+		if (keeps(entry, data) && !image_is_orphan(image, entry->path)) {
+			image->entries[kept++] = entry;
+			continue;
+		}
+		(void)tdelete(entry, &image->index, image_compare_paths);
+		image_entry_free(entry);
+	}
+	removed = image->n - kept;
+	image->n = kept;
+	return removed;
+}

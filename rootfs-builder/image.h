@@ -119,5 +119,10 @@ struct image_entry *image_find(const struct image *image, const char *path);
  * for a loop of symlinks. */
 struct image_entry *image_resolve(const struct image *image, const char *path, struct error *err);
 
+/* Removes the entries that `keeps` returns false for, and everything below removed directories.
+ * Returns the number of removed entries. */
+size_t image_filter(struct image *image, bool (*keeps)(const struct image_entry *entry, void *data),
+		    void *data);
+
 /* Sorts the entries bytewise by path, so that a directory precedes its content. */
 void image_sort(struct image *image);

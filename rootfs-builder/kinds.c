@@ -6,7 +6,7 @@
 
 /* A --from without a name is of the first kind that recognizes it. */
 const struct input_kind *const input_kinds[] = {
-	&input_none, &input_oci, &input_dir, &input_tar, NULL,
+	&input_none, &input_oci, &input_dir, &input_tar, &input_debian, NULL,
 };
 
 const struct output_kind *const output_kinds[] = {

@@ -36,6 +36,7 @@ static const char help_head[] =
 	"  -i, --init PROGRAM       the static tatami (default: the one next to this program)\n"
 	"  -a, --agent PROGRAM      another agent for /usr/bin/kata-agent\n"
 	"      --keep-init          keep /sbin/init of the input (systemd)\n"
+	"      --rootfs-only        add no programs and files of ours: a root for containers\n"
 	"      --keep-owners        keep the owners of files in directories (default: root)\n"
 	"  -m, --modules DIR        add kernel modules from DIR, a .../lib/modules/RELEASE\n"
 	"      --module NAME        add one more module, \"NAME PARAMETERS\"\n"
@@ -44,6 +45,7 @@ static const char help_head[] =
 	"      --arch ARCH          x86_64, aarch64 or riscv64 (default: that of this machine)\n"
 	"      --epoch SECONDS      time of all files (default: SOURCE_DATE_EPOCH, or 2025)\n"
 	"      --max-size N         fail if the result is larger (suffixes K, M, G)\n"
+	"      --no-sbom            write no bill of materials (OUTPUT.spdx.json)\n"
 	"      --json               print the result as JSON\n"
 	"  -q, --quiet              print warnings and errors only\n"
 	"  -h, --help   -V, --version\n"
@@ -59,8 +61,10 @@ static const char help_outputs[] =
 static const char help_inputs[] =
 	"      --package NAME       add a package (debian)\n"
 	"      --mirror URL         a mirror, or a line of sources.list (debian)\n"
+	"      --no-prune           keep documentation, translations and the like (debian)\n"
+	"      --refresh            read package lists that are less than a day old, too (debian)\n"
 	"      --offline            use the cache only\n"
-	"      --cache DIR          directory for downloads\n"
+	"      --cache DIR          directory for downloads (default: ~/.cache/tatami)\n"
 	"\n"
 	"Exit status: 0 success, 1 failure, 2 invalid usage.\n";
 
@@ -84,6 +88,10 @@ enum option_key {
 	KEY_MIRROR,
 	KEY_OFFLINE,
 	KEY_CACHE,
+	KEY_REFRESH,
+	KEY_NO_PRUNE,
+	KEY_ROOTFS_ONLY,
+	KEY_NO_SBOM,
 	KEY_JSON,
 	/* Row 0 of additions[]. */
 	KEY_ADDITION = 1000,
@@ -116,6 +124,10 @@ static const struct option fixed_options[] = {
 	{ "mirror", required_argument, NULL, KEY_MIRROR },
 	{ "offline", no_argument, NULL, KEY_OFFLINE },
 	{ "cache", required_argument, NULL, KEY_CACHE },
+	{ "refresh", no_argument, NULL, KEY_REFRESH },
+	{ "no-prune", no_argument, NULL, KEY_NO_PRUNE },
+	{ "rootfs-only", no_argument, NULL, KEY_ROOTFS_ONLY },
+	{ "no-sbom", no_argument, NULL, KEY_NO_SBOM },
 	{ "json", no_argument, NULL, KEY_JSON },
 	{ "quiet", no_argument, NULL, 'q' },
 	{ "help", no_argument, NULL, 'h' },
@@ -130,7 +142,7 @@ struct request {
 	const char **packages, **mirrors, **modules;
 	size_t n_packages, n_mirrors, n_modules;
 	/* Chosen by the program itself. */
-	char *init;
+	char *init, *cache;
 	char machine[sizeof(((struct utsname *)0)->machine)];
 	enum report_mode mode;
 };
@@ -152,8 +164,6 @@ main(int argc, char **argv)
 	struct rlimit files;
 	int status;
 
-	/* A limit of the size of files is an error of write(2). */
-	(void)signal(SIGXFSZ, SIG_IGN);
 	(void)signal(SIGPIPE, SIG_IGN);
 	(void)umask(022);
 	/* One descriptor for each level of a tree that is removed. */
@@ -183,6 +193,7 @@ main(int argc, char **argv)
 	free(request.mirrors);
 	free(request.modules);
 	free(request.init);
+	free(request.cache);
 	return status;
 }
 
@@ -359,6 +370,18 @@ main_take_flag(int key, struct request *request)
 	case KEY_OFFLINE:
 		request->spec.offline = true;
 		return -1;
+	case KEY_REFRESH:
+		request->spec.refresh = true;
+		return -1;
+	case KEY_NO_PRUNE:
+		request->spec.no_prune = true;
+		return -1;
+	case KEY_ROOTFS_ONLY:
+		request->spec.rootfs_only = true;
+		return -1;
+	case KEY_NO_SBOM:
+		request->spec.no_sbom = true;
+		return -1;
 	case KEY_JSON:
 		request->mode = REPORT_JSON;
 		return -1;
@@ -411,6 +434,27 @@ main_add_input(const char *value, struct request *request)
 			      value);
 }
 
+/* Sets the default of the cache directory, if there is one. */
+static int
+main_find_cache(struct request *request)
+{
+	const char *cache = getenv("TATAMI_CACHE"), *home = getenv("HOME");
+
+	if (cache && *cache) {
+		request->spec.cache = cache;
+		return 0;
+	}
+	if (!home || !*home)
+		return 0;
+	if (asprintf(&request->cache, "%s/.cache/tatami", home) < 0) {
+		request->cache = NULL;
+		(void)fputs("tatami-rootfs: out of memory\n", stderr);
+		return -1;
+	}
+	request->spec.cache = request->cache;
+	return 0;
+}
+
 /* Sets what was not given. */
 static int
 main_complete(struct request *request)
@@ -442,7 +486,9 @@ main_complete(struct request *request)
 	spec->packages = request->packages;
 	spec->mirrors = request->n_mirrors ? request->mirrors : NULL;
 	spec->modules = request->modules;
-	if (!spec->init) {
+	if (!spec->cache && main_find_cache(request) < 0)
+		return EXIT_FAILED;
+	if (!spec->init && !spec->rootfs_only) {
 		char self[PATH_MAX];
 		ssize_t n = readlink("/proc/self/exe", self, sizeof(self) - 1);
 
