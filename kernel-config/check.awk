@@ -2,8 +2,8 @@
 #
 # The comparison of kernel-config/check: requests (as fragments.awk prints them) on stdin, against
 # the file `config`, less the file `exceptions`; no name outside the file `symbols`, unless that is
-# empty. It reports every fault, and exits 1 if there is one
-# or if `faults`, the exit status of what read the fragments, is not 0.
+# empty. Requests that do not hold are written to the file `unmet`. It reports every fault, and exits 1
+# if there is one or if `faults`, the exit status of what read the fragments, is not 0.
 
 function number(v,  p)
 {
@@ -75,6 +75,7 @@ function load_exceptions(  line, name, meant, row)
 
 BEGIN {
 	FS = "\t"
+	printf "" >unmet
 	while ((getline line <symbols) > 0) {
 		exists[line] = 1
 		checked = 1
@@ -99,9 +100,10 @@ NF == 5 {
 		used[$1] = 1
 		next
 	}
+	print $1 "=" $2 >unmet
 	fault($4 ": " $1 "=" $2 " was " ($3 == "assert" ? "expected" : "asked for") \
 		", the final configuration has " \
-		(($1 in known) ? got : "no such symbol"))
+		($1 in known || $1 in exists ? got : "no such symbol"))
 }
 
 END {
