@@ -16,6 +16,7 @@
 
 #include "lib/cleanup.h"
 #include "lib/path.h"
+#include "rootfs-builder/closure.h"
 #include "rootfs-builder/content.h"
 #include "rootfs-builder/layout.h"
 #include "rootfs-builder/prune.h"
@@ -129,7 +130,8 @@ build_fill(struct build *build, struct error *err)
 	if (!spec->rootfs_only && build->packages.n && osbuilder_yaml_add(build, err) < 0)
 		return -1;
 	image_sort(&build->image);
-	return 0;
+	report_step(build->report, "checking programs");
+	return closure_verify(&build->image, spec->machine, !spec->keep_init, err);
 }
 
 static void

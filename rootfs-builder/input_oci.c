@@ -195,10 +195,9 @@ oci_next(void *data, const void **bytes, struct error *err)
 {
 	static uint8_t chunk[CHUNK];
 	const int *fd = data;
-	ssize_t n = read_full(*fd, chunk, sizeof(chunk));
 
 	*bytes = chunk;
-	return n < 0 ? error_sys(err, "failed to read") : n;
+	return tar_read_fd(*fd, chunk, sizeof(chunk), err);
 }
 
 /* Lists the files of the layout; those of an archive are unpacked to the work directory. */

@@ -8,7 +8,6 @@
 #include <unistd.h>
 
 #include "lib/cleanup.h"
-#include "lib/io.h"
 #include "rootfs-builder/build.h"
 #include "rootfs-builder/tarfile.h"
 
@@ -39,10 +38,10 @@ static ssize_t
 tar_next(void *data, const void **bytes, struct error *err)
 {
 	struct tar_stream *stream = data;
-	ssize_t n = read_full(stream->fd, stream->bytes, sizeof(stream->bytes));
+	ssize_t n = tar_read_fd(stream->fd, stream->bytes, sizeof(stream->bytes), err);
 
 	if (n < 0)
-		return error_sys(err, "failed to read");
+		return -1;
 	*bytes = stream->bytes;
 	stream->done += (uint64_t)n;
 	report_progress(stream->build->report, stream->done, stream->size);

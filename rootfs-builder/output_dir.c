@@ -5,9 +5,11 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 #include "lib/cleanup.h"
@@ -21,13 +23,16 @@ struct dir {
 	int fd;
 	/* Owners are set, device nodes made. */
 	bool is_root;
-	size_t skipped_nodes, skipped_owners;
+	size_t skipped_nodes, skipped_owners, skipped_xattrs;
 	/* The first of each, for the warning. */
-	const char *first_node, *first_owner;
+	const char *first_node, *first_owner, *first_xattr;
+	/* The first entry of each group of hard links. */
+	const struct image_entry **links;
 };
 
 static int dir_put_entry(struct dir *dir, const struct image_entry *entry, struct error *err);
 static int dir_put_file(struct dir *dir, const struct image_entry *entry, struct error *err);
+static int dir_set_xattrs(struct dir *dir, const struct image_entry *entry, struct error *err);
 static int dir_set_attributes(struct dir *dir, const struct image_entry *entry, struct error *err);
 
 static int
@@ -41,6 +46,9 @@ dir_write(struct build *build, const char *to, struct error *err)
 	dir.fd = open(to, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (dir.fd < 0)
 		return error_sys(err, "failed to open the directory");
+	dir.links = calloc((size_t)build->image.n_link_groups + 1, sizeof(*dir.links));
+	if (!dir.links)
+		r = error_nomem(err, "creating a directory");
 	for (size_t i = 0; r == 0 && i < build->image.n; i++) {
 		r = dir_put_entry(&dir, build->image.entries[i], err);
 		report_progress(build->report, i, build->image.n);
@@ -60,6 +68,11 @@ dir_write(struct build *build, const char *to, struct error *err)
 	if (r == 0 && dir.skipped_owners)
 		report_warn(build->report, "owners need root and were not set: /%s and %zu more",
 			    dir.first_owner, dir.skipped_owners - 1);
+	if (r == 0 && dir.skipped_xattrs)
+		report_warn(build->report,
+			    "extended attributes were not set, of /%s for example (%zu in all)",
+			    dir.first_xattr, dir.skipped_xattrs);
+	free(dir.links);
 	return r;
 }
 
@@ -71,6 +84,13 @@ dir_put_entry(struct dir *dir, const struct image_entry *entry, struct error *er
 
 	if (work_check(err) < 0)
 		return -1;
+	if (entry->link_group && dir->links[entry->link_group]) {
+		if (linkat(dir->fd, dir->links[entry->link_group]->path, dir->fd, entry->path, 0) <
+		    0)
+			return error_sys(err, "failed to link /%s", entry->path);
+		return 0;
+	}
+	dir->links[entry->link_group] = entry;
 	if (S_ISREG(mode))
 		return dir_put_file(dir, entry, err);
 	if (S_ISDIR(mode))
@@ -109,6 +129,25 @@ dir_put_file(struct dir *dir, const struct image_entry *entry, struct error *err
 }
 
 static int
+dir_set_xattrs(struct dir *dir, const struct image_entry *entry, struct error *err)
+{
+	auto_close int fd = -1;
+
+	if (S_ISREG(entry->mode) || S_ISDIR(entry->mode))
+		fd = openat(dir->fd, entry->path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+	if (fd < 0 && (S_ISREG(entry->mode) || S_ISDIR(entry->mode)))
+		return error_sys(err, "failed to open /%s", entry->path);
+	for (const struct image_xattr *x = entry->xattrs; x; x = x->next) {
+		if (fd >= 0 && fsetxattr(fd, x->name, x->value, x->n, 0) == 0)
+			continue;
+		if (fd >= 0 && errno != EPERM && errno != ENOTSUP && errno != EOPNOTSUPP)
+			return error_sys(err, "failed to set %s of /%s", x->name, entry->path);
+		dir->first_xattr = dir->skipped_xattrs++ ? dir->first_xattr : entry->path;
+	}
+	return 0;
+}
+
+static int
 dir_set_attributes(struct dir *dir, const struct image_entry *entry, struct error *err)
 {
 	const struct timespec times[2] = { { .tv_sec = dir->build->spec->epoch },
@@ -131,7 +170,9 @@ dir_set_attributes(struct dir *dir, const struct image_entry *entry, struct erro
 			return error_sys(err, "failed to set the owner of /%s", entry->path);
 		}
 	}
-	/* After the owner, because a change of that clears set-id bits. */
+	/* After the owner, because a change of that removes capabilities and clears set-id bits. */
+	if (entry->xattrs && dir_set_xattrs(dir, entry, err) < 0)
+		return -1;
 	if (!S_ISLNK(entry->mode) && fchmodat(dir->fd, entry->path, entry->mode & 07777, 0) < 0)
 		return error_sys(err, "failed to set the mode of /%s", entry->path);
 	if (utimensat(dir->fd, entry->path, times, AT_SYMLINK_NOFOLLOW) < 0)

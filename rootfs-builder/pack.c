@@ -23,7 +23,7 @@
 #define XZ_PRESET  6
 /* The kernel allocates the dictionary when it unpacks. */
 #define XZ_DICTIONARY ((uint32_t)4 << 20)
-/* lib/decompress_unlz4.c of Linux. */
+/* Constants of the kernel's decompressor. */
 #define LZ4_MAGIC 0x184c2102u
 #define LZ4_BLOCK (8 << 20)
 #define LZ4_LEVEL LZ4HC_CLEVEL_MAX

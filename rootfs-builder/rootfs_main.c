@@ -164,6 +164,8 @@ main(int argc, char **argv)
 	struct rlimit files;
 	int status;
 
+	/* A limit of the size of files is an error of write(2). */
+	(void)signal(SIGXFSZ, SIG_IGN);
 	(void)signal(SIGPIPE, SIG_IGN);
 	(void)umask(022);
 	/* One descriptor for each level of a tree that is removed. */

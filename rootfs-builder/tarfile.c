@@ -96,6 +96,20 @@ tar_read(struct build *build, const char *what, tar_input_fn *input, void *data,
 	return r < 0 ? error_wrap(err, "failed to read %s", what) : 0;
 }
 
+ssize_t
+tar_read_fd(int fd, void *bytes, size_t n, struct error *err)
+{
+	ssize_t got;
+
+	/* read_full() would wait on, whatever the signal. */
+	do {
+		if (work_check(err) < 0)
+			return -1;
+		got = read(fd, bytes, n);
+	} while (got < 0 && errno == EINTR);
+	return got < 0 ? error_sys(err, "failed to read") : got;
+}
+
 static la_ssize_t
 tar_fill(struct archive *archive, void *data, const void **bytes)
 {

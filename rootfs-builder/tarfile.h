@@ -16,6 +16,10 @@
  * err. */
 typedef ssize_t tar_input_fn(void *data, const void **bytes, struct error *err);
 
+/* Reads up to n bytes of a file or a fifo, until a signal asks the build to end. Returns their
+ * number, 0 at the end, or -1 and err. */
+ssize_t tar_read_fd(int fd, void *bytes, size_t n, struct error *err);
+
 /* Adds the members of an archive. With is_layer it is a layer of an OCI image: whiteouts remove
  * entries of earlier layers, and a member replaces an entry of another type. `what` names the
  * archive in messages. */

@@ -164,17 +164,23 @@ qemu_add_sizes(struct argv *a, const struct vm_options *o)
 void
 qemu_append(char *out, size_t size, const struct vm_options *o, const char *accel)
 {
-	bool has_virtiofs = false;
+	bool is_emulated = strcmp(accel, "tcg") == 0, has_virtiofs = false, no_apic_timer;
 
 	for (unsigned int i = 0; i < o->n_shares; i++)
 		has_virtiofs |= o->shares[i].kind == SHARE_VIRTIOFS;
+	/* The emulated local APIC does not tell its frequency, and the kernel measures it for
+	 * 100 ms of busy waiting (twice that without ACPI). A single processor does as well with
+	 * HPET or the PIT, whose frequencies are known. */
+	no_apic_timer = is_emulated && o->cpus == 1 && o->max_cpus <= 1;
 	/* virtiofsd writes files into the guest's memory, which QEMU's translator does not notice:
 	 * it would go on executing its translation of a page's previous content. The kernel clears
 	 * pages when it allocates them with init_on_alloc, and QEMU notices that. */
 	(void)snprintf(
 		out, size,
-		"console=ttyS0 quiet panic=-1 reboot=k no_timer_check tsc=reliable%s%s%s%s%s%s",
-		has_virtiofs && strcmp(accel, "tcg") == 0 ? " init_on_alloc=1" : "",
+		"console=ttyS0 quiet panic=-1 reboot=k no_timer_check tsc=reliable noreplace-smp"
+		"%s%s%s%s%s%s%s",
+		no_apic_timer ? " nolapic_timer" : "",
+		has_virtiofs && is_emulated ? " init_on_alloc=1" : "",
 		o->root_image ? " root=/dev/vda1 ro rootfstype=ext4 rootwait" : "",
 		o->log_level ? " agent.log=" : "", o->log_level ? o->log_level : "",
 		o->append ? " " : "", o->append ? o->append : "");

@@ -212,13 +212,13 @@ Test(ctl_qemu, kvm_vhost_and_root_image)
 
 Test(ctl_qemu, append)
 {
-	struct vm_options o = { .log_level = "debug", .append = "a=b c" };
+	struct vm_options o = { .log_level = "debug", .append = "a=b c", .cpus = 2 };
 	char text[400], small[12];
 
 	qemu_append(text, sizeof(text), &o, "tcg");
 	CHECK_EQ(strstr(text, "console=ttyS0"), text);
 	CHECK_HAS(text, " agent.log=debug a=b c");
-	CHECK(!strstr(text, "init_on_alloc"));
+	CHECK(!strstr(text, "init_on_alloc") && !strstr(text, "nolapic_timer"));
 	qemu_append(small, sizeof(small), &o, "tcg");
 	CHECK_EQ(strlen(small), sizeof(small) - 1, "cut, not written past its end");
 	o.n_shares = 1;
@@ -227,6 +227,16 @@ Test(ctl_qemu, append)
 	CHECK_HAS(text, " init_on_alloc=1 agent.log=debug", "emulated programs are not stale");
 	qemu_append(text, sizeof(text), &o, "kvm");
 	CHECK(!strstr(text, "init_on_alloc"));
+
+	/* the timer of a single processor */
+	o.cpus = 1;
+	qemu_append(text, sizeof(text), &o, "tcg");
+	CHECK_HAS(text, " nolapic_timer ");
+	qemu_append(text, sizeof(text), &o, "kvm");
+	CHECK(!strstr(text, "nolapic_timer"), "KVM's needs no calibration");
+	o.max_cpus = 2;
+	qemu_append(text, sizeof(text), &o, "tcg");
+	CHECK(!strstr(text, "nolapic_timer"), "a second processor may be plugged in");
 }
 
 /* Builds the CreateContainer request in an arena. */
