@@ -24,7 +24,7 @@ help:
 	@echo 'make bench   measure; prints a table, writes $(OUT)/bench.tsv (AGENT=PATH: another agent)'
 	@echo 'make coverage  which lines the unit tests and fuzz corpora reach: $(OUT)/coverage/index.html'
 	@echo 'make build   $(OUT)/tatami, $(OUT)/tatamictl, $(OUT)/tatami-initrd'
-	@echo 'make image   $(OUT)/vmlinuz, $(OUT)/initrd.img (KERNEL=ours|distro)'
+	@echo 'make image   $(OUT)/vmlinuz, $(OUT)/vmlinux, $(OUT)/initrd.img (KERNEL=ours|distro)'
 	@echo 'make kernel  build our own guest kernel (kept in the cache)'
 	@echo 'make install  install what was built below $$DESTDIR$$PREFIX (PREFIX=/usr/local)'
 	@echo 'make dist    $(OUT)/dist: the files of a release (KERNEL=none: without our kernel)'

@@ -660,11 +660,27 @@ options_fill_in(struct run_options *o, enum options_for command, struct error *e
 			     o->rootfs ? o->vm.shares[0].path : NULL, err);
 }
 
+/* Finds the kernel that is not compressed, which QEMU starts by PVH: the guest need not unpack it.
+ * Only x86 has that. */
+static bool
+options_find_vmlinux(struct run_options *o)
+{
+#ifdef __x86_64__
+	struct error ignored = ERROR_INIT;
+
+	return find_guest_file("vmlinux", o->kernel, sizeof(o->kernel), &ignored) == 0;
+#else
+	(void)o;
+	return false;
+#endif
+}
+
 static int
 options_fill_guest_files(struct run_options *o, struct error *err)
 {
 	if (!o->vm.kernel) {
-		if (find_guest_file("vmlinuz", o->kernel, sizeof(o->kernel), err) < 0)
+		if (!options_find_vmlinux(o) &&
+		    find_guest_file("vmlinuz", o->kernel, sizeof(o->kernel), err) < 0)
 			return -1;
 		o->vm.kernel = o->kernel;
 	}

@@ -10,9 +10,18 @@ vms=()
 # ctl ARGUMENT...: tatamictl with a time limit
 ctl() { timeout -k 5 "${LIMIT:-180}" "$OUT/tatamictl" "$@"; }
 
+# kernel_file: this kernel, uncompressed if it is there: with vmlinuz, an emulated guest spends most
+# of its boot on unpacking (scenarios ctl, snapshot and recordings do).
+kernel_file()
+{
+	local file=$OUT/kernel/$kernel/vmlinux
+	test -f "$file" || file=${file%x}z
+	echo "$file"
+}
+
 # vm_options: the options that boot this kernel. Directories are shared by 9p unless a scenario says
 # otherwise: it has no second program whose state a failure could depend on.
-vm_options() { echo --share "${SHARE:-9p}" --kernel "$OUT/kernel/$kernel/vmlinuz" --initrd "$OUT/kernel/$kernel/initrd.img"; }
+vm_options() { echo --share "${SHARE:-9p}" --kernel "$(kernel_file)" --initrd "$OUT/kernel/$kernel/initrd.img"; }
 
 # ok NAME COMMAND...: one test; the command's output is shown if it fails
 ok()
@@ -205,7 +214,7 @@ spec()
 disk_options()
 {
 	local tree=$work/switch
-	printf -- '--kernel %s' "$OUT/kernel/$kernel/vmlinuz"
+	printf -- '--kernel %s' "$(kernel_file)"
 	test "$kernel" = distro || return 0
 	if test ! -f "$work/switch.img"; then
 		mkdir -p "$tree/bin" "$tree/proc" "$tree/disk" &&
