@@ -162,7 +162,13 @@ Test(guest, systemd_units)
 {
 	static const char unit[] = "out/usr/lib/systemd/system/kata-agent.service";
 
-	put_text(path_in(dir, "tree/usr/lib/systemd/systemd"), "x");
+	char *copy[] = { "sh", "-c",
+			 "mkdir -p tree/usr/lib/systemd tree/sbin && "
+			 "cp tatami tree/usr/lib/systemd/systemd && "
+			 "ln -s ../usr/lib/systemd/systemd tree/sbin/init",
+			 NULL };
+
+	REQUIRE_EQ(run_program(dir, NULL, copy, NULL), 0);
 	must_build("--from dir:tree --keep-init");
 	CHECK_HAS(content(unit), "ExecStart=/usr/bin/kata-agent");
 	CHECK_HAS(content("out/usr/lib/systemd/system/kata-containers.target"), "AllowIsolate=yes");
