@@ -151,40 +151,49 @@ instructions_compare(const void *left, const void *right)
 	return (l->address > r->address) - (l->address < r->address);
 }
 
+static int
+instructions_add_symbol(uint64_t address, const char *name)
+{
+	static size_t room;
+
+	if (n_symbols == room) {
+		struct symbol *more = realloc(symbols, (room + 4096) * sizeof(*more));
+
+		if (!more)
+			return -1;
+		symbols = more;
+		room += 4096;
+	}
+	symbols[n_symbols] = (struct symbol){ .address = address, .name = strdup(name) };
+	return symbols[n_symbols++].name ? 0 : -1;
+}
+
 /* Reads a System.map. Of several names of an address, the first one counts. */
 static int
 instructions_read_map(const char *path)
 {
 	FILE *f = fopen(path, "re");
-	size_t room = 0;
-	uint64_t address;
-	char name[512];
-	bool has_room = true;
+	char line[512];
+	int ret = 0;
 
 	if (!f) {
 		perror(path);
 		return -1;
 	}
-	while (has_room && fscanf(f, "%" SCNx64 " %*c %511s", &address, name) == 2) {
-		if (address < KERNEL_START ||
+	while (ret == 0 && fgets(line, sizeof(line), f)) {
+		char *rest;
+		uint64_t address = strtoull(line, &rest, 16);
+
+		line[strcspn(line, "\n")] = '\0';
+		if (address < KERNEL_START || strlen(rest) < 4 ||
 		    (n_symbols > 0 && symbols[n_symbols - 1].address == address))
 			continue;
-		if (n_symbols == room) {
-			struct symbol *more;
-
-			room = room > 0 ? 2 * room : 4096;
-			more = realloc(symbols, room * sizeof(*more));
-			has_room = more != NULL;
-			if (!more)
-				break;
-			symbols = more;
-		}
-		symbols[n_symbols] = (struct symbol){ .address = address, .name = strdup(name) };
-		has_room = symbols[n_symbols++].name != NULL;
+		/* " T name" */
+		ret = instructions_add_symbol(address, rest + 3);
 	}
 	(void)fclose(f);
 	qsort(symbols, n_symbols, sizeof(*symbols), instructions_compare);
-	return has_room ? 0 : -1;
+	return ret;
 }
 
 int
