@@ -13,6 +13,7 @@
 const struct filesystem_kind *const filesystem_kinds[] = {
 	&filesystem_ext4,
 	&filesystem_erofs,
+	&filesystem_squashfs,
 	NULL,
 };
 

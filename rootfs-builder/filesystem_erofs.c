@@ -75,6 +75,8 @@ struct erofs_inode {
 	const struct image_entry *entry;
 	/* Index of the parent; the root is 0 and its own parent. */
 	size_t parent;
+	/* The inode of this entry: another one for a hard link that is not the first. */
+	struct erofs_inode *same;
 	uint32_t nlink;
 	enum erofs_data data;
 	uint64_t size;
@@ -189,6 +191,8 @@ erofs_write(struct erofs *fs, struct error *err)
 			return error_nomem(err, "compressing a file system");
 	}
 	for (size_t i = 0; i < fs->n_inodes; i++) {
+		if (fs->inodes[i].same != &fs->inodes[i])
+			continue;
 		if (work_check(err) < 0 || erofs_write_file(fs, &fs->inodes[i], err) < 0)
 			return -1;
 		report_progress(fs->build->report, i, fs->n_inodes);
@@ -203,6 +207,8 @@ erofs_write(struct erofs *fs, struct error *err)
 	if (erofs_place(fs, err) < 0)
 		return -1;
 	for (size_t i = 0; i < fs->n_inodes; i++) {
+		if (fs->inodes[i].same != &fs->inodes[i])
+			continue;
 		if ((S_ISDIR(fs->inodes[i].entry->mode) &&
 		     erofs_fill_dir(fs, &fs->inodes[i], true, err) < 0) ||
 		    erofs_put_inode(fs, &fs->inodes[i], err) < 0)
@@ -314,11 +320,13 @@ erofs_add_inodes(struct erofs *fs, struct error *err)
 {
 	static const struct image_entry root = { .path = (char *)"", .mode = S_IFDIR | 0755 };
 	const struct image *image = &fs->build->image;
+	auto_free size_t *first = calloc(image->n_link_groups + (size_t)1, sizeof(*first));
 
 	fs->inodes = calloc(image->n + 1, sizeof(*fs->inodes));
 	fs->children = calloc(image->n + 1, sizeof(*fs->children));
-	if (!fs->inodes || !fs->children)
+	if (!fs->inodes || !fs->children || !first)
 		return error_nomem(err, "making a file system");
+	fs->inodes[0].same = &fs->inodes[0];
 	fs->n_inodes = image->n + 1;
 	fs->inodes[0].entry = &root;
 	fs->inodes[0].nlink = 2;
@@ -329,6 +337,13 @@ erofs_add_inodes(struct erofs *fs, struct error *err)
 		inode->entry = image->entries[i - 1];
 		inode->size = inode->entry->size;
 		inode->nlink = S_ISDIR(inode->entry->mode) ? 2 : 1;
+		inode->same = inode;
+		if (inode->entry->link_group && first[inode->entry->link_group]) {
+			inode->same = &fs->inodes[first[inode->entry->link_group]];
+			inode->same->nlink++;
+		} else if (inode->entry->link_group) {
+			first[inode->entry->link_group] = i;
+		}
 		if (erofs_measure_xattrs(inode, err) < 0)
 			return -1;
 		inode->parent = parent;
@@ -338,13 +353,13 @@ erofs_add_inodes(struct erofs *fs, struct error *err)
 		fs->children[i] = i;
 	}
 	qsort_r(fs->children + 1, image->n, sizeof(*fs->children), erofs_compare_children, fs);
-	for (size_t i = 1, first = 1; i < fs->n_inodes; i++) {
+	for (size_t i = 1, start = 1; i < fs->n_inodes; i++) {
 		struct erofs_inode *parent = &fs->inodes[fs->inodes[fs->children[i]].parent];
 
 		if (i == 1 ||
 		    fs->inodes[fs->children[i]].parent != fs->inodes[fs->children[i - 1]].parent)
-			first = i;
-		parent->first_child = first;
+			start = i;
+		parent->first_child = start;
 	}
 	return 0;
 }
@@ -578,6 +593,8 @@ erofs_place(struct erofs *fs, struct error *err)
 		size_t n = erofs_meta_size(inode);
 		size_t whole = inode->data == DATA_INLINE ? n : erofs_inode_size(inode);
 
+		if (inode->same != inode)
+			continue;
 		at = filesystem_round(at, SLOT);
 		if (at % BLOCK + whole > BLOCK)
 			at = filesystem_round(at, BLOCK);
@@ -654,7 +671,7 @@ erofs_fill_dir(struct erofs *fs, struct erofs_inode *inode, bool write, struct e
 	for (size_t i = 0; i < inode->n_children; i++) {
 		const struct erofs_inode *child = &fs->inodes[fs->children[inode->first_child + i]];
 
-		list[i + 2] = (struct erofs_dirent){ erofs_name(child->entry), child };
+		list[i + 2] = (struct erofs_dirent){ erofs_name(child->entry), child->same };
 	}
 	/* Some names sort before the dots. */
 	qsort(list, n, sizeof(*list), erofs_compare_dirents);
@@ -781,6 +798,16 @@ erofs_put_inode(struct erofs *fs, const struct erofs_inode *inode, struct error 
 	return 0;
 }
 
+static size_t
+erofs_count(const struct erofs *fs)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < fs->n_inodes; i++)
+		n += fs->inodes[i].same == &fs->inodes[i];
+	return n;
+}
+
 /* Compact inodes have the time of the superblock. */
 static int
 erofs_put_super(struct erofs *fs, uint32_t meta_block, struct error *err)
@@ -791,7 +818,7 @@ erofs_put_super(struct erofs *fs, uint32_t meta_block, struct error *err)
 	erofs_put(out + 8, COMPAT_CHECKSUM, 4);
 	out[12] = 12;
 	erofs_put(out + 14, fs->inodes[0].nid, 2);
-	erofs_put(out + 16, fs->n_inodes, 8);
+	erofs_put(out + 16, erofs_count(fs), 8);
 	erofs_put(out + 24, fs->build->spec->epoch, 8);
 	erofs_put(out + 36, fs->next_block, 4);
 	erofs_put(out + 40, meta_block, 4);

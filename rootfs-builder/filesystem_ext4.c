@@ -47,6 +47,11 @@ struct script {
 	const char *dir;
 	size_t dir_len;
 	size_t n_contents;
+	/* The first entry of each group of hard links, and the number of its entries so far. */
+	struct first_link {
+		const struct image_entry *entry;
+		unsigned n;
+	} * links;
 };
 
 /* The first complaint of debugfs, which continues after it and exits with 0. */
@@ -200,10 +205,16 @@ ext4_fill(struct build *build, const char *to, const char *const *env, struct er
 
 	if (!path)
 		return -1;
+	script.links = calloc(build->image.n_link_groups + (size_t)1, sizeof(*script.links));
+	if (!script.links)
+		return error_nomem(err, "making a file system");
 	script.file = fopen(path, "we");
-	if (!script.file)
+	if (!script.file) {
+		free(script.links);
 		return error_sys(err, "failed to create %s", path);
+	}
 	r = ext4_write_script(&script, err);
+	free(script.links);
 	if (fclose(script.file) != 0 && r == 0)
 		r = error_sys(err, "failed to write %s", path);
 	if (r == 0) {
@@ -277,6 +288,7 @@ ext4_put_entry(struct script *script, const struct image_entry *entry, struct er
 {
 	const char *slash = strrchr(entry->path, '/');
 	const char *name = slash ? slash + 1 : entry->path;
+	struct first_link *link = entry->link_group ? &script->links[entry->link_group] : NULL;
 	FILE *file = script->file;
 
 	if (S_ISSOCK(entry->mode)) {
@@ -284,6 +296,17 @@ ext4_put_entry(struct script *script, const struct image_entry *entry, struct er
 		return 0;
 	}
 	ext4_put_cd(script, entry, slash ? (size_t)(slash - entry->path) : 0);
+	if (link && link->entry) {
+		/* The command does not count the link. */
+		(void)fputs("ln", file);
+		ext4_put_quoted(file, "/", link->entry->path);
+		ext4_put_quoted(file, "", name);
+		(void)putc('\n', file);
+		ext4_put_field(script, name, "links_count", "%u", ++link->n);
+		return 0;
+	}
+	if (link)
+		*link = (struct first_link){ entry, 1 };
 	if (S_ISDIR(entry->mode) && strcmp(entry->path, "lost+found") != 0) {
 		(void)fputs("mkdir", file);
 		ext4_put_quoted(file, "", name);

@@ -91,6 +91,9 @@ fill(struct image *image)
 	REQUIRE_OK(image_add_node(image, "dev/vdq1", S_IFBLK | 0660, 254, 257, &err), &err);
 	REQUIRE_OK(image_add_node(image, "dev/pipe", S_IFIFO | 0644, 0, 0, &err), &err);
 	REQUIRE_OK(image_add_dir(image, "tmp", 01777, &err), &err);
+	add_text(image, "twin/a", 0644, "twin\n");
+	REQUIRE_OK(image_add_link(image, "twin/b", "twin/a", &err), &err);
+	REQUIRE_OK(image_add_link(image, "usr/bin/twin", "twin/a", &err), &err);
 	REQUIRE_OK(image_add_dir(image, deep, 0755, &err), &err);
 	REQUIRE_OK(image_add_file(image, "big", 0644, path_in(dir, "big"), &err), &err);
 	REQUIRE_OK(image_add_data(image, "block", 0644, big + 2 * MIB, 4096, &err), &err);
@@ -161,6 +164,7 @@ check_tree(void)
 	CHECK_STR((char *)get_file(path_in(dir, "tree/srv/#!"), &n), "sorts before the dot\n");
 	CHECK_STR((char *)get_file(path_in(dir, "tree/srv-two"), &n), "two\n");
 	CHECK_STR((char *)get_file(path_in(dir, "tree/usr/sbin/init"), &n), "init\n");
+	CHECK_STR((char *)get_file(path_in(dir, "tree/usr/bin/twin"), &n), "twin\n");
 	CHECK_STR(shell("ls tree/many | wc -l"), "300\n");
 	CHECK_STR(shell("cat tree/many/* | wc -c"), "450\n");
 	CHECK_STR(shell("readlink tree/sbin"), "usr/sbin\n");
@@ -197,6 +201,7 @@ Test(output_disk, ext4)
 	expect_in(text, "security.capability (20) = 01 00 00 02 00 20 00 00 ");
 	expect_in(text, "user.note (1) = \"n\"");
 	expect_in(shell("PATH=$PATH:/usr/sbin debugfs -R 'stat /tmp' disk"), "Mode:  01777");
+	expect_in(shell("PATH=$PATH:/usr/sbin debugfs -R 'stat /twin/b' disk"), "Links: 3");
 	(void)shell("mkdir tree; PATH=$PATH:/usr/sbin; debugfs -R 'rdump / tree' disk 2>/dev/null");
 	check_tree();
 }
@@ -242,6 +247,7 @@ check_erofs(void)
 	expect_in(text, "Timestamp: 2025-01-01 00:00:00.000000000");
 	expect_in(shell("dump.erofs --path=/usr/bin/ping disk"), "Xattr size: 60");
 	expect_in(shell("dump.erofs --path=/a disk"), "Links: 3 ");
+	expect_in(shell("dump.erofs --path=/usr/bin/twin disk"), "Links: 3 ");
 	(void)shell("rm -rf tree; fsck.erofs --extract=tree --no-preserve-owner"
 		    " --preserve-perms disk");
 	CHECK_STR(shell("stat -c %a tree/usr/bin/su tree/tmp"), "4755\n1777\n");
@@ -282,6 +288,39 @@ Test(output_disk, erofs_compressed)
 	expect_in(shell("dump.erofs --path=/block disk"), "Layout: 0 ");
 	REQUIRE_EQ(stat(path_in(dir, "disk"), &st), 0);
 	CHECK_LE(st.st_size, (off_t)(2 * MIB));
+}
+
+Test(output_disk, squashfs)
+{
+	static const struct {
+		enum pack_format format;
+		const char *name;
+	} rows[] = {
+		{ PACK_ZSTD, "zstd" }, { PACK_GZIP, "gzip" }, { PACK_XZ, "xz" }, { PACK_LZ4, "lz4" }
+	};
+	char *text;
+
+	spec.filesystem = "squashfs";
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		spec.compress = rows[i].format;
+		spec.has_compress = i > 0;
+		REQUIRE_OK(make("disk", "x"), &err);
+		text = shell("unsquashfs -stat disk");
+		expect_in(text, rows[i].name);
+	}
+	text = shell("TZ=UTC unsquashfs -lln disk");
+	expect_in(text,
+		  "-rw-r----- 33/44                     6 2025-01-01 00:00 squashfs-root/srv/a b");
+	expect_in(text, "70000/100000 ");
+	expect_in(text, "-rwsr-xr-x 0/0 ");
+	expect_in(text, "brw-rw---- 0/0 ");
+	expect_in(text, "drwxrwxrwt 0/0 ");
+	expect_in(text, "drwxr-xr-x 0/0 ");
+	/* Attributes cannot be extracted without privilege, but are in the file system. */
+	expect_in(shell("unsquashfs -stat disk"), "Xattrs are compressed");
+	(void)shell("unsquashfs -no-progress -no-xattrs -no-exit-code -dest tree disk 2>&1");
+	check_tree();
+	CHECK_STR(shell("stat -c %h tree/twin/a"), "3\n");
 }
 
 /* Partitions hold what their table says, which sfdisk reads. */
@@ -334,6 +373,7 @@ Test(output_disk, reproducible)
 		{ "ext4", "gpt", PACK_NONE, false, false },
 		{ "erofs", "gpt", PACK_NONE, true, false },
 		{ "erofs", "none", PACK_LZ4, false, false },
+		{ "squashfs", "mbr", PACK_ZSTD, true, false },
 	};
 	const char *first = dir;
 
@@ -408,6 +448,9 @@ Test(output_disk, refused)
 		    .dax = true },
 		  ERROR_INVALID_ARGUMENT,
 		  "--dax and --compress exclude each other" },
+		{ { .filesystem = "squashfs", .partitions = "mbr", .dax = true },
+		  ERROR_INVALID_ARGUMENT,
+		  "--dax is not valid for squashfs" },
 		{ { .filesystem = "erofs", .partitions = "mbr", .free_space = 1 },
 		  ERROR_INVALID_ARGUMENT,
 		  "--free is not valid for erofs" },
