@@ -20,7 +20,7 @@ _tatamictl()
 	local word=${COMP_WORDS[COMP_CWORD]} last=${COMP_WORDS[COMP_CWORD - 1]} i n=0
 	local vm='--rootfs --share --virtiofsd --virtiofs-cache --volume --device --in --attach --tty --interactive --env --cwd --user
 		--hostname --read-only --privileged --guest-proc --memory --cpus --max-memory --max-cpus --hotplug-ports
-		--kernel --initrd --root-image --agent-binary --nic --publish --no-container --append --machine
+		--kernel --initrd --root-image --root-nvdimm --root-parameters --agent-binary --nic --publish --no-container --append --machine
 		--qemu-arg --log
 		--accel --icount --timing --verbose --help'
 

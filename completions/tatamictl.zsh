@@ -64,6 +64,8 @@ _tatamictl()
 		'--kernel[kernel to boot]:file:_files'
 		'--initrd[initrd to boot]:file:_files'
 		'--root-image[disk to boot from]:file:_files'
+		'--root-nvdimm[that disk is an NVDIMM]'
+		'--root-parameters[kernel parameters for that disk]:parameters: '
 		'--agent-binary[another agent]:file:_files'
 		'--nic[add a network card]'
 		'*'{-p,--publish}'[forward a port of the host]:[ADDRESS\:]HOSTPORT\:GUESTPORT: '

@@ -30,6 +30,8 @@ enum {
 	OPT_KERNEL,
 	OPT_INITRD,
 	OPT_ROOT_IMAGE,
+	OPT_ROOT_NVDIMM,
+	OPT_ROOT_PARAMETERS,
 	OPT_AGENT,
 	OPT_APPEND,
 	OPT_LOG,
@@ -73,6 +75,8 @@ static const struct option long_options[] = {
 	{ "kernel", required_argument, NULL, OPT_KERNEL },
 	{ "initrd", required_argument, NULL, OPT_INITRD },
 	{ "root-image", required_argument, NULL, OPT_ROOT_IMAGE },
+	{ "root-nvdimm", no_argument, NULL, OPT_ROOT_NVDIMM },
+	{ "root-parameters", required_argument, NULL, OPT_ROOT_PARAMETERS },
 	{ "agent-binary", required_argument, NULL, OPT_AGENT },
 	{ "append", required_argument, NULL, OPT_APPEND },
 	{ "log", required_argument, NULL, OPT_LOG },
@@ -171,6 +175,8 @@ options_text(struct run_options *o, int opt)
 		return &o->vm.initrd;
 	case OPT_ROOT_IMAGE:
 		return &o->vm.root_image;
+	case OPT_ROOT_PARAMETERS:
+		return &o->vm.root_parameters;
 	case OPT_AGENT:
 		return &o->vm.agent_binary;
 	case OPT_APPEND:
@@ -205,6 +211,8 @@ options_flag(struct run_options *o, int opt)
 		return &o->container.read_only;
 	case OPT_PRIVILEGED:
 		return &o->container.privileged;
+	case OPT_ROOT_NVDIMM:
+		return &o->vm.root_nvdimm;
 	case OPT_ICOUNT:
 		return &o->vm.icount;
 	case OPT_NIC:
@@ -475,6 +483,9 @@ options_check_together(const struct run_options *o, enum options_for command, st
 	if (o->vm.microvm && o->vm.root_image)
 		return error_set(err, ERROR_INVALID_ARGUMENT,
 				 "--machine microvm: the guest's root cannot be an image");
+	if (!o->vm.root_image && (o->vm.root_nvdimm || o->vm.root_parameters))
+		return error_set(err, ERROR_INVALID_ARGUMENT,
+				 "--root-nvdimm and --root-parameters require --root-image");
 	if (!detached && !o->container.args[0])
 		return error_set(err, ERROR_INVALID_ARGUMENT,
 				 "no command given (expected after --)");

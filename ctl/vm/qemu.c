@@ -96,7 +96,15 @@ qemu_argv(struct argv *a, const struct vm_options *o, const struct qemu_parts *p
 			 k + 1, k + 1, PORTS_SLOT, k,
 			 k == 0 && o->hotplug_ports > 1 ? ",multifunction=on" : "");
 	}
-	if (o->root_image) {
+	if (o->root_image && o->root_nvdimm) {
+		/* As Kata adds it: the guest sees a device that it cannot write. */
+		argv_add(a, "-object");
+		argv_add(a,
+			 "memory-backend-file,id=root,mem-path=%s,size=%llu,share=on,readonly=on",
+			 qemu_escaped(dir, o->root_image), o->root_size);
+		argv_add(a, "-device");
+		argv_add(a, "nvdimm,memdev=root,unarmed=on");
+	} else if (o->root_image) {
 		argv_add(a, "-drive");
 		argv_add(a, "if=none,id=root,format=raw,readonly=on,file=%s",
 			 qemu_escaped(dir, o->root_image));
@@ -147,6 +155,10 @@ qemu_add_sizes(struct argv *a, const struct vm_options *o)
 			has_slots = true;
 		}
 	}
+	if (o->root_image && o->root_nvdimm) {
+		max += (unsigned int)(o->root_size >> 20) + 1024;
+		has_slots = true;
+	}
 	argv_add(a, "-m");
 	if (has_slots)
 		argv_add(a, "%u,slots=%d,maxmem=%uM", o->memory_mib, MEMORY_SLOTS, max);
@@ -164,6 +176,9 @@ qemu_add_sizes(struct argv *a, const struct vm_options *o)
 void
 qemu_append(char *out, size_t size, const struct vm_options *o, const char *accel)
 {
+	const char *root = o->root_parameters ? o->root_parameters
+			   : o->root_nvdimm   ? "root=/dev/pmem0p1 ro rootfstype=ext4 rootflags=dax"
+					      : "root=/dev/vda1 ro rootfstype=ext4 rootwait";
 	bool is_emulated = strcmp(accel, "tcg") == 0, has_virtiofs = false, no_apic_timer;
 
 	for (unsigned int i = 0; i < o->n_shares; i++)
@@ -178,12 +193,11 @@ qemu_append(char *out, size_t size, const struct vm_options *o, const char *acce
 	(void)snprintf(
 		out, size,
 		"console=ttyS0 quiet panic=-1 reboot=k no_timer_check tsc=reliable noreplace-smp"
-		"%s%s%s%s%s%s%s",
+		"%s%s%s%s%s%s%s%s",
 		no_apic_timer ? " nolapic_timer" : "",
-		has_virtiofs && is_emulated ? " init_on_alloc=1" : "",
-		o->root_image ? " root=/dev/vda1 ro rootfstype=ext4 rootwait" : "",
-		o->log_level ? " agent.log=" : "", o->log_level ? o->log_level : "",
-		o->append ? " " : "", o->append ? o->append : "");
+		has_virtiofs && is_emulated ? " init_on_alloc=1" : "", o->root_image ? " " : "",
+		o->root_image ? root : "", o->log_level ? " agent.log=" : "",
+		o->log_level ? o->log_level : "", o->append ? " " : "", o->append ? o->append : "");
 }
 
 static void
@@ -228,7 +242,7 @@ void
 qemu_share_tag(const struct vm_options *o, unsigned int i, char *out, size_t size)
 {
 	const struct vm_share *s = &o->shares[i];
-	unsigned int earlier = 0;
+	unsigned int earlier = s->kind == SHARE_NVDIMM && o->root_image && o->root_nvdimm;
 
 	for (unsigned int k = 0; k < i; k++)
 		earlier += o->shares[k].kind == s->kind;
@@ -266,7 +280,7 @@ qemu_port_path(unsigned int k, char *out, size_t size)
 static void
 qemu_add_controllers(struct argv *a, const struct vm_options *o)
 {
-	bool has_scsi = false, has_nvdimm = false;
+	bool has_scsi = false, has_nvdimm = o->root_image && o->root_nvdimm;
 
 	for (unsigned int i = 0; i < o->n_shares; i++) {
 		has_scsi |= o->shares[i].kind == SHARE_SCSI;

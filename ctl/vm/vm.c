@@ -136,6 +136,13 @@ vm_prepare_shares(struct vm_options *o, struct error *err)
 			return error_sys(err, "failed to look up %s", s->path);
 		s->size = (unsigned long long)st.st_size;
 	}
+	if (o->root_image && o->root_nvdimm) {
+		struct stat st;
+
+		if (stat(o->root_image, &st) < 0)
+			return error_sys(err, "failed to look up %s", o->root_image);
+		o->root_size = (unsigned long long)st.st_size;
+	}
 	return 0;
 }
 

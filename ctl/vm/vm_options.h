@@ -50,6 +50,11 @@ struct vm_options {
 	const char *append;
 	/* disk to boot from, read-only, instead of the initrd; or NULL */
 	const char *root_image;
+	/* kernel parameters for it, or NULL for those of an ext4 partition */
+	const char *root_parameters;
+	/* it is an NVDIMM, not a disk; its size, filled in by vm_start */
+	bool root_nvdimm;
+	unsigned long long root_size;
 	/* "kvm", "tcg", or NULL to detect it */
 	const char *accel;
 	/* agent.log, or NULL */

@@ -143,6 +143,8 @@ static const struct wrong {
 	  false },
 	{ FILES "--rootfs %d --machine microvm --root-image x -- true", "--machine microvm",
 	  false },
+	{ FILES "--rootfs %d --root-nvdimm -- true", "require --root-image", false },
+	{ FILES "--rootfs %d --root-parameters root=x -- true", "require --root-image", false },
 	{ FILES "--rootfs %d --accel kvm --icount -- true", "--icount requires", false },
 	{ FILES "--rootfs %d -v nothing -- true", "--volume nothing", false },
 	{ FILES "--rootfs %d -v %d:relative -- true", "invalid target relative", false },

@@ -210,6 +210,39 @@ Test(ctl_qemu, kvm_vhost_and_root_image)
 	argv_release(&a);
 }
 
+/* A root on an NVDIMM is not writable, and comes before NVDIMMs of the container. */
+Test(ctl_qemu, root_nvdimm)
+{
+	struct vm_options o = { .kernel = "/k",
+				.root_image = "/r",
+				.root_nvdimm = true,
+				.root_size = 128 << 20,
+				.memory_mib = 64,
+				.cpus = 1,
+				.n_shares = 1,
+				.shares = {
+					{ .kind = SHARE_NVDIMM, .path = "/s", .size = 4096 } } };
+	char text[400], device[PATH_MAX];
+	struct argv a = { 0 };
+
+	qemu_argv(&a, &o, &parts);
+	CHECK(has(&a,
+		  "memory-backend-file,id=root,mem-path=/r,size=134217728,share=on,readonly=on"));
+	CHECK(has(&a, "nvdimm,memdev=root,unarmed=on"));
+	CHECK(has(&a, "nvdimm=on"));
+	CHECK(!has(&a, "if=none,id=root,format=raw,readonly=on,file=/r"));
+	CHECK_HAS(value_of(&a, "-m", 0), "maxmem=");
+	CHECK_HAS(value_of(&a, "-append", 0),
+		  " root=/dev/pmem0p1 ro rootfstype=ext4 rootflags=dax");
+	argv_release(&a);
+	qemu_share_tag(&o, 0, device, sizeof(device));
+	CHECK_STR(device, "/dev/pmem1");
+	o.root_parameters = "root=/dev/dm-0 dm-mod.create=\"x y\"";
+	qemu_append(text, sizeof(text), &o, "tcg");
+	CHECK_HAS(text, " root=/dev/dm-0 dm-mod.create=\"x y\"");
+	CHECK(!strstr(text, "pmem"));
+}
+
 Test(ctl_qemu, append)
 {
 	struct vm_options o = { .log_level = "debug", .append = "a=b c", .cpus = 2 };
