@@ -1,0 +1,108 @@
+# SPDX-License-Identifier: Apache-2.0
+# shellcheck shell=bash
+# once: ours
+# soak: ours
+# Every form of an image by tatami-rootfs boots, and runs a container. make test boots five of them,
+# make soak all.
+
+marker=$work/marker
+mkdir -p "$rootfs/hostproc"
+yes 'What a disk of the guest has at this place.' | head -c 65536 >"$marker"
+
+# image FILE OPTION...: makes an image with $marker as /marker, and sets $parameters for the kernel
+image()
+{
+	local file=$1
+	shift
+	"$OUT/tatami-rootfs" --init "$OUT/tatami" --add "$marker:/marker" --json -o "$work/$file" \
+		"$@" >"$work/$file.json" || return 1
+	parameters=$(jq -r '.facts.kernel_parameters // empty' "$work/$file.json")
+}
+
+# The root of the guest and its marker, as a container sees them.
+# shellcheck disable=SC2016
+look='cd /hostproc/1/root; set -- $(grep " / " /hostproc/1/mounts | tail -n 1); echo $3 $4; sha256sum <marker'
+sum=$(sha256sum <"$marker")
+
+# in_guest OPTION...: runs `look` in a guest that boots with these options
+in_guest()
+{
+	ctl run --kernel "$OUT/kernel/$kernel/vmlinuz" "$@" --share 9p --rootfs "$rootfs" \
+		--privileged --guest-proc /hostproc --verbose -- sh -c "$look" 2>"$work/stderr" ||
+		{ cat "$work/stderr"; return 1; }
+}
+
+# boots TYPE FLAG: the guest's root has this type and flag, and the marker is intact
+boots()
+{
+	local type=$1 flag=$2 out
+	shift 2
+	out=$(in_guest "$@") || { echo "$out"; return 1; }
+	echo "$out"
+	case $out in "$type "*"$flag"*) ;; *) return 1 ;; esac
+	grep -qx "$sum" <<<"$out"
+}
+
+# disk TYPE FLAG OPTION...: a disk made with these options boots
+disk()
+{
+	local type=$1 flag=$2
+	shift 2
+	image disk --format disk --filesystem "$type" "$@" &&
+		boots "$type" "$flag" --root-image "$work/disk" --root-parameters "$parameters"
+}
+
+initrd()
+{
+	image initrd --format initrd --compress "$1" && boots rootfs rw --initrd "$work/initrd"
+}
+
+nvdimm()
+{
+	local type=$1 before
+	shift
+	image disk --format disk --filesystem "$type" --dax --align 2M "$@" || return 1
+	before=$(sha256sum <"$work/disk")
+	boots "$type" "${FLAG:-dax}" --root-image "$work/disk" --root-nvdimm \
+		--root-parameters "$parameters" || return 1
+	test "$(sha256sum <"$work/disk")" = "$before" || { echo 'the image was written'; return 1; }
+}
+
+# A byte of the marker differs from what the hash tree says: reading it fails, and other files can
+# be read.
+flipped()
+{
+	local at out
+	image disk --format disk --filesystem erofs --partitions gpt --verity || return 1
+	at=$(grep -abo 'What a disk' "$work/disk" | sed -n '700s/:.*//p')
+	printf X | dd of="$work/disk" bs=1 seek="$at" conv=notrunc status=none
+	out=$(look='cd /hostproc/1/root; cat marker >/dev/null; echo "exit $?"; sha256sum <etc/hosts' \
+		in_guest --root-image "$work/disk" --root-parameters "$parameters" 2>&1)
+	echo "$out"
+	cat "$work/stderr"
+	grep -qx 'exit 1' <<<"$out" && grep -q 'Input/output error' "$work/stderr"
+}
+
+ok 'an ext4 disk with an MBR' disk ext4 data=ordered
+ok 'an erofs disk with a GPT and a hash tree' disk erofs ro --partitions gpt --verity
+ok 'a changed byte below a hash tree is an I/O error' flipped
+ok 'an NVDIMM with ext4 and DAX' nvdimm ext4
+ok 'an initrd compressed by lz4' initrd lz4
+if test "$SOAK" = 1; then
+	for compress in none gzip zstd xz; do
+		ok "an initrd: $compress" initrd $compress
+	done
+	for partitions in mbr gpt none; do
+		ok "an erofs disk, lz4, table $partitions" disk erofs ro --compress lz4 \
+			--partitions $partitions
+		ok "an ext4 disk, table $partitions" disk ext4 ro --partitions $partitions
+	done
+	for compress in gzip zstd xz lz4; do
+		ok "a squashfs disk, $compress" disk squashfs ro --compress $compress
+	done
+	ok 'a squashfs disk with a hash tree' disk squashfs ro --verity
+	ok 'an ext4 disk with a hash tree' disk ext4 ro --verity
+	ok 'an NVDIMM with erofs and DAX' nvdimm erofs
+	ok 'an NVDIMM with ext4 and a GPT' nvdimm ext4 --partitions gpt
+	FLAG=ro ok 'an NVDIMM with erofs and a hash tree' nvdimm erofs --verity
+fi
