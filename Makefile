@@ -23,7 +23,7 @@ help:
 	@echo 'make fuzz    run every fuzz target for FUZZ_SECONDS (20) with libFuzzer; prints executions and coverage'
 	@echo 'make bench   measure; prints a table, writes $(OUT)/bench.tsv (AGENT=PATH: another agent)'
 	@echo 'make coverage  which lines the unit tests and fuzz corpora reach: $(OUT)/coverage/index.html'
-	@echo 'make build   $(OUT)/tatami, $(OUT)/tatamictl, $(OUT)/tatami-initrd'
+	@echo 'make build   $(OUT)/tatami, $(OUT)/tatamictl, $(OUT)/tatami-initrd, $(OUT)/tatami-rootfs'
 	@echo 'make image   $(OUT)/vmlinuz, $(OUT)/vmlinux, $(OUT)/initrd.img (KERNEL=ours|distro)'
 	@echo 'make kernel  build our own guest kernel (kept in the cache)'
 	@echo 'make install  install what was built below $$DESTDIR$$PREFIX (PREFIX=/usr/local)'

@@ -14,6 +14,7 @@
 #include "lib/cleanup.h"
 #include "lib/io.h"
 #include "lib/json_put.h"
+#include "lib/path.h"
 #include "rootfs-builder/build.h"
 #include "rootfs-builder/tarwrite.h"
 
@@ -68,11 +69,25 @@ oci_format_digest(struct sha256_ctx *hash, char out[DIGEST_LEN + 1])
 }
 
 static int
+oci_set_time(int dirfd, const char *name, const struct stat *st, void *data, struct error *err)
+{
+	const struct layout_dir *dir = data;
+	const struct timespec times[2] = { { .tv_sec = dir->build->spec->epoch },
+					   { .tv_sec = dir->build->spec->epoch } };
+
+	(void)st;
+	if (utimensat(dirfd, name, times, AT_SYMLINK_NOFOLLOW) < 0)
+		return error_sys(err, "failed to set the time of %s", name);
+	return 0;
+}
+
+static int
 oci_write(struct build *build, const char *to, struct error *err)
 {
 	struct layout_dir dir = { .build = build, .to = to };
 	time_t epoch = build->spec->epoch;
 	static const char *const dirs[] = { "", "/blobs", "/blobs/sha256" };
+	auto_close int fd = -1;
 	struct tm tm;
 
 	for (size_t i = 0; i < ARRAY_LEN(dirs); i++) {
@@ -88,6 +103,11 @@ oci_write(struct build *build, const char *to, struct error *err)
 	(void)gmtime_r(&epoch, &tm);
 	(void)strftime(dir.created, sizeof(dir.created), "%Y-%m-%dT%H:%M:%SZ", &tm);
 	if (oci_write_layer(&dir, err) < 0 || oci_write_documents(&dir, err) < 0)
+		return -1;
+	fd = open(to, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0)
+		return error_sys(err, "failed to open the layout");
+	if (path_walk(fd, oci_set_time, &dir, err) < 0)
 		return -1;
 	report_fact(build->report, "image_manifest", dir.manifest.digest);
 	return 0;

@@ -153,6 +153,7 @@ static int main_take_option(int key, struct request *request);
 static int main_take_flag(int key, struct request *request);
 static int main_add_input(const char *value, struct request *request);
 static int main_complete(struct request *request);
+static int main_find_init(struct request *request);
 static int main_build(const struct request *request);
 static void main_print_help(void);
 
@@ -490,23 +491,36 @@ main_complete(struct request *request)
 	spec->modules = request->modules;
 	if (!spec->cache && main_find_cache(request) < 0)
 		return EXIT_FAILED;
-	if (!spec->init && !spec->rootfs_only) {
-		char self[PATH_MAX];
-		ssize_t n = readlink("/proc/self/exe", self, sizeof(self) - 1);
-
-		self[n < 0 ? 0 : n] = '\0';
-		if (strrchr(self, '/'))
-			*strrchr(self, '/') = '\0';
-		if (asprintf(&request->init, "%s/tatami", self) < 0) {
-			request->init = NULL;
-			(void)fputs("tatami-rootfs: out of memory\n", stderr);
-			return EXIT_FAILED;
-		}
-		spec->init = request->init;
-		if (access(spec->init, R_OK) < 0)
-			return main_bad_usage("no --init, and no program %s", spec->init);
+	if (!spec->init && !spec->rootfs_only && main_find_init(request) < 0) {
+		(void)fputs("tatami-rootfs: out of memory\n", stderr);
+		return EXIT_FAILED;
 	}
+	if (!spec->init && !spec->rootfs_only)
+		return main_bad_usage("no --init, and no program tatami next to this one");
 	return -1;
+}
+
+/* Looks for the program as it lies in a build, and as `make install` puts it. */
+static int
+main_find_init(struct request *request)
+{
+	static const char *const places[] = { "tatami", "../lib/tatami/tatami" };
+	char self[PATH_MAX];
+	ssize_t n = readlink("/proc/self/exe", self, sizeof(self) - 1);
+
+	self[n < 0 ? 0 : n] = '\0';
+	if (strrchr(self, '/'))
+		*strrchr(self, '/') = '\0';
+	for (size_t i = 0; i < ARRAY_LEN(places) && !request->spec.init; i++) {
+		free(steal_ptr(&request->init));
+		if (asprintf(&request->init, "%s/%s", self, places[i]) < 0) {
+			request->init = NULL;
+			return -1;
+		}
+		if (access(request->init, R_OK) == 0)
+			request->spec.init = request->init;
+	}
+	return 0;
 }
 
 static int
