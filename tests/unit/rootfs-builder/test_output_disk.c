@@ -283,7 +283,7 @@ Test(output_disk, erofs_compressed)
 	spec.has_compress = true;
 	REQUIRE_OK(make("disk", "x"), &err);
 	check_erofs();
-	expect_in(shell("dump.erofs --path=/big disk"), "Layout: 1 ");
+	expect_in(shell("dump.erofs --path=/big disk"), "Layout: 3 ");
 	/* Not worth it. */
 	expect_in(shell("dump.erofs --path=/block disk"), "Layout: 0 ");
 	REQUIRE_EQ(stat(path_in(dir, "disk"), &st), 0);
