@@ -49,8 +49,10 @@ qemu_argv(struct argv *a, const struct vm_options *o, const struct qemu_parts *p
 	for (size_t i = 0; i < sizeof(fixed) / sizeof(fixed[0]); i++)
 		argv_add(a, "%s", fixed[i]);
 	argv_add(a, "-M");
-	/* microvm's ACPI describes no timer that the kernel could use without KVM. */
-	argv_add(a, "%s,memory-backend=ram", o->microvm ? "microvm,acpi=off" : "q35");
+	/* microvm's ACPI describes no timer that the kernel could use without KVM. All disks are
+	 * virtio: firmware and kernel need not look for others at q35's controller. */
+	argv_add(a, "%s,memory-backend=ram",
+		 o->microvm ? "microvm,acpi=off" : "q35,sata=off,smbus=off");
 	if (o->microvm) {
 		/* vhost-user devices speak virtio 1 only. */
 		argv_add(a, "-global");

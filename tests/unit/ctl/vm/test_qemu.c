@@ -51,7 +51,7 @@ Test(ctl_qemu, plain)
 	qemu_argv(&a, &o, &parts);
 	REQUIRE(!a.failed);
 	CHECK_STR(a.items[0], "/bin/qemu");
-	CHECK_STR(value_of(&a, "-M", 0), "q35,memory-backend=ram");
+	CHECK_STR(value_of(&a, "-M", 0), "q35,sata=off,smbus=off,memory-backend=ram");
 	CHECK_STR(value_of(&a, "-accel", 0), "tcg,thread=single");
 	CHECK_STR(value_of(&a, "-cpu", 0), "max");
 	CHECK_STR(value_of(&a, "-m", 0), "300");
