@@ -71,6 +71,9 @@ add_path(struct build *build, const char *value, struct error *err)
 		return error_set(err, ERROR_INVALID_ARGUMENT, "not SRC:DST[:MODE[:UID:GID]]");
 	if (stat(field[0], &st) < 0)
 		return error_sys_code(err, ERROR_NOT_FOUND, "failed to stat %s", field[0]);
+	if (S_ISDIR(st.st_mode) && n > 2)
+		return error_set(err, ERROR_INVALID_ARGUMENT,
+				 "%s is a directory: mode and owner are for files", field[0]);
 	if (S_ISDIR(st.st_mode))
 		return image_add_tree_at(&build->image, field[0], field[1],
 					 build->spec->keep_owners, err);

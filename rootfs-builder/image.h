@@ -84,7 +84,7 @@ int image_add_file(struct image *image, const char *path, uint32_t perm, const c
 
 /* Adds a directory tree of the host with its permissions. Entries are owned by root, or with
  * keep_owners by their owners on the host. Order, times, inode numbers and hard links are not
- * preserved. */
+ * preserved; of extended attributes only file capabilities are. */
 int image_add_tree(struct image *image, const char *dir, bool keep_owners, struct error *err);
 
 /* The same below a path of the image, which is created as a directory. */

@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/sysmacros.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 #include "lib/cleanup.h"
@@ -32,6 +33,8 @@ static int tree_push(struct tree *tree, char *path);
 static int tree_read_dir(struct tree *tree, const char *dir, struct error *err);
 static int tree_add_one(struct tree *tree, int dirfd, const char *dir, const char *name,
 			struct error *err);
+static int tree_add_capability(struct tree *tree, const char *source, const char *path,
+			       struct error *err);
 static int tree_add_dir(struct tree *tree, const char *path, const struct stat *st,
 			struct error *err);
 static int tree_add_symlink(struct tree *tree, int dirfd, const char *name, const char *path,
@@ -160,10 +163,25 @@ tree_add_one(struct tree *tree, int dirfd, const char *dir, const char *name, st
 	else
 		r = image_add_node(tree->image, path, st.st_mode, major(st.st_rdev),
 				   minor(st.st_rdev), err);
-	if (r < 0)
+	if (r < 0 || (S_ISREG(st.st_mode) && tree_add_capability(tree, source, path, err) < 0))
 		return -1;
 	return tree->keep_owners ? image_set_owner(tree->image, path, st.st_uid, st.st_gid, err)
 				 : 0;
+}
+
+/* Copies the file capabilities. Other extended attributes belong to the machine. */
+static int
+tree_add_capability(struct tree *tree, const char *source, const char *path, struct error *err)
+{
+	static const char name[] = "security.capability";
+	uint8_t value[64];
+	ssize_t n = lgetxattr(source, name, value, sizeof(value));
+
+	if (n < 0)
+		return errno == ENODATA || errno == ENOTSUP
+			       ? 0
+			       : error_sys(err, "failed to read %s of %s", name, source);
+	return image_set_xattr(tree->image, path, name, value, (size_t)n, err);
 }
 
 static int

@@ -447,7 +447,7 @@ oci_choose(struct oci *oci, json_t *index, bool is_chosen, unsigned depth, struc
 			continue;
 		oci_note(oci, name ? name : (oci_text(descriptor, "digest") ?: "?"), arch);
 		if (!chosen || (os && strcmp(os, "linux") != 0) ||
-		    (arch && strcmp(arch, oci->arch)))
+		    (arch && strcmp(arch, oci->arch) != 0))
 			continue;
 		if (oci_take_manifest(oci, descriptor, err) < 0)
 			return -1;

@@ -47,8 +47,11 @@ dir_write(struct build *build, const char *to, struct error *err)
 	if (dir.fd < 0)
 		return error_sys(err, "failed to open the directory");
 	dir.links = calloc((size_t)build->image.n_link_groups + 1, sizeof(*dir.links));
-	if (!dir.links)
-		r = error_nomem(err, "creating a directory");
+	if (!dir.links) {
+		(void)close(dir.fd);
+		error_nomem(err, "creating a directory");
+		return -1;
+	}
 	for (size_t i = 0; r == 0 && i < build->image.n; i++) {
 		r = dir_put_entry(&dir, build->image.entries[i], err);
 		report_progress(build->report, i, build->image.n);

@@ -191,8 +191,10 @@ tar_clean_path(const struct tar *tar, const char *name, char **out, struct error
 	char *to = malloc(strlen(name) + 1);
 
 	(void)tar;
-	if (!to)
-		return error_nomem(err, "reading an archive");
+	if (!to) {
+		error_nomem(err, "reading an archive");
+		return -1;
+	}
 	*out = to;
 	while (*name) {
 		size_t n = strcspn(name, "/");

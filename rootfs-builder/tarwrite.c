@@ -212,14 +212,17 @@ tar_verify(struct build *build, const char *path, struct error *err)
 	auto_free const struct image_entry **first = tar_first_links(&build->image, err);
 	struct archive *archive = archive_read_new();
 	struct archive_entry *member;
-	int r = first && archive ? 0 : error_nomem(err, "verifying an archive"), got = ARCHIVE_OK;
+	int r = 0, got = ARCHIVE_OK;
 	size_t i = 0;
 
-	if (r == 0) {
-		(void)archive_read_support_filter_all(archive);
-		(void)archive_read_support_format_tar(archive);
-		got = archive_read_open_filename(archive, path, 64 << 10);
+	if (!first || !archive) {
+		error_nomem(err, "verifying an archive");
+		(void)archive_read_free(archive);
+		return -1;
 	}
+	(void)archive_read_support_filter_all(archive);
+	(void)archive_read_support_format_tar(archive);
+	got = archive_read_open_filename(archive, path, 64 << 10);
 	while (r == 0 && got >= ARCHIVE_WARN) {
 		got = archive_read_next_header(archive, &member);
 		if (got == ARCHIVE_EOF)

@@ -158,7 +158,7 @@ tool_version(const char *const *argv)
 
 	for (size_t i = 0; argv[i] && i + 5 < ARRAY_LEN(shell); i++)
 		shell[i + 4] = argv[i];
-	if (tool_read(&tool, 64 << 10, &text, NULL, &ignored) < 0)
+	if (tool_read(&tool, 64 << 10, &text, NULL, &ignored) < 0 || !text)
 		return NULL;
 	text[strcspn(text, "\n")] = '\0';
 	return text;

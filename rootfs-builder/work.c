@@ -83,26 +83,31 @@ work_make_dir(struct work *work, const char *output, struct error *err)
 	size_t n = copy ? strlen(copy) : 0;
 	char *slash;
 
-	if (!copy)
-		return error_nomem(err, "creating a work directory");
+	if (!copy) {
+		error_nomem(err, "creating a work directory");
+		return -1;
+	}
 	while (n > 1 && copy[n - 1] == '/')
 		copy[--n] = '\0';
 	slash = strrchr(copy, '/');
 	if (slash)
 		slash[slash == copy ? 1 : 0] = '\0';
 	dir = realpath(slash ? copy : ".", NULL);
-	if (!dir)
-		return error_sys_code(err, errno == ENOENT ? ERROR_NOT_FOUND : ERROR_INTERNAL,
-				      "failed to find the directory of %s", output);
+	if (!dir) {
+		error_sys_code(err, errno == ENOENT ? ERROR_NOT_FOUND : ERROR_INTERNAL,
+			       "failed to find the directory of %s", output);
+		return -1;
+	}
 	if (asprintf(&work->dir, "%s/.tatami-rootfs.XXXXXX", strcmp(dir, "/") ? dir : "") < 0) {
 		work->dir = NULL;
-		return error_nomem(err, "creating a work directory");
+		error_nomem(err, "creating a work directory");
+		return -1;
 	}
 	if (!mkdtemp(work->dir)) {
 		free(steal_ptr(&work->dir));
-		return error_sys_code(err,
-				      errno == EACCES ? ERROR_PERMISSION_DENIED : ERROR_INTERNAL,
-				      "failed to create a directory in %s", dir);
+		error_sys_code(err, errno == EACCES ? ERROR_PERMISSION_DENIED : ERROR_INTERNAL,
+			       "failed to create a directory in %s", dir);
+		return -1;
 	}
 	return 0;
 }
@@ -320,13 +325,16 @@ work_kill_children(void)
 			return;
 		while ((word = strsep(&rest, " "))) {
 			uint32_t pid;
+			pid_t reaped;
 
 			if (!parse_u32(word, &pid) || pid <= 1 ||
 			    (current && (pid_t)pid == current->guard))
 				continue;
 			(void)kill((pid_t)pid, SIGKILL);
 			/* Its children become ours only when it ends. */
-			again = RETRY_EINTR(waitpid((pid_t)pid, NULL, 0)) >= 0 || again;
+			reaped = RETRY_EINTR(waitpid((pid_t)pid, NULL, 0));
+			if (reaped > 0)
+				again = true;
 		}
 	}
 }

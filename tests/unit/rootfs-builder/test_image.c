@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The list of entries of an image: canonical paths, and rejected ones. */
 #include <stdlib.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 #include "fixture.h"
@@ -195,6 +196,27 @@ Test(image, trees)
 	put_text(path_in(dir, "bin/a\nb"), "x");
 	CHECK_EQ(image_add_tree(&image, dir, false, &err), -1);
 	expect_error(&err, ERROR_INVALID_ARGUMENT, "newline");
+}
+
+/* File capabilities of a tree are kept, other extended attributes are not. */
+Test(image, capabilities_of_a_tree)
+{
+	/* struct vfs_cap_data, revision 2: CAP_NET_RAW, effective. */
+	static const uint8_t ping[20] = { 1, 0, 0, 2, 0, 0x20 };
+	const char *dir = scratch_dir(NULL), *file = path_in(dir, "ping");
+	const struct image_xattr *xattr;
+
+	put_file(file, "x", 1, 0755);
+	if (setxattr(file, "user.x", "x", 1, 0) < 0 ||
+	    setxattr(file, "security.capability", ping, sizeof(ping), 0) < 0)
+		cr_skip_test("the file system or the user cannot set the attributes");
+	REQUIRE_OK(image_add_tree(&image, dir, false, &err), &err);
+	xattr = image_find(&image, "ping")->xattrs;
+	REQUIRE(xattr);
+	CHECK_STR(xattr->name, "security.capability");
+	CHECK_EQ(xattr->n, sizeof(ping));
+	CHECK_BYTES(xattr->value, ping, sizeof(ping));
+	CHECK_EQ(xattr->next, NULL);
 }
 
 /* Extended attributes are sorted by name, replaced, and vanish with the entry. */
