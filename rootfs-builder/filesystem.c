@@ -11,10 +11,7 @@
 #include "rootfs-builder/content.h"
 
 const struct filesystem_kind *const filesystem_kinds[] = {
-	&filesystem_ext4,
-	&filesystem_erofs,
-	&filesystem_squashfs,
-	NULL,
+	&filesystem_ext4, &filesystem_erofs, &filesystem_squashfs, &filesystem_xfs, NULL,
 };
 
 const struct filesystem_kind *

@@ -102,6 +102,8 @@ if test "$SOAK" = 1; then
 	done
 	ok 'a squashfs disk with a hash tree' disk squashfs ro --verity
 	ok 'an ext4 disk with a hash tree' disk ext4 ro --verity
+	ok 'an xfs disk' disk xfs ro
+	ok 'an NVDIMM with xfs and DAX' nvdimm xfs
 	ok 'an NVDIMM with erofs and DAX' nvdimm erofs
 	ok 'an NVDIMM with ext4 and a GPT' nvdimm ext4 --partitions gpt
 	FLAG=ro ok 'an NVDIMM with erofs and a hash tree' nvdimm erofs --verity

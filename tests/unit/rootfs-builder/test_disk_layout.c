@@ -4,6 +4,7 @@
 
 #include "fixture.h"
 #include "lib/cleanup.h"
+#include "rootfs-builder/crc32c.h"
 #include "rootfs-builder/disk_layout.h"
 
 #define KIB ((uint64_t)1024)
@@ -120,3 +121,11 @@ Test(disk_layout, table_names)
 }
 
 /* RFC 3720, section B.4, without the inversion at the end. */
+Test(disk_layout, crc32c)
+{
+	uint8_t zeros[32] = { 0 };
+
+	CHECK_EQ(crc32c(~UINT32_C(0), zeros, sizeof(zeros)), ~UINT32_C(0x8a9136aa));
+	CHECK_EQ(crc32c(~UINT32_C(0), "123456789", 9), ~UINT32_C(0xe3069283));
+	CHECK_EQ(crc32c(crc32c(~UINT32_C(0), "1234", 4), "56789", 5), ~UINT32_C(0xe3069283));
+}
