@@ -3,8 +3,17 @@
 # Entry points. The work is done by scripts/; meson and ninja compile.
 # Variables: OUT (products), BUILD (build directories), TATAMI_CACHE (files shared between
 # clones), JOBS, FUZZ_SECONDS, KERNEL=auto|ours|distro, AGENT=PATH (another agent, for bench), WERROR=0,
-# ALLOW_UNSTEADY=1 (test, soak: a test that passes when repeated alone has not failed), DESTDIR, PREFIX (install).
+# ALLOW_UNSTEADY=1 (test, soak: a test that passes when repeated alone has not failed), DESTDIR, PREFIX (install),
+# ARCH=aarch64|riscv64|s390x (product, kernel, image, demo: for a guest of another architecture than this machine's).
 
+# ARCH is for the scripts, not for other makefiles (the kernel has an ARCH, too).
+MAKEOVERRIDES =
+ifneq ($(ARCH),)
+ifneq ($(ARCH),$(shell uname -m))
+OUT ?= out/$(ARCH)
+endif
+export ARCH
+endif
 OUT ?= out
 BUILD ?= $(OUT)/.build
 KERNEL ?= auto
@@ -28,6 +37,7 @@ help:
 	@echo 'make kernel  build our own guest kernel (kept in the cache)'
 	@echo 'make install  install what was built below $$DESTDIR$$PREFIX (PREFIX=/usr/local)'
 	@echo 'make dist    $(OUT)/dist: the files of a release (KERNEL=none: without our kernel)'
+	@echo 'make ARCH=aarch64 build|image|kernel|demo  for a guest of that architecture, in out/aarch64'
 	@echo 'make clean   remove $(OUT); the cache stays: '"$${TATAMI_CACHE:-$$HOME/.cache/tatami}"
 	@echo
 	@echo 'Each sets up what it needs: as root it installs Debian packages, else it names them.'
@@ -42,7 +52,7 @@ asan:
 
 kernel:
 	@scripts/setup build kernel
-	@kernel-config/build
+	@kernel-config/build $(if $(ARCH),--arch $(ARCH))
 
 image:
 	@scripts/setup build demo $(if $(filter ours,$(KERNEL)),kernel)

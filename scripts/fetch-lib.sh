@@ -99,12 +99,20 @@ debian_mirror()
 	printf '%s\n' "${url%/}"
 }
 
-# apt_private SUITE: prepares the private apt for SUITE ("system": the sources of the machine) and
-# sets $APT_CONF. Downloads the lists at most once a day. Returns 1 if there are none.
+# Everywhere below, SUITE is the name of one of Debian's suites, or "system": the sources of the
+# machine. SUITE@ARCH is that suite for another of Debian's architectures ("bookworm@arm64"); the
+# machine need not be configured for it.
+
+# apt_private SUITE: prepares the private apt for SUITE and sets $APT_CONF. Downloads the lists at
+# most once a day. Returns 1 if there are none.
 apt_private()
 {
 	need apt-get apt
 	dir=$CACHE/apt/$1
+	case $1 in
+	*@*)	foreign="APT::Architecture \"${1#*@}\"; APT::Architectures { \"${1#*@}\"; };" ;;
+	*)	foreign= ;;
+	esac
 	APT_CONF=$dir/apt.conf
 	mkdir -p "$dir/state/lists/partial" "$dir/cache/archives/partial" || return 1
 	: >>"$dir/status"
@@ -119,7 +127,7 @@ apt_private()
 			say "$DEBIAN_KEYRING is missing; install it with: apt-get install debian-archive-keyring"
 			return 1
 		}
-		printf 'deb [signed-by=%s] %s %s main\n' "$DEBIAN_KEYRING" "$mirror" "$1" \
+		printf 'deb [signed-by=%s] %s %s main\n' "$DEBIAN_KEYRING" "$mirror" "${1%@*}" \
 			>"$dir/sources.list.new"
 		cmp -s "$dir/sources.list.new" "$dir/sources.list" || rm -f "$dir/updated"
 		mv "$dir/sources.list.new" "$dir/sources.list"
@@ -133,6 +141,7 @@ Dir::Etc::sourceparts \"/dev/null\";"
 	Dir::Cache::pkgcache "pkgcache.bin";
 	Dir::Cache::srcpkgcache "srcpkgcache.bin";
 	$sources
+	$foreign
 	APT::Sandbox::User "root";
 	APT::Get::AllowUnauthenticated "false";
 	Acquire::AllowInsecureRepositories "false";
