@@ -20,7 +20,8 @@ _tatamictl()
 	local word=${COMP_WORDS[COMP_CWORD]} last=${COMP_WORDS[COMP_CWORD - 1]} i n=0
 	local vm='--rootfs --share --virtiofsd --virtiofs-cache --volume --device --in --attach --tty --interactive --env --cwd --user
 		--hostname --read-only --privileged --guest-proc --memory --cpus --max-memory --max-cpus --hotplug-ports
-		--kernel --initrd --root-image --root-nvdimm --root-parameters --agent-binary --nic --publish --no-container --append --machine
+		--kernel --initrd --root-image --root-nvdimm --root-parameters --agent-binary --nic --publish --no-container --append --arch
+		--machine
 		--qemu-arg --log
 		--accel --icount --timing --verbose --help'
 
@@ -55,8 +56,11 @@ _tatamictl()
 	*:--accel)
 		_tatamictl_words 'kvm tcg'
 		return ;;
+	*:--arch)
+		_tatamictl_words 'x86_64 aarch64'
+		return ;;
 	*:--machine)
-		_tatamictl_words 'q35 microvm'
+		_tatamictl_words 'q35 microvm virt'
 		return ;;
 	*:--log)
 		_tatamictl_words 'error warn info debug'

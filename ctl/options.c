@@ -49,6 +49,7 @@ enum {
 	OPT_DEVICE,
 	OPT_HOTPLUG_PORTS,
 	OPT_IN,
+	OPT_ARCH,
 };
 
 static const struct option long_options[] = {
@@ -90,6 +91,7 @@ static const struct option long_options[] = {
 	{ "nic", no_argument, NULL, OPT_NIC },
 	{ "publish", required_argument, NULL, 'p' },
 	{ "no-container", no_argument, NULL, OPT_NO_CONTAINER },
+	{ "arch", required_argument, NULL, OPT_ARCH },
 	{ "machine", required_argument, NULL, OPT_MACHINE },
 	{ "qemu-arg", required_argument, NULL, OPT_QEMU_ARG },
 	{ "help", no_argument, NULL, 'h' },
@@ -103,6 +105,7 @@ static int options_choose_share(struct run_options *o, bool has_directories, str
 static int options_fill_shares(struct run_options *o, struct error *err);
 static int options_fill_in(struct run_options *o, enum options_for command, struct error *err);
 static int options_fill_guest_files(struct run_options *o, struct error *err);
+static int options_check_arch(const struct run_options *o, struct error *err);
 
 int
 options_parse(struct run_options *o, int argc, char **argv, enum options_for command,
@@ -356,10 +359,21 @@ options_parse_env(struct run_options *o, const char *text, struct error *err)
 static int
 options_parse_machine(struct run_options *o, const char *text, struct error *err)
 {
+	o->machine = text;
 	o->vm.microvm = strcmp(text, "microvm") == 0;
-	if (!o->vm.microvm && strcmp(text, "q35") != 0)
+	if (!o->vm.microvm && strcmp(text, "q35") != 0 && strcmp(text, "virt") != 0)
 		return error_set(err, ERROR_INVALID_ARGUMENT,
-				 "--machine %s: expected q35 or microvm", text);
+				 "--machine %s: expected q35, microvm or virt", text);
+	return 0;
+}
+
+static int
+options_parse_arch(struct run_options *o, const char *text, struct error *err)
+{
+	o->arch_given = true;
+	if (!find_arch(text, &o->vm.arch))
+		return error_set(err, ERROR_INVALID_ARGUMENT,
+				 "--arch %s: expected x86_64 or aarch64", text);
 	return 0;
 }
 
@@ -414,6 +428,8 @@ options_parse_one(struct run_options *o, int opt, char *arg, struct error *err)
 		return options_parse_number("--max-cpus", arg, 1, 240, &o->vm.max_cpus, err);
 	case OPT_ATTACH:
 		return options_parse_attach(o, arg, err);
+	case OPT_ARCH:
+		return options_parse_arch(o, arg, err);
 	case OPT_MACHINE:
 		return options_parse_machine(o, arg, err);
 	case OPT_QEMU_ARG:
@@ -705,5 +721,32 @@ options_fill_guest_files(struct run_options *o, struct error *err)
 			return -1;
 		o->vm.init_binary = o->init;
 	}
+	if (!o->arch_given)
+		o->vm.arch = find_kernel_arch(o->vm.kernel);
+	return options_check_arch(o, err);
+}
+
+/* Checks that the machine of the guest's architecture has what was asked for. Without firmware, virt
+ * has neither memory nor processors that can be added, and describes no NVDIMM to the kernel. */
+static int
+options_check_arch(const struct run_options *o, struct error *err)
+{
+	const char *arch = find_arch_name(o->vm.arch);
+	bool is_virt = o->vm.arch == VM_AARCH64;
+
+	if (o->machine && is_virt != (strcmp(o->machine, "virt") == 0))
+		return error_set(err, ERROR_INVALID_ARGUMENT, "--machine %s: not a machine of %s",
+				 o->machine, arch);
+	if (is_virt && (o->vm.max_memory_mib > o->vm.memory_mib || o->vm.max_cpus > o->vm.cpus))
+		return error_set(err, ERROR_INVALID_ARGUMENT,
+				 "--max-memory, --max-cpus: no hot-plugging on %s", arch);
+	if (is_virt && o->vm.root_nvdimm)
+		return error_set(err, ERROR_INVALID_ARGUMENT, "--root-nvdimm: no NVDIMM on %s",
+				 arch);
+	for (unsigned int i = 0; is_virt && i < o->vm.n_shares; i++)
+		if (o->vm.shares[i].kind == SHARE_NVDIMM)
+			return error_set(err, ERROR_INVALID_ARGUMENT,
+					 "no NVDIMM on %s: %s can be pmem, blk or scsi", arch,
+					 o->vm.shares[i].path);
 	return 0;
 }

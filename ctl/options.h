@@ -23,13 +23,15 @@ struct run_options {
 	} attached[ATTACH_MAX];
 	size_t n_attached;
 	const char *rootfs;
+	/* QEMU's machine as given, or NULL */
+	const char *machine;
 	/* boot: name of the VM */
 	const char *name;
 	/* run: name of the running VM for the container, or NULL to boot one */
 	const char *in;
 	/* share of directories once all options are parsed: 9p or virtio-fs */
 	enum share_kind share;
-	bool share_given, share_none, interactive, timing, verbose;
+	bool arch_given, share_given, share_none, interactive, timing, verbose;
 	/* virtiofsd to use, or NULL to find one */
 	const char *virtiofsd;
 	/* the reason for sharing directories by 9p although the user did not choose it, or "" */

@@ -12,6 +12,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/utsname.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -29,7 +30,8 @@ static bool find_in_search_path(char *out, size_t size, const char *name, find_a
 				void *data);
 static bool find_virtiofsd_accept(const char *path, void *data);
 static int find_memo_path(char *out, size_t size);
-static bool find_kvm_boots(const char *qemu, const char *kernel, const char *initrd);
+static bool find_kvm_boots(enum vm_arch arch, const char *qemu, const char *kernel,
+			   const char *initrd);
 
 /* Writes the directory of the running executable. */
 static int
@@ -186,17 +188,19 @@ find_guest_file(const char *name, char *out, size_t size, struct error *err)
 }
 
 const char *
-find_accel(const char *qemu, const char *kernel, const char *initrd)
+find_accel(enum vm_arch arch, const char *qemu, const char *kernel, const char *initrd)
 {
+	struct utsname here;
 	char memo[PATH_MAX + 128], text[16];
 	bool have_memo = find_memo_path(memo, sizeof(memo)) == 0;
 	const char *answer = "tcg";
 
-	if (access("/dev/kvm", R_OK | W_OK) < 0)
+	if (uname(&here) < 0 || strcmp(here.machine, find_arch_name(arch)) != 0 ||
+	    access("/dev/kvm", R_OK | W_OK) < 0)
 		return answer;
 	if (have_memo && read_text_at(AT_FDCWD, memo, text, sizeof(text)) > 0)
 		return strcmp(text, "kvm") == 0 ? "kvm" : "tcg";
-	if (find_kvm_boots(qemu, kernel, initrd))
+	if (find_kvm_boots(arch, qemu, kernel, initrd))
 		answer = "kvm";
 	if (have_memo) {
 		auto_close int fd =
@@ -231,7 +235,7 @@ find_memo_path(char *out, size_t size)
 
 /* Returns whether a VM with this kernel reaches its first console output under KVM. */
 static bool
-find_kvm_boots(const char *qemu, const char *kernel, const char *initrd)
+find_kvm_boots(enum vm_arch arch, const char *qemu, const char *kernel, const char *initrd)
 {
 	char log[] = "/tmp/tatami-kvm-XXXXXX";
 	auto_close int fd = mkostemp(log, O_CLOEXEC);
@@ -247,8 +251,10 @@ find_kvm_boots(const char *qemu, const char *kernel, const char *initrd)
 	argv_add(&a, "%s", qemu);
 	for (const char *const *s =
 		     (const char *const[]){ "-nodefaults", "-no-user-config", "-no-reboot",
-					    "-display", "none", "-M", "q35,accel=kvm", "-cpu",
-					    "host", "-m", "256", NULL };
+					    "-display", "none", "-M",
+					    arch == VM_AARCH64 ? "virt,gic-version=max,accel=kvm"
+							       : "q35,accel=kvm",
+					    "-cpu", "host", "-m", "256", NULL };
 	     *s; s++)
 		argv_add(&a, "%s", *s);
 	argv_add(&a, "-kernel");
@@ -260,7 +266,8 @@ find_kvm_boots(const char *qemu, const char *kernel, const char *initrd)
 	argv_add(&a, "-append");
 	/* The guest ends by itself when it reaches init: PID 1 exits, the kernel panics, and
 	 * -no-reboot ends QEMU. */
-	argv_add(&a, "console=ttyS0 panic=-1 rdinit=/nonexistent init=/nonexistent");
+	argv_add(&a, "console=%s panic=-1 rdinit=/nonexistent init=/nonexistent",
+		 arch == VM_AARCH64 ? "ttyAMA0" : "ttyS0");
 	argv_add(&a, "-serial");
 	argv_add(&a, "stdio");
 	pid = spawn(&a, fd, -1, &err);
@@ -273,6 +280,64 @@ find_kvm_boots(const char *qemu, const char *kernel, const char *initrd)
 	(void)fstat(fd, &st);
 	(void)unlink(log);
 	return ended && WIFEXITED(status) && WEXITSTATUS(status) == 0 && st.st_size > 0;
+}
+
+static const char *const find_arch_names[] = {
+	[VM_X86_64] = "x86_64",
+	[VM_AARCH64] = "aarch64",
+};
+
+bool
+find_arch(const char *name, enum vm_arch *out)
+{
+	for (size_t i = 0; i < ARRAY_LEN(find_arch_names); i++) {
+		if (strcmp(name, find_arch_names[i]) == 0) {
+			*out = (enum vm_arch)i;
+			return true;
+		}
+	}
+	return false;
+}
+
+const char *
+find_arch_name(enum vm_arch arch)
+{
+	return find_arch_names[arch];
+}
+
+enum vm_arch
+find_kernel_arch(const char *kernel)
+{
+	/* The boot protocols of x86 (Documentation/arch/x86/boot.rst) and arm64
+	 * (Documentation/arch/arm64/booting.rst); uncompressed kernels are ELF files. */
+	static const struct {
+		enum vm_arch arch;
+		size_t at, n;
+		const char *magic;
+	} known[] = {
+		{ VM_X86_64, 0x202, 4, "HdrS" },
+		{ VM_AARCH64, 0x38, 4, "ARM\x64" },
+		{ VM_X86_64, 0x12, 2, "\x3e\x00" },
+		{ VM_AARCH64, 0x12, 2, "\xb7\x00" },
+	};
+	auto_close int fd = open(kernel, O_RDONLY | O_CLOEXEC);
+	ssize_t n;
+	char head[1024];
+	struct utsname here;
+	enum vm_arch arch = VM_X86_64;
+
+	n = fd < 0 ? -1 : pread(fd, head, sizeof(head), 0);
+	for (size_t i = 0; i < ARRAY_LEN(known); i++) {
+		bool is_elf = known[i].at == 0x12;
+
+		if (n >= (ssize_t)(known[i].at + known[i].n) &&
+		    memcmp(head + known[i].at, known[i].magic, known[i].n) == 0 &&
+		    (!is_elf || memcmp(head, "\177ELF", 4) == 0))
+			return known[i].arch;
+	}
+	if (uname(&here) == 0)
+		(void)find_arch(here.machine, &arch);
+	return arch;
 }
 
 const char *

@@ -5,6 +5,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "ctl/vm/vm_options.h"
 #include "lib/error.h"
 
 /* Finds a helper program in libexec/ next to tatamictl, in $PATH, or in the usual libexec
@@ -22,9 +23,20 @@ int find_virtiofsd(const char *given, char *out, size_t size, struct error *err)
  * or in /usr/lib/tatami. */
 int find_guest_file(const char *name, char *out, size_t size, struct error *err);
 
-/* Returns "kvm" if a trial boot of this kernel succeeded, else "tcg". An openable /dev/kvm is
- * not sufficient. The result is cached per boot of this machine in the user's cache directory. */
-const char *find_accel(const char *qemu, const char *kernel, const char *initrd);
+/* Returns "kvm" if a trial boot of this kernel succeeded, else "tcg", as always for the kernel of
+ * another architecture. An openable /dev/kvm is not sufficient. The result is cached per boot of
+ * this machine in the user's cache directory. */
+const char *find_accel(enum vm_arch arch, const char *qemu, const char *kernel, const char *initrd);
+
+/* Stores the architecture of this name, which is that of uname(1). Returns whether it is known. */
+bool find_arch(const char *name, enum vm_arch *out);
+
+/* Returns the name of an architecture. */
+const char *find_arch_name(enum vm_arch arch);
+
+/* Returns the architecture of a kernel image, by its header; that of this machine for an image that
+ * does not tell. */
+enum vm_arch find_kernel_arch(const char *kernel);
 
 /* Returns the type of the file system in an image ("ext4", "xfs", "erofs", "squashfs"), or NULL
  * and err if it is unknown. */

@@ -16,8 +16,8 @@
 static int initrd_append_file(int out, const char *path, struct error *err);
 
 int
-initrd_with_agent(const char *base, const char *init, const char *agent, const char *output,
-		  struct error *err)
+initrd_with_agent(const char *arch, const char *base, const char *init, const char *agent,
+		  const char *output, struct error *err)
 {
 	char segment[PATH_MAX];
 	struct initrd_spec spec = {
@@ -25,6 +25,7 @@ initrd_with_agent(const char *base, const char *init, const char *agent, const c
 		.agent = agent,
 		.output = segment,
 		.format = PACK_NONE,
+		.arch = arch,
 		.epoch = INITRD_EPOCH,
 	};
 	static const char zeros[4];

@@ -7,5 +7,5 @@
 /* Writes to `output` the initrd `base` followed by a segment with `agent` at /usr/bin/kata-agent
  * and the static binary `init` at /init (the kernel unpacks concatenated archives in order, and
  * later files replace earlier ones). */
-int initrd_with_agent(const char *base, const char *init, const char *agent, const char *output,
-		      struct error *err);
+int initrd_with_agent(const char *arch, const char *base, const char *init, const char *agent,
+		      const char *output, struct error *err);

@@ -23,6 +23,16 @@ static void qemu_add_controllers(struct argv *a, const struct vm_options *o);
 static void qemu_add_share(struct argv *a, const struct vm_options *o, unsigned int i,
 			   const char *dir);
 
+static const char *
+qemu_machine(const struct vm_options *o)
+{
+	if (o->arch == VM_AARCH64)
+		return "virt,gic-version=max";
+	/* microvm's ACPI describes no timer that the kernel could use without KVM. All disks are
+	 * virtio: firmware and kernel need not look for others at q35's controller. */
+	return o->microvm ? "microvm,acpi=off" : "q35,sata=off,smbus=off";
+}
+
 /* Doubles each comma, as QEMU requires in option values. */
 static const char *
 qemu_escaped(char out[2 * PATH_MAX], const char *path)
@@ -49,10 +59,7 @@ qemu_argv(struct argv *a, const struct vm_options *o, const struct qemu_parts *p
 	for (size_t i = 0; i < sizeof(fixed) / sizeof(fixed[0]); i++)
 		argv_add(a, "%s", fixed[i]);
 	argv_add(a, "-M");
-	/* microvm's ACPI describes no timer that the kernel could use without KVM. All disks are
-	 * virtio: firmware and kernel need not look for others at q35's controller. */
-	argv_add(a, "%s,memory-backend=ram",
-		 o->microvm ? "microvm,acpi=off" : "q35,sata=off,smbus=off");
+	argv_add(a, "%s,memory-backend=ram", qemu_machine(o));
 	if (o->microvm) {
 		/* vhost-user devices speak virtio 1 only. */
 		argv_add(a, "-global");
@@ -64,7 +71,9 @@ qemu_argv(struct argv *a, const struct vm_options *o, const struct qemu_parts *p
 	 * two processors: an int3 without a handler). */
 	argv_add(a, "%s%s", p->accel, strcmp(p->accel, "tcg") == 0 ? ",thread=single" : "");
 	argv_add(a, "-cpu");
-	argv_add(a, "%s", strcmp(p->accel, "kvm") == 0 ? "host" : "max");
+	/* The emulation of Arm's own algorithm for signed pointers is slow. */
+	argv_add(a, "%s%s", strcmp(p->accel, "kvm") == 0 ? "host" : "max",
+		 o->arch == VM_AARCH64 && strcmp(p->accel, "kvm") != 0 ? ",pauth-impdef=on" : "");
 	qemu_add_sizes(a, o);
 	/* vhost-user devices read the guest's memory, so it must be shared. */
 	argv_add(a, "-object");
@@ -188,14 +197,14 @@ qemu_append(char *out, size_t size, const struct vm_options *o, const char *acce
 	/* The emulated local APIC does not tell its frequency, and the kernel measures it for
 	 * 100 ms of busy waiting (twice that without ACPI). A single processor does as well with
 	 * HPET or the PIT, whose frequencies are known. */
-	no_apic_timer = is_emulated && o->cpus == 1 && o->max_cpus <= 1;
+	no_apic_timer = o->arch == VM_X86_64 && is_emulated && o->cpus == 1 && o->max_cpus <= 1;
 	/* virtiofsd writes files into the guest's memory, which QEMU's translator does not notice:
 	 * it would go on executing its translation of a page's previous content. The kernel clears
 	 * pages when it allocates them with init_on_alloc, and QEMU notices that. */
 	(void)snprintf(
-		out, size,
-		"console=ttyS0 quiet panic=-1 reboot=k no_timer_check tsc=reliable noreplace-smp"
-		"%s%s%s%s%s%s%s%s",
+		out, size, "console=%s quiet panic=-1%s%s%s%s%s%s%s%s%s",
+		o->arch == VM_AARCH64 ? "ttyAMA0" : "ttyS0",
+		o->arch == VM_AARCH64 ? "" : " reboot=k no_timer_check tsc=reliable noreplace-smp",
 		no_apic_timer ? " nolapic_timer" : "",
 		has_virtiofs && is_emulated ? " init_on_alloc=1" : "", o->root_image ? " " : "",
 		o->root_image ? root : "", o->log_level ? " agent.log=" : "",

@@ -88,21 +88,24 @@ vm_start_all(struct vm *vm, struct vm_options *o, struct error *err)
 {
 	char qemu[PATH_MAX], initrd[PATH_MAX + 32];
 	struct qemu_parts parts = { .qemu = qemu, .dir = vm->dir, .vhost_fd = -1 };
+	const char *arch = find_arch_name(o->arch);
 	struct argv a = { 0 };
+	char program[32];
 	int status, r;
 
-	if (find_program("qemu-system-x86_64", qemu, sizeof(qemu), err) < 0 ||
-	    vm_prepare_shares(o, err) < 0)
+	(void)snprintf(program, sizeof(program), "qemu-system-%s", arch);
+	if (find_program(program, qemu, sizeof(qemu), err) < 0 || vm_prepare_shares(o, err) < 0)
 		return -1;
 	parts.initrd = o->initrd;
 	if (o->agent_binary) {
 		(void)snprintf(initrd, sizeof(initrd), "%s/initrd.img", vm->dir);
-		if (initrd_with_agent(o->initrd, o->init_binary, o->agent_binary, initrd, err) < 0)
+		if (initrd_with_agent(arch, o->initrd, o->init_binary, o->agent_binary, initrd,
+				      err) < 0)
 			return error_wrap(err, "failed to create an initrd with agent %s",
 					  o->agent_binary);
 		parts.initrd = initrd;
 	}
-	parts.accel = o->accel ? o->accel : find_accel(qemu, o->kernel, o->initrd);
+	parts.accel = o->accel ? o->accel : find_accel(o->arch, qemu, o->kernel, o->initrd);
 	if (vm_start_vsock(vm, &parts, err) < 0)
 		return -1;
 	for (unsigned int i = 0; i < o->n_shares; i++)

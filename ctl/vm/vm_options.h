@@ -26,6 +26,14 @@ enum share_kind {
 	SHARE_PMEM,
 };
 
+/* Architectures of guests. */
+enum vm_arch {
+	/* QEMU's machine q35 or microvm */
+	VM_X86_64,
+	/* QEMU's machine virt */
+	VM_AARCH64,
+};
+
 /* A directory or image of the host that is shared with the guest. */
 struct vm_share {
 	enum share_kind kind;
@@ -41,6 +49,7 @@ struct vm_share {
 };
 
 struct vm_options {
+	enum vm_arch arch;
 	const char *kernel, *initrd;
 	/* agent to put in the initrd, or NULL */
 	const char *agent_binary;

@@ -7,10 +7,12 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/utsname.h>
 #include <unistd.h>
 
 #include "ctl/spec.h"
 #include "ctl/timeline.h"
+#include "ctl/vm/find.h"
 #include "ctl/vm/qemu.h"
 #include "ctl/vm/tempdir.h"
 #include "lib/cleanup.h"
@@ -188,6 +190,74 @@ Test(ctl_qemu, microvm_and_more_arguments)
 	argv_release(&a);
 }
 
+Test(ctl_qemu, aarch64)
+{
+	struct vm_options o = {
+		.arch = VM_AARCH64, .kernel = "/k", .memory_mib = 300, .cpus = 1, .n_shares = 1
+	};
+	struct qemu_parts p = parts;
+	struct argv a = { 0 };
+	char text[400];
+
+	o.shares[0] = (struct vm_share){ SHARE_BLK, "/disk", true, "08", "ext4", 0 };
+	qemu_argv(&a, &o, &p);
+	REQUIRE(!a.failed);
+	CHECK_STR(value_of(&a, "-M", 0), "virt,gic-version=max,memory-backend=ram");
+	CHECK_STR(value_of(&a, "-cpu", 0), "max,pauth-impdef=on");
+	CHECK(has(&a, "vhost-user-vsock-pci,chardev=vsock,addr=0x4"));
+	CHECK(has(&a, "virtio-blk-pci,drive=share0,addr=0x8"));
+	argv_release(&a);
+	a = (struct argv){ 0 };
+	p.accel = "kvm";
+	qemu_argv(&a, &o, &p);
+	CHECK_STR(value_of(&a, "-cpu", 0), "host");
+	argv_release(&a);
+	qemu_append(text, sizeof(text), &o, "tcg");
+	CHECK_STR(text, "console=ttyAMA0 quiet panic=-1", "nothing that is for PCs");
+}
+
+Test(ctl_qemu, architecture_of_a_kernel)
+{
+	static const struct {
+		enum vm_arch arch;
+		off_t at;
+		const char *magic;
+		size_t n;
+	} images[] = {
+		{ VM_X86_64, 0x202, "HdrS", 4 },
+		{ VM_AARCH64, 0x38, "ARM\x64", 4 },
+		{ VM_X86_64, 0x12, "\x3e\0", 2 },
+		{ VM_AARCH64, 0x12, "\xb7\0", 2 },
+	};
+	enum vm_arch here = VM_X86_64, arch;
+	struct utsname u;
+
+	REQUIRE_EQ(uname(&u), 0);
+	(void)find_arch(u.machine, &here);
+	for (size_t i = 0; i < ARRAY_LEN(images); i++) {
+		char path[] = "/tmp/ctl-kernel-XXXXXX";
+		int fd = mkstemp(path);
+
+		REQUIRE(fd >= 0 && pwrite(fd, "", 1, 4095) == 1);
+		CHECK_EQ(find_kernel_arch(path), here, "an image that does not tell");
+		REQUIRE_EQ(pwrite(fd, images[i].magic, images[i].n, images[i].at),
+			   (ssize_t)images[i].n);
+		if (images[i].at == 0x12) {
+			CHECK_EQ(find_kernel_arch(path), here, "not an ELF file");
+			REQUIRE_EQ(pwrite(fd, "\177ELF", 4, 0), 4);
+		}
+		CHECK_EQ(find_kernel_arch(path), images[i].arch, "image %zu", i);
+		REQUIRE_EQ(ftruncate(fd, images[i].at + 1), 0);
+		CHECK_EQ(find_kernel_arch(path), here, "a short file");
+		(void)close(fd);
+		(void)unlink(path);
+	}
+	CHECK_EQ(find_kernel_arch("/no/such/kernel"), here);
+	CHECK(find_arch("aarch64", &arch) && arch == VM_AARCH64);
+	CHECK(!find_arch("arm64", &arch));
+	CHECK_STR(find_arch_name(VM_AARCH64), "aarch64");
+}
+
 Test(ctl_qemu, kvm_vhost_and_root_image)
 {
 	struct vm_options o = {
@@ -245,13 +315,13 @@ Test(ctl_qemu, root_nvdimm)
 
 Test(ctl_qemu, append)
 {
-	struct vm_options o = { .log_level = "debug", .append = "a=b c", .cpus = 2 };
+	struct vm_options o = { .log_level = "debug", .append = "a=b c" };
 	char text[400], small[12];
 
 	qemu_append(text, sizeof(text), &o, "tcg");
 	CHECK_EQ(strstr(text, "console=ttyS0"), text);
 	CHECK_HAS(text, " agent.log=debug a=b c");
-	CHECK(!strstr(text, "init_on_alloc") && !strstr(text, "nolapic_timer"));
+	CHECK(!strstr(text, "init_on_alloc"));
 	qemu_append(small, sizeof(small), &o, "tcg");
 	CHECK_EQ(strlen(small), sizeof(small) - 1, "cut, not written past its end");
 	o.n_shares = 1;
@@ -260,16 +330,6 @@ Test(ctl_qemu, append)
 	CHECK_HAS(text, " init_on_alloc=1 agent.log=debug", "emulated programs are not stale");
 	qemu_append(text, sizeof(text), &o, "kvm");
 	CHECK(!strstr(text, "init_on_alloc"));
-
-	/* the timer of a single processor */
-	o.cpus = 1;
-	qemu_append(text, sizeof(text), &o, "tcg");
-	CHECK_HAS(text, " nolapic_timer ");
-	qemu_append(text, sizeof(text), &o, "kvm");
-	CHECK(!strstr(text, "nolapic_timer"), "KVM's needs no calibration");
-	o.max_cpus = 2;
-	qemu_append(text, sizeof(text), &o, "tcg");
-	CHECK(!strstr(text, "nolapic_timer"), "a second processor may be plugged in");
 }
 
 /* Builds the CreateContainer request in an arena. */
