@@ -47,6 +47,8 @@
 #error "the ELF machine of this architecture"
 #endif
 
+#define OUR_BYTE_ORDER (__BYTE_ORDER__ == __ORDER_BIG_ENDIAN__ ? ELFDATA2MSB : ELFDATA2LSB)
+
 /* The fields that have the same offset in headers of both classes. */
 struct elf_head {
 	unsigned char ident[EI_NIDENT];
@@ -120,6 +122,10 @@ exec_error_explain_content(int fd, int errnum, int depth, char out[EXEC_ERROR_MA
 	bytes[n] = '\0';
 	if (n >= (ssize_t)sizeof(head) && memcmp(bytes, ELFMAG, SELFMAG) == 0) {
 		memcpy(&head, bytes, sizeof(head));
+		if (head.ident[EI_DATA] != OUR_BYTE_ORDER) {
+			head.type = __builtin_bswap16(head.type);
+			head.machine = __builtin_bswap16(head.machine);
+		}
 		exec_error_explain_elf(fd, &head, errnum, out);
 	} else if (n >= 2 && bytes[0] == '#' && bytes[1] == '!') {
 		exec_error_explain_script(bytes, n == HEAD_MAX, errnum, depth, out);
@@ -163,11 +169,11 @@ exec_error_machine_name(unsigned int machine)
 		unsigned int machine;
 		const char *name;
 	} names[] = {
-		{ EM_X86_64, "x86_64" }, { EM_386, "i386" },
-		{ EM_AARCH64, "arm64" }, { EM_ARM, "arm" },
-		{ EM_S390, "s390x" },    { EM_PPC64, "ppc64" },
-		{ EM_PPC, "ppc" },       { EM_RISCV, "riscv" },
-		{ EM_MIPS, "mips" },     { EM_LOONGARCH, "loongarch" },
+		{ EM_X86_64, "x86_64" },   { EM_386, "i386" },
+		{ EM_AARCH64, "aarch64" }, { EM_ARM, "arm" },
+		{ EM_S390, "s390x" },      { EM_PPC64, "ppc64" },
+		{ EM_PPC, "ppc" },         { EM_RISCV, "riscv" },
+		{ EM_MIPS, "mips" },       { EM_LOONGARCH, "loongarch" },
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(names); i++) {

@@ -19,14 +19,21 @@
 #include "tests/support/check.h"
 
 #if defined(__aarch64__)
-#define OUR_MACHINE   EM_AARCH64
-#define OTHER_MACHINE EM_X86_64
-#define OTHER_NAME    "x86_64"
+#define OUR_MACHINE    EM_AARCH64
+#define OUR_MACHINE_32 EM_ARM
+#elif defined(__s390x__)
+#define OUR_MACHINE    EM_S390
+#define OUR_MACHINE_32 EM_S390
+#elif defined(__riscv)
+#define OUR_MACHINE    EM_RISCV
+#define OUR_MACHINE_32 EM_RISCV
 #else
-#define OUR_MACHINE   EM_X86_64
-#define OTHER_MACHINE EM_AARCH64
-#define OTHER_NAME    "arm64"
+#define OUR_MACHINE    EM_X86_64
+#define OUR_MACHINE_32 EM_386
 #endif
+
+#define IS_BIG_ENDIAN  (__BYTE_ORDER__ == __ORDER_BIG_ENDIAN__)
+#define OUR_BYTE_ORDER (IS_BIG_ENDIAN ? ELFDATA2MSB : ELFDATA2LSB)
 
 static char dir[] = "/tmp/exec-error-XXXXXX";
 static char path[64];
@@ -100,6 +107,8 @@ script(const char *text, int errnum, int code, const char *want)
 	check(errnum, code, want);
 }
 
+static unsigned char byte_order = OUR_BYTE_ORDER;
+
 /* Writes an unusable program with the given loader. */
 static void
 elf(unsigned char class, unsigned int machine, unsigned int type, const char *loader)
@@ -112,10 +121,14 @@ elf(unsigned char class, unsigned int machine, unsigned int type, const char *lo
 
 	memcpy(f.head.e_ident, ELFMAG, SELFMAG);
 	f.head.e_ident[EI_CLASS] = class;
-	f.head.e_ident[EI_DATA] = ELFDATA2LSB;
+	f.head.e_ident[EI_DATA] = byte_order;
 	f.head.e_ident[EI_VERSION] = EV_CURRENT;
 	f.head.e_type = (Elf64_Half)type;
 	f.head.e_machine = (Elf64_Half)machine;
+	if (byte_order != OUR_BYTE_ORDER) {
+		f.head.e_type = __builtin_bswap16(f.head.e_type);
+		f.head.e_machine = __builtin_bswap16(f.head.e_machine);
+	}
 	f.head.e_version = EV_CURRENT;
 	f.head.e_phoff = sizeof(f.head);
 	f.head.e_ehsize = sizeof(f.head);
@@ -199,8 +212,29 @@ Test(exec_error, scripts)
 
 Test(exec_error, another_architecture)
 {
-	elf(ELFCLASS64, OTHER_MACHINE, ET_EXEC, "");
-	check(ENOEXEC, 126, "it is a program for " OTHER_NAME ", and this machine is ");
+	static const struct {
+		unsigned int machine;
+		unsigned char byte_order;
+		const char *name;
+	} others[] = {
+		{ EM_X86_64, ELFDATA2LSB, "x86_64" },
+		{ EM_AARCH64, ELFDATA2LSB, "aarch64" },
+		{ EM_S390, ELFDATA2MSB, "s390x" },
+		{ EM_PPC64, ELFDATA2MSB, "ppc64" },
+	};
+	char want[100], why[EXEC_ERROR_MAX];
+
+	for (size_t i = 0; i < ARRAY_LEN(others); i++) {
+		if (others[i].machine == OUR_MACHINE)
+			continue;
+		byte_order = others[i].byte_order;
+		elf(ELFCLASS64, others[i].machine, ET_EXEC, "");
+		(void)snprintf(want, sizeof(want), "it is a program for %s, and this machine is ",
+			       others[i].name);
+		exec_error_explain(path, ENOEXEC, why);
+		CHECK_HAS(why, want);
+	}
+	REQUIRE_EQ(exec_error_code(refusal()), 126);
 }
 
 Test(exec_error, object_file)
@@ -220,7 +254,7 @@ Test(exec_error, thirty_two_bits)
 {
 	char why[EXEC_ERROR_MAX];
 
-	elf(ELFCLASS32, OUR_MACHINE == EM_X86_64 ? EM_386 : EM_ARM, ET_EXEC, "");
+	elf(ELFCLASS32, OUR_MACHINE_32, ET_EXEC, "");
 	exec_error_explain(path, ENOEXEC, why);
 	REQUIRE_HAS(why, "it is a 32-bit program (");
 }
