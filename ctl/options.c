@@ -726,8 +726,9 @@ options_fill_guest_files(struct run_options *o, struct error *err)
 	return options_check_arch(o, err);
 }
 
-/* Checks that the machine of the guest's architecture has what was asked for. Without firmware, virt
- * has neither memory nor processors that can be added, and describes no NVDIMM to the kernel. */
+/* Checks that the machine of the guest's architecture has what was asked for. Without firmware,
+ * virt has neither memory nor processors that can be added, and describes no NVDIMM to the
+ * kernel. */
 static int
 options_check_arch(const struct run_options *o, struct error *err)
 {

@@ -397,7 +397,7 @@ apply_refuse_mounts(const struct site *s, struct error *err)
 	return 0;
 }
 
-/* Replaces the old entry without RENAME_EXCHANGE, on file systems that do not support it. Not
+/* Replaces the old entry without SYS_RENAME_EXCHANGE, on file systems that do not support it. Not
  * atomic. */
 static int
 apply_replace_by_steps(struct site *s, struct error *err)

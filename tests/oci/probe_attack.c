@@ -18,7 +18,7 @@
 #include <unistd.h>
 
 #define CHUNK (16u << 20)
-/* RENAME_EXCHANGE of renameat2(2) */
+/* SYS_RENAME_EXCHANGE of renameat2(2) */
 #define FLIP 2
 
 /* flip A B: exchanges two names forever, atomically where the file system supports it. */

@@ -54,7 +54,7 @@ is_of_type(const char *path, long magic)
 {
 	struct statfs fs;
 
-	return statfs(path, &fs) == 0 && fs.f_type == magic;
+	return statfs(path, &fs) == 0 && (long)fs.f_type == magic;
 }
 
 static size_t

@@ -15,6 +15,7 @@
 
 #include "lib/cleanup.h"
 #include "lib/path.h"
+#include "lib/sys.h"
 #include "tests/support/check.h"
 #include "tests/support/orphan.h"
 #include "tests/unit/agent/container/box.h"
@@ -169,7 +170,7 @@ start_flipping(const char *one, const char *two)
 		return pid;
 	die_with_parent(agent);
 	for (;;)
-		(void)renameat2(AT_FDCWD, one, AT_FDCWD, two, RENAME_EXCHANGE);
+		(void)sys_renameat2(AT_FDCWD, one, AT_FDCWD, two, SYS_RENAME_EXCHANGE);
 }
 
 static void

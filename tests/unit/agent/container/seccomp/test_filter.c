@@ -290,12 +290,12 @@ Test(filter, no_newest_call)
 Test(filter, errno_of_zero_is_eperm)
 {
 	Grpc__LinuxSeccomp *p = spec_seccomp("SCMP_ACT_ALLOW");
-	Grpc__LinuxSyscall *rule = spec_seccomp_rule(p, "SCMP_ACT_ERRNO", "mkdir");
+	Grpc__LinuxSyscall *rule = spec_seccomp_rule(p, "SCMP_ACT_ERRNO", "mkdirat");
 	auto_free struct filter *f = malloc(sizeof(*f));
 	struct seccomp_data data = { .arch = seccomp_arch_native() };
 	struct error err = ERROR_INIT;
 
-	data.nr = seccomp_syscall_resolve_name("mkdir");
+	data.nr = seccomp_syscall_resolve_name("mkdirat");
 	REQUIRE_OK(filter_compile(p, f, &err), &err);
 	REQUIRE_EQ(reference_answer(f->insns, f->n, &data), SECCOMP_RET_ERRNO | EPERM);
 	rule->errno_ret_case = GRPC__LINUX_SYSCALL__ERRNO_RET_ERRNORET;
