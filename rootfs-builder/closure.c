@@ -18,11 +18,17 @@
 #define SCRIPT_MAX    ((size_t)256)
 #define LIBRARIES_MAX 1000
 
+/* A program, and what it loads, in the order of the dynamic linker: all that a file names comes
+ * before what those name. */
 struct closure {
 	const struct image *image;
 	uint16_t machine;
-	/* Files that are checked or about to be, in the order in which they were found. */
-	const struct image_entry *files[LIBRARIES_MAX];
+	struct {
+		const struct image_entry *entry;
+		/* As it was looked for, before symlinks were followed. */
+		char *path;
+		bool is_program, is_static;
+	} files[LIBRARIES_MAX];
 	size_t n;
 };
 
@@ -52,8 +58,11 @@ static const char *const library_dirs[] = {
 	"/usr/lib/riscv64-linux-gnu",
 };
 
+static int closure_of(const struct image *image, uint16_t machine, const char *program,
+		      bool is_static, struct error *err);
 static int closure_add(struct closure *c, const char *path, bool is_program, bool is_static,
 		       struct error *err);
+static int closure_check_file(struct closure *c, size_t i, struct error *err);
 static int closure_check_script(struct closure *c, const char *path, const char *text,
 				struct error *err);
 static int closure_check_elf(struct closure *c, struct elf *elf, bool is_static, struct error *err);
@@ -65,17 +74,30 @@ static int closure_find_library(struct closure *c, const struct elf *elf, const 
 int
 closure_verify(const struct image *image, uint16_t machine, bool static_init, struct error *err)
 {
+	if (closure_of(image, machine, "/init", static_init, err) < 0 ||
+	    closure_of(image, machine, "/sbin/init", false, err) < 0 ||
+	    closure_of(image, machine, INITRD_AGENT_PATH, false, err) < 0)
+		return error_wrap(err, "the image would not boot");
+	return 0;
+}
+
+static int
+closure_of(const struct image *image, uint16_t machine, const char *program, bool is_static,
+	   struct error *err)
+{
 	auto_free struct closure *c = calloc(1, sizeof(*c));
+	int r;
 
 	if (!c)
 		return error_nomem(err, "checking programs");
 	c->image = image;
 	c->machine = machine;
-	if (closure_add(c, "/init", true, static_init, err) < 0 ||
-	    closure_add(c, "/sbin/init", true, false, err) < 0 ||
-	    closure_add(c, INITRD_AGENT_PATH, true, false, err) < 0)
-		return error_wrap(err, "the image would not boot");
-	return 0;
+	r = closure_add(c, program, true, is_static, err);
+	for (size_t i = 0; r == 0 && i < c->n; i++)
+		r = closure_check_file(c, i, err);
+	for (size_t i = 0; i < c->n; i++)
+		free(c->files[i].path);
+	return r;
 }
 
 /* Reads up to n bytes at an offset. Returns their number, or -1 and err. */
@@ -103,15 +125,11 @@ closure_damaged(const struct elf *elf, struct error *err)
 	return error_set(err, ERROR_INVALID_ARGUMENT, "%s: damaged ELF headers", elf->path);
 }
 
-/* Adds a file unless it was found before. A program may be a script, and must be executable. */
+/* Adds a file unless it is there. A program may be a script, and must be executable. */
 static int
 closure_add(struct closure *c, const char *path, bool is_program, bool is_static, struct error *err)
 {
 	const struct image_entry *entry = image_resolve(c->image, path, err);
-	struct elf elf = { .path = path, .entry = entry, .fd = -1 };
-	char text[SCRIPT_MAX + 1] = "";
-	ssize_t n;
-	int r;
 
 	if (!entry)
 		return -1;
@@ -119,13 +137,30 @@ closure_add(struct closure *c, const char *path, bool is_program, bool is_static
 		return error_set(err, ERROR_INVALID_ARGUMENT, "%s is not %s file", path,
 				 is_program ? "an executable" : "a");
 	for (size_t i = 0; i < c->n; i++) {
-		if (c->files[i] == entry)
+		if (c->files[i].entry == entry)
 			return 0;
 	}
 	if (c->n == LIBRARIES_MAX)
 		return error_set(err, ERROR_RESOURCE_EXHAUSTED, "%s: more than %d libraries", path,
 				 LIBRARIES_MAX);
-	c->files[c->n++] = entry;
+	c->files[c->n].path = strdup(path);
+	if (!c->files[c->n].path)
+		return error_nomem(err, "checking programs");
+	c->files[c->n].entry = entry;
+	c->files[c->n].is_program = is_program;
+	c->files[c->n++].is_static = is_static;
+	return 0;
+}
+
+static int
+closure_check_file(struct closure *c, size_t i, struct error *err)
+{
+	const struct image_entry *entry = c->files[i].entry;
+	struct elf elf = { .path = c->files[i].path, .entry = entry, .fd = -1 };
+	char text[SCRIPT_MAX + 1] = "";
+	ssize_t n;
+	int r;
+
 	if (entry->source) {
 		elf.fd = image_open_source(entry, err);
 		if (elf.fd < 0)
@@ -134,10 +169,10 @@ closure_add(struct closure *c, const char *path, bool is_program, bool is_static
 	n = closure_read(&elf, 0, text, SCRIPT_MAX, err);
 	if (n < 0)
 		r = -1;
-	else if (is_program && n > 2 && !memcmp(text, "#!", 2))
-		r = closure_check_script(c, path, text, err);
+	else if (c->files[i].is_program && n > 2 && !memcmp(text, "#!", 2))
+		r = closure_check_script(c, elf.path, text, err);
 	else
-		r = closure_check_elf(c, &elf, is_static, err);
+		r = closure_check_elf(c, &elf, c->files[i].is_static, err);
 	close_fd(&elf.fd);
 	return r;
 }
@@ -308,6 +343,13 @@ closure_find_library(struct closure *c, const struct elf *elf, const char *name,
 	}
 	for (size_t i = 0; r == 0 && i < ARRAY_LEN(library_dirs); i++)
 		r = closure_try(c, elf, library_dirs[i], strlen(library_dirs[i]), name, err);
+	/* A library that is loaded already need not be where this file would look for it: those of
+	 * systemd find one another by way of the programs. */
+	for (size_t i = 0; r == 0 && i < c->n; i++) {
+		const char *base = strrchr(c->files[i].path, '/');
+
+		r = base && !strcmp(base + 1, name);
+	}
 	if (r == 0)
 		return error_set(err, ERROR_NOT_FOUND, "library %s, which %s needs, is missing",
 				 name, elf->path);
