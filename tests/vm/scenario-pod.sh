@@ -8,7 +8,7 @@
 make_disk()
 {
 	local tree
-	tree=$(scripts/debian-rootfs web) && mke2fs -q -t ext4 -d "$tree" "$work/pod.ext4" 300M
+	tree=$(tests/support/userland web) && mke2fs -q -t ext4 -d "$tree" "$work/pod.ext4" 300M
 }
 
 # Prints a port that is not in use.

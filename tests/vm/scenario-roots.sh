@@ -54,7 +54,7 @@ make_image()
 cached_images()
 {
 	local tree key format
-	tree=$(scripts/debian-rootfs web) || return 1
+	tree=$(tests/support/userland web) || return 1
 	key=$(declare -f xfs_prototype make_image verity_append | sha256sum | cut -c1-16)
 	images=${tree%/*}/images-$key
 	test ! -d "$images" || return 0
@@ -71,7 +71,7 @@ make_images()
 {
 	local tree format
 	rm -rf "$work/shared" "$work/top" "$work/small"
-	cached_images && tree=$(scripts/debian-rootfs web) || return 1
+	cached_images && tree=$(tests/support/userland web) || return 1
 	# A share is written to.
 	mkdir "$work/shared" && cp -a --reflink=auto "$tree" "$work/shared/rootfs" || return 1
 	mkdir "$work/small" && echo text >"$work/small/file" || return 1
