@@ -22,7 +22,7 @@ export DESTDIR PREFIX
 export TATAMI_T0 := $(shell date +%s)
 SUITES ?= checks unit fuzz rpc oci transcript vm
 
-.PHONY: help demo test soak fuzz bench coverage build product asan kernel image install dist clean
+.PHONY: help demo test soak fuzz bench coverage build product asan kernel image install dist agent-tarball clean
 
 help:
 	@echo 'make demo    boot a VM with our init and agent, run "uname -a" in a container in it'
@@ -38,6 +38,7 @@ help:
 	@echo 'make install  install what was built below $$DESTDIR$$PREFIX (PREFIX=/usr/local)'
 	@echo 'make dist    $(OUT)/dist: the files of a release (KERNEL=none: without our kernel)'
 	@echo 'make ARCH=aarch64 build|image|kernel|demo  for a guest of that architecture, in out/aarch64'
+	@echo 'make agent-tarball  $(OUT)/kata-agent.tar.zst, the AGENT_TARBALL of Kata'"'"'s osbuilder'
 	@echo 'make clean   remove $(OUT); the cache stays: '"$${TATAMI_CACHE:-$$HOME/.cache/tatami}"
 	@echo
 	@echo 'Each sets up what it needs: as root it installs Debian packages, else it names them.'
@@ -61,6 +62,10 @@ image:
 
 install:
 	@scripts/install
+
+agent-tarball:
+	@scripts/setup build
+	@scripts/agent-tarball
 
 dist:
 	@scripts/setup build $(if $(filter none,$(KERNEL)),,kernel)
