@@ -2,7 +2,8 @@
 #
 # Entry points. The work is done by scripts/; meson and ninja compile.
 # Variables: OUT (products), BUILD (build directories), TATAMI_CACHE (files shared between
-# clones), JOBS, FUZZ_SECONDS, KERNEL=auto|ours|distro, AGENT=PATH (another agent, for bench), WERROR=0,
+# clones), JOBS, FUZZ_SECONDS, KERNEL=auto|ours|distro, PROFILE=minimal|standard|full,
+# AGENT=PATH (another agent, for bench), WERROR=0,
 # ALLOW_UNSTEADY=1 (test, soak: a test that passes when repeated alone has not failed), DESTDIR, PREFIX (install),
 # ARCH=aarch64|riscv64|s390x (product, kernel, image, demo: for a guest of another architecture than this machine's).
 
@@ -18,6 +19,9 @@ OUT ?= out
 BUILD ?= $(OUT)/.build
 KERNEL ?= auto
 export OUT BUILD KERNEL AGENT
+# Of our own kernel: a file of kernel-config/profiles.
+PROFILE ?= standard
+export PROFILE
 export DESTDIR PREFIX
 export TATAMI_T0 := $(shell date +%s)
 SUITES ?= checks unit fuzz rpc oci transcript vm
@@ -34,7 +38,7 @@ help:
 	@echo 'make coverage  which lines the unit tests and fuzz corpora reach: $(OUT)/coverage/index.html'
 	@echo 'make build   $(OUT)/tatami, $(OUT)/tatamictl, $(OUT)/tatami-initrd, $(OUT)/tatami-rootfs'
 	@echo 'make image   $(OUT)/vmlinuz, $(OUT)/vmlinux, $(OUT)/initrd.img (KERNEL=ours|distro)'
-	@echo 'make kernel  build our own guest kernel (kept in the cache)'
+	@echo 'make kernel  build our own guest kernel (PROFILE=minimal|standard|full; kept in the cache)'
 	@echo 'make install  install what was built below $$DESTDIR$$PREFIX (PREFIX=/usr/local)'
 	@echo 'make dist    $(OUT)/dist: the files of a release (KERNEL=none: without our kernel)'
 	@echo 'make ARCH=aarch64 build|image|kernel|demo  for a guest of that architecture, in out/aarch64'
