@@ -28,7 +28,9 @@ static int build_set_digest(struct build *build, struct error *err);
 static int build_write(struct build *build, struct error *err);
 static int build_write_sbom(struct build *build, const char *result, char **sbom,
 			    struct error *err);
-static int build_commit_sbom(const struct build *build, const char *sbom, struct error *err);
+static int build_write_note(struct build *build, char **note, struct error *err);
+static int build_commit_beside(const struct build *build, const char *from, const char *suffix,
+			       struct error *err);
 static int build_commit(const struct build_spec *spec, const char *from, struct error *err);
 static int build_tree_size(int dirfd, const char *name, const struct stat *st, void *data,
 			   struct error *err);
@@ -53,6 +55,7 @@ build_run(const struct build_spec *spec, struct report *report, struct error *er
 		(void)work_check(err);
 	packages_release(&build.packages);
 	image_release(&build.image);
+	free(build.note);
 	work_close(build.work);
 	return r < 0 ? error_wrap(err, "failed to make %s", spec->output) : 0;
 }
@@ -246,7 +249,7 @@ static int
 build_write(struct build *build, struct error *err)
 {
 	const struct build_spec *spec = build->spec;
-	auto_free char *to = work_path(build->work, "result", err), *sbom = NULL;
+	auto_free char *to = work_path(build->work, "result", err), *sbom = NULL, *note = NULL;
 	struct tree_size sum = { 0 };
 	struct stat st;
 
@@ -274,12 +277,13 @@ build_write(struct build *build, struct error *err)
 		return error_set(err, ERROR_RESOURCE_EXHAUSTED,
 				 "%llu bytes exceed the limit of %llu",
 				 (unsigned long long)sum.bytes, (unsigned long long)spec->max_size);
-	if (build_write_sbom(build, to, &sbom, err) < 0)
+	if (build_write_sbom(build, to, &sbom, err) < 0 || build_write_note(build, &note, err) < 0)
 		return -1;
 	if (work_check(err) < 0 || build_commit(spec, to, err) < 0)
 		return -1;
 	report_file(build->report, spec->output, sum.bytes);
-	if (sbom && build_commit_sbom(build, sbom, err) < 0)
+	if ((sbom && build_commit_beside(build, sbom, ".spdx.json", err) < 0) ||
+	    (note && build_commit_beside(build, note, build->note_suffix, err) < 0))
 		return -1;
 	report_fact(build->report, "format", spec->format->name);
 	report_fact(build->report, "digest", build->digest);
@@ -297,19 +301,38 @@ build_write_sbom(struct build *build, const char *result, char **sbom, struct er
 	return *sbom ? sbom_write(build, result, *sbom, err) : -1;
 }
 
-/* Renames the bill of materials to the name of the output with ".spdx.json". */
+/* Stores the path of the note in the work directory, NULL if the output has none. */
 static int
-build_commit_sbom(const struct build *build, const char *sbom, struct error *err)
+build_write_note(struct build *build, char **note, struct error *err)
+{
+	FILE *file;
+
+	if (!build->note)
+		return 0;
+	*note = work_path(build->work, "note", err);
+	if (!*note)
+		return -1;
+	file = fopen(*note, "we");
+	if (!file)
+		return error_sys(err, "failed to create %s", *note);
+	(void)fputs(build->note, file);
+	return fclose(file) == 0 ? 0 : error_sys(err, "failed to write %s", *note);
+}
+
+/* Renames a file to the name of the output with a suffix. */
+static int
+build_commit_beside(const struct build *build, const char *from, const char *suffix,
+		    struct error *err)
 {
 	auto_free char *to = NULL;
 	struct stat st;
 
-	if (asprintf(&to, "%s.spdx.json", build->spec->output) < 0) {
+	if (asprintf(&to, "%s%s", build->spec->output, suffix) < 0) {
 		to = NULL;
-		return error_nomem(err, "writing a bill of materials");
+		return error_nomem(err, "writing a file next to the output");
 	}
-	if (stat(sbom, &st) < 0 || rename(sbom, to) < 0)
-		return error_sys(err, "failed to rename the bill of materials to %s", to);
+	if (stat(from, &st) < 0 || rename(from, to) < 0)
+		return error_sys(err, "failed to rename a finished file to %s", to);
 	report_file(build->report, to, (uint64_t)st.st_size);
 	return 0;
 }

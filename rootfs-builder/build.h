@@ -116,6 +116,10 @@ struct build {
 	/* SHA-256 of the image's entries, their content and the time in hexadecimal, set before the
 	 * output is written. UUIDs, salts and disk ids are derived from it (build_seed()). */
 	char digest[65];
+	/* Content of a small file that is written next to the output, and the end of its name; or
+	 * NULL. An output sets both; the content is freed by the caller. */
+	char *note;
+	const char *note_suffix;
 };
 
 /* Makes what the request asks for: reads the inputs, adds programs, modules and additions, writes

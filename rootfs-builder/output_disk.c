@@ -369,6 +369,12 @@ disk_report(const struct disk *disk, struct error *err)
 		if (!kata)
 			return error_nomem(err, "writing a disk");
 		report_fact(report, "kernel_verity_params", kata);
+		if (asprintf(&disk->build->note, "%s\n", kata) < 0) {
+			disk->build->note = NULL;
+			return error_nomem(err, "writing a disk");
+		}
+		/* The content of Kata's root_hash_<variant>.txt. */
+		disk->build->note_suffix = ".root_hash";
 		kata_root = verity_kernel_parameters(&disk->verity, root, hash);
 		free(root);
 		root = kata_root;

@@ -26,6 +26,8 @@ static const char *dir;
 static struct error err;
 static struct build_spec spec;
 static uint8_t *big;
+/* Note of the last image: the content of a root_hash_<variant>.txt of Kata. */
+static char *kata;
 
 static void
 init(void)
@@ -49,6 +51,7 @@ static void
 fini(void)
 {
 	free(big);
+	free(kata);
 	scratch_fini();
 }
 
@@ -128,6 +131,8 @@ make(const char *name, const char *digest)
 	}
 	report_free(build.report);
 	image_release(&build.image);
+	free(kata);
+	kata = build.note;
 	return r;
 }
 
@@ -366,8 +371,9 @@ Test(output_disk, xfs)
 Test(output_disk, gpt_and_verity)
 {
 	struct build build = { .digest = "x" };
-	char salt[65], *text;
+	char salt[65], *text, c;
 	uint8_t bytes[32];
+	unsigned blocks;
 
 	spec.filesystem = "erofs";
 	spec.partitions = "gpt";
@@ -377,6 +383,11 @@ Test(output_disk, gpt_and_verity)
 	for (size_t i = 0; i < sizeof(bytes); i++)
 		(void)snprintf(salt + 2 * i, 3, "%02x", bytes[i]);
 	put_text(path_in(dir, "salt"), salt);
+	CHECK_EQ(sscanf(kata, "root_hash=%*64[0-9a-f],salt=%*64[0-9a-f],data_blocks=%u,%c", &blocks,
+			&c),
+		 2, "%s", kata);
+	CHECK_HAS(kata, ",data_block_size=4096,hash_block_size=4096\n");
+	CHECK_HAS(kata, salt);
 	text = shell("PATH=$PATH:/usr/sbin sfdisk -d disk");
 	expect_in(text, "label: gpt");
 	expect_in(text, "type=4F68BCE3-E8CD-4DB1-96E7-FBCAF984B709");
