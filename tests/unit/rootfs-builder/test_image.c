@@ -201,7 +201,7 @@ Test(image, trees)
 /* File capabilities of a tree are kept, other extended attributes are not. */
 Test(image, capabilities_of_a_tree)
 {
-	/* struct vfs_cap_data, revision 2: CAP_NET_RAW, effective. */
+	/* Revision 2 of the kernel's structure: CAP_NET_RAW, effective. */
 	static const uint8_t ping[20] = { 1, 0, 0, 2, 0, 0x20 };
 	const char *dir = scratch_dir(NULL), *file = path_in(dir, "ping");
 	const struct image_xattr *xattr;
