@@ -24,7 +24,7 @@ PROFILE ?= standard
 export PROFILE
 export DESTDIR PREFIX
 export TATAMI_T0 := $(shell date +%s)
-SUITES ?= checks unit fuzz rpc oci transcript vm
+SUITES ?= checks unit cross fuzz rpc oci transcript vm
 
 .PHONY: help demo test soak fuzz bench coverage build product asan kernel image install dist agent-tarball clean
 
