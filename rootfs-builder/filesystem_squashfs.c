@@ -12,6 +12,8 @@
 #include "rootfs-builder/tool.h"
 
 #define PACKAGE "squashfs-tools"
+/* As for erofs. */
+#define FAKEROOT "fakeroot-tcp"
 
 static int squashfs_make(struct build *build, const char *to, struct error *err);
 static int squashfs_write_tar(struct build *build, const char *path, struct error *err);
@@ -36,7 +38,10 @@ squashfs_make(struct build *build, const char *to, struct error *err)
 		[PACK_GZIP] = "gzip", [PACK_ZSTD] = "zstd", [PACK_XZ] = "xz", [PACK_LZ4] = "lz4"
 	};
 	auto_free char *archive = work_path(build->work, "squashfs.tar", err);
-	const char *argv[] = { "sqfstar",
+	/* The tool gives the root to the user who runs it, whatever its options say: with fakeroot
+	 * this is root. */
+	const char *argv[] = { FAKEROOT,
+			       "sqfstar",
 			       "-quiet",
 			       "-no-progress",
 			       "-exit-on-error",
@@ -49,13 +54,13 @@ squashfs_make(struct build *build, const char *to, struct error *err)
 	/* Reads the whole file system, and writes it nowhere. */
 	const char *check_argv[] = { "unsquashfs", "-quiet", "-no-progress", "-pf", "/dev/null",
 				     to,           NULL };
-	struct tool tool = { .argv = argv, .package = PACKAGE, .epoch = build->spec->epoch };
+	struct tool tool = { .argv = argv, .package = "fakeroot", .epoch = build->spec->epoch };
 	const struct tool check = { .argv = check_argv,
 				    .package = PACKAGE,
 				    .epoch = build->spec->epoch };
 	auto_close int in = -1;
 
-	if (!archive || tool_need(argv[0], PACKAGE, err) < 0 ||
+	if (!archive || tool_need(argv[1], PACKAGE, err) < 0 ||
 	    squashfs_write_tar(build, archive, err) < 0)
 		return -1;
 	in = open(archive, O_RDONLY | O_CLOEXEC);

@@ -194,7 +194,8 @@ xfs_format(const struct tool *tool, const char *to, uint64_t size, uint64_t limi
 			return error_sys(err, "failed to create %s", to);
 		if (tool_run(tool, err) == 0)
 			return 0;
-		if (!strstr(err->msg, "No space left on device"))
+		/* The new file system is full, not the one that holds the file. */
+		if (!strstr(err->msg, "[28 - No space left on device]"))
 			return -1;
 		if (size > limit / 2)
 			return error_set(err, ERROR_RESOURCE_EXHAUSTED,
