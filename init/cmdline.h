@@ -5,7 +5,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/* Bytes of the command line that are read (x86 and arm64 kernels cut it at 2048). */
+/* Bytes of the command line that are read (x86 and aarch64 kernels cut it at 2048). */
 #define CMDLINE_MAX 4096
 
 /* Copies the value of the last `key=value` token to value. Tokens are separated by ASCII white

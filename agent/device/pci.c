@@ -157,7 +157,7 @@ take_platform(const char *name, void *data)
 }
 
 /* Finds the directory of a root complex. On machines that a device tree or ACPI describes, such as
- * arm64, it is below that of its controller. */
+ * aarch64, it is below that of its controller. */
 static bool
 find_root(struct root *r, unsigned int bus)
 {

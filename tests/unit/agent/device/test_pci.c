@@ -157,7 +157,7 @@ Test(pci, bridge_without_pci_bus)
 	tree_remove(&t);
 }
 
-/* arm64: the root complex is below its controller. */
+/* aarch64: the root complex is below its controller. */
 Test(pci, root_complex_of_a_platform_device)
 {
 	struct tree t;
