@@ -119,8 +119,8 @@ debian_read(struct build *build, const char *source, struct error *err)
 	} else if (debian_parse(&d, source, err) == 0 && debian_check_arch(&d, err) == 0 &&
 		   debian_sources_find(&d.sources, debian_etc(), d.suite, own, build->spec->mirrors,
 				       err) == 0 &&
-		   (lock = debian_lock(&d, err)) >= 0 && debian_make_apt(&d, err) == 0 &&
-		   debian_update(&d, err) == 0 && debian_name_root(&d, err) == 0) {
+		   (lock = debian_lock(&d, err)) >= 0 && debian_make_apt(&d, err) == 0 && d.apt &&
+		   debian_update(&d, err) == 0 && debian_name_root(&d, err) == 0 && d.root) {
 		r = access(d.root, R_OK) == 0 ? 0 : debian_bootstrap(&d, err);
 		/* The time says when it was used last. */
 		if (r == 0)
